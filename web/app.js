@@ -1,28 +1,17 @@
-/** @import { HelloMessage, ServerMessage } from '../src/protocol/feed.ts' */
-/** @import { ConnectionState } from './feed.js' */
+/** @import { FeedState, HelloMessage, Preview, ShadowMessage, StatsMessage } from '/lib/client/index.js' */
 
-import {
-  actOnRollout,
-  cancelJob,
-  deadLetters,
-  drainHost,
-  pauseStream,
-  removeStream,
-  resumeStream,
-  retryJob,
-  signOut,
-} from './api.js';
+import { SightlineClient } from '/lib/client/index.js';
 import {
   confirmCancel,
   confirmRemoval,
   confirmRollout,
+  errorMessage,
   setUpAddDialog,
   showDeadLetters,
   showToast,
 } from './dialogs.js';
 import { byId, setData, setText } from './element.js';
 import { EventsLog } from './events-log.js';
-import { FeedConnection } from './feed.js';
 import { FleetPanel } from './fleet-panel.js';
 import { FocusView } from './focus-view.js';
 import { StreamGrid } from './grid.js';
@@ -55,7 +44,7 @@ let droppedMessages = 0;
  */
 let focused;
 
-const log = new EventsLog({ onError: showToast });
+const log = new EventsLog({ onError: showError });
 const host = new HostPanel();
 const summary = new Summary(byId('summary'));
 byId('panel').append(host.node, log.node);
@@ -68,10 +57,10 @@ const grid = new StreamGrid({
     watchSoon();
   },
   actions: {
-    pause: (id) => attempt(() => pauseStream(id)),
-    resume: (id) => attempt(() => resumeStream(id)),
+    pause: (id) => attempt(() => client.streams.pause(id)),
+    resume: (id) => attempt(() => client.streams.resume(id)),
     remove: async (id) => {
-      if (await confirmRemoval(id)) await attempt(() => removeStream(id));
+      if (await confirmRemoval(id)) await attempt(() => client.streams.remove(id));
     },
     focus: (id) => {
       location.hash = FOCUS_HASH.test(location.hash) ? '' : `#stream=${encodeURIComponent(id)}`;
@@ -79,51 +68,74 @@ const grid = new StreamGrid({
   },
 });
 
-const focusView = new FocusView(byId('focus'), showToast);
+const focusView = new FocusView(byId('focus'), showError);
 
 const fleet = new FleetPanel(byId('fleet'), {
-  drain: (id, isDraining) => attempt(() => drainHost(id, isDraining)),
+  drain: (id, isDraining) => attempt(() => (isDraining ? client.hosts.drain(id) : client.hosts.undrain(id))),
   show: (id) => setFilter(filterField.value === id ? '' : id),
   cancel: async (id) => {
-    if (await confirmCancel(id)) await attempt(() => cancelJob(id));
+    if (await confirmCancel(id)) await attempt(() => client.jobs.cancel(id));
   },
-  retry: (id) => attempt(() => retryJob(id)),
-  showFailures: (id) => attempt(async () => showDeadLetters(id, await deadLetters(id))),
+  retry: (id) => attempt(() => client.jobs.retry(id)),
+  showFailures: (id) => attempt(async () => showDeadLetters(id, (await client.jobs.get(id)).deadLetters)),
 });
 
 const rollout = new RolloutPanel(byId('rollout'), {
   act: async (verb, question, seen) => {
-    if (question === null || (await confirmRollout(...question))) await attempt(() => actOnRollout(verb, seen));
+    if (question !== null && !(await confirmRollout(...question))) return;
+    await attempt(() => (verb === 'promote' ? client.rollouts.promote(seen) : client.rollouts[verb]()));
   },
   onWatch: watchSoon,
 });
 
-const feed = new FeedConnection({ onMessage: receive, onState: showConnection });
+const client = new SightlineClient({ url: location.origin, onState: showConnection });
+/** Of the visible cards and of the roll-out. */
+const pictures = client.comparisons({ streams: [] });
+follow(client.stats(), showStats);
+follow(client.events(), (event) => {
+  log.add(event);
+  focusView.addEvent(event);
+});
+follow(pictures, showPicture);
 
-/** @param {ServerMessage<Uint8Array<ArrayBuffer>>} message */
-function receive(message) {
-  if (message.type === 'stats') {
-    grid.update(message.timeMs, message.streams);
-    host.update(message.host);
-    fleet.update(message.fleet, message.timeMs);
-    rollout.update(message.rollout, message.streams, message.timeMs);
-    summary.update(message.streams);
-    focusView.update(message.streams);
-    droppedMessages = message.droppedMessages;
-    showConnection({ name: 'open' });
-  } else if (message.type === 'preview') {
+/**
+ * @template Message
+ * @param {AsyncIterable<Message>} messages
+ * @param {(message: Message) => void} show
+ */
+async function follow(messages, show) {
+  try {
+    for await (const message of messages) {
+      try {
+        show(message);
+      } catch (error) {
+        // One message that cannot be shown must not end the feed.
+        reportError(error);
+      }
+    }
+  } catch {
+    // `showConnection` shows why the feed has ended.
+  }
+}
+
+/** @param {StatsMessage} message */
+function showStats(message) {
+  grid.update(message.timeMs, message.streams);
+  host.update(message.host);
+  fleet.update(message.fleet, message.timeMs);
+  rollout.update(message.rollout, message.streams, message.timeMs);
+  summary.update(message.streams);
+  focusView.update(message.streams);
+  droppedMessages = message.droppedMessages;
+  showState('open');
+}
+
+/** @param {Preview | ShadowMessage} message */
+function showPicture(message) {
+  if (message.type === 'shadow') rollout.showShadow(message);
+  else {
     grid.showPreview(message);
     rollout.showPreview(message);
-  } else if (message.type === 'shadow') rollout.showShadow(message);
-  else if (message.type === 'event') {
-    log.add(message);
-    focusView.addEvent(message);
-  } else if (message.type === 'error') showToast(message.error.message);
-  else if (message.type === 'hello') {
-    showAccess(message.access);
-    log.load();
-    focusView.reload();
-    grid.reloadHistories();
   }
 }
 
@@ -139,12 +151,17 @@ function showAccess({ name, role, expiresMs }) {
   byId('who').title = expiresMs === null ? '' : `Until ${new Date(expiresMs).toLocaleString()}`;
 }
 
+/** @param {unknown} error */
+function showError(error) {
+  showToast(errorMessage(error));
+}
+
 /** @param {() => Promise<unknown>} action */
 async function attempt(action) {
   try {
     await action();
   } catch (error) {
-    showToast(/** @type {Error} */ (error).message);
+    showError(error);
   }
 }
 
@@ -155,25 +172,44 @@ function watchSoon() {
 
 /** Subscribes to the pictures of visible cards and of the roll-out; to none while the page is in the background. */
 function watchVisible() {
-  feed.watch(document.hidden ? [] : [...new Set([...visible, ...rollout.watched])]);
+  pictures.update({ streams: document.hidden ? [] : [...new Set([...visible, ...rollout.watched])] });
 }
 
-/** @param {ConnectionState} state */
+/** @param {FeedState} state */
 function showConnection(state) {
-  const { name } = state;
-  const node = byId('connection');
   clearInterval(retryTimer);
-  setData(node, 'state', name);
-  setData(document.body, 'connection', name);
-  if (name === 'connecting') setText(node, 'Connecting');
-  if (name === 'open') setText(node, droppedMessages === 0 ? 'Live' : `Live, ${droppedMessages} messages missed`);
+  if (state.name === 'closed') {
+    const { error } = state;
+    if (error === null) return;
+    // Shows the sign-in page, or loads the page of a gateway of another version.
+    if (error.code !== 'PROTOCOL_INVALID' || error.details.protocol !== undefined) location.reload();
+    else showToast(error.message);
+    return;
+  }
+  showState(state.name);
+  if (state.name === 'open') {
+    showAccess(state.hello.access);
+    log.load();
+    focusView.reload();
+    grid.reloadHistories();
+  }
   if (state.name !== 'waiting') return;
+  const { retryAtMs } = state;
   const countDown = () => {
-    const seconds = Math.max(0, Math.ceil((state.retryAtMs - Date.now()) / 1000));
-    setText(node, `Connection lost, next try in ${seconds} s`);
+    const seconds = Math.max(0, Math.ceil((retryAtMs - Date.now()) / 1000));
+    setText(byId('connection'), `Connection lost, next try in ${seconds} s`);
   };
   countDown();
   retryTimer = setInterval(countDown, 1000);
+}
+
+/** @param {'connecting' | 'open' | 'waiting'} name */
+function showState(name) {
+  setData(byId('connection'), 'state', name);
+  setData(document.body, 'connection', name);
+  if (name === 'connecting') setText(byId('connection'), 'Connecting');
+  if (name === 'open')
+    setText(byId('connection'), droppedMessages === 0 ? 'Live' : `Live, ${droppedMessages} messages missed`);
 }
 
 function showFocus() {
@@ -225,7 +261,7 @@ attentionButton.addEventListener('click', () => {
 });
 byId('sign-out').addEventListener('click', () =>
   attempt(async () => {
-    await signOut();
+    await client.signOut();
     location.reload();
   }),
 );
@@ -245,6 +281,10 @@ byId('tabs').addEventListener('click', ({ target }) => {
   for (const tab of byId('tabs').children) tab.toggleAttribute('aria-current', tab === target);
   scrollTo(0, 0);
 });
-document.addEventListener('visibilitychange', watchVisible);
-setUpAddDialog();
+document.addEventListener('visibilitychange', () => {
+  watchVisible();
+  if (!document.hidden) client.reconnect();
+});
+addEventListener('online', () => client.reconnect());
+setUpAddDialog((stream) => client.streams.add(stream));
 showFocus();

@@ -1,11 +1,10 @@
-/** @import { Preview } from './overlay.js' */
-/** @import { StreamReport, StreamState } from '../src/protocol/report.ts' */
+/** @import { Preview, StreamReport, StreamState } from '/lib/client/index.js' */
 
-import { streamHistory } from './api.js';
 import { CardFigures } from './card-figures.js';
 import { StreamChart } from './chart.js';
 import { element, iconButton, runBusy, setData, setIcon, setText } from './element.js';
 import { formatName } from './format.js';
+import { gateway } from './gateway.js';
 import { HISTORY_S, History } from './history.js';
 import { PictureView } from './overlay.js';
 import { RovingTabStop } from './roving.js';
@@ -179,7 +178,7 @@ export class StreamCard {
   async #loadHistory() {
     this.#hasHistory = true;
     try {
-      this.#history.load(await streamHistory(this.id, HISTORY_S));
+      this.#history.load(await gateway.streams.history(this.id, HISTORY_S));
       this.draw();
     } catch {
       // It is fetched again after the next connection.

@@ -1,12 +1,16 @@
-/** @import { DeadLetter } from '../src/protocol/fleet.ts' */
+/** @import { DeadLetter, StreamRequest } from '/lib/client/index.js' */
 
-import { addStream } from './api.js';
+import { SightlineError } from '/lib/client/index.js';
 import { byId, element } from './element.js';
 
 const TOAST_MS = 8_000;
 
-/** Sets up the form that adds a stream. Errors of the gateway are shown beside the fields. */
-export function setUpAddDialog() {
+/**
+ * Sets up the form that adds a stream. Errors of the gateway are shown beside the fields.
+ *
+ * @param {(stream: StreamRequest) => Promise<unknown>} add
+ */
+export function setUpAddDialog(add) {
   const dialog = byId('add-dialog', HTMLDialogElement);
   const form = byId('add-form', HTMLFormElement);
   const errorText = byId('add-error');
@@ -21,11 +25,12 @@ export function setUpAddDialog() {
     submit.disabled = true;
     errorText.textContent = '';
     try {
-      await addStream(Object.fromEntries(new FormData(form)));
+      const fields = new FormData(form);
+      await add({ id: String(fields.get('id')), source: String(fields.get('source')) });
       form.reset();
       dialog.close();
     } catch (error) {
-      errorText.textContent = /** @type {Error} */ (error).message;
+      errorText.textContent = errorMessage(error);
     } finally {
       submit.disabled = false;
     }
@@ -106,4 +111,16 @@ export function showToast(text) {
   const toast = element('p', { class: 'toast' }, text);
   byId('toasts').append(toast);
   setTimeout(() => toast.remove(), TOAST_MS);
+}
+
+/**
+ * Returns what to show of an error.
+ *
+ * @param {unknown} error
+ */
+export function errorMessage(error) {
+  const code = error instanceof SightlineError ? error.code : null;
+  if (code === 'GATEWAY_UNREACHABLE') return 'The gateway does not answer.';
+  if (code === 'UNAUTHORIZED') return 'The access token is no longer valid. Load the page again to sign in.';
+  return /** @type {Error} */ (error).message;
 }

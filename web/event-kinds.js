@@ -1,4 +1,4 @@
-/** @import { EventKind } from '../src/protocol/feed.ts' */
+/** @import { EventKind } from '/lib/client/index.js' */
 
 /** @typedef {'good' | 'warn' | 'bad'} Tone */
 

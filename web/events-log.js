@@ -1,9 +1,9 @@
-/** @import { EventMessage } from '../src/protocol/feed.ts' */
+/** @import { EventMessage } from '/lib/client/index.js' */
 
-import { findEvents } from './api.js';
 import { element } from './element.js';
 import { CHOICES, TONES } from './event-kinds.js';
 import { formatDate } from './format.js';
+import { gateway } from './gateway.js';
 
 const MAX_EVENTS = 200;
 /** Share of the list that one kind keeps when it is full, as in the answers of the gateway. */
@@ -48,7 +48,7 @@ export class EventsLog {
   /**
    * @param {object} options
    * @param {string} [options.stream] only events of this one
-   * @param {(message: string) => void} options.onError
+   * @param {(error: unknown) => void} options.onError
    */
   constructor({ stream, onError }) {
     this.#stream = stream;
@@ -67,17 +67,17 @@ export class EventsLog {
     const search = this.#searches;
     const { kinds, text, sinceMs } = this.#wanted;
     try {
-      const found = await findEvents({
+      const found = await gateway.recentEvents({
         ...(this.#stream === undefined ? {} : { stream: this.#stream }),
-        ...(kinds.length === 0 ? {} : { type: kinds.join() }),
-        ...(text === '' ? {} : { q: text }),
-        ...(sinceMs === 0 ? {} : { since: String(Math.floor(sinceMs)) }),
+        ...(kinds.length === 0 ? {} : { kinds }),
+        ...(text === '' ? {} : { text }),
+        ...(sinceMs === 0 ? {} : { sinceMs: Math.floor(sinceMs) }),
       });
       // A slow answer must not replace that of a later search.
       if (search !== this.#searches) return;
       for (const event of found) this.add(event);
     } catch (error) {
-      this.#onError(/** @type {Error} */ (error).message);
+      this.#onError(error);
     }
   }
 

@@ -1,5 +1,4 @@
-/** @import { JobReport } from '../src/protocol/fleet.ts' */
-/** @import { QueueReport } from '../src/protocol/fleet-report.ts' */
+/** @import { JobReport, QueueReport } from '/lib/client/index.js' */
 
 import { element, runBusy, setData, setText } from './element.js';
 import { formatCount, formatDuration, formatName, formatNumber, formatShort } from './format.js';

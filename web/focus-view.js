@@ -1,10 +1,9 @@
-/** @import { EventMessage } from '../src/protocol/feed.ts' */
-/** @import { StreamReport } from '../src/protocol/report.ts' */
+/** @import { EventMessage, StreamReport } from '/lib/client/index.js' */
 
-import { streamHistory } from './api.js';
 import { StreamChart } from './chart.js';
 import { element } from './element.js';
 import { EventsLog } from './events-log.js';
+import { gateway } from './gateway.js';
 import { History } from './history.js';
 import { SettingsForm } from './settings-form.js';
 
@@ -32,7 +31,7 @@ export class FocusView {
 
   /**
    * @param {HTMLElement} node
-   * @param {(message: string) => void} onError
+   * @param {(error: unknown) => void} onError
    */
   constructor(node, onError) {
     this.#node = node;
@@ -103,7 +102,7 @@ export class FocusView {
     const id = this.#id;
     if (id === null) return;
     try {
-      const reply = await streamHistory(id, HOUR_S);
+      const reply = await gateway.streams.history(id, HOUR_S);
       if (id !== this.#id) return;
       this.#history = new History(POINTS);
       this.#history.load(reply);

@@ -1,6 +1,5 @@
 /** @import { Density, StreamActions } from './card.js' */
-/** @import { Preview } from './overlay.js' */
-/** @import { StreamReport } from '../src/protocol/report.ts' */
+/** @import { Preview, StreamReport } from '/lib/client/index.js' */
 
 import { needsAttention, StreamCard } from './card.js';
 

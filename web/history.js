@@ -1,5 +1,4 @@
-/** @import { StreamReport } from '../src/protocol/report.ts' */
-/** @import { HistoryReply } from '../src/protocol/rest.ts' */
+/** @import { HistoryReply, StreamReport } from '/lib/client/index.js' */
 
 /** @typedef {'fpsIn' | 'fpsPublished' | 'p50' | 'p95' | 'p99'} Column */
 

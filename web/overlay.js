@@ -1,15 +1,8 @@
-/** @import { Detection } from '../src/core/detection.ts' */
-/** @import { PreviewMessage } from '../src/protocol/feed.ts' */
+/** @import { Detection, Preview } from '/lib/client/index.js' */
 
 import { element } from './element.js';
 import { Labels } from './labels.js';
 import { drawPlaces } from './places.js';
-
-/**
- * A `preview` message.
- *
- * @typedef {PreviewMessage<Uint8Array<ArrayBuffer>>} Preview
- */
 
 /** Successive multiples of the golden angle are far apart for any number of classes. */
 const GOLDEN_ANGLE = 137.508;

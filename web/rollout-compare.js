@@ -1,7 +1,4 @@
-/** @import { Preview } from './overlay.js' */
-/** @import { ShadowMessage } from '../src/protocol/feed.ts' */
-/** @import { StreamReport } from '../src/protocol/report.ts' */
-/** @import { RolloutReport } from '../src/protocol/rollout-records.ts' */
+/** @import { Preview, RolloutReport, ShadowMessage, StreamReport } from '/lib/client/index.js' */
 
 import { element, setText } from './element.js';
 import { PictureView } from './overlay.js';

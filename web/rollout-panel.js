@@ -1,7 +1,4 @@
-/** @import { Preview } from './overlay.js' */
-/** @import { ShadowMessage } from '../src/protocol/feed.ts' */
-/** @import { StreamReport } from '../src/protocol/report.ts' */
-/** @import { RolloutReport, RolloutState } from '../src/protocol/rollout-records.ts' */
+/** @import { Preview, RolloutReport, RolloutState, ShadowMessage, StreamReport } from '/lib/client/index.js' */
 
 import { element, runBusy, setData, setText } from './element.js';
 import { formatCount, formatDuration, formatName, formatNumber } from './format.js';

@@ -1,8 +1,9 @@
-/** @import { StreamReport } from '../src/protocol/report.ts' */
-/** @import { StreamChange } from '../src/protocol/rest.ts' */
+/** @import { StreamChange, StreamReport } from '/lib/client/index.js' */
 
-import { changeStream, RefusedError, streamDetails } from './api.js';
+import { SightlineError } from '/lib/client/index.js';
+import { errorMessage } from './dialogs.js';
 import { element } from './element.js';
+import { gateway } from './gateway.js';
 
 /** The largest `maxFps`: no limit in practice. A change can set it, but not take it away. */
 const NO_LIMIT_FPS = 1000;
@@ -52,9 +53,9 @@ export class SettingsForm {
   /** Fills the form with what holds now. */
   async load() {
     try {
-      this.#fill(await streamDetails(this.#id));
+      this.#fill(await gateway.streams.get(this.#id));
     } catch (error) {
-      this.#error.textContent = /** @type {Error} */ (error).message;
+      this.#error.textContent = errorMessage(error);
     }
   }
 
@@ -160,11 +161,11 @@ export class SettingsForm {
     }
     this.#submit.disabled = true;
     try {
-      await changeStream(this.#id, change);
+      await gateway.streams.update(this.#id, change);
       await this.load();
       this.#done.textContent = 'Applied.';
     } catch (error) {
-      this.#showError(/** @type {Error} */ (error));
+      this.#showError(error);
     } finally {
       this.#submit.disabled = false;
       this.#submit.focus();
@@ -234,12 +235,13 @@ export class SettingsForm {
   /**
    * Shows each fault at its field, and what belongs to no field below the form.
    *
-   * @param {Error} error
+   * @param {unknown} error
    */
   #showError(error) {
+    const message = errorMessage(error);
     const isSource =
-      (error instanceof RefusedError && error.code.startsWith('SOURCE_')) || error.message.startsWith('source "');
-    const faults = isSource ? [`source: ${error.message}`] : faultsOf(error.message);
+      message.startsWith('source "') || (error instanceof SightlineError && error.code.startsWith('SOURCE_'));
+    const faults = isSource ? [`source: ${message}`] : faultsOf(message);
     const rest = faults.filter((fault) => !this.#showFault(fault));
     this.#error.textContent = rest.join('; ');
     const first = [...this.#fields.values()].find(({ input }) => input.getAttribute('aria-invalid') === 'true');

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
+import type { GatewayApi } from '../client/gateway-api.ts';
 import type { ControlPlane } from '../control/control-plane.ts';
 import { openRedisControlPlane } from '../control/redis/redis-control-plane.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type CliIo, note } from './cli-io.ts';
-import { type AskGateway, controlDesk, type FleetDesk, gatewayDesk } from './fleet-desk.ts';
-import { type AccessFlags, addAccessFlags, askGateway, refuseAccessFlags } from './gateway-client.ts';
+import { controlDesk, type FleetDesk, gatewayDesk } from './fleet-desk.ts';
+import { type AccessFlags, addAccessFlags, gatewayApi, refuseAccessFlags } from './gateway-client.ts';
 
 export interface FleetFlags {
   readonly redis?: string;
@@ -49,7 +50,7 @@ export async function withFleet<T>(
   open: OpenControl,
   act: (desk: FleetDesk) => Promise<T>,
 ): Promise<T> {
-  if (flags.url !== undefined) return act(gatewayDesk(askAt(flags, flags.url, io)));
+  if (flags.url !== undefined) return act(gatewayDesk(apiAt(flags, flags.url, io)));
   refuseAccessFlags(flags, '--url');
   const url = flags.redis ?? io.environment.redisUrl;
   if (url === undefined || url === '') {
@@ -68,8 +69,8 @@ export async function withFleet<T>(
   }
 }
 
-function askAt(flags: FleetClientFlags, url: string, io: CliIo): AskGateway {
+function apiAt(flags: FleetClientFlags, url: string, io: CliIo): GatewayApi {
   if (flags.redis !== undefined)
     throw new SightlineError('COMMAND_INVALID', '--redis and --url: expected one of them, received both');
-  return (method, path, body) => askGateway(io, { ...flags, url }, method, path, body);
+  return gatewayApi(io, { ...flags, url });
 }

@@ -1,12 +1,12 @@
+import type { GatewayApi } from '../client/gateway-api.ts';
 import type { ControlPlane } from '../control/control-plane.ts';
 import { JobOrders } from '../control/orders/job-orders.ts';
 import { StreamOrders } from '../control/orders/stream-orders.ts';
 import { type FleetSummary, readFleetSummary } from '../control/view/fleet-summary.ts';
 import { redact } from '../core/redact.ts';
 import type { JobReport } from '../protocol/fleet.ts';
-import type { FleetReport } from '../protocol/fleet-report.ts';
-import type { StreamReport } from '../protocol/report.ts';
-import { type JobDocument, jobDocument } from './job-tables.ts';
+import type { JobRequest, JobView, StreamRequest } from '../protocol/rest.ts';
+import { jobDocument } from './job-tables.ts';
 
 /** What `--json` prints of an added stream: its order with Redis, its report with a gateway. The source is redacted. */
 export type AddedStream = { readonly id: string; readonly pipeline?: string } & Readonly<Record<string, unknown>>;
@@ -21,7 +21,7 @@ export interface FleetDesk {
   removeStream(id: string): Promise<void>;
   setDraining(host: string, isDraining: boolean): Promise<void>;
   jobs(): Promise<readonly JobReport[]>;
-  job(id: string): Promise<JobDocument>;
+  job(id: string): Promise<JobView>;
   /** `request` is unchecked. */
   submitJob(request: object): Promise<Pick<JobReport, 'id' | 'pipeline' | 'outDir'>>;
   cancelJob(id: string): Promise<void>;
@@ -58,37 +58,29 @@ export function controlDesk(control: ControlPlane): FleetDesk {
   };
 }
 
-/** Sends a request to a gateway and returns its answer. */
-export type AskGateway = (method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown) => Promise<unknown>;
-
 /** Works through REST, with the rights of a token. */
-export function gatewayDesk(ask: AskGateway): FleetDesk {
-  const stream = (id: string): string => `/api/streams/${encodeURIComponent(id)}`;
-  const job = (id: string): string => `/api/jobs/${encodeURIComponent(id)}`;
+export function gatewayDesk(api: GatewayApi): FleetDesk {
   return {
     async summary() {
-      const { streams, fleet } = (await ask('GET', '/api/streams')) as {
-        readonly streams: readonly StreamReport[];
-        readonly fleet?: FleetReport;
-      };
+      const { streams, fleet } = await api.streams.list();
       return { hosts: fleet?.hosts ?? [], streams };
     },
-    addStream: async (request) => (await ask('POST', '/api/streams', request)) as AddedStream,
+    addStream: async (request) => ({ ...(await api.streams.add(request as StreamRequest)) }),
     async moveStream(id, host) {
-      await ask('POST', `${stream(id)}/move`, { host });
+      await api.streams.move(id, host);
     },
     async removeStream(id) {
-      await ask('DELETE', stream(id));
+      await api.streams.remove(id);
     },
     async setDraining(host, isDraining) {
-      await ask('POST', `/api/hosts/${encodeURIComponent(host)}/${isDraining ? 'drain' : 'undrain'}`);
+      await (isDraining ? api.hosts.drain(host) : api.hosts.undrain(host));
     },
-    jobs: async () => ((await ask('GET', '/api/jobs')) as { readonly jobs: readonly JobReport[] }).jobs,
-    job: async (id) => (await ask('GET', job(id))) as JobDocument,
-    submitJob: async (request) => (await ask('POST', '/api/jobs', request)) as JobReport,
+    jobs: () => api.jobs.list(),
+    job: (id) => api.jobs.get(id),
+    submitJob: (request) => api.jobs.submit(request as JobRequest),
     async cancelJob(id) {
-      await ask('POST', `${job(id)}/cancel`);
+      await api.jobs.cancel(id);
     },
-    retryJob: async (id) => ((await ask('POST', `${job(id)}/retry`)) as { readonly retried: number }).retried,
+    retryJob: (id) => api.jobs.retry(id),
   };
 }

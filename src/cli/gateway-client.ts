@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { type GatewayAddress, type GatewayRequest, requestGateway } from '../client/request-gateway.ts';
+import { GatewayApi } from '../client/gateway-api.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { type GatewayAddress, requestGateway } from '../gateway/request-gateway.ts';
 import type { CliIo } from './cli-io.ts';
 
 export const DEFAULT_GATEWAY_URL = 'http://127.0.0.1:8080';
@@ -43,19 +44,15 @@ export function gatewayAddress(io: CliIo, { url, tokenFile, ca }: GatewayFlags):
 }
 
 /**
- * Sends one request to a gateway.
+ * Returns the REST API of the gateway that the flags name.
  *
- * @throws the gateway's own error; GATEWAY_UNREACHABLE; COMMAND_INVALID for an invalid URL; as `gatewayAddress`.
+ * @throws as `gatewayAddress`; its requests also COMMAND_INVALID for an invalid URL.
  */
-export function askGateway(
-  io: CliIo,
-  flags: GatewayFlags,
-  method: GatewayRequest['method'],
-  path: string,
-  body?: unknown,
-): Promise<unknown> {
-  const signal = AbortSignal.any([io.stop, AbortSignal.timeout(TIMEOUT_MS)]);
-  return requestGateway(gatewayAddress(io, flags), { method, path, body, signal });
+export function gatewayApi(io: CliIo, flags: GatewayFlags): GatewayApi {
+  const address = gatewayAddress(io, flags);
+  return new GatewayApi((request) =>
+    requestGateway(address, { ...request, signal: AbortSignal.any([io.stop, AbortSignal.timeout(TIMEOUT_MS)]) }),
+  );
 }
 
 function readFlagFile(flag: string, path: string): string {

@@ -1,18 +1,12 @@
 import type { ControlPlane } from '../control/control-plane.ts';
-import type { DeadLetter, JobOrder, JobReport } from '../protocol/fleet.ts';
+import type { DeadLetter, JobReport } from '../protocol/fleet.ts';
+import type { JobView } from '../protocol/rest.ts';
 import { table } from './table.ts';
 
 const MAX_LISTED = 20;
 
-/** What `--json` prints for one job. The inputs are left out: there can be many, and the submitter has the list. */
-export interface JobDocument {
-  readonly report: JobReport;
-  readonly order: Omit<JobOrder, 'inputs'>;
-  readonly deadLetters: readonly DeadLetter[];
-}
-
-/** @throws JOB_NOT_FOUND */
-export async function jobDocument(control: ControlPlane, id: string): Promise<JobDocument> {
+/** Returns a job as a gateway shows it. @throws JOB_NOT_FOUND */
+export async function jobDocument(control: ControlPlane, id: string): Promise<JobView> {
   const { report, order, deadLetters } = await control.tasks.job(id);
   const { inputs: _, ...rest } = order;
   return { report, order: rest, deadLetters };
@@ -37,7 +31,7 @@ export function jobsTable(jobs: readonly JobReport[]): string {
 }
 
 /** One job with its failed tasks and their reasons. */
-export function jobText({ report, deadLetters }: JobDocument): string {
+export function jobText({ report, deadLetters }: JobView): string {
   const parts = [jobsTable([report])];
   if (deadLetters.length > 0) {
     parts.push('', 'Failed for good (`--retry` queues them again):', ...deadLetterLines(deadLetters));

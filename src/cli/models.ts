@@ -1,13 +1,12 @@
 import type { Command } from 'commander';
 import { SightlineError } from '../errors/sightline-error.ts';
-import type { VersionReport } from '../protocol/rollout-records.ts';
 import { fileSettings, loadConfigured, manifestFolders } from '../runtime/model/load-detector.ts';
 import { verifyCompiled } from '../runtime/model/verify-prepared.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { listManifests, listUserManifests } from '../store/manifests.ts';
 import { findOpenvino } from '../store/openvino/openvino-place.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
-import { addGatewayFlags, askGateway, type GatewayFlags } from './gateway-client.ts';
+import { addGatewayFlags, type GatewayFlags, gatewayApi } from './gateway-client.ts';
 import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { addModelsAdd } from './models-add.ts';
 import { addModelsCompile, compiled } from './models-compile.ts';
@@ -41,7 +40,7 @@ export function addModels(program: Command, io: CliIo): void {
     });
   addGatewayFlags(models.command('versions').description('list the versions that a running host has used, newest last'))
     .option('--json', 'one JSON document on standard output')
-    .action((flags: GatewayFlags & { json?: boolean }) => versions(flags, io));
+    .action((flags: GatewayFlags & { json?: boolean }) => listVersions(flags, io));
   addModelsAdd(models, io);
   addModelsCompile(models, io);
   const verify = models
@@ -58,12 +57,10 @@ export function addModels(program: Command, io: CliIo): void {
     .action((name: string, flags: VerifyFlags, command: Command) => verifyAll(name, flags, command, io));
 }
 
-async function versions(flags: GatewayFlags & { readonly json?: boolean }, io: CliIo): Promise<void> {
-  const reply = (await askGateway(io, flags, 'GET', '/api/versions')) as {
-    readonly versions: readonly VersionReport[];
-  };
-  if (flags.json === true) printJson(io, reply.versions);
-  else print(io, versionsText(reply.versions));
+async function listVersions(flags: GatewayFlags & { readonly json?: boolean }, io: CliIo): Promise<void> {
+  const versions = await gatewayApi(io, flags).versions.list();
+  if (flags.json === true) printJson(io, versions);
+  else print(io, versionsText(versions));
 }
 
 function weights(io: CliIo, mayFetch: boolean): Parameters<typeof findWeights>[1] {

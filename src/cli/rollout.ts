@@ -7,9 +7,10 @@ import { loadPipeline } from '../config/load-pipeline.ts';
 import { rolledSettings } from '../control/rollout/stream-changes.ts';
 import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import type { Decision, RolloutReport } from '../protocol/rollout-records.ts';
+import type { RolloutVerb } from '../protocol/rest.ts';
+import type { RolloutReport } from '../protocol/rollout-records.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
-import { addGatewayFlags, askGateway, type GatewayFlags } from './gateway-client.ts';
+import { addGatewayFlags, type GatewayFlags, gatewayApi } from './gateway-client.ts';
 import { predictedGain } from './predicted-gain.ts';
 import { historyText, rolloutText } from './rollout-tables.ts';
 
@@ -74,8 +75,7 @@ export function addRollout(program: Command, io: CliIo): void {
     .option('--partial', 'leave out settings that need a restart')
     .action(async (file: string | undefined, flags: StartFlags) => {
       const body = startBody(file, flags);
-      const report = (await askGateway(io, flags, 'POST', '/api/rollouts', body)) as RolloutReport;
-      show(report, flags);
+      show(await gatewayApi(io, flags).rollouts.start(body), flags);
     });
   command('status', 'show the roll-out with its guards').action(async (flags: RolloutFlags) =>
     show(await newest(flags), flags),
@@ -91,7 +91,8 @@ export function addRollout(program: Command, io: CliIo): void {
       // Names what it read: of two who promote at once, one is refused.
       const { id: rollout, step } = await newest(flags);
       const seen = { rollout, step: flags.step ?? step };
-      await act('promote', flags, flags.full === true ? { ...seen, full: true } : seen);
+      const wanted = flags.full === true ? { ...seen, full: true } : seen;
+      show(await gatewayApi(io, flags).rollouts.promote(wanted, { by: userName() }), flags);
     });
   command('hold', 'stay at this share until promote, abort, undo or hold --release; guards still roll back')
     .option('--release', 'let it go on by itself')
@@ -105,24 +106,19 @@ export function addRollout(program: Command, io: CliIo): void {
     act('undo', flags),
   );
   command('history', 'list all decisions, newest first').action(async (flags: RolloutFlags) => {
-    const { decisions } = (await askGateway(io, flags, 'GET', '/api/rollouts/history')) as {
-      readonly decisions: readonly Decision[];
-    };
+    const decisions = await gatewayApi(io, flags).rollouts.history();
     if (flags.json === true) printJson(io, decisions);
     else print(io, historyText(decisions));
   });
 
   async function newest(flags: RolloutFlags): Promise<RolloutReport> {
-    const { rollout: report } = (await askGateway(io, flags, 'GET', '/api/rollouts')) as {
-      readonly rollout: RolloutReport | null;
-    };
+    const report = await gatewayApi(io, flags).rollouts.newest();
     if (report !== null) return report;
     throw new SightlineError('ROLLOUT_NOT_FOUND', `${flags.url}: this pipeline has had no roll-out; start one first`);
   }
 
-  async function act(verb: string, flags: RolloutFlags, body: object = {}): Promise<void> {
-    const path = `/api/rollouts/${verb}`;
-    show((await askGateway(io, flags, 'POST', path, { ...body, by: userName() })) as RolloutReport, flags);
+  async function act(verb: Exclude<RolloutVerb, 'promote'>, flags: RolloutFlags): Promise<void> {
+    show(await gatewayApi(io, flags).rollouts[verb]({ by: userName() }), flags);
   }
 
   function show(report: RolloutReport, flags: RolloutFlags): void {

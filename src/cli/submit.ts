@@ -3,11 +3,11 @@ import { isAbsolute, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { redact } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { DEFAULT_SEGMENT_S } from '../protocol/rest.ts';
+import { DEFAULT_SEGMENT_S, type JobView } from '../protocol/rest.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { addFleetClientFlags, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
-import { deadLetterLines, type JobDocument, jobText } from './job-tables.ts';
+import { deadLetterLines, jobText } from './job-tables.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import { waitForJob } from './wait-for-job.ts';
 
@@ -90,7 +90,7 @@ async function absolutePaths(inputs: readonly string[], io: CliIo): Promise<stri
   return paths.map((path) => resolve(path));
 }
 
-function requireDone({ report, deadLetters }: JobDocument, io: CliIo): void {
+function requireDone({ report, deadLetters }: JobView, io: CliIo): void {
   if (report.state === 'done') return;
   const isOver = report.finishedMs !== null;
   note(io, isOver ? `error: job ${report.id}: ${report.state}` : `job ${report.id} continues without this command`);

@@ -109,7 +109,7 @@ export const ERROR_CODES = {
   },
   ROLLOUT_PARTIAL: { retryable: false, exit: 2, doc: 'Some settings cannot be rolled out.' },
   ROLLOUT_STATE: { retryable: false, exit: 1, doc: 'The roll-out is in a state that does not allow this.' },
-  GATEWAY_UNREACHABLE: { retryable: true, exit: 1, doc: 'No gateway answers at the URL of a command.' },
+  GATEWAY_UNREACHABLE: { retryable: true, exit: 1, doc: 'No gateway answers at the URL of a command or a client.' },
   PORT_IN_USE: { retryable: false, exit: 1, doc: 'Another program listens on the port.' },
   TOKEN_REQUIRED: { retryable: false, exit: 2, doc: 'The gateway listens beyond this machine and no token is set.' },
   UNAUTHORIZED: { retryable: false, exit: 1, doc: 'A request lacked a token, or had a wrong or expired one.' },
@@ -118,7 +118,7 @@ export const ERROR_CODES = {
   ORIGIN_REFUSED: { retryable: false, exit: 1, doc: 'A request came from a foreign page or host name.' },
   ROUTE_NOT_FOUND: { retryable: false, exit: 1, doc: 'The gateway has no such path or method.' },
   INTERNAL_ERROR: { retryable: false, exit: 1, doc: 'An unexpected failure: a bug in Sightline.' },
-  PROTOCOL_INVALID: { retryable: false, exit: 1, doc: 'A message of a client does not follow the protocol.' },
+  PROTOCOL_INVALID: { retryable: false, exit: 1, doc: 'A message of a client, or of what it takes for a gateway, does not follow the protocol.' },
   DATASET_INVALID: {
     retryable: false,
     exit: 2,

@@ -12,6 +12,8 @@ export interface PackageFiles {
   readonly uplotDir: string;
   /** Folder with the modules of MessagePack. */
   readonly msgpackDir: string;
+  /** Folder with the compiled sources. */
+  readonly libDir: string;
 }
 
 /** Finds the files that the gateway serves from the package, whether it runs from `src/` or from `dist/`. */
@@ -22,6 +24,7 @@ export function findPackageFiles(): PackageFiles {
   return {
     version: manifest.version,
     webDir: join(root, 'web'),
+    libDir: join(root, 'dist/src'),
     uplotDir: dirname(require.resolve('uplot')),
     // Its entry is `dist.cjs/index.cjs`; browsers need the folder beside it.
     msgpackDir: join(dirname(require.resolve('@msgpack/msgpack')), '..', 'dist.esm'),

@@ -2,8 +2,8 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { check } from '../config/check.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { EVENT_KINDS, type EventKind } from '../protocol/feed.ts';
-import type { HistoryReply, ListReplies } from '../protocol/rest.ts';
+import { EVENT_KINDS, type EventKind, type EventMessage } from '../protocol/feed.ts';
+import type { HistoryReply } from '../protocol/rest.ts';
 import type { EventStore } from './event-store.ts';
 import { HISTORY_S, type StreamHistory } from './stream-history.ts';
 
@@ -25,7 +25,7 @@ const historyQuery = z.strictObject({ seconds: count(HISTORY_S).default(HISTORY_
 
 /** Adds what is past: the events, and the figures of a stream over the last hour. */
 export function addHistoryRoutes(app: FastifyInstance, events: EventStore, history: StreamHistory): void {
-  app.get('/api/events', async ({ query }): Promise<Pick<ListReplies, 'events'>> => {
+  app.get('/api/events', async ({ query }): Promise<{ events: EventMessage[] }> => {
     const { stream, type, q, since, limit } = check(eventsQuery, query, 'query');
     const found = await events.find({ stream, kinds: kindsOf(type), text: q, sinceMs: timeOf(since), limit });
     return { events: found };

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { ErrorCode } from '../errors/error-codes.ts';
@@ -21,6 +22,8 @@ export interface StaticFolders {
   readonly webDir: string;
   readonly uplotDir: string;
   readonly msgpackDir: string;
+  /** Compiled sources, of which browsers load the client. */
+  readonly libDir: string;
 }
 
 /** Adds the headers that every reply carries, JSON included. */
@@ -35,19 +38,32 @@ export function addSecurityHeaders(app: FastifyInstance): void {
   });
 }
 
-/** Serves the dashboard at `/` and its libraries under `/vendor/`. `no-cache` makes browsers revalidate by ETag each time. */
+/** Folders of the client and of what it imports. */
+const CLIENT_FOLDERS = ['client', 'errors', 'protocol'];
+
+/** Serves the dashboard at `/`, its libraries under `/vendor/` and the client under `/lib/client/`. `no-cache` makes browsers revalidate by ETag each time. */
 export async function addStaticFiles(app: FastifyInstance, folders: StaticFolders): Promise<void> {
   const shared = { cacheControl: false, setHeaders: setCacheHeader, index: 'index.html', dotfiles: 'ignore' } as const;
   await app.register(fastifyStatic, { ...shared, root: folders.webDir, prefix: '/', wildcard: false });
-  for (const [name, root] of Object.entries({ uplot: folders.uplotDir, msgpack: folders.msgpackDir })) {
+  const more = { ...shared, decorateReply: false, wildcard: false };
+  for (const [name, root] of Object.entries({ uplot: folders.uplotDir, msgpack: folders.msgpackDir }))
+    await app.register(fastifyStatic, { ...more, root, prefix: `/vendor/${name}/` });
+  for (const name of CLIENT_FOLDERS) {
+    const globIgnore = ['**/*.d.ts', 'msgpack.js'];
     await app.register(fastifyStatic, {
-      ...shared,
-      root,
-      prefix: `/vendor/${name}/`,
-      decorateReply: false,
-      wildcard: false,
+      ...more,
+      root: join(folders.libDir, name),
+      prefix: `/lib/${name}/`,
+      globIgnore,
     });
   }
+  // Browsers cannot find a package by its name.
+  app.get('/lib/client/msgpack.js', (_request, reply) =>
+    reply
+      .type('text/javascript')
+      .header('cache-control', 'no-cache')
+      .send("export { decode } from '/vendor/msgpack/decode.mjs';\n"),
+  );
 }
 
 function setCacheHeader(reply: FastifyReply): void {

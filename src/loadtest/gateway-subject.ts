@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { type GatewayAddress, type GatewayRequest, requestGateway } from '../client/request-gateway.ts';
+import type { GatewayRequest } from '../client/send-request.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { type GatewayAddress, requestGateway } from '../gateway/request-gateway.ts';
 import { BUSY_STAGES, hostReport, type StreamReport, streamReport } from '../protocol/report.ts';
 import { WINDOW_MS } from '../telemetry/sliding-window.ts';
 import { conservationGap } from '../telemetry/stream-telemetry.ts';

@@ -9,11 +9,10 @@ import { range, whole } from '../config/number.ts';
 import type { streamConfig } from '../config/stream.ts';
 import { trackConfig } from '../config/track.ts';
 import { name } from './bounds.ts';
-import type { EventMessage } from './feed.ts';
 import { type DeadLetter, type JobOrder, type JobReport, jobOrder } from './fleet.ts';
-import type { FleetHost, FleetReport } from './fleet-report.ts';
+import type { FleetReport } from './fleet-report.ts';
 import type { HostReport, StreamReport } from './report.ts';
-import { type Decision, MOST_STEPS, prediction, type RolloutReport, type VersionReport } from './rollout-records.ts';
+import { MOST_STEPS, prediction, type RolloutReport } from './rollout-records.ts';
 
 /** A new stream: `id`, `source`, and settings as in a pipeline file (docs/config.md). `pipeline` only in a fleet. */
 export type StreamRequest = z.input<typeof streamConfig> & { readonly pipeline?: string };
@@ -155,25 +154,17 @@ export const rolloutRequest = z.strictObject({
 /** A new roll-out: `model`, or `settings`. `steps` are percentages of the streams that end with 100. */
 export type RolloutRequest = z.input<typeof rolloutRequest>;
 
+/** `GET /healthz`. */
+export interface HealthReply {
+  readonly status: 'alive';
+  /** Of Sightline. */
+  readonly version: string;
+}
+
 /** `GET /readyz`. */
 export interface ReadyReply {
   /** degraded: it works, but a sink cannot write, a stream could not be started, or a version could not be loaded. */
   readonly status: 'ready' | 'degraded' | 'not-ready';
   /** One sentence. */
   readonly reason: string;
-}
-
-/** The reply of each route that lists something under a name. */
-export interface ListReplies {
-  readonly models: readonly ModelSummary[];
-  readonly pipelines: readonly PipelineSummary[];
-  /** Newest last. */
-  readonly events: readonly EventMessage[];
-  readonly hosts: readonly FleetHost[];
-  /** Newest first. */
-  readonly jobs: readonly JobReport[];
-  /** Newest first. */
-  readonly decisions: readonly Decision[];
-  /** Oldest first. */
-  readonly versions: readonly VersionReport[];
 }

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { importsOf, readFiles } from './source-files.ts';
+import { codeOf, importsOf, readFiles, type SourceFile } from './source-files.ts';
 
 /** Layers of the folders in `src/`. Imports go to a lower layer, or to the same one except among stages. */
 const LAYERS: Readonly<Record<string, number>> = {
@@ -103,6 +103,40 @@ describe('layers', () => {
   it('groups of files in the runtime have no import cycles', () => {
     const group = ({ path }: { path: string }): string => (path.startsWith('src/runtime/') ? dirname(path) : path);
     expect(cycles(targetsOf(group))).toEqual([]);
+  });
+});
+
+describe('the client', () => {
+  /** What a browser loads: type imports are gone then. */
+  function loadedFrom(path: string, into = new Map<string, SourceFile>()): Map<string, SourceFile> {
+    if (into.has(path)) return into;
+    const { text } = byPath.get(path)!;
+    const code = { path, text: text.replace(/^(?:import|export) type [^;]*;$/gm, ''), lineCount: 0 };
+    into.set(path, code);
+    for (const target of importsOf(code).files) loadedFrom(target, into);
+    return into;
+  }
+  const loaded = loadedFrom('src/client/index.ts');
+
+  it('loads itself, errors, and what protocol says about results', () => {
+    const others = [...loaded.keys()].filter((path) => folderOf(path) !== 'client').sort();
+    expect(others).toEqual([
+      'src/errors/error-codes.ts',
+      'src/errors/sightline-error.ts',
+      'src/protocol/result-record.ts',
+    ]);
+  });
+
+  it('needs MessagePack and nothing of Node.js', () => {
+    expect([...loaded.values()].flatMap((file) => importsOf(file).packages)).toEqual(['@msgpack/msgpack']);
+    const ofNode = /\bfrom 'node:|\b(?:Buffer|process|NodeJS|require)\b[.(]/;
+    expect([...loaded.values()].filter((file) => ofNode.test(codeOf(file))).map(({ path }) => path)).toEqual([]);
+  });
+
+  it('has types of core, errors and protocol only', () => {
+    const own = files.filter(({ path }) => folderOf(path) === 'client');
+    const used = new Set(own.flatMap((file) => importsOf(file).files.map(folderOf)));
+    expect([...used].sort()).toEqual(['client', 'core', 'errors', 'protocol']);
   });
 });
 

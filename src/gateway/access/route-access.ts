@@ -57,8 +57,9 @@ export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
   'POST /api/rollouts/undo': 'admin',
 };
 
-/** The page, its modules and style sheets, and the libraries that it loads. Each is a route of its own. */
-const DASHBOARD_FILE = /^GET \/(?:[\w-]+\.(?:html|js|css|svg)|vendor\/(?:uplot|msgpack)\/[\w./-]*)?$/;
+/** The page, its modules and style sheets, the client, and the libraries that they load. Each is a route of its own. */
+const DASHBOARD_FILE =
+  /^GET \/(?:[\w-]+\.(?:html|js|css|svg)|vendor\/(?:uplot|msgpack)\/[\w./-]*|lib\/(?:client|errors|protocol)\/[\w-]+\.js)?$/;
 
 /**
  * Returns what a route needs; null if it is not in the table.

@@ -219,6 +219,9 @@ describe('dashboard files', () => {
       ['/app.js', 'javascript'],
       ['/style.css', 'text/css'],
       ['/vendor/uplot/uPlot.esm.js', 'javascript'],
+      ['/lib/client/index.js', 'javascript'],
+      ['/lib/client/msgpack.js', 'javascript'],
+      ['/lib/protocol/result-record.js', 'javascript'],
       ['/vendor/uplot/uPlot.min.css', 'text/css'],
     ] as const) {
       const reply = await fetch(url + path);
@@ -231,7 +234,13 @@ describe('dashboard files', () => {
 
   it('serves nothing outside its folders', async () => {
     const { url } = await openGateway(new RuntimeDouble());
-    for (const path of ['/..%2fpackage.json', '/vendor/uplot/..%2f..%2fpackage.json', '/%2e%2e/package.json']) {
+    for (const path of [
+      '/..%2fpackage.json',
+      '/vendor/uplot/..%2f..%2fpackage.json',
+      '/lib/client/..%2fgateway/server.js',
+      '/lib/gateway/server.js',
+      '/%2e%2e/package.json',
+    ]) {
       expect((await fetch(url + path)).status).toBeGreaterThanOrEqual(400);
     }
   });

@@ -1,8 +1,8 @@
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { rootCertificates } from 'node:tls';
-import { ERROR_CODES } from '../errors/error-codes.ts';
-import { SightlineError, type WireError } from '../errors/sightline-error.ts';
+import { type GatewayRequest, readReply, unreachable } from '../client/send-request.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 
 /** Address of a gateway, and the credentials for it. */
 export interface GatewayAddress {
@@ -10,15 +10,6 @@ export interface GatewayAddress {
   readonly token: string | null;
   /** PEM text of certificate authorities that are trusted beside the usual ones; null: only those. */
   readonly ca: string | null;
-}
-
-export interface GatewayRequest {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
-  /** With a leading slash, such as `/api/rollouts`. */
-  readonly path: string;
-  readonly body?: unknown;
-  /** Aborts the request. */
-  readonly signal: AbortSignal;
 }
 
 interface Reply {
@@ -43,16 +34,11 @@ export async function requestGateway(address: GatewayAddress, request: GatewayRe
   try {
     reply = await send(address, request);
   } catch (error) {
-    request.signal.throwIfAborted();
+    request.signal?.throwIfAborted();
     const { message, code = '' } = error as NodeJS.ErrnoException;
-    const why = message === '' ? code : message;
-    throw new SightlineError('GATEWAY_UNREACHABLE', `${url}: expected a gateway that answers, received: ${why}`, {
-      url,
-    });
+    throw unreachable(url, `expected a gateway that answers, received: ${message === '' ? code : message}`);
   }
-  const document = parsed(reply.text);
-  if (reply.status >= 200 && reply.status < 300 && document !== undefined) return document;
-  throw refusal(document) ?? notGateway(url, reply.status);
+  return readReply(reply.status, reply.text, request, url);
 }
 
 function send({ url, token, ca }: GatewayAddress, { method, path, body, signal }: GatewayRequest): Promise<Reply> {
@@ -60,7 +46,7 @@ function send({ url, token, ca }: GatewayAddress, { method, path, body, signal }
   const text = body === undefined ? null : JSON.stringify(body);
   const options = {
     method,
-    signal,
+    ...(signal === undefined ? {} : { signal }),
     headers: {
       accept: 'application/json',
       ...(token === null || token === '' ? {} : { authorization: `Bearer ${token}` }),
@@ -81,29 +67,4 @@ async function readAll(response: IncomingMessage): Promise<Reply> {
   let text = '';
   for await (const chunk of response.setEncoding('utf8')) text += chunk as string;
   return { status: response.statusCode ?? 0, text };
-}
-
-/** Returns undefined for text that is not JSON. */
-function parsed(text: string): unknown {
-  if (text === '') return null;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function refusal(reply: unknown): SightlineError | null {
-  const { code, message, details } = (reply as { error?: Partial<WireError> } | null | undefined)?.error ?? {};
-  if (code === undefined || message === undefined) return null;
-  // A newer gateway may have codes that this version does not know.
-  const known = Object.hasOwn(ERROR_CODES, code) ? code : 'INTERNAL_ERROR';
-  return SightlineError.fromWire({ code: known, message, ...(details === undefined ? {} : { details }) });
-}
-
-function notGateway(url: string, status: number): SightlineError {
-  return new SightlineError('GATEWAY_UNREACHABLE', `${url}: expected a gateway of Sightline, received HTTP ${status}`, {
-    url,
-    status,
-  });
 }

@@ -1,0 +1,213 @@
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { ClientMessage, FEED_PROTOCOL, HelloMessage, Topic } from '../protocol/feed.ts';
+import type { Subscriber } from './feed-subscription.ts';
+import { type FeedMessage, readMessage } from './read-message.ts';
+
+/** The part of a WebSocket that the client uses: browsers, Node.js from version 22, and the package `ws` have it. */
+export interface SocketLike {
+  binaryType: string;
+  send(data: string): void;
+  close(): void;
+  addEventListener(type: 'open' | 'error', listener: () => void): void;
+  addEventListener(type: 'message', listener: (event: { readonly data: unknown }) => void): void;
+  addEventListener(type: 'close', listener: () => void): void;
+}
+export type SocketConstructor = new (url: string) => SocketLike;
+
+/** State of a connection to the feed. */
+export type FeedState =
+  | { readonly name: 'connecting' }
+  /** `hello` says who the client is and which streams exist. */
+  | { readonly name: 'open'; readonly hello: HelloMessage }
+  /** It is lost; `retryAtMs` is wall clock, milliseconds since 1970. */
+  | { readonly name: 'waiting'; readonly retryAtMs: number }
+  /** Nobody listens any more, or it ended with an error that a new attempt cannot mend. */
+  | { readonly name: 'closed'; readonly error: SightlineError | null };
+
+export interface FeedConnectionOptions {
+  /** Of `/ws`, with the token. */
+  readonly url: string;
+  readonly WebSocket: SocketConstructor;
+  /** The first wait after a loss, and the longest. */
+  readonly retryMs: readonly [first: number, longest: number];
+  /** After this long without a message the connection counts as lost, though TCP has not noticed yet. */
+  readonly silenceMs: number;
+  readonly onState: (state: FeedState) => void;
+  /** Returns why the gateway refuses this client; null if it does not. A WebSocket does not say why an upgrade was refused. */
+  readonly findRefusal: () => Promise<SightlineError | null>;
+  readonly onClosed: (connection: FeedConnection) => void;
+}
+
+/** The only protocol version that this client can read. */
+const PROTOCOL: typeof FEED_PROTOCOL = 1;
+/** Is never the id of a stream. */
+const NO_STREAM = '-';
+
+/**
+ * One WebSocket of the feed. It has at most one subscription of each topic, because a second one would replace the first. After a
+ * loss it connects again with growing, random delays, and subscribes again.
+ */
+export class FeedConnection {
+  readonly #options: FeedConnectionOptions;
+  readonly #subscribers = new Map<Topic, Subscriber>();
+  #socket: SocketLike | null = null;
+  #isOpen = false;
+  #hasGreeted = false;
+  #waitMs: number;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #silenceTimer: ReturnType<typeof setTimeout> | undefined;
+  #isClosed = false;
+
+  constructor(options: FeedConnectionOptions) {
+    this.#options = options;
+    this.#waitMs = options.retryMs[0];
+  }
+
+  has(topic: Topic): boolean {
+    return this.#subscribers.has(topic);
+  }
+
+  add(subscriber: Subscriber): void {
+    const { topic } = subscriber;
+    this.#subscribers.set(topic, subscriber);
+    subscriber.connect(
+      () => this.#request(topic),
+      () => this.#remove(topic),
+    );
+    if (this.#socket === null && this.#retryTimer === undefined) this.#open();
+    else this.#request(topic);
+  }
+
+  /** Connects now if it waits for its next attempt. */
+  retryNow(): void {
+    if (this.#retryTimer !== undefined) this.#open();
+  }
+
+  /** Ends all subscriptions and closes the socket. Idempotent. */
+  close(error: SightlineError | null = null): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearTimeout(this.#retryTimer);
+    clearTimeout(this.#silenceTimer);
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close();
+    for (const subscriber of [...this.#subscribers.values()]) subscriber.end(error === null ? null : { error });
+    this.#options.onClosed(this);
+    this.#options.onState({ name: 'closed', error });
+  }
+
+  #remove(topic: Topic): void {
+    this.#subscribers.delete(topic);
+    if (this.#subscribers.size === 0) this.close();
+    else this.#request(topic);
+  }
+
+  #open(): void {
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = undefined;
+    this.#isOpen = false;
+    this.#hasGreeted = false;
+    this.#options.onState({ name: 'connecting' });
+    const socket = new this.#options.WebSocket(this.#options.url);
+    socket.binaryType = 'arraybuffer';
+    this.#socket = socket;
+    this.#restartSilenceTimer(socket);
+    socket.addEventListener('open', () => {
+      if (socket !== this.#socket) return;
+      this.#isOpen = true;
+      for (const topic of new Set<Topic>([...this.#subscribers.keys(), 'stats'])) this.#request(topic);
+    });
+    socket.addEventListener('message', ({ data }) => {
+      if (socket === this.#socket) this.#receive(socket, data);
+    });
+    // A `close` follows each error.
+    socket.addEventListener('error', () => {});
+    socket.addEventListener('close', () => this.#lose(socket));
+  }
+
+  #receive(socket: SocketLike, data: unknown): void {
+    this.#restartSilenceTimer(socket);
+    let message: FeedMessage;
+    try {
+      message = readMessage(data);
+    } catch (error) {
+      const problem = `feed: expected a message of a gateway, received something else (${(error as Error).message})`;
+      this.close(new SightlineError('PROTOCOL_INVALID', problem));
+      return;
+    }
+    switch (message.type) {
+      case 'hello':
+        this.#greet(message);
+        return;
+      case 'error':
+        // A subscription has settings that the gateway refuses.
+        this.close(SightlineError.fromWire(message.error));
+        return;
+      case 'stats':
+        this.#subscribers.get('stats')?.receive(message);
+        return;
+      case 'event':
+        this.#subscribers.get('events')?.receive(message);
+        return;
+      case 'detections':
+        this.#subscribers.get('detections')?.receive(message);
+        return;
+      case 'preview':
+      case 'shadow':
+        this.#subscribers.get('preview')?.receive(message);
+    }
+  }
+
+  #greet(hello: HelloMessage): void {
+    if (hello.protocol !== PROTOCOL) {
+      const message = `feed: expected protocol ${PROTOCOL}, received ${hello.protocol} of Sightline ${hello.version}`;
+      this.close(new SightlineError('PROTOCOL_INVALID', message, { protocol: hello.protocol }));
+      return;
+    }
+    this.#waitMs = this.#options.retryMs[0];
+    this.#hasGreeted = true;
+    this.#options.onState({ name: 'open', hello });
+  }
+
+  /** Tells the gateway what is wanted of a topic now. */
+  #request(topic: Topic): void {
+    if (!this.#isOpen || this.#socket === null) return;
+    const wanted = this.#subscribers.get(topic)?.request ?? null;
+    if (wanted !== null) this.#send(wanted);
+    // The report of the host alone, once a second, is a sign of life.
+    else if (topic === 'stats') this.#send({ type: 'subscribe', topics: ['stats'], streams: [NO_STREAM] });
+    else this.#send({ type: 'unsubscribe', topics: [topic] });
+  }
+
+  #send(message: ClientMessage): void {
+    this.#socket?.send(JSON.stringify(message));
+  }
+
+  #lose(socket: SocketLike): void {
+    if (socket !== this.#socket) return;
+    this.#socket = null;
+    this.#isOpen = false;
+    clearTimeout(this.#silenceTimer);
+    // Half of the delay is random, so that a hundred clients do not come back at the same instant.
+    const waitMs = this.#waitMs * (0.5 + Math.random() / 2);
+    this.#waitMs = Math.min(this.#waitMs * 2, this.#options.retryMs[1]);
+    this.#retryTimer = setTimeout(() => this.#open(), waitMs);
+    this.#options.onState({ name: 'waiting', retryAtMs: Date.now() + waitMs });
+    if (!this.#hasGreeted) void this.#closeIfRefused();
+  }
+
+  async #closeIfRefused(): Promise<void> {
+    const refusal = await this.#options.findRefusal();
+    if (refusal !== null) this.close(refusal);
+  }
+
+  #restartSilenceTimer(socket: SocketLike): void {
+    clearTimeout(this.#silenceTimer);
+    this.#silenceTimer = setTimeout(() => {
+      socket.close();
+      // A dead connection never answers the closing handshake.
+      this.#lose(socket);
+    }, this.#options.silenceMs);
+  }
+}

@@ -1,0 +1,213 @@
+import type { EventKind, EventMessage } from '../protocol/feed.ts';
+import type { JobReport } from '../protocol/fleet.ts';
+import type { FleetHost } from '../protocol/fleet-report.ts';
+import type { StreamReport } from '../protocol/report.ts';
+import type {
+  HealthReply,
+  HistoryReply,
+  JobRequest,
+  JobView,
+  ModelSummary,
+  PipelineSummary,
+  ReadyReply,
+  RolloutRequest,
+  RolloutVerb,
+  ScaleReply,
+  SeenStep,
+  StreamChange,
+  StreamRequest,
+  StreamsReply,
+} from '../protocol/rest.ts';
+import type { Decision, RolloutReport, VersionReport } from '../protocol/rollout-records.ts';
+import type { CallOptions, GatewayRequest, SendRequest } from './send-request.ts';
+
+/** Options of a request that acts on a roll-out. */
+export interface RolloutCallOptions extends CallOptions {
+  /** Who acts, for the audit log. Only for a gateway without tokens: otherwise the name of the token counts. */
+  readonly by?: string | undefined;
+}
+
+/** What to look for; every condition that is given must hold. */
+export interface EventSearch extends CallOptions {
+  readonly stream?: string;
+  readonly kinds?: readonly EventKind[];
+  /** Part of the message, or of the name of the stream, host or kind, in any case of letters. */
+  readonly text?: string;
+  /** Wall clock, milliseconds since 1970. */
+  readonly sinceMs?: number;
+  /** 1 to 1,000. */
+  readonly limit?: number;
+}
+
+/**
+ * The REST API of a gateway, one method a route; `docs/wire-protocol.md` lists them. Each rejects with the `SightlineError` that the
+ * gateway answers (its `code` is in `docs/errors.md`), or with GATEWAY_UNREACHABLE if none answers. Replies are not checked
+ * against their types: a newer gateway may add keys.
+ */
+export class GatewayApi {
+  readonly #send: SendRequest;
+
+  constructor(send: SendRequest) {
+    this.#send = send;
+  }
+
+  readonly streams = {
+    /** The newest report: all streams, and the host of the gateway. */
+    list: (options?: CallOptions) => this.#get<StreamsReply>('/api/streams', options),
+    /** @throws STREAM_NOT_FOUND */
+    get: (id: string, options?: CallOptions) => this.#get<StreamReport>(pathOf('streams', id), options),
+    /** What it did in the last 1 to 3,600 seconds. @throws STREAM_NOT_FOUND */
+    history: (id: string, seconds = 3600, options?: CallOptions) =>
+      this.#get<HistoryReply>(`${pathOf('streams', id, 'history')}?seconds=${seconds}`, options),
+    /** @throws CONFIG_INVALID, STREAM_EXISTS, SOURCE_* */
+    add: (stream: StreamRequest, options?: CallOptions) => this.#post<StreamReport>('/api/streams', stream, options),
+    /** Changes settings of a stream that runs; after an error it keeps its old ones. @throws CONFIG_INVALID, STREAM_NOT_FOUND */
+    update: (id: string, change: StreamChange, options?: CallOptions) =>
+      this.#call<StreamReport>({ ...options, method: 'PATCH', path: pathOf('streams', id), body: change }),
+    /** @throws STREAM_NOT_FOUND, STREAM_STATE */
+    pause: (id: string, options?: CallOptions) =>
+      this.#post<StreamReport>(pathOf('streams', id, 'pause'), undefined, options),
+    /** @throws STREAM_NOT_FOUND, STREAM_STATE */
+    resume: (id: string, options?: CallOptions) =>
+      this.#post<StreamReport>(pathOf('streams', id, 'resume'), undefined, options),
+    /** @throws STREAM_NOT_FOUND */
+    remove: (id: string, options?: CallOptions) =>
+      this.#call<null>({ ...options, method: 'DELETE', path: pathOf('streams', id) }),
+    /** Fleet only. `host`: null lets the fleet choose. @throws STREAM_NOT_FOUND, HOST_NOT_FOUND */
+    move: (id: string, host: string | null, options?: CallOptions) =>
+      this.#post<StreamReport>(pathOf('streams', id, 'move'), { host }, options),
+  };
+
+  /** Fleet only. */
+  readonly hosts = {
+    /** All hosts, by name. */
+    list: async (options?: CallOptions) =>
+      (await this.#get<{ readonly hosts: readonly FleetHost[] }>('/api/hosts', options)).hosts,
+    /** Moves its streams to other hosts and assigns it no more work. @throws HOST_NOT_FOUND */
+    drain: (id: string, options?: CallOptions) =>
+      this.#post<FleetHost>(pathOf('hosts', id, 'drain'), undefined, options),
+    /** Assigns it work again. @throws HOST_NOT_FOUND */
+    undrain: (id: string, options?: CallOptions) =>
+      this.#post<FleetHost>(pathOf('hosts', id, 'undrain'), undefined, options),
+  };
+
+  /** Fleet only. */
+  readonly jobs = {
+    /** All known jobs, newest first. */
+    list: async (options?: CallOptions) =>
+      (await this.#get<{ readonly jobs: readonly JobReport[] }>('/api/jobs', options)).jobs,
+    /** A job with its failed tasks. @throws JOB_NOT_FOUND */
+    get: (id: string, options?: CallOptions) => this.#get<JobView>(pathOf('jobs', id), options),
+    /** @throws CONFIG_INVALID, SOURCE_FORBIDDEN, JOB_EXISTS */
+    submit: (job: JobRequest, options?: CallOptions) => this.#post<JobReport>('/api/jobs', job, options),
+    /** Starts no more of its tasks; existing results stay. @throws JOB_NOT_FOUND */
+    cancel: (id: string, options?: CallOptions) =>
+      this.#post<JobReport>(pathOf('jobs', id, 'cancel'), undefined, options),
+    /** Queues its failed tasks again; resolves to their number. @throws JOB_NOT_FOUND */
+    retry: async (id: string, options?: CallOptions) =>
+      (await this.#post<{ readonly retried: number }>(pathOf('jobs', id, 'retry'), undefined, options)).retried,
+  };
+
+  readonly rollouts = {
+    /** The newest roll-out; null if there was none. */
+    newest: async (options?: CallOptions) =>
+      (await this.#get<{ readonly rollout: RolloutReport | null }>('/api/rollouts', options)).rollout,
+    /** @throws CONFIG_INVALID, MODEL_*, ROLLOUT_RUNNING, ROLLOUT_PARTIAL */
+    start: (rollout: RolloutRequest, options?: CallOptions) =>
+      this.#post<RolloutReport>('/api/rollouts', rollout, options),
+    /**
+     * Goes to the next step, or to the end if `full`.
+     *
+     * @param seen - the step that the caller saw: another one is refused.
+     * @throws ROLLOUT_NOT_FOUND, ROLLOUT_STATE
+     */
+    promote: (seen: SeenStep & { readonly full?: boolean }, options?: RolloutCallOptions) =>
+      this.#act('promote', options, seen),
+    /** Stays at this step. @throws ROLLOUT_NOT_FOUND, ROLLOUT_STATE */
+    hold: (options?: RolloutCallOptions) => this.#act('hold', options),
+    /** Ends a hold. @throws ROLLOUT_NOT_FOUND, ROLLOUT_STATE */
+    resume: (options?: RolloutCallOptions) => this.#act('resume', options),
+    /** All streams return to the version before. @throws ROLLOUT_NOT_FOUND, ROLLOUT_STATE */
+    abort: (options?: RolloutCallOptions) => this.#act('abort', options),
+    /** As `abort`, also after the promotion. @throws ROLLOUT_NOT_FOUND, ROLLOUT_STATE */
+    undo: (options?: RolloutCallOptions) => this.#act('undo', options),
+    /** All decisions, newest first. */
+    history: async (options?: CallOptions) =>
+      (await this.#get<{ readonly decisions: readonly Decision[] }>('/api/rollouts/history', options)).decisions,
+  };
+
+  readonly versions = {
+    /** All known versions of the pipeline, oldest first. */
+    list: async (options?: CallOptions) =>
+      (await this.#get<{ readonly versions: readonly VersionReport[] }>('/api/versions', options)).versions,
+    /** @param id - label, or at least 8 digits of the hash. @throws ROLLOUT_NOT_FOUND */
+    get: (id: string, options?: CallOptions) => this.#get<VersionReport>(pathOf('versions', id), options),
+  };
+
+  /** The detectors that the host can load. */
+  async models(options?: CallOptions): Promise<readonly ModelSummary[]> {
+    return (await this.#get<{ readonly models: readonly ModelSummary[] }>('/api/models', options)).models;
+  }
+
+  /** The pipeline files that come with the host. */
+  async pipelines(options?: CallOptions): Promise<readonly PipelineSummary[]> {
+    return (await this.#get<{ readonly pipelines: readonly PipelineSummary[] }>('/api/pipelines', options)).pipelines;
+  }
+
+  /** The newest events that match, newest last; by default 200 of all. */
+  async recentEvents({
+    stream,
+    kinds,
+    text,
+    sinceMs,
+    limit,
+    ...options
+  }: EventSearch = {}): Promise<readonly EventMessage[]> {
+    const given = { stream, type: kinds?.join(), q: text, since: sinceMs, limit };
+    const known = Object.entries(given).filter(([, value]) => value !== undefined);
+    const query = known.map(([key, value]) => `${key}=${encodeURIComponent(String(value))}`).join('&');
+    const path = query === '' ? '/api/events' : `/api/events?${query}`;
+    return (await this.#get<{ readonly events: readonly EventMessage[] }>(path, options)).events;
+  }
+
+  /** Fleet only: the recommended number of hosts. */
+  scale(options?: CallOptions): Promise<ScaleReply> {
+    return this.#get('/api/scale', options);
+  }
+
+  /** Answers while the process lives; needs no token. */
+  health(options?: CallOptions): Promise<HealthReply> {
+    return this.#get('/healthz', options);
+  }
+
+  /** Whether the pipeline can work. Resolves also if it cannot. */
+  readiness(options?: CallOptions): Promise<ReadyReply> {
+    return this.#call({ ...options, method: 'GET', path: '/readyz', okStatus: 503 });
+  }
+
+  /** Removes the cookie of a browser that has signed in. */
+  async signOut(options?: CallOptions): Promise<void> {
+    await this.#post<null>('/sign-out', undefined, options);
+  }
+
+  #act(verb: RolloutVerb, { by, ...options }: RolloutCallOptions = {}, seen?: SeenStep): Promise<RolloutReport> {
+    const body = seen === undefined && by === undefined ? undefined : { ...seen, ...(by === undefined ? {} : { by }) };
+    return this.#post(`/api/rollouts/${verb}`, body, options);
+  }
+
+  #get<T>(path: string, options?: CallOptions): Promise<T> {
+    return this.#call({ ...options, method: 'GET', path });
+  }
+
+  #post<T>(path: string, body: unknown, options?: CallOptions): Promise<T> {
+    return this.#call({ ...options, method: 'POST', path, body });
+  }
+
+  async #call<T>(request: GatewayRequest): Promise<T> {
+    return (await this.#send(request)) as T;
+  }
+}
+
+function pathOf(kind: string, id: string, verb?: string): string {
+  return `/api/${kind}/${encodeURIComponent(id)}${verb === undefined ? '' : `/${verb}`}`;
+}

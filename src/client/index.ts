@@ -1,0 +1,85 @@
+/**
+ * A client of a gateway, for browsers and for Node.js: the feed as async iterables, and the REST API. Its types are those of the
+ * wire; `docs/wire-protocol.md` describes each field. A number has its unit in its name.
+ */
+
+export type { Box, Detection } from '../core/detection.ts';
+export type { DropReason, LineCrossing, ResultOrigin } from '../core/frame.ts';
+export type { ErrorCode } from '../errors/error-codes.ts';
+export { type ErrorDetails, SightlineError, type WireError } from '../errors/sightline-error.ts';
+export type {
+  DetectionsMessage,
+  EventKind,
+  EventMessage,
+  FeedFormat,
+  HelloMessage,
+  PreviewMessage,
+  Role,
+  ShadowMessage,
+  StatsMessage,
+  Topic,
+} from '../protocol/feed.ts';
+export type { DeadLetter, HostCard, JobOrder, JobReport, JobState } from '../protocol/fleet.ts';
+export type {
+  FleetHost,
+  FleetHostState,
+  FleetReport,
+  PlacementReport,
+  QueueReport,
+  ScaleReport,
+} from '../protocol/fleet-report.ts';
+export type {
+  BatchReport,
+  BusyStage,
+  DeviceReport,
+  FrameCounters,
+  HostReport,
+  LatencyStage,
+  LineCount,
+  LossReason,
+  Percentiles,
+  ResultCounters,
+  SinkReport,
+  StreamReport,
+  StreamState,
+} from '../protocol/report.ts';
+export type {
+  HealthReply,
+  HistoryReply,
+  JobRequest,
+  JobView,
+  ModelSummary,
+  PipelineSummary,
+  ReadyReply,
+  RolloutRequest,
+  RolloutVerb,
+  ScaleReply,
+  SeenStep,
+  StreamChange,
+  StreamRequest,
+  StreamsReply,
+} from '../protocol/rest.ts';
+export type { ResultRecord } from '../protocol/result-record.ts';
+export type {
+  Decision,
+  DecisionKind,
+  Gain,
+  GuardReport,
+  GuardVerdict,
+  Prediction,
+  RolloutReport,
+  RolloutState,
+  VersionReport,
+} from '../protocol/rollout-records.ts';
+export type { FeedState, SocketConstructor, SocketLike } from './feed-connection.ts';
+export type { FeedSettings, FeedSubscription } from './feed-subscription.ts';
+export { type EventSearch, GatewayApi, type RolloutCallOptions } from './gateway-api.ts';
+export type { FeedMessage, Jpeg, Preview } from './read-message.ts';
+export type { CallOptions, GatewayRequest, SendRequest } from './send-request.ts';
+export {
+  type ClientOptions,
+  type FeedOptions,
+  type PreviewOptions,
+  type ResultOptions,
+  SightlineClient,
+} from './sightline-client.ts';
