@@ -1,28 +1,59 @@
-/**
- * Sightline as a library: the same parts that the command line is made of. Importing it starts nothing.
- *
- * A pipeline: `loadPipeline` -> `PipelineHost.open` -> listen -> `host.runtime.stop()`.
- * Streams of your own: `openRuntime` -> `runtime.add(config, await resolveStreamInput(...))`.
- */
+/** Sightline as a library: `Sightline.open`. Importing it starts nothing, reads no environment and opens no socket. */
 
-export type { Environment } from './config/environment.ts';
-export { loadPipeline, parsePipeline, parseStream } from './config/load-pipeline.ts';
+export { loadPipeline, parsePipeline } from './config/load-pipeline.ts';
 export type { PipelineConfig } from './config/pipeline.ts';
-export type { StreamConfig } from './config/stream.ts';
+export type { FilterConfig } from './config/sinks.ts';
 export type { Box, Detection } from './core/detection.ts';
-export { DROP_REASONS, type DropReason, type FrameTimes, type PublishedFrame } from './core/frame.ts';
-export type { CompiledModel, ModelSpec } from './core/model.ts';
+export {
+  CROSSING_DIRECTIONS,
+  type CrossingDirection,
+  DROP_REASONS,
+  type DropReason,
+  type LineCrossing,
+  RESULT_ORIGINS,
+  type ResultOrigin,
+} from './core/frame.ts';
+export type { Picture, RawPicture } from './core/picture.ts';
 export { ERROR_CODES, type ErrorCode } from './errors/error-codes.ts';
-export { SightlineError, type WireError } from './errors/sightline-error.ts';
+export { type ErrorDetails, SightlineError, type WireError } from './errors/sightline-error.ts';
 export { COCO_FIGURES, type CocoFigures, scoreDetections } from './evaluate/average-precision.ts';
+export type {
+  CocoAnnotation,
+  CocoAnnotations,
+  CocoBox,
+  CocoCategory,
+  CocoImage,
+  CocoResult,
+} from './evaluate/coco-dataset.ts';
 export { readAnnotations, readResults } from './evaluate/coco-files.ts';
-export { startGateway } from './gateway/server.ts';
-export { PipelineHost } from './host/pipeline-host.ts';
-export type { ClientMessage, EventMessage, ServerMessage } from './protocol/feed.ts';
-export type { HostReport, StreamReport, StreamState } from './protocol/report.ts';
-export { type ResultRecord, resultRecord } from './protocol/result-record.ts';
-export { type OpenOptions, openRuntime } from './runtime/open-runtime.ts';
-export { ResultSinks } from './runtime/results/result-sinks.ts';
-export type { Runtime, RuntimeReport } from './runtime/runtime.ts';
-export { resolveStreamInput } from './runtime/stream/stream-input.ts';
-export type { Sink } from './sinks/sink.ts';
+export type { Gateway } from './gateway/gateway-options.ts';
+export type { PictureResult } from './host/picture-detector.ts';
+export type { PushedStream, PushOptions } from './host/pushed-stream.ts';
+export type { Frozen } from './protocol/bounds.ts';
+export { EVENT_KINDS, type EventKind, type EventMessage } from './protocol/feed.ts';
+export {
+  type FrameCounters,
+  type HostReport,
+  LOSS_REASONS,
+  type LossReason,
+  type SinkReport,
+  STREAM_STATES,
+  type StreamReport,
+  type StreamState,
+} from './protocol/report.ts';
+export type { ResultRecord } from './protocol/result-record.ts';
+export type { RuntimeReport } from './runtime/runtime.ts';
+export {
+  type EngineStreams,
+  type ModelSettings,
+  type PipelineSettings,
+  type ResultsOptions,
+  type ServeOptions,
+  Sightline,
+  type SightlineEvents,
+  type SightlineOptions,
+  type SinkSettings,
+  type StreamSettings,
+} from './sightline.ts';
+export type { CustomSink } from './sinks/object-sink.ts';
+export type { QueuePolicy } from './sinks/result-queue.ts';

@@ -25,6 +25,8 @@ export function check<S extends z.ZodType>(schema: S, value: unknown, where: str
 const MOST_FAULTS = 20;
 const MAX_FAULT_CHARS = 400;
 const MAX_SHOWN_DEPTH = 5;
+/** Of a value, to find what must not be shown; far more than is shown. */
+const MAX_READ_CHARS = 1000;
 /** For longer keys no other name is suggested. */
 const MAX_KEY_CHARS = 64;
 
@@ -92,7 +94,7 @@ function received(path: readonly PropertyKey[], document: Document): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
   if (path.at(-1) === 'token') return `${String(value).length} characters`;
-  const text = typeof value === 'number' ? String(value) : redact(textOf(value));
+  const text = typeof value === 'number' ? String(value) : redact(textOf(value), MAX_READ_CHARS);
   const type = Array.isArray(value) ? 'list' : typeof value;
   return `${shortened(text, 60)} (${type})`;
 }

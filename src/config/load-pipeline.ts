@@ -35,7 +35,11 @@ export function parsePipeline(text: string, where: string): PipelineConfig {
       { where, line },
     );
   }
-  const raw = toPlain(document, where);
+  return checkPipeline(toPlain(document, where), where);
+}
+
+/** Checks a pipeline that is no text: defaults are filled in, and merged into each stream. @throws CONFIG_INVALID */
+export function checkPipeline(raw: unknown, where: string): PipelineConfig {
   // Checked first and alone: merged into every stream, one mistake would be reported once per stream.
   check(defaultsOnly, raw, where);
   const config = check(pipelineConfig, withDefaults(raw), where);

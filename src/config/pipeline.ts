@@ -51,4 +51,5 @@ export const pipelineConfig = z.strictObject({
   preview: previewConfig.prefault({}).describe('Pictures for the dashboard.'),
 });
 
+/** A pipeline with all its settings filled in; docs/config.md describes each. */
 export type PipelineConfig = z.infer<typeof pipelineConfig>;

@@ -94,5 +94,6 @@ export const sinkConfig = z.discriminatedUnion('type', [
 ]);
 
 export type SinkConfig = z.infer<typeof sinkConfig>;
+/** What a sink leaves out of the results: other labels, lower scores, frames without detections or crossings. */
 export type FilterConfig = NonNullable<z.infer<typeof filter>>;
 export type RotateConfig = z.infer<typeof rotate>;

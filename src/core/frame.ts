@@ -29,11 +29,13 @@ export type FrameChange = 'changed' | 'unchanged' | 'without-input';
  */
 export const RESULT_ORIGINS = ['inferred', 'tracked', 'unchanged'] as const;
 
+/** How the boxes of a result came about, see `RESULT_ORIGINS`. */
 export type ResultOrigin = (typeof RESULT_ORIGINS)[number];
 
 /** As seen along the line from its first to its second point, in the displayed picture. */
 export const CROSSING_DIRECTIONS = ['left-to-right', 'right-to-left'] as const;
 
+/** Which way an object crossed a line. */
 export type CrossingDirection = (typeof CROSSING_DIRECTIONS)[number];
 
 /** An object that has crossed a line. */
@@ -94,4 +96,5 @@ export const DROP_REASONS = {
   stopped: 'Its stream was paused, changed or removed while the frame was in flight.',
 } as const;
 
+/** Why a frame that entered gives no result. */
 export type DropReason = keyof typeof DROP_REASONS;

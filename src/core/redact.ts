@@ -1,13 +1,17 @@
-const UP_TO_LAST_AT = /([a-z][a-z0-9+.-]*:\/\/)(\S*)@/gi;
+/** Longer texts are cut: their authors are not people, and the time that some patterns take grows faster than the text. */
+const MAX_CHARS = 8192;
+/** The end of a scheme; the letters before the last one are printed as they are. */
+const SCHEME_END = /[a-z][0-9+.-]*:\/\//i;
 /** As people mistype an address: `http:/user:password@host`, `user:password@host`. */
 const WITHOUT_SLASHES = /(^|[\s"'`(=])((?:[a-z][a-z0-9+.-]*:\/?(?!\/))?)[^\s"'`@/:]+:(?!\/\/)[^\s"'`@]+@/gi;
 /** An address up to white space or a closing quotation mark, which no address contains. */
-const ADDRESS = /[a-z][a-z0-9+.-]*:\/\/[^\s"<>`]*/gi;
+const ADDRESS = /[a-z][0-9+.-]*:\/\/[^\s"<>`]*/gi;
 /** Query of an address without scheme and host: `/live?user=a`. */
 const QUERY = /\?[^\s"<>`?]*=[^\s"<>`]*/g;
 const CREDENTIALS_HEADER =
   /\b(authorization\s*[:=]\s*|bearer\s+|basic\s+(?=[A-Za-z0-9+/]{8}))(?:basic\s+|bearer\s+|digest\s+)?[^\s"]+/gi;
-const ASSIGNED_SECRET = /\b([\w-]*(?:pass(?:word|wd|phrase)?|psw|pwd|token|secret|api_?key))=(?!\*\*\*)[^\s"&]+/gi;
+const ASSIGNED_SECRET =
+  /(?<![\w-])([\w-]*(?:pass(?:word|wd|phrase)?|psw|pwd|token|secret|api_?key))=(?!\*\*\*)[^\s"&]+/gi;
 
 /** Parameters that say which picture is shown, not who may see it. Everything else is hidden. */
 const SHOWN_KEYS = new Set(
@@ -19,7 +23,7 @@ const SHOWN_KEYS = new Set(
 );
 const SHOWN_VALUE = /^[\w.x-]{0,24}$/;
 /** What ends a sentence rather than an address. */
-const PUNCTUATION = /[.,:;!?)'\]]+$/;
+const PUNCTUATION = ".,:;!?)']";
 const HIDDEN = '***';
 
 /**
@@ -29,17 +33,26 @@ const HIDDEN = '***';
  *
  * People do not percent-encode `@`, `/`, `?` or `#` in passwords, so everything up to the last `@` is removed if it may
  * hold credentials. A path with an `@` after a port number is shortened too; that is the cheaper mistake.
+ *
+ * @param maxChars - a longer text is cut, where a word ends.
  */
-export function redact(text: string): string {
+export function redact(text: string, maxChars = MAX_CHARS): string {
+  if (text.length > maxChars) return redact(text.slice(0, maxChars - HIDDEN.length).replace(/(?<!\S)\S*$/, HIDDEN));
   return text
-    .replace(UP_TO_LAST_AT, (whole, scheme: string, before: string) =>
-      mayHoldCredentials(before) ? `${scheme}${HIDDEN}@` : whole,
-    )
+    .replace(/\S+/g, withoutUserInfo)
     .replace(WITHOUT_SLASHES, `$1$2${HIDDEN}@`)
     .replace(ADDRESS, (address) => withoutPunctuation(address, redactAddress))
     .replace(QUERY, (query) => withoutPunctuation(query, redactAddress))
     .replace(CREDENTIALS_HEADER, `$1${HIDDEN}`)
     .replace(ASSIGNED_SECRET, `$1=${HIDDEN}`);
+}
+
+function withoutUserInfo(word: string): string {
+  const at = word.lastIndexOf('@');
+  const scheme = at < 0 ? null : SCHEME_END.exec(word.slice(0, at));
+  if (scheme === null) return word;
+  const start = scheme.index + scheme[0].length;
+  return mayHoldCredentials(word.slice(start, at)) ? `${word.slice(0, start)}${HIDDEN}${word.slice(at)}` : word;
 }
 
 /** @param before - the text between `://` and the last `@`. */
@@ -49,7 +62,8 @@ function mayHoldCredentials(before: string): boolean {
 }
 
 function withoutPunctuation(text: string, change: (bare: string) => string): string {
-  const end = PUNCTUATION.exec(text)?.index ?? text.length;
+  let end = text.length;
+  while (end > 0 && PUNCTUATION.includes(text[end - 1]!)) end -= 1;
   return change(text.slice(0, end)) + text.slice(end);
 }
 

@@ -28,19 +28,14 @@ export function ffmpegArguments(globalOptions: readonly string[], call: FfmpegCa
 }
 
 /**
- * Adds to each input the limit for the size of its pictures. ffmpeg checks it when it has read the size, before it allocates
- * memory for the picture.
- */
-export function boundPictures(args: readonly string[], maxPixels: number): string[] {
-  return args.flatMap((arg) => (arg === '-i' ? ['-max_pixels', String(maxPixels), arg] : [arg]));
-}
-
-/**
  * Pictures this small do not gain from threads inside the filters: synchronisation costs more than it saves. By default the
  * raw video "encoder" runs one thread per core and emits a frame only when the next one arrives, which delays every camera
  * frame by a frame interval and costs 1 % more CPU.
  */
 export const ONE_THREAD = ['-filter_threads 1', '-threads 1'] as const;
+
+/** For calls that read a whole file, or a part of one, beside the streams. */
+export const INSPECTING = ['-y', '-hide_banner', '-nostdin', '-nostats', '-loglevel', 'repeat+level+info'] as const;
 
 /** Drops titles and other tags of the media, which ffmpeg would otherwise print again for its output. */
 export const NO_TAGS = ['-map_metadata -1', '-map_chapters -1'] as const;

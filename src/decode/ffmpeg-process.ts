@@ -4,7 +4,6 @@ import type { ChildExit, ChildGroup } from '../process/child-group.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import type { Access } from '../process/sandbox-view.ts';
 import { startReader } from '../process/start-reader.ts';
-import { boundPictures } from './ffmpeg-arguments.ts';
 
 export interface FfmpegCallbacks {
   /** Returns the memory for the next bytes of the picture; null pauses reading until `resume`. */
@@ -63,7 +62,6 @@ export class FfmpegProcess {
   /**
    * Starts a confined ffmpeg. Callbacks may be called before this resolves, except for `onExit`.
    *
-   * @param args - without the limit of the picture's size, which is added.
    * @param stdin - `pipe` if the arguments make it read commands.
    * @throws Error of the operating system if the binary cannot be started.
    */
@@ -74,7 +72,7 @@ export class FfmpegProcess {
     callbacks: FfmpegCallbacks,
     stdin: 'ignore' | 'pipe' = 'ignore',
   ): Promise<FfmpegProcess> {
-    const { group, pid } = await startReader(ffmpeg, boundPictures(args, ffmpeg.confinement.maxPixels), access, stdin);
+    const { group, pid } = await startReader(ffmpeg, args, access, stdin);
     const self = new FfmpegProcess(group, callbacks);
     self.#pid = await pid;
     setImmediate(() => self.#endOne());

@@ -1,9 +1,6 @@
 import { FILE_ACCESS } from './allowed-formats.ts';
 import { ENCODER_OPTIONS, type VideoEncoderName } from './encode-command.ts';
-import { ffmpegArguments, NO_TAGS, passthrough, seconds } from './ffmpeg-arguments.ts';
-
-/** What every ffmpeg gets that `runFfmpeg` starts. */
-const INSPECTING = ['-y', '-hide_banner', '-nostdin', '-nostats', '-loglevel', 'repeat+level+info'] as const;
+import { ffmpegArguments, INSPECTING, NO_TAGS, passthrough, seconds } from './ffmpeg-arguments.ts';
 
 /**
  * Builds the arguments of the ffmpeg that lists the packets of a file's first video stream in decoding order, without
@@ -16,7 +13,7 @@ const INSPECTING = ['-y', '-hide_banner', '-nostdin', '-nostats', '-loglevel', '
 export function listArguments(url: string, unitTypes: string | null, span?: MediaSpan): string[] {
   const again = unitTypes === null ? [] : ['-map 0:v:0', `-bsf:v:1 filter_units=pass_types=${unitTypes}`];
   const every = span === undefined ? ['-copyinkf', '-copypriorss 1'] : [];
-  return ffmpegArguments(['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'repeat+level+info'], {
+  return ffmpegArguments(INSPECTING, {
     input: url,
     inputOptions: [...FILE_ACCESS, ...spanOptions(span)],
     outputOptions: ['-map 0:v:0', ...again, '-c copy', ...every, ...NO_TAGS],

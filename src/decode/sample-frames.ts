@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
 import { FILE_ACCESS } from './allowed-formats.ts';
+import { ffmpegArguments, INSPECTING } from './ffmpeg-arguments.ts';
 import type { FfmpegBinary } from './ffmpeg-binary.ts';
 import { runFfmpeg } from './run-ffmpeg.ts';
 import { accessOfUrl } from './sandbox-access.ts';
@@ -21,12 +22,14 @@ export async function sampleFrames(
 ): Promise<void> {
   const url = `file:${video}`;
   const perSecond = durationUs === null || durationUs <= 0 ? 1 : (count * 1e6) / durationUs;
-  const args = [
-    ...['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'repeat+level+info'],
-    ...FILE_ACCESS.flatMap((option) => option.split(' ')),
-    ...['-i', url, '-map', '0:v:0'],
-    ...['-vf', `fps=${perSecond.toFixed(6)}`, '-frames:v', `${count}`, '-f', 'image2', '-y', `file:${pattern}`],
-  ];
+  const args = ffmpegArguments(INSPECTING, {
+    input: url,
+    inputOptions: FILE_ACCESS,
+    filters: [`fps=${perSecond.toFixed(6)}`],
+    outputOptions: ['-map 0:v:0', `-frames:v ${count}`],
+    format: 'image2',
+    output: `file:${pattern}`,
+  });
   const listener = { onText: () => undefined, onLogLine: () => undefined };
   const access = { ...accessOfUrl(url), writes: dirname(pattern) };
   await runFfmpeg(ffmpeg, url, args, signal, listener, access);

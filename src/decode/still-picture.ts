@@ -2,7 +2,6 @@ import type { Ffmpeg } from '../process/confinement.ts';
 import { LogTail } from '../process/log-tail.ts';
 import { startReader } from '../process/start-reader.ts';
 import { type DecodePlan, stillArguments } from './decode-command.ts';
-import { boundPictures } from './ffmpeg-arguments.ts';
 
 const LOG_CHARS = 4_000;
 /** A picture of 64 megapixels takes about a second. */
@@ -20,8 +19,10 @@ export async function decodeStill(
   canvas: DecodePlan['canvas'],
   picture: Uint8Array,
 ): Promise<void> {
-  const args = boundPictures(stillArguments(path, canvas), ffmpeg.confinement.maxPixels);
-  const { group } = await startReader(ffmpeg, args, { reads: [path], cpuSeconds: MAX_CPU_SECONDS });
+  const { group } = await startReader(ffmpeg, stillArguments(path, canvas), {
+    reads: [path],
+    cpuSeconds: MAX_CPU_SECONDS,
+  });
   const { child } = group;
   const log = new LogTail(child.stderr!, LOG_CHARS);
   let bytes = 0;

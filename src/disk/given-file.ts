@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
-import { type FileHandle, open, readlink, realpath, stat } from 'node:fs/promises';
+import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import type { ErrorCode } from '../errors/error-codes.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { isBelow } from './real-path.ts';
+import { isBelow, openedPath } from './real-path.ts';
 
 /** How a file is read that somebody else named: a user, a manifest, a data set, a client. */
 export interface GivenFile {
@@ -14,7 +14,7 @@ export interface GivenFile {
   /** A larger file is refused before it is read. */
   readonly mostBytes: number;
   /** Real paths of the only folders and files that the file may be in, links resolved. Absent: anywhere. */
-  readonly within?: readonly string[];
+  readonly within?: readonly string[] | undefined;
 }
 
 export const MIB = 2 ** 20;
@@ -173,7 +173,7 @@ function kindOf(stats: Stats): string {
 
 /** By the descriptor where the system tells its path, so that no folder can be exchanged in between; else by path and inode. */
 async function isWithin(path: string, fd: number, stats: Stats, within: readonly string[]): Promise<boolean> {
-  const opened = await readlink(`/proc/self/fd/${fd}`).catch(() => null);
+  const opened = await openedPath(fd);
   if (opened !== null) return within.some((root) => isBelow(opened, root));
   const real = await realpath(path);
   const again = await stat(real);

@@ -1,4 +1,4 @@
-import { realpath } from 'node:fs/promises';
+import { readlink, realpath } from 'node:fs/promises';
 import { isAbsolute, relative, sep } from 'node:path';
 
 /** Returns whether a path is a folder or file itself, or lies below it. Compares names only. */
@@ -21,4 +21,9 @@ export async function realPaths(paths: readonly string[]): Promise<string[]> {
  */
 export async function isBelowRoot(place: string, roots: readonly string[]): Promise<boolean> {
   return (await realPaths(roots)).some((root) => isBelow(place, root));
+}
+
+/** Returns the real path of an open file; null where the system does not tell it. */
+export async function openedPath(fd: number): Promise<string | null> {
+  return readlink(`/proc/self/fd/${fd}`).catch(() => null);
 }

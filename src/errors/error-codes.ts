@@ -135,4 +135,5 @@ interface ErrorCodeEntry {
   readonly doc: string;
 }
 
+/** One of `ERROR_CODES`. */
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -1,5 +1,6 @@
 import { ERROR_CODES, type ErrorCode } from './error-codes.ts';
 
+/** Facts of an error that a program can read, by name. */
 export type ErrorDetails = Readonly<Record<string, string | number | boolean | null>>;
 
 /** An error as sent between threads, processes and over sockets. Class identity is lost on the way; the code is kept. */
@@ -32,10 +33,12 @@ export class SightlineError extends Error {
     return ERROR_CODES[this.code].exit;
   }
 
+  /** Returns the error as plain data, for other threads and for clients. */
   toWire(): WireError {
     return { code: this.code, message: this.message, details: this.details };
   }
 
+  /** Makes the error again from what `toWire` returned. */
   static fromWire(wire: WireError): SightlineError {
     return new SightlineError(wire.code, wire.message, wire.details);
   }

@@ -3,6 +3,7 @@
 /** Top-left corner and size in pixels of the image. */
 export type CocoBox = readonly [x: number, y: number, width: number, height: number];
 
+/** A picture of an annotations file. */
 export interface CocoImage {
   readonly id: number;
   readonly fileName: string;
@@ -10,6 +11,7 @@ export interface CocoImage {
   readonly tags?: readonly string[];
 }
 
+/** A class of an annotations file. */
 export interface CocoCategory {
   readonly id: number;
   readonly name: string;
@@ -26,6 +28,7 @@ export interface CocoAnnotation {
   readonly isCrowd: boolean;
 }
 
+/** An annotations file: pictures, their objects, and the classes. */
 export interface CocoAnnotations {
   /** Path of the file, for messages. */
   readonly path: string;

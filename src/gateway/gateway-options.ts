@@ -57,6 +57,7 @@ export interface GatewayOptions {
   readonly incidents?: Incidents;
 }
 
+/** A running gateway: dashboard, WebSocket feed, REST and metrics. */
 export interface Gateway {
   /** Where the dashboard is, without the token. */
   readonly url: string;

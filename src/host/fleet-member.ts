@@ -73,7 +73,8 @@ export class FleetMember {
       stdout: context.stdout,
       onNotice: (text) => log.info({}, text),
       admit: (source) => admission.source(source),
-      bindsOwnSources: true,
+      // Whoever orders a stream may name any source, so the rules bind all.
+      ownSources: new Set(),
       incidents,
     });
     const { fillRatio, bulkConcurrency, minHosts, maxHosts } = config.fleet;

@@ -15,11 +15,15 @@ import { openVideoSink } from '../runtime/results/open-video-sink.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { type Arrangement, laneKey, pixelKey } from '../runtime/stream/arrangement.ts';
+import type { PictureFeed } from '../runtime/stream/picture-feed.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { requireReadable, resolveStreamInput, tryInput } from '../runtime/stream/stream-input.ts';
-import type { StreamInput } from '../runtime/stream/stream-port.ts';
+import type { BulkWork, StreamInput } from '../runtime/stream/stream-port.ts';
 import { demoSource } from './demo-source.ts';
 import { requireRoom } from './stream-limits.ts';
+
+/** Source of a stream whose pictures the program hands over. */
+export const PUSHED = 'push';
 
 /** Pictures that two models share are this many times as wide as the wider input, so that resizing twice costs no detail. */
 const SHARED_PICTURE_SCALE = 2;
@@ -90,7 +94,27 @@ export class HostStreams {
    * @param isTried - reads the first frame of a file before; otherwise a file that is no video fails after it was added.
    * @throws STREAM_EXISTS, LIMIT_REACHED, SOURCE_*
    */
-  async add(config: StreamConfig, lease?: StreamLease, isTried = false): Promise<RuntimeStream> {
+  add(config: StreamConfig, lease?: StreamLease, isTried = false): Promise<RuntimeStream> {
+    return this.#add(config, async (applied) => {
+      const input = await this.#input(applied, lease);
+      if (isTried) await requireReadable(input, this.#runtime.ffmpeg, applied.openTimeoutMs);
+      return input;
+    });
+  }
+
+  /**
+   * Adds a stream whose pictures the program itself hands over, each of which gives a result.
+   *
+   * @param bulk - gets the results, if no sink and no listener is to have them.
+   * @throws STREAM_EXISTS, LIMIT_REACHED, CONFIG_INVALID
+   */
+  addPushed(config: StreamConfig, feed: PictureFeed, bulk?: BulkWork): Promise<RuntimeStream> {
+    requirePushable(config);
+    const input = { source: null, imagePaths: null, feed, label: PUSHED, policy: 'file', picture: null } as const;
+    return this.#add(config, async () => (bulk === undefined ? input : { ...input, bulk }));
+  }
+
+  async #add(config: StreamConfig, inputOf: (applied: StreamConfig) => Promise<StreamInput>): Promise<RuntimeStream> {
     const { id } = config;
     const { limits } = this.#options;
     if (limits !== undefined)
@@ -100,8 +124,7 @@ export class HostStreams {
     try {
       return await this.#mutex.run(id, async () => {
         const applied = withChanges(config, this.#newChanges);
-        const input = await this.#input(applied, lease);
-        if (isTried) await requireReadable(input, this.#runtime.ffmpeg, applied.openTimeoutMs);
+        const input = await inputOf(applied);
         await this.#openVideo(applied, input);
         return this.#remember(this.#runtime.add(applied, input), { own: this.#newChanges }, config);
       });
@@ -124,6 +147,7 @@ export class HostStreams {
       const ordered = await next(this.orderedConfig(stream));
       const versions = this.#versions.get(stream) ?? {};
       const config = withChanges(ordered, versions.own);
+      if (stream.input.feed !== undefined) requirePushable(config);
       const { instance, beside: before } = stream.arrangement;
       const beside = before === null ? null : { ...before, skip: withChanges(ordered, versions.beside).skip };
       const to = { config, instance, beside };
@@ -195,9 +219,9 @@ export class HostStreams {
 
   /** The input of a stream that is opened again: large enough for both models if they differ. */
   async #inputOf(stream: RuntimeStream, { config, instance, beside }: Arrangement): Promise<StreamInput> {
-    const { bulk, lease } = stream.input;
-    // Only its model changes.
-    if (bulk !== undefined) return stream.input;
+    const { bulk, lease, feed } = stream.input;
+    // Only its model changes, or what is done with pictures of the program.
+    if (bulk !== undefined || feed !== undefined) return stream.input;
     const runtime = this.#runtime;
     const spec = runtime.specOf(instance);
     const other = beside === null ? spec : runtime.specOf(beside.instance);
@@ -312,6 +336,16 @@ export class HostStreams {
     if (sinks.some((sink) => sink.type === 'video' && sink.streams.includes(id))) return { maxWidth: null };
     return preview.picture === 'source' ? { maxWidth: preview.width } : null;
   }
+}
+
+/** @throws CONFIG_INVALID for settings that choose frames, or another source. */
+function requirePushable({ id, source, every, maxFps }: StreamConfig): void {
+  const wrong = source !== PUSHED ? 'source' : every !== 1 ? 'every' : maxFps === undefined ? null : 'maxFps';
+  if (wrong === null) return;
+  throw new SightlineError(
+    'CONFIG_INVALID',
+    `stream "${id}": ${wrong}: the program hands over each picture of this stream; leave it out`,
+  );
 }
 
 function paceOf(a: StreamConfig, b: StreamConfig): LaneComparison['pace'] {

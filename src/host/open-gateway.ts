@@ -60,7 +60,7 @@ function connectionsFor({ connections, streams }: LimitsConfig): number {
 export async function openGateway(
   port: RuntimePort,
   request: GatewayRequest,
-  context: ProcessContext,
+  context: Pick<ProcessContext, 'environment'>,
 ): Promise<Gateway> {
   const { config, address, log, fleet, rollouts, incidents } = request;
   const { environment } = context;

@@ -18,6 +18,7 @@ import { openSinks } from '../runtime/results/open-sinks.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime, RuntimeReport } from '../runtime/runtime.ts';
 import { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
+import type { Sink } from '../sinks/sink.ts';
 import { countOf } from '../sinks/sink-failure.ts';
 import { modelSpec } from '../store/manifests.ts';
 import { FailedStarts } from './failed-starts.ts';
@@ -32,8 +33,10 @@ export interface HostContext {
    * SOURCE_FORBIDDEN if it is not allowed.
    */
   readonly admit: (source: string) => Promise<void>;
-  /** Sources that the pipeline file names are bound by `fleet.roots` and `fleet.networks` as well; default: they are the owner's own. */
-  readonly bindsOwnSources?: boolean;
+  /**
+   * Sources that no rule binds, because the owner named them. Read at each start of a source; default: those of the pipeline file.
+   */
+  readonly ownSources?: ReadonlySet<string>;
   /** Counts exceptions of listeners; if absent, they are reported as notices. */
   readonly incidents?: Incidents;
 }
@@ -63,14 +66,14 @@ export class PipelineHost implements RuntimePort {
     runtime: Runtime,
     config: PipelineConfig,
     sinks: ResultSinks,
-    { environment, onNotice, admit, bindsOwnSources = false }: HostContext,
+    { environment, onNotice, admit, ownSources = new Set(config.streams.map(({ source }) => source)) }: HostContext,
     early: EarlyEvents,
     authorities: string | null,
   ) {
     this.runtime = runtime;
     this.#sinks = sinks;
     this.#early = early;
-    const accessOf = accessRules(config, authorities, bindsOwnSources);
+    const accessOf = accessRules(config, authorities, ownSources);
     this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice, limits: config.limits, accessOf });
     this.rules = new StreamRules({ defaults: config.defaults, admit: ({ source }) => admit(source) });
     this.#starts = new FailedStarts({
@@ -170,6 +173,20 @@ export class PipelineHost implements RuntimePort {
     return own.isReady && reason !== null ? { isReady: true, isDegraded: true, reason } : own;
   }
 
+  /** True while a stream that could not be started is tried again. */
+  get isStarting(): boolean {
+    return this.#starts.failing.length > 0;
+  }
+
+  /** Adds a destination of results while streams run. */
+  addSink(...binding: Parameters<ResultSinks['add']>): void {
+    this.#sinks.add(...binding);
+  }
+
+  removeSink(sink: Sink): void {
+    this.#sinks.remove(sink);
+  }
+
   /** Stops the streams and ends all threads. @returns what could not be written. */
   async stop(): ReturnType<Runtime['stop']> {
     this.#disk.close();
@@ -239,15 +256,14 @@ function safeName(name: string): string {
   return encodeURIComponent(name).replaceAll('.', '%2E');
 }
 
-/** Returns what each source may open: the rules bind it and all that it leads to, unless the owner named it in the pipeline file. */
+/** Returns what each source may open: the rules bind it and all that it leads to, unless the owner named it. */
 function accessRules(
-  { fleet, streams }: PipelineConfig,
+  { fleet }: PipelineConfig,
   authorities: string | null,
-  bindsOwnSources: boolean,
+  ownSources: ReadonlySet<string>,
 ): HostStreamsOptions['accessOf'] {
-  const own = new Set(bindsOwnSources ? [] : streams.map(({ source }) => source));
   return (source) => {
-    const { roots, networks } = own.has(source) ? { roots: null, networks: null } : fleet;
+    const { roots, networks } = ownSources.has(source) ? { roots: null, networks: null } : fleet;
     return { roots, networks, authorities, isTlsInsecure: false };
   };
 }

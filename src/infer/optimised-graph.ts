@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { checkArtefact, recordHash, removeArtefact } from '../disk/artefact-hash.ts';
+import { hashGiven, MODEL_FILE } from '../disk/given-file.ts';
 import { temporaryPathOf } from '../disk/replace-file.ts';
 
 /**
@@ -44,7 +45,9 @@ export class OptimisedGraph {
     this.#isIntact = null;
     try {
       const session = await open(this.#temporary);
-      await recordHash(this.path, (await checkArtefact(this.#temporary)).sha256).catch(() => undefined);
+      await hashGiven(this.#temporary, MODEL_FILE)
+        .then((sha256) => recordHash(this.path, sha256))
+        .catch(() => undefined);
       // Another thread or process may write the same file; renaming makes sure that readers see a whole file or none.
       await rename(this.#temporary, this.path).catch(() => undefined);
       return session;

@@ -64,18 +64,19 @@ export class SharpPreprocessor {
 /**
  * Reads an image file and fits it into the model's input.
  *
+ * @param image - path or content of the file.
  * @param input - u8 `[input.height, input.width, 3]` RGB; overwritten.
  * @param maxPixels - of the file.
  * @returns the size of the image after EXIF rotation, and its placement in the input.
  * @throws SOURCE_TOO_LARGE
  */
 export async function preprocessImage(
-  path: string,
+  image: string | Uint8Array,
   spec: ModelSpec,
   input: Uint8Array,
   maxPixels = DEFAULT_MAX_PIXELS,
 ): Promise<PictureSize & { placement: Placement }> {
-  const { upright, size: autoOrient } = await openImage(path, maxPixels);
+  const { upright, size: autoOrient } = await openImage(image, maxPixels);
   const fit = fitInto(autoOrient, spec.input, spec.input.resize);
   const resampler = resamplerOf(spec, autoOrient, fit);
   if (resampler === null) input.set(await resizeWithVips(upright, fit, spec));
@@ -85,26 +86,29 @@ export async function preprocessImage(
 
 /** Reads an image file as u8 `[height, width, 3]` RGB, upright as its EXIF data says. @throws SOURCE_TOO_LARGE */
 export async function readImage(
-  path: string,
-  maxPixels = DEFAULT_MAX_PIXELS,
+  image: string | Uint8Array,
+  maxPixels: number,
 ): Promise<PictureSize & { readonly pixels: Uint8Array }> {
-  const { upright, size } = await openImage(path, maxPixels);
+  const { upright, size } = await openImage(image, maxPixels);
   return { ...size, pixels: await upright.raw().toBuffer() };
 }
 
-async function openImage(path: string, maxPixels: number): Promise<{ upright: Sharp; size: PictureSize }> {
-  const bytes = await readPicture(path);
+async function openImage(
+  image: string | Uint8Array,
+  maxPixels: number,
+): Promise<{ upright: Sharp; size: PictureSize }> {
+  const bytes = typeof image === 'string' ? await readPicture(image) : image;
   // Reads the header only. Without the limit, so that the message can name the size.
   const { autoOrient } = await sharp(bytes, { failOn: 'none', limitInputPixels: false }).autoOrient().metadata();
   const { width, height } = autoOrient;
   if (width * height > maxPixels)
     throw new SightlineError(
       'SOURCE_TOO_LARGE',
-      `${path}: the picture is ${width}x${height}, and decoder.maxPixels allows ${maxPixels} pixels`,
-      { path },
+      `${typeof image === 'string' ? image : 'bytes'}: the picture is ${width}x${height}, and decoder.maxPixels allows ${maxPixels} pixels`,
+      { width, height },
     );
-  const image = sharp(bytes, { failOn: 'none', limitInputPixels: maxPixels }).autoOrient();
-  return { upright: image.toColourspace('srgb').flatten({ background: '#000' }), size: { width, height } };
+  const picture = sharp(bytes, { failOn: 'none', limitInputPixels: maxPixels }).autoOrient();
+  return { upright: picture.toColourspace('srgb').flatten({ background: '#000' }), size: { width, height } };
 }
 
 /**

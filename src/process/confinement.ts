@@ -59,9 +59,10 @@ const LAUNCH_FAILED = 125;
  * Returns the command that starts ffmpeg as a reader of media from strangers: with its own environment, limits and sandbox,
  * and so that it ends when this process, or the thread that starts it, does.
  *
- * @param args - the arguments of ffmpeg.
+ * @param plainArgs - of ffmpeg, without the limit of the pictures' size, which is added.
  */
-export function confinedReader(ffmpeg: Ffmpeg, args: readonly string[], access: Access): Launch {
+export function confinedReader(ffmpeg: Ffmpeg, plainArgs: readonly string[], access: Access): Launch {
+  const args = boundPictures(plainArgs, ffmpeg.confinement.maxPixels);
   const { environment, networkEnvironment, shell, setpriv, memoryBytes } = ffmpeg.confinement;
   const childEnvironment = access.network === true ? { ...environment, ...networkEnvironment } : environment;
   if (shell === null) return { path: ffmpeg.path, args, environment: childEnvironment, pipe: null };
@@ -90,6 +91,14 @@ export function confinedReader(ffmpeg: Ffmpeg, args: readonly string[], access: 
   ];
   const pipe = sandbox?.kind === 'bwrap' ? 'pid' : isWatched ? 'lifeline' : null;
   return { path: command[0]!, args: command.slice(1), environment: childEnvironment, pipe };
+}
+
+/**
+ * Adds to each input the limit for the size of its pictures. ffmpeg checks it when it has read the size, before it allocates
+ * memory for the picture.
+ */
+function boundPictures(args: readonly string[], maxPixels: number): string[] {
+  return args.flatMap((arg) => (arg === '-i' ? ['-max_pixels', String(maxPixels), arg] : [arg]));
 }
 
 /**

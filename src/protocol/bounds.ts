@@ -10,7 +10,8 @@ export const LAST_MS = 8.64e15;
 
 /** The output of a schema as read-only data. An absent key is absent, never undefined. */
 export type Wire<S extends z.ZodType> = Frozen<z.output<S>>;
-type Frozen<T> = { readonly [K in keyof T]: Frozen<Exclude<T[K], undefined>> };
+/** The type, read-only at each depth. */
+export type Frozen<T> = { readonly [K in keyof T]: Frozen<Exclude<T[K], undefined>> };
 
 export const id = z.string().regex(ID_PATTERN);
 /** A whole number, 0 to 2^53 - 1. */

@@ -128,6 +128,7 @@ export interface ShadowMessage {
   readonly candidate: readonly Detection[];
 }
 
+/** What an event can be about. */
 export const EVENT_KINDS = [
   'stream-state',
   'stream-added',
@@ -167,6 +168,7 @@ export const EVENT_KINDS = [
   'access-changed',
   'access-failed',
 ] as const;
+/** What happened, see `EVENT_KINDS`. */
 export type EventKind = (typeof EVENT_KINDS)[number];
 
 /** Something an operator should know. */

@@ -17,6 +17,7 @@ const percentiles = z.object({
 });
 export type Percentiles = Wire<typeof percentiles>;
 
+/** The states of a stream. */
 export const STREAM_STATES = [
   'starting',
   'running',
@@ -28,6 +29,7 @@ export const STREAM_STATES = [
   'removing',
   'removed',
 ] as const;
+/** One of `STREAM_STATES`. */
 export type StreamState = (typeof STREAM_STATES)[number];
 
 /**
@@ -45,6 +47,7 @@ const frameCounters = z.object({
   /** By reason. Newer hosts may send unknown reasons. */
   dropped: z.record(name, count).refine((reasons) => Object.keys(reasons).length <= 64, 'expected at most 64 reasons'),
 });
+/** Frames since the stream began, by what became of them. */
 export interface FrameCounters extends Omit<Wire<typeof frameCounters>, 'dropped'> {
   readonly dropped: Readonly<Partial<Record<DropReason, number>>>;
 }
@@ -134,6 +137,7 @@ export const streamReport = z.object({
   /** In a fleet, the fence of the lease that it runs under; increases with every new holder. */
   fence: count.optional(),
 });
+/** The figures of a stream: state, rates in frames per second, latencies in milliseconds, frames by what became of them. */
 export interface StreamReport extends Omit<Wire<typeof streamReport>, 'frames'> {
   readonly frames: FrameCounters;
 }
@@ -175,6 +179,7 @@ export type DeviceReport = Wire<typeof deviceReport>;
  * refused: the receiver does not want them; damaged: they could not be read back from the spool.
  */
 export const LOSS_REASONS = ['overflow', 'failed', 'refused', 'damaged'] as const;
+/** Why a sink lost a result, see `LOSS_REASONS`. */
 export type LossReason = (typeof LOSS_REASONS)[number];
 
 const sinkReport = z.object({
@@ -216,6 +221,7 @@ export const hostReport = z.object({
   /** Absent from older hosts. */
   sinks: z.array(sinkReport).max(MAX_COUNTERS).optional(),
 });
+/** The figures of a host: device, batches, processor, sinks. */
 export interface HostReport extends Omit<Wire<typeof hostReport>, 'sinks'> {
   readonly sinks?: readonly SinkReport[];
 }

@@ -1,6 +1,7 @@
-/** Messages between the main thread and its lane and inference threads. They contain no pixels: those stay in ring slots. */
+/** Messages between the main thread and its lane and inference threads. Pixels stay in ring slots, except for pushed pictures. */
 import type { DropReason } from '../core/frame.ts';
 import type { CompiledModel, ComputePrecision, ModelSpec } from '../core/model.ts';
+import type { FramePicture } from '../core/picture.ts';
 import type { SourceInput } from '../core/source.ts';
 import type { PtsUs } from '../core/units.ts';
 import type { WireError } from '../errors/sightline-error.ts';
@@ -23,7 +24,9 @@ export interface LaneStream {
   readonly input:
     | { readonly kind: 'video'; readonly source: SourceInput }
     /** Image files, each one frame; frame numbers are positions in the list. */
-    | { readonly kind: 'images'; readonly paths: readonly string[]; readonly resizeBy: 'ffmpeg' | 'sharp' };
+    | { readonly kind: 'images'; readonly paths: readonly string[]; readonly resizeBy: 'ffmpeg' | 'sharp' }
+    /** Pictures that arrive as messages `picture`. */
+    | { readonly kind: 'pushed' };
   readonly policy: 'live' | 'file';
   /** If set, slots hold full pictures of this size and sharp makes the model input from them; null: ffmpeg makes the input. */
   readonly picture: { readonly width: number; readonly height: number } | null;
@@ -70,6 +73,8 @@ export type ToLane =
   | { readonly type: 'close'; readonly ringId: number }
   | { readonly type: 'slot-free'; readonly ringId: number }
   | { readonly type: 'watch'; readonly ringId: number; readonly isWatched: boolean }
+  /** The next picture of a stream that a program feeds. */
+  | { readonly type: 'picture'; readonly ringId: number; readonly next: FramePicture }
   /** Keeps this share of the frames from now on, above 0 up to 1, and sheds the others before they are scaled. */
   | { readonly type: 'shed'; readonly ringId: number; readonly keepRatio: number }
   | { readonly type: 'tune'; readonly ringId: number; readonly tuning: LaneTuning }
@@ -84,6 +89,8 @@ export type FromLane =
   | { readonly type: 'child-started'; readonly ringId: number; readonly pid: number }
   | { readonly type: 'child-gone'; readonly ringId: number; readonly pid: number }
   | { readonly type: 'running'; readonly ringId: number }
+  /** A picture that was pushed gives no frame. */
+  | { readonly type: 'picture-refused'; readonly ringId: number; readonly frame: number; readonly error: WireError }
   | { readonly type: 'reconnecting'; readonly ringId: number; readonly error: WireError }
   | { readonly type: 'ended'; readonly ringId: number; readonly frames: number }
   | { readonly type: 'failed'; readonly ringId: number; readonly error: WireError }

@@ -46,6 +46,7 @@ export interface RuntimeOptions {
   readonly incidents?: Incidents;
 }
 
+/** The figures of all streams and of the host, made once a second. */
 export interface RuntimeReport {
   readonly timeMs: number;
   readonly streams: readonly StreamReport[];

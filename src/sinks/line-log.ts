@@ -1,7 +1,9 @@
 import { type Clock, systemClock } from '../core/clock.ts';
+import { Pause } from '../flow/pause.ts';
 import type { LineTarget } from './append-file.ts';
+import { attemptStep, CLOSE_MS, RETRY_MS, SYNC_MS } from './disk-work.ts';
 import { keepNumbered } from './output-names.ts';
-import { Rotation, type RotationPlan, wholeLines } from './rotation.ts';
+import { countLines, Rotation, type RotationPlan, wholeLines } from './rotation.ts';
 import type { SinkFailureListener, SinkFigures } from './sink.ts';
 import { countOf, fileFailure, hangFailure } from './sink-failure.ts';
 import { diskFiles, type SinkFiles } from './sink-files.ts';
@@ -27,13 +29,6 @@ const MAX_PENDING_CHARS = 1024 * 1024;
 const MAX_KEPT_CHARS = 8 * MAX_PENDING_CHARS;
 /** Largest single write: a slow disk shows progress after each. */
 const MAX_WRITE_BYTES = 1024 * 1024;
-/** Interval of policy `interval`, and of the check for files that were moved. */
-const SYNC_MS = 5000;
-const RETRY_MS = 1000;
-/** A file operation that takes longer is reported. */
-const HANG_MS = 10_000;
-/** `finish` gives up after this time without progress. */
-const CLOSE_MS = 5000;
 
 /** After these errors the open file stays usable. After any other failure it is reopened. */
 const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT']);
@@ -91,18 +86,21 @@ export class LineLog {
   #isStopped = false;
   #wasOpened = false;
   #isFinishing = false;
+  /** `finish` did not wait for the last file operation. */
+  #isAbandoned = false;
   #working: Promise<void> | null = null;
   /** Finished file operations: progress for `finish`. */
   #steps = 0;
   #isSyncDue = false;
   #cancelChunkTimer: (() => void) | null = null;
   #cancelSyncTimer: (() => void) | null = null;
-  #cancelRetry: (() => void) | null = null;
+  readonly #pause: Pause;
   #waiting: (() => void)[] = [];
 
   constructor(options: LineLogOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#pause = new Pause(this.#clock);
     this.#chunk = options.chunk ?? TEXT_CHUNK;
     this.#sync = options.sync ?? 'interval';
     const { rotation } = options;
@@ -155,7 +153,7 @@ export class LineLog {
    */
   async finish(seal: (file: LineTarget) => Promise<void> = () => Promise.resolve()): Promise<void> {
     this.#isFinishing = true;
-    this.#cancelRetry?.();
+    this.#pause.end();
     const isWritten = await this.#progresses(this.#writeOut());
     this.#isStopped = true;
     this.#wake();
@@ -207,6 +205,7 @@ export class LineLog {
   /** Leaves behind a file whose operations do not end. */
   #abandon(): void {
     if (this.#failure === null) this.#fail(hangFailure(CLOSE_MS));
+    this.#isAbandoned = true;
     void this.#closeFile();
   }
 
@@ -227,10 +226,13 @@ export class LineLog {
 
   async #runWork(): Promise<void> {
     for (;;) {
-      const cancelWatch = this.#clock.setTimer(() => this.#fail(hangFailure(HANG_MS)), HANG_MS);
-      const error = await this.#step().catch((thrown: Error) => thrown);
-      cancelWatch();
+      const error = await attemptStep(
+        () => this.#step(),
+        this.#clock,
+        (hang) => this.#fail(hang),
+      );
       this.#steps += 1;
+      if (this.#isAbandoned) void this.#closeFile();
       if (this.#isStopped) return;
       if (error === null) {
         if (this.#failure !== null) this.#recover();
@@ -241,7 +243,7 @@ export class LineLog {
       if (this.#isFinishing || this.#isStopped) return;
       if (!FULL.has((error as NodeJS.ErrnoException).code ?? '')) void this.#closeFile();
       this.#retried += 1;
-      await this.#pause();
+      await this.#pause.wait(RETRY_MS);
     }
   }
 
@@ -346,27 +348,9 @@ export class LineLog {
     return fileFailure(this.#options.id, this.#options.path, error);
   }
 
-  #pause(): Promise<void> {
-    return new Promise((resolve) => {
-      const end = (): void => {
-        this.#cancelRetry = null;
-        cancel();
-        resolve();
-      };
-      const cancel = this.#clock.setTimer(end, RETRY_MS);
-      this.#cancelRetry = end;
-    });
-  }
-
   #wake(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const resolve of waiting) resolve();
   }
-}
-
-function countLines(bytes: Uint8Array): number {
-  let lines = 0;
-  for (const byte of bytes) if (byte === 0x0a) lines += 1;
-  return lines;
 }

@@ -126,10 +126,12 @@ export class PartialFile {
     let cut = '';
     if (kind.compression == null) {
       const left = await LineFile.open(partialPath, kind, this.#files);
-      const hasLines = (await left.size()) > this.#headerBytes;
-      if (hasLines) await this.#seal(left);
-      await left.close();
-      if (!hasLines) return;
+      try {
+        if ((await left.size()) <= this.#headerBytes) return;
+        await this.#seal(left);
+      } finally {
+        await left.close();
+      }
       cut = cutText(left);
     }
     const kept = await keepRecovered(this.#path, partialPath);

@@ -106,3 +106,10 @@ export function wholeLines(lines: Uint8Array, maxBytes: number): Uint8Array {
 function firstLine(lines: Uint8Array): number {
   return lines.indexOf(0x0a) + 1;
 }
+
+/** Returns the number of line breaks. */
+export function countLines(bytes: Uint8Array): number {
+  let lines = 0;
+  for (const byte of bytes) if (byte === 0x0a) lines += 1;
+  return lines;
+}

@@ -28,7 +28,10 @@ export class SpoolPosition {
       throw error;
     });
     const bytes = Buffer.alloc(2 * PLACE_BYTES);
-    await file.read(bytes, 0, bytes.length, 0);
+    await file.read(bytes, 0, bytes.length, 0).catch(async (error: unknown) => {
+      await file.close();
+      throw error;
+    });
     const places = [0, 1].map((place) => readPlace(bytes.subarray(place * PLACE_BYTES, (place + 1) * PLACE_BYTES)));
     return new SpoolPosition(file, Math.max(...places));
   }

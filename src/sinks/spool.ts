@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../core/clock.ts';
+import { Pause } from '../flow/pause.ts';
+import { attemptStep, CLOSE_MS, RETRY_MS, SYNC_MS } from './disk-work.ts';
 import { LineFile } from './line-file.ts';
 import type { SyncPolicy } from './line-log.ts';
 import { keepNumbered, numberedFiles } from './output-names.ts';
-import { wholeLines } from './rotation.ts';
-import { hangFailure } from './sink-failure.ts';
+import { countLines, wholeLines } from './rotation.ts';
 import { diskFiles, type SinkFiles, stateOrNull } from './sink-files.ts';
 import { formatLine, parseSpoolFile, SPOOL_LINES, type SpoolRecord } from './spool-line.ts';
 import { SpoolPosition } from './spool-position.ts';
@@ -18,11 +19,6 @@ const LEAST_SPOOL_FILES = 8;
 const MAX_MEMORY_BYTES = 8 * MIB;
 /** Records are written after this time at the latest: a killed process loses no more. */
 const WRITE_MS = 100;
-const SYNC_MS = 5000;
-const RETRY_MS = 1000;
-const HANG_MS = 10_000;
-/** `close` gives up after this time. */
-const CLOSE_MS = 5000;
 
 const CURRENT = 'current.spool';
 
@@ -85,7 +81,7 @@ export class Spool {
   #working: Promise<void> | null = null;
   #cancelWrite: (() => void) | null = null;
   #cancelSync: (() => void) | null = null;
-  #endPause: (() => void) | null = null;
+  readonly #pause: Pause;
   #wakeups: (() => void)[] = [];
   readonly #firstTry: Promise<void>;
   #endFirstTry!: () => void;
@@ -93,6 +89,7 @@ export class Spool {
   constructor(options: SpoolOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#pause = new Pause(this.#clock);
     this.#files = options.files ?? diskFiles;
     this.#spoolFileBytes = Math.min(MAX_SPOOL_FILE_BYTES, Math.floor(options.maxBytes / LEAST_SPOOL_FILES));
     this.#firstTry = new Promise((resolve) => {
@@ -178,7 +175,7 @@ export class Spool {
    */
   async close(): Promise<number> {
     this.#isClosing = true;
-    this.#endPause?.();
+    this.#pause.end();
     this.#wake();
     const { folder } = this.#options;
     if (folder === null) return this.#waiting;
@@ -197,9 +194,11 @@ export class Spool {
     await this.#working;
     for (const stop of [this.#cancelWrite, this.#cancelSync]) stop?.();
     try {
-      if (this.#options.sync !== 'never') await this.#file?.sync();
-      await this.#file?.close();
-      await this.#position?.close();
+      try {
+        if (this.#options.sync !== 'never') await this.#file?.sync();
+      } finally {
+        await Promise.all([this.#file?.close(), this.#position?.close()]);
+      }
       if (this.#waiting > 0 || this.#position === null) return;
       for (const path of await numberedFiles(join(folder, CURRENT), this.#files)) await this.#files.remove(path);
       await this.#files.remove(join(folder, CURRENT));
@@ -231,9 +230,11 @@ export class Spool {
 
   async #run(): Promise<void> {
     for (;;) {
-      const cancelWatch = this.#clock.setTimer(() => this.#fail(hangFailure(HANG_MS)), HANG_MS);
-      const error = await this.#step().catch((thrown: Error) => thrown);
-      cancelWatch();
+      const error = await attemptStep(
+        () => this.#step(),
+        this.#clock,
+        (hang) => this.#fail(hang),
+      );
       if (error === null) {
         this.#endFirstTry();
         if (this.#failure !== null) this.#recover();
@@ -246,7 +247,7 @@ export class Spool {
       void this.#file?.close().catch(() => undefined);
       this.#file = null;
       this.#retried += 1;
-      await this.#pause();
+      await this.#pause.wait(RETRY_MS);
     }
   }
 
@@ -287,7 +288,7 @@ export class Spool {
     const bytes = wholeLines(Buffer.from(lines.join('')), this.#spoolFileBytes - this.#fileBytes);
     const { keptBytes, error } = await file.append(bytes);
     this.#fileBytes += keptBytes;
-    const kept = bytes.subarray(0, keptBytes).reduce((sum, byte) => sum + (byte === 0x0a ? 1 : 0), 0);
+    const kept = countLines(bytes.subarray(0, keptBytes));
     this.#writtenSeq = unwritten[kept - 1]?.seq ?? this.#writtenSeq;
     this.#unwrittenBytes = this.#recent.reduce(
       (sum, { seq, text }) => sum + (seq > this.#writtenSeq ? text.length : 0),
@@ -301,29 +302,41 @@ export class Spool {
     const path = join(folder, CURRENT);
     await this.#files.makeFolder(folder);
     const position = await SpoolPosition.open(folder, this.#files);
+    const left = await this.#readLeft(path, position.seq).catch(async (error: unknown) => {
+      await position.close();
+      throw error;
+    });
+    // No step below can fail.
+    this.#position = position;
+    this.#spoolFiles = left.spoolFiles;
+    this.#damaged += left.damaged;
+    for (const record of this.#recent) record.seq += left.lastSeq;
+    this.#lastSeq += left.lastSeq;
+    this.#writtenSeq = left.lastSeq;
+    const count = left.spoolFiles.reduce((sum, spoolFile) => sum + spoolFile.count, 0);
+    this.#waiting += count;
+    if (count > 0) this.#options.onFound(count);
+  }
+
+  /** @param sentSeq - the last record that needs no sending. */
+  async #readLeft(
+    path: string,
+    sentSeq: number,
+  ): Promise<{ readonly spoolFiles: SpoolFile[]; readonly lastSeq: number; readonly damaged: number }> {
     const current = await stateOrNull(this.#files, path);
     if (current !== null && current.size > 0) await keepNumbered(path, this.#files);
-    let lastSeq = position.seq;
+    let lastSeq = sentSeq;
     const spoolFiles: SpoolFile[] = [];
     let damaged = 0;
     for (const spoolFilePath of await numberedFiles(path, this.#files)) {
       const found = await this.#readSpoolFile(spoolFilePath);
       damaged += found.damaged;
-      const waiting = found.records.filter(({ seq }) => seq > position.seq);
+      const waiting = found.records.filter(({ seq }) => seq > sentSeq);
       lastSeq = Math.max(lastSeq, waiting.at(-1)?.seq ?? 0);
       if (waiting.length === 0) await this.#files.remove(spoolFilePath);
       else spoolFiles.push({ path: spoolFilePath, bytes: found.bytes, lastSeq, count: waiting.length });
     }
-    // No step below can fail.
-    this.#position = position;
-    this.#spoolFiles = spoolFiles;
-    this.#damaged += damaged;
-    for (const record of this.#recent) record.seq += lastSeq;
-    this.#lastSeq += lastSeq;
-    this.#writtenSeq = lastSeq;
-    const count = spoolFiles.reduce((sum, spoolFile) => sum + spoolFile.count, 0);
-    this.#waiting += count;
-    if (count > 0) this.#options.onFound(count);
+    return { spoolFiles, lastSeq, damaged };
   }
 
   async #rotate(file: LineFile, path: string): Promise<void> {
@@ -427,17 +440,6 @@ export class Spool {
   #recover(): void {
     this.#failure = null;
     this.#options.onRecovery();
-  }
-
-  #pause(): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#clock.setTimer(() => this.#endPause?.(), RETRY_MS);
-      this.#endPause = () => {
-        this.#endPause = null;
-        cancel();
-        resolve();
-      };
-    });
   }
 
   #wake(): void {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Clock, monoNowMs } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { Pause } from '../flow/pause.ts';
 import type { SyncPolicy } from './line-log.ts';
 import { resultLine } from './result-line.ts';
 import { retryDelayMs } from './retry-delay.ts';
@@ -105,7 +106,7 @@ export class WebhookSink implements Sink {
   #isSending = false;
   #cancelBatchTimer: (() => void) | null = null;
   #request: AbortController | null = null;
-  #endPause: (() => void) | null = null;
+  readonly #pause: Pause;
   #whenIdle: (() => void)[] = [];
   #unreportedDrops = 0;
   #overflowReportedMs = -Infinity;
@@ -122,6 +123,7 @@ export class WebhookSink implements Sink {
     this.#options = { ...WEBHOOK_DEFAULTS, ...options };
     this.#destination = parseDestination(options.id, options.url, options.headers ?? {}, options.secret);
     this.#clock = options.clock ?? keepAliveClock;
+    this.#pause = new Pause(this.#clock);
     this.#random = options.random ?? Math.random;
     this.#live = this.#openSpool('live', 'drop-oldest');
     this.#file = this.#openSpool('files', 'wait');
@@ -188,15 +190,15 @@ export class WebhookSink implements Sink {
         this.#startSending();
       },
       onDropped: (records) => this.#noteDropped(records),
-      clock: clock ?? undefined,
-      files: files ?? undefined,
+      clock,
+      files,
     });
   }
 
   async #finish(): Promise<void> {
     const cancelDeadline = this.#clock.setTimer(() => this.#giveUp(), this.#options.closeMs);
     // From here on batches are sent at once, full or not. After a failure the server gets no more time than one attempt.
-    this.#endPause?.();
+    this.#pause.end();
     this.#startSending();
     while (this.#isSending) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
     cancelDeadline();
@@ -282,7 +284,7 @@ export class WebhookSink implements Sink {
       if (this.#closing !== null && (isKept || attempt >= maxAttempts)) this.#giveUp();
       if (this.#isGivenUp) return null;
       this.#retried += 1;
-      await this.#pause(retryDelayMs(attempt, this.#random(), this.#options, outcome.retryAfterMs));
+      await this.#pause.wait(retryDelayMs(attempt, this.#random(), this.#options, outcome.retryAfterMs));
     }
   }
 
@@ -297,21 +299,10 @@ export class WebhookSink implements Sink {
     return outcome;
   }
 
-  #pause(delayMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#clock.setTimer(() => this.#endPause?.(), delayMs);
-      this.#endPause = () => {
-        this.#endPause = null;
-        cancel();
-        resolve();
-      };
-    });
-  }
-
   #giveUp(): void {
     this.#isGivenUp = true;
     this.#request?.abort(new Error(`not delivered within ${this.#options.closeMs} ms of closing`));
-    this.#endPause?.();
+    this.#pause.end();
   }
 
   #noteFailedAttempt(message: string): void {

@@ -21,7 +21,17 @@ export interface AdmittedFile {
 
 /** Returns whether a model is named by the path of a file, not by a name of the store. */
 export function isModelPath(nameOrPath: string): boolean {
-  return /[\\/]|\.ya?ml$|\.onnx$/i.test(nameOrPath);
+  return isOnnxFile(nameOrPath) || isManifestPath(nameOrPath);
+}
+
+/** Returns whether the name is the path of an ONNX file, which needs no manifest. */
+export function isOnnxFile(nameOrPath: string): boolean {
+  return /\.onnx$/i.test(nameOrPath);
+}
+
+/** Returns whether the name, if it is no ONNX file, is the path of a manifest. */
+export function isManifestPath(nameOrPath: string): boolean {
+  return /[\\/]|\.ya?ml$/i.test(nameOrPath);
 }
 
 /**

@@ -46,7 +46,7 @@ export async function readLabels(path: string, within?: readonly string[]): Prom
     as: `--labels ${path}: cannot be read`,
     mostBytes: MOST_BYTES.settings,
   } as const;
-  const text = await readGivenText(path, within === undefined ? given : { ...given, within });
+  const text = await readGivenText(path, { ...given, within });
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters distinguish binary files from text.
   if (/[\0-\x08\x0e-\x1f]|\ufffd/.test(text)) throw invalid(path, 'expected a text file, received bytes');
   const names = text

@@ -6,7 +6,7 @@ import type { z } from 'zod';
 import type { ModelSpec } from '../core/model.ts';
 import { MOST_BYTES, readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import type { AdmittedFile } from './admit-model.ts';
+import { type AdmittedFile, isManifestPath } from './admit-model.ts';
 import { readBuiltInClasses } from './class-names.ts';
 import { type ManifestDocument, type ManifestFile, manifestSchema } from './manifest-schema.ts';
 import { packageRoot } from './package-root.ts';
@@ -62,7 +62,7 @@ export async function listUserManifests(
  * Throws MODEL_NOT_FOUND with the nearest name; MODEL_INVALID with the key, the expected and the received value.
  */
 export async function loadManifest(nameOrPath: string, folders: readonly string[] = []): Promise<Manifest> {
-  if (/[\\/]|\.ya?ml$/i.test(nameOrPath)) return readManifest(resolve(nameOrPath));
+  if (isManifestPath(nameOrPath)) return readManifest(resolve(nameOrPath));
   const own = (await userPaths(folders)).map((path) => [basename(path, '.yaml'), path] as const);
   // Built-in manifests take precedence over the user's, and earlier folders over later ones.
   const paths = new Map([...own.reverse(), ...(await builtInPaths())]);
@@ -135,7 +135,7 @@ async function readManifest(path: string, within?: readonly string[]): Promise<M
 function readText(path: string, within?: readonly string[]): Promise<string> {
   const as = `${path}: the manifest cannot be read`;
   const given = { code: 'MODEL_NOT_FOUND', as, mostBytes: MOST_BYTES.settings } as const;
-  return readGivenText(path, within === undefined ? given : { ...given, within });
+  return readGivenText(path, { ...given, within });
 }
 
 function parseYaml(text: string, path: string): unknown {

@@ -17,13 +17,21 @@ export class FaultyFiles implements SinkFiles {
   /** Renames whose folder was not synchronised, oldest first. */
   #renames: { readonly from: string; readonly to: string }[] = [];
   #isOff = false;
+  readonly #open = new Set<SinkFile>();
+  readonly #hanging: (() => void)[] = [];
   syncs = 0;
+
+  /** Files that were opened and not closed. */
+  get openFiles(): number {
+    return this.#open.size;
+  }
 
   async open(path: string, flags: string | number): Promise<SinkFile> {
     await this.#pass('open');
     // What was there before survives.
     if (!this.#synced.has(path)) this.#synced.set(path, (await stateOrNull(diskFiles, path))?.size ?? 0);
     const file = await diskFiles.open(path, flags);
+    this.#open.add(file);
     return this.#faulty(path, file);
   }
 
@@ -62,9 +70,17 @@ export class FaultyFiles implements SinkFiles {
     await diskFiles.syncFolder(path);
   }
 
+  /** Lets calls that hang go on. */
+  respond(): void {
+    this.faults.clear();
+    for (const resume of this.#hanging.splice(0)) resume();
+  }
+
   /** From now on no call has an effect, and files hold only what would survive. */
   async cutPower(): Promise<void> {
     this.#isOff = true;
+    for (const file of this.#open) await file.close();
+    this.#open.clear();
     for (const { from, to } of this.#renames.reverse()) {
       if ((await stateOrNull(diskFiles, to)) === null || (await stateOrNull(diskFiles, from)) !== null) continue;
       await diskFiles.rename(to, from);
@@ -82,7 +98,8 @@ export class FaultyFiles implements SinkFiles {
 
   async #pass(call: Call): Promise<void> {
     const fault = this.faults.get(call);
-    if (this.#isOff || fault === 'hangs') await new Promise(() => undefined);
+    if (this.#isOff) await new Promise(() => undefined);
+    if (fault === 'hangs') await new Promise<void>((resolve) => this.#hanging.push(resolve));
     if (fault !== undefined && fault !== 'hangs') throw Object.assign(new Error(fault.code), { code: fault.code });
   }
 
@@ -119,7 +136,9 @@ export class FaultyFiles implements SinkFiles {
         this.syncs += 1;
       },
       close: async () => {
-        if (!this.#isOff) await file.close();
+        if (this.#isOff) return;
+        this.#open.delete(file);
+        await file.close();
       },
     };
   }

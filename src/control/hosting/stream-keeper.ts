@@ -2,6 +2,7 @@ import type { StreamConfig } from '../../config/stream.ts';
 import type { Clock } from '../../core/clock.ts';
 import { SightlineError, type WireError } from '../../errors/sightline-error.ts';
 import { BackOff } from '../../flow/back-off.ts';
+import { Pause } from '../../flow/pause.ts';
 import type { FleetState } from '../control-plane.ts';
 import type { StreamRunner } from './stream-runner.ts';
 
@@ -47,12 +48,13 @@ export class StreamKeeper {
   #failure: WireError | null = null;
   /** Something changed since the last step was chosen. */
   #isWoken = false;
-  #endPause: (() => void) | null = null;
+  readonly #waiting: Pause;
 
   constructor(config: StreamConfig, port: KeeperPort) {
     this.id = config.id;
     this.#wanted = config;
     this.#port = port;
+    this.#waiting = new Pause(port.clock);
     this.#backOff = new BackOff({ ...START_RETRY, random: port.random });
     void this.#keep();
   }
@@ -202,20 +204,12 @@ export class StreamKeeper {
 
   #wake(): void {
     this.#isWoken = true;
-    this.#endPause?.();
+    this.#waiting.end();
   }
 
   /** @param ms - null waits until `#wake`, without a timeout. */
   #pause(ms: number | null): Promise<void> {
-    if (this.#isWoken) return Promise.resolve();
-    return new Promise((resolve) => {
-      const stopTimer = ms === null ? () => {} : this.#port.clock.setTimer(() => this.#endPause?.(), ms);
-      this.#endPause = () => {
-        this.#endPause = null;
-        stopTimer();
-        resolve();
-      };
-    });
+    return this.#isWoken ? Promise.resolve() : this.#waiting.wait(ms);
   }
 }
 

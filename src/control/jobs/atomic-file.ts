@@ -67,9 +67,8 @@ export class AtomicFile {
   }
 
   /** @returns a promise to await before the next write, which never rejects; null if there is none. `commit` throws failures. */
-  write(text: string, results: number): Promise<void> | null {
-    // The log counts lines, and the first and last one of a part hold no result.
-    return this.#output.write(text, Math.max(1, results)) ? null : this.#output.drained();
+  write(line: string): Promise<void> | null {
+    return this.#output.write(line, 1) ? null : this.#output.drained();
   }
 
   /** Makes the file visible under its name. @throws SINK_FAILED, after which nothing is left on disk. */
@@ -81,18 +80,21 @@ export class AtomicFile {
       await this.#folder.check();
       await moveFile(this.#temporaryPath, this.#path);
     } catch (error) {
-      // The reason is the first error.
-      await this.discard().catch(() => undefined);
+      await this.discard();
       throw (error as NodeJS.ErrnoException).errno === undefined
         ? error
         : fileFailure(this.#id, this.#path, error as Error);
     }
   }
 
-  /** Deletes what was written. May be called at any time. Idempotent. */
+  /** Deletes what was written, if the disk permits. May be called at any time. Idempotent; never rejects. */
   async discard(): Promise<void> {
-    await this.#close();
-    await this.#folder.remove([basename(this.#temporaryPath)]);
+    try {
+      await this.#close();
+      await this.#folder.remove([basename(this.#temporaryPath)]);
+    } catch {
+      // The caller has an error already, which is the reason.
+    }
   }
 
   async #close(): Promise<void> {

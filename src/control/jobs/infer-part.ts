@@ -33,8 +33,7 @@ export async function inferPart(
     await fill(writer, tools, place, header, context);
     await writer.commit();
   } catch (error) {
-    // The reason is the first error.
-    await writer.discard().catch(() => undefined);
+    await writer.discard();
     throw error;
   }
   return writer.frames;

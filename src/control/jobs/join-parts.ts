@@ -44,8 +44,7 @@ export async function joinParts(
     signal.throwIfAborted();
     await file.commit();
   } catch (error) {
-    // The reason is the first error.
-    await file.discard().catch(() => undefined);
+    await file.discard();
     throw error;
   }
 }
@@ -80,7 +79,7 @@ class PartJoiner {
     this.#frames += 1;
     const place = { streamId: this.#label, frame, ptsUs: ptsUs as PtsUs };
     const line = inputLine({ ...place, width, height, by: 'inferred', detections }, this.#label);
-    const wait = this.#file.write(`${line}\n`, 1);
+    const wait = this.#file.write(`${line}\n`);
     if (wait !== null) await wait;
     else if (performance.now() - this.#busySinceMs < MAX_BUSY_MS) return;
     else await new Promise((resolve) => setImmediate(resolve));

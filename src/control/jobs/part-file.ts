@@ -48,7 +48,7 @@ export class PartWriter {
 
   private constructor(file: AtomicFile, header: PartHeader) {
     this.#file = file;
-    this.#line(JSON.stringify(header), 0);
+    this.#line(JSON.stringify(header));
   }
 
   /** @throws SINK_FAILED */
@@ -61,12 +61,12 @@ export class PartWriter {
     this.frames += 1;
     const numbers: number[] = [ptsUs, width, height];
     for (const { box, score, classId } of detections) numbers.push(...box, score, classId);
-    return this.#line(JSON.stringify(numbers), 1);
+    return this.#line(JSON.stringify(numbers));
   }
 
   /** @throws SINK_FAILED, after which nothing is left on disk. */
   async commit(): Promise<void> {
-    this.#file.write(`${JSON.stringify({ frames: this.frames, sha256: this.#hash.digest('hex') })}\n`, 0);
+    this.#file.write(`${JSON.stringify({ frames: this.frames, sha256: this.#hash.digest('hex') })}\n`);
     await this.#file.commit();
   }
 
@@ -74,9 +74,9 @@ export class PartWriter {
     return this.#file.discard();
   }
 
-  #line(text: string, results: number): Promise<void> | null {
+  #line(text: string): Promise<void> | null {
     this.#hash.update(text).update('\n');
-    return this.#file.write(`${text}\n`, results);
+    return this.#file.write(`${text}\n`);
   }
 }
 

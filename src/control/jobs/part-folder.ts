@@ -1,5 +1,6 @@
-import { lstat, mkdir, readdir, readlink, rmdir, unlink } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rmdir, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { openedPath } from '../../disk/real-path.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { fileFailure } from '../../sinks/sink-failure.ts';
 
@@ -49,7 +50,7 @@ export class PartFolder {
 
   /** Checks that an open file lies in it, whatever happened to the folders since. @throws SINK_FAILED */
   async requireInside(fd: number, name: string): Promise<void> {
-    const opened = await readlink(`/proc/self/fd/${fd}`).catch(() => null);
+    const opened = await openedPath(fd);
     if (opened !== null && opened !== join(this.path, name)) throw leadsElsewhere(this.path);
   }
 

@@ -1,5 +1,4 @@
 import { type CameraPictures, cameraArguments } from '../../decode/encode-command.ts';
-import { boundPictures } from '../../decode/ffmpeg-arguments.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { exitText } from '../../process/child-group.ts';
 import type { Ffmpeg } from '../../process/confinement.ts';
@@ -32,9 +31,8 @@ export async function encodeClip(
 ): Promise<CodedClip> {
   const count = Math.max(1, Math.round(size.fps * CLIP_SECONDS));
   const args = cameraArguments({ ...size, pictures, frames: count });
-  const { maxPixels } = ffmpeg.confinement;
   const reads = pictures.kind === 'file' ? [pictures.path] : [];
-  const { group } = await startReader(ffmpeg, boundPictures(args, maxPixels), { reads }).catch((error: Error) => {
+  const { group } = await startReader(ffmpeg, args, { reads }).catch((error: Error) => {
     throw noEncoder(ffmpeg, error.message);
   });
   const { child } = group;

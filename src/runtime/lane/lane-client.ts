@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { monoNowMs } from '../../core/clock.ts';
+import type { FramePicture } from '../../core/picture.ts';
 import { workerEntry } from '../../core/worker-entry.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { signalGroup } from '../../process/child-group.ts';
@@ -99,6 +100,11 @@ export class LaneClient {
 
   watch(ringId: number, isWatched: boolean): void {
     this.#post({ type: 'watch', ringId, isWatched });
+  }
+
+  /** Hands over the next picture of a stream that a program feeds. Copies it, unless it is in shared memory. */
+  push(ringId: number, next: FramePicture): void {
+    this.#post({ type: 'picture', ringId, next });
   }
 
   /** @param keepRatio - share of the frames that is not shed, above 0 up to 1. */

@@ -1,25 +1,38 @@
 import { monoNowMs } from '../../core/clock.ts';
+import type { FramePicture, Picture, RawPicture } from '../../core/picture.ts';
 import type { PtsUs } from '../../core/units.ts';
 import { decodeStill } from '../../decode/still-picture.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { SlotRing } from '../../flow/slot-ring.ts';
 import { placeView, type View } from '../../geometry/views.ts';
 import { hashInput, NO_HASH } from '../../preprocess/input-hash.ts';
-import { preprocessImage, readImage, SharpPreprocessor } from '../../preprocess/sharp-preprocessor.ts';
+import {
+  type PictureSize,
+  preprocessImage,
+  readImage,
+  SharpPreprocessor,
+} from '../../preprocess/sharp-preprocessor.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
 import type { LanePort } from './lane-frames.ts';
 
-type Images = Extract<LaneStream['input'], { kind: 'images' }>;
+type Images = Exclude<LaneStream['input'], { kind: 'video' }>;
 
 const UNSCALED = { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 } as const;
 
-/** Reads a list of image files as the frames of a file. sharp fits them into the input, or ffmpeg if configured. */
+/**
+ * Takes pictures as the frames of a file: a list of image files, or what the program hands over one by one. sharp fits them into the
+ * input; image files of a list also ffmpeg, if configured.
+ */
 export class LaneImages {
   readonly #stream: LaneStream;
   readonly #images: Images;
   readonly #port: LanePort;
   readonly #ring: SlotRing;
+  readonly #pushed: FramePicture[] = [];
+  /** For raw pictures of this size. */
+  #preprocessor: { readonly size: PictureSize; readonly preprocessor: SharpPreprocessor } | null = null;
   #isClosed = false;
+  #wakePushed: (() => void) | null = null;
   #wake: (() => void) | null = null;
   #loop: Promise<void> = Promise.resolve();
 
@@ -52,61 +65,108 @@ export class LaneImages {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#wake?.();
+    this.#wakePushed?.();
     await this.#loop;
+  }
+
+  /** Adds a picture behind those that wait; the main thread bounds their number. */
+  push(next: FramePicture): void {
+    this.#pushed.push(next);
+    this.#wakePushed?.();
   }
 
   async #run(): Promise<void> {
     const { ringId } = this.#stream.ring;
-    const { paths } = this.#images;
     this.#port.post({ type: 'running', ringId });
-    for (let frame = this.#stream.after?.frames ?? 0; frame < paths.length; frame++) {
-      const path = paths[frame]!;
+    for await (const next of this.#pictures()) {
       const slot = await this.#slot();
       if (slot === null) return;
-      const captured = monoNowMs();
       try {
-        const size = await this.#fit(path, slot);
-        const done = monoNowMs();
-        this.#port.addPreprocessMs(done - captured);
-        const hash = this.#stream.hashesInput ? hashInput(this.#ring.input(slot)) : NO_HASH;
-        this.#ring.countCompleted();
-        this.#ring.writeMeta(slot, {
-          frame,
-          ptsUs: 0 as PtsUs,
-          ...size,
-          captured,
-          decoded: captured,
-          preprocessed: done,
-          change: 'changed',
-          hashHigh: hash.high,
-          hashLow: hash.low,
-        });
-        if (this.#ring.hand(slot)) this.#port.post({ type: 'frames', ringId });
+        await this.#makeFrame(next, slot);
       } catch (error) {
         this.#ring.abandon(slot);
-        this.#port.post({ type: 'failed', ringId, error: failureOf(path, error as Error).toWire() });
-        return;
+        const failure = failureOf(next.picture, error as Error).toWire();
+        if (this.#images.kind === 'images') return this.#port.post({ type: 'failed', ringId, error: failure });
+        this.#port.post({ type: 'picture-refused', ringId, frame: next.frame, error: failure });
       }
     }
-    this.#port.post({ type: 'ended', ringId, frames: paths.length });
+    if (this.#images.kind === 'images') this.#port.post({ type: 'ended', ringId, frames: this.#images.paths.length });
   }
 
-  async #fit(path: string, slot: number): ReturnType<typeof preprocessImage> {
+  async *#pictures(): AsyncGenerator<FramePicture> {
+    if (this.#images.kind === 'images') {
+      const { paths } = this.#images;
+      for (let frame = this.#stream.after?.frames ?? 0; frame < paths.length; frame++)
+        yield { picture: paths[frame]!, frame, ptsUs: 0 as PtsUs };
+      return;
+    }
+    while (!this.#isClosed) {
+      const next = this.#pushed.shift();
+      if (next !== undefined) yield next;
+      else
+        await new Promise<void>((resolve) => {
+          this.#wakePushed = resolve;
+        });
+    }
+  }
+
+  async #makeFrame({ picture, frame, ptsUs }: FramePicture, slot: number): Promise<void> {
+    const captured = monoNowMs();
+    const { placement, width, height } = await this.#fit(picture, slot);
+    const done = monoNowMs();
+    this.#port.addPreprocessMs(done - captured);
+    const hash = this.#stream.hashesInput ? hashInput(this.#ring.input(slot)) : NO_HASH;
+    this.#ring.countCompleted();
+    this.#ring.writeMeta(slot, {
+      frame,
+      ptsUs,
+      width,
+      height,
+      placement,
+      captured,
+      decoded: captured,
+      preprocessed: done,
+      change: 'changed',
+      hashHigh: hash.high,
+      hashLow: hash.low,
+    });
+    if (this.#ring.hand(slot)) this.#port.post({ type: 'frames', ringId: this.#stream.ring.ringId });
+  }
+
+  async #fit(picture: Picture, slot: number): ReturnType<typeof preprocessImage> {
     const { spec, views, ffmpeg } = this.#stream;
     const { maxPixels } = ffmpeg.confinement;
     const input = this.#ring.input(slot);
+    if (typeof picture === 'object' && 'data' in picture) return this.#fitRaw(picture, slot);
     const fitted = await (views === undefined
-      ? preprocessImage(path, spec, input, maxPixels)
-      : this.#fitViews(path, slot, views));
-    if (this.#images.resizeBy === 'sharp') return fitted;
+      ? preprocessImage(picture, spec, input, maxPixels)
+      : this.#fitViews(await readImage(picture, maxPixels), slot, views));
+    if (this.#images.kind === 'pushed' || this.#images.resizeBy === 'sharp' || typeof picture !== 'string')
+      return fitted;
     // Size and placement are the same; only the pixels are replaced by ffmpeg's.
-    await decodeStill(ffmpeg, path, { ...spec.input, fit: spec.input.resize, views }, input);
+    await decodeStill(ffmpeg, picture, { ...spec.input, fit: spec.input.resize, views }, input);
     return fitted;
   }
 
-  async #fitViews(path: string, slot: number, views: readonly View[]): ReturnType<typeof preprocessImage> {
-    const { spec, ffmpeg } = this.#stream;
-    const { pixels, ...size } = await readImage(path, ffmpeg.confinement.maxPixels);
+  async #fitRaw({ data, width, height }: RawPicture, slot: number): ReturnType<typeof preprocessImage> {
+    const { spec, views } = this.#stream;
+    if (views !== undefined) return this.#fitViews({ pixels: data, width, height }, slot, views);
+    const last = this.#preprocessor;
+    const preprocessor =
+      last?.size.width === width && last.size.height === height
+        ? last.preprocessor
+        : new SharpPreprocessor(spec, { width, height });
+    this.#preprocessor = { size: { width, height }, preprocessor };
+    await preprocessor.run(data, this.#ring.input(slot));
+    return { width, height, placement: preprocessor.placement };
+  }
+
+  async #fitViews(
+    { pixels, ...size }: Awaited<ReturnType<typeof readImage>>,
+    slot: number,
+    views: readonly View[],
+  ): ReturnType<typeof preprocessImage> {
+    const { spec } = this.#stream;
     const placed = views.map((view) => placeView(view, size, 1, UNSCALED, spec.input));
     for (const [view, place] of placed.entries()) {
       this.#ring.writeView(slot, view, place);
@@ -131,7 +191,8 @@ export class LaneImages {
   }
 }
 
-function failureOf(path: string, error: Error): SightlineError {
+function failureOf(picture: Picture, error: Error): SightlineError {
   if (error instanceof SightlineError) return error;
-  return new SightlineError('SOURCE_UNREADABLE', `${path}: not an image that can be read (${error.message})`);
+  const name = typeof picture === 'string' ? picture : 'data' in picture ? 'pixels' : 'bytes';
+  return new SightlineError('SOURCE_UNREADABLE', `${name}: not an image that can be read (${error.message})`);
 }

@@ -57,6 +57,11 @@ export class Lane implements LanePort {
         if (stream !== undefined) stream.isWatched = message.isWatched;
         break;
       }
+      case 'picture': {
+        const stream = this.#streams.get(message.ringId);
+        if (stream instanceof LaneImages) stream.push(message.next);
+        break;
+      }
       case 'shed': {
         const stream = this.#streams.get(message.ringId);
         if (stream instanceof LaneVideo) stream.keepRatio = message.keepRatio;

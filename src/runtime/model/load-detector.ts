@@ -6,7 +6,7 @@ import type { Environment } from '../../config/environment.ts';
 import { type ModelConfig, parseInputSize } from '../../config/model-config.ts';
 import { realPaths } from '../../disk/real-path.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { admitModelFile, isModelPath, type ModelRoots } from '../../store/admit-model.ts';
+import { admitModelFile, isModelPath, isOnnxFile, type ModelRoots } from '../../store/admit-model.ts';
 import { COCO, cocoClasses, readLabels } from '../../store/class-names.ts';
 import { sha256OfFile } from '../../store/file-hash.ts';
 import {
@@ -47,11 +47,6 @@ const DEFAULT_SSD_CLASS_COUNT = 90;
 /** Folders that are searched for manifests by name, besides the built-in ones. */
 export function manifestFolders({ searchPath, cacheDir }: DetectorPlaces): string[] {
   return [...searchPath, userModelFolder(cacheDir)];
-}
-
-/** Returns whether the name is the path of an ONNX file, which needs no manifest. */
-export function isOnnxFile(nameOrPath: string): boolean {
-  return /\.onnx$/i.test(nameOrPath);
 }
 
 /**

@@ -17,7 +17,7 @@ export interface SinkBinding {
 
 /** Passes results to the sinks that subscribe to their stream, and holds files back while a sink is slow. */
 export class ResultSinks {
-  readonly #bindings: readonly SinkBinding[];
+  #bindings: readonly SinkBinding[];
   /** By stream id. */
   readonly #pictureSinks = new Map<string, PictureSink>();
   readonly #locks: readonly OutputLock[];
@@ -27,6 +27,16 @@ export class ResultSinks {
   constructor(bindings: readonly SinkBinding[], locks: readonly OutputLock[] = []) {
     this.#bindings = bindings;
     this.#locks = locks;
+  }
+
+  /** Adds a sink while streams run. */
+  add(binding: SinkBinding): void {
+    this.#bindings = [...this.#bindings, binding];
+  }
+
+  /** Removes a sink, without closing it. */
+  remove(sink: Sink): void {
+    this.#bindings = this.#bindings.filter((binding) => binding.sink !== sink);
   }
 
   /** Adds a sink for a stream's full pictures. It can only be opened once their size is known. */

@@ -1,6 +1,7 @@
 import { unpackDetections } from '../../core/detection.ts';
 import type { DropReason, FrameTimes, PublishedFrame } from '../../core/frame.ts';
 import type { MonoMs } from '../../core/units.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
 import type { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import { type FrameOwner, type FrameRing, type InFlightFrame, releaseFrame } from './in-flight-frame.ts';
 import { type Intake, mayShed, StreamIntake } from './intake.ts';
@@ -169,6 +170,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
     this.#leave();
     releaseFrame(frame);
     this.settings.skips?.onDropped();
+    this.#refuse(frame, reason);
     this.flush();
   }
 
@@ -213,6 +215,15 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
     this.#droppedMs += this.#now() - frame.meta.decoded;
     this.#leave();
     releaseFrame(frame);
+    this.#refuse(frame, reason);
+  }
+
+  /** Whoever pushed the picture waits for its result. */
+  #refuse({ meta }: InFlightFrame, reason: DropReason): void {
+    const { feed } = this.settings.input;
+    if (feed === undefined) return;
+    const code = reason === 'stopped' ? 'STREAM_STATE' : 'ENGINE_FAILED';
+    feed.onRefused(meta.frame, new SightlineError(code, `${this.id}: the picture was dropped (${reason})`));
   }
 
   #publish(inFlight: InFlightFrame): void {
@@ -250,6 +261,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
     this.#leave();
     this.previews?.onPublished(result);
     const busy = this.#port.publish(result, inFlight, input);
+    input.feed?.onPublished(result);
     if (busy === null) releaseFrame(inFlight);
     else busy.finally(() => releaseFrame(inFlight));
   }

@@ -16,14 +16,14 @@ export function laneStream(
   { nextFrame, lastPtsUs, after }: StreamPlace,
   { second, changeGate, keepsInput }: SharedFrames,
 ): LaneStream {
-  const { source, imagePaths, resizeImagesBy: resizeBy = 'sharp', policy, picture, bulk } = input;
+  const { policy, picture, bulk } = input;
   const { every, maxFps, hwaccel, decodeThreads, staleMs, openTimeoutMs } = config;
   const views = viewsOf(config);
   return {
     streamId: config.id,
     ring: ring.handle,
     spec,
-    input: imagePaths !== null ? { kind: 'images', paths: imagePaths, resizeBy } : { kind: 'video', source: source! },
+    input: laneInput(input),
     policy,
     picture,
     ...(views === null ? {} : { views }),
@@ -44,4 +44,9 @@ export function laneStream(
     hashesInput,
     isBackground: bulk !== undefined,
   };
+}
+
+function laneInput({ feed, imagePaths, resizeImagesBy: resizeBy = 'sharp', source }: StreamInput): LaneStream['input'] {
+  if (feed !== undefined) return { kind: 'pushed' };
+  return imagePaths !== null ? { kind: 'images', paths: imagePaths, resizeBy } : { kind: 'video', source: source! };
 }

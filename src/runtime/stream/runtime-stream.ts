@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { StreamConfig } from '../../config/stream.ts';
 import { monoNowMs } from '../../core/clock.ts';
 import type { ModelSpec } from '../../core/model.ts';
+import type { FramePicture } from '../../core/picture.ts';
 import { takesCommands } from '../../decode/shed-filters.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { StreamReport, StreamState } from '../../protocol/report.ts';
@@ -21,6 +22,9 @@ import { StreamLife } from './stream-states.ts';
 
 /** Name of the model instance that a pipeline starts with. */
 export const DEFAULT_INSTANCE = 'default';
+
+/** Most pictures of a program that a lane holds: enough for every batch, and few enough for memory. */
+const MOST_PUSHED = 16;
 
 /** One stream on the main thread: its lifecycle, its frames, its metrics. */
 export class RuntimeStream implements LaneListener {
@@ -226,6 +230,7 @@ export class RuntimeStream implements LaneListener {
     this.#life.enter('removing');
     await this.#close();
     this.#life.enter('removed');
+    this.input.feed?.end(new SightlineError('STREAM_STATE', `${this.id} was removed`));
   }
 
   #open(): void {
@@ -244,6 +249,8 @@ export class RuntimeStream implements LaneListener {
       this.#port.scheduler.serve(this.ledger);
       ring.slots.listen();
       lane.open(message, this);
+      const push = (next: FramePicture): void => lane.push(ring.ringId, next);
+      input.feed?.connect({ most: Math.min(shape.slots, MOST_PUSHED), push }, this.#place.nextFrame);
     } catch (error) {
       this.#withdraw();
       ring.retire();
@@ -254,6 +261,7 @@ export class RuntimeStream implements LaneListener {
   }
 
   #useRing(ring: StreamRing | null): void {
+    if (ring === null) this.input.feed?.disconnect();
     this.#ring = ring;
     this.ledger.ring = ring;
   }
@@ -280,6 +288,9 @@ export class RuntimeStream implements LaneListener {
       case 'reconnecting':
         // Ignored if the close request and this message crossed.
         if (!this.#isClosing) this.#onReconnecting(SightlineError.fromWire(message.error));
+        break;
+      case 'picture-refused':
+        this.input.feed?.onRefused(message.frame, SightlineError.fromWire(message.error));
         break;
       case 'ended':
         void this.#finish(null);
@@ -339,6 +350,7 @@ export class RuntimeStream implements LaneListener {
     await this.#close();
     if (this.#life.state === 'removing' || this.#life.state === 'pausing') return;
     this.#life.enter(failure === null ? 'ended' : 'failed', failure ?? undefined);
+    if (failure !== null) this.input.feed?.fail(failure);
   }
 
   /** Stops in this order: no new frames, none waiting, none in flight; then the ring must be empty. */
@@ -355,6 +367,7 @@ export class RuntimeStream implements LaneListener {
     clearTimeout(this.#restart);
     const ring = this.#ring;
     this.#isClosing = true;
+    this.input.feed?.disconnect();
     if (ring !== null) {
       const closed = new Promise<void>((resolve) => {
         this.#onClosed = resolve;

@@ -10,6 +10,7 @@ import type { PartTimes } from '../../telemetry/part-times.ts';
 import type { LaneClient } from '../lane/lane-client.ts';
 import type { InFlightFrame } from './in-flight-frame.ts';
 import type { Intake } from './intake.ts';
+import type { PictureFeed } from './picture-feed.ts';
 
 /** Makes a stream a part of a bulk job: its results go to one consumer, and its ffmpeg runs with lower priority. */
 export interface BulkWork {
@@ -28,6 +29,8 @@ export interface StreamInput {
   readonly source: SourceInput | null;
   /** Image files instead of a video. */
   readonly imagePaths: readonly string[] | null;
+  /** Pictures of the program instead of a source. */
+  readonly feed?: PictureFeed;
   /** What fits image files into the model's input; default sharp. */
   readonly resizeImagesBy?: 'ffmpeg' | 'sharp';
   readonly label: string;

@@ -16,6 +16,8 @@ const MAX_BODY_BYTES = 1024 * 1024;
 export class RtspReplies {
   readonly #onLocation: (url: string) => string;
   #line: number[] = [];
+  /** Carriage returns at the beginning of the line. */
+  #skipped = 0;
   #bodyBytes = 0;
   /** Bytes that pass as they are: the rest of a body or of a packet. */
   #passing = 0;
@@ -50,16 +52,17 @@ export class RtspReplies {
   /** @returns the line or the header of a packet if it is complete, and clears it. */
   #take(): Buffer | null {
     const line = this.#line;
-    const isPacket = line.find((byte) => byte !== CARRIAGE_RETURN) === DOLLAR;
+    while (line[this.#skipped] === CARRIAGE_RETURN) this.#skipped += 1;
+    const isPacket = line[this.#skipped] === DOLLAR;
     if (isPacket) {
-      const header = line.slice(line.indexOf(DOLLAR));
-      if (header.length < PACKET_HEADER_BYTES) return null;
-      this.#passing = header[2]! * 256 + header[3]!;
+      if (line.length < this.#skipped + PACKET_HEADER_BYTES) return null;
+      this.#passing = line[this.#skipped + 2]! * 256 + line[this.#skipped + 3]!;
     } else if (line.at(-1) !== LINE_FEED) {
       if (line.length > MAX_LINE_BYTES) throw new RangeError('a line of an RTSP message is too long');
       return null;
     }
     this.#line = [];
+    this.#skipped = 0;
     return isPacket ? Buffer.from(line) : this.#onLine(Buffer.from(line));
   }
 

@@ -41,6 +41,27 @@ describe('redact', () => {
   });
 });
 
+describe('a long text', () => {
+  it('is cut where a word ends, so that no password loses the @ by which it is found', () => {
+    const address = 'rtsp://admin:tlJwpbo6@cam/1';
+    for (let before = 8192 - 2 * address.length; before < 8192 + 10; before++) {
+      const shown = redact(`${'x'.repeat(before)} ${address} ${'y'.repeat(100)}`);
+      expect(shown).not.toContain('tlJ');
+      expect(shown.length).toBeLessThanOrEqual(8192);
+    }
+    expect(redact(`see ${'rtsp://admin:tlJwpbo6'.padEnd(9000, 'z')}@cam/1`)).toBe('see ***');
+  });
+
+  it.each(['a', 'a-', 'pass', '.', '.,', '=', '=a:', '(', '#', '?a=', 'a://', '@=a:'])(
+    'of 256 KiB of %s does not hold up the process',
+    (part) => {
+      const text = `http://${part.repeat((256 * 1024) / part.length)}@`;
+      // Took minutes while the time grew with the square of the length.
+      expect(redact(text).length).toBeLessThanOrEqual(8192);
+    },
+  );
+});
+
 describe('addresses of cameras and services, as their makers document them, show no secret', () => {
   it.each([
     'rtsp://admin:SECRET@10.0.0.2:554/Streaming/Channels/101',

@@ -282,6 +282,22 @@ describe('a disk that fails', () => {
     clock.turn(5000);
     await closed;
   });
+
+  it('by hanging while a file is opened leaves no open file behind when it responds after the sink was closed', async () => {
+    const disk = new FaultyFiles();
+    const clock = new TurnedClock();
+    disk.faults.set('stat', 'hangs');
+    const { sink, publish } = openJsonl({ files: disk, clock });
+    publish(0, 3);
+    const closed = expect(sink.close()).rejects.toMatchObject({ details: { lostResults: 3 } });
+    await new Promise(setImmediate);
+    clock.turn(5000);
+    await closed;
+    expect(existsSync(at('a.jsonl'))).toBe(false);
+    disk.respond();
+    await waitFor('the late file', () => existsSync(at('a.jsonl')));
+    await waitFor('its end', () => disk.openFiles === 0);
+  });
 });
 
 describe('a pipe', () => {

@@ -239,7 +239,33 @@ describe('a spool', () => {
     disk.faults.set('write', 'hangs');
     append(spool, 10, 15);
     expect(await spool.close()).toBe(5);
+    disk.respond();
+    await waitFor('the late end of its files', () => disk.openFiles === 0);
   });
+
+  it.each(['read', 'stat', 'rename', 'datasync'] as const)(
+    'on a disk that fails at %s closes every file that it opened, and keeps the records of the run before',
+    async (call) => {
+      const before = open();
+      append(before.spool, 0, 5);
+      await before.spool.close();
+      const disk = new FaultyFiles();
+      disk.faults.set(call, { code: 'EIO' });
+      const { spool, failures, recoveries } = open({ files: disk, sync: 'batch' });
+      append(spool, 5, 8);
+      await waitFor('the failure', () => failures.length > 0);
+      await waitFor('a pause', () => disk.openFiles <= 1);
+      disk.faults.clear();
+      await waitFor('the recovery', () => recoveries() === 1);
+      expect(disk.openFiles).toBe(2);
+      disk.faults.set('datasync', { code: 'EIO' });
+      await spool.close();
+      expect(disk.openFiles).toBe(0);
+      const next = open();
+      expect(await drain(next.spool)).toEqual(numbers(0, 8));
+      await next.spool.close();
+    },
+  );
 
   it('with policy batch has everything on the disk that it has written, whenever the power fails', async () => {
     const disk = new FaultyFiles();

@@ -34,7 +34,7 @@ describe('AtomicFile', () => {
   it('appears complete, replacing the previous file', async () => {
     writeFileSync(path, 'old');
     const file = await AtomicFile.create('job', path, stem, parts);
-    file.write('new\n', 1);
+    file.write('new\n');
     expect(readFileSync(path, 'utf8')).toBe('old');
     await file.commit();
     expect(readFileSync(path, 'utf8')).toBe('new\n');
@@ -43,14 +43,14 @@ describe('AtomicFile', () => {
 
   it('can be written by two writers at once', async () => {
     const files = await Promise.all([1, 2].map(() => AtomicFile.create('job', path, stem, parts)));
-    for (const file of files) for (let i = 0; i < 5000; i++) await file.write(`line ${i}\n`, 1);
+    for (const file of files) for (let i = 0; i < 5000; i++) await file.write(`line ${i}\n`);
     await Promise.all(files.map((file) => file.commit()));
     expect(readFileSync(path, 'utf8')).toBe(Array.from({ length: 5000 }, (_, i) => `line ${i}\n`).join(''));
   });
 
   it('can be discarded at any time, and repeatedly', async () => {
     const file = await AtomicFile.create('job', path, stem, parts);
-    for (let i = 0; i < 100; i++) file.write('x'.repeat(10_000), 1);
+    for (let i = 0; i < 100; i++) file.write('x'.repeat(10_000));
     await file.discard();
     await file.discard();
     expect(readdirSync(parts.path)).toEqual([]);
@@ -89,7 +89,7 @@ describe('AtomicFile', () => {
   it('whose path is a folder fails and leaves nothing', async () => {
     mkdirSync(path);
     const file = await AtomicFile.create('job', path, stem, parts);
-    file.write('new\n', 1);
+    file.write('new\n');
     await expect(file.commit()).rejects.toMatchObject({ code: 'SINK_FAILED', message: /is a folder/ });
     expect(readdirSync(parts.path)).toEqual([]);
   });
@@ -98,7 +98,7 @@ describe('AtomicFile', () => {
     const full = join(smallDisk!.path, 'result.jsonl');
     const small = partsIn(smallDisk!.path);
     const file = await AtomicFile.create('job', full, join(small.path, 'result'), small);
-    for (let i = 0; i < 300; i++) await file.write(`${'x'.repeat(500)}\n`, 1);
+    for (let i = 0; i < 300; i++) await file.write(`${'x'.repeat(500)}\n`);
     await expect(file.commit()).rejects.toMatchObject({ code: 'SINK_FAILED', details: { cause: 'ENOSPC' } });
     expect(readdirSync(smallDisk!.path, { recursive: true })).toEqual(['.parts', '.parts/parts']);
   });

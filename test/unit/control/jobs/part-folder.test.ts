@@ -90,7 +90,7 @@ describe.each([
   it('that takes the place of the folder while a file is written ends the file, and nothing appears elsewhere', async () => {
     const { folder: parts, resultPath, resultStem } = await place();
     const file = await AtomicFile.create('job', resultPath, resultStem, parts);
-    file.write('a line\n', 1);
+    file.write('a line\n');
     renameSync(join(out, name()), join(out, 'aside'));
     link();
     await expect(file.commit()).rejects.toMatchObject(REFUSED);

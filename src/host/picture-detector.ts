@@ -1,0 +1,70 @@
+import { parseStream } from '../config/load-pipeline.ts';
+import type { Detection } from '../core/detection.ts';
+import type { Picture } from '../core/picture.ts';
+import { roundDetection } from '../protocol/result-record.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import { PictureFeed } from '../runtime/stream/picture-feed.ts';
+import { FILE_BOX_STEPS } from '../sinks/result-line.ts';
+import { type HostStreams, PUSHED } from './host-streams.ts';
+
+/** What was found in one picture. */
+export interface PictureResult {
+  /** Of the picture, upright as its EXIF data says, in pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** Boxes in pixels of the picture, best score first. */
+  readonly detections: readonly Detection[];
+}
+
+/** Prefix of the ids of streams that single pictures take; no user's id has a colon. */
+const ID_PREFIX = 'detect:';
+
+interface PictureStream {
+  readonly feed: PictureFeed;
+  readonly added: Promise<unknown>;
+  pictures: number;
+}
+
+/** Returns whether a stream serves single pictures. */
+export function isPictureStream(id: string): boolean {
+  return id.startsWith(ID_PREFIX);
+}
+
+/** Detects objects in single pictures, which share batches with each other and with the frames of streams. */
+export class PictureDetector {
+  readonly #runtime: Runtime;
+  readonly #streams: HostStreams;
+  readonly #most: number;
+  readonly #own: PictureStream[] = [];
+
+  /** @param most - pictures that are read and fitted at once: as many as there are lanes. */
+  constructor(runtime: Runtime, streams: HostStreams, most: number) {
+    this.#runtime = runtime;
+    this.#streams = streams;
+    this.#most = most;
+  }
+
+  /** @throws as `PictureFeed.push` */
+  async detect(picture: Picture, signal?: AbortSignal): Promise<PictureResult> {
+    signal?.throwIfAborted();
+    const stream = this.#leastBusy();
+    await stream.added;
+    const pushed = stream.feed.push(picture, stream.pictures, signal);
+    stream.pictures += 1;
+    const { width, height, detections } = await pushed;
+    return { width, height, detections: detections.map((each) => roundDetection(each, FILE_BOX_STEPS)) };
+  }
+
+  #leastBusy(): PictureStream {
+    const idle = this.#own.toSorted((a, b) => a.feed.pending - b.feed.pending)[0];
+    if (idle !== undefined && (idle.feed.pending === 0 || this.#own.length >= this.#most)) return idle;
+    const feed = new PictureFeed();
+    const id = `${ID_PREFIX}${this.#own.length + 1}`;
+    const config = { ...parseStream({ id: 'detect', source: PUSHED }, {}), id };
+    const bulk = { scoreThreshold: this.#runtime.scoreThreshold, take: () => null };
+    const stream: PictureStream = { feed, added: this.#streams.addPushed(config, feed, bulk), pictures: 0 };
+    this.#own.push(stream);
+    stream.added.catch(() => this.#own.splice(this.#own.indexOf(stream), 1));
+    return stream;
+  }
+}

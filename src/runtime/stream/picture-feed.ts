@@ -1,0 +1,145 @@
+import type { PublishedFrame } from '../../core/frame.ts';
+import type { FramePicture, Picture } from '../../core/picture.ts';
+import type { PtsUs } from '../../core/units.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+
+/** Most pictures that wait until the lane has room; `push` refuses more, so that a caller who never awaits is stopped. */
+const MOST_WAITING = 1024;
+
+/** How pictures reach the lane that serves the stream now. */
+export interface PictureReceiver {
+  /** Most pictures that the lane and the ring hold at once. */
+  readonly most: number;
+  push(next: FramePicture): void;
+}
+
+interface Pushed extends FramePicture {
+  readonly resolve: (result: PublishedFrame) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * The source of a stream that the program itself feeds. A picture is kept until its result is there, so that one that was lost
+ * with its lane is sent again: each gets exactly one answer.
+ */
+export class PictureFeed {
+  readonly #waiting: Pushed[] = [];
+  /** By frame number, oldest first. */
+  readonly #sent = new Map<number, Pushed>();
+  #receiver: PictureReceiver | null = null;
+  #frames = 0;
+  #lastPtsUs = -1;
+  /** Why it takes no more pictures. */
+  #end: SightlineError | null = null;
+
+  /** Pictures without a result. */
+  get pending(): number {
+    return this.#waiting.length + this.#sent.size;
+  }
+
+  /**
+   * @param picture - must not change until the promise settles.
+   * @param ptsUs - media time in microseconds, above that of the picture before.
+   * @param signal - takes back a picture that still waits; of another one, the result is ignored.
+   * @throws CONFIG_INVALID for a wrong time or size, LIMIT_REACHED, SOURCE_UNREADABLE, SOURCE_TOO_LARGE, ENGINE_FAILED,
+   *   STREAM_STATE if the stream has ended; the reason of the signal.
+   */
+  async push(picture: Picture, ptsUs: number, signal?: AbortSignal): Promise<PublishedFrame> {
+    signal?.throwIfAborted();
+    if (this.#end !== null) throw this.#end;
+    requirePicture(picture);
+    if (!Number.isSafeInteger(ptsUs) || ptsUs <= this.#lastPtsUs)
+      throw new SightlineError(
+        'CONFIG_INVALID',
+        `ptsUs: expected whole microseconds above ${this.#lastPtsUs}, received ${ptsUs}`,
+      );
+    if (this.#waiting.length >= MOST_WAITING)
+      throw new SightlineError(
+        'LIMIT_REACHED',
+        `${MOST_WAITING} pictures wait already; await the results of earlier ones before you push more`,
+      );
+    this.#lastPtsUs = ptsUs;
+    const frame = this.#frames;
+    this.#frames += 1;
+    const result = new Promise<PublishedFrame>((resolve, reject) => {
+      this.#waiting.push({ picture, frame, ptsUs: ptsUs as PtsUs, resolve, reject });
+    });
+    const stop = (): void => this.#takeBack(frame, signal?.reason);
+    signal?.addEventListener('abort', stop, { once: true });
+    this.#pump();
+    try {
+      return await result;
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  /** @param nextFrame - earlier frames have reached the main thread, and are not sent again. */
+  connect(receiver: PictureReceiver, nextFrame: number): void {
+    this.#receiver = receiver;
+    for (const { picture, frame, ptsUs } of this.#sent.values())
+      if (frame >= nextFrame) receiver.push({ picture, frame, ptsUs });
+    this.#pump();
+  }
+
+  /** Pictures wait from now on. */
+  disconnect(): void {
+    this.#receiver = null;
+  }
+
+  onPublished(result: PublishedFrame): void {
+    this.#settle(result.frame, ({ resolve }) => resolve(result));
+  }
+
+  /** A picture gives no result. */
+  onRefused(frame: number, error: SightlineError): void {
+    this.#settle(frame, ({ reject }) => reject(error));
+  }
+
+  /** Refuses all pictures that have no result yet; a stream that is started again takes new ones. */
+  fail(error: SightlineError): void {
+    for (const { reject } of [...this.#sent.values(), ...this.#waiting.splice(0)]) reject(error);
+    this.#sent.clear();
+  }
+
+  /** Takes no more pictures. */
+  end(error: SightlineError): void {
+    this.#end ??= error;
+    this.fail(error);
+  }
+
+  #pump(): void {
+    const receiver = this.#receiver;
+    while (receiver !== null && this.#waiting.length > 0 && this.#sent.size < receiver.most) {
+      const next = this.#waiting.shift()!;
+      this.#sent.set(next.frame, next);
+      receiver.push({ picture: next.picture, frame: next.frame, ptsUs: next.ptsUs });
+    }
+  }
+
+  #settle(frame: number, settle: (pushed: Pushed) => void): void {
+    const pushed = this.#sent.get(frame);
+    if (pushed === undefined) return;
+    this.#sent.delete(frame);
+    settle(pushed);
+    this.#pump();
+  }
+
+  #takeBack(frame: number, reason: unknown): void {
+    const index = this.#waiting.findIndex((pushed) => pushed.frame === frame);
+    if (index === -1) this.#sent.get(frame)?.reject(reason);
+    else this.#waiting.splice(index, 1)[0]!.reject(reason);
+  }
+}
+
+function requirePicture(picture: Picture): void {
+  if (typeof picture === 'string' || picture instanceof Uint8Array) return;
+  const { data, width, height } = picture;
+  const isSize = [width, height].every((px) => Number.isSafeInteger(px) && px > 0);
+  if (isSize && data instanceof Uint8Array && data.length === width * height * 3) return;
+  const found = data instanceof Uint8Array ? `${data.length} bytes` : typeof data;
+  throw new SightlineError(
+    'CONFIG_INVALID',
+    `picture: expected width x height x 3 bytes of RGB, received ${found} for ${width}x${height}`,
+  );
+}

@@ -1,0 +1,451 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import type { z } from 'zod';
+import { type Environment, readEnvironment } from './config/environment.ts';
+import { checkPipeline, loadPipeline, parseStream } from './config/load-pipeline.ts';
+import type { PipelineConfig, pipelineConfig } from './config/pipeline.ts';
+import type { streamConfig } from './config/stream.ts';
+import { Admission } from './control/orders/admission.ts';
+import type { Picture } from './core/picture.ts';
+import { SightlineError } from './errors/sightline-error.ts';
+import { Incidents } from './flow/incidents.ts';
+import { type Gateway, silentLogger } from './gateway/gateway-options.ts';
+import { PUSHED } from './host/host-streams.ts';
+import { openGateway } from './host/open-gateway.ts';
+import { isPictureStream, PictureDetector, type PictureResult } from './host/picture-detector.ts';
+import { PipelineHost } from './host/pipeline-host.ts';
+import { PushedStream } from './host/pushed-stream.ts';
+import type { EventMessage } from './protocol/feed.ts';
+import type { StreamReport } from './protocol/report.ts';
+import type { ResultRecord } from './protocol/result-record.ts';
+import { defaultLanes } from './runtime/open-runtime.ts';
+import type { RuntimeReport } from './runtime/runtime.ts';
+import type { RuntimeStream } from './runtime/stream/runtime-stream.ts';
+import { type CustomSink, DEFAULT_CAPACITY, ObjectSink } from './sinks/object-sink.ts';
+import { type QueuePolicy, ResultQueue } from './sinks/result-queue.ts';
+
+/** Settings of a stream, as in a pipeline file: see docs/config.md. Only `id` and `source` are required. */
+export type StreamSettings = z.input<typeof streamConfig>;
+/** Settings of a pipeline file, all optional: see docs/config.md. */
+export type PipelineSettings = Partial<z.input<typeof pipelineConfig>>;
+/** A sink as in a pipeline file. */
+export type SinkSettings = NonNullable<PipelineSettings['sinks']>[number];
+/** The detector and how it runs, as in a pipeline file. */
+export type ModelSettings = NonNullable<PipelineSettings['model']>;
+
+/** What an engine runs. Settings have the names and defaults of a pipeline file, see docs/config.md. */
+export interface SightlineOptions extends Omit<PipelineSettings, 'model' | 'streams' | 'sinks'> {
+  /** Name of a detector, path of a manifest or of an ONNX file, or all settings of the model; default `centernet`. */
+  readonly model?: string | ModelSettings;
+  /** Streams that are opened at once. */
+  readonly streams?: readonly StreamSettings[];
+  /** Where results go besides `results()`: sinks of a pipeline file, or objects of the program. */
+  readonly sinks?: readonly (SinkSettings | CustomSink)[];
+  /** Path of a pipeline file, instead of all other settings but `sinks` with objects. */
+  readonly pipeline?: string;
+  /**
+   * Environment variables as the command line reads them, for instance `process.env`: FFMPEG_PATH, PATH, SIGHTLINE_CACHE_DIR and
+   * so on. The library itself reads none.
+   */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Path of ffmpeg; default: the one in `env.PATH` or the usual folders. */
+  readonly ffmpegPath?: string;
+  /** Folder of compiled models and other files that can be made again; default `~/.cache/sightline`. */
+  readonly cacheDir?: string;
+  /** Folders with manifests and weights of the user. */
+  readonly modelPath?: readonly string[];
+  /** Stops the opening; the engine that was half open is closed. */
+  readonly signal?: AbortSignal;
+  /** Receives sentences about what the engine chose or did not find. */
+  readonly onNotice?: (text: string) => void;
+}
+
+/** Which results a reader gets, and what happens while it is slow. */
+export interface ResultsOptions {
+  /** Only these streams; all if absent. */
+  readonly streams?: readonly string[];
+  /** What happens while the reader is slow; default `block`. */
+  readonly queue?: QueuePolicy;
+  /** Most results that wait for the reader; default 256. */
+  readonly capacity?: number;
+  /** Ends the iteration with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Where the gateway listens, and who may use it. */
+export interface ServeOptions {
+  /** 0 takes any free port; default 8080. */
+  readonly port?: number;
+  /** Default 127.0.0.1. Other addresses need a token. */
+  readonly host?: string;
+  /** Token with the role admin, at least 16 characters. */
+  readonly token?: string;
+}
+
+/** What happens to an engine, for `Sightline.on`. */
+export interface SightlineEvents {
+  /** Something that an operator should know: a stream changed its state, a target was missed, a sink failed. */
+  event: EventMessage;
+  /** The figures of all streams and of the host, once a second. */
+  stats: RuntimeReport;
+}
+
+export type { PictureResult } from './host/picture-detector.ts';
+
+/** Where programs are looked for if `env` does not say. */
+const USUAL_FOLDERS = '/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin';
+
+/**
+ * The engine in a program: streams, single pictures, sinks, dashboard. Nothing starts before `open`, nothing is left after
+ * `close`, and several can run in one process.
+ */
+export class Sightline implements AsyncDisposable {
+  /** The streams of this engine. */
+  readonly streams: EngineStreams;
+  readonly #host: PipelineHost;
+  readonly #config: PipelineConfig;
+  readonly #environment: Environment;
+  readonly #incidents: Incidents;
+  readonly #detector: PictureDetector;
+  readonly #queues = new Set<ResultQueue>();
+  readonly #gateways = new Set<Gateway>();
+  #readers = 0;
+  /** Takes the results from before the first call of `results()`; null once it was called, or if others read them. */
+  #early: ResultQueue | null = null;
+  #closing: Promise<void> | null = null;
+
+  private constructor(
+    host: PipelineHost,
+    config: PipelineConfig,
+    environment: Environment,
+    incidents: Incidents,
+    ownSources: Set<string>,
+  ) {
+    this.#host = host;
+    this.#config = config;
+    this.#environment = environment;
+    this.#incidents = incidents;
+    this.#detector = new PictureDetector(host.runtime, host.streams, config.lanes ?? defaultLanes());
+    this.streams = new EngineStreams(host, config, ownSources);
+  }
+
+  /**
+   * Loads the model and opens the streams. Without a sink, a file waits for the first call of `results()` once 256 of its results
+   * are there; so none is lost.
+   *
+   * @throws CONFIG_INVALID, CONFIG_NOT_FOUND, FFMPEG_MISSING, MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE, SINK_BUSY, and
+   *   SOURCE_* if none of the streams can be opened; the reason of the signal.
+   */
+  static open(options: SightlineOptions = {}): Promise<Sightline> {
+    return unlessAborted(Sightline.#open(options), options.signal, (engine) => engine.close());
+  }
+
+  static async #open(options: SightlineOptions): Promise<Sightline> {
+    const { onNotice = () => undefined } = options;
+    const config = configOf(options);
+    const environment = environmentOf(options);
+    const admission = new Admission(config.fleet);
+    // What the program names itself is bound by no rule for requests from elsewhere.
+    const ownSources = new Set(config.streams.map(({ source }) => source));
+    const incidents = new Incidents(onNotice);
+    const host = await PipelineHost.open(config, {
+      environment,
+      stdout: new Writable({ write: (_chunk, _encoding, done) => done() }),
+      onNotice,
+      admit: async (source) => (ownSources.has(source) ? undefined : admission.source(source)),
+      ownSources,
+      incidents,
+    });
+    const engine = new Sightline(host, config, environment, incidents, ownSources);
+    try {
+      const sinks = options.sinks ?? [];
+      for (const sink of sinks) if (isCustom(sink)) engine.#addSink(sink);
+      engine.#early = engine.#openQueue({});
+      // Results that a sink takes are not held back; a reader that follows at once still gets all of them.
+      if (config.sinks.length + sinks.length > 0) setImmediate(() => engine.#forgetEarly());
+      await host.start();
+    } catch (error) {
+      await engine.close().catch(() => undefined);
+      throw error;
+    }
+    return engine;
+  }
+
+  /**
+   * The results of all streams, or of some, as they are published. Ends when the engine closes, or when each of the streams
+   * was a file that has ended, or was removed. Several readers get all results each. Leaving the loop stops the reading.
+   *
+   * @throws while iterating: why a file failed, after the results of the others; the reason of the signal.
+   */
+  results(options: ResultsOptions = {}): AsyncIterableIterator<ResultRecord, undefined> {
+    const { signal, streams } = options;
+    const queue = this.#openQueue(options);
+    if (this.#early !== null) queue.takeOver(this.#early, streams);
+    this.#early = null;
+    this.#endWithStreams(queue, streams);
+    const stop = (): void => void queue.fail(signal?.reason);
+    if (signal?.aborted === true) stop();
+    else signal?.addEventListener('abort', stop, { once: true });
+    return queue;
+  }
+
+  /**
+   * Detects objects in one picture. Call it for many at a time: they are read and fitted on other threads and share batches with
+   * each other and with the frames of the streams.
+   *
+   * @param picture - path of an image file, the bytes of one, or pixels; must not change until the promise settles.
+   * @throws SOURCE_UNREADABLE, SOURCE_TOO_LARGE, CONFIG_INVALID, LIMIT_REACHED if 1024 pictures wait, ENGINE_FAILED; the reason
+   *   of the signal.
+   */
+  detect(picture: Picture, { signal }: { readonly signal?: AbortSignal } = {}): Promise<PictureResult> {
+    return this.#detector.detect(picture, signal);
+  }
+
+  /** @returns a function that removes the listener. What a listener throws is caught and becomes a notice. */
+  on<K extends keyof SightlineEvents>(name: K, listener: (value: SightlineEvents[K]) => void): () => void {
+    const { events, reports } = this.#host.runtime;
+    switch (name) {
+      case 'event':
+        return events.add(listener as (value: EventMessage) => void);
+      case 'stats':
+        return reports.add(listener as (value: RuntimeReport) => void);
+    }
+    throw new SightlineError('CONFIG_INVALID', `on: expected event or stats, received ${JSON.stringify(name)}`);
+  }
+
+  /** Returns the newest figures: rates and latencies of each stream, drops by reason, device, sinks. */
+  stats(): RuntimeReport {
+    return this.#host.report();
+  }
+
+  /**
+   * Serves dashboard, WebSocket feed, REST and metrics. Readers on the network do not hold files back: call `results()` before if
+   * you want all results of files.
+   *
+   * @throws PORT_IN_USE, TOKEN_REQUIRED, CONFIG_INVALID
+   */
+  async serve({ port, host, token }: ServeOptions = {}): Promise<Gateway> {
+    this.#forgetEarly();
+    const gateway = await openGateway(
+      this.#host,
+      {
+        config: this.#config,
+        address: { ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { port }) },
+        log: silentLogger,
+        incidents: this.#incidents,
+      },
+      { environment: { ...this.#environment, token: token ?? this.#environment.token } },
+    );
+    this.#gateways.add(gateway);
+    return gateway;
+  }
+
+  /**
+   * Stops all streams, writes everything out and ends all threads and processes. Later calls return the same promise.
+   *
+   * @throws SINK_FAILED if results were lost; everything is closed nevertheless.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** As `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#forgetEarly();
+    await Promise.all([...this.#gateways].map((gateway) => gateway.close()));
+    const failures = await this.#host.stop();
+    for (const queue of this.#queues) await queue.close();
+    if (failures.length === 1) throw failures[0]!;
+    if (failures.length > 1) {
+      const messages = failures.map(({ message }) => message).join('; ');
+      throw new SightlineError('SINK_FAILED', messages, {}, { cause: new AggregateError(failures) });
+    }
+  }
+
+  #addSink(sink: CustomSink): void {
+    const report = ({ message, code, details }: SightlineError): void =>
+      this.#host.runtime.emitEvent('sink-failed', undefined, message, { ...details, code });
+    this.#host.addSink({
+      sink: new ObjectSink(sink, report),
+      streams: sink.streams === undefined ? null : new Set(sink.streams),
+      filter: sink.filter === undefined ? undefined : { frames: 'all', ...sink.filter },
+    });
+  }
+
+  #openQueue({ queue: policy = 'block', capacity = DEFAULT_CAPACITY, streams }: ResultsOptions): ResultQueue {
+    this.#readers += 1;
+    const queue: ResultQueue = new ResultQueue({
+      id: `results-${this.#readers}`,
+      policy,
+      capacity,
+      onReturn: () => {
+        this.#host.removeSink(queue);
+        this.#queues.delete(queue);
+      },
+    });
+    this.#queues.add(queue);
+    this.#host.addSink({ sink: queue, streams: streams === undefined ? null : new Set(streams) });
+    return queue;
+  }
+
+  #forgetEarly(): void {
+    void this.#early?.return();
+    this.#early = null;
+  }
+
+  /** Closes the queue when nothing more can come. */
+  #endWithStreams(queue: ResultQueue, ids: readonly string[] | undefined): void {
+    const { runtime } = this.#host;
+    let wasThere = false;
+    const look = (): void => {
+      const selected = runtime.streams.filter(
+        ({ id }) => !isPictureStream(id) && (ids === undefined || ids.includes(id)),
+      );
+      wasThere ||= selected.length > 0;
+      if (!wasThere || !selected.every(hasEnded) || this.#host.isStarting) return;
+      stop();
+      const failure = selected.map((stream) => stream.failure).find((error) => error !== null);
+      void (failure === undefined ? queue.close() : queue.fail(failure));
+    };
+    const stop = runtime.events.add(({ kind }) => {
+      if (kind === 'stream-state' || kind === 'stream-removed') look();
+    });
+    look();
+  }
+}
+
+/** The streams of an engine. */
+export class EngineStreams {
+  readonly #host: PipelineHost;
+  readonly #config: PipelineConfig;
+  readonly #ownSources: Set<string>;
+
+  /** @internal */
+  constructor(host: PipelineHost, config: PipelineConfig, ownSources: Set<string>) {
+    this.#host = host;
+    this.#config = config;
+    this.#ownSources = ownSources;
+  }
+
+  /** @throws CONFIG_INVALID, STREAM_EXISTS, LIMIT_REACHED, SOURCE_*; the reason of the signal, and then it is not added. */
+  add(stream: StreamSettings, { signal }: { readonly signal?: AbortSignal } = {}): Promise<StreamReport> {
+    this.#ownSources.add(stream.source);
+    return unlessAborted(this.#host.addStream(stream), signal, ({ id }) => this.remove(id));
+  }
+
+  /**
+   * Adds a stream whose pictures the program hands over.
+   *
+   * @param stream - settings without those that choose frames: `every`, `maxFps`, `source`.
+   * @throws CONFIG_INVALID, STREAM_EXISTS, LIMIT_REACHED
+   */
+  async push(stream: Omit<StreamSettings, 'source'>): Promise<PushedStream> {
+    const config = parseStream({ ...stream, source: PUSHED }, this.#config.defaults);
+    return PushedStream.open(config, this.#host.streams);
+  }
+
+  /**
+   * Changes some settings of a stream; the others stay. If the change cannot be applied, the stream goes on as before.
+   *
+   * @throws CONFIG_INVALID, STREAM_NOT_FOUND, SOURCE_*
+   */
+  async update(id: string, changes: Partial<Omit<StreamSettings, 'id'>>): Promise<StreamReport> {
+    if (changes.source !== undefined) this.#ownSources.add(changes.source);
+    return this.#host.changeStream(id, changes);
+  }
+
+  /** Stops reading a stream until `resume`. A file goes on where it stopped. @throws STREAM_NOT_FOUND, STREAM_STATE */
+  pause(id: string): Promise<StreamReport> {
+    return this.#host.pauseStream(id);
+  }
+
+  /** @throws STREAM_NOT_FOUND, STREAM_STATE */
+  resume(id: string): Promise<StreamReport> {
+    return this.#host.resumeStream(id);
+  }
+
+  /** Resolves when the stream has stopped. @throws STREAM_NOT_FOUND */
+  remove(id: string): Promise<void> {
+    return this.#host.removeStream(id);
+  }
+
+  /** The figures of each stream, in the order in which they were added. */
+  list(): readonly StreamReport[] {
+    return this.#host.report().streams.filter(({ id }) => !isPictureStream(id));
+  }
+}
+
+function hasEnded({ state, input }: RuntimeStream): boolean {
+  return input.policy === 'file' && (state === 'ended' || state === 'failed');
+}
+
+function isCustom(sink: SinkSettings | CustomSink): sink is CustomSink {
+  return 'publish' in sink && typeof sink.publish === 'function';
+}
+
+/** @throws CONFIG_INVALID, CONFIG_NOT_FOUND */
+function configOf(options: SightlineOptions): PipelineConfig {
+  const { env: _e, ffmpegPath: _f, cacheDir: _c, modelPath: _m, signal: _s, onNotice: _n, ...given } = options;
+  const { pipeline, model, sinks = [], ...settings } = given;
+  const named = sinks.filter((sink) => !isCustom(sink));
+  if (pipeline !== undefined) {
+    const others = Object.keys({ ...settings, ...(model === undefined ? {} : { model }), ...(named[0] && { sinks }) });
+    if (others.length > 0)
+      throw new SightlineError(
+        'CONFIG_INVALID',
+        `options: expected either pipeline or other settings, received pipeline and ${others.join(', ')}`,
+      );
+    return loadPipeline(pipeline);
+  }
+  const raw = { name: 'library', description: 'An engine in a program.', ...settings, sinks: named };
+  return checkPipeline({ ...raw, ...(model === undefined ? {} : { model: modelOf(model) }) }, 'options');
+}
+
+function modelOf(model: string | ModelSettings): ModelSettings {
+  return typeof model === 'string' ? { name: model } : model;
+}
+
+function environmentOf({ env, ffmpegPath, cacheDir, modelPath }: SightlineOptions): Environment {
+  const read = readEnvironment(env ?? {});
+  return {
+    ...read,
+    searchPath: env?.PATH ?? USUAL_FOLDERS,
+    ffmpegPath: ffmpegPath ?? read.ffmpegPath,
+    cacheDir: cacheDir ?? (env === undefined ? join(homedir(), '.cache', 'sightline') : read.cacheDir),
+    modelPath: modelPath ?? read.modelPath,
+    // Tokens of the command line are for its gateways.
+    ...(env === undefined ? { defaultTokensFile: undefined } : {}),
+  };
+}
+
+/**
+ * @param undo - what to do with a result that comes after the signal.
+ * @throws what the work throws, or the reason of the signal.
+ */
+async function unlessAborted<T>(
+  work: Promise<T>,
+  signal: AbortSignal | undefined,
+  undo: (result: T) => Promise<unknown>,
+): Promise<T> {
+  if (signal === undefined) return work;
+  let stop = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason);
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([aborted, work]);
+  } catch (error) {
+    work.then(undo).catch(() => undefined);
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}

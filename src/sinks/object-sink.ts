@@ -1,0 +1,119 @@
+import type { FilterConfig } from '../config/sinks.ts';
+import type { PublishedFrame } from '../core/frame.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { ResultRecord } from '../protocol/result-record.ts';
+import { type QueuePolicy, ResultQueue } from './result-queue.ts';
+import type { Sink, SinkFailureListener, SinkFigures } from './sink.ts';
+import { countOf } from './sink-failure.ts';
+
+/** A destination of results that a program brings along. */
+export interface CustomSink {
+  /** Names it in events, messages and metrics. */
+  readonly id: string;
+  /**
+   * Takes a result. Called for one result at a time, in the order of each stream; the next one comes when the returned promise has
+   * settled. If it throws or rejects, the result counts as lost and the event `sink-failed` says why.
+   */
+  publish(result: ResultRecord): void | Promise<void>;
+  /** Called once, after the last result. */
+  close?(): void | Promise<void>;
+  /** Only these streams; all if absent. */
+  readonly streams?: readonly string[];
+  /** Leaves out results or parts of them, as `filter` of a webhook. */
+  readonly filter?: Partial<FilterConfig>;
+  /** What happens while it is slow; default `block`. */
+  readonly queue?: QueuePolicy;
+  /** Most results that wait for it; default 256. */
+  readonly capacity?: number;
+}
+
+export const DEFAULT_CAPACITY = 256;
+/** Time that waiting results get when the engine closes. */
+const CLOSE_MS = 5000;
+
+/** Carries results to a `CustomSink`. */
+export class ObjectSink implements Sink {
+  readonly id: string;
+  readonly #sink: CustomSink;
+  readonly #queue: ResultQueue;
+  readonly #onFailure: SinkFailureListener;
+  readonly #delivery: Promise<void>;
+  #failed = 0;
+  #problem: SightlineError | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor(sink: CustomSink, onFailure: SinkFailureListener) {
+    this.id = sink.id;
+    this.#sink = sink;
+    this.#onFailure = onFailure;
+    const { id, queue: policy = 'block', capacity = DEFAULT_CAPACITY } = sink;
+    this.#queue = new ResultQueue({ id, policy, capacity, onReturn: () => undefined });
+    this.#delivery = this.#deliver();
+  }
+
+  publish(frame: PublishedFrame, source: string, canWait?: boolean): boolean {
+    return this.#queue.publish(frame, source, canWait);
+  }
+
+  drained(): Promise<void> {
+    return this.#queue.drained();
+  }
+
+  get figures(): SinkFigures {
+    const { sent, waiting, lost } = this.#queue.figures;
+    return {
+      problem: this.#problem?.message ?? null,
+      sent: sent - this.#failed,
+      waiting,
+      retried: 0,
+      lost: { ...lost, failed: this.#failed },
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #deliver(): Promise<void> {
+    for await (const result of this.#queue) {
+      try {
+        await this.#sink.publish(result);
+        this.#problem = null;
+      } catch (error) {
+        this.#failed += 1;
+        this.#fail(`it refused a result: ${messageOf(error)}`);
+      }
+    }
+  }
+
+  async #close(): Promise<void> {
+    await this.#queue.close();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<'late'>((resolve) => {
+      timer = setTimeout(() => resolve('late'), CLOSE_MS);
+    });
+    const end = this.#delivery.then(() => this.#sink.close?.());
+    const outcome = await Promise.race([end, late]).catch((error: unknown) => this.#fail(messageOf(error)));
+    clearTimeout(timer);
+    const { overflow = 0, failed = 0 } = this.figures.lost;
+    const lost = overflow + failed + (outcome === 'late' ? this.figures.waiting : 0);
+    if (lost > 0) throw this.#failure(`${countOf(lost)} lost`);
+    if (outcome === 'late') throw this.#failure(`it did not close within ${CLOSE_MS / 1000} s`);
+    if (this.#problem !== null) throw this.#problem;
+  }
+
+  #fail(message: string): void {
+    const isFirst = this.#problem === null;
+    this.#problem = this.#failure(message);
+    if (isFirst) this.#onFailure(this.#problem);
+  }
+
+  #failure(message: string): SightlineError {
+    return new SightlineError('SINK_FAILED', `sink ${this.id}: ${message}`, { sink: this.id });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

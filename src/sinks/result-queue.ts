@@ -1,0 +1,113 @@
+import type { PublishedFrame } from '../core/frame.ts';
+import { type ResultRecord, resultRecord } from '../protocol/result-record.ts';
+import { FILE_BOX_STEPS } from './result-line.ts';
+import type { Sink, SinkFigures } from './sink.ts';
+
+/**
+ * What happens to results while their reader is slow and the queue is full. block: files are held back, so that none of their
+ * results is lost; live streams lose their oldest ones. latest: nothing is held back, and the oldest results are lost.
+ */
+export type QueuePolicy = 'block' | 'latest';
+
+export interface ResultQueueOptions {
+  readonly id: string;
+  readonly policy: QueuePolicy;
+  /** Most results that wait. */
+  readonly capacity: number;
+  /** Called when its reader stops before its end. */
+  readonly onReturn: () => void;
+}
+
+/** A bounded queue between the streams and one reader, who iterates over it. Lost results are counted. */
+export class ResultQueue implements Sink, AsyncIterableIterator<ResultRecord, undefined> {
+  readonly id: string;
+  readonly #options: ResultQueueOptions;
+  #frames: { readonly frame: PublishedFrame; readonly source: string }[] = [];
+  #sent = 0;
+  #overflow = 0;
+  #isClosed = false;
+  #failure: { readonly error: unknown } | null = null;
+  readonly #readers: (() => void)[] = [];
+  #whenRoom: (() => void)[] = [];
+
+  constructor(options: ResultQueueOptions) {
+    this.id = options.id;
+    this.#options = options;
+  }
+
+  publish(frame: PublishedFrame, source: string, canWait = true): boolean {
+    if (this.#isClosed) return true;
+    const { capacity, policy } = this.#options;
+    this.#frames.push({ frame, source });
+    const mayWait = canWait && policy === 'block';
+    if (!mayWait && this.#frames.length > capacity) {
+      this.#frames.shift();
+      this.#overflow += 1;
+    }
+    this.#readers.shift()?.();
+    return !mayWait || this.#frames.length < capacity;
+  }
+
+  drained(): Promise<void> {
+    if (this.#isClosed || this.#frames.length < this.#options.capacity) return Promise.resolve();
+    return new Promise((resolve) => this.#whenRoom.push(resolve));
+  }
+
+  get figures(): SinkFigures {
+    return {
+      problem: null,
+      sent: this.#sent,
+      waiting: this.#frames.length,
+      retried: 0,
+      lost: { overflow: this.#overflow },
+    };
+  }
+
+  /** Takes over the results that wait in another queue, and ends that. */
+  takeOver(other: ResultQueue, streams: readonly string[] | undefined): void {
+    for (const { frame, source } of other.#frames)
+      if (streams === undefined || streams.includes(frame.streamId)) this.publish(frame, source);
+    void other.return();
+  }
+
+  /** Accepts no more results. Those that wait can still be read. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const wake of [...this.#readers.splice(0), ...this.#whenRoom.splice(0)]) wake();
+  }
+
+  /** Ends the reading with an error, after the results that wait. */
+  async fail(error: unknown): Promise<void> {
+    this.#failure ??= { error };
+    await this.close();
+  }
+
+  async next(): Promise<IteratorResult<ResultRecord, undefined>> {
+    for (;;) {
+      const next = this.#frames.shift();
+      if (next !== undefined) {
+        this.#sent += 1;
+        if (this.#frames.length < this.#options.capacity) for (const wake of this.#whenRoom.splice(0)) wake();
+        return { done: false, value: resultRecord(next.frame, FILE_BOX_STEPS, next.source) };
+      }
+      const failure = this.#failure;
+      this.#failure = null;
+      if (failure !== null) throw failure.error;
+      if (this.#isClosed) return { done: true, value: undefined };
+      await new Promise<void>((resolve) => this.#readers.push(resolve));
+    }
+  }
+
+  /** Stops reading: what waits is discarded. */
+  async return(): Promise<IteratorResult<ResultRecord, undefined>> {
+    this.#options.onReturn();
+    this.#frames = [];
+    this.#failure = null;
+    await this.close();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}
