@@ -29,7 +29,7 @@ type Canvas = DecodePlan['canvas'];
 /** Returns the plan of a stream with default settings, so that the measured work equals that of the pipeline. */
 function plan(ffmpegMajor: number, canvas: Canvas): DecodePlan {
   const headerTag = newHeaderTag();
-  const choice = { every: 1, maxFps: null, afterUs: null, canShed: false };
+  const choice = { every: 1, maxFps: null, afterUs: null, takesCommands: false };
   return { ffmpegMajor, headerTag, canvas, ...choice, hwaccel: 'none', threads: 1 };
 }
 

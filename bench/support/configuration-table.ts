@@ -1,12 +1,8 @@
-import {
-  type CandidateModel,
-  type InferPart,
-  partKey,
-  type SearchSpace,
-} from '../../src/optimize/levers/search-space.ts';
+import type { CandidateModel, InferPart } from '../../src/optimize/levers/lever-options.ts';
+import { configurationKey, partKey } from '../../src/optimize/levers/levers.ts';
+import type { SearchSpace } from '../../src/optimize/levers/search-space.ts';
 import type { Configuration, LeverId } from '../../src/optimize/result.ts';
 import type { InferTimes } from '../../src/optimize/search/evaluator.ts';
-import { configurationKey } from '../../src/optimize/search/experiments.ts';
 
 /** One model in one format at one size: its time alone and its accuracy by who makes its input. */
 export interface TablePart extends InferPart, InferTimes {

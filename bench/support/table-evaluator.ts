@@ -1,5 +1,5 @@
 import { seededRandom } from '../../src/core/seeded-random.ts';
-import type { InferPart } from '../../src/optimize/levers/search-space.ts';
+import type { InferPart } from '../../src/optimize/levers/lever-options.ts';
 import type { Configuration } from '../../src/optimize/result.ts';
 import type { Comparison, Evaluator, InferTimes, Pair, Quality, Trial } from '../../src/optimize/search/evaluator.ts';
 import { EXPECTED_SECONDS } from '../../src/optimize/search/search.ts';

@@ -1,7 +1,7 @@
 import { release } from 'node:os';
 import type { Environment } from '../config/environment.ts';
 import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
-import { canShedFrames } from '../decode/shed-filters.ts';
+import { takesCommands } from '../decode/shed-filters.ts';
 import type { Confinement } from '../process/confinement.ts';
 import type { Finding } from './finding.ts';
 
@@ -33,7 +33,7 @@ function ffmpegFinding({ version, path, foundBy, major }: FfmpegBinary): Finding
         'of 2018, with flaws that media can use; scales frames of overloaded cameras before it drops them: install ffmpeg 6 or later, or refuse this one with decoder.packaged: false',
     };
   if (major >= PREFERRED_MAJOR) return { what: 'ffmpeg', verdict: 'ok', found };
-  if (!canShedFrames(major))
+  if (!takesCommands(major))
     return {
       what: 'ffmpeg',
       verdict: 'note',

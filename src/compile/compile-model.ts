@@ -7,12 +7,10 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { type BuildTarget, isBatchFreed } from './build-graph.ts';
 import { type CompileJob, SAVED_MODEL_FILE } from './compile-job.ts';
 import type { CompileSource } from './compile-source.ts';
+import { compilerVersion } from './compiler-version.ts';
 import { takesAnySize } from './network-input.ts';
 import { externalPaths } from './onnx/external-paths.ts';
 import type { SizePx } from './tfjs/lowering.ts';
-
-/** Part of every artefact's hash. Increase it when the compiler produces a different file for the same source. */
-const COMPILER_VERSION = 10;
 
 export interface CompileOptions {
   readonly engine: 'onnx' | 'openvino' | 'wasm' | 'tensorflow';
@@ -154,7 +152,7 @@ function hashOf(source: CompileSource, options: CompileOptions, size: SizePx, we
   const { family } = source.spec;
   const hash = createHash('sha256');
   const what = [family, format, input, outputs, batch, engine, precision, size, isGated(source, options)];
-  hash.update(JSON.stringify([COMPILER_VERSION, ...what]));
+  hash.update(JSON.stringify([compilerVersion(), ...what]));
   for (const digest of weights) hash.update(digest);
   return hash.digest('hex');
 }

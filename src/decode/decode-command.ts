@@ -5,10 +5,11 @@ import { cropFilter, isWhole, type View } from '../geometry/views.ts';
 import { ffmpegArguments, NO_TAGS, ONE_THREAD, passthrough, seconds } from './ffmpeg-arguments.ts';
 import { headerFilter, pulseFilter } from './ffmpeg-log.ts';
 import { type InputPlan, inputOptions } from './input-options.ts';
+import { type FrameRate, rateFilters } from './rate-filters.ts';
 import { shedFilters } from './shed-filters.ts';
 
 /** What ffmpeg does with the pixels of one source. */
-export interface DecodePlan extends InputPlan {
+export interface DecodePlan extends InputPlan, FrameRate {
   /** Secret name of the filter that prints the frame headers, from `newHeaderTag`. `FfmpegLog` needs the same one. */
   readonly headerTag: string;
   /**
@@ -22,17 +23,16 @@ export interface DecodePlan extends InputPlan {
     /** Rectangles of the source, each fitted into a canvas of its own, written one below the other; absent: all of it. */
     readonly views?: readonly View[] | undefined;
   };
-  /** Take every n-th frame. */
-  readonly every: number;
-  /** Take at most this many frames per second; null for all. */
-  readonly maxFps: number | null;
   /**
    * Only frames after the one at this media time, which counts for `every` and `maxFps` as taken; null for all. Unlike a
    * number of frames, a time stays right when ffmpeg builds its filters again for another picture size.
    */
   readonly afterUs: number | null;
-  /** Reads commands from its standard input that change which share of the frames it takes, see `shedCommand`. */
-  readonly canShed: boolean;
+  /**
+   * Reads commands from its standard input that change the rate, see `rateCommand`, and which share of the frames it keeps, see
+   * `shedCommand`. Not together with `afterUs` or a window.
+   */
+  readonly takesCommands: boolean;
 }
 
 /**
@@ -51,8 +51,8 @@ export function decodeArguments(source: SourceInput, plan: DecodePlan): string[]
 }
 
 /** Version 7 and later read commands only as often as they would print statistics, by default twice a second. */
-function commandOptions({ canShed, ffmpegMajor }: DecodePlan): string[] {
-  if (!canShed) return ['-nostdin'];
+function commandOptions({ takesCommands, ffmpegMajor }: DecodePlan): string[] {
+  if (!takesCommands) return ['-nostdin'];
   return ffmpegMajor >= 7 ? ['-stats_period', '0.1'] : [];
 }
 
@@ -60,16 +60,19 @@ function filters(plan: DecodePlan, window: SourceWindow | undefined): string[] {
   const list: string[] = [];
   // The first frame at or after `toUs` also ends ffmpeg.
   if (window !== undefined && window.toUs !== null) list.push(`trim=end=${seconds(window.toUs)}`);
-  const shed = plan.canShed ? shedFilters(plan.headerTag) : [];
-  const chosen = [...chooseFilters(plan, window), ...shed, headerFilter(plan.headerTag), ...viewFilters(plan.canvas)];
+  const { headerTag, takesCommands } = plan;
+  const choice = takesCommands
+    ? [...rateFilters(headerTag, plan), ...shedFilters(headerTag)]
+    : chooseFilters(plan, window);
+  const chosen = [...choice, headerFilter(headerTag), ...viewFilters(plan.canvas)];
   if (!isThinned(plan)) return [...list, ...chosen];
-  const pulse = ['split[pulse][all]', `[pulse]${pulseFilter(plan.headerTag)},nullsink`, `[all]${chosen.join(',')}`];
+  const pulse = ['split[pulse][all]', `[pulse]${pulseFilter(headerTag)},nullsink`, `[all]${chosen.join(',')}`];
   return [...list, pulse.join(';')];
 }
 
-/** True if ffmpeg may decode for long without a frame that is taken: then only pulses show that it works. */
-function isThinned({ every, maxFps, afterUs }: DecodePlan): boolean {
-  return every > 1 || maxFps !== null || afterUs !== null;
+/** True if ffmpeg may decode for long without a line about a frame: then only pulses show that it works. */
+function isThinned({ every, maxFps, afterUs, takesCommands }: DecodePlan): boolean {
+  return !takesCommands && (every > 1 || maxFps !== null || afterUs !== null);
 }
 
 function chooseFilters({ every, maxFps, afterUs }: DecodePlan, window: SourceWindow | undefined): string[] {

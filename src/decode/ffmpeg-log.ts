@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { PtsUs } from '../core/units.ts';
 import type { ErrorCode } from '../errors/error-codes.ts';
+import { leftOutName } from './rate-filters.ts';
 import { shedName } from './shed-filters.ts';
 
 /** What the `showinfo` filter reports about one frame, before any scaling. */
@@ -39,7 +40,7 @@ const FRAME = /^n: *(\d+) pts: *(\S+) pts_time:\S+.*?\bsar:(\d+)\/(\d+) s:(\d+)x
 const FRAME_NUMBER = / n: *\d+ /;
 const PULSE = { kind: 'pulse' } as const;
 /** The first of the two lines that `metadata=print` writes about a frame. */
-const SHED_FRAME = /\] \[info\] frame:\d/;
+const PRINTED_FRAME = /\] \[info\] frame:\d/;
 const SHED = { kind: 'shed' } as const;
 /** ffmpeg indents its own line by two spaces; tags of the container are indented further. */
 const DURATION = /^ {2}Duration: (\d+):(\d+):(\d+(?:\.\d+)?)/;
@@ -98,12 +99,14 @@ export class FfmpegLog {
   readonly #headerMark: string | null;
   readonly #pulseMark: string | null;
   readonly #shedMark: string | null;
+  readonly #leftOutMark: string | null;
   /** The beginning of a line, while its end is missing: since version 7 an answer to a command can be printed in the middle. */
   #cut = '';
   #timeBase = 1 / 1000;
   #lastPtsUs = 0 as PtsUs;
   /** Number that `showinfo` gives the next frame. A rebuilt filter graph starts again at 0. */
   #nextNumber = 0;
+  #builds = 0;
 
   /**
    * @param url - the input of this ffmpeg. It is removed from every line: it may hold credentials, and a file name such as
@@ -116,6 +119,12 @@ export class FfmpegLog {
     this.#headerMark = headerTag === null ? null : `[showinfo@${headerTag} @ `;
     this.#pulseMark = headerTag === null ? null : `[showinfo@${pulseName(headerTag)} @ `;
     this.#shedMark = headerTag === null ? null : `[metadata@${shedName(headerTag)} @ `;
+    this.#leftOutMark = headerTag === null ? null : `[metadata@${leftOutName(headerTag)} @ `;
+  }
+
+  /** Times that ffmpeg has built its filters: at its start, and for each other picture size. It forgets all commands then. */
+  get builds(): number {
+    return this.#builds;
   }
 
   /** @returns the event of a line; null for a line without one, which most are. */
@@ -132,7 +141,8 @@ export class FfmpegLog {
       const at = line.indexOf(this.#headerMark);
       if (at >= 0) return this.#header(line.slice(at + this.#headerMark.length));
       if (line.includes(this.#pulseMark!)) return FRAME_NUMBER.test(line) ? PULSE : null;
-      if (line.includes(this.#shedMark!)) return SHED_FRAME.test(line) ? SHED : null;
+      if (line.includes(this.#shedMark!)) return PRINTED_FRAME.test(line) ? SHED : null;
+      if (line.includes(this.#leftOutMark!)) return PRINTED_FRAME.test(line) ? PULSE : null;
     }
     const prefix = PREFIX.exec(line);
     const level = prefix?.[1];
@@ -159,6 +169,7 @@ export class FfmpegLog {
     if (base !== null) {
       this.#timeBase = Number(base[1]) / Number(base[2]);
       this.#nextNumber = 0;
+      this.#builds += 1;
     }
     return null;
   }

@@ -10,7 +10,7 @@ export function headersPlan(ffmpegMajor: number): DecodePlan {
     every: 1,
     maxFps: null,
     afterUs: null,
-    canShed: false,
+    takesCommands: false,
     hwaccel: 'none',
     threads: 1,
   };

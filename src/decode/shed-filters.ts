@@ -1,8 +1,8 @@
 /** Earlier versions accept the command that changes `enable`, and ignore it (4.1 and 4.2 were tried). */
 const FIRST_MAJOR = 5;
 
-/** True if this ffmpeg can change while it runs which frames it drops before it scales them. */
-export function canShedFrames(ffmpegMajor: number): boolean {
+/** True if this ffmpeg can change while it runs which frames it takes, and which of them it drops before it scales them. */
+export function takesCommands(ffmpegMajor: number): boolean {
   return ffmpegMajor >= FIRST_MAJOR;
 }
 

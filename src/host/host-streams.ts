@@ -1,5 +1,4 @@
 import { freemem } from 'node:os';
-import { isDeepStrictEqual } from 'node:util';
 import type { Environment } from '../config/environment.ts';
 import type { LimitsConfig } from '../config/limits.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
@@ -10,7 +9,6 @@ import { FREE_ACCESS, type SourceAccess } from '../core/source.ts';
 import type { StreamLease } from '../core/stream-lease.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
-import { viewsOf } from '../geometry/views.ts';
 import type { SideObservation, StreamChanges } from '../protocol/rollout-records.ts';
 import { sinkId } from '../runtime/results/open-sinks.ts';
 import { openVideoSink } from '../runtime/results/open-video-sink.ts';
@@ -23,12 +21,6 @@ import { requireReadable, resolveStreamInput, tryInput } from '../runtime/stream
 import type { BulkWork, StreamInput } from '../runtime/stream/stream-port.ts';
 import { demoSource } from './demo-source.ts';
 import { requireRoom } from './stream-limits.ts';
-
-/** Settings that a stream applies without a new connection. */
-const TUNABLE: ReadonlySet<string> = new Set([
-  ...['priority', 'weight', 'queueSize', 'maxAgeMs', 'target'],
-  ...['track', 'zones', 'lines'],
-]);
 
 /** Source of a stream whose pictures the program hands over. */
 export const PUSHED = 'push';
@@ -142,9 +134,9 @@ export class HostStreams {
   }
 
   /**
-   * Batching settings, targets, tracker, zones and lines change immediately; for any other change the source is opened again,
-   * under the same lease and with the same counts; another source is tried before. If that is impossible (a missing file), the
-   * stream continues with its old settings.
+   * What can change in place does: batching settings, targets, tracker, zones, lines, skipping, and the rate of a live source. For
+   * any other change the source is opened again, and another source is tried before. Lease, run, counts, tracks and frame numbers
+   * go on. If opening is impossible (a missing file), the stream continues with its old settings.
    *
    * @param next - returns the new settings from the current ones, which no other change modifies meanwhile.
    * @throws STREAM_NOT_FOUND, SOURCE_*, and what `next` throws.
@@ -156,13 +148,14 @@ export class HostStreams {
       const versions = this.#versions.get(stream) ?? {};
       const config = withChanges(ordered, versions.own);
       if (stream.input.feed !== undefined) requirePushable(config);
-      if (!needsReopening(stream.config, config)) {
-        this.#runtime.retune(stream, config);
-        return this.#remember(stream, versions, ordered);
-      }
       const { instance, beside: before } = stream.arrangement;
       const beside = before === null ? null : { ...before, skip: withChanges(ordered, versions.beside).skip };
-      const input = await this.#inputOf(stream, { config, instance, beside });
+      const to = { config, instance, beside };
+      if (stream.isInPlace(to)) {
+        this.#runtime.retune(stream, to);
+        return this.#remember(stream, versions, ordered);
+      }
+      const input = await this.#inputOf(stream, to);
       const isNewSource = input.source?.url !== stream.input.source?.url;
       if (isNewSource) await tryInput(input, this.#runtime.ffmpeg, config.openTimeoutMs);
       await this.#runtime.reopen(stream, config, input, { beside });
@@ -358,13 +351,4 @@ function requirePushable({ id, source, every, maxFps }: StreamConfig): void {
 function paceOf(a: StreamConfig, b: StreamConfig): LaneComparison['pace'] {
   if (a.every === b.every && a.maxFps === b.maxFps) return null;
   return { ratio: a.every / b.every, mostFps: b.maxFps ?? null };
-}
-
-function needsReopening(before: StreamConfig, after: StreamConfig): boolean {
-  const keys = new Set([...Object.keys(before), ...Object.keys(after)]) as Set<keyof StreamConfig>;
-  const isChanged = (key: keyof StreamConfig): boolean => !isDeepStrictEqual(before[key], after[key]);
-  // With `region: zones` the zones decide what ffmpeg cuts out.
-  return (
-    [...keys].some((key) => !TUNABLE.has(key) && isChanged(key)) || !isDeepStrictEqual(viewsOf(before), viewsOf(after))
-  );
 }

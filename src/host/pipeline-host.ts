@@ -59,6 +59,8 @@ export class PipelineHost implements RuntimePort {
   readonly #sinks: ResultSinks;
   readonly #early: EarlyEvents;
   readonly #starts: FailedStarts<RuntimeStream>;
+  /** Of each stream of the pipeline file, by its id. */
+  readonly #places: ReadonlyMap<string, number>;
 
   private constructor(
     runtime: Runtime,
@@ -80,6 +82,7 @@ export class PipelineHost implements RuntimePort {
       onEvent: (kind, id, message, details) => runtime.emitEvent(kind, id, message, details),
     });
     this.#config = config;
+    this.#places = new Map(config.streams.map(({ id }, i) => [id, i]));
     this.#disk = new DiskProbe({
       path: environment.cacheDir,
       onStalled: () =>
@@ -153,8 +156,9 @@ export class PipelineHost implements RuntimePort {
   }
 
   #withSinks(report: RuntimeReport): RuntimeReport {
-    const failed = this.#starts.reports;
-    const streams = failed.length === 0 ? report.streams : [...report.streams, ...failed];
+    // A stream that is started later keeps its place: those of the pipeline file come first, in its order.
+    const placeOf = ({ id }: StreamReport): number => this.#places.get(id) ?? this.#places.size;
+    const streams = [...report.streams, ...this.#starts.reports].toSorted((a, b) => placeOf(a) - placeOf(b));
     return { ...report, streams, host: { ...report.host, sinks: this.#sinks.reports } };
   }
 

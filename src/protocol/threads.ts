@@ -64,6 +64,9 @@ export interface LaneStream {
   readonly isBackground: boolean;
 }
 
+/** What a lane can change while it reads. */
+export type LaneTuning = Pick<LaneStream, 'every' | 'maxFps' | 'changeGate' | 'keepsInput'>;
+
 export type ToLane =
   | { readonly type: 'open'; readonly stream: LaneStream }
   /** Answered by `closed` once ffmpeg has ended and no slot is held. */
@@ -74,6 +77,7 @@ export type ToLane =
   | { readonly type: 'picture'; readonly ringId: number; readonly next: FramePicture }
   /** Keeps this share of the frames from now on, above 0 up to 1, and sheds the others before they are scaled. */
   | { readonly type: 'shed'; readonly ringId: number; readonly keepRatio: number }
+  | { readonly type: 'tune'; readonly ringId: number; readonly tuning: LaneTuning }
   | { readonly type: 'shutdown' };
 
 export type FromLane =

@@ -174,9 +174,9 @@ export class Runtime {
     this.emitEvent('stream-removed', id, `${id} was removed`);
   }
 
-  /** Applies settings for which a stream's source stays open. Throws before anything has changed. */
-  retune(stream: RuntimeStream, config: StreamConfig): void {
-    stream.rearrange({ ...stream.arrangement, config }, stream.input);
+  /** Applies settings for which a stream's source stays open, see `RuntimeStream.isInPlace`. Throws before anything has changed. */
+  retune(stream: RuntimeStream, to: Arrangement): void {
+    stream.rearrange(to, stream.input);
     // A paused stream is served again when it is resumed: until then no batch must wait for its frames.
     if (stream.isOpen) this.#models.serve(stream.ledger);
     this.#retune();

@@ -52,9 +52,10 @@ export class ByteTracker {
     this.#timeline = new MediaTimeline(this.#options.lostMs);
   }
 
-  /** Detections below this are not reported. A change keeps all tracks. @throws RangeError */
-  set reportScore(score: number) {
-    this.#options = resolveTrackOptions({ ...this.#options, reportScore: score });
+  /** Applies from the next frame on. A change keeps all tracks and the numbering of their ids. */
+  set options(options: ResolvedTrackOptions) {
+    this.#options = options;
+    this.#timeline.breakMs = options.lostMs;
   }
 
   /**

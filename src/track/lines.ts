@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Box } from '../core/detection.ts';
 import type { LineCrossing } from '../core/frame.ts';
 import type { LineCount } from '../protocol/report.ts';
@@ -30,14 +31,15 @@ export const LINE_DEFAULTS = {
 
 interface Line {
   readonly id: string;
+  readonly options: LineOptions;
   readonly from: RatioPoint;
   readonly to: RatioPoint;
   readonly anchor: Anchor;
   readonly labels: ReadonlySet<string> | null;
   readonly rule: CrossingRule;
   readonly walks: Map<number, LineWalk>;
-  leftToRight: number;
-  rightToLeft: number;
+  /** Shared by all lines that have had this id one after the other. */
+  readonly count: { leftToRight: number; rightToLeft: number };
 }
 
 /** A track that was not seen for longer than this is forgotten: what reappears may be another object. */
@@ -53,11 +55,22 @@ const FORGET_MS = 5000;
  */
 export class LineCounter {
   readonly #lines: Line[];
-  readonly #timeline = new MediaTimeline(FORGET_MS);
+  readonly #timeline: MediaTimeline;
 
-  /** @throws RangeError if the two points of a line are the same. */
-  constructor(lines: readonly LineOptions[]) {
-    this.#lines = lines.map(toLine);
+  /**
+   * @param before - the counter of the same stream until now, which must count no further once this one does. A line that keeps
+   *   its id keeps its counts. One whose settings stay the same also continues with the objects that are about to cross it.
+   * @throws RangeError if the two points of a line are the same.
+   */
+  constructor(lines: readonly LineOptions[], before: LineCounter | null = null) {
+    const known = before === null ? [] : before.#lines;
+    this.#timeline = before === null ? new MediaTimeline(FORGET_MS) : before.#timeline;
+    this.#lines = lines.map((options) =>
+      toLine(
+        options,
+        known.find(({ id }) => id === options.id),
+      ),
+    );
   }
 
   /** Processes the next frame of the stream and returns the crossings that became certain with it. */
@@ -73,7 +86,7 @@ export class LineCounter {
   }
 
   report(): LineCount[] {
-    return this.#lines.map(({ id, leftToRight, rightToLeft }) => ({ id, leftToRight, rightToLeft }));
+    return this.#lines.map(({ id, count }) => ({ id, ...count }));
   }
 
   #follow(line: Line, frame: CountedFrame, crossings: LineCrossing[]): void {
@@ -93,8 +106,8 @@ export class LineCounter {
         line.rule,
       );
       if (side === null) continue;
-      if (side === 'right') line.leftToRight += 1;
-      else line.rightToLeft += 1;
+      if (side === 'right') line.count.leftToRight += 1;
+      else line.count.rightToLeft += 1;
       crossings.push({
         lineId: line.id,
         trackId: detection.trackId,
@@ -112,13 +125,15 @@ export class LineCounter {
   }
 }
 
-function toLine(options: LineOptions): Line {
+function toLine(options: LineOptions, before?: Line): Line {
+  if (before !== undefined && isDeepStrictEqual(before.options, options)) return before;
   const { id, from, to, labels } = options;
   if (from[0] === to[0] && from[1] === to[1]) {
     throw new RangeError(`line ${id}: expected two different points, received ${from} twice`);
   }
   return {
     id,
+    options,
     from,
     to,
     anchor: options.anchor ?? LINE_DEFAULTS.anchor,
@@ -129,8 +144,7 @@ function toLine(options: LineOptions): Line {
       settleFrames: options.settleFrames ?? LINE_DEFAULTS.settleFrames,
     },
     walks: new Map(),
-    leftToRight: 0,
-    rightToLeft: 0,
+    count: before?.count ?? { leftToRight: 0, rightToLeft: 0 },
   };
 }
 

@@ -4,18 +4,18 @@
  */
 export class MediaTimeline {
   /** Steps back beyond this are a break. */
-  readonly #breakUs: number;
+  breakMs: number;
   #newestPtsUs: number | null = null;
   nowUs = 0;
 
   constructor(breakMs: number) {
-    this.#breakUs = breakMs * 1000;
+    this.breakMs = breakMs;
   }
 
   /** Processes the next timestamp. If `isBroken` is true, frames before and after it are unrelated. */
   advance(ptsUs: number): { readonly elapsedUs: number; readonly isBroken: boolean } {
     const stepUs = this.#newestPtsUs === null ? 0 : ptsUs - this.#newestPtsUs;
-    const isBroken = -stepUs > this.#breakUs;
+    const isBroken = -stepUs > this.breakMs * 1000;
     if (this.#newestPtsUs === null || stepUs > 0 || isBroken) this.#newestPtsUs = ptsUs;
     const elapsedUs = Math.max(0, stepUs);
     this.nowUs += elapsedUs;

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { ZoneCount } from '../core/frame.ts';
 import { type Anchor, anchorOf, type CountedFrame, isCounted, type RatioPoint } from './anchor.ts';
 
@@ -13,6 +14,7 @@ export interface ZoneOptions {
 
 interface Zone {
   readonly id: string;
+  readonly options: ZoneOptions;
   readonly polygon: readonly RatioPoint[];
   readonly anchor: Anchor;
   readonly labels: ReadonlySet<string> | null;
@@ -29,20 +31,16 @@ const EDGE_RATIO = 1e-6;
 export class ZoneCounter {
   readonly #zones: Zone[];
 
-  /** @throws RangeError if a polygon has fewer than three corners. */
-  constructor(zones: readonly ZoneOptions[]) {
-    this.#zones = zones.map(({ id, polygon, anchor, labels }) => {
-      if (polygon.length < 3) {
-        throw new RangeError(`zone ${id}: expected a polygon of at least 3 corners, received ${polygon.length}`);
-      }
-      return {
-        id,
-        polygon,
-        anchor: anchor ?? 'bottom-center',
-        labels: labels === undefined ? null : new Set(labels),
-        inside: 0,
-      };
-    });
+  /**
+   * @param before - the counter of the same stream until now, which is left as it is: zones whose settings stay the same keep
+   *   their count until the next frame.
+   * @throws RangeError if a polygon has fewer than three corners.
+   */
+  constructor(zones: readonly ZoneOptions[], before: ZoneCounter | null = null) {
+    const known = before === null ? [] : before.#zones;
+    this.#zones = zones.map(
+      (options) => known.find((zone) => isDeepStrictEqual(zone.options, options)) ?? toZone(options),
+    );
   }
 
   update(frame: CountedFrame): void {
@@ -59,6 +57,21 @@ export class ZoneCounter {
   report(): ZoneCount[] {
     return this.#zones.map(({ id, inside }) => ({ id, inside }));
   }
+}
+
+function toZone(options: ZoneOptions): Zone {
+  const { id, polygon, anchor, labels } = options;
+  if (polygon.length < 3) {
+    throw new RangeError(`zone ${id}: expected a polygon of at least 3 corners, received ${polygon.length}`);
+  }
+  return {
+    id,
+    options,
+    polygon,
+    anchor: anchor ?? 'bottom-center',
+    labels: labels === undefined ? null : new Set(labels),
+    inside: 0,
+  };
 }
 
 /**

@@ -21,7 +21,7 @@ describe.each(ffmpegs)('a live source, $label', ({ binary }) => {
       every: 1,
       maxFps: null,
       afterUs: null,
-      canShed: false,
+      takesCommands: false,
       hwaccel: 'none',
       threads: 1,
     });

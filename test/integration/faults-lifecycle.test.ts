@@ -165,13 +165,19 @@ describe.skipIf(!hasProc)('adding, pausing and removing streams (needs /proc)', 
     };
     const count = (): number => live.published('a').frames.length + live.published('b').frames.length;
     expect(await share()).toBeGreaterThan(0.3);
-    live.runtime.retune(streams[1]!, parseStream(camera('b', { priority: 5 }), {}));
+    live.runtime.retune(streams[1]!, {
+      ...streams[1]!.arrangement,
+      config: parseStream(camera('b', { priority: 5 }), {}),
+    });
     await live.flows('b', 3);
     // What is shed before it is scaled follows within seconds.
     await waitFor('b goes first now', async () => (await share()) < 0.3);
     expect(live.report('b').priority).toBe(5);
     await streams[1]!.pause();
-    live.runtime.retune(streams[1]!, parseStream(camera('b', { priority: -5 }), {}));
+    live.runtime.retune(streams[1]!, {
+      ...streams[1]!.arrangement,
+      config: parseStream(camera('b', { priority: -5 }), {}),
+    });
     streams[1]!.resume();
     await live.reaches(streams[1]!, 'running');
     await waitFor('b goes last now', async () => (await share()) > 0.8);

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { parseStream } from '../../src/config/load-pipeline.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
-import { canShedFrames } from '../../src/decode/shed-filters.ts';
+import { takesCommands } from '../../src/decode/shed-filters.ts';
 import { LiveRuntime } from '../support/live-runtime.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 import { ffmpegWith, hasProc } from '../support/processes.ts';
@@ -12,7 +12,7 @@ const PATIENT = { deadlineMs: 30_000 };
 /** A unique aspect ratio marks the ffmpegs of this file. */
 const MARK = `sar=${1 + (process.pid % 97)}/89`;
 
-const canRun = hasProc && canShedFrames(testFfmpeg.major);
+const canRun = hasProc && takesCommands(testFfmpeg.major);
 if (!canRun) console.warn(`skipped: needs /proc, and ffmpeg 5 or later (here: ${testFfmpeg.version})`);
 
 describe.skipIf(!canRun)('frames shed before they are scaled', () => {
@@ -137,7 +137,7 @@ describe.skipIf(!canRun)('frames shed before they are scaled', () => {
     await shedding(['a', 'b', 'c']);
     expect(a!.ledger.intake!.keepRatio).toBeLessThan(1);
     const tracked = parseStream(camera('a', { track: true, skip: { trackBetween: 2 } }), {});
-    live.runtime.retune(a!, tracked);
+    live.runtime.retune(a!, { ...a!.arrangement, config: tracked });
     expect(a!.ledger.intake).toBeNull();
     const before = dropped('a').shed!;
     await live.flows('a', 60);

@@ -76,7 +76,7 @@ describe.each((await testedFfmpegs()).map((ffmpeg) => ({ label: `ffmpeg ${ffmpeg
           every: 1,
           maxFps: null,
           afterUs: null,
-          canShed: false,
+          takesCommands: false,
           hwaccel: 'none',
           threads: 1,
         };

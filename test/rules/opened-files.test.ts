@@ -8,6 +8,7 @@ import { codeOf, readFiles, type SourceFile } from './source-files.ts';
 const OPENERS: Readonly<Record<string, string>> = {
   'src/cli/gateway-client.ts': 'a token or certificates of the caller, which a pipe may carry',
   'src/cli/secret-arguments.ts': 'a text of the caller, which a pipe may carry',
+  'src/compile/compiler-version.ts': 'scripts of the package',
   'src/compile/onnx/external-data.ts':
     'a file beside an ONNX file: opened without waiting, regular files only, in parts',
   'src/control/jobs/atomic-file.ts': 'creates a file of its own',

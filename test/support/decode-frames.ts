@@ -25,12 +25,12 @@ export function fileSource(path: string): SourceInput {
 export async function decodeFrames(
   ffmpeg: FfmpegBinary,
   source: SourceInput,
-  choice: Partial<Pick<DecodePlan, 'every' | 'maxFps' | 'afterUs'>> = {},
+  choice: Partial<Pick<DecodePlan, 'every' | 'maxFps' | 'afterUs' | 'takesCommands'>> = {},
 ): Promise<Decoded> {
   const headerTag = newHeaderTag();
   const args = decodeArguments(source, {
     ...{ ffmpegMajor: ffmpeg.major, headerTag, canvas: { ...SIZE, fit: { mode: 'stretch' } } },
-    ...{ every: 1, maxFps: null, afterUs: null, canShed: false, hwaccel: 'none', threads: 1, ...choice },
+    ...{ every: 1, maxFps: null, afterUs: null, takesCommands: false, hwaccel: 'none', threads: 1, ...choice },
   });
   const { stdout, stderr } = await promisify(execFile)(ffmpeg.path, args, { encoding: 'buffer', maxBuffer: 2 ** 29 });
   const log = new FfmpegLog('', headerTag);

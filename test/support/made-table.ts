@@ -1,6 +1,6 @@
 import type { ConfigurationTable, TablePart, TableRow } from '../../bench/support/configuration-table.ts';
 import { seededRandom } from '../../src/core/seeded-random.ts';
-import type { CandidateModel, EngineFormat } from '../../src/optimize/levers/search-space.ts';
+import type { CandidateModel, EngineFormat } from '../../src/optimize/levers/lever-options.ts';
 import { simulatePipeline } from './pipeline-simulation.ts';
 
 /** CPU milliseconds of a frame, from measurements on two cores with AMX: onnx f32, onnx f16, openvino f32, openvino bf16. */

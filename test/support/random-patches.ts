@@ -63,7 +63,7 @@ const INVALID: readonly Readonly<Record<string, unknown>>[] = [
 ];
 
 /**
- * Returns a change of up to three settings.
+ * Returns a change of up to three settings, a quarter of them invalid.
  *
  * @param random - uniform in [0, 1).
  */
@@ -71,8 +71,17 @@ export function randomPatch(random: () => number): {
   readonly patch: Record<string, unknown>;
   readonly isValid: boolean;
 } {
-  const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
-  if (random() < 0.25) return { patch: { ...pick(INVALID) }, isValid: false };
-  const keys = Array.from({ length: 1 + Math.floor(random() * 3) }, () => pick(Object.keys(VALID)));
-  return { patch: Object.fromEntries(keys.map((key) => [key, pick(VALID[key]!)])), isValid: true };
+  if (random() < 0.25) return { patch: { ...pick(INVALID, random) }, isValid: false };
+  return { patch: validPatch(random), isValid: true };
+}
+
+/** Returns a valid change of up to three settings. */
+export function validPatch(random: () => number): Record<string, unknown> {
+  const keys = Array.from({ length: 1 + Math.floor(random() * 3) }, () => pick(Object.keys(VALID), random));
+  return Object.fromEntries(keys.map((key) => [key, pick(VALID[key]!, random)]));
+}
+
+/** Returns an entry of a list. */
+export function pick<T>(list: readonly T[], random: () => number): T {
+  return list[Math.floor(random() * list.length)]!;
 }

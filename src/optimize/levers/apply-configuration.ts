@@ -3,35 +3,9 @@ import { isMap, isSeq, parseDocument } from 'yaml';
 import { check } from '../../config/check.ts';
 import { parsePipeline } from '../../config/load-pipeline.ts';
 import { type PipelineConfig, pipelineConfig } from '../../config/pipeline.ts';
-import type { StreamConfig } from '../../config/stream.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Configuration } from '../result.ts';
-import { skipsWork } from './search-space.ts';
-
-/** What a pipeline leaves to the machine, as it turned out there. */
-export type ConfigurationDefaults = Pick<
-  Configuration,
-  'engine' | 'precision' | 'inputSize' | 'inferenceThreads' | 'lanes' | 'resizeBy'
->;
-
-/** The setting of a stream that skips work; absent from pipelines that never skip. */
-interface SkipSetting {
-  readonly unchanged?: unknown;
-  readonly trackBetween?: unknown;
-}
-
-/** A value that is written at a path of a pipeline; undefined removes the key. */
-type Setting = readonly [path: readonly string[], value: unknown];
-
-/** Settings of a model file that do not apply to another file. */
-const FILE_SETTINGS = ['family', 'labels', 'colours', 'range', 'resize'] as const;
-
-const PROVIDERS_OF: Readonly<Record<Configuration['engine'], readonly string[]>> = {
-  onnx: ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml'],
-  openvino: ['cpu', 'gpu', 'npu', 'auto'],
-  tensorflow: ['cpu', 'cuda'],
-  wasm: ['cpu'],
-};
+import { type ConfigurationDefaults, LEVER_IDS, LEVERS, type StreamPart } from './levers.ts';
 
 /** Writes a configuration into a pipeline. Settings that no lever changes stay as they are. @throws CONFIG_INVALID */
 export function apply(pipeline: PipelineConfig, configuration: Configuration): PipelineConfig {
@@ -52,7 +26,7 @@ export function applyToText(text: string, configuration: Configuration, where: s
   const pipeline = parsePipeline(text, where);
   const document = parseDocument(text);
   for (const [path, value] of pipelineSettings(pipeline, configuration)) edit(document, path, value);
-  for (const [key, value] of Object.entries(streamSettings(pipeline.defaults, configuration)))
+  for (const [key, value] of Object.entries(streamSettings(pipeline.defaults as StreamPart, configuration)))
     edit(document, ['defaults', key], value);
   const streams = document.get('streams');
   if (isSeq(streams))
@@ -77,67 +51,25 @@ export function applyToText(text: string, configuration: Configuration, where: s
  * @throws CONFIG_INVALID for the fake engine, which infers nothing.
  */
 export function configurationOf(pipeline: PipelineConfig, defaults: ConfigurationDefaults): Configuration {
-  const { model, batch, lanes } = pipeline;
-  if (model.engine === 'fake')
-    throw new SightlineError(
-      'CONFIG_INVALID',
-      'model.engine: expected tensorflow, openvino, onnx, wasm or auto, received "fake", which infers nothing',
-    );
-  const stream: Partial<StreamConfig> = pipeline.streams[0] ?? (pipeline.defaults as Partial<StreamConfig>);
-  const skip = skipOf(stream);
-  return {
-    model: model.name,
-    engine: model.engine === 'auto' ? defaults.engine : model.engine,
-    precision: model.precision === 'auto' ? defaults.precision : model.precision,
-    inputSize: model.inputSize ?? defaults.inputSize,
-    inferenceThreads: model.threads ?? defaults.inferenceThreads,
-    lanes: lanes ?? defaults.lanes,
-    decodeThreads: stream.decodeThreads ?? 1,
-    maxBatch: batch.maxBatch,
-    maxDelayMs: batch.maxDelayMs,
-    resizeBy: stream.resizeBy === undefined || stream.resizeBy === 'auto' ? defaults.resizeBy : stream.resizeBy,
-    hwaccel: stream.hwaccel ?? 'none',
-    skipUnchanged: skip?.unchanged !== undefined && skip.unchanged !== false,
-    trackBetween: typeof skip?.trackBetween === 'number' ? skip.trackBetween : 1,
-  };
+  const stream = (pipeline.streams[0] ?? pipeline.defaults) as StreamPart;
+  const values = LEVER_IDS.map((lever) => [lever, LEVERS[lever].read(pipeline, stream, defaults)]);
+  return Object.fromEntries(values) as unknown as Configuration;
 }
 
-function pipelineSettings({ model }: PipelineConfig, to: Configuration): Setting[] {
-  const isOtherModel = model.name !== to.model;
-  const settings: Setting[] = [
-    [['model', 'name'], to.model],
-    [['model', 'engine'], to.engine],
-    [['model', 'precision'], to.precision],
-    [['model', 'inputSize'], to.inputSize],
-    // The engine tensorflow has one thread by itself, and refuses the setting above 1.
-    [['model', 'threads'], to.engine === 'tensorflow' ? undefined : to.inferenceThreads],
-    [['lanes'], to.lanes],
-    [['batch', 'maxBatch'], to.maxBatch],
-    [['batch', 'maxDelayMs'], to.maxDelayMs],
-  ];
-  if (!PROVIDERS_OF[to.engine].includes(model.provider)) settings.push([['model', 'provider'], 'cpu']);
-  if (isOtherModel)
-    for (const key of FILE_SETTINGS) if (model[key] !== undefined) settings.push([['model', key], undefined]);
-  return settings;
+function pipelineSettings(pipeline: PipelineConfig, to: Configuration): (readonly [string[], unknown])[] {
+  const settings = LEVER_IDS.flatMap((lever) => LEVERS[lever].write?.(pipeline, to) ?? []);
+  return settings.map(([path, value]) => [path.split('.'), value]);
 }
 
 /** The settings of one stream, or of `defaults`. */
-function streamSettings(stream: object, to: Configuration): Record<string, unknown> {
-  const settings = { decodeThreads: to.decodeThreads, resizeBy: to.resizeBy, hwaccel: to.hwaccel };
-  const skip = skipOf(stream);
-  if (skip === undefined && !skipsWork(to)) return settings;
-  // Details that the user gave for the change gate stay while the gate stays on.
-  const hasDetails = typeof skip?.unchanged === 'object' && skip.unchanged !== null;
-  const unchanged = to.skipUnchanged && hasDetails ? skip?.unchanged : to.skipUnchanged;
-  return { ...settings, skip: { ...skip, unchanged, trackBetween: to.trackBetween } };
+function streamSettings(stream: StreamPart, to: Configuration): Partial<StreamPart> {
+  const parts = LEVER_IDS.map((lever) => LEVERS[lever].writeStream?.(stream, to) ?? {});
+  const skips = parts.flatMap(({ skip = [] }) => skip);
+  return Object.assign({}, ...parts, skips.length === 0 ? {} : { skip: Object.assign({}, stream.skip, ...skips) });
 }
 
 function withSettings(stream: object, to: Configuration): object {
   return { ...stream, ...streamSettings(stream, to) };
-}
-
-function skipOf(stream: object): SkipSetting | undefined {
-  return (stream as { skip?: SkipSetting }).skip;
 }
 
 function put(target: Record<string, unknown>, [key, ...rest]: readonly string[], value: unknown): void {

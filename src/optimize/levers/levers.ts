@@ -1,7 +1,30 @@
-import type { LeverId } from '../result.ts';
+import type { PipelineConfig } from '../../config/pipeline.ts';
+import type { StreamConfig } from '../../config/stream.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { Configuration, LeverId } from '../result.ts';
+import type { InferPart, LeverOptions } from './lever-options.ts';
 
-/** What a roadmap says about a lever. */
-export interface Lever {
+/** What a pipeline leaves to the machine, as it turned out there. */
+export type ConfigurationDefaults = Pick<
+  Configuration,
+  'engine' | 'precision' | 'inputSize' | 'inferenceThreads' | 'lanes' | 'resizeBy'
+>;
+
+/** A stream, or the `defaults` of all. Pipelines that never skip have no `skip`. */
+export type StreamPart = Partial<Omit<StreamConfig, 'skip'>> & {
+  readonly skip?: { readonly unchanged?: unknown; readonly trackBetween?: unknown } | undefined;
+};
+
+/** A value that is written at a path of a pipeline; undefined removes the key. */
+export type Setting = readonly [path: string, value: unknown];
+
+/**
+ * All that is known of a lever but what it costs, which is in `cost-model.ts`: what a roadmap says, which values there are, and how it
+ * is read from a pipeline and written into one.
+ */
+export interface Lever<L extends LeverId = LeverId> {
+  /** As a reader of a report knows it. */
+  readonly name: string;
   /** A sentence for people who have not read the code. */
   readonly does: string;
   readonly effort: 'minutes' | 'hours' | 'days';
@@ -9,100 +32,276 @@ export interface Lever {
   readonly riskReason: string;
   /** Whether detections may change: then the quality gate decides first. */
   readonly affectsDetections: boolean;
+  /** True if it determines the time of an inference. */
+  readonly isPart?: true;
+  /** True if it changes what the network is; the others change how it runs. */
+  readonly isOfNetwork?: true;
+  /** True if it leaves frames without an inference of their own. */
+  readonly isSkip?: true;
+  /** Whether it has a second value here; default yes. */
+  isOffered?(options: LeverOptions): boolean;
+  /** All values to try. Those of a part come from the models and formats there are. */
+  values(options: LeverOptions): readonly Configuration[L][];
+  /** @param stream - the first one, or the defaults. */
+  read(pipeline: PipelineConfig, stream: StreamPart, defaults: ConfigurationDefaults): Configuration[L];
+  /** What to write into the pipeline. */
+  write?(pipeline: PipelineConfig, to: Configuration): readonly Setting[];
+  /** What to write into each stream; other settings of `skip` stay. */
+  writeStream?(stream: StreamPart, to: Configuration): Partial<StreamPart>;
 }
 
-export const LEVERS: Readonly<Record<LeverId, Lever>> = {
+const MOST_LANES = 8;
+const CPU_BATCHES = [1, 4, 8];
+const GPU_BATCHES = [1, 2, 4, 8, 16, 32];
+const DELAYS_MS = [0, 5, 20];
+const TRACK_BETWEEN = [1, 2, 3, 5];
+
+/** Settings of a model file that do not apply to another file. */
+const FILE_SETTINGS = ['family', 'labels', 'colours', 'range', 'resize'] as const;
+
+const PROVIDERS_OF: Readonly<Record<Configuration['engine'], readonly string[]>> = {
+  onnx: ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml'],
+  openvino: ['cpu', 'gpu', 'npu', 'auto'],
+  tensorflow: ['cpu', 'cuda'],
+  wasm: ['cpu'],
+};
+
+const ofParts = (): readonly never[] => [];
+const hasCores = ({ cores }: LeverOptions): boolean => cores > 1;
+
+/** By their ids, in the order in which a search tries them and a report lists them. */
+export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   model: {
+    name: 'model',
     does: 'Uses another detector with the same classes.',
     effort: 'hours',
     risk: 'medium',
     riskReason: 'Another network misses other objects; thresholds of alarms may need a new value.',
     affectsDetections: true,
+    isPart: true,
+    isOfNetwork: true,
+    isOffered: ({ models, baseline }) => models.some(({ name }) => name !== baseline.model),
+    values: ofParts,
+    read: ({ model }) => model.name,
+    write: ({ model }, to) => [
+      ['model.name', to.model],
+      ...(model.name === to.model
+        ? []
+        : FILE_SETTINGS.filter((key) => model[key] !== undefined).map((key) => [`model.${key}`, undefined] as const)),
+    ],
   },
   engine: {
+    name: 'engine',
     does: 'Runs the network with another library.',
     effort: 'minutes',
     risk: 'low',
     riskReason: 'Results differ in the last digits; the library must be installed on every host.',
     affectsDetections: true,
+    isPart: true,
+    values: ofParts,
+    read: ({ model }, _, defaults) => engineOf(model.engine, defaults.engine),
+    write: ({ model }, to) => [
+      ['model.engine', to.engine],
+      ...(PROVIDERS_OF[to.engine].includes(model.provider) ? [] : [['model.provider', 'cpu'] as const]),
+    ],
   },
   precision: {
+    name: 'precision',
     does: 'Computes in a shorter number format.',
     effort: 'minutes',
     risk: 'low',
     riskReason: 'Scores move a little; INT8 can lose whole objects and must be judged on pictures of its own.',
     affectsDetections: true,
+    isPart: true,
+    isOfNetwork: true,
+    values: ofParts,
+    read: ({ model }, _, defaults) => (model.precision === 'auto' ? defaults.precision : model.precision),
+    write: (_, to) => [['model.precision', to.precision]],
   },
   inputSize: {
+    name: 'input size',
     does: "Gives the network a smaller or larger picture, or one with the stream's aspect.",
     effort: 'minutes',
     risk: 'medium',
     riskReason: 'A smaller picture loses small objects first.',
     affectsDetections: true,
+    isPart: true,
+    isOfNetwork: true,
+    values: ofParts,
+    read: ({ model }, _, defaults) => model.inputSize ?? defaults.inputSize,
+    write: (_, to) => [['model.inputSize', to.inputSize]],
   },
   inferenceThreads: {
+    name: 'inference threads',
     does: 'Runs several inferences at the same time.',
     effort: 'minutes',
     risk: 'none',
     riskReason: 'Each thread needs its own copy of the network in memory.',
     affectsDetections: false,
+    isOffered: hasCores,
+    values: ({ cores }) => counts(cores),
+    read: ({ model }, _, defaults) => model.threads ?? defaults.inferenceThreads,
+    // The engine tensorflow has one thread by itself, and refuses the setting above 1.
+    write: (_, to) => [['model.threads', to.engine === 'tensorflow' ? undefined : to.inferenceThreads]],
   },
   lanes: {
+    name: 'lanes',
     does: 'Reads and preprocesses streams on more or fewer threads.',
     effort: 'minutes',
     risk: 'none',
     riskReason: 'Results are the same.',
     affectsDetections: false,
+    isOffered: hasCores,
+    values: ({ cores }) => counts(Math.min(cores, MOST_LANES)),
+    read: ({ lanes }, _, defaults) => lanes ?? defaults.lanes,
+    write: (_, to) => [['lanes', to.lanes]],
   },
   decodeThreads: {
+    name: 'decoder threads',
     does: 'Lets ffmpeg decode one stream on several cores.',
     effort: 'minutes',
     risk: 'none',
     riskReason: 'Frames are the same; each thread delays a live stream by one frame.',
     affectsDetections: false,
+    isOffered: hasCores,
+    values: ({ cores }) => counts(Math.min(cores, MOST_LANES)),
+    read: (_, stream) => stream.decodeThreads ?? 1,
+    writeStream: (_, to) => ({ decodeThreads: to.decodeThreads }),
   },
   maxBatch: {
+    name: 'largest batch',
     does: 'Infers several frames in one call.',
     effort: 'minutes',
     risk: 'low',
     riskReason: 'Latency grows, because a frame waits for the others.',
     affectsDetections: false,
+    values: ({ isOnGpu }) => (isOnGpu ? GPU_BATCHES : CPU_BATCHES),
+    read: ({ batch }) => batch.maxBatch,
+    write: (_, to) => [['batch.maxBatch', to.maxBatch]],
   },
   maxDelayMs: {
+    name: 'batch delay (ms)',
     does: 'Limits how long a frame waits for others to join its batch.',
     effort: 'minutes',
     risk: 'low',
     riskReason: 'A longer wait is added to the latency of every frame.',
     affectsDetections: false,
+    values: () => DELAYS_MS,
+    read: ({ batch }) => batch.maxDelayMs,
+    write: (_, to) => [['batch.maxDelayMs', to.maxDelayMs]],
   },
   resizeBy: {
+    name: 'resizing by',
     does: "Lets ffmpeg fit pictures into the model's input while it decodes, instead of sharp from full pictures.",
     effort: 'minutes',
     risk: 'low',
     riskReason: 'ffmpeg interpolates differently from how the model was trained.',
     affectsDetections: true,
+    isOffered: ({ needsFullPictures }) => !needsFullPictures,
+    values: () => ['ffmpeg', 'sharp'],
+    read: (_, { resizeBy }, defaults) => (resizeBy === undefined || resizeBy === 'auto' ? defaults.resizeBy : resizeBy),
+    writeStream: (_, to) => ({ resizeBy: to.resizeBy }),
   },
   hwaccel: {
+    name: 'hardware decoding',
     does: 'Decodes video on a GPU or a media engine.',
     effort: 'hours',
     risk: 'medium',
     riskReason: 'Drivers differ between hosts; ffmpeg falls back to software with a warning.',
     affectsDetections: true,
+    isOffered: ({ hwaccels }) => hwaccels.length > 0,
+    values: ({ hwaccels }) => ['none', ...hwaccels],
+    read: (_, stream) => stream.hwaccel ?? 'none',
+    writeStream: (_, to) => ({ hwaccel: to.hwaccel }),
   },
   skipUnchanged: {
+    name: 'skip unchanged frames',
     does: 'Repeats the last result while the picture does not change.',
     effort: 'minutes',
     risk: 'medium',
     riskReason: 'A change below the noise threshold is seen late.',
     affectsDetections: true,
+    isSkip: true,
+    isOffered: ({ mayJudgeVideo }) => mayJudgeVideo,
+    values: () => [false, true],
+    read: (_, { skip }) => skip?.unchanged !== undefined && skip.unchanged !== false,
+    writeStream: ({ skip }, to) => {
+      if (skip === undefined && !skipsWork(to)) return {};
+      // Details that the user gave for the change gate stay while the gate stays on.
+      const hasDetails = typeof skip?.unchanged === 'object' && skip.unchanged !== null;
+      return { skip: { unchanged: to.skipUnchanged && hasDetails ? skip?.unchanged : to.skipUnchanged } };
+    },
   },
   trackBetween: {
+    name: 'infer every n-th frame',
     does: 'Infers every n-th frame and lets the tracker predict the boxes between.',
     effort: 'minutes',
     risk: 'medium',
     riskReason: 'A new object appears up to n - 1 frames late.',
     affectsDetections: true,
+    isSkip: true,
+    isOffered: ({ mayJudgeVideo }) => mayJudgeVideo,
+    values: () => TRACK_BETWEEN,
+    read: (_, { skip }) => (typeof skip?.trackBetween === 'number' ? skip.trackBetween : 1),
+    writeStream: ({ skip }, to) =>
+      skip === undefined && !skipsWork(to) ? {} : { skip: { trackBetween: to.trackBetween } },
   },
 };
 
 export const LEVER_IDS = Object.keys(LEVERS) as readonly LeverId[];
+
+export function isPartLever(lever: LeverId): lever is keyof InferPart {
+  return LEVERS[lever].isPart === true;
+}
+
+/** Returns whether some frames are not inferred. */
+export function skipsWork({ skipUnchanged, trackBetween }: Configuration): boolean {
+  return skipUnchanged || trackBetween > 1;
+}
+
+/** Returns whether two configurations skip the same frames. */
+export function hasSameSkips(a: Configuration, b: Configuration): boolean {
+  return LEVER_IDS.every((lever) => LEVERS[lever].isSkip !== true || a[lever] === b[lever]);
+}
+
+/** Text that is equal for equal configurations. */
+export function configurationKey(configuration: Configuration): string {
+  return keyOf(configuration, () => true);
+}
+
+/** Text that is equal for configurations that detect the same. */
+export function qualityKey(configuration: Configuration): string {
+  return keyOf(configuration, ({ affectsDetections }) => affectsDetections);
+}
+
+/** Text that is equal for configurations that find the same in one picture. */
+export function pictureKey(configuration: Configuration): string {
+  return keyOf(configuration, ({ affectsDetections, isSkip }) => affectsDetections && isSkip !== true);
+}
+
+/** Text that is equal for equal parts. */
+export function partKey(part: InferPart): string {
+  return keyOf(part, ({ isPart }) => isPart === true);
+}
+
+function keyOf(values: Partial<Configuration>, counts: (lever: Lever) => boolean): string {
+  return LEVER_IDS.filter((lever) => counts(LEVERS[lever] as Lever))
+    .map((lever) => values[lever])
+    .join(' ');
+}
+
+function engineOf(engine: PipelineConfig['model']['engine'], chosen: Configuration['engine']): Configuration['engine'] {
+  if (engine === 'fake')
+    throw new SightlineError(
+      'CONFIG_INVALID',
+      'model.engine: expected tensorflow, openvino, onnx, wasm or auto, received "fake", which infers nothing',
+    );
+  return engine === 'auto' ? chosen : engine;
+}
+
+/** 1, 2, 4 ... up to `most`, which is always among them. */
+function counts(most: number): number[] {
+  const values: number[] = [];
+  for (let value = 1; value < most; value *= 2) values.push(value);
+  return [...values, most];
+}

@@ -1,57 +1,7 @@
 import type { Configuration, LeverId } from '../result.ts';
 import { inputShapes } from './input-shapes.ts';
-import { LEVER_IDS } from './levers.ts';
-
-export type Engine = Configuration['engine'];
-export type Precision = Configuration['precision'];
-
-/** An engine with the number format it computes in. */
-export interface EngineFormat {
-  readonly engine: Engine;
-  readonly precision: Precision;
-}
-
-/** What determines the time of an inference. */
-export type InferPart = Pick<Configuration, 'model' | 'engine' | 'precision' | 'inputSize'>;
-
-/** A detector that can take the place of the baseline's. */
-export interface CandidateModel {
-  readonly name: string;
-  /** Published input, WIDTHxHEIGHT. */
-  readonly inputSize: string;
-  /** Whether the sides of its input can be any multiples of 32. */
-  readonly anySize: boolean;
-  /** AP that its publisher or its manifest states; null if unknown. Only sets the order in which models are tried. */
-  readonly reportedAp: number | null;
-  /** Formats besides those of the machine, such as int8 where a quantised file exists. */
-  readonly extraFormats?: readonly EngineFormat[];
-  /** Engines that cannot run it. */
-  readonly refusedEngines?: readonly Engine[];
-  /** Most frames of one call, if the network has a fixed batch. */
-  readonly mostBatch?: number;
-}
-
-/** What this machine and this pipeline can do. */
-export interface LeverOptions {
-  /** Levers to try; absent: all. */
-  readonly levers?: readonly LeverId[];
-  readonly baseline: Configuration;
-  /** Formats that the machine computes natively, int8 excluded: it needs a quantised file (`extraFormats`). */
-  readonly formats: readonly EngineFormat[];
-  readonly cores: number;
-  readonly models: readonly CandidateModel[];
-  /** Width / height of the streams' pictures; null if unknown or mixed. */
-  readonly streamAspect: number | null;
-  readonly streams: number;
-  /** Whether an engine runs on a GPU: batches of several frames then raise the throughput. */
-  readonly isOnGpu: boolean;
-  /** Hardware decoders of this machine, as ffmpeg names them. */
-  readonly hwaccels: readonly string[];
-  /** Whether full pictures are needed anyway (previews, videos): ffmpeg cannot fit pictures for the model then. */
-  readonly needsFullPictures: boolean;
-  /** Whether there is a video to judge skipped work on. */
-  readonly mayJudgeVideo: boolean;
-}
+import type { CandidateModel, InferPart, LeverOptions } from './lever-options.ts';
+import { isPartLever, LEVER_IDS, LEVERS, partKey } from './levers.ts';
 
 /** The values of levers that are possible, and what a model allows. */
 export interface SearchSpace {
@@ -64,16 +14,10 @@ export interface SearchSpace {
   readonly parts: readonly InferPart[];
 }
 
-const MOST_LANES = 8;
-const CPU_BATCHES = [1, 4, 8];
-const GPU_BATCHES = [1, 2, 4, 8, 16, 32];
-const DELAYS_MS = [0, 5, 20];
-const TRACK_BETWEEN = [1, 2, 3, 5];
-
 /** Returns the search space of a machine and a pipeline. */
 export function openSpace(options: LeverOptions): SearchSpace {
   const { baseline } = options;
-  const levers = (options.levers ?? LEVER_IDS).filter((lever) => isOffered(lever, options));
+  const levers = (options.levers ?? LEVER_IDS).filter((lever) => LEVERS[lever].isOffered?.(options) ?? true);
   const may = new Set(levers);
   const known = options.models.find(({ name }) => name === baseline.model);
   const own: CandidateModel = known ?? {
@@ -82,7 +26,6 @@ export function openSpace(options: LeverOptions): SearchSpace {
   const models = may.has('model') ? [own, ...options.models.filter((model) => model !== known)] : [own];
   const parts = models.flatMap((model) => partsOf(model, options, may));
   const keys = new Set(parts.map(partKey));
-  const free = new Map(LEVER_IDS.map((lever) => [lever, valuesFor(lever, options)]));
   const isPossible = (configuration: Configuration): boolean =>
     (keys.has(partKey(configuration)) || partKey(configuration) === partKey(baseline)) &&
     // TensorFlow has one inference thread.
@@ -95,7 +38,9 @@ export function openSpace(options: LeverOptions): SearchSpace {
     isPossible,
     valuesOf: <L extends LeverId>(lever: L, at: Configuration): readonly Configuration[L][] => {
       if (!may.has(lever)) return [];
-      const values = isPartLever(lever) ? [...new Set(parts.map((part) => part[lever]))] : free.get(lever)!;
+      const values = isPartLever(lever)
+        ? [...new Set(parts.map((part) => part[lever]))]
+        : LEVERS[lever].values(options);
       return (values as Configuration[L][]).filter((value) => {
         const next = withLever({ models }, at, lever, value);
         return value !== at[lever] && next[lever] === value && isPossible(next);
@@ -122,55 +67,10 @@ export function withLever<L extends LeverId>(
   return { ...next, inputSize, inferenceThreads, maxBatch };
 }
 
-export const PART_LEVERS = ['model', 'engine', 'precision', 'inputSize'] as const;
-
-/** Levers that leave frames without an inference of their own. */
-export const SKIP_LEVERS: readonly LeverId[] = ['skipUnchanged', 'trackBetween'];
-
-export function isPartLever(lever: LeverId): lever is (typeof PART_LEVERS)[number] {
-  return (PART_LEVERS as readonly LeverId[]).includes(lever);
-}
-
-/** Returns whether some frames are not inferred. */
-export function skipsWork({ skipUnchanged, trackBetween }: Configuration): boolean {
-  return skipUnchanged || trackBetween > 1;
-}
-
-/** Returns whether two configurations skip the same frames. */
-export function hasSameSkips(a: Configuration, b: Configuration): boolean {
-  return a.skipUnchanged === b.skipUnchanged && a.trackBetween === b.trackBetween;
-}
-
-/** Text that is equal for equal parts. */
-export function partKey({ model, engine, precision, inputSize }: InferPart): string {
-  return [model, engine, precision, inputSize].join(' ');
-}
-
 function batchLimit(models: readonly CandidateModel[], { model }: Configuration, baseline: Configuration): number {
   const limit = models.find(({ name }) => name === model)?.mostBatch ?? Number.POSITIVE_INFINITY;
   // The runtime lowers a larger setting by itself, so the baseline stays possible.
   return model === baseline.model ? Math.max(limit, baseline.maxBatch) : limit;
-}
-
-/** Levers that have no second value here are not offered. */
-function isOffered(lever: LeverId, options: LeverOptions): boolean {
-  switch (lever) {
-    case 'resizeBy':
-      return !options.needsFullPictures;
-    case 'hwaccel':
-      return options.hwaccels.length > 0;
-    case 'skipUnchanged':
-    case 'trackBetween':
-      return options.mayJudgeVideo;
-    case 'model':
-      return options.models.some(({ name }) => name !== options.baseline.model);
-    case 'inferenceThreads':
-    case 'decodeThreads':
-    case 'lanes':
-      return options.cores > 1;
-    default:
-      return true;
-  }
 }
 
 function partsOf(model: CandidateModel, options: LeverOptions, may: ReadonlySet<LeverId>): InferPart[] {
@@ -188,36 +88,4 @@ function partsOf(model: CandidateModel, options: LeverOptions, may: ReadonlySet<
       ? [...new Set([published, ...inputShapes(model.inputSize, streamAspect)])]
       : [published];
   return possible.flatMap((format) => sizes.map((inputSize) => ({ ...format, model: model.name, inputSize })));
-}
-
-function valuesFor(lever: LeverId, { cores, isOnGpu, hwaccels }: LeverOptions): readonly unknown[] {
-  switch (lever) {
-    case 'inferenceThreads':
-      return counts(cores);
-    case 'lanes':
-      return counts(Math.min(cores, MOST_LANES));
-    case 'decodeThreads':
-      return counts(Math.min(cores, MOST_LANES));
-    case 'maxBatch':
-      return isOnGpu ? GPU_BATCHES : CPU_BATCHES;
-    case 'maxDelayMs':
-      return DELAYS_MS;
-    case 'resizeBy':
-      return ['ffmpeg', 'sharp'];
-    case 'hwaccel':
-      return ['none', ...hwaccels];
-    case 'skipUnchanged':
-      return [false, true];
-    case 'trackBetween':
-      return TRACK_BETWEEN;
-    default:
-      return [];
-  }
-}
-
-/** 1, 2, 4 ... up to `most`, which is always among them. */
-function counts(most: number): number[] {
-  const values: number[] = [];
-  for (let value = 1; value < most; value *= 2) values.push(value);
-  return [...values, most];
 }

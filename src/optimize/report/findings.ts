@@ -1,6 +1,5 @@
-import { LEVERS as LEVER_FACTS } from '../levers/levers.ts';
+import { LEVER_IDS, LEVERS } from '../levers/levers.ts';
 import type { Configuration, LeverId, Step } from '../result.ts';
-import { LEVERS } from './configuration-text.ts';
 import { median } from './figures.ts';
 import type { Finalist, LiveSide, QualityFigure, ReportInput, ReportMeasurement, ReportTrial } from './report-input.ts';
 
@@ -61,11 +60,11 @@ const LEAST_EFFECT = 0.05;
 export function findingsOf(input: ReportInput): Findings {
   const byId = new Map(input.measurements.map((record) => [record.id, record]));
   requireNamed(input, byId);
-  const changed = LEVERS.filter((lever) => input.best.configuration[lever] !== input.baseline.configuration[lever]);
+  const changed = LEVER_IDS.filter((lever) => input.best.configuration[lever] !== input.baseline.configuration[lever]);
   const { heldOut, search } = input.quality;
   const partial = {
     ...{ input, hasChanged: changed.length > 0, quality: heldOut ?? search },
-    mayDetectOthers: changed.some((lever) => LEVER_FACTS[lever].affectsDetections),
+    mayDetectOthers: changed.some((lever) => LEVERS[lever].affectsDetections),
     verdict: input.finalists.find(({ configuration }) => isSame(configuration, input.best.configuration)) ?? null,
   };
   return {
@@ -101,7 +100,7 @@ function outcomeOf({
 }
 
 export function isSame(a: Configuration, b: Configuration): boolean {
-  return LEVERS.every((lever) => a[lever] === b[lever]);
+  return LEVER_IDS.every((lever) => a[lever] === b[lever]);
 }
 
 function predictionsOf(steps: readonly MeasuredStep[]): Predictions {
@@ -140,7 +139,7 @@ function trialOf(id: string, byId: ReadonlyMap<string, ReportMeasurement>): Repo
  * led to where that began, and so on. What was better than its start but not chosen is left out.
  */
 function adoptedSteps({ steps, best }: ReportInput): readonly MeasuredStep[] {
-  const value = new Map<LeverId, string>(LEVERS.map((lever) => [lever, String(best.configuration[lever])]));
+  const value = new Map<LeverId, string>(LEVER_IDS.map((lever) => [lever, String(best.configuration[lever])]));
   const adopted: MeasuredStep[] = [];
   for (const step of [...steps].reverse()) {
     if (!isMeasured(step) || !step.isTaken || value.get(step.lever) !== bare(step.to)) continue;

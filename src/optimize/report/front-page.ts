@@ -1,4 +1,4 @@
-import { LEVER_NAMES, LEVERS } from './configuration-text.ts';
+import { LEVER_IDS, LEVERS } from '../levers/levers.ts';
 import {
   amount,
   counted,
@@ -237,9 +237,9 @@ function priceOf({ input: { options } }: Findings, side: ReportSide, rate: numbe
 /** What best.yaml changes, in one line. */
 function changes({ input: { baseline, best, options }, hasChanged }: Findings): Markdown {
   if (!hasChanged) return NOTHING;
-  const changed = LEVERS.filter((lever) => baseline.configuration[lever] !== best.configuration[lever]).map(
+  const changed = LEVER_IDS.filter((lever) => baseline.configuration[lever] !== best.configuration[lever]).map(
     (lever) =>
-      md`${LEVER_NAMES[lever]} ${code(String(baseline.configuration[lever]))} → ${code(String(best.configuration[lever]))}`,
+      md`${LEVERS[lever].name} ${code(String(baseline.configuration[lever]))} → ${code(String(best.configuration[lever]))}`,
   );
   return md`${code(options.bestPath)} changes: ${joined(changed, '; ')}.`;
 }

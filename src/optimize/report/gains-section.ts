@@ -1,4 +1,4 @@
-import { LEVERS as LEVER_FACTS } from '../levers/levers.ts';
+import { LEVERS } from '../levers/levers.ts';
 import { describeStep } from './configuration-text.ts';
 import { counted, factor, fps, interval, percent, signedScore, whole } from './figures.ts';
 import { type Findings, isMeasured, predictionError } from './findings.ts';
@@ -101,7 +101,7 @@ export function triedSection({ input }: Findings): Markdown {
     strong(step.verdict),
     step.reason,
   ]);
-  const sentences = [...new Set(run.map(({ lever }) => lever))].map((lever) => LEVER_FACTS[lever].does);
+  const sentences = [...new Set(run.map(({ lever }) => lever))].map((lever) => LEVERS[lever].does);
   return folded(
     'Everything that was tried, and what was not',
     table(

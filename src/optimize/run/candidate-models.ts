@@ -8,7 +8,7 @@ import { loadDetector, manifestFolders } from '../../runtime/model/load-detector
 import { prepareModel } from '../../runtime/model/prepare-model.ts';
 import { findWeights } from '../../store/find-weights.ts';
 import { listManifests, listUserManifests, type Manifest } from '../../store/manifests.ts';
-import type { CandidateModel, EngineFormat } from '../levers/search-space.ts';
+import type { CandidateModel, EngineFormat } from '../levers/lever-options.ts';
 
 export interface CandidateOptions {
   readonly environment: Environment;

@@ -4,7 +4,7 @@ import { probeOpenvino } from '../../store/openvino/probe-openvino.ts';
 import { findBindingPlace, readSetupRecord } from '../../store/tensorflow/binding-place.ts';
 import { nvidiaDriver } from '../../store/tensorflow/nvidia-driver.ts';
 import { toolRunner } from '../../store/wheels/run-tool.ts';
-import type { EngineFormat } from '../levers/search-space.ts';
+import type { EngineFormat } from '../levers/lever-options.ts';
 
 /** What the engines of this machine compute. */
 export interface MachineFormats {

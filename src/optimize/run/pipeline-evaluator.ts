@@ -19,7 +19,8 @@ import { OpenTrial, type TrialOptions, type TrialSetup } from '../../measure/tri
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import { prepareEngine } from '../../runtime/model/engine-request.ts';
 import { apply } from '../levers/apply-configuration.ts';
-import { type InferPart, partKey } from '../levers/search-space.ts';
+import type { InferPart } from '../levers/lever-options.ts';
+import { partKey } from '../levers/levers.ts';
 import type { Configuration } from '../result.ts';
 import type { Comparison, Evaluator, InferTimes, Pair, Quality, Trial } from '../search/evaluator.ts';
 import type { PictureSample } from './picture-sample.ts';

@@ -15,7 +15,7 @@ import type { VideoDemands } from '../gate/judge-video.ts';
 import { allOf, figure } from '../gate/loss-verdict.ts';
 import { passChance, type SearchEstimate, withPrior } from '../gate/pass-chance.ts';
 import { apply } from '../levers/apply-configuration.ts';
-import { hasSameSkips, skipsWork } from '../levers/search-space.ts';
+import { hasSameSkips, pictureKey, skipsWork } from '../levers/levers.ts';
 import type { Configuration } from '../result.ts';
 import type { Quality } from '../search/evaluator.ts';
 import { type Evidence, type EvidencePart, fewerBlocks, fewerLabels } from './evidence.ts';
@@ -346,11 +346,6 @@ function needsLabels(allowed: number, { model }: Configuration, baseline: Config
 /** The same configuration, inferring every frame. */
 export function withoutSkips(configuration: Configuration): Configuration {
   return { ...configuration, skipUnchanged: false, trackBetween: 1 };
-}
-
-/** Equal for configurations that find the same in one picture. */
-function pictureKey({ model, engine, precision, inputSize, resizeBy, hwaccel }: Configuration): string {
-  return [model, engine, precision, inputSize, resizeBy, hwaccel].join(' ');
 }
 
 /** A failed run is not remembered. */

@@ -1,6 +1,7 @@
 import { findBottlenecks } from '../../measure/bottlenecks.ts';
 import type { MachineFacts } from '../../measure/machine-facts.ts';
 import type { TrialResult } from '../../measure/trial-result.ts';
+import { configurationKey, qualityKey } from '../levers/levers.ts';
 import { median } from '../report/figures.ts';
 import { readLoadTests } from '../report/load-tests.ts';
 import type {
@@ -20,8 +21,6 @@ import type {
 } from '../report/report-input.ts';
 import type { Configuration, Step } from '../result.ts';
 import type { InferTimes } from '../search/evaluator.ts';
-import { configurationKey } from '../search/experiments.ts';
-import { qualityKey } from '../search/quality-book.ts';
 import type { SearchResult } from '../search/search.ts';
 import type { LoggedRecord } from './pipeline-evaluator.ts';
 import type { Judgement } from './quality-bench.ts';

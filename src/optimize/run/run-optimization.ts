@@ -13,14 +13,13 @@ import { OpenTrial } from '../../measure/trial.ts';
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import type { CountComparison } from '../gate/compare-counts.ts';
 import { applyToText, configurationOf } from '../levers/apply-configuration.ts';
-import { LEVER_IDS, LEVERS } from '../levers/levers.ts';
-import { openSpace, type SearchSpace, SKIP_LEVERS } from '../levers/search-space.ts';
+import { configurationKey, LEVER_IDS, LEVERS } from '../levers/levers.ts';
+import { openSpace, type SearchSpace } from '../levers/search-space.ts';
 import type { HostPrice, ReportCapacity } from '../report/report-input.ts';
 import { writeReport } from '../report/write-report.ts';
 import type { Bottleneck, Configuration, LeverId, ParetoPoint, Refusal, Step } from '../result.ts';
 import type { MachineShape } from '../search/cost-model.ts';
 import type { Comparison } from '../search/evaluator.ts';
-import { configurationKey } from '../search/experiments.ts';
 import type { FinalVerdict } from '../search/finals.ts';
 import { planSearch, type SearchPlan } from '../search/plan-search.ts';
 import { EXPECTED_SECONDS, MOST_FINALISTS, search } from '../search/search.ts';
@@ -300,7 +299,7 @@ async function undecidable(
     );
   else if (skips !== null) note(`${skips}. Skipped work is not tried`);
   return (lever) =>
-    detections !== null ? LEVERS[lever].affectsDetections : skips !== null && SKIP_LEVERS.includes(lever);
+    detections !== null ? LEVERS[lever].affectsDetections : skips !== null && LEVERS[lever].isSkip === true;
 }
 
 async function prepare(request: OptimizeRequest): Promise<Start> {

@@ -1,5 +1,5 @@
 import type { CpuUse } from '../../telemetry/cpu-ledger.ts';
-import type { InferPart } from '../levers/search-space.ts';
+import type { InferPart } from '../levers/lever-options.ts';
 import type { Configuration } from '../result.ts';
 
 /** CPU milliseconds (on a GPU: device milliseconds) that an engine takes for one frame, without a pipeline. */

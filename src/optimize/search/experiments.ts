@@ -1,5 +1,7 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { type InferPart, partKey, type SearchSpace } from '../levers/search-space.ts';
+import type { InferPart } from '../levers/lever-options.ts';
+import { configurationKey } from '../levers/levers.ts';
+import type { SearchSpace } from '../levers/search-space.ts';
 import type { Configuration } from '../result.ts';
 import { CostModel, type MachineShape } from './cost-model.ts';
 import type { Comparison, Evaluator, Quality, Trial } from './evaluator.ts';
@@ -251,12 +253,4 @@ export class Experiments {
       throw error;
     }
   }
-}
-
-/** Text that is equal for equal configurations. */
-export function configurationKey(configuration: Configuration): string {
-  const { inferenceThreads, lanes, decodeThreads, maxBatch, maxDelayMs, resizeBy, hwaccel } = configuration;
-  const { skipUnchanged, trackBetween } = configuration;
-  const rest = [inferenceThreads, lanes, decodeThreads, maxBatch, maxDelayMs, resizeBy, hwaccel];
-  return [partKey(configuration), ...rest, skipUnchanged, trackBetween].join(' ');
 }

@@ -1,5 +1,6 @@
 import { pixelsOf } from '../levers/input-shapes.ts';
-import { type EngineFormat, type InferPart, partKey } from '../levers/search-space.ts';
+import type { EngineFormat, InferPart } from '../levers/lever-options.ts';
+import { partKey } from '../levers/levers.ts';
 import type { InferTimes } from './evaluator.ts';
 
 /**

@@ -1,5 +1,6 @@
 import { aspectOf, pixelsOf } from '../levers/input-shapes.ts';
-import { type CandidateModel, skipsWork } from '../levers/search-space.ts';
+import type { CandidateModel } from '../levers/lever-options.ts';
+import { hasSameSkips, qualityKey, skipsWork } from '../levers/levers.ts';
 import type { Configuration } from '../result.ts';
 import type { Quality } from './evaluator.ts';
 
@@ -110,19 +111,9 @@ export class QualityBook {
   }
 }
 
-/** Text that is equal for configurations that detect the same. */
-export function qualityKey(configuration: Configuration): string {
-  const { model, engine, precision, inputSize, resizeBy, hwaccel, skipUnchanged, trackBetween } = configuration;
-  return [model, engine, precision, inputSize, resizeBy, hwaccel, skipUnchanged, trackBetween].join(' ');
-}
-
 /** How far two input sizes are apart: networks mind another aspect as much as another number of pixels. */
 function distance(a: string, b: string): number {
   return Math.abs(Math.log(pixelsOf(a) / pixelsOf(b))) + Math.abs(Math.log(aspectOf(a) / aspectOf(b)));
-}
-
-function hasSameSkips(a: Configuration, b: Configuration): boolean {
-  return a.skipUnchanged === b.skipUnchanged && a.trackBetween === b.trackBetween;
 }
 
 function points(loss: number): string {

@@ -1,20 +1,12 @@
-import { LEVERS } from '../levers/levers.ts';
-import { isPartLever, type SearchSpace, skipsWork, withLever } from '../levers/search-space.ts';
+import { configurationKey, isPartLever, LEVERS, qualityKey, skipsWork } from '../levers/levers.ts';
+import { type SearchSpace, withLever } from '../levers/search-space.ts';
 import type { Configuration, LeverId, ParetoPoint, Refusal, Step, StepVerdict } from '../result.ts';
 import type { MachineShape } from './cost-model.ts';
 import type { Comparison, Evaluator } from './evaluator.ts';
-import {
-  BudgetSpent,
-  configurationKey,
-  Experiments,
-  type Gain,
-  type MeasuredConfiguration,
-  RUNS_OF,
-} from './experiments.ts';
+import { BudgetSpent, Experiments, type Gain, type MeasuredConfiguration, RUNS_OF } from './experiments.ts';
 import { chooseFinalists, type Finalist, type FinalVerdict } from './finals.ts';
 import { LearnedGains } from './learned-gains.ts';
 import { paretoFront } from './pareto.ts';
-import { qualityKey } from './quality-book.ts';
 import { type Change, differences, StepLog } from './step-log.ts';
 import { TargetFinder } from './target-finder.ts';
 import type { WorkKind } from './time-budget.ts';

@@ -1,5 +1,4 @@
-import { LEVER_IDS } from '../levers/levers.ts';
-import { isPartLever } from '../levers/search-space.ts';
+import { isPartLever, LEVER_IDS } from '../levers/levers.ts';
 import type { Configuration, LeverId, Refusal, Step, StepVerdict } from '../result.ts';
 import type { Quality } from './evaluator.ts';
 

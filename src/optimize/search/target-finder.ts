@@ -1,7 +1,9 @@
 import { seededRandom } from '../../core/seeded-random.ts';
-import { type InferPart, type SearchSpace, withLever } from '../levers/search-space.ts';
+import type { InferPart } from '../levers/lever-options.ts';
+import { configurationKey } from '../levers/levers.ts';
+import { type SearchSpace, withLever } from '../levers/search-space.ts';
 import type { Configuration, LeverId } from '../result.ts';
-import { configurationKey, type Experiments, type MeasuredConfiguration } from './experiments.ts';
+import type { Experiments, MeasuredConfiguration } from './experiments.ts';
 import { type Change, differences, type StepLog } from './step-log.ts';
 
 /** Levers that no probe measures, but whose best value follows from the formula of the cost model. */

@@ -4,7 +4,7 @@ import type { FramePicture } from '../../core/picture.ts';
 import { workerEntry } from '../../core/worker-entry.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { signalGroup } from '../../process/child-group.ts';
-import type { FromLane, LaneStream, ToLane } from '../../protocol/threads.ts';
+import type { FromLane, LaneStream, LaneTuning, ToLane } from '../../protocol/threads.ts';
 
 /**
  * A lane sends a message every second. After this many seconds without one it counts as hung and is terminated, as
@@ -110,6 +110,11 @@ export class LaneClient {
   /** @param keepRatio - share of the frames that is not shed, above 0 up to 1. */
   shed(ringId: number, keepRatio: number): void {
     this.#post({ type: 'shed', ringId, keepRatio });
+  }
+
+  /** Changes how an open stream is read. Of a file, and before version 5 of ffmpeg, the rate must stay the same. */
+  tune(ringId: number, tuning: LaneTuning): void {
+    this.#post({ type: 'tune', ringId, tuning });
   }
 
   #open(): void {

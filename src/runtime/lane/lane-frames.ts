@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { monoNowMs } from '../../core/clock.ts';
 import type { FrameChange } from '../../core/frame.ts';
 import type { MonoMs, PtsUs } from '../../core/units.ts';
@@ -10,7 +11,7 @@ import { ChangeGate } from '../../preprocess/change-gate.ts';
 import { hashInput, type InputHash, NO_HASH } from '../../preprocess/input-hash.ts';
 import { encodeParts, encodePreview } from '../../preprocess/preview.ts';
 import { SharpPreprocessor } from '../../preprocess/sharp-preprocessor.ts';
-import type { FromLane, LaneStream } from '../../protocol/threads.ts';
+import type { FromLane, LaneStream, LaneTuning } from '../../protocol/threads.ts';
 import { isSameSize, LaneViews } from './lane-views.ts';
 
 /** Slot number of a picture for which the ring has no room: it is read, counted and discarded. */
@@ -27,7 +28,7 @@ export interface LanePort {
  * reconnects: it provides buffers to the current ffmpeg and receives its header lines.
  */
 export class LaneFrames {
-  readonly stream: LaneStream;
+  #stream: LaneStream;
   readonly ring: SlotRing;
   readonly #port: LanePort;
   readonly #onFault: (fault: unknown) => void;
@@ -58,7 +59,7 @@ export class LaneFrames {
 
   /** @param onFault - gets an exception of work that nobody waits for. */
   constructor(stream: LaneStream, port: LanePort, onFault: (fault: unknown) => void) {
-    this.stream = stream;
+    this.#stream = stream;
     this.#port = port;
     this.#onFault = onFault;
     this.ring = SlotRing.attach(stream.ring.buffer, stream.ring.shape);
@@ -74,6 +75,16 @@ export class LaneFrames {
     this.#lastPtsUs = stream.firstPtsUs;
     this.#ptsShiftUs = stream.firstPtsUs > 0 ? null : 0;
     this.#assembler = this.#newAssembler();
+  }
+
+  get stream(): LaneStream {
+    return this.#stream;
+  }
+
+  /** Applies from the next picture on. */
+  tune(tuning: LaneTuning): void {
+    if (!isDeepStrictEqual(tuning.changeGate, this.stream.changeGate)) this.#gate = null;
+    this.#stream = { ...this.stream, ...tuning };
   }
 
   /** Complete pictures so far, discarded ones included: a sign of life. */

@@ -1,4 +1,3 @@
-import { monoNowMs } from '../../core/clock.ts';
 import { redact } from '../../core/redact.ts';
 import type { SourceInput } from '../../core/source.ts';
 import { type DecodePlan, decodeArguments } from '../../decode/decode-command.ts';
@@ -6,7 +5,7 @@ import { explainExit, FfmpegLog, newHeaderTag } from '../../decode/ffmpeg-log.ts
 import { type FfmpegCallbacks, FfmpegProcess } from '../../decode/ffmpeg-process.ts';
 import { findResumePoint, type ResumePoint } from '../../decode/resume-point.ts';
 import { accessOf } from '../../decode/sandbox-access.ts';
-import { canShedFrames } from '../../decode/shed-filters.ts';
+import { takesCommands } from '../../decode/shed-filters.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { BackOff } from '../../flow/back-off.ts';
 import { PICTURE_FIT } from '../../geometry/placement.ts';
@@ -14,11 +13,12 @@ import type { ChildExit } from '../../process/child-group.ts';
 import { type Ffmpeg, sandboxFor } from '../../process/confinement.ts';
 import { lowerPriority } from '../../process/lower-priority.ts';
 import type { Access } from '../../process/sandbox-view.ts';
-import type { LaneStream } from '../../protocol/threads.ts';
+import type { LaneStream, LaneTuning } from '../../protocol/threads.ts';
 import { isReachable, openSource } from '../../source/open/open-source.ts';
 import type { OpenedSource } from '../../source/open/opened-source.ts';
+import { FilterCommands } from './filter-commands.ts';
+import { type Connection, isSteady, newConnection } from './lane-connection.ts';
 import { LaneFrames, type LanePort } from './lane-frames.ts';
-import { ShedCommands } from './shed-commands.ts';
 
 const WATCH_INTERVAL_MS = 100;
 const PROBE_TIMEOUT_MS = 1000;
@@ -27,49 +27,23 @@ const PROBE_TIMEOUT_MS = 1000;
  * return.
  */
 const MAX_BACK_OFF_MS = 1000;
-/**
- * A connection must last this long to reset the back-off; one that sends a frame and ends must not be retried in a
- * tight loop.
- */
-const STEADY_MS = 5_000;
 const PROBLEMS_KEPT = 20;
 /** Exceptions in a row, without a steady connection between them, after which a live stream is not opened again. */
 const MAX_FAULTS = 5;
 /** A file from which nothing is decoded for this long is stuck. Long, since the disk may be slow. */
 const FILE_STUCK_MS = 300_000;
 
-/** One connection: from the start of an ffmpeg until it ends or is abandoned. */
-interface Connection {
-  readonly startedMs: number;
-  process: FfmpegProcess | null;
-  opened: OpenedSource | null;
-  isWarned: boolean;
-  frames: number;
-  /**
-   * Time without progress, counted in ticks: a suspended process has missed many seconds, but only one tick. A decoded frame
-   * is progress, whether or not `every` and `maxFps` take it.
-   */
-  silentMs: number;
-  /** Pictures at the last tick. */
-  pictures: number;
-  /** Stops the listing of the file's packets. */
-  readonly abort: AbortController;
-  readonly problems: string[];
-  isOver: boolean;
-}
-
 /**
  * Keeps one video running: starts ffmpeg, watches it, and starts another when it ends or stalls. It does not wait for a
  * stalled ffmpeg to exit, which is killed in the background while the next one connects.
  */
 export class LaneVideo {
-  readonly #stream: LaneStream;
   readonly #source: SourceInput;
   readonly #port: LanePort;
   readonly #frames: LaneFrames;
   readonly #backOff = new BackOff({ firstMs: 200, maxMs: MAX_BACK_OFF_MS });
   readonly #children = new Set<FfmpegProcess>();
-  readonly #shedding: ShedCommands;
+  readonly #commands: FilterCommands;
   #connection: Connection | null = null;
   #watch: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
@@ -85,12 +59,15 @@ export class LaneVideo {
   #onChildGone: (() => void) | null = null;
 
   constructor(stream: LaneStream, source: SourceInput, port: LanePort) {
-    this.#stream = stream;
     this.#source = source;
     this.#port = port;
     this.#frames = new LaneFrames(stream, port, (fault) => this.#onFault(this.#connection, fault));
     this.#hwaccel = stream.hwaccel;
-    this.#shedding = new ShedCommands(this.#ringId);
+    this.#commands = new FilterCommands(this.#ringId, stream);
+  }
+
+  get #stream(): LaneStream {
+    return this.#frames.stream;
   }
 
   get policy(): LaneStream['policy'] {
@@ -115,7 +92,12 @@ export class LaneVideo {
 
   /** Above 0, up to 1. Has no effect on a file, and before version 5 of ffmpeg. */
   set keepRatio(keepRatio: number) {
-    this.#shedding.keepRatio = keepRatio;
+    this.#commands.keepRatio = keepRatio;
+  }
+
+  tune(tuning: LaneTuning): void {
+    this.#commands.rate = tuning;
+    this.#frames.tune(tuning);
   }
 
   /** Resolves when no child runs and no slot is held. */
@@ -135,18 +117,7 @@ export class LaneVideo {
   }
 
   #connectSoon(): void {
-    const connection: Connection = {
-      startedMs: monoNowMs(),
-      process: null,
-      opened: null,
-      isWarned: false,
-      frames: 0,
-      silentMs: 0,
-      pictures: this.#frames.pictures,
-      abort: new AbortController(),
-      problems: [],
-      isOver: false,
-    };
+    const connection = newConnection(this.#frames.pictures);
     this.#connection = connection;
     this.#connecting = this.#connect(connection).catch((fault: unknown) => this.#onConnectFault(connection, fault));
   }
@@ -220,7 +191,8 @@ export class LaneVideo {
         this.#onExit(connection, exit).catch((fault: unknown) => this.#onFault(connection, fault));
       },
     };
-    const stdin = plan.canShed ? 'pipe' : 'ignore';
+    this.#commands.onStart();
+    const stdin = plan.takesCommands ? 'pipe' : 'ignore';
     const process = await FfmpegProcess.start(ffmpeg, args, access, callbacks, stdin);
     if (this.#stream.isBackground) lowerPriority(process.pid);
     connection.process = process;
@@ -253,7 +225,7 @@ export class LaneVideo {
   #onFault(connection: Connection | null, fault: unknown): void {
     if (connection === null || connection.isOver || this.#isClosed) return;
     const failure = SightlineError.from(fault, 'INTERNAL_ERROR');
-    this.#faults = this.#isSteady(connection) ? 1 : this.#faults + 1;
+    this.#faults = isSteady(connection) ? 1 : this.#faults + 1;
     if (this.#source.isLive && this.#faults < MAX_FAULTS) this.#reconnect(connection, failure);
     else this.#fail(failure);
   }
@@ -278,7 +250,7 @@ export class LaneVideo {
       every,
       maxFps,
       afterUs,
-      canShed: this.policy === 'live' && canShedFrames(ffmpeg.major),
+      takesCommands: this.policy === 'live' && takesCommands(ffmpeg.major),
       hwaccel: this.#hwaccel,
       threads: decodeThreads,
     };
@@ -286,6 +258,7 @@ export class LaneVideo {
 
   #onLogLine(connection: Connection, log: FfmpegLog, line: string): void {
     const event = log.read(line);
+    if (!connection.isOver) this.#commands.builds = log.builds;
     if (event === null || connection.isOver) return;
     switch (event.kind) {
       case 'pulse':
@@ -295,7 +268,7 @@ export class LaneVideo {
         connection.silentMs = 0;
         this.#frames.onShed();
         // It missed the last command.
-        this.#shedding.onShed();
+        this.#commands.onShed();
         break;
       case 'frame':
         this.#lastGapUs = event.frame.ptsUs - this.#lastPtsUs;
@@ -425,7 +398,7 @@ export class LaneVideo {
     this.#frames.reportShed();
     const connection = this.#connection;
     const { process } = connection ?? {};
-    const command = this.#shedding.next(WATCH_INTERVAL_MS, process != null);
+    const command = this.#commands.next(WATCH_INTERVAL_MS, process != null);
     if (command !== null) process?.command(command);
     if (connection === null || connection.isOver) return;
     this.#warnOfFailure(connection);
@@ -449,13 +422,9 @@ export class LaneVideo {
     return frames === 0 ? this.#stream.openTimeoutMs : this.#stream.staleMs;
   }
 
-  #isSteady({ frames, startedMs }: Connection): boolean {
-    return frames > 0 && monoNowMs() - startedMs > STEADY_MS;
-  }
-
   #reconnect(connection: Connection, error: SightlineError): void {
     if (connection.isOver) return;
-    if (this.#isSteady(connection)) this.#backOff.reset();
+    if (isSteady(connection)) this.#backOff.reset();
     this.#abandonConnection();
     this.#post({ type: 'reconnecting', ringId: this.#ringId, error: error.toWire() });
     this.#retry = setTimeout(() => this.#connectSoon(), this.#backOff.nextMs());

@@ -67,6 +67,11 @@ export class Lane implements LanePort {
         if (stream instanceof LaneVideo) stream.keepRatio = message.keepRatio;
         break;
       }
+      case 'tune': {
+        const stream = this.#streams.get(message.ringId);
+        if (stream instanceof LaneVideo) stream.tune(message.tuning);
+        break;
+      }
     }
   }
 

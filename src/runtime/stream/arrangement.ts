@@ -2,7 +2,7 @@ import { changeGateOf, type SkipConfig } from '../../config/skip.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import { inputKey, type ModelSpec } from '../../core/model.ts';
 import { viewsOf } from '../../geometry/views.ts';
-import type { LaneStream } from '../../protocol/threads.ts';
+import type { LaneStream, LaneTuning } from '../../protocol/threads.ts';
 
 /** Another model that shares a stream's frames, and the frames that a stream with its settings skips. */
 export interface Beside {
@@ -53,12 +53,30 @@ export function pixelKey({ config, instance }: Arrangement, specOf: SpecOf): str
   return JSON.stringify([hwaccel, resizeBy, viewsOf({ region, tiles, zones })]);
 }
 
-/** Names everything that a lane does for an arrangement. The order of both models makes no difference. */
-export function laneKey(arrangement: Arrangement, specOf: SpecOf): string {
+/** Returns what a lane does for an arrangement that it may be able to change while it reads. */
+export function laneTuning(arrangement: Arrangement, specOf: SpecOf): LaneTuning {
+  const { every, maxFps = null } = arrangement.config;
+  const { changeGate, keepsInput } = sharedFrames(arrangement, specOf);
+  return { every, maxFps, changeGate, keepsInput };
+}
+
+/**
+ * Names everything that a lane does for an arrangement. The order of both models makes no difference.
+ *
+ * @param tunable - what is left out, since the lane can change it while it reads.
+ */
+export function laneKey(
+  arrangement: Arrangement,
+  specOf: SpecOf,
+  tunable: ReadonlySet<keyof LaneTuning> = new Set(),
+): string {
   const { config, instance } = arrangement;
-  const { second, changeGate, keepsInput } = sharedFrames(arrangement, specOf);
+  const { second } = sharedFrames(arrangement, specOf);
   const inputs = [specOf(instance), ...(second === null ? [] : [second])].map(inputKey).sort();
-  const { source, policy, loop, realtime, transport, every, maxFps, decodeThreads, staleMs, openTimeoutMs } = config;
-  const reading = [source, policy, loop, realtime, transport, every, maxFps, decodeThreads, staleMs, openTimeoutMs];
-  return JSON.stringify([reading, pixelKey(arrangement, specOf), changeGate, keepsInput, inputs]);
+  const { source, policy, loop, realtime, transport, insecureTls, decodeThreads, staleMs, openTimeoutMs } = config;
+  const reading = [source, policy, loop, realtime, transport, insecureTls, decodeThreads, staleMs, openTimeoutMs];
+  const tuning = Object.entries(laneTuning(arrangement, specOf)).filter(
+    ([key]) => !tunable.has(key as keyof LaneTuning),
+  );
+  return JSON.stringify([reading, pixelKey(arrangement, specOf), tuning, inputs]);
 }

@@ -1,4 +1,4 @@
-import { canShedFrames } from '../../decode/shed-filters.ts';
+import { takesCommands } from '../../decode/shed-filters.ts';
 import type { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import type { FrameRing } from './in-flight-frame.ts';
 
@@ -32,7 +32,7 @@ interface ShedSettings {
  * detector nothing.
  */
 export function mayShed({ input, skips }: ShedSettings, ffmpegMajor: number): boolean {
-  return input.policy === 'live' && input.source !== null && skips === null && canShedFrames(ffmpegMajor);
+  return input.policy === 'live' && input.source !== null && skips === null && takesCommands(ffmpegMajor);
 }
 
 /** The intake of one connection of a stream. */

@@ -1,12 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { StreamConfig } from '../../config/stream.ts';
 import { monoNowMs } from '../../core/clock.ts';
+import type { ModelSpec } from '../../core/model.ts';
 import type { FramePicture } from '../../core/picture.ts';
+import { takesCommands } from '../../decode/shed-filters.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { MAX_POINTS, type StreamReport, type StreamState } from '../../protocol/report.ts';
+import type { LaneTuning } from '../../protocol/threads.ts';
 import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import type { LaneListener, StreamMessage } from '../lane/lane-client.ts';
-import { type Arrangement, type Models, sharedFrames } from './arrangement.ts';
+import { type Arrangement, laneKey, laneTuning, type Models, sharedFrames } from './arrangement.ts';
 import { FrameLedger } from './frame-ledger.ts';
 import { laneStream } from './lane-stream.ts';
 import type { StreamPace } from './miss-reason.ts';
@@ -91,6 +94,8 @@ export class RuntimeStream implements LaneListener {
     return prepareSettings(to, input, reportScore, before, () => this.#ring?.slots.requestLook());
   }
 
+  readonly #specOf = (instance: string): ModelSpec => this.#port.modelOf(instance).spec;
+
   get input(): StreamInput {
     return this.#settings.input;
   }
@@ -136,13 +141,23 @@ export class RuntimeStream implements LaneListener {
     }
   }
 
-  /** Takes an arrangement between two frames. An open stream needs one with the same lane key. Throws before anything has changed. */
+  /** Returns whether it can take an arrangement between two frames, without opening its source again. */
+  isInPlace(to: Arrangement): boolean {
+    const tunable = this.isOpen ? tunableOf(this.input, this.#port.ffmpeg.major) : undefined;
+    return laneKey(this.arrangement, this.#specOf, tunable) === laneKey(to, this.#specOf, tunable);
+  }
+
+  /** Takes an arrangement between two frames, see `isInPlace`. Throws before anything has changed. */
   rearrange(to: Arrangement, input: StreamInput): void {
     const { config, skips } = this.#settings;
+    const before = laneTuning(this.arrangement, this.#specOf);
+    const tuning = laneTuning(to, this.#specOf);
     const next = this.#prepare(to, input, this.#settings);
     if (isOtherChoice(config, to.config)) this.#place.forgetCount();
     this.ledger.settings = isDeepStrictEqual(config.skip, to.config.skip) ? { ...next, skips } : next;
-    if (this.ledger.intake === null && this.#ring !== null) this.#ring.keepRatio = 1;
+    if (this.#ring === null) return;
+    if (this.ledger.intake === null) this.#ring.keepRatio = 1;
+    if (!isDeepStrictEqual(before, tuning)) this.#ring.lane.tune(this.#ring.ringId, tuning);
   }
 
   /**
@@ -224,7 +239,7 @@ export class RuntimeStream implements LaneListener {
     const { config, input, instance } = this.#settings;
     const lane = this.#port.pickLane();
     const model = this.#port.modelOf(instance);
-    const shared = sharedFrames(this.arrangement, (name) => this.#port.modelOf(name).spec);
+    const shared = sharedFrames(this.arrangement, this.#specOf);
     const { shape, refillAt } = planRing(config, input, model, shared.second);
     const ring = new StreamRing(shape, lane, refillAt, (retired) => this.#port.detach(retired.ringId));
     const message = laneStream(config, input, this.#port, model, ring, this.#place, shared);
@@ -468,4 +483,14 @@ function placedCounts(
     zones: points > MAX_POINTS ? zones : zones.map((zone, i) => ({ ...zone, polygon: config.zones[i]!.polygon })),
     lines: lines.map((line, i) => ({ ...line, from: config.lines[i]!.from, to: config.lines[i]!.to })),
   };
+}
+
+/** Returns what the lane of an open stream can change while it reads. */
+function tunableOf({ source, policy, picture }: StreamInput, ffmpegMajor: number): ReadonlySet<keyof LaneTuning> {
+  if (source === null) return new Set();
+  // A file goes on at its next frame when it is opened again: it loses none, and takes exactly those of its new rate.
+  const rate = policy === 'live' && takesCommands(ffmpegMajor) ? (['every', 'maxFps'] as const) : [];
+  // Where sharp makes the input, a frame that the old gate called unchanged has none, and the new settings may need it.
+  const gate = picture === null ? (['changeGate', 'keepsInput'] as const) : [];
+  return new Set([...rate, ...gate]);
 }

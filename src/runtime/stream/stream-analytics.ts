@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { changeGateOf, detectEveryOf } from '../../config/skip.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import type { Detection } from '../../core/detection.ts';
@@ -7,7 +6,7 @@ import { TRACK_DEFAULTS } from '../../core/track-defaults.ts';
 import type { LineCount } from '../../protocol/report.ts';
 import { ByteTracker, type PredictionQuality } from '../../track/byte-tracker.ts';
 import { LineCounter } from '../../track/lines.ts';
-import type { TrackOptions } from '../../track/track-options.ts';
+import { type ResolvedTrackOptions, resolveTrackOptions } from '../../track/track-options.ts';
 import { ZoneCounter } from '../../track/zones.ts';
 import { DOUBT_SCORE } from './skip-plan.ts';
 
@@ -28,54 +27,48 @@ const LOST_FRAMES = 2.5;
 
 /** Processes the boxes of one stream: track ids, then zones and lines. */
 export class StreamAnalytics {
-  readonly #config: Analysed;
-  /** Null while boxes are reported as they were found. */
+  /** Boxes below this are not reported. */
+  readonly reportScore: number;
+  /** False while boxes are reported as they were found. */
+  readonly #isTracking: boolean;
+  readonly #options: ResolvedTrackOptions;
+  /**
+   * Shared with the analytics before and after, so that ids are used once. While tracking is off it predicts frames that entered
+   * before. Null if the stream was never tracked.
+   */
   readonly #tracker: ByteTracker | null;
-  /** Predicts frames that entered before tracking was turned off, and continues if it is turned on again. */
-  readonly #lastTracker: ByteTracker | null;
   readonly #zones: ZoneCounter | null;
   readonly #lines: LineCounter | null;
-  #reportScore: number;
 
   /**
-   * @param before - the analytics of the same stream until now: tracks and counts whose settings stay the same are kept.
+   * @param before - the analytics of the same stream until now, which stay as they are. Tracks go on, and so do the counts of
+   *   lines that keep their id.
    * @throws RangeError for settings that the schema refuses.
    */
   constructor(config: Analysed, reportScore: number, before: StreamAnalytics | null = null) {
-    const isSame = (of: (settings: Analysed) => unknown): boolean =>
-      before !== null && isDeepStrictEqual(of(before.#config), of(config));
-    this.#config = config;
-    this.#reportScore = reportScore;
-    const keepsTracks = isSame((each) => trackOptions(each, 0));
-    const last = keepsTracks ? before!.#lastTracker : null;
-    this.#tracker = isTracking(config) ? (last ?? new ByteTracker(trackOptions(config, reportScore))) : null;
-    this.#lastTracker = this.#tracker ?? (before === null ? null : before.#lastTracker);
-    if (this.#tracker !== null) this.#tracker.reportScore = reportScore;
-    this.#zones = isSame(({ zones }) => zones) ? before!.#zones : zonesOf(config);
-    this.#lines = keepsTracks && isSame(({ lines }) => lines) ? before!.#lines : linesOf(config);
-  }
-
-  /** Boxes below this are not reported. A change keeps tracks and counts. */
-  get reportScore(): number {
-    return this.#reportScore;
-  }
-
-  set reportScore(score: number) {
-    this.#reportScore = score;
-    if (this.#tracker !== null) this.#tracker.reportScore = score;
+    this.reportScore = reportScore;
+    this.#isTracking = isTracking(config);
+    this.#options = trackOptions(config, reportScore);
+    const known = before === null ? null : before.#tracker;
+    this.#tracker = known ?? (this.#isTracking ? new ByteTracker(this.#options) : null);
+    const { zones, lines } = config;
+    this.#zones = zones.length === 0 ? null : new ZoneCounter(zones.map(plain), before === null ? null : before.#zones);
+    this.#lines = lines.length === 0 ? null : new LineCounter(lines.map(plain), before === null ? null : before.#lines);
   }
 
   /** @returns the detections to report, with track ids, and what lines and zones count in this frame. */
   update(frame: AnalysedFrame, raw: readonly Detection[]): AnalysedResult {
-    if (this.#tracker === null) return { detections: raw.filter(({ score }) => score >= this.#reportScore) };
+    if (!this.#isTracking || this.#tracker === null)
+      return { detections: raw.filter(({ score }) => score >= this.reportScore) };
+    this.#tracker.options = this.#options;
     return this.#count(frame, this.#tracker.update(raw, frame.ptsUs));
   }
 
   /** As `update`, with predicted detections, for a frame that was not inferred. Needs a tracker. */
   predict(frame: AnalysedFrame): AnalysedResult {
-    // The tracker may have been turned off since the frame entered.
-    if (this.#lastTracker === null) throw new RangeError('a stream without a tracker cannot predict boxes');
-    return this.#count(frame, this.#lastTracker.predict(frame.ptsUs, frame));
+    if (this.#tracker === null) throw new RangeError('a stream without a tracker cannot predict boxes');
+    this.#tracker.options = this.#options;
+    return this.#count(frame, this.#tracker.predict(frame.ptsUs, frame));
   }
 
   #count(frame: AnalysedFrame, detections: readonly Detection[]): AnalysedResult {
@@ -90,7 +83,7 @@ export class StreamAnalytics {
 
   /** How well the tracker had predicted the newest inferred frame; null without a tracker. */
   get quality(): PredictionQuality | null {
-    return this.#tracker?.quality ?? null;
+    return this.#isTracking ? this.#tracker!.quality : null;
   }
 
   get zones(): readonly ZoneCount[] {
@@ -109,18 +102,10 @@ function isTracking({ track, zones, lines, skip }: Analysed): boolean {
   );
 }
 
-function zonesOf({ zones }: Analysed): ZoneCounter | null {
-  return zones.length > 0 ? new ZoneCounter(zones.map(plain)) : null;
-}
-
-function linesOf({ lines }: Analysed): LineCounter | null {
-  return lines.length > 0 ? new LineCounter(lines.map(plain)) : null;
-}
-
-function trackOptions({ track, maxFps }: Analysed, reportScore: number): TrackOptions {
+function trackOptions({ track, maxFps }: Analysed, reportScore: number): ResolvedTrackOptions {
   const frameMs = maxFps === undefined ? 0 : 1000 / maxFps;
   const lostMs = Math.max(TRACK_DEFAULTS.lostMs, LOST_FRAMES * frameMs);
-  return { lostMs, ...(typeof track === 'object' ? plain(track) : {}), reportScore };
+  return resolveTrackOptions({ lostMs, ...(typeof track === 'object' ? plain(track) : {}), reportScore });
 }
 
 /** Returns the lowest score of boxes that a stream needs: a tracker and a change gate use weak ones that are not reported. */

@@ -3,7 +3,6 @@ import { viewCount } from '../../geometry/views.ts';
 import type { Arrangement } from './arrangement.ts';
 import { SkipPlan } from './skip-plan.ts';
 import { StreamAnalytics } from './stream-analytics.ts';
-import { isOtherSource } from './stream-place.ts';
 import type { StreamInput, StreamPolicy } from './stream-port.ts';
 import { StreamTargets } from './stream-targets.ts';
 
@@ -21,7 +20,7 @@ export interface StreamSettings extends Arrangement {
  * Makes everything that depends on a stream's settings, and changes nothing.
  *
  * @param reportScore - boxes below this are not reported.
- * @param before - the settings until now; tracks and counts whose settings stay the same are kept.
+ * @param before - the settings until now; tracks, counts and missed targets go on.
  * @param requestLook - makes the change gate call the next picture changed.
  * @throws RangeError for settings that the schema refuses.
  */
@@ -32,15 +31,14 @@ export function prepareSettings(
   before: StreamSettings | null,
   requestLook: () => void,
 ): StreamSettings {
-  const isSameSource = before !== null && !isOtherSource(before.input, input);
   return {
     config,
     instance,
     beside,
     input,
     policy: policyOf(config, input),
-    analytics: new StreamAnalytics(config, reportScore, isSameSource ? before.analytics : null),
-    targets: new StreamTargets(config),
+    analytics: new StreamAnalytics(config, reportScore, before?.analytics),
+    targets: new StreamTargets(config, before?.targets),
     skips: SkipPlan.of(config.skip, requestLook),
   };
 }

@@ -25,12 +25,16 @@ interface Reasons {
 /** Compares one stream's metrics with the operator's targets, and says why it misses one. */
 export class StreamTargets {
   readonly #config: Pick<StreamConfig, 'target' | 'every' | 'maxFps'>;
-  readonly #fps = new TargetWatch();
-  readonly #latency = new TargetWatch();
+  readonly #fps: TargetWatch;
+  readonly #latency: TargetWatch;
   #reasons: Reasons = { fps: null, latency: null };
 
-  constructor(config: Pick<StreamConfig, 'target' | 'every' | 'maxFps'>) {
+  /** @param before - those of the same stream until now: a target that it misses stays missed until the new figure is met. */
+  constructor(config: Pick<StreamConfig, 'target' | 'every' | 'maxFps'>, before: StreamTargets | null = null) {
+    const { fps, latencyMs } = config.target;
     this.#config = config;
+    this.#fps = before === null || fps === undefined ? new TargetWatch() : before.#fps;
+    this.#latency = before === null || latencyMs === undefined ? new TargetWatch() : before.#latency;
   }
 
   get isMissing(): { fps: boolean; latency: boolean } {

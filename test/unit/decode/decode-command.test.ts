@@ -10,7 +10,7 @@ const PLAN: DecodePlan = {
   every: 1,
   maxFps: null,
   afterUs: null,
-  canShed: false,
+  takesCommands: false,
   hwaccel: 'none',
   threads: 1,
 };
@@ -74,13 +74,14 @@ describe('decodeArguments', () => {
     );
   });
 
-  it('reads commands and drops frames before it prints their headers only if it may shed them', () => {
-    const args = (ffmpegMajor: number) => decodeArguments(FILE, { ...PLAN, ffmpegMajor, canShed: true, every: 2 });
+  it('reads commands, and drops frames before it prints their headers, only if it takes commands', () => {
+    const args = (ffmpegMajor: number) =>
+      decodeArguments(FILE, { ...PLAN, ffmpegMajor, takesCommands: true, every: 2 });
     expect(args(5)).not.toContain('-nostdin');
     expect(args(5)).not.toContain('-stats_period');
     expect(args(7).join(' ')).toContain('-stats_period 0.1');
-    expect(filters({ canShed: true, every: 2 })).toContain(
-      'select=not(mod(n\\,2)),metadata=add:a1b2:0,metadata@gate=modify:a1b2:1:enable=0,metadata@sheda1b2=print:a1b2:1,metadata=select:a1b2:0,showinfo@a1b2=',
+    expect(filters({ takesCommands: true, every: 2 })).toContain(
+      'metadata=add:a1b2:0,metadata@rate=modify:a1b2:1:enable=gt(mod(n\\,2)\\,0),metadata@ratea1b2=print:a1b2:1,metadata=select:a1b2:0,metadata=add:a1b2:0,metadata@gate=modify:a1b2:1:enable=0,metadata@sheda1b2=print:a1b2:1,metadata=select:a1b2:0,showinfo@a1b2=',
     );
   });
 

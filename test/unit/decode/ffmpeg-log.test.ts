@@ -125,6 +125,24 @@ describe('text from the media', () => {
   });
 });
 
+it('counts how often ffmpeg has built its filters', () => {
+  const log = new FfmpegLog('file:/videos/a.mp4', TAG);
+  const config = `${P} config in time_base: 1/1000, frame_rate: 25/1`;
+  const builds = [config, `${P} config out time_base: 0/0, frame_rate: 0/0`, '[info] config in time_base: 1/1', config];
+  expect(
+    builds.map((line) => {
+      log.read(line);
+      return log.builds;
+    }),
+  ).toEqual([1, 1, 1, 2]);
+});
+
+it('a frame that is left out shows that frames are decoded', () => {
+  const line = (name: string, text: string): string => `[metadata@${name}${TAG} @ 0x55b1f6dda680] [info] ${text}`;
+  const printed = [line('rate', 'frame:1    pts:40      pts_time:0.04'), line('rate', `${TAG}=1`)];
+  expect(read(...printed, '[metadata@rate0 @ 0x55b1f6dda680] [info] frame:1    pts:40')).toEqual([{ kind: 'pulse' }]);
+});
+
 describe('the number of a header', () => {
   const frame = (n: number): string =>
     `${P} n:${String(n).padStart(4)} pts:      0 pts_time:0 fmt:yuv420p sar:1/1 s:4x2 i:P`;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { canShedFrames, shedCommand, shedFilters } from '../../../src/decode/shed-filters.ts';
+import { shedCommand, shedFilters, takesCommands } from '../../../src/decode/shed-filters.ts';
 
 /** Numbers of the frames that ffmpeg keeps, by the arithmetic of its expression `gte(mod(n*R+P,1),R)`. */
 function kept(command: string, frames: number): number[] {
@@ -38,5 +38,5 @@ describe('shedCommand', () => {
 });
 
 it('ffmpeg before version 5 ignores the command', () => {
-  expect([4, 5, 6, 7, 8].map(canShedFrames)).toEqual([false, true, true, true, true]);
+  expect([4, 5, 6, 7, 8].map(takesCommands)).toEqual([false, true, true, true, true]);
 });

@@ -1,148 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseStream } from '../../../src/config/load-pipeline.ts';
-import type { StreamConfig } from '../../../src/config/stream.ts';
-import { StreamRules } from '../../../src/control/orders/stream-rules.ts';
-import type { PublishedFrame } from '../../../src/core/frame.ts';
-import type { ModelSpec } from '../../../src/core/model.ts';
-import { FREE_ACCESS } from '../../../src/core/source.ts';
 import type { SightlineError } from '../../../src/errors/sightline-error.ts';
-import { SlotRing } from '../../../src/flow/slot-ring.ts';
-import { HostStreams, type StreamVersion } from '../../../src/host/host-streams.ts';
-import type { LaneStream } from '../../../src/protocol/threads.ts';
-import type { ModelInstances } from '../../../src/runtime/inference/model-instances.ts';
-import { StreamArranger } from '../../../src/runtime/inference/stream-arranger.ts';
-import type { LaneClient, LaneListener } from '../../../src/runtime/lane/lane-client.ts';
-import { ResultSinks } from '../../../src/runtime/results/result-sinks.ts';
-import type { Runtime } from '../../../src/runtime/runtime.ts';
-import { RuntimeStream } from '../../../src/runtime/stream/runtime-stream.ts';
+import type { StreamVersion } from '../../../src/host/host-streams.ts';
 import { resolveStreamInput } from '../../../src/runtime/stream/stream-input.ts';
-import type { StreamPort } from '../../../src/runtime/stream/stream-port.ts';
-import { PartTimes } from '../../../src/telemetry/part-times.ts';
 import { conservationGap } from '../../../src/telemetry/stream-telemetry.ts';
-import { programAs } from '../../support/confinement.ts';
-import { slotMeta } from '../../support/slot-meta.ts';
+import { FFMPEG, SOURCE, StreamRig } from '../../support/stream-rig.ts';
 
-const SPEC: ModelSpec = {
-  name: 'tiny',
-  family: 'yolox',
-  input: { width: 8, height: 8, resize: { mode: 'stretch' } },
-  classes: ['person'],
-  nmsIou: null,
-  scoreThreshold: 0.5,
-  maxDetections: 10,
-  classesPerBox: 'best',
-};
 /** One box, as an engine packs it. */
 const PERSON = Float32Array.of(8, 8, 16, 16, 0.9, 0);
-const FFMPEG = programAs('ffmpeg');
-const SOURCE = 'synthetic:testsrc2=size=64x64:rate=10';
-
-/** A live stream of a host with everything real except the lane and the model. */
-class Rig {
-  readonly stream: RuntimeStream;
-  readonly host: HostStreams;
-  readonly rules = new StreamRules({ defaults: {}, admit: () => undefined });
-  /** The next opening of the source fails. */
-  breaksNext = false;
-  #opened: { readonly message: LaneStream; readonly listener: LaneListener } | null = null;
-  #frame = 0;
-  readonly published: PublishedFrame[] = [];
-
-  constructor(config: StreamConfig, input: Awaited<ReturnType<typeof resolveStreamInput>>) {
-    const lane = {
-      open: (message: LaneStream, listener: LaneListener) => {
-        this.#opened = { message, listener };
-        queueMicrotask(() => listener.onLaneMessage({ type: 'running', ringId: message.ring.ringId }));
-      },
-      close: (ringId: number) => queueMicrotask(() => this.#opened!.listener.onLaneMessage({ type: 'closed', ringId })),
-      watch: () => undefined,
-      slotFree: () => undefined,
-    } as unknown as LaneClient;
-    const port: StreamPort = {
-      primary: () => 'default',
-      ffmpeg: FFMPEG,
-      preview: { maxWidth: 64, fps: 1, quality: 72 },
-      modelOf: () => ({
-        ...{ spec: SPEC, scoreThreshold: 0.5, hashesInput: false },
-        ...{ inferenceCalls: 1, inferenceInputs: 1, handOverInputs: 1 },
-      }),
-      partTimes: new PartTimes(),
-      pickLane: () => lane,
-      attach: () => {
-        if (!this.breaksNext) return;
-        this.breaksNext = false;
-        throw new RangeError('Array buffer allocation failed');
-      },
-      detach: () => undefined,
-      scheduler: { serve: () => undefined, framesArrived: () => undefined, withdraw: () => [] },
-      event: () => undefined,
-      publish: (result) => {
-        this.published.push(result);
-        return null;
-      },
-      onPreview: () => undefined,
-    };
-    this.stream = new RuntimeStream(config, input, port);
-    this.stream.start();
-    const models = {
-      ...{ isSameInput: () => true, get: () => ({ spec: SPEC }), serve: () => undefined },
-      move: (_: unknown, __: string, rename: () => void) => rename(),
-    };
-    const arranger = new StreamArranger(models as unknown as ModelInstances);
-    const runtime = {
-      ffmpeg: FFMPEG,
-      spec: SPEC,
-      specOf: () => SPEC,
-      rearrange: (...next: Parameters<StreamArranger['rearrange']>) => arranger.rearrange(...next),
-      stream: () => this.stream,
-      retune: (stream: RuntimeStream, config: StreamConfig) =>
-        stream.rearrange({ ...stream.arrangement, config }, stream.input),
-      reopen: (stream: RuntimeStream, ...next: Parameters<RuntimeStream['reopen']>) => stream.reopen(...next),
-    } as unknown as Runtime;
-    this.host = new HostStreams({
-      runtime,
-      config: { sinks: [], preview: { picture: 'model', width: 64, fps: 1, quality: 72 } as never },
-      sinks: new ResultSinks([]),
-      environment: { ffmpegPath: undefined, searchPath: '', modelPath: [], cacheDir: '', token: undefined },
-      onNotice: () => undefined,
-      accessOf: () => FREE_ACCESS,
-    });
-  }
-
-  static async open(settings: object = {}): Promise<Rig> {
-    const config = parseStream({ id: 'cam', source: SOURCE, ...settings }, {});
-    const rig = new Rig(config, await resolveStreamInput(config, FFMPEG, null));
-    await new Promise((resolve) => setImmediate(resolve));
-    return rig;
-  }
-
-  patch(patch: unknown): Promise<RuntimeStream> {
-    return this.host.change('cam', (current) => this.rules.changed(current, patch));
-  }
-
-  /** Number that the lane is asked to give the first frame of its newest connection. */
-  get firstFrame(): number {
-    return this.#opened!.message.firstFrame;
-  }
-
-  /** The lane hands over a frame, which is inferred at once. @returns its number. */
-  frame(rows = new Float32Array(0)): number {
-    const { message } = this.#opened!;
-    const ring = SlotRing.attach(message.ring.buffer, message.ring.shape);
-    const slot = ring.acquire();
-    const frame = Math.max(this.#frame + 1, message.firstFrame);
-    this.#frame = frame;
-    ring.writeMeta(slot, slotMeta({ frame, ptsUs: frame * 40_000, width: 64, height: 64 }));
-    ring.countCompleted();
-    ring.hand(slot);
-    const { ledger } = this.stream;
-    const record = ledger.take()!;
-    if (record.status === 'waiting') ledger.complete(record, rows, record.meta.decoded);
-    else ledger.flush();
-    return frame;
-  }
-}
 
 const score = fc.double({ min: 0, max: 1, noNaN: true });
 const ratio = fc.double({ min: 0, max: 1, noNaN: true });
@@ -187,7 +53,7 @@ const patches = fc
 
 describe('thousands of changes of a live stream, valid and invalid', () => {
   it('leave it running with the old or the new settings, as a whole, and count every frame', async () => {
-    const rig = await Rig.open();
+    const rig = await StreamRig.open();
     let accepted = 0;
     let last = 0;
     const changes = fc.asyncProperty(patches, fc.integer({ min: 0, max: 9 }), async (patch, luck) => {
@@ -219,7 +85,7 @@ describe('thousands of changes of a live stream, valid and invalid', () => {
 
 describe('a change', () => {
   it('whose new settings cannot be opened puts the old ones back, and says why', async () => {
-    const rig = await Rig.open();
+    const rig = await StreamRig.open();
     rig.breaksNext = true;
     await expect(rig.patch({ every: 3 })).rejects.toThrow('Array buffer allocation failed');
     await new Promise((resolve) => setImmediate(resolve));
@@ -227,7 +93,7 @@ describe('a change', () => {
   });
 
   it('after a failed start starts the stream again, which was failed and not starting', async () => {
-    const rig = await Rig.open();
+    const rig = await StreamRig.open();
     rig.breaksNext = true;
     const broken = rig.patch({ every: 3 }).catch((error: Error) => {
       rig.breaksNext = false;
@@ -245,7 +111,7 @@ describe('a change', () => {
 
   it('keeps counts, frame numbers and the counts of lines that stay the same', async () => {
     const lines = [{ id: 'gate', from: [0, 0], to: [1, 1] }];
-    const rig = await Rig.open({ track: true, lines });
+    const rig = await StreamRig.open({ track: true, lines });
     const first = rig.frame();
     await rig.patch({ every: 2, maxAgeMs: 700 });
     await new Promise((resolve) => setImmediate(resolve));
@@ -270,12 +136,36 @@ describe('a change', () => {
   });
 
   it.each<[string, object]>([
+    ['another source', { source: 'synthetic:testsrc2=size=32x32:rate=10' }],
+    ['another decoder', { hwaccel: 'auto', decodeThreads: 2 }],
+    ['a region', { region: { x: 0, y: 0, width: 0.9, height: 0.9 } }],
+  ])('that opens %s goes on with the tracks and the counts of lines', async (_, patch) => {
+    const gate = { id: 'gate', from: [0.5, 1], to: [0.5, 0], settleMs: 0, settleFrames: 1 };
+    const rig = await StreamRig.open({ track: { minHits: 1 }, lines: [gate] });
+    const walk = (): void => {
+      for (let x = 10; x <= 38; x += 2) rig.frame(Float32Array.of(x, 8, 16, 16, 0.9, 0));
+    };
+    walk();
+    expect(rig.stream.counts.lines).toEqual([{ id: 'gate', leftToRight: 1, rightToLeft: 0 }]);
+    // Here is no ffmpeg to try another source.
+    const config = parseStream({ ...rig.stream.config, ...patch }, {});
+    await rig.stream.reopen(config, await resolveStreamInput(config, FFMPEG, null));
+    expect(rig.stream.counts.lines, 'the old count').toEqual([{ id: 'gate', leftToRight: 1, rightToLeft: 0 }]);
+    for (let k = 0; k < 60; k += 1) rig.frame();
+    walk();
+    expect(rig.stream.counts.lines).toEqual([{ id: 'gate', leftToRight: 2, rightToLeft: 0 }]);
+    const ids = rig.published.flatMap(({ detections }) => detections.map(({ trackId }) => trackId));
+    expect([...new Set(ids)], 'no id for two objects').toEqual([1, 2]);
+    expect(rig.stream.telemetry.frames(0)).toMatchObject({ in: 90, published: 90, dropped: {} });
+  });
+
+  it.each<[string, object]>([
     ['takes other frames', { every: 2 }],
     ['takes fewer frames', { maxFps: 5 }],
     ['reads ahead or in time', { realtime: false }],
     ['fails to open', { every: 3 }],
   ])('that %s stays in the run of the stream, in which no frame number comes again', async (what, patch) => {
-    const rig = await Rig.open();
+    const rig = await StreamRig.open();
     for (let i = 0; i < 7; i += 1) rig.frame();
     rig.breaksNext = what === 'fails to open';
     const failure = await rig.patch(patch).catch((error: Error) => error.message);
@@ -291,7 +181,7 @@ describe('a change', () => {
     ['another live source', { source: 'synthetic:testsrc2=size=32x32:rate=10' }],
     ['a file, from its start', { policy: 'file' }],
   ])('that leads to %s does not number its frames from 0 again', async (_, settings) => {
-    const rig = await Rig.open();
+    const rig = await StreamRig.open();
     for (let i = 0; i < 7; i += 1) rig.frame();
     const config = parseStream({ id: 'cam', source: SOURCE, ...settings }, {});
     await rig.stream.reopen(config, await resolveStreamInput(config, FFMPEG, null));
@@ -301,7 +191,7 @@ describe('a change', () => {
   });
 
   it('of a paused stream leaves it paused', async () => {
-    const rig = await Rig.open();
+    const rig = await StreamRig.open();
     await rig.host.pause('cam');
     await rig.patch({ every: 2 });
     expect([rig.stream.state, rig.stream.config.every]).toEqual(['paused', 2]);
@@ -311,7 +201,7 @@ describe('a change', () => {
   });
 
   it('of a stream that is still pausing waits for that, and leaves it paused', async () => {
-    const rig = await Rig.open();
+    const rig = await StreamRig.open();
     const paused = rig.host.pause('cam');
     const changed = rig.patch({ every: 2 });
     await Promise.all([paused, changed]);
@@ -319,7 +209,7 @@ describe('a change', () => {
   });
 
   it('that only concerns analytics does not open the source again', async () => {
-    const rig = await Rig.open();
+    const rig = await StreamRig.open();
     const reopened = rig.stream.state;
     await rig.patch({ track: true, lines: [{ id: 'l', from: [0, 0], to: [1, 0] }], priority: 3 });
     expect([reopened, rig.stream.state]).toEqual(['running', 'running']);
@@ -327,7 +217,7 @@ describe('a change', () => {
   });
 
   it('moves a zone and a line in the report, which says where they are', async () => {
-    const rig = await Rig.open({ zones: [{ id: 'z', polygon: CORNERS }] });
+    const rig = await StreamRig.open({ zones: [{ id: 'z', polygon: CORNERS }] });
     await rig.patch({
       zones: [{ id: 'z', polygon: CORNERS.toReversed() }],
       lines: [{ id: 'l', from: [0, 0], to: [1, 0] }],
@@ -347,9 +237,84 @@ const CORNERS: [number, number][] = [
   [1, 1],
 ];
 
+describe('a change in place', () => {
+  const ALL = { every: 1, maxFps: null, changeGate: null, keepsInput: false };
+  const zone = {
+    id: 'z',
+    polygon: [
+      [0, 0],
+      [1, 0],
+      [1, 1],
+    ],
+  };
+
+  it.each<[string, object, readonly object[]]>([
+    ['the rate', { maxFps: 7 }, [{ ...ALL, maxFps: 7 }]],
+    ['which frames are taken', { every: 3 }, [{ ...ALL, every: 3 }]],
+    [
+      'the change gate',
+      { skip: { unchanged: { lookEveryMs: 900, minLevels: 2 } } },
+      [{ ...ALL, changeGate: { lookEveryMs: 900, minLevels: 2 } }],
+    ],
+    ['tracking between', { skip: { trackBetween: 4 } }, []],
+    ['the tracker', { track: { highScore: 0.4 } }, []],
+    ['zones', { zones: [zone] }, []],
+    ['lines', { lines: [{ id: 'l', from: [0, 0], to: [1, 0] }] }, []],
+    ['targets', { target: { fps: 5, latencyMs: 100 } }, []],
+    ['its share', { priority: 4, weight: 3, queueSize: 5, maxAgeMs: 100 }, []],
+    ['what it has already', { source: SOURCE, every: 1, skip: {}, region: undefined }, []],
+    ['all of these', { maxFps: 7, every: 2, zones: [zone], track: true, weight: 2 }, [{ ...ALL, maxFps: 7, every: 2 }]],
+  ])('of %s keeps the connection', async (_, patch, tuned) => {
+    const rig = await StreamRig.open({ policy: 'live' });
+    rig.frame();
+    await rig.patch(patch);
+    expect([rig.openings, rig.tuned]).toEqual([1, tuned]);
+    rig.frame();
+    expect(rig.published.map(({ frame }) => frame)).toEqual([1, 2]);
+    expect(rig.stream.state).toBe('running');
+  });
+
+  it.each<[string, object]>([
+    ['the source', { realtime: false }],
+    ['the decoder', { hwaccel: 'cuda' }],
+    ['its threads', { decodeThreads: 3 }],
+    ['certificates', { insecureTls: true }],
+    ['the region', { region: { x: 0, y: 0, width: 0.5, height: 0.5 } }],
+    ['tiles', { tiles: { columns: 2, rows: 1 } }],
+    ['when it counts as stale', { staleMs: 9000 }],
+  ])('of %s is not possible: the source is opened again', async (_, patch) => {
+    const rig = await StreamRig.open({ policy: 'live' });
+    await rig.patch(patch);
+    expect([rig.openings, rig.tuned]).toEqual([2, []]);
+  });
+
+  it.each<[string, object]>([
+    ['of a file', { policy: 'file' }],
+    ['whose pictures sharp fits, of the change gate', { resizeBy: 'sharp' }],
+  ])('%s is not possible: the source is opened again', async (what, settings) => {
+    const config = parseStream({ id: 'cam', source: SOURCE, policy: 'live', ...settings }, {});
+    const input = await resolveStreamInput({ ...config, resizeBy: 'auto' }, FFMPEG, null);
+    const picture = what === 'of a file' ? null : { width: 64, height: 64 };
+    const rig = new StreamRig(config, { ...input, picture });
+    const to = (patch: object) => ({ ...rig.stream.arrangement, config: parseStream({ ...config, ...patch }, {}) });
+    expect(rig.stream.isInPlace(to({ skip: { unchanged: true } }))).toBe(what === 'of a file');
+    expect(rig.stream.isInPlace(to({ every: 2 }))).toBe(what !== 'of a file');
+    expect(rig.stream.isInPlace(to({ weight: 2 }))).toBe(true);
+  });
+
+  it('of a paused stream holds for the connection after it', async () => {
+    const rig = await StreamRig.open({ policy: 'live' });
+    await rig.host.pause('cam');
+    await rig.patch({ maxFps: 3, skip: { unchanged: true } });
+    await rig.host.resume('cam');
+    expect(rig.connection).toMatchObject({ maxFps: 3, changeGate: { minLevels: 3 } });
+    expect(rig.tuned).toEqual([]);
+  });
+});
+
 describe('a stream that is removed and added again', () => {
   it('has another, later run, also within the same millisecond', async () => {
-    const rigs = [await Rig.open(), await Rig.open(), await Rig.open()];
+    const rigs = [await StreamRig.open(), await StreamRig.open(), await StreamRig.open()];
     for (const rig of rigs) rig.frame();
     const runs = rigs.map(({ published }) => published[0]!.run!);
     expect(runs).toEqual([...new Set(runs)].toSorted());
@@ -362,7 +327,7 @@ describe('a version of a roll-out', () => {
   const halved: StreamVersion = { instance: 'default', changes: { all: { every: 2 }, byId: {} } };
 
   it('stays a patch on the settings, whatever is changed meanwhile, and goes with its patch', async () => {
-    const rig = await Rig.open();
+    const rig = await StreamRig.open();
     await rig.host.arrange('cam', halved, plain);
     expect(rig.stream.config.every).toBe(2);
     await rig.patch({ maxAgeMs: 700, maxFps: 5 });
@@ -372,7 +337,7 @@ describe('a version of a roll-out', () => {
   });
 
   it('that cannot be opened leaves the stream as it was, also for later changes', async () => {
-    const rig = await Rig.open();
+    const rig = await StreamRig.open();
     rig.breaksNext = true;
     await expect(rig.host.arrange('cam', halved, plain)).rejects.toThrow('Array buffer allocation failed');
     await new Promise((resolve) => setImmediate(resolve));
@@ -382,7 +347,7 @@ describe('a version of a roll-out', () => {
   });
 
   it('is taken by a paused stream, which is to be arranged again once it runs', async () => {
-    const rig = await Rig.open();
+    const rig = await StreamRig.open();
     await rig.host.pause('cam');
     expect(await rig.host.arrange('cam', halved, plain)).toBe(false);
     expect([rig.stream.state, rig.stream.config.every]).toEqual(['paused', 2]);
@@ -393,7 +358,7 @@ describe('a version of a roll-out', () => {
 
   it('that turns tracking off and on again keeps the tracks', async () => {
     const tracked: StreamVersion = { instance: 'default', changes: { all: { skip: { trackBetween: 2 } }, byId: {} } };
-    const rig = await Rig.open();
+    const rig = await StreamRig.open();
     const ids: (number | undefined)[] = [];
     for (const version of [tracked, plain, tracked]) {
       await rig.host.arrange('cam', version, null);
@@ -409,7 +374,7 @@ describe('a version of a roll-out', () => {
   });
 
   it('compares what both need from the lane anew after a change of the settings', async () => {
-    const rig = await Rig.open();
+    const rig = await StreamRig.open();
     const compared = () => rig.host.compareVersions(rig.stream, plain, halved);
     expect(compared()).toEqual({ isInPlace: false, isSamePicture: true, pace: { ratio: 0.5, mostFps: null } });
     await rig.patch({ maxFps: 5 });

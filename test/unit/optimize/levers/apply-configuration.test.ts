@@ -1,11 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parsePipeline } from '../../../../src/config/load-pipeline.ts';
-import {
-  apply,
-  applyToText,
-  type ConfigurationDefaults,
-  configurationOf,
-} from '../../../../src/optimize/levers/apply-configuration.ts';
+import { apply, applyToText, configurationOf } from '../../../../src/optimize/levers/apply-configuration.ts';
+import type { ConfigurationDefaults } from '../../../../src/optimize/levers/levers.ts';
 import type { Configuration } from '../../../../src/optimize/result.ts';
 
 const TEXT = `# Two doors

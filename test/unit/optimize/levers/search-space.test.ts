@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { inputShapes, pixelsOf } from '../../../../src/optimize/levers/input-shapes.ts';
+import type { LeverOptions } from '../../../../src/optimize/levers/lever-options.ts';
 import { LEVER_IDS, LEVERS } from '../../../../src/optimize/levers/levers.ts';
-import { type LeverOptions, openSpace, withLever } from '../../../../src/optimize/levers/search-space.ts';
+import { openSpace, withLever } from '../../../../src/optimize/levers/search-space.ts';
 import type { Configuration } from '../../../../src/optimize/result.ts';
 
 const BASELINE: Configuration = {

@@ -105,7 +105,7 @@ describe('the first page', () => {
     const text = frontOf(INPUT);
     expect(text).toContain('| line gate | 26 + 31 | 26 + 30 | ± 3.10 | same |');
     expect(text).toContain('Another detector finds other objects.');
-    expect(text).toContain('`report/best.yaml` changes: model `centernet` → `yolox-nano`; precision `f32` → `bf16`');
+    expect(text).toContain('`report/best.yaml` changes: model `centernet` → `yolox-nano`; engine `onnx` → `openvino`');
     expect(text).toContain('`sightline run report/best.yaml`');
     expect(text).toContain('| target `p99<=50ms` | 154 ms **missed** | 21.9 ms **met** |');
   });

@@ -92,6 +92,19 @@ describe('StreamTargets', () => {
     expect(watch(targets, 1, 0, { fromS: 124, count: 5 })).toEqual([]);
     expect(watch(targets, 1, 0, { fromS: 129, count: 1 })).toHaveLength(1);
   });
+
+  it('go on when other settings change, and a missed one is met again only after five seconds at its new figure', () => {
+    const missed = made({ fps: 30, latencyMs: 50 });
+    expect(watch(missed, 12, 80).map(({ kind }) => kind)).toEqual(['target-missed', 'target-missed']);
+    const same = new StreamTargets({ target: { fps: 30, latencyMs: 50 }, every: 1 }, missed);
+    expect(same.isMissing).toEqual({ fps: true, latency: true });
+    expect(watch(same, 12, 80, { fromS: 10 }), 'it was reported before').toEqual([]);
+    const relaxed = new StreamTargets({ target: { fps: 10 }, every: 1 }, same);
+    expect(relaxed.isMissing).toEqual({ fps: true, latency: false });
+    expect(watch(relaxed, 12, 80, { fromS: 20 }).map(({ kind, details }) => [kind, details.what])).toEqual([
+      ['target-met', 'fps'],
+    ]);
+  });
 });
 
 describe('the reason of a missed target', () => {
