@@ -47,7 +47,7 @@ const DROP_TEXT: Readonly<Record<DropReason, string>> = {
 /** Returns why a stream publishes fewer frames than its target, as "publishes 2.0 of 25 frames/s because maxFps is 2". */
 export function rateMiss(target: number, least: number, limits: RateLimits, pace: StreamPace): string {
   const published = `${pace.fps.published.toFixed(1)} of ${target} frames/s`;
-  if (pace.fps.published >= least) return `publishes ${published}, at its target for less than 5 s`;
+  if (pace.fps.published >= least) return `publishes ${published} again, for less than 5 s`;
   return `publishes ${published} because ${rateCause(target, least, limits, pace)}`;
 }
 
@@ -78,7 +78,7 @@ function busyText(busy: StreamPace['busy']): string {
 /** Returns why results are older than the target, as "p99 520 ms, target 400 ms, most of it in queue (p99 310 ms)". */
 export function latencyMiss(limitMs: number, { latencyMs, stagesMs }: StreamPace): string {
   const figures = `p99 ${latencyMs.p99.toFixed(0)} ms, target ${limitMs} ms`;
-  if (latencyMs.p99 <= limitMs) return `${figures}, at its target for less than 5 s`;
+  if (latencyMs.p99 <= limitMs) return `${figures}, within it for less than 5 s`;
   const stage = LATENCY_STAGES.reduce((a, b) => (stagesMs[b].p99 > stagesMs[a].p99 ? b : a));
   return `${figures}, most of it in ${stage} (p99 ${stagesMs[stage].p99.toFixed(0)} ms)`;
 }

@@ -52,7 +52,7 @@ describe('StreamTargets', () => {
     expect(targets.isMissing.fps).toBe(true);
     expect(targets.missReasons).toEqual({ fps: reason, latency: null });
     watch(targets, 30, 0, { fromS: 10, count: 1 });
-    expect(targets.missReasons.fps).toBe('publishes 30.0 of 30 frames/s, at its target for less than 5 s');
+    expect(targets.missReasons.fps).toBe('publishes 30.0 of 30 frames/s again, for less than 5 s');
     const [met] = watch(targets, 30, 0, { fromS: 11 });
     expect(met).toMatchObject({ kind: 'target-met', message: 'cam meets its target again: 30.0 fps, target 30' });
     expect(targets.missReasons.fps).toBeNull();
@@ -148,6 +148,6 @@ describe('the reason of a missed target', () => {
     expect(latencyMiss(400, { ...late, stagesMs: { ...late.stagesMs, queue } })).toBe(
       'p99 520 ms, target 400 ms, most of it in queue (p99 310 ms)',
     );
-    expect(latencyMiss(400, paceOf(25, 268))).toBe('p99 268 ms, target 400 ms, at its target for less than 5 s');
+    expect(latencyMiss(400, paceOf(25, 268))).toBe('p99 268 ms, target 400 ms, within it for less than 5 s');
   });
 });
