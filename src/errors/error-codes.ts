@@ -118,7 +118,11 @@ export const ERROR_CODES = {
   ORIGIN_REFUSED: { retryable: false, exit: 1, doc: 'A request came from a foreign page or host name.' },
   ROUTE_NOT_FOUND: { retryable: false, exit: 1, doc: 'The gateway has no such path or method.' },
   INTERNAL_ERROR: { retryable: false, exit: 1, doc: 'An unexpected failure: a bug in Sightline.' },
-  PROTOCOL_INVALID: { retryable: false, exit: 1, doc: 'A message of a client, or of what it takes for a gateway, does not follow the protocol.' },
+  PROTOCOL_INVALID: {
+    retryable: false,
+    exit: 1,
+    doc: 'A message of a client, or of what it takes for a gateway, does not follow the protocol.',
+  },
   DATASET_INVALID: {
     retryable: false,
     exit: 2,
