@@ -13,6 +13,7 @@ import {
 import { byId, setData, setText } from './element.js';
 import { EventsLog } from './events-log.js';
 import { FleetPanel } from './fleet-panel.js';
+import { FocusView } from './focus-view.js';
 import { StreamGrid } from './grid.js';
 import { HostPanel } from './host-panel.js';
 import { RolloutPanel } from './rollout-panel.js';
@@ -20,6 +21,7 @@ import { Summary } from './summary.js';
 
 const FOCUS_HASH = /^#stream=(.+)$/;
 const filterField = byId('filter', HTMLInputElement);
+const attentionButton = byId('attention');
 /** Debounce: scrolling through thirty cards should send one message, not thirty. */
 const WATCH_DELAY_MS = 120;
 
@@ -35,8 +37,14 @@ let visible = [];
 let watchTimer = 0;
 let retryTimer = 0;
 let droppedMessages = 0;
+/**
+ * The stream that is shown large; undefined before the page is ready.
+ *
+ * @type {string | null | undefined}
+ */
+let focused;
 
-const log = new EventsLog();
+const log = new EventsLog({ onError: showError });
 const host = new HostPanel();
 const summary = new Summary(byId('summary'));
 byId('panel').append(host.node, log.node);
@@ -60,6 +68,8 @@ const grid = new StreamGrid({
   },
 });
 
+const focusView = new FocusView(byId('focus'), showError);
+
 const fleet = new FleetPanel(byId('fleet'), {
   drain: (id, isDraining) => attempt(() => (isDraining ? client.hosts.drain(id) : client.hosts.undrain(id))),
   show: (id) => setFilter(filterField.value === id ? '' : id),
@@ -82,7 +92,10 @@ const client = new SightlineClient({ url: location.origin, onState: showConnecti
 /** Of the visible cards and of the roll-out. */
 const pictures = client.comparisons({ streams: [] });
 follow(client.stats(), showStats);
-follow(client.events(), (event) => log.add(event));
+follow(client.events(), (event) => {
+  log.add(event);
+  focusView.addEvent(event);
+});
 follow(pictures, showPicture);
 
 /**
@@ -112,6 +125,7 @@ function showStats(message) {
   fleet.update(message.fleet, message.timeMs);
   rollout.update(message.rollout, message.streams, message.timeMs);
   summary.update(message.streams);
+  focusView.update(message.streams);
   droppedMessages = message.droppedMessages;
   showState('open');
 }
@@ -137,9 +151,9 @@ function showAccess({ name, role, expiresMs }) {
   byId('who').title = expiresMs === null ? '' : `Until ${new Date(expiresMs).toLocaleString()}`;
 }
 
-/** Loads the events from before the page was opened or while it was disconnected. */
-async function loadEvents() {
-  for (const event of await client.recentEvents()) log.add(event);
+/** @param {unknown} error */
+function showError(error) {
+  showToast(errorMessage(error));
 }
 
 /** @param {() => Promise<unknown>} action */
@@ -147,7 +161,7 @@ async function attempt(action) {
   try {
     await action();
   } catch (error) {
-    showToast(errorMessage(error));
+    showError(error);
   }
 }
 
@@ -175,7 +189,9 @@ function showConnection(state) {
   showState(state.name);
   if (state.name === 'open') {
     showAccess(state.hello.access);
-    attempt(loadEvents);
+    log.load();
+    focusView.reload();
+    grid.reloadHistories();
   }
   if (state.name !== 'waiting') return;
   const { retryAtMs } = state;
@@ -198,9 +214,17 @@ function showState(name) {
 
 function showFocus() {
   const id = FOCUS_HASH.exec(location.hash)?.[1];
-  grid.focus(id === undefined ? null : decodeURIComponent(id));
+  const stream = id === undefined ? null : decodeURIComponent(id);
+  const before = focused;
+  focused = stream;
+  grid.focus(stream);
+  focusView.show(stream);
   byId('back').hidden = id === undefined;
   scrollTo(0, 0);
+  // The button that was pressed is gone.
+  if (before === undefined || before === stream) return;
+  if (stream === null) grid.focusButtons(before);
+  else byId('back').querySelector('button')?.focus();
 }
 
 /**
@@ -210,15 +234,30 @@ function showFocus() {
  */
 function setFilter(text) {
   filterField.value = text;
-  grid.filter({ text });
+  applyFilter();
 }
 
-filterField.addEventListener('input', () => grid.filter({ text: filterField.value.trim() }));
-byId('attention').addEventListener('click', () => {
-  const button = byId('attention');
-  const onlyAttention = button.getAttribute('aria-pressed') !== 'true';
-  button.setAttribute('aria-pressed', String(onlyAttention));
-  grid.filter({ onlyAttention });
+/** Applies the filter and keeps it in the address, so that it survives a reload and can be shared. */
+function applyFilter() {
+  const text = filterField.value.trim();
+  const onlyAttention = attentionButton.getAttribute('aria-pressed') === 'true';
+  grid.filter({ text, onlyAttention });
+  const url = new URL(location.href);
+  url.searchParams.delete('find');
+  url.searchParams.delete('attention');
+  if (text !== '') url.searchParams.set('find', text);
+  if (onlyAttention) url.searchParams.set('attention', '1');
+  if (url.href !== location.href) history.replaceState(null, '', url);
+}
+
+filterField.value = address.searchParams.get('find') ?? '';
+attentionButton.setAttribute('aria-pressed', String(address.searchParams.has('attention')));
+applyFilter();
+filterField.addEventListener('input', applyFilter);
+attentionButton.addEventListener('click', () => {
+  const isPressed = attentionButton.getAttribute('aria-pressed') === 'true';
+  attentionButton.setAttribute('aria-pressed', String(!isPressed));
+  applyFilter();
 });
 byId('sign-out').addEventListener('click', () =>
   attempt(async () => {
@@ -235,6 +274,13 @@ addEventListener('keydown', ({ key }) => {
   if (key === 'Escape' && document.querySelector('dialog[open]') === null) location.hash = '';
 });
 addEventListener('hashchange', showFocus);
+// A phone shows one of them at a time; a wide page shows all.
+byId('tabs').addEventListener('click', ({ target }) => {
+  if (!(target instanceof HTMLButtonElement)) return;
+  setData(document.body, 'tab', target.dataset.tab ?? null);
+  for (const tab of byId('tabs').children) tab.toggleAttribute('aria-current', tab === target);
+  scrollTo(0, 0);
+});
 document.addEventListener('visibilitychange', () => {
   watchVisible();
   if (!document.hidden) client.reconnect();

@@ -2,10 +2,12 @@
 
 import { CardFigures } from './card-figures.js';
 import { StreamChart } from './chart.js';
-import { element, iconButton, setData, setIcon, setText } from './element.js';
+import { element, iconButton, runBusy, setData, setIcon, setText } from './element.js';
 import { formatName } from './format.js';
-import { History } from './history.js';
+import { gateway } from './gateway.js';
+import { HISTORY_S, History } from './history.js';
 import { PictureView } from './overlay.js';
+import { RovingTabStop } from './roving.js';
 
 /** @typedef {'large' | 'medium' | 'compact' | 'dense'} Density */
 
@@ -35,6 +37,8 @@ const TONES = {
   removing: 'busy',
   removed: 'idle',
 };
+/** Height of a dense card's head. */
+const DENSE_HEAD_PX = 28;
 /** @type {ReadonlySet<StreamState | undefined>} */
 const CAN_RESUME = new Set(['paused', 'pausing']);
 /** @type {ReadonlySet<StreamState>} */
@@ -73,6 +77,7 @@ export class StreamCard {
   #picture = new PictureView();
   #figures = new CardFigures();
   #charts = [new StreamChart('fps'), new StreamChart('latency')];
+  #hasHistory = false;
   #badge = element('span', { class: 'badge' });
   #host = element('span', { class: 'card-host' });
   #source = element('span', { class: 'source' });
@@ -81,6 +86,7 @@ export class StreamCard {
   #veil = element('p', { class: 'veil' });
   /** @type {HTMLButtonElement} */
   #toggle;
+  #tabStop;
 
   /**
    * @param {string} id
@@ -89,12 +95,14 @@ export class StreamCard {
   constructor(id, actions) {
     this.id = id;
     this.#toggle = iconButton('pause', `Pause ${id}`, () =>
-      this.#run(this.#toggle, CAN_RESUME.has(this.report?.state) ? actions.resume : actions.pause),
+      runBusy(this.#toggle, () => (CAN_RESUME.has(this.report?.state) ? actions.resume : actions.pause)(id)),
     );
     const focus = iconButton('focus', `Show ${id} large`, () => actions.focus(id));
     focus.classList.add('focus-button');
-    const remove = iconButton('remove', `Remove ${id}`, () => this.#run(remove, actions.remove));
+    const remove = iconButton('remove', `Remove ${id}`, () => runBusy(remove, () => actions.remove(id)));
     for (const button of [this.#toggle, remove]) setData(button, 'needs', 'operator');
+    const buttons = element('div', { class: 'card-buttons', 'aria-label': id }, this.#toggle, focus, remove);
+    this.#tabStop = new RovingTabStop(buttons, [this.#toggle, focus, remove]);
     const head = element(
       'header',
       { class: 'card-head' },
@@ -102,7 +110,7 @@ export class StreamCard {
       this.#badge,
       this.#host,
       this.#source,
-      element('div', { class: 'card-buttons' }, this.#toggle, focus, remove),
+      buttons,
     );
     this.#picture.node.append(this.#veil);
     this.node = element(
@@ -124,6 +132,8 @@ export class StreamCard {
    */
   setDensity(density) {
     for (const chart of this.#charts) chart.build(density === 'dense');
+    // The name of the stream is drawn over the picture of a dense card.
+    this.#picture.reservedTopPx = density === 'dense' ? DENSE_HEAD_PX : 0;
   }
 
   /**
@@ -141,6 +151,7 @@ export class StreamCard {
   draw() {
     const { report } = this;
     if (report === null) return;
+    if (!this.#hasHistory) this.#loadHistory();
     const { state, source, isMissing, target, lastError, width, height } = report;
     setData(this.node, 'tone', TONES[state]);
     setData(this.node, 'missing', isMissing.fps || isMissing.latency ? 'true' : null);
@@ -155,9 +166,28 @@ export class StreamCard {
     if (state !== 'running') setData(this.#veil, 'error', lastError);
     setText(this.#error, errorText(report));
     this.#drawToggle(report);
+    // The role, the density and the state decide which buttons are shown.
+    this.#tabStop.update();
     this.#figures.update(report);
+    this.#picture.places = report;
     this.#charts[0].update(this.#history, target.fps);
     this.#charts[1].update(this.#history, target.latencyMs);
+  }
+
+  /** Fills the charts with what the gateway remembers; without an answer they fill from now on. */
+  async #loadHistory() {
+    this.#hasHistory = true;
+    try {
+      this.#history.load(await gateway.streams.history(this.id, HISTORY_S));
+      this.draw();
+    } catch {
+      // It is fetched again after the next connection.
+    }
+  }
+
+  /** Call it after a loss of the connection: the reports of that time are missing. */
+  forgetHistory() {
+    this.#hasHistory = false;
   }
 
   /** @param {Preview} message */
@@ -171,12 +201,19 @@ export class StreamCard {
     this.node.remove();
   }
 
-  /** @param {StreamReport} report */
-  #drawMiss({ isMissing, fps, target, latencyMs }) {
+  /**
+   * The gateway says why a target is missed; hosts of earlier versions say only that it is.
+   *
+   * @param {StreamReport} report
+   */
+  #drawMiss({ isMissing, missReasons, fps, target, latencyMs }) {
     const misses = [];
-    if (isMissing.fps) misses.push(`${fps.published.toFixed(1)} fps, target ${target.fps}`);
-    if (isMissing.latency) misses.push(`p99 ${latencyMs.window.p99.toFixed(0)} ms, target ${target.latencyMs}`);
-    setText(this.#miss, misses.length === 0 ? '' : `Target missed: ${misses.join('; ')}`);
+    if (isMissing.fps) misses.push(missReasons?.fps ?? `${fps.published.toFixed(1)} fps, target ${target.fps}`);
+    if (isMissing.latency)
+      misses.push(missReasons?.latency ?? `p99 ${latencyMs.window.p99.toFixed(0)} ms, target ${target.latencyMs} ms`);
+    const text = misses.length === 0 ? '' : `Target missed: ${misses.join('; ')}`;
+    setText(this.#miss, text);
+    this.#picture.node.title = text;
   }
 
   /** @param {StreamReport} report */
@@ -187,15 +224,8 @@ export class StreamCard {
     this.#toggle.hidden = CANNOT_PAUSE.has(state) && startFailure === undefined;
   }
 
-  /**
-   * Disables the button while its action runs.
-   *
-   * @param {HTMLButtonElement} button
-   * @param {(id: string) => Promise<void>} action
-   */
-  async #run(button, action) {
-    button.disabled = true;
-    await action(this.id);
-    button.disabled = false;
+  /** Moves the focus to its buttons. */
+  focusButtons() {
+    this.#tabStop.focus();
   }
 }

@@ -2,7 +2,7 @@
 
 import uPlot from '/vendor/uplot/uPlot.esm.js';
 import { element, setText } from './element.js';
-import { formatFps, formatMs } from './format.js';
+import { formatFps, formatMinute, formatMs, formatTime } from './format.js';
 import { HISTORY_S } from './history.js';
 
 /**
@@ -44,6 +44,7 @@ export class StreamChart {
   node = element('figure', { class: 'chart' });
   /** @type {ChartKind} */
   #kind;
+  #spanS;
   /** @type {uPlot | null} */
   #plot = null;
   /** @type {readonly Series[]} */
@@ -58,9 +59,13 @@ export class StreamChart {
   #isCompact = false;
   #resizes = new ResizeObserver(() => this.#fit());
 
-  /** @param {keyof typeof CHARTS} kind */
-  constructor(kind) {
+  /**
+   * @param {keyof typeof CHARTS} kind
+   * @param {number} [spanS] width of the time axis, seconds
+   */
+  constructor(kind, spanS = HISTORY_S) {
     this.#kind = CHARTS[kind];
+    this.#spanS = spanS;
     this.#resizes.observe(this.#area);
   }
 
@@ -118,11 +123,17 @@ export class StreamChart {
       legend: { show: false },
       cursor: { show: !this.#isCompact, y: false, drag: { setScale: false, x: false } },
       scales: {
-        x: { time: true, range: (_plot, _min, max) => [(max ?? 0) - HISTORY_S, max ?? 1] },
+        x: { time: true, range: (_plot, _min, max) => [(max ?? 0) - this.#spanS, max ?? 1] },
         y: { range: (_plot, _min, max) => [0, Math.max(max ?? 0, this.#target ?? 0, 1) * 1.15] },
       },
       axes: [
-        { ...axis, show: !this.#isCompact, size: 22, space: 70, values: (_plot, ticks) => ticks.map(timeLabel) },
+        {
+          ...axis,
+          show: !this.#isCompact,
+          size: 22,
+          space: 70,
+          values: (_plot, ticks) => ticks.map((s) => (this.#spanS > HISTORY_S ? formatMinute : formatTime)(s * 1000)),
+        },
         { ...axis, show: !this.#isCompact, size: 38, space: 28 },
       ],
       series: [{}, ...this.#series.map((series) => this.#line(series, color))],
@@ -185,14 +196,4 @@ export class StreamChart {
     const { clientWidth: width, clientHeight: height } = this.#area;
     if (this.#plot !== null && width > 0 && height > 0) this.#plot.setSize({ width, height });
   }
-}
-
-/** @param {number} seconds since 1970 */
-function timeLabel(seconds) {
-  return new Date(seconds * 1000).toLocaleTimeString('en', {
-    hour: '2-digit',
-    minute: '2-digit',
-    second: '2-digit',
-    hour12: false,
-  });
 }

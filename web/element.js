@@ -93,3 +93,19 @@ export function setIcon(button, icon, label) {
   button.setAttribute('aria-label', label);
   button.querySelector('path')?.setAttribute('d', ICONS[icon]);
 }
+
+/**
+ * Runs an action of a button, once at a time. The button keeps the focus meanwhile, so that a dialog can give it back.
+ *
+ * @param {HTMLButtonElement} button
+ * @param {() => Promise<void>} action
+ */
+export async function runBusy(button, action) {
+  if (button.getAttribute('aria-disabled') === 'true') return;
+  button.setAttribute('aria-disabled', 'true');
+  try {
+    await action();
+  } finally {
+    button.removeAttribute('aria-disabled');
+  }
+}

@@ -1,6 +1,6 @@
 /** @import { FleetHost } from '/lib/client/index.js' */
 
-import { element, setData, setText } from './element.js';
+import { element, runBusy, setData, setText } from './element.js';
 import { formatDuration, formatFps, formatName, formatNumber } from './format.js';
 
 /**
@@ -85,11 +85,7 @@ class HostRow {
     const name = element('button', { type: 'button', class: 'link', title: `Show the streams of ${id}` }, id);
     name.addEventListener('click', () => actions.show(id));
     this.#drain = element('button', { type: 'button', class: 'button button-small', 'data-needs': 'admin' });
-    this.#drain.addEventListener('click', async () => {
-      this.#drain.disabled = true;
-      await actions.drain(id, !this.#isDraining);
-      this.#drain.disabled = false;
-    });
+    this.#drain.addEventListener('click', () => runBusy(this.#drain, () => actions.drain(id, !this.#isDraining)));
     this.node = element(
       'li',
       { 'data-host': id },

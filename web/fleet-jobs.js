@@ -1,6 +1,6 @@
 /** @import { JobReport, QueueReport } from '/lib/client/index.js' */
 
-import { element, setData, setText } from './element.js';
+import { element, runBusy, setData, setText } from './element.js';
 import { formatCount, formatDuration, formatName, formatNumber, formatShort } from './format.js';
 
 /**
@@ -125,7 +125,7 @@ class JobRow {
 }
 
 /**
- * Builds a button that is disabled while its action runs.
+ * Builds a button whose action runs once at a time.
  *
  * @param {string} label
  * @param {string} id of the job
@@ -137,10 +137,6 @@ function actionButton(label, id, action) {
     { type: 'button', class: 'button button-small', 'aria-label': `${label} ${id}`, 'data-needs': 'operator' },
     label,
   );
-  button.addEventListener('click', async () => {
-    button.disabled = true;
-    await action(id);
-    button.disabled = false;
-  });
+  button.addEventListener('click', () => runBusy(button, () => action(id)));
   return button;
 }

@@ -4,6 +4,9 @@ const compact = (/** @type {number} */ digits) =>
 const [twoDigits, threeDigits] = [compact(2), compact(3)];
 const clock = new Intl.DateTimeFormat('en', { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
 
+const minutes = new Intl.DateTimeFormat('en', { hour: '2-digit', minute: '2-digit', hour12: false });
+const day = new Intl.DateTimeFormat('en', { day: 'numeric', month: 'short' });
+
 export const formatCount = (/** @type {number} */ value) => whole.format(value);
 /**
  * At most five characters: 1234 is 1.2K, 12345 is 12.3K.
@@ -18,6 +21,9 @@ export const formatFps = (/** @type {number} */ value) => (value >= 100 ? value.
 export const formatMs = (/** @type {number} */ value) =>
   value < 10 ? value.toFixed(1) : whole.format(Math.round(value));
 export const formatTime = (/** @type {number} */ timeMs) => clock.format(timeMs);
+export const formatMinute = (/** @type {number} */ timeMs) => minutes.format(timeMs);
+/** `Nov 27, 14:28:15`. */
+export const formatDate = (/** @type {number} */ timeMs) => `${day.format(timeMs)}, ${clock.format(timeMs)}`;
 
 /** @param {number} bytes */
 export function formatBytes(bytes) {

@@ -3,6 +3,8 @@
 
 import { needsAttention, StreamCard } from './card.js';
 
+/** Several full cards are thousands of pixels high here. */
+const PHONE = matchMedia('(max-width: 560px)');
 const LARGE_UP_TO = 1;
 const MEDIUM_UP_TO = 2;
 const COMPACT_UP_TO = 6;
@@ -36,6 +38,7 @@ export class StreamGrid {
     this.#onVisible = onVisible;
     // The margin subscribes a card's picture shortly before the card scrolls into view.
     this.#visibility = new IntersectionObserver((entries) => this.#onIntersection(entries), { rootMargin: '80px' });
+    PHONE.addEventListener('change', () => this.#arrange());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#rebuildCharts());
   }
 
@@ -55,6 +58,11 @@ export class StreamGrid {
       card.update(timeMs, report);
     }
     this.#arrange();
+  }
+
+  /** Fetches the figures of a time without connection. */
+  reloadHistories() {
+    for (const card of this.#cards.values()) card.forgetHistory();
   }
 
   /** @param {Preview} message */
@@ -78,6 +86,17 @@ export class StreamGrid {
     this.#arrange();
   }
 
+  /**
+   * Moves the focus to the buttons of a card, or to the grid if there is no such card.
+   *
+   * @param {string | null} id
+   */
+  focusButtons(id) {
+    const card = id === null ? undefined : this.#cards.get(id);
+    if (card === undefined || card.node.hidden) this.#node.focus();
+    else card.focusButtons();
+  }
+
   /** @param {string} id */
   #add(id) {
     const card = new StreamCard(id, this.#actions);
@@ -93,8 +112,11 @@ export class StreamGrid {
     const card = this.#cards.get(id);
     if (card === undefined) return;
     this.#visibility.unobserve(card.node);
+    const hadFocus = card.node.contains(document.activeElement);
+    const neighbour = card.node.nextElementSibling ?? card.node.previousElementSibling;
     card.destroy();
     this.#cards.delete(id);
+    if (hadFocus) this.focusButtons(neighbour instanceof HTMLElement ? (neighbour.dataset.stream ?? null) : null);
     this.#reportVisible();
   }
 
@@ -165,6 +187,7 @@ export class StreamGrid {
  */
 function densityFor(count) {
   if (count <= LARGE_UP_TO) return 'large';
+  if (PHONE.matches) return 'dense';
   if (count <= MEDIUM_UP_TO) return 'medium';
   return count <= COMPACT_UP_TO ? 'compact' : 'dense';
 }

@@ -5,6 +5,8 @@ import { formatBytes, formatCount, formatDuration, formatMs } from './format.js'
 
 /** @type {Record<BusyStage, string>} */
 const STAGES = { decode: 'Decode', preprocess: 'Preprocess', infer: 'Infer', main: 'Main thread' };
+/** Below this busy ratio the busiest stage limits nothing; `BOTTLENECK_RATIO` of the gateway. */
+const BOTTLENECK_RATIO = 0.8;
 
 const BUSY_STAGES = /** @type {BusyStage[]} */ (Object.keys(STAGES));
 
@@ -32,7 +34,10 @@ export class HostPanel {
 
   /** @param {HostReport} host */
   update(host) {
-    for (const [stage, bar] of this.#bars) bar.update(host.busyRatio[stage], stage === host.bottleneck);
+    for (const [stage, bar] of this.#bars) {
+      const ratio = host.busyRatio[stage];
+      bar.update(ratio, stage === host.bottleneck && ratio >= BOTTLENECK_RATIO);
+    }
     this.#updateDevice(host.device);
     this.#updateBatch(host.batch);
     const { CPU, Memory, Up, 'Event-loop delay p99': delay } = this.#figures;

@@ -1,6 +1,8 @@
 /** @import { Detection, Preview } from '/lib/client/index.js' */
 
 import { element } from './element.js';
+import { Labels } from './labels.js';
+import { drawPlaces } from './places.js';
 
 /** Successive multiples of the golden angle are far apart for any number of classes. */
 const GOLDEN_ANGLE = 137.508;
@@ -21,11 +23,34 @@ export class PictureView {
   #isDecoding = false;
   /** @type {Preview | null} */
   #next = null;
+  /** @type {import('./places.js').Places | null} */
+  #places = null;
+  #reservedTopPx = 0;
   #resizes = new ResizeObserver(() => this.#drawBoxes());
 
   constructor() {
     this.node.append(this.#picture, this.#overlay);
     this.#resizes.observe(this.node);
+  }
+
+  /**
+   * Zones and lines to draw, from the report of the stream.
+   *
+   * @param {import('./places.js').Places} places
+   */
+  set places(places) {
+    this.#places = places;
+    this.#drawBoxes();
+  }
+
+  /**
+   * Height at the top of the view that something else covers; labels stay below it.
+   *
+   * @param {number} px
+   */
+  set reservedTopPx(px) {
+    this.#reservedTopPx = px;
+    this.#drawBoxes();
   }
 
   /**
@@ -89,8 +114,13 @@ export class PictureView {
     const top = (clientHeight - sourceHeight * scale) / 2;
     context.setTransform(ratio, 0, 0, ratio, left * ratio, top * ratio);
     const isSmall = clientWidth < 360;
+    const size = { width: sourceWidth * scale, height: sourceHeight * scale };
+    const topPx = Math.max(0, this.#reservedTopPx - top);
+    const bounds = { x: 0, y: topPx, width: size.width, height: size.height - topPx };
+    const labels = new Labels(context, bounds, isSmall);
     for (const detection of detections) drawBox(context, detection, scale, isSmall);
-    drawLabels(context, detections, scale, isSmall);
+    if (this.#places !== null) drawPlaces(context, this.#places, size, labels, isSmall);
+    drawLabels(labels, detections, scale, isSmall);
   }
 }
 
@@ -115,38 +145,22 @@ function drawBox(context, { box, classId }, scale, isSmall) {
 }
 
 /**
- * Draws the labels of the largest objects first and leaves out labels that would overlap another.
+ * Draws the labels of the largest objects first: above the box, or inside it if there is no room above.
  *
- * @param {CanvasRenderingContext2D} context
+ * @param {Labels} labels
  * @param {readonly Detection[]} detections
  * @param {number} scale CSS pixels per source pixel
  * @param {boolean} isSmall
  */
-function drawLabels(context, detections, scale, isSmall) {
-  const [fontPx, padPx] = isSmall ? [9, 3] : [12, 5];
-  const height = fontPx + padPx + 1;
-  context.font = `600 ${fontPx}px system-ui, sans-serif`;
-  context.textBaseline = 'middle';
-  /** @type {Place[]} */
-  const taken = [];
+function drawLabels(labels, detections, scale, isSmall) {
   for (const detection of detections.toSorted((a, b) => area(b) - area(a))) {
     const [x, y] = detection.box.map((value) => value * scale);
-    const text = labelText(detection, isSmall);
-    // Above the box, or inside it if there is no room above.
-    const place = {
-      x: x - 1,
-      y: y >= height ? y - height : y,
-      width: context.measureText(text).width + 2 * padPx,
-      height,
-    };
-    if (taken.some((other) => overlaps(place, other))) continue;
-    taken.push(place);
-    context.fillStyle = classColor(detection.classId);
-    context.beginPath();
-    context.roundRect(place.x, place.y, place.width, height, 2);
-    context.fill();
-    context.fillStyle = LABEL_TEXT;
-    context.fillText(text, place.x + padPx, place.y + height / 2 + 0.5);
+    const spots = [
+      { x: x - 1, y: y - labels.height },
+      { x: x - 1, y },
+    ];
+    const colors = { fill: classColor(detection.classId), text: LABEL_TEXT };
+    labels.draw(labelText(detection, isSmall), y >= labels.height ? spots : spots.slice(1), colors);
   }
 }
 
@@ -160,20 +174,6 @@ function labelText({ label, score, trackId }, isSmall) {
 }
 
 const area = (/** @type {Detection} */ { box }) => box[2] * box[3];
-
-/**
- * A rectangle in CSS pixels.
- *
- * @typedef {{ x: number, y: number, width: number, height: number }} Place
- */
-
-/**
- * @param {Place} a
- * @param {Place} b
- */
-function overlaps(a, b) {
-  return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
-}
 
 /**
  * @param {Uint8Array<ArrayBuffer>} jpeg

@@ -1,6 +1,6 @@
 /** @import { Preview, RolloutReport, RolloutState, ShadowMessage, StreamReport } from '/lib/client/index.js' */
 
-import { element, setData, setText } from './element.js';
+import { element, runBusy, setData, setText } from './element.js';
 import { formatCount, formatDuration, formatName, formatNumber } from './format.js';
 import { RolloutCompare } from './rollout-compare.js';
 import { RolloutGuards } from './rollout-guards.js';
@@ -141,15 +141,13 @@ export class RolloutPanel {
   #button(verb, actions) {
     const style = verb === 'abort' || verb === 'undo' ? 'button button-danger' : 'button';
     const button = element('button', { type: 'button', class: style, 'data-verb': verb }, formatName(verb));
-    button.addEventListener('click', async () => {
+    button.addEventListener('click', () => {
       const report = this.#report;
       if (report === null) return;
-      button.disabled = true;
       const isRelease = verb === 'hold' && report.heldBy !== null;
       // The step that the user sees now: it may go on while the dialog is open.
       const seen = { rollout: report.id, step: report.step };
-      await actions.act(isRelease ? 'resume' : verb, question(verb, report), seen);
-      button.disabled = false;
+      runBusy(button, () => actions.act(isRelease ? 'resume' : verb, question(verb, report), seen));
     });
     return button;
   }

@@ -8,9 +8,9 @@ import { formatFps, formatMs } from './format.js';
 export class Summary {
   #figures = {
     running: figure('running'),
-    attention: figure('need attention'),
-    fps: figure('frames/s'),
-    p99: figure('ms worst p99'),
+    attention: figure('need attention', 'attention'),
+    fps: figure('frames/s', 'fps'),
+    p99: figure('ms worst p99', 'ms p99'),
   };
 
   /** @param {HTMLElement} node */
@@ -30,8 +30,12 @@ export class Summary {
   }
 }
 
-/** @param {string} label */
-function figure(label) {
+/**
+ * @param {string} label
+ * @param {string} [shortLabel] on a phone
+ */
+function figure(label, shortLabel = label) {
   const value = element('dd', {});
-  return { value, node: element('div', {}, value, element('dt', {}, label)) };
+  const [long, short] = [element('span', { class: 'long' }, label), element('span', { class: 'short' }, shortLabel)];
+  return { value, node: element('div', {}, value, element('dt', {}, long, short)) };
 }

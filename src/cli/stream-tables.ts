@@ -3,12 +3,14 @@ import type { FleetHost } from '../protocol/fleet-report.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { table } from './table.ts';
 
-/** Formats the streams with their hosts, then the hosts, then the last error of each stream that has one. */
+/** Formats the streams with their hosts, then the hosts, then the missed targets and the last error of each stream that has any. */
 export function summaryText({ hosts, streams }: FleetSummary): string {
   const parts = [streams.length === 0 ? 'No streams. `sightline streams add` adds one.' : streamsTable(streams)];
   parts.push('', hosts.length === 0 ? 'No hosts. `sightline host` starts one.' : hostsTable(hosts));
-  const failing = streams.filter(({ lastError }) => lastError !== null);
-  if (failing.length > 0) parts.push('', ...failing.map(({ id, lastError }) => `${id}: ${lastError}`));
+  const faults = streams.flatMap(({ id, missReasons, lastError }) =>
+    [missReasons?.fps, missReasons?.latency, lastError].filter((text) => text != null).map((text) => `${id}: ${text}`),
+  );
+  if (faults.length > 0) parts.push('', ...faults);
   return parts.join('\n');
 }
 

@@ -1,8 +1,9 @@
-import type { EventMessage } from '../protocol/feed.ts';
+import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { JobReport } from '../protocol/fleet.ts';
 import type { FleetHost } from '../protocol/fleet-report.ts';
 import type {
   HealthReply,
+  HistoryReply,
   JobRequest,
   JobView,
   ModelSummary,
@@ -34,6 +35,18 @@ export interface ChangeCallOptions extends CallOptions {
   readonly etag?: string | undefined;
 }
 
+/** What to look for; every condition that is given must hold. */
+export interface EventSearch extends CallOptions {
+  readonly stream?: string;
+  readonly kinds?: readonly EventKind[];
+  /** Part of the message, or of the name of the stream, host or kind, in any case of letters. */
+  readonly text?: string;
+  /** Wall clock, milliseconds since 1970. */
+  readonly sinceMs?: number;
+  /** 1 to 1,000. */
+  readonly limit?: number;
+}
+
 /**
  * The REST API of a gateway, one method a route; `docs/wire-protocol.md` lists them. Each rejects with the `SightlineError` that the
  * gateway answers (its `code` is in `docs/errors.md`), or with GATEWAY_UNREACHABLE if none answers. Replies are not checked
@@ -51,6 +64,9 @@ export class GatewayApi {
     list: (options?: CallOptions) => this.#get<StreamsReply>('/api/streams', options),
     /** @throws STREAM_NOT_FOUND */
     get: (id: string, options?: CallOptions) => this.#get<StreamDetails>(pathOf('streams', id), options),
+    /** What it did in the last 1 to 3,600 seconds. @throws STREAM_NOT_FOUND */
+    history: (id: string, seconds = 3600, options?: CallOptions) =>
+      this.#get<HistoryReply>(`${pathOf('streams', id, 'history')}?seconds=${seconds}`, options),
     /** @throws CONFIG_INVALID, STREAM_EXISTS, SOURCE_* */
     add: (stream: StreamRequest, options?: CallOptions) => this.#post<StreamDetails>('/api/streams', stream, options),
     /** Changes settings of a stream that runs; after an error it keeps its old ones. @throws CONFIG_INVALID, STREAM_NOT_FOUND */
@@ -166,9 +182,20 @@ export class GatewayApi {
     return (await this.#get<{ readonly pipelines: readonly PipelineSummary[] }>('/api/pipelines', options)).pipelines;
   }
 
-  /** The last 200 events, newest last. */
-  async recentEvents(options?: CallOptions): Promise<readonly EventMessage[]> {
-    return (await this.#get<{ readonly events: readonly EventMessage[] }>('/api/events', options)).events;
+  /** The newest events that match, newest last; by default 200 of all. */
+  async recentEvents({
+    stream,
+    kinds,
+    text,
+    sinceMs,
+    limit,
+    ...options
+  }: EventSearch = {}): Promise<readonly EventMessage[]> {
+    const given = { stream, type: kinds?.join(), q: text, since: sinceMs, limit };
+    const known = Object.entries(given).filter(([, value]) => value !== undefined);
+    const query = known.map(([key, value]) => `${key}=${encodeURIComponent(String(value))}`).join('&');
+    const path = query === '' ? '/api/events' : `/api/events?${query}`;
+    return (await this.#get<{ readonly events: readonly EventMessage[] }>(path, options)).events;
   }
 
   /** Fleet only: the recommended number of hosts. */

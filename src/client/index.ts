@@ -48,6 +48,7 @@ export type {
 } from '../protocol/report.ts';
 export type {
   HealthReply,
+  HistoryReply,
   JobRequest,
   JobView,
   ModelSummary,
@@ -78,7 +79,7 @@ export type {
 export type { SourceTest } from '../protocol/source-test.ts';
 export type { FeedState, SocketConstructor, SocketLike } from './feed-connection.ts';
 export type { FeedSettings, FeedSubscription } from './feed-subscription.ts';
-export { type ChangeCallOptions, GatewayApi, type RolloutCallOptions } from './gateway-api.ts';
+export { type ChangeCallOptions, type EventSearch, GatewayApi, type RolloutCallOptions } from './gateway-api.ts';
 export type { FeedMessage, Jpeg, Preview } from './read-message.ts';
 export type { CallOptions, GatewayRequest, SendRequest } from './send-request.ts';
 export {

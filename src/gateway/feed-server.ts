@@ -12,6 +12,7 @@ import {
 } from '../protocol/feed.ts';
 import type { ShadowObservation } from '../protocol/rollout-records.ts';
 import { ANYONE, type Identity } from './access/token-table.ts';
+import type { EventStore } from './event-store.ts';
 import { FeedClient } from './feed-client.ts';
 import { detectionsMessage, previewMessage, SharedMessage, StatsParts, shadowMessage } from './feed-encoding.ts';
 import { noCounts, type TopicCounts } from './outbox.ts';
@@ -21,7 +22,6 @@ import { ShadowFrames } from './shadow-frames.ts';
 import type { Subscription } from './subscription.ts';
 import { WantedStreams } from './wanted-streams.ts';
 
-const RECENT_EVENTS = 200;
 /** Of the range for applications: the token that the client connected with does not count any more. */
 const CLOSE_TOKEN_ENDED = 4401;
 /** How long a client may take to answer the closing handshake. */
@@ -36,6 +36,8 @@ export interface FeedOptions {
   readonly clock: Clock;
   readonly incidents: Incidents;
   readonly rollouts?: RolloutPort;
+  /** Keeps what the feed sends. */
+  readonly events?: EventStore;
 }
 
 /** Counts since the start, for the metrics. */
@@ -51,7 +53,6 @@ export class FeedServer {
   readonly #options: FeedOptions;
   readonly #clients = new Set<FeedClient>();
   readonly #closedClients = { sent: noCounts(), dropped: noCounts() };
-  readonly #events: EventMessage[] = [];
   readonly #previews: WantedStreams;
   readonly #detections: WantedStreams;
   readonly #unsubscribe: (() => void)[];
@@ -95,11 +96,6 @@ export class FeedServer {
 
   get clientCount(): number {
     return this.#clients.size;
-  }
-
-  /** Newest last. */
-  get recentEvents(): readonly EventMessage[] {
-    return this.#events;
   }
 
   get isClosed(): boolean {
@@ -233,8 +229,7 @@ export class FeedServer {
 
   #publishEvent(event: EventMessage): void {
     if (event.kind === 'stream-removed' && event.stream !== undefined) this.#shadows.forget(event.stream);
-    this.#events.push(event);
-    if (this.#events.length > RECENT_EVENTS) this.#events.shift();
+    this.#options.events?.add(event);
     this.#publish('events', event.stream, () => event);
   }
 

@@ -27,6 +27,8 @@ export interface GatewayOptions {
   readonly trustedProxies?: readonly string[];
   /** Where to record who did what; absent: nowhere. The port is part of the name, since it may be chosen at the start. */
   readonly audit?: { readonly pathOf: (port: number) => string; readonly maxBytes: number };
+  /** Where to keep the events; absent: the newest are in memory only. The port is part of the name as above. */
+  readonly events?: { readonly pathOf: (port: number) => string; readonly maxBytes: number };
   /** Allowed origins beside the gateway's own, e.g. `https://video.example` of a reverse proxy. */
   readonly allowedOrigins?: readonly string[];
   /** Folder of the dashboard, by default the package's own. */

@@ -1,5 +1,4 @@
 import type { FastifyInstance } from 'fastify';
-import type { EventMessage } from '../protocol/feed.ts';
 import type { ModelSummary, PipelineSummary, ReadyReply } from '../protocol/rest.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import type { RuntimePort } from './runtime-port.ts';
@@ -9,7 +8,6 @@ export interface HostRouteSources {
   readonly pipelines: readonly PipelineSummary[];
   readonly models: readonly ModelSummary[];
   readonly metrics: GatewayMetrics;
-  recentEvents(): readonly EventMessage[];
   /** What keeps a host from doing what a roll-out wants, although it works; null if nothing does. */
   rolloutProblem(): string | null;
 }
@@ -35,5 +33,4 @@ export function addHostRoutes(app: FastifyInstance, port: RuntimePort, sources: 
 
   app.get('/api/pipelines', () => ({ pipelines: sources.pipelines }));
   app.get('/api/models', () => ({ models: sources.models }));
-  app.get('/api/events', () => ({ events: sources.recentEvents() }));
 }

@@ -11,6 +11,7 @@ import { type AccessGuard, isLoopback, requireRole, splitTarget } from './auth.t
 import { addressOf } from './client-address.ts';
 import { addCompression } from './compress-replies.ts';
 import { ConnectionCaps, REQUEST_TIMES } from './connection-caps.ts';
+import { EventStore } from './event-store.ts';
 import { acceptUpgrades, addFeedRoute } from './feed-route.ts';
 import { FeedServer } from './feed-server.ts';
 import { type AccessListener, GatewayAccess } from './gateway-access.ts';
@@ -19,13 +20,15 @@ import { answerUnreadableUrl, installErrorReplies, installNotFound } from './htt
 import { GatewayMetrics } from './metrics.ts';
 import { findPackageFiles } from './package-files.ts';
 import { addFleetRoutes } from './routes-fleet.ts';
+import { addHistoryRoutes } from './routes-history.ts';
 import { addHostRoutes } from './routes-host.ts';
 import { addPipelineRoutes } from './routes-pipeline.ts';
 import { addRolloutRoutes } from './routes-rollouts.ts';
 import { addSignInRoutes, sendSignInPage, setCookie } from './routes-sign-in.ts';
 import { addStreamRoutes } from './routes-streams.ts';
-import type { RuntimePort } from './runtime-port.ts';
+import type { RuntimePort, RuntimeReport } from './runtime-port.ts';
 import { addSecurityHeaders, addStaticFiles } from './static-files.ts';
+import { StreamHistory } from './stream-history.ts';
 
 const MAX_BODY_BYTES = 256 * 1024;
 /** Errors after which a browser gets the sign-in page. */
@@ -48,6 +51,8 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
   const incidents = options.incidents ?? new Incidents((text) => logger.warn({}, text), options.clock);
   const files = findPackageFiles();
   const trail = new AuditTrail();
+  const events = new EventStore();
+  const history = new StreamHistory();
 
   const feed = new FeedServer(runtime, {
     version: files.version,
@@ -55,10 +60,15 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
     heartbeatMs: options.heartbeatMs ?? 15_000,
     clock: incidents.clock('the feed', clock),
     incidents,
+    events,
     ...(options.rollouts === undefined ? {} : { rollouts: options.rollouts }),
   });
-  const app = await buildApp(runtime, options, { access, feed, files, incidents, trail });
-  const close = makeClose(app, { feed, access, trail });
+  // A report of another host may lack what its type demands.
+  const remember = incidents.guard('the history', (report: RuntimeReport) => history.add(report));
+  remember(runtime.report());
+  const stopHistory = runtime.onReport(remember);
+  const app = await buildApp(runtime, options, { access, feed, files, incidents, trail, events, history });
+  const close = makeClose(app, { feed, access, trail, events, stopHistory });
 
   try {
     await app.listen({ host, port: options.port });
@@ -68,6 +78,10 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
   }
   const { port } = app.server.address() as AddressInfo;
   trail.open(options.audit, port, { clock, wallMs, onNotice: (text) => logger.warn({}, text) });
+  if (options.events !== undefined) {
+    const { pathOf, maxBytes } = options.events;
+    await events.open({ path: pathOf(port), maxBytes, onNotice: (text) => logger.warn({}, text) });
+  }
   const onChange = (kind: EventKind & `access-${string}`, message: string): void => {
     if (kind === 'access-failed') logger.warn({ kind }, message);
     else logger.info({ kind }, message);
@@ -95,12 +109,14 @@ interface GatewayParts {
   readonly files: ReturnType<typeof findPackageFiles>;
   readonly incidents: Incidents;
   readonly trail: AuditTrail;
+  readonly events: EventStore;
+  readonly history: StreamHistory;
 }
 
 async function buildApp(
   runtime: RuntimePort,
   options: GatewayOptions,
-  { access, feed, files, incidents, trail }: GatewayParts,
+  { access, feed, files, incidents, trail, events, history }: GatewayParts,
 ): Promise<FastifyInstance> {
   const { trustedProxies = [] } = options;
   // Fastify's own request log would print URLs, and with them the token.
@@ -151,6 +167,7 @@ async function buildApp(
   addFeedRoute(app, { feed, maxClients: options.maxClients ?? 200, incidents, onConnected });
   addStreamRoutes(app, runtime);
   addPipelineRoutes(app, runtime);
+  addHistoryRoutes(app, events, history);
   addFleetRoutes(app, options.fleet ?? null);
   addRolloutRoutes(app, options.rollouts ?? null);
   addHostRoutes(app, runtime, {
@@ -158,7 +175,6 @@ async function buildApp(
     pipelines: options.pipelines ?? [],
     models: options.models ?? [],
     metrics: new GatewayMetrics(runtime, options.fleet ?? null, () => feed.figures, incidents),
-    recentEvents: () => feed.recentEvents,
     rolloutProblem: () => options.rollouts?.problem() ?? null,
   });
   await addStaticFiles(app, { ...files, webDir: options.webDir ?? files.webDir });
@@ -208,18 +224,21 @@ interface Closed {
   readonly feed: FeedServer;
   readonly access: GatewayAccess;
   readonly trail: AuditTrail;
+  readonly events: EventStore;
+  readonly stopHistory: () => void;
 }
 
-function makeClose(app: FastifyInstance, { feed, access, trail }: Closed): () => Promise<void> {
+function makeClose(app: FastifyInstance, { feed, access, trail, events, stopHistory }: Closed): () => Promise<void> {
   let closing: Promise<void> | null = null;
   return () => {
     closing ??= (async () => {
       access.stop();
+      stopHistory();
       // Closes the feed first: the server counts upgraded sockets as connections and would wait for them for ever, and the
       // WebSocket plugin would close them without a code.
       await feed.close();
       await app.close();
-      await trail.close();
+      await Promise.all([trail.close(), events.close()]);
     })();
     return closing;
   };

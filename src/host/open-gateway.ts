@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { LimitsConfig } from '../config/limits.ts';
 import { loadPipeline } from '../config/load-pipeline.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
+import { MIB } from '../disk/given-file.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { FleetPort } from '../gateway/fleet-port.ts';
 import type { Gateway, GatewayLogger, GatewayOptions } from '../gateway/gateway-options.ts';
@@ -67,7 +68,9 @@ export async function openGateway(
 ): Promise<Gateway> {
   const { config, address, log, fleet, rollouts, incidents } = request;
   const { environment } = context;
-  const { host, tls, allowedOrigins, trustedProxies, audit } = config.gateway;
+  const { host, tls, allowedOrigins, trustedProxies, audit, events } = config.gateway;
+  const inCache = (folder: string, port: number): string =>
+    join(environment.cacheDir, folder, `${encodeURIComponent(config.name)}-${port}.jsonl`);
   return startGateway(port, {
     host: address.host ?? host,
     port: address.port ?? config.gateway.port,
@@ -76,11 +79,8 @@ export async function openGateway(
     tls,
     allowedOrigins,
     trustedProxies,
-    audit: {
-      pathOf: (port) =>
-        audit.path ?? join(environment.cacheDir, 'audit', `${encodeURIComponent(config.name)}-${port}.jsonl`),
-      maxBytes: audit.maxMb * 1024 * 1024,
-    },
+    audit: { pathOf: (port) => audit.path ?? inCache('audit', port), maxBytes: audit.maxMb * MIB },
+    events: { pathOf: (port) => events.path ?? inCache('events', port), maxBytes: events.maxMb * MIB },
     logger: log,
     incidents,
     maxConnections: connectionsFor(config.limits),

@@ -80,6 +80,14 @@ const lineCount = z.object({
 /** Crossings of a line since the start, in each direction. */
 export type LineCount = Wire<typeof lineCount>;
 
+/** A point of the picture, 0 to 1 of its width and height. */
+const point = z.tuple([z.number().min(0).max(1), z.number().min(0).max(1)]);
+/** Most points of all zones of a stream. A report with more has no polygons: it is sent every second. */
+export const MAX_POINTS = 2000;
+/** Where zones and lines are; absent from older hosts, and for streams with more than `MAX_POINTS`. */
+const placedZone = zoneCount.extend({ polygon: z.array(point).max(MAX_POINTS).optional() });
+const placedLine = lineCount.extend({ from: point.optional(), to: point.optional() });
+
 /** Maximum number of zones, and of lines, of a stream. */
 export const MAX_COUNTERS = 1000;
 
@@ -98,6 +106,8 @@ export const streamReport = z.object({
   target: z.object({ fps: amount.nullable(), latencyMs: amount.nullable() }),
   /** A target has been missed for some seconds and has not recovered. */
   isMissing: z.object({ fps: z.boolean(), latency: z.boolean() }),
+  /** Why each target is missed, in one phrase, such as "publishes 2.0 of 25 frames/s because maxFps is 2"; null if it is not. */
+  missReasons: z.object({ fps: text.nullable(), latency: text.nullable() }).optional(),
   /** Captured to published. */
   latencyMs: z.object({ window: percentiles, total: percentiles }),
   stagesMs: z.object({
@@ -122,8 +132,8 @@ export const streamReport = z.object({
   height: count.nullable(),
   priority: z.number().int(),
   weight: amount,
-  zones: z.array(zoneCount).max(MAX_COUNTERS),
-  lines: z.array(lineCount).max(MAX_COUNTERS),
+  zones: z.array(placedZone).max(MAX_COUNTERS),
+  lines: z.array(placedLine).max(MAX_COUNTERS),
   /** The last error in one sentence; null if there was none. */
   lastError: text.nullable(),
   /** Only if it could not be started, for the reason in `lastError`. */
@@ -146,8 +156,10 @@ export interface StreamReport extends Omit<Wire<typeof streamReport>, 'frames'> 
   readonly frames: FrameCounters;
 }
 
-/** Stages whose busy ratio is published; the one nearest to 1 is the bottleneck. */
+/** Stages whose busy ratio is published. */
 export const BUSY_STAGES = ['decode', 'preprocess', 'infer', 'main'] as const;
+/** From this ratio on, the busiest stage limits the host; below it, all stages have room. The page has the same number. */
+export const BOTTLENECK_RATIO = 0.8;
 /** A stage whose busy ratio is published. */
 export type BusyStage = (typeof BUSY_STAGES)[number];
 

@@ -33,6 +33,21 @@ export interface StreamsReply {
   readonly rollout?: RolloutReport;
 }
 
+/** What a stream did: `GET /api/streams/:id/history`. Columns of equal length, oldest first; null where nothing was published. */
+export interface HistoryReply {
+  /** Seconds between two points: 1 or 10. At 10 a point is the mean of its reports, and `p99` the highest. */
+  readonly stepS: number;
+  /** Ends of the steps, seconds since 1970. Steps without reports are left out. */
+  readonly times: readonly number[];
+  /** Frames per second. */
+  readonly fpsIn: readonly (number | null)[];
+  readonly fpsPublished: readonly (number | null)[];
+  /** Latency, milliseconds. */
+  readonly p50: readonly (number | null)[];
+  readonly p95: readonly (number | null)[];
+  readonly p99: readonly (number | null)[];
+}
+
 /** A detector that a host can load. */
 export interface ModelSummary {
   readonly name: string;

@@ -11,7 +11,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import { Listeners } from '../flow/listeners.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
-import type { HostReport, StreamReport } from '../protocol/report.ts';
+import { BOTTLENECK_RATIO, type BusyStage, type HostReport, type StreamReport } from '../protocol/report.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.ts';
 import { type CpuUse, cpuMsOf, readCpuUse } from '../telemetry/cpu-ledger.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
@@ -451,7 +451,7 @@ export class Runtime {
 
   /** Returns the current report of one stream. */
   streamReport(stream: RuntimeStream): StreamReport {
-    return stream.report(monoNowMs(), this.#models.depth(stream.ledger));
+    return stream.report(monoNowMs(), this.#models.depth(stream.ledger), busyStage(this.#report?.host));
   }
 
   #makeReport(): RuntimeReport {
@@ -480,4 +480,10 @@ export class Runtime {
     this.reports.emit(this.#report);
     return this.#report;
   }
+}
+
+/** The stage that limits the host; null if all have room, or nothing was measured yet. */
+function busyStage(host: HostReport | undefined): { stage: BusyStage; ratio: number } | null {
+  if (host === undefined || host.busyRatio[host.bottleneck] < BOTTLENECK_RATIO) return null;
+  return { stage: host.bottleneck, ratio: host.busyRatio[host.bottleneck] };
 }

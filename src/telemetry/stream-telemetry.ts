@@ -2,11 +2,13 @@ import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { DropReason, FrameTimes, ResultOrigin } from '../core/frame.ts';
 import type { FrameCounters, LatencyStage, Percentiles, ResultCounters } from '../protocol/report.ts';
 import { LATENCY_STAGES } from '../protocol/report.ts';
-import { RateMeter } from './rate-meter.ts';
+import { RATE_WINDOW_MS, RateMeter } from './rate-meter.ts';
 import { NO_PERCENTILES, SlidingWindow } from './sliding-window.ts';
 
 /** Highest latency that the since-start histogram resolves: one minute, in microseconds. */
 const MAX_US = 60_000_000;
+/** Shortest time between two moments of `droppedFps`. */
+const MARK_MS = 500;
 
 /** Counts and times of one stream. Only the main thread writes it, so its figures are always consistent. */
 export class StreamTelemetry {
@@ -18,6 +20,8 @@ export class StreamTelemetry {
   readonly #total: RecordableHistogram = createHistogram({ lowest: 1, highest: MAX_US, figures: 2 });
   readonly #dropped: Partial<Record<DropReason, number>> = {};
   readonly #results: Record<ResultOrigin, number> = { inferred: 0, tracked: 0, unchanged: 0 };
+  /** Drops so far at some moments of the last five seconds, oldest first. */
+  readonly #dropMarks: { readonly atMs: number; readonly dropped: Partial<Record<DropReason, number>> }[] = [];
   #in = 0;
   #published = 0;
   #cached = 0;
@@ -87,6 +91,21 @@ export class StreamTelemetry {
       inferred: this.#inferredRate.perSecond(nowMs),
       published: this.#publishedRate.perSecond(nowMs),
     };
+  }
+
+  /** Frames dropped per second, by reason, since the oldest call of the last five seconds. */
+  droppedFps(nowMs: number): Partial<Record<DropReason, number>> {
+    const marks = this.#dropMarks;
+    const last = marks.at(-1);
+    if (last === undefined || nowMs - last.atMs >= MARK_MS) marks.push({ atMs: nowMs, dropped: { ...this.#dropped } });
+    while (marks.length > 2 && nowMs - marks[1]!.atMs >= RATE_WINDOW_MS) marks.shift();
+    const { atMs, dropped } = marks[0]!;
+    const rates: Partial<Record<DropReason, number>> = {};
+    for (const [reason, count] of Object.entries(this.#dropped) as [DropReason, number][]) {
+      const added = count - (dropped[reason] ?? 0);
+      if (added > 0 && nowMs > atMs) rates[reason] = (1000 * added) / (nowMs - atMs);
+    }
+    return rates;
   }
 
   latencyMs(nowMs: number): { window: Percentiles; total: Percentiles } {

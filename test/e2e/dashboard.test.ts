@@ -1,9 +1,11 @@
 import type { Browser, Page } from 'playwright-core';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Detection } from '../../src/core/detection.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
 import { openGateway } from '../support/open-gateways.ts';
-import type { RuntimeDouble } from '../support/runtime-double.ts';
+import { publishedFrame, type RuntimeDouble } from '../support/runtime-double.ts';
 
 describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
   let browser: Browser;
@@ -59,6 +61,118 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     expect(await page.locator('.miss').textContent()).toContain('Target missed: 87.6 fps, target 24');
     expect(await page.locator('[data-busy="infer"] .tag').textContent()).toBe('bottleneck');
     expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('says why a target is missed, and calls a value above its target only while it is', async () => {
+    const port = await LiveDouble.create(1);
+    const gate = port.report().streams[0]!;
+    const latencyOf = (p99: number) => ({ ...gate.latencyMs, window: { ...gate.latencyMs.window, p99 } });
+    const show = (p99: number, latency: string): void => {
+      port.put({
+        ...gate,
+        fps: { ...gate.fps, published: 2 },
+        target: { fps: 25, latencyMs: 400 },
+        isMissing: { fps: true, latency: true },
+        missReasons: { fps: 'publishes 2.0 of 25 frames/s because maxFps is 2', latency },
+        latencyMs: latencyOf(p99),
+      });
+      port.host = {
+        ...port.host,
+        bottleneck: 'decode',
+        busyRatio: { decode: 0.21, preprocess: 0, infer: 0.2, main: 0 },
+      };
+      port.tick();
+    };
+    const { url } = await openGateway(port);
+    const { page, complaints } = await visit(browser, url);
+    await page.waitForSelector('[data-stream="gate-1"]');
+    const note = page.locator('[data-tile="p99"] .tile-note');
+    show(520, 'p99 520 ms, target 400 ms, most of it in queue (p99 310 ms)');
+    await until(async () => (await note.textContent()) === 'ms, above 400');
+    expect(await page.locator('.miss').textContent()).toBe(
+      'Target missed: publishes 2.0 of 25 frames/s because maxFps is 2; ' +
+        'p99 520 ms, target 400 ms, most of it in queue (p99 310 ms)',
+    );
+    show(268, 'p99 268 ms, target 400 ms, within it for less than 5 s');
+    await until(async () => (await note.textContent()) === 'ms, target 400');
+    // The busiest stage has room: it limits nothing.
+    expect(await page.locator('[data-busy="decode"] .tag').textContent()).toBe('');
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('draws zones and lines where they are in the picture, also one that is not as wide as its card', async () => {
+    const port = await LiveDouble.create(1);
+    const { url } = await openGateway(port);
+    const { page, complaints } = await visit(browser, url);
+    await page.waitForSelector('[data-stream="gate-1"]');
+    await until(() => port.watched.has('gate-1'));
+    // 4:3 in a card of 16:9: a quarter of the width stays empty.
+    const source = { width: 640, height: 480 };
+    const background = { ...source, channels: 3, background: '#333' } as const;
+    const jpeg = await sharp({ create: background }).jpeg().toBuffer();
+    /** Colours of the overlay around a point of the picture, 0 to 1: nine pixels, since lines are two wide. */
+    const colorsAt = (x: number, y: number): Promise<string[]> =>
+      page.locator('[data-stream="gate-1"] canvas.overlay').evaluate(
+        (node, point) => {
+          const canvas = node as unknown as { width: number; height: number };
+          const context = (node as unknown as { getContext(kind: '2d'): { getImageData: ImageReader } }).getContext(
+            '2d',
+          );
+          const pictureWidth = (canvas.height * 4) / 3;
+          const left = (canvas.width - pictureWidth) / 2;
+          const at = [Math.floor(left + point.x * pictureWidth), Math.floor(point.y * canvas.height)] as const;
+          const data = [...context.getImageData(at[0] - 1, at[1] - 1, 3, 3).data];
+          return Array.from({ length: 9 }, (_, i) => data.slice(4 * i, 4 * i + 4).join());
+        },
+        { x, y },
+      );
+    const [amber, coral] = ['255,196,0,255', '255,90,90,255'];
+    await until(async () => {
+      port.preview(publishedFrame('gate-1', 1, [], source), jpeg);
+      // Middle of the zone's edge from 0.95, 0.4 to 0.9, 0.9; a quarter along the line from 0.1, 0.62 to 0.45, 0.9.
+      return (await colorsAt(0.925, 0.65)).includes(amber) && (await colorsAt(0.1875, 0.69)).includes(coral);
+    });
+    // Inside the zone it is only tinted, outside nothing is drawn.
+    for (const color of await colorsAt(0.75, 0.65)) expect(color.split(',')[3]).toMatch(/^3\d$/);
+    for (const color of await colorsAt(0.3, 0.3)) expect(color).toBe('0,0,0,0');
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('keeps the labels of a dense card out from under its name', async () => {
+    const port = await LiveDouble.create(7);
+    const { url } = await openGateway(port);
+    const { page } = await visit(browser, url);
+    await page.waitForSelector('[data-density="dense"] [data-stream="gate-1"]');
+    await until(() => port.watched.has('gate-1'));
+    const background = { width: 320, height: 180, channels: 3, background: '#333' } as const;
+    const jpeg = await sharp({ create: background }).jpeg().toBuffer();
+    const atTop: Detection = { classId: 0, label: 'person', score: 0.9, box: [300, 0, 500, 700] };
+    const painted = (fromRow: number, rows: number): Promise<number> =>
+      page.locator('[data-stream="gate-1"] canvas.overlay').evaluate(
+        (node, part) => {
+          const canvas = node as unknown as { width: number };
+          const context = (node as unknown as { getContext(kind: '2d'): { getImageData: ImageReader } }).getContext(
+            '2d',
+          );
+          const { data } = context.getImageData(0, part.fromRow, canvas.width, part.rows);
+          let count = 0;
+          for (let i = 3; i < data.length; i += 4) if (data[i]! > 200) count += 1;
+          return count;
+        },
+        { fromRow, rows },
+      );
+    const { y: viewY } = (await page.locator('[data-stream="gate-1"] .view').boundingBox())!;
+    const title = (await page.locator('[data-stream="gate-1"] .card-title').boundingBox())!;
+    const bottomPx = Math.ceil(title.y + title.height - viewY);
+    await until(async () => {
+      port.preview(publishedFrame('gate-1', 1, [atTop]), jpeg);
+      return (await painted(bottomPx, 14)) > 200;
+    });
+    // Below the border at the top edge there are only the two vertical sides of the box, at most 2 pixels wide each.
+    expect(await painted(4, bottomPx - 4)).toBeLessThan(4 * bottomPx);
     await page.close();
   });
 

@@ -6,6 +6,13 @@ export function percentiles(p50: number, count = 250): Percentiles {
   return { count, p50, p95: p50 * 1.5, p99: p50 * 2, max: p50 * 3 };
 }
 
+const DOORWAY: [number, number][] = [
+  [0.55, 0.35],
+  [0.95, 0.4],
+  [0.9, 0.9],
+  [0.6, 0.85],
+];
+
 /** A healthy live stream: 1000 in = 960 published + 36 dropped + 4 in flight. */
 export function streamReport(id: string): StreamReport {
   return {
@@ -33,8 +40,8 @@ export function streamReport(id: string): StreamReport {
     height: 720,
     priority: 0,
     weight: 1,
-    zones: [{ id: 'doorway', inside: 2 }],
-    lines: [{ id: 'gate', leftToRight: 17, rightToLeft: 11 }],
+    zones: [{ id: 'doorway', inside: 2, polygon: DOORWAY }],
+    lines: [{ id: 'gate', leftToRight: 17, rightToLeft: 11, from: [0.1, 0.62], to: [0.45, 0.9] }],
     lastError: null,
   };
 }

@@ -25,6 +25,7 @@ export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
   'GET /api/streams': 'viewer',
   'GET /api/streams/:id': 'viewer',
   'GET /api/pipeline': 'viewer',
+  'GET /api/streams/:id/history': 'viewer',
   'GET /api/pipelines': 'viewer',
   'GET /api/models': 'viewer',
   'GET /api/events': 'viewer',
@@ -62,7 +63,7 @@ export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
 
 /** The page, its modules and style sheets, the client, and the libraries that they load. Each is a route of its own. */
 const DASHBOARD_FILE =
-  /^GET \/(?:[\w-]+\.(?:html|js|css|svg)|vendor\/(?:uplot|msgpack)\/[\w./-]*|lib\/(?:client|errors|protocol)\/[\w-]+\.js)?$/;
+  /^GET \/(?:[\w-]+\.(?:html|js|css|svg)|vendor\/(?:uplot|msgpack)\/[\w./-]*|lib\/(?:client|core|errors|protocol)\/[\w-]+\.js)?$/;
 
 /**
  * Returns what a route needs; null if it is not in the table.

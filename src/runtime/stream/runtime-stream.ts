@@ -5,13 +5,14 @@ import type { ModelSpec } from '../../core/model.ts';
 import type { FramePicture } from '../../core/picture.ts';
 import { takesCommands } from '../../decode/shed-filters.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { StreamReport, StreamState } from '../../protocol/report.ts';
+import { MAX_POINTS, type StreamReport, type StreamState } from '../../protocol/report.ts';
 import type { LaneTuning } from '../../protocol/threads.ts';
 import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import type { LaneListener, StreamMessage } from '../lane/lane-client.ts';
 import { type Arrangement, laneKey, laneTuning, type Models, sharedFrames } from './arrangement.ts';
 import { FrameLedger } from './frame-ledger.ts';
 import { laneStream } from './lane-stream.ts';
+import type { StreamPace } from './miss-reason.ts';
 import { PreviewPairs } from './preview-pairs.ts';
 import { planRing } from './ring-plan.ts';
 import { isOtherChoice, isOtherSource, StreamPlace } from './stream-place.ts';
@@ -400,29 +401,45 @@ export class RuntimeStream implements LaneListener {
     return this.input.policy === 'file' && this.#life.state === 'pausing';
   }
 
-  /** Called once a second; also emits events for targets that are missed or met again. */
-  report(nowMs: number, queueDepth: number): StreamReport {
+  /**
+   * Called once a second; also emits events for targets that are missed or met again.
+   *
+   * @param busy - the stage that limits the host; null if none does.
+   */
+  report(nowMs: number, queueDepth: number, busy: StreamPace['busy'] = null): StreamReport {
     const fps = this.telemetry.fps(nowMs);
     const latencyMs = this.telemetry.latencyMs(nowMs);
-    const isLive = this.#life.state === 'running' || this.#life.state === 'reconnecting';
-    const events = this.#settings.targets.update(this.id, fps.published, latencyMs.window, isLive, nowMs);
+    const stagesMs = this.telemetry.stagesMs(nowMs);
+    const { state, lastError } = this.#life;
+    const { targets } = this.#settings;
+    const pace: StreamPace = {
+      fps,
+      droppedFps: this.telemetry.droppedFps(nowMs),
+      latencyMs: latencyMs.window,
+      stagesMs,
+      reconnecting: state === 'reconnecting' ? (lastError ?? 'it ended') : null,
+      isHeldBack: this.isHeldBack,
+      busy,
+    };
+    const events = targets.update(this.id, state === 'running' || state === 'reconnecting' ? pace : null, nowMs);
     for (const { kind, message, details } of events) this.#port.event(kind, this.id, message, details);
-    const pace = this.#settings.skips?.pace;
+    const detect = this.#settings.skips?.pace;
     return {
       id: this.id,
       source: this.input.label,
-      state: this.#life.state,
+      state,
       policy: this.input.policy,
       ...(this.config.insecureTls ? { insecureTls: true } : {}),
       seq: this.#seq++,
       fps,
       target: { fps: this.config.target.fps ?? null, latencyMs: this.config.target.latencyMs ?? null },
-      isMissing: this.#settings.targets.isMissing,
+      isMissing: targets.isMissing,
+      missReasons: targets.missReasons,
       latencyMs,
-      stagesMs: this.telemetry.stagesMs(nowMs),
+      stagesMs,
       frames: this.telemetry.frames(this.ledger.inFlight),
       results: this.telemetry.results,
-      ...(pace == null ? {} : { detectEvery: { now: pace.stride, longest: pace.longestGap } }),
+      ...(detect == null ? {} : { detectEvery: { now: detect.stride, longest: detect.longestGap } }),
       queueDepth,
       decodeErrors: this.#decodeErrors,
       reconnects: this.#reconnects,
@@ -430,8 +447,8 @@ export class RuntimeStream implements LaneListener {
       height: this.#place.size.height,
       priority: this.config.priority,
       weight: this.config.weight,
-      ...this.counts,
-      lastError: this.#life.lastError,
+      ...placedCounts(this.counts, this.config),
+      lastError,
     };
   }
 
@@ -454,6 +471,18 @@ export class RuntimeStream implements LaneListener {
   get heldSlots(): number {
     return this.#ring?.slots.heldCount ?? 0;
   }
+}
+
+/** Adds to each zone and line where it is. */
+function placedCounts(
+  { zones, lines }: RuntimeStream['counts'],
+  config: StreamConfig,
+): Pick<StreamReport, 'zones' | 'lines'> {
+  const points = config.zones.reduce((sum, { polygon }) => sum + polygon.length, 0);
+  return {
+    zones: points > MAX_POINTS ? zones : zones.map((zone, i) => ({ ...zone, polygon: config.zones[i]!.polygon })),
+    lines: lines.map((line, i) => ({ ...line, from: config.lines[i]!.from, to: config.lines[i]!.to })),
+  };
 }
 
 /** Returns what the lane of an open stream can change while it reads. */

@@ -38,7 +38,7 @@ export function prepareSettings(
     input,
     policy: policyOf(config, input),
     analytics: new StreamAnalytics(config, reportScore, before?.analytics),
-    targets: new StreamTargets(config.target, before?.targets),
+    targets: new StreamTargets(config, before?.targets),
     skips: SkipPlan.of(config.skip, requestLook),
   };
 }

@@ -14,7 +14,7 @@ import { TokensFolder, tokenOf } from '../../support/tokens-folder.ts';
 async function askEverything(): Promise<string[]> {
   const routes: string[] = [];
   const api = new GatewayApi(async ({ method, path }: GatewayRequest) => {
-    routes.push(`${method} ${path.replace('a%2Fb', ':id')}`);
+    routes.push(`${method} ${path.replace('a%2Fb', ':id').replace(/\?.*/, '')}`);
     return { hosts: [], jobs: [], rollout: null, decisions: [], versions: [], models: [], pipelines: [], events: [] };
   });
   const seen = { rollout: 'r', step: 1 };
@@ -23,7 +23,13 @@ async function askEverything(): Promise<string[]> {
     ...[streams.list(), streams.get('a/b'), streams.add({ id: 'a', source: 'demo' }), streams.update('a/b', {})],
     ...[streams.replace('a/b', { source: 'demo' }), api.pipeline.get(), api.pipeline.reset(null)],
     ...[api.testSource({ source: 'demo' })],
-    ...[streams.pause('a/b'), streams.resume('a/b'), streams.remove('a/b'), streams.move('a/b', null)],
+    ...[
+      streams.pause('a/b'),
+      streams.resume('a/b'),
+      streams.remove('a/b'),
+      streams.history('a/b'),
+      streams.move('a/b', null),
+    ],
     ...[hosts.list(), hosts.drain('a/b'), hosts.undrain('a/b')],
     ...[
       jobs.list(),

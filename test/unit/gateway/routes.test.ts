@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
+import type { EventMessage } from '../../../src/protocol/feed.ts';
+import type { HistoryReply } from '../../../src/protocol/rest.ts';
 import { openGateway } from '../../support/open-gateways.ts';
 import { RolloutPortDouble } from '../../support/rollout-port-double.ts';
 import { RuntimeDouble } from '../../support/runtime-double.ts';
@@ -170,6 +172,48 @@ describe('REST', () => {
     expect((await ask(`${url}/api/pipelines`)).body).toEqual({ pipelines });
     expect((await ask(`${url}/api/models`)).body).toEqual({ models });
     expect((await ask(`${url}/api/events`)).body).toEqual({ events: [event] });
+  });
+
+  it('finds events by stream, kind, text and time, and says what is wrong with a search', async () => {
+    const port = new RuntimeDouble(['gate', 'yard']);
+    const { url } = await openGateway(port);
+    const at = Date.parse('2026-01-31T08:00:00Z');
+    const emit = (timeMs: number, stream: string, kind: 'line-crossed' | 'target-missed'): void =>
+      port.emitEvent({ type: 'event', timeMs, kind, stream, message: `${kind} at ${stream}` });
+    emit(at - 1, 'gate', 'target-missed');
+    emit(at, 'yard', 'target-missed');
+    emit(at + 1, 'gate', 'line-crossed');
+    const found = async (query: string): Promise<number[]> =>
+      ((await ask(`${url}/api/events?${query}`)).body.events as EventMessage[]).map(({ timeMs }) => timeMs - at);
+    expect(await found('stream=gate')).toEqual([-1, 1]);
+    expect(await found('type=target-missed')).toEqual([-1, 0]);
+    expect(await found('type=target-missed,line-crossed&limit=2')).toEqual([0, 1]);
+    expect(await found('q=YARD')).toEqual([0]);
+    expect(await found('since=2026-01-31T08:00:00Z')).toEqual([0, 1]);
+    expect(await found(`since=${at + 1}&stream=yard`)).toEqual([]);
+    for (const [query, fault] of [
+      ['since=yesterday', 'since: expected a date and time'],
+      ['type=target', 'target-missed'],
+      ['limit=0', 'limit: expected'],
+      ['limit=1001', 'limit: expected'],
+      ['streams=gate', 'streams: unknown key; did you mean'],
+      ['q=', 'q: expected'],
+    ] as const) {
+      const { status, body } = await ask(`${url}/api/events?${query}`);
+      expect([query, status, JSON.stringify(body)]).toEqual([query, 400, expect.stringContaining(fault)]);
+    }
+  });
+
+  it('returns what a stream did in the last hour', async () => {
+    const port = new RuntimeDouble(['gate']);
+    const { url } = await openGateway(port);
+    for (let i = 0; i < 60; i++) port.tick();
+    const short = (await ask(`${url}/api/streams/gate/history?seconds=180`)).body as unknown as HistoryReply;
+    expect([short.stepS, short.times.length, short.fpsPublished.at(-1)]).toEqual([1, 61, 24.2]);
+    const hour = (await ask(`${url}/api/streams/gate/history`)).body as unknown as HistoryReply;
+    expect([hour.stepS, hour.times.length]).toEqual([10, 6]);
+    expect((await ask(`${url}/api/streams/gate/history?seconds=3601`)).status).toBe(400);
+    expect((await ask(`${url}/api/streams/nobody/history`)).body.error.code).toBe('STREAM_NOT_FOUND');
   });
 });
 

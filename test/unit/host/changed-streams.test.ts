@@ -215,7 +215,27 @@ describe('a change', () => {
     expect([reopened, rig.stream.state]).toEqual(['running', 'running']);
     expect(rig.stream.counts.lines).toEqual([{ id: 'l', leftToRight: 0, rightToLeft: 0 }]);
   });
+
+  it('moves a zone and a line in the report, which says where they are', async () => {
+    const rig = await StreamRig.open({ zones: [{ id: 'z', polygon: CORNERS }] });
+    await rig.patch({
+      zones: [{ id: 'z', polygon: CORNERS.toReversed() }],
+      lines: [{ id: 'l', from: [0, 0], to: [1, 0] }],
+    });
+    const { zones, lines } = rig.stream.report(0, 0);
+    expect(zones).toEqual([{ id: 'z', inside: 0, polygon: CORNERS.toReversed() }]);
+    expect(lines).toEqual([{ id: 'l', leftToRight: 0, rightToLeft: 0, from: [0, 0], to: [1, 0] }]);
+    const many = Array.from({ length: 1000 }, (_, i) => [i / 1000, (i % 2) / 2]);
+    await rig.patch({ zones: ['a', 'b', 'c'].map((id) => ({ id, polygon: many })), lines: [] });
+    expect(rig.stream.report(0, 0).zones).toEqual(['a', 'b', 'c'].map((id) => ({ id, inside: 0 })));
+  });
 });
+
+const CORNERS: [number, number][] = [
+  [0, 0],
+  [1, 0],
+  [1, 1],
+];
 
 describe('a change in place', () => {
   const ALL = { every: 1, maxFps: null, changeGate: null, keepsInput: false };

@@ -37,6 +37,19 @@ describe('StreamTelemetry', () => {
     expect(Math.abs(total.p50 - 31)).toBeLessThan(0.5);
   });
 
+  it('says how many frames a second are dropped now, and forgets old drops', () => {
+    const telemetry = new StreamTelemetry(0);
+    telemetry.onDropped('shed', 500);
+    expect(telemetry.droppedFps(0)).toEqual({});
+    for (let s = 1; s <= 10; s++) {
+      telemetry.onDropped('stale', 4);
+      telemetry.droppedFps(s * 1000);
+    }
+    expect(telemetry.droppedFps(10_000)).toEqual({ stale: 4 });
+    for (let s = 11; s <= 20; s++) telemetry.droppedFps(s * 1000);
+    expect(telemetry.droppedFps(20_000)).toEqual({});
+  });
+
   it('keeps the figures since the start after the window has moved on', () => {
     const telemetry = new StreamTelemetry(0);
     for (let i = 0; i < 100; i++) telemetry.onPublished(times(i * 10, [0, 0, 0, 0, i + 1]));
