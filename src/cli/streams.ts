@@ -13,7 +13,7 @@ interface StreamsFlags extends FleetClientFlags {
 
 const HELP = `
 Examples:
-  sightline streams list
+  sightline streams                       lists them, as "streams list" does
   sightline streams add gate @gate-url.txt --max-fps 10 --priority 5     the file holds rtsp://user:password@camera/1
   sightline streams add yard rtsp://camera/2 --config '{"track":true,"target":{"fps":10}}'
   sightline streams move gate host-2      pins the stream to this host

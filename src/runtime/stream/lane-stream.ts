@@ -42,6 +42,6 @@ export function laneStream(
     changeGate,
     keepsInput,
     hashesInput,
-    isBackground: bulk !== undefined,
+    isBackground: bulk?.isBackground === true,
   };
 }
