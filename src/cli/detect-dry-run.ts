@@ -13,7 +13,15 @@ import type { OpenOptions } from '../runtime/open-runtime.ts';
 import { parseSource } from '../source/parse-source.ts';
 import { modelSpec } from '../store/manifests.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
-import { type DetectFlags, type DetectPlan, isPicture, labelOf, type OutputPlan } from './detect-plan.ts';
+import { VIDEO_EXTENSION } from './detect-outputs.ts';
+import {
+  type DetectFlags,
+  type DetectPlan,
+  isPicture,
+  labelOf,
+  type OutputPlace,
+  type OutputPlan,
+} from './detect-plan.ts';
 import { table } from './table.ts';
 
 const PROBE_MS = 10_000;
@@ -48,7 +56,8 @@ export async function dryRun(
     if (io.stop.aborted) throw io.stop.reason;
     inputs.push(await inputFacts(source, ffmpeg, io.stop));
   }
-  const written = outputsOf(sources, outputs);
+  const isRead = inputs.map(({ remark }) => remark?.startsWith(CANNOT_READ) !== true);
+  const written = outputsOf(outputs, isRead);
   const { width, height } = spec.input;
   if (flags.json === true) {
     const found = { name: spec.name, engine, precision: model.precision, inputWidth: width, inputHeight: height };
@@ -64,7 +73,7 @@ export async function dryRun(
     input.remark ?? '',
   ]);
   print(io, table([['input', 'codec', 'size', 'duration', 'frames', ''], ...rows]));
-  const unread = inputs.filter(({ remark }) => remark?.startsWith(CANNOT_READ) === true).length;
+  const unread = isRead.filter((each) => !each).length;
   const frames = inputs.reduce((sum, input) => sum + (input.frames ?? 0), 0);
   print(io, `${inputs.length} inputs, ${frames} frames, ${unread} cannot be read, ${skipped.length} skipped`);
   for (const path of skipped) print(io, `skipped: ${path} (neither video nor picture, by its name)`);
@@ -113,20 +122,16 @@ async function inputFacts(source: string, ffmpeg: Ffmpeg, stop: AbortSignal): Pr
   }
 }
 
-/** Paths that would be written; of a folder for labels, only the folder. */
-function outputsOf(sources: readonly string[], { out, coco, yolo, video, names }: OutputPlan): string[] {
+/** Paths that would be written; of a folder for labels, only the folder. @param isRead - which inputs can be read. */
+function outputsOf({ out, coco, yolo, video, names }: OutputPlan, isRead: readonly boolean[]): string[] {
+  const paths = (place: OutputPlace | null, extension: string): string[] => {
+    if (place === null || !place.isFolder) return place === null ? [] : [place.path];
+    return names.filter((_, i) => isRead[i]).map((name) => join(place.path, `${name}${extension}`));
+  };
   return [
-    ...(out === null
-      ? []
-      : out.isFolder
-        ? sources.map((_, i) => join(out.path, `${names[i]}.${out.format}`))
-        : [out.path]),
-    ...(coco === null ? [] : [coco.path]),
+    ...paths(out, `.${out?.format}`),
+    ...paths(coco, ''),
     ...(yolo === null ? [] : [join(yolo.path, '*.txt')]),
-    ...(video === null
-      ? []
-      : video.isFolder
-        ? sources.map((_, i) => join(video.path, `${names[i]}.mp4`))
-        : [video.path]),
+    ...paths(video, VIDEO_EXTENSION),
   ];
 }

@@ -35,6 +35,8 @@ export interface ReadJob {
 
 /** How reading an item ended. */
 export interface ReadOutcome {
+  /** That were read now. */
+  readonly frames: number;
   readonly decodeErrors: number;
   readonly cached: number;
   readonly warnings: readonly string[];
@@ -110,6 +112,7 @@ async function readPictures(job: ReadJob, item: DetectItem, done: Recorded, take
   const reads: StreamConfig = { ...config, id: `input-${order + 1}`, track: false, skip };
   let next = done.frames;
   let cached = 0;
+  let frames = 0;
   const fail = (upTo: number, errorOf: (path: string) => SightlineError): void => {
     for (; next < upTo; next++) take({ frame: next, error: errorOf(sources[next]!).toWire() }, next / sources.length);
   };
@@ -132,12 +135,13 @@ async function readPictures(job: ReadJob, item: DetectItem, done: Recorded, take
     const begun = next;
     const outcome = await readStream(job, async () => runtime.add(reads, input));
     cached += outcome.cached;
-    if (outcome.isInterrupted) return { ...outcome, cached };
+    frames += outcome.frames;
+    if (outcome.isInterrupted) return { ...outcome, cached, frames };
     fail(begun + outcome.entered, givenUp);
-    if (outcome.error === null || next >= sources.length) return { ...outcome, cached, error: null };
+    if (outcome.error === null || next >= sources.length) return { ...outcome, cached, frames, error: null };
     const { error } = outcome;
     fail(next + 1, () => error);
-    if (next >= sources.length) return { ...outcome, cached, error: null };
+    if (next >= sources.length) return { ...outcome, cached, frames, error: null };
   }
 }
 
@@ -146,7 +150,6 @@ function startAfter({ frames, ptsUs }: Pick<Recorded, 'frames' | 'ptsUs'>): NonN
 }
 
 interface StreamOutcome extends ReadOutcome {
-  readonly frames: number;
   /** Frames that its lane delivered. */
   readonly entered: number;
 }

@@ -17,7 +17,7 @@ import { type DetectPlan, isPicture, type OutputPlan } from './detect-plan.ts';
 /** Names the classes of the indices in label files, one a line. */
 const CLASSES_FILE = 'classes.txt';
 /** Container of the videos in a folder. */
-const VIDEO_EXTENSION = '.mp4';
+export const VIDEO_EXTENSION = '.mp4';
 
 export interface OutputOptions {
   readonly plan: DetectPlan;

@@ -112,17 +112,17 @@ class ItemRun {
     const startedMs = performance.now();
     let end: ItemEnd = NOT_READ;
     try {
-      end = await (resume === null ? this.#pass() : this.#record(resume, turn, startedMs));
+      end = await (resume === null ? this.#pass(startedMs) : this.#record(resume, turn, startedMs));
     } catch (error) {
       outputs.fail(SightlineError.from(error, 'INTERNAL_ERROR'));
     } finally {
       this.#onRead();
     }
-    return this.#summary(end, (performance.now() - startedMs) / 1000);
+    return this.#summary(end);
   }
 
   /** Passes results to the outputs as they come. */
-  async #pass(): Promise<ItemEnd> {
+  async #pass(startedMs: number): Promise<ItemEnd> {
     const { progress } = this.#job;
     const results = this.#results;
     await results.open();
@@ -133,7 +133,7 @@ class ItemRun {
     progress.done(this.#item);
     this.isComplete = !outcome.isInterrupted;
     await results.close(this.#isWorthKeeping(outcome));
-    return { ...outcome, error: outcome.error?.toWire() ?? null, seconds: null };
+    return { ...outcome, error: outcome.error?.toWire() ?? null, seconds: (performance.now() - startedMs) / 1000 };
   }
 
   async #record(resume: ResumeFolder, turn: Promise<boolean>, startedMs: number): Promise<ItemEnd> {
@@ -162,9 +162,10 @@ class ItemRun {
       });
       const { decodeErrors, cached, warnings, isInterrupted } = outcome;
       const seconds = (performance.now() - startedMs) / 1000;
-      end = { decodeErrors, cached, warnings, isInterrupted, seconds, error: outcome.error?.toWire() ?? null };
+      const error = outcome.error?.toWire() ?? null;
+      end = { seconds, frames: outcome.frames, decodeErrors, cached, warnings, isInterrupted, error };
       const { isInterrupted: _, ...written } = end;
-      await record.close(isInterrupted ? null : (written as RecordedEnd));
+      await record.close(isInterrupted ? null : written);
     }
     progress.done(this.#item);
     this.#onRead();
@@ -198,10 +199,11 @@ class ItemRun {
     return !isInterrupted && (error === null || this.#results.tallies.some(({ frames }) => frames > 0));
   }
 
-  #summary(end: ItemEnd, ownSeconds: number): ItemSummary {
+  #summary(end: ItemEnd): ItemSummary {
     const { tallies, results } = this.#results;
     const { sources, kind } = this.#item;
-    const seconds = (end.seconds ?? ownSeconds) / sources.length;
+    const seconds = end.seconds / sources.length;
+    const fps = end.seconds === 0 ? 0 : end.frames / end.seconds;
     const inputs = tallies.map(({ frames, detections, error }: SourceTally, i): InputSummary => {
       const isPicture = kind === 'pictures';
       return {
@@ -209,7 +211,7 @@ class ItemRun {
         frames,
         detections,
         seconds,
-        fps: frames / seconds,
+        fps,
         decodeErrors: end.decodeErrors,
         results: isPicture
           ? { inferred: frames, tracked: 0, unchanged: 0, cached: 0 }
@@ -223,10 +225,16 @@ class ItemRun {
   }
 }
 
-const NOT_READ: ItemEnd = { seconds: null, decodeErrors: 0, cached: 0, warnings: [], error: null, isInterrupted: true };
+const NOT_READ: ItemEnd = {
+  seconds: 0,
+  frames: 0,
+  decodeErrors: 0,
+  cached: 0,
+  warnings: [],
+  error: null,
+  isInterrupted: true,
+};
 
-interface ItemEnd extends Omit<RecordedEnd, 'seconds'> {
-  /** Null if it was read in one go. */
-  readonly seconds: number | null;
+interface ItemEnd extends RecordedEnd {
   readonly isInterrupted: boolean;
 }

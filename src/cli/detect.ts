@@ -255,14 +255,13 @@ function report(
 /** Pictures that follow each other share a row. */
 function itemRow({ inputs }: ItemSummary): string[] {
   const sum = (of: (input: InputSummary) => number): number => inputs.reduce((total, input) => total + of(input), 0);
-  const [frames, seconds] = [sum((input) => input.frames), sum((input) => input.seconds)];
   const first = inputs[0]!.source;
   return [
     inputs.length === 1 ? first : `${first} and ${inputs.length - 1} more pictures`,
-    `${frames}`,
+    `${sum(({ frames }) => frames)}`,
     `${sum(({ results }) => results.inferred - results.cached)}`,
     `${sum((input) => input.detections)}`,
-    `${seconds.toFixed(1)} s`,
-    `${(frames / seconds).toFixed(1)} fps`,
+    `${sum(({ seconds }) => seconds).toFixed(1)} s`,
+    `${inputs[0]!.fps.toFixed(1)} fps`,
   ];
 }

@@ -25,7 +25,9 @@ export interface RecordedFailure {
 
 /** The end of an input that was read as far as it can be. */
 export interface RecordedEnd {
+  /** That the last of the runs which read it took, and the frames that it read. */
   readonly seconds: number;
+  readonly frames: number;
   readonly decodeErrors: number;
   readonly cached: number;
   readonly warnings: readonly string[];
