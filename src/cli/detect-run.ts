@@ -43,9 +43,12 @@ export interface ItemSummary {
 
 const NOTHING: Recorded = { frames: 0, ptsUs: 0, end: null };
 
+/** Each has an ffmpeg and a ring of frames. */
+const MOST_JOBS = 16;
+
 /** Items at once, if the user does not say. Measured in docs/adr/0052-results-are-recorded-before-they-are-written.md. */
 export function defaultJobs(): number {
-  return Math.max(2, Math.min(8, Math.floor(availableParallelism() / 2)));
+  return Math.min(MOST_JOBS, availableParallelism() + 1);
 }
 
 /**
