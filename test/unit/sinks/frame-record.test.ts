@@ -24,7 +24,11 @@ describe('the record of an item', () => {
       { classId: 0, label: 'person', score: 0.75, box: [0, 0, 1, 1], trackId: 4 },
     ],
   });
-  const all = async (record: FrameRecord): Promise<RecordEntry[]> => Array.fromAsync(record.entries());
+  const all = async (record: FrameRecord): Promise<RecordEntry[]> => {
+    const entries: RecordEntry[] = [];
+    for await (const entry of record.entries()) entries.push(entry);
+    return entries;
+  };
   const write = async (count: number): Promise<void> => {
     const record = await open();
     for (let n = 0; n < count; n++) record.add(frame(n));
