@@ -79,7 +79,9 @@ export class FrameRecord {
     this.recorded = recorded;
     const { path, onFailure } = options;
     const kind = { firstCharacters: '[{', isWhole: () => false };
-    this.#log = new LineLog({ id: 'resume', path, open: () => openLines(path, kind), retries: false, onFailure });
+    const open = () => openLines(path, kind);
+    // What a power failure takes away is read again: that costs less than to wait for the disk at the end of each input.
+    this.#log = new LineLog({ id: 'resume', path, open, retries: false, sync: 'never', onFailure });
   }
 
   /**
