@@ -62,6 +62,8 @@ export interface OutputPlan {
   readonly stems: readonly string[];
   /** Holds what `--resume` needs, while the command runs; null if an output is a pipe or there is none. */
   readonly resumeFolder: string | null;
+  /** Beside or in which that folder lies; null without outputs. */
+  readonly firstOutput: { readonly id: string; readonly path: string } | null;
 }
 
 export interface DetectPlan {
@@ -124,7 +126,13 @@ async function planOutputs(sources: readonly string[], flags: DetectFlags): Prom
     names: outputNames(sources, nameOf),
     stems: outputNames(sources, (source) => nameOf(source).slice(0, -extname(source).length || undefined)),
     resumeFolder: all.length === 0 || devices.some(Boolean) ? null : resumeFolderOf(all[0]!),
+    firstOutput: firstOf({ out: outPlace, coco: places[1] ?? null, yolo: folder, video: videoPlace }),
   };
+}
+
+function firstOf(places: Readonly<Record<string, OutputPlace | null>>): OutputPlan['firstOutput'] {
+  const [id, place] = Object.entries(places).find((entry) => entry[1] !== null) ?? [];
+  return place == null ? null : { id: `--${id}`, path: place.path };
 }
 
 async function isPipe(path: string): Promise<boolean> {

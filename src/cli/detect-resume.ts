@@ -15,6 +15,12 @@ const FREE_FLAGS: ReadonlySet<string> = new Set([
   ...['model', 'engine', 'provider', 'precision'],
 ]);
 
+/** Where the folder lies, and the output beside it. */
+export interface ResumePlace {
+  readonly resumeFolder: string;
+  readonly firstOutput: { readonly id: string; readonly path: string };
+}
+
 /** All that the results of a command depend on, by name. */
 type Conditions = Readonly<Record<string, unknown>>;
 
@@ -34,7 +40,7 @@ export class ResumeFolder {
    * @throws COMMAND_INVALID if inputs, model or options differ from those of the interrupted run, with their names; SINK_FAILED
    */
   static async open(
-    path: string,
+    { resumeFolder: path, firstOutput: output }: ResumePlace,
     now: Conditions,
     isResumed: boolean,
     note: (text: string) => void,
@@ -50,10 +56,11 @@ export class ResumeFolder {
       note('an interrupted run with these outputs is given up; --resume would have continued it');
     try {
       await rm(path, { recursive: true, force: true });
-      await mkdir(path, { recursive: true });
+      // A missing folder of the outputs is not made: its name may be wrong.
+      await mkdir(path);
       await writeWholeFile(runPath, JSON.stringify(now));
     } catch (error) {
-      throw fileFailure('resume', runPath, error as Error);
+      throw fileFailure(output.id, output.path, error as Error);
     }
     return new ResumeFolder(path, false);
   }

@@ -118,12 +118,10 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
     });
     if (plan.skipped.length > 0) onNotice(skippedText(plan.skipped));
     const classes = classesOf(flags, runtime.spec.classes);
-    const { resumeFolder } = plan.outputs;
-    const conditions = resumeFolder === null ? null : await conditionsOf(plan, flags, runtime);
-    const resume =
-      resumeFolder === null
-        ? null
-        : await ResumeFolder.open(resumeFolder, conditions!, flags.resume === true, onNotice);
+    const { resumeFolder, firstOutput } = plan.outputs;
+    const place = resumeFolder === null || firstOutput === null ? null : { resumeFolder, firstOutput };
+    const conditions = await conditionsOf(plan, flags, runtime);
+    const resume = place === null ? null : await ResumeFolder.open(place, conditions, flags.resume === true, onNotice);
     const isResumed = resume?.isContinued === true;
     const outputs = await DetectOutputs.open({ plan, classes: runtime.spec.classes, isResumed, io, onFailure });
     const unlisten = io.crash?.add(async () => Promise.all([runtime?.flushSinks(), outputs.close(false)]));
