@@ -1,123 +1,52 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { parseStream } from '../config/load-pipeline.ts';
+import { changeGateOf, detectEveryOf } from '../config/skip.ts';
 import type { StreamConfig } from '../config/stream.ts';
+import type { PublishedFrame } from '../core/frame.ts';
 import type { SourceAccess } from '../core/source.ts';
-import { SightlineError, type WireError } from '../errors/sightline-error.ts';
-import type { ResultCounters } from '../protocol/report.ts';
+import type { PtsUs } from '../core/units.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 import { openVideoSink } from '../runtime/results/open-video-sink.ts';
-import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import type { InFlightFrame } from '../runtime/stream/in-flight-frame.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
+import { neededScore } from '../runtime/stream/stream-analytics.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
-import type { StreamInput } from '../runtime/stream/stream-port.ts';
+import type { BulkWork, StreamInput } from '../runtime/stream/stream-port.ts';
+import type { RecordEntry, Recorded } from '../sinks/frame-record.ts';
+import type { PictureSink } from '../sinks/sink.ts';
 import { type CliIo, note } from './cli-io.ts';
-import type { DecoderFlags } from './decoder-flags.ts';
-import type { ModelFlags } from './model-flags.ts';
-import type { Progress } from './progress.ts';
-import { type ViewFlags, viewSettingsOf } from './view-flags.ts';
+import type { DetectOutputs } from './detect-outputs.ts';
+import type { DetectFlags, DetectItem } from './detect-plan.ts';
+import { viewSettingsOf } from './view-flags.ts';
 
-const NO_RESULTS: ResultCounters = { inferred: 0, tracked: 0, unchanged: 0, cached: 0 };
-
-/** File names of still images. */
-const STILL = /\.(jpe?g|png|webp)$/i;
-
-export interface DetectFlags extends ModelFlags, ViewFlags, DecoderFlags {
-  readonly out?: string;
-  readonly coco?: string;
-  readonly video?: string;
-  readonly track?: boolean;
-  readonly skipUnchanged?: boolean;
-  readonly trackBetween?: number | 'auto';
-  readonly every: number;
-  readonly ca?: string;
-  readonly insecureTls?: boolean;
-  readonly json?: boolean;
-}
-
-/** The outcome of one input. */
-export interface InputSummary {
-  readonly source: string;
-  readonly frames: number;
-  readonly detections: number;
-  readonly seconds: number;
-  readonly fps: number;
-  readonly decodeErrors: number;
-  /** How the frames got their results. */
-  readonly results: ResultCounters;
-  readonly warnings: readonly string[];
-  readonly error: WireError | null;
-  /** It was stopped before its end. */
-  readonly isInterrupted: boolean;
-}
-
-export interface DetectJob {
+export interface ReadJob {
   readonly runtime: Runtime;
-  readonly sinks: ResultSinks;
+  readonly outputs: DetectOutputs;
   readonly flags: DetectFlags;
   /** What the inputs may open. */
   readonly access: SourceAccess;
-  readonly progress: Progress;
+  readonly classes: ReadonlySet<string> | null;
   readonly io: CliIo;
-  /** Stops the current input in an orderly way. */
+  /** Stops the inputs in an orderly way. */
   readonly stop: AbortSignal;
   readonly onFailure: () => void;
 }
 
-/** Reads one input to its end. Never rejects: an error is returned in the summary, so that the next input can run. */
-export async function detectInput(job: DetectJob, source: string, id: string): Promise<InputSummary> {
-  const { runtime, progress, stop } = job;
-  const startedMs = performance.now();
-  let stream: RuntimeStream | null = null;
-  let detections = 0;
-  let frames = 0;
-  let error: SightlineError | null = null;
-  let label = source;
-  const unsubscribe = runtime.published.add((frame) => {
-    frames += 1;
-    detections += frame.detections.length;
-    const totalUs = stream?.durationUs ?? null;
-    const fps = (frames * 1000) / (performance.now() - startedMs);
-    progress.update(
-      frame.ptsUs / 1e6,
-      totalUs === null ? frame.ptsUs / 1e6 : totalUs / 1e6,
-      `${label} | frame ${frame.frame} | ${fps.toFixed(1)} fps`,
-    );
-  });
-  const onStop = (): void => void stream?.remove();
-  stop.addEventListener('abort', onStop);
-  try {
-    const { config, input } = await openInput(job, source, id);
-    label = input.label;
-    stream = runtime.add(config, input);
-    await stream.settled();
-    error = stream.failure ?? lostFrames(stream, label);
-  } catch (thrown) {
-    error = SightlineError.from(thrown, 'SOURCE_UNREADABLE');
-  } finally {
-    unsubscribe();
-    stop.removeEventListener('abort', onStop);
-  }
-  const { decodeErrors, warnings } = {
-    decodeErrors: stream?.decodeErrorCount ?? 0,
-    warnings: stream?.warnings ?? [],
-  };
-  // What has ended by itself is whole, even if a signal came in the same moment.
-  const isInterrupted = stop.aborted && error === null && stream?.state !== 'ended';
-  if (stream !== null && stream.state !== 'removed') await runtime.remove(stream.id);
-  const seconds = (performance.now() - startedMs) / 1000;
-  return {
-    source: label,
-    frames,
-    detections,
-    seconds,
-    fps: frames / seconds,
-    decodeErrors,
-    results: stream?.telemetry.results ?? NO_RESULTS,
-    warnings,
-    error: error?.toWire() ?? null,
-    isInterrupted,
-  };
+/** How reading an item ended. */
+export interface ReadOutcome {
+  /** That were read now. */
+  readonly frames: number;
+  readonly decodeErrors: number;
+  readonly cached: number;
+  readonly warnings: readonly string[];
+  readonly error: SightlineError | null;
+  /** It was stopped before its end. */
+  readonly isInterrupted: boolean;
 }
+
+/** Receives what an item finds, in order. As `BulkWork.take`; `share` is how much of the item is done, 0 to 1. */
+export type TakeEntry = (entry: RecordEntry, share: number) => Promise<unknown> | null;
 
 /** @throws CONFIG_INVALID */
 export function detectStream(id: string, source: string, flags: DetectFlags): StreamConfig {
@@ -126,39 +55,169 @@ export function detectStream(id: string, source: string, flags: DetectFlags): St
   return parseStream({ id, source, policy: 'file', every, track, skip, insecureTls, ...viewSettingsOf(flags) }, {});
 }
 
-async function openInput(
-  job: DetectJob,
-  source: string,
-  id: string,
-): Promise<{ config: StreamConfig; input: StreamInput }> {
-  const { flags, io, sinks, onFailure } = job;
-  const { ffmpeg } = job.runtime;
-  const config = detectStream(id, source, flags);
-  // A still image is resized as the model's publisher does it; it does not need ffmpeg's speed.
-  if (flags.video === undefined && STILL.test(source) && existsSync(source)) {
-    return { config, input: { source: null, imagePaths: [source], label: source, policy: 'file', picture: null } };
+/**
+ * Why a video cannot go on in the middle, in words that follow its name; null if it can. Then its stream delivers boxes as they were
+ * found, and `ItemResults` computes the tracks, again from the first frame on after an interruption.
+ */
+export function whyWhole({ kind, sources }: DetectItem, flags: DetectFlags): string | null {
+  if (kind === 'pictures') return null;
+  const { skip } = detectStream('input', sources[0]!, flags);
+  if (flags.video !== undefined) return 'its video cannot be continued';
+  if (detectEveryOf(skip) !== null || changeGateOf(skip) !== null)
+    return 'which frames are skipped depends on those before';
+  const source = sources[0]!;
+  return existsSync(source) && statSync(source).isFile() ? null : 'only files can be read from the middle';
+}
+
+/** Reads one item to its end. Never rejects: an error is returned, so that the next item can run. */
+export async function readItem(job: ReadJob, item: DetectItem, done: Recorded, take: TakeEntry): Promise<ReadOutcome> {
+  return item.kind === 'pictures' ? readPictures(job, item, done, take) : readVideo(job, item, done, take);
+}
+
+async function readVideo(job: ReadJob, item: DetectItem, done: Recorded, take: TakeEntry): Promise<ReadOutcome> {
+  const { runtime, flags } = job;
+  const config = detectStream(`input-${item.order + 1}`, item.sources[0]!, flags);
+  const isRaw = whyWhole(item, flags) === null;
+  let stream: RuntimeStream | null = null;
+  let video: PictureSink | null = null;
+  const shareOf = (ptsUs: number): number => (stream?.durationUs == null ? 0 : Math.min(1, ptsUs / stream.durationUs));
+  const bulk: BulkWork = {
+    scoreThreshold: isRaw ? neededScore(config, runtime.scoreThreshold) : runtime.scoreThreshold,
+    isBackground: false,
+    take: (frame, inFlight) => {
+      const wait = take(frame, shareOf(frame.ptsUs));
+      return video === null ? wait : Promise.all([wait, draw(video, job, frame, inFlight)]);
+    },
+  };
+  const outcome = await readStream(job, async () => {
+    const needs = flags.video === undefined ? null : { maxWidth: null };
+    const resolved = await resolveStreamInput(config, runtime.ffmpeg, needs, runtime.spec, job.access);
+    video = await openVideo(job, item, config, resolved);
+    const input = { ...resolved, bulk, ...(done.frames === 0 ? {} : { startAfter: startAfter(done) }) };
+    const reads = isRaw ? { ...config, track: false as const } : config;
+    stream = runtime.add({ ...reads, priority: -item.order }, input);
+    return stream;
+  });
+  if (video !== null)
+    await job.outputs.closeOwn([video], !outcome.isInterrupted && (outcome.error === null || outcome.frames > 0));
+  return outcome;
+}
+
+/** Reads pictures one after the other; those that cannot be read are reported, and the others go on. */
+async function readPictures(job: ReadJob, item: DetectItem, done: Recorded, take: TakeEntry): Promise<ReadOutcome> {
+  const { runtime, flags } = job;
+  const { sources, order } = item;
+  const config = { ...detectStream('input', sources[0]!, flags), every: 1, priority: -order };
+  const skip = { unchanged: false, trackBetween: 1 };
+  const reads: StreamConfig = { ...config, id: `input-${order + 1}`, track: false, skip };
+  let next = done.frames;
+  let cached = 0;
+  let frames = 0;
+  const fail = (upTo: number, errorOf: (path: string) => SightlineError): void => {
+    for (; next < upTo; next++) take({ frame: next, error: errorOf(sources[next]!).toWire() }, next / sources.length);
+  };
+  for (;;) {
+    const bulk: BulkWork = {
+      scoreThreshold: neededScore(config, runtime.scoreThreshold),
+      isBackground: false,
+      take: (frame) => {
+        fail(frame.frame, givenUp);
+        next = frame.frame + 1;
+        return take(frame, next / sources.length);
+      },
+    };
+    const startAt = startAfter({ frames: next, ptsUs: 0 });
+    const input: StreamInput = {
+      ...{ source: null, imagePaths: sources, label: `${sources.length} pictures`, policy: 'file', picture: null },
+      bulk,
+      startAfter: startAt,
+    };
+    const begun = next;
+    const outcome = await readStream(job, async () => runtime.add(reads, input));
+    cached += outcome.cached;
+    frames += outcome.frames;
+    if (outcome.isInterrupted) return { ...outcome, cached, frames };
+    fail(begun + outcome.entered, givenUp);
+    if (outcome.error === null || next >= sources.length) return { ...outcome, cached, frames, error: null };
+    const { error } = outcome;
+    fail(next + 1, () => error);
+    if (next >= sources.length) return { ...outcome, cached, frames, error: null };
   }
-  const input = await resolveStreamInput(
-    config,
-    ffmpeg,
-    flags.video === undefined ? null : { maxWidth: null },
-    job.runtime.spec,
-    job.access,
-  );
-  if (flags.video !== undefined && input.picture !== null) {
-    const { picture, policy } = input;
-    const onNotice = (text: string): void => note(io, text);
-    const request = { id: '--video', path: flags.video, ffmpeg, picture, policy, overlay: config, onFailure, onNotice };
-    sinks.addPictureSink(id, await openVideoSink(request));
+}
+
+function startAfter({ frames, ptsUs }: Pick<Recorded, 'frames' | 'ptsUs'>): NonNullable<StreamInput['startAfter']> {
+  return { frames, ptsUs: ptsUs as PtsUs };
+}
+
+interface StreamOutcome extends ReadOutcome {
+  /** Frames that its lane delivered. */
+  readonly entered: number;
+}
+
+async function readStream({ runtime, stop }: ReadJob, start: () => Promise<RuntimeStream>): Promise<StreamOutcome> {
+  let stream: RuntimeStream | null = null;
+  let error: SightlineError | null = null;
+  const onStop = (): void => void stream?.remove();
+  stop.addEventListener('abort', onStop);
+  try {
+    stream = await start();
+    if (stop.aborted) onStop();
+    await stream.settled();
+    error = stream.failure ?? lostFrames(stream);
+  } catch (thrown) {
+    error = SightlineError.from(thrown, 'SOURCE_UNREADABLE');
+  } finally {
+    stop.removeEventListener('abort', onStop);
   }
-  return { config, input };
+  // What has ended by itself is whole, even if a signal came in the same moment.
+  const isInterrupted = stop.aborted && error === null && stream?.state !== 'ended';
+  const { published = 0, in: entered = 0 } = stream?.telemetry.frames(0) ?? {};
+  if (stream !== null && stream.state !== 'removed') await runtime.remove(stream.id);
+  return {
+    frames: published,
+    entered,
+    decodeErrors: stream?.decodeErrorCount ?? 0,
+    cached: stream?.telemetry.results.cached ?? 0,
+    warnings: stream?.warnings ?? [],
+    error,
+    isInterrupted,
+  };
+}
+
+/** Opens the video of an item; null if none is wanted. */
+async function openVideo(
+  { outputs, runtime, io, onFailure }: ReadJob,
+  { first }: DetectItem,
+  config: StreamConfig,
+  { picture, policy }: StreamInput,
+): Promise<PictureSink | null> {
+  const path = outputs.videoPath(first);
+  if (path === null || picture === null) return null;
+  const onNotice = (text: string): void => note(io, text);
+  const { ffmpeg } = runtime;
+  const request = { id: '--video', path, ffmpeg, picture, policy, overlay: config, onFailure, onNotice };
+  return outputs.openVideo(path, () => openVideoSink(request));
+}
+
+function draw(
+  video: PictureSink,
+  { classes }: ReadJob,
+  frame: PublishedFrame,
+  { ring, slot }: InFlightFrame,
+): Promise<void> {
+  const detections = frame.detections.filter(({ label }) => classes?.has(label) !== false);
+  return video.draw({ ...frame, detections }, ring.slots.picture(slot));
 }
 
 /** Returns an error if frames of a file were dropped: a file must not lose any. */
-function lostFrames(stream: RuntimeStream, label: string): SightlineError | null {
+function lostFrames(stream: RuntimeStream): SightlineError | null {
   if (stream.droppedCount === 0 || stream.state === 'removed') return null;
   return new SightlineError(
     'ENGINE_FAILED',
-    `${label}: ${stream.droppedCount} frames were given up after several failed inferences`,
+    `${stream.input.label}: ${stream.droppedCount} frames were given up after several failed inferences`,
   );
+}
+
+function givenUp(path: string): SightlineError {
+  return new SightlineError('ENGINE_FAILED', `${path}: the picture was given up after several failed inferences`);
 }

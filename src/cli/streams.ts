@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command, CommandOptions } from 'commander';
 import { parseDocument } from 'yaml';
 import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -13,7 +13,7 @@ interface StreamsFlags extends FleetClientFlags {
 
 const HELP = `
 Examples:
-  sightline streams list
+  sightline streams                       lists them, as "streams list" does
   sightline streams add gate @gate-url.txt --max-fps 10 --priority 5     the file holds rtsp://user:password@camera/1
   sightline streams add yard rtsp://camera/2 --config '{"track":true,"target":{"fps":10}}'
   sightline streams move gate host-2      pins the stream to this host
@@ -30,19 +30,29 @@ export function addStreams(program: Command, io: CliIo, open: OpenControl = open
   const streams = program.command('streams').addHelpText('after', HELP);
   const act = <F extends StreamsFlags>(flags: F, run: (desk: FleetDesk) => Promise<void>): Promise<void> =>
     withFleet(flags, io, open, run);
-  const command = (usage: string, description: string): Command =>
-    addFleetClientFlags(streams.command(usage).description(description)).option(
+  const command = (usage: string, description: string, options: CommandOptions = {}): Command =>
+    addFleetClientFlags(streams.command(usage, options).description(description)).option(
       '--json',
       'one JSON document on standard output',
     );
 
-  command('list', 'list every stream with its host and figures').action((flags: StreamsFlags) =>
-    act(flags, async (desk) => {
-      const summary = await desk.summary();
-      if (flags.json === true) printJson(io, summary);
-      else print(io, summaryText(summary));
-    }),
-  );
+  command('list', 'list every stream with its host and figures', { isDefault: true })
+    .allowExcessArguments()
+    .action(async (flags: StreamsFlags, { args: [unknown] }: Command) => {
+      // Commander passes a command that it does not know to the default one.
+      if (unknown !== undefined) {
+        const known = streams.commands.map((each) => each.name()).join(', ');
+        throw new SightlineError(
+          'COMMAND_INVALID',
+          `unknown command '${unknown}': expected ${known}, or nothing to list`,
+        );
+      }
+      await act(flags, async (desk) => {
+        const summary = await desk.summary();
+        if (flags.json === true) printJson(io, summary);
+        else print(io, summaryText(summary));
+      });
+    });
   command('add <id> <source>', 'add a stream to the fleet')
     .option('--pipeline <name>', 'pipeline to run it (default: the only one that the hosts run)')
     .option('--max-fps <n>', 'maximum frames per second', Number)

@@ -56,7 +56,7 @@ async function runStretch(
     ...resolved,
     source: { ...source, label },
     label,
-    bulk: { scoreThreshold, take: (frame) => (signal.aborted ? null : take(frame)) },
+    bulk: { scoreThreshold, isBackground: true, take: (frame) => (signal.aborted ? null : take(frame)) },
   };
   signal.throwIfAborted();
   const stream = runtime.add(config, input);

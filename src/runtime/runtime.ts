@@ -325,6 +325,11 @@ export class Runtime {
       : { isReady: false, reason: 'no inference thread is running' };
   }
 
+  /** Hash of everything that made the model with which the runtime started. */
+  get modelHash(): string {
+    return this.#options.engine.model.hash;
+  }
+
   get engineInfo(): EngineInfo {
     return this.#own.info!;
   }
@@ -407,7 +412,7 @@ export class Runtime {
       event: (kind, stream, message, details) => this.emitEvent(kind, stream, message, details),
       publish: (result, frame, input) => {
         if (this.#isFlushed) return null;
-        if (input.bulk !== undefined) return input.bulk.take(result);
+        if (input.bulk !== undefined) return input.bulk.take(result, frame);
         this.published.emit(result);
         this.#shadows.onPublished(result);
         if (input.isKeptFromSinks === true) return null;
@@ -422,9 +427,8 @@ export class Runtime {
   /** Updates what depends on the set of streams. */
   #retune(): void {
     const streams = [...this.#streams.values()];
-    const needed = streams.map(
-      ({ config, input, instance }) =>
-        input.bulk?.scoreThreshold ?? neededScore(config, this.#models.get(instance).scoreThreshold),
+    const needed = streams.map(({ config, input, instance }) =>
+      neededScore(config, input.bulk?.scoreThreshold ?? this.#models.get(instance).scoreThreshold),
     );
     const scoreThreshold = Math.min(...this.#models.all.map((loaded) => loaded.scoreThreshold), ...needed);
     for (const { model } of this.#models.all) {

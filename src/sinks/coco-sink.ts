@@ -1,12 +1,11 @@
 import { basename, extname } from 'node:path';
 import type { Clock } from '../core/clock.ts';
-import type { PublishedFrame } from '../core/frame.ts';
 import { roundBox, roundScore } from '../protocol/result-record.ts';
 import { isJsonObject, type LineFile } from './line-file.ts';
 import type { SyncPolicy } from './line-log.ts';
 import { PartialFile } from './partial-file.ts';
 import { FILE_BOX_STEPS } from './result-line.ts';
-import type { Sink, SinkFailureListener, SinkFigures } from './sink.ts';
+import type { Sink, SinkFailureListener, SinkFigures, WrittenFrame } from './sink.ts';
 import type { SinkFiles } from './sink-files.ts';
 
 /** COCO's 80 categories have ids from 1 to 90; these ten were never used. */
@@ -57,7 +56,7 @@ export class CocoSink implements Sink {
     this.#file = new PartialFile({ ...options, kind: OPEN_LIST, seal: closeList, keepsEarlier, retries: keepsEarlier });
   }
 
-  publish(frame: PublishedFrame, source: string): boolean {
+  publish(frame: WrittenFrame, source: string): boolean {
     if (this.#closing !== null) return true;
     const imageId = this.#imageIds.imageId(source, frame.frame);
     const lines = frame.detections.map(({ classId, box, score }) => {

@@ -1,6 +1,5 @@
 import type { Writable } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
-import type { PublishedFrame } from '../core/frame.ts';
 import { compressionOf } from '../disk/compression.ts';
 import type { LineTarget } from './append-file.ts';
 import { isJsonObject, LineFile } from './line-file.ts';
@@ -10,7 +9,7 @@ import { isDevice, resolveOutput } from './output-names.ts';
 import { cutText, PartialFile } from './partial-file.ts';
 import { inputLine, resultLine } from './result-line.ts';
 import type { RotationPlan } from './rotation.ts';
-import type { Sink, SinkFailureListener, SinkFigures } from './sink.ts';
+import type { Sink, SinkFailureListener, SinkFigures, WrittenFrame } from './sink.ts';
 import type { SinkFiles } from './sink-files.ts';
 import { StreamTarget } from './stream-target.ts';
 
@@ -60,7 +59,7 @@ export class JsonlSink implements Sink {
     this.#output = openOutput(options);
   }
 
-  publish(frame: PublishedFrame, source: string): boolean {
+  publish(frame: WrittenFrame, source: string): boolean {
     if (this.#closing !== null) return true;
     return this.#output.write(`${this.#lineOf(frame, source)}\n`, 1);
   }

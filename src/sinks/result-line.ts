@@ -1,11 +1,8 @@
-import type { PublishedFrame } from '../core/frame.ts';
 import { resultRecord } from '../protocol/result-record.ts';
+import type { WrittenFrame } from './sink.ts';
 
 /** Steps per pixel. */
 export const FILE_BOX_STEPS = 100;
-
-/** The parts of a result that are written. */
-export type WrittenFrame = Omit<PublishedFrame, 'times'>;
 
 /** Returns a result as one line of JSON, without the line break. Format: `docs/operations.md`. */
 export function resultLine(frame: WrittenFrame, source: string): string {

@@ -5,6 +5,9 @@ import type { SinkReport } from '../protocol/report.ts';
 /** What became of the results that a sink accepted: the sum of `sent`, `waiting` and all of `lost`. */
 export type SinkFigures = Omit<SinkReport, 'id'>;
 
+/** The parts of a result that are written. */
+export type WrittenFrame = Omit<PublishedFrame, 'times'>;
+
 /**
  * A destination of results. `publish` never throws: failures are reported to `SinkFailureListener` when they happen and by
  * `close` at the end, so that a broken sink never stops its stream.
@@ -21,7 +24,7 @@ export interface Sink {
    *   what it drops. Default true.
    * @returns false if the caller should wait for `drained()` before the next one.
    */
-  publish(frame: PublishedFrame, source: string, canWait?: boolean): boolean;
+  publish(frame: WrittenFrame, source: string, canWait?: boolean): boolean;
 
   /** Resolves once `publish` would return true (possibly at once), or when the sink fails or closes. */
   drained(): Promise<void>;

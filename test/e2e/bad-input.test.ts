@@ -87,7 +87,7 @@ const MISTAKES: readonly Mistake[] = [
     what: 'a folder without videos',
     args: ({ folder }) => ['detect', join(folder, 'empty'), '--engine', 'fake'],
     code: 1,
-    says: /empty: no video in this folder \(looked for mp4, .*\) \[SOURCE_EMPTY\]/,
+    says: /empty: no video or picture in this folder \(looked for mp4, .*\) \[SOURCE_EMPTY\]/,
   },
   {
     what: 'a pattern that matches nothing',
@@ -137,7 +137,7 @@ const MISTAKES: readonly Mistake[] = [
     what: 'a results file that is not writable',
     args: ({ clip }) => ['detect', clip, '--engine', 'fake', '--out', '/sys/r.jsonl'],
     code: 1,
-    says: /cannot write \/sys\/r\.jsonl: .*permission.*\[SINK_FAILED\]/i,
+    says: /cannot write \/sys\/r\.jsonl: .*(permission|does not permit).*\[SINK_FAILED\]/i,
   },
   {
     what: 'a full disk',
@@ -208,9 +208,9 @@ const MISTAKES: readonly Mistake[] = [
   },
   {
     what: 'an output of another format',
-    args: ({ clip }) => ['detect', clip, '--out', 'r.csv'],
+    args: ({ clip }) => ['detect', clip, '--out', 'r.xml'],
     code: 2,
-    says: /--out: expected a name that ends in \.jsonl, \.jsonl\.gz, .*\.ndjson.*, received "r\.csv" \[COMMAND_INVALID\]/,
+    says: /--out: expected a folder \(DIR\/\) or a name that ends in \.jsonl, \.jsonl\.gz, .*\.csv, received "r\.xml" \[COMMAND_INVALID\]/,
   },
   {
     what: 'one JSON document as an output of lines',

@@ -155,7 +155,7 @@ describe('sightline detect', () => {
     const at = (name: string): string => join(temporary.path, name);
     const endless = 'synthetic:testsrc2=size=320x180:rate=25';
     const outputs = ['--out', at('cut.jsonl'), '--coco', at('cut.json')];
-    const flags = ['--engine', 'fake', ...outputs, '--json'];
+    const flags = ['--engine', 'fake', '--jobs', '1', ...outputs, '--json'];
     const child = startCli(['detect', clip, clip, endless, clip, ...flags]);
     const result = ended(child);
     const isThere = (): boolean =>

@@ -25,6 +25,7 @@ const OPENERS: Readonly<Record<string, string>> = {
   'src/measure/machine-facts.ts': 'a file of the package',
   'src/measure/measurement-log.ts': 'own log',
   'src/process/descriptor-limit.ts': '/proc',
+  'src/sinks/frame-record.ts': 'a file of its own',
   'src/sinks/output-lock.ts': 'own lock, and /proc',
   'src/sinks/recover-video.ts': 'output of an earlier run',
   'src/sinks/sink-files.ts': 'outputs of a user, which may be FIFOs, and own spools',

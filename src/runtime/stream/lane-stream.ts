@@ -42,7 +42,7 @@ export function laneStream(
     changeGate,
     keepsInput,
     hashesInput,
-    isBackground: bulk !== undefined,
+    isBackground: bulk?.isBackground === true,
   };
 }
 

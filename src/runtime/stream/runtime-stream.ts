@@ -54,6 +54,7 @@ export class RuntimeStream implements LaneListener {
     this.id = config.id;
     this.#port = port;
     this.telemetry = new StreamTelemetry(monoNowMs());
+    if (input.startAfter !== undefined) this.#place.continueAfter(input.startAfter, config.every);
     this.#life = new StreamLife(this.id, (message, details) => port.event('stream-state', this.id, message, details));
     const instance = port.primary();
     const { classes } = port.modelOf(instance).spec;

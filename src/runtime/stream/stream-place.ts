@@ -30,6 +30,14 @@ export class StreamPlace {
     if (this.#frames !== null) this.#frames += 1;
   }
 
+  /** The first connection continues a file that another process began. @param every - as in `onFrame`. */
+  continueAfter({ frames, ptsUs }: NonNullable<StreamInput['startAfter']>, every: number): void {
+    this.nextFrame = frames * every;
+    this.lastPtsUs = ptsUs;
+    this.#frames = frames;
+    this.#isAtStart = false;
+  }
+
   /** Call it if other frames are taken from now on: only the media time says how far it was. */
   forgetCount(): void {
     if (!this.#isAtStart) this.#frames = null;

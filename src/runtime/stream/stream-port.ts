@@ -3,6 +3,7 @@ import type { PublishedFrame } from '../../core/frame.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import type { SourceInput } from '../../core/source.ts';
 import type { StreamLease } from '../../core/stream-lease.ts';
+import type { PtsUs } from '../../core/units.ts';
 import type { Ffmpeg } from '../../process/confinement.ts';
 import type { EventKind } from '../../protocol/feed.ts';
 import type { RingHandle } from '../../protocol/threads.ts';
@@ -12,16 +13,19 @@ import type { InFlightFrame } from './in-flight-frame.ts';
 import type { Intake } from './intake.ts';
 import type { PictureFeed } from './picture-feed.ts';
 
-/** Makes a stream a part of a bulk job: its results go to one consumer, and its ffmpeg runs with lower priority. */
+/** Makes a stream a part of a bulk job: its results go to one consumer. */
 export interface BulkWork {
-  /** Lowest score of delivered boxes, before any tracking. */
+  /** Lowest score of delivered boxes. */
   readonly scoreThreshold: number;
+  /** Lowers the priority of its ffmpeg, since the host has live streams as well. */
+  readonly isBackground: boolean;
   /**
    * Receives the results, in order, instead of sinks and listeners.
    *
+   * @param inFlight - holds the picture until the promise settles.
    * @returns a promise that settles when the frame's slot can be released and never rejects; null if at once.
    */
-  take(frame: PublishedFrame): Promise<unknown> | null;
+  take(frame: PublishedFrame, inFlight: InFlightFrame): Promise<unknown> | null;
 }
 
 /** A stream's source, and the size of full pictures if they are needed. */
@@ -39,6 +43,8 @@ export interface StreamInput {
   readonly policy: 'live' | 'file';
   readonly picture: { readonly width: number; readonly height: number } | null;
   readonly bulk?: BulkWork;
+  /** The last frame of a file that is already done, and how many frames were taken up to it: the rest is read. */
+  readonly startAfter?: { readonly frames: number; readonly ptsUs: PtsUs };
   /** Its results reach listeners only: a measurement is no result that a user asked for. */
   readonly isKeptFromSinks?: boolean;
   /**

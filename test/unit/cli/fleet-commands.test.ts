@@ -221,9 +221,11 @@ describe('commands of the fleet', () => {
       expect(stdout).toMatch(/gate\s+starting\s+-\s+-\s+-\s+-\s+-\s+rtsp:\/\/\*\*\*@camera/);
       expect(stdout).toContain('No hosts');
       expect(stdout).toContain('gate: No host runs pipeline "street": there is no host at all.');
-      expect(JSON.parse((await run(['streams', 'list', '--json'])).stdout)).toMatchObject({
-        streams: [{ id: 'gate' }],
-      });
+      for (const args of [
+        ['streams', 'list', '--json'],
+        ['streams', '--json'],
+      ])
+        expect(JSON.parse((await run(args)).stdout)).toMatchObject({ streams: [{ id: 'gate' }] });
     });
 
     it('moves, drains, undrains and removes', async () => {

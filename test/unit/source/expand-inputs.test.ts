@@ -45,6 +45,17 @@ describe('expandInputs', () => {
     expect(await expandInputs(inputs)).toEqual(inputs);
   });
 
+  it('takes pictures if they are wanted, in one order with the videos, and names what it leaves out', async () => {
+    const root = folder('b.JPG', 'a.png', 'deep/c.mp4', 'notes.txt', 'deep/list');
+    const skipped: string[] = [];
+    const options = { pictures: true, onSkipped: (path: string) => skipped.push(path) };
+    expect(await expandInputs([root], options)).toEqual(
+      ['a.png', 'b.JPG', 'deep/c.mp4'].map((name) => join(root, name)),
+    );
+    expect(skipped).toEqual(['deep/list', 'notes.txt'].map((name) => join(root, name)));
+    expect(await expandInputs([root]), 'as jobs do').toEqual([join(root, 'deep/c.mp4')]);
+  });
+
   it('rejects a folder without a video and a pattern without a match', async () => {
     const root = folder('notes.txt');
     await expect(expandInputs([root])).rejects.toMatchObject({

@@ -1,0 +1,137 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { listPackets, type StreamHead } from '../decode/list-packets.ts';
+import { probeSource } from '../decode/probe.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { readImage } from '../preprocess/sharp-preprocessor.ts';
+import type { Ffmpeg } from '../process/confinement.ts';
+import { candidates } from '../runtime/model/choose-engine.ts';
+import type { EngineOptions } from '../runtime/model/engine-request.ts';
+import { loadConfigured } from '../runtime/model/load-detector.ts';
+import type { OpenOptions } from '../runtime/open-runtime.ts';
+import { parseSource } from '../source/parse-source.ts';
+import { modelSpec } from '../store/manifests.ts';
+import { type CliIo, print, printJson } from './cli-io.ts';
+import { VIDEO_EXTENSION } from './detect-outputs.ts';
+import {
+  type DetectFlags,
+  type DetectPlan,
+  isPicture,
+  labelOf,
+  type OutputPlace,
+  type OutputPlan,
+} from './detect-plan.ts';
+import { table } from './table.ts';
+
+const PROBE_MS = 10_000;
+
+interface InputFacts {
+  readonly source: string;
+  /** ffmpeg's name of it; null if it was not looked at. */
+  readonly codec: string | null;
+  readonly width: number | null;
+  readonly height: number | null;
+  readonly seconds: number | null;
+  readonly frames: number | null;
+  /** Why it is not looked at, or cannot be read. */
+  readonly remark: string | null;
+}
+
+const UNKNOWN = { codec: null, width: null, height: null, seconds: null, frames: null } as const;
+
+/** Reports what a command would do: its inputs, outputs, model and engine. Writes no result and opens no network source. */
+export async function dryRun(
+  { sources, outputs, skipped }: DetectPlan,
+  flags: DetectFlags,
+  options: EngineOptions & Pick<OpenOptions, 'decoder'>,
+  io: CliIo,
+): Promise<void> {
+  const { model, environment, onNotice, decoder } = options;
+  const spec = modelSpec(await loadConfigured(model, environment));
+  const [engine] = (await candidates(options)).engines;
+  const ffmpeg = await openFfmpeg(environment, onNotice, decoder);
+  const inputs: InputFacts[] = [];
+  for (const source of sources) {
+    if (io.stop.aborted) throw io.stop.reason;
+    inputs.push(await inputFacts(source, ffmpeg, io.stop));
+  }
+  const isRead = inputs.map(({ remark }) => remark?.startsWith(CANNOT_READ) !== true);
+  const written = outputsOf(outputs, isRead);
+  const { width, height } = spec.input;
+  if (flags.json === true) {
+    const found = { name: spec.name, engine, precision: model.precision, inputWidth: width, inputHeight: height };
+    printJson(io, { model: found, inputs, skipped, outputs: written, resumeFolder: outputs.resumeFolder });
+    return;
+  }
+  const rows = inputs.map((input) => [
+    input.source,
+    input.codec ?? '-',
+    input.width === null ? '-' : `${input.width}x${input.height}`,
+    input.seconds === null ? '-' : `${input.seconds.toFixed(1)} s`,
+    input.frames === null ? '-' : `${input.frames}`,
+    input.remark ?? '',
+  ]);
+  print(io, table([['input', 'codec', 'size', 'duration', 'frames', ''], ...rows]));
+  const unread = isRead.filter((each) => !each).length;
+  const frames = inputs.reduce((sum, input) => sum + (input.frames ?? 0), 0);
+  print(io, `${inputs.length} inputs, ${frames} frames, ${unread} cannot be read, ${skipped.length} skipped`);
+  for (const path of skipped) print(io, `skipped: ${path} (neither video nor picture, by its name)`);
+  for (const path of written.length === 0 ? ['none'] : written) print(io, `output: ${path}`);
+  print(io, `model: ${spec.name} ${width}x${height}, engine ${engine}, precision ${model.precision}`);
+}
+
+const CANNOT_READ = 'cannot be read: ';
+
+async function inputFacts(source: string, ffmpeg: Ffmpeg, stop: AbortSignal): Promise<InputFacts> {
+  const named = { source: labelOf(source), ...UNKNOWN };
+  try {
+    const parsed = parseSource(source, { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: PROBE_MS });
+    if (parsed.kind !== 'file') return { ...named, remark: 'not opened: only files are' };
+    if (!statSync(source).isFile()) return { ...named, remark: 'not opened: it can be read only once' };
+    if (isPicture(source)) {
+      const { width, height } = await readImage(source, ffmpeg.confinement.maxPixels);
+      return { ...named, codec: 'picture', width, height, frames: 1, remark: null };
+    }
+    const { width, height } = await probeSource(ffmpeg, parsed, PROBE_MS);
+    let head: StreamHead | null = null;
+    let frames = 0;
+    await listPackets(ffmpeg, parsed.url, null, stop, {
+      isWanted: (found) => {
+        head = found;
+        return true;
+      },
+      onPacket: () => {
+        frames += 1;
+      },
+    });
+    const { codec, durationUs } = head ?? { codec: null, durationUs: null };
+    return {
+      ...named,
+      codec,
+      width,
+      height,
+      frames,
+      seconds: durationUs === null ? null : durationUs / 1e6,
+      remark: null,
+    };
+  } catch (error) {
+    stop.throwIfAborted();
+    const { message } = SightlineError.from(error, 'SOURCE_UNREADABLE');
+    return { ...named, remark: `${CANNOT_READ}${message}` };
+  }
+}
+
+/** Paths that would be written; of a folder for labels, only the folder. @param isRead - which inputs can be read. */
+function outputsOf({ out, coco, yolo, video, names }: OutputPlan, isRead: readonly boolean[]): string[] {
+  const paths = (place: OutputPlace | null, extension: string): string[] => {
+    if (place === null || !place.isFolder) return place === null ? [] : [place.path];
+    return names.filter((_, i) => isRead[i]).map((name) => join(place.path, `${name}${extension}`));
+  };
+  return [
+    ...paths(out, `.${out?.format}`),
+    ...paths(coco, ''),
+    ...(yolo === null ? [] : [join(yolo.path, '*.txt')]),
+    ...paths(video, VIDEO_EXTENSION),
+  ];
+}

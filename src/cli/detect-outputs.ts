@@ -1,0 +1,169 @@
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeWholeFile } from '../disk/replace-file.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { lockOutputs } from '../runtime/results/open-sinks.ts';
+import { CocoSink } from '../sinks/coco-sink.ts';
+import { CsvSink } from '../sinks/csv-sink.ts';
+import { JsonlSink } from '../sinks/jsonl-sink.ts';
+import type { OutputLock } from '../sinks/output-lock.ts';
+import { partialPathOf, resolveOutput } from '../sinks/output-names.ts';
+import type { PictureSink, Sink } from '../sinks/sink.ts';
+import { fileFailure } from '../sinks/sink-failure.ts';
+import { YoloSink } from '../sinks/yolo-sink.ts';
+import { type CliIo, note } from './cli-io.ts';
+import { type DetectPlan, isPicture, type OutputPlan } from './detect-plan.ts';
+
+/** Names the classes of the indices in label files, one a line. */
+const CLASSES_FILE = 'classes.txt';
+/** Container of the videos in a folder. */
+export const VIDEO_EXTENSION = '.mp4';
+
+export interface OutputOptions {
+  readonly plan: DetectPlan;
+  /** Labels of the model. */
+  readonly classes: readonly string[];
+  /** An earlier run is continued: its partial files are written again. */
+  readonly isResumed: boolean;
+  readonly io: CliIo;
+  /** Called for the first failure of each output. */
+  readonly onFailure: () => void;
+}
+
+/** Makes the folders of the outputs, and locks all outputs. @throws SINK_BUSY, SINK_FAILED */
+export async function lockPlan({ out, coco, yolo, video }: OutputPlan): Promise<OutputLock[]> {
+  const places = Object.entries({ out, coco, yolo, video }).flatMap(([flag, place]) =>
+    place === null ? [] : [{ id: `--${flag}`, ...place }],
+  );
+  for (const { id, path, isFolder } of places)
+    if (isFolder)
+      await mkdir(path, { recursive: true }).catch((error: Error) => {
+        throw fileFailure(id, path, error);
+      });
+  return lockOutputs(places);
+}
+
+/** The outputs of a command: some are one file for all inputs, some a file for each. */
+export class DetectOutputs {
+  readonly #options: OutputOptions;
+  /** For all inputs. */
+  readonly #shared: readonly Sink[];
+  /** For one input, until they are closed. */
+  readonly #own = new Set<Sink | PictureSink>();
+  readonly #failures: SightlineError[] = [];
+
+  private constructor(options: OutputOptions, shared: readonly Sink[]) {
+    this.#options = options;
+    this.#shared = shared;
+  }
+
+  /** Their files must be locked. Failures are reported later. */
+  static async open(options: OutputOptions): Promise<DetectOutputs> {
+    const { plan, classes, isResumed } = options;
+    const { out, coco, yolo } = plan.outputs;
+    const listeners = listenersOf(options);
+    const shared: Sink[] = [];
+    for (const place of [out, coco])
+      if (isResumed && place !== null && !place.isFolder) await removePartial(place.path);
+    if (out !== null && !out.isFolder) shared.push(lineSink(options, '--out', out.path, out.format));
+    if (coco !== null)
+      shared.push(new CocoSink({ id: '--coco', path: coco.path, classes, sources: plan.sources, ...listeners }));
+    if (yolo !== null) {
+      const path = join(yolo.path, CLASSES_FILE);
+      if (!isResumed) await requireNoLabels(yolo.path);
+      await writeWholeFile(path, classes.map((label) => `${label}\n`).join('')).catch((error: Error) => {
+        throw fileFailure('--yolo', path, error);
+      });
+    }
+    return new DetectOutputs(options, shared);
+  }
+
+  /** True if results must come in the order of the inputs. */
+  get isOrdered(): boolean {
+    return this.#shared.length > 0;
+  }
+
+  /** Opens the outputs of one input. @returns these and those of all inputs. */
+  async openFor(source: number): Promise<{ readonly own: readonly Sink[]; readonly all: readonly Sink[] }> {
+    const { plan, isResumed, onFailure } = this.#options;
+    const { out, yolo, names, stems } = plan.outputs;
+    const own: Sink[] = [];
+    if (out?.isFolder === true) {
+      const path = join(out.path, `${names[source]}.${out.format}`);
+      if (isResumed) await removePartial(path);
+      own.push(lineSink(this.#options, '--out', path, out.format));
+    }
+    if (yolo !== null) {
+      const isOnePicture = isPicture(plan.sources[source]!);
+      const stem = stems[source]!;
+      own.push(new YoloSink({ id: '--yolo', folder: yolo.path, stem, isPicture: isOnePicture, onFailure }));
+    }
+    for (const sink of own) this.#own.add(sink);
+    return { own, all: [...own, ...this.#shared] };
+  }
+
+  /** Path of the video of one input; null if none is wanted. */
+  videoPath(source: number): string | null {
+    const { video, names } = this.#options.plan.outputs;
+    if (video === null) return null;
+    return video.isFolder ? join(video.path, `${names[source]}${VIDEO_EXTENSION}`) : video.path;
+  }
+
+  /** @param open - opens the video of one input at its path. */
+  async openVideo<T extends PictureSink>(path: string, open: () => Promise<T>): Promise<T> {
+    if (this.#options.isResumed) await removePartial(path);
+    const sink = await open();
+    this.#own.add(sink);
+    return sink;
+  }
+
+  /** Closes outputs of one input. @param isComplete - it was read to its end. */
+  async closeOwn(sinks: readonly (Sink | PictureSink)[], isComplete: boolean): Promise<void> {
+    await Promise.all(
+      sinks.map(async (sink) => {
+        this.#own.delete(sink);
+        await sink.close(isComplete).catch((error: SightlineError) => this.fail(error));
+      }),
+    );
+  }
+
+  /** Adds a failure that is not of one output, and stops the command. */
+  fail(error: SightlineError): void {
+    this.#failures.push(error);
+    this.#options.onFailure();
+  }
+
+  /** Closes all that is open. @param isComplete - all inputs were read to their end. @returns the failures of all outputs. */
+  async close(isComplete: boolean): Promise<readonly SightlineError[]> {
+    await this.closeOwn([...this.#own], false);
+    const closed = await Promise.allSettled(this.#shared.map((sink) => sink.close(isComplete)));
+    const failures = closed.flatMap((each) => (each.status === 'rejected' ? [each.reason as SightlineError] : []));
+    return [...this.#failures, ...failures];
+  }
+}
+
+/** Labels of another run would be taken for those of this one. @throws COMMAND_INVALID */
+async function requireNoLabels(folder: string): Promise<void> {
+  const found = (await readdir(folder)).find((name) => name.endsWith('.txt') && name !== CLASSES_FILE);
+  if (found !== undefined)
+    throw new SightlineError(
+      'COMMAND_INVALID',
+      `--yolo: ${folder} holds labels already (${found}); name an empty folder`,
+    );
+}
+
+function listenersOf({ onFailure, io }: OutputOptions): { onFailure: () => void; onNotice: (text: string) => void } {
+  return { onFailure, onNotice: (text) => note(io, text) };
+}
+
+function lineSink(options: OutputOptions, id: string, path: string, format: 'jsonl' | 'csv'): Sink {
+  const listeners = listenersOf(options);
+  if (format === 'csv') return new CsvSink({ id, path, ...listeners });
+  return new JsonlSink({ id, path, namesInputs: true, stdout: options.io.stdout, ...listeners });
+}
+
+/** What it holds is written again. */
+async function removePartial(path: string): Promise<void> {
+  const resolved = await resolveOutput(path).catch(() => path);
+  await rm(partialPathOf(resolved), { force: true });
+}

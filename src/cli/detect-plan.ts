@@ -1,0 +1,216 @@
+import { existsSync, statSync } from 'node:fs';
+import { basename, dirname, extname, join, resolve, sep } from 'node:path';
+import { outputNames } from '../control/jobs/output-name.ts';
+import { redact } from '../core/redact.ts';
+import { compressionOf, compressionProblem } from '../disk/compression.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { videoContainer } from '../runtime/results/open-video-sink.ts';
+import { isDevice } from '../sinks/output-names.ts';
+import { expandInputs, PICTURE_EXTENSIONS } from '../source/expand-inputs.ts';
+import { parseSource } from '../source/parse-source.ts';
+import type { DecoderFlags } from './decoder-flags.ts';
+import type { ModelFlags } from './model-flags.ts';
+import type { ViewFlags } from './view-flags.ts';
+
+export interface DetectFlags extends ModelFlags, ViewFlags, DecoderFlags {
+  readonly out?: string;
+  readonly format?: ResultFormat;
+  readonly coco?: string;
+  readonly yolo?: string;
+  readonly video?: string;
+  readonly classes?: readonly string[];
+  readonly track?: boolean;
+  readonly skipUnchanged?: boolean;
+  readonly trackBetween?: number | 'auto';
+  readonly every: number;
+  readonly jobs?: number;
+  readonly resume?: boolean;
+  readonly dryRun?: boolean;
+  readonly ca?: string;
+  readonly insecureTls?: boolean;
+  readonly json?: boolean;
+}
+
+export const RESULT_FORMATS = ['jsonl', 'csv'] as const;
+export type ResultFormat = (typeof RESULT_FORMATS)[number];
+
+/** What one stream reads: a video, or pictures that follow each other in the inputs. */
+export interface DetectItem {
+  /** Place among the items, from 0. */
+  readonly order: number;
+  readonly kind: 'video' | 'pictures';
+  readonly sources: readonly string[];
+  /** Place of its first source among all sources. */
+  readonly first: number;
+}
+
+/** A file, or a folder with a file for each input. */
+export interface OutputPlace {
+  readonly path: string;
+  readonly isFolder: boolean;
+}
+
+/** Where results go. */
+export interface OutputPlan {
+  readonly out: (OutputPlace & { readonly format: ResultFormat }) | null;
+  readonly coco: OutputPlace | null;
+  readonly yolo: OutputPlace | null;
+  readonly video: OutputPlace | null;
+  /** File names in output folders, one for each source, without extension. */
+  readonly names: readonly string[];
+  /** As `names`, without the extension of the input: tools find the labels of a picture by it. */
+  readonly stems: readonly string[];
+  /** Holds what `--resume` needs, while the command runs; null if an output is a pipe or there is none. */
+  readonly resumeFolder: string | null;
+  /** Beside or in which that folder lies; null without outputs. */
+  readonly firstOutput: { readonly id: string; readonly path: string } | null;
+}
+
+export interface DetectPlan {
+  readonly sources: readonly string[];
+  readonly items: readonly DetectItem[];
+  readonly outputs: OutputPlan;
+  /** Files of folders that are neither video nor picture. */
+  readonly skipped: readonly string[];
+}
+
+/** Decides what is read and what is written, and touches nothing. @throws SOURCE_*, COMMAND_INVALID, CONFIG_INVALID */
+export async function planDetect(inputs: readonly string[], flags: DetectFlags): Promise<DetectPlan> {
+  const skipped: string[] = [];
+  const sources = await expandInputs(inputs, { pictures: true, onSkipped: (path) => skipped.push(path) });
+  const outputs = await planOutputs(sources, flags);
+  requireApart(inputs, sources, outputs);
+  return { sources, items: itemsOf(sources, flags.video !== undefined), outputs, skipped };
+}
+
+/** A still picture is resized as the model's publisher does it; it does not need ffmpeg's speed. Only ffmpeg draws on it. */
+function itemsOf(sources: readonly string[], needsVideo: boolean): DetectItem[] {
+  const items: DetectItem[] = [];
+  for (const [first, source] of sources.entries()) {
+    const last = items.at(-1);
+    const kind = !needsVideo && isPicture(source) && existsSync(source) ? 'pictures' : 'video';
+    if (kind === 'pictures' && last?.kind === 'pictures') (last.sources as string[]).push(source);
+    else items.push({ order: items.length, kind, sources: [source], first });
+  }
+  return items;
+}
+
+/** By its name. */
+export function isPicture(source: string): boolean {
+  return (PICTURE_EXTENSIONS as readonly string[]).includes(extname(source).slice(1).toLowerCase());
+}
+
+async function planOutputs(sources: readonly string[], flags: DetectFlags): Promise<OutputPlan> {
+  const { out, coco, yolo, video, format } = flags;
+  const outPlace = out === undefined ? null : { ...placeOf(out), format: await formatOf(out, format) };
+  if (out === undefined && format !== undefined)
+    throw new SightlineError('COMMAND_INVALID', '--format: belongs to --out DIR/');
+  const videoPlace = video === undefined ? null : placeOf(video);
+  if (videoPlace?.isFolder === false) {
+    videoContainer(videoPlace.path);
+    if (sources.length > 1)
+      throw new SightlineError(
+        'COMMAND_INVALID',
+        `--video: one file takes one input, received ${sources.length}; name a folder, as in --video ${basename(video!, extname(video!))}/`,
+      );
+  }
+  const places = [outPlace, coco === undefined ? null : { path: coco, isFolder: false }];
+  const folder = yolo === undefined ? null : { path: yolo, isFolder: true };
+  const all = [...places, folder, videoPlace].filter((place) => place !== null);
+  const devices = await Promise.all(all.map(({ path, isFolder }) => !isFolder && isPipe(path)));
+  return {
+    out: outPlace,
+    coco: places[1] ?? null,
+    yolo: folder,
+    video: videoPlace,
+    names: outputNames(sources, nameOf),
+    stems: outputNames(sources, (source) => nameOf(source).slice(0, -extname(source).length || undefined)),
+    resumeFolder: all.length === 0 || devices.some(Boolean) ? null : resumeFolderOf(all[0]!),
+    firstOutput: firstOf({ out: outPlace, coco: places[1] ?? null, yolo: folder, video: videoPlace }),
+  };
+}
+
+function firstOf(places: Readonly<Record<string, OutputPlace | null>>): OutputPlan['firstOutput'] {
+  const [id, place] = Object.entries(places).find((entry) => entry[1] !== null) ?? [];
+  return place == null ? null : { id: `--${id}`, path: place.path };
+}
+
+async function isPipe(path: string): Promise<boolean> {
+  return path === '-' || (await isDevice(path));
+}
+
+function placeOf(path: string): OutputPlace {
+  const isFolder = /[/\\]$/.test(path) || (existsSync(path) && statSync(path).isDirectory());
+  return { path, isFolder };
+}
+
+/** Name of a source in results: credentials are never shown. */
+export function labelOf(source: string): string {
+  if (existsSync(source)) return source;
+  try {
+    return parseSource(source, { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 0 }).label;
+  } catch {
+    return redact(source);
+  }
+}
+
+/** A file is named; a URL becomes letters, digits, dots and dashes, without its credentials. */
+function nameOf(source: string): string {
+  if (!/^[a-z][a-z0-9+.-]+:/i.test(source)) return basename(source);
+  return redact(source)
+    .replace(/[^A-Za-z0-9.]+/g, '-')
+    .slice(0, 100);
+}
+
+function resumeFolderOf({ path, isFolder }: OutputPlace): string {
+  return isFolder ? join(path, '.resume') : join(dirname(path), `.${basename(path)}.resume`);
+}
+
+/** Extensions of `--out`; JSON lines also with `.gz` and `.zst`. A name without one is taken as JSON lines. */
+const EXTENSIONS: Readonly<Record<string, ResultFormat>> = { '.jsonl': 'jsonl', '.ndjson': 'jsonl', '.csv': 'csv' };
+
+/** A file named `r.xml` would hold JSON lines. @throws COMMAND_INVALID */
+async function formatOf(path: string, format: ResultFormat | undefined): Promise<ResultFormat> {
+  if (placeOf(path).isFolder) return format ?? 'jsonl';
+  const compression = compressionOf(path);
+  const problem = compressionProblem(path);
+  if (problem !== null) throw new SightlineError('COMMAND_INVALID', `--out: ${problem}`);
+  const extension = extname(compression === null ? path : path.slice(0, -extname(path).length)).toLowerCase();
+  const isNameless = extension === '' || (await isPipe(path));
+  const known = isNameless ? (format ?? 'jsonl') : EXTENSIONS[extension];
+  if (known === undefined || (known === 'csv' && compression !== null)) {
+    const lines = Object.entries(EXTENSIONS).flatMap(([each, kind]) =>
+      kind === 'csv' ? [each] : [each, `${each}.gz`, `${each}.zst`],
+    );
+    const hint = extension === '.json' ? ' (--coco writes one JSON document)' : '';
+    throw new SightlineError(
+      'COMMAND_INVALID',
+      `--out: expected a folder (DIR/) or a name that ends in ${lines.join(', ')}, received "${path}"${hint}`,
+    );
+  }
+  if (format !== undefined && format !== known)
+    throw new SightlineError('COMMAND_INVALID', `--format ${format}: --out ${path} is a file of ${known}`);
+  return known;
+}
+
+/** An output must not replace an input, nor become one of the next run. @throws COMMAND_INVALID */
+function requireApart(
+  inputs: readonly string[],
+  sources: readonly string[],
+  { out, coco, yolo, video }: OutputPlan,
+): void {
+  const read = new Set(sources.map((source) => resolve(source)));
+  for (const [flag, place] of Object.entries({ out, coco, yolo, video }))
+    if (place !== null && read.has(resolve(place.path)))
+      throw new SightlineError('COMMAND_INVALID', `--${flag}: ${place.path} is an input`);
+  if (video === null) return;
+  for (const input of inputs) {
+    const isFolder = existsSync(input) && statSync(input).isDirectory();
+    const folder = `${resolve(input)}${sep}`;
+    if (isFolder && `${resolve(video.path)}${sep}`.startsWith(folder))
+      throw new SightlineError(
+        'COMMAND_INVALID',
+        `--video: ${video.path} lies in the input ${input}, and would be read by the next run; choose another folder`,
+      );
+  }
+}

@@ -1,0 +1,228 @@
+import { open, truncate } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Detection } from '../core/detection.ts';
+import type { ResultOrigin } from '../core/frame.ts';
+import type { WireError } from '../errors/sightline-error.ts';
+import { LineLog } from './line-log.ts';
+import { openLines } from './open-lines.ts';
+import type { SinkFailureListener } from './sink.ts';
+
+/** A result as an interrupted command needs it: in full precision, and before tracking where the tracks are computed later. */
+export interface RecordedFrame {
+  readonly frame: number;
+  readonly ptsUs: number;
+  readonly width: number;
+  readonly height: number;
+  readonly by: ResultOrigin;
+  readonly detections: readonly Detection[];
+}
+
+/** A picture that gave no result. */
+export interface RecordedFailure {
+  readonly frame: number;
+  readonly error: WireError;
+}
+
+/** The end of an input that was read as far as it can be. */
+export interface RecordedEnd {
+  /** That the last of the runs which read it took, and the frames that it read. */
+  readonly seconds: number;
+  readonly frames: number;
+  readonly decodeErrors: number;
+  readonly cached: number;
+  readonly warnings: readonly string[];
+  readonly error: WireError | null;
+}
+
+export type RecordEntry = RecordedFrame | RecordedFailure;
+
+/** What a record holds already. */
+export interface Recorded {
+  /** Without a gap from the first frame on. */
+  readonly frames: number;
+  /** Media time of the last frame; 0 without one. */
+  readonly ptsUs: number;
+  readonly end: RecordedEnd | null;
+}
+
+export interface FrameRecordOptions {
+  readonly path: string;
+  readonly classes: readonly string[];
+  /** Distance of frame numbers. */
+  readonly every: number;
+  readonly onFailure: SinkFailureListener;
+}
+
+const NOTHING: Recorded = { frames: 0, ptsUs: 0, end: null };
+
+const READ_BYTES = 64 * 1024;
+/** A frame with a thousand boxes has 100 kB. */
+const MOST_LINE_BYTES = 16 * 2 ** 20;
+/** How often a reader looks for new lines. */
+const LOOK_MS = 50;
+/** Numbers of a detection: box, score, class, and the track or -1. */
+const COLUMNS = 7;
+
+/**
+ * The results of one input, a line each, from which all outputs can be written again after an interruption. It can be read while it
+ * is written. Reading repairs it: what a crash left at its end is removed.
+ */
+export class FrameRecord {
+  readonly #options: FrameRecordOptions;
+  readonly #log: LineLog;
+  readonly #closed = new AbortController();
+  /** What it held when it was opened. */
+  readonly recorded: Recorded;
+
+  private constructor(options: FrameRecordOptions, recorded: Recorded) {
+    this.#options = options;
+    this.recorded = recorded;
+    const { path, onFailure } = options;
+    const kind = { firstCharacters: '[{', isWhole: () => false };
+    const open = () => openLines(path, kind);
+    // What a power failure takes away is read again: that costs less than to wait for the disk at the end of each input.
+    this.#log = new LineLog({ id: 'resume', path, open, retries: false, sync: 'never', onFailure });
+  }
+
+  /**
+   * Opens a record and creates it if it is missing.
+   *
+   * @param keeps - returns whether what it holds is of use; if not, it begins anew.
+   * @throws the system's error.
+   */
+  static async open(options: FrameRecordOptions, keeps: (recorded: Recorded) => boolean): Promise<FrameRecord> {
+    // Created now, so that it can be read at once.
+    await (await open(options.path, 'a')).close();
+    const { recorded, validBytes } = await readRecorded(options);
+    const isKept = keeps(recorded);
+    await truncate(options.path, isKept ? validBytes : 0);
+    return new FrameRecord(options, isKept ? recorded : NOTHING);
+  }
+
+  /** @returns a promise to await before the next entry, which never rejects; null if there is none. */
+  add(entry: RecordEntry): Promise<void> | null {
+    return this.#write('error' in entry ? entry : numbersOf(entry));
+  }
+
+  /** Closes it, with its last line if the input was read to its end. @throws SINK_FAILED */
+  async close(end: RecordedEnd | null): Promise<void> {
+    if (end !== null) void this.#write({ end });
+    try {
+      await this.#log.finish();
+    } finally {
+      this.#closed.abort();
+    }
+  }
+
+  /** Yields all entries from the first one on, those that are still to be added too, until it is closed. */
+  async *entries(): AsyncGenerator<RecordEntry> {
+    const { path, classes } = this.#options;
+    const waitsForMore = async (): Promise<boolean> => {
+      if (this.#closed.signal.aborted) return false;
+      await sleep(LOOK_MS, undefined, { signal: this.#closed.signal }).catch(() => undefined);
+      return true;
+    };
+    for await (const { text } of readLines(path, waitsForMore)) {
+      const entry = parseLine(text, classes);
+      if (entry === null) return;
+      if (!('end' in entry)) yield entry;
+    }
+  }
+
+  #write(line: unknown): Promise<void> | null {
+    return this.#log.write(`${JSON.stringify(line)}\n`, 1) ? null : this.#log.drained();
+  }
+}
+
+type ParsedLine = RecordEntry | { readonly end: RecordedEnd };
+
+function numbersOf({ frame, ptsUs, width, height, by, detections }: RecordedFrame): (number | string)[] {
+  const numbers: (number | string)[] = [frame, ptsUs, width, height, by];
+  for (const { box, score, classId, trackId = -1 } of detections) numbers.push(...box, score, classId, trackId);
+  return numbers;
+}
+
+/** @returns null if the line is damaged: a power failure can leave zeros. */
+function parseLine(text: string, classes: readonly string[]): ParsedLine | null {
+  try {
+    const value = JSON.parse(text) as ParsedLine | (number | string)[] | null;
+    if (typeof value !== 'object' || value === null) return null;
+    if (!Array.isArray(value)) return value;
+    const [frame, ptsUs, width, height, by, ...rest] = value as [number, number, number, number, ResultOrigin];
+    const numbers: readonly number[] = rest;
+    if (by === undefined || numbers.length % COLUMNS !== 0) return null;
+    const detections: Detection[] = [];
+    for (let i = 0; i < numbers.length; i += COLUMNS) {
+      const [x, y, w, h, score, classId, trackId] = numbers.slice(i, i + COLUMNS) as [number, ...number[]];
+      const label = classes[classId!] ?? `class ${classId}`;
+      const detection = { classId: classId!, label, score: score!, box: [x, y!, w!, h!] as const };
+      detections.push(trackId === -1 ? detection : { ...detection, trackId: trackId! });
+    }
+    return { frame, ptsUs, width, height, by, detections };
+  } catch {
+    return null;
+  }
+}
+
+/** Reads a record up to its end, a damaged line or a missing frame, whichever comes first. */
+async function readRecorded({
+  path,
+  classes,
+  every,
+}: FrameRecordOptions): Promise<{ recorded: Recorded; validBytes: number }> {
+  let frames = 0;
+  let ptsUs = 0;
+  let end: RecordedEnd | null = null;
+  let validBytes = 0;
+  for await (const { text, endBytes } of readLines(path, async () => false)) {
+    const entry = parseLine(text, classes);
+    if (entry === null || end !== null) break;
+    if ('end' in entry) end = entry.end;
+    else if (entry.frame !== frames * every) break;
+    else {
+      frames += 1;
+      ptsUs = 'ptsUs' in entry ? entry.ptsUs : 0;
+    }
+    validBytes = endBytes;
+  }
+  return { recorded: { frames, ptsUs, end }, validBytes };
+}
+
+interface Line {
+  readonly text: string;
+  /** Where the next line begins. */
+  readonly endBytes: number;
+}
+
+/** Yields whole lines. @param waitsForMore - called at the end of the file; true to look again. */
+async function* readLines(path: string, waitsForMore: () => Promise<boolean>): AsyncGenerator<Line> {
+  const handle = await open(path, 'r');
+  try {
+    const buffer = Buffer.alloc(READ_BYTES);
+    let rest: Buffer = Buffer.alloc(0);
+    let position = 0;
+    let endBytes = 0;
+    let isLast = false;
+    for (;;) {
+      const { bytesRead } = await handle.read(buffer, 0, READ_BYTES, position);
+      if (bytesRead === 0) {
+        if (isLast) return;
+        // What was written before it was closed is read once more.
+        isLast = !(await waitsForMore());
+        continue;
+      }
+      position += bytesRead;
+      const bytes = Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
+      let start = 0;
+      for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, start)) {
+        endBytes += at + 1 - start;
+        yield { text: bytes.toString('utf8', start, at), endBytes };
+        start = at + 1;
+      }
+      rest = bytes.subarray(start);
+      if (rest.length > MOST_LINE_BYTES) return;
+    }
+  } finally {
+    await handle.close();
+  }
+}

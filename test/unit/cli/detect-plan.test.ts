@@ -1,0 +1,82 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type DetectFlags, type DetectPlan, planDetect } from '../../../src/cli/detect-plan.ts';
+
+describe('the plan of detect', () => {
+  let folder: string;
+  const at = (name: string): string => join(folder, name);
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'sightline-plan-'));
+    for (const name of ['a', 'b']) mkdirSync(at(name));
+    for (const name of ['a/1.jpg', 'a/2.png', 'a/3.mp4', 'a/4.jpg', 'b/3.mp4']) writeFileSync(at(name), name);
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  const plan = (inputs: readonly string[], flags: Partial<DetectFlags> = {}): Promise<DetectPlan> =>
+    planDetect(inputs, { every: 1, ...flags });
+
+  it('reads pictures that follow each other with one stream', async () => {
+    const { items } = await plan([at('a')]);
+    expect(items.map(({ kind, first, sources }) => [kind, first, sources.length])).toEqual([
+      ['pictures', 0, 2],
+      ['video', 2, 1],
+      ['pictures', 3, 1],
+    ]);
+    const drawn = await plan([at('a')], { video: at('videos/') });
+    expect(drawn.items.map(({ kind }) => kind)).toEqual(['video', 'video', 'video', 'video']);
+  });
+
+  it('gives inputs of the same name different outputs', async () => {
+    const { outputs } = await plan([at('a/3.mp4'), at('b/3.mp4'), at('a/4.jpg'), at('a/3.mp4')]);
+    expect(new Set(outputs.names).size).toBe(4);
+    expect(outputs.names[2]).toBe('4.jpg');
+    expect(outputs.stems[2]).toBe('4');
+    expect(outputs.names[0]).toMatch(/^3\.mp4-[0-9a-f]{8}$/);
+  });
+
+  it('never puts credentials of an input into a file name', async () => {
+    const { outputs } = await plan(['rtsp://user:secret@camera/1?token=abc', 'http://u:secret@host/live.m3u8']);
+    for (const name of [...outputs.names, ...outputs.stems]) {
+      expect(name).not.toMatch(/secret|abc/);
+      expect(name).toMatch(/^[\w.-]+$/);
+    }
+  });
+
+  it.each([
+    ['r.xml', {}, /--out: expected a folder \(DIR\/\) or a name that ends in .*\.jsonl, .*\.csv, received "r\.xml"/],
+    ['r.json', {}, /--coco writes one JSON document/],
+    ['r.csv.gz', {}, /expected a folder/],
+    ['r.jsonl', { format: 'csv' as const }, /--format csv: .* is a file of jsonl/],
+  ])('refuses --out %s %j, and says what is known', async (out, flags, says) => {
+    await expect(plan([at('b')], { out, ...flags })).rejects.toMatchObject({
+      code: 'COMMAND_INVALID',
+      message: expect.stringMatching(says),
+    });
+  });
+
+  it.each([
+    ['r.jsonl', '.r.jsonl.resume'],
+    ['r.NDJSON.gz', '.r.NDJSON.gz.resume'],
+    ['r.csv', '.r.csv.resume'],
+    ['plain', '.plain.resume'],
+    ['r/', 'r/.resume'],
+  ])('takes --out %s, and can be resumed', async (out, resume) => {
+    expect((await plan([at('b')], { out: at(out) })).outputs.resumeFolder).toBe(at(resume));
+  });
+
+  it('cannot be resumed where an output is a pipe, or none is named', async () => {
+    expect((await plan([at('b')], { out: '-', coco: at('r.json') })).outputs.resumeFolder).toBeNull();
+    expect((await plan([at('b')], { out: '/dev/null' })).outputs.resumeFolder).toBeNull();
+    expect((await plan([at('b')])).outputs.resumeFolder).toBeNull();
+  });
+
+  it('refuses an output that is an input, or would become one', async () => {
+    const refused = { code: 'COMMAND_INVALID' };
+    await expect(plan([at('b/3.mp4')], { video: at('b/3.mp4') })).rejects.toMatchObject(refused);
+    await expect(plan([at('b')], { video: at('b/') })).rejects.toMatchObject(refused);
+    await expect(plan([at('b')], { video: at('b/out.mp4') })).rejects.toMatchObject(refused);
+    await expect(plan([at('a'), at('b')], { video: at('one.mp4') })).rejects.toMatchObject(refused);
+  });
+});

@@ -1,0 +1,57 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { PtsUs } from '../../../src/core/units.ts';
+import type { SightlineError } from '../../../src/errors/sightline-error.ts';
+import { YoloSink } from '../../../src/sinks/yolo-sink.ts';
+
+describe('YOLO labels', () => {
+  let folder: string;
+  let failures: SightlineError[];
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'sightline-yolo-'));
+    failures = [];
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  const open = (isPicture: boolean, to = folder): YoloSink =>
+    new YoloSink({ id: '--yolo', folder: to, stem: 'a', isPicture, onFailure: (error) => failures.push(error) });
+  const frame = (n: number, boxes: readonly number[][]) =>
+    ({
+      ...{ streamId: 's', frame: n, ptsUs: 0 as PtsUs, width: 200, height: 100, by: 'inferred' as const },
+      detections: boxes.map((box) => ({ classId: 3, label: 'car', score: 0.5, box })),
+    }) as never;
+
+  it('are the centre and size of each box, in ratios of the picture', async () => {
+    const sink = open(true);
+    sink.publish(
+      frame(0, [
+        [50, 25, 100, 50],
+        [0, 0, 200, 100],
+      ]),
+    );
+    await sink.close();
+    expect(readdirSync(folder)).toEqual(['a.txt']);
+    expect(readFileSync(join(folder, 'a.txt'), 'utf8')).toBe(
+      '3 0.500000 0.500000 0.500000 0.500000\n3 0.500000 0.500000 1.000000 1.000000\n',
+    );
+  });
+
+  it('of a video have a file for each frame, empty ones too', async () => {
+    const sink = open(false);
+    for (const n of [0, 7, 1_234_567]) sink.publish(frame(n, []));
+    await sink.close();
+    expect(readdirSync(folder).sort()).toEqual(['a_000000.txt', 'a_000007.txt', 'a_1234567.txt']);
+    expect(sink.figures).toMatchObject({ sent: 3, waiting: 0 });
+  });
+
+  it('that cannot be written fail once, and say where', async () => {
+    const sink = open(false, join(folder, 'gone'));
+    sink.publish(frame(0, []));
+    sink.publish(frame(1, []));
+    await expect(sink.close()).rejects.toMatchObject({ code: 'SINK_FAILED' });
+    expect(failures.map(({ message }) => message)).toEqual([expect.stringContaining('a_000000.txt')]);
+    expect(sink.figures.lost.failed).toBe(2);
+  });
+});
