@@ -3,10 +3,12 @@ import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { ensureDemoClip } from '../source/demo-clip.ts';
 import { fetchFromNpm } from '../store/npm-package.ts';
 
-const PHOTO_PACKAGE = '@vladmandic/human@3.3.6';
-const PHOTO_PATH = 'assets/samples.jpg';
+/** The examples of node-opencv (MIT): a black and a grey car on streets. The archive is 5.5 MB. */
+const CARS = { spec: 'opencv@7.0.0', black: 'examples/files/car1.jpg', grey: 'examples/files/car2.jpg' } as const;
+/** Photographs of people, of the package of the default detector (MIT). */
+const PEOPLE = { spec: '@vladmandic/human@3.3.6', sheet: 'assets/samples.jpg' } as const;
 
-/** Returns the demonstration clip. It is made once, from a photograph in the npm package of the default detector. */
+/** Returns the demonstration clip. It is made once, from photographs in an npm package. */
 export function demoSource(
   ffmpeg: FfmpegBinary,
   environment: Environment,
@@ -15,12 +17,15 @@ export function demoSource(
   return ensureDemoClip({
     ffmpeg,
     cacheDir: environment.cacheDir,
-    fetchPhoto: fetchDemoPhoto,
+    fetchPictures: async () => {
+      const files = await fetchFromNpm(CARS.spec, [CARS.black, CARS.grey]);
+      return { blackCar: files.get(CARS.black)!, greyCar: files.get(CARS.grey)! };
+    },
     onNotice,
   });
 }
 
-/** Fetches the JPEG that the clip is made from, 1280x1158: small photographs of people side by side. */
-export async function fetchDemoPhoto(): Promise<Uint8Array> {
-  return (await fetchFromNpm(PHOTO_PACKAGE, [PHOTO_PATH])).get(PHOTO_PATH)!;
+/** Fetches a JPEG of photographs of people, 1280x1158: a row of small ones at its top. */
+export async function fetchPeoplePhoto(): Promise<Uint8Array> {
+  return (await fetchFromNpm(PEOPLE.spec, [PEOPLE.sheet])).get(PEOPLE.sheet)!;
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,45 +5,61 @@ import { replaceFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import { FedChild } from '../process/fed-child.ts';
+import { type Car, type CarLook, type DemoPictures, drawDemoSheet, type Rectangle, SCENE } from './demo-scene.ts';
 
-/** The row of small pictures at the top of the sheet (1280x1158): eight scenes with people, without drawn boxes. */
-const STRIP = { x: 0, y: 1, width: 1280, height: 156 } as const;
-const CLIP = { width: 1280, height: 720, fps: 25, seconds: 20 } as const;
-/** Length of the camera pan in pixels of the strip: the five scenes whose people are large enough to be detected. */
-const PAN_PX = 640;
-/** Largest zoom during the pan. */
-const ZOOM_RATIO = 1.12;
+/** The version is in the name of the file: raise it when the picture changes. */
+const CLIP = { fps: 25, seconds: 24, version: 2 } as const;
+
+/** A car drives on one lane at one speed, as often as it has start times. */
+interface Drive extends CarLook {
+  readonly speedPxPerS: number;
+  /** Seconds at which its front comes into the picture. */
+  readonly startsS: readonly number[];
+}
+
+/** Where the wheels of a lane touch the road, in pixels from the top. */
+const FAR_LANE_PX = 468;
+const NEAR_LANE_PX = 640;
+const FAR = { lengthPx: 390, facesRight: false } as const;
+const NEAR = { lengthPx: 500, facesRight: true } as const;
+/** At most three cars at once; none at the beginning and at the end, so that the clip loops without a jump. */
+const DRIVES: readonly Drive[] = [
+  { ...FAR, picture: 'blackCar', speedPxPerS: 300, startsS: [1.5] },
+  { ...FAR, picture: 'greyCar', paint: [1.15, 1.12, 1.05], speedPxPerS: 330, startsS: [9] },
+  { ...FAR, picture: 'greyCar', paint: [0.5, 0.62, 0.92], speedPxPerS: 310, startsS: [16] },
+  { ...NEAR, picture: 'greyCar', speedPxPerS: 340, startsS: [0.2, 13] },
+  { ...NEAR, picture: 'greyCar', paint: [1.05, 0.3, 0.28], speedPxPerS: 370, startsS: [6] },
+  { ...NEAR, picture: 'blackCar', speedPxPerS: 360, startsS: [18.5] },
+];
 /** H.264 if this ffmpeg can encode it; every ffmpeg has MPEG-4. */
 const ENCODERS = [
   ['-c:v', 'libx264', '-preset', 'superfast', '-crf', '23'],
   ['-c:v', 'mpeg4', '-q:v', '4'],
 ] as const;
-/** Encoding takes 2 seconds on two slow cores. */
+/** Drawing and encoding take about 10 seconds on two slow cores. */
 const TIMEOUT_MS = 180_000;
 
 export interface DemoClipOptions {
   readonly ffmpeg: Ffmpeg;
   readonly cacheDir: string;
-  /** JPEG of the sheet of pictures, 1280x1158. */
-  readonly fetchPhoto: () => Promise<Uint8Array>;
+  readonly fetchPictures: () => Promise<DemoPictures>;
   /** Receives one sentence about what is fetched and made. */
   readonly onNotice: (text: string) => void;
 }
 
 /**
- * Makes the demonstration clip if the cache does not have it: the camera pans along photographs of people and back, with a
- * slight zoom. 1280x720, 25 frames a second, 20 seconds; it ends where it began, so it loops without a jump.
+ * Makes the demonstration clip if the cache does not have it: a camera beside a street with two lanes, on which cars pass.
+ * 1280x720, 25 frames a second, 24 seconds; the street is empty at both ends, so it loops without a jump.
  *
  * @returns its path in the cache. The file is complete or absent, even if several processes make it at the same time.
  * @throws SOURCE_UNREACHABLE if the pictures cannot be fetched; SOURCE_UNREADABLE if ffmpeg cannot make the clip.
  */
-export async function ensureDemoClip({ ffmpeg, cacheDir, fetchPhoto, onNotice }: DemoClipOptions): Promise<string> {
-  const version = createHash('sha256').update(filterGraph()).digest('hex').slice(0, 8);
+export async function ensureDemoClip({ ffmpeg, cacheDir, fetchPictures, onNotice }: DemoClipOptions): Promise<string> {
   const folder = join(cacheDir, 'demo');
-  const path = join(folder, `people-${version}.mp4`);
+  const path = join(folder, `street-${CLIP.version}.mp4`);
   if (existsSync(path)) return path;
   onNotice('making the demonstration clip (first use only): fetching its pictures and encoding them');
-  const photo = await fetchPhoto().catch((cause: unknown) => {
+  const pictures = await fetchPictures().catch((cause: unknown) => {
     throw new SightlineError(
       'SOURCE_UNREACHABLE',
       `demonstration clip: its pictures could not be fetched: ${(cause as Error).message}. Check the network and the ` +
@@ -54,14 +69,19 @@ export async function ensureDemoClip({ ffmpeg, cacheDir, fetchPhoto, onNotice }:
     );
   });
   await mkdir(folder, { recursive: true });
-  await replaceFile(path, (temporaryPath) => encode(ffmpeg, photo, temporaryPath));
+  const { png, cars } = await drawDemoSheet(pictures, DRIVES).catch((cause: unknown) => {
+    const reason = (cause as Error).message;
+    throw new SightlineError('SOURCE_UNREADABLE', `demonstration clip: its pictures cannot be read: ${reason}`, {}, { cause });
+  });
+  const filters = filterGraph(cars);
+  await replaceFile(path, (temporaryPath) => encode(ffmpeg, png, filters, temporaryPath));
   return path;
 }
 
-async function encode(ffmpeg: Ffmpeg, photo: Uint8Array, path: string): Promise<void> {
+async function encode(ffmpeg: Ffmpeg, sheet: Uint8Array, filters: string, path: string): Promise<void> {
   for (const [i, encoder] of ENCODERS.entries()) {
-    const child = new FedChild(ffmpeg, demoArguments(encoder, path), { timeoutMs: TIMEOUT_MS });
-    child.input.end(photo);
+    const child = new FedChild(ffmpeg, demoArguments(encoder, filters, path), { timeoutMs: TIMEOUT_MS });
+    child.input.end(sheet);
     const { isSuccess, message } = await child.ended;
     if (isSuccess) return;
     if (i < ENCODERS.length - 1 && /Unknown encoder|Encoder not found/.test(message)) continue;
@@ -73,29 +93,48 @@ async function encode(ffmpeg: Ffmpeg, photo: Uint8Array, path: string): Promise<
   }
 }
 
-function demoArguments(encoder: readonly string[], path: string): string[] {
+function demoArguments(encoder: readonly string[], filters: string, path: string): string[] {
   const { fps, seconds } = CLIP;
   return [
-    ...['-y', '-hide_banner', '-loglevel', 'error', '-f', 'mjpeg', '-i', 'pipe:0'],
-    ...['-vf', filterGraph(), '-t', String(seconds), '-r', String(fps), '-an', ...encoder],
+    ...['-y', '-hide_banner', '-loglevel', 'error', '-f', 'image2pipe', '-c:v', 'png', '-i', 'pipe:0'],
+    ...['-filter_complex', filters, '-map', '[out]', '-t', String(seconds), '-r', String(fps), '-an', ...encoder],
     ...['-pix_fmt', 'yuv420p', '-movflags', '+faststart', '-f', 'mp4', `file:${path}`],
   ];
 }
 
-/** Returns the filters that turn one sheet into the clip. A cosine makes the camera slow down at both ends of the pan. */
-function filterGraph(): string {
-  const { x, y, width, height } = STRIP;
-  const scale = CLIP.height / height;
-  const frames = CLIP.fps * CLIP.seconds;
-  const swing = `(1-cos(2*PI*n/${frames}))/2`;
-  return [
-    `crop=${width}:${height}:${x}:${y}`,
-    `scale=${2 * Math.round((width * scale) / 2)}:${CLIP.height}:flags=lanczos`,
-    'format=yuv420p',
-    'loop=loop=-1:size=1:start=0',
-    `setpts=N/${CLIP.fps}/TB`,
-    `crop=${CLIP.width}:${CLIP.height}:y=0:x='${Math.round(PAN_PX * scale)}*${swing}'`,
-    `zoompan=d=1:fps=${CLIP.fps}:s=${CLIP.width}x${CLIP.height}:z='1+${(ZOOM_RATIO - 1).toFixed(2)}*${swing.replace('n', 'on')}':x='(iw-iw/zoom)/2':y='(ih-ih/zoom)/2'`,
-    'setsar=1',
-  ].join(',');
+/** Returns the filters that turn the sheet into the clip: wheels that turn on bodies, bodies that move over the street. */
+function filterGraph(cars: readonly Car[]): string {
+  const { fps } = CLIP;
+  const pieces = cars.reduce((sum, { wheels }) => sum + 1 + wheels.length, 1);
+  const labels = Array.from({ length: pieces }, (_, i) => `[sheet${i}]`);
+  let next = 0;
+  const crop = ({ x, y, width, height }: Rectangle): string => `${labels[next++]!}crop=${width}:${height}:${x}:${y}`;
+  const steps = [
+    `[0:v]format=rgba,loop=loop=-1:size=1:start=0,setpts=N/${fps}/TB,split=${pieces}${labels.join('')}`,
+    `${crop({ x: 0, y: 0, ...SCENE })}[scene0]`,
+  ];
+  let scene = 0;
+  for (const [i, drive] of DRIVES.entries()) {
+    const { body, wheels, groundPx, wheelRadiusPx } = cars[i]!;
+    const direction = drive.facesRight ? 1 : -1;
+    const turn = (direction * drive.speedPxPerS) / wheelRadiusPx;
+    steps.push(`${crop(body)}[car${i}-0]`);
+    for (const [w, wheel] of wheels.entries()) {
+      steps.push(`${crop(wheel.at)},rotate=a=${turn.toFixed(3)}*t:c=none[wheel${i}-${w}]`);
+      steps.push(`[car${i}-${w}][wheel${i}-${w}]overlay=x=${wheel.x}:y=${wheel.y}:format=rgb[car${i}-${w + 1}]`);
+    }
+    const copies = drive.startsS.map((_, n) => `[drive${i}-${n}]`);
+    steps.push(`[car${i}-${wheels.length}]split=${copies.length}${copies.join('')}`);
+    const y = (drive.facesRight ? NEAR_LANE_PX : FAR_LANE_PX) - groundPx;
+    for (const [n, startS] of drive.startsS.entries()) {
+      const passed = `${drive.speedPxPerS}*(t-${startS})`;
+      const x = drive.facesRight ? `${passed}-w` : `W-${passed}`;
+      const endS = startS + (SCENE.width + body.width) / drive.speedPxPerS;
+      const enable = `between(t,${startS},${endS.toFixed(2)})`;
+      steps.push(`[scene${scene}]${copies[n]!}overlay=x='${x}':y=${y}:format=rgb:enable='${enable}'[scene${scene + 1}]`);
+      scene += 1;
+    }
+  }
+  // The noise of a sensor.
+  return [...steps, `[scene${scene}]noise=alls=4:allf=t,format=yuv420p,setsar=1[out]`].join(';');
 }
