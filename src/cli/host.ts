@@ -14,6 +14,7 @@ import { Incidents } from '../flow/incidents.ts';
 import type { GatewayLogger } from '../gateway/gateway-options.ts';
 import { FleetMember } from '../host/fleet-member.ts';
 import { stopped } from '../host/open-gateway.ts';
+import { limitPools } from '../process/allocator.ts';
 import { packageRoot } from '../store/package-root.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { addFleetFlag, type FleetFlags } from './fleet-access.ts';
@@ -48,6 +49,7 @@ export function addHost(program: Command, io: CliIo): void {
 
 async function host(path: string | undefined, flags: HostFlags, io: CliIo): Promise<void> {
   checkServerFlags(flags);
+  limitPools();
   const config = configOf(loadPipeline(path ?? join(packageRoot(), 'pipelines/fleet-host.yaml')), flags);
   const log = openLog(io, flags.log);
   const incidents = new Incidents((text) => log.warn({}, text));

@@ -5,6 +5,7 @@ import { Incidents } from '../flow/incidents.ts';
 import { tryHostRollouts } from '../host/host-rollouts.ts';
 import { logEvent, openGateway, stopped } from '../host/open-gateway.ts';
 import { PipelineHost } from '../host/pipeline-host.ts';
+import { limitPools } from '../process/allocator.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { openLog } from './log.ts';
 import { addServerFlags, checkServerFlags, type ServerFlags } from './server-flags.ts';
@@ -26,6 +27,7 @@ export function addRun(program: Command, io: CliIo): void {
 
 async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
   checkServerFlags(flags);
+  limitPools();
   const config = loadPipeline(path);
   const log = openLog(io, flags.log);
   const admission = new Admission(config.fleet);

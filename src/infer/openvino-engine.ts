@@ -10,7 +10,7 @@ import { deviceFacts } from './openvino/facts.ts';
 import { type Handle, OpenvinoLibrary } from './openvino/library.ts';
 import { FRAMES, OpenvinoNetwork } from './openvino/network.ts';
 import { checkQuantised } from './quantised.ts';
-import { trimMemory } from './trim-memory.ts';
+import { trimMemory } from '../process/allocator.ts';
 
 export const OPENVINO_REMEDY = 'Set it up with: npm run setup:openvino, or name its folder in OPENVINO_DIR';
 

@@ -1,6 +1,5 @@
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { replaceFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
@@ -39,26 +38,23 @@ const ENCODERS = [
 /** Drawing and encoding take about 10 seconds on two slow cores. */
 const TIMEOUT_MS = 180_000;
 
-export interface DemoClipOptions {
-  readonly ffmpeg: Ffmpeg;
-  readonly cacheDir: string;
-  readonly fetchPictures: () => Promise<DemoPictures>;
-  /** Receives one sentence about what is fetched and made. */
-  readonly onNotice: (text: string) => void;
+/** Path of the clip in the cache. The file is complete or absent. */
+export function demoClipPath(cacheDir: string): string {
+  return join(cacheDir, 'demo', `street-${CLIP.version}.mp4`);
 }
 
 /**
- * Makes the demonstration clip if the cache does not have it: a camera beside a street with two lanes, on which cars pass.
- * 1280x720, 25 frames a second, 24 seconds; the street is empty at both ends, so it loops without a jump.
+ * Makes the demonstration clip: a camera beside a street with two lanes, on which cars pass. 1280x720, 25 frames a second,
+ * 24 seconds; the street is empty at both ends, so it loops without a jump.
  *
- * @returns its path in the cache. The file is complete or absent, even if several processes make it at the same time.
- * @throws SOURCE_UNREACHABLE if the pictures cannot be fetched; SOURCE_UNREADABLE if ffmpeg cannot make the clip.
+ * @param path - see `demoClipPath`; several processes may make it at the same time.
+ * @throws SOURCE_UNREACHABLE if the pictures cannot be fetched; SOURCE_UNREADABLE if the clip cannot be made from them.
  */
-export async function ensureDemoClip({ ffmpeg, cacheDir, fetchPictures, onNotice }: DemoClipOptions): Promise<string> {
-  const folder = join(cacheDir, 'demo');
-  const path = join(folder, `street-${CLIP.version}.mp4`);
-  if (existsSync(path)) return path;
-  onNotice('making the demonstration clip (first use only): fetching its pictures and encoding them');
+export async function makeDemoClip(
+  ffmpeg: Ffmpeg,
+  path: string,
+  fetchPictures: () => Promise<DemoPictures>,
+): Promise<void> {
   const pictures = await fetchPictures().catch((cause: unknown) => {
     throw new SightlineError(
       'SOURCE_UNREACHABLE',
@@ -68,14 +64,17 @@ export async function ensureDemoClip({ ffmpeg, cacheDir, fetchPictures, onNotice
       { cause },
     );
   });
-  await mkdir(folder, { recursive: true });
   const { png, cars } = await drawDemoSheet(pictures, DRIVES).catch((cause: unknown) => {
     const reason = (cause as Error).message;
-    throw new SightlineError('SOURCE_UNREADABLE', `demonstration clip: its pictures cannot be read: ${reason}`, {}, { cause });
+    throw new SightlineError(
+      'SOURCE_UNREADABLE',
+      `demonstration clip: its pictures cannot be read: ${reason}. Use a video of your own instead`,
+      {},
+      { cause },
+    );
   });
-  const filters = filterGraph(cars);
-  await replaceFile(path, (temporaryPath) => encode(ffmpeg, png, filters, temporaryPath));
-  return path;
+  await mkdir(dirname(path), { recursive: true });
+  await replaceFile(path, (temporaryPath) => encode(ffmpeg, png, filterGraph(cars), temporaryPath));
 }
 
 async function encode(ffmpeg: Ffmpeg, sheet: Uint8Array, filters: string, path: string): Promise<void> {
