@@ -5,7 +5,7 @@ import { Incidents } from '../flow/incidents.ts';
 import { tryHostRollouts } from '../host/host-rollouts.ts';
 import { logEvent, openGateway, stopped } from '../host/open-gateway.ts';
 import { PipelineHost } from '../host/pipeline-host.ts';
-import { limitPools } from '../process/allocator.ts';
+import { limitPools, trimMemory } from '../process/allocator.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { openLog } from './log.ts';
 import { addServerFlags, checkServerFlags, type ServerFlags } from './server-flags.ts';
@@ -55,6 +55,8 @@ async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
       host.onEvent((event) => logEvent(log, event));
       note(io, `\n  Sightline is live at ${gateway.url}\n`);
       await host.start();
+      // What was fetched and compiled at a first start.
+      trimMemory();
       await rollouts?.agent.start();
       log.info({}, `${config.name} is running with ${countOf(host)}`);
       await stopped(io.stop);

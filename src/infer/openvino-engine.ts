@@ -43,7 +43,10 @@ export class OpenvinoEngine implements InferenceEngine {
     checkQuantised('openvino', request, facts);
     const session = new Session(library);
     try {
-      const device = chooseDevice(provider, deviceFacts(library, session.core));
+      const device = chooseDevice(
+        provider,
+        deviceFacts(library, session.core, provider === 'cpu' ? ['CPU'] : undefined),
+      );
       const { executed, hint } = choosePrecision(request.precision ?? 'auto', device, facts.isQuantised);
       const properties = propertiesOf(device, hint, request.intraThreads);
       const { input, scoreThreshold } = model.spec;
