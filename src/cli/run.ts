@@ -8,6 +8,7 @@ import { PipelineHost } from '../host/pipeline-host.ts';
 import { limitPools, trimMemory } from '../process/allocator.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { openLog } from './log.ts';
+import { BETTER_MODEL, BETTER_MODEL_TEXT } from './model-hint.ts';
 import { addServerFlags, checkServerFlags, type ServerFlags } from './server-flags.ts';
 
 const HELP = `
@@ -59,6 +60,7 @@ async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
       trimMemory();
       await rollouts?.agent.start();
       log.info({}, `${config.name} is running with ${countOf(host)}`);
+      if (config.model.name === BETTER_MODEL.instead) log.info({}, `${BETTER_MODEL_TEXT}: ${BETTER_MODEL.command}`);
       await stopped(io.stop);
       log.info({}, 'stopping');
     } finally {

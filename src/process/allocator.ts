@@ -8,7 +8,7 @@ const MAPPED_BYTES = 4 * 2 ** 20;
 
 /**
  * Makes the C library keep less memory that nobody uses: two pools for all threads instead of eight for each core, and what an
- * engine allocates in large pieces goes back to the system when it is freed. Call it before threads start.
+ * engine allocates in large pieces goes back to the system when it is freed. Call it before threads start (ADR 53).
  *
  * For a process of its own, not for a library: it holds for the whole process. Does nothing where `trimMemory` does nothing.
  */
