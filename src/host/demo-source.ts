@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import type { Environment } from '../config/environment.ts';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { runInChild } from '../runtime/model/run-in-child.ts';
-import { demoClipPath, makeDemoClip } from '../source/demo-clip.ts';
 import { fetchFromNpm } from '../store/npm-package.ts';
+import { demoClipPath, makeDemoClip } from './demo-clip.ts';
 
 /** The examples of node-opencv (MIT): a black and a grey car on streets. */
 const CARS = { spec: 'opencv@7.0.0', black: 'examples/files/car1.jpg', grey: 'examples/files/car2.jpg' } as const;
@@ -23,7 +23,9 @@ export async function demoSource(
 ): Promise<string> {
   const path = demoClipPath(environment.cacheDir);
   if (existsSync(path)) return path;
-  onNotice('making the demonstration clip (first use only): fetching its pictures (5.5 MB, by npm), about 10 s to encode');
+  onNotice(
+    'making the demonstration clip (first use only): fetching its pictures (5.5 MB, by npm), about 10 s to encode',
+  );
   const job: DemoJob = { ffmpeg, path };
   await runInChild<void>('demo-clip.process', job, 'demonstration clip: the process that makes it');
   return path;

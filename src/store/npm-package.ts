@@ -76,7 +76,8 @@ async function watchArrival(
   const cache = await runNpm(['config', 'get', 'cache'], folder).catch(() => null);
   if (cache === null) return null;
   const arriving = join(cache.trim(), '_cacache', 'tmp');
-  const startedMs = Date.now();
+  // The clock of a file system may be a little late.
+  const startedMs = Date.now() - 1000;
   const look = async (): Promise<void> => {
     const names = await readdir(arriving).catch(() => []);
     const files = await Promise.all(names.map((name) => stat(join(arriving, name)).catch(() => null)));
@@ -131,9 +132,13 @@ function readEntries(archive: Readable, wanted: ReadonlySet<string>): Promise<Ma
         entry.on('end', () => found.set(entry.path, new Uint8Array(Buffer.concat(chunks))));
       },
     });
-    parser.on('error', reject);
+    const fail = (error: Error): void => {
+      archive.destroy();
+      reject(error);
+    };
+    parser.on('error', fail);
     parser.on('end', () => resolve(found));
-    archive.on('error', reject);
+    archive.on('error', fail);
     archive.pipe(parser);
   });
 }

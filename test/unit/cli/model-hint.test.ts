@@ -14,7 +14,10 @@ interface TimeRow {
 }
 
 it('the sentence about the better model states what was measured, rounded down', async () => {
-  const table = JSON.parse(readFileSync(join(packageRoot(), 'bench/optimize-table.json'), 'utf8')) as Record<string, unknown>;
+  const table = JSON.parse(readFileSync(join(packageRoot(), 'bench/optimize-table.json'), 'utf8')) as Record<
+    string,
+    unknown
+  >;
   const rows = Object.values(table).flatMap((value) => (Array.isArray(value) ? (value as Partial<TimeRow>[]) : []));
   const timeOf = (model: string, engine: string, precision: string): number => {
     const manifest = manifests.find(({ name }) => name === model)!;

@@ -130,7 +130,9 @@ function filterGraph(cars: readonly Car[]): string {
       const x = drive.facesRight ? `${passed}-w` : `W-${passed}`;
       const endS = startS + (SCENE.width + body.width) / drive.speedPxPerS;
       const enable = `between(t,${startS},${endS.toFixed(2)})`;
-      steps.push(`[scene${scene}]${copies[n]!}overlay=x='${x}':y=${y}:format=rgb:enable='${enable}'[scene${scene + 1}]`);
+      steps.push(
+        `[scene${scene}]${copies[n]!}overlay=x='${x}':y=${y}:format=rgb:enable='${enable}'[scene${scene + 1}]`,
+      );
       scene += 1;
     }
   }

@@ -99,11 +99,18 @@ export async function drawDemoSheet(
       left += width;
       return at;
     };
-    cars.push({ body: place(body), wheels: wheels.map(({ image, x, y }) => ({ at: place(image), x, y })), ...measures });
+    cars.push({
+      body: place(body),
+      wheels: wheels.map(({ image, x, y }) => ({ at: place(image), x, y })),
+      ...measures,
+    });
     top += body.height;
   }
   const create = { width: SCENE.width, height: top, channels: 4, background: '#0000' } as const;
-  return { png: new Uint8Array(await sharp({ create }).composite(parts).png({ compressionLevel: 1 }).toBuffer()), cars };
+  return {
+    png: new Uint8Array(await sharp({ create }).composite(parts).png({ compressionLevel: 1 }).toBuffer()),
+    cars,
+  };
 }
 
 interface Raw {
@@ -123,7 +130,10 @@ async function drawCar(photo: Uint8Array, { picture, lengthPx, facesRight, paint
   if (paint !== undefined) repaint(cut.pixels, paint);
   const masked = async (mask: string): Promise<Buffer> => {
     const image = sharp(cut.pixels, { raw: { width, height, channels: 4 } });
-    const whole = await image.composite([{ input: svg(box, mask), blend: 'dest-in' }]).png().toBuffer();
+    const whole = await image
+      .composite([{ input: svg(box, mask), blend: 'dest-in' }])
+      .png()
+      .toBuffer();
     return finish(sharp(whole).resize(...size));
   };
   const [[rearX, rearY, rearR], [frontX]] = wheels;
@@ -187,13 +197,28 @@ async function street(photo: Uint8Array): Promise<Buffer> {
         '<rect width="100%" height="100%" fill="url(#g)"/>',
     );
     const turned = await (isTurned ? strip.flip().flop() : strip).png().toBuffer();
-    const input = top === ROAD_TOP_PX ? turned : await sharp(turned).composite([{ input: fade, blend: 'dest-in' }]).png().toBuffer();
+    const input =
+      top === ROAD_TOP_PX
+        ? turned
+        : await sharp(turned)
+            .composite([{ input: fade, blend: 'dest-in' }])
+            .png()
+            .toBuffer();
     return { input, left: 0, top };
   };
-  const roads = await Promise.all([asphalt(ROAD_TOP_PX, 126, false), asphalt(440, 176, true), asphalt(556, 164, false)]);
+  const roads = await Promise.all([
+    asphalt(ROAD_TOP_PX, 126, false),
+    asphalt(440, 176, true),
+    asphalt(556, 164, false),
+  ]);
   const dashes = Array.from({ length: 8 }, (_, i) => `<rect x="${i * 170 + 30}" y="505" width="80" height="5"/>`);
   const marks = svg([0, 0, width, SCENE.height], `<g fill="#e8dfc0" fill-opacity="0.55">${dashes.join('')}</g>`);
-  const create = { width: Math.ceil(width / 116) * 116, height: SCENE.height, channels: 3, background: '#555' } as const;
+  const create = {
+    width: Math.ceil(width / 116) * 116,
+    height: SCENE.height,
+    channels: 3,
+    background: '#555',
+  } as const;
   const whole = await sharp({ create })
     .composite([{ input: panes, left: 0, top: 0 }, ...walls, ...roads, { input: marks }])
     .png()
@@ -203,7 +228,9 @@ async function street(photo: Uint8Array): Promise<Buffer> {
 
 function svg([left, top, width, height]: readonly [number, number, number, number], content: string): Buffer {
   const viewBox = `viewBox="${left} ${top} ${width} ${height}"`;
-  return Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" ${viewBox}>${content}</svg>`);
+  return Buffer.from(
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" ${viewBox}>${content}</svg>`,
+  );
 }
 
 async function raw(image: Sharp): Promise<Raw> {
