@@ -70,7 +70,7 @@ async function run(
   const stream = '{ id: demo, source: demo, maxFps: 12, track: true }';
   await writeFile(
     path,
-    `name: memory\nmodel: { name: ${SLOW_MODEL}, engine: ${engine} }\nbatch: { maxBatch: 1 }\nstreams: [${stream}]\n`,
+    `name: memory\ndescription: One camera.\nmodel: { name: ${SLOW_MODEL}, engine: ${engine} }\nbatch: { maxBatch: 1 }\nstreams: [${stream}]\n`,
   );
   const program = join(packageRoot(), 'workers/sightline.mjs');
   const env = { ...process.env, SIGHTLINE_CACHE_DIR: cacheDir };
