@@ -18,6 +18,7 @@ import { peers } from './peers/peers.bench.ts';
 import { peersOpenvino } from './peers/peers-openvino.bench.ts';
 import { rolloutSimulation } from './rollout-simulation.bench.ts';
 import { rollouts } from './rollouts.bench.ts';
+import { serviceMemory } from './service-memory.bench.ts';
 import { skipping } from './skipping.bench.ts';
 import { openContext } from './support/bench-context.ts';
 import { describeMachine } from './support/machine.ts';
@@ -40,6 +41,7 @@ const SECTIONS: readonly Section[] = [
   overload,
   cameraLatency,
   memory,
+  serviceMemory,
   engines,
   int8,
   skipping,

@@ -10,6 +10,7 @@ import { examineDecoder } from './doctor-decoder.ts';
 import { examineOpenvino } from './doctor-openvino.ts';
 import { examineTensorflow } from './doctor-tensorflow.ts';
 import type { Finding, Verdict } from './finding.ts';
+import { BETTER_MODEL, BETTER_MODEL_TEXT } from './model-hint.ts';
 import { ReportedFailure } from './reported-failure.ts';
 
 const NODE_MAJORS: readonly number[] = [20, 22, 24, 26];
@@ -31,6 +32,7 @@ export function addDoctor(program: Command, io: CliIo): void {
         await cache(io),
         ...(await engineChoices(io)),
         ...(await models(io)),
+        { what: 'model choice', verdict: 'note' as const, found: BETTER_MODEL_TEXT, remedy: BETTER_MODEL.command },
       ];
       if (json === true) printJson(io, findings);
       else

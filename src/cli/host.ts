@@ -15,6 +15,7 @@ import type { GatewayLogger } from '../gateway/gateway-options.ts';
 import { FleetMember } from '../host/fleet-member.ts';
 import { stopped } from '../host/open-gateway.ts';
 import { SettingsReloader } from '../host/settings-reloader.ts';
+import { limitPools } from '../process/allocator.ts';
 import { packageRoot } from '../store/package-root.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { addFleetFlag, type FleetFlags } from './fleet-access.ts';
@@ -50,6 +51,7 @@ export function addHost(program: Command, io: CliIo): void {
 
 async function host(path: string | undefined, flags: HostFlags, io: CliIo): Promise<void> {
   checkServerFlags(flags);
+  limitPools();
   const file = path ?? join(packageRoot(), 'pipelines/fleet-host.yaml');
   const config = configOf(loadPipeline(file, io.environment.variables), flags);
   const log = openLog(io, flags.log);

@@ -2,14 +2,16 @@ import type { Command } from 'commander';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { fileSettings, loadConfigured, manifestFolders } from '../runtime/model/load-detector.ts';
 import { verifyCompiled } from '../runtime/model/verify-prepared.ts';
+import { type FetchState, fetchText } from '../store/fetch-progress.ts';
 import { findWeights } from '../store/find-weights.ts';
-import { listManifests, listUserManifests } from '../store/manifests.ts';
+import { listManifests, listUserManifests, type Manifest } from '../store/manifests.ts';
 import { findOpenvino } from '../store/openvino/openvino-place.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { addGatewayFlags, type GatewayFlags, gatewayApi } from './gateway-client.ts';
 import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { addModelsAdd } from './models-add.ts';
 import { addModelsCompile, compiled } from './models-compile.ts';
+import { type Progress, startProgress } from './progress.ts';
 import { versionsText } from './rollout-tables.ts';
 import { picturesIn } from './sample-pictures.ts';
 import { table } from './table.ts';
@@ -32,11 +34,8 @@ export function addModels(program: Command, io: CliIo): void {
     .description('fetch the weights of a detector')
     .argument('<model>', 'built-in name or path of a manifest')
     .action(async (name: string) => {
-      const paths = await findWeights(
-        await loadConfigured(modelConfigOf({ model: name }), io.environment),
-        weights(io, true),
-      );
-      for (const path of paths) print(io, path);
+      const manifest = await loadConfigured(modelConfigOf({ model: name }), io.environment);
+      for (const path of await pull(manifest, io)) print(io, path);
     });
   addGatewayFlags(models.command('versions').description('list the versions that a running host has used, newest last'))
     .option('--json', 'one JSON document on standard output')
@@ -61,6 +60,21 @@ async function listVersions(flags: GatewayFlags & { readonly json?: boolean }, i
   const versions = await gatewayApi(io, flags).versions.list();
   if (flags.json === true) printJson(io, versions);
   else print(io, versionsText(versions));
+}
+
+/** Fetches what is missing: with a progress bar on a terminal, else with a line every few seconds. */
+async function pull(manifest: Manifest, io: CliIo): Promise<string[]> {
+  if (io.stderr.isTTY !== true) return findWeights(manifest, weights(io, true));
+  let bar: Progress | null = null;
+  const onProgress = (state: FetchState): void => {
+    bar ??= startProgress(io, manifest.name, { ownEstimate: true });
+    bar.update(state.doneBytes, state.totalBytes ?? state.doneBytes, fetchText(state));
+  };
+  try {
+    return await findWeights(manifest, { ...weights(io, true), onProgress });
+  } finally {
+    (bar as Progress | null)?.stop();
+  }
 }
 
 function weights(io: CliIo, mayFetch: boolean): Parameters<typeof findWeights>[1] {

@@ -9,8 +9,10 @@ import { logEvent, openGateway, stopped } from '../host/open-gateway.ts';
 import { OverlayFile } from '../host/overlay/overlay-file.ts';
 import { PipelineHost } from '../host/pipeline-host.ts';
 import { SettingsReloader } from '../host/settings-reloader.ts';
+import { limitPools, trimMemory } from '../process/allocator.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { openLog } from './log.ts';
+import { BETTER_MODEL, BETTER_MODEL_TEXT } from './model-hint.ts';
 import { addServerFlags, checkServerFlags, type ServerFlags } from './server-flags.ts';
 import { validate } from './validate.ts';
 
@@ -47,6 +49,7 @@ export function addRun(program: Command, io: CliIo): void {
 async function run(path: string, flags: RunFlags, io: CliIo): Promise<void> {
   checkServerFlags(flags);
   if (flags.json === true) throw new SightlineError('COMMAND_INVALID', '--json: it belongs to --dry-run');
+  limitPools();
   const config = loadPipeline(path, io.environment.variables);
   const { cacheDir } = io.environment;
   const place = { pipeline: config.name, pipelinePath: path, cacheDir };
@@ -107,9 +110,12 @@ async function serve(
       host.onEvent((event) => logEvent(log, event));
       note(io, `\n  Sightline is live at ${gateway.url}\n`);
       await host.start();
+      // What was fetched and compiled at a first start.
+      trimMemory();
       await rollouts?.agent.start();
       log.info({}, `${config.name} is running with ${countOf(host)}`);
       reloader.start();
+      if (config.model.name === BETTER_MODEL.instead) log.info({}, `${BETTER_MODEL_TEXT}: ${BETTER_MODEL.command}`);
       await stopped(io.stop);
       log.info({}, 'stopping');
       await reloader.stop();

@@ -8,7 +8,7 @@ import { parseStream } from '../config/load-pipeline.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import type { Detection } from '../core/detection.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { fetchDemoPhoto } from '../host/demo-source.ts';
+import { fetchPeoplePhoto } from '../host/demo-source.ts';
 import { readPicture } from '../preprocess/sharp-preprocessor.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { ResultSinks } from '../runtime/results/result-sinks.ts';
@@ -17,7 +17,7 @@ import { type CliIo, note } from './cli-io.ts';
 
 const PICTURES = /\.(jpe?g|png|webp)$/i;
 
-/** Layout of the demonstration's sheet: photographs of people side by side, 156 pixels high, below a border of one pixel. */
+/** Layout of the sheet: photographs of people side by side, 156 pixels high, below a border of one pixel. */
 const SHEET = { scenes: 4, width: 160, height: 156, top: 1, enlarge: 3 } as const;
 
 /** Returns the pictures of a folder, sorted by name, at most `max`. @throws SOURCE_NOT_FOUND, SOURCE_EMPTY */
@@ -35,10 +35,10 @@ export async function picturesIn(folder: string, max: number): Promise<string[]>
   return pictures.slice(0, max).map((name) => join(folder, name));
 }
 
-/** Cuts photographs of people out of the demonstration's sheet, which each call fetches from npm. */
+/** Cuts photographs of people out of a sheet, which each call fetches from npm. */
 export async function demoPictures(folder: string, io: CliIo): Promise<string[]> {
   note(io, 'fetching the demonstration photographs from npm; use --images DIR for your own');
-  const sheet = sharp(await fetchDemoPhoto());
+  const sheet = sharp(await fetchPeoplePhoto());
   await mkdir(folder, { recursive: true });
   const { scenes, width, height, top, enlarge } = SHEET;
   const paths: string[] = [];

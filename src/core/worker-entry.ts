@@ -8,3 +8,9 @@ export function workerEntry(name: string): URL {
   const isSource = import.meta.url.endsWith('.ts');
   return new URL(`${isSource ? '../../dist/workers' : '../../workers'}/${name}.js`, import.meta.url);
 }
+
+/**
+ * Limits of threads on the path of a frame. Little of what they make lives long, so a small young generation costs them nothing;
+ * by default each would keep up to 48 MB of what is garbage already.
+ */
+export const THREAD_LIMITS = { maxYoungGenerationSizeMb: 6 } as const;

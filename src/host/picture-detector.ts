@@ -61,7 +61,7 @@ export class PictureDetector {
     const feed = new PictureFeed();
     const id = `${ID_PREFIX}${this.#own.length + 1}`;
     const config = { ...parseStream({ id: 'detect', source: PUSHED }, {}), id };
-    const bulk = { scoreThreshold: this.#runtime.scoreThreshold, take: () => null };
+    const bulk = { scoreThreshold: this.#runtime.scoreThreshold, take: () => null, isBackground: false };
     const stream: PictureStream = { feed, added: this.#streams.addPushed(config, feed, bulk), pictures: 0 };
     this.#own.push(stream);
     stream.added.catch(() => this.#own.splice(this.#own.indexOf(stream), 1));

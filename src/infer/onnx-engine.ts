@@ -1,13 +1,13 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import { type ComputePrecision, GATE_INPUT, type ModelSpec, type OutputTensor } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { trimMemory } from '../process/allocator.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { gateOf } from './class-gate.ts';
 import { type InferenceEngine, planWarmUp, type WarmUpPlan, warmUp, worthKeeping } from './inference-engine.ts';
 import { readOnnxFacts } from './onnx-facts.ts';
 import { OptimisedGraph } from './optimised-graph.ts';
 import { checkQuantised } from './quantised.ts';
-import { trimMemory } from './trim-memory.ts';
 
 type Ort = typeof import('onnxruntime-node');
 
@@ -188,6 +188,8 @@ async function openSession(ort: Ort, request: EngineRequest, graph: OptimisedGra
       intraOpNumThreads: request.intraThreads,
       interOpNumThreads: 1,
       executionMode: 'sequential',
+      // A plan for all activations at once takes 25 MB more for each session of CenterNet and is not faster.
+      enableMemPattern: request.provider !== 'cpu',
       logSeverityLevel: 3,
       ...options,
     });

@@ -1,6 +1,7 @@
 import { GATE_INPUT, type OutputTensor } from '../core/model.ts';
 import type { OpenvinoDevice } from '../core/openvino-facts.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { trimMemory } from '../process/allocator.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { gateOf } from './class-gate.ts';
 import { type InferenceEngine, planWarmUp, warmUp, worthKeeping } from './inference-engine.ts';
@@ -10,7 +11,6 @@ import { deviceFacts } from './openvino/facts.ts';
 import { type Handle, OpenvinoLibrary } from './openvino/library.ts';
 import { FRAMES, OpenvinoNetwork } from './openvino/network.ts';
 import { checkQuantised } from './quantised.ts';
-import { trimMemory } from './trim-memory.ts';
 
 export const OPENVINO_REMEDY = 'Set it up with: npm run setup:openvino, or name its folder in OPENVINO_DIR';
 
@@ -43,7 +43,10 @@ export class OpenvinoEngine implements InferenceEngine {
     checkQuantised('openvino', request, facts);
     const session = new Session(library);
     try {
-      const device = chooseDevice(provider, deviceFacts(library, session.core));
+      const device = chooseDevice(
+        provider,
+        deviceFacts(library, session.core, provider === 'cpu' ? ['CPU'] : undefined),
+      );
       const { executed, hint } = choosePrecision(request.precision ?? 'auto', device, facts.isQuantised);
       const properties = propertiesOf(device, hint, request.intraThreads);
       const { input, scoreThreshold } = model.spec;

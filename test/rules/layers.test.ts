@@ -159,7 +159,7 @@ describe('packages that are confined to one place', () => {
   });
 
   it.each([
-    ['sharp', ['preprocess', 'sinks', 'cli']],
+    ['sharp', ['preprocess', 'sinks', 'host', 'cli']],
     ['onnxruntime-node', ['infer', 'compile', 'cli']],
     ['fastify', ['gateway']],
     ['@fastify/cookie', ['gateway']],

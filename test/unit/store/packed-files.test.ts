@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { readPackedFiles } from '../../../src/store/npm-package.ts';
@@ -11,7 +12,7 @@ const bytes = Uint8Array.from({ length: 1300 }, (_, at) => (at * 7) % 251);
 const END = Buffer.alloc(1024);
 
 async function readOne(archive: Uint8Array, path: string): Promise<Uint8Array | undefined> {
-  return (await readPackedFiles(archive, [path], 'net@1.0.0')).get(path);
+  return (await readPackedFiles(Readable.from([archive]), [path], 'net@1.0.0')).get(path);
 }
 
 describe('the archive of an npm package', () => {
@@ -21,7 +22,7 @@ describe('the archive of an npm package', () => {
       'package/empty': new Uint8Array(),
       'package/b': bytes,
     });
-    const files = await readPackedFiles(archive, ['b', 'empty'], 'net@1.0.0');
+    const files = await readPackedFiles(Readable.from([archive]), ['b', 'empty'], 'net@1.0.0');
     expect([...files]).toEqual([
       ['b', bytes],
       ['empty', new Uint8Array()],
