@@ -13,7 +13,7 @@ export interface TensorflowLimits {
 /** Ten thousand calls add a few megabytes. Growth of 512 MB is a leak, and still harmless. */
 const LIMITS: TensorflowLimits = { rssGrowthBytes: 512 * 2 ** 20 };
 
-const TENSORFLOW_REMEDY = 'Set it up with: npm run setup:tensorflow (-- --gpu for NVIDIA GPUs)';
+const TENSORFLOW_REMEDY = 'Set it up with: sightline setup tensorflow (--gpu for NVIDIA GPUs)';
 
 type Load = Parameters<typeof TensorflowChild.start>[0];
 
