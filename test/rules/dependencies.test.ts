@@ -99,7 +99,7 @@ describe('dependencies', () => {
       return;
     }
     const commands = Object.values(scripts).join(' ');
-    const tool = { '@biomejs/biome': 'biome', typescript: 'tsc' }[name] ?? name;
+    const tool = { '@arethetypeswrong/cli': 'attw', '@biomejs/biome': 'biome', typescript: 'tsc' }[name] ?? name;
     expect(
       commands.includes(tool) ||
         isNamed(
