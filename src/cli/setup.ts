@@ -12,7 +12,7 @@ interface SetupFlags {
 }
 
 const HELP = `
-onnx        ONNX Runtime, from npm: 114 MB, of which 46 MB are kept. The first start fetches it too.
+onnx        ONNX Runtime, from npm: 115 MB, of which 47 MB are kept. The first start fetches it too.
 openvino    OpenVINO's libraries, with pip: 60 MB. Needs Python with pip.
 tensorflow  TensorFlow, with pip: 270 MB, with --gpu 3.4 GB with CUDA. Builds its binding. Needs a C++ compiler, Python with pip.
 

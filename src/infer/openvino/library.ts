@@ -229,7 +229,7 @@ function loadKoffi(): Koffi {
   try {
     return createRequire(import.meta.url)('koffi') as Koffi;
   } catch (error) {
-    throw new Error(`the npm package koffi cannot be loaded: ${(error as Error).message}. Run npm ci`, {
+    throw new Error(`the npm package koffi cannot be loaded: ${(error as Error).message}. Install Sightline again, with optional packages`, {
       cause: error,
     });
   }
