@@ -97,7 +97,12 @@ async function library(what: string, load: () => Promise<string>): Promise<Findi
   try {
     return { what, verdict: 'ok', found: await load() };
   } catch (error) {
-    return { what, verdict: 'missing', found: (error as Error).message.split('\n')[0]!, remedy: 'install Sightline again, with optional packages' };
+    return {
+      what,
+      verdict: 'missing',
+      found: (error as Error).message.split('\n')[0]!,
+      remedy: 'install Sightline again, with optional packages',
+    };
   }
 }
 

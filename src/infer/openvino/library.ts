@@ -229,8 +229,11 @@ function loadKoffi(): Koffi {
   try {
     return createRequire(import.meta.url)('koffi') as Koffi;
   } catch (error) {
-    throw new Error(`the npm package koffi cannot be loaded: ${(error as Error).message}. Install Sightline again, with optional packages`, {
-      cause: error,
-    });
+    throw new Error(
+      `the npm package koffi cannot be loaded: ${(error as Error).message}. Install Sightline again, with optional packages`,
+      {
+        cause: error,
+      },
+    );
   }
 }
