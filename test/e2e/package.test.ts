@@ -16,38 +16,27 @@ if (!hasRegistry) console.warn('SKIPPED: what users of the package get: the npm 
 
 /** What a user writes against the types of the package. */
 const EXAMPLE = `
-import { type Environment, ERROR_CODES, parsePipeline, PipelineHost, SightlineError } from 'sightline';
+import { type ErrorCode, type ResultRecord, Sightline, SightlineError } from 'sightline';
 
-const environment: Environment = {
-  ffmpegPath: undefined,
-  searchPath: process.env['PATH'] ?? '',
-  modelPath: [],
-  cacheDir: new URL('./cache', import.meta.url).pathname,
-  token: undefined,
-};
-const config = parsePipeline(
-  'name: example\\ndescription: Ten frames.\\nmodel: { name: centernet, engine: fake }\\nstreams: [{ id: one, source: "${CLIP}", policy: file }]\\n',
-  'example',
-);
-const host = await PipelineHost.open(config, {
-  environment,
-  stdout: process.stdout,
+const engine = await Sightline.open({
+  model: { name: 'centernet', engine: 'fake' },
+  streams: [{ id: 'one', source: '${CLIP}', policy: 'file' }],
+  env: process.env,
   onNotice: (text) => console.error(text),
-  admit: async () => undefined,
 });
-const frames: number[] = [];
-const ended = new Promise<void>((resolve) => host.onReport(({ streams }) => streams[0]?.state === 'ended' && resolve()));
-host.onPublished((frame) => frames.push(frame.frame));
-await host.start();
-await ended;
-await host.stop();
-let code: keyof typeof ERROR_CODES | null = null;
+const results: ResultRecord[] = [];
 try {
-  parsePipeline('name: [', 'bad');
+  for await (const result of engine.results()) results.push(result);
+} finally {
+  await engine.close();
+}
+let code: ErrorCode | null = null;
+try {
+  await Sightline.open({ model: '/nowhere/a.yaml' });
 } catch (error) {
   if (error instanceof SightlineError) code = error.code;
 }
-console.log(JSON.stringify({ frames, code }));
+console.log(JSON.stringify({ frames: results.map(({ frame }) => frame), code }));
 `;
 
 /** As strict as a project can be: the declarations of the package and of what they name are checked as well. */
@@ -113,7 +102,7 @@ describe.skipIf(!hasRegistry)('the package, installed from its tarball into an e
       const { stdout } = await command(process.execPath, 'example.js');
       expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toEqual({
         frames: Array.from({ length: 10 }, (_, frame) => frame),
-        code: 'CONFIG_INVALID',
+        code: 'MODEL_NOT_FOUND',
       });
     },
     MINUTES,
