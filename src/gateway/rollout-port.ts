@@ -2,7 +2,7 @@ import type { EventMessage } from '../protocol/feed.ts';
 import type { Decision, RolloutReport, ShadowObservation, VersionReport } from '../protocol/rollout-records.ts';
 
 /** What an operator can do with a roll-out. */
-export const ROLLOUT_VERBS = ['promote', 'hold', 'resume', 'abort', 'undo'] as const;
+const ROLLOUT_VERBS = ['promote', 'hold', 'resume', 'abort', 'undo'] as const;
 export type RolloutVerb = (typeof ROLLOUT_VERBS)[number];
 
 /** Who acts, for the audit log. */

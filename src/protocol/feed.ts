@@ -16,7 +16,7 @@ export const TOPICS = ['stats', 'detections', 'preview', 'events'] as const;
 export type Topic = (typeof TOPICS)[number];
 
 /** How messages of a topic are encoded: JSON text, or MessagePack in binary frames. */
-export const FEED_FORMATS = ['json', 'msgpack'] as const;
+const FEED_FORMATS = ['json', 'msgpack'] as const;
 export type FeedFormat = (typeof FEED_FORMATS)[number];
 
 /** The number of ids that fit into the largest message that the gateway reads, 64 KiB. A page shows some dozen streams. */

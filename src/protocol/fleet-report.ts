@@ -3,7 +3,7 @@ import type { HostCard, JobReport } from './fleet.ts';
 
 /** ready: takes work. draining: an operator is emptying it. silent: sent nothing for some seconds; it will be removed. */
 export const FLEET_HOST_STATES = ['ready', 'draining', 'silent'] as const;
-export type FleetHostState = (typeof FLEET_HOST_STATES)[number];
+type FleetHostState = (typeof FLEET_HOST_STATES)[number];
 
 export interface FleetHost extends HostCard {
   readonly state: FleetHostState;
