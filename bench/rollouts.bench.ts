@@ -201,13 +201,13 @@ function resultOf(outcomes: readonly Outcome[], notes: readonly string[]): Secti
 }
 
 /** Leaves out what this machine lacks; with `--quick` all but the last case. */
-function possible(cases: readonly Case[], { isQuick, sharedDir }: BenchContext, notes: string[]): Case[] {
+function possible(cases: readonly Case[], { isQuick, sharedDir, environment }: BenchContext, notes: string[]): Case[] {
   const lacking = Object.values(VIEWS).find(({ clip }) => !existsSync(join(sharedDir, 'videos', clip)));
   if (lacking !== undefined) {
     notes.push(`SKIPPED: all: the clip ${lacking.clip} is not on this machine`);
     return [];
   }
-  const place = findBindingPlace();
+  const place = findBindingPlace(environment.cacheDir);
   const hasTensorflow = place !== null && readSetupRecord(place) !== null;
   if (!hasTensorflow) notes.push('SKIPPED: cases with tensorflow, which is not set up (npm run setup:tensorflow)');
   return cases.slice(isQuick ? -1 : 0).filter(({ needsTensorflow = false }) => hasTensorflow || !needsTensorflow);

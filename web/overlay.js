@@ -9,7 +9,7 @@ const GOLDEN_ANGLE = 137.508;
 const LABEL_TEXT = '#0b0f14';
 
 /** @param {number} classId */
-export function classColor(classId) {
+function classColor(classId) {
   return `oklch(0.8 0.13 ${Math.round((235 + classId * GOLDEN_ANGLE) % 360)})`;
 }
 

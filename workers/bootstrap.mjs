@@ -8,8 +8,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const major = Number(process.versions.node.split('.')[0]);
-if (![20, 22, 24, 26].includes(major)) console.error(`note: Node ${process.version}; tested with 20, 22, 24 and 26`);
+if (Number(process.versions.node.split('.')[0]) < 22)
+  console.error(`note: Node ${process.version}; supported are 22 and later`);
 
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
 if (!isInstalled()) {

@@ -4,7 +4,7 @@ import { SightlineError } from '../src/errors/sightline-error.ts';
 import { setupTensorflow } from '../src/store/tensorflow/setup-tensorflow.ts';
 import { toolRunner } from '../src/store/wheels/run-tool.ts';
 
-/** `npm run setup:tensorflow [-- --gpu] [-- --from FOLDER]` */
+/** `sightline setup tensorflow` for the image, which has only the sources of the set-up when it runs this. */
 const USAGE = `Sets up the engine tensorflow: builds the binding of @tensorflow/tfjs-node-gpu against a current libtensorflow.
 
   npm run setup:tensorflow                     for CPUs: fetches the wheel of tensorflow-cpu with pip (270 MB)

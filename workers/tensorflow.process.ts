@@ -1,11 +1,13 @@
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import { ChildServer } from '../src/infer/tensorflow/child-server.ts';
+import { adoptFetchedPackages } from '../src/process/fetched-packages.ts';
 
 /**
  * TensorFlow in its own process, connected by the pipe on descriptor 3. Environment variables for the library must be set on
  * the main thread before it is loaded: threads only have a copy of the environment.
  */
 const PIPE = 3;
+adoptFetchedPackages(process.argv[2]);
 // Without a listener, SIGUSR1 opens Node's debugger.
 process.on('SIGUSR1', () => undefined);
 

@@ -14,7 +14,7 @@ function send(message: FromSession, transfer: ArrayBuffer[] = []): void {
 
 async function start(): Promise<void> {
   if (process.platform === 'linux') setPriority(0, NICE);
-  const library = await TensorflowLibrary.load();
+  const library = TensorflowLibrary.load();
   if (request.model !== null) {
     const { path, width, height, maxBatch } = request.model;
     const frameBytes = width * height * 3;

@@ -11,8 +11,8 @@ export interface TablePart extends InferPart, InferTimes {
 }
 
 /** Levers whose every combination was run for every part. */
-export const RUN_LEVERS = ['inferenceThreads', 'maxBatch', 'resizeBy', 'decodeThreads'] as const;
-export type RunLevers = Pick<Configuration, (typeof RUN_LEVERS)[number]>;
+const RUN_LEVERS = ['inferenceThreads', 'maxBatch', 'resizeBy', 'decodeThreads'] as const;
+type RunLevers = Pick<Configuration, (typeof RUN_LEVERS)[number]>;
 
 /**
  * A run: index of its part, values of `RUN_LEVERS`, frames per second, p99 in milliseconds, CPU milliseconds a frame of

@@ -6,20 +6,20 @@ import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { seededRandom } from '../../src/core/seeded-random.ts';
 
-export const SCENE_WIDTH = 640;
-export const SCENE_HEIGHT = 360;
+const SCENE_WIDTH = 640;
+const SCENE_HEIGHT = 360;
 const PIXELS = SCENE_WIDTH * SCENE_HEIGHT;
 const QUIET = ['-hide_banner', '-loglevel', 'error', '-nostdin', '-y'];
 
 /** A picture, u8 RGB `[height, width, 3]`. */
-export interface Picture {
+interface Picture {
   readonly width: number;
   readonly height: number;
   readonly pixels: Uint8Array;
 }
 
 /** Something that was cut out of a picture, u8 RGBA `[height, width, 4]`. */
-export interface Sprite {
+interface Sprite {
   readonly width: number;
   readonly height: number;
   readonly pixels: Uint8Array;
@@ -50,7 +50,7 @@ export interface HardScene {
 }
 
 /** The picture that is being drawn. */
-export class Canvas {
+class Canvas {
   readonly pixels = new Uint8ClampedArray(PIXELS * 3);
 
   /** Shows a window of a picture that is at least as large as a scene. */

@@ -111,7 +111,7 @@ export async function recoveryMs(
 const RECOVERY_WATCH_MS = 6000;
 const RECOVERY_STEP_MS = 20;
 
-export function loadText({ model, capacityFps: capacity, streams, maxFps, offeredFps, measured }: LiveRun): string {
+function loadText({ model, capacityFps: capacity, streams, maxFps, offeredFps, measured }: LiveRun): string {
   return `${model}: capacity ${fps(capacity)}; ${streams} streams of ${maxFps.toFixed(1)} offered ${fps(offeredFps)}, published ${fps(measured.fps)}`;
 }
 

@@ -13,13 +13,13 @@ export interface RecordedResults {
   readonly latenciesMs: readonly (readonly number[])[];
 }
 
-export interface RecordedClip {
+interface RecordedClip {
   readonly name: string;
   readonly frames: readonly RecordedFrame[];
 }
 
 /** The same frame inferred twice: by ONNX Runtime in f32, by OpenVINO in bf16. */
-export interface RecordedFrame {
+interface RecordedFrame {
   readonly f32: readonly Detection[];
   readonly bf16: readonly Detection[];
 }

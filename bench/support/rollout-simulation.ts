@@ -43,7 +43,7 @@ export interface Scenario {
   readonly target?: NonNullable<SideObservation['target']>;
 }
 
-export const EQUAL: CandidateEffect = {};
+const EQUAL: CandidateEffect = {};
 /** A share d of objects missed makes F1 = 2 (1 - d) / (2 - d): 0.95 for this one. */
 export const LESS_F1: CandidateEffect = { missRatio: 0.1 / 1.05 };
 /** A scale of 1.2 is a 99th percentile of 1.2. */

@@ -44,7 +44,7 @@ export async function calibrationFrames(place: string, spec: ModelSpec, io: CliI
 }
 
 /** Fits image files into the input of a model. */
-export async function fitPictures(paths: readonly string[], spec: ModelSpec): Promise<Uint8Array[]> {
+async function fitPictures(paths: readonly string[], spec: ModelSpec): Promise<Uint8Array[]> {
   const frames: Uint8Array[] = [];
   for (const path of paths) {
     const frame = new Uint8Array(spec.input.width * spec.input.height * 3);

@@ -32,7 +32,7 @@ export interface DetectFlags extends ModelFlags, ViewFlags, DecoderFlags {
 }
 
 export const RESULT_FORMATS = ['jsonl', 'csv'] as const;
-export type ResultFormat = (typeof RESULT_FORMATS)[number];
+type ResultFormat = (typeof RESULT_FORMATS)[number];
 
 /** What one stream reads: a video, or pictures that follow each other in the inputs. */
 export interface DetectItem {

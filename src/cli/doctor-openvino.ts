@@ -6,7 +6,7 @@ import { reasonOf, toolRunner } from '../store/wheels/run-tool.ts';
 import type { Finding } from './finding.ts';
 
 const WHAT = 'engine openvino';
-const SETUP = 'npm run setup:openvino';
+const SETUP = 'sightline setup openvino';
 
 /** Number formats by OpenVINO's name, with the name that `--precision` uses. */
 const FORMATS = { FP32: 'f32', BF16: 'bf16', FP16: 'f16', INT8: 'int8' } as const;

@@ -3,7 +3,7 @@ import { findBindingPlace, readSetupRecord, type SetupRecord } from '../store/te
 import { nvidiaDriver } from '../store/tensorflow/nvidia-driver.ts';
 import type { Finding } from './finding.ts';
 
-const SETUP = 'npm run setup:tensorflow';
+const SETUP = 'sightline setup tensorflow';
 const WHAT = 'engine tensorflow';
 
 /** What was observed when the library was loaded in its own process. */
@@ -17,13 +17,12 @@ export interface TensorflowSight {
 }
 
 /** Reports TensorFlow's version, its devices, CUDA and cuDNN; or what is missing and the command that installs it. */
-export async function examineTensorflow(): Promise<Finding[]> {
+export async function examineTensorflow(cacheDir: string): Promise<Finding[]> {
   const driver = nvidiaDriver();
-  const place = findBindingPlace();
-  if (place === null)
-    return [{ what: WHAT, verdict: 'note', found: '@tensorflow/tfjs-node-gpu is not installed', remedy: 'npm ci' }];
+  const place = findBindingPlace(cacheDir);
+  if (place === null) return [{ what: WHAT, verdict: 'note', found: 'not set up', remedy: SETUP }];
   const setup = readSetupRecord(place);
-  const command = `${SETUP}${driver === null ? '' : ' -- --gpu'}`;
+  const command = `${SETUP}${driver === null ? '' : ' --gpu'}`;
   if (setup === null)
     return [{ what: WHAT, verdict: 'note', found: `tfjs-node-gpu ${place.version} has no binding`, remedy: command }];
   try {
@@ -61,7 +60,7 @@ function cuda(setup: SetupRecord | 'stock', driver: string | null, isGpu: boolea
   if (isGpu) return { ...finding, verdict: 'ok' };
   if (driver === null)
     return { ...finding, verdict: 'note', remedy: 'only needed for an NVIDIA GPU: install its driver on the system' };
-  if (versions.CUDA === undefined) return { ...finding, verdict: 'note', remedy: `${SETUP} -- --gpu` };
+  if (versions.CUDA === undefined) return { ...finding, verdict: 'note', remedy: `${SETUP} --gpu` };
   const logged = log.split('\n').findLast((line) => /cuda|gpu/i.test(line) && /^[EW]\d{4}/.test(line));
   return {
     ...finding,

@@ -2,9 +2,11 @@ import { access, constants, mkdir } from 'node:fs/promises';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import type { Command } from 'commander';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { onnxRuntime } from '../process/fetched-packages.ts';
 import { choiceText, EngineChoices } from '../store/engine-choices.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { listManifests } from '../store/manifests.ts';
+import { findProvided } from '../store/packages/provide-package.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
 import { examineDecoder } from './doctor-decoder.ts';
 import { examineOpenvino } from './doctor-openvino.ts';
@@ -13,7 +15,7 @@ import type { Finding, Verdict } from './finding.ts';
 import { BETTER_MODEL, BETTER_MODEL_TEXT } from './model-hint.ts';
 import { ReportedFailure } from './reported-failure.ts';
 
-const NODE_MAJORS: readonly number[] = [20, 22, 24, 26];
+const LEAST_NODE_MAJOR = 22;
 
 export function addDoctor(program: Command, io: CliIo): void {
   program
@@ -25,10 +27,10 @@ export function addDoctor(program: Command, io: CliIo): void {
         machine(),
         ...(await examineDecoder(io.environment)),
         await sharp(),
-        await onnx(),
+        await onnx(io.environment.cacheDir),
         await wasm(),
         ...(await examineOpenvino(io.environment, io.stop)),
-        ...(await examineTensorflow()),
+        ...(await examineTensorflow(io.environment.cacheDir)),
         await cache(io),
         ...(await engineChoices(io)),
         ...(await models(io)),
@@ -51,12 +53,12 @@ const MARK: Readonly<Record<Verdict, string>> = { ok: '[ok]  ', note: '[note]', 
 
 function node(): Finding {
   const major = Number(process.versions.node.split('.')[0]);
-  const isTested = NODE_MAJORS.includes(major);
+  const isSupported = major >= LEAST_NODE_MAJOR;
   return {
     what: 'Node.js',
-    verdict: isTested ? 'ok' : 'note',
+    verdict: isSupported ? 'ok' : 'note',
     found: process.version,
-    ...(isTested ? {} : { remedy: `tested with ${NODE_MAJORS.join(', ')}` }),
+    ...(isSupported ? {} : { remedy: `supported are ${LEAST_NODE_MAJOR} and later` }),
   };
 }
 
@@ -75,9 +77,12 @@ async function sharp(): Promise<Finding> {
   });
 }
 
-async function onnx(): Promise<Finding> {
-  return library('engine onnx', async () => {
-    const ort = await import('onnxruntime-node');
+async function onnx(cacheDir: string): Promise<Finding> {
+  const what = 'engine onnx';
+  if (findProvided('onnxruntime-node', cacheDir) === null)
+    return { what, verdict: 'note', found: 'fetched from npm when it is first used', remedy: 'sightline setup onnx' };
+  return library(what, async () => {
+    const ort = onnxRuntime();
     const backends = ort.listSupportedBackends().map(({ name }) => name);
     return `onnxruntime-node ${ort.env.versions.common}, providers: ${backends.join(', ')}`;
   });
@@ -94,7 +99,12 @@ async function library(what: string, load: () => Promise<string>): Promise<Findi
   try {
     return { what, verdict: 'ok', found: await load() };
   } catch (error) {
-    return { what, verdict: 'missing', found: (error as Error).message.split('\n')[0]!, remedy: 'npm ci' };
+    return {
+      what,
+      verdict: 'missing',
+      found: (error as Error).message.split('\n')[0]!,
+      remedy: 'install Sightline again, with optional packages',
+    };
   }
 }
 

@@ -10,7 +10,7 @@ import type { JobRequest, JobView, StreamRequest } from '../protocol/rest.ts';
 import { jobDocument } from './job-tables.ts';
 
 /** What `--json` prints of an added stream: its order with Redis, its report with a gateway. The source is redacted. */
-export type AddedStream = { readonly id: string; readonly pipeline?: string } & Readonly<Record<string, unknown>>;
+type AddedStream = { readonly id: string; readonly pipeline?: string } & Readonly<Record<string, unknown>>;
 
 /** What commands do with a fleet, either in its Redis or through the gateway of a host. */
 export interface FleetDesk {

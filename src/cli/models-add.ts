@@ -64,7 +64,9 @@ async function add(file: string, flags: AddFlags, io: CliIo): Promise<void> {
     throw new SightlineError('COMMAND_INVALID', `${file}: expected an ONNX file, with a name that ends in .onnx`);
   if (flags.annotations !== undefined && flags.images === undefined)
     throw new SightlineError('COMMAND_INVALID', '--annotations: needs --images, the folder of its pictures');
-  const inferred = await loadConfigured(modelConfigOf({ ...flags, model: file }), io.environment);
+  const inferred = await loadConfigured(modelConfigOf({ ...flags, model: file }), io.environment, undefined, (text) =>
+    note(io, text),
+  );
   const folder = await writableModelFolder(io.environment.modelPath, io.environment.cacheDir);
   const name = await freeName(flags.name ?? inferred.name, folder, flags.force === true);
   const samplesFolder = flags.pictures ?? join(folder, `${name}-samples`);

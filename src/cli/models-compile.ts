@@ -7,6 +7,7 @@ import { readAnnotations } from '../evaluate/coco-files.ts';
 import { fileSettings } from '../runtime/model/load-detector.ts';
 import { prepareModel } from '../runtime/model/prepare-model.ts';
 import { findOpenvino, requireOpenvino } from '../store/openvino/openvino-place.ts';
+import { provideOnnxRuntime } from '../store/packages/provide-package.ts';
 import { calibrationFrames } from './calibration-frames.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
@@ -122,6 +123,8 @@ export async function quantiseFor(
   io: CliIo,
 ): Promise<QuantiseReport> {
   const { flags, calibration, labels, maxLoss, keepFloat } = request;
+  // Also a file for openvino is calibrated with ONNX Runtime.
+  await provideOnnxRuntime({ cacheDir: io.environment.cacheDir, onNotice: (text) => note(io, text) });
   const model = await compiled(name, { ...flags, precision: 'f32' }, engine, io);
   const openvinoLibrary = engine === 'openvino' ? requireOpenvino(io.environment).libraryPath : undefined;
   return quantiseModel({

@@ -63,6 +63,11 @@ const COMMANDS: readonly { readonly name: string; readonly description: string; 
     load: async () => (await import('./doctor.ts')).addDoctor,
   },
   {
+    name: 'setup',
+    description: 'fetch the library of an engine: onnx, openvino, tensorflow',
+    load: async () => (await import('./setup.ts')).addSetup,
+  },
+  {
     name: 'host',
     description: 'join a fleet and run the streams and jobs that it assigns to this host',
     load: async () => (await import('./host.ts')).addHost,

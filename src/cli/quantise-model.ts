@@ -26,7 +26,7 @@ export interface QuantiseRequest {
 }
 
 /** Milliseconds of one picture on one thread (of a CPU: CPU time), by precision; null where the engine has none on this machine. */
-export type Speeds = Readonly<Record<'f32' | 'bf16' | 'int8', number | null>>;
+type Speeds = Readonly<Record<'f32' | 'bf16' | 'int8', number | null>>;
 
 /** What was made, and how. Kept beside the file. */
 export interface QuantiseReport

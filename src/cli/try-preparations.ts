@@ -16,7 +16,7 @@ export interface Trial extends Preparation {
   readonly gain: Gain | null;
 }
 
-export interface Gain {
+interface Gain {
   readonly ap: number;
   readonly interval: readonly [low: number, high: number];
 }

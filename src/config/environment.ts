@@ -22,6 +22,10 @@ export interface Environment {
   readonly defaultTokensFile?: string | undefined;
   /** OPENVINO_DIR: folder of an OpenVINO installation, used in place. */
   readonly openvinoDir?: string | undefined;
+  /** PYTHON: the program that fetches wheels for a set-up. */
+  readonly python?: string | undefined;
+  /** CXX: the C++ compiler of a set-up. */
+  readonly compiler?: string | undefined;
   /** REDIS_URL */
   readonly redisUrl?: string | undefined;
   /** REDIS_CA_FILE: certificate authorities that a rediss:// server's certificate is verified against. */
@@ -67,6 +71,8 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     tokensFile: env.SIGHTLINE_TOKENS_FILE === '' ? undefined : env.SIGHTLINE_TOKENS_FILE,
     defaultTokensFile: join(folder(env.XDG_CONFIG_HOME, '.config'), 'sightline', 'tokens.json'),
     openvinoDir: env.OPENVINO_DIR,
+    python: env.PYTHON === '' ? undefined : env.PYTHON,
+    compiler: env.CXX,
     redisUrl: env.REDIS_URL,
     redisCaFile: env.REDIS_CA_FILE,
     decoder: { general: matching(env, GENERAL), network: matching(env, NETWORK) },

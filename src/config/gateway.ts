@@ -70,7 +70,6 @@ export const previewConfig = z.strictObject({
     ),
 });
 
-export type GatewayConfig = z.infer<typeof gatewayConfig>;
 export type PreviewConfig = z.infer<typeof previewConfig>;
 
 function isOrigin(text: string): boolean {

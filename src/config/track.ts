@@ -95,7 +95,3 @@ export function uniqueIds<T extends { readonly id: string }>(noun: string): z.co
     }
   };
 }
-
-export type ZoneConfig = z.infer<typeof zoneConfig>;
-export type LineConfig = z.infer<typeof lineConfig>;
-export type TrackConfig = z.infer<typeof trackConfig>;

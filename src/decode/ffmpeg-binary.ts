@@ -60,7 +60,7 @@ export async function findFfmpeg(search: FfmpegSearch): Promise<FfmpegBinary> {
   }
   throw new SightlineError(
     'FFMPEG_MISSING',
-    `no ffmpeg: FFMPEG_PATH is not set, none is in PATH and the npm package @ffmpeg-installer/ffmpeg is not installed. ${INSTALL}, or run npm ci with optional packages.`,
+    `no ffmpeg: FFMPEG_PATH is not set, none is in PATH and the npm package @ffmpeg-installer/ffmpeg is not installed. ${INSTALL}, or install Sightline with optional packages.`,
   );
 }
 

@@ -33,7 +33,7 @@ export const MOST_BYTES = {
 export const MODEL_FILE = { code: 'MODEL_INVALID', mostBytes: MOST_BYTES.model } as const satisfies GivenFile;
 
 /** What `details.problem` of an error says. */
-export type GivenProblem = 'missing' | 'folder' | 'special' | 'too-large' | 'outside' | 'unreadable';
+type GivenProblem = 'missing' | 'folder' | 'special' | 'too-large' | 'outside' | 'unreadable';
 
 /** A FIFO or a device is opened without waiting, and no terminal becomes this process's own. Windows lacks both. */
 const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);

@@ -76,7 +76,7 @@ export const ERROR_CODES = {
   },
   ENGINE_UNAVAILABLE: { retryable: false, exit: 1, doc: 'The requested engine could not be loaded.' },
   ENGINE_FAILED: { retryable: true, exit: 1, doc: 'An inference failed or its thread ended.' },
-  SETUP_FAILED: { retryable: false, exit: 1, doc: 'A step of `npm run setup:tensorflow` or `setup:openvino` failed.' },
+  SETUP_FAILED: { retryable: false, exit: 1, doc: 'A step of `sightline setup` failed.' },
   LANE_FAILED: { retryable: true, exit: 1, doc: 'A lane thread ended.' },
   STREAM_NOT_FOUND: { retryable: false, exit: 1, doc: 'No stream has this id.' },
   LIMIT_REACHED: { retryable: true, exit: 1, doc: 'This host has no room for what was asked for.' },

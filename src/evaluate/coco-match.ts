@@ -5,7 +5,7 @@ import { AP_MAX_DETECTIONS, AREA_RANGES, IOU_THRESHOLDS } from './coco-rules.ts'
 export const FALSE_POSITIVE = 0;
 export const TRUE_POSITIVE = 1;
 /** Matched a crowd or an object of another size, or is unmatched and of another size itself. Not counted. */
-export const IGNORED = 2;
+const IGNORED = 2;
 
 const AREAS = AREA_RANGES.length;
 const THRESHOLDS = IOU_THRESHOLDS.length;

@@ -63,7 +63,7 @@ export const REFUSALS_OF: Readonly<Record<Channel, readonly Refusal[]>> = {
 };
 
 /** Work that is repeated by itself after a failure. model-check: a cached model had changed, and was made or fetched again. */
-export const OPERATIONS = ['planning', 'model-check'] as const;
+const OPERATIONS = ['planning', 'model-check'] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
 /** Shortest time between two reports of one kind. */

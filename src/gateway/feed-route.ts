@@ -5,7 +5,7 @@ import type { Incidents } from '../flow/incidents.ts';
 import { splitTarget } from './auth.ts';
 import type { FeedServer } from './feed-server.ts';
 
-export const FEED_PATH = '/ws';
+const FEED_PATH = '/ws';
 /** Enough for the largest valid message, which names a thousand streams. */
 const MAX_CLIENT_MESSAGE_BYTES = 64 * 1024;
 

@@ -26,7 +26,7 @@ export interface ViewSettings {
   readonly zones?: readonly { readonly polygon: readonly (readonly [number, number])[] }[] | undefined;
 }
 
-export interface TileSettings {
+interface TileSettings {
   readonly columns: number;
   readonly rows: number;
   /** Share of a tile that the next one shows as well, 0 to 0.5. */

@@ -2,6 +2,7 @@ import type { InferenceSession } from 'onnxruntime-node';
 import { type ComputePrecision, GATE_INPUT, type ModelSpec, type OutputTensor } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { trimMemory } from '../process/allocator.ts';
+import { onnxRuntime } from '../process/fetched-packages.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { gateOf } from './class-gate.ts';
 import { type InferenceEngine, planWarmUp, type WarmUpPlan, warmUp, worthKeeping } from './inference-engine.ts';
@@ -47,7 +48,7 @@ export class OnnxEngine implements InferenceEngine {
 
   /** @throws ENGINE_UNAVAILABLE if the library, the provider or the model cannot be loaded. */
   static async load(request: EngineRequest): Promise<OnnxEngine> {
-    const ort = await importOrt();
+    const ort = loadOrt();
     const facts = readFacts(request);
     const precision = facts.isQuantised ? 'int8' : request.model.precision;
     const graph =
@@ -162,14 +163,13 @@ function feedsOf({ gate, feeds }: BatchInput, scoreThreshold: number): Feeds {
   return feeds;
 }
 
-async function importOrt(): Promise<Ort> {
+function loadOrt(): Ort {
   try {
-    const module = await import('onnxruntime-node');
-    return (module as unknown as { default?: Ort }).default ?? module;
+    return onnxRuntime();
   } catch (error) {
     throw new SightlineError(
       'ENGINE_UNAVAILABLE',
-      `engine onnx: onnxruntime-node cannot be loaded: ${(error as Error).message}. Run npm ci, or use --engine wasm.`,
+      `engine onnx: onnxruntime-node cannot be loaded: ${(error as Error).message}. Fetch it with "sightline setup onnx", or use --engine wasm.`,
       {},
       { cause: error },
     );

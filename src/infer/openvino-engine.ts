@@ -12,7 +12,7 @@ import { type Handle, OpenvinoLibrary } from './openvino/library.ts';
 import { FRAMES, OpenvinoNetwork } from './openvino/network.ts';
 import { checkQuantised } from './quantised.ts';
 
-export const OPENVINO_REMEDY = 'Set it up with: npm run setup:openvino, or name its folder in OPENVINO_DIR';
+export const OPENVINO_REMEDY = 'Set it up with: sightline setup openvino, or name its folder in OPENVINO_DIR';
 
 /**
  * OpenVINO through its C API. As with ONNX Runtime, each inference thread on a CPU has its own core, model and request with one

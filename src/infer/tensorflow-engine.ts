@@ -13,7 +13,7 @@ export interface TensorflowLimits {
 /** Ten thousand calls add a few megabytes. Growth of 512 MB is a leak, and still harmless. */
 const LIMITS: TensorflowLimits = { rssGrowthBytes: 512 * 2 ** 20 };
 
-const TENSORFLOW_REMEDY = 'Set it up with: npm run setup:tensorflow (-- --gpu for NVIDIA GPUs)';
+const TENSORFLOW_REMEDY = 'Set it up with: sightline setup tensorflow (--gpu for NVIDIA GPUs)';
 
 type Load = Parameters<typeof TensorflowChild.start>[0];
 
@@ -195,8 +195,8 @@ async function startChild(load: Load, path: string): Promise<TensorflowChild> {
     const { message } = error as Error;
     // An error about the model contains its path; any other error means that the set-up is missing or broken. The later lines
     // of the package's message are left out: they explain how to build against its old library.
-    const reason = message.includes(path) ? message : message.split('\n')[0]!;
-    const why = message.includes(path) ? `cannot load ${reason}` : `cannot be loaded: ${reason} ${TENSORFLOW_REMEDY}`;
+    const reason = message.includes(path) ? message : message.split('\n')[0]!.replace(/\.$/, '');
+    const why = message.includes(path) ? `cannot load ${reason}` : `cannot be loaded: ${reason}. ${TENSORFLOW_REMEDY}`;
     throw unavailable(why, error);
   }
 }

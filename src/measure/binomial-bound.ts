@@ -1,5 +1,5 @@
 /** Confidence at which a percentile target counts as met, as in MLPerf's LoadGen. */
-export const CONFIDENCE = 0.99;
+const CONFIDENCE = 0.99;
 
 /** Accepted probability of a wrong verdict on a target. */
 export const RISK = 1 - CONFIDENCE;

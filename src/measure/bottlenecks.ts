@@ -2,7 +2,7 @@ import { BUSY_STAGES, type BusyStage } from '../protocol/report.ts';
 import { cpuLimit, predictRate, type StageCosts, stageLimit } from './predict-rate.ts';
 import type { TrialResult } from './trial-result.ts';
 
-export type BottleneckPart = BusyStage | 'cpu' | 'memory' | 'others' | 'event-loop' | 'wait';
+type BottleneckPart = BusyStage | 'cpu' | 'memory' | 'others' | 'event-loop' | 'wait';
 
 export interface Bottleneck {
   readonly part: BottleneckPart;
@@ -78,7 +78,7 @@ export function findBottlenecks(figures: BottleneckFigures, context: BottleneckC
 }
 
 /** Returns what each stage costs; null without CPU figures. */
-export function stageCosts(
+function stageCosts(
   { cpuMsPerFrame, servers, busyRatio, fps }: BottleneckFigures,
   { hasOwnDevice }: Pick<BottleneckContext, 'hasOwnDevice'>,
 ): StageCosts | null {

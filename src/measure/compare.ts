@@ -4,7 +4,7 @@ import { OpenTrial, type TrialOptions, type TrialSetup } from './trial.ts';
 import type { TrialResult } from './trial-result.ts';
 
 /** A difference within this share counts as none. */
-export const MARGIN = 0.02;
+const MARGIN = 0.02;
 
 export type ComparisonVerdict = 'better' | 'worse' | 'inconclusive';
 
@@ -19,7 +19,7 @@ const METRICS = {
   cpu: { isMoreBetter: false, of: (result: TrialResult) => result.cpuMsPerFrame?.total ?? Number.NaN },
 } as const;
 
-export type ComparisonMetric = keyof typeof METRICS;
+type ComparisonMetric = keyof typeof METRICS;
 
 export interface Comparison {
   readonly metric: ComparisonMetric;

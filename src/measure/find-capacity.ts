@@ -6,7 +6,7 @@ import type { TargetVerdict, TrialResult } from './trial-result.ts';
 const GROWTH = 2;
 
 /** A trial with one number of cameras. */
-export interface CapacityStep {
+interface CapacityStep {
   readonly streams: number;
   readonly isMet: boolean;
   readonly result: TrialResult;

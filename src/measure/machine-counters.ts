@@ -16,14 +16,14 @@ export interface MachineCounters {
 }
 
 /** Energy that a domain has used, up to a maximum at which it starts from 0 again. */
-export interface EnergyCounter {
+interface EnergyCounter {
   readonly path: string;
   readonly usedUj: number;
   readonly maxUj: number;
 }
 
 /** CPU time of all cores together, in milliseconds. */
-export interface CpuCounters {
+interface CpuCounters {
   readonly busyMs: number;
   readonly idleMs: number;
   /** Taken by the hypervisor. */
@@ -108,7 +108,7 @@ function cpuShares(before: CpuCounters, after: CpuCounters, ownMs: number | null
 }
 
 /** `cpu user nice system idle iowait irq softirq steal guest guest_nice`; guest time is part of user time. */
-export function parseProcStat(text: string): CpuCounters | null {
+function parseProcStat(text: string): CpuCounters | null {
   const fields = /^cpu +(.+)$/m.exec(text)?.[1]?.trim().split(/ +/).map(Number);
   if (fields === undefined || fields.length < 7 || fields.some(Number.isNaN)) return null;
   const [user, nice, system, idle, ioWait, irq, softIrq, steal = 0] = fields as [...Seven, number?];
@@ -138,7 +138,7 @@ function readThrottledMs(read: ReadFile): number | null {
 }
 
 /** `throttled_usec` in version 2, `throttled_time` in nanoseconds in version 1; null if the CPU has no limit. */
-export function parseThrottled(text: string): number | null {
+function parseThrottled(text: string): number | null {
   const us = /^throttled_usec (\d+)$/m.exec(text)?.[1];
   if (us !== undefined) return Number(us) / 1000;
   const ns = /^throttled_time (\d+)$/m.exec(text)?.[1];

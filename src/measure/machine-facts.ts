@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { arch, availableParallelism, cpus, platform, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
+import { FETCHED_VERSIONS } from '../process/fetched-packages.ts';
 import { packageRoot } from '../store/package-root.ts';
 import { nvidiaDriver, nvidiaGpus } from '../store/tensorflow/nvidia-driver.ts';
 
@@ -21,7 +22,6 @@ export interface MachineFacts {
 
 /** npm packages whose version changes figures, and their names in records. */
 const PACKAGES: Readonly<Record<string, string>> = {
-  onnxruntime: 'onnxruntime-node',
   sharp: 'sharp',
   tfjs: '@tensorflow/tfjs-core',
 };
@@ -43,6 +43,7 @@ export function machineFacts(
       node: process.version,
       sightline: versionOf(join(packageRoot(), 'package.json')),
       ffmpeg: ffmpeg.version,
+      onnxruntime: FETCHED_VERSIONS['onnxruntime-node'],
       ...Object.fromEntries(packages),
       ...(driver === null ? {} : { 'nvidia driver': driver }),
       ...others,

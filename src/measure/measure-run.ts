@@ -10,7 +10,7 @@ import { RunRecorder, type RunWindow } from './run-recorder.ts';
 import { summariseWindows } from './summarise-windows.ts';
 import type { MachineUse, Part } from './trial-result.ts';
 
-export interface MeasuredStream {
+interface MeasuredStream {
   readonly id: string;
   readonly fps: number;
   readonly latencyMs: Percentiles;

@@ -6,7 +6,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { OutputLock } from '../sinks/output-lock.ts';
 import type { MachineFacts } from './machine-facts.ts';
 
-export const MEASUREMENT_KINDS = [
+const MEASUREMENT_KINDS = [
   ...(['baseline', 'probe', 'trial', 'pair', 'confirm', 'quality', 'verdict', 'capacity', 'engine'] as const),
 ];
 export type MeasurementKind = (typeof MEASUREMENT_KINDS)[number];

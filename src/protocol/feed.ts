@@ -17,7 +17,7 @@ export const TOPICS = ['stats', 'detections', 'preview', 'events'] as const;
 export type Topic = (typeof TOPICS)[number];
 
 /** How messages of a topic are encoded: JSON text, or MessagePack in binary frames. */
-export const FEED_FORMATS = ['json', 'msgpack'] as const;
+const FEED_FORMATS = ['json', 'msgpack'] as const;
 /** `json`: text frames. `msgpack`: binary frames. */
 export type FeedFormat = (typeof FEED_FORMATS)[number];
 

@@ -10,7 +10,7 @@ import { tolerant } from './fleet.ts';
 
 /** Most steps of a roll-out, guards of a report, versions of a pipeline, and decisions that the control plane keeps. */
 export const MOST_STEPS = 20;
-export const MOST_GUARDS = 64;
+const MOST_GUARDS = 64;
 export const MOST_VERSIONS = 50;
 export const MOST_DECISIONS = 1000;
 
@@ -30,7 +30,7 @@ export interface StreamChanges {
 }
 
 /** A model with the settings that matter for its results. It never changes; its hash names it. */
-export const version = z.object({
+const version = z.object({
   /** sha256 of the canonical JSON of `model`, `batch`, `weights` and `streams`, hex. */
   hash: z.string().regex(/^[0-9a-f]{64}$/),
   /** For people: pipeline and counter, such as `people@3`. */
@@ -54,7 +54,7 @@ export const GUARD_VERDICTS = ['pass', 'fail', 'undecided', 'no-data'] as const;
 export type GuardVerdict = (typeof GUARD_VERDICTS)[number];
 
 /** What one guard found so far in this step. `low` and `high` bound `estimate`; the guard compares them with `margin`. */
-export const guardReport = z.object({
+const guardReport = z.object({
   guard: name.min(1),
   kind: z.enum(['hard', 'statistical']),
   verdict: z.enum(GUARD_VERDICTS),
@@ -161,7 +161,7 @@ export interface RolloutFigures extends Omit<Wire<typeof rolloutFigures>, 'gain'
   readonly loadedOn?: readonly string[] | undefined;
 }
 
-export const DECISION_KINDS = [
+const DECISION_KINDS = [
   'started',
   'advanced',
   'held',
@@ -206,7 +206,7 @@ const detection = z.object({
 });
 
 /** What a host saw of one stream on one side since its last such record. */
-export const sideObservation = z.object({
+const sideObservation = z.object({
   stream: id,
   side: z.enum(['control', 'candidate']),
   frames: count,
@@ -226,7 +226,7 @@ export const sideObservation = z.object({
 export type SideObservation = Wire<typeof sideObservation>;
 
 /** A frame that both versions inferred. Boxes in source pixels. */
-export const shadowObservation = z.object({
+const shadowObservation = z.object({
   stream: id,
   frame: count,
   control: z.array(detection).max(10_000),
@@ -235,11 +235,11 @@ export const shadowObservation = z.object({
 export type ShadowObservation = Wire<typeof shadowObservation>;
 
 /** Engine threads or processes of the candidate that ended and were started again since the last observation. */
-export const engineObservation = z.object({ restarts: count });
+const engineObservation = z.object({ restarts: count });
 export type EngineObservation = Wire<typeof engineObservation>;
 
 /** What one host used while all its streams used one version and nothing else was done. */
-export const costObservation = z.object({
+const costObservation = z.object({
   costOf: z.enum(['control', 'candidate']),
   /** CPU time of the process and its children. */
   cpuMs: amount,

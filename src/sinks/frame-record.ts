@@ -18,7 +18,7 @@ export interface RecordedFrame {
 }
 
 /** A picture that gave no result. */
-export interface RecordedFailure {
+interface RecordedFailure {
   readonly frame: number;
   readonly error: WireError;
 }

@@ -4,7 +4,7 @@ import { glob, isDynamicPattern } from 'tinyglobby';
 import { SightlineError } from '../errors/sightline-error.ts';
 
 /** Extensions that count as video when a folder is read. A file given by name is tried whatever its extension. */
-export const VIDEO_EXTENSIONS = [
+const VIDEO_EXTENSIONS = [
   'mp4',
   'm4v',
   'mov',

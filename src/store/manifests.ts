@@ -175,6 +175,6 @@ export function localSources(manifest: Manifest, { sources }: ManifestFile): str
 }
 
 /** Resolves a path in a manifest against the manifest's folder. */
-export function besideManifest(manifest: Manifest, path: string): string {
+function besideManifest(manifest: Manifest, path: string): string {
   return isAbsolute(path) ? path : join(dirname(manifest.path), path);
 }

@@ -174,8 +174,8 @@ async function callNpm(runNpm: RunNpm, args: readonly string[], folder: string):
   }
 }
 
-async function runNpmCommand(args: readonly string[], folder: string): Promise<string> {
-  // On Windows npm is a script, which needs a shell. That is safe because the manifest schema checks every argument.
+export async function runNpmCommand(args: readonly string[], folder: string): Promise<string> {
+  // On Windows npm is a script, which needs a shell. That is safe: the manifest schema checks what is not from this code.
   const isWindows = process.platform === 'win32';
   const options = { cwd: folder, shell: isWindows, maxBuffer: 64 * 2 ** 20, timeout: 10 * 60_000 };
   const { stdout } = await run(isWindows ? 'npm.cmd' : 'npm', [...args], options);

@@ -5,7 +5,7 @@ import type { PublishedFrame } from '../core/frame.ts';
 export type RatioPoint = readonly [x: number, y: number];
 
 /** The point of a box that represents the object. `bottom-center` is where feet or wheels touch the ground. */
-export const ANCHORS = ['bottom-center', 'center'] as const;
+const ANCHORS = ['bottom-center', 'center'] as const;
 export type Anchor = (typeof ANCHORS)[number];
 
 /** The parts of a frame that counters need. */

@@ -22,7 +22,7 @@ export interface LineOptions {
   readonly settleFrames?: number | undefined;
 }
 
-export const LINE_DEFAULTS = {
+const LINE_DEFAULTS = {
   anchor: 'bottom-center',
   bandRatio: 0.015,
   settleMs: 200,

@@ -284,7 +284,7 @@ describe('an unavailable engine is an error; there is no fallback to another eng
 
   it('openvino that is not set up, with the set-up command', async () => {
     const loading = loadEngine(request('openvino', tinyModel(), { openvinoLibrary: undefined }));
-    await expect(loading).rejects.toEqual(unavailable('npm run setup:openvino'));
+    await expect(loading).rejects.toEqual(unavailable('sightline setup openvino'));
   });
 
   it('openvino whose library cannot be loaded', async () => {
@@ -319,7 +319,7 @@ describe('an unavailable engine is an error; there is no fallback to another eng
 
   it.skipIf(hasTensorflow)('tensorflow that is not set up, with the set-up command', async () => {
     const loading = loadEngine(request('tensorflow', tinyModel('saved-model')));
-    await expect(loading).rejects.toEqual(unavailable('npm run setup:tensorflow'));
+    await expect(loading).rejects.toEqual(unavailable('sightline setup tensorflow'));
   });
 
   it.skipIf(!hasTensorflow)('tensorflow without its folder', async () => {

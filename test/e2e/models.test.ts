@@ -38,8 +38,8 @@ describe.skipIf(sharedDir === null)('models compile and verify (needs the shared
       ...(hasTensorflow ? tensorflow : []),
     ]);
     if (hasOpenvino) expect(compared).toContain(openvino[0]);
-    else expect(stderr).toContain('npm run setup:openvino');
-    if (!hasTensorflow) expect(stderr).toContain('npm run setup:tensorflow');
+    else expect(stderr).toContain('sightline setup openvino');
+    if (!hasTensorflow) expect(stderr).toContain('sightline setup tensorflow');
     for (const { precision, maxRel, meanAbs } of outputs) {
       if (precision === 'f32') expect(maxRel).toBeLessThan(5e-4);
       else expect(meanAbs).toBeLessThan(0.01);
@@ -64,7 +64,7 @@ describe.skipIf(sharedDir === null)('models compile and verify (needs the shared
   it.skipIf(hasTensorflow)('verify of an engine that is not set up names the set-up command', async () => {
     const { stderr, code } = await verify('--engine', 'tensorflow');
     expect(code).toBe(1);
-    expect(stderr).toContain('npm run setup:tensorflow');
+    expect(stderr).toContain('sightline setup tensorflow');
   });
 
   it('compile needs no engine and prints the path of the SavedModel', async () => {

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { FETCHED_VERSIONS } from '../../src/process/fetched-packages.ts';
 import { importsOf, readFiles } from './source-files.ts';
 
 interface PackageJson {
@@ -18,7 +20,10 @@ interface LockedPackage {
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly license?: string;
   readonly resolved?: string;
+  readonly integrity?: string;
   readonly hasInstallScript?: boolean;
+  readonly dev?: boolean;
+  readonly devOptional?: boolean;
   readonly optional?: boolean;
 }
 
@@ -36,7 +41,6 @@ const REASONS: Readonly<Record<string, string>> = {
   '@tensorflow/tfjs-backend-wasm': 'the engine wasm, for machines on which no other engine loads',
   '@tensorflow/tfjs-converter': 'loads TensorFlow.js graph models for the engine wasm',
   '@tensorflow/tfjs-core': 'tensors of the engine wasm',
-  '@tensorflow/tfjs-node-gpu': 'the engine tensorflow',
   bullmq: 'the job queue of a fleet',
   'cli-progress': 'progress bars',
   commander: 'commands and flags',
@@ -47,7 +51,6 @@ const REASONS: Readonly<Record<string, string>> = {
   koffi: "calls OpenVINO's C API",
   marked: 'renders the Markdown of reports as a page',
   'node-api-headers': 'headers to build the binding of TensorFlow',
-  'onnxruntime-node': 'the engine onnx',
   pino: 'the log',
   'prom-client': 'metrics in the Prometheus format',
   protobufjs: 'reads and writes ONNX files and SavedModels',
@@ -96,7 +99,7 @@ describe('dependencies', () => {
       return;
     }
     const commands = Object.values(scripts).join(' ');
-    const tool = { '@biomejs/biome': 'biome', typescript: 'tsc' }[name] ?? name;
+    const tool = { '@arethetypeswrong/cli': 'attw', '@biomejs/biome': 'biome', typescript: 'tsc' }[name] ?? name;
     expect(
       commands.includes(tool) ||
         isNamed(
@@ -109,7 +112,7 @@ describe('dependencies', () => {
   it('shipped code imports only dependencies of package.json', () => {
     const undeclared = shipped.flatMap((file) =>
       importsOf(file)
-        .packages.filter((name) => !(name in dependencies) && !(name in optionalDependencies))
+        .packages.filter((name) => ![dependencies, optionalDependencies, FETCHED_VERSIONS].some((list) => name in list))
         .map((name) => `${file.path} -> ${name}`),
     );
     expect(undeclared).toEqual([]);
@@ -131,16 +134,45 @@ describe('dependencies', () => {
     expect(LICENCES).toContain(locked[`node_modules/${name}`]?.license);
   });
 
-  it('no package that must be installed needs its install script', () => {
+  it('no package that users must install has an install script, which could fail', () => {
     const scripted = Object.entries(locked).filter(
-      ([, { hasInstallScript, optional }]) => hasInstallScript && !optional,
+      ([, { hasInstallScript, optional, dev, devOptional }]) => hasInstallScript && !optional && !dev && !devOptional,
     );
-    // Its script fetches CUDA libraries, which `allowScripts` in package.json denies; that of the CPU is in the package.
-    expect(scripted.map(([path]) => path)).toEqual(['node_modules/onnxruntime-node']);
+    expect(scripted.map(([path]) => path)).toEqual([]);
   });
 
   it('the lock file names no download addresses', () => {
     expect(Object.keys(locked).filter((path) => locked[path]?.resolved !== undefined)).toEqual([]);
+  });
+
+  describe.each(Object.entries(FETCHED_VERSIONS))('%s, which is fetched when it is needed', (name, version) => {
+    const { packages } = JSON.parse(
+      readFileSync(`workers/requirements/${basename(name)}/package-lock.json`, 'utf8'),
+    ) as { readonly packages: Record<string, LockedPackage> };
+    const fetched = Object.entries(packages).filter(([path]) => path !== '');
+
+    it('has one version in the code, in its lock file and in a clone, and the same content', () => {
+      expect(devDependencies[name]).toBe(version);
+      const given = JSON.parse(
+        readFileSync(`workers/requirements/${basename(name)}/package.json`, 'utf8'),
+      ) as PackageJson;
+      expect(given.dependencies).toEqual({ [name]: version });
+      expect(packages['']?.dependencies).toEqual({ [name]: version });
+      const path = `node_modules/${name}`;
+      expect(packages[path]).toMatchObject({ version, integrity: locked[path]!.integrity });
+    });
+
+    it('every package comes from the registry that the user has set, and has a hash', () => {
+      expect(fetched.filter(([, { integrity }]) => !/^sha512-/.test(integrity ?? ''))).toEqual([]);
+      expect(fetched.filter(([, { resolved }]) => resolved !== undefined)).toEqual([]);
+    });
+
+    it('is only imported for its types: it may not be there when the code is loaded', () => {
+      const eager = shipped.filter(({ text }) =>
+        new RegExp(`^import (?!type )[^;]*from '${name}'|await import\\('${name}'\\)`, 'm').test(text),
+      );
+      expect(eager.map(({ path }) => path)).toEqual([]);
+    });
   });
 
   it('a package that one command needs is loaded by that command only', () => {

@@ -160,7 +160,7 @@ describe('packages that are confined to one place', () => {
 
   it.each([
     ['sharp', ['preprocess', 'sinks', 'host', 'cli']],
-    ['onnxruntime-node', ['infer', 'compile', 'cli']],
+    ['onnxruntime-node', ['process', 'infer', 'compile']],
     ['fastify', ['gateway']],
     ['@fastify/cookie', ['gateway']],
     ['@fastify/static', ['gateway']],

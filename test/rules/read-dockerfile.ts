@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-export interface Instruction {
+interface Instruction {
   /** In upper case: `RUN`, `COPY`. */
   readonly keyword: string;
   /** Its arguments, on one line. */

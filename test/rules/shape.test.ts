@@ -12,7 +12,6 @@ const REASONS: Readonly<Record<string, string>> = {
   'src/compile/tfjs/import-tfjs.ts': 'the entry of its folder, as import-onnx.ts is of its own',
   'src/gateway/routes-host.ts': 'one file per group of routes',
   'src/gateway/wanted-streams.ts': 'logic without sockets, which its importer holds',
-  'src/infer/onnx-version.ts': 'its importer is in runtime; the other files about ONNX Runtime load the library',
   'src/runtime/model/verify-prepared.ts': 'its importer is a command, which must not know how models are compiled',
 };
 /** Names of files that do the same for different folders. */

@@ -11,7 +11,7 @@ const frame = {
 } as const;
 
 /** A valid body of each topic, of stream `gate`, with every field. */
-export const BUS_SAMPLES: Readonly<Record<BusTopic, unknown>> = {
+const BUS_SAMPLES: Readonly<Record<BusTopic, unknown>> = {
   stats: {
     timeMs: 1_700_000_000_000,
     streams: [{ ...streamReport('gate'), fence: 7, host: 'host-1' }],

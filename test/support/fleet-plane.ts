@@ -81,7 +81,7 @@ export class FleetPlane implements ControlPlane {
   }
 }
 
-export class TaskDouble implements TaskQueue {
+class TaskDouble implements TaskQueue {
   readonly calls: string[] = [];
   readonly orders: JobOrder[] = [];
   readonly reports = new Map<string, JobReport>();

@@ -3,7 +3,7 @@ import { seededRandom } from '../../src/core/seeded-random.ts';
 import type { CocoAnnotation, CocoAnnotations, CocoBox } from '../../src/evaluate/coco-dataset.ts';
 import type { RecordedFrame, RecordedResults } from '../../src/evaluate/recorded-results.ts';
 
-export const LABELS = ['person', 'car', 'dog'] as const;
+const LABELS = ['person', 'car', 'dog'] as const;
 /** COCO's numbers do not begin at 0 and are not those of the classes. */
 const CATEGORY_IDS = [10, 20, 30];
 const PICTURE = { width: 640, height: 480 } as const;

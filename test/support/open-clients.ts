@@ -5,7 +5,7 @@ import { type ClientOptions, SightlineClient, type SocketConstructor } from '../
 const open: SightlineClient[] = [];
 
 /** The global one where Node.js has it. */
-export const socketConstructor: SocketConstructor =
+const socketConstructor: SocketConstructor =
   (globalThis as { readonly WebSocket?: SocketConstructor }).WebSocket ?? WebSocket;
 
 /** Makes a client that comes back quickly after a loss; it is closed after the test. */

@@ -1,5 +1,5 @@
 /** CPU milliseconds of one frame in each stage, without anybody beside it. */
-export interface SimulatedCosts {
+interface SimulatedCosts {
   readonly decodeMs: number;
   readonly preprocessMs: number;
   readonly inferMs: number;

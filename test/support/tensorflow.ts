@@ -1,10 +1,11 @@
+import { readEnvironment } from '../../src/config/environment.ts';
 import { findBindingPlace, readSetupRecord } from '../../src/store/tensorflow/binding-place.ts';
 
 /** Is the engine tensorflow set up? Suites that need it use `skipIf(!hasTensorflow)`; it is said once that they do. */
 export const hasTensorflow: boolean = isSetUp();
 
 function isSetUp(): boolean {
-  const place = findBindingPlace();
+  const place = findBindingPlace(readEnvironment(process.env).cacheDir);
   if (place !== null && readSetupRecord(place) !== null) return true;
   console.warn('SKIPPED: engine tensorflow is not set up (npm run setup:tensorflow)');
   return false;

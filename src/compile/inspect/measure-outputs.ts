@@ -1,4 +1,5 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Tensor } from 'onnxruntime-node';
+import { onnxRuntime } from '../../process/fetched-packages.ts';
 import { externalPaths } from '../onnx/external-paths.ts';
 import { halfTensor } from '../onnx/half-tensor.ts';
 import type { Outline, Port } from './outline.ts';
@@ -22,19 +23,20 @@ export async function measureOutputs(
   const batch = picture.batch === 'free' ? 1 : picture.batch;
   const dims = layout === 'nchw' ? [batch, 3, height, width] : [batch, height, width, 3];
   const count = batch * 3 * width * height;
+  const ort = onnxRuntime();
   const values = {
-    f32: () => new Tensor('float32', new Float32Array(count), dims),
+    f32: () => new ort.Tensor('float32', new Float32Array(count), dims),
     f16: () => halfTensor(new Uint16Array(count), dims),
-    u8: () => new Tensor('uint8', new Uint8Array(count), dims),
+    u8: () => new ort.Tensor('uint8', new Uint8Array(count), dims),
   };
   const feeds: Record<string, Tensor> = { [tensor]: values[type]() };
   if (sizeTensor !== null) {
     const sides = Array.from({ length: batch }, () => [BigInt(width), BigInt(height)]).flat();
-    feeds[sizeTensor] = new Tensor('int64', BigInt64Array.from(sides), [batch, 2]);
+    feeds[sizeTensor] = new ort.Tensor('int64', BigInt64Array.from(sides), [batch, 2]);
   }
   try {
     await externalPaths(outline.path);
-    const session = await InferenceSession.create(outline.path, { intraOpNumThreads: 1, logSeverityLevel: 4 });
+    const session = await ort.InferenceSession.create(outline.path, { intraOpNumThreads: 1, logSeverityLevel: 4 });
     try {
       const results = await session.run(feeds);
       const measured = (port: Port): Port => {

@@ -1,4 +1,5 @@
-import { Tensor } from 'onnxruntime-node';
+import type { Tensor } from 'onnxruntime-node';
+import { onnxRuntime } from '../../process/fetched-packages.ts';
 
 /**
  * Makes an ONNX Runtime tensor of f16 values.
@@ -9,7 +10,7 @@ import { Tensor } from 'onnxruntime-node';
  * @param bits - IEEE 754 half precision; not copied.
  */
 export function halfTensor(bits: Uint16Array, dims: readonly number[]): Tensor {
-  const tensor = new Tensor('float16', bits, dims);
+  const tensor = new (onnxRuntime().Tensor)('float16', bits, dims);
   if (!(tensor.data instanceof Uint16Array)) Object.defineProperty(tensor, 'data', { value: bits });
   return tensor;
 }

@@ -96,7 +96,7 @@ message Function {
 `;
 
 /** A 64-bit integer of protobufjs: read as a `Long`, written as a `Long` or a number. */
-export type Int64 = number | { toNumber(): number };
+type Int64 = number | { toNumber(): number };
 
 export interface OnnxTensor {
   dims?: Int64[];

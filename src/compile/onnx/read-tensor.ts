@@ -102,7 +102,7 @@ function readHeader(reader: WireReader): Header {
 }
 
 /** Reads a key and its value. */
-export function readEntry(reader: WireReader, entries: Map<string, string>): void {
+function readEntry(reader: WireReader, entries: Map<string, string>): void {
   let [key, value] = ['', ''];
   while (reader.next()) {
     if (reader.field === 1) key = reader.text();

@@ -1,7 +1,7 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 
 /** Wire types of protobuf fields. */
-export const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
+const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 
 /** Number of messages allowed in any file. */
 const FREE_MESSAGES = 50_000;

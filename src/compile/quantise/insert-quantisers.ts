@@ -158,6 +158,6 @@ function byteName(value: string): string {
 }
 
 /** Name of a value that went through 8 bits. */
-export function realName(value: string): string {
+function realName(value: string): string {
   return `${value}/from-int8`;
 }

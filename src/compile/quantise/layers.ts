@@ -46,7 +46,7 @@ function layerOf(graph: Graph, node: GraphNode): QuantisableLayer | null {
   return null;
 }
 
-export function nameOf(node: GraphNode): string {
+function nameOf(node: GraphNode): string {
   return node.name === '' ? node.outputs[0]! : node.name;
 }
 

@@ -32,7 +32,7 @@ export interface QuantiseTask {
 }
 
 /** What became of one layer. */
-export interface LayerVerdict {
+interface LayerVerdict {
   readonly name: string;
   readonly kind: QuantisableLayer['kind'];
   readonly precision: 'int8' | 'float';

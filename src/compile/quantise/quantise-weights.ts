@@ -44,7 +44,7 @@ export function dequantised({ ints, scales }: QuantisedWeights, axis: 0 | 1): Fl
 }
 
 /** Says which output channel an element of the weights belongs to. */
-export function channelFinder(dims: readonly number[], axis: 0 | 1): (at: number) => number {
+function channelFinder(dims: readonly number[], axis: 0 | 1): (at: number) => number {
   const inner = dims.slice(axis + 1).reduce((product, dim) => product * dim, 1);
   const count = dims[axis]!;
   return (at) => Math.floor(at / inner) % count;

@@ -1,5 +1,6 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Tensor as OrtTensor } from 'onnxruntime-node';
 import { GATE_INPUT, type OutputTensor } from '../../core/model.ts';
+import { onnxRuntime } from '../../process/fetched-packages.ts';
 import type { Graph } from '../graph.ts';
 import { FRAMES } from '../network-input.ts';
 import { emitOnnx } from '../onnx/emit-onnx.ts';
@@ -20,6 +21,7 @@ export async function runGraph(
   frames: readonly Uint8Array[],
   onOutputs: (outputs: Outputs, frame: number) => void,
 ): Promise<void> {
+  const { InferenceSession, Tensor } = onnxRuntime();
   const session = await InferenceSession.create(emitOnnx(graph), {
     graphOptimizationLevel: 'all',
     executionMode: 'sequential',
@@ -28,7 +30,7 @@ export async function runGraph(
   const [, height, width] = graph.inputs.find(({ name }) => name === FRAMES)!.dims as [unknown, number, number];
   try {
     for (const [at, frame] of frames.entries()) {
-      const feeds: Record<string, Tensor> = { [FRAMES]: new Tensor('uint8', frame, [1, height, width, 3]) };
+      const feeds: Record<string, OrtTensor> = { [FRAMES]: new Tensor('uint8', frame, [1, height, width, 3]) };
       if (session.inputNames.includes(GATE_INPUT))
         feeds[GATE_INPUT] = new Tensor('float32', Float32Array.of(OPEN_GATE), [1]);
       const results = await session.run(feeds);

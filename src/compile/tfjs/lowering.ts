@@ -122,7 +122,7 @@ export class Lowering {
 }
 
 /** Returns the node of a reference: `^name` is a control dependency and `name:1` the second output of a node. */
-export function nodeName(reference: string): string {
+function nodeName(reference: string): string {
   return reference.replace(/^\^/, '').replace(/:\d+$/, '');
 }
 

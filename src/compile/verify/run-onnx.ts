@@ -1,5 +1,6 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { OutputTensor } from '../../core/model.ts';
+import { onnxRuntime } from '../../process/fetched-packages.ts';
 import type { CompileSource } from '../compile-source.ts';
 import { floatToHalf, halfToFloat } from '../half.ts';
 import { halfTensor } from '../onnx/half-tensor.ts';
@@ -24,7 +25,7 @@ export async function runOnnxSource(
     };
     if (input.sizeTensor !== null) {
       const size = BigInt64Array.from([input.width, input.height], BigInt);
-      feeds[input.sizeTensor] = new Tensor('int64', size, [1, 2]);
+      feeds[input.sizeTensor] = new (onnxRuntime().Tensor)('int64', size, [1, 2]);
     }
     const results = await session.run(feeds);
     images.push(new Map(Object.entries(source.outputs).map(([name, file]) => [name, toOutput(results[file]!)])));
@@ -41,9 +42,10 @@ function toPicture(frame: Uint8Array, source: CompileSource, type: string): Tens
   const picture =
     layout === 'nhwc' ? values : values.map((_, at) => values[(at % cells) * 3 + Math.floor(at / cells)]!);
   const dims = layout === 'nhwc' ? [1, height, width, 3] : [1, 3, height, width];
-  if (type === 'uint8') return new Tensor('uint8', Uint8Array.from(picture, Math.round), dims);
+  const ort = onnxRuntime();
+  if (type === 'uint8') return new ort.Tensor('uint8', Uint8Array.from(picture, Math.round), dims);
   if (type === 'float16') return halfTensor(Uint16Array.from(picture, floatToHalf), dims);
-  return new Tensor('float32', picture, dims);
+  return new ort.Tensor('float32', picture, dims);
 }
 
 function typeOf(session: InferenceSession, input: string): string {
@@ -52,7 +54,11 @@ function typeOf(session: InferenceSession, input: string): string {
 }
 
 function openSession(path: string): Promise<InferenceSession> {
-  return InferenceSession.create(path, { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3 });
+  return onnxRuntime().InferenceSession.create(path, {
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    logSeverityLevel: 3,
+  });
 }
 
 function toOutput(tensor: Tensor): OutputTensor {

@@ -22,7 +22,7 @@ export async function runTfjs(
   if (!(await tf.setBackend('wasm'))) {
     throw new SightlineError(
       'ENGINE_UNAVAILABLE',
-      'the WebAssembly backend of TensorFlow.js cannot be loaded; run npm ci',
+      'the WebAssembly backend of TensorFlow.js cannot be loaded; install Sightline again',
     );
   }
   const model = await loadGraphModel({ load: () => readArtifacts(source) });

@@ -1,5 +1,5 @@
 /** Steps of 10 % from the full rate of a priority level to its floor. */
-export const STEPS = 9;
+const STEPS = 9;
 const FLOOR_RATIO = 0.1;
 const FLOOR_FPS = 1;
 

@@ -12,7 +12,7 @@ export const REPLAY_WINDOW_MS = 60_000;
 /** Fields that scripts in Redis add to a record, so its writer cannot sign them. */
 const ADDED_IN_REDIS = ['revision', 'fence'];
 
-export type SealRefusal = 'signature' | 'replay';
+type SealRefusal = 'signature' | 'replay';
 export type Opened = { readonly text: string } | { readonly refusal: SealRefusal; readonly why: string };
 /** `old`: valid, but not signed with the current key. */
 export type Signature = 'current' | 'old' | 'invalid';

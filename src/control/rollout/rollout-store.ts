@@ -2,7 +2,7 @@ import type { Decision, Rollout, RolloutFigures } from '../../protocol/rollout-r
 
 /** A record without the fence, which the control plane sets. */
 export type RolloutDraft = Omit<Rollout, 'fence'>;
-export type DecisionDraft = Omit<Decision, 'fence'>;
+type DecisionDraft = Omit<Decision, 'fence'>;
 
 /** A new record and the decision that led to it: both are written, or neither. */
 export interface RolloutChange {

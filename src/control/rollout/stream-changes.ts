@@ -5,7 +5,7 @@ import { canonicalJson } from '../../core/canonical-json.ts';
 import type { StreamChanges, StreamPatch } from '../../protocol/rollout-records.ts';
 
 /** Settings of a stream that a version can change: how its frames are read and which of them are inferred. */
-export const ROLLED_KEYS = [
+const ROLLED_KEYS = [
   'every',
   'maxFps',
   'hwaccel',

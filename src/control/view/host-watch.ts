@@ -4,7 +4,7 @@ import type { FleetHost } from '../../protocol/fleet-report.ts';
 import type { FleetSnapshot } from '../control-plane.ts';
 
 /** Three to five missed reports. Streams of a host that is silent for longer count as not running. */
-export const SILENT_MS = 5_000;
+const SILENT_MS = 5_000;
 /** Long enough for an operator to see which host it was. */
 const REMOVE_AFTER_MS = 30_000;
 /** A host that reported within this time and is no longer listed has left cleanly; a dead host falls silent first. */

@@ -98,7 +98,7 @@ export function overlayEntryOf(
 }
 
 /** Returns the keys in which two settings differ. */
-export function changedKeys(file: Settings, now: Settings): NonNullable<OverlayEntry['changed']> {
+function changedKeys(file: Settings, now: Settings): NonNullable<OverlayEntry['changed']> {
   const keys = [...new Set([...Object.keys(file), ...Object.keys(now)])];
   return Object.fromEntries(
     keys

@@ -18,7 +18,7 @@ export type Handle = bigint;
 export class OpenvinoError extends Error {}
 
 /** Element types of `ov_element_type_e` that inputs and outputs of a compiled network have. */
-export const ELEMENT_TYPES = { 4: 'f32', 9: 'i32', 10: 'i64', 16: 'u8' } as const;
+const ELEMENT_TYPES = { 4: 'f32', 9: 'i32', 10: 'i64', 16: 'u8' } as const;
 export type ElementType = (typeof ELEMENT_TYPES)[keyof typeof ELEMENT_TYPES];
 
 const ELEMENT_CODES: Readonly<Record<ElementType, number>> = { f32: 4, i32: 9, i64: 10, u8: 16 };
@@ -229,8 +229,11 @@ function loadKoffi(): Koffi {
   try {
     return createRequire(import.meta.url)('koffi') as Koffi;
   } catch (error) {
-    throw new Error(`the npm package koffi cannot be loaded: ${(error as Error).message}. Run npm ci`, {
-      cause: error,
-    });
+    throw new Error(
+      `the npm package koffi cannot be loaded: ${(error as Error).message}. Install Sightline again, with optional packages`,
+      {
+        cause: error,
+      },
+    );
   }
 }

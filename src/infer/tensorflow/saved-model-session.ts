@@ -1,4 +1,5 @@
 import type { OutputTensor } from '../../core/model.ts';
+import { loadFetchedPackage } from '../../process/fetched-packages.ts';
 import type { LibraryFacts, NamedOutput } from './child-messages.ts';
 
 type Tf = typeof import('@tensorflow/tfjs-node-gpu');
@@ -35,9 +36,8 @@ export class TensorflowLibrary {
   }
 
   /** @throws Error of the package if its binding is missing or does not load. */
-  static async load(): Promise<TensorflowLibrary> {
-    const module = await import('@tensorflow/tfjs-node-gpu');
-    return new TensorflowLibrary((module as unknown as { default?: Tf }).default ?? module);
+  static load(): TensorflowLibrary {
+    return new TensorflowLibrary(loadFetchedPackage('@tensorflow/tfjs-node-gpu') as Tf);
   }
 
   get facts(): LibraryFacts {

@@ -4,6 +4,7 @@ import type { OutputTensor } from '../../core/model.ts';
 import { workerEntry } from '../../core/worker-entry.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { ChildGroup, exitText } from '../../process/child-group.ts';
+import { fetchedPackagesArgument } from '../../process/fetched-packages.ts';
 import { LogTail, lastLines } from '../../process/log-tail.ts';
 import { type LibraryFacts, type LoadRequest, OUTPUT_TYPES, type ResultHeader } from './child-messages.ts';
 import { MESSAGE, MessageReader, messageHeader } from './message-reader.ts';
@@ -73,9 +74,13 @@ export class TensorflowChild {
    * @throws Error of the library, or of the operating system if the process cannot be started.
    */
   static async start(request: LoadRequest): Promise<TensorflowChild> {
-    const group = await ChildGroup.start(process.execPath, [fileURLToPath(workerEntry('tensorflow.process'))], {
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-    });
+    const group = await ChildGroup.start(
+      process.execPath,
+      [fileURLToPath(workerEntry('tensorflow.process')), fetchedPackagesArgument()],
+      {
+        stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+      },
+    );
     const self = new TensorflowChild(group);
     try {
       await new Promise<void>((resolve, reject) => {

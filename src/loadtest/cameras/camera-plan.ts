@@ -1,7 +1,7 @@
 import { seededRandom } from '../../core/seeded-random.ts';
 
 /** What a camera does besides sending frames, in seconds since it was added. */
-export interface CameraEvent {
+interface CameraEvent {
   readonly atS: number;
   /**
    * leave: it ends its connections and refuses new ones. return: it answers again.

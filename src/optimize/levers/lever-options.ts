@@ -1,7 +1,7 @@
 import type { Configuration, LeverId } from '../result.ts';
 
-export type Engine = Configuration['engine'];
-export type Precision = Configuration['precision'];
+type Engine = Configuration['engine'];
+type Precision = Configuration['precision'];
 
 /** An engine with the number format it computes in. */
 export interface EngineFormat {

@@ -16,7 +16,7 @@ export type StreamPart = Partial<Omit<StreamConfig, 'skip'>> & {
 };
 
 /** A value that is written at a path of a pipeline; undefined removes the key. */
-export type Setting = readonly [path: string, value: unknown];
+type Setting = readonly [path: string, value: unknown];
 
 /**
  * All that is known of a lever but what it costs, which is in `cost-model.ts`: what a roadmap says, which values there are, and how it

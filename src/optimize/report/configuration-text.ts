@@ -18,7 +18,7 @@ export function describeStep({ lever, from, to }: Step): string {
 }
 
 /** What a configuration has that another has not, `lanes 2`; empty if they are the same. */
-export function differences(configuration: Configuration, other: Configuration): readonly string[] {
+function differences(configuration: Configuration, other: Configuration): readonly string[] {
   return LEVER_IDS.filter((lever) => configuration[lever] !== other[lever]).map(
     (lever) => `${LEVERS[lever].name} ${String(configuration[lever])}`,
   );

@@ -45,11 +45,6 @@ export function percent(ratio: number): string {
   return `${text}${SPACE}%`;
 }
 
-/** A ratio of frames per second: `1.75 times`. */
-export function times(ratio: number): string {
-  return `${amount(ratio)}${SPACE}times`;
-}
-
 /** A ratio where there is little room: `×1.75`. */
 export function factor(ratio: number): string {
   return `×${amount(ratio)}`;

@@ -43,7 +43,7 @@ export interface Findings {
 }
 
 /** How far predicted gains were from measured ones. */
-export interface Predictions {
+interface Predictions {
   /** Median of |predicted / measured - 1| over predicted effects above 5 %; null without any. */
   readonly medianError: number | null;
   readonly count: number;

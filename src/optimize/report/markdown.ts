@@ -21,7 +21,7 @@ export function md(parts: TemplateStringsArray, ...values: readonly Content[]): 
   return new Markdown(parts.map((part, i) => part + (i < values.length ? sourceOf(values[i]!) : '')).join(''));
 }
 
-export function sourceOf(content: Content): string {
+function sourceOf(content: Content): string {
   return content instanceof Markdown ? content.source : escaped(content);
 }
 

@@ -9,7 +9,7 @@ import { type Report, renderHtml } from './render-html.ts';
 import { type ResultFile, readResult } from './result-file.ts';
 
 /** One machine type, with the configuration that may be used on it. */
-export interface MachineChoice {
+interface MachineChoice {
   readonly folder: string;
   /** The pipeline or recording, as its run named it. */
   readonly subject: string;

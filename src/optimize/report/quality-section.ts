@@ -102,7 +102,7 @@ function finalists({ input }: Findings): Markdown {
   return blocks(md`### Finalists`, table(['Configuration', '>Rate', 'Held-out part', 'Why'], rows));
 }
 
-export function nameOf(configuration: Configuration, baseline: Configuration): Markdown {
+function nameOf(configuration: Configuration, baseline: Configuration): Markdown {
   const more = furtherDifferences(configuration, baseline);
   return md`${code(describeConfiguration(configuration))}${more.length === 0 ? '' : `; ${more.join(', ')}`}`;
 }

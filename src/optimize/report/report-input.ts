@@ -51,7 +51,7 @@ export interface ReportCapacity {
 }
 
 /** Whether the figures may be relied on. An invalid measurement says nothing about what is faster. */
-export interface ReportValidity {
+interface ReportValidity {
   readonly isValid: boolean;
   /** Whole sentences, such as which share of the CPU others took. */
   readonly reasons: readonly string[];

@@ -51,12 +51,12 @@ export async function machineFormats(
       note(`engine openvino is set up and does not load, so it is not tried: ${(error as Error).message}`);
     }
   }
-  const isOnGpu = hasTensorflowOnGpu();
+  const isOnGpu = hasTensorflowOnGpu(environment.cacheDir);
   if (isOnGpu) formats.push({ engine: 'tensorflow', precision: 'f32' }, { engine: 'tensorflow', precision: 'f16' });
   return { formats, isOnGpu, int8Engines, versions };
 }
 
-function hasTensorflowOnGpu(): boolean {
-  const place = nvidiaDriver() === null ? null : findBindingPlace();
+function hasTensorflowOnGpu(cacheDir: string): boolean {
+  const place = nvidiaDriver() === null ? null : findBindingPlace(cacheDir);
   return place !== null && readSetupRecord(place) !== null;
 }

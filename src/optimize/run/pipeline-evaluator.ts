@@ -54,7 +54,7 @@ const PROBE_SECONDS = 1;
 const SHORT: Timing = { seconds: 3, warmUpSeconds: 1.5, windowSeconds: 0.75, limitSeconds: 7 };
 const LONG_WARM_UP_SECONDS = 3;
 /** Each side of a comparison is measured this often. */
-export const PAIRS = 5;
+const PAIRS = 5;
 const COMPARE: Timing = { seconds: 2.4, warmUpSeconds: 0.8, windowSeconds: 0.8, limitSeconds: 5 };
 /** The same in little time, for a small budget: the interval is wider. */
 const BRIEF: Timing = { seconds: 1.2, warmUpSeconds: 0.5, windowSeconds: 0.4, limitSeconds: 3 };

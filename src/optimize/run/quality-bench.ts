@@ -344,7 +344,7 @@ function needsLabels(allowed: number, { model }: Configuration, baseline: Config
 }
 
 /** The same configuration, inferring every frame. */
-export function withoutSkips(configuration: Configuration): Configuration {
+function withoutSkips(configuration: Configuration): Configuration {
   return { ...configuration, skipUnchanged: false, trackBetween: 1 };
 }
 

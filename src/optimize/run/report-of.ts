@@ -85,7 +85,7 @@ function recordOf(records: readonly LoggedRecord[], id: string): LoggedRecord {
 }
 
 /** Judgements that were made on the search part (`quality`) or on the held-out part (`verdict`), in order. */
-export function judgementsIn(records: readonly LoggedRecord[], kind: 'quality' | 'verdict'): readonly LoggedRecord[] {
+function judgementsIn(records: readonly LoggedRecord[], kind: 'quality' | 'verdict'): readonly LoggedRecord[] {
   return records.filter((record) => record.kind === kind && record.error === null);
 }
 

@@ -98,7 +98,7 @@ export interface Optimization {
   readonly files: readonly string[];
 }
 
-export interface OptimizedSide {
+interface OptimizedSide {
   readonly configuration: Configuration;
   readonly fps: number;
   readonly p99Ms: number;

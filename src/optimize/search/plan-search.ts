@@ -5,7 +5,7 @@ import { InferTimeBook, priorTimes } from './infer-times.ts';
 import { EXPECTED_SECONDS, type SearchOptions, search } from './search.ts';
 import type { WorkKind } from './time-budget.ts';
 
-export interface PlannedMeasurement {
+interface PlannedMeasurement {
   readonly kind: WorkKind;
   /** What is measured, in words. */
   readonly what: string;

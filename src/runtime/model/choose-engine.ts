@@ -1,7 +1,7 @@
 import { cpus } from 'node:os';
 import type { ModelConfig } from '../../config/model-config.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { onnxRuntimeVersion } from '../../infer/onnx-version.ts';
+import { FETCHED_VERSIONS } from '../../process/fetched-packages.ts';
 import type { EngineInfo, EngineRequest } from '../../protocol/threads.ts';
 import { choiceText, type EngineChoice, EngineChoices } from '../../store/engine-choices.ts';
 import { findOpenvino, type OpenvinoPlace, openvinoIdentity } from '../../store/openvino/openvino-place.ts';
@@ -33,7 +33,7 @@ export async function candidates(options: EngineOptions): Promise<EngineCandidat
   if (engine !== 'auto') return unmeasured(engine);
   if (isOpenvinoDevice(provider) || precision === 'bf16') return unmeasured('openvino');
   if (provider !== 'cpu') return unmeasured('onnx');
-  if (hasTensorflowOnGpu()) return unmeasured('tensorflow', 'onnx', 'wasm');
+  if (hasTensorflowOnGpu(options.environment.cacheDir)) return unmeasured('tensorflow', 'onnx', 'wasm');
   const place = findOpenvino(options.environment);
   if (precision === 'int8') {
     // wasm has none, and where no engine has a quantised file, onnx says how to make one.
@@ -49,8 +49,8 @@ function unmeasured(...engines: readonly EngineName[]): EngineCandidates {
   return { engines, choice: null };
 }
 
-function hasTensorflowOnGpu(): boolean {
-  const place = nvidiaDriver() === null ? null : findBindingPlace();
+function hasTensorflowOnGpu(cacheDir: string): boolean {
+  const place = nvidiaDriver() === null ? null : findBindingPlace(cacheDir);
   return place !== null && readSetupRecord(place) !== null;
 }
 
@@ -65,7 +65,7 @@ async function fasterFirst(options: EngineOptions, place: OpenvinoPlace): Promis
   if (requests.length < MEASURED_ENGINES.length) return unmeasured(...requests.map(({ engine }) => engine));
   const choices = new EngineChoices(environment.cacheDir);
   const cpu = cpus()[0]?.model.trim() ?? 'unknown';
-  const libraries = [openvinoIdentity(place), onnxRuntimeVersion()];
+  const libraries = [openvinoIdentity(place), FETCHED_VERSIONS['onnxruntime-node']];
   const key = EngineChoices.keyOf([requests.map((request) => request.model.hash), libraries, cpu, model.precision]);
   let choice = await choices.find(key);
   if (choice === null) {

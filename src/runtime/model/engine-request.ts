@@ -9,6 +9,7 @@ import type { ModelRoots } from '../../store/admit-model.ts';
 import { modelSpec } from '../../store/manifests.ts';
 import { requireOpenvino } from '../../store/openvino/openvino-place.ts';
 import { probeOpenvino } from '../../store/openvino/probe-openvino.ts';
+import { provideOnnxRuntime } from '../../store/packages/provide-package.ts';
 import { reasonOf, toolRunner } from '../../store/wheels/run-tool.ts';
 import { type DetectorRequest, fileSettings, loadDetector } from './load-detector.ts';
 import { prepareModel } from './prepare-model.ts';
@@ -54,8 +55,9 @@ export async function prepareEngine(options: EngineOptions, engine: EngineName):
 /** An engine and the device it runs on. */
 type Target = Pick<EngineRequest, 'engine' | 'provider' | 'openvinoLibrary'>;
 
-/** @throws ENGINE_UNAVAILABLE if openvino is not set up, or has no such device. */
-async function targetOf({ model, environment }: EngineOptions, engine: EngineName): Promise<Target> {
+/** @throws ENGINE_UNAVAILABLE if the engine's library is neither here nor to be fetched, or has no such device. */
+async function targetOf({ model, environment, onNotice }: EngineOptions, engine: EngineName): Promise<Target> {
+  if (engine === 'onnx') await provideOnnxRuntime({ cacheDir: environment.cacheDir, onNotice });
   if (engine !== 'openvino') return { engine, provider: providerOf(model, engine) };
   const { libraryPath: openvinoLibrary } = requireOpenvino(environment);
   // The device determines the number of threads and how the model is compiled.

@@ -16,6 +16,7 @@ import {
   readForeignManifest,
   userModelFolder,
 } from '../../store/manifests.ts';
+import { findProvided, provideOnnxRuntime } from '../../store/packages/provide-package.ts';
 
 /** Settings for an ONNX file, from a configuration or a command line, that add to the information in the file. */
 export type FileSettings = Pick<ModelConfig, 'family' | 'labels' | 'colours' | 'range' | 'resize'>;
@@ -37,6 +38,8 @@ export interface DetectorRequest extends DetectorPlaces {
   readonly settings?: FileSettings | undefined;
   /** Input size in pixels, for an ONNX file whose axes are free. */
   readonly inputSize?: { readonly width: number; readonly height: number } | undefined;
+  /** Receives a sentence about a download of ONNX Runtime; if absent, it is not fetched. */
+  readonly onNotice?: ((text: string) => void) | undefined;
 }
 
 /** Assumed if a file does not contain its number of classes: COCO has 80. */
@@ -87,10 +90,11 @@ export function loadConfigured(
   model: ModelConfig,
   { modelPath, cacheDir }: Environment,
   modelRoots?: ModelRoots,
+  onNotice?: (text: string) => void,
 ): Promise<Manifest> {
   const inputSize = model.inputSize === undefined ? undefined : parseInputSize(model.inputSize);
   const settings = fileSettings(model);
-  return loadDetector(model.name, { searchPath: modelPath, cacheDir, settings, inputSize, modelRoots });
+  return loadDetector(model.name, { searchPath: modelPath, cacheDir, settings, inputSize, modelRoots, onNotice });
 }
 
 /** Reads the list of class names that settings name; null if they name none, or a built-in one. */
@@ -101,15 +105,13 @@ async function listedClasses(labels: string | undefined, modelRoots: ModelRoots 
   return readLabels(path, within);
 }
 
-async function inferManifest(
-  path: string,
-  { settings = {}, inputSize, modelRoots }: DetectorRequest,
-): Promise<Manifest> {
+async function inferManifest(path: string, request: DetectorRequest): Promise<Manifest> {
+  const { settings = {}, inputSize, modelRoots } = request;
   const outline = await readOutline(path);
   const { labels, family, colours, range, resize } = settings;
   const listed = await listedClasses(labels, modelRoots);
   const hints: DetectorHints = { family, colours, white: range, resize, inputSize, classCount: listed?.length };
-  const inferred = await withRankedClasses(await inferOrMeasure(outline, hints), path);
+  const inferred = await withRankedClasses(await inferOrMeasure(outline, hints, request), path);
   const classes = listed ?? (await classesOf(inferred, labels, path));
   if (inferred.classCount !== null && classes.length !== inferred.classCount) {
     const source = labels === undefined ? 'its metadata names' : `--labels ${labels} has`;
@@ -148,9 +150,15 @@ async function inferManifest(
 }
 
 /** If the declared shapes are not sufficient, the network is run once to get the real ones. */
-async function inferOrMeasure(outline: Outline, hints: DetectorHints): Promise<InferredDetector> {
+async function inferOrMeasure(
+  outline: Outline,
+  hints: DetectorHints,
+  { cacheDir, onNotice }: DetectorRequest,
+): Promise<InferredDetector> {
   // Loads ONNX Runtime, which most detectors do not need on this thread.
   const measure = async (): Promise<Outline | null> => {
+    if (onNotice !== undefined) await provideOnnxRuntime({ cacheDir, onNotice });
+    else if (findProvided('onnxruntime-node', cacheDir) === null) return null;
     const { measureOutputs } = await import('../../compile/inspect/measure-outputs.ts');
     return measureOutputs(outline, hints.inputSize);
   };

@@ -5,6 +5,7 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import type { ModelRoots } from '../../store/admit-model.ts';
 import { findWeights } from '../../store/find-weights.ts';
 import { type Manifest, modelSpec } from '../../store/manifests.ts';
+import { findProvided } from '../../store/packages/provide-package.ts';
 import { compileInChild } from './compile-in-child.ts';
 import { type FileSettings, loadDetector } from './load-detector.ts';
 import { quantisedModel } from './quantised-artefact.ts';
@@ -37,6 +38,8 @@ export interface PrepareOptions {
  * Throws what `loadDetector` throws; MODEL_WEIGHTS_MISSING, MODEL_INTEGRITY, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE.
  */
 export async function prepareModel(nameOrPath: string, options: PrepareOptions): Promise<CompiledModel> {
+  // Also for the threads and processes that load the engine. Whether it is there shows when it is loaded.
+  if (options.engine === 'tensorflow') findProvided('@tensorflow/tfjs-node-gpu', options.cacheDir);
   const manifest = await loadDetector(nameOrPath, options);
   const onDamaged = options.onDamaged ?? ((error) => options.onNotice(`${error.message} [${error.code}]`));
   const weightPaths = await findWeights(manifest, { ...options, onDamaged });

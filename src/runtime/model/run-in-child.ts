@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { workerEntry } from '../../core/worker-entry.ts';
 import { SightlineError, type WireError } from '../../errors/sightline-error.ts';
+import { fetchedPackagesArgument } from '../../process/fetched-packages.ts';
 
 /** The one answer of a process that does one job. */
 export type FromChild<Answer> =
@@ -26,7 +27,7 @@ export function runInChild<Answer>(
   what: string,
   environment?: Readonly<Record<string, string>>,
 ): Promise<Answer> {
-  const child = fork(workerEntry(entry), [], {
+  const child = fork(workerEntry(entry), [fetchedPackagesArgument()], {
     execArgv: [],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     env: environment,

@@ -1,6 +1,7 @@
 import type { CompiledModel } from '../../core/model.ts';
 import { preprocessImage } from '../../preprocess/sharp-preprocessor.ts';
 import { findWeights } from '../../store/find-weights.ts';
+import { provideOnnxRuntime } from '../../store/packages/provide-package.ts';
 import { type FileSettings, loadDetector } from './load-detector.ts';
 import { compileSource } from './prepare-model.ts';
 import { type RunHow, runCompiled } from './run-compiled.ts';
@@ -21,6 +22,7 @@ export async function verifyCompiled(
   settings?: FileSettings,
 ): Promise<Rows> {
   const { width, height } = compiled.spec.input;
+  await provideOnnxRuntime(weights);
   const manifest = await loadDetector(nameOrPath, { ...weights, settings, inputSize: { width, height } });
   const weightPaths = await findWeights(manifest, weights);
   const frames: Uint8Array[] = [];

@@ -5,7 +5,7 @@ import { viewsOf } from '../../geometry/views.ts';
 import type { LaneStream, LaneTuning } from '../../protocol/threads.ts';
 
 /** Another model that shares a stream's frames, and the frames that a stream with its settings skips. */
-export interface Beside {
+interface Beside {
   readonly instance: string;
   readonly skip: SkipConfig;
 }

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { findOpenvinoLibrary } from './find-library.ts';
 
-/** The record that `setup:openvino` writes to the cache. */
+/** The record that `setup openvino` writes to the cache. */
 export interface OpenvinoRecord {
   /** Version that the library reports. */
   readonly version: string;
@@ -17,7 +17,7 @@ export interface OpenvinoRecord {
 /** An OpenVINO installation that can be loaded. */
 export interface OpenvinoPlace {
   readonly libraryPath: string;
-  readonly foundBy: 'OPENVINO_DIR' | 'setup:openvino';
+  readonly foundBy: 'OPENVINO_DIR' | 'sightline setup';
   /** Null if the library has not been loaded to query it. */
   readonly version: string | null;
 }
@@ -53,7 +53,7 @@ export function findOpenvino({
   const record = readRecord(home);
   if (record === null) return null;
   const libraryPath = resolve(home, record.library);
-  return existsSync(libraryPath) ? { libraryPath, foundBy: 'setup:openvino', version: record.version } : null;
+  return existsSync(libraryPath) ? { libraryPath, foundBy: 'sightline setup', version: record.version } : null;
 }
 
 /** Finds OpenVINO as `findOpenvino` does. @throws ENGINE_UNAVAILABLE with set-up instructions if there is none. */
@@ -62,7 +62,7 @@ export function requireOpenvino(environment: Parameters<typeof findOpenvino>[0])
   if (place !== null) return place;
   throw new SightlineError(
     'ENGINE_UNAVAILABLE',
-    'engine openvino is not set up. Set it up with: npm run setup:openvino, or name its folder in OPENVINO_DIR',
+    'engine openvino is not set up. Set it up with: sightline setup openvino, or name its folder in OPENVINO_DIR',
   );
 }
 

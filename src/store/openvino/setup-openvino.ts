@@ -30,7 +30,7 @@ export interface OpenvinoSetupOptions {
 
 /** Disk space for the archive and the unpacked files. Measured with 2026.4.1. */
 const NEEDED_BYTES = 0.3e9;
-const FROM_COMMAND = 'npm run setup:openvino -- --from FOLDER';
+const FROM_COMMAND = 'sightline setup openvino --from FOLDER';
 
 /** Platform tags of the wheels, for each system that has wheels. */
 const PLATFORMS: Readonly<Partial<Record<string, readonly string[]>>> = {

@@ -1,6 +1,6 @@
 import { readFileSync, realpathSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { findProvided } from '../packages/provide-package.ts';
 
 /** Folder of `@tensorflow/tfjs-node-gpu`, and the path in it where the package looks for its binding. */
 export interface BindingPlace {
@@ -13,7 +13,7 @@ export interface BindingPlace {
   readonly bindingPath: string;
 }
 
-/** The record that `setup:tensorflow` writes beside a binding that it built. */
+/** The record that `setup tensorflow` writes beside a binding that it built. */
 export interface SetupRecord {
   /** Version that libtensorflow reports. */
   readonly tensorflow: string;
@@ -24,14 +24,10 @@ export interface SetupRecord {
 
 export const SETUP_RECORD_NAME = 'setup.json';
 
-/** Finds the npm package; null if it is not installed. */
-export function findBindingPlace(napi: string = process.versions.napi ?? '0'): BindingPlace | null {
-  let manifestPath: string;
-  try {
-    manifestPath = createRequire(import.meta.url).resolve('@tensorflow/tfjs-node-gpu/package.json');
-  } catch {
-    return null;
-  }
+/** Finds the npm package, beside this one or in the cache; null if it is in neither. */
+export function findBindingPlace(cacheDir: string, napi: string = process.versions.napi ?? '0'): BindingPlace | null {
+  const manifestPath = findProvided('@tensorflow/tfjs-node-gpu', cacheDir);
+  if (manifestPath === null) return null;
   const { version, binary } = JSON.parse(readFileSync(manifestPath, 'utf8')) as {
     version: string;
     binary: { napi_versions: number[] };

@@ -23,7 +23,7 @@ export async function buildBinding(
 ): Promise<void> {
   const sources = SOURCES.map((path) => join(packageDir, path));
   const missing = sources.find((path) => !existsSync(path));
-  if (missing !== undefined) throw setupFailed(`${missing} is missing: install the npm packages again (npm ci)`);
+  if (missing !== undefined) throw setupFailed(`${missing} is missing: install the npm package again`);
   const args = [
     ...['-O2', '-std=c++17', '-fPIC', '-shared', '-w', `-DNAPI_VERSION=${napiVersion}`],
     ...['-I', nodeApiHeaders(), '-I', library.includeDir],
@@ -56,6 +56,9 @@ function nodeApiHeaders(): string {
     const { include_dir } = createRequire(import.meta.url)('node-api-headers') as { include_dir: string };
     return include_dir;
   } catch (error) {
-    throw setupFailed('the npm package node-api-headers is missing: install the npm packages again (npm ci)', error);
+    throw setupFailed(
+      'the npm package node-api-headers is missing: install Sightline again, with optional packages',
+      error,
+    );
   }
 }

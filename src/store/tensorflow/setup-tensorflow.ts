@@ -4,6 +4,7 @@ import { chmod, mkdir, readdir, readFile, realpath, rename, rm, stat, symlink, w
 import { dirname, join } from 'node:path';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { packageRoot } from '../package-root.ts';
+import { providePackage } from '../packages/provide-package.ts';
 import { fetchWheels, manylinux } from '../wheels/fetch-wheels.ts';
 import { type RunTool, reasonOf, setupFailed } from '../wheels/run-tool.ts';
 import { partialName, removeStale, requireSpace } from '../wheels/setup-folder.ts';
@@ -33,7 +34,7 @@ export interface SetupOptions {
 /** Peak disk space, for the archive and the unpacked files. Measured with 2.21.0. */
 const NEEDED_BYTES = { cpu: 1.3e9, gpu: 9e9 };
 const BINDING_NAME = 'tfjs_binding.node';
-const FROM_COMMAND = 'npm run setup:tensorflow -- --from FOLDER';
+const FROM_COMMAND = 'sightline setup tensorflow --from FOLDER';
 /**
  * Files that the binding is compiled and linked against, and CUDA, which libtensorflow looks for in `../nvidia/NAME/lib`.
  */
@@ -51,8 +52,7 @@ const MACHINES: Readonly<Partial<Record<string, 'x86_64' | 'aarch64'>>> = { x64:
  * @returns the record of the set-up. Throws SETUP_FAILED; then no partial files stay.
  */
 export async function setupTensorflow(options: SetupOptions): Promise<SetupRecord> {
-  const place = options.place ?? findBindingPlace();
-  if (place === null) throw setupFailed('@tensorflow/tfjs-node-gpu is not installed: run npm ci');
+  const place = options.place ?? (await packageOf(options));
   const home = join(options.cacheDir, 'tensorflow');
   const folder = join(home, await keyOf(place, options));
   await removeStale(home);
@@ -77,6 +77,12 @@ export async function setupTensorflow(options: SetupOptions): Promise<SetupRecor
   } finally {
     await rm(partial, { recursive: true, force: true });
   }
+}
+
+async function packageOf({ cacheDir, onStep, run }: SetupOptions): Promise<BindingPlace> {
+  const runNpm = (args: readonly string[], folder: string): Promise<string> => run('npm', args, folder);
+  await providePackage('@tensorflow/tfjs-node-gpu', { cacheDir, onNotice: onStep, runNpm });
+  return findBindingPlace(cacheDir)!;
 }
 
 async function build(place: BindingPlace, partial: string, options: SetupOptions): Promise<SetupRecord> {

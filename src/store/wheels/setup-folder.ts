@@ -26,7 +26,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-export async function freeBytesOf(folder: string): Promise<number> {
+async function freeBytesOf(folder: string): Promise<number> {
   const { bavail, bsize } = await statfs(folder);
   return bavail * bsize;
 }

@@ -26,7 +26,7 @@ describe('OpenVINO in the report of the doctor', () => {
 
   it('is a note with the set-up command if it is not set up, since the engine is optional', async () => {
     const [finding] = await examineOpenvino(environment, signal);
-    expect(finding).toMatchObject({ verdict: 'note', remedy: 'npm run setup:openvino' });
+    expect(finding).toMatchObject({ verdict: 'note', remedy: 'sightline setup openvino' });
   });
 
   it('names a configured folder that does not contain it', async () => {

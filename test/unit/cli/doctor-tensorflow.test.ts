@@ -32,7 +32,7 @@ describe('TensorFlow in the report of the doctor', () => {
       log: CPU_LOG,
     });
     expect(library!.found).toContain('on CPU');
-    expect(cuda).toMatchObject({ verdict: 'note', remedy: 'npm run setup:tensorflow -- --gpu' });
+    expect(cuda).toMatchObject({ verdict: 'note', remedy: 'sightline setup tensorflow --gpu' });
   });
 
   it('quotes the log of TensorFlow if everything is installed but it finds no GPU', () => {

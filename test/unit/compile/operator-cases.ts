@@ -4,7 +4,7 @@ import { GraphBuilder } from '../../../src/compile/graph-builder.ts';
 import { convolution, noise, number } from './networks.ts';
 
 /** Inputs of the cases: numbers from about -2 to 2. */
-export interface CaseInput {
+interface CaseInput {
   readonly builder: GraphBuilder;
   /** [n, 3, 16, 12], the picture of every network; stored as interleaved pixels. */
   readonly planes: string;

@@ -2,7 +2,7 @@ import { f32Tensor, type Graph, i64Tensor } from '../../../../src/compile/graph.
 import { GraphBuilder } from '../../../../src/compile/graph-builder.ts';
 import { noise } from '../networks.ts';
 
-export const SIDE_PX = 16;
+const SIDE_PX = 16;
 
 /** A compiled network: from `frames` u8 [n, 16, 16, 3] to `out` f32 [n, numbers]. `build` gets planes of 0..1. */
 export function frameNetwork(build: (builder: GraphBuilder, planes: string) => string): Graph {

@@ -48,7 +48,7 @@ describe('setup:openvino', () => {
     expect(record).toMatchObject({ ...FACTS, flavour: 'wheel', packages: { openvino: '2026.4.1' } });
     expect(steps).toEqual(['fetching', 'unpacking', 'loading']);
     const place = findOpenvino({ cacheDir });
-    expect(place).toMatchObject({ foundBy: 'setup:openvino', version: FACTS.version });
+    expect(place).toMatchObject({ foundBy: 'sightline setup', version: FACTS.version });
     expect(place!.libraryPath.endsWith(LIBRARY)).toBe(true);
     expect(existsSync(place!.libraryPath)).toBe(true);
   });
@@ -140,9 +140,7 @@ describe('setup:openvino', () => {
 
     it('no Python', async () => {
       const run = toolRunner(new AbortController().signal);
-      await expect(setup({ python: '/nowhere/python3', run })).rejects.toMatchObject(
-        failed('setup:openvino -- --from'),
-      );
+      await expect(setup({ python: '/nowhere/python3', run })).rejects.toMatchObject(failed('setup openvino --from'));
     });
 
     it('a wheel without the library', async () => {

@@ -1,0 +1,165 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../support/cli.ts';
+
+const run = promisify(execFile);
+const MINUTES = 60_000;
+const CLIP = 'synthetic:testsrc2=size=320x180:rate=10:duration=1';
+const MOST_BYTES = 450e6;
+
+const registry = npmText('config', 'get', 'registry');
+const hasRegistry = npmText('view', 'zod', 'name', '--fetch-retries=0', '--fetch-timeout=10000') === 'zod';
+if (!hasRegistry) console.warn('SKIPPED: what users of the package get: the npm registry cannot be reached');
+
+/** What a user writes against the types of the package. */
+const EXAMPLE = `
+import { type ErrorCode, type ResultRecord, Sightline, SightlineError } from 'sightline';
+
+const engine = await Sightline.open({
+  model: { name: 'centernet', engine: 'fake' },
+  streams: [{ id: 'one', source: '${CLIP}', policy: 'file' }],
+  env: process.env,
+  onNotice: (text) => console.error(text),
+});
+const results: ResultRecord[] = [];
+try {
+  for await (const result of engine.results()) results.push(result);
+} finally {
+  await engine.close();
+}
+let code: ErrorCode | null = null;
+try {
+  await Sightline.open({ model: '/nowhere/a.yaml' });
+} catch (error) {
+  if (error instanceof SightlineError) code = error.code;
+}
+console.log(JSON.stringify({ frames: results.map(({ frame }) => frame), code }));
+`;
+
+/** As strict as a project can be: the declarations of the package and of what they name are checked as well. */
+const TSCONFIG = {
+  compilerOptions: {
+    ...{ module: 'nodenext', target: 'es2023', lib: ['es2023'], types: ['node'] },
+    ...{
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noPropertyAccessFromIndexSignature: true,
+      skipLibCheck: false,
+    },
+  },
+  files: ['example.ts'],
+};
+
+describe.skipIf(!hasRegistry)('the package, installed from its tarball into an empty project', () => {
+  const temporary = temporaryFolder();
+  const project = join(temporary.path, 'project');
+  const home = join(temporary.path, 'home');
+  /** Of a user who has set nothing: an empty home, none of npm's and Sightline's settings. The cache of npm only saves time. */
+  const env = {
+    ...Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => !/^(?:npm_|SIGHTLINE_|XDG_|NODE_)/i.test(name)),
+    ),
+    HOME: home,
+    npm_config_registry: registry,
+    npm_config_cache: npmText('config', 'get', 'cache'),
+    PATH: `${dirname(process.execPath)}${delimiter}${process.env.PATH}`,
+  };
+  const command = (name: string, ...args: string[]): Promise<{ stdout: string; stderr: string }> =>
+    run(name, args, { cwd: project, env, maxBuffer: 2 ** 26 });
+  const npm = (...args: string[]) => command('npm', ...args, '--no-audit', '--no-fund', '--prefer-offline');
+  const typescript = resolve('node_modules/typescript/bin/tsc');
+
+  beforeAll(async () => {
+    mkdirSync(project);
+    mkdirSync(home);
+    writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'project', private: true, type: 'module' }));
+    writeFileSync(join(project, 'example.ts'), EXAMPLE);
+    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(TSCONFIG));
+    const packed = npmText('pack', '--json', '--pack-destination', temporary.path);
+    const [entry] = Object.values(JSON.parse(packed) as Record<string, { filename: string }>);
+    await npm('install', '--ignore-scripts', join(temporary.path, entry!.filename), '@types/node@22');
+  }, 6 * MINUTES);
+
+  afterAll(() => temporary.remove());
+
+  it(`weighs less than ${MOST_BYTES / 1e6} MB`, () => {
+    expect(bytesIn(join(project, 'node_modules'))).toBeLessThan(MOST_BYTES);
+  });
+
+  it('its types hold in a strict project that checks declarations too', async () => {
+    const { stdout } = await command(process.execPath, typescript, '-p', '.').catch(
+      (error: { stdout: string }) => error,
+    );
+    expect(stdout).toBe('');
+  });
+
+  it(
+    'runs as a library',
+    async () => {
+      const { stdout } = await command(process.execPath, 'example.js');
+      expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toEqual({
+        frames: Array.from({ length: 10 }, (_, frame) => frame),
+        code: 'MODEL_NOT_FOUND',
+      });
+    },
+    MINUTES,
+  );
+
+  it(
+    'detects at the first start, says what it fetches, and fetches nothing at the second',
+    async () => {
+      const detect = (out: string) =>
+        command('npx', '--no-install', 'sightline', 'detect', CLIP, '--engine', 'onnx', '--out', out);
+      const first = await detect('first.jsonl');
+      expect(first.stderr).toMatch(/fetching onnxruntime-node \S+ with npm, once: \d+ MB/);
+      const second = await detect('second.jsonl');
+      expect(second.stderr).not.toContain('fetching');
+      const lines = readFileSync(join(project, 'first.jsonl'), 'utf8').trimEnd().split('\n');
+      expect(lines).toHaveLength(10);
+      expect(readFileSync(join(project, 'second.jsonl'), 'utf8').trimEnd().split('\n')).toEqual(lines);
+      expect(bytesIn(join(project, 'node_modules')) + bytesIn(join(home, '.cache'))).toBeLessThan(MOST_BYTES);
+    },
+    3 * MINUTES,
+  );
+
+  it(
+    'finds ffmpeg, sharp and its engines, without the scripts of any dependency',
+    async () => {
+      const { stdout } = await command('npx', '--no-install', 'sightline', 'doctor', '--json');
+      const findings = JSON.parse(stdout) as { what: string; verdict: string }[];
+      expect(findings.filter(({ verdict }) => verdict === 'missing')).toEqual([]);
+      for (const engine of ['engine onnx', 'engine wasm'])
+        expect(findings).toContainEqual(expect.objectContaining({ what: engine, verdict: 'ok' }));
+    },
+    MINUTES,
+  );
+
+  it(
+    'every install script of a dependency succeeds where only the registry can be reached',
+    async () => {
+      // What `npm install` does after it has unpacked, unless scripts are off.
+      await npm('rebuild', '--no-ignore-scripts');
+      const { stdout } = await command('npx', '--no-install', 'sightline', '--version');
+      expect(stdout.trim()).toMatch(/^\d+\.\d+\.\d+$/);
+    },
+    MINUTES,
+  );
+});
+
+/** Prints nothing of npm's own; empty if it fails. */
+function npmText(...args: string[]): string {
+  try {
+    return execFileSync('npm', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  } catch {
+    return '';
+  }
+}
+
+/** Space on the disk, in whole blocks. */
+function bytesIn(folder: string): number {
+  const paths = readdirSync(folder, { recursive: true }) as string[];
+  return paths.reduce((sum, path) => sum + lstatSync(join(folder, path)).blocks * 512, 0);
+}
