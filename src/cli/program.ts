@@ -123,22 +123,26 @@ Exit codes: 0 success; 1 failed while running; 2 wrong command or configuration;
  * @returns the exit code: 0 success, 1 failed while running, 2 wrong command or configuration, 3 a target was not met.
  */
 export async function runCli(args: readonly string[], io: CliIo, version: string): Promise<number> {
-  const program = new Command('sightline')
-    .description('Real-time object detection for video: many streams, one machine or many.')
-    .version(version)
-    .addHelpText('after', HELP)
-    .showSuggestionAfterError();
   let prepared: string[];
   try {
     prepared = withoutSecrets(args, (text) => note(io, text));
   } catch (error) {
     return reportError(error, io);
   }
-  const named = prepared[0] === 'help' ? prepared[1] : prepared[0];
+  const program = await programFor(prepared[0] === 'help' ? prepared[1] : prepared[0], io);
+  return runProgram(program.version(version), prepared, io);
+}
+
+/** Returns all commands; of those that are not named only the names, since their code is not loaded. */
+export async function programFor(named: string | undefined, io: CliIo): Promise<Command> {
+  const program = new Command('sightline')
+    .description('Real-time object detection for video: many streams, one machine or many.')
+    .addHelpText('after', HELP)
+    .showSuggestionAfterError();
   for (const { name, description, load } of COMMANDS) {
     if (name === named) (await load())(program, io);
     else program.command(name);
     program.commands.at(-1)!.description(description);
   }
-  return runProgram(program, prepared, io);
+  return program;
 }
