@@ -61,7 +61,10 @@ describe('an interrupted batch', () => {
     videos.remove();
   });
 
-  /** Starts a command again and again with `--resume`, and kills it each time that it has recorded some more. */
+  /**
+   * Starts a command again and again with `--resume`, and kills it each time that it has recorded some more; a fast machine may be
+   * done earlier.
+   */
   async function killedOften(args: readonly string[], records: string, cuts: number): Promise<CliResult> {
     const signals = ['SIGKILL', 'SIGINT', 'SIGKILL', 'SIGTERM'] as const;
     for (let cut = 0; cut < cuts; cut++) {
@@ -73,8 +76,12 @@ describe('an interrupted batch', () => {
       await waitFor('progress', () => isOver() || recordedBytes(records) > before + more, { deadlineMs: 30_000 });
       const signal = signals[cut % signals.length]!;
       child.kill(signal);
-      const { code, stderr } = await result;
-      if (code === 0 || code === 1) throw new Error(`it ended before cut ${cut + 1}`);
+      const run = await result;
+      const { code, stderr } = run;
+      if (code === 0 || code === 1) {
+        if (cut === 0) throw new Error('it ended before the first cut');
+        return run;
+      }
       if (signal !== 'SIGKILL') expect(stderr).toMatch(/interrupted after \d+ of 16 files.*--resume goes on there/);
     }
     return cli([...args, '--resume']);
