@@ -80,7 +80,7 @@ describe('PATCH of a stream of sightline run', () => {
       await more(4);
     }
     await waitFor('the crossing', async () => (await cam()).lines[0]!.leftToRight > 0);
-    expect((await cam()).lines).toEqual([GATE_CROSSED]);
+    expect((await cam()).lines).toMatchObject([GATE_CROSSED]);
   });
 
   it.each<[string, object]>([
@@ -99,12 +99,12 @@ describe('PATCH of a stream of sightline run', () => {
     const before = await cam();
     // Other answers show the report of the last second.
     const after = (await (await request(settings, 'cam')).json()) as StreamReport;
-    expect(after.lines[0]).toEqual(GATE_CROSSED);
+    expect(after.lines[0]).toMatchObject(GATE_CROSSED);
     expect(after.frames.in).toBeGreaterThanOrEqual(before.frames.in);
     expect(after.frames.published).toBeGreaterThanOrEqual(before.frames.published);
     expect(conservationGap(after.frames)).toBe(0);
     const later = await more(5);
-    expect(later.lines[0]).toEqual(GATE_CROSSED);
+    expect(later.lines[0]).toMatchObject(GATE_CROSSED);
     expect(conservationGap(later.frames)).toBe(0);
     expect((await list()).map(({ id }) => id)).toEqual(['absent', 'cam', 'last']);
   });
@@ -114,7 +114,8 @@ describe('PATCH of a stream of sightline run', () => {
     expect(await patch({ maxFps: 3, lines: [{ ...GATE, to: GATE.from }] })).toBe(400);
     expect(await patch({ zones: [ZONE], source: join(temporary.path, 'absent.mp4') })).toBe(422);
     const after = await more(3);
-    expect([after.source, after.lines, after.zones]).toEqual([before.source, [GATE_CROSSED], []]);
+    expect([after.source, after.lines, after.zones]).toEqual([before.source, before.lines, before.zones]);
+    expect(after.lines).toMatchObject([GATE_CROSSED]);
   });
 
   it('that makes a failed stream run leaves it at its place in the list', async () => {
