@@ -27,6 +27,7 @@ export type {
 } from './evaluate/coco-dataset.ts';
 export { readAnnotations, readResults } from './evaluate/coco-files.ts';
 export type { Gateway } from './gateway/gateway-options.ts';
+export type { EngineStreams, StreamSettings } from './host/engine-streams.ts';
 export type { PictureResult } from './host/picture-detector.ts';
 export type { PushedStream, PushOptions } from './host/pushed-stream.ts';
 export type { Frozen } from './protocol/bounds.ts';
@@ -44,7 +45,6 @@ export {
 export type { ResultRecord } from './protocol/result-record.ts';
 export type { RuntimeReport } from './runtime/runtime.ts';
 export {
-  type EngineStreams,
   type ModelSettings,
   type PipelineSettings,
   type ResultsOptions,
@@ -53,7 +53,6 @@ export {
   type SightlineEvents,
   type SightlineOptions,
   type SinkSettings,
-  type StreamSettings,
 } from './sightline.ts';
 export type { CustomSink } from './sinks/object-sink.ts';
 export type { QueuePolicy } from './sinks/result-queue.ts';

@@ -1,23 +1,24 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import type { z } from 'zod';
+import { z } from 'zod';
+import { check } from './config/check.ts';
 import { type Environment, readEnvironment } from './config/environment.ts';
-import { checkPipeline, loadPipeline, parseStream } from './config/load-pipeline.ts';
+import { checkPipeline, loadPipeline } from './config/load-pipeline.ts';
 import type { PipelineConfig, pipelineConfig } from './config/pipeline.ts';
-import type { streamConfig } from './config/stream.ts';
+import { filterConfig } from './config/sinks.ts';
 import { Admission } from './control/orders/admission.ts';
+import { ID_PATTERN } from './core/ids.ts';
 import type { Picture } from './core/picture.ts';
 import { SightlineError } from './errors/sightline-error.ts';
 import { Incidents } from './flow/incidents.ts';
+import { unlessAborted } from './flow/unless-aborted.ts';
 import { type Gateway, silentLogger } from './gateway/gateway-options.ts';
-import { PUSHED } from './host/host-streams.ts';
+import { EngineStreams, type StreamSettings } from './host/engine-streams.ts';
 import { openGateway } from './host/open-gateway.ts';
 import { isPictureStream, PictureDetector, type PictureResult } from './host/picture-detector.ts';
 import { PipelineHost } from './host/pipeline-host.ts';
-import { PushedStream } from './host/pushed-stream.ts';
 import type { EventMessage } from './protocol/feed.ts';
-import type { StreamReport } from './protocol/report.ts';
 import type { ResultRecord } from './protocol/result-record.ts';
 import { defaultLanes } from './runtime/open-runtime.ts';
 import type { RuntimeReport } from './runtime/runtime.ts';
@@ -25,8 +26,6 @@ import type { RuntimeStream } from './runtime/stream/runtime-stream.ts';
 import { type CustomSink, DEFAULT_CAPACITY, ObjectSink } from './sinks/object-sink.ts';
 import { type QueuePolicy, ResultQueue } from './sinks/result-queue.ts';
 
-/** Settings of a stream, as in a pipeline file: see docs/config.md. Only `id` and `source` are required. */
-export type StreamSettings = z.input<typeof streamConfig>;
 /** Settings of a pipeline file, all optional: see docs/config.md. */
 export type PipelineSettings = Partial<z.input<typeof pipelineConfig>>;
 /** A sink as in a pipeline file. */
@@ -55,7 +54,7 @@ export interface SightlineOptions extends Omit<PipelineSettings, 'model' | 'stre
   readonly cacheDir?: string;
   /** Folders with manifests and weights of the user. */
   readonly modelPath?: readonly string[];
-  /** Stops the opening; the engine that was half open is closed. */
+  /** Stops the opening; the engine that is half open is closed soon after. */
   readonly signal?: AbortSignal;
   /** Receives sentences about what the engine chose or did not find. */
   readonly onNotice?: (text: string) => void;
@@ -93,6 +92,22 @@ export interface SightlineEvents {
 
 export type { PictureResult } from './host/picture-detector.ts';
 
+const queueOptions = {
+  streams: z.array(z.string()).optional(),
+  queue: z.enum(['block', 'latest']).optional(),
+  capacity: z.number().int().min(1).max(1_000_000).optional(),
+};
+const resultsOptions = z.strictObject({ ...queueOptions, signal: z.instanceof(AbortSignal).optional() });
+const customSink = z.looseObject({
+  ...queueOptions,
+  // Readers of results have names of their own.
+  id: z
+    .string()
+    .regex(ID_PATTERN)
+    .regex(/^(?!results-)/, 'expected another name than results-N'),
+  filter: filterConfig.partial().optional(),
+});
+
 /** Where programs are looked for if `env` does not say. */
 const USUAL_FOLDERS = '/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin';
 
@@ -109,7 +124,7 @@ export class Sightline implements AsyncDisposable {
   readonly #incidents: Incidents;
   readonly #detector: PictureDetector;
   readonly #queues = new Set<ResultQueue>();
-  readonly #gateways = new Set<Gateway>();
+  readonly #gateways = new Set<Promise<Gateway>>();
   #readers = 0;
   /** Takes the results from before the first call of `results()`; null once it was called, or if others read them. */
   #early: ResultQueue | null = null;
@@ -160,11 +175,13 @@ export class Sightline implements AsyncDisposable {
     const engine = new Sightline(host, config, environment, incidents, ownSources);
     try {
       const sinks = options.sinks ?? [];
-      for (const sink of sinks) if (isCustom(sink)) engine.#addSink(sink);
-      engine.#early = engine.#openQueue({});
+      for (const sink of customSinks(sinks)) engine.#addSink(sink);
+      // Those that the program adds or feeds later are in its own hands.
+      engine.#early = engine.#openQueue({ streams: config.streams.map(({ id }) => id) });
       // Results that a sink takes are not held back; a reader that follows at once still gets all of them.
       if (config.sinks.length + sinks.length > 0) setImmediate(() => engine.#forgetEarly());
       await host.start();
+      for (const [id, { message }] of host.startErrors) onNotice(`stream ${id} could not be started: ${message}`);
     } catch (error) {
       await engine.close().catch(() => undefined);
       throw error;
@@ -174,13 +191,19 @@ export class Sightline implements AsyncDisposable {
 
   /**
    * The results of all streams, or of some, as they are published. Ends when the engine closes, or when each of the streams
-   * was a file that has ended, or was removed. Several readers get all results each. Leaving the loop stops the reading.
+   * was a file that has ended, could not be started, or was removed. Several readers get all results each. Leaving the loop
+   * stops the reading.
    *
-   * @throws while iterating: why a file failed, after the results of the others; the reason of the signal.
+   * @throws CONFIG_INVALID for wrong options. While iterating: why a file failed, after the results of the others; the reason of the
+   *   signal.
    */
   results(options: ResultsOptions = {}): AsyncIterableIterator<ResultRecord, undefined> {
-    const { signal, streams } = options;
+    const { signal, streams } = check(resultsOptions, options, 'results');
     const queue = this.#openQueue(options);
+    if (this.#closing !== null) {
+      void queue.close();
+      return queue;
+    }
     if (this.#early !== null) queue.takeOver(this.#early, streams);
     this.#early = null;
     this.#endWithStreams(queue, streams);
@@ -198,7 +221,8 @@ export class Sightline implements AsyncDisposable {
    * @throws SOURCE_UNREADABLE, SOURCE_TOO_LARGE, CONFIG_INVALID, LIMIT_REACHED if 1024 pictures wait, ENGINE_FAILED; the reason
    *   of the signal.
    */
-  detect(picture: Picture, { signal }: { readonly signal?: AbortSignal } = {}): Promise<PictureResult> {
+  async detect(picture: Picture, { signal }: { readonly signal?: AbortSignal } = {}): Promise<PictureResult> {
+    this.#requireOpen();
     return this.#detector.detect(picture, signal);
   }
 
@@ -223,11 +247,12 @@ export class Sightline implements AsyncDisposable {
    * Serves dashboard, WebSocket feed, REST and metrics. Readers on the network do not hold files back: call `results()` before if
    * you want all results of files.
    *
-   * @throws PORT_IN_USE, TOKEN_REQUIRED, CONFIG_INVALID
+   * @throws PORT_IN_USE, TOKEN_REQUIRED, CONFIG_INVALID, STREAM_STATE once the engine closes
    */
   async serve({ port, host, token }: ServeOptions = {}): Promise<Gateway> {
+    this.#requireOpen();
     this.#forgetEarly();
-    const gateway = await openGateway(
+    const opening = openGateway(
       this.#host,
       {
         config: this.#config,
@@ -237,7 +262,13 @@ export class Sightline implements AsyncDisposable {
       },
       { environment: { ...this.#environment, token: token ?? this.#environment.token } },
     );
-    this.#gateways.add(gateway);
+    this.#gateways.add(opening);
+    const gateway = await opening.catch((error: unknown) => {
+      this.#gateways.delete(opening);
+      throw error;
+    });
+    // The engine closes what it finds: this one too, if it was opened meanwhile.
+    this.#requireOpen();
     return gateway;
   }
 
@@ -258,7 +289,7 @@ export class Sightline implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#forgetEarly();
-    await Promise.all([...this.#gateways].map((gateway) => gateway.close()));
+    await Promise.all([...this.#gateways].map(async (opening) => (await opening.catch(() => null))?.close()));
     const failures = await this.#host.stop();
     for (const queue of this.#queues) await queue.close();
     if (failures.length === 1) throw failures[0]!;
@@ -266,6 +297,11 @@ export class Sightline implements AsyncDisposable {
       const messages = failures.map(({ message }) => message).join('; ');
       throw new SightlineError('SINK_FAILED', messages, {}, { cause: new AggregateError(failures) });
     }
+  }
+
+  /** @throws STREAM_STATE once the engine closes. */
+  #requireOpen(): void {
+    if (this.#closing !== null) throw new SightlineError('STREAM_STATE', 'the engine was closed');
   }
 
   #addSink(sink: CustomSink): void {
@@ -302,15 +338,15 @@ export class Sightline implements AsyncDisposable {
   /** Closes the queue when nothing more can come. */
   #endWithStreams(queue: ResultQueue, ids: readonly string[] | undefined): void {
     const { runtime } = this.#host;
+    const isSelected = (id: string): boolean => !isPictureStream(id) && (ids === undefined || ids.includes(id));
     let wasThere = false;
     const look = (): void => {
-      const selected = runtime.streams.filter(
-        ({ id }) => !isPictureStream(id) && (ids === undefined || ids.includes(id)),
-      );
-      wasThere ||= selected.length > 0;
-      if (!wasThere || !selected.every(hasEnded) || this.#host.isStarting) return;
+      const streams = runtime.streams.filter(({ id }) => isSelected(id));
+      const startErrors = [...this.#host.startErrors].flatMap(([id, error]) => (isSelected(id) ? [error] : []));
+      wasThere ||= streams.length + startErrors.length > 0;
+      if (!wasThere || !streams.every(hasEnded)) return;
       stop();
-      const failure = selected.map((stream) => stream.failure).find((error) => error !== null);
+      const failure = [...startErrors, ...streams.map((stream) => stream.failure)].find((error) => error !== null);
       void (failure === undefined ? queue.close() : queue.fail(failure));
     };
     const stop = runtime.events.add(({ kind }) => {
@@ -320,73 +356,24 @@ export class Sightline implements AsyncDisposable {
   }
 }
 
-/** The streams of an engine. */
-export class EngineStreams {
-  readonly #host: PipelineHost;
-  readonly #config: PipelineConfig;
-  readonly #ownSources: Set<string>;
-
-  /** @internal */
-  constructor(host: PipelineHost, config: PipelineConfig, ownSources: Set<string>) {
-    this.#host = host;
-    this.#config = config;
-    this.#ownSources = ownSources;
-  }
-
-  /** @throws CONFIG_INVALID, STREAM_EXISTS, LIMIT_REACHED, SOURCE_*; the reason of the signal, and then it is not added. */
-  add(stream: StreamSettings, { signal }: { readonly signal?: AbortSignal } = {}): Promise<StreamReport> {
-    this.#ownSources.add(stream.source);
-    return unlessAborted(this.#host.addStream(stream), signal, ({ id }) => this.remove(id));
-  }
-
-  /**
-   * Adds a stream whose pictures the program hands over.
-   *
-   * @param stream - settings without those that choose frames: `every`, `maxFps`, `source`.
-   * @throws CONFIG_INVALID, STREAM_EXISTS, LIMIT_REACHED
-   */
-  async push(stream: Omit<StreamSettings, 'source'>): Promise<PushedStream> {
-    const config = parseStream({ ...stream, source: PUSHED }, this.#config.defaults);
-    return PushedStream.open(config, this.#host.streams);
-  }
-
-  /**
-   * Changes some settings of a stream; the others stay. If the change cannot be applied, the stream goes on as before.
-   *
-   * @throws CONFIG_INVALID, STREAM_NOT_FOUND, SOURCE_*
-   */
-  async update(id: string, changes: Partial<Omit<StreamSettings, 'id'>>): Promise<StreamReport> {
-    if (changes.source !== undefined) this.#ownSources.add(changes.source);
-    return this.#host.changeStream(id, changes);
-  }
-
-  /** Stops reading a stream until `resume`. A file goes on where it stopped. @throws STREAM_NOT_FOUND, STREAM_STATE */
-  pause(id: string): Promise<StreamReport> {
-    return this.#host.pauseStream(id);
-  }
-
-  /** @throws STREAM_NOT_FOUND, STREAM_STATE */
-  resume(id: string): Promise<StreamReport> {
-    return this.#host.resumeStream(id);
-  }
-
-  /** Resolves when the stream has stopped. @throws STREAM_NOT_FOUND */
-  remove(id: string): Promise<void> {
-    return this.#host.removeStream(id);
-  }
-
-  /** The figures of each stream, in the order in which they were added. */
-  list(): readonly StreamReport[] {
-    return this.#host.report().streams.filter(({ id }) => !isPictureStream(id));
-  }
-}
-
 function hasEnded({ state, input }: RuntimeStream): boolean {
   return input.policy === 'file' && (state === 'ended' || state === 'failed');
 }
 
+/** @throws CONFIG_INVALID for an id that is none, or is there twice, and for a wrong filter. */
+function customSinks(sinks: readonly (SinkSettings | CustomSink)[]): CustomSink[] {
+  const own = sinks.filter(isCustom);
+  for (const [i, sink] of own.entries()) {
+    const where = `sinks: ${JSON.stringify(sink.id)}`;
+    check(customSink, sink, where);
+    if (own.slice(0, i).some(({ id }) => id === sink.id))
+      throw new SightlineError('CONFIG_INVALID', `${where}: expected an id that no other sink has`);
+  }
+  return own;
+}
+
 function isCustom(sink: SinkSettings | CustomSink): sink is CustomSink {
-  return 'publish' in sink && typeof sink.publish === 'function';
+  return typeof sink === 'object' && sink !== null && 'publish' in sink && typeof sink.publish === 'function';
 }
 
 /** @throws CONFIG_INVALID, CONFIG_NOT_FOUND */
@@ -426,30 +413,4 @@ function environmentOf({ env, ffmpegPath, cacheDir, modelPath }: SightlineOption
     // Tokens of the command line are for its gateways.
     ...(env === undefined ? { defaultTokensFile: undefined } : {}),
   };
-}
-
-/**
- * @param undo - what to do with a result that comes after the signal.
- * @throws what the work throws, or the reason of the signal.
- */
-async function unlessAborted<T>(
-  work: Promise<T>,
-  signal: AbortSignal | undefined,
-  undo: (result: T) => Promise<unknown>,
-): Promise<T> {
-  if (signal === undefined) return work;
-  let stop = (): void => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason);
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop, { once: true });
-  });
-  try {
-    return await Promise.race([aborted, work]);
-  } catch (error) {
-    work.then(undo).catch(() => undefined);
-    throw error;
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
 }

@@ -23,15 +23,16 @@ const rotate = z
   .optional()
   .describe('Keeps full files as NAME.N.EXT, oldest first; without it the file grows. Nothing deletes them.');
 
-const filter = z
-  .strictObject({
-    labels: z.array(z.string().min(1)).min(1).optional().describe('Only detections and crossings of these classes.'),
-    minScore: range(0, 1).optional().describe('Only detections of at least this score.'),
-    frames: z
-      .enum(['all', 'detections', 'crossings'])
-      .default('all')
-      .describe('Frames that give a result: all, those with a detection that is left, or those with a crossing.'),
-  })
+/** What a sink leaves out. */
+export const filterConfig = z.strictObject({
+  labels: z.array(z.string().min(1)).min(1).optional().describe('Only detections and crossings of these classes.'),
+  minScore: range(0, 1).optional().describe('Only detections of at least this score.'),
+  frames: z
+    .enum(['all', 'detections', 'crossings'])
+    .default('all')
+    .describe('Frames that give a result: all, those with a detection that is left, or those with a crossing.'),
+});
+const filter = filterConfig
   .optional()
   .describe('Leaves out what the reader of this sink does not need. Tracks and counts do not depend on it.');
 
@@ -138,5 +139,5 @@ export const sinkConfig = z.discriminatedUnion('type', [
 
 export type SinkConfig = z.infer<typeof sinkConfig>;
 /** What a sink leaves out of the results: other labels, lower scores, frames without detections or crossings. */
-export type FilterConfig = NonNullable<z.infer<typeof filter>>;
+export type FilterConfig = z.infer<typeof filterConfig>;
 export type RotateConfig = z.infer<typeof rotate>;

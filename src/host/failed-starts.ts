@@ -99,7 +99,12 @@ export class FailedStarts<Started> {
 
   /** Ids of those that are failed now; a paused one is not. */
   get failing(): readonly string[] {
-    return [...this.#entries].filter(([, { isPaused }]) => !isPaused).map(([id]) => id);
+    return [...this.errors.keys()];
+  }
+
+  /** Why each of those has failed, by its id. */
+  get errors(): ReadonlyMap<string, SightlineError> {
+    return new Map([...this.#entries].flatMap(([id, { isPaused, error }]) => (isPaused ? [] : [[id, error] as const])));
   }
 
   get reports(): readonly StreamReport[] {

@@ -23,6 +23,8 @@ interface PictureStream {
   readonly feed: PictureFeed;
   readonly added: Promise<unknown>;
   pictures: number;
+  /** Calls without an answer. */
+  pending: number;
 }
 
 /** Returns whether a stream serves single pictures. */
@@ -48,21 +50,26 @@ export class PictureDetector {
   async detect(picture: Picture, signal?: AbortSignal): Promise<PictureResult> {
     signal?.throwIfAborted();
     const stream = this.#leastBusy();
-    await stream.added;
-    const pushed = stream.feed.push(picture, stream.pictures, signal);
-    stream.pictures += 1;
-    const { width, height, detections } = await pushed;
-    return { width, height, detections: detections.map((each) => roundDetection(each, FILE_BOX_STEPS)) };
+    stream.pending += 1;
+    try {
+      await stream.added;
+      const pushed = stream.feed.push(picture, stream.pictures, signal);
+      stream.pictures += 1;
+      const { width, height, detections } = await pushed;
+      return { width, height, detections: detections.map((each) => roundDetection(each, FILE_BOX_STEPS)) };
+    } finally {
+      stream.pending -= 1;
+    }
   }
 
   #leastBusy(): PictureStream {
-    const idle = this.#own.toSorted((a, b) => a.feed.pending - b.feed.pending)[0];
-    if (idle !== undefined && (idle.feed.pending === 0 || this.#own.length >= this.#most)) return idle;
+    const idle = this.#own.toSorted((a, b) => a.pending - b.pending)[0];
+    if (idle !== undefined && (idle.pending === 0 || this.#own.length >= this.#most)) return idle;
     const feed = new PictureFeed();
     const id = `${ID_PREFIX}${this.#own.length + 1}`;
     const config = { ...parseStream({ id: 'detect', source: PUSHED }, {}), id };
     const bulk = { scoreThreshold: this.#runtime.scoreThreshold, take: () => null, isBackground: false };
-    const stream: PictureStream = { feed, added: this.#streams.addPushed(config, feed, bulk), pictures: 0 };
+    const stream: PictureStream = { feed, added: this.#streams.addPushed(config, feed, bulk), pictures: 0, pending: 0 };
     this.#own.push(stream);
     stream.added.catch(() => this.#own.splice(this.#own.indexOf(stream), 1));
     return stream;

@@ -320,9 +320,9 @@ export class PipelineHost implements RuntimePort {
     return this.#settings.file.placeholders;
   }
 
-  /** True while a stream that could not be started is tried again. */
-  get isStarting(): boolean {
-    return this.#starts.failing.length > 0;
+  /** Why streams could not be started, by id. */
+  get startErrors(): ReadonlyMap<string, SightlineError> {
+    return this.#starts.errors;
   }
 
   /** Adds a destination of results while streams run. */

@@ -93,14 +93,27 @@ export class ObjectSink implements Sink {
     const late = new Promise<'late'>((resolve) => {
       timer = setTimeout(() => resolve('late'), CLOSE_MS);
     });
-    const end = this.#delivery.then(() => this.#sink.close?.());
-    const outcome = await Promise.race([end, late]).catch((error: unknown) => this.#fail(messageOf(error)));
+    const isLate = (await Promise.race([this.#delivery, late])) === 'late';
     clearTimeout(timer);
+    // What waits is lost now, and not delivered to a sink that is closed.
+    const waiting = isLate ? this.figures.waiting : 0;
+    if (isLate) await this.#queue.return();
+    await this.#closeSink();
     const { overflow = 0, failed = 0 } = this.figures.lost;
-    const lost = overflow + failed + (outcome === 'late' ? this.figures.waiting : 0);
+    const lost = overflow + failed + waiting;
     if (lost > 0) throw this.#failure(`${countOf(lost)} lost`);
-    if (outcome === 'late') throw this.#failure(`it did not close within ${CLOSE_MS / 1000} s`);
+    if (isLate) throw this.#failure(`its last result was not taken within ${CLOSE_MS / 1000} s`);
     if (this.#problem !== null) throw this.#problem;
+  }
+
+  async #closeSink(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`it did not close within ${CLOSE_MS / 1000} s`)), CLOSE_MS);
+    });
+    const closing = (async () => this.#sink.close?.())();
+    await Promise.race([closing, late]).catch((error: unknown) => this.#fail(messageOf(error)));
+    clearTimeout(timer);
   }
 
   #fail(message: string): void {

@@ -133,6 +133,44 @@ describe('results', () => {
   });
 });
 
+describe('results of an engine', () => {
+  it('throw why a file could not be started, after those of the others; and end for others alone', async () => {
+    const notices: string[] = [];
+    const streams = [
+      { id: 'bad', source: join(folder, 'nowhere.mp4') },
+      { id: 'good', source: clip(1) },
+    ];
+    const engine = await open({ streams, onNotice: (text) => notices.push(text) });
+    const good = read(engine.results({ streams: ['good'] }));
+    const seen: number[] = [];
+    const all = (async () => {
+      for await (const { frame } of engine.results()) seen.push(frame);
+    })();
+    await expect(all).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
+    expect((await good).length).toBe(25);
+    expect(notices.join()).toMatch(/stream bad could not be started.*no such file/);
+  });
+
+  it('end at once if it was closed, which no server survives', async () => {
+    const engine = await open();
+    const serving = engine.serve({ port: 0 });
+    const served = serving.then(
+      ({ url }) => fetch(new URL('/healthz', url)),
+      (error: unknown) => error,
+    );
+    await engine.close();
+    expect(await read(engine.results())).toEqual([]);
+    expect(await served).toBeInstanceOf(Error);
+    for (const late of [engine.serve({ port: 0 }), engine.detect(grey(1))])
+      await expect(late).rejects.toMatchObject({ code: 'STREAM_STATE' });
+  });
+
+  it.each([{ capacity: 0 }, { queue: 'blok' }, { streams: 'good' }, { foo: 1 }])('refuse %j', async (options) => {
+    const engine = await open();
+    expect(() => engine.results(options as never)).toThrow(/results: /);
+  });
+});
+
 describe('detect', () => {
   it('finds objects in paths, bytes and pixels alike, many at a time', async () => {
     const engine = await open();
@@ -160,6 +198,12 @@ describe('detect', () => {
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected', 'rejected', 'fulfilled']);
     const codes = results.map((result) => (result.status === 'rejected' ? result.reason.code : null));
     expect(codes).toEqual([null, 'SOURCE_UNREADABLE', 'SOURCE_UNREADABLE', 'CONFIG_INVALID', null]);
+  });
+
+  it('spreads a burst over all lanes', async () => {
+    const engine = await open({ model: { ...FAKE, fake: { callMs: 5 } }, lanes: 2 });
+    const many = await Promise.allSettled(Array.from({ length: 1900 }, () => engine.detect(grey(0, 4, 4))));
+    expect(many.filter(({ status }) => status === 'rejected')).toEqual([]);
   });
 
   it('can be taken back', async () => {
@@ -214,6 +258,13 @@ describe('a stream that the program feeds', () => {
     await stream.end();
     expect((await results).map(({ frame }) => frame)).toEqual(answers.map(({ frame }) => frame));
     await expect(stream.push(grey(0).data, grey(0))).rejects.toMatchObject({ code: 'STREAM_STATE' });
+  });
+
+  it('goes on for as long as its caller does, also if nobody reads results', async () => {
+    const engine = await open();
+    const stream = await engine.streams.push({ id: 'own' });
+    for (let i = 0; i < 400; i++) await stream.push(grey(0, 4, 4).data, grey(0, 4, 4));
+    await stream.end();
   });
 
   it('goes on after a pause with the pictures that were pushed meanwhile', async () => {
@@ -282,6 +333,29 @@ describe('sinks of the program', () => {
     expect(events.find(({ kind }) => kind === 'sink-failed')?.message).toMatch(/own.*not this one/);
     await expect(engine.close()).rejects.toMatchObject({ code: 'SINK_FAILED' });
     expect(closed).toEqual(['own']);
+  });
+
+  it('get nothing more once they are closed, and are closed although their last result is never taken', async () => {
+    const log: string[] = [];
+    const publish = (): Promise<void> => {
+      log.push('result');
+      return new Promise(() => undefined);
+    };
+    const sink = { id: 'stuck', publish, close: () => void log.push('close') };
+    const engine = await open({ sinks: [sink], streams: [{ id: 'a', source: clip(1) }] });
+    await waitFor('a result', () => log.length > 0);
+    await expect(engine.close()).rejects.toThrow(/stuck: \d+ results were lost/);
+    expect(log).toEqual(['result', 'close']);
+  });
+
+  it.each([
+    [[{ id: '' }], /sinks: ""/],
+    [[{ id: 'results-1' }], /results-N/],
+    [[{ id: 'a' }, { id: 'a' }], /no other sink has/],
+    [[{ id: 'a', filter: { foo: 1 } }], /filter\.foo: unknown key/],
+  ])('are refused if they are wrong: %j', async (sinks, message) => {
+    const publish = (): void => undefined;
+    await expect(open({ sinks: sinks.map((sink) => ({ ...sink, publish })) as never })).rejects.toThrow(message);
   });
 
   it('that are slow hold a file back; nothing is lost', async () => {

@@ -32,11 +32,6 @@ export class PictureFeed {
   /** Why it takes no more pictures. */
   #end: SightlineError | null = null;
 
-  /** Pictures without a result. */
-  get pending(): number {
-    return this.#waiting.length + this.#sent.size;
-  }
-
   /**
    * @param picture - must not change until the promise settles.
    * @param ptsUs - media time in microseconds, above that of the picture before.
@@ -134,12 +129,17 @@ export class PictureFeed {
 
 function requirePicture(picture: Picture): void {
   if (typeof picture === 'string' || picture instanceof Uint8Array) return;
+  if (typeof picture !== 'object' || picture === null || !('data' in picture))
+    throw new SightlineError(
+      'CONFIG_INVALID',
+      `picture: expected a path, the bytes of an image file or { data, width, height }, received ${typeof picture}`,
+    );
   const { data, width, height } = picture;
   const isSize = [width, height].every((px) => Number.isSafeInteger(px) && px > 0);
   if (isSize && data instanceof Uint8Array && data.length === width * height * 3) return;
-  const found = data instanceof Uint8Array ? `${data.length} bytes` : typeof data;
+  const found = data instanceof Uint8Array ? `${data.length} bytes` : Object.prototype.toString.call(data).slice(8, -1);
   throw new SightlineError(
     'CONFIG_INVALID',
-    `picture: expected width x height x 3 bytes of RGB, received ${found} for ${width}x${height}`,
+    `picture: expected a Uint8Array of width x height x 3 bytes of RGB, received ${found} for ${width}x${height}`,
   );
 }

@@ -1,0 +1,74 @@
+import type { z } from 'zod';
+import { parseStream } from '../config/load-pipeline.ts';
+import type { PipelineConfig } from '../config/pipeline.ts';
+import type { streamConfig } from '../config/stream.ts';
+import { unlessAborted } from '../flow/unless-aborted.ts';
+import type { StreamReport } from '../protocol/report.ts';
+import { PUSHED } from './host-streams.ts';
+import { isPictureStream } from './picture-detector.ts';
+import type { PipelineHost } from './pipeline-host.ts';
+import { PushedStream } from './pushed-stream.ts';
+
+/** Settings of a stream, as in a pipeline file: see docs/config.md. Only `id` and `source` are required. */
+export type StreamSettings = z.input<typeof streamConfig>;
+
+/** The streams of an engine. */
+export class EngineStreams {
+  readonly #host: PipelineHost;
+  readonly #config: PipelineConfig;
+  readonly #ownSources: Set<string>;
+
+  /** @internal */
+  constructor(host: PipelineHost, config: PipelineConfig, ownSources: Set<string>) {
+    this.#host = host;
+    this.#config = config;
+    this.#ownSources = ownSources;
+  }
+
+  /** @throws CONFIG_INVALID, STREAM_EXISTS, LIMIT_REACHED, SOURCE_*; the reason of the signal, and then it is not added. */
+  add(stream: StreamSettings, { signal }: { readonly signal?: AbortSignal } = {}): Promise<StreamReport> {
+    this.#ownSources.add(stream.source);
+    return unlessAborted(this.#host.addStream(stream), signal, ({ id }) => this.remove(id));
+  }
+
+  /**
+   * Adds a stream whose pictures the program hands over.
+   *
+   * @param stream - settings without those that choose frames: `every`, `maxFps`, `source`.
+   * @throws CONFIG_INVALID, STREAM_EXISTS, LIMIT_REACHED
+   */
+  async push(stream: Omit<StreamSettings, 'source'>): Promise<PushedStream> {
+    const config = parseStream({ ...stream, source: PUSHED }, this.#config.defaults);
+    return PushedStream.open(config, this.#host.streams);
+  }
+
+  /**
+   * Changes some settings of a stream; the others stay. If the change cannot be applied, the stream goes on as before.
+   *
+   * @throws CONFIG_INVALID, STREAM_NOT_FOUND, SOURCE_*
+   */
+  async update(id: string, changes: Partial<Omit<StreamSettings, 'id'>>): Promise<StreamReport> {
+    if (changes.source !== undefined) this.#ownSources.add(changes.source);
+    return this.#host.changeStream(id, changes);
+  }
+
+  /** Stops reading a stream until `resume`. A file goes on where it stopped. @throws STREAM_NOT_FOUND, STREAM_STATE */
+  pause(id: string): Promise<StreamReport> {
+    return this.#host.pauseStream(id);
+  }
+
+  /** @throws STREAM_NOT_FOUND, STREAM_STATE */
+  resume(id: string): Promise<StreamReport> {
+    return this.#host.resumeStream(id);
+  }
+
+  /** Resolves when the stream has stopped. @throws STREAM_NOT_FOUND */
+  remove(id: string): Promise<void> {
+    return this.#host.removeStream(id);
+  }
+
+  /** The figures of each stream, in the order in which they were added. */
+  list(): readonly StreamReport[] {
+    return this.#host.report().streams.filter(({ id }) => !isPictureStream(id));
+  }
+}
