@@ -124,10 +124,19 @@ async function planOutputs(sources: readonly string[], flags: DetectFlags): Prom
     yolo: folder,
     video: videoPlace,
     names: outputNames(sources, nameOf),
-    stems: outputNames(sources, (source) => nameOf(source).slice(0, -extname(source).length || undefined)),
+    stems: labelNames(sources),
     resumeFolder: all.length === 0 || devices.some(Boolean) ? null : resumeFolderOf(all[0]!),
     firstOutput: firstOf({ out: outPlace, coco: places[1] ?? null, yolo: folder, video: videoPlace }),
   };
+}
+
+/** The list of classes has the name `classes`. */
+function labelNames(sources: readonly string[]): string[] {
+  const stemOf = (source: string): string => nameOf(source).slice(0, -extname(source).length || undefined);
+  return outputNames([...sources, 'classes'], (source) => (source === 'classes' ? source : stemOf(source))).slice(
+    0,
+    -1,
+  );
 }
 
 function firstOf(places: Readonly<Record<string, OutputPlace | null>>): OutputPlan['firstOutput'] {

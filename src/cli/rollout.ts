@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { LineCounter, parseDocument } from 'yaml';
 import { loadPipeline } from '../config/load-pipeline.ts';
+import { yamlFault } from '../config/yaml-fault.ts';
 import { rolledSettings } from '../control/rollout/stream-changes.ts';
 import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -171,7 +172,7 @@ function readGuards(path: string): unknown {
   const problem = document.errors[0];
   if (problem !== undefined) {
     const { line, col } = lines.linePos(problem.pos[0]);
-    const message = `${path}: line ${line}, column ${col}: not valid YAML: ${problem.message}`;
+    const message = `${path}: line ${line}, column ${col}: not valid YAML: ${yamlFault(problem)}`;
     throw new SightlineError('CONFIG_INVALID', message, { path, line });
   }
   const settings: unknown = document.toJS();

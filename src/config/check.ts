@@ -43,6 +43,8 @@ const MAX_SHOWN_DEPTH = 5;
 const MAX_READ_CHARS = 1000;
 /** Of their values only the length is shown. */
 const SECRET_KEYS: ReadonlySet<PropertyKey> = new Set(['token', 'secret', 'headers']);
+/** No setting has a longer name. */
+const PLAIN_KEY = /^[A-Za-z_][\w-]{0,23}$/;
 /** For longer keys no other name is suggested. */
 const MAX_KEY_CHARS = 64;
 
@@ -60,13 +62,20 @@ function issueTexts(issue: z.core.$ZodIssue, path: readonly PropertyKey[], docum
     const known = keysAt(document, path);
     const at = pathText(path);
     // Only the first ones are shown; looking for what was meant takes time.
-    return issue.keys.map((key, i) => (i < MOST_FAULTS ? `${join(at, key)}: unknown key${nearest(key, known)}` : key));
+    return issue.keys.map((key, i) =>
+      i < MOST_FAULTS ? `${shownKey(at, key)}: unknown key${nearest(key, known)}` : '',
+    );
   }
   const branch = issue.code === 'invalid_union' ? branchIssues(issue) : [];
   if (branch.length > 0) return branch.flatMap((inner) => issueTexts(inner, [...path, ...inner.path], document));
   return [
     `${pathText(path) || 'document'}: expected ${expected(issue, path, document)}, received ${received(path, document)}`,
   ];
+}
+
+/** A forgotten colon makes a key of a value: only what can be the name of a setting is shown. */
+function shownKey(at: string, key: string): string {
+  return PLAIN_KEY.test(key) ? join(at, key) : at || 'document';
 }
 
 /** The issues of the first branch of a union whose type fits; empty if none fits. */

@@ -4,6 +4,7 @@ import { MOST_BYTES, readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { check } from './check.ts';
 import { range, whole } from './number.ts';
+import { yamlFault } from './yaml-fault.ts';
 
 const isOn = z.boolean().default(true).describe('Judge by this guard.');
 
@@ -115,7 +116,7 @@ export function parseGuards(text: string, where: string): GuardsConfig {
   try {
     raw = parse(text, { logLevel: 'error' });
   } catch (error) {
-    throw new SightlineError('CONFIG_INVALID', `${where}: not valid YAML: ${(error as Error).message}`, { where });
+    throw new SightlineError('CONFIG_INVALID', `${where}: not valid YAML: ${yamlFault(error)}`, { where });
   }
   return check(guardsConfig, raw ?? {}, where);
 }

@@ -9,6 +9,7 @@ import { type PipelineConfig, pipelineConfig } from './pipeline.ts';
 import { hasPlaceholder, resolvePlaceholders } from './placeholders.ts';
 import { isWebAddress, LEAST_SECRET_CHARS } from './sinks.ts';
 import { type StreamConfig, streamConfig, streamDefaults } from './stream.ts';
+import { yamlFault } from './yaml-fault.ts';
 
 const PIPELINE_FILE = { code: 'CONFIG_NOT_FOUND', mostBytes: MOST_BYTES.settings } as const satisfies GivenFile;
 
@@ -57,9 +58,9 @@ export interface InspectedPipeline {
 export function inspectPipeline(text: string, variables?: Variables): InspectedPipeline {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const problems = document.errors.map(({ pos, message }) => ({ ...lines.linePos(pos[0]), message }));
+  const problems = document.errors.map((error) => ({ ...lines.linePos(error.pos[0]), fault: yamlFault(error) }));
   if (problems.length > 0) {
-    const faults = problems.map(({ line, col, message }) => `line ${line}, column ${col}: not valid YAML: ${message}`);
+    const faults = problems.map(({ line, col, fault }) => `line ${line}, column ${col}: not valid YAML: ${fault}`);
     return { config: null, faults, line: problems[0]!.line };
   }
   let raw: unknown;
@@ -67,7 +68,7 @@ export function inspectPipeline(text: string, variables?: Variables): InspectedP
     // Only the conversion detects an alias without its anchor, or too many aliases.
     raw = document.toJS();
   } catch (error) {
-    return { config: null, faults: [`not valid YAML: ${(error as Error).message}`] };
+    return { config: null, faults: [`not valid YAML: ${yamlFault(error)}`] };
   }
   return inspectPlain(raw, variables);
 }

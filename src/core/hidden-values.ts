@@ -23,7 +23,16 @@ export function hideValue(value: string, shown: string): void {
 function partsOf(value: string): string[] {
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(value) || !URL.canParse(value)) return [];
   const { host, hostname, username, password, pathname, search } = new URL(value);
-  return [host, hostname, username, password, pathname, search];
+  return [host, hostname, asciiOf(hostname), username, password, pathname, search];
+}
+
+/** Name servers are asked for the ASCII form of a host, and errors name it. */
+function asciiOf(hostname: string): string {
+  try {
+    return new URL(`http://${decodeURIComponent(hostname)}`).hostname;
+  } catch {
+    return hostname;
+  }
 }
 
 /** Returns a text without the values that are hidden; the text itself if it has none. */

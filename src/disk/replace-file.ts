@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { open, rename, rm, writeFile } from 'node:fs/promises';
+import { open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 /**
@@ -28,6 +28,15 @@ export function writeWholeFile(path: string, content: string | Uint8Array): Prom
 /** Returns a path beside this one that nobody else uses, hidden on most systems. */
 export function temporaryPathOf(path: string): string {
   return join(dirname(path), `.${basename(path)}.${randomUUID()}.tmp`);
+}
+
+/** Deletes what killed processes left of `replaceFile`. Only if no other process writes the file. Ignores what cannot be deleted. */
+export async function removeTemporaries(path: string): Promise<void> {
+  const folder = dirname(path);
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names)
+    if (name.startsWith(`.${basename(path)}.`) && name.endsWith('.tmp'))
+      await rm(join(folder, name), { force: true }).catch(() => undefined);
 }
 
 /** Renames a file, and synchronises its new folder: a rename survives a power failure only after that. */

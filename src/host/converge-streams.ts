@@ -54,6 +54,25 @@ export async function convergeStreams(
   return { added, changed, removed, failures };
 }
 
+/** Opens the sources of streams again that did not change otherwise. @returns the outcome with these streams. */
+export async function renewStreams(
+  outcome: Convergence,
+  ids: readonly string[],
+  renew: (id: string) => Promise<void>,
+): Promise<Convergence> {
+  const { added, changed, failures } = outcome;
+  const renewed: string[] = [];
+  const failed: Convergence['failures'][number][] = [];
+  for (const id of ids) {
+    if (added.includes(id) || changed.includes(id)) continue;
+    await renew(id).then(
+      () => renewed.push(id),
+      (error: unknown) => failed.push({ id, error: SightlineError.from(error, 'INTERNAL_ERROR') }),
+    );
+  }
+  return { ...outcome, changed: [...changed, ...renewed], failures: [...failures, ...failed] };
+}
+
 async function converge(actions: StreamActions, id: string): Promise<Outcome> {
   let outcome: Outcome = 'same';
   await actions.alone(id, async () => {

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { Environment } from '../config/environment.ts';
 import { inspectPipeline, readPipelineText } from '../config/load-pipeline.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
+import { type Placeholders, sourceText } from '../config/placeholders.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { Admission } from '../control/orders/admission.ts';
 import { systemClock } from '../core/clock.ts';
@@ -94,7 +95,8 @@ async function inspectParts(
   const { environment, address } = options;
   const classes = await inspectModel(config, environment, found);
   const { streams, overlay } = await streamsOf(path, config, options, found);
-  for (const { config: stream } of streams) inspectStream(stream, classes?.names ?? null, found);
+  for (const { config: stream } of streams)
+    inspectStream(stream, config.placeholders?.sources, classes?.names ?? null, found);
   inspectSinks(config, streams, classes?.names ?? null, found);
   await inspectAccess(config, options, found);
   const { name, engine, provider, precision } = config.model;
@@ -157,13 +159,14 @@ async function streamsOf(
 
 function inspectStream(
   stream: StreamConfig,
+  placeholders: Placeholders['sources'] | undefined,
   classes: readonly string[] | null,
   { mistakes, warnings }: Findings,
 ): void {
   const { id, source, loop, realtime, transport } = stream;
   if (source !== 'demo') {
     try {
-      parseSource(source, {
+      parseSource(sourceText(source, placeholders), {
         ...{ loop, realtime: realtime ?? loop, rtspTransport: transport, readTimeoutMs: 0, access: FREE_ACCESS },
       });
     } catch (thrown) {

@@ -173,6 +173,19 @@ export class HostStreams {
     });
   }
 
+  /**
+   * Opens the source of a stream again: what its placeholders stand for has changed.
+   *
+   * @throws STREAM_NOT_FOUND, SOURCE_*; the stream then goes on as before.
+   */
+  renew(id: string): Promise<void> {
+    return this.#mutex.run(id, async () => {
+      const stream = this.#runtime.stream(id);
+      const input = await this.#inputOf(stream, stream.arrangement);
+      await this.#runtime.reopen(stream, stream.config, input, {});
+    });
+  }
+
   /** Makes new streams begin with what a version changes. */
   set newChanges(changes: StreamChanges | undefined) {
     this.#newChanges = changes;

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { check } from '../config/check.ts';
 import type { Environment } from '../config/environment.ts';
@@ -29,7 +30,13 @@ import { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { countOf } from '../sinks/sink-failure.ts';
 import { modelSpec } from '../store/manifests.ts';
-import { type Convergence, convergenceText, convergeStreams, type StreamActions } from './converge-streams.ts';
+import {
+  type Convergence,
+  convergenceText,
+  convergeStreams,
+  renewStreams,
+  type StreamActions,
+} from './converge-streams.ts';
 import { FailedStarts } from './failed-starts.ts';
 import { HostStreams, type HostStreamsOptions } from './host-streams.ts';
 import type { WantedStream } from './overlay/overlay.ts';
@@ -71,8 +78,8 @@ export class PipelineHost implements RuntimePort {
   /** Operations of clients on a stream pass; while it follows the file they wait. */
   readonly #gate = new KeyedGate();
   readonly #reloads = new KeyedMutex();
-  /** A random text for each object of settings. A hash would let those who may not see a password test guesses of it. */
-  readonly #tags = new WeakMap<StreamConfig, string>();
+  /** A random text for the settings of each stream. A hash would let those who may not see a password test guesses of it. */
+  readonly #tags = new Map<string, { readonly config: StreamConfig; readonly tag: string }>();
   readonly #disk: DiskProbe;
   readonly #sinks: ResultSinks;
   readonly #early: EarlyEvents;
@@ -151,7 +158,7 @@ export class PipelineHost implements RuntimePort {
     const sinks = await openSinks(resolvedSinks(config), {
       classes,
       stdout,
-      spoolFolder: join(environment.cacheDir, 'spool', safeName(config.name)),
+      spoolFolder: join(environment.cacheDir, 'spool', encodeURIComponent(config.name).replaceAll('.', '%2E')),
       onFailure: ({ message, code, details }) => report('sink-failed', message, { ...details, code }),
       onRecovery: (id, lost) => {
         const text = `sink ${id} delivers again${lost === 0 ? '' : `; ${countOf(lost)} lost`}`;
@@ -203,8 +210,9 @@ export class PipelineHost implements RuntimePort {
    */
   reload(file: PipelineConfig): Promise<Convergence> {
     return this.#reloads.run('', async () => {
+      const before = this.placeholders?.sources;
       this.#settings.setFile(file);
-      const outcome = await this.#converge();
+      const outcome = await this.#renewed(await this.#converge(), before);
       const { needsRestart, wanted } = this.#settings;
       const restart = needsRestart.length === 0 ? '' : `; only a restart applies ${needsRestart.join(', ')}`;
       const text = `the pipeline file was read again; ${convergenceText(outcome)}${restart}`;
@@ -212,6 +220,15 @@ export class PipelineHost implements RuntimePort {
       for (const note of wanted.notes) this.runtime.emitEvent('overlay-failed', undefined, note);
       return outcome;
     });
+  }
+
+  /** Opens sources again whose placeholders stand for something else than before. */
+  #renewed(outcome: Convergence, before: ReadonlyMap<string, string> | undefined): Promise<Convergence> {
+    const now = this.placeholders?.sources;
+    const isOther = ({ config: { source } }: RuntimeStream): boolean =>
+      before?.has(source) === true && before.get(source) !== now?.get(source);
+    const ids = this.runtime.streams.filter(isOther).map(({ id }) => id);
+    return renewStreams(outcome, ids, (id) => this.streams.renew(id));
   }
 
   async resetStreams(ids: readonly string[] | null): Promise<void> {
@@ -412,8 +429,10 @@ export class PipelineHost implements RuntimePort {
   }
 
   #tagOf(config: StreamConfig): string {
-    const tag = this.#tags.get(config) ?? randomUUID();
-    this.#tags.set(config, tag);
+    const known = this.#tags.get(config.id);
+    if (known !== undefined && isDeepStrictEqual(known.config, config)) return known.tag;
+    const tag = randomUUID();
+    this.#tags.set(config.id, { config, tag });
     return tag;
   }
 
@@ -440,11 +459,6 @@ export class PipelineHost implements RuntimePort {
   watchPreviews(streamIds: ReadonlySet<string>): void {
     this.runtime.watchPreviews(streamIds);
   }
-}
-
-/** Returns a name of a pipeline as the name of a folder. */
-function safeName(name: string): string {
-  return encodeURIComponent(name).replaceAll('.', '%2E');
 }
 
 /** Returns the sinks with the values of their placeholders. */

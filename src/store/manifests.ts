@@ -1,8 +1,9 @@
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { distance } from 'fastest-levenshtein';
 import { glob } from 'tinyglobby';
-import { parse } from 'yaml';
+import { parse, type YAMLParseError } from 'yaml';
 import type { z } from 'zod';
+import { yamlFault } from '../config/yaml-fault.ts';
 import type { ModelSpec } from '../core/model.ts';
 import { MOST_BYTES, readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -144,9 +145,9 @@ function parseYaml(text: string, path: string): unknown {
   try {
     return parse(text, { logLevel: 'error' });
   } catch (error) {
-    // The first line has the problem and the position; the others quote the file.
-    const [reason] = (error as Error).message.split('\n');
-    throw new SightlineError('MODEL_INVALID', `${path}: expected YAML: ${reason}`, { path });
+    const [at] = (error as YAMLParseError).linePos ?? [];
+    const place = at === undefined ? '' : `line ${at.line}, column ${at.col}: `;
+    throw new SightlineError('MODEL_INVALID', `${path}: ${place}expected YAML: ${yamlFault(error)}`, { path });
   }
 }
 

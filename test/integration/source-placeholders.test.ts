@@ -39,6 +39,10 @@ describe('a host whose pipeline file has placeholders', async () => {
     camera: `rtsp://${placeholder('env', 'CAM_USER')}:${placeholder('env', 'CAM_PASS')}@127.0.0.1:${portOf(camera)}/1`,
     gone: `${placeholder('env', 'GONE')}`,
   };
+  const variables = {
+    ...{ CLIP: secretClip, CAM_USER: 'hidden-user', CAM_PASS: 'hidden-word-of-the-camera' },
+    ...{ GONE: join(folder.path, 'gone-hidden-word.mp4'), HOOK_PATH: 'hidden-word-of-the-path' },
+  };
   const host = await RuledHost.open({
     ...{ ffmpegPath: testFfmpeg.path, cacheDir: folder.path, fleet: { roots: [folder.path] } },
     streams: [
@@ -56,10 +60,7 @@ describe('a host whose pipeline file has placeholders', async () => {
         headers: { 'X-Key': `key ${placeholder('file', pathFile)}` },
       },
     ],
-    variables: {
-      ...{ CLIP: secretClip, CAM_USER: 'hidden-user', CAM_PASS: 'hidden-word-of-the-camera' },
-      ...{ GONE: join(folder.path, 'gone-hidden-word.mp4'), HOOK_PATH: 'hidden-word-of-the-path' },
-    },
+    variables,
   });
   afterAll(async () => {
     camera.close();
@@ -101,5 +102,18 @@ describe('a host whose pipeline file has placeholders', async () => {
     await expect(host.host.addStream({ id: 'other', source })).rejects.toMatchObject(refused);
     await expect(host.host.changeStream('camera', { source })).rejects.toMatchObject(refused);
     expect(report('camera')?.source).toBe(sources.camera);
+  });
+
+  it('opens a source again when the file is read again and a value has changed, and no other', async () => {
+    const before = host.framesOf('clip');
+    const other = join(folder.path, 'hidden-word-two.mp4');
+    copyFileSync(clip, other);
+    // The test before has changed a camera.
+    await host.reload(variables);
+    expect(await host.reload(variables)).toMatchObject({ added: [], changed: [] });
+    expect(await host.reload({ ...variables, CLIP: other })).toMatchObject({ added: [], changed: ['clip'] });
+    await waitFor('the other clip', () => host.framesOf('clip') === before + FRAMES);
+    expect(report('clip')?.source).toBe(sources.clip);
+    expect(JSON.stringify(host.events)).not.toMatch(SECRET);
   });
 });

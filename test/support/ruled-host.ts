@@ -30,12 +30,14 @@ export interface Outcome {
 /** A host under an operator's rules, as `sightline run` makes it. */
 export class RuledHost {
   readonly host: PipelineHost;
+  readonly #parts: object;
   readonly events: EventMessage[] = [];
   readonly #frames = new Map<string, number>();
   #count = 0;
 
-  private constructor(host: PipelineHost) {
+  private constructor(host: PipelineHost, parts: object) {
     this.host = host;
+    this.#parts = parts;
     host.onEvent((event) => this.events.push(event));
     host.onPublished(({ streamId }) => this.#frames.set(streamId, this.framesOf(streamId) + 1));
   }
@@ -58,7 +60,12 @@ export class RuledHost {
     const host = await PipelineHost.open(config, {
       ...{ environment, stdout: process.stdout, onNotice: () => undefined, admit },
     });
-    return new RuledHost(host);
+    return new RuledHost(host, parts);
+  }
+
+  /** Reads the pipeline file again, whose placeholders stand for something else. */
+  reload(variables: Readonly<Record<string, string>>): ReturnType<PipelineHost['reload']> {
+    return this.host.reload(parsePipeline(JSON.stringify(this.#parts), 'test', variables));
   }
 
   framesOf(id: string): number {

@@ -88,6 +88,12 @@ export class StreamRules {
 }
 
 /** A client that read the settings and writes them back has the source without its secrets: it means the one that is there. */
-function withSecrets(keys: Record<string, unknown>, { source }: StreamConfig): Record<string, unknown> {
-  return keys.source === redactSource(source) ? { ...keys, source } : keys;
+function withSecrets(keys: Record<string, unknown>, { id, source }: StreamConfig): Record<string, unknown> {
+  if (keys.source === redactSource(source)) return { ...keys, source };
+  if (typeof keys.source === 'string' && /:\/\/\*{3}@/.test(keys.source))
+    throw new SightlineError(
+      'CONFIG_INVALID',
+      `stream "${id}": source: expected the address with its password, received one in which it is hidden`,
+    );
+  return keys;
 }

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { faultsText, inspect } from '../../config/check.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { isMissing, MOST_BYTES, readGivenText } from '../../disk/given-file.ts';
-import { replaceFile } from '../../disk/replace-file.ts';
+import { removeTemporaries, replaceFile } from '../../disk/replace-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { OutputLock } from '../../sinks/output-lock.ts';
 import { type Overlay, type OverlayEntry, overlayStreams } from './overlay.ts';
@@ -205,6 +205,7 @@ async function openOverlay(place: OverlayPlace): Promise<OpenedOverlay> {
   let refusal: string | null = null;
   try {
     lock = await OutputLock.take(path, 'overlay');
+    await removeTemporaries(path);
   } catch (thrown) {
     const { pid, host } = SightlineError.from(thrown, 'SINK_BUSY').details;
     const who = pid === undefined ? 'another process' : `process ${pid} on ${host}`;

@@ -36,6 +36,13 @@ describe('the plan of detect', () => {
     expect(outputs.names[0]).toMatch(/^3\.mp4-[0-9a-f]{8}$/);
   });
 
+  it('keeps the name of the list of classes free', async () => {
+    writeFileSync(at('b/Classes.jpg'), 'x');
+    const { outputs } = await plan([at('b/Classes.jpg'), at('a/4.jpg')]);
+    expect(outputs.stems).toEqual([expect.stringMatching(/^Classes-[0-9a-f]{8}$/), '4']);
+    rmSync(at('b/Classes.jpg'));
+  });
+
   it('never puts credentials of an input into a file name', async () => {
     const { outputs } = await plan(['rtsp://user:secret@camera/1?token=abc', 'http://u:secret@host/live.m3u8']);
     for (const name of [...outputs.names, ...outputs.stems]) {

@@ -14,10 +14,17 @@ describe('the check of a pipeline file', () => {
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-  const check = (parts: object, usesOverlay = true): Promise<PipelineCheck> => {
+  const check = (parts: object, usesOverlay = true, variables = {}): Promise<PipelineCheck> => {
     const model = { engine: 'fake', inputSize: '160x96' };
     writeFileSync(path, JSON.stringify({ name: 'day', description: 'Some cameras.', model, ...parts }));
-    const environment = { ffmpegPath: undefined, searchPath: '', modelPath: [], cacheDir: folder, token: undefined };
+    const environment = {
+      ffmpegPath: undefined,
+      searchPath: '',
+      modelPath: [],
+      cacheDir: folder,
+      token: undefined,
+      variables,
+    };
     return examinePipeline(path, { environment, usesOverlay, address: {} });
   };
 
@@ -98,6 +105,26 @@ describe('the check of a pipeline file', () => {
     ].entries())
       expect(warnings[i]).toMatch(what);
     expect(warnings).toHaveLength(5);
+  });
+
+  it('judges what placeholders stand for, and shows them as they are written', async () => {
+    const streams = [
+      { id: 'a', source: '$'.concat('{env:WHOLE}') },
+      { id: 'b', source: `rtsp://${'$'.concat('{env:NAME}')}/x` },
+      { id: 'c', source: `${'$'.concat('{env:FOLDER}')}/p.yaml` },
+      { id: 'd', source: '$'.concat('{env:WRONG}') },
+    ];
+    const variables = {
+      WHOLE: 'rtsp://u:p@camera.example/1',
+      NAME: 'hidden.example',
+      FOLDER: folder,
+      WRONG: 'rstp://u:hidden@h/1',
+    };
+    const { mistakes, warnings, opens } = await check({ streams }, true, variables);
+    expect(warnings).toEqual([]);
+    expect(mistakes).toEqual([expect.stringMatching(/^stream "d": .*rtsp/)]);
+    expect(mistakes.join()).not.toContain('hidden');
+    expect(opens?.streams.map(({ source }) => source)).toEqual(streams.map(({ source }) => source));
   });
 
   it('has what REST changed, unless it is told not to', async () => {

@@ -51,6 +51,16 @@ describe('the overlay on disk', () => {
     expect(files()).toEqual([basename(overlayPath(place))]);
   });
 
+  it('removes what a killed process left of writing it, and nothing else', async () => {
+    mkdirSync(folder(), { recursive: true });
+    const name = basename(overlayPath(place));
+    writeFileSync(join(folder(), `.${name}.0f0e.tmp`), '{"passwords":1}');
+    writeFileSync(join(folder(), '.other-1a2b.json.0f0e.tmp'), '');
+    await opened();
+    expect(files()).toContain('.other-1a2b.json.0f0e.tmp');
+    expect(files()).not.toContain(`.${name}.0f0e.tmp`);
+  });
+
   it.skipIf(process.platform === 'win32')('can be read by its owner only', async () => {
     const file = await opened();
     file.set('gate', ENTRY);
