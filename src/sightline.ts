@@ -142,7 +142,7 @@ export class Sightline implements AsyncDisposable {
     this.#environment = environment;
     this.#incidents = incidents;
     this.#detector = new PictureDetector(host.runtime, host.streams, config.lanes ?? defaultLanes());
-    this.streams = new EngineStreams(host, config, ownSources);
+    this.streams = new EngineStreams(host, config, ownSources, () => this.#requireOpen());
   }
 
   /**

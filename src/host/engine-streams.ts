@@ -17,16 +17,19 @@ export class EngineStreams {
   readonly #host: PipelineHost;
   readonly #config: PipelineConfig;
   readonly #ownSources: Set<string>;
+  readonly #requireOpen: () => void;
 
   /** @internal */
-  constructor(host: PipelineHost, config: PipelineConfig, ownSources: Set<string>) {
+  constructor(host: PipelineHost, config: PipelineConfig, ownSources: Set<string>, requireOpen: () => void) {
     this.#host = host;
     this.#config = config;
     this.#ownSources = ownSources;
+    this.#requireOpen = requireOpen;
   }
 
   /** @throws CONFIG_INVALID, STREAM_EXISTS, LIMIT_REACHED, SOURCE_*; the reason of the signal, and then it is not added. */
-  add(stream: StreamSettings, { signal }: { readonly signal?: AbortSignal } = {}): Promise<StreamReport> {
+  async add(stream: StreamSettings, { signal }: { readonly signal?: AbortSignal } = {}): Promise<StreamReport> {
+    this.#requireOpen();
     this.#ownSources.add(stream.source);
     return unlessAborted(this.#host.addStream(stream), signal, ({ id }) => this.remove(id));
   }
@@ -38,6 +41,7 @@ export class EngineStreams {
    * @throws CONFIG_INVALID, STREAM_EXISTS, LIMIT_REACHED
    */
   async push(stream: Omit<StreamSettings, 'source'>): Promise<PushedStream> {
+    this.#requireOpen();
     const config = parseStream({ ...stream, source: PUSHED }, this.#config.defaults);
     return PushedStream.open(config, this.#host.streams);
   }

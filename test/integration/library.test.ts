@@ -161,7 +161,8 @@ describe('results of an engine', () => {
     await engine.close();
     expect(await read(engine.results())).toEqual([]);
     expect(await served).toBeInstanceOf(Error);
-    for (const late of [engine.serve({ port: 0 }), engine.detect(grey(1))])
+    const added = engine.streams.add({ id: 'late', source: 'demo' });
+    for (const late of [engine.serve({ port: 0 }), engine.detect(grey(1)), added])
       await expect(late).rejects.toMatchObject({ code: 'STREAM_STATE' });
   });
 
