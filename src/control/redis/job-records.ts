@@ -254,7 +254,8 @@ export class JobRecords {
       segmentsDone: number('segmentsDone'),
       mergeable: number('mergeable'),
       filesDone: number('filesDone'),
-      frames: number('frames') + Number(liveFrames),
+      // The last word of a host that was killed may come after the segment is done.
+      frames: number('frames') + (number('segmentsDone') === number('segments') ? 0 : Number(liveFrames)),
       startedMs: time('startedMs'),
       finishedMs: time('finishedMs'),
       busyMs: number('busyMs'),
