@@ -28,8 +28,8 @@ export function hasPlaceholder(text: string): boolean {
 }
 
 /**
- * Returns the text that a written one stands for. Only a text that the own pipeline file has is resolved: whoever sends another one
- * could read the environment and the files of this machine.
+ * Returns a text with the values of its placeholders. Only texts of this host's own pipeline file are resolved: otherwise a client could
+ * read the environment and the files of this machine.
  *
  * @throws SOURCE_FORBIDDEN for any other text with a placeholder.
  */

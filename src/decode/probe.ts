@@ -16,7 +16,7 @@ export interface ProbeResult {
   readonly durationUs: number | null;
 }
 
-/** How long `watchHeaders` reads, and who hears of it. */
+/** Options of `watchHeaders`. */
 export interface HeaderWatch {
   /** After the first frame; 0 for that one only. */
   readonly readMs: number;

@@ -73,7 +73,7 @@ export class FleetMember {
       stdout: context.stdout,
       onNotice: (text) => log.info({}, text),
       admit: (source) => admission.source(source),
-      // Whoever orders a stream may name any source, so the rules bind all.
+      // Orders may name any source, so the rules bind all of them.
       ownSources: new Set(),
       incidents,
     });

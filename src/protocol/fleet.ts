@@ -145,7 +145,7 @@ export const jobReport = z.object({
 /** The progress of a job: `progressRatio` from 0 to 1, `secondsLeft` an estimate or null, times in milliseconds since 1970. */
 export type JobReport = z.infer<typeof jobReport>;
 
-/** A task that failed for good, and why. */
+/** A task that failed and is not tried again, and why. */
 export const deadLetter = z.object({
   taskId: name,
   jobId: id,
@@ -155,7 +155,7 @@ export const deadLetter = z.object({
   attempts: count,
   failedMs: count,
 });
-/** A task of a job that failed for good, and why. `failedMs` is milliseconds since 1970. */
+/** A task of a job that failed and is not tried again, and why. `failedMs` is milliseconds since 1970. */
 export type DeadLetter = z.infer<typeof deadLetter>;
 
 /** Topics that hosts publish. Consumers drop messages with a lower fence than they have seen for the stream. */

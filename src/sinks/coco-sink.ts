@@ -3,9 +3,10 @@ import type { Clock } from '../core/clock.ts';
 import { roundBox, roundScore } from '../protocol/result-record.ts';
 import { isJsonObject, type LineFile } from './line-file.ts';
 import type { SyncPolicy } from './line-log.ts';
+import { LineSink } from './line-sink.ts';
 import { PartialFile } from './partial-file.ts';
 import { FILE_BOX_STEPS } from './result-line.ts';
-import type { Sink, SinkFailureListener, SinkFigures, WrittenFrame } from './sink.ts';
+import type { SinkFailureListener, WrittenFrame } from './sink.ts';
 import type { SinkFiles } from './sink-files.ts';
 
 /** COCO's 80 categories have ids from 1 to 90; these ten were never used. */
@@ -41,25 +42,21 @@ const OPEN_LIST = { header: '[\n', firstCharacters: '[', isWhole: isEntry };
  * pycocotools read. Written as `NAME.partial.EXT`, one line per detection, and renamed when it is complete, so that a file
  * with the final name is always valid.
  */
-export class CocoSink implements Sink {
-  readonly id: string;
-  readonly #file: PartialFile;
+export class CocoSink extends LineSink {
   readonly #imageIds: CocoImageIds;
   readonly #categoryIds: readonly number[];
-  #closing: Promise<void> | null = null;
 
   constructor(options: CocoSinkOptions) {
-    this.id = options.id;
+    const keepsEarlier = options.keepsEarlier ?? false;
+    const more = { kind: OPEN_LIST, seal: closeList, keepsEarlier, retries: keepsEarlier };
+    super(options.id, new PartialFile({ ...options, ...more }));
     this.#imageIds = new CocoImageIds(options.sources ?? []);
     this.#categoryIds = cocoCategoryIds(options.classes);
-    const keepsEarlier = options.keepsEarlier ?? false;
-    this.#file = new PartialFile({ ...options, kind: OPEN_LIST, seal: closeList, keepsEarlier, retries: keepsEarlier });
   }
 
-  publish(frame: WrittenFrame, source: string): boolean {
-    if (this.#closing !== null) return true;
+  protected linesOf(frame: WrittenFrame, source: string): string[] {
     const imageId = this.#imageIds.imageId(source, frame.frame);
-    const lines = frame.detections.map(({ classId, box, score }) => {
+    return frame.detections.map(({ classId, box, score }) => {
       const entry = {
         image_id: imageId,
         category_id: this.#categoryIds[classId] ?? classId + 1,
@@ -68,20 +65,6 @@ export class CocoSink implements Sink {
       };
       return `${JSON.stringify(entry)},\n`;
     });
-    return this.#file.write(lines.join(''), lines.length);
-  }
-
-  drained(): Promise<void> {
-    return this.#file.drained();
-  }
-
-  get figures(): SinkFigures {
-    return this.#file.figures;
-  }
-
-  close(isComplete = true): Promise<void> {
-    this.#closing ??= this.#file.finish(isComplete);
-    return this.#closing;
   }
 }
 

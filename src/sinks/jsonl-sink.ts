@@ -4,12 +4,13 @@ import { compressionOf } from '../disk/compression.ts';
 import type { LineTarget } from './append-file.ts';
 import { isJsonObject, LineFile } from './line-file.ts';
 import { LineLog, type SyncPolicy } from './line-log.ts';
+import { type LineOutput, LineSink } from './line-sink.ts';
 import { chunkOf, headerBytesOf, type LineKind, openLines } from './open-lines.ts';
 import { isDevice, resolveOutput } from './output-names.ts';
 import { cutText, PartialFile } from './partial-file.ts';
 import { inputLine, resultLine } from './result-line.ts';
 import type { RotationPlan } from './rotation.ts';
-import type { Sink, SinkFailureListener, SinkFigures, WrittenFrame } from './sink.ts';
+import type { SinkFailureListener, WrittenFrame } from './sink.ts';
 import type { SinkFiles } from './sink-files.ts';
 import { StreamTarget } from './stream-target.ts';
 
@@ -42,11 +43,8 @@ function jsonLines(path: string): LineKind {
 }
 
 /** Writes one line of JSON per frame, at most 100 ms after the frame; 1 s after it if the file is compressed. */
-export class JsonlSink implements Sink {
-  readonly id: string;
+export class JsonlSink extends LineSink {
   readonly #lineOf: typeof resultLine;
-  readonly #output: JsonlOutput;
-  #closing: Promise<void> | null = null;
 
   /**
    * Opens the file. If that fails, `onFailure` is called and `close` rejects.
@@ -54,38 +52,16 @@ export class JsonlSink implements Sink {
    * @throws TypeError when `path` is `-` and no `stdout` is given.
    */
   constructor(options: JsonlSinkOptions) {
-    this.id = options.id;
+    super(options.id, openOutput(options));
     this.#lineOf = options.namesInputs === true ? inputLine : resultLine;
-    this.#output = openOutput(options);
   }
 
-  publish(frame: WrittenFrame, source: string): boolean {
-    if (this.#closing !== null) return true;
-    return this.#output.write(`${this.#lineOf(frame, source)}\n`, 1);
-  }
-
-  drained(): Promise<void> {
-    return this.#output.drained();
-  }
-
-  get figures(): SinkFigures {
-    return this.#output.figures;
-  }
-
-  close(isComplete = true): Promise<void> {
-    this.#closing ??= this.#output.finish(isComplete);
-    return this.#closing;
+  protected linesOf(frame: WrittenFrame, source: string): string[] {
+    return [`${this.#lineOf(frame, source)}\n`];
   }
 }
 
-interface JsonlOutput {
-  readonly figures: SinkFigures;
-  write(lines: string, results: number): boolean;
-  drained(): Promise<void>;
-  finish(isComplete: boolean): Promise<void>;
-}
-
-function openOutput(options: JsonlSinkOptions): JsonlOutput {
+function openOutput(options: JsonlSinkOptions): LineOutput {
   const { id, path, stdout, onFailure, clock, rotation } = options;
   const kind = jsonLines(path);
   if (path === '-') {
@@ -102,7 +78,7 @@ function openOutput(options: JsonlSinkOptions): JsonlOutput {
   return withoutSeal(new LineLog({ ...options, rotation: plan, retries: true, chunk: chunkOf(kind), open }));
 }
 
-function withoutSeal(log: LineLog): JsonlOutput {
+function withoutSeal(log: LineLog): LineOutput {
   return {
     get figures() {
       return log.figures;
