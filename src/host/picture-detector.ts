@@ -1,6 +1,7 @@
 import { parseStream } from '../config/load-pipeline.ts';
 import type { Detection } from '../core/detection.ts';
 import type { Picture } from '../core/picture.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 import { roundDetection } from '../protocol/result-record.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { PictureFeed } from '../runtime/stream/picture-feed.ts';
@@ -22,7 +23,6 @@ const ID_PREFIX = 'detect:';
 interface PictureStream {
   readonly feed: PictureFeed;
   readonly added: Promise<unknown>;
-  pictures: number;
   /** Calls without an answer. */
   pending: number;
 }
@@ -37,7 +37,8 @@ export class PictureDetector {
   readonly #runtime: Runtime;
   readonly #streams: HostStreams;
   readonly #most: number;
-  readonly #own: PictureStream[] = [];
+  #own: PictureStream[] = [];
+  #opened = 0;
 
   /** @param most - pictures that are read and fitted at once: as many as there are lanes. */
   constructor(runtime: Runtime, streams: HostStreams, most: number) {
@@ -53,9 +54,7 @@ export class PictureDetector {
     stream.pending += 1;
     try {
       await stream.added;
-      const pushed = stream.feed.push(picture, stream.pictures, signal);
-      stream.pictures += 1;
-      const { width, height, detections } = await pushed;
+      const { width, height, detections } = await stream.feed.push(picture, null, signal);
       return { width, height, detections: detections.map((each) => roundDetection(each, FILE_BOX_STEPS)) };
     } finally {
       stream.pending -= 1;
@@ -63,15 +62,18 @@ export class PictureDetector {
   }
 
   #leastBusy(): PictureStream {
+    // A client of the gateway may have removed one.
+    this.#own = this.#own.filter(({ feed }) => !feed.hasEnded);
     const idle = this.#own.toSorted((a, b) => a.pending - b.pending)[0];
     if (idle !== undefined && (idle.pending === 0 || this.#own.length >= this.#most)) return idle;
     const feed = new PictureFeed();
-    const id = `${ID_PREFIX}${this.#own.length + 1}`;
+    this.#opened += 1;
+    const id = `${ID_PREFIX}${this.#opened}`;
     const config = { ...parseStream({ id: 'detect', source: PUSHED }, {}), id };
     const bulk = { scoreThreshold: this.#runtime.scoreThreshold, take: () => null, isBackground: false };
-    const stream: PictureStream = { feed, added: this.#streams.addPushed(config, feed, bulk), pictures: 0, pending: 0 };
+    const stream: PictureStream = { feed, added: this.#streams.addPushed(config, feed, bulk), pending: 0 };
     this.#own.push(stream);
-    stream.added.catch(() => this.#own.splice(this.#own.indexOf(stream), 1));
+    stream.added.catch((error: unknown) => feed.end(SightlineError.from(error, 'INTERNAL_ERROR')));
     return stream;
   }
 }

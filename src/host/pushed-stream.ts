@@ -1,5 +1,4 @@
 import type { StreamConfig } from '../config/stream.ts';
-import { monoNowMs } from '../core/clock.ts';
 import type { RawPicture } from '../core/picture.ts';
 import { type ResultRecord, resultRecord } from '../protocol/result-record.ts';
 import { PictureFeed } from '../runtime/stream/picture-feed.ts';
@@ -19,9 +18,6 @@ export class PushedStream {
   readonly id: string;
   readonly #streams: HostStreams;
   readonly #feed = new PictureFeed();
-  #beganMs: number | null = null;
-  #lastPtsUs = -1;
-  #pending: Promise<unknown> = Promise.resolve();
 
   private constructor(id: string, streams: HostStreams) {
     this.id = id;
@@ -52,22 +48,12 @@ export class PushedStream {
   ): Promise<ResultRecord> {
     const isRaw = given instanceof Uint8Array && (width !== undefined || height !== undefined);
     const picture = isRaw ? { data: given, width: width ?? 0, height: height ?? 0 } : given;
-    const pushed = this.#feed.push(picture, ptsUs ?? this.#nextPtsUs(), signal);
-    this.#lastPtsUs = Math.max(this.#lastPtsUs, ptsUs ?? 0);
-    this.#pending = Promise.allSettled([this.#pending, pushed]);
-    return resultRecord(await pushed, FILE_BOX_STEPS, PUSHED);
+    return resultRecord(await this.#feed.push(picture, ptsUs ?? null, signal), FILE_BOX_STEPS, PUSHED);
   }
 
   /** Waits for the results of all pictures, then removes the stream. */
   async end(): Promise<void> {
-    await this.#pending;
+    await this.#feed.idle();
     await this.#streams.remove(this.id);
-  }
-
-  #nextPtsUs(): number {
-    this.#beganMs ??= monoNowMs();
-    const sinceUs = Math.round((monoNowMs() - this.#beganMs) * 1000);
-    this.#lastPtsUs = Math.max(this.#lastPtsUs + 1, sinceUs);
-    return this.#lastPtsUs;
   }
 }

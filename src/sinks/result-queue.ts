@@ -22,7 +22,7 @@ export interface ResultQueueOptions {
 export class ResultQueue implements Sink, AsyncIterableIterator<ResultRecord, undefined> {
   readonly id: string;
   readonly #options: ResultQueueOptions;
-  #frames: { readonly frame: PublishedFrame; readonly source: string }[] = [];
+  #frames: { readonly frame: PublishedFrame; readonly source: string; readonly canWait: boolean }[] = [];
   #sent = 0;
   #overflow = 0;
   #isClosed = false;
@@ -38,10 +38,14 @@ export class ResultQueue implements Sink, AsyncIterableIterator<ResultRecord, un
   publish(frame: PublishedFrame, source: string, canWait = true): boolean {
     if (this.#isClosed) return true;
     const { capacity, policy } = this.#options;
-    this.#frames.push({ frame, source });
+    this.#frames.push({ frame, source, canWait });
     const mayWait = canWait && policy === 'block';
     if (!mayWait && this.#frames.length > capacity) {
-      this.#frames.shift();
+      // At the latest the one that was added now. Those of files are not lost while they are held back.
+      this.#frames.splice(
+        this.#frames.findIndex((each) => policy === 'latest' || !each.canWait),
+        1,
+      );
       this.#overflow += 1;
     }
     this.#readers.shift()?.();
@@ -65,8 +69,8 @@ export class ResultQueue implements Sink, AsyncIterableIterator<ResultRecord, un
 
   /** Takes over the results that wait in another queue, and ends that. */
   takeOver(other: ResultQueue, streams: readonly string[] | undefined): void {
-    for (const { frame, source } of other.#frames)
-      if (streams === undefined || streams.includes(frame.streamId)) this.publish(frame, source);
+    for (const { frame, source, canWait } of other.#frames)
+      if (streams === undefined || streams.includes(frame.streamId)) this.publish(frame, source, canWait);
     void other.return();
   }
 

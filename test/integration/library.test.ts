@@ -207,6 +207,13 @@ describe('detect', () => {
     expect(many.filter(({ status }) => status === 'rejected')).toEqual([]);
   });
 
+  it('goes on after somebody has removed its stream', async () => {
+    const engine = await open();
+    await engine.detect(grey(1));
+    await engine.streams.remove('detect:1');
+    await expect(engine.detect(grey(1))).resolves.toMatchObject({ width: 64 });
+  });
+
   it('can be taken back', async () => {
     const engine = await open({ model: { ...FAKE, fake: { callMs: 300 } } });
     const stop = new AbortController();
@@ -266,6 +273,17 @@ describe('a stream that the program feeds', () => {
     const stream = await engine.streams.push({ id: 'own' });
     for (let i = 0; i < 400; i++) await stream.push(grey(0, 4, 4).data, grey(0, 4, 4));
     await stream.end();
+  });
+
+  it('ends when every picture has its result, whether it was awaited or not', async () => {
+    const engine = await open({ model: { ...FAKE, fake: { callMs: 20 } } });
+    const stream = await engine.streams.push({ id: 'own' });
+    const log: unknown[] = [];
+    for (let i = 0; i < 30; i++) void stream.push(grey(i).data, grey(i)).then(({ frame }) => log.push(frame));
+    const refused = stream.push(Buffer.from('no picture')).catch(({ code }) => log.push(code));
+    await stream.end();
+    await refused;
+    expect(log).toHaveLength(31);
   });
 
   it('goes on after a pause with the pictures that were pushed meanwhile', async () => {

@@ -1,6 +1,7 @@
+import { monoNowMs } from '../../core/clock.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
 import type { FramePicture, Picture } from '../../core/picture.ts';
-import type { PtsUs } from '../../core/units.ts';
+import type { MonoMs, PtsUs } from '../../core/units.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 
 /** Most pictures that wait until the lane has room; `push` refuses more, so that a caller who never awaits is stopped. */
@@ -28,22 +29,34 @@ export class PictureFeed {
   readonly #sent = new Map<number, Pushed>();
   #receiver: PictureReceiver | null = null;
   #frames = 0;
+  #beganMs: MonoMs | null = null;
   #lastPtsUs = -1;
   /** Why it takes no more pictures. */
   #end: SightlineError | null = null;
+  #whenIdle: (() => void)[] = [];
+
+  get hasEnded(): boolean {
+    return this.#end !== null;
+  }
+
+  /** Resolves when no picture waits for its result. */
+  idle(): Promise<void> {
+    if (this.#isIdle) return Promise.resolve();
+    return new Promise((resolve) => this.#whenIdle.push(resolve));
+  }
 
   /**
    * @param picture - must not change until the promise settles.
-   * @param ptsUs - media time in microseconds, above that of the picture before.
+   * @param ptsUs - media time in microseconds, above that of the picture before; null: the time since the first picture.
    * @param signal - takes back a picture that still waits; of another one, the result is ignored.
    * @throws CONFIG_INVALID for a wrong time or size, LIMIT_REACHED, SOURCE_UNREADABLE, SOURCE_TOO_LARGE, ENGINE_FAILED,
    *   STREAM_STATE if the stream has ended; the reason of the signal.
    */
-  async push(picture: Picture, ptsUs: number, signal?: AbortSignal): Promise<PublishedFrame> {
+  async push(picture: Picture, ptsUs: number | null, signal?: AbortSignal): Promise<PublishedFrame> {
     signal?.throwIfAborted();
     if (this.#end !== null) throw this.#end;
     requirePicture(picture);
-    if (!Number.isSafeInteger(ptsUs) || ptsUs <= this.#lastPtsUs)
+    if (ptsUs !== null && (!Number.isSafeInteger(ptsUs) || ptsUs <= this.#lastPtsUs))
       throw new SightlineError(
         'CONFIG_INVALID',
         `ptsUs: expected whole microseconds above ${this.#lastPtsUs}, received ${ptsUs}`,
@@ -53,11 +66,12 @@ export class PictureFeed {
         'LIMIT_REACHED',
         `${MOST_WAITING} pictures wait already; await the results of earlier ones before you push more`,
       );
-    this.#lastPtsUs = ptsUs;
+    const timeUs = ptsUs ?? this.#nextPtsUs();
+    this.#lastPtsUs = timeUs;
     const frame = this.#frames;
     this.#frames += 1;
     const result = new Promise<PublishedFrame>((resolve, reject) => {
-      this.#waiting.push({ picture, frame, ptsUs: ptsUs as PtsUs, resolve, reject });
+      this.#waiting.push({ picture, frame, ptsUs: timeUs as PtsUs, resolve, reject });
     });
     const stop = (): void => this.#takeBack(frame, signal?.reason);
     signal?.addEventListener('abort', stop, { once: true });
@@ -95,6 +109,7 @@ export class PictureFeed {
   fail(error: SightlineError): void {
     for (const { reject } of [...this.#sent.values(), ...this.#waiting.splice(0)]) reject(error);
     this.#sent.clear();
+    this.#tellIdle();
   }
 
   /** Takes no more pictures. */
@@ -118,12 +133,27 @@ export class PictureFeed {
     this.#sent.delete(frame);
     settle(pushed);
     this.#pump();
+    this.#tellIdle();
   }
 
   #takeBack(frame: number, reason: unknown): void {
     const index = this.#waiting.findIndex((pushed) => pushed.frame === frame);
     if (index === -1) this.#sent.get(frame)?.reject(reason);
     else this.#waiting.splice(index, 1)[0]!.reject(reason);
+    this.#tellIdle();
+  }
+
+  get #isIdle(): boolean {
+    return this.#waiting.length + this.#sent.size === 0;
+  }
+
+  #tellIdle(): void {
+    if (this.#isIdle) for (const resolve of this.#whenIdle.splice(0)) resolve();
+  }
+
+  #nextPtsUs(): number {
+    this.#beganMs ??= monoNowMs();
+    return Math.max(this.#lastPtsUs + 1, Math.round((monoNowMs() - this.#beganMs) * 1000));
   }
 }
 
