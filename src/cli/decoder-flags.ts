@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { check } from '../config/check.ts';
-import { DEFAULT_MAX_PIXELS, type DecoderConfig, decoderConfig } from '../config/decoder-config.ts';
+import { type DecoderConfig, decoderConfig } from '../config/decoder-config.ts';
+import { DEFAULT_MAX_PIXELS } from '../core/frame.ts';
 
 export interface DecoderFlags {
   readonly maxPixels?: number;

@@ -10,7 +10,6 @@ import { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { addDecoderFlags, decoderConfigOf } from './decoder-flags.ts';
-import { dryRun } from './detect-dry-run.ts';
 import { detectStream } from './detect-input.ts';
 import { DetectOutputs, lockPlan } from './detect-outputs.ts';
 import { type DetectFlags, type DetectPlan, planDetect, RESULT_FORMATS } from './detect-plan.ts';
@@ -102,7 +101,7 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
   for (const source of plan.sources) detectStream('input', source, flags);
   const onNotice = (text: string): void => note(io, text);
   const opening = { ...options, environment: io.environment, onNotice };
-  if (flags.dryRun === true) return dryRun(plan, flags, opening, io);
+  if (flags.dryRun === true) return (await import('./detect-dry-run.ts')).dryRun(plan, flags, opening, io);
   const access = { ...FREE_ACCESS, authorities: flags.ca === undefined ? null : readAuthorities(flags.ca, '--ca') };
   const sinkFailed = new AbortController();
   const onFailure = (): void => sinkFailed.abort();

@@ -4,7 +4,7 @@ import type { CompiledModel } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';
-import { fileSettings } from '../runtime/model/load-detector.ts';
+import { fileSettings } from '../runtime/model/detector-request.ts';
 import { prepareModel } from '../runtime/model/prepare-model.ts';
 import { findOpenvino, requireOpenvino } from '../store/openvino/openvino-place.ts';
 import { provideOnnxRuntime } from '../store/packages/provide-package.ts';

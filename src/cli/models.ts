@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { fileSettings, loadConfigured, manifestFolders } from '../runtime/model/load-detector.ts';
+import { fileSettings } from '../runtime/model/detector-request.ts';
+import { loadConfigured, manifestFolders } from '../runtime/model/load-detector.ts';
 import { verifyCompiled } from '../runtime/model/verify-prepared.ts';
 import { type FetchState, fetchText } from '../store/fetch-progress.ts';
 import { findWeights } from '../store/find-weights.ts';

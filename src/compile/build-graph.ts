@@ -7,7 +7,7 @@ import type { CompileSource } from './compile-source.ts';
 import { addFront } from './front.ts';
 import type { Graph } from './graph.ts';
 import { removeUnused } from './graph-index.ts';
-import type { NetworkInput } from './network-input.ts';
+import { isBatchFreed, type NetworkInput } from './network-input.ts';
 import { ExternalData } from './onnx/external-data.ts';
 import { importOnnx } from './onnx/import-onnx.ts';
 import { freeBatch } from './passes/free-batch.ts';
@@ -32,11 +32,6 @@ export interface BuildTarget {
   readonly precision: Precision;
   /** Skip class scores that cannot become a box (see `gateClasses`). */
   readonly isGated: boolean;
-}
-
-/** Returns true for fully convolutional families: networks exported for one picture also work for several. */
-export function isBatchFreed({ spec: { family } }: CompileSource): boolean {
-  return family === 'yolox' || family === 'gfl';
 }
 
 /**
@@ -73,7 +68,7 @@ async function build(source: CompileSource, { engine, size, batch, precision, is
     const taken = hasFixedGrids ? source.input : input;
     checkPicture(graph, taken, source.input.anySize ?? source.spec.family === 'yolox');
     if (hasFixedGrids) graph = resizeGrids(graph, source.input, size);
-    if (isBatchFreed(source)) graph = freeBatch(replaceFocus(graph, input.tensor));
+    if (isBatchFreed(source.spec.family)) graph = freeBatch(replaceFocus(graph, input.tensor));
   }
   const layout = engine === 'onnx' ? 'interleaved' : 'planes';
   const fronted = addFront(optimise(graph, engine), input, batch === 'free' ? 'n' : batch, layout);

@@ -4,12 +4,11 @@ import type { CompiledModel, ModelSpec, Precision } from '../core/model.ts';
 import { checkArtefact, type HashedFile, removeArtefact } from '../disk/artefact-hash.ts';
 import { hashGiven, MODEL_FILE } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { type BuildTarget, isBatchFreed } from './build-graph.ts';
+import type { BuildTarget } from './build-graph.ts';
 import { type CompileJob, SAVED_MODEL_FILE } from './compile-job.ts';
 import type { CompileSource } from './compile-source.ts';
 import { compilerVersion } from './compiler-version.ts';
-import { takesAnySize } from './network-input.ts';
-import { externalPaths } from './onnx/external-paths.ts';
+import { isBatchFreed, takesAnySize } from './network-input.ts';
 import type { SizePx } from './tfjs/lowering.ts';
 
 export interface CompileOptions {
@@ -49,7 +48,7 @@ export async function compileModel(source: CompileSource, options: CompileOption
   const common = { spec, precision, hash };
   if (engine === 'wasm') return { ...common, format: 'tfjs', path: source.weightPaths[0]!, batch: 1, files: sources };
 
-  const isBatchFree = source.batch === 'free' || source.format === 'tfjs' || isBatchFreed(source);
+  const isBatchFree = source.batch === 'free' || source.format === 'tfjs' || isBatchFreed(source.spec.family);
   const batch = isBatchFree ? 'free' : source.batch;
   const format = engine === 'tensorflow' ? 'saved-model' : 'onnx';
   const name = `${source.spec.name}-${size.width}x${size.height}-${precision}-${hash.slice(0, 16)}.${format}`;
@@ -160,7 +159,10 @@ function hashOf(source: CompileSource, options: CompileOptions, size: SizePx, we
 /** Hashes every file of a network, including the external data of ONNX files. */
 async function hashFiles({ format, weightPaths }: CompileSource): Promise<HashedFile[]> {
   const paths = [...weightPaths];
-  if (format === 'onnx') paths.push(...(await externalPaths(weightPaths[0]!)));
+  if (format === 'onnx') {
+    const { externalPaths } = await import('./onnx/external-paths.ts');
+    paths.push(...(await externalPaths(weightPaths[0]!)));
+  }
   const files: HashedFile[] = [];
   // Hashed in parts: a whole file would stay in memory until the next garbage collection, which an idle process never runs.
   for (const path of paths) files.push({ path, sha256: await hashGiven(path, MODEL_FILE) });

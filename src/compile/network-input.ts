@@ -30,6 +30,11 @@ export function takesAnySize(family: string, { anySize }: Pick<NetworkInput, 'an
   return anySize ?? RESIZABLE.has(family);
 }
 
+/** Returns true for fully convolutional families: networks exported for one picture also work for several. */
+export function isBatchFreed(family: string): boolean {
+  return family === 'yolox' || family === 'gfl';
+}
+
 /** Returns the preprocessing of each network channel as `level * gain + offset`, with levels from 0 to 255. */
 export function channelMaps({ range: [black, white], mean, deviation }: NetworkInput): {
   gains: PerChannel;

@@ -1,8 +1,6 @@
 import { z } from 'zod';
+import { DEFAULT_MAX_PIXELS } from '../core/frame.ts';
 import { whole } from './number.ts';
-
-/** 8192x8192: twice the pixels of 8K video. */
-export const DEFAULT_MAX_PIXELS = 67_108_864;
 
 export const decoderConfig = z.strictObject({
   sandbox: z

@@ -1,6 +1,9 @@
 import type { Detection } from './detection.ts';
 import type { MonoMs, PtsUs } from './units.ts';
 
+/** Largest picture that is decoded unless a configuration says otherwise: 8192x8192, twice the pixels of 8K video. */
+export const DEFAULT_MAX_PIXELS = 67_108_864;
+
 /** Timestamps of a frame on the process's monotonic clock, in the order in which they occur. */
 export interface FrameTimes {
   /** ffmpeg delivered the decoded frame: its header line or its first byte arrived, whichever came first. */

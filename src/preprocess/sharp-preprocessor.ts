@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import sharp, { type Sharp } from 'sharp';
-import { DEFAULT_MAX_PIXELS } from '../config/decoder-config.ts';
+import { DEFAULT_MAX_PIXELS } from '../core/frame.ts';
 import type { ModelSpec } from '../core/model.ts';
 import { MOST_BYTES, readGiven } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';

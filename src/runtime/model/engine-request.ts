@@ -11,7 +11,8 @@ import { requireOpenvino } from '../../store/openvino/openvino-place.ts';
 import { probeOpenvino } from '../../store/openvino/probe-openvino.ts';
 import { provideOnnxRuntime } from '../../store/packages/provide-package.ts';
 import { reasonOf, toolRunner } from '../../store/wheels/run-tool.ts';
-import { type DetectorRequest, fileSettings, loadDetector } from './load-detector.ts';
+import { type DetectorRequest, fileSettings } from './detector-request.ts';
+import { loadDetector } from './load-detector.ts';
 import { prepareModel } from './prepare-model.ts';
 
 export interface EngineOptions {

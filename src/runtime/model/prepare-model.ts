@@ -7,7 +7,8 @@ import { findWeights } from '../../store/find-weights.ts';
 import { type Manifest, modelSpec } from '../../store/manifests.ts';
 import { findProvided } from '../../store/packages/provide-package.ts';
 import { compileInChild } from './compile-in-child.ts';
-import { type FileSettings, loadDetector } from './load-detector.ts';
+import type { FileSettings } from './detector-request.ts';
+import { loadDetector } from './load-detector.ts';
 import { quantisedModel } from './quantised-artefact.ts';
 
 export interface PrepareOptions {

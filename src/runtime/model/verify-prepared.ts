@@ -2,7 +2,8 @@ import type { CompiledModel } from '../../core/model.ts';
 import { preprocessImage } from '../../preprocess/sharp-preprocessor.ts';
 import { findWeights } from '../../store/find-weights.ts';
 import { provideOnnxRuntime } from '../../store/packages/provide-package.ts';
-import { type FileSettings, loadDetector } from './load-detector.ts';
+import type { FileSettings } from './detector-request.ts';
+import { loadDetector } from './load-detector.ts';
 import { compileSource } from './prepare-model.ts';
 import { type RunHow, runCompiled } from './run-compiled.ts';
 

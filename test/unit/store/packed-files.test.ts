@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { readPackedFiles } from '../../../src/store/npm-package.ts';
+import { readPackedFiles } from '../../../src/store/read-package.ts';
 import { entry, packTarball } from './tarball.ts';
 
 const bytes = Uint8Array.from({ length: 1300 }, (_, at) => (at * 7) % 251);

@@ -6,7 +6,8 @@ import { i64Tensor } from '../../../../src/compile/graph.ts';
 import { GraphBuilder } from '../../../../src/compile/graph-builder.ts';
 import { emitOnnx } from '../../../../src/compile/onnx/emit-onnx.ts';
 import { SightlineError } from '../../../../src/errors/sightline-error.ts';
-import { type FileSettings, loadDetector, modelName } from '../../../../src/runtime/model/load-detector.ts';
+import { type FileSettings, modelName } from '../../../../src/runtime/model/detector-request.ts';
+import { loadDetector } from '../../../../src/runtime/model/load-detector.ts';
 import { tinyYolov8 } from '../../../support/tiny-models.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-detectors-'));
