@@ -103,9 +103,9 @@ export class BatchSizer {
   get reason(): string {
     const sizes = this.#sizes.map((size) => `${size}: ${this.#perInputMs(size).toFixed(2)} ms`);
     const origin = this.#isTrialRunning
-      ? 'warm-up, trial to come'
+      ? 'from warm-up; not yet measured under load'
       : this.#samples.size === 0
-        ? 'warm-up'
+        ? 'from warm-up'
         : 'measured under load';
     return `${this.#settled} is the smallest size within 10 % of the best time per frame (${sizes.join(', ')}; ${origin})`;
   }

@@ -96,7 +96,7 @@ export function addRollout(program: Command, io: CliIo): void {
       show(await gatewayApi(io, flags).rollouts.promote(wanted, { by: userName() }), flags);
     });
   command('hold', 'stay at this share until promote, abort, undo or hold --release; guards still roll back')
-    .option('--release', 'let it go on by itself')
+    .option('--release', 'end your hold, so that it continues by itself')
     .action((flags: RolloutFlags & { readonly release?: boolean }) =>
       act(flags.release === true ? 'resume' : 'hold', flags),
     );

@@ -99,8 +99,8 @@ export interface CompiledModel {
 }
 
 /**
- * Name of the input of networks that skip class scores where objectness is too low for any box: f32 `[1]`, the
- * objectness before its sigmoid that must be exceeded; -Infinity skips nothing.
+ * Name of an input of gated networks, which compute no class scores where objectness is too low for any box: f32 `[1]`, the
+ * minimum objectness logit. -Infinity disables the gate.
  */
 export const GATE_INPUT = 'gate';
 

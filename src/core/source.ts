@@ -23,7 +23,7 @@ export interface SourceInput {
 export interface SourceWindow {
   /** Media time of its first frame; null for the start of the file. */
   readonly fromUs: number | null;
-  /** Media time that all its frames are below; null for the end of the file. */
+  /** Exclusive end, in media time; null for the end of the file. */
   readonly toUs: number | null;
   /** Frames before it, so that taking every n-th frame stays in phase. */
   readonly firstFrame: number;

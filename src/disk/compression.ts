@@ -38,7 +38,7 @@ export function compressionProblem(path: string, hasZstd = HAS_ZSTD): string | n
   const gzipPath = `${path.slice(0, -extname(path).length)}.gz`;
   return (
     `expected a compression that this Node.js has, received "${path}": ` +
-    `zstd needs Node.js 22.15 or later, and this is ${process.versions.node}. Name it ${gzipPath} for gzip.`
+    `zstd needs Node.js 22.15 or later (this is ${process.versions.node}); use ${gzipPath} for gzip.`
   );
 }
 

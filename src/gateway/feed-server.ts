@@ -275,7 +275,7 @@ export class FeedServer {
     this.#detections.update([]);
     const clients = [...this.#clients];
     const allClosed = Promise.all(clients.map((client) => client.whenClosed()));
-    for (const client of clients) client.close(CLOSE_GOING_AWAY, 'the gateway stops');
+    for (const client of clients) client.close(CLOSE_GOING_AWAY, 'the gateway is shutting down');
     const timer = setTimeout(() => {
       for (const client of clients) client.terminate();
     }, CLOSE_TIMEOUT_MS);

@@ -4,7 +4,7 @@ const CERTAIN = 16;
 /** The gate passes slightly too many cells, so that rounding loses no box; the decoder applies the exact threshold. */
 const GATE_SLACK = 1e-3;
 
-/** Returns the logit that a gated network compares objectness with (see `GATE_INPUT`): its sigmoid is the threshold. */
+/** Converts a score threshold, 0 to 1, to a logit for the input `GATE_INPUT` of a gated network. */
 export function gateOf(scoreThreshold: number): number {
   return Math.min(Math.log(scoreThreshold / (1 - scoreThreshold)), CERTAIN) - GATE_SLACK;
 }

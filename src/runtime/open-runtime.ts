@@ -46,7 +46,7 @@ function checkTensorflow({ engine, provider, threads }: ModelConfig): void {
   if (provider !== 'cpu' && provider !== 'cuda')
     throw new SightlineError(
       'CONFIG_INVALID',
-      `model.provider: engine tensorflow has no ${provider}; leave it out, or cuda`,
+      `model.provider: engine tensorflow supports only cpu and cuda, received ${provider}`,
     );
   if ((threads ?? 1) > 1) {
     throw new SightlineError(

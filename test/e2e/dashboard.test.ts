@@ -240,7 +240,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     const { url } = await openGateway(port);
     const events = [
       { stream: 'gate-1', message: 'gate-1 is running' },
-      { stream: 'gate-1', message: 'gate-1: slots that were not released: 2' },
+      { stream: 'gate-1', message: 'gate-1: 2 ring slots were not released' },
       { stream: 'gate-1', message: 'gate-10 is another one' },
       { stream: 'gate-1', message: 'the decoder repaired damaged data' },
       { host: 'gpu-1', message: 'host gpu-1 joined' },
@@ -255,7 +255,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
       'gpu-1 host gpu-1 joined',
       'gate-1 the decoder repaired damaged data',
       'gate-1 gate-10 is another one',
-      'gate-1 slots that were not released: 2',
+      'gate-1 2 ring slots were not released',
       'gate-1 is running',
     ]);
     expect(await page.locator('.events b').allTextContents()).toEqual(['gpu-1', ...Array(4).fill('gate-1')]);

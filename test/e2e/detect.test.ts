@@ -212,7 +212,7 @@ describe('sightline detect', () => {
       const zst = join(temporary.path, 'z.jsonl.zst');
       const { code, stderr } = await cli(['detect', clip, '--engine', 'fake', '--out', zst]);
       expect(code).toBe(2);
-      expect(stderr).toMatch(/--out: .*zstd needs Node\.js 22\.15 or later.*Name it .*z\.jsonl\.gz for gzip/);
+      expect(stderr).toMatch(/--out: .*zstd needs Node\.js 22\.15 or later.*; use .*z\.jsonl\.gz for gzip/);
       expect(existsSync(zst)).toBe(false);
     });
   });

@@ -7,7 +7,7 @@ import { type Quantiser, quantiserOf, type ValueRange } from './ranges.ts';
 
 export interface QuantisePlan {
   readonly style: QuantiseStyle;
-  /** The layers that shall be INT8. */
+  /** The layers to compute in INT8. */
   readonly layers: readonly QuantisableLayer[];
   /** The range of every value that `placeQuantisers` names. */
   readonly ranges: ReadonlyMap<string, ValueRange>;

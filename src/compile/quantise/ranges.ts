@@ -1,6 +1,6 @@
 import type { RangeHistogram } from './histogram.ts';
 
-/** What 8 bits shall stand for: real numbers from `low` to `high`, zero among them. */
+/** The range of real numbers that 8 bits represent, from `low` to `high`; always includes zero. */
 export interface ValueRange {
   readonly low: number;
   readonly high: number;

@@ -2,8 +2,8 @@ import { type Estimate, pairedDifference, withErrors } from '../../measure/seque
 import { BlockSeries } from './block-series.ts';
 
 /**
- * Share of the candidate's weight that must lie in blocks that the control has too. What is left out depends on turns only, so it does not
- * distort; and with few streams shorter blocks come to a decision sooner.
+ * Share of the candidate's weight that must lie in blocks that the control has too. Dropping unpaired blocks adds no bias, since only the turns
+ * decide which they are. With few streams, shorter blocks decide sooner.
  */
 const PAIRED_SHARE = 0.6;
 

@@ -249,7 +249,7 @@ export function hold(rollout: Rollout, actor: Actor): RolloutChange {
 export function resume(rollout: Rollout, actor: Actor): RolloutChange {
   if (!isActive(rollout) || rollout.heldBy === null)
     throw rolloutErrors.wrongState(rollout.id, 'resume', rollout.state, 'a roll-out that a person holds');
-  const reason = `${actor.who} let it go on at ${rollout.share} %.`;
+  const reason = `${actor.who} resumed it at ${rollout.share} %.`;
   return change(rollout, { state: 'running', heldBy: null, reason }, 'resumed', actor, false);
 }
 

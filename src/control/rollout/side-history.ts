@@ -34,8 +34,8 @@ const FEWEST_BASELINE_FRAMES = 50;
 /** Share of frames above the tail of the baseline. */
 const TAIL_SHARE = 0.01;
 /**
- * If at most this share of the control's frames is above the tail, for a minute and so many frames, the baselines are of a worse time, such as
- * the start of a process: ten of 1000 are expected. As a calm minute looks alike, this is done twice in a step at most.
+ * If at most this share of the control's frames exceeds the tail, for a minute and so many frames, the baselines were taken in a slow period, such
+ * as the start of a process: ten of 1000 are expected. They are then made again, at most twice in a step, since a calm minute looks the same.
  */
 const STALE_SHARE = 0.001;
 const STALE_FRAMES = 1000;

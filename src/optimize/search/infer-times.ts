@@ -21,7 +21,7 @@ const FORMAT_PRIORS: Readonly<Record<string, number>> = {
 };
 /** Of onnx in f32: small detectors take 50 to 180. */
 const PRIOR_MS_PER_MEGAPIXEL = 100;
-/** What an estimate is multiplied with to become a time that is hardly ever undercut. */
+/** Factors that turn an estimate into a lower bound of the time. */
 const PRIOR_OPTIMISM = 0.6;
 const FORMAT_OPTIMISM = 0.8;
 const SIZE_OPTIMISM = 0.9;
@@ -65,7 +65,7 @@ export class InferTimeBook {
   /**
    * Returns the times of a part: as measured, or estimated from the same model at another size or format.
    *
-   * @param isOptimistic - returns a time that the part hardly undercuts, instead of the likely one.
+   * @param isOptimistic - returns a lower bound of the time instead of the likely one.
    */
   estimate(part: InferPart, isOptimistic: boolean): InferTimes {
     const exact = this.measured(part);

@@ -37,7 +37,7 @@ export async function quantisedModel(compiled: CompiledModel, engine: string, na
   if (state === 'missing')
     throw new SightlineError(
       'ENGINE_UNAVAILABLE',
-      `engine ${engine}: ${compiled.spec.name} has no INT8 form for it at ${width}x${height} yet. Make one with: ${command}`,
+      `No INT8 version of ${compiled.spec.name} for ${engine} at ${width}x${height}. Create one with: ${command}`,
       { precision: 'int8' },
     );
   if (state !== 'intact')

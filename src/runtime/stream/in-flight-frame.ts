@@ -42,8 +42,8 @@ export interface InFlightFrame {
   /** How it gets its result. */
   by: ResultOrigin;
   /**
-   * The earlier frame whose result an unchanged frame repeats; itself if that frame was dropped, so that there is nothing
-   * to repeat. Null for other frames.
+   * The frame whose result this unchanged frame repeats; the frame itself if the earlier one was dropped, so that there is
+   * no result to repeat; null if it has a result of its own.
    */
   repeats: InFlightFrame | null;
   /** Its rows are those of an equal picture. */

@@ -379,10 +379,10 @@ export class RuntimeStream implements LaneListener {
       this.#onClosed = null;
       if (this.#ring !== null && ring.lostCount > 0 && !this.#mustKeep)
         this.ledger.enterLost(ring.lostCount, 'stopped');
-      if (this.#ring !== null && ring.leakedCount > 0)
-        this.#port.event('stream-warning', this.id, `${this.id}: ring slots not released: ${ring.leakedCount}`, {
-          code: 'FRAME_LEAKED',
-        });
+      if (this.#ring !== null && ring.leakedCount > 0) {
+        const slots = ring.leakedCount === 1 ? '1 ring slot was' : `${ring.leakedCount} ring slots were`;
+        this.#port.event('stream-warning', this.id, `${this.id}: ${slots} not released`, { code: 'FRAME_LEAKED' });
+      }
     }
     await this.ledger.empty();
     this.#withdraw();

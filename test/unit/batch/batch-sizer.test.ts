@@ -50,7 +50,7 @@ describe('BatchSizer', () => {
     const sizer = new BatchSizer(SIZES, [10, 11, 12, 13], 8);
     for (let i = 0; i < 500; i++) expect(sizer.observe(sizer.nextSize(1) > 1 ? 8 : 1, 10)).toBe(false);
     expect(sizer.settledSize).toBe(8);
-    expect(sizer.reason).toContain('trial to come');
+    expect(sizer.reason).toContain('not yet measured under load');
     runTrial(sizer, (size) => 10 * size);
     expect(sizer.reason).toContain('measured under load');
   });

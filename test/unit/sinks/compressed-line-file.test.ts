@@ -232,8 +232,8 @@ describe('the extension', () => {
 
   it('.zst on a Node.js without zstd is an error that names gzip', () => {
     expect(compressionProblem('/out/r.jsonl.zst', false)).toBe(
-      `expected a compression that this Node.js has, received "/out/r.jsonl.zst": zstd needs Node.js 22.15 or later, ` +
-        `and this is ${process.versions.node}. Name it /out/r.jsonl.gz for gzip.`,
+      `expected a compression that this Node.js has, received "/out/r.jsonl.zst": zstd needs Node.js 22.15 or later ` +
+        `(this is ${process.versions.node}); use /out/r.jsonl.gz for gzip.`,
     );
     expect(compressionProblem('/out/r.jsonl.zst', true)).toBeNull();
     expect(compressionProblem('/out/r.jsonl.gz', false)).toBeNull();

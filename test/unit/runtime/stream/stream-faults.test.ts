@@ -225,7 +225,7 @@ describe('a stream under faults', () => {
     answerClose();
     await removed;
     expect(events.filter(({ code }) => code === 'FRAME_LEAKED').map(({ message }) => message)).toEqual([
-      'cam: ring slots not released: 1',
+      'cam: 1 ring slot was not released',
     ]);
   });
 });
