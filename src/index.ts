@@ -1,8 +1,8 @@
 /** Sightline as a library: `Sightline.open`. Importing it starts nothing, reads no environment and opens no socket. */
 
-export { loadPipeline, parsePipeline } from './config/load-pipeline.ts';
-export type { PipelineConfig } from './config/pipeline.ts';
-export type { FilterConfig } from './config/sinks.ts';
+export type * from './config/keys/pipeline-keys.ts';
+export type * from './config/keys/sink-keys.ts';
+export type * from './config/keys/stream-keys.ts';
 export type { Box, Detection } from './core/detection.ts';
 export {
   CROSSING_DIRECTIONS,
@@ -27,7 +27,7 @@ export type {
 } from './evaluate/coco-dataset.ts';
 export { readAnnotations, readResults } from './evaluate/coco-files.ts';
 export type { Gateway } from './gateway/gateway-options.ts';
-export type { EngineStreams, StreamSettings } from './host/engine-streams.ts';
+export type { EngineStreams } from './host/engine-streams.ts';
 export type { PictureResult } from './host/picture-detector.ts';
 export type { PushedStream, PushOptions } from './host/pushed-stream.ts';
 export type { Frozen } from './protocol/bounds.ts';
@@ -45,14 +45,11 @@ export {
 export type { ResultRecord } from './protocol/result-record.ts';
 export type { RuntimeReport } from './runtime/runtime.ts';
 export {
-  type ModelSettings,
-  type PipelineSettings,
   type ResultsOptions,
   type ServeOptions,
   Sightline,
   type SightlineEvents,
   type SightlineOptions,
-  type SinkSettings,
 } from './sightline.ts';
 export type { CustomSink } from './sinks/object-sink.ts';
 export type { QueuePolicy } from './sinks/result-queue.ts';

@@ -4,8 +4,11 @@ import { Writable } from 'node:stream';
 import { z } from 'zod';
 import { check } from './config/check.ts';
 import { type Environment, readEnvironment } from './config/environment.ts';
+import type { ModelSettings, PipelineSettings } from './config/keys/pipeline-keys.ts';
+import type { SinkSettings } from './config/keys/sink-keys.ts';
+import type { StreamSettings } from './config/keys/stream-keys.ts';
 import { checkPipeline, loadPipeline } from './config/load-pipeline.ts';
-import type { PipelineConfig, pipelineConfig } from './config/pipeline.ts';
+import type { PipelineConfig } from './config/pipeline.ts';
 import { filterConfig } from './config/sinks.ts';
 import { Admission } from './control/orders/admission.ts';
 import { ID_PATTERN } from './core/ids.ts';
@@ -14,7 +17,7 @@ import { SightlineError } from './errors/sightline-error.ts';
 import { Incidents } from './flow/incidents.ts';
 import { unlessAborted } from './flow/unless-aborted.ts';
 import { type Gateway, silentLogger } from './gateway/gateway-options.ts';
-import { EngineStreams, type StreamSettings } from './host/engine-streams.ts';
+import { EngineStreams } from './host/engine-streams.ts';
 import { openGateway } from './host/open-gateway.ts';
 import { isPictureStream, PictureDetector, type PictureResult } from './host/picture-detector.ts';
 import { PipelineHost } from './host/pipeline-host.ts';
@@ -26,15 +29,8 @@ import type { RuntimeStream } from './runtime/stream/runtime-stream.ts';
 import { type CustomSink, DEFAULT_CAPACITY, ObjectSink } from './sinks/object-sink.ts';
 import { type QueuePolicy, ResultQueue } from './sinks/result-queue.ts';
 
-/** Settings of a pipeline file, all optional: see docs/config.md. */
-export type PipelineSettings = Partial<z.input<typeof pipelineConfig>>;
-/** A sink as in a pipeline file. */
-export type SinkSettings = NonNullable<PipelineSettings['sinks']>[number];
-/** The detector and how it runs, as in a pipeline file. */
-export type ModelSettings = NonNullable<PipelineSettings['model']>;
-
-/** What an engine runs. Settings have the names and defaults of a pipeline file, see docs/config.md. */
-export interface SightlineOptions extends Omit<PipelineSettings, 'model' | 'streams' | 'sinks'> {
+/** What an engine runs. Settings have the names and defaults of a pipeline file, see docs/config.md; all are optional. */
+export interface SightlineOptions extends Partial<Omit<PipelineSettings, 'model' | 'streams' | 'sinks'>> {
   /** Name of a detector, path of a manifest or of an ONNX file, or all settings of the model; default `centernet`. */
   readonly model?: string | ModelSettings;
   /** Streams that are opened at once. */
@@ -105,7 +101,7 @@ const customSink = z.looseObject({
     .string()
     .regex(ID_PATTERN)
     .regex(/^(?!results-)/, 'expected another name than results-N'),
-  filter: filterConfig.partial().optional(),
+  filter: filterConfig.optional(),
 });
 
 /** Where programs are looked for if `env` does not say. */
@@ -310,7 +306,7 @@ export class Sightline implements AsyncDisposable {
     this.#host.addSink({
       sink: new ObjectSink(sink, report),
       streams: sink.streams === undefined ? null : new Set(sink.streams),
-      filter: sink.filter === undefined ? undefined : { frames: 'all', ...sink.filter },
+      filter: sink.filter === undefined ? undefined : filterConfig.parse(sink.filter),
     });
   }
 

@@ -127,12 +127,15 @@ export const streamConfig = storedStreamConfig.check(({ value: { maxFps, target,
     refuse(['track', 'lostMs'], track.lostMs, `at least ${leastMs}, the time between two frames at maxFps ${maxFps}`);
 });
 
+type Settings = typeof settings;
+type WithoutDefault<S> = S extends z.ZodDefault<infer Inner> | z.ZodPrefault<infer Inner> ? Inner : S;
+type Optional<S> = WithoutDefault<S> extends z.core.SomeType ? z.ZodOptional<WithoutDefault<S>> : never;
+
 /** The same settings without default values: keys that are not written stay absent. */
 export const streamDefaults = z.strictObject(
-  Object.fromEntries(Object.entries(settings).map(([key, schema]) => [key, optionalOf(schema)])) as Record<
-    keyof typeof settings,
-    z.ZodOptional
-  >,
+  Object.fromEntries(Object.entries(settings).map(([key, schema]) => [key, optionalOf(schema)])) as {
+    [K in keyof Settings]: Optional<Settings[K]>;
+  },
 );
 
 function optionalOf(schema: z.ZodType): z.ZodOptional {

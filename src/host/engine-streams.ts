@@ -1,16 +1,12 @@
-import type { z } from 'zod';
+import type { StreamSettings } from '../config/keys/stream-keys.ts';
 import { parseStream } from '../config/load-pipeline.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
-import type { streamConfig } from '../config/stream.ts';
 import { unlessAborted } from '../flow/unless-aborted.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { PUSHED } from './host-streams.ts';
 import { isPictureStream } from './picture-detector.ts';
 import type { PipelineHost } from './pipeline-host.ts';
 import { PushedStream } from './pushed-stream.ts';
-
-/** Settings of a stream, as in a pipeline file: see docs/config.md. Only `id` and `source` are required. */
-export type StreamSettings = z.input<typeof streamConfig>;
 
 /** The streams of an engine. */
 export class EngineStreams {

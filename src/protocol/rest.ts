@@ -4,9 +4,10 @@
  */
 import { z } from 'zod';
 import { batchConfig } from '../config/batch.ts';
+import type { StreamSettings } from '../config/keys/stream-keys.ts';
 import { modelConfig } from '../config/model-config.ts';
 import { range, whole } from '../config/number.ts';
-import type { streamConfig } from '../config/stream.ts';
+import type { StreamConfig } from '../config/stream.ts';
 import { trackConfig } from '../config/track.ts';
 import { name } from './bounds.ts';
 import { type DeadLetter, type JobOrder, type JobReport, jobOrder } from './fleet.ts';
@@ -15,10 +16,13 @@ import type { HostReport, StreamReport } from './report.ts';
 import { MOST_STEPS, prediction, type RolloutReport } from './rollout-records.ts';
 
 /** A new stream: `id`, `source`, and settings as in a pipeline file (docs/config.md). `pipeline` only in a fleet. */
-export type StreamRequest = z.input<typeof streamConfig> & { readonly pipeline?: string };
+export interface StreamRequest extends StreamSettings {
+  /** Name of the pipeline of hosts that should run it; only in a fleet. */
+  readonly pipeline?: string;
+}
 
 /** The settings of a stream to change. Keys that are left out stay as they are. */
-export type StreamChange = Partial<Omit<z.input<typeof streamConfig>, 'id'>>;
+export type StreamChange = Partial<Omit<StreamSettings, 'id'>>;
 
 /** The newest report of a gateway: `GET /api/streams`. */
 export interface StreamsReply {
@@ -194,7 +198,7 @@ export interface PipelineReport {
 /** A stream with its settings: what all requests about one stream are answered with. */
 export interface StreamDetails extends StreamReport {
   /** All settings, defaults filled in; the source without secrets. */
-  readonly settings: z.output<typeof streamConfig>;
+  readonly settings: StreamConfig;
   /** Another text after each change of the settings, for `etag` of the next request. */
   readonly etag: string;
 }

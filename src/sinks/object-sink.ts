@@ -1,4 +1,4 @@
-import type { FilterConfig } from '../config/sinks.ts';
+import type { FilterSettings } from '../config/keys/sink-keys.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { ResultRecord } from '../protocol/result-record.ts';
@@ -20,7 +20,7 @@ export interface CustomSink {
   /** Only these streams; all if absent. */
   readonly streams?: readonly string[];
   /** Leaves out results or parts of them, as `filter` of a webhook. */
-  readonly filter?: Partial<FilterConfig>;
+  readonly filter?: FilterSettings;
   /** What happens while it is slow; default `block`. */
   readonly queue?: QueuePolicy;
   /** Most results that wait for it; default 256. */
