@@ -200,11 +200,16 @@ function ownIdentity(sink: string): Holder {
   };
 }
 
-/** Returns when a process was started, in clock ticks since boot: field 22 of /proc/PID/stat, see proc(5). */
+/**
+ * Returns when a process was started, in clock ticks since boot: field 22 of /proc/PID/stat, see proc(5). Null for a zombie, which
+ * can write nothing any more; but while a thread of it still ends (field 20), a write may be on its way.
+ */
 function startOf(pid: number): string | null {
   return orNull(() => {
     const line = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return line.slice(line.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+    const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
+    const [state, threads, started] = [fields[0], fields[17], fields[19]];
+    return state === 'Z' && Number(threads) < 2 ? null : (started ?? null);
   });
 }
 

@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { OutputLock } from '../../../src/sinks/output-lock.ts';
 import { hasProc } from '../../support/processes.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 let folder: string;
 let path: string;
@@ -97,6 +98,25 @@ describe.skipIf(!hasProc)('between processes (needs /proc)', () => {
     const said = (await Promise.all(Array.from({ length: 6 }, race))).map((each) => each.said);
     expect(said.sort()).toEqual([...Array(5).fill('SINK_BUSY'), 'taken']);
     expect(left()).toEqual(['out.jsonl.lock']);
+  });
+
+  it('a killed process whose parent has not reaped it loses its lock', async () => {
+    // `sleep` takes the place of the shell, and reaps nobody.
+    const racer = `${process.execPath} test/support/lock-racer.mjs ${path}`;
+    const parent = spawn('/bin/sh', ['-c', `sleep 600 | ${racer} & exec sleep 600`], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      detached: true,
+    });
+    try {
+      await new Promise((resolve) => parent.stdout.once('data', resolve));
+      const { pid } = JSON.parse(readFileSync(`${path}.lock`, 'utf8')) as { pid: number };
+      process.kill(pid, 'SIGKILL');
+      const isZombie = /^State:\s+Z[\s\S]*^Threads:\s+1$/m;
+      await waitFor('a zombie', () => isZombie.test(readFileSync(`/proc/${pid}/status`, 'utf8')));
+      await (await OutputLock.take(path, 'jsonl-1'))!.release();
+    } finally {
+      process.kill(-parent.pid!, 'SIGKILL');
+    }
   });
 
   it('a reused process id does not count as the holder', async () => {
