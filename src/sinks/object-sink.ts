@@ -38,8 +38,13 @@ export class ObjectSink implements Sink {
   readonly #queue: ResultQueue;
   readonly #onFailure: SinkFailureListener;
   readonly #delivery: Promise<void>;
+  /** Results that it was given and has not taken. */
   #failed = 0;
+  /** Results that waited when it was given up. */
+  #discarded = 0;
   #problem: SightlineError | null = null;
+  /** The result that the program has is counted as lost, whatever becomes of it. */
+  #isGivenUp = false;
   #closing: Promise<void> | null = null;
 
   constructor(sink: CustomSink, onFailure: SinkFailureListener) {
@@ -66,7 +71,7 @@ export class ObjectSink implements Sink {
       sent: sent - this.#failed,
       waiting,
       retried: 0,
-      lost: { ...lost, failed: this.#failed },
+      lost: { ...lost, failed: this.#failed + this.#discarded },
     };
   }
 
@@ -81,6 +86,7 @@ export class ObjectSink implements Sink {
         await this.#sink.publish(result);
         this.#problem = null;
       } catch (error) {
+        if (this.#isGivenUp) return;
         this.#failed += 1;
         this.#fail(`it refused a result: ${messageOf(error)}`);
       }
@@ -95,15 +101,16 @@ export class ObjectSink implements Sink {
     });
     const isLate = (await Promise.race([this.#delivery, late])) === 'late';
     clearTimeout(timer);
-    const waiting = isLate ? this.figures.waiting : 0;
     if (isLate) {
       // The result that it has not taken is lost, and so is what waits behind it.
+      this.#isGivenUp = true;
       this.#failed += 1;
+      this.#discarded = this.#queue.figures.waiting;
       await this.#queue.return();
     }
     await this.#closeSink();
     const { overflow = 0, failed = 0 } = this.figures.lost;
-    const lost = overflow + failed + waiting;
+    const lost = overflow + failed;
     if (lost > 0) throw this.#failure(`${countOf(lost)} lost`);
     if (this.#problem !== null) throw this.#problem;
   }
