@@ -62,6 +62,8 @@ export class Spool {
   #file: LineFile | null = null;
   #fileBytes = 0;
   #spoolFiles: SpoolFile[] = [];
+  /** Files of dropped records that are still to be removed. They are in no list, so that nobody reads them meanwhile. */
+  readonly #unwanted: string[] = [];
   /** Records of the oldest spool file, if it was read. */
   #head: SpoolRecord[] = [];
   #isHeadLoaded = false;
@@ -394,13 +396,16 @@ export class Spool {
 
   /** Keeps the files below their limit: the oldest go, except for the spool file that is being sent. */
   async #dropSpoolFiles(): Promise<void> {
-    while (this.#diskBytes > this.#options.maxBytes) {
-      const index = this.#isHeadLoaded ? 1 : 0;
-      const spoolFile = this.#spoolFiles[index];
+    for (;;) {
+      for (let path = this.#unwanted[0]; path !== undefined; path = this.#unwanted[0]) {
+        await this.#files.remove(path);
+        this.#unwanted.shift();
+      }
+      if (this.#diskBytes <= this.#options.maxBytes) return;
+      const [spoolFile] = this.#spoolFiles.splice(this.#isHeadLoaded ? 1 : 0, 1);
       if (spoolFile === undefined) return;
-      await this.#files.remove(spoolFile.path);
-      this.#spoolFiles.splice(this.#spoolFiles.indexOf(spoolFile), 1);
       this.#drop(spoolFile.count);
+      this.#unwanted.push(spoolFile.path);
     }
   }
 

@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { diskFiles } from '../../../src/sinks/sink-files.ts';
 import { Spool, type SpoolOptions } from '../../../src/sinks/spool.ts';
 import { checksum, crc32, formatLine, parseLine } from '../../../src/sinks/spool-line.ts';
 import { FaultyFiles } from '../../support/faulty-files.ts';
@@ -111,6 +112,45 @@ describe('a spool', () => {
     expect(seen).toEqual(numbers(0, next));
     expect(files()).toEqual([]);
   });
+
+  it.each(['before', 'after'] as const)(
+    'is read while its oldest file is dropped, just %s its removal',
+    async (when) => {
+      let release = (): void => undefined;
+      const held = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      let isDropping = false;
+      let isHolding = false;
+      const remove = async (path: string): Promise<void> => {
+        if (!isDropping) return diskFiles.remove(path);
+        if (when === 'after') await diskFiles.remove(path);
+        isHolding = true;
+        await held;
+        await diskFiles.remove(path);
+      };
+      const { spool } = open({ maxBytes: 40_000, files: { ...diskFiles, remove } });
+      // No two files have the same number of records.
+      for (const n of numbers(0, 100)) append(spool, n, n + 1, 'x'.repeat(50 + 4 * n));
+      await waitFor('spool files', () => files().length > 3);
+      // The oldest file was sent, and the next one is not read yet.
+      const sent = (await spool.take(100)).length;
+      spool.acknowledge();
+      isDropping = true;
+      append(spool, 100, 400, 'x'.repeat(450));
+      await waitFor('a removal', () => isHolding);
+      const taken = (await spool.take(7)).map(({ text }) => (JSON.parse(text) as { n: number }).n);
+      release();
+      await waitFor('the removal', () => bytesOnDisk() <= 40_000);
+      spool.acknowledge();
+      const seen = [...taken, ...(await drain(spool))];
+      expect(seen).toEqual([...new Set(seen)].sort((a, b) => a - b));
+      expect(spool.figures).toMatchObject({ damaged: 0, overflow: 400 - sent - seen.length });
+      expect(spool.waiting).toBe(0);
+      expect(await spool.close()).toBe(0);
+      expect(files()).toEqual([]);
+    },
+  );
 
   it('that is full drops the oldest records, counts exactly those, and stays below its limit', async () => {
     const maxBytes = 80_000;
