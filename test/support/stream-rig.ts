@@ -4,6 +4,7 @@ import { StreamRules } from '../../src/control/orders/stream-rules.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
 import type { ModelSpec } from '../../src/core/model.ts';
 import { FREE_ACCESS } from '../../src/core/source.ts';
+import { SightlineError } from '../../src/errors/sightline-error.ts';
 import { SlotRing } from '../../src/flow/slot-ring.ts';
 import { HostStreams } from '../../src/host/host-streams.ts';
 import type { LaneStream, LaneTuning } from '../../src/protocol/threads.ts';
@@ -48,6 +49,8 @@ export class StreamRig {
   /** Connections so far. */
   openings = 0;
   readonly published: PublishedFrame[] = [];
+  /** Messages and details of the events so far. */
+  readonly events: [message: string, details: unknown][] = [];
 
   constructor(config: StreamConfig, input: Awaited<ReturnType<typeof resolveStreamInput>>) {
     const lane = {
@@ -79,7 +82,7 @@ export class StreamRig {
       },
       detach: () => undefined,
       scheduler: { serve: () => undefined, framesArrived: () => undefined, withdraw: () => [] },
-      event: () => undefined,
+      event: (_kind, _stream, message, details) => void this.events.push([message, details]),
       publish: (result) => {
         this.published.push(result);
         return null;
@@ -121,6 +124,13 @@ export class StreamRig {
 
   patch(patch: unknown): Promise<RuntimeStream> {
     return this.host.change('cam', (current) => this.rules.changed(current, patch));
+  }
+
+  /** The lane loses its connection, as a camera that does not answer. */
+  loseConnection(message: string): void {
+    const error = new SightlineError('SOURCE_UNREACHABLE', message).toWire();
+    const { message: opened, listener } = this.#opened!;
+    listener.onLaneMessage({ type: 'reconnecting', ringId: opened.ring.ringId, error });
   }
 
   /** What the lane was asked for at its newest connection. */

@@ -173,7 +173,7 @@ export class RuntimeStream implements LaneListener {
     const { state } = this;
     const isHeld = state === 'pausing' || state === 'paused';
     if (state === 'pausing') await this.#closing;
-    else if (state !== 'paused' && state !== 'ended' && state !== 'failed') await this.pause();
+    else if (state !== 'paused' && state !== 'ended' && state !== 'failed') await this.#hold(null);
     if (state === 'ended' || isOtherSource(before.input, input)) this.#place.clear();
     else if (isOtherChoice(before.config, config)) this.#place.forgetCount();
     // Another model may have been assigned meanwhile.
@@ -182,10 +182,13 @@ export class RuntimeStream implements LaneListener {
     // It has been read to its end. Other settings do not play it again.
     const isRead = state === 'ended' && !isOtherSource(before.input, input);
     if (isHeld || isRead) return;
-    this.#life.enter('starting');
+    const { lastError } = this.#life;
+    this.#life.lastError = null;
+    this.#life.enter('starting', undefined, `${this.id}: settings changed, its source is opened again`);
     try {
       this.#open();
     } catch (error) {
+      this.#life.lastError = lastError;
       // Made anew, since both share a tracker.
       this.ledger.settings = this.#prepare(now, now.input, now);
       this.start();
@@ -210,11 +213,16 @@ export class RuntimeStream implements LaneListener {
     return this.#life.settled();
   }
 
-  async pause(): Promise<void> {
-    this.#life.enter('pausing');
+  pause(): Promise<void> {
+    return this.#hold();
+  }
+
+  /** @param message - null: without events. */
+  async #hold(message?: null): Promise<void> {
+    this.#life.enter('pausing', undefined, message);
     await this.#close();
     // It may be removed meanwhile.
-    if (this.#life.state === 'pausing') this.#life.enter('paused');
+    if (this.#life.state === 'pausing') this.#life.enter('paused', undefined, message);
   }
 
   resume(): void {

@@ -31,6 +31,8 @@ export class StreamLife {
   readonly #onChange: (message: string, details: EventDetails) => void;
   readonly #onSettled: (() => void)[] = [];
   #state: StreamState = 'starting';
+  /** The state that the newest event has named. */
+  #announced: StreamState = 'starting';
   /** Lanes lost in a row without a frame in between. */
   #losses = 0;
   /** Message of the newest error; null if there was none. */
@@ -45,8 +47,11 @@ export class StreamLife {
     return this.#state;
   }
 
-  /** @throws STREAM_STATE for an illegal transition. */
-  enter(state: StreamState, error?: SightlineError): void {
+  /**
+   * @param message - of the event; null for none, because the next state follows at once.
+   * @throws STREAM_STATE for an illegal transition.
+   */
+  enter(state: StreamState, error?: SightlineError, message?: string | null): void {
     const from = this.#state;
     if (!STREAM_TRANSITIONS[from].includes(state)) {
       throw new SightlineError('STREAM_STATE', `stream "${this.#id}" is ${from} and cannot become ${state}`, {
@@ -57,7 +62,11 @@ export class StreamLife {
     this.#state = state;
     if (error !== undefined) this.lastError = error.message;
     const why = error === undefined ? '' : `: ${error.message}`;
-    this.#onChange(`${this.#id} is ${state}${why}`, { from, to: state, code: error?.code ?? null });
+    if (message !== null) {
+      const details = { from: this.#announced, to: state, code: error?.code ?? null };
+      this.#announced = state;
+      this.#onChange(message ?? `${this.#id} is ${state}${why}`, details);
+    }
     if (SETTLED.has(state)) for (const resolve of this.#onSettled.splice(0)) resolve();
   }
 

@@ -190,6 +190,28 @@ describe('a change', () => {
     expect(new Set(rig.published.map(({ run }) => run)).size).toBe(1);
   });
 
+  it('that opens the source again is one event in the words of the user, without a pause', async () => {
+    const rig = await StreamRig.open();
+    rig.events.length = 0;
+    await rig.patch({ decodeThreads: 2 });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(rig.events).toEqual([
+      ['cam: settings changed, its source is opened again', { from: 'running', to: 'starting', code: null }],
+      ['cam is running', { from: 'starting', to: 'running', code: null }],
+    ]);
+    await rig.host.pause('cam');
+    expect(rig.events.slice(2).map(([message]) => message)).toEqual(['cam is pausing', 'cam is paused']);
+  });
+
+  it('that opens the source again forgets the error of the old settings', async () => {
+    const rig = await StreamRig.open();
+    rig.loseConnection('nothing answers');
+    expect(rig.stream.report(0, 0)).toMatchObject({ state: 'reconnecting', lastError: 'nothing answers' });
+    await rig.patch({ decodeThreads: 2 });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(rig.stream.report(0, 0)).toMatchObject({ state: 'running', lastError: null });
+  });
+
   it('of a paused stream leaves it paused', async () => {
     const rig = await StreamRig.open();
     await rig.host.pause('cam');
