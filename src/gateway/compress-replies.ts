@@ -1,6 +1,8 @@
+import type { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { compress, HAS_ZSTD } from '../disk/compression.ts';
 
 /** Shorter bodies fit into one packet anyway. */
@@ -17,14 +19,51 @@ const CODERS: Readonly<Record<string, (bytes: Uint8Array) => Promise<Buffer>>> =
   gzip: (bytes) => compress(bytes, 'gzip'),
 };
 
+/** Files are compressed once. Brotli first: at its default quality it makes the smallest ones. */
+const FILE_CODERS: typeof CODERS = { br: (bytes) => brotli(bytes, {}), ...CODERS };
+
+interface CompressedFile {
+  /** Of the file that was compressed. */
+  readonly etag: unknown;
+  readonly bytes: Promise<Buffer>;
+}
+
+/** Compressed files of the dashboard, by route and coding: as many as there are files, times three. */
+class CompressedFiles {
+  readonly #known = new Map<string, CompressedFile>();
+
+  /** Replaces the stream of a whole file by its compressed bytes; its weak ETag stands for both. */
+  async send(request: FastifyRequest, reply: FastifyReply, file: Readable): Promise<Readable | Buffer> {
+    const size = Number(reply.getHeader('content-length') ?? Infinity);
+    const isText = /^(?:text\/|image\/svg)|javascript/.test(String(reply.getHeader('content-type')));
+    if (reply.statusCode !== 200 || size < MIN_BYTES || !isText) return file;
+    const coding = chooseCoding(request.headers['accept-encoding']?.toString() ?? '', Object.keys(FILE_CODERS));
+    if (coding === null) return file;
+    const key = `${coding} ${request.routeOptions.url}`;
+    const etag = reply.getHeader('etag');
+    let known = this.#known.get(key);
+    if (known === undefined || known.etag !== etag) {
+      known = { etag, bytes: buffer(file).then((bytes) => FILE_CODERS[coding]!(bytes)) };
+      this.#known.set(key, known);
+      // A file that could not be read is tried again.
+      known.bytes.catch(() => this.#known.delete(key));
+    } else file.destroy();
+    const compressed = await known.bytes;
+    reply.header('content-encoding', coding).header('content-length', compressed.length);
+    return compressed;
+  }
+}
+
 /**
- * Compresses answers of REST and `/metrics` for clients that accept it. Files of the dashboard are streams and are left
- * alone, and so is the WebSocket, whose messages are small or already compressed.
+ * Compresses answers of REST and `/metrics`, and files of the dashboard, for clients that accept it. The WebSocket is left alone: its
+ * messages are small or already compressed.
  */
 export function addCompression(app: FastifyInstance): void {
+  const files = new CompressedFiles();
   app.addHook('onSend', async (request, reply, payload) => {
-    if (!(typeof payload === 'string' || Buffer.isBuffer(payload)) || reply.hasHeader('content-encoding'))
-      return payload;
+    if (reply.hasHeader('content-encoding')) return payload;
+    if (isFile(request, payload)) return files.send(request, reply, payload);
+    if (!(typeof payload === 'string' || Buffer.isBuffer(payload))) return payload;
     if (Buffer.byteLength(payload) < MIN_BYTES) return payload;
     reply.header('vary', 'accept-encoding');
     const coding = chooseCoding(request.headers['accept-encoding']?.toString() ?? '', Object.keys(CODERS));
@@ -34,6 +73,10 @@ export function addCompression(app: FastifyInstance): void {
     reply.removeHeader('content-length');
     return compressed;
   });
+}
+
+function isFile({ method }: FastifyRequest, payload: unknown): payload is Readable {
+  return method === 'GET' && payload !== null && typeof payload === 'object' && 'pipe' in payload;
 }
 
 /**

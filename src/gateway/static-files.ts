@@ -67,7 +67,7 @@ export async function addStaticFiles(app: FastifyInstance, folders: StaticFolder
 }
 
 function setCacheHeader(reply: FastifyReply): void {
-  reply.header('cache-control', 'no-cache');
+  reply.header('cache-control', 'no-cache').header('vary', 'accept-encoding');
 }
 
 /** Why a token was not accepted, as the sign-in page says it. */

@@ -1,4 +1,7 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import zlib from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { HAS_ZSTD } from '../../../src/disk/compression.ts';
@@ -33,18 +36,24 @@ describe('the coding', () => {
 });
 
 interface Reply {
+  readonly status: number | undefined;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: Buffer;
 }
 
 /** `fetch` would decompress. */
-function get(url: string, encodings: string, method = 'GET'): Promise<Reply> {
+function get(url: string, encodings: string, method = 'GET', etag?: string): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const headers = encodings === '' ? {} : { 'accept-encoding': encodings };
+    const headers = {
+      ...(encodings === '' ? {} : { 'accept-encoding': encodings }),
+      ...(etag === undefined ? {} : { 'if-none-match': etag }),
+    };
     request(url, { headers, method }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () => resolve({ headers: response.headers, body: Buffer.concat(chunks) }));
+      response.on('end', () =>
+        resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) }),
+      );
     })
       .on('error', reject)
       .end();
@@ -101,14 +110,70 @@ describe('answers of REST', () => {
     expect([head.headers['content-encoding'], head.body.length]).toEqual(['gzip', 0]);
   });
 
-  it('keep the security headers, and files of the dashboard are left alone', async () => {
+  it('keep the security headers', async () => {
     const { url } = await openGateway(port);
     const { headers } = await get(`${url}/api/streams`, 'gzip');
     expect(headers['cache-control']).toBe('no-store');
     expect(headers['x-content-type-options']).toBe('nosniff');
-    const page = await get(`${url}/app.js`, 'gzip');
-    expect(page.headers['content-encoding']).toBeUndefined();
-    expect(page.body.toString()).toContain('import');
+  });
+});
+
+describe('files of the dashboard', () => {
+  const app = readFileSync(new URL('../../../web/app.js', import.meta.url));
+  const port = new RuntimeDouble(['gate']);
+
+  it.each<[string, string, (bytes: Uint8Array) => Buffer]>([
+    ['gzip', 'gzip', zlib.gunzipSync],
+    ['gzip, deflate, br, zstd', 'br', zlib.brotliDecompressSync],
+  ])('are sent compressed for "%s", again and again', async (accepted, coding, decompress) => {
+    const { url } = await openGateway(port);
+    for (let i = 0; i < 3; i++) {
+      const { headers, body } = await get(`${url}/app.js?v=${i}`, accepted);
+      expect(headers).toMatchObject({
+        'content-encoding': coding,
+        vary: 'accept-encoding',
+        'cache-control': 'no-cache',
+      });
+      expect(headers['content-length']).toBe(String(body.length));
+      expect(body.length).toBeLessThan(app.length / 2);
+      expect(decompress(body)).toEqual(app);
+    }
+  });
+
+  it('are validated by one ETag, whatever their coding', async () => {
+    const { url } = await openGateway(port);
+    const plain = await get(`${url}/app.js`, 'identity');
+    expect([plain.headers['content-encoding'], plain.headers.vary]).toEqual([undefined, 'accept-encoding']);
+    expect(plain.body).toEqual(app);
+    const etag = String((await get(`${url}/app.js`, 'br')).headers.etag);
+    expect(etag).toBe(plain.headers.etag);
+    expect(etag).toMatch(/^W\//);
+    const again = await get(`${url}/app.js`, 'br', 'GET', etag);
+    expect([again.status, again.body.length, again.headers['content-encoding']]).toEqual([304, 0, undefined]);
+  });
+
+  it('that have changed are compressed anew', async () => {
+    const webDir = mkdtempSync(join(tmpdir(), 'sightline-web-'));
+    try {
+      const path = join(webDir, 'index.html');
+      writeFileSync(path, 'before '.repeat(500));
+      const { url } = await openGateway(port, { webDir });
+      const shown = async () => zlib.brotliDecompressSync((await get(`${url}/`, 'br')).body).toString();
+      expect(await shown()).toMatch(/^before /);
+      writeFileSync(path, 'afterwards '.repeat(500));
+      expect(await shown()).toMatch(/^afterwards /);
+    } finally {
+      rmSync(webDir, { recursive: true });
+    }
+  });
+
+  it('of less than 1 KiB, parts of files, and HEAD are as they are', async () => {
+    const { url } = await openGateway(port);
+    expect((await get(`${url}/gateway.js`, 'br')).headers['content-encoding']).toBeUndefined();
+    const part = await fetch(`${url}/app.js`, { headers: { range: 'bytes=0-1999' } });
+    expect([part.status, part.headers.get('content-encoding')]).toEqual([206, null]);
+    expect(await part.text()).toBe(app.toString('latin1', 0, 2000));
+    expect((await get(`${url}/app.js`, 'br', 'HEAD')).headers['content-encoding']).toBeUndefined();
   });
 });
 
