@@ -164,11 +164,12 @@ export class GatewayApi {
   };
 
   /**
-   * Opens a source for a moment, as a stream with these settings would, and says what it is.
+   * Opens a source for a moment, as a stream with these settings would, and says what it is. With the `id` of a stream, its source
+   * as it was read, without the password, means the one that is there.
    *
    * @throws CONFIG_INVALID, LIMIT_REACHED while another one is tested, SOURCE_*
    */
-  testSource(source: Omit<StreamRequest, 'id'>, options?: CallOptions): Promise<SourceTest> {
+  testSource(source: Omit<StreamRequest, 'id'> & { readonly id?: string }, options?: CallOptions): Promise<SourceTest> {
     return this.#post('/api/sources/test', source, options);
   }
 

@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { z } from 'zod';
-import { check } from '../config/check.ts';
 import type { Environment } from '../config/environment.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import { sinkText } from '../config/placeholders.ts';
@@ -384,8 +382,7 @@ export class PipelineHost implements RuntimePort {
   }
 
   async testSource(request: unknown): Promise<SourceTest> {
-    const settings = check(z.record(z.string(), z.unknown()), request, 'body');
-    return this.streams.test(await this.rules.added({ id: 'test', ...settings }));
+    return this.streams.test(await this.rules.tested(request, (id) => this.#currentOf(id)?.config ?? null));
   }
 
   changeStream(id: string, request: unknown, { isWhole = false, check }: ChangeOptions = {}): Promise<StreamReport> {

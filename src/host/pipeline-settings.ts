@@ -108,6 +108,7 @@ export class PipelineSettings {
         overlay === null
           ? null
           : { path: overlay.path, streams: overlay.streams, notes: this.wanted.notes, problem: overlay.problem },
+      keepingProblem: this.problem,
       effective: { ...this.#atStart, defaults: this.defaults, streams: now.map(({ config }) => config) },
       paused: now.filter(({ isPaused }) => isPaused).map(({ config }) => config.id),
       needsRestart: this.needsRestart,

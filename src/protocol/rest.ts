@@ -188,6 +188,8 @@ export interface PipelineReport {
     /** Why changes are not kept now; null if they are. */
     readonly problem: string | null;
   } | null;
+  /** Why changes of streams do not survive a restart, in one sentence; null if they do. Absent from older gateways. */
+  readonly keepingProblem?: string | null;
   readonly effective: object;
   /** Streams that an operator has paused. */
   readonly paused: readonly string[];

@@ -74,7 +74,10 @@ export class RuntimeDouble implements RuntimePort {
     const sinks = [{ type: 'webhook', url: 'https://bob:hunter2@hooks.example/a', secret: 'a-secret-of-a-webhook' }];
     const file = { name: 'double', streams, sinks };
     const overlay = { path: '/var/overlay.json', streams: {}, notes: [], problem: this.unkept };
-    return { name: 'double', path: '/etc/double.yaml', file, overlay, effective: file, paused: [], needsRestart: [] };
+    return {
+      ...{ name: 'double', path: '/etc/double.yaml', file, overlay, keepingProblem: this.unkept },
+      ...{ effective: file, paused: [], needsRestart: [] },
+    };
   }
 
   keepingProblem(): string | null {

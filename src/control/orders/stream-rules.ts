@@ -38,6 +38,20 @@ export class StreamRules {
   }
 
   /**
+   * Returns the settings under which a source is tested.
+   *
+   * @param request - as for a new stream, not validated yet; the id can be left out.
+   * @param currentOf - returns the stream of an id, whose source is open already; null: there is none.
+   * @throws CONFIG_INVALID, SOURCE_FORBIDDEN
+   */
+  async tested(request: unknown, currentOf: (id: string) => StreamConfig | null): Promise<StreamConfig> {
+    const known = withKnownSource(request, currentOf);
+    const config = parseStream({ id: 'test', ...check(patchSchema, known, 'body') }, this.#options.defaults);
+    if (known === request) await this.admit(config);
+    return config;
+  }
+
+  /**
    * Returns the settings of a stream after a change.
    *
    * @param patch - the settings to change, not validated yet. An id can be repeated, but not changed.
@@ -85,6 +99,18 @@ export class StreamRules {
   async admit(config: StreamConfig): Promise<void> {
     await this.#options.admit(config);
   }
+}
+
+/**
+ * Whoever tests the source of a stream as it was read, without its secrets, means the one that is there.
+ *
+ * @returns the same object if it names no such source.
+ */
+export function withKnownSource(request: unknown, currentOf: (id: string) => StreamConfig | null): unknown {
+  const { id, source } = (request ?? {}) as { readonly id?: unknown; readonly source?: unknown };
+  const current = typeof id === 'string' ? currentOf(id) : null;
+  if (current === null || source !== redactSource(current.source)) return request;
+  return { ...(request as object), source: current.source };
 }
 
 /** A client that read the settings and writes them back has the source without its secrets: it means the one that is there. */

@@ -23,6 +23,7 @@ import type { SourceTest } from '../../protocol/source-test.ts';
 import type { ControlPlane, FleetSnapshot } from '../control-plane.ts';
 import { JobOrders } from '../orders/job-orders.ts';
 import { StreamOrders, streamNotFound, tagOf } from '../orders/stream-orders.ts';
+import { withKnownSource } from '../orders/stream-rules.ts';
 import { FleetInbox } from './fleet-inbox.ts';
 import { mergeStreams } from './merge-streams.ts';
 
@@ -136,7 +137,9 @@ export class FleetView implements RuntimePort, FleetPort {
 
   /** By the host of this gateway; others may reach other networks. */
   testSource(request: unknown): Promise<SourceTest> {
-    return this.#options.own.testSource(request);
+    const { orders } = this.#known.snapshot;
+    const configOf = (id: string): StreamConfig | null => orders.find((order) => order.id === id)?.config ?? null;
+    return this.#options.own.testSource(withKnownSource(request, configOf));
   }
 
   streamSettings(id: string): StreamSettings {
@@ -151,7 +154,8 @@ export class FleetView implements RuntimePort, FleetPort {
     const own = this.#options.own.pipeline();
     const orders = this.#known.snapshot.orders.filter(({ pipeline }) => pipeline === this.#options.pipeline);
     const paused = orders.filter(({ isPaused }) => isPaused).map(({ id }) => id);
-    return { ...own, effective: { ...own.effective, streams: orders.map(({ config }) => config) }, paused };
+    const effective = { ...own.effective, streams: orders.map(({ config }) => config) };
+    return { ...own, keepingProblem: this.keepingProblem(), effective, paused };
   }
 
   keepingProblem(): string | null {

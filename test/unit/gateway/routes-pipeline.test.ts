@@ -103,8 +103,11 @@ describe('/api/pipeline', () => {
     const { status, body, text } = await send(`${url}/api/pipeline`, 'GET');
     expect(status).toBe(200);
     expect(Object.keys(body).sort()).toEqual(
-      ['effective', 'file', 'name', 'needsRestart', 'overlay', 'path', 'paused'].sort(),
+      ['effective', 'file', 'keepingProblem', 'name', 'needsRestart', 'overlay', 'path', 'paused'].sort(),
     );
+    expect(body.keepingProblem).toBeNull();
+    port.unkept = 'the disk is full';
+    expect((await send(`${url}/api/pipeline`, 'GET')).body.keepingProblem).toBe('the disk is full');
     expect(body.file.sinks).toEqual([{ type: 'webhook', url: 'https://***@hooks.example/a', secret: '***' }]);
     expect(text).not.toContain(SECRET);
     expect(text).not.toContain('a-secret-of-a-webhook');
