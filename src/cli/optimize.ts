@@ -65,25 +65,25 @@ export function addOptimize(program: Command, io: CliIo): void {
     .option('--images <dir>', 'folder with the images of the annotations')
     .option(
       '--holdout-annotations <file>',
-      'COCO annotations for the verdict alone (default: three quarters of the above)',
+      'COCO annotations used only for the verdict (default: three quarters of the above)',
     )
     .option('--holdout-images <dir>', 'folder with the images of these annotations')
     .option('--accept-counts', 'accept other counts at lines and zones, and without labels another detector')
     .addOption(
-      new Option('--max-loss <0..1>', 'AP, or agreement without labels, that may be lost')
+      new Option('--max-loss <0..1>', 'largest loss allowed, of AP, or of agreement without labels')
         .argParser(Number)
         .default(0.02),
     )
     .option(
       '--calibration <place>',
-      'pictures or a video like those that it will see: INT8 is made and tried where the CPU has no bf16',
+      'pictures or a video like those that the detector will see: INT8 is made and tried where the CPU has no bf16',
     )
     .option('--candidates <dir>', 'folder with further detectors of the same classes: ONNX files or manifests')
     .option('--levers <list>', `levers to try, separated by commas (default: all): ${LEVER_IDS.join(', ')}`)
     .option('--budget <time>', 'time to use, such as 5m or 90s', '5m')
     .option('--report <dir>', 'folder for the report and all measurements', 'optimize-report')
-    .option('--resume', 'go on where a run with the same report folder was interrupted')
-    .option('--plan', 'say what would be tried and how long it takes, and measure nothing')
+    .option('--resume', 'continue where a run with the same report folder was interrupted')
+    .option('--plan', 'list what would be tried and how long it takes, and measure nothing')
     .addOption(new Option('--seed <n>', 'start value of everything random').argParser(Number).default(1))
     .option('--host-price <price>', 'price of one host for a month, such as "60 EUR", for the plan in the report')
     .option('--merge <dirs...>', 'measure nothing: join the reports of several machine types into one choice')
@@ -115,10 +115,10 @@ async function unlessInterrupted(request: OptimizeRequest, io: CliIo): Promise<O
   try {
     return await optimize(request);
   } catch (error) {
-    // A stopped measurement fails in many ways.
+    // A measurement that is stopped can fail with any error.
     if (!io.stop.aborted) throw error;
     const log = join(request.report, 'measurements.jsonl');
-    note(io, `interrupted: the measurements so far are in ${log}; the same command with --resume goes on with them`);
+    note(io, `interrupted: the measurements so far are in ${log}; the same command with --resume continues with them`);
     throw new ReportedFailure({ message: 'interrupted', exitCode: interruptedCode(io.stop) });
   }
 }
@@ -171,7 +171,7 @@ async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Prom
   const labels = await labelsOf(annotations, images, '');
   const holdOut = await labelsOf(flags.holdoutAnnotations ?? null, flags.holdoutImages ?? null, 'holdout-');
   if (holdOut !== null && labels === null)
-    throw invalid('--holdout-annotations: expected --annotations and --images beside it, which choose');
+    throw invalid('--holdout-annotations: expected --annotations and --images too, which the search uses');
   await requireDistinct(labels, holdOut);
   return {
     ...{ subject, maxLoss, seed, annotations, images, environment, ffmpeg },
@@ -256,7 +256,7 @@ function planText({ measurements, steps, seconds }: SearchPlan): string {
   }
   const rows = [...counted].map(([kind, sum]) => [kind, String(sum.number), `${sum.seconds} s`]);
   return [
-    'It would try, in this order, by typical costs (what it measures may lead it another way):',
+    'It would try, in this order, by typical costs (measurements may change the order):',
     table([
       ['lever', 'from', 'to', 'predicted'],
       ...steps.map(({ lever, from, to, predictedGain }) => [lever, from, to, times(predictedGain)]),
@@ -300,13 +300,17 @@ function shellQuoted(path: string): string {
 }
 
 function verdictText({ speedup, loss, validity, finalists, tried, ended }: Optimization): string {
-  const refused = finalists.filter(({ verdict }) => verdict === 'refused' || verdict === 'inconclusive').length;
+  const counts = (['refused', 'inconclusive'] as const)
+    .map((verdict) => ({ verdict, count: finalists.filter((one) => one.verdict === verdict).length }))
+    .filter(({ count }) => count > 0);
   const failed =
-    refused === 0 ? '' : `; ${refused} faster ${refused === 1 ? 'one' : 'ones'} did not pass on the held-out part`;
+    counts.length === 0
+      ? ''
+      : `; faster ones on the held-out part: ${counts.map(({ verdict, count }) => `${count} ${verdict}`).join(', ')}`;
   if (tried === 0)
     return ended === 'budget'
       ? 'nothing was tried: the time was too short; give a larger --budget'
-      : 'nothing was tried: no lever that was asked for has another value here';
+      : 'nothing was tried: none of the chosen levers has another value here';
   if (speedup === null)
     return validity.isValid
       ? `nothing was proven to be faster${failed}`

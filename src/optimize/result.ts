@@ -1,7 +1,7 @@
 import type { Bottleneck as MeasuredBottleneck } from '../measure/bottlenecks.ts';
 import type { TargetVerdict as MeasuredVerdict } from '../measure/trial-result.ts';
 
-/** What a search for a faster configuration consists of: its points, its steps, what it refused and what it found. */
+/** What a search for a faster configuration consists of: its points, its steps, what the gate did not pass and what it found. */
 
 /** Values of levers; a configuration is one point of the search space. */
 export interface Configuration {
@@ -51,8 +51,11 @@ export interface Step {
   readonly measurements: readonly string[];
 }
 
+/** A configuration that the gate did not pass, on either part. */
 export interface Refusal {
   readonly configuration: Configuration;
+  /** Absent: refused. */
+  readonly verdict?: 'refused' | 'inconclusive';
   readonly reason: string;
   readonly loss: number | null;
   readonly upperBound: number | null;

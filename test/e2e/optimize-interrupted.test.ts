@@ -58,7 +58,7 @@ describe.skipIf(sharedDir === null)('an interrupted `sightline optimize` (needs 
     child.kill('SIGINT');
     const { code, stderr } = await result;
     expect(code, stderr).toBe(130);
-    expect(stderr).toContain('--resume goes on with them');
+    expect(stderr).toContain('--resume continues with them');
     expect(stderr).not.toContain('bug in Sightline');
     expect(readdirSync(report)).toEqual(['measurements.jsonl']);
     expect(readdirSync(scratch).filter((name) => name.startsWith('sightline-'))).toEqual([]);
@@ -81,7 +81,7 @@ describe.skipIf(sharedDir === null)('an interrupted `sightline optimize` (needs 
     await untilLogged(kept.length + 1);
     next.child.kill('SIGINT');
     const { stderr } = await next.result;
-    expect(stderr).not.toContain('left aside');
+    expect(stderr).not.toContain('are not used and made again');
     expect(new Set(logged().map(({ id }) => id)).size).toBe(logged().length);
   }, 300_000);
 
@@ -92,7 +92,7 @@ describe.skipIf(sharedDir === null)('an interrupted `sightline optimize` (needs 
     child.kill('SIGINT');
     const { stderr } = await result;
     expect(stderr).toContain(
-      `${before.length} of ${before.length} earlier measurements are left aside and made anew: ${before.length} for another recording`,
+      `${before.length} of ${before.length} earlier measurements are not used and made again: ${before.length} for another recording`,
     );
     const added = logged().slice(before.length);
     expect(added[0]!.dependsOn.recording).not.toBe(before[0]!.dependsOn.recording);

@@ -17,14 +17,14 @@ export interface CountComparison {
   readonly allowed: number;
 }
 
-/** A single crossing more or less is tolerated however few there are. */
+/** A difference of a single crossing is always tolerated. */
 const LEAST_LINE_TOLERANCE = 1;
-/** So is a tenth of an object in a zone. */
+/** A mean difference of a tenth of an object in a zone is always tolerated. */
 const LEAST_ZONE_TOLERANCE = 0.1;
 
 /**
- * Counts what crosses the lines and stands in the zones of a stream, in the published results of both runs, as the stream itself
- * does.
+ * Counts the objects that cross the lines and are in the zones of a stream, in the published results of both runs, as the stream
+ * itself does.
  *
  * @param tolerance - share of the reference's count by which the candidate's may differ.
  */

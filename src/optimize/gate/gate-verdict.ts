@@ -6,7 +6,7 @@ import type { TrackAgreement } from '../../evaluate/track-agreement.ts';
 import type { CountComparison } from './compare-counts.ts';
 import type { Verdict } from './loss-verdict.ts';
 
-/** What a video shows beside the agreement of single frames. */
+/** Findings on a video besides the agreement of single frames. */
 export interface VideoFindings {
   readonly framesOfReference: number;
   /** Frames that both runs published. Only they are compared. */
@@ -30,9 +30,9 @@ export interface GateVerdict extends LossEstimate {
   readonly evidence: number;
   /** False where the loss is only shown: two different detectors on a video. */
   readonly isLossJudged: boolean;
-  /** What refuses the candidate whatever its loss: lost classes, tracks, counts, frames. */
+  /** Reasons that refuse the candidate whatever its loss: lost classes, tracks, counts, frames. */
   readonly objections: readonly string[];
-  /** Null if the verdict is clear, or if no number of pictures would decide. */
+  /** Pictures or frames that would decide; null if the verdict is clear, or if no number would. */
   readonly picturesThatWouldDecide: number | null;
   readonly bySize: readonly SizeLoss[];
   /** Greatest loss first, at most ten. */

@@ -28,8 +28,8 @@ export interface VideoGround {
   /** Lines and zones of the stream; default none. */
   readonly counters?: Counters;
   /**
-   * Whether nothing else judges the candidate; default true. Beside labels a short clip, or one without objects, leaves nothing open,
-   * unless something is counted in it.
+   * Whether the video is the only judge of the candidate; default true. If labels judge it too, a short clip, or one without objects,
+   * does not make the verdict inconclusive, unless objects are counted in it.
    */
   readonly isOnlyEvidence?: boolean;
   /** Default: everything. Missing frames and classes that are never reported are always judged. */
@@ -57,11 +57,11 @@ const DEFAULTS: VideoTolerances = {
 };
 /** With fewer blocks a candidate cannot pass. */
 const FEWEST_BLOCKS = 10;
-/** The reference may be wrong itself for a moment: a class that is never reported is missed if it occurs in as many blocks. */
+/** A class that the candidate never reports counts as lost if it occurs in at least so many blocks: the reference may be wrong for a moment. */
 const FEWEST_BLOCKS_OF_A_CLASS = 5;
 /** Share of the reference's frames for which a candidate may publish nothing. */
 const MISSING_TOLERANCE = 0.02;
-/** With as many tracks a single one may be lost whatever the tolerance. */
+/** From so many tracks on, one may be lost whatever the tolerance. */
 const TRACKS_FOR_ONE = 5;
 
 /** Judges a candidate by its agreement with the reference on one clip; see `judge`. */
@@ -111,7 +111,11 @@ export async function judgeVideo(
   if (!demands.agreement) {
     if (blocks >= FEWEST_BLOCKS || !(isOnlyEvidence || isCounted)) return { ...facts, verdict: 'passed', reason: text };
     const seconds = (FEWEST_BLOCKS * blockMs) / 1000;
-    return { ...facts, verdict: 'inconclusive', reason: `${text}; less than ${seconds} s of video decide nothing` };
+    return {
+      ...facts,
+      verdict: 'inconclusive',
+      reason: `${text}; less than ${seconds} s of video is too short to decide`,
+    };
   }
   const { verdict, unitsThatWouldDecide } = judgeLoss(overall, allowed, evidence);
   if (verdict !== 'inconclusive') return { ...facts, verdict, reason: text };
@@ -128,7 +132,7 @@ function hasObject({ found }: FrameMatches): boolean {
   return found.some((match) => match !== NOT_ASKED);
 }
 
-/** What refuses a candidate however well its frames agree. */
+/** Returns the reasons that refuse a candidate however well its frames agree. */
 function objectionsTo(
   video: VideoFindings,
   { trackTolerance, driftTolerance, lateMs }: VideoTolerances,

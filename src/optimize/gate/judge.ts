@@ -27,7 +27,7 @@ export interface JudgeOptions extends Partial<VideoTolerances> {
 
 /** With fewer pictures with objects a candidate cannot pass. */
 const FEWEST_PICTURES = 30;
-/** A class that is never reported is missed if it is labelled in as many pictures. */
+/** A class that the candidate never reports counts as lost if it is labelled in at least so many pictures. */
 const FEWEST_PICTURES_OF_A_CLASS = 2;
 const DEFAULTS = { seed: 1, resamples: 1000, level: SINGLE_LEVEL };
 const FEWEST_RESAMPLES = 100;
@@ -76,12 +76,12 @@ async function judgeByLabels(
     ...{ byClass: byClass.slice(0, CLASSES_SHOWN), byTag, warnings: classWarnings(byClass, allowed, bootstrap.level) },
     ...{ video: null, objections: [], isLossJudged: true, evidence: pictures, picturesThatWouldDecide: null },
   };
-  // What finds nothing can lose nothing: such a reference would let every candidate through.
+  // A reference that finds almost nothing has nothing to lose, so every candidate would pass.
   if (!(overall.reference > allowed)) {
     const reason =
       pictures === 0
-        ? 'the pictures hold no labelled object, so nothing can be judged'
-        : `the reference reaches an AP of ${figure(overall.reference)} only: no candidate could lose the ${figure(allowed)} that are allowed`;
+        ? 'the pictures contain no labelled object, so nothing can be judged'
+        : `the AP of the reference is only ${figure(overall.reference)}: no candidate could lose more than the allowed ${figure(allowed)}`;
     return { ...facts, verdict: 'inconclusive', reason };
   }
   const text = lossText(overall, allowed, bootstrap.level);

@@ -13,7 +13,7 @@ export interface LossVerdict {
 export interface Evidence {
   /** Independent pieces: pictures, or blocks of video. */
   readonly units: number;
-  /** With fewer a bootstrap says nothing: it cannot draw what it has not seen. */
+  /** Fewest pieces for a bootstrap: with fewer, its interval means nothing. */
   readonly fewestUnits: number;
   /** One-sided confidence of the interval's ends; default 0.975. */
   readonly level?: number;
@@ -41,11 +41,11 @@ export function judgeLoss(estimate: LossEstimate, allowed: number, evidence: Evi
 const CLASS_FACTOR = 5;
 /** ... and at least this much: figures of single classes scatter. */
 const LEAST_CLASS_ALLOWANCE = 0.1;
-/** A class must occur in as many pieces of evidence to be judged by its figure. */
+/** Pieces of evidence in which a class must occur to be judged by its figure. */
 const FEWEST_UNITS_OF_A_CLASS = 10;
 /** Standard errors that the loss of a class must be beyond its allowance: by chance once in 2,000 classes. */
 const CLASS_SIGMAS = 3.3;
-/** A class of which the reference finds as many objects and the candidate none has been lost. */
+/** A class is lost if the reference finds at least so many of its objects and the candidate none. */
 const FEWEST_OBJECTS_OF_A_CLASS = 3;
 
 /**
@@ -91,7 +91,7 @@ export function classWarnings(classes: readonly ClassLoss[], allowed: number, le
 /** Objections that a reason lists; a candidate that finds nothing has one for each class. */
 const OBJECTIONS_SHOWN = 3;
 
-/** Adds what refuses a candidate to the sentence about its loss. */
+/** Adds the objections to a candidate to the sentence about its loss. */
 export function withObjections(text: string, objections: readonly string[]): string {
   const more = objections.length - OBJECTIONS_SHOWN;
   const rest = more > 0 ? [`${more} more like it`] : [];
@@ -104,7 +104,7 @@ export function intervalText([low, high]: readonly [number, number], level: numb
   return `${percent} % interval ${figure(low)} to ${figure(high)}`;
 }
 
-/** Combines verdicts that must all hold: one that refuses refuses, one that cannot tell leaves it open. */
+/** Combines verdicts that must all pass: refused if any is refused, else inconclusive if any is. */
 export function allOf(verdicts: readonly Verdict[]): Verdict {
   if (verdicts.includes('refused')) return 'refused';
   return verdicts.includes('inconclusive') ? 'inconclusive' : 'passed';

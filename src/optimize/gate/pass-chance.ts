@@ -10,13 +10,13 @@ export interface SearchEstimate {
 }
 
 /**
- * What is to be expected of a loss that is known to be about zero, give or take `deviation`, after an estimate: the mean of both, weighted
- * by their certainty.
+ * Expected loss after an estimate, if losses of its kind are about zero with a standard deviation of `deviation`: the mean of both,
+ * weighted by their certainty.
  */
 export function withPrior(estimate: SearchEstimate, deviation: number): SearchEstimate {
   const { loss, standardError, heldOutUnits } = estimate;
   const weight = deviation ** 2 / (deviation ** 2 + standardError ** 2);
-  // The verdict on the held-out part knows nothing of this: its own standard error stays.
+  // The verdict on the held-out part does not use this prior, so its own standard error stays.
   return {
     ...estimate,
     ...{ loss: loss * weight, standardError: standardError * Math.sqrt(weight), heldOutUnits: heldOutUnits * weight },

@@ -33,7 +33,7 @@ export function applyToText(text: string, configuration: Configuration, where: s
     for (const [i, stream] of streams.items.entries()) {
       if (!isMap(stream)) continue;
       const wanted = streamSettings(pipeline.streams[i]!, configuration);
-      // What a stream does not set itself comes from the defaults.
+      // Settings that a stream does not have come from the defaults.
       for (const [key, value] of Object.entries(wanted))
         if (stream.has(key)) edit(document, ['streams', String(i), key], value);
     }

@@ -3,7 +3,7 @@ import { parseInputSize } from '../../config/model-config.ts';
 /** Strides of detectors divide 32. */
 const STRIDE_PX = 32;
 const LEAST_SIDE_PX = 128;
-/** Pictures nearer to a square than this gain nothing from another aspect. */
+/** Below this aspect ratio pictures are so nearly square that an input of another aspect gains nothing. */
 const SQUARE_ASPECT = 1.15;
 /** Sides of square inputs, relative to the published one. */
 const SQUARE_FACTORS = [0.625, 0.75, 0.875, 1.25];

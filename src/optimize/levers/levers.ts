@@ -4,7 +4,7 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Configuration, LeverId } from '../result.ts';
 import type { InferPart, LeverOptions } from './lever-options.ts';
 
-/** What a pipeline leaves to the machine, as it turned out there. */
+/** Values that a pipeline leaves to the machine, as the machine chose them. */
 export type ConfigurationDefaults = Pick<
   Configuration,
   'engine' | 'precision' | 'inputSize' | 'inferenceThreads' | 'lanes' | 'resizeBy'
@@ -19,11 +19,11 @@ export type StreamPart = Partial<Omit<StreamConfig, 'skip'>> & {
 type Setting = readonly [path: string, value: unknown];
 
 /**
- * All that is known of a lever but what it costs, which is in `cost-model.ts`: what a roadmap says, which values there are, and how it
- * is read from a pipeline and written into one.
+ * Everything about a lever except its cost, which is in `cost-model.ts`: its text in a roadmap, its values, and how it is read from a
+ * pipeline and written into one.
  */
 export interface Lever<L extends LeverId = LeverId> {
-  /** As a reader of a report knows it. */
+  /** Name in a report. */
   readonly name: string;
   /** A sentence for people who have not read the code. */
   readonly does: string;
@@ -34,9 +34,9 @@ export interface Lever<L extends LeverId = LeverId> {
   readonly affectsDetections: boolean;
   /** True if it determines the time of an inference. */
   readonly isPart?: true;
-  /** True if it changes what the network is; the others change how it runs. */
+  /** True if it changes the network itself; the others change how it runs. */
   readonly isOfNetwork?: true;
-  /** True if it leaves frames without an inference of their own. */
+  /** True if it skips inference of some frames. */
   readonly isSkip?: true;
   /** Whether it has a second value here; default yes. */
   isOffered?(options: LeverOptions): boolean;

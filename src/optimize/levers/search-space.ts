@@ -69,7 +69,7 @@ export function withLever<L extends LeverId>(
 
 function batchLimit(models: readonly CandidateModel[], { model }: Configuration, baseline: Configuration): number {
   const limit = models.find(({ name }) => name === model)?.mostBatch ?? Number.POSITIVE_INFINITY;
-  // The runtime lowers a larger setting by itself, so the baseline stays possible.
+  // The runtime itself lowers a larger setting, so the baseline stays possible.
   return model === baseline.model ? Math.max(limit, baseline.maxBatch) : limit;
 }
 

@@ -7,8 +7,8 @@ import type { Finalist, LiveSide, QualityFigure, ReportInput, ReportMeasurement,
 export type MeasuredStep = Step & { readonly measuredGain: number };
 
 /**
- * What may be said of the best configuration. Only `faster` is good news.
- * - `invalid`: the machine was not its own, so nothing is known.
+ * What can be said about the best configuration. Only `faster` is good news.
+ * - `invalid`: other programs used the machine, so nothing is known.
  * - `untried`: no change was measured or judged: the time was too short, or no lever had another value.
  * - `unchanged`: the search ended where it began.
  * - `unproven`: it was not compared with the baseline in turn, the interval of the ratio reaches 1, or it is below `LEAST_RATIO`.

@@ -50,7 +50,7 @@ export function frontPage(findings: Findings): Markdown {
     ...(outcome === 'invalid'
       ? [
           md`### What to do`,
-          list(['Give the machine to the measurement alone, then run the same command again, without --resume.']),
+          list(['Stop other programs on the machine, then run the same command again, without --resume.']),
         ]
       : [
           md`### ${outcome === 'unchanged' || outcome === 'untried' ? 'Today' : 'Before and after'}`,
@@ -92,7 +92,7 @@ function validity({ outcome, input, verdict }: Findings): Markdown {
   const reasons = input.validity.reasons;
   if (outcome === 'invalid')
     return blocks(
-      md`**These figures say nothing about what is faster.** The machine was not its own while they were measured:`,
+      md`**These figures say nothing about what is faster.** Other programs used the machine while they were measured:`,
       list(reasons),
     );
   const notes = reasons.length === 0 ? NOTHING : list(reasons);
@@ -100,7 +100,7 @@ function validity({ outcome, input, verdict }: Findings): Markdown {
     return blocks(
       input.ended === 'budget'
         ? 'The time was too short to measure a single change. Give a larger --budget; --plan says how long it takes.'
-        : 'No lever that was asked for has another value on this machine that could be faster.',
+        : 'None of the chosen levers has another value on this machine that could be faster.',
       notes,
     );
   if (outcome === 'unchanged')
@@ -114,7 +114,7 @@ function validity({ outcome, input, verdict }: Findings): Markdown {
       : md`The ratio is ${strong(factor(speedup.ratio))}, 95\u00a0% interval ${interval(speedup.interval)}, from ${counted(speedup.pairs, 'pair')} of runs that took turns${measured(...speedup.measurements)}${doubtOf(outcome, speedup.interval)}`;
   const open =
     outcome === 'quality open'
-      ? md`${quality.heldOut === null ? 'Its quality was judged at most by the part that chose it, which flatters it' : 'The held-out part does not pass it'}${verdict === null ? '' : `: ${verdict.reason}`}. Do not use it before that is settled.`
+      ? md`${quality.heldOut === null ? 'Its quality was judged, if at all, only by the part that chose it, which flatters it' : 'The held-out part does not pass it'}${verdict === null ? '' : `: ${verdict.reason}`}. Do not use it before that is settled.`
       : NOTHING;
   return blocks(md`The measurement is valid. ${ratio}`, open, notes);
 }

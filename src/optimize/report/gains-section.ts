@@ -1,4 +1,5 @@
 import { LEVERS } from '../levers/levers.ts';
+import type { Step } from '../result.ts';
 import { describeStep } from './configuration-text.ts';
 import { counted, factor, fps, interval, percent, signedScore, whole } from './figures.ts';
 import { type Findings, isMeasured, predictionError } from './findings.ts';
@@ -50,7 +51,7 @@ export function gainPlots({
   return [['gains', gainPlot(gains, whole)]];
 }
 
-/** What held the pipeline back, and how good the predictions were. */
+/** The bottlenecks, and how good the predictions were. */
 export function bottlenecksSection(findings: Findings): Markdown {
   const { bottlenecks } = findings.input;
   const rows = bottlenecks.map(
@@ -67,7 +68,7 @@ export function bottlenecksSection(findings: Findings): Markdown {
   return folded(
     'Bottlenecks and predictions',
     rows.length === 0
-      ? 'No part of the pipeline holds it back.'
+      ? 'No bottleneck was found.'
       : table(['Part', '>Busy', 'What was seen', '>Predicted', '>Measured'], rows),
     rows.some((row) => row[4] === 'not compared')
       ? 'A prediction is compared only with a change that does what it assumes, such as one that halves the time for inference.'
@@ -88,9 +89,16 @@ function predictionText({ predictions: { medianError, count, nothing } }: Findin
   );
 }
 
+/** Whether the gate could not decide on the quality of a change, so that its gain was not measured. */
+function isJudged({ verdict, apLoss }: Step): boolean {
+  return verdict === 'inconclusive' && apLoss !== null;
+}
+
 /** Every change that was considered, and the techniques that somebody would ask about. */
 export function triedSection({ input }: Findings): Markdown {
-  const run = input.steps.filter((step) => isMeasured(step) || step.verdict === 'refused' || step.verdict === 'failed');
+  const run = input.steps.filter(
+    (step) => isMeasured(step) || isJudged(step) || step.verdict === 'refused' || step.verdict === 'failed',
+  );
   const ruledOut = input.steps.filter((step) => !run.includes(step));
   const rows = run.map((step) => [
     md`${describeStep(step)}${measured(...step.measurements)}`,

@@ -81,7 +81,7 @@ export function choose(given: readonly { readonly folder: string; readonly resul
     return {
       ...common,
       recommended: null,
-      reason: 'No machine type can be recommended: see what stands against each.',
+      reason: 'No machine type can be recommended: see the reason for each.',
     };
   const currencies = new Set(able.map(({ currency, pricePerCamera }) => (pricePerCamera === null ? null : currency)));
   const hasPrices = currencies.size === 1 && !currencies.has(null);

@@ -207,7 +207,7 @@ export interface ParetoMark {
   readonly fps: number;
   /** AP, or p99 in milliseconds where no AP is known. */
   readonly value: number;
-  readonly kind: 'baseline' | 'best' | 'other' | 'refused';
+  readonly kind: 'baseline' | 'best' | 'other' | 'refused' | 'inconclusive';
 }
 
 const KINDS: Readonly<Record<ParetoMark['kind'], string>> = {
@@ -215,6 +215,7 @@ const KINDS: Readonly<Record<ParetoMark['kind'], string>> = {
   best: NEW!,
   other: '#7aa7d8',
   refused: '#d98a8d',
+  inconclusive: '#c9b079',
 };
 
 /** Accuracy against rate; each point has the number of its row in the table. */

@@ -10,7 +10,7 @@ import type { QualityFigure, QualitySlice, ReportTrial } from './report-input.ts
 const LARGE_LOSS: Readonly<Record<QualitySlice['by'], number>> = { class: 0.1, size: 0.05, tag: 0.05 };
 const MOST_SLICES = 20;
 
-/** Both verdicts on the quality, what loses most, who was judged and who was refused. */
+/** Both verdicts on the quality, what loses most, which finalists were judged and what the gate did not pass. */
 export function qualitySection(findings: Findings): Markdown {
   const { input } = findings;
   const { search, heldOut } = input.quality;
@@ -120,7 +120,7 @@ interface Front {
   readonly marks: readonly Mark[];
 }
 
-/** The front, the baseline, and refused configurations whose rate and loss are known. Empty without a front. */
+/** The front, the baseline, and configurations that the gate did not pass if their rate and loss are known. Empty without a front. */
 function frontOf({ input, before }: Findings): Front {
   const byId = new Map(input.measurements.map((record) => [record.id, record]));
   const { configuration: own, measurement } = input.baseline;
@@ -141,13 +141,13 @@ function frontOf({ input, before }: Findings): Front {
     ...{ ...figuresOf(before), configuration: own, kind: 'baseline', ids: [measurement] },
     value: search === null ? before.latencyMs.p99 : search.baseline,
   };
-  const refused = input.refusals.flatMap(({ configuration, loss, measurements: ids }): Mark[] => {
+  const notPassed = input.refusals.flatMap(({ configuration, verdict, loss, measurements: ids }): Mark[] => {
     const trial = ids.map((id) => trialIn(byId.get(id)!)).find((result) => result !== null);
     if (trial === undefined || loss === null || search === null) return [];
-    return [{ ...figuresOf(trial), configuration, kind: 'refused', ids, value: search.baseline - loss }];
+    return [{ ...figuresOf(trial), configuration, kind: verdict ?? 'refused', ids, value: search.baseline - loss }];
   });
   const hasStart = front.some(({ kind }) => kind === 'baseline');
-  const marks = [...(hasStart ? [] : [start]), ...front, ...refused].sort((a, b) => a.fps - b.fps);
+  const marks = [...(hasStart ? [] : [start]), ...front, ...notPassed].sort((a, b) => a.fps - b.fps);
   return { search, marks: front.length === 0 ? [] : marks };
 }
 
@@ -173,7 +173,7 @@ function pareto(findings: Findings): Markdown {
   ]);
   return blocks(
     md`### Accuracy against rate`,
-    'By the part that chose. No point of the front is beaten in every figure at once.',
+    'By the part that chose. No configuration beats a point of the front in all figures.',
     image('pareto', 'Accuracy against rate'),
     folded('The points', table(['>Point', 'Configuration', 'Kind', '>Rate', '>AP', '>p99', '>CPU a frame'], rows)),
   );
@@ -188,8 +188,13 @@ function refusals({ input }: Findings): Markdown {
     score(allowed),
     reason,
   ]);
+  const inconclusive = input.refusals.filter(({ verdict }) => verdict === 'inconclusive').length;
+  const refused = rows.length - inconclusive;
   return folded(
-    `Refused while searching: ${rows.length}`,
+    `Not passed by the gate: ${[
+      ...(refused > 0 ? [`${refused} refused`] : []),
+      ...(inconclusive > 0 ? [`${inconclusive} inconclusive`] : []),
+    ].join(', ')}`,
     'None of them is used in the results above.',
     table(['Configuration', '>Loss', '>Upper bound', '>Allowed', 'Why'], rows),
   );

@@ -80,7 +80,7 @@ function adopt({ input, outcome }: Findings): Sketch {
   return {
     what: md`Try it with ${code(`sightline run ${shellQuoted(input.options.bestPath)}`)} and roll it out in steps${measured(...(input.speedup?.measurements ?? []))}`,
     ...{ gain: input.speedup!.ratio, basis: 'measured', effort: 'minutes' },
-    risk: 'low: it goes back by itself if a guard fails',
+    risk: 'low: it rolls back by itself if a guard fails',
     needs: outcome === 'faster' ? 'nothing' : 'your consent to other counts',
   };
 }

@@ -25,12 +25,12 @@ export function validationSection({ input, after }: Findings): Markdown {
   const ids = measured(...(best.capacity?.measurements ?? [best.measurement]));
   return folded(
     'Validation',
-    md`This run measured on one machine for minutes. Before anybody depends on it: ${counted(load.planned, 'camera')}, the planned load, then ${counted(load.cameras, 'camera')}, the limit${ids}; then up to where it breaks, then for hours.`,
+    md`This run measured on one machine for minutes. Test it before you depend on it: ${counted(load.planned, 'camera')}, the planned load, then ${counted(load.cameras, 'camera')}, the limit${ids}; then up to the break point, then for hours.`,
     listing('sh', loadTests(input, load.planned, load.cameras)),
     results(input.loadTests, best.capacity),
     'Quality on your own pictures:',
     listing('sh', [evaluation(input)]),
-    md`A roll-out in steps, to ${percent(0.01)} of the streams first. It goes back by itself if a guard fails; a person can hold it or undo it.`,
+    md`A roll-out in steps, to ${percent(0.01)} of the streams first. It rolls back by itself if a guard fails; a person can hold it or undo it.`,
     listing('sh', [
       `sightline rollout start --pipeline ${shellQuoted(options.bestPath)} --steps 1,10,50,100 --hold 60s`,
       'sightline rollout status',
@@ -57,7 +57,7 @@ function loadTests({ options, best }: ReportInput, planned: number, limit: numbe
 
 function results(tests: readonly LoadTest[], capacity: ReportCapacity | null): Markdown {
   if (tests.length === 0)
-    return md`None has been run yet. The same ${code('optimize')} command with ${code('--resume')} measures nothing again and shows their results here.`;
+    return md`None has been run yet. The same ${code('optimize')} command with ${code('--resume')} repeats no measurement and shows their results here.`;
   const rows = tests.map((test) => [
     test.profile,
     test.createdAt.slice(0, 10),

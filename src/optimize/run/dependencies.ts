@@ -21,8 +21,8 @@ export interface RunGround {
 }
 
 /**
- * Names by content what measurements of each kind depend on: recordings, labels and pictures, settings of the pipeline, machine and
- * versions. Reads every file once.
+ * Identifies by content everything that measurements of each kind depend on: recordings, labels and pictures, settings of the pipeline,
+ * machine and versions. Reads every file once.
  *
  * @throws the error of the file system.
  */
@@ -62,7 +62,7 @@ async function hashOfLabels(labels: Labels | null): Promise<string> {
 /** Says how many records of an earlier run are not used, and why. */
 export function leftAsideText({ count, of, because }: LeftAside): string {
   const names = Object.entries(because).map(([name, records]) => `${records} for another ${WORDS[name] ?? name}`);
-  return `${count} of ${of} earlier measurements are left aside and made anew: ${names.join(', ')}`;
+  return `${count} of ${of} earlier measurements are not used and made again: ${names.join(', ')}`;
 }
 
 const WORDS: Readonly<Record<string, string>> = {

@@ -57,8 +57,8 @@ export function splitEvidence(labels: Labels | null, holdOut: Labels | null, blo
 }
 
 /**
- * Checks that each labelled picture is there, and is there once: the same picture twice would choose and judge, and count as evidence
- * twice. Pictures are compared by their pixels, scaled down, so another name or other metadata makes no other picture.
+ * Checks that each labelled picture exists exactly once: a duplicate could both choose and judge, and would count as evidence twice.
+ * Pictures are compared by their pixels, scaled down, so a copy is found under another name or with other metadata.
  *
  * @throws DATASET_INVALID for a picture that cannot be read, or one that is there twice.
  */

@@ -296,7 +296,7 @@ export class PipelineEvaluator implements Evaluator {
     if (known !== undefined) return known;
     const others = log.findAll(kind, configuration, scenario).length - usable.length;
     if (used === 0 && others > 0)
-      note(`${others} earlier measurements of ${configuration.model} are left aside: a compiled model is another one`);
+      note(`${others} earlier measurements of ${configuration.model} are not used: its compiled model has changed`);
     const startedAt = new Date().toISOString();
     const startedMs = monoNowMs();
     const modelHash = await this.#modelHash(configuration);

@@ -85,14 +85,14 @@ const PICTURE_SECONDS = 0.015;
 const LEAST_CHANCE = 0.2;
 /** Number formats and kernels of one network lose about this much (docs/accuracy.md); a few pictures say less than that. */
 const OWN_FORMAT_LOSS = 0.006;
-/** Evidence that does not decide on the search part says neither yes nor no. */
+/** Chance of a candidate on which the search part cannot decide: neither yes nor no. */
 const UNKNOWN_CHANCE = 0.5;
 
 /**
  * Judges configurations against the baseline: by labelled pictures, and by what they publish for a video. Verdicts combine by *and*.
  *
- * `screen` looks at the search part and says what is worth measuring; `confirm` looks at the held-out part and says what may be used.
- * The search never learns anything from the held-out part.
+ * `screen` looks at the search part and decides what is worth measuring; `confirm` looks at the held-out part and decides what may be
+ * used. The search never learns anything from the held-out part.
  */
 export class QualityBench {
   readonly #options: QualityOptions;
@@ -161,7 +161,7 @@ export class QualityBench {
     if (chance >= LEAST_CHANCE) return { ...judged, verdict: 'passed', chance };
     const share = Math.round(chance * 100);
     const reason = `${judged.reason}; its chance to stay within ${figure(allowed)} on pictures that the search has not seen is ${share} %`;
-    return { ...judged, verdict: 'refused', chance, reason };
+    return { ...judged, verdict: judged.verdict === 'refused' ? 'refused' : 'inconclusive', chance, reason };
   }
 
   /**

@@ -265,18 +265,14 @@ export function techniquesOf(steps: readonly Step[], whyNoInt8: string | null): 
       : { name, state: 'not tried', reason: why, measurements: [] };
   return [
     row('INT8', int8, whyNoInt8 ?? 'the search found faster formats first, or ended before'),
-    row('batches across streams', batches, 'not predicted to be faster, or --levers leaves them out'),
-    row('skipping inference', skips, 'not predicted to be faster, or --levers leaves it out'),
+    row('batches across streams', batches, 'not predicted to be faster, or not among --levers'),
+    row('skipping inference', skips, 'not predicted to be faster, or not among --levers'),
     row(
       'caching of results',
       [],
-      'it saves the inference of pictures that are equal to the last bit, which no camera sends twice; model.cacheResults turns it on for archives',
+      'it saves inference only for pictures that are identical bit by bit, which no camera sends; model.cacheResults turns it on for archives',
     ),
-    row('tiles', [], 'they cost an inference each and find smaller objects: a setting for quality, not for rate'),
-    row(
-      'region',
-      [],
-      'what of the picture matters is for its owner to say; it also changes the size of objects in the input',
-    ),
+    row('tiles', [], 'each costs an inference and finds smaller objects: a setting for quality, not for rate'),
+    row('region', [], 'only you know which area matters; a region also changes the size of objects in the input'),
   ];
 }

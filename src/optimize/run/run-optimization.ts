@@ -312,13 +312,13 @@ async function prepare(request: OptimizeRequest): Promise<Start> {
     const baseline = await baselineOf(request, subject);
     const own = baseline.model;
     const whyNoInt8 = await quantiseOwn(request, baseline, { formats, int8Engines });
-    // The text is written at the end; whether that can be done is known now.
+    // The text is written at the end; check now that it can be.
     applyToText(subject.text, { ...baseline, lanes: baseline.lanes + 1, decodeThreads: 2 }, subject.name);
     const found = await candidateModels({ environment, own, folder: request.candidates, int8Engines, note });
     const models = request.labels === null && !request.acceptsCounts ? found.filter(({ name }) => name === own) : found;
     if (models.length < found.length)
       note(
-        `${found.length - models.length} other detectors are not tried: without labels nobody knows which one is right; give --annotations and --images, or --accept-counts`,
+        `${found.length - models.length} other detectors are not tried: without labels it is unknown which one is right; give --annotations and --images, or --accept-counts`,
       );
     const cores = availableParallelism();
     const streams = pipeline.streams.length;

@@ -8,7 +8,7 @@ export interface Validity {
   readonly reasons: readonly string[];
 }
 
-/** With a larger share of disturbed windows the figures say what the machine did, not what the pipeline does. */
+/** With a larger share of disturbed windows the figures describe the machine's other load, not the pipeline. */
 const MOST_DISTURBED_RATIO = 0.25;
 const FEWEST_WINDOWS = 10;
 
@@ -18,7 +18,7 @@ export function validityOf(records: readonly MeasurementRecord<unknown, object>[
   if (windows.length > 0 && windows.every(({ machine }) => machine.otherRatio === null))
     return {
       isValid: true,
-      reasons: ['This system does not report what other processes use, so nobody checked that.'],
+      reasons: ['This system does not report what other processes use, so that was not checked.'],
     };
   const disturbed = windows.filter(({ isDiscarded }) => isDiscarded);
   const ratio = windows.length === 0 ? 0 : disturbed.length / windows.length;
@@ -26,7 +26,7 @@ export function validityOf(records: readonly MeasurementRecord<unknown, object>[
   const share = `${Math.round(ratio * 100)} % of ${windows.length} windows`;
   const others = mean(disturbed.map(({ machine }) => machine.otherRatio));
   const stolen = mean(disturbed.map(({ machine }) => machine.stealRatio));
-  const reasons = [`The machine was not free: in ${share} others took more of the CPU than a measurement can bear.`];
+  const reasons = [`The machine was not free: in ${share} other programs took too much of the CPU for a measurement.`];
   if (others !== null) reasons.push(`In those windows other processes used ${Math.round(others * 100)} % of the CPU.`);
   if (stolen !== null && stolen >= 0.01)
     reasons.push(`Other virtual machines took ${Math.round(stolen * 100)} % of it.`);

@@ -32,7 +32,7 @@ const HWACCEL_RATIO = 0.4;
 const DECODER_GAIN = 0.7;
 /** Share of a call on a GPU that does not grow with the batch. */
 const GPU_CALL_RATIO = 0.6;
-/** Share of frames that a still camera repeats, until one was measured. */
+/** Share of frames that a still camera repeats, until it is measured. */
 const UNCHANGED_RATIO = 0.3;
 
 /**

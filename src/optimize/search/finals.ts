@@ -12,8 +12,8 @@ const LEAST_BENEFIT = 1.01;
 const MISSED_RATIO = 1e-3;
 
 /**
- * Chooses who is judged on the held-out part: the few whose fastest survivor is expected to be fastest. One that is fast but unsure is
- * backed by one that is slower and surer.
+ * Chooses the finalists for the held-out part: the few of which the fastest that passes is expected to be fastest. A fast configuration
+ * with a small chance is backed by a slower one with a larger chance.
  *
  * One network at one size is judged once: in another format, or with work skipped, it passes or fails for the same reason.
  *
@@ -53,7 +53,7 @@ function expectedWorth(finalists: readonly Finalist[], least: number): number {
   return expected + open * least;
 }
 
-/** Whatever misses a target is worth less than all that meet them. */
+/** A configuration that misses a target ranks below all that meet every target. */
 function worthOf({ fps, meetsTargets }: Pick<MeasuredConfiguration, 'fps' | 'meetsTargets'>): number {
   return meetsTargets ? fps : fps * MISSED_RATIO;
 }

@@ -2,8 +2,8 @@ import type { Configuration } from '../result.ts';
 import { differences } from './step-log.ts';
 
 /**
- * What measured changes teach about predictions: a value of a lever that brought less than predicted will do so again beside other
- * values. Only changes of a single lever teach anything, since nobody knows which of several was wrong.
+ * Corrects predictions by measured changes: a value of a lever that gained less than predicted will do so again beside other values.
+ * Only changes of a single lever are used, since with several it is unknown which prediction was wrong.
  */
 export class LearnedGains {
   /** Measured to predicted gain by `lever value`, the latest. */

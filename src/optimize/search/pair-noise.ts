@@ -7,8 +7,8 @@ const PRIOR_PAIRS = 4;
 const LEVEL = 1 - 0.025 / 2;
 
 /**
- * What pairs of runs tell about the noise of this machine: the two halves of each pair measure the same ratio, so their difference is
- * noise alone. All pairs share one estimate, since two halves say little.
+ * Estimates the noise of this machine from pairs of runs: the two halves of each pair measure the same ratio, so their difference is
+ * only noise. All pairs share one estimate, since a single pair says little.
  */
 export class PairNoise {
   #squares: number;

@@ -2,7 +2,7 @@ import type { ParetoPoint } from '../result.ts';
 
 /**
  * Returns the points that no other point beats in accuracy, throughput, p99 and CPU a frame together, the fastest first.
- * A figure that is unknown (null) neither beats nor protects.
+ * An unknown figure (null) counts as neither better nor worse.
  */
 export function paretoFront(points: readonly ParetoPoint[]): ParetoPoint[] {
   return points

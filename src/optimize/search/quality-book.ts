@@ -90,8 +90,8 @@ export class QualityBook {
   }
 
   /**
-   * Whether a configuration can hardly be sure to pass: few pictures pass only what is better than the baseline, and by the stated
-   * figures this is not. Only saves looks at what would not help.
+   * Whether a configuration is unlikely to pass: with few pictures only a configuration that is better than the baseline passes, and by
+   * the stated figures this one is not. Only saves measurements.
    */
   isHardlySure({ model, inputSize }: Configuration): boolean {
     const stated = this.#statedLoss(model);

@@ -147,7 +147,7 @@ class Search {
     if (own !== null) await this.#walk(own);
     const target = await this.#targets.next(this.#current, { isFree: true });
     if (target !== null) await this.#walk(target);
-    // Before anything is tuned: a fast one that will hardly pass is worth nothing by itself.
+    // Before anything is tuned: a fast configuration that will hardly pass is not enough.
     await this.#seekSurerOnes();
     await this.#tune();
     for (let rival = 0; rival < MOST_RIVALS; rival++) {
@@ -250,7 +250,7 @@ class Search {
     const quality = await this.#lab.screen(to);
     if (quality === null) return this.#failed(predicted, this.#lab.failureOf(to)!);
     if (quality.verdict !== 'passed') {
-      this.#log.refuse(predicted, quality);
+      this.#log.notPassed(predicted, quality);
       return false;
     }
     const before = this.#current;
@@ -288,14 +288,14 @@ class Search {
   async #finals(): Promise<FinalVerdict[]> {
     const { baseline } = this.#options;
     const groups = new Map<string, MeasuredConfiguration>();
-    // The search moves only for a certain gain. Where it has been it needs a better reason than a lucky run.
+    // As in the search, a configuration replaces another only for a certain gain, not for a lucky run.
     for (const measured of [this.#current, ...this.#lab.all]) {
       const key = qualityKey(measured.configuration);
       const known = groups.get(key);
       if (this.#chanceOf(measured) === 0 || (known !== undefined && !isCertainlyAhead(measured, known))) continue;
       groups.set(key, measured);
     }
-    // What detects exactly what the baseline detects needs no verdict.
+    // A configuration that detects exactly what the baseline detects needs no verdict.
     const fallback = groups.get(qualityKey(baseline))!;
     const candidates = [...groups.values()]
       .filter((measured) => measured !== fallback && isAhead(measured, fallback))
@@ -317,12 +317,12 @@ class Search {
       });
       if (quality === null) continue;
       if (quality.verdict === 'passed') [this.#current, isDecided] = [measured, true];
-      else this.#log.refuse(this.#changeFrom(fallback, configuration), quality);
+      else this.#log.notPassed(this.#changeFrom(fallback, configuration), quality);
     }
     return verdicts;
   }
 
-  /** Compares the present configuration with close ones that detect the same. */
+  /** Compares the present configuration with nearly equally fast ones that detect the same. */
   async #chooseAmongEqual(): Promise<void> {
     const key = qualityKey(this.#current.configuration);
     const close = this.#lab.all

@@ -10,7 +10,7 @@ export interface Change {
   readonly predictedGain: number;
 }
 
-/** The steps and refusals of a search, in order. */
+/** The steps of a search, and the configurations that the gate did not pass, in order. */
 export class StepLog {
   readonly steps: Step[] = [];
   readonly refused: Refusal[] = [];
@@ -54,10 +54,12 @@ export class StepLog {
     this.add(change, 'ruled-out', reason);
   }
 
-  refuse(change: Change, quality: Quality): void {
+  /** Records that the gate did not pass a change: it refused it, or could not decide. */
+  notPassed(change: Change, quality: Quality): void {
     const { loss, upperBound, allowed, reason, measurements } = quality;
-    this.refused.push({ configuration: change.to, reason, loss, upperBound, allowed, measurements });
-    this.add(change, 'refused', reason, { apLoss: loss, measurements });
+    const verdict = quality.verdict === 'inconclusive' ? 'inconclusive' : 'refused';
+    this.refused.push({ configuration: change.to, verdict, reason, loss, upperBound, allowed, measurements });
+    this.add(change, verdict, reason, { apLoss: loss, measurements });
   }
 }
 

@@ -27,14 +27,14 @@ export interface Wish {
   readonly only?: Configuration;
   /** Least chance to pass on the held-out part; default: what the screening passes. */
   readonly leastChance?: number;
-  /** What cannot be faster than this is left out; default: what `current` certainly reaches. */
+  /** Combinations that cannot be faster than this are left out; default: the rate that `current` certainly reaches. */
   readonly leastFps?: number;
 }
 
 interface Ranked {
   readonly candidate: Candidate;
   readonly configuration: Configuration;
-  /** Frames per second that it hardly exceeds. */
+  /** Upper bound of its frames per second, estimated. */
   readonly ceilingFps: number;
 }
 
@@ -43,8 +43,8 @@ interface Ranked {
  * pass the quality gate, the best first.
  *
  * A best-first search on optimistic estimates: the most promising combination is probed if its time is only estimated,
- * judged if its quality is not known, and returned if both are. What an optimistic estimate cannot bring to the front is
- * never probed.
+ * judged if its quality is not known, and returned if both are. A combination whose optimistic estimate does not reach the
+ * front is never probed.
  */
 export class TargetFinder {
   readonly #space: SearchSpace;
@@ -118,7 +118,7 @@ export class TargetFinder {
     this.#open.delete(candidate);
     if (quality?.verdict === 'passed') return quality.chance >= leastChance;
     if (quality === null) this.#log.add(change, 'failed', this.#lab.failureOf(change.to)!);
-    else this.#log.refuse(change, quality);
+    else this.#log.notPassed(change, quality);
     return false;
   }
 

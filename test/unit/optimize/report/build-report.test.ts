@@ -190,6 +190,22 @@ describe('the chapters', () => {
     expect(search).toContain('Nothing was held out');
   });
 
+  it('count what the gate refused apart from what it could not decide', () => {
+    const [one] = INPUT.refusals;
+    const refusals = [one!, { ...one!, verdict: 'refused' as const }, { ...one!, verdict: 'inconclusive' as const }];
+    expect(textOf({ ...INPUT, refusals })).toContain('Not passed by the gate: 2 refused, 1 inconclusive');
+    expect(textOf({ ...INPUT, refusals: [one!] })).toContain('Not passed by the gate: 1 refused<');
+  });
+
+  it('list a change that the gate could not decide among those that were tried', () => {
+    const [first] = INPUT.steps;
+    const undecided = { measuredGain: null, interval: null, apLoss: 0.01, isTaken: false } as const;
+    const steps = [{ ...first!, ...undecided, verdict: 'inconclusive' as const, reason: '24 pictures are too few' }];
+    const text = textOf({ ...INPUT, steps });
+    expect(text).toContain('| **inconclusive** | 24 pictures are too few |');
+    expect(text).not.toContain('Not run, because they could not win');
+  });
+
   it('state the error of predictions only for predicted effects above 5 %', () => {
     const [first] = INPUT.steps;
     const step = (predictedGain: number, measuredGain: number) => ({ ...first!, predictedGain, measuredGain });

@@ -97,7 +97,7 @@ describe('what measurements depend on', () => {
 
   it('reads as a sentence', () => {
     expect(leftAsideText({ count: 3, of: 7, because: { recording: 3, versions: 1 } })).toBe(
-      '3 of 7 earlier measurements are left aside and made anew: 3 for another recording, 1 for another version of a program',
+      '3 of 7 earlier measurements are not used and made again: 3 for another recording, 1 for another version of a program',
     );
   });
 });
