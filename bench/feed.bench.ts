@@ -15,9 +15,9 @@ const CLIENTS = [1, 10, 100] as const;
 /** Faster than cameras, so that the cost of a frame stands out from that of an idle process. */
 const DETECTIONS_FPS = 100;
 const PREVIEW_FPS = 10;
-/** The CPU time of the cheapest counts: other work on the machine only adds to it. */
+/** Rounds; the one with the least CPU time counts, since other work on the machine only adds to it. */
 const ROUNDS = 3;
-/** A camera that mostly sees things at rest: somebody walks by in a tenth of the time. */
+/** A camera that mostly sees things at rest: a person walks by during a tenth of the time. */
 const STILL_FRAMES = 300;
 const WALK_FRAMES = 30;
 const WALK_PX = 3;
@@ -79,7 +79,7 @@ export const feed: Section = {
       targets: [],
       notes: [
         `clip: the tracked results of ${context.model} on the clip, ${mean} objects a frame, ${DETECTIONS_FPS} frames/s.`,
-        `still: the objects of one of its frames at rest, with boxes that tremble by ${JITTER_PX} px; somebody walks by in a tenth of the time.`,
+        `still: the objects of one frame at rest, with boxes that jitter by ${JITTER_PX} px; a person walks by during a tenth of the time.`,
         `pictures: previews of the clip with their detections, ${PREVIEW_FPS} a second.`,
         `Bytes are WebSocket frames. CPU is that of the process of the gateway, system calls included, the least of ${ROUNDS} rounds; publishing to nobody is subtracted.`,
       ],

@@ -19,7 +19,7 @@ type Settings = Readonly<Record<string, unknown>>;
 interface Lever {
   readonly name: string;
   readonly settings: Settings;
-  /** Frames that are taken, for this lever and for inference of every one of them. */
+  /** Which frames are taken, both for this lever and for its comparison, where all of them are inferred. */
   readonly rate?: Settings;
   /** Levels of noise at which it is tried. */
   readonly sigmas: readonly number[];
@@ -33,7 +33,7 @@ export interface HardCase {
   readonly lever: string;
   readonly frames: number;
   readonly inferred: number;
-  /** Objects of at least 1 % that inference of every frame finds steadily, and those that were missing for longer than allowed. */
+  /** Objects of at least 1 % of the picture that inference of every frame finds steadily, and how many of them were missing too long. */
   readonly objects: number;
   readonly missed: number;
   readonly longestMs: number;
@@ -41,7 +41,7 @@ export interface HardCase {
 }
 
 const SIGMAS = [0, 3, 8];
-/** Noise makes it hard to see what changed; a tracker does not look at pixels. */
+/** Levers that look at pixels are tried at several levels of noise; a tracker does not look at pixels. */
 const ONE_SIGMA = [3];
 const LEVERS: readonly Lever[] = [
   { name: 'unchanged', settings: { unchanged: true }, sigmas: SIGMAS },
@@ -66,7 +66,7 @@ const ALLOWED_MS = 200.5;
 /** More than all frames of a clip. */
 const CACHED = 4096;
 
-/** Measures what skipped work loses where that is most likely. */
+/** Measures what skipped inference loses in scenes where a loss is most likely. */
 export const hardCases: Section = {
   id: 'hard-cases',
   title: 'Hard cases for skipped work',
@@ -105,7 +105,7 @@ export async function* measureDetector(
   }
 }
 
-/** On the engine that takes least where it is set up: only what is found counts here. */
+/** The fastest engine that is set up: only the detections count here. */
 async function openDetector(context: BenchContext, name: string): Promise<Runtime> {
   const model = { name, cacheResults: CACHED };
   try {

@@ -19,7 +19,7 @@ const SWAPS = 100;
 const QUICK_SWAPS = 10;
 const EVERY_MS = 200;
 const SETTLE_MS = 5_000;
-/** Phases with (B) and without (A) swaps, so that a slow minute of the machine meets both. */
+/** Phases with (B) and without (A) swaps alternate, so that a slow minute of the machine affects both. */
 const ORDER = ['A', 'B', 'B', 'A'] as const;
 
 /** Swaps the model of live cameras many times, and counts what happens to their frames. */
@@ -60,7 +60,7 @@ async function measure(
     if (phase !== null) latenciesMs[phase].push(times.published - times.captured);
   });
   const streams = cameras.map(({ config, input }) => runtime.add(config, input));
-  // Half of the cameras on each model, and turns that keep it so: the same two threads serve both kinds of phases.
+  // Half of the cameras use each model, and swaps keep it so: the same two threads serve both kinds of phases.
   for (const stream of streams.slice(STREAMS / 2)) await runtime.assignModel(stream.id, OTHER);
   await sleep(SETTLE_MS);
   for (const kind of ORDER) {

@@ -21,7 +21,7 @@ export interface Case extends Scenario {
   readonly isBad: boolean;
   /** Time after which a roll-out that nobody decided counts as held. */
   readonly limitSeconds: number;
-  /** Time since the candidate first ran where it is bad, within which it must be found; null: whenever. */
+  /** Time within which a bad candidate must be found, counted from its first use on a stream where it is bad; null: any time. */
   readonly withinSeconds?: number;
   /** Canaries of others see the same seconds. */
   readonly hasOthers?: boolean;
@@ -51,7 +51,7 @@ export const CASES: readonly Case[] = [
   { ...BAD, name: 'one blind camera of 12', effectOn: only(5, { lost: 'all' }), withinSeconds: 120 },
   {
     ...{ ...BAD, ...QUICK_STEPS, name: 'one blind camera of 12, steps of 10 s', withinSeconds: 120 },
-    // It waits for p99 in the steps that this camera is not in.
+    // In the steps without this camera it waits for p99.
     limitSeconds: 14_400,
     effectOn: only(5, { lost: 'all' }),
   },
@@ -178,7 +178,7 @@ function outcomeOf(canary: string): CanaryOutcome {
 /** Simulates roll-outs of equal and of bad models, and counts which canary rolls them back. Measures nothing on this machine. */
 export const rolloutSimulation: Section = {
   id: 'rollout-sim',
-  title: 'Roll-outs in simulation: whose canary is right',
+  title: 'Roll-outs in simulation: which canary is right',
   async run(context): Promise<SectionResult> {
     const { isQuick, note: progress } = context;
     const recorded = readRecordedResults();

@@ -37,9 +37,9 @@ const SLOW_SIZE = '832x480';
 const STEPS = [100];
 const HOLD_MS = 10_000;
 const MIN_FRAMES = 300;
-/** Of a small machine that all processes share: its tail latency differs by tens of per cent from minute to minute. */
+/** Margin for a small machine that all processes share: its tail latency differs by tens of per cent from minute to minute. */
 const P99_MARGIN = 1;
-/** What is detected differs by the size of the input; these cases are about speed. */
+/** Guards of detections are off: another input size detects other objects, and these cases are about speed. */
 const SPEED_ONLY = { agreement: { isOn: false }, boxes: { isOn: false }, confidence: { isOn: false } };
 /** A roll-out that is not decided by then counts as held. */
 const LIMIT_SECONDS = 420;

@@ -9,7 +9,7 @@ import { type BenchContext, SLOW_MODEL } from './support/bench-context.ts';
 import { megabytes } from './support/format.ts';
 import type { Section, SectionResult } from './support/section.ts';
 
-/** A service that holds more for one camera is no neighbour for other programs on a small machine. */
+/** Largest memory for one camera that leaves room for other programs on a small machine. */
 const MOST_BYTES = 300e6;
 const SECONDS = 60;
 const QUICK_SECONDS = 10;

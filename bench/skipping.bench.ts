@@ -59,7 +59,7 @@ const LINE = { id: 'middle', from: [0.5, 0], to: [0.5, 1] };
 /** Measures what skipping inference saves and what it changes, on clips with all their frames. */
 export const skipping: Section = {
   id: 'skipping',
-  title: 'Work that need not be done',
+  title: 'Skipped inference',
   async run(context): Promise<SectionResult> {
     const folder = await mkdtemp(join(tmpdir(), 'sightline-skipping-'));
     try {

@@ -221,7 +221,7 @@ function showFocus() {
   focusView.show(stream);
   byId('back').hidden = id === undefined;
   scrollTo(0, 0);
-  // The button that was pressed is gone.
+  // The button that had the focus no longer exists.
   if (before === undefined || before === stream) return;
   if (stream === null) grid.focusButtons(before);
   else byId('back').querySelector('button')?.focus();

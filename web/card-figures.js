@@ -125,7 +125,7 @@ export class CardFigures {
  */
 function fpsNote(report) {
   const { fps, target, isMissing } = report;
-  // A recovery must last some seconds: until then, the target counts as missed and the rate is not below it.
+  // A recovery counts only after some seconds: until then the target is missed although the rate is not below it.
   if (isMissing.fps) return `${fps.published < FPS_TOLERANCE * (target.fps ?? 0) ? 'below' : 'target'} ${target.fps}`;
   if (skipsInference(report)) return `inferred ${formatFps(fps.inferred)}`;
   return target.fps === null ? `in ${formatFps(fps.in)}` : `target ${target.fps}`;

@@ -174,7 +174,7 @@ export class StreamCard {
     this.#charts[1].update(this.#history, target.latencyMs);
   }
 
-  /** Fills the charts with what the gateway remembers; without an answer they fill from now on. */
+  /** Fills the charts with the gateway's history; without an answer they start empty. */
   async #loadHistory() {
     this.#hasHistory = true;
     try {

@@ -81,7 +81,7 @@ export class EventsLog {
     }
   }
 
-  /** Shows only what is looked for. */
+  /** Shows only the events that match the search. */
   #search() {
     this.#known.clear();
     this.#emptyRow.textContent = this.#isFiltered ? 'No event matches.' : 'No events yet.';
@@ -99,7 +99,7 @@ export class EventsLog {
   }
 
   /**
-   * Adds an event that is looked for. Ignores one that is already listed, which happens after a reconnect.
+   * Adds an event that matches the search. Ignores one that is already listed, which happens after a reconnect.
    *
    * @param {EventMessage} event
    */

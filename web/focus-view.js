@@ -109,7 +109,7 @@ export class FocusView {
       this.#charts[0].update(this.#history, this.#target.fps);
       this.#charts[1].update(this.#history, this.#target.latencyMs);
     } catch {
-      // The page says that the connection is lost; the next refresh tries again.
+      // The page already shows that the connection is lost; the next refresh tries again.
     }
   }
 }

@@ -145,7 +145,7 @@ export class RolloutPanel {
       const report = this.#report;
       if (report === null) return;
       const isRelease = verb === 'hold' && report.heldBy !== null;
-      // The step that the user sees now: it may go on while the dialog is open.
+      // The step that the user sees now: the roll-out may advance while the dialog is open.
       const seen = { rollout: report.id, step: report.step };
       runBusy(button, () => actions.act(isRelease ? 'resume' : verb, question(verb, report), seen));
     });
@@ -154,7 +154,7 @@ export class RolloutPanel {
 }
 
 /**
- * A step that waits for evidence is not held by anybody.
+ * Says who holds the roll-out; a step that waits for evidence is not held.
  *
  * @param {RolloutReport} report
  */
@@ -164,7 +164,7 @@ function stateText({ state, heldBy }) {
 }
 
 /**
- * An undone roll-out has ended once more.
+ * An undone roll-out has a second end.
  *
  * @param {RolloutReport} report
  */
@@ -173,7 +173,7 @@ function keyOf({ id, startedMs, endedMs }) {
 }
 
 /**
- * The panel can be dismissed where the browser stores nothing as well: until the page is loaded again.
+ * If the browser stores nothing, the panel stays dismissed until the page is loaded again.
  *
  * @type {string | null}
  */
@@ -194,7 +194,7 @@ function isDismissed(report) {
   try {
     dismissed ??= localStorage.getItem(DISMISSED);
   } catch {
-    // As above.
+    // Private windows may refuse.
   }
   return dismissed === keyOf(report);
 }
@@ -213,9 +213,9 @@ function question(verb, { from, to, steps, step }) {
     next === undefined
       ? `${to} is promoted.`
       : isAlone(steps, step + 1)
-        ? `${to} carries all streams alone, without ${from} beside it.`
+        ? `${to} runs all streams, and ${from} is no longer compared with it.`
         : `${to} goes to ${next} % of the streams.`;
-  return ['Promote', `${text} Guards that have not decided are skipped.`, 'Promote'];
+  return ['Promote', `${text} Undecided guards are ignored.`, 'Promote'];
 }
 
 /**

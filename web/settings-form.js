@@ -5,7 +5,7 @@ import { errorMessage } from './dialogs.js';
 import { element } from './element.js';
 import { gateway } from './gateway.js';
 
-/** The largest `maxFps`: no limit in practice. A change can set it, but not take it away. */
+/** The largest `maxFps`, in practice no limit: a change can set the key, but not remove it. */
 const NO_LIMIT_FPS = 1000;
 /** A fault in a message of the gateway: `target.fps: expected at most maxFps, 10, received 25 (number)`. */
 const FAULT = /^([a-zA-Z]+(?:\[\d+\]|\.[a-zA-Z]+)*): /;
@@ -50,7 +50,7 @@ export class SettingsForm {
     });
   }
 
-  /** Fills the form with what holds now. */
+  /** Fills the form with the settings in use. */
   async load() {
     try {
       this.#fill(await gateway.streams.get(this.#id));
@@ -75,7 +75,7 @@ export class SettingsForm {
           'source',
           'Address',
           settings?.source ?? details.source,
-          'Passwords are not shown. Left as it is, they stay.',
+          'Passwords are not shown. An unchanged address keeps them.',
         ),
       ),
       group(

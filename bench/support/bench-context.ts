@@ -45,7 +45,7 @@ export interface BenchContext extends BenchFlags {
   note(text: string): void;
 }
 
-/** Time until the hot paths are compiled: after two seconds the threads still spend a twentieth of their time on that. */
+/** Warm-up until the hot paths are compiled: after two seconds the threads still spend a twentieth of their time compiling. */
 const WARM_UP_SECONDS = 5;
 
 /** Reads the environment, and chooses clip and model. @throws FFMPEG_MISSING, MODEL_WEIGHTS_MISSING, SOURCE_* */

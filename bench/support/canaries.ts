@@ -4,11 +4,11 @@ import { SCORE_THRESHOLD, type SimulatedSecond } from './rollout-simulation.ts';
 
 export type CanaryVerdict = 'go-on' | 'promote' | 'roll-back';
 
-/** Something else that decides on a roll-out, once a second, from what both sides did since the candidate runs. */
+/** Another way to decide on a roll-out, once a second, from what both sides did since the candidate started. */
 export interface Canary {
   readonly name: string;
   see(second: SimulatedSecond): CanaryVerdict;
-  /** What decided; null if nothing did. */
+  /** The metric that decided; null if none did. */
   readonly reason: string | null;
 }
 

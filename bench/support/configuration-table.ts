@@ -4,7 +4,7 @@ import type { SearchSpace } from '../../src/optimize/levers/search-space.ts';
 import type { Configuration, LeverId } from '../../src/optimize/result.ts';
 import type { InferTimes } from '../../src/optimize/search/evaluator.ts';
 
-/** One model in one format at one size: its time alone and its accuracy by who makes its input. */
+/** One model in one format at one size: its time alone, and its accuracy for each way to make its input. */
 export interface TablePart extends InferPart, InferTimes {
   readonly apByFfmpeg: number;
   readonly apBySharp: number;

@@ -18,7 +18,7 @@ interface Picture {
   readonly pixels: Uint8Array;
 }
 
-/** Something that was cut out of a picture, u8 RGBA `[height, width, 4]`. */
+/** An object that was cut out of a picture, u8 RGBA `[height, width, 4]`. */
 interface Sprite {
   readonly width: number;
   readonly height: number;

@@ -42,7 +42,7 @@ interface Chain {
 }
 
 /**
- * Finds how long each object is missing that inference of every frame finds steadily.
+ * Finds how long the other run misses each object that inference of every frame finds steadily.
  *
  * An object is steady while every frame has a box of its class with an IoU of at least 0.5 with the box of the frame before, and each
  * box covers `minShare` of the picture, for at least `steadyMs`. Where the detector itself loses it for a frame, its stretch ends. The whole
@@ -114,7 +114,7 @@ function sightingOf(
   return { label, fromUs, toUs, missedMs: longestUs / 1000, missedFromUs: longestFromUs };
 }
 
-/** Media time at which a frame gives way to the next one; the last frame lasts as long as the one before. */
+/** Media time at which the next frame begins; the last frame lasts as long as the one before. */
 function endOf(frames: readonly SeenFrame[], number: number): number {
   const next = frames[number + 1];
   if (next !== undefined) return next.ptsUs;

@@ -6,7 +6,7 @@ import { type BenchContext, childEnvironment } from './bench-context.ts';
 import { SIGHTLINE_ENTRY } from './rollout-planes.ts';
 
 const BUDGET = '100s';
-/** Those that hardly ever fail the gate. */
+/** Levers that hardly ever fail the gate. */
 const LEVERS = 'engine,precision,trackBetween';
 
 /** Runs the command line to its end. @returns what it printed. */

@@ -13,7 +13,7 @@ const POLL_MS = 100;
 const START_MS = 120_000;
 const HOSTS = ['one', 'two'];
 
-/** How a roll-out went on after its controller was killed. */
+/** How a roll-out continued after its controller was killed. */
 export interface TakeOver {
   readonly killed: string;
   readonly wentOnAt: string;
@@ -28,7 +28,7 @@ export interface RolloutPlane {
   readonly processIds: readonly number[];
   /** Asks the gateway of a living process. @throws Error if it refuses, or none answers. */
   ask(method: 'GET' | 'POST', path: string, body?: object): Promise<unknown>;
-  /** Kills the process that decides and waits until the roll-out goes on; then the killed process is started again. */
+  /** Kills the controller and waits until the roll-out continues; then the killed process is started again. */
   killController(): Promise<TakeOver>;
   stop(): Promise<void>;
 }
@@ -176,7 +176,7 @@ function isActive(answer: unknown): boolean {
 async function until(isTrue: () => Promise<boolean>): Promise<void> {
   const startedMs = performance.now();
   while (!(await isTrue().catch(() => false))) {
-    if (performance.now() - startedMs > START_MS) throw new Error('the roll-out did not go on');
+    if (performance.now() - startedMs > START_MS) throw new Error('the roll-out did not continue');
     await sleep(POLL_MS);
   }
 }

@@ -18,7 +18,7 @@ export interface Table {
 export interface SectionResult {
   readonly tables: readonly Table[];
   readonly targets: readonly Target[];
-  /** What a reader must know to interpret the figures. */
+  /** Facts that a reader needs to interpret the figures. */
   readonly notes: readonly string[];
   /** All measured data; written to the JSON unchanged. */
   readonly data: unknown;

@@ -11,7 +11,7 @@ import { parseSource } from '../source/parse-source.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { picturesIn } from './sample-pictures.ts';
 
-/** More change the ranges of no tensor by much, and cost time. */
+/** More pictures hardly change the ranges of the tensors, and cost time. */
 const MOST_FRAMES = 64;
 const PROBE_MS = 30_000;
 

@@ -11,9 +11,9 @@ import type { EngineRequest } from '../protocol/threads.ts';
 /** An engine on which compiled files are tried in this process, one picture at a time on one thread. */
 export type TrialEngine = Pick<EngineRequest, 'engine' | 'provider' | 'openvinoLibrary'>;
 
-/** Calls of which the fastest is what a picture costs. */
+/** Calls that are timed; the fastest one counts. */
 const TIMED_CALLS = 20;
-/** A gated network computes no class scores of boxes that are weaker. */
+/** A gated network computes no class scores for weaker boxes. */
 const TYPICAL_SCORE = 0.3;
 
 /** Runs a compiled file; closes the engine afterwards. @throws ENGINE_UNAVAILABLE, ENGINE_FAILED */
@@ -35,7 +35,7 @@ export async function withEngine<T>(
   }
 }
 
-/** Does so with a file that is not in the cache yet. */
+/** As above, for a file that is not in the cache yet. */
 export async function withCandidate<T>(
   bytes: Uint8Array,
   model: CompiledModel,

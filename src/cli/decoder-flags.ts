@@ -19,9 +19,11 @@ export function addDecoderFlags(command: Command): Command {
       ).argParser(Number),
     )
     .addOption(
-      new Option('--decoder-memory <mib>', 'most memory of one ffmpeg, on Linux (default: 4096)').argParser(Number),
+      new Option('--decoder-memory <mib>', 'memory limit of each ffmpeg in MiB, on Linux (default: 4096)').argParser(
+        Number,
+      ),
     )
-    .option('--sandbox <kind>', 'of ffmpeg: auto, bwrap, landlock or none (default: auto)');
+    .option('--sandbox <kind>', 'sandbox for ffmpeg: auto, bwrap, landlock or none (default: auto)');
 }
 
 /** @throws CONFIG_INVALID */

@@ -28,13 +28,13 @@ const PROBE_MS = 10_000;
 
 interface InputFacts {
   readonly source: string;
-  /** ffmpeg's name of it; null if it was not looked at. */
+  /** ffmpeg's name of the codec; null if the input was not opened. */
   readonly codec: string | null;
   readonly width: number | null;
   readonly height: number | null;
   readonly seconds: number | null;
   readonly frames: number | null;
-  /** Why it is not looked at, or cannot be read. */
+  /** Why the input was not opened, or cannot be read. */
   readonly remark: string | null;
 }
 
@@ -75,8 +75,8 @@ export async function dryRun(
   print(io, table([['input', 'codec', 'size', 'duration', 'frames', ''], ...rows]));
   const unread = isRead.filter((each) => !each).length;
   const frames = inputs.reduce((sum, input) => sum + (input.frames ?? 0), 0);
-  print(io, `${inputs.length} inputs, ${frames} frames, ${unread} cannot be read, ${skipped.length} skipped`);
-  for (const path of skipped) print(io, `skipped: ${path} (neither video nor picture, by its name)`);
+  print(io, `${inputs.length} inputs, ${frames} frames, ${unread} cannot be read, ${skipped.length} left out`);
+  for (const path of skipped) print(io, `left out: ${path} (by its name neither video nor picture)`);
   for (const path of written.length === 0 ? ['none'] : written) print(io, `output: ${path}`);
   print(io, `model: ${spec.name} ${width}x${height}, engine ${engine}, precision ${model.precision}`);
 }
@@ -87,8 +87,8 @@ async function inputFacts(source: string, ffmpeg: Ffmpeg, stop: AbortSignal): Pr
   const named = { source: labelOf(source), ...UNKNOWN };
   try {
     const parsed = parseSource(source, { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: PROBE_MS });
-    if (parsed.kind !== 'file') return { ...named, remark: 'not opened: only files are' };
-    if (!statSync(source).isFile()) return { ...named, remark: 'not opened: it can be read only once' };
+    if (parsed.kind !== 'file') return { ...named, remark: 'not opened: a dry run opens files only' };
+    if (!statSync(source).isFile()) return { ...named, remark: 'not opened: a pipe or device can be read only once' };
     if (isPicture(source)) {
       const { width, height } = await readImage(source, ffmpeg.confinement.maxPixels);
       return { ...named, codec: 'picture', width, height, frames: 1, remark: null };

@@ -35,7 +35,7 @@ export interface ReadJob {
 
 /** How reading an item ended. */
 export interface ReadOutcome {
-  /** That were read now. */
+  /** Frames that this run has read. */
   readonly frames: number;
   readonly decodeErrors: number;
   readonly cached: number;
@@ -56,15 +56,15 @@ export function detectStream(id: string, source: string, flags: DetectFlags): St
 }
 
 /**
- * Why a video cannot go on in the middle, in words that follow its name; null if it can. Then its stream delivers boxes as they were
- * found, and `ItemResults` computes the tracks, again from the first frame on after an interruption.
+ * Why reading a video cannot continue in the middle, as text to follow its name; null if it can. In that case its stream delivers boxes
+ * without tracks, and `ItemResults` computes the tracks, after an interruption again from the first frame on.
  */
 export function whyWhole({ kind, sources }: DetectItem, flags: DetectFlags): string | null {
   if (kind === 'pictures') return null;
   const { skip } = detectStream('input', sources[0]!, flags);
-  if (flags.video !== undefined) return 'its video cannot be continued';
+  if (flags.video !== undefined) return 'the video that it writes cannot be continued';
   if (detectEveryOf(skip) !== null || changeGateOf(skip) !== null)
-    return 'which frames are skipped depends on those before';
+    return 'which frames it skips depends on the frames before';
   const source = sources[0]!;
   return existsSync(source) && statSync(source).isFile() ? null : 'only files can be read from the middle';
 }
@@ -169,7 +169,7 @@ async function readStream({ runtime, stop }: ReadJob, start: () => Promise<Runti
   } finally {
     stop.removeEventListener('abort', onStop);
   }
-  // What has ended by itself is whole, even if a signal came in the same moment.
+  // An input that ended by itself is complete, even if a signal arrived at the same moment.
   const isInterrupted = stop.aborted && error === null && stream?.state !== 'ended';
   const { published = 0, in: entered = 0 } = stream?.telemetry.frames(0) ?? {};
   if (stream !== null && stream.state !== 'removed') await runtime.remove(stream.id);
@@ -214,10 +214,13 @@ function lostFrames(stream: RuntimeStream): SightlineError | null {
   if (stream.droppedCount === 0 || stream.state === 'removed') return null;
   return new SightlineError(
     'ENGINE_FAILED',
-    `${stream.input.label}: ${stream.droppedCount} frames were given up after several failed inferences`,
+    `${stream.input.label}: ${stream.droppedCount} frames were dropped because their inference failed several times`,
   );
 }
 
 function givenUp(path: string): SightlineError {
-  return new SightlineError('ENGINE_FAILED', `${path}: the picture was given up after several failed inferences`);
+  return new SightlineError(
+    'ENGINE_FAILED',
+    `${path}: the picture was dropped because its inference failed several times`,
+  );
 }

@@ -14,7 +14,7 @@ import { YoloSink } from '../sinks/yolo-sink.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { type DetectPlan, isPicture, type OutputPlan } from './detect-plan.ts';
 
-/** Names the classes of the indices in label files, one a line. */
+/** File with the class names, one a line, in the order of the indices in label files. */
 const CLASSES_FILE = 'classes.txt';
 /** Container of the videos in a folder. */
 export const VIDEO_EXTENSION = '.mp4';
@@ -127,7 +127,7 @@ export class DetectOutputs {
     );
   }
 
-  /** Adds a failure that is not of one output, and stops the command. */
+  /** Adds a failure that belongs to no single output, and stops the command. */
   fail(error: SightlineError): void {
     this.#failures.push(error);
     this.#options.onFailure();
@@ -142,7 +142,7 @@ export class DetectOutputs {
   }
 }
 
-/** Labels of another run would be taken for those of this one. @throws COMMAND_INVALID */
+/** Refuses a folder with label files: those of another run would be mixed with new ones. @throws COMMAND_INVALID */
 async function requireNoLabels(folder: string): Promise<void> {
   const found = (await readdir(folder)).find((name) => name.endsWith('.txt') && name !== CLASSES_FILE);
   if (found !== undefined)
@@ -162,7 +162,7 @@ function lineSink(options: OutputOptions, id: string, path: string, format: 'jso
   return new JsonlSink({ id, path, namesInputs: true, stdout: options.io.stdout, ...listeners });
 }
 
-/** What it holds is written again. */
+/** Removes what an interrupted run wrote: it is written again. */
 async function removePartial(path: string): Promise<void> {
   const resolved = await resolveOutput(path).catch(() => path);
   await rm(partialPathOf(resolved), { force: true });

@@ -60,7 +60,7 @@ export interface OutputPlan {
   readonly names: readonly string[];
   /** As `names`, without the extension of the input: tools find the labels of a picture by it. */
   readonly stems: readonly string[];
-  /** Holds what `--resume` needs, while the command runs; null if an output is a pipe or there is none. */
+  /** Folder for what `--resume` needs, while the command runs; null if an output is a pipe or there is none. */
   readonly resumeFolder: string | null;
   /** Beside or in which that folder lies; null without outputs. */
   readonly firstOutput: { readonly id: string; readonly path: string } | null;
@@ -219,7 +219,7 @@ function requireApart(
     if (isFolder && `${resolve(video.path)}${sep}`.startsWith(folder))
       throw new SightlineError(
         'COMMAND_INVALID',
-        `--video: ${video.path} lies in the input ${input}, and would be read by the next run; choose another folder`,
+        `--video: ${video.path} is inside the input ${input}, so the next run would read it; choose another folder`,
       );
   }
 }

@@ -51,12 +51,12 @@ export class ResumeFolder {
       requireSame(before, now);
       return new ResumeFolder(path, true);
     }
-    if (isResumed) note('nothing to resume: no interrupted run with these outputs; it begins at the first frame');
+    if (isResumed) note('nothing to resume: no interrupted run with these outputs; starting at the first frame');
     else if (before !== null)
-      note('an interrupted run with these outputs is given up; --resume would have continued it');
+      note('an interrupted run with these outputs is discarded; --resume would have continued it');
     try {
       await rm(path, { recursive: true, force: true });
-      // A missing folder of the outputs is not made: its name may be wrong.
+      // A missing folder for the outputs is not created: its name may be wrong.
       await mkdir(path);
       await writeWholeFile(runPath, JSON.stringify(now));
     } catch (error) {
@@ -93,7 +93,7 @@ export async function conditionsOf(plan: DetectPlan, flags: DetectFlags, runtime
   };
 }
 
-/** Path, size and time of a file; only the name of what is no file. */
+/** Path, size and time of a file; of anything else only its name. */
 type InputConditions = readonly [path: string, ...number[]];
 
 async function inputConditions(source: string): Promise<InputConditions> {
@@ -121,7 +121,7 @@ function requireSame(before: Conditions, now: Conditions): void {
   if (changes.length === 0) return;
   throw new SightlineError(
     'COMMAND_INVALID',
-    `--resume: it cannot go on, since something else would be run: ${changes.join('; ')}. Restore it, or run without --resume to begin anew`,
+    `--resume: cannot continue, because something has changed: ${changes.join('; ')}. Restore it, or run without --resume to start again`,
   );
 }
 

@@ -74,8 +74,8 @@ export async function detectAll(job: DetectJob): Promise<readonly ItemSummary[]>
 }
 
 /**
- * One item. What its stream delivers goes into a record, and from there to the outputs once it is its turn. An item of an earlier run
- * takes the same way: the outputs are written anew from what is recorded, and the stream reads the rest.
+ * One item. Its stream's results go into a record, and from there to the outputs when its turn comes. An item of an earlier run
+ * takes the same way: the outputs are written again from the record, and the stream reads the rest.
  */
 class ItemRun {
   readonly #job: DetectJob;
@@ -187,14 +187,14 @@ class ItemRun {
     }
   }
 
-  /** A file that could not be read to its end is tried again: what kept it from that may be over. */
+  /** A file that could not be read to its end is tried again: the cause may be gone. */
   #isOfUse({ frames, end }: Recorded, io: DetectJob['io']): boolean {
     const { outputs, flags } = this.#job;
     const item = this.#item;
     const path = outputs.videoPath(item.first);
     if (end !== null) return end.error === null && (path === null || existsSync(path));
     const why = whyWhole(item, flags);
-    if (frames > 0 && why !== null) note(io, `${this.#label} begins again at its first frame: ${why}`);
+    if (frames > 0 && why !== null) note(io, `${this.#label} starts again at its first frame: ${why}`);
     return why === null;
   }
 

@@ -54,7 +54,7 @@ export function addDetect(program: Command, io: CliIo): void {
       '--out <file|dir/>',
       'write one JSON line for each frame, or with .csv one line for each detection; DIR/ gets a file for each input; .jsonl.gz or .jsonl.zst compresses; "-" for standard output',
     )
-    .addOption(new Option('--format <format>', 'of the files in --out DIR/').choices(RESULT_FORMATS))
+    .addOption(new Option('--format <format>', 'format of the files in --out DIR/').choices(RESULT_FORMATS))
     .option('--coco <file>', 'write COCO results')
     .option('--yolo <dir>', 'write label files of YOLO, one for each picture or frame')
     .option('--video <file|dir/>', 'write the video with boxes drawn on it; DIR/ gets one for each input')
@@ -75,7 +75,7 @@ export function addDetect(program: Command, io: CliIo): void {
         Number,
       ),
     )
-    .option('--resume', 'go on where the same command was interrupted')
+    .option('--resume', 'continue where the same command was interrupted')
     .option('--dry-run', 'list inputs, outputs, model and engine, and do nothing else')
     .option('--ca <file>', 'PEM file of certificate authorities that https:// and rtsps:// inputs may use')
     .option('--insecure-tls', 'accept any certificate of https:// and rtsps:// inputs')
@@ -166,12 +166,12 @@ function jobsOf({ jobs, resume }: DetectFlags, { outputs, sources }: DetectPlan)
     throw new SightlineError(
       'COMMAND_INVALID',
       hasOutput
-        ? '--resume: what went into a pipe or a device cannot be continued; name files'
+        ? '--resume: output to a pipe or a device cannot be continued; name files'
         : '--resume: there is no output to continue; name one, as in --out results.jsonl',
     );
-  // Nothing keeps what comes out of turn.
+  // Results that come before their turn are not kept anywhere.
   if (hasOutput && jobs !== undefined && jobs > 1)
-    throw new SightlineError('COMMAND_INVALID', `--jobs ${jobs}: a pipe takes one file at a time; leave it out`);
+    throw new SightlineError('COMMAND_INVALID', `--jobs ${jobs}: a pipe takes one file at a time; leave --jobs out`);
   return hasOutput ? 1 : (jobs ?? defaultJobs());
 }
 
@@ -193,7 +193,7 @@ export function skippedText(skipped: readonly string[]): string {
   return `${what} neither video nor picture, and left out: ${named}`;
 }
 
-/** Inputs that were read to their end, or as far as they can be read. */
+/** Inputs that were read to their end, or as far as possible. */
 function doneOf(summaries: readonly InputSummary[]): number {
   return summaries.filter(({ isInterrupted }) => !isInterrupted).length;
 }
@@ -212,7 +212,7 @@ function end(
     const current = summaries.find(({ isInterrupted, frames }) => isInterrupted && frames > 0);
     const where = current === undefined ? '' : `, frame ${current.frames} of ${current.source}`;
     const message = `interrupted after ${done} of ${inputs} ${inputs === 1 ? 'file' : 'files'}${where}`;
-    note(io, canResume ? `${message}; the same command with --resume goes on there` : message);
+    note(io, canResume ? `${message}; the same command with --resume continues there` : message);
     throw new ReportedFailure({ message, exitCode: interruptedCode(io.stop) });
   }
   const failed = summaries.find(({ error }) => error !== null)?.error;

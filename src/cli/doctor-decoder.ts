@@ -19,7 +19,7 @@ export async function examineDecoder(environment: Environment): Promise<Finding[
   }
 }
 
-/** The oldest version that decodes the formats of today. */
+/** The oldest version that decodes today's formats. */
 const PREFERRED_MAJOR = 6;
 
 function ffmpegFinding({ version, path, foundBy, major }: FfmpegBinary): Finding {
@@ -30,7 +30,7 @@ function ffmpegFinding({ version, path, foundBy, major }: FfmpegBinary): Finding
       verdict: 'note',
       found,
       remedy:
-        'of 2018, with flaws that media can use; scales frames of overloaded cameras before it drops them: install ffmpeg 6 or later, or refuse this one with decoder.packaged: false',
+        'from 2018, with flaws that crafted media can exploit; scales frames of overloaded cameras before it drops them: install ffmpeg 6 or later, or refuse this one with decoder.packaged: false',
     };
   if (major >= PREFERRED_MAJOR) return { what: 'ffmpeg', verdict: 'ok', found };
   if (!takesCommands(major))

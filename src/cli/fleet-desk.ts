@@ -32,7 +32,7 @@ export interface FleetDesk {
 
 /** Works on the records in Redis, so it needs no host. */
 export function controlDesk(control: ControlPlane): FleetDesk {
-  // The hosts check what a source may open; its placeholders would be those of their machines.
+  // The hosts check what a source may open, and fill in placeholders from their own machines.
   const admit = ({ source }: { readonly source: string }): void => void sourceText(source, undefined);
   const streams = new StreamOrders({ control, sender: 'cli', pipeline: null, defaults: {}, admit });
   const jobs = new JobOrders({ control, pipeline: null, admit: () => {} });

@@ -34,7 +34,7 @@ export function addAccessFlags(command: Command): Command {
 /** @throws COMMAND_INVALID if one of the flags is given without the one that it belongs to. */
 export function refuseAccessFlags({ tokenFile, ca }: AccessFlags, owner: '--url' | '--fleet'): void {
   for (const [flag, value] of Object.entries({ '--token-file': tokenFile, '--ca': ca }))
-    if (value !== undefined) throw new SightlineError('COMMAND_INVALID', `${flag}: it belongs to ${owner}`);
+    if (value !== undefined) throw new SightlineError('COMMAND_INVALID', `${flag}: only valid with ${owner}`);
 }
 
 /** Reads the files that the flags name. @throws COMMAND_INVALID for the token's, CONFIG_INVALID for the authorities. */

@@ -4,7 +4,7 @@ const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 export type InterruptingSignal = keyof typeof EXIT_CODES;
 export type InterruptedCode = (typeof EXIT_CODES)[InterruptingSignal];
 
-/** Why a command stops: the reason of its stop signal. Commands that run until they are stopped end with 0 all the same. */
+/** Why a command stops: the reason of its stop signal. Commands that run until they are stopped still end with 0. */
 export class Interruption extends Error {
   readonly exitCode: InterruptedCode;
 

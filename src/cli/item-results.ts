@@ -13,7 +13,7 @@ export interface ItemResultsOptions {
   /** Name of a video in results. */
   readonly label: string;
   readonly config: StreamConfig;
-  /** The entries are boxes as they were found, so that tracks are still to be computed. */
+  /** The entries have no tracks yet: they are computed here. */
   readonly isRaw: boolean;
   readonly reportScore: number;
   /** Only detections with these labels are written; all if null. */

@@ -87,7 +87,7 @@ export function addLoadtest(program: Command, io: CliIo): void {
     .option('--camera-size <size>', 'size of every camera, such as 1280x720 (default: several sizes)')
     .option('--camera-host <address>', 'address of this machine on which hosts reach the cameras', '127.0.0.1')
     .addOption(number('--max-cameras <n>', 'stress: most cameras').default(256))
-    .addOption(number('--seed <n>', 'of the plan of the cameras').default(1))
+    .addOption(number('--seed <n>', 'start value of everything random in the plan of the cameras').default(1))
     .option('--report <dir>', 'write loadtest.json, loadtest.md and loadtest.html there')
     .option('--json', 'one JSON document on standard output')
     .addHelpText('after', HELP)
@@ -112,7 +112,7 @@ async function loadtest(path: string | undefined, flags: LoadFlags, io: CliIo): 
     result = await runLoadTest(subject, plan, { signal: io.stop, note: onNotice });
   } catch (error) {
     if (!io.stop.aborted) throw error;
-    note(io, 'stopped before the load test was done; its streams are removed');
+    note(io, 'stopped before the load test ended; its streams are removed');
     throw new ReportedFailure({ message: 'stopped', exitCode: 1 });
   }
   if (flags.report !== undefined) note(io, `written: ${(await writeLoadReport(flags.report, result)).join(', ')}`);

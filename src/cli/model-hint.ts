@@ -1,5 +1,5 @@
 /**
- * The default detector is the one that npm has. This one is better; its figures are those of docs/accuracy.md and
+ * The default detector is the one that npm has. This one is better; its figures come from docs/accuracy.md and
  * bench/optimize-table.json, and a test compares them.
  */
 export const BETTER_MODEL = {

@@ -179,7 +179,7 @@ async function save(
   return saveManifest({ ...manifest, files, reported }, folder);
 }
 
-/** Returns a sentence for each result that suggests wrong settings. */
+/** Returns a sentence for each sign of wrong settings. */
 function doubtsOf(manifest: Manifest, counts: readonly number[], trials: Trials | null): string[] {
   const doubts: string[] = [];
   const advice = 'Try --color, --range, --resize and --family, or pass --annotations to choose them by trial';
@@ -241,7 +241,7 @@ function trialsTable({ trials, best, pictures }: Trials): string {
   ].join('\n');
 }
 
-/** Says whether the pictures decided. */
+/** Says whether the pictures were enough to choose settings. */
 function choiceOf(trials: Trials | null): string {
   if (trials === null) return '';
   const why =

@@ -33,15 +33,15 @@ export function addModelsCompile(models: Command, io: CliIo): void {
     .description('compile a detector for an engine; the file is cached')
     .argument('<model>', 'name, path of a manifest, or path of an ONNX file');
   addEngineFlags(addFileFlags(compile))
-    .option('--calibration <place>', 'int8: folder of pictures, or a video, like those that it will see')
+    .option('--calibration <place>', 'int8: folder of pictures, or a video, like those that the detector will see')
     .option(
       '--max-loss <loss>',
-      `int8: the most average precision, or agreement with float, to lose (${USUAL_MAX_LOSS})`,
+      `int8: largest loss allowed, of average precision or of agreement with float (default: ${USUAL_MAX_LOSS})`,
       lossOf,
     )
     .option('--annotations <file>', 'int8: COCO annotations; average precision on --images decides')
     .option('--images <dir>', 'int8: folder of the pictures that the annotations name')
-    .option('--keep-float <names>', 'int8: layers that stay in float, by name, with commas', (names) =>
+    .option('--keep-float <names>', 'int8: names of layers that stay in float, separated by commas', (names) =>
       names.split(','),
     )
     .option('--json', 'one JSON document on standard output')
@@ -123,7 +123,7 @@ export async function quantiseFor(
   io: CliIo,
 ): Promise<QuantiseReport> {
   const { flags, calibration, labels, maxLoss, keepFloat } = request;
-  // Also a file for openvino is calibrated with ONNX Runtime.
+  // Files for openvino are calibrated with ONNX Runtime, too.
   await provideOnnxRuntime({ cacheDir: io.environment.cacheDir, onNotice: (text) => note(io, text) });
   const model = await compiled(name, { ...flags, precision: 'f32' }, engine, io);
   const openvinoLibrary = engine === 'openvino' ? requireOpenvino(io.environment).libraryPath : undefined;
@@ -141,7 +141,7 @@ function enginesOf({ engine = 'auto' }: CompileFlags, io: CliIo): ('onnx' | 'ope
   if (engine === 'auto') return findOpenvino(io.environment) === null ? ['onnx'] : ['openvino', 'onnx'];
   throw new SightlineError(
     'COMPILE_UNSUPPORTED',
-    `--engine ${engine}: it does not compute in INT8 here; expected onnx, openvino or auto`,
+    `--engine ${engine}: does not compute in INT8 on this machine; expected onnx, openvino or auto`,
   );
 }
 
@@ -151,7 +151,7 @@ function lossOf(text: string): number {
   return loss;
 }
 
-/** Layers that are listed: the most sensitive ones, which may be worth a look. */
+/** Number of listed layers: the most sensitive ones. */
 const MOST_LAYERS = 12;
 
 function textOf(report: QuantiseReport): string {

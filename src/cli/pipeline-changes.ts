@@ -28,18 +28,18 @@ export function addPipeline(program: Command, io: CliIo): void {
   const pipeline = program.command('pipeline').addHelpText('after', HELP);
   pipeline
     .command('diff <pipeline>')
-    .description('list what was changed, passwords hidden')
+    .description('list the changes, passwords hidden')
     .option('--json', 'one JSON document on standard output')
     .action((path: string, flags: PipelineFlags) => diff(path, flags, io));
   pipeline
     .command('export <pipeline>')
-    .description('print the pipeline file with what was changed')
+    .description('print the pipeline file with the changes')
     .action((path: string) => exportFile(path, io));
   addAccessFlags(
     pipeline
       .command('reset [pipeline] [streams...]')
-      .description('drop what was changed of these streams, or of all; with --url name no file')
-      .option('--url <url>', 'gateway of the pipeline that runs'),
+      .description('drop the changes of these streams, or of all; with --url, name no file')
+      .option('--url <url>', 'gateway of the running pipeline'),
   )
     .option('--json', 'one JSON document on standard output')
     .action((path: string | undefined, streams: readonly string[], flags: PipelineFlags & Partial<GatewayFlags>) =>
@@ -82,13 +82,14 @@ async function exportFile(path: string, io: CliIo): Promise<void> {
   print(io, text.trimEnd());
   for (const sentence of notes) note(io, `note: ${sentence}`);
   const paused = streams.filter(({ isPaused }) => isPaused).map((stream) => stream.config.id);
-  if (paused.length > 0) note(io, `note: a pipeline file cannot say that streams are paused: ${paused.join(', ')}`);
+  if (paused.length > 0)
+    note(io, `note: a pipeline file cannot pause streams; these are paused now: ${paused.join(', ')}`);
 }
 
 /**
  * Returns the text of a pipeline file with the streams as the overlay has them. Comments, and what was not changed, stay.
  *
- * @throws INTERNAL_ERROR if the result would mean something else.
+ * @throws INTERNAL_ERROR if the result would have other settings.
  */
 export function exported(text: string, config: PipelineConfig, overlay: Overlay): string {
   if (Object.keys(overlay).length === 0) return text;
@@ -119,7 +120,7 @@ export function exported(text: string, config: PipelineConfig, overlay: Overlay)
   if (canonicalJson(again) === canonicalJson([...wanted.values()])) return result;
   throw new SightlineError(
     'INTERNAL_ERROR',
-    'the exported file would not have the settings that hold now; a key that `defaults` set cannot be left out in a file',
+    'the exported file would not give the settings in use; a file cannot unset a key that its `defaults` set',
   );
 }
 
@@ -146,7 +147,7 @@ async function reset(
   try {
     if (file.problem === null) for (const notice of file.notices) note(io, notice);
     if (file.problem !== null)
-      throw new SightlineError('SINK_BUSY', `${file.problem}; add --url to reset the pipeline that runs`);
+      throw new SightlineError('SINK_BUSY', `${file.problem}; add --url to reset the running pipeline`);
     const ids = streams.length === 0 ? Object.keys(file.streams) : streams;
     const unknown = ids.filter((id) => file.streams[id] === undefined);
     if (unknown.length > 0)

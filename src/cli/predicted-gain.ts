@@ -8,8 +8,8 @@ const positive = z.number().positive();
 const outcome = z.object({ speedup: z.object({ ratio: positive, interval: z.tuple([positive, positive]) }) });
 
 /**
- * Returns the gain that a report of `optimize` predicts, from its `result.json`; null if the folder has none, or one that says
- * nothing readable: a roll-out does not depend on it.
+ * Returns the gain that a report of `optimize` predicts, from its `result.json`; null if the folder has none or it cannot be read: a
+ * roll-out does not depend on it.
  */
 export function predictedGain(folder: string): Prediction | null {
   let raw: unknown;

@@ -13,15 +13,15 @@ import type { InferenceEngine } from '../infer/inference-engine.ts';
 import { preprocessImage } from '../preprocess/sharp-preprocessor.ts';
 import { detectIn, type TrialEngine, withCandidate, withEngine } from './candidate-runner.ts';
 
-/** Average precision is measured with every class of every box down to here. */
+/** Average precision is measured with every class of every box down to this score. */
 const AP_SCORE = 0.001;
-/** Weaker detections than this say little of a network, and there are many. */
+/** Weaker detections are numerous and say little about a network. */
 const LEAST_SCORE = 0.05;
 const MOST_LABELLED = 200;
 
 /** Decides how much a quantised file loses. */
 export interface QuantiseJudge {
-  /** What the loss is, for reports. */
+  /** Name of the measure, for reports. */
   readonly measure: 'AP' | 'F1 against float';
   /** Of the float file; 1 for an agreement. */
   readonly floatFigure: number;
@@ -101,8 +101,7 @@ export async function judgeByAgreement(
 }
 
 /**
- * Compares raw outputs by the detections that they hold, and by their numbers where they hold none, as those of a network
- * without training do.
+ * Compares raw outputs by their detections, or, if there are none (as with an untrained network), number by number.
  */
 export function outputLossOf(spec: ModelSpec): (expected: Outputs, received: Outputs) => number {
   const detections = (outputs: Outputs): Float32Array =>

@@ -48,13 +48,13 @@ export interface QuantiseReport
   readonly seconds: number;
 }
 
-/** INT8 must be so much faster than float to be worth its loss: less is within what measurements differ by. */
+/** INT8 is worth its loss only if it is faster than float by this ratio; smaller differences are noise of the measurement. */
 const WORTH_RATIO = 1.03;
 
 /**
  * Quantises a compiled model for one engine, judges every candidate on that engine, and keeps the result in the cache.
  *
- * Throws QUANTISE_REFUSED where nothing stays within the allowance, ENGINE_UNAVAILABLE, and what `quantiseGraph` throws.
+ * Throws QUANTISE_REFUSED if no candidate stays within the allowed loss, ENGINE_UNAVAILABLE, and what `quantiseGraph` throws.
  */
 export async function quantiseModel(request: QuantiseRequest): Promise<QuantiseReport> {
   const startedMs = performance.now();

@@ -89,13 +89,13 @@ export function addRollout(program: Command, io: CliIo): void {
       stepOf,
     )
     .action(async (flags: PromoteFlags) => {
-      // Names what it read: of two who promote at once, one is refused.
+      // Sends the step that it read: of two people who promote at once, one is refused.
       const { id: rollout, step } = await newest(flags);
       const seen = { rollout, step: flags.step ?? step };
       const wanted = flags.full === true ? { ...seen, full: true } : seen;
       show(await gatewayApi(io, flags).rollouts.promote(wanted, { by: userName() }), flags);
     });
-  command('hold', 'stay at this share until promote, abort, undo or hold --release; guards still roll back')
+  command('hold', 'stay at this share until promote, abort, undo or hold --release; guards can still roll back')
     .option('--release', 'end your hold, so that it continues by itself')
     .action((flags: RolloutFlags & { readonly release?: boolean }) =>
       act(flags.release === true ? 'resume' : 'hold', flags),

@@ -48,7 +48,7 @@ export function addRun(program: Command, io: CliIo): void {
 
 async function run(path: string, flags: RunFlags, io: CliIo): Promise<void> {
   checkServerFlags(flags);
-  if (flags.json === true) throw new SightlineError('COMMAND_INVALID', '--json: it belongs to --dry-run');
+  if (flags.json === true) throw new SightlineError('COMMAND_INVALID', '--json: only valid with --dry-run');
   limitPools();
   const config = loadPipeline(path, io.environment.variables);
   const { cacheDir } = io.environment;
@@ -76,13 +76,13 @@ async function serve(
     },
   });
   const incidents = new Incidents((text) => log.warn({}, text));
-  // Before the rest: a service may be told to reload while it starts.
+  // Before the rest: a reload signal may arrive during the start.
   const reloader = new SettingsReloader(
     {
       path,
       apply: (file) => host.reload(file),
       onFailure: ({ code, message }) =>
-        host.runtime.emitEvent('settings-failed', undefined, `${message}; the settings of before go on`, { code }),
+        host.runtime.emitEvent('settings-failed', undefined, `${message}; the previous settings stay in use`, { code }),
     },
     io,
   );
@@ -110,7 +110,7 @@ async function serve(
       host.onEvent((event) => logEvent(log, event));
       note(io, `\n  Sightline is live at ${gateway.url}\n`);
       await host.start();
-      // What was fetched and compiled at a first start.
+      // Models and libraries that the first start fetched and compiled.
       trimMemory();
       await rollouts?.agent.start();
       log.info({}, `${config.name} is running with ${countOf(host)}`);

@@ -31,7 +31,7 @@ export async function picturesIn(folder: string, max: number): Promise<string[]>
   });
   const pictures = names.filter((name) => PICTURES.test(name)).sort();
   if (pictures.length === 0)
-    throw new SightlineError('SOURCE_EMPTY', `${folder}: no picture in this folder (looked for jpg, png, webp)`);
+    throw new SightlineError('SOURCE_EMPTY', `${folder}: no pictures in this folder (looked for jpg, png, webp)`);
   return pictures.slice(0, max).map((name) => join(folder, name));
 }
 

@@ -120,7 +120,7 @@ function expiryOf(text: string, nowMs: number): string {
   if (atMs > nowMs && atMs < 8e15) return new Date(atMs).toISOString();
   throw new SightlineError(
     'COMMAND_INVALID',
-    `--expires: expected a time to come, such as 12h, 30d, 2026-12-31 or 2026-12-31T18:00:00Z, received "${text}"`,
+    `--expires: expected a time in the future, such as 12h, 30d, 2026-12-31 or 2026-12-31T18:00:00Z, received "${text}"`,
   );
 }
 

@@ -16,7 +16,7 @@ export class TotalProgress {
   readonly #startedMs: number;
   #doneWeight = 0;
   #doneSources = 0;
-  /** Done by an earlier run. */
+  /** Weight of what an earlier run has done. */
   #givenWeight = 0;
   #frames = 0;
   #shownMs = Number.NEGATIVE_INFINITY;
@@ -62,7 +62,7 @@ export class TotalProgress {
   }
 }
 
-/** By bytes; what is no file counts as an average one. */
+/** Weighs inputs by their bytes; an input that is no file counts as an average one. */
 function weightsOf(items: readonly DetectItem[]): number[] {
   const bytes = items.map(({ sources }) =>
     sources.reduce((sum, source) => sum + (statSync(source, { throwIfNoEntry: false })?.size ?? 0), 0),

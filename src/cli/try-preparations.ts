@@ -12,7 +12,7 @@ export type Preparation = Required<Pick<FileFlags, 'color' | 'range' | 'resize'>
 export interface Trial extends Preparation {
   readonly ap: number;
   readonly ap50: number;
-  /** What it was compared with, and how much AP it gains, with the interval that decides; null for the first. */
+  /** Preparation that it was compared with, and the gain of AP with the interval that decides; null for the first. */
   readonly gain: Gain | null;
 }
 
@@ -70,7 +70,7 @@ export async function tryPreparations<Found>(
       const scored = await judge.score(preparation);
       if (scored === null) continue;
       const { ap, ap50, found } = scored;
-      // What cannot be run is worse than anything that can.
+      // A preparation that cannot be run ranks below all that can.
       const gain = baseFound === null ? null : await judge.compare(baseFound, found);
       const trial: Trial = { ...preparation, ap, ap50, gain };
       trials.push(trial);
@@ -81,7 +81,7 @@ export async function tryPreparations<Found>(
   return { trials, best };
 }
 
-/** The same for all trials, whatever is fastest: `auto` may choose another engine for each. */
+/** One engine for all trials: `auto` might choose another one for each. */
 const ENGINE = { engine: 'onnx', provider: 'cpu', precision: 'f32' } as const;
 const BOOTSTRAP = { seed: 1, resamples: 1000 } as const;
 /** Normal quantile for two-sided 5 %, shared by the four comparisons of a search (Bonferroni). */

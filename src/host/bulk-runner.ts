@@ -85,6 +85,6 @@ function lostFrames(stream: RuntimeStream, label: string): SightlineError | null
   if (stream.droppedCount === 0) return null;
   return new SightlineError(
     'ENGINE_FAILED',
-    `${label}: ${stream.droppedCount} frames were given up after several failed inferences`,
+    `${label}: ${stream.droppedCount} frames were dropped because their inference failed several times`,
   );
 }

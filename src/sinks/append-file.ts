@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { diskFiles, type FileState, type SinkFile, type SinkFiles, stateOrNull } from './sink-files.ts';
 
-/** Pause before the next attempt to write to a pipe that is full. */
+/** Pause between attempts to write to a full pipe. */
 const FULL_PIPE_MS = 5;
 
 export interface AppendOutcome {
@@ -26,7 +26,7 @@ export interface LineTarget {
   sync(): Promise<void>;
   /** Returns whether the file was moved or removed from its path, as log rotation does. */
   isMoved(): Promise<boolean>;
-  /** Ends a pending `append` to a pipe, too. */
+  /** Closes the file, and ends a pending `append` to a pipe. */
   close(): Promise<void>;
 }
 

@@ -62,7 +62,7 @@ export class CompressedLineFile extends AppendFile {
 
   async #cutIncompleteMember(): Promise<void> {
     if (this.#completeEnd === null) return;
-    // Log rotation may have emptied the file meanwhile: do not let it grow.
+    // Log rotation may have emptied the file meanwhile; truncating must not make it longer.
     if ((await this.size()) > this.#completeEnd) await this.truncate(this.#completeEnd);
     this.#completeEnd = null;
   }
@@ -75,5 +75,5 @@ async function checkKind(path: string, compression: Compression, files: SinkFile
   const { bytesRead } = await file.read(first, 0, first.length, 0).finally(() => file.close());
   // A power failure can leave zeros in place of appended data, and a crash less than the first four bytes.
   if (bytesRead < first.length || first.every((byte) => byte === 0) || isCompressed(first, compression)) return;
-  throw new Error(`the file holds something else: expected ${compression}; choose another path`);
+  throw new Error(`the file has another format: expected ${compression}; choose another path`);
 }

@@ -19,7 +19,7 @@ export interface CsvSinkOptions {
  */
 export class CsvSink extends LineSink {
   constructor(options: CsvSinkOptions) {
-    // A line that was cut off cannot be told from a whole one, so an incomplete end is always removed.
+    // A truncated line may look like a complete one, so an end without a line break is always removed.
     const kind = { header: `${COLUMNS}\n`, firstCharacters: 's', isWhole: () => false };
     super(options.id, new PartialFile({ ...options, kind, keepsEarlier: false, retries: false }));
   }

@@ -13,7 +13,7 @@ const HANG_MS = 10_000;
 /**
  * Does one step of file operations.
  *
- * @param onHang - called if it takes too long; the step goes on.
+ * @param onHang - called if it takes too long; the step continues.
  * @returns why it failed, or null.
  */
 export async function attemptStep(

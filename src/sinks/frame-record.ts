@@ -7,7 +7,7 @@ import { LineLog } from './line-log.ts';
 import { openLines } from './open-lines.ts';
 import type { SinkFailureListener } from './sink.ts';
 
-/** A result as an interrupted command needs it: in full precision, and before tracking where the tracks are computed later. */
+/** A result as `--resume` needs it: in full precision, and before tracking if tracks are computed later. */
 export interface RecordedFrame {
   readonly frame: number;
   readonly ptsUs: number;
@@ -23,9 +23,9 @@ interface RecordedFailure {
   readonly error: WireError;
 }
 
-/** The end of an input that was read as far as it can be. */
+/** The end of an input that was read to its end, or as far as possible. */
 export interface RecordedEnd {
-  /** That the last of the runs which read it took, and the frames that it read. */
+  /** Seconds that the last run took, and the frames that it read. */
   readonly seconds: number;
   readonly frames: number;
   readonly decodeErrors: number;
@@ -36,9 +36,9 @@ export interface RecordedEnd {
 
 export type RecordEntry = RecordedFrame | RecordedFailure;
 
-/** What a record holds already. */
+/** What a record contains when it is opened. */
 export interface Recorded {
-  /** Without a gap from the first frame on. */
+  /** Frames from the first one on, without a gap. */
   readonly frames: number;
   /** Media time of the last frame; 0 without one. */
   readonly ptsUs: number;
@@ -80,14 +80,14 @@ export class FrameRecord {
     const { path, onFailure } = options;
     const kind = { firstCharacters: '[{', isWhole: () => false };
     const open = () => openLines(path, kind);
-    // What a power failure takes away is read again: that costs less than to wait for the disk at the end of each input.
+    // Frames lost in a power failure are inferred again: that costs less than waiting for the disk after each input.
     this.#log = new LineLog({ id: 'resume', path, open, retries: false, sync: 'never', onFailure });
   }
 
   /**
    * Opens a record and creates it if it is missing.
    *
-   * @param keeps - returns whether what it holds is of use; if not, it begins anew.
+   * @param keeps - returns whether the existing entries can be used; if not, they are removed.
    * @throws the system's error.
    */
   static async open(options: FrameRecordOptions, keeps: (recorded: Recorded) => boolean): Promise<FrameRecord> {
@@ -114,7 +114,7 @@ export class FrameRecord {
     }
   }
 
-  /** Yields all entries from the first one on, those that are still to be added too, until it is closed. */
+  /** Yields all entries from the first one on, including those added later, until the record is closed. */
   async *entries(): AsyncGenerator<RecordEntry> {
     const { path, classes } = this.#options;
     const waitsForMore = async (): Promise<boolean> => {

@@ -89,7 +89,7 @@ export class LineFile extends AppendFile {
     // A power failure can leave zeros in place of appended data.
     if (first === '' || first === '\0' || firstCharacters.includes(first)) return;
     throw new Error(
-      `the file holds something else: expected it to begin with ${firstCharacters}, found ${JSON.stringify(first)}; choose another path`,
+      `the file has another format: expected it to begin with ${firstCharacters}, found ${JSON.stringify(first)}; choose another path`,
     );
   }
 

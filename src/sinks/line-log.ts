@@ -76,7 +76,7 @@ export class LineLog {
   #rest: Uint8Array = new Uint8Array(0);
   #accepted = 0;
   #written = 0;
-  /** Results that are as safe as the policy demands. */
+  /** Results written as durably as the policy requires. */
   #confirmed = 0;
   #dropped = 0;
   #droppedWhileFailing = 0;
@@ -202,7 +202,7 @@ export class LineLog {
     }
   }
 
-  /** Leaves behind a file whose operations do not end. */
+  /** Abandons a file whose operations do not end. */
   #abandon(): void {
     if (this.#failure === null) this.#fail(hangFailure(CLOSE_MS));
     this.#isAbandoned = true;

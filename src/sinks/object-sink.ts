@@ -6,7 +6,7 @@ import { type QueuePolicy, ResultQueue } from './result-queue.ts';
 import type { Sink, SinkFailureListener, SinkFigures } from './sink.ts';
 import { countOf } from './sink-failure.ts';
 
-/** A destination of results that a program brings along. */
+/** A destination of results that the embedding program provides. */
 export interface CustomSink {
   /** Names it in events, messages and metrics. */
   readonly id: string;
@@ -102,7 +102,7 @@ export class ObjectSink implements Sink {
     const isLate = (await Promise.race([this.#delivery, late])) === 'late';
     clearTimeout(timer);
     if (isLate) {
-      // The result that it has not taken is lost, and so is what waits behind it.
+      // The result that it did not take is lost, and so are those waiting behind it.
       this.#isGivenUp = true;
       this.#failed += 1;
       this.#discarded = this.#queue.figures.waiting;

@@ -11,8 +11,8 @@ export interface LineKind extends LineFileOptions {
 }
 
 /**
- * Each chunk becomes a member of its own, and members shorter than zlib's window of 32 KB compress badly. A second of one
- * stream is about 15 KB of text; a crash costs at most that.
+ * Each chunk becomes one member, and members shorter than zlib's window of 32 KB compress badly. One stream makes about 15 KB
+ * of text a second; a crash loses at most a second.
  */
 const COMPRESSED_CHUNK: LineChunk = { chars: 256 * 1024, ms: 1000 };
 

@@ -152,7 +152,7 @@ async function isStale(path: string): Promise<boolean> {
       const touchedMs = (await stat(path)).mtimeMs;
       first ??= touchedMs;
       if (touchedMs !== first) return false;
-      // A network disk may have another machine's clock, so compare with the time of a new file on it.
+      // The server of a network disk may have another clock, so compare with the time of a new file there.
       await writeFile(probe, '');
       if ((await stat(probe)).mtimeMs - touchedMs > STALE_MS) return true;
     }

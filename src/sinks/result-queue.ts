@@ -41,7 +41,7 @@ export class ResultQueue implements Sink, AsyncIterableIterator<ResultRecord, un
     this.#frames.push({ frame, source, canWait });
     const mayWait = canWait && policy === 'block';
     if (!mayWait && this.#frames.length > capacity) {
-      // At the latest the one that was added now. Those of files are not lost while they are held back.
+      // The oldest result that may be lost, at the latest the one just added. Results of files are held back instead.
       this.#frames.splice(
         this.#frames.findIndex((each) => policy === 'latest' || !each.canWait),
         1,

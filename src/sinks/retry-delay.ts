@@ -20,7 +20,7 @@ export function retryDelayMs(
  * Parses a `Retry-After` header: seconds, or a date (RFC 9110, section 10.2.3).
  *
  * @param wallMs - now, milliseconds since 1970.
- * @returns milliseconds from now, not negative; null if the header is absent or neither of these.
+ * @returns milliseconds from now, not negative; null if the header is absent or cannot be parsed.
  */
 export function parseRetryAfterMs(header: string | null, wallMs: number): number | null {
   if (header === null) return null;

@@ -30,7 +30,7 @@ export class Rotation {
     this.#onPeriodEnd = onPeriodEnd;
   }
 
-  /** The period of the file is over; it has not been looked at since. */
+  /** The period of the file is over, and it has not been rotated yet. */
   get isDue(): boolean {
     return this.#isDue;
   }

@@ -30,7 +30,7 @@ export function parseLine(line: string): SpoolRecord | null {
   return Number.isSafeInteger(seq) && end > 0 ? { seq, text: checked.slice(end + 1) } : null;
 }
 
-/** Returns the records of a spool file, and how many lines are damaged. An incomplete last line was never accepted by the disk. */
+/** Returns the records of a spool file, and how many lines are damaged. An incomplete last line was never completely written, so it does not count. */
 export function parseSpoolFile(content: string): { records: SpoolRecord[]; damaged: number } {
   const lines = content.split('\n');
   lines.pop();

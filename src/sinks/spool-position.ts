@@ -3,7 +3,7 @@ import type { SinkFile, SinkFiles } from './sink-files.ts';
 import { checksum } from './spool-line.ts';
 
 const NAME = 'position';
-/** Each of the two places is written in turn, so that one is whole at any time. */
+/** The two places are written in turn, so that one of them is intact at any time. */
 const PLACE_BYTES = 64;
 
 /** The number of the last record that needs no sending any more, in a file of two places. */
@@ -62,7 +62,7 @@ export class SpoolPosition {
       try {
         await this.#file.write(place, 0, place.length, this.#place * PLACE_BYTES);
       } catch {
-        // The disk fails, which the spool reports. The next change tries again.
+        // The spool reports the disk's failure. The next change tries again.
         return;
       }
       this.#place = 1 - this.#place;

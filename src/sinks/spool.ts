@@ -13,7 +13,7 @@ import { SpoolPosition } from './spool-position.ts';
 const MIB = 1024 * 1024;
 /** A spool file is deleted as a whole, and is what is read into memory at once. */
 const MAX_SPOOL_FILE_BYTES = MIB;
-/** The oldest spool file is dropped when the spool is full, so it is a small part of it. */
+/** A full spool drops its oldest file, so a file is a small share of the spool. */
 const LEAST_SPOOL_FILES = 8;
 /** Records that are not on the disk, because it fails or because there is no folder. */
 const MAX_MEMORY_BYTES = 8 * MIB;
@@ -308,7 +308,7 @@ export class Spool {
       await position.close();
       throw error;
     });
-    // No step below can fail.
+    // Nothing below can fail.
     this.#position = position;
     this.#spoolFiles = left.spoolFiles;
     this.#damaged += left.damaged;
@@ -360,7 +360,7 @@ export class Spool {
 
   async #loadHead(): Promise<void> {
     const spoolFile = this.#spoolFiles[0]!;
-    // Now, so that it is not dropped meanwhile.
+    // Taken out now, so that it is not dropped meanwhile.
     this.#isHeadLoaded = true;
     const { records } = await this.#readSpoolFile(spoolFile.path).catch(() => ({ records: [] }));
     const floor = this.#position?.seq ?? 0;

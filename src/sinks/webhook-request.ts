@@ -52,7 +52,7 @@ function decodePart(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    // A bare percent sign: the user did not encode the text, so use it unchanged.
+    // A percent sign that begins no code: the user did not encode the text, so use it unchanged.
     return text;
   }
 }

@@ -95,7 +95,7 @@ export class WebhookSink implements Sink {
   readonly #random: () => number;
   readonly #live: Spool;
   readonly #file: Spool;
-  /** The spool whose turn it is. */
+  /** Index of the spool to send from next. */
   #turn = 0;
   #batches = 0;
   #sent = 0;
@@ -114,7 +114,7 @@ export class WebhookSink implements Sink {
   #problem: SightlineError | null = null;
   #lastFailure: SightlineError | null = null;
   #closing: Promise<void> | null = null;
-  /** No more attempts. */
+  /** `close` has given up: no more attempts are made. */
   #isGivenUp = false;
 
   /** @throws CONFIG_INVALID if `url` is not an http or https address. */
@@ -197,7 +197,7 @@ export class WebhookSink implements Sink {
 
   async #finish(): Promise<void> {
     const cancelDeadline = this.#clock.setTimer(() => this.#giveUp(), this.#options.closeMs);
-    // From here on batches are sent at once, full or not. After a failure the server gets no more time than one attempt.
+    // From now on batches are sent at once, full or not. After a failure only one more attempt is made.
     this.#pause.end();
     this.#startSending();
     while (this.#isSending) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));

@@ -356,8 +356,12 @@ describe('sightline tokens', () => {
     ['a name twice', ['add', 'ben', '--role', 'viewer'], /has a token "ben" already/],
     ['a name with spaces', ['add', 'a b', '--role', 'viewer'], /expected a name of letters/],
     ['the name of the other token', ['add', 'SIGHTLINE_TOKEN', '--role', 'viewer'], /other than SIGHTLINE_TOKEN/],
-    ['a time that has passed', ['add', 'x', '--role', 'viewer', '--expires', '2020-01-01'], /expected a time to come/],
-    ['no time', ['add', 'x', '--role', 'viewer', '--expires', 'soon'], /expected a time to come/],
+    [
+      'a time that has passed',
+      ['add', 'x', '--role', 'viewer', '--expires', '2020-01-01'],
+      /expected a time in the future/,
+    ],
+    ['no time', ['add', 'x', '--role', 'viewer', '--expires', 'soon'], /expected a time in the future/],
     ['a name that is not there', ['remove', 'nobody'], /has no token "nobody"; it has ben/],
   ])('refuses %s', async (_, args, message) => {
     const { code, stderr } = await run(...args);

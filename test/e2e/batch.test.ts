@@ -82,7 +82,7 @@ describe('an interrupted batch', () => {
         if (cut === 0) throw new Error('it ended before the first cut');
         return run;
       }
-      if (signal !== 'SIGKILL') expect(stderr).toMatch(/interrupted after \d+ of 16 files.*--resume goes on there/);
+      if (signal !== 'SIGKILL') expect(stderr).toMatch(/interrupted after \d+ of 16 files.*--resume continues there/);
     }
     return cli([...args, '--resume']);
   }
@@ -128,7 +128,7 @@ describe('an interrupted batch', () => {
     utimesSync(inputs[0]!, new Date(), new Date(Date.now() + 5000));
     expect(await refused(args)).toMatch(/input .*slow\.mp4: the file has changed/);
     const anew = await cli(args);
-    expect(anew.stderr).toMatch(/given up; --resume would have continued it/);
+    expect(anew.stderr).toMatch(/discarded; --resume would have continued it/);
     expect(readFileSync(at('changed.jsonl'), 'utf8').trimEnd().split('\n')).toHaveLength(90 + 200 + 11 + 400);
     expect(existsSync(at('.changed.jsonl.resume'))).toBe(false);
   });

@@ -26,7 +26,7 @@ describe('sightline loadtest', () => {
     [[], 'expected a pipeline file, or --fleet'],
     [['PIPELINE', '--fleet'], '--fleet: expected no pipeline'],
     [['PIPELINE', '--token', 'x'], '--token: expected no token on the command line'],
-    [['PIPELINE', '--token-file', 'x'], '--token-file: it belongs to --fleet'],
+    [['PIPELINE', '--token-file', 'x'], '--token-file: only valid with --fleet'],
     [['PIPELINE', '--cameras', '0'], '--cameras: expected a whole number from 1 to 1024'],
     [['PIPELINE', '--cameras', 'many'], '--cameras: expected a whole number'],
     [['PIPELINE', '--minutes', '0'], '--minutes: expected a number above 0'],

@@ -232,7 +232,7 @@ describe('changes of streams over REST', () => {
     process.signal('SIGHUP');
     await waitFor(
       'the refusal',
-      () => /not valid YAML.*the settings of before go on/.test(process.log),
+      () => /not valid YAML.*the previous settings stay in use/.test(process.log),
       {},
       () => process.log,
     );

@@ -125,7 +125,7 @@ describe.each<Compression>(['gzip', 'zstd'])('%s', (compression) => {
     ])('is not confused with %s', async (_, content) => {
       writeFileSync(path, content, 'latin1');
       await expect(CompressedLineFile.open(path, compression)).rejects.toThrow(
-        new RegExp(`holds something else: expected ${compression}; choose another path`),
+        new RegExp(`has another format: expected ${compression}; choose another path`),
       );
       expect(readFileSync(path, 'latin1')).toBe(content);
     });

@@ -88,7 +88,7 @@ describe('a JSONL file that is appended to', () => {
     sink.publish(frameOf(0), 'a.mp4');
     await expect(sink.close()).rejects.toMatchObject({ details: { lostResults: 1 } });
     expect(failures.map(({ message }) => message)).toEqual([
-      expect.stringMatching(/holds something else.*choose another/),
+      expect.stringMatching(/has another format.*choose another/),
     ]);
     expect(read('film.mp4')).toBe('ftyp');
   });
