@@ -13,9 +13,10 @@ import type {
   ShadowMessage,
   StatsMessage,
 } from '../protocol/feed.ts';
+import type { StreamsReply } from '../protocol/rest.ts';
 import { resultRecord, roundDetection } from '../protocol/result-record.ts';
 import type { ShadowObservation } from '../protocol/rollout-records.ts';
-import type { PreviewPicture, RuntimeReport } from './runtime-port.ts';
+import type { PreviewPicture } from './runtime-port.ts';
 
 /** Steps per pixel. */
 const FEED_BOX_STEPS = 10;
@@ -99,11 +100,11 @@ function round(value: number, scale: number): number {
  */
 export class StatsParts {
   readonly #seq: StatsMessage['seq'];
-  readonly #report: RuntimeReport;
+  readonly #report: StreamsReply;
   #json: JsonParts | null = null;
   #msgpack: MsgpackParts | null = null;
 
-  constructor(seq: StatsMessage['seq'], report: RuntimeReport) {
+  constructor(seq: StatsMessage['seq'], report: StreamsReply) {
     this.#seq = seq;
     this.#report = report;
   }
@@ -125,7 +126,7 @@ class JsonParts {
   readonly #tail: string;
   #allStreams: string | null = null;
 
-  constructor(seq: StatsMessage['seq'], { timeMs, streams, host, fleet, rollout }: RuntimeReport) {
+  constructor(seq: StatsMessage['seq'], { timeMs, streams, host, fleet, rollout }: StreamsReply) {
     this.#head = `{"type":"stats","seq":${seq},"timeMs":${timeMs},"streams":[`;
     this.#streams = streams.map((stream) => ({ id: stream.id, json: JSON.stringify(stream) }));
     const fleetJson = fleet === undefined ? '' : `,"fleet":${JSON.stringify(fleet)}`;
@@ -156,7 +157,7 @@ class MsgpackParts {
   readonly #head: Uint8Array;
   readonly #tail: Uint8Array;
 
-  constructor(seq: StatsMessage['seq'], { timeMs, streams, host, fleet, rollout }: RuntimeReport) {
+  constructor(seq: StatsMessage['seq'], { timeMs, streams, host, fleet, rollout }: StreamsReply) {
     const head = Object.entries({ type: 'stats', seq, timeMs }).flat();
     const optional = Object.entries({ fleet, rollout }).filter(([, value]) => value !== undefined);
     const tail = ['host', host, ...optional.flat(), 'droppedMessages'];

@@ -10,6 +10,7 @@ import {
   TOPICS,
   type Topic,
 } from '../protocol/feed.ts';
+import type { StreamsReply } from '../protocol/rest.ts';
 import type { ShadowObservation } from '../protocol/rollout-records.ts';
 import { ANYONE, type Identity } from './access/token-table.ts';
 import type { EventStore } from './event-store.ts';
@@ -17,7 +18,7 @@ import { FeedClient } from './feed-client.ts';
 import { detectionsMessage, previewMessage, SharedMessage, StatsParts, shadowMessage } from './feed-encoding.ts';
 import { noCounts, type TopicCounts } from './outbox.ts';
 import type { RolloutPort } from './rollout-port.ts';
-import type { PreviewPicture, RuntimePort, RuntimeReport } from './runtime-port.ts';
+import type { PreviewPicture, RuntimePort } from './runtime-port.ts';
 import { ShadowFrames } from './shadow-frames.ts';
 import type { Subscription } from './subscription.ts';
 import { WantedStreams } from './wanted-streams.ts';
@@ -169,7 +170,7 @@ export class FeedServer {
     if (topics.includes('preview') || topics.includes('detections')) this.#updateWanted();
   }
 
-  #publishStats(report: RuntimeReport): void {
+  #publishStats(report: StreamsReply): void {
     this.#seq += 1;
     this.#stats = new StatsParts(this.#seq, this.#withRollout(report));
     const ids = new Set(report.streams.map(({ id }) => id));
@@ -222,7 +223,7 @@ export class FeedServer {
     );
   }
 
-  #withRollout(report: RuntimeReport): RuntimeReport {
+  #withRollout(report: StreamsReply): StreamsReply {
     const rollout = this.#options.rollouts?.rollout() ?? null;
     return rollout === null ? report : { ...report, rollout };
   }

@@ -40,7 +40,7 @@ export interface ChangeOptions {
 /** What the gateway needs from a running pipeline: reports to show, and the operations of an operator. */
 export interface RuntimePort {
   /** Returns the newest report. One is made every second, even if nobody reads it. */
-  report(): RuntimeReport;
+  report(): StreamsReply;
   readiness(): Readiness;
 
   /** @throws STREAM_NOT_FOUND */
@@ -69,7 +69,7 @@ export interface RuntimePort {
    * Each listener is called on the main thread and must not block; the return value unsubscribes. What a listener throws is
    * caught and counted by the port: see `Listeners`.
    */
-  onReport(listener: (report: RuntimeReport) => void): () => void;
+  onReport(listener: (report: StreamsReply) => void): () => void;
   onPublished(listener: (frame: PublishedFrame) => void): () => void;
   onEvent(listener: (event: EventMessage) => void): () => void;
   onPreview(listener: (picture: PreviewPicture) => void): () => void;

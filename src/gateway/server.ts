@@ -5,6 +5,7 @@ import { systemClock } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import type { EventKind } from '../protocol/feed.ts';
+import type { StreamsReply } from '../protocol/rest.ts';
 import { accessOf } from './access/route-access.ts';
 import { AuditTrail } from './audit-trail.ts';
 import { type AccessGuard, isLoopback, requireRole, splitTarget } from './auth.ts';
@@ -26,7 +27,7 @@ import { addPipelineRoutes } from './routes-pipeline.ts';
 import { addRolloutRoutes } from './routes-rollouts.ts';
 import { addSignInRoutes, sendSignInPage, setCookie } from './routes-sign-in.ts';
 import { addStreamRoutes } from './routes-streams.ts';
-import type { RuntimePort, RuntimeReport } from './runtime-port.ts';
+import type { RuntimePort } from './runtime-port.ts';
 import { addSecurityHeaders, addStaticFiles } from './static-files.ts';
 import { StreamHistory } from './stream-history.ts';
 
@@ -64,7 +65,7 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
     ...(options.rollouts === undefined ? {} : { rollouts: options.rollouts }),
   });
   // A report of another host may lack what its type demands.
-  const remember = incidents.guard('the history', (report: RuntimeReport) => history.add(report));
+  const remember = incidents.guard('the history', (report: StreamsReply) => history.add(report));
   remember(runtime.report());
   const stopHistory = runtime.onReport(remember);
   const app = await buildApp(runtime, options, { access, feed, files, incidents, trail, events, history });

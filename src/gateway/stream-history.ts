@@ -1,6 +1,5 @@
 import type { StreamReport } from '../protocol/report.ts';
-import type { HistoryReply } from '../protocol/rest.ts';
-import type { RuntimeReport } from './runtime-port.ts';
+import type { HistoryReply, StreamsReply } from '../protocol/rest.ts';
 
 /** Reports of the last three minutes, each as it was made. */
 const FINE = { points: 180, stepS: 1 } as const;
@@ -101,7 +100,7 @@ export class StreamHistory {
   #nowS = 0;
 
   /** Forgets streams that are gone. */
-  add({ timeMs, streams }: RuntimeReport): void {
+  add({ timeMs, streams }: StreamsReply): void {
     this.#nowS = timeMs / 1000;
     const ids = new Set(streams.map(({ id }) => id));
     for (const id of this.#streams.keys()) if (!ids.has(id)) this.#streams.delete(id);

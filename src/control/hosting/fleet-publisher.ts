@@ -2,10 +2,11 @@ import { type Clock, systemClock } from '../../core/clock.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
 import { Incidents } from '../../flow/incidents.ts';
 import { shortened } from '../../gateway/feed-encoding.ts';
-import type { PreviewPicture, RuntimePort, RuntimeReport } from '../../gateway/runtime-port.ts';
+import type { PreviewPicture, RuntimePort } from '../../gateway/runtime-port.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
 import type { BusTopic } from '../../protocol/fleet.ts';
 import type { PreviewBody, StatsBody, StreamFailure } from '../../protocol/fleet-bus.ts';
+import type { StreamsReply } from '../../protocol/rest.ts';
 import type { FleetBus } from '../control-plane.ts';
 
 const AUDIENCE_MS = 1_000;
@@ -76,7 +77,7 @@ export class FleetPublisher {
     this.#setAudience(NO_AUDIENCE);
   }
 
-  #publishStats({ timeMs, streams, host }: RuntimeReport): void {
+  #publishStats({ timeMs, streams, host }: StreamsReply): void {
     const held = streams.flatMap((stream) => {
       const fence = this.#fence(stream.id);
       return fence === null ? [] : [{ ...stream, fence }];

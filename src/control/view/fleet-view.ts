@@ -10,7 +10,6 @@ import type {
   PreviewPicture,
   Readiness,
   RuntimePort,
-  RuntimeReport,
   StreamSettings,
   TagCheck,
 } from '../../gateway/runtime-port.ts';
@@ -18,7 +17,7 @@ import type { EventMessage } from '../../protocol/feed.ts';
 import type { JobOrder, JobReport } from '../../protocol/fleet.ts';
 import type { FleetHost, FleetReport, QueueReport, ScaleReport } from '../../protocol/fleet-report.ts';
 import type { StreamReport } from '../../protocol/report.ts';
-import type { JobView, PipelineReport } from '../../protocol/rest.ts';
+import type { JobView, PipelineReport, StreamsReply } from '../../protocol/rest.ts';
 import type { SourceTest } from '../../protocol/source-test.ts';
 import type { ControlPlane, FleetSnapshot } from '../control-plane.ts';
 import { JobOrders } from '../orders/job-orders.ts';
@@ -74,7 +73,7 @@ export class FleetView implements RuntimePort, FleetPort {
   readonly #streams: StreamOrders;
   readonly #jobs: JobOrders;
   readonly #incidents: Incidents;
-  readonly #reports: Listeners<RuntimeReport>;
+  readonly #reports: Listeners<StreamsReply>;
   #known = NOTHING_KNOWN;
   /** Number of the newest refresh, and of the newest one whose result is shown. */
   #refreshes = 0;
@@ -110,7 +109,7 @@ export class FleetView implements RuntimePort, FleetPort {
     this.#inbox.close();
   }
 
-  report(): RuntimeReport {
+  report(): StreamsReply {
     const { own } = this.#options;
     const { streams, fleet } = this.#merge();
     return { timeMs: Math.floor(this.#clock.now()), streams, host: own.report().host, fleet };
@@ -220,7 +219,7 @@ export class FleetView implements RuntimePort, FleetPort {
     return count;
   }
 
-  onReport(listener: (report: RuntimeReport) => void): () => void {
+  onReport(listener: (report: StreamsReply) => void): () => void {
     return this.#reports.add(listener);
   }
 

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FleetView } from '../../../../src/control/view/fleet-view.ts';
-import type { RuntimeReport } from '../../../../src/gateway/runtime-port.ts';
 import type { EventMessage } from '../../../../src/protocol/feed.ts';
 import type { BusTopic } from '../../../../src/protocol/fleet.ts';
 import type { StreamReport } from '../../../../src/protocol/report.ts';
+import type { StreamsReply } from '../../../../src/protocol/rest.ts';
 import { type FleetPlane, hostCard, jobReport } from '../../../support/fleet-plane.ts';
 import { FleetRig, settled } from '../../../support/fleet-rig.ts';
 import { publishedFrame } from '../../../support/runtime-double.ts';
@@ -335,7 +335,7 @@ describe('fleet view', () => {
   });
 
   it('emits a report every second, with hosts, jobs, queue and recommendation', async () => {
-    const reports: RuntimeReport[] = [];
+    const reports: StreamsReply[] = [];
     view.onReport((each) => reports.push(each));
     plane.tasks.put(jobReport('nightly', { state: 'running', progressRatio: 0.4 }));
     plane.tasks.waiting = { waiting: 7, active: 2, oldestWaitingMs: 4000 };
@@ -376,7 +376,7 @@ describe('fleet view', () => {
     plane.hold('gate', 'host-1', 1);
     await view.addStream(gate);
     plane.isDown = true;
-    const reports: RuntimeReport[] = [];
+    const reports: StreamsReply[] = [];
     view.onReport((each) => reports.push(each));
     await rig.second();
     await rig.report('host-1', 'gate', 1, 24);
