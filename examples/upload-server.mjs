@@ -11,7 +11,8 @@ const engine = await Sightline.open({ env: process.env });
 async function readBody(request) {
   const chunks = [];
   let bytes = 0;
-  for await (const chunk of request) {
+  // Without this, leaving the loop would cut the connection before the answer.
+  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
     bytes += chunk.length;
     if (bytes > MOST_BYTES) throw new SightlineError('LIMIT_REACHED', `expected at most ${MOST_BYTES} bytes`);
     chunks.push(chunk);
@@ -26,8 +27,11 @@ const server = createServer(async (request, response) => {
     const found = await engine.detect(await readBody(request), { signal: gone.signal });
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(found));
   } catch (error) {
+    // The client has left, maybe in the middle of its upload.
+    if (request.socket.destroyed) return;
     if (!(error instanceof SightlineError)) throw error;
-    response.writeHead(400, { 'content-type': 'application/json' }).end(JSON.stringify(error.toWire()));
+    const headers = { 'content-type': 'application/json', connection: 'close' };
+    response.writeHead(400, headers).end(JSON.stringify(error.toWire()));
   }
 });
 server.listen(Number(process.argv[2] ?? 8090), '127.0.0.1', () => console.log('ready', server.address()));
