@@ -66,8 +66,13 @@ export async function fetchFromNpm(
   }
 }
 
-/** npm says nothing while it fetches, but what has arrived lies in a temporary file of its cache. */
-async function watchArrival(
+/**
+ * Counts what npm fetches: it says nothing about it, but what has arrived lies in a temporary file of its cache.
+ *
+ * @param onBytes - gets the bytes of the largest file that arrives, a few times a second.
+ * @returns what ends the counting; null if npm does not say where its cache is.
+ */
+export async function watchArrival(
   runNpm: RunNpm,
   folder: string,
   onBytes: (doneBytes: number) => void,

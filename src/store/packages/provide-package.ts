@@ -8,7 +8,8 @@ import {
   requirementsOf,
   useFetchedPackage,
 } from '../../process/fetched-packages.ts';
-import { type RunNpm, runNpmCommand } from '../npm-package.ts';
+import { progressTo } from '../fetch-progress.ts';
+import { type RunNpm, runNpmCommand, watchArrival } from '../npm-package.ts';
 import { reasonOf, setupFailed } from '../wheels/run-tool.ts';
 import { partialName, removeStale, requireSpace } from '../wheels/setup-folder.ts';
 
@@ -25,7 +26,6 @@ const MEGABYTES: Readonly<Record<FetchedPackage, { readonly download: number; re
   'onnxruntime-node': { download: 115, unpacked: 303 },
   '@tensorflow/tfjs-node-gpu': { download: 76, unpacked: 291 },
 };
-const PROGRESS_MS = 5_000;
 
 /**
  * npm installs exactly the lock file, whose hashes it checks, and runs no script. The other settings override those that a
@@ -85,15 +85,8 @@ async function fetchTo(folder: string, name: FetchedPackage, options: ProvideOpt
       await copyFile(join(requirementsOf(name), file), join(partial, file));
     onNotice(`fetching ${what} with npm, once: ${download} MB`);
     const startedMs = performance.now();
-    let isFetching = true;
-    const progress = setInterval(async () => {
-      const megabytes = (await bytesIn(partial)) / 1e6;
-      if (isFetching) onNotice(`${what}: ${megabytes.toFixed(0)} of ${unpacked} MB unpacked`);
-    }, PROGRESS_MS);
-    await runNpm(NPM_CI, partial).finally(() => {
-      isFetching = false;
-      clearInterval(progress);
-    });
+    const stopWatching = await watchArrival(runNpm, partial, progressTo(what, download * 1e6, { onNotice }));
+    await runNpm(NPM_CI, partial).finally(() => stopWatching?.());
     await removeOtherSystems(partial);
     await rename(partial, folder).catch((error: unknown) => {
       // Another process may have been faster.

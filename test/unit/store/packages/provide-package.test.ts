@@ -51,6 +51,7 @@ describe('a package that is fetched when it is needed', () => {
 
   /** What `npm ci` leaves: the package in the version of the lock file, with libraries of several systems. */
   const npm = async (args: readonly string[], folder: string): Promise<string> => {
+    if (args[0] === 'config') return npmCache();
     calls.push({
       args,
       folder,
@@ -71,6 +72,7 @@ describe('a package that is fetched when it is needed', () => {
     writeFileSync(join(place, 'index.js'), `module.exports = { loaded: '${version}' };`);
   }
 
+  const npmCache = (): string => join(cacheDir, 'npm');
   const options = (runNpm = npm) => ({ cacheDir, onNotice: (text: string) => notices.push(text), runNpm });
   const folders = () => readdirSync(join(cacheDir, 'packages'));
 
@@ -91,6 +93,29 @@ describe('a package that is fetched when it is needed', () => {
     await (await installed()).providePackage(NAME, options());
     expect(notices[0]).toMatch(/^fetching onnxruntime-node 1\.30\.0 with npm, once: \d+ MB$/);
     expect(notices.at(-1)).toContain(join(cacheDir, 'packages'));
+  });
+
+  it('says how much has arrived, of how much, and the time left', async () => {
+    vi.useFakeTimers({ toFake: ['performance', 'setInterval', 'clearInterval'] });
+    const arriving = join(npmCache(), '_cacache/tmp');
+    mkdirSync(arriving, { recursive: true });
+    const slow = async (args: readonly string[], folder: string): Promise<string> => {
+      if (args[0] === 'config') return npmCache();
+      for (const [i, bytes] of [5_000_000, 10_000_000].entries()) {
+        writeFileSync(join(arriving, 'archive'), new Uint8Array(bytes));
+        vi.advanceTimersByTime(6000);
+        await vi.waitFor(() => expect(notices).toHaveLength(i + 2));
+      }
+      return npm(args, folder);
+    };
+    try {
+      await (await installed()).providePackage(NAME, options(slow));
+    } finally {
+      vi.useRealTimers();
+    }
+    expect(notices[1]).toBe(`${NAME} ${VERSION}: 5.0 of 115.0 MB`);
+    // 5 MB in 6 s, or somewhat more: waiting for a claim moves the clock too.
+    expect(notices[2]).toMatch(/: 10\.0 of 115\.0 MB, 1[23]\d s left$/);
   });
 
   it('keeps the libraries of this system only', async () => {
@@ -114,7 +139,7 @@ describe('a package that is fetched when it is needed', () => {
   it('two processes may fetch it at the same time: the slower one uses what is there', async () => {
     const code = await installed();
     const slower = async (args: readonly string[], folder: string): Promise<string> => {
-      writePackage(folder.replace(/\.partial-\d+$/, ''));
+      if (args[0] === 'ci') writePackage(folder.replace(/\.partial-\d+$/, ''));
       return npm(args, folder);
     };
     await code.providePackage(NAME, options(slower));
@@ -124,7 +149,8 @@ describe('a package that is fetched when it is needed', () => {
 
   it('a failed download leaves nothing, says why, and the next try works', async () => {
     const code = await installed();
-    const failing = async (_: readonly string[], folder: string): Promise<string> => {
+    const failing = async (args: readonly string[], folder: string): Promise<string> => {
+      if (args[0] === 'config') return npmCache();
       writePackage(folder);
       throw Object.assign(new Error('exit 1'), { stderr: 'npm error code EINTEGRITY\n' });
     };
