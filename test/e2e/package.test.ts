@@ -65,6 +65,8 @@ describe.skipIf(!hasRegistry)('the package, installed from its tarball into an e
     HOME: home,
     npm_config_registry: registry,
     npm_config_cache: npmText('config', 'get', 'cache'),
+    // npm looks for the machine's settings, such as its certificates, beside the Node.js that runs it, here perhaps another one.
+    npm_config_globalconfig: npmText('config', 'get', 'globalconfig'),
     PATH: `${dirname(process.execPath)}${delimiter}${process.env.PATH}`,
   };
   const command = (name: string, ...args: string[]): Promise<{ stdout: string; stderr: string }> =>
@@ -138,6 +140,21 @@ describe.skipIf(!hasRegistry)('the package, installed from its tarball into an e
   );
 
   it(
+    'takes ONNX Runtime into the package with the command of docs/package.md, and then fetches nothing',
+    async () => {
+      await npm('ci', '--ignore-scripts', '--prefix', 'node_modules/sightline/workers/requirements/onnxruntime-node');
+      const own = { ...env, SIGHTLINE_CACHE_DIR: join(temporary.path, 'other-cache') };
+      const { stdout } = await run('npx', ['--no-install', 'sightline', 'doctor', '--json'], {
+        cwd: project,
+        env: own,
+      });
+      const findings = JSON.parse(stdout) as { what: string; found: string }[];
+      expect(findings.find(({ what }) => what === 'engine onnx')!.found).toMatch(/^onnxruntime-node /);
+    },
+    2 * MINUTES,
+  );
+
+  it(
     'every install script of a dependency succeeds where only the registry can be reached',
     async () => {
       // What `npm install` does after it has unpacked, unless scripts are off.
@@ -147,6 +164,19 @@ describe.skipIf(!hasRegistry)('the package, installed from its tarball into an e
     },
     MINUTES,
   );
+});
+
+describe.skipIf(!hasRegistry)('publishing', () => {
+  it('would be clean: npm mends nothing, and CHANGELOG.md has the version', async () => {
+    const { stderr } = await run('npm', ['publish', '--dry-run', '--ignore-scripts'], { maxBuffer: 2 ** 26 });
+    const warnings = stderr.split('\n').filter((line) => /^npm (?:warn|error)/.test(line));
+    // Whoever publishes is logged in.
+    expect(warnings.filter((line) => !line.includes('requires you to be logged in'))).toEqual([]);
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+    expect(readFileSync('CHANGELOG.md', 'utf8')).toMatch(
+      new RegExp(`^## (?:\\[)?${version.replaceAll('.', '\\.')}`, 'm'),
+    );
+  });
 });
 
 /** Prints nothing of npm's own; empty if it fails. */

@@ -4,36 +4,34 @@ import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import type { CliIo } from '../../src/cli/cli-io.ts';
 import { programFor } from '../../src/cli/program.ts';
+import { commandsOf, DOC_PAGES, shellWords } from '../support/doc-code.ts';
 
-const PAGES = [
-  'README.md',
-  'CONTRIBUTING.md',
-  'SECURITY.md',
-  ...readdirSync('docs')
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => join('docs', name)),
-];
 const scripts = JSON.parse(readFileSync('package.json', 'utf8')).scripts as Record<string, string>;
 
-/** Command lines of a page that stand alone in a block, without comments and what a shell does with their output. */
-function commandsOf(page: string): string[] {
-  return readFileSync(page, 'utf8')
-    .split('\n')
-    .flatMap((line) => /^(?: {4}|\t)(?:\$ )?(?:npx )?sightline ([a-z].*)$/.exec(line)?.[1] ?? [])
-    .map((line) => line.replace(/ {2,}.*$| +#.*$| [|>].*$/, '').trim());
+/** The sections of the benchmark, by their ids. */
+const sections = readdirSync('bench')
+  .filter((name) => name.endsWith('.bench.ts'))
+  .flatMap((name) => [...readFileSync(join('bench', name), 'utf8').matchAll(/^ {2}id: '([\w-]+)'/gm)])
+  .map((match) => match[1]!);
+
+/** Commands of blocks and of sentences: `sightline NAME ...`, without what a shell does with their output. */
+function sightlineCommandsOf(page: string): string[] {
+  const inline = [...readFileSync(page, 'utf8').matchAll(/`((?:npx )?sightline [a-z][^`]*)`/g)].map(
+    (match) => match[1]!,
+  );
+  return [...commandsOf(page).map(({ text }) => text), ...inline].flatMap((text) => {
+    const own = /^(?:npx )?sightline ([a-z].*)$/.exec(text.replace(/ [|>] .*$/, ''));
+    // In a table a bar separates alternatives: `models list|pull`.
+    return own === null ? [] : [own[1]!.replaceAll(/[[\]]/g, '').replaceAll(/\|\S+/g, '')];
+  });
 }
 
-/** Splits as a shell does, as far as the pages need it. */
-function words(line: string): string[] {
-  return [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map((match) => match[1] ?? match[2] ?? match[3]!);
-}
-
-describe.each(PAGES)('each command in %s exists', (page) => {
-  const commands = [...new Set(commandsOf(page))];
+describe.each(DOC_PAGES)('each command in %s exists', (page) => {
+  const commands = [...new Set(sightlineCommandsOf(page))];
 
   it.runIf(commands.length > 0)('with all its flags', async () => {
     for (const line of commands) {
-      const [name, ...rest] = words(line);
+      const [name, ...rest] = shellWords(line);
       let command: Command = await programFor(name, {} as CliIo);
       command = command.commands.find((each) => each.name() === name) ?? command;
       expect(command.name(), line).toBe(name);
@@ -48,8 +46,11 @@ describe.each(PAGES)('each command in %s exists', (page) => {
     }
   });
 
-  it('and each npm script', () => {
-    const named = [...readFileSync(page, 'utf8').matchAll(/\bnpm run ([a-z0-9:-]+)/g)].map((match) => match[1]!);
-    for (const name of named) expect(Object.keys(scripts), name).toContain(name);
+  it('and each npm script, and each section of the benchmark', () => {
+    const text = readFileSync(page, 'utf8');
+    for (const [, name] of text.matchAll(/\bnpm run ([a-z0-9:-]+)/g))
+      expect(Object.keys(scripts), name).toContain(name);
+    for (const [, list] of text.matchAll(/\bnpm run bench -- --only ([a-z0-9,-]+)/g))
+      for (const id of list!.split(',')) expect(sections, `--only ${id}`).toContain(id);
   });
 });

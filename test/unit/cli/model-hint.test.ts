@@ -40,3 +40,8 @@ it('the sentence about the better model states what was measured, rounded down',
     'picodet-s is 1.7 times as fast as centernet on onnx and 2.7 times on openvino in bf16, with 4.6 AP more',
   );
 });
+
+it.each(['README.md', 'docs/models.md'])('%s says the same, with the command', (page) => {
+  const { command } = BETTER_MODEL;
+  expect(readFileSync(page, 'utf8').replaceAll('`', '')).toContain(`${BETTER_MODEL_TEXT}: npx ${command}`);
+});

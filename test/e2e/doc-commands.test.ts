@@ -1,0 +1,398 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { delimiter, join, resolve } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type CliResult, ended, temporaryFolder } from '../support/cli.ts';
+import { commandsOf, DOC_PAGES } from '../support/doc-code.ts';
+import { VideoFolder } from '../support/made-videos.ts';
+import { RedisServer, redisMissing } from '../support/redis-server.ts';
+import { sharedDir } from '../support/shared.ts';
+import { waitFor, within } from '../support/wait-for.ts';
+
+/** A command that is run as it stands, with small files under the names that it has. */
+interface Run {
+  /** What is put in place of parts of the command: addresses and names that only an example has. */
+  readonly instead?: Readonly<Record<string, string>>;
+  /** Flags that make it cheap, or lead it to the servers of this test. */
+  readonly more?: string;
+  /** What it prints, on either output. */
+  readonly says?: RegExp;
+  /** Exit code, 0 if absent; a list if the command stands several times on its page. */
+  readonly code?: number | readonly number[];
+  /** What it needs. */
+  readonly needs?: 'shared' | 'redis' | 'openssl';
+  /** It runs until it is stopped, which this test does after the last command of the page. */
+  readonly isService?: true;
+}
+
+/** A command that is not run here, and why; `test` names a file that runs it, which contains `has`. */
+interface Mark {
+  readonly why: string;
+  readonly test?: string;
+  readonly has?: string;
+}
+
+const FAKE = '--engine fake';
+const TOKENS = { sightline: 'SIGHTLINE_TOKENS_FILE=tokens.json sightline' };
+const PIPELINE_URL = '--url $PIPELINE_URL';
+const OPENVINO = { why: 'needs the engine openvino', test: 'test/e2e/accuracy.test.ts', has: "'openvino', 'bf16'" };
+const DOCKER = { why: 'needs Docker and a GPU', test: 'test/rules/dockerfile.test.ts', has: 'Dockerfile.gpu' };
+const LOAD = { why: 'takes minutes', test: 'test/e2e/loadtest.test.ts', has: "'loadtest', pipeline" };
+const OPTIMIZE = { why: 'takes minutes', test: 'test/e2e/optimize.test.ts', has: "'optimize', clip" };
+const SETUP = (engine: string) => ({ why: 'fetches by pip', test: '.ci/run', has: `setup:${engine}` });
+const DEMO = { why: 'runs until it is stopped', test: '.ci/on-node', has: 'run pipelines/live-detect.yaml' };
+const SUITE = { why: 'this is a part of it', test: '.ci/run', has: 'npm test' };
+const BENCH = {
+  why: 'takes minutes',
+  test: 'test/rules/documented-commands.test.ts',
+  has: 'sections of the benchmark',
+};
+
+const COMMANDS: Readonly<Record<string, Run | Mark>> = {
+  // README.md and CONTRIBUTING.md
+  'npm run demo': DEMO,
+  'npm run dev': DEMO,
+  'npm test': SUITE,
+  'git clone ... && cd sightline': { why: 'a clone is where tests run' },
+  'npx sightline doctor': { says: /engine onnx/ },
+  'npx sightline run pipelines/live-detect.yaml': { isService: true, more: '--port 0', says: /live at http/ },
+  'npx sightline validate cameras.yaml': { says: /cameras/ },
+  'npx sightline detect recordings/ --out results/': { more: FAKE, says: /a\.mp4/ },
+  'npx sightline detect clip.mp4 --track --video out.mp4': { more: FAKE, says: /clip\.mp4/ },
+  'npx sightline eval instances.json --images val2017': { says: /AP/ },
+  'npx sightline optimize clip.mp4': OPTIMIZE,
+  'npx sightline loadtest gate.yaml --profile stress': LOAD,
+  'npx sightline rollout start --pipeline best.yaml': {
+    why: 'docs/rollout.md has the whole of it',
+    test: 'test/e2e/rollout.test.ts',
+    has: "'start', '--pipeline'",
+  },
+  'npx sightline host --redis redis://10.0.0.5:6379': {
+    why: 'docs/fleet.md has the whole of it',
+    test: 'test/e2e/fleet.test.ts',
+    has: "'--redis', redis.url",
+  },
+  // docs/accuracy.md
+  'sightline eval instances.json --images val --model picodet-s --engine openvino --precision bf16': OPENVINO,
+  'sightline eval instances.json --images val --model picodet-s --resize-by ffmpeg': { needs: 'shared', says: /AP/ },
+  // docs/batch.md
+  'sightline detect recordings/ --dry-run --out results/': { more: FAKE, says: /a\.mp4/ },
+  'sightline detect recordings/ --out results/': { more: FAKE, says: /a\.mp4/ },
+  'sightline detect recordings/ --out results/ --resume': { more: FAKE, says: /a\.mp4/ },
+  // docs/docker.md
+  'docker build -f Dockerfile.gpu -t sightline:gpu .': DOCKER,
+  'export SIGHTLINE_TOKEN=$(openssl rand -hex 24)': { needs: 'openssl' },
+  'docker run --rm --gpus all sightline:gpu doctor': DOCKER,
+  'docker run --gpus all -e SIGHTLINE_TOKEN -p 127.0.0.1:8080:8080 sightline:gpu': DOCKER,
+  'docker run --gpus all -e SIGHTLINE_TOKEN -p 127.0.0.1:8080:8080 -v ./door.yaml:/data/door.yaml:ro sightline:gpu run /data/door.yaml --host 0.0.0.0':
+    DOCKER,
+  'docker run --rm --gpus all -v ./clips:/data/recordings:ro -v results:/data/results --no-healthcheck sightline:gpu detect /data/recordings/a.mp4 --out /data/results/a.jsonl':
+    DOCKER,
+  "printf 'REDIS_PASSWORD=%s\\nSIGHTLINE_TOKEN=%s\\n' $(openssl rand -hex 24) $(openssl rand -hex 24) > .env": {
+    needs: 'openssl',
+    more: '&& cat .env',
+    says: /^REDIS_PASSWORD=[0-9a-f]{48}\nSIGHTLINE_TOKEN=[0-9a-f]{48}\n$/,
+  },
+  'docker compose up --build --detach --scale host=2': {
+    why: 'needs Docker and a GPU',
+    test: 'test/rules/compose.test.ts',
+    has: 'compose.yaml',
+  },
+  // docs/engines.md
+  'npx sightline setup openvino': SETUP('openvino'),
+  'npx sightline setup openvino --from FOLDER': {
+    why: 'needs the library of OpenVINO',
+    test: 'test/unit/store/openvino/setup-openvino.test.ts',
+    has: 'from',
+  },
+  'npx sightline setup tensorflow --gpu': { why: 'needs a GPU; 3.4 GB' },
+  'npx sightline setup tensorflow': SETUP('tensorflow'),
+  // docs/fleet.md
+  'export REDIS_URL=redis://10.0.0.5:6379': { instead: { 'redis://10.0.0.5:6379': '$TEST_REDIS' }, needs: 'redis' },
+  'npx sightline host --root /srv/footage --root /srv/results': {
+    instead: { host: 'host fleet.yaml', '/srv/footage': '$PWD/recordings', '/srv/results': '$PWD/results' },
+    more: '--port 0',
+    needs: 'redis',
+    isService: true,
+    says: /live at http/,
+  },
+  'npx sightline streams add gate rtsp://camera/stream --priority 5': {
+    instead: { 'rtsp://camera/stream': '$PWD/recordings/a.mp4' },
+    needs: 'redis',
+    says: /gate/,
+  },
+  'npx sightline submit /srv/footage/ --out /srv/results --track --wait': {
+    instead: { '/srv/footage/': '$PWD/recordings/a.mp4', '/srv/results': '$PWD/results' },
+    needs: 'redis',
+    says: /done +100 %/,
+  },
+  // docs/levers.md
+  'sightline models compile yolox-nano --precision int8 --calibration photos --annotations val.json --images val': {
+    why: 'takes a minute',
+    test: 'test/e2e/int8.test.ts',
+    has: "'--calibration'",
+  },
+  'sightline eval val.json --images val --model yolox-nano --precision int8': {
+    why: 'needs the INT8 form',
+    test: 'test/e2e/int8.test.ts',
+    has: "'--precision', 'int8'",
+  },
+  'sightline detect yard.mp4 --skip-unchanged --track-between auto --out yard.jsonl': { more: FAKE, says: /yard\.mp4/ },
+  'npm run bench -- --only hard-cases': BENCH,
+  'sightline detect street.mp4 --tiles 3x2': { more: FAKE, says: /street\.mp4/ },
+  'sightline detect yard.mp4 --region 0,0.4,1,0.6': { more: FAKE, says: /yard\.mp4/ },
+  'sightline eval val.json --images val --model yolox-nano --tiles 2x2': { needs: 'shared', says: /AP/ },
+  // docs/loadtest.md
+  'sightline loadtest gate.yaml': { more: '--minutes 0.05 --cameras 1 --target "drops<=90%"', says: /verdict/ },
+  'sightline loadtest gate.yaml --profile peak --cameras 12': LOAD,
+  'sightline loadtest gate.yaml --profile stress --report out/': LOAD,
+  'sightline loadtest gate.yaml --profile endurance --minutes 60': { ...LOAD, why: 'takes an hour' },
+  'sightline loadtest --fleet --url https://gateway:8080 --token-file operator.token --ca ca.pem --camera-host 10.0.0.5':
+    { why: 'needs hosts', test: 'test/e2e/loadtest.test.ts', has: "'loadtest', '--fleet', '--url'" },
+  'sightline loadtest gate.yaml --profile stress --minutes 0.7 --cameras 4 --camera-fps 5 --target "fps>=5,p90<=400ms"':
+    LOAD,
+  'sightline loadtest docs/optimize/best.yaml --profile endurance --minutes 30 --cameras 4': LOAD,
+  'npm run bench -- --only camera-latency': BENCH,
+  // docs/models.md
+  'sightline detect clip.mp4 --model best.onnx': { needs: 'shared', says: /best/ },
+  'sightline eval val.json --images val/ --model best.onnx': {
+    instead: { 'val.json': 'hats.json' },
+    needs: 'shared',
+    says: /AP/,
+  },
+  'sightline models add best.onnx --images val/ --annotations val.json': {
+    why: 'tries each way to prepare a picture',
+    test: 'test/e2e/file-models.test.ts',
+    has: "'models', 'add'",
+  },
+  'sightline detect clip.mp4 --model best': {
+    why: 'needs the model that was added',
+    test: 'test/e2e/file-models.test.ts',
+    has: 'can be used by name',
+  },
+  // docs/operations.md
+  'sightline tokens add anna --role operator': { instead: TOKENS, says: /anna/ },
+  'sightline tokens add prometheus --role metrics --expires 365d': { instead: TOKENS, says: /prometheus/ },
+  'sightline tokens list': { instead: TOKENS, says: /anna +operator[\s\S]*prometheus +metrics/ },
+  'sightline tokens remove anna': { instead: TOKENS, says: /anna/ },
+  'sightline streams add gate @gate-url.txt --url https://host-1:8080 --token-file operator.token --ca ca.pem': {
+    why: 'needs a certificate',
+    test: 'test/e2e/access.test.ts',
+    has: "'streams', 'add'",
+  },
+  'sightline source test @gate-url.txt': { says: /h264, 320x180/ },
+  'sightline pipeline diff cameras.yaml': {},
+  'sightline pipeline export cameras.yaml > new.yaml': { instead: { 'new.yaml': 'exported.yaml' } },
+  'sightline pipeline reset cameras.yaml door': {
+    why: 'needs a pipeline that was changed over REST',
+    test: 'test/e2e/overlay.test.ts',
+    has: "'pipeline', 'reset'",
+  },
+  'sightline run cameras.yaml --no-overlay': { isService: true, more: '--port 0', says: /live at http/ },
+  // docs/optimize.md
+  'sightline optimize clip.mp4': OPTIMIZE,
+  'sightline optimize cameras.yaml --plan': {
+    why: 'needs an engine that can be measured',
+    test: 'test/e2e/optimize.test.ts',
+    has: "'optimize', clip, '--plan'",
+  },
+  'sightline optimize cameras.yaml --annotations val.json --images val --budget 20m --target "fps>=25,p99<=80ms"':
+    OPTIMIZE,
+  'sightline run optimize-report/best.yaml': { isService: true, more: '--port 0', says: /live at http/ },
+  'sightline optimize --merge small-host large-host': {
+    why: 'needs reports of two machines',
+    test: 'test/e2e/optimize.test.ts',
+    has: "'--merge', ...folders",
+  },
+  'sightline optimize --merge small-host large-host gpu-host --report choice': {
+    why: 'needs reports of three machines',
+    test: 'test/e2e/optimize.test.ts',
+    has: "'--merge', ...folders",
+  },
+  // docs/package.md
+  'npm install sightline': { why: 'fetches 120 MB', test: 'test/e2e/package.test.ts', has: "npm('install'" },
+  'npm ci --ignore-scripts --prefix node_modules/sightline/workers/requirements/onnxruntime-node': {
+    why: 'fetches 115 MB',
+    test: 'test/e2e/package.test.ts',
+    has: "'--prefix', 'node_modules/sightline/workers/requirements/onnxruntime-node'",
+  },
+  'npm run check:package': { why: 'compiles from nothing', test: '.ci/run', has: 'npm run check:package' },
+  'npm publish': { why: 'publishes', test: 'test/e2e/package.test.ts', has: "'publish', '--dry-run'" },
+  // docs/rollout.md
+  'sightline eval annotations.json --images photos --model yolox-nano --engine openvino --precision bf16 --input-size 256x160':
+    OPENVINO,
+  'sightline rollout status': { more: PIPELINE_URL, code: [1, 0], says: /ROLLOUT_NOT_FOUND|state +/ },
+  'sightline models versions': { more: PIPELINE_URL, says: /cameras@1/ },
+  'sightline rollout start --pipeline new.yaml --steps 1,10,50,100 --hold 60s --min-frames 100 --guards guards.yaml --shadow':
+    { more: PIPELINE_URL, says: /rollout-1: cameras@1 -> cameras@2/ },
+  'sightline rollout promote': { more: PIPELINE_URL, says: /promoted it/ },
+  'sightline rollout hold': { more: PIPELINE_URL, says: /holding \(held by/ },
+  'sightline rollout hold --release': { more: PIPELINE_URL, says: /let it go on|resumed it/ },
+  'sightline rollout promote --full': { more: PIPELINE_URL, says: /state +promoted/ },
+  'sightline rollout undo': { more: PIPELINE_URL, says: /undid it/ },
+  'sightline rollout history': { more: PIPELINE_URL, says: /undone[\s\S]*started/ },
+  'sightline rollout start report/best.yaml': { more: PIPELINE_URL, says: /rollout-2/ },
+};
+
+const isMark = (given: Run | Mark): given is Mark => 'why' in given;
+const missing: Readonly<Record<NonNullable<Run['needs']>, boolean>> = {
+  shared: sharedDir === null,
+  redis: redisMissing !== null,
+  openssl: spawnSync('openssl', ['version']).status !== 0,
+};
+/** Each test starts several processes one after the other. */
+const TIMEOUT = { timeout: 400_000 };
+
+describe('every command of README and docs', () => {
+  it('is run here, or marked with the reason and the test that runs it', () => {
+    const documented = DOC_PAGES.flatMap(commandsOf).map(({ text }) => text);
+    expect(documented.filter((text) => !Object.hasOwn(COMMANDS, text))).toEqual([]);
+    expect(Object.keys(COMMANDS).filter((text) => !documented.includes(text))).toEqual([]);
+    for (const [text, given] of Object.entries(COMMANDS))
+      if (isMark(given) && given.test !== undefined)
+        expect(readFileSync(given.test, 'utf8'), `${text}: ${given.test}`).toContain(given.has);
+  });
+});
+
+describe('the commands of a page, on small files of the names in it', TIMEOUT, () => {
+  const temporary = temporaryFolder();
+  const videos = new VideoFolder();
+  let redis: RedisServer | undefined;
+  let env: NodeJS.ProcessEnv;
+  const at = (...names: string[]): string => join(temporary.path, ...names);
+
+  beforeAll(async () => {
+    await makeFiles(temporary.path, videos);
+    if (redisMissing === null) redis = await RedisServer.open({});
+    env = {
+      ...process.env,
+      PATH: `${at('bin')}${delimiter}${process.env.PATH}`,
+      SIGHTLINE_MODEL_PATH: sharedDir === null ? '' : resolve(sharedDir, 'models'),
+      TEST_REDIS: redis?.url,
+    };
+  });
+  afterAll(async () => {
+    await redis?.close();
+    temporary.remove();
+    videos.remove();
+  });
+
+  const start = (command: string): ChildProcess =>
+    spawn('bash', ['-c', command], { cwd: temporary.path, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+
+  /** Runs a command that goes on, until it prints `says`. */
+  async function startService(
+    command: string,
+    says: RegExp,
+  ): Promise<{ log: () => string; stop(): Promise<CliResult> }> {
+    const child = start(command);
+    let log = '';
+    for (const stream of [child.stdout!, child.stderr!])
+      stream.on('data', (chunk: Buffer) => {
+        log += chunk.toString();
+      });
+    const result = ended(child);
+    const stop = (): Promise<CliResult> => {
+      child.kill('SIGTERM');
+      return within(`the end of ${command}`, 60_000, result);
+    };
+    const isReady = waitFor(command, () => says.test(log), { deadlineMs: 180_000 });
+    const hasEnded = result.then(() => Promise.reject(new Error(`${command} ended: ${log}`)));
+    await Promise.race([isReady, hasEnded]).catch((error: unknown) => {
+      child.kill('SIGKILL');
+      throw error;
+    });
+    return { log: () => log, stop };
+  }
+
+  const pages = DOC_PAGES.filter((page) => commandsOf(page).some(({ text }) => !isMark(COMMANDS[text] ?? { why: '' })));
+  it.each(pages)('%s', async (page) => {
+    const services: { stop(): Promise<CliResult> }[] = [];
+    const times = new Map<string, number>();
+    let before = '';
+    try {
+      for (const { text } of commandsOf(page)) {
+        const given = COMMANDS[text];
+        if (given === undefined || isMark(given) || (given.needs !== undefined && missing[given.needs])) continue;
+        if (given.more === PIPELINE_URL && env.PIPELINE_URL === undefined) {
+          const service = await startService(
+            'exec sightline run cameras.yaml --no-overlay --port 0',
+            /is running with/,
+          );
+          services.push(service);
+          env.PIPELINE_URL = /live at (http:\S+)/.exec(service.log())![1]!;
+        }
+        const command = commandOf(text, given);
+        if (command.startsWith('export ')) {
+          before += `${command}; `;
+          expect(spawnSync('bash', ['-c', command], { env }).status, text).toBe(0);
+          continue;
+        }
+        if (given.isService === true) {
+          services.push(await startService(`${before}exec ${command}`, given.says!));
+          continue;
+        }
+        const { code, stdout, stderr } = await ended(start(`${before}${command}`));
+        const time = times.get(text) ?? 0;
+        times.set(text, time + 1);
+        const codes = [given.code ?? 0].flat();
+        expect(code, `${command}\n${stdout}${stderr}`).toBe(codes[Math.min(time, codes.length - 1)]);
+        expect(`${stdout}${stderr}`, command).toMatch(given.says ?? /^/);
+      }
+    } finally {
+      delete env.PIPELINE_URL;
+      for (const service of services.reverse()) expect((await service.stop()).code).toBe(0);
+    }
+  });
+});
+
+/** As it is typed, with what an example has put in place. `npx sightline` of an installed package is the command itself. */
+function commandOf(text: string, { instead = {}, more = '' }: Run): string {
+  const own = Object.entries(instead).reduce((line, [part, other]) => line.replace(part, () => other), text);
+  return `${own.replace(/^npx /, '')} ${more}`.trim();
+}
+
+/** Two streets, pictures with annotations, and pipelines of the engine that costs nothing, below the names of the pages. */
+async function makeFiles(folder: string, videos: VideoFolder): Promise<void> {
+  const at = (...names: string[]): string => join(folder, ...names);
+  for (const name of ['recordings', 'results', 'val', 'report', 'optimize-report', 'bin', 'state']) mkdirSync(at(name));
+  const clip = await videos.make('clip.mp4', { frames: 25 });
+  for (const name of ['clip.mp4', 'yard.mp4', 'street.mp4', 'recordings/a.mp4']) cpSync(clip, at(name));
+  const image = { id: 1, file_name: '000000000001.jpg', width: 320, height: 240 };
+  const grey = { width: 320, height: 240, channels: 3, background: '#808080' } as const;
+  await sharp({ create: grey }).toFile(at('val', image.file_name));
+  for (const name of ['val2017', 'photos']) cpSync(at('val'), at(name), { recursive: true });
+  cpSync(at('val', image.file_name), at('recordings/b.jpg'));
+  const annotation = { id: 1, image_id: 1, category_id: 1, bbox: [10, 20, 100, 80], area: 8000, iscrowd: 0 };
+  const coco = { images: [image], annotations: [annotation], categories: [{ id: 1, name: 'person' }] };
+  for (const name of ['instances.json', 'val.json', 'annotations.json']) writeFileSync(at(name), JSON.stringify(coco));
+  // A class that best.onnx has.
+  writeFileSync(at('hats.json'), JSON.stringify({ ...coco, categories: [{ id: 1, name: "driver's hat" }] }));
+  writeFileSync(at('gate-url.txt'), at('clip.mp4'));
+  const pipeline = (rows: readonly number[], more: object = {}): string =>
+    JSON.stringify({
+      name: 'cameras',
+      description: 'A looped file in place of a camera.',
+      model: { engine: 'fake', threads: 1, fake: { callMs: 1, rows } },
+      streams: [{ id: 'door', source: at('clip.mp4'), loop: true, realtime: true }],
+      rollout: { folder: at('state') },
+      ...more,
+    });
+  const row = [10, 20, 100, 80, 0.9, 0];
+  for (const name of ['cameras.yaml', 'gate.yaml', 'optimize-report/best.yaml']) writeFileSync(at(name), pipeline(row));
+  for (const name of ['best.yaml', 'new.yaml', 'report/best.yaml'])
+    writeFileSync(at(name), pipeline([...row.slice(0, 4), 0.8, 0]));
+  const fleet = { capacityFps: 100, schemes: ['file'], roots: [folder] };
+  writeFileSync(at('fleet.yaml'), pipeline(row, { streams: [], fleet }));
+  // What could roll it back within seconds on a busy machine.
+  const off = ['p99', 'fps', 'drops', 'confidence', 'deviceTime'].map((guard) => [guard, { isOn: false }]);
+  writeFileSync(at('guards.yaml'), JSON.stringify(Object.fromEntries(off)));
+  if (sharedDir !== null) cpSync(join(sharedDir, 'models/layouts/yolo11.onnx'), at('best.onnx'));
+  cpSync('pipelines', at('pipelines'), { recursive: true });
+  writeFileSync(
+    at('bin/sightline'),
+    `#!/bin/sh\nexec "${process.execPath}" "${resolve('dist/workers/sightline.process.js')}" "$@"\n`,
+  );
+  chmodSync(at('bin/sightline'), 0o755);
+}
