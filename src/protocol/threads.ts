@@ -51,8 +51,13 @@ export interface LaneStream {
     /** Frames up to and with it; null if others are taken now, so that only its time says where it was. */
     readonly frames: number | null;
   } | null;
-  /** Lower bound for the media time of the first frame of a live stream. */
-  readonly firstPtsUs: number;
+  /** Media time, in microseconds. */
+  readonly mediaTime: {
+    /** Of the newest frame so far; 0 before the first. */
+    readonly lastUs: number;
+    /** Added to the times of the source; null: they begin behind `lastUs`. */
+    readonly shiftUs: number | null;
+  };
   readonly preview: { readonly maxWidth: number; readonly fps: number; readonly quality: number };
   /** Compares each picture with the last changed one; null: every picture counts as changed. */
   readonly changeGate: { readonly lookEveryMs: number; readonly minLevels: number } | null;
@@ -65,7 +70,10 @@ export interface LaneStream {
 }
 
 /** What a lane can change while it reads. */
-export type LaneTuning = Pick<LaneStream, 'every' | 'maxFps' | 'changeGate' | 'keepsInput'>;
+export type LaneTuning = Pick<
+  LaneStream,
+  'every' | 'maxFps' | 'changeGate' | 'keepsInput' | 'staleMs' | 'openTimeoutMs'
+>;
 
 export type ToLane =
   | { readonly type: 'open'; readonly stream: LaneStream }

@@ -58,7 +58,7 @@ export async function readViews(
       staleMs: 10_000,
       openTimeoutMs: 10_000,
       firstFrame: 0,
-      firstPtsUs: 0,
+      mediaTime: { lastUs: 0, shiftUs: 0 },
       isBackground: false,
       changeGate: null,
       hashesInput: false,

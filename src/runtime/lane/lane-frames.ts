@@ -13,6 +13,7 @@ import { encodeParts, encodePreview } from '../../preprocess/preview.ts';
 import { SharpPreprocessor } from '../../preprocess/sharp-preprocessor.ts';
 import type { FromLane, LaneStream, LaneTuning } from '../../protocol/threads.ts';
 import { isSameSize, LaneViews } from './lane-views.ts';
+import { MediaTime } from './media-time.ts';
 
 /** Slot number of a picture for which the ring has no room: it is read, counted and discarded. */
 const NO_SLOT = -1;
@@ -42,15 +43,13 @@ export class LaneFrames {
   #work: Promise<void> = Promise.resolve();
   #pending = 0;
   #frame: number;
-  #ptsShiftUs: number | null;
-  #lastPtsUs: number;
+  readonly #mediaTime: MediaTime;
   #pictures = 0;
   #discard = 0;
   /** Frames shed since the last header. */
   #shedBefore = 0;
   /** Frames shed that the main thread does not know of. */
   #shedUnreported = 0;
-  #connectionGapFrom = monoNowMs() as number;
   #isWatched = false;
   #nextPreviewMs = 0;
   #isClosed = false;
@@ -72,8 +71,7 @@ export class LaneFrames {
     this.#scratch =
       stream.policy === 'live' ? new Uint8Array(stream.picture === null ? views * inputBytes : pictureBytes) : null;
     this.#frame = stream.firstFrame;
-    this.#lastPtsUs = stream.firstPtsUs;
-    this.#ptsShiftUs = stream.firstPtsUs > 0 ? null : 0;
+    this.#mediaTime = new MediaTime(stream.mediaTime, stream.policy === 'live');
     this.#assembler = this.#newAssembler();
   }
 
@@ -136,7 +134,7 @@ export class LaneFrames {
     this.#frame += this.#shedBefore * this.stream.every;
     this.#shedBefore = 0;
     this.reportShed();
-    if (this.#frame > this.stream.firstFrame) this.#ptsShiftUs = null;
+    if (this.#frame > this.stream.firstFrame) this.#mediaTime.reconnect();
   }
 
   /** Resolves when this lane holds no slot any more. */
@@ -182,7 +180,7 @@ export class LaneFrames {
     const { every } = this.stream;
     const frame = this.#frame + (header.shedBefore ?? 0) * every;
     this.#frame = frame + every;
-    const ptsUs = this.#mediaTime(header.ptsUs, decoded);
+    const ptsUs = this.#mediaTime.next(header.ptsUs, decoded);
     this.ring.countCompleted();
     if (slot === NO_SLOT) {
       this.#port.post({ type: 'dropped', ringId: this.stream.ring.ringId, reason: 'queue-full', count: 1 });
@@ -269,17 +267,6 @@ export class LaneFrames {
   #hand(slot: number, frame: number, header: FrameHeader): void {
     if (this.ring.hand(slot)) this.#port.post({ type: 'frames', ringId: this.stream.ring.ringId });
     if (this.#isWatched) this.#preview(slot, frame, header);
-  }
-
-  /** ffmpeg's times restart at zero after loops and reconnects; published times keep rising. */
-  #mediaTime(ptsUs: PtsUs, decodedMs: MonoMs): PtsUs {
-    if (this.#ptsShiftUs === null) {
-      const gapUs = Math.max(0, decodedMs - this.#connectionGapFrom) * 1000;
-      this.#ptsShiftUs = Math.round(this.#lastPtsUs + gapUs - ptsUs);
-    }
-    this.#lastPtsUs = Math.max(0, ptsUs + this.#ptsShiftUs);
-    this.#connectionGapFrom = decodedMs;
-    return this.#lastPtsUs as PtsUs;
   }
 
   #canvasFit(header: FrameHeader): { canvas: { width: number; height: number }; content: ReturnType<typeof fitInto> } {

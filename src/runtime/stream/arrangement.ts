@@ -3,6 +3,7 @@ import type { StreamConfig } from '../../config/stream.ts';
 import { inputKey, type ModelSpec } from '../../core/model.ts';
 import { viewsOf } from '../../geometry/views.ts';
 import type { LaneStream, LaneTuning } from '../../protocol/threads.ts';
+import { sourceScheme } from '../../source/parse-source.ts';
 
 /** Another model that shares a stream's frames, and the frames that a stream with its settings skips. */
 interface Beside {
@@ -55,9 +56,9 @@ export function pixelKey({ config, instance }: Arrangement, specOf: SpecOf): str
 
 /** Returns what a lane does for an arrangement that it may be able to change while it reads. */
 export function laneTuning(arrangement: Arrangement, specOf: SpecOf): LaneTuning {
-  const { every, maxFps = null } = arrangement.config;
+  const { every, maxFps = null, staleMs, openTimeoutMs } = arrangement.config;
   const { changeGate, keepsInput } = sharedFrames(arrangement, specOf);
-  return { every, maxFps, changeGate, keepsInput };
+  return { every, maxFps, changeGate, keepsInput, staleMs, openTimeoutMs };
 }
 
 /**
@@ -73,10 +74,28 @@ export function laneKey(
   const { config, instance } = arrangement;
   const { second } = sharedFrames(arrangement, specOf);
   const inputs = [specOf(instance), ...(second === null ? [] : [second])].map(inputKey).sort();
-  const { source, policy, loop, realtime, transport, insecureTls, decodeThreads, staleMs, openTimeoutMs } = config;
-  const reading = [source, policy, loop, realtime, transport, insecureTls, decodeThreads, staleMs, openTimeoutMs];
   const tuning = Object.entries(laneTuning(arrangement, specOf)).filter(
     ([key]) => !tunable.has(key as keyof LaneTuning),
   );
-  return JSON.stringify([reading, pixelKey(arrangement, specOf), tuning, inputs]);
+  return JSON.stringify([readingOf(config), pixelKey(arrangement, specOf), tuning, inputs]);
+}
+
+/** Names how a source is read. Settings that have no effect on a source of its kind are left out. */
+function readingOf({ source, policy, loop, realtime, transport, insecureTls, decodeThreads }: StreamConfig): unknown[] {
+  const common = [source, decodeThreads];
+  // Only the placeholder's value says what it is.
+  if (/^\$\{/.test(source)) return [...common, policy, loop, realtime, transport, insecureTls];
+  switch (sourceScheme(source)) {
+    case 'rtsp':
+      return [...common, policy === 'file', transport];
+    case 'rtsps':
+      return [...common, policy === 'file', insecureTls];
+    case 'http':
+    case 'https':
+      return [...common, policy, realtime ?? (policy === 'live' || (policy === 'auto' && loop)), insecureTls];
+    case 'device':
+      return [...common, policy === 'file'];
+    default:
+      return [...common, policy, loop, realtime];
+  }
 }

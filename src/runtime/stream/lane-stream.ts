@@ -13,7 +13,7 @@ export function laneStream(
   { ffmpeg, preview }: Pick<StreamPort, 'ffmpeg' | 'preview'>,
   { spec, hashesInput }: Pick<StreamModel, 'spec' | 'hashesInput'>,
   ring: StreamRing,
-  { nextFrame, lastPtsUs, after }: StreamPlace,
+  place: StreamPlace,
   { second, changeGate, keepsInput }: SharedFrames,
 ): LaneStream {
   const { policy, picture, bulk } = input;
@@ -35,9 +35,9 @@ export function laneStream(
     decodeThreads,
     staleMs,
     openTimeoutMs,
-    firstFrame: nextFrame,
-    firstPtsUs: policy === 'live' ? lastPtsUs : 0,
-    after: policy === 'live' ? null : after,
+    firstFrame: place.nextFrame,
+    mediaTime: place.mediaTime(policy),
+    after: policy === 'live' ? null : place.after,
     preview,
     changeGate,
     keepsInput,

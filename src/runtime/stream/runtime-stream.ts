@@ -496,10 +496,10 @@ function placedCounts(
 
 /** Returns what the lane of an open stream can change while it reads. */
 function tunableOf({ source, policy, picture }: StreamInput, ffmpegMajor: number): ReadonlySet<keyof LaneTuning> {
-  if (source === null) return new Set();
+  if (source === null) return new Set(['staleMs', 'openTimeoutMs']);
   // A file goes on at its next frame when it is opened again: it loses none, and takes exactly those of its new rate.
   const rate = policy === 'live' && takesCommands(ffmpegMajor) ? (['every', 'maxFps'] as const) : [];
   // Where sharp makes the input, a frame that the old gate called unchanged has none, and the new settings may need it.
   const gate = picture === null ? (['changeGate', 'keepsInput'] as const) : [];
-  return new Set([...rate, ...gate]);
+  return new Set([...rate, ...gate, 'staleMs', 'openTimeoutMs']);
 }

@@ -11,6 +11,8 @@ import { parseSource } from '../../source/parse-source.ts';
 import type { StreamInput } from './stream-port.ts';
 
 const READ_TIMEOUT_MS = 5_000;
+/** The lane decides when a live source is stale, and that can change while ffmpeg runs: longer than any `staleMs`. */
+const LIVE_READ_TIMEOUT_MS = 660_000;
 
 /**
  * True if a file is read in real time. Read at full speed, a live file would starve inference and drop most of its
@@ -52,8 +54,7 @@ export async function resolveStreamInput(
   const policy = config.policy === 'auto' ? (parsed.isLive ? 'live' : 'file') : config.policy;
   // With policy `file` any source is read once, to its end: the stream ends if a camera disconnects.
   const isLive = policy === 'live';
-  // The lane decides when a live source is stale. With a shorter limit, ffmpeg would end before `staleMs`.
-  const readTimeoutMs = isLive ? Math.max(READ_TIMEOUT_MS, config.staleMs, config.openTimeoutMs) : READ_TIMEOUT_MS;
+  const readTimeoutMs = isLive ? LIVE_READ_TIMEOUT_MS : READ_TIMEOUT_MS;
   const source = { ...parsed, isLive, options: { ...parsed.options, readTimeoutMs } };
   const resizeBy = config.resizeBy === 'auto' ? spec.resizeBy : config.resizeBy;
   const wanted = resizeBy === 'sharp' ? { maxWidth: null } : need;

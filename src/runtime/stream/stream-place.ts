@@ -9,7 +9,11 @@ export class StreamPlace {
   /** Number of the next frame. */
   nextFrame = 0;
   /** Media time of the newest frame; 0 before the first. */
-  lastPtsUs = 0 as SlotMeta['ptsUs'];
+  #lastPtsUs = 0;
+  /** Media time between the newest two frames. */
+  #stepUs = 0;
+  /** Media time at which the start of the file lies: not 0 once the stream has changed to another source or policy. */
+  #shiftUs = 0;
   /** Size of the newest frame, in source pixels; null before the first. */
   size: { readonly width: number | null; readonly height: number | null } = { width: null, height: null };
   /** Frames since the start of a file; null if others are taken now. */
@@ -18,13 +22,21 @@ export class StreamPlace {
 
   /** Where a file was left; null at its start. */
   get after(): LaneStream['after'] {
-    return this.#isAtStart ? null : { frames: this.#frames, ptsUs: this.lastPtsUs };
+    if (this.#isAtStart) return null;
+    return { frames: this.#frames, ptsUs: (this.#lastPtsUs - this.#shiftUs) as SlotMeta['ptsUs'] };
+  }
+
+  /** What the media time of the next connection begins with. */
+  mediaTime(policy: LaneStream['policy']): LaneStream['mediaTime'] {
+    const isNew = this.nextFrame === 0;
+    return { lastUs: this.#lastPtsUs, shiftUs: policy === 'file' ? this.#shiftUs : isNew ? 0 : null };
   }
 
   /** @param every - only each n-th frame is taken. */
   onFrame(meta: Pick<SlotMeta, 'frame' | 'ptsUs' | 'width' | 'height'>, every: number): void {
     this.nextFrame = meta.frame + every;
-    this.lastPtsUs = meta.ptsUs;
+    this.#stepUs = meta.ptsUs - this.#lastPtsUs;
+    this.#lastPtsUs = meta.ptsUs;
     this.size = meta;
     this.#isAtStart = false;
     if (this.#frames !== null) this.#frames += 1;
@@ -33,7 +45,7 @@ export class StreamPlace {
   /** The first connection continues a file that another process began. @param every - as in `onFrame`. */
   continueAfter({ frames, ptsUs }: NonNullable<StreamInput['startAfter']>, every: number): void {
     this.nextFrame = frames * every;
-    this.lastPtsUs = ptsUs;
+    this.#lastPtsUs = ptsUs;
     this.#frames = frames;
     this.#isAtStart = false;
   }
@@ -43,8 +55,9 @@ export class StreamPlace {
     if (!this.#isAtStart) this.#frames = null;
   }
 
-  /** The next connection reads a file from the start. */
+  /** The next connection reads a file from the start. Its media time goes on one frame behind the newest one. */
   clear(): void {
+    if (this.nextFrame > 0) this.#shiftUs = this.#lastPtsUs + Math.max(1, this.#stepUs);
     this.#frames = 0;
     this.#isAtStart = true;
   }

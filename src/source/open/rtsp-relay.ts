@@ -9,6 +9,7 @@ import type { Dialler } from './dialler.ts';
 import { type OpenedSource, OpenFailure } from './opened-source.ts';
 import { RtspReplies } from './rtsp-replies.ts';
 
+const CONNECT_TIMEOUT_MS = 10_000;
 /** ffmpeg itself follows any number of redirects. */
 const MAX_CONNECTIONS = 8;
 
@@ -75,7 +76,7 @@ export class RtspRelay implements OpenedSource {
       this.#connections += 1;
       if (this.#connections > MAX_CONNECTIONS) throw new Error('it redirects again and again');
       const target = { host, port, isTls: /^rtsps:/i.test(url) };
-      camera = this.#keep(await this.#dialler.connect(target, this.source.options.readTimeoutMs));
+      camera = this.#keep(await this.#dialler.connect(target, CONNECT_TIMEOUT_MS));
     } catch (error) {
       this.#failure.set(connectFailure(error as Error, `${host}:${port}`));
       ffmpeg.destroy();

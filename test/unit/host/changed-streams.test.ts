@@ -260,7 +260,7 @@ const CORNERS: [number, number][] = [
 ];
 
 describe('a change in place', () => {
-  const ALL = { every: 1, maxFps: null, changeGate: null, keepsInput: false };
+  const ALL = { every: 1, maxFps: null, changeGate: null, keepsInput: false, staleMs: 3000, openTimeoutMs: 10_000 };
   const zone = {
     id: 'z',
     polygon: [
@@ -278,6 +278,9 @@ describe('a change in place', () => {
       { skip: { unchanged: { lookEveryMs: 900, minLevels: 2 } } },
       [{ ...ALL, changeGate: { lookEveryMs: 900, minLevels: 2 } }],
     ],
+    ['when it counts as stale', { staleMs: 9000 }, [{ ...ALL, staleMs: 9000 }]],
+    ['how long it may take to open', { openTimeoutMs: 500 }, [{ ...ALL, openTimeoutMs: 500 }]],
+    ['what only other kinds of sources have', { transport: 'udp', insecureTls: true }, []],
     ['tracking between', { skip: { trackBetween: 4 } }, []],
     ['the tracker', { track: { highScore: 0.4 } }, []],
     ['zones', { zones: [zone] }, []],
@@ -300,14 +303,44 @@ describe('a change in place', () => {
     ['the source', { realtime: false }],
     ['the decoder', { hwaccel: 'cuda' }],
     ['its threads', { decodeThreads: 3 }],
-    ['certificates', { insecureTls: true }],
     ['the region', { region: { x: 0, y: 0, width: 0.5, height: 0.5 } }],
     ['tiles', { tiles: { columns: 2, rows: 1 } }],
-    ['when it counts as stale', { staleMs: 9000 }],
   ])('of %s is not possible: the source is opened again', async (_, patch) => {
     const rig = await StreamRig.open({ policy: 'live' });
     await rig.patch(patch);
     expect([rig.openings, rig.tuned]).toEqual([2, []]);
+  });
+
+  it.each<[source: string, inPlace: object, reopening: object]>([
+    [
+      'rtsp://camera.example/1',
+      { policy: 'live', loop: true, realtime: true, insecureTls: true },
+      { transport: 'udp' },
+    ],
+    ['rtsps://camera.example/1', { policy: 'live', transport: 'udp' }, { insecureTls: true }],
+    ['https://camera.example/a.m3u8', { transport: 'udp', realtime: false }, { insecureTls: true }],
+    ['http://camera.example/a.ts', { transport: 'udp', realtime: false }, { realtime: true }],
+    [`${'$'}{env:CAMERA}`, {}, { transport: 'udp' }],
+  ])('of %s is in place where a setting has no effect on such a source', async (source, inPlace, reopening) => {
+    const config = parseStream({ id: 'cam', source, policy: 'auto' }, {});
+    const input = await resolveStreamInput({ ...config, source: SOURCE }, FFMPEG, null);
+    const rig = new StreamRig(config, input);
+    const to = (patch: object) => ({ ...rig.stream.arrangement, config: parseStream({ ...config, ...patch }, {}) });
+    expect(rig.stream.isInPlace(to(inPlace))).toBe(true);
+    expect(rig.stream.isInPlace(to(reopening))).toBe(false);
+    expect(rig.stream.isInPlace(to({ policy: 'file' }))).toBe(false);
+  });
+
+  it('of the policy goes on in media time: the next connection begins behind the newest frame', async () => {
+    const rig = await StreamRig.open({ policy: 'live' });
+    for (let i = 0; i < 3; i += 1) rig.frame();
+    const lastUs = rig.published.at(-1)!.ptsUs;
+    expect(lastUs).toBeGreaterThan(0);
+    await rig.patch({ policy: 'file' });
+    expect(rig.connection.mediaTime.shiftUs).toBeGreaterThan(lastUs);
+    expect(rig.connection.after).toBeNull();
+    await rig.patch({ policy: 'live' });
+    expect(rig.connection.mediaTime).toEqual({ lastUs, shiftUs: null });
   });
 
   it.each<[string, object]>([

@@ -28,7 +28,7 @@ class Camera {
     const stream = {
       ...{ streamId: 's', ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape } },
       ...{ spec: { input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } }, policy: 'live', picture: null },
-      ...{ every: 1, firstFrame: 0, firstPtsUs: 0, changeGate: null, hashesInput: false },
+      ...{ every: 1, firstFrame: 0, mediaTime: { lastUs: 0, shiftUs: 0 }, changeGate: null, hashesInput: false },
       preview: { maxWidth: SIDE, fps, quality: 72 },
     } as unknown as LaneStream;
     const post = (message: FromLane, transfer: readonly ArrayBuffer[] = []): void => {

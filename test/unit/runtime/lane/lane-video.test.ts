@@ -47,7 +47,13 @@ describe.skipIf(!hasProc)('a file that delivers no frames (needs /proc)', () => 
     const stream = {
       ...{ ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape }, spec, policy: 'file', picture: null },
       ...{ ffmpeg: testFfmpeg, every: 1, maxFps: null, after: null, hwaccel: 'none', decodeThreads: 1 },
-      ...{ staleMs: 1000, openTimeoutMs: 1000, firstFrame: 0, firstPtsUs: 0, isBackground: false },
+      ...{
+        staleMs: 1000,
+        openTimeoutMs: 1000,
+        firstFrame: 0,
+        mediaTime: { lastUs: 0, shiftUs: 0 },
+        isBackground: false,
+      },
       ...{ changeGate: null, hashesInput: false },
     } as unknown as LaneStream;
     const options = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;

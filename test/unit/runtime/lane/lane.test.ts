@@ -32,7 +32,14 @@ describe('a lane with a stream whose code throws', () => {
       ...{ streamId: `s${ringId}`, ring: { ringId, buffer: ring.buffer, shape: ring.shape } },
       ...{ spec: { input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } }, policy: 'file', picture: null },
       ...{ input: { kind: 'video', source }, ffmpeg: testFfmpeg, every: 1, maxFps: null, hwaccel: 'none' },
-      ...{ decodeThreads: 1, staleMs: 3000, openTimeoutMs: 9000, firstFrame: 0, firstPtsUs: 0, after: null },
+      ...{
+        decodeThreads: 1,
+        staleMs: 3000,
+        openTimeoutMs: 9000,
+        firstFrame: 0,
+        mediaTime: { lastUs: 0, shiftUs: 0 },
+        after: null,
+      },
       ...{ isBackground: false, changeGate: null, hashesInput: false },
     } as unknown as LaneStream;
     return { message, ring };

@@ -1,0 +1,52 @@
+import { monoNowMs } from '../../core/clock.ts';
+import type { MonoMs, PtsUs } from '../../core/units.ts';
+import type { LaneStream } from '../../protocol/threads.ts';
+
+/** A larger step back is another clock of the camera. A decoder that does not know yet how frames are ordered steps back by some frames. */
+const MOST_DISORDER_US = 2_000_000;
+
+/**
+ * Makes the media time of a stream from the times of its source.
+ *
+ * Those of a file are kept as its container states them. Those of a live source begin anew with each connection; the result goes
+ * on where it was, plus the time that passed meanwhile, and never goes back: the first frames of a connection can come in another
+ * order than they are shown in, and a camera can set its clock.
+ */
+export class MediaTime {
+  readonly #isMonotonic: boolean;
+  #shiftUs: number | null;
+  #lastUs: number;
+  #lastDecodedMs: number;
+
+  constructor({ lastUs, shiftUs }: LaneStream['mediaTime'], isMonotonic: boolean, nowMs: MonoMs = monoNowMs()) {
+    this.#isMonotonic = isMonotonic;
+    this.#lastUs = lastUs;
+    this.#shiftUs = shiftUs;
+    this.#lastDecodedMs = nowMs;
+  }
+
+  /** The next frame is the first one of another connection. */
+  reconnect(): void {
+    this.#shiftUs = null;
+  }
+
+  /**
+   * Returns the media time of the next frame.
+   *
+   * @param ptsUs - its time by the source, in microseconds.
+   */
+  next(ptsUs: number, decodedMs: MonoMs): PtsUs {
+    const goesOnUs = this.#lastUs + Math.max(0, decodedMs - this.#lastDecodedMs) * 1000;
+    this.#lastDecodedMs = decodedMs;
+    this.#shiftUs ??= Math.round(goesOnUs - ptsUs);
+    let timeUs = Math.max(0, ptsUs + this.#shiftUs);
+    if (this.#isMonotonic && timeUs < this.#lastUs) {
+      if (this.#lastUs - timeUs > MOST_DISORDER_US) {
+        this.#shiftUs = Math.round(goesOnUs - ptsUs);
+        timeUs = Math.round(goesOnUs);
+      } else timeUs = this.#lastUs;
+    }
+    this.#lastUs = timeUs;
+    return timeUs as PtsUs;
+  }
+}
