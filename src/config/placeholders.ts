@@ -65,15 +65,20 @@ function ownText(written: string, own: ReadonlyMap<string, string> | undefined, 
  *   if a value holds control characters.
  */
 export function resolvePlaceholders(written: string, where: string, variables: Variables): string {
-  return written.replace(PARTS, (part: string, kind?: string, name = '') => {
+  const values: [value: string, placeholder: string][] = [];
+  const text = written.replace(PARTS, (part: string, kind?: string, name = '') => {
     if (part === LITERAL) return '${';
     if (kind === undefined) throw invalid(where, `expected ${FORMS}, received "\${"`);
     const value = kind === 'env' ? variableOf(name, where, variables) : fileOf(name, where);
     if (value === '') throw invalid(where, `${part} is empty`);
     if (/\p{Cc}/u.test(value)) throw invalid(where, `${part} holds a line break or another control character`);
-    hideValue(value, part);
+    values.push([value, part]);
     return value;
   });
+  const { host, hostname } = URL.canParse(text) ? new URL(text) : { host: '', hostname: '' };
+  // A machine is no secret, and other texts that name it must stay readable.
+  for (const [value, part] of values) if (value !== host && value !== hostname) hideValue(value, part);
+  return text;
 }
 
 function variableOf(name: string, where: string, variables: Variables): string {

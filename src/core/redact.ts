@@ -1,4 +1,5 @@
 import { withoutHidden } from './hidden-values.ts';
+import { looksLikeKey } from './looks-like-key.ts';
 
 /** Longer texts are cut: their authors are not people, and the time that some patterns take grows faster than the text. */
 const MAX_CHARS = 8192;
@@ -77,6 +78,13 @@ export function redactSource(source: string): string {
   return redact(source.includes('://') ? source.replaceAll(/\s/g, '%20') : source);
 }
 
+/** Returns whether a source is one that `redactSource` has returned, with something hidden in it. */
+export function isRedacted(source: string): boolean {
+  return source.includes('://') && HIDDEN_PART.test(source);
+}
+
+const HIDDEN_PART = /(?:\/|[=#;])\*{3}(?:[@&/?#;]|$)/;
+
 function withoutUserInfo(word: string): string {
   const at = word.lastIndexOf('@');
   const scheme = at < 0 ? null : SCHEME_END.exec(word.slice(0, at));
@@ -146,33 +154,6 @@ function redactParameter(parameter: string): string {
   return `${key}=${isShown || value === '' ? value : HIDDEN}`;
 }
 
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-/** Keys as live services issue them: `abcd-1234-efgh-5678`. */
-const GROUPS = /^[0-9a-z]{4}(?:-[0-9a-z]{4}){3,}$/i;
-
-/**
- * Returns whether a part of a path is a key rather than words: it changes between lower case, upper case and digits more often than
- * words and numbers do, or is written as keys are.
- */
-function looksLikeKey(part: string): boolean {
-  const text = decoded(part);
-  if (UUID.test(text) || GROUPS.test(text) || text.startsWith('eyJ')) return true;
-  return text.split(/[^0-9a-z]+/i).some((token) => {
-    const runs = token.match(/[a-z]+|[A-Z]+|[0-9]+/g)?.length ?? 0;
-    const hasDigit = /[0-9]/.test(token);
-    if (/^[0-9a-f]{16,}$/i.test(token)) return hasDigit;
-    return token.length >= 12 && (hasDigit ? runs >= 5 : token.length / runs < 2);
-  });
-}
-
 function withoutExtension(name: string): string {
   return name.replace(/\.[a-z][a-z0-9]{1,4}$/i, '');
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }

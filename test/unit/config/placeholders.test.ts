@@ -156,14 +156,37 @@ describe('the value of a placeholder', () => {
   it('is replaced by its placeholder in errors and redacted texts, whole and in parts', () => {
     expect(resolved('#{env:HARBOUR_URL}', { HARBOUR_URL: url })).toBe(url);
     const shown = ref('#{env:HARBOUR_URL}');
-    for (const text of [url, 'lighthouse', 'nothing answers at harbour.example:8554', encodeURIComponent(url)]) {
+    for (const text of [url, 'lighthouse', 'GET ?key=seagull failed', encodeURIComponent(url)]) {
       expect(withoutHidden(text)).not.toMatch(/lighthouse|harbour|seagull/);
       expect(withoutHidden(text)).toContain(shown);
     }
-    const error = new SightlineError('SOURCE_UNREACHABLE', `${url}: no answer`, { host: 'harbour.example' });
+    const error = new SightlineError('SOURCE_UNREACHABLE', `${url}: no answer`, { password: 'lighthouse' });
     expect(error.message).toBe(`${shown}: no answer`);
-    expect(error.details).toEqual({ host: shown });
+    expect(error.details).toEqual({ password: shown });
     expect(redact(`the source ${url}`)).toBe(`the source ${shown}`);
+  });
+
+  it('hides neither its host nor its plain path: others have them too', () => {
+    const webhook = 'http://127.0.0.1:9000/live?key=cormorant';
+    resolved('#{env:SHORE_URL}', { SHORE_URL: webhook });
+    resolved('rtsp://#{env:SHORE_HOST}/1', { SHORE_HOST: '127.0.0.2:8554' });
+    resolved('rtsp://#{env:SHORE_NAME}:8554/1', { SHORE_NAME: 'shore.example' });
+    resolved('#{env:SHORE_ORIGIN}', { SHORE_ORIGIN: 'http://127.0.0.3:9000' });
+    const texts = [
+      'rtsp://127.0.0.1:8554/live',
+      'nothing answers at 127.0.0.2:8554',
+      'shore.example',
+      'http://127.0.0.3:9000/a',
+    ];
+    for (const text of texts) expect(redact(text)).toBe(text);
+    for (const text of [webhook, 'POST /live?key=cormorant']) expect(withoutHidden(text)).not.toContain('cormorant');
+  });
+
+  it('hides parts of its path that look like a key', () => {
+    resolved('#{env:KEYED_URL}', { KEYED_URL: 'https://hooks.example/services/8c2f6a14-77aa-4a6b-9d7e-0b5f3f7f2a11' });
+    expect(withoutHidden('POST /services/8c2f6a14-77aa-4a6b-9d7e-0b5f3f7f2a11')).toBe(
+      `POST /services/${ref('#{env:KEYED_URL}')}`,
+    );
   });
 
   it('is hidden where JSON or a URL writes it differently', () => {
