@@ -164,7 +164,7 @@ export class Sightline implements AsyncDisposable {
       environment,
       stdout: new Writable({ write: (_chunk, _encoding, done) => done() }),
       onNotice,
-      admit: async (source) => (ownSources.has(source) ? undefined : admission.source(source)),
+      admit: (source) => admission.source(source),
       ownSources,
       incidents,
     });

@@ -7,7 +7,7 @@ import type { StreamConfig } from '../config/stream.ts';
 import { withChanges } from '../control/rollout/stream-changes.ts';
 import { inputKey, type ModelSpec } from '../core/model.ts';
 import { redact } from '../core/redact.ts';
-import { FREE_ACCESS, type SourceAccess } from '../core/source.ts';
+import { FREE_ACCESS } from '../core/source.ts';
 import type { StreamLease } from '../core/stream-lease.ts';
 import { testSource } from '../decode/test-source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -25,6 +25,7 @@ import { type PictureNeed, requireReadable, resolveStreamInput, tryInput } from 
 import type { BulkWork, StreamInput } from '../runtime/stream/stream-port.ts';
 import { withOpenSource } from '../source/open/open-source.ts';
 import { demoSource } from './demo-source.ts';
+import type { SourceRules } from './source-rules.ts';
 import { requireRoom } from './stream-limits.ts';
 
 /** Source of a stream whose pictures the program hands over. */
@@ -66,8 +67,8 @@ export interface HostStreamsOptions {
   readonly onNotice: (text: string) => void;
   /** What the host accepts at most; absent: any number of streams. */
   readonly limits?: LimitsConfig;
-  /** What a source may open, by the rules of the host. */
-  readonly accessOf: (source: string) => SourceAccess;
+  /** What a source may open. */
+  readonly sourceRules: Pick<SourceRules, 'accessOf'>;
   /** Sources of the pipeline file, as it is now, that have placeholders, see `sourceText`. */
   readonly placeholders?: () => Placeholders['sources'] | undefined;
 }
@@ -336,13 +337,13 @@ export class HostStreams {
     need: PictureNeed | null,
     spec: Pick<ModelSpec, 'resizeBy'>,
   ): Promise<StreamInput> {
-    const { accessOf, placeholders } = this.#options;
+    const { sourceRules, placeholders } = this.#options;
     const text = sourceText(config.source, placeholders?.());
     const isDemo = text === 'demo';
     const source = isDemo ? await this.#demo() : text;
     const settings = { ...config, source, ...(isDemo ? { loop: true, realtime: true } : {}) };
     // The demonstration clip lies in the cache, which no rule needs to allow.
-    const access = isDemo ? FREE_ACCESS : accessOf(config.source);
+    const access = isDemo ? FREE_ACCESS : sourceRules.accessOf(config.source);
     const input = await resolveStreamInput(settings, this.#runtime.ffmpeg, need, spec, access);
     return text === config.source ? input : labelled(input, redact(config.source));
   }

@@ -36,18 +36,16 @@ import {
   type StreamActions,
 } from './converge-streams.ts';
 import { FailedStarts } from './failed-starts.ts';
-import { HostStreams, type HostStreamsOptions } from './host-streams.ts';
+import { HostStreams } from './host-streams.ts';
 import type { WantedStream } from './overlay/overlay.ts';
 import { PipelineSettings, type SettingsSources } from './pipeline-settings.ts';
+import { SourceRules } from './source-rules.ts';
 
 export interface HostContext {
   readonly environment: Environment;
   readonly stdout: NodeJS.WritableStream;
   readonly onNotice: (text: string) => void;
-  /**
-   * Checks a source that comes over REST or in an order of a fleet, not from the pipeline file. Rejects with
-   * SOURCE_FORBIDDEN if it is not allowed.
-   */
+  /** Checks a source that the owner has not named, see `ownSources`. Rejects with SOURCE_FORBIDDEN if it is not allowed. */
   readonly admit: (source: string) => Promise<void>;
   /** Where the settings come from; absent if the streams come from orders, or from a program. */
   readonly sources?: SettingsSources;
@@ -99,22 +97,25 @@ export class PipelineHost implements RuntimePort {
     const settings = new PipelineSettings(config, sources ?? null);
     this.#settings = settings;
     settings.overlay?.onTrouble((problem) => this.#onOverlayTrouble(problem));
-    const isFree = (source: string): boolean => ownSources?.has(source) ?? settings.ownsSource(source);
-    const accessOf = accessRules(config, authorities, isFree);
+    const sourceRules = new SourceRules({
+      ...{ fleet: config.fleet, authorities, admitOther: admit },
+      isOwn: (source) => ownSources?.has(source) ?? settings.ownsSource(source),
+    });
     this.streams = new HostStreams({
-      ...{ runtime, config, sinks, environment, onNotice, limits: config.limits, accessOf },
+      ...{ runtime, config, sinks, environment, onNotice, limits: config.limits, sourceRules },
       placeholders: () => settings.file.placeholders?.sources,
     });
     this.rules = new StreamRules({
       get defaults() {
         return settings.defaults;
       },
-      admit: ({ source }) => admit(source),
+      admit: ({ source }) => sourceRules.admit(source),
+      sourceOfFile: (id) => settings.file.streams.find((stream) => stream.id === id)?.source,
     });
     this.#starts = new FailedStarts({
       clock: systemClock,
       add: async (stream) => {
-        if (!isFree(stream.source)) await admit(stream.source);
+        await sourceRules.admit(stream.source);
         return this.streams.add(stream, undefined, true);
       },
       onEvent: (kind, id, message, details) => runtime.emitEvent(kind, id, message, details),
@@ -254,9 +255,7 @@ export class PipelineHost implements RuntimePort {
           this.#requireStarted(stream, await this.#start(stream, (settings) => this.#starts.restart(settings)));
           return;
         }
-        await this.streams.change(config.id, async (current) =>
-          this.#settings.ownsSource(config.source) ? config : this.rules.replaced(current, config),
-        );
+        await this.streams.change(config.id, (current) => this.rules.replaced(current, config));
       },
       setPaused: (id, isPaused) => this.#setPaused(id, isPaused),
       remove: async (id) => {
@@ -471,18 +470,6 @@ function resolvedSinks({ sinks, placeholders }: PipelineConfig): PipelineConfig[
       ...(headers === undefined ? {} : { headers: Object.fromEntries(values) as typeof headers }),
     };
   });
-}
-
-/** Returns what each source may open: the rules bind it and all that it leads to, unless the owner named it. */
-function accessRules(
-  { fleet }: PipelineConfig,
-  authorities: string | null,
-  isFree: (source: string) => boolean,
-): HostStreamsOptions['accessOf'] {
-  return (source) => {
-    const { roots, networks } = isFree(source) ? { roots: null, networks: null } : fleet;
-    return { roots, networks, authorities, isTlsInsecure: false };
-  };
 }
 
 function notOverlaid(id: string, changed: readonly string[]): SightlineError {

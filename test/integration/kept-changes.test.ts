@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parsePipeline } from '../../src/config/load-pipeline.ts';
 import { seededRandom } from '../../src/core/seeded-random.ts';
+import { SightlineError } from '../../src/errors/sightline-error.ts';
 import { OverlayFile } from '../../src/host/overlay/overlay-file.ts';
 import { PipelineHost } from '../../src/host/pipeline-host.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
@@ -35,7 +36,7 @@ describe('a pipeline that is restarted', () => {
     );
   const file = () => config([{ id: 'a' }, { id: 'b', maxFps: 5 }, { id: 'c', track: true }]);
 
-  const start = async (pipeline = file()): Promise<void> => {
+  const start = async (pipeline = file(), admit = async (_: string): Promise<void> => undefined): Promise<void> => {
     overlay = await OverlayFile.open(place());
     const environment = {
       ffmpegPath: testFfmpeg.path,
@@ -45,7 +46,7 @@ describe('a pipeline that is restarted', () => {
       token: undefined,
     };
     host = await PipelineHost.open(pipeline, {
-      ...{ environment, stdout: process.stdout, onNotice: () => undefined, admit: async () => undefined },
+      ...{ environment, stdout: process.stdout, onNotice: () => undefined, admit },
       sources: { path: place().pipelinePath, overlay },
     });
     await host.start();
@@ -104,6 +105,28 @@ describe('a pipeline that is restarted', () => {
       paused: [],
     });
   });
+
+  it('takes the source of its file back, by its own text or with hidden secrets, and no difference is left', async () => {
+    const [own, other] = ['rtsp://bob:hunter2@127.0.0.1:9/own', 'rtsp://127.0.0.1:9/other'];
+    const pipeline = config([{ id: 'a', source: own }, { id: 'b' }]);
+    // As a host that allows no such camera to others.
+    await start(pipeline, async (source) => {
+      if (source !== other) throw new SightlineError('SOURCE_FORBIDDEN', 'not allowed');
+    });
+    for (const back of [own, 'rtsp://***@127.0.0.1:9/own']) {
+      await host.changeStream('a', { source: other });
+      expect(overlay.streams).toEqual({ a: { changed: { source: { file: own, now: other } } } });
+      await host.changeStream('a', { source: back });
+      expect(overlay.streams).toEqual({});
+      expect(host.pipeline().effective).toMatchObject({ streams: [{ id: 'a', source: own }, { id: 'b' }] });
+    }
+    await host.changeStream('a', { source: other });
+    await host.changeStream('a', { source: own, policy: 'live', realtime: true }, { isWhole: true });
+    expect(overlay.streams).toEqual({});
+    await expect(host.changeStream('a', { source: 'rtsp://127.0.0.1:9/third' })).rejects.toMatchObject({
+      code: 'SOURCE_FORBIDDEN',
+    });
+  }, 60_000);
 
   it('and whose file is read again while streams are changed loses no change', async () => {
     await start();

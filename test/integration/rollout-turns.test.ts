@@ -63,7 +63,7 @@ describe('streams that take turns between two versions', () => {
     const { runtime } = live;
     const streams = new HostStreams({
       ...{ runtime, config, sinks: new ResultSinks([]), environment, onNotice },
-      accessOf: () => FREE_ACCESS,
+      sourceRules: { accessOf: () => FREE_ACCESS },
     });
     const modelRoots = { roots: [], files: [] };
     target = new RuntimeTarget({ runtime, streams, initial: control, environment, modelRoots, onNotice });

@@ -89,7 +89,7 @@ describe.skipIf(!hasProc)(`random faults and changes for ${seconds} s (needs /pr
         ...{ runtime: live.runtime, sinks: new ResultSinks([]), onNotice: () => undefined },
         config: { sinks: [], preview: previewConfig.parse({}) },
         environment: NO_ENVIRONMENT,
-        accessOf: () => FREE_ACCESS,
+        sourceRules: { accessOf: () => FREE_ACCESS },
       });
       const rules = new StreamRules({ defaults: {}, admit: () => undefined });
       const patch = (id: string, change: object) => streams.change(id, (current) => rules.changed(current, change));

@@ -111,7 +111,7 @@ export class StreamRig {
       sinks: new ResultSinks([]),
       environment: { ffmpegPath: undefined, searchPath: '', modelPath: [], cacheDir: '', token: undefined },
       onNotice: () => undefined,
-      accessOf: () => FREE_ACCESS,
+      sourceRules: { accessOf: () => FREE_ACCESS },
     });
   }
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { check } from '../../config/check.ts';
 import { parseStream } from '../../config/load-pipeline.ts';
 import { type StreamConfig, streamConfig } from '../../config/stream.ts';
-import { redactSource } from '../../core/redact.ts';
+import { isRedacted, redactSource } from '../../core/redact.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 
 export interface StreamRulesOptions {
@@ -10,6 +10,8 @@ export interface StreamRulesOptions {
   readonly defaults: Readonly<Record<string, unknown>>;
   /** Refuses sources that must not be opened. @throws SOURCE_FORBIDDEN */
   readonly admit: (config: StreamConfig) => Promise<void> | void;
+  /** Source of a stream in the pipeline file; undefined if the file does not have it. Absent: there is no file. */
+  readonly sourceOfFile?: (id: string) => string | undefined;
 }
 
 const patchSchema = z.record(z.string(), z.unknown());
@@ -33,6 +35,7 @@ export class StreamRules {
    */
   async added(stream: unknown): Promise<StreamConfig> {
     const config = parseStream(stream, this.#options.defaults);
+    requireShown(config);
     await this.admit(config);
     return config;
   }
@@ -59,7 +62,7 @@ export class StreamRules {
    */
   async changed(current: StreamConfig, patch: unknown): Promise<StreamConfig> {
     const where = `stream "${current.id}"`;
-    const keys = withSecrets(check(patchSchema, patch, where), current);
+    const keys = this.#withSecrets(check(patchSchema, patch, where), current);
     return this.#changed(current, check(streamConfig, { ...current, ...keys }, where));
   }
 
@@ -71,7 +74,7 @@ export class StreamRules {
    */
   async rewritten(current: StreamConfig, settings: unknown): Promise<StreamConfig> {
     const where = `stream "${current.id}"`;
-    const keys = withSecrets({ id: current.id, ...check(patchSchema, settings, where) }, current);
+    const keys = this.#withSecrets({ id: current.id, ...check(patchSchema, settings, where) }, current);
     return this.#changed(current, parseStream(keys, this.#options.defaults));
   }
 
@@ -99,6 +102,18 @@ export class StreamRules {
   async admit(config: StreamConfig): Promise<void> {
     await this.#options.admit(config);
   }
+
+  /**
+   * A client that read the settings and writes them back has the source without its secrets: it means the one that the stream has,
+   * or the one that the pipeline file gives it.
+   */
+  #withSecrets(keys: Record<string, unknown>, { id, source }: StreamConfig): Record<string, unknown> {
+    const known = [source, this.#options.sourceOfFile?.(id)];
+    const meant = known.find((each) => each !== undefined && redactSource(each) === keys.source);
+    if (meant !== undefined) return { ...keys, source: meant };
+    if (typeof keys.source === 'string') requireShown({ id, source: keys.source });
+    return keys;
+  }
 }
 
 /**
@@ -113,13 +128,11 @@ export function withKnownSource(request: unknown, currentOf: (id: string) => Str
   return { ...(request as object), source: current.source };
 }
 
-/** A client that read the settings and writes them back has the source without its secrets: it means the one that is there. */
-function withSecrets(keys: Record<string, unknown>, { id, source }: StreamConfig): Record<string, unknown> {
-  if (keys.source === redactSource(source)) return { ...keys, source };
-  if (typeof keys.source === 'string' && /:\/\/\*{3}@/.test(keys.source))
-    throw new SightlineError(
-      'CONFIG_INVALID',
-      `stream "${id}": source: expected the address with its password, received one in which it is hidden`,
-    );
-  return keys;
+/** Refuses what a client has read of another stream: the source could never be opened. @throws CONFIG_INVALID */
+function requireShown({ id, source }: Pick<StreamConfig, 'id' | 'source'>): void {
+  if (!isRedacted(source)) return;
+  throw new SightlineError(
+    'CONFIG_INVALID',
+    `stream "${id}": source: expected the address with its secrets, received one in which they are hidden (***)`,
+  );
 }

@@ -109,6 +109,37 @@ describe('settings that fit together', () => {
   });
 });
 
+describe('a source whose secrets are hidden', () => {
+  const rules = new StreamRules({
+    ...{ defaults: {}, admit: () => undefined },
+    sourceOfFile: (id) => (id === 'cam' ? 'rtsp://bob:hunter2@camera.example/1' : undefined),
+  });
+  const other = parseStream({ id: 'cam', source: 'rtsp://other.example/1' }, {});
+
+  it.each([
+    'rtsp://***@camera.example/1',
+    'rtsp://bob:hunter2@camera.example/1?token=***',
+    'https://camera.example/***/live.m3u8',
+    'https://camera.example/live;key=***/a',
+    'https://camera.example/live#***',
+  ])('is refused for a new stream, and for one that had it never: %s', async (source) => {
+    const complaint = 'source: expected the address with its secrets, received one in which they are hidden (***)';
+    expect(await messageOf(() => rules.added({ id: 'new', source }))).toBe(`stream "new": ${complaint}`);
+    const gate = { ...other, id: 'gate' };
+    expect(await messageOf(() => rules.changed(gate, { source }))).toBe(`stream "gate": ${complaint}`);
+    expect(await messageOf(() => rules.rewritten(gate, { source }))).toBe(`stream "gate": ${complaint}`);
+  });
+
+  it('means the one of the pipeline file where the stream has another now', async () => {
+    const { source } = await rules.changed(other, { source: 'rtsp://***@camera.example/1' });
+    expect(source).toBe('rtsp://bob:hunter2@camera.example/1');
+  });
+
+  it('is not a path with asterisks', async () => {
+    expect((await rules.added({ id: 'new', source: '/videos/***.mp4' })).source).toBe('/videos/***.mp4');
+  });
+});
+
 describe('settings that were read and are written back', () => {
   const SOURCE = 'rtsp://bob:hunter2@camera.example/1?token=abc';
   const SHOWN = redactSource(SOURCE);
