@@ -1,5 +1,7 @@
 import type { Command, CommandOptions } from 'commander';
-import { parseDocument } from 'yaml';
+import { LineCounter, parseDocument } from 'yaml';
+import { yamlFault } from '../config/yaml-fault.ts';
+import { redact } from '../core/redact.ts';
 import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
@@ -114,17 +116,27 @@ function streamRequest(id: string, source: string, flags: StreamRequestFlags): o
   return { ...(config === undefined ? {} : readConfig(config)), ...Object.fromEntries(flagValues), id, source };
 }
 
+/** Settings that are given in place of a file may be long, and hold a password. */
+const MOST_SHOWN_CHARS = 200;
+
 function readConfigFile(path: string): string {
-  const as = `--config: expected a file or a JSON object, received "${path}"`;
+  const as = `--config: expected a file or a JSON object, received "${redact(path, MOST_SHOWN_CHARS)}"`;
   return readGivenTextSync(path, { code: 'CONFIG_NOT_FOUND', as, mostBytes: MOST_BYTES.settings });
 }
 
 function readConfig(text: string): object {
   const isFile = !text.trimStart().startsWith('{');
+  // Settings without braces: not quoted, since they may hold a password.
+  if (isFile && /:\s|\n/.test(text))
+    throw new SightlineError('CONFIG_INVALID', '--config: expected a file or a JSON object, received other text');
   // YAML is a superset of JSON, and its parser reports line and column.
-  const document = parseDocument(isFile ? readConfigFile(text) : text);
+  const lines = new LineCounter();
+  const document = parseDocument(isFile ? readConfigFile(text) : text, { lineCounter: lines, prettyErrors: false });
   const problem = document.errors[0];
-  if (problem !== undefined) throw new SightlineError('CONFIG_INVALID', `--config: ${problem.message}`);
+  if (problem !== undefined) {
+    const { line, col } = lines.linePos(problem.pos[0]);
+    throw new SightlineError('CONFIG_INVALID', `--config: line ${line}, column ${col}: ${yamlFault(problem)}`);
+  }
   const value: unknown = document.toJS();
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
   throw new SightlineError('CONFIG_INVALID', '--config: expected an object with the settings of one stream');

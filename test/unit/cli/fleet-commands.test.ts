@@ -213,6 +213,24 @@ describe('commands of the fleet', () => {
       expect(stdout).not.toContain('secret');
     });
 
+    it.each([
+      ['rtsp-password: "hunter2', '--config: line 1, column'],
+      ['{"track": hunter2: 1}', '--config: line 1, column'],
+      [
+        'source: rtsp://bob:hunter2@camera.example/1',
+        '--config: expected a file or a JSON object, received other text',
+      ],
+      ['rtsp://bob:hunter2@camera.example/1', '--config: expected a file or a JSON object, received "rtsp://***@'],
+    ])('quotes no password of settings that cannot be read: %s', async (text, complaint) => {
+      const isFile = text.startsWith('rtsp-password');
+      const broken = join(folder, 'broken.yaml');
+      writeFileSync(broken, text);
+      const { code, stderr } = await run(['streams', 'add', 'gate', 'rtsp://a/1', '--config', isFile ? broken : text]);
+      expect(code).not.toBe(0);
+      expect(stderr).toContain(complaint);
+      expect(stderr).not.toContain('hunter2');
+    });
+
     it('lists streams and hosts, and why a stream waits', async () => {
       await run(['streams', 'add', 'gate', 'rtsp://user:secret@camera.example/1']);
       await plane.memory.leave('host-1', 1);
