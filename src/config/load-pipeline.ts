@@ -6,9 +6,10 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { check, faultsText, inspect } from './check.ts';
 import type { Variables } from './environment.ts';
 import { type PipelineConfig, pipelineConfig } from './pipeline.ts';
-import { hasPlaceholder, resolvePlaceholders } from './placeholders.ts';
+import { hasPlaceholder, type Placeholders, resolvePlaceholders } from './placeholders.ts';
 import { isWebAddress, LEAST_SECRET_CHARS } from './sinks.ts';
 import { type StreamConfig, streamConfig, streamDefaults } from './stream.ts';
+import { validPart } from './valid-part.ts';
 import { yamlFault } from './yaml-fault.ts';
 
 const PIPELINE_FILE = { code: 'CONFIG_NOT_FOUND', mostBytes: MOST_BYTES.settings } as const satisfies GivenFile;
@@ -48,6 +49,12 @@ export function parsePipeline(text: string, where: string, variables?: Variables
 export interface InspectedPipeline {
   /** null if there are faults. */
   readonly config: PipelineConfig | null;
+  /** What is valid of a file with faults, to be checked further; null if that is nothing. */
+  readonly rest?: {
+    readonly config: PipelineConfig;
+    /** Whether it has each stream and each sink of the file. */
+    readonly isComplete: boolean;
+  } | null;
   /** Every mistake of the file that can be told without opening anything else but the files of placeholders. */
   readonly faults: readonly string[];
   /** Of the first mistake, if the file is no YAML. */
@@ -99,8 +106,14 @@ function inspectPlain(raw: unknown, variables: Variables | undefined): Inspected
   );
   const others = faults.filter((fault) => !ofDefaults.includes(fault));
   const all = [...ofDefaults, ...others, ...repeatedNames(raw), ...otherPlaceholders(raw)];
-  if (all.length > 0) return { config: null, faults: all };
-  return variables === undefined ? { config: data!, faults: [] } : withPlaceholders(data!, variables);
+  const config = data ?? validPart(pipelineConfig, withDefaults(withValidDefaults(raw)));
+  if (config === null) return { config: null, faults: all };
+  const { faults: unresolved, placeholders } = variables === undefined ? { faults: [] } : resolveAll(config, variables);
+  const whole = placeholders === undefined ? config : { ...config, placeholders };
+  if (all.length + unresolved.length === 0) return { config: whole, faults: [] };
+  const isComplete =
+    config.streams.length === entriesOf(raw, 'streams') && config.sinks.length === entriesOf(raw, 'sinks');
+  return { config: null, rest: { config: whole, isComplete }, faults: [...all, ...unresolved] };
 }
 
 /** Keys whose texts may hold placeholders. A description may speak of them. */
@@ -118,7 +131,15 @@ function otherPlaceholders(value: unknown, at = ''): string[] {
   );
 }
 
-function withPlaceholders(config: PipelineConfig, variables: Variables): InspectedPipeline {
+function entriesOf(raw: unknown, key: 'streams' | 'sinks'): number {
+  const list = isRecord(raw) ? raw[key] : undefined;
+  return Array.isArray(list) ? list.length : 0;
+}
+
+function resolveAll(
+  config: PipelineConfig,
+  variables: Variables,
+): { readonly faults: readonly string[]; readonly placeholders?: Placeholders } {
   const [sources, sinks] = [new Map<string, string>(), new Map<string, string>()];
   const faults: string[] = [];
   const resolve = (known: Map<string, string>, written: string, at: string, expected = '', fits = always): void => {
@@ -141,8 +162,7 @@ function withPlaceholders(config: PipelineConfig, variables: Variables): Inspect
       resolve(sinks, secret, `sinks[${i}].secret`, `at least ${LEAST_SECRET_CHARS} characters`, isLong);
     for (const [name, value] of Object.entries(headers)) resolve(sinks, value, `sinks[${i}].headers.${name}`);
   }
-  if (faults.length > 0) return { config: null, faults };
-  return { config: sources.size + sinks.size === 0 ? config : { ...config, placeholders: { sources, sinks } }, faults };
+  return sources.size + sinks.size === 0 ? { faults } : { faults, placeholders: { sources, sinks } };
 }
 
 const always = (_text: string): boolean => true;

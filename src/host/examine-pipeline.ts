@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import type { Environment } from '../config/environment.ts';
-import { inspectPipeline, readPipelineText } from '../config/load-pipeline.ts';
+import { type InspectedPipeline, inspectPipeline, readPipelineText } from '../config/load-pipeline.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
-import { type Placeholders, sourceText } from '../config/placeholders.ts';
+import { hasPlaceholder, type Placeholders, sourceText } from '../config/placeholders.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { Admission } from '../control/orders/admission.ts';
 import { systemClock } from '../core/clock.ts';
@@ -70,34 +70,42 @@ interface Findings {
 /** Finds every mistake of a pipeline file, and what `run` would open, without opening a source, a model, a sink or a port. */
 export async function examinePipeline(path: string, options: CheckOptions): Promise<PipelineCheck> {
   const found: Findings = { mistakes: [], warnings: [] };
-  const config = readConfig(path, options.environment, found);
-  const opens = config === null ? null : await inspectParts(path, config, options, found);
-  return { path, isValid: found.mistakes.length === 0, ...found, opens };
+  const { config, rest } = readConfig(path, options.environment, found);
+  const inspected = config ?? rest?.config;
+  const opens =
+    inspected === undefined ? null : await inspectParts(path, inspected, options, found, rest?.isComplete ?? true);
+  return { path, isValid: found.mistakes.length === 0, ...found, opens: config === null ? null : opens };
 }
 
-function readConfig(path: string, { variables }: Environment, { mistakes }: Findings): PipelineConfig | null {
+function readConfig(
+  path: string,
+  { variables }: Environment,
+  { mistakes }: Findings,
+): Pick<InspectedPipeline, 'config' | 'rest'> {
   try {
-    const { config, faults } = inspectPipeline(readPipelineText(path), variables);
-    mistakes.push(...faults);
-    return config;
+    const inspected = inspectPipeline(readPipelineText(path), variables);
+    mistakes.push(...inspected.faults);
+    return inspected;
   } catch (error) {
     mistakes.push((error as Error).message);
-    return null;
+    return { config: null };
   }
 }
 
+/** @param isComplete - false: the settings lack streams or sinks of the file, so nothing that refers to them is checked. */
 async function inspectParts(
   path: string,
   config: PipelineConfig,
   options: CheckOptions,
   found: Findings,
+  isComplete: boolean,
 ): Promise<PipelineOpens> {
   const { environment, address } = options;
   const classes = await inspectModel(config, environment, found);
-  const { streams, overlay } = await streamsOf(path, config, options, found);
+  const { streams, overlay } = await streamsOf(path, config, isComplete ? options : withoutOverlay(options), found);
   for (const { config: stream } of streams)
     inspectStream(stream, config.placeholders?.sources, classes?.names ?? null, found);
-  inspectSinks(config, streams, classes?.names ?? null, found);
+  if (isComplete) inspectSinks(config, streams, classes?.names ?? null, found);
   await inspectAccess(config, options, found);
   const { name, engine, provider, precision } = config.model;
   const { host, port, tls } = { ...config.gateway, ...withoutAbsent(address) };
@@ -116,6 +124,10 @@ async function inspectParts(
     gateway: { host, port, tls: tls !== undefined },
     overlay: Object.keys(overlay).length === 0 ? null : overlayPath(placeOf(path, config, options)),
   };
+}
+
+function withoutOverlay(options: CheckOptions): CheckOptions {
+  return { ...options, usesOverlay: false };
 }
 
 function placeOf(pipelinePath: string, { name }: PipelineConfig, { environment }: CheckOptions): OverlayPlace {
@@ -164,7 +176,9 @@ function inspectStream(
   { mistakes, warnings }: Findings,
 ): void {
   const { id, source, loop, realtime, transport } = stream;
-  if (source !== 'demo') {
+  // A placeholder without a value is a mistake that was named already.
+  const isUnresolved = hasPlaceholder(source) && placeholders?.has(source) !== true;
+  if (source !== 'demo' && !isUnresolved) {
     try {
       parseSource(sourceText(source, placeholders), {
         ...{ loop, realtime: realtime ?? loop, rtspTransport: transport, readTimeoutMs: 0, access: FREE_ACCESS },

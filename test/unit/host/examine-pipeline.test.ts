@@ -53,6 +53,36 @@ describe('the check of a pipeline file', () => {
     });
   });
 
+  it('finds them beside mistakes in the settings, each once', async () => {
+    const { isValid, mistakes, opens } = await check({
+      model: { name: 'no-such-model', colour: 'red' },
+      defaults: { evry: 2 },
+      streams: [
+        { id: 'a', source: 'rstp://camera.example/1', maxFsp: 3 },
+        { id: 'b', source: 'synthetic:movie=/etc/passwd', every: 0 },
+        { source: 'rtsp://camera.example/2' },
+        { id: 'd', source: `rtsp://u:${'$'}{env:ABSENT}@camera.example/3` },
+      ],
+      sinks: [{ type: 'jsonl', path: 'a.jsonl', streams: ['nobody'] }],
+      limits: { streams: 'many' },
+    });
+    expect([isValid, opens]).toEqual([false, null]);
+    const expected = [
+      /evry: unknown key/,
+      /colour: unknown key/,
+      /maxFsp: unknown key/,
+      /streams\[1\]\.every/,
+      /streams\[2\]\.id/,
+      /limits\.streams/,
+      /ABSENT is not set/,
+      /model no-such-model/,
+      /"a": .*rtsp:\/\/\?/,
+      /"b"/,
+    ];
+    for (const what of expected) expect(mistakes.filter((text) => what.test(text))).toHaveLength(1);
+    expect(mistakes).toHaveLength(expected.length);
+  });
+
   it('finds all mistakes at once that the settings alone do not show', async () => {
     const { isValid, mistakes } = await check({
       model: { name: 'no-such-model' },
