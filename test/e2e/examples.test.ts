@@ -142,9 +142,8 @@ describe.skipIf(browserPath === undefined)(browserTitle('the example page.html')
     try {
       const { page, complaints } = await visit(browser, url);
       await until(async () => /^camera: .*car/.test((await page.textContent('main p').catch(() => '')) ?? ''));
-      expect(await page.locator('canvas').evaluate(({ width, height }: HTMLCanvasElement) => [width, height])).toEqual([
-        1280, 720,
-      ]);
+      const size = ['width', 'height'].map((side) => page.locator('canvas').getAttribute(side));
+      expect(await Promise.all(size)).toEqual(['1280', '720']);
       expect(await page.textContent('[role=alert]')).toBe('');
       expect(complaints).toEqual([]);
     } finally {
