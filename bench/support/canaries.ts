@@ -1,4 +1,4 @@
-import { guardsConfig } from '../../src/config/guards.ts';
+import { guardsConfig } from '../../src/control/rollout/guards/guards.ts';
 import { agreementOf } from '../../src/control/rollout/shadow-agreement.ts';
 import { SCORE_THRESHOLD, type SimulatedSecond } from './rollout-simulation.ts';
 

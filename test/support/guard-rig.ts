@@ -1,4 +1,4 @@
-import { type GuardsConfig, guardsConfig } from '../../src/config/guards.ts';
+import { type GuardsConfig, guardsConfig } from '../../src/control/rollout/guards/guards.ts';
 import { isControlTurn } from '../../src/control/rollout/membership.ts';
 import { type GuardOptions, RolloutGuards } from '../../src/control/rollout/rollout-guards.ts';
 import type { Detection } from '../../src/core/detection.ts';

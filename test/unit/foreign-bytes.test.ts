@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, it } from 'vitest';
-import { loadGuards } from '../../src/config/guards.ts';
 import { parsePipeline } from '../../src/config/load-pipeline.ts';
 import { Notices } from '../../src/control/notices.ts';
 import { EntryReader } from '../../src/control/redis/entry-reader.ts';
@@ -89,7 +88,6 @@ const READERS: readonly [string, readonly Buffer[], (bytes: Buffer) => Promise<u
   ['a manifest', shipped('models'), fromFile('a.yaml', (path) => loadManifest(path))],
   ['a pipeline', shipped('pipelines'), async (bytes) => parsePipeline(bytes.toString(), 'p.yaml')],
   ['an overlay', [json(overlay)], readOverlaid],
-  ['guards', [Buffer.from('p99: { worseBy: 0.1 }\nerrors: {}\n')], fromFile('guards.yaml', loadGuards)],
   ['annotations', [json(annotations)], fromFile('annotations.json', readAnnotations)],
   [
     'results',

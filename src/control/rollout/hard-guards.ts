@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import type { GuardsConfig } from '../../config/guards.ts';
+import { range, whole } from '../../config/number.ts';
 import type { EngineObservation, GuardReport, GuardVerdict, SideObservation } from '../../protocol/rollout-records.ts';
+import { isOn } from './guards/guard.ts';
 import { percent } from './part-finding.ts';
 import { type StreamFinding, StreamWatch, streamWatchState } from './stream-watch.ts';
 
@@ -46,7 +47,21 @@ export const hardGuardsState = z.object({
 });
 export type HardGuardsState = z.infer<typeof hardGuardsState>;
 
-type Settings = GuardsConfig['hard'];
+/** The section `hard` of a guards file. */
+export const hardSettings = z
+  .strictObject({
+    isOn,
+    errorRatio: range(0.0001, 1).default(0.05).describe('Largest share of frames whose inference fails.'),
+    silenceMs: whole(1000, 600_000).default(5000).describe('Longest time without a result while frames arrive.'),
+    p99Factor: range(1, 100)
+      .default(2)
+      .describe('Latency from which on a frame is slow, as a multiple of the target of its stream.'),
+    restarts: whole(1, 100).default(3).describe('Restarts of the engine within restartWindowMs that are a crash loop.'),
+    restartWindowMs: whole(1000, 3_600_000).default(60_000).describe('Time in which restarts are counted.'),
+  })
+  .prefault({})
+  .describe('What no candidate may do even for a few seconds.');
+type Settings = z.infer<typeof hardSettings>;
 
 /** Guards against what no candidate may do even for a short time, to all streams together or to one of them. */
 export class HardGuards {

@@ -1,11 +1,12 @@
 import { z } from 'zod';
-import type { GuardsConfig } from '../../config/guards.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Estimate } from '../../measure/sequential.ts';
 import type { GuardReport, Observation } from '../../protocol/rollout-records.ts';
 import { blockSeriesState } from './block-series.ts';
-import { alignSides, type Columns, compareSides, relativeEstimate, type Sides } from './compare-sides.ts';
+import { alignSides, compareSides, relativeEstimate, type Sides } from './compare-sides.ts';
 import type { GuardPanel } from './guard-panel.ts';
+import type { Guard } from './guards/guard.ts';
+import { GUARD_NAMES, GUARDS, type GuardName, type GuardsConfig } from './guards/guards.ts';
 import { HardGuards, hardGuardsState } from './hard-guards.ts';
 import { judgeEffect, type Question, type Risks } from './judge-effect.ts';
 import { judgeTail } from './judge-tail.ts';
@@ -13,7 +14,7 @@ import type { PartFinding } from './part-finding.ts';
 import { ShadowHistory } from './shadow-history.ts';
 import { ShadowParts, shadowPartsState } from './shadow-parts.ts';
 import { COLUMN, SideHistory, sideHistoryState } from './side-history.ts';
-import { STREAM_GUARDS, StreamParts, streamPartsState } from './stream-parts.ts';
+import { StreamParts, streamPartsState } from './stream-parts.ts';
 
 export interface GuardOptions {
   readonly guards: GuardsConfig;
@@ -43,33 +44,11 @@ const guardsState = z.object({
  * over and over; in the sum it is one of many, in its part it is all there is.
  */
 const SURE_SLACKS = 2;
-/** What judges single parts: streams and classes by two guards, streams by three, and the hard guards. */
-const PART_GUARDS = 6;
+/** What judges single parts: some guards, and the hard ones as another. */
+const PART_GUARDS =
+  1 + GUARD_NAMES.filter((name) => GUARDS[name].ofStreams !== null || GUARDS[name].ofClasses !== null).length;
 /** A stream that ran with the candidate for so long must have frames that both sides inferred, if others have. */
 const COMPARED_SECONDS = 60;
-
-/** Guards that compare the candidate with the control. */
-export const STATISTICAL = ['agreement', 'p99', 'fps', 'drops', 'boxes', 'confidence', 'deviceTime'] as const;
-type StatisticalGuard = (typeof STATISTICAL)[number];
-
-const QUESTIONS: Readonly<Record<StatisticalGuard, Pick<Question, 'subject' | 'harm' | 'unit'>>> = {
-  agreement: { subject: 'the share of boxes without a counterpart (1 - F1)', harm: 'rise', unit: 'points' },
-  p99: { subject: 'the 99th percentile of latency', harm: 'rise', unit: 'relative' },
-  fps: { subject: 'the rate of frames attained', harm: 'fall', unit: 'relative' },
-  drops: { subject: 'the share of frames dropped', harm: 'rise', unit: 'points' },
-  boxes: { subject: 'the number of boxes', harm: 'change', unit: 'relative' },
-  confidence: { subject: 'the mean confidence', harm: 'fall', unit: 'points' },
-  deviceTime: { subject: 'the CPU time of an inference', harm: 'rise', unit: 'relative' },
-};
-
-/** Where the figures of the guards that compare sides stand. */
-const SIDE_COLUMNS: Readonly<Partial<Record<StatisticalGuard, Columns>>> = {
-  fps: { a: COLUMN.fps, b: COLUMN.fpsExpected },
-  drops: { a: COLUMN.dropsExcess, b: COLUMN.arrived },
-  boxes: { a: COLUMN.boxes, b: COLUMN.boxesExpected },
-  confidence: { a: COLUMN.scoreExcess, b: COLUMN.boxes },
-  deviceTime: { a: COLUMN.deviceMs, b: COLUMN.deviceMsExpected },
-};
 
 /** The guards of one roll-out: what is known of control and candidate, and what follows from it. Reads no clock but its own. */
 export class RolloutGuards implements GuardPanel {
@@ -79,31 +58,27 @@ export class RolloutGuards implements GuardPanel {
   readonly #shadow: ShadowHistory;
   readonly #shadowParts: ShadowParts;
   readonly #streamParts: StreamParts;
-  readonly #on: readonly StatisticalGuard[];
+  readonly #on: readonly GuardName[];
   readonly #risks: Risks;
   /** Risk of a wrong failure that each guard has for all parts together. */
   readonly #partRisk: number;
 
   constructor(options: GuardOptions, state?: z.infer<typeof guardsState>) {
     const { guards, scoreThreshold, controlThreshold, hasShadow, steps } = options;
-    const { agreement, boxes, p99, fps, drops } = guards;
+    const { agreement, p99 } = guards;
     const stepRisk = guards.rollbackAlpha / steps;
     this.#options = options;
-    this.#on = STATISTICAL.filter((name) => guards[name].isOn && (hasShadow || name !== 'agreement'));
+    this.#on = GUARD_NAMES.filter((name) => guards[name].isOn && (hasShadow || GUARDS[name].needs !== 'shadow'));
     this.#risks = { pass: guards.alpha, fail: stepRisk / 2 / Math.max(1, this.#on.length) };
     this.#partRisk = stepRisk / 2 / PART_GUARDS;
     const askedScore = scoreThreshold + agreement.scoreSlack;
     const sureFrom = (threshold: number): number => threshold + SURE_SLACKS * agreement.scoreSlack;
     const sureScores = { ofBoth: sureFrom(scoreThreshold), ofControl: sureFrom(controlThreshold) };
-    const [partLimits, streamLimits] = [
-      { agreement: agreement.partMargin, boxes: boxes.partMargin },
-      { p99: p99.partMargin, fps: fps.partMargin, drops: drops.partMargin },
-    ];
     this.#hard = new HardGuards(guards.hard, this.#partRisk, state?.hard);
     this.#sides = new SideHistory(1 + p99.margin, state?.sides);
     this.#shadow = new ShadowHistory(askedScore, state?.shadow);
-    this.#shadowParts = new ShadowParts(sureScores, partLimits, state?.shadowParts);
-    this.#streamParts = new StreamParts(streamLimits, state?.streamParts);
+    this.#shadowParts = new ShadowParts(sureScores, guards, state?.shadowParts);
+    this.#streamParts = new StreamParts(guards, state?.streamParts);
   }
 
   /** Restores a panel from its snapshot. Observations made since then are lost, which makes it cautious, not wrong. @throws PROTOCOL_INVALID */
@@ -171,13 +146,14 @@ export class RolloutGuards implements GuardPanel {
   }
 
   /** The part of a guard's evidence that says most against the candidate; null if none does. */
-  #partOf(guard: StatisticalGuard): PartFinding | null {
+  #partOf(guard: GuardName): PartFinding | null {
     const nowMs = this.#options.nowMs();
-    const isStreamGuard = STREAM_GUARDS.find((name) => name === guard);
-    if (isStreamGuard !== undefined) return this.#streamParts.worst(isStreamGuard, this.#partRisk, nowMs);
-    if (guard !== 'agreement' && guard !== 'boxes') return null;
-    const worst = this.#shadowParts.worst(guard, this.#partRisk, nowMs);
-    return worst === null && guard === 'agreement' ? this.#notCompared() : worst;
+    const { needs }: Guard = GUARDS[guard];
+    return (
+      this.#streamParts.worst(guard, this.#partRisk, nowMs) ??
+      this.#shadowParts.worst(guard, this.#partRisk, nowMs) ??
+      (needs === 'shadow' ? this.#notCompared() : null)
+    );
   }
 
   /** Streams whose boxes nobody compares while those of others are. */
@@ -192,36 +168,23 @@ export class RolloutGuards implements GuardPanel {
     return { ...finding, verdict: 'suspect', leftMs: null };
   }
 
-  #judge(guard: StatisticalGuard, sides: Sides): GuardReport {
-    const { margin } = this.#options.guards[guard];
-    const question: Question = { guard, margin, ...QUESTIONS[guard] };
-    const isPaired =
-      guard === 'agreement' || ((guard === 'boxes' || guard === 'confidence') && this.#shadow.frames > 0);
-    const frames = isPaired ? this.#shadow.frames : this.#sides.candidate.sum(COLUMN.frames);
+  #judge(name: GuardName, sides: Sides): GuardReport {
+    const { margin } = this.#options.guards[name];
+    const guard: Guard = GUARDS[name];
+    const { subject, harm, unit } = guard;
+    const question: Question = { guard: name, margin, subject, harm, unit };
+    const pairs = guard.bySides === null || this.#shadow.frames > 0 ? guard.byPairs : null;
+    const frames = pairs === null ? this.#sides.candidate.sum(COLUMN.frames) : this.#shadow.frames;
     const without = this.#withoutData(guard, frames);
-    if (guard === 'p99') return judgeTail(question, sides, this.#sides.factors, this.#risks, without);
-    const estimate = isPaired ? this.#paired(guard, margin) : this.#sideBySide(guard, sides, margin);
-    const spanMs = isPaired ? this.#shadow.spanMs : sides.candidate.spanMs;
-    return judgeEffect(question, estimate, frames, this.#risks, without, spanMs);
+    if (pairs !== null)
+      return judgeEffect(question, pairs(this.#shadow, margin), frames, this.#risks, without, this.#shadow.spanMs);
+    if (guard.bySides === 'tail') return judgeTail(question, sides, this.#sides.factors, this.#risks, without);
+    const estimate = sideBySide(guard, sides, margin);
+    return judgeEffect(question, estimate, frames, this.#risks, without, sides.candidate.spanMs);
   }
 
-  /** Difference on frames that both sides inferred. */
-  #paired(guard: StatisticalGuard, margin: number): Estimate | null {
-    if (guard === 'agreement') return this.#shadow.f1Loss(margin);
-    return guard === 'boxes' ? this.#shadow.boxes(margin) : this.#shadow.confidence(margin);
-  }
-
-  /** Difference of the same streams under candidate and control. */
-  #sideBySide(guard: StatisticalGuard, sides: Sides, margin: number): Estimate | null {
-    const columns = SIDE_COLUMNS[guard];
-    if (columns === undefined) return null;
-    const comparison = compareSides(sides, columns, columns, margin);
-    if (comparison === null) return null;
-    return QUESTIONS[guard].unit === 'relative' ? relativeEstimate(comparison) : comparison.difference;
-  }
-
-  #withoutData(guard: StatisticalGuard, frames: number): string {
-    if (guard === 'agreement')
+  #withoutData({ bySides }: Guard, frames: number): string {
+    if (bySides === null)
       return frames === 0
         ? 'No frame was inferred by both sides yet.'
         : `Neither side sees an object in ${frames} frames.`;
@@ -229,6 +192,15 @@ export class RolloutGuards implements GuardPanel {
       return 'The streams of the candidate were not observed long enough under the control.';
     return frames === 0 ? 'The candidate has no frames yet.' : `Nothing to compare with on ${frames} frames.`;
   }
+}
+
+/** Difference of the same streams under candidate and control. */
+function sideBySide({ bySides, unit }: Guard, sides: Sides, margin: number): Estimate | null {
+  if (bySides === null || bySides === 'tail') return null;
+  const columns = { a: COLUMN[bySides.a], b: COLUMN[bySides.b] };
+  const comparison = compareSides(sides, columns, columns, margin);
+  if (comparison === null) return null;
+  return unit === 'relative' ? relativeEstimate(comparison) : comparison.difference;
 }
 
 /** A part that fails fails the guard; one that is suspect keeps it from passing. */

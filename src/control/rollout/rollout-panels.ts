@@ -1,9 +1,9 @@
 import { check } from '../../config/check.ts';
-import { guardsConfig } from '../../config/guards.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Version } from '../../protocol/rollout-records.ts';
 import type { GuardPanels } from './guard-panel.ts';
-import { RolloutGuards, STATISTICAL } from './rollout-guards.ts';
+import { GUARD_NAMES, GUARDS, type GuardsConfig, guardsConfig } from './guards/guards.ts';
+import { RolloutGuards } from './rollout-guards.ts';
 
 export interface RolloutPanelsOptions {
   /** Milliseconds since 1970, on a clock that every host agrees on. */
@@ -19,16 +19,15 @@ export function rolloutPanels({ nowMs, scoreThreshold, judgesDeviceTime }: Rollo
   return {
     check(settings) {
       const guards = check(guardsConfig, settings, 'guards');
-      if (STATISTICAL.some((name) => guards[name].isOn)) return guards;
-      const message = `guards: expected at least one that is on of ${STATISTICAL.join(', ')}: without any nothing compares the candidate with the control, and no step could end`;
+      if (GUARD_NAMES.some((name) => guards[name].isOn)) return guards;
+      const message = `guards: expected at least one that is on of ${GUARD_NAMES.join(', ')}: without any nothing compares the candidate with the control, and no step could end`;
       throw new SightlineError('CONFIG_INVALID', message, { where: 'guards' });
     },
     open({ guards, from, to, steps }, snapshot) {
       const settings = check(guardsConfig, guards, 'guards');
-      const { deviceTime } = settings;
-      const isOn = deviceTime.isOn && judgesDeviceTime(from) && judgesDeviceTime(to);
+      const hasCpuTime = judgesDeviceTime(from) && judgesDeviceTime(to);
       const panel = {
-        guards: { ...settings, deviceTime: { ...deviceTime, isOn } },
+        guards: hasCpuTime ? settings : withoutCpuTime(settings),
         nowMs,
         scoreThreshold: Math.max(scoreThreshold(from), scoreThreshold(to)),
         controlThreshold: scoreThreshold(from),
@@ -39,4 +38,9 @@ export function rolloutPanels({ nowMs, scoreThreshold, judgesDeviceTime }: Rollo
       return snapshot === null ? new RolloutGuards(panel) : RolloutGuards.restore(panel, snapshot);
     },
   };
+}
+
+function withoutCpuTime(settings: GuardsConfig): GuardsConfig {
+  const off = GUARD_NAMES.filter((name) => GUARDS[name].needs === 'cpu-time');
+  return { ...settings, ...Object.fromEntries(off.map((name) => [name, { ...settings[name], isOn: false }])) };
 }

@@ -1,12 +1,8 @@
 import { z } from 'zod';
-import {
-  addBlock,
-  type HarmEvidence,
-  NO_EVIDENCE_OF_HARM,
-  shareOfLevel,
-  strengthOf,
-} from '../../measure/harm-evidence.ts';
+import { addBlock, NO_EVIDENCE_OF_HARM, shareOfLevel, strengthOf } from '../../measure/harm-evidence.ts';
 import type { ShadowObservation } from '../../protocol/rollout-records.ts';
+import type { ClassBlock } from './guards/guard-evidence.ts';
+import { CLASS_RULES, type ClassKind, type GuardName, type GuardsConfig, partMargin } from './guards/guards.ts';
 import {
   harmEvidenceState,
   leftUntilCertain,
@@ -27,6 +23,8 @@ const MOST_PARTS = 50_000;
 const OTHER_CLASSES = 'other classes';
 const ALL = '';
 
+const KINDS = Object.keys(CLASS_RULES) as readonly ClassKind[];
+
 const part = z.object({
   /** Which: `''` stands for all streams or all classes. */
   stream: z.string(),
@@ -41,8 +39,7 @@ const part = z.object({
   boxes: z.number(),
   candidateBoxes: z.number(),
   fromMs: z.number(),
-  agreement: harmEvidenceState,
-  boxesLost: harmEvidenceState,
+  ...ofKinds(harmEvidenceState),
 });
 type Part = z.infer<typeof part>;
 
@@ -61,12 +58,6 @@ export interface SureScores {
   readonly ofControl: number;
 }
 
-/** Largest harm to a part: loss of F1, and share of the control's boxes that the candidate has no box for. */
-export interface ShadowLimits {
-  readonly agreement: number;
-  readonly boxes: number;
-}
-
 /**
  * Detections of both sides on the same frames, for each stream, each class, and each class of each stream. A class that is lost on
  * one camera of many hardly changes the sum.
@@ -75,7 +66,7 @@ export interface ShadowLimits {
  */
 export class ShadowParts {
   readonly #sureScores: SureScores;
-  readonly #limits: ShadowLimits;
+  readonly #guards: GuardsConfig;
   readonly #parts = new Map<string, Part>();
   /** Parts of streams, classes, and of each stream's classes so far. */
   readonly #counts = new Map<string, number>();
@@ -85,9 +76,9 @@ export class ShadowParts {
   /** Blocks before this one are complete. */
   #openBlock = 0;
 
-  constructor(sureScores: SureScores, limits: ShadowLimits, state?: ShadowPartsState) {
+  constructor(sureScores: SureScores, guards: GuardsConfig, state?: ShadowPartsState) {
     this.#sureScores = sureScores;
-    this.#limits = limits;
+    this.#guards = guards;
     for (const saved of state?.parts ?? []) {
       this.#parts.set(keyOf(saved.stream, saved.label), structuredClone(saved));
       const kind = kindOf(saved.stream, saved.label);
@@ -131,31 +122,20 @@ export class ShadowParts {
    *
    * @param alpha - probability, for all parts together, of a wrong failure.
    */
-  worst(guard: keyof ShadowLimits, alpha: number, nowMs: number): PartFinding | null {
-    let worst: { readonly part: Part; readonly verdict: PartFinding['verdict'] } | null = null;
+  worst(guard: GuardName, alpha: number, nowMs: number): PartFinding | null {
     this.#closeUntil(nowMs);
-    for (const one of this.#suspects) {
-      const verdict = verdictOn(evidenceOf(one, guard), this.#alphaOf(one, alpha), endOf(one), nowMs);
-      if (verdict === 'fail' || (verdict !== null && worst === null)) worst = { part: one, verdict };
-      if (verdict === 'fail') break;
-    }
-    if (worst === null) return null;
-    const { part: found, verdict } = worst;
-    const evidence = evidenceOf(found, guard);
-    const estimate = evidence.sum / evidence.blocks;
-    const isAgreement = guard === 'agreement';
-    const size = percent(estimate);
-    return {
-      ...{
-        estimate,
-        verdict,
-        limit: this.#limits[guard],
-        limitText: percent(this.#limits[guard]),
-        where: nameOf(found),
-      },
-      what: `${isAgreement ? `${size} of the boxes have no counterpart (1 - F1)` : `${size} of the boxes are missing`} in ${evidence.blocks} blocks of ${BLOCK_MS / 1000} s`,
-      leftMs: leftUntilCertain(evidence, this.#alphaOf(found, alpha), nowMs - found.fromMs),
-    };
+    let suspect: PartFinding | null = null;
+    for (const kind of KINDS.filter((each) => CLASS_RULES[each].guard === guard))
+      for (const one of this.#suspects) {
+        const own = this.#alphaOf(one, alpha);
+        const verdict = verdictOn(one[kind], own, endOf(one), nowMs);
+        if (verdict === null || (verdict === 'suspect' && suspect !== null)) continue;
+        const leftMs = leftUntilCertain(one[kind], own, nowMs - one.fromMs);
+        const finding = { ...this.#findingOf(kind, one), verdict, leftMs };
+        if (verdict === 'fail') return finding;
+        suspect = finding;
+      }
+    return suspect;
   }
 
   reset(): void {
@@ -197,19 +177,32 @@ export class ShadowParts {
 
   /** Adds the sums of a block to the evidence, once. */
   #close(closed: Part): void {
-    const { asked, unmatched, boxes, candidateBoxes } = closed;
-    if (asked === 0 && boxes === 0) return;
-    if (asked > 0) closed.agreement = addBlock(closed.agreement, unmatched / asked, this.#limits.agreement);
-    if (boxes > 0) {
-      const missing = Math.max(0, 1 - candidateBoxes / boxes);
-      closed.boxesLost = addBlock(closed.boxesLost, missing, this.#limits.boxes);
+    let isNews = false;
+    for (const kind of KINDS) {
+      const judged = CLASS_RULES[kind].figure(closed, this.#marginOf(kind));
+      if (judged === null) continue;
+      closed[kind] = addBlock(closed[kind], judged.figure, judged.limit);
+      isNews = true;
     }
+    if (!isNews) return;
     Object.assign(closed, noBoxes());
     this.#suspect(closed);
   }
 
+  #findingOf(kind: ClassKind, { [kind]: evidence, ...one }: Part): Omit<PartFinding, 'verdict' | 'leftMs'> {
+    const { blocks, sum } = evidence;
+    const margin = this.#marginOf(kind);
+    const limit = CLASS_RULES[kind].limit(margin);
+    const what = CLASS_RULES[kind].says(percent(sum / blocks), `${blocks} blocks of ${BLOCK_MS / 1000} s`, margin);
+    return { where: nameOf(one), what, limit, limitText: percent(limit), estimate: sum / blocks };
+  }
+
+  #marginOf(kind: ClassKind): number {
+    return partMargin(this.#guards, CLASS_RULES[kind].guard);
+  }
+
   #suspect(one: Part): void {
-    const isSuspect = Math.max(strengthOf(one.agreement), strengthOf(one.boxesLost)) >= SUSPECT_STRENGTH;
+    const isSuspect = Math.max(...KINDS.map((kind) => strengthOf(one[kind]))) >= SUSPECT_STRENGTH;
     if (isSuspect) this.#suspects.add(one);
     else this.#suspects.delete(one);
   }
@@ -228,7 +221,7 @@ export class ShadowParts {
     const opened: Part = {
       ...{ stream, label, number: count + 1, block, fromMs: nowMs },
       ...noBoxes(),
-      ...{ agreement: NO_EVIDENCE_OF_HARM, boxesLost: NO_EVIDENCE_OF_HARM },
+      ...ofKinds(NO_EVIDENCE_OF_HARM),
     };
     this.#parts.set(key, opened);
     this.#counts.set(kind, count + 1);
@@ -236,11 +229,10 @@ export class ShadowParts {
   }
 }
 
-interface Sums {
-  asked: number;
-  unmatched: number;
-  boxes: number;
-  candidateBoxes: number;
+type Sums = { -readonly [K in keyof ClassBlock]: number };
+
+function ofKinds<T>(value: T): Record<ClassKind, T> {
+  return Object.fromEntries(KINDS.map((kind) => [kind, value])) as Record<ClassKind, T>;
 }
 
 function noBoxes(): Sums {
@@ -252,10 +244,6 @@ function addTo(sums: Sums, more: Sums): void {
   sums.unmatched += more.unmatched;
   sums.boxes += more.boxes;
   sums.candidateBoxes += more.candidateBoxes;
-}
-
-function evidenceOf(one: Part, guard: keyof ShadowLimits): HarmEvidence {
-  return guard === 'agreement' ? one.agreement : one.boxesLost;
 }
 
 function endOf({ block }: Part): number {
@@ -272,7 +260,7 @@ function kindOf(stream: string, label: string): string {
   return label === ALL ? 'streams' : `classes of ${stream}`;
 }
 
-function nameOf({ stream, label }: Part): string {
+function nameOf({ stream, label }: Pick<Part, 'stream' | 'label'>): string {
   const what = label === OTHER_CLASSES ? label : `class "${label}"`;
   if (stream === ALL) return `For ${what} on all streams`;
   return label === ALL ? `On stream "${stream}"` : `For ${what} on stream "${stream}"`;

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import type { SideObservation } from '../../protocol/rollout-records.ts';
 import { BlockSeries, type BlockSeriesOptions, blockSeriesState } from './block-series.ts';
+import { type SideFigure, wantedFps } from './guards/guard-evidence.ts';
 import { SILENT_MS } from './rollout-machine.ts';
-import { countAbove, type LatencyPercentiles, wantedFps } from './stream-parts.ts';
+import { countAbove, type LatencyPercentiles } from './stream-parts.ts';
 
 /** What is summed for each block. `expected` is what the stream's own baseline predicts for the same frames and time. */
 export const COLUMN = {
@@ -20,7 +21,7 @@ export const COLUMN = {
   scoreExcess: 9,
   /** Latencies above the baseline's tail times TAIL_FACTORS; the first column is for a factor of 1. */
   tail: 10,
-} as const;
+} as const satisfies Record<SideFigure | 'tail', number>;
 
 /** Multiples of the baseline's 99th percentile at which the candidate's tail is compared. */
 const TAIL_FACTORS = [

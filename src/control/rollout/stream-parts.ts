@@ -1,37 +1,25 @@
 import { z } from 'zod';
 import { addBlock, NO_EVIDENCE_OF_HARM, shareOfLevel } from '../../measure/harm-evidence.ts';
 import type { SideObservation } from '../../protocol/rollout-records.ts';
+import type { StreamSums } from './guards/guard-evidence.ts';
+import { type GuardName, type GuardsConfig, partMargin, STREAM_RULES, type StreamKind } from './guards/guards.ts';
 import { harmEvidenceState, leftUntilCertain, type PartFinding, percent, verdictOn } from './part-finding.ts';
 
-/** Guards that judge each stream by what it does on either side. */
-export const STREAM_GUARDS = ['p99', 'fps', 'drops'] as const;
-export type StreamGuard = (typeof STREAM_GUARDS)[number];
+const KINDS = Object.keys(STREAM_RULES) as readonly StreamKind[];
 
 /** Both sides of a block have at least so much: about one turn each, more turns of a slow camera. */
 const BLOCK_SECONDS = 4;
 const BLOCK_FRAMES = 10;
 /** A side that waits so long for the other begins anew: what was minutes ago is no comparison. */
 const MOST_BLOCK_MS = 600_000;
-/** Share of the frames above the 99th percentile of the baseline, and how far it may be off by chance. */
-const TAIL_SHARE = 0.01;
-const TAIL_SLACK = 2;
-/** A turn is slow if most of its frames are above the limit, and few of the control's. Chance makes this share of the turns slow at most. */
-const MOST = 0.5;
-const SLOW_TURNS = 0.25;
-/** A frame more or less at the ends of a block is no change of the rate. */
-const RATE_SLACK_FRAMES = 1.5;
-
 const sums = z.object({
   seconds: z.number(),
   frames: z.number(),
   dropped: z.number(),
   arrived: z.number(),
-  /** Latencies above the baseline's median times 1 + limit. */
   slow: z.number(),
-  /** Latencies above the baseline's 99th percentile, for the candidate times 1 + limit. */
   tail: z.number(),
-});
-type Sums = z.infer<typeof sums>;
+}) satisfies z.ZodType<StreamSums>;
 
 const streamPart = z.object({
   name: z.string(),
@@ -47,14 +35,9 @@ const streamPart = z.object({
   candidateSeconds: z.number(),
   /** See `SideObservation`; null if both sides are to have the same rate. */
   pace: z.object({ ratio: z.number(), mostFps: z.number().nullable() }).nullable(),
-  p99: harmEvidenceState,
-  median: harmEvidenceState,
-  fps: harmEvidenceState,
-  drops: harmEvidenceState,
+  ...ofKinds(harmEvidenceState),
 });
 type StreamPart = z.infer<typeof streamPart>;
-/** Kinds of evidence: latency has two, its tail and its median. */
-type Kind = StreamGuard | 'median';
 
 const NEVER = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY] as const;
 
@@ -66,19 +49,16 @@ export interface LatencyPercentiles {
   readonly p99: number;
 }
 
-/** Largest harm to a single stream: relative rise of p99, relative fall of the rate, rise of the share dropped. */
-export type StreamLimits = Readonly<Record<StreamGuard, number>>;
-
 /**
  * Rate, drops and latency of each stream, candidate against control in neighbouring turns: one camera of many that fails hardly changes
  * the sums. Memory: some 40 numbers a stream.
  */
 export class StreamParts {
-  readonly #limits: StreamLimits;
+  readonly #guards: GuardsConfig;
   readonly #streams = new Map<string, StreamPart>();
 
-  constructor(limits: StreamLimits, state?: z.infer<typeof streamPartsState>) {
-    this.#limits = limits;
+  constructor(guards: GuardsConfig, state?: z.infer<typeof streamPartsState>) {
+    this.#guards = guards;
     for (const saved of state ?? []) this.#streams.set(saved.name, structuredClone(saved));
   }
 
@@ -87,7 +67,7 @@ export class StreamParts {
     const found = this.#streams.get(name) ?? opened(name, this.#streams.size + 1, nowMs);
     this.#streams.set(name, found);
     if (nowMs - found.blockFromMs > MOST_BLOCK_MS) beginBlock(found, nowMs);
-    const factor = 1 + this.#limits.p99;
+    const factor = 1 + this.#guards.p99.partMargin;
     const [slowMs, tailMs] =
       baseline === null ? NEVER : [baseline.p50 * factor, baseline.p99 * (side === 'control' ? 1 : factor)];
     const more = {
@@ -115,9 +95,9 @@ export class StreamParts {
   }
 
   /** The stream with the strongest evidence of harm; null if none is even suspect. @param alpha - for all streams together. */
-  worst(guard: StreamGuard, alpha: number, nowMs: number): PartFinding | null {
+  worst(guard: GuardName, alpha: number, nowMs: number): PartFinding | null {
     let suspect: PartFinding | null = null;
-    const kinds: readonly Kind[] = guard === 'p99' ? ['p99', 'median'] : [guard];
+    const kinds = KINDS.filter((kind) => STREAM_RULES[kind].guard === guard);
     for (const stream of this.#streams.values())
       for (const kind of kinds) {
         const own = (alpha / kinds.length) * shareOfLevel(stream.number);
@@ -140,45 +120,29 @@ export class StreamParts {
   }
 
   #close(stream: StreamPart, nowMs: number): void {
-    const { candidate, control, controlSum } = stream;
-    const { fps, drops } = this.#limits;
-    if (control.frames > 0) {
-      const expected = wantedFps(control.frames / control.seconds, stream.pace) * candidate.seconds;
-      const fall = Math.max(0, 1 - (candidate.frames + RATE_SLACK_FRAMES) / expected);
-      stream.fps = addBlock(stream.fps, fall, fps);
-    }
-    if (candidate.arrived > 0) {
-      const lost = Math.max(ratio(control.dropped, control.arrived), ratio(controlSum.dropped, controlSum.arrived));
-      stream.drops = addBlock(stream.drops, candidate.dropped / candidate.arrived, lost + drops);
-    }
-    if (candidate.frames > 0 && control.frames > 0) {
-      const above = Math.max(
-        ratio(control.tail, control.frames),
-        ratio(controlSum.tail, controlSum.frames),
-        TAIL_SHARE,
-      );
-      stream.p99 = addBlock(stream.p99, candidate.tail / candidate.frames, TAIL_SLACK * above);
-      const slow = candidate.slow / candidate.frames;
-      const isSlow = slow > MOST && control.slow / control.frames < slow / 2;
-      stream.median = addBlock(stream.median, isSlow ? 1 : 0, SLOW_TURNS);
+    for (const kind of KINDS) {
+      const judged = STREAM_RULES[kind].figure(stream, this.#marginOf(kind));
+      if (judged !== null) stream[kind] = addBlock(stream[kind], judged.figure, judged.limit);
     }
     stream.lastMs = nowMs;
     beginBlock(stream, nowMs);
   }
 
-  #findingOf(kind: Kind, { name, [kind]: evidence }: StreamPart): Omit<PartFinding, 'verdict' | 'leftMs'> {
+  #findingOf(kind: StreamKind, { name, [kind]: evidence }: StreamPart): Omit<PartFinding, 'verdict' | 'leftMs'> {
     const { blocks, sum } = evidence;
-    const size = percent(sum / blocks);
-    const factor = +(1 + this.#limits.p99).toFixed(2);
-    const limit = { p99: TAIL_SHARE, median: SLOW_TURNS, fps: this.#limits.fps, drops: this.#limits.drops }[kind];
-    const what = {
-      p99: `in ${blocks} turns ${size} of the frames take more than ${factor} times as long as 99 % of the control's`,
-      median: `in ${size} of ${blocks} turns most frames take more than ${factor} times as long as usual`,
-      fps: `the rate falls by ${size} in ${blocks} turns`,
-      drops: `${size} of the frames are dropped in ${blocks} turns`,
-    }[kind];
+    const margin = this.#marginOf(kind);
+    const limit = STREAM_RULES[kind].limit(margin);
+    const what = STREAM_RULES[kind].says(percent(sum / blocks), `${blocks} turns`, margin);
     return { where: `On stream "${name}"`, what, limit, limitText: percent(limit), estimate: sum / blocks };
   }
+
+  #marginOf(kind: StreamKind): number {
+    return partMargin(this.#guards, STREAM_RULES[kind].guard);
+  }
+}
+
+function ofKinds<T>(value: T): Record<StreamKind, T> {
+  return Object.fromEntries(KINDS.map((kind) => [kind, value])) as Record<StreamKind, T>;
 }
 
 function opened(name: string, number: number, nowMs: number): StreamPart {
@@ -186,11 +150,11 @@ function opened(name: string, number: number, nowMs: number): StreamPart {
     ...{ name, number, fromMs: nowMs, blockFromMs: nowMs, lastMs: nowMs, candidateSeconds: 0 },
     pace: null,
     ...{ candidate: nothing(), control: nothing(), controlSum: nothing() },
-    ...{ p99: NO_EVIDENCE_OF_HARM, median: NO_EVIDENCE_OF_HARM, fps: NO_EVIDENCE_OF_HARM, drops: NO_EVIDENCE_OF_HARM },
+    ...ofKinds(NO_EVIDENCE_OF_HARM),
   };
 }
 
-function nothing(): Sums {
+function nothing(): StreamSums {
   return { seconds: 0, frames: 0, dropped: 0, arrived: 0, slow: 0, tail: 0 };
 }
 
@@ -206,23 +170,13 @@ function isWhole({ candidate, control }: StreamPart): boolean {
   return hasTime && (control.frames >= BLOCK_FRAMES || candidate.frames >= BLOCK_FRAMES);
 }
 
-function addTo(to: Sums, more: Sums): void {
+function addTo(to: StreamSums, more: StreamSums): void {
   to.seconds += more.seconds;
   to.frames += more.frames;
   to.dropped += more.dropped;
   to.arrived += more.arrived;
   to.slow += more.slow;
   to.tail += more.tail;
-}
-
-function ratio(part: number, whole: number): number {
-  return whole === 0 ? 0 : part / whole;
-}
-
-/** Returns the rate that the candidate of a stream must attain, from that of its control. */
-export function wantedFps(controlFps: number, pace: SideObservation['pace'] | null): number {
-  if (pace == null) return controlFps;
-  return Math.min(controlFps * pace.ratio, pace.mostFps ?? Number.POSITIVE_INFINITY);
 }
 
 export function countAbove(values: readonly number[], limit: number): number {

@@ -1,0 +1,38 @@
+import { z } from 'zod';
+import { range } from '../../../config/number.ts';
+import { type Guard, isOn } from './guard.ts';
+
+/** The candidate detects what the control detects. */
+export const agreement = {
+  settings: z
+    .strictObject({
+      isOn,
+      margin: range(0.0001, 1)
+        .default(0.03)
+        .describe('Largest loss of F1 at IoU 0.5 against the control, on shadow frames.'),
+      partMargin: range(0.01, 1)
+        .default(0.3)
+        .describe('Largest loss of F1 on one stream, for one class, or for one class on one stream.'),
+      scoreSlack: range(0, 0.5)
+        .default(0.1)
+        .describe('A box is only missed if its score is this much above the score threshold: weak boxes come and go.'),
+    })
+    .prefault({})
+    .describe('Whether the candidate detects what the control detects.'),
+  subject: 'the share of boxes without a counterpart (1 - F1)',
+  harm: 'rise',
+  unit: 'points',
+  // Without frames of both sides nobody can say whether boxes agree.
+  needs: 'shadow',
+  bySides: null,
+  byPairs: (frames, margin) => frames.f1Loss(margin),
+  ofStreams: null,
+  ofClasses: {
+    agreement: {
+      figure: ({ asked, unmatched }, partMargin) =>
+        asked > 0 ? { figure: unmatched / asked, limit: partMargin } : null,
+      limit: (partMargin) => partMargin,
+      says: (size, blocks) => `${size} of the boxes have no counterpart (1 - F1) in ${blocks}`,
+    },
+  },
+} as const satisfies Guard;

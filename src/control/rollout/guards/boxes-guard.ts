@@ -1,0 +1,29 @@
+import { type Guard, guardSettingsWithParts } from './guard.ts';
+
+/** The candidate has about as many boxes; on a part, that it does not lack those of the control. */
+export const boxes = {
+  settings: guardSettingsWithParts(
+    'How much is detected.',
+    [0.1, 0.5],
+    [10, 1],
+    [
+      'Largest relative change of the number of boxes, up or down.',
+      'Largest share of boxes missing on one stream, for one class, or for one class on one stream.',
+    ],
+  ),
+  subject: 'the number of boxes',
+  harm: 'change',
+  unit: 'relative',
+  needs: null,
+  bySides: { a: 'boxes', b: 'boxesExpected' },
+  byPairs: (frames, margin) => frames.boxes(margin),
+  ofStreams: null,
+  ofClasses: {
+    boxesLost: {
+      figure: ({ boxes, candidateBoxes }, partMargin) =>
+        boxes > 0 ? { figure: Math.max(0, 1 - candidateBoxes / boxes), limit: partMargin } : null,
+      limit: (partMargin) => partMargin,
+      says: (size, blocks) => `${size} of the boxes are missing in ${blocks}`,
+    },
+  },
+} as const satisfies Guard;

@@ -1,0 +1,14 @@
+import { type Guard, guardSettings } from './guard.ts';
+
+/** The candidate is as sure of its boxes. */
+export const confidence = {
+  settings: guardSettings('How sure the candidate is.', 0.05, 1, 'Largest fall of the mean confidence of the boxes.'),
+  subject: 'the mean confidence',
+  harm: 'fall',
+  unit: 'points',
+  needs: null,
+  bySides: { a: 'scoreExcess', b: 'boxes' },
+  byPairs: (frames, margin) => frames.confidence(margin),
+  ofStreams: null,
+  ofClasses: null,
+} as const satisfies Guard;

@@ -1,0 +1,33 @@
+import { type Guard, guardSettingsWithParts } from './guard.ts';
+import { wantedFps } from './guard-evidence.ts';
+
+/** A frame more or less at the ends of a block is no change of the rate. */
+const RATE_SLACK_FRAMES = 1.5;
+
+/** The rate of frames does not fall. */
+export const fps = {
+  settings: guardSettingsWithParts(
+    'Frames per second attained.',
+    [0.02, 0.1],
+    [1, 1],
+    ['Largest relative fall of the frames per second attained.', 'The same for one stream.'],
+  ),
+  subject: 'the rate of frames attained',
+  harm: 'fall',
+  unit: 'relative',
+  needs: null,
+  bySides: { a: 'fps', b: 'fpsExpected' },
+  byPairs: null,
+  ofStreams: {
+    fps: {
+      figure: ({ candidate, control, pace }, partMargin) => {
+        if (control.frames === 0) return null;
+        const expected = wantedFps(control.frames / control.seconds, pace) * candidate.seconds;
+        return { figure: Math.max(0, 1 - (candidate.frames + RATE_SLACK_FRAMES) / expected), limit: partMargin };
+      },
+      limit: (partMargin) => partMargin,
+      says: (size, blocks) => `the rate falls by ${size} in ${blocks}`,
+    },
+  },
+  ofClasses: null,
+} as const satisfies Guard;

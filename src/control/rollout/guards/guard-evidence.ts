@@ -1,0 +1,67 @@
+import type { Estimate } from '../../../measure/sequential.ts';
+import type { SideObservation } from '../../../protocol/rollout-records.ts';
+
+/** Figures of both sides by blocks of time, all streams together, each stream measured against its own baseline. */
+export type SideFigure =
+  | 'frames'
+  | 'fps'
+  | 'fpsExpected'
+  | 'deviceMs'
+  | 'deviceMsExpected'
+  | 'dropsExcess'
+  | 'arrived'
+  | 'boxes'
+  | 'boxesExpected'
+  | 'scoreExcess';
+
+/** Differences on frames that both sides inferred, all streams together. Each is null where there is nothing to compare. */
+export interface PairedFrames {
+  /** Share of boxes without a counterpart: 1 - F1. */
+  f1Loss(typical: number): Estimate | null;
+  /** Relative difference of the number of boxes. */
+  boxes(typical: number): Estimate | null;
+  /** Difference of the mean confidence. */
+  confidence(typical: number): Estimate | null;
+}
+
+/** What one side of a stream did in a block. */
+export interface StreamSums {
+  seconds: number;
+  frames: number;
+  dropped: number;
+  arrived: number;
+  /** Latencies above the baseline's median times 1 + limit. */
+  slow: number;
+  /** Latencies above the baseline's 99th percentile, for the candidate times 1 + limit. */
+  tail: number;
+}
+
+/** Both sides of a stream in neighbouring turns. */
+export interface StreamBlock {
+  readonly candidate: Readonly<StreamSums>;
+  readonly control: Readonly<StreamSums>;
+  /** All of the control in this step. */
+  readonly controlSum: Readonly<StreamSums>;
+  /** See `SideObservation`; null if both sides are to have the same rate. */
+  readonly pace: SideObservation['pace'] | null;
+}
+
+/** Boxes of a stream, a class, or a class of a stream on frames that both sides inferred, in a block. */
+export interface ClassBlock {
+  /** Boxes that one side has for sure, and those of them that the other lacks. */
+  readonly asked: number;
+  readonly unmatched: number;
+  /** Boxes of the control that are sure, and all of the candidate. */
+  readonly boxes: number;
+  readonly candidateBoxes: number;
+}
+
+export function ratio(part: number, whole: number): number {
+  return whole === 0 ? 0 : part / whole;
+}
+
+/** Returns the rate that the candidate of a stream must attain, from that of its control. */
+export function wantedFps(controlFps: number, pace: SideObservation['pace'] | null): number {
+  if (pace == null) return controlFps;
+  return Math.min(controlFps * pace.ratio, pace.mostFps ?? Number.POSITIVE_INFINITY);
+}

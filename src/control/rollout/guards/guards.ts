@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { range } from '../../../config/number.ts';
+import { hardSettings } from '../hard-guards.ts';
+import { agreement } from './agreement-guard.ts';
+import { boxes } from './boxes-guard.ts';
+import { confidence } from './confidence-guard.ts';
+import { deviceTime } from './device-time-guard.ts';
+import { drops } from './drops-guard.ts';
+import { fps } from './fps-guard.ts';
+import type { Guard, PartRule } from './guard.ts';
+import type { ClassBlock, StreamBlock } from './guard-evidence.ts';
+import { p99 } from './p99-guard.ts';
+
+/** The guards that compare the candidate with the control, in the order of reports. */
+export const GUARDS = { agreement, p99, fps, drops, boxes, confidence, deviceTime } as const satisfies Record<
+  string,
+  Guard
+>;
+
+type Guards = typeof GUARDS;
+/** Name of a guard that compares. */
+export type GuardName = keyof Guards;
+export const GUARD_NAMES = Object.keys(GUARDS) as readonly GuardName[];
+
+/** Names of the evidence of all guards that judge streams, or classes. */
+type KindsOf<K extends 'ofStreams' | 'ofClasses'> = {
+  [G in GuardName]: Guards[G][K] extends infer Rules extends object ? Extract<keyof Rules, string> : never;
+}[GuardName];
+export type StreamKind = KindsOf<'ofStreams'>;
+export type ClassKind = KindsOf<'ofClasses'>;
+/** A guard that judges parts. */
+type PartGuardName = {
+  [G in GuardName]: Guards[G]['ofStreams'] | Guards[G]['ofClasses'] extends null ? never : G;
+}[GuardName];
+type NamedRule<Block> = PartRule<Block> & { readonly guard: PartGuardName };
+
+/** How evidence of single streams, and of classes, is judged, by its name. */
+export const STREAM_RULES: Readonly<Record<StreamKind, NamedRule<StreamBlock>>> = rulesOf(({ ofStreams }) => ofStreams);
+export const CLASS_RULES: Readonly<Record<ClassKind, NamedRule<ClassBlock>>> = rulesOf(({ ofClasses }) => ofClasses);
+
+function rulesOf<Kind extends string, Block>(
+  part: (guard: Guard) => Readonly<Record<string, PartRule<Block>>> | null,
+): Readonly<Record<Kind, NamedRule<Block>>> {
+  const named = GUARD_NAMES.flatMap((guard) =>
+    Object.entries(part(GUARDS[guard]) ?? {}).map(([kind, rule]) => [kind, { ...rule, guard }] as const),
+  );
+  return Object.fromEntries(named) as Readonly<Record<string, unknown>> as Readonly<Record<Kind, NamedRule<Block>>>;
+}
+
+/** When a roll-out goes on, and when it goes back. */
+export const guardsConfig = z.strictObject({
+  alpha: range(0.0001, 0.2)
+    .default(0.05)
+    .describe(
+      'Probability that a guard passes a candidate beyond its margin in a step, however often it is looked at.',
+    ),
+  rollbackAlpha: range(0.00001, 0.2)
+    .default(0.01)
+    .describe(
+      'Probability that a candidate within all margins is rolled back, in all steps, streams and classes together.',
+    ),
+  ...(Object.fromEntries(GUARD_NAMES.map((name) => [name, GUARDS[name].settings])) as {
+    [G in GuardName]: Guards[G]['settings'];
+  }),
+  hard: hardSettings,
+});
+
+export type GuardsConfig = z.infer<typeof guardsConfig>;
+
+/** How far a part may differ by a guard that judges parts; such a guard needs the setting. */
+export function partMargin(guards: GuardsConfig, name: PartGuardName): number {
+  return guards[name].partMargin;
+}

@@ -1,0 +1,51 @@
+import { type Guard, guardSettingsWithParts } from './guard.ts';
+import { ratio } from './guard-evidence.ts';
+
+/** Share of the frames above the 99th percentile of the baseline, and how far it may be off by chance. */
+const TAIL_SHARE = 0.01;
+const TAIL_SLACK = 2;
+/** A turn is slow if most of its frames are above the limit, and few of the control's. Chance makes this share of the turns slow at most. */
+const MOST = 0.5;
+const SLOW_TURNS = 0.25;
+
+const factorOf = (partMargin: number): number => +(1 + partMargin).toFixed(2);
+
+/** Latency does not rise: in the sum its tail, on a single stream its tail and its median. */
+export const p99 = {
+  settings: guardSettingsWithParts(
+    'Latency from captured to published.',
+    [0.1, 1],
+    [10, 10],
+    ['Largest relative rise of the 99th percentile of latency.', 'The same for one stream.'],
+  ),
+  subject: 'the 99th percentile of latency',
+  harm: 'rise',
+  unit: 'relative',
+  needs: null,
+  bySides: 'tail',
+  byPairs: null,
+  ofStreams: {
+    p99: {
+      figure: ({ candidate, control, controlSum }) => {
+        if (candidate.frames === 0 || control.frames === 0) return null;
+        const shares = [ratio(control.tail, control.frames), ratio(controlSum.tail, controlSum.frames), TAIL_SHARE];
+        return { figure: candidate.tail / candidate.frames, limit: TAIL_SLACK * Math.max(...shares) };
+      },
+      limit: () => TAIL_SHARE,
+      says: (size, blocks, partMargin) =>
+        `in ${blocks} ${size} of the frames take more than ${factorOf(partMargin)} times as long as 99 % of the control's`,
+    },
+    median: {
+      figure: ({ candidate, control }) => {
+        if (candidate.frames === 0 || control.frames === 0) return null;
+        const slow = candidate.slow / candidate.frames;
+        const isSlow = slow > MOST && control.slow / control.frames < slow / 2;
+        return { figure: isSlow ? 1 : 0, limit: SLOW_TURNS };
+      },
+      limit: () => SLOW_TURNS,
+      says: (size, blocks, partMargin) =>
+        `in ${size} of ${blocks} most frames take more than ${factorOf(partMargin)} times as long as usual`,
+    },
+  },
+  ofClasses: null,
+} as const satisfies Guard;
