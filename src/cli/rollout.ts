@@ -2,9 +2,8 @@ import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { LineCounter, parseDocument } from 'yaml';
 import { loadPipeline } from '../config/load-pipeline.ts';
-import { yamlFault } from '../config/yaml-fault.ts';
+import { parseYaml } from '../config/parse-yaml.ts';
 import { rolledSettings } from '../control/rollout/stream-changes.ts';
 import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -167,15 +166,15 @@ function absolute(model: string): string {
 function readGuards(path: string): unknown {
   const as = `--guards ${path}: cannot be read`;
   const text = readGivenTextSync(path, { code: 'CONFIG_NOT_FOUND', as, mostBytes: MOST_BYTES.settings });
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const problem = document.errors[0];
-  if (problem !== undefined) {
-    const { line, col } = lines.linePos(problem.pos[0]);
-    const message = `${path}: line ${line}, column ${col}: not valid YAML: ${yamlFault(problem)}`;
-    throw new SightlineError('CONFIG_INVALID', message, { path, line });
+  const {
+    value: settings,
+    faults: [fault],
+  } = parseYaml(text);
+  if (fault !== undefined) {
+    const { place, line, what } = fault;
+    const details = { path, ...(line === undefined ? {} : { line }) };
+    throw new SightlineError('CONFIG_INVALID', `${path}: ${place}not valid YAML: ${what}`, details);
   }
-  const settings: unknown = document.toJS();
   if (typeof settings !== 'object' || settings === null || Array.isArray(settings))
     throw new SightlineError('CONFIG_INVALID', `${path}: expected the guards with their margins, received no keys`, {
       path,

@@ -1,6 +1,5 @@
 import type { Command, CommandOptions } from 'commander';
-import { LineCounter, parseDocument } from 'yaml';
-import { yamlFault } from '../config/yaml-fault.ts';
+import { parseYaml } from '../config/parse-yaml.ts';
 import { redact } from '../core/redact.ts';
 import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -130,14 +129,12 @@ function readConfig(text: string): object {
   if (isFile && /:\s|\n/.test(text))
     throw new SightlineError('CONFIG_INVALID', '--config: expected a file or a JSON object, received other text');
   // YAML is a superset of JSON, and its parser reports line and column.
-  const lines = new LineCounter();
-  const document = parseDocument(isFile ? readConfigFile(text) : text, { lineCounter: lines, prettyErrors: false });
-  const problem = document.errors[0];
-  if (problem !== undefined) {
-    const { line, col } = lines.linePos(problem.pos[0]);
-    throw new SightlineError('CONFIG_INVALID', `--config: line ${line}, column ${col}: ${yamlFault(problem)}`);
-  }
-  const value: unknown = document.toJS();
+  const {
+    value,
+    faults: [fault],
+  } = parseYaml(isFile ? readConfigFile(text) : text);
+  if (fault !== undefined)
+    throw new SightlineError('CONFIG_INVALID', `--config: ${fault.place}not valid YAML: ${fault.what}`);
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
   throw new SightlineError('CONFIG_INVALID', '--config: expected an object with the settings of one stream');
 }

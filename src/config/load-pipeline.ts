@@ -1,16 +1,15 @@
 import { resolve } from 'node:path';
-import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { type GivenFile, MOST_BYTES, readGivenText, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { check, faultsText, inspect } from './check.ts';
 import type { Variables } from './environment.ts';
+import { parseYaml } from './parse-yaml.ts';
 import { type PipelineConfig, pipelineConfig } from './pipeline.ts';
 import { hasPlaceholder, type Placeholders, resolvePlaceholders } from './placeholders.ts';
 import { isWebAddress, LEAST_SECRET_CHARS } from './sinks.ts';
 import { type StreamConfig, streamConfig, streamDefaults } from './stream.ts';
 import { validPart } from './valid-part.ts';
-import { yamlFault } from './yaml-fault.ts';
 
 const PIPELINE_FILE = { code: 'CONFIG_NOT_FOUND', mostBytes: MOST_BYTES.settings } as const satisfies GivenFile;
 
@@ -63,21 +62,11 @@ export interface InspectedPipeline {
 
 /** Parses the text of a pipeline file and finds all its faults at once. @param variables - as of `loadPipeline`. */
 export function inspectPipeline(text: string, variables?: Variables): InspectedPipeline {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const problems = document.errors.map((error) => ({ ...lines.linePos(error.pos[0]), fault: yamlFault(error) }));
-  if (problems.length > 0) {
-    const faults = problems.map(({ line, col, fault }) => `line ${line}, column ${col}: not valid YAML: ${fault}`);
-    return { config: null, faults, line: problems[0]!.line };
-  }
-  let raw: unknown;
-  try {
-    // Only the conversion detects an alias without its anchor, or too many aliases.
-    raw = document.toJS();
-  } catch (error) {
-    return { config: null, faults: [`not valid YAML: ${yamlFault(error)}`] };
-  }
-  return inspectPlain(raw, variables);
+  const { value, faults } = parseYaml(text);
+  if (faults.length === 0) return inspectPlain(value, variables);
+  const texts = faults.map(({ place, what }) => `${place}not valid YAML: ${what}`);
+  const [{ line } = {}] = faults;
+  return { config: null, faults: texts, ...(line === undefined ? {} : { line }) };
 }
 
 /**

@@ -1,9 +1,8 @@
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { distance } from 'fastest-levenshtein';
 import { glob } from 'tinyglobby';
-import { parse, type YAMLParseError } from 'yaml';
 import type { z } from 'zod';
-import { yamlFault } from '../config/yaml-fault.ts';
+import { parseYaml } from '../config/parse-yaml.ts';
 import type { ModelSpec } from '../core/model.ts';
 import { MOST_BYTES, readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -123,7 +122,7 @@ export async function readForeignManifest({ path, within }: AdmittedFile): Promi
 }
 
 async function readManifest(path: string, within?: readonly string[]): Promise<Manifest> {
-  const document = parseYaml(await readText(path, within), path);
+  const document = parseManifest(await readText(path, within), path);
   const checked = manifestSchema.safeParse(document, { reportInput: true });
   if (!checked.success) {
     const problems = checked.error.issues.map((issue) => describeIssue(issue, document));
@@ -139,16 +138,15 @@ function readText(path: string, within?: readonly string[]): Promise<string> {
   return readGivenText(path, { ...given, within });
 }
 
-function parseYaml(text: string, path: string): unknown {
+function parseManifest(text: string, path: string): unknown {
   if (text.includes('\0') || text.includes('\ufffd'))
     throw new SightlineError('MODEL_INVALID', `${path}: expected a manifest in YAML, received a binary file`, { path });
-  try {
-    return parse(text, { logLevel: 'error' });
-  } catch (error) {
-    const [at] = (error as YAMLParseError).linePos ?? [];
-    const place = at === undefined ? '' : `line ${at.line}, column ${at.col}: `;
-    throw new SightlineError('MODEL_INVALID', `${path}: ${place}expected YAML: ${yamlFault(error)}`, { path });
-  }
+  const {
+    value,
+    faults: [fault],
+  } = parseYaml(text);
+  if (fault === undefined) return value;
+  throw new SightlineError('MODEL_INVALID', `${path}: ${fault.place}not valid YAML: ${fault.what}`, { path });
 }
 
 /** Formats an issue as `input.width: expected number, received "wide" (string)`. */

@@ -3,10 +3,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, it } from 'vitest';
+import { check } from '../../src/config/check.ts';
 import { parsePipeline } from '../../src/config/load-pipeline.ts';
+import { parseYaml } from '../../src/config/parse-yaml.ts';
 import { Notices } from '../../src/control/notices.ts';
 import { EntryReader } from '../../src/control/redis/entry-reader.ts';
 import { FleetSigner } from '../../src/control/redis/fleet-signer.ts';
+import { guardsConfig } from '../../src/control/rollout/guards/guards.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { FfmpegLog } from '../../src/decode/ffmpeg-log.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
@@ -88,6 +91,11 @@ const READERS: readonly [string, readonly Buffer[], (bytes: Buffer) => Promise<u
   ['a manifest', shipped('models'), fromFile('a.yaml', (path) => loadManifest(path))],
   ['a pipeline', shipped('pipelines'), async (bytes) => parsePipeline(bytes.toString(), 'p.yaml')],
   ['an overlay', [json(overlay)], readOverlaid],
+  [
+    'guards',
+    [Buffer.from('p99: { worseBy: 0.1 }\nerrors: {}\n')],
+    async (bytes) => check(guardsConfig, parseYaml(bytes.toString()).value, 'guards.yaml'),
+  ],
   ['annotations', [json(annotations)], fromFile('annotations.json', readAnnotations)],
   [
     'results',

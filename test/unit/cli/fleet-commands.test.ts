@@ -308,6 +308,12 @@ describe('commands of the fleet', () => {
       2,
       /--config: .*CONFIG_INVALID/s,
     ],
+    [
+      'a malformed config, without quoting it',
+      () => ['streams', 'add', 'x', 'rtsp://c/1', '--config', '{"source": "rtsp://u:secret@c/1" "every": 2}'],
+      2,
+      /--config: line 1, column 34: not valid YAML: .*CONFIG_INVALID/,
+    ],
     ['a config that is a list', () => ['streams', 'add', 'x', 'rtsp://c/1', '--config', '{}[]'], 2, /CONFIG_INVALID/],
     ['a move of an unknown stream', () => ['streams', 'move', 'x', 'auto'], 1, /STREAM_NOT_FOUND/],
     ['a drain of an unknown host', () => ['streams', 'drain', 'x'], 1, /hosts of the fleet: host-1.*HOST_NOT_FOUND/],
