@@ -57,6 +57,15 @@ export interface ZoneCount {
   readonly inside: number;
 }
 
+/**
+ * Whose clock says when a frame was captured. sender-report: the camera's, by its RTCP sender reports; arrival: that of this host, when the
+ * decoder delivered the frame.
+ */
+export const CAPTURE_CLOCKS = ['sender-report', 'arrival'] as const;
+
+/** Whose clock says when a frame was captured, see `CAPTURE_CLOCKS`. */
+export type CaptureClock = (typeof CAPTURE_CLOCKS)[number];
+
 /** A frame whose result is final. */
 export interface PublishedFrame {
   readonly streamId: string;
@@ -68,8 +77,10 @@ export interface PublishedFrame {
   /** Number of the frame in its source, from 0; counting continues across loops, reconnects and changes of settings. */
   readonly frame: number;
   readonly ptsUs: PtsUs;
-  /** When the frame of a live stream arrived from its decoder, in milliseconds of the wall clock since 1970; absent for files. */
+  /** Wall clock at the capture of a frame of a live stream, in milliseconds since 1970; absent for files. */
   readonly capturedAtMs?: number;
+  /** Where that comes from; absent if it does, or if an older host made the result. */
+  readonly captureClock?: CaptureClock;
   /** Source pixels, after rotation and display aspect. */
   readonly width: number;
   readonly height: number;

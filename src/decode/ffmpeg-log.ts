@@ -12,6 +12,8 @@ export interface FrameHeader {
   readonly height: number;
   /** Columns as stored, and the width of a stored pixel divided by its height; absent if pixels are square. */
   readonly stored?: { readonly width: number; readonly pixelAspect: number };
+  /** Wall clock of the camera at its capture, in milliseconds since 1970; absent if it does not say it. */
+  readonly wallMs?: number;
   /** Frames that were shed between the previous header and this one; absent if none were. */
   readonly shedBefore?: number;
 }

@@ -10,7 +10,7 @@ const FREE = 0;
 const LANE = 1;
 const HOST = 2;
 
-const META_FIELDS = 14;
+const META_FIELDS = 15;
 /** Numbers of a view: its placement and its bounds. */
 const VIEW_FIELDS = 8;
 const STATE_BYTES = 4;
@@ -30,6 +30,8 @@ export interface SlotMeta {
   width: number;
   height: number;
   captured: MonoMs;
+  /** Wall clock of the camera at its capture, in milliseconds since 1970; NaN if it does not say it. */
+  wallMs: number;
   decoded: MonoMs;
   preprocessed: MonoMs;
   /** From source pixels to the model's input; to the first one if the frame has several. */
@@ -64,7 +66,7 @@ export interface SlotRingShape {
  * threads by number and releases them; no message carries pixels. A message is needed only if the other side sleeps:
  * the lane until a slot is free (`setWaiting`), the host until a frame arrives (`listen`).
  *
- * Layout: `[states i32][flags i32 x 5][handed i32][meta f64 x 14 per slot][views f64 x 8 per view and
+ * Layout: `[states i32][flags i32 x 5][handed i32][meta f64 x 15 per slot][views f64 x 8 per view and
  * slot][slot pixels ...]`, each part aligned to 64 bytes.
  */
 export class SlotRing {
@@ -247,6 +249,7 @@ export class SlotRing {
     m[at + 11] = CHANGES.indexOf(meta.change);
     m[at + 12] = meta.hashHigh;
     m[at + 13] = meta.hashLow;
+    m[at + 14] = meta.wallMs;
   }
 
   readMeta(slot: number): SlotMeta {
@@ -264,6 +267,7 @@ export class SlotRing {
       change: CHANGES[m[at + 11]!]!,
       hashHigh: m[at + 12]!,
       hashLow: m[at + 13]!,
+      wallMs: m[at + 14]!,
     };
   }
 

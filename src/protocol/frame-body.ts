@@ -2,6 +2,8 @@
 import { z } from 'zod';
 import type { Box, Detection } from '../core/detection.ts';
 import {
+  CAPTURE_CLOCKS,
+  type CaptureClock,
   CROSSING_DIRECTIONS,
   type LineCrossing,
   type PublishedFrame,
@@ -49,6 +51,7 @@ export const frameBody = z.object({
   frame: count,
   ptsUs: mediaTimeUs,
   capturedAtMs: count.max(LAST_MS).optional(),
+  captureClock: z.enum(CAPTURE_CLOCKS).optional(),
   width: sizePx,
   height: sizePx,
   /** Older hosts infer every frame and do not send it. */
@@ -68,7 +71,7 @@ export const frameBody = z.object({
 });
 
 type Fields = Readonly<Record<string, unknown>>;
-type Optional = Pick<PublishedFrame, 'run' | 'capturedAtMs' | 'crossings' | 'zones'>;
+type Optional = Pick<PublishedFrame, 'run' | 'capturedAtMs' | 'captureClock' | 'crossings' | 'zones'>;
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 /**
@@ -105,7 +108,7 @@ export function copyFrame(body: unknown): PublishedFrame | null {
 }
 
 /** Copies the fields that only some hosts and streams have. */
-function copyAdded({ run, capturedAtMs, crossings, zones }: Fields): Optional | null {
+function copyAdded({ run, capturedAtMs, captureClock, crossings, zones }: Fields): Optional | null {
   const added: Writable<Optional> = {};
   if (run !== undefined) {
     if (typeof run !== 'string' || run.length > MAX_RUN_CHARS) return null;
@@ -114,6 +117,10 @@ function copyAdded({ run, capturedAtMs, crossings, zones }: Fields): Optional | 
   if (capturedAtMs !== undefined) {
     if (!isCount(capturedAtMs) || capturedAtMs > LAST_MS) return null;
     added.capturedAtMs = capturedAtMs;
+  }
+  if (captureClock !== undefined) {
+    if (!CAPTURE_CLOCKS.includes(captureClock as CaptureClock)) return null;
+    added.captureClock = captureClock as CaptureClock;
   }
   if (crossings !== undefined) {
     const copied = copyList(crossings, MAX_DETECTIONS, copyCrossing);

@@ -1,5 +1,5 @@
 import type { Box, Detection } from '../core/detection.ts';
-import type { LineCrossing, PublishedFrame, ResultOrigin } from '../core/frame.ts';
+import type { CaptureClock, LineCrossing, PublishedFrame, ResultOrigin } from '../core/frame.ts';
 
 /**
  * The result of one frame, as files, webhooks, the feed and the library show it. `stream`, `run` and `frame` identify it; within
@@ -15,8 +15,10 @@ export interface ResultRecord {
   readonly frame: number;
   /** Media time in microseconds, from the container. */
   readonly ptsUs: number;
-  /** Wall clock of the host, as ISO text, when a frame of a live stream arrived from its decoder. */
+  /** Wall clock at the capture of a frame of a live stream, as ISO text. */
   readonly capturedAt?: string;
+  /** Whose clock that is; only with `capturedAt`. */
+  readonly captureClock?: CaptureClock;
   /** Source pixels, after rotation and display aspect. */
   readonly width: number;
   readonly height: number;
@@ -40,7 +42,7 @@ const SCORE_STEPS = 10_000;
  * @param boxSteps - steps per pixel that boxes are rounded to.
  */
 export function resultRecord(frame: Omit<PublishedFrame, 'times'>, boxSteps: number, source?: string): ResultRecord {
-  const { run, capturedAtMs, fence, crossings, zones } = frame;
+  const { run, capturedAtMs, captureClock, fence, crossings, zones } = frame;
   return {
     stream: frame.streamId,
     ...(run === undefined ? {} : { run }),
@@ -48,6 +50,7 @@ export function resultRecord(frame: Omit<PublishedFrame, 'times'>, boxSteps: num
     frame: frame.frame,
     ptsUs: frame.ptsUs,
     ...(capturedAtMs === undefined ? {} : { capturedAt: new Date(capturedAtMs).toISOString() }),
+    ...(captureClock === undefined ? {} : { captureClock }),
     width: frame.width,
     height: frame.height,
     by: frame.by,

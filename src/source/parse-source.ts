@@ -1,6 +1,6 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { closest, distance } from 'fastest-levenshtein';
-import { redact } from '../core/redact.ts';
+import { isRedacted, redact } from '../core/redact.ts';
 import type { SourceInput, SourceOptions } from '../core/source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { syntheticGraph } from './synthetic.ts';
@@ -98,6 +98,11 @@ function network(kind: 'rtsp' | 'http', text: string, options: SourceOptions): S
       `source "${label}": expected a URL such as ${example} (special characters of a password percent-encoded)`,
     );
   }
+  if (isRedacted(text))
+    throw new SightlineError(
+      'CONFIG_INVALID',
+      `source "${label}": expected the address with its secrets, received one in which they are hidden (***)`,
+    );
   const isLive = kind === 'rtsp' || url.pathname.toLowerCase().endsWith('.m3u8') || options.realtime;
   return { kind, url: text, label, isLive, probeAddress: networkTarget(text), options };
 }

@@ -292,8 +292,9 @@ describe.skipIf(!hasProc)('a host that is killed with SIGKILL (needs /proc)', ()
     ['the kernel ends them', '0'],
     ['a pipe ends them, where the kernel cannot', '1'],
   ])('leaves no ffmpeg, whatever it waits for: %s', async (_, without) => {
-    const camera = `rtsp://127.0.0.1:${(silent.address() as AddressInfo).port}/${folder.marker}`;
-    const sources = [`live:${folder.path}/loop.mp4`, `silent:${folder.path}/fifo.mp4`, camera];
+    const camera = `/camera-of-${folder.marker}`;
+    const url = `rtsp://127.0.0.1:${(silent.address() as AddressInfo).port}${camera}`;
+    const sources = [`live:${folder.path}/loop.mp4`, `silent:${folder.path}/fifo.mp4`, url];
     const env = { ...process.env, FFMPEG_PATH: testFfmpeg.path, WITHOUT_SETPRIV: without };
     host = spawn(process.execPath, [HOST, ...sources], { stdio: ['ignore', 'pipe', 'inherit'], env });
     await once(createInterface({ input: host.stdout! }), 'line');

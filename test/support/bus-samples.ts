@@ -5,7 +5,7 @@ import { hostReport, streamReport } from './sample-reports.ts';
 const person = { classId: 0, label: 'person', score: 0.9, box: [1.5, 2, 30, 40], trackId: 7 } as const;
 const frame = {
   ...publishedFrame('gate', 1, [person, { ...person, trackId: 8 }]),
-  ...{ fence: 7, run: '2026-03-01T06:00:00.000Z', capturedAtMs: 1_700_000_000_000 },
+  ...{ fence: 7, run: '2026-03-01T06:00:00.000Z', capturedAtMs: 1_700_000_000_000, captureClock: 'arrival' },
   crossings: [{ lineId: 'door', trackId: 7, label: 'person', direction: 'left-to-right', ptsUs: -40_000 }],
   zones: [{ id: 'yard', inside: 2 }],
 } as const;

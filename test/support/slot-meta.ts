@@ -9,6 +9,7 @@ export function slotMeta({
   height,
   ptsUs = 0,
   captured = 0,
+  wallMs = Number.NaN,
   decoded = 0,
   preprocessed = 0,
   change = 'changed',
@@ -20,6 +21,7 @@ export function slotMeta({
   readonly height: number;
   readonly ptsUs?: number;
   readonly captured?: number;
+  readonly wallMs?: number;
   readonly decoded?: number;
   readonly preprocessed?: number;
   readonly change?: FrameChange;
@@ -30,6 +32,6 @@ export function slotMeta({
     ...{ frame, ptsUs: ptsUs as PtsUs, width, height },
     ...{ captured: captured as MonoMs, decoded: decoded as MonoMs, preprocessed: preprocessed as MonoMs },
     placement: { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 },
-    ...{ change, hashHigh, hashLow },
+    ...{ change, hashHigh, hashLow, wallMs },
   };
 }

@@ -194,6 +194,7 @@ export class LaneFrames {
       width: header.width,
       height: header.height,
       captured,
+      wallMs: header.wallMs ?? Number.NaN,
       decoded,
       preprocessed: decoded,
       placement: this.#views === null ? this.#placement(header) : this.#views.place(slot, header),

@@ -124,6 +124,7 @@ export class LaneImages {
       height,
       placement,
       captured,
+      wallMs: Number.NaN,
       decoded: captured,
       preprocessed: done,
       change: 'changed',

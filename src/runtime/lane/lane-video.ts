@@ -1,7 +1,7 @@
 import { redact } from '../../core/redact.ts';
 import type { SourceInput } from '../../core/source.ts';
 import { type DecodePlan, decodeArguments } from '../../decode/decode-command.ts';
-import { explainExit, FfmpegLog, newHeaderTag } from '../../decode/ffmpeg-log.ts';
+import { explainExit, FfmpegLog, type FrameHeader, newHeaderTag } from '../../decode/ffmpeg-log.ts';
 import { type FfmpegCallbacks, FfmpegProcess } from '../../decode/ffmpeg-process.ts';
 import { findResumePoint, type ResumePoint } from '../../decode/resume-point.ts';
 import { accessOf } from '../../decode/sandbox-access.ts';
@@ -28,6 +28,9 @@ const PROBE_TIMEOUT_MS = 1000;
  */
 const MAX_BACK_OFF_MS = 1000;
 const PROBLEMS_KEPT = 20;
+/** A frame that is older on its arrival, or comes from the future, is one of a camera whose clock is not set. */
+const MOST_DELAY_MS = 60_000;
+const MOST_AHEAD_MS = 1_000;
 /** Exceptions in a row, without a steady connection between them, after which a live stream is not opened again. */
 const MAX_FAULTS = 5;
 /** A file from which nothing is decoded for this long is stuck. Long, since the disk may be slow. */
@@ -273,7 +276,7 @@ export class LaneVideo {
       case 'frame':
         this.#lastGapUs = event.frame.ptsUs - this.#lastPtsUs;
         this.#lastPtsUs = event.frame.ptsUs;
-        this.#frames.onHeader(event.frame);
+        this.#frames.onHeader(this.#timed(connection, event.frame));
         // A picture that is discarded frees its slot, and nobody else says so.
         connection.process?.resume();
         if (connection.frames++ === 0) this.#post({ type: 'running', ringId: this.#ringId });
@@ -316,6 +319,14 @@ export class LaneVideo {
     );
     if (this.#source.isLive) this.#reconnect(connection, failure);
     else this.#fail(failure);
+  }
+
+  /** Adds when the camera captured a frame, if it says so and its clock is that of this machine up to a delay. */
+  #timed({ opened }: Connection, frame: FrameHeader): FrameHeader {
+    const wallMs = opened?.wallMs?.(frame.ptsUs) ?? null;
+    if (wallMs === null) return frame;
+    const ageMs = Date.now() - wallMs;
+    return ageMs > -MOST_AHEAD_MS && ageMs < MOST_DELAY_MS ? { ...frame, wallMs } : frame;
   }
 
   async #onExit(connection: Connection, exit: ChildExit): Promise<void> {

@@ -245,10 +245,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
       run: this.run,
       frame: meta.frame,
       ptsUs: meta.ptsUs,
-      // The monotonic clock drifts from the wall clock, so only the time since is taken from it.
-      ...(input.policy === 'live'
-        ? { capturedAtMs: Math.round(this.#wallNowMs() - (times.published - times.captured)) }
-        : {}),
+      ...(input.policy === 'live' ? this.#captureTime(meta.wallMs, times) : {}),
       width: meta.width,
       height: meta.height,
       by,
@@ -264,6 +261,15 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
     input.feed?.onPublished(result);
     if (busy === null) releaseFrame(inFlight);
     else busy.finally(() => releaseFrame(inFlight));
+  }
+
+  #captureTime(
+    wallMs: number,
+    { captured, published }: FrameTimes,
+  ): Pick<PublishedFrame, 'capturedAtMs' | 'captureClock'> {
+    if (!Number.isNaN(wallMs)) return { capturedAtMs: Math.round(wallMs), captureClock: 'sender-report' };
+    // The monotonic clock drifts from the wall clock, so only the time since is taken from it.
+    return { capturedAtMs: Math.round(this.#wallNowMs() - (published - captured)), captureClock: 'arrival' };
   }
 
   /** Runs tracker and counters on the boxes, once per published frame, in order. A tracked frame has no boxes of its own. */

@@ -10,8 +10,7 @@ import { RtspRelay } from './rtsp-relay.ts';
  * Makes a source ready for one ffmpeg, so that all that it opens is bound by the rules of the source: redirects, playlists and
  * their entries, names that resolve to another address later, links that point elsewhere now.
  *
- * HTTP goes through a proxy of our own (`HttpGuard`), RTSP through a relay (`RtspRelay`) if networks are limited or it is
- * encrypted. Close it when the ffmpeg has ended.
+ * HTTP goes through a proxy of our own (`HttpGuard`), RTSP through a relay (`RtspRelay`) unless it is over UDP. Close it when the ffmpeg has ended.
  *
  * @throws SOURCE_FORBIDDEN, SOURCE_NOT_FOUND, CONFIG_INVALID
  */
@@ -69,12 +68,13 @@ export async function isReachable(source: SourceInput, timeoutMs: number): Promi
 
 async function openRtsp(source: SourceInput, dialler: Dialler): Promise<OpenedSource> {
   const isTls = /^rtsps:/i.test(source.url);
-  if (!isTls && !dialler.isLimited) return unguarded(source);
-  if (!isTls && source.options.rtspTransport === 'udp')
+  if (!isTls && source.options.rtspTransport === 'udp') {
+    if (!dialler.isLimited) return unguarded(source);
     throw new SightlineError(
       'SOURCE_FORBIDDEN',
       `${source.label}: a camera can send ffmpeg to any address over UDP, and networks are limited (fleet.networks): use transport tcp`,
     );
+  }
   return await RtspRelay.open(source, dialler);
 }
 

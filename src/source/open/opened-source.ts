@@ -10,6 +10,13 @@ export interface OpenedSource {
    * stays; another failure is forgotten as soon as something could be opened.
    */
   readonly failure: SightlineError | null;
+  /**
+   * The camera's wall clock at the capture of a frame, in milliseconds since 1970; null if it is not known. Absent where no source of the
+   * kind says it.
+   *
+   * @param ptsUs - media time that ffmpeg gave it.
+   */
+  wallMs?(ptsUs: number): number | null;
   /** Ends all its connections. Idempotent. */
   close(): void;
 }

@@ -7,6 +7,7 @@ import { networkTarget } from '../parse-source.ts';
 import { connectFailure } from './connect-failure.ts';
 import type { Dialler } from './dialler.ts';
 import { type OpenedSource, OpenFailure } from './opened-source.ts';
+import { RtspClock } from './rtsp-clock.ts';
 import { RtspReplies } from './rtsp-replies.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -17,7 +18,8 @@ const MAX_CONNECTIONS = 8;
  * Passes on the connection of one ffmpeg to a camera. It connects within the rules of the source and speaks TLS, which ffmpeg
  * then need not. A redirect leads ffmpeg back here, and its next connection to the new address, which is checked as well.
  *
- * Only messages before `PLAY` are read, since ffmpeg follows no redirect later; from then on bytes pass as they are.
+ * Only messages before `PLAY` are changed, since ffmpeg follows no redirect later; from then on bytes pass as they are. All are read for the
+ * times of frames (`RtspClock`).
  */
 export class RtspRelay implements OpenedSource {
   readonly source: SourceInput;
@@ -26,6 +28,8 @@ export class RtspRelay implements OpenedSource {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #port: number;
+  /** Of the newest connection. */
+  #clock = new RtspClock();
   /** Of the next connection. */
   #url: string;
   #connections = 0;
@@ -55,6 +59,10 @@ export class RtspRelay implements OpenedSource {
 
   get failure(): SightlineError | null {
     return this.#failure.value;
+  }
+
+  wallMs(ptsUs: number): number | null {
+    return this.#clock.wallMs(ptsUs);
   }
 
   close(): void {
@@ -109,6 +117,9 @@ export class RtspRelay implements OpenedSource {
       camera.pipe(ffmpeg);
       ffmpeg.pipe(camera);
     };
+    const clock = new RtspClock();
+    this.#clock = clock;
+    camera.on('data', (bytes: Buffer) => clock.push(bytes));
     camera.on('data', onReply);
     ffmpeg.on('data', onRequest);
   }

@@ -51,7 +51,12 @@ const crossing = fc.record({
 /** What only some messages of a frame have. */
 const added = fc.record(
   {
-    ...{ run: fc.string(), capturedAt: fc.string(), fence: fc.nat() },
+    ...{
+      run: fc.string(),
+      capturedAt: fc.string(),
+      captureClock: fc.constantFrom('arrival', 'sender-report'),
+      fence: fc.nat(),
+    },
     crossings: fc.array(crossing, { maxLength: 3 }),
     zones: fc.dictionary(word, fc.nat(), { noNullPrototype: true, maxKeys: 3 }),
   },

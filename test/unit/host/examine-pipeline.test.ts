@@ -90,6 +90,7 @@ describe('the check of a pipeline file', () => {
         { id: 'a', source: 'rstp://camera.example/1' },
         { id: 'b', source: 'synthetic:movie=/etc/passwd' },
         { id: 'c', source: 'rtsp://' },
+        { id: 'd', source: 'rtsp://***@camera.example/1' },
       ],
       gateway: { host: '0.0.0.0', tokensFile: join(folder, 'none.json') },
       tls: { caFile: join(folder, 'none.pem') },
@@ -101,12 +102,13 @@ describe('the check of a pipeline file', () => {
       /"a": .*rtsp:\/\//,
       /"b"/,
       /"c"/,
+      /"d": .*hidden/,
       /networks/,
       /caFile/,
       /none\.json/,
     ].entries())
       expect(mistakes[i]).toMatch(what);
-    expect(mistakes).toHaveLength(7);
+    expect(mistakes).toHaveLength(8);
   });
 
   it('warns of what is missing here or cannot be met, and is valid', async () => {

@@ -75,7 +75,12 @@ describe('a line', () => {
           { id: 'gate', inside: 2 },
         ],
         crossings: [crossing],
-        ...{ fence: 7, capturedAtMs: Date.UTC(2026, 2, 1, 6, 0, 1, 250), run: '2026-03-01T06:00:00.000Z' },
+        ...{
+          fence: 7,
+          capturedAtMs: Date.UTC(2026, 2, 1, 6, 0, 1, 250),
+          captureClock: 'sender-report',
+          run: '2026-03-01T06:00:00.000Z',
+        },
         ...frameOf(3),
       },
       'rtsp://camera/1',
@@ -84,7 +89,7 @@ describe('a line', () => {
     await sink.close();
     expect(readFileSync(path, 'utf8').split('\n')).toEqual([
       '{"stream":"s","run":"2026-03-01T06:00:00.000Z","source":"rtsp://camera/1","frame":3,"ptsUs":120000,' +
-        '"capturedAt":"2026-03-01T06:00:01.250Z","width":1280,"height":720,"by":"inferred","fence":7,"detections":[],' +
+        '"capturedAt":"2026-03-01T06:00:01.250Z","captureClock":"sender-report","width":1280,"height":720,"by":"inferred","fence":7,"detections":[],' +
         '"crossings":[{"lineId":"door","trackId":7,"label":"person","direction":"left-to-right","ptsUs":120000}],' +
         '"zones":{"yard":0,"gate":2}}',
       '{"stream":"s","source":"rtsp://camera/1","frame":4,"ptsUs":160000,"width":1280,"height":720,"by":"inferred",' +

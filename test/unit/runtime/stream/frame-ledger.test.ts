@@ -185,6 +185,7 @@ describe('FrameLedger', () => {
         frame: 0,
         ptsUs: 0,
         capturedAtMs: 100 + WALL_AHEAD_MS,
+        captureClock: 'arrival',
         width: 64,
         height: 48,
         by: 'inferred',
