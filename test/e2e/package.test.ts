@@ -128,6 +128,15 @@ describe.skipIf(!hasRegistry)('the package, installed from its tarball into an e
   );
 
   it(
+    'has the examples, which run where it is installed',
+    async () => {
+      const { stdout } = await command(process.execPath, 'node_modules/sightline/examples/custom-sink.mjs', CLIP);
+      expect(stdout).toMatch(/^minute 0: /);
+    },
+    MINUTES,
+  );
+
+  it(
     'finds ffmpeg, sharp and its engines, without the scripts of any dependency',
     async () => {
       const { stdout } = await command('npx', '--no-install', 'sightline', 'doctor', '--json');
