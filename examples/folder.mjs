@@ -23,7 +23,7 @@ try {
       await engine.streams.add({ id, source: join(folder, name) });
       for await (const result of results) write(result);
     } catch (error) {
-      console.error(`${name} was skipped: ${/** @type {Error} */ (error).message}`);
+      console.error(`${name} was left out: ${/** @type {Error} */ (error).message}`);
     }
   }
 } finally {

@@ -115,7 +115,7 @@ export class BatchSizer {
     return this.#sizes.find((size) => this.#perInputMs(size) <= best * MIN_GAIN_RATIO)!;
   }
 
-  /** Uses either only trial figures or only warm-up figures: figures from different conditions must not be compared. */
+  /** Uses only trial figures or only warm-up figures: figures from different conditions must not be compared. */
   #perInputMs(size: number): number {
     const samples = this.#samples.get(size);
     return (this.#isTrialRunning || samples === undefined ? this.#warmMs.get(size)! : lowerQuartile(samples)) / size;

@@ -123,7 +123,7 @@ function text(measured: Measurement, source: string, flags: BenchFlags): string 
       ['total', cpuMsPerFrame === null ? '-' : ms(cpuMsPerFrame.total), ''],
     ]),
     '',
-    table([['part of the latency', 'mean'], ...PARTS.map((part) => [part, ms(measured.stagesMs[part])])]),
+    table([['stage of the latency', 'mean'], ...PARTS.map((part) => [part, ms(measured.stagesMs[part])])]),
   ];
   const disturbance = interference(measured.machineUse, DEFAULT_LIMITS);
   if (disturbance !== null) lines.push('', `These figures are disturbed: ${disturbance}.`);

@@ -12,7 +12,7 @@ import { ID_PATTERN } from '../core/ids.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import type { GatewayLogger } from '../gateway/gateway-options.ts';
-import { FleetMember } from '../host/fleet-member.ts';
+import { JoinedHost } from '../host/joined-host.ts';
 import { stopped } from '../host/open-gateway.ts';
 import { SettingsReloader } from '../host/settings-reloader.ts';
 import { limitPools } from '../process/allocator.ts';
@@ -59,25 +59,25 @@ async function host(path: string | undefined, flags: HostFlags, io: CliIo): Prom
   const reloader = new SettingsReloader(
     {
       path: file,
-      apply: ({ streams }) => member.orderStreams(streams),
+      apply: ({ streams }) => joined.orderStreams(streams),
       onFailure: ({ code, message }) => log.warn({ code }, `${message}; no stream was added`),
     },
     io,
   );
-  let member: FleetMember;
+  let joined: JoinedHost;
   const control = await openControl(config, flags, io, log, incidents);
   try {
     const id = config.fleet.hostId ?? defaultId();
-    member = await FleetMember.open({ id, config, address: flags, control, log, incidents, context: io });
+    joined = await JoinedHost.open({ id, config, address: flags, control, log, incidents, context: io });
     try {
-      note(io, `\n  Sightline is live at ${member.url}\n`);
-      await member.join();
+      note(io, `\n  Sightline is live at ${joined.url}\n`);
+      await joined.join();
       reloader.start();
       await stopped(io.stop);
       await reloader.stop();
       log.info({}, 'leaving the fleet');
     } finally {
-      await member.leave();
+      await joined.leave();
     }
   } finally {
     await control.close();

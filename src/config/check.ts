@@ -124,7 +124,7 @@ function received(path: readonly PropertyKey[], document: Document): string {
   return `${shortened(text, 60)} (${type})`;
 }
 
-/** JSON of a value, without what is nested so deep that nobody would read it: a request may nest thousands of lists. */
+/** JSON of a value, cut at a depth beyond which it is unreadable: a request may nest thousands of lists. */
 function textOf(value: unknown, depth = 0): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? String(value);
   if (depth === MAX_SHOWN_DEPTH) return Array.isArray(value) ? '[...]' : '{...}';

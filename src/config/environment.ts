@@ -34,7 +34,7 @@ export interface Environment {
   readonly decoder?: DecoderEnvironment | undefined;
   /** All variables, for `${env:NAME}` in pipeline files. */
   readonly variables?: Variables | undefined;
-  /** SIGHTLINE_FLEET_KEYS: keys that sign what members of a fleet send each other; the first one signs. */
+  /** SIGHTLINE_FLEET_KEYS: keys that sign what the hosts of a fleet send each other; the first one signs. */
   readonly fleetKeys?: string | undefined;
 }
 

@@ -108,7 +108,7 @@ function inspectPlain(raw: unknown, variables: Variables | undefined): Inspected
 /** Keys whose texts may hold placeholders. A description may speak of them. */
 const MAY_HOLD_ONE = /^(?:description|streams\[\d+\]\.source|sinks\[\d+\]\.(?:url|secret|headers\..+))$/;
 
-/** Elsewhere `${env:NAME}` would stay as it is, which nobody expects. */
+/** Elsewhere `${env:NAME}` would stay as it is, which users do not expect. */
 function otherPlaceholders(value: unknown, at = ''): string[] {
   if (typeof value === 'string')
     return /\$\{(?:env|file):/.test(value) && !MAY_HOLD_ONE.test(at)

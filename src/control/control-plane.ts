@@ -115,7 +115,7 @@ export interface FleetState {
   removeOrder(streamId: string): Promise<void>;
   /**
    * Writes the leader's decisions; null removes a stream from its host. Returns false and writes nothing if `leaderId` is no
-   * longer the leader. Streams that were removed meanwhile are skipped.
+   * longer the leader. Streams that were removed meanwhile are left out.
    */
   assign(leaderId: string, changes: ReadonlyMap<string, Assignment | null>): Promise<boolean>;
   /**

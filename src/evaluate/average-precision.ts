@@ -37,7 +37,7 @@ const [ALL, SMALL, MEDIUM, LARGE] = [0, 1, 2, 3] as const;
  * thresholds 0.50:0.05:0.95, 101 recall points and all categories that have an object; average recall at 1, 10 and 100
  * detections per image and category; three area ranges; crowds ignored.
  *
- * Categories that are not in the annotations are skipped, as in pycocotools. One difference: an annotation with id 0 counts
+ * Categories that are not in the annotations are left out, as in pycocotools. One difference: an annotation with id 0 counts
  * like any other, while pycocotools treats its matches as false positives.
  *
  * @param results - in the order of their file, which decides between equal scores.

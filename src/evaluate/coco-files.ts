@@ -3,7 +3,7 @@ import type { CocoAnnotation, CocoAnnotations, CocoCategory, CocoImage, CocoResu
 import { invalid, JsonEntry, readJson } from './json-entry.ts';
 
 /**
- * Reads images, categories and boxes from a COCO annotations file (`instances_*.json`). Outlines are skipped.
+ * Reads images, categories and boxes from a COCO annotations file (`instances_*.json`). Outlines are ignored.
  *
  * @throws DATASET_INVALID with the file, the entry, the expected and the received value: for an unreadable file, a missing
  *   or malformed field, a duplicate id, or an annotation of an unlisted image.

@@ -83,8 +83,8 @@ function follow({ frame, ptsUs, reference, candidate, found }: FrameMatches, liv
 }
 
 /**
- * Counts stale boxes. A box is stale if the reference has no such object in the frame, and it continues a box of the frame before
- * that was right or stale itself. A box that was inferred in this very frame is a false detection and not stale.
+ * Counts lingering boxes. A box lingers if the reference has no such object in the frame, and it continues a box of the frame before
+ * that was right or lingering itself. A box that was inferred in this very frame is a false detection and does not linger.
  */
 function countStale(frames: readonly FrameMatches[]): { staleBoxes: number; boxes: number } {
   let staleBoxes = 0;

@@ -22,7 +22,7 @@ export type Channel = (typeof CHANNELS)[number];
  * Why a message was refused. json: not JSON; size: too long; envelope: sender, stream or fence is missing or wrong;
  * version: a newer protocol; schema: a field of the body is missing or wrong; fence: no lease record confirms its
  * fence; stale: its sender has lost the lease; rate: too many messages; token: missing, wrong or expired; role: the token may
- * not do this; origin: a foreign page or host name; limit: no room for what it asks for; signature: no member of the fleet
+ * not do this; origin: a foreign page or host name; limit: no room for what it asks for; signature: no host of the fleet
  * signed it; replay: it came before, or too late.
  */
 export const REFUSALS = [

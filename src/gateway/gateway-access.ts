@@ -108,7 +108,7 @@ export class GatewayAccess {
         `The tokens were read again. New or changed: ${names(added)}; gone or changed: ${names(removed)}.`,
       );
     } catch (error) {
-      listener.onChange('access-failed', `The tokens of before stay in use: ${(error as Error).message}`);
+      listener.onChange('access-failed', `The previous tokens stay in use: ${(error as Error).message}`);
     }
   }
 
@@ -123,7 +123,7 @@ export class GatewayAccess {
       server.setSecureContext({ cert, key });
       listener.onChange('access-changed', `The certificate was read again. It is valid until ${until}.`);
     } catch (error) {
-      listener.onChange('access-failed', `The certificate of before stays in use: ${(error as Error).message}`);
+      listener.onChange('access-failed', `The previous certificate stays in use: ${(error as Error).message}`);
     }
   }
 }

@@ -23,7 +23,7 @@ const eventsQuery = z.strictObject({
 
 const historyQuery = z.strictObject({ seconds: count(HISTORY_S).default(HISTORY_S) });
 
-/** Adds what is past: the events, and the figures of a stream over the last hour. */
+/** Adds the routes of the past: events, and the figures of a stream over the last hour. */
 export function addHistoryRoutes(app: FastifyInstance, events: EventStore, history: StreamHistory): void {
   app.get('/api/events', async ({ query }): Promise<{ events: EventMessage[] }> => {
     const { stream, type, q, since, limit } = check(eventsQuery, query, 'query');

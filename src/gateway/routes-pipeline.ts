@@ -8,7 +8,7 @@ import type { RuntimePort } from './runtime-port.ts';
 
 const resetBody = z.strictObject({ streams: z.array(name).min(1).max(10_000).optional() }).nullish();
 
-/** Adds `/api/pipeline`: what the file says, what was changed over it, and what holds. */
+/** Adds `/api/pipeline`: the settings of the file, the overlay, and the effective settings. */
 export function addPipelineRoutes(app: FastifyInstance, port: RuntimePort): void {
   app.get('/api/pipeline', () => withoutSecrets(port.pipeline()));
 

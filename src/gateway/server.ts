@@ -197,7 +197,7 @@ function addGuard(app: FastifyInstance, guard: AccessGuard, { caps, incidents }:
     const access = is404 ? null : (accessOf(method, routeOptions.url ?? '') ?? 'admin');
     try {
       request.identity = guard.check({ method, url, headers, cookies, address, isOpen: access === 'open' }, request.ws);
-      // Where no route matches, any token will do to learn that.
+      // An unknown route is answered with 404 for any token.
       if (request.identity !== null && access !== null && access !== 'open') requireRole(request.identity, access);
       caps.prove(request.raw.socket);
     } catch (thrown) {

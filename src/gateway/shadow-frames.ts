@@ -1,6 +1,6 @@
 import type { ShadowObservation } from '../protocol/rollout-records.ts';
 
-/** Frames of one stream that wait for their other half. */
+/** Frames of one stream that have a picture or the boxes, not both yet. */
 const KEPT = 32;
 
 interface Waiting {
@@ -43,7 +43,7 @@ export class ShadowFrames {
     if (boxes.size > KEPT) boxes.delete(boxes.keys().next().value!);
   }
 
-  /** Drops what waits of a stream that is gone. */
+  /** Drops waiting frames of a stream that is gone. */
   forget(stream: string): void {
     this.#byStream.delete(stream);
   }

@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { WantedStream } from './overlay/overlay.ts';
 
-/** A stream can wait for a sink before it closes. Then the others go on. */
+/** A stream can wait for a sink before it closes; after this time the others go on. */
 const STEP_MS = 30_000;
 
 /** What can be done with the streams of a host. Each operation rejects if the stream stays as it was. */
@@ -12,14 +12,14 @@ export interface StreamActions {
   alone(id: string, run: () => Promise<void>): Promise<void>;
   /** The stream as it is; null if there is none. */
   now(id: string): WantedStream | null;
-  /** The stream as it is to be; null: it is not to be. */
+  /** The wanted stream; null: it is to be removed. */
   wanted(id: string): WantedStream | null;
   start(wanted: WantedStream): Promise<void>;
   /** Changes the settings, whether it is paused or not. */
   change(wanted: WantedStream): Promise<void>;
   setPaused(id: string, isPaused: boolean): Promise<void>;
   remove(id: string): Promise<void>;
-  /** Called for each stream that has what is wanted. */
+  /** Called for each stream that already has its wanted settings. */
   onSettled(id: string): void;
 }
 
@@ -33,7 +33,7 @@ export interface Convergence {
 }
 
 /**
- * Makes streams of a host what they are to be, one after the other, and leaves alone what is so already. One that fails, or
+ * Gives the streams of a host their wanted settings, one after the other; those that have them already are left alone. One that fails, or
  * takes longer than 30 s, does not stop the others.
  */
 export async function convergeStreams(

@@ -303,7 +303,7 @@ export class PipelineHost implements RuntimePort {
       this.runtime.emitEvent(
         'overlay-failed',
         undefined,
-        `${problem}; changes of streams take effect, but a restart would not know them`,
+        `${problem}; changes of streams take effect, but they will be lost at a restart`,
       );
   }
 

@@ -71,8 +71,8 @@ function breakSection({ breakPoint, degradation, recoverySeconds }: LoadResult):
   if (breakPoint === null) return NOTHING;
   const { cameras, brokenAt, target, explanation, firstToGive, isProven } = breakPoint;
   const held = isProven
-    ? `${counted(cameras, 'camera')} hold the targets`
-    : `${counted(cameras, 'camera')} missed no target, but it is not proven that they hold`;
+    ? `${counted(cameras, 'camera')} meet the targets`
+    : `${counted(cameras, 'camera')} missed no target, but it is not proven that they meet all`;
   const recovery =
     degradation === null
       ? 'Recovery was not measured, since nothing broke.'
@@ -137,7 +137,7 @@ function slopeSection(slopes: readonly FigureSlope[]): Markdown {
   return blocks(
     md`## Change over time`,
     table(['Figure', '>Mean', '>Per hour', '>95 % interval', '>Allowed', 'Verdict'], rows),
-    'grows: the whole interval is above what is allowed. unclear: a part of it is, and a longer run would tell.',
+    'grows: the whole interval is above what is allowed. unclear: a part of it is, and a longer run would decide.',
   );
 }
 

@@ -48,7 +48,7 @@ export interface LoadStep {
   /** By reason, over all streams. */
   readonly dropped: Readonly<Record<string, number>>;
   readonly faults: FaultCounts;
-  /** Mean time of each part per published frame, as in an offline trial; null for a gateway. */
+  /** Mean time of each stage per published frame, as in an offline trial; null for a gateway. */
   readonly stagesMs: Readonly<Record<Part, number>> | null;
   /** Frames that readers did not take from their cameras in time. */
   readonly lostAtCameras: number;
@@ -95,7 +95,7 @@ export interface BreakPoint {
   readonly isProven: boolean;
   /** The smallest number that did not hold, one more unless the time was over; null if none did. */
   readonly brokenAt: number | null;
-  /** Part that limits there; null if nothing broke. */
+  /** Stage that limits there; null if nothing broke. */
   readonly firstToGive: string | null;
   readonly target: string | null;
   readonly explanation: string | null;

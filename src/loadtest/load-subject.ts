@@ -32,7 +32,7 @@ export interface LoadWindow {
   readonly latencies: ReadonlyMap<string, readonly LatencyBound[]>;
   /** Frames whose inference failed; null from outside, where only dropped ones are seen. */
   readonly failedInferences: number | null;
-  /** Mean time of each part per published frame; null from outside. */
+  /** Mean time of each stage per published frame; null from outside. */
   readonly stagesMs: Readonly<Record<Part, number>> | null;
   readonly machine: MachineUse | null;
   /** Empty where no GPU reports its use. */

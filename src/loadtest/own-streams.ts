@@ -25,7 +25,7 @@ export function ownStreamId({ machine, pid, start }: Owner, n: number): string {
 }
 
 /**
- * Sorts out streams of load tests that nobody will remove.
+ * Finds streams that load tests left behind.
  *
  * @returns `dead`: their process ran on this machine and has ended;
  * `others`: of load tests that run, or of other machines.

@@ -129,7 +129,7 @@ class LoadTest {
     const { cameras, mostCameras, seconds } = this.#plan;
     const { signal, note } = this.#context;
     const stepS = Math.min(STEP_S.most, Math.max(STEP_S.least, seconds / STRESS_STEPS));
-    // The number of cameras is what is sought.
+    // A target for the number of cameras is left out: that number is searched for.
     const targets = this.#targets.filter(({ metric }) => metric !== 'streams');
     const measure = async (count: number, name: string, isProof: boolean): Promise<LoadStep> => {
       await this.#setCameras(count);
@@ -248,7 +248,7 @@ class LoadTest {
     await this.#rig.setCameras(count);
   }
 
-  /** Notes what makes figures doubtful. */
+  /** Notes what casts doubt on the figures. */
   #remark({ machine, conservationGap, cameraLateMs }: LoadStep): void {
     const otherRatio = machine?.otherRatio ?? 0;
     if (otherRatio > 0.1)

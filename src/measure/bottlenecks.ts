@@ -36,11 +36,11 @@ export type BottleneckFigures = Pick<
   | 'machine'
 >;
 
-/** What is known besides the trial. */
+/** Facts besides the trial. */
 export interface BottleneckContext {
   /** True if inference runs on a GPU or another device, not on the CPU. */
   readonly hasOwnDevice: boolean;
-  /** Time of an inference while all threads infer, over its time alone; null if it was not measured. */
+  /** Time of an inference while all threads infer divided by its time alone; null if it was not measured. */
   readonly inferSlowdown: number | null;
   /** True if sharp makes the model's input. */
   readonly isResizedBySharp: boolean;
@@ -60,7 +60,7 @@ const EVENT_LOOP_SEEN_MS = 20;
 const NEAR_LIMIT = 0.85;
 /** Parts that are listed without a gain: they cost latency. */
 const OF_LATENCY: readonly BottleneckPart[] = ['event-loop', 'wait', 'others'];
-/** Gains below this are not worth a line, unless nothing else is found. */
+/** Smaller gains are not listed, unless nothing else is found. */
 const MIN_GAIN = 1.02;
 
 /**
@@ -95,7 +95,7 @@ function stageCosts(
 function stageFindings(figures: BottleneckFigures, context: BottleneckContext, costs: StageCosts): Bottleneck[] {
   const { cores, fps, machine } = figures;
   const othersRatio = (machine.otherRatio ?? 0) + (machine.stealRatio ?? 0);
-  // Cameras that are all served leave the rest to others, and would get it back: the kernel shares fairly.
+  // If all cameras are served, the rest of the CPU goes to other processes, and would come back: the kernel shares fairly.
   const isServed = figures.scenario.startsWith('cameras') && figures.dropRatio < DROPS_SEEN;
   const ownCores = isServed ? cores : cores * (1 - othersRatio);
   const now = predictRate(costs, ownCores);
@@ -255,7 +255,7 @@ function waitFindings(figures: BottleneckFigures): Bottleneck[] {
       part: 'event-loop',
       busyRatio: busyRatio.main,
       explanation: `One in a hundred callbacks of the main thread waits ${ms(eventLoopP99Ms)} or longer, and frames with it; the thread is busy ${percent(busyRatio.main)} of the time.`,
-      remedy: 'Slow listeners and sinks out of this process, or more cores than busy threads.',
+      remedy: 'Move slow listeners and sinks out of this process, or use more cores than busy threads.',
       lever: null,
       predictedGain: 1,
       measuredGain: null,
@@ -263,10 +263,10 @@ function waitFindings(figures: BottleneckFigures): Bottleneck[] {
   return found;
 }
 
-/** ffmpeg that is held back has work to deliver: what follows is slower. */
+/** A held-back ffmpeg has frames to deliver, so a later stage is slower. */
 function pipeEvidence({ heldBackRatio }: BottleneckFigures): string {
   if (heldBackRatio >= 0.5)
-    return ` ffmpeg is held back ${percent(heldBackRatio)} of the time: what follows is slower.`;
+    return ` ffmpeg is held back ${percent(heldBackRatio)} of the time: a later stage is slower.`;
   return '';
 }
 

@@ -10,7 +10,7 @@ export interface TimedFrame {
 }
 
 /**
- * Splits the mean latency of frames into its parts. What lies between the times that each frame carries comes from the
+ * Splits the mean latency of frames into its stages. The spans between the times that each frame carries come from the
  * frames themselves; the split of the inference thread's time and the tracker's from sums over the same span.
  *
  * @param sums - of the span in which the frames were published.

@@ -11,7 +11,7 @@ export type ComparisonVerdict = 'better' | 'worse' | 'inconclusive';
 /** What is compared, and whether more is better. */
 const METRICS = {
   fps: { isMoreBetter: true, of: (result: TrialResult) => result.fps },
-  // Of the slowest stream: among many it is not seen in the percentiles of all.
+  // Of the slowest stream: among many streams it does not show in the percentiles of all.
   p99: {
     isMoreBetter: false,
     of: ({ perStream }: TrialResult) => Math.max(...perStream.map(({ latencyMs }) => latencyMs.p99)),
@@ -74,7 +74,7 @@ export async function compareTrials(
   );
 }
 
-/** Measures two configurations A B B A, which says how they differ but not how sure that is. @throws as `compareTrials`. */
+/** Measures two configurations A B B A: shows how they differ, without an interval. @throws as `compareTrials`. */
 export async function measurePair(
   a: TrialSetup,
   b: TrialSetup,

@@ -9,7 +9,7 @@ export interface Arrival {
  * came earliest by its own media time, which was late the least. So latency counts from the moment a frame was due, and
  * a stall that delays the frames themselves is not hidden ("coordinated omission").
  *
- * What every frame takes alike before it is delivered, such as the decoding of one frame, cannot be seen this way.
+ * A delay that is the same for every frame before it is delivered, such as the decoding of one frame, cannot be seen this way.
  */
 export class DueClock {
   #originMs = Number.POSITIVE_INFINITY;

@@ -12,7 +12,7 @@ export interface InterferenceLimits {
 
 export const DEFAULT_LIMITS: InterferenceLimits = { otherRatio: 0.1, stealRatio: 0.02, throttledRatio: 0.01 };
 
-/** Returns who took the CPU in a window, with figures; null if nobody did, or the system does not tell. */
+/** Returns what else took the CPU in a window, with figures; null if nothing did, or the system does not report it. */
 export function interference(use: MachineUse, limits: InterferenceLimits): string | null {
   const found: string[] = [];
   const add = (ratio: number | null, limit: number, text: (percent: string) => string): void => {

@@ -33,7 +33,7 @@ export interface Measurement {
   readonly streams: readonly MeasuredStream[];
   /** Mean share of its capacity that each stage used during the measured time. */
   readonly busyRatio: Readonly<Record<BusyStage, number>>;
-  /** Mean time of each part of the latency; they add up to its mean. */
+  /** Mean time of each stage of the latency; they add up to its mean. */
   readonly stagesMs: Readonly<Record<Part, number>>;
   /** See `TrialResult.littleLawGap`. */
   readonly littleLawGap: number;

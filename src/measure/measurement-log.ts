@@ -53,7 +53,7 @@ export interface LogOptions {
 }
 
 /**
- * All measurements of a run, on disk: each is appended as one line when it is made, so that an interrupted run can go on
+ * All measurements of a run, on disk: each is appended as one line when it is made, so that an interrupted run can continue
  * without repeating any. A last line without its end was being written when the process died, and is ignored. A record is used
  * again only if all that it depends on is the same; others stay in the file and nowhere else. One process at a time writes a log.
  */
@@ -235,7 +235,7 @@ function parseRecord<Configuration, Result>(line: string, where: string): Measur
   if (!isRecord)
     throw new SightlineError(
       'CONFIG_INVALID',
-      `${where}: expected a measurement, received ${JSON.stringify(line.slice(0, 60))}; delete the file to start anew`,
+      `${where}: expected a measurement, received ${JSON.stringify(line.slice(0, 60))}; delete the file to start again`,
     );
   return record as MeasurementRecord<Configuration, Result>;
 }

@@ -16,7 +16,7 @@ export interface CapacitySearchOptions {
   readonly most: number;
   /** Factor by which the number grows while it holds, above 1. */
   readonly growth: number;
-  /** What a proof that leaves a number undecided counts as: a failure, or what it leans to, so that the number is not proven. */
+  /** How an undecided proof counts: as a failure, or as what it leans to; the number is then not proven. */
   readonly undecidedIs: 'failed' | 'open';
   readonly signal: AbortSignal;
   /** True when no time is left: the search ends with what it knows, not proven. Default never. */
@@ -69,7 +69,7 @@ export async function searchCapacity(attempt: Attempt, options: CapacitySearchOp
       if (isProof) votes.undecided += 1;
     } else {
       votes.failed += 1;
-      // First looks promise what no proof can keep: from now on every attempt is long enough to decide.
+      // First looks were too optimistic: from now on every attempt is long enough to decide.
       isProofOnly = true;
       for (const other of known.values()) other.lean = null;
     }

@@ -4,7 +4,7 @@ import type { WindowFigures } from './trial-result.ts';
 export const STABLE_WINDOWS = 3;
 /** Largest over smallest, as in Triton's perf_analyzer. */
 const MAX_SPREAD = 1.1;
-/** Latencies that differ by less than this are equal: the timers of the system are no better. */
+/** Latencies that differ by less than this are equal: the system's timers are not more exact. */
 const LATENCY_SLACK_MS = 0.5;
 
 /** True if rate and median latency of the last three windows are within 10 % of each other. */

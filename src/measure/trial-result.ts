@@ -2,7 +2,7 @@ import type { BatchReport, BusyStage, DeviceReport, Percentiles } from '../proto
 import type { CpuUse } from '../telemetry/cpu-ledger.ts';
 
 /**
- * Parts of the way of a frame, in order. They add up to its whole latency.
+ * Stages of the way of a frame, in order. They add up to its whole latency.
  * - `read`: cameras only, from the moment the frame was due until ffmpeg delivered it: network, pacing, a late decoder.
  * - `decode`: from ffmpeg's header until the last pixel was read from its pipe.
  * - `preprocess`: until the model's input was ready.
@@ -135,7 +135,7 @@ export interface TrialResult {
   readonly latencyMs: Percentiles;
   /** All latencies of all streams, sorted; of more than 2,000 as many quantiles at equal distances, the longest included. */
   readonly latenciesMs: readonly number[] | null;
-  /** Mean time of each part per published frame. */
+  /** Mean time of each stage per published frame. */
   readonly stagesMs: Readonly<Record<Part, number>>;
   /** After that, per frame: listeners and sinks on the main thread. */
   readonly sendMs: number;

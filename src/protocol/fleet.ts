@@ -1,7 +1,7 @@
 /**
  * Records that hosts, gateways and the control plane exchange. All are small JSON without pixels or single frames of a job.
  * They are read from Redis with these schemas, and another version may have written them: unknown keys are left out, and a
- * record with a missing or wrong field is skipped.
+ * record with a missing or wrong field is ignored.
  */
 import { z } from 'zod';
 import { storedStreamConfig } from '../config/stream.ts';

@@ -34,11 +34,11 @@ export const STREAM_STATES = [
 export type StreamState = (typeof STREAM_STATES)[number];
 
 /**
- * Parts of a frame's latency. decode: captured to decoded; preprocess: to preprocessed; queue: to batched;
+ * Stages of a frame's latency. decode: captured to decoded; preprocess: to preprocessed; queue: to batched;
  * infer: to inferred; publish: to published (waiting for earlier frames of the same stream included).
  */
 export const LATENCY_STAGES = ['decode', 'preprocess', 'queue', 'infer', 'publish'] as const;
-/** A part of a frame's latency. */
+/** A stage of a frame's latency. */
 export type LatencyStage = (typeof LATENCY_STAGES)[number];
 
 /** Invariant: in = published + sum of dropped + inFlight, exactly, at any time. */
@@ -205,7 +205,7 @@ const sinkReport = z.object({
   id: name,
   /** Why nothing can be written now, in one sentence; null if it can. */
   problem: text.nullable(),
-  /** Results that are where they belong. */
+  /** Results that were written or delivered. */
   sent: count,
   /** Results accepted and not sent yet, those of earlier runs in a spool included. */
   waiting: count,

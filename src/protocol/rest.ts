@@ -99,7 +99,7 @@ export interface JobView {
   readonly deadLetters: readonly DeadLetter[];
 }
 
-/** `POST /api/streams/:id/move`: the host that shall run it; null lets the fleet choose. */
+/** `POST /api/streams/:id/move`: the host to run it; null lets the fleet choose. */
 export const moveRequest = z.strictObject({ host: name.min(1).nullable() });
 
 /** `GET /api/scale`. */
@@ -173,7 +173,7 @@ export interface ReadyReply {
   readonly reason: string;
 }
 
-/** What the file of a pipeline says, and what holds now. From the gateway, without secrets. */
+/** The settings of a pipeline file, and those in use now. From the gateway, without secrets. */
 export interface PipelineReport {
   readonly name: string;
   /** Of the pipeline file; null if there is none to read again. */

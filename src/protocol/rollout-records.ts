@@ -1,6 +1,6 @@
 /**
  * Roll-outs: the records on the control plane, what hosts observe, and what a gateway shows. Another version of Sightline
- * may have written a record: unknown keys are left out, and one with a missing or wrong field is skipped.
+ * may have written a record: unknown keys are left out, and one with a missing or wrong field is ignored.
  */
 import { z } from 'zod';
 import { type BatchConfig, batchConfig } from '../config/batch.ts';
@@ -65,7 +65,7 @@ const guardReport = z.object({
   frames: count,
   /** One sentence with figures. */
   reason: text,
-  /** Time until it decides, if the figures stay as they are; null if nobody can tell. */
+  /** Time until it decides, if the figures stay as they are; null if that cannot be estimated. */
   leftMs: amount.nullable().default(null),
 });
 /** What a guard found in a step: `estimate` between `low` and `high`, compared with `margin`; `leftMs` until it decides. */
@@ -146,7 +146,7 @@ export const rolloutFigures = z.object({
   unready: count,
   /** See `measured` of the roll-out. */
   gain: gain.optional(),
-  /** Time until they were observed long enough; null if nobody can tell. */
+  /** Time until they were observed long enough; null if that cannot be estimated. */
   readyInMs: amount.nullable().default(null),
   /** Streams of the next step that have none and are no longer waited for: they are gone, paused, or publish too little. */
   abandoned: count.default(0),

@@ -57,7 +57,7 @@ function checkTensorflow({ engine, provider, threads }: ModelConfig): void {
   }
 }
 
-/** Lane threads of a pipeline that does not say. */
+/** Default number of lane threads. */
 export function defaultLanes(): number {
   return Math.max(1, Math.floor(availableParallelism() / 2));
 }

@@ -9,7 +9,7 @@ import { isDevice, resolveOutput } from './output-names.ts';
 
 /** How often a holder touches its lock file. Used to detect a dead holder if its process cannot be looked up. */
 const TOUCH_MS = 1000;
-const STALE_MS = 5 * TOUCH_MS;
+const ABANDONED_MS = 5 * TOUCH_MS;
 /** Each attempt ends with another holder or with our own lock; more than a few mean that many processes start at once. */
 const MAX_ATTEMPTS = 100;
 
@@ -144,7 +144,7 @@ function isProcessGone(holder: Holder): boolean | null {
   return holder.started !== startOf(holder.pid);
 }
 
-/** Waits until the lock is touched (returns false) or has not been touched for `STALE_MS` (returns true). */
+/** Waits until the lock is touched (returns false) or has not been touched for `ABANDONED_MS` (returns true). */
 async function isStale(path: string): Promise<boolean> {
   const probe = `${path}.${randomUUID().slice(0, 8)}`;
   try {
@@ -154,7 +154,7 @@ async function isStale(path: string): Promise<boolean> {
       if (touchedMs !== first) return false;
       // The server of a network disk may have another clock, so compare with the time of a new file there.
       await writeFile(probe, '');
-      if ((await stat(probe)).mtimeMs - touchedMs > STALE_MS) return true;
+      if ((await stat(probe)).mtimeMs - touchedMs > ABANDONED_MS) return true;
     }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;

@@ -284,7 +284,7 @@ describe.skipIf(redisMissing !== null)(`${title} with entries of foreign program
     const reply = await beat(state, new Map([['s', fence]]));
     expect(reply.lost).toEqual([]);
     expect([...(reply.plan?.keys() ?? [])]).toEqual(['s']);
-    expect(notices.filter((text) => text.includes('was skipped')).length).toBeGreaterThanOrEqual(1);
+    expect(notices.filter((text) => text.includes('was ignored')).length).toBeGreaterThanOrEqual(1);
     // A foreign lease blocks no claim, and overwriting repairs an entry.
     await changeOrder(state, order('o'));
     expect(await state.claim('o', 'a')).toBeGreaterThan(fence);

@@ -21,11 +21,11 @@ export function alignChannels(graph: Graph): Graph {
     const chain = followChannels(index, node, channels);
     if (chain === null) continue;
     const padded = Math.ceil(channels / CHANNEL_STEP) * CHANNEL_STEP;
-    for (const member of [node, ...chain.depthwise]) {
-      const inputs = member.inputs.map((name, input) => (input === 0 ? name : padRows(constants, name, padded)));
-      const attributes = new Map(member.attributes);
-      if (member !== node) attributes.set('group', { kind: 'int', value: padded });
-      changed.set(member, { ...member, inputs, attributes });
+    for (const one of [node, ...chain.depthwise]) {
+      const inputs = one.inputs.map((name, input) => (input === 0 ? name : padRows(constants, name, padded)));
+      const attributes = new Map(one.attributes);
+      if (one !== node) attributes.set('group', { kind: 'int', value: padded });
+      changed.set(one, { ...one, inputs, attributes });
     }
     const { last } = chain;
     const inputs = last.inputs.map((name, input) => (input === 1 ? padColumns(constants, name, padded) : name));

@@ -74,21 +74,21 @@ function dataInputs(graph: Graph, node: GraphNode): string[] {
 
 /** Values that share a range. */
 class Groups {
-  readonly #members = new Map<string, Set<string>>();
+  readonly #groups = new Map<string, Set<string>>();
 
   add(value: string): Set<string> {
-    const members = this.#members.get(value) ?? new Set([value]);
-    this.#members.set(value, members);
-    return members;
+    const group = this.#groups.get(value) ?? new Set([value]);
+    this.#groups.set(value, group);
+    return group;
   }
 
   join(a: string, b: string): void {
     const merged = new Set([...this.add(a), ...this.add(b)]);
-    for (const value of merged) this.#members.set(value, merged);
+    for (const value of merged) this.#groups.set(value, merged);
   }
 
   get all(): ReadonlyMap<string, readonly string[]> {
-    return new Map(Array.from(this.#members, ([value, members]) => [value, [...members]]));
+    return new Map(Array.from(this.#groups, ([value, group]) => [value, [...group]]));
   }
 }
 

@@ -26,7 +26,7 @@ export function jobHandler(tools: JobTools): TaskHandler {
 
 /**
  * Infers every frame of one segment and writes its part. If the segment does not match the file's index, the file is marked
- * to be inferred as a whole by the merge task: no frame is lost, and its other segments are skipped.
+ * to be inferred as a whole by the merge task: no frame is lost, and its other segments are left out.
  *
  * @throws SOURCE_*, DECODE_EXITED, ENGINE_FAILED, LANE_FAILED, SINK_FAILED
  */

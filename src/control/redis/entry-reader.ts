@@ -14,7 +14,7 @@ export interface SignedPlace {
   readonly part?: string | undefined;
 }
 
-/** Reads and validates entries in Redis. Another program or version may have written them: invalid ones are skipped. */
+/** Reads and validates entries in Redis. Another program or version may have written them: invalid ones are ignored. */
 export class EntryReader {
   readonly #incidents: Incidents;
   readonly #signer: FleetSigner | null;
@@ -22,7 +22,7 @@ export class EntryReader {
   readonly #outdated = new Set<string>();
 
   /**
-   * @param incidents - counts skipped entries; without it each becomes a notice.
+   * @param incidents - counts ignored entries; without it each becomes a notice.
    * @param signer - checks the signatures of entries; null: they have none.
    */
   constructor(
@@ -71,8 +71,8 @@ export class EntryReader {
     return this.#outdated.delete(place);
   }
 
-  /** Counts a skipped entry. */
+  /** Counts an ignored entry. */
   refuse(reason: 'signature' | 'schema' | 'json', complaint: string): void {
-    this.#incidents.refuse('redis-record', reason, () => `an entry in Redis was skipped: ${complaint}`);
+    this.#incidents.refuse('redis-record', reason, () => `an entry in Redis was ignored: ${complaint}`);
   }
 }

@@ -18,7 +18,7 @@ export type Opened = { readonly text: string } | { readonly refusal: SealRefusal
 export type Signature = 'current' | 'old' | 'invalid';
 
 /**
- * Signs what members of a fleet send each other, with HMAC-SHA256 and a key that Redis does not know. A record is signed
+ * Signs what the hosts of a fleet send each other, with HMAC-SHA256 and a key that Redis does not know. A record is signed
  * together with its place, so that one cannot be copied to another; a message together with its channel, the time, and its
  * number, so that none can be sent again.
  */

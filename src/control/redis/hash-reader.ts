@@ -23,7 +23,7 @@ export class HashReader<S extends z.ZodType> {
   #known = new Map<string, { readonly text: string; readonly value: z.output<S> | null }>();
 
   /**
-   * @param what - what an entry is, for the notice that one was skipped.
+   * @param what - what an entry is, for the notice that one was ignored.
    * @param signed - what its writer signed; null for entries that scripts in Redis write.
    */
   constructor(entries: EntryReader, schema: S, what: string, signed: SignedPart | null) {

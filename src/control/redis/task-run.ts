@@ -28,7 +28,7 @@ export interface WorkerContext {
   /** Returns a task to its place in the queue; its attempt does not count. */
   returnToQueue(job: Job): Promise<void>;
   notice(text: string): void;
-  /** Returns whether a member of the fleet has signed the data of a task. */
+  /** Returns whether the data of a task is signed with a key of the fleet. */
   isSigned(id: string, data: unknown): boolean;
   /** Counts a task that is malformed or not signed. */
   refuse(kind: 'json' | 'schema' | 'signature', reason: string): void;
@@ -83,7 +83,7 @@ export class TaskRun {
     const parsed = task.safeParse(this.#job.data);
     if (!parsed.success) return this.#addMalformed(parsed.error.issues[0]!);
     if (!this.#context.isSigned(this.#id, this.#job.data))
-      return this.#addMalformed({ path: [], message: 'expected the signature of a member of this fleet' }, 'signature');
+      return this.#addMalformed({ path: [], message: 'expected a signature with a key of this fleet' }, 'signature');
     const begun = await this.#context.retryUntilReachable(() => this.#context.records.begin(parsed.data, this.#lock));
     if (begun.verdict === 'done') return;
     if (begun.verdict !== 'run') return this.#leave(begun.verdict);

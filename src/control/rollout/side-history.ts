@@ -38,9 +38,9 @@ const TAIL_SHARE = 0.01;
  * If at most this share of the control's frames exceeds the tail, for a minute and so many frames, the baselines were taken in a slow period, such
  * as the start of a process: ten of 1000 are expected. They are then made again, at most twice in a step, since a calm minute looks the same.
  */
-const STALE_SHARE = 0.001;
-const STALE_FRAMES = 1000;
-const STALE_MS = 60_000;
+const SLOW_TIME_SHARE = 0.001;
+const SLOW_TIME_FRAMES = 1000;
+const SLOW_TIME_MS = 60_000;
 const MOST_RENEWALS = 2;
 
 /** 256 blocks of one second at first; on both sides the blocks grow with the time that a step takes, so that they stay comparable. */
@@ -165,10 +165,10 @@ export class SideHistory {
     check.fromMs ??= nowMs;
     check.frames += control[COLUMN.frames]!;
     check.tail += control[COLUMN.tail]!;
-    if (check.frames < STALE_FRAMES || nowMs - check.fromMs < STALE_MS) return;
-    const isStale = check.tail <= STALE_SHARE * check.frames;
+    if (check.frames < SLOW_TIME_FRAMES || nowMs - check.fromMs < SLOW_TIME_MS) return;
+    const isSlowTime = check.tail <= SLOW_TIME_SHARE * check.frames;
     this.#check = { fromMs: null, frames: 0, tail: 0 };
-    if (!isStale || this.#renewals === MOST_RENEWALS) return;
+    if (!isSlowTime || this.#renewals === MOST_RENEWALS) return;
     this.#renewals += 1;
     this.#renew();
   }

@@ -123,7 +123,7 @@ function withChanged(base: StreamConfig, changed: NonNullable<OverlayEntry['chan
   return check(streamConfig, { ...settings, id: base.id }, `stream "${base.id}"`);
 }
 
-/** What the file says anew about keys that the overlay keeps. */
+/** New values in the file of keys that the overlay keeps. */
 function driftOf(base: StreamConfig, { changed = {}, added }: OverlayEntry): string[] {
   const drifted = Object.entries(changed).filter(([key, { file, now }]) => {
     const value = (base as Settings)[key];

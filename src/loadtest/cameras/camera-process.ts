@@ -47,7 +47,7 @@ export class CameraProcess {
     this.#child.on('message', (reply: CameraReply) => this.#onReply(reply));
     this.#child.on('error', (error) => this.#fail(error.message));
     this.#ended = new Promise((resolve) => this.#child.once('exit', () => resolve()));
-    // Its last words have been read by then. After a disconnect by this side it is not emitted.
+    // Its last messages have been read by then. Not emitted after a disconnect by this side.
     this.#child.once('close', (code, signal) => {
       this.#fail(lastLines(this.#log.text, 3).join(' | ') || `${signal ?? `exit code ${code}`}`);
     });

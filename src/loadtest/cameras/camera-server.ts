@@ -134,7 +134,7 @@ export class CameraServer {
     const id = /^\/([^/]+)\.ts$/.exec(new URL(request.url ?? '/', 'http://camera').pathname)?.[1] ?? '';
     const found = this.#cameras.get(decodeURIComponent(id));
     if (found === undefined) return void response.writeHead(404).end();
-    // As a host that is switched off: no answer.
+    // Like a host that is switched off: no answer.
     if (found.camera.isAway) return void request.socket.destroy();
     response.writeHead(200, { 'content-type': 'video/mp2t' });
     response.flushHeaders();

@@ -55,8 +55,8 @@ interface Waiting {
  * that a reader does not take is lost for that reader and counted; the reader goes on with the next key frame, as with a
  * real camera.
  *
- * A frame's media time is when it was sent. So a latency that counts from the camera's clock holds neither its jitter nor
- * its bursts.
+ * A frame's media time is the time when it was sent. So a latency that counts from the camera's clock includes neither its jitter
+ * nor its bursts.
  */
 export class VirtualCamera {
   readonly spec: CameraSpec;

@@ -76,7 +76,7 @@ function findingOf({ breakPoint, recoverySeconds, slopes, steps, reason }: LoadT
     const gave =
       brokenAt === null ? '' : `, ${amount(brokenAt)} do not; first to give way: ${firstToGive ?? 'unknown'}`;
     const recovered = recoverySeconds === null ? '' : `; recovered within ${duration(recoverySeconds)}`;
-    return `${counted(cameras, 'camera')} hold${gave}${recovered}${predictedText(cameras, steps, capacity)}`;
+    return `${counted(cameras, 'camera')} meet the targets${gave}${recovered}${predictedText(cameras, steps, capacity)}`;
   }
   if (slopes.length === 0) return reason;
   const growing = slopes

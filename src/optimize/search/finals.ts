@@ -15,7 +15,7 @@ const MISSED_RATIO = 1e-3;
  * Chooses the finalists for the held-out part: the few of which the fastest that passes is expected to be fastest. A fast configuration
  * with a small chance is backed by a slower one with a larger chance.
  *
- * One network at one size is judged once: in another format, or with work skipped, it passes or fails for the same reason.
+ * One network at one size is judged once: in another format, or with skipping, it passes or fails for the same reason.
  *
  * @param candidates - one for each set of detections, all faster than `fallbackFps`.
  * @param fallback - the fastest configuration that detects what the baseline detects; it needs no verdict.

@@ -54,7 +54,7 @@ export class QualityBook {
     const { model, inputSize, precision } = configuration;
     const pixels = pixelsOf(inputSize);
     const allowed = [...this.#judged.values()][0]?.quality.allowed ?? Number.POSITIVE_INFINITY;
-    // INT8 loses more than the float formats do: what it loses says nothing about them. So it is with work skipped.
+    // INT8 loses more than the float formats do: what it loses says nothing about them. The same holds for skipping.
     const siblings = [...this.#judged.values()].filter(
       ({ configuration: other }) =>
         other.model === model &&

@@ -54,7 +54,7 @@ export const EXPECTED_SECONDS: Readonly<Record<WorkKind, number>> = {
 /** Verdicts on the held-out part. More would make each of them stricter. */
 export const MOST_FINALISTS = 3;
 const NOISE_RATIO = 0.05;
-/** Skipped work is a risk: a configuration that skips some must be faster by this. */
+/** Skipping is a risk: a configuration that skips must be faster by this ratio. */
 const LEAST_SKIP_GAIN = 1.02;
 /** A change that is predicted to be slower than this is not run. */
 const LEAST_PREDICTED_GAIN = 0.88;
@@ -418,7 +418,7 @@ class Search {
   }
 }
 
-/** Better or worse only if the interval says so; skipped work must also be worth its risk. */
+/** Better or worse only if the interval says so; a gain by skipping must also be worth its risk. */
 function verdictOn({ interval: [low, high] }: Pick<Gain, 'interval'>, to: Configuration): StepVerdict {
   if (low > (skipsWork(to) ? LEAST_SKIP_GAIN : 1)) return 'better';
   return high < 1 ? 'worse' : 'inconclusive';

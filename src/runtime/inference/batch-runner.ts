@@ -63,7 +63,7 @@ export class BatchRunner {
     for (let from = 0; from < inputs.slots.length; from += batch.callSize) {
       const calledMs = monoNowMs();
       const outputs = await this.#infer(inputs, from);
-      // A call that was queued behind another begins when that one ends.
+      // A queued call begins when the call before it ends.
       const beganMs = Math.max(calledMs, this.#lastEndedMs);
       this.#lastEndedMs = monoNowMs();
       found.push(...this.#finish(outputs, inputs, from));

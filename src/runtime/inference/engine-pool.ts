@@ -80,7 +80,7 @@ export class EnginePool {
       this.#events.onFileDamaged(
         new SightlineError(
           'MODEL_INTEGRITY',
-          `${damagedFile}: it has changed since it was written, or cannot be loaded; it is not used, and was made again`,
+          `${damagedFile}: it has changed since it was written, or cannot be loaded; it is not used and was made again`,
           { path: damagedFile },
         ),
       );

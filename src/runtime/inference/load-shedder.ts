@@ -27,12 +27,12 @@ export interface ShedPort {
 
 const TICK_MS = 250;
 /**
- * So many more frames than were inferred are kept. Without a surplus nothing would show that more could be inferred, and
- * the detector would wait for frames. It grows where that happens all the same, because arrivals or the detector's own speed vary,
- * and shrinks again by this share of the difference a tick, in about 20 s.
+ * Surplus: more frames are kept than were inferred, by this share. Without it the detector would wait for frames, and nothing would
+ * show that it could infer more. The surplus grows if the detector waits nevertheless, because arrivals or its own speed vary, and
+ * shrinks again by this share of the difference a tick, in about 20 s.
  */
 const SURPLUS = { least: 1.06, most: 2, growth: 0.5, mostStarved: 0.2, shrinkage: 0.0125 } as const;
-/** The level changes if the share of wasted frames is so far below or above that of the surplus. */
+/** The level changes if the share of wasted frames is this far below or above that of the surplus. */
 const WASTED = { below: 0.035, above: 0.065 } as const;
 /** Shedding starts when this share was wasted for some time, and so many frames a second that it costs something. */
 const START = { wasted: 0.2, wastedFps: 8, afterMs: 1000 } as const;
@@ -41,8 +41,8 @@ const MOST_STARVED = 0.02;
 /** A stream that wastes a smaller share than this gets what it needs. */
 const IN_NEED = 0.05;
 /**
- * Factor a tick by which the level rises at least, and at most: from a fourth of the load to all of it in five ticks. `overLower`: what
- * streams of a lower priority get is theirs for the taking, though the detector never waits.
+ * Smallest and largest factor a tick by which the level rises: from a fourth of the load to all of it in five ticks. `overLower`: while
+ * streams of a lower priority still get something, the level may rise to their share although the detector never waits.
  */
 const RISE = { least: 1.04, overLower: 1.5, most: 2 } as const;
 /** Rates are taken over about so many kept frames, so that one more or less does not matter. */
@@ -71,7 +71,7 @@ interface Track {
   trim: number;
 }
 
-interface Member extends SheddableStream {
+interface MeasuredStream extends SheddableStream {
   readonly track: Track;
   readonly enteredFps: number;
   readonly keptFps: number;
@@ -145,9 +145,9 @@ export class LoadShedder {
     this.#lastMs = now;
     this.#lastStarvedMs = starvedMs;
     const groups = this.#measure(spanMs);
-    for (const [priority, members] of groups) {
+    for (const [priority, measured] of groups) {
       const lower = [...groups].filter(([other]) => other < priority).flatMap(([, each]) => each);
-      this.#control(this.#group(priority), members, spanMs, sum(lower, inputsPerSecond));
+      this.#control(this.#group(priority), measured, spanMs, sum(lower, inputsPerSecond));
     }
     for (const priority of this.#groups.keys()) if (!groups.has(priority)) this.#groups.delete(priority);
     const isShedding = [...this.#groups.values()].some(({ level }) => level !== null);
@@ -171,8 +171,8 @@ export class LoadShedder {
   }
 
   /** Updates the rates of all streams. @returns them by priority. */
-  #measure(spanMs: number): Map<number, Member[]> {
-    const groups = new Map<number, Member[]>();
+  #measure(spanMs: number): Map<number, MeasuredStream[]> {
+    const groups = new Map<number, MeasuredStream[]>();
     const gone = new Set(this.#tracks.keys());
     for (const stream of this.#port.streams()) {
       const { id, priority, intake } = stream;
@@ -182,48 +182,48 @@ export class LoadShedder {
       follow(track, intake.counts, spanMs, Math.exp(-spanMs / this.#group(priority).spanMs));
       const { entered, shed, wasted, inferred } = track.recent;
       const perSecond = track.spanMs / 1000;
-      const member: Member = {
+      const one: MeasuredStream = {
         ...{ id, priority, weight: stream.weight, views: stream.views, intake, track },
         enteredFps: entered / perSecond,
         keptFps: Math.max(0, entered - shed) / perSecond,
         wastedFps: wasted / perSecond,
         inferredFps: inferred / perSecond,
       };
-      const members = groups.get(priority) ?? [];
-      groups.set(priority, members);
-      members.push(member);
+      const measured = groups.get(priority) ?? [];
+      groups.set(priority, measured);
+      measured.push(one);
     }
     for (const id of gone) this.#tracks.delete(id);
     return groups;
   }
 
   /** @param lowerFps - model inputs a second of streams of lower priorities. */
-  #control(group: Group, members: readonly Member[], spanMs: number, lowerFps: number): void {
-    const sharers = members.filter(
+  #control(group: Group, measured: readonly MeasuredStream[], spanMs: number, lowerFps: number): void {
+    const sharers = measured.filter(
       ({ intake, wastedFps, keptFps }) => intake.keepRatio < 1 || wastedFps > IN_NEED * keptFps,
     );
-    const keptFps = sum(sharers, (member) => member.keptFps);
+    const keptFps = sum(sharers, (one) => one.keptFps);
     if (keptFps > 0) group.spanMs = clamp((SAMPLE_FRAMES / keptFps) * 1000, MIN_SPAN_MS, MAX_SPAN_MS);
     const next = sharers.length === 0 ? null : this.#nextLevel(group, sharers, { keptFps, lowerFps }, spanMs);
-    // From a lower one it could not rise in time.
+    // From a lower level it could not rise in time.
     group.level = next === null ? null : Math.max(LEAST_FPS, next);
     const { level } = group;
-    trim(members.filter(({ intake }) => intake.keepRatio < 1));
-    for (const { intake, ...member } of members) intake.keepRatio = keepRatio(level, intake.keepRatio, member);
-    const shed = members.filter(({ intake }) => intake.keepRatio < 1);
+    trim(measured.filter(({ intake }) => intake.keepRatio < 1));
+    for (const { intake, ...one } of measured) intake.keepRatio = keepRatio(level, intake.keepRatio, one);
+    const shed = measured.filter(({ intake }) => intake.keepRatio < 1);
     if (shed.length === 0) Object.assign(group, { level: null, isBursty: false, surplus: SURPLUS.least });
     const queueSharers = group.isBursty ? 0 : shed.length;
-    for (const { id, intake } of members) this.#port.onShedding(id, intake.keepRatio < 1 ? queueSharers : 0);
+    for (const { id, intake } of measured) this.#port.onShedding(id, intake.keepRatio < 1 ? queueSharers : 0);
   }
 
   #nextLevel(
     group: Group,
-    sharers: readonly Member[],
+    sharers: readonly MeasuredStream[],
     { keptFps, lowerFps }: { readonly keptFps: number; readonly lowerFps: number },
     spanMs: number,
   ): number | null {
     const { level } = group;
-    const wastedFps = sum(sharers, (member) => member.wastedFps);
+    const wastedFps = sum(sharers, (one) => one.wastedFps);
     const wasted = keptFps === 0 ? 0 : wastedFps / keptFps;
     const isStarved = this.#starved > MOST_STARVED;
     const isWasting = sharers.some(({ track }) => track.isWasting);
@@ -245,7 +245,7 @@ export class LoadShedder {
       group.isBursty = true;
       return level;
     }
-    // What was wasted before the others had a lower priority says nothing.
+    // Frames wasted before the others had a lower priority say nothing.
     if (lowerFps > LEAST_FPS && !isWasting) return level * RISE.overLower;
     if (isStarved) return level * clamp(1 + 1.5 * this.#starved, RISE.least, RISE.most);
     if (isWasteful && !isStarved)
@@ -257,16 +257,16 @@ export class LoadShedder {
 /**
  * Gives a stream more if it gets less than the others: the queues do not make up for a stream whose frames come at worse times.
  */
-function trim(shed: readonly Member[]): void {
+function trim(shed: readonly MeasuredStream[]): void {
   const fair = sum(shed, inputsPerSecond) / sum(shed, ({ weight }) => weight);
-  for (const member of shed) {
-    const own = inputsPerSecond(member) / member.weight;
-    const { track } = member;
+  for (const one of shed) {
+    const own = inputsPerSecond(one) / one.weight;
+    const { track } = one;
     if (own > 0) track.trim = clamp(track.trim * (1 + TRIM.gain * (fair / own - 1)), TRIM.least, TRIM.most);
   }
 }
 
-function inputsPerSecond({ inferredFps, views }: Member): number {
+function inputsPerSecond({ inferredFps, views }: MeasuredStream): number {
   return inferredFps * views;
 }
 
@@ -274,7 +274,7 @@ function inputsPerSecond({ inferredFps, views }: Member): number {
 function keepRatio(
   level: number | null,
   now: number,
-  { enteredFps, weight, views, track }: Pick<Member, 'enteredFps' | 'weight' | 'views' | 'track'>,
+  { enteredFps, weight, views, track }: Pick<MeasuredStream, 'enteredFps' | 'weight' | 'views' | 'track'>,
 ): number {
   if (level === null) return 1;
   if (enteredFps === 0) return now;

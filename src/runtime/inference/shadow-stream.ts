@@ -2,7 +2,7 @@ import { type Detection, unpackDetections } from '../../core/detection.ts';
 import type { DropReason, PublishedFrame } from '../../core/frame.ts';
 import { type FrameOwner, holdFrame, type InFlightFrame, releaseFrame } from '../stream/in-flight-frame.ts';
 
-/** What a candidate found in a frame whose published result came from the stream's own model. */
+/** Detections of a candidate in a frame whose published result came from the stream's own model. */
 export interface ShadowResult {
   readonly frame: PublishedFrame;
   /** Of the candidate: at least the reported score, without tracks, in source pixels. */
@@ -14,7 +14,7 @@ export interface ShadowResult {
 /** Frames of a stream that a candidate infers, too. */
 export interface ShadowCounters {
   readonly compared: number;
-  /** Displaced by a newer one, too old, or failed: live work goes first. */
+  /** Frames that were displaced by a newer one, too old, or failed: live work goes first. */
   readonly dropped: number;
 }
 
@@ -27,7 +27,7 @@ export interface ShadowOptions {
   readonly comparesSkipped: boolean;
 }
 
-/** Results that wait for their other half. */
+/** Results that wait for the result of the other model. */
 const MOST_PENDING = 64;
 /** Multiplier of a Weyl sequence (the golden ratio), which spreads the chosen frames evenly. */
 const GOLDEN = 0.6180339887498949;

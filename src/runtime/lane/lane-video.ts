@@ -277,7 +277,7 @@ export class LaneVideo {
         this.#lastGapUs = event.frame.ptsUs - this.#lastPtsUs;
         this.#lastPtsUs = event.frame.ptsUs;
         this.#frames.onHeader(this.#timed(connection, event.frame));
-        // A picture that is discarded frees its slot, and nobody else says so.
+        // A discarded picture frees its slot, and no other event reports that.
         connection.process?.resume();
         if (connection.frames++ === 0) this.#post({ type: 'running', ringId: this.#ringId });
         break;
@@ -341,7 +341,7 @@ export class LaneVideo {
       this.#frames.startOver();
       return this.#connectSoon();
     }
-    // What our side of the connection knows is more exact than what ffmpeg prints.
+    // Our side of the connection knows the reason more exactly than ffmpeg prints it.
     const known = exit.code === 0 && connection.frames > 0 ? null : (connection.opened?.failure ?? null);
     const how = exit.signal === null ? `exit code ${exit.code}` : exit.signal;
     // A file that plays once in real time ends like any other file.

@@ -118,7 +118,7 @@ async function nullIfUnavailable<T>(promise: Promise<T>, onNotice: (text: string
     return await promise;
   } catch (error) {
     if (error instanceof SightlineError && error.code === 'ENGINE_UNAVAILABLE') {
-      onNotice(`${error.message}; engine auto skips it`);
+      onNotice(`${error.message}; engine auto leaves it out`);
       return null;
     }
     throw error;

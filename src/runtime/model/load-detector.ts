@@ -44,7 +44,7 @@ export async function loadDetector(nameOrPath: string, request: DetectorRequest)
   }
   if (admitted === null || modelRoots === undefined) return loadManifest(nameOrPath, manifestFolders(request));
   const manifest = await readForeignManifest(admitted);
-  // What the pipeline file of this host names may have its weights anywhere.
+  // A manifest that the pipeline file of this host names may have its weights anywhere.
   if ((await realPaths(modelRoots.files)).includes(admitted.path)) return manifest;
   for (const path of manifest.files.flatMap((file) => localSources(manifest, file)))
     await admitModelFile(path, `a file of model ${manifest.name}`, modelRoots).catch((error: unknown) => {

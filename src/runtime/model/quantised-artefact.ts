@@ -16,7 +16,7 @@ export function quantisedPath({ path, hash }: CompiledModel): string {
   return path.replace(/-f32-[0-9a-f]+\.onnx$/, `-int8-${name}.onnx`);
 }
 
-/** What was found out when a quantised file was made, beside it. */
+/** The report of quantisation, beside the file. */
 export function quantisedReportPath(path: string): string {
   return path.replace(/\.onnx$/, '.json');
 }
@@ -30,10 +30,10 @@ export function quantisedReportPath(path: string): string {
 export async function quantisedModel(compiled: CompiledModel, engine: string, name: string): Promise<CompiledModel> {
   if (readOnnxFacts(compiled.path).isQuantised) return compiled;
   const path = quantisedPath(compiled);
-  // Another calibration gives another file: what was measured of the old one does not hold for it.
+  // Another calibration gives another file, for which earlier measurements do not hold.
   const { state, sha256: hash } = await checkArtefact(path);
   const { width, height } = compiled.spec.input;
-  const command = `sightline models compile ${name} --engine ${engine} --precision int8 --calibration DIR (pictures, or a video, like those it will see)`;
+  const command = `sightline models compile ${name} --engine ${engine} --precision int8 --calibration DIR (pictures, or a video, like those that the detector will see)`;
   if (state === 'missing')
     throw new SightlineError(
       'ENGINE_UNAVAILABLE',

@@ -67,7 +67,7 @@ export async function openSinks(configs: PipelineConfig['sinks'], context: SinkC
 
 /**
  * Finds the folder of a webhook's spool and locks it. Without a name in the configuration, the processes of a pipeline on one
- * machine use folders with numbers, each the first that is free: a restarted one finds what it left.
+ * machine use folders with numbers, each the first that is free: a restarted process finds its own results.
  *
  * @throws SINK_BUSY if another process uses the folder of the configuration.
  */
@@ -79,7 +79,7 @@ async function takeSpool(
   if (spoolMaxMb === 0) return { folder: null, lock: null };
   if (spoolFolder !== undefined) return { folder: spoolFolder, lock: await lockSpool(spoolFolder, id) };
   if (context.spoolFolder === undefined) return { folder: null, lock: null };
-  // What waits for one receiver must never be sent to another.
+  // Results that wait for one receiver must never be sent to another.
   const name = `${id}-${createHash('sha256').update(url).digest('hex').slice(0, 8)}`;
   for (let n = 1; ; n++) {
     const folder = join(context.spoolFolder, `${name}-${n}`);

@@ -61,7 +61,7 @@ export class ResultSinks {
     return waits.length === 0 ? null : Promise.all(waits);
   }
 
-  /** What became of the results of each sink. */
+  /** Counts of each sink: sent, waiting and lost results. */
   get reports(): SinkReport[] {
     return this.#all.map((sink) => ({ id: sink.id, ...sink.figures }));
   }

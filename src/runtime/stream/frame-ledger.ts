@@ -218,7 +218,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
     this.#refuse(frame, reason);
   }
 
-  /** Whoever pushed the picture waits for its result. */
+  /** Rejects the promise of `push`: this picture has no result. */
   #refuse({ meta }: InFlightFrame, reason: DropReason): void {
     const { feed } = this.settings.input;
     if (feed === undefined) return;

@@ -51,7 +51,7 @@ export function rateMiss(target: number, least: number, limits: RateLimits, pace
   return `publishes ${published} because ${rateCause(target, least, limits, pace)}`;
 }
 
-/** Order matters: what an operator can change comes before what the stream merely shows. */
+/** Order matters: causes that an operator can change come before mere symptoms. */
 function rateCause(target: number, least: number, { every, maxFps }: RateLimits, pace: StreamPace): string {
   const { fps, reconnecting, isHeldBack, busy } = pace;
   if (reconnecting !== null) return `the source is being opened again: ${reconnecting}`;

@@ -15,7 +15,7 @@ type RingDemand = Pick<StreamModel, 'spec' | 'inferenceCalls' | 'inferenceInputs
 
 export interface RingPlan {
   readonly shape: SlotRingShape;
-  /** A lane that waits for a slot is woken once at most this many frames are in flight. */
+  /** A lane that waits for a slot is woken when at most this many frames are in flight. */
   readonly refillAt: number;
 }
 

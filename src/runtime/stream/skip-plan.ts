@@ -13,12 +13,12 @@ export const DOUBT_SCORE = 0.05;
 /** Smallest share of the picture that a box in doubt covers: half of what is promised to be found in time. */
 const DOUBT_SHARE = 0.005;
 /**
- * Longest media time for which an object may be missing, unless frames are further apart. Nobody can predict what has just appeared, so it
- * bounds n of `trackBetween`, which is long at a low frame rate, and how long a result in doubt is repeated.
+ * Longest media time for which an object may be missing, unless frames are further apart. A tracker cannot predict an object that has just appeared, so
+ * this bounds n of `trackBetween`, at a low frame rate too, and how long a result in doubt is repeated.
  */
 const MOST_MISSING_US = 200_000;
 
-/** So many changed frames after a rest are inferred: the first may be no change but a look that was due. */
+/** This many changed frames after a rest are inferred: the first may be a look that was due and no change. */
 const NEWS_FRAMES = 2;
 
 /** Chooses for each frame of one stream whether it is inferred, or how it gets a result without inference. */

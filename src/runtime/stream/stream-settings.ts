@@ -6,7 +6,7 @@ import { StreamAnalytics } from './stream-analytics.ts';
 import type { StreamInput, StreamPolicy } from './stream-port.ts';
 import { StreamTargets } from './stream-targets.ts';
 
-/** Settings of a stream and what was made from them. Replaced as a whole, so that a stream has all of the old or all of the new. */
+/** Settings of a stream and what was made from them. Replaced as a whole, so that old and new settings never mix. */
 export interface StreamSettings extends Arrangement {
   readonly input: StreamInput;
   readonly policy: StreamPolicy;

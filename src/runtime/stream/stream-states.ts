@@ -20,7 +20,7 @@ const SETTLED: ReadonlySet<StreamState> = new Set(['ended', 'failed', 'removed']
 
 /**
  * A stream that loses this many lanes in a row without a frame in between may be the cause, and fails. The growing waits
- * give the other streams of these lanes the time to deliver a frame.
+ * give the other streams of these lanes time to deliver a frame.
  */
 const MAX_LOSSES = 6;
 const LOSS_BACK_OFF = { firstMs: 500, maxMs: 4_000 } as const;

@@ -13,7 +13,7 @@ describe('the report of a load test', () => {
   it('says what was found, first', () => {
     const text = markdown();
     expect(text).toContain('**Verdict: met.** All targets are met.');
-    expect(text).toContain('**6 cameras hold the targets**; 7 do not: p99&lt;=50ms is missed.');
+    expect(text).toContain('**6 cameras meet the targets**; 7 do not: p99&lt;=50ms is missed.');
     expect(text).toContain('First to give way: **infer**. Inference takes 38.2 ms a frame on 1 thread.');
     expect(text).toContain("Jain's index 0.99");
     expect(text).toContain('queue-full 831');

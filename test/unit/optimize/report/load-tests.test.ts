@@ -46,7 +46,7 @@ describe('load tests in the report of an optimisation', () => {
     expect(shown).not.toContain('None has been run yet.');
     // 7 cameras of 30 frames/s were predicted; those of the load test send 25, so as many pictures are 8.4 of them.
     expect(shown).toContain(
-      '6 cameras hold, 7 do not; first to give way: infer; recovered within 1.50 s; this run predicted 8 (−29 % off)',
+      '6 cameras meet the targets, 7 do not; first to give way: infer; recovered within 1.50 s; this run predicted 8 (−29 % off)',
     );
     expect(shown).toMatch(/endurance.*missed.*rssBytes grows/);
     expect(notes).toEqual([]);

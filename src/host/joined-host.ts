@@ -22,7 +22,7 @@ import { logEvent, openGateway } from './open-gateway.ts';
 import { PipelineHost } from './pipeline-host.ts';
 import type { ProcessContext } from './process-context.ts';
 
-export interface FleetMemberOptions {
+export interface JoinedHostOptions {
   readonly id: string;
   readonly config: PipelineConfig;
   /** Overrides the gateway's address of the configuration. */
@@ -35,8 +35,8 @@ export interface FleetMemberOptions {
 }
 
 /** One host of a fleet: its pipeline, its gateway and its control-plane agent. */
-export class FleetMember {
-  readonly #options: FleetMemberOptions;
+export class JoinedHost {
+  readonly #options: JoinedHostOptions;
   readonly #host: PipelineHost;
   readonly #admission: Admission;
   readonly #view: FleetView;
@@ -49,7 +49,7 @@ export class FleetMember {
   #unsubscribe: () => void = () => {};
 
   private constructor(
-    options: FleetMemberOptions,
+    options: JoinedHostOptions,
     host: PipelineHost,
     admission: Admission,
     view: FleetView,
@@ -65,7 +65,7 @@ export class FleetMember {
   }
 
   /** Opens the engine and the gateway. The host does not join the fleet yet. */
-  static async open(options: FleetMemberOptions): Promise<FleetMember> {
+  static async open(options: JoinedHostOptions): Promise<JoinedHost> {
     const { id, config, control, log, context, address, incidents } = options;
     const admission = new Admission({ ...config.fleet, placeholders: config.placeholders });
     const host = await PipelineHost.open(config, {
@@ -109,9 +109,9 @@ export class FleetMember {
       const shown = rollouts === null ? {} : { rollouts: rollouts.agent };
       const request = { config, address, log, fleet: view, incidents, ...shown };
       const gateway = await openGateway(view, request, context);
-      const member = new FleetMember(options, host, admission, view, gateway, rollouts);
-      member.#flushed = context.crash?.add(() => host.runtime.flushSinks());
-      return member;
+      const joined = new JoinedHost(options, host, admission, view, gateway, rollouts);
+      joined.#flushed = context.crash?.add(() => host.runtime.flushSinks());
+      return joined;
     } catch (error) {
       await rollouts?.close();
       view.close();
