@@ -189,7 +189,7 @@ describe.skipIf(!hasOpenssl)('a host with TLS and tokens, as a process', () => {
     writeFileSync(path('cert.pem'), 'broken');
     await waitFor(
       'the warning',
-      () => log.includes('certificate of before stays in use'),
+      () => log.includes('previous certificate stays in use'),
       {},
       () => log,
     );

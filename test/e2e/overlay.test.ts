@@ -172,7 +172,7 @@ describe('changes of streams over REST', () => {
     const changed = await send(`${url}/api/streams/door`, 'PATCH', { maxFps: 3 });
     expect(changed).toMatchObject({ status: 200, kept: 'not-kept', body: { settings: { maxFps: 3 } } });
     await waitFor('the warning', () =>
-      /warning: .*cannot be written: .*a restart would not know them/.test(process.log),
+      /warning: .*cannot be written: .*they will be lost at a restart/.test(process.log),
     );
     expect((await send(`${url}/api/pipeline`, 'GET')).body.overlay.problem).toMatch(/cannot be written/);
     rmSync(at('cache/overlays'));

@@ -1,6 +1,7 @@
 import type { StreamConfig } from '../../config/stream.ts';
+import { takesCommands } from '../../decode/shed-filters.ts';
 import { viewsOf } from '../../geometry/views.ts';
-import type { LaneStream } from '../../protocol/threads.ts';
+import type { LaneStream, LaneTuning } from '../../protocol/threads.ts';
 import type { SharedFrames } from './arrangement.ts';
 import type { StreamPlace } from './stream-place.ts';
 import type { StreamInput, StreamModel, StreamPort } from './stream-port.ts';
@@ -49,4 +50,17 @@ export function laneStream(
 function laneInput({ feed, imagePaths, resizeImagesBy: resizeBy = 'sharp', source }: StreamInput): LaneStream['input'] {
   if (feed !== undefined) return { kind: 'pushed' };
   return imagePaths !== null ? { kind: 'images', paths: imagePaths, resizeBy } : { kind: 'video', source: source! };
+}
+
+/** Returns what the lane of an open stream can change while it reads. */
+export function tunableOf(
+  { source, policy, picture }: StreamInput,
+  ffmpegMajor: number,
+): ReadonlySet<keyof LaneTuning> {
+  if (source === null) return new Set(['staleMs', 'openTimeoutMs']);
+  // A file goes on at its next frame when it is opened again: it loses none, and takes exactly those of its new rate.
+  const rate = policy === 'live' && takesCommands(ffmpegMajor) ? (['every', 'maxFps'] as const) : [];
+  // Where sharp makes the input, a frame that the old gate called unchanged has none, and the new settings may need it.
+  const gate = picture === null ? (['changeGate', 'keepsInput'] as const) : [];
+  return new Set([...rate, ...gate, 'staleMs', 'openTimeoutMs']);
 }

@@ -3,15 +3,13 @@ import type { StreamConfig } from '../../config/stream.ts';
 import { monoNowMs } from '../../core/clock.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import type { FramePicture } from '../../core/picture.ts';
-import { takesCommands } from '../../decode/shed-filters.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { MAX_POINTS, type StreamReport, type StreamState } from '../../protocol/report.ts';
-import type { LaneTuning } from '../../protocol/threads.ts';
 import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import type { LaneListener, StreamMessage } from '../lane/lane-client.ts';
 import { type Arrangement, laneKey, laneTuning, type Models, sharedFrames } from './arrangement.ts';
 import { FrameLedger } from './frame-ledger.ts';
-import { laneStream } from './lane-stream.ts';
+import { laneStream, tunableOf } from './lane-stream.ts';
 import type { StreamPace } from './miss-reason.ts';
 import { PreviewPairs } from './preview-pairs.ts';
 import { planRing } from './ring-plan.ts';
@@ -492,14 +490,4 @@ function placedCounts(
     zones: points > MAX_POINTS ? zones : zones.map((zone, i) => ({ ...zone, polygon: config.zones[i]!.polygon })),
     lines: lines.map((line, i) => ({ ...line, from: config.lines[i]!.from, to: config.lines[i]!.to })),
   };
-}
-
-/** Returns what the lane of an open stream can change while it reads. */
-function tunableOf({ source, policy, picture }: StreamInput, ffmpegMajor: number): ReadonlySet<keyof LaneTuning> {
-  if (source === null) return new Set(['staleMs', 'openTimeoutMs']);
-  // A file goes on at its next frame when it is opened again: it loses none, and takes exactly those of its new rate.
-  const rate = policy === 'live' && takesCommands(ffmpegMajor) ? (['every', 'maxFps'] as const) : [];
-  // Where sharp makes the input, a frame that the old gate called unchanged has none, and the new settings may need it.
-  const gate = picture === null ? (['changeGate', 'keepsInput'] as const) : [];
-  return new Set([...rate, ...gate, 'staleMs', 'openTimeoutMs']);
 }

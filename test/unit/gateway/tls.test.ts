@@ -122,7 +122,7 @@ describe.skipIf(!hasOpenssl)('a gateway with a certificate', () => {
     const { url } = await open({ logger });
     install(make());
     await waitFor('a warning', () => warnings.length > 0);
-    expect(warnings[0]).toMatch(/certificate of before stays in use/);
+    expect(warnings[0]).toMatch(/previous certificate stays in use/);
     expect(await servedSerial(url)).toBe(serialOf(first));
     install(second);
     await waitFor('the new certificate', async () => (await servedSerial(url)) === serialOf(second));
