@@ -1,6 +1,9 @@
 /** Top-left corner and size in source pixels: `[x, y, width, height]`, as in COCO. */
 export type Box = readonly [x: number, y: number, width: number, height: number];
 
+/** A point as a ratio of the picture's width and height, 0 to 1, from the top left. */
+export type RatioPoint = readonly [x: number, y: number];
+
 /** One object found in one frame. */
 export interface Detection {
   /** Index into the model's class list, from 0. */

@@ -1,4 +1,5 @@
 import type { StreamConfig } from '../config/stream.ts';
+import { isPaced } from '../runtime/stream/stream-input.ts';
 
 /** Below this share of its value a target counts as missed. */
 const MET_RATIO = 0.95;
@@ -33,9 +34,9 @@ export function targetWarnings(stream: StreamConfig): string[] {
 }
 
 /** Frames per second of a source whose text tells it; null if it does not, or is read at full speed. */
-function rateOf({ source, loop, policy, realtime }: StreamConfig): number | null {
-  const isPaced = realtime ?? (policy === 'live' || (policy === 'auto' && loop));
-  if (!isPaced || !/^synthetic:/i.test(source)) return null;
+function rateOf(config: StreamConfig): number | null {
+  const { source } = config;
+  if (!isPaced(config) || !/^synthetic:/i.test(source)) return null;
   const [, over, under = '1'] = /[=:](?:rate|r)=([\d.]+)(?:\/(\d+))?/.exec(source) ?? [];
   return over === undefined ? GENERATOR_FPS : Number(over) / Number(under);
 }

@@ -47,8 +47,8 @@ export async function encodeParts(parts: readonly PreviewPart[], size: PreviewSi
   const [zoomX, zoomY] = [width / size.sourceWidth, height / size.sourceHeight];
   const placed = await Promise.all(
     parts.map(async ({ pixels, bounds, ...picture }) => {
-      const [left, partWidth] = pixelSpan(bounds.x * zoomX, (bounds.x + bounds.width) * zoomX, width);
-      const [top, partHeight] = pixelSpan(bounds.y * zoomY, (bounds.y + bounds.height) * zoomY, height);
+      const [left, partWidth] = wholePixels(bounds.x * zoomX, (bounds.x + bounds.width) * zoomX, width);
+      const [top, partHeight] = wholePixels(bounds.y * zoomY, (bounds.y + bounds.height) * zoomY, height);
       const input = await contentOf(pixels, picture)
         .resize(partWidth, partHeight, { fit: 'fill', kernel: 'linear' })
         .raw()
@@ -74,7 +74,7 @@ function contentOf(pixels: Uint8Array, { width, height, content }: PictureWithCo
 }
 
 /** Whole pixels of a stretch, at least one. */
-function pixelSpan(from: number, to: number, size: number): [at: number, length: number] {
+function wholePixels(from: number, to: number, size: number): [at: number, length: number] {
   const at = Math.min(size - 1, Math.round(from));
   return [at, Math.max(1, Math.min(size, Math.round(to)) - at)];
 }

@@ -1,13 +1,10 @@
 /** Messages between the main thread and the thread that draws and encodes an annotated video. */
-import type { Detection } from '../core/detection.ts';
+import type { Detection, RatioPoint } from '../core/detection.ts';
 import type { ZoneCount } from '../core/frame.ts';
 import type { ResizeRule } from '../core/model.ts';
 import type { WireError } from '../errors/sightline-error.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import type { LineCount } from './report.ts';
-
-/** A point of the source picture, 0 to 1 of its width and height. */
-export type RatioPoint = readonly [x: number, y: number];
 
 /** What is drawn on every picture beside the boxes. */
 export interface OverlayPlan {

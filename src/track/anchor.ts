@@ -1,9 +1,6 @@
 import type { Box, Detection } from '../core/detection.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 
-/** A point as a ratio of the picture's width and height, 0 to 1, from the top left. */
-export type RatioPoint = readonly [x: number, y: number];
-
 /** The point of a box that represents the object. `bottom-center` is where feet or wheels touch the ground. */
 const ANCHORS = ['bottom-center', 'center'] as const;
 export type Anchor = (typeof ANCHORS)[number];

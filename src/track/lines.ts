@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Box } from '../core/detection.ts';
+import type { Box, RatioPoint } from '../core/detection.ts';
 import type { LineCrossing } from '../core/frame.ts';
 import type { LineCount } from '../protocol/report.ts';
-import { type Anchor, anchorOf, type CountedFrame, isCounted, type RatioPoint } from './anchor.ts';
+import { type Anchor, anchorOf, type CountedFrame, isCounted } from './anchor.ts';
 import { type CrossingRule, LineWalk, type Segment } from './line-walk.ts';
 import { MediaTimeline } from './media-timeline.ts';
 

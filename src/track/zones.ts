@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { RatioPoint } from '../core/detection.ts';
 import type { ZoneCount } from '../core/frame.ts';
-import { type Anchor, anchorOf, type CountedFrame, isCounted, type RatioPoint } from './anchor.ts';
+import { type Anchor, anchorOf, type CountedFrame, isCounted } from './anchor.ts';
 
 export interface ZoneOptions {
   readonly id: string;

@@ -18,8 +18,8 @@ const LIVE_READ_TIMEOUT_MS = 660_000;
  * True if a file is read in real time. Read at full speed, a live file would starve inference and drop most of its
  * frames.
  */
-function isPaced({ policy, loop }: StreamConfig): boolean {
-  return policy === 'live' || (policy === 'auto' && loop);
+export function isPaced({ realtime, policy, loop }: StreamConfig): boolean {
+  return realtime ?? (policy === 'live' || (policy === 'auto' && loop));
 }
 
 export interface PictureNeed {
@@ -46,7 +46,7 @@ export async function resolveStreamInput(
   const { loop, transport, insecureTls } = config;
   const parsed = parseSource(config.source, {
     loop,
-    realtime: config.realtime ?? isPaced(config),
+    realtime: isPaced(config),
     rtspTransport: transport,
     readTimeoutMs: READ_TIMEOUT_MS,
     access: { ...access, isTlsInsecure: insecureTls },

@@ -1,6 +1,6 @@
-import type { Detection } from '../../core/detection.ts';
+import type { Detection, RatioPoint } from '../../core/detection.ts';
 import type { Placement } from '../../geometry/placement.ts';
-import type { OverlayCounts, OverlayPlan, RatioPoint } from '../../protocol/annotate.ts';
+import type { OverlayCounts, OverlayPlan } from '../../protocol/annotate.ts';
 import { type Canvas, type Colour, fillRectangle, outlineRectangle, type Rectangle, strokeLine } from './canvas.ts';
 import { classColour, textColour } from './class-colours.ts';
 import { LabelPlaces } from './label-places.ts';
