@@ -85,7 +85,7 @@ describe.skipIf(!hasRegistry)('the package, installed from its tarball into an e
     await npm('install', '--ignore-scripts', join(temporary.path, entry!.filename), '@types/node@22');
   }, 6 * MINUTES);
 
-  afterAll(() => temporary.remove());
+  afterAll(() => temporary.remove(), 3 * MINUTES);
 
   it(`weighs less than ${MOST_BYTES / 1e6} MB`, () => {
     expect(bytesIn(join(project, 'node_modules'))).toBeLessThan(MOST_BYTES);

@@ -26,7 +26,8 @@ function sightlineCommandsOf(page: string): string[] {
   });
 }
 
-describe.each(DOC_PAGES)('each command in %s exists', (page) => {
+// The first one loads the whole command line.
+describe.each(DOC_PAGES)('each command in %s exists', { timeout: 180_000 }, (page) => {
   const commands = [...new Set(sightlineCommandsOf(page))];
 
   it.runIf(commands.length > 0)('with all its flags', async () => {
