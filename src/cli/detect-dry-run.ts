@@ -1,5 +1,4 @@
 import { statSync } from 'node:fs';
-import { join } from 'node:path';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { listPackets, type StreamHead } from '../decode/list-packets.ts';
 import { probeSource } from '../decode/probe.ts';
@@ -13,15 +12,8 @@ import type { OpenOptions } from '../runtime/open-runtime.ts';
 import { parseSource } from '../source/parse-source.ts';
 import { modelSpec } from '../store/manifests.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
-import { VIDEO_EXTENSION } from './detect-outputs.ts';
-import {
-  type DetectFlags,
-  type DetectPlan,
-  isPicture,
-  labelOf,
-  type OutputPlace,
-  type OutputPlan,
-} from './detect-plan.ts';
+import { pathsWritten } from './detect-outputs.ts';
+import { type DetectFlags, type DetectPlan, labelOf } from './detect-plan.ts';
 import { table } from './table.ts';
 
 const PROBE_MS = 10_000;
@@ -42,22 +34,23 @@ const UNKNOWN = { codec: null, width: null, height: null, seconds: null, frames:
 
 /** Reports what a command would do: its inputs, outputs, model and engine. Writes no result and opens no network source. */
 export async function dryRun(
-  { sources, outputs, skipped }: DetectPlan,
+  plan: DetectPlan,
   flags: DetectFlags,
   options: EngineOptions & Pick<OpenOptions, 'decoder'>,
   io: CliIo,
 ): Promise<void> {
+  const { sources, arePictures, outputs, skipped } = plan;
   const { model, environment, onNotice, decoder } = options;
   const spec = modelSpec(await loadConfigured(model, environment));
   const [engine] = (await candidates(options)).engines;
   const ffmpeg = await openFfmpeg(environment, onNotice, decoder);
   const inputs: InputFacts[] = [];
-  for (const source of sources) {
+  for (const [i, source] of sources.entries()) {
     if (io.stop.aborted) throw io.stop.reason;
-    inputs.push(await inputFacts(source, ffmpeg, io.stop));
+    inputs.push(await inputFacts(source, arePictures[i] === true, ffmpeg, io.stop));
   }
   const isRead = inputs.map(({ remark }) => remark?.startsWith(CANNOT_READ) !== true);
-  const written = outputsOf(outputs, isRead);
+  const written = pathsWritten(plan, isRead);
   const { width, height } = spec.input;
   if (flags.json === true) {
     const found = { name: spec.name, engine, precision: model.precision, inputWidth: width, inputHeight: height };
@@ -83,15 +76,16 @@ export async function dryRun(
 
 const CANNOT_READ = 'cannot be read: ';
 
-async function inputFacts(source: string, ffmpeg: Ffmpeg, stop: AbortSignal): Promise<InputFacts> {
+async function inputFacts(source: string, isPicture: boolean, ffmpeg: Ffmpeg, stop: AbortSignal): Promise<InputFacts> {
   const named = { source: labelOf(source), ...UNKNOWN };
   try {
     const parsed = parseSource(source, { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: PROBE_MS });
     if (parsed.kind !== 'file') return { ...named, remark: 'not opened: a dry run opens files only' };
     if (!statSync(source).isFile()) return { ...named, remark: 'not opened: a pipe or device can be read only once' };
-    if (isPicture(source)) {
-      const { width, height } = await readImage(source, ffmpeg.confinement.maxPixels);
-      return { ...named, codec: 'picture', width, height, frames: 1, remark: null };
+    if (isPicture) {
+      const { width, height, damage } = await readImage(source, ffmpeg.confinement.maxPixels);
+      const remark = damage === null ? null : `cut off or damaged (${damage})`;
+      return { ...named, codec: 'picture', width, height, frames: 1, remark };
     }
     const { width, height } = await probeSource(ffmpeg, parsed, PROBE_MS);
     let head: StreamHead | null = null;
@@ -120,18 +114,4 @@ async function inputFacts(source: string, ffmpeg: Ffmpeg, stop: AbortSignal): Pr
     const { message } = SightlineError.from(error, 'SOURCE_UNREADABLE');
     return { ...named, remark: `${CANNOT_READ}${message}` };
   }
-}
-
-/** Paths that would be written; of a folder for labels, only the folder. @param isRead - which inputs can be read. */
-function outputsOf({ out, coco, yolo, video, names }: OutputPlan, isRead: readonly boolean[]): string[] {
-  const paths = (place: OutputPlace | null, extension: string): string[] => {
-    if (place === null || !place.isFolder) return place === null ? [] : [place.path];
-    return names.filter((_, i) => isRead[i]).map((name) => join(place.path, `${name}${extension}`));
-  };
-  return [
-    ...paths(out, `.${out?.format}`),
-    ...paths(coco, ''),
-    ...(yolo === null ? [] : [join(yolo.path, '*.txt')]),
-    ...paths(video, VIDEO_EXTENSION),
-  ];
 }

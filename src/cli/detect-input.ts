@@ -125,6 +125,11 @@ async function readPictures(job: ReadJob, item: DetectItem, done: Recorded, take
         next = frame.frame + 1;
         return take(frame, next / sources.length);
       },
+      takeWarning: (warning, frame) => {
+        if (frame === undefined) return false;
+        take({ frame, warning }, next / sources.length);
+        return true;
+      },
     };
     const startAt = startAfter({ frames: next, ptsUs: 0 });
     const input: StreamInput = {

@@ -1,5 +1,7 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { constants } from 'node:fs';
+import { access, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Detection } from '../core/detection.ts';
 import { writeWholeFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { lockOutputs } from '../runtime/results/open-sinks.ts';
@@ -7,17 +9,20 @@ import { CocoSink } from '../sinks/coco-sink.ts';
 import { CsvSink } from '../sinks/csv-sink.ts';
 import { JsonlSink } from '../sinks/jsonl-sink.ts';
 import type { OutputLock } from '../sinks/output-lock.ts';
-import { partialPathOf, resolveOutput } from '../sinks/output-names.ts';
+import { checkReplaceable, isDevice, partialPathOf, resolveOutput } from '../sinks/output-names.ts';
 import type { PictureSink, Sink } from '../sinks/sink.ts';
 import { fileFailure } from '../sinks/sink-failure.ts';
 import { YoloSink } from '../sinks/yolo-sink.ts';
 import { type CliIo, note } from './cli-io.ts';
-import { type DetectPlan, isPicture, type OutputPlan } from './detect-plan.ts';
+import type { DetectPlan, OutputPlace, OutputPlan } from './detect-plan.ts';
+import { pictureWithBoxes } from './sample-pictures.ts';
 
 /** File with the class names, one a line, in the order of the indices in label files. */
 const CLASSES_FILE = 'classes.txt';
 /** Container of the videos in a folder. */
-export const VIDEO_EXTENSION = '.mp4';
+const VIDEO_EXTENSION = '.mp4';
+/** Of the pictures with boxes beside them. */
+const PICTURE_EXTENSION = '.jpg';
 
 export interface OutputOptions {
   readonly plan: DetectPlan;
@@ -57,12 +62,15 @@ export class DetectOutputs {
     this.#shared = shared;
   }
 
-  /** Their files must be locked. Failures are reported later. */
+  /** Their files must be locked. @throws COMMAND_INVALID, SINK_FAILED if they cannot be written; later failures are reported */
   static async open(options: OutputOptions): Promise<DetectOutputs> {
     const { plan, classes, isResumed } = options;
-    const { out, coco, yolo } = plan.outputs;
+    const { out, coco, yolo, video } = plan.outputs;
     const listeners = listenersOf(options);
     const shared: Sink[] = [];
+    for (const [flag, place] of Object.entries({ out, coco, video }))
+      if (place !== null) await requireWritable(`--${flag}`, place);
+    if (yolo !== null && !isResumed) await requireNoLabels(yolo.path);
     for (const place of [out, coco])
       if (isResumed && place !== null && !place.isFolder) await removePartial(place.path);
     if (out !== null && !out.isFolder) shared.push(lineSink(options, '--out', out.path, out.format));
@@ -70,7 +78,6 @@ export class DetectOutputs {
       shared.push(new CocoSink({ id: '--coco', path: coco.path, classes, sources: plan.sources, ...listeners }));
     if (yolo !== null) {
       const path = join(yolo.path, CLASSES_FILE);
-      if (!isResumed) await requireNoLabels(yolo.path);
       await writeWholeFile(path, classes.map((label) => `${label}\n`).join('')).catch((error: Error) => {
         throw fileFailure('--yolo', path, error);
       });
@@ -94,19 +101,29 @@ export class DetectOutputs {
       own.push(lineSink(this.#options, '--out', path, out.format));
     }
     if (yolo !== null) {
-      const isOnePicture = isPicture(plan.sources[source]!);
-      const stem = stems[source]!;
-      own.push(new YoloSink({ id: '--yolo', folder: yolo.path, stem, isPicture: isOnePicture, onFailure }));
+      const isPicture = plan.arePictures[source]!;
+      own.push(new YoloSink({ id: '--yolo', folder: yolo.path, stem: stems[source]!, isPicture, onFailure }));
     }
     for (const sink of own) this.#own.add(sink);
     return { own, all: [...own, ...this.#shared] };
   }
 
-  /** Path of the video of one input; null if none is wanted. */
+  /** Path of the video, or picture with boxes, of one input; null if none is wanted. */
   videoPath(source: number): string | null {
-    const { video, names } = this.#options.plan.outputs;
-    if (video === null) return null;
-    return video.isFolder ? join(video.path, `${names[source]}${VIDEO_EXTENSION}`) : video.path;
+    return videoPathOf(this.#options.plan, source);
+  }
+
+  /** Writes one picture with its boxes, if videos are wanted. It appears complete or not at all. */
+  async drawPicture(source: number, detections: readonly Detection[], maxPixels: number): Promise<void> {
+    const path = this.videoPath(source);
+    if (path === null) return;
+    const partialPath = partialPathOf(path);
+    try {
+      await writeFile(partialPath, await pictureWithBoxes(this.#options.plan.sources[source]!, detections, maxPixels));
+      await rename(partialPath, path);
+    } catch (error) {
+      this.fail(error instanceof SightlineError ? error : fileFailure('--video', path, error as Error));
+    }
   }
 
   /** @param open - opens the video of one input at its path. */
@@ -139,6 +156,37 @@ export class DetectOutputs {
     const closed = await Promise.allSettled(this.#shared.map((sink) => sink.close(isComplete)));
     const failures = closed.flatMap((each) => (each.status === 'rejected' ? [each.reason as SightlineError] : []));
     return [...this.#failures, ...failures];
+  }
+}
+
+function videoPathOf({ arePictures, outputs: { video, names } }: DetectPlan, source: number): string | null {
+  if (video === null) return null;
+  const extension = arePictures[source] === true ? PICTURE_EXTENSION : VIDEO_EXTENSION;
+  return video.isFolder ? join(video.path, `${names[source]}${extension}`) : video.path;
+}
+
+/** Paths that a command writes; of a folder for labels, only the list of classes. @param isRead - which inputs can be read. */
+export function pathsWritten(plan: DetectPlan, isRead: readonly boolean[]): string[] {
+  const { out, coco, yolo, names } = plan.outputs;
+  const wanted = [...plan.sources.keys()].filter((source) => isRead[source]);
+  const lines =
+    out === null || !out.isFolder
+      ? [out?.path ?? null]
+      : wanted.map((source) => join(out.path, `${names[source]}.${out.format}`));
+  const labels = yolo === null ? null : join(yolo.path, CLASSES_FILE);
+  const all = [...lines, coco?.path ?? null, labels, ...wanted.map((source) => videoPathOf(plan, source))];
+  return all.filter((path) => path !== null);
+}
+
+/** What cannot be written is found before anything is done. @throws SINK_FAILED */
+async function requireWritable(id: string, { path, isFolder }: OutputPlace): Promise<void> {
+  if (!isFolder && (path === '-' || (await isDevice(path)))) return;
+  try {
+    const resolved = await resolveOutput(path);
+    if (!isFolder) await checkReplaceable(resolved);
+    await access(isFolder ? resolved : dirname(resolved), constants.W_OK);
+  } catch (error) {
+    throw fileFailure(id, path, error as Error);
   }
 }
 

@@ -3,6 +3,7 @@ import { basename, dirname, extname, join, resolve, sep } from 'node:path';
 import { outputNames } from '../control/jobs/output-name.ts';
 import { redact } from '../core/redact.ts';
 import { compressionOf, compressionProblem } from '../disk/compression.ts';
+import { openGiven } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { videoContainer } from '../runtime/results/open-video-sink.ts';
 import { isDevice } from '../sinks/output-names.ts';
@@ -68,6 +69,8 @@ export interface OutputPlan {
 
 export interface DetectPlan {
   readonly sources: readonly string[];
+  /** Which sources are still pictures. */
+  readonly arePictures: readonly boolean[];
   readonly items: readonly DetectItem[];
   readonly outputs: OutputPlan;
   /** Files of folders that are neither video nor picture. */
@@ -78,29 +81,54 @@ export interface DetectPlan {
 export async function planDetect(inputs: readonly string[], flags: DetectFlags): Promise<DetectPlan> {
   const skipped: string[] = [];
   const sources = await expandInputs(inputs, { pictures: true, onSkipped: (path) => skipped.push(path) });
-  const outputs = await planOutputs(sources, flags);
+  const arePictures: boolean[] = [];
+  for (const source of sources) arePictures.push(await isPicture(source));
+  const outputs = await planOutputs(sources, arePictures, flags);
   requireApart(inputs, sources, outputs);
-  return { sources, items: itemsOf(sources, flags.video !== undefined), outputs, skipped };
+  return { sources, arePictures, items: itemsOf(sources, arePictures), outputs, skipped };
 }
 
-/** A still picture is resized as the model's publisher does it; it does not need ffmpeg's speed. Only ffmpeg draws on it. */
-function itemsOf(sources: readonly string[], needsVideo: boolean): DetectItem[] {
+/** A still picture is resized as the model's publisher does it; it does not need ffmpeg's speed. */
+function itemsOf(sources: readonly string[], arePictures: readonly boolean[]): DetectItem[] {
   const items: DetectItem[] = [];
   for (const [first, source] of sources.entries()) {
     const last = items.at(-1);
-    const kind = !needsVideo && isPicture(source) && existsSync(source) ? 'pictures' : 'video';
+    const kind = arePictures[first] === true ? 'pictures' : 'video';
     if (kind === 'pictures' && last?.kind === 'pictures') (last.sources as string[]).push(source);
     else items.push({ order: items.length, kind, sources: [source], first });
   }
   return items;
 }
 
-/** By its name. */
-export function isPicture(source: string): boolean {
-  return (PICTURE_EXTENSIONS as readonly string[]).includes(extname(source).slice(1).toLowerCase());
+/** By its content, whatever its name is; by its name if the content says nothing. */
+async function isPicture(source: string): Promise<boolean> {
+  if (statSync(source, { throwIfNoEntry: false })?.isFile() !== true) return false;
+  const extension = extname(source).slice(1).toLowerCase();
+  return (PICTURE_EXTENSIONS as readonly string[]).includes(extension) || startsAsPicture(source);
 }
 
-async function planOutputs(sources: readonly string[], flags: DetectFlags): Promise<OutputPlan> {
+/** Of the longest start below. */
+const START_BYTES = 12;
+
+/** Is it JPEG, PNG or WebP? */
+async function startsAsPicture(path: string): Promise<boolean> {
+  const bytes = Buffer.alloc(START_BYTES);
+  try {
+    const { handle } = await openGiven(path, { code: 'SOURCE_UNREADABLE', mostBytes: Number.POSITIVE_INFINITY });
+    await handle.read(bytes).finally(() => handle.close());
+  } catch {
+    // Reading it reports why.
+    return false;
+  }
+  const start = bytes.toString('latin1');
+  return start.startsWith('\xff\xd8\xff') || start.startsWith('\x89PNG') || /^RIFF.{4}WEBP/s.test(start);
+}
+
+async function planOutputs(
+  sources: readonly string[],
+  arePictures: readonly boolean[],
+  flags: DetectFlags,
+): Promise<OutputPlan> {
   const { out, coco, yolo, video, format } = flags;
   const outPlace = out === undefined ? null : { ...placeOf(out), format: await formatOf(out, format) };
   if (out === undefined && format !== undefined)
@@ -112,6 +140,11 @@ async function planOutputs(sources: readonly string[], flags: DetectFlags): Prom
       throw new SightlineError(
         'COMMAND_INVALID',
         `--video: one file takes one input, received ${sources.length}; name a folder, as in --video ${basename(video!, extname(video!))}/`,
+      );
+    if (arePictures[0] === true)
+      throw new SightlineError(
+        'COMMAND_INVALID',
+        `--video: ${sources[0]} is a picture; name a folder, which gets a picture with boxes, as in --video ${basename(video!, extname(video!))}/`,
       );
   }
   const places = [outPlace, coco === undefined ? null : { path: coco, isFolder: false }];

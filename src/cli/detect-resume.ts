@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { isMissing, MOST_BYTES, readGivenText } from '../disk/given-file.ts';
-import { writeWholeFile } from '../disk/replace-file.ts';
+import { removeTemporaries, writeWholeFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { fileFailure } from '../sinks/sink-failure.ts';
 import type { DetectFlags, DetectPlan } from './detect-plan.ts';
+import type { ItemSummary } from './item-results.ts';
 
 /** Flags that change no result, and those of the model, which is compared itself. */
 const FREE_FLAGS: ReadonlySet<string> = new Set([
@@ -24,55 +26,106 @@ export interface ResumePlace {
 /** All that the results of a command depend on, by name. */
 type Conditions = Readonly<Record<string, unknown>>;
 
-/** The folder from which `--resume` goes on: what was run, and the results of each input so far. It is deleted at the end. */
-export class ResumeFolder {
-  readonly path: string;
-  /** It holds results of an interrupted run. */
-  readonly isContinued: boolean;
+/** What a run that was not interrupted left for `--resume`. */
+export interface FinishedRun {
+  readonly items: readonly ItemSummary[];
+  /** Its files. */
+  readonly written: readonly string[];
+}
 
-  private constructor(path: string, isContinued: boolean) {
-    this.path = path;
+/**
+ * The folder from which `--resume` goes on: what was run, and the results of each input so far. Once all inputs are done it keeps only
+ * what was run and how it ended.
+ */
+export class ResumeFolder {
+  readonly #place: ResumePlace;
+  readonly #now: Conditions;
+  /** It holds results of an interrupted run, which are continued. */
+  readonly isContinued: boolean;
+  /** The same command has done all that is asked for. */
+  readonly finished: FinishedRun | null;
+
+  readonly #notice: string | null;
+
+  private constructor(
+    place: ResumePlace,
+    now: Conditions,
+    { isContinued, finished, notice }: Pick<ResumeFolder, 'isContinued' | 'finished'> & { notice: string | null },
+  ) {
+    this.#place = place;
+    this.#now = now;
     this.isContinued = isContinued;
+    this.finished = finished;
+    this.#notice = notice;
   }
 
   /**
+   * Looks at what an earlier run left, and changes nothing.
+   *
    * @param isResumed - continues what it holds; otherwise it begins empty.
-   * @throws COMMAND_INVALID if inputs, model or options differ from those of the interrupted run, with their names; SINK_FAILED
+   * @throws COMMAND_INVALID if inputs, model or options differ from those of the interrupted run, with their names
    */
-  static async open(
-    { resumeFolder: path, firstOutput: output }: ResumePlace,
-    now: Conditions,
-    isResumed: boolean,
-    note: (text: string) => void,
-  ): Promise<ResumeFolder> {
-    const runPath = join(path, 'run.json');
-    const before = await readConditions(runPath);
-    if (isResumed && before !== null) {
-      requireSame(before, now);
-      return new ResumeFolder(path, true);
+  static async open(place: ResumePlace, now: Conditions, isResumed: boolean): Promise<ResumeFolder> {
+    const before = await readRun(runPathOf(place));
+    const anew = (notice: string | null): ResumeFolder =>
+      new ResumeFolder(place, now, { isContinued: false, finished: null, notice });
+    if (before === null)
+      return anew(
+        isResumed ? 'nothing to resume: no interrupted run with these outputs; starting at the first frame' : null,
+      );
+    const { conditions, finished } = before;
+    if (!isResumed)
+      return anew(
+        finished === null
+          ? 'an interrupted run with these outputs is discarded; --resume would have continued it'
+          : null,
+      );
+    const changes = changesOf(conditions, now);
+    if (finished === null) {
+      requireNone(changes);
+      return new ResumeFolder(place, now, { isContinued: true, finished, notice: null });
     }
-    if (isResumed) note('nothing to resume: no interrupted run with these outputs; starting at the first frame');
-    else if (before !== null)
-      note('an interrupted run with these outputs is discarded; --resume would have continued it');
+    const missing = finished.written.filter((path) => !existsSync(path)).map((path) => `${path} is missing`);
+    const news = [...changes, ...missing];
+    if (news.length > 0) return anew(`the run before was finished, but ${news.join('; ')}: it begins anew`);
+    return new ResumeFolder(place, now, { isContinued: false, finished, notice: null });
+  }
+
+  /** Discards what an earlier run left, unless that is continued. Call it once nothing refuses the command any more. @throws SINK_FAILED */
+  async begin(note: (text: string) => void): Promise<void> {
+    if (this.#notice !== null) note(this.#notice);
+    if (this.isContinued) return;
+    const { resumeFolder, firstOutput } = this.#place;
     try {
-      await rm(path, { recursive: true, force: true });
+      await rm(resumeFolder, { recursive: true, force: true });
       // A missing folder for the outputs is not created: its name may be wrong.
-      await mkdir(path);
-      await writeWholeFile(runPath, JSON.stringify(now));
+      await mkdir(resumeFolder);
+      await writeWholeFile(runPathOf(this.#place), JSON.stringify(this.#now));
     } catch (error) {
-      throw fileFailure(output.id, output.path, error as Error);
+      throw fileFailure(firstOutput.id, firstOutput.path, error as Error);
     }
-    return new ResumeFolder(path, false);
   }
 
   /** @param order - of the item. */
   recordPath(order: number): string {
-    return join(this.path, `${order}.jsonl`);
+    return join(this.#place.resumeFolder, `${order}.jsonl`);
   }
 
-  remove(): Promise<void> {
-    return rm(this.path, { recursive: true, force: true });
+  /** All inputs are done: notes that, and deletes the records. */
+  async finish(finished: FinishedRun): Promise<void> {
+    const { resumeFolder } = this.#place;
+    await writeWholeFile(runPathOf(this.#place), JSON.stringify({ ...this.#now, [FINISHED]: finished }));
+    for (const { item } of finished.items) await rm(this.recordPath(item.order), { force: true });
+    await removeTemporaries(join(resumeFolder, RUN_FILE));
   }
+}
+
+const RUN_FILE = 'run.json';
+/** Beside the conditions. No flag has this name. */
+const FINISHED = 'finished';
+
+function runPathOf({ resumeFolder }: ResumePlace): string {
+  return join(resumeFolder, RUN_FILE);
 }
 
 export async function conditionsOf(plan: DetectPlan, flags: DetectFlags, runtime: Runtime): Promise<Conditions> {
@@ -102,9 +155,11 @@ async function inputConditions(source: string): Promise<InputConditions> {
 }
 
 /** @returns null if there is none. @throws COMMAND_INVALID if it cannot be read. */
-async function readConditions(path: string): Promise<Conditions | null> {
+async function readRun(path: string): Promise<{ conditions: Conditions; finished: FinishedRun | null } | null> {
   try {
-    return JSON.parse(await readGivenText(path, { code: 'COMMAND_INVALID', mostBytes: MOST_BYTES.json })) as Conditions;
+    const text = await readGivenText(path, { code: 'COMMAND_INVALID', mostBytes: MOST_BYTES.json });
+    const { [FINISHED]: finished = null, ...conditions } = JSON.parse(text) as Conditions;
+    return { conditions, finished: finished as FinishedRun | null };
   } catch (error) {
     if (isMissing(error)) return null;
     if (error instanceof SightlineError) throw error;
@@ -112,12 +167,16 @@ async function readConditions(path: string): Promise<Conditions | null> {
   }
 }
 
-/** @throws COMMAND_INVALID with the names of what differs. */
-function requireSame(before: Conditions, now: Conditions): void {
+/** What differs, by name. */
+function changesOf(before: Conditions, now: Conditions): string[] {
   const names = new Set([...Object.keys(before), ...Object.keys(now)]);
-  const changes = [...names]
+  return [...names]
     .filter((name) => !isDeepStrictEqual(before[name], plainOf(now[name])))
     .map((name) => (name === 'inputs' ? inputChange(before[name], now[name]) : change(name, before[name], now[name])));
+}
+
+/** @throws COMMAND_INVALID with what differs. */
+function requireNone(changes: readonly string[]): void {
   if (changes.length === 0) return;
   throw new SightlineError(
     'COMMAND_INVALID',

@@ -1,13 +1,12 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { SightlineError, type WireError } from '../errors/sightline-error.ts';
-import type { ResultCounters } from '../protocol/report.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 import { FrameRecord, type Recorded, type RecordedEnd } from '../sinks/frame-record.ts';
 import { note } from './cli-io.ts';
 import { detectStream, type ReadJob, type ReadOutcome, readItem, whyWhole } from './detect-input.ts';
 import { type DetectItem, labelOf } from './detect-plan.ts';
 import type { ResumeFolder } from './detect-resume.ts';
-import { ItemResults, type SourceTally } from './item-results.ts';
+import { type InputSummary, ItemResults, type ItemSummary, type SourceTally } from './item-results.ts';
 import type { TotalProgress } from './total-progress.ts';
 
 export interface DetectJob extends ReadJob {
@@ -16,29 +15,6 @@ export interface DetectJob extends ReadJob {
   /** Null if an output cannot be written again after an interruption: results then go to the outputs at once, one item after the other. */
   readonly resume: ResumeFolder | null;
   readonly progress: TotalProgress;
-}
-
-/** The outcome of one input. */
-export interface InputSummary {
-  readonly source: string;
-  readonly frames: number;
-  readonly detections: number;
-  readonly seconds: number;
-  readonly fps: number;
-  readonly decodeErrors: number;
-  /** How the frames got their results. */
-  readonly results: ResultCounters;
-  readonly warnings: readonly string[];
-  readonly error: WireError | null;
-  /** It was stopped before its end. */
-  readonly isInterrupted: boolean;
-}
-
-/** What became of one item. */
-export interface ItemSummary {
-  readonly item: DetectItem;
-  /** One for each source. */
-  readonly inputs: readonly InputSummary[];
 }
 
 const NOTHING: Recorded = { frames: 0, ptsUs: 0, end: null };
@@ -99,6 +75,7 @@ class ItemRun {
     this.#label = labelOf(source);
     this.#results = new ItemResults({
       ...{ item, classes, outputs, reportScore: runtime.scoreThreshold },
+      maxPixels: runtime.ffmpeg.confinement.maxPixels,
       isRaw: whyWhole(item, flags) === null,
       config: detectStream('input', source, flags),
       label: this.#label,
@@ -191,7 +168,7 @@ class ItemRun {
   #isOfUse({ frames, end }: Recorded, io: DetectJob['io']): boolean {
     const { outputs, flags } = this.#job;
     const item = this.#item;
-    const path = outputs.videoPath(item.first);
+    const path = item.kind === 'pictures' ? null : outputs.videoPath(item.first);
     if (end !== null) return end.error === null && (path === null || existsSync(path));
     const why = whyWhole(item, flags);
     if (frames > 0 && why !== null) note(io, `${this.#label} starts again at its first frame: ${why}`);
@@ -207,7 +184,7 @@ class ItemRun {
     const { sources, kind } = this.#item;
     const seconds = end.seconds / sources.length;
     const fps = end.seconds === 0 ? 0 : end.frames / end.seconds;
-    const inputs = tallies.map(({ frames, detections, error }: SourceTally, i): InputSummary => {
+    const inputs = tallies.map(({ frames, detections, warning, error }: SourceTally, i): InputSummary => {
       const isPicture = kind === 'pictures';
       return {
         source: isPicture ? sources[i]! : this.#label,
@@ -219,7 +196,7 @@ class ItemRun {
         results: isPicture
           ? { inferred: frames, tracked: 0, unchanged: 0, cached: 0 }
           : { ...results, cached: end.cached },
-        warnings: isPicture ? [] : end.warnings,
+        warnings: isPicture ? (warning === null ? [] : [warning]) : end.warnings,
         error: error ?? end.error,
         isInterrupted: end.isInterrupted && (!isPicture || (frames === 0 && error === null)),
       };

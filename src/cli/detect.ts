@@ -11,11 +11,12 @@ import type { Runtime } from '../runtime/runtime.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { addDecoderFlags, decoderConfigOf } from './decoder-flags.ts';
 import { detectStream } from './detect-input.ts';
-import { DetectOutputs, lockPlan } from './detect-outputs.ts';
+import { DetectOutputs, lockPlan, pathsWritten } from './detect-outputs.ts';
 import { type DetectFlags, type DetectPlan, planDetect, RESULT_FORMATS } from './detect-plan.ts';
 import { conditionsOf, ResumeFolder } from './detect-resume.ts';
-import { defaultJobs, detectAll, type InputSummary, type ItemSummary } from './detect-run.ts';
+import { defaultJobs, detectAll } from './detect-run.ts';
 import { interruptedCode } from './interruption.ts';
+import type { InputSummary, ItemSummary } from './item-results.ts';
 import { addEngineFlags, addModelFlag, modelConfigOf } from './model-flags.ts';
 import { startProgress } from './progress.ts';
 import { ReportedFailure } from './reported-failure.ts';
@@ -31,7 +32,7 @@ Examples:
   sightline detect recordings/ --out results/ --resume                 go on after an interruption
   sightline detect recordings/ --out results/ --dry-run                what would be done
   sightline detect clip.mp4 --out results.csv
-  sightline detect photos/ --yolo labels/                              a label file for each picture
+  sightline detect photos/ --yolo labels/ --video boxes/               a label file, and a picture with boxes, for each
   sightline detect clip.mp4 --video annotated.mp4
   sightline detect yard.mp4 --skip-unchanged --track-between auto --out yard.jsonl    infer only what is new
   sightline detect street.mp4 --tiles 3x2 --out small-objects.jsonl
@@ -41,7 +42,7 @@ kinds are counted and left out. If an input cannot be read, the command reports 
 
 Results are written to NAME.partial.EXT (follow them with tail -f) and replace an earlier file at the end. If the command is
 interrupted or fails, what there is stays in NAME.partial.EXT and the earlier file as it is. Exit code after Ctrl-C: 130. The same
-command with --resume then goes on where it stopped. docs/batch.md has the formats and the limits.`;
+command with --resume then goes on where it stopped, and does nothing if all is done. docs/batch.md has the formats and the limits.`;
 
 export function addDetect(program: Command, io: CliIo): void {
   const command = program
@@ -57,7 +58,10 @@ export function addDetect(program: Command, io: CliIo): void {
     .addOption(new Option('--format <format>', 'format of the files in --out DIR/').choices(RESULT_FORMATS))
     .option('--coco <file>', 'write COCO results')
     .option('--yolo <dir>', 'write label files of YOLO, one for each picture or frame')
-    .option('--video <file|dir/>', 'write the video with boxes drawn on it; DIR/ gets one for each input')
+    .option(
+      '--video <file|dir/>',
+      'write the video with boxes drawn on it; DIR/ gets one for each input, of a picture a JPEG',
+    )
     .option('--track', 'track objects from frame to frame')
     .option('--skip-unchanged', 'repeat the result of the last inferred frame while nothing changes')
     .addOption(
@@ -120,9 +124,24 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
     const { resumeFolder, firstOutput } = plan.outputs;
     const place = resumeFolder === null || firstOutput === null ? null : { resumeFolder, firstOutput };
     const conditions = await conditionsOf(plan, flags, runtime);
-    const resume = place === null ? null : await ResumeFolder.open(place, conditions, flags.resume === true, onNotice);
+    const resume = place === null ? null : await ResumeFolder.open(place, conditions, flags.resume === true);
+    if (resume != null && resume.finished !== null) {
+      onNotice('nothing is left to do: the run before has finished; without --resume it begins anew');
+      report(resume.finished.items, [], flags, plan, runtime, io);
+      return end(
+        resume.finished.items.flatMap(({ inputs: each }) => each),
+        plan,
+        [],
+        false,
+        io,
+      );
+    }
     const isResumed = resume?.isContinued === true;
     const outputs = await DetectOutputs.open({ plan, classes: runtime.spec.classes, isResumed, io, onFailure });
+    await resume?.begin(onNotice).catch(async (error: unknown) => {
+      await outputs.close(false);
+      throw error;
+    });
     const unlisten = io.crash?.add(async () => Promise.all([runtime?.flushSinks(), outputs.close(false)]));
     const bar = startProgress(io, 'files', { ownEstimate: true });
     const progress = new TotalProgress(bar, plan.items);
@@ -146,7 +165,12 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
     const isWorthKeeping = summaries.some(({ error, frames }) => error === null || frames > 0);
     const failures = await outputs.close(isComplete && isWorthKeeping);
     unlisten?.();
-    if (isComplete && failures.length === 0) await resume?.remove();
+    if (isComplete && failures.length === 0) {
+      const isRead = summaries.map(({ error, frames }) => error === null || frames > 0);
+      await resume
+        ?.finish({ items, written: pathsWritten(plan, isRead) })
+        .catch((error: Error) => onNotice(`--resume would write the outputs again: ${error.message}`));
+    }
     report(items, failures, flags, plan, runtime, io);
     end(summaries, plan, failures, resume !== null, io);
   } finally {
@@ -217,6 +241,8 @@ function end(
   }
   const failed = summaries.find(({ error }) => error !== null)?.error;
   const first = failed == null ? failures[0] : SightlineError.fromWire(failed);
+  if (failures.length > 0 && canResume)
+    note(io, 'what was found is kept: once the output can be written, the same command with --resume goes on');
   if (first !== undefined) throw new ReportedFailure(first);
 }
 
@@ -224,7 +250,7 @@ function report(
   items: readonly ItemSummary[],
   failures: readonly SightlineError[],
   flags: DetectFlags,
-  { skipped }: DetectPlan,
+  plan: DetectPlan,
   runtime: Runtime,
   io: CliIo,
 ): void {
@@ -233,7 +259,7 @@ function report(
   const inputs = items.flatMap((item) => item.inputs);
   if (flags.json === true) {
     const model = { name: runtime.spec.name, engine, provider, precision, inputWidth: width, inputHeight: height };
-    printJson(io, { model, inputs, skipped, sinks: failures.map((error) => error.toWire()) });
+    printJson(io, { model, inputs, skipped: plan.skipped, sinks: failures.map((error) => error.toWire()) });
   }
   for (const { source, warnings, decodeErrors, error } of inputs) {
     for (const warning of warnings) note(io, `warning: ${warning}`);
@@ -245,6 +271,8 @@ function report(
   if (flags.json !== true && flags.out !== '-') {
     const rows = items.map(itemRow);
     if (rows.length > 0) print(io, table([['input', 'frames', 'inferred', 'detections', 'time', 'rate'], ...rows]));
+    const damaged = inputs.filter(({ warnings }, i) => plan.arePictures[i] === true && warnings.length > 0).length;
+    if (damaged > 0) print(io, `${damaged} ${damaged === 1 ? 'picture is' : 'pictures are'} cut off or damaged`);
     print(io, `${runtime.spec.name} ${width}x${height}, ${engine}/${provider} ${precision}`);
   }
 }

@@ -1,4 +1,5 @@
 import type { StreamConfig } from '../config/stream.ts';
+import type { Detection } from '../core/detection.ts';
 import type { PtsUs } from '../core/units.ts';
 import type { WireError } from '../errors/sightline-error.ts';
 import type { ResultCounters } from '../protocol/report.ts';
@@ -16,6 +17,8 @@ export interface ItemResultsOptions {
   /** The entries have no tracks yet: they are computed here. */
   readonly isRaw: boolean;
   readonly reportScore: number;
+  /** Of a picture that is drawn on. */
+  readonly maxPixels: number;
   /** Only detections with these labels are written; all if null. */
   readonly classes: ReadonlySet<string> | null;
   readonly outputs: DetectOutputs;
@@ -25,7 +28,32 @@ export interface ItemResultsOptions {
 export interface SourceTally {
   frames: number;
   detections: number;
+  /** Of a picture. */
+  warning: string | null;
   error: WireError | null;
+}
+
+/** The outcome of one input. */
+export interface InputSummary {
+  readonly source: string;
+  readonly frames: number;
+  readonly detections: number;
+  readonly seconds: number;
+  readonly fps: number;
+  readonly decodeErrors: number;
+  /** How the frames got their results. */
+  readonly results: ResultCounters;
+  readonly warnings: readonly string[];
+  readonly error: WireError | null;
+  /** It was stopped before its end. */
+  readonly isInterrupted: boolean;
+}
+
+/** What became of one item. */
+export interface ItemSummary {
+  readonly item: DetectItem;
+  /** One for each source. */
+  readonly inputs: readonly InputSummary[];
 }
 
 /** Turns what one item found into its results, and passes them to the outputs, in order. */
@@ -48,7 +76,7 @@ export class ItemResults {
   constructor(options: ItemResultsOptions) {
     this.#options = options;
     this.#analytics = this.#newAnalytics();
-    this.tallies = options.item.sources.map(() => ({ frames: 0, detections: 0, error: null }));
+    this.tallies = options.item.sources.map(() => ({ frames: 0, detections: 0, warning: null, error: null }));
   }
 
   /** Opens the outputs of a video; call it first. */
@@ -59,7 +87,7 @@ export class ItemResults {
 
   /** @returns a promise to await before the next one, which never rejects; null if there is none. */
   add(entry: RecordEntry): Promise<unknown> | null {
-    if (this.#options.item.kind === 'video') return 'error' in entry ? null : this.#addFrame(entry);
+    if (this.#options.item.kind === 'video') return 'detections' in entry ? this.#addFrame(entry) : null;
     this.#writing = this.#writing.then(() => this.#addPicture(entry));
     return this.#writing;
   }
@@ -77,32 +105,39 @@ export class ItemResults {
 
   #addFrame(entry: RecordedFrame): Promise<unknown> | null {
     const { label } = this.#options;
-    return this.#publish(entry, this.#analytics, this.#sinks!.all, label, this.tallies[0]!);
+    const detections = this.#finalDetections(entry, this.#analytics);
+    return this.#publish({ ...entry, detections }, this.#sinks!.all, label, this.tallies[0]!);
+  }
+
+  #finalDetections(entry: RecordedFrame, analytics: StreamAnalytics): readonly Detection[] {
+    const { width, height, ptsUs, detections: found } = entry;
+    const { classes, isRaw } = this.#options;
+    const analysed = isRaw ? analytics.update({ width, height, ptsUs }, found).detections : found;
+    return classes === null ? analysed : analysed.filter((each) => classes.has(each.label));
   }
 
   /** Each picture is an input of its own: a file of one frame. */
   async #addPicture(entry: RecordEntry): Promise<void> {
-    const { item, outputs } = this.#options;
+    const { item, outputs, maxPixels } = this.#options;
     const tally = this.tallies[entry.frame]!;
-    if ('error' in entry) {
-      tally.error = entry.error;
-      return;
-    }
-    const { own, all } = await outputs.openFor(item.first + entry.frame);
-    await this.#publish({ ...entry, frame: 0 }, this.#newAnalytics(), all, item.sources[entry.frame]!, tally);
+    if ('error' in entry) tally.error = entry.error;
+    if ('warning' in entry) tally.warning = entry.warning;
+    if (!('detections' in entry)) return;
+    const source = item.first + entry.frame;
+    const { own, all } = await outputs.openFor(source);
+    const label = item.sources[entry.frame]!;
+    const detections = this.#finalDetections(entry, this.#newAnalytics());
+    await this.#publish({ ...entry, frame: 0, detections }, all, label, tally);
     await outputs.closeOwn(own, true);
+    await outputs.drawPicture(source, detections, maxPixels);
   }
 
   #publish(
-    { frame, ptsUs, width, height, by, detections: found }: RecordedFrame,
-    analytics: StreamAnalytics,
+    { frame, ptsUs, width, height, by, detections }: RecordedFrame,
     sinks: readonly Sink[],
     label: string,
     tally: SourceTally,
   ): Promise<unknown> | null {
-    const { classes, isRaw } = this.#options;
-    const analysed = isRaw ? analytics.update({ width, height, ptsUs }, found).detections : found;
-    const detections = classes === null ? analysed : analysed.filter((each) => classes.has(each.label));
     tally.frames += 1;
     tally.detections += detections.length;
     this.results[by] += 1;

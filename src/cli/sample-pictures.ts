@@ -1,4 +1,4 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import sharp from 'sharp';
 import { batchConfig } from '../config/batch.ts';
@@ -7,9 +7,10 @@ import { previewConfig } from '../config/gateway.ts';
 import { parseStream } from '../config/load-pipeline.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import type { Detection } from '../core/detection.ts';
+import { DEFAULT_MAX_PIXELS } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { fetchPeoplePhoto } from '../host/demo-source.ts';
-import { readPicture } from '../preprocess/sharp-preprocessor.ts';
+import { readImage } from '../preprocess/sharp-preprocessor.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { ResultSinks } from '../runtime/results/result-sinks.ts';
 import { OverlayPainter } from '../sinks/drawing/draw-overlay.ts';
@@ -94,25 +95,29 @@ export async function drawPictures(
   await mkdir(folder, { recursive: true });
   const drawn: string[] = [];
   for (const [index, source] of imagePaths.entries()) {
-    const image = sharp(await readPicture(source), { failOn: 'none' })
-      .autoOrient()
-      .toColourspace('srgb')
-      .flatten({ background: '#000' });
-    const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
-    const { width, height } = info;
-    const canvas = { pixels: new Uint8Array(data), width, height };
-    new OverlayPainter(canvas, { zones: [], lines: [] }).draw(canvas, {
-      detections: found[index] ?? [],
-      counts: { zones: [], lines: [] },
-      sourceWidth: width,
-      sourceHeight: height,
-      placement: { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 },
-    });
     const path = join(folder, `${basename(source).replace(PICTURES, '')}-boxes.jpg`);
-    await sharp(canvas.pixels, { raw: { width, height, channels: 3 } })
-      .jpeg({ quality: 90 })
-      .toFile(path);
+    await writeFile(path, await pictureWithBoxes(source, found[index] ?? [], DEFAULT_MAX_PIXELS));
     drawn.push(path);
   }
   return drawn;
+}
+
+/** Draws the detections on a picture. @returns a JPEG. @throws as `readImage` */
+export async function pictureWithBoxes(
+  source: string,
+  detections: readonly Detection[],
+  maxPixels: number,
+): Promise<Buffer> {
+  const { pixels, width, height } = await readImage(source, maxPixels);
+  const canvas = { pixels, width, height };
+  new OverlayPainter(canvas, { zones: [], lines: [] }).draw(canvas, {
+    detections,
+    counts: { zones: [], lines: [] },
+    sourceWidth: width,
+    sourceHeight: height,
+    placement: { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 },
+  });
+  return sharp(pixels, { raw: { width, height, channels: 3 } })
+    .jpeg({ quality: 90 })
+    .toBuffer();
 }

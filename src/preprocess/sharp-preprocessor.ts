@@ -13,6 +13,12 @@ export interface PictureSize {
   readonly height: number;
 }
 
+/** Of an image file, upright as its EXIF data says. */
+export interface ReadPicture extends PictureSize {
+  /** What is wrong with the data, in libvips's words: what could not be read is grey. Null if it is whole. */
+  readonly damage: string | null;
+}
+
 /**
  * Fits pictures into a model's input. One instance per stream; call `configureSharp` on its thread first.
  *
@@ -68,35 +74,53 @@ export class SharpPreprocessor {
  * @param input - u8 `[input.height, input.width, 3]` RGB; overwritten.
  * @param maxPixels - of the file.
  * @returns the size of the image after EXIF rotation, and its placement in the input.
- * @throws SOURCE_TOO_LARGE
+ * @throws SOURCE_TOO_LARGE; sharp's error if nothing can be read
  */
 export async function preprocessImage(
   image: string | Uint8Array,
   spec: ModelSpec,
   input: Uint8Array,
   maxPixels = DEFAULT_MAX_PIXELS,
-): Promise<PictureSize & { placement: Placement }> {
-  const { upright, size: autoOrient } = await openImage(image, maxPixels);
-  const fit = fitInto(autoOrient, spec.input, spec.input.resize);
-  const resampler = resamplerOf(spec, autoOrient, fit);
-  if (resampler === null) input.set(await resizeWithVips(upright, fit, spec));
-  else resample(resampler, await upright.raw().toBuffer(), fit, spec, input);
-  return { width: autoOrient.width, height: autoOrient.height, placement: placementOf(autoOrient, fit) };
+): Promise<ReadPicture & { placement: Placement }> {
+  const { open, size } = await openImage(image, maxPixels);
+  const fit = fitInto(size, spec.input, spec.input.resize);
+  const resampler = resamplerOf(spec, size, fit);
+  const { data, damage } = await readAll(open, (upright) =>
+    resampler === null ? resizeWithVips(upright, fit, spec) : upright.raw().toBuffer(),
+  );
+  if (resampler === null) input.set(data);
+  else resample(resampler, data, fit, spec, input);
+  return { ...size, damage, placement: placementOf(size, fit) };
 }
 
-/** Reads an image file as u8 `[height, width, 3]` RGB, upright as its EXIF data says. @throws SOURCE_TOO_LARGE */
+/** Reads an image file as u8 `[height, width, 3]` RGB. @throws SOURCE_TOO_LARGE; sharp's error if nothing can be read */
 export async function readImage(
   image: string | Uint8Array,
   maxPixels: number,
-): Promise<PictureSize & { readonly pixels: Uint8Array }> {
-  const { upright, size } = await openImage(image, maxPixels);
-  return { ...size, pixels: await upright.raw().toBuffer() };
+): Promise<ReadPicture & { readonly pixels: Uint8Array }> {
+  const { open, size } = await openImage(image, maxPixels);
+  const { data, damage } = await readAll(open, (upright) => upright.raw().toBuffer());
+  return { ...size, damage, pixels: data };
+}
+
+type OpenUpright = (failOn: 'none' | 'error') => Sharp;
+
+/** Reads a damaged picture as far as it goes. */
+async function readAll(
+  open: OpenUpright,
+  read: (upright: Sharp) => Promise<Buffer>,
+): Promise<{ readonly data: Buffer; readonly damage: string | null }> {
+  try {
+    return { data: await read(open('error')), damage: null };
+  } catch (error) {
+    return { data: await read(open('none')), damage: (error as Error).message };
+  }
 }
 
 async function openImage(
   image: string | Uint8Array,
   maxPixels: number,
-): Promise<{ upright: Sharp; size: PictureSize }> {
+): Promise<{ open: OpenUpright; size: PictureSize }> {
   const bytes = typeof image === 'string' ? await readPicture(image) : image;
   // Reads the header only. Without the limit, so that the message can name the size.
   const { autoOrient } = await sharp(bytes, { failOn: 'none', limitInputPixels: false }).autoOrient().metadata();
@@ -107,8 +131,12 @@ async function openImage(
       `${typeof image === 'string' ? image : 'bytes'}: the picture is ${width}x${height}, and decoder.maxPixels allows ${maxPixels} pixels`,
       { width, height },
     );
-  const picture = sharp(bytes, { failOn: 'none', limitInputPixels: maxPixels }).autoOrient();
-  return { upright: picture.toColourspace('srgb').flatten({ background: '#000' }), size: { width, height } };
+  const open: OpenUpright = (failOn) =>
+    sharp(bytes, { failOn, limitInputPixels: maxPixels })
+      .autoOrient()
+      .toColourspace('srgb')
+      .flatten({ background: '#000' });
+  return { open, size: { width, height } };
 }
 
 /**

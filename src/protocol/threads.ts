@@ -102,7 +102,8 @@ export type FromLane =
   | { readonly type: 'reconnecting'; readonly ringId: number; readonly error: WireError }
   | { readonly type: 'ended'; readonly ringId: number; readonly frames: number }
   | { readonly type: 'failed'; readonly ringId: number; readonly error: WireError }
-  | { readonly type: 'warning'; readonly ringId: number; readonly message: string }
+  /** @param frame - that it is about, before the frame itself; absent if it is about the source. */
+  | { readonly type: 'warning'; readonly ringId: number; readonly message: string; readonly frame?: number }
   | { readonly type: 'decode-errors'; readonly ringId: number; readonly count: number }
   | { readonly type: 'duration'; readonly ringId: number; readonly durationUs: number }
   | { readonly type: 'preview'; readonly ringId: number; readonly frame: number; readonly jpeg: Uint8Array }

@@ -2,10 +2,11 @@ import { open, truncate } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Detection } from '../core/detection.ts';
 import type { ResultOrigin } from '../core/frame.ts';
-import type { WireError } from '../errors/sightline-error.ts';
+import type { SightlineError, WireError } from '../errors/sightline-error.ts';
 import { LineLog } from './line-log.ts';
 import { openLines } from './open-lines.ts';
 import type { SinkFailureListener } from './sink.ts';
+import { fileFailure } from './sink-failure.ts';
 
 /** A result as `--resume` needs it: in full precision, and before tracking if tracks are computed later. */
 export interface RecordedFrame {
@@ -23,6 +24,12 @@ interface RecordedFailure {
   readonly error: WireError;
 }
 
+/** What is said of a picture beside its result. */
+interface RecordedWarning {
+  readonly frame: number;
+  readonly warning: string;
+}
+
 /** The end of an input that was read to its end, or as far as possible. */
 export interface RecordedEnd {
   /** Seconds that the last run took, and the frames that it read. */
@@ -34,7 +41,7 @@ export interface RecordedEnd {
   readonly error: WireError | null;
 }
 
-export type RecordEntry = RecordedFrame | RecordedFailure;
+export type RecordEntry = RecordedFrame | RecordedFailure | RecordedWarning;
 
 /** What a record contains when it is opened. */
 export interface Recorded {
@@ -101,14 +108,17 @@ export class FrameRecord {
 
   /** @returns a promise to await before the next entry, which never rejects; null if there is none. */
   add(entry: RecordEntry): Promise<void> | null {
-    return this.#write('error' in entry ? entry : numbersOf(entry));
+    return this.#write('detections' in entry ? numbersOf(entry) : entry);
   }
 
-  /** Closes it, with its last line if the input was read to its end. @throws SINK_FAILED */
+  /** Closes it, with its last line if the input was read to its end. @throws SINK_FAILED if it does not hold all; nothing is lost */
   async close(end: RecordedEnd | null): Promise<void> {
     if (end !== null) void this.#write({ end });
     try {
       await this.#log.finish();
+    } catch (error) {
+      const { cause } = error as SightlineError;
+      throw cause instanceof Error ? fileFailure('--resume', this.#options.path, cause) : error;
     } finally {
       this.#closed.abort();
     }
@@ -178,7 +188,9 @@ async function readRecorded({
     const entry = parseLine(text, classes);
     if (entry === null || end !== null) break;
     if ('end' in entry) end = entry.end;
-    else if (entry.frame !== frames * every) break;
+    else if ('warning' in entry) {
+      // Of a frame that follows, or of one that is there.
+    } else if (entry.frame !== frames * every) break;
     else {
       frames += 1;
       ptsUs = 'ptsUs' in entry ? entry.ptsUs : 0;

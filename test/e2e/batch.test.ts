@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
@@ -10,9 +10,10 @@ import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
 import { sharedDir } from '../support/shared.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-/** Content of all files below a folder, hidden ones too, by their path. */
+/** Content of all files below a folder by their path, hidden ones too, but not what `--resume` keeps. */
 function contentOf(folder: string): Record<string, string> {
-  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
+  const all = readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
+  const names = all.filter((name) => !/\.resume\b/.test(name));
   const files = names.filter((name) => statSync(join(folder, name)).isFile());
   return Object.fromEntries(files.map((name) => [name, readFileSync(join(folder, name), 'latin1')]));
 }
@@ -90,6 +91,7 @@ describe('an interrupted batch', () => {
   it.each([
     ['one file of lines and one of COCO', ['--out', 'r.jsonl', '--coco', 'r.json'], '.r.jsonl.resume'],
     ['a file for each input, and labels', ['--out', 'r/', '--format', 'csv', '--yolo', 'labels/'], 'r/.resume'],
+    ['videos and pictures with boxes', ['--out', 'r.ndjson', '--video', 'r/'], '.r.ndjson.resume'],
   ])('gives the same bytes as one that was not: %s', async (_, outputs, records) => {
     const place = (folder: string): string[] =>
       outputs.map((arg) => (/^r|^labels/.test(arg) ? at(`${folder}/${arg}`) : arg));
@@ -130,7 +132,7 @@ describe('an interrupted batch', () => {
     const anew = await cli(args);
     expect(anew.stderr).toMatch(/discarded; --resume would have continued it/);
     expect(readFileSync(at('changed.jsonl'), 'utf8').trimEnd().split('\n')).toHaveLength(90 + 200 + 11 + 400);
-    expect(existsSync(at('.changed.jsonl.resume'))).toBe(false);
+    expect(readdirSync(at('.changed.jsonl.resume'))).toEqual(['run.json']);
   });
 
   it('of annotated videos keeps those that are done, and makes the interrupted one anew', async () => {
@@ -146,7 +148,69 @@ describe('an interrupted batch', () => {
     const { code, stderr } = await cli([...args, '--resume']);
     expect(code, stderr).toBe(0);
     expect(statSync(at('videos/slow.mp4.mp4'))).toMatchObject({ ino: first.ino, mtimeMs: first.mtimeMs });
-    expect(readdirSync(at('videos')).sort()).toEqual(['slow.mp4.mp4', 'stream.ts.mp4']);
+    expect(readdirSync(at('videos')).sort()).toEqual(['.resume', 'slow.mp4.mp4', 'stream.ts.mp4']);
+  });
+
+  it('of pictures with boxes infers none of them again', async () => {
+    const args = ['detect', at('pictures'), inputs[4]!, '--engine', 'fake', '--jobs', '1'];
+    const outputs = ['--out', at('boxes.jsonl'), '--video', `${at('boxes')}/`];
+    const child = startCli([...args, ...outputs]);
+    const result = ended(child);
+    const records = at('.boxes.jsonl.resume');
+    await waitFor('the video', () => existsSync(join(records, '1.jsonl')), { deadlineMs: 30_000 });
+    child.kill('SIGKILL');
+    await result;
+    // Only the record has this width.
+    const record = join(records, '0.jsonl');
+    writeFileSync(record, readFileSync(record, 'utf8').replace('[0,0,64,', '[0,0,65,'));
+    const { code, stderr } = await cli([...args, ...outputs, '--resume']);
+    expect(code, stderr).toBe(1);
+    expect(JSON.parse(readFileSync(at('boxes.jsonl'), 'utf8').split('\n')[0]!)).toMatchObject({ width: 65 });
+    expect(readdirSync(at('boxes'))).toContain('100.jpg.jpg');
+  });
+
+  it('is still there after a command that was refused', async () => {
+    const clips = inputs.slice(0, 2);
+    const args = ['detect', ...clips, '--engine', 'fake', '--out', at('kept.jsonl'), '--yolo', at('kept-labels')];
+    const child = startCli(args);
+    const result = ended(child);
+    const records = at('.kept.jsonl.resume');
+    await waitFor('progress', () => recordedBytes(records) > 1000, { deadlineMs: 30_000 });
+    child.kill('SIGKILL');
+    await result;
+    writeFileSync(at('kept-labels/foreign.txt'), '');
+    const before = contentOf(at('.kept.jsonl.resume'));
+    for (const refused of [
+      args,
+      args.toSpliced(-2, 2, '--coco', at('missing/c.json')),
+      args.toSpliced(-2, 2, '--classes', 'unicorn'),
+      args.toSpliced(-2, 2, '--coco', at('pictures')),
+    ])
+      expect((await cli(refused)).stderr, refused.join(' ')).toMatch(/labels already|does not exist|unicorn|folder/);
+    expect(contentOf(at('.kept.jsonl.resume'))).toEqual(before);
+    const { code, stderr } = await cli([...args, '--resume']);
+    expect(code, stderr).toBe(0);
+    expect(stderr).not.toMatch(/nothing to resume/);
+    expect(readFileSync(at('kept.jsonl'), 'utf8').trimEnd().split('\n')).toHaveLength(90 + 200);
+  });
+
+  it('that is finished is not run again, unless inputs, options or outputs changed', async () => {
+    const args = ['detect', inputs[0]!, at('broken.mp4'), '--engine', 'fake', '--out', at('done.jsonl')];
+    const first = await cli(args);
+    expect(first.code, 'a broken video').toBe(1);
+    const { ino, mtimeMs } = statSync(at('done.jsonl'));
+    const again = await cli([...args, '--resume']);
+    expect(again.stderr).toMatch(/nothing is left to do: the run before has finished/);
+    expect([again.code, again.stdout]).toEqual([first.code, first.stdout]);
+    expect(again.stderr).toMatch(/broken\.mp4: it is not a video/);
+    expect(statSync(at('done.jsonl'))).toMatchObject({ ino, mtimeMs });
+    const changed = await cli([...args, '--track', '--resume']);
+    expect(changed.stderr).toMatch(/was finished, but --track: true, before none: it begins anew/);
+    expect(statSync(at('done.jsonl')).ino).not.toBe(ino);
+    rmSync(at('done.jsonl'));
+    const missing = await cli([...args, '--track', '--resume']);
+    expect(missing.stderr).toMatch(/was finished, but .*done\.jsonl is missing: it begins anew/);
+    expect(existsSync(at('done.jsonl'))).toBe(true);
   });
 
   it.skipIf(sharedDir === null)('gives the same tracks (needs the shared folder)', async () => {
@@ -189,5 +253,52 @@ describe('an interrupted batch', () => {
     expect(again).toBe(whole);
     expect(whole).toMatch(/"label":"person","score":[\d.]+,"box":\[[\d.,]+\],"trackId":\d/);
     expect(new Set(whole!.match(/(?<="label":")[^"]*/g))).toEqual(new Set(['person']));
+  });
+});
+
+describe('pictures', () => {
+  const temporary = temporaryFolder();
+  const at = (name: string): string => join(temporary.path, name);
+  afterAll(() => temporary.remove());
+
+  beforeAll(async () => {
+    const noise = { type: 'gaussian', mean: 128, sigma: 60 } as const;
+    const jpeg = await sharp({ create: { width: 160, height: 120, channels: 3, background: 'black', noise } })
+      .jpeg()
+      .toBuffer();
+    mkdirSync(at('photos'));
+    for (const name of ['a.jpg', 'b.jpg']) writeFileSync(at(`photos/${name}`), jpeg);
+    writeFileSync(at('photos/cut.jpg'), jpeg.subarray(0, jpeg.length / 2));
+    writeFileSync(at('named.bmp'), jpeg);
+  });
+
+  const args = (...rest: string[]): string[] => ['detect', at('photos'), at('named.bmp'), '--engine', 'fake', ...rest];
+
+  it('have the same results with and without a copy that shows the boxes', async () => {
+    expect((await cli(args('--out', `${at('plain')}/`))).code).toBe(0);
+    const { code, stderr } = await cli(args('--out', `${at('drawn')}/`, '--video', `${at('shown')}/`));
+    expect(code, stderr).toBe(0);
+    expect(contentOf(at('drawn'))).toEqual(contentOf(at('plain')));
+    expect(Object.keys(contentOf(at('plain')))).toHaveLength(4);
+    expect(readdirSync(at('shown')).sort()).toEqual(['a.jpg.jpg', 'b.jpg.jpg', 'cut.jpg.jpg', 'named.bmp.jpg']);
+    expect(await sharp(at('shown/a.jpg.jpg')).metadata()).toMatchObject({ format: 'jpeg', width: 160, height: 120 });
+  });
+
+  it('that are cut off are read as far as they go, named and counted', async () => {
+    const { code, stdout, stderr } = await cli(args());
+    expect(code).toBe(0);
+    expect(stderr.match(/warning: .*/g)).toEqual([
+      expect.stringMatching(/photos\/cut\.jpg: the picture is cut off or damaged/),
+    ]);
+    expect(stdout).toMatch(/^1 picture is cut off or damaged$/m);
+    const { inputs } = JSON.parse((await cli(args('--json'))).stdout) as { inputs: { warnings: string[] }[] };
+    expect(inputs.map(({ warnings }) => warnings.length)).toEqual([0, 0, 1, 0]);
+    expect((await cli(args('--dry-run'))).stdout).toMatch(/cut\.jpg +picture +160x120 .*cut off or damaged/);
+  });
+
+  it('become no single video, and the message names what to do', async () => {
+    const { code, stderr } = await cli(['detect', at('named.bmp'), '--engine', 'fake', '--video', at('v.mp4')]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/named\.bmp is a picture; name a folder/);
   });
 });

@@ -112,9 +112,13 @@ export class LaneImages {
 
   async #makeFrame({ picture, frame, ptsUs }: FramePicture, slot: number): Promise<void> {
     const captured = monoNowMs();
-    const { placement, width, height } = await this.#fit(picture, slot);
+    const { placement, width, height, damage } = await this.#fit(picture, slot);
     const done = monoNowMs();
     this.#port.addPreprocessMs(done - captured);
+    if (damage !== null) {
+      const message = `${nameOf(picture)}: the picture is cut off or damaged, and what is missing counts as grey (${damage})`;
+      this.#port.post({ type: 'warning', ringId: this.#stream.ring.ringId, frame, message });
+    }
     const hash = this.#stream.hashesInput ? hashInput(this.#ring.input(slot)) : NO_HASH;
     this.#ring.countCompleted();
     this.#ring.writeMeta(slot, {
@@ -151,7 +155,7 @@ export class LaneImages {
 
   async #fitRaw({ data, width, height }: RawPicture, slot: number): ReturnType<typeof preprocessImage> {
     const { spec, views } = this.#stream;
-    if (views !== undefined) return this.#fitViews({ pixels: data, width, height }, slot, views);
+    if (views !== undefined) return this.#fitViews({ pixels: data, width, height, damage: null }, slot, views);
     const last = this.#preprocessor;
     const preprocessor =
       last?.size.width === width && last.size.height === height
@@ -159,7 +163,7 @@ export class LaneImages {
         : new SharpPreprocessor(spec, { width, height });
     this.#preprocessor = { size: { width, height }, preprocessor };
     await preprocessor.run(data, this.#ring.input(slot));
-    return { width, height, placement: preprocessor.placement };
+    return { width, height, damage: null, placement: preprocessor.placement };
   }
 
   async #fitViews(
@@ -194,6 +198,12 @@ export class LaneImages {
 
 function failureOf(picture: Picture, error: Error): SightlineError {
   if (error instanceof SightlineError) return error;
-  const name = typeof picture === 'string' ? picture : 'data' in picture ? 'pixels' : 'bytes';
-  return new SightlineError('SOURCE_UNREADABLE', `${name}: not an image that can be read (${error.message})`);
+  return new SightlineError(
+    'SOURCE_UNREADABLE',
+    `${nameOf(picture)}: not an image that can be read (${error.message})`,
+  );
+}
+
+function nameOf(picture: Picture): string {
+  return typeof picture === 'string' ? picture : 'data' in picture ? 'pixels' : 'bytes';
 }

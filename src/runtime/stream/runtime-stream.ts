@@ -307,8 +307,8 @@ export class RuntimeStream implements LaneListener {
         void this.#finish(SightlineError.fromWire(message.error));
         break;
       case 'warning':
-        this.warnings.push(message.message);
-        if (this.warnings.length > 100) this.warnings.shift();
+        if (this.input.bulk?.takeWarning?.(message.message, message.frame) === true) break;
+        if (this.warnings.push(message.message) > 100) this.warnings.shift();
         this.#port.event('stream-warning', this.id, message.message);
         break;
       case 'decode-errors':

@@ -26,6 +26,13 @@ export interface BulkWork {
    * @returns a promise that settles when the frame's slot can be released and never rejects; null if at once.
    */
   take(frame: PublishedFrame, inFlight: InFlightFrame): Promise<unknown> | null;
+  /**
+   * Receives a warning before it becomes one of the stream.
+   *
+   * @param frame - that it is about; absent if it is about the source.
+   * @returns true if it shall not become one.
+   */
+  takeWarning?(message: string, frame: number | undefined): boolean;
 }
 
 /** A stream's source, and the size of full pictures if they are needed. */

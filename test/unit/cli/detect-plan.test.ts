@@ -25,7 +25,20 @@ describe('the plan of detect', () => {
       ['pictures', 3, 1],
     ]);
     const drawn = await plan([at('a')], { video: at('videos/') });
-    expect(drawn.items.map(({ kind }) => kind)).toEqual(['video', 'video', 'video', 'video']);
+    expect(drawn.items, 'their boxes are drawn without ffmpeg').toEqual(items);
+  });
+
+  it.each([
+    ['JPEG', [0xff, 0xd8, 0xff, 0xe0]],
+    ['PNG', [...Buffer.from('\x89PNG\r\n\x1a\n', 'latin1')]],
+    ['WebP', [...Buffer.from('RIFF\n\0\0\0WEBPVP8 ', 'latin1')]],
+  ])('takes %s for a picture whatever its name is', async (kind, start) => {
+    for (const name of ['scan.bmp', 'clip.mp4', 'nameless']) {
+      writeFileSync(at(`${kind}-${name}`), Buffer.from(start));
+      expect((await plan([at(`${kind}-${name}`)])).items.map((item) => item.kind)).toEqual(['pictures']);
+    }
+    writeFileSync(at('real.bmp'), 'BM');
+    expect((await plan([at('real.bmp')])).items.map((item) => item.kind)).toEqual(['video']);
   });
 
   it('gives inputs of the same name different outputs', async () => {

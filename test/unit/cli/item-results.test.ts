@@ -24,9 +24,13 @@ describe('the results of an item', () => {
       publish: (result: WrittenFrame, source: string) => written.push({ source, frame: result }) > 0,
       drained: () => Promise.resolve(),
     };
-    const outputs = { openFor: async () => ({ own: [], all: [sink] }), closeOwn: async () => undefined };
+    const outputs = {
+      openFor: async () => ({ own: [], all: [sink] }),
+      closeOwn: async () => undefined,
+      drawPicture: async () => undefined,
+    };
     const results = new ItemResults({
-      ...{ label: sources[0]!, config: CONFIG, isRaw: true, reportScore: 0.3 },
+      ...{ label: sources[0]!, config: CONFIG, isRaw: true, reportScore: 0.3, maxPixels: 1e6 },
       item: { order: 0, kind, sources, first: 0 },
       classes: classes === null ? null : new Set(classes),
       outputs: outputs as unknown as DetectOutputs,

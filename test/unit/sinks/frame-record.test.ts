@@ -47,6 +47,18 @@ describe('the record of an item', () => {
     expect(await all(again)).toEqual([frame(0), frame(1), frame(2)]);
   });
 
+  it('keeps what is said of a picture, also of one whose result is missing', async () => {
+    const warning = (n: number): RecordEntry => ({ frame: n * 2, warning: `${n}.jpg: cut off` });
+    const record = await open();
+    for (const entry of [frame(0), warning(1), frame(1), warning(2)]) record.add(entry);
+    await record.close(null);
+    const again = await open();
+    expect(again.recorded).toMatchObject({ frames: 2, end: null });
+    again.add(frame(2));
+    await again.close(END);
+    expect(await all(again)).toEqual([frame(0), warning(1), frame(1), warning(2), frame(2)]);
+  });
+
   it.each([
     ['an incomplete line', '[6,240000,640'],
     ['zeros, as after a power failure', '\0\0\0\0\n[6,240000,640,480,"inferred"]\n'],
