@@ -37,11 +37,8 @@ server.on('upgrade', (request, socket) => {
     socket.write(`HTTP/1.1 101 Switching Protocols\r\n${pairs.join('')}\r\n`);
     socket.write(first);
     far.pipe(socket).pipe(far);
-    for (const [end, other] of [
-      [far, socket],
-      [socket, far],
-    ])
-      end.once('error', () => other.destroy());
+    far.once('error', () => socket.destroy());
+    socket.once('error', () => far.destroy());
   });
   forwarded.end();
 });
