@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../core/clock.ts';
 import { Pause } from '../flow/pause.ts';
+import { settlesWithin } from '../flow/settles-within.ts';
 import type { LineTarget } from './append-file.ts';
 import { attemptStep, CLOSE_MS, RETRY_MS, SYNC_MS } from './disk-work.ts';
 import { keepNumbered } from './output-names.ts';
@@ -177,13 +178,7 @@ export class LineLog {
   async #progresses(work: Promise<void>): Promise<boolean> {
     for (;;) {
       const before = this.#steps;
-      let cancel = (): void => undefined;
-      const late = new Promise<false>((resolve) => {
-        cancel = this.#clock.setTimer(() => resolve(false), CLOSE_MS);
-      });
-      const isDone = await Promise.race([work.then(() => true), late]);
-      cancel();
-      if (isDone) return true;
+      if (await settlesWithin(work, CLOSE_MS, this.#clock)) return true;
       if (this.#steps === before) return false;
     }
   }

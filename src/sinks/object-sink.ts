@@ -1,6 +1,7 @@
 import type { FilterSettings } from '../config/keys/sink-keys.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { settlesWithin } from '../flow/settles-within.ts';
 import type { ResultRecord } from '../protocol/result-record.ts';
 import { type QueuePolicy, ResultQueue } from './result-queue.ts';
 import type { Sink, SinkFailureListener, SinkFigures } from './sink.ts';
@@ -95,13 +96,7 @@ export class ObjectSink implements Sink {
 
   async #close(): Promise<void> {
     await this.#queue.close();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(() => resolve('late'), CLOSE_MS);
-    });
-    const isLate = (await Promise.race([this.#delivery, late])) === 'late';
-    clearTimeout(timer);
-    if (isLate) {
+    if (!(await settlesWithin(this.#delivery, CLOSE_MS))) {
       // The result that it did not take is lost, and so are those waiting behind it.
       this.#isGivenUp = true;
       this.#failed += 1;
@@ -116,13 +111,12 @@ export class ObjectSink implements Sink {
   }
 
   async #closeSink(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`it did not close within ${CLOSE_MS / 1000} s`)), CLOSE_MS);
-    });
     const closing = (async () => this.#sink.close?.())();
-    await Promise.race([closing, late]).catch((error: unknown) => this.#fail(messageOf(error)));
-    clearTimeout(timer);
+    try {
+      if (!(await settlesWithin(closing, CLOSE_MS))) this.#fail(`it did not close within ${CLOSE_MS / 1000} s`);
+    } catch (error) {
+      this.#fail(messageOf(error));
+    }
   }
 
   #fail(message: string): void {

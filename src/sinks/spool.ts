@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { Pause } from '../flow/pause.ts';
+import { settlesWithin } from '../flow/settles-within.ts';
 import { attemptStep, CLOSE_MS, RETRY_MS, SYNC_MS } from './disk-work.ts';
 import { LineFile } from './line-file.ts';
 import type { SyncPolicy } from './line-log.ts';
@@ -181,12 +182,7 @@ export class Spool {
     this.#wake();
     const { folder } = this.#options;
     if (folder === null) return this.#waiting;
-    let cancel = (): void => undefined;
-    const late = new Promise<void>((resolve) => {
-      cancel = this.#clock.setTimer(resolve, CLOSE_MS);
-    });
-    await Promise.race([this.#finish(folder), late]);
-    cancel();
+    await settlesWithin(this.#finish(folder), CLOSE_MS, this.#clock);
     return this.#recent.filter(({ seq }) => seq > this.#writtenSeq).length;
   }
 

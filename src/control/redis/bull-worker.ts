@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import { monoNowMs } from '../../core/clock.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Incidents } from '../../flow/incidents.ts';
+import { settlesWithin } from '../../flow/settles-within.ts';
 import type { TaskHandler, TaskWorker } from '../control-plane.ts';
 import type { Notices } from '../notices.ts';
 import { retryDelayMs, type TaskPolicy } from '../tasks/task-policy.ts';
@@ -239,7 +240,10 @@ export class BullWorker implements TaskWorker {
 
   /** A worker that does not close within 2 s is abandoned and its connection dropped. */
   async #closeWorker(worker: Worker, connection: Redis, isForced: boolean): Promise<void> {
-    await Promise.race([worker.close(isForced).catch(() => undefined), sleep(CLOSE_TIMEOUT_MS)]);
+    await settlesWithin(
+      worker.close(isForced).catch(() => undefined),
+      CLOSE_TIMEOUT_MS,
+    );
     connection.disconnect();
   }
 
@@ -258,6 +262,6 @@ export class BullWorker implements TaskWorker {
   /** If Redis does not answer, the lock expires and another worker takes the task. */
   async #returnToQueue(job: Job): Promise<void> {
     const moved = job.moveToWait(job.token).catch(() => undefined);
-    await Promise.race([moved, sleep(CLOSE_TIMEOUT_MS)]);
+    await settlesWithin(moved, CLOSE_TIMEOUT_MS);
   }
 }

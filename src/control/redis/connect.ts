@@ -1,6 +1,7 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { backOffMs } from '../../flow/back-off.ts';
+import { settlesWithin } from '../../flow/settles-within.ts';
 import { type RedisAddress, redisAddress } from './redis-address.ts';
 import { failureText, redisFailure } from './redis-failure.ts';
 import { adviceFor, checkSuitability } from './redis-suitability.ts';
@@ -113,15 +114,9 @@ export class RedisConnection {
 }
 
 async function firstInfo(client: Redis, timeoutMs: number): Promise<string> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-  });
-  try {
-    return await Promise.race([client.connect().then(() => client.info()), late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const info = client.connect().then(() => client.info());
+  if (await settlesWithin(info, timeoutMs)) return info;
+  throw new Error(`no answer within ${timeoutMs} ms`);
 }
 
 /** Wraps a fleet's key prefix in a hash tag, so that scripts work on a Redis cluster too. @throws CONFIG_INVALID */
