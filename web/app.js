@@ -1,4 +1,4 @@
-/** @import { FeedState, HelloMessage, Preview, ShadowMessage, StatsMessage } from '/lib/client/index.js' */
+/** @import { FeedState, HelloMessage, Preview, ShadowMessage, StatsMessage, StreamReport } from '/lib/client/index.js' */
 
 import { SightlineClient } from '/lib/client/index.js';
 import {
@@ -16,7 +16,9 @@ import { FleetPanel } from './fleet-panel.js';
 import { FocusView } from './focus-view.js';
 import { StreamGrid } from './grid.js';
 import { HostPanel } from './host-panel.js';
+import { KeepingNotice } from './keeping-notice.js';
 import { RolloutPanel } from './rollout-panel.js';
+import { SourceTester } from './source-test.js';
 import { Summary } from './summary.js';
 
 const FOCUS_HASH = /^#stream=(.+)$/;
@@ -43,10 +45,13 @@ let droppedMessages = 0;
  * @type {string | null | undefined}
  */
 let focused;
+/** Whether the newest report had the stream that is shown large. */
+let wasThere = false;
 
 const log = new EventsLog({ onError: showError });
 const host = new HostPanel();
 const summary = new Summary(byId('summary'));
+const notice = new KeepingNotice();
 byId('panel').append(host.node, log.node);
 
 const grid = new StreamGrid({
@@ -68,7 +73,7 @@ const grid = new StreamGrid({
   },
 });
 
-const focusView = new FocusView(byId('focus'), showError);
+const focusView = new FocusView(byId('focus'), (id) => grid.pictureOf(id), showError);
 
 const fleet = new FleetPanel(byId('fleet'), {
   drain: (id, isDraining) => attempt(() => (isDraining ? client.hosts.drain(id) : client.hosts.undrain(id))),
@@ -95,6 +100,7 @@ follow(client.stats(), showStats);
 follow(client.events(), (event) => {
   log.add(event);
   focusView.addEvent(event);
+  notice.addEvent(event);
 });
 follow(pictures, showPicture);
 
@@ -126,8 +132,20 @@ function showStats(message) {
   rollout.update(message.rollout, message.streams, message.timeMs);
   summary.update(message.streams);
   focusView.update(message.streams);
+  leaveRemoved(message.streams);
   droppedMessages = message.droppedMessages;
   showState('open');
+}
+
+/**
+ * Shows all streams if the one that was shown large is gone.
+ *
+ * @param {readonly StreamReport[]} streams
+ */
+function leaveRemoved(streams) {
+  const isThere = streams.some(({ id }) => id === focused);
+  if (wasThere && !isThere && focused !== null) location.hash = '';
+  wasThere = isThere;
 }
 
 /** @param {Preview | ShadowMessage} message */
@@ -191,6 +209,7 @@ function showConnection(state) {
     showAccess(state.hello.access);
     log.load();
     focusView.reload();
+    notice.load();
     grid.reloadHistories();
   }
   if (state.name !== 'waiting') return;
@@ -223,7 +242,7 @@ function showFocus() {
   scrollTo(0, 0);
   // The button that had the focus no longer exists.
   if (before === undefined || before === stream) return;
-  if (stream === null) grid.focusButtons(before);
+  if (stream === null) grid.focusCard(before, 'focusDetails');
   else byId('back').querySelector('button')?.focus();
 }
 
@@ -278,7 +297,10 @@ addEventListener('hashchange', showFocus);
 byId('tabs').addEventListener('click', ({ target }) => {
   if (!(target instanceof HTMLButtonElement)) return;
   setData(document.body, 'tab', target.dataset.tab ?? null);
-  for (const tab of byId('tabs').children) tab.toggleAttribute('aria-current', tab === target);
+  for (const tab of byId('tabs').children) {
+    if (tab === target) tab.setAttribute('aria-current', 'true');
+    else tab.removeAttribute('aria-current');
+  }
   scrollTo(0, 0);
 });
 document.addEventListener('visibilitychange', () => {
@@ -287,4 +309,8 @@ document.addEventListener('visibilitychange', () => {
 });
 addEventListener('online', () => client.reconnect());
 setUpAddDialog((stream) => client.streams.add(stream));
+const addTest = new SourceTester(byId('add-source', HTMLInputElement), () => ({}));
+byId('add-source-row').append(addTest.button);
+byId('add-source-row').after(addTest.result);
+byId('add-dialog').addEventListener('close', () => addTest.clear());
 showFocus();

@@ -59,7 +59,8 @@ export function needsAttention({ state, isMissing }) {
  * @param {StreamReport} report
  */
 function errorText({ state, lastError, startFailure }) {
-  if (startFailure === undefined) return lastError ?? '';
+  if (lastError === null) return '';
+  if (startFailure === undefined) return state === 'running' ? `Last error: ${lastError}` : lastError;
   const { code, attempts, retryAtMs } = startFailure;
   const tries = attempts === 1 ? 'tried once' : `tried ${attempts} times`;
   const idle = state === 'paused' ? 'paused' : 'not tried again by itself';
@@ -74,18 +75,22 @@ export class StreamCard {
   /** @type {StreamReport | null} */
   report = null;
   #history = new History();
-  #picture = new PictureView();
+  picture = new PictureView();
   #figures = new CardFigures();
   #charts = [new StreamChart('fps'), new StreamChart('latency')];
   #hasHistory = false;
+  #isDense = false;
   #badge = element('span', { class: 'badge' });
   #host = element('span', { class: 'card-host' });
   #source = element('span', { class: 'source' });
   #miss = element('p', { class: 'miss', role: 'status' });
   #error = element('p', { class: 'card-error' });
-  #veil = element('p', { class: 'veil' });
+  #veilState = element('b', {});
+  #veilError = element('span', { class: 'veil-error' });
+  #veil = element('p', { class: 'veil' }, this.#veilState, this.#veilError);
   /** @type {HTMLButtonElement} */
   #toggle;
+  #details;
   #tabStop;
 
   /**
@@ -97,12 +102,13 @@ export class StreamCard {
     this.#toggle = iconButton('pause', `Pause ${id}`, () =>
       runBusy(this.#toggle, () => (CAN_RESUME.has(this.report?.state) ? actions.resume : actions.pause)(id)),
     );
-    const focus = iconButton('focus', `Show ${id} large`, () => actions.focus(id));
-    focus.classList.add('focus-button');
+    const details = iconButton('focus', `Details and settings of ${id}`, () => actions.focus(id));
+    details.classList.add('focus-button');
+    this.#details = details;
     const remove = iconButton('remove', `Remove ${id}`, () => runBusy(remove, () => actions.remove(id)));
     for (const button of [this.#toggle, remove]) setData(button, 'needs', 'operator');
-    const buttons = element('div', { class: 'card-buttons', 'aria-label': id }, this.#toggle, focus, remove);
-    this.#tabStop = new RovingTabStop(buttons, [this.#toggle, focus, remove]);
+    const buttons = element('div', { class: 'card-buttons', 'aria-label': id }, this.#toggle, details, remove);
+    this.#tabStop = new RovingTabStop(buttons, [this.#toggle, details, remove]);
     const head = element(
       'header',
       { class: 'card-head' },
@@ -112,12 +118,16 @@ export class StreamCard {
       this.#source,
       buttons,
     );
-    this.#picture.node.append(this.#veil);
+    this.picture.node.append(this.#veil);
+    // The picture is the largest part of a small card, and on a phone the only one that is easy to hit.
+    this.picture.node.addEventListener('click', () => {
+      if (this.#isDense) actions.focus(id);
+    });
     this.node = element(
       'article',
       { class: 'card', 'aria-label': `Stream ${id}`, 'data-stream': id },
       head,
-      this.#picture.node,
+      this.picture.node,
       this.#miss,
       element('div', { class: 'side' }, this.#figures.tiles, this.#figures.details),
       element('div', { class: 'charts' }, ...this.#charts.map(({ node }) => node)),
@@ -131,9 +141,10 @@ export class StreamCard {
    * @param {Density} density
    */
   setDensity(density) {
-    for (const chart of this.#charts) chart.build(density === 'dense');
+    this.#isDense = density === 'dense';
+    for (const chart of this.#charts) chart.build(this.#isDense);
     // The name of the stream is drawn over the picture of a dense card.
-    this.#picture.reservedTopPx = density === 'dense' ? DENSE_HEAD_PX : 0;
+    this.picture.reservedTopPx = this.#isDense ? DENSE_HEAD_PX : 0;
   }
 
   /**
@@ -152,7 +163,7 @@ export class StreamCard {
     const { report } = this;
     if (report === null) return;
     if (!this.#hasHistory) this.#loadHistory();
-    const { state, source, isMissing, target, lastError, width, height } = report;
+    const { state, source, isMissing, target, width, height } = report;
     setData(this.node, 'tone', TONES[state]);
     setData(this.node, 'missing', isMissing.fps || isMissing.latency ? 'true' : null);
     setText(this.#badge, formatName(state));
@@ -162,14 +173,17 @@ export class StreamCard {
     setText(this.#source, `${size}${source}`);
     this.#source.title = `${source}, ${report.policy}`;
     this.#drawMiss(report);
-    setText(this.#veil, state === 'running' ? '' : formatName(state));
-    if (state !== 'running') setData(this.#veil, 'error', lastError);
-    setText(this.#error, errorText(report));
+    const error = errorText(report);
+    this.#veil.hidden = state === 'running';
+    setText(this.#veilState, formatName(state));
+    setText(this.#veilError, error);
+    setText(this.#error, error);
+    setData(this.#error, 'past', state === 'running' ? 'true' : null);
     this.#drawToggle(report);
     // The role, the density and the state decide which buttons are shown.
     this.#tabStop.update();
     this.#figures.update(report);
-    this.#picture.places = report;
+    this.picture.places = report;
     this.#charts[0].update(this.#history, target.fps);
     this.#charts[1].update(this.#history, target.latencyMs);
   }
@@ -192,12 +206,12 @@ export class StreamCard {
 
   /** @param {Preview} message */
   showPreview(message) {
-    if (this.isVisible) this.#picture.show(message);
+    if (this.isVisible) this.picture.show(message);
   }
 
   destroy() {
     for (const chart of this.#charts) chart.destroy();
-    this.#picture.destroy();
+    this.picture.destroy();
     this.node.remove();
   }
 
@@ -206,14 +220,15 @@ export class StreamCard {
    *
    * @param {StreamReport} report
    */
-  #drawMiss({ isMissing, missReasons, fps, target, latencyMs }) {
+  #drawMiss(report) {
+    const { state, isMissing, missReasons, fps, target, latencyMs } = report;
     const misses = [];
     if (isMissing.fps) misses.push(missReasons?.fps ?? `${fps.published.toFixed(1)} fps, target ${target.fps}`);
     if (isMissing.latency)
       misses.push(missReasons?.latency ?? `p99 ${latencyMs.window.p99.toFixed(0)} ms, target ${target.latencyMs} ms`);
     const text = misses.length === 0 ? '' : `Target missed: ${misses.join('; ')}`;
     setText(this.#miss, text);
-    this.#picture.node.title = text;
+    this.picture.node.title = state === 'running' ? text : errorText(report);
   }
 
   /** @param {StreamReport} report */
@@ -227,5 +242,10 @@ export class StreamCard {
   /** Moves the focus to its buttons. */
   focusButtons() {
     this.#tabStop.focus();
+  }
+
+  /** Moves the focus to the button that shows it large, which was hidden meanwhile. */
+  focusDetails() {
+    this.#tabStop.focus(this.#details);
   }
 }

@@ -39,6 +39,11 @@ const CHARTS = {
   },
 };
 
+/** Right of the plot, for half of a label. */
+const RIGHT_PX = 18;
+/** Widest digit of a label. */
+const CHAR_PX = 7;
+
 /** One chart of one stream: with axes and legend, or on a dense card as a sparkline. */
 export class StreamChart {
   node = element('figure', { class: 'chart' });
@@ -119,7 +124,7 @@ export class StreamChart {
     return {
       width: 100,
       height: 40,
-      padding: this.#isCompact ? [3, 0, 2, 0] : [8, 18, 0, 0],
+      padding: this.#isCompact ? [3, 0, 2, 0] : [8, RIGHT_PX, 0, 0],
       legend: { show: false },
       cursor: { show: !this.#isCompact, y: false, drag: { setScale: false, x: false } },
       scales: {
@@ -132,9 +137,15 @@ export class StreamChart {
           show: !this.#isCompact,
           size: 22,
           space: 70,
-          values: (_plot, ticks) => ticks.map((s) => (this.#spanS > HISTORY_S ? formatMinute : formatTime)(s * 1000)),
+          values: (plot, ticks) => ticks.map((seconds) => this.#timeLabel(plot, seconds)),
         },
-        { ...axis, show: !this.#isCompact, size: 38, space: 28 },
+        {
+          ...axis,
+          show: !this.#isCompact,
+          size: (_plot, values) =>
+            Math.max(38, 14 + CHAR_PX * Math.max(0, ...(values ?? []).map((text) => text.length))),
+          space: 28,
+        },
       ],
       series: [{}, ...this.#series.map((series) => this.#line(series, color))],
       hooks: {
@@ -142,6 +153,18 @@ export class StreamChart {
         setCursor: [(plot) => this.#showValues(plot.cursor.idx ?? null)],
       },
     };
+  }
+
+  /**
+   * The label of a time; none where it would not fit beside the right edge.
+   *
+   * @param {uPlot} plot
+   * @param {number} seconds
+   */
+  #timeLabel(plot, seconds) {
+    const text = (this.#spanS > HISTORY_S ? formatMinute : formatTime)(seconds * 1000);
+    const roomPx = plot.bbox.width / devicePixelRatio + RIGHT_PX - plot.valToPos(seconds, 'x');
+    return roomPx < (CHAR_PX * text.length) / 2 ? '' : text;
   }
 
   /**

@@ -1,4 +1,5 @@
 /** @import { EventMessage, StreamReport } from '/lib/client/index.js' */
+/** @import { PictureView } from './overlay.js' */
 
 import { StreamChart } from './chart.js';
 import { element } from './element.js';
@@ -25,16 +26,21 @@ export class FocusView {
   #history = new History(POINTS);
   /** @type {EventsLog | null} */
   #events = null;
+  /** @type {SettingsForm | null} */
+  #settings = null;
+  #pictureOf;
   /** @type {StreamReport['target']} */
   #target = { fps: null, latencyMs: null };
   #timer = 0;
 
   /**
    * @param {HTMLElement} node
+   * @param {(id: string) => PictureView | null} pictureOf returns the picture of a stream
    * @param {(error: unknown) => void} onError
    */
-  constructor(node, onError) {
+  constructor(node, pictureOf, onError) {
     this.#node = node;
+    this.#pictureOf = pictureOf;
     this.#onError = onError;
   }
 
@@ -49,9 +55,11 @@ export class FocusView {
     this.#id = id;
     this.#node.hidden = id === null;
     clearInterval(this.#timer);
+    this.#settings?.close();
     if (id === null) return;
     const events = new EventsLog({ stream: id, onError: this.#onError });
-    const settings = new SettingsForm(id);
+    const settings = new SettingsForm(id, this.#pictureOf(id));
+    this.#settings = settings;
     this.#events = events;
     this.#history = new History(POINTS);
     this.#node.replaceChildren(

@@ -2,9 +2,14 @@ const whole = new Intl.NumberFormat('en');
 const compact = (/** @type {number} */ digits) =>
   new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: digits });
 const [twoDigits, threeDigits] = [compact(2), compact(3)];
-const clock = new Intl.DateTimeFormat('en', { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
+const clock = new Intl.DateTimeFormat('en', {
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  hourCycle: 'h23',
+});
 
-const minutes = new Intl.DateTimeFormat('en', { hour: '2-digit', minute: '2-digit', hour12: false });
+const minutes = new Intl.DateTimeFormat('en', { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const day = new Intl.DateTimeFormat('en', { day: 'numeric', month: 'short' });
 
 export const formatCount = (/** @type {number} */ value) => whole.format(value);

@@ -2,6 +2,7 @@
 /** @import { Preview, StreamReport } from '/lib/client/index.js' */
 
 import { needsAttention, StreamCard } from './card.js';
+import { setData } from './element.js';
 
 /** Several full cards are thousands of pixels high here. */
 const PHONE = matchMedia('(max-width: 560px)');
@@ -83,6 +84,7 @@ export class StreamGrid {
    */
   focus(id) {
     this.#focused = id;
+    setData(this.#node, 'focused', id === null ? null : 'true');
     this.#arrange();
   }
 
@@ -90,11 +92,17 @@ export class StreamGrid {
    * Moves the focus to the buttons of a card, or to the grid if there is no such card.
    *
    * @param {string | null} id
+   * @param {'focusButtons' | 'focusDetails'} [which]
    */
-  focusButtons(id) {
+  focusCard(id, which = 'focusButtons') {
     const card = id === null ? undefined : this.#cards.get(id);
     if (card === undefined || card.node.hidden) this.#node.focus();
-    else card.focusButtons();
+    else card[which]();
+  }
+
+  /** @param {string} id */
+  pictureOf(id) {
+    return this.#cards.get(id)?.picture ?? null;
   }
 
   /** @param {string} id */
@@ -116,7 +124,7 @@ export class StreamGrid {
     const neighbour = card.node.nextElementSibling ?? card.node.previousElementSibling;
     card.destroy();
     this.#cards.delete(id);
-    if (hadFocus) this.focusButtons(neighbour instanceof HTMLElement ? (neighbour.dataset.stream ?? null) : null);
+    if (hadFocus) this.focusCard(neighbour instanceof HTMLElement ? (neighbour.dataset.stream ?? null) : null);
     this.#reportVisible();
   }
 

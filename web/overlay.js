@@ -15,8 +15,8 @@ function classColor(classId) {
 
 /** The picture of a stream with the boxes of the same frame drawn over it. */
 export class PictureView {
-  node = element('div', { class: 'view', role: 'img', 'aria-label': 'No picture yet' });
-  #picture = element('canvas', { class: 'picture' });
+  node = element('div', { class: 'view' });
+  #picture = element('canvas', { class: 'picture', role: 'img', 'aria-label': 'No picture yet' });
   #overlay = element('canvas', { class: 'overlay' });
   /** @type {Preview | null} */
   #shown = null;
@@ -25,6 +25,8 @@ export class PictureView {
   #next = null;
   /** @type {import('./places.js').Places | null} */
   #places = null;
+  /** What lies over the picture, instead of its zones and lines. @type {HTMLElement | null} */
+  #layer = null;
   #reservedTopPx = 0;
   #resizes = new ResizeObserver(() => this.#drawBoxes());
 
@@ -50,6 +52,18 @@ export class PictureView {
    */
   set reservedTopPx(px) {
     this.#reservedTopPx = px;
+    this.#drawBoxes();
+  }
+
+  /**
+   * Lays an element exactly over the picture, to move its zones and lines; null takes it away.
+   *
+   * @param {HTMLElement | null} layer
+   */
+  edit(layer) {
+    this.#layer?.remove();
+    this.#layer = layer;
+    if (layer !== null) this.node.append(layer);
     this.#drawBoxes();
   }
 
@@ -91,7 +105,7 @@ export class PictureView {
     bitmap.close();
     this.#shown = preview;
     this.node.dataset.hasPicture = 'true';
-    this.node.setAttribute('aria-label', describe(preview));
+    this.#picture.setAttribute('aria-label', describe(preview));
     this.#drawBoxes();
   }
 
@@ -106,12 +120,17 @@ export class PictureView {
     const context = contextOf(this.#overlay);
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, width, height);
-    if (this.#shown === null || width === 0) return;
     // The same fit as the picture's `object-fit: contain`.
-    const { width: sourceWidth, height: sourceHeight, detections } = this.#shown;
+    const { width: sourceWidth, height: sourceHeight } = this.#shown ?? { width: clientWidth, height: clientHeight };
     const scale = Math.min(clientWidth / sourceWidth, clientHeight / sourceHeight);
     const left = (clientWidth - sourceWidth * scale) / 2;
     const top = (clientHeight - sourceHeight * scale) / 2;
+    if (this.#layer !== null) {
+      const box = { left, top, width: sourceWidth * scale, height: sourceHeight * scale };
+      for (const [name, px] of Object.entries(box)) this.#layer.style.setProperty(name, `${px}px`);
+    }
+    if (this.#shown === null || width === 0) return;
+    const { detections } = this.#shown;
     context.setTransform(ratio, 0, 0, ratio, left * ratio, top * ratio);
     const isSmall = clientWidth < 360;
     const size = { width: sourceWidth * scale, height: sourceHeight * scale };
@@ -119,7 +138,7 @@ export class PictureView {
     const bounds = { x: 0, y: topPx, width: size.width, height: size.height - topPx };
     const labels = new Labels(context, bounds, isSmall);
     for (const detection of detections) drawBox(context, detection, scale, isSmall);
-    if (this.#places !== null) drawPlaces(context, this.#places, size, labels, isSmall);
+    if (this.#places !== null && this.#layer === null) drawPlaces(context, this.#places, size, labels, isSmall);
     drawLabels(labels, detections, scale, isSmall);
   }
 }

@@ -28,7 +28,9 @@ export class RovingTabStop {
     if (first !== undefined) this.#choose(first);
   }
 
-  focus() {
+  /** @param {HTMLButtonElement} [button] default: the one that was used last */
+  focus(button) {
+    if (button !== undefined) this.#choose(button);
     this.update();
     this.#current.focus();
   }

@@ -1,50 +1,76 @@
-/** @import { StreamChange, StreamReport } from '/lib/client/index.js' */
+/** @import { PictureView } from './overlay.js' */
+/** @import { StreamChange, StreamDetails } from '/lib/client/index.js' */
 
 import { SightlineError } from '/lib/client/index.js';
 import { errorMessage } from './dialogs.js';
-import { element } from './element.js';
+import { element, runBusy } from './element.js';
 import { gateway } from './gateway.js';
+import { PlaceList } from './place-list.js';
+import { SourceTester } from './source-test.js';
 
 /** The largest `maxFps`, in practice no limit: a change can set the key, but not remove it. */
 const NO_LIMIT_FPS = 1000;
 /** A fault in a message of the gateway: `target.fps: expected at most maxFps, 10, received 25 (number)`. */
 const FAULT = /^([a-zA-Z]+(?:\[\d+\]|\.[a-zA-Z]+)*): /;
+/**
+ * How a user would call a setting.
+ *
+ * @type {Readonly<Record<string, string>>}
+ */
+const WORDS = {
+  source: 'the address',
+  maxFps: 'the rate',
+  every: 'the rate',
+  target: 'the targets',
+  track: 'tracking',
+};
 
 /**
  * @typedef {object} Field
- * @property {string} key as the gateway names it, such as `target.fps` or `zones[0].labels`
+ * @property {string} key as the gateway names it, such as `target.fps`
  * @property {HTMLInputElement} input
  * @property {HTMLElement} error
- * @property {HTMLElement} node
  * @property {string} shown text when the form was filled
  */
 
-/** The settings of one stream, to change what runs. Only what was edited is sent. */
+/**
+ * The settings of one stream, to change what runs. Only what was edited is sent, and only if nobody else has changed the stream since
+ * it was read.
+ */
 export class SettingsForm {
   #id;
+  #places;
   /** @type {Map<string, Field>} */
   #fields = new Map();
-  /** @type {StreamReport & { settings?: StreamChange } | null} */
+  /** @type {StreamDetails | null} */
   #details = null;
   #error = element('p', { class: 'form-error', role: 'alert' });
   #done = element('p', { class: 'form-done', role: 'status' });
+  #conflict = element('div', { class: 'conflict', role: 'alert', hidden: true });
   #submit = element('button', { class: 'button button-primary', type: 'submit' }, 'Apply');
+  #cancel = element('button', { class: 'button', type: 'button' }, 'Cancel');
   #groups = element('div', { class: 'settings-groups' });
   node = element(
     'form',
     { class: 'settings', 'aria-label': 'Settings', novalidate: true },
     this.#groups,
     this.#error,
-    element('div', { class: 'settings-actions' }, this.#done, this.#submit),
+    this.#conflict,
+    element('div', { class: 'settings-actions' }, this.#done, this.#cancel, this.#submit),
   );
 
-  /** @param {string} id of the stream */
-  constructor(id) {
+  /**
+   * @param {string} id of the stream
+   * @param {PictureView | null} picture on which its zones and lines are moved
+   */
+  constructor(id, picture) {
     this.#id = id;
+    this.#places = new PlaceList(picture);
     this.node.addEventListener('submit', (event) => {
       event.preventDefault();
-      this.#apply();
+      runBusy(this.#submit, () => this.#apply());
     });
+    this.#cancel.addEventListener('click', () => runBusy(this.#cancel, () => this.#discard('Nothing was changed.')));
     this.node.addEventListener('input', () => {
       this.#done.textContent = '';
     });
@@ -59,25 +85,26 @@ export class SettingsForm {
     }
   }
 
-  /** @param {StreamReport & { settings?: StreamChange }} details */
+  /** Takes the handles from the picture. */
+  close() {
+    this.#places.isMoving = false;
+  }
+
+  /** @param {StreamDetails} details */
   #fill(details) {
     this.#details = details;
     this.#fields.clear();
-    const { settings, target } = details;
+    const { target } = details;
+    // Older gateways do not say them.
+    const settings = /** @type {StreamDetails['settings'] | undefined} */ (details.settings);
     const hint = settings === undefined ? 'Empty: unchanged.' : undefined;
     const maxFps = settings?.maxFps === NO_LIMIT_FPS ? undefined : settings?.maxFps;
+    /** @type {Partial<Exclude<StreamDetails['settings']['track'], boolean>>} */
     const track = typeof settings?.track === 'object' ? settings.track : {};
-    const isTracked = settings !== undefined && (settings.track !== false || this.#places.length > 0);
+    const places = [...(settings?.zones ?? []), ...(settings?.lines ?? [])];
+    const isTracked = settings !== undefined && (settings.track !== false || places.length > 0);
     this.#groups.replaceChildren(
-      group(
-        'Source',
-        this.#field(
-          'source',
-          'Address',
-          settings?.source ?? details.source,
-          'Passwords are not shown. An unchanged address keeps them.',
-        ),
-      ),
+      group('Source', ...this.#sourceField(settings?.source ?? details.source)),
       group(
         'Rate',
         this.#field('maxFps', 'Max frames/s', maxFps, hint ?? 'Empty: no limit.'),
@@ -98,26 +125,21 @@ export class SettingsForm {
             ),
           ]
         : []),
-      ...(this.#places.length > 0
-        ? [
-            group(
-              'Labels that are counted',
-              ...this.#places.map(({ key, name, labels }) =>
-                this.#field(key, name, labels?.join(', '), 'Separated by commas. Empty: all.'),
-              ),
-            ),
-          ]
-        : []),
+      ...(settings === undefined ? [] : [this.#places.node]),
     );
+    if (settings !== undefined) this.#places.fill(settings);
   }
 
-  /** Zones and lines, if their settings are known: a change replaces all of them. */
-  get #places() {
-    const { zones = [], lines = [] } = this.#details?.settings ?? {};
-    return [
-      ...zones.map(({ id, labels }, i) => ({ key: `zones[${i}].labels`, name: `Zone ${id}`, labels })),
-      ...lines.map(({ id, labels }, i) => ({ key: `lines[${i}].labels`, name: `Line ${id}`, labels })),
-    ];
+  /** @param {string} source */
+  #sourceField(source) {
+    const node = this.#field('source', 'Address', source, 'Passwords are not shown. An unchanged address keeps them.');
+    const { input } = /** @type {Field} */ (this.#fields.get('source'));
+    const test = new SourceTester(input, () => ({ ...this.#details?.settings, id: this.#id }));
+    const row = element('div', { class: 'with-button' });
+    input.replaceWith(row);
+    row.append(input, test.button);
+    node.append(test.result);
+    return [node];
   }
 
   /**
@@ -129,18 +151,18 @@ export class SettingsForm {
   #field(key, label, value, hint) {
     const name = `setting-${key}`;
     const shown = value === undefined ? '' : String(value);
-    const isNumber = key !== 'source' && !key.endsWith('labels');
     const input = element('input', {
       id: name,
       name: key,
       value: shown,
       autocomplete: 'off',
       spellcheck: 'false',
-      inputmode: isNumber ? 'decimal' : null,
+      inputmode: key === 'source' ? null : 'decimal',
       'aria-describedby': `${name}-error${hint === undefined ? '' : ` ${name}-hint`}`,
     });
     const error = element('p', { class: 'field-error', id: `${name}-error` });
-    const node = element(
+    this.#fields.set(key, { key, input, error, shown });
+    return element(
       'div',
       { class: 'field' },
       element('label', { for: name }, label),
@@ -148,8 +170,6 @@ export class SettingsForm {
       ...(hint === undefined ? [] : [element('p', { class: 'hint', id: `${name}-hint` }, hint)]),
       error,
     );
-    this.#fields.set(key, { key, input, error, node, shown });
-    return node;
   }
 
   async #apply() {
@@ -159,27 +179,76 @@ export class SettingsForm {
       this.#done.textContent = 'Nothing was changed.';
       return;
     }
-    this.#submit.disabled = true;
     try {
-      await gateway.streams.update(this.#id, change);
+      await gateway.streams.update(this.#id, change, { etag: this.#details?.etag });
       await this.load();
       this.#done.textContent = 'Applied.';
     } catch (error) {
-      this.#showError(error);
-    } finally {
-      this.#submit.disabled = false;
-      this.#submit.focus();
+      if (error instanceof SightlineError && error.code === 'STREAM_CHANGED') await this.#showConflict();
+      else this.#showError(error);
     }
+  }
+
+  /** Drops what was edited. @param {string} otherwise what to say if that is nothing */
+  async #discard(otherwise) {
+    const isEdited = Object.keys(this.#change()).length > 0;
+    this.#clearErrors();
+    this.#places.isMoving = false;
+    await this.load();
+    this.#done.textContent = isEdited ? 'Your changes were dropped.' : otherwise;
+  }
+
+  /** Somebody else was faster: says what they changed, and lets the user choose. */
+  async #showConflict() {
+    const before = this.#details?.settings;
+    /** @type {StreamDetails} */
+    let now;
+    try {
+      now = await gateway.streams.get(this.#id);
+    } catch (error) {
+      this.#showError(error);
+      return;
+    }
+    const words = changedWords(before, now.settings);
+    const text = `Somebody else has changed ${words} of this stream meanwhile, so nothing of yours was applied.`;
+    const load = element('button', { type: 'button', class: 'button' }, 'Show the new settings');
+    const keep = element('button', { type: 'button', class: 'button' }, 'Keep editing');
+    load.addEventListener('click', () => this.#settleConflict(now, false));
+    keep.addEventListener('click', () => this.#settleConflict(now, true));
+    this.#conflict.replaceChildren(element('p', {}, text), element('div', {}, load, keep));
+    this.#conflict.hidden = false;
+    keep.focus();
+  }
+
+  /**
+   * @param {StreamDetails} now
+   * @param {boolean} keepsEdits
+   */
+  #settleConflict(now, keepsEdits) {
+    this.#conflict.hidden = true;
+    this.#places.isMoving &&= keepsEdits;
+    const edited = [...this.#fields.values()].filter(isEdited).map(({ key, input }) => ({ key, text: input.value }));
+    const places = this.#places.draft;
+    this.#fill(now);
+    if (keepsEdits) {
+      for (const { key, text } of edited) {
+        const field = this.#fields.get(key);
+        if (field !== undefined) field.input.value = text;
+      }
+      this.#places.draft = places;
+    }
+    this.#done.textContent = keepsEdits
+      ? 'These are the new settings with your changes. Apply them if they still fit.'
+      : 'Your changes were dropped.';
+    this.#submit.focus();
   }
 
   /** What was edited, as the gateway takes it: a section as a whole, with what was not edited in it. */
   #change() {
-    const edited = new Set(
-      [...this.#fields.values()].filter(({ input, shown }) => input.value !== shown).map(({ key }) => key),
-    );
+    const edited = new Set([...this.#fields.values()].filter(isEdited).map(({ key }) => key));
     const settings = this.#details?.settings;
     /** @type {Record<string, unknown>} */
-    const change = {};
+    const change = { ...this.#places.change };
     if (edited.has('source')) change.source = this.#text('source');
     if (edited.has('maxFps')) change.maxFps = this.#number('maxFps') ?? NO_LIMIT_FPS;
     if (edited.has('every')) change.every = this.#number('every') ?? 1;
@@ -192,12 +261,7 @@ export class SettingsForm {
         highScore: this.#number('track.highScore'),
         newScore: this.#number('track.newScore'),
       });
-    for (const list of /** @type {const} */ (['zones', 'lines'])) {
-      const places = settings?.[list] ?? [];
-      if (!places.some((_, i) => edited.has(`${list}[${i}].labels`))) continue;
-      change[list] = places.map((place, i) => known({ ...place, labels: this.#labels(`${list}[${i}].labels`) }));
-    }
-    return change;
+    return /** @type {StreamChange} */ (change);
   }
 
   /** @param {string} key */
@@ -216,17 +280,15 @@ export class SettingsForm {
     return Number.isNaN(Number(text)) ? text : Number(text);
   }
 
-  /** @param {string} key */
-  #labels(key) {
-    const labels = this.#text(key).split(',');
-    const named = labels.map((label) => label.trim()).filter((label) => label !== '');
-    return named.length === 0 ? undefined : named;
+  get #allFields() {
+    return [...this.#fields.values(), ...this.#places.fields];
   }
 
   #clearErrors() {
     this.#error.textContent = '';
     this.#done.textContent = '';
-    for (const { input, error } of this.#fields.values()) {
+    this.#conflict.hidden = true;
+    for (const { input, error } of this.#allFields) {
       error.textContent = '';
       input.removeAttribute('aria-invalid');
     }
@@ -244,7 +306,7 @@ export class SettingsForm {
     const faults = isSource ? [`source: ${message}`] : faultsOf(message);
     const rest = faults.filter((fault) => !this.#showFault(fault));
     this.#error.textContent = rest.join('; ');
-    const first = [...this.#fields.values()].find(({ input }) => input.getAttribute('aria-invalid') === 'true');
+    const first = this.#allFields.find(({ input }) => input.getAttribute('aria-invalid') === 'true');
     first?.input.focus();
   }
 
@@ -256,12 +318,29 @@ export class SettingsForm {
     const path = FAULT.exec(fault)?.[1];
     if (path === undefined) return false;
     // `zones[0].labels[1]` is shown at `zones[0].labels`.
-    const field = [...this.#fields.values()].find(({ key }) => path === key || path.startsWith(`${key}[`));
+    const field = this.#allFields.find(({ key }) => path === key || path.startsWith(`${key}[`));
     if (field === undefined) return false;
     field.error.textContent = fault.slice(path.length + 2);
     field.input.setAttribute('aria-invalid', 'true');
     return true;
   }
+}
+
+/** @param {Field} field */
+const isEdited = ({ input, shown }) => input.value !== shown;
+
+/**
+ * What somebody else has changed, as a user would call it.
+ *
+ * @param {object | undefined} before
+ * @param {object} now
+ */
+function changedWords(before = {}, now) {
+  const [old, next] = /** @type {Record<string, unknown>[]} */ ([before, now]);
+  const keys = [...new Set([...Object.keys(old), ...Object.keys(next)])];
+  const changed = keys.filter((key) => JSON.stringify(old[key]) !== JSON.stringify(next[key]));
+  const words = [...new Set(changed.map((key) => WORDS[key] ?? key))];
+  return words.length === 0 ? 'settings' : words.join(', ');
 }
 
 /**

@@ -43,7 +43,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard of a role
     add: '#add',
     pause: 'button[aria-label="Pause gate-1"]',
     remove: 'button[aria-label="Remove gate-1"]',
-    large: 'button[aria-label="Show gate-1 large"]',
+    large: 'button[aria-label="Details and settings of gate-1"]',
     promote: '[data-verb="promote"]',
   };
 

@@ -59,6 +59,9 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard by touch 
     expect(width).toBe(PHONE.width);
     // Twelve cameras are two screens, not six.
     if (count > 1) expect(height).toBeLessThan(2 * PHONE.height);
+    // Below the cards is room for the tabs, and nothing else.
+    const cards = (await page.locator('#grid').boundingBox())!;
+    expect(height).toBeLessThanOrEqual(Math.max(PHONE.height, cards.y + cards.height + 80));
     expect(await cutOff(page, '.top')).toEqual([]);
     await page.click('[data-tab="events"]');
     const events = page.locator('.panel > .panel-events');
@@ -115,7 +118,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard by touch 
       await page.keyboard.press(key);
       return focused();
     };
-    expect(await after('ArrowRight')).toBe('Show gate-1 large');
+    expect(await after('ArrowRight')).toBe('Details and settings of gate-1');
     expect(await after('ArrowRight')).toBe('Remove gate-1');
     expect(await after('ArrowRight')).toBe('Pause gate-1');
     expect(await after('End')).toBe('Remove gate-1');
@@ -139,11 +142,14 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard by touch 
     await page.keyboard.press('Escape');
     await until(async () => (await focused()) === 'Remove yard-1');
 
-    await page.focus('[aria-label="Show yard-1 large"]');
+    await page.focus('[aria-label="Details and settings of yard-1"]');
     await page.keyboard.press('Enter');
     await until(async () => (await page.locator(':focus').textContent()) === 'All streams');
+    // Reports go on meanwhile.
+    port.tick();
+    await page.waitForSelector('.settings [name="source"]:visible');
     await page.keyboard.press('Escape');
-    await until(async () => (await focused()) === 'Show yard-1 large');
+    await until(async () => (await focused()) === 'Details and settings of yard-1');
 
     await page.keyboard.press('End');
     await page.keyboard.press('Enter');

@@ -374,6 +374,45 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     await page.close();
   });
 
+  it('shows the whole of a long error on a small card, to the pointer, to the keyboard and in the focus view', async () => {
+    const port = await LiveDouble.create(8);
+    const { url } = await openGateway(port);
+    const lastError = `rtsp://10.0.0.7:554/Streaming/Channels/101: ${'the camera refuses the connection '.repeat(4)}`;
+    port.put({ ...port.report().streams[0]!, state: 'reconnecting', lastError });
+    port.tick();
+    const { page, complaints } = await visit(browser, url);
+    await page.waitForSelector('[data-density="dense"] [data-stream="gate-1"]');
+    const text = page.locator('[data-stream="gate-1"] .veil-error');
+    await until(async () => (await text.textContent()) === lastError);
+    /** Whether text is cut off, or reaches beyond the card. */
+    const isCut = (): Promise<boolean> =>
+      text.evaluate((node) => {
+        interface Part {
+          readonly scrollHeight: number;
+          readonly clientHeight: number;
+          readonly parentElement: Part;
+          closest(selector: string): Part;
+          getBoundingClientRect(): { readonly bottom: number };
+        }
+        const [part, veil] = [node as unknown as Part, (node as unknown as Part).parentElement];
+        const card = part.closest('.card').getBoundingClientRect().bottom;
+        const isWhole = [part, veil].every(({ scrollHeight, clientHeight }) => scrollHeight <= clientHeight + 1);
+        return !isWhole || part.getBoundingClientRect().bottom > card;
+      });
+    expect(await isCut()).toBe(true);
+    await page.hover('[data-stream="gate-1"] .view');
+    await until(async () => !(await isCut()));
+    await page.mouse.move(0, 0);
+    await until(isCut);
+    await page.focus('[aria-label="Pause gate-1"]');
+    await until(async () => !(await isCut()));
+    await page.click('[data-stream="gate-1"] .view');
+    await until(() => page.locator('[data-stream="gate-1"] .card-error').isVisible());
+    expect(new URL(page.url()).hash).toBe('#stream=gate-1');
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
   it('shows names and messages as text, even if they contain markup', async () => {
     const port = await LiveDouble.create(1);
     const evil = '<img src=x onerror="document.title=\'owned\'">';
@@ -384,7 +423,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     const { page, complaints } = await visit(browser, url);
     await page.waitForSelector('[data-stream="gate-1"]');
     await until(async () => (await page.locator('.events').textContent())!.includes(evil));
-    expect(await page.locator('.card-error').textContent()).toBe(evil);
+    expect(await page.locator('.card-error').textContent()).toBe(`Last error: ${evil}`);
     expect(await page.title()).toBe('Sightline');
     expect(await page.locator('img[src="x"]').count()).toBe(0);
     expect(complaints).toEqual([]);

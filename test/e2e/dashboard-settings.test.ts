@@ -1,0 +1,267 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SightlineError } from '../../src/errors/sightline-error.ts';
+import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
+import { LiveDouble } from '../support/live-double.ts';
+import { openGateway } from '../support/open-gateways.ts';
+
+type Point = readonly [number, number];
+const YARD: readonly Point[] = [
+  [0.2, 0.2],
+  [0.6, 0.2],
+  [0.6, 0.6],
+  [0.2, 0.6],
+];
+const ZONE = { id: 'yard', polygon: YARD, anchor: 'bottom-center', labels: ['person'] };
+const LINE = { id: 'gate', from: [0.5, 0.9], to: [0.5, 0.3], anchor: 'center', bandRatio: 0.1 };
+
+describe.skipIf(browserPath === undefined)(browserTitle('settings on the dashboard'), () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await openBrowser();
+  });
+  afterAll(() => browser.close());
+
+  async function openSettings(settings: Record<string, unknown> = {}) {
+    const port = await LiveDouble.create(2);
+    port.settings.set('gate-1', { source: 'rtsp://bob:hunter2@camera.example/1', ...settings });
+    const { url } = await openGateway(port);
+    const { page, complaints } = await visit(browser, `${url}/#stream=gate-1`);
+    await page.waitForSelector('.settings [name="source"]');
+    const field = (key: string) => page.locator(`.settings [name="${key}"]`);
+    const done = (): Promise<string | null> => page.locator('.form-done').textContent();
+    /** The bodies of the changes so far. */
+    const changes = (): unknown[] =>
+      port.calls
+        .filter((call) => call.startsWith('change'))
+        .map((call) => JSON.parse(call.slice('change gate-1 '.length)));
+    return { port, url, page, complaints, field, done, changes };
+  }
+
+  const focused = (page: Page): Promise<string | null> =>
+    page.evaluate('document.activeElement.getAttribute("aria-label") ?? document.activeElement.textContent');
+
+  it('a source is tested before it is used, with the password that is not shown, and says what it is', async () => {
+    const { port, page, complaints, field, changes } = await openSettings();
+    const result = page.locator('.settings .source-test');
+    expect(await field('source').inputValue()).toBe('rtsp://***@camera.example/1');
+    await page.click('.settings [aria-label="Test the source"]');
+    await until(async () => (await result.textContent())!.startsWith('It works'));
+    expect(await result.textContent()).toBe(
+      'It works: h264; 640 x 360; 24.9 frames/s, 25 stated; first frame after 310 ms; audio (aac) is ignored.',
+    );
+    const request = JSON.parse(port.calls.find((call) => call.startsWith('test'))!.slice('test '.length));
+    expect(request).toMatchObject({ id: 'gate-1', source: 'rtsp://***@camera.example/1', transport: 'tcp' });
+
+    port.testSource = () => Promise.reject(new SightlineError('SOURCE_UNREACHABLE', 'nothing answers at 10.0.0.9:554'));
+    await field('source').fill('rtsp://10.0.0.9/1');
+    expect(await result.textContent(), 'of the address before').toBe('');
+    await page.click('.settings [aria-label="Test the source"]');
+    await until(async () => (await result.textContent()) === 'It cannot be used: nothing answers at 10.0.0.9:554');
+    expect(changes()).toEqual([]);
+    // The browser itself logs answers that are no 2xx.
+    expect(complaints.filter((text) => !text.includes('502'))).toEqual([]);
+    await page.close();
+  });
+
+  it('the source of a new stream is tested in its dialog', async () => {
+    const { port, page } = await openSettings();
+    await page.click('#add');
+    await page.fill('#add-source', 'rtsp://10.0.0.9/1');
+    await page.click('#add-dialog [aria-label="Test the source"]');
+    await until(async () => (await page.locator('#add-dialog .source-test').textContent())!.startsWith('It works'));
+    expect(port.calls).toContain('test {"source":"rtsp://10.0.0.9/1"}');
+    await page.close();
+  });
+
+  it('settings that somebody else has changed are not overwritten, and the user chooses what to do', async () => {
+    const { port, page, field, done, changes } = await openSettings({ maxFps: 25 });
+    const conflict = page.locator('.conflict');
+    const somebodyElse = async (maxFps: number): Promise<void> => {
+      await port.changeStream('gate-1', { maxFps });
+      port.settings.set('gate-1', { ...port.settings.get('gate-1'), maxFps });
+    };
+    const apply = (): Promise<void> => page.click('.settings button[type="submit"]');
+    await somebodyElse(20);
+    await field('every').fill('2');
+    await apply();
+    await until(() => conflict.isVisible());
+    expect(await conflict.locator('p').textContent()).toBe(
+      'Somebody else has changed the rate of this stream meanwhile, so nothing of yours was applied.',
+    );
+    await until(async () => (await focused(page)) === 'Keep editing');
+    await page.keyboard.press('Enter');
+    expect([await field('every').inputValue(), await field('maxFps').inputValue()]).toEqual(['2', '20']);
+    expect([await conflict.isVisible(), await focused(page)]).toEqual([false, 'Apply']);
+    await page.keyboard.press('Enter');
+    await until(async () => (await done()) === 'Applied.');
+    expect(changes()).toEqual([{ maxFps: 20 }, { every: 2 }]);
+
+    await somebodyElse(10);
+    await field('maxFps').fill('5');
+    await apply();
+    await page.click('text=Show the new settings');
+    await until(async () => (await field('maxFps').inputValue()) === '10');
+    expect(await focused(page)).toBe('Apply');
+    await apply();
+    await until(async () => (await done()) === 'Nothing was changed.');
+    expect(changes()).toHaveLength(3);
+    await page.close();
+  });
+
+  it('corners, ends and whole zones and lines are moved with the keyboard', async () => {
+    const { page, complaints, done, changes } = await openSettings({ zones: [ZONE], lines: [LINE] });
+    await page.click('text=Move on the picture');
+    await until(async () => (await focused(page))!.startsWith('Whole zone yard'));
+    const press = async (...keys: string[]): Promise<void> => {
+      for (const key of keys) await page.keyboard.press(key);
+    };
+    await press('Shift+ArrowRight', 'ArrowDown');
+    // It stays in the picture.
+    for (let i = 0; i < 20; i++) await press('Shift+ArrowUp');
+    await press('Tab', 'Tab', 'ArrowLeft');
+    expect(await page.locator('.places-group [role="status"]').textContent()).toBe(
+      'zone yard, corner 2: 64.5 % from the left, 0.0 % from the top',
+    );
+    // A corner comes and goes; then the last one goes.
+    await press('+', 'Delete', 'Tab', 'Delete');
+    await page.focus('[data-handle="1 1"]');
+    await press('Shift+ArrowLeft');
+    await press('Escape');
+    expect(await focused(page)).toBe('Move on the picture');
+    expect(await page.locator('.place-layer').count()).toBe(0);
+    await page.click('.settings button[type="submit"]');
+    await until(async () => (await done()) === 'Applied.');
+    expect(changes()).toEqual([
+      {
+        zones: [
+          {
+            ...ZONE,
+            polygon: [
+              [0.25, 0],
+              [0.645, 0],
+              [0.65, 0.4],
+            ],
+          },
+        ],
+        lines: [{ ...LINE, to: [0.45, 0.3] }],
+      },
+    ]);
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('zones and lines are dragged, added, renamed and deleted, and Cancel brings all of it back', async () => {
+    const { page, done, changes } = await openSettings({ zones: [ZONE], lines: [LINE] });
+    const ids = () =>
+      page
+        .locator('.place-row [name$=".id"]')
+        .evaluateAll((nodes) => nodes.map((node) => (node as unknown as { value: string }).value));
+    const drag = async (handle: string, dx: number, dy: number): Promise<void> => {
+      const layer = (await page.locator('.place-layer').boundingBox())!;
+      const { x, y, width, height } = (await page.locator(`.place-handles [data-handle="${handle}"]`).boundingBox())!;
+      await page.mouse.move(x + width / 2, y + height / 2);
+      await page.mouse.down();
+      await page.mouse.move(x + width / 2 + dx * layer.width, y + height / 2 + dy * layer.height, { steps: 3 });
+      await page.mouse.up();
+    };
+    await page.click('[aria-label="Delete line gate"]');
+    expect([await ids(), await focused(page)]).toEqual([['yard'], 'Delete zone yard']);
+    await page.click('.settings-actions >> text=Cancel');
+    await until(async () => (await ids()).length === 2);
+    expect(await done()).toBe('Your changes were dropped.');
+
+    await page.click('text=Add zone');
+    await until(async () => (await focused(page))!.startsWith('Whole zone zone-1'));
+    await page.locator('[name="zones[1].id"]').fill('door');
+    await page.locator('[name="zones[1].labels"]').fill('car');
+    await page.locator('[data-stream="gate-1"] .view').scrollIntoViewIfNeeded();
+    await drag('0 0', 0.1, 0.1);
+    // The middle of the upper edge of the new zone becomes a corner of its own.
+    await drag('2 after0', 0, -0.2);
+    await page.locator('.place-handles [data-handle="1 whole"]').focus();
+    await page.keyboard.press('Delete');
+    await page.click('.settings button[type="submit"]');
+    await until(async () => (await done()) === 'Applied.');
+    const [change] = changes() as [{ zones: { id: string; labels: string[]; polygon: Point[] }[]; lines: unknown }];
+    expect(change.lines).toEqual([]);
+    expect(change.zones.map(({ id, labels }) => [id, ...labels])).toEqual([
+      ['yard', 'person'],
+      ['door', 'car'],
+    ]);
+    const near = (points: readonly Point[]) => points.map((point) => point.map((value) => Math.round(100 * value)));
+    expect(near(change.zones[0]!.polygon)).toEqual(near([[0.3, 0.3], ...YARD.slice(1)]));
+    expect(near(change.zones[1]!.polygon)).toEqual([
+      [30, 30],
+      [50, 10],
+      [70, 30],
+      [70, 70],
+      [30, 70],
+    ]);
+    await page.close();
+  });
+
+  it('a fault is shown at its field, which has the focus', async () => {
+    const { port, page, field } = await openSettings({ zones: [ZONE] });
+    const message = 'stream "gate-1": zones[0].id: expected letters, received "a b" (string)';
+    port.changeStream = () => Promise.reject(new SightlineError('CONFIG_INVALID', message));
+    await field('zones[0].id').fill('a b');
+    await page.click('.settings button[type="submit"]');
+    await until(async () => (await field('zones[0].id').getAttribute('aria-invalid')) === 'true');
+    expect(await page.locator('.place-row .field-error').first().textContent()).toMatch(/^expected letters/);
+    expect(await page.locator(':focus').getAttribute('name')).toBe('zones[0].id');
+    await page.close();
+  });
+
+  it('a single stream has a way to its settings, and removing it leads back', async () => {
+    const port = await LiveDouble.create(1);
+    const { url } = await openGateway(port);
+    const { page } = await visit(browser, url);
+    await page.click('[aria-label="Details and settings of gate-1"]');
+    await page.waitForSelector('.settings [name="source"]:visible');
+    expect(await page.locator('.focus-button:visible').count()).toBe(0);
+    await page.keyboard.press('Escape');
+    await until(() => page.locator('.settings').isHidden());
+    await until(async () => (await focused(page)) === 'Details and settings of gate-1');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.settings [name="source"]:visible');
+    await page.click('[aria-label="Remove gate-1"]');
+    await page.click('#remove-dialog [value="remove"]');
+    await until(() => page.locator('#back').isHidden());
+    expect(new URL(page.url()).hash).toBe('');
+    await page.close();
+  });
+
+  it('says why changes are not kept, asks about it once for several events, and stops when they are', async () => {
+    const port = await LiveDouble.create(1);
+    port.unkept = 'this process keeps no overlay';
+    const { url } = await openGateway(port);
+    let asked = 0;
+    const pipeline = port.pipeline.bind(port);
+    port.pipeline = () => {
+      asked += 1;
+      return pipeline();
+    };
+    const { page, complaints } = await visit(browser, url);
+    const notice = page.locator('#notice');
+    await until(() => notice.isVisible());
+    expect(await notice.locator('p').textContent()).toBe(
+      'Changes of streams end with this process and are not kept: this process keeps no overlay.',
+    );
+    const event = { type: 'event', timeMs: Date.now(), message: 'm' } as const;
+    port.emitEvent({ ...event, kind: 'overlay-recovered' });
+    await until(() => notice.isHidden());
+    expect(asked).toBe(1);
+    port.unkept = '/var/o.json cannot be written: no space left';
+    for (let i = 0; i < 5; i++) port.emitEvent({ ...event, kind: 'overlay-failed', message: `m ${i}` });
+    await until(async () => /no space left/.test((await notice.textContent())!));
+    expect(asked).toBe(2);
+    await page.click('#notice >> text=Hide');
+    await page.reload();
+    await page.waitForSelector('[data-stream="gate-1"]');
+    await until(() => asked === 3);
+    expect(await notice.isVisible()).toBe(false);
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+});

@@ -1,0 +1,77 @@
+/** @import { EventMessage } from '/lib/client/index.js' */
+
+import { byId, element, setText } from './element.js';
+import { gateway } from './gateway.js';
+
+/** Every open page learns of an event at the same moment. */
+const SPREAD_MS = 2_000;
+/** The problem whose notice this tab no longer shows. */
+const HIDDEN = 'sightline.hidden-notice';
+
+/** Says that changes of streams do not survive a restart, and why. */
+export class KeepingNotice {
+  #node = byId('notice');
+  #text = element('p', {});
+  #timer = 0;
+  #asked = 0;
+  /** @type {string | null} */
+  #problem = null;
+
+  constructor() {
+    const hide = element('button', { type: 'button', class: 'button button-small' }, 'Hide');
+    hide.addEventListener('click', () => {
+      try {
+        sessionStorage.setItem(HIDDEN, this.#problem ?? '');
+      } catch {
+        // Private windows may refuse. It then comes back with the next reload.
+      }
+      this.#node.hidden = true;
+      byId('grid').focus();
+    });
+    this.#node.append(this.#text, hide);
+  }
+
+  /** Asks the gateway once; its events say when that changes. */
+  async load() {
+    this.#asked += 1;
+    const asked = this.#asked;
+    try {
+      const { keepingProblem = null } = await gateway.pipeline.get();
+      if (asked === this.#asked) this.#show(keepingProblem);
+    } catch {
+      // The page says that the connection is lost; it is asked again after the next one.
+    }
+  }
+
+  /** @param {EventMessage} event */
+  addEvent({ kind }) {
+    if (kind === 'overlay-recovered') {
+      clearTimeout(this.#timer);
+      this.#asked += 1;
+      this.#show(null);
+    }
+    // Several come at once, and not each of them means that changes are not kept.
+    if (kind !== 'overlay-failed') return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.load(), SPREAD_MS * Math.random());
+  }
+
+  /** @param {string | null} problem */
+  #show(problem) {
+    this.#problem = problem;
+    this.#node.hidden = problem === null || isHidden(problem);
+    setText(
+      this.#text,
+      problem === null ? '' : `Changes of streams end with this process and are not kept: ${problem}.`,
+    );
+  }
+}
+
+/** @param {string} problem */
+function isHidden(problem) {
+  try {
+    return sessionStorage.getItem(HIDDEN) === problem;
+  } catch {
+    return false;
+  }
+}
