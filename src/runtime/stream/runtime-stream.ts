@@ -171,7 +171,7 @@ export class RuntimeStream implements LaneListener {
     const { state } = this;
     const isHeld = state === 'pausing' || state === 'paused';
     if (state === 'pausing') await this.#closing;
-    else if (state !== 'paused' && state !== 'ended' && state !== 'failed') await this.#hold(null);
+    else if (state !== 'paused' && state !== 'ended' && state !== 'failed') await this.pause(null);
     if (state === 'ended' || isOtherSource(before.input, input)) this.#place.clear();
     else if (isOtherChoice(before.config, config)) this.#place.forgetCount();
     // Another model may have been assigned meanwhile.
@@ -180,13 +180,11 @@ export class RuntimeStream implements LaneListener {
     // It has been read to its end. Other settings do not play it again.
     const isRead = state === 'ended' && !isOtherSource(before.input, input);
     if (isHeld || isRead) return;
-    const { lastError } = this.#life;
     this.#life.lastError = null;
     this.#life.enter('starting', undefined, `${this.id}: settings changed, its source is opened again`);
     try {
       this.#open();
     } catch (error) {
-      this.#life.lastError = lastError;
       // Made anew, since both share a tracker.
       this.ledger.settings = this.#prepare(now, now.input, now);
       this.start();
@@ -211,12 +209,8 @@ export class RuntimeStream implements LaneListener {
     return this.#life.settled();
   }
 
-  pause(): Promise<void> {
-    return this.#hold();
-  }
-
   /** @param message - null: without events. */
-  async #hold(message?: null): Promise<void> {
+  async pause(message?: null): Promise<void> {
     this.#life.enter('pausing', undefined, message);
     await this.#close();
     // It may be removed meanwhile.
