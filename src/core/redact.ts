@@ -1,5 +1,4 @@
-import { withoutHidden } from './hidden-values.ts';
-import { looksLikeKey } from './looks-like-key.ts';
+import { looksLikeKey, withoutHidden } from './hidden-values.ts';
 
 /** Longer texts are cut: their authors are not people, and the time that some patterns take grows faster than the text. */
 const MAX_CHARS = 8192;

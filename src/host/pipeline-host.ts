@@ -380,8 +380,11 @@ export class PipelineHost implements RuntimePort {
     return this.#operate(config.id, () => this.streams.add(config));
   }
 
-  async testSource(request: unknown): Promise<SourceTest> {
-    return this.streams.test(await this.rules.tested(request, (id) => this.#currentOf(id)?.config ?? null));
+  async testSource(
+    request: unknown,
+    configOf = (id: string): StreamConfig | null => this.#currentOf(id)?.config ?? null,
+  ): Promise<SourceTest> {
+    return this.streams.test(await this.rules.tested(request, configOf));
   }
 
   changeStream(id: string, request: unknown, { isWhole = false, check }: ChangeOptions = {}): Promise<StreamReport> {

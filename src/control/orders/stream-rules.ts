@@ -121,7 +121,7 @@ export class StreamRules {
  *
  * @returns the same object if it names no such source.
  */
-export function withKnownSource(request: unknown, currentOf: (id: string) => StreamConfig | null): unknown {
+function withKnownSource(request: unknown, currentOf: (id: string) => StreamConfig | null): unknown {
   const { id, source } = (request ?? {}) as { readonly id?: unknown; readonly source?: unknown };
   const current = typeof id === 'string' ? currentOf(id) : null;
   if (current === null || source !== redactSource(current.source)) return request;

@@ -22,7 +22,6 @@ import type { SourceTest } from '../../protocol/source-test.ts';
 import type { ControlPlane, FleetSnapshot } from '../control-plane.ts';
 import { JobOrders } from '../orders/job-orders.ts';
 import { StreamOrders, streamNotFound, tagOf } from '../orders/stream-orders.ts';
-import { withKnownSource } from '../orders/stream-rules.ts';
 import { FleetInbox } from './fleet-inbox.ts';
 import { mergeStreams } from './merge-streams.ts';
 
@@ -33,7 +32,10 @@ const MAX_FINISHED_JOBS = 20;
 export interface FleetViewOptions {
   readonly control: ControlPlane;
   /** Runtime of this gateway's host: its readiness and figures. */
-  readonly own: Pick<RuntimePort, 'report' | 'readiness' | 'pipeline' | 'testSource'>;
+  readonly own: Pick<RuntimePort, 'report' | 'readiness' | 'pipeline'> & {
+    /** @param configOf - returns the stream of an id; null if there is none. */
+    testSource(request: unknown, configOf: (id: string) => StreamConfig | null): Promise<SourceTest>;
+  };
   readonly hostId: string;
   /** Default pipeline of streams and jobs. */
   readonly pipeline: string;
@@ -137,8 +139,7 @@ export class FleetView implements RuntimePort, FleetPort {
   /** By the host of this gateway; others may reach other networks. */
   testSource(request: unknown): Promise<SourceTest> {
     const { orders } = this.#known.snapshot;
-    const configOf = (id: string): StreamConfig | null => orders.find((order) => order.id === id)?.config ?? null;
-    return this.#options.own.testSource(withKnownSource(request, configOf));
+    return this.#options.own.testSource(request, (id) => orders.find((order) => order.id === id)?.config ?? null);
   }
 
   streamSettings(id: string): StreamSettings {
