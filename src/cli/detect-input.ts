@@ -1,5 +1,4 @@
 import { existsSync, statSync } from 'node:fs';
-import { parseStream } from '../config/load-pipeline.ts';
 import { changeGateOf, detectEveryOf } from '../config/skip.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import type { PublishedFrame } from '../core/frame.ts';
@@ -17,8 +16,7 @@ import type { RecordEntry, Recorded } from '../sinks/frame-record.ts';
 import type { PictureSink } from '../sinks/sink.ts';
 import { type CliIo, note } from './cli-io.ts';
 import type { DetectOutputs } from './detect-outputs.ts';
-import type { DetectFlags, DetectItem } from './detect-plan.ts';
-import { viewSettingsOf } from './view-flags.ts';
+import { type DetectFlags, type DetectItem, detectStream } from './detect-plan.ts';
 
 export interface ReadJob {
   readonly runtime: Runtime;
@@ -47,13 +45,6 @@ export interface ReadOutcome {
 
 /** Receives what an item finds, in order. As `BulkWork.take`; `share` is how much of the item is done, 0 to 1. */
 export type TakeEntry = (entry: RecordEntry, share: number) => Promise<unknown> | null;
-
-/** @throws CONFIG_INVALID */
-export function detectStream(id: string, source: string, flags: DetectFlags): StreamConfig {
-  const { every, track = false, skipUnchanged: unchanged = false, trackBetween = 1, insecureTls = false } = flags;
-  const skip = { unchanged, trackBetween };
-  return parseStream({ id, source, policy: 'file', every, track, skip, insecureTls, ...viewSettingsOf(flags) }, {});
-}
 
 /**
  * Why reading a video cannot continue in the middle, as text to follow its name; null if it can. In that case its stream delivers boxes

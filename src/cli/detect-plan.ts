@@ -1,17 +1,19 @@
 import { existsSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { basename, dirname, extname, join, resolve, sep } from 'node:path';
+import { parseStream } from '../config/load-pipeline.ts';
+import type { StreamConfig } from '../config/stream.ts';
 import { outputNames } from '../control/jobs/output-name.ts';
 import { redact } from '../core/redact.ts';
 import { compressionOf, compressionProblem } from '../disk/compression.ts';
 import { openGiven } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { videoContainer } from '../runtime/results/open-video-sink.ts';
 import { isDevice } from '../sinks/output-names.ts';
 import { expandInputs, PICTURE_EXTENSIONS } from '../source/expand-inputs.ts';
 import { parseSource } from '../source/parse-source.ts';
 import type { DecoderFlags } from './decoder-flags.ts';
 import type { ModelFlags } from './model-flags.ts';
-import type { ViewFlags } from './view-flags.ts';
+import { type ViewFlags, viewSettingsOf } from './view-flags.ts';
 
 export interface DetectFlags extends ModelFlags, ViewFlags, DecoderFlags {
   readonly out?: string;
@@ -135,7 +137,7 @@ async function planOutputs(
     throw new SightlineError('COMMAND_INVALID', '--format: belongs to --out DIR/');
   const videoPlace = video === undefined ? null : placeOf(video);
   if (videoPlace?.isFolder === false) {
-    videoContainer(videoPlace.path);
+    (await import('../runtime/results/open-video-sink.ts')).videoContainer(videoPlace.path);
     if (sources.length > 1)
       throw new SightlineError(
         'COMMAND_INVALID',
@@ -255,4 +257,19 @@ function requireApart(
         `--video: ${video.path} is inside the input ${input}, so the next run would read it; choose another folder`,
       );
   }
+}
+
+/** Settings of the stream that reads an input. @throws CONFIG_INVALID */
+export function detectStream(id: string, source: string, flags: DetectFlags): StreamConfig {
+  const { every, track = false, skipUnchanged: unchanged = false, trackBetween = 1, insecureTls = false } = flags;
+  const skip = { unchanged, trackBetween };
+  return parseStream({ id, source, policy: 'file', every, track, skip, insecureTls, ...viewSettingsOf(flags) }, {});
+}
+
+/** Each has an ffmpeg and a ring of frames. */
+const MOST_JOBS = 16;
+
+/** Items at once, if the user does not say. Measured in docs/adr/0052-results-are-recorded-before-they-are-written.md. */
+export function defaultJobs(): number {
+  return Math.min(MOST_JOBS, availableParallelism() + 1);
 }

@@ -1,10 +1,9 @@
 import { existsSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { FrameRecord, type Recorded, type RecordedEnd } from '../sinks/frame-record.ts';
 import { note } from './cli-io.ts';
-import { detectStream, type ReadJob, type ReadOutcome, readItem, whyWhole } from './detect-input.ts';
-import { type DetectItem, labelOf } from './detect-plan.ts';
+import { type ReadJob, type ReadOutcome, readItem, whyWhole } from './detect-input.ts';
+import { type DetectItem, detectStream, labelOf } from './detect-plan.ts';
 import type { ResumeFolder } from './detect-resume.ts';
 import { type InputSummary, ItemResults, type ItemSummary, type SourceTally } from './item-results.ts';
 import type { TotalProgress } from './total-progress.ts';
@@ -18,14 +17,6 @@ export interface DetectJob extends ReadJob {
 }
 
 const NOTHING: Recorded = { frames: 0, ptsUs: 0, end: null };
-
-/** Each has an ffmpeg and a ring of frames. */
-const MOST_JOBS = 16;
-
-/** Items at once, if the user does not say. Measured in docs/adr/0052-results-are-recorded-before-they-are-written.md. */
-export function defaultJobs(): number {
-  return Math.min(MOST_JOBS, availableParallelism() + 1);
-}
 
 /**
  * Reads all items, several at once, and writes their results. Never rejects because of an input.

@@ -1,0 +1,199 @@
+import { check } from '../config/check.ts';
+import { previewConfig } from '../config/gateway.ts';
+import { FREE_ACCESS } from '../core/source.ts';
+import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
+import { readAuthorities } from '../disk/read-authorities.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { type OpenOptions, openRuntime } from '../runtime/open-runtime.ts';
+import { ResultSinks } from '../runtime/results/result-sinks.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { DetectOutputs, lockPlan, pathsWritten } from './detect-outputs.ts';
+import type { DetectFlags, DetectPlan } from './detect-plan.ts';
+import { conditionsOf, ResumeFolder } from './detect-resume.ts';
+import { detectAll } from './detect-run.ts';
+import { interruptedCode } from './interruption.ts';
+import type { InputSummary, ItemSummary } from './item-results.ts';
+import { startProgress } from './progress.ts';
+import { ReportedFailure } from './reported-failure.ts';
+import { table } from './table.ts';
+import { TotalProgress } from './total-progress.ts';
+
+export interface PlannedDetect {
+  readonly plan: DetectPlan;
+  /** Inputs that are read at once. */
+  readonly jobs: number;
+  readonly flags: DetectFlags;
+  readonly opening: Omit<OpenOptions, 'preview' | 'sinks' | 'ffmpeg'>;
+  readonly ffmpeg: Promise<FfmpegBinary>;
+  readonly io: CliIo;
+}
+
+/** Reads all inputs of a command, writes what is found and reports. @throws ReportedFailure; what opening a runtime and outputs throws. */
+export async function runDetect({ plan, jobs, flags, opening, ffmpeg, io }: PlannedDetect): Promise<void> {
+  const { onNotice } = opening;
+  const access = { ...FREE_ACCESS, authorities: flags.ca === undefined ? null : readAuthorities(flags.ca, '--ca') };
+  const sinkFailed = new AbortController();
+  const onFailure = (): void => sinkFailed.abort();
+  // Work whose results cannot be written is wasted: a failed output ends the command as Ctrl-C does.
+  const stop = AbortSignal.any([io.stop, sinkFailed.signal]);
+  const locks = await lockPlan(plan.outputs);
+  let runtime: Runtime | null = null;
+  try {
+    runtime = await openRuntime({
+      ...opening,
+      ffmpeg: await ffmpeg,
+      preview: check(previewConfig, {}, 'preview'),
+      sinks: new ResultSinks([]),
+    });
+    if (plan.skipped.length > 0) onNotice(skippedText(plan.skipped));
+    const classes = classesOf(flags, runtime.spec.classes);
+    const { resumeFolder, firstOutput } = plan.outputs;
+    const place = resumeFolder === null || firstOutput === null ? null : { resumeFolder, firstOutput };
+    const conditions = await conditionsOf(plan, flags, runtime);
+    const resume = place === null ? null : await ResumeFolder.open(place, conditions, flags.resume === true);
+    if (resume != null && resume.finished !== null) {
+      onNotice('nothing is left to do: the run before has finished; without --resume it begins anew');
+      report(resume.finished.items, [], flags, plan, runtime, io);
+      return end(
+        resume.finished.items.flatMap(({ inputs: each }) => each),
+        plan,
+        [],
+        false,
+        io,
+      );
+    }
+    const isResumed = resume?.isContinued === true;
+    const outputs = await DetectOutputs.open({ plan, classes: runtime.spec.classes, isResumed, io, onFailure });
+    await resume?.begin(onNotice).catch(async (error: unknown) => {
+      await outputs.close(false);
+      throw error;
+    });
+    const unlisten = io.crash?.add(async () => Promise.all([runtime?.flushSinks(), outputs.close(false)]));
+    const bar = startProgress(io, 'files', { ownEstimate: true });
+    const progress = new TotalProgress(bar, plan.items);
+    const job = {
+      runtime,
+      outputs,
+      flags,
+      access,
+      classes,
+      io,
+      stop,
+      onFailure,
+      items: plan.items,
+      jobs,
+      resume,
+      progress,
+    };
+    const items = await detectAll(job).finally(() => bar.stop());
+    const summaries = items.flatMap((item) => item.inputs);
+    const isComplete = doneOf(summaries) === plan.sources.length;
+    const isWorthKeeping = summaries.some(({ error, frames }) => error === null || frames > 0);
+    const failures = await outputs.close(isComplete && isWorthKeeping);
+    unlisten?.();
+    if (isComplete && failures.length === 0) {
+      const isRead = summaries.map(({ error, frames }) => error === null || frames > 0);
+      await resume
+        ?.finish({ items, written: pathsWritten(plan, isRead) })
+        .catch((error: Error) => onNotice(`--resume would write the outputs again: ${error.message}`));
+    }
+    report(items, failures, flags, plan, runtime, io);
+    end(summaries, plan, failures, resume !== null, io);
+  } finally {
+    await runtime?.stop();
+    await Promise.all(locks.map((lock) => lock.release()));
+  }
+}
+
+/** @throws COMMAND_INVALID */
+function classesOf({ classes }: DetectFlags, known: readonly string[]): ReadonlySet<string> | null {
+  if (classes === undefined) return null;
+  const wrong = classes.filter((name) => !known.includes(name));
+  if (wrong.length > 0) {
+    const all = known.slice(0, 100).join(', ');
+    throw new SightlineError('COMMAND_INVALID', `--classes: the model has no "${wrong.join('", "')}"; it has ${all}`);
+  }
+  return new Set(classes);
+}
+
+/** `3 files are neither video nor picture and were left out: a.txt, b.pdf, c.srt`. */
+function skippedText(skipped: readonly string[]): string {
+  const named = `${skipped.slice(0, 10).join(', ')}${skipped.length > 10 ? ` and ${skipped.length - 10} more` : ''}`;
+  const what = skipped.length === 1 ? '1 file is' : `${skipped.length} files are`;
+  return `${what} neither video nor picture, and left out: ${named}`;
+}
+
+/** Inputs that were read to their end, or as far as possible. */
+function doneOf(summaries: readonly InputSummary[]): number {
+  return summaries.filter(({ isInterrupted }) => !isInterrupted).length;
+}
+
+/** @throws ReportedFailure with the exit code, unless everything is done. */
+function end(
+  summaries: readonly InputSummary[],
+  { sources }: DetectPlan,
+  failures: readonly SightlineError[],
+  canResume: boolean,
+  io: CliIo,
+): void {
+  const done = doneOf(summaries);
+  const inputs = sources.length;
+  if (failures.length === 0 && done < inputs) {
+    const current = summaries.find(({ isInterrupted, frames }) => isInterrupted && frames > 0);
+    const where = current === undefined ? '' : `, frame ${current.frames} of ${current.source}`;
+    const message = `interrupted after ${done} of ${inputs} ${inputs === 1 ? 'file' : 'files'}${where}`;
+    note(io, canResume ? `${message}; the same command with --resume continues there` : message);
+    throw new ReportedFailure({ message, exitCode: interruptedCode(io.stop) });
+  }
+  const failed = summaries.find(({ error }) => error !== null)?.error;
+  const first = failed == null ? failures[0] : SightlineError.fromWire(failed);
+  if (failures.length > 0 && canResume)
+    note(io, 'what was found is kept: once the output can be written, the same command with --resume goes on');
+  if (first !== undefined) throw new ReportedFailure(first);
+}
+
+function report(
+  items: readonly ItemSummary[],
+  failures: readonly SightlineError[],
+  flags: DetectFlags,
+  plan: DetectPlan,
+  runtime: Runtime,
+  io: CliIo,
+): void {
+  const { engine, provider, precision } = runtime.engineInfo;
+  const { width, height } = runtime.spec.input;
+  const inputs = items.flatMap((item) => item.inputs);
+  if (flags.json === true) {
+    const model = { name: runtime.spec.name, engine, provider, precision, inputWidth: width, inputHeight: height };
+    printJson(io, { model, inputs, skipped: plan.skipped, sinks: failures.map((error) => error.toWire()) });
+  }
+  for (const { source, warnings, decodeErrors, error } of inputs) {
+    for (const warning of warnings) note(io, `warning: ${warning}`);
+    if (decodeErrors > 0)
+      note(io, `warning: ${source}: ${decodeErrors} decode errors (damaged data); ffmpeg repaired what it could`);
+    if (error !== null) note(io, `error: ${error.message} [${error.code}]`);
+  }
+  for (const error of failures) note(io, `error: ${error.message} [${error.code}]`);
+  if (flags.json !== true && flags.out !== '-') {
+    const rows = items.map(itemRow);
+    if (rows.length > 0) print(io, table([['input', 'frames', 'inferred', 'detections', 'time', 'rate'], ...rows]));
+    const damaged = inputs.filter(({ warnings }, i) => plan.arePictures[i] === true && warnings.length > 0).length;
+    if (damaged > 0) print(io, `${damaged} ${damaged === 1 ? 'picture is' : 'pictures are'} cut off or damaged`);
+    print(io, `${runtime.spec.name} ${width}x${height}, ${engine}/${provider} ${precision}`);
+  }
+}
+
+/** Pictures that follow each other share a row. */
+function itemRow({ inputs }: ItemSummary): string[] {
+  const sum = (of: (input: InputSummary) => number): number => inputs.reduce((total, input) => total + of(input), 0);
+  const first = inputs[0]!.source;
+  return [
+    inputs.length === 1 ? first : `${first} and ${inputs.length - 1} more pictures`,
+    `${sum(({ frames }) => frames)}`,
+    `${sum(({ results }) => results.inferred - results.cached)}`,
+    `${sum((input) => input.detections)}`,
+    `${sum(({ seconds }) => seconds).toFixed(1)} s`,
+    `${inputs[0]!.fps.toFixed(1)} fps`,
+  ];
+}
