@@ -60,8 +60,8 @@ describe('an exported pipeline file', () => {
     expect(streamsOf(text).map(({ skip }) => skip.unchanged)).toEqual([true, false]);
   });
 
-  it('is refused where a file cannot say what holds: a default cannot be left out', () => {
+  it('is refused where a file cannot say what holds: it cannot unset a default', () => {
     const file = 'name: a\ndescription: b\ndefaults: { maxFps: 5 }\nstreams: [{ id: a, source: demo }]\n';
-    expect(() => exportOf({ a: { changed: { maxFps: { file: 5 } } } }, file)).toThrow(/cannot be left out/);
+    expect(() => exportOf({ a: { changed: { maxFps: { file: 5 } } } }, file)).toThrow(/cannot unset a key that its .defaults. set/);
   });
 });
