@@ -1,17 +1,47 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** CI asks for a report as JSON beside the one for people. */
 const reportPath = process.env.SIGHTLINE_TEST_REPORT;
 
+/** Unit tests that would change others in their process: they mock a module, or make every message hide values. */
+const ALONE = [
+  'test/unit/source/dialler.test.ts',
+  'test/unit/config/placeholders.test.ts',
+  'test/unit/host/examine-pipeline.test.ts',
+];
+const LOGIC = ['test/unit/**/*.test.ts', 'test/rules/**/*.test.ts'];
+/** Whole optimisations, roll-outs and fleets in real processes. */
+const LONG = ['test/**/*.long.test.ts', 'test/soak/**/*.test.ts'];
+
+/** Folders in the order in which their files start: those that take longest first, so that none is alone at the end. */
+const ORDER = ['/test/soak/', '/test/e2e/', '/test/conformance/', '/test/integration/', '/test/rules/', '/test/unit/'];
+
+/** Starts the longest files first: by their last run, else by folder and size. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification): number => ORDER.findIndex((folder) => moduleId.includes(folder));
+    return (await super.sort(files)).sort((a, b) => place(a) - place(b));
+  }
+}
+
+const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    globalSetup: ['test/support/build-once.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
-    // Two cores: more than two test files at once only makes the ones that start ffmpeg wait for each other.
-    maxWorkers: 2,
+    globalSetup: ['test/support/before-all.ts'],
+    // Files with real processes wait more than they work.
+    maxWorkers: Math.min(16, 2 * availableParallelism()),
     pool: 'forks',
     reporters: reportPath === undefined ? ['default'] : ['default', ['json', { outputFile: reportPath }]],
+    sequence: { sequencer: LongestFirst },
+    projects: [
+      // One process runs many files: most of what a file with logic alone costs is its process and its imports.
+      { test: { name: 'logic', include: LOGIC, exclude: ALONE, isolate: false, ...timeouts } },
+      { test: { name: 'real', include: ['test/**/*.test.ts'], exclude: [...LOGIC, ...LONG], ...timeouts } },
+      { test: { name: 'alone', include: ALONE, ...timeouts } },
+      { test: { name: 'long', include: LONG, ...timeouts } },
+    ],
   },
 });

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
-import { SightlineError } from '../../../src/errors/sightline-error.ts';
-import { demoClipPath, makeDemoClip } from '../../../src/host/demo-clip.ts';
-import type { DemoPictures } from '../../../src/host/demo-scene.ts';
-import { testFfmpeg } from '../../support/made-videos.ts';
-import { describeVideo, runFfmpeg } from '../../support/read-video.ts';
+import { SightlineError } from '../../src/errors/sightline-error.ts';
+import { demoClipPath, makeDemoClip } from '../../src/host/demo-clip.ts';
+import type { DemoPictures } from '../../src/host/demo-scene.ts';
+import { testFfmpeg } from '../support/made-videos.ts';
+import { describeVideo, runFfmpeg } from '../support/read-video.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-demo-clip-'));
 afterAll(() => rmSync(folder, { recursive: true }));
