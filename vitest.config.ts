@@ -5,14 +5,15 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 /** CI asks for a report as JSON beside the one for people. */
 const reportPath = process.env.SIGHTLINE_TEST_REPORT;
 
-/** Unit tests that would change others in their process: they mock a module, or make every message hide values. */
+/** Unit tests that would change others in their process: they mock a module, make every message hide values, or replace a package. */
 const ALONE = [
   'test/unit/source/dialler.test.ts',
   'test/unit/config/placeholders.test.ts',
   'test/unit/host/examine-pipeline.test.ts',
+  'test/unit/store/packages/provide-package.test.ts',
 ];
 const LOGIC = ['test/unit/**/*.test.ts', 'test/rules/**/*.test.ts'];
-/** Whole optimisations, roll-outs and fleets in real processes. */
+/** Whole optimisations, roll-outs and fleets in real processes, and hundreds of simulated ones. */
 const LONG = ['test/**/*.long.test.ts', 'test/soak/**/*.test.ts'];
 
 /** Folders in the order in which their files start: those that take longest first, so that none is alone at the end. */
@@ -26,7 +27,8 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
+/** A claim has to hold on a busy machine too, so tests wait long for what must come. */
+const patience = { testTimeout: 60_000, hookTimeout: 60_000, expect: { poll: { timeout: 30_000 } } };
 
 export default defineConfig({
   test: {
@@ -38,10 +40,10 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     projects: [
       // One process runs many files: most of what a file with logic alone costs is its process and its imports.
-      { test: { name: 'logic', include: LOGIC, exclude: ALONE, isolate: false, ...timeouts } },
-      { test: { name: 'real', include: ['test/**/*.test.ts'], exclude: [...LOGIC, ...LONG], ...timeouts } },
-      { test: { name: 'alone', include: ALONE, ...timeouts } },
-      { test: { name: 'long', include: LONG, ...timeouts } },
+      { test: { name: 'logic', include: LOGIC, exclude: [...ALONE, ...LONG], isolate: false, ...patience } },
+      { test: { name: 'real', include: ['test/**/*.test.ts'], exclude: [...LOGIC, ...LONG], ...patience } },
+      { test: { name: 'alone', include: ALONE, ...patience } },
+      { test: { name: 'long', include: LONG, ...patience } },
     ],
   },
 });

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { hasOpenssl, TestAuthority } from '../support/certificates.ts';
 import { type CliResult, cli, ended, startCli, temporaryFolder } from '../support/cli.ts';
+import { cliHere } from '../support/cli-here.ts';
 import { waitFor, within } from '../support/wait-for.ts';
 
 const ENVIRONMENT_TOKEN = 'an administrator of the environment';
@@ -27,7 +28,16 @@ describe.skipIf(!hasOpenssl)('a host with TLS and tokens, as a process', () => {
   let log = '';
 
   async function addToken(name: string, role: string, ...more: string[]): Promise<string> {
-    const { code, stdout, stderr } = await cli(['tokens', 'add', name, '--role', role, '--file', tokensFile, ...more]);
+    const { code, stdout, stderr } = await cliHere([
+      'tokens',
+      'add',
+      name,
+      '--role',
+      role,
+      '--file',
+      tokensFile,
+      ...more,
+    ]);
     expect([code, stderr]).toEqual([0, expect.stringContaining('only time that the token is shown')]);
     tokens[name] = stdout.trim();
     return tokens[name];
@@ -168,7 +178,7 @@ describe.skipIf(!hasOpenssl)('a host with TLS and tokens, as a process', () => {
     const expiring = await openFeed(await rotated(() => addToken('expiring', 'viewer', '--expires', soon)));
     const staying = await openFeed(tokens.viewer!);
 
-    const { code } = await cli(['tokens', 'remove', 'removed', '--file', tokensFile]);
+    const { code } = await cliHere(['tokens', 'remove', 'removed', '--file', tokensFile]);
     expect(code).toBe(0);
     expect(await within('the close of the removed token', 15_000, removed.closed)).toBe(4401);
     expect(await within('the close of the expired token', 60_000, expiring.closed)).toBe(4401);
@@ -218,7 +228,7 @@ describe.skipIf(!hasOpenssl)('a host with TLS and tokens, as a process', () => {
     writeFileSync(path('operator.token'), `${tokens.operator}\n`);
     writeFileSync(path('camera'), 'rtsp://user:hunter2@192.0.2.1/1\n');
     const flags = ['--url', url, '--token-file', path('operator.token'), '--ca', authority.caPath];
-    const run = async (...args: string[]): Promise<CliResult> => cli([...args, ...flags], { REDIS_URL: '' });
+    const run = async (...args: string[]): Promise<CliResult> => cliHere([...args, ...flags], { REDIS_URL: '' });
 
     const added = await run('streams', 'add', 'yard', `@${path('camera')}`);
     expect(added).toMatchObject({ code: 0, stdout: expect.stringContaining('yard is added') });
@@ -288,7 +298,7 @@ describe('secrets', () => {
     ['the same with =', ['jobs', '--redis=redis://:s3cret@127.0.0.1:1'], /REDIS_URL.*COMMAND_INVALID/],
     ['a file that is missing', ['jobs', '--redis', '@/no/such'], /@\/no\/such: expected a file.*COMMAND_INVALID/],
   ])('on the command line are refused without being repeated: %s', async (_, args, message) => {
-    const { code, stderr, stdout } = await cli(args);
+    const { code, stderr, stdout } = await cliHere(args);
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr.replaceAll('\n', ' ')).toMatch(message);
     expect(stderr).not.toContain('s3cret');
@@ -303,7 +313,7 @@ describe('secrets', () => {
   });
 
   it('in the source of a camera are warned of', async () => {
-    const { stderr } = await cli(['detect', 'rtsp://user:s3cret@127.0.0.1:1/cam', '--engine', 'fake']);
+    const { stderr } = await cliHere(['detect', 'rtsp://user:s3cret@127.0.0.1:1/cam', '--engine', 'fake']);
     expect(stderr).toMatch(/warning: rtsp:\/\/\*\*\*@127\.0\.0\.1:1\/cam: a password on the command line/);
     expect(stderr).not.toContain('s3cret');
   });
@@ -327,7 +337,7 @@ describe('sightline tokens', () => {
   const folder = temporaryFolder();
   const file = join(folder.path, 'tokens.json');
   afterAll(() => folder.remove());
-  const run = (...args: string[]): Promise<CliResult> => cli(['tokens', ...args], { SIGHTLINE_TOKENS_FILE: file });
+  const run = (...args: string[]): Promise<CliResult> => cliHere(['tokens', ...args], { SIGHTLINE_TOKENS_FILE: file });
 
   it('adds, lists and removes', async () => {
     const added = await run('add', 'anna', '--role', 'operator', '--expires', '30d', '--json');

@@ -4,6 +4,7 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { HAS_ZSTD } from '../../src/disk/compression.ts';
 import { cli, ended, startCli, temporaryFolder } from '../support/cli.ts';
+import { cliHere } from '../support/cli-here.ts';
 import { VideoFolder } from '../support/made-videos.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -48,12 +49,12 @@ describe('sightline detect', () => {
   });
 
   it('--every processes every n-th frame and keeps frame numbers', async () => {
-    expect((await cli(['detect', clip, '--engine', 'fake', '--every', '7', '--out', out])).code).toBe(0);
+    expect((await cliHere(['detect', clip, '--engine', 'fake', '--every', '7', '--out', out])).code).toBe(0);
     expect(lines().map(({ frame, ptsUs }) => [frame, ptsUs])).toEqual([0, 7, 14, 21, 28].map((n) => [n, n * 40_000]));
   });
 
   it('--json prints exactly one document on standard output', async () => {
-    const { stdout, code } = await cli(['detect', clip, '--engine', 'fake', '--json']);
+    const { stdout, code } = await cliHere(['detect', clip, '--engine', 'fake', '--json']);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ inputs: [{ source: clip, frames: 30, error: null }] });
   });
@@ -61,7 +62,7 @@ describe('sightline detect', () => {
   it('reports an unreadable input, processes the others, and exits with code 1', async () => {
     const bad = join(temporary.path, 'bad.mp4');
     writeFileSync(bad, 'no video');
-    const { code, stderr } = await cli(['detect', clip, bad, clip, '--engine', 'fake', '--out', out]);
+    const { code, stderr } = await cliHere(['detect', clip, bad, clip, '--engine', 'fake', '--out', out]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/bad\.mp4: it is not a video/);
     expect(lines()).toHaveLength(60);
@@ -110,7 +111,7 @@ describe('sightline detect', () => {
     it('stays if no input can be read', async () => {
       const bad = join(temporary.path, 'bad.mp4');
       writeFileSync(bad, 'no video');
-      expect((await cli(['detect', bad, '--engine', 'fake', '--out', out])).code).toBe(1);
+      expect((await cliHere(['detect', bad, '--engine', 'fake', '--out', out])).code).toBe(1);
       expect(readFileSync(out, 'utf8')).toBe(earlier);
       expect(named()).toEqual(['r.jsonl']);
     });
@@ -179,8 +180,8 @@ describe('sightline detect', () => {
     const unpacked = (path: string): string => gunzipSync(readFileSync(path)).toString();
 
     it('are the same lines', async () => {
-      await cli(['detect', clip, '--engine', 'fake', '--out', out]);
-      expect((await cli(['detect', clip, '--engine', 'fake', '--out', packed])).code).toBe(0);
+      await cliHere(['detect', clip, '--engine', 'fake', '--out', out]);
+      expect((await cliHere(['detect', clip, '--engine', 'fake', '--out', packed])).code).toBe(0);
       expect(unpacked(packed)).toBe(readFileSync(out, 'utf8'));
     });
 
@@ -210,7 +211,7 @@ describe('sightline detect', () => {
 
     it.skipIf(HAS_ZSTD)('with zstd need a newer Node.js; the error names gzip', async () => {
       const zst = join(temporary.path, 'z.jsonl.zst');
-      const { code, stderr } = await cli(['detect', clip, '--engine', 'fake', '--out', zst]);
+      const { code, stderr } = await cliHere(['detect', clip, '--engine', 'fake', '--out', zst]);
       expect(code).toBe(2);
       expect(stderr).toMatch(/--out: .*zstd needs Node\.js 22\.15 or later.*; use .*z\.jsonl\.gz for gzip/);
       expect(existsSync(zst)).toBe(false);
@@ -218,7 +219,7 @@ describe('sightline detect', () => {
   });
 
   it('refuses the same file for two kinds of results', async () => {
-    const { code, stderr } = await cli(['detect', clip, '--engine', 'fake', '--out', out, '--coco', out]);
+    const { code, stderr } = await cliHere(['detect', clip, '--engine', 'fake', '--out', out, '--coco', out]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/sink --coco: .*r\.jsonl is written by sink --out of process.*SINK_BUSY/);
   });

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { StreamConfig } from '../../src/config/stream.ts';
 import type { StreamReport } from '../../src/protocol/report.ts';
-import { cli, temporaryFolder } from '../support/cli.ts';
+import { temporaryFolder } from '../support/cli.ts';
+import { cliHere } from '../support/cli-here.ts';
 import { PipelineProcess } from '../support/pipeline-process.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -128,24 +129,24 @@ describe('changes of streams over REST', () => {
   it('are shown, exported and reset by the command', async () => {
     const { process, url } = await run();
     await changeAll(url);
-    const diff = await cli(['pipeline', 'diff', at('p.yaml'), '--json'], env);
+    const diff = await cliHere(['pipeline', 'diff', at('p.yaml'), '--json'], env);
     expect(JSON.parse(diff.stdout).streams).toMatchObject({
       ...{ door: { changed: { maxFps: { file: 8, now: 5 } } }, gate: { isRemoved: true } },
       yard: { added: { source: SOURCE, every: 2 }, isPaused: true },
     });
-    const { stdout } = await cli(['pipeline', 'export', at('p.yaml')], env);
+    const { stdout } = await cliHere(['pipeline', 'export', at('p.yaml')], env);
     writeFileSync(at('new.yaml'), stdout);
-    const check = await cli(['validate', at('new.yaml'), '--json'], env);
+    const check = await cliHere(['validate', at('new.yaml'), '--json'], env);
     expect(JSON.parse(check.stdout).opens.streams.map(({ id }: StreamConfig) => id)).toEqual(['door', 'yard']);
 
-    const busy = await cli(['pipeline', 'reset', at('p.yaml')], env);
+    const busy = await cliHere(['pipeline', 'reset', at('p.yaml')], env);
     expect([busy.code, busy.stderr]).toEqual([1, expect.stringMatching(/add --url.*\[SINK_BUSY\]/)]);
-    expect((await cli(['pipeline', 'reset', '--url', url, 'door'], env)).code).toBe(0);
+    expect((await cliHere(['pipeline', 'reset', '--url', url, 'door'], env)).code).toBe(0);
     expect((await settings(url, 'door')).maxFps).toBe(8);
     expect(Object.keys(await streams(url)).sort()).toEqual(['door', 'yard']);
     await process.stop();
-    expect((await cli(['pipeline', 'reset', at('p.yaml')], env)).code).toBe(0);
-    expect((await cli(['pipeline', 'diff', at('p.yaml')], env)).stdout).toMatch(/Nothing was changed/);
+    expect((await cliHere(['pipeline', 'reset', at('p.yaml')], env)).code).toBe(0);
+    expect((await cliHere(['pipeline', 'diff', at('p.yaml')], env)).stdout).toMatch(/Nothing was changed/);
     const again = await run();
     expect(Object.keys(await streams(again.url)).sort()).toEqual(['door', 'gate']);
   });
@@ -286,16 +287,18 @@ describe('sightline validate', () => {
     );
     writeFileSync(bad!, JSON.stringify({ name: 'a', streams: [{ id: 'a', source: 'demo', every: 0 }], sinks: [{}] }));
     for (const args of [['validate'], ['run', '--dry-run']]) {
-      const fine = await cli([...args, good!, '--json'], env);
+      const fine = await cliHere([...args, good!, '--json'], env);
       expect([fine.code, JSON.parse(fine.stdout)]).toEqual([0, expect.objectContaining({ isValid: true })]);
-      const wrong = await cli([...args, bad!, '--json'], env);
+      const wrong = await cliHere([...args, bad!, '--json'], env);
       expect(wrong.code).toBe(2);
       expect(JSON.parse(wrong.stdout).mistakes).toEqual([
         expect.stringMatching(/^description: /),
         expect.stringMatching(/^streams\[0\]\.every: /),
         expect.stringMatching(/^sinks\[0\]/),
       ]);
-      expect((await cli([...args, bad!], env)).stderr).toMatch(/mistake: description: .*\nmistake: streams\[0\].*\n/);
+      expect((await cliHere([...args, bad!], env)).stderr).toMatch(
+        /mistake: description: .*\nmistake: streams\[0\].*\n/,
+      );
     }
     expect(readdirSync(temporary.path).sort()).toEqual(['bad.yaml', 'good.yaml']);
     temporary.remove();
