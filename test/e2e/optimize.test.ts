@@ -37,7 +37,7 @@ describe('sightline optimize', () => {
     const { code, stderr } = await cliHere(['optimize', clip, '--plan', ...flags]);
     expect(stderr).toContain(message);
     expect(code).toBe(2);
-  });
+  }, 180_000);
 
   it.each([
     [['--merge', 'a'], '--merge: expected at least two report folders'],
