@@ -9,6 +9,7 @@ const reportPath = process.env.SIGHTLINE_TEST_REPORT;
 const ALONE = [
   'test/unit/source/dialler.test.ts',
   'test/unit/config/placeholders.test.ts',
+  'test/unit/host/changed-streams.test.ts',
   'test/unit/host/examine-pipeline.test.ts',
   'test/unit/store/packages/provide-package.test.ts',
 ];

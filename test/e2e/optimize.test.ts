@@ -33,11 +33,15 @@ describe('sightline optimize', () => {
     [['--report', '/proc/x'], '--report: expected a folder on a disk, received "/proc/x"'],
     [['--host-price', 'cheap'], '--host-price: expected an amount and a currency'],
     [['--candidates', '/nonexistent'], '--candidates /nonexistent: expected a folder with ONNX files or manifests'],
-  ])('refuses %j', async (flags, message) => {
-    const { code, stderr } = await cliHere(['optimize', clip, '--plan', ...flags]);
-    expect(stderr).toContain(message);
-    expect(code).toBe(2);
-  }, 180_000);
+  ])(
+    'refuses %j',
+    async (flags, message) => {
+      const { code, stderr } = await cliHere(['optimize', clip, '--plan', ...flags]);
+      expect(stderr).toContain(message);
+      expect(code).toBe(2);
+    },
+    180_000,
+  );
 
   it.each([
     [['--merge', 'a'], '--merge: expected at least two report folders'],
