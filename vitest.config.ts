@@ -5,8 +5,12 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 /** CI asks for a report as JSON beside the one for people. */
 const reportPath = process.env.SIGHTLINE_TEST_REPORT;
 
-/** Unit tests that would change others in their process: they mock a module, make every message hide values, or replace a package. */
+/**
+ * Unit tests that would change others in their process: they mock a module, make every message hide values, replace a package, or
+ * load the libraries of two engines.
+ */
 const ALONE = [
+  'test/unit/compile/tfjs.test.ts',
   'test/unit/source/dialler.test.ts',
   'test/unit/config/placeholders.test.ts',
   'test/unit/host/changed-streams.test.ts',
