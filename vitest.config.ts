@@ -6,8 +6,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const reportPath = process.env.SIGHTLINE_TEST_REPORT;
 
 /**
- * Unit tests that would change others in their process: they mock a module, make every message hide values, replace a package, or
- * load the libraries of two engines.
+ * Unit tests that would change others in their process: they mock a module, make every message hide values, replace a package, load
+ * the libraries of two engines, or ask how the process is scheduled.
  */
 const ALONE = [
   'test/unit/compile/tfjs.test.ts',
@@ -15,6 +15,7 @@ const ALONE = [
   'test/unit/config/placeholders.test.ts',
   'test/unit/host/changed-streams.test.ts',
   'test/unit/host/examine-pipeline.test.ts',
+  'test/unit/runtime/lane/lane-schedule.test.ts',
   'test/unit/store/packages/provide-package.test.ts',
 ];
 const LOGIC = ['test/unit/**/*.test.ts', 'test/rules/**/*.test.ts'];

@@ -144,7 +144,7 @@ async function openImage(
  *
  * @throws SOURCE_UNREADABLE
  */
-export function readPicture(path: string): Promise<Buffer> {
+function readPicture(path: string): Promise<Buffer> {
   return readGiven(path, { code: 'SOURCE_UNREADABLE', mostBytes: MOST_BYTES.picture });
 }
 

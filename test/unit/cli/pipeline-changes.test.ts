@@ -62,6 +62,8 @@ describe('an exported pipeline file', () => {
 
   it('is refused where a file cannot say what holds: it cannot unset a default', () => {
     const file = 'name: a\ndescription: b\ndefaults: { maxFps: 5 }\nstreams: [{ id: a, source: demo }]\n';
-    expect(() => exportOf({ a: { changed: { maxFps: { file: 5 } } } }, file)).toThrow(/cannot unset a key that its .defaults. set/);
+    expect(() => exportOf({ a: { changed: { maxFps: { file: 5 } } } }, file)).toThrow(
+      /cannot unset a key that its .defaults. set/,
+    );
   });
 });

@@ -110,6 +110,7 @@ describe('SlotRing', () => {
       width: number,
       height: number,
       captured: number,
+      wallMs: fc.double(),
       decoded: number,
       preprocessed: number,
       placement: fc.record({ scaleX: number, scaleY: number, offsetX: number, offsetY: number }),

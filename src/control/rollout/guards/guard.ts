@@ -10,7 +10,7 @@ interface GuardMargin {
 }
 
 /** A figure of a block, and the limit beyond which it is harm. */
-export interface BlockFigure {
+interface BlockFigure {
   readonly figure: number;
   readonly limit: number;
 }
