@@ -1,12 +1,13 @@
 import type { PublishedFrame } from '../../src/core/frame.ts';
 import { Listeners } from '../../src/flow/listeners.ts';
-import type { PreviewPicture, RuntimePort, RuntimeReport } from '../../src/gateway/runtime-port.ts';
+import type { PreviewPicture, RuntimePort } from '../../src/gateway/runtime-port.ts';
+import type { StreamsReply } from '../../src/protocol/rest.ts';
 import type { BenchContext } from './bench-context.ts';
 import { benchStreams, openBenchRuntime } from './bench-runtime.ts';
 
 /** What a runtime published of the clip, to be published again without one. */
 export interface Recording {
-  readonly report: RuntimeReport;
+  readonly report: StreamsReply;
   readonly frames: readonly PublishedFrame[];
   readonly jpegs: readonly Uint8Array[];
 }
@@ -31,11 +32,11 @@ export async function recordClip(context: BenchContext): Promise<Recording> {
 
 /** A runtime that publishes what the benchmark gives it. */
 export class FeedPort implements RuntimePort {
-  readonly #report: RuntimeReport;
+  readonly #report: StreamsReply;
   readonly #published = new Listeners<PublishedFrame>();
   readonly #previews = new Listeners<PreviewPicture>();
 
-  constructor(report: RuntimeReport) {
+  constructor(report: StreamsReply) {
     this.#report = report;
   }
 
@@ -47,7 +48,7 @@ export class FeedPort implements RuntimePort {
     this.#previews.emit(picture);
   }
 
-  report(): RuntimeReport {
+  report(): StreamsReply {
     return this.#report;
   }
 

@@ -1,5 +1,5 @@
-/** A larger batch must be faster per frame by this factor to justify its latency. */
-const MIN_GAIN_RATIO = 1.1;
+import { smallestGoodSize } from '../core/batch-size.ts';
+
 /** Full batches per size in the trial. */
 const TRIAL_BATCHES = 16;
 
@@ -111,8 +111,7 @@ export class BatchSizer {
   }
 
   #choose(): number {
-    const best = Math.min(...this.#sizes.map((size) => this.#perInputMs(size)));
-    return this.#sizes.find((size) => this.#perInputMs(size) <= best * MIN_GAIN_RATIO)!;
+    return smallestGoodSize(this.#sizes, (size) => this.#perInputMs(size));
   }
 
   /** Uses only trial figures or only warm-up figures: figures from different conditions must not be compared. */

@@ -5,9 +5,6 @@ import type { StreamReport } from '../protocol/report.ts';
 import type { PipelineReport, StreamsReply } from '../protocol/rest.ts';
 import type { SourceTest } from '../protocol/source-test.ts';
 
-/** What a gateway shows once a second, and at `GET /api/streams`. */
-export type RuntimeReport = StreamsReply;
-
 export interface Readiness {
   /** Whether the pipeline can work; false while the engine loads or is down. */
   readonly isReady: boolean;

@@ -1,3 +1,4 @@
+import { smallestGoodSize } from '../core/batch-size.ts';
 import type { OutputTensor } from '../core/model.ts';
 import type { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
@@ -63,9 +64,6 @@ export function batchSizesUpTo(maxBatch: number, modelBatch: 'free' | number): n
   return [...sizes, maxBatch];
 }
 
-/** Sizes within this factor of the best time per frame count as equal to it. */
-const WORTH_RATIO = 1.1;
-
 /**
  * Returns the sizes up to the smallest one within 10 % of the best time per frame. Every size that has run once holds memory
  * for its intermediate results, so larger sizes that gain nothing are dropped.
@@ -74,9 +72,9 @@ export function worthKeeping(warm: {
   readonly batchSizes: readonly number[];
   readonly warmMs: readonly number[];
 }): number[] {
-  const perFrameMs = warm.batchSizes.map((size, index) => warm.warmMs[index]! / size);
-  const best = Math.min(...perFrameMs);
-  return warm.batchSizes.slice(0, perFrameMs.findIndex((ms) => ms <= best * WORTH_RATIO) + 1);
+  const { batchSizes, warmMs } = warm;
+  const best = smallestGoodSize(batchSizes, (size) => warmMs[batchSizes.indexOf(size)]! / size);
+  return batchSizes.filter((size) => size <= best);
 }
 
 const MEASURED_CALLS = 5;

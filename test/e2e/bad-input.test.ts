@@ -110,7 +110,7 @@ const MISTAKES: readonly Mistake[] = [
     what: 'an unreachable camera',
     args: ({ port }) => ['detect', `rtsp://admin:s3cret@127.0.0.1:${port + 1}/cam`, '--engine', 'fake'],
     code: 1,
-    says: /rtsp:\/\/\*\*\*@127\.0\.0\.1:\d+\/cam: the server does not answer.*\[SOURCE_UNREACHABLE\]/,
+    says: /rtsp:\/\/\*\*\*@127\.0\.0\.1:\d+\/cam: 127\.0\.0\.1:\d+: connection refused \[SOURCE_UNREACHABLE\]/,
   },
   {
     what: 'an unreachable server',

@@ -40,8 +40,8 @@ const OPENVINO = { why: 'needs the engine openvino', test: 'test/e2e/accuracy.te
 const DOCKER = { why: 'needs Docker and a GPU', test: 'test/rules/dockerfile.test.ts', has: 'Dockerfile.gpu' };
 const LOAD = { why: 'takes minutes', test: 'test/e2e/loadtest.test.ts', has: "'loadtest', pipeline" };
 const OPTIMIZE = { why: 'takes minutes', test: 'test/e2e/optimize.test.ts', has: "'optimize', clip" };
-const SETUP = (engine: string) => ({ why: 'fetches by pip', test: '.ci/run', has: `setup:${engine}` });
-const DEMO = { why: 'runs until it is stopped', test: '.ci/on-node', has: 'run pipelines/live-detect.yaml' };
+const SETUP = (engine: string) => ({ why: 'fetches by pip', test: '.ci/run', has: `set_up ${engine}` });
+const DEMO = { why: 'runs until it is stopped', test: '.ci/smoke', has: 'run pipelines/live-detect.yaml' };
 const SUITE = { why: 'this is a part of it', test: '.ci/run', has: 'npm test' };
 const BENCH = {
   why: 'takes minutes',
@@ -54,6 +54,7 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
   'npm run demo': DEMO,
   'npm run dev': DEMO,
   'npm test': SUITE,
+  'npm run test:long': { why: 'this takes minutes', test: '.ci/run', has: 'npm run test:long' },
   'git clone ... && cd sightline': { why: 'a clone is where tests run' },
   'npx sightline doctor': { says: /engine onnx/ },
   'npx sightline run pipelines/live-detect.yaml': { isService: true, more: '--port 0', says: /live at http/ },
@@ -65,12 +66,12 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
   'npx sightline loadtest gate.yaml --profile stress': LOAD,
   'npx sightline rollout start --pipeline best.yaml': {
     why: 'docs/rollout.md has the whole of it',
-    test: 'test/e2e/rollout.test.ts',
+    test: 'test/e2e/rollout.long.test.ts',
     has: "'start', '--pipeline'",
   },
   'npx sightline host --redis redis://10.0.0.5:6379': {
     why: 'docs/fleet.md has the whole of it',
-    test: 'test/e2e/fleet.test.ts',
+    test: 'test/e2e/fleet.long.test.ts',
     has: "'--redis', redis.url",
   },
   // docs/accuracy.md
@@ -130,12 +131,12 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
   // docs/levers.md
   'sightline models compile yolox-nano --precision int8 --calibration photos --annotations val.json --images val': {
     why: 'takes a minute',
-    test: 'test/e2e/int8.test.ts',
+    test: 'test/e2e/int8.long.test.ts',
     has: "'--calibration'",
   },
   'sightline eval val.json --images val --model yolox-nano --precision int8': {
     why: 'needs the INT8 form',
-    test: 'test/e2e/int8.test.ts',
+    test: 'test/e2e/int8.long.test.ts',
     has: "'--precision', 'int8'",
   },
   'sightline detect yard.mp4 --skip-unchanged --track-between auto --out yard.jsonl': { more: FAKE, says: /yard\.mp4/ },

@@ -7,13 +7,12 @@ import type {
   ChangeOptions,
   PreviewPicture,
   RuntimePort,
-  RuntimeReport,
   StreamSettings,
   TagCheck,
 } from '../../src/gateway/runtime-port.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { HostReport, StreamReport, StreamState } from '../../src/protocol/report.ts';
-import type { PipelineReport } from '../../src/protocol/rest.ts';
+import type { PipelineReport, StreamsReply } from '../../src/protocol/rest.ts';
 import type { SourceTest } from '../../src/protocol/source-test.ts';
 import { hostReport, streamReport } from './sample-reports.ts';
 
@@ -30,9 +29,9 @@ export class RuntimeDouble implements RuntimePort {
   timeMs = 1_700_000_000_000;
   host: HostReport = hostReport();
   /** Modifies every report before it is sent: a fleet adds hosts. */
-  decorate: (report: RuntimeReport) => RuntimeReport = (report) => report;
+  decorate: (report: StreamsReply) => StreamsReply = (report) => report;
   readonly #streams = new Map<string, StreamReport>();
-  readonly #reports = new Set<Listener<RuntimeReport>>();
+  readonly #reports = new Set<Listener<StreamsReply>>();
   readonly #frames = new Set<Listener<PublishedFrame>>();
   readonly #events = new Set<Listener<EventMessage>>();
   readonly #pictures = new Set<Listener<PreviewPicture>>();
@@ -50,7 +49,7 @@ export class RuntimeDouble implements RuntimePort {
     return this.#reports.size + this.#frames.size + this.#events.size + this.#pictures.size;
   }
 
-  report(): RuntimeReport {
+  report(): StreamsReply {
     return this.decorate({ timeMs: this.timeMs, streams: [...this.#streams.values()], host: this.host });
   }
 
@@ -139,7 +138,7 @@ export class RuntimeDouble implements RuntimePort {
     this.tick();
   }
 
-  onReport(listener: Listener<RuntimeReport>): () => void {
+  onReport(listener: Listener<StreamsReply>): () => void {
     return subscribe(this.#reports, listener);
   }
 
