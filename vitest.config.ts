@@ -34,7 +34,7 @@ class LongestFirst extends BaseSequencer {
 }
 
 /** A claim has to hold on a busy machine too, so tests wait long for what must come. */
-const patience = { testTimeout: 60_000, hookTimeout: 60_000, expect: { poll: { timeout: 30_000 } } };
+const patience = { testTimeout: 240_000, hookTimeout: 240_000, expect: { poll: { timeout: 30_000 } } };
 
 export default defineConfig({
   test: {
