@@ -92,13 +92,14 @@ describe('SIGKILL at random moments', () => {
   });
 
   it('JSONL with rotation: each result is in exactly one file, in order over the files', async () => {
-    const rotation = { maxBytes: 20_000 };
+    // Each run writes 20 lines of about 200 bytes at least.
+    const rotation = { maxBytes: 8_000 };
     const sent = await killMany((run) => ({ kind: 'jsonl', path: at('a.jsonl'), append: true, rotation, run }));
     const names = inOrder('a', '.jsonl');
     expect(names.length).toBeGreaterThan(3);
     const lines = names.flatMap((name) => {
       const text = readFileSync(at(name), 'utf8');
-      expect(text.length, name).toBeLessThanOrEqual(20_000);
+      expect(text.length, name).toBeLessThanOrEqual(8_000);
       return linesOf(text);
     });
     expectWhole(lines, sent);
