@@ -39,8 +39,8 @@ const patience = { testTimeout: 240_000, hookTimeout: 240_000, expect: { poll: {
 export default defineConfig({
   test: {
     globalSetup: ['test/support/before-all.ts'],
-    // Files with real processes wait more than they work.
-    maxWorkers: Math.min(16, 2 * availableParallelism()),
+    // More files at once would use the waits of those with real processes, but they judge cameras, which then are late.
+    maxWorkers: Math.min(16, availableParallelism()),
     pool: 'forks',
     reporters: reportPath === undefined ? ['default'] : ['default', ['json', { outputFile: reportPath }]],
     sequence: { sequencer: LongestFirst },
