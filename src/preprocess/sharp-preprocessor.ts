@@ -74,7 +74,7 @@ export class SharpPreprocessor {
  * @param input - u8 `[input.height, input.width, 3]` RGB; overwritten.
  * @param maxPixels - of the file.
  * @returns the size of the image after EXIF rotation, and its placement in the input.
- * @throws SOURCE_TOO_LARGE; sharp's error if nothing can be read
+ * @throws SOURCE_TOO_LARGE; SOURCE_UNREADABLE for another format; sharp's error if nothing can be read
  */
 export async function preprocessImage(
   image: string | Uint8Array,
@@ -93,7 +93,7 @@ export async function preprocessImage(
   return { ...size, damage, placement: placementOf(size, fit) };
 }
 
-/** Reads an image file as u8 `[height, width, 3]` RGB. @throws SOURCE_TOO_LARGE; sharp's error if nothing can be read */
+/** Reads an image file as u8 `[height, width, 3]` RGB. @throws as `preprocessImage` */
 export async function readImage(
   image: string | Uint8Array,
   maxPixels: number,
@@ -121,14 +121,15 @@ async function openImage(
   image: string | Uint8Array,
   maxPixels: number,
 ): Promise<{ open: OpenUpright; size: PictureSize }> {
-  const bytes = typeof image === 'string' ? await readPicture(image) : image;
+  const name = typeof image === 'string' ? image : 'bytes';
+  const bytes = typeof image === 'string' ? await readPicture(image) : requireRaster(image, name);
   // Reads the header only. Without the limit, so that the message can name the size.
   const { autoOrient } = await sharp(bytes, { failOn: 'none', limitInputPixels: false }).autoOrient().metadata();
   const { width, height } = autoOrient;
   if (width * height > maxPixels)
     throw new SightlineError(
       'SOURCE_TOO_LARGE',
-      `${typeof image === 'string' ? image : 'bytes'}: the picture is ${width}x${height}, and decoder.maxPixels allows ${maxPixels} pixels`,
+      `${name}: the picture is ${width}x${height}, and decoder.maxPixels allows ${maxPixels} pixels`,
       { width, height },
     );
   const open: OpenUpright = (failOn) =>
@@ -144,8 +145,36 @@ async function openImage(
  *
  * @throws SOURCE_UNREADABLE
  */
-function readPicture(path: string): Promise<Buffer> {
-  return readGiven(path, { code: 'SOURCE_UNREADABLE', mostBytes: MOST_BYTES.picture });
+async function readPicture(path: string): Promise<Uint8Array> {
+  return requireRaster(await readGiven(path, { code: 'SOURCE_UNREADABLE', mostBytes: MOST_BYTES.picture }), path);
+}
+
+/** How files begin that hold the pixels themselves: JPEG, PNG, GIF, TIFF of both byte orders and its large kind. */
+const RASTER_STARTS = [
+  ...['\xff\xd8\xff', '\x89PNG\r\n\x1a\n', 'GIF87a', 'GIF89a'],
+  ...['II*\0', 'MM\0*', 'II+\0', 'MM\0+'],
+];
+const AVIF_KINDS = ['ftypavif', 'ftypavis', 'ftypmif1', 'ftypmsf1'];
+const START_BYTES = 12;
+
+/**
+ * libvips would also draw SVG, whose nested references can take hours. Forbidding that in libvips itself would forbid it to the whole
+ * process, where the program may draw its own.
+ *
+ * @throws SOURCE_UNREADABLE
+ */
+function requireRaster(bytes: Uint8Array, name: string): Uint8Array {
+  const start = Buffer.from(bytes.subarray(0, START_BYTES)).toString('latin1');
+  const isRaster =
+    RASTER_STARTS.some((each) => start.startsWith(each)) ||
+    (start.startsWith('RIFF') && start.endsWith('WEBP')) ||
+    // The length of the first box of AVIF: text cannot begin like that.
+    (start.startsWith('\0\0') && AVIF_KINDS.includes(start.slice(4)));
+  if (isRaster) return bytes;
+  throw new SightlineError(
+    'SOURCE_UNREADABLE',
+    `${name}: not an image that can be read (expected JPEG, PNG, WebP, GIF, TIFF or AVIF)`,
+  );
 }
 
 /** Returns null if libvips does the resizing; it shifts an enlarged picture by half a pixel of the input. */
@@ -198,7 +227,7 @@ const COMPARED_PX = 32;
  * Returns a hash that is equal for pictures of the same pixels, whatever their names and metadata are. One that was compressed again has
  * another.
  *
- * @throws sharp's error for a file that is no picture.
+ * @throws SOURCE_UNREADABLE, or sharp's error, for a file that is no picture.
  */
 export async function pixelHash(path: string): Promise<string> {
   const pixels = await sharp(await readPicture(path))

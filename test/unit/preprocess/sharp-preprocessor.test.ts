@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -42,6 +42,35 @@ describe('an image file', () => {
     const path = make(mkdtempSync(join(tmpdir(), 'sightline-picture-')));
     const refused = { code: 'SOURCE_UNREADABLE', message: expect.stringMatching(why) };
     await expect(preprocessImage(path, spec(8, 8, STRETCH), new Uint8Array(192))).rejects.toMatchObject(refused);
+    await expect(pixelHash(path)).rejects.toMatchObject(refused);
+  });
+});
+
+describe('the formats of image files', () => {
+  const read = (image: string | Uint8Array) => preprocessImage(image, spec(8, 8, STRETCH), new Uint8Array(192));
+
+  it.each(['jpeg', 'png', 'webp', 'gif', 'tiff', 'avif'] as const)('%s is read', async (format) => {
+    const raw = { width: 32, height: 16, channels: 3 } as const;
+    const bytes = await sharp(halves(32, 16), { raw })[format]().toBuffer();
+    expect(await read(bytes)).toMatchObject({ width: 32, height: 16, damage: null });
+  });
+
+  // Each level draws the one below ten times: libvips would not come to an end.
+  const levels = Array.from({ length: 12 }, (_, i) => `<g id="l${i + 1}">${`<use href="#l${i}"/>`.repeat(10)}</g>`);
+  const nested = `<svg xmlns="http://www.w3.org/2000/svg" width="99" height="99"><defs><rect id="l0" width="9" height="9"/>${levels.join('')}</defs><use href="#l12"/></svg>`;
+
+  it.each([
+    ['SVG', nested],
+    ['SVG behind a comment that looks like AVIF', `<!--ftypavif-->${nested}`],
+    ['SVG behind a declaration', `<?xml version="1.0"?>\n${nested}`],
+    ['an empty file', ''],
+    ['PDF', '%PDF-1.7'],
+  ])('%s is refused before libvips sees it', async (_, text) => {
+    const path = join(mkdtempSync(join(tmpdir(), 'sightline-picture-')), 'a.png');
+    writeFileSync(path, text);
+    const refused = { code: 'SOURCE_UNREADABLE', message: expect.stringContaining('expected JPEG, PNG, WebP') };
+    await expect(read(Buffer.from(text))).rejects.toMatchObject(refused);
+    await expect(read(path)).rejects.toMatchObject(refused);
     await expect(pixelHash(path)).rejects.toMatchObject(refused);
   });
 });
