@@ -195,7 +195,11 @@ export class Sightline implements AsyncDisposable {
    */
   results(options: ResultsOptions = {}): AsyncIterableIterator<ResultRecord, undefined> {
     const { signal, streams } = check(resultsOptions, options, 'results');
-    const queue = this.#openQueue(options);
+    const stop = (): void => {
+      void queue.fail(signal?.reason);
+      this.#forget(queue);
+    };
+    const queue = this.#openQueue(options, () => signal?.removeEventListener('abort', stop));
     if (this.#closing !== null) {
       void queue.close();
       return queue;
@@ -203,7 +207,6 @@ export class Sightline implements AsyncDisposable {
     if (this.#early !== null) queue.takeOver(this.#early, streams);
     this.#early = null;
     this.#endWithStreams(queue, streams);
-    const stop = (): void => void queue.fail(signal?.reason);
     if (signal?.aborted === true) stop();
     else signal?.addEventListener('abort', stop, { once: true });
     return queue;
@@ -310,20 +313,29 @@ export class Sightline implements AsyncDisposable {
     });
   }
 
-  #openQueue({ queue: policy = 'block', capacity = DEFAULT_CAPACITY, streams }: ResultsOptions): ResultQueue {
+  #openQueue(
+    { queue: policy = 'block', capacity = DEFAULT_CAPACITY, streams }: ResultsOptions,
+    onEnd = (): void => undefined,
+  ): ResultQueue {
     this.#readers += 1;
     const queue: ResultQueue = new ResultQueue({
       id: `results-${this.#readers}`,
       policy,
       capacity,
-      onReturn: () => {
-        this.#host.removeSink(queue);
-        this.#queues.delete(queue);
+      onEnd: () => {
+        onEnd();
+        this.#forget(queue);
       },
     });
     this.#queues.add(queue);
     this.#host.addSink({ sink: queue, streams: streams === undefined ? null : new Set(streams) });
     return queue;
+  }
+
+  /** It is no destination of results any more; those that wait in it can still be read. */
+  #forget(queue: ResultQueue): void {
+    this.#host.removeSink(queue);
+    this.#queues.delete(queue);
   }
 
   #forgetEarly(): void {

@@ -53,7 +53,7 @@ export class ObjectSink implements Sink {
     this.#sink = sink;
     this.#onFailure = onFailure;
     const { id, queue: policy = 'block', capacity = DEFAULT_CAPACITY } = sink;
-    this.#queue = new ResultQueue({ id, policy, capacity, onReturn: () => undefined });
+    this.#queue = new ResultQueue({ id, policy, capacity, onEnd: () => undefined });
     this.#delivery = this.#deliver();
   }
 

@@ -14,8 +14,8 @@ export interface ResultQueueOptions {
   readonly policy: QueuePolicy;
   /** Most results that wait. */
   readonly capacity: number;
-  /** Called when its reader stops before its end. */
-  readonly onReturn: () => void;
+  /** Called when nothing more can be read, perhaps more than once: its reader has stopped, or has got all. */
+  readonly onEnd: () => void;
 }
 
 /** A bounded queue between the streams and one reader, who iterates over it. Lost results are counted. */
@@ -77,6 +77,7 @@ export class ResultQueue implements Sink, AsyncIterableIterator<ResultRecord, un
   /** Accepts no more results. Those that wait can still be read. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    if (this.#frames.length === 0) this.#options.onEnd();
     for (const wake of [...this.#readers.splice(0), ...this.#whenRoom.splice(0)]) wake();
   }
 
@@ -91,6 +92,7 @@ export class ResultQueue implements Sink, AsyncIterableIterator<ResultRecord, un
       const next = this.#frames.shift();
       if (next !== undefined) {
         this.#sent += 1;
+        if (this.#isClosed && this.#frames.length === 0) this.#options.onEnd();
         if (this.#frames.length < this.#options.capacity) for (const wake of this.#whenRoom.splice(0)) wake();
         return { done: false, value: resultRecord(next.frame, FILE_BOX_STEPS, next.source) };
       }
@@ -104,7 +106,6 @@ export class ResultQueue implements Sink, AsyncIterableIterator<ResultRecord, un
 
   /** Stops reading: what waits is discarded. */
   async return(): Promise<IteratorResult<ResultRecord, undefined>> {
-    this.#options.onReturn();
     this.#frames = [];
     this.#failure = null;
     await this.close();

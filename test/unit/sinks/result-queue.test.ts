@@ -3,7 +3,7 @@ import { type QueuePolicy, ResultQueue } from '../../../src/sinks/result-queue.t
 import { frameOf } from './frames.ts';
 
 function queueOf(policy: QueuePolicy, capacity = 3) {
-  const queue = new ResultQueue({ id: 'q', policy, capacity, onReturn: () => undefined });
+  const queue = new ResultQueue({ id: 'q', policy, capacity, onEnd: () => undefined });
   const publish = (streamId: string, frame: number, canWait: boolean): boolean =>
     queue.publish({ ...frameOf(frame, []), streamId }, 'a.mp4', canWait);
   const rest = async (): Promise<string[]> => {
