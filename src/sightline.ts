@@ -8,6 +8,7 @@ import type { ModelSettings, PipelineSettings } from './config/keys/pipeline-key
 import type { SinkSettings } from './config/keys/sink-keys.ts';
 import type { StreamSettings } from './config/keys/stream-keys.ts';
 import { checkPipeline, loadPipeline } from './config/load-pipeline.ts';
+import { whole } from './config/number.ts';
 import type { PipelineConfig } from './config/pipeline.ts';
 import { filterConfig } from './config/sinks.ts';
 import { Admission } from './control/orders/admission.ts';
@@ -17,10 +18,12 @@ import { SightlineError } from './errors/sightline-error.ts';
 import { Incidents } from './flow/incidents.ts';
 import { unlessAborted } from './flow/unless-aborted.ts';
 import { type Gateway, silentLogger } from './gateway/gateway-options.ts';
+import { signalOf, signalOption } from './host/call-options.ts';
 import { EngineStreams } from './host/engine-streams.ts';
 import { openGateway } from './host/open-gateway.ts';
 import { isPictureStream, PictureDetector, type PictureResult } from './host/picture-detector.ts';
 import { PipelineHost } from './host/pipeline-host.ts';
+import { isStreamState } from './host/pushed-stream.ts';
 import type { EventMessage } from './protocol/feed.ts';
 import type { ResultRecord } from './protocol/result-record.ts';
 import { defaultLanes } from './runtime/open-runtime.ts';
@@ -93,7 +96,13 @@ const queueOptions = {
   queue: z.enum(['block', 'latest']).optional(),
   capacity: z.number().int().min(1).max(1_000_000).optional(),
 };
-const resultsOptions = z.strictObject({ ...queueOptions, signal: z.instanceof(AbortSignal).optional() });
+const resultsOptions = z.strictObject({ ...queueOptions, ...signalOption });
+const openOptions = z.looseObject({ ...signalOption, sinks: z.array(z.unknown()).optional() });
+const serveOptions = z.strictObject({
+  port: whole(0, 65_535).optional(),
+  host: z.string().min(1).optional(),
+  token: z.string().min(16).optional(),
+});
 const customSink = z.looseObject({
   ...queueOptions,
   // Readers of results have names of their own.
@@ -148,7 +157,8 @@ export class Sightline implements AsyncDisposable {
    * @throws CONFIG_INVALID, CONFIG_NOT_FOUND, FFMPEG_MISSING, MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE, SINK_BUSY, and
    *   SOURCE_* if none of the streams can be opened; the reason of the signal.
    */
-  static open(options: SightlineOptions = {}): Promise<Sightline> {
+  static async open(options: SightlineOptions = {}): Promise<Sightline> {
+    check(openOptions, options, 'options');
     return unlessAborted(Sightline.#open(options), options.signal, (engine) => engine.close());
   }
 
@@ -173,7 +183,7 @@ export class Sightline implements AsyncDisposable {
       const sinks = options.sinks ?? [];
       for (const sink of customSinks(sinks)) engine.#addSink(sink);
       // Those that the program adds or feeds later are in its own hands.
-      engine.#early = engine.#openQueue({ streams: config.streams.map(({ id }) => id) });
+      engine.#early = engine.#openQueue('results-early', { streams: config.streams.map(({ id }) => id) });
       // Results that a sink takes are not held back; a reader that follows at once still gets all of them.
       if (config.sinks.length + sinks.length > 0) setImmediate(() => engine.#forgetEarly());
       await host.start();
@@ -199,7 +209,9 @@ export class Sightline implements AsyncDisposable {
       void queue.fail(signal?.reason);
       this.#forget(queue);
     };
-    const queue = this.#openQueue(options, () => signal?.removeEventListener('abort', stop));
+    this.#readers += 1;
+    const end = (): void => signal?.removeEventListener('abort', stop);
+    const queue = this.#openQueue(`results-${this.#readers}`, options, end);
     if (this.#closing !== null) {
       void queue.close();
       return queue;
@@ -220,9 +232,13 @@ export class Sightline implements AsyncDisposable {
    * @throws SOURCE_UNREADABLE, SOURCE_TOO_LARGE, CONFIG_INVALID, LIMIT_REACHED if 1024 pictures wait, ENGINE_FAILED; the reason
    *   of the signal.
    */
-  async detect(picture: Picture, { signal }: { readonly signal?: AbortSignal } = {}): Promise<PictureResult> {
+  async detect(picture: Picture, options: { readonly signal?: AbortSignal } = {}): Promise<PictureResult> {
     this.#requireOpen();
-    return this.#detector.detect(picture, signal);
+    const signal = signalOf(options, 'detect');
+    return this.#detector.detect(picture, signal).catch((error: unknown) => {
+      if (isStreamState(error)) this.#requireOpen();
+      throw error;
+    });
   }
 
   /** @returns a function that removes the listener. What a listener throws is caught and becomes a notice. */
@@ -248,8 +264,9 @@ export class Sightline implements AsyncDisposable {
    *
    * @throws PORT_IN_USE, TOKEN_REQUIRED, CONFIG_INVALID, STREAM_STATE once the engine closes
    */
-  async serve({ port, host, token }: ServeOptions = {}): Promise<Gateway> {
+  async serve(options: ServeOptions = {}): Promise<Gateway> {
     this.#requireOpen();
+    const { port, host, token } = check(serveOptions, options, 'serve');
     this.#forgetEarly();
     const opening = openGateway(
       this.#host,
@@ -314,14 +331,12 @@ export class Sightline implements AsyncDisposable {
   }
 
   #openQueue(
+    id: string,
     { queue: policy = 'block', capacity = DEFAULT_CAPACITY, streams }: ResultsOptions,
     onEnd = (): void => undefined,
   ): ResultQueue {
-    this.#readers += 1;
     const queue: ResultQueue = new ResultQueue({
-      id: `results-${this.#readers}`,
-      policy,
-      capacity,
+      ...{ id, policy, capacity },
       onEnd: () => {
         onEnd();
         this.#forget(queue);

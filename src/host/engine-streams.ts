@@ -1,12 +1,20 @@
 import type { StreamSettings } from '../config/keys/stream-keys.ts';
 import { parseStream } from '../config/load-pipeline.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 import { unlessAborted } from '../flow/unless-aborted.ts';
 import type { StreamReport } from '../protocol/report.ts';
+import { signalOf } from './call-options.ts';
 import { PUSHED } from './host-streams.ts';
 import { isPictureStream } from './picture-detector.ts';
 import type { PipelineHost } from './pipeline-host.ts';
 import { PushedStream } from './pushed-stream.ts';
+
+/** Settings that say how a source is read. */
+const OF_SOURCES = [
+  ...['source', 'policy', 'loop', 'realtime', 'transport', 'insecureTls'],
+  ...['hwaccel', 'resizeBy', 'decodeThreads', 'staleMs', 'openTimeoutMs'],
+];
 
 /** The streams of an engine. */
 export class EngineStreams {
@@ -24,22 +32,29 @@ export class EngineStreams {
   }
 
   /** @throws CONFIG_INVALID, STREAM_EXISTS, LIMIT_REACHED, SOURCE_*; the reason of the signal, and then it is not added. */
-  async add(stream: StreamSettings, { signal }: { readonly signal?: AbortSignal } = {}): Promise<StreamReport> {
+  async add(stream: StreamSettings, options: { readonly signal?: AbortSignal } = {}): Promise<StreamReport> {
     this.#requireOpen();
-    this.#ownSources.add(stream.source);
+    const signal = signalOf(options, 'add');
+    this.#ownSource(stream);
     return unlessAborted(this.#host.addStream(stream), signal, ({ id }) => this.remove(id));
   }
 
   /**
    * Adds a stream whose pictures the program hands over.
    *
-   * @param stream - settings without those that choose frames: `every`, `maxFps`, `source`.
+   * @param stream - settings without those that choose frames (`every`, `maxFps`) or say how a source is read.
    * @throws CONFIG_INVALID, STREAM_EXISTS, LIMIT_REACHED
    */
   async push(stream: Omit<StreamSettings, 'source'>): Promise<PushedStream> {
     this.#requireOpen();
+    const wrong = OF_SOURCES.find((key) => Object.hasOwn(stream ?? {}, key));
+    if (wrong !== undefined)
+      throw new SightlineError(
+        'CONFIG_INVALID',
+        `push: ${wrong}: the program hands over each picture of this stream; leave it out`,
+      );
     const config = parseStream({ ...stream, source: PUSHED }, this.#config.defaults);
-    return PushedStream.open(config, this.#host.streams);
+    return PushedStream.open(config, this.#host.streams, this.#requireOpen);
   }
 
   /**
@@ -48,7 +63,7 @@ export class EngineStreams {
    * @throws CONFIG_INVALID, STREAM_NOT_FOUND, SOURCE_*
    */
   async update(id: string, changes: Partial<Omit<StreamSettings, 'id'>>): Promise<StreamReport> {
-    if (changes.source !== undefined) this.#ownSources.add(changes.source);
+    this.#ownSource(changes);
     return this.#host.changeStream(id, changes);
   }
 
@@ -70,5 +85,10 @@ export class EngineStreams {
   /** The figures of each stream, in the order in which they were added. */
   list(): readonly StreamReport[] {
     return this.#host.report().streams.filter(({ id }) => !isPictureStream(id));
+  }
+
+  /** Whether these are settings at all is checked later. */
+  #ownSource(settings: Partial<StreamSettings> | null | undefined): void {
+    if (typeof settings?.source === 'string') this.#ownSources.add(settings.source);
   }
 }

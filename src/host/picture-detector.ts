@@ -5,6 +5,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { roundDetection } from '../protocol/result-record.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { PictureFeed } from '../runtime/stream/picture-feed.ts';
+import type { BulkWork } from '../runtime/stream/stream-port.ts';
 import { FILE_BOX_STEPS } from '../sinks/result-line.ts';
 import { type HostStreams, PUSHED } from './host-streams.ts';
 
@@ -15,6 +16,8 @@ export interface PictureResult {
   readonly height: number;
   /** Boxes in pixels of the picture, best score first. */
   readonly detections: readonly Detection[];
+  /** What is wrong with the file, such as that it is cut off: what is missing counts as grey. Usually none. */
+  readonly warnings: readonly string[];
 }
 
 /** Prefix of the ids of streams that single pictures take; no user's id has a colon. */
@@ -25,6 +28,8 @@ interface PictureStream {
   readonly added: Promise<unknown>;
   /** Calls without an answer. */
   pending: number;
+  /** By frame number. */
+  readonly warnings: Map<number, string>;
 }
 
 /** Returns whether a stream serves single pictures. */
@@ -54,10 +59,15 @@ export class PictureDetector {
     stream.pending += 1;
     try {
       await stream.added;
-      const { width, height, detections } = await stream.feed.push(picture, null, signal);
-      return { width, height, detections: detections.map((each) => roundDetection(each, FILE_BOX_STEPS)) };
+      const { frame, width, height, detections } = await stream.feed.push(picture, null, signal);
+      const warning = stream.warnings.get(frame);
+      return {
+        ...{ width, height, warnings: warning === undefined ? [] : [warning] },
+        detections: detections.map((each) => roundDetection(each, FILE_BOX_STEPS)),
+      };
     } finally {
       stream.pending -= 1;
+      if (stream.pending === 0) stream.warnings.clear();
     }
   }
 
@@ -70,8 +80,17 @@ export class PictureDetector {
     this.#opened += 1;
     const id = `${ID_PREFIX}${this.#opened}`;
     const config = { ...parseStream({ id: 'detect', source: PUSHED }, {}), id };
-    const bulk = { scoreThreshold: this.#runtime.scoreThreshold, take: () => null, isBackground: false };
-    const stream: PictureStream = { feed, added: this.#streams.addPushed(config, feed, bulk), pending: 0 };
+    const warnings = new Map<number, string>();
+    const bulk: BulkWork = {
+      scoreThreshold: this.#runtime.scoreThreshold,
+      take: () => null,
+      takeWarning: (message, frame) => {
+        if (frame !== undefined) warnings.set(frame, message);
+        return frame !== undefined;
+      },
+      isBackground: false,
+    };
+    const stream: PictureStream = { feed, added: this.#streams.addPushed(config, feed, bulk), pending: 0, warnings };
     this.#own.push(stream);
     stream.added.catch((error: unknown) => feed.end(SightlineError.from(error, 'INTERNAL_ERROR')));
     return stream;

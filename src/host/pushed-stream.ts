@@ -1,8 +1,12 @@
+import { z } from 'zod';
+import { check } from '../config/check.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import type { RawPicture } from '../core/picture.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 import { type ResultRecord, resultRecord } from '../protocol/result-record.ts';
 import { PictureFeed } from '../runtime/stream/picture-feed.ts';
 import { FILE_BOX_STEPS } from '../sinks/result-line.ts';
+import { signalOption } from './call-options.ts';
 import { type HostStreams, PUSHED } from './host-streams.ts';
 
 /** About one pushed picture. */
@@ -13,20 +17,26 @@ export interface PushOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Times and sizes are checked with their picture. */
+const pushOptions = z.looseObject(signalOption);
+
 /** A stream whose pictures the program hands over, from a decoder of its own for instance. Each picture gives one result. */
 export class PushedStream {
   readonly id: string;
   readonly #streams: HostStreams;
+  readonly #requireOpen: () => void;
   readonly #feed = new PictureFeed();
+  #ending: Promise<void> | null = null;
 
-  private constructor(id: string, streams: HostStreams) {
+  private constructor(id: string, streams: HostStreams, requireOpen: () => void) {
     this.id = id;
     this.#streams = streams;
+    this.#requireOpen = requireOpen;
   }
 
   /** @throws STREAM_EXISTS, LIMIT_REACHED, CONFIG_INVALID */
-  static async open(config: StreamConfig, streams: HostStreams): Promise<PushedStream> {
-    const stream = new PushedStream(config.id, streams);
+  static async open(config: StreamConfig, streams: HostStreams, requireOpen: () => void): Promise<PushedStream> {
+    const stream = new PushedStream(config.id, streams, requireOpen);
     await streams.addPushed(config, stream.#feed);
     return stream;
   }
@@ -44,16 +54,34 @@ export class PushedStream {
   push(image: Uint8Array | string, options?: PushOptions): Promise<ResultRecord>;
   async push(
     given: Uint8Array | string,
-    { ptsUs, signal, width, height }: PushOptions & Partial<Omit<RawPicture, 'data'>> = {},
+    options: PushOptions & Partial<Omit<RawPicture, 'data'>> = {},
   ): Promise<ResultRecord> {
+    const { signal } = check(pushOptions, options, 'push');
+    const { ptsUs, width, height } = options;
     const isRaw = given instanceof Uint8Array && (width !== undefined || height !== undefined);
     const picture = isRaw ? { data: given, width: width ?? 0, height: height ?? 0 } : given;
-    return resultRecord(await this.#feed.push(picture, ptsUs ?? null, signal), FILE_BOX_STEPS, PUSHED);
+    try {
+      return resultRecord(await this.#feed.push(picture, ptsUs ?? null, signal), FILE_BOX_STEPS, PUSHED);
+    } catch (error) {
+      if (isStreamState(error)) this.#requireOpen();
+      throw error;
+    }
   }
 
-  /** Waits for the results of all pictures, then removes the stream. */
-  async end(): Promise<void> {
-    await this.#feed.idle();
-    await this.#streams.remove(this.id);
+  /** Waits for the results of all pictures, then removes the stream. Later calls, also after it was removed, do nothing more. */
+  end(): Promise<void> {
+    this.#ending ??= this.#end();
+    return this.#ending;
   }
+
+  async #end(): Promise<void> {
+    await this.#feed.idle();
+    // Another stream may have its id by now.
+    if (!this.#feed.hasEnded) await this.#streams.remove(this.id);
+  }
+}
+
+/** Whether a picture was refused because its stream has ended, and perhaps the engine with it. */
+export function isStreamState(error: unknown): boolean {
+  return error instanceof SightlineError && error.code === 'STREAM_STATE';
 }

@@ -117,6 +117,16 @@ async function readAll(
   }
 }
 
+/** @throws SOURCE_TOO_LARGE */
+export function requirePixels({ width, height }: PictureSize, maxPixels: number, name: string): void {
+  if (width * height <= maxPixels) return;
+  throw new SightlineError(
+    'SOURCE_TOO_LARGE',
+    `${name}: the picture is ${width}x${height}, and decoder.maxPixels allows ${maxPixels} pixels`,
+    { width, height },
+  );
+}
+
 async function openImage(
   image: string | Uint8Array,
   maxPixels: number,
@@ -126,12 +136,7 @@ async function openImage(
   // Reads the header only. Without the limit, so that the message can name the size.
   const { autoOrient } = await sharp(bytes, { failOn: 'none', limitInputPixels: false }).autoOrient().metadata();
   const { width, height } = autoOrient;
-  if (width * height > maxPixels)
-    throw new SightlineError(
-      'SOURCE_TOO_LARGE',
-      `${name}: the picture is ${width}x${height}, and decoder.maxPixels allows ${maxPixels} pixels`,
-      { width, height },
-    );
+  requirePixels({ width, height }, maxPixels, name);
   const open: OpenUpright = (failOn) =>
     sharp(bytes, { failOn, limitInputPixels: maxPixels })
       .autoOrient()

@@ -10,6 +10,7 @@ import {
   type PictureSize,
   preprocessImage,
   readImage,
+  requirePixels,
   SharpPreprocessor,
 } from '../../preprocess/sharp-preprocessor.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
@@ -154,7 +155,8 @@ export class LaneImages {
   }
 
   async #fitRaw({ data, width, height }: RawPicture, slot: number): ReturnType<typeof preprocessImage> {
-    const { spec, views } = this.#stream;
+    const { spec, views, ffmpeg } = this.#stream;
+    requirePixels({ width, height }, ffmpeg.confinement.maxPixels, 'pixels');
     if (views !== undefined) return this.#fitViews({ pixels: data, width, height, damage: null }, slot, views);
     const last = this.#preprocessor;
     const preprocessor =

@@ -158,11 +158,11 @@ export class PictureFeed {
 }
 
 function requirePicture(picture: Picture): void {
-  if (typeof picture === 'string' || picture instanceof Uint8Array) return;
+  if ((typeof picture === 'string' && picture !== '') || picture instanceof Uint8Array) return;
   if (typeof picture !== 'object' || picture === null || !('data' in picture))
     throw new SightlineError(
       'CONFIG_INVALID',
-      `picture: expected a path, the bytes of an image file or { data, width, height }, received ${typeof picture}`,
+      `picture: expected a path, the bytes of an image file or { data, width, height }, received ${picture === '' ? 'an empty text' : typeof picture}`,
     );
   const { data, width, height } = picture;
   const isSize = [width, height].every((px) => Number.isSafeInteger(px) && px > 0);
@@ -170,6 +170,10 @@ function requirePicture(picture: Picture): void {
   const found = data instanceof Uint8Array ? `${data.length} bytes` : Object.prototype.toString.call(data).slice(8, -1);
   throw new SightlineError(
     'CONFIG_INVALID',
-    `picture: expected a Uint8Array of width x height x 3 bytes of RGB, received ${found} for ${width}x${height}`,
+    `picture: expected a Uint8Array of width x height x 3 bytes of RGB, received ${found} for ${shown(width)}x${shown(height)}`,
   );
+}
+
+function shown(px: unknown): string {
+  return typeof px === 'number' ? String(px) : `${JSON.stringify(px)} (${typeof px})`;
 }
