@@ -32,14 +32,24 @@ export interface FetchOptions {
   readonly base: URL;
   readonly token: string | null;
   readonly timeoutMs: number;
+  /** Aborted when the client closes: its reason is what requests reject with, those in flight and later ones. */
+  readonly closed: AbortSignal;
   readonly fetch: typeof fetch;
 }
 
 /** Returns a sender that uses `fetch`. */
-export function sendByFetch({ base, token, timeoutMs, fetch }: FetchOptions): SendRequest {
+export function sendByFetch({ base, token, timeoutMs, closed, fetch }: FetchOptions): SendRequest {
   return async (request) => {
     const { method, path, body, signal, etag } = request;
+    if (signal !== undefined && !(signal instanceof AbortSignal))
+      throw new TypeError('signal: expected an AbortSignal');
+    signal?.throwIfAborted();
+    closed.throwIfAborted();
     const timeout = AbortSignal.timeout(timeoutMs);
+    // `any` would keep a trace of each request in a signal that lives as long as the client.
+    const closing = new AbortController();
+    const onClosed = (): void => closing.abort();
+    closed.addEventListener('abort', onClosed, { once: true });
     let status: number;
     let text: string;
     try {
@@ -52,16 +62,19 @@ export function sendByFetch({ base, token, timeoutMs, fetch }: FetchOptions): Se
           ...(etag === undefined ? {} : { 'if-match': `"${etag}"` }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+        signal: AbortSignal.any([closing.signal, timeout, ...(signal === undefined ? [] : [signal])]),
       });
       status = response.status;
       text = await response.text();
     } catch (error) {
       signal?.throwIfAborted();
+      closed.throwIfAborted();
       // Browsers say no more than "Failed to fetch"; Node.js has the reason in `cause`.
       const { message, cause } = error as Error;
       const reason = cause instanceof Error ? cause.message : message;
       throw unreachable(base.origin, `expected a gateway that answers, received: ${reason}`);
+    } finally {
+      closed.removeEventListener('abort', onClosed);
     }
     return readReply(status, text, request, base.origin);
   };

@@ -68,16 +68,25 @@ export class SightlineClient extends GatewayApi {
   readonly #options: ClientOptions;
   readonly #base: URL;
   readonly #connections = new Set<FeedConnection>();
-  #isClosed = false;
+  readonly #closing: AbortController;
 
-  /** @throws `TypeError` if `url` is no address of HTTP or HTTPS. */
+  /** @throws `TypeError` if `url` is no address of HTTP or HTTPS, and for another `format` than there are. */
   constructor(options: ClientOptions) {
-    // A gateway behind a proxy can have a path of its own.
-    const base = new URL(options.url.endsWith('/') ? options.url : `${options.url}/`);
-    if (!/^https?:$/.test(base.protocol))
-      throw new TypeError(`url: expected an address such as http://127.0.0.1:8080, received "${options.url}"`);
+    const base = baseOf(options?.url);
+    if (options.format !== undefined && !FORMATS.has(options.format))
+      throw new TypeError(`format: expected "msgpack" or "json", received ${JSON.stringify(options.format)}`);
+    const closing = new AbortController();
     const { token = null, timeoutMs = 60_000, fetch = globalThis.fetch } = options;
-    super(sendByFetch({ base, token: token === '' ? null : token, timeoutMs, fetch: (...call) => fetch(...call) }));
+    super(
+      sendByFetch({
+        base,
+        token: token === '' ? null : token,
+        timeoutMs,
+        closed: closing.signal,
+        fetch: (...call) => fetch(...call),
+      }),
+    );
+    this.#closing = closing;
     this.#options = options;
     this.#base = base;
   }
@@ -121,9 +130,9 @@ export class SightlineClient extends GatewayApi {
     for (const connection of this.#connections) connection.retryNow();
   }
 
-  /** Ends all subscriptions, and closes the connections. Idempotent. */
+  /** Ends all subscriptions and requests, and closes the connections. Later requests are refused. Idempotent. */
   close(): void {
-    this.#isClosed = true;
+    this.#closing.abort(new TypeError('the client was closed'));
     for (const connection of [...this.#connections]) connection.close();
   }
 
@@ -149,6 +158,12 @@ export class SightlineClient extends GatewayApi {
     { streams, signal, queueSize = DEFAULT_QUEUE_SIZE }: FeedOptions,
     { topic, types, settings }: Pick<SubscriptionOptions<T>, 'topic' | 'types' | 'settings'>,
   ): FeedSubscription<T> {
+    if (streams !== undefined && !Array.isArray(streams))
+      throw new TypeError(`streams: expected a list of ids, received ${JSON.stringify(streams)}`);
+    if (!Number.isSafeInteger(queueSize) || queueSize < 1)
+      throw new TypeError(`queueSize: expected a whole number from 1, received ${JSON.stringify(queueSize)}`);
+    if (signal !== undefined && !(signal instanceof AbortSignal))
+      throw new TypeError('signal: expected an AbortSignal');
     return new FeedSubscription<T>({
       topic,
       types,
@@ -156,7 +171,7 @@ export class SightlineClient extends GatewayApi {
       queueSize,
       signal,
       onStart: (subscriber) => {
-        if (this.#isClosed) subscriber.end(null);
+        if (this.#closing.signal.aborted) subscriber.end(null);
         else this.#connectionFor(topic).add(subscriber);
       },
     });
@@ -179,6 +194,17 @@ export class SightlineClient extends GatewayApi {
     this.#connections.add(connection);
     return connection;
   }
+}
+
+const FORMATS: ReadonlySet<string> = new Set<FeedFormat>(['msgpack', 'json']);
+
+/** A gateway behind a proxy can have a path of its own. @throws `TypeError` */
+function baseOf(url: unknown): URL {
+  const text = String(url);
+  const base = URL.canParse(text) ? new URL(text.endsWith('/') ? text : `${text}/`) : null;
+  if (base !== null && /^https?:$/.test(base.protocol)) return base;
+  const received = url === undefined ? 'nothing' : JSON.stringify(url);
+  throw new TypeError(`url: expected an address such as http://127.0.0.1:8080, received ${received}`);
 }
 
 /** Errors that the same request would meet again. */
