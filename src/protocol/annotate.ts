@@ -83,7 +83,7 @@ export type FromAnnotate =
   | { readonly type: 'resumed' }
   /** One sentence about the outcome of a file. */
   | { readonly type: 'notice'; readonly text: string }
-  /** The file is complete at this path: its own, or the partial one if an earlier file keeps the name. */
-  | { readonly type: 'finished'; readonly path: string }
+  /** The file is complete at this path: its own, or the partial one if an earlier file keeps the name; null if there is none. */
+  | { readonly type: 'finished'; readonly path: string | null }
   /** Nothing more will be written. */
   | { readonly type: 'failed'; readonly error: WireError };

@@ -42,6 +42,8 @@ export class VideoEncoder {
   readonly #watch: NodeJS.Timeout;
   #stalledSeconds = 0;
   #pendingWrites = 0;
+  #pictures = 0;
+  #isDiscarded = false;
 
   private constructor(file: VideoFilePlan, width: number, height: number, events: EncoderEvents) {
     this.#file = file;
@@ -55,7 +57,7 @@ export class VideoEncoder {
     // Counts ticks, not elapsed time: if this whole process was suspended, ffmpeg has not stalled.
     this.#watch = setInterval(() => this.#checkStall(), 1000);
     this.#ended = this.#child.ended.then(async ({ isSuccess, message }) => {
-      if (!(this.#isEnding && isSuccess)) await this.#failWith(systemError(message));
+      if (!this.#isDiscarded && !(this.#isEnding && isSuccess)) await this.#failWith(systemError(message));
     });
   }
 
@@ -88,6 +90,7 @@ export class VideoEncoder {
   async write(pixels: Uint8Array, timeUs: number): Promise<void> {
     if (this.#failing !== null) throw await this.#failing;
     const { input } = this.#child;
+    this.#pictures += 1;
     this.#pendingWrites += 1;
     const written = new Promise<void>((resolve) => {
       input.cork();
@@ -107,10 +110,13 @@ export class VideoEncoder {
    * Ends the stream, waits for ffmpeg, and renames the file to its final name.
    *
    * @param isComplete - see `NamingPlan`.
-   * @returns the path of the file.
+   * @returns the path of the file; null if there is none, because it was stopped before the first picture.
    * @throws SINK_FAILED
    */
-  async finish(isComplete: boolean): Promise<string> {
+  async finish(isComplete: boolean): Promise<string | null> {
+    // A stream of a service may end before its camera has answered.
+    const mayBeEmpty = !isComplete || this.#file.keepsEarlier;
+    if (this.#pictures === 0 && mayBeEmpty && this.#failing === null) return this.#discard();
     this.#isEnding = true;
     this.#child.input.end();
     await this.#ended;
@@ -123,6 +129,18 @@ export class VideoEncoder {
   abort(): void {
     clearInterval(this.#watch);
     this.#child.kill();
+  }
+
+  /** ffmpeg cannot complete a file without pictures. */
+  async #discard(): Promise<null> {
+    this.#isDiscarded = true;
+    this.abort();
+    await this.#ended;
+    const { id, path, partialPath } = this.#file;
+    await rm(partialPath, { force: true }).catch((error: Error) => {
+      throw fileFailure(id, path, error);
+    });
+    return null;
   }
 
   async #rename(isComplete: boolean): Promise<string> {

@@ -222,10 +222,10 @@ export class VideoSink implements PictureSink {
     }
   }
 
-  #onFinished(writtenPath: string): void {
+  #onFinished(writtenPath: string | null): void {
     this.#isFinished = true;
     const { file, onNotice } = this.#options;
-    if (writtenPath === file.path) return;
+    if (writtenPath === null || writtenPath === file.path) return;
     onNotice(incompleteText(this.id, file.path, writtenPath));
   }
 

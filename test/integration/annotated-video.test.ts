@@ -108,6 +108,18 @@ describe('the video', () => {
     expect([Math.abs(r - 220) < 6, g < 6, b < 6]).toEqual([true, true, true]);
   });
 
+  it.each([
+    ['an interrupted command', { keepsEarlier: false }, false],
+    ['a stream of a service', { keepsEarlier: true }, true],
+  ])('of %s leaves no file, and is no failure, if it ends before its first picture', async (_, more, isComplete) => {
+    const sink = await open('none-yet.mp4', more);
+    const isThere = (): boolean => existsSync(join(folder, 'none-yet.partial.mp4'));
+    await waitFor('the encoder', isThere, { deadlineMs: 60_000 });
+    await sink.close(isComplete);
+    expect(readdirSync(folder).filter((name) => name.startsWith('none-yet'))).toEqual([]);
+    expect(sink.figures).toMatchObject({ problem: null, sent: 0, waiting: 0 });
+  });
+
   it('has increasing times even if the source does not', async () => {
     const sink = await open('loop.mp4');
     for (const ms of [0, 40, 80, 0, 40, 80]) await sink.draw(frameAt(ms), picture());
