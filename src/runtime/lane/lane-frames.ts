@@ -71,7 +71,7 @@ export class LaneFrames {
     this.#scratch =
       stream.policy === 'live' ? new Uint8Array(stream.picture === null ? views * inputBytes : pictureBytes) : null;
     this.#frame = stream.firstFrame;
-    this.#mediaTime = new MediaTime(stream.mediaTime, stream.policy === 'live');
+    this.#mediaTime = new MediaTime(stream.mediaTime, stream.policy === 'live' || isCamera(stream));
     this.#assembler = this.#newAssembler();
   }
 
@@ -310,4 +310,9 @@ export class LaneFrames {
         }),
     );
   }
+}
+
+/** A connection to a camera begins in the middle of its pictures, also if it is read once (policy `file`). */
+function isCamera({ input }: LaneStream): boolean {
+  return input.kind === 'video' && (input.source.kind === 'rtsp' || input.source.kind === 'device');
 }

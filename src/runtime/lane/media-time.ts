@@ -9,8 +9,8 @@ const MOST_DISORDER_US = 2_000_000;
  * Makes the media time of a stream from the times of its source.
  *
  * Those of a file are kept as its container states them. Those of a live source begin anew with each connection; the result goes
- * on where it was, plus the time that passed meanwhile, and never goes back: the first frames of a connection can come in another
- * order than they are shown in, and a camera can set its clock.
+ * on where it was, plus the time that passed meanwhile. It never goes back, nor does that of a camera that is read as a file: the
+ * first frames of a connection can come in another order than they are shown in, and a camera can set its clock.
  */
 export class MediaTime {
   readonly #isMonotonic: boolean;

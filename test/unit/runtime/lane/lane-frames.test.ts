@@ -8,13 +8,14 @@ const SIDE = 4;
 const BYTES = SIDE * SIDE * 3;
 
 /** A live stream on a lane, fed with headers and pictures as ffmpeg would. */
-function rig(every = 1) {
+function rig(every = 1, more: object = {}) {
   const ring = SlotRing.create({ slots: 8, inputBytes: BYTES, pictureBytes: 0 });
   const messages: FromLane[] = [];
   const spec = { input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } };
   const stream = {
     ...{ ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape }, spec, policy: 'live', picture: null },
     ...{ every, firstFrame: 0, mediaTime: { lastUs: 0, shiftUs: 0 }, changeGate: null, hashesInput: false },
+    ...more,
   } as unknown as LaneStream;
   const port = { post: (message: FromLane) => void messages.push(message), addPreprocessMs: () => undefined };
   const frames = new LaneFrames(stream, port, (fault) => {
@@ -25,6 +26,11 @@ function rig(every = 1) {
     frames.assembler.nextBuffer()!.fill(1);
     frames.assembler.onBytes(BYTES);
   };
+  const times = (): number[] => {
+    const all: number[] = [];
+    for (let slot = ring.take(); slot >= 0; slot = ring.take()) all.push(ring.readMeta(slot).ptsUs);
+    return all;
+  };
   const handed = (): number[] => {
     const numbers: number[] = [];
     for (let slot = ring.take(); slot >= 0; slot = ring.take()) numbers.push(ring.readMeta(slot).frame);
@@ -32,7 +38,7 @@ function rig(every = 1) {
   };
   const shedCounts = (): number[] =>
     messages.flatMap((message) => (message.type === 'dropped' && message.reason === 'shed' ? [message.count] : []));
-  return { frames, ring, header, picture, handed, shedCounts };
+  return { frames, ring, header, picture, handed, times, shedCounts };
 }
 
 describe('frames that were shed', () => {
@@ -73,5 +79,22 @@ describe('frames that were shed', () => {
     frames.onShed();
     await frames.close();
     expect(shedCounts()).toEqual([1, 1]);
+  });
+});
+
+describe('the media time of a stream that is read once', () => {
+  const pts = [0, 160_000, 40_000, 200_000];
+  it.each([
+    ['rtsp', [1_000_000, 1_160_000, 1_160_000, 1_200_000]],
+    ['file', [1_000_000, 1_160_000, 1_040_000, 1_200_000]],
+  ])('of the kind %s', (kind, expected) => {
+    const input = { kind: 'video', source: { kind } };
+    const mediaTime = { lastUs: 960_000, shiftUs: 1_000_000 };
+    const { header, picture, times } = rig(1, { policy: 'file', input, mediaTime });
+    for (const us of pts) {
+      header(us);
+      picture();
+    }
+    expect(times()).toEqual(expected);
   });
 });
