@@ -81,6 +81,7 @@ export function emptyReport({ id, config }: Pick<StreamOrder, 'id' | 'config'>):
     latencyMs: { window: NOTHING, total: NOTHING },
     stagesMs: { decode: NOTHING, preprocess: NOTHING, queue: NOTHING, infer: NOTHING, publish: NOTHING },
     frames: { in: 0, published: 0, inFlight: 0, dropped: {} },
+    results: { inferred: 0, tracked: 0, unchanged: 0, cached: 0 },
     queueDepth: 0,
     decodeErrors: 0,
     reconnects: 0,
