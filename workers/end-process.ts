@@ -16,6 +16,20 @@ export async function endProcess(code: number): Promise<never> {
 }
 
 /**
+ * Ends this process at once, as the signal does where nothing listens to it: a shell reports 128 and its number. `process.exit` would
+ * end the threads first, and native code that one of them runs then may abort the process.
+ *
+ * @param code - exit code where the signal has no effect: on Windows, and in the first process of a container.
+ */
+export function endBySignal(signal: NodeJS.Signals, code: number): void {
+  if (process.platform !== 'win32') {
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  }
+  void endProcess(code);
+}
+
+/**
  * Returns whether requests to the file system have been under way for a second without a break. Does not keep the process alive.
  */
 export async function isBlocked(): Promise<boolean> {

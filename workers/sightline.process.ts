@@ -13,7 +13,7 @@ import { DiskProbe } from '../src/disk/disk-probe.ts';
 import { CrashFlush } from '../src/host/crash-flush.ts';
 import { descriptorComplaint } from '../src/process/descriptor-limit.ts';
 import { packageRoot } from '../src/store/package-root.ts';
-import { endProcess, isBlocked, killProcess } from './end-process.ts';
+import { endBySignal, endProcess, isBlocked, killProcess } from './end-process.ts';
 
 /** The command line: reads the environment and signals, and passes them to the commands. */
 // Without a listener, SIGUSR1 opens Node's debugger, which runs any code that it is sent. `--disable-sigusr1` does not exist
@@ -34,8 +34,7 @@ let onHangUp: (() => void) | null = null;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     if (signal === 'SIGHUP' && onHangUp !== null) return onHangUp();
-    // A second signal exits at once.
-    if (stop.signal.aborted) void endProcess(new Interruption(signal).exitCode);
+    if (stop.signal.aborted) endBySignal(signal, new Interruption(signal).exitCode);
     else stopBy(signal);
   });
 }
