@@ -114,7 +114,7 @@ Environment: FFMPEG_PATH, SIGHTLINE_MODEL_PATH (folders with weights), SIGHTLINE
 SIGHTLINE_TOKENS_FILE; REDIS_URL, REDIS_CA_FILE and SIGHTLINE_FLEET_KEYS (the fleet).
 An argument @FILE stands for the text of that file: keep passwords and tokens out of the command line.
 Exit codes: 0 success; 1 failed while running; 2 wrong command or configuration; 3 done, but a target was not met;
-130, 143, 129 interrupted by SIGINT, SIGTERM, SIGHUP.`;
+130, 143, 129 interrupted by SIGINT, SIGTERM, SIGHUP; run and host, which end only so, then end with 0.`;
 
 /**
  * Runs one command line.

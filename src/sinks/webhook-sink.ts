@@ -82,7 +82,7 @@ const KEY_DIGITS = 32;
 /**
  * Posts results in batches: `{"sink", "batch", "lostResults", "results": [...]}`, each result as in a JSONL line.
  *
- * At least once and in order for each stream: results wait in a spool on the disk, and one batch at a time is sent until the
+ * At least once, and in order for each stream whose policy stays: results wait in a spool on the disk, and one batch at a time is sent until the
  * receiver has accepted it. An answer that refuses a batch (3xx, 4xx other than 408, 425 and 429) drops it after
  * `maxAttempts`; every other failure is retried for as long as it lasts. An outage that fills the spool costs the oldest results
  * of live streams, and makes files wait. Batches have the same `Idempotency-Key` if they hold the same results.
