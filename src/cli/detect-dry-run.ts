@@ -68,7 +68,10 @@ export async function dryRun(
   print(io, table([['input', 'codec', 'size', 'duration', 'frames', ''], ...rows]));
   const unread = isRead.filter((each) => !each).length;
   const frames = inputs.reduce((sum, input) => sum + (input.frames ?? 0), 0);
-  print(io, `${inputs.length} inputs, ${frames} frames, ${unread} cannot be read, ${skipped.length} left out`);
+  print(
+    io,
+    `${inputs.length} ${inputs.length === 1 ? 'input' : 'inputs'}, ${frames} ${frames === 1 ? 'frame' : 'frames'}, ${unread} cannot be read, ${skipped.length} left out`,
+  );
   for (const path of skipped) print(io, `left out: ${path} (by its name neither video nor picture)`);
   for (const path of written.length === 0 ? ['none'] : written) print(io, `output: ${path}`);
   print(io, `model: ${spec.name} ${width}x${height}, engine ${engine}, precision ${model.precision}`);

@@ -240,7 +240,7 @@ function resultText(result: LoadResult): string {
   }
   if (degradation !== null)
     lines.push(
-      `with ${degradation.cameras} cameras: ages ${degradation.areAgesBounded ? 'bounded' : 'not bounded'} (oldest ${ms(degradation.oldestMs)}), ` +
+      `with ${counted(degradation.cameras, 'camera')}: ages ${degradation.areAgesBounded ? 'bounded' : 'not bounded'} (oldest ${ms(degradation.oldestMs)}), ` +
         `shares ${degradation.isFair ? 'fair' : 'not fair'} (Jain's index ${degradation.fairness.toFixed(3)}), ` +
         `drops ${degradation.areDropsNamed ? 'named' : 'not all named'} (${reasonsText(degradation.dropped)})`,
       result.recoverySeconds === null

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_DROPS, judgeCount, parseTargets, type Target, verdictOf } from '../measure/targets.ts';
 import type { TargetVerdict } from '../measure/trial-result.ts';
+import { counted } from '../optimize/report/figures.ts';
 import { percentilesOf } from '../telemetry/sliding-window.ts';
 import type { CameraMix } from './cameras/camera-plan.ts';
 import { type EnduranceSample, judgeSlopes } from './endurance.ts';
@@ -152,7 +153,7 @@ class LoadTest {
       steps.push(overload);
       degradation = describeDegradation(overload, this.#subject.maxAgeMs ?? Number.POSITIVE_INFINITY);
       recoverySeconds = await this.#recovery(Math.max(1, Math.floor(breakPoint.cameras * FALL_RATIO)));
-    } else this.#note(`no target was missed with ${breakPoint.cameras} cameras, the most that were tried`);
+    } else this.#note(`no target was missed with ${counted(breakPoint.cameras, 'camera')}, the most that were tried`);
     if (breakPoint.cameras === 0) {
       const reason =
         breakPoint.brokenAt === 1
@@ -163,8 +164,8 @@ class LoadTest {
     }
     this.#remark(proof);
     const hasRecovered = !hasBroken || recoverySeconds !== null;
-    const counted = this.#targets.filter(({ metric }) => metric === 'streams');
-    const targetVerdicts = [...proof.targets, ...counted.map((target) => judgeCount(target, breakPoint.cameras))];
+    const countTargets = this.#targets.filter(({ metric }) => metric === 'streams');
+    const targetVerdicts = [...proof.targets, ...countTargets.map((target) => judgeCount(target, breakPoint.cameras))];
     const found = { targets: targetVerdicts, steps, breakPoint, degradation, recoverySeconds };
     if (!hasRecovered)
       return { verdict: 'missed', reason: 'the pipeline did not recover after the load fell', ...found };
@@ -208,8 +209,8 @@ class LoadTest {
       await falling;
       note(
         seconds === null
-          ? `not recovered within ${RECOVERY.mostS} s with ${count} cameras`
-          : `recovered ${seconds.toFixed(1)} s after the load fell to ${count} cameras`,
+          ? `not recovered within ${RECOVERY.mostS} s with ${counted(count, 'camera')}`
+          : `recovered ${seconds.toFixed(1)} s after the load fell to ${counted(count, 'camera')}`,
       );
       return seconds;
     } finally {
@@ -244,7 +245,7 @@ class LoadTest {
   }
 
   async #setCameras(count: number): Promise<void> {
-    if (count > this.#rig.count) this.#context.note(`starting ${count - this.#rig.count} cameras`);
+    if (count > this.#rig.count) this.#context.note(`starting ${counted(count - this.#rig.count, 'camera')}`);
     await this.#rig.setCameras(count);
   }
 
