@@ -18,6 +18,7 @@ import { startProgress } from './progress.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import { table } from './table.ts';
 import { TotalProgress } from './total-progress.ts';
+import { writtenLabels } from './written-labels.ts';
 
 export interface PlannedDetect {
   readonly plan: DetectPlan;
@@ -64,7 +65,9 @@ export async function runDetect({ plan, jobs, flags, opening, ffmpeg, io }: Plan
       );
     }
     const isResumed = resume?.isContinued === true;
-    const outputs = await DetectOutputs.open({ plan, classes: runtime.spec.classes, isResumed, io, onFailure });
+    const outputs = await DetectOutputs.open({
+      ...{ plan, classes: runtime.spec.classes, isResumed, before: resume, io, onFailure },
+    });
     await resume?.begin(onNotice).catch(async (error: unknown) => {
       await outputs.close(false);
       throw error;
@@ -95,7 +98,10 @@ export async function runDetect({ plan, jobs, flags, opening, ffmpeg, io }: Plan
     if (isComplete && failures.length === 0) {
       const isRead = summaries.map(({ error, frames }) => error === null || frames > 0);
       await resume
-        ?.finish({ items, written: pathsWritten(plan, isRead) })
+        ?.finish({
+          ...{ items, written: pathsWritten(plan, isRead) },
+          labels: writtenLabels(plan, items, flags.every),
+        })
         .catch((error: Error) => onNotice(`--resume would write the outputs again: ${error.message}`));
     }
     report(items, failures, flags, plan, runtime, io);
@@ -188,8 +194,9 @@ function report(
 function itemRow({ inputs }: ItemSummary): string[] {
   const sum = (of: (input: InputSummary) => number): number => inputs.reduce((total, input) => total + of(input), 0);
   const first = inputs[0]!.source;
+  const more = inputs.length - 1;
   return [
-    inputs.length === 1 ? first : `${first} and ${inputs.length - 1} more pictures`,
+    more === 0 ? first : `${first} and ${more} more ${more === 1 ? 'picture' : 'pictures'}`,
     `${sum(({ frames }) => frames)}`,
     `${sum(({ results }) => results.inferred - results.cached)}`,
     `${sum((input) => input.detections)}`,

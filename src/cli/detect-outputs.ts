@@ -16,6 +16,7 @@ import { YoloSink } from '../sinks/yolo-sink.ts';
 import { type CliIo, note } from './cli-io.ts';
 import type { DetectPlan, OutputPlace, OutputPlan } from './detect-plan.ts';
 import { pictureWithBoxes } from './sample-pictures.ts';
+import { labelNamesIn, type WrittenLabels } from './written-labels.ts';
 
 /** File with the class names, one a line, in the order of the indices in label files. */
 const CLASSES_FILE = 'classes.txt';
@@ -30,6 +31,8 @@ export interface OutputOptions {
   readonly classes: readonly string[];
   /** An earlier run is continued: its partial files are written again. */
   readonly isResumed: boolean;
+  /** A finished run whose label files may be replaced, and why. */
+  readonly before: { readonly replaced: WrittenLabels | null; readonly notice: string | null } | null;
   readonly io: CliIo;
   /** Called for the first failure of each output. */
   readonly onFailure: () => void;
@@ -64,13 +67,13 @@ export class DetectOutputs {
 
   /** Their files must be locked. @throws COMMAND_INVALID, SINK_FAILED if they cannot be written; later failures are reported */
   static async open(options: OutputOptions): Promise<DetectOutputs> {
-    const { plan, classes, isResumed } = options;
+    const { plan, classes, isResumed, before } = options;
     const { out, coco, yolo, video } = plan.outputs;
     const listeners = listenersOf(options);
     const shared: Sink[] = [];
     for (const [flag, place] of Object.entries({ out, coco, video }))
       if (place !== null) await requireWritable(`--${flag}`, place);
-    if (yolo !== null && !isResumed) await requireNoLabels(yolo.path);
+    const replaced = yolo === null || isResumed ? [] : await replaceableLabels(yolo.path, before);
     for (const place of [out, coco])
       if (isResumed && place !== null && !place.isFolder) await removePartial(place.path);
     if (out !== null && !out.isFolder) shared.push(lineSink(options, '--out', out.path, out.format));
@@ -81,6 +84,10 @@ export class DetectOutputs {
       await writeWholeFile(path, classes.map((label) => `${label}\n`).join('')).catch((error: Error) => {
         throw fileFailure('--yolo', path, error);
       });
+      for (const name of replaced)
+        await rm(join(yolo.path, name), { force: true }).catch((error: Error) => {
+          throw fileFailure('--yolo', join(yolo.path, name), error);
+        });
     }
     return new DetectOutputs(options, shared);
   }
@@ -190,14 +197,22 @@ async function requireWritable(id: string, { path, isFolder }: OutputPlace): Pro
   }
 }
 
-/** Refuses a folder with label files: those of another run would be mixed with new ones. @throws COMMAND_INVALID */
-async function requireNoLabels(folder: string): Promise<void> {
-  const found = (await readdir(folder)).find((name) => name.endsWith('.txt') && name !== CLASSES_FILE);
-  if (found !== undefined)
-    throw new SightlineError(
-      'COMMAND_INVALID',
-      `--yolo: ${folder} holds labels already (${found}); name an empty folder`,
-    );
+/**
+ * Refuses a folder with label files of another run, which would be mixed with new ones.
+ *
+ * @returns names of those that this run replaces.
+ * @throws COMMAND_INVALID
+ */
+async function replaceableLabels(folder: string, before: OutputOptions['before']): Promise<readonly string[]> {
+  const replaced = labelNamesIn(folder, before?.replaced ?? null);
+  const found = (await readdir(folder)).filter((name) => name.endsWith('.txt') && name !== CLASSES_FILE);
+  const foreign = found.find((name) => !replaced.has(name));
+  if (foreign === undefined) return found;
+  const why = before?.notice == null ? '' : `${before.notice}. `;
+  throw new SightlineError(
+    'COMMAND_INVALID',
+    `${why}--yolo: ${folder} holds labels already (${foreign}); name an empty folder`,
+  );
 }
 
 function listenersOf({ onFailure, io }: OutputOptions): { onFailure: () => void; onNotice: (text: string) => void } {

@@ -10,6 +10,7 @@ import type { Runtime } from '../runtime/runtime.ts';
 import { fileFailure } from '../sinks/sink-failure.ts';
 import type { DetectFlags, DetectPlan } from './detect-plan.ts';
 import type { ItemSummary } from './item-results.ts';
+import type { WrittenLabels } from './written-labels.ts';
 
 /** Flags that change no result, and those of the model, which is compared itself. */
 const FREE_FLAGS: ReadonlySet<string> = new Set([
@@ -29,8 +30,10 @@ type Conditions = Readonly<Record<string, unknown>>;
 /** What a run that was not interrupted left for `--resume`. */
 export interface FinishedRun {
   readonly items: readonly ItemSummary[];
-  /** Its files. */
+  /** Its files, those of labels left out. */
   readonly written: readonly string[];
+  /** Its label files; null if it wrote none. Absent from earlier releases. */
+  readonly labels?: WrittenLabels | null;
 }
 
 /**
@@ -45,18 +48,27 @@ export class ResumeFolder {
   /** The same command has done all that is asked for. */
   readonly finished: FinishedRun | null;
 
-  readonly #notice: string | null;
+  /** Label files of a finished run that this one replaces; null if there are none. */
+  readonly replaced: WrittenLabels | null;
+  /** Why it begins anew, for the user; null if that needs no words. */
+  readonly notice: string | null;
 
   private constructor(
     place: ResumePlace,
     now: Conditions,
-    { isContinued, finished, notice }: Pick<ResumeFolder, 'isContinued' | 'finished'> & { notice: string | null },
+    {
+      isContinued = false,
+      finished = null,
+      replaced = null,
+      notice = null,
+    }: Partial<Pick<ResumeFolder, 'isContinued' | 'finished' | 'replaced' | 'notice'>>,
   ) {
     this.#place = place;
     this.#now = now;
     this.isContinued = isContinued;
     this.finished = finished;
-    this.#notice = notice;
+    this.replaced = replaced;
+    this.notice = notice;
   }
 
   /**
@@ -67,8 +79,8 @@ export class ResumeFolder {
    */
   static async open(place: ResumePlace, now: Conditions, isResumed: boolean): Promise<ResumeFolder> {
     const before = await readRun(runPathOf(place));
-    const anew = (notice: string | null): ResumeFolder =>
-      new ResumeFolder(place, now, { isContinued: false, finished: null, notice });
+    const anew = (notice: string | null, replaced: WrittenLabels | null = null): ResumeFolder =>
+      new ResumeFolder(place, now, { notice, replaced });
     if (before === null)
       return anew(
         isResumed ? 'nothing to resume: no interrupted run with these outputs; starting at the first frame' : null,
@@ -83,17 +95,18 @@ export class ResumeFolder {
     const changes = changesOf(conditions, now);
     if (finished === null) {
       requireNone(changes);
-      return new ResumeFolder(place, now, { isContinued: true, finished, notice: null });
+      return new ResumeFolder(place, now, { isContinued: true });
     }
     const missing = finished.written.filter((path) => !existsSync(path)).map((path) => `${path} is missing`);
     const news = [...changes, ...missing];
-    if (news.length > 0) return anew(`the run before was finished, but ${news.join('; ')}: it begins anew`);
-    return new ResumeFolder(place, now, { isContinued: false, finished, notice: null });
+    if (news.length > 0)
+      return anew(`the run before was finished, but ${news.join('; ')}: it begins anew`, finished.labels);
+    return new ResumeFolder(place, now, { finished });
   }
 
   /** Discards what an earlier run left, unless that is continued. Call it once nothing refuses the command any more. @throws SINK_FAILED */
   async begin(note: (text: string) => void): Promise<void> {
-    if (this.#notice !== null) note(this.#notice);
+    if (this.notice !== null) note(this.notice);
     if (this.isContinued) return;
     const { resumeFolder, firstOutput } = this.#place;
     try {

@@ -41,8 +41,7 @@ export class YoloSink implements Sink {
   publish(frame: WrittenFrame): boolean {
     this.#accepted += 1;
     const { folder, stem, isPicture } = this.#options;
-    const name = isPicture ? `${stem}.txt` : `${stem}_${`${frame.frame}`.padStart(6, '0')}.txt`;
-    const path = join(folder, name);
+    const path = join(folder, labelFileName(stem, isPicture ? null : frame.frame));
     const text = yoloLines(frame);
     this.#writing = this.#writing.then(() => this.#write(path, text));
     return this.#accepted - this.#written < MOST_WAITING;
@@ -81,6 +80,11 @@ export class YoloSink implements Sink {
       this.#options.onFailure(this.#failure);
     }
   }
+}
+
+/** @param frame - number in its video; null for a picture. */
+export function labelFileName(stem: string, frame: number | null): string {
+  return frame === null ? `${stem}.txt` : `${stem}_${`${frame}`.padStart(6, '0')}.txt`;
 }
 
 function yoloLines({ width, height, detections }: WrittenFrame): string {

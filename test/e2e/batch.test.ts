@@ -194,6 +194,40 @@ describe('an interrupted batch', () => {
     expect(readFileSync(at('kept.jsonl'), 'utf8').trimEnd().split('\n')).toHaveLength(90 + 200);
   });
 
+  it('that is finished begins anew with its own labels, and leaves others alone', async () => {
+    const labels = at('own-labels');
+    const args = [
+      'detect',
+      inputs[0]!,
+      at('photo.png'),
+      '--engine',
+      'fake',
+      '--out',
+      at('own.jsonl'),
+      '--yolo',
+      labels,
+    ];
+    await sharp({ create: { width: 64, height: 48, channels: 3, background: 'grey' } })
+      .png()
+      .toFile(at('photo.png'));
+    expect((await cli(args)).code).toBe(0);
+    const whole = readdirSync(labels);
+    const second = [...args, '--every', '2', '--resume'];
+    const { code, stderr } = await cli(second);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/was finished, but --every: 2, before 1: it begins anew/);
+    expect(readdirSync(labels).sort()).toEqual(whole.filter((name) => !/\d*[13579]\.txt$/.test(name)).sort());
+    writeFileSync(join(labels, 'foreign.txt'), '');
+    rmSync(join(labels, 'classes.txt'));
+    const before = contentOf(labels);
+    const refused = await cli(second);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(
+      /classes\.txt is missing.*holds labels already \(foreign\.txt\); name an empty folder/,
+    );
+    expect(contentOf(labels)).toEqual(before);
+  });
+
   it('that is finished is not run again, unless inputs, options or outputs changed', async () => {
     const args = ['detect', inputs[0]!, at('broken.mp4'), '--engine', 'fake', '--out', at('done.jsonl')];
     const first = await cli(args);
@@ -293,7 +327,14 @@ describe('pictures', () => {
     expect(stdout).toMatch(/^1 picture is cut off or damaged$/m);
     const { inputs } = JSON.parse((await cli(args('--json'))).stdout) as { inputs: { warnings: string[] }[] };
     expect(inputs.map(({ warnings }) => warnings.length)).toEqual([0, 0, 1, 0]);
+    expect(stdout).toMatch(/a\.jpg and 3 more pictures /);
     expect((await cli(args('--dry-run'))).stdout).toMatch(/cut\.jpg +picture +160x120 .*cut off or damaged/);
+  });
+
+  it('are counted in the singular, too', async () => {
+    const one = ['detect', at('named.bmp'), '--engine', 'fake'];
+    expect((await cli([...one, '--dry-run'])).stdout).toMatch(/^1 input, 1 frame, /m);
+    expect((await cli(one.toSpliced(1, 0, at('photos/a.jpg')))).stdout).toMatch(/a\.jpg and 1 more picture /);
   });
 
   it('become no single video, and the message names what to do', async () => {
