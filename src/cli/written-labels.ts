@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
 import { labelFileName } from '../sinks/yolo-sink.ts';
-import type { DetectPlan } from './detect-plan.ts';
-import type { ItemSummary } from './item-results.ts';
+import type { DetectItem, DetectPlan } from './detect-plan.ts';
 
 /** The label files that a run has written, for the run that replaces them. */
 export interface WrittenLabels {
@@ -16,7 +15,7 @@ export interface WrittenLabels {
 /** @returns null if the run wrote no labels. */
 export function writtenLabels(
   { outputs: { yolo, stems } }: DetectPlan,
-  items: readonly ItemSummary[],
+  items: readonly { readonly item: DetectItem; readonly inputs: readonly { readonly frames: number }[] }[],
   every: number,
 ): WrittenLabels | null {
   if (yolo === null) return null;

@@ -314,5 +314,5 @@ export class LaneFrames {
 
 /** A connection to a camera begins in the middle of its pictures, also if it is read once (policy `file`). */
 function isCamera({ input }: LaneStream): boolean {
-  return input.kind === 'video' && (input.source.kind === 'rtsp' || input.source.kind === 'device');
+  return input?.kind === 'video' && (input.source.kind === 'rtsp' || input.source.kind === 'device');
 }
