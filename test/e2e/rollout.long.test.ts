@@ -92,14 +92,15 @@ describe('sightline rollout on a running pipeline', () => {
 
   it('rolls a slow model of another input size back: it misses a target that the control meets', async () => {
     await running.kill();
-    const slow = { engine: 'fake', threads: 1, inputSize: '256x256', fake: { callMs: 400, rows: ROWS } };
+    const slow = { engine: 'fake', threads: 1, inputSize: '256x256', fake: { callMs: 150, rows: ROWS } };
     const one = { ...JSON.parse(pipeline(ROWS)), defaults: { target: { fps: 20 } } } as object;
     writeFileSync(at('people.yaml'), JSON.stringify(one));
     writeFileSync(at('slow.yaml'), JSON.stringify({ ...one, model: slow }));
     // The canned boxes lie elsewhere in another input; rate, drops and latency may be found before the target is.
     const others = ['agreement', 'boxes', 'fps', 'drops', 'p99', 'deviceTime'];
     const off = Object.fromEntries(others.map((guard) => [guard, { isOn: false }]));
-    writeFileSync(at('target.yaml'), JSON.stringify(off));
+    // On a busy machine the slow model may have no result for seconds, which alone would end it.
+    writeFileSync(at('target.yaml'), JSON.stringify({ ...off, hard: { silenceMs: 120_000 } }));
     await start();
     const steps = ['--steps', '50,100', '--hold', '1s', '--min-frames', '100'];
     await rollout('start', '--pipeline', at('slow.yaml'), ...steps, '--guards', at('target.yaml'));
