@@ -37,8 +37,10 @@ describe.skipIf(!hasProc)('a whole host (needs /proc)', () => {
   });
 
   it('killed with SIGKILL leaves no ffmpeg: each ends by itself within seconds', async () => {
-    const mute = `rtsp://127.0.0.1:${(muteCamera.address() as AddressInfo).port}/cam`;
-    const sources = [`live:${folder.path}/loop.mp4`, `file:${folder.path}/file.mp4`, mute];
+    // Its ffmpeg has the address of our relay, with the same path.
+    const mute = `/silent-${process.pid}`;
+    const camera = `rtsp://127.0.0.1:${(muteCamera.address() as AddressInfo).port}${mute}`;
+    const sources = [`live:${folder.path}/loop.mp4`, `file:${folder.path}/file.mp4`, camera];
     host = spawn(process.execPath, [HOST, ...sources], { stdio: ['ignore', 'pipe', 'inherit'] });
     const [line] = await once(createInterface({ input: host.stdout! }), 'line');
     expect(line).toBe('flowing');
