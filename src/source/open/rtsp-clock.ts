@@ -8,6 +8,8 @@ const NTP_TO_UNIX_S = 2_208_988_800;
 const SENDER_REPORT = 200;
 const SENDER_REPORT_BYTES = 20;
 const RTP_HEADER_BYTES = 12;
+/** Media of a camera. A hostile one could describe media without end. */
+const MOST_MEDIA = 32;
 /** Frames that ffmpeg may still hold. */
 const MOST_FRAMES = 512;
 /** Half a tick and the rounding of times to microseconds. */
@@ -62,7 +64,7 @@ export class RtspClock {
 
   #onLine(line: string): void {
     const media = /^m=(\w+)/.exec(line)?.[1];
-    if (media !== undefined) this.#media.push(media);
+    if (media !== undefined && this.#media.length < MOST_MEDIA) this.#media.push(media);
     const channel = /^transport:.*\binterleaved=(\d{1,3})/i.exec(line)?.[1];
     if (channel === undefined) return;
     // ffmpeg sets up the media in the order of the description.

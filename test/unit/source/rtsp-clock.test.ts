@@ -53,6 +53,19 @@ function clockOf(...parts: Buffer[]): RtspClock {
 }
 
 describe('the clock of a camera', () => {
+  it('keeps no more than 32 media of a camera that describes them without end', () => {
+    const video = (at: number): RtspClock => {
+      const media = Array.from({ length: at }, () => 'audio');
+      const setUps = Array.from({ length: at + 1 }, (_, i) => setup200(2 * i));
+      const channel = 2 * at;
+      return clockOf(
+        ...[describe200(...media, 'video'), ...setUps, rtp(channel, 0), senderReport(channel + 1, WALL_MS, 0)],
+      );
+    };
+    expect(video(31).wallMs(0)).toBeCloseTo(WALL_MS, 3);
+    expect(video(32).wallMs(0)).toBeNull();
+  });
+
   it('tells the capture of frames by the newest report: 90,000 ticks are a second', () => {
     const clock = clockOf(...OPENED, rtp(0, 1000), rtp(0, 4600), senderReport(1, WALL_MS, 1000), rtp(0, 91_000));
     expect(clock.wallMs(0)).toBeCloseTo(WALL_MS, 3);
