@@ -102,7 +102,8 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
   const ffmpeg = openFfmpeg(io.environment, onNotice, options.decoder);
   ffmpeg.catch(() => undefined);
   const { runDetect } = await import('./detect-job.ts');
-  await runDetect({ plan, jobs, flags, opening, ffmpeg, io });
+  // What it tries has a temporary folder, which a command that is refused meanwhile must not leave.
+  await runDetect({ plan, jobs, flags, opening, ffmpeg, io }).finally(() => ffmpeg.catch(() => undefined));
 }
 
 /** @throws COMMAND_INVALID */
