@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { counted } from '../core/counted.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { listPackets, type StreamHead } from '../decode/list-packets.ts';
 import { probeSource } from '../decode/probe.ts';
@@ -70,7 +71,7 @@ export async function dryRun(
   const frames = inputs.reduce((sum, input) => sum + (input.frames ?? 0), 0);
   print(
     io,
-    `${inputs.length} ${inputs.length === 1 ? 'input' : 'inputs'}, ${frames} ${frames === 1 ? 'frame' : 'frames'}, ${unread} cannot be read, ${skipped.length} left out`,
+    `${counted(inputs.length, 'input')}, ${counted(frames, 'frame')}, ${unread} cannot be read, ${skipped.length} left out`,
   );
   for (const path of skipped) print(io, `left out: ${path} (by its name neither video nor picture)`);
   for (const path of written.length === 0 ? ['none'] : written) print(io, `output: ${path}`);

@@ -1,5 +1,6 @@
 import { check } from '../config/check.ts';
 import { previewConfig } from '../config/gateway.ts';
+import { counted } from '../core/counted.ts';
 import { FREE_ACCESS } from '../core/source.ts';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
@@ -148,7 +149,7 @@ function end(
   if (failures.length === 0 && done < inputs) {
     const current = summaries.find(({ isInterrupted, frames }) => isInterrupted && frames > 0);
     const where = current === undefined ? '' : `, frame ${current.frames} of ${current.source}`;
-    const message = `interrupted after ${done} of ${inputs} ${inputs === 1 ? 'file' : 'files'}${where}`;
+    const message = `interrupted after ${done} of ${counted(inputs, 'file')}${where}`;
     note(io, canResume ? `${message}; the same command with --resume continues there` : message);
     throw new ReportedFailure({ message, exitCode: interruptedCode(io.stop) });
   }
@@ -196,7 +197,7 @@ function itemRow({ inputs }: ItemSummary): string[] {
   const first = inputs[0]!.source;
   const more = inputs.length - 1;
   return [
-    more === 0 ? first : `${first} and ${more} more ${more === 1 ? 'picture' : 'pictures'}`,
+    more === 0 ? first : `${first} and ${counted(more, 'more picture')}`,
     `${sum(({ frames }) => frames)}`,
     `${sum(({ results }) => results.inferred - results.cached)}`,
     `${sum((input) => input.detections)}`,

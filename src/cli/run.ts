@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { loadPipeline } from '../config/load-pipeline.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import { Admission } from '../control/orders/admission.ts';
+import { counted } from '../core/counted.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import { tryHostRollouts } from '../host/host-rollouts.ts';
@@ -133,6 +134,6 @@ async function serve(
 function countOf(host: PipelineHost): string {
   const { streams } = host.report();
   const failed = streams.filter(({ startFailure }) => startFailure !== undefined).map(({ id }) => id);
-  const all = `${streams.length} ${streams.length === 1 ? 'stream' : 'streams'}`;
+  const all = counted(streams.length, 'stream');
   return failed.length === 0 ? all : `${streams.length - failed.length} of ${all}, failed: ${failed.join(', ')}`;
 }

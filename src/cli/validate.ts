@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { counted } from '../core/counted.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { examinePipeline, type PipelineOpens } from '../host/examine-pipeline.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
@@ -42,8 +43,7 @@ export async function validate(path: string, { overlay, json, host, port }: Vali
     for (const mistake of mistakes) note(io, `mistake: ${mistake}`);
     for (const warning of warnings) note(io, `warning: ${warning}`);
     if (opens !== null) print(io, opensText(opens));
-    const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
-    note(io, `${path}: ${count(mistakes.length, 'mistake')}, ${count(warnings.length, 'warning')}`);
+    note(io, `${path}: ${counted(mistakes.length, 'mistake')}, ${counted(warnings.length, 'warning')}`);
   }
   if (!isValid) throw new ReportedFailure(new SightlineError('CONFIG_INVALID', mistakes[0]!));
 }

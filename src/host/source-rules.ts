@@ -12,8 +12,8 @@ export interface SourceRulesOptions {
 }
 
 /**
- * Decides which sources a host opens and where they may lead. Those that the owner named are bound by no rule, whoever asks for
- * them: a client can so give a stream back the source of its file. All others are bound by the rules of `fleet`.
+ * Decides which sources a host opens and where they may lead. Those that the owner named are bound by no rule,
+ * also if a client asks for them: so it can give a stream back the source of its file. All others are bound by the rules of `fleet`.
  */
 export class SourceRules {
   readonly #options: SourceRulesOptions;

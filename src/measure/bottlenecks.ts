@@ -1,3 +1,4 @@
+import { counted } from '../core/counted.ts';
 import { BUSY_STAGES, type BusyStage } from '../protocol/report.ts';
 import { cpuLimit, predictRate, type StageCosts, stageLimit } from './predict-rate.ts';
 import type { TrialResult } from './trial-result.ts';
@@ -108,10 +109,10 @@ function stageFindings(figures: BottleneckFigures, context: BottleneckContext, c
 
   const stageText = (stage: BusyStage): string => {
     const { serviceMs, servers, cpuMs } = costs[stage];
-    const alone = `${sentence(NAMES[stage])} takes ${ms(serviceMs)} a frame on ${count(servers, 'thread')}, enough for ${rate(limit(stage))} frames/s`;
+    const alone = `${sentence(NAMES[stage])} takes ${ms(serviceMs)} a frame on ${counted(servers, 'thread')}, enough for ${rate(limit(stage))} frames/s`;
     const share = `${percent(cpuMs / totalCpuMs)} of the CPU time of a frame`;
     return isCpuBound
-      ? `${alone}; the ${count(cores, 'core')} shared by all stages allow ${rate(now)}, and this is ${share}.${evidence}`
+      ? `${alone}; the ${counted(cores, 'core')} shared by all stages allow ${rate(now)}, and this is ${share}.${evidence}`
       : `${alone}; ${rate(fps)} were measured. It is ${share}.${evidence}`;
   };
   const add = (
@@ -135,7 +136,7 @@ function stageFindings(figures: BottleneckFigures, context: BottleneckContext, c
     add(
       'memory',
       1 - 1 / inferSlowdown,
-      `An inference takes ${inferSlowdown.toFixed(2)} times as long while ${count(servers, 'thread')} infer as on one thread alone: they share the memory bandwidth and caches.`,
+      `An inference takes ${inferSlowdown.toFixed(2)} times as long while ${counted(servers, 'thread')} infer as on one thread alone: they share the memory bandwidth and caches.`,
       {
         remedy:
           'A model that moves fewer bytes: bf16, f16 or INT8, or a smaller input. The gain is that of inferences which do not slow each other.',
@@ -308,10 +309,6 @@ function sentence(text: string): string {
 
 function percent(ratio: number): string {
   return `${(ratio * 100).toFixed(0)} %`;
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
 function clamp(ratio: number): number {

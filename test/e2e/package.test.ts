@@ -179,7 +179,7 @@ describe.skipIf(!hasRegistry)('publishing', () => {
   it('would be clean: npm mends nothing, and CHANGELOG.md has the version', async () => {
     const { stderr } = await run('npm', ['publish', '--dry-run', '--ignore-scripts'], { maxBuffer: 2 ** 26 });
     const warnings = stderr.split('\n').filter((line) => /^npm (?:warn|error)/.test(line));
-    // Whoever publishes is logged in.
+    // Publishing needs a log-in.
     expect(warnings.filter((line) => !line.includes('requires you to be logged in'))).toEqual([]);
     const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
     expect(readFileSync('CHANGELOG.md', 'utf8')).toMatch(

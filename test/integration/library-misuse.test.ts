@@ -105,7 +105,7 @@ describe('pictures', () => {
     expect(found.map(({ warnings }) => warnings)).toEqual([[], [warning], [], [warning]]);
   });
 
-  it('that wait when the engine closes are told so', async () => {
+  it('that wait when the engine closes are rejected with that reason', async () => {
     const engine = await open({ model: { ...FAKE, fake: { ...FAKE.fake, callMs: 1000 } } });
     const own = await engine.streams.push({ id: 'own' });
     const waiting = [

@@ -117,7 +117,7 @@ export class StreamRules {
 }
 
 /**
- * Whoever tests the source of a stream as it was read, without its secrets, means the one that is there.
+ * Puts the secrets back into a source to be tested: a client that read it of a stream, without them, means the one that is there.
  *
  * @returns the same object if it names no such source.
  */

@@ -1,3 +1,4 @@
+import { counted } from '../../core/counted.ts';
 import type { QueueReport, ScaleReport } from '../../protocol/fleet-report.ts';
 import type { FleetSnapshot } from '../control-plane.ts';
 import { type FleetLoad, fleetLoad } from './fleet-load.ts';
@@ -120,17 +121,13 @@ function reasonOf(
   recommended: number,
   needed: number,
 ): string {
-  const use = `${active.toFixed(0)} of ${capacity.toFixed(0)} inferences/s on ${countOf(hosts, 'host')} are in use, ${waiting.toFixed(0)} wait`;
+  const use = `${active.toFixed(0)} of ${capacity.toFixed(0)} inferences/s on ${counted(hosts, 'host')} are in use, ${waiting.toFixed(0)} wait`;
   const tasks =
     queue.waiting === 0
       ? ''
-      : `, ${countOf(queue.waiting, 'task')} queued (oldest ${(queue.oldestWaitingMs / 1000).toFixed(0)} s)`;
-  const now = needed === recommended ? '' : `; ${countOf(needed, 'host')} would be needed now`;
+      : `, ${counted(queue.waiting, 'task')} queued (oldest ${(queue.oldestWaitingMs / 1000).toFixed(0)} s)`;
+  const now = needed === recommended ? '' : `; ${counted(needed, 'host')} would be needed now`;
   return `${use}${tasks}${now}.`;
-}
-
-function countOf(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 function toHundredths(value: number): number {

@@ -4,6 +4,7 @@ import { inputKey, type ModelSpec } from '../../core/model.ts';
 import { viewsOf } from '../../geometry/views.ts';
 import type { LaneStream, LaneTuning } from '../../protocol/threads.ts';
 import { sourceScheme } from '../../source/parse-source.ts';
+import { isPaced } from './stream-input.ts';
 
 /** Another model that shares a stream's frames, and the frames that a stream with its settings skips. */
 interface Beside {
@@ -81,7 +82,8 @@ export function laneKey(
 }
 
 /** Names how a source is read. Settings that have no effect on a source of its kind are left out. */
-function readingOf({ source, policy, loop, realtime, transport, insecureTls, decodeThreads }: StreamConfig): unknown[] {
+function readingOf(config: StreamConfig): unknown[] {
+  const { source, policy, loop, realtime, transport, insecureTls, decodeThreads } = config;
   const common = [source, decodeThreads];
   // Only the placeholder's value says what it is.
   if (/^\$\{/.test(source)) return [...common, policy, loop, realtime, transport, insecureTls];
@@ -92,7 +94,7 @@ function readingOf({ source, policy, loop, realtime, transport, insecureTls, dec
       return [...common, policy === 'file', insecureTls];
     case 'http':
     case 'https':
-      return [...common, policy, realtime ?? (policy === 'live' || (policy === 'auto' && loop)), insecureTls];
+      return [...common, policy, isPaced(config), insecureTls];
     case 'device':
       return [...common, policy === 'file'];
     default:

@@ -30,7 +30,7 @@ describe('the progress of a download', () => {
     expect(lines).toEqual(['model a: 4.6 of 28.6 MB, 24 s left', 'model a: 9.6 of 28.6 MB, 19 s left']);
   });
 
-  it('goes to whoever shows it instead, each time', () => {
+  it('goes to a listener instead, each time', () => {
     const { at, lines, states } = download(null, true);
     at(0, 1_000_000, 3_000_000);
     at(1000, 2_000_000, 3_000_000);
