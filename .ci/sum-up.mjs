@@ -1,5 +1,5 @@
-// Names each test that failed in the JSON reports of Vitest, with its messages, since what a run prints is often kept only in part. The last
-// line is the sum over all tests: node .ci/sum-up.mjs REPORT.json...
+// Names each test that failed, and each file that did not load, in the JSON reports of Vitest, with its messages: what a run prints is often
+// kept only in part. The last line is the sum over all tests: node .ci/sum-up.mjs REPORT.json...
 import { existsSync, readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
@@ -19,7 +19,10 @@ for (const path of process.argv.slice(2)) {
   for (const file of report.testResults.filter(({ status }) => status === 'failed')) {
     const name = relative(process.cwd(), file.name);
     const failed = file.assertionResults.filter(({ status }) => status === 'failed');
-    if (failed.length === 0) show(name, file.message);
+    if (failed.length === 0) {
+      sums.failed += 1;
+      show(name, file.message);
+    }
     for (const { fullName, failureMessages } of failed) show(`${name}: ${fullName}`, failureMessages.join('\n'));
   }
 }
