@@ -177,6 +177,7 @@ export class Sightline implements AsyncDisposable {
       admit: (source) => admission.source(source),
       ownSources,
       incidents,
+      signal: options.signal,
     });
     const engine = new Sightline(host, config, environment, incidents, ownSources);
     try {

@@ -62,7 +62,7 @@ async function bench(input: string | undefined, flags: BenchFlags, io: CliIo): P
   const onNotice = (text: string): void => note(io, text);
   const { environment } = io;
   const ffmpeg = await openFfmpeg(environment, onNotice, decoderConfigOf(flags));
-  const source = input ?? (await demoSource(ffmpeg, environment, onNotice));
+  const source = input ?? (await demoSource(ffmpeg, environment, onNotice, io.stop));
   const isLive = flags.realtime === true;
   const runtime = await openRuntime({
     model: modelConfigOf(flags),
@@ -72,6 +72,7 @@ async function bench(input: string | undefined, flags: BenchFlags, io: CliIo): P
     ffmpeg,
     environment,
     onNotice,
+    signal: io.stop,
   });
   try {
     const streams = [];

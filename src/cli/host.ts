@@ -19,6 +19,7 @@ import { limitPools } from '../process/allocator.ts';
 import { packageRoot } from '../store/package-root.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { addFleetFlag, type FleetFlags } from './fleet-access.ts';
+import { untilStopped } from './interruption.ts';
 import { openLog } from './log.ts';
 import { addServerFlags, checkServerFlags, type ServerFlags } from './server-flags.ts';
 
@@ -68,17 +69,19 @@ async function host(path: string | undefined, flags: HostFlags, io: CliIo): Prom
   const control = await openControl(config, flags, io, log, incidents);
   try {
     const id = config.fleet.hostId ?? defaultId();
-    joined = await JoinedHost.open({ id, config, address: flags, control, log, incidents, context: io });
-    try {
-      note(io, `\n  Sightline is live at ${joined.url}\n`);
-      await joined.join();
-      reloader.start();
-      await stopped(io.stop);
-      await reloader.stop();
-      log.info({}, 'leaving the fleet');
-    } finally {
-      await joined.leave();
-    }
+    await untilStopped(io, async () => {
+      joined = await JoinedHost.open({ id, config, address: flags, control, log, incidents, context: io });
+      try {
+        note(io, `\n  Sightline is live at ${joined.url}\n`);
+        await joined.join();
+        reloader.start();
+        await stopped(io.stop);
+        await reloader.stop();
+        log.info({}, 'leaving the fleet');
+      } finally {
+        await joined.leave();
+      }
+    });
   } finally {
     await control.close();
   }

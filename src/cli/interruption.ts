@@ -1,3 +1,5 @@
+import { type CliIo, note } from './cli-io.ts';
+
 /** Exit codes, as shells report a program that the signal ended: 128 and its number. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
@@ -12,6 +14,16 @@ export class Interruption extends Error {
     super('interrupted');
     this.name = 'AbortError';
     this.exitCode = EXIT_CODES[signal];
+  }
+}
+
+/** Runs a command that ends when it is stopped. If that happens while it starts, it ends in order as well. */
+export async function untilStopped(io: CliIo, run: () => Promise<void>): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    if (!io.stop.aborted || error !== io.stop.reason) throw error;
+    note(io, 'stopped during the start');
   }
 }
 

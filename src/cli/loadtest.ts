@@ -191,7 +191,7 @@ async function picturesOf(
 ): Promise<CameraSpec['pictures']> {
   for (const { source } of pipeline?.streams ?? []) {
     if (source === 'demo')
-      return { kind: 'file', path: await demoSource(ffmpeg, io.environment, (text) => note(io, text)) };
+      return { kind: 'file', path: await demoSource(ffmpeg, io.environment, (text) => note(io, text), io.stop) };
     if (existsSync(source)) return { kind: 'file', path: source };
   }
   return { kind: 'test' };

@@ -68,6 +68,7 @@ export async function compiled(name: string, flags: ModelFlags, engine: Target, 
     cacheDir,
     onNotice: (text) => note(io, text),
     settings: fileSettings(config),
+    signal: io.stop,
   });
 }
 
@@ -124,7 +125,11 @@ export async function quantiseFor(
 ): Promise<QuantiseReport> {
   const { flags, calibration, labels, maxLoss, keepFloat } = request;
   // Files for openvino are calibrated with ONNX Runtime, too.
-  await provideOnnxRuntime({ cacheDir: io.environment.cacheDir, onNotice: (text) => note(io, text) });
+  await provideOnnxRuntime({
+    cacheDir: io.environment.cacheDir,
+    onNotice: (text) => note(io, text),
+    signal: io.stop,
+  });
   const model = await compiled(name, { ...flags, precision: 'f32' }, engine, io);
   const openvinoLibrary = engine === 'openvino' ? requireOpenvino(io.environment).libraryPath : undefined;
   return quantiseModel({

@@ -188,7 +188,7 @@ async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Prom
     report: flags.report,
     resume: flags.resume === true,
     hostPrice: flags.hostPrice === undefined ? null : priceOf(flags.hostPrice),
-    demoClip: () => demoSource(ffmpeg, environment, (text) => note(io, text)),
+    demoClip: () => demoSource(ffmpeg, environment, (text) => note(io, text), io.stop),
     signal: io.stop,
     note: (text) => note(io, text),
     onStep: (step) => note(io, stepText(step)),

@@ -12,6 +12,7 @@ import { PipelineHost } from '../host/pipeline-host.ts';
 import { SettingsReloader } from '../host/settings-reloader.ts';
 import { limitPools, trimMemory } from '../process/allocator.ts';
 import { type CliIo, note } from './cli-io.ts';
+import { untilStopped } from './interruption.ts';
 import { openLog } from './log.ts';
 import { BETTER_MODEL, BETTER_MODEL_TEXT } from './model-hint.ts';
 import { addServerFlags, checkServerFlags, type ServerFlags } from './server-flags.ts';
@@ -56,7 +57,7 @@ async function run(path: string, flags: RunFlags, io: CliIo): Promise<void> {
   const place = { pipeline: config.name, pipelinePath: path, cacheDir };
   const overlay = flags.overlay ? await OverlayFile.open(place) : null;
   try {
-    await serve(path, config, overlay, flags, io);
+    await untilStopped(io, () => serve(path, config, overlay, flags, io));
   } finally {
     await overlay?.close();
   }
@@ -94,6 +95,7 @@ async function serve(
     admit: (source) => admission.source(source),
     incidents,
     sources: { path, overlay },
+    signal: io.stop,
   });
   const flushed = io.crash?.add(() => host.runtime.flushSinks());
   try {

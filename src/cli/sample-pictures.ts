@@ -69,6 +69,7 @@ export async function detectInPictures(
     sinks: new ResultSinks([]),
     environment: io.environment,
     onNotice: (text) => note(io, text),
+    signal: io.stop,
   });
   try {
     const found: (readonly Detection[])[] = imagePaths.map(() => []);

@@ -48,12 +48,14 @@ export function demoClipPath(cacheDir: string): string {
  * 24 seconds; the street is empty at both ends, so it loops without a jump.
  *
  * @param path - see `demoClipPath`; several processes may make it at the same time.
+ * @param signal - ends ffmpeg.
  * @throws SOURCE_UNREACHABLE if the pictures cannot be fetched; SOURCE_UNREADABLE if the clip cannot be made from them.
  */
 export async function makeDemoClip(
   ffmpeg: Ffmpeg,
   path: string,
   fetchPictures: () => Promise<DemoPictures>,
+  signal?: AbortSignal,
 ): Promise<void> {
   const pictures = await fetchPictures().catch((cause: unknown) => {
     throw new SightlineError(
@@ -74,13 +76,24 @@ export async function makeDemoClip(
     );
   });
   await mkdir(dirname(path), { recursive: true });
-  await replaceFile(path, (temporaryPath) => encode(ffmpeg, png, filterGraph(cars), temporaryPath));
+  const filters = filterGraph(cars);
+  await replaceFile(path, (temporaryPath) => encode(ffmpeg, { png, filters, path: temporaryPath, signal }));
 }
 
-async function encode(ffmpeg: Ffmpeg, sheet: Uint8Array, filters: string, path: string): Promise<void> {
+interface Encoding {
+  /** The sheet that the filters cut. */
+  readonly png: Uint8Array;
+  readonly filters: string;
+  readonly path: string;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function encode(ffmpeg: Ffmpeg, { png, filters, path, signal }: Encoding): Promise<void> {
   for (const [i, encoder] of ENCODERS.entries()) {
+    signal?.throwIfAborted();
     const child = new FedChild(ffmpeg, demoArguments(encoder, filters, path), { timeoutMs: TIMEOUT_MS });
-    child.input.end(sheet);
+    signal?.addEventListener('abort', () => child.kill(), { once: true });
+    child.input.end(png);
     const { isSuccess, message } = await child.ended;
     if (isSuccess) return;
     if (i < ENCODERS.length - 1 && /Unknown encoder|Encoder not found/.test(message)) continue;

@@ -29,6 +29,8 @@ export interface FailedStartsOptions<Started> {
     message: string,
     details?: EventDetails,
   ) => void;
+  /** What ends a start now: that is no failure. */
+  readonly signal?: () => AbortSignal | undefined;
   /** Uniform in [0, 1). */
   readonly random?: () => number;
 }
@@ -62,13 +64,15 @@ export class FailedStarts<Started> {
     this.#options = options;
   }
 
-  /** Starts a stream, and keeps it if that fails. @returns why it failed; null if it runs. */
+  /** Starts a stream, and keeps it if that fails. @returns why it failed; null if it runs. @throws the reason of the signal */
   async start(config: StreamConfig): Promise<SightlineError | null> {
     return this.#mutex.run(config.id, async () => {
       try {
+        this.#options.signal?.()?.throwIfAborted();
         await this.#options.add(config);
         return null;
       } catch (thrown) {
+        this.#options.signal?.()?.throwIfAborted();
         const backOff = new BackOff({ ...RETRY, random: this.#options.random });
         const error = errorOf(thrown);
         const entry: Entry = {

@@ -71,6 +71,8 @@ export interface HostStreamsOptions {
   readonly sourceRules: Pick<SourceRules, 'accessOf'>;
   /** Sources of the pipeline file, as it is now, that have placeholders, see `sourceText`. */
   readonly placeholders?: () => Placeholders['sources'] | undefined;
+  /** What ends the making of the demonstration clip now. */
+  readonly signal?: () => AbortSignal | undefined;
 }
 
 /**
@@ -350,8 +352,8 @@ export class HostStreams {
 
   /** Makes the clip once for all streams. A failure is not cached, since the network may work the next time. */
   #demo(): Promise<string> {
-    const { environment, onNotice } = this.#options;
-    this.#demoClip ??= demoSource(this.#runtime.ffmpeg, environment, onNotice).catch((error: unknown) => {
+    const { environment, onNotice, signal } = this.#options;
+    this.#demoClip ??= demoSource(this.#runtime.ffmpeg, environment, onNotice, signal?.()).catch((error: unknown) => {
       this.#demoClip = null;
       throw error;
     });

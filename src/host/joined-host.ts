@@ -76,6 +76,7 @@ export class JoinedHost {
       // Orders may name any source, so the rules bind all of them.
       ownSources: new Set(),
       incidents,
+      signal: context.stop,
     });
     const { fillRatio, bulkConcurrency, minHosts, maxHosts } = config.fleet;
     const scale = { pipeline: config.name, fillRatio, tasksPerHost: Math.max(1, bulkConcurrency), minHosts, maxHosts };

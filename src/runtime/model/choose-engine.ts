@@ -1,5 +1,4 @@
 import { cpus } from 'node:os';
-import type { ModelConfig } from '../../config/model-config.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { FETCHED_VERSIONS } from '../../process/fetched-packages.ts';
 import type { EngineInfo, EngineRequest } from '../../protocol/threads.ts';
@@ -69,7 +68,7 @@ async function fasterFirst(options: EngineOptions, place: OpenvinoPlace): Promis
   const key = EngineChoices.keyOf([requests.map((request) => request.model.hash), libraries, cpu, model.precision]);
   let choice = await choices.find(key);
   if (choice === null) {
-    choice = await measure(requests, model, cpu, onNotice);
+    choice = await measure(requests, cpu, options);
     // Not cached: an engine that did not load was reported, and is tried again at the next start.
     if (choice.measured.length < MEASURED_ENGINES.length) return unmeasured(...enginesOf(choice));
     await choices.keep(key, choice);
@@ -84,14 +83,13 @@ function enginesOf({ measured }: EngineChoice): EngineName[] {
 
 async function measure(
   requests: readonly EngineRequest[],
-  { precision }: ModelConfig,
   cpu: string,
-  onNotice: (text: string) => void,
+  { model: { precision }, onNotice, signal }: EngineOptions,
 ): Promise<EngineChoice> {
   const best = new Map<string, EngineChoice['measured'][number]>();
   for (let round = 0; round < ROUNDS; round++) {
     for (const request of requests) {
-      const info = await nullIfUnavailable(frameTime(request), round === 0 ? onNotice : () => undefined);
+      const info = await nullIfUnavailable(frameTime(request, signal), round === 0 ? onNotice : () => undefined);
       if (info === null) continue;
       const { engine, frameMs } = info;
       if (frameMs < (best.get(engine)?.frameMs ?? Number.POSITIVE_INFINITY)) best.set(engine, info);
@@ -106,9 +104,13 @@ async function measure(
  * Loads an engine in a process of its own; the best call of its warm-up is what a frame costs. Two engines that were loaded
  * only to be compared would hold 400 MB for as long as the service runs.
  */
-async function frameTime(request: EngineRequest): Promise<EngineChoice['measured'][number]> {
+async function frameTime(
+  request: EngineRequest,
+  signal: AbortSignal | undefined,
+): Promise<EngineChoice['measured'][number]> {
   const job = { ...request, maxBatch: 1 };
-  const info = await runInChild<EngineInfo>('measure-engine.process', job, `engine ${request.engine}: its process`);
+  const what = `engine ${request.engine}: its process`;
+  const info = await runInChild<EngineInfo>('measure-engine.process', job, what, { signal });
   return { engine: info.engine, precision: info.precision, frameMs: info.warmMs[0]! };
 }
 

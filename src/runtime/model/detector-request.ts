@@ -24,6 +24,8 @@ export interface DetectorRequest extends DetectorPlaces {
   readonly inputSize?: { readonly width: number; readonly height: number } | undefined;
   /** Receives a sentence about a download of ONNX Runtime; if absent, it is not fetched. */
   readonly onNotice?: ((text: string) => void) | undefined;
+  /** Ends that download. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Derives a valid model name from a file name. */

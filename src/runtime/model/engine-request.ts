@@ -25,6 +25,8 @@ export interface EngineOptions {
   readonly modelRoots?: ModelRoots | undefined;
   /** Receives a sentence about what takes time or differs from the request. */
   readonly onNotice: (text: string) => void;
+  /** Ends the preparations. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export type EngineName = EngineRequest['engine'];
@@ -57,8 +59,8 @@ export async function prepareEngine(options: EngineOptions, engine: EngineName):
 type Target = Pick<EngineRequest, 'engine' | 'provider' | 'openvinoLibrary'>;
 
 /** @throws ENGINE_UNAVAILABLE if the engine's library is neither here nor to be fetched, or has no such device. */
-async function targetOf({ model, environment, onNotice }: EngineOptions, engine: EngineName): Promise<Target> {
-  if (engine === 'onnx') await provideOnnxRuntime({ cacheDir: environment.cacheDir, onNotice });
+async function targetOf({ model, environment, onNotice, signal }: EngineOptions, engine: EngineName): Promise<Target> {
+  if (engine === 'onnx') await provideOnnxRuntime({ cacheDir: environment.cacheDir, onNotice, signal });
   if (engine !== 'openvino') return { engine, provider: providerOf(model, engine) };
   const { libraryPath: openvinoLibrary } = requireOpenvino(environment);
   // The device determines the number of threads and how the model is compiled.
@@ -67,7 +69,7 @@ async function targetOf({ model, environment, onNotice }: EngineOptions, engine:
 }
 
 async function compiledModel(
-  { model, environment, modelRoots, onNotice, onDamaged }: EngineOptions,
+  { model, environment, modelRoots, onNotice, onDamaged, signal }: EngineOptions,
   { engine, provider }: Target,
 ): Promise<CompiledModel> {
   const inputSize = model.inputSize === undefined ? undefined : parseInputSize(model.inputSize);
@@ -84,6 +86,7 @@ async function compiledModel(
     onNotice,
     onDamaged,
     settings,
+    signal,
   });
 }
 

@@ -76,11 +76,11 @@ export async function inferManifest(path: string, request: DetectorRequest): Pro
 async function inferOrMeasure(
   outline: Outline,
   hints: DetectorHints,
-  { cacheDir, onNotice }: DetectorRequest,
+  { cacheDir, onNotice, signal }: DetectorRequest,
 ): Promise<InferredDetector> {
   // Loads ONNX Runtime, which most detectors do not need on this thread.
   const measure = async (): Promise<Outline | null> => {
-    if (onNotice !== undefined) await provideOnnxRuntime({ cacheDir, onNotice });
+    if (onNotice !== undefined) await provideOnnxRuntime({ cacheDir, onNotice, signal });
     else if (findProvided('onnxruntime-node', cacheDir) === null) return null;
     const { measureOutputs } = await import('../../compile/inspect/measure-outputs.ts');
     return measureOutputs(outline, hints.inputSize);

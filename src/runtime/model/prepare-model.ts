@@ -30,13 +30,16 @@ export interface PrepareOptions {
   readonly modelRoots?: ModelRoots | undefined;
   /** Settings for an ONNX file that add to the information in the file. */
   readonly settings?: FileSettings | undefined;
+  /** Ends a download or a compilation. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * Prepares a model for an engine: manifest, weights, compiled file. Fast if everything is cached.
  *
  * @param nameOrPath - see `loadDetector`.
- * Throws what `loadDetector` throws; MODEL_WEIGHTS_MISSING, MODEL_INTEGRITY, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE.
+ * Throws what `loadDetector` throws; MODEL_WEIGHTS_MISSING, MODEL_INTEGRITY, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE; the reason of the
+ * signal.
  */
 export async function prepareModel(nameOrPath: string, options: PrepareOptions): Promise<CompiledModel> {
   // Also for the threads and processes that load the engine. Whether it is there shows when it is loaded.
@@ -48,7 +51,7 @@ export async function prepareModel(nameOrPath: string, options: PrepareOptions):
     ...options,
     onDamaged,
     precision: filePrecision(options, manifest),
-    write: compileInChild,
+    write: (job) => compileInChild(job, options.signal),
   });
   return options.precision === 'int8' ? quantisedModel(compiled, options.engine, nameOrPath) : compiled;
 }

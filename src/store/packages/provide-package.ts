@@ -19,6 +19,8 @@ export interface ProvideOptions {
   readonly onNotice: (text: string) => void;
   /** Replaced by tests. */
   readonly runNpm?: RunNpm;
+  /** Ends npm. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What npm downloads and unpacks, with the packages that each one needs. Measured on Linux. */
@@ -33,7 +35,8 @@ const MEGABYTES: Readonly<Record<FetchedPackage, { readonly download: number; re
  */
 const NPM_CI = ['ci', '--prefix=.', '--ignore-scripts', '--no-global', '--no-audit', '--no-fund', '--prefer-offline'];
 
-const running = new Map<string, Promise<void>>();
+/** What is fetched now, by its folder. */
+const running = new Map<string, { readonly work: Promise<void>; readonly signal: AbortSignal | undefined }>();
 
 /** Finds a package beside this one or in the cache; returns the path of its package.json, null if it is in neither. */
 export function findProvided(name: FetchedPackage, cacheDir: string): string | null {
@@ -47,21 +50,30 @@ export function findProvided(name: FetchedPackage, cacheDir: string): string | n
  * Makes a package of `FETCHED_VERSIONS` loadable. If it is neither beside this package nor in the cache, npm fetches it, so that
  * the user's registry, proxy and credentials apply.
  *
- * @throws SETUP_FAILED; then no partial files stay.
+ * @throws SETUP_FAILED; the reason of the signal; then no partial files stay.
  */
 export async function providePackage(name: FetchedPackage, options: ProvideOptions): Promise<void> {
   if (findProvided(name, options.cacheDir) !== null) return;
   const folder = folderOf(name, options.cacheDir);
-  const fetching = running.get(folder) ?? fetchTo(folder, name, options).finally(() => running.delete(folder));
-  running.set(folder, fetching);
-  await fetching;
+  const other = running.get(folder);
+  if (other !== undefined) {
+    await other.work.catch((error: unknown) => {
+      // Its signal ended it, not ours.
+      if (other.signal?.aborted !== true) throw error;
+    });
+    return providePackage(name, options);
+  }
+  const work = fetchTo(folder, name, options).finally(() => running.delete(folder));
+  running.set(folder, { work, signal: options.signal });
+  await work;
 }
 
-/** Makes ONNX Runtime loadable, as `providePackage` does. @throws ENGINE_UNAVAILABLE */
+/** Makes ONNX Runtime loadable, as `providePackage` does. @throws ENGINE_UNAVAILABLE; the reason of the signal */
 export async function provideOnnxRuntime(options: ProvideOptions): Promise<void> {
   try {
     await providePackage('onnxruntime-node', options);
   } catch (error) {
+    options.signal?.throwIfAborted();
     const message = `engine onnx: ${(error as Error).message}`;
     throw new SightlineError('ENGINE_UNAVAILABLE', message, {}, { cause: error });
   }
@@ -76,7 +88,8 @@ async function fetchTo(folder: string, name: FetchedPackage, options: ProvideOpt
   const partial = partialName(folder);
   const what = `${name} ${FETCHED_VERSIONS[name]}`;
   const { download, unpacked } = MEGABYTES[name];
-  const { onNotice, runNpm = runNpmCommand } = options;
+  const { onNotice, signal } = options;
+  const runNpm: RunNpm = (args, place) => (options.runNpm ?? runNpmCommand)(args, place, signal);
   try {
     await mkdir(partial, { recursive: true });
     await removeStale(dirname(folder));
@@ -95,6 +108,7 @@ async function fetchTo(folder: string, name: FetchedPackage, options: ProvideOpt
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(0);
     onNotice(`${what} is in ${folder} (${((await bytesIn(folder)) / 1e6).toFixed(0)} MB) after ${seconds} s`);
   } catch (error) {
+    signal?.throwIfAborted();
     if (error instanceof SightlineError) throw error;
     throw setupFailed(`npm cannot fetch ${what}: ${reasonOf(error)}`, error);
   } finally {

@@ -18,7 +18,9 @@ describe('streams that fail at their start', () => {
   let code: ErrorCode;
   let reason: string;
   let attempts: StreamConfig[];
+  let onAttempt: () => void;
   let events: string[];
+  let signal: AbortSignal | undefined;
   let starts: FailedStarts<{ readonly config: StreamConfig }>;
 
   function open(failsWith: ErrorCode = 'SOURCE_NOT_FOUND'): void {
@@ -26,21 +28,39 @@ describe('streams that fail at their start', () => {
     code = failsWith;
     reason = 'does not work';
     attempts = [];
+    onAttempt = () => undefined;
     events = [];
+    signal = undefined;
     starts = new FailedStarts({
       clock,
       add: async (config) => {
         attempts.push(config);
+        onAttempt();
         if (existing.has(config.source)) return { config };
         throw new SightlineError(code, `${config.source}: ${reason}`);
       },
       onEvent: (kind, id, message, details) => events.push(`${kind} ${id} ${message} ${details?.code ?? ''}`.trim()),
       // The longest wait.
       random: () => 1,
+      signal: () => signal,
     });
   }
 
   afterEach(() => starts.close());
+
+  it('one that a signal ends has not failed: nothing is reported, and nothing tried again', async () => {
+    open();
+    const stop = new AbortController();
+    ({ signal } = stop);
+    onAttempt = () => stop.abort('enough');
+    await expect(starts.start(CAM)).rejects.toBe('enough');
+    await expect(starts.start(CAM)).rejects.toBe('enough');
+    expect({ attempts: attempts.length, reports: starts.reports, events }).toEqual({
+      attempts: 1,
+      reports: [],
+      events: [],
+    });
+  });
 
   it('one is reported with its code, its reason and the time of the next attempt', async () => {
     vi.spyOn(Date, 'now').mockReturnValue(5_000);

@@ -30,6 +30,14 @@ describe('the progress of a download', () => {
     expect(lines).toEqual(['model a: 4.6 of 28.6 MB, 24 s left', 'model a: 9.6 of 28.6 MB, 19 s left']);
   });
 
+  it('never goes back, and the time left is never negative, where files follow each other', () => {
+    const { at, lines } = download(28_600_000);
+    at(0, 2_000_000);
+    at(6000, 100_000);
+    at(12_000, 4_000_000);
+    expect(lines).toEqual(['model a: 2.0 of 28.6 MB', 'model a: 4.0 of 28.6 MB, 148 s left']);
+  });
+
   it('goes to a listener instead, each time', () => {
     const { at, lines, states } = download(null, true);
     at(0, 1_000_000, 3_000_000);

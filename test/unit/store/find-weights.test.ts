@@ -27,7 +27,7 @@ async function manifestOf(sha256: string | null, sources: string[] = ['https://h
 function find(
   manifest: Manifest,
   fetchers: Fetchers = offline,
-  more: { mayFetch?: boolean; onDamaged?: (error: SightlineError) => void } = {},
+  more: { mayFetch?: boolean; onDamaged?: (error: SightlineError) => void; signal?: AbortSignal } = {},
 ): Promise<string[]> {
   const searchPath = [join(folder, 'one'), join(folder, 'two')];
   return findWeights(manifest, { searchPath, cacheDir, onNotice: (text) => notices.push(text), fetchers, ...more });
@@ -55,6 +55,20 @@ describe('weights', () => {
     expect(notices).toEqual(['model net: fetching net.onnx from https://host/net.onnx']);
     expect(await find(manifest)).toEqual([path]);
     expect(readdirSync(join(cacheDir, 'weights', 'net'))).toEqual(['net.onnx']);
+  });
+
+  it('are looked for nowhere else once a signal has ended their download', async () => {
+    const stop = new AbortController();
+    const tried: string[] = [];
+    const https: Fetchers['https'] = async (url, _onBytes, signal) => {
+      tried.push(url);
+      expect(signal).toBe(stop.signal);
+      stop.abort('enough');
+      throw new SightlineError('MODEL_WEIGHTS_MISSING', 'download failed: aborted');
+    };
+    const manifest = await manifestOf(GOOD_SHA256, ['https://one/net.onnx', 'https://two/net.onnx']);
+    await expect(find(manifest, { ...offline, https }, { signal: stop.signal })).rejects.toBe('enough');
+    expect(tried).toEqual(['https://one/net.onnx']);
   });
 
   it.each([true, false])('that changed in the cache are reported and fetched again, pinned: %s', async (isPinned) => {

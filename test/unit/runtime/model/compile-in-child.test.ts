@@ -9,7 +9,7 @@ import type { CompileSource } from '../../../../src/compile/compile-source.ts';
 import { emitOnnx } from '../../../../src/compile/onnx/emit-onnx.ts';
 import { workerEntry } from '../../../../src/core/worker-entry.ts';
 import { compileInChild } from '../../../../src/runtime/model/compile-in-child.ts';
-import { childrenWith, hasProc } from '../../../support/processes.ts';
+import { childrenWith, hasProc, isAlive } from '../../../support/processes.ts';
 import { waitFor } from '../../../support/wait-for.ts';
 import { source } from '../../compile/layout-sources.ts';
 import { convolution, network } from '../../compile/networks.ts';
@@ -80,6 +80,21 @@ describe('compileInChild', () => {
     const [, signal] = await once(child, 'exit');
     expect(signal).toBeNull();
     expect(child.exitCode).not.toBeNull();
+  });
+
+  it.skipIf(!hasProc)('is ended by a signal, also if its process does not answer (needs /proc)', async () => {
+    const path = join(folder, 'blocked.onnx');
+    execFileSync('mkfifo', [path]);
+    const target = { engine: 'onnx', size: null, batch: 1, precision: 'f32', isGated: false } as const;
+    const blocked = { ...networkOf('whole.onnx', whole), weightPaths: [path] };
+    const stop = new AbortController();
+    const compiling = compileInChild({ source: blocked, target, path: join(folder, 'never') } as never, stop.signal);
+    const outcome = expect(compiling).rejects.toBe('enough');
+    await waitFor('its process', () => childrenWith('compile.process').length > 0);
+    const [pid] = childrenWith('compile.process');
+    stop.abort('enough');
+    await outcome;
+    expect(isAlive(pid!)).toBe(false);
   });
 
   it.skipIf(!hasProc)('gets no variable of the environment (needs /proc)', async () => {

@@ -163,6 +163,24 @@ describe('a package that is fetched when it is needed', () => {
     expect(code.loadFetchedPackage(NAME)).toEqual({ loaded: VERSION });
   });
 
+  it('a signal ends the download of its caller, not that of another who waits for it', async () => {
+    const code = await installed();
+    const stop = new AbortController();
+    const hanging = (args: readonly string[], _folder: string, signal?: AbortSignal): Promise<string> =>
+      args[0] === 'config'
+        ? Promise.resolve(npmCache())
+        : new Promise((_, reject) => {
+            signal!.addEventListener('abort', () => reject(new Error('npm was killed')));
+            stop.abort('enough');
+          });
+    const given = code.providePackage(NAME, { ...options(hanging), signal: stop.signal });
+    const outcome = expect(given).rejects.toBe('enough');
+    await Promise.all([outcome, code.providePackage(NAME, options())]);
+    expect(code.loadFetchedPackage(NAME)).toEqual({ loaded: VERSION });
+    expect(calls).toHaveLength(1);
+    expect(folders()).toHaveLength(1);
+  });
+
   it('another version beside this package, which belongs to another program, is not used', async () => {
     const code = await installed();
     writePackage(join(cacheDir, 'nothing-installed-here'), '1.21.0');
