@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findOpenvino } from '../src/store/openvino/openvino-place.ts';
 import { packageRoot } from '../src/store/package-root.ts';
@@ -61,7 +61,7 @@ export const serviceMemory: Section = {
 };
 
 async function run(
-  { isQuick }: BenchContext,
+  { isQuick, environment }: BenchContext,
   engine: string,
   start: ServiceRun['start'],
   cacheDir: string,
@@ -73,7 +73,12 @@ async function run(
     `name: memory\ndescription: One camera.\nmodel: { name: ${SLOW_MODEL}, engine: ${engine} }\nbatch: { maxBatch: 1 }\nstreams: [${stream}]\n`,
   );
   const program = join(packageRoot(), 'workers/sightline.mjs');
-  const env = { ...process.env, SIGHTLINE_CACHE_DIR: cacheDir };
+  // The new cache has no OpenVINO.
+  const openvino = findOpenvino(environment);
+  const env = {
+    ...{ ...process.env, SIGHTLINE_CACHE_DIR: cacheDir },
+    ...(openvino === null ? {} : { OPENVINO_DIR: dirname(openvino.libraryPath) }),
+  };
   const child = spawn(process.execPath, [program, 'run', path, '--port', '0'], {
     env,
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -67,8 +67,8 @@ async function start(): Promise<void> {
     }
   }
 
-  const { info, pid: enginePid = null, damagedFile = null } = engine;
-  send({ type: 'ready', info, tid: threadId(), enginePid, damagedFile });
+  const { info, pid: enginePid = null, damagedFile = null, share } = engine;
+  send({ type: 'ready', info, tid: threadId(), enginePid, damagedFile, share });
 }
 
 start().catch((error: unknown) => {

@@ -1,7 +1,7 @@
 import { smallestGoodSize } from '../core/batch-size.ts';
 import type { OutputTensor } from '../core/model.ts';
 import type { SightlineError } from '../errors/sightline-error.ts';
-import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
+import type { EngineInfo, EngineRequest, EngineShare } from '../protocol/threads.ts';
 
 /**
  * The interface that every engine implements. Calls may block the calling thread inside the library, so an engine lives on an
@@ -34,6 +34,8 @@ export interface InferenceEngine {
   readonly lost?: Promise<SightlineError>;
   /** A cached file that had changed, and was made again while the engine was loaded; null or absent if there was none. */
   readonly damagedFile?: string | null;
+  /** What other threads of this process may use instead of loading the engine again; absent if each has to. */
+  readonly share?: EngineShare | undefined;
   /** Id of the engine's current process; absent if the engine runs in this process. */
   readonly pid?: number;
   /** Frees the device memory. Idempotent. */

@@ -129,7 +129,20 @@ export interface EngineRequest {
   readonly batchSizes: readonly number[] | null;
   /** Threads that the engine's library uses for one call. */
   readonly intraThreads: number;
+  /** Threads that will call it at once if it can be shared; 1 by default. */
+  readonly callers?: number;
+  /** What another thread loaded, to use instead of loading it again. */
+  readonly share?: EngineShare | undefined;
   readonly fake: FakeEngineOptions;
+}
+
+/** A loaded engine for all threads of a process: pointers of its library, valid until the last thread that uses them leaves. */
+export interface EngineShare {
+  /** One i32: the number of threads that use it. The one that makes it 0 frees it. */
+  readonly users: SharedArrayBuffer;
+  readonly core: bigint;
+  /** The compiled model of each batch size. */
+  readonly compiled: ReadonlyMap<number, bigint>;
 }
 
 export interface FakeEngineOptions {
@@ -187,6 +200,8 @@ export type FromInference =
       readonly enginePid: number | null;
       /** A cached file that had changed, and was made again; null if there was none. */
       readonly damagedFile: string | null;
+      /** What other threads may use of the engine; absent if each has to load its own. */
+      readonly share?: EngineShare | undefined;
     }
   | { readonly type: 'failed'; readonly error: WireError }
   | {

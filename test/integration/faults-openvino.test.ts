@@ -42,6 +42,9 @@ describe.skipIf(model === null)('a pipeline on OpenVINO (needs it set up, the de
     realtime: true,
     maxAgeMs: 10_000,
   });
+  /** For each thread, how many use the same compiled models. */
+  const users = (): number[] =>
+    live.runtime.threads.inference.map(({ share }) => Atomics.load(new Int32Array(share!.users), 0));
   const ups = (): number =>
     live.events.filter(({ kind, message }) => kind === 'engine-restarted' && message.includes('has restarted')).length;
 
@@ -53,6 +56,7 @@ describe.skipIf(model === null)('a pipeline on OpenVINO (needs it set up, the de
       live.runtime.threads.inference.every(({ batchesInFlight }) => batchesInFlight >= 1),
     );
     expect(live.runtime.engineInfo).toMatchObject({ engine: 'openvino', provider: 'cpu', callsInFlight: 1 });
+    expect(users(), 'both use the models that one compiled').toEqual([2, 2]);
   });
 
   it('a thread that dies in a call affects no other: its frames are counted, and it is replaced', async () => {
@@ -68,6 +72,7 @@ describe.skipIf(model === null)('a pipeline on OpenVINO (needs it set up, the de
       await waitFor('a new thread', () => ups() === i, { deadlineMs: 30_000 });
       await live.allFlow(['cam', 'other']);
     }
+    expect(users(), 'no new thread depends on what a lost one shared').toEqual([1, 1]);
     expect(live.report('cam').reconnects, 'no camera is opened again for it').toBe(0);
     expect(cam!.state).toBe('running');
   });

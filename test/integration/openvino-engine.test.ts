@@ -48,6 +48,33 @@ describe.skipIf(!hasOpenvino)('the precision of the openvino engine (needs it se
     else await expect(load(tinyModel(), precision)).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' });
   });
 
+  it('an engine that shares the models of another computes on its own, also when the other has closed', async () => {
+    const first = await OpenvinoEngine.load(request('openvino', tinyModel(), { callers: 2, batchSizes: [1, 2] }));
+    const users = new Int32Array(first.share!.users);
+    engine = await OpenvinoEngine.load(
+      request('openvino', tinyModel(), { callers: 2, batchSizes: [1, 2], share: first.share }),
+    );
+    expect(users[0]).toBe(2);
+    first.inputBuffer(1).fill(17);
+    expect(await greyOf(201)).toBeCloseTo(201, 0);
+    expect((await first.infer(1)).get('mean')!.data[0]).toBeCloseTo(17, 0);
+    await first.close();
+    expect(users[0]).toBe(1);
+    expect(await greyOf(99)).toBeCloseTo(99, 0);
+    await engine.close();
+    await engine.close();
+    expect(users[0]).toBe(0);
+  });
+
+  it('an engine whose offer to share comes too late loads the model itself', async () => {
+    const gone = await OpenvinoEngine.load(request('openvino', tinyModel(), { batchSizes: [1] }));
+    await gone.close();
+    engine = await OpenvinoEngine.load(request('openvino', tinyModel(), { batchSizes: [1], share: gone.share }));
+    expect(await greyOf(201)).toBeCloseTo(201, 0);
+    expect(new Int32Array(gone.share!.users)[0]).toBe(0);
+    expect(new Int32Array(engine.share!.users)[0]).toBe(1);
+  });
+
   it('a quantised file is computed and reported in int8', async () => {
     expect(await load(quantisedModel(), 'auto')).toBe('int8');
     expect(await greyOf(201)).toBeCloseTo(201, 0);

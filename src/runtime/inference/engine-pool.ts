@@ -34,10 +34,11 @@ export class EnginePool {
    * @throws ENGINE_UNAVAILABLE
    */
   async start(threads: number): Promise<EngineInfo> {
-    await this.#add();
-    this.#request = { ...this.#request, batchSizes: this.#clients[0]!.info.batchSizes };
-    await Promise.all(Array.from({ length: threads - 1 }, () => this.#add()));
-    return this.#clients[0]!.info;
+    const { info, share } = await this.#add({ ...this.#request, callers: threads });
+    // A thread that replaces a lost one gets no share: the lost one may never return from its call into it.
+    this.#request = { ...this.#request, batchSizes: info.batchSizes };
+    await Promise.all(Array.from({ length: threads - 1 }, () => this.#add({ ...this.#request, share })));
+    return info;
   }
 
   get threadCount(): number {
@@ -68,9 +69,9 @@ export class EnginePool {
     return best;
   }
 
-  async #add(): Promise<void> {
+  async #add(request = this.#request): Promise<InferenceClient> {
     const client = await InferenceClient.start(
-      this.#request,
+      request,
       this.#events,
       (lost, batches, error) => this.#onLost(lost, batches, error),
       this.#timeoutMs,
@@ -87,6 +88,7 @@ export class EnginePool {
     for (const ring of this.#rings.values()) client.attach(ring);
     this.#clients.push(client);
     if (this.#isStopping) await client.shutdown();
+    return client;
   }
 
   #onLost(client: InferenceClient, batches: readonly Batch[], error: SightlineError): void {

@@ -5,6 +5,7 @@ import { inputsPerModel } from '../../flow/slot-ring.ts';
 import type {
   EngineInfo,
   EngineRequest,
+  EngineShare,
   FromInference,
   RingHandle,
   ThreadId,
@@ -48,6 +49,8 @@ export class InferenceClient {
   readonly tid: ThreadId;
   /** As in `Ready`. */
   readonly damagedFile: string | null;
+  /** As in `Ready`. */
+  readonly share: EngineShare | undefined;
   /** True once it has returned a result. */
   hasAnswered = false;
   #enginePid: number | null;
@@ -67,7 +70,7 @@ export class InferenceClient {
 
   private constructor(
     worker: Worker,
-    { info, tid, enginePid, damagedFile }: Ready,
+    { info, tid, enginePid, damagedFile, share }: Ready,
     listener: BatchListener,
     onLost: LostListener,
     timeoutMs: number,
@@ -76,6 +79,7 @@ export class InferenceClient {
     this.info = info;
     this.tid = tid;
     this.damagedFile = damagedFile;
+    this.share = share;
     this.#enginePid = enginePid;
     this.#listener = listener;
     this.#onLost = onLost;

@@ -5,27 +5,20 @@ import type { FreeFunction } from './signatures.ts';
 /** Input that every compiled ONNX file takes: u8 `[n, height, width, 3]`. */
 export const FRAMES = 'frames';
 
-export interface NetworkOptions {
+export interface InferRequestOptions {
   /** Shape of the input `frames`. */
   readonly dims: readonly [batch: number, height: number, width: number, 3];
   /** Name of the f32 `[1]` input that a gated network takes besides `frames`. */
   readonly gateName: string;
   readonly outputNames: readonly string[];
-  /** OpenVINO's name of the device. */
-  readonly device: string;
-  readonly properties: Readonly<Record<string, string>>;
 }
 
-/**
- * A model compiled for one batch size, with one request and the memory of its inputs and outputs. A static shape costs a
- * compilation of 0.2 to 0.5 s for each size and saves 5 to 30 % of every call compared with a free batch (docs/adr/0016).
- */
-export class OpenvinoNetwork {
+/** One thread's request to a model compiled for one batch size, with the memory of its inputs and outputs. */
+export class InferRequest {
   /** Pixels of the input `frames`; the device reads them during `run`. */
   readonly memory: Uint8Array;
   readonly #library: OpenvinoLibrary;
   readonly #owned: [FreeFunction, Handle][] = [];
-  readonly #compiled: Handle;
   readonly #request: Handle;
   readonly #gate = new Float32Array(1);
   /** Outputs of a fixed shape: the device writes directly into this memory. */
@@ -33,30 +26,22 @@ export class OpenvinoNetwork {
   /** Outputs whose shape depends on the picture: copied after each call. */
   readonly #dynamicNames: string[] = [];
 
-  /** @param model - reshaped in place. @throws OpenvinoError */
-  constructor(library: OpenvinoLibrary, core: Handle, model: Handle, options: NetworkOptions) {
+  /** @param compiled - must outlive the constructor. @throws OpenvinoError */
+  constructor(library: OpenvinoLibrary, compiled: Handle, options: InferRequestOptions) {
     this.#library = library;
     this.memory = new Uint8Array(options.dims.reduce((product, dim) => product * dim, 1));
     try {
-      library.reshape(model, FRAMES, options.dims);
-      const compiled = library.compile(core, model, options.device, options.properties);
-      this.#compiled = this.#own('ov_compiled_model_free', compiled);
       this.#request = this.#own(
         'ov_infer_request_free',
         library.make('ov_compiled_model_create_infer_request', compiled),
       );
       this.#bind(FRAMES, library.tensorOver(this.memory, 'u8', options.dims));
-      if (this.#inputCount() > 1) this.#bind(options.gateName, library.tensorOver(this.#gate, 'f32', [1]));
-      for (const name of options.outputNames) this.#bindOutput(name);
+      if (this.#inputCount(compiled) > 1) this.#bind(options.gateName, library.tensorOver(this.#gate, 'f32', [1]));
+      for (const name of options.outputNames) this.#bindOutput(compiled, name);
     } catch (error) {
       this.free();
       throw error;
     }
-  }
-
-  /** Reads a property of the compiled model, such as the precision that the device computes in. @throws OpenvinoError */
-  property(key: string): string {
-    return this.#library.text('ov_compiled_model_get_property', this.#compiled, key);
   }
 
   /**
@@ -84,14 +69,14 @@ export class OpenvinoNetwork {
     for (const [free, handle] of this.#owned.splice(0).reverse()) this.#library.free(free, handle);
   }
 
-  #inputCount(): number {
+  #inputCount(compiled: Handle): number {
     const count: [number] = [0];
-    this.#library.call('ov_compiled_model_inputs_size', this.#compiled, count);
+    this.#library.call('ov_compiled_model_inputs_size', compiled, count);
     return count[0];
   }
 
-  #bindOutput(name: string): void {
-    const port = this.#library.make('ov_compiled_model_output_by_name', this.#compiled, name);
+  #bindOutput(compiled: Handle, name: string): void {
+    const port = this.#library.make('ov_compiled_model_output_by_name', compiled, name);
     try {
       const { type, dims } = this.#library.port(port);
       if (!isStatic(dims)) {
