@@ -19,11 +19,31 @@ const ALONE = [
   'test/unit/store/packages/provide-package.test.ts',
 ];
 const LOGIC = ['test/unit/**/*.test.ts', 'test/rules/**/*.test.ts'];
+/** The ways that every user takes, and every engine: what a change breaks first. `npm test` runs no other real process. */
+const MAIN = [
+  'test/conformance/engines.test.ts',
+  'test/e2e/bad-input.test.ts',
+  'test/e2e/dashboard.test.ts',
+  'test/e2e/detect.test.ts',
+  'test/e2e/patch.test.ts',
+  'test/integration/faults-decoder.test.ts',
+  'test/integration/host-streams.test.ts',
+  'test/integration/library.test.ts',
+  'test/integration/odd-media.test.ts',
+];
 /** Whole optimisations, roll-outs and fleets in real processes, and hundreds of simulated ones. */
 const LONG = ['test/**/*.long.test.ts', 'test/soak/**/*.test.ts'];
 
-/** Folders in the order in which their files start: those that take longest first, so that none is alone at the end. */
-const ORDER = ['/test/soak/', '/test/e2e/', '/test/conformance/', '/test/integration/', '/test/rules/', '/test/unit/'];
+/** Parts of paths in the order in which their files start: those that take longest first, so that none is alone at the end. */
+const ORDER = [
+  '/test/soak/',
+  '.long.test.',
+  '/test/e2e/',
+  '/test/conformance/',
+  '/test/integration/',
+  '/test/rules/',
+  '/test/unit/',
+];
 
 /** Starts the longest files first: by their last run, else by folder and size. */
 class LongestFirst extends BaseSequencer {
@@ -47,7 +67,8 @@ export default defineConfig({
     projects: [
       // One process runs many files: most of what a file with logic alone costs is its process and its imports.
       { test: { name: 'logic', include: LOGIC, exclude: [...ALONE, ...LONG], isolate: false, ...patience } },
-      { test: { name: 'real', include: ['test/**/*.test.ts'], exclude: [...LOGIC, ...LONG], ...patience } },
+      { test: { name: 'main', include: MAIN, ...patience } },
+      { test: { name: 'rest', include: ['test/**/*.test.ts'], exclude: [...LOGIC, ...MAIN, ...LONG], ...patience } },
       { test: { name: 'alone', include: ALONE, ...patience } },
       { test: { name: 'long', include: LONG, ...patience } },
     ],

@@ -36,7 +36,11 @@ interface Mark {
 const FAKE = '--engine fake';
 const TOKENS = { sightline: 'SIGHTLINE_TOKENS_FILE=tokens.json sightline' };
 const PIPELINE_URL = '--url $PIPELINE_URL';
-const OPENVINO = { why: 'needs the engine openvino', test: 'test/e2e/accuracy.test.ts', has: "'openvino', 'bf16'" };
+const OPENVINO = {
+  why: 'needs the engine openvino',
+  test: 'test/e2e/accuracy.long.test.ts',
+  has: "'openvino', 'bf16'",
+};
 const DOCKER = { why: 'needs Docker and a GPU', test: 'test/rules/dockerfile.test.ts', has: 'Dockerfile.gpu' };
 const LOAD = { why: 'takes minutes', test: 'test/e2e/loadtest.test.ts', has: "'loadtest', pipeline" };
 const OPTIMIZE = { why: 'takes minutes', test: 'test/e2e/optimize.test.ts', has: "'optimize', clip" };
@@ -54,7 +58,7 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
   'npm run demo': DEMO,
   'npm run dev': DEMO,
   'npm test': SUITE,
-  'npm run test:long': { why: 'this takes minutes', test: '.ci/run', has: 'npm run test:long' },
+  'npm run test:all': { why: 'this is a part of it', test: '.ci/run', has: 'npm run test:rest' },
   'git clone ... && cd sightline': { why: 'a clone is where tests run' },
   'npx sightline doctor': { says: /engine onnx/ },
   'npx sightline run pipelines/live-detect.yaml': { isService: true, more: '--port 0', says: /live at http/ },
