@@ -21,7 +21,7 @@ import { ownStreamId, thisOwner } from '../loadtest/own-streams.ts';
 import { type LoadPlan, runLoadTest } from '../loadtest/run-load-test.ts';
 import { RuntimeSubject } from '../loadtest/runtime-subject.ts';
 import { parseTargets, type Target } from '../measure/targets.ts';
-import { counted, targetValue } from '../optimize/report/figures.ts';
+import { capacityText, counted, targetValue } from '../optimize/report/figures.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import {
   type AccessFlags,
@@ -233,8 +233,7 @@ function resultText(result: LoadResult): string {
   if (breakPoint !== null) {
     const broken =
       breakPoint.brokenAt === null ? 'more were not tried' : `${breakPoint.brokenAt} do not (${breakPoint.target})`;
-    const held = breakPoint.isProven ? 'meet the targets' : 'missed no target, but it is not proven that they meet all';
-    lines.push('', `break point: ${counted(breakPoint.cameras, 'camera')} ${held}; ${broken}`);
+    lines.push('', `break point: ${capacityText(breakPoint.cameras, breakPoint.isProven)}; ${broken}`);
     if (breakPoint.firstToGive !== null)
       lines.push(`first to give way: ${breakPoint.firstToGive}. ${breakPoint.explanation ?? ''}`);
   }

@@ -2,7 +2,16 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeWholeFile } from '../disk/replace-file.ts';
 import type { TargetVerdict } from '../measure/trial-result.ts';
-import { amount, counted, duration, megabytes, ms, percent, targetValue } from '../optimize/report/figures.ts';
+import {
+  amount,
+  capacityText,
+  counted,
+  duration,
+  megabytes,
+  ms,
+  percent,
+  targetValue,
+} from '../optimize/report/figures.ts';
 import {
   blocks,
   type Content,
@@ -70,9 +79,7 @@ function targetRow({ target, measured, state, reason }: TargetVerdict): Content[
 function breakSection({ breakPoint, degradation, recoverySeconds }: LoadResult): Markdown {
   if (breakPoint === null) return NOTHING;
   const { cameras, brokenAt, target, explanation, firstToGive, isProven } = breakPoint;
-  const held = isProven
-    ? `${counted(cameras, 'camera')} meet the targets`
-    : `${counted(cameras, 'camera')} missed no target, but it is not proven that they meet all`;
+  const held = capacityText(cameras, isProven);
   const recovery =
     degradation === null
       ? 'Recovery was not measured, since nothing broke.'

@@ -100,6 +100,13 @@ export function counted(count: number, noun: string): string {
   return `${whole(count)}${SPACE}${noun}${count === 1 ? '' : 's'}`;
 }
 
+/** `6 cameras meet the targets`, as far as a search for their number has proven it. */
+export function capacityText(cameras: number, isProven: boolean): string {
+  const [meet, they] = cameras === 1 ? ['meets', 'it meets'] : ['meet', 'they meet'];
+  const held = isProven ? `${meet} the targets` : `missed no target, but it is not proven that ${they} all`;
+  return `${counted(cameras, 'camera')} ${held}`;
+}
+
 /** The middle of some numbers; NaN if there are none. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

@@ -21,6 +21,8 @@ const loadTest = z.object({
   breakPoint: z
     .object({
       cameras: count,
+      // Absent in files of earlier versions, which named only proven numbers.
+      isProven: z.boolean().default(true),
       brokenAt: count.nullable(),
       firstToGive: z.string().max(256).nullable(),
     })

@@ -1,5 +1,5 @@
 import { describeConfiguration, furtherDifferences } from './configuration-text.ts';
-import { amount, counted, duration, fps, ms, percent, whole } from './figures.ts';
+import { amount, capacityText, counted, duration, fps, ms, percent, whole } from './figures.ts';
 import { type Findings, trialIn } from './findings.ts';
 import { hostLoad } from './host-plan.ts';
 import { LOAD_TESTS, type LoadTest } from './load-tests.ts';
@@ -72,11 +72,11 @@ function results(tests: readonly LoadTest[], capacity: ReportCapacity | null): M
 /** What the load test found, in words; for a break point beside what the optimisation measured. */
 function findingOf({ breakPoint, recoverySeconds, slopes, steps, reason }: LoadTest, capacity: ReportCapacity | null) {
   if (breakPoint !== null) {
-    const { cameras, brokenAt, firstToGive } = breakPoint;
+    const { cameras, isProven, brokenAt, firstToGive } = breakPoint;
     const gave =
       brokenAt === null ? '' : `, ${amount(brokenAt)} do not; first to give way: ${firstToGive ?? 'unknown'}`;
     const recovered = recoverySeconds === null ? '' : `; recovered within ${duration(recoverySeconds)}`;
-    return `${counted(cameras, 'camera')} meet the targets${gave}${recovered}${predictedText(cameras, steps, capacity)}`;
+    return `${capacityText(cameras, isProven)}${gave}${recovered}${predictedText(cameras, steps, capacity)}`;
   }
   if (slopes.length === 0) return reason;
   const growing = slopes

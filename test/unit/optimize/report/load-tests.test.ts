@@ -52,6 +52,14 @@ describe('load tests in the report of an optimisation', () => {
     expect(notes).toEqual([]);
   });
 
+  it('a number of cameras that was not proven is called so, and one camera meets', async () => {
+    const breakPoint = { ...sampleLoad().breakPoint!, cameras: 1, brokenAt: null };
+    await write('short', sampleLoad({ breakPoint: { ...breakPoint, isProven: false } }));
+    expect(await text()).toContain('1 camera missed no target, but it is not proven that it meets all');
+    await write('short', sampleLoad({ breakPoint: { ...breakPoint, isProven: true } }));
+    expect(await text()).toContain('1 camera meets the targets');
+  });
+
   it('one that is damaged is left out with a notice that names it', async () => {
     await write('stress', sampleLoad());
     for (const [name, content] of [
