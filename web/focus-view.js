@@ -28,6 +28,12 @@ export class FocusView {
   #events = null;
   /** @type {SettingsForm | null} */
   #settings = null;
+  /**
+   * Forms that were left with changes not applied, by stream: they are shown again with them.
+   *
+   * @type {Map<string, SettingsForm>}
+   */
+  #drafts = new Map();
   #pictureOf;
   /** @type {StreamReport['target']} */
   #target = { fps: null, latencyMs: null };
@@ -42,6 +48,10 @@ export class FocusView {
     this.#node = node;
     this.#pictureOf = pictureOf;
     this.#onError = onError;
+    // The browser asks whether to leave.
+    window.addEventListener('beforeunload', (event) => {
+      if (this.#settings?.isEdited === true || this.#drafts.size > 0) event.preventDefault();
+    });
   }
 
   /** @param {string | null} id of the stream, shown as soon as it is known; null hides the view */
@@ -52,13 +62,17 @@ export class FocusView {
 
   /** @param {string | null} id */
   #open(id) {
+    if (this.#id !== null && this.#settings?.isEdited === true) this.#drafts.set(this.#id, this.#settings);
     this.#id = id;
     this.#node.hidden = id === null;
     clearInterval(this.#timer);
     this.#settings?.close();
+    this.#settings = null;
     if (id === null) return;
     const events = new EventsLog({ stream: id, onError: this.#onError });
-    const settings = new SettingsForm(id, this.#pictureOf(id));
+    const draft = this.#drafts.get(id);
+    this.#drafts.delete(id);
+    const settings = draft ?? new SettingsForm(id, this.#pictureOf(id));
     this.#settings = settings;
     this.#events = events;
     this.#history = new History(POINTS);
@@ -80,7 +94,8 @@ export class FocusView {
     for (const chart of this.#charts) chart.build(false);
     events.load();
     this.#loadHour();
-    settings.load();
+    if (draft === undefined) settings.load();
+    else draft.remind();
     this.#timer = setInterval(() => {
       if (!document.hidden) this.#loadHour();
     }, REFRESH_MS);

@@ -90,6 +90,16 @@ export class SettingsForm {
     this.#places.isMoving = false;
   }
 
+  /** True while something was edited and not applied. */
+  get isEdited() {
+    return this.#details !== null && Object.keys(this.#change()).length > 0;
+  }
+
+  /** Says, when the form is shown again, that it still holds what was edited. */
+  remind() {
+    this.#done.textContent = 'These changes of yours are not applied yet.';
+  }
+
   /** @param {StreamDetails} details */
   #fill(details) {
     this.#details = details;
@@ -175,7 +185,7 @@ export class SettingsForm {
   async #apply() {
     this.#clearErrors();
     const change = this.#change();
-    if (Object.keys(change).length === 0) {
+    if (!this.isEdited) {
       this.#done.textContent = 'Nothing was changed.';
       return;
     }
@@ -191,11 +201,11 @@ export class SettingsForm {
 
   /** Drops what was edited. @param {string} otherwise what to say if that is nothing */
   async #discard(otherwise) {
-    const isEdited = Object.keys(this.#change()).length > 0;
+    const wasEdited = this.isEdited;
     this.#clearErrors();
     this.#places.isMoving = false;
     await this.load();
-    this.#done.textContent = isEdited ? 'Your changes were dropped.' : otherwise;
+    this.#done.textContent = wasEdited ? 'Your changes were dropped.' : otherwise;
   }
 
   /** Somebody else was faster: says what they changed, and lets the user choose. */

@@ -41,6 +41,28 @@ describe.skipIf(browserPath === undefined)(browserTitle('settings on the dashboa
   const focused = (page: Page): Promise<string | null> =>
     page.evaluate('document.activeElement.getAttribute("aria-label") ?? document.activeElement.textContent');
 
+  it('changes that were not applied are still there when the stream is shown again, and the browser asks before it leaves', async () => {
+    const { port, page, complaints, field, done, changes } = await openSettings({ maxFps: 10 });
+    const other = port.report().streams.find(({ id }) => id !== 'gate-1')!.id;
+    const asks = (): Promise<boolean> =>
+      page.evaluate(
+        '(() => { const leave = new Event("beforeunload", { cancelable: true }); dispatchEvent(leave); return leave.defaultPrevented; })()',
+      );
+    expect(await asks()).toBe(false);
+    await field('maxFps').fill('7');
+    await page.evaluate(`location.hash = '#stream=${other}'`);
+    await until(async () => (await field('maxFps').inputValue()) !== '7');
+    expect(await asks()).toBe(true);
+    await page.evaluate('location.hash = "#stream=gate-1"');
+    await until(async () => (await field('maxFps').inputValue()) === '7');
+    expect(await done()).toBe('These changes of yours are not applied yet.');
+    await page.click('.settings [type="submit"]');
+    await until(async () => (await done()) === 'Applied.');
+    expect(changes()).toEqual([{ maxFps: 7 }]);
+    expect(await asks()).toBe(false);
+    expect(complaints).toEqual([]);
+  });
+
   it('a source is tested before it is used, with the password that is not shown, and says what it is', async () => {
     const { port, page, complaints, field, changes } = await openSettings();
     const result = page.locator('.settings .source-test');
