@@ -3,6 +3,8 @@ import { SightlineError } from '../errors/sightline-error.ts';
 
 /** Reason and advice, by the code of the system's error. */
 const ADVICE: Readonly<Record<string, (path: string) => string>> = {
+  EMFILE: () => 'this process has too many open files; raise its limit (ulimit -n)',
+  ENFILE: () => 'the system has too many open files; raise its limit (fs.file-max)',
   ENOSPC: () => 'no space is left on the disk; free some or write elsewhere',
   EDQUOT: () => 'the disk quota is used up; free some space or write elsewhere',
   EACCES: () => 'permission was denied; check the rights of the file and its folder',
@@ -22,15 +24,22 @@ const ADVICE: Readonly<Record<string, (path: string) => string>> = {
  * Creates the SINK_FAILED error of a file.
  *
  * @param lostResults - results that are not in the file, if already known.
+ * @param action - what failed.
  */
-export function fileFailure(id: string, path: string, cause: Error, lostResults?: number): SightlineError {
+export function fileFailure(
+  id: string,
+  path: string,
+  cause: Error,
+  lostResults?: number,
+  action: 'read' | 'write' = 'write',
+): SightlineError {
   const code = (cause as NodeJS.ErrnoException).code ?? '';
   const reason = ADVICE[code]?.(path) ?? cause.message;
   const name = path === '-' ? 'standard output' : path;
   const lost = lostResults === undefined ? '' : `. ${countOf(lostResults)} lost`;
   return new SightlineError(
     'SINK_FAILED',
-    `sink ${id}: cannot write ${name}: ${reason}${code === '' ? '' : ` (${code})`}${lost}`,
+    `sink ${id}: cannot ${action} ${name}: ${reason}${code === '' ? '' : ` (${code})`}${lost}`,
     { sink: id, path, cause: code, ...(lostResults === undefined ? {} : { lostResults }) },
     { cause },
   );

@@ -11,13 +11,16 @@ export class SpoolPosition {
   readonly #file: SinkFile;
   #seq: number;
   #savedSeq: number;
-  #place = 0;
+  /** Index of the place to write next: the older one. */
+  #place: number;
   #saving: Promise<void> | null = null;
 
-  private constructor(file: SinkFile, seq: number) {
+  /** @param places - the number in each place. */
+  private constructor(file: SinkFile, places: readonly number[]) {
     this.#file = file;
-    this.#seq = seq;
-    this.#savedSeq = seq;
+    this.#seq = Math.max(...places);
+    this.#savedSeq = this.#seq;
+    this.#place = places.indexOf(Math.min(...places));
   }
 
   /** Opens or creates the file. If both places are damaged it begins at 0: records are repeated, not lost. */
@@ -33,9 +36,10 @@ export class SpoolPosition {
       throw error;
     });
     const places = [0, 1].map((place) => readPlace(bytes.subarray(place * PLACE_BYTES, (place + 1) * PLACE_BYTES)));
-    return new SpoolPosition(file, Math.max(...places));
+    return new SpoolPosition(file, places);
   }
 
+  /** Number of the last record that needs no sending any more. */
   get seq(): number {
     return this.#seq;
   }
@@ -48,6 +52,7 @@ export class SpoolPosition {
     });
   }
 
+  /** Saves the position and closes the file. */
   async close(): Promise<void> {
     await this.#saving;
     await this.#save();
@@ -70,6 +75,7 @@ export class SpoolPosition {
     }
   }
 
+  /** Deletes the file. */
   static remove(folder: string, files: SinkFiles): Promise<void> {
     return files.remove(join(folder, NAME));
   }

@@ -12,26 +12,26 @@ import { formatLine, parseSpoolFile, SPOOL_LINES, type SpoolRecord } from './spo
 import { SpoolPosition } from './spool-position.ts';
 
 const MIB = 1024 * 1024;
-/** A spool file is deleted as a whole, and is what is read into memory at once. */
+/** A spool file is read into memory and deleted as a whole. */
 const MAX_SPOOL_FILE_BYTES = MIB;
 /** A full spool drops its oldest file, so a file is a small share of the spool. */
 const LEAST_SPOOL_FILES = 8;
-/** Records that are not on the disk, because it fails or because there is no folder. */
+/** Most records in memory: those that are not on the disk, because it fails or because there is no folder. */
 const MAX_MEMORY_BYTES = 8 * MIB;
-/** Records are written after this time at the latest: a killed process loses no more. */
+/** Records are written after this time at the latest, so a killed process loses no more than that. */
 const WRITE_MS = 100;
 
 const CURRENT = 'current.spool';
 
 export interface SpoolOptions {
-  /** Only this spool uses it; created if it is missing. Null: records are kept in memory only. */
+  /** Folder of this spool alone; created if it is missing. Null: records are kept in memory only. */
   readonly folder: string | null;
-  /** Of the files. Beyond that the oldest records are dropped, or `append` asks to wait. */
+  /** Most bytes of its files. Beyond that the oldest records are dropped, or `append` asks to wait. */
   readonly maxBytes: number;
   readonly whenFull: 'drop-oldest' | 'wait';
   readonly sync: SyncPolicy;
-  /** Called when the disk fails, once until `onRecovery`. Records are kept in memory meanwhile. */
-  readonly onFailure: (error: Error, path: string) => void;
+  /** Called when the disk fails, once until `onRecovery`. Records that it holds stay there, newer ones are kept in memory. */
+  readonly onFailure: (failure: SpoolFailure) => void;
   readonly onRecovery: () => void;
   /** Called when records of an earlier run were found. */
   readonly onFound: (records: number) => void;
@@ -39,6 +39,12 @@ export interface SpoolOptions {
   readonly onDropped: (records: number) => void;
   readonly clock?: Clock | undefined;
   readonly files?: SinkFiles | undefined;
+}
+
+/** Why the disk cannot be used now. */
+export interface SpoolFailure {
+  readonly action: 'read' | 'write';
+  readonly error: Error;
 }
 
 interface SpoolFile {
@@ -63,7 +69,7 @@ export class Spool {
   #file: LineFile | null = null;
   #fileBytes = 0;
   #spoolFiles: SpoolFile[] = [];
-  /** Files of dropped records that are still to be removed. They are in no list, so that nobody reads them meanwhile. */
+  /** Files of dropped records that are still to be removed. They are in no list, so they are not read meanwhile. */
   readonly #unwanted: string[] = [];
   /** Records of the oldest spool file, if it was read. */
   #head: SpoolRecord[] = [];
@@ -78,7 +84,8 @@ export class Spool {
   #overflow = 0;
   #damaged = 0;
   #retried = 0;
-  #failure: Error | null = null;
+  #writeFailure: Error | null = null;
+  #readFailure: Error | null = null;
   #isClosing = false;
   #isSyncDue = false;
   #working: Promise<void> | null = null;
@@ -111,9 +118,10 @@ export class Spool {
     return { overflow: this.#overflow, damaged: this.#damaged, retried: this.#retried };
   }
 
-  /** Why the disk cannot be written now; null if it can. */
-  get failure(): Error | null {
-    return this.#failure;
+  /** Null if the disk can be written and read. */
+  get failure(): SpoolFailure | null {
+    if (this.#writeFailure !== null) return { action: 'write', error: this.#writeFailure };
+    return this.#readFailure === null ? null : { action: 'read', error: this.#readFailure };
   }
 
   /**
@@ -142,11 +150,19 @@ export class Spool {
     return new Promise((resolve) => this.#wakeups.push(resolve));
   }
 
-  /** Returns the oldest records, which stay until `acknowledge`. Fewer than `most`, none only if there are none. */
+  /**
+   * Returns the oldest records, which stay until `acknowledge`.
+   *
+   * @param most - largest number of records.
+   * @returns none if there are none, or if the file of the oldest cannot be read now (`failure`): try again later.
+   */
   async take(most: number): Promise<readonly SpoolRecord[]> {
     // Records of an earlier run come first.
     await this.#firstTry;
-    while (this.#head.length === 0 && this.#spoolFiles.length > 0) await this.#loadHead();
+    this.#taken = [];
+    while (this.#head.length === 0 && this.#spoolFiles.length > 0) {
+      if (!(await this.#loadHead())) return [];
+    }
     this.#taken = (this.#head.length > 0 ? this.#head : this.#recent).slice(0, most);
     return this.#taken;
   }
@@ -202,7 +218,7 @@ export class Spool {
       await this.#files.remove(join(folder, CURRENT));
       await SpoolPosition.remove(folder, this.#files);
     } catch (error) {
-      this.#fail(error as Error);
+      this.#fail({ action: 'write', error: error as Error });
     }
   }
 
@@ -231,16 +247,16 @@ export class Spool {
       const error = await attemptStep(
         () => this.#step(),
         this.#clock,
-        (hang) => this.#fail(hang),
+        (hang) => this.#fail({ action: 'write', error: hang }),
       );
       if (error === null) {
         this.#endFirstTry();
-        if (this.#failure !== null) this.#recover();
+        this.#recover('write');
         this.#wake();
         if (!this.#hasUnwritten && !this.#isSyncDue) return;
         continue;
       }
-      this.#fail(error);
+      this.#fail({ action: 'write', error });
       if (this.#isClosing) return;
       void this.#file?.close().catch(() => undefined);
       this.#file = null;
@@ -295,7 +311,7 @@ export class Spool {
     return error;
   }
 
-  /** Finds what an earlier run left. */
+  /** Finds the records that an earlier run left. */
   async #open(folder: string): Promise<void> {
     const path = join(folder, CURRENT);
     await this.#files.makeFolder(folder);
@@ -354,17 +370,34 @@ export class Spool {
     this.#spoolFiles.push({ path: kept, bytes, lastSeq: this.#writtenSeq, count: records.length });
   }
 
-  async #loadHead(): Promise<void> {
+  /** @returns false if the file cannot be read now. It stays: too many open files, for example, is a failure that passes. */
+  async #loadHead(): Promise<boolean> {
     const spoolFile = this.#spoolFiles[0]!;
     // Taken out now, so that it is not dropped meanwhile.
     this.#isHeadLoaded = true;
-    const { records } = await this.#readSpoolFile(spoolFile.path).catch(() => ({ records: [] }));
+    let records: readonly SpoolRecord[] = [];
+    const error = await attemptStep(
+      async () => {
+        ({ records } = await this.#readSpoolFile(spoolFile.path));
+        return null;
+      },
+      this.#clock,
+      (hang) => this.#fail({ action: 'read', error: hang }),
+    );
+    if (error !== null && (error as NodeJS.ErrnoException).code !== 'ENOENT') {
+      this.#isHeadLoaded = false;
+      this.#retried += 1;
+      this.#fail({ action: 'read', error });
+      return false;
+    }
+    this.#recover('read');
     const floor = this.#position?.seq ?? 0;
     this.#head = records.filter(({ seq }) => seq > floor);
     this.#damaged += spoolFile.count - this.#head.length;
     this.#waiting -= spoolFile.count - this.#head.length;
     spoolFile.count = this.#head.length;
     if (this.#head.length === 0) this.#removeHead();
+    return true;
   }
 
   #removeHead(): void {
@@ -431,16 +464,19 @@ export class Spool {
     this.#work();
   }
 
-  #fail(error: Error): void {
-    const isFirst = this.#failure === null;
-    this.#failure = error;
+  #fail(failure: SpoolFailure): void {
+    const isFirst = this.failure === null;
+    if (failure.action === 'write') this.#writeFailure = failure.error;
+    else this.#readFailure = failure.error;
     this.#endFirstTry();
-    if (isFirst) this.#options.onFailure(error, join(this.#options.folder!, CURRENT));
+    if (isFirst) this.#options.onFailure(failure);
   }
 
-  #recover(): void {
-    this.#failure = null;
-    this.#options.onRecovery();
+  #recover(action: SpoolFailure['action']): void {
+    const hadFailed = this.failure !== null;
+    if (action === 'write') this.#writeFailure = null;
+    else this.#readFailure = null;
+    if (hadFailed && this.failure === null) this.#options.onRecovery();
   }
 
   #wake(): void {

@@ -4,13 +4,14 @@ import { type Clock, monoNowMs } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Pause } from '../flow/pause.ts';
+import { RETRY_MS } from './disk-work.ts';
 import type { SyncPolicy } from './line-log.ts';
 import { resultLine } from './result-line.ts';
 import { retryDelayMs } from './retry-delay.ts';
 import type { Sink, SinkFailureListener, SinkFigures } from './sink.ts';
 import { countOf, fileFailure } from './sink-failure.ts';
 import type { SinkFiles } from './sink-files.ts';
-import { Spool, type SpoolOptions } from './spool.ts';
+import { Spool, type SpoolFailure, type SpoolOptions } from './spool.ts';
 import { type Attempt, attemptPost, type Destination, parseDestination } from './webhook-request.ts';
 
 export interface WebhookSinkOptions {
@@ -26,14 +27,14 @@ export interface WebhookSinkOptions {
    * memory, and what is not delivered when the sink closes is lost.
    */
   readonly spoolFolder?: string | null;
-  /** Of the results of live streams, and as many again of files. */
+  /** Most bytes of waiting results of live streams, and as many again of files. */
   readonly maxSpoolBytes?: number;
   readonly sync?: SyncPolicy;
   /** Maximum results per request. */
   readonly batchResults?: number;
   /** Maximum time that a result waits for others. */
   readonly batchMs?: number;
-  /** Of one attempt. */
+  /** Longest time of one attempt. */
   readonly timeoutMs?: number;
   /** Attempts before a batch that the receiver refuses is dropped. */
   readonly maxAttempts?: number;
@@ -82,8 +83,8 @@ const KEY_DIGITS = 32;
 /**
  * Posts results in batches: `{"sink", "batch", "lostResults", "results": [...]}`, each result as in a JSONL line.
  *
- * At least once, and in order for each stream whose policy stays: results wait in a spool on the disk, and one batch at a time is sent until the
- * receiver has accepted it. An answer that refuses a batch (3xx, 4xx other than 408, 425 and 429) drops it after
+ * Each result is delivered at least once, and in order for each stream whose policy does not change: results wait in a spool on the disk,
+ * and one batch at a time is sent until the receiver has accepted it. An answer that refuses a batch (3xx, 4xx other than 408, 425 and 429) drops it after
  * `maxAttempts`; every other failure is retried for as long as it lasts. An outage that fills the spool costs the oldest results
  * of live streams, and makes files wait. Batches have the same `Idempotency-Key` if they hold the same results.
  */
@@ -110,7 +111,7 @@ export class WebhookSink implements Sink {
   #whenIdle: (() => void)[] = [];
   #unreportedDrops = 0;
   #overflowReportedMs = -Infinity;
-  /** Of the receiver; null while it accepts batches. */
+  /** Why the receiver got no batch last time; null while it accepts them. */
   #problem: SightlineError | null = null;
   #lastFailure: SightlineError | null = null;
   #closing: Promise<void> | null = null;
@@ -180,8 +181,8 @@ export class WebhookSink implements Sink {
       maxBytes: maxSpoolBytes,
       whenFull,
       sync,
-      onFailure: (error) => {
-        this.#lastFailure = this.#spoolFailure(error);
+      onFailure: (failure) => {
+        this.#lastFailure = this.#spoolFailure(failure);
         this.#options.onFailure(this.#lastFailure);
       },
       onRecovery: () => this.#recovered(),
@@ -208,7 +209,7 @@ export class WebhookSink implements Sink {
     const { waiting } = this.figures;
     if (waiting > 0)
       this.#options.onNotice?.(
-        `sink ${this.id}: ${waiting} ${waiting === 1 ? 'result waits' : 'results wait'} in ${this.#options.spoolFolder} for the next start`,
+        `sink ${this.id}: ${waitingText(waiting)} in ${this.#options.spoolFolder} for the next start`,
       );
     if (this.#lostResults === 0) return;
     const reason = this.#lastFailure === null ? '' : ` The last failure: ${this.#lastFailure.message}`;
@@ -237,37 +238,47 @@ export class WebhookSink implements Sink {
   /** Sends what there is, then full batches as long as there are any; the rest waits for the batch timer. */
   async #sendBatches(): Promise<void> {
     do {
+      let hasTaken = false;
       for (let i = 0; i < this.#spools.length && !this.#isGivenUp; i++) {
         const spool = this.#spools[this.#turn]!;
         this.#turn = 1 - this.#turn;
-        await this.#deliver(spool);
+        if (await this.#deliver(spool)) hasTaken = true;
       }
+      if (!hasTaken && this.#waiting > 0) await this.#waitForDisk();
     } while (this.#hasBatch && !this.#isGivenUp);
     this.#isSending = false;
     if (this.#waiting > 0 && this.#closing === null) this.#schedule();
     for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
-  async #deliver(spool: Spool): Promise<void> {
+  /** The results that wait cannot be read now. When the sink closes they stay on the disk. */
+  async #waitForDisk(): Promise<void> {
+    if (this.#closing === null) await this.#pause.wait(RETRY_MS);
+    else this.#giveUp();
+  }
+
+  /** @returns false if there is no result to send now. */
+  async #deliver(spool: Spool): Promise<boolean> {
     const records = await spool.take(this.#options.batchResults);
-    if (records.length === 0) return;
+    if (records.length === 0) return false;
     this.#batches += 1;
     const batch = this.#batches;
     const results = records.map(({ text }) => text).join(',');
     const head = JSON.stringify({ sink: this.id, batch, lostResults: this.#lostResults });
     const key = createHash('sha256').update(results).digest('hex').slice(0, KEY_DIGITS);
     const outcome = await this.#sendWithRetries(`${head.slice(0, -1)},"results":[${results}]}`, key, batch);
-    if (outcome === null) return;
+    if (outcome === null) return true;
     spool.acknowledge();
     if (outcome.kind === 'delivered') {
       this.#sent += records.length;
       this.#problem = null;
       this.#recovered();
-      return;
+      return true;
     }
     this.#refused += records.length;
     this.#lostWhileFailing += records.length;
     this.#report(`batch ${batch} was given up: ${outcome.reason}. ${countOf(records.length)} lost`);
+    return true;
   }
 
   /** Returns null if the batch stays in the spool. */
@@ -307,7 +318,7 @@ export class WebhookSink implements Sink {
 
   #noteFailedAttempt(message: string): void {
     const isFirst = this.#problem === null;
-    this.#problem = this.#failure(`${message}; ${this.#waiting} results wait`);
+    this.#problem = this.#failure(`${message}; ${waitingText(this.#waiting)}`);
     this.#lastFailure = this.#problem;
     if (isFirst) this.#options.onFailure(this.#problem);
   }
@@ -337,8 +348,8 @@ export class WebhookSink implements Sink {
     this.#options.onFailure(this.#lastFailure);
   }
 
-  #spoolFailure(error: Error): SightlineError {
-    return fileFailure(this.id, this.#options.spoolFolder ?? 'the spool', error);
+  #spoolFailure({ action, error }: SpoolFailure): SightlineError {
+    return fileFailure(this.id, this.#options.spoolFolder ?? 'the spool', error, undefined, action);
   }
 
   #failure(message: string): SightlineError {
@@ -349,4 +360,8 @@ export class WebhookSink implements Sink {
       lostResults: this.#lostResults,
     });
   }
+}
+
+function waitingText(results: number): string {
+  return results === 1 ? '1 result waits' : `${results} results wait`;
 }

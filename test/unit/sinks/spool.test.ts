@@ -32,7 +32,7 @@ function open(more: Partial<SpoolOptions> = {}) {
     maxBytes: 100_000_000,
     whenFull: 'drop-oldest',
     sync: 'interval',
-    onFailure: (error) => failures.push((error as NodeJS.ErrnoException).code),
+    onFailure: ({ error }) => failures.push((error as NodeJS.ErrnoException).code),
     onRecovery: () => {
       recoveries += 1;
     },
@@ -271,6 +271,38 @@ describe('a spool', () => {
       await next.spool.close();
     },
   );
+
+  it('that cannot read its oldest file now keeps it, reports it once, and returns its records later', async () => {
+    const before = open();
+    append(before.spool, 0, 5);
+    await before.spool.close();
+    const disk = new FaultyFiles();
+    const { spool, failures, recoveries } = open({ files: disk });
+    await waitFor('its own files', () => disk.openFiles === 2);
+    disk.faults.set('open', { code: 'EMFILE' });
+    for (let attempt = 0; attempt < 3; attempt++) expect(await spool.take(7)).toEqual([]);
+    expect(failures).toEqual(['EMFILE']);
+    expect(spool.failure).toMatchObject({ action: 'read', error: { code: 'EMFILE' } });
+    expect(spool.waiting).toBe(5);
+    disk.faults.clear();
+    expect(await drain(spool)).toEqual(numbers(0, 5));
+    expect(recoveries()).toBe(1);
+    expect(spool.figures).toMatchObject({ damaged: 0, overflow: 0 });
+    await spool.close();
+  });
+
+  it('whose oldest file was removed counts its records as damaged and returns the next ones', async () => {
+    const before = open();
+    append(before.spool, 0, 5);
+    await before.spool.close();
+    const { spool } = open();
+    await waitFor('the records of the run before', () => spool.waiting === 5);
+    append(spool, 5, 8);
+    rmSync(join(folder, 'current.1.spool'));
+    expect(await drain(spool)).toEqual(numbers(5, 8));
+    expect(spool.figures.damaged).toBe(5);
+    await spool.close();
+  });
 
   it('on a disk that hangs closes within its limit, and says how many records are not on it', async () => {
     const disk = new FaultyFiles();

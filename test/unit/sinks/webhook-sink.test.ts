@@ -1,11 +1,15 @@
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Clock } from '../../../src/core/clock.ts';
 import type { MonoMs } from '../../../src/core/units.ts';
 import type { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { resultLine } from '../../../src/sinks/result-line.ts';
+import { diskFiles } from '../../../src/sinks/sink-files.ts';
 import { WebhookSink, type WebhookSinkOptions } from '../../../src/sinks/webhook-sink.ts';
 import { frameOf, person } from './frames.ts';
 import { describeSink } from './sink-contract.ts';
@@ -56,17 +60,22 @@ async function serve(...answers: Answer[]): Promise<{ url: string; requests: Req
 
 const NEVER_MS = 60_000;
 
-/** Runs timers at once and records their delays; never runs those of a minute or more (limits, not pauses). */
+/** Runs timers at once and records their delays; never runs those of `neverMs` or more (limits, not pauses). */
 class HastyClock implements Clock {
   readonly delaysMs: number[] = [];
   nowMs = 0;
+  readonly #neverMs: number;
+
+  constructor(neverMs = NEVER_MS) {
+    this.#neverMs = neverMs;
+  }
 
   now(): MonoMs {
     return this.nowMs as MonoMs;
   }
 
   setTimer(run: () => void, delayMs: number): () => void {
-    if (delayMs >= NEVER_MS) return () => undefined;
+    if (delayMs >= this.#neverMs) return () => undefined;
     this.delaysMs.push(delayMs);
     const immediate = setImmediate(run);
     return () => clearImmediate(immediate);
@@ -283,6 +292,73 @@ describe('a full spool in memory', () => {
     const results = requests.flatMap(({ body }) => body.results.map(({ source, frame }) => `${source} ${frame}`));
     expect(results).toEqual([...['a.cam 6', 'a.cam 7', 'a.cam 8', 'a.cam 9'], ...['a.mp4 0', 'a.mp4 1', 'a.mp4 2']]);
   });
+});
+
+describe('a spool that cannot be read now', () => {
+  /** A sink whose spool holds a result of an earlier run, which it finds and then cannot read while `isFailing`. */
+  async function openUnreadable(url: string, spoolFolder: string) {
+    const before = open(url, { spoolFolder, clock: stoppedClock });
+    publish(before.sink, 0);
+    await before.sink.close();
+    const disk = { isFailing: true, reads: 0 };
+    const files = {
+      ...diskFiles,
+      open: async (path: string, flags: string | number) => {
+        if (path.endsWith('current.1.spool')) disk.reads += 1;
+        // The first reading is that at the start, which counts the results.
+        if (path.endsWith('current.1.spool') && disk.reads > 1 && disk.isFailing)
+          throw Object.assign(new Error('too many'), { code: 'EMFILE' });
+        return diskFiles.open(path, flags);
+      },
+    };
+    const notices: string[] = [];
+    let recoveries = 0;
+    const onRecovery = (): void => {
+      recoveries += 1;
+    };
+    const onNotice = (text: string): void => void notices.push(text);
+    // The limits of file operations are above five seconds, the pauses between attempts at one.
+    const clock = new HastyClock(5_000);
+    const { sink, failures } = open(url, { spoolFolder, files, batchResults: 1, onRecovery, onNotice, clock });
+    await expect.poll(() => disk.reads).toBeGreaterThan(3);
+    return { sink, failures, disk, notices, recoveries: () => recoveries };
+  }
+
+  async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
+    const folder = mkdtempSync(join(tmpdir(), 'sightline-webhook-'));
+    try {
+      await run(folder);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }
+
+  it('says why, and is sent when it can be read again', () =>
+    inFolder(async (folder) => {
+      const { url, requests } = await serve(status(500), ok);
+      const { sink, failures, disk, recoveries } = await openUnreadable(url, folder);
+      expect(requests).toHaveLength(1);
+      expect(failures.map(({ message }) => message)).toEqual([
+        expect.stringMatching(/^sink hook: cannot read .*too many open files.*\(EMFILE\)$/),
+      ]);
+      expect(sink.figures).toMatchObject({ problem: failures[0]!.message, waiting: 1, lost: { damaged: 0 } });
+      disk.isFailing = false;
+      await expect.poll(() => sink.figures.sent).toBe(1);
+      expect(framesOf(requests)).toEqual([[0], [0]]);
+      expect(recoveries()).toBe(1);
+      await sink.close();
+    }));
+
+  it('stays for the next start when the sink closes', () =>
+    inFolder(async (folder) => {
+      const { url, requests } = await serve(status(500), ok);
+      const { sink, notices } = await openUnreadable(url, folder);
+      await sink.close();
+      expect(notices.at(-1)).toMatch(/1 result waits in .* for the next start$/);
+      const next = open(url, { spoolFolder: folder, clock: new HastyClock(5_000) });
+      await next.sink.close();
+      expect(framesOf(requests)).toEqual([[0], [0]]);
+    }));
 });
 
 describe('closing', () => {
