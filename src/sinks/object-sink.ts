@@ -1,4 +1,5 @@
 import type { FilterSettings } from '../config/keys/sink-keys.ts';
+import { systemClock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { settlesWithin } from '../flow/settles-within.ts';
@@ -13,7 +14,8 @@ export interface CustomSink {
   readonly id: string;
   /**
    * Takes a result. Called for one result at a time, in the order of each stream; the next one comes when the returned promise has
-   * settled. If it throws or rejects, the result counts as lost and the event `sink-failed` says why.
+   * settled. If it throws or rejects, the result counts as lost and the event `sink-failed` says why. The same event reports a promise
+   * that has not settled after 10 s.
    */
   publish(result: ResultRecord): void | Promise<void>;
   /** Called once, after the last result. */
@@ -24,13 +26,15 @@ export interface CustomSink {
   readonly filter?: FilterSettings;
   /** What happens while it is slow; default `block`. */
   readonly queue?: QueuePolicy;
-  /** Most results that wait for it; default 256. */
+  /** Most results that wait for it, 1 to 1,000,000; default 256. */
   readonly capacity?: number;
 }
 
 export const DEFAULT_CAPACITY = 256;
 /** Time that waiting results get when the engine closes. */
 const CLOSE_MS = 5000;
+/** A sink that has not taken a result after this time is reported. */
+const STUCK_MS = 10_000;
 
 /** Carries results to a `CustomSink`. */
 export class ObjectSink implements Sink {
@@ -39,12 +43,12 @@ export class ObjectSink implements Sink {
   readonly #queue: ResultQueue;
   readonly #onFailure: SinkFailureListener;
   readonly #delivery: Promise<void>;
-  /** Results that it was given and has not taken. */
+  /** Results that it refused, or had when it was given up. */
   #failed = 0;
   /** Results that waited when it was given up. */
   #discarded = 0;
   #problem: SightlineError | null = null;
-  /** The result that the program has is counted as lost, whatever becomes of it. */
+  /** The result that the program has counts as lost, even if it takes it later. */
   #isGivenUp = false;
   #closing: Promise<void> | null = null;
 
@@ -83,6 +87,9 @@ export class ObjectSink implements Sink {
 
   async #deliver(): Promise<void> {
     for await (const result of this.#queue) {
+      const cancelWatch = systemClock.setTimer(() => {
+        if (!this.#isGivenUp) this.#fail(`it has not taken a result for ${STUCK_MS / 1000} s`);
+      }, STUCK_MS);
       try {
         await this.#sink.publish(result);
         this.#problem = null;
@@ -90,6 +97,8 @@ export class ObjectSink implements Sink {
         if (this.#isGivenUp) return;
         this.#failed += 1;
         this.#fail(`it refused a result: ${messageOf(error)}`);
+      } finally {
+        cancelWatch();
       }
     }
   }
@@ -97,7 +106,7 @@ export class ObjectSink implements Sink {
   async #close(): Promise<void> {
     await this.#queue.close();
     if (!(await settlesWithin(this.#delivery, CLOSE_MS))) {
-      // The result that it did not take is lost, and so are those waiting behind it.
+      // The result that it did not take is lost, and so are those that wait.
       this.#isGivenUp = true;
       this.#failed += 1;
       this.#discarded = this.#queue.figures.waiting;

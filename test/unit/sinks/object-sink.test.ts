@@ -30,6 +30,30 @@ describe('a sink of the program that is stuck when it is closed', () => {
   });
 });
 
+describe('a sink of the program that does not take a result', () => {
+  it('is reported once after 10 s, and is well again when it takes it', async () => {
+    vi.useFakeTimers();
+    let take = (): void => undefined;
+    const publish = (): Promise<void> =>
+      new Promise((resolve) => {
+        take = resolve;
+      });
+    const failures: string[] = [];
+    const sink = new ObjectSink({ id: 'stuck', publish }, ({ message }) => failures.push(message));
+    sink.publish(frameOf(0), 'clip.mp4');
+    await vi.advanceTimersByTimeAsync(9_999);
+    expect(failures).toEqual([]);
+    await vi.advanceTimersByTimeAsync(60_000);
+    const problem = 'sink stuck: it has not taken a result for 10 s';
+    expect(failures).toEqual([problem]);
+    expect(sink.figures).toMatchObject({ problem, lost: { failed: 0 } });
+    take();
+    await vi.runAllTimersAsync();
+    expect(sink.figures).toMatchObject({ problem: null, sent: 1 });
+    await sink.close();
+  });
+});
+
 interface PromiseWithSettle {
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
