@@ -2,7 +2,7 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 
 const TRUST = 'add it to the file of tls.caFile, or accept any certificate with insecureTls';
 
-/** What OpenSSL and Node report about a certificate, and what to do. */
+/** Problem and remedy for each code that OpenSSL and Node report about a certificate. */
 const CERTIFICATES: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: `its certificate is self-signed: ${TRUST}`,
   SELF_SIGNED_CERT_IN_CHAIN: `its certificate comes from an authority that is not known here: ${TRUST}`,
@@ -29,7 +29,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Says why a connection could not be made.
+ * Explains why a connection could not be made.
  *
  * @param where - host and port, for the message.
  * @returns SOURCE_UNTRUSTED if a certificate was refused; SOURCE_UNREACHABLE for other errors of the network.

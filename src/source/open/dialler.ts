@@ -14,7 +14,7 @@ export interface Target {
   readonly isTls: boolean;
 }
 
-/** With own authorities a context takes 10 ms to make. One per text, since a pipeline has only one. */
+/** The context of the newest list of authorities: making one takes 10 ms, and a pipeline has only one list. */
 let context: { readonly authorities: string; readonly secure: SecureContext } | null = null;
 
 /**
@@ -55,7 +55,7 @@ export class Dialler {
     });
   };
 
-  /** Sockets do not look up what is an address already. @throws SOURCE_FORBIDDEN if it is one outside of the networks. */
+  /** Checks a host that is an address already, which sockets do not look up. @throws SOURCE_FORBIDDEN if it is outside of the networks. */
   checkHost(host: string): void {
     const refusal = isIP(host) === 0 ? null : this.#refusal(host, host);
     if (refusal !== null) throw refusal;
@@ -90,11 +90,11 @@ export class Dialler {
 
   #refusal(host: string, address: string): SightlineError | null {
     if (this.#networks === null || this.#networks.has(address)) return null;
-    const leads = host === address ? address : `${host}, which is ${address}`;
+    const target = host === address ? address : `${host}, which is ${address}`;
     const allowed = this.#access.networks?.join(', ') || 'none';
     return new SightlineError(
       'SOURCE_FORBIDDEN',
-      `it leads to ${leads}; allowed are the networks ${allowed} (fleet.networks)`,
+      `it leads to ${target}; allowed are the networks ${allowed} (fleet.networks)`,
     );
   }
 }

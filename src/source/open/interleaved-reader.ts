@@ -2,9 +2,9 @@
 const DOLLAR = 0x24;
 const LINE_FEED = 0x0a;
 const PACKET_HEADER_BYTES = 4;
-/** Of a packet; enough for the headers of RTP and of a sender report. */
+/** Bytes of a packet that are kept; enough for the headers of RTP and of a sender report. */
 const MOST_HEAD_BYTES = 28;
-/** A longer line is none that is read here. */
+/** Bytes of a line that are kept; the lines that matter are shorter. */
 const MOST_LINE_BYTES = 1024;
 
 /** Reads what an RTSP server sends: lines of text, bodies included, and packets of media between them. Never throws. */

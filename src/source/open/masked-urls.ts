@@ -10,8 +10,8 @@ export interface RevealedHost {
 /**
  * Replaces `https://cam.example:8443/x` by `http://s63616d2e6578616d706c65.SECRET.invalid:8443/x`, and back.
  *
- * ffmpeg sees only such hosts. So it asks its proxy for everything in clear text, relative addresses resolve as always, and an
- * address that was not masked is one that nobody vouched for: its host does not exist, or it lacks the secret.
+ * ffmpeg sees only such hosts. So it asks its proxy for everything in clear text, and relative addresses resolve as always. It
+ * cannot open an address that was not masked: its host does not exist, or lacks the secret.
  */
 export class MaskedUrls {
   readonly #suffix = `${randomBytes(8).toString('hex')}.invalid`;
@@ -46,7 +46,7 @@ export class MaskedUrls {
     return mark === undefined ? null : revealed(mark, hex!);
   }
 
-  /** Null if the authority has no form that is certain. */
+  /** Returns null if the authority is ambiguous. */
   #mask(scheme: string, authority: string): string | null {
     const at = authority.lastIndexOf('@') + 1;
     const [, host, port = ''] = /^(\[[^\]]*\]|[^:]+)(:\d*)?$/.exec(authority.slice(at)) ?? [];
@@ -56,7 +56,7 @@ export class MaskedUrls {
   }
 }
 
-/** Up to where ffmpeg ends a host, or where a playlist ends a URL. */
+/** A scheme and its authority, which ends where ffmpeg ends a host, or where a playlist ends a URL. */
 const URLS = /(https?):\/\/([^/?#\s"',]*)/gi;
 
 /** Entries like `//host/path`. */

@@ -10,7 +10,7 @@ import { RtspRelay } from './rtsp-relay.ts';
  * Makes a source ready for one ffmpeg, so that all that it opens is bound by the rules of the source: redirects, playlists and
  * their entries, names that resolve to another address later, links that point elsewhere now.
  *
- * HTTP goes through a proxy of our own (`HttpGuard`), RTSP through a relay (`RtspRelay`) unless it is over UDP. Close it when the ffmpeg has ended.
+ * HTTP goes through a proxy of our own (`HttpProxy`), RTSP through a relay (`RtspRelay`) unless it is over UDP. Close it when the ffmpeg has ended.
  *
  * @throws SOURCE_FORBIDDEN, SOURCE_NOT_FOUND, CONFIG_INVALID
  */
@@ -19,13 +19,13 @@ export async function openSource(source: SourceInput): Promise<OpenedSource> {
   switch (source.kind) {
     case 'http':
       // Node's HTTP takes 20 ms to load, which other sources do not need.
-      return await (await import('./http-guard.ts')).HttpGuard.open(source, new Dialler(access));
+      return await (await import('./http-proxy.ts')).HttpProxy.open(source, new Dialler(access));
     case 'rtsp':
       return await openRtsp(source, new Dialler(access));
     case 'file':
-      return unguarded(access.roots === null ? source : await rootedFile(source, access.roots));
+      return direct(access.roots === null ? source : await rootedFile(source, access.roots));
     default:
-      return unguarded(source);
+      return direct(source);
   }
 }
 
@@ -46,8 +46,8 @@ export async function withOpenSource<T>(source: SourceInput, use: (opened: Sourc
 }
 
 /**
- * Connects to the address of a source within its rules, and hangs up. This costs a fraction of a millisecond, against 50 ms of
- * CPU to start an ffmpeg that then fails. So an absent camera can be tried every second and is picked up as soon as it is back.
+ * Connects to the address of a source within its rules, and disconnects. This costs a fraction of a millisecond, against 50 ms of
+ * CPU to start an ffmpeg that then fails. So an absent camera can be tried every second and is read as soon as it is back.
  *
  * @returns whether something answers there.
  * @throws SOURCE_FORBIDDEN
@@ -69,7 +69,7 @@ export async function isReachable(source: SourceInput, timeoutMs: number): Promi
 async function openRtsp(source: SourceInput, dialler: Dialler): Promise<OpenedSource> {
   const isTls = /^rtsps:/i.test(source.url);
   if (!isTls && source.options.rtspTransport === 'udp') {
-    if (!dialler.isLimited) return unguarded(source);
+    if (!dialler.isLimited) return direct(source);
     throw new SightlineError(
       'SOURCE_FORBIDDEN',
       `${source.label}: a camera can send ffmpeg to any address over UDP, and networks are limited (fleet.networks): use transport tcp`,
@@ -78,7 +78,7 @@ async function openRtsp(source: SourceInput, dialler: Dialler): Promise<OpenedSo
   return await RtspRelay.open(source, dialler);
 }
 
-/** The links in a path may lead elsewhere by now: ffmpeg gets the real path. */
+/** Gives ffmpeg the real path, since the links in a path may have changed after it was checked. */
 async function rootedFile(source: SourceInput, roots: SourceAccess['roots'] & {}): Promise<SourceInput> {
   const path = source.url.slice('file:'.length);
   const place = await realpath(path).catch(() => null);
@@ -90,6 +90,6 @@ async function rootedFile(source: SourceInput, roots: SourceAccess['roots'] & {}
   );
 }
 
-function unguarded(source: SourceInput): OpenedSource {
+function direct(source: SourceInput): OpenedSource {
   return { source, failure: null, close: () => undefined };
 }

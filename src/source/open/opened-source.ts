@@ -11,8 +11,8 @@ export interface OpenedSource {
    */
   readonly failure: SightlineError | null;
   /**
-   * The camera's wall clock at the capture of a frame, in milliseconds since 1970; null if it is not known. Absent where no source of the
-   * kind says it.
+   * The camera's wall clock at the capture of a frame, in milliseconds since 1970; null if it is not known. Absent if sources of
+   * this kind do not report it.
    *
    * @param ptsUs - media time that ffmpeg gave it.
    */

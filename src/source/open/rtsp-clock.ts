@@ -1,16 +1,16 @@
 import { InterleavedReader } from './interleaved-reader.ts';
 
-/** Of every video format over RTP. */
+/** Clock rate of every video format over RTP. */
 const TICKS_PER_SECOND = 90_000;
 const TICKS_PER_MS = TICKS_PER_SECOND / 1000;
-/** From the era of NTP, 1900, to that of this machine, 1970. */
+/** Seconds from 1900, where NTP begins to count, to 1970. */
 const NTP_TO_UNIX_S = 2_208_988_800;
 const SENDER_REPORT = 200;
 const SENDER_REPORT_BYTES = 20;
 const RTP_HEADER_BYTES = 12;
-/** Media of a camera. A hostile one could describe media without end. */
+/** Most media of one camera. A hostile one could describe media without end. */
 const MOST_MEDIA = 32;
-/** Frames that ffmpeg may still hold. */
+/** Most frames that ffmpeg may still hold. */
 const MOST_FRAMES = 512;
 /** Half a tick and the rounding of times to microseconds. */
 const TOLERANCE_US = 7;
@@ -22,8 +22,8 @@ interface SenderReport {
 }
 
 /**
- * Knows when a camera captured a frame: reads the RTP time stamps and sender reports (RFC 3550, 6.4.1) of its video on the way to ffmpeg,
- * and repeats how ffmpeg makes media time of them. A frame whose media time does not come out exactly has no such time.
+ * Finds when a camera captured a frame: reads the RTP time stamps and sender reports (RFC 3550, 6.4.1) of its video on the way to
+ * ffmpeg, and computes media time from them as ffmpeg does. A frame with another media time has no known time of capture.
  *
  * RTP over TCP only, as it is interleaved with RTSP (RFC 2326, 10.12).
  */
@@ -89,7 +89,7 @@ export class RtspClock {
     if (this.#frames.length > MOST_FRAMES) this.#frames.shift();
   }
 
-  /** ffmpeg takes the times of a single stream as they are, and lets those of several follow the reports. */
+  /** Returns media time in ticks, as ffmpeg computes it: with several media it corrects the time stamps by the reports. */
   #mediaTicks(): number {
     const [first, report] = [this.#firstReport, this.#report];
     if (this.#setUps < 2 || first === null || report === null) return this.#ticks;

@@ -28,9 +28,9 @@ export class RtspRelay implements OpenedSource {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #port: number;
-  /** Of the newest connection. */
+  /** Clock of the newest connection. */
   #clock = new RtspClock();
-  /** Of the next connection. */
+  /** Address of the next connection. */
   #url: string;
   #connections = 0;
 
@@ -133,7 +133,7 @@ export class RtspRelay implements OpenedSource {
   }
 }
 
-/** The URL of the same stream at a port of this machine. The user and the path stay. */
+/** Returns the URL of the same stream at a port of this machine. The user and the path stay. */
 function relayedUrl(url: string, port: number): string {
   const [, user = '', path = ''] = /^[^:]*:\/\/((?:[^/?#]*@)?)[^/?#]*([\s\S]*)$/.exec(url) ?? [];
   return `rtsp://${user}127.0.0.1:${port}${path}`;

@@ -3,9 +3,9 @@ const CARRIAGE_RETURN = 0x0d;
 /** Begins a packet of media between two messages: a channel and two bytes of length follow. */
 const DOLLAR = 0x24;
 const PACKET_HEADER_BYTES = 4;
-/** Far longer than the lines that ffmpeg reads. */
+/** Far above the lines that ffmpeg reads. */
 const MAX_LINE_BYTES = 64 * 1024;
-/** Far longer than a description of a stream. */
+/** Far above the description of a stream. */
 const MAX_BODY_BYTES = 1024 * 1024;
 
 /**
@@ -17,7 +17,7 @@ export class RtspReplies {
   readonly #onLocation: (url: string) => string;
   #line: number[] = [];
   /** Carriage returns at the beginning of the line. */
-  #skipped = 0;
+  #returns = 0;
   #bodyBytes = 0;
   /** Bytes that pass as they are: the rest of a body or of a packet. */
   #passing = 0;
@@ -52,17 +52,17 @@ export class RtspReplies {
   /** @returns the line or the header of a packet if it is complete, and clears it. */
   #take(): Buffer | null {
     const line = this.#line;
-    while (line[this.#skipped] === CARRIAGE_RETURN) this.#skipped += 1;
-    const isPacket = line[this.#skipped] === DOLLAR;
+    while (line[this.#returns] === CARRIAGE_RETURN) this.#returns += 1;
+    const isPacket = line[this.#returns] === DOLLAR;
     if (isPacket) {
-      if (line.length < this.#skipped + PACKET_HEADER_BYTES) return null;
-      this.#passing = line[this.#skipped + 2]! * 256 + line[this.#skipped + 3]!;
+      if (line.length < this.#returns + PACKET_HEADER_BYTES) return null;
+      this.#passing = line[this.#returns + 2]! * 256 + line[this.#returns + 3]!;
     } else if (line.at(-1) !== LINE_FEED) {
       if (line.length > MAX_LINE_BYTES) throw new RangeError('a line of an RTSP message is too long');
       return null;
     }
     this.#line = [];
-    this.#skipped = 0;
+    this.#returns = 0;
     return isPacket ? Buffer.from(line) : this.#onLine(Buffer.from(line));
   }
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, get, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openSource } from '../../../src/source/open/open-source.ts';
 import type { OpenedSource } from '../../../src/source/open/opened-source.ts';
@@ -8,7 +8,7 @@ import { parseSource } from '../../../src/source/parse-source.ts';
 
 const OPTIONS = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;
 
-describe('HttpGuard', () => {
+describe('HttpProxy', () => {
   let server: Server;
   let opened: OpenedSource;
   afterEach(() => {
@@ -33,7 +33,7 @@ describe('HttpGuard', () => {
     return response;
   }
 
-  it('holds a server back whose reader is slow', async () => {
+  it('slows a server down whose reader is slow', async () => {
     let sentBytes = 0;
     const chunk = Buffer.alloc(64 * 1024);
     await open((_, response) => {
@@ -83,6 +83,23 @@ describe('HttpGuard', () => {
     let text = '';
     for await (const part of response) text += String(part);
     expect(text).toBe(body);
+  });
+
+  it.each(['000', '099'])('refuses the status %s of a server, which HTTP does not have', async (status) => {
+    const hostile = createTcpServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => socket.end(`HTTP/1.1 ${status} Odd\r\nContent-Length: 20\r\n\r\n${'x'.repeat(20)}`));
+    });
+    await open(() => undefined);
+    opened.close();
+    hostile.listen(0, '127.0.0.1');
+    await once(hostile, 'listening');
+    opened = await openSource(
+      parseSource(`http://127.0.0.1:${(hostile.address() as AddressInfo).port}/live.ts`, OPTIONS),
+    );
+    expect((await ask()).statusCode).toBe(502);
+    expect(opened.failure).toMatchObject({ code: 'SOURCE_UNREACHABLE', message: expect.stringContaining('status') });
+    hostile.close();
   });
 
   it('ends the request to the server when its reader goes away', async () => {

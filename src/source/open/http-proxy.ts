@@ -23,10 +23,11 @@ import { type OpenedSource, OpenFailure } from './opened-source.ts';
 /** Longer than the segments of a playlist, between which ffmpeg keeps its connection. */
 const IDLE_MS = 60_000;
 const MAX_HEADER_BYTES = 64 * 1024;
+const LEAST_STATUS = 100;
 const MAX_PLAYLIST_BYTES = 8 * 1024 * 1024;
-/** ffmpeg takes only what begins like this for an HLS playlist. */
+/** ffmpeg recognises an HLS playlist by this beginning. */
 const PLAYLIST_START = '#EXTM3U';
-/** Headers of one connection, not of what is transferred. */
+/** Headers that belong to one connection and are not passed on. */
 const HOP_HEADERS = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade', 'te']);
 
 /** Where a request goes. */
@@ -47,7 +48,7 @@ interface Destination {
  *
  * Costs 1 to 3 ms of CPU for each megabyte (docs/adr/0038).
  */
-export class HttpGuard implements OpenedSource {
+export class HttpProxy implements OpenedSource {
   readonly source: SourceInput;
   readonly #server: Server;
   readonly #dialler: Dialler;
@@ -70,12 +71,12 @@ export class HttpGuard implements OpenedSource {
     server.on('request', (request, response) => this.#answer(request, response));
   }
 
-  static async open(source: SourceInput, dialler: Dialler): Promise<HttpGuard> {
+  static async open(source: SourceInput, dialler: Dialler): Promise<HttpProxy> {
     const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES, keepAliveTimeout: IDLE_MS, requestTimeout: 0 });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     server.unref();
-    return new HttpGuard(source, dialler, server);
+    return new HttpProxy(source, dialler, server);
   }
 
   get failure(): SightlineError | null {
@@ -139,7 +140,14 @@ export class HttpGuard implements OpenedSource {
   }
 
   #passOn(incoming: IncomingMessage, response: ServerResponse, to: Destination): void {
-    const status = incoming.statusCode ?? 502;
+    const status = incoming.statusCode ?? 0;
+    // Node would refuse to pass it on.
+    if (status < LEAST_STATUS) {
+      incoming.resume();
+      const problem = `it answers with status ${status}, which HTTP does not have`;
+      this.#refuse(response, new SightlineError('SOURCE_UNREACHABLE', problem));
+      return;
+    }
     const { location } = incoming.headers;
     const headers = passedHeaders(incoming.rawHeaders);
     if (status >= 300 && status < 400 && location !== undefined) {
@@ -213,7 +221,7 @@ export class HttpGuard implements OpenedSource {
   }
 
   #refuse(response: ServerResponse, failure: SightlineError): void {
-    // What ends because of the close is no failure.
+    // A request that `close` has ended is not a failure.
     if (this.#isClosed) return void response.destroy();
     this.#failure.set(failure);
     response.writeHead(502, { 'content-length': 0 }).end();
