@@ -1,14 +1,13 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { OpenvinoFacts } from '../../core/openvino-facts.ts';
 import { writeWholeFile } from '../../disk/replace-file.ts';
-import { SightlineError } from '../../errors/sightline-error.ts';
 import { packageRoot } from '../package-root.ts';
 import { fetchWheels, manylinux } from '../wheels/fetch-wheels.ts';
 import { type RunTool, reasonOf, setupFailed } from '../wheels/run-tool.ts';
-import { partialName, removeStale, requireSpace } from '../wheels/setup-folder.ts';
+import { makeFolder, removeAbandoned, requireSpace } from '../wheels/setup-folder.ts';
 import { unpackWheels } from '../wheels/unpack-wheels.ts';
 import { findOpenvinoLibrary } from './find-library.ts';
 import { OPENVINO_RECORD, type OpenvinoRecord, openvinoHome } from './openvino-place.ts';
@@ -46,12 +45,13 @@ const UNWANTED = /openvino_(?:pytorch|tensorflow|tensorflow_lite|paddle|jax|gguf
 /**
  * Fetches OpenVINO, or uses the one in a folder, checks that it loads, and records it in the cache for the engine.
  *
- * @returns the record, and the library's facts. Throws SETUP_FAILED; an earlier set-up then stays in place.
+ * @returns the record, and the library's facts.
+ * @throws SETUP_FAILED; an earlier set-up then stays in place.
  */
 export async function setupOpenvino(options: OpenvinoSetupOptions): Promise<OpenvinoRecord & OpenvinoFacts> {
   const home = openvinoHome(options.cacheDir);
   await mkdir(home, { recursive: true });
-  await removeStale(home);
+  await removeAbandoned(home);
   const isFetched = options.from === undefined;
   const library = isFetched ? await fetchedLibrary(home, options) : await libraryIn(options.from!);
   options.onStep(`loading ${library}`);
@@ -84,18 +84,7 @@ async function fetchedLibrary(home: string, options: OpenvinoSetupOptions): Prom
       options.onStep(`${folder} is damaged and will be fetched again: ${(error as Error).message.split('\n')[0]}`);
     }
   }
-  const partial = partialName(folder);
-  try {
-    await mkdir(partial, { recursive: true });
-    await fetchInto(partial, requirements, platforms, options);
-    await rm(folder, { recursive: true, force: true });
-    await rename(partial, folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOSPC') throw setupFailed(`the disk of ${home} is full`, error);
-    throw error instanceof SightlineError ? error : setupFailed((error as Error).message, error);
-  } finally {
-    await rm(partial, { recursive: true, force: true });
-  }
+  await makeFolder(folder, (partial) => fetchInto(partial, requirements, platforms, options));
   return libraryIn(folder);
 }
 

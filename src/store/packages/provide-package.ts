@@ -11,11 +11,11 @@ import {
 import { progressTo } from '../fetch-progress.ts';
 import { type RunNpm, runNpmCommand, watchArrival } from '../npm-package.ts';
 import { reasonOf, setupFailed } from '../wheels/run-tool.ts';
-import { partialName, removeStale, requireSpace } from '../wheels/setup-folder.ts';
+import { partialName, removeAbandoned, requireSpace } from '../wheels/setup-folder.ts';
 
 export interface ProvideOptions {
   readonly cacheDir: string;
-  /** Receives sentences about a download: its size, how far it is, where it goes. */
+  /** Receives sentences about a download: its size, its progress, its folder. */
   readonly onNotice: (text: string) => void;
   /** Replaced by tests. */
   readonly runNpm?: RunNpm;
@@ -23,7 +23,7 @@ export interface ProvideOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What npm downloads and unpacks, with the packages that each one needs. Measured on Linux. */
+/** Megabytes that npm downloads and unpacks for a package and those that it needs. Measured on Linux. */
 const MEGABYTES: Readonly<Record<FetchedPackage, { readonly download: number; readonly unpacked: number }>> = {
   'onnxruntime-node': { download: 115, unpacked: 303 },
   '@tensorflow/tfjs-node-gpu': { download: 76, unpacked: 291 },
@@ -92,7 +92,7 @@ async function fetchTo(folder: string, name: FetchedPackage, options: ProvideOpt
   const runNpm: RunNpm = (args, place) => (options.runNpm ?? runNpmCommand)(args, place, signal);
   try {
     await mkdir(partial, { recursive: true });
-    await removeStale(dirname(folder));
+    await removeAbandoned(dirname(folder));
     await requireSpace(partial, unpacked * 1.1e6);
     for (const file of ['package.json', 'package-lock.json'])
       await copyFile(join(requirementsOf(name), file), join(partial, file));

@@ -14,7 +14,7 @@ const COMPILERS = ['g++', 'c++', 'clang++'];
  * every Node version and come from the npm package `node-api-headers`. Takes 10 s on two cores.
  *
  * @param output - path of the binding. @param runPath - folder where the loaded binding looks for the library.
- * Throws SETUP_FAILED.
+ * @throws SETUP_FAILED
  */
 export async function buildBinding(
   { packageDir, napiVersion }: BindingPlace,
@@ -39,15 +39,15 @@ export async function buildBinding(
 }
 
 async function findCompiler(requested: string | undefined, folder: string, run: RunTool): Promise<string> {
-  const candidates = requested === undefined || requested === '' ? COMPILERS : [requested];
-  for (const candidate of candidates) {
+  const commands = requested === undefined || requested === '' ? COMPILERS : [requested];
+  for (const command of commands) {
     try {
-      await run(candidate, ['--version'], folder);
-      return candidate;
+      await run(command, ['--version'], folder);
+      return command;
     } catch {}
   }
   throw setupFailed(
-    `no C++ compiler: ${candidates.join(', ')} cannot be run. Install one (Debian: apt-get install g++), or name it in CXX`,
+    `no C++ compiler: ${commands.join(', ')} cannot be run. Install one (Debian: apt-get install g++), or name it in CXX`,
   );
 }
 

@@ -16,7 +16,7 @@ const LIBRARIES = ['libtensorflow_cc.so.2', 'libtensorflow.so.2'];
 
 /**
  * Finds libtensorflow in a folder: unpacked wheels or a `site-packages`, the package `tensorflow` itself, or the archive for
- * C programs with `include/` and `lib/`. Throws SETUP_FAILED with the files it expected.
+ * C programs with `include/` and `lib/`. @throws SETUP_FAILED with the files it expected.
  */
 export function findLibrary(folder: string): LibraryLayout {
   for (const root of [join(folder, 'tensorflow'), folder]) {

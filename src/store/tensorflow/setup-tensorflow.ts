@@ -2,12 +2,11 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, readdir, readFile, realpath, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { SightlineError } from '../../errors/sightline-error.ts';
 import { packageRoot } from '../package-root.ts';
 import { providePackage } from '../packages/provide-package.ts';
 import { fetchWheels, manylinux } from '../wheels/fetch-wheels.ts';
 import { type RunTool, reasonOf, setupFailed } from '../wheels/run-tool.ts';
-import { partialName, removeStale, requireSpace } from '../wheels/setup-folder.ts';
+import { makeFolder, removeAbandoned, requireSpace } from '../wheels/setup-folder.ts';
 import { unpackWheels } from '../wheels/unpack-wheels.ts';
 import { type BindingPlace, findBindingPlace, SETUP_RECORD_NAME, type SetupRecord } from './binding-place.ts';
 import { buildBinding } from './build-binding.ts';
@@ -46,37 +45,29 @@ const MACHINES: Readonly<Partial<Record<string, 'x86_64' | 'aarch64'>>> = { x64:
 
 /**
  * Builds the binding of `@tensorflow/tfjs-node-gpu`: fetches libtensorflow, compiles the package's source against it, and links
- * the result to the path where the package looks for it. All large files are in the cache, in a folder named by a hash of its
- * ingredients, so after `npm ci` only the link is created again.
+ * the result to the path where the package looks for it. All large files are in the cache, in a folder named by a hash of
+ * everything that goes into it, so after `npm ci` only the link is created again.
  *
- * @returns the record of the set-up. Throws SETUP_FAILED; then no partial files stay.
+ * @returns the record of the set-up.
+ * @throws SETUP_FAILED; then no partial files stay.
  */
 export async function setupTensorflow(options: SetupOptions): Promise<SetupRecord> {
   const place = options.place ?? (await packageOf(options));
   const home = join(options.cacheDir, 'tensorflow');
   const folder = join(home, await keyOf(place, options));
-  await removeStale(home);
+  await removeAbandoned(home);
   const existing = await findFinished(folder, options);
   if (existing !== null) {
     options.onStep(`already set up: TensorFlow ${existing.tensorflow} (${existing.flavour}) in ${folder}`);
     await link(place, folder, options);
     return existing;
   }
-  const partial = partialName(folder);
-  try {
-    await mkdir(join(partial, 'site'), { recursive: true });
-    const record = await build(place, partial, options);
-    await rm(folder, { recursive: true, force: true });
-    await rename(partial, folder);
-    await link(place, folder, options);
-    return record;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOSPC') throw setupFailed(`the disk of ${home} is full`, error);
-    throw error instanceof SightlineError ? error : setupFailed((error as Error).message, error);
-  } finally {
-    await rm(partial, { recursive: true, force: true });
-  }
+  const record = await makeFolder(folder, async (partial) => {
+    await mkdir(join(partial, 'site'));
+    return build(place, partial, options);
+  });
+  await link(place, folder, options);
+  return record;
 }
 
 async function packageOf({ cacheDir, onStep, run }: SetupOptions): Promise<BindingPlace> {
@@ -184,9 +175,13 @@ async function loadedVersion(path: string, run: RunTool): Promise<string> {
 }
 
 async function link({ bindingPath }: BindingPlace, folder: string, { onStep }: SetupOptions): Promise<void> {
-  await mkdir(dirname(bindingPath), { recursive: true });
-  const fresh = `${bindingPath}.${process.pid}`;
-  await symlink(join(folder, BINDING_NAME), fresh);
-  await rename(fresh, bindingPath);
+  try {
+    await mkdir(dirname(bindingPath), { recursive: true });
+    const fresh = `${bindingPath}.${process.pid}`;
+    await symlink(join(folder, BINDING_NAME), fresh);
+    await rename(fresh, bindingPath);
+  } catch (error) {
+    throw setupFailed(`${bindingPath} cannot be linked: ${(error as Error).message}`, error);
+  }
   onStep(`linked ${bindingPath}`);
 }

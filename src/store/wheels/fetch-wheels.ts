@@ -26,7 +26,8 @@ export interface FetchOptions {
  * the sha256 that the requirements state.
  *
  * @param folder - receives the wheels, and a virtual environment if Python has no pip.
- * @returns the paths of the wheels. Throws SETUP_FAILED.
+ * @returns the paths of the wheels.
+ * @throws SETUP_FAILED
  */
 export async function fetchWheels(requirements: string, folder: string, options: FetchOptions): Promise<string[]> {
   const { platforms, run } = options;
@@ -38,16 +39,8 @@ export async function fetchWheels(requirements: string, folder: string, options:
     ...platforms.flatMap((platform) => ['--platform', platform]),
     ...['--dest', wheels, '--requirement', requirements],
     // The unpacked files are kept, so a copy of the archives in pip's cache would waste space.
-    ...[
-      '--no-cache-dir',
-      '--retries',
-      '2',
-      '--disable-pip-version-check',
-      '--no-input',
-      '--progress-bar',
-      'off',
-      '--quiet',
-    ],
+    ...['--no-cache-dir', '--retries', '2', '--disable-pip-version-check', '--no-input', '--progress-bar', 'off'],
+    '--quiet',
   ];
   try {
     await run(pip, args, folder);

@@ -22,7 +22,8 @@ export interface UnpackOptions {
  * Unpacks the needed files of wheels into one folder, laid out as pip would. Removes each wheel after unpacking, because wheels
  * can take gigabytes.
  *
- * @returns the versions by wheel name. Throws SETUP_FAILED.
+ * @returns the versions by wheel name.
+ * @throws SETUP_FAILED
  */
 export async function unpackWheels(
   wheels: readonly string[],

@@ -105,6 +105,13 @@ describe('setup:tensorflow', () => {
     expect(readFileSync(place.bindingPath, 'utf8')).toBe('binding');
   });
 
+  it('says so if it cannot link, also the second time', async () => {
+    touch(join(place.packageDir, 'lib'));
+    await expect(setup()).rejects.toMatchObject(failed(/tfjs_binding.node cannot be linked: /));
+    await expect(setup({ run: tools({ fails: 'pip' }) })).rejects.toMatchObject(failed(/cannot be linked: /));
+    expect(steps).toContainEqual(expect.stringMatching(/^already set up/));
+  });
+
   it('rebuilds a set-up that no longer loads', async () => {
     await setup();
     let loads = 0;
