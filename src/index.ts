@@ -3,8 +3,10 @@
 export type * from './config/keys/pipeline-keys.ts';
 export type * from './config/keys/sink-keys.ts';
 export type * from './config/keys/stream-keys.ts';
-export type { Box, Detection } from './core/detection.ts';
+export type { Box, Detection, RatioPoint } from './core/detection.ts';
 export {
+  CAPTURE_CLOCKS,
+  type CaptureClock,
   CROSSING_DIRECTIONS,
   type CrossingDirection,
   DROP_REASONS,
@@ -12,6 +14,7 @@ export {
   type LineCrossing,
   RESULT_ORIGINS,
   type ResultOrigin,
+  type ZoneCount,
 } from './core/frame.ts';
 export type { Picture, RawPicture } from './core/picture.ts';
 export { ERROR_CODES, type ErrorCode } from './errors/error-codes.ts';
@@ -27,16 +30,25 @@ export type {
 } from './evaluate/coco-dataset.ts';
 export { readAnnotations, readResults } from './evaluate/coco-files.ts';
 export type { Gateway } from './gateway/gateway-options.ts';
-export type { EngineStreams } from './host/engine-streams.ts';
+export type { EngineStreams, PushedStreamSettings } from './host/engine-streams.ts';
 export type { PictureResult } from './host/picture-detector.ts';
 export type { PushedStream, PushOptions } from './host/pushed-stream.ts';
 export type { Frozen } from './protocol/bounds.ts';
 export { EVENT_KINDS, type EventKind, type EventMessage } from './protocol/feed.ts';
 export {
+  type BatchReport,
+  type BusyStage,
+  type DeviceReport,
   type FrameCounters,
   type HostReport,
+  type LatencyStage,
+  type LineCount,
   LOSS_REASONS,
   type LossReason,
+  type Percentiles,
+  type PlacedLine,
+  type PlacedZone,
+  type ResultCounters,
   type SinkReport,
   STREAM_STATES,
   type StreamReport,

@@ -65,7 +65,7 @@ export interface ResultsOptions {
   readonly streams?: readonly string[];
   /** What happens while the reader is slow; default `block`. */
   readonly queue?: QueuePolicy;
-  /** Most results that wait for the reader; default 256. */
+  /** Most results that wait for the reader, 1 to 1,000,000; default 256. */
   readonly capacity?: number;
   /** Ends the iteration with its reason. */
   readonly signal?: AbortSignal;

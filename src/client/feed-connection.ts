@@ -5,6 +5,7 @@ import { type FeedMessage, readMessage } from './read-message.ts';
 
 /** The part of a WebSocket that the client uses: browsers, Node.js from version 22, and the package `ws` have it. */
 export interface SocketLike {
+  /** How binary frames arrive; the client sets `arraybuffer`. */
   binaryType: string;
   /** Sends one text frame. */
   send(data: string): void;
@@ -20,23 +21,24 @@ export interface SocketLike {
 /** Opens a WebSocket. */
 export type SocketConstructor = new (url: string) => SocketLike;
 
-/** State of a connection to the feed. */
+/**
+ * State of a connection to the feed. open: `hello` says who the client is and which streams exist. waiting: the connection is lost, and
+ * tried again at `retryAtMs`, wall clock in milliseconds since 1970. closed: no subscription is left, or `error` says why a new attempt
+ * cannot help.
+ */
 export type FeedState =
   | { readonly name: 'connecting' }
-  /** `hello` says who the client is and which streams exist. */
   | { readonly name: 'open'; readonly hello: HelloMessage }
-  /** It is lost; `retryAtMs` is wall clock, milliseconds since 1970. */
   | { readonly name: 'waiting'; readonly retryAtMs: number }
-  /** Nobody listens any more, or it ended with an error that a new attempt cannot mend. */
   | { readonly name: 'closed'; readonly error: SightlineError | null };
 
 export interface FeedConnectionOptions {
-  /** Of `/ws`, with the token. */
+  /** Address of `/ws`, with the token. */
   readonly url: string;
   readonly WebSocket: SocketConstructor;
-  /** The first wait after a loss, and the longest. */
+  /** Milliseconds before the first attempt after a loss, and at most. */
   readonly retryMs: readonly [first: number, longest: number];
-  /** After this long without a message the connection counts as lost, though TCP has not noticed yet. */
+  /** Milliseconds without a message after which the connection counts as lost, even if TCP has not noticed yet. */
   readonly silenceMs: number;
   readonly onState: (state: FeedState) => void;
   /** Returns why the gateway refuses this client; null if it does not. A WebSocket does not say why an upgrade was refused. */
@@ -176,12 +178,12 @@ export class FeedConnection {
     this.#options.onState({ name: 'open', hello });
   }
 
-  /** Tells the gateway what is wanted of a topic now. */
+  /** Sends the current subscription of a topic, or ends it. */
   #request(topic: Topic): void {
     if (!this.#isOpen || this.#socket === null) return;
     const wanted = this.#subscribers.get(topic)?.request ?? null;
     if (wanted !== null) this.#send(wanted);
-    // The report of the host alone, once a second, is a sign of life.
+    // The report of the host alone, once a second, shows that the connection works.
     else if (topic === 'stats') this.#send({ type: 'subscribe', topics: ['stats'], streams: [NO_STREAM] });
     else this.#send({ type: 'unsubscribe', topics: [topic] });
   }

@@ -38,7 +38,7 @@ export interface Subscriber {
  * Messages wait for a slow consumer in a queue of limited size with the policy `latest`: if it is full, the oldest message is
  * dropped and counted. Messages that were sent while the connection was lost are not sent again.
  *
- * It rejects with the reason of the signal that aborts it, and with a `SightlineError` that a new attempt cannot mend: UNAUTHORIZED,
+ * It rejects with the reason of the signal that aborts it, and with a `SightlineError` that a new attempt cannot fix: UNAUTHORIZED,
  * FORBIDDEN, PROTOCOL_INVALID. It ends without an error when the client is closed.
  */
 export class FeedSubscription<T extends FeedMessage> implements AsyncIterableIterator<T, undefined>, Subscriber {

@@ -37,13 +37,15 @@ export interface ChangeCallOptions extends CallOptions {
 
 /** What to look for; every condition that is given must hold. */
 export interface EventSearch extends CallOptions {
+  /** Only events about this stream. */
   readonly stream?: string;
+  /** Only events of these kinds. */
   readonly kinds?: readonly EventKind[];
-  /** Part of the message, or of the name of the stream, host or kind, in any case of letters. */
+  /** Only events with this text in the message, or in the name of the stream, host or kind; upper and lower case are the same. */
   readonly text?: string;
-  /** Wall clock, milliseconds since 1970. */
+  /** Only events from this time on, milliseconds since 1970. */
   readonly sinceMs?: number;
-  /** 1 to 1,000. */
+  /** Most events, 1 to 1,000; by default 200. */
   readonly limit?: number;
 }
 
@@ -55,19 +57,21 @@ export interface EventSearch extends CallOptions {
 export class GatewayApi {
   readonly #send: SendRequest;
 
+  /** @param send - sends a request to the gateway, for example by `fetch`. */
   constructor(send: SendRequest) {
     this.#send = send;
   }
 
+  /** The streams of the host, or of the fleet. */
   readonly streams = {
     /** The newest report: all streams, and the host of the gateway. */
     list: (options?: CallOptions) => this.#get<StreamsReply>('/api/streams', options),
-    /** @throws STREAM_NOT_FOUND */
+    /** A stream with its settings. @throws STREAM_NOT_FOUND */
     get: (id: string, options?: CallOptions) => this.#get<StreamDetails>(pathOf('streams', id), options),
     /** What it did in the last 1 to 3,600 seconds. @throws STREAM_NOT_FOUND */
     history: (id: string, seconds = 3600, options?: CallOptions) =>
       this.#get<HistoryReply>(`${pathOf('streams', id, 'history')}?seconds=${seconds}`, options),
-    /** @throws CONFIG_INVALID, STREAM_EXISTS, SOURCE_* */
+    /** Adds a stream. @throws CONFIG_INVALID, STREAM_EXISTS, SOURCE_* */
     add: (stream: StreamRequest, options?: CallOptions) => this.#post<StreamDetails>('/api/streams', stream, options),
     /** Changes settings of a stream that runs; after an error it keeps its old ones. @throws CONFIG_INVALID, STREAM_NOT_FOUND */
     update: (id: string, change: StreamChange, options?: ChangeCallOptions) =>
@@ -75,29 +79,30 @@ export class GatewayApi {
     /** Gives a stream that runs all its settings; keys that are left out get the defaults. @throws as `update` */
     replace: (id: string, settings: Omit<StreamRequest, 'id'>, options?: ChangeCallOptions) =>
       this.#call<StreamDetails>({ ...options, method: 'PUT', path: pathOf('streams', id), body: settings }),
-    /** @throws STREAM_NOT_FOUND, STREAM_STATE */
+    /** Stops reading a stream until `resume`. @throws STREAM_NOT_FOUND, STREAM_STATE */
     pause: (id: string, options?: CallOptions) =>
       this.#post<StreamDetails>(pathOf('streams', id, 'pause'), undefined, options),
-    /** @throws STREAM_NOT_FOUND, STREAM_STATE */
+    /** Reads a paused stream again. @throws STREAM_NOT_FOUND, STREAM_STATE */
     resume: (id: string, options?: CallOptions) =>
       this.#post<StreamDetails>(pathOf('streams', id, 'resume'), undefined, options),
-    /** @throws STREAM_NOT_FOUND */
+    /** Ends a stream. @throws STREAM_NOT_FOUND */
     remove: (id: string, options?: ChangeCallOptions) =>
       this.#call<null>({ ...options, method: 'DELETE', path: pathOf('streams', id) }),
-    /** Fleet only. `host`: null lets the fleet choose. @throws STREAM_NOT_FOUND, HOST_NOT_FOUND */
+    /** Runs a stream of a fleet on another host; null lets the fleet choose. @throws STREAM_NOT_FOUND, HOST_NOT_FOUND */
     move: (id: string, host: string | null, options?: CallOptions) =>
       this.#post<StreamDetails>(pathOf('streams', id, 'move'), { host }, options),
   };
 
+  /** The settings of the pipeline. */
   readonly pipeline = {
-    /** What the pipeline file says, what was changed of its streams, and what holds. */
+    /** The settings of the pipeline file, the changes to its streams, and the settings in use. */
     get: (options?: CallOptions) => this.#get<PipelineReport>('/api/pipeline', options),
     /** Gives these streams, or all, the settings of the pipeline file again. Not in a fleet. @throws STREAM_NOT_FOUND */
     reset: (streams: readonly string[] | null, options?: CallOptions) =>
       this.#post<PipelineReport>('/api/pipeline/reset', streams === null ? {} : { streams }, options),
   };
 
-  /** Fleet only. */
+  /** The hosts of a fleet. */
   readonly hosts = {
     /** All hosts, by name. */
     list: async (options?: CallOptions) =>
@@ -110,14 +115,14 @@ export class GatewayApi {
       this.#post<FleetHost>(pathOf('hosts', id, 'undrain'), undefined, options),
   };
 
-  /** Fleet only. */
+  /** The jobs of a fleet. */
   readonly jobs = {
     /** All known jobs, newest first. */
     list: async (options?: CallOptions) =>
       (await this.#get<{ readonly jobs: readonly JobReport[] }>('/api/jobs', options)).jobs,
     /** A job with its failed tasks. @throws JOB_NOT_FOUND */
     get: (id: string, options?: CallOptions) => this.#get<JobView>(pathOf('jobs', id), options),
-    /** @throws CONFIG_INVALID, SOURCE_FORBIDDEN, JOB_EXISTS */
+    /** Orders a job. @throws CONFIG_INVALID, SOURCE_FORBIDDEN, JOB_EXISTS */
     submit: (job: JobRequest, options?: CallOptions) => this.#post<JobReport>('/api/jobs', job, options),
     /** Starts no more of its tasks; existing results stay. @throws JOB_NOT_FOUND */
     cancel: (id: string, options?: CallOptions) =>
@@ -127,11 +132,12 @@ export class GatewayApi {
       (await this.#post<{ readonly retried: number }>(pathOf('jobs', id, 'retry'), undefined, options)).retried,
   };
 
+  /** The change of the pipeline's version, step by step. */
   readonly rollouts = {
     /** The newest roll-out; null if there was none. */
     newest: async (options?: CallOptions) =>
       (await this.#get<{ readonly rollout: RolloutReport | null }>('/api/rollouts', options)).rollout,
-    /** @throws CONFIG_INVALID, MODEL_*, ROLLOUT_RUNNING, ROLLOUT_PARTIAL */
+    /** Starts a roll-out. @throws CONFIG_INVALID, MODEL_*, ROLLOUT_RUNNING, ROLLOUT_PARTIAL */
     start: (rollout: RolloutRequest, options?: CallOptions) =>
       this.#post<RolloutReport>('/api/rollouts', rollout, options),
     /**
@@ -155,17 +161,18 @@ export class GatewayApi {
       (await this.#get<{ readonly decisions: readonly Decision[] }>('/api/rollouts/history', options)).decisions,
   };
 
+  /** The versions that a roll-out can start from or lead to. */
   readonly versions = {
     /** All known versions of the pipeline, oldest first. */
     list: async (options?: CallOptions) =>
       (await this.#get<{ readonly versions: readonly VersionReport[] }>('/api/versions', options)).versions,
-    /** @param id - label, or at least 8 digits of the hash. @throws ROLLOUT_NOT_FOUND */
+    /** One version. @param id - label, or at least 8 digits of the hash. @throws ROLLOUT_NOT_FOUND */
     get: (id: string, options?: CallOptions) => this.#get<VersionReport>(pathOf('versions', id), options),
   };
 
   /**
-   * Opens a source for a moment, as a stream with these settings would, and says what it is. With the `id` of a stream, its source
-   * as it was read, without the password, means the one that is there.
+   * Opens a source for a moment, as a stream with these settings would, and reports what it is. With the `id` of an existing stream, its
+   * source as `streams.get` shows it, with the password hidden, stands for the real one.
    *
    * @throws CONFIG_INVALID, LIMIT_REACHED while another one is tested, SOURCE_*
    */

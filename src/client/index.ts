@@ -3,8 +3,15 @@
  * wire; `docs/wire-protocol.md` describes each field. A number has its unit in its name.
  */
 
-export type { Box, Detection } from '../core/detection.ts';
-export type { DropReason, LineCrossing, ResultOrigin } from '../core/frame.ts';
+export type { Box, Detection, RatioPoint } from '../core/detection.ts';
+export type {
+  CaptureClock,
+  CrossingDirection,
+  DropReason,
+  LineCrossing,
+  ResultOrigin,
+  ZoneCount,
+} from '../core/frame.ts';
 export type { ErrorCode } from '../errors/error-codes.ts';
 export { type ErrorDetails, SightlineError, type WireError } from '../errors/sightline-error.ts';
 export type {
@@ -22,7 +29,7 @@ export type {
   SubscribeMessage,
   Topic,
 } from '../protocol/feed.ts';
-export type { DeadLetter, HostCard, JobOrder, JobReport, JobState } from '../protocol/fleet.ts';
+export type { DeadLetter, HostCard, JobOrder, JobReport, JobState, JobTracking } from '../protocol/fleet.ts';
 export type {
   FleetHost,
   FleetHostState,
@@ -41,6 +48,8 @@ export type {
   LineCount,
   LossReason,
   Percentiles,
+  PlacedLine,
+  PlacedZone,
   ResultCounters,
   SinkReport,
   StreamReport,

@@ -9,9 +9,11 @@ export interface CallOptions {
 
 /** One request to a gateway. */
 export interface GatewayRequest extends CallOptions {
+  /** HTTP method. */
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** With a leading slash, such as `/api/rollouts`. */
   readonly path: string;
+  /** Sent as JSON; absent: no body. */
   readonly body?: unknown;
   /** Sent as `If-Match`: the request is refused if something else holds now. */
   readonly etag?: string | undefined;

@@ -27,11 +27,11 @@ export interface ClientOptions {
   readonly fetch?: typeof fetch;
   /** Called when a connection to the feed changes its state. */
   readonly onState?: (state: FeedState) => void;
-  /** Wait before the first attempt after a loss, and the longest: it doubles with each. By default 500 and 15,000. */
+  /** Milliseconds before the first attempt after a loss, and at most: the wait doubles with each attempt. By default 500 and 15,000. */
   readonly retryMs?: readonly [first: number, longest: number];
-  /** The connection counts as lost after this long without a message, by default 8,000. The gateway sends one a second. */
+  /** Milliseconds without a message after which the connection counts as lost, by default 8,000. The gateway sends one a second. */
   readonly silenceMs?: number;
-  /** Longest time of a request, by default 60,000: starting a roll-out hashes the files of a network first. */
+  /** Longest time of a request in milliseconds, by default 60,000: starting a roll-out hashes the files of a network first. */
   readonly timeoutMs?: number;
 }
 
@@ -41,17 +41,19 @@ export interface FeedOptions {
   readonly streams?: readonly string[];
   /** Ends the iteration, which then rejects with the reason of the signal. */
   readonly signal?: AbortSignal | undefined;
-  /** Messages that may wait for the consumer, by default 64. If more come, the oldest is dropped. */
+  /** Messages that may wait for the consumer, at least 1, by default 64. If more come, the oldest is dropped. */
   readonly queueSize?: number;
 }
 
+/** Options of `results`. */
 export interface ResultOptions extends FeedOptions {
   /** Only frames whose detections differ from those before, and one every 2 s. */
   readonly onlyChanges?: boolean;
-  /** With `onlyChanges`: source pixels by which an edge of a box may move without being a change, by default 4. */
+  /** With `onlyChanges`: source pixels by which an edge of a box may move without being a change, 0 to 1000, by default 4. */
   readonly movedPx?: number;
 }
 
+/** Options of `previews` and `comparisons`. */
 export interface PreviewOptions extends FeedOptions {
   /** Most pictures per second and stream, 0.1 to 30. By default the rate of the host, usually 5. */
   readonly maxFps?: number;
@@ -125,7 +127,7 @@ export class SightlineClient extends GatewayApi {
     return this.#previews<Preview | ShadowMessage>(options, ['preview', 'shadow']);
   }
 
-  /** Connects at once where it waits for its next attempt: when a browser is online again, for example. */
+  /** Connects at once instead of waiting for the next attempt: when a browser is online again, for example. */
   reconnect(): void {
     for (const connection of this.#connections) connection.retryNow();
   }

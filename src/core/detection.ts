@@ -8,6 +8,7 @@ export type RatioPoint = readonly [x: number, y: number];
 export interface Detection {
   /** Index into the model's class list, from 0. */
   readonly classId: number;
+  /** Name of the class, such as `person`. */
   readonly label: string;
   /** Confidence, 0 to 1. */
   readonly score: number;

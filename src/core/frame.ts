@@ -43,17 +43,23 @@ export type CrossingDirection = (typeof CROSSING_DIRECTIONS)[number];
 
 /** An object that has crossed a line. */
 export interface LineCrossing {
+  /** Name of the line. */
   readonly lineId: string;
+  /** Identity of the object, as in its detections. */
   readonly trackId: number;
+  /** Name of the object's class. */
   readonly label: string;
+  /** Which way it crossed. */
   readonly direction: CrossingDirection;
-  /** Of the frame in which it became certain. */
+  /** Media time in microseconds of the frame in which the crossing became certain. */
   readonly ptsUs: number;
 }
 
 /** Objects inside a zone in one frame. */
 export interface ZoneCount {
+  /** Name of the zone. */
   readonly id: string;
+  /** Number of tracked objects inside. */
   readonly inside: number;
 }
 

@@ -6,8 +6,11 @@ export type ErrorDetails = Readonly<Record<string, string | number | boolean | n
 
 /** An error as sent between threads, processes and over sockets. Class identity is lost on the way; the code is kept. */
 export interface WireError {
+  /** Stable name of the error, see `ERROR_CODES`. */
   readonly code: ErrorCode;
+  /** Where, what was expected, what was received, one sentence. */
   readonly message: string;
+  /** The facts of the message as plain data. */
   readonly details?: ErrorDetails;
 }
 
@@ -16,20 +19,26 @@ export interface WireError {
  * do; `details` has the same as plain data. Neither has a hidden value, see `hideValue`.
  */
 export class SightlineError extends Error {
+  /** Always `SightlineError`. */
   override readonly name = 'SightlineError';
+  /** Stable name of the error, see `ERROR_CODES`. */
   readonly code: ErrorCode;
+  /** The facts of the message as plain data; empty if there are none. */
   readonly details: ErrorDetails;
 
+  /** @param message - where, what was expected, what was received. @param details - the same as plain data. */
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
     super(withoutHidden(message), options);
     this.code = code;
     this.details = withoutHiddenValues(details);
   }
 
+  /** Whether the same may succeed later. */
   get isRetryable(): boolean {
     return ERROR_CODES[this.code].retryable;
   }
 
+  /** Exit code of a command that ends with this error. */
   get exitCode(): 1 | 2 {
     return ERROR_CODES[this.code].exit;
   }

@@ -64,6 +64,7 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Where the dashboard is, without the token. */
   readonly url: string;
+  /** The port that it listens on. */
   readonly port: number;
   /** Closes every client and frees the port. Idempotent. */
   close(): Promise<void>;

@@ -14,7 +14,13 @@ import { PushedStream } from './pushed-stream.ts';
 const OF_SOURCES = [
   ...['source', 'policy', 'loop', 'realtime', 'transport', 'insecureTls'],
   ...['hwaccel', 'resizeBy', 'decodeThreads', 'staleMs', 'openTimeoutMs'],
-];
+] as const satisfies readonly (keyof StreamSettings)[];
+
+/**
+ * Settings of a stream whose pictures the program hands over: those of any stream, except how a source is read and which of its frames
+ * are taken.
+ */
+export type PushedStreamSettings = Omit<StreamSettings, (typeof OF_SOURCES)[number] | 'every' | 'maxFps'>;
 
 /** The streams of an engine. */
 export class EngineStreams {
@@ -31,7 +37,11 @@ export class EngineStreams {
     this.#requireOpen = requireOpen;
   }
 
-  /** @throws CONFIG_INVALID, STREAM_EXISTS, LIMIT_REACHED, SOURCE_*; the reason of the signal, and then it is not added. */
+  /**
+   * Adds a stream and opens its source.
+   *
+   * @throws CONFIG_INVALID, STREAM_EXISTS, LIMIT_REACHED, SOURCE_*; the reason of the signal, and then it is not added.
+   */
   async add(stream: StreamSettings, options: { readonly signal?: AbortSignal } = {}): Promise<StreamReport> {
     this.#requireOpen();
     const signal = signalOf(options, 'add');
@@ -42,10 +52,9 @@ export class EngineStreams {
   /**
    * Adds a stream whose pictures the program hands over.
    *
-   * @param stream - settings without those that choose frames (`every`, `maxFps`) or say how a source is read.
-   * @throws CONFIG_INVALID, STREAM_EXISTS, LIMIT_REACHED
+   * @throws CONFIG_INVALID, also for a setting that `PushedStreamSettings` lacks; STREAM_EXISTS, LIMIT_REACHED
    */
-  async push(stream: Omit<StreamSettings, 'source'>): Promise<PushedStream> {
+  async push(stream: PushedStreamSettings): Promise<PushedStream> {
     this.#requireOpen();
     const wrong = OF_SOURCES.find((key) => Object.hasOwn(stream ?? {}, key));
     if (wrong !== undefined)
@@ -72,12 +81,12 @@ export class EngineStreams {
     return this.#host.pauseStream(id);
   }
 
-  /** @throws STREAM_NOT_FOUND, STREAM_STATE */
+  /** Reads a paused stream again. @throws STREAM_NOT_FOUND, STREAM_STATE */
   resume(id: string): Promise<StreamReport> {
     return this.#host.resumeStream(id);
   }
 
-  /** Resolves when the stream has stopped. @throws STREAM_NOT_FOUND */
+  /** Ends a stream. Resolves when it has stopped. @throws STREAM_NOT_FOUND */
   remove(id: string): Promise<void> {
     return this.#host.removeStream(id);
   }

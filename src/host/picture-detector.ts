@@ -11,8 +11,9 @@ import { type HostStreams, PUSHED } from './host-streams.ts';
 
 /** What was found in one picture. */
 export interface PictureResult {
-  /** Of the picture, upright as its EXIF data says, in pixels. */
+  /** Width of the picture in pixels, upright as its EXIF data says. */
   readonly width: number;
+  /** Height of the picture in pixels, upright as its EXIF data says. */
   readonly height: number;
   /** Boxes in pixels of the picture, best score first. */
   readonly detections: readonly Detection[];

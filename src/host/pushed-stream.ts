@@ -22,6 +22,7 @@ const pushOptions = z.looseObject(signalOption);
 
 /** A stream whose pictures the program hands over, from a decoder of its own for instance. Each picture gives one result. */
 export class PushedStream {
+  /** Name of the stream. */
   readonly id: string;
   readonly #streams: HostStreams;
   readonly #requireOpen: () => void;
@@ -34,7 +35,7 @@ export class PushedStream {
     this.#requireOpen = requireOpen;
   }
 
-  /** @throws STREAM_EXISTS, LIMIT_REACHED, CONFIG_INVALID */
+  /** @internal @throws STREAM_EXISTS, LIMIT_REACHED, CONFIG_INVALID */
   static async open(config: StreamConfig, streams: HostStreams, requireOpen: () => void): Promise<PushedStream> {
     const stream = new PushedStream(config.id, streams, requireOpen);
     await streams.addPushed(config, stream.#feed);

@@ -39,7 +39,23 @@ const format = z
 /** The topic that each setting of a subscription is for. */
 const SETTING_OF = { detections: 'detections', movedPx: 'detections', previewFps: 'preview' } as const;
 
-/** Without `streams` it means all, including those added later. */
+/** What a client asks of the topics that it names; replaces what it asked of them before. */
+export interface SubscribeMessage {
+  /** Kind of the message. */
+  readonly type: 'subscribe';
+  /** The topics that these settings are for. */
+  readonly topics: Topic[];
+  /** Ids of the wanted streams, 1 to 1000. Absent: all, including those added later. */
+  readonly streams?: string[] | undefined;
+  /** How the messages are encoded; absent: `json`. */
+  readonly format?: FeedFormat | undefined;
+  /** Only for the topic `detections`. `changes`: only frames whose detections differ from those before; absent: all frames. */
+  readonly detections?: 'all' | 'changes' | undefined;
+  /** Only with `changes`: source pixels by which an edge of a box may move without being a change, 0 to 1000; absent: 4. */
+  readonly movedPx?: number | undefined;
+  /** Only for the topic `preview`: most pictures per second and stream, 0.1 to 30; absent: the rate of the host. */
+  readonly previewFps?: number | undefined;
+}
 const subscribe = z
   .strictObject({
     type: z.literal('subscribe'),
@@ -69,8 +85,6 @@ export const clientMessage = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('unsubscribe'), topics }),
 ]);
 export type ClientMessage = z.infer<typeof clientMessage>;
-/** What a client asks of the topics that it names; replaces what it asked of them before. */
-export type SubscribeMessage = z.infer<typeof subscribe>;
 
 const MAX_SHOWN_CHARS = 60;
 
@@ -85,21 +99,36 @@ export type Role = (typeof ROLES)[number];
 
 /** The first message of a gateway: what it is, and who the client is. */
 export interface HelloMessage {
+  /** Kind of the message. */
   readonly type: 'hello';
+  /** Version of the feed's protocol. */
   readonly protocol: typeof FEED_PROTOCOL;
+  /** Version of Sightline. */
   readonly version: string;
+  /** What the client can subscribe to. */
   readonly topics: readonly Topic[];
+  /** Ids of the streams that exist now. */
   readonly streams: readonly string[];
-  /** Who the client is: `name` is null if the gateway needs no token, `expiresMs` if the token does not expire. */
-  readonly access: { readonly name: string | null; readonly role: Role; readonly expiresMs: number | null };
+  /** Who the client is. */
+  readonly access: {
+    /** Name of its token; null if the gateway needs none. */
+    readonly name: string | null;
+    /** What it may do. */
+    readonly role: Role;
+    /** When the token expires, milliseconds since 1970; null if it does not. */
+    readonly expiresMs: number | null;
+  };
 }
 
-/** Sent once a second. `droppedMessages` counts messages dropped since the connection because this client was too slow. */
+/** The report of all streams and of the host. Sent once a second. */
 export interface StatsMessage {
+  /** Kind of the message. */
   readonly type: 'stats';
+  /** Incremented with each report. */
   readonly seq: number;
   /** Wall clock, milliseconds since 1970. */
   readonly timeMs: number;
+  /** The figures of each stream that the client asked for. */
   readonly streams: readonly StreamReport[];
   /** The host of this gateway. */
   readonly host: HostReport;
@@ -107,18 +136,21 @@ export interface StatsMessage {
   readonly fleet?: FleetReport;
   /** The newest roll-out; only if there was one. */
   readonly rollout?: RolloutReport;
+  /** Messages that the gateway dropped since the connection began, because this client was too slow. */
   readonly droppedMessages: number;
 }
 
 /** The result of one frame. */
 export interface DetectionsMessage extends Omit<ResultRecord, 'source'> {
+  /** Kind of the message. */
   readonly type: 'detections';
-  /** From captured to published. */
+  /** Time from captured to published, in milliseconds. */
   readonly latencyMs: number;
 }
 
 /** A small picture of one frame with the detections of the same frame. */
 export interface PreviewMessage<Jpeg extends string | Uint8Array = string> extends Omit<DetectionsMessage, 'type'> {
+  /** Kind of the message. */
   readonly type: 'preview';
   /** JPEG, base64 in JSON and bytes in MessagePack. Its size is independent of `width` and `height`, its aspect is the same. */
   readonly jpeg: Jpeg;
@@ -126,10 +158,15 @@ export interface PreviewMessage<Jpeg extends string | Uint8Array = string> exten
 
 /** The boxes of both versions in one frame of a roll-out; sent after the `preview` of the same frame, under its topic. */
 export interface ShadowMessage {
+  /** Kind of the message. */
   readonly type: 'shadow';
+  /** Id of the stream. */
   readonly stream: string;
+  /** Number of the frame, as in its `preview`. */
   readonly frame: number;
+  /** What the version before the roll-out finds. */
   readonly control: readonly Detection[];
+  /** What the new version finds. */
   readonly candidate: readonly Detection[];
 }
 
@@ -182,20 +219,27 @@ export type EventKind = (typeof EVENT_KINDS)[number];
 
 /** Something an operator should know. */
 export interface EventMessage {
+  /** Kind of the message. */
   readonly type: 'event';
+  /** When it happened, wall clock, milliseconds since 1970. */
   readonly timeMs: number;
+  /** What happened. */
   readonly kind: EventKind;
+  /** Id of the stream that it is about; absent if it is about none. */
   readonly stream?: string;
   /** In a fleet, the host that it happened on. */
   readonly host?: string;
   /** One English sentence. */
   readonly message: string;
+  /** The facts of the message, by keys that depend on `kind`. */
   readonly details?: Readonly<Record<string, string | number | boolean | null>>;
 }
 
 /** The answer to a message that the gateway refuses. */
 export interface ErrorMessage {
+  /** Kind of the message. */
   readonly type: 'error';
+  /** Why the gateway refuses it. */
   readonly error: WireError;
 }
 

@@ -4,32 +4,49 @@
  * record with a missing or wrong field is ignored.
  */
 import { z } from 'zod';
+import type { TrackSettings } from '../config/keys/stream-keys.ts';
 import { storedStreamConfig } from '../config/stream.ts';
 import { trackConfig } from '../config/track.ts';
 import { amount, count, id, name, text } from './bounds.ts';
 
 /** What a host reports about itself with every heartbeat. */
+export interface HostCard {
+  /** Name of the host. */
+  readonly id: string;
+  /** Hosts of one pipeline run the same model with the same settings. Streams and jobs name the pipeline that they need. */
+  readonly pipeline: string;
+  /** For people: model, input size, engine, precision. */
+  readonly model: string;
+  /** URL of its gateway; null if it has none. */
+  readonly url: string | null;
+  /** Inferences per second that it can sustain, measured at its start or configured. */
+  readonly capacityFps: number;
+  /** Inferences per second for live streams, over the last seconds. */
+  readonly liveFps: number;
+  /** Inferences per second for segments of jobs, over the last seconds. */
+  readonly bulkFps: number;
+  /** Streams that it holds a lease of. */
+  readonly streams: number;
+  /** Segments of jobs that it infers now. */
+  readonly segments: number;
+  /** When it started, milliseconds since 1970. */
+  readonly startedMs: number;
+  /** Version of Sightline. */
+  readonly version: string;
+}
 export const hostCard = z.object({
   id,
-  /** Hosts of one pipeline run the same model with the same settings. Streams and jobs name the pipeline that they need. */
   pipeline: name.min(1),
-  /** For people: model, input size, engine, precision. */
   model: name,
-  /** URL of its gateway; null if it has none. */
   url: text.nullable(),
-  /** Inferences per second that it can sustain, measured at its start or configured. */
   capacityFps: z.number().positive().max(1e9),
-  /** Inferences per second for live streams and for segments over the last seconds. */
   liveFps: amount,
   bulkFps: amount,
-  /** Streams that it holds a lease of. */
   streams: count,
   segments: count,
   startedMs: count,
   version: name,
 });
-/** What a host reports about itself. Rates (`...Fps`) are inferences per second, `startedMs` is milliseconds since 1970. */
-export type HostCard = z.infer<typeof hostCard>;
 
 /** A live stream that an operator has ordered, independent of the host that runs it. */
 export const streamOrder = z.object({
@@ -63,31 +80,50 @@ export const MOST_INPUTS = 100_000;
 /** Maximum number of segments of a file: roughly a week in segments of half a second. */
 export const MOST_SEGMENTS = 1_000_000;
 
-/** A bulk job as a user submits it. */
+/** Settings of the tracker of a job, defaults filled in. */
+export type JobTracking = Readonly<Record<Exclude<keyof TrackSettings, 'lostMs'>, number>> &
+  Pick<TrackSettings, 'lostMs'>;
+
+/** A job as it is stored. */
+export interface JobOrder {
+  /** Name of the job. */
+  readonly id: string;
+  /** Its hosts run this pipeline. */
+  readonly pipeline: string;
+  /** Absolute paths of files below the hosts' roots; folders and patterns are already expanded. */
+  readonly inputs: readonly string[];
+  /** Folder that gets one JSONL file for each input; an absolute path on the hosts. */
+  readonly outDir: string;
+  /** Whether detections get track ids, or the settings of the tracker. */
+  readonly track: boolean | JobTracking;
+  /** Every n-th frame is inferred, 1 to 1000. */
+  readonly every: number;
+  /** Files are split at key frames into segments of about this length, in seconds of media time; 0 leaves them whole. */
+  readonly segmentSeconds: number;
+  /** 0 to 1000. Jobs of higher priority run first; live streams have precedence over all jobs. */
+  readonly priority: number;
+  /** When it was submitted, milliseconds since 1970. */
+  readonly createdMs: number;
+  /** Random name of the folder for its segment results; absent in orders of earlier versions, which use the id. */
+  readonly partsKey?: string | undefined;
+}
 export const jobOrder = z.object({
   id,
   pipeline: name.min(1),
-  /** Absolute paths of files below the hosts' roots; folders and patterns are already expanded. */
   inputs: z.array(text.min(1)).min(1).max(MOST_INPUTS),
-  /** Folder that gets one JSONL file for each input. */
   outDir: text.min(1),
   track: tolerant(z.union([z.boolean(), trackConfig])),
   every: z.number().int().min(1).max(1000),
-  /** Files are split at key frames into segments of about this length; 0 leaves them whole. */
   segmentSeconds: z.number().min(0).max(86_400),
-  /** Jobs of higher priority run first; live streams have precedence over all jobs. */
   priority: z.number().int().min(0).max(1000),
   createdMs: count,
-  /** Random name of the folder for its parts; absent in orders of earlier versions, which use the id. */
   partsKey: z
     .string()
     .regex(/^[0-9a-f]{32}$/)
     .optional(),
 });
-/** A job as it is stored: absolute paths on the hosts, `segmentSeconds` of media time, `createdMs` since 1970. */
-export type JobOrder = z.infer<typeof jobOrder>;
 
-/** A part of a file between two clean key frames, in microseconds of media time. */
+/** A segment of a file, in microseconds of media time. */
 export const segmentSpan = z.object({
   index: count,
   /** Media time of the first frame; null for the start of the file. */
@@ -103,11 +139,11 @@ export type SegmentSpan = z.infer<typeof segmentSpan>;
 
 /** One unit of work in the queue. The queue's id is made from job, file and segment, so that adding is idempotent. */
 export const task = z.discriminatedUnion('kind', [
-  /** Finds the key frames of a file and queues its segments and their merge. */
+  /** Finds the key frames of a file, and queues its segments and the task that merges their results. */
   z.object({ kind: z.literal('split'), jobId: id, pipeline: name.min(1), file: count }),
-  /** Infers every frame of a segment and writes its part. */
+  /** Infers every frame of a segment and writes its segment result. */
   z.object({ kind: z.literal('segment'), jobId: id, pipeline: name.min(1), file: count, span: segmentSpan }),
-  /** Merges the parts of a file, with tracking if the job wants it. */
+  /** Merges the segment results of a file, with tracking if the job wants it. */
   z.object({
     kind: z.literal('merge'),
     jobId: id,
@@ -123,29 +159,70 @@ export const JOB_STATES = ['waiting', 'running', 'done', 'failed', 'cancelled'] 
 export type JobState = (typeof JOB_STATES)[number];
 
 /** The progress of a job. */
+export interface JobReport {
+  /** Name of the job. */
+  readonly id: string;
+  /** Its hosts run this pipeline. */
+  readonly pipeline: string;
+  /** What the job does now. */
+  readonly state: JobState;
+  /** Number of input files. */
+  readonly inputs: number;
+  /** Number of files whose results are written. */
+  readonly filesDone: number;
+  /** Segments of the files that have been split so far. */
+  readonly segments: number;
+  /** Segments that were inferred. */
+  readonly segmentsDone: number;
+  /** Tasks that failed and are not tried again. */
+  readonly deadLetters: number;
+  /** Segments done divided by segments expected, 0 to 1. */
+  readonly progressRatio: number;
+  /** Frames that were inferred. */
+  readonly frames: number;
+  /** Seconds until it is done, estimated from the speed so far; null while there is no estimate. */
+  readonly secondsLeft: number | null;
+  /** When it was submitted, milliseconds since 1970. */
+  readonly createdMs: number;
+  /** When it ended, milliseconds since 1970; null if it has not. */
+  readonly finishedMs: number | null;
+  /** Folder with one JSONL file for each input; an absolute path on the hosts. */
+  readonly outDir: string;
+}
 export const jobReport = z.object({
   id,
   pipeline: name,
   state: z.enum(JOB_STATES),
   inputs: count,
   filesDone: count,
-  /** Segments of the files that have been split so far. */
   segments: count,
   segmentsDone: count,
   deadLetters: count,
-  /** 0 to 1: segments done divided by segments expected. */
   progressRatio: z.number().min(0).max(1),
   frames: count,
-  /** Estimate from the speed so far; null while there is none. */
   secondsLeft: amount.nullable(),
   createdMs: count,
   finishedMs: count.nullable(),
   outDir: text,
 });
-/** The progress of a job: `progressRatio` from 0 to 1, `secondsLeft` an estimate or null, times in milliseconds since 1970. */
-export type JobReport = z.infer<typeof jobReport>;
 
-/** A task that failed and is not tried again, and why. */
+/** A task of a job that failed and is not tried again, and why. */
+export interface DeadLetter {
+  /** Id of the task in the queue. */
+  readonly taskId: string;
+  /** Name of its job. */
+  readonly jobId: string;
+  /** What the task was to do with the input: find its segments, infer a segment, or merge the results of all. */
+  readonly kind: 'split' | 'segment' | 'merge';
+  /** Path of the input file. */
+  readonly input: string;
+  /** Why it failed, one sentence. */
+  readonly reason: string;
+  /** How often it was tried. */
+  readonly attempts: number;
+  /** When it failed last, milliseconds since 1970. */
+  readonly failedMs: number;
+}
 export const deadLetter = z.object({
   taskId: name,
   jobId: id,
@@ -155,8 +232,6 @@ export const deadLetter = z.object({
   attempts: count,
   failedMs: count,
 });
-/** A task of a job that failed and is not tried again, and why. `failedMs` is milliseconds since 1970. */
-export type DeadLetter = z.infer<typeof deadLetter>;
 
 /** Topics that hosts publish. Consumers drop messages with a lower fence than they have seen for the stream. */
 export const BUS_TOPICS = ['stats', 'events', 'detections', 'preview', 'wake', 'rollout', 'observations'] as const;

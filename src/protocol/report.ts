@@ -1,22 +1,27 @@
 /**
  * The report that telemetry makes once a second: the shape of `stats`, of `GET /api/streams` and of a command's summary. The
- * schemas validate reports of other hosts from the bus; unknown keys from newer hosts are left out.
+ * schemas validate reports of other hosts from the bus; unknown keys from newer hosts are left out. The interfaces have the same keys,
+ * with what an editor shows about them.
  */
 import { z } from 'zod';
-import type { DropReason } from '../core/frame.ts';
-import { amount, count, durationMs, id, name, text, timeMs, type Wire } from './bounds.ts';
+import type { RatioPoint } from '../core/detection.ts';
+import type { DropReason, ZoneCount } from '../core/frame.ts';
+import { amount, count, durationMs, id, name, text, timeMs } from './bounds.ts';
 
-const percentiles = z.object({
-  /** Number of samples. If it is 0, all figures are 0. */
-  count,
-  /** Milliseconds, like the figures below. */
-  p50: durationMs,
-  p95: durationMs,
-  p99: durationMs,
-  max: durationMs,
-});
 /** Percentiles of `count` samples, in milliseconds; all 0 if there is none. */
-export type Percentiles = Wire<typeof percentiles>;
+export interface Percentiles {
+  /** Number of samples. */
+  readonly count: number;
+  /** Median, in milliseconds. */
+  readonly p50: number;
+  /** 95th percentile, in milliseconds. */
+  readonly p95: number;
+  /** 99th percentile, in milliseconds. */
+  readonly p99: number;
+  /** Largest sample, in milliseconds. */
+  readonly max: number;
+}
+const percentiles = z.object({ count, p50: durationMs, p95: durationMs, p99: durationMs, max: durationMs });
 
 /** The states of a stream. */
 export const STREAM_STATES = [
@@ -41,74 +46,183 @@ export const LATENCY_STAGES = ['decode', 'preprocess', 'queue', 'infer', 'publis
 /** A stage of a frame's latency. */
 export type LatencyStage = (typeof LATENCY_STAGES)[number];
 
-/** Invariant: in = published + sum of dropped + inFlight, exactly, at any time. */
+/** Frames since the stream began, by what became of them: in = published + sum of dropped + inFlight, exactly, at any time. */
+export interface FrameCounters {
+  /** Frames that entered. */
+  readonly in: number;
+  /** Frames whose result was published. */
+  readonly published: number;
+  /** Frames that have entered and are neither published nor dropped. */
+  readonly inFlight: number;
+  /** Frames that were dropped, by reason. Newer hosts may send unknown reasons. */
+  readonly dropped: Readonly<Partial<Record<DropReason, number>>>;
+}
 const frameCounters = z.object({
   in: count,
   published: count,
   inFlight: count,
-  /** By reason. Newer hosts may send unknown reasons. */
   dropped: z.record(name, count).refine((reasons) => Object.keys(reasons).length <= 64, 'expected at most 64 reasons'),
 });
-/** Frames since the stream began, by what became of them. */
-export interface FrameCounters extends Omit<Wire<typeof frameCounters>, 'dropped'> {
-  readonly dropped: Readonly<Partial<Record<DropReason, number>>>;
+
+/** Published frames by the origin of their results: `published` = inferred + tracked + unchanged. */
+export interface ResultCounters {
+  /** Frames that the detector saw, `cached` included. */
+  readonly inferred: number;
+  /** Frames whose boxes the tracker predicted. */
+  readonly tracked: number;
+  /** Frames that repeat the last inferred result, because the picture had not changed. */
+  readonly unchanged: number;
+  /** Frames that needed no inference, because an equal picture had been inferred before; they count as inferred, too. */
+  readonly cached: number;
 }
+const resultCounters = z.object({ inferred: count, tracked: count, unchanged: count, cached: count });
 
-const resultCounters = z.object({
-  /** Published frames by origin; their sum is `published`. */
-  inferred: count,
-  tracked: count,
-  unchanged: count,
-  /** Inferences saved because an equal picture had been inferred before; such frames count as inferred above. */
-  cached: count,
-});
-/** Published frames by the origin of their results. */
-export type ResultCounters = Wire<typeof resultCounters>;
+export const zoneCount = z.object({ id, inside: count });
 
-export const zoneCount = z.object({
-  id,
-  /** Objects inside now. */
-  inside: count,
-});
-
-const lineCount = z.object({
-  id,
-  /** Crossings since the start, looking along the line from its first to its second point. */
-  leftToRight: count,
-  rightToLeft: count,
-});
-/** Crossings of a line since the start, in each direction. */
-export type LineCount = Wire<typeof lineCount>;
+/** Crossings of a line since the start, looking along it from its first to its second point. */
+export interface LineCount {
+  /** Name of the line. */
+  readonly id: string;
+  /** Objects that crossed from left to right. */
+  readonly leftToRight: number;
+  /** Objects that crossed from right to left. */
+  readonly rightToLeft: number;
+}
+const lineCount = z.object({ id, leftToRight: count, rightToLeft: count });
 
 /** A point of the picture, 0 to 1 of its width and height. */
 const point = z.tuple([z.number().min(0).max(1), z.number().min(0).max(1)]);
 /** Most points of all zones of a stream. A report with more has no polygons: it is sent every second. */
 export const MAX_POINTS = 2000;
-/** Where zones and lines are; absent from older hosts, and for streams with more than `MAX_POINTS`. */
+
+/** Objects inside a zone in the newest frame, and where the zone is. */
+export interface PlacedZone extends ZoneCount {
+  /** Corners. Absent from older hosts, and for streams with very many points. */
+  readonly polygon?: readonly RatioPoint[];
+}
 const placedZone = zoneCount.extend({ polygon: z.array(point).max(MAX_POINTS).optional() });
+
+/** Crossings of a line since the start, and where the line is. */
+export interface PlacedLine extends LineCount {
+  /** First end. Absent from older hosts. */
+  readonly from?: RatioPoint;
+  /** Second end. Absent from older hosts. */
+  readonly to?: RatioPoint;
+}
 const placedLine = lineCount.extend({ from: point.optional(), to: point.optional() });
 
 /** Maximum number of zones, and of lines, of a stream. */
 export const MAX_COUNTERS = 1000;
 
+/** The figures of a stream: state, rates in frames per second, latencies in milliseconds, frames by what became of them. */
+export interface StreamReport {
+  /** Name of the stream. */
+  readonly id: string;
+  /** Where the pixels come from, credentials redacted. */
+  readonly source: string;
+  /** What the stream does now. */
+  readonly state: StreamState;
+  /** What happens to frames that cannot be handled at once: `live` drops the oldest, `file` waits. */
+  readonly policy: 'live' | 'file';
+  /** Incremented with each report of this stream. */
+  readonly seq: number;
+  /** True if certificates of the source are not verified; absent if they are. */
+  readonly insecureTls?: true;
+  /** Frames per second, measured over a sliding window; not the rate that the source declares. */
+  readonly fps: {
+    /** Frames that enter. */
+    readonly in: number;
+    /** Frames that the detector sees. */
+    readonly inferred: number;
+    /** Frames whose result is published. */
+    readonly published: number;
+  };
+  /** What the operator expects, see `TargetSettings`. */
+  readonly target: {
+    /** Published frames per second, at least; null if none are expected. */
+    readonly fps: number | null;
+    /** 99th percentile of the latency in milliseconds, at most; null without a limit. */
+    readonly latencyMs: number | null;
+  };
+  /** Which targets have been missed for some seconds and are still missed. */
+  readonly isMissing: {
+    /** True while too few frames are published. */
+    readonly fps: boolean;
+    /** True while frames are published too late. */
+    readonly latency: boolean;
+  };
+  /** Why each target is missed. Absent from older hosts. */
+  readonly missReasons?: {
+    /** One phrase, such as "publishes 2.0 of 25 frames/s because maxFps is 2"; null if it is met. */
+    readonly fps: string | null;
+    /** One phrase; null if it is met. */
+    readonly latency: string | null;
+  };
+  /** Time from captured to published, in milliseconds. */
+  readonly latencyMs: {
+    /** Of the newest frames. */
+    readonly window: Percentiles;
+    /** Of all frames since the stream began. */
+    readonly total: Percentiles;
+  };
+  /** The parts of the latency of the newest frames, in milliseconds, see `LatencyStage`. */
+  readonly stagesMs: Readonly<Record<LatencyStage, Percentiles>>;
+  /** Frames since the stream began, by what became of them. */
+  readonly frames: FrameCounters;
+  /** How the published frames got their results; absent from older hosts. */
+  readonly results?: ResultCounters;
+  /** Every how many frames one is inferred; only if the tracker predicts the frames between. */
+  readonly detectEvery?: {
+    /** Now. */
+    readonly now: number;
+    /** The most since the start. */
+    readonly longest: number;
+  };
+  /** Frames waiting for a batch now. */
+  readonly queueDepth: number;
+  /** Errors that ffmpeg reported while it decoded, since the stream began. */
+  readonly decodeErrors: number;
+  /** Times that the source was reopened. */
+  readonly reconnects: number;
+  /** Last known width in source pixels; null before the first frame. */
+  readonly width: number | null;
+  /** Last known height in source pixels; null before the first frame. */
+  readonly height: number | null;
+  /** Streams of higher priority are served first. */
+  readonly priority: number;
+  /** Share of the detector relative to other streams of the same priority. */
+  readonly weight: number;
+  /** Objects inside each zone in the newest frame. */
+  readonly zones: readonly PlacedZone[];
+  /** Crossings of each line since the start. */
+  readonly lines: readonly PlacedLine[];
+  /** The last error in one sentence; null if there was none. */
+  readonly lastError: string | null;
+  /** Only if it could not be started, for the reason in `lastError`. */
+  readonly startFailure?: {
+    /** Code of the error, see docs/errors.md. */
+    readonly code: string;
+    /** Attempts to start it so far. */
+    readonly attempts: number;
+    /** When it is tried again, wall clock, milliseconds since 1970; null if it is not. */
+    readonly retryAtMs: number | null;
+  };
+  /** In a fleet, the host that runs it; absent if none does. */
+  readonly host?: string;
+  /** In a fleet, the fence of the lease that it runs under; increases with every new holder. */
+  readonly fence?: number;
+}
 export const streamReport = z.object({
   id,
-  /** Where the pixels come from, credentials redacted. */
   source: text,
   state: z.enum(STREAM_STATES),
   policy: z.enum(['live', 'file']),
-  /** Incremented with each report of this stream. */
   seq: count,
-  /** True if certificates of the source are not verified; absent if they are. */
   insecureTls: z.literal(true).optional(),
-  /** Measured over the sliding window, not the rate that the source declares. */
   fps: z.object({ in: amount, inferred: amount, published: amount }),
   target: z.object({ fps: amount.nullable(), latencyMs: amount.nullable() }),
-  /** A target has been missed for some seconds and has not recovered. */
   isMissing: z.object({ fps: z.boolean(), latency: z.boolean() }),
-  /** Why each target is missed, in one phrase, such as "publishes 2.0 of 25 frames/s because maxFps is 2"; null if it is not. */
   missReasons: z.object({ fps: text.nullable(), latency: text.nullable() }).optional(),
-  /** Captured to published. */
   latencyMs: z.object({ window: percentiles, total: percentiles }),
   stagesMs: z.object({
     decode: percentiles,
@@ -118,43 +232,22 @@ export const streamReport = z.object({
     publish: percentiles,
   } satisfies Record<LatencyStage, typeof percentiles>),
   frames: frameCounters,
-  /** How the published frames got their results; absent from older hosts. */
   results: resultCounters.optional(),
-  /** If the tracker predicts frames between: every how many frames one is inferred now, and the most since the start. */
   detectEvery: z.object({ now: count, longest: count }).optional(),
-  /** Frames waiting for a batch now. */
   queueDepth: count,
   decodeErrors: count,
-  /** Times that the source was reopened. */
   reconnects: count,
-  /** Last known size in source pixels; null before the first frame. */
   width: count.nullable(),
   height: count.nullable(),
   priority: z.number().int(),
   weight: amount,
   zones: z.array(placedZone).max(MAX_COUNTERS),
   lines: z.array(placedLine).max(MAX_COUNTERS),
-  /** The last error in one sentence; null if there was none. */
   lastError: text.nullable(),
-  /** Only if it could not be started, for the reason in `lastError`. */
-  startFailure: z
-    .object({
-      code: name,
-      /** Attempts to start it so far. */
-      attempts: count,
-      /** When it is tried again, wall clock; null if it is not. */
-      retryAtMs: timeMs.nullable(),
-    })
-    .optional(),
-  /** In a fleet, the host that runs it; absent if none does. */
+  startFailure: z.object({ code: name, attempts: count, retryAtMs: timeMs.nullable() }).optional(),
   host: id.optional(),
-  /** In a fleet, the fence of the lease that it runs under; increases with every new holder. */
   fence: count.optional(),
 });
-/** The figures of a stream: state, rates in frames per second, latencies in milliseconds, frames by what became of them. */
-export interface StreamReport extends Omit<Wire<typeof streamReport>, 'frames'> {
-  readonly frames: FrameCounters;
-}
 
 /** Stages whose busy ratio is published. */
 export const BUSY_STAGES = ['decode', 'preprocess', 'infer', 'main'] as const;
@@ -163,23 +256,49 @@ export const BOTTLENECK_RATIO = 0.8;
 /** A stage whose busy ratio is published. */
 export type BusyStage = (typeof BUSY_STAGES)[number];
 
+/** Sizes of batches, in model inputs. */
+export interface BatchReport {
+  /** Number of batches since the start by their model inputs, without padding. */
+  readonly histogram: Readonly<Record<string, number>>;
+  /** Largest size that is allowed. */
+  readonly maxBatch: number;
+  /** Size that the batcher settled on; null while it measures. */
+  readonly settledSize: number | null;
+  /** The reason for the size, with the figures. */
+  readonly reason: string;
+}
 const batchReport = z.object({
-  /** Model inputs per batch, without padding -> number of batches since the start. */
   histogram: z
     .record(z.string().regex(/^\d{1,6}$/), count)
     .refine((sizes) => Object.keys(sizes).length <= 1024, 'expected at most 1024 sizes'),
   maxBatch: count,
-  /** Size that the batcher settled on; null while it measures. */
   settledSize: count.nullable(),
-  /** The reason for the size, with the figures. */
   reason: text,
 });
-/** Sizes of batches, in model inputs. */
-export type BatchReport = Wire<typeof batchReport>;
 
+/** What runs the model. */
+export interface DeviceReport {
+  /** Library that runs the network: `onnx`, `openvino`, `tensorflow` or `wasm`. */
+  readonly engine: string;
+  /** Execution provider or backend, e.g. `cpu`, `cuda`. */
+  readonly provider: string;
+  /** Name of the device. */
+  readonly device: string;
+  /** Number format that the engine computes in: f32, f16, bf16 or int8. */
+  readonly precision: string;
+  /** Inference threads. */
+  readonly threads: number;
+  /** Name of the detector. */
+  readonly model: string;
+  /** Width of a model input, in pixels. */
+  readonly inputWidth: number;
+  /** Height of a model input, in pixels. */
+  readonly inputHeight: number;
+  /** Time of a frame on each engine that `auto` compared, fastest first; absent if it compared none. */
+  readonly comparison?: string;
+}
 const deviceReport = z.object({
   engine: name,
-  /** Execution provider or backend, e.g. `cpu`, `cuda`. */
   provider: name,
   device: name,
   precision: name,
@@ -187,11 +306,8 @@ const deviceReport = z.object({
   model: name,
   inputWidth: count,
   inputHeight: count,
-  /** Time of a frame on each engine that `auto` compared, fastest first; absent if it compared none. */
   comparison: text.optional(),
 });
-/** What runs the model. `inputWidth` and `inputHeight` in pixels. */
-export type DeviceReport = Wire<typeof deviceReport>;
 
 /**
  * Why a sink lost results. overflow: it could not keep up, or was broken for too long; failed: it does not write any more;
@@ -201,35 +317,70 @@ export const LOSS_REASONS = ['overflow', 'failed', 'refused', 'damaged'] as cons
 /** Why a sink lost a result, see `LOSS_REASONS`. */
 export type LossReason = (typeof LOSS_REASONS)[number];
 
-const sinkReport = z.object({
-  id: name,
+/** A sink since its start. A video counts pictures, all others count results. */
+export interface SinkReport {
+  /** Name of the sink. */
+  readonly id: string;
   /** Why nothing can be written now, in one sentence; null if it can. */
-  problem: text.nullable(),
+  readonly problem: string | null;
   /** Results that were written or delivered. */
-  sent: count,
+  readonly sent: number;
   /** Results accepted and not sent yet, those of earlier runs in a spool included. */
-  waiting: count,
+  readonly waiting: number;
   /** Attempts after a failure. */
-  retried: count,
-  /** Results by reason. Newer hosts may send unknown reasons. */
-  lost: z.record(name, count).refine((reasons) => Object.keys(reasons).length <= 64, 'expected at most 64 reasons'),
-});
-/** A sink since its start. A video counts pictures. */
-export interface SinkReport extends Omit<Wire<typeof sinkReport>, 'lost'> {
+  readonly retried: number;
+  /** Results that were lost, by reason. Newer hosts may send unknown reasons. */
   readonly lost: Readonly<Partial<Record<LossReason, number>>>;
 }
+const sinkReport = z.object({
+  id: name,
+  problem: text.nullable(),
+  sent: count,
+  waiting: count,
+  retried: count,
+  lost: z.record(name, count).refine((reasons) => Object.keys(reasons).length <= 64, 'expected at most 64 reasons'),
+});
 
+/** The figures of a host: device, batches, processor, sinks. */
+export interface HostReport {
+  /** Seconds since its start. */
+  readonly uptimeS: number;
+  /** Processor cores of the machine. */
+  readonly cores: number;
+  /** CPU used by this process and its ffmpeg children, 1 = one core. */
+  readonly cpuCores: number;
+  /** Resident memory of this process, in bytes. */
+  readonly rssBytes: number;
+  /** Resident memory of the ffmpeg children, in bytes; 0 if the system does not report it. */
+  readonly childRssBytes: number;
+  /** Memory of the machine, in bytes. */
+  readonly memoryTotalBytes: number;
+  /** The event loop of the main thread in the last second. */
+  readonly eventLoop: {
+    /** 99th percentile of its delay, in milliseconds. */
+    readonly p99DelayMs: number;
+    /** Share of the time that it was busy, 0 to 1. */
+    readonly utilizationRatio: number;
+  };
+  /** Share of its own capacity that each stage used in the last second, 0 to 1. */
+  readonly busyRatio: Readonly<Record<BusyStage, number>>;
+  /** The busiest stage. */
+  readonly bottleneck: BusyStage;
+  /** What runs the model. */
+  readonly device: DeviceReport;
+  /** Sizes of batches. */
+  readonly batch: BatchReport;
+  /** Each sink; absent from older hosts. */
+  readonly sinks?: readonly SinkReport[];
+}
 export const hostReport = z.object({
   uptimeS: amount,
   cores: count,
-  /** CPU used by this process and its ffmpeg children, 1 = one core. */
   cpuCores: amount,
   rssBytes: amount,
-  /** ffmpeg children, if the system reports it. */
   childRssBytes: amount,
   memoryTotalBytes: amount,
   eventLoop: z.object({ p99DelayMs: amount, utilizationRatio: amount }),
-  /** Fraction of its own capacity that each stage used in the last second, 0 to 1. */
   busyRatio: z.object({ decode: amount, preprocess: amount, infer: amount, main: amount } satisfies Record<
     BusyStage,
     typeof amount
@@ -237,10 +388,5 @@ export const hostReport = z.object({
   bottleneck: z.enum(BUSY_STAGES),
   device: deviceReport,
   batch: batchReport,
-  /** Absent from older hosts. */
   sinks: z.array(sinkReport).max(MAX_COUNTERS).optional(),
 });
-/** The figures of a host: device, batches, processor, sinks. */
-export interface HostReport extends Omit<Wire<typeof hostReport>, 'sinks'> {
-  readonly sinks?: readonly SinkReport[];
-}

@@ -4,7 +4,8 @@
  */
 import { z } from 'zod';
 import { batchConfig } from '../config/batch.ts';
-import type { StreamSettings } from '../config/keys/stream-keys.ts';
+import type { BatchSettings, ModelSettings } from '../config/keys/pipeline-keys.ts';
+import type { StreamSettings, TrackSettings } from '../config/keys/stream-keys.ts';
 import { modelConfig } from '../config/model-config.ts';
 import { range, whole } from '../config/number.ts';
 import type { StreamConfig } from '../config/stream.ts';
@@ -13,7 +14,7 @@ import { name } from './bounds.ts';
 import { type DeadLetter, type JobOrder, type JobReport, jobOrder } from './fleet.ts';
 import type { FleetReport } from './fleet-report.ts';
 import type { HostReport, StreamReport } from './report.ts';
-import { MOST_STEPS, prediction, type RolloutReport } from './rollout-records.ts';
+import { MOST_STEPS, type Prediction, prediction, type RolloutReport } from './rollout-records.ts';
 
 /** A new stream: `id`, `source`, and settings as in a pipeline file (docs/config.md). `pipeline` only in a fleet. */
 export interface StreamRequest extends StreamSettings {
@@ -28,6 +29,7 @@ export type StreamChange = Partial<Omit<StreamSettings, 'id'>>;
 export interface StreamsReply {
   /** Of the report, wall clock, milliseconds since 1970. */
   readonly timeMs: number;
+  /** The figures of each stream. */
   readonly streams: readonly StreamReport[];
   /** The host of the gateway. */
   readonly host: HostReport;
@@ -43,22 +45,27 @@ export interface HistoryReply {
   readonly stepS: number;
   /** Ends of the steps, seconds since 1970. Steps without reports are left out. */
   readonly times: readonly number[];
-  /** Frames per second. */
+  /** Frames per second that entered. */
   readonly fpsIn: readonly (number | null)[];
+  /** Frames per second that were published. */
   readonly fpsPublished: readonly (number | null)[];
-  /** Latency, milliseconds. */
+  /** Median of the latency, milliseconds. */
   readonly p50: readonly (number | null)[];
+  /** 95th percentile of the latency, milliseconds. */
   readonly p95: readonly (number | null)[];
+  /** 99th percentile of the latency, milliseconds. */
   readonly p99: readonly (number | null)[];
 }
 
 /** A detector that a host can load. */
 export interface ModelSummary {
+  /** Name of its manifest. */
   readonly name: string;
   /** How its outputs become boxes. */
   readonly family: string;
-  /** Pixels. */
+  /** Width of a model input, in pixels. */
   readonly inputWidth: number;
+  /** Height of a model input, in pixels. */
   readonly inputHeight: number;
   /** COCO AP by its publisher, 0 to 1; null if none is known. */
   readonly reportedAp: number | null;
@@ -66,7 +73,9 @@ export interface ModelSummary {
 
 /** A pipeline file that comes with Sightline. */
 export interface PipelineSummary {
+  /** Name of the pipeline. */
   readonly name: string;
+  /** What it does, one sentence. */
   readonly description: string;
   /** Below the folder of the package. */
   readonly path: string;
@@ -77,11 +86,28 @@ export const DEFAULT_SEGMENT_S = 60;
 
 const { id, pipeline, inputs, outDir, every, segmentSeconds, priority } = jobOrder.shape;
 
-/** A job as a user requests it. */
+/** A new job of a fleet, as a user requests it. */
+export interface JobRequest {
+  /** Name of the job; absent: the fleet makes one. */
+  readonly id?: string | undefined;
+  /** Pipeline of the hosts that should run it; absent: that of the gateway's host. */
+  readonly pipeline?: string | undefined;
+  /** Absolute paths on the hosts: files, folders and patterns. */
+  readonly inputs: string[];
+  /** Folder that gets one JSONL file for each input; an absolute path on the hosts. */
+  readonly outDir: string;
+  /** Gives detections track ids, with these settings; default false. */
+  readonly track?: boolean | TrackSettings | undefined;
+  /** Infer every n-th frame, 1 to 1000; default 1. */
+  readonly every?: number | undefined;
+  /** Length of the segments in seconds of media time, 0 to 86,400; 0 leaves files whole; default 60. */
+  readonly segmentSeconds?: number | undefined;
+  /** 0 to 1000; jobs of higher priority run first; default 0. */
+  readonly priority?: number | undefined;
+}
 export const jobRequest = z.strictObject({
   id: id.optional(),
   pipeline: pipeline.optional(),
-  /** Absolute paths on the hosts. */
   inputs,
   outDir,
   track: z.union([z.boolean(), trackConfig]).default(false),
@@ -89,25 +115,27 @@ export const jobRequest = z.strictObject({
   segmentSeconds: segmentSeconds.default(DEFAULT_SEGMENT_S),
   priority: priority.default(0),
 });
-/** A new job of a fleet. Paths are absolute paths on the hosts. */
-export type JobRequest = z.input<typeof jobRequest>;
 
 /** A job with its report and failures. The list of inputs is left out, since it can be long. */
 export interface JobView {
+  /** Its progress. */
   readonly report: JobReport;
+  /** What was ordered. */
   readonly order: Omit<JobOrder, 'inputs'>;
+  /** Its tasks that failed and are not tried again. */
   readonly deadLetters: readonly DeadLetter[];
 }
 
 /** `POST /api/streams/:id/move`: the host to run it; null lets the fleet choose. */
 export const moveRequest = z.strictObject({ host: name.min(1).nullable() });
 
-/** `GET /api/scale`. */
+/** How many hosts a fleet needs: `GET /api/scale`. */
 export interface ScaleReply {
-  /** null before the first estimate. */
+  /** The recommended number of hosts; null before the first estimate. */
   readonly scale: FleetReport['scale'];
   /** Number of hosts. */
   readonly hosts: number;
+  /** Tasks of all jobs. */
   readonly queue: FleetReport['queue'];
 }
 
@@ -118,10 +146,48 @@ export type RolloutVerb = 'promote' | 'hold' | 'resume' | 'abort' | 'undo';
 export interface SeenStep {
   /** Id of the roll-out. */
   readonly rollout: string;
+  /** Index into `steps` of the roll-out. */
   readonly step: number;
 }
 
-/** A new roll-out: either a model, or whole sections of a pipeline. */
+/** A new roll-out: either `model`, or `settings`. */
+export interface RolloutRequest {
+  /** Name or path of a detector; all other settings stay as they are. */
+  readonly model?: string | undefined;
+  /** Sections of a pipeline file, of which a roll-out changes those that a version has. */
+  readonly settings?:
+    | {
+        /** The detector and how it is run. */
+        readonly model: ModelSettings;
+        /** Sizes of batches. */
+        readonly batch?: BatchSettings | undefined;
+        /** Lane threads; only a restart changes them. */
+        readonly lanes?: number | undefined;
+        /** Settings of every stream that does not set them itself. */
+        readonly defaults?: Record<string, unknown> | undefined;
+        /** Settings of single streams, by their `id`. */
+        readonly streams?: { readonly [key: string]: unknown; readonly id: string }[] | undefined;
+      }
+    | undefined;
+  /** Starts although some settings need a restart; they are left out. Default false. */
+  readonly partial?: boolean | undefined;
+  /** The gain that the optimiser expects. */
+  readonly predicted?: Prediction | undefined;
+  /** Percentages of the streams, rising, 0.1 to 100, the last one 100; default 1, 10, 50, 100. */
+  readonly steps?: number[] | undefined;
+  /** Shortest time of a step, in milliseconds; default 60,000. */
+  readonly holdMs?: number | undefined;
+  /** Fewest frames that the candidate infers in a step; default 1000. */
+  readonly minFrames?: number | undefined;
+  /** Settings of guards, by name, see docs/rollout.md. */
+  readonly guards?: Record<string, unknown> | undefined;
+  /** Lets the candidate infer frames of streams that use the control, to compare the boxes; default false. */
+  readonly shadow?: boolean | undefined;
+  /** Share of a stream's frames that both versions infer, 0.01 to 1; default 0.2. */
+  readonly shadowRatio?: number | undefined;
+  /** Who starts it, for the audit log. Only for a gateway without tokens. */
+  readonly by?: string | undefined;
+}
 export const rolloutRequest = z.strictObject({
   model: modelConfig.shape.name
     .unwrap()
@@ -155,33 +221,36 @@ export const rolloutRequest = z.strictObject({
   shadowRatio: range(0.01, 1).default(0.2),
   by: z.string().max(128).optional(),
 });
-/** A new roll-out: `model`, or `settings`. `steps` are percentages of the streams that end with 100. */
-export type RolloutRequest = z.input<typeof rolloutRequest>;
 
-/** `GET /healthz`. */
+/** Whether the process lives: `GET /healthz`. */
 export interface HealthReply {
+  /** Always the same: a process that cannot answer gives no reply. */
   readonly status: 'alive';
-  /** Of Sightline. */
+  /** Version of Sightline. */
   readonly version: string;
 }
 
-/** `GET /readyz`. */
+/** Whether the pipeline can work: `GET /readyz`. */
 export interface ReadyReply {
   /** degraded: it works, but a sink cannot write, a stream could not be started, or a version could not be loaded. */
   readonly status: 'ready' | 'degraded' | 'not-ready';
-  /** One sentence. */
+  /** Why, one sentence. */
   readonly reason: string;
 }
 
 /** The settings of a pipeline file, and those in use now. From the gateway, without secrets. */
 export interface PipelineReport {
+  /** Name of the pipeline. */
   readonly name: string;
-  /** Of the pipeline file; null if there is none to read again. */
+  /** Path of the pipeline file; null if there is none to read again. */
   readonly path: string | null;
+  /** The pipeline as its file has it, defaults filled in. */
   readonly file: object;
   /** What was changed of the streams, by stream; null if that is not kept here. */
   readonly overlay: {
+    /** File that keeps the changes. */
     readonly path: string;
+    /** The changes, by stream. */
     readonly streams: object;
     /** What does not fit the file. */
     readonly notes: readonly string[];
@@ -190,6 +259,7 @@ export interface PipelineReport {
   } | null;
   /** Why changes of streams do not survive a restart, in one sentence; null if they do. Absent from older gateways. */
   readonly keepingProblem?: string | null;
+  /** The pipeline as it runs, defaults filled in. */
   readonly effective: object;
   /** Streams that an operator has paused. */
   readonly paused: readonly string[];

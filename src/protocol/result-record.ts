@@ -7,11 +7,13 @@ import type { CaptureClock, LineCrossing, PublishedFrame, ResultOrigin } from '.
  * each for users.
  */
 export interface ResultRecord {
+  /** Name of the stream. */
   readonly stream: string;
   /** When the host began to run the stream, as ISO text. Absent for recordings that `detect` or a job reads. */
   readonly run?: string;
   /** Where the pixels come from, credentials redacted. The feed has it in `stats`. */
   readonly source?: string;
+  /** Number of the frame in its source, from 0; counting continues across loops, reconnects and changes of settings. */
   readonly frame: number;
   /** Media time in microseconds, from the container. */
   readonly ptsUs: number;
@@ -19,13 +21,15 @@ export interface ResultRecord {
   readonly capturedAt?: string;
   /** Whose clock that is; only with `capturedAt`. */
   readonly captureClock?: CaptureClock;
-  /** Source pixels, after rotation and display aspect. */
+  /** Width of the picture in source pixels, after rotation and display aspect. */
   readonly width: number;
+  /** Height of the picture in source pixels. */
   readonly height: number;
   /** How the result came about. */
   readonly by: ResultOrigin;
   /** Of the lease, in a fleet: drop results with a lower one than the highest seen for the stream. */
   readonly fence?: number;
+  /** Objects found in the frame. */
   readonly detections: readonly Detection[];
   /** Crossings that became certain with this frame, possibly none; only of streams with lines. */
   readonly crossings?: readonly LineCrossing[];

@@ -53,7 +53,29 @@ export const GUARD_VERDICTS = ['pass', 'fail', 'undecided', 'no-data'] as const;
 /** What a guard says about a step. */
 export type GuardVerdict = (typeof GUARD_VERDICTS)[number];
 
-/** What one guard found so far in this step. `low` and `high` bound `estimate`; the guard compares them with `margin`. */
+/** What one guard found so far in a step. docs/rollout.md has the unit of each guard's figures. */
+export interface GuardReport {
+  /** Name of the guard. */
+  readonly guard: string;
+  /** hard: one event fails it. statistical: it needs enough frames. */
+  readonly kind: 'hard' | 'statistical';
+  /** What it says now. */
+  readonly verdict: GuardVerdict;
+  /** How much worse the candidate is than the control; null while unknown. */
+  readonly estimate: number | null;
+  /** Lower bound of `estimate`; null while unknown. */
+  readonly low: number | null;
+  /** Upper bound of `estimate`; null while unknown. */
+  readonly high: number | null;
+  /** The largest harm that the guard allows. */
+  readonly margin: number;
+  /** Frames that it has judged. */
+  readonly frames: number;
+  /** One sentence with figures. */
+  readonly reason: string;
+  /** Milliseconds until it decides, if the figures stay as they are; null if that cannot be estimated. */
+  readonly leftMs: number | null;
+}
 const guardReport = z.object({
   guard: name.min(1),
   kind: z.enum(['hard', 'statistical']),
@@ -63,24 +85,30 @@ const guardReport = z.object({
   high: z.number().nullable(),
   margin: z.number(),
   frames: count,
-  /** One sentence with figures. */
   reason: text,
-  /** Time until it decides, if the figures stay as they are; null if that cannot be estimated. */
   leftMs: amount.nullable().default(null),
 });
-/** What a guard found in a step: `estimate` between `low` and `high`, compared with `margin`; `leftMs` until it decides. */
-export type GuardReport = Wire<typeof guardReport>;
 
-/** A gain in speed: how many times as fast, with an interval. */
+/** An expected gain in speed. */
+export interface Prediction {
+  /** How many times as fast, above 0. */
+  readonly ratio: number;
+  /** Lower bound of `ratio`. */
+  readonly low: number;
+  /** Upper bound of `ratio`. */
+  readonly high: number;
+}
 const ratio = z.number().positive().max(1e6);
 export const prediction = z.object({ ratio, low: ratio, high: ratio });
-/** An expected gain: how many times as fast, with its interval. */
-export type Prediction = Wire<typeof prediction>;
 
-/** CPU time that all stages together take for one published frame: of the control before the roll-out, of the candidate alone. */
+/** A measured gain in speed: CPU time that all stages together take for one published frame. */
+export interface Gain extends Prediction {
+  /** With the control before the roll-out, in milliseconds. */
+  readonly controlMs: number;
+  /** With the candidate alone, in milliseconds. */
+  readonly candidateMs: number;
+}
 const gain = prediction.extend({ controlMs: amount, candidateMs: amount });
-/** A measured gain: `ratio` (how many times as fast) with its interval, and the CPU time of a frame in milliseconds. */
-export type Gain = Wire<typeof gain>;
 
 /** running: the step collects evidence. holding: it waits for evidence or for a person. The others are final. */
 export const ROLLOUT_STATES = ['running', 'holding', 'promoted', 'rolled-back', 'aborted'] as const;
@@ -174,15 +202,45 @@ const DECISION_KINDS = [
 /** What a decision did. */
 export type DecisionKind = (typeof DECISION_KINDS)[number];
 
-/** One change of a roll-out: a line of the audit log. */
-export const decision = z.object({
+/** One change of a roll-out, by a person or by its guards: a line of the audit log. */
+export interface Decision {
   /** The fence that the change gave the record. */
+  readonly fence: number;
+  /** When it was made, milliseconds since 1970. */
+  readonly timeMs: number;
+  /** Id of the roll-out. */
+  readonly rollout: string;
+  /** Name of the pipeline. */
+  readonly pipeline: string;
+  /** What it did. */
+  readonly kind: DecisionKind;
+  /** A person, or the host that decided by the guards. */
+  readonly who: string;
+  /** True if the guards decided. */
+  readonly isAutomatic: boolean;
+  /** Label of the control. */
+  readonly from: string;
+  /** Label of the candidate. */
+  readonly to: string;
+  /** State of the roll-out after it. */
+  readonly state: RolloutState;
+  /** Step of the roll-out after it, an index from 0. */
+  readonly step: number;
+  /** Percentage of streams that use the candidate after it, 0 to 100. */
+  readonly share: number;
+  /** Why, one sentence. */
+  readonly reason: string;
+  /** Frames that the candidate inferred in the step before. */
+  readonly frames: number;
+  /** What each guard had found. */
+  readonly reports: readonly GuardReport[];
+}
+export const decision = z.object({
   fence: count,
   timeMs,
   rollout: id,
   pipeline: name.min(1),
   kind: z.enum(DECISION_KINDS),
-  /** A person, or the host that decided by the guards. */
   who: name,
   isAutomatic: z.boolean(),
   from: name,
@@ -194,8 +252,6 @@ export const decision = z.object({
   frames: count,
   reports: z.array(guardReport).max(MOST_GUARDS),
 });
-/** One change of a roll-out, by a person or by its guards. `share` in per cent, `timeMs` since 1970. */
-export type Decision = Wire<typeof decision>;
 
 const detection = z.object({
   classId: count,
@@ -269,50 +325,79 @@ export const rolloutWake = z.object({ pipeline: name.min(1) });
 
 /** A roll-out as a gateway shows it: `GET /api/rollouts`, the `rollout` of `stats`, `rollout status --json`. */
 export interface RolloutReport {
+  /** Id of the roll-out. */
   readonly id: string;
+  /** Name of the pipeline. */
   readonly pipeline: string;
+  /** What it does now. */
   readonly state: RolloutState;
+  /** The current step, an index into `steps`. */
   readonly step: number;
+  /** Percentage of streams at each step, rising from 0 to 100. */
   readonly steps: readonly number[];
+  /** Percentage of streams that use the candidate now, 0 to 100. */
   readonly share: number;
   /**
-   * Streams that use the candidate, their names, and the number of all streams of the pipeline. On the host of the gateway they are those that really
-   * use it, on other hosts those of this share.
+   * Number of streams that use the candidate. On the host of the gateway they are those that really use it, on other hosts those of
+   * this share.
    */
   readonly members: number;
+  /** Names of the streams that use the candidate. */
   readonly candidateStreams: readonly string[];
+  /** Number of all streams of the pipeline. */
   readonly streams: number;
+  /** Label of the control, such as `people@3`. */
   readonly from: string;
+  /** Label of the candidate. */
   readonly to: string;
+  /** True: the candidate also infers frames of streams that use the control, to compare the boxes. */
   readonly shadow: boolean;
+  /** Who holds it; null if no person does. */
   readonly heldBy: string | null;
+  /** Who started it. */
   readonly startedBy: string;
+  /** When it started, milliseconds since 1970. */
   readonly startedMs: number;
+  /** When the current step began, milliseconds since 1970. */
   readonly stepStartedMs: number;
+  /** When it ended, milliseconds since 1970; null if it has not. */
   readonly endedMs: number | null;
+  /** Shortest time of a step, in milliseconds. */
   readonly holdMs: number;
+  /** Fewest frames of a step. */
   readonly minFrames: number;
   /** Frames that the candidate inferred in this step. */
   readonly frames: number;
+  /** What each guard found so far in this step. */
   readonly guards: readonly GuardReport[];
-  /** Gain that the optimiser expects, and that of the live streams at 100 %; null if unknown. */
+  /** Gain that the optimiser expects; null if unknown. */
   readonly predicted: Prediction | null;
+  /** Gain of the live streams at 100 %; null until then. */
   readonly measured: Gain | null;
+  /** Why it is in this state, one sentence. */
   readonly reason: string;
   /** What it waits for and how long that will take, one sentence; null if it waits for nothing. */
   readonly waitsFor: string | null;
+  /** Rises with every change. */
   readonly fence: number;
 }
 
 /** A version as a gateway shows it. */
 export interface VersionReport {
+  /** sha256 of its model, its settings, its weights and what it changes on streams, hex. */
   readonly hash: string;
+  /** Pipeline and counter, such as `people@3`. */
   readonly label: string;
+  /** Name or path of the detector. */
   readonly model: string;
+  /** Library that runs the network, as its settings say. */
   readonly engine: string;
+  /** Number format, as its settings say. */
   readonly precision: string;
+  /** Size of a model input; null: that of the manifest. */
   readonly inputSize: string | null;
+  /** When it was made, milliseconds since 1970. */
   readonly createdMs: number;
-  /** live: all streams use it. control, candidate: the sides of a roll-out. */
+  /** live: all streams use it. control, candidate: the sides of a roll-out. idle: no stream uses it. */
   readonly role: 'live' | 'control' | 'candidate' | 'idle';
 }

@@ -4,19 +4,21 @@ export interface SourceTest {
   readonly source: string;
   /** Of the video that would be read, as ffmpeg names it, such as `h264`. */
   readonly codec: string | null;
-  /** Display size of the first picture, after rotation and aspect ratio. */
+  /** Display width of the first picture in pixels, after rotation and aspect ratio. */
   readonly width: number;
+  /** Display height of the first picture in pixels. */
   readonly height: number;
   /** Frames per second as the source states them. */
   readonly statedFps: number | null;
   /** Frames per second by the time stamps of the frames that were read. */
   readonly measuredFps: number | null;
-  /** From the start of the connection to the first frame, the start of ffmpeg included. */
+  /** Milliseconds from the start of the connection to the first frame, the start of ffmpeg included. */
   readonly firstFrameMs: number;
-  /** As the source states it. */
+  /** Length in milliseconds, as the source states it. */
   readonly durationMs: number | null;
+  /** Frames that were read. */
   readonly frames: number;
-  /** Time for which frames were read. */
+  /** Milliseconds for which frames were read. */
   readonly readMs: number;
   /** Codecs of audio tracks, which are ignored. */
   readonly ignoredAudio: readonly string[];

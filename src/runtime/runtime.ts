@@ -49,8 +49,11 @@ export interface RuntimeOptions {
 
 /** The figures of all streams and of the host, made once a second. */
 export interface RuntimeReport {
+  /** Wall clock, milliseconds since 1970. */
   readonly timeMs: number;
+  /** The figures of each stream. */
   readonly streams: readonly StreamReport[];
+  /** The figures of this process. */
   readonly host: HostReport;
 }
 

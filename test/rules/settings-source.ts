@@ -110,13 +110,14 @@ class SettingsSource {
     return lines.length === 0 ? '' : `${lines.join('')}\n`;
   }
 
-  #declare(name: string, path: string, body: string, uses: ReadonlySet<string>, doc = 'All settings'): void {
+  #declare(name: string, path: string, body: string, uses: ReadonlySet<string>, doc?: string): void {
     const known = this.#declared.get(name);
     if (known !== undefined && known.body !== body)
       throw new Error(`two sections are called ${name}; add ${path} to NAMES in ${import.meta.filename}`);
     if (known !== undefined) return;
-    const where = path === '' ? 'of a pipeline file.' : `In a pipeline file: \`${path}\`.`;
-    const title = comment({ doc: `${doc} ${where}`, limits: null, byDefault: null }, '');
+    const where = path === '' ? '' : ` In a pipeline file: \`${path}\`.`;
+    const what = doc ?? `All settings of ${path === '' ? 'a pipeline file' : 'this section'}.`;
+    const title = comment({ doc: `${what}${where}`, limits: null, byDefault: null }, '');
     this.#declared.set(name, { file: fileOf(path), body, text: `${title}export ${body}\n`, uses });
   }
 

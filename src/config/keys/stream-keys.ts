@@ -3,7 +3,7 @@
 /** Settings of every stream that does not set them itself. In a pipeline file: `defaults`. */
 export type StreamDefaults = Omit<StreamSettings, 'id' | 'source'>;
 
-/** All settings In a pipeline file: `streams[].region`. */
+/** All settings of this section. In a pipeline file: `streams[].region`. */
 export interface RegionSettings {
   /** Left edge, 0 to 1 of the picture. Accepts: number from 0 to 1. */
   readonly x: number;
@@ -47,7 +47,7 @@ export interface TargetSettings {
   readonly latencyMs?: number | undefined;
 }
 
-/** All settings In a pipeline file: `streams[].track`. */
+/** All settings of this section. In a pipeline file: `streams[].track`. */
 export interface TrackSettings {
   /**
    * Detections with at least this score are matched first. Accepts: number from 0 to 1.
@@ -81,7 +81,7 @@ export interface TrackSettings {
   readonly minHits?: number | undefined;
 }
 
-/** All settings In a pipeline file: `streams[].skip.unchanged`. */
+/** All settings of this section. In a pipeline file: `streams[].skip.unchanged`. */
 export interface ChangeGateSettings {
   /**
    * Longest media time without inference: after it a frame is inferred even if nothing has changed. Accepts: whole
@@ -97,7 +97,7 @@ export interface ChangeGateSettings {
   readonly minLevels?: number | undefined;
 }
 
-/** All settings In a pipeline file: `streams[].skip.trackBetween`. */
+/** All settings of this section. In a pipeline file: `streams[].skip.trackBetween`. */
 export interface AdaptivePaceSettings {
   /**
    * Smallest n, however much moves. Accepts: whole number from 1 to 60.
