@@ -80,14 +80,7 @@ export interface CameraEncoding {
 export function cameraArguments({ width, height, fps, pictures, frames }: CameraEncoding): string[] {
   const size = `${width}x${height}`;
   const isRaw = pictures.kind === 'raw';
-  const input = {
-    file: () => ({ url: `file:${pictures.kind === 'file' ? pictures.path : ''}`, options: ['-stream_loop -1'] }),
-    test: () => ({ url: `testsrc2=size=${size}:rate=${fps}`, options: ['-f lavfi'] }),
-    raw: () => ({
-      url: 'pipe:0',
-      options: ['-f rawvideo', '-pix_fmt gray', `-video_size ${size}`, `-framerate ${fps}`, ...NO_PROBE],
-    }),
-  }[pictures.kind]();
+  const input = cameraInput(pictures, size, fps);
   const scale = isRaw ? [] : [`fps=${fps}`, `scale=${width}:${height}:flags=bilinear`];
   return ffmpegArguments(['-hide_banner', ...(isRaw ? [] : ['-nostdin']), '-nostats', '-loglevel', 'error'], {
     input: input.url,
@@ -102,6 +95,23 @@ export function cameraArguments({ width, height, fps, pictures, frames }: Camera
     format: 'flv',
     output: 'pipe:1',
   });
+}
+
+function cameraInput(
+  pictures: CameraPictures,
+  size: string,
+  fps: number,
+): { readonly url: string; readonly options: readonly string[] } {
+  switch (pictures.kind) {
+    case 'file':
+      return { url: `file:${pictures.path}`, options: ['-stream_loop -1'] };
+    case 'test':
+      return { url: `testsrc2=size=${size}:rate=${fps}`, options: ['-f lavfi'] };
+    case 'raw': {
+      const format = ['-f rawvideo', '-pix_fmt gray', `-video_size ${size}`, `-framerate ${fps}`];
+      return { url: 'pipe:0', options: [...format, ...NO_PROBE] };
+    }
+  }
 }
 
 const NO_PROBE = ['-probesize 32', '-analyzeduration 0', '-fpsprobesize 0'] as const;

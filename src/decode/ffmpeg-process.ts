@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
+import { SightlineError } from '../errors/sightline-error.ts';
 import type { ChildExit, ChildGroup } from '../process/child-group.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import type { Access } from '../process/sandbox-view.ts';
@@ -36,7 +37,7 @@ export class FfmpegProcess {
   /** True while `#spare` holds a byte that was read during a pause. */
   #isSpareFull = false;
   #isWaiting = false;
-  /** The exit, both pipes, and the start. */
+  /** What has not ended yet: the process, its two pipes, and `start`. */
   #openEnds = 4;
   #exit: ChildExit = { code: null, signal: null };
 
@@ -163,7 +164,13 @@ export class FfmpegProcess {
   }
 }
 
-/** Returns a message of a launcher or a sandbox as one of ffmpeg. */
+/** Makes the error of an ffmpeg that `FfmpegProcess.start` could not start. */
+export function startFailure({ path }: Ffmpeg, error: unknown): SightlineError {
+  const message = `ffmpeg at ${path} cannot be started: ${(error as Error).message}`;
+  return new SightlineError('FFMPEG_MISSING', message, { path });
+}
+
+/** Marks a message of a launcher or a sandbox as an error, so that it is read like one of ffmpeg. */
 function asLogLine(line: string): string {
   return /^(?:bwrap|landlock|setpriv|sh): /.test(line) ? `[error] ${line}` : line;
 }

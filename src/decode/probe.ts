@@ -4,7 +4,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import { decodeArguments } from './decode-command.ts';
 import { explainExit, FfmpegLog, type FrameHeader } from './ffmpeg-log.ts';
-import { FfmpegProcess } from './ffmpeg-process.ts';
+import { FfmpegProcess, startFailure } from './ffmpeg-process.ts';
 import { headersPlan } from './headers-plan.ts';
 import { accessOf } from './sandbox-access.ts';
 
@@ -12,17 +12,17 @@ export interface ProbeResult {
   /** Display size of the first frame. */
   readonly width: number;
   readonly height: number;
-  /** As the container states it; null if it does not. */
+  /** Length as the container states it; null if it does not. */
   readonly durationUs: number | null;
 }
 
 /** Options of `watchHeaders`. */
 export interface HeaderWatch {
-  /** After the first frame; 0 for that one only. */
+  /** Milliseconds to read after the first frame; 0 reads that one only. */
   readonly readMs: number;
-  /** Each line of ffmpeg's log, which may hold text of the media. */
+  /** Receives each line of ffmpeg's log, which may hold text of the media. */
   readonly onLine?: (line: string) => void;
-  /** @returns whether to go on. */
+  /** Receives each frame. @returns whether to continue. */
   readonly onFrame?: (frame: FrameHeader) => boolean;
 }
 
@@ -91,13 +91,9 @@ export async function watchHeaders(
         child = started;
         if (isOver) started.kill();
       },
-      (error: Error) => {
+      (error: unknown) => {
         clearTimeout(timer);
-        reject(
-          new SightlineError('FFMPEG_MISSING', `ffmpeg at ${ffmpeg.path} cannot be started: ${error.message}`, {
-            path: ffmpeg.path,
-          }),
-        );
+        reject(startFailure(ffmpeg, error));
       },
     );
   });

@@ -5,7 +5,7 @@ import type { Ffmpeg } from '../process/confinement.ts';
 import { lowerPriority } from '../process/lower-priority.ts';
 import type { Access } from '../process/sandbox-view.ts';
 import { explainExit, FfmpegLog } from './ffmpeg-log.ts';
-import { FfmpegProcess } from './ffmpeg-process.ts';
+import { FfmpegProcess, startFailure } from './ffmpeg-process.ts';
 import { accessOfUrl } from './sandbox-access.ts';
 
 /** Bounds one read to about a thousand lines, which take about a millisecond of the main thread. */
@@ -51,9 +51,7 @@ export async function runFfmpeg(
       onExit: resolve,
     });
   } catch (error) {
-    throw new SightlineError('FFMPEG_MISSING', `ffmpeg cannot be started: ${(error as Error).message}`, {
-      path: ffmpeg.path,
-    });
+    throw startFailure(ffmpeg, error);
   }
   lowerPriority(child.pid);
   const onAbort = (): void => child.kill();

@@ -1,7 +1,7 @@
 import type { OutputTensor } from '../core/model.ts';
 import type { EngineInfo, EngineRequest, FakeEngineOptions } from '../protocol/threads.ts';
 import { clockScore, readClock } from './clock-code.ts';
-import { batchSizesUpTo, type InferenceEngine, ROWS_OUTPUT } from './inference-engine.ts';
+import { batchSizesUpTo, type InferenceEngine, notWarmed, ROWS_OUTPUT } from './inference-engine.ts';
 
 /**
  * Takes a fixed time per call and returns the same boxes for every frame, or reads a camera's clock from the picture. For
@@ -31,9 +31,7 @@ export class FakeEngine implements InferenceEngine {
   }
 
   inputBuffer(batchSize: number): Uint8Array {
-    if (!this.info.batchSizes.includes(batchSize)) {
-      throw new RangeError(`batch size ${batchSize}: expected one of ${this.info.batchSizes.join(', ')}`);
-    }
+    if (!this.info.batchSizes.includes(batchSize)) throw notWarmed(batchSize, this.info.batchSizes);
     return this.#memory.subarray(0, batchSize * this.#frameBytes);
   }
 

@@ -45,7 +45,12 @@ export interface InferenceEngine {
 /** Name of the output that needs no decoder. */
 export const ROWS_OUTPUT = 'rows';
 
-/** Batch sizes to warm up: either fixed, or candidates of which only the faster ones are kept. */
+/** Makes the error of a batch size that was not warmed. */
+export function notWarmed(batchSize: number, batchSizes: readonly number[]): RangeError {
+  return new RangeError(`batch size ${batchSize}: expected one of ${batchSizes.join(', ')}`);
+}
+
+/** Batch sizes to warm up: either fixed, or a choice of which only the faster ones are kept. */
 export interface WarmUpPlan {
   readonly batchSizes: readonly number[];
   /** Warm up every size, even if it is no faster per frame. */

@@ -5,7 +5,14 @@ import { trimMemory } from '../process/allocator.ts';
 import { onnxRuntime } from '../process/fetched-packages.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { gateOf } from './class-gate.ts';
-import { type InferenceEngine, planWarmUp, type WarmUpPlan, warmUp, worthKeeping } from './inference-engine.ts';
+import {
+  type InferenceEngine,
+  notWarmed,
+  planWarmUp,
+  type WarmUpPlan,
+  warmUp,
+  worthKeeping,
+} from './inference-engine.ts';
 import { readOnnxFacts } from './onnx-facts.ts';
 import { OptimisedGraph } from './optimised-graph.ts';
 import { checkQuantised } from './quantised.ts';
@@ -73,8 +80,7 @@ export class OnnxEngine implements InferenceEngine {
 
   #input(batchSize: number): BatchInput {
     const input = this.#inputs.get(batchSize);
-    if (input === undefined)
-      throw new RangeError(`batch size ${batchSize}: expected one of ${this.info.batchSizes.join(', ')}`);
+    if (input === undefined) throw notWarmed(batchSize, this.info.batchSizes);
     return input;
   }
 

@@ -17,7 +17,7 @@ const TRUNCATED = 'the file ends in the middle of a field: it is truncated or no
 const QUANTISING = /^(?:Dynamic)?QuantizeLinear$|^QLinear|Integer$/;
 
 /**
- * Reads output names and operators of an ONNX file. Walks the protobuf and skips the weights, so they cost nothing.
+ * Reads output names and operators of an ONNX file. Walks the protobuf without reading the weights, so they cost nothing.
  *
  * @throws MODEL_INVALID if it cannot be read; RangeError for a file that is truncated or is not a protobuf.
  */

@@ -1,9 +1,10 @@
 import { GATE_INPUT, type OutputTensor } from '../core/model.ts';
+import { OPENVINO_REMEDY } from '../core/openvino-facts.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { trimMemory } from '../process/allocator.ts';
 import type { EngineInfo, EngineRequest, EngineShare } from '../protocol/threads.ts';
 import { gateOf } from './class-gate.ts';
-import { type InferenceEngine, planWarmUp, warmUp, worthKeeping } from './inference-engine.ts';
+import { type InferenceEngine, notWarmed, planWarmUp, warmUp, worthKeeping } from './inference-engine.ts';
 import { type OnnxFacts, readOnnxFacts } from './onnx-facts.ts';
 import { CompiledModels } from './openvino/compiled-models.ts';
 import { chooseDevice, choosePrecision } from './openvino/device.ts';
@@ -11,8 +12,6 @@ import { deviceFacts } from './openvino/facts.ts';
 import { InferRequest, type InferRequestOptions } from './openvino/infer-request.ts';
 import { type Handle, OpenvinoLibrary } from './openvino/library.ts';
 import { checkQuantised } from './quantised.ts';
-
-export const OPENVINO_REMEDY = 'Set it up with: sightline setup openvino, or name its folder in OPENVINO_DIR';
 
 /**
  * OpenVINO through its C API. As with ONNX Runtime, each inference thread on a CPU runs one request at a time on one thread of the library.
@@ -102,8 +101,7 @@ export class OpenvinoEngine implements InferenceEngine {
 
   #request(batchSize: number): InferRequest {
     const request = this.#session.requests.get(batchSize);
-    if (request === undefined)
-      throw new RangeError(`batch size ${batchSize}: expected one of ${this.info.batchSizes.join(', ')}`);
+    if (request === undefined) throw notWarmed(batchSize, this.info.batchSizes);
     return request;
   }
 }

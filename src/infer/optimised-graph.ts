@@ -17,7 +17,7 @@ import { temporaryPathOf } from '../disk/replace-file.ts';
 export class OptimisedGraph {
   readonly path: string;
   readonly #temporary: string;
-  /** Known once the file was hashed; null after it was written. */
+  /** Null while it is unknown: before the file was hashed, and after it was written. */
   #isIntact: boolean | null = null;
   #wasDamaged = false;
 
@@ -45,7 +45,7 @@ export class OptimisedGraph {
     return this.#wasDamaged;
   }
 
-  /** Notes that the library cannot load the file, although it has not changed. */
+  /** Records that the library cannot load the file, although it has not changed. */
   markUnloadable(): void {
     this.#wasDamaged = true;
   }
@@ -72,7 +72,7 @@ export class OptimisedGraph {
     }
   }
 
-  /** Deletes the file, if it has changed or cannot be loaded. */
+  /** Deletes the file. */
   async remove(): Promise<void> {
     await removeArtefact(this.path);
   }

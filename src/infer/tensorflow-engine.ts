@@ -2,7 +2,7 @@ import type { OutputTensor } from '../core/model.ts';
 import { type HashedFile, requireIntact } from '../disk/artefact-hash.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
-import { type InferenceEngine, planWarmUp, warmUp } from './inference-engine.ts';
+import { type InferenceEngine, notWarmed, planWarmUp, warmUp } from './inference-engine.ts';
 import { CHILD_DEPTH, type ChildResult, TensorflowChild } from './tensorflow/tensorflow-child.ts';
 
 export interface TensorflowLimits {
@@ -108,8 +108,7 @@ export class TensorflowEngine implements InferenceEngine {
   }
 
   inputBuffer(batchSize: number): Uint8Array {
-    if (!this.info.batchSizes.includes(batchSize))
-      throw new RangeError(`batch size ${batchSize}: expected one of ${this.info.batchSizes.join(', ')}`);
+    if (!this.info.batchSizes.includes(batchSize)) throw notWarmed(batchSize, this.info.batchSizes);
     return this.#memory[this.#nextBuffer].subarray(0, batchSize * this.#frameBytes);
   }
 

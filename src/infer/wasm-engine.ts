@@ -6,7 +6,7 @@ import type { OutputTensor } from '../core/model.ts';
 import { readModel } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
-import { type InferenceEngine, warmUp } from './inference-engine.ts';
+import { type InferenceEngine, notWarmed, warmUp } from './inference-engine.ts';
 
 type Core = typeof import('@tensorflow/tfjs-core');
 
@@ -63,7 +63,7 @@ export class WasmEngine implements InferenceEngine {
   }
 
   inputBuffer(batchSize: number): Uint8Array {
-    if (batchSize !== 1) throw new RangeError(`batch size ${batchSize}: expected one of 1`);
+    if (batchSize !== 1) throw notWarmed(batchSize, [1]);
     return this.#memory;
   }
 
@@ -100,10 +100,10 @@ function fileHandler(path: string): io.IOHandler {
     async load(): Promise<io.ModelArtifacts> {
       const json = JSON.parse((await readModel(path)).toString('utf8')) as io.ModelJSON;
       const groups = json.weightsManifest;
-      const parts = await Promise.all(
+      const files = await Promise.all(
         groups.flatMap((group) => group.paths).map((name) => readModel(join(dirname(path), name))),
       );
-      const joined = Buffer.concat(parts);
+      const joined = Buffer.concat(files);
       return {
         modelTopology: json.modelTopology,
         weightSpecs: groups.flatMap((group) => group.weights),

@@ -1,5 +1,6 @@
 import { basename, extname } from 'node:path';
 import type { Clock } from '../core/clock.ts';
+import { LAST_COCO_ID, UNUSED_COCO_IDS } from '../core/coco-ids.ts';
 import { roundBox, roundScore } from '../protocol/result-record.ts';
 import { isJsonObject, type LineFile } from './line-file.ts';
 import type { SyncPolicy } from './line-log.ts';
@@ -8,9 +9,6 @@ import { PartialFile } from './partial-file.ts';
 import { FILE_BOX_STEPS } from './result-line.ts';
 import type { SinkFailureListener, WrittenFrame } from './sink.ts';
 import type { SinkFiles } from './sink-files.ts';
-
-/** COCO's 80 categories have ids from 1 to 90; these ten were never used. */
-const UNUSED_COCO_IDS: ReadonlySet<number> = new Set([12, 26, 29, 30, 45, 66, 68, 69, 71, 83]);
 
 export interface CocoSinkOptions {
   readonly id: string;
@@ -85,7 +83,7 @@ async function closeList(file: LineFile): Promise<void> {
 function cocoCategoryIds(classes: readonly string[]): number[] {
   const isCoco = classes.length === 80 && classes[0] === 'person' && classes[79] === 'toothbrush';
   if (!isCoco) return classes.map((_, classId) => classId + 1);
-  return Array.from({ length: 90 }, (_, i) => i + 1).filter((id) => !UNUSED_COCO_IDS.has(id));
+  return Array.from({ length: LAST_COCO_ID }, (_, i) => i + 1).filter((id) => !UNUSED_COCO_IDS.has(id));
 }
 
 /** Frames that one source can have before its image ids overlap those of the next: 92 hours at 30 fps. */

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { access, lstat, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { compressionOf } from '../disk/compression.ts';
-import { diskFiles, type SinkFiles } from './sink-files.ts';
+import { diskFiles, type SinkFiles, stateOrNull } from './sink-files.ts';
 
 /** Returns `NAME.partial.EXT`, the name of a result file until it is complete. */
 export function partialPathOf(path: string): string {
@@ -56,10 +56,7 @@ export async function keepRecovered(path: string, partialPath: string, files = d
 
 /** Checks early that a file can be replaced later. @throws the system's error if it cannot. */
 export async function checkReplaceable(path: string): Promise<void> {
-  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
-    throw error;
-  });
+  const found = await stateOrNull(diskFiles, path);
   if (found === null) return;
   if (found.isDirectory()) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' });
   await access(path, constants.W_OK);

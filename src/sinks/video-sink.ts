@@ -88,11 +88,6 @@ export class VideoSink implements PictureSink {
     });
   }
 
-  /** Pictures that a live stream has dropped so far. */
-  get droppedPictures(): number {
-    return this.#dropped;
-  }
-
   get figures(): SinkFigures {
     const isOver = this.#failure !== null || this.#isFinished;
     const rest = this.#accepted - this.#written - this.#dropped - this.#lost;

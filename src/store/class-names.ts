@@ -1,16 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'yaml';
+import { LAST_COCO_ID, UNUSED_COCO_IDS } from '../core/coco-ids.ts';
 import { MOST_BYTES, readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { packageRoot } from './package-root.ts';
 
 /** Name of the built-in list. */
 export const COCO = 'coco';
-
-/** COCO's category ids go up to 90; these were never used. */
-const UNUSED_IDS: ReadonlySet<number> = new Set([12, 26, 29, 30, 45, 66, 68, 69, 71, 83]);
-const LAST_ID = 90;
 
 /** Reads a built-in list of classes, such as `models/coco-80.yaml`. */
 export async function readBuiltInClasses(list: string): Promise<string[]> {
@@ -26,11 +23,11 @@ export async function readBuiltInClasses(list: string): Promise<string[]> {
 export async function cocoClasses(count: number): Promise<string[] | null> {
   const names = await readBuiltInClasses('coco-80');
   if (count === names.length) return names;
-  if (count !== LAST_ID && count !== LAST_ID + 1) return null;
+  if (count !== LAST_COCO_ID && count !== LAST_COCO_ID + 1) return null;
   let next = 0;
   return Array.from({ length: count }, (_, index) => {
-    const id = index + LAST_ID + 1 - count;
-    return id === 0 || UNUSED_IDS.has(id) ? `unused ${id}` : names[next++]!;
+    const id = index + LAST_COCO_ID + 1 - count;
+    return id === 0 || UNUSED_COCO_IDS.has(id) ? `unused ${id}` : names[next++]!;
   });
 }
 
@@ -38,7 +35,7 @@ export async function cocoClasses(count: number): Promise<string[] | null> {
  * Reads a user's list of class names, one per line, in the order of the class ids. Blank lines at the end are ignored.
  *
  * @param within - see `GivenFile`.
- * Throws COMMAND_INVALID if the file cannot be read, is empty, is not text, or has a blank line between names.
+ * @throws COMMAND_INVALID if the file cannot be read, is empty, is not text, or has a blank line between names.
  */
 export async function readLabels(path: string, within?: readonly string[]): Promise<string[]> {
   const given = {

@@ -2,8 +2,7 @@ import type { Box, Detection } from '../core/detection.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 
 /** The point of a box that represents the object. `bottom-center` is where feet or wheels touch the ground. */
-const ANCHORS = ['bottom-center', 'center'] as const;
-export type Anchor = (typeof ANCHORS)[number];
+export type Anchor = 'bottom-center' | 'center';
 
 /** The parts of a frame that counters need. */
 export type CountedFrame = Pick<PublishedFrame, 'width' | 'height' | 'detections'> & { readonly ptsUs: number };

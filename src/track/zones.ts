@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { RatioPoint } from '../core/detection.ts';
 import type { ZoneCount } from '../core/frame.ts';
+import { distanceToSegment } from '../geometry/distance-to-segment.ts';
 import { type Anchor, anchorOf, type CountedFrame, isCounted } from './anchor.ts';
 
 export interface ZoneOptions {
@@ -27,7 +28,7 @@ const EDGE_RATIO = 1e-6;
 
 /**
  * Counts the tracked objects inside polygons, in the newest frame. Objects without a track id are not counted, since they
- * may be flicker. One instance per stream.
+ * may be false detections of a single frame. One instance per stream.
  */
 export class ZoneCounter {
   readonly #zones: Zone[];
@@ -44,6 +45,7 @@ export class ZoneCounter {
     );
   }
 
+  /** Counts in the next frame of the stream. */
   update(frame: CountedFrame): void {
     for (const zone of this.#zones) {
       zone.inside = 0;
@@ -55,6 +57,7 @@ export class ZoneCounter {
     }
   }
 
+  /** Returns the counts of the newest frame. */
   report(): ZoneCount[] {
     return this.#zones.map(({ id, inside }) => ({ id, inside }));
   }
@@ -83,7 +86,7 @@ function isInside(polygon: readonly RatioPoint[], x: number, y: number): boolean
   let inside = false;
   let [previousX, previousY] = polygon.at(-1)!;
   for (const [cornerX, cornerY] of polygon) {
-    if (isOnEdge(previousX, previousY, cornerX, cornerY, x, y)) return true;
+    if (distanceToSegment(x, y, previousX, previousY, cornerX, cornerY) <= EDGE_RATIO) return true;
     if (cornerY > y !== previousY > y) {
       const crossing = cornerX + ((y - cornerY) * (previousX - cornerX)) / (previousY - cornerY);
       if (x < crossing) inside = !inside;
@@ -92,12 +95,4 @@ function isInside(polygon: readonly RatioPoint[], x: number, y: number): boolean
     previousY = cornerY;
   }
   return inside;
-}
-
-function isOnEdge(ax: number, ay: number, bx: number, by: number, x: number, y: number): boolean {
-  const dx = bx - ax;
-  const dy = by - ay;
-  const squared = dx * dx + dy * dy;
-  const along = squared === 0 ? 0 : Math.min(1, Math.max(0, ((x - ax) * dx + (y - ay) * dy) / squared));
-  return Math.hypot(x - ax - along * dx, y - ay - along * dy) <= EDGE_RATIO;
 }

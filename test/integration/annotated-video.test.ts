@@ -200,7 +200,7 @@ describe('when encoding is slow', () => {
     const sink = await open('live.mp4', { policy: 'live', onNotice: (text) => notices.push(text) });
     // All in one turn of the event loop: the thread cannot answer in between.
     const drawn = Array.from({ length: 20 }, (_, i) => sink.draw(frameAt(i * 40), picture()));
-    expect(sink.droppedPictures).toBe(17);
+    expect(sink.figures.lost.overflow).toBe(17);
     await Promise.all(drawn);
     await sink.close();
     expect((await describeVideo(join(folder, 'live.mp4'))).timesMs).toEqual([0, 40, 80]);

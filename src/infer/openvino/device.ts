@@ -2,7 +2,7 @@ import type { ComputePrecision } from '../../core/model.ts';
 import type { OpenvinoDevice } from '../../core/openvino-facts.ts';
 import { OpenvinoError } from './library.ts';
 
-/** Allowed values of `provider`, each with its device kinds, best first. */
+/** Kinds of devices for each value of `provider`, best first. */
 const DEVICE_KINDS: Readonly<Record<string, readonly string[]>> = {
   cpu: ['CPU'],
   gpu: ['GPU'],

@@ -73,7 +73,6 @@ export const SIGNATURES = {
   ov_model_reshape_input_by_name: ({ partialShape }) => [HANDLE, 'str', partialShape],
   ov_compiled_model_get_property: ({ out }) => [HANDLE, 'str', out.handle],
   ov_compiled_model_inputs_size: ({ out }) => [HANDLE, out.size],
-  ov_compiled_model_input_by_name: ({ out }) => [HANDLE, 'str', out.handle],
   ov_compiled_model_output_by_name: ({ out }) => [HANDLE, 'str', out.handle],
   ov_compiled_model_create_infer_request: ({ out }) => [HANDLE, out.handle],
   ov_port_get_element_type: ({ out }) => [HANDLE, out.int],

@@ -6,8 +6,8 @@ import { MESSAGE, MessageReader, messageHeader } from './message-reader.ts';
 
 /**
  * The child's side of the pipe. Pixels are read directly into one half of the shared memory while TensorFlow computes on the
- * other half on a separate thread. So the pipe never waits for the device, and the death of the parent is noticed even if the
- * device hangs.
+ * other half on a separate thread. So the pipe never waits for the device, and the child sees that its parent has ended even if
+ * the device hangs.
  */
 export class ChildServer {
   readonly reader = new MessageReader({

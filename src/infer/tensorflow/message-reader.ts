@@ -19,12 +19,14 @@ export const MESSAGE = {
   batchFailed: 7,
 } as const;
 
+/** Receives the messages of a `MessageReader`. */
 export interface MessagePort {
   /** Returns memory for the payload of the message that begins. */
   memory(kind: number, tag: number, bytes: number): Uint8Array;
   onMessage(kind: number, tag: number, payload: Uint8Array): void;
 }
 
+/** Returns the bytes before a payload. */
 export function messageHeader(kind: number, tag: number, bytes: number): Uint8Array {
   return new Uint8Array(Uint32Array.of(kind, tag, bytes).buffer);
 }
@@ -49,6 +51,7 @@ export class MessageReader {
     return (this.#payload ?? this.#header).subarray(this.#at);
   }
 
+  /** Call it after this many bytes were read into `target()`. */
   filled(bytes: number): void {
     this.#at += bytes;
     if (this.#payload === null) {
@@ -69,10 +72,10 @@ export class MessageReader {
   push(chunk: Uint8Array): void {
     for (let from = 0; from < chunk.length; ) {
       const target = this.target();
-      const part = chunk.subarray(from, from + target.length);
-      target.set(part);
-      from += part.length;
-      this.filled(part.length);
+      const piece = chunk.subarray(from, from + target.length);
+      target.set(piece);
+      from += piece.length;
+      this.filled(piece.length);
     }
   }
 

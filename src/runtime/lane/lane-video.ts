@@ -2,7 +2,7 @@ import { redact } from '../../core/redact.ts';
 import type { SourceInput } from '../../core/source.ts';
 import { type DecodePlan, decodeArguments } from '../../decode/decode-command.ts';
 import { explainExit, FfmpegLog, type FrameHeader, newHeaderTag } from '../../decode/ffmpeg-log.ts';
-import { type FfmpegCallbacks, FfmpegProcess } from '../../decode/ffmpeg-process.ts';
+import { type FfmpegCallbacks, FfmpegProcess, startFailure } from '../../decode/ffmpeg-process.ts';
 import { findResumePoint, type ResumePoint } from '../../decode/resume-point.ts';
 import { accessOf } from '../../decode/sandbox-access.ts';
 import { takesCommands } from '../../decode/shed-filters.ts';
@@ -145,9 +145,7 @@ export class LaneVideo {
     try {
       await this.#start(connection, from);
     } catch (error) {
-      const failure = new SightlineError('FFMPEG_MISSING', `ffmpeg cannot be started: ${(error as Error).message}`, {
-        path: this.#stream.ffmpeg.path,
-      });
+      const failure = startFailure(this.#stream.ffmpeg, error);
       // It existed at the start: it is being replaced, or the system is temporarily out of processes.
       if (this.#source.isLive) this.#reconnect(connection, failure);
       else this.#fail(failure);

@@ -1,3 +1,5 @@
+import { distanceToSegment } from '../../geometry/distance-to-segment.ts';
+
 /** Pixels to draw on: u8 `[height, width, 3]`, RGB. All functions in this folder clip to it, except `blend`. */
 export interface Canvas {
   readonly pixels: Uint8Array;
@@ -75,13 +77,4 @@ export function blend({ pixels, width }: Canvas, x: number, y: number, colour: C
   pixels[at] = pixels[at]! + (colour[0] - pixels[at]!) * opacity;
   pixels[at + 1] = pixels[at + 1]! + (colour[1] - pixels[at + 1]!) * opacity;
   pixels[at + 2] = pixels[at + 2]! + (colour[2] - pixels[at + 2]!) * opacity;
-}
-
-/** Returns the distance of a point from a line segment, which may have length 0. */
-export function distanceToSegment(x: number, y: number, ax: number, ay: number, bx: number, by: number): number {
-  const dx = bx - ax;
-  const dy = by - ay;
-  const squared = dx * dx + dy * dy;
-  const along = squared === 0 ? 0 : Math.min(1, Math.max(0, ((x - ax) * dx + (y - ay) * dy) / squared));
-  return Math.hypot(x - ax - along * dx, y - ay - along * dy);
 }

@@ -17,10 +17,10 @@ export class LabelPlaces {
    * free, else the one with the least overlap. Always inside the picture, if that is large enough.
    */
   take(box: Rectangle, width: number, height: number): Rectangle {
-    const candidates = [box.y - height, box.y, box.y + box.height, box.y + box.height - height]
+    const places = [box.y - height, box.y, box.y + box.height, box.y + box.height - height]
       .map((y) => this.#inPicture({ x: box.x, y, width, height }))
       .map((place) => ({ place, overlapPx: this.#overlapPx(place) }));
-    const best = candidates.reduce((a, b) => (b.overlapPx < a.overlapPx ? b : a));
+    const best = places.reduce((a, b) => (b.overlapPx < a.overlapPx ? b : a));
     this.#taken.push(best.place);
     return best.place;
   }

@@ -1,4 +1,5 @@
-import { blend, type Canvas, type Colour, distanceToSegment } from './canvas.ts';
+import { distanceToSegment } from '../../geometry/distance-to-segment.ts';
+import { blend, type Canvas, type Colour } from './canvas.ts';
 import { GLYPH_STROKES, UNKNOWN_GLYPH } from './glyph-strokes.ts';
 
 /** In grid units of the strokes: capitals are 12 high, descenders end 4 below the baseline. */

@@ -23,7 +23,7 @@ export function findOpenvinoLibrary(folder: string): string | null {
   for (const place of FOLDERS) {
     // If there are several names, the shortest is the link to the others.
     const [name] = namesIn(join(folder, place))
-      .filter((candidate) => C_LIBRARY.test(candidate))
+      .filter((file) => C_LIBRARY.test(file))
       .sort((a, b) => a.length - b.length);
     if (name !== undefined) return join(folder, place, name);
   }

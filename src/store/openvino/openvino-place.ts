@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { OPENVINO_REMEDY } from '../../core/openvino-facts.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { findOpenvinoLibrary } from './find-library.ts';
 
@@ -60,10 +61,7 @@ export function findOpenvino({
 export function requireOpenvino(environment: Parameters<typeof findOpenvino>[0]): OpenvinoPlace {
   const place = findOpenvino(environment);
   if (place !== null) return place;
-  throw new SightlineError(
-    'ENGINE_UNAVAILABLE',
-    'engine openvino is not set up. Set it up with: sightline setup openvino, or name its folder in OPENVINO_DIR',
-  );
+  throw new SightlineError('ENGINE_UNAVAILABLE', `engine openvino is not set up. ${OPENVINO_REMEDY}`);
 }
 
 /** Returns a text that identifies this version or build of OpenVINO, without loading it. */

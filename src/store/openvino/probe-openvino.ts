@@ -6,7 +6,7 @@ import type { RunTool } from '../wheels/run-tool.ts';
 
 /**
  * Loads OpenVINO in a separate process, because an incompatible library can crash its process, and returns its version and
- * devices. Throws the error of `run`, with the library's message on standard error.
+ * devices. @throws the error of `run`, with the library's message on standard error.
  */
 export async function probeOpenvino(libraryPath: string, run: RunTool): Promise<OpenvinoFacts> {
   const entry = fileURLToPath(workerEntry('openvino-probe.process'));

@@ -1,0 +1,8 @@
+/** Returns the distance of the point (x, y) from the segment a to b, which may have length 0. */
+export function distanceToSegment(x: number, y: number, ax: number, ay: number, bx: number, by: number): number {
+  const dx = bx - ax;
+  const dy = by - ay;
+  const squared = dx * dx + dy * dy;
+  const along = squared === 0 ? 0 : Math.min(1, Math.max(0, ((x - ax) * dx + (y - ay) * dy) / squared));
+  return Math.hypot(x - ax - along * dx, y - ay - along * dy);
+}
