@@ -82,7 +82,7 @@ export interface DetectPlan {
 /** Decides what is read and what is written, and touches nothing. @throws SOURCE_*, COMMAND_INVALID, CONFIG_INVALID */
 export async function planDetect(inputs: readonly string[], flags: DetectFlags): Promise<DetectPlan> {
   const skipped: string[] = [];
-  const sources = await expandInputs(inputs, { pictures: true, onSkipped: (path) => skipped.push(path) });
+  const sources = await expandInputs(inputs, { pictures: true, onLeftOut: (path) => skipped.push(path) });
   const arePictures: boolean[] = [];
   for (const source of sources) arePictures.push(await isPicture(source));
   const outputs = await planOutputs(sources, arePictures, flags);

@@ -20,30 +20,30 @@ export interface CutList {
 /** Codecs reorder up to 16 frames; a packet displaced by more than this counts as out of order. */
 const MAX_REORDERED = 64;
 /** Among key frames closer together than this share of the target distance, only one is kept. */
-const CANDIDATE_SHARE = 1 / 32;
-/** When the parts taper, each takes this share of the remaining time... */
+const SPACING_SHARE = 1 / 32;
+/** Segments that get shorter towards the end take this share of the remaining time each. */
 const TAPER_SHARE = 1 / 4;
-/** ... but at least this share of the target distance, because each part costs a decoder start. */
+/** They take at least this share of the target distance, because each costs a decoder start. */
 const SHORTEST_SHARE = 1 / 8;
 
 /**
- * Finds the key frames at which a file may be cut so that each part decodes exactly as it does within the whole file. At
+ * Finds the key frames at which a file may be cut so that each segment decodes exactly as it does within the whole file. At
  * such a key frame all earlier packets are presented earlier and all later packets later, so no later frame depends on an
  * earlier one. A key frame followed by pictures that are presented before it (an open GOP) does not qualify.
  */
 export class CleanCuts {
   readonly #distanceUs: number;
-  readonly #candidates: Cut[] = [];
+  readonly #possible: Cut[] = [];
   readonly #recent = new Set<number>();
   #frames = 0;
   #startUs = 0;
   #newestUs = Number.NEGATIVE_INFINITY;
-  /** A further packet with a time up to this makes the file irregular. */
+  /** A packet with a time up to this comes too late: it makes the file irregular. */
   #settledUs = Number.NEGATIVE_INFINITY;
   #isReordered = false;
   #isIrregular = false;
 
-  /** @param distanceUs - target media time of a part. */
+  /** @param distanceUs - target media time of a segment. */
   constructor(distanceUs: number) {
     this.#distanceUs = distanceUs;
   }
@@ -61,7 +61,7 @@ export class CleanCuts {
       this.#recent.clear();
       this.#propose({ atUs, frame: this.#frames });
     } else {
-      while (this.#candidates.length > 0 && this.#candidates.at(-1)!.atUs > atUs) this.#candidates.pop();
+      while (this.#possible.length > 0 && this.#possible.at(-1)!.atUs > atUs) this.#possible.pop();
     }
     if (atUs <= this.#settledUs || this.#recent.has(atUs)) this.#isIrregular = true;
     this.#remember(atUs);
@@ -70,8 +70,8 @@ export class CleanCuts {
   }
 
   #propose(cut: Cut): void {
-    const lastUs = this.#candidates.at(-1)?.atUs ?? this.#startUs;
-    if (cut.atUs - lastUs >= this.#distanceUs * CANDIDATE_SHARE) this.#candidates.push(cut);
+    const lastUs = this.#possible.at(-1)?.atUs ?? this.#startUs;
+    if (cut.atUs - lastUs >= this.#distanceUs * SPACING_SHARE) this.#possible.push(cut);
   }
 
   #remember(atUs: number): void {
@@ -83,9 +83,9 @@ export class CleanCuts {
   }
 
   /**
-   * Chooses the cuts, the target distance or slightly more apart; the last part is at least half as long.
+   * Chooses the cuts, the target distance or slightly more apart; the last segment is at least half as long.
    *
-   * @param tapers - make the parts shorter towards the end, so that all workers finish at about the same time (guided
+   * @param tapers - makes the segments shorter towards the end, so that all workers finish at about the same time (guided
    *   self-scheduling, Polychronopoulos and Kuck 1987).
    * @returns null if the file must not be split: it is short, it has no clean key frame, its first packet is not a key
    *   frame, or a packet has no time, is damaged, is not for display, shares its time with another one or is out of order.
@@ -94,7 +94,7 @@ export class CleanCuts {
     if (this.#isIrregular) return null;
     const cuts: Cut[] = [];
     let lastUs = this.#startUs;
-    for (const cut of this.#candidates) {
+    for (const cut of this.#possible) {
       const targetUs = tapers ? this.#taperedUs(this.#newestUs - lastUs) : this.#distanceUs;
       if (cut.atUs - lastUs < targetUs || this.#newestUs - cut.atUs < targetUs / 2) continue;
       cuts.push(cut);
@@ -111,7 +111,7 @@ export class CleanCuts {
    */
   before(atUs: number): (Pick<CutList, 'isReordered' | 'shortest'> & { readonly cut: Cut }) | null {
     if (this.#isIrregular) return null;
-    const cut = this.#candidates.findLast((candidate) => candidate.atUs <= atUs);
+    const cut = this.#possible.findLast((possible) => possible.atUs <= atUs);
     return cut === undefined ? null : { cut, isReordered: this.#isReordered, shortest: this.#shortest() };
   }
 
@@ -120,9 +120,9 @@ export class CleanCuts {
   }
 
   #shortest(): CutList['shortest'] {
-    return this.#candidates
+    return this.#possible
       .map((to, i) => {
-        const from = this.#candidates[i - 1] ?? null;
+        const from = this.#possible[i - 1] ?? null;
         return { from, to, frames: to.frame - (from?.frame ?? 0) };
       })
       .reduce((a, b) => (b.frames < a.frames ? b : a));

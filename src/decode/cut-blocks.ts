@@ -31,7 +31,7 @@ export interface ClipBlock {
 export interface CutBlocks {
   /** In the order of their times; they do not overlap. */
   readonly blocks: readonly ClipBlock[];
-  /** False if they had to be encoded again: then they cost another time to decode than the recording. */
+  /** False if they had to be encoded again: then decoding them does not take the same time as decoding the recording. */
   readonly isCopied: boolean;
   /** True if they cover the recording without gaps. */
   readonly isWhole: boolean;
@@ -39,9 +39,9 @@ export interface CutBlocks {
 
 const BLOCK_US = 10e6;
 const MOST_BLOCKS = 12;
-/** So that a quarter can be given away and the rest is still most of it. */
+/** Enough that a quarter can be held out and most of the recording remains. */
 const FEWEST_BLOCKS = 4;
-/** With key frames far apart blocks that are copied would be as long as several. */
+/** Copied blocks begin at key frames. Where these are far apart, a block may be this many times as long as planned. */
 const MOST_UNEVENNESS = 2;
 /** A recording up to this length is one block. */
 const UNDIVIDED_US = 4e6;
@@ -49,7 +49,7 @@ const UNDIVIDED_US = 4e6;
 const LONE_FRAME_US = 40_000;
 const EXTENSION: Readonly<Record<BlockContainer, string>> = { mov: 'mov', matroska: 'mkv' };
 
-/** A block that can be copied, as its packets tell. */
+/** A block as its packets show it. */
 interface Found extends Omit<ClipBlock, 'path'> {
   /** Where ffmpeg is asked to read from; it starts at the key frame `startUs`. */
   readonly seekUs: number;
@@ -64,7 +64,7 @@ interface Found extends Omit<ClipBlock, 'path'> {
  *
  * @param durationUs - as the container states it; null if unknown, then the whole file is listed first.
  * @param folder - for the files; the caller deletes it.
- * @param note - receives sentences about what takes long.
+ * @param note - receives sentences about steps that take long.
  * @throws SOURCE_*, DECODE_EXITED, FFMPEG_MISSING; the signal's reason if it aborts.
  */
 export async function cutBlocks(
@@ -117,7 +117,7 @@ class Cutter {
     this.#container = container.startsWith('mov') ? 'mov' : 'matroska';
   }
 
-  /** Cuts a recording all of whose packets are listed first: it is short, or nothing else tells how long it is. */
+  /** Lists all packets of a recording, then cuts it: one that is short, or whose container does not state its length. */
   async cutListed(): Promise<CutBlocks> {
     const packets = await this.#list();
     if (packets.length === 0)
@@ -159,7 +159,7 @@ class Cutter {
     return { blocks, isCopied: false, isWhole: false };
   }
 
-  /** Runs what may fail because of how the file is made; null then. */
+  /** Returns null if `run` fails because of how the file is made. @throws FFMPEG_MISSING; the signal's reason */
   async #unlessRefused<T>(run: () => Promise<T>): Promise<T | null> {
     try {
       return await run();
@@ -178,7 +178,7 @@ class Cutter {
     return packets;
   }
 
-  /** A raw stream has times only when it is decoded. */
+  /** Decodes a recording without times, such as a raw stream, to find them. */
   async #decoded(): Promise<FrameHeader[]> {
     this.#note(`${this.#source.label}: it states no times, so it is decoded once to find its length`);
     const frames: FrameHeader[] = [];
@@ -211,7 +211,7 @@ class Cutter {
   async #find(spans: readonly MediaSpan[]): Promise<Found[] | 'few key frames' | 'beyond the end'> {
     const found: Found[] = [];
     for (const { fromUs } of spans) {
-      // A block may begin as much as its own length late: some containers are entered behind the time that is sought.
+      // A block may begin late by as much as its own length: in some containers ffmpeg starts after the time that it is asked for.
       const next = await this.#findAt(fromUs, 2 * BLOCK_US);
       if (next === null) return 'beyond the end';
       const previous = found.at(-1);
@@ -232,7 +232,7 @@ class Cutter {
     const length = completePrefix(times, startUs + BLOCK_US);
     const rest = times.slice(length);
     const endUs = rest.length === 0 ? startUs + lengthOf(packets) : Math.min(...rest);
-    // Behind its last packet ffmpeg starts at the last key frame.
+    // Asked to start after the last packet, ffmpeg starts at the last key frame.
     if (rest.length === 0 && endUs < seekUs) return null;
     const isClean = this.#keyUnits !== undefined && first.isKey && times.slice(0, length).every((us) => us >= startUs);
     return { seekUs, startUs, durationUs: endUs - startUs, frames: length, isClean };

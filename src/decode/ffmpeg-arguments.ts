@@ -15,7 +15,7 @@ export interface FfmpegCall {
  * Returns the arguments of the call. fluent-ffmpeg is used in this file only, and only to build arguments; spawn, watchdog
  * and kill are our own.
  *
- * @param globalOptions - what comes first, one argument each.
+ * @param globalOptions - arguments that come first.
  */
 export function ffmpegArguments(globalOptions: readonly string[], call: FfmpegCall): string[] {
   const command = ffmpeg(call.input).inputOptions([...(call.inputOptions ?? [])]);

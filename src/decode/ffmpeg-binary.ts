@@ -23,11 +23,11 @@ export interface FfmpegSearch {
   readonly environment?: DecoderEnvironment | undefined;
   /** Absent: the defaults. */
   readonly decoder?: DecoderConfig | undefined;
-  /** Receives a sentence about what confines ffmpeg less than usual. */
+  /** Receives a sentence if ffmpeg is confined less than usual, or is an old one. */
   readonly onNotice?: ((text: string) => void) | undefined;
 }
 
-/** As `findFfmpeg`, with what the environment and a configuration say. */
+/** Finds ffmpeg as the environment and the configuration say, see `findFfmpeg`. */
 export function openFfmpeg(
   environment: Environment,
   onNotice: (text: string) => void,

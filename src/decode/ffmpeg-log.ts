@@ -12,7 +12,7 @@ export interface FrameHeader {
   readonly height: number;
   /** Columns as stored, and the width of a stored pixel divided by its height; absent if pixels are square. */
   readonly stored?: { readonly width: number; readonly pixelAspect: number };
-  /** Wall clock of the camera at its capture, in milliseconds since 1970; absent if it does not say it. */
+  /** Wall clock of the camera at its capture, in milliseconds since 1970; absent if the camera does not report it. */
   readonly wallMs?: number;
   /** Frames that were shed between the previous header and this one; absent if none were. */
   readonly shedBefore?: number;
@@ -32,7 +32,7 @@ export type LogEvent =
   | { readonly kind: 'hwaccel'; readonly text: string }
   | { readonly kind: 'problem'; readonly text: string };
 
-/** The beginning of a line of our filters, whose end comes after an answer to a command. */
+/** The beginning of a line of our filters. Its end comes after the answer to a command, which was printed in between. */
 const CUT_LINE = /^\[\w+@\w+ @ (?:0x)?[0-9a-f]+\] (?:\[info\] )?$/i;
 const END_OF_CUT = /^(?:\[info\] )?(?:n: *\d|frame:\d|config |color_)/;
 const LONGEST_CUT = 100;
@@ -124,7 +124,7 @@ export class FfmpegLog {
     this.#leftOutMark = headerTag === null ? null : `[metadata@${leftOutName(headerTag)} @ `;
   }
 
-  /** Times that ffmpeg has built its filters: at its start, and for each other picture size. It forgets all commands then. */
+  /** How often ffmpeg has built its filters: at its start, and for each new picture size. Each time it forgets all commands. */
   get builds(): number {
     return this.#builds;
   }

@@ -20,7 +20,7 @@ interface Listed extends Listing {
 export interface CutRequest {
   readonly ffmpeg: Ffmpeg;
   readonly source: SourceInput;
-  /** Target media time between cuts; key frames much closer together are left out. */
+  /** Target media time between cuts, in microseconds; of key frames much closer together all but one are left out. */
   readonly distanceUs: number;
   /** Returns whether the file is worth listing. */
   readonly isWanted?: (head: StreamHead) => boolean;
@@ -72,7 +72,7 @@ function canBeCut(head: StreamHead, { isWanted = () => true }: CutRequest): bool
 /**
  * Returns whether frames have the times of their packets. If every packet's presentation time equals its decoding time,
  * either the file has no reordered frames, or the program that wrote it ignored them (a raw stream put into MP4). Decodes
- * `shortest`, the shortest possible part, to find out.
+ * `shortest`, the shortest possible segment, to find out.
  */
 export async function areTimesCorrect(
   { ffmpeg, source, signal }: CutRequest,

@@ -48,7 +48,7 @@ export async function findConfinement(
   if (decoder.sandbox === 'none') return free;
   const problems: string[] = [];
   for (const kind of decoder.sandbox === 'auto' ? (['bwrap', 'landlock'] as const) : [decoder.sandbox]) {
-    const sandbox = candidate(kind, free, searchPath);
+    const sandbox = sandboxOf(kind, free, searchPath);
     const problem =
       typeof sandbox === 'string' ? sandbox : await problemOf({ ...ffmpeg, confinement: { ...free, sandbox } });
     if (problem === null && typeof sandbox !== 'string') return { ...free, sandbox };
@@ -60,7 +60,7 @@ export async function findConfinement(
   return free;
 }
 
-/** Looks in the folder of the system, too: a service may have no PATH. Busybox has a program of this name without the options. */
+/** Finds setpriv, also in /usr/bin: a service may have no PATH. Busybox has a program of this name without the options. */
 async function findSetpriv(searchPath: string): Promise<string | null> {
   const path = findProgram('setpriv', [searchPath, '/usr/bin'].join(delimiter));
   if (path === null) return null;
@@ -71,8 +71,8 @@ async function findSetpriv(searchPath: string): Promise<string | null> {
   );
 }
 
-/** Returns the sandbox, or why there is none. */
-function candidate(kind: Sandbox['kind'], { shell, setpriv }: Confinement, searchPath: string): Sandbox | string {
+/** Returns the sandbox, or the reason why there is none. */
+function sandboxOf(kind: Sandbox['kind'], { shell, setpriv }: Confinement, searchPath: string): Sandbox | string {
   if (process.platform !== 'linux') return 'only Linux has it';
   if (shell === null) return `there is no ${SHELL}`;
   if (kind === 'bwrap') {
@@ -102,7 +102,7 @@ const TRIAL_MS = 10_000;
 const READ_BOTH = 'for file; do read -r line <"$file" && echo "$line"; done';
 const FIRST_LINE = 'P6\n';
 
-/** Returns why a sandbox does not hold or does not let ffmpeg work; null if it does both. */
+/** Returns why a sandbox cannot be used: ffmpeg does not work in it, or can leave it; null if it can be used. */
 async function problemOf(ffmpeg: Ffmpeg): Promise<string | null> {
   const folder = await mkdtemp(join(tmpdir(), 'sightline-sandbox-'));
   try {

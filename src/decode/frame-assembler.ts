@@ -44,7 +44,7 @@ export class FrameAssembler<T> {
 
   onBytes(bytes: number): void {
     const target = this.#target;
-    if (target === null) throw new RangeError('bytes came without memory for them');
+    if (target === null) throw new RangeError('bytes arrived without memory for them');
     if (this.#filled === 0) this.#startedAt = monoNowMs();
     this.#filled += bytes;
     if (this.#filled < target.bytes.length) return;

@@ -7,7 +7,7 @@ export interface FrameRate {
 }
 
 /** Type and name of the filter that commands address. */
-const GATE = 'metadata@rate';
+const FILTER = 'metadata@rate';
 
 /**
  * Returns the filters that take frames at a rate that `rateCommand` can change. They work as `shedFilters`, and a line for each frame that
@@ -18,7 +18,7 @@ const GATE = 'metadata@rate';
 export function rateFilters(tag: string, rate: FrameRate): string[] {
   return [
     `metadata=add:${tag}:0`,
-    `${GATE}=modify:${tag}:1:enable=${isLeftOut(rate).replaceAll(/[,;]/g, '\\$&')}`,
+    `${FILTER}=modify:${tag}:1:enable=${isLeftOut(rate).replaceAll(/[,;]/g, '\\$&')}`,
     `metadata@${leftOutName(tag)}=print:${tag}:1`,
     `metadata=select:${tag}:0`,
   ];
@@ -31,7 +31,7 @@ export function leftOutName(tag: string): string {
 
 /** Returns the line for ffmpeg's standard input that makes it take frames at another rate from now on. */
 export function rateCommand(rate: FrameRate): string {
-  return `c${GATE} -1 enable ${isLeftOut(rate)}\n`;
+  return `c${FILTER} -1 enable ${isLeftOut(rate)}\n`;
 }
 
 /**

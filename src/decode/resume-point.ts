@@ -1,12 +1,12 @@
 import type { SourceInput } from '../core/source.ts';
 import { areTimesCorrect, type CutRequest, listCuts } from './file-cuts.ts';
 
-/** How a file is read on after a frame that was handed over. */
+/** How to continue reading a file after a frame that was delivered. */
 export interface ResumePoint {
   readonly source: SourceInput;
   /** ffmpeg discards frames up to this media time; null for none. */
   readonly afterUs: number | null;
-  /** Pictures that the reader discards, since their times do not tell them apart. */
+  /** Number of pictures that the reader discards; not 0 if their times do not distinguish them. */
   readonly discard: number;
 }
 
@@ -21,8 +21,8 @@ const SEEK_FROM_US = 10_000_000;
 const CUT_DISTANCE_US = 32_000_000;
 
 /**
- * Finds from where to read a file so that exactly the frames after the given one follow: at the last clean key frame before
- * it, or from the start where the file has none.
+ * Finds where to start reading a file so that exactly the frames after the given one follow: at the last clean key frame
+ * before it, or at the start if the file has none.
  *
  * @throws the signal's reason if it aborts.
  */

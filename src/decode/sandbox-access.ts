@@ -1,7 +1,7 @@
 import type { SourceInput } from '../core/source.ts';
 import type { Access } from '../process/sandbox-view.ts';
 
-/** Returns what an ffmpeg needs that reads a source. @param hwaccel - as in the plan. */
+/** Returns what an ffmpeg that reads a source needs. @param hwaccel - as in the plan. */
 export function accessOf({ kind, url }: SourceInput, hwaccel = 'none'): Access {
   const usesHardware = hwaccel !== 'none';
   switch (kind) {

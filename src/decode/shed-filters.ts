@@ -1,13 +1,13 @@
 /** Earlier versions accept the command that changes `enable`, and ignore it (4.1 and 4.2 were tried). */
 const FIRST_MAJOR = 5;
 
-/** True if this ffmpeg can change while it runs which frames it takes, and which of them it drops before it scales them. */
+/** Returns whether a running ffmpeg can be commanded to take other frames, and to drop some before scaling. */
 export function takesCommands(ffmpegMajor: number): boolean {
   return ffmpegMajor >= FIRST_MAJOR;
 }
 
 /** Type and name of the filter that commands address. */
-const GATE = 'metadata@gate';
+const FILTER = 'metadata@gate';
 
 /**
  * Returns the filters that drop frames once `shedCommand` says so, and print a line for each. They mark each frame with 0, the frames to be
@@ -20,7 +20,7 @@ const GATE = 'metadata@gate';
 export function shedFilters(tag: string): string[] {
   return [
     `metadata=add:${tag}:0`,
-    `${GATE}=modify:${tag}:1:enable=0`,
+    `${FILTER}=modify:${tag}:1:enable=0`,
     `metadata@${shedName(tag)}=print:${tag}:1`,
     `metadata=select:${tag}:0`,
   ];
@@ -40,7 +40,7 @@ export function shedName(tag: string): string {
  */
 export function shedCommand(keepRatio: number, phase: number): string {
   const ratio = keepRatio.toFixed(4);
-  // A last digit that the ratio does not have: no sum equals the bound, where rounding would decide.
+  // The phase ends with a digit that the ratio does not have, so that no sum equals the bound: rounding would decide then.
   const isShed = keepRatio >= 1 ? '0' : `gte(mod(n*${ratio}+${phase.toFixed(3)}05,1),${ratio})`;
-  return `c${GATE} -1 enable ${isShed}\n`;
+  return `c${FILTER} -1 enable ${isShed}\n`;
 }

@@ -5,7 +5,7 @@ const ROUNDING_US = 1;
 
 /**
  * Compares the decoded frames of a segment with the file's index. Any difference means that the cut is not clean or the file
- * is damaged: then its parts would not add up to the result of an uninterrupted run.
+ * is damaged: then its segments would not add up to the result of an uninterrupted run.
  */
 export class SpanCheck {
   readonly #span: SegmentSpan;

@@ -6,10 +6,10 @@ import { watchHeaders } from './probe.ts';
 
 /** Long enough for a camera of a few frames per second. */
 const READ_MS = 1_500;
-/** ffmpeg holds back frames of a live source while it finds out what they are, passes them on all at once, and guesses their times. */
+/** ffmpeg holds back the first frames of a live source while it analyses it, then delivers them all at once with guessed times. */
 const BURST_MS = 500;
 const LEAST_FRAMES = 3;
-/** A connection over a network delivers in bursts. */
+/** Media time may run this many times as fast or slow as the clock: networks deliver in bursts. */
 const MOST_SPEED = 2;
 /** A file is decoded much faster than it plays. */
 const MOST_FRAMES = 10_000;
@@ -59,7 +59,7 @@ export async function testSource(ffmpeg: Ffmpeg, source: SourceInput, timeoutMs:
 
 const TRACK = /^\[info\] {2,3}Stream #0:\d+\S*: (Video|Audio): (\w+)(.*)$/;
 const STATED_RATE = / (\d+(?:\.\d+)?)(k?) fps/;
-/** What follows is about what ffmpeg writes. */
+/** The lines from here on are about ffmpeg's output. */
 const END_OF_INPUT = /^\[info\] (?:Stream mapping|Output #0)/;
 
 /** Collects what ffmpeg prints about the tracks of its input. */
@@ -83,7 +83,7 @@ class TrackList {
   }
 }
 
-/** Leaves out gaps. Null if time does not advance. */
+/** Returns frames per second, gaps left out; null if time does not advance. */
 function rateOf(frames: readonly TimedFrame[]): number | null {
   const steps = stepsOf(frames)
     .filter((step) => step > 0)
@@ -117,13 +117,13 @@ export function timeProblems(frames: readonly TimedFrame[], isLive: boolean): st
   return problems;
 }
 
-/** All but the first frame if few came after the burst, as of a slow camera. */
+/** Returns the frames after the first burst; all but the first frame if those are few, as with a slow camera. */
 function afterBurst(frames: readonly TimedFrame[]): readonly TimedFrame[] {
   const after = frames.filter(({ atMs }) => atMs >= BURST_MS);
   return after.length >= LEAST_FRAMES ? after : frames.slice(1);
 }
 
-/** Media time by real time; null if too little was read. */
+/** Returns media time divided by real time; null if too little was read. */
 function speedOf(frames: readonly TimedFrame[]): number | null {
   const [first, last] = [frames[0], frames.at(-1)];
   if (first === undefined || last === undefined || last.atMs - first.atMs < BURST_MS) return null;

@@ -73,7 +73,7 @@ async function checkKind(path: string, compression: Compression, files: SinkFile
   const file = await files.open(path, 'r');
   const first = new Uint8Array(4);
   const { bytesRead } = await file.read(first, 0, first.length, 0).finally(() => file.close());
-  // A power failure can leave zeros in place of appended data, and a crash less than the first four bytes.
+  // A power failure can leave zeros in place of appended data, and a crash fewer than four bytes.
   if (bytesRead < first.length || first.every((byte) => byte === 0) || isCompressed(first, compression)) return;
   throw new Error(`the file has another format: expected ${compression}; choose another path`);
 }

@@ -24,7 +24,7 @@ interface RecordedFailure {
   readonly error: WireError;
 }
 
-/** What is said of a picture beside its result. */
+/** A warning about a picture, besides its result. */
 interface RecordedWarning {
   readonly frame: number;
   readonly warning: string;
@@ -32,8 +32,9 @@ interface RecordedWarning {
 
 /** The end of an input that was read to its end, or as far as possible. */
 export interface RecordedEnd {
-  /** Seconds that the last run took, and the frames that it read. */
+  /** Seconds that the last run took. */
   readonly seconds: number;
+  /** Frames that the last run read. */
   readonly frames: number;
   readonly decodeErrors: number;
   readonly cached: number;
@@ -45,7 +46,7 @@ export type RecordEntry = RecordedFrame | RecordedFailure | RecordedWarning;
 
 /** What a record contains when it is opened. */
 export interface Recorded {
-  /** Frames from the first one on, without a gap. */
+  /** Number of frames from the first one on, without a gap. */
   readonly frames: number;
   /** Media time of the last frame; 0 without one. */
   readonly ptsUs: number;
@@ -55,7 +56,7 @@ export interface Recorded {
 export interface FrameRecordOptions {
   readonly path: string;
   readonly classes: readonly string[];
-  /** Distance of frame numbers. */
+  /** Distance between consecutive frame numbers. */
   readonly every: number;
   readonly onFailure: SinkFailureListener;
 }
@@ -63,9 +64,9 @@ export interface FrameRecordOptions {
 const NOTHING: Recorded = { frames: 0, ptsUs: 0, end: null };
 
 const READ_BYTES = 64 * 1024;
-/** A frame with a thousand boxes has 100 kB. */
+/** A frame with a thousand boxes takes 100 kB. */
 const MOST_LINE_BYTES = 16 * 2 ** 20;
-/** How often a reader looks for new lines. */
+/** Time after which a reader looks for new lines again. */
 const LOOK_MS = 50;
 /** Numbers of a detection: box, score, class, and the track or -1. */
 const COLUMNS = 7;
@@ -78,7 +79,7 @@ export class FrameRecord {
   readonly #options: FrameRecordOptions;
   readonly #log: LineLog;
   readonly #closed = new AbortController();
-  /** What it held when it was opened. */
+  /** Contents when it was opened. */
   readonly recorded: Recorded;
 
   private constructor(options: FrameRecordOptions, recorded: Recorded) {
@@ -111,7 +112,11 @@ export class FrameRecord {
     return this.#write('detections' in entry ? numbersOf(entry) : entry);
   }
 
-  /** Closes it, with its last line if the input was read to its end. @throws SINK_FAILED if it does not hold all; nothing is lost */
+  /**
+   * Closes it, with its last line if the input was read to its end.
+   *
+   * @throws SINK_FAILED if some entries were not written; their frames are inferred again by the next run.
+   */
   async close(end: RecordedEnd | null): Promise<void> {
     if (end !== null) void this.#write({ end });
     try {
@@ -189,7 +194,7 @@ async function readRecorded({
     if (entry === null || end !== null) break;
     if ('end' in entry) end = entry.end;
     else if ('warning' in entry) {
-      // Of a frame that follows, or of one that is there.
+      // A warning is not a frame: that comes before or after it.
     } else if (entry.frame !== frames * every) break;
     else {
       frames += 1;

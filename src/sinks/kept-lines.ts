@@ -2,7 +2,7 @@ import { mkdir, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isJsonObject, LineFile } from './line-file.ts';
 
-/** Lines kept while the file cannot be written. */
+/** Most lines kept in memory while the file cannot be written. */
 const MOST_PENDING = 1000;
 
 export interface KeptLinesOptions {
@@ -15,8 +15,9 @@ export interface KeptLinesOptions {
 }
 
 /**
- * A record of bounded size that survives a restart: a JSON object a line. When the file has half of its bytes it is renamed to
- * `NAME.1`, which replaces the older one. What cannot be written now is written later, and never delays the caller.
+ * A record of bounded size that survives a restart, one JSON object per line. When the file reaches half of `maxBytes` it is renamed to
+ * `NAME.1`, which replaces the older one. Lines that cannot be written now are written later, and never delay the caller; beyond a
+ * thousand of them the oldest are lost.
  */
 export class KeptLines {
   readonly #options: KeptLinesOptions;

@@ -2,7 +2,7 @@ import { AppendFile, type AppendOutcome, type OpenedFile, openToAppend } from '.
 import type { SinkFiles } from './sink-files.ts';
 
 const NEW_LINE = 0x0a;
-const BLOCK_BYTES = 64 * 1024;
+const READ_BYTES = 64 * 1024;
 /** A longer last line without a line break is removed without being parsed. */
 const MAX_LINE_BYTES = 16 * 1024 * 1024;
 
@@ -115,7 +115,7 @@ export class LineFile extends AppendFile {
   /** Returns the offset at which the last complete line ends. */
   async #lineEnd(): Promise<number> {
     for (let end = await this.size(); end > 0; ) {
-      const start = Math.max(0, end - BLOCK_BYTES);
+      const start = Math.max(0, end - READ_BYTES);
       const found = (await this.read(start, end - start)).lastIndexOf(NEW_LINE);
       if (found !== -1) return start + found + 1;
       end = start;

@@ -110,7 +110,7 @@ export class LineLog {
   }
 
   /**
-   * Accepts lines, each one result with its line break. A caller that cannot wait may go on: beyond 8 MB results are dropped
+   * Accepts lines, each one result with its line break. A caller that cannot wait may continue: beyond 8 MB results are dropped
    * and counted.
    *
    * @returns false when the caller should wait for `drained()`.

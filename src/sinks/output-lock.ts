@@ -25,7 +25,7 @@ const holderSchema = z.object({
 });
 type Holder = z.infer<typeof holderSchema>;
 
-/** Locks held by this process, by path. The process id in a lock does not tell which pipeline of the process holds it. */
+/** Locks held by this process, by path. The process id in a lock does not show which pipeline of the process holds it. */
 const heldHere = new Map<string, Holder>();
 
 /**
@@ -125,7 +125,7 @@ async function readHolder(path: string): Promise<Holder | null> {
 
 async function isAbandoned(path: string, holder: Holder | null): Promise<boolean> {
   const verdict = holder === null ? null : isProcessGone(holder);
-  return verdict ?? (await isStale(path));
+  return verdict ?? (await staysUntouched(path));
 }
 
 /** Returns null if this process cannot look the holder up. */
@@ -145,7 +145,7 @@ function isProcessGone(holder: Holder): boolean | null {
 }
 
 /** Waits until the lock is touched (returns false) or has not been touched for `ABANDONED_MS` (returns true). */
-async function isStale(path: string): Promise<boolean> {
+async function staysUntouched(path: string): Promise<boolean> {
   const probe = `${path}.${randomUUID().slice(0, 8)}`;
   try {
     for (let first: number | null = null; ; await sleep(TOUCH_MS / 4)) {

@@ -84,10 +84,8 @@ export class PartialFile {
     const { id, keepsEarlier, onNotice } = this.#options;
     await this.#seal(file);
     await file.sync();
-    const path = await moveToFinalName({
-      ...{ path: this.#path, partialPath: file.path, isComplete, keepsEarlier },
-      files: this.#files,
-    });
+    const plan = { path: this.#path, partialPath: file.path, isComplete, keepsEarlier, files: this.#files };
+    const path = await moveToFinalName(plan);
     if (path !== this.#path) onNotice?.(incompleteText(id, this.#path, path));
   }
 
@@ -121,7 +119,7 @@ export class PartialFile {
     return openLines(partialPath, kind, this.#files);
   }
 
-  /** Keeps what a crashed run left. */
+  /** Keeps the file that a crashed run left. */
   async #keepLeft(partialPath: string): Promise<void> {
     const { id, kind, onNotice } = this.#options;
     const found = await stateOrNull(this.#files, partialPath);

@@ -4,8 +4,8 @@ import { FILE_BOX_STEPS } from './result-line.ts';
 import type { Sink, SinkFigures } from './sink.ts';
 
 /**
- * What happens to results while their reader is slow and the queue is full. block: files are held back, so that none of their
- * results is lost; live streams lose their oldest ones. latest: nothing is held back, and the oldest results are lost.
+ * What happens to results while their reader is slow and the queue is full. block: reading of files pauses, so that none of their
+ * results is lost; live streams lose their oldest ones. latest: nothing pauses, and the oldest results are lost.
  */
 export type QueuePolicy = 'block' | 'latest';
 
@@ -41,7 +41,7 @@ export class ResultQueue implements Sink, AsyncIterableIterator<ResultRecord, un
     this.#frames.push({ frame, source, canWait });
     const mayWait = canWait && policy === 'block';
     if (!mayWait && this.#frames.length > capacity) {
-      // The oldest result that may be lost, at the latest the one just added. Results of files are held back instead.
+      // Drops the oldest result that may be lost, at the latest the one just added. Those of files are kept: their streams wait.
       this.#frames.splice(
         this.#frames.findIndex((each) => policy === 'latest' || !each.canWait),
         1,

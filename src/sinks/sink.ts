@@ -29,6 +29,7 @@ export interface Sink {
   /** Resolves once `publish` would return true (possibly at once), or when the sink fails or closes. */
   drained(): Promise<void>;
 
+  /** What became of the results so far. */
   readonly figures: SinkFigures;
 
   /**
@@ -53,7 +54,7 @@ export interface PictureSink {
    */
   draw(frame: PublishedFrame, picture: Uint8Array): Promise<void>;
 
-  /** Of pictures. */
+  /** What became of the pictures so far. */
   readonly figures: SinkFigures;
 
   /** As `Sink.close`. @throws SINK_FAILED if any picture was lost. */

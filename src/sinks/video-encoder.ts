@@ -145,7 +145,6 @@ export class VideoEncoder {
 
   async #rename(isComplete: boolean): Promise<string> {
     const { finish, partialPath, path, keepsEarlier } = this.#file;
-    const naming = { path, isComplete, keepsEarlier };
     try {
       if (finish !== null) {
         const { isSuccess, message } = await this.#start(finish.args).ended;
@@ -155,7 +154,7 @@ export class VideoEncoder {
       await syncFile(wholePath);
       // This replaces the partial file first: otherwise a crash before its removal would leave the same video twice.
       if (finish !== null) await rename(wholePath, partialPath);
-      return await moveToFinalName({ ...naming, partialPath });
+      return await moveToFinalName({ path, partialPath, isComplete, keepsEarlier });
     } catch (error) {
       if (finish !== null) await rm(finish.outputPath, { force: true });
       throw await this.#failWith(error as Error);

@@ -40,7 +40,7 @@ export function parseDestination(
   }
   const base: Record<string, string> = { 'content-type': 'application/json' };
   if (parsed.username !== '' || parsed.password !== '') {
-    const pair = `${decodePart(parsed.username)}:${decodePart(parsed.password)}`;
+    const pair = `${decoded(parsed.username)}:${decoded(parsed.password)}`;
     base.authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
     parsed.username = '';
     parsed.password = '';
@@ -48,7 +48,7 @@ export function parseDestination(
   return { url: parsed.href, headers: { ...base, ...headers }, secret, shownUrl: parsed.origin };
 }
 
-function decodePart(text: string): string {
+function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {

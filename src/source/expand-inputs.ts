@@ -35,7 +35,7 @@ export interface ExpandOptions {
   /** Takes the pictures of a folder as well. Default false. */
   readonly pictures?: boolean;
   /** Receives each file of a folder that is left out because of its extension. */
-  readonly onSkipped?: (path: string) => void;
+  readonly onLeftOut?: (path: string) => void;
 }
 
 /**
@@ -61,11 +61,11 @@ async function expandInput(input: string, options: ExpandOptions): Promise<strin
   return found.sort();
 }
 
-async function expandFolder(path: string, { pictures = false, onSkipped }: ExpandOptions): Promise<string[]> {
+async function expandFolder(path: string, { pictures = false, onLeftOut }: ExpandOptions): Promise<string[]> {
   const extensions: readonly string[] = pictures ? [...VIDEO_EXTENSIONS, ...PICTURE_EXTENSIONS] : VIDEO_EXTENSIONS;
   const all = (await glob('**/*', { cwd: path, onlyFiles: true })).sort();
   const isWanted = (name: string): boolean => extensions.includes(extname(name).slice(1).toLowerCase());
-  for (const name of all) if (!isWanted(name)) onSkipped?.(join(path, name));
+  for (const name of all) if (!isWanted(name)) onLeftOut?.(join(path, name));
   const found = all.filter(isWanted);
   if (found.length === 0) {
     const what = pictures ? 'no video or picture' : 'no video';

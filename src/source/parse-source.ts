@@ -12,7 +12,7 @@ export type SourceScheme = 'rtsp' | 'rtsps' | 'http' | 'https' | 'device' | 'syn
 const SCHEMES: ReadonlySet<string> = new Set(['rtsp', 'rtsps', 'http', 'https', 'device', 'synthetic']);
 const KNOWN = [...SCHEMES].map((scheme) => `${scheme}:`).join(' ');
 
-/** Protocols that exist and are no kind of source: a name near one of ours is no mistake in typing. */
+/** Protocols that are no kind of source: even where the name is close to one of ours, it is not a typing mistake. */
 const OTHER_PROTOCOLS: ReadonlySet<string> = new Set([
   ...['rtmp', 'rtmps', 'rtp', 'srt', 'udp', 'tcp', 'mms', 'hls', 'dash'],
   ...['ftp', 'ftps', 'sftp', 'smb', 'nfs', 's3', 'ws', 'wss'],
@@ -64,7 +64,7 @@ export function requireKnownScheme(text: string): void {
   );
 }
 
-/** Null if none is near. */
+/** Returns the scheme that was probably meant; null if none is close. */
 function nearestScheme(typed: string): string | null {
   if (OTHER_PROTOCOLS.has(typed)) return null;
   const schemes = Object.keys(DEFAULT_PORTS).map((name) => name.slice(0, -1));
@@ -85,7 +85,7 @@ export function sourcePath(text: string): string {
   }
 }
 
-/** Treats every playlist as live. A plain file behind HTTP is read once, like a local one. */
+/** Parses an address. Every playlist counts as live; a plain file behind HTTP is read once, like a local one. */
 function network(kind: 'rtsp' | 'http', text: string, options: SourceOptions): SourceInput {
   // Redaction stops at white space, which would expose the rest of a password that contains it.
   const label = redact(text.replace(/\s/g, '%20'));
@@ -124,7 +124,7 @@ function device(path: string, options: SourceOptions): SourceInput {
   return { kind: 'device', url: path, label: `device:${path}`, isLive: true, probeAddress: null, options };
 }
 
-/** Anything else is not opened, and not told apart from what does not exist. */
+/** Returns whether a path is a device. Anything else is reported as missing, so that messages do not reveal which files exist. */
 function isDevice(path: string): boolean {
   try {
     const real = realpathSync(path);

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { isBelow, realPaths } from '../disk/real-path.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 
-/** Which files a model may consist of that somebody names over the network. Names of the store need no admission. */
+/** Files that a model named over the network may consist of. Names of the store need no admission. */
 export interface ModelRoots {
   /** Folders below which manifests, ONNX files and lists of class names may be named by path (`models.roots`). */
   readonly roots: readonly string[];
@@ -15,7 +15,7 @@ export interface ModelRoots {
 export interface AdmittedFile {
   /** Real path, links resolved. */
   readonly path: string;
-  /** What it must still be in when it is opened, see `GivenFile`. */
+  /** Folders and files that it must still be in when it is opened, see `GivenFile`. */
   readonly within: readonly string[];
 }
 
@@ -35,8 +35,8 @@ export function isManifestPath(nameOrPath: string): boolean {
 }
 
 /**
- * Admits a file by its real path. A path outside of the roots is refused without a look at the disk: a file system that does
- * not answer would hold a thread.
+ * Admits a file by its real path. A path outside of the roots is refused without touching the disk: a file system that does
+ * not answer would block a thread.
  *
  * @param what - for messages: `model`, `labels`.
  * @throws MODEL_FORBIDDEN; MODEL_NOT_FOUND if it may be read but does not exist.

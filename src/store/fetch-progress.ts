@@ -1,10 +1,12 @@
-/** How far a download is. */
+/** The progress of a download. */
 export interface FetchState {
+  /** Name of the download, for messages. */
   readonly what: string;
+  /** Bytes that have arrived. */
   readonly doneBytes: number;
-  /** Null if it is not known. */
+  /** Bytes in all; null if that is not known. */
   readonly totalBytes: number | null;
-  /** Time until the end at the mean rate so far; null while it cannot be said. */
+  /** Milliseconds until the end at the mean rate so far; null while there is no estimate. */
   readonly leftMs: number | null;
 }
 
@@ -15,7 +17,7 @@ export type OnBytes = (doneBytes: number, totalBytes?: number | null) => void;
 const LINE_MS = 5_000;
 
 /**
- * Returns what counts the bytes of one download and reports them.
+ * Returns a function that counts the bytes of one download and reports its progress.
  *
  * @param totalBytes - as known before; null if it is not.
  * @param clock - milliseconds of any clock; tests replace it.

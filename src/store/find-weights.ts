@@ -16,7 +16,7 @@ export interface WeightsOptions {
   readonly onNotice: (text: string) => void;
   /** Called for a file of the cache that is not used, because its content has changed; it is fetched again. */
   readonly onDamaged?: ((error: SightlineError) => void) | undefined;
-  /** Receives how far a download is; absent: `onNotice` gets a line about it every five seconds. */
+  /** Receives the progress of a download; absent: `onNotice` gets a line about it every five seconds. */
   readonly onProgress?: ((state: FetchState) => void) | undefined;
   /** False disables downloads. */
   readonly mayFetch?: boolean;
@@ -48,7 +48,7 @@ const RECORD = 'recorded-hashes.json';
  * Finds the weights of a model by file name and hash: in the search folders, in the cache, or at their sources.
  *
  * @returns the path of each file, in the order of the manifest.
- * Throws MODEL_WEIGHTS_MISSING with the places searched; MODEL_INTEGRITY if fetched bytes have another hash; the reason of the signal.
+ * @throws MODEL_WEIGHTS_MISSING with the places searched; MODEL_INTEGRITY if fetched bytes have another hash; the reason of the signal.
  */
 export async function findWeights(manifest: Manifest, options: WeightsOptions): Promise<string[]> {
   const found = new Map<string, string>();
@@ -86,14 +86,14 @@ async function lookFor(
   const folder = cacheFolder(manifest, options);
   const cached = join(folder, file.name);
   const expected = file.sha256 ?? (await readRecord(folder))[file.name] ?? null;
-  const candidates = [
+  const paths = [
     ...options.searchPath.map((folder) => resolve(folder, file.name)),
     cached,
     ...localSources(manifest, file),
   ];
-  for (const path of candidates) {
+  for (const path of paths) {
     const hash = await sha256OfFile(path);
-    // What was fetched has a hash. Without it nobody can tell whether the file has changed.
+    // A fetched file has a hash. Without it there is no way to check whether the file has changed.
     const isKnown = path !== cached || expected !== null;
     if (hash !== null && isKnown && (expected === null || hash === expected)) return path;
     if (hash !== null && path === cached)
@@ -220,7 +220,7 @@ async function readRecord(folder: string): Promise<Record<string, string>> {
 /** Time limit of a whole download. */
 const DOWNLOAD_LIMIT_MS = 10 * 60_000;
 
-/** Downloads one file. Throws MODEL_WEIGHTS_MISSING if the server cannot be reached or answers with an error. */
+/** Downloads one file. @throws MODEL_WEIGHTS_MISSING if the server cannot be reached or answers with an error. */
 async function fetchFromHttps(url: string, onBytes: OnBytes, signal?: AbortSignal): Promise<Uint8Array> {
   const limit = AbortSignal.timeout(DOWNLOAD_LIMIT_MS);
   let response: Response;

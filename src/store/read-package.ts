@@ -7,7 +7,8 @@ import { SightlineError } from '../errors/sightline-error.ts';
  * every file that is not asked for.
  *
  * @param spec - names the package in messages.
- * @returns the bytes by path. Throws MODEL_WEIGHTS_MISSING if the archive is damaged or lacks a file.
+ * @returns the bytes by path.
+ * @throws MODEL_WEIGHTS_MISSING if the archive is damaged or lacks a file.
  */
 export async function readPackedFiles(
   archive: Readable,

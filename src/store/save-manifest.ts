@@ -34,7 +34,7 @@ async function isWritable(folder: string): Promise<boolean> {
  * Writes a manifest as `NAME.yaml`, atomically, after reading it back to check it.
  *
  * @returns the path.
- * Throws MODEL_INVALID if the manifest fails the schema; then no file is written.
+ * @throws MODEL_INVALID if the manifest fails the schema; then no file is written.
  */
 export async function saveManifest(manifest: Manifest, folder: string): Promise<string> {
   const { path: _, ...document } = manifest;

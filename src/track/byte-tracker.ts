@@ -7,9 +7,9 @@ import { type ResolvedTrackOptions, resolveTrackOptions, type TrackOptions } fro
 
 /** How well the tracker had predicted the newest frame that was inferred. */
 export interface PredictionQuality {
-  /** Confirmed tracks that were in sight before. */
+  /** Confirmed tracks that were found in the inferred frame before. */
   readonly tracks: number;
-  /** How many of them were not found again. */
+  /** How many of `tracks` were not found again. */
   readonly lost: number;
   /** Objects that no track had predicted. */
   readonly fresh: number;

@@ -6,8 +6,9 @@ const GOOD_IOU = 0.65;
 const POOR_IOU = 0.4;
 /** More lost and new objects than this share of the tracks are a poor prediction, too. */
 const MAX_SURPRISE_RATIO = 0.1;
-/** Consecutive good predictions before the stride grows by one. */
+/** Consecutive inferred frames with a good prediction before the stride grows by one. */
 const STEADY_LOOKS = 3;
+
 /**
  * Chooses the frames of one stream that are inferred: every n-th, where n follows how well the tracker predicts. Between two
  * bounds it grows by one after three good predictions and is halved after a poor one (as congestion control does), so it
@@ -29,7 +30,7 @@ export class DetectPace {
     this.#stride = bounds.min;
   }
 
-  /** Every how many frames one is inferred now. */
+  /** One of this many frames is inferred now. */
   get stride(): number {
     return this.#stride;
   }

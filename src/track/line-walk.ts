@@ -43,8 +43,9 @@ export class LineWalk {
   #side: Side | null = null;
   /** Whether the last change of sides went through the segment, not past one of its ends. */
   #isThrough = false;
-  #candidateSinceUs = 0;
-  #candidateFrames = 0;
+  /** Since when, and for how many frames, the object has been on the other side. */
+  #beyondSinceUs = 0;
+  #beyondFrames = 0;
 
   /** Processes the object's next position; returns the side that it has now crossed to, null for none. */
   step(position: Position, segment: Segment, rule: CrossingRule): Side | null {
@@ -61,18 +62,18 @@ export class LineWalk {
     const distance = signedDistance(anchor, segment);
     const side: Side | null = Math.abs(distance) <= rule.band ? null : distance < 0 ? 'left' : 'right';
     if (side === null || side === this.#side) {
-      this.#candidateFrames = 0;
+      this.#beyondFrames = 0;
       return null;
     }
     if (this.#side === null) {
       this.#side = side;
       return null;
     }
-    if (this.#candidateFrames === 0) this.#candidateSinceUs = nowUs;
-    this.#candidateFrames += 1;
-    if (this.#candidateFrames < rule.settleFrames || nowUs - this.#candidateSinceUs < rule.settleUs) return null;
+    if (this.#beyondFrames === 0) this.#beyondSinceUs = nowUs;
+    this.#beyondFrames += 1;
+    if (this.#beyondFrames < rule.settleFrames || nowUs - this.#beyondSinceUs < rule.settleUs) return null;
     this.#side = side;
-    this.#candidateFrames = 0;
+    this.#beyondFrames = 0;
     return this.#isThrough ? side : null;
   }
 
@@ -111,7 +112,7 @@ export class LineWalk {
     this.#last = null;
     this.#side = null;
     this.#isThrough = false;
-    this.#candidateFrames = 0;
+    this.#beyondFrames = 0;
     this.#velocityX = 0;
     this.#velocityY = 0;
   }

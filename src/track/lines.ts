@@ -85,6 +85,7 @@ export class LineCounter {
     return crossings;
   }
 
+  /** Returns the crossings of each line so far. */
   report(): LineCount[] {
     return this.#lines.map(({ id, count }) => ({ id, ...count }));
   }

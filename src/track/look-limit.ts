@@ -1,15 +1,15 @@
-/** Frames whose distances are remembered: with `maxFps` a long one follows several short ones. */
+/** Number of distances between frames that are remembered: with `maxFps` a long one follows several short ones. */
 const FRAMES = 8;
 
 /**
- * Measures how long what appears in a stream could be missing: from the first frame without inference to the next inferred one, in
- * media time. Frames are expected to come as far apart as the farthest of the newest eight.
+ * Measures for how long a new object could be missing from the results, in media time: from the first frame that is not inferred to the
+ * next one that is. The next frame is expected after the longest distance between two of the newest frames.
  */
 export class LookLimit {
   readonly #intervalsUs = new Float64Array(FRAMES);
   #next = 0;
   #lastUs: number | null = null;
-  /** Media time of the first frame since the last look; null if there was none. */
+  /** Media time of the first frame since the last inferred one; null if there was none. */
   #missingFromUs: number | null = null;
 
   /** Longest media time between two of the newest frames. */
@@ -20,8 +20,8 @@ export class LookLimit {
   /**
    * Takes the next frame.
    *
-   * @returns microseconds for which something could be missing if this frame is not inferred; infinite if media time has
-   * run backwards.
+   * @returns microseconds for which a new object could be missing if this frame is not inferred; infinite if media time has
+   * stepped back.
    */
   onFrame(ptsUs: number): number {
     const intervalUs = this.#lastUs === null ? 0 : ptsUs - this.#lastUs;

@@ -3,9 +3,10 @@
  * large one (a looped or reconnected source) is reported as a break.
  */
 export class MediaTimeline {
-  /** Steps back beyond this are a break. */
+  /** A longer step back is a break, in milliseconds. */
   breakMs: number;
   #newestPtsUs: number | null = null;
+  /** Sum of all steps forward, in microseconds. */
   nowUs = 0;
 
   constructor(breakMs: number) {

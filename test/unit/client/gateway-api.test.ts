@@ -103,7 +103,7 @@ describe('requests to a gateway', () => {
     rig.view.close();
   });
 
-  it('tell whether the pipeline can work, also if it cannot', async () => {
+  it('report whether the pipeline can work, also if it cannot', async () => {
     const port = new RuntimeDouble();
     const client = openClient((await openGateway(port)).url);
     expect(await client.readiness()).toEqual({ status: 'ready', reason: 'the engine is loaded' });
@@ -189,7 +189,7 @@ describe('a request that fails', () => {
     expect((await openClient(`${url}/video`).health()).version).toBe('/video/healthz');
   });
 
-  it('is refused without a request if the address is none', () => {
+  it('is refused without a request if the address is not a URL', () => {
     for (const url of ['gate', 'ftp://gate', '']) expect(() => openClient(url)).toThrow(TypeError);
   });
 });

@@ -162,7 +162,7 @@ describe('a connection', () => {
     expect(states.at(-1)).toBe('open');
   });
 
-  it('waits longer after each failure, and connects at once when it is told to', async () => {
+  it('waits longer after each failure, and connects at once when asked to', async () => {
     const port = new RuntimeDouble(['gate']);
     const gateway = await openGateway(port);
     await gateway.close();
@@ -188,7 +188,7 @@ describe('a connection', () => {
     }).toMatchObject({ value: { type: 'stats' } });
   });
 
-  it('ends when nobody listens any more, and opens again for the next one', async () => {
+  it('ends with its last subscription, and opens again for the next one', async () => {
     const { url } = await openGateway(new RuntimeDouble(['gate']));
     const client = openClient(url);
     await take(client.stats(), 1);
@@ -367,7 +367,7 @@ describe('a server that is no gateway of this version', () => {
     },
   );
 
-  it('that falls silent is left and tried again', async () => {
+  it('that sends nothing any more is disconnected, and connected to again', async () => {
     const hello = { type: 'hello', protocol: 1, version: '1', topics: [], streams: [], access: {} };
     const { url, connections } = await serve(JSON.stringify(hello));
     void openClient(url, { silenceMs: 50 }).stats().next();

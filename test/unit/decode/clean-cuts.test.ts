@@ -37,14 +37,14 @@ describe('CleanCuts', () => {
     expect(choose(OPEN, 40_000)).toBeNull();
   });
 
-  it('cuts at the target distance or slightly later, and leaves no short last part', () => {
+  it('cuts at the target distance or slightly later, and leaves no short last segment', () => {
     const everyFrame = Array.from({ length: 100 }, (_, i) => `K${i}`).join(' ');
     expect(choose(everyFrame, 1_000_000)!.cuts.map(({ frame }) => frame)).toEqual([25, 50, 75]);
     expect(choose(everyFrame, 1_300_000)!.cuts.map(({ frame }) => frame)).toEqual([34, 68]);
     expect(choose(everyFrame, 2_800_000)).toBeNull();
   });
 
-  it('makes tapering parts shorter towards the end, down to an eighth', () => {
+  it('makes tapering segments shorter towards the end, down to an eighth', () => {
     const everyFrame = Array.from({ length: 100 }, (_, i) => `K${i}`).join(' ');
     const { cuts, frames } = choose(everyFrame, 800_000, undefined, true)!;
     const ends = [...cuts.map(({ frame }) => frame), frames];
@@ -109,7 +109,7 @@ describe('CleanCuts', () => {
     expect(cutCount).toBeGreaterThan(300);
   });
 
-  it('keeps few candidates of a file in which every frame is a key frame', () => {
+  it('keeps few possible cuts of a file in which every frame is a key frame', () => {
     const finder = new CleanCuts(100_000_000);
     for (let i = 0; i < 200_000; i++) finder.add({ ptsUs: i * 1000, isKey: true, isReordered: false, isOdd: false });
     expect(finder.choose(false)).toMatchObject({ frames: 200_000, cuts: [{ frame: 100_000 }] });

@@ -46,7 +46,7 @@ describe.skipIf(process.platform === 'win32')('findFfmpeg (uses shell scripts)',
     expect((await findFfmpeg({ path: join(folder, 'ffmpeg'), searchPath: '' })).foundBy).toBe('setting');
   });
 
-  it('skips folders in the PATH without ffmpeg, and files that are not executable', async () => {
+  it('ignores folders in the PATH without ffmpeg, and files that are not executable', async () => {
     const withFolder = mkdtempSync(join(tmpdir(), 'sightline-ffmpeg-'));
     mkdirSync(join(withFolder, 'ffmpeg'));
     const good = pretend('ffmpeg version 6.0');

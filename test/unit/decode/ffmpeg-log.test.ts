@@ -310,7 +310,7 @@ describe('a line that an answer to a command cuts in two (ffmpeg 7)', () => {
     expect(read(...lines).filter(({ kind }) => kind === 'frame')).toEqual(HEADER);
   });
 
-  it('is a shed frame all the same', () => {
+  it('still counts as a shed frame', () => {
     const name = `[metadata@shed${TAG} @ 0x7f1a94004540] `;
     expect(read(name, ...ANSWER, '[info] frame:7625 pts:7625    pts_time:7.625')).toEqual([{ kind: 'shed' }]);
   });

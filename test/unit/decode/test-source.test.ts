@@ -19,7 +19,7 @@ describe('time stamps', () => {
     expect(timeProblems(framesAt([0, 40, 80, 20, 60, 10]), false)).toEqual(['time goes back at 2 of 5 frames']);
   });
 
-  it('that repeat are counted, and none at all are called so', () => {
+  it('that repeat are counted; that all repeat is reported', () => {
     expect(timeProblems(framesAt([0, 40, 40, 80]), false)).toEqual([
       '1 of 3 frames have the time stamp of the frame before, or none',
     ]);

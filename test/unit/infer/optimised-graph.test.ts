@@ -102,7 +102,7 @@ describe('the graph optimised by ONNX Runtime', () => {
     expect(readdirSync(join(path, '..'))).toContain(`${name}.sha256`);
   });
 
-  it('is skipped if it cannot be written', async () => {
+  it('is left out if it cannot be written', async () => {
     const graph = new OptimisedGraph(join(newFolder(), 'net.onnx'), '1');
     const tried: (string | undefined)[] = [];
     const opened = await graph.write((path) => {

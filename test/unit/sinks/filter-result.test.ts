@@ -28,7 +28,7 @@ describe('the filter of a sink', () => {
     });
   });
 
-  it('leaves out frames in which nothing is left of what is wanted', () => {
+  it('leaves out frames without any wanted detection or crossing', () => {
     const cars = { labels: ['car'] };
     expect(filterResult(frame, { frames: 'detections', minScore: 0.95 })).toBeNull();
     expect(filterResult(frame, { frames: 'detections', ...cars })).toMatchObject({ detections: [car] });

@@ -47,7 +47,7 @@ describe('the record of an item', () => {
     expect(await all(again)).toEqual([frame(0), frame(1), frame(2)]);
   });
 
-  it('keeps what is said of a picture, also of one whose result is missing', async () => {
+  it('keeps the warnings about a picture, also about one without a result', async () => {
     const warning = (n: number): RecordEntry => ({ frame: n * 2, warning: `${n}.jpg: cut off` });
     const record = await open();
     for (const entry of [frame(0), warning(1), frame(1), warning(2)]) record.add(entry);
@@ -75,7 +75,7 @@ describe('the record of an item', () => {
     expect(await all(record)).toEqual([frame(0), frame(1), frame(2), frame(3)]);
   });
 
-  it('that is of no use begins anew', async () => {
+  it('that cannot be used begins empty', async () => {
     await write(3);
     const record = await open(() => false);
     expect(record.recorded.frames).toBe(0);

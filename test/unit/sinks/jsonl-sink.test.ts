@@ -226,5 +226,14 @@ describe('writing', () => {
     }
     await drained;
     expect(sink.publish(frameOf(frame, [person]), 'a.mp4')).toBe(true);
+    let isClosed = false;
+    const closed = sink.close().then(() => {
+      isClosed = true;
+    });
+    while (!isClosed) {
+      stdout.release();
+      await new Promise(setImmediate);
+    }
+    await closed;
   });
 });

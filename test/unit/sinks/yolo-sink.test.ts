@@ -46,7 +46,7 @@ describe('YOLO labels', () => {
     expect(sink.figures).toMatchObject({ sent: 3, waiting: 0 });
   });
 
-  it('that cannot be written fail once, and say where', async () => {
+  it('that cannot be written are reported once, with their path', async () => {
     const sink = open(false, join(folder, 'gone'));
     sink.publish(frame(0, []));
     sink.publish(frame(1, []));

@@ -48,7 +48,7 @@ describe('expandInputs', () => {
   it('takes pictures if they are wanted, in one order with the videos, and names what it leaves out', async () => {
     const root = folder('b.JPG', 'a.png', 'deep/c.mp4', 'notes.txt', 'deep/list');
     const skipped: string[] = [];
-    const options = { pictures: true, onSkipped: (path: string) => skipped.push(path) };
+    const options = { pictures: true, onLeftOut: (path: string) => skipped.push(path) };
     expect(await expandInputs([root], options)).toEqual(
       ['a.png', 'b.JPG', 'deep/c.mp4'].map((name) => join(root, name)),
     );

@@ -66,7 +66,7 @@ describe('the clock of a camera', () => {
     expect(video(32).wallMs(0)).toBeNull();
   });
 
-  it('tells the capture of frames by the newest report: 90,000 ticks are a second', () => {
+  it('gives the time of capture by the newest report: 90,000 ticks are a second', () => {
     const clock = clockOf(...OPENED, rtp(0, 1000), rtp(0, 4600), senderReport(1, WALL_MS, 1000), rtp(0, 91_000));
     expect(clock.wallMs(0)).toBeCloseTo(WALL_MS, 3);
     expect(clock.wallMs(40_000)).toBeCloseTo(WALL_MS + 40, 3);
@@ -75,7 +75,7 @@ describe('the clock of a camera', () => {
     expect(clock.wallMs(1_000_000)).toBeCloseTo(WALL_MS + 1010, 3);
   });
 
-  it('says nothing before the first report, or of a frame that it has not seen', () => {
+  it('gives no time before the first report, and none for a frame that it has not seen', () => {
     const clock = clockOf(...OPENED, rtp(0, 1000));
     expect(clock.wallMs(0)).toBeNull();
     clock.push(senderReport(1, WALL_MS, 1000));
@@ -83,7 +83,7 @@ describe('the clock of a camera', () => {
     expect(clock.wallMs(20_000)).toBeNull();
   });
 
-  it('goes on where the 32 bits of the stamps begin again, and where frames come out of order', () => {
+  it('continues when the 32 bits of the stamps overflow, and when frames come out of order', () => {
     const start = 2 ** 32 - 1800;
     const clock = clockOf(
       ...OPENED,
@@ -96,7 +96,7 @@ describe('the clock of a camera', () => {
     for (const ms of [0, 40, 80]) expect(clock.wallMs(ms * 1000)).toBeCloseTo(WALL_MS + ms, 3);
   });
 
-  it('takes the video of several media, whose times ffmpeg lets follow the reports', () => {
+  it('reads the video of several media, whose times ffmpeg corrects by the reports', () => {
     const clock = clockOf(describe200('audio', 'video'), setup200(0), setup200(4));
     clock.push(
       Buffer.concat([rtp(0, 77, AUDIO), senderReport(1, 5, 77, AUDIO), rtp(4, 1000), senderReport(5, WALL_MS, 1000)]),
@@ -109,13 +109,13 @@ describe('the clock of a camera', () => {
     expect(clock.wallMs(10_040_000)).toBeNull();
   });
 
-  it('says nothing where there is no video, or where another source goes on', () => {
+  it('gives no time without a video, and none after another source takes over', () => {
     expect(clockOf(describe200('audio'), setup200(0), rtp(0, 0), senderReport(1, WALL_MS, 0)).wallMs(0)).toBeNull();
     const clock = clockOf(...OPENED, rtp(0, 1000), senderReport(1, WALL_MS, 1000, AUDIO));
     expect(clock.wallMs(0)).toBeNull();
   });
 
-  it('reads the same however the bytes are cut', () => {
+  it('gives the same times however the bytes are divided', () => {
     const all = Buffer.concat([
       ...[...OPENED, rtp(0, 1000, VIDEO, 1400), senderReport(1, WALL_MS, 1000), Buffer.from('RTSP/1.0 200 OK\r\n\r\n')],
       ...[rtp(0, 4600), interleaved(0, Buffer.alloc(0)), rtp(0, 8200, VIDEO, 12)],

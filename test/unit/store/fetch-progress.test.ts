@@ -46,7 +46,7 @@ describe('the progress of a download', () => {
     expect(states.map(fetchText)).toEqual(['1.0 of 3.0 MB', '2.0 of 3.0 MB, 1 s left']);
   });
 
-  it('says no time and no total that are not known, and never less than nothing', () => {
+  it('leaves out a time or a total that is not known, and never shows a negative one', () => {
     const { at, states } = download(null, true);
     at(0, 1_000_000);
     at(1000, 2_000_000, null);

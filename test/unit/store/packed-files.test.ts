@@ -29,7 +29,7 @@ describe('the archive of an npm package', () => {
     ]);
   });
 
-  it('lacks a file that is absent, a folder or a link', async () => {
+  it('gives nothing for a path that is absent, a folder or a link', async () => {
     const missing = { code: 'MODEL_WEIGHTS_MISSING', message: 'npm package net@1.0.0: it has no file b' };
     await expect(readOne(packTarball({ 'package/a': bytes }), 'b')).rejects.toMatchObject(missing);
     const folder = entry('package/b', '5', new Uint8Array());

@@ -55,7 +55,7 @@ describe("a user's models", () => {
     expect((await loadManifest('centernet', [second])).description).not.toBe('not mine');
   });
 
-  it('are listed beside other files: invalid manifests are reported, other files are skipped', async () => {
+  it('are listed beside other files: invalid manifests are reported, other files are ignored', async () => {
     const own = folder();
     await saveManifest(await manifest(), own);
     writeFileSync(join(own, 'compose.yaml'), 'services: {}\n');

@@ -203,7 +203,7 @@ describe('prediction of frames that are not inferred', () => {
     expect(idsOf(tracker.update([personAt(100 + 4 * 23, 200)], 23 * FRAME_US)), 'nothing was lost').toEqual([1]);
   });
 
-  it('repeats detections without a track where they were, and objects that are lost not at all', () => {
+  it('repeats detections without a track where they were, and leaves out lost objects', () => {
     const tracker = new ByteTracker();
     const weak = personAt(500, 300, { score: 0.35 });
     run(tracker, 5, (k) => (k < 4 ? [personAt(100, 200), weak] : [weak]));

@@ -95,7 +95,7 @@ describe('a package that is fetched when it is needed', () => {
     expect(notices.at(-1)).toContain(join(cacheDir, 'packages'));
   });
 
-  it('says how much has arrived, of how much, and the time left', async () => {
+  it('reports the bytes that have arrived, the total, and the time left', async () => {
     vi.useFakeTimers({ toFake: ['performance', 'setInterval', 'clearInterval'] });
     const arriving = join(npmCache(), '_cacache/tmp');
     mkdirSync(arriving, { recursive: true });
@@ -196,7 +196,7 @@ describe('a package that is fetched when it is needed', () => {
     expect(calls).toEqual([]);
   });
 
-  it('threads that start later and child processes learn where it is', async () => {
+  it('is found by threads that start later and by child processes', async () => {
     const code = await installed();
     await code.providePackage(NAME, options());
     const key = JSON.stringify(`sightline:${NAME}`);
