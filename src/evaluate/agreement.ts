@@ -28,6 +28,8 @@ function missing(wanted: Float32Array, there: Float32Array): number {
   let sum = 0;
   for (let at = 0; at < wanted.length; at += COLUMNS) {
     const score = wanted[at + 4]!;
+    // It has no weight, and the ratio of two scores of 0 is not a number.
+    if (score === 0) continue;
     let best = 0;
     for (let other = 0; other < there.length; other += COLUMNS) {
       if (there[other + 5] !== wanted[at + 5]) continue;

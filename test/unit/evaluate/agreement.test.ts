@@ -25,6 +25,12 @@ describe('softLoss', () => {
     const loss = softLoss(rows(CAR), rows([0, 0, 10, 5, 0.4, 2]));
     expect(loss).toBeCloseTo(1 - 0.5 * 0.5, 6);
   });
+
+  it('leaves out detections with a score of 0, which have no weight', () => {
+    const nothing = [5, 5, 10, 10, 0, 2] as const;
+    expect(softLoss(rows(CAR, nothing), rows(CAR, nothing))).toBe(0);
+    expect(softLoss(rows(CAR, nothing), rows())).toBe(1);
+  });
 });
 
 describe('AgreementMeter', () => {
