@@ -53,7 +53,7 @@ export function splitDataset(annotations: CocoAnnotations, firstImages: number):
   return { first, second };
 }
 
-/** The images at some places, with their annotations, in the order of `places`. */
+/** Returns the images at these places, with their annotations, in the order of `places`. */
 export function subsetOf(annotations: CocoAnnotations, places: readonly number[]): CocoAnnotations {
   const images = places.map((place) => annotations.images[place]!);
   const ids = new Set(images.map(({ id }) => id));
@@ -64,16 +64,17 @@ export function subsetOf(annotations: CocoAnnotations, places: readonly number[]
   };
 }
 
-/** Classes of the objects in each image; crowds are no evidence. */
-function labelsByPlace({ images, annotations }: CocoAnnotations): Set<number>[] {
+/** Classes of the objects in each image. Crowds and classes that are not in the list of categories are not scored, so they are left out. */
+function labelsByPlace({ images, annotations, categories }: CocoAnnotations): Set<number>[] {
   const places = new Map(images.map(({ id }, place) => [id, place]));
   const labels = images.map(() => new Set<number>());
+  const scored = new Set(categories.map(({ id }) => id));
   for (const { imageId, categoryId, isCrowd } of annotations)
-    if (!isCrowd) labels[places.get(imageId)!]!.add(categoryId);
+    if (!isCrowd && scored.has(categoryId)) labels[places.get(imageId)!]!.add(categoryId);
   return labels;
 }
 
-/** The class with the fewest images left; null if none is left that has a class. */
+/** Returns the class with the fewest images left; null if no image with a class is left. */
 function rarestLabel(open: ReadonlySet<number>, labelsOf: readonly ReadonlySet<number>[]): number | null {
   const counts = new Map<number, number>();
   for (const place of open) for (const label of labelsOf[place]!) counts.set(label, (counts.get(label) ?? 0) + 1);

@@ -49,6 +49,11 @@ describe('a split data set', () => {
     expect(names(reversed, again.first)).toEqual(names(set, first));
   });
 
+  it('leaves out objects of a class that is not in the list of categories', () => {
+    const stray = set.annotations.map((annotation) => ({ ...annotation, categoryId: 9 }));
+    expect(splitDataset({ ...set, annotations: [...set.annotations, ...stray] }, 50)).toEqual({ first, second });
+  });
+
   it.each([
     [0, 0],
     [1, 1],
