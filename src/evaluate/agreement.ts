@@ -1,14 +1,14 @@
 import { DETECTION_COLUMNS as COLUMNS } from '../core/detection.ts';
 import { iouXywh } from '../geometry/iou.ts';
+import { matchBoxes } from '../geometry/match-boxes.ts';
 
-const SAME_OBJECT_IOU = 0.5;
-
-/** An object counts as found again down to this share of the threshold: one whose score lies at it is no loss. */
+/** Share of the threshold down to which an object counts as found again: a score that slips just below the threshold is no loss. */
 const SLACK = 0.5;
 
 /**
- * How far detections are from those expected, smoothly: 0 where they are the same, 1 where nothing is found again. Each detection
- * weighs as much as its score, and is found again as much as the best of its class overlaps it and has its score.
+ * Measures how far detections are from those expected, without thresholds: 0 if they are the same, 1 if nothing is found again.
+ * Each detection has its score as its weight. How well it is found again is the IoU with a detection of its class times the ratio
+ * of the lower to the higher score, for the detection where that is largest.
  *
  * @param expected - packed rows `[n, 6]` after suppression; so is `received`.
  */
@@ -42,10 +42,9 @@ function missing(wanted: Float32Array, there: Float32Array): number {
 }
 
 /**
- * Counts which objects two networks agree on, over many pictures.
- *
- * The F1 score of one against the other at IoU 0.5: an object that one of them reports above the threshold is found again where
- * the other has one of its class there with at least half the threshold.
+ * Counts which objects two networks agree on, over many pictures: the F1 score of one against the other at IoU 0.5. An object that
+ * one of them reports at the threshold or above is found again if the other has one of its class there with at least half the
+ * threshold.
  */
 export class AgreementMeter {
   readonly #threshold: number;
@@ -70,7 +69,7 @@ export class AgreementMeter {
     }
   }
 
-  /** 0 to 1; 1 where neither found anything. */
+  /** 0 to 1; 1 if neither found anything. */
   get f1(): number {
     return f1Of(this.#expected, this.#foundAgain, this.#received, this.#confirmed);
   }
@@ -81,10 +80,8 @@ export class AgreementMeter {
   }
 }
 
-/** The score of the object is below the threshold of its own side: nobody looks for it. */
+/** The score of the object is below the threshold of its own side, so it was not looked for. */
 export const NOT_ASKED = -2;
-/** The other side has no such object. */
-export const NOT_FOUND = -1;
 
 /**
  * Finds each object that one side reports among those of the other side: of its class, at IoU 0.5 or more, with at least half the
@@ -100,29 +97,21 @@ export function matchObjects(
   thereScore: number,
 ): Int32Array {
   const matches = new Int32Array(wanted.length / COLUMNS).fill(NOT_ASKED);
-  const isTaken = new Uint8Array(there.length / COLUMNS);
-  for (let row = 0; row < matches.length; row++) {
+  const asked = [...matches.keys()].filter((row) => !(wanted[row * COLUMNS + 4]! < wantedScore));
+  const found = matchBoxes(asked, there.length / COLUMNS, (row, other) => {
     const at = row * COLUMNS;
-    if (wanted[at + 4]! < wantedScore) continue;
-    let best = NOT_FOUND;
-    let bestIou = SAME_OBJECT_IOU;
-    for (let other = 0; other < isTaken.length; other++) {
-      const bt = other * COLUMNS;
-      const isCandidate = there[bt + 4]! >= thereScore * SLACK && there[bt + 5] === wanted[at + 5];
-      if (!isCandidate || isTaken[other] === 1) continue;
-      const iou = iouOf(wanted, at, there, bt);
-      if (iou >= bestIou) [best, bestIou] = [other, iou];
-    }
-    if (best !== NOT_FOUND) isTaken[best] = 1;
-    matches[row] = best;
-  }
+    const bt = other * COLUMNS;
+    const isPossible = there[bt + 4]! >= thereScore * SLACK && there[bt + 5] === wanted[at + 5];
+    return isPossible ? iouOf(wanted, at, there, bt) : 0;
+  });
+  for (const [i, row] of asked.entries()) matches[row] = found[i]!;
   return matches;
 }
 
 /**
- * The F1 score of one side against the other: the harmonic mean of the share found again and the share confirmed.
+ * Returns the F1 score of one side against the other: the harmonic mean of the share found again and the share confirmed.
  *
- * @returns 0 to 1; 1 where neither reports anything.
+ * @returns 0 to 1; 1 if neither reports anything.
  */
 export function f1Of(expected: number, foundAgain: number, received: number, confirmed: number): number {
   const recall = expected === 0 ? 1 : foundAgain / expected;

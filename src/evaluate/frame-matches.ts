@@ -9,19 +9,19 @@ export interface FrameMatches {
   /** Best score first. */
   readonly reference: readonly Detection[];
   readonly candidate: readonly Detection[];
-  /** For each of `reference` the place in `candidate`, NOT_FOUND, or NOT_ASKED for one below the reference's threshold. */
+  /** For each of `reference` its place in `candidate`, NOT_FOUND, or NOT_ASKED if its score is below the reference's threshold. */
   readonly found: Int32Array;
   /** For each of `candidate` the place in `reference`, likewise. */
   readonly confirmed: Int32Array;
-  /** How the candidate came by its result, where it says so. */
+  /** How the candidate got its result; absent if it was not recorded. */
   readonly by: RecordedFrame['by'];
 }
 
 /**
  * Matches the objects of two runs, frame by frame, in the frames that both published; in the order of the reference.
  *
- * An object that one side reports is found again where the other has one of its class at IoU 0.5 with at least half its
- * threshold: a score that slips below the threshold is no loss. Classes are compared by label, so that two models may number
+ * An object that one side reports is found again if the other has one of its class at IoU 0.5 with at least half its
+ * threshold: a score that slips just below the threshold is no loss. Classes are compared by label, so that two models may number
  * them differently.
  */
 export function matchFrames(reference: RecordedResults, candidate: RecordedResults): FrameMatches[] {

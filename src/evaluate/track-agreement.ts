@@ -1,5 +1,6 @@
 import { iouXywh } from '../geometry/iou.ts';
-import { NOT_ASKED, NOT_FOUND } from './agreement.ts';
+import { NOT_FOUND } from '../geometry/match-boxes.ts';
+import { NOT_ASKED } from './agreement.ts';
 import type { FrameMatches } from './frame-matches.ts';
 import { quantile } from './loss-bootstrap.ts';
 
@@ -13,15 +14,15 @@ export interface TrackAgreement {
   readonly delayFrames: { readonly median: number; readonly p95: number; readonly max: number };
   /** Tracks whose object appears later than `lateMs`, or never. */
   readonly late: number;
-  /** Boxes that the candidate still shows where the reference's object has gone. */
+  /** Lingering boxes: those that the candidate still shows where the reference's object has gone. */
   readonly staleBoxes: number;
   /** Boxes that the candidate shows. */
   readonly boxes: number;
 }
 
-/** A shorter track is a flicker. */
+/** Shorter tracks are left out: most are false detections that flicker. */
 const FEWEST_FRAMES = 5;
-/** A box and that of the frame before are the same object down to this overlap. */
+/** A box continues one of the frame before if they overlap by at least this IoU. */
 const CONTINUES_IOU = 0.5;
 
 interface TrackLife {
@@ -34,7 +35,7 @@ interface TrackLife {
 }
 
 /**
- * Compares tracks, first appearances and what lingers, in the frames that both runs published.
+ * Compares tracks, first appearances and lingering boxes, in the frames that both runs published.
  *
  * @param lateMs - media time from which an object's appearance counts as late.
  */
@@ -57,7 +58,7 @@ export function compareTracks(frames: readonly FrameMatches[], lateMs: number): 
       max: sorted.at(-1) ?? 0,
     },
     late: tracks.filter(isLate).length,
-    ...countStale(frames),
+    ...countLingering(frames),
   };
 }
 
@@ -86,7 +87,7 @@ function follow({ frame, ptsUs, reference, candidate, found }: FrameMatches, liv
  * Counts lingering boxes. A box lingers if the reference has no such object in the frame, and it continues a box of the frame before
  * that was right or lingering itself. A box that was inferred in this very frame is a false detection and does not linger.
  */
-function countStale(frames: readonly FrameMatches[]): { staleBoxes: number; boxes: number } {
+function countLingering(frames: readonly FrameMatches[]): { staleBoxes: number; boxes: number } {
   let staleBoxes = 0;
   let boxes = 0;
   let earlier: FrameMatches['candidate'] = [];

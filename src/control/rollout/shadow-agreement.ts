@@ -1,23 +1,22 @@
 import type { Detection } from '../../core/detection.ts';
 import { iouXywh } from '../../geometry/iou.ts';
+import { matchBoxes, NOT_FOUND } from '../../geometry/match-boxes.ts';
 
-const SAME_OBJECT_IOU = 0.5;
-
-/** What one frame says of the agreement of two sides. F1 = 1 - unmatched / asked, summed over frames. */
+/** Agreement of two sides on one frame. F1 = 1 - unmatched / asked, summed over frames. */
 export interface FrameAgreement {
-  /** Boxes of either side that are sure enough to be asked for on the other. */
+  /** Boxes of both sides whose score is high enough that the other side should have them. */
   readonly asked: number;
-  /** Those among them that the other side does not have: of the same class, at IoU 0.5 or more. */
+  /** Those that the other side does not have: of the same class, at IoU 0.5 or more. */
   readonly unmatched: number;
 }
 
 /**
  * Compares the boxes of two sides in one frame, class by class.
  *
- * A box with a score below `askedScore` may be found again, but is not asked for: whether it is reported at all is chance.
- * Each box is found again once at most; surer boxes choose first.
+ * A box with a score below `askedScore` need not be on the other side, since it is chance whether it is reported at all; but it
+ * can match a box of the other side. Each box matches once at most; boxes with higher scores choose first.
  *
- * @returns by label; a class without a box that is asked for has none.
+ * @returns by label; classes without a box that the other side should have are left out.
  */
 export function agreementByClass(
   control: readonly Detection[],
@@ -48,20 +47,18 @@ function countUnmatched(
   askedScore: number,
   classes: Map<string, Mutable<FrameAgreement>>,
 ): void {
-  const sure = wanted.filter(({ score }) => score >= askedScore).sort((a, b) => b.score - a.score);
-  const isTaken = new Uint8Array(there.length);
-  for (const { box, label } of sure) {
-    let best = -1;
-    let bestIou = SAME_OBJECT_IOU;
-    for (const [i, other] of there.entries()) {
-      if (isTaken[i] === 1 || other.label !== label) continue;
-      const iou = iouXywh(...box, ...other.box);
-      if (iou >= bestIou) [best, bestIou] = [i, iou];
-    }
-    if (best >= 0) isTaken[best] = 1;
+  const isSure = (box: number): boolean => wanted[box]!.score >= askedScore;
+  const sure = [...wanted.keys()].filter(isSure).sort((a, b) => wanted[b]!.score - wanted[a]!.score);
+  const matches = matchBoxes(sure, there.length, (box, other) => {
+    const a = wanted[box]!;
+    const b = there[other]!;
+    return a.label === b.label ? iouXywh(...a.box, ...b.box) : 0;
+  });
+  for (const [i, box] of sure.entries()) {
+    const { label } = wanted[box]!;
     const tally = classes.get(label) ?? { asked: 0, unmatched: 0 };
     classes.set(label, tally);
     tally.asked += 1;
-    if (best < 0) tally.unmatched += 1;
+    if (matches[i] === NOT_FOUND) tally.unmatched += 1;
   }
 }
