@@ -1,6 +1,6 @@
 import type { FrameMatches } from './frame-matches.ts';
 
-/** How boxes of a candidate differ from those of the reference on average, in sizes of the reference's box. Noise cancels. */
+/** Mean difference of the candidate's boxes from the reference's, relative to the size of the reference's box. Random errors cancel. */
 export interface BoxDrift {
   /** Of the centre: 0.1 is a tenth of the width to the right. */
   readonly x: number;
@@ -11,8 +11,8 @@ export interface BoxDrift {
 }
 
 /**
- * Measures the drift of boxes that are the same object at IoU 0.5. A box that is shifted by a tenth of its size still is, so
- * agreement alone does not see it.
+ * Measures the drift of boxes that are the same object at IoU 0.5. Boxes that are shifted by a tenth of their size still are, so
+ * the agreement does not show such a drift.
  */
 export function measureDrift(frames: readonly FrameMatches[]): BoxDrift {
   const sums = { x: 0, y: 0, width: 0, height: 0 };

@@ -75,11 +75,11 @@ function choose(
   for (let i = 0; i < order.length; i++) {
     // Ignored annotations are only considered if no counted one matches.
     if (i === countedLength && match !== -1) break;
-    const candidate = order[i]!;
-    const iou = ious[row + candidate]!;
-    if (isTaken[candidate] === 1 || iou < reached) continue;
+    const annotation = order[i]!;
+    const iou = ious[row + annotation]!;
+    if (isTaken[annotation] === 1 || iou < reached) continue;
     reached = iou;
-    match = candidate;
+    match = annotation;
   }
   return match;
 }

@@ -12,7 +12,7 @@ export interface BootstrapOptions {
 /** One-sided confidence of a single verdict. */
 export const SINGLE_LEVEL = 0.975;
 
-/** How much worse a candidate is than the reference on the same data, and how well that is known. */
+/** How much worse a candidate is than the reference on the same data, with the uncertainty of that figure. */
 export interface LossEstimate {
   readonly reference: number;
   readonly candidate: number;
@@ -23,12 +23,12 @@ export interface LossEstimate {
   readonly standardError: number;
 }
 
-/** Longest time for which resampling holds the thread. */
+/** Longest time for which resampling blocks the thread. */
 const TURN_MS = 10;
 
 /**
- * Draws `units` units of `units` with replacement, again and again (Efron, "Bootstrap methods: another look at the jackknife",
- * 1979). A unit is whatever is independent of the others: a picture, or a second of video.
+ * Draws resamples: each has as many units as there are, drawn with replacement (Efron, "Bootstrap methods: another look at the
+ * jackknife", 1979). A unit is a piece of data that is independent of the others: a picture, or a second of video.
  *
  * Lets other work of the thread run every 10 ms.
  *
@@ -64,7 +64,7 @@ export class LossSamples {
     if (!Number.isNaN(loss)) this.#losses.push(loss);
   }
 
-  /** @param reference - the figure of the data as they are; so is `candidate`. */
+  /** @param reference - the reference's figure on the data themselves, not on a resample; `candidate` likewise. */
   estimate(reference: number, candidate: number, level: number = SINGLE_LEVEL): LossEstimate {
     const sorted = Float64Array.from(this.#losses).sort();
     return {

@@ -12,7 +12,7 @@ export interface SizeLoss extends LossEstimate {
   readonly size: ObjectSize;
 }
 
-/** The loss of one class, and how much there was to judge it by. */
+/** The loss of one class, and how much data it is based on. */
 export interface ClassLoss extends LossEstimate {
   readonly label: string;
   /** Independent pieces of evidence in which the class occurs: pictures, or seconds of video. */
@@ -35,12 +35,12 @@ export interface PrecisionLoss {
   readonly pictures: number;
 }
 
-/** An object counts as found by a detection of at least this score. Weaker ones say little. */
+/** An object counts as found by a detection of at least this score; weaker detections are mostly chance. */
 const FOUND_SCORE = 0.05;
 
 /**
  * Estimates how much average precision a candidate loses against a reference on the same pictures, with a paired bootstrap over
- * pictures: both are scored on the same resamples, so what is hard about a picture cancels.
+ * pictures: both are scored on the same resamples, so the difficulty of a picture affects both alike.
  *
  * Matching is done once for each side. 1,000 resamples of 100 pictures, 80 classes and 10,000 detections take about a second;
  * other work of the thread runs in between.

@@ -7,8 +7,8 @@ const THRESHOLDS = IOU_THRESHOLDS.length;
 const ALL = 0;
 
 /**
- * What a detection is, where that differs from what it is at the strictest IoU threshold. There most detections match nothing, so
- * few differ.
+ * Outcome of a detection at one IoU threshold, and its outcome at the strictest one, if the two differ. Only these are stored: few
+ * detections match an object at the one threshold and not at the other.
  */
 const FOUND_NOT_WRONG = 0;
 const FOUND_NOT_IGNORED = 1;

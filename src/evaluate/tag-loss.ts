@@ -6,13 +6,13 @@ import { subsetOf } from './split-dataset.ts';
 /** The loss on the images that carry one tag. */
 export interface TagLoss extends LossEstimate {
   readonly tag: string;
-  /** Those with an object. */
+  /** Its images with an object. */
   readonly pictures: number;
 }
 
-/** A tag on fewer pictures says nothing. */
+/** Tags on fewer pictures are left out: their interval would be too wide to mean anything. */
 const FEWEST_PICTURES = 10;
-/** Each tag takes as long as a verdict of its own. */
+/** Each tag takes as long as a whole comparison. */
 const MOST_TAGS = 12;
 
 /** Compares average precision on the images of each tag, the most frequent tags first; see `comparePrecision`. */

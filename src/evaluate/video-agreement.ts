@@ -6,7 +6,7 @@ import { type BootstrapOptions, type LossEstimate, LossSamples, resample } from 
 import type { ClassLoss, ObjectSize, SizeLoss } from './precision-loss.ts';
 
 export interface AgreementOptions extends BootstrapOptions {
-  /** Media time that is drawn as one piece. Neighbouring frames show the same objects and are no evidence of their own. */
+  /** Media time that is drawn as one block: neighbouring frames show the same objects, so they are not independent. */
   readonly blockMs: number;
 }
 
@@ -24,7 +24,7 @@ export interface VideoAgreement {
 const SIZES = AREA_RANGES.slice(1);
 const OVERALL = 0;
 const FIRST_CLASS = 1 + SIZES.length;
-/** Objects of the reference, those found again, objects of the candidate, those confirmed. */
+/** For each group: objects of the reference, those of them found again, objects of the candidate, those of them confirmed. */
 const COUNTS = 4;
 
 /**
@@ -50,7 +50,7 @@ export async function compareOnVideo(
   const f1 = (group: number): number => {
     const at = group * COUNTS;
     const isAbsent = sums[at] === 0 && sums[at + 2] === 0;
-    // A resample without the class says nothing of it; a video without any object agrees.
+    // A resample without the class has no figure for it. If there is no object at all, both sides agree.
     if (isAbsent && group !== OVERALL) return Number.NaN;
     return f1Of(sums[at]!, sums[at + 1]!, sums[at + 2]!, sums[at + 3]!);
   };
@@ -67,7 +67,7 @@ export async function compareOnVideo(
       units: blocks.filter((block) => (block[at] ?? 0) > 0).length,
       objects: sums[at]!,
       foundByReference: sums[at]!,
-      // A weak detection that only finds an object again counts too.
+      // Detections below the threshold that match an object of the reference count too.
       candidateDetections: Math.max(sums[at + 1]!, sums[at + 2]!),
     };
   });
