@@ -1,3 +1,4 @@
+import { intOf } from '../attributes.ts';
 import { f32Tensor, f32Values, type Graph, type GraphNode, type Tensor } from '../graph.ts';
 import { GraphIndex } from '../graph-index.ts';
 
@@ -5,7 +6,7 @@ import { GraphIndex } from '../graph-index.ts';
 const CHANNEL_STEP = 4;
 
 /**
- * Pads the channels of convolutions to a multiple of `BLOCK`, so that they and the depthwise convolutions after them run in the
+ * Pads the channels of convolutions to a multiple of `CHANNEL_STEP`, so that they and the depthwise convolutions after them run in the
  * blocked layout. The added channels are 0 and are multiplied by weights of 0, so the results are the same. Measured on one
  * thread: CenterNet at 512x512, whose head has 18 and 22 channels, saves 1.8 ms.
  *
@@ -22,21 +23,24 @@ export function alignChannels(graph: Graph): Graph {
     if (chain === null) continue;
     const padded = Math.ceil(channels / CHANNEL_STEP) * CHANNEL_STEP;
     for (const one of [node, ...chain.depthwise]) {
-      const inputs = one.inputs.map((name, input) => (input === 0 ? name : padRows(constants, name, padded)));
-      const attributes = new Map(one.attributes);
+      // Where chains meet, a convolution is the last of one and the first of the next, and both pad its weights.
+      const current = changed.get(one) ?? one;
+      const inputs = current.inputs.map((name, input) => (input === 0 ? name : padRows(constants, name, padded)));
+      const attributes = new Map(current.attributes);
       if (one !== node) attributes.set('group', { kind: 'int', value: padded });
-      changed.set(one, { ...one, inputs, attributes });
+      changed.set(one, { ...current, inputs, attributes });
     }
-    const { last } = chain;
+    const last = changed.get(chain.last) ?? chain.last;
     const inputs = last.inputs.map((name, input) => (input === 1 ? padColumns(constants, name, padded) : name));
-    changed.set(last, { ...(changed.get(last) ?? last), inputs });
+    changed.set(chain.last, { ...last, inputs });
   }
   return { ...graph, constants, nodes: graph.nodes.map((node) => changed.get(node) ?? node) };
 }
 
 function channelsToAlign(index: GraphIndex, node: GraphNode): number | null {
   const weights = index.constant(node.inputs[1]);
-  if (node.op !== 'Conv' || groups(node) !== 1 || !isRewritable(index, node) || weights === undefined) return null;
+  if (node.op !== 'Conv' || intOf(node, 'group', 1) !== 1 || !isRewritable(index, node) || weights === undefined)
+    return null;
   const channels = weights.dims[0]!;
   return channels > CHANNEL_STEP && channels % CHANNEL_STEP !== 0 ? channels : null;
 }
@@ -52,8 +56,8 @@ function followChannels(
     if (node.op === 'Relu') continue;
     const weights = index.constant(node.inputs[1]);
     if (node.op !== 'Conv' || !isRewritable(index, node) || weights === undefined) return null;
-    if (groups(node) === 1) return weights.dims[1] === channels ? { depthwise, last: node } : null;
-    if (groups(node) !== channels || weights.dims[0] !== channels) return null;
+    if (intOf(node, 'group', 1) === 1) return weights.dims[1] === channels ? { depthwise, last: node } : null;
+    if (intOf(node, 'group', 1) !== channels || weights.dims[0] !== channels) return null;
     depthwise.push(node);
   }
   return null;
@@ -65,11 +69,6 @@ function isRewritable(index: GraphIndex, { inputs }: GraphNode): boolean {
   return weights?.type === 'f32' && weights.dims.length === 4 && (inputs.length < 3 || bias?.type === 'f32');
 }
 
-function groups(node: GraphNode): number {
-  const attribute = node.attributes.get('group');
-  return attribute?.kind === 'int' ? attribute.value : 1;
-}
-
 /** Adds rows of zeros to [channels, ...] weights or biases. */
 function padRows(constants: Map<string, Tensor>, name: string, padded: number): string {
   const tensor = constants.get(name)!;
@@ -77,7 +76,7 @@ function padRows(constants: Map<string, Tensor>, name: string, padded: number): 
   const [channels, ...rest] = tensor.dims as [number, ...number[]];
   const wider = new Float32Array((values.length / channels) * padded);
   wider.set(values);
-  const paddedName = `${name}/aligned`;
+  const paddedName = `${name}/aligned-rows`;
   constants.set(paddedName, f32Tensor([padded, ...rest], wider));
   return paddedName;
 }
@@ -92,7 +91,7 @@ function padColumns(constants: Map<string, Tensor>, name: string, padded: number
   for (let row = 0; row < out; row += 1) {
     wider.set(values.subarray(row * channels * taps, (row + 1) * channels * taps), row * padded * taps);
   }
-  const paddedName = `${name}/aligned`;
+  const paddedName = `${name}/aligned-columns`;
   constants.set(paddedName, f32Tensor([out, padded, height, width], wider));
   return paddedName;
 }

@@ -109,6 +109,24 @@ describe('staying in the blocked layout', () => {
     await expectSame(graph, aligned, 3);
   });
 
+  it('pads convolutions that follow each other, whose weights get more inputs and more outputs', async () => {
+    const graph = network(3, (builder) => {
+      const six = builder.node('Relu', 'relu', [convolution(builder, 'one', 'images', [6, 3, 1])]);
+      const five = convolution(builder, 'three', six, [5, 6, 3]);
+      return convolution(builder, 'seven', five, [8, 5, 1]);
+    });
+    const aligned = alignChannels(graph);
+    const weights = aligned.nodes
+      .filter(({ op }) => op === 'Conv')
+      .map(({ inputs }) => aligned.constants.get(inputs[1]!)!.dims);
+    expect(weights).toEqual([
+      [8, 3, 1, 1],
+      [8, 8, 3, 3],
+      [8, 8, 1, 1],
+    ]);
+    await expectSame(graph, aligned, 3);
+  });
+
   it('does not pad channels with other consumers', () => {
     const graph = network(3, (builder) => {
       const odd = convolution(builder, 'one', 'images', [6, 3, 1]);
