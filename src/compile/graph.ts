@@ -74,9 +74,16 @@ export function f32Tensor(dims: readonly number[], values: ArrayLike<number>): T
   return { type: 'f32', dims, bytes: new Uint8Array(Float32Array.from(values).buffer) };
 }
 
+/**
+ * The largest number that is a 64-bit integer. The largest such integer, which means "to the end" in slices, is rounded up to 2^63 as
+ * a number, and that would wrap to the smallest integer when it is written again.
+ */
+export const LARGEST_INT64 = 2 ** 63 - 1024;
+
 /** Creates an i64 constant, the type of shapes and axes in ONNX. */
 export function i64Tensor(dims: readonly number[], values: readonly number[]): Tensor {
-  return { type: 'i64', dims, bytes: new Uint8Array(BigInt64Array.from(values, BigInt).buffer) };
+  const integers = BigInt64Array.from(values, (value) => BigInt(Math.min(value, LARGEST_INT64)));
+  return { type: 'i64', dims, bytes: new Uint8Array(integers.buffer) };
 }
 
 /** Copies the numbers of an f32 constant. Throws COMPILE_UNSUPPORTED for another type. */

@@ -1,5 +1,13 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { Attribute, Graph, GraphNode, GraphValue, Tensor } from '../graph.ts';
+import {
+  type Attribute,
+  f32Tensor,
+  type Graph,
+  type GraphNode,
+  type GraphValue,
+  i64Tensor,
+  type Tensor,
+} from '../graph.ts';
 import { checkLayers } from './check-layers.ts';
 import type { ExternalData } from './external-data.ts';
 import { ONNX_ATTRIBUTE_TYPES } from './onnx-numbers.ts';
@@ -264,21 +272,23 @@ function readShape(reader: WireReader, dims: (number | string)[], owner: string,
   }
 }
 
-/** Attributes of a `Constant` node that contain its value, and their element types. */
+/** Returns the value of a `Constant` node. */
 function constantOf(node: GraphNode, where: string): Tensor {
   const [name, attribute] = [...node.attributes][0] ?? [];
-  if (attribute?.kind === 'tensor') return attribute.value;
-  const list = attribute?.kind === 'ints' || attribute?.kind === 'floats';
-  if (attribute?.kind === 'int' || attribute?.kind === 'ints') {
-    const values = [attribute.value].flat() as number[];
-    const bytes = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
-    return { type: 'i64', dims: list ? [values.length] : [], bytes };
+  switch (attribute?.kind) {
+    case 'tensor':
+      return attribute.value;
+    case 'int':
+      return i64Tensor([], [attribute.value]);
+    case 'ints':
+      return i64Tensor([attribute.value.length], attribute.value);
+    case 'float':
+      return f32Tensor([], [attribute.value]);
+    case 'floats':
+      return f32Tensor([attribute.value.length], attribute.value);
+    default:
+      throw unsupported(`${where}: node ${node.name}`, `a constant given by ${name ?? 'nothing'} is not supported`);
   }
-  if (attribute?.kind === 'float' || attribute?.kind === 'floats') {
-    const values = [attribute.value].flat() as number[];
-    return { type: 'f32', dims: list ? [values.length] : [], bytes: new Uint8Array(Float32Array.from(values).buffer) };
-  }
-  throw unsupported(`${where}: node ${node.name}`, `a constant given by ${name ?? 'nothing'} is not supported`);
 }
 
 /** Removes `Constant` nodes from the list and adds their values to the constants. */

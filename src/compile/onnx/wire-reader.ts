@@ -1,4 +1,5 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { LARGEST_INT64 } from '../graph.ts';
 
 /** Wire types of protobuf fields. */
 const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
@@ -89,11 +90,11 @@ export class WireReader {
     else throw this.#broken(`wire type ${this.wire}`);
   }
 
-  /** Reads a signed integer; beyond 2^53 it is rounded. */
+  /** Reads a signed integer; beyond 2^53 it is rounded, to `LARGEST_INT64` at most. */
   integer(): number {
     this.#require(WIRE.varint);
     this.#readVarint();
-    return this.#high * 2 ** 32 + this.#low;
+    return numberOf(this.#low, this.#high);
   }
 
   float(): number {
@@ -127,7 +128,7 @@ export class WireReader {
   integersInto(list: number[], max = Number.POSITIVE_INFINITY): void {
     this.eachVarint((low, high) => {
       if (list.length >= max) throw this.#broken(`a list of more than ${max} numbers`);
-      list.push(high * 2 ** 32 + low);
+      list.push(numberOf(low, high));
     });
   }
 
@@ -205,4 +206,8 @@ export class WireReader {
       { byte: this.#at },
     );
   }
+}
+
+function numberOf(low: number, high: number): number {
+  return Math.min(high * 2 ** 32 + low, LARGEST_INT64);
 }

@@ -2,6 +2,7 @@ import { Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 import { addFront } from '../../../src/compile/front.ts';
 import { f32Tensor, type Graph, type GraphNode, i64Tensor } from '../../../src/compile/graph.ts';
+import type { GraphBuilder } from '../../../src/compile/graph-builder.ts';
 import { toHalfTensor } from '../../../src/compile/half.ts';
 import { emitOnnx } from '../../../src/compile/onnx/emit-onnx.ts';
 import { importOnnx } from '../../../src/compile/onnx/import-onnx.ts';
@@ -90,6 +91,27 @@ describe('a graph from another exporter', () => {
     const graph = importOnnx(file, 'constants.onnx');
     expect(graph.nodes.map(({ op }) => op)).not.toContain('Constant');
     await expectSame(emitOnnx(plain), graph, pictures(3), 0);
+  });
+
+  it.each([
+    ['an attribute', 9],
+    ['a Constant node', 13],
+  ])('may cut to the end with the largest integer in %s', async (_, opset) => {
+    // 2^63 - 1, which a JavaScript number cannot hold.
+    const largest = { low: -1, high: 0x7fffffff, unsigned: false, toNumber: () => 2 ** 63 };
+    const one = (builder: GraphBuilder, name: string, value: number) => builder.constant(name, i64Tensor([1], [value]));
+    const graph = network(3, (builder) => {
+      const conv = convolution(builder, 'conv', 'images', [6, 3, 3]);
+      if (opset < 10) return builder.node('Slice', 'slice', [conv], { starts: [2], ends: [3], axes: [1] });
+      builder.node('Constant', 'end', [], { value_ints: [3] });
+      return builder.node('Slice', 'slice', [conv, one(builder, 'start', 2), 'end', one(builder, 'axis', 1)]);
+    });
+    const file = changed({ ...graph, opset }, (model) => {
+      for (const { attribute = [] } of model.graph!.node!)
+        for (const each of attribute) if (each.name === 'ends' || each.name === 'value_ints') each.ints = [largest];
+    });
+    const { dims } = await runGraph(importOnnx(file, 'largest.onnx'), pictures(3));
+    expect(dims).toEqual([2, 4, 16, 12]);
   });
 
   it('may use a node name twice, and -1 for free sizes', async () => {
