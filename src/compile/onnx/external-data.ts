@@ -18,7 +18,7 @@ export interface ExternalPlace {
  */
 export class ExternalData {
   readonly #folder: string;
-  /** Data read so far, by location: constants may share it. */
+  /** Data read so far, by path, offset and size: constants may share it. Paths are resolved, since a file can be named in many ways. */
   readonly #read = new Map<string, Uint8Array>();
   readonly #bytesRead = new Map<string, number>();
 
@@ -35,10 +35,11 @@ export class ExternalData {
     const { location, offset, length = bytes } = place;
     if (length !== bytes)
       throw invalid(where, `expected ${bytes} bytes for its type and sizes, received ${length} in ${location}`);
-    const key = `${offset} ${bytes} ${location}`;
+    const path = this.resolve(location, where);
+    const key = `${offset} ${bytes} ${path}`;
     const known = this.#read.get(key);
     if (known !== undefined) return known;
-    const descriptor = openSync(this.resolve(location, where), constants.O_RDONLY | constants.O_NONBLOCK);
+    const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const stats = fstatSync(descriptor);
       if (!stats.isFile()) throw invalid(where, `expected data in a file, received ${location}, which is not a file`);
@@ -46,9 +47,9 @@ export class ExternalData {
         const wanted = `bytes ${offset} to ${offset + bytes}`;
         throw invalid(where, `expected ${wanted} in ${location}, received a file of ${stats.size} bytes`);
       }
-      const total = (this.#bytesRead.get(location) ?? 0) + bytes;
+      const total = (this.#bytesRead.get(path) ?? 0) + bytes;
       if (total > stats.size) throw invalid(where, `the constants in ${location} overlap`);
-      this.#bytesRead.set(location, total);
+      this.#bytesRead.set(path, total);
       const memory = new Uint8Array(bytes);
       let read = 0;
       while (read < bytes) {

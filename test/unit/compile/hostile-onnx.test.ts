@@ -222,6 +222,16 @@ describe('constants in files beside the model', () => {
     expect(error).toMatchObject({ code: 'MODEL_INVALID', message: expect.stringContaining(reason) });
   });
 
+  it('may not overlap, however the file is named: a small one cannot fill the memory', () => {
+    const data = new ExternalData(modelPath);
+    const size = weights.length;
+    data.read({ location: 'data/weights.bin', offset: 0, length: size }, size, 'model.onnx');
+    for (const location of ['data/weights.bin', './data/weights.bin', 'data/./weights.bin', 'inner.bin'])
+      expect(() => data.read({ location, offset: 16, length: size }, size, 'model.onnx')).toThrow(
+        `the constants in ${location} overlap`,
+      );
+  });
+
   it('are part of the hash of a compiled file', async () => {
     const input = { tensor: 'images', layout: 'nchw', range: [0, 255], width: 12, height: 16 } as const;
     const network: CompileSource = {
