@@ -23,8 +23,8 @@ export async function writeArtefact({ source, target, path }: CompileJob): Promi
 async function writeWholeFolder(path: string, bytes: Uint8Array): Promise<void> {
   const temporary = temporaryPathOf(path);
   await mkdir(temporary);
-  await writeFile(join(temporary, SAVED_MODEL_FILE), bytes);
   try {
+    await writeFile(join(temporary, SAVED_MODEL_FILE), bytes);
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { recursive: true });

@@ -57,23 +57,20 @@ export async function readTfjs(modelPath: string, weightPaths: readonly string[]
   const model = parseModel((await readModel(modelPath)).toString('utf8'), modelPath);
   const binary = Buffer.concat(await Promise.all(weightPaths.map((path) => readModel(path))));
   const entries = (model.weightsManifest ?? []).flatMap((group) => group.weights);
-  const constants = new Map<string, Tensor>();
-  let offset = 0;
-  for (const entry of entries) {
-    const stored = entry.quantization?.dtype ?? entry.dtype;
-    const elementBytes = SOURCE_BYTES[stored];
-    if (elementBytes === undefined) {
-      throw new SightlineError('COMPILE_UNSUPPORTED', `${modelPath}: weight ${entry.name} has element type ${stored}`);
-    }
-    const length = elementCount(entry.shape) * elementBytes;
-    constants.set(entry.name, readWeight(entry, stored, Uint8Array.from(binary.subarray(offset, offset + length))));
-    offset += length;
-  }
-  if (offset !== binary.length) {
+  const sizes = entries.map((entry) => elementCount(entry.shape) * bytesOfElement(entry, modelPath));
+  const expected = sizes.reduce((sum, size) => sum + size, 0);
+  if (expected !== binary.length) {
     throw new SightlineError(
       'MODEL_INVALID',
-      `${modelPath}: expected ${offset} bytes of weights, received ${binary.length}; do the files belong together?`,
+      `${modelPath}: expected ${expected} bytes of weights, received ${binary.length}; do the files belong together?`,
     );
+  }
+  const constants = new Map<string, Tensor>();
+  let offset = 0;
+  for (const [i, entry] of entries.entries()) {
+    const end = offset + sizes[i]!;
+    constants.set(entry.name, readWeight(entry, Uint8Array.from(binary.subarray(offset, end))));
+    offset = end;
   }
   return { nodes: new Map(model.modelTopology!.node!.map((node) => [node.name, node])), constants };
 }
@@ -94,8 +91,21 @@ function parseModel(text: string, modelPath: string): ModelFile {
   return model;
 }
 
-function readWeight(entry: WeightEntry, stored: string, bytes: Uint8Array<ArrayBuffer>): Tensor {
+/** Returns the element type in the file. */
+function storedType({ quantization, dtype }: WeightEntry): string {
+  return quantization?.dtype ?? dtype;
+}
+
+function bytesOfElement(entry: WeightEntry, modelPath: string): number {
+  const stored = storedType(entry);
+  const bytes = SOURCE_BYTES[stored];
+  if (bytes !== undefined) return bytes;
+  throw new SightlineError('COMPILE_UNSUPPORTED', `${modelPath}: weight ${entry.name} has element type ${stored}`);
+}
+
+function readWeight(entry: WeightEntry, bytes: Uint8Array<ArrayBuffer>): Tensor {
   const dims = entry.shape;
+  const stored = storedType(entry);
   if (entry.quantization === undefined) {
     const type = entry.dtype === 'float32' ? 'f32' : entry.dtype === 'int32' ? 'i32' : 'bool';
     return { type, dims, bytes };

@@ -1,12 +1,13 @@
-import { mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { type CompileOptions, compileModel } from '../../../src/compile/compile-model.ts';
 import { halfToFloat } from '../../../src/compile/half.ts';
 import { windowPadding } from '../../../src/compile/tfjs/convolutions.ts';
 import { verifyModel } from '../../../src/compile/verify/verify-model.ts';
 import { runCompiled } from '../../../src/runtime/model/run-compiled.ts';
+import { mountSmallDisk } from '../../support/small-disk.ts';
 import { hasTensorflow } from '../../support/tensorflow.ts';
 import { MINI_SIZE, writeMiniCenternet } from './mini-centernet.ts';
 
@@ -60,6 +61,15 @@ describe('the folder of a SavedModel', () => {
     symlinkSync(join(folder, 'nowhere'), path);
     await expect(compileModel(source, own)).rejects.toThrow(/ENOTDIR|EEXIST/);
     expect(readdirSync(compiled)).toEqual([basename(path), `${basename(path)}.sha256`]);
+  });
+
+  const smallDisk = mountSmallDisk(join(folder, 'small'), 8);
+  afterAll(() => smallDisk?.remove());
+
+  it.skipIf(smallDisk === null)('leaves no files behind on a full disk (needs to mount a small disk)', async () => {
+    const own: CompileOptions = { ...options, engine: 'tensorflow', cacheDir: smallDisk!.path };
+    await expect(compileModel(source, own)).rejects.toMatchObject({ code: 'ENOSPC' });
+    expect(readdirSync(join(smallDisk!.path, 'compiled'))).toEqual([expect.stringMatching(/\.saved-model\.sha256$/)]);
   });
 
   it('has a different name than the files of other engines and precisions', async () => {
@@ -133,6 +143,18 @@ describe('a TensorFlow.js graph model compiled to ONNX', () => {
       code: 'COMPILE_UNSUPPORTED',
       message: 'model mini: operator Selu at node features: this operator is not supported',
     });
+  });
+
+  it('rejects weights that were cut off, at any byte', async () => {
+    const cut = writeMiniCenternet(join(folder, 'cut'));
+    const binary = readFileSync(cut.weightPaths[1]!);
+    for (const length of [0, 1, binary.length - 3, binary.length - 1]) {
+      writeFileSync(cut.weightPaths[1]!, binary.subarray(0, length));
+      await expect(compileModel(cut, options)).rejects.toMatchObject({
+        code: 'MODEL_INVALID',
+        message: expect.stringContaining(`expected ${binary.length} bytes of weights, received ${length}`),
+      });
+    }
   });
 
   it('rejects a graph without the tail of a CenterNet', async () => {
