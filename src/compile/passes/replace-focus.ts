@@ -1,3 +1,4 @@
+import { intsOf } from '../attributes.ts';
 import { f32Tensor, f32Values, type Graph, type GraphNode, intValues } from '../graph.ts';
 
 /**
@@ -29,13 +30,14 @@ export function replaceFocus(graph: Graph, picture: string): Graph {
       }
     }
   }
-  const doubled = (name: string) => {
-    const attribute = convolution.attributes.get(name);
-    const value = attribute?.kind === 'ints' ? attribute.value : [];
-    return { kind: 'ints', value: value.map((number) => number * 2) } as const;
+  const doubled = (name: string, usual: readonly number[]) => {
+    const value = intsOf(convolution, name, usual).map((number) => number * 2);
+    return { kind: 'ints', value } as const;
   };
-  const attributes = new Map(convolution.attributes);
-  for (const name of ['kernel_shape', 'strides', 'pads']) attributes.set(name, doubled(name));
+  const attributes = new Map(convolution.attributes)
+    .set('kernel_shape', doubled('kernel_shape', [rows, columns]))
+    .set('strides', doubled('strides', [1, 1]))
+    .set('pads', doubled('pads', [0, 0, 0, 0]));
   const inputs = [picture, `${weightsName}/focus`, ...convolution.inputs.slice(2)];
   return {
     ...graph,
@@ -73,7 +75,8 @@ function findFocus(graph: Graph, picture: string): Focus | null {
   const weights = graph.constants.get(convolution?.inputs[1] ?? '');
   if (concat === undefined || convolution?.op !== 'Conv' || weights?.type !== 'f32' || weights.dims[1] !== 12)
     return null;
-  if (weights.dims.length !== 4) return null;
+  const isDilated = intsOf(convolution, 'dilations', [1, 1]).some((dilation) => dilation !== 1);
+  if (weights.dims.length !== 4 || isDilated || convolution.attributes.has('auto_pad')) return null;
   const layer = new Set<GraphNode>([concat]);
   const phases: Phase[] = [];
   for (const name of concat.inputs) {

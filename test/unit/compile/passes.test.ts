@@ -11,7 +11,7 @@ import { renameOutputs } from '../../../src/compile/passes/rename-outputs.ts';
 import { replaceFocus } from '../../../src/compile/passes/replace-focus.ts';
 import { resizeGrids } from '../../../src/compile/passes/resize-grids.ts';
 import { splitRelus } from '../../../src/compile/passes/split-relus.ts';
-import { convolution, network, number, pictures, runGraph } from './networks.ts';
+import { convolution, network, noise, number, pictures, runGraph } from './networks.ts';
 
 /** Runs both graphs on the same pictures, without the runtime's optimisation: they must return the same numbers. */
 async function expectSame(before: Graph, after: Graph, channels: number): Promise<void> {
@@ -229,8 +229,9 @@ describe('a 1x1 convolution over a concatenation with an enlarged part', () => {
 });
 
 describe('the focus layer of YOLOX', () => {
-  it('becomes one convolution with the same results', async () => {
-    const graph = network(3, (builder) => {
+  /** The layer and a convolution of 3 x 3, whose padding is an attribute only if it is given. */
+  const focused = (attributes: Record<string, number[]>): Graph =>
+    network(3, (builder) => {
       const one = (name: string, value: number) => builder.constant(name, i64Tensor([1], [value]));
       const cut = (name: string, input: string, axis: number, start: number) => {
         const numbers = [
@@ -252,13 +253,26 @@ describe('the focus layer of YOLOX', () => {
         const name = `phase-${row}-${column}`;
         return cut(`${name}-columns`, cut(`${name}-rows`, 'images', 2, row), 3, column);
       });
-      return convolution(builder, 'one', builder.node('Concat', 'focus', parts, { axis: 1 }), [5, 12, 3], {
-        strides: [1, 1],
-      });
+      const weights = builder.constant('w', f32Tensor([5, 12, 3, 3], noise(5 * 12 * 9)));
+      return builder.node('Conv', 'one', [builder.node('Concat', 'focus', parts, { axis: 1 }), weights], attributes);
     });
+
+  it('becomes one convolution with the same results', async () => {
+    const graph = focused({ kernel_shape: [3, 3], pads: [1, 1, 1, 1], strides: [1, 1] });
     const replaced = replaceFocus(graph, 'images');
     expect(ops(replaced)).toEqual(['Conv', 'Identity']);
     await expectSame(graph, replaced, 3);
+  });
+
+  it('may leave out attributes that have their default', async () => {
+    const replaced = replaceFocus(focused({}), 'images');
+    expect(ops(replaced)).toEqual(['Conv', 'Identity']);
+    await expectSame(focused({}), replaced, 3);
+  });
+
+  it('stays before a dilated convolution, which sees other pixels', () => {
+    const graph = focused({ dilations: [2, 2], pads: [2, 2, 2, 2] });
+    expect(replaceFocus(graph, 'images')).toBe(graph);
   });
 
   it('is not required: other networks stay unchanged', () => {
