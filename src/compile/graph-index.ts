@@ -1,5 +1,4 @@
-import type { Graph, GraphNode, Tensor } from './graph.ts';
-import { f32Values } from './graph.ts';
+import { f32Values, type Graph, type GraphNode, type Tensor } from './graph.ts';
 
 /** Index of the producer and the consumers of each value of a graph. Created once per pass; immutable. */
 export class GraphIndex {
@@ -12,8 +11,10 @@ export class GraphIndex {
     this.#constants = graph.constants;
     this.#outputs = new Set(graph.outputs.map(({ name }) => name));
     for (const node of graph.nodes) {
-      for (const output of node.outputs) this.#producers.set(output, node);
+      // An empty name is an omitted output or input: these do not belong together.
+      for (const output of node.outputs) if (output !== '') this.#producers.set(output, node);
       for (const input of node.inputs) {
+        if (input === '') continue;
         const consumers = this.#consumers.get(input);
         if (consumers === undefined) this.#consumers.set(input, [node]);
         else consumers.push(node);
@@ -62,14 +63,14 @@ export class GraphIndex {
   }
 }
 
-/** Drops nodes without consumers, and unused constants. */
+/** Removes nodes without consumers, and unused constants. */
 export function removeUnused(graph: Graph): Graph {
   const wanted = new Set(graph.outputs.map(({ name }) => name));
   const nodes: GraphNode[] = [];
   for (const node of graph.nodes.toReversed()) {
     if (!node.outputs.some((output) => wanted.has(output))) continue;
     nodes.push(node);
-    for (const input of node.inputs) wanted.add(input);
+    for (const input of node.inputs) if (input !== '') wanted.add(input);
   }
   const constants = new Map([...graph.constants].filter(([name]) => wanted.has(name)));
   return { ...graph, nodes: nodes.reverse(), constants };

@@ -48,7 +48,7 @@ export const emitConvolution: EmissionRule = (emission, node) => {
   const input = isPadded ? pad(emission, node, picture, window, 0) : emission.arranged(picture, NHWC);
   const op = isDepthwise ? 'DepthwiseConv2dNative' : 'Conv2D';
   let reference = emission.node(node, op, [input.reference, filter], attributes);
-  if (node.inputs.length > 2) {
+  if (node.inputs[2]) {
     const bias = emission.builder.constant(`${node.name}/bias`, emission.constant(node, 2));
     reference = emission.node(node, 'BiasAdd', [reference, bias], { T: { type } }, '/biased');
   }

@@ -19,18 +19,21 @@ export async function runOnnxSource(
   const { input } = source;
   const session = await openSession(source.weightPaths[0]!);
   const images: Map<string, OutputTensor>[] = [];
-  for (const frame of frames) {
-    const feeds: Record<string, Tensor> = {
-      [input.tensor]: toPicture(frame, source, typeOf(session, input.tensor)),
-    };
-    if (input.sizeTensor !== null) {
-      const size = BigInt64Array.from([input.width, input.height], BigInt);
-      feeds[input.sizeTensor] = new (onnxRuntime().Tensor)('int64', size, [1, 2]);
+  try {
+    for (const frame of frames) {
+      const feeds: Record<string, Tensor> = {
+        [input.tensor]: toPicture(frame, source, typeOf(session, input.tensor)),
+      };
+      if (input.sizeTensor !== null) {
+        const size = BigInt64Array.from([input.width, input.height], BigInt);
+        feeds[input.sizeTensor] = new (onnxRuntime().Tensor)('int64', size, [1, 2]);
+      }
+      const results = await session.run(feeds);
+      images.push(new Map(Object.entries(source.outputs).map(([name, file]) => [name, toOutput(results[file]!)])));
     }
-    const results = await session.run(feeds);
-    images.push(new Map(Object.entries(source.outputs).map(([name, file]) => [name, toOutput(results[file]!)])));
+  } finally {
+    await session.release();
   }
-  await session.release();
   return images;
 }
 

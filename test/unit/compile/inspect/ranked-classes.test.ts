@@ -31,6 +31,15 @@ describe('the number of classes of a network that ranks pairs of box and class',
     expect(rankedClassCount(byHand, 'labels')).toBe(37);
   });
 
+  it('is not that of a division whose output is omitted, as optional inputs are', () => {
+    const graph = ranking((builder, index, classes) => {
+      const unread = { op: 'Div', name: 'unread', domain: '', inputs: [index, classes], outputs: [''] };
+      builder.nodes.push({ ...unread, attributes: new Map() });
+      return builder.node('Clip', 'clipped', [index, '', 'most']);
+    });
+    expect(rankedClassCount(graph, 'labels')).toBeNull();
+  });
+
   it('is unknown without a division', () => {
     expect(
       rankedClassCount(
