@@ -30,7 +30,7 @@ export interface BuildTarget {
   readonly size: SizePx;
   readonly batch: 'free' | number;
   readonly precision: Precision;
-  /** Skip class scores that cannot become a box (see `gateClasses`). */
+  /** Leave out class scores of cells that cannot become a box (see `gateClasses`). */
   readonly isGated: boolean;
 }
 
@@ -61,8 +61,7 @@ async function build(source: CompileSource, { engine, size, batch, precision, is
     graph = importTfjs(await readTfjs(modelPath, dataPaths), size, published, output, ranking);
     input = { ...input, tensor: graph.inputs[0]!.name, layout: 'nchw' };
   } else {
-    const published = importOnnx(await readModel(modelPath), basename(modelPath), new ExternalData(modelPath));
-    const named = keepNames(published);
+    const named = keepNames(importOnnx(await readModel(modelPath), basename(modelPath), new ExternalData(modelPath)));
     graph = roundHalfOutputs(named, widenHalf(named));
     const hasFixedGrids = source.spec.family === 'gfl' && source.input.anySize !== true;
     const taken = hasFixedGrids ? source.input : input;

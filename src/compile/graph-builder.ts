@@ -1,4 +1,5 @@
-import type { Attribute, Graph, GraphNode, GraphValue, Tensor } from './graph.ts';
+import type { Attribute, ElementType, Graph, GraphNode, GraphValue, Tensor } from './graph.ts';
+import { ONNX_ELEMENT_TYPES } from './onnx/onnx-numbers.ts';
 
 /** Accepted attribute values: a number is an int; a float is written as `{ float: 0.5 }`. */
 export type AttributeInput = number | string | readonly number[] | { readonly float: number };
@@ -52,6 +53,12 @@ export class GraphBuilder {
     this.#names.add(unique);
     return unique;
   }
+}
+
+/** Makes a node that casts the value `from` to an element type, as the value `to`. */
+export function castNode(from: string, to: string, type: ElementType): GraphNode {
+  const attributes = new Map([['to', { kind: 'int', value: ONNX_ELEMENT_TYPES[type] } as const]]);
+  return { op: 'Cast', name: `${to}/cast`, domain: '', inputs: [from], outputs: [to], attributes };
 }
 
 function toAttribute(value: AttributeInput): Attribute {

@@ -30,11 +30,10 @@ export function floatToHalf(value: number): number {
   return sign | Math.min(bits, 0x7c00);
 }
 
-function roundToEven(value: number): number {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  if (rest !== 0.5) return Math.round(value);
-  return floor % 2 === 0 ? floor : floor + 1;
+/** Rounds to the nearest integer, ties to even, as IEEE 754 and ONNX do. */
+export function roundToEven(value: number): number {
+  const rounded = Math.round(value);
+  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
 
 /** Rounds an f32 constant to halves. Throws COMPILE_UNSUPPORTED for another type. */

@@ -22,7 +22,7 @@ export interface LayoutContext {
 export const FAMILY_SHAPES: Readonly<Record<ModelFamily, string>> = {
   centernet: '[n, peaks, 6]: x1 y1 x2 y2 in pixels, score, class',
   yolox: '[n, cells, 5 + classes] on the grid of each stride, objectness; BGR 0..255',
-  yolov5: '[n, candidates, 5 + classes]: cx cy w h in pixels, objectness; also v6, v7',
+  yolov5: '[n, anchors, 5 + classes]: cx cy w h in pixels, objectness; also v6, v7',
   yolov8: '[n, 4 + classes, cells]: cx cy w h in pixels; also v9, 11, 12',
   'yolo-end2end': '[n, rows, 6]: x1 y1 x2 y2 in pixels, score, class; v10, 26, exports with NMS',
   detr: 'logits and boxes, or [n, queries, 4 + classes], or [n, queries, 6]: cx cy w h in 0..1',
@@ -138,12 +138,12 @@ function single(port: Port, outline: Outline, context: LayoutContext): Layout | 
   if (typeof rows === 'string' && typeof columns !== 'string' && classes === null) return null;
   if (columns === 6) return sixColumns(port, outline, context);
   const isPlanar = typeof rows === 'number' && (typeof columns === 'string' || (columns ?? 0) > rows);
-  if (isPlanar) return fits(rows, 4, classes) ? layout('yolov8', 'predictions', port, rows - 4) : null;
+  if (isPlanar) return fits(rows, classes) ? layout('yolov8', 'predictions', port, rows - 4) : null;
   if (typeof columns !== 'number') return null;
-  const cells = typeof rows === 'number' ? candidatesFor(rows, context) : null;
+  const cells = typeof rows === 'number' ? rowsOf(rows, context) : null;
   const isWithObjectness = classes === null ? cells !== null : columns === 5 + classes;
   if (isWithObjectness) return columns > 5 ? withObjectness(port, columns - 5, cells, outline) : null;
-  if (columns <= 4 || !fits(columns, 4, classes)) return null;
+  if (columns <= 4 || !fits(columns, classes)) return null;
   return layout(cells === 'cells' ? 'yolov8' : 'detr', 'predictions', port, columns - 4);
 }
 
@@ -156,7 +156,7 @@ function sixColumns(port: Port, { metadata }: Outline, context: LayoutContext): 
     const isPicked = metadata.has('head') || classes !== 2;
     return isPicked ? layout('detr', 'detections', port, null) : layout('detr', 'predictions', port, 2);
   }
-  const cells = typeof rows === 'number' ? candidatesFor(rows, context) : null;
+  const cells = typeof rows === 'number' ? rowsOf(rows, context) : null;
   if (cells === null) return layout('yolo-end2end', 'detections', port, null);
   if (cells === 'anchors' && (classes ?? 1) === 1) return layout('yolov5', 'predictions', port, 1);
   return cells === 'cells' && classes === 2 ? layout('yolov8', 'predictions', port, 2) : null;
@@ -181,8 +181,8 @@ const STRIDES_PX = [
   [4, 8, 16, 32],
 ] as const;
 
-/** Returns whether the number of rows equals that of all cells for this input, or three anchors in each; null if neither. */
-function candidatesFor(rows: number, { width, height }: LayoutContext): 'cells' | 'anchors' | null {
+/** Returns whether there is a row for each cell of the grids, or for each of three anchors per cell; null if neither. */
+function rowsOf(rows: number, { width, height }: LayoutContext): 'cells' | 'anchors' | null {
   for (const strides of STRIDES_PX) {
     const cells = strides.reduce((sum, stride) => sum + Math.ceil(width / stride) * Math.ceil(height / stride), 0);
     if (rows === cells) return 'cells';
@@ -198,8 +198,9 @@ function channelsOf(rows: number | string | undefined, columns: number | string 
   return sizes.length === 0 ? null : Math.min(...sizes);
 }
 
-function fits(channels: number, others: number, classes: number | null): boolean {
-  return classes === null ? channels > others : channels === others + classes;
+/** Returns whether there are four channels for the box and one for each class. */
+function fits(channels: number, classes: number | null): boolean {
+  return classes === null ? channels > 4 : channels === 4 + classes;
 }
 
 function layout(family: ModelFamily, role: string, port: Port, classCount: number | null): Layout {

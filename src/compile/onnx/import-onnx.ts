@@ -10,9 +10,9 @@ import {
 } from '../graph.ts';
 import { checkLayers } from './check-layers.ts';
 import type { ExternalData } from './external-data.ts';
-import { ONNX_ATTRIBUTE_TYPES } from './onnx-numbers.ts';
+import { ELEMENT_TYPES, ONNX_ATTRIBUTE_TYPES } from './onnx-numbers.ts';
 import { orderNodes } from './order-nodes.ts';
-import { ELEMENT_TYPES, externalLocation, readTensor } from './read-tensor.ts';
+import { externalLocation, readTensor } from './read-tensor.ts';
 import { MessageBudget, WireReader } from './wire-reader.ts';
 
 const ATTRIBUTE_KINDS = new Map(

@@ -16,6 +16,11 @@ export const ONNX_ELEMENT_TYPES: Readonly<Record<ElementType, number>> = {
   u64: 13,
 };
 
+/** Element type of each number in ONNX files. */
+export const ELEMENT_TYPES: ReadonlyMap<number, ElementType> = new Map(
+  Object.entries(ONNX_ELEMENT_TYPES).map(([type, number]) => [number, type as ElementType]),
+);
+
 /** Number of each kind of attribute in ONNX files. */
 export const ONNX_ATTRIBUTE_TYPES: Readonly<Record<Attribute['kind'], number>> = {
   float: 1,

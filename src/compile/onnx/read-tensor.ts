@@ -1,12 +1,8 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { ELEMENT_BYTES, type ElementType, type Tensor } from '../graph.ts';
 import type { ExternalData, ExternalPlace } from './external-data.ts';
-import { ONNX_ELEMENT_TYPES } from './onnx-numbers.ts';
+import { ELEMENT_TYPES } from './onnx-numbers.ts';
 import type { WireReader } from './wire-reader.ts';
-
-export const ELEMENT_TYPES: ReadonlyMap<number, ElementType> = new Map(
-  Object.entries(ONNX_ELEMENT_TYPES).map(([type, code]) => [code, type as ElementType]),
-);
 
 /** More axes than any operator supports. */
 const MAX_AXES = 32;
@@ -27,7 +23,7 @@ const FIELD = {
   location: 14,
 } as const;
 
-/** `data_location` of a tensor owner data is in another file. */
+/** `data_location` of a tensor whose data is in another file. */
 const EXTERNAL = 1;
 
 interface Header {

@@ -33,7 +33,7 @@ export function gateClasses(graph: Graph, size: SizePx): Graph {
   const builder = new GraphBuilder('gated/');
   let firstCell = 0;
   const parts = levels.map((level, at) => {
-    const part = addLevel(builder, index, level, firstCell);
+    const part = addLevel(builder, level, firstCell);
     firstCell += (size.width / STRIDES_PX[at]!) * (size.height / STRIDES_PX[at]!);
     return part;
   });
@@ -131,7 +131,6 @@ function siluInput(index: GraphIndex, value: string): string | null {
 
 function addLevel(
   builder: GraphBuilder,
-  _index: GraphIndex,
   { box, objectness, layers, features }: Level,
   firstCell: number,
 ): { cells: string; passing: string; classes: string } {

@@ -36,7 +36,7 @@ function rewriteHardSwish(index: GraphIndex, node: GraphNode, builder: GraphBuil
   const channels = channelsOf(index, index.producer(factor.other));
   if (channels === null || high === undefined || index.scalar(clip.inputs[1]) !== 0) return null;
   const line = { channels, factor: factor.scalar, offset: offset.scalar * factor.scalar };
-  const straight = emitChannelLine(builder, 'line', factor.other, line);
+  const straight = emitChannelLine(builder, factor.other, line);
   const bounds = [0, high * factor.scalar].map((bound) => builder.constant('bound', f32Tensor([], [bound])));
   const gate = builder.node('Clip', 'gate', [straight, ...bounds]);
   return { ...node, inputs: [factor.other, gate] };
@@ -48,7 +48,7 @@ function rewriteShift(index: GraphIndex, node: GraphNode, builder: GraphBuilder)
   const relu = index.producer(operand?.other);
   const channels = relu?.op === 'Relu' ? channelsOf(index, index.producer(relu.inputs[0])) : null;
   if (operand === undefined || channels === null) return null;
-  emitChannelLine(builder, 'line', operand.other, { channels, factor: 1, offset: operand.scalar });
+  emitChannelLine(builder, operand.other, { channels, factor: 1, offset: operand.scalar });
   const line = builder.nodes.pop()!;
   return { ...line, outputs: node.outputs };
 }
@@ -68,14 +68,13 @@ function channelsOf(index: GraphIndex, node: GraphNode | undefined): number | nu
  */
 function emitChannelLine(
   builder: GraphBuilder,
-  name: string,
   value: string,
   line: { readonly channels: number; readonly factor: number; readonly offset: number },
 ): string {
   const { channels, factor, offset } = line;
-  const inputs = [value, builder.constant(`${name}-weights`, filled([channels, 1, 1, 1], factor))];
-  if (offset !== 0) inputs.push(builder.constant(`${name}-bias`, filled([channels], offset)));
-  return builder.node('Conv', name, inputs, { kernel_shape: [1, 1], group: channels });
+  const inputs = [value, builder.constant('line-weights', filled([channels, 1, 1, 1], factor))];
+  if (offset !== 0) inputs.push(builder.constant('line-bias', filled([channels], offset)));
+  return builder.node('Conv', 'line', inputs, { kernel_shape: [1, 1], group: channels });
 }
 
 function filled(dims: readonly number[], value: number): ReturnType<typeof f32Tensor> {

@@ -1,6 +1,6 @@
-import type { Graph, GraphNode } from '../graph.ts';
+import type { Graph } from '../graph.ts';
+import { castNode } from '../graph-builder.ts';
 import { GraphIndex } from '../graph-index.ts';
-import { ONNX_ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 import { traceElements } from './trace-elements.ts';
 
 /**
@@ -26,13 +26,8 @@ export function roundHalfOutputs(published: Graph, widened: Graph): Graph {
     outputs: node.outputs.map(rename),
   }));
   const rounding = [...halves].flatMap((name) => [
-    cast(rename(name), `${name}/rounded`, 'f16'),
-    cast(`${name}/rounded`, name, 'f32'),
+    castNode(rename(name), `${name}/rounded`, 'f16'),
+    castNode(`${name}/rounded`, name, 'f32'),
   ]);
   return { ...widened, nodes: [...nodes, ...rounding] };
-}
-
-function cast(from: string, to: string, type: 'f16' | 'f32'): GraphNode {
-  const attributes = new Map([['to', { kind: 'int', value: ONNX_ELEMENT_TYPES[type] } as const]]);
-  return { op: 'Cast', name: `${to}/cast`, domain: '', inputs: [from], outputs: [to], attributes };
 }

@@ -1,7 +1,7 @@
 import type { ElementType, Graph, GraphNode, Tensor } from '../graph.ts';
+import { castNode } from '../graph-builder.ts';
 import { GraphIndex, removeUnused } from '../graph-index.ts';
 import { floatValues, HALF_MAX, toHalfTensor } from '../half.ts';
-import { ONNX_ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 import { traceElements } from './trace-elements.ts';
 
 /** Layers with weights: they take most of the time, and a GPU runs them in half on its tensor cores with f32 sums. */
@@ -132,20 +132,15 @@ class HalfRewriter {
     } else if (!this.#made.has(half)) {
       const producer = this.#index.producer(name);
       // A value that is itself a cast to f32 is cast from its source instead.
-      this.#cast(producer?.op === 'Cast' ? producer.inputs[0]! : name, half, 'f16');
+      this.#write(castNode(producer?.op === 'Cast' ? producer.inputs[0]! : name, half, 'f16'));
     }
     return half;
   }
 
   /** Returns the name of a value in its own type; adds a cast if it only exists in half. */
   #full(name: string): string {
-    if (this.#made.has(halfName(name)) && !this.#made.has(name)) this.#cast(halfName(name), name, 'f32');
+    if (this.#made.has(halfName(name)) && !this.#made.has(name)) this.#write(castNode(halfName(name), name, 'f32'));
     return name;
-  }
-
-  #cast(from: string, to: string, type: 'f16' | 'f32'): void {
-    const attributes = new Map([['to', { kind: 'int', value: ONNX_ELEMENT_TYPES[type] } as const]]);
-    this.#write({ op: 'Cast', name: `${to}/cast`, domain: '', inputs: [from], outputs: [to], attributes });
   }
 }
 

@@ -1,10 +1,6 @@
 import { intOf } from '../attributes.ts';
 import type { ElementType, Graph, GraphNode } from '../graph.ts';
-import { ONNX_ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
-
-const TYPES_BY_NUMBER = new Map(
-  Object.entries(ONNX_ELEMENT_TYPES).map(([type, number]) => [number, type as ElementType]),
-);
+import { ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 
 /** Operators with a fixed result type. */
 const RESULT_TYPES: Readonly<Record<string, ElementType>> = {
@@ -39,7 +35,7 @@ export function traceElements(graph: Graph): ReadonlyMap<string, ElementType> {
 }
 
 function resultType(node: GraphNode, index: number, types: ReadonlyMap<string, ElementType>): ElementType {
-  if (node.op === 'Cast') return TYPES_BY_NUMBER.get(intOf(node, 'to', 0)) ?? 'f32';
+  if (node.op === 'Cast') return ELEMENT_TYPES.get(intOf(node, 'to', 0)) ?? 'f32';
   if (node.op === 'TopK' && index === 1) return 'i64';
   if (node.op === 'ConstantOfShape') {
     const value = node.attributes.get('value');
@@ -47,7 +43,7 @@ function resultType(node: GraphNode, index: number, types: ReadonlyMap<string, E
   }
   if (node.op === 'DynamicQuantizeLinear') return index === 1 ? 'f32' : 'u8';
   if (node.op === 'QuantizeLinear') {
-    const stated = TYPES_BY_NUMBER.get(intOf(node, 'output_dtype', 0));
+    const stated = ELEMENT_TYPES.get(intOf(node, 'output_dtype', 0));
     return types.get(node.inputs[2] ?? '') ?? stated ?? 'u8';
   }
   const data = TYPED_BY[node.op] ?? 0;

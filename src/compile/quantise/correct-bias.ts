@@ -1,3 +1,4 @@
+import { intOf } from '../attributes.ts';
 import { f32Values } from '../graph.ts';
 import type { QuantisableLayer } from './layers.ts';
 import { dequantised, quantiseWeights } from './quantise-weights.ts';
@@ -48,24 +49,24 @@ export class ChannelMeter {
 }
 
 /**
- * Computes what the rounding of weights and inputs takes from the mean of each output channel of a convolution, so that it can
- * be added to the bias. Padding is not considered: a border pixel is like the others. (Nagel et al., section 4.2.)
+ * Computes by how much the rounding of weights and inputs lowers the mean of each output channel of a convolution, so that it can
+ * be added to the bias. Padding is ignored: border pixels are treated like the others. (Nagel et al., section 4.2.)
  *
  * @returns f32, one number for each output channel.
  */
 export function biasShiftOf(layer: QuantisableLayer, { real, quantised }: ChannelMeans): Float32Array {
-  const { weights, axis, kind, name } = layer;
+  const { weights, axis, name } = layer;
   const exact = f32Values(weights, name);
   const rounded = dequantised(quantiseWeights(weights, axis), axis);
   const [outputs, inputs] = weights.dims as [number, number];
   const taps = exact.length / (outputs * inputs);
-  const groups = kind === 'depthwise' ? outputs : real.length / inputs;
+  const groups = real.length / inputs;
   const shift = new Float32Array(outputs);
   for (let output = 0; output < outputs; output += 1) {
-    const firstInput = kind === 'depthwise' ? 0 : Math.floor(output / (outputs / groups)) * inputs;
+    const firstChannel = Math.floor((output * groups) / outputs) * inputs;
     let sum = 0;
     for (let input = 0; input < inputs; input += 1) {
-      const channel = kind === 'depthwise' ? Math.floor((output * real.length) / outputs) : firstInput + input;
+      const channel = firstChannel + input;
       for (let tap = 0; tap < taps; tap += 1) {
         const at = (output * inputs + input) * taps + tap;
         sum += exact[at]! * real[channel]! - rounded[at]! * quantised[channel]!;
@@ -76,8 +77,7 @@ export function biasShiftOf(layer: QuantisableLayer, { real, quantised }: Channe
   return shift;
 }
 
-/** Channels of what a convolution reads. */
+/** Returns the number of channels of a convolution's input. */
 export function inputChannelCount({ weights, node }: QuantisableLayer): number {
-  const group = node.attributes.get('group');
-  return weights.dims[1]! * (group?.kind === 'int' ? group.value : 1);
+  return weights.dims[1]! * intOf(node, 'group', 1);
 }

@@ -1,3 +1,4 @@
+import { roundToEven } from '../half.ts';
 import type { RangeHistogram } from './histogram.ts';
 
 /** The range of real numbers that 8 bits represent, from `low` to `high`; always includes zero. */
@@ -6,7 +7,7 @@ export interface ValueRange {
   readonly high: number;
 }
 
-/** How a real number becomes a byte: `round(x / scale) + zero`, ties to even, saturated to 0..255. */
+/** Maps a real number to a byte: `round(x / scale) + zero`, ties to even, saturated to 0..255. */
 export interface Quantiser {
   readonly scale: number;
   readonly zero: number;
@@ -21,11 +22,11 @@ const USUAL_SHARE = 0.9999;
 
 /** Bounds that are tried on each side, from the extreme value down to a twentieth of it. */
 const BOUNDS_TRIED = 40;
-/** How often the upper bound is searched again after the lower one moved. */
+/** Number of searches of each bound: the best upper bound depends on the lower one. */
 const SEARCH_ROUNDS = 2;
 const LEVELS = 255;
 
-/** Leaves out the outermost values: on each side as many as are beyond `share` of all. Zero is always inside. */
+/** Finds the range that holds `share` of all values on each side; the outermost ones are left out. Zero is always inside. */
 export function percentileRange(histogram: RangeHistogram, share: number = USUAL_SHARE): ValueRange {
   const { counts, total } = histogram;
   const spare = total * (1 - share);
@@ -38,7 +39,7 @@ export function percentileRange(histogram: RangeHistogram, share: number = USUAL
   };
 }
 
-/** The first bin from one end that more than `spare` values lie in or before. */
+/** Returns the first bin, from one end, at which more than `spare` values have been passed. */
 function outermost(counts: Float64Array, spare: number, step: 1 | -1): number {
   let passed = 0;
   const first = step === 1 ? 0 : counts.length - 1;
@@ -52,8 +53,8 @@ function outermost(counts: Float64Array, spare: number, step: 1 | -1): number {
 /**
  * Finds the range with the least mean squared error of 8 bits: a narrower one rounds more finely and cuts off more.
  *
- * @param through - what follows the tensor. The error is that of its result, so that numbers which an activation flattens
- * anyway cost no range.
+ * @param through - the activation after the tensor. The error is measured on its result, so that the range need not cover numbers
+ *   that the activation maps to nearly the same result.
  */
 export function mseRange(histogram: RangeHistogram, through: (x: number) => number = (x) => x): ValueRange {
   const bins: Bin[] = [];
@@ -81,7 +82,7 @@ export function mseRange(histogram: RangeHistogram, through: (x: number) => numb
 interface Bin {
   readonly value: number;
   readonly count: number;
-  /** What follows the tensor makes this of the value. */
+  /** The value after the activation. */
   readonly result: number;
 }
 
@@ -98,21 +99,15 @@ function squaredError(bins: readonly Bin[], range: ValueRange, through: (x: numb
   return sum;
 }
 
-/** Scale and zero point of a range, in the f32 that the file holds. Zero is exact: padding and relu rely on it. */
+/** Returns scale and zero point of a range; the scale is an f32, as in the file. Zero is exact: padding and relu rely on it. */
 export function quantiserOf({ low, high }: ValueRange): Quantiser {
   const [bottom, top] = [Math.min(low, 0), Math.max(high, 0)];
   const scale = Math.fround((top - bottom) / LEVELS);
   if (!(scale > 0)) return { scale: 1, zero: 0 };
-  return { scale, zero: Math.min(Math.max(roundHalfEven(-bottom / scale), 0), LEVELS) };
+  return { scale, zero: Math.min(Math.max(roundToEven(-bottom / scale), 0), LEVELS) };
 }
 
-/** The byte that stands for a number. */
+/** Returns the byte that represents a number. */
 export function levelOf(value: number, { scale, zero }: Quantiser): number {
-  return Math.min(Math.max(roundHalfEven(value / scale) + zero, 0), LEVELS);
-}
-
-/** As ONNX rounds. */
-export function roundHalfEven(x: number): number {
-  const rounded = Math.round(x);
-  return rounded - x === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
+  return Math.min(Math.max(roundToEven(value / scale) + zero, 0), LEVELS);
 }

@@ -1,13 +1,9 @@
 import { floatOf, intOf } from '../attributes.ts';
 import type { ElementType, GraphNode } from '../graph.ts';
-import { ONNX_ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
+import { ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 import { broadcastDims, type Dim } from './dims.ts';
 import { type Emission, type EmissionRule, elementsOf, identityOrder, type Value } from './emission.ts';
 import type { AttributeInput } from './graph-def-builder.ts';
-
-const TYPES_BY_ONNX_NUMBER = new Map(
-  Object.entries(ONNX_ELEMENT_TYPES).map(([type, number]) => [number, type as ElementType]),
-);
 
 /** Rule for an operator with one input and the same meaning in TensorFlow, whose only attribute is the type. */
 export function unary(op: string): EmissionRule {
@@ -82,7 +78,7 @@ export const emitMod: EmissionRule = (emission, node) =>
 
 export const emitCast: EmissionRule = (emission, node) => {
   const value = emission.input(node, 0);
-  const type = TYPES_BY_ONNX_NUMBER.get(intOf(node, 'to', 0));
+  const type = ELEMENT_TYPES.get(intOf(node, 'to', 0));
   if (type === undefined) throw emission.unsupported(node, `it casts to element type ${intOf(node, 'to', 0)}`);
   return [cast(emission, value, type, node.name)];
 };

@@ -1,5 +1,6 @@
 import { intOf } from '../attributes.ts';
 import { type GraphNode, intValues } from '../graph.ts';
+import { ONNX_ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 import { type Dim, divideDims, isFree, multiplyDims, sameDim } from './dims.ts';
 import { axisOf, type Emission, type KnownIntegers } from './emission.ts';
 
@@ -8,7 +9,7 @@ type Rule = (emission: Emission, node: GraphNode, inputs: readonly KnownIntegers
 /** Operators that exporters use to compute shapes. */
 const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['Identity', (_emission, _node, [value]) => value!],
-  ['Cast', (_emission, node, [value]) => (intOf(node, 'to', 0) === I64 ? value! : null)],
+  ['Cast', (_emission, node, [value]) => (intOf(node, 'to', 0) === ONNX_ELEMENT_TYPES.i64 ? value! : null)],
   [
     'Squeeze',
     (_emission, _node, [value]) => (value!.known.length === 1 ? { known: value!.known, isScalar: true } : null),
@@ -26,9 +27,6 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['Add', (_emission, _node, inputs) => elementwise(inputs, (a, b) => add(a, b, 1))],
   ['Sub', (_emission, _node, inputs) => elementwise(inputs, (a, b) => add(a, b, -1))],
 ]);
-
-/** Number of i64 in ONNX files. */
-const I64 = 7;
 
 /**
  * Computes at compile time what exporters compute at run time: `Shape`, and integers derived from shapes and constants. The batch

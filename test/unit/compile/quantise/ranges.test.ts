@@ -1,12 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { roundToEven } from '../../../../src/compile/half.ts';
 import { RangeHistogram } from '../../../../src/compile/quantise/histogram.ts';
-import {
-  levelOf,
-  mseRange,
-  percentileRange,
-  quantiserOf,
-  roundHalfEven,
-} from '../../../../src/compile/quantise/ranges.ts';
+import { levelOf, mseRange, percentileRange, quantiserOf } from '../../../../src/compile/quantise/ranges.ts';
 
 /** So many numbers, evenly from `low` to `high`. */
 function even(count: number, low: number, high: number): Float32Array {
@@ -92,7 +87,7 @@ describe('quantiserOf', () => {
   });
 
   it('saturates and rounds ties to even, as ONNX does', () => {
-    expect([0.5, 1.5, 2.5, -0.5, -1.5, 2.4999].map(roundHalfEven)).toEqual([0, 2, 2, -0, -2, 2]);
+    expect([0.5, 1.5, 2.5, -0.5, -1.5, 2.4999].map(roundToEven)).toEqual([0, 2, 2, -0, -2, 2]);
     const quantiser = { scale: 2, zero: 10 };
     expect([0, 1, 3, -100, 1000].map((value) => levelOf(value, quantiser))).toEqual([10, 10, 12, 0, 255]);
   });
