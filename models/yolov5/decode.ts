@@ -9,7 +9,7 @@ const FIRST_CLASS = 5;
 const rows = new RowList(256);
 
 /**
- * YOLOv5 and other networks with boxes in pixels and an objectness (v6, v7): `predictions` f32 [n, candidates, 5 + classes], with
+ * YOLOv5 and other networks with boxes in pixels and an objectness (v6, v7): `predictions` f32 [n, anchors, 5 + classes], with
  * centre x, centre y, width, height in input pixels; objectness and class scores after the sigmoid. score = objectness * class.
  *
  * Objectness is an upper bound of the score, so the class scores of most candidates are never read.

@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 let version: string | null = null;
 
 /**
- * Identifies the compiler by its own files, hex: whatever changes in it, nothing that an earlier one made is used again. Reads a
- * hundred small files once in a process, 10 ms.
+ * Identifies the compiler by a hash of its own files, hex: after any change to it, files that an earlier one compiled are not used.
+ * Reads a hundred small files once in a process, 10 ms.
  */
 export function compilerVersion(): string {
   version ??= hashOfSources(dirname(fileURLToPath(import.meta.url)));

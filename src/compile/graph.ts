@@ -75,8 +75,8 @@ export function f32Tensor(dims: readonly number[], values: ArrayLike<number>): T
 }
 
 /**
- * The largest number that is a 64-bit integer. The largest such integer, which means "to the end" in slices, is rounded up to 2^63 as
- * a number, and that would wrap to the smallest integer when it is written again.
+ * The largest number that is a 64-bit integer. The largest such integer, which means "to the end" in slices, is rounded up to 2^63
+ * as a number, and that would wrap to the smallest integer when it is written again.
  */
 export const LARGEST_INT64 = 2 ** 63 - 1024;
 

@@ -1,6 +1,8 @@
 import type { FrameMatches } from './frame-matches.ts';
 
-/** Mean difference of the candidate's boxes from the reference's, relative to the size of the reference's box. Random errors cancel. */
+/**
+ * Mean difference of the candidate's boxes from the reference's, relative to the size of the reference's box. Random errors cancel.
+ */
 export interface BoxDrift {
   /** Of the centre: 0.1 is a tenth of the width to the right. */
   readonly x: number;

@@ -64,7 +64,10 @@ export function subsetOf(annotations: CocoAnnotations, places: readonly number[]
   };
 }
 
-/** Classes of the objects in each image. Crowds and classes that are not in the list of categories are not scored, so they are left out. */
+/**
+ * Classes of the objects in each image. Crowds and classes that are not in the list of categories are not scored, so they are left
+ * out.
+ */
 function labelsByPlace({ images, annotations, categories }: CocoAnnotations): Set<number>[] {
   const places = new Map(images.map(({ id }, place) => [id, place]));
   const labels = images.map(() => new Set<number>());

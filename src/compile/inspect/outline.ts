@@ -33,7 +33,7 @@ export interface Outline {
 }
 
 /**
- * Reads what an ONNX file declares: inputs, outputs, metadata. Skips the weights.
+ * Reads what an ONNX file declares: inputs, outputs, metadata. Does not read the weights.
  *
  * Throws MODEL_NOT_FOUND if the file cannot be read; MODEL_INVALID if it is not an ONNX file or is truncated. Messages are one line
  * and contain only printable characters.

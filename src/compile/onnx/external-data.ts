@@ -18,7 +18,9 @@ export interface ExternalPlace {
  */
 export class ExternalData {
   readonly #folder: string;
-  /** Data read so far, by path, offset and size: constants may share it. Paths are resolved, since a file can be named in many ways. */
+  /**
+   * Data read so far, by path, offset and size: constants may share it. Paths are resolved, since a file can be named in many ways.
+   */
   readonly #read = new Map<string, Uint8Array>();
   readonly #bytesRead = new Map<string, number>();
 

@@ -4,8 +4,8 @@ import { onnxRuntime } from '../../process/fetched-packages.ts';
 /**
  * Makes an ONNX Runtime tensor of f16 values.
  *
- * From Node 24 on, the library turns the bits into a `Float16Array`, which its native part (1.30) then refuses ("not enough
- * space"); so the tensor is given its bits again.
+ * From Node 24 on, the library converts the bits to a `Float16Array`, which its native part (1.30) rejects ("not enough space"), so
+ * the original bits are put back.
  *
  * @param bits - IEEE 754 half precision; not copied.
  */

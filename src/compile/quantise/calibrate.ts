@@ -30,7 +30,7 @@ export async function calibrate(
   return measured;
 }
 
-/** Whether a value is read by x * sigmoid(x) and nothing else. */
+/** Returns whether the only consumers of a value x compute x * sigmoid(x). */
 function isBeforeSilu(index: GraphIndex, value: string): boolean {
   const readers = index.consumers(value);
   const sigmoid = readers.find(({ op }) => op === 'Sigmoid');
@@ -42,7 +42,7 @@ function silu(x: number): number {
   return x / (1 + Math.exp(-x));
 }
 
-/** Measures what is to be added to the bias of each convolution (see `biasShiftOf`), by the name of the layer. */
+/** Measures the correction of the bias of each convolution (see `biasShiftOf`), by the name of the layer. */
 export async function measureBiasShifts(
   graph: Graph,
   layers: readonly QuantisableLayer[],

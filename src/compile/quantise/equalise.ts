@@ -2,10 +2,10 @@ import { f32Tensor, f32Values, type Graph, type GraphNode, type Tensor } from '.
 import { GraphIndex } from '../graph-index.ts';
 import { findLayers, type QuantisableLayer } from './layers.ts';
 
-/** Rounds over all pairs of a chain; later ones change next to nothing. */
+/** Passes over all pairs: a layer can be in two pairs, so one pass is not enough. Further ones change almost nothing. */
 const ROUNDS = 4;
 
-/** A channel is scaled by no more than this, so that f32 stays exact enough and dead channels do not explode. */
+/** Limit of the factor of a channel, so that f32 stays exact enough and the weights of dead channels do not become huge. */
 const MOST_FACTOR = 64;
 
 /** Activations f with f(s x) = s f(x) for every s > 0. Not clips, SiLU or hard-swish. */
@@ -17,13 +17,13 @@ interface Pair {
 }
 
 /**
- * Evens out the channels between two convolutions that follow each other: each output channel of the first is divided by a factor
- * that the second multiplies its input channel with, so that both have weights of the same size. In real numbers the results
- * stay the same; one scale for a whole activation then fits all its channels. (Nagel et al., "Data-Free Quantization through
- * Weight Equalization and Bias Correction", section 4.1.)
+ * Equalises the channels between two convolutions that follow each other: each output channel of the first is divided by a factor,
+ * and the matching input channel of the second is multiplied by it, so that both have weights of the same size. In real numbers
+ * the results stay the same; one scale for a whole activation then fits all its channels. (Nagel et al., "Data-Free Quantization
+ * through Weight Equalization and Bias Correction", section 4.1.)
  *
- * Pairs have nothing but a relu between them, and one of the two is depthwise: others have a scale for each channel
- * already, and little to gain.
+ * Pairs have at most a relu between them, and one of the two is depthwise: other convolutions have a scale for each channel
+ * already and would gain little.
  *
  * @returns the graph, and the names of the layers of each pair.
  */
@@ -39,7 +39,7 @@ function findPairs(graph: Graph): Pair[] {
   const layers = new Map(findLayers(graph).map((layer) => [layer.node, layer]));
   const uses = new Map<string, number>();
   for (const node of graph.nodes) for (const input of node.inputs) uses.set(input, (uses.get(input) ?? 0) + 1);
-  /** Weights that another node reads as well must stay as they are. */
+  /** Weights with another consumer must not be changed. */
   const isOwn = ({ node }: QuantisableLayer): boolean => node.inputs.slice(1).every((name) => uses.get(name) === 1);
   return Array.from(layers.values()).flatMap((first): Pair[] => {
     let reader: GraphNode | undefined = index.soleConsumer(first.node.outputs[0]!);
@@ -51,7 +51,7 @@ function findPairs(graph: Graph): Pair[] {
   });
 }
 
-/** Whether the channels that one makes are those that the other reads, one by one or all of them. */
+/** Returns whether the output channels of the first layer are the input channels of the second. */
 function isMatched(first: QuantisableLayer, second: QuantisableLayer): boolean {
   const channels = first.weights.dims[0]!;
   return second.kind === 'depthwise' ? second.weights.dims[0] === channels : second.weights.dims[1] === channels;

@@ -1,12 +1,12 @@
 /** Bins on each side of zero. At 8 bits one step of a range that covers the histogram spans 16 bins. */
 const HALF_BINS = 2048;
 
-/** At most as many values of one tensor of one picture are counted; more change no range. */
+/** Limit of values that are counted for each tensor and picture; more would not change the ranges. */
 const MOST_VALUES = 100_000;
 
 /**
- * Counts the values of a tensor over many pictures in one pass. The bins cover `-limit` to `limit`; where a value lies outside,
- * the limit doubles and neighbouring bins are merged.
+ * Counts the values of a tensor over many pictures in one pass. The bins cover `-limit` to `limit`; if a value lies outside, the
+ * limit doubles and neighbouring bins are merged.
  */
 export class RangeHistogram {
   readonly counts = new Float64Array(2 * HALF_BINS);
@@ -17,7 +17,7 @@ export class RangeHistogram {
   total = 0;
   #limit = 0;
 
-  /** Width of one bin; 0 where every value was zero. */
+  /** Width of one bin; 0 if every value was zero. */
   get binWidth(): number {
     return this.#limit / HALF_BINS;
   }
@@ -27,7 +27,7 @@ export class RangeHistogram {
     return (bin - HALF_BINS + 0.5) * this.binWidth;
   }
 
-  /** Values that are no finite number are left out. */
+  /** Values that are not finite are left out. */
   add(values: Float32Array): void {
     const stride = oddStride(values.length);
     for (let at = 0; at < values.length; at += stride) {
@@ -62,7 +62,7 @@ export class RangeHistogram {
   }
 }
 
-/** Odd, so that it does not fall into step with rows or channels, which are mostly even. */
+/** Returns an odd stride, so that the values are not all from the same column or channel: their numbers are mostly even. */
 function oddStride(length: number): number {
   const stride = Math.ceil(length / MOST_VALUES);
   return stride % 2 === 0 ? stride + 1 : stride;

@@ -11,7 +11,7 @@ export interface QuantisePlan {
   readonly layers: readonly QuantisableLayer[];
   /** The range of every value that `placeQuantisers` names. */
   readonly ranges: ReadonlyMap<string, ValueRange>;
-  /** What is added to the bias of a layer, by its name: one number for each output channel. */
+  /** Correction that is added to the bias of a layer, by its name: one number for each output channel. */
   readonly biasShifts?: ReadonlyMap<string, Float32Array>;
 }
 
@@ -24,13 +24,13 @@ const MOST_BIAS_STEPS = 2 ** 30;
  *
  * The graph needs operator set 13 or newer (see `raiseOperatorSet`).
  *
- * @throws RangeError where a value has no range.
+ * @throws RangeError if a value has no range.
  */
 export function insertQuantisers(graph: Graph, plan: QuantisePlan): Graph {
   return removeUnused(new Writer(graph, plan).write());
 }
 
-/** The range that a group of values shares: that of all of them together. */
+/** Returns the range that a group of values shares: the union of their ranges; undefined if none is known. */
 export function rangeOf(group: readonly string[], ranges: ReadonlyMap<string, ValueRange>): ValueRange | undefined {
   const known = group.flatMap((value) => ranges.get(value) ?? []);
   if (known.length === 0) return undefined;
@@ -81,7 +81,7 @@ class Writer {
     this.#node('DequantizeLinear', realName(value), [byteName(value), ...params]);
   }
 
-  /** Levels of a picture are what they are: 8 bits lose nothing. */
+  /** A picture consists of bytes already, so its levels are exact: scale 1, zero point 0. */
   #writePicture(value: string, bytes: string): void {
     this.#node('DequantizeLinear', realName(value), [bytes, ...this.#parameters(value, { scale: 1, zero: 0 })]);
   }
@@ -94,7 +94,7 @@ class Writer {
     return names;
   }
 
-  /** Makes the weights of a layer INT8, and for ONNX Runtime its bias i32. @returns the inputs of its node. */
+  /** Converts the weights of a layer to INT8, and for ONNX Runtime its bias to i32. @returns the inputs of its node. */
   #writeWeights(layer: QuantisableLayer, inputs: readonly string[]): string[] {
     const { name, axis, weights, node } = layer;
     const channels = weights.dims[axis]!;
@@ -120,13 +120,13 @@ class Writer {
   #biasOf({ name, axis, weights, node }: QuantisableLayer): Float32Array<ArrayBuffer> | null {
     const shift = this.#plan.biasShifts?.get(name);
     const stated = this.#graph.constants.get(node.inputs[2] ?? '');
-    // A product has no bias of its own to correct.
+    // A matrix product has no bias.
     if (node.op !== 'Conv' || (shift === undefined && stated === undefined)) return null;
     const bias = stated === undefined ? new Float32Array(weights.dims[axis]!) : f32Values(stated, name);
     return bias.map((value, channel) => value + (shift?.[channel] ?? 0));
   }
 
-  /** Scale of what a layer reads; of the picture and of what a moved value was before it moved. */
+  /** Returns the scale of a layer's input: of its own quantiser, else of the range that its group shares; 1 for the picture. */
   #inputScale({ input }: QuantisableLayer): number {
     const known = this.#quantisers.get(input);
     if (known !== undefined) return known.scale;

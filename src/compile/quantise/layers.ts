@@ -5,10 +5,10 @@ import type { GraphIndex } from '../graph-index.ts';
 
 /** A node with constant weights that can be computed in INT8. */
 export interface QuantisableLayer {
-  /** What reports and `--keep-float` call it. */
+  /** Its name in reports and in `--keep-float`. */
   readonly name: string;
   readonly node: GraphNode;
-  /** The value that it reads. */
+  /** Name of the value that it reads. */
   readonly input: string;
   readonly weightsName: string;
   readonly weights: Tensor;
@@ -20,10 +20,10 @@ export interface QuantisableLayer {
 /**
  * Finds the layers of a graph that have constant f32 weights: convolutions over pictures, and matrix products with a constant.
  *
- * Layers behind the gate of a gated network (see `gateClasses`) are left out: they run on the few cells that pass.
+ * Layers after the gate of a gated network (see `gateClasses`) are left out: they only run on the few cells that pass.
  */
 export function findLayers(graph: Graph): QuantisableLayer[] {
-  const gated = behind(graph, GATE_INPUT);
+  const gated = dependentOn(graph, GATE_INPUT);
   return graph.nodes.flatMap((node) => {
     const layer = gated.has(node) ? null : layerOf(graph, node);
     return layer === null ? [] : [layer];
@@ -50,8 +50,8 @@ function nameOf(node: GraphNode): string {
   return node.name === '' ? node.outputs[0]! : node.name;
 }
 
-/** Nodes that an input of the graph has an influence on. */
-function behind(graph: Graph, input: string): ReadonlySet<GraphNode> {
+/** Returns the nodes that depend on an input of the graph. */
+function dependentOn(graph: Graph, input: string): ReadonlySet<GraphNode> {
   const reached = new Set<string>([input]);
   const nodes = new Set<GraphNode>();
   for (const node of graph.nodes) {
@@ -62,10 +62,10 @@ function behind(graph: Graph, input: string): ReadonlySet<GraphNode> {
   return nodes;
 }
 
-/** Activations that ONNX Runtime makes part of an INT8 convolution: saturation does their work. */
+/** Activations that ONNX Runtime fuses into an INT8 convolution, whose saturation has the same effect. */
 const FUSED: ReadonlySet<string> = new Set(['Relu', 'Clip']);
 
-/** The value that leaves a layer: after the relu or clip that alone reads it, else its own output. */
+/** Returns the output of a layer: that of its relu or clip, if this is its only consumer, else its own. */
 export function endOf(index: GraphIndex, node: GraphNode): string {
   const output = node.outputs[0]!;
   const reader = index.soleConsumer(output);

@@ -2,10 +2,10 @@ import type { OutputTensor } from '../../core/model.ts';
 import type { Graph } from '../graph.ts';
 import { type Outputs, runGraph } from './run-graph.ts';
 
-/** How far the outputs for one picture are from those expected; 0 where they are the same. */
+/** Measures how far the outputs for one picture are from those expected; 0 if they are the same. */
 export type OutputLoss = (expected: Outputs, received: Outputs) => number;
 
-/** Compares graphs with a float one on a few pictures. */
+/** Compares graphs with the float graph on a few pictures. */
 export class OutputGauge {
   readonly #frames: readonly Uint8Array[];
   readonly #expected: readonly Outputs[];
@@ -23,7 +23,7 @@ export class OutputGauge {
     return new OutputGauge(frames, expected, loss);
   }
 
-  /** The mean loss of a graph over the pictures. */
+  /** Returns the mean loss of a graph over the pictures. */
   async lossOf(graph: Graph): Promise<number> {
     let sum = 0;
     await runGraph(graph, this.#frames, (outputs, at) => {
@@ -39,7 +39,7 @@ function copyOf(outputs: Outputs): Outputs {
   );
 }
 
-/** The root mean square of the difference of all f32 outputs of the same shape, relative to that of what was expected. */
+/** Returns the root mean square of the difference of all f32 outputs of the same size, relative to that of the expected ones. */
 export function relativeLoss(expected: Outputs, received: Outputs): number {
   let difference = 0;
   let size = 0;

@@ -5,34 +5,34 @@ import { traceElements } from '../passes/trace-elements.ts';
 import { endOf, findLayers, type QuantisableLayer } from './layers.ts';
 
 /**
- * How a library finds INT8 work in a graph.
- * - `onnx`: ONNX Runtime computes an operator in INT8 where all its inputs and its output are quantised.
- * - `openvino`: OpenVINO wants quantised inputs of layers, and makes what follows a layer part of it.
+ * How a library recognises the INT8 operators of a graph.
+ * - `onnx`: ONNX Runtime computes an operator in INT8 if all its inputs and its output are quantised.
+ * - `openvino`: OpenVINO needs quantised inputs of layers, and fuses the operators that follow a layer into it.
  */
 export type QuantiseStyle = 'onnx' | 'openvino';
 
-/** Which values of a graph are quantised, and who reads them so. */
+/** Which values of a graph are quantised, and which nodes read them as quantised. */
 export interface QuantiserPlacement {
-  /** Values behind which a pair of quantiser and dequantiser stands. */
+  /** Values that are followed by a pair of quantiser and dequantiser. */
   readonly values: ReadonlySet<string>;
-  /** Bytes of the picture that stand for themselves, by the f32 value that is cast from them. */
+  /** Bytes of the picture, which need no quantiser, by the f32 value that is cast from them. */
   readonly pictures: ReadonlyMap<string, string>;
-  /** Whether a node reads its quantised inputs as such, or as they were. */
+  /** Returns whether a node reads the quantised form of its inputs; otherwise it reads the original values. */
   readonly isReader: (node: GraphNode) => boolean;
   /** For each value that needs a range: the values that share one, itself among them. */
   readonly groups: ReadonlyMap<string, readonly string[]>;
 }
 
-/** Operators that only move numbers, or choose among them, so that they may as well move bytes. */
+/** Operators that only move or select numbers, so they can also move bytes. */
 const MOVING: ReadonlySet<string> = new Set([
   ...['MaxPool', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose', 'Slice', 'Split', 'Resize'],
 ]);
 
-/** What ONNX Runtime also computes in INT8 where it lies between INT8 layers. */
+/** Other operators that ONNX Runtime computes in INT8, if they are between INT8 layers. */
 const ONE_INPUT: ReadonlySet<string> = new Set(['Sigmoid', 'LeakyRelu', 'AveragePool', 'GlobalAveragePool']);
 const SEVERAL_INPUTS: ReadonlySet<string> = new Set(['Add', 'Mul', 'Concat']);
 
-/** Decides where quantisers stand, so that the given layers are computed in INT8. */
+/** Decides where quantisers are inserted, so that the given layers are computed in INT8. */
 export function placeQuantisers(
   graph: Graph,
   layers: readonly QuantisableLayer[],
@@ -42,8 +42,8 @@ export function placeQuantisers(
 }
 
 /**
- * Finds the layers that can be INT8 for a library, and those that cannot: OpenVINO computes a layer that reads the bytes of the
- * picture in float whatever its weights are, and converts them once more.
+ * Finds the layers that can be INT8 for a library, and those that cannot: OpenVINO always computes a layer that reads the bytes of
+ * the picture in float, and would only convert its INT8 weights back.
  */
 export function layersFor(
   graph: Graph,
@@ -55,7 +55,7 @@ export function layersFor(
   return { able: all.filter((layer) => !isUnable(layer)), unable: all.filter(isUnable) };
 }
 
-/** The u8 value that an f32 value is cast from, where it is. */
+/** Returns the u8 value that an f32 value is cast from; null if it is not. */
 function pictureBytes(index: GraphIndex, types: ReturnType<typeof traceElements>, value: string): string | null {
   const maker = index.producer(value);
   const bytes = maker?.op === 'Cast' ? maker.inputs[0]! : null;
@@ -66,7 +66,7 @@ function isMoving(node: GraphNode): boolean {
   return MOVING.has(node.op) && (node.op !== 'Resize' || textOf(node, 'mode', 'nearest') === 'nearest');
 }
 
-/** Inputs that hold numbers of the network, not shapes or weights. */
+/** Returns the inputs that hold computed numbers, not shapes or weights. */
 function dataInputs(graph: Graph, node: GraphNode): string[] {
   const inputs = SEVERAL_INPUTS.has(node.op) ? node.inputs : node.inputs.slice(0, 1);
   return inputs.filter((name) => !graph.constants.has(name));
@@ -92,7 +92,7 @@ class Groups {
   }
 }
 
-/** ONNX Runtime: inputs and ends of layers, and what lies between them. */
+/** For ONNX Runtime: quantises the inputs and outputs of layers, and the values between them. */
 class WholePlacement {
   readonly #graph: Graph;
   readonly #index: GraphIndex;
@@ -133,7 +133,7 @@ class WholePlacement {
     return { values, pictures, isReader: () => true, groups: groups.all };
   }
 
-  /** Nodes whose results reach an INT8 layer through nodes that may be INT8 as well. */
+  /** Returns the nodes whose results reach an INT8 layer through nodes that can be INT8 as well. */
   #usefulNodes(): ReadonlySet<GraphNode> {
     const useful = new Set<GraphNode>();
     for (const node of this.#graph.nodes.toReversed()) {
@@ -150,7 +150,10 @@ class WholePlacement {
   }
 }
 
-/** OpenVINO: inputs of layers. Where a concatenation or the like makes one, what it reads, so that it moves bytes as well. */
+/**
+ * For OpenVINO: quantises the inputs of layers. If a concatenation or a similar node produces one, its inputs instead, so that it
+ * moves bytes.
+ */
 class InputPlacement {
   readonly #graph: Graph;
   readonly #index: GraphIndex;
@@ -170,7 +173,7 @@ class InputPlacement {
   }
 
   place(): QuantiserPlacement {
-    // Backwards, so that the readers of a node are known before it is asked whether all of them are INT8.
+    // Backwards, because whether a node can move bytes depends on its consumers.
     const inputs = new Set(this.#layers.map(({ input }) => input));
     for (const node of this.#graph.nodes.toReversed()) {
       const wanted = node.outputs.some((output) => inputs.has(output));
@@ -200,7 +203,7 @@ class InputPlacement {
     };
   }
 
-  /** Whether a node may move bytes: it only moves, and everything that reads it wants them. */
+  /** Returns whether a node can move bytes: it only moves numbers, and all its consumers take bytes. */
   #movesBytes(node: GraphNode): boolean {
     const inputs = dataInputs(this.#graph, node);
     const isMover = isMoving(node) || (node.op === 'Concat' && inputs.length === node.inputs.length);

@@ -1,3 +1,4 @@
+import { counted } from '../../core/counted.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Graph } from '../graph.ts';
 import { calibrate, type MeasuredRanges, measureBiasShifts } from './calibrate.ts';
@@ -11,7 +12,7 @@ import type { ValueRange } from './ranges.ts';
 import { chooseRanges, type RankedLayer, rankLayers } from './rank-layers.ts';
 import { type FloatTrial, searchFloatCount } from './search-float.ts';
 
-/** Pictures on which layers are ranked: each costs a run for every layer and rule. */
+/** Number of pictures on which layers are ranked: each needs a run for every layer and rule. */
 const RANKING_FRAMES = 6;
 
 export interface QuantiseTask {
@@ -22,44 +23,44 @@ export interface QuantiseTask {
   readonly frames: readonly Uint8Array[];
   /** Layers that stay in float whatever they cost, by name. */
   readonly keepFloat: readonly string[];
-  /** The most that `measure` may give. */
+  /** Largest loss that `measure` may return. */
   readonly maxLoss: number;
-  /** How far outputs for one picture are from those of the float graph; ranks layers, need not have a unit. */
+  /** Loss of the outputs for one picture against those of the float graph. Only ranks layers, so it has no unit. */
   readonly outputLoss: OutputLoss;
-  /** What a quantised graph loses as it will be run; decides. */
+  /** Measures the loss of a quantised graph as it will be run; this loss must be within `maxLoss`. */
   readonly measure: (graph: Graph) => Promise<number>;
   readonly onProgress: (text: string) => void;
 }
 
-/** What became of one layer. */
+/** The precision of one layer, and the reason. */
 interface LayerVerdict {
   readonly name: string;
   readonly kind: QuantisableLayer['kind'];
   readonly precision: 'int8' | 'float';
   readonly why: 'within the allowance' | 'among the most sensitive' | 'asked for' | 'reads the picture';
-  /** Loss of the outputs with this layer alone in INT8; null where nobody measured it. */
+  /** Loss of the outputs with only this layer in INT8; null if it was not measured. */
   readonly sensitivity: number | null;
 }
 
 export interface QuantisedGraph {
   readonly graph: Graph;
-  /** As measured of this graph. */
+  /** As `measure` returned it for this graph. */
   readonly loss: number;
   /** The most sensitive first. */
   readonly layers: readonly LayerVerdict[];
   readonly trials: readonly FloatTrial[];
-  /** Pairs of layers whose channels were evened out. */
+  /** Pairs of layers whose channels were equalised. */
   readonly equalised: readonly (readonly [string, string])[];
   readonly isBiasCorrected: boolean;
 }
 
 /**
- * Quantises a graph after training: calibrates on pictures, ranks the layers by what each costs alone, and leaves the worst in
- * float until the loss is within the allowance.
+ * Quantises a graph after training: calibrates on pictures, ranks the layers by the loss that each causes alone, and leaves the
+ * worst in float until the loss is within the allowance.
  *
  * Takes minutes: one or two short runs for each layer, and about log2(layers) measurements.
  *
- * Throws QUANTISE_REFUSED where no layer can be INT8 within the allowance, COMMAND_INVALID for an unknown name in `keepFloat`,
+ * Throws QUANTISE_REFUSED if no layer can be INT8 within the allowance, COMMAND_INVALID for an unknown name in `keepFloat`,
  * COMPILE_UNSUPPORTED for an operator set that cannot hold INT8.
  */
 export async function quantiseGraph(task: QuantiseTask): Promise<QuantisedGraph> {
@@ -72,19 +73,19 @@ export async function quantiseGraph(task: QuantiseTask): Promise<QuantisedGraph>
   const ranked = await rankLayers(graph, layers, style, measured, gauge, onProgress);
   const ranges = chooseRanges(graph, ranked, measured);
   const shifts = await usefulShifts(task, graph, layers, ranges, gauge);
-  const candidate = (floatCount: number): Graph => {
+  const withFloat = (floatCount: number): Graph => {
     const chosen = ranked.slice(floatCount).map(({ layer }) => layer);
     return insertQuantisers(graph, { style, layers: chosen, ranges, biasShifts: shifts });
   };
   const { floatCount, trials } = await searchFloatCount(ranked.length, maxLoss, async (count) => {
-    const loss = await task.measure(candidate(count));
+    const loss = await task.measure(withFloat(count));
     onProgress(`${ranked.length - count} of ${ranked.length} layers in INT8: loss ${loss.toFixed(4)}`);
     return loss;
   });
   const loss = trials.find((trial) => trial.floatCount === floatCount)?.loss;
   if (loss === undefined || loss > maxLoss) throw refused(trials, ranked.length, maxLoss);
   const verdicts = [...ranked.map((entry, at) => verdictOf(entry, at < floatCount)), ...kept];
-  return { graph: candidate(floatCount), loss, layers: verdicts, trials, equalised, isBiasCorrected: shifts.size > 0 };
+  return { graph: withFloat(floatCount), loss, layers: verdicts, trials, equalised, isBiasCorrected: shifts.size > 0 };
 }
 
 interface Prepared {
@@ -96,7 +97,7 @@ interface Prepared {
   readonly equalised: QuantisedGraph['equalised'];
 }
 
-/** Calibrates the graph, and its equalised form where it has one; keeps what loses less with all layers in INT8. */
+/** Calibrates the graph, and its equalised form if it has one. Returns the one that loses less with all layers in INT8. */
 async function prepare(task: QuantiseTask, plain: Graph, gauge: OutputGauge): Promise<Prepared> {
   const { style, frames, onProgress } = task;
   const calibrated = async (graph: Graph, equalised: Prepared['equalised']): Promise<Prepared & { loss: number }> => {
@@ -109,7 +110,7 @@ async function prepare(task: QuantiseTask, plain: Graph, gauge: OutputGauge): Pr
   const asIs = await calibrated(plain, []);
   const { graph, pairs } = equaliseLayers(plain);
   if (pairs.length === 0) return asIs;
-  onProgress(`evening out the channels of ${pairs.length} pairs of layers`);
+  onProgress(`equalising the channels of ${counted(pairs.length, 'pair')} of layers`);
   const even = await calibrated(graph, pairs);
   return even.loss < asIs.loss ? even : asIs;
 }
@@ -135,7 +136,7 @@ function splitLayers(
   return { layers: able.filter((layer) => !isAsked(layer)), kept };
 }
 
-/** What to add to the biases; nothing where that does not bring the outputs nearer. */
+/** Returns the corrections of the biases; none if they do not lower the loss. */
 async function usefulShifts(
   { style, frames }: QuantiseTask,
   graph: Graph,

@@ -3,7 +3,7 @@ import { type Graph, type GraphNode, i64Tensor, type Tensor } from '../graph.ts'
 
 /** The first operator set in which weights may have a scale for each channel. */
 const NEEDED = 13;
-/** Below it several operators mean something else than in 13. */
+/** In older sets several operators have another meaning than in 13. */
 const OLDEST = 11;
 
 /** Operators whose attribute became an input in operator set 13. */
@@ -50,7 +50,7 @@ function lastAxisOnly(node: GraphNode): GraphNode {
   if (axis?.kind === 'int' && axis.value === -1) return node;
   throw new SightlineError(
     'COMPILE_UNSUPPORTED',
-    `${node.name}: ${node.op} over the axes from ${axis?.kind === 'int' ? axis.value : 1} on means something else in operator set ` +
+    `${node.name}: ${node.op} over the axes from ${axis?.kind === 'int' ? axis.value : 1} on has another meaning in operator set ` +
       `${NEEDED}, which INT8 needs; export the network again with operator set ${NEEDED} or newer`,
   );
 }

@@ -7,23 +7,23 @@ import type { OutputGauge } from './output-gauge.ts';
 import type { QuantiseStyle } from './place-quantisers.ts';
 import { RANGE_RULES, type RangeRule, type ValueRange } from './ranges.ts';
 
-/** A layer and what the outputs lose with it alone in INT8. */
+/** A layer, and the loss of the outputs with only this layer in INT8. */
 export interface RankedLayer {
   readonly layer: QuantisableLayer;
-  /** With the better rule. */
+  /** The loss with the better rule. */
   readonly sensitivity: number;
   readonly losses: Readonly<Record<RangeRule, number>>;
 }
 
-/** A sign of life every so many layers. */
+/** Progress is reported after this many layers. */
 const REPORT_EVERY = 25;
 
-/** The other rule is tried for this share of the layers: the most sensitive. For the others it makes no difference. */
+/** Share of the layers, the most sensitive ones, for which the other rule is tried too. For the others it makes no difference. */
 const TRIED_TWICE = 1 / 3;
 
 /**
- * Measures what each layer costs, alone in INT8: with ranges of least squared error, and the most sensitive ones with percentiles
- * as well.
+ * Measures the loss that each layer causes with only this layer in INT8: with ranges of least squared error, and for the most
+ * sensitive layers with percentiles as well.
  *
  * @returns the most sensitive first.
  */
@@ -53,8 +53,8 @@ export async function rankLayers(
 }
 
 /**
- * Takes for each value the rule by which the layers that it enters or leaves lost less; for values that touch no layer, the
- * least squared error.
+ * Chooses for each value the rule with which the layers that read or produce it lost less; for other values, the least squared
+ * error.
  */
 export function chooseRanges(
   graph: Graph,

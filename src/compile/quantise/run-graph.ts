@@ -5,7 +5,7 @@ import type { Graph } from '../graph.ts';
 import { FRAMES } from '../network-input.ts';
 import { emitOnnx } from '../onnx/emit-onnx.ts';
 
-/** A low gate lets every cell pass that could become a box, and few others. */
+/** Logit of a score of 0.01: every cell that could become a box passes such a gate, and few others do. */
 const OPEN_GATE = Math.log(0.01 / 0.99);
 
 export type Outputs = ReadonlyMap<string, OutputTensor>;
@@ -14,7 +14,7 @@ export type Outputs = ReadonlyMap<string, OutputTensor>;
  * Runs a compiled graph on pictures, one at a time, through ONNX Runtime.
  *
  * @param frames - u8 [height, width, 3] RGB at the size of the input.
- * @param onOutputs - is given the outputs of each picture in turn, valid until it returns.
+ * @param onOutputs - called with the outputs of each picture in turn, which are valid until it returns.
  */
 export async function runGraph(
   graph: Graph,

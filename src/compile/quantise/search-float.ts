@@ -1,19 +1,20 @@
 /** One trial of the search. */
 export interface FloatTrial {
-  /** Layers that stayed in float: so many from the front of the ranked list. */
+  /** Number of layers that stayed in float: the first ones of the ranked list. */
   readonly floatCount: number;
   readonly loss: number;
 }
 
 /**
- * Finds how many of the most sensitive layers must stay in float, by bisection: with all in INT8 first, since that often does.
+ * Finds how many of the most sensitive layers must stay in float, by bisection. It tries all layers in INT8 first, because that is
+ * often good enough.
  *
- * The loss is taken to fall as more layers stay in float. Where noise makes it not do so, what is found still was measured to be
- * within the allowance.
+ * Assumes that the loss falls as more layers stay in float. If noise breaks that, the result may not be the smallest number, but it
+ * was measured to be within the allowance.
  *
  * @param count - layers in the ranked list.
- * @param measure - loss with so many layers in float; never asked for `count`, where nothing is left in INT8.
- * @returns the fewest that were seen to do, `count` where none did, and every trial in its order.
+ * @param measure - returns the loss with the given number of layers in float; never called with `count`, which leaves none in INT8.
+ * @returns the smallest number that was measured to be within the allowance, `count` if none was, and all trials in order.
  */
 export async function searchFloatCount(
   count: number,

@@ -2,15 +2,15 @@ import { type Graph, type GraphNode, i64Tensor } from '../graph.ts';
 import { removeUnused } from '../graph-index.ts';
 import { runGraph } from './run-graph.ts';
 
-/** Values that are watched in one go: they are all in memory at once. */
+/** Number of values that are read in one run: they are all in memory at once. */
 const VALUES_AT_ONCE = 40;
 
 const FLAT = 'watched/shape';
 
 /**
- * Runs a graph on pictures and shows values from inside it.
+ * Runs a graph on pictures and reads inner values.
  *
- * @param onValue - is given each value of each picture as a flat list, in the order of its axes; valid until it returns.
+ * @param onValue - called with each value of each picture as a flat list, in the order of its axes; valid until it returns.
  */
 export async function watchValues(
   graph: Graph,
@@ -30,7 +30,7 @@ function outputName(at: number): string {
   return `watched/${at}`;
 }
 
-/** Flattened, since the graph does not say how many axes a value has. */
+/** Adds the values as outputs; flattened, because the graph does not tell how many axes a value has. */
 function withOutputs(graph: Graph, values: readonly string[]): Graph {
   const flatten = values.map(
     (value, at): GraphNode => ({

@@ -103,7 +103,7 @@ export const emitSoftmax: EmissionRule = (emission, node) => {
   const isOld = emission.graph.opset < 13;
   const axis = (intOf(node, 'axis', isOld ? 1 : -1) + rank) % rank;
   if (isOld && axis !== rank - 1)
-    throw emission.unsupported(node, 'before operator set 13 it is of several axes at once');
+    throw emission.unsupported(node, 'before operator set 13 it covers several axes at once');
   const arranged = emission.arranged(value, [...value.order.filter((other) => other !== axis), axis]);
   return [
     { ...arranged, reference: emission.node(node, 'Softmax', [arranged.reference], { T: { type: value.type } }) },

@@ -40,7 +40,7 @@ export const emitGemm: EmissionRule = (emission, node) => {
   const left = emission.plain(emission.input(node, 0));
   const right = emission.plain(emission.input(node, 1));
   if (floatOf(node, 'alpha', 1) !== 1 || floatOf(node, 'beta', 1) !== 1 || intOf(node, 'transA', 0) !== 0) {
-    throw emission.unsupported(node, 'it scales or turns its left side');
+    throw emission.unsupported(node, 'it scales its result or transposes its left side');
   }
   const { type } = left;
   const isTransposed = intOf(node, 'transB', 0) === 1;

@@ -3,7 +3,7 @@ import { axisOf, type EmissionRule, identityOrder } from './emission.ts';
 
 /** LayerNormalization over the last axes: mean 0, deviation 1, then scale and bias. */
 export const emitLayerNormalization: EmissionRule = (emission, node) => {
-  if (node.outputs.length > 1) throw emission.unsupported(node, 'its mean and deviation are read');
+  if (node.outputs.length > 1) throw emission.unsupported(node, 'it has outputs for mean and deviation');
   const value = emission.plain(emission.input(node, 0));
   const { type } = value;
   const rank = value.dims.length;
@@ -35,7 +35,7 @@ export const emitBatchNormalization: EmissionRule = (emission, node) => {
   const value = emission.input(node, 0);
   const [scale, bias, mean, variance] = [1, 2, 3, 4].map((index) => emission.floats(node, index));
   if (node.outputs.length > 1 || value.dims.length < 2)
-    throw emission.unsupported(node, 'it is not one after training');
+    throw emission.unsupported(node, 'it is in training mode, or has fewer than two axes');
   const epsilon = floatOf(node, 'epsilon', 1e-5);
   const factor = scale!.map((size, channel) => size / Math.sqrt(variance![channel]! + epsilon));
   const shift = bias!.map((size, channel) => size - mean![channel]! * factor[channel]!);

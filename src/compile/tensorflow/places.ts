@@ -33,7 +33,7 @@ export const emitGatherNd: EmissionRule = (emission, node) => {
 export const emitScatterNd: EmissionRule = (emission, node) => {
   const reduction = node.attributes.get('reduction');
   if (reduction !== undefined && reduction.value !== 'none')
-    throw emission.unsupported(node, 'it sums up what it writes');
+    throw emission.unsupported(node, `its reduction is ${reduction.value}`);
   const [value, indices, updates] = [0, 1, 2].map((index) => emission.plain(emission.input(node, index)));
   const inputs = [value!.reference, indices!.reference, updates!.reference];
   const reference = emission.node(node, 'TensorScatterUpdate', inputs, {
@@ -48,7 +48,8 @@ export function extreme(op: string): EmissionRule {
   return (emission, node) => {
     const value = emission.plain(emission.input(node, 0));
     const axis = axisOf(intOf(node, 'axis', 0), value.dims.length);
-    if (intOf(node, 'select_last_index', 0) !== 0) throw emission.unsupported(node, 'it takes the last of several');
+    if (intOf(node, 'select_last_index', 0) !== 0)
+      throw emission.unsupported(node, 'it selects the last of equal elements');
     const place = emission.integerScalar(`${node.name}/axis`, axis);
     const reference = emission.node(node, op, [value.reference, place], {
       T: { type: value.type },
