@@ -12,16 +12,16 @@ const rows = new RowList(256);
  * YOLOv5 and other networks with boxes in pixels and an objectness (v6, v7): `predictions` f32 [n, anchors, 5 + classes], with
  * centre x, centre y, width, height in input pixels; objectness and class scores after the sigmoid. score = objectness * class.
  *
- * Objectness is an upper bound of the score, so the class scores of most candidates are never read.
+ * Objectness is an upper bound of the score, so the class scores of most anchors are never read.
  */
 export const decodeYolov5: Decode = (outputs, batchSize, { classesPerBox }, scoreThreshold) => {
   const { data, dims } = findOutput(outputs, 'predictions', (shape) => shape.length === 3 && shape[2]! > FIRST_CLASS);
-  const [, candidates, width] = dims as [number, number, number];
+  const [, anchors, width] = dims as [number, number, number];
   const values = data as Float32Array;
   const images: Float32Array[] = [];
   let at = 0;
   for (let image = 0; image < batchSize; image += 1) {
-    for (let candidate = 0; candidate < candidates; candidate += 1, at += width) {
+    for (let anchor = 0; anchor < anchors; anchor += 1, at += width) {
       const objectness = values[at + 4]!;
       if (!(objectness >= scoreThreshold)) continue;
       const first = at + FIRST_CLASS;

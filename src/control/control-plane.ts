@@ -12,8 +12,9 @@ import type {
 import type { RolloutStore } from './rollout/rollout-store.ts';
 
 /**
- * The interface of the control plane: which host runs which stream, which tasks of which job are to be done, and
- * which version of a model is at how many per cent. Two implementations pass one conformance suite: in memory for one process, and Redis (BullMQ for the queue) for a fleet.
+ * The interface of the control plane: which host runs which stream, which tasks of which job are to be done, and which roll-out is
+ * at which step. Two implementations pass one conformance suite: in memory for one process, and Redis (BullMQ for the queue) for a
+ * fleet.
  *
  * Every promise rejects with CONTROL_UNREACHABLE within `commandTimeoutMs` while Redis does not answer; nothing waits
  * forever and nothing is queued for later. Calls may be repeated: each is idempotent or returns what it found.
@@ -189,7 +190,7 @@ export interface TaskQueue {
   job(
     jobId: string,
   ): Promise<{ readonly report: JobReport; readonly order: JobOrder; readonly deadLetters: readonly DeadLetter[] }>;
-  /** Removes queued tasks and aborts running ones; existing parts and results stay. @throws JOB_NOT_FOUND */
+  /** Removes queued tasks and aborts running ones; existing results stay, of segments too. @throws JOB_NOT_FOUND */
   cancel(jobId: string): Promise<void>;
   /** Requeues the dead letters of a job. @returns how many. @throws JOB_NOT_FOUND */
   retry(jobId: string): Promise<number>;

@@ -100,7 +100,7 @@ export const ERROR_CODES = {
   SEGMENT_MISMATCH: {
     retryable: false,
     exit: 1,
-    doc: 'A part of a file did not decode to the frames that its index lists.',
+    doc: 'A segment of a file did not decode to the frames that its index lists.',
   },
   ROLLOUT_RUNNING: { retryable: false, exit: 1, doc: 'A roll-out of the pipeline runs already.' },
   ROLLOUT_NOT_FOUND: {

@@ -126,7 +126,7 @@ describe('a task', () => {
     expect(rig.result(order)).toBe(await rig.detect(order));
   });
 
-  it('that is aborted half-way leaves no part and no ffmpeg, and can run again', async () => {
+  it('that is aborted half-way leaves no segment result and no ffmpeg, and can run again', async () => {
     const order = rig.order(clip, { segmentSeconds: 1 });
     const { segments, merge } = await rig.split(order);
     for (const task of segments) {
@@ -201,7 +201,9 @@ describe('a part', () => {
     rmSync(part);
     await expect(rig.do(merge, order)).rejects.toMatchObject({
       code: 'SINK_FAILED',
-      message: expect.stringMatching(/part 3 of 5 is missing: expected .*0-2\.jsonl.*same one on every host/),
+      message: expect.stringMatching(
+        /the result of segment 3 of 5 is missing: expected .*0-2\.jsonl.*same one on every host/,
+      ),
     });
     expect(left().filter((name) => !name.includes('-'))).toEqual(['.parts']);
     expect(left().filter((name) => name.endsWith('.tmp'))).toEqual([]);

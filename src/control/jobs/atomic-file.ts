@@ -7,9 +7,9 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import { LineLog } from '../../sinks/line-log.ts';
 import { fileFailure } from '../../sinks/sink-failure.ts';
 import { StreamTarget } from '../../sinks/stream-target.ts';
-import type { PartFolder } from './part-folder.ts';
+import type { SegmentFolder } from './segment-folder.ts';
 
-/** Another task may remove the still empty folder between `mkdir` and `open`. */
+/** Attempts to create a file: another task may remove the still empty folder between `mkdir` and `open`. */
 const FOLDER_TRIES = 100;
 
 /**
@@ -20,13 +20,13 @@ export class AtomicFile {
   readonly #id: string;
   readonly #path: string;
   readonly #temporaryPath: string;
-  readonly #folder: PartFolder;
+  readonly #folder: SegmentFolder;
   readonly #handle: FileHandle;
   readonly #output: LineLog;
   #writing: Promise<void> = Promise.resolve();
   #isClosed = false;
 
-  private constructor(id: string, path: string, temporaryPath: string, folder: PartFolder, handle: FileHandle) {
+  private constructor(id: string, path: string, temporaryPath: string, folder: SegmentFolder, handle: FileHandle) {
     this.#id = id;
     this.#path = path;
     this.#temporaryPath = temporaryPath;
@@ -48,7 +48,7 @@ export class AtomicFile {
    * @param folder - is created if it is missing.
    * @throws SINK_FAILED
    */
-  static async create(id: string, path: string, stem: string, folder: PartFolder): Promise<AtomicFile> {
+  static async create(id: string, path: string, stem: string, folder: SegmentFolder): Promise<AtomicFile> {
     const temporaryPath = `${stem}.${randomUUID()}.tmp`;
     for (let tries = 1; ; tries++) {
       let handle: FileHandle | null = null;
@@ -66,7 +66,9 @@ export class AtomicFile {
     }
   }
 
-  /** @returns a promise to await before the next write, which never rejects; null if there is none. `commit` throws failures. */
+  /**
+   * @returns a promise to await before the next write, which never rejects; null if there is none. Failures are thrown by `commit`.
+   */
   write(line: string): Promise<void> | null {
     return this.#output.write(line, 1) ? null : this.#output.drained();
   }
@@ -93,7 +95,7 @@ export class AtomicFile {
       await this.#close();
       await this.#folder.remove([basename(this.#temporaryPath)]);
     } catch {
-      // The caller has an error already, which is the reason.
+      // The caller already has the error that matters.
     }
   }
 

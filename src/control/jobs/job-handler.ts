@@ -1,7 +1,7 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { JobOrder, Task } from '../../protocol/fleet.ts';
 import type { TaskContext, TaskHandler, TaskOutcome } from '../control-plane.ts';
-import { inferPart } from './infer-part.ts';
+import { inferSegment } from './infer-segment.ts';
 import { JobPlace } from './job-place.ts';
 import type { JobTools } from './job-tools.ts';
 import { mergeFile } from './merge-file.ts';
@@ -25,7 +25,7 @@ export function jobHandler(tools: JobTools): TaskHandler {
 }
 
 /**
- * Infers every frame of one segment and writes its part. If the segment does not match the file's index, the file is marked
+ * Infers every frame of one segment and writes its result. If the segment does not match the file's index, the file is marked
  * to be inferred as a whole by the merge task: no frame is lost, and its other segments are left out.
  *
  * @throws SOURCE_*, DECODE_EXITED, ENGINE_FAILED, LANE_FAILED, SINK_FAILED
@@ -40,7 +40,7 @@ async function doSegment(
   if (await place.isMarkedWhole()) return { frames: 0, next: null };
   try {
     const { span } = task;
-    const frames = await inferPart(tools, place, order, span, place.partPath(span.index), context);
+    const frames = await inferSegment(tools, place, order, span, place.segmentPath(span.index), context);
     return { frames, next: null };
   } catch (error) {
     if (!(error instanceof SightlineError) || error.code !== 'SEGMENT_MISMATCH') throw error;

@@ -6,23 +6,23 @@ import type { JobOrder } from '../../protocol/fleet.ts';
 import { fileFailure } from '../../sinks/sink-failure.ts';
 import type { Admission } from '../orders/admission.ts';
 import { outputName } from './output-name.ts';
-import { PartFolder } from './part-folder.ts';
+import { SegmentFolder } from './segment-folder.ts';
 
-/** Largest expected difference between the clocks of the control plane and of the file server. */
+/** Largest expected difference between the clocks of the control plane and the file server. */
 const CLOCK_SKEW_MS = 60_000;
 
-/** The paths of the input, the parts and the result of one file of a job. */
+/** The paths of the input, the segment results and the result of one file of a job. */
 export class JobPlace {
   /** The real path of the input, links resolved. */
   readonly inputPath: string;
   /** The input as named in the order and in results. */
   readonly label: string;
   readonly resultPath: string;
-  readonly folder: PartFolder;
+  readonly folder: SegmentFolder;
   readonly #file: number;
   readonly #createdMs: number;
 
-  private constructor(order: JobOrder, file: number, inputPath: string, outDir: string, folder: PartFolder) {
+  private constructor(order: JobOrder, file: number, inputPath: string, outDir: string, folder: SegmentFolder) {
     this.folder = folder;
     this.inputPath = inputPath;
     this.label = order.inputs[file]!;
@@ -41,12 +41,12 @@ export class JobPlace {
       );
     const inputPath = await admission.file(input);
     const outDir = await admission.outDir(order.outDir);
-    const folder = new PartFolder(outDir, order.partsKey ?? order.id, () => admission.outDir(order.outDir));
+    const folder = new SegmentFolder(outDir, order.partsKey ?? order.id, () => admission.outDir(order.outDir));
     return new JobPlace(order, file, inputPath, outDir, folder);
   }
 
   /** @param segment - its index; `whole` for a file that is inferred as a whole. */
-  partPath(segment: number | 'whole'): string {
+  segmentPath(segment: number | 'whole'): string {
     return join(this.folder.path, `${this.#file}-${segment}.jsonl`);
   }
 
@@ -75,19 +75,19 @@ export class JobPlace {
     return this.folder.has(this.#flag);
   }
 
-  /** Returns whether this job has already written the result. Parts are deleted afterwards, so then the first part is gone. */
+  /** Returns whether this job has already written the result. Segment results are deleted afterwards, so then the first is gone. */
   async isMerged(): Promise<boolean> {
-    if ((await this.isMarkedWhole()) || (await this.folder.has(basename(this.partPath(0))))) return false;
+    if ((await this.isMarkedWhole()) || (await this.folder.has(basename(this.segmentPath(0))))) return false;
     const result = await lstat(this.resultPath).catch(() => null);
     return result?.isFile() === true && result.mtimeMs >= this.#createdMs - CLOCK_SKEW_MS;
   }
 
-  /** Deletes this file's parts and the leftovers of killed processes. Can be interrupted and repeated. */
+  /** Deletes this file's segment results and what killed processes left. Can be interrupted and repeated. */
   async clear(): Promise<void> {
-    await this.folder.remove([basename(this.partPath(0)), this.#flag]);
+    await this.folder.remove([basename(this.segmentPath(0)), this.#flag]);
     const isOwn = (name: string): boolean => name.startsWith(`${this.#file}-`) || name.startsWith(`${this.#file}.`);
     await this.folder.remove((await this.folder.names()).filter(isOwn));
-    // Other files of the job may still have parts in it.
+    // Other files of the job may still have segment results in it.
     await this.folder.removeEmpty();
   }
 }

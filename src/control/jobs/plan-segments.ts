@@ -8,7 +8,7 @@ import { parseSource } from '../../source/parse-source.ts';
 
 export const WHOLE_FILE: SegmentSpan = { index: 0, fromUs: null, toUs: null, firstFrame: 0 };
 
-/** In segments: a shorter file does not repay the start of further decoders, so it is not even listed. */
+/** Minimum length of a file that is cut, in segments. For a shorter one, starting more decoders costs more than it saves. */
 const MIN_SEGMENTS = 1.5;
 
 const READ_OPTIONS = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5_000 } as const;

@@ -151,10 +151,10 @@ export class BullTasks implements TaskQueue {
   async #removeFiles({ id, pipeline }: JobFacts, files: readonly number[]): Promise<void> {
     const segments = await this.#records.segments(id, files);
     const names = (kind: string): string[] => files.map((file) => `${id}/${kind}/${file}`);
-    const parts = files.flatMap((file, i) =>
+    const segmentIds = files.flatMap((file, i) =>
       Array.from({ length: segments[i] ?? 0 }, (_, index) => `${id}/segment/${file}/${index}`),
     );
-    await this.#queues.remove(pipeline, [...names('merge'), ...parts, ...names('split')]);
+    await this.#queues.remove(pipeline, [...names('merge'), ...segmentIds, ...names('split')]);
   }
 
   /** Removes finished jobs that are too old or too many. @returns the remaining ones. */

@@ -8,7 +8,7 @@ export const jobErrors = {
     new SightlineError('JOB_NOT_FOUND', `job "${id}": no job has this id; finished jobs are removed after a while`, {
       id,
     }),
-  /** Not retryable: the existing parts belong to the file as it was before. */
+  /** Not retryable: the existing segment results belong to the file as it was before. */
   splitChanged: (id: string, file: number, before: number, now: number) =>
     new SightlineError(
       'SEGMENT_MISMATCH',

@@ -1,7 +1,7 @@
 import type { JobOrder, Task } from '../../protocol/fleet.ts';
 
 const HIGHEST = 1000;
-/** Files in progress are finished first: results appear file by file, and few parts exist at a time. */
+/** Files in progress are finished first: results appear file by file, and few segment results exist at a time. */
 const RANK: Readonly<Record<Task['kind'], number>> = { merge: 1, segment: 2, split: 3 };
 const KINDS_PER_PRIORITY = 3;
 

@@ -12,11 +12,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { AtomicFile } from '../../../../src/control/jobs/atomic-file.ts';
-import { PartFolder } from '../../../../src/control/jobs/part-folder.ts';
+import { SegmentFolder } from '../../../../src/control/jobs/segment-folder.ts';
 import { mountSmallDisk } from '../../../support/small-disk.ts';
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'sightline-atomic-')));
-const partsIn = (outDir: string): PartFolder => new PartFolder(outDir, 'parts', async () => outDir);
+const segmentFolderIn = (outDir: string): SegmentFolder => new SegmentFolder(outDir, 'parts', async () => outDir);
 const smallDisk = mountSmallDisk(join(folder, 'disk'), 16);
 afterEach(() => {
   for (const name of readdirSync(folder)) if (name !== 'disk') rmSync(join(folder, name), { recursive: true });
@@ -28,40 +28,40 @@ afterAll(() => {
 
 describe('AtomicFile', () => {
   const path = join(folder, 'result.jsonl');
-  const parts = partsIn(folder);
-  const stem = join(parts.path, 'result');
+  const results = segmentFolderIn(folder);
+  const stem = join(results.path, 'result');
 
   it('appears complete, replacing the previous file', async () => {
     writeFileSync(path, 'old');
-    const file = await AtomicFile.create('job', path, stem, parts);
+    const file = await AtomicFile.create('job', path, stem, results);
     file.write('new\n');
     expect(readFileSync(path, 'utf8')).toBe('old');
     await file.commit();
     expect(readFileSync(path, 'utf8')).toBe('new\n');
-    expect(readdirSync(parts.path)).toEqual([]);
+    expect(readdirSync(results.path)).toEqual([]);
   });
 
   it('can be written by two writers at once', async () => {
-    const files = await Promise.all([1, 2].map(() => AtomicFile.create('job', path, stem, parts)));
+    const files = await Promise.all([1, 2].map(() => AtomicFile.create('job', path, stem, results)));
     for (const file of files) for (let i = 0; i < 5000; i++) await file.write(`line ${i}\n`);
     await Promise.all(files.map((file) => file.commit()));
     expect(readFileSync(path, 'utf8')).toBe(Array.from({ length: 5000 }, (_, i) => `line ${i}\n`).join(''));
   });
 
   it('can be discarded at any time, and repeatedly', async () => {
-    const file = await AtomicFile.create('job', path, stem, parts);
+    const file = await AtomicFile.create('job', path, stem, results);
     for (let i = 0; i < 100; i++) file.write('x'.repeat(10_000));
     await file.discard();
     await file.discard();
-    expect(readdirSync(parts.path)).toEqual([]);
+    expect(readdirSync(results.path)).toEqual([]);
   });
 
   it('is created while others keep removing its empty folder', async () => {
     for (let i = 0; i < 100; i++) {
-      const made = AtomicFile.create('job', path, stem, parts);
+      const made = AtomicFile.create('job', path, stem, results);
       const removal = setInterval(() => {
         try {
-          rmdirSync(parts.path);
+          rmdirSync(results.path);
         } catch {
           // Not empty, or missing.
         }
@@ -77,8 +77,8 @@ describe('AtomicFile', () => {
       AtomicFile.create(
         'job',
         path,
-        join(partsIn(join(folder, 'plain')).path, 'result'),
-        partsIn(join(folder, 'plain')),
+        join(segmentFolderIn(join(folder, 'plain')).path, 'result'),
+        segmentFolderIn(join(folder, 'plain')),
       ),
     ).rejects.toMatchObject({
       code: 'SINK_FAILED',
@@ -88,15 +88,15 @@ describe('AtomicFile', () => {
 
   it('whose path is a folder fails and leaves nothing', async () => {
     mkdirSync(path);
-    const file = await AtomicFile.create('job', path, stem, parts);
+    const file = await AtomicFile.create('job', path, stem, results);
     file.write('new\n');
     await expect(file.commit()).rejects.toMatchObject({ code: 'SINK_FAILED', message: /is a folder/ });
-    expect(readdirSync(parts.path)).toEqual([]);
+    expect(readdirSync(results.path)).toEqual([]);
   });
 
   it.skipIf(smallDisk === null)('fails on a full disk and leaves nothing (needs to mount a small disk)', async () => {
     const full = join(smallDisk!.path, 'result.jsonl');
-    const small = partsIn(smallDisk!.path);
+    const small = segmentFolderIn(smallDisk!.path);
     const file = await AtomicFile.create('job', full, join(small.path, 'result'), small);
     for (let i = 0; i < 300; i++) await file.write(`${'x'.repeat(500)}\n`);
     await expect(file.commit()).rejects.toMatchObject({ code: 'SINK_FAILED', details: { cause: 'ENOSPC' } });

@@ -5,10 +5,10 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import { fileFailure } from '../../sinks/sink-failure.ts';
 
 /**
- * The folder for the parts of one job, `OUT/.parts/KEY`. Others may write to the output folder as well: neither `.parts` nor the
- * folder itself may be a link, and both are looked at again before each file is created, renamed or deleted.
+ * The folder for the segment results of one job, `OUT/.parts/KEY`. Others may write to the output folder as well: neither `.parts`
+ * nor the folder itself may be a link, and both are looked at again before each file is created, renamed or deleted.
  */
-export class PartFolder {
+export class SegmentFolder {
   readonly path: string;
   readonly #outDir: string;
   readonly #admit: () => Promise<string>;
@@ -34,7 +34,7 @@ export class PartFolder {
       });
       await requireFolder(folder);
     }
-    // What was missing may have been put there as a link.
+    // Another program may have made a missing folder as a link.
     await this.#admitAgain();
   }
 
@@ -48,13 +48,13 @@ export class PartFolder {
     return true;
   }
 
-  /** Checks that an open file lies in it, whatever happened to the folders since. @throws SINK_FAILED */
+  /** Checks that an open file lies in it, even if the folders have changed since. @throws SINK_FAILED */
   async requireInside(fd: number, name: string): Promise<void> {
     const opened = await openedPath(fd);
     if (opened !== null && opened !== join(this.path, name)) throw leadsElsewhere(this.path);
   }
 
-  /** @returns whether it has an entry of this name, of whatever kind. @throws as `check` */
+  /** @returns whether it has an entry of this name, of any kind. @throws as `check` */
   async has(name: string): Promise<boolean> {
     return (await this.check()) && (await kindOf(join(this.path, name))) !== null;
   }
@@ -74,7 +74,7 @@ export class PartFolder {
     return (await this.check()) ? await readdir(this.path).catch(() => []) : [];
   }
 
-  /** Deletes the folder, and the one for all jobs, unless something is in it. */
+  /** Deletes the folder, and the one for all jobs, if they are empty. */
   async removeEmpty(): Promise<void> {
     if (!(await this.check())) return;
     for (const folder of this.#folders.toReversed()) await rmdir(folder).catch(() => undefined);
@@ -89,7 +89,7 @@ export class PartFolder {
   }
 }
 
-/** @returns false if there is nothing. @throws SINK_FAILED if it is something else than a folder. */
+/** @returns false if there is nothing. @throws SINK_FAILED if it is not a folder. */
 async function requireFolder(path: string): Promise<boolean> {
   const kind = await kindOf(path);
   if (kind !== null && kind !== 'folder') throw leadsElsewhere(path);

@@ -3,17 +3,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { type PartFrame, type PartHeader, PartReader, PartWriter } from '../../../../src/control/jobs/part-file.ts';
-import { PartFolder } from '../../../../src/control/jobs/part-folder.ts';
+import {
+  type SegmentFrame,
+  type SegmentHeader,
+  SegmentReader,
+  SegmentWriter,
+} from '../../../../src/control/jobs/segment-file.ts';
+import { SegmentFolder } from '../../../../src/control/jobs/segment-folder.ts';
 import type { Detection } from '../../../../src/core/detection.ts';
 import { frameOf } from '../../sinks/frames.ts';
 
-const folder = realpathSync(mkdtempSync(join(tmpdir(), 'sightline-part-')));
-const parts = new PartFolder(folder, 'job', async () => folder);
+const folder = realpathSync(mkdtempSync(join(tmpdir(), 'sightline-segment-')));
+const results = new SegmentFolder(folder, 'job', async () => folder);
 afterAll(() => rmSync(folder, { recursive: true }));
-const path = join(parts.path, '0-0.jsonl');
+const path = join(results.path, '0-0.jsonl');
 
-const HEADER: PartHeader = {
+const HEADER: SegmentHeader = {
   version: 1,
   span: { index: 0, fromUs: null, toUs: 400_000, firstFrame: 0, frames: 10 },
   every: 1,
@@ -28,7 +33,7 @@ const box = (seed: number): Detection => {
 };
 
 async function write(frames: number): Promise<void> {
-  const writer = await PartWriter.create(path, HEADER, parts);
+  const writer = await SegmentWriter.create(path, HEADER, results);
   for (let i = 0; i < frames; i++)
     await writer.add(
       frameOf(
@@ -39,10 +44,10 @@ async function write(frames: number): Promise<void> {
   await writer.commit();
 }
 
-async function readAll(): Promise<{ header: PartHeader; frames: PartFrame[] }> {
-  const reader = await PartReader.open(path);
+async function readAll(): Promise<{ header: SegmentHeader; frames: SegmentFrame[] }> {
+  const reader = await SegmentReader.open(path);
   try {
-    const frames: PartFrame[] = [];
+    const frames: SegmentFrame[] = [];
     for await (const frame of reader!.frames()) frames.push(frame);
     return { header: reader!.header, frames };
   } finally {
@@ -50,7 +55,7 @@ async function readAll(): Promise<{ header: PartHeader; frames: PartFrame[] }> {
   }
 }
 
-describe('a part', () => {
+describe('a segment result', () => {
   beforeEach(() => rmSync(path, { force: true }));
 
   it('returns what was written, bit for bit', async () => {
@@ -70,15 +75,15 @@ describe('a part', () => {
   });
 
   it('is not visible before it is complete, and leaves nothing when discarded', async () => {
-    const writer = await PartWriter.create(path, HEADER, parts);
+    const writer = await SegmentWriter.create(path, HEADER, results);
     await writer.add(frameOf(0));
-    expect(readdirSync(parts.path).filter((name) => !name.endsWith('.tmp'))).toEqual([]);
+    expect(readdirSync(results.path).filter((name) => !name.endsWith('.tmp'))).toEqual([]);
     await writer.discard();
-    expect(readdirSync(parts.path)).toEqual([]);
+    expect(readdirSync(results.path)).toEqual([]);
   });
 
   it('that does not exist opens as null', async () => {
-    expect(await PartReader.open(path)).toBeNull();
+    expect(await SegmentReader.open(path)).toBeNull();
   });
 
   it('with any byte changed is damaged', async () => {
@@ -89,7 +94,7 @@ describe('a part', () => {
         const bad = Buffer.from(good);
         bad[at] = bad[at]! ^ change;
         writeFileSync(path, bad);
-        // A part with a changed header is valid but another part: the reader compares headers.
+        // With a changed header it is valid, but the result of another segment: the reader compares headers.
         const read = await readAll().catch((error: unknown) => error);
         if (read instanceof Error) expect(read).toMatchObject({ code: 'SEGMENT_MISMATCH', message: /is damaged/ });
         else expect.unreachable(`a changed byte at ${at} was not noticed`);

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AtomicFile } from '../../../../src/control/jobs/atomic-file.ts';
 import { JobPlace } from '../../../../src/control/jobs/job-place.ts';
-import { PartReader } from '../../../../src/control/jobs/part-file.ts';
+import { SegmentReader } from '../../../../src/control/jobs/segment-file.ts';
 import { openMemoryControlPlane } from '../../../../src/control/memory/memory-control-plane.ts';
 import { Admission } from '../../../../src/control/orders/admission.ts';
 import { JobOrders } from '../../../../src/control/orders/job-orders.ts';
@@ -30,7 +30,7 @@ let out: string;
 let foreign: string;
 let order: JobOrder;
 beforeEach(() => {
-  folder = realpathSync(mkdtempSync(join(tmpdir(), 'sightline-parts-')));
+  folder = realpathSync(mkdtempSync(join(tmpdir(), 'sightline-segments-')));
   out = join(folder, 'root/sy');
   foreign = join(folder, 'private');
   for (const path of [out, foreign]) mkdirSync(path, { recursive: true });
@@ -71,8 +71,8 @@ describe.each([
 
   it('is not written through', async () => {
     link();
-    const { folder: parts, resultPath, resultStem } = await place();
-    await expect(AtomicFile.create('job', resultPath, resultStem, parts)).rejects.toMatchObject(REFUSED);
+    const { folder: results, resultPath, resultStem } = await place();
+    await expect(AtomicFile.create('job', resultPath, resultStem, results)).rejects.toMatchObject(REFUSED);
     await expect((await place()).markWhole('because')).rejects.toMatchObject(REFUSED);
   });
 
@@ -88,8 +88,8 @@ describe.each([
   });
 
   it('that takes the place of the folder while a file is written ends the file, and nothing appears elsewhere', async () => {
-    const { folder: parts, resultPath, resultStem } = await place();
-    const file = await AtomicFile.create('job', resultPath, resultStem, parts);
+    const { folder: results, resultPath, resultStem } = await place();
+    const file = await AtomicFile.create('job', resultPath, resultStem, results);
     file.write('a line\n');
     renameSync(join(out, name()), join(out, 'aside'));
     link();
@@ -121,7 +121,7 @@ describe('files of a job', () => {
   it('are made, found and deleted with their folders', async () => {
     const own = await place();
     await own.markWhole('because');
-    writeFileSync(own.partPath(0), 'a part');
+    writeFileSync(own.segmentPath(0), 'a result');
     expect(await own.isMarkedWhole()).toBe(true);
     await own.clear();
     expect(readdirSync(out)).toEqual([]);
@@ -148,11 +148,11 @@ describe('files of a job', () => {
     ['a FIFO', (path: string) => makePipe(path)],
     ['a link to a file elsewhere', (path: string) => symlinkSync(join(foreign, '0-0.jsonl'), path)],
     ['a line without end', (path: string) => writeFileSync(path, Buffer.alloc(40 * 2 ** 20, 'x'))],
-  ])('a part that is %s counts as damaged', async (_, make) => {
+  ])('a segment result that is %s counts as damaged', async (_, make) => {
     const own = await place();
     await own.folder.make();
-    make(own.partPath(0));
-    await expect(PartReader.open(own.partPath(0))).rejects.toMatchObject({ code: 'SEGMENT_MISMATCH' });
+    make(own.segmentPath(0));
+    await expect(SegmentReader.open(own.segmentPath(0))).rejects.toMatchObject({ code: 'SEGMENT_MISMATCH' });
   });
 });
 

@@ -6,20 +6,21 @@ import { StreamAnalytics } from '../../runtime/stream/stream-analytics.ts';
 import { inputLine } from '../../sinks/result-line.ts';
 import { AtomicFile } from './atomic-file.ts';
 import type { JobPlace } from './job-place.ts';
-import { type PartFrame, type PartHeader, PartReader } from './part-file.ts';
+import { type SegmentFrame, type SegmentHeader, SegmentReader } from './segment-file.ts';
 import type { SegmentRunner } from './segment-runner.ts';
 
-/** Longest time that it blocks the thread, which also serves live streams. */
+/** Longest time that joining blocks the thread, which also serves live streams. */
 const MAX_BUSY_MS = 3;
 
 /**
- * Writes the result of one file from its parts: frame numbers and tracks continue across parts, and lines are the same as
- * from `sightline detect`. Reads and writes a few lines at a time.
+ * Writes the result of one file from its segment results: frame numbers and tracks continue across segments, and lines are the same
+ * as from `sightline detect`. Reads and writes a few lines at a time.
  *
- * @throws SINK_FAILED if a part is missing or the result cannot be written, SEGMENT_MISMATCH if a part is damaged or does not
+ * @throws SINK_FAILED if a segment result is missing or the result cannot be written, SEGMENT_MISMATCH if one is damaged or does
+ *   not
  *   follow the previous one; the signal's reason if it aborts. No result is left then.
  */
-export async function joinParts(
+export async function joinSegments(
   runner: Pick<SegmentRunner, 'classes' | 'reportScore'>,
   order: JobOrder,
   place: JobPlace,
@@ -28,10 +29,10 @@ export async function joinParts(
 ): Promise<void> {
   const file = await AtomicFile.create('job', place.resultPath, place.resultStem, place.folder);
   try {
-    const joiner = new PartJoiner(runner, order, place.label, file);
-    let previous: PartHeader | null = null;
+    const joiner = new SegmentJoiner(runner, order, place.label, file);
+    let previous: SegmentHeader | null = null;
     for (const [i, path] of paths.entries()) {
-      const reader = await PartReader.open(path);
+      const reader = await SegmentReader.open(path);
       if (reader === null) throw missing(place.label, i, paths.length, path);
       try {
         expectFit(path, previous, reader.header, i === paths.length - 1);
@@ -50,7 +51,7 @@ export async function joinParts(
 }
 
 /** Appends the frames of one file, in order, to its result. */
-class PartJoiner {
+class SegmentJoiner {
   readonly #classes: readonly string[];
   readonly #label: string;
   readonly #every: number;
@@ -72,7 +73,7 @@ class PartJoiner {
     this.#analytics = new StreamAnalytics({ track, zones: [], lines: [] }, reportScore);
   }
 
-  async add({ ptsUs, width, height, rows }: PartFrame, signal: AbortSignal): Promise<void> {
+  async add({ ptsUs, width, height, rows }: SegmentFrame, signal: AbortSignal): Promise<void> {
     const raw = unpackDetections(rows, this.#classes);
     const { detections } = this.#analytics.update({ ptsUs, width, height }, raw);
     const frame = this.#frames * this.#every;
@@ -88,23 +89,23 @@ class PartJoiner {
   }
 }
 
-/** Throws unless the parts have the same input and settings, and each begins where the previous one ends. */
-function expectFit(path: string, previous: PartHeader | null, next: PartHeader, isLast: boolean): void {
+/** Throws unless the segment results have the same input and settings, and each begins where the previous one ends. */
+function expectFit(path: string, previous: SegmentHeader | null, next: SegmentHeader, isLast: boolean): void {
   const { span } = next;
   const isNext = previous === null ? span.fromUs === null : span.fromUs !== null && span.fromUs === previous.span.toUs;
   const isSame = previous === null || settingsOf(previous) === settingsOf(next);
   if (isNext && isSame && (!isLast || span.toUs === null)) return;
-  throw new SightlineError('SEGMENT_MISMATCH', `part ${path} does not fit the parts before it`, { path });
+  throw new SightlineError('SEGMENT_MISMATCH', `segment result ${path} does not fit those before it`, { path });
 }
 
-function settingsOf({ every, scoreThreshold, input }: PartHeader): string {
+function settingsOf({ every, scoreThreshold, input }: SegmentHeader): string {
   return JSON.stringify({ every, scoreThreshold, input });
 }
 
 function missing(label: string, index: number, count: number, path: string): SightlineError {
   return new SightlineError(
     'SINK_FAILED',
-    `${label}: part ${index + 1} of ${count} is missing: expected ${path}. Is the job's output folder the same one on every host of the pipeline?`,
-    { path, part: index },
+    `${label}: the result of segment ${index + 1} of ${count} is missing: expected ${path}. Is the job's output folder the same one on every host of the pipeline?`,
+    { path, segment: index },
   );
 }

@@ -8,24 +8,24 @@ import { isMissing, openGiven } from '../../disk/given-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { segmentSpan } from '../../protocol/fleet.ts';
 import { AtomicFile } from './atomic-file.ts';
-import type { PartFolder } from './part-folder.ts';
+import type { SegmentFolder } from './segment-folder.ts';
 
-/** First line of a part: which segment of which input it holds. */
-const partHeader = z.strictObject({
+/** First line of a segment result: which segment of which input it holds. */
+const segmentHeader = z.strictObject({
   version: z.literal(1),
   span: segmentSpan,
   every: z.number(),
   scoreThreshold: z.number(),
-  /** Identifies the version of the input: a part of another version is not used. */
+  /** Identifies the version of the input: a result of another version is not used. */
   input: z.strictObject({ bytes: z.number(), modifiedMs: z.number() }),
 });
-export type PartHeader = z.infer<typeof partHeader>;
+export type SegmentHeader = z.infer<typeof segmentHeader>;
 
-/** Last line: proves that the part is complete and unchanged. */
-const partEnd = z.strictObject({ frames: z.number(), sha256: z.string() });
+/** Last line: shows that the file is complete and unchanged. */
+const segmentEnd = z.strictObject({ frames: z.number(), sha256: z.string() });
 
 /** A frame's result before tracking: every box that a tracker can use, in full precision. */
-export interface PartFrame {
+export interface SegmentFrame {
   readonly ptsUs: number;
   readonly width: number;
   readonly height: number;
@@ -35,25 +35,25 @@ export interface PartFrame {
 
 const READ_BYTES = 64 * 1024;
 const NEW_LINE = 10;
-/** A frame with a thousand boxes has 100 kB. */
+/** Limit of a line; a frame with a thousand boxes has 100 kB. */
 const MOST_LINE_BYTES = 16 * 2 ** 20;
-/** Stands for a line that is longer. */
+/** Yielded in place of a line that is longer. */
 const TOO_LONG = Buffer.alloc(0);
 
 /** Writes the results of one segment: a header, a line of numbers for each frame, and a last line with a checksum. */
-export class PartWriter {
+export class SegmentWriter {
   readonly #file: AtomicFile;
   readonly #hash = createHash('sha256');
   frames = 0;
 
-  private constructor(file: AtomicFile, header: PartHeader) {
+  private constructor(file: AtomicFile, header: SegmentHeader) {
     this.#file = file;
     this.#line(JSON.stringify(header));
   }
 
   /** @throws SINK_FAILED */
-  static async create(path: string, header: PartHeader, folder: PartFolder): Promise<PartWriter> {
-    return new PartWriter(await AtomicFile.create('job', path, path, folder), header);
+  static async create(path: string, header: SegmentHeader, folder: SegmentFolder): Promise<SegmentWriter> {
+    return new SegmentWriter(await AtomicFile.create('job', path, path, folder), header);
   }
 
   /** @returns a promise to await before the next frame; null if there is none. */
@@ -80,9 +80,9 @@ export class PartWriter {
   }
 }
 
-/** Reads a part, a few lines at a time. */
-export class PartReader {
-  readonly header: PartHeader;
+/** Reads a segment result, a few lines at a time. */
+export class SegmentReader {
+  readonly header: SegmentHeader;
   readonly #path: string;
   readonly #handle: FileHandle;
   readonly #hash = createHash('sha256');
@@ -92,18 +92,22 @@ export class PartReader {
     this.#path = path;
     this.#handle = handle;
     this.#lines = lines;
-    this.header = this.#parse(first, partHeader);
+    this.header = this.#parse(first, segmentHeader);
     this.#hash.update(first!).update('\n');
   }
 
   /**
    * @returns null if there is no such file.
-   * @throws SEGMENT_MISMATCH if it is damaged or not a part.
+   * @throws SEGMENT_MISMATCH if it is damaged or not a segment result.
    */
-  static async open(path: string): Promise<PartReader | null> {
+  static async open(path: string): Promise<SegmentReader | null> {
     let handle: FileHandle;
     try {
-      const given = { code: 'SEGMENT_MISMATCH', as: `part ${path} is damaged`, within: [dirname(path)] } as const;
+      const given = {
+        code: 'SEGMENT_MISMATCH',
+        as: `segment result ${path} is damaged`,
+        within: [dirname(path)],
+      } as const;
       ({ handle } = await openGiven(path, { ...given, mostBytes: Number.MAX_SAFE_INTEGER }));
     } catch (error) {
       if (isMissing(error)) return null;
@@ -112,20 +116,20 @@ export class PartReader {
     try {
       const lines = linesOf(handle);
       const { value } = await lines.next();
-      return new PartReader(path, handle, lines, value);
+      return new SegmentReader(path, handle, lines, value);
     } catch (error) {
       await handle.close();
       throw error;
     }
   }
 
-  /** @throws SEGMENT_MISMATCH, after the readable frames, if the part is damaged or incomplete. */
-  async *frames(): AsyncGenerator<PartFrame> {
+  /** @throws SEGMENT_MISMATCH, after the readable frames, if it is damaged or incomplete. */
+  async *frames(): AsyncGenerator<SegmentFrame> {
     let frames = 0;
     for await (const line of this.#lines) {
       if (line === TOO_LONG) throw this.#damaged('a line is too long');
       if (line[0] === '{'.charCodeAt(0)) {
-        const end = this.#parse(line, partEnd);
+        const end = this.#parse(line, segmentEnd);
         if (end.frames !== frames || end.sha256 !== this.#hash.digest('hex'))
           throw this.#damaged('its checksum is wrong');
         return;
@@ -152,11 +156,13 @@ export class PartReader {
   }
 
   #damaged(why: string): SightlineError {
-    return new SightlineError('SEGMENT_MISMATCH', `part ${this.#path} is damaged: ${why}`, { path: this.#path });
+    return new SightlineError('SEGMENT_MISMATCH', `segment result ${this.#path} is damaged: ${why}`, {
+      path: this.#path,
+    });
   }
 }
 
-/** Checked by hand: zod would take longer for these lines than the tracker does. */
+/** Not a schema: zod would take longer for these lines than the tracker does. */
 const FRAME = {
   parse(value: unknown): readonly number[] {
     const isFrame =
@@ -169,7 +175,10 @@ const FRAME = {
   },
 };
 
-/** Yields the lines of a file without line breaks; an unterminated last line is omitted. Ends with `TOO_LONG` at one that is. */
+/**
+ * Yields the lines of a file without line breaks; an unterminated last line is left out. Ends with `TOO_LONG` at a line that is too
+ * long.
+ */
 async function* linesOf(handle: FileHandle): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0);
   for (;;) {

@@ -7,16 +7,16 @@ import { neededScore } from '../../runtime/stream/stream-analytics.ts';
 import type { TaskContext } from '../control-plane.ts';
 import type { JobPlace } from './job-place.ts';
 import type { JobTools } from './job-tools.ts';
-import { type PartHeader, PartReader, PartWriter } from './part-file.ts';
+import { type SegmentHeader, SegmentReader, SegmentWriter } from './segment-file.ts';
 
 /**
- * Infers a segment of a file and writes its part. An existing part that is complete and of the same input is kept.
+ * Infers a segment of a file and writes its result. An existing result that is complete and of the same input is kept.
  *
- * @returns the number of frames in the part.
+ * @returns the number of frames in the segment result.
  * @throws SEGMENT_MISMATCH if the segment does not match the file's index (never for a whole file), SINK_FAILED, and what
- *   `SegmentRunner.run` throws. The part is deleted then.
+ *   `SegmentRunner.run` throws. The segment result is deleted then.
  */
-export async function inferPart(
+export async function inferSegment(
   tools: JobTools,
   place: JobPlace,
   order: JobOrder,
@@ -28,7 +28,7 @@ export async function inferPart(
   const known = await countFrames(path, header);
   if (known !== null) return known;
   context.signal.throwIfAborted();
-  const writer = await PartWriter.create(path, header, place.folder);
+  const writer = await SegmentWriter.create(path, header, place.folder);
   try {
     await fill(writer, tools, place, header, context);
     await writer.commit();
@@ -44,17 +44,17 @@ async function headerOf(
   { inputPath }: JobPlace,
   { every, track }: JobOrder,
   span: SegmentSpan,
-): Promise<PartHeader> {
+): Promise<SegmentHeader> {
   const { size, mtimeMs } = await stat(inputPath);
   const scoreThreshold = neededScore({ track, zones: [], lines: [] }, runner.reportScore);
   return { version: 1, span, every, scoreThreshold, input: { bytes: size, modifiedMs: Math.floor(mtimeMs) } };
 }
 
-/** @returns null if there is no usable part. */
-async function countFrames(path: string, header: PartHeader): Promise<number | null> {
-  let reader: PartReader | null = null;
+/** @returns null if there is no usable segment result. */
+async function countFrames(path: string, header: SegmentHeader): Promise<number | null> {
+  let reader: SegmentReader | null = null;
   try {
-    reader = await PartReader.open(path);
+    reader = await SegmentReader.open(path);
     if (reader === null || !isDeepStrictEqual(reader.header, header)) return null;
     let frames = 0;
     for await (const _ of reader.frames()) frames += 1;
@@ -68,10 +68,10 @@ async function countFrames(path: string, header: PartHeader): Promise<number | n
 }
 
 async function fill(
-  writer: PartWriter,
+  writer: SegmentWriter,
   { runner }: JobTools,
   { inputPath, label }: JobPlace,
-  { span, every, scoreThreshold }: PartHeader,
+  { span, every, scoreThreshold }: SegmentHeader,
   context: TaskContext,
 ): Promise<void> {
   const isWhole = span.fromUs === null && span.toUs === null;
