@@ -69,6 +69,13 @@ describe.each(rigMakers())('roll-outs in $name', (maker) => {
     expect(decisions.map(({ kind, fence }) => [kind, fence])).toEqual([['advanced', second]]);
   });
 
+  it_('a change gets a higher fence than a record that was put back, even if that is ahead of the clock', async () => {
+    const ahead = { ...rolloutRecord(), fence: 9_000_000_000_000_000 };
+    expect(await store.restore(ahead, [])).toBe(true);
+    expect(await store.change(abort(ahead, actor), ahead.fence, null)).toBeGreaterThan(ahead.fence);
+    expect((await read()).state).toBe('aborted');
+  });
+
   it_('of two changes that are based on the same record only one is made', async () => {
     const first = (await store.change(started(), 0, null))!;
     const record = await read();
@@ -136,6 +143,15 @@ describe.each(rigMakers())('roll-outs in $name', (maker) => {
     expect((await beat('b')).figures).toEqual(evidenceOf(record).figures);
     await store.change(promote(record, actor, seen(record)), fence, 'b');
     expect(await store.saveEvidence('b', evidenceOf(record))).toBe(false);
+  });
+
+  it_('evidence of many streams comes back: it may be much larger than any other record', async () => {
+    await beat('a');
+    await store.change(started(), 0, null);
+    const { figures } = evidenceOf(await read());
+    const snapshot = JSON.stringify({ seen: 'x'.repeat(3_000_000) });
+    await store.saveEvidence('a', { figures, snapshot });
+    expect((await store.evidence())?.snapshot === snapshot).toBe(true);
   });
 
   it_('a lost record is put back with its decisions, and never replaces a newer one', async () => {

@@ -5,7 +5,7 @@ import { Incidents } from '../../flow/incidents.ts';
 import type { Notices } from '../notices.ts';
 import type { FleetSigner } from './fleet-signer.ts';
 
-/** A request that orders a stream has at most 256 KiB, and no other record is larger. */
+/** A request that orders a stream has at most 256 KiB, and no other record is larger, except the evidence of a roll-out. */
 const MAX_CHARS = 1024 * 1024;
 
 /** The place under which a record was signed, and which part of the entry it is; absent: all of it. */
@@ -36,11 +36,18 @@ export class EntryReader {
 
   /**
    * @param signed - where its writer signed it; null for an entry that a script in Redis writes.
+   * @param mostChars - longest text that is read.
    * @returns null, and counts the entry, if the text does not match the schema or is not signed.
    */
-  read<S extends z.ZodType>(schema: S, text: string, where: string, signed: SignedPlace | null): z.output<S> | null {
-    if (text.length > MAX_CHARS) {
-      this.refuse('schema', `${where}: expected at most ${MAX_CHARS} characters, received ${text.length}`);
+  read<S extends z.ZodType>(
+    schema: S,
+    text: string,
+    where: string,
+    signed: SignedPlace | null,
+    mostChars = MAX_CHARS,
+  ): z.output<S> | null {
+    if (text.length > mostChars) {
+      this.refuse('schema', `${where}: expected at most ${mostChars} characters, received ${text.length}`);
       return null;
     }
     try {

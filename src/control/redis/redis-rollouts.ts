@@ -16,6 +16,11 @@ import { EntryReader, type SignedPlace } from './entry-reader.ts';
 import type { FleetSigner } from './fleet-signer.ts';
 import { rolloutScripts } from './rollout-scripts.ts';
 
+/** Evidence has about 80,000 characters for each stream. */
+const MOST_EVIDENCE_CHARS = 64 * 1024 * 1024;
+
+const signedEvidence = z.object({ snapshot: z.string() });
+
 type BeatAnswer = [
   nowMs: number,
   fence: number,
@@ -131,8 +136,8 @@ export class RedisRollouts implements RolloutStore {
 
   #opened(text: string | null): string | null {
     if (text === null || this.#signer === null) return text;
-    const schema = z.object({ snapshot: z.string() });
-    return this.#entries.read(schema, text, `evidence of ${this.#where}`, this.#place('evidence'))?.snapshot ?? null;
+    const [where, place] = [`evidence of ${this.#where}`, this.#place('evidence')];
+    return this.#entries.read(signedEvidence, text, where, place, MOST_EVIDENCE_CHARS)?.snapshot ?? null;
   }
 
   #place(kind: string): SignedPlace {

@@ -51,7 +51,8 @@ if controls(ARGV[2]) then redis.call('DEL', key('rollout-controller')) end
   change: script(`${LOCALS}
 if fence ~= tonumber(ARGV[2]) then return 0 end
 if ARGV[3] ~= '' and not controls(ARGV[3]) then return 0 end
-local own = nextNumber()
+-- The record may have been put back after a loss of data, with a fence that is ahead of this Redis's clock.
+local own = nextNumber(fence + 1)
 local function fenced(json) return string.sub(json, 1, -2) .. ',"fence":' .. int(own) .. '}' end
 redis.call('SET', key('rollout'), fenced(ARGV[4]))
 redis.call('LPUSH', key('rollout-decisions'), fenced(ARGV[5]))

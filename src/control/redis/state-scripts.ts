@@ -32,9 +32,9 @@ local function int(n) return string.format('%.0f', n) end
 
 -- Returns the next fence or revision. The counter makes it higher than all before. The time in microseconds makes it higher
 -- than those given out before Redis lost its data: the counter cannot outrun it, since a script takes several microseconds.
--- A new master whose clock is behind the old one's gives lower numbers until its clock has caught up.
-local function nextNumber()
-  local n = math.max((tonumber(redis.call('GET', p .. ':counter') or '0') or 0) + 1, nowUs)
+-- A new master whose clock is behind the old one's gives lower numbers until its clock has caught up, though none below the least.
+local function nextNumber(least)
+  local n = math.max((tonumber(redis.call('GET', p .. ':counter') or '0') or 0) + 1, nowUs, least or 0)
   redis.call('SET', p .. ':counter', int(n))
   return n
 end
