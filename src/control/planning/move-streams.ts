@@ -8,7 +8,7 @@ export interface MovingStream {
   readonly from: string | null;
   readonly to: string;
   readonly fps: number;
-  /** It does not run: it has no host, or its host is gone. */
+  /** The stream does not run: it has no host, or its host is gone. */
   readonly isUnplaced: boolean;
 }
 

@@ -1,3 +1,4 @@
+import { counted } from '../../core/counted.ts';
 import type { Assignment, HostCard, StreamOrder } from '../../protocol/fleet.ts';
 import type { FleetSnapshot } from '../control-plane.ts';
 import { MoveBudget } from './move-budget.ts';
@@ -5,7 +6,7 @@ import type { Room } from './pack-streams.ts';
 import { NoteWriter, type PlanNote, type RoundBefore } from './plan-notes.ts';
 import type { PlanOptions } from './plan-options.ts';
 import { type PipelineMemory, type PlannedStream, planPipeline } from './plan-pipeline.ts';
-import { toHundredths } from './rate-ladder.ts';
+import { downToHundredths } from './rate-ladder.ts';
 import { demandFps } from './stream-demand.ts';
 
 /** What a leader keeps from one round to the next; a new leader starts with null. */
@@ -33,8 +34,9 @@ export interface FleetPlan {
  * are refused only when all are at that floor, lowest priorities first. A stream keeps its host unless the host is gone or
  * draining, an operator wants another, or other streams find no room.
  */
-export function planFleet(snapshot: FleetSnapshot, previous: PlanMemory | null, options: PlanOptions): FleetPlan {
+export function planFleet(snapshot: FleetSnapshot, memory: PlanMemory | null, options: PlanOptions): FleetPlan {
   const { nowMs, hosts, draining, orders, assignments } = snapshot;
+  const previous = memory === null ? null : withClock(memory, nowMs);
   const startedMs = previous?.startedMs ?? nowMs;
   const budget =
     previous === null
@@ -62,8 +64,8 @@ export function planFleet(snapshot: FleetSnapshot, previous: PlanMemory | null, 
     });
     pipelines.set(pipeline, plan.memory);
     for (const order of ofPipeline) {
-      const next = assignmentOf(order, plan.hosts, plan.rates, nowMs);
-      if (!isSame(next, assignments.get(order.id) ?? null)) changes.set(order.id, next);
+      const assignment = assignmentOf(order, plan.hosts, plan.rates, nowMs);
+      if (!isSame(assignment, assignments.get(order.id) ?? null)) changes.set(order.id, assignment);
     }
     for (const id of plan.refused) refused.set(id, whyRefused(pipeline, rooms));
     notes.ofPipeline(pipeline, { changes, rates: plan.rates, streams, refused, rateCut: plan.memory.rateCut });
@@ -71,7 +73,7 @@ export function planFleet(snapshot: FleetSnapshot, previous: PlanMemory | null, 
   const running = new Set(active.map(({ id }) => id));
   for (const id of assignments.keys()) if (!running.has(id)) changes.set(id, null);
 
-  const memory = {
+  const next = {
     startedMs,
     plannedMs: nowMs,
     tokens: budget.tokens,
@@ -79,7 +81,21 @@ export function planFleet(snapshot: FleetSnapshot, previous: PlanMemory | null, 
     hosts: live,
     refused: new Set(refused.keys()),
   };
-  return { changes, notes: notes.all, refused, memory };
+  return { changes, notes: notes.all, refused, memory: next };
+}
+
+/**
+ * Moves the times of a memory back with the control plane's clock, which a fail-over can set back. Otherwise no rate would change
+ * until the clock has caught up.
+ */
+function withClock(memory: PlanMemory, nowMs: number): PlanMemory {
+  const backMs = memory.plannedMs - nowMs;
+  if (backMs <= 0) return memory;
+  const pipelines = Array.from(memory.pipelines, ([name, pipeline]): [string, PipelineMemory] => {
+    const { rateChangedMs, rebalancedMs } = pipeline;
+    return [name, { ...pipeline, rateChangedMs: rateChangedMs - backMs, rebalancedMs: rebalancedMs - backMs }];
+  });
+  return { ...memory, startedMs: memory.startedMs - backMs, plannedMs: nowMs, pipelines: new Map(pipelines) };
 }
 
 function byPipeline(orders: readonly StreamOrder[]): Map<string, StreamOrder[]> {
@@ -114,7 +130,7 @@ function plannedStream(
   return {
     id: order.id,
     priority: order.config.priority,
-    wantFps: largest > 0 && demand > largest ? toHundredths(largest) : demand,
+    wantFps: largest > 0 && demand > largest ? downToHundredths(largest) : demand,
     wantedHost: order.wantedHost,
     currentHost: assignment?.hostId ?? null,
     grantedFps: assignment?.maxFps ?? null,
@@ -140,5 +156,5 @@ function isSame(a: Assignment | null, b: Assignment | null): boolean {
 
 function whyRefused(pipeline: string, rooms: ReadonlyMap<string, Room>): string {
   if (rooms.size === 0) return `no host runs pipeline "${pipeline}"`;
-  return `the ${rooms.size} ready host(s) of pipeline "${pipeline}" are full, with every rate of this priority and below at its floor`;
+  return `pipeline "${pipeline}" has ${counted(rooms.size, 'ready host')}, full with every rate of this priority and below at its floor`;
 }

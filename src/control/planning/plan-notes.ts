@@ -1,3 +1,4 @@
+import { counted } from '../../core/counted.ts';
 import type { EventKind } from '../../protocol/feed.ts';
 import type { Assignment } from '../../protocol/fleet.ts';
 import type { FleetSnapshot } from '../control-plane.ts';
@@ -55,21 +56,21 @@ export class NoteWriter {
     const isSame = before?.priority === plan.rateCut?.priority && before?.step === plan.rateCut?.step;
     if (isSame && refused.length === refusedBefore.length) return;
     const total = plan.streams.length;
-    const held = plan.streams.filter(
+    const reduced = plan.streams.filter(
       ({ id, wantFps }) => !plan.refused.has(id) && plan.rates.get(id)! < wantFps,
     ).length;
-    const isFull = held > 0 || refused.length > 0;
+    const isFull = reduced > 0 || refused.length > 0;
     const isIdle = total > 0 && refused.length === total;
     const message = isIdle
       ? `no stream of pipeline "${pipeline}" runs: ${plan.refused.get(refused[0]!.id)}`
       : isFull
-        ? `pipeline "${pipeline}" is full: of ${total} streams ${held} run at a lower rate and ${refused.length} do not run`
-        : `pipeline "${pipeline}" has room again: ${total} streams at full rate`;
+        ? `pipeline "${pipeline}" is full: of ${counted(total, 'stream')} ${reduced} run at a lower rate and ${refused.length} do not run`
+        : `pipeline "${pipeline}" has room again: ${counted(total, 'stream')} at full rate`;
     this.#add('fleet-full', null, message, {
       pipeline,
       isFull,
       streams: total,
-      reduced: held,
+      reduced,
       refused: refused.length,
     });
   }
@@ -88,7 +89,7 @@ export class NoteWriter {
       if (this.#live.has(id)) continue;
       // A host that leaves cleanly releases its leases first.
       const streams = [...leases.values()].filter(({ hostId }) => hostId === id).length;
-      const how = streams === 0 ? 'left' : `is gone with ${streams} streams: no heartbeat came`;
+      const how = streams === 0 ? 'left' : `is gone with ${counted(streams, 'stream')}: no heartbeat came`;
       this.#add('host-lost', null, `host ${id} ${how}`, { host: id, streams });
     }
   }

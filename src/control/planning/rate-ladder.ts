@@ -42,7 +42,7 @@ export class RateLadder {
     if (step <= 0) return wantFps;
     const floor = Math.min(wantFps, Math.max(FLOOR_FPS, wantFps * FLOOR_RATIO));
     const rate = step === STEPS ? floor : Math.max(floor, wantFps * (1 - step / 10));
-    return rate === wantFps ? wantFps : toHundredths(rate);
+    return rate === wantFps ? wantFps : downToHundredths(rate);
   }
 
   /** Converts a rate cut, which may date from a time with other priorities, to a rung of this ladder. */
@@ -68,6 +68,6 @@ export class RateLadder {
 }
 
 /** Rounds down, so that a rate that just fits still fits. */
-export function toHundredths(fps: number): number {
+export function downToHundredths(fps: number): number {
   return Math.max(0.01, Math.floor(fps * 100 + 1e-6) / 100);
 }

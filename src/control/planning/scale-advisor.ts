@@ -45,6 +45,7 @@ export class ScaleAdvisor {
   #recommended: number | null = null;
   #sinceMs = 0;
   #raisedMs = Number.NEGATIVE_INFINITY;
+  #advisedMs = Number.NEGATIVE_INFINITY;
   /** Of a mean host, last known value; 0 before the first host. */
   #hostCapacity = 0;
 
@@ -55,6 +56,8 @@ export class ScaleAdvisor {
   /** Must be called about once a second. */
   advise(snapshot: FleetSnapshot, queue: QueueReport): ScaleReport {
     const { nowMs } = snapshot;
+    if (nowMs < this.#advisedMs) this.#moveBack(this.#advisedMs - nowMs);
+    this.#advisedMs = nowMs;
     const load = fleetLoad(snapshot, queue, this.#options);
     if (load.hosts > 0) this.#hostCapacity = load.capacity / load.hosts;
     const needed = this.#clamp(this.#needed(load, queue));
@@ -100,6 +103,16 @@ export class ScaleAdvisor {
     while (this.#needs.length > 0 && this.#needs.at(-1)!.hosts <= hosts) this.#needs.pop();
     this.#needs.push({ atMs, hosts });
     while (this.#needs[0]!.atMs < atMs - this.#options.downWindowMs) this.#needs.shift();
+  }
+
+  /**
+   * Moves all times back with the control plane's clock, which a fail-over can set back. Otherwise it would recommend no more hosts
+   * until the clock has caught up.
+   */
+  #moveBack(byMs: number): void {
+    this.#needs = this.#needs.map(({ atMs, hosts }) => ({ atMs: atMs - byMs, hosts }));
+    this.#sinceMs -= byMs;
+    this.#raisedMs -= byMs;
   }
 
   #clamp(hosts: number): number {

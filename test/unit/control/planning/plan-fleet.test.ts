@@ -288,6 +288,20 @@ describe('a full fleet', () => {
     expect(fleet.rateOf('s0')).toBe(10);
   });
 
+  it('still changes rates after the clock of the control plane was set back', () => {
+    const fleet = world({ settleMs: 2000 })
+      .addHosts(hostCard('a', 100))
+      .addOrders(...tens(8));
+    fleet.pass(5);
+    fleet.nowMs -= 3_600_000;
+    fleet.addOrders(...tens(8, 't'));
+    fleet.pass(1);
+    expect(fleet.rateOf('s0')).toBe(5);
+    fleet.addHosts(hostCard('b', 120));
+    fleet.pass(20);
+    expect(fleet.rateOf('s0')).toBe(10);
+  });
+
   it('keeps its rates under a new leader', () => {
     const fleet = world().addHosts(hostCard('a', 100));
     fleet.addOrders(...tens(4, 'low'), ...tens(10, 'high', { priority: 1 }));

@@ -145,6 +145,15 @@ describe('the recommendation', () => {
     expect(reachedS).toBeGreaterThan(0);
   });
 
+  it('still rises after the clock of the control plane was set back', () => {
+    const fleet = new ScalingFleet(1);
+    for (let i = 0; i < 60; i++) fleet.pass(50);
+    expect(fleet.pass(1000).recommendedHosts).toBe(2);
+    fleet.second -= 3600;
+    for (let i = 0; i < 40; i++) fleet.pass(1000);
+    expect(fleet.advice?.recommendedHosts).toBe(4);
+  });
+
   it('falls to the need after the window, in one step', () => {
     const fleet = new ScalingFleet(13);
     for (let i = 0; i < 60; i++) fleet.pass(1000);
