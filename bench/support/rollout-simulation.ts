@@ -116,11 +116,7 @@ export class SimulatedRollout {
       const clip = clips[i % clips.length]!;
       return { clip, start: Math.floor(this.#random() * recorded.clips[clip]!.frames.length) };
     });
-    const panels = rolloutPanels({
-      nowMs: () => this.#nowMs,
-      scoreThreshold: () => SCORE_THRESHOLD,
-      judgesDeviceTime: () => true,
-    });
+    const panels = rolloutPanels({ scoreThreshold: () => SCORE_THRESHOLD, judgesDeviceTime: () => true });
     const [from, to] = [versionOf('old'), versionOf('new')];
     const settings = {
       ...{ pipeline: 'people', from, to, versions: [from, to], minFrames: MIN_FRAMES },
@@ -129,7 +125,7 @@ export class SimulatedRollout {
     };
     const { rollout } = start(null, settings, { who: 'bench', nowMs: this.#nowMs, evidence: NOTHING });
     this.#rollout = { ...rollout, fence: this.#nowMs * 1000 };
-    this.#panel = panels.open(this.#rollout, null);
+    this.#panel = panels.open(this.#rollout, null, () => this.#nowMs);
   }
 
   /** Simulates the next second and decides. @returns the end if it ended. */

@@ -1,7 +1,6 @@
 import type { PipelineConfig } from '../config/pipeline.ts';
 import type { RolloutAgent } from '../control/rollout/rollout-agent.ts';
 import { rolloutPanels } from '../control/rollout/rollout-panels.ts';
-import { monoNowMs } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import { isModelPath, type ModelRoots } from '../store/admit-model.ts';
@@ -57,8 +56,6 @@ export async function openHostRollouts(
   const modelRoots = modelRootsOf(config);
   const target = new RuntimeTarget({ runtime, streams: host.streams, initial, environment, modelRoots, onNotice });
   const panels = rolloutPanels({
-    // A clock that is set must not change what the evidence says.
-    nowMs: monoNowMs,
     scoreThreshold: ({ model }) => model.scoreThreshold ?? runtime.scoreThreshold,
     judgesDeviceTime: ({ model }) =>
       model.engine !== 'fake' && model.provider === 'cpu' && runtime.inferenceCpuMs(runtime.primary) !== null,

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RolloutController } from '../../src/control/rollout/rollout-controller.ts';
 import type { RolloutStore } from '../../src/control/rollout/rollout-store.ts';
+import { systemClock } from '../../src/core/clock.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import { CAMERAS, guardReport, PanelsDouble, seen, sideObservation } from '../support/rollout-doubles.ts';
 import { INITIAL, type RolloutHost, RolloutRig } from '../support/rollout-rig.ts';
@@ -224,15 +225,14 @@ describe.each(rigMakers())('hosts that roll out a version in $name', (maker) => 
     const [good, bad] = [new PanelsDouble(), new PanelsDouble()];
     good.say(guardReport('pass'));
     bad.say(guardReport('fail'));
+    const common = { store, streams: () => CAMERAS, onNotice: () => {}, clock: systemClock };
     const make = (panels: PanelsDouble): RolloutController =>
-      new RolloutController({ store, panels, hostId: 'one', streams: () => CAMERAS, onNotice: () => {} });
+      new RolloutController({ ...common, panels, hostId: 'one' });
     const results = await Promise.all([make(good).round(rollout!, nowMs), make(bad).round(rollout!, nowMs)]);
     expect(results.filter((isChanged) => isChanged)).toHaveLength(1);
     expect(await store.history()).toHaveLength(2);
 
-    const stranger = new RolloutController({
-      ...{ store, panels: bad, hostId: 'two', streams: () => CAMERAS, onNotice: () => {} },
-    });
+    const stranger = new RolloutController({ ...common, panels: bad, hostId: 'two' });
     const newest = (await store.beat({ hostId: 'one', knownFence: 0 })).rollout!;
     expect(await stranger.round(newest, nowMs), 'a host that is not the controller').toBe(false);
     expect(await store.history()).toHaveLength(2);

@@ -142,12 +142,15 @@ export class PanelsDouble implements GuardPanels {
   readyInMs: number | null = null;
   /** Streams without frames. */
   quiet: readonly string[] = [];
+  /** The clock of the newest panel. */
+  nowMs: (() => number) | null = null;
 
   check(raw: unknown): GuardSettings {
     return check(settings, raw, 'guards');
   }
 
-  open(_: Rollout, snapshot: unknown): PanelDouble {
+  open(_: Rollout, snapshot: unknown, nowMs: () => number): PanelDouble {
+    this.nowMs = nowMs;
     const panel = new PanelDouble(this, this.verdicts, snapshot);
     this.opened.push(panel);
     return panel;

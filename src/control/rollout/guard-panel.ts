@@ -9,7 +9,7 @@ export interface GuardPanel {
   withoutBaseline(streams: readonly string[]): readonly string[];
   /** Of these streams, those without a baseline that are no longer waited for. */
   abandoned(streams: readonly string[]): readonly string[];
-  /** Time until these streams were observed long enough; null if nobody can tell. */
+  /** Time until these streams were observed long enough; null if it is unknown. */
   readyInMs(streams: readonly string[]): number | null;
   /** Of these streams, those that published no frame for ten minutes of this step. */
   silent(streams: readonly string[]): readonly string[];
@@ -28,6 +28,7 @@ export interface GuardPanels {
   /**
    * @param rollout - `guards` are settings as returned by `check`.
    * @param snapshot - evidence of an earlier controller; null for none.
+   * @param nowMs - milliseconds since 1970, on a clock that every host agrees on.
    */
-  open(rollout: Rollout, snapshot: unknown): GuardPanel;
+  open(rollout: Rollout, snapshot: unknown, nowMs: () => number): GuardPanel;
 }

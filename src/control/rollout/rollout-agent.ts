@@ -116,7 +116,8 @@ export class RolloutAgent implements RolloutPort {
     this.#options = options;
     this.#incidents = options.incidents ?? new Incidents(options.onNotice, options.clock);
     this.#clock = this.#incidents.clock('roll-outs', options.clock ?? systemClock);
-    this.#controller = new RolloutController({ store, panels, hostId, streams, onNotice: options.onNotice });
+    const { onNotice } = options;
+    this.#controller = new RolloutController({ store, panels, hostId, streams, onNotice, clock: this.#clock });
     this.#follower = new RolloutFollower({
       target,
       warmMs,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Clock } from '../../core/clock.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { ObservationsBody, Rollout, RolloutFigures } from '../../protocol/rollout-records.ts';
 import { FullLoad, fullLoadState } from './full-load.ts';
@@ -15,6 +16,7 @@ export interface RolloutControllerOptions {
   /** Names of all streams of the pipeline, on all hosts. */
   readonly streams: () => readonly string[];
   readonly onNotice: (text: string) => void;
+  readonly clock: Clock;
 }
 
 /** Characters of a snapshot that may be saved a second: that of 12 streams has less than a million, and 200 streams must not block. */
@@ -180,13 +182,17 @@ export class RolloutController {
 
   /** A snapshot of another version of Sightline may not be readable: then the step collects its evidence anew. */
   async #restored(rollout: Rollout): Promise<Collected> {
-    const { panels, store } = this.#options;
+    const { panels, store, clock } = this.#options;
+    // Hosts only agree on the time of the control plane. From here on the clock of the panel runs by itself: a clock that is set
+    // must not change what the evidence says.
+    const aheadMs = this.#nowMs - clock.now();
+    const nowMs = (): number => clock.now() + aheadMs;
     const text = (await store.evidence())?.snapshot ?? null;
     try {
       const saved = savedEvidence.parse(JSON.parse(text ?? 'null'));
       if (saved.rollout === rollout.id) {
         const { frames, load, gain } = saved;
-        const panel = panels.open(rollout, saved.panel);
+        const panel = panels.open(rollout, saved.panel, nowMs);
         const collected = { panel, frames, load: new FullLoad(load), gain: new LiveGain(gain) };
         if (saved.step === rollout.step) return collected;
         this.#begin(collected, isAlone(rollout));
@@ -195,7 +201,7 @@ export class RolloutController {
     } catch {
       // Nothing to continue from.
     }
-    return { panel: panels.open(rollout, null), frames: 0, load: new FullLoad(), gain: new LiveGain() };
+    return { panel: panels.open(rollout, null, nowMs), frames: 0, load: new FullLoad(), gain: new LiveGain() };
   }
 }
 

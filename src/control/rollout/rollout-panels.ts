@@ -6,8 +6,6 @@ import { GUARD_NAMES, GUARDS, type GuardsConfig, guardsConfig } from './guards/g
 import { RolloutGuards } from './rollout-guards.ts';
 
 export interface RolloutPanelsOptions {
-  /** Milliseconds since 1970, on a clock that every host agrees on. */
-  readonly nowMs: () => number;
   /** Score below which a version reports no box. */
   readonly scoreThreshold: (version: Version) => number;
   /** Whether the CPU time of a version's inferences is known. Time by the clock says little where other work runs beside them. */
@@ -15,7 +13,7 @@ export interface RolloutPanelsOptions {
 }
 
 /** Makes the panels that judge real roll-outs. */
-export function rolloutPanels({ nowMs, scoreThreshold, judgesDeviceTime }: RolloutPanelsOptions): GuardPanels {
+export function rolloutPanels({ scoreThreshold, judgesDeviceTime }: RolloutPanelsOptions): GuardPanels {
   return {
     check(settings) {
       const guards = check(guardsConfig, settings, 'guards');
@@ -23,7 +21,7 @@ export function rolloutPanels({ nowMs, scoreThreshold, judgesDeviceTime }: Rollo
       const message = `guards: expected at least one that is on of ${GUARD_NAMES.join(', ')}: without any nothing compares the candidate with the control, and no step could end`;
       throw new SightlineError('CONFIG_INVALID', message, { where: 'guards' });
     },
-    open({ guards, from, to, steps }, snapshot) {
+    open({ guards, from, to, steps }, snapshot, nowMs) {
       const settings = check(guardsConfig, guards, 'guards');
       const hasCpuTime = judgesDeviceTime(from) && judgesDeviceTime(to);
       const panel = {

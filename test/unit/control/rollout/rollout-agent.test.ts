@@ -121,6 +121,14 @@ describe('a version that a host cannot load', () => {
     await beatUntil([one], 'the old version', () => one.target.users(INITIAL.hash).length === CAMERAS.length);
   });
 
+  it('is judged by the time of the control plane, on which all hosts agree, whatever the clock of its host', async () => {
+    clock.jump(5_000_000);
+    const one = await rig.host('one');
+    await one.agent.startRollout(REQUEST, 'anna');
+    await one.agent.tick();
+    expect(one.panels.nowMs?.()).toBe(5_000_000);
+  });
+
   it('is shown on the streams that really use it', async () => {
     const one = await rig.host('one');
     await promoted(one);

@@ -4,7 +4,7 @@ import { rolloutRecord, sideObservation } from '../../../support/rollout-doubles
 
 describe('the panels of real roll-outs', () => {
   let nowMs = 1_700_000_000_000;
-  const panels = rolloutPanels({ nowMs: () => nowMs, scoreThreshold: () => 0.3, judgesDeviceTime: () => true });
+  const panels = rolloutPanels({ scoreThreshold: () => 0.3, judgesDeviceTime: () => true });
 
   /** Lets the control of a stream run for some seconds at 25 frames/s. */
   function observe(panel: ReturnType<typeof panels.open>, stream: string, seconds: number): void {
@@ -38,7 +38,7 @@ describe('the panels of real roll-outs', () => {
   });
 
   it('know which streams have no baseline: 500 frames are needed, and an absent camera is not waited for', () => {
-    const panel = panels.open(rolloutRecord({ guards: panels.check({}) }), null);
+    const panel = panels.open(rolloutRecord({ guards: panels.check({}) }), null, () => nowMs);
     expect(panel.withoutBaseline(['gate', 'yard'])).toEqual(['gate', 'yard']);
     observe(panel, 'gate', 20);
     expect(panel.withoutBaseline(['gate', 'yard'])).toEqual([]);
@@ -50,9 +50,9 @@ describe('the panels of real roll-outs', () => {
 
   it('continue from a snapshot after JSON, and never pass without data', () => {
     const record = rolloutRecord({ guards: panels.check({}) });
-    const first = panels.open(record, null);
+    const first = panels.open(record, null, () => nowMs);
     observe(first, 'gate', 30);
-    const second = panels.open(record, JSON.parse(JSON.stringify(first.snapshot())));
+    const second = panels.open(record, JSON.parse(JSON.stringify(first.snapshot())), () => nowMs);
     expect(second.reports()).toEqual(first.reports());
     expect(first.withoutBaseline(['gate'])).toEqual([]);
     expect(second.withoutBaseline(['gate']), 'what the control did lately is collected anew').toEqual(['gate']);
