@@ -12,17 +12,14 @@ export interface MemoryControlPlaneOptions {
   readonly leaseMs: number;
   readonly clock?: Clock;
   readonly taskPolicy?: Partial<TaskPolicy>;
-  /** Folder that keeps roll-outs across restarts; null or absent: they end with the process. */
-  readonly rolloutFolder?: string | null;
   readonly incidents?: Incidents;
 }
 
-/** Creates the control plane of one process: it connects to nothing, and its state (except roll-outs) ends with the process. */
+/** Creates the control plane of one process: it connects to nothing, and its state ends with the process. */
 export function openMemoryControlPlane({
   leaseMs,
   clock = systemClock,
   taskPolicy = {},
-  rolloutFolder = null,
   incidents,
 }: MemoryControlPlaneOptions): ControlPlane {
   const tasks = new MemoryTasks({ clock, policy: taskPolicy });
@@ -32,11 +29,11 @@ export function openMemoryControlPlane({
     state: new MemoryState({ clock, leaseMs }),
     bus: new MemoryBus(incidents),
     tasks,
-    // The memory of this process is not lost before the process.
+    // The state cannot be lost while the process runs.
     trouble: null,
     onAlarm: () => () => {},
     rollouts(pipeline) {
-      const known = rollouts.get(pipeline) ?? new MemoryRollouts({ clock, leaseMs, pipeline, folder: rolloutFolder });
+      const known = rollouts.get(pipeline) ?? new MemoryRollouts({ clock, leaseMs, pipeline });
       rollouts.set(pipeline, known);
       return known;
     },

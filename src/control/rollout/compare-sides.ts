@@ -3,7 +3,7 @@ import { BlockSeries } from './block-series.ts';
 
 /**
  * Share of the candidate's weight that must lie in blocks that the control has too. Dropping unpaired blocks adds no bias, since only the turns
- * decide which they are. With few streams, shorter blocks decide sooner.
+ * decide which ones they are. With few streams, shorter blocks decide sooner.
  */
 const PAIRED_SHARE = 0.6;
 
@@ -29,12 +29,14 @@ export interface Sides {
   readonly control: BlockSeries;
 }
 
-/** Blocks may be made this many times as long: until both sides had their turn in each. With many streams they have in every second. */
+/**
+ * Blocks can be made longer by these factors, until both sides had a turn in each. With many streams both have one in every second.
+ */
 const FACTORS = [1, 2, 4, 8, 16];
 
 /**
  * Reduces two series to the blocks that both have: in the shortest blocks that hold most of the candidate, else in the longest.
- * What has no counterpart, such as a time without turns, is left out.
+ * Blocks without a counterpart, such as those of a time without turns, are left out.
  *
  * @param weight - column that says how much of the candidate a block holds.
  */
@@ -69,7 +71,7 @@ export function compareSides(
 /** The difference relative to the control; null if the control's ratio is not positive. */
 export function relativeEstimate({ difference, candidate, control }: SideComparison): Estimate | null {
   if (control <= 0) return null;
-  // The error of the control weighs more where the candidate is larger (delta method).
+  // The error of the control has more weight if the candidate is larger (delta method).
   const weight = Math.max(1, candidate / control) / control;
   const { thirdMoment, ...rest } = withErrors(difference, (standardError) => standardError * weight);
   return { ...rest, value: difference.value / control, thirdMoment: thirdMoment * weight ** 3 };

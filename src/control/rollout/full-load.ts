@@ -1,24 +1,25 @@
 import { z } from 'zod';
+import { counted } from '../../core/counted.ts';
 import type { GuardReport, SideObservation } from '../../protocol/rollout-records.ts';
+import { countAbove } from './guards/guard-evidence.ts';
 import { percent } from './part-finding.ts';
 import { FULL_LOAD } from './rollout-machine.ts';
-import { countAbove } from './stream-parts.ts';
 
 /** Largest share of its frames that a stream may lose when the candidate is alone. */
 const PASS_LOSS = 0.05;
 /** If all streams together drop so much more of what arrives than before, the candidate cannot carry them. */
 const FAIL_LOSS = 0.1;
-/** A stream is judged after this time: before, its source may just have been opened again. */
+/** A stream is judged after this time, because its source may just have been opened again. */
 const FEWEST_SECONDS = 5;
-/** Losses shorter than this are those of the change. */
+/** Shorter losses are caused by the change of the version itself. */
 const FAIL_SECONDS = 20;
-/** A count of frames in a short time is off by this many. */
+/** A count of frames in a short time may be off by this many. */
 const FRAMES_SLACK = 2;
 /** A stream that was not seen for this long before the step has ended, or is paused. */
 const GONE_MS = 30_000;
-/** One that ran until the step began is waited for longer: it may be the candidate that it does not come back with. */
+/** A stream that ran until the step began is waited for longer: the candidate may be the reason why it does not come back. */
 const LOST_MS = 600_000;
-/** Share of the step that a stream must have run, less the time of the change: a host that dies now and then loses the rest. */
+/** Share of the step that a stream must have run, less the time of the change. A host that crashes now and then loses more. */
 const RAN_SHARE = 0.8;
 const CHANGE_SECONDS = 5;
 
@@ -34,7 +35,7 @@ const FEWEST_BOXES = 100;
 const FEWEST_BOXES_A_FRAME = 0.5;
 const MOST_BOXES_LOST = 0.5;
 const MOST_STREAM_BOXES_LOST = 0.9;
-/** So many streams do not become empty at the same time by themselves. */
+/** This many streams do not lose all their objects at the same time by chance. */
 const BLIND_STREAMS = 3;
 const BLIND_LOSS = 0.95;
 
@@ -162,7 +163,7 @@ export class FullLoad {
       return report('fail', `Alone, the candidate drops ${lost} of the frames that arrive and were published before.`);
     const boxes = this.#boxes();
     if (boxes.isBlind && seconds >= FAIL_SECONDS) return report('fail', boxes.finding!);
-    if (waiting > 0) return report('undecided', `${waiting} streams did not run alone for 5 s yet.`, leftMs);
+    if (waiting > 0) return report('undecided', `${counted(waiting, 'stream')} did not run alone for 5 s yet.`, leftMs);
     if (slow.length > 0)
       return report('undecided', `Alone, ${named(slow)} lose more of their frames than before; a person decides.`);
     if (slowSources.length > 0) {
@@ -192,7 +193,7 @@ export class FullLoad {
     );
   }
 
-  /** What the candidate no longer reports, in a sentence; blind: hardly anything on several streams. */
+  /** Describes which boxes the candidate no longer reports, in a sentence. Blind: it reports hardly any on several streams. */
   #boxes(): { readonly finding: string | null; readonly isBlind: boolean } {
     let [reported, expected, streams] = [0, 0, 0];
     const empty: string[] = [];

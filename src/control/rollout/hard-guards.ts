@@ -1,22 +1,22 @@
 import { z } from 'zod';
 import { range, whole } from '../../config/number.ts';
+import { counted } from '../../core/counted.ts';
 import type { EngineObservation, GuardReport, GuardVerdict, SideObservation } from '../../protocol/rollout-records.ts';
 import { isOn } from './guards/guard.ts';
+import { countAbove } from './guards/guard-evidence.ts';
 import { percent } from './part-finding.ts';
-import { type StreamFinding, StreamWatch, streamWatchState } from './stream-watch.ts';
+import { AWAY_MS, type StreamFinding, StreamWatch, streamWatchState, watchSilence } from './stream-watch.ts';
 
-/** Recent time that the share of errors and the latency are taken from: short enough for a rollback within 10 s. */
+/** Share of errors and latency are those of this recent time: short enough for a rollback within 10 s. */
 const WINDOW_MS = 8_000;
-/** An error or a slow frame alone is no reason to go back. */
+/** A single error or slow frame is no reason to roll back. */
 const FEWEST_FRAMES = 20;
 const FEWEST_BAD = 5;
 /** Seconds in which slow frames must occur: a single stall of the machine makes many at once. */
 const FEWEST_BAD_SECONDS = 3;
-/** A candidate that was not observed for this long had no turn meanwhile. */
-const AWAY_MS = 2_000;
 /**
- * Share of slow frames in the last seconds that no stall of the machine explains. At 1 % equal models were rolled back in simulation, where
- * the target was missed before: less than this is for the guard of the target, which looks longer.
+ * Limit of the share of slow frames in the last seconds. With a limit of 1 %, equal models were rolled back in simulation if the
+ * control missed its target already. Smaller shares are judged by the guard of the target, which looks at a longer time.
  */
 const SLOW_SHARE = 0.2;
 /** Share of late frames that a target for the 99th percentile allows. */
@@ -95,20 +95,13 @@ export class HardGuards {
     const isCandidate = side === 'candidate';
     const limitMs = target?.latencyMs == null ? null : target.latencyMs * this.#settings.p99Factor;
     const judged = limitMs === null ? 0 : latenciesMs.length;
-    const slow = limitMs === null ? 0 : latenciesMs.filter((latency) => latency > limitMs).length;
+    const slow = limitMs === null ? 0 : countAbove(latenciesMs, limitMs);
     state.recent.push({ timeMs: nowMs, isCandidate, frames, failed, judged, slow });
     while (state.recent[0]!.timeMs <= nowMs - WINDOW_MS) state.recent.shift();
     if (isCandidate) {
       state.candidateFrames += frames;
-      state.aliveMs ??= nowMs;
-      // While the control has its turn, nobody waits for the candidate.
-      const awayMs = nowMs - (state.seenMs ?? nowMs);
-      if (awayMs > AWAY_MS) state.aliveMs += awayMs;
+      watchSilence(state, { frames, lost: failed + dropped }, nowMs - (state.seenMs ?? nowMs), nowMs);
       state.seenMs = nowMs;
-      if (frames > 0) {
-        state.aliveMs = nowMs;
-        state.unanswered = 0;
-      } else state.unanswered += failed + dropped;
     }
   }
 
@@ -142,7 +135,7 @@ export class HardGuards {
     const silentMs = aliveMs === null ? null : untilMs - aliveMs;
     const isSilent = silentMs !== null && silentMs >= margin;
     const isBad = isSilent && unanswered > 0;
-    // Without frames that arrive, a silent candidate is no failure, and no success either.
+    // If no frames arrive, a silent candidate has neither failed nor passed.
     const measured = isSilent && unanswered === 0 ? null : silentMs;
     const reason =
       aliveMs === null
@@ -150,7 +143,7 @@ export class HardGuards {
         : measured === null
           ? 'No frame arrived for the candidate.'
           : isBad
-            ? `No result for ${seconds(silentMs!)} although ${unanswered} frames arrived; the limit is ${seconds(margin)}.`
+            ? `No result for ${seconds(silentMs!)} although ${counted(unanswered, 'frame')} arrived; the limit is ${seconds(margin)}.`
             : `The last result is ${seconds(silentMs!)} old; the limit is ${seconds(margin)}.`;
     const sum = report('results', verdictOf(measured, isBad), measured, margin, candidateFrames, reason);
     return isBad ? sum : withStream(sum, this.#streams.silent(nowMs));
@@ -167,7 +160,7 @@ export class HardGuards {
         .map(({ timeMs }) => Math.floor(timeMs / 1000)),
     );
     const factor = this.#settings.p99Factor;
-    // Where the control is as slow, the machine is the cause.
+    // If the control is as slow, the machine is the cause.
     const isBad =
       ratio !== null &&
       own.judged >= FEWEST_FRAMES &&
@@ -197,7 +190,7 @@ export class HardGuards {
     const count = this.#state.restartsMs.length;
     const { restarts, restartWindowMs } = this.#settings;
     const isKnown = this.#state.aliveMs !== null || count > 0;
-    const reason = `The candidate's engine was restarted ${count} ${count === 1 ? 'time' : 'times'} in the last ${seconds(restartWindowMs)}; ${restarts} are a crash loop.`;
+    const reason = `The candidate's engine was restarted ${counted(count, 'time')} in the last ${seconds(restartWindowMs)}; ${restarts} are a crash loop.`;
     const estimate = isKnown ? count : null;
     return report(
       'crashes',

@@ -2,12 +2,12 @@ import { type Estimate, FEWEST_BLOCKS, lowerBound, upperBound } from '../../meas
 import type { GuardReport, GuardVerdict } from '../../protocol/rollout-records.ts';
 
 /**
- * Harm is mostly rare and large, so a short time without it says little: the mean of few blocks is too low more often than too
- * high. To fail, `FEWEST_BLOCKS` are enough.
+ * Blocks that are needed to pass. Harm is mostly rare and large, so a short time without it proves little: the mean of few blocks
+ * is too low more often than too high. To fail, `FEWEST_BLOCKS` are enough.
  */
 const FEWEST_BLOCKS_TO_PASS = 32;
 
-/** A wait beyond this is no estimate. */
+/** Longer waits are not estimated. */
 const MOST_LEFT_MS = 7 * 86_400_000;
 
 /** What a statistical guard looks at. */
@@ -56,7 +56,7 @@ export function judgeEffect(
   if (estimate === null) return noData(question, frames, without);
   const { harm, margin } = question;
   const [passLow, passHigh] = [lowerBound(estimate, risks.pass), upperBound(estimate, risks.pass)];
-  // Each end of a change may pass and fail: the narrower interval only ever says that it is within.
+  // Both ends of a change can pass and fail. The narrower interval is only used to say that the change is within the margin.
   const isWithin = passLow >= -margin && passHigh <= margin;
   const interval = {
     estimate: estimate.value,
@@ -101,7 +101,7 @@ export function judgeInterval(question: Question, interval: Interval, frames: nu
 
 /**
  * Time until the interval lies on one side of the margin, if the estimate stays where it is: the interval shrinks with the square root
- * of the time. null if nobody can tell.
+ * of the time. null if it is unknown.
  */
 function leftUntilDecided(
   { harm, margin }: Question,

@@ -54,8 +54,8 @@ interface TailDifference {
 }
 
 /**
- * Share of the candidate's frames above its tail column less that of the control's above the first one. The variance is at least that
- * of independent frames: without a frame above the tail all blocks are alike, which does not make the share certain.
+ * Returns the share of the candidate's frames above its tail column, minus that of the control's above the first one. The variance
+ * is at least that of independent frames: if no frame is above the tail, all blocks are equal, but the share is not certain.
  */
 function excessAbove(sides: Sides, factorIndex: number): Estimate | null {
   const columns = { a: COLUMN.tail + factorIndex, b: COLUMN.frames };

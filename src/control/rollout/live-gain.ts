@@ -41,7 +41,7 @@ export class LiveGain {
     const ratio = control.value / candidate.value;
     const spread = Math.exp(Z_95 * Math.hypot(relativeError(control), relativeError(candidate)));
     const [low, high] = [ratio / spread, ratio * spread];
-    // Nothing is known from so irregular samples.
+    // Such irregular samples give no usable interval.
     if (![low, high].every((each) => each > 0 && each < 1e6)) return undefined;
     return { ratio, low, high, controlMs: control.value, candidateMs: candidate.value };
   }

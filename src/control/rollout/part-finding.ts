@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { type HarmEvidence, strengthOf } from '../../measure/harm-evidence.ts';
 
-/** Wealth of a bet that makes a part suspect: under the limit it is reached in a third of all cases at most. */
+/** Strength of the evidence that makes a part suspect. Without harm it is reached in at most a third of all cases. */
 export const SUSPECT_STRENGTH = 3;
 const SUSPECT_BLOCKS = 3;
-/** A suspicion without news for so long no longer holds the roll-out: a class that was seen once may never come back. */
+/**
+ * After this time without new evidence a suspicion no longer stops the roll-out: a class that was seen once may never come back.
+ */
 const SUSPICION_MS = 30 * 60_000;
 
 export const harmEvidenceState = z.object({
@@ -23,7 +25,7 @@ export interface PartFinding {
   readonly limit: number;
   /** `30 %`. */
   readonly limitText: string;
-  /** fail: harm is certain. suspect: it is likely, so no guard passes until it is settled. */
+  /** fail: harm is certain. suspect: it is likely, so the guard does not pass until that is decided. */
   readonly verdict: 'fail' | 'suspect';
   /** Time until harm is certain if it goes on like this; null if unknown. */
   readonly leftMs: number | null;

@@ -38,7 +38,7 @@ const MESSAGE_OBSERVATIONS = 100;
 const MOST_OBSERVATIONS = 5_000;
 /** Decisions that are kept to restore a control plane that lost its data. */
 const KEPT_DECISIONS = 200;
-/** A host that ends so often in a row, each time this soon after its start, does so because of the candidate. */
+/** If a host ends this often in a row, each time this soon after its start, the candidate is the cause. */
 const MOST_SHORT_LIVES = 3;
 const SHORT_LIFE_MS = 60_000;
 /** After a promotion, starts are counted for this long: a later crash has another cause. A week has every hour of a camera. */
@@ -347,8 +347,8 @@ export class RolloutAgent implements RolloutPort {
   }
 
   /**
-   * Rolls a promotion back that this host cannot follow, for as long as the version before is kept loaded everywhere. Later the host only says so: a
-   * host that lost a file must not change the others.
+   * Rolls a promotion back that this host cannot follow, for as long as the version before is kept loaded everywhere. Later the
+   * host only reports it: a host that lost a file must not change the others.
    */
   async #leaveBroken(): Promise<void> {
     const { store, hostId, warmMs } = this.#options;
@@ -384,7 +384,7 @@ export class RolloutAgent implements RolloutPort {
     if (reply.rollout !== null) this.#rollout = reply.rollout;
     this.#figures = reply.figures;
     this.#decisions = [...this.#decisions, ...reply.decisions].slice(-KEPT_DECISIONS);
-    // Those from before this host was there are no news.
+    // The first reply holds decisions from before the start of this host: these are no events.
     if (this.#hasRead) for (const decision of reply.decisions) this.#events.emit(eventOf(decision));
     this.#hasRead = true;
     if (this.#isUnreachable) this.#options.onNotice('roll-outs go on');
@@ -431,7 +431,7 @@ export class RolloutAgent implements RolloutPort {
     const isLoaded = this.#options.target.isLoaded(rollout.to.hash);
     const head = { pipeline, rollout: rollout.id, step: rollout.step, isLoaded };
     const failure = this.#failureOf(rollout.to);
-    // A host without frames says as well whether it is ready.
+    // A host without frames reports too whether it is ready.
     const bodies: ObservationsBody[] =
       failure === null && taken.length > 0 ? [] : [{ ...head, observations: [], failure }];
     for (let at = 0; at < taken.length; at += MESSAGE_OBSERVATIONS)

@@ -24,7 +24,7 @@ export interface GuardOptions {
   readonly scoreThreshold: number;
   /** The same of the control alone. */
   readonly controlThreshold: number;
-  /** Frames are inferred by both sides. Without it nobody can say whether boxes agree, so that guard is left out. */
+  /** Some frames are inferred by both sides. Otherwise it is unknown whether boxes agree, so that guard is left out. */
   readonly hasShadow: boolean;
   /** Steps of the roll-out: they share the risk of a wrong rollback. */
   readonly steps: number;
@@ -40,17 +40,17 @@ const guardsState = z.object({
 });
 
 /**
- * Single parts ask for boxes this many slacks above the threshold. One weak object that stays in the picture is found by one side only,
- * over and over; in the sum it is one of many, in its part it is all there is.
+ * In single parts only boxes count whose score is this many times `scoreSlack` above the threshold. A weak object that stays in the
+ * picture may be found by one side only, frame after frame: in the sum it is one of many, but in its part it may be the only one.
  */
 const SURE_SLACKS = 2;
-/** What judges single parts: some guards, and the hard ones as another. */
+/** Number of guards that judge single parts; the hard guards count as one. */
 const PART_GUARDS =
   1 + GUARD_NAMES.filter((name) => GUARDS[name].ofStreams !== null || GUARDS[name].ofClasses !== null).length;
 /** A stream that ran with the candidate for so long must have frames that both sides inferred, if others have. */
 const COMPARED_SECONDS = 60;
 
-/** The guards of one roll-out: what is known of control and candidate, and what follows from it. Reads no clock but its own. */
+/** The guards of one roll-out: what is known of control and candidate, and what follows from it. */
 export class RolloutGuards implements GuardPanel {
   readonly #options: GuardOptions;
   readonly #hard: HardGuards;
@@ -145,7 +145,7 @@ export class RolloutGuards implements GuardPanel {
     };
   }
 
-  /** The part of a guard's evidence that says most against the candidate; null if none does. */
+  /** Returns the part with the strongest evidence against the candidate; null if there is none. */
   #partOf(guard: GuardName): PartFinding | null {
     const nowMs = this.#options.nowMs();
     const { needs }: Guard = GUARDS[guard];
@@ -156,7 +156,7 @@ export class RolloutGuards implements GuardPanel {
     );
   }
 
-  /** Streams whose boxes nobody compares while those of others are. */
+  /** Finds a stream whose boxes are not compared although those of others are. */
   #notCompared(): PartFinding | null {
     if (this.#shadow.frames === 0) return null;
     const missing = this.#streamParts

@@ -1,3 +1,4 @@
+import { counted } from '../../core/counted.ts';
 import type { SeenStep } from '../../protocol/rest.ts';
 import type {
   DecisionKind,
@@ -39,10 +40,10 @@ export const FULL_LOAD = 'fullLoad';
 
 /** The step at 0 % only observes the control, unless boxes are compared; it need not be longer than this. */
 const BASELINE_MS = 60_000;
-/** A step that waits so long for evidence ends the roll-out: what nobody can judge is not promoted. */
+/** A step that waits this long for evidence is rolled back: a candidate that cannot be judged is not promoted. */
 const PATIENCE_MS = 24 * 3_600_000;
 
-/** Streams that publish nothing for so long, or are gone, teach nothing. */
+/** A step whose streams publish nothing for this long, or are gone, gives no evidence. */
 export const SILENT_MS = 600_000;
 
 export interface Actor {
@@ -130,7 +131,7 @@ export function decide(rollout: Rollout, members: number, actor: Actor): Rollout
   if (actor.nowMs - rollout.stepStartedMs < stepMs(rollout)) return null;
   const missing = missingEvidence(rollout, members, actor.evidence);
   if (missing === null) return advance(rollout, passText(actor.evidence), actor, true);
-  if (hasNothingToLearn(rollout, members, actor.evidence))
+  if (givesNoEvidence(rollout, members, actor.evidence))
     return advance(rollout, silentText(rollout, members), actor, true);
   if (rollout.state === 'holding')
     return patienceLeftMs(rollout, actor.nowMs) > 0
@@ -150,7 +151,8 @@ export function patienceLeftMs(rollout: Rollout, nowMs: number): number {
 /** Says what is missing before the step may end, in one sentence; null if nothing is. */
 export function missingEvidence(rollout: Rollout, members: number, evidence: StepEvidence): string | null {
   const { frames, unready, reports } = evidence;
-  if (unready > 0) return `Waiting for a baseline: ${unready} streams of the next step were observed too briefly.`;
+  if (unready > 0)
+    return `Waiting for a baseline: ${counted(unready, 'stream')} of the next step ${unready === 1 ? 'was' : 'were'} observed too briefly.`;
   if (observesOnly(rollout)) return null;
   if (frames < rollout.minFrames)
     return `Waiting for frames: ${frames} of ${rollout.minFrames} at ${rollout.share} % of the streams.`;
@@ -167,7 +169,7 @@ export function missingEvidence(rollout: Rollout, members: number, evidence: Ste
 /**
  * Guards that have not passed. A hard guard has no evidence to wait for, but may be about to decide. Without any stream on the
  * candidate those without data do not count. Once the candidate is alone nothing can be compared with the control, which was done in the
- * step before: a few late frames of that comparison settle nothing.
+ * step before: the few late frames of that comparison are not enough to judge by.
  */
 export function openGuards(rollout: Rollout, members: number, reports: readonly GuardReport[]): readonly GuardReport[] {
   const alone = isAlone(rollout);
@@ -180,12 +182,12 @@ export function openGuards(rollout: Rollout, members: number, reports: readonly 
 
 /**
  * Returns whether all streams of a step are silent or gone, and nothing was seen against the candidate: then the next step, which has other
- * streams, is the first that tells. A step at 100 % cannot be skipped.
+ * streams, is the first that can give evidence. A step at 100 % is never left out.
  */
-function hasNothingToLearn(rollout: Rollout, members: number, evidence: StepEvidence): boolean {
+function givesNoEvidence(rollout: Rollout, members: number, evidence: StepEvidence): boolean {
   const { silent = 0, emptyMs = 0, reports } = evidence;
   const isSilent = members > 0 ? silent >= members : lostItsStreams(rollout, members) && emptyMs >= SILENT_MS;
-  return isSilent && canBeSkipped(rollout, members, reports);
+  return isSilent && canBeLeftOut(rollout, members, reports);
 }
 
 /** Returns whether a step has no stream left that could be judged; shadow frames are inferred on the others. */
@@ -194,7 +196,7 @@ export function lostItsStreams({ share, shadow }: Rollout, members: number): boo
 }
 
 /** Returns whether the next step has other streams, and nothing was seen against the candidate. */
-export function canBeSkipped(rollout: Rollout, members: number, reports: readonly GuardReport[]): boolean {
+export function canBeLeftOut(rollout: Rollout, members: number, reports: readonly GuardReport[]): boolean {
   const next = rollout.steps[rollout.step + 1] ?? 0;
   if (next <= rollout.share) return false;
   return openGuards(rollout, members, reports).every(
@@ -323,12 +325,12 @@ function passText({ frames, abandoned = 0, reports }: StepEvidence): string {
   if (frames === 0)
     return `The control was observed long enough to compare the candidate with it.${abandonedText(abandoned)}`;
   const passed = reports.filter(({ verdict }) => verdict === 'pass');
-  return `${passed.length} guards pass on ${frames} frames: ${passed.map(({ guard, reason }) => `${guard}: ${reason}`).join('; ')}`;
+  return `${counted(passed.length, 'guard')} ${passed.length === 1 ? 'passes' : 'pass'} on ${frames} frames: ${passed.map(({ guard, reason }) => `${guard}: ${reason}`).join('; ')}`;
 }
 
 function abandonedText(streams: number): string {
   if (streams === 0) return '';
-  const who = streams === 1 ? '1 stream of the next step has' : `${streams} streams of the next step have`;
+  const who = `${counted(streams, 'stream')} of the next step ${streams === 1 ? 'has' : 'have'}`;
   return ` ${who} published too little for a baseline and will be compared later.`;
 }
 

@@ -8,7 +8,7 @@ export interface Sides {
 
 /**
  * What a roll-out needs from the host that runs the streams: several versions loaded side by side, and the version of each
- * stream. A call that changes nothing costs nothing: the follower repeats its wishes every second.
+ * stream. A call that changes nothing costs nothing: the follower repeats its calls every second.
  */
 export interface RolloutTarget {
   /** Names of the streams that this host runs now. */

@@ -13,9 +13,12 @@ import {
 } from './part-finding.ts';
 import { agreementByClass } from './shadow-agreement.ts';
 
-/** Boxes of neighbouring frames are the same objects; blocks are longer than most of what is missed for a moment. */
+/**
+ * Boxes of neighbouring frames are the same objects, so frames are judged by blocks, which are longer than most gaps in a
+ * detection.
+ */
 const BLOCK_MS = 4_000;
-/** Classes that a stream, or the fleet, has parts of their own for; all others share one. */
+/** Number of classes of a stream, and of the fleet, that have their own part; all others share one. */
 const MOST_STREAM_CLASSES = 24;
 const MOST_CLASSES = 256;
 /** Parts in all, about 400 bytes each: beyond that new classes of a stream are judged by stream and by class only. */

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { SideObservation } from '../../protocol/rollout-records.ts';
 import { BlockSeries, type BlockSeriesOptions, blockSeriesState } from './block-series.ts';
-import { type SideFigure, wantedFps } from './guards/guard-evidence.ts';
+import { countAbove, type SideFigure, wantedFps } from './guards/guard-evidence.ts';
 import { SILENT_MS } from './rollout-machine.ts';
-import { countAbove, type LatencyPercentiles } from './stream-parts.ts';
+import type { LatencyPercentiles } from './stream-parts.ts';
 
 /** What is summed for each block. `expected` is what the stream's own baseline predicts for the same frames and time. */
 export const COLUMN = {

@@ -5,8 +5,8 @@ import { writeWholeFile } from '../../disk/replace-file.ts';
 const content = z.object({ rollout: z.string(), starts: z.number().int().nonnegative() });
 
 /**
- * Counts the starts of a host that ended without notice during one roll-out, in a file: a candidate that kills its process while it
- * is loaded would do so again at each start, and nobody could stop it.
+ * Counts the starts of a host during one roll-out that were not followed by an orderly end, in a file: a candidate that kills its
+ * process while it is loaded would do so again at each start.
  */
 export class StartLog {
   readonly #path: string;
@@ -31,7 +31,7 @@ export class StartLog {
     return starts;
   }
 
-  /** Called when the host has run for a while, or ends in order. Never rejects. */
+  /** Called when the host has run for a while, or shuts down. Never rejects. */
   async forget(): Promise<void> {
     await rm(this.#path, { force: true }).catch((error: Error) =>
       this.#onNotice(`${this.#path}: earlier starts still count: ${error.message}`),

@@ -19,13 +19,13 @@ const ROLLED_KEYS = [
 /** Settings that show the model another part of the picture: results under both versions could not be compared. */
 const FIXED_KEYS = ['region', 'tiles'] as const satisfies readonly (keyof StreamConfig)[];
 
-/** The part of a pipeline that is compared to find what a version changes. */
+/** The settings of a pipeline that are compared to find what a version changes. */
 export interface StreamSettings {
   readonly defaults: Readonly<Record<string, unknown>>;
   readonly streams: readonly (Readonly<Record<string, unknown>> & { readonly id: string })[];
 }
 
-/** Returns the part of a pipeline's stream settings that matters to a roll-out; sources are left out. */
+/** Returns the stream settings of a pipeline that matter to a roll-out; sources are left out. */
 export function rolledSettings({ defaults, streams }: StreamSettings): StreamSettings {
   return { defaults: rolled(defaults), streams: streams.map((stream) => ({ id: stream.id, ...rolled(stream) })) };
 }

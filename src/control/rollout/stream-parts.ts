@@ -1,16 +1,18 @@
 import { z } from 'zod';
 import { addBlock, NO_EVIDENCE_OF_HARM, shareOfLevel } from '../../measure/harm-evidence.ts';
 import type { SideObservation } from '../../protocol/rollout-records.ts';
-import type { StreamSums } from './guards/guard-evidence.ts';
+import { countAbove, type StreamSums } from './guards/guard-evidence.ts';
 import { type GuardName, type GuardsConfig, partMargin, STREAM_RULES, type StreamKind } from './guards/guards.ts';
 import { harmEvidenceState, leftUntilCertain, type PartFinding, percent, verdictOn } from './part-finding.ts';
 
 const KINDS = Object.keys(STREAM_RULES) as readonly StreamKind[];
 
-/** Both sides of a block have at least so much: about one turn each, more turns of a slow camera. */
+/**
+ * Each side of a block has at least this time, and one of them these frames: about one turn each, or more turns of a slow camera.
+ */
 const BLOCK_SECONDS = 4;
 const BLOCK_FRAMES = 10;
-/** A side that waits so long for the other begins anew: what was minutes ago is no comparison. */
+/** A block that lasts longer than this begins anew: figures that are minutes apart are not compared. */
 const MOST_BLOCK_MS = 600_000;
 const sums = z.object({
   seconds: z.number(),
@@ -50,8 +52,8 @@ export interface LatencyPercentiles {
 }
 
 /**
- * Rate, drops and latency of each stream, candidate against control in neighbouring turns: one camera of many that fails hardly changes
- * the sums. Memory: some 40 numbers a stream.
+ * Rate, drops and latency of each stream, candidate against control in neighbouring turns: the failure of one camera of many hardly
+ * changes the sums. Memory: about 40 numbers for each stream.
  */
 export class StreamParts {
   readonly #guards: GuardsConfig;
@@ -87,7 +89,7 @@ export class StreamParts {
     return this.#streams.get(stream)?.candidateSeconds ?? 0;
   }
 
-  /** Streams that published results of the candidate for so long. */
+  /** Streams that published results of the candidate for at least this time. */
   withCandidate(seconds: number): string[] {
     return [...this.#streams.values()]
       .filter(({ candidateSeconds }) => candidateSeconds >= seconds)
@@ -177,10 +179,4 @@ function addTo(to: StreamSums, more: StreamSums): void {
   to.arrived += more.arrived;
   to.slow += more.slow;
   to.tail += more.tail;
-}
-
-export function countAbove(values: readonly number[], limit: number): number {
-  let count = 0;
-  for (const value of values) if (value > limit) count += 1;
-  return count;
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { counted } from '../../core/counted.ts';
 import {
   addBlock,
   type HarmEvidence,
@@ -7,21 +8,22 @@ import {
   strengthOf,
 } from '../../measure/harm-evidence.ts';
 import type { SideObservation } from '../../protocol/rollout-records.ts';
+import { countAbove, ratio } from './guards/guard-evidence.ts';
 import { harmEvidenceState, percent } from './part-finding.ts';
 
 /** A candidate that was not observed for this long had no turn meanwhile. */
-const AWAY_MS = 2_000;
+export const AWAY_MS = 2_000;
 /** Blocks of the candidate: about a turn; longer where few frames arrive. */
 const BLOCK_SECONDS = 4.5;
 const BLOCK_FRAMES = 3;
 const MOST_BLOCK_SECONDS = 30;
 /** Observed time after which a figure of a side counts for a third. */
 const MEMORY_SECONDS = 30;
-/** Fewest seconds of the control that tell whether it meets the target. */
+/** Observed time of the control from which it is known whether it meets the target. */
 const CONTROL_SECONDS = 5;
 /** How long a target must be missed: a stall of the machine is shorter. */
 const MISS_MS = 30_000;
-/** If both sides miss a target that the control met before the step, for so long, the roll-out itself is the cause. */
+/** If both sides miss a target for this long that the control met before the step, the roll-out itself is the cause. */
 const BOTH_MISS_MS = 300_000;
 /** A control that was observed in this time meets the same minutes as the candidate. */
 const CONTROL_RECENT_MS = 60_000;
@@ -34,10 +36,10 @@ const SHORT_SLACK_FRAMES = 1.5;
 /** A side misses its target beyond these shares of late frames and missing frames. */
 const MISSED_LATE = 0.05;
 const MISSED_SHORT = 0.1;
-/** Nearly all inferences of a stream fail: so many in a row of seconds, in which most of them did. */
+/** Nearly all inferences of a stream fail if this many did, over this many seconds in a row in each of which most failed. */
 const FAILED_FRAMES = 8;
 const FAILED_SECONDS = 3;
-/** One stream alone may be silent for this many times `silenceMs` while frames arrive: a camera can be behind all others for a moment. */
+/** A single stream may be silent for this many times `silenceMs` while frames arrive: one camera can be late for a moment. */
 const SILENCE_FACTOR = 3;
 const UNANSWERED_FRAMES = 5;
 
@@ -149,7 +151,7 @@ export class StreamWatch {
       if (aliveMs === null || unanswered < UNANSWERED_FRAMES) continue;
       const silentMs = Math.min(nowMs, seenMs.candidate! + AWAY_MS) - aliveMs;
       if (silentMs < limitMs) continue;
-      const reason = `Stream "${name}" has had no result for ${Math.round(silentMs / 1000)} s although ${unanswered} frames arrived; the limit for one stream is ${limitMs / 1000} s.`;
+      const reason = `Stream "${name}" has had no result for ${Math.round(silentMs / 1000)} s although ${counted(unanswered, 'frame')} arrived; the limit for one stream is ${limitMs / 1000} s.`;
       return { stream: name, verdict: 'fail', estimate: silentMs, reason };
     }
     return null;
@@ -220,7 +222,7 @@ export class StreamWatch {
     const controlFails = ratio(control.failed, control.frames + control.failed);
     if (inferred > 0)
       stream.failing = addBlock(stream.failing, block.failed / inferred, Math.max(this.#errorRatio, 2 * controlFails));
-    // Without anything of the control nobody knows whether it meets the target.
+    // Without observations of the control it is unknown whether it meets the target.
     if (control.seconds < CONTROL_SECONDS) return;
     const isLate = target.latencyMs !== null && block.frames > 0 && ratio(block.late, block.frames) > MISSED_LATE;
     if (target.latencyMs !== null && block.frames > 0) {
@@ -259,7 +261,7 @@ function nothing(): Figures {
 
 function figuresOf({ frames, dropped, failed, latenciesMs, seconds, target }: SideObservation): Figures {
   const limitMs = target?.latencyMs ?? Number.POSITIVE_INFINITY;
-  const late = latenciesMs.filter((latency) => latency > limitMs).length;
+  const late = countAbove(latenciesMs, limitMs);
   return { seconds, frames, lost: dropped + failed, failed, late };
 }
 
@@ -281,9 +283,23 @@ function memoryOf(sum: Figures): Figures {
   return scaled;
 }
 
-function watchSilence(stream: Watched, { frames, lost }: Figures, awayMs: number, nowMs: number): void {
+/** How long a candidate has had no result. */
+export interface Silence {
+  /** Time of its last result, moved on while the control had its turn; null before its first observation. */
+  aliveMs: number | null;
+  /** Frames that arrived since. */
+  unanswered: number;
+}
+
+/** @param awayMs - time since the last observation of the candidate. */
+export function watchSilence(
+  stream: Silence,
+  { frames, lost }: Pick<Figures, 'frames' | 'lost'>,
+  awayMs: number,
+  nowMs: number,
+): void {
   stream.aliveMs ??= nowMs;
-  // While the control has its turn, nobody waits for the candidate.
+  // The time of the control's turn does not count as silence of the candidate.
   if (awayMs > AWAY_MS) stream.aliveMs += awayMs;
   if (frames > 0) {
     stream.aliveMs = nowMs;
@@ -328,8 +344,4 @@ function findingOf(stream: Watched, verdict: StreamFinding['verdict'], control: 
   ];
   const estimate = Math.max(late, target.fps === null ? 0 : missingShare(candidate, target.fps));
   return { stream: name, verdict, estimate, reason: `Stream "${name}" ${parts.join(' and ')}; ${control}.` };
-}
-
-function ratio(part: number, whole: number): number {
-  return whole === 0 ? 0 : part / whole;
 }

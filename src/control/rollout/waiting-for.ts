@@ -1,6 +1,7 @@
+import { counted } from '../../core/counted.ts';
 import type { Rollout } from '../../protocol/rollout-records.ts';
 import {
-  canBeSkipped,
+  canBeLeftOut,
   lostItsStreams,
   observesOnly,
   openGuards,
@@ -14,7 +15,7 @@ import { MOST_WAIT_MS } from './side-history.ts';
 /** Something that a step waits for. */
 interface Wait {
   readonly what: string;
-  /** null: nobody can tell. */
+  /** null: unknown. */
   readonly leftMs: number | null;
   /** It ends after this at the latest. */
   readonly mostMs?: number;
@@ -37,9 +38,9 @@ export function waitingFor(
   if (heldBy !== null) return `Held by ${heldBy}: it goes on when somebody releases or promotes it.`;
   const patienceMs = Math.max(0, patienceLeftMs(rollout, nowMs));
   if (streams === 0) return `Waiting for streams, none is known: if none comes, ${rollbackText(patienceMs)}.`;
-  const isSkippable = canBeSkipped(rollout, members, evidence.reports);
+  const canLeaveOut = canBeLeftOut(rollout, members, evidence.reports);
   const stepLeftMs = stepMs(rollout) - (nowMs - stepStartedMs);
-  if (lostItsStreams(rollout, members) && isSkippable) {
+  if (lostItsStreams(rollout, members) && canLeaveOut) {
     const left = durationText(Math.max(SILENT_MS, stepLeftMs));
     return `Waiting for streams, none of those at ${share} % is left: the next step begins in at most ${left}.`;
   }
@@ -48,7 +49,7 @@ export function waitingFor(
   const what = `Waiting for ${listText(waits.map((wait) => wait.what))}`;
   // Without a frame since the step began, its streams may be silent.
   const silentLeftMs = SILENT_MS - (nowMs - stepStartedMs);
-  if (members > 0 && evidence.frames === 0 && !observesOnly(rollout) && isSkippable && silentLeftMs > 0)
+  if (members > 0 && evidence.frames === 0 && !observesOnly(rollout) && canLeaveOut && silentLeftMs > 0)
     return `${what}: if its streams publish no frame, the next step begins in ${durationText(Math.max(silentLeftMs, stepLeftMs))}.`;
   return `${what}: ${leftText(rollout, waits, patienceMs)}.`;
 }
@@ -82,7 +83,7 @@ function waitsOf(rollout: Rollout, members: number, evidence: StepEvidence, nowM
   if (holdMs > 0) waits.push({ what: 'the time of the step', leftMs: holdMs });
   if (unready > 0)
     waits.push({
-      what: `a baseline of ${unready} ${unready === 1 ? 'stream' : 'streams'}`,
+      what: `a baseline of ${counted(unready, 'stream')}`,
       leftMs: readyInMs,
       mostMs: Math.max(0, MOST_WAIT_MS - elapsedMs),
     });

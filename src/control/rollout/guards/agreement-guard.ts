@@ -22,7 +22,7 @@ export const agreement = {
   subject: 'the share of boxes without a counterpart (1 - F1)',
   harm: 'rise',
   unit: 'points',
-  // Without frames of both sides nobody can say whether boxes agree.
+  // Without frames that both sides inferred it is unknown whether boxes agree.
   needs: 'shadow',
   bySides: null,
   byPairs: (frames, margin) => frames.f1Loss(margin),

@@ -56,8 +56,15 @@ export interface ClassBlock {
   readonly candidateBoxes: number;
 }
 
+/** Returns a share; 0 of nothing. */
 export function ratio(part: number, whole: number): number {
   return whole === 0 ? 0 : part / whole;
+}
+
+export function countAbove(values: readonly number[], limit: number): number {
+  let count = 0;
+  for (const value of values) if (value > limit) count += 1;
+  return count;
 }
 
 /** Returns the rate that the candidate of a stream must attain, from that of its control. */

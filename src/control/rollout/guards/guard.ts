@@ -3,7 +3,7 @@ import { range } from '../../../config/number.ts';
 import type { Estimate } from '../../../measure/sequential.ts';
 import type { ClassBlock, PairedFrames, SideFigure, StreamBlock } from './guard-evidence.ts';
 
-/** What every guard can be told. */
+/** Settings of every guard. */
 interface GuardMargin {
   readonly isOn: boolean;
   readonly margin: number;
@@ -17,17 +17,17 @@ interface BlockFigure {
 
 /** How the blocks of one stream, or of one class, are judged. `partMargin` is a setting of the guard. */
 export interface PartRule<Block> {
-  /** Null if the block says nothing. */
+  /** Null if the block has no such figure. */
   readonly figure: (block: Block, partMargin: number) => BlockFigure | null;
   /** As a report shows it. */
   readonly limit: (partMargin: number) => number;
-  /** What is wrong, as the rest of a sentence that begins with the part. @param size - mean of the figures, in per cent. */
+  /** Describes the harm, as the rest of a sentence that begins with the part. @param size - mean of the figures, in per cent. */
   readonly says: (size: string, blocks: string, partMargin: number) => string;
 }
 
 /**
- * A guard that compares the candidate with the control in a step. `guards.ts` lists all; nothing else needs to know one. What is
- * null, the guard does without.
+ * A guard that compares the candidate with the control in a step. `guards.ts` lists all; nothing else depends on a particular one.
+ * A field is null if the guard has no such rule.
  */
 export interface Guard {
   /** Its section of a guards file: with `partMargin` if it judges parts. */
@@ -51,13 +51,13 @@ export interface Guard {
 
 export const isOn = z.boolean().default(true).describe('Judge by this guard.');
 
-/** Settings of a guard that judges sums only. */
+/** Makes the settings of a guard that judges sums only. */
 export function guardSettings(subject: string, margin: number, largest: number, doc: string) {
   const settings = { isOn, margin: range(0.0001, largest).default(margin).describe(doc) };
   return z.strictObject(settings).prefault({}).describe(subject);
 }
 
-/** Settings of a guard that judges each part beside the sum: a part has less data, so it may differ more. */
+/** Makes the settings of a guard that judges each part beside the sum: a part has less data, so it may differ more. */
 export function guardSettingsWithParts(
   subject: string,
   margin: readonly [all: number, part: number],

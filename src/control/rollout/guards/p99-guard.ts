@@ -4,7 +4,10 @@ import { ratio } from './guard-evidence.ts';
 /** Share of the frames above the 99th percentile of the baseline, and how far it may be off by chance. */
 const TAIL_SHARE = 0.01;
 const TAIL_SLACK = 2;
-/** A turn is slow if most of its frames are above the limit, and few of the control's. Chance makes this share of the turns slow at most. */
+/**
+ * A turn is slow if more than this share of its frames are above the limit, and few of the control's. By chance at most this share
+ * of the turns is.
+ */
 const MOST = 0.5;
 const SLOW_TURNS = 0.25;
 
