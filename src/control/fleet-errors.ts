@@ -6,9 +6,7 @@ export const fleetErrors = {
     new SightlineError(
       'STREAM_EXISTS',
       `stream "${id}": the fleet already has a stream with this id; choose another id, or remove it`,
-      {
-        id,
-      },
+      { id },
     ),
   streamNotFound: (id: string) =>
     new SightlineError('STREAM_NOT_FOUND', `stream "${id}": the fleet has no stream with this id`, { id }),

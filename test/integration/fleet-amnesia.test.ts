@@ -102,7 +102,7 @@ describe.skipIf(redisMissing !== null)('a Redis that forgets', () => {
     await redis.admin.set(`${KEYS}:epoch`, String(Date.now() * 1000));
     await redis.admin.config('SET', 'maxmemory', '1');
     await expect(ids(a)).rejects.toThrow();
-    expect(a.control.trouble).toContain('1 streams are not written back');
+    expect(a.control.trouble).toContain('1 stream is not written back');
     await redis.admin.config('SET', 'maxmemory', '0');
     expect(await ids(a)).toEqual(['one']);
     expect(a.control.trouble).toBe(null);

@@ -38,7 +38,7 @@ export class FleetLeader {
     try {
       await this.#round();
     } catch (error) {
-      // It is unknown what was written, so the next round starts from the state of the fleet.
+      // It is unknown which changes were written, so the next round starts from the state of the fleet.
       this.#memory = null;
       this.#options.incidents.fail('planning', error);
     } finally {

@@ -33,8 +33,8 @@ type Kept = 'state' | 'evidence';
 
 /**
  * The roll-out of a pipeline within one process, with the same rules as in Redis. With a folder every change is written
- * to the disk before it returns, so that a restarted process continues where the old one ended. What cannot be written takes effect all the
- * same, and is written with a later change or beat: a full disk must not keep a bad candidate running.
+ * to the disk before it returns, so that a restarted process continues where the old one ended. A change that cannot be written
+ * takes effect anyway, and is written with a later change or beat: a full disk must not keep a bad candidate running.
  */
 export class MemoryRollouts implements RolloutStore {
   readonly #options: MemoryRolloutsOptions;
@@ -45,7 +45,7 @@ export class MemoryRollouts implements RolloutStore {
   #evidence: Evidence | null = null;
   #counter = 0;
   #loading: Promise<void> | null = null;
-  /** Files that are older than what this process knows. */
+  /** Files whose content is older than the state in memory. */
   readonly #unwritten = new Set<Kept>();
   #isFailing = false;
   /** Changes run one after the other: each compares the fence and writes a file. */
@@ -99,7 +99,7 @@ export class MemoryRollouts implements RolloutStore {
       if (!this.#controls(controller) || this.#rollout?.id !== id || this.#rollout.step !== step) return false;
       const snapshot = evidence.snapshot ?? this.#evidence?.snapshot ?? null;
       this.#evidence = { figures: evidence.figures, snapshot };
-      // Figures alone are not worth a write: they follow from the snapshot.
+      // Figures alone are not written: they follow from the snapshot.
       if (evidence.snapshot !== null) this.#unwritten.add('evidence');
       await this.#writeAll();
       return true;
@@ -144,11 +144,11 @@ export class MemoryRollouts implements RolloutStore {
     await this.#writeAll();
   }
 
-  /** Writes what is newer than its file. Never rejects. */
+  /** Writes the files that are out of date. Never rejects. */
   async #writeAll(): Promise<void> {
     if (this.#unwritten.size === 0) return;
     const { onNotice = () => undefined } = this.#options;
-    // The record first: it is small, and says more.
+    // The record first: it is small, and matters more.
     for (const what of ['state', 'evidence'] as const) {
       if (!this.#unwritten.has(what)) continue;
       try {
@@ -157,7 +157,7 @@ export class MemoryRollouts implements RolloutStore {
       } catch (error) {
         if (!this.#isFailing)
           onNotice(
-            `roll-outs: ${this.#path(what)} cannot be written: ${(error as Error).message}; decisions take effect all the same, but a restart would not know them`,
+            `roll-outs: ${this.#path(what)} cannot be written: ${(error as Error).message}; decisions take effect anyway, but would be lost at a restart`,
           );
         this.#isFailing = true;
       }

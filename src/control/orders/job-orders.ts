@@ -36,7 +36,7 @@ export class JobOrders {
     const { nowMs, hosts } = await control.state.snapshot();
     const chosen = requested.pipeline ?? this.#options.pipeline ?? choosePipeline(hosts, `${where}: pipeline`);
     const createdMs = Math.floor(nowMs);
-    // Nobody can put a link in its place beforehand.
+    // Random, so that nobody can put a link in place of the folder beforehand.
     const partsKey = randomBytes(16).toString('hex');
     const order = { ...requested, id: requested.id ?? jobId(Date.now()), pipeline: chosen, createdMs, partsKey };
     await this.#options.admit(order);

@@ -15,7 +15,7 @@ export interface StreamOrdersOptions extends StreamRulesOptions {
   readonly pipeline: string | null;
 }
 
-/** Each failed attempt means that another change was written, so many more than this are no coincidence. */
+/** An attempt fails only if another change was written meanwhile, so more failures than this point to a fault. */
 const ATTEMPTS = 20;
 
 const destination = z.looseObject({ pipeline: z.string().min(1).optional() });
@@ -75,7 +75,10 @@ export class StreamOrders {
     });
   }
 
-  /** @param checkTag - a change in the round trip after it is not noticed. @throws STREAM_NOT_FOUND, and what the check throws. */
+  /**
+   * @param checkTag - checks the order that was read; a change between reading and removing is not noticed. @throws
+   * STREAM_NOT_FOUND, and what the check throws.
+   */
   async remove(id: string, checkTag?: TagCheck): Promise<void> {
     const { order } = await this.#find(id);
     checkTag?.(tagOf(order));
@@ -153,7 +156,7 @@ function hostNotFound(hostId: string, hosts: readonly HostCard[]): SightlineErro
   return new SightlineError('HOST_NOT_FOUND', `host "${hostId}": not found; hosts of the fleet: ${known}`, { hostId });
 }
 
-/** Returns a text that is another one after each change of an order. */
+/** Returns a text that differs after each change of an order. */
 export function tagOf({ revision }: StreamOrder): string {
   return `${revision}`;
 }

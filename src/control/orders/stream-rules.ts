@@ -6,7 +6,7 @@ import { isRedacted, redactSource } from '../../core/redact.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 
 export interface StreamRulesOptions {
-  /** Settings of a new stream that the request leaves out. */
+  /** Default settings of a new stream, for those that the request leaves out. */
   readonly defaults: Readonly<Record<string, unknown>>;
   /** Refuses sources that must not be opened. @throws SOURCE_FORBIDDEN */
   readonly admit: (config: StreamConfig) => Promise<void> | void;
@@ -104,8 +104,8 @@ export class StreamRules {
   }
 
   /**
-   * A client that read the settings and writes them back has the source without its secrets: it means the one that the stream has,
-   * or the one that the pipeline file gives it.
+   * A client that read the settings and writes them back sends the source without its secrets. They are taken from the source that
+   * the stream has, or that the pipeline file gives it.
    */
   #withSecrets(keys: Record<string, unknown>, { id, source }: StreamConfig): Record<string, unknown> {
     const known = [source, this.#options.sourceOfFile?.(id)];
@@ -117,7 +117,7 @@ export class StreamRules {
 }
 
 /**
- * Puts the secrets back into a source to be tested: a client that read it of a stream, without them, means the one that is there.
+ * Puts the secrets back into a source to be tested, if a client read it without them from an existing stream.
  *
  * @returns the same object if it names no such source.
  */
@@ -128,7 +128,7 @@ function withKnownSource(request: unknown, currentOf: (id: string) => StreamConf
   return { ...(request as object), source: current.source };
 }
 
-/** Refuses what a client has read of another stream: the source could never be opened. @throws CONFIG_INVALID */
+/** Refuses a source with hidden secrets, as read from another stream: it could never be opened. @throws CONFIG_INVALID */
 function requireShown({ id, source }: Pick<StreamConfig, 'id' | 'source'>): void {
   if (!isRedacted(source)) return;
   throw new SightlineError(

@@ -1,4 +1,4 @@
-/** A token bucket that holds one second's moves, so that the rate of moves does not depend on how often it is called. */
+/** A token bucket that holds the moves of one second, so that the rate of moves does not depend on how often rounds are planned. */
 export class MoveBudget {
   #tokens: number;
 

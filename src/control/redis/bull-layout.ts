@@ -38,7 +38,7 @@ export function waitKeyOf(queueKeys: string): string {
 /** The field of a task's hash that counts its expired locks: BullMQ's `Job.stalledCounter`. */
 export const STALLS_FIELD = 'stc';
 
-/** Forgets how often a task's lock expired. BullMQ's own retry keeps that count. */
+/** Resets the number of a task's expired locks, which BullMQ's own retry keeps. */
 export async function resetStalls(client: Redis, queueKeys: string, taskId: string): Promise<void> {
   await client.hdel(taskKeyOf(queueKeys, taskId), STALLS_FIELD);
 }
@@ -63,8 +63,8 @@ function bull.holds(queue, task, token)
   return true
 end
 
--- Keys that expire were written with Redis's clock of that time. If it went back since, they would last as long as it went back: tasks
--- of a dead host stay active, and nobody searches for them. Returns the number of keys that were shortened.
+-- Expiry times were computed with Redis's clock. If the clock has gone back since, keys last longer by as much: tasks of a dead host
+-- would stay active without being searched for. Returns the number of keys that were shortened.
 function bull.mendClock(queue, lockMs, stalledMs)
   local mended = 0
   local function shorten(key, mostMs)

@@ -25,7 +25,7 @@ export interface WorkerTimings {
   readonly stalledMs: number;
   /** Time between two ticks, which report progress and fetch cancelled and lost tasks. */
   readonly tickMs: number;
-  /** A worker that takes no task for this long, although some wait and it has capacity, is replaced. */
+  /** A worker that takes no task for this long, although some wait and it has room, is replaced. */
   readonly deafMs: number;
 }
 
@@ -56,15 +56,15 @@ export interface BullWorkerOptions {
   readonly onClosed: () => void;
 }
 
-/** BullMQ's worker, for queues in which anybody may write. */
+/** BullMQ's worker, for queues that other programs may write to. */
 class TolerantWorker extends Worker {
-  /** BullMQ would throw, and take the same task again whenever its lock has expired. */
+  /** Accepts malformed tasks: BullMQ would throw, and take the same task again whenever its lock has expired. */
   protected override createJob(json: JobJson, jobId: string): Job {
     try {
       return super.createJob(json, jobId);
     } catch {
       const job = super.createJob({ ...json, data: '{}' }, jobId);
-      // Marks it: no JSON says this.
+      // Marks it as malformed: JSON has no `undefined`.
       job.data = undefined;
       return job;
     }
@@ -137,7 +137,7 @@ export class BullWorker implements TaskWorker {
   #start(): { worker: Worker; connection: Redis } {
     const { pipeline, concurrency, queues, address, timings, policy, notices, incidents } = this.#options;
     const onError = incidents.guard('the task worker', (error: unknown) => {
-      // What BullMQ itself wrote beside the data of a task: its settings, its progress.
+      // Malformed JSON in fields that BullMQ itself wrote beside the data of a task: settings, progress.
       if (error instanceof SyntaxError)
         return incidents.refuse('redis-record', 'json', () => `a task of pipeline "${pipeline}": ${error.message}`);
       // Every connection reports an unreachable Redis repeatedly; one notice is enough.

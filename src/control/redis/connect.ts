@@ -32,7 +32,7 @@ export function redisOptions({ options }: RedisAddress, commandTimeoutMs: number
     maxRetriesPerRequest: 0,
     commandTimeout: commandTimeoutMs,
     connectTimeout: commandTimeoutMs,
-    // A peer that does not answer QUIT is not waited for.
+    // A peer that does not answer QUIT delays closing by no more than this.
     disconnectTimeout: 500,
     // TCP takes a quarter of an hour to notice a peer that vanished silently.
     socketTimeout: 2 * commandTimeoutMs,

@@ -12,7 +12,7 @@ export interface SignedPart {
 }
 
 /**
- * Reads a whole hash repeatedly. An entry whose text did not change is not parsed and validated again: few of a thousand do
+ * Reads a whole hash repeatedly. An entry whose text did not change is not parsed and validated again: few of a thousand
  * change, and a refused entry is counted once, not with every read.
  */
 export class HashReader<S extends z.ZodType> {

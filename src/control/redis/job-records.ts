@@ -254,7 +254,7 @@ export class JobRecords {
       segmentsDone: number('segmentsDone'),
       mergeable: number('mergeable'),
       filesDone: number('filesDone'),
-      // The last word of a host that was killed may come after the segment is done.
+      // A late report of a killed host may come after its segment is done.
       frames: number('frames') + (number('segmentsDone') === number('segments') ? 0 : Number(liveFrames)),
       startedMs: time('startedMs'),
       finishedMs: time('finishedMs'),

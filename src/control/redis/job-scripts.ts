@@ -21,7 +21,7 @@ const PRELUDE = `
 local p = KEYS[1]
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
-local PARTS = {'', ':inputs', ':files', ':split', ':bits', ':merged', ':live', ':dead'}
+local SUFFIXES = {'', ':inputs', ':files', ':split', ':bits', ':merged', ':live', ':dead'}
 
 local function jobKey(id) return p .. ':job:' .. id end
 
@@ -189,7 +189,7 @@ return all
 
   /** job: deletes all its keys. */
   forget: script(`
-for _, part in ipairs(PARTS) do redis.call('DEL', jobKey(ARGV[1]) .. part) end
+for _, suffix in ipairs(SUFFIXES) do redis.call('DEL', jobKey(ARGV[1]) .. suffix) end
 redis.call('ZREM', p .. ':jobs', ARGV[1])
 `),
 

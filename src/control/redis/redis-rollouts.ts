@@ -128,7 +128,7 @@ export class RedisRollouts implements RolloutStore {
     return this.#entries.read(rolloutFigures, text, `figures of ${this.#where}`, this.#place('figures'));
   }
 
-  /** The guards' snapshot is a text of theirs, so a signed one is wrapped. */
+  /** The snapshot is a text, which has no place for a signature, so a signed one is wrapped in a record. */
   #sealed(snapshot: string | null): string {
     if (snapshot === null || this.#signer === null) return snapshot ?? '';
     return this.#json('evidence', { snapshot });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
+import { counted } from '../../core/counted.ts';
 import type { Incidents } from '../../flow/incidents.ts';
 import {
   type Assignment,
@@ -224,7 +225,8 @@ export class RedisState implements FleetState {
   /** Why hosts should not count as ready; null if nothing is wrong. */
   get trouble(): string | null {
     if (this.#lost === null) return null;
-    return `the state of the fleet was lost; ${this.#lost.orders.length} streams are not written back yet`;
+    const count = this.#lost.orders.length;
+    return `the state of the fleet was lost; ${counted(count, 'stream')} ${count === 1 ? 'is' : 'are'} not written back yet`;
   }
 
   #noteLoss({ orders, epoch: before }: KnownOrders, epoch: string, nowMs: number): void {
@@ -235,7 +237,7 @@ export class RedisState implements FleetState {
     this.#lost = { orders: isLate ? [] : orders, draining: isLate ? new Set() : this.#draining };
     const then = isLate
       ? 'this host writes nothing back, because others may have changed it since'
-      : `this host writes ${orders.length} streams back; bulk jobs that were not done must be submitted again`;
+      : `this host writes ${counted(orders.length, 'stream')} back; bulk jobs that were not done must be submitted again`;
     this.#onAlarm({
       kind: 'fleet-state-lost',
       message: `${what}: ${then}`,

@@ -5,7 +5,7 @@ import { adviceFor, checkSuitability } from './redis-suitability.ts';
 
 const DEFAULT_CHECK_MS = 60_000;
 
-/** Checks once a minute that Redis still is what a fleet needs: somebody may change its settings, or a fail-over lead to another server. */
+/** Checks once a minute that Redis still suits a fleet: its settings may change, or a fail-over may lead to another server. */
 export class SuitabilityWatch {
   readonly #connection: RedisConnection;
   readonly #onAdvice: (text: string) => void;
@@ -33,7 +33,7 @@ export class SuitabilityWatch {
     return this.#trouble;
   }
 
-  /** Never rejects: a Redis that does not answer is reported by those who need it. */
+  /** Never rejects: a Redis that does not answer is reported by the calls that need it. */
   async check(): Promise<void> {
     const { label } = this.#connection.address;
     const info = await this.#connection.call((client) => client.info()).catch(() => null);

@@ -47,7 +47,7 @@ export class TaskRun {
   #stopped: StopReason | null = null;
   #frames = 0;
   #reportedFrames = 0;
-  /** The task's result is being stored, which counts its frames or forgets them: no progress is reported from here on. */
+  /** Set when the result is being stored. The frames are counted or dropped by that, so no progress is reported any more. */
   #isEnding = false;
 
   /** @param job - taken from the queue, with the token of its lock. */

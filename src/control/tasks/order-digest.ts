@@ -7,7 +7,7 @@ export const INPUTS_AT_ONCE = 1_000;
 
 /**
  * Hashes the content of an order. Orders with the same digest are the same order; the creation time is left out, so that a
- * command repeated after a broken connection finds its job. 100,000 inputs do not block the event loop.
+ * command repeated after a broken connection finds its job. Yields to the event loop, since there may be 100,000 inputs.
  */
 export async function orderDigest(order: JobOrder): Promise<string> {
   const { id, pipeline, inputs, outDir, track, every, segmentSeconds, priority } = order;

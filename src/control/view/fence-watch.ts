@@ -1,7 +1,7 @@
 import type { Lease } from '../../protocol/fleet.ts';
 
 /**
- * What a fence shows about the sender of a message. current: it holds the lease; stale: it held an older one; newer: it
+ * What the fence of a message says about its sender. current: it holds the lease; stale: it held an older one; newer: it
  * claims a lease that no record has confirmed yet; foreign: it uses another host's fence.
  */
 export type FenceVerdict = 'current' | 'stale' | 'newer' | 'foreign';

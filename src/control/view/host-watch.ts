@@ -3,14 +3,14 @@ import type { StatsBody } from '../../protocol/fleet-bus.ts';
 import type { FleetHost } from '../../protocol/fleet-report.ts';
 import type { FleetSnapshot } from '../control-plane.ts';
 
-/** Three to five missed reports. Streams of a host that is silent for longer count as not running. */
+/** A host is silent after this time, three to five missed reports. Its streams then count as not running. */
 const SILENT_MS = 5_000;
-/** Long enough for an operator to see which host it was. */
+/** A silent host is listed for this long, so that an operator can see which one it was. */
 const REMOVE_AFTER_MS = 30_000;
 /** A host that reported within this time and is no longer listed has left cleanly; a dead host falls silent first. */
 const JUST_REPORTED_MS = 2_500;
 
-/** Limit of reporting hosts that are not listed: new ones within their first second, and forged ones. */
+/** Limit of hosts that report and are not listed: new hosts within their first second, and forged ones. */
 const MAX_UNLISTED = 100;
 
 interface WatchedHost {

@@ -1,3 +1,4 @@
+import { counted } from '../../core/counted.ts';
 import { redact } from '../../core/redact.ts';
 import type { StreamOrder } from '../../protocol/fleet.ts';
 import type { StatsBody, StreamFailure } from '../../protocol/fleet-bus.ts';
@@ -121,5 +122,5 @@ function waitingReason(order: StreamOrder, snapshot: FleetSnapshot): string {
   if (able.every(({ id }) => draining.has(id))) return 'All hosts of its pipeline are being drained.';
   const capacity = able.reduce((sum, { capacityFps }) => sum + capacityFps, 0);
   const live = able.reduce((sum, { liveFps }) => sum + liveFps, 0);
-  return `It waits for capacity on ${able.length} hosts, where live streams take ${live.toFixed(0)} of ${capacity.toFixed(0)} inferences/s.`;
+  return `It waits for capacity on ${counted(able.length, 'host')}, where live streams take ${live.toFixed(0)} of ${capacity.toFixed(0)} inferences/s.`;
 }
