@@ -115,7 +115,7 @@ function readOpset(reader: WireReader, opsets: Map<string, number>): void {
     else if (reader.field === 2) version = reader.integer();
     else reader.skip();
   }
-  // Both names stand for the standard operators.
+  // Both are names of the standard operators.
   opsets.set(domain === 'ai.onnx' ? '' : domain, version);
 }
 

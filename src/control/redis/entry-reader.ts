@@ -73,7 +73,7 @@ export class EntryReader {
     return false;
   }
 
-  /** Returns whether a record that was read should be signed again, and forgets it. */
+  /** Returns whether a record that was read should be signed again; true only once. */
   takeOutdated(place: string): boolean {
     return this.#outdated.delete(place);
   }

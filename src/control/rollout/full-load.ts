@@ -23,13 +23,13 @@ const LOST_MS = 600_000;
 const RAN_SHARE = 0.8;
 const CHANGE_SECONDS = 5;
 
-/** A stream is late if more than this share of its frames takes so many times as long as usual under the control. */
+/** A stream is late if more than `LATE_SHARE` of its frames take `LATE_FACTOR` times as long as usual under the control. */
 const LATE_SHARE = 0.5;
 const LATE_FACTOR = 2;
 
 /**
- * Alone, the candidate must report boxes as it did in its turns, which were compared with the control. Scenes change, so only a loss
- * that they hardly explain counts: half of all boxes, or nine tenths of those of a stream.
+ * Alone, the candidate must report as many boxes as in its turns, which were compared with the control. Scenes change, so only a
+ * loss that this hardly explains counts: half of all boxes, or nine tenths of those of a stream.
  */
 const FEWEST_BOXES = 100;
 const FEWEST_BOXES_A_FRAME = 0.5;
@@ -63,10 +63,11 @@ type StreamState = z.infer<typeof streamState>;
 export type FullLoadState = z.infer<typeof fullLoadState>;
 
 /**
- * Whether the candidate carries all streams alone: each must attain the rate that it had before, run nearly all the time, be
- * about as fast, and report boxes as in the candidate's turns. There is no control at the same time, so the limits are wide, and what lies between them is left
- * to a person. Only frames that arrived and were not published speak against the candidate: a source may send fewer by itself. A person decides about
- * fewer frames of a source, since a busy machine can also make it slow, and about a stream that was not compared before.
+ * Judges whether the candidate carries all streams alone: each must attain the rate that it had before, run nearly all the time, be
+ * about as fast, and report boxes as in the candidate's turns. There is no control at the same time, so the limits are wide, and a
+ * person decides about results between them. Only frames that arrived and were not published count against the candidate, since a
+ * source may send fewer. A person decides about a source that sends fewer frames, since a busy machine can also make it slow, and
+ * about a stream that was not compared before.
  */
 export class FullLoad {
   readonly #streams: Map<string, StreamState>;
@@ -102,7 +103,7 @@ export class FullLoad {
     if (side === 'candidate') addNewest(known, 'turns', observation);
   }
 
-  /** Begins a step. What was seen before counts until something newer is seen. */
+  /** Begins a step. Figures of earlier steps count until there are newer ones. */
   begin(isAlone: boolean, nowMs: number): void {
     this.#fromMs = isAlone ? nowMs : null;
     for (const [name, stream] of this.#streams) {

@@ -15,7 +15,7 @@ export interface GuardPanel {
   silent(streams: readonly string[]): readonly string[];
   /** Median latency of a stream under the control, in milliseconds; null if it is not known. */
   usualLatencyOf(stream: string): number | null;
-  /** Begins a step: forgets the candidate and keeps what is known of the control. */
+  /** Begins a step: drops the evidence about the candidate and keeps that about the control. */
   reset(): void;
   /** All evidence as plain data, from which another controller continues. */
   snapshot(): unknown;

@@ -78,7 +78,7 @@ export class RolloutFollower {
     this.#unload(new Set(wanted.map(({ hash }) => hash)));
   }
 
-  /** A finished roll-out is about two versions. If the pipeline file names a third one, somebody has changed it since. */
+  /** A finished roll-out is about two versions. If the pipeline file names a third one, it was changed since. */
   #isOutdated(rollout: Rollout): boolean {
     const { initial } = this.#options;
     return !isActive(rollout) && rollout.from.hash !== initial && rollout.to.hash !== initial;

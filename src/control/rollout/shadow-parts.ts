@@ -29,7 +29,7 @@ const ALL = '';
 const KINDS = Object.keys(CLASS_RULES) as readonly ClassKind[];
 
 const part = z.object({
-  /** Which: `''` stands for all streams or all classes. */
+  /** `''` means all streams or all classes. */
   stream: z.string(),
   label: z.string(),
   /** Place among the parts of its kind, from 1, in the order in which they were first seen. */

@@ -35,25 +35,28 @@ const FEWEST_BASELINE_FRAMES = 50;
 /** Share of frames above the tail of the baseline. */
 const TAIL_SHARE = 0.01;
 /**
- * If at most this share of the control's frames exceeds the tail, for a minute and so many frames, the baselines were taken in a slow period, such
- * as the start of a process: ten of 1000 are expected. They are then made again, at most twice in a step, since a calm minute looks the same.
+ * If at most this share of the control's frames exceeds the tail, over a minute and `SLOW_TIME_FRAMES` frames, the baselines were
+ * taken in a slow period, such as the start of a process: ten of 1000 frames are expected. They are then made again, at most twice
+ * in a step, since a calm minute looks the same.
  */
 const SLOW_TIME_SHARE = 0.001;
 const SLOW_TIME_FRAMES = 1000;
 const SLOW_TIME_MS = 60_000;
 const MOST_RENEWALS = 2;
 
-/** 256 blocks of one second at first; on both sides the blocks grow with the time that a step takes, so that they stay comparable. */
+/**
+ * 256 blocks of one second at first. On both sides the blocks grow with the time that a step takes, so that they remain comparable.
+ */
 const BLOCKS = { blockMs: 1000, maxRows: 256 };
 
 /**
- * A stream without a baseline is waited for while it publishes frames, this long at most. Others of the next step are there: one that
- * published nothing for `QUIET_MS` is not waited for. If no stream has a baseline, all are for `FIRST_MS`.
+ * A stream without a baseline is waited for while it publishes frames, at most this long. One that published nothing for `QUIET_MS`
+ * is not waited for if other streams of the next step have a baseline. If none has, all are waited for, for `FIRST_MS`.
  */
 export const MOST_WAIT_MS = 600_000;
 const FIRST_MS = 120_000;
 const QUIET_MS = 30_000;
-/** A candidate whose control had no turn for this long is not compared: that time has no counterpart. */
+/** While the control had no turn for this long, the candidate is not compared: that time has no counterpart. */
 const TURN_MS = 60_000;
 
 /** Figures of one stream under the control, to which both sides of it are compared. */
@@ -68,7 +71,7 @@ const baselineState = z.object({
 });
 type Baseline = z.infer<typeof baselineState>;
 
-/** What was seen of a stream's control lately, from which its next baseline is made. */
+/** A recent observation of a stream's control; the next baseline is made from these. */
 interface Recent extends Omit<SideObservation, 'stream' | 'side'> {
   readonly timeMs: number;
 }
@@ -94,7 +97,7 @@ interface StreamHistory {
   /** Oldest first; not part of the state, so another controller collects it anew. */
   recent: Recent[];
   baseline: Baseline | null;
-  /** It ran with the candidate in this step. */
+  /** The stream ran with the candidate in this step. */
   isCandidate: boolean;
   frameMs: number | null;
   controlMs: number | null;
@@ -105,8 +108,8 @@ interface StreamHistory {
  *
  * Cameras differ, so figures of different streams are never compared. What a stream's control did just before a step gives its baseline.
  * In the step, control and candidate are both expressed relative to the same baseline, and compared. So an inaccurate baseline does
- * little harm: it is on both sides. It must not be old, though: above a tail that was measured while threads started, no frame of
- * either side is ever found.
+ * little harm: both sides have it. But it must not be old: if its tail was measured while threads started, no frame of either side
+ * is ever above it.
  *
  * Memory: 500 latencies a stream, and 256 blocks of each side in all.
  */
@@ -118,7 +121,7 @@ export class SideHistory {
   #control: BlockSeries;
   /** When the step began, as far as this panel knows. */
   #stepMs: number | null;
-  /** What the control did since the baselines were last checked. */
+  /** Figures of the control since the baselines were last checked. */
   #check: { fromMs: number | null; frames: number; tail: number } = { fromMs: null, frames: 0, tail: 0 };
   /** In this step. */
   #renewals = 0;
@@ -152,7 +155,7 @@ export class SideHistory {
       return;
     }
     const row = rowOf(observation, stream.baseline, isCandidate ? this.#factors : [1]);
-    // What a stream did before its first turn with the candidate has no counterpart.
+    // The control's figures from before the first turn of the candidate have no counterpart.
     if (isCandidate) {
       if (nowMs - (stream.controlMs ?? Number.NEGATIVE_INFINITY) < TURN_MS) this.#candidate.add(nowMs, row);
     } else if (stream.isCandidate) this.#control.add(nowMs, row);
@@ -195,14 +198,14 @@ export class SideHistory {
     return baseline === null ? null : { p50: baseline.medianMs, p99: baseline.tailMs };
   }
 
-  /** Whether a stream that runs with the candidate has no baseline: its control was observed too briefly. */
+  /** True if a stream that runs with the candidate has no baseline: its control was observed too briefly. */
   get lacksBaseline(): boolean {
     return [...this.#streams.values()].some(({ isCandidate, baseline }) => isCandidate && baseline === null);
   }
 
   /**
    * Of these streams, those whose control was observed too briefly for a new baseline, and that are still waited for. A camera that is
-   * gone, paused or hardly sends anything is not: its baseline may never come.
+   * gone, paused or sends hardly anything is not waited for: it may never have a baseline.
    */
   withoutBaseline(names: readonly string[], nowMs: number): string[] {
     this.#stepMs ??= nowMs;
@@ -240,7 +243,7 @@ export class SideHistory {
     return names.filter((name) => nowMs - Math.max(startMs, this.#streams.get(name)?.frameMs ?? startMs) >= SILENT_MS);
   }
 
-  /** Begins a step: forgets both sides, and makes new baselines of what the control did lately. */
+  /** Begins a step: drops the evidence of both sides, and makes new baselines from recent figures of the control. */
   reset(): void {
     for (const stream of this.#streams.values()) stream.isCandidate = false;
     this.#check = { fromMs: null, frames: 0, tail: 0 };

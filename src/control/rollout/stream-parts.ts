@@ -166,7 +166,7 @@ function beginBlock(stream: StreamPart, nowMs: number): void {
   stream.blockFromMs = nowMs;
 }
 
-/** A candidate that publishes nothing completes a block all the same. */
+/** A block is also complete if the candidate publishes nothing. */
 function isWhole({ candidate, control }: StreamPart): boolean {
   const hasTime = candidate.seconds >= BLOCK_SECONDS && control.seconds >= BLOCK_SECONDS;
   return hasTime && (control.frames >= BLOCK_FRAMES || candidate.frames >= BLOCK_FRAMES);

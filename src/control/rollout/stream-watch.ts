@@ -190,8 +190,8 @@ export class StreamWatch {
   }
 
   /**
-   * Begins a step: what the control did in the step before is what the candidate is compared with while the control has no turn. Its
-   * last seconds alone may have been calm by chance, and the last step has no turns at all.
+   * Begins a step. While the control has no turn, the candidate is compared with the control of the whole step before: the last
+   * seconds alone may have been calm by chance, and the last step has no turns.
    */
   reset(): void {
     for (const stream of this.#streams.values()) {
@@ -275,7 +275,7 @@ function fade(sum: Figures, more: Figures): void {
   for (const key of FIGURES) sum[key] = sum[key] * kept + more[key];
 }
 
-/** The same shares, with the weight of the time that is remembered. */
+/** Scales sums to the time that is remembered; their shares stay the same. */
 function memoryOf(sum: Figures): Figures {
   const kept = Math.min(1, MEMORY_SECONDS / Math.max(sum.seconds, 1));
   const scaled = nothing();
@@ -308,8 +308,8 @@ export function watchSilence(
 }
 
 /**
- * Share of the wanted rate that a block lacks, beyond what is chance. Where the control had no turn lately, a camera that sends less
- * looks alike: then only frames that were lost count.
+ * Returns the share of the wanted rate that a block lacks, beyond chance. If the control had no recent turn, a camera that sends
+ * fewer frames would look the same, so then only blocks with lost frames count.
  */
 function shortOf({ seenMs }: Watched, block: Figures, fps: number, nowMs: number): number {
   const isCompared = seenMs.control !== null && nowMs - seenMs.control < CONTROL_RECENT_MS;

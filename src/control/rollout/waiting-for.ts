@@ -35,7 +35,7 @@ export function waitingFor(
   nowMs: number,
 ): string {
   const { heldBy, share, stepStartedMs } = rollout;
-  if (heldBy !== null) return `Held by ${heldBy}: it goes on when somebody releases or promotes it.`;
+  if (heldBy !== null) return `Held by ${heldBy}: it continues when a person resumes or promotes it.`;
   const patienceMs = Math.max(0, patienceLeftMs(rollout, nowMs));
   if (streams === 0) return `Waiting for streams, none is known: if none comes, ${rollbackText(patienceMs)}.`;
   const canLeaveOut = canBeLeftOut(rollout, members, evidence.reports);

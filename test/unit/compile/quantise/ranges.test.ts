@@ -3,7 +3,7 @@ import { roundToEven } from '../../../../src/compile/half.ts';
 import { RangeHistogram } from '../../../../src/compile/quantise/histogram.ts';
 import { levelOf, mseRange, percentileRange, quantiserOf } from '../../../../src/compile/quantise/ranges.ts';
 
-/** So many numbers, evenly from `low` to `high`. */
+/** `count` numbers, evenly spaced from `low` to `high`. */
 function even(count: number, low: number, high: number): Float32Array {
   return Float32Array.from({ length: count }, (_, at) => low + ((at + 0.5) * (high - low)) / count);
 }

@@ -153,7 +153,7 @@ describe('a camera without frames', () => {
     expect(panelOf(rig).withoutBaseline(['gate', 'yard'])).toEqual([]);
   });
 
-  it('that died young is not waited for while others are ready', () => {
+  it('that stopped early is not waited for while others are ready', () => {
     const rig = new GuardRig();
     for (let i = 0; i < 60; i++) {
       for (const camera of GUARD_CAMERAS) {

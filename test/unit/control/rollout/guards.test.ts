@@ -52,7 +52,7 @@ describe('a guard', () => {
   });
   const classes = { asked: 0, unmatched: 0, boxes: 0, candidateBoxes: 0 };
 
-  it('judges nothing that is not there', () => {
+  it('gives no verdict without data', () => {
     const idle = { ...side, frames: 0, arrived: 0 };
     const rules = [fps.ofStreams.fps, p99.ofStreams.p99, p99.ofStreams.median];
     for (const { figure } of rules) expect(figure(block({ control: idle }), 1)).toBeNull();

@@ -101,7 +101,7 @@ describe('an equal candidate', () => {
   });
 });
 
-describe('a cheat fails', () => {
+describe('a bad candidate fails', () => {
   it.each<[string, Behaviour['sees'] & object, string[]]>([
     ['that reports no boxes', () => [], ['agreement', 'boxes']],
     ['that repeats its first result', () => new GuardRig().scene('gate', 0), ['agreement']],
@@ -150,7 +150,7 @@ describe('a cheat fails', () => {
 });
 
 describe('the panel', () => {
-  it('comes back from its JSON as it was, and goes on alike', () => {
+  it('is read back from its JSON as it was, and continues identically', () => {
     const rig = new GuardRig({ target: { fps: 25, latencyMs: 100 } }).warmUp().run(50);
     const copy = RolloutGuards.restore(rig.options, JSON.parse(JSON.stringify(rig.panel.snapshot())));
     expect(copy.reports()).toEqual(rig.panel.reports());
@@ -173,7 +173,7 @@ describe('the panel', () => {
     }
   });
 
-  it('refuses what is no snapshot', () => {
+  it('refuses data that is not a snapshot', () => {
     const rig = new GuardRig();
     expect(() => RolloutGuards.restore(rig.options, { format: 1 })).toThrow(
       expect.objectContaining({ code: 'PROTOCOL_INVALID' }),

@@ -156,7 +156,7 @@ describe('a step', () => {
   });
 });
 
-describe('a step that cannot learn anything', () => {
+describe('a step that gives no evidence', () => {
   const noData = guardReport('no-data', { estimate: null, low: null, high: null });
   const silent = { frames: 0, silent: 2 };
 

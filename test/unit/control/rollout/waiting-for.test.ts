@@ -33,7 +33,7 @@ describe('what a roll-out waits for', () => {
     );
   });
 
-  it('says where nobody can tell: without frames, or a guard without data', () => {
+  it('says that the time is unknown: without frames, or with a guard without data', () => {
     const unknown = 'how long that takes cannot be said yet.';
     const last = { step: 3, share: 100 };
     expect(sentence({ frames: 0 }, { rollout: last })).toBe(`Waiting for frames (0 of 100): ${unknown}`);
@@ -101,7 +101,7 @@ describe('what a roll-out waits for', () => {
 
   it('names the person who holds it, and says when nothing is missing', () => {
     expect(sentence({}, { rollout: { state: 'holding', heldBy: 'anna' } })).toBe(
-      'Held by anna: it goes on when somebody releases or promotes it.',
+      'Held by anna: it continues when a person resumes or promotes it.',
     );
     expect(sentence({})).toBe('Waiting for nothing: the next step begins in a moment.');
   });
