@@ -16,7 +16,7 @@ export const SINGLE_LEVEL = 0.975;
 export interface LossEstimate {
   readonly reference: number;
   readonly candidate: number;
-  /** Reference minus candidate; negative where the candidate is better. */
+  /** Reference minus candidate; negative if the candidate is better. */
   readonly loss: number;
   /** Interval of the loss: percentiles of the resamples, the 2.5th and the 97.5th unless another level was asked for. */
   readonly interval: readonly [low: number, high: number];

@@ -15,7 +15,7 @@ const FOUND_NOT_IGNORED = 1;
 const IGNORED_NOT_WRONG = 2;
 const WRONG_NOT_IGNORED = 3;
 
-/** Average precision of one resample. NaN where it holds no object. */
+/** Average precision of one resample. NaN if it holds no object. */
 export interface ResampledFigures {
   /** `[area]`: all, small, medium, large. Overwritten by the next resample. */
   readonly byArea: Float64Array;

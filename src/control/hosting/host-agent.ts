@@ -84,6 +84,8 @@ export class HostAgent {
       await this.#beat();
     } catch (error) {
       this.#unsubscribe();
+      // A wake message that came meanwhile must not register the host after all.
+      this.#isDue = false;
       throw error;
     }
     this.#stopTick = this.#clock.setTimer(() => this.#tick(), this.#options.beatMs);

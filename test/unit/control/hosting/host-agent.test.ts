@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { SightlineError } from '../../../../src/errors/sightline-error.ts';
 import { AgentRig, BEAT_MS, LEASE_MS, type RiggedHost, settle } from '../../../support/agent-rig.ts';
 import { changeOrder, streamOrder } from '../../../support/fleet-world.ts';
@@ -199,6 +199,18 @@ describe('while the control plane is unreachable', () => {
     await expect(rig.host('a')).resolves.toBeDefined();
     await rig.pass(BEAT_MS);
     await expect(rig.host('a')).rejects.toMatchObject({ code: 'HOST_EXISTS' });
+  });
+
+  it('a host that failed to start sends no further heartbeat, even if a wake message came meanwhile', async () => {
+    const rig = new AgentRig();
+    await rig.host('a');
+    await rig.pass(BEAT_MS);
+    rig.kill('a');
+    const beats = vi.spyOn(rig.state, 'beat');
+    wake(rig, null);
+    await expect(rig.host('a')).rejects.toMatchObject({ code: 'HOST_EXISTS' });
+    await rig.pass(2 * LEASE_MS);
+    expect(beats).toHaveBeenCalledOnce();
   });
 });
 
