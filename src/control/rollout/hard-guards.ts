@@ -20,7 +20,7 @@ const FEWEST_BAD_SECONDS = 3;
  */
 const SLOW_SHARE = 0.2;
 /** Share of late frames that a target for the 99th percentile allows. */
-const TAIL_SHARE = 0.01;
+const ALLOWED_LATE = 0.01;
 
 const entry = z.object({
   timeMs: z.number(),
@@ -182,7 +182,7 @@ export class HardGuards {
     const reason = hasData
       ? 'No stream of the candidate misses a target that its control meets.'
       : 'No frame of a stream with a target was inferred by the candidate.';
-    const sum = report('target', hasData ? 'pass' : 'no-data', hasData ? 0 : null, TAIL_SHARE, frames, reason);
+    const sum = report('target', hasData ? 'pass' : 'no-data', hasData ? 0 : null, ALLOWED_LATE, frames, reason);
     return withStream(sum, found);
   }
 

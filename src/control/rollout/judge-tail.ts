@@ -1,11 +1,9 @@
 import { type Estimate, lowerBound, upperBound, withErrors } from '../../measure/sequential.ts';
 import type { GuardReport } from '../../protocol/rollout-records.ts';
 import { compareSides, type Sides } from './compare-sides.ts';
+import { TAIL_SHARE } from './guards/guard-evidence.ts';
 import { judgeInterval, noData, type Question, type Risks } from './judge-effect.ts';
 import { COLUMN } from './side-history.ts';
-
-/** Shares of frames above a tail are about this large. */
-const TAIL_SHARE = 0.01;
 
 /**
  * Compares the 99th percentile of latency of two sides.

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { SideObservation } from '../../protocol/rollout-records.ts';
 import { BlockSeries, type BlockSeriesOptions, blockSeriesState } from './block-series.ts';
-import { countAbove, type SideFigure, wantedFps } from './guards/guard-evidence.ts';
+import { countAbove, type SideFigure, TAIL_SHARE, wantedFps } from './guards/guard-evidence.ts';
 import { SILENT_MS } from './rollout-machine.ts';
 import type { LatencyPercentiles } from './stream-parts.ts';
 
@@ -32,8 +32,6 @@ const TAIL_FACTORS = [
 const BASELINE_FRAMES = 500;
 const BASELINE_MS = 60_000;
 const FEWEST_BASELINE_FRAMES = 50;
-/** Share of frames above the tail of the baseline. */
-const TAIL_SHARE = 0.01;
 /**
  * If at most this share of the control's frames exceeds the tail, over a minute and `SLOW_TIME_FRAMES` frames, the baselines were
  * taken in a slow period, such as the start of a process: ten of 1000 frames are expected. They are then made again, at most twice

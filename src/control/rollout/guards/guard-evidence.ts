@@ -56,6 +56,9 @@ export interface ClassBlock {
   readonly candidateBoxes: number;
 }
 
+/** Share of the control's frames above the tail of the baseline, its 99th percentile. */
+export const TAIL_SHARE = 0.01;
+
 /** Returns a share; 0 of nothing. */
 export function ratio(part: number, whole: number): number {
   return whole === 0 ? 0 : part / whole;

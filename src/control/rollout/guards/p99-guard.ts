@@ -1,14 +1,11 @@
 import { type Guard, guardSettingsWithParts } from './guard.ts';
-import { ratio } from './guard-evidence.ts';
+import { ratio, TAIL_SHARE } from './guard-evidence.ts';
 
-/** Share of the frames above the 99th percentile of the baseline, and how far it may be off by chance. */
-const TAIL_SHARE = 0.01;
+/** The share of frames above the tail may be this many times as large by chance. */
 const TAIL_SLACK = 2;
-/**
- * A turn is slow if more than this share of its frames are above the limit, and few of the control's. By chance at most this share
- * of the turns is.
- */
+/** A turn is slow if more than this share of its frames are above the limit, and few of the control's. */
 const MOST = 0.5;
+/** By chance at most this share of the turns is slow. */
 const SLOW_TURNS = 0.25;
 
 const factorOf = (partMargin: number): number => +(1 + partMargin).toFixed(2);
