@@ -166,7 +166,7 @@ export class FullLoad {
     if (boxes.isBlind && seconds >= FAIL_SECONDS) return report('fail', boxes.finding!);
     if (waiting > 0) return report('undecided', `${counted(waiting, 'stream')} did not run alone for 5 s yet.`, leftMs);
     if (slow.length > 0)
-      return report('undecided', `Alone, ${named(slow)} lose more of their frames than before; a person decides.`);
+      return report('undecided', `Alone, more frames of ${named(slow)} are lost than before; a person decides.`);
     if (slowSources.length > 0) {
       const why =
         'without the candidate dropping them: the sources send fewer, or the machine is too busy to read them';
