@@ -41,7 +41,7 @@ describe('detections of single parts', () => {
     expect(rig.failed!.reason).toContain('stream "camera-3"');
   });
 
-  it('a threshold that is a little higher on purpose is no missing box', () => {
+  it('a threshold that is a little higher on purpose does not count as missing boxes', () => {
     const thresholds = { higher: 0.4, control: 0.3 };
     const rig = new GuardRig({ cameras: EIGHT, thresholds }).warmUp().run(300);
     expect(rig.failed).toBeNull();
@@ -63,7 +63,7 @@ describe('detections of single parts', () => {
     expect([...verdicts], 'a suspicion holds the step').toEqual(['undecided']);
   });
 
-  it('one weak object that only one side reports, over and over, is no lost class', () => {
+  it('one weak object that only one side reports, over and over, does not count as a lost class', () => {
     const rig = new GuardRig({ cameras: EIGHT, fps: 5 }).warmUp(120);
     const weak: Behaviour = {
       sees: (there) => [...there, { ...there[0]!, label: 'plant', score: 0.42, box: [10, 10, 40, 40] }],

@@ -11,7 +11,7 @@ const REQUEST = { model: 'new', steps: [50, 100], holdMs: 60_000, minFrames: 25 
 const GONE = new SightlineError('MODEL_WEIGHTS_MISSING', 'model new: new.onnx not found');
 const WARM_MS = 600_000;
 
-describe('a version that a host cannot load', () => {
+describe('a rolled-out version', () => {
   let rig: RolloutRig;
   let clock: ManualClock;
 
@@ -34,7 +34,7 @@ describe('a version that a host cannot load', () => {
     });
   }
 
-  it('is not promoted in full: the message names the host and the reason', async () => {
+  it('that a host cannot load is not promoted in full: the message names the host and the reason', async () => {
     const one = await rig.host('one');
     one.target.failure = GONE;
     await one.agent.startRollout(REQUEST, 'anna');
@@ -88,7 +88,7 @@ describe('a version that a host cannot load', () => {
     expect(two.events.map(({ kind }) => kind)).toContain('rollout-not-loaded');
   });
 
-  it('does not change other hosts once the version before is no longer kept: the host says so', async () => {
+  it('that one host cannot load stays on the others once the version before is no longer kept: the host says so', async () => {
     const one = await rig.host('one', CAMERAS.slice(0, 6));
     await promoted(one);
     clock.advance(WARM_MS);
@@ -105,7 +105,7 @@ describe('a version that a host cannot load', () => {
     expect([one.agent.problem(), two.agent.problem()]).toEqual([null, expect.stringContaining('host two cannot load')]);
   });
 
-  it('is not returned to by undo: the streams keep theirs, and the message says why', async () => {
+  it('that can no longer be loaded is not returned to by undo: the streams keep theirs, and the message says why', async () => {
     const one = await rig.host('one');
     await promoted(one);
     clock.advance(WARM_MS);
