@@ -22,7 +22,6 @@ const LOGIC = ['test/unit/**/*.test.ts', 'test/rules/**/*.test.ts'];
 /** The ways that every user takes, and every engine: what a change breaks first. `npm test` runs no other real process. */
 const MAIN = [
   'test/conformance/engines.test.ts',
-  'test/e2e/bad-input.test.ts',
   'test/e2e/dashboard.test.ts',
   'test/e2e/detect.test.ts',
   'test/e2e/patch.test.ts',
