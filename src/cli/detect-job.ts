@@ -47,7 +47,6 @@ export async function runDetect({ plan, jobs, flags, opening, ffmpeg, io }: Plan
       ffmpeg: await ffmpeg,
       preview: check(previewConfig, {}, 'preview'),
       sinks: new ResultSinks([]),
-      signal: io.stop,
     }).catch((error: unknown) => {
       // No result is lost, so there is nothing to resume.
       if (error === io.stop.reason) end([], plan, [], false, io);

@@ -96,7 +96,7 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
   const jobs = jobsOf(flags, plan);
   for (const source of plan.sources) detectStream('input', source, flags);
   const onNotice = (text: string): void => note(io, text);
-  const opening = { ...options, environment: io.environment, onNotice };
+  const opening = { ...options, environment: io.environment, onNotice, signal: io.stop };
   if (flags.dryRun === true) return (await import('./detect-dry-run.ts')).dryRun(plan, flags, opening, io);
   // Starting it takes as long as loading what follows, in processes of its own.
   const ffmpeg = openFfmpeg(io.environment, onNotice, options.decoder);

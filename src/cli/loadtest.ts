@@ -106,7 +106,7 @@ async function loadtest(path: string | undefined, flags: LoadFlags, io: CliIo): 
   const subject: LoadSubject =
     pipeline === null
       ? await GatewaySubject.open(gatewayAddress(io, { ...flags, url: flags.url ?? DEFAULT_GATEWAY_URL }), onNotice)
-      : await RuntimeSubject.open(path!, pipeline, { ffmpeg, environment, note: onNotice });
+      : await RuntimeSubject.open(path!, pipeline, { ffmpeg, environment, note: onNotice, signal: io.stop });
   let result: LoadResult;
   try {
     result = await runLoadTest(subject, plan, { signal: io.stop, note: onNotice });

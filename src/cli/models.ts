@@ -80,7 +80,7 @@ async function pull(manifest: Manifest, io: CliIo): Promise<string[]> {
 
 function weights(io: CliIo, mayFetch: boolean): Parameters<typeof findWeights>[1] {
   const { modelPath, cacheDir } = io.environment;
-  return { searchPath: modelPath, cacheDir, mayFetch, onNotice: (text) => note(io, text) };
+  return { searchPath: modelPath, cacheDir, mayFetch, onNotice: (text) => note(io, text), signal: io.stop };
 }
 
 async function list(isJson: boolean, io: CliIo): Promise<void> {

@@ -45,7 +45,7 @@ async function setup(engine: string, { from, gpu = false }: SetupFlags, io: CliI
     case 'onnx': {
       if (from !== undefined)
         throw new SightlineError('COMMAND_INVALID', '--from is for openvino and tensorflow, received onnx');
-      await providePackage('onnxruntime-node', { cacheDir, onNotice: onStep });
+      await providePackage('onnxruntime-node', { cacheDir, onNotice: onStep, signal: io.stop });
       print(io, `ONNX Runtime is ready: ${findProvided('onnxruntime-node', cacheDir)}`);
       break;
     }

@@ -67,8 +67,8 @@ export class FailedStarts<Started> {
   /** Starts a stream, and keeps it if that fails. @returns why it failed; null if it runs. @throws the reason of the signal */
   async start(config: StreamConfig): Promise<SightlineError | null> {
     return this.#mutex.run(config.id, async () => {
+      this.#options.signal?.()?.throwIfAborted();
       try {
-        this.#options.signal?.()?.throwIfAborted();
         await this.#options.add(config);
         return null;
       } catch (thrown) {

@@ -55,14 +55,19 @@ export class RuntimeSubject implements LoadSubject {
       readonly ffmpeg: FfmpegBinary;
       readonly environment: Environment;
       readonly note: (text: string) => void;
+      /** Ends the opening. */
+      readonly signal?: AbortSignal | undefined;
     },
   ): Promise<RuntimeSubject> {
     const { model, batch, preview, lanes, streams } = pipeline;
     if (streams.length === 0)
       throw new SightlineError('CONFIG_INVALID', 'streams: expected at least one stream, whose settings cameras get');
-    const { ffmpeg, environment, note } = context;
+    const { ffmpeg, environment, note, signal } = context;
     const sinks = new ResultSinks([]);
-    const runtime = await openRuntime({ model, batch, preview, lanes, ffmpeg, environment, sinks, onNotice: note });
+    const runtime = await openRuntime({
+      ...{ model, batch, preview, lanes, ffmpeg, environment, sinks, signal },
+      onNotice: note,
+    });
     return new RuntimeSubject(name, runtime, streams, GpuMeter.find(environment.searchPath));
   }
 

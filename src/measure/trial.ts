@@ -87,6 +87,7 @@ export class OpenTrial {
       sinks: setup.sinks ?? new ResultSinks([]),
       environment: setup.environment,
       onNotice: note,
+      signal,
     });
     return new OpenTrial(runtime, streams, GpuMeter.find(setup.environment.searchPath));
   }

@@ -104,25 +104,32 @@ describe('a signal', () => {
     };
     const left = (): string[] => readdirSync(temporary.path).filter((name) => name.startsWith('sightline-npm-'));
 
+    const STOPPED = /stopped during the start/;
+
     it.each([
       ['run', 'SIGTERM', 0],
       ['run', 'SIGINT', 0],
       ['host', 'SIGTERM', 0],
       ['detect', 'SIGINT', 130],
       ['detect', 'SIGTERM', 143],
+      ['models', 'SIGINT', 130],
     ] as const)('%s ends by %s, and npm with it', async (command, signal, expected) => {
       const { env, pids } = hangingNpm();
       writeFileSync(at('first.yaml'), 'name: first\ndescription: x\nmodel: { engine: onnx }\nstreams: []\n');
       const args =
         command === 'detect'
           ? ['synthetic:testsrc2', '--engine', 'onnx', '--out', at('a.jsonl')]
-          : [at('first.yaml'), '--port', '0'];
+          : command === 'models'
+            ? ['pull', 'centernet']
+            : [at('first.yaml'), '--port', '0'];
       const { process: child, end, log } = start([command, ...args], env);
       await waitFor('npm', () => pids().length > 0, { deadlineMs: 60_000 }, log);
       child.kill(signal);
       const { code, stderr } = await end();
       expect(code, stderr).toBe(expected);
-      expect(stderr).toMatch(command === 'detect' ? /interrupted after 0 of 1 file/ : /stopped during the start/);
+      expect(stderr).toMatch(
+        { detect: /interrupted after 0 of 1 file/, models: /interrupted/, run: STOPPED, host: STOPPED }[command],
+      );
       expect(pids().filter(isAlive)).toEqual([]);
       expect(left()).toEqual([]);
     });

@@ -138,7 +138,7 @@ function joined(clips: readonly CollectedResults[]): CollectedResults {
 
 async function withRuntime<T>(options: CollectOptions, use: (runtime: Runtime) => Promise<T>): Promise<T> {
   const preview = check(previewConfig, {}, 'preview');
-  const runtime = await openRuntime({ ...options, preview, sinks: new ResultSinks([]) });
+  const runtime = await openRuntime({ ...options, preview, sinks: new ResultSinks([]), signal: options.stop });
   try {
     options.onOpened?.(runtime.spec);
     return await use(runtime);
