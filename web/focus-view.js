@@ -110,6 +110,7 @@ export class FocusView {
 
   /** @param {readonly StreamReport[]} streams */
   update(streams) {
+    for (const id of this.#drafts.keys()) if (!streams.some((stream) => stream.id === id)) this.#drafts.delete(id);
     const report = streams.find(({ id }) => id === this.#wanted);
     if (report !== undefined) this.#target = report.target;
     const id = report?.id ?? null;

@@ -185,7 +185,7 @@ export class SettingsForm {
   async #apply() {
     this.#clearErrors();
     const change = this.#change();
-    if (!this.isEdited) {
+    if (Object.keys(change).length === 0) {
       this.#done.textContent = 'Nothing was changed.';
       return;
     }
