@@ -76,7 +76,8 @@ async function run(
   // The new cache has no OpenVINO.
   const openvino = findOpenvino(environment);
   const env = {
-    ...{ ...process.env, SIGHTLINE_CACHE_DIR: cacheDir },
+    ...process.env,
+    SIGHTLINE_CACHE_DIR: cacheDir,
     ...(openvino === null ? {} : { OPENVINO_DIR: dirname(openvino.libraryPath) }),
   };
   const child = spawn(process.execPath, [program, 'run', path, '--port', '0'], {

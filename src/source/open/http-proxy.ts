@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import {
   createServer,
   Agent as HttpAgent,
@@ -17,6 +16,7 @@ import type { SourceInput } from '../../core/source.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { connectFailure } from './connect-failure.ts';
 import type { Dialler } from './dialler.ts';
+import { listenLocally } from './listen-locally.ts';
 import { MaskedUrls } from './masked-urls.ts';
 import { type OpenedSource, OpenFailure } from './opened-source.ts';
 
@@ -73,9 +73,7 @@ export class HttpProxy implements OpenedSource {
 
   static async open(source: SourceInput, dialler: Dialler): Promise<HttpProxy> {
     const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES, keepAliveTimeout: IDLE_MS, requestTimeout: 0 });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    server.unref();
+    await listenLocally(server);
     return new HttpProxy(source, dialler, server);
   }
 

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { redact } from '../../core/redact.ts';
 import type { SourceInput } from '../../core/source.ts';
@@ -6,6 +5,7 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import { networkTarget } from '../parse-source.ts';
 import { connectFailure } from './connect-failure.ts';
 import type { Dialler } from './dialler.ts';
+import { listenLocally } from './listen-locally.ts';
 import { type OpenedSource, OpenFailure } from './opened-source.ts';
 import { RtspClock } from './rtsp-clock.ts';
 import { RtspReplies } from './rtsp-replies.ts';
@@ -51,9 +51,7 @@ export class RtspRelay implements OpenedSource {
 
   static async open(source: SourceInput, dialler: Dialler): Promise<RtspRelay> {
     const server = createServer();
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    server.unref();
+    await listenLocally(server);
     return new RtspRelay(source, dialler, server);
   }
 

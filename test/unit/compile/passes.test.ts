@@ -27,6 +27,11 @@ function ops(graph: Graph): string[] {
   return graph.nodes.map(({ op }) => op);
 }
 
+/** Sizes of the weights of each convolution. */
+function weightDims({ nodes, constants }: Graph): (readonly number[])[] {
+  return nodes.filter(({ op }) => op === 'Conv').map(({ inputs }) => constants.get(inputs[1]!)!.dims);
+}
+
 function clip(builder: GraphBuilder, name: string, input: string, low: number, high: number): string {
   return builder.node('Clip', name, [
     input,
@@ -98,10 +103,7 @@ describe('staying in the blocked layout', () => {
       return convolution(builder, 'five', convolution(builder, 'three', odd, [6, 1, 3], { group: 6 }), [8, 6, 1]);
     });
     const aligned = alignChannels(graph);
-    const weights = aligned.nodes
-      .filter(({ op }) => op === 'Conv')
-      .map(({ inputs }) => aligned.constants.get(inputs[1]!)!.dims);
-    expect(weights).toEqual([
+    expect(weightDims(aligned)).toEqual([
       [8, 3, 1, 1],
       [8, 1, 3, 3],
       [8, 8, 1, 1],
@@ -116,10 +118,7 @@ describe('staying in the blocked layout', () => {
       return convolution(builder, 'seven', five, [8, 5, 1]);
     });
     const aligned = alignChannels(graph);
-    const weights = aligned.nodes
-      .filter(({ op }) => op === 'Conv')
-      .map(({ inputs }) => aligned.constants.get(inputs[1]!)!.dims);
-    expect(weights).toEqual([
+    expect(weightDims(aligned)).toEqual([
       [8, 3, 1, 1],
       [8, 8, 3, 3],
       [8, 8, 1, 1],

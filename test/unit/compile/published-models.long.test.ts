@@ -1,7 +1,6 @@
-import { mkdtempSync, readdirSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { decodeGfl } from '../../../models/gfl/decode.ts';
 import type { VerifyRow } from '../../../src/compile/verify/compare-outputs.ts';
@@ -15,6 +14,7 @@ import { loadManifest } from '../../../src/store/manifests.ts';
 import { hasOpenvino, openvinoLibrary } from '../../support/openvino.ts';
 import { sharedDir } from '../../support/shared.ts';
 import { hasTensorflow } from '../../support/tensorflow.ts';
+import { pictures } from './layout-sources.ts';
 
 /** [x, y, width, height] as shares of the picture, and the class. */
 interface Box {
@@ -36,26 +36,12 @@ function isSameBox(a: Box, b: Box): boolean {
 
 describe.skipIf(sharedDir === null)('published models (needs the shared models and pictures)', () => {
   const models = join(sharedDir ?? '', 'models');
-  const images = join(sharedDir ?? '', 'coco-val-100', 'images');
   const store = {
     searchPath: [models],
     cacheDir: mkdtempSync(join(tmpdir(), 'sightline-models-')),
     onNotice: () => {},
     mayFetch: false,
   };
-
-  async function frames(width: number, height: number): Promise<Uint8Array[]> {
-    const names = readdirSync(images).slice(0, 3);
-    return Promise.all(
-      names.map(async (name) => {
-        const picture = sharp(join(images, name))
-          .resize(width, height, { fit: 'fill' })
-          .toColourspace('srgb')
-          .removeAlpha();
-        return new Uint8Array(await picture.raw().toBuffer());
-      }),
-    );
-  }
 
   async function compared(
     name: string,
@@ -67,8 +53,8 @@ describe.skipIf(sharedDir === null)('published models (needs the shared models a
     const manifest = await loadManifest(name);
     const source = compileSource(manifest, await findWeights(manifest, store));
     const { width, height } = model.spec.input;
-    const rows = await verifyModel(source, model, await frames(width, height), (compiled, pictures) =>
-      runCompiled(compiled, pictures, { engine, precision, openvinoLibrary }),
+    const rows = await verifyModel(source, model, await pictures(width, height), (compiled, frames) =>
+      runCompiled(compiled, frames, { engine, precision, openvinoLibrary }),
     );
     expect(rows.length).toBeGreaterThan(0);
     return rows;
@@ -92,9 +78,9 @@ describe.skipIf(sharedDir === null)('published models (needs the shared models a
     const found = async (size: number, scoreThreshold: number): Promise<Box[][]> => {
       const inputSize = { width: size, height: size };
       const model = await prepareModel(name, { ...store, engine: 'onnx', precision: 'f32', inputSize });
-      const pictures = await frames(size, size);
+      const frames = await pictures(size, size);
       const options = { engine: 'onnx', precision: 'f32', openvinoLibrary } as const;
-      const results = await runCompiled(model, pictures, options);
+      const results = await runCompiled(model, frames, options);
       return results.map((outputs) => boxesOf(decodeGfl(outputs, 1, model.spec, scoreThreshold)[0]!, size));
     };
     const [published, smaller] = [await found(416, 0.6), await found(320, 0.3)];
