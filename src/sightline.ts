@@ -7,10 +7,7 @@ import { type Environment, readEnvironment } from './config/environment.ts';
 import type { ModelSettings, PipelineSettings } from './config/keys/pipeline-keys.ts';
 import type { SinkSettings } from './config/keys/sink-keys.ts';
 import type { StreamSettings } from './config/keys/stream-keys.ts';
-import { checkPipeline, loadPipeline } from './config/load-pipeline.ts';
 import { whole } from './config/number.ts';
-import type { PipelineConfig } from './config/pipeline.ts';
-import { filterConfig } from './config/sinks.ts';
 import { Admission } from './control/orders/admission.ts';
 import { ID_PATTERN } from './core/ids.ts';
 import type { Picture } from './core/picture.ts';
@@ -24,6 +21,8 @@ import { openGateway } from './host/open-gateway.ts';
 import { isPictureStream, PictureDetector, type PictureResult } from './host/picture-detector.ts';
 import { PipelineHost } from './host/pipeline-host.ts';
 import { isStreamState } from './host/pushed-stream.ts';
+import { checkPipeline, loadPipeline } from './pipeline/load-pipeline.ts';
+import type { PipelineConfig } from './pipeline/pipeline.ts';
 import type { EventMessage } from './protocol/feed.ts';
 import type { ResultRecord } from './protocol/result-record.ts';
 import { defaultLanes } from './runtime/open-runtime.ts';
@@ -31,6 +30,7 @@ import type { RuntimeReport } from './runtime/runtime.ts';
 import type { RuntimeStream } from './runtime/stream/runtime-stream.ts';
 import { type CustomSink, DEFAULT_CAPACITY, ObjectSink } from './sinks/object-sink.ts';
 import { type QueuePolicy, ResultQueue } from './sinks/result-queue.ts';
+import { filterConfig } from './sinks/sink-settings.ts';
 
 /** What an engine runs. Settings have the names and defaults of a pipeline file, see docs/config.md; all are optional. */
 export interface SightlineOptions extends Partial<Omit<PipelineSettings, 'model' | 'streams' | 'sinks'>> {

@@ -1,10 +1,10 @@
 import { batchConfig } from '../../src/config/batch.ts';
 import { check } from '../../src/config/check.ts';
 import { previewConfig } from '../../src/config/gateway.ts';
-import { parseStream } from '../../src/config/load-pipeline.ts';
 import { modelConfig } from '../../src/config/model-config.ts';
 import type { StreamConfig } from '../../src/config/stream.ts';
 import { type Measurement, measureRun } from '../../src/measure/measure-run.ts';
+import { parseStream } from '../../src/pipeline/load-pipeline.ts';
 import { openRuntime } from '../../src/runtime/open-runtime.ts';
 import { ResultSinks } from '../../src/runtime/results/result-sinks.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';

@@ -1,4 +1,3 @@
-import { parseStream } from '../../src/config/load-pipeline.ts';
 import type { StreamConfig } from '../../src/config/stream.ts';
 import type { ControlPlane, FleetState } from '../../src/control/control-plane.ts';
 import { HostAgent } from '../../src/control/hosting/host-agent.ts';
@@ -7,6 +6,7 @@ import { PLAN_DEFAULTS, type PlanOptions } from '../../src/control/planning/plan
 import { openRedisControlPlane } from '../../src/control/redis/redis-control-plane.ts';
 import type { StreamLease } from '../../src/core/stream-lease.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
+import { parseStream } from '../../src/pipeline/load-pipeline.ts';
 
 const PIPELINE = 'simulated';
 const STREAM_FPS = 10;

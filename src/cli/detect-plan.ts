@@ -1,13 +1,13 @@
 import { existsSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, extname, join, resolve, sep } from 'node:path';
-import { parseStream } from '../config/load-pipeline.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { outputNames } from '../control/jobs/output-name.ts';
 import { redact } from '../core/redact.ts';
 import { compressionOf, compressionProblem } from '../disk/compression.ts';
 import { openGiven } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { parseStream } from '../pipeline/load-pipeline.ts';
 import { isDevice } from '../sinks/output-names.ts';
 import { expandInputs, PICTURE_EXTENSIONS } from '../source/expand-inputs.ts';
 import { parseSource } from '../source/parse-source.ts';

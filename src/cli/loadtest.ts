@@ -1,8 +1,6 @@
 import { existsSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import { loadPipeline } from '../config/load-pipeline.ts';
 import { parseInputSize } from '../config/model-config.ts';
-import type { PipelineConfig } from '../config/pipeline.ts';
 import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { demoSource } from '../host/demo-source.ts';
@@ -22,6 +20,8 @@ import { type LoadPlan, runLoadTest } from '../loadtest/run-load-test.ts';
 import { RuntimeSubject } from '../loadtest/runtime-subject.ts';
 import { parseTargets, type Target } from '../measure/targets.ts';
 import { capacityText, counted, targetValue } from '../optimize/report/figures.ts';
+import { loadPipeline } from '../pipeline/load-pipeline.ts';
+import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import {
   type AccessFlags,

@@ -1,6 +1,5 @@
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { loadPipeline } from '../config/load-pipeline.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';
@@ -17,6 +16,7 @@ import {
 } from '../optimize/run/run-optimization.ts';
 import { isPipelineFile } from '../optimize/run/subject.ts';
 import type { SearchPlan } from '../optimize/search/plan-search.ts';
+import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { interruptedCode } from './interruption.ts';
 import { quantiseFor } from './models-compile.ts';

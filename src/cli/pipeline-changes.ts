@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { isMap, isSeq, parseDocument } from 'yaml';
-import { loadPipeline, parsePipeline, readPipelineText } from '../config/load-pipeline.ts';
-import type { PipelineConfig } from '../config/pipeline.ts';
 import { canonicalJson } from '../core/canonical-json.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { withoutSecrets } from '../gateway/routes-pipeline.ts';
 import { type Overlay, type OverlayEntry, overlaid } from '../host/overlay/overlay.ts';
 import { OverlayFile, overlayPath, readOverlay } from '../host/overlay/overlay-file.ts';
+import { loadPipeline, parsePipeline, readPipelineText } from '../pipeline/load-pipeline.ts';
+import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { addAccessFlags, type GatewayFlags, gatewayApi, refuseAccessFlags } from './gateway-client.ts';
 

@@ -1,6 +1,4 @@
 import type { Command } from 'commander';
-import { loadPipeline } from '../config/load-pipeline.ts';
-import type { PipelineConfig } from '../config/pipeline.ts';
 import { Admission } from '../control/orders/admission.ts';
 import { counted } from '../core/counted.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -10,6 +8,8 @@ import { logEvent, openGateway, stopped } from '../host/open-gateway.ts';
 import { OverlayFile } from '../host/overlay/overlay-file.ts';
 import { PipelineHost } from '../host/pipeline-host.ts';
 import { SettingsReloader } from '../host/settings-reloader.ts';
+import { loadPipeline } from '../pipeline/load-pipeline.ts';
+import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { limitPools, trimMemory } from '../process/allocator.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { untilStopped } from './interruption.ts';

@@ -10,7 +10,7 @@ import type { Variables } from './environment.ts';
  */
 export interface Placeholders {
   readonly sources: ReadonlyMap<string, string>;
-  /** Addresses, secrets and header values of webhooks. */
+  /** Such as addresses and secrets of receivers. */
   readonly sinks: ReadonlyMap<string, string>;
 }
 
@@ -21,6 +21,11 @@ const LITERAL = '$${';
 const MOST_FILE_BYTES = MIB / 16;
 const LINE_END = /\r?\n$/;
 const FORMS = `\${env:NAME} or \${file:PATH} ($\${ for a literal \${)`;
+
+/** Returns a check that waits for the value of a placeholder. */
+export function orPlaceholder(fits: (text: string) => boolean): (text: string) => boolean {
+  return (text) => hasPlaceholder(text) || fits(text);
+}
 
 /** Returns whether a text holds `${` that is not escaped. */
 export function hasPlaceholder(text: string): boolean {

@@ -55,7 +55,11 @@ export function discriminatorOf(options: readonly SchemaNode[]): string | null {
 
 /** The node of a key, or of an entry of a list or tuple; null if the node has no such part. */
 export function childOf(node: SchemaNode, part: PropertyKey): SchemaNode | null {
-  const child = typeof part === 'number' ? (node.prefixItems?.[part] ?? node.items) : node.properties?.[part as string];
+  const child =
+    typeof part === 'number'
+      ? (node.prefixItems?.[part] ?? node.items)
+      : (node.properties?.[part as string] ??
+        (typeof node.additionalProperties === 'object' && node.additionalProperties));
   return (child as SchemaNode | undefined) || null;
 }
 
@@ -74,6 +78,38 @@ export function nodeAt(root: SchemaNode, path: readonly PropertyKey[], value: un
     here = (here as Record<PropertyKey, unknown> | null | undefined)?.[part];
   }
   return branchFor(current, here);
+}
+
+/** Marks the schema of a text that may hold placeholders. They are resolved where it is opened. */
+export function mayHoldPlaceholders<S extends z.ZodType>(schema: S): S {
+  return schema.meta({ placeholders: true });
+}
+
+/** Returns whether a text of this node may hold placeholders. */
+export function takesPlaceholders(node: SchemaNode): boolean {
+  return (node as { readonly placeholders?: unknown }).placeholders === true;
+}
+
+/**
+ * Returns a document with some of its texts replaced.
+ *
+ * @param replace - receives each text, its place such as `sinks[0].url`, and its node; null where the schema has no such place.
+ */
+export function replaceTexts<T>(
+  value: T,
+  node: SchemaNode | null,
+  replace: (text: string, at: string, node: SchemaNode | null) => string,
+  at = '',
+): T {
+  if (typeof value === 'string') return replace(value, at, node) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  const branch = node === null ? null : branchFor(node, value);
+  const inner = (part: number | string, entry: unknown): unknown => {
+    const place = typeof part === 'number' ? `[${part}]` : at === '' ? part : `.${part}`;
+    return replaceTexts(entry, branch === null ? null : childOf(branch, part), replace, at + place);
+  };
+  if (Array.isArray(value)) return value.map((entry, i) => inner(i, entry)) as T;
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, inner(key, entry)])) as T;
 }
 
 /** Puts an article before a type if English needs one. */

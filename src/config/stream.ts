@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ID_PATTERN } from '../core/ids.ts';
 import { range, whole } from './number.ts';
 import { regionConfig, tilesConfig } from './region.ts';
+import { mayHoldPlaceholders } from './schema-text.ts';
 import { skipConfig } from './skip.ts';
 import { lineConfig, trackConfig, uniqueIds, zoneConfig } from './track.ts';
 
@@ -98,13 +99,9 @@ const everyKey = z.strictObject({
     .string()
     .regex(ID_PATTERN, 'expected letters, digits, dot, dash and underscore, at most 64')
     .describe('Name of the stream.'),
-  source: z
-    .string()
-    .min(1)
-    .max(16_384)
-    .describe(
-      'A file, http(s)://, rtsp(s)://, device:/dev/video0, synthetic:GENERATOR (a test picture, such as synthetic:testsrc2=size=1280x720:rate=30), or demo for the demonstration clip.',
-    ),
+  source: mayHoldPlaceholders(z.string().min(1).max(16_384)).describe(
+    'A file, http(s)://, rtsp(s)://, device:/dev/video0, synthetic:GENERATOR (a test picture, such as synthetic:testsrc2=size=1280x720:rate=30), or demo for the demonstration clip.',
+  ),
   ...settings,
 });
 

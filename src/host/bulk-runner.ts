@@ -1,7 +1,7 @@
-import { parseStream } from '../config/load-pipeline.ts';
 import type { SegmentRunner, Stretch, StretchSummary } from '../control/jobs/segment-runner.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { parseStream } from '../pipeline/load-pipeline.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';

@@ -1,19 +1,18 @@
 import { resolve } from 'node:path';
 import type { Environment } from '../config/environment.ts';
-import { type InspectedPipeline, inspectPipeline, readPipelineText } from '../config/load-pipeline.ts';
-import type { PipelineConfig } from '../config/pipeline.ts';
 import { hasPlaceholder, type Placeholders, sourceText } from '../config/placeholders.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { Admission } from '../control/orders/admission.ts';
 import { systemClock } from '../core/clock.ts';
 import { redact, redactSource } from '../core/redact.ts';
 import { FREE_ACCESS } from '../core/source.ts';
-import { compressionProblem } from '../disk/compression.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { GatewayAccess } from '../gateway/gateway-access.ts';
+import { type InspectedPipeline, inspectPipeline, readPipelineText } from '../pipeline/load-pipeline.ts';
+import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
-import { sinkId } from '../runtime/results/open-sinks.ts';
+import { kindOf, type SinkConfig, sinkId } from '../sinks/sink-kinds.ts';
 import { parseSource } from '../source/parse-source.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { tokensFileOf } from './open-gateway.ts';
@@ -118,7 +117,7 @@ async function inspectParts(
     })),
     sinks: config.sinks.map((sink, i) => ({
       id: sinkId(sink, i),
-      to: sink.type === 'webhook' ? redact(sink.url) : sink.path === '-' ? 'standard output' : resolve(sink.path),
+      to: targetOf(sink),
       streams: sink.streams ?? null,
     })),
     gateway: { host, port, tls: tls !== undefined },
@@ -195,6 +194,13 @@ function inspectStream(
   warnings.push(...unknownLabels(`stream "${id}"`, labels, classes), ...targetWarnings(stream));
 }
 
+function targetOf(sink: SinkConfig): string {
+  const kind = kindOf(sink);
+  const path = kind.file(sink);
+  if (path === null) return kind.target?.(sink) ?? sink.type;
+  return path === '-' ? 'standard output' : resolve(path);
+}
+
 function inspectSinks(
   { sinks }: PipelineConfig,
   streams: readonly WantedStream[],
@@ -203,8 +209,8 @@ function inspectSinks(
 ): void {
   const ids = new Set(streams.map(({ config }) => config.id));
   for (const [i, sink] of sinks.entries()) {
-    const problem = sink.type === 'jsonl' ? compressionProblem(sink.path) : null;
-    if (problem !== null) mistakes.push(`sinks[${i}].path: ${problem}`);
+    const problem = kindOf(sink).problem?.(sink) ?? null;
+    if (problem !== null) mistakes.push(`sinks[${i}].${problem}`);
     const unknown = (sink.streams ?? []).filter((id) => !ids.has(id));
     if (unknown.length > 0)
       warnings.push(`sinks[${i}].streams: there is no stream ${unknown.join(', ')} now; the sink gets nothing of it`);

@@ -1,8 +1,8 @@
-import type { PipelineConfig } from '../config/pipeline.ts';
 import type { RolloutAgent } from '../control/rollout/rollout-agent.ts';
 import { rolloutPanels } from '../control/rollout/rollout-panels.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
+import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { isModelPath, type ModelRoots } from '../store/admit-model.ts';
 import { COCO } from '../store/class-names.ts';
 import { configuredVersion, openRollouts, type RolloutRequest, type VersionContext } from './open-rollouts.ts';

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PipelineConfig } from '../config/pipeline.ts';
 import type { ControlPlane, FleetAlarm, TaskWorker } from '../control/control-plane.ts';
 import { FleetPublisher } from '../control/hosting/fleet-publisher.ts';
 import { HostAgent } from '../control/hosting/host-agent.ts';
@@ -14,6 +13,7 @@ import type { Incidents } from '../flow/incidents.ts';
 import type { Gateway, GatewayLogger } from '../gateway/gateway-options.ts';
 import { findPackageFiles } from '../gateway/package-files.ts';
 import { measureCapacity } from '../measure/measure-capacity.ts';
+import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import { BULK_ID_PREFIX, segmentRunner } from './bulk-runner.ts';
 import { fleetRunner } from './fleet-runner.ts';

@@ -1,8 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LimitsConfig } from '../config/limits.ts';
-import { loadPipeline } from '../config/load-pipeline.ts';
-import type { PipelineConfig } from '../config/pipeline.ts';
 import { MIB } from '../disk/given-file.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { FleetPort } from '../gateway/fleet-port.ts';
@@ -10,6 +8,8 @@ import type { Gateway, GatewayLogger, GatewayOptions } from '../gateway/gateway-
 import type { RolloutPort } from '../gateway/rollout-port.ts';
 import type { RuntimePort } from '../gateway/runtime-port.ts';
 import { startGateway } from '../gateway/server.ts';
+import { loadPipeline } from '../pipeline/load-pipeline.ts';
+import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { descriptorsForConnections } from '../process/descriptor-limit.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { PipelineSummary } from '../protocol/rest.ts';

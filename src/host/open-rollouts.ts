@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import type { BatchConfig } from '../config/batch.ts';
 import type { Environment } from '../config/environment.ts';
 import type { ModelConfig } from '../config/model-config.ts';
-import type { PipelineConfig } from '../config/pipeline.ts';
 import type { FleetBus } from '../control/control-plane.ts';
 import { MemoryBus } from '../control/memory/memory-bus.ts';
 import { MemoryRollouts } from '../control/memory/memory-rollouts.ts';
@@ -17,6 +16,7 @@ import { firstVersion, type VersionParts } from '../control/rollout/versions.ts'
 import { systemClock } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
+import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import type { Version } from '../protocol/rollout-records.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { defaultLanes } from '../runtime/open-runtime.ts';

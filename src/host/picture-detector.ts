@@ -1,7 +1,7 @@
-import { parseStream } from '../config/load-pipeline.ts';
 import type { Detection } from '../core/detection.ts';
 import type { Picture } from '../core/picture.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { parseStream } from '../pipeline/load-pipeline.ts';
 import { roundDetection } from '../protocol/result-record.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { PictureFeed } from '../runtime/stream/picture-feed.ts';

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import type { Writable } from 'node:stream';
 import { isDeepStrictEqual } from 'node:util';
 import type { Environment } from '../config/environment.ts';
-import type { PipelineConfig } from '../config/pipeline.ts';
-import { sinkText } from '../config/placeholders.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { StreamRules } from '../control/orders/stream-rules.ts';
 import { systemClock } from '../core/clock.ts';
@@ -15,6 +14,8 @@ import type { Incidents } from '../flow/incidents.ts';
 import { KeyedGate } from '../flow/keyed-gate.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
 import type { ChangeOptions, Readiness, RuntimePort, StreamSettings, TagCheck } from '../gateway/runtime-port.ts';
+import type { PipelineConfig } from '../pipeline/pipeline.ts';
+import { resolvedSinks } from '../pipeline/resolve-placeholders.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import type { PipelineReport } from '../protocol/rest.ts';
@@ -43,7 +44,7 @@ import { SourceRules } from './source-rules.ts';
 
 export interface HostContext {
   readonly environment: Environment;
-  readonly stdout: NodeJS.WritableStream;
+  readonly stdout: Writable;
   readonly onNotice: (text: string) => void;
   /** Checks a source that the owner has not named, see `ownSources`. Rejects with SOURCE_FORBIDDEN if it is not allowed. */
   readonly admit: (source: string) => Promise<void>;
@@ -468,21 +469,6 @@ export class PipelineHost implements RuntimePort {
   watchPreviews(streamIds: ReadonlySet<string>): void {
     this.runtime.watchPreviews(streamIds);
   }
-}
-
-/** Returns the sinks with the values of their placeholders. */
-function resolvedSinks({ sinks, placeholders }: PipelineConfig): PipelineConfig['sinks'] {
-  return sinks.map((sink, i) => {
-    const textOf = (written: string): string => sinkText(written, placeholders?.sinks, `sinks[${i}]`);
-    if (sink.type !== 'webhook') return sink;
-    const { url, secret, headers } = sink;
-    const values = Object.entries(headers ?? {}).map(([name, value]) => [name, textOf(value)]);
-    return {
-      ...{ ...sink, url: textOf(url) },
-      ...(secret === undefined ? {} : { secret: textOf(secret) }),
-      ...(headers === undefined ? {} : { headers: Object.fromEntries(values) as typeof headers }),
-    };
-  });
 }
 
 function notOverlaid(id: string, changed: readonly string[]): SightlineError {

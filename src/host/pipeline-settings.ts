@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { PipelineConfig } from '../config/pipeline.ts';
 import type { StreamConfig } from '../config/stream.ts';
+import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import type { PipelineReport } from '../protocol/rest.ts';
 import { type OverlaidStreams, overlaid, overlayEntryOf, type WantedStream } from './overlay/overlay.ts';
 import type { OverlayFile } from './overlay/overlay-file.ts';

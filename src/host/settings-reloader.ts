@@ -1,7 +1,7 @@
 import type { Variables } from '../config/environment.ts';
-import { readPipeline } from '../config/load-pipeline.ts';
-import type { PipelineConfig } from '../config/pipeline.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { readPipeline } from '../pipeline/load-pipeline.ts';
+import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import type { ProcessContext } from './process-context.ts';
 
 export interface ReloaderOptions {

@@ -1,7 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Environment } from '../config/environment.ts';
-import type { PipelineConfig } from '../config/pipeline.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -10,6 +9,7 @@ import { latencyParts } from '../measure/breakdown.ts';
 import { GpuMeter } from '../measure/gpu-meter.ts';
 import { RunRecorder, type RunWindow } from '../measure/run-recorder.ts';
 import { summariseWindows } from '../measure/summarise-windows.ts';
+import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';

@@ -1,5 +1,5 @@
-import { parseStream } from '../config/load-pipeline.ts';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
+import { parseStream } from '../pipeline/load-pipeline.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import { measureRun } from './measure-run.ts';

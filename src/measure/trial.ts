@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Environment } from '../config/environment.ts';
-import type { PipelineConfig } from '../config/pipeline.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { monoNowMs } from '../core/clock.ts';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';

@@ -1,4 +1,5 @@
 import { basename, extname } from 'node:path';
+import { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
 import { LAST_COCO_ID, UNUSED_COCO_IDS } from '../core/coco-ids.ts';
 import { roundBox, roundScore } from '../protocol/result-record.ts';
@@ -9,6 +10,22 @@ import { PartialFile } from './partial-file.ts';
 import { FILE_BOX_STEPS } from './result-line.ts';
 import type { SinkFailureListener, WrittenFrame } from './sink.ts';
 import type { SinkFiles } from './sink-files.ts';
+import { sinkKind } from './sink-kind.ts';
+import { streams, sync } from './sink-settings.ts';
+
+export const coco = sinkKind({
+  settings: z.strictObject({
+    type: z.literal('coco').describe('A COCO results file.'),
+    path: z
+      .string()
+      .min(1)
+      .describe('File to write when the pipeline ends; a file of an earlier run is kept under a numbered name.'),
+    streams,
+    sync,
+  }),
+  file: ({ path }) => path,
+  open: ({ path, sync }, context) => ({ sink: new CocoSink({ ...context, path, keepsEarlier: true, sync }) }),
+});
 
 export interface CocoSinkOptions {
   readonly id: string;

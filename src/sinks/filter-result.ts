@@ -1,5 +1,5 @@
-import type { FilterConfig } from '../config/sinks.ts';
 import type { PublishedFrame } from '../core/frame.ts';
+import type { FilterConfig } from './sink-settings.ts';
 
 /**
  * Removes the detections and crossings of a result that a sink leaves out.

@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream';
+import { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
-import { compressionOf } from '../disk/compression.ts';
+import { compressionOf, compressionProblem } from '../disk/compression.ts';
 import type { LineTarget } from './append-file.ts';
 import { isJsonObject, LineFile } from './line-file.ts';
 import { LineLog, type SyncPolicy } from './line-log.ts';
@@ -12,7 +13,33 @@ import { inputLine, resultLine } from './result-line.ts';
 import type { RotationPlan } from './rotation.ts';
 import type { SinkFailureListener, WrittenFrame } from './sink.ts';
 import type { SinkFiles } from './sink-files.ts';
+import { sinkKind } from './sink-kind.ts';
+import { filter, rotate, rotationOf, streams, sync } from './sink-settings.ts';
 import { StreamTarget } from './stream-target.ts';
+
+export const jsonl = sinkKind({
+  settings: z.strictObject({
+    type: z.literal('jsonl').describe('One JSON line for each frame.'),
+    path: z
+      .string()
+      .min(1)
+      .describe(
+        'File to append to, one JSON line for each frame; "-" for standard output. If it ends in .gz or .zst it is compressed, and each start begins a new file.',
+      ),
+    streams,
+    filter,
+    sync,
+    rotate,
+  }),
+  file: ({ path }) => path,
+  problem: ({ path }) => {
+    const problem = compressionProblem(path);
+    return problem === null ? null : `path: ${problem}`;
+  },
+  open: ({ path, sync, rotate }, context) => ({
+    sink: new JsonlSink({ ...context, path, append: true, sync, rotation: rotationOf(rotate) }),
+  }),
+});
 
 export interface JsonlSinkOptions {
   readonly id: string;

@@ -1,16 +1,31 @@
 import { Worker } from 'node:worker_threads';
+import { z } from 'zod';
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { AnnotateRequest, FromAnnotate, OverlayCounts, ToAnnotate } from '../protocol/annotate.ts';
 import { incompleteText } from './output-names.ts';
 import type { PictureSink, SinkFailureListener, SinkFigures } from './sink.ts';
+import { sinkKind } from './sink-kind.ts';
 
 /** Pictures in the thread at once: one being encoded, one being drawn, one that has just arrived. */
 const PLACES = 3;
 /** Shortest time between two notices about dropped pictures. */
 const DROP_NOTICE_MS = 10_000;
 const NO_COUNTS: OverlayCounts = { zones: [], lines: [] };
+
+export const video = sinkKind({
+  settings: z.strictObject({
+    type: z.literal('video').describe('The video with boxes drawn in.'),
+    path: z
+      .string()
+      .min(1)
+      .describe('Video file to write, with boxes drawn in; a file of an earlier run is kept under a numbered name.'),
+    streams: z.array(z.string().min(1)).length(1).describe('The one stream that is drawn.'),
+  }),
+  file: ({ path }) => path,
+  open: null,
+});
 
 export interface VideoSinkOptions extends Omit<AnnotateRequest, 'places'> {
   readonly id: string;

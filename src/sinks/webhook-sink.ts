@@ -1,7 +1,12 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { z } from 'zod';
+import { range, whole } from '../config/number.ts';
+import { orPlaceholder } from '../config/placeholders.ts';
+import { mayHoldPlaceholders } from '../config/schema-text.ts';
 import { type Clock, monoNowMs } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
+import { redact } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Pause } from '../flow/pause.ts';
 import { RETRY_MS } from './disk-work.ts';
@@ -11,8 +16,89 @@ import { retryDelayMs } from './retry-delay.ts';
 import type { Sink, SinkFailureListener, SinkFigures } from './sink.ts';
 import { countOf, fileFailure } from './sink-failure.ts';
 import type { SinkFiles } from './sink-files.ts';
+import { sinkKind } from './sink-kind.ts';
+import { filter, MEGABYTE, streams, sync } from './sink-settings.ts';
 import { Spool, type SpoolFailure, type SpoolOptions } from './spool.ts';
+import { takeSpoolFolder } from './spool-folder.ts';
 import { type Attempt, attemptPost, type Destination, parseDestination } from './webhook-request.ts';
+
+/** Results that wait in memory if there is no spool. */
+const MEMORY_BYTES = 8 * MEGABYTE;
+const LEAST_SECRET_CHARS = 16;
+const webAddress = z.url({ protocol: /^https?$/ });
+/** No name, or that of a header which the sink sets itself. */
+const OTHER_HEADER = /[^A-Za-z0-9-]|^$|^(?:content-type|content-length|host|idempotency-key|sightline-.*)$/i;
+
+export const webhook = sinkKind({
+  settings: z.strictObject({
+    type: z.literal('webhook').describe('Batches of results POSTed to a server.'),
+    url: mayHoldPlaceholders(
+      z.string().refine(
+        orPlaceholder((text) => webAddress.safeParse(text).success),
+        'expected an http or https URL',
+      ),
+    ).describe('http or https URL where results are POSTed.'),
+    headers: z
+      .record(
+        z.string(),
+        mayHoldPlaceholders(
+          z
+            .string()
+            .max(8192)
+            .regex(/^[^\p{Cc}]*$/u, 'expected no control characters'),
+        ),
+      )
+      .refine(
+        (values) => !Object.keys(values).some((name) => OTHER_HEADER.test(name)),
+        'expected names of letters, digits and dashes, and none that the sink sets itself',
+      )
+      .optional()
+      .describe(`Sent with each request, such as {Authorization: "Bearer \${env:HOOK_TOKEN}"}.`),
+    streams,
+    filter,
+    batchSize: whole(1, 1000).default(50).describe('Most frames in one request.'),
+    maxAttempts: whole(1, 100)
+      .default(8)
+      .describe(
+        'Attempts before a request that the receiver refuses is given up. Other failures are retried until they end.',
+      ),
+    secret: mayHoldPlaceholders(
+      z.string().refine(
+        orPlaceholder(({ length }) => length >= LEAST_SECRET_CHARS),
+        `expected at least ${LEAST_SECRET_CHARS} characters`,
+      ),
+    )
+      .optional()
+      .describe('Signs each request with HMAC-SHA256; see docs/wire-protocol.md.'),
+    spoolFolder: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'Folder of this sink alone where results wait until they are delivered; below the cache folder if absent.',
+      ),
+    spoolMaxMb: range(0, 1_000_000)
+      .default(256)
+      .describe(
+        'Most megabytes that results of live streams wait in, and as many for files; 0 keeps at most 8 in memory.',
+      ),
+    sync,
+  }),
+  file: () => null,
+  target: ({ url }) => redact(url),
+  open: async ({ url, headers, batchSize, maxAttempts, secret, spoolFolder, spoolMaxMb, sync }, context) => {
+    const { folder, lock } =
+      spoolMaxMb === 0
+        ? { folder: null, lock: null }
+        : await takeSpoolFolder({ id: context.id, receiver: url, folder: spoolFolder, parent: context.spoolFolder });
+    const sink = new WebhookSink({
+      ...{ ...context, url, secret, maxAttempts, sync, batchResults: batchSize, spoolFolder: folder },
+      ...(headers === undefined ? {} : { headers }),
+      maxSpoolBytes: spoolMaxMb === 0 ? MEMORY_BYTES : Math.round(spoolMaxMb * MEGABYTE),
+    });
+    return { sink, lock };
+  },
+});
 
 export interface WebhookSinkOptions {
   readonly id: string;

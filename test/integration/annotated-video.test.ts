@@ -2,10 +2,10 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { parsePipeline, parseStream } from '../../src/config/load-pipeline.ts';
 import { workerEntry } from '../../src/core/worker-entry.ts';
 import { encodeArguments } from '../../src/decode/encode-command.ts';
 import type { SightlineError } from '../../src/errors/sightline-error.ts';
+import { parsePipeline, parseStream } from '../../src/pipeline/load-pipeline.ts';
 import { openRuntime } from '../../src/runtime/open-runtime.ts';
 import type { VideoSinkRequest } from '../../src/runtime/results/open-video-sink.ts';
 import { ResultSinks } from '../../src/runtime/results/result-sinks.ts';

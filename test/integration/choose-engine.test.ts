@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { parsePipeline } from '../../src/config/load-pipeline.ts';
+import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
 import { candidates } from '../../src/runtime/model/choose-engine.ts';
 import type { EngineChoice } from '../../src/store/engine-choices.ts';
 import { nvidiaDriver } from '../../src/store/tensorflow/nvidia-driver.ts';

@@ -3,7 +3,6 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { parsePipeline } from '../../src/config/load-pipeline.ts';
 import { clockTicks } from '../../src/infer/clock-code.ts';
 import type { CameraSpec } from '../../src/loadtest/cameras/camera-plan.ts';
 import { CameraProcess } from '../../src/loadtest/cameras/camera-process.ts';
@@ -13,6 +12,7 @@ import { type LoadPlan, runLoadTest } from '../../src/loadtest/run-load-test.ts'
 import { RuntimeSubject } from '../../src/loadtest/runtime-subject.ts';
 import { RunRecorder } from '../../src/measure/run-recorder.ts';
 import { parseTargets } from '../../src/measure/targets.ts';
+import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
 import { LiveRuntime } from '../support/live-runtime.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 import { childrenWith, isAlive } from '../support/processes.ts';

@@ -2,9 +2,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { parsePipeline } from '../../src/config/load-pipeline.ts';
 import { PipelineHost } from '../../src/host/pipeline-host.ts';
 import { measureCapacity } from '../../src/measure/measure-capacity.ts';
+import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 
 it('the measurement of the capacity, when a host joins a fleet, writes nothing into the sinks of the user', async () => {

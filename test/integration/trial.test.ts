@@ -2,13 +2,13 @@ import { chmod, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parsePipeline } from '../../src/config/load-pipeline.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
 import { compareTrials } from '../../src/measure/compare.ts';
 import { findCapacity } from '../../src/measure/find-capacity.ts';
 import { parseTargets } from '../../src/measure/targets.ts';
 import { OpenTrial, runTrial, type TrialOptions, type TrialSetup } from '../../src/measure/trial.ts';
 import { PARTS, type TrialResult } from '../../src/measure/trial-result.ts';
+import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
 import { VideoFolder } from '../support/made-videos.ts';
 import { childrenWith } from '../support/processes.ts';
 

@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
-import { type ConfigRow, describeConfig } from '../../src/config/describe.ts';
 import type { PipelineSettings } from '../../src/config/keys/pipeline-keys.ts';
-import { pipelineConfig } from '../../src/config/pipeline.ts';
 import { jsonSchemaOf } from '../../src/config/schema-text.ts';
+import { type ConfigRow, describeConfig } from '../../src/pipeline/describe.ts';
+import { pipelineConfig } from '../../src/pipeline/pipeline.ts';
 import { settingsSource } from './settings-source.ts';
 
 /** Set to write the files before they are compared. */

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { configTable, describeConfig } from '../../src/config/describe.ts';
 import { ERROR_CODES } from '../../src/errors/error-codes.ts';
+import { configTable, describeConfig } from '../../src/pipeline/describe.ts';
 
 /** Set to rewrite the table of `docs/config.md` before it is compared. */
 const MUST_WRITE = process.env.UPDATE_DOCS === '1';

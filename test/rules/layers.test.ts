@@ -25,6 +25,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   store: 2,
   compile: 2,
   evaluate: 2,
+  pipeline: 2.5,
   runtime: 3,
   control: 3,
   gateway: 3,

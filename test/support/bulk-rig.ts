@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { parsePipeline, parseStream } from '../../src/config/load-pipeline.ts';
 import type { TaskContext, TaskHandler, TaskOutcome } from '../../src/control/control-plane.ts';
 import { jobHandler } from '../../src/control/jobs/job-handler.ts';
 import { Admission } from '../../src/control/orders/admission.ts';
 import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
 import { segmentRunner } from '../../src/host/bulk-runner.ts';
+import { parsePipeline, parseStream } from '../../src/pipeline/load-pipeline.ts';
 import type { JobOrder, Task } from '../../src/protocol/fleet.ts';
 import { openRuntime } from '../../src/runtime/open-runtime.ts';
 import { ResultSinks, type SinkBinding } from '../../src/runtime/results/result-sinks.ts';

@@ -1,8 +1,8 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Environment } from '../../src/config/environment.ts';
-import { parsePipeline, parseStream } from '../../src/config/load-pipeline.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
+import { parsePipeline, parseStream } from '../../src/pipeline/load-pipeline.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { StreamReport, StreamState } from '../../src/protocol/report.ts';
 import { openRuntime } from '../../src/runtime/open-runtime.ts';

@@ -1,6 +1,6 @@
-import { parsePipeline } from '../../src/config/load-pipeline.ts';
 import { Admission } from '../../src/control/orders/admission.ts';
 import { PipelineHost } from '../../src/host/pipeline-host.ts';
+import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { StreamReport } from '../../src/protocol/report.ts';
 import { waitFor } from './wait-for.ts';

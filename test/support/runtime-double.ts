@@ -1,4 +1,3 @@
-import { parseStream } from '../../src/config/load-pipeline.ts';
 import type { Detection } from '../../src/core/detection.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
 import type { MonoMs, PtsUs } from '../../src/core/units.ts';
@@ -10,6 +9,7 @@ import type {
   StreamSettings,
   TagCheck,
 } from '../../src/gateway/runtime-port.ts';
+import { parseStream } from '../../src/pipeline/load-pipeline.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { HostReport, StreamReport, StreamState } from '../../src/protocol/report.ts';
 import type { PipelineReport, StreamsReply } from '../../src/protocol/rest.ts';

@@ -1,4 +1,3 @@
-import { parseStream } from '../../src/config/load-pipeline.ts';
 import type { StreamConfig } from '../../src/config/stream.ts';
 import { StreamRules } from '../../src/control/orders/stream-rules.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
@@ -7,6 +6,7 @@ import { FREE_ACCESS } from '../../src/core/source.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import { SlotRing } from '../../src/flow/slot-ring.ts';
 import { HostStreams } from '../../src/host/host-streams.ts';
+import { parseStream } from '../../src/pipeline/load-pipeline.ts';
 import type { LaneStream, LaneTuning } from '../../src/protocol/threads.ts';
 import type { ModelInstances } from '../../src/runtime/inference/model-instances.ts';
 import { StreamArranger } from '../../src/runtime/inference/stream-arranger.ts';

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
-import { parseStream } from '../../config/load-pipeline.ts';
 import { type StreamConfig, streamConfig } from '../../config/stream.ts';
 import { isRedacted, redactSource } from '../../core/redact.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { parseStream } from '../../pipeline/load-pipeline.ts';
 
 export interface StreamRulesOptions {
   /** Default settings of a new stream, for those that the request leaves out. */

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
-import { parseStream } from '../../config/load-pipeline.ts';
-import type { PipelineConfig } from '../../config/pipeline.ts';
 import { type StreamConfig, streamConfig } from '../../config/stream.ts';
 import { ID_PATTERN } from '../../core/ids.ts';
+import { parseStream } from '../../pipeline/load-pipeline.ts';
+import type { PipelineConfig } from '../../pipeline/pipeline.ts';
 
 type Settings = Readonly<Record<string, unknown>>;
 

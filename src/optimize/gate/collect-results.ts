@@ -1,11 +1,11 @@
 import { check } from '../../config/check.ts';
 import { previewConfig } from '../../config/gateway.ts';
-import { parseStream } from '../../config/load-pipeline.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { RecordedFrame, RecordedResults } from '../../evaluate/recorded-results.ts';
+import { parseStream } from '../../pipeline/load-pipeline.ts';
 import { loadConfigured } from '../../runtime/model/load-detector.ts';
 import { type OpenOptions, openRuntime } from '../../runtime/open-runtime.ts';
 import { ResultSinks } from '../../runtime/results/result-sinks.ts';

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isMap, isSeq, parseDocument } from 'yaml';
 import { check } from '../../config/check.ts';
-import { parsePipeline } from '../../config/load-pipeline.ts';
-import { type PipelineConfig, pipelineConfig } from '../../config/pipeline.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { parsePipeline } from '../../pipeline/load-pipeline.ts';
+import { type PipelineConfig, pipelineConfig } from '../../pipeline/pipeline.ts';
 import type { Configuration } from '../result.ts';
 import { type ConfigurationDefaults, LEVER_IDS, LEVERS, type StreamPart } from './levers.ts';
 

@@ -1,6 +1,6 @@
-import type { PipelineConfig } from '../../config/pipeline.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import type { PipelineConfig } from '../../pipeline/pipeline.ts';
 import type { Configuration, LeverId } from '../result.ts';
 import type { InferPart, LeverOptions } from './lever-options.ts';
 

@@ -1,8 +1,8 @@
-import type { PipelineConfig } from '../../config/pipeline.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import type { MachineFacts } from '../../measure/machine-facts.ts';
 import { configHash, type Dependencies, type LeftAside, type MeasurementKind } from '../../measure/measurement-log.ts';
 import type { Target } from '../../measure/targets.ts';
+import type { PipelineConfig } from '../../pipeline/pipeline.ts';
 import { sourceScheme } from '../../source/parse-source.ts';
 import { fingerprintOfFile } from '../../store/file-hash.ts';
 import type { Labels } from './evidence.ts';

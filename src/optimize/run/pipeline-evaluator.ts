@@ -1,5 +1,4 @@
 import type { Environment } from '../../config/environment.ts';
-import type { PipelineConfig } from '../../config/pipeline.ts';
 import { monoNowMs } from '../../core/clock.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
@@ -17,6 +16,7 @@ import { type Scenario, scenarioName } from '../../measure/scenario.ts';
 import { judgeTargets, type Target } from '../../measure/targets.ts';
 import { OpenTrial, type TrialOptions, type TrialSetup } from '../../measure/trial.ts';
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
+import type { PipelineConfig } from '../../pipeline/pipeline.ts';
 import { prepareEngine } from '../../runtime/model/engine-request.ts';
 import { apply } from '../levers/apply-configuration.ts';
 import type { InferPart } from '../levers/lever-options.ts';

@@ -1,7 +1,7 @@
 import type { Environment } from '../../config/environment.ts';
-import type { PipelineConfig } from '../../config/pipeline.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
+import type { PipelineConfig } from '../../pipeline/pipeline.ts';
 import {
   type CollectedResults,
   type CollectOptions,

@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Environment } from '../../config/environment.ts';
-import { parseStream } from '../../config/load-pipeline.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
 import { writeWholeFile } from '../../disk/replace-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
@@ -11,6 +10,7 @@ import { MeasurementLog } from '../../measure/measurement-log.ts';
 import { framesToDecide, judgeTargets, parseTargets, type Target } from '../../measure/targets.ts';
 import { OpenTrial } from '../../measure/trial.ts';
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
+import { parseStream } from '../../pipeline/load-pipeline.ts';
 import type { CountComparison } from '../gate/compare-counts.ts';
 import { applyToText, configurationOf } from '../levers/apply-configuration.ts';
 import { configurationKey, LEVER_IDS, LEVERS } from '../levers/levers.ts';

@@ -2,14 +2,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, extname, join } from 'node:path';
 import { stringify } from 'yaml';
-import { parsePipeline, readPipelineText } from '../../config/load-pipeline.ts';
-import type { PipelineConfig } from '../../config/pipeline.ts';
 import { type ClipBlock, cutBlocks } from '../../decode/cut-blocks.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
 import { joinArguments } from '../../decode/file-command.ts';
 import { probeSource } from '../../decode/probe.ts';
 import { runFfmpeg } from '../../decode/run-ffmpeg.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { parsePipeline, readPipelineText } from '../../pipeline/load-pipeline.ts';
+import type { PipelineConfig } from '../../pipeline/pipeline.ts';
 import { parseSource, sourcePath, sourceScheme } from '../../source/parse-source.ts';
 
 /** What is optimised. */

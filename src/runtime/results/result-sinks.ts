@@ -1,10 +1,10 @@
-import type { FilterConfig } from '../../config/sinks.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
 import type { SightlineError } from '../../errors/sightline-error.ts';
 import type { SinkReport } from '../../protocol/report.ts';
 import { filterResult } from '../../sinks/filter-result.ts';
 import type { OutputLock } from '../../sinks/output-lock.ts';
 import type { PictureSink, Sink } from '../../sinks/sink.ts';
+import type { FilterConfig } from '../../sinks/sink-settings.ts';
 import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 
 export interface SinkBinding {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { DetectOutputs } from '../../../src/cli/detect-outputs.ts';
 import type { DetectItem } from '../../../src/cli/detect-plan.ts';
 import { ItemResults } from '../../../src/cli/item-results.ts';
-import { parseStream } from '../../../src/config/load-pipeline.ts';
+import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 import type { RecordedFrame } from '../../../src/sinks/frame-record.ts';
 import type { WrittenFrame } from '../../../src/sinks/sink.ts';
 

@@ -1,12 +1,12 @@
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { parsePipeline } from '../../../src/config/load-pipeline.ts';
 import { sourceText } from '../../../src/config/placeholders.ts';
 import { Admission } from '../../../src/control/orders/admission.ts';
 import { withoutHidden } from '../../../src/core/hidden-values.ts';
 import { redact } from '../../../src/core/redact.ts';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
+import { parsePipeline } from '../../../src/pipeline/load-pipeline.ts';
 import { temporaryFolder } from '../../support/cli.ts';
 import { makePipe } from '../../support/made-pipe.ts';
 
@@ -102,7 +102,7 @@ describe('a placeholder in a pipeline file', () => {
   it('is refused where none is resolved, and a description may speak of one', () => {
     const text = ref('#{env:HOME}/results.jsonl');
     expect(complaintOf(() => parse({ sinks: [{ type: 'jsonl', path: text }] }, { HOME: '/root' }))).toBe(
-      'CONFIG_INVALID p.yaml: sinks[0].path: expected no placeholder here; sources, and url, secret and headers of webhooks can have them',
+      'CONFIG_INVALID p.yaml: sinks[0].path: expected no placeholder here; sources can have them, and the settings of sinks that docs/config.md names',
     );
     expect(parse({ description: text }).description).toBe(text);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parsePipeline, parseStream } from '../../../src/config/load-pipeline.ts';
+import { parsePipeline, parseStream } from '../../../src/pipeline/load-pipeline.ts';
 
 const HEAD = 'name: a\ndescription: b\n';
 

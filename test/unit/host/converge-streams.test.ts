@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { parseStream } from '../../../src/config/load-pipeline.ts';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
 import {
   type Convergence,
@@ -8,6 +7,7 @@ import {
   type StreamActions,
 } from '../../../src/host/converge-streams.ts';
 import type { WantedStream } from '../../../src/host/overlay/overlay.ts';
+import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
 const stream = (id: string, settings: object = {}, isPaused = false): WantedStream => ({

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { parseStream } from '../../../src/config/load-pipeline.ts';
 import type { StreamConfig } from '../../../src/config/stream.ts';
 import type { ErrorCode } from '../../../src/errors/error-codes.ts';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { FailedStarts } from '../../../src/host/failed-starts.ts';
+import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
 const CAM = parseStream({ id: 'cam', source: 'gone.mp4' }, {});

@@ -2,11 +2,11 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { parsePipeline } from '../../../src/config/load-pipeline.ts';
 import { Incidents } from '../../../src/flow/incidents.ts';
 import { type HostRollouts, openHostRollouts } from '../../../src/host/host-rollouts.ts';
 import { PipelineHost } from '../../../src/host/pipeline-host.ts';
 import { RuntimeTarget } from '../../../src/host/runtime-target.ts';
+import { parsePipeline } from '../../../src/pipeline/load-pipeline.ts';
 import type { Version } from '../../../src/protocol/rollout-records.ts';
 import { makePipe } from '../../support/made-pipe.ts';
 import { testFfmpeg } from '../../support/made-videos.ts';

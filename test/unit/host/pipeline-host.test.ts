@@ -2,8 +2,8 @@ import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parsePipeline } from '../../../src/config/load-pipeline.ts';
 import { PipelineHost } from '../../../src/host/pipeline-host.ts';
+import { parsePipeline } from '../../../src/pipeline/load-pipeline.ts';
 import { testFfmpeg } from '../../support/made-videos.ts';
 
 describe.skipIf(process.platform === 'win32')('PipelineHost (uses a shell script)', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { parseStream } from '../../../src/config/load-pipeline.ts';
 import { targetWarnings } from '../../../src/host/target-warnings.ts';
+import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 
 const CAMERA = 'rtsp://camera.example/1';
 

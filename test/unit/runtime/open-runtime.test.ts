@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parsePipeline } from '../../../src/config/load-pipeline.ts';
+import { parsePipeline } from '../../../src/pipeline/load-pipeline.ts';
 import { openRuntime } from '../../../src/runtime/open-runtime.ts';
 import { ResultSinks } from '../../../src/runtime/results/result-sinks.ts';
 import { Runtime } from '../../../src/runtime/runtime.ts';

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { parsePipeline } from '../../../src/config/load-pipeline.ts';
-import type { FilterConfig } from '../../../src/config/sinks.ts';
 import type { Detection } from '../../../src/core/detection.ts';
+import { parsePipeline } from '../../../src/pipeline/load-pipeline.ts';
 import { ResultSinks } from '../../../src/runtime/results/result-sinks.ts';
 import type { InFlightFrame } from '../../../src/runtime/stream/in-flight-frame.ts';
 import { filterResult } from '../../../src/sinks/filter-result.ts';
 import type { Sink } from '../../../src/sinks/sink.ts';
+import type { FilterConfig } from '../../../src/sinks/sink-settings.ts';
 import { frameOf, person } from './frames.ts';
 
 const car: Detection = { classId: 2, label: 'car', score: 0.6, box: [0, 0, 9, 9] };

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { check } from '../../../../src/config/check.ts';
-import { configTable, describeSchema } from '../../../../src/config/describe.ts';
 import { agreement } from '../../../../src/control/rollout/guards/agreement-guard.ts';
 import { boxes } from '../../../../src/control/rollout/guards/boxes-guard.ts';
 import { confidence } from '../../../../src/control/rollout/guards/confidence-guard.ts';
@@ -12,6 +11,7 @@ import type { Guard } from '../../../../src/control/rollout/guards/guard.ts';
 import type { StreamBlock } from '../../../../src/control/rollout/guards/guard-evidence.ts';
 import { GUARD_NAMES, GUARDS, guardsConfig } from '../../../../src/control/rollout/guards/guards.ts';
 import { p99 } from '../../../../src/control/rollout/guards/p99-guard.ts';
+import { configTable, describeSchema } from '../../../../src/pipeline/describe.ts';
 
 describe('settings of guards', () => {
   it('have the documented margins where nothing is set', () => {

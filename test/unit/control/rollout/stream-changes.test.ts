@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { parsePipeline, parseStream } from '../../../../src/config/load-pipeline.ts';
 import {
   changesBetween,
   changesNothing,
@@ -8,6 +7,7 @@ import {
   skipsDiffer,
   withChanges,
 } from '../../../../src/control/rollout/stream-changes.ts';
+import { parsePipeline, parseStream } from '../../../../src/pipeline/load-pipeline.ts';
 
 function settings(defaults: object, streams: readonly object[]) {
   const text = JSON.stringify({ name: 'people', description: 'Cameras.', defaults, streams });

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { parsePipeline } from '../../../../src/config/load-pipeline.ts';
 import { apply, applyToText, configurationOf } from '../../../../src/optimize/levers/apply-configuration.ts';
 import type { ConfigurationDefaults } from '../../../../src/optimize/levers/levers.ts';
 import type { Configuration } from '../../../../src/optimize/result.ts';
+import { parsePipeline } from '../../../../src/pipeline/load-pipeline.ts';
 
 const TEXT = `# Two doors
 name: doors

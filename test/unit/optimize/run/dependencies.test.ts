@@ -2,9 +2,9 @@ import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parsePipeline } from '../../../../src/config/load-pipeline.ts';
 import { parseTargets } from '../../../../src/measure/targets.ts';
 import { dependenciesOf, leftAsideText, type RunGround } from '../../../../src/optimize/run/dependencies.ts';
+import { parsePipeline } from '../../../../src/pipeline/load-pipeline.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-depends-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

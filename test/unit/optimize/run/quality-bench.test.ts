@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { parsePipeline, parseStream } from '../../../../src/config/load-pipeline.ts';
 import type { ClipBlock } from '../../../../src/decode/cut-blocks.ts';
 import type { RecordedResults } from '../../../../src/evaluate/recorded-results.ts';
 import type { CollectedResults } from '../../../../src/optimize/gate/collect-results.ts';
 import type { Configuration } from '../../../../src/optimize/result.ts';
 import { labelsIn, splitEvidence } from '../../../../src/optimize/run/evidence.ts';
 import { type Collectors, QualityBench, type QualityOptions } from '../../../../src/optimize/run/quality-bench.ts';
+import { parsePipeline, parseStream } from '../../../../src/pipeline/load-pipeline.ts';
 import {
   asleepFrom,
   labelledScene,

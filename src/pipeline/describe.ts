@@ -1,6 +1,6 @@
 import type { z } from 'zod';
+import { childOf, discriminatorOf, jsonSchemaOf, optionsOf, type SchemaNode, typeText } from '../config/schema-text.ts';
 import { pipelineConfig } from './pipeline.ts';
-import { childOf, discriminatorOf, jsonSchemaOf, optionsOf, type SchemaNode, typeText } from './schema-text.ts';
 
 /** One key of a pipeline file, as `docs/config.md` lists it. */
 export interface ConfigRow {

@@ -1,14 +1,13 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { check, faultsText, inspect } from '../config/check.ts';
+import type { Variables } from '../config/environment.ts';
+import { parseYaml } from '../config/parse-yaml.ts';
+import { type StreamConfig, streamConfig, streamDefaults } from '../config/stream.ts';
 import { type GivenFile, MOST_BYTES, readGivenText, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { check, faultsText, inspect } from './check.ts';
-import type { Variables } from './environment.ts';
-import { parseYaml } from './parse-yaml.ts';
 import { type PipelineConfig, pipelineConfig } from './pipeline.ts';
-import { hasPlaceholder, type Placeholders, resolvePlaceholders } from './placeholders.ts';
-import { isWebAddress, LEAST_SECRET_CHARS } from './sinks.ts';
-import { type StreamConfig, streamConfig, streamDefaults } from './stream.ts';
+import { misplacedPlaceholders, resolveAll } from './resolve-placeholders.ts';
 import { validPart } from './valid-part.ts';
 
 const PIPELINE_FILE = { code: 'CONFIG_NOT_FOUND', mostBytes: MOST_BYTES.settings } as const satisfies GivenFile;
@@ -94,7 +93,7 @@ function inspectPlain(raw: unknown, variables: Variables | undefined): Inspected
     withDefaults(ofDefaults.length === 0 ? raw : withValidDefaults(raw)),
   );
   const others = faults.filter((fault) => !ofDefaults.includes(fault));
-  const all = [...ofDefaults, ...others, ...repeatedNames(raw), ...otherPlaceholders(raw)];
+  const all = [...ofDefaults, ...others, ...repeatedNames(raw), ...misplacedPlaceholders(raw)];
   const config = data ?? validPart(pipelineConfig, withDefaults(withValidDefaults(raw)));
   if (config === null) return { config: null, faults: all };
   const { faults: unresolved, placeholders } = variables === undefined ? { faults: [] } : resolveAll(config, variables);
@@ -105,56 +104,10 @@ function inspectPlain(raw: unknown, variables: Variables | undefined): Inspected
   return { config: null, rest: { config: whole, isComplete }, faults: [...all, ...unresolved] };
 }
 
-/** Keys whose texts may hold placeholders. A description may speak of them. */
-const MAY_HOLD_ONE = /^(?:description|streams\[\d+\]\.source|sinks\[\d+\]\.(?:url|secret|headers\..+))$/;
-
-/** Elsewhere `${env:NAME}` would stay as it is, which users do not expect. */
-function otherPlaceholders(value: unknown, at = ''): string[] {
-  if (typeof value === 'string')
-    return /\$\{(?:env|file):/.test(value) && !MAY_HOLD_ONE.test(at)
-      ? [`${at}: expected no placeholder here; sources, and url, secret and headers of webhooks can have them`]
-      : [];
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.entries(value).flatMap(([key, inner]) =>
-    otherPlaceholders(inner, at + (Array.isArray(value) ? `[${key}]` : at === '' ? key : `.${key}`)),
-  );
-}
-
 function entriesOf(raw: unknown, key: 'streams' | 'sinks'): number {
   const list = isRecord(raw) ? raw[key] : undefined;
   return Array.isArray(list) ? list.length : 0;
 }
-
-function resolveAll(
-  config: PipelineConfig,
-  variables: Variables,
-): { readonly faults: readonly string[]; readonly placeholders?: Placeholders } {
-  const [sources, sinks] = [new Map<string, string>(), new Map<string, string>()];
-  const faults: string[] = [];
-  const resolve = (known: Map<string, string>, written: string, at: string, expected = '', fits = always): void => {
-    if (!hasPlaceholder(written)) return;
-    try {
-      const value = resolvePlaceholders(written, at, variables);
-      if (fits(value)) known.set(written, value);
-      else faults.push(`${at}: expected ${expected} after the placeholders are resolved`);
-    } catch (error) {
-      faults.push((error as SightlineError).message);
-    }
-  };
-  for (const [i, { source }] of config.streams.entries()) resolve(sources, source, `streams[${i}].source`);
-  for (const [i, sink] of config.sinks.entries()) {
-    if (sink.type !== 'webhook') continue;
-    const { url, secret, headers = {} } = sink;
-    resolve(sinks, url, `sinks[${i}].url`, 'an http or https URL', isWebAddress);
-    const isLong = (text: string): boolean => text.length >= LEAST_SECRET_CHARS;
-    if (secret !== undefined)
-      resolve(sinks, secret, `sinks[${i}].secret`, `at least ${LEAST_SECRET_CHARS} characters`, isLong);
-    for (const [name, value] of Object.entries(headers)) resolve(sinks, value, `sinks[${i}].headers.${name}`);
-  }
-  return sources.size + sinks.size === 0 ? { faults } : { faults, placeholders: { sources, sinks } };
-}
-
-const always = (_text: string): boolean => true;
 
 const defaultsOnly = z.looseObject({ defaults: streamDefaults.optional() });
 

@@ -1,14 +1,15 @@
 import { z } from 'zod';
-import { batchConfig } from './batch.ts';
-import { decoderConfig } from './decoder-config.ts';
-import { fleetConfig } from './fleet-config.ts';
-import { gatewayConfig, previewConfig } from './gateway.ts';
-import { limitsConfig } from './limits.ts';
-import { modelConfig, modelsConfig } from './model-config.ts';
-import { whole } from './number.ts';
-import type { Placeholders } from './placeholders.ts';
-import { sinkConfig } from './sinks.ts';
-import { streamConfig, streamDefaults } from './stream.ts';
+import { batchConfig } from '../config/batch.ts';
+import { decoderConfig } from '../config/decoder-config.ts';
+import { fleetConfig } from '../config/fleet-config.ts';
+import { gatewayConfig, previewConfig } from '../config/gateway.ts';
+import { limitsConfig } from '../config/limits.ts';
+import { modelConfig, modelsConfig } from '../config/model-config.ts';
+import { whole } from '../config/number.ts';
+import type { Placeholders } from '../config/placeholders.ts';
+import { mayHoldPlaceholders } from '../config/schema-text.ts';
+import { streamConfig, streamDefaults } from '../config/stream.ts';
+import { sinkConfig } from '../sinks/sink-kinds.ts';
 
 const rolloutConfig = z.strictObject({
   folder: z
@@ -33,7 +34,7 @@ const tlsConfig = z.strictObject({
 
 export const pipelineConfig = z.strictObject({
   name: z.string().min(1).describe('Name of the pipeline.'),
-  description: z.string().min(1).describe('When to use it, in a sentence.'),
+  description: mayHoldPlaceholders(z.string().min(1)).describe('When to use it, in a sentence.'),
   model: modelConfig.prefault({}).describe('The detector and how it runs.'),
   models: modelsConfig.prefault({}).describe('Which models may be named over the network.'),
   batch: batchConfig.prefault({}).describe('How frames of different streams are batched.'),

@@ -1,0 +1,62 @@
+import { inspect } from '../config/check.ts';
+import type { Variables } from '../config/environment.ts';
+import { hasPlaceholder, type Placeholders, resolvePlaceholders, sinkText } from '../config/placeholders.ts';
+import { jsonSchemaOf, replaceTexts, takesPlaceholders } from '../config/schema-text.ts';
+import type { SightlineError } from '../errors/sightline-error.ts';
+import { type SinkConfig, sinkConfig } from '../sinks/sink-kinds.ts';
+import { type PipelineConfig, pipelineConfig } from './pipeline.ts';
+
+/** Returns a fault for each placeholder where none is resolved: `${env:NAME}` would stay as it is, which users do not expect. */
+export function misplacedPlaceholders(document: unknown): string[] {
+  const faults: string[] = [];
+  replaceTexts(document, jsonSchemaOf(pipelineConfig), (text, at, node) => {
+    // A key that the schema does not have is a fault of its own.
+    if (node !== null && !takesPlaceholders(node) && /\$\{(?:env|file):/.test(text))
+      faults.push(
+        `${at}: expected no placeholder here; sources can have them, and the settings of sinks that docs/config.md names`,
+      );
+    return text;
+  });
+  return faults;
+}
+
+/** Resolves the placeholders of sources and sinks, and checks the settings with their values. */
+export function resolveAll(
+  { streams, sinks }: PipelineConfig,
+  variables: Variables,
+): { readonly faults: readonly string[]; readonly placeholders?: Placeholders } {
+  const values = { sources: new Map<string, string>(), sinks: new Map<string, string>() };
+  const faults: string[] = [];
+  const resolve = (known: Map<string, string>, written: string, at: string): string => {
+    if (!hasPlaceholder(written)) return written;
+    try {
+      known.set(written, resolvePlaceholders(written, at, variables));
+    } catch (error) {
+      faults.push((error as SightlineError).message);
+    }
+    return known.get(written) ?? written;
+  };
+  for (const [i, { source }] of streams.entries()) resolve(values.sources, source, `streams[${i}].source`);
+  for (const [i, sink] of sinks.entries()) {
+    const resolved = replaceMarked(sink, `sinks[${i}]`, (text, at) => resolve(values.sinks, text, at));
+    for (const fault of inspect(sinkConfig, resolved).faults)
+      faults.push(`sinks[${i}].${fault.replace(/, received .*$/s, '')} after the placeholders are resolved`);
+  }
+  return values.sources.size + values.sinks.size === 0 ? { faults } : { faults, placeholders: values };
+}
+
+/** Returns the sinks with the values of their placeholders. @throws CONFIG_INVALID if they were not resolved. */
+export function resolvedSinks({ sinks, placeholders }: PipelineConfig): PipelineConfig['sinks'] {
+  return sinks.map((sink, i) =>
+    replaceMarked(sink, `sinks[${i}]`, (text) => sinkText(text, placeholders?.sinks, `sinks[${i}]`)),
+  );
+}
+
+function replaceMarked(sink: SinkConfig, at: string, replace: (text: string, at: string) => string): SinkConfig {
+  return replaceTexts(
+    sink,
+    jsonSchemaOf(sinkConfig),
+    (text, place, node) => (node !== null && takesPlaceholders(node) ? replace(text, place) : text),
+    at,
+  );
+}

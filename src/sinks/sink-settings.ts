@@ -1,0 +1,54 @@
+import { z } from 'zod';
+import { range, whole } from '../config/number.ts';
+import type { RotationPlan } from './rotation.ts';
+
+/** Settings that kinds of sinks share. */
+
+export const streams = z.array(z.string().min(1)).min(1).optional().describe('Only these streams; all if absent.');
+
+export const sync = z
+  .enum(['never', 'interval', 'batch'])
+  .default('interval')
+  .describe(
+    'When results are synchronised to the disk, to survive a power failure: left to the system, every five seconds, or with each write (every 100 ms).',
+  );
+
+export const rotate = z
+  .strictObject({
+    maxMb: range(0.01, 1_000_000)
+      .optional()
+      .describe('Largest size of a file in megabytes (1,000,000 bytes); a compressed one may be 0.3 larger.'),
+    everyMinutes: whole(1, 10_080)
+      .optional()
+      .describe('A file holds results of one period of UTC: 60 begins a file at each full hour, 1440 at midnight.'),
+  })
+  .optional()
+  .describe('Keeps full files as NAME.N.EXT, oldest first; without it the file grows. Nothing deletes them.');
+
+/** What a sink leaves out. */
+export const filterConfig = z.strictObject({
+  labels: z.array(z.string().min(1)).min(1).optional().describe('Only detections and crossings of these classes.'),
+  minScore: range(0, 1).optional().describe('Only detections of at least this score.'),
+  frames: z
+    .enum(['all', 'detections', 'crossings'])
+    .default('all')
+    .describe('Frames that give a result: all, those with a detection that is left, or those with a crossing.'),
+});
+/** What a sink leaves out of the results: other labels, lower scores, frames without detections or crossings. */
+export type FilterConfig = z.infer<typeof filterConfig>;
+
+export const filter = filterConfig
+  .optional()
+  .describe('Leaves out what the reader of this sink does not need. Tracks and counts do not depend on it.');
+
+export const MEGABYTE = 1_000_000;
+const MS_PER_MINUTE = 60_000;
+
+export function rotationOf(settings: z.infer<typeof rotate>): Pick<RotationPlan, 'maxBytes' | 'periodMs'> | undefined {
+  if (settings === undefined) return undefined;
+  const { maxMb, everyMinutes } = settings;
+  return {
+    maxBytes: maxMb === undefined ? undefined : Math.round(maxMb * MEGABYTE),
+    periodMs: everyMinutes === undefined ? undefined : everyMinutes * MS_PER_MINUTE,
+  };
+}
