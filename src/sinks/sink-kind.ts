@@ -17,7 +17,7 @@ export interface SinkContext {
   readonly onNotice: (text: string) => void;
 }
 
-export interface OpenedSink {
+interface OpenedSink {
   readonly sink: Sink;
   /** Of a folder that the sink alone uses; released when it is closed. */
   readonly lock?: OutputLock | null;
