@@ -9,7 +9,7 @@ import type { PublishedFrame } from '../core/frame.ts';
 import { count, id, name, text, timeMs, type Wire } from './bounds.ts';
 import type { EventMessage } from './feed.ts';
 import { BUS_TOPICS, type BusTopic } from './fleet.ts';
-import { copyFrame, frameBody } from './frame-body.ts';
+import { frameBody, readFrameFast } from './frame-body.ts';
 import { hostReport, type StreamReport, streamReport } from './report.ts';
 import { type ObservationsBody, observationsBody, rolloutWake } from './rollout-records.ts';
 
@@ -103,7 +103,7 @@ const readFrameBySchema = reader<PublishedFrame>(frameBody);
 
 /** Runs for every frame that a gateway shows: the schema is used only if the fast check fails. */
 export function readFrame(body: unknown): Reading<PublishedFrame> {
-  const frame = copyFrame(body);
+  const frame = readFrameFast(body);
   return frame === null ? readFrameBySchema(body) : { body: frame };
 }
 
