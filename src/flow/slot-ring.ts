@@ -10,9 +10,15 @@ const FREE = 0;
 const LANE = 1;
 const HOST = 2;
 
-const META_FIELDS = 15;
-/** Numbers of a view: its placement and its bounds. */
-const VIEW_FIELDS = 8;
+/** Places of a frame's numbers. */
+const META = placesOf([
+  ...(['frame', 'ptsUs', 'width', 'height', 'captured', 'decoded', 'preprocessed', 'wallMs', 'change'] as const),
+  ...(['hashHigh', 'hashLow', 'scaleX', 'scaleY', 'offsetX', 'offsetY'] as const),
+]);
+const META_FIELDS = Object.keys(META).length;
+/** Places of a view's numbers: its placement and its bounds. */
+const VIEW = placesOf(['scaleX', 'scaleY', 'offsetX', 'offsetY', 'x', 'y', 'width', 'height'] as const);
+const VIEW_FIELDS = Object.keys(VIEW).length;
 const STATE_BYTES = 4;
 
 /** Indexes of the flags that both sides share. */
@@ -66,7 +72,7 @@ export interface SlotRingShape {
  * threads by number and releases them; no message carries pixels. A message is needed only if the other side sleeps:
  * the lane until a slot is free (`setWaiting`), the host until a frame arrives (`listen`).
  *
- * Layout: `[states i32][flags i32 x 5][handed i32][meta f64 x 15 per slot][views f64 x 8 per view and
+ * Layout: `[states i32][flags i32 x 5][handed i32][meta f64 x `META` per slot][views f64 x `VIEW` per view and
  * slot][slot pixels ...]`, each part aligned to 64 bytes.
  */
 export class SlotRing {
@@ -235,39 +241,44 @@ export class SlotRing {
   writeMeta(slot: number, meta: SlotMeta): void {
     const at = slot * META_FIELDS;
     const m = this.#meta;
-    m[at] = meta.frame;
-    m[at + 1] = meta.ptsUs;
-    m[at + 2] = meta.width;
-    m[at + 3] = meta.height;
-    m[at + 4] = meta.captured;
-    m[at + 5] = meta.decoded;
-    m[at + 6] = meta.preprocessed;
-    m[at + 7] = meta.placement.scaleX;
-    m[at + 8] = meta.placement.scaleY;
-    m[at + 9] = meta.placement.offsetX;
-    m[at + 10] = meta.placement.offsetY;
-    m[at + 11] = CHANGES.indexOf(meta.change);
-    m[at + 12] = meta.hashHigh;
-    m[at + 13] = meta.hashLow;
-    m[at + 14] = meta.wallMs;
+    m[at + META.frame] = meta.frame;
+    m[at + META.ptsUs] = meta.ptsUs;
+    m[at + META.width] = meta.width;
+    m[at + META.height] = meta.height;
+    m[at + META.captured] = meta.captured;
+    m[at + META.decoded] = meta.decoded;
+    m[at + META.preprocessed] = meta.preprocessed;
+    m[at + META.scaleX] = meta.placement.scaleX;
+    m[at + META.scaleY] = meta.placement.scaleY;
+    m[at + META.offsetX] = meta.placement.offsetX;
+    m[at + META.offsetY] = meta.placement.offsetY;
+    m[at + META.change] = CHANGES.indexOf(meta.change);
+    m[at + META.hashHigh] = meta.hashHigh;
+    m[at + META.hashLow] = meta.hashLow;
+    m[at + META.wallMs] = meta.wallMs;
   }
 
   readMeta(slot: number): SlotMeta {
     const at = slot * META_FIELDS;
     const m = this.#meta;
     return {
-      frame: m[at]!,
-      ptsUs: m[at + 1]! as PtsUs,
-      width: m[at + 2]!,
-      height: m[at + 3]!,
-      captured: m[at + 4]! as MonoMs,
-      decoded: m[at + 5]! as MonoMs,
-      preprocessed: m[at + 6]! as MonoMs,
-      placement: { scaleX: m[at + 7]!, scaleY: m[at + 8]!, offsetX: m[at + 9]!, offsetY: m[at + 10]! },
-      change: CHANGES[m[at + 11]!]!,
-      hashHigh: m[at + 12]!,
-      hashLow: m[at + 13]!,
-      wallMs: m[at + 14]!,
+      frame: m[at + META.frame]!,
+      ptsUs: m[at + META.ptsUs]! as PtsUs,
+      width: m[at + META.width]!,
+      height: m[at + META.height]!,
+      captured: m[at + META.captured]! as MonoMs,
+      decoded: m[at + META.decoded]! as MonoMs,
+      preprocessed: m[at + META.preprocessed]! as MonoMs,
+      placement: {
+        scaleX: m[at + META.scaleX]!,
+        scaleY: m[at + META.scaleY]!,
+        offsetX: m[at + META.offsetX]!,
+        offsetY: m[at + META.offsetY]!,
+      },
+      change: CHANGES[m[at + META.change]!]!,
+      hashHigh: m[at + META.hashHigh]!,
+      hashLow: m[at + META.hashLow]!,
+      wallMs: m[at + META.wallMs]!,
     };
   }
 
@@ -275,22 +286,27 @@ export class SlotRing {
   writeView(slot: number, view: number, { placement, bounds }: ViewPlacement): void {
     const at = this.#viewAt(slot, view);
     const v = this.#views;
-    v[at] = placement.scaleX;
-    v[at + 1] = placement.scaleY;
-    v[at + 2] = placement.offsetX;
-    v[at + 3] = placement.offsetY;
-    v[at + 4] = bounds.x;
-    v[at + 5] = bounds.y;
-    v[at + 6] = bounds.width;
-    v[at + 7] = bounds.height;
+    v[at + VIEW.scaleX] = placement.scaleX;
+    v[at + VIEW.scaleY] = placement.scaleY;
+    v[at + VIEW.offsetX] = placement.offsetX;
+    v[at + VIEW.offsetY] = placement.offsetY;
+    v[at + VIEW.x] = bounds.x;
+    v[at + VIEW.y] = bounds.y;
+    v[at + VIEW.width] = bounds.width;
+    v[at + VIEW.height] = bounds.height;
   }
 
   readView(slot: number, view: number): ViewPlacement {
     const at = this.#viewAt(slot, view);
     const v = this.#views;
     return {
-      placement: { scaleX: v[at]!, scaleY: v[at + 1]!, offsetX: v[at + 2]!, offsetY: v[at + 3]! },
-      bounds: { x: v[at + 4]!, y: v[at + 5]!, width: v[at + 6]!, height: v[at + 7]! },
+      placement: {
+        scaleX: v[at + VIEW.scaleX]!,
+        scaleY: v[at + VIEW.scaleY]!,
+        offsetX: v[at + VIEW.offsetX]!,
+        offsetY: v[at + VIEW.offsetY]!,
+      },
+      bounds: { x: v[at + VIEW.x]!, y: v[at + VIEW.y]!, width: v[at + VIEW.width]!, height: v[at + VIEW.height]! },
     };
   }
 
@@ -327,4 +343,8 @@ function inputsBytes({ inputBytes, views = 1 }: SlotRingShape): number {
 
 function align(bytes: number): number {
   return Math.ceil(bytes / 64) * 64;
+}
+
+function placesOf<Name extends string>(names: readonly Name[]): Readonly<Record<Name, number>> {
+  return Object.fromEntries(names.map((name, place) => [name, place])) as Record<Name, number>;
 }
