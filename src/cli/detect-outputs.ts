@@ -186,7 +186,7 @@ export function pathsWritten(plan: DetectPlan, isRead: readonly boolean[]): stri
 }
 
 /** What cannot be written is found before anything is done. @throws SINK_FAILED */
-async function requireWritable(id: string, { path, isFolder }: OutputPlace): Promise<void> {
+export async function requireWritable(id: string, { path, isFolder }: OutputPlace): Promise<void> {
   if (!isFolder && (path === '-' || (await isDevice(path)))) return;
   try {
     const resolved = await resolveOutput(path);

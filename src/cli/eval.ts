@@ -1,6 +1,10 @@
+import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
+import { SightlineError } from '../errors/sightline-error.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';
+import { isDevice } from '../sinks/output-names.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
+import { requireWritable } from './detect-outputs.ts';
 import { type Evaluation, evaluateModel, type ResizeBy } from './evaluate-model.ts';
 import { addEngineFlags, addFileFlags, type ModelFlags } from './model-flags.ts';
 import { figuresTable } from './score.ts';
@@ -11,6 +15,7 @@ interface EvalFlags extends Omit<ModelFlags, 'model'> {
   readonly model: string[];
   readonly resizeBy: ResizeBy;
   readonly tiles?: string;
+  readonly coco?: string;
   readonly json?: boolean;
 }
 
@@ -31,12 +36,14 @@ export function addEval(program: Command, io: CliIo): void {
         .choices(['sharp', 'ffmpeg'])
         .default('sharp'),
     )
+    .option('--coco <file>', 'write the detections as COCO results, which "sightline score" reads; one model only')
     .option('--json', 'one JSON document on standard output')
     .addHelpText(
       'after',
-      '\nExamples:\n  sightline eval instances.json --images val2017\n  sightline eval instances.json --images val2017 --model yolox-nano --model deimv2-femto --json\n  sightline eval instances.json --images val2017 --resize-by ffmpeg\n  sightline eval instances.json --images val2017 --tiles 2x2',
+      '\nExamples:\n  sightline eval instances.json --images val2017\n  sightline eval instances.json --images val2017 --model yolox-nano --model deimv2-femto --json\n  sightline eval instances.json --images val2017 --resize-by ffmpeg\n  sightline eval instances.json --images val2017 --tiles 2x2\n  sightline eval instances.json --images val2017 --coco results.json && sightline score instances.json results.json',
     );
   command.action(async (annotationsPath: string, flags: EvalFlags) => {
+    if (flags.coco !== undefined) await requireCocoFile(flags.coco, annotationsPath, flags.model);
     const annotations = await readAnnotations(annotationsPath);
     const names = flags.model.length === 0 ? ['centernet'] : flags.model;
     const evaluations: Evaluation[] = [];
@@ -45,6 +52,20 @@ export function addEval(program: Command, io: CliIo): void {
     else
       for (const evaluation of evaluations) print(io, `${heading(evaluation)}\n${figuresTable(evaluation.figures)}\n`);
   });
+}
+
+/** Checked first: a large data set takes hours. @throws COMMAND_INVALID, SINK_FAILED */
+async function requireCocoFile(path: string, annotations: string, models: readonly string[]): Promise<void> {
+  const mistake =
+    models.length > 1
+      ? 'expected a single --model, whose detections it holds'
+      : resolve(path) === resolve(annotations)
+        ? `${path} is an input`
+        : path === '-' || (await isDevice(path))
+          ? `expected the name of a file, received "${path}"`
+          : null;
+  if (mistake !== null) throw new SightlineError('COMMAND_INVALID', `--coco: ${mistake}`);
+  await requireWritable('--coco', { path, isFolder: false });
 }
 
 function heading({

@@ -3,9 +3,10 @@ import { check } from '../config/check.ts';
 import { type CocoFigures, scoreDetections } from '../evaluate/average-precision.ts';
 import { categoryIdsOfClasses } from '../evaluate/class-categories.ts';
 import type { CocoAnnotations, CocoResult } from '../evaluate/coco-dataset.ts';
-import { picturePaths } from '../evaluate/coco-files.ts';
+import { picturePaths, writeResults } from '../evaluate/coco-files.ts';
 import { cocoResultsOf } from '../evaluate/recorded-results.ts';
 import { type CollectedResults, collectOnImages } from '../optimize/gate/collect-results.ts';
+import { fileFailure } from '../sinks/sink-failure.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { type Progress, startProgress } from './progress.ts';
@@ -30,15 +31,21 @@ export interface Evaluation {
 /**
  * Runs a model on the pictures of an annotations file and scores it.
  *
+ * @param flags - with `coco`, the detections are written to that file.
  * @throws the errors of `openRuntime`; ENGINE_FAILED if images failed repeatedly; DATASET_INVALID if the file has no class of
  * the model; COMMAND_INVALID if the user stopped it.
  */
 export async function evaluateModel(
-  flags: ModelFlags & Pick<ViewFlags, 'tiles'> & { images: string; resizeBy: ResizeBy },
+  flags: ModelFlags & Pick<ViewFlags, 'tiles'> & { images: string; resizeBy: ResizeBy; readonly coco?: string },
   annotations: CocoAnnotations,
   io: CliIo,
 ): Promise<Evaluation> {
   const { collected, results } = await detectOnLabels(flags, annotations, io);
+  const { coco } = flags;
+  if (coco !== undefined)
+    await writeResults(coco, results).catch((error: Error) => {
+      throw fileFailure('--coco', coco, error);
+    });
   const { spec, engine, provider, precision, seconds } = collected;
   const { length } = annotations.images;
   return {

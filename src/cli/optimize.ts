@@ -284,6 +284,7 @@ function outcomeText(outcome: Optimization): string {
       : ['MEASUREMENT INVALID', ...validity.reasons, 'Repeat it on a machine that does nothing else.', '']),
     table([['', 'rate', 'CPU a frame', 'AP', 'cameras', 'detector'], row('baseline', baseline), row('best', best)]),
     verdictText(outcome),
+    ...publishedText(outcome.published),
     ...outcome.counts.map(countText),
     ...warnings.map((warning) => `look at this class: ${warning}`),
     `${measurements} measurements in ${Math.round(seconds)} s`,
@@ -320,6 +321,15 @@ function verdictText({ speedup, loss, validity, finalists, tried, ended }: Optim
   if (loss === null) return `${rate}; it detects what the baseline detects${failed}`;
   const bound = loss.upperBound === null ? '' : `, at most ${loss.upperBound.toFixed(3)}`;
   return `${rate}; on the held-out part it loses ${loss.estimate.toFixed(3)}${bound}${failed}`;
+}
+
+function publishedText(published: Optimization['published']): string[] {
+  if (published === null) return [];
+  const { recall, precision, thresholds } = published;
+  const at = [...new Set(thresholds)].join(' before, ');
+  return [
+    `at the score threshold (${at}): ${recall.reference.toFixed(3)} of the objects found before, ${recall.candidate.toFixed(3)} after; ${precision.reference.toFixed(3)} of the boxes right before, ${precision.candidate.toFixed(3)} after`,
+  ];
 }
 
 function countText({ kind, id, reference, candidate }: Optimization['counts'][number]): string {

@@ -1,4 +1,5 @@
 import { isAbsolute, join } from 'node:path';
+import { writeWholeFile } from '../disk/replace-file.ts';
 import type { CocoAnnotation, CocoAnnotations, CocoCategory, CocoImage, CocoResult } from './coco-dataset.ts';
 import { invalid, JsonEntry, readJson } from './json-entry.ts';
 
@@ -50,6 +51,14 @@ export async function readResults(path: string): Promise<CocoResult[]> {
       score: entry.number('score'),
     };
   });
+}
+
+/** Writes a COCO results file, which `readResults` reads back without loss. @throws the system's error */
+export function writeResults(path: string, results: readonly CocoResult[]): Promise<void> {
+  const entries = results.map(({ imageId, categoryId, box, score }) =>
+    JSON.stringify({ image_id: imageId, category_id: categoryId, bbox: box, score }),
+  );
+  return writeWholeFile(path, `[\n${entries.join(',\n')}\n]\n`);
 }
 
 /**

@@ -55,6 +55,33 @@ export async function resample(
   }
 }
 
+/**
+ * Draws resamples of units that are counted, and sums up their counts.
+ *
+ * @param units - `[unit][column]`; a unit may end early, the rest counts as 0.
+ * @param onSums - receives `[column]` of each resample; valid during the call only.
+ * @returns `[column]`: the sums of all units, each once.
+ */
+export async function resampleSums(
+  units: readonly (readonly number[])[],
+  columns: number,
+  options: BootstrapOptions,
+  onSums: (sums: Float64Array) => void,
+): Promise<Float64Array> {
+  const sums = new Float64Array(columns);
+  const sumUp = (counts: Int32Array): Float64Array => {
+    sums.fill(0);
+    for (const [u, unit] of units.entries()) {
+      const count = counts[u]!;
+      if (count === 0) continue;
+      for (let i = 0; i < unit.length; i++) sums[i] = sums[i]! + unit[i]! * count;
+    }
+    return sums;
+  };
+  await resample(units.length, options, (counts) => onSums(sumUp(counts)));
+  return sumUp(new Int32Array(units.length).fill(1));
+}
+
 /** Collects a figure of both sides over the resamples. A resample without a figure (NaN) is left out. */
 export class LossSamples {
   readonly #losses: number[] = [];

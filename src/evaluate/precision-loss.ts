@@ -1,5 +1,4 @@
 import type { CocoAnnotations, CocoResult } from './coco-dataset.ts';
-import { type ImageMatches, TRUE_POSITIVE } from './coco-match.ts';
 import { AREA_RANGES } from './coco-rules.ts';
 import { type BootstrapOptions, type LossEstimate, LossSamples, resample } from './loss-bootstrap.ts';
 import { type CategoryMatches, matchDataset } from './match-dataset.ts';
@@ -19,10 +18,6 @@ export interface ClassLoss extends LossEstimate {
   readonly units: number;
   /** Objects to find. */
   readonly objects: number;
-  /** Those that the reference found. */
-  readonly foundByReference: number;
-  /** Detections of this class by the candidate, right or wrong. */
-  readonly candidateDetections: number;
 }
 
 export interface PrecisionLoss {
@@ -34,9 +29,6 @@ export interface PrecisionLoss {
   /** Pictures with an object. */
   readonly pictures: number;
 }
-
-/** An object counts as found by a detection of at least this score; weaker detections are mostly chance. */
-const FOUND_SCORE = 0.05;
 
 /**
  * Estimates how much average precision a candidate loses against a reference on the same pictures, with a paired bootstrap over
@@ -72,10 +64,11 @@ export async function comparePrecision(
   const { level } = options;
   const areas = samples.areas.map((sample, area) => sample.estimate(wanted.byArea[area]!, got.byArea[area]!, level));
   const byClass = annotations.categories.flatMap(({ name }, c): ClassLoss[] => {
-    const facts = factsOf(matches[0][c]!, matches[1][c]!);
-    if (facts.objects === 0) return [];
+    const places = placesWithObjects(matches[0][c]!);
+    if (places.length === 0) return [];
+    const objects = matches[0][c]!.images.reduce((sum, image) => sum + image.objects[0]!, 0);
     const estimate = samples.categories[c]!.estimate(wanted.byCategory[c]!, got.byCategory[c]!, level);
-    return [{ label: name, ...estimate, ...facts }];
+    return [{ label: name, ...estimate, units: places.length, objects }];
   });
   const [overall, ...sizes] = areas as [LossEstimate, ...LossEstimate[]];
   return {
@@ -90,21 +83,4 @@ export async function comparePrecision(
 
 function placesWithObjects({ images, places }: CategoryMatches): number[] {
   return places.filter((_, i) => images[i]!.objects[0]! > 0);
-}
-
-function factsOf(
-  reference: CategoryMatches,
-  candidate: CategoryMatches,
-): Pick<ClassLoss, 'units' | 'objects' | 'foundByReference' | 'candidateDetections'> {
-  return {
-    units: placesWithObjects(reference).length,
-    objects: reference.images.reduce((sum, { objects }) => sum + objects[0]!, 0),
-    foundByReference: reference.images.reduce((sum, image) => sum + foundIn(image), 0),
-    candidateDetections: candidate.images.reduce((sum, { scores }) => sum + scores.length, 0),
-  };
-}
-
-/** Counts objects of any size found at IoU 0.5, the first row of outcomes. */
-function foundIn({ scores, outcomes }: ImageMatches): number {
-  return scores.filter((score, d) => score >= FOUND_SCORE && outcomes[d] === TRUE_POSITIVE).length;
 }

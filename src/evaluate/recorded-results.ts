@@ -13,7 +13,7 @@ export interface RecordedFrame extends Pick<PublishedFrame, 'frame' | 'width' | 
 export interface RecordedResults {
   /** Labels of the class ids. */
   readonly classes: readonly string[];
-  /** The pipeline reports objects of at least this score. The frames hold weaker ones too, down to half of it. */
+  /** The pipeline reports objects of at least this score. The frames hold weaker ones too, down to half of it or less. */
   readonly scoreThreshold: number;
   readonly frames: readonly RecordedFrame[];
 }

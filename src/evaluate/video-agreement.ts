@@ -2,7 +2,7 @@ import type { Detection } from '../core/detection.ts';
 import { f1Of, NOT_ASKED } from './agreement.ts';
 import { AREA_RANGES } from './coco-rules.ts';
 import type { FrameMatches } from './frame-matches.ts';
-import { type BootstrapOptions, type LossEstimate, LossSamples, resample } from './loss-bootstrap.ts';
+import { type BootstrapOptions, type LossEstimate, LossSamples, resampleSums } from './loss-bootstrap.ts';
 import type { ClassLoss, ObjectSize, SizeLoss } from './precision-loss.ts';
 
 export interface AgreementOptions extends BootstrapOptions {
@@ -13,12 +13,26 @@ export interface AgreementOptions extends BootstrapOptions {
 /** Agreement of a candidate with the reference. Figures are F1 at IoU 0.5; that of the reference with itself is 1. */
 export interface VideoAgreement {
   readonly overall: LossEstimate;
+  /**
+   * Boxes that the candidate reports for each one that the reference reports, of objects that both see with half their threshold at
+   * least. The agreement forgives a score that slips below the threshold; here as many must rise above it.
+   */
+  readonly published: LossEstimate;
   /** Sizes that occur, by the area of the box. */
   readonly bySize: readonly SizeLoss[];
   /** Classes that occur, greatest loss first. */
-  readonly byClass: readonly ClassLoss[];
+  readonly byClass: readonly (ClassLoss & ClassFound)[];
   /** Blocks that were drawn. */
   readonly blocks: number;
+}
+
+interface ClassFound {
+  /** Objects of the reference. */
+  readonly foundByReference: number;
+  /** Those of them that the candidate reports, too. */
+  readonly foundByCandidate: number;
+  /** Objects that the candidate reports, wherever. */
+  readonly reportedByCandidate: number;
 }
 
 const SIZES = AREA_RANGES.slice(1);
@@ -38,41 +52,34 @@ export async function compareOnVideo(
   const { labels, blocks } = tally(frames, options.blockMs);
   const groups = FIRST_CLASS + labels.length;
   const samples = Array.from({ length: groups }, () => new LossSamples());
-  const sums = new Float64Array(groups * COUNTS);
-  const sumUp = (counts: Int32Array): void => {
-    sums.fill(0);
-    for (const [b, block] of blocks.entries()) {
-      const count = counts[b]!;
-      if (count === 0) continue;
-      for (let i = 0; i < block.length; i++) sums[i] = sums[i]! + block[i]! * count;
-    }
-  };
-  const f1 = (group: number): number => {
+  const published = new LossSamples();
+  const publishedIn = (sums: Float64Array): number => (sums[1] === sums[3] ? 1 : sums[3]! / sums[1]!);
+  const f1 = (sums: Float64Array, group: number): number => {
     const at = group * COUNTS;
     const isAbsent = sums[at] === 0 && sums[at + 2] === 0;
     // A resample without the class has no figure for it. If there is no object at all, both sides agree.
     if (isAbsent && group !== OVERALL) return Number.NaN;
     return f1Of(sums[at]!, sums[at + 1]!, sums[at + 2]!, sums[at + 3]!);
   };
-  await resample(blocks.length, options, (counts) => {
-    sumUp(counts);
-    for (const [group, sample] of samples.entries()) sample.add(1, f1(group));
+  const all = await resampleSums(blocks, groups * COUNTS, options, (sums) => {
+    for (const [group, sample] of samples.entries()) sample.add(1, f1(sums, group));
+    published.add(1, publishedIn(sums));
   });
-  sumUp(new Int32Array(blocks.length).fill(1));
-  const estimateOf = (group: number): LossEstimate => samples[group]!.estimate(1, f1(group), options.level);
-  const byClass = labels.map((label, i): ClassLoss => {
+  const estimateOf = (group: number): LossEstimate => samples[group]!.estimate(1, f1(all, group), options.level);
+  const byClass = labels.map((label, i): ClassLoss & ClassFound => {
     const at = (FIRST_CLASS + i) * COUNTS;
     return {
       ...{ label, ...estimateOf(FIRST_CLASS + i) },
       units: blocks.filter((block) => (block[at] ?? 0) > 0).length,
-      objects: sums[at]!,
-      foundByReference: sums[at]!,
-      // Detections below the threshold that match an object of the reference count too.
-      candidateDetections: Math.max(sums[at + 1]!, sums[at + 2]!),
+      objects: all[at]!,
+      foundByReference: all[at]!,
+      foundByCandidate: Math.min(all[at + 1]!, all[at + 3]!),
+      reportedByCandidate: all[at + 2]!,
     };
   });
   return {
     overall: estimateOf(OVERALL),
+    published: published.estimate(1, publishedIn(all), options.level),
     bySize: SIZES.flatMap(({ name }, i) => {
       const estimate = estimateOf(1 + i);
       return Number.isNaN(estimate.loss) ? [] : [{ size: name as ObjectSize, ...estimate }];

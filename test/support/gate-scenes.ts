@@ -55,7 +55,7 @@ export function seePictures(scene: CocoAnnotations, { seed, missRatio, jitter }:
     const wrong = detection(Math.floor(random() * 3), [random() * 500, 400, 60, 60], 0.4 * random());
     return { frame, ptsUs: 0, ...PICTURE, detections: [...detections, wrong] };
   });
-  return { classes: LABELS, scoreThreshold: 0.001, frames };
+  return { classes: LABELS, scoreThreshold: 0.3, frames };
 }
 
 export const VIDEO_FPS = 10;

@@ -51,11 +51,12 @@ const AGREEMENT_SHARE = 0.5;
 /**
  * Runs a configuration on pictures, for average precision: every class of every box down to a score of 0.001.
  *
- * @returns results whose frame numbers are places in the list of pictures.
+ * @returns results whose frame numbers are places in the list of pictures, with the threshold that users see.
  * @throws the errors of `openRuntime`; CONFIG_INVALID for wrong settings; ENGINE_FAILED if pictures were given up;
  *   COMMAND_INVALID if it was stopped.
  */
 export async function collectOnImages(options: CollectOptions, images: PictureSet): Promise<CollectedResults> {
+  const scoreThreshold = await publishedFrom(options);
   const model = { ...options.model, scoreThreshold: AP_SCORE, classesPerBox: 'all' as const };
   return withRuntime({ ...options, model }, async (runtime) => {
     const config = parseStream({ id: 'pictures', source: images.label, policy: 'file', ...images.settings }, {});
@@ -67,7 +68,7 @@ export async function collectOnImages(options: CollectOptions, images: PictureSe
     const collected = await record(runtime, start, options);
     const missing = images.paths.length - collected.frames.length;
     if (missing > 0) throw givenUp(`${missing} of ${images.paths.length} images`);
-    return { ...collected, scoreThreshold: AP_SCORE };
+    return { ...collected, scoreThreshold };
   });
 }
 
@@ -88,8 +89,7 @@ export async function collectOnVideo(
   stream: StreamConfig,
   clips: readonly string[] = [stream.source],
 ): Promise<CollectedResults> {
-  const scoreThreshold =
-    options.model.scoreThreshold ?? modelSpec(await loadConfigured(options.model, options.environment)).scoreThreshold;
+  const scoreThreshold = await publishedFrom(options);
   const model = { ...options.model, scoreThreshold: scoreThreshold * AGREEMENT_SHARE };
   const track = stream.track === false ? true : stream.track;
   const config: StreamConfig = { ...stream, policy: 'file', loop: false, realtime: false, track };
@@ -112,6 +112,11 @@ export async function collectOnVideo(
     }
     return joined(collected);
   });
+}
+
+/** Score from which on a configuration publishes a box. */
+async function publishedFrom({ model, environment }: CollectOptions): Promise<number> {
+  return model.scoreThreshold ?? modelSpec(await loadConfigured(model, environment)).scoreThreshold;
 }
 
 /** Puts the results of clips one behind the other. */

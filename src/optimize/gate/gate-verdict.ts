@@ -1,6 +1,7 @@
 import type { BoxDrift } from '../../evaluate/box-drift.ts';
 import type { LossEstimate } from '../../evaluate/loss-bootstrap.ts';
 import type { ClassLoss, SizeLoss } from '../../evaluate/precision-loss.ts';
+import type { PublishedLoss } from '../../evaluate/published-loss.ts';
 import type { TagLoss } from '../../evaluate/tag-loss.ts';
 import type { TrackAgreement } from '../../evaluate/track-agreement.ts';
 import type { CountComparison } from './compare-counts.ts';
@@ -13,6 +14,8 @@ export interface VideoFindings {
   readonly framesShared: number;
   readonly tracks: TrackAgreement;
   readonly drift: BoxDrift;
+  /** Boxes that the candidate reports for each one of the reference, of objects that both see; see `VideoAgreement`. */
+  readonly published: LossEstimate;
   readonly counts: readonly CountComparison[];
 }
 
@@ -39,6 +42,8 @@ export interface GateVerdict extends LossEstimate {
   readonly byClass: readonly ClassLoss[];
   /** Tags of the annotations' images; empty without tags, or on a video. */
   readonly byTag: readonly TagLoss[];
+  /** Recall and precision at the score thresholds, which labels show, and the share of each that may be lost; null on a video. */
+  readonly published: (PublishedLoss & { readonly allowedShare: number }) | null;
   /** Sentences about classes that lost much, also where chance may explain it. They do not change the verdict. */
   readonly warnings: readonly string[];
   /** Null if pictures were judged by labels. */

@@ -1,13 +1,23 @@
 import { NOT_ASKED } from '../../evaluate/agreement.ts';
 import { measureDrift } from '../../evaluate/box-drift.ts';
 import { type FrameMatches, matchFrames } from '../../evaluate/frame-matches.ts';
-import type { BootstrapOptions } from '../../evaluate/loss-bootstrap.ts';
+import type { BootstrapOptions, LossEstimate } from '../../evaluate/loss-bootstrap.ts';
 import type { RecordedResults } from '../../evaluate/recorded-results.ts';
 import { compareTracks } from '../../evaluate/track-agreement.ts';
 import { compareOnVideo } from '../../evaluate/video-agreement.ts';
 import { type CountComparison, type Counters, compareCounts } from './compare-counts.ts';
 import { CLASSES_SHOWN, type GateVerdict, type VideoFindings } from './gate-verdict.ts';
-import { classWarnings, figure, intervalText, judgeLoss, lostClasses, withObjections } from './loss-verdict.ts';
+import {
+  classWarnings,
+  fallenClasses,
+  figure,
+  intervalText,
+  judgeAll,
+  judgeLoss,
+  lostClasses,
+  percent,
+  withObjections,
+} from './loss-verdict.ts';
 
 /** What a video may show beside the loss. */
 export interface VideoTolerances {
@@ -32,7 +42,7 @@ export interface VideoGround {
    * does not make the verdict inconclusive, unless objects are counted in it.
    */
   readonly isOnlyEvidence?: boolean;
-  /** Default: everything. Missing frames and classes that are never reported are always judged. */
+  /** Default: everything. Missing frames and lost classes are always judged. */
   readonly demands?: VideoDemands;
 }
 
@@ -57,8 +67,10 @@ const DEFAULTS: VideoTolerances = {
 };
 /** With fewer blocks a candidate cannot pass. */
 const FEWEST_BLOCKS = 10;
-/** A class that the candidate never reports counts as lost if it occurs in at least so many blocks: the reference may be wrong for a moment. */
-const FEWEST_BLOCKS_OF_A_CLASS = 5;
+/** A class with less cannot be judged alone: the reference may be wrong for a moment, with scores just above its threshold. */
+const FEWEST_OF_A_CLASS = { objects: 10, units: 5 };
+/** Scores may move by so many times `maxLoss`, as a share of the boxes that are reported (ADR 60). */
+const PUBLISHED_FACTOR = 2.5;
 /** Share of the reference's frames for which a candidate may publish nothing. */
 const MISSING_TOLERANCE = 0.02;
 /** From so many tracks on, one may be lost whatever the tolerance. */
@@ -76,29 +88,41 @@ export async function judgeVideo(
   const tolerances: VideoTolerances = { ...DEFAULTS, ...given };
   const frames = matchFrames(reference, candidate);
   const { blockMs, lateMs, countTolerance } = tolerances;
-  const { overall, bySize, byClass, blocks } = await compareOnVideo(frames, { seed, resamples, level, blockMs });
+  const { overall, published, bySize, byClass, blocks } = await compareOnVideo(frames, {
+    seed,
+    resamples,
+    level,
+    blockMs,
+  });
   const video: VideoFindings = {
     framesOfReference: reference.frames.length,
     framesShared: frames.length,
     tracks: compareTracks(frames, lateMs),
     drift: measureDrift(frames),
+    published,
     counts: compareCounts(reference, candidate, counters, countTolerance),
   };
+  const figures = byClass.map((loss) => ({ ...loss, measure: 'F1' as const }));
   const facts = {
     ...{ measure: 'F1 against the reference' as const, ...overall, level, allowed, pictures: frames.length, bySize },
     ...{
       byClass: byClass.slice(0, CLASSES_SHOWN),
       byTag: [],
-      warnings: demands.agreement ? classWarnings(byClass, allowed, level) : [],
+      published: null,
+      warnings: demands.agreement ? classWarnings(figures, allowed, level) : [],
     },
     ...{ video, objections: [], isLossJudged: demands.agreement, evidence: blocks, picturesThatWouldDecide: null },
   };
   const f1 = `F1 ${figure(overall.candidate)} against the reference at IoU 0.5`;
   const text = demands.agreement
-    ? `${f1}, a loss of ${figure(overall.loss)} (${intervalText(overall.interval, level)}) where ${figure(allowed)} is allowed`
+    ? `${f1}, a loss of ${figure(overall.loss)} (${intervalText(overall.interval, level)}) where ${figure(allowed)} is allowed; ${publishedText(published, allowed, level)}`
     : `${f1}, which is not judged`;
-  const classes = lostClasses(byClass, allowed, FEWEST_BLOCKS_OF_A_CLASS, { isVanishedOnly: !demands.agreement });
-  const objections = [...objectionsTo(video, tolerances, demands), ...classes];
+  const objections = [
+    ...objectionsTo(video, tolerances, demands),
+    ...(demands.agreement ? shiftsOf(published, allowed) : []),
+    ...lostClasses(demands.agreement ? byClass : byClass.map(anywhere), FEWEST_OF_A_CLASS),
+    ...(demands.agreement ? fallenClasses(figures, allowed) : []),
+  ];
   if (objections.length > 0)
     return { ...facts, objections, verdict: 'refused', reason: withObjections(text, objections) };
   const isCounted = counters.lines.length + counters.zones.length > 0;
@@ -117,7 +141,10 @@ export async function judgeVideo(
       reason: `${text}; less than ${seconds} s of video is too short to decide`,
     };
   }
-  const { verdict, unitsThatWouldDecide } = judgeLoss(overall, allowed, evidence);
+  const { verdict, unitsThatWouldDecide } = judgeAll([
+    judgeLoss(overall, allowed, evidence),
+    ...[published, mirrored(published)].map((shift) => judgeLoss(shift, PUBLISHED_FACTOR * allowed, evidence)),
+  ]);
   if (verdict !== 'inconclusive') return { ...facts, verdict, reason: text };
   const framesThatWouldDecide =
     unitsThatWouldDecide === null ? null : Math.ceil((frames.length * unitsThatWouldDecide) / blocks);
@@ -126,6 +153,26 @@ export async function judgeVideo(
       ? 'the estimate lies at the limit, so no number of frames would decide'
       : `${frames.length} frames are too few, about ${framesThatWouldDecide} would settle it`;
   return { ...facts, verdict, picturesThatWouldDecide: framesThatWouldDecide, reason: `${text}; ${rest}` };
+}
+
+/** Between different detectors it is not known whose boxes are right, so a class counts wherever it is reported. */
+function anywhere<T extends { readonly reportedByCandidate: number }>(found: T): T & { foundByCandidate: number } {
+  return { ...found, foundByCandidate: found.reportedByCandidate };
+}
+
+/** The opposite of a loss: how far the candidate is above the reference. */
+function mirrored({ loss, interval: [low, high], ...rest }: LossEstimate): LossEstimate {
+  return { ...rest, loss: -loss, interval: [-high, -low] };
+}
+
+function publishedText({ candidate, interval }: LossEstimate, allowed: number, level: number): string {
+  return `of objects that both see it reports ${figure(candidate)} boxes for each one of the reference (loss ${intervalText(interval, level)}), where ${percent(PUBLISHED_FACTOR * allowed)} more or less is allowed`;
+}
+
+/** Says that all scores move, where chance does not explain it. */
+function shiftsOf(published: LossEstimate, allowed: number): string[] {
+  const isBeyond = [published, mirrored(published)].some(({ interval }) => interval[0] > PUBLISHED_FACTOR * allowed);
+  return isBeyond ? [`its scores ${published.loss > 0 ? 'fall below' : 'rise above'} the threshold`] : [];
 }
 
 function hasObject({ found }: FrameMatches): boolean {

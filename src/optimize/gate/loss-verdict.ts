@@ -1,5 +1,5 @@
 import { type LossEstimate, SINGLE_LEVEL } from '../../evaluate/loss-bootstrap.ts';
-import type { ClassLoss } from '../../evaluate/precision-loss.ts';
+import type { PublishedClass } from '../../evaluate/published-loss.ts';
 import { normalQuantile } from '../../measure/distributions.ts';
 
 export type Verdict = 'passed' | 'refused' | 'inconclusive';
@@ -37,6 +37,14 @@ export function judgeLoss(estimate: LossEstimate, allowed: number, evidence: Evi
   return { verdict: 'inconclusive', unitsThatWouldDecide: isKnown ? Math.max(wanted, fewestUnits, units + 1) : null };
 }
 
+/** Combines verdicts on losses that must all pass; what would decide all of them decides. */
+export function judgeAll(judged: readonly LossVerdict[]): LossVerdict {
+  const open = judged.filter(({ verdict }) => verdict === 'inconclusive').map((one) => one.unitsThatWouldDecide);
+  const verdict = allOf(judged.map((one) => one.verdict));
+  const isKnown = verdict === 'inconclusive' && !open.includes(null);
+  return { verdict, unitsThatWouldDecide: isKnown ? Math.max(...open.map(Number)) : null };
+}
+
 /** The mean over classes hides the loss of one. A class may lose this many times the allowance of the whole, ... */
 const CLASS_FACTOR = 5;
 /** ... and at least this much: figures of single classes scatter. */
@@ -45,47 +53,72 @@ const LEAST_CLASS_ALLOWANCE = 0.1;
 const FEWEST_UNITS_OF_A_CLASS = 10;
 /** Standard errors that the loss of a class must be beyond its allowance: by chance once in 2,000 classes. */
 const CLASS_SIGMAS = 3.3;
-/** A class is lost if the reference finds at least so many of its objects and the candidate none. */
-const FEWEST_OBJECTS_OF_A_CLASS = 3;
+/** A class is lost if the candidate finds at most this share of the objects that the reference finds. */
+const LOST_SHARE = 0.1;
+
+/** How often both sides find the objects of a class among what they publish. */
+type ClassFound = Pick<PublishedClass, 'label' | 'units' | 'foundByReference' | 'foundByCandidate'>;
 
 /**
- * Finds classes that a candidate has lost, whatever the mean says: it never reports them at all, or their figure falls by more
- * than chance explains.
+ * Finds classes that a candidate has lost, whatever the mean says: it finds at most a tenth of what the reference finds.
  *
- * @param fewestUnits - pieces of evidence in which a class must occur to be missed if it is never reported.
- * @param isVanishedOnly - lists only classes that are never reported.
+ * @param fewest - objects that the reference must find, and pieces of evidence in which they must occur.
  * @returns sentences that begin with the class; empty if there is none.
  */
 export function lostClasses(
-  classes: readonly ClassLoss[],
-  allowed: number,
-  fewestUnits: number,
-  { isVanishedOnly = false } = {},
+  classes: readonly ClassFound[],
+  fewest: { readonly objects: number; readonly units: number },
 ): string[] {
-  const allowance = Math.max(LEAST_CLASS_ALLOWANCE, CLASS_FACTOR * allowed);
-  return classes.flatMap((entry) => {
-    const { label, units, foundByReference, candidateDetections, loss, standardError } = entry;
-    const hasVanished =
-      candidateDetections === 0 && foundByReference >= FEWEST_OBJECTS_OF_A_CLASS && units >= fewestUnits;
-    if (hasVanished) return [`${label} is never reported, and the reference finds ${foundByReference}`];
-    if (isVanishedOnly) return [];
-    const isBeyond = units >= FEWEST_UNITS_OF_A_CLASS && loss - CLASS_SIGMAS * standardError > allowance;
-    return isBeyond ? [`${label} falls from ${figure(entry.reference)} to ${figure(entry.candidate)}`] : [];
-  });
+  return classes
+    .filter(
+      ({ units, foundByReference, foundByCandidate }) =>
+        units >= fewest.units &&
+        foundByReference >= fewest.objects &&
+        foundByCandidate <= LOST_SHARE * foundByReference,
+    )
+    .map(({ label, foundByReference, foundByCandidate }) =>
+      foundByCandidate === 0
+        ? `${label} is never found, and the reference finds ${foundByReference}`
+        : `${label} is lost: ${foundByCandidate} found, and the reference finds ${foundByReference}`,
+    );
+}
+
+/** One figure of a class. */
+export interface ClassFigure extends LossEstimate, Pick<PublishedClass, 'label' | 'units' | 'objects'> {
+  readonly measure: 'AP' | 'F1' | 'recall' | 'precision';
+}
+
+/** Returns the most that the figure of a class may fall. */
+function classAllowance(allowed: number): number {
+  return Math.max(LEAST_CLASS_ALLOWANCE, CLASS_FACTOR * allowed);
+}
+
+/** Finds classes whose figure falls by more than a class may lose and chance explains. */
+export function fallenClasses(figures: readonly ClassFigure[], allowed: number): string[] {
+  return figures
+    .filter(
+      ({ units, loss, standardError }) =>
+        units >= FEWEST_UNITS_OF_A_CLASS && loss - CLASS_SIGMAS * standardError > classAllowance(allowed),
+    )
+    .map(fallText);
 }
 
 /**
- * Lists classes whose figure falls by as much as a single class may lose at most, whether or not chance explains it: the mean over
+ * Lists figures of classes that fall by as much as a single class may lose at most, whether or not chance explains it: the mean over
  * all classes hides them, and few pictures cannot prove them.
  */
-export function classWarnings(classes: readonly ClassLoss[], allowed: number, level: number): string[] {
-  const allowance = Math.max(LEAST_CLASS_ALLOWANCE, CLASS_FACTOR * allowed);
-  return classes
-    .filter(({ loss }) => loss >= allowance)
-    .map(({ label, reference, candidate, objects, units, interval }) => {
+export function classWarnings(figures: readonly ClassFigure[], allowed: number, level: number): string[] {
+  return figures
+    .filter(({ loss }) => loss >= classAllowance(allowed))
+    .map((figures) => {
+      const { objects, units, interval } = figures;
       const evidence = `${objects} ${objects === 1 ? 'object' : 'objects'} in ${units} ${units === 1 ? 'piece' : 'pieces'} of evidence`;
-      return `${label} falls from ${figure(reference)} to ${figure(candidate)} on ${evidence} (${intervalText(interval, level)})`;
+      return `${fallText(figures)} on ${evidence} (${intervalText(interval, level)})`;
     });
+}
+
+function fallText({ label, measure, reference, candidate }: ClassFigure): string {
+  return `${label} falls in ${measure} from ${figure(reference)} to ${figure(candidate)}`;
 }
 
 /** Objections that a reason lists; a candidate that finds nothing has one for each class. */
@@ -100,14 +133,18 @@ export function withObjections(text: string, objections: readonly string[]): str
 
 /** Writes an interval with its confidence: `95 % interval -0.010 to 0.012`. */
 export function intervalText([low, high]: readonly [number, number], level: number): string {
-  const percent = Number((100 * (2 * level - 1)).toFixed(1));
-  return `${percent} % interval ${figure(low)} to ${figure(high)}`;
+  return `${percent(2 * level - 1)} interval ${figure(low)} to ${figure(high)}`;
 }
 
 /** Combines verdicts that must all pass: refused if any is refused, else inconclusive if any is. */
 export function allOf(verdicts: readonly Verdict[]): Verdict {
   if (verdicts.includes('refused')) return 'refused';
   return verdicts.includes('inconclusive') ? 'inconclusive' : 'passed';
+}
+
+/** Writes a share of 0.05 as `5 %`. */
+export function percent(share: number): string {
+  return `${Number((100 * share).toFixed(1))} %`;
 }
 
 /** Writes a figure from 0 to 1 with three decimals. */

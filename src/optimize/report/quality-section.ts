@@ -4,7 +4,7 @@ import { counted, fps, ms, percent, score, signedScore, whole } from './figures.
 import { type Findings, isSame, trialIn } from './findings.ts';
 import { blocks, code, folded, image, list, type Markdown, md, measured, NOTHING, strong, table } from './markdown.ts';
 import { type ParetoMark, type PlotSpec, paretoPlot } from './plots.ts';
-import type { QualityFigure, QualitySlice, ReportTrial } from './report-input.ts';
+import type { PublishedFigure, QualityFigure, QualitySlice, ReportTrial } from './report-input.ts';
 
 /** A slice that loses more gets a warning, significant or not. */
 const LARGE_LOSS: Readonly<Record<QualitySlice['by'], number>> = { class: 0.1, size: 0.05, tag: 0.05 };
@@ -16,8 +16,8 @@ export function qualitySection(findings: Findings): Markdown {
   const { search, heldOut } = input.quality;
   const figures = [search, heldOut].flatMap((figure) => figure ?? []);
   const parts = [
-    ...(search === null ? [] : [row('search: the part that chose', search)]),
-    ...(heldOut === null ? [] : [row(`held out: seen once, by ${counted(heldOut.finalists, 'finalist')}`, heldOut)]),
+    ...(search === null ? [] : rows('search: the part that chose', search)),
+    ...(heldOut === null ? [] : rows(`held out: seen once, by ${counted(heldOut.finalists, 'finalist')}`, heldOut)),
   ];
   const warnings = qualityWarnings(findings);
   return folded(
@@ -38,17 +38,27 @@ export function qualitySection(findings: Findings): Markdown {
   );
 }
 
-function row(name: string, { kind, measurements, ...figure }: QualityFigure) {
-  const { interval, confidence } = figure;
+const PUBLISHED = { recall: 'recall: objects found', precision: 'precision: boxes that are right' } as const;
+
+function rows(part: string, figure: QualityFigure) {
+  const { kind, measurements, published = [] } = figure;
+  const at = ([before, after]: PublishedFigure['thresholds']): string =>
+    before === after ? `score ${after} or more` : `score ${after} or more, before ${before}`;
   return [
-    md`${name}, ${kind === 'ap' ? 'AP' : 'F1'}${measured(...measurements)}`,
-    whole(figure.pictures),
-    score(figure.baseline),
-    score(figure.best),
-    score(figure.loss),
-    `${score(interval[0])} to ${score(interval[1])} (${percent(confidence)})`,
-    score(figure.allowed),
+    row(md`${part}, ${kind === 'ap' ? 'AP' : 'F1'}${measured(...measurements)}`, figure, figure),
+    ...published.map((each) => row(md`${PUBLISHED[each.name]} (${at(each.thresholds)})`, figure, each)),
   ];
+}
+
+type Loss = Pick<QualityFigure, 'baseline' | 'best' | 'loss' | 'interval' | 'allowed'>;
+
+function row(
+  name: Markdown,
+  { pictures, confidence }: QualityFigure,
+  { baseline, best, loss, interval, allowed }: Loss,
+) {
+  const span = `${score(interval[0])} to ${score(interval[1])} (${percent(confidence)})`;
+  return [name, whole(pictures), score(baseline), score(best), score(loss), span, score(allowed)];
 }
 
 /** Kinds of objects that lose much, with how little there may be to judge them by. */

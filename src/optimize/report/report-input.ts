@@ -84,8 +84,17 @@ export interface QualityFigure {
   readonly allowed: number;
   /** Pictures or frames that were compared. */
   readonly pictures: number;
+  /** What is found and what is right at the score thresholds, on labelled pictures. */
+  readonly published?: readonly PublishedFigure[];
   readonly slices: readonly QualitySlice[];
   readonly measurements: readonly string[];
+}
+
+/** Recall or precision at the score thresholds that users see. */
+export interface PublishedFigure extends Pick<QualityFigure, 'baseline' | 'best' | 'loss' | 'interval' | 'allowed'> {
+  readonly name: 'recall' | 'precision';
+  /** Of the baseline and of the best. */
+  readonly thresholds: readonly [number, number];
 }
 
 /** Loss of one kind of objects, or of the files with one tag. */

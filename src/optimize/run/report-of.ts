@@ -1,12 +1,14 @@
 import { findBottlenecks } from '../../measure/bottlenecks.ts';
 import type { MachineFacts } from '../../measure/machine-facts.ts';
 import type { TrialResult } from '../../measure/trial-result.ts';
+import type { GateVerdict } from '../gate/gate-verdict.ts';
 import { configurationKey, qualityKey } from '../levers/levers.ts';
 import { median } from '../report/figures.ts';
 import { readLoadTests } from '../report/load-tests.ts';
 import type {
   CountChange,
   LiveSide,
+  PublishedFigure,
   QualityFigure,
   QualitySlice,
   ReportBottleneck,
@@ -184,9 +186,29 @@ function qualityOf(judgements: readonly LoggedRecord[], best: Configuration): Qu
   return {
     kind: gate.measure === 'AP' ? 'ap' : 'agreement',
     ...{ baseline: gate.reference, best: gate.candidate, loss: gate.loss, interval: gate.interval },
+    ...(gate.published ? { published: publishedOf(gate.published) } : {}),
     ...{ confidence: 2 * gate.level - 1, allowed: gate.allowed, pictures: gate.pictures, slices },
     measurements: [record.id],
   };
+}
+
+function publishedOf({
+  thresholds,
+  allowedShare,
+  ...losses
+}: NonNullable<GateVerdict['published']>): PublishedFigure[] {
+  return (['recall', 'precision'] as const).map((name) => {
+    const { reference, candidate, loss, interval } = losses[name];
+    return {
+      name,
+      thresholds,
+      baseline: reference,
+      best: candidate,
+      loss,
+      interval,
+      allowed: allowedShare * reference,
+    };
+  });
 }
 
 function heldOutOf(figure: QualityFigure | null, { finalists }: SearchResult): ReportQuality['heldOut'] {

@@ -12,6 +12,7 @@ import { OpenTrial } from '../../measure/trial.ts';
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import { parseStream } from '../../pipeline/load-pipeline.ts';
 import type { CountComparison } from '../gate/compare-counts.ts';
+import type { GateVerdict } from '../gate/gate-verdict.ts';
 import { applyToText, configurationOf } from '../levers/apply-configuration.ts';
 import { configurationKey, LEVER_IDS, LEVERS } from '../levers/levers.ts';
 import { openSpace, type SearchSpace } from '../levers/search-space.ts';
@@ -84,6 +85,8 @@ export interface Optimization {
   readonly loss: { readonly estimate: number; readonly upperBound: number | null } | null;
   /** Lines and zones before and after, on the held-out part. */
   readonly counts: readonly CountComparison[];
+  /** Recall and precision at the score thresholds, on the held-out part; null without labels. */
+  readonly published: GateVerdict['published'];
   /** Classes that lost much. */
   readonly warnings: readonly string[];
   readonly steps: readonly Step[];
@@ -276,6 +279,7 @@ async function searchAndReport(
       speedup: found.speedup,
       loss: judged === null ? null : { estimate: judged.loss, upperBound: judged.upperBound },
       counts: judged === null ? [] : countsOf(judged),
+      published: judged?.labels?.published ?? null,
       warnings: judged === null ? [] : warningsOf(judged),
       ...{ steps: found.steps, refused: found.refused, bottlenecks, pareto: found.pareto },
       ...{ measurements: log.records.length, seconds, files },

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { picturePaths, readAnnotations, readResults } from '../../../src/evaluate/coco-files.ts';
+import { picturePaths, readAnnotations, readResults, writeResults } from '../../../src/evaluate/coco-files.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-coco-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -99,6 +99,17 @@ describe('readAnnotations', () => {
       code: 'DATASET_INVALID',
       message: expect.stringMatching(/absent\.json: cannot be read: no such file/),
     });
+  });
+});
+
+describe('written results', () => {
+  it.each([
+    [[]],
+    [[{ imageId: 7, categoryId: 1, box: [0.1 + 0.2, -3, 1 / 3, 4], score: 0.30000001192092896 }]],
+  ] as const)('are read back to the last digit, in their order', async (results) => {
+    const path = join(folder, 'results.json');
+    await writeResults(path, results);
+    expect(await readResults(path)).toEqual(results);
   });
 });
 

@@ -81,9 +81,19 @@ describe('agreement on a video', () => {
       large: (2 * 0.5 * 1) / 1.5,
     });
     const [worst, other] = byClass;
-    expect(worst).toMatchObject({ label: 'person', objects: 20, units: 2, candidateDetections: 40 });
+    expect(worst).toMatchObject({ label: 'person', objects: 20, units: 2, foundByCandidate: 20 });
     expect(worst!.candidate).toBeCloseTo((2 * 1 * 0.5) / 1.5, 12);
-    expect(other).toMatchObject({ label: 'car', objects: 20, candidateDetections: 10 });
+    expect(other).toMatchObject({ label: 'car', objects: 20, foundByCandidate: 10 });
+  });
+
+  it('has the boxes that are reported of objects that both see: what slips below the threshold, less what rises above', async () => {
+    const [sure, weak] = [at(0), at(0, { score: 0.3 })];
+    const reference = [...times(10, [sure]), ...times(5, [weak])];
+    // Of ten objects four slip below 0.4; of five below it two rise.
+    const candidate = [...times(6, [sure]), ...times(4, [weak]), ...times(2, [sure]), ...times(3, [weak])];
+    const { overall, published } = await compareOnVideo(matched(reference, candidate), OPTIONS);
+    expect(overall.loss).toBe(0);
+    expect(published).toMatchObject({ reference: 1, candidate: (6 + 2) / 10 });
   });
 
   it('has an interval that is wider for losses that come together than for losses spread evenly', async () => {

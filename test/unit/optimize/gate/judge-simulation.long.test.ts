@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { seededRandom } from '../../../../src/core/seeded-random.ts';
 import { scoreDetections } from '../../../../src/evaluate/average-precision.ts';
 import type { CocoAnnotations } from '../../../../src/evaluate/coco-dataset.ts';
-import { cocoResultsOf } from '../../../../src/evaluate/recorded-results.ts';
+import { comparePublished } from '../../../../src/evaluate/published-loss.ts';
+import { cocoResultsOf, type RecordedResults } from '../../../../src/evaluate/recorded-results.ts';
 import { levelFor } from '../../../../src/optimize/gate/confidence.ts';
 import { judge } from '../../../../src/optimize/gate/judge.ts';
-import { type Eyesight, labelledScene, seePictures } from '../../../support/gate-scenes.ts';
+import { judgeLoss } from '../../../../src/optimize/gate/loss-verdict.ts';
+import { type Eyesight, labelledScene, mapDetections, seePictures } from '../../../support/gate-scenes.ts';
 
 const PAIRS = 200;
 /**
@@ -79,4 +82,46 @@ describe(`over ${PAIRS} pairs of simulated detectors`, () => {
       expect(counts.passed).toBeLessThanOrEqual(most);
     },
   );
+});
+
+/**
+ * What happens at the threshold alone: of 800 objects each side publishes some by chance, independently of the other, as scores that
+ * scatter around the threshold do. AP is the same on both sides where they find the same objects.
+ */
+describe(`over ${PAIRS} pairs whose scores scatter around the threshold`, () => {
+  const SCENE = labelledScene(PICTURES, 7);
+  const NO_WRONG = mapDetections(seePictures(SCENE, { seed: 1, missRatio: 0, jitter: 0 }), (found, { frame }) =>
+    SCENE.annotations.some(({ imageId, box }) => imageId === SCENE.images[frame]!.id && box[0] === found.box[0])
+      ? found
+      : null,
+  );
+
+  /** @param falls - chance of each object to have a score below the threshold. */
+  async function passedOf(falls: number): Promise<number> {
+    let passed = 0;
+    for (let pair = 0; pair < PAIRS; pair++) {
+      const [reference, candidate] = [0.1, falls].map((share, side) => {
+        const random = seededRandom(2 * pair + side);
+        return mapDetections(NO_WRONG, (found) => ({ ...found, score: random() < share ? 0.29 : 0.31 }));
+      }) as [RecordedResults, RecordedResults];
+      const results = [reference, candidate].map((side) => ({
+        ...{ results: cocoResultsOf(side, SCENE), scoreThreshold: side.scoreThreshold },
+      }));
+      const options = { seed: pair, resamples: 300 };
+      const { recall } = await comparePublished(SCENE, results[0]!, results[1]!, options);
+      const allowed = 0.1 * recall.reference;
+      if (judgeLoss(recall, allowed, { units: PICTURES, fewestUnits: 30 }).verdict === 'passed') passed += 1;
+    }
+    console.log(`share below the threshold ${falls} instead of 0.1: ${passed} of ${PAIRS} pass`);
+    return passed;
+  }
+
+  it('at least 95 % of equal ones pass', { timeout: PATIENCE_MS }, async () => {
+    expect(await passedOf(0.1)).toBeGreaterThanOrEqual(PAIRS * 0.95);
+  });
+
+  it('at most 10 of those pass that lose exactly the tenth that is allowed', { timeout: PATIENCE_MS }, async () => {
+    // The published share falls from 0.9 to 0.81.
+    expect(await passedOf(0.19)).toBeLessThanOrEqual(10);
+  });
 });

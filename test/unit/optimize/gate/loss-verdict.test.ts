@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { LossEstimate } from '../../../../src/evaluate/loss-bootstrap.ts';
-import type { ClassLoss } from '../../../../src/evaluate/precision-loss.ts';
-import { judgeLoss, lostClasses } from '../../../../src/optimize/gate/loss-verdict.ts';
+import {
+  type ClassFigure,
+  classWarnings,
+  fallenClasses,
+  judgeAll,
+  judgeLoss,
+  lostClasses,
+} from '../../../../src/optimize/gate/loss-verdict.ts';
 
 function estimate(loss: number, high: number, standardError = (high - loss) / 1.96): LossEstimate {
   return { reference: 0.4, candidate: 0.4 - loss, loss, interval: [2 * loss - high, high], standardError };
@@ -38,25 +44,52 @@ describe('the verdict on a loss', () => {
   });
 });
 
-describe('lost classes', () => {
-  const dog = (more: Partial<ClassLoss>): ClassLoss => ({
-    ...{ label: 'dog', ...estimate(0.3, 0.4, 0.05) },
-    ...{ units: 20, objects: 25, foundByReference: 20, candidateDetections: 30 },
+describe('verdicts on several losses', () => {
+  it('must all pass, and wait for the one that needs most pictures', () => {
+    const passed = { verdict: 'passed', unitsThatWouldDecide: null } as const;
+    const refused = { verdict: 'refused', unitsThatWouldDecide: null } as const;
+    const open = (units: number | null) => ({ verdict: 'inconclusive', unitsThatWouldDecide: units }) as const;
+    expect(judgeAll([passed, passed])).toEqual(passed);
+    expect(judgeAll([passed, open(400), open(200)])).toEqual(open(400));
+    expect(judgeAll([open(null), open(200)])).toEqual(open(null));
+    expect(judgeAll([open(200), refused])).toEqual(refused);
+  });
+});
+
+describe('classes', () => {
+  const dog = (more: Partial<ClassFigure>): ClassFigure => ({
+    ...{ label: 'dog', measure: 'recall', ...estimate(0.3, 0.4, 0.05), units: 20, objects: 25 },
     ...more,
   });
 
-  it('are those that fall beyond their allowance by more than chance explains', () => {
+  it('fall beyond their allowance by more than chance explains', () => {
     // 0.3 - 3.3 * 0.05 = 0.135, and 0.1 is allowed to a class where 0.02 is to the whole.
-    expect(lostClasses([dog({})], 0.02, 2)).toEqual([expect.stringMatching(/^dog falls from 0\.400 to 0\.100/)]);
-    expect(lostClasses([dog({ standardError: 0.07 })], 0.02, 2)).toEqual([]);
-    expect(lostClasses([dog({ units: 5 })], 0.02, 2)).toEqual([]);
-    expect(lostClasses([dog({})], 0.05, 2)).toEqual([]);
+    expect(fallenClasses([dog({})], 0.02)).toEqual([
+      expect.stringMatching(/^dog falls in recall from 0\.400 to 0\.100/),
+    ]);
+    expect(fallenClasses([dog({ standardError: 0.07 })], 0.02)).toEqual([]);
+    expect(fallenClasses([dog({ units: 5 })], 0.02)).toEqual([]);
+    expect(fallenClasses([dog({})], 0.05)).toEqual([]);
   });
 
-  it('are those that are never reported, even rare ones, if the reference finds three in two pictures', () => {
-    const rare = { units: 2, objects: 3, foundByReference: 3, candidateDetections: 0, loss: 0.4 };
-    expect(lostClasses([dog(rare)], 0.02, 2)).toEqual([expect.stringMatching(/^dog is never reported/)]);
-    expect(lostClasses([dog({ ...rare, foundByReference: 2 })], 0.02, 2)).toEqual([]);
-    expect(lostClasses([dog({ ...rare, candidateDetections: 1 })], 0.02, 2)).toEqual([]);
+  it('are warned of, though chance may explain the fall', () => {
+    const rare = dog({ units: 1, objects: 2, loss: 0.5, standardError: 0.5 });
+    expect(classWarnings([rare], 0.02, 0.975)).toEqual([expect.stringContaining('2 objects in 1 piece of evidence')]);
+  });
+
+  const fewest = { objects: 3, units: 2 };
+  const found = (foundByReference: number, foundByCandidate: number, units = 20) =>
+    lostClasses([{ label: 'dog', units, foundByReference, foundByCandidate }], fewest);
+
+  it('are lost if a tenth or less of what the reference finds is found: stray boxes save no class', () => {
+    expect(found(20, 0)).toEqual([expect.stringMatching(/^dog is never found/)]);
+    expect(found(20, 2)).toEqual([expect.stringMatching(/^dog is lost: 2 found, and the reference finds 20/)]);
+    expect(found(20, 3)).toEqual([]);
+  });
+
+  it('are not judged alone if they are too rare', () => {
+    expect(found(3, 0, 2)).toHaveLength(1);
+    expect(found(2, 0)).toEqual([]);
+    expect(found(3, 0, 1)).toEqual([]);
   });
 });

@@ -1,0 +1,122 @@
+import type { CocoAnnotations, CocoResult } from './coco-dataset.ts';
+import { FALSE_POSITIVE, TRUE_POSITIVE } from './coco-match.ts';
+import { type BootstrapOptions, type LossEstimate, LossSamples, resampleSums } from './loss-bootstrap.ts';
+import { type CategoryMatches, matchDataset } from './match-dataset.ts';
+
+/** What two sides publish: detections at or above their own score threshold. A detection is right if it matches an object at IoU 0.5. */
+interface Published {
+  /** Share of the objects that are found. */
+  readonly recall: LossEstimate;
+  /** Share of the detections that are right; NaN for a side that publishes nothing. */
+  readonly precision: LossEstimate;
+}
+
+/** The same of one class. */
+export interface PublishedClass extends Published {
+  readonly label: string;
+  /** Pictures with an object of the class. */
+  readonly units: number;
+  readonly objects: number;
+  readonly foundByReference: number;
+  readonly foundByCandidate: number;
+}
+
+/** The same of all objects, whatever their class; classes with an object, greatest loss of recall first. */
+export interface PublishedLoss extends Published {
+  /** Score thresholds of the reference and of the candidate. */
+  readonly thresholds: readonly [reference: number, candidate: number];
+  readonly byClass: readonly PublishedClass[];
+}
+
+/** Results with the score from which on they are published. */
+export interface ThresholdedResults {
+  readonly results: readonly CocoResult[];
+  readonly scoreThreshold: number;
+}
+
+/** Columns of a group of objects: objects, then for each side those found and the detections that are wrong. */
+const COLUMNS = 5;
+const OVERALL = 0;
+
+/**
+ * Estimates how much recall and precision a candidate loses at the thresholds that users see, with a paired bootstrap over pictures.
+ * Average precision depends on the order of scores alone, so it does not change if all scores fall below the threshold.
+ *
+ * @throws DATASET_INVALID as `scoreDetections` does.
+ */
+export async function comparePublished(
+  annotations: CocoAnnotations,
+  reference: ThresholdedResults,
+  candidate: ThresholdedResults,
+  options: BootstrapOptions,
+): Promise<PublishedLoss> {
+  const [wanted, got] = [reference, candidate].map(({ results, scoreThreshold }) =>
+    matchDataset(
+      annotations,
+      results.filter(({ score }) => score >= scoreThreshold),
+    ),
+  ) as [CategoryMatches[], CategoryMatches[]];
+  const groups = 1 + annotations.categories.length;
+  const pictures = annotations.images.map(() => new Array<number>(groups * COLUMNS).fill(0));
+  for (const [c] of annotations.categories.entries())
+    for (const group of [OVERALL, 1 + c]) {
+      tally(wanted[c]!, pictures, group * COLUMNS, 1);
+      tally(got[c]!, pictures, group * COLUMNS, 3);
+    }
+  const samples = Array.from({ length: groups }, () => [new LossSamples(), new LossSamples()] as const);
+  const all = await resampleSums(pictures, groups * COLUMNS, options, (sums) => {
+    for (const [group, [recall, precision]] of samples.entries()) {
+      recall.add(recallOf(sums, group, 1), recallOf(sums, group, 3));
+      precision.add(precisionOf(sums, group, 1), precisionOf(sums, group, 3));
+    }
+  });
+  const estimate = (group: number): Published => {
+    const [recall, precision] = samples[group]!;
+    return {
+      recall: recall.estimate(recallOf(all, group, 1), recallOf(all, group, 3), options.level),
+      precision: precision.estimate(precisionOf(all, group, 1), precisionOf(all, group, 3), options.level),
+    };
+  };
+  const byClass = annotations.categories.flatMap(({ name: label }, c): PublishedClass[] => {
+    const at = (1 + c) * COLUMNS;
+    const [objects, foundByReference, , foundByCandidate] = all.subarray(at) as unknown as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    if (objects === 0) return [];
+    const units = pictures.filter((picture) => picture[at]! > 0).length;
+    return [{ label, units, objects, foundByReference, foundByCandidate, ...estimate(1 + c) }];
+  });
+  return {
+    thresholds: [reference.scoreThreshold, candidate.scoreThreshold],
+    ...estimate(OVERALL),
+    byClass: byClass.sort((a, b) => b.recall.loss - a.recall.loss),
+  };
+}
+
+/** Adds one side's counts of a category to those of the pictures, from column `at` on; objects are the same on both sides. */
+function tally({ images, places }: CategoryMatches, pictures: number[][], at: number, side: 1 | 3): void {
+  for (const [i, { outcomes, scores, objects }] of images.entries()) {
+    const picture = pictures[places[i]!]!;
+    // The first row of outcomes: objects of any size at IoU 0.5.
+    const row = outcomes.subarray(0, scores.length);
+    const add = (column: number, count: number): void => {
+      picture[at + column] = picture[at + column]! + count;
+    };
+    if (side === 1) add(0, objects[0]!);
+    add(side, row.filter((outcome) => outcome === TRUE_POSITIVE).length);
+    add(side + 1, row.filter((outcome) => outcome === FALSE_POSITIVE).length);
+  }
+}
+
+function recallOf(sums: Float64Array, group: number, side: 1 | 3): number {
+  const at = group * COLUMNS;
+  return sums[at + side]! / sums[at]!;
+}
+
+function precisionOf(sums: Float64Array, group: number, side: 1 | 3): number {
+  const at = group * COLUMNS + side;
+  return sums[at]! / (sums[at]! + sums[at + 1]!);
+}
