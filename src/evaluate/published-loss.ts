@@ -29,7 +29,7 @@ export interface PublishedLoss extends Published {
 }
 
 /** Results with the score from which on they are published. */
-export interface ThresholdedResults {
+interface ThresholdedResults {
   readonly results: readonly CocoResult[];
   readonly scoreThreshold: number;
 }
