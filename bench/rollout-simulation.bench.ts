@@ -5,6 +5,7 @@ import {
   type CandidateEffect,
   LESS_F1,
   MORE_P99,
+  type Neighbour,
   type Scenario,
   type SimulatedEnd,
   SimulatedRollout,
@@ -38,7 +39,58 @@ const NO_STREET = [1, 3, 4];
 /** Of three frames a second it keeps 1.9, and it slows the control beside it. */
 const SLOW = { mostFps: 1.9, latencyFactor: 14 };
 
+/** Eight cameras of 3 frames/s on a machine with room. Five of them are in at 25 %; at the default steps one is in at 10 %. */
+const EIGHT = {
+  ...{ streams: 8, fps: 3, steps: [25, 50, 100], holdSeconds: 60, limitSeconds: 5400, tailExponent: 0.2 },
+  ...{ rollouts: 100, effectOn: () => null, isBad: false },
+};
+const EIGHT_BAD = { ...EIGHT, isBad: true, rollouts: 50 };
+/** One busy process on two cores. */
+const BUSY = { dropRatio: 0.375, missingRatio: 0.05, latencyFactor: 2.5, taken: 0.5 };
+const NOW_AND_THEN: Neighbour = { ...BUSY, isBusy: (second) => second % 60 < 20 };
+const ALONE_BUSY_SECONDS = 180;
+const isBusyAlone = (aloneFor: number | null): boolean => aloneFor !== null && aloneFor < ALONE_BUSY_SECONDS;
+const WHILE_ALONE: Neighbour = { ...BUSY, isBusy: (_, aloneFor) => isBusyAlone(aloneFor) };
+const BOTH: Neighbour = { ...BUSY, isBusy: (second, aloneFor) => isBusyAlone(aloneFor) || second % 60 < 20 };
+const SINCE_ALONE: Neighbour = { ...BUSY, isBusy: (_, aloneFor) => aloneFor !== null };
+const FOR_EVER: Neighbour = { ...BUSY, isBusy: () => true };
+/** As long as the turns are, so it falls on one side of some streams. */
+const IN_TURNS: Neighbour = { ...BUSY, isBusy: (second) => second % 12 < 6 };
+const DROPS = { mostFps: 2.7 };
+/** Each harm with and without a neighbour. */
+const HARMS: readonly (readonly [string, Scenario['effectOn']])[] = [
+  ['a tenth of the frames dropped', () => DROPS],
+  ['20 % more p99', () => MORE_P99],
+  ['twice the latency', () => ({ latencyFactor: 2 })],
+  ['half of the rate on one camera', only(5, { mostFps: 1.5 })],
+  ['a sixth of the rate lost, only alone', () => ({ mostFps: 2.5, isOnlyAlone: true })],
+];
+
 export const CASES: readonly Case[] = [
+  ...[
+    ['in quiet', undefined] as const,
+    ['beside a process that is busy for 20 s of each 60', NOW_AND_THEN] as const,
+    ['beside a process that is busy for the first 3 minutes of `100 alone`', WHILE_ALONE] as const,
+    ['beside a process that is busy then, and for 20 s of each 60', BOTH] as const,
+    ['beside a process that is busy from `100 alone` on, for ever', SINCE_ALONE] as const,
+    ['beside a process that is always busy', FOR_EVER] as const,
+    ['beside a process that is busy for 6 s of each 12, as turns are', IN_TURNS] as const,
+  ].map(([when, neighbour]) => ({
+    ...{ ...EIGHT, name: `eight cameras of 3 frames/s: equal model ${when}` },
+    ...(neighbour === undefined ? {} : { neighbour }),
+  })),
+  {
+    ...{ ...EIGHT, name: 'eight cameras of 3 frames/s: equal model with a target, beside others' },
+    ...{ neighbour: BOTH, target: { fps: 3, latencyMs: 150 } },
+  },
+  {
+    ...{ ...EIGHT, name: 'eight cameras of 3 frames/s: equal model at the default steps, beside others' },
+    ...{ steps: [1, 10, 50, 100], neighbour: NOW_AND_THEN, rollouts: 20 },
+  },
+  ...HARMS.flatMap(([harm, effectOn]) => [
+    { ...EIGHT_BAD, name: `eight cameras of 3 frames/s: ${harm}`, effectOn },
+    { ...EIGHT_BAD, name: `eight cameras of 3 frames/s: ${harm}, beside others`, effectOn, neighbour: NOW_AND_THEN },
+  ]),
   { ...GOOD, name: 'equal model (bf16 for f32)', rollouts: 200, hasOthers: true },
   { ...GOOD, ...QUICK_STEPS, name: 'equal model, steps 25, 50, 100 %, 10 s each', rollouts: 100 },
   { ...GOOD, name: 'equal model, two streams', rollouts: 50, streams: 2 },

@@ -27,6 +27,19 @@ export interface CandidateEffect {
   readonly isOnlyAlone?: boolean;
 }
 
+/** Another process on the machine of the streams. While it is busy, both sides drop frames, and are late. */
+export interface Neighbour {
+  /** Whether it is busy in a second of the roll-out. @param aloneFor - seconds since the candidate was first alone; null before. */
+  readonly isBusy: (second: number, aloneFor: number | null) => boolean;
+  /** Share of the frames that arrive and are dropped meanwhile, by either side. */
+  readonly dropRatio: number;
+  /** Share of the frames that do not arrive, since the source cannot be read fast enough. */
+  readonly missingRatio: number;
+  readonly latencyFactor: number;
+  /** Share of the machine's CPU that it takes. */
+  readonly taken: number;
+}
+
 /** One roll-out to simulate, as `rollout start` would begin it. */
 export interface Scenario {
   readonly streams: number;
@@ -41,6 +54,12 @@ export interface Scenario {
   /** What the candidate does to streams that use the control meanwhile. */
   readonly spill?: CandidateEffect;
   readonly target?: NonNullable<SideObservation['target']>;
+  readonly neighbour?: Neighbour;
+  /**
+   * Only rates and latencies are simulated: both sides see the same boxes, cameras send frames a little early or late, and the tail of
+   * latencies is that of a machine with room: it falls as steeply as their logarithm to this power of the recorded one.
+   */
+  readonly tailExponent?: number;
 }
 
 const EQUAL: CandidateEffect = {};
@@ -79,6 +98,10 @@ const DEVICE_MS = 8;
 const CLOSE_SECONDS = 120;
 const LOOK_SECONDS = 5;
 const START_MS = 1_700_000_000_000;
+/** A frame is due at any place in a second, and up to this part of the time between two frames later. */
+const JITTER = 0.5;
+/** What both sides see where only rates are simulated. */
+const BOX: Detection = { classId: 0, label: 'person', score: 0.9, box: [100, 100, 60, 150] };
 
 /**
  * Runs one roll-out through its real steps, membership, turns, guards and rules, once a second: only what the streams do is made up.
@@ -95,20 +118,26 @@ export class SimulatedRollout {
   readonly #names: readonly string[];
   readonly #places: readonly { readonly clip: number; readonly start: number }[];
   readonly #latenciesMs: readonly (readonly number[])[];
+  /** Frames that each stream has sent, with jitter: differences are whole numbers. */
+  readonly #sent: number[];
   readonly #pieces = new Pieces();
   readonly #panel: GuardPanel;
-  readonly #load = new FullLoad();
+  readonly #load: FullLoad;
   #rollout: Rollout;
   #second = 0;
   #stepFrames = 0;
   #stepSecond = 0;
   #exposedAt: number | null = null;
+  #aloneAt: number | null = null;
 
   constructor(recorded: RecordedResults, scenario: Scenario, seed: number) {
     this.#recorded = recorded;
     this.#scenario = scenario;
     this.#seed = seed;
-    this.#latenciesMs = recorded.latenciesMs.map(toEqualTail);
+    const { tailExponent = 1 } = scenario;
+    this.#latenciesMs = recorded.latenciesMs.map((series) =>
+      toEqualTail(series).map((ms) => P99_MS * (ms / P99_MS) ** tailExponent),
+    );
     this.#random = seededRandom(seed);
     const clips = scenario.clips ?? recorded.clips.map((_, i) => i);
     this.#names = Array.from({ length: scenario.streams }, (_, i) => `camera-${i}`);
@@ -116,16 +145,20 @@ export class SimulatedRollout {
       const clip = clips[i % clips.length]!;
       return { clip, start: Math.floor(this.#random() * recorded.clips[clip]!.frames.length) };
     });
+    this.#sent = this.#names.map(() => 0);
     const panels = rolloutPanels({ scoreThreshold: () => SCORE_THRESHOLD, judgesDeviceTime: () => true });
     const [from, to] = [versionOf('old'), versionOf('new')];
     const settings = {
       ...{ pipeline: 'people', from, to, versions: [from, to], minFrames: MIN_FRAMES },
       steps: [0, ...scenario.steps, 100],
-      ...{ holdMs: scenario.holdSeconds * 1000, guards: panels.check({}), shadow: false, shadowRatio: SHADOW_RATIO },
+      ...{ holdMs: scenario.holdSeconds * 1000, guards: panels.check({}), shadowRatio: SHADOW_RATIO },
+      // As `rollout start` does where the first share has no stream.
+      shadow: membersOf(this.#names, scenario.steps[0]!).length === 0,
     };
     const { rollout } = start(null, settings, { who: 'bench', nowMs: this.#nowMs, evidence: NOTHING });
     this.#rollout = { ...rollout, fence: this.#nowMs * 1000 };
     this.#panel = panels.open(this.#rollout, null, () => this.#nowMs);
+    this.#load = new FullLoad(this.#rollout.guards);
   }
 
   /** Simulates the next second and decides. @returns the end if it ended. */
@@ -138,9 +171,12 @@ export class SimulatedRollout {
       this.#load.add(side, alone, 'control', this.#panel.usualLatencyOf(side.stream), this.#nowMs);
     }
     for (const frame of seen.shadow) this.#panel.observe(frame);
-    for (const { side, frames } of seen.sides) this.#stepFrames += side === 'candidate' ? frames : 0;
+    const hasMembers = membersOf(this.#names, this.#rollout.share).length > 0;
+    if (!hasMembers) this.#stepFrames += seen.shadow.length;
+    for (const { side, frames } of seen.sides) this.#stepFrames += hasMembers && side === 'candidate' ? frames : 0;
     // A real controller looks every second; after two minutes every fifth look is simulated, which changes little and takes a quarter.
-    if (this.#second - this.#stepSecond <= CLOSE_SECONDS || this.#second % LOOK_SECONDS === 0) this.#decide();
+    const closeSeconds = this.#hasBoxes ? CLOSE_SECONDS : 0;
+    if (this.#second - this.#stepSecond <= closeSeconds || this.#second % LOOK_SECONDS === 0) this.#decide();
     return isActive(this.#rollout) ? null : this.#end(this.#rollout.state === 'promoted' ? 'promoted' : 'rolled-back');
   }
 
@@ -163,6 +199,7 @@ export class SimulatedRollout {
     const evidence = {
       ...{ frames: this.#stepFrames, unready: this.#panel.withoutBaseline(next).length },
       ...{ silent: this.#panel.silent(members).length },
+      needsControl: isAlone(this.#rollout) && this.#load.needsControl,
       reports: [...this.#panel.reports(), ...(isAlone(this.#rollout) ? [this.#load.report(this.#nowMs)] : [])],
     };
     const change = decide(this.#rollout, members.length, { who: 'bench', nowMs: this.#nowMs, evidence });
@@ -185,6 +222,7 @@ export class SimulatedRollout {
   #observe(): SimulatedSecond {
     const { effectOn, spill, fps } = this.#scenario;
     const alone = isAlone(this.#rollout);
+    if (alone) this.#aloneAt ??= this.#second;
     const sides: SideObservation[] = [];
     const shadow: ShadowObservation[] = [];
     for (const [stream, name] of this.#names.entries()) {
@@ -200,10 +238,10 @@ export class SimulatedRollout {
       for (let i = 0; i < fps; i++) {
         if (this.#random() >= SHADOW_RATIO) continue;
         const frame = this.#second * fps + i;
-        const pair = this.#detections(stream, frame, effect ?? EQUAL);
+        const pair = this.#hasBoxes ? this.#detections(stream, frame, effect ?? EQUAL) : SAME_BOX;
         published.boxes += pair[side].length / SHADOW_RATIO;
         published.scoreSum += scoreSum(pair[side]) / SHADOW_RATIO;
-        if (isIn && !alone) shadow.push({ stream: name, frame, ...pair });
+        if ((isIn || this.#rollout.shadow) && !alone) shadow.push({ stream: name, frame, ...pair });
       }
       // A host leaves out the second in which a stream changed its version.
       if (sideAt(-1000) === side) sides.push(published);
@@ -217,20 +255,49 @@ export class SimulatedRollout {
     side: 'control' | 'candidate',
     effect: CandidateEffect,
   ): Mutable<SideObservation> {
-    const { fps, target } = this.#scenario;
+    const { fps, target, neighbour } = this.#scenario;
     const { latencyFactor = 1, failRatio = 0, mostFps = fps } = effect;
+    const aloneFor = this.#aloneAt === null ? null : this.#second - this.#aloneAt;
+    const busy = neighbour?.isBusy(this.#second, aloneFor) === true ? neighbour : null;
+    const usualDrops = this.#hasBoxes ? DROP_RATIO : 0;
+    const slow = (1 - usualDrops) * Math.max(0, 1 - mostFps / fps);
+    const arrived = this.#arrived(stream, busy?.missingRatio ?? 0);
     let [dropped, failed] = [0, 0];
-    for (let i = 0; i < fps; i++) {
-      if (this.#random() < DROP_RATIO + (1 - DROP_RATIO) * Math.max(0, 1 - mostFps / fps)) dropped += 1;
+    for (let i = 0; i < arrived; i++) {
+      if (this.#random() < usualDrops + slow + (busy?.dropRatio ?? 0) * (1 - slow)) dropped += 1;
       else if (this.#random() < failRatio) failed += 1;
     }
-    const frames = fps - dropped - failed;
-    const latenciesMs = Array.from({ length: frames }, (_, i) => this.#latency(stream, i) * latencyFactor);
+    const frames = arrived - dropped - failed;
+    const factor = latencyFactor * (busy?.latencyFactor ?? 1);
+    const latenciesMs = Array.from({ length: frames }, (_, i) => this.#latency(stream, i) * factor);
     return {
+      ...this.#ofHost(busy),
       ...{ stream: name, side, frames, dropped, failed, latenciesMs, boxes: 0, scoreSum: 0, seconds: 1 },
       ...{ deviceMs: frames * DEVICE_MS * (1 + 0.1 * normal(this.#random)), fpsAttained: frames },
       ...(target === undefined ? {} : { target }),
     };
+  }
+
+  get #hasBoxes(): boolean {
+    return this.#scenario.tailExponent === undefined;
+  }
+
+  /** Frames of a second. Where only rates are simulated, one may be in the second before or after its own. */
+  #arrived(stream: number, missingRatio: number): number {
+    const { fps } = this.#scenario;
+    if (this.#hasBoxes) return fps;
+    const phase = this.#places[stream]!.start / 100;
+    const due = Math.floor((this.#second + 1) * fps + (phase % 1) + JITTER * this.#random());
+    const arrived = Math.max(0, due - this.#sent[stream]!);
+    this.#sent[stream] = due;
+    let missing = 0;
+    for (let i = 0; i < arrived; i++) if (this.#random() < missingRatio) missing += 1;
+    return arrived - missing;
+  }
+
+  /** What a host says of its machine and of a camera. */
+  #ofHost(busy: Neighbour | null): Partial<SideObservation> {
+    return this.#hasBoxes ? {} : { isOwnRate: true, othersRatio: busy?.taken ?? 0.02 };
   }
 
   /** Streams that share a recorded series read it at different places. @param index - of the frame in this second. */
@@ -268,6 +335,9 @@ export class SimulatedRollout {
   }
 }
 
+const SAME_BOX = { control: [BOX], candidate: [BOX] };
+const P99_MS = 100;
+
 const NOTHING = { frames: 0, unready: 0, reports: [] };
 
 function versionOf(name: string): Version {
@@ -288,7 +358,7 @@ class Pieces {
 /** Scales latencies to a 99th percentile of 100 ms, so that two recorded streams stand for two sides of one. */
 function toEqualTail(latenciesMs: readonly number[]): number[] {
   const p99 = latenciesMs.toSorted((a, b) => a - b)[Math.floor(latenciesMs.length * 0.99)]!;
-  return latenciesMs.map((latency) => (latency / p99) * 100);
+  return latenciesMs.map((latency) => (latency / p99) * P99_MS);
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };

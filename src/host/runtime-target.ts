@@ -7,7 +7,7 @@ import type { PublishedFrame } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Listeners } from '../flow/listeners.ts';
 import type { EventMessage } from '../protocol/feed.ts';
-import type { HostObservation, Version } from '../protocol/rollout-records.ts';
+import type { HostObservation, SideObservation, Version } from '../protocol/rollout-records.ts';
 import type { ShadowResult } from '../runtime/inference/shadow-stream.ts';
 import { loadBeside } from '../runtime/open-runtime.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -15,6 +15,7 @@ import { DEFAULT_INSTANCE, type RuntimeStream } from '../runtime/stream/runtime-
 import type { ModelRoots } from '../store/admit-model.ts';
 import { type CostSample, HostCost } from './host-cost.ts';
 import type { HostStreams, LaneComparison, StreamVersion } from './host-streams.ts';
+import { OthersCpu } from './others-cpu.ts';
 
 export interface RuntimeTargetOptions {
   readonly runtime: Runtime;
@@ -68,6 +69,7 @@ export class RuntimeTarget implements RolloutTarget {
   #controlCost: CostSample[] = [];
   /** CPU time of the inference threads of each model at the last observation. */
   readonly #cpuMs = new Map<string, number>();
+  #othersCpu: OthersCpu;
   /** Frames that each model inferred since the last observation. */
   readonly #inferred = new Map<string, number>();
   readonly #loading = new Map<string, Promise<void>>();
@@ -92,6 +94,7 @@ export class RuntimeTarget implements RolloutTarget {
     this.#names = new Map([[options.initial.hash, DEFAULT_INSTANCE]]);
     this.#versions = new Map([[options.initial.hash, options.initial]]);
     this.#cost = new HostCost(options.runtime);
+    this.#othersCpu = this.#newOthersCpu();
     this.#observations = new Listeners('observations of a roll-out', options.runtime.incidents);
     this.#unsubscribe = [
       this.#runtime.published.add((frame) => this.#onPublished(frame)),
@@ -222,6 +225,7 @@ export class RuntimeTarget implements RolloutTarget {
     this.#observedMs = performance.now();
     this.#cpuMs.clear();
     this.#inferred.clear();
+    this.#othersCpu = this.#newOthersCpu();
     this.#lanes = new WeakMap();
     if (sides !== null) this.#takeCpuPerFrame(sides.control);
     this.#controlCost = sides === null ? [] : this.#cost.take();
@@ -328,12 +332,14 @@ export class RuntimeTarget implements RolloutTarget {
       control: this.#takeCpuPerFrame(sides.control),
       candidate: this.#takeCpuPerFrame(sides.candidate),
     };
+    const othersRatio = this.#othersCpu.take();
+    const ofHost = othersRatio === undefined ? {} : { othersRatio };
     for (const stream of this.#runtime.streams) {
       const hash = this.versionOf(stream.id);
       const side = hash === sides.candidate ? 'candidate' : hash === sides.control ? 'control' : null;
       if (stream.state !== 'running') this.#changedMs.set(stream.id, nowMs);
       if (side !== null && this.#hasSettled(stream.id, fromMs))
-        this.#observeStream(stream, side, (nowMs - fromMs) / 1000, cpuPerFrame[side]);
+        this.#observeStream(stream, { side, ...ofHost }, (nowMs - fromMs) / 1000, cpuPerFrame[side]);
       else this.#forget(stream);
     }
     if (this.#restarts === 0) return;
@@ -356,13 +362,19 @@ export class RuntimeTarget implements RolloutTarget {
     this.#baselines.set(stream.id, countersOf(stream));
   }
 
-  #observeStream(stream: RuntimeStream, side: 'control' | 'candidate', seconds: number, cpuPerFrameMs: number): void {
+  #observeStream(
+    stream: RuntimeStream,
+    { side, ...ofHost }: Pick<SideObservation, 'side' | 'othersRatio'>,
+    seconds: number,
+    cpuPerFrameMs: number,
+  ): void {
     const now = countersOf(stream);
     const before = this.#baselines.get(stream.id) ?? now;
     this.#baselines.set(stream.id, now);
     const { frames, inferred, ...tally } = this.#tallyOf(stream.id);
     const { target } = stream.config;
-    const pace = side === 'candidate' ? this.#compareLanes(stream.id)?.pace : null;
+    const compared = this.#compareLanes(stream.id);
+    const pace = side === 'candidate' ? compared?.pace : null;
     this.#tallies.delete(stream.id);
     this.#observations.emit({
       ...{ stream: stream.id, side, frames, ...tally, seconds },
@@ -372,7 +384,14 @@ export class RuntimeTarget implements RolloutTarget {
       fpsAttained: seconds > 0 ? frames / seconds : 0,
       target: { fps: target.fps ?? null, latencyMs: target.latencyMs ?? null },
       ...(pace == null ? {} : { pace }),
+      // If a side decodes differently, that can be why fewer frames arrive; and a file is read as slowly as its side infers.
+      isOwnRate: stream.input.policy === 'live' && compared?.isInPlace === true,
+      ...ofHost,
     });
+  }
+
+  #newOthersCpu(): OthersCpu {
+    return new OthersCpu(() => this.#runtime.cpuUse()?.total ?? null);
   }
 
   #tallyOf(stream: string): Tally {

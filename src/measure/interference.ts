@@ -12,6 +12,14 @@ export interface InterferenceLimits {
 
 export const DEFAULT_LIMITS: InterferenceLimits = { otherRatio: 0.1, stealRatio: 0.02, throttledRatio: 0.01 };
 
+/**
+ * Returns whether others take so much more of the CPU than they usually do that figures of this time tell about them: more than a tenth of
+ * what they usually leave. Unknown: no.
+ */
+export function isDisturbed(othersRatio: number | undefined, usualRatio = 0): boolean {
+  return (othersRatio ?? 0) > usualRatio + DEFAULT_LIMITS.otherRatio * (1 - usualRatio);
+}
+
 /** Returns what else took the CPU in a window, with figures; null if nothing did, or the system does not report it. */
 export function interference(use: MachineUse, limits: InterferenceLimits): string | null {
   const found: string[] = [];

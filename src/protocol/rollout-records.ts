@@ -278,6 +278,10 @@ const sideObservation = z.object({
   target: z.object({ fps: amount.nullable(), latencyMs: amount.nullable() }).optional(),
   /** Present if the candidate takes other frames than the control on purpose: `ratio` times its rate, at most `mostFps`. */
   pace: z.object({ ratio: amount, mostFps: amount.nullable() }).optional(),
+  /** The source sends frames at its own rate, whichever side infers them: those that do not arrive are not the candidate's fault. */
+  isOwnRate: z.boolean().optional(),
+  /** Share of the host's CPU that others took meanwhile, 0 to 1; absent if unknown. The host and its children are no others. */
+  othersRatio: amount.max(1).optional(),
 });
 export type SideObservation = Wire<typeof sideObservation>;
 

@@ -18,6 +18,8 @@ export interface Behaviour {
   /** Added to every latency. */
   readonly stallMs?: number;
   readonly deviceMs?: number;
+  /** Share of the CPU that others take. */
+  readonly othersRatio?: number;
   /** What it detects of what is there. */
   readonly sees?: (there: readonly Detection[]) => readonly Detection[];
 }
@@ -34,6 +36,8 @@ export interface GuardRigOptions {
   readonly takesTurns?: boolean;
   /** Scores below which the sides report nothing: the higher one, and that of the control. */
   readonly thresholds?: { readonly higher: number; readonly control: number };
+  /** Live cameras, which send at their own rate. */
+  readonly isOwnRate?: boolean;
   /** Cameras that show two cars as well as three persons. */
   readonly withCars?: readonly string[];
 }
@@ -98,9 +102,9 @@ export class GuardRig {
 
   /** One second of a side. Latencies are 20 to 120 ms, most of them short. */
   side(stream: string, side: SideObservation['side'], behaviour: Behaviour = {}): SideObservation {
-    const { fps, target, pace } = this.#rig;
+    const { fps, target, pace, isOwnRate = false } = this.#rig;
     const { frames = fps, dropped = 0, failed = 0, latencyFactor = 1, stallMs = 0 } = behaviour;
-    const { deviceMs = frames * (8 + this.#random()), sees = (there) => there } = behaviour;
+    const { deviceMs = frames * (8 + this.#random()), sees = (there) => there, othersRatio } = behaviour;
     const latency = (): number => latencyFactor * 20 * (1 / (1 - 0.97 * this.#random())) ** 0.5 + stallMs;
     const seen = sees(this.scene(stream, this.#second * fps));
     return {
@@ -108,6 +112,8 @@ export class GuardRig {
       latenciesMs: Array.from({ length: frames }, latency),
       boxes: seen.length * frames,
       scoreSum: seen.reduce((sum, { score }) => sum + score, 0) * frames,
+      isOwnRate,
+      ...(othersRatio === undefined ? {} : { othersRatio }),
       ...(target === undefined ? {} : { target }),
       ...(pace === undefined || side === 'control' ? {} : { pace }),
     };

@@ -44,6 +44,11 @@ export class BlockSeries {
     this.#rows = merged(this.#rows, 2);
   }
 
+  /** Blocks that have a row. */
+  get length(): number {
+    return this.#rows.length;
+  }
+
   get isEmpty(): boolean {
     return this.#rows.length === 0;
   }

@@ -6,6 +6,9 @@ import { BlockSeries } from './block-series.ts';
  * decide which ones they are. With few streams, shorter blocks decide sooner.
  */
 const PAIRED_SHARE = 0.6;
+/** As long as there are so many blocks, longer ones are taken, which hold more of the candidate, up to this share. */
+const MANY_BLOCKS = 64;
+const NEARLY_ALL = 0.95;
 
 export interface Columns {
   /** What is counted. */
@@ -21,12 +24,19 @@ export interface SideComparison {
   /** The ratio `a / b` of each side, over the blocks that were compared. */
   readonly candidate: number;
   readonly control: number;
+  /** The sum of `b` of each side, as far as it counts. */
+  readonly weights: { readonly candidate: number; readonly control: number };
 }
 
 /** Both sides of the same streams, in the same blocks. */
 export interface Sides {
   readonly candidate: BlockSeries;
   readonly control: BlockSeries;
+  /**
+   * Both sides of a block get the same weight, whoever had more of it. What others take differs from block to block, and must not
+   * count for the side that had most of its frames there. Where nothing is taken, it would only cost frames.
+   */
+  readonly isBalanced?: boolean;
 }
 
 /**
@@ -35,18 +45,24 @@ export interface Sides {
 const FACTORS = [1, 2, 4, 8, 16];
 
 /**
- * Reduces two series to the blocks that both have: in the shortest blocks that hold most of the candidate, else in the longest.
+ * Reduces two series to the blocks that both have: in the shortest blocks that hold most of the candidate, or longer ones while there are
+ * many; else in the longest.
  * Blocks without a counterpart, such as those of a time without turns, are left out.
  *
  * @param weight - column that says how much of the candidate a block holds.
  */
 export function alignSides(candidate: BlockSeries, control: BlockSeries, weight: number): Sides {
-  let shared = { first: candidate, second: control };
+  const whole = candidate.sum(weight);
+  let chosen = { first: candidate, second: control };
+  let share = 0;
   for (const factor of FACTORS) {
-    shared = BlockSeries.common(candidate, control, factor);
-    if (!shared.first.isEmpty && shared.first.sum(weight) >= PAIRED_SHARE * candidate.sum(weight)) break;
+    if (share >= NEARLY_ALL) break;
+    const longer = BlockSeries.common(candidate, control, factor);
+    if (share >= PAIRED_SHARE && longer.first.length < MANY_BLOCKS) break;
+    chosen = longer;
+    share = longer.first.isEmpty ? 0 : longer.first.sum(weight) / whole;
   }
-  return { candidate: shared.first, control: shared.second };
+  return { candidate: chosen.first, control: chosen.second };
 }
 
 /**
@@ -56,16 +72,19 @@ export function alignSides(candidate: BlockSeries, control: BlockSeries, weight:
  * @returns null if one side has nothing.
  */
 export function compareSides(
-  { candidate, control }: Sides,
+  { candidate, control, isBalanced = false }: Sides,
   candidateColumns: Columns,
   controlColumns: Columns,
   typical: number,
 ): SideComparison | null {
-  const [own, other] = [columnsOf(candidate, candidateColumns), columnsOf(control, controlColumns)];
+  let [own, other] = [columnsOf(candidate, candidateColumns), columnsOf(control, controlColumns)];
+  if (isBalanced) [own, other] = balanced(own, other);
   const [first, second] = [ratioOf(own), ratioOf(other)];
   if (first === null || second === null) return null;
   const difference = pairedDifference(own, other, typical);
-  return difference === null ? null : { difference, candidate: first, control: second };
+  if (difference === null) return null;
+  const weights = { candidate: sumOf(own.b), control: sumOf(other.b) };
+  return { difference, candidate: first, control: second, weights };
 }
 
 /** The difference relative to the control; null if the control's ratio is not positive. */
@@ -77,12 +96,33 @@ export function relativeEstimate({ difference, candidate, control }: SideCompari
   return { ...rest, value: difference.value / control, thirdMoment: thirdMoment * weight ** 3 };
 }
 
-function ratioOf({ a, b }: { readonly a: readonly number[]; readonly b: readonly number[] }): number | null {
-  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
-  const whole = sum(b);
-  return whole > 0 ? sum(a) / whole : null;
+interface Counts {
+  readonly a: readonly number[];
+  readonly b: readonly number[];
 }
 
-function columnsOf(series: BlockSeries, { a, b }: Columns): { a: number[]; b: number[] } {
+/** Scales both sides of each block to the same weight, the harmonic mean of both. */
+function balanced(own: Counts, other: Counts): [own: Counts, other: Counts] {
+  const scaled = (one: Counts, than: Counts): Counts => {
+    const factors = one.b.map((weight, i) => {
+      const both = weight + than.b[i]!;
+      return both > 0 ? (2 * than.b[i]!) / both : 0;
+    });
+    const scale = (values: readonly number[]): number[] => values.map((value, i) => value * factors[i]!);
+    return { a: scale(one.a), b: scale(one.b) };
+  };
+  return [scaled(own, other), scaled(other, own)];
+}
+
+function ratioOf({ a, b }: Counts): number | null {
+  const whole = sumOf(b);
+  return whole > 0 ? sumOf(a) / whole : null;
+}
+
+function sumOf(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function columnsOf(series: BlockSeries, { a, b }: Columns): Counts {
   return { a: series.column(a), b: series.column(b) };
 }

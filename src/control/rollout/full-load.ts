@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { counted } from '../../core/counted.ts';
-import type { GuardReport, SideObservation } from '../../protocol/rollout-records.ts';
+import { isDisturbed } from '../../measure/interference.ts';
+import type { GuardReport, GuardSettings, SideObservation } from '../../protocol/rollout-records.ts';
 import { countAbove } from './guards/guard-evidence.ts';
 import { percent } from './part-finding.ts';
 import { FULL_LOAD } from './rollout-machine.ts';
@@ -39,19 +40,34 @@ const MOST_STREAM_BOXES_LOST = 0.9;
 const BLIND_STREAMS = 3;
 const BLIND_LOSS = 0.95;
 
-/** Frames that were published, and those that arrived and were dropped. */
-const tally = z.object({ frames: z.number(), dropped: z.number().default(0), seconds: z.number(), boxes: z.number() });
+/** While others take more of the CPU than before, this much of the other time is needed: nearly all of a step of a minute. */
+const FEWEST_CALM_SECONDS = 45;
+/** If so much of the step passes without it, only a comparison with the control at the same time decides. */
+const DISTURBED_SECONDS = 600;
+
+/** Frames that were published, and those that arrived and were dropped. `othersSeconds`: CPU share of others, times seconds. */
+const tally = z.object({
+  ...{ frames: z.number(), dropped: z.number().default(0), seconds: z.number(), boxes: z.number() },
+  othersSeconds: z.number().default(0),
+});
 type Tally = z.infer<typeof tally>;
-/** Frames with a known latency, and the late ones among them. */
-const aloneTally = tally.extend({ timed: z.number(), late: z.number() });
+/**
+ * Frames with a known latency, and the late ones among them; frames that should have been published of those that arrived, and
+ * those that the rate of before would give.
+ */
+const aloneTally = tally.extend({ timed: z.number(), late: z.number(), wanted: z.number(), usual: z.number() });
+type AloneTally = z.infer<typeof aloneTally>;
 const streamState = z.object({
-  /** The reference before the step. */
+  /** The reference before the step, and in those of its seconds in which others took much of the CPU. */
   before: tally,
+  disturbedBefore: tally,
   /** The candidate in its turns before the step. */
   turns: tally,
   /** `before` and `turns` are of an earlier step. */
-  isOld: z.object({ before: z.boolean(), turns: z.boolean() }),
+  isOld: z.object({ before: z.boolean(), disturbedBefore: z.boolean(), turns: z.boolean() }),
   alone: aloneTally,
+  /** The part of `alone` in which others took no more of the CPU than before. */
+  calm: aloneTally,
   seenMs: z.number(),
 });
 export const fullLoadState = z.object({
@@ -68,12 +84,18 @@ export type FullLoadState = z.infer<typeof fullLoadState>;
  * person decides about results between them. Only frames that arrived and were not published count against the candidate, since a
  * source may send fewer. A person decides about a source that sends fewer frames, since a busy machine can also make it slow, and
  * about a stream that was not compared before.
+ *
+ * Seconds in which others took more of the CPU than before do not count against the candidate. If it carries the streams all the same, they
+ * count for it. Seconds with as much use by others as before are compared with those.
  */
 export class FullLoad {
+  readonly #guards: GuardSettings;
   readonly #streams: Map<string, StreamState>;
   #fromMs: number | null;
 
-  constructor(state?: FullLoadState) {
+  /** @param guards - settings of the roll-out: what a guard that is off judges does not count here either. */
+  constructor(guards: GuardSettings, state?: FullLoadState) {
+    this.#guards = guards;
     this.#fromMs = state?.fromMs ?? null;
     this.#streams = new Map(Object.entries(structuredClone(state?.streams ?? {})));
   }
@@ -87,19 +109,20 @@ export class FullLoad {
    * @param usualMs - median latency of the stream under the control; null if it is not known.
    */
   add(observation: SideObservation, isAlone: boolean, reference: string, usualMs: number | null, nowMs: number): void {
-    const { stream, side, latenciesMs } = observation;
+    const { stream, side, latenciesMs, othersRatio } = observation;
     const known = this.#streams.get(stream) ?? opened(nowMs);
     this.#streams.set(stream, known);
     known.seenMs = nowMs;
     if (isAlone) {
       if (side !== 'candidate') return;
-      addTo(known.alone, observation);
-      if (usualMs === null) return;
-      known.alone.timed += latenciesMs.length;
-      known.alone.late += countAbove(latenciesMs, LATE_FACTOR * usualMs);
+      const like = likeNow(known, othersRatio);
+      const [timed, late] =
+        usualMs === null ? [0, 0] : [latenciesMs.length, countAbove(latenciesMs, LATE_FACTOR * usualMs)];
+      addAlone(known.alone, observation, like ?? usualOf(known), timed, late);
+      if (like !== null) addAlone(known.calm, observation, like, timed, late);
       return;
     }
-    if (side === reference) addNewest(known, 'before', observation);
+    if (side === reference) addNewest(known, isDisturbed(othersRatio) ? 'disturbedBefore' : 'before', observation);
     if (side === 'candidate') addNewest(known, 'turns', observation);
   }
 
@@ -108,13 +131,51 @@ export class FullLoad {
     this.#fromMs = isAlone ? nowMs : null;
     for (const [name, stream] of this.#streams) {
       stream.alone = nothingAlone();
-      if (!isAlone) stream.isOld = { before: true, turns: true };
+      stream.calm = nothingAlone();
+      if (!isAlone) stream.isOld = { before: true, disturbedBefore: true, turns: true };
       else if (nowMs - stream.seenMs > GONE_MS) this.#streams.delete(name);
       else stream.seenMs = nowMs;
     }
   }
 
+  /**
+   * True if others have taken so much more of the CPU than before, for so long, that nothing can be said without a control at the same
+   * time.
+   */
+  get needsControl(): boolean {
+    const { calmSeconds, disturbedSeconds } = this.#others();
+    return disturbedSeconds >= DISTURBED_SECONDS && calmSeconds < FEWEST_CALM_SECONDS;
+  }
+
   report(nowMs: number): GuardReport {
+    const all = this.#judge('alone', nowMs);
+    const { calmSeconds, disturbedSeconds, ratio } = this.#others();
+    // Which boxes a frame has does not depend on the CPU.
+    if (disturbedSeconds === 0 || all.verdict === 'pass' || this.#boxes().isBlind) return all;
+    const calm = this.#judge('calm', nowMs);
+    if (calm.verdict === 'fail' || calmSeconds >= FEWEST_CALM_SECONDS) return calm;
+    const time = `for ${Math.round(disturbedSeconds)} s of this step`;
+    const reason = `Other processes took ${percent(ratio)} of the CPU ${time}, more than before, which does not count against the candidate; it needs ${FEWEST_CALM_SECONDS} s without: stop them, or promote by hand. After ${DISTURBED_SECONDS / 60} minutes both versions take turns again.`;
+    const leftSeconds = Math.min(
+      DISTURBED_SECONDS - disturbedSeconds,
+      (FEWEST_CALM_SECONDS - calmSeconds) * (1 + disturbedSeconds / calmSeconds),
+    );
+    return { ...all, verdict: 'undecided', reason, leftMs: 1000 * Math.max(0, leftSeconds) };
+  }
+
+  /** Time in which others took more of the CPU than before, their share of it then, and the other time; of the stream with most. */
+  #others(): { readonly calmSeconds: number; readonly disturbedSeconds: number; readonly ratio: number } {
+    const of = [...this.#streams.values()].map(({ alone, calm }) => {
+      const disturbedSeconds = alone.seconds - calm.seconds;
+      const ratio = disturbedSeconds > 0 ? (alone.othersSeconds - calm.othersSeconds) / disturbedSeconds : 0;
+      return { calmSeconds: calm.seconds, disturbedSeconds, ratio };
+    });
+    const none = { calmSeconds: 0, disturbedSeconds: 0, ratio: 0 };
+    return of.reduce((most, one) => (one.disturbedSeconds > most.disturbedSeconds ? one : most), none);
+  }
+
+  /** @param which - the seconds that count. */
+  #judge(which: 'alone' | 'calm', nowMs: number): GuardReport {
     const elapsedSeconds = (nowMs - (this.#fromMs ?? nowMs)) / 1000;
     let [attained, expected, seconds, frames] = [0, 0, 0, 0];
     const slow: string[] = [];
@@ -123,27 +184,28 @@ export class FullLoad {
     const absent: string[] = [];
     const late: string[] = [];
     let [waiting, leftSeconds] = [0, 0];
-    for (const [name, { before, turns, alone, seenMs }] of this.#streams) {
+    for (const [name, stream] of this.#streams) {
+      const { turns, seenMs, [which]: alone } = stream;
       const isLost = nowMs - seenMs >= LOST_MS;
-      const isCompared = before.frames > 0 && turns.frames > 0;
+      const hasReference = usualOf(stream).frames > 0;
+      const isCompared = hasReference && turns.frames > 0;
       if (!isCompared && !isLost && arrivedOf(alone) > 0) uncompared.push(name);
-      if (before.seconds === 0 || before.frames === 0) continue;
+      if (!hasReference) continue;
       if (alone.seconds < FEWEST_SECONDS) {
         if (isLost) continue;
         waiting += 1;
         leftSeconds = Math.max(leftSeconds, FEWEST_SECONDS - alone.seconds);
         continue;
       }
-      const lacking = RAN_SHARE * elapsedSeconds - CHANGE_SECONDS - alone.seconds;
+      const lacking = RAN_SHARE * elapsedSeconds - CHANGE_SECONDS - stream.alone.seconds;
       if (!isLost && lacking > 0) {
         absent.push(name);
         leftSeconds = Math.max(leftSeconds, lacking / (1 - RAN_SHARE));
       }
-      const wanted = (before.frames / arrivedOf(before)) * arrivedOf(alone);
-      const usual = (before.frames / before.seconds) * alone.seconds;
+      const { wanted, usual } = alone;
       if (alone.frames + FRAMES_SLACK < wanted * (1 - PASS_LOSS)) slow.push(name);
-      else if (alone.frames + FRAMES_SLACK < usual * (1 - PASS_LOSS)) slowSources.push(name);
-      if (alone.late > LATE_SHARE * alone.timed) late.push(name);
+      else if (alone.frames + FRAMES_SLACK < usual * (1 - PASS_LOSS) && this.#isOn('fps')) slowSources.push(name);
+      if (alone.late > LATE_SHARE * alone.timed && this.#isOn('p99')) late.push(name);
       attained += Math.min(alone.frames, wanted);
       expected += wanted;
       frames += alone.frames;
@@ -160,12 +222,12 @@ export class FullLoad {
       return report('no-data', none, waiting > 0 ? leftMs : null);
     }
     const lost = percent(loss);
-    if (loss > FAIL_LOSS && seconds >= FAIL_SECONDS)
+    if (loss > FAIL_LOSS && seconds >= FAIL_SECONDS && this.#isOn('drops'))
       return report('fail', `Alone, the candidate drops ${lost} of the frames that arrive and were published before.`);
     const boxes = this.#boxes();
     if (boxes.isBlind && seconds >= FAIL_SECONDS) return report('fail', boxes.finding!);
     if (waiting > 0) return report('undecided', `${counted(waiting, 'stream')} did not run alone for 5 s yet.`, leftMs);
-    if (slow.length > 0)
+    if (slow.length > 0 && this.#isOn('drops'))
       return report('undecided', `Alone, more frames of ${named(slow)} are lost than before; a person decides.`);
     if (slowSources.length > 0) {
       const why =
@@ -194,6 +256,10 @@ export class FullLoad {
     );
   }
 
+  #isOn(guard: 'fps' | 'drops' | 'p99' | 'boxes'): boolean {
+    return (this.#guards[guard] as { readonly isOn?: boolean } | undefined)?.isOn !== false;
+  }
+
   /** Describes which boxes the candidate no longer reports, in a sentence. Blind: it reports hardly any on several streams. */
   #boxes(): { readonly finding: string | null; readonly isBlind: boolean } {
     let [reported, expected, streams] = [0, 0, 0];
@@ -210,7 +276,7 @@ export class FullLoad {
     }
     const loss = expected < FEWEST_BOXES ? 0 : 1 - reported / expected;
     const where = loss > MOST_BOXES_LOST ? '' : ` on ${named(empty)}`;
-    if (where !== '' && empty.length === 0) return { finding: null, isBlind: false };
+    if ((where !== '' && empty.length === 0) || !this.#isOn('boxes')) return { finding: null, isBlind: false };
     const share = where === '' ? percent(1 - loss) : `less than ${percent(1 - MOST_STREAM_BOXES_LOST)}`;
     return {
       finding: `Alone, the candidate reports ${share} of the boxes that it reported in its turns${where}.`,
@@ -219,35 +285,59 @@ export class FullLoad {
   }
 }
 
-function nothing(): Tally {
-  return { frames: 0, dropped: 0, seconds: 0, boxes: 0 };
+/** The time before with which seconds of the candidate are compared at all. */
+function usualOf({ before, disturbedBefore }: StreamState): Tally {
+  const isEnough = before.frames > 0 && before.seconds >= Math.min(FEWEST_SECONDS, disturbedBefore.seconds);
+  return isEnough ? before : disturbedBefore;
 }
 
-function nothingAlone(): StreamState['alone'] {
-  return { ...nothing(), timed: 0, late: 0 };
+/** The time before in which others took about as much of the CPU as now, or more; null if there was none. */
+function likeNow(stream: StreamState, othersRatio: number | undefined): Tally | null {
+  if (!isDisturbed(othersRatio)) return usualOf(stream);
+  const { othersSeconds, seconds } = stream.disturbedBefore;
+  return seconds < FEWEST_SECONDS || isDisturbed(othersRatio, othersSeconds / seconds) ? null : stream.disturbedBefore;
+}
+
+function nothing(): Tally {
+  return { frames: 0, dropped: 0, seconds: 0, boxes: 0, othersSeconds: 0 };
+}
+
+function nothingAlone(): AloneTally {
+  return { ...nothing(), timed: 0, late: 0, wanted: 0, usual: 0 };
 }
 
 function opened(nowMs: number): StreamState {
   return {
-    ...{ before: nothing(), turns: nothing(), isOld: { before: false, turns: false }, alone: nothingAlone() },
-    seenMs: nowMs,
+    ...{ before: nothing(), disturbedBefore: nothing(), turns: nothing() },
+    isOld: { before: false, disturbedBefore: false, turns: false },
+    ...{ alone: nothingAlone(), calm: nothingAlone(), seenMs: nowMs },
   };
 }
 
 /** Every frame that arrives is published or dropped. */
-function arrivedOf({ frames, dropped }: Tally): number {
+function arrivedOf({ frames, dropped }: Pick<Tally, 'frames' | 'dropped'>): number {
   return frames + dropped;
 }
 
-function addTo(sum: Tally, { frames, dropped, seconds, boxes }: SideObservation): void {
+function addTo(sum: Tally, { frames, dropped, seconds, boxes, othersRatio = 0 }: SideObservation): void {
   sum.frames += frames;
   sum.dropped += dropped;
   sum.seconds += seconds;
   sum.boxes += boxes;
+  sum.othersSeconds += othersRatio * seconds;
+}
+
+function addAlone(sum: AloneTally, observation: SideObservation, like: Tally, timed: number, late: number): void {
+  addTo(sum, observation);
+  sum.timed += timed;
+  sum.late += late;
+  if (like.frames === 0) return;
+  sum.wanted += (like.frames / arrivedOf(like)) * arrivedOf(observation);
+  sum.usual += (like.frames / like.seconds) * observation.seconds;
 }
 
 /** Adds to a sum of the newest step. */
-function addNewest(stream: StreamState, which: 'before' | 'turns', observation: SideObservation): void {
+function addNewest(stream: StreamState, which: keyof StreamState['isOld'], observation: SideObservation): void {
   if (stream.isOld[which]) {
     stream[which] = nothing();
     stream.isOld[which] = false;

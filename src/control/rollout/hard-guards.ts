@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { range, whole } from '../../config/number.ts';
 import { counted } from '../../core/counted.ts';
+import { isDisturbed } from '../../measure/interference.ts';
 import type { EngineObservation, GuardReport, GuardVerdict, SideObservation } from '../../protocol/rollout-records.ts';
 import { isOn } from './guards/guard.ts';
 import { countAbove } from './guards/guard-evidence.ts';
@@ -30,6 +31,8 @@ const entry = z.object({
   /** Frames whose stream has a target, and those above the limit. */
   judged: z.number(),
   slow: z.number(),
+  /** Others took much of the CPU. */
+  isDisturbed: z.boolean().default(false),
 });
 type Entry = z.infer<typeof entry>;
 
@@ -90,13 +93,21 @@ export class HardGuards {
 
   addSide(observation: SideObservation, nowMs: number): void {
     this.#streams.add(observation, nowMs);
-    const { side, frames, failed, dropped, latenciesMs, target } = observation;
+    const { side, frames, failed, dropped, latenciesMs, target, othersRatio } = observation;
     const state = this.#state;
     const isCandidate = side === 'candidate';
     const limitMs = target?.latencyMs == null ? null : target.latencyMs * this.#settings.p99Factor;
     const judged = limitMs === null ? 0 : latenciesMs.length;
     const slow = limitMs === null ? 0 : countAbove(latenciesMs, limitMs);
-    state.recent.push({ timeMs: nowMs, isCandidate, frames, failed, judged, slow });
+    state.recent.push({
+      timeMs: nowMs,
+      isCandidate,
+      frames,
+      failed,
+      judged,
+      slow,
+      isDisturbed: isDisturbed(othersRatio),
+    });
     while (state.recent[0]!.timeMs <= nowMs - WINDOW_MS) state.recent.shift();
     if (isCandidate) {
       state.candidateFrames += frames;
@@ -115,7 +126,7 @@ export class HardGuards {
   }
 
   #errors(): GuardReport {
-    const { frames, failed } = this.#sums(true);
+    const { frames, failed } = sumsOf(this.#state.recent, true);
     const all = frames + failed;
     const ratio = all === 0 ? null : failed / all;
     const margin = this.#settings.errorRatio;
@@ -150,14 +161,16 @@ export class HardGuards {
   }
 
   #slowness(): GuardReport {
-    const own = this.#sums(true);
-    const control = this.#sums(false);
+    const { recent } = this.#state;
+    // While others are busy, only a control in that time tells whether the machine is the cause.
+    const hasControl = recent.some(({ isCandidate, isDisturbed, judged }) => !isCandidate && isDisturbed && judged > 0);
+    const judged = recent.filter(({ isDisturbed }) => !isDisturbed || hasControl);
+    const own = sumsOf(judged, true);
+    const control = sumsOf(judged, false);
     const ratio = own.judged === 0 ? null : own.slow / own.judged;
     const controlRatio = control.judged === 0 ? 0 : control.slow / control.judged;
     const slowSeconds = new Set(
-      this.#state.recent
-        .filter(({ isCandidate, slow }) => isCandidate && slow > 0)
-        .map(({ timeMs }) => Math.floor(timeMs / 1000)),
+      judged.filter(({ isCandidate, slow }) => isCandidate && slow > 0).map(({ timeMs }) => Math.floor(timeMs / 1000)),
     );
     const factor = this.#settings.p99Factor;
     // If the control is as slow, the machine is the cause.
@@ -202,15 +215,6 @@ export class HardGuards {
     );
   }
 
-  #sums(isCandidate: boolean): { frames: number; failed: number; judged: number; slow: number } {
-    const sums = { frames: 0, failed: 0, judged: 0, slow: 0 };
-    for (const row of this.#state.recent) {
-      if (row.isCandidate !== isCandidate) continue;
-      for (const key of ['frames', 'failed', 'judged', 'slow'] as const) sums[key] += row[key];
-    }
-    return sums;
-  }
-
   #forget(nowMs: number): void {
     const state = this.#state;
     state.recent = state.recent.filter(({ timeMs }: Entry) => timeMs > nowMs - WINDOW_MS);
@@ -222,6 +226,15 @@ const NOTHING: Omit<HardGuardsState, 'streams'> = {
   ...{ recent: [], restartsMs: [], aliveMs: null, seenMs: null },
   ...{ candidateFrames: 0, unanswered: 0 },
 };
+
+function sumsOf(rows: readonly Entry[], isCandidate: boolean): Pick<Entry, 'frames' | 'failed' | 'judged' | 'slow'> {
+  const sums = { frames: 0, failed: 0, judged: 0, slow: 0 };
+  for (const row of rows) {
+    if (row.isCandidate !== isCandidate) continue;
+    for (const key of ['frames', 'failed', 'judged', 'slow'] as const) sums[key] += row[key];
+  }
+  return sums;
+}
 
 function withStream(sum: GuardReport, found: StreamFinding | null): GuardReport {
   if (found === null) return sum;

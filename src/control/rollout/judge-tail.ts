@@ -53,14 +53,17 @@ interface TailDifference {
 
 /**
  * Returns the share of the candidate's frames above its tail column, minus that of the control's above the first one. The variance
- * is at least that of independent frames: if no frame is above the tail, all blocks are equal, but the share is not certain.
+ * is at least that of independent frames: if no frame is above the tail, all blocks are equal, but the share is not certain. If the
+ * candidate has fewer, it is that of two equal shares, which is what must be excluded: their mean.
  */
 function excessAbove(sides: Sides, factorIndex: number): Estimate | null {
   const columns = { a: COLUMN.tail + factorIndex, b: COLUMN.frames };
   const compared = compareSides(sides, columns, { a: COLUMN.tail, b: COLUMN.frames }, TAIL_SHARE);
   if (compared === null) return null;
-  const likely = Math.min(0.5, Math.max(compared.control, TAIL_SHARE));
-  const least = likely * (1 - likely) * (1 / sides.candidate.sum(COLUMN.frames) + 1 / sides.control.sum(COLUMN.frames));
+  const mean = (compared.control + compared.candidate) / 2;
+  const likely = Math.min(0.5, Math.max(compared.control, TAIL_SHARE), Math.max(mean, TAIL_SHARE / 2));
+  const { candidate, control } = compared.weights;
+  const least = likely * (1 - likely) * (1 / candidate + 1 / control);
   return withErrors(compared.difference, (standardError) => Math.max(standardError, Math.sqrt(least)));
 }
 

@@ -136,7 +136,8 @@ export class RolloutController {
     this.#members = streams.length === 0 ? 1 : membersOf(streams, rollout.share).length;
     const figures = this.figures()!;
     watch.emptySinceMs = this.#members === 0 ? (watch.emptySinceMs ?? nowMs) : null;
-    const evidence = { ...figures, emptyMs: nowMs - (watch.emptySinceMs ?? nowMs) };
+    const needsControl = watch.isAlone && watch.load.needsControl;
+    const evidence = { ...figures, emptyMs: nowMs - (watch.emptySinceMs ?? nowMs), needsControl };
     const actor = { who: hostId, nowMs, evidence };
     const change =
       watch.failure === null ? decide(rollout, this.#members, actor) : rollBack(rollout, watch.failure, actor);
@@ -193,7 +194,7 @@ export class RolloutController {
       if (saved.rollout === rollout.id) {
         const { frames, load, gain } = saved;
         const panel = panels.open(rollout, saved.panel, nowMs);
-        const collected = { panel, frames, load: new FullLoad(load), gain: new LiveGain(gain) };
+        const collected = { panel, frames, load: new FullLoad(rollout.guards, load), gain: new LiveGain(gain) };
         if (saved.step === rollout.step) return collected;
         this.#begin(collected, isAlone(rollout));
         return { ...collected, frames: 0 };
@@ -201,7 +202,12 @@ export class RolloutController {
     } catch {
       // Nothing to continue from.
     }
-    return { panel: panels.open(rollout, null, nowMs), frames: 0, load: new FullLoad(), gain: new LiveGain() };
+    return {
+      panel: panels.open(rollout, null, nowMs),
+      frames: 0,
+      load: new FullLoad(rollout.guards),
+      gain: new LiveGain(),
+    };
   }
 }
 

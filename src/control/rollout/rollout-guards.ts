@@ -1,16 +1,17 @@
 import { z } from 'zod';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { DEFAULT_LIMITS } from '../../measure/interference.ts';
 import type { Estimate } from '../../measure/sequential.ts';
 import type { GuardReport, Observation } from '../../protocol/rollout-records.ts';
 import { blockSeriesState } from './block-series.ts';
-import { alignSides, compareSides, relativeEstimate, type Sides } from './compare-sides.ts';
+import { compareSides, relativeEstimate, type Sides } from './compare-sides.ts';
 import type { GuardPanel } from './guard-panel.ts';
 import type { Guard } from './guards/guard.ts';
 import { GUARD_NAMES, GUARDS, type GuardName, type GuardsConfig } from './guards/guards.ts';
 import { HardGuards, hardGuardsState } from './hard-guards.ts';
 import { judgeEffect, type Question, type Risks } from './judge-effect.ts';
 import { judgeTail } from './judge-tail.ts';
-import type { PartFinding } from './part-finding.ts';
+import { type PartFinding, percent } from './part-finding.ts';
 import { ShadowHistory } from './shadow-history.ts';
 import { ShadowParts, shadowPartsState } from './shadow-parts.ts';
 import { COLUMN, SideHistory, sideHistoryState } from './side-history.ts';
@@ -31,7 +32,7 @@ export interface GuardOptions {
 }
 
 const guardsState = z.object({
-  format: z.literal(2),
+  format: z.literal(3),
   hard: hardGuardsState,
   sides: sideHistoryState,
   shadow: blockSeriesState,
@@ -47,6 +48,9 @@ const SURE_SLACKS = 2;
 /** Number of guards that judge single parts; the hard guards count as one. */
 const PART_GUARDS =
   1 + GUARD_NAMES.filter((name) => GUARDS[name].ofStreams !== null || GUARDS[name].ofClasses !== null).length;
+/** A guard does not pass by one part of the time if the other gives evidence that an equal candidate gives in a third of all cases. */
+const SUSPECT_RISK = 1 / 3;
+const NEVER = Number.POSITIVE_INFINITY;
 /** A stream that ran with the candidate for so long must have frames that both sides inferred, if others have. */
 const COMPARED_SECONDS = 60;
 
@@ -106,7 +110,7 @@ export class RolloutGuards implements GuardPanel {
 
   reports(): readonly GuardReport[] {
     const hard = this.#options.guards.hard.isOn ? this.#hard.reports(this.#options.nowMs()) : [];
-    const sides = alignSides(this.#sides.candidate, this.#sides.control, COLUMN.frames);
+    const sides = this.#sides.aligned();
     return [...hard, ...this.#on.map((name) => withPart(this.#judge(name, sides), this.#partOf(name)))];
   }
 
@@ -140,7 +144,7 @@ export class RolloutGuards implements GuardPanel {
 
   snapshot(): z.infer<typeof guardsState> {
     return {
-      ...{ format: 2, hard: this.#hard.state, sides: this.#sides.state, shadow: this.#shadow.state },
+      ...{ format: 3, hard: this.#hard.state, sides: this.#sides.state, shadow: this.#shadow.state },
       ...{ shadowParts: this.#shadowParts.state, streamParts: this.#streamParts.state },
     };
   }
@@ -168,19 +172,35 @@ export class RolloutGuards implements GuardPanel {
     return { ...finding, verdict: 'suspect', leftMs: null };
   }
 
-  #judge(name: GuardName, sides: Sides): GuardReport {
+  #judge(name: GuardName, { calm, disturbed }: ReturnType<SideHistory['aligned']>): GuardReport {
     const { margin } = this.#options.guards[name];
     const guard: Guard = GUARDS[name];
     const { subject, harm, unit } = guard;
     const question: Question = { guard: name, margin, subject, harm, unit };
     const pairs = guard.bySides === null || this.#shadow.frames > 0 ? guard.byPairs : null;
-    const frames = pairs === null ? this.#sides.candidate.sum(COLUMN.frames) : this.#shadow.frames;
+    const frames = pairs === null ? this.#sides.candidateFrames : this.#shadow.frames;
     const without = this.#withoutData(guard, frames);
     if (pairs !== null)
       return judgeEffect(question, pairs(this.#shadow, margin), frames, this.#risks, without, this.#shadow.spanMs);
-    if (guard.bySides === 'tail') return judgeTail(question, sides, this.#sides.factors, this.#risks, without);
-    const estimate = sideBySide(guard, sides, margin);
-    return judgeEffect(question, estimate, frames, this.#risks, without, sides.candidate.spanMs);
+    const judge = (of: Sides, risks: Risks): GuardReport =>
+      guard.bySides === 'tail'
+        ? judgeTail(question, of, this.#sides.factors, risks, without)
+        : judgeEffect(question, sideBySide(guard, of, margin), frames, risks, without, of.candidate.spanMs);
+    if (disturbed === null) return judge(calm, this.#risks);
+    // Two looks share the risks.
+    const risks = { pass: this.#risks.pass / 2, fail: this.#risks.fail / 2 };
+    const looks = [calm, disturbed].map((of) => ({
+      report: judge(of, risks),
+      isSuspect: (): boolean => judge(of, { ...risks, fail: SUSPECT_RISK }).verdict === 'fail',
+    })) as [Look, Look];
+    const report = decided(looks);
+    if (report.verdict !== 'undecided') return report;
+    const [calmFrames, disturbedFrames] = [calm, disturbed].map(({ candidate }) => candidate.sum(COLUMN.frames)) as [
+      number,
+      number,
+    ];
+    const busy = `In ${percent(disturbedFrames / (calmFrames + disturbedFrames))} of this time other processes took more than ${percent(DEFAULT_LIMITS.otherRatio)} of the CPU`;
+    return { ...report, reason: `${report.reason.slice(0, -1)}. ${busy}: stop them, or promote by hand.` };
   }
 
   #withoutData({ bySides }: Guard, frames: number): string {
@@ -201,6 +221,29 @@ function sideBySide({ bySides, unit }: Guard, sides: Sides, margin: number): Est
   const comparison = compareSides(sides, columns, columns, margin);
   if (comparison === null) return null;
   return unit === 'relative' ? relativeEstimate(comparison) : comparison.difference;
+}
+
+/** What a guard says by a part of the time. */
+interface Look {
+  readonly report: GuardReport;
+  readonly isSuspect: () => boolean;
+}
+
+/**
+ * The verdict by the time in which others are busy, and by the other time. Together, a small effect would be lost in what others cause. Each
+ * can fail; each can pass unless the other speaks against the candidate.
+ */
+function decided(looks: readonly [Look, Look]): GuardReport {
+  const failed = looks.find(({ report }) => report.verdict === 'fail');
+  if (failed !== undefined) return failed.report;
+  const passed = looks.findIndex(({ report }) => report.verdict === 'pass');
+  if (passed >= 0) {
+    const other = looks[1 - passed]!;
+    return other.isSuspect() ? other.report : looks[passed]!.report;
+  }
+  const [calm, disturbed] = [looks[0].report, looks[1].report];
+  if (calm.verdict === 'no-data') return disturbed;
+  return (disturbed.leftMs ?? NEVER) < (calm.leftMs ?? NEVER) ? disturbed : calm;
 }
 
 /** A part that fails fails the guard; one that is suspect keeps it from passing. */

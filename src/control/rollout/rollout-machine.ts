@@ -17,7 +17,8 @@ import type { RolloutChange, RolloutDraft } from './rollout-store.ts';
  * The rules of a roll-out, as functions of its record, the evidence and the time. They change nothing: each returns the next
  * record and the decision that led to it.
  *
- * The last two steps are at 100 %: in the first one both versions take turns, in the second one the candidate is alone.
+ * The last two steps are at 100 %: in the first one both versions take turns, in the second one the candidate is alone. If the machine is
+ * too busy to judge it alone, it goes back to the turns.
  *
  *     running <-> holding        holding: evidence is missing, or a person holds it
  *        |           |
@@ -33,6 +34,8 @@ export type StepEvidence = Pick<RolloutFigures, 'frames' | 'unready' | 'reports'
   Partial<Pick<RolloutFigures, 'readyInMs' | 'abandoned' | 'silent'>> & {
     /** For how long the step has had no stream although others are known; absent or 0: it has some. */
     readonly emptyMs?: number | undefined;
+    /** Others have taken so much more of the CPU than before, since the candidate is alone, that it must be compared again. */
+    readonly needsControl?: boolean;
   };
 
 /** Name of the report that says whether the candidate carries all streams alone. */
@@ -133,6 +136,8 @@ export function decide(rollout: Rollout, members: number, actor: Actor): Rollout
   if (missing === null) return advance(rollout, passText(actor.evidence), actor, true);
   if (givesNoEvidence(rollout, members, actor.evidence))
     return advance(rollout, silentText(rollout, members), actor, true);
+  if (isAlone(rollout) && actor.evidence.needsControl === true)
+    return toStep(rollout, rollout.step - 1, `Both versions take turns again. ${missing}`, 'resumed', actor, true);
   if (rollout.state === 'holding')
     return patienceLeftMs(rollout, actor.nowMs) > 0
       ? null
@@ -271,12 +276,22 @@ export function undo(rollout: Rollout, actor: Actor): RolloutChange {
 }
 
 function advance(rollout: Rollout, reason: string, actor: Actor, isAutomatic: boolean): RolloutChange {
-  const step = rollout.step + 1;
-  const share = rollout.steps[step];
-  if (share === undefined)
+  if (rollout.step + 1 === rollout.steps.length)
     return change(rollout, ended(rollout, 'promoted', reason, actor), 'promoted', actor, isAutomatic);
+  return toStep(rollout, rollout.step + 1, reason, 'advanced', actor, isAutomatic);
+}
+
+function toStep(
+  rollout: Rollout,
+  step: number,
+  reason: string,
+  kind: DecisionKind,
+  actor: Actor,
+  isAutomatic: boolean,
+): RolloutChange {
+  const share = rollout.steps[step]!;
   const next = { step, share, state: 'running', heldBy: null, stepStartedMs: actor.nowMs, reason } as const;
-  return change(rollout, next, 'advanced', actor, isAutomatic);
+  return change(rollout, next, kind, actor, isAutomatic);
 }
 
 function ended(

@@ -1,11 +1,13 @@
 import { z } from 'zod';
+import { isDisturbed } from '../../measure/interference.ts';
 import type { SideObservation } from '../../protocol/rollout-records.ts';
 import { BlockSeries, type BlockSeriesOptions, blockSeriesState } from './block-series.ts';
+import { alignSides, type Sides } from './compare-sides.ts';
 import { countAbove, type SideFigure, TAIL_SHARE, wantedFps } from './guards/guard-evidence.ts';
 import { SILENT_MS } from './rollout-machine.ts';
 import type { LatencyPercentiles } from './stream-parts.ts';
 
-/** What is summed for each block. `expected` is what the stream's own baseline predicts for the same frames and time. */
+/** What is summed for each block. `expected` is what the stream's own baseline, or the frames that arrive, predict for the same frames and time. */
 export const COLUMN = {
   frames: 0,
   fps: 1,
@@ -31,6 +33,7 @@ const TAIL_FACTORS = [
 /** A baseline is made from at least this much of the control. */
 const BASELINE_FRAMES = 500;
 const BASELINE_MS = 60_000;
+const MOST_BASELINE_MS = 300_000;
 const FEWEST_BASELINE_FRAMES = 50;
 /**
  * If at most this share of the control's frames exceeds the tail, over a minute and `SLOW_TIME_FRAMES` frames, the baselines were
@@ -83,10 +86,12 @@ const streamState = z.object({
   controlMs: z.number().nullable(),
 });
 
+const sidesState = z.object({ candidate: blockSeriesState, control: blockSeriesState });
+
 export const sideHistoryState = z.object({
   streams: z.array(streamState),
-  candidate: blockSeriesState,
-  control: blockSeriesState,
+  calm: sidesState,
+  disturbed: sidesState,
   stepMs: z.number().nullable(),
 });
 export type SideHistoryState = z.infer<typeof sideHistoryState>;
@@ -109,14 +114,16 @@ interface StreamHistory {
  * little harm: both sides have it. But it must not be old: if its tail was measured while threads started, no frame of either side
  * is ever above it.
  *
- * Memory: 500 latencies a stream, and 256 blocks of each side in all.
+ * Seconds in which others took much of the host's CPU are kept apart, and make no baseline if there are enough others.
+ *
+ * Memory: 500 latencies a stream, and 512 blocks of each side in all.
  */
 export class SideHistory {
   readonly #streams = new Map<string, StreamHistory>();
   readonly #factors: readonly number[];
-  #candidate: BlockSeries;
-  /** Of the streams that ran with the candidate in this step. */
-  #control: BlockSeries;
+  /** The control of the streams that ran with the candidate in this step. */
+  #calm: Sides;
+  #disturbed: Sides;
   /** When the step began, as far as this panel knows. */
   #stepMs: number | null;
   /** Figures of the control since the baselines were last checked. */
@@ -127,8 +134,8 @@ export class SideHistory {
   /** @param tailFactor - added to the factors at which tails are compared: 1 + the margin of p99. */
   constructor(tailFactor: number, state?: SideHistoryState) {
     this.#factors = [1, ...new Set([...TAIL_FACTORS.filter((factor) => factor !== 1), tailFactor])];
-    this.#candidate = new BlockSeries(this.#candidateOptions, state?.candidate);
-    this.#control = new BlockSeries(CONTROL_OPTIONS, state?.control);
+    this.#calm = this.#newSides(state?.calm);
+    this.#disturbed = this.#newSides(state?.disturbed);
     this.#stepMs = state?.stepMs ?? null;
     for (const { name, ...rest } of state?.streams ?? []) this.#streams.set(name, { ...rest, recent: [] });
   }
@@ -154,9 +161,10 @@ export class SideHistory {
     }
     const row = rowOf(observation, stream.baseline, isCandidate ? this.#factors : [1]);
     // The control's figures from before the first turn of the candidate have no counterpart.
+    const sides = isDisturbed(observation.othersRatio) ? this.#disturbed : this.#calm;
     if (isCandidate) {
-      if (nowMs - (stream.controlMs ?? Number.NEGATIVE_INFINITY) < TURN_MS) this.#candidate.add(nowMs, row);
-    } else if (stream.isCandidate) this.#control.add(nowMs, row);
+      if (nowMs - (stream.controlMs ?? Number.NEGATIVE_INFINITY) < TURN_MS) sides.candidate.add(nowMs, row);
+    } else if (stream.isCandidate) sides.control.add(nowMs, row);
     if (!isCandidate) this.#checkBaselines(row, nowMs);
   }
 
@@ -175,19 +183,23 @@ export class SideHistory {
   }
 
   #renew(): void {
-    this.#candidate = new BlockSeries(this.#candidateOptions);
-    this.#control = new BlockSeries(CONTROL_OPTIONS);
+    this.#calm = this.#newSides();
+    this.#disturbed = this.#newSides();
     for (const stream of this.#streams.values())
       if (isEnough(stream.recent)) stream.baseline = baselineOf(stream.recent);
   }
 
-  get candidate(): BlockSeries {
-    return this.#candidate;
+  /** Frames of the candidate in this step that were compared with a baseline. */
+  get candidateFrames(): number {
+    return this.#calm.candidate.sum(COLUMN.frames) + this.#disturbed.candidate.sum(COLUMN.frames);
   }
 
-  /** The control of the streams that ran with the candidate in this step. */
-  get control(): BlockSeries {
-    return this.#control;
+  /** Both sides in blocks that both have, while others take little of the host's CPU and while they take much; null: never. */
+  aligned(): { readonly calm: Sides; readonly disturbed: Sides | null } {
+    const [calm, disturbed] = [this.#calm, this.#disturbed].map(({ candidate, control }) =>
+      alignSides(candidate, control, COLUMN.frames),
+    ) as [Sides, Sides];
+    return { calm, disturbed: disturbed.candidate.isEmpty ? null : { ...disturbed, isBalanced: true } };
   }
 
   /** Latencies of a stream's baseline; null if it has none. */
@@ -254,11 +266,15 @@ export class SideHistory {
     const streams = [...this.#streams].map(([name, { baseline, isCandidate, frameMs, controlMs }]) => ({
       ...{ name, baseline: baseline === null ? null : { ...baseline }, isCandidate, frameMs, controlMs },
     }));
-    return { streams, candidate: this.#candidate.state, control: this.#control.state, stepMs: this.#stepMs };
+    return { streams, calm: stateOf(this.#calm), disturbed: stateOf(this.#disturbed), stepMs: this.#stepMs };
   }
 
-  get #candidateOptions(): BlockSeriesOptions {
-    return { ...BLOCKS, columns: COLUMN.tail + this.#factors.length };
+  #newSides(state?: z.infer<typeof sidesState>): Sides {
+    const options = { ...BLOCKS, columns: COLUMN.tail + this.#factors.length };
+    return {
+      candidate: new BlockSeries(options, state?.candidate),
+      control: new BlockSeries(CONTROL_OPTIONS, state?.control),
+    };
   }
 
   #recentOf(name: string): readonly Recent[] {
@@ -277,11 +293,19 @@ export class SideHistory {
 
 const CONTROL_OPTIONS: BlockSeriesOptions = { ...BLOCKS, columns: COLUMN.tail + 1 };
 
+function stateOf({ candidate, control }: Sides): z.infer<typeof sidesState> {
+  return { candidate: candidate.state, control: control.state };
+}
+
 function remember(recent: Recent[], { stream: _stream, side: _side, ...observation }: SideObservation, nowMs: number) {
   recent.push({ ...observation, timeMs: nowMs });
   const isNeedless = (): boolean => {
-    const frames = framesOf(recent) - recent[0]!.frames;
-    return frames >= BASELINE_FRAMES || (frames >= FEWEST_BASELINE_FRAMES && recent[1]!.timeMs <= nowMs - BASELINE_MS);
+    const rest = recent.slice(1);
+    if (framesOf(rest) >= BASELINE_FRAMES) return true;
+    // Beside work of others it takes longer to see enough without it.
+    const agoMs = nowMs - rest[0]!.timeMs;
+    const needed = agoMs < MOST_BASELINE_MS ? calmOf(rest) : rest;
+    return agoMs >= BASELINE_MS && framesOf(needed) >= FEWEST_BASELINE_FRAMES;
   };
   while (recent.length > 1 && isNeedless()) recent.shift();
 }
@@ -292,11 +316,17 @@ function isEnough(recent: readonly Recent[]): boolean {
   return frames >= FEWEST_BASELINE_FRAMES && recent.at(-1)!.timeMs - recent[0]!.timeMs >= BASELINE_MS;
 }
 
+function calmOf(recent: readonly Recent[]): readonly Recent[] {
+  return recent.filter(({ othersRatio }) => !isDisturbed(othersRatio));
+}
+
 function framesOf(recent: readonly Recent[]): number {
   return recent.reduce((sum, { frames }) => sum + frames, 0);
 }
 
-function baselineOf(recent: readonly Recent[]): Baseline {
+function baselineOf(all: readonly Recent[]): Baseline {
+  const calm = calmOf(all);
+  const recent = framesOf(calm) >= FEWEST_BASELINE_FRAMES ? calm : all;
   const sum = (of: (one: Recent) => number): number => recent.reduce((total, one) => total + of(one), 0);
   const sorted = recent.flatMap(({ latenciesMs }) => latenciesMs).sort((a, b) => b - a);
   const [frames, dropped, boxes, seconds] = [
@@ -318,12 +348,13 @@ function baselineOf(recent: readonly Recent[]): Baseline {
 }
 
 function rowOf(observation: SideObservation, baseline: Baseline, factors: readonly number[]): number[] {
-  const { frames, dropped, failed, boxes, scoreSum, deviceMs, fpsAttained, seconds, latenciesMs, pace } = observation;
+  const { frames, dropped, failed, boxes, scoreSum, deviceMs, fpsAttained, seconds, latenciesMs } = observation;
+  const { pace, isOwnRate } = observation;
   const arrived = frames + dropped + failed;
   return [
     frames,
-    fpsAttained * seconds,
-    wantedFps(baseline.fps, pace) * seconds,
+    isOwnRate ? frames : fpsAttained * seconds,
+    isOwnRate ? arrived : wantedFps(baseline.fps, pace) * seconds,
     deviceMs,
     baseline.deviceMs * frames,
     dropped - baseline.dropRatio * arrived,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { addBlock, NO_EVIDENCE_OF_HARM, shareOfLevel } from '../../measure/harm-evidence.ts';
+import { isDisturbed } from '../../measure/interference.ts';
 import type { SideObservation } from '../../protocol/rollout-records.ts';
 import { countAbove, type StreamSums } from './guards/guard-evidence.ts';
 import { type GuardName, type GuardsConfig, partMargin, STREAM_RULES, type StreamKind } from './guards/guards.ts';
@@ -23,20 +24,28 @@ const sums = z.object({
   tail: z.number(),
 }) satisfies z.ZodType<StreamSums>;
 
-const streamPart = z.object({
-  name: z.string(),
-  number: z.number(),
+const block = z.object({
   fromMs: z.number(),
-  blockFromMs: z.number(),
-  lastMs: z.number(),
   candidate: sums,
   control: sums,
   /** All of the control in this step. */
   controlSum: sums,
+});
+type Block = z.infer<typeof block>;
+
+const streamPart = z.object({
+  name: z.string(),
+  number: z.number(),
+  fromMs: z.number(),
+  lastMs: z.number(),
+  /** Both sides while others take little of the CPU, and while they take much: only like is compared with like. */
+  calm: block,
+  disturbed: block,
   /** Seconds with the candidate in which it published something. */
   candidateSeconds: z.number(),
   /** See `SideObservation`; null if both sides are to have the same rate. */
   pace: z.object({ ratio: z.number(), mostFps: z.number().nullable() }).nullable(),
+  isOwnRate: z.boolean(),
   ...ofKinds(harmEvidenceState),
 });
 type StreamPart = z.infer<typeof streamPart>;
@@ -53,7 +62,7 @@ export interface LatencyPercentiles {
 
 /**
  * Rate, drops and latency of each stream, candidate against control in neighbouring turns: the failure of one camera of many hardly
- * changes the sums. Memory: about 40 numbers for each stream.
+ * changes the sums. Memory: about 60 numbers for each stream.
  */
 export class StreamParts {
   readonly #guards: GuardsConfig;
@@ -68,7 +77,8 @@ export class StreamParts {
   add({ stream: name, side, ...seen }: SideObservation, baseline: LatencyPercentiles | null, nowMs: number): void {
     const found = this.#streams.get(name) ?? opened(name, this.#streams.size + 1, nowMs);
     this.#streams.set(name, found);
-    if (nowMs - found.blockFromMs > MOST_BLOCK_MS) beginBlock(found, nowMs);
+    const block = found[isDisturbed(seen.othersRatio) ? 'disturbed' : 'calm'];
+    if (nowMs - block.fromMs > MOST_BLOCK_MS) beginBlock(block, nowMs);
     const factor = 1 + this.#guards.p99.partMargin;
     const [slowMs, tailMs] =
       baseline === null ? NEVER : [baseline.p50 * factor, baseline.p99 * (side === 'control' ? 1 : factor)];
@@ -77,11 +87,14 @@ export class StreamParts {
       arrived: seen.frames + seen.dropped + seen.failed,
       ...{ slow: countAbove(seen.latenciesMs, slowMs), tail: countAbove(seen.latenciesMs, tailMs) },
     };
-    addTo(found[side], more);
-    if (side === 'candidate') found.pace = seen.pace ?? null;
-    if (side === 'control') addTo(found.controlSum, more);
+    addTo(block[side], more);
+    if (side === 'candidate') {
+      found.pace = seen.pace ?? null;
+      found.isOwnRate = seen.isOwnRate ?? false;
+    }
+    if (side === 'control') addTo(block.controlSum, more);
     else if (seen.frames > 0) found.candidateSeconds += seen.seconds;
-    if (isWhole(found)) this.#close(found, nowMs);
+    if (isWhole(block)) this.#close(found, block, nowMs);
   }
 
   /** Seconds in which a stream published results of the candidate. */
@@ -121,13 +134,14 @@ export class StreamParts {
     return [...this.#streams.values()].map((stream) => structuredClone(stream));
   }
 
-  #close(stream: StreamPart, nowMs: number): void {
+  #close(stream: StreamPart, block: Block, nowMs: number): void {
+    const { pace, isOwnRate } = stream;
     for (const kind of KINDS) {
-      const judged = STREAM_RULES[kind].figure(stream, this.#marginOf(kind));
+      const judged = STREAM_RULES[kind].figure({ ...block, pace, isOwnRate }, this.#marginOf(kind));
       if (judged !== null) stream[kind] = addBlock(stream[kind], judged.figure, judged.limit);
     }
     stream.lastMs = nowMs;
-    beginBlock(stream, nowMs);
+    beginBlock(block, nowMs);
   }
 
   #findingOf(kind: StreamKind, { name, [kind]: evidence }: StreamPart): Omit<PartFinding, 'verdict' | 'leftMs'> {
@@ -149,9 +163,8 @@ function ofKinds<T>(value: T): Record<StreamKind, T> {
 
 function opened(name: string, number: number, nowMs: number): StreamPart {
   return {
-    ...{ name, number, fromMs: nowMs, blockFromMs: nowMs, lastMs: nowMs, candidateSeconds: 0 },
-    pace: null,
-    ...{ candidate: nothing(), control: nothing(), controlSum: nothing() },
+    ...{ name, number, fromMs: nowMs, lastMs: nowMs, candidateSeconds: 0, pace: null, isOwnRate: false },
+    ...{ calm: openedBlock(nowMs), disturbed: openedBlock(nowMs) },
     ...ofKinds(NO_EVIDENCE_OF_HARM),
   };
 }
@@ -160,14 +173,18 @@ function nothing(): StreamSums {
   return { seconds: 0, frames: 0, dropped: 0, arrived: 0, slow: 0, tail: 0 };
 }
 
-function beginBlock(stream: StreamPart, nowMs: number): void {
-  stream.candidate = nothing();
-  stream.control = nothing();
-  stream.blockFromMs = nowMs;
+function openedBlock(fromMs: number): Block {
+  return { fromMs, candidate: nothing(), control: nothing(), controlSum: nothing() };
+}
+
+function beginBlock(block: Block, nowMs: number): void {
+  block.candidate = nothing();
+  block.control = nothing();
+  block.fromMs = nowMs;
 }
 
 /** A block is also complete if the candidate publishes nothing. */
-function isWhole({ candidate, control }: StreamPart): boolean {
+function isWhole({ candidate, control }: Block): boolean {
   const hasTime = candidate.seconds >= BLOCK_SECONDS && control.seconds >= BLOCK_SECONDS;
   return hasTime && (control.frames >= BLOCK_FRAMES || candidate.frames >= BLOCK_FRAMES);
 }

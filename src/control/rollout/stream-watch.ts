@@ -7,6 +7,7 @@ import {
   shareOfLevel,
   strengthOf,
 } from '../../measure/harm-evidence.ts';
+import { isDisturbed } from '../../measure/interference.ts';
 import type { SideObservation } from '../../protocol/rollout-records.ts';
 import { countAbove, ratio } from './guards/guard-evidence.ts';
 import { harmEvidenceState, percent } from './part-finding.ts';
@@ -50,9 +51,11 @@ const figures = z.object({
   failed: z.number(),
   /** Latencies above the target. */
   late: z.number(),
+  /** Share of the CPU that others took, times seconds. */
+  othersSeconds: z.number().default(0),
 });
 type Figures = z.infer<typeof figures>;
-const FIGURES = ['seconds', 'frames', 'lost', 'failed', 'late'] as const;
+const FIGURES = ['seconds', 'frames', 'lost', 'failed', 'late', 'othersSeconds'] as const;
 
 const watched = z.object({
   name: z.string(),
@@ -120,7 +123,8 @@ export class StreamWatch {
       // What is left of a turn is a block if it is not too short.
       if (awayMs > AWAY_MS) this.#close(stream, nowMs);
       fade(stream.candidate, seen);
-      addTo(stream.block, seen);
+      // A target that is missed while others take more of the CPU than in the control's time says nothing about the candidate.
+      if (!isDisturbed(observation.othersRatio, othersRatioOf(stream.control))) addTo(stream.block, seen);
       this.#watchFailures(stream, seen);
       watchSilence(stream, seen, awayMs, nowMs);
       const { seconds, frames, lost } = stream.block;
@@ -235,10 +239,11 @@ export class StreamWatch {
       stream.short = addBlock(stream.short, shortfall, limit);
     }
     const isMissed = isLate || shortfall > MISSED_SHORT;
-    const isBoth = isMissed && missesTarget(control, target);
+    const isBoth =
+      isMissed && missesTarget(control, target) && !isDisturbed(othersRatioOf(control), othersRatioOf(before));
     stream.bothFromMs =
       isBoth && !missesTarget(before, target) && before.seconds > 0 ? (stream.bothFromMs ?? nowMs) : null;
-    if (isMissed && !isBoth) stream.missedFromMs ??= nowMs - 1000 * block.seconds;
+    if (isMissed && !missesTarget(control, target)) stream.missedFromMs ??= nowMs - 1000 * block.seconds;
     else if (strengthOf(stream.late) < 1 && strengthOf(stream.short) < 1) stream.missedFromMs = null;
   }
 }
@@ -256,13 +261,18 @@ function opened(name: string, number: number): Watched {
 const NO_TARGET = { fps: null, latencyMs: null };
 
 function nothing(): Figures {
-  return { seconds: 0, frames: 0, lost: 0, failed: 0, late: 0 };
+  return { seconds: 0, frames: 0, lost: 0, failed: 0, late: 0, othersSeconds: 0 };
 }
 
-function figuresOf({ frames, dropped, failed, latenciesMs, seconds, target }: SideObservation): Figures {
+function figuresOf(observation: SideObservation): Figures {
+  const { frames, dropped, failed, latenciesMs, seconds, target, othersRatio = 0 } = observation;
   const limitMs = target?.latencyMs ?? Number.POSITIVE_INFINITY;
   const late = countAbove(latenciesMs, limitMs);
-  return { seconds, frames, lost: dropped + failed, failed, late };
+  return { seconds, frames, lost: dropped + failed, failed, late, othersSeconds: othersRatio * seconds };
+}
+
+function othersRatioOf({ othersSeconds, seconds }: Figures): number {
+  return ratio(othersSeconds, seconds);
 }
 
 function addTo(sum: Figures, more: Figures): void {

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_LIMITS, interference } from '../../../src/measure/interference.ts';
+import { DEFAULT_LIMITS, interference, isDisturbed } from '../../../src/measure/interference.ts';
 import { machineUse, meanMachineUse, parseNetDev, readMachineCounters } from '../../../src/measure/machine-counters.ts';
 import { QUIET } from '../../support/trial-figures.ts';
 
@@ -19,6 +19,19 @@ const AFTER = 'cpu  1090 120 230 5040 55 12 23 40 470 0\ncpu0 500 50 100 2500 25
 function useBetween(before: string, after: string, ownMs: number | null) {
   return machineUse(readMachineCounters(files(before)), readMachineCounters(files(after)), ownMs, 1000);
 }
+
+describe('a time in which others are busy', () => {
+  it.each([
+    ['a tenth of an idle machine is tolerated', 0.1, 0, false],
+    ['more is not', 0.11, 0, true],
+    ['as much as usual is', 0.5, 0.5, false],
+    ['a tenth of what they usually leave is', 0.55, 0.5, false],
+    ['more than that is not', 0.56, 0.5, true],
+    ['unknown is no disturbance', undefined, 0, false],
+  ])('%s', (_, ratio, usual, expected) => {
+    expect(isDisturbed(ratio, usual)).toBe(expected);
+  });
+});
 
 describe('the use of the machine', () => {
   it('splits the CPU into own, others, and stolen time', () => {

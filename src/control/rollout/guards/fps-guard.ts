@@ -1,10 +1,10 @@
 import { type Guard, guardSettingsWithParts } from './guard.ts';
-import { wantedFps } from './guard-evidence.ts';
+import { ratio, wantedFps } from './guard-evidence.ts';
 
 /** A frame more or less at the ends of a block is no change of the rate. */
 const RATE_SLACK_FRAMES = 1.5;
 
-/** The rate of frames does not fall. */
+/** The rate of frames does not fall: of those that arrive where the source has its own rate, else by the clock. */
 export const fps = {
   settings: guardSettingsWithParts(
     'Frames per second attained.',
@@ -20,9 +20,12 @@ export const fps = {
   byPairs: null,
   ofStreams: {
     fps: {
-      figure: ({ candidate, control, pace }, partMargin) => {
+      figure: ({ candidate, control, pace, isOwnRate }, partMargin) => {
         if (control.frames === 0) return null;
-        const expected = wantedFps(control.frames / control.seconds, pace) * candidate.seconds;
+        const expected = isOwnRate
+          ? ratio(control.frames, control.arrived) * candidate.arrived
+          : wantedFps(control.frames / control.seconds, pace) * candidate.seconds;
+        if (expected === 0) return null;
         return { figure: Math.max(0, 1 - (candidate.frames + RATE_SLACK_FRAMES) / expected), limit: partMargin };
       },
       limit: (partMargin) => partMargin,

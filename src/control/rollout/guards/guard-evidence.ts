@@ -44,6 +44,8 @@ export interface StreamBlock {
   readonly controlSum: Readonly<StreamSums>;
   /** See `SideObservation`; null if both sides are to have the same rate. */
   readonly pace: SideObservation['pace'] | null;
+  /** See `SideObservation`. */
+  readonly isOwnRate: boolean;
 }
 
 /** Boxes of a stream, a class, or a class of a stream on frames that both sides inferred, in a block. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FullLoad } from '../../../../src/control/rollout/full-load.ts';
+import type { GuardSettings } from '../../../../src/protocol/rollout-records.ts';
 import { sideObservation } from '../../../support/rollout-doubles.ts';
 
 const FPS = 10;
@@ -30,8 +31,8 @@ function observeDrops(load: FullLoad, stream: string, dropped: number, fromS: nu
 }
 
 /** Streams that both sides ran in turns at 10 frames/s for 50 s; alone from second 100 on. */
-function carried(streams: readonly string[]): FullLoad {
-  const load = new FullLoad();
+function carried(streams: readonly string[], guards: object = {}): FullLoad {
+  const load = new FullLoad(guards as GuardSettings);
   load.begin(false, 0);
   for (const stream of streams) {
     observe(load, stream, 'control', FPS, 50, 75);
@@ -91,7 +92,7 @@ describe('a candidate that carries all streams alone', () => {
   });
 
   it('may drop as much as the control dropped', () => {
-    const load = new FullLoad();
+    const load = new FullLoad({});
     load.begin(false, 0);
     observe(load, 'a', 'control', 5, 50, 75, 1, 5);
     observe(load, 'a', 'candidate', 5, 75, 100, 1, 5);
@@ -123,7 +124,7 @@ describe('a candidate that carries all streams alone', () => {
   });
 
   it('does not wait for a stream that had ended before', () => {
-    const load = new FullLoad();
+    const load = new FullLoad({});
     load.begin(false, 0);
     observe(load, 'gone', 'control', FPS, 10, 40);
     observe(load, 'there', 'control', FPS, 10, 50);
@@ -141,14 +142,14 @@ describe('a candidate that carries all streams alone', () => {
   });
 
   it('is not passed if nothing is known from before', () => {
-    const load = new FullLoad();
+    const load = new FullLoad({});
     load.begin(true, 100_000);
     observe(load, 'a', 'candidate', FPS, 100, 200);
     expect(load.report(200_000).verdict).toBe('no-data');
   });
 
   it('is compared with the newest step that the reference was seen in', () => {
-    const load = new FullLoad();
+    const load = new FullLoad({});
     load.begin(false, 0);
     observe(load, 'a', 'control', 30, 0, 20);
     load.begin(false, 20_000);
@@ -162,7 +163,7 @@ describe('a candidate that carries all streams alone', () => {
   it('goes on from its state after JSON', () => {
     const load = carried(['a']);
     observe(load, 'a', 'candidate', FPS, 100, 110);
-    const copy = new FullLoad(JSON.parse(JSON.stringify(load.state)));
+    const copy = new FullLoad({}, JSON.parse(JSON.stringify(load.state)));
     expect(copy.report(110_000)).toEqual(load.report(110_000));
     expect(copy.report(300_000)).toEqual(load.report(300_000));
   });
@@ -208,10 +209,125 @@ describe('a candidate that carries all streams alone', () => {
     expect(load.report(160_000).verdict, 'the machine was busy for a while').toBe('pass');
   });
 
+  describe('beside other processes', () => {
+    const BUSY = 0.5;
+    /** Seconds of both streams with the candidate alone, four of ten frames lost. */
+    function lossy(load: FullLoad, fromS: number, toS: number, othersRatio: number, dropped = 4): void {
+      for (let second = fromS; second < toS; second += 1)
+        for (const stream of ['a', 'b']) {
+          const frames = FPS - dropped;
+          const seen = { stream, side: 'candidate' as const, frames, dropped, seconds: 1, boxes: frames, othersRatio };
+          load.add(sideObservation(seen), true, 'control', 20, second * 1000);
+        }
+    }
+
+    it('is neither failed nor passed for what it loses while they are busy, and says who was busy and what to do', () => {
+      const load = carried(['a', 'b']);
+      lossy(load, 100, 160, BUSY);
+      expect(load.report(160_000)).toMatchObject({
+        ...{ verdict: 'undecided', leftMs: 540_000 },
+        reason: expect.stringMatching(
+          /^Other processes took 50 % of the CPU for 60 s .* stop them, or promote by hand/,
+        ),
+      });
+    });
+
+    it('is judged by 45 s without them', () => {
+      const load = carried(['a', 'b']);
+      lossy(load, 100, 160, BUSY);
+      lossy(load, 160, 190, 0.03, 0);
+      expect(load.report(190_000), 'a third of the time').toMatchObject({ verdict: 'undecided', leftMs: 45_000 });
+      lossy(load, 190, 206, 0.03, 0);
+      expect(load.report(206_000).verdict).toBe('pass');
+    });
+
+    it('fails for what it loses without them', () => {
+      const load = carried(['a', 'b']);
+      lossy(load, 100, 160, BUSY);
+      lossy(load, 160, 181, 0.03);
+      expect(load.report(181_000)).toMatchObject({ verdict: 'fail', reason: expect.stringContaining('40 %') });
+    });
+
+    it('fails for what it loses by its own use of the CPU, which is not that of others', () => {
+      const load = carried(['a', 'b']);
+      lossy(load, 100, 125, 0);
+      expect(load.report(125_000).verdict).toBe('fail');
+    });
+
+    it('passes if it loses nothing although they are busy', () => {
+      const load = carried(['a', 'b']);
+      lossy(load, 100, 160, BUSY, 0);
+      expect(load.report(160_000).verdict).toBe('pass');
+    });
+
+    it('is compared with the time before in which they were as busy', () => {
+      const afterLosing = (dropped: number): FullLoad => {
+        const load = new FullLoad({});
+        load.begin(false, 0);
+        for (const stream of ['a', 'b'])
+          for (const side of ['control', 'candidate'] as const)
+            for (let second = 50; second < 75; second += 1) {
+              const frames = FPS - dropped;
+              const seen = { stream, side, frames, dropped, seconds: 1, boxes: frames, othersRatio: BUSY };
+              load.add(sideObservation(seen), false, 'control', 20, second * 1000);
+            }
+        load.begin(true, 100_000);
+        lossy(load, 100, 160, BUSY);
+        return load;
+      };
+      expect(afterLosing(4).report(160_000).verdict, 'as much as the control lost').toBe('pass');
+      expect(afterLosing(0).report(160_000).verdict, 'the control lost nothing').toBe('fail');
+    });
+
+    it('needs the control beside it if they were busy for ten minutes and hardly ever not', () => {
+      const load = carried(['a', 'b']);
+      lossy(load, 100, 140, 0, 0);
+      lossy(load, 140, 739, BUSY);
+      expect(load.needsControl).toBe(false);
+      lossy(load, 739, 740, BUSY);
+      expect(load.needsControl).toBe(true);
+      lossy(load, 740, 745, 0, 0);
+      expect(load.needsControl, '45 s decide').toBe(false);
+    });
+
+    it('is blind also while they are busy', () => {
+      const streams = ['a', 'b', 'c'];
+      const load = carried(streams);
+      for (const stream of streams)
+        for (let second = 100; second < 121; second += 1) {
+          const seen = { stream, side: 'candidate' as const, frames: 6, dropped: 4, seconds: 1, boxes: 0 };
+          load.add(sideObservation({ ...seen, othersRatio: BUSY }), true, 'control', 20, second * 1000);
+        }
+      expect(load.report(121_000)).toMatchObject({ verdict: 'fail' });
+    });
+  });
+
+  it('what a guard that is off judges does not count', () => {
+    const lossy = (guards: object, seen: object): string => {
+      const load = carried(['a', 'b', 'c'], guards);
+      for (const stream of ['a', 'b', 'c'])
+        for (let second = 100; second < 130; second += 1) {
+          const usual = { stream, side: 'candidate' as const, frames: FPS, seconds: 1, boxes: FPS };
+          load.add(sideObservation({ ...usual, ...seen }), true, 'control', 20, second * 1000);
+        }
+      return load.report(130_000).verdict;
+    };
+    const cases: [string, object, string][] = [
+      ['drops', { frames: 6, dropped: 4 }, 'fail'],
+      ['fps', { frames: 6 }, 'undecided'],
+      ['p99', { latenciesMs: [50] }, 'undecided'],
+      ['boxes', { boxes: 0 }, 'fail'],
+    ];
+    for (const [guard, seen, verdict] of cases) {
+      expect(lossy({}, seen), guard).toBe(verdict);
+      expect(lossy({ [guard]: { isOn: false } }, seen), `${guard} is off`).toBe('pass');
+    }
+  });
+
   describe('reports boxes as in its turns', () => {
     /** Both sides saw two objects in each frame of each stream while they took turns. */
     function compared(streams: readonly string[]): FullLoad {
-      const load = new FullLoad();
+      const load = new FullLoad({});
       load.begin(false, 0);
       for (const stream of streams) {
         observe(load, stream, 'control', FPS, 50, 75, 2);
@@ -253,7 +369,7 @@ describe('a candidate that carries all streams alone', () => {
     it('it passes with fewer objects in the picture, and where hardly any was before', () => {
       const streams = ['a', 'b', 'c'];
       expect(alone(compared(streams), streams, 1.2).report(130_000).verdict).toBe('pass');
-      const dark = new FullLoad();
+      const dark = new FullLoad({});
       dark.begin(false, 0);
       for (const stream of streams)
         for (const side of ['control', 'candidate'] as const) observe(dark, stream, side, FPS, 50, 100, 0);

@@ -47,7 +47,7 @@ describe('a guard', () => {
   /** Four seconds of either side: 25 frames a second, none dropped, two of the control above its 99th percentile. */
   const side = { seconds: 4, frames: 100, dropped: 0, arrived: 100, slow: 0, tail: 2 };
   const block = (change: Partial<StreamBlock>): StreamBlock => ({
-    ...{ candidate: side, control: side, controlSum: side, pace: null },
+    ...{ candidate: side, control: side, controlSum: side, pace: null, isOwnRate: false },
     ...change,
   });
   const classes = { asked: 0, unmatched: 0, boxes: 0, candidateBoxes: 0 };

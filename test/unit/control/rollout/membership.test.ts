@@ -14,17 +14,24 @@ describe('membership', () => {
   });
 
   it('the control has its turn half of the time, in one piece of each period, at different times on different streams', () => {
-    const turns = (name: string): boolean[] => Array.from({ length: 120 }, (_, s) => isControlTurn(name, s * 1000));
     for (const name of ['gate', 'yard', 'camera-1']) {
-      const seen = turns(name);
-      expect(seen.filter(Boolean)).toHaveLength(60);
-      const changes = seen.filter((isControl, i) => i > 0 && isControl !== seen[i - 1]).length;
-      expect(changes).toBeGreaterThanOrEqual(19);
-      expect(changes).toBeLessThanOrEqual(20);
+      const seen = Array.from({ length: 1200 }, (_, s) => isControlTurn(name, s * 1000));
+      const changes = seen.flatMap((isControl, i) => (i > 0 && isControl !== seen[i - 1] ? [i] : []));
+      const turns = changes.slice(1).map((end, i) => end - changes[i]!);
+      expect(new Set(turns), 'six seconds, or two turns of one side').toEqual(new Set([6, 12]));
+      expect(Math.abs(seen.filter(Boolean).length - 600)).toBeLessThanOrEqual(6);
     }
     const names = Array.from({ length: 200 }, (_, i) => `camera-${i}`);
     const atOnce = names.filter((name) => isControlTurn(name, 1_700_000_000_000)).length;
     expect(Math.abs(atOnce - 100)).toBeLessThan(5 * Math.sqrt(50));
+  });
+
+  it('work that comes back at the same time of each minute meets both sides of every stream', () => {
+    for (const name of ['gate', 'yard', 'camera-1']) {
+      const minutes = Array.from({ length: 400 }, (_, minute) => isControlTurn(name, minute * 60_000));
+      // Five standard deviations of a fair coin.
+      expect(Math.abs(minutes.filter(Boolean).length - 200)).toBeLessThan(50);
+    }
   });
 
   it('nobody is in at 0 %, and everybody at 100 %', () => {

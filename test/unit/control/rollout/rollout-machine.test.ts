@@ -156,6 +156,30 @@ describe('a step', () => {
   });
 });
 
+describe('the last step beside others that are busy', () => {
+  const alone = rolloutRecord({ steps: [0, 50, 100, 100], step: 3, share: 100 });
+  const undecided = guardReport('undecided', { guard: 'fullLoad' });
+  const needing = (report: GuardReport): Actor => {
+    const asked = actor([report]);
+    return { ...asked, evidence: { ...asked.evidence, needsControl: true } };
+  };
+
+  it('goes back to the turns if it cannot be judged without the control', () => {
+    const change = decide(alone, 1, needing(undecided));
+    expect(change?.rollout).toMatchObject({ step: 2, share: 100, state: 'running', stepStartedMs: 61_000 });
+    expect(change?.rollout.reason).toMatch(/^Both versions take turns again\. Waiting for fullLoad/);
+    expect(change?.decision).toMatchObject({ kind: 'resumed', isAutomatic: true });
+  });
+
+  it('does not where it passes or fails, where a person holds it, or where turns are taken', () => {
+    expect(decide(alone, 1, needing(guardReport('pass', { guard: 'fullLoad' })))?.rollout.state).toBe('promoted');
+    expect(decide(alone, 1, needing(guardReport('fail', { guard: 'fullLoad' })))?.rollout.state).toBe('rolled-back');
+    expect(decide({ ...alone, heldBy: 'anna', state: 'holding' }, 1, needing(undecided))).toBeNull();
+    const turns = rolloutRecord({ steps: [0, 50, 100, 100], step: 2, share: 100, state: 'holding' });
+    expect(decide(turns, 1, needing(undecided))).toBeNull();
+  });
+});
+
 describe('a step that gives no evidence', () => {
   const noData = guardReport('no-data', { estimate: null, low: null, high: null });
   const silent = { frames: 0, silent: 2 };
