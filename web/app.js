@@ -1,6 +1,5 @@
-/** @import { FeedState, HelloMessage, Preview, ShadowMessage, StatsMessage, StreamReport } from '/lib/client/index.js' */
+/** @import { FeedState, HelloMessage, Preview, ShadowMessage, StatsMessage, StreamReport } from './lib/client/index.js' */
 
-import { SightlineClient } from '/lib/client/index.js';
 import {
   confirmCancel,
   confirmRemoval,
@@ -14,9 +13,11 @@ import { byId, setData, setText } from './element.js';
 import { EventsLog } from './events-log.js';
 import { FleetPanel } from './fleet-panel.js';
 import { FocusView } from './focus-view.js';
+import { PAGE_URL } from './gateway.js';
 import { StreamGrid } from './grid.js';
 import { HostPanel } from './host-panel.js';
 import { KeepingNotice } from './keeping-notice.js';
+import { SightlineClient } from './lib/client/index.js';
 import { RolloutPanel } from './rollout-panel.js';
 import { SourceTester } from './source-test.js';
 import { Summary } from './summary.js';
@@ -93,7 +94,7 @@ const rollout = new RolloutPanel(byId('rollout'), {
   onWatch: watchSoon,
 });
 
-const client = new SightlineClient({ url: location.origin, onState: showConnection });
+const client = new SightlineClient({ url: PAGE_URL, onState: showConnection });
 /** Of the visible cards and of the roll-out. */
 const pictures = client.comparisons({ streams: [] });
 follow(client.stats(), showStats);
@@ -199,8 +200,9 @@ function showConnection(state) {
   if (state.name === 'closed') {
     const { error } = state;
     if (error === null) return;
+    if (error.code === 'ORIGIN_REFUSED') showRefusal(error.message);
     // Shows the sign-in page, or loads the page of a gateway of another version.
-    if (error.code !== 'PROTOCOL_INVALID' || error.details.protocol !== undefined) location.reload();
+    else if (error.code !== 'PROTOCOL_INVALID' || error.details.protocol !== undefined) location.reload();
     else showToast(error.message);
     return;
   }
@@ -220,6 +222,13 @@ function showConnection(state) {
   };
   countDown();
   retryTimer = setInterval(countDown, 1000);
+}
+
+/** @param {string} why the gateway sends nothing to this page, and what to set */
+function showRefusal(why) {
+  setData(byId('connection'), 'state', 'waiting');
+  setText(byId('connection'), 'Refused');
+  setText(byId('empty'), `The gateway refuses this page: ${why}`);
 }
 
 /** @param {'connecting' | 'open' | 'waiting'} name */

@@ -1,4 +1,4 @@
-/** @import { FrameCounters, StreamReport } from '/lib/client/index.js' */
+/** @import { FrameCounters, StreamReport } from './lib/client/index.js' */
 
 import { element, setData, setText } from './element.js';
 import { formatCount, formatFps, formatMs, formatName, formatShort } from './format.js';

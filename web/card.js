@@ -1,4 +1,4 @@
-/** @import { Preview, StreamReport, StreamState } from '/lib/client/index.js' */
+/** @import { Preview, StreamReport, StreamState } from './lib/client/index.js' */
 
 import { CardFigures } from './card-figures.js';
 import { StreamChart } from './chart.js';

@@ -1,9 +1,9 @@
 /** @import { Column, History } from './history.js' */
 
-import uPlot from '/vendor/uplot/uPlot.esm.js';
 import { element, setText } from './element.js';
 import { formatFps, formatMinute, formatMs, formatTime } from './format.js';
 import { HISTORY_S } from './history.js';
+import uPlot from './vendor/uplot/uPlot.esm.js';
 
 /**
  * @typedef {object} Series

@@ -1,7 +1,7 @@
-/** @import { DeadLetter, StreamRequest } from '/lib/client/index.js' */
+/** @import { DeadLetter, StreamRequest } from './lib/client/index.js' */
 
-import { SightlineError } from '/lib/client/index.js';
 import { byId, element } from './element.js';
+import { SightlineError } from './lib/client/index.js';
 
 const TOAST_MS = 8_000;
 

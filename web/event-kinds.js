@@ -1,4 +1,4 @@
-/** @import { EventKind } from '/lib/client/index.js' */
+/** @import { EventKind } from './lib/client/index.js' */
 
 /** @typedef {'good' | 'warn' | 'bad'} Tone */
 

@@ -1,4 +1,4 @@
-/** @import { EventMessage } from '/lib/client/index.js' */
+/** @import { EventMessage } from './lib/client/index.js' */
 
 import { element } from './element.js';
 import { CHOICES, TONES } from './event-kinds.js';

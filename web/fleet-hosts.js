@@ -1,4 +1,4 @@
-/** @import { FleetHost } from '/lib/client/index.js' */
+/** @import { FleetHost } from './lib/client/index.js' */
 
 import { element, runBusy, setData, setText } from './element.js';
 import { formatDuration, formatFps, formatName, formatNumber } from './format.js';

@@ -1,4 +1,4 @@
-/** @import { JobReport, QueueReport } from '/lib/client/index.js' */
+/** @import { JobReport, QueueReport } from './lib/client/index.js' */
 
 import { element, runBusy, setData, setText } from './element.js';
 import { formatCount, formatDuration, formatName, formatNumber, formatShort } from './format.js';

@@ -1,4 +1,4 @@
-/** @import { FleetReport } from '/lib/client/index.js' */
+/** @import { FleetReport } from './lib/client/index.js' */
 /** @import { HostActions } from './fleet-hosts.js' */
 /** @import { JobActions } from './fleet-jobs.js' */
 

@@ -1,4 +1,4 @@
-/** @import { EventMessage, StreamReport } from '/lib/client/index.js' */
+/** @import { EventMessage, StreamReport } from './lib/client/index.js' */
 /** @import { PictureView } from './overlay.js' */
 
 import { StreamChart } from './chart.js';

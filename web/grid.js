@@ -1,5 +1,5 @@
 /** @import { Density, StreamActions } from './card.js' */
-/** @import { Preview, StreamReport } from '/lib/client/index.js' */
+/** @import { Preview, StreamReport } from './lib/client/index.js' */
 
 import { needsAttention, StreamCard } from './card.js';
 import { setData } from './element.js';

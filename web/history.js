@@ -1,4 +1,4 @@
-/** @import { HistoryReply, StreamReport } from '/lib/client/index.js' */
+/** @import { HistoryReply, StreamReport } from './lib/client/index.js' */
 
 /** @typedef {'fpsIn' | 'fpsPublished' | 'p50' | 'p95' | 'p99'} Column */
 

@@ -1,4 +1,4 @@
-/** @import { BusyStage, HostReport } from '/lib/client/index.js' */
+/** @import { BusyStage, HostReport } from './lib/client/index.js' */
 
 import { element, setData, setText } from './element.js';
 import { formatBytes, formatCount, formatDuration, formatMs } from './format.js';

@@ -1,4 +1,4 @@
-/** @import { EventMessage } from '/lib/client/index.js' */
+/** @import { EventMessage } from './lib/client/index.js' */
 
 import { byId, element, setText } from './element.js';
 import { gateway } from './gateway.js';

@@ -1,4 +1,4 @@
-/** @import { Detection, Preview } from '/lib/client/index.js' */
+/** @import { Detection, Preview } from './lib/client/index.js' */
 
 import { element } from './element.js';
 import { Labels } from './labels.js';

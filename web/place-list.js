@@ -1,5 +1,5 @@
 /** @import { Place } from './place-editor.js' */
-/** @import { StreamDetails } from '/lib/client/index.js' */
+/** @import { StreamDetails } from './lib/client/index.js' */
 /** @import { PictureView } from './overlay.js' */
 
 import { element } from './element.js';

@@ -1,4 +1,4 @@
-/** @import { Preview, RolloutReport, ShadowMessage, StreamReport } from '/lib/client/index.js' */
+/** @import { Preview, RolloutReport, ShadowMessage, StreamReport } from './lib/client/index.js' */
 
 import { element, setText } from './element.js';
 import { PictureView } from './overlay.js';

@@ -1,4 +1,4 @@
-/** @import { GuardReport } from '/lib/client/index.js' */
+/** @import { GuardReport } from './lib/client/index.js' */
 
 import { element, setData, setText } from './element.js';
 import { formatName, formatNumber } from './format.js';

@@ -1,4 +1,4 @@
-/** @import { Preview, RolloutReport, RolloutState, ShadowMessage, StreamReport } from '/lib/client/index.js' */
+/** @import { Preview, RolloutReport, RolloutState, ShadowMessage, StreamReport } from './lib/client/index.js' */
 
 import { element, runBusy, setData, setText } from './element.js';
 import { formatCount, formatDuration, formatName, formatNumber } from './format.js';

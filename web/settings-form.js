@@ -1,7 +1,7 @@
 /** @import { PictureView } from './overlay.js' */
-/** @import { StreamChange, StreamDetails } from '/lib/client/index.js' */
+/** @import { StreamChange, StreamDetails } from './lib/client/index.js' */
 
-import { SightlineError } from '/lib/client/index.js';
+import { SightlineError } from './lib/client/index.js';
 import { errorMessage } from './dialogs.js';
 import { element, runBusy } from './element.js';
 import { gateway } from './gateway.js';

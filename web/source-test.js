@@ -1,4 +1,4 @@
-/** @import { SourceTest } from '/lib/client/index.js' */
+/** @import { SourceTest } from './lib/client/index.js' */
 
 import { errorMessage } from './dialogs.js';
 import { element, runBusy, setData } from './element.js';

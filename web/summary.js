@@ -1,4 +1,4 @@
-/** @import { StreamReport } from '/lib/client/index.js' */
+/** @import { StreamReport } from './lib/client/index.js' */
 
 import { needsAttention } from './card.js';
 import { element, setData, setText } from './element.js';

@@ -10,7 +10,7 @@ export interface CallOptions {
 /** One request to a gateway. */
 export interface GatewayRequest extends CallOptions {
   /** HTTP method. */
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS';
   /** With a leading slash, such as `/api/rollouts`. */
   readonly path: string;
   /** Sent as JSON; absent: no body. */

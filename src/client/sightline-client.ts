@@ -11,7 +11,7 @@ import { FeedConnection, type FeedState, type SocketConstructor } from './feed-c
 import { FeedSubscription, type SubscriptionOptions } from './feed-subscription.ts';
 import { GatewayApi } from './gateway-api.ts';
 import type { FeedMessage, Preview } from './read-message.ts';
-import { sendByFetch } from './send-request.ts';
+import { type SendRequest, sendByFetch } from './send-request.ts';
 
 /** Options of a client. Only `url` is required. */
 export interface ClientOptions {
@@ -69,6 +69,7 @@ const DEFAULT_QUEUE_SIZE = 64;
 export class SightlineClient extends GatewayApi {
   readonly #options: ClientOptions;
   readonly #base: URL;
+  readonly #send: SendRequest;
   readonly #connections = new Set<FeedConnection>();
   readonly #closing: AbortController;
 
@@ -79,15 +80,15 @@ export class SightlineClient extends GatewayApi {
       throw new TypeError(`format: expected "msgpack" or "json", received ${JSON.stringify(options.format)}`);
     const closing = new AbortController();
     const { token = null, timeoutMs = 60_000, fetch = globalThis.fetch } = options;
-    super(
-      sendByFetch({
-        base,
-        token: token === '' ? null : token,
-        timeoutMs,
-        closed: closing.signal,
-        fetch: (...call) => fetch(...call),
-      }),
-    );
+    const send = sendByFetch({
+      base,
+      token: token === '' ? null : token,
+      timeoutMs,
+      closed: closing.signal,
+      fetch: (...call) => fetch(...call),
+    });
+    super(send);
+    this.#send = send;
     this.#closing = closing;
     this.#options = options;
     this.#base = base;
@@ -190,7 +191,7 @@ export class SightlineClient extends GatewayApi {
       url: url.href,
       ...{ WebSocket, retryMs, silenceMs },
       onState: (state) => onState?.(state),
-      findRefusal: () => this.readiness().then(() => null, refusalOf),
+      findRefusal: () => this.#send({ method: 'OPTIONS', path: '/ws' }).then(() => null, refusalOf),
       onClosed: (closed) => this.#connections.delete(closed),
     });
     this.#connections.add(connection);
@@ -210,7 +211,7 @@ function baseOf(url: unknown): URL {
 }
 
 /** Errors that the same request would meet again. */
-const REFUSALS: ReadonlySet<string> = new Set(['UNAUTHORIZED', 'FORBIDDEN']);
+const REFUSALS: ReadonlySet<string> = new Set(['UNAUTHORIZED', 'FORBIDDEN', 'ORIGIN_REFUSED']);
 
 function refusalOf(error: unknown): SightlineError | null {
   return error instanceof SightlineError && REFUSALS.has(error.code) ? error : null;

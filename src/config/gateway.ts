@@ -2,6 +2,9 @@ import { z } from 'zod';
 import { range, whole } from './number.ts';
 import { parseNetwork } from './parse-network.ts';
 
+/** The first part of paths of the gateway itself: below such a path, both would mean the same. */
+const OWN_PATHS = /^\/(?:api|ws|lib|vendor|metrics|healthz|readyz|sign-in|sign-out)(?:\/|$)/;
+
 const tlsConfig = z.strictObject({
   cert: z.string().min(1).describe('PEM file with the certificate and its intermediates.'),
   key: z.string().min(1).describe('PEM file with its private key.'),
@@ -36,6 +39,14 @@ export const gatewayConfig = z.strictObject({
     .default('127.0.0.1')
     .describe('Address to listen on; any other than the loopback needs a token.'),
   port: whole(0, 65_535).default(8080).describe('Port of dashboard, WebSocket, REST and metrics; 0 takes a free one.'),
+  basePath: z
+    .string()
+    .regex(/^(?:\/[A-Za-z0-9][\w.~-]*)+$/, 'expected a path such as "/cams", without a slash at its end')
+    .refine((path) => !OWN_PATHS.test(path), 'expected a path that the gateway does not use itself')
+    .optional()
+    .describe(
+      'Path below which a proxy serves the gateway and which it passes on, such as "/cams". One that removes the path needs no setting.',
+    ),
   tokensFile: z
     .string()
     .min(1)
@@ -46,6 +57,12 @@ export const gatewayConfig = z.strictObject({
     .array(z.string().refine(isOrigin, 'expected an origin such as "https://video.example"'))
     .default([])
     .describe('Origins beside the own one that may open the feed and change something, such as that of a proxy.'),
+  frameAncestors: z
+    .array(z.string().refine(isOrigin, 'expected an origin such as "https://home.example"'))
+    .default([])
+    .describe(
+      'Origins of the pages that may show the dashboard in a frame; only from the same site does it stay signed in.',
+    ),
   trustedProxies: z
     .array(
       z.string().refine((text) => parseNetwork(text) !== null, 'expected an address or a network such as "10.0.0.0/8"'),

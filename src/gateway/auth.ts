@@ -37,7 +37,8 @@ declare module 'fastify' {
 
 /** A browser cannot set headers for these two, so they also accept the token in the query. */
 const QUERY_TOKEN_PATHS: ReadonlySet<string> = new Set(['/', '/ws']);
-const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+/** A browser sends the origin of its page with all other methods. */
+const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 const LOOPBACK_NAME = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|::1)$/;
 
 /** Returns whether an address can be reached from this machine only. */
@@ -101,7 +102,7 @@ export class AccessGuard {
     throw new SightlineError(
       'ORIGIN_REFUSED',
       `Origin header: expected the gateway's own (${hostHeader ?? 'none'}), received "${origin}". ` +
-        'List other origins in gateway.allowedOrigins.',
+        `List "${origin}" in gateway.allowedOrigins, or let the proxy pass on the Host header.`,
       { origin },
     );
   }

@@ -37,6 +37,8 @@ export function addFeedRoute(app: FastifyInstance, options: FeedRouteOptions): v
     if (!request.ws || path === FEED_PATH) done();
     else done(new SightlineError('ROUTE_NOT_FOUND', `WebSocket ${path}: no such feed. The feed is at ${FEED_PATH}.`));
   });
+  // A browser does not learn why its WebSocket was refused: the guard answers this with the reason.
+  app.options(FEED_PATH, (_request, reply) => reply.code(204).header('allow', 'GET, OPTIONS').send());
   app.route({
     method: 'GET',
     url: FEED_PATH,

@@ -17,6 +17,10 @@ export interface GatewayOptions {
   readonly host?: string;
   /** 0: any free port. */
   readonly port: number;
+  /** Path below which a proxy serves it and which that passes on, such as `/cams`; requests without it are answered as well. */
+  readonly basePath?: string | undefined;
+  /** Origins of pages that may show the dashboard in a frame. */
+  readonly frameAncestors?: readonly string[];
   /** A token with the role admin, at least 16 characters; an empty string counts as none. */
   readonly token?: string | undefined;
   /** More tokens: a file that `sightline tokens` writes. It is read again when it changes. */

@@ -133,7 +133,12 @@ export class GatewayMetrics {
     this.#set.counter('sightline_stream_results_cached_total', saved, { stream }, results?.cached ?? 0);
     this.#set.gauge('sightline_stream_frames_in_flight', 'Frames in flight.', { stream }, frames.inFlight);
     this.#set.gauge('sightline_stream_queue_depth', 'Frames waiting for a batch.', { stream }, queueDepth);
-    this.#set.counter('sightline_stream_reconnects_total', 'Times the source was reopened.', { stream }, reconnects);
+    this.#set.counter(
+      'sightline_stream_reconnects_total',
+      'Connections to the source made again after a loss.',
+      { stream },
+      reconnects,
+    );
     this.#set.counter('sightline_stream_decode_errors_total', 'Decode errors.', { stream }, decodeErrors);
   }
 

@@ -45,7 +45,8 @@ function send(
   { url, token, ca }: GatewayAddress,
   { method, path, body, signal, etag }: GatewayRequest,
 ): Promise<Reply> {
-  const target = new URL(path, url);
+  // A gateway behind a proxy can have a path of its own.
+  const target = new URL(path.slice(1), url.endsWith('/') ? url : `${url}/`);
   const text = body === undefined ? null : JSON.stringify(body);
   const options = {
     method,

@@ -6,7 +6,7 @@ import { cookieOf, hashOfToken } from './access/tokens-file.ts';
 import { type AccessGuard, cookieName, requireRole } from './auth.ts';
 import { addressOf } from './client-address.ts';
 import { countAccessRefusal, statusOf } from './http-errors.ts';
-import { signInPage } from './static-files.ts';
+import { basePathOf, signInPage } from './static-files.ts';
 
 /** More than any token has. */
 const MAX_FORM_BYTES = 4096;
@@ -27,14 +27,14 @@ export async function addSignInRoutes(app: FastifyInstance, guard: AccessGuard, 
         request.identity = identity;
         requireRole(identity, 'viewer');
         setCookie(request, reply, token.trim(), identity);
-        return reply.redirect('/', 303);
+        return reply.redirect('./', 303);
       } catch (thrown) {
         if (!(thrown instanceof SightlineError)) throw thrown;
         return sendSignInPage(request, reply, thrown, incidents);
       }
     });
     scope.post('/sign-out', (request, reply) => {
-      reply.clearCookie(cookieName(request.headers.host), { path: '/' });
+      reply.clearCookie(cookieName(request.headers.host), { path: `${basePathOf(request)}/` });
       return reply.code(204).send();
     });
   });
@@ -60,7 +60,7 @@ export function setCookie(request: FastifyRequest, reply: FastifyReply, token: s
   // Another credential of the request may have been accepted, or none was needed.
   if (hashOfToken(token) !== identity.hash) return;
   reply.setCookie(cookieName(request.headers.host), cookieOf(token), {
-    path: '/',
+    path: `${basePathOf(request)}/`,
     httpOnly: true,
     sameSite: 'strict',
     secure: request.protocol === 'https',

@@ -24,7 +24,8 @@ export function addStreamRoutes(app: FastifyInstance, port: RuntimePort): void {
     const report = await port.addStream(
       requireBody(request.body, 'a stream, e.g. {"id":"gate","source":"rtsp://..."}'),
     );
-    reply.code(201).header('location', `/api/streams/${encodeURIComponent(report.id)}`);
+    // Relative: a proxy may serve the gateway below a path of its own.
+    reply.code(201).header('location', `streams/${encodeURIComponent(report.id)}`);
     return withSettings(port, reply, report);
   });
 

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fastifyCookie from '@fastify/cookie';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
@@ -28,7 +29,7 @@ import { addRolloutRoutes } from './routes-rollouts.ts';
 import { addSignInRoutes, sendSignInPage, setCookie } from './routes-sign-in.ts';
 import { addStreamRoutes } from './routes-streams.ts';
 import type { RuntimePort } from './runtime-port.ts';
-import { addSecurityHeaders, addStaticFiles } from './static-files.ts';
+import { addBasePath, addSecurityHeaders, addStaticFiles, withoutBasePath } from './static-files.ts';
 import { StreamHistory } from './stream-history.ts';
 
 const MAX_BODY_BYTES = 256 * 1024;
@@ -92,7 +93,7 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
   const closeConnections: AccessListener['closeConnections'] = (endOf) =>
     feed.closeEnded(endOf, (identity, reason) => trail.note('feed closed', reason, identity));
   access.follow(app.server, { onChange, closeConnections }, incidents);
-  const url = `${access.tls === null ? 'http' : 'https'}://${urlHost(host)}:${port}`;
+  const url = `${access.tls === null ? 'http' : 'https'}://${urlHost(host)}:${port}${options.basePath ?? ''}`;
   logger.info({ url, tokens: access.tokens.size }, 'the gateway is listening');
   if (access.tls !== null && access.tls.expiresMs <= wallMs())
     logger.warn({}, `gateway.tls.cert has expired at ${new Date(access.tls.expiresMs).toISOString()}`);
@@ -119,13 +120,14 @@ async function buildApp(
   options: GatewayOptions,
   { access, feed, files, incidents, trail, events, history }: GatewayParts,
 ): Promise<FastifyInstance> {
-  const { trustedProxies = [] } = options;
+  const { trustedProxies = [], basePath = '', frameAncestors = [] } = options;
   // Fastify's own request log would print URLs, and with them the token.
   const settings = {
     logger: false,
     bodyLimit: MAX_BODY_BYTES,
     forceCloseConnections: true,
     frameworkErrors: answerUnreadableUrl,
+    rewriteUrl: ({ url = '/' }: IncomingMessage) => withoutBasePath(url, basePath),
     requestTimeout: REQUEST_TIMES.requestTimeout,
     keepAliveTimeout: REQUEST_TIMES.keepAliveTimeout,
     // `request.ip` and `request.protocol` come from headers only if one of these proxies sent them.
@@ -154,7 +156,8 @@ async function buildApp(
       options.onRoute?.(`${one} ${url}`);
     }
   });
-  addSecurityHeaders(app);
+  addSecurityHeaders(app, frameAncestors);
+  addBasePath(app, basePath);
   addCompression(app);
   acceptJsonOnly(app);
   installErrorReplies(app, options.logger ?? silentLogger, incidents);

@@ -1,22 +1,24 @@
 import { join } from 'node:path';
 import fastifyStatic from '@fastify/static';
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ErrorCode } from '../errors/error-codes.ts';
+import { splitTarget } from './auth.ts';
 
 /**
  * The dashboard only needs its own scripts, styles and socket, so nothing else is allowed. `data:` is for the icon. uPlot
  * positions its parts through the CSSOM, which `style-src` does not restrict.
  */
-const CONTENT_SECURITY_POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self' data: blob:",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'self'",
-  "frame-ancestors 'none'",
-].join('; ');
+const contentSecurityPolicy = (frameAncestors: readonly string[]): string =>
+  [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data: blob:",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'self'",
+    `frame-ancestors ${frameAncestors.join(' ') || "'none'"}`,
+  ].join('; ');
 
 export interface StaticFolders {
   readonly webDir: string;
@@ -26,15 +28,39 @@ export interface StaticFolders {
   readonly libDir: string;
 }
 
-/** Adds the headers that every reply carries, JSON included. */
-export function addSecurityHeaders(app: FastifyInstance): void {
+/**
+ * Adds the headers that every reply carries, JSON included.
+ *
+ * @param frameAncestors - origins of pages that may show the dashboard in a frame.
+ */
+export function addSecurityHeaders(app: FastifyInstance, frameAncestors: readonly string[]): void {
+  const policy = contentSecurityPolicy(frameAncestors);
   app.addHook('onSend', async (_request, reply) => {
-    reply.header('content-security-policy', CONTENT_SECURITY_POLICY);
+    reply.header('content-security-policy', policy);
     reply.header('x-content-type-options', 'nosniff');
     // The URL may hold the token until the page has removed it. `no-referrer` would make browsers send forms with `Origin: null`.
     reply.header('referrer-policy', 'same-origin');
     reply.header('cross-origin-resource-policy', 'same-origin');
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
+  });
+}
+
+/** Returns the target of a request without the base path that a proxy has passed on; without one, the target as it is. */
+export function withoutBasePath(target: string, basePath: string): string {
+  return basePath !== '' && target.startsWith(`${basePath}/`) ? target.slice(basePath.length) : target;
+}
+
+/** Returns the base path with which a request came; empty if without. */
+export function basePathOf({ originalUrl, url }: FastifyRequest): string {
+  return originalUrl.slice(0, originalUrl.length - url.length);
+}
+
+/** Redirects the base path itself to the page: its links are relative, and need the slash at the end. */
+export function addBasePath(app: FastifyInstance, basePath: string): void {
+  app.addHook('onRequest', async (request, reply) => {
+    const { path } = splitTarget(request.url);
+    if (basePath !== '' && path === basePath)
+      return reply.redirect(`${basePath}/${request.url.slice(path.length)}`, 308);
   });
 }
 
@@ -62,7 +88,7 @@ export async function addStaticFiles(app: FastifyInstance, folders: StaticFolder
     reply
       .type('text/javascript')
       .header('cache-control', 'no-cache')
-      .send("export { decode } from '/vendor/msgpack/decode.mjs';\n"),
+      .send("export { decode } from '../../vendor/msgpack/decode.mjs';\n"),
   );
 }
 
@@ -88,12 +114,12 @@ export function signInPage(problem?: ErrorCode): string {
 <meta name="color-scheme" content="dark light">
 <title>Sightline: sign in</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="/base.css">
+<link rel="stylesheet" href="base.css">
 </head>
 <body class="sign-in">
 <main>
 <h1>Sightline</h1>
-<form method="post" action="/sign-in">
+<form method="post" action="sign-in">
 <label for="token">Access token</label>
 <input id="token" name="token" type="password" required autocomplete="current-password" autofocus>
 <p class="form-error" role="alert">${text}</p>

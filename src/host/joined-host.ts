@@ -18,7 +18,7 @@ import type { EventMessage } from '../protocol/feed.ts';
 import { BULK_ID_PREFIX, segmentRunner } from './bulk-runner.ts';
 import { fleetRunner } from './fleet-runner.ts';
 import { type HostRollouts, tryHostRollouts } from './host-rollouts.ts';
-import { logEvent, openGateway } from './open-gateway.ts';
+import { type ListenAddress, logEvent, openGateway } from './open-gateway.ts';
 import { PipelineHost } from './pipeline-host.ts';
 import type { ProcessContext } from './process-context.ts';
 
@@ -26,7 +26,7 @@ export interface JoinedHostOptions {
   readonly id: string;
   readonly config: PipelineConfig;
   /** Overrides the gateway's address of the configuration. */
-  readonly address: { readonly host?: string; readonly port?: number };
+  readonly address: ListenAddress;
   readonly control: ControlPlane;
   readonly log: GatewayLogger;
   /** Shared by the control plane and this host. */

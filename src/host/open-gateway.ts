@@ -44,10 +44,17 @@ export function logEvent(log: GatewayLogger, { kind, stream, message, details }:
   else log.info({ kind }, text);
 }
 
+/** What flags override of the configuration. */
+export interface ListenAddress {
+  readonly host?: string;
+  readonly port?: number;
+  readonly basePath?: string;
+}
+
 export interface GatewayRequest {
   readonly config: PipelineConfig;
   /** Overrides the address of the configuration. */
-  readonly address: { readonly host?: string; readonly port?: number };
+  readonly address: ListenAddress;
   readonly log: GatewayLogger;
   readonly fleet?: FleetPort;
   readonly rollouts?: RolloutPort;
@@ -68,7 +75,7 @@ export async function openGateway(
 ): Promise<Gateway> {
   const { config, address, log, fleet, rollouts, incidents } = request;
   const { environment } = context;
-  const { host, tls, allowedOrigins, trustedProxies, audit, events } = config.gateway;
+  const { host, tls, allowedOrigins, frameAncestors, trustedProxies, audit, events } = config.gateway;
   const inCache = (folder: string, port: number): string =>
     join(environment.cacheDir, folder, `${encodeURIComponent(config.name)}-${port}.jsonl`);
   return startGateway(port, {
@@ -77,7 +84,9 @@ export async function openGateway(
     token: environment.token,
     tokensFile: tokensFileOf(config, environment),
     tls,
+    basePath: address.basePath ?? config.gateway.basePath,
     allowedOrigins,
+    frameAncestors,
     trustedProxies,
     audit: { pathOf: (port) => audit.path ?? inCache('audit', port), maxBytes: audit.maxMb * MIB },
     events: { pathOf: (port) => events.path ?? inCache('events', port), maxBytes: events.maxMb * MIB },

@@ -200,6 +200,11 @@ export interface GatewaySettings {
    * @defaultValue `8080`
    */
   readonly port?: number | undefined;
+  /**
+   * Path below which a proxy serves the gateway and which it passes on, such as "/cams". One that removes the path
+   * needs no setting.
+   */
+  readonly basePath?: string | undefined;
   /** File of the access tokens, written by sightline tokens; SIGHTLINE_TOKENS_FILE if absent. */
   readonly tokensFile?: string | undefined;
   /** Serves HTTPS; both files are read again when they change. */
@@ -209,6 +214,11 @@ export interface GatewaySettings {
    * @defaultValue `[]`
    */
   readonly allowedOrigins?: readonly string[] | undefined;
+  /**
+   * Origins of the pages that may show the dashboard in a frame; only from the same site does it stay signed in.
+   * @defaultValue `[]`
+   */
+  readonly frameAncestors?: readonly string[] | undefined;
   /**
    * Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
    * @defaultValue `[]`

@@ -21,6 +21,7 @@ export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
 
   'GET /readyz': 'viewer',
   'GET /ws': 'viewer',
+  'OPTIONS /ws': 'viewer',
   'POST /sign-out': 'viewer',
   'GET /api/streams': 'viewer',
   'GET /api/streams/:id': 'viewer',

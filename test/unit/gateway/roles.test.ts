@@ -25,7 +25,7 @@ function neededFor(route: string): Role | null {
 async function statusOf(url: string, route: string, headers: Record<string, string>): Promise<number> {
   const [method, pattern] = route.split(' ') as [string, string];
   const path = pattern.replace(':id', 'gate');
-  if (path === '/ws') return upgradeStatus(`${url}${path}`, headers);
+  if (route === 'GET /ws') return upgradeStatus(`${url}${path}`, headers);
   const response = await fetch(url + path, { method, headers, redirect: 'manual' });
   await response.arrayBuffer();
   return response.status;
@@ -352,7 +352,7 @@ describe('the sign-in form', () => {
     const { url } = await openGateway(new RuntimeDouble(), { tokensFile: { path: files.path, mustExist: true } });
     for (const role of ['viewer', 'operator', 'admin']) {
       const reply = await signIn(url, tokenOf(role));
-      expect([reply.status, reply.headers.get('location')]).toEqual([303, '/']);
+      expect([reply.status, reply.headers.get('location')]).toEqual([303, './']);
       const cookie = reply.headers.get('set-cookie')!;
       expect(cookie).toMatch(/HttpOnly; SameSite=Strict/);
       expect(cookie).not.toMatch(/Secure/);

@@ -52,7 +52,7 @@ describe('REST', () => {
     const removed = await ask(`${url}/api/streams/gate`, 'DELETE');
 
     expect(added.status).toBe(201);
-    expect(added.headers.get('location')).toBe('/api/streams/gate');
+    expect(added.headers.get('location')).toBe('streams/gate');
     expect([changed.status, paused.status, resumed.status, removed.status]).toEqual([200, 200, 200, 204]);
     expect([changed.body.priority, paused.body.state, resumed.body.state]).toEqual([2, 'paused', 'running']);
     expect(port.calls).toEqual([
