@@ -3,7 +3,7 @@
 import { CardFigures } from './card-figures.js';
 import { StreamChart } from './chart.js';
 import { element, iconButton, runBusy, setData, setIcon, setText } from './element.js';
-import { formatName } from './format.js';
+import { formatDate, formatName } from './format.js';
 import { gateway } from './gateway.js';
 import { HISTORY_S, History } from './history.js';
 import { PictureView } from './overlay.js';
@@ -54,17 +54,21 @@ export function needsAttention({ state, isMissing }) {
 }
 
 /**
- * The last error; of a stream that could not be started, with the attempts so far and whether another one follows.
+ * The last error with its time; of a stream that could not be started, with the attempts so far and whether another one follows.
  *
  * @param {StreamReport} report
  */
-function errorText({ state, lastError, startFailure }) {
+function errorText({ state, lastError, lastErrorAtMs, startFailure }) {
   if (lastError === null) return '';
-  if (startFailure === undefined) return state === 'running' ? `Last error: ${lastError}` : lastError;
+  const time = lastErrorAtMs == null ? '' : formatDate(lastErrorAtMs);
+  if (startFailure === undefined && state === 'running')
+    return `Last error${time === '' ? '' : `, ${time}`}: ${lastError}`;
+  const since = time === '' ? '' : `, since ${time}`;
+  if (startFailure === undefined) return `${lastError}${since}`;
   const { code, attempts, retryAtMs } = startFailure;
   const tries = attempts === 1 ? 'tried once' : `tried ${attempts} times`;
   const idle = state === 'paused' ? 'paused' : 'not tried again by itself';
-  return `${lastError} [${code}], ${tries}, ${retryAtMs === null ? idle : 'will be tried again'}`;
+  return `${lastError} [${code}]${since}, ${tries}, ${retryAtMs === null ? idle : 'will be tried again'}`;
 }
 
 /** The card of one stream: picture, figures, charts and buttons. */
@@ -85,6 +89,7 @@ export class StreamCard {
   #source = element('span', { class: 'source' });
   #miss = element('p', { class: 'miss', role: 'status' });
   #error = element('p', { class: 'card-error' });
+  #warning = element('p', { class: 'card-error', role: 'status' });
   #veilState = element('b', {});
   #veilError = element('span', { class: 'veil-error' });
   #veil = element('p', { class: 'veil' }, this.#veilState, this.#veilError);
@@ -131,6 +136,7 @@ export class StreamCard {
       this.#miss,
       element('div', { class: 'side' }, this.#figures.tiles, this.#figures.details),
       element('div', { class: 'charts' }, ...this.#charts.map(({ node }) => node)),
+      this.#warning,
       this.#error,
     );
   }
@@ -178,6 +184,7 @@ export class StreamCard {
     setText(this.#veilState, formatName(state));
     setText(this.#veilError, error);
     setText(this.#error, error);
+    setText(this.#warning, report.trackProblem ?? '');
     setData(this.#error, 'past', state === 'running' ? 'true' : null);
     this.#drawToggle(report);
     // The role, the density and the state decide which buttons are shown.

@@ -1,15 +1,13 @@
 /** @import { PictureView } from './overlay.js' */
 /** @import { StreamChange, StreamDetails } from './lib/client/index.js' */
 
-import { SightlineError } from './lib/client/index.js';
 import { errorMessage } from './dialogs.js';
 import { element, runBusy } from './element.js';
 import { gateway } from './gateway.js';
+import { SightlineError } from './lib/client/index.js';
 import { PlaceList } from './place-list.js';
 import { SourceTester } from './source-test.js';
 
-/** The largest `maxFps`, in practice no limit: a change can set the key, but not remove it. */
-const NO_LIMIT_FPS = 1000;
 /** A fault in a message of the gateway: `target.fps: expected at most maxFps, 10, received 25 (number)`. */
 const FAULT = /^([a-zA-Z]+(?:\[\d+\]|\.[a-zA-Z]+)*): /;
 /**
@@ -23,6 +21,8 @@ const WORDS = {
   every: 'the rate',
   target: 'the targets',
   track: 'tracking',
+  labels: 'the labels',
+  scoreThreshold: 'the score threshold',
 };
 
 /**
@@ -108,7 +108,6 @@ export class SettingsForm {
     // Older gateways do not say them.
     const settings = /** @type {StreamDetails['settings'] | undefined} */ (details.settings);
     const hint = settings === undefined ? 'Empty: unchanged.' : undefined;
-    const maxFps = settings?.maxFps === NO_LIMIT_FPS ? undefined : settings?.maxFps;
     /** @type {Partial<Exclude<StreamDetails['settings']['track'], boolean>>} */
     const track = typeof settings?.track === 'object' ? settings.track : {};
     const places = [...(settings?.zones ?? []), ...(settings?.lines ?? [])];
@@ -117,7 +116,7 @@ export class SettingsForm {
       group('Source', ...this.#sourceField(settings?.source ?? details.source)),
       group(
         'Rate',
-        this.#field('maxFps', 'Max frames/s', maxFps, hint ?? 'Empty: no limit.'),
+        this.#field('maxFps', 'Max frames/s', settings?.maxFps, hint ?? 'Empty: no limit.'),
         this.#field('every', 'Every n-th', settings?.every, hint),
       ),
       group(
@@ -125,13 +124,18 @@ export class SettingsForm {
         this.#field('target.fps', 'Frames/s', target.fps ?? undefined, 'Empty: none.'),
         this.#field('target.latencyMs', 'p99, ms', target.latencyMs ?? undefined, 'Empty: none.'),
       ),
+      group(
+        'Objects',
+        this.#field('labels', 'Labels', settings?.labels?.join(', '), hint ?? 'Separated by commas. Empty: all.'),
+        this.#field('scoreThreshold', 'Least score', settings?.scoreThreshold, hint ?? "Empty: the model's."),
+      ),
       ...(isTracked
         ? [
             group(
               'Tracking thresholds, 0 to 1',
               this.#field('track.lowScore', 'Continues a track', track.lowScore),
-              this.#field('track.highScore', 'Matched first', track.highScore),
-              this.#field('track.newScore', 'Starts a track', track.newScore),
+              this.#field('track.highScore', 'Matched first', track.highScore, 'Empty: 0.4 at most.'),
+              this.#field('track.newScore', 'Starts a track', track.newScore, 'Empty: the least score.'),
             ),
           ]
         : []),
@@ -167,7 +171,7 @@ export class SettingsForm {
       value: shown,
       autocomplete: 'off',
       spellcheck: 'false',
-      inputmode: key === 'source' ? null : 'decimal',
+      inputmode: key === 'source' || key === 'labels' ? null : 'decimal',
       'aria-describedby': `${name}-error${hint === undefined ? '' : ` ${name}-hint`}`,
     });
     const error = element('p', { class: 'field-error', id: `${name}-error` });
@@ -253,25 +257,28 @@ export class SettingsForm {
     this.#submit.focus();
   }
 
-  /** What was edited, as the gateway takes it: a section as a whole, with what was not edited in it. */
+  /** What was edited, as the gateway takes it: of a section only what was edited in it, and null for a field that is empty now. */
   #change() {
-    const edited = new Set([...this.#fields.values()].filter(isEdited).map(({ key }) => key));
-    const settings = this.#details?.settings;
     /** @type {Record<string, unknown>} */
     const change = { ...this.#places.change };
-    if (edited.has('source')) change.source = this.#text('source');
-    if (edited.has('maxFps')) change.maxFps = this.#number('maxFps') ?? NO_LIMIT_FPS;
-    if (edited.has('every')) change.every = this.#number('every') ?? 1;
-    if (edited.has('target.fps') || edited.has('target.latencyMs'))
-      change.target = known({ fps: this.#number('target.fps'), latencyMs: this.#number('target.latencyMs') });
-    if (['lowScore', 'highScore', 'newScore'].some((name) => edited.has(`track.${name}`)))
-      change.track = known({
-        ...(typeof settings?.track === 'object' ? settings.track : {}),
-        lowScore: this.#number('track.lowScore'),
-        highScore: this.#number('track.highScore'),
-        newScore: this.#number('track.newScore'),
-      });
+    for (const { key } of [...this.#fields.values()].filter(isEdited)) {
+      const [section, name] = key.split('.');
+      const value = this.#valueOf(key);
+      if (name === undefined) change[section] = value;
+      else change[section] = { .../** @type {object | undefined} */ (change[section]), [name]: value };
+    }
     return /** @type {StreamChange} */ (change);
+  }
+
+  /** @param {string} key */
+  #valueOf(key) {
+    if (key === 'source') return this.#text(key);
+    if (key !== 'labels') return this.#number(key) ?? null;
+    const labels = this.#text(key)
+      .split(',')
+      .map((label) => label.trim())
+      .filter((label) => label !== '');
+    return labels.length === 0 ? null : labels;
   }
 
   /** @param {string} key */
@@ -368,15 +375,6 @@ function faultsOf(message) {
     else faults[faults.length - 1] += `; ${part}`;
   }
   return faults;
-}
-
-/**
- * Leaves out keys without a value.
- *
- * @param {Readonly<Record<string, unknown>>} settings
- */
-function known(settings) {
-  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
 }
 
 /**

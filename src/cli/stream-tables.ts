@@ -7,11 +7,20 @@ import { table } from './table.ts';
 export function summaryText({ hosts, streams }: FleetSummary): string {
   const parts = [streams.length === 0 ? 'No streams. `sightline streams add` adds one.' : streamsTable(streams)];
   parts.push('', hosts.length === 0 ? 'No hosts. `sightline host` starts one.' : hostsTable(hosts));
-  const faults = streams.flatMap(({ id, missReasons, lastError }) =>
-    [missReasons?.fps, missReasons?.latency, lastError].filter((text) => text != null).map((text) => `${id}: ${text}`),
+  const faults = streams.flatMap((stream) =>
+    [stream.missReasons?.fps, stream.missReasons?.latency, stream.trackProblem, errorText(stream)]
+      .filter((text) => text != null)
+      .map((text) => `${stream.id}: ${text}`),
   );
   if (faults.length > 0) parts.push('', ...faults);
   return parts.join('\n');
+}
+
+/** The newest error and its time; null if there is none. */
+function errorText({ state, lastError, lastErrorAtMs = null }: StreamReport): string | null {
+  if (lastError === null || lastErrorAtMs === null) return lastError;
+  const time = new Date(lastErrorAtMs).toISOString().replace(/\.\d+Z$/, 'Z');
+  return state === 'running' ? `last error, at ${time}: ${lastError}` : `${lastError} (since ${time})`;
 }
 
 function streamsTable(streams: readonly StreamReport[]): string {

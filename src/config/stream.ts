@@ -4,7 +4,7 @@ import { range, whole } from './number.ts';
 import { regionConfig, tilesConfig } from './region.ts';
 import { mayHoldPlaceholders } from './schema-text.ts';
 import { skipConfig } from './skip.ts';
-import { lineConfig, trackConfig, uniqueIds, zoneConfig } from './track.ts';
+import { labels, lineConfig, trackConfig, uniqueIds, zoneConfig } from './track.ts';
 
 const target = z.strictObject({
   fps: range(0.1, 1000).optional().describe('Published frames per second that the stream should reach.'),
@@ -59,6 +59,10 @@ const settings = {
     .describe(
       'Infers the picture, or its region, in parts, to find small objects; each part costs an inference. Not divided if absent.',
     ),
+  labels: labels.describe('Only objects with these labels are reported, tracked and counted; all if absent.'),
+  scoreThreshold: range(0, 1)
+    .optional()
+    .describe('Boxes below this are not reported: at least the threshold of the model, which holds if absent.'),
   decodeThreads: whole(0, 64).default(1).describe("ffmpeg's decoder threads; 0 lets ffmpeg choose."),
   priority: whole(-100, 100).default(0).describe('Streams of higher priority go first.'),
   weight: range(0.01, 100).default(1).describe('Share of the inferences among streams of the same priority.'),
@@ -85,7 +89,7 @@ const settings = {
     .max(MAX_COUNTERS)
     .check(uniqueIds('zone'))
     .default([])
-    .describe('Areas in which tracked objects are counted.'),
+    .describe('Areas in which objects are counted: each reported box in the newest frame, with or without a track.'),
   lines: z
     .array(lineConfig)
     .max(MAX_COUNTERS)

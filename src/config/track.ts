@@ -5,7 +5,7 @@ import { range, whole } from './number.ts';
 
 const id = z.string().regex(ID_PATTERN, 'expected letters, digits, dot, dash and underscore, at most 64');
 const point = z.tuple([range(0, 1), range(0, 1)]);
-const labels = z
+export const labels = z
   .array(z.string().min(1).max(512))
   .min(1)
   .max(1000)
@@ -45,14 +45,16 @@ export const lineConfig = lineKeys.check(({ value: { from, to }, issues }) => {
 
 const trackKeys = z.strictObject({
   highScore: range(0, 1)
-    .default(TRACK_DEFAULTS.highScore)
-    .describe('Detections with at least this score are matched first.'),
+    .optional()
+    .describe('Detections with at least this score are matched first. If absent: 0.4, or `newScore` if that is lower.'),
   lowScore: range(0, 1)
     .default(TRACK_DEFAULTS.lowScore)
     .describe('Weaker detections with at least this score can still continue a track.'),
   newScore: range(0, 1)
-    .default(TRACK_DEFAULTS.newScore)
-    .describe('An unmatched detection with at least this score starts a track.'),
+    .optional()
+    .describe(
+      'An unmatched detection with at least this score starts a track. If absent: the threshold of reported boxes.',
+    ),
   matchIou: range(0, 1)
     .default(TRACK_DEFAULTS.matchIou)
     .describe('Smallest IoU of a detection with the predicted box of its track.'),
@@ -67,17 +69,14 @@ const trackKeys = z.strictObject({
 });
 
 /** Its scores must rise: lowScore, highScore, newScore. */
-export const trackConfig = trackKeys.check(({ value: { lowScore, highScore, newScore }, issues }) => {
+export const trackConfig = trackKeys.check(({ value: { lowScore, highScore = lowScore, newScore = 1 }, issues }) => {
   if (issues.length > 0) return;
-  if (lowScore > highScore)
-    issues.push(tooSmall('highScore', highScore, `lowScore, ${lowScore}`, TRACK_DEFAULTS.highScore));
-  if (highScore > newScore)
-    issues.push(tooSmall('newScore', newScore, `highScore, ${highScore}`, TRACK_DEFAULTS.newScore));
+  const refuse = (key: string, input: number, least: string): void =>
+    void issues.push({ code: 'custom', input, path: [key], message: `expected at least ${least}` });
+  if (lowScore > highScore) refuse('highScore', highScore, `lowScore, ${lowScore}`);
+  if (newScore < lowScore) refuse('newScore', newScore, `lowScore, ${lowScore}`);
+  else if (newScore < highScore) refuse('newScore', newScore, `highScore, ${highScore}`);
 });
-
-function tooSmall(key: string, input: number, least: string, byDefault: number): z.core.$ZodRawIssue {
-  return { code: 'custom', input, path: [key], message: `expected at least ${least} (${byDefault} if absent)` };
-}
 
 /** Adds an issue for each entry of a list whose id an earlier entry has. @param noun - what an entry is. */
 export function uniqueIds<T extends { readonly id: string }>(noun: string): z.core.CheckFn<T[]> {

@@ -1,9 +1,7 @@
-/** What a tracker uses for settings that are absent. The schema fills them in, so that it can check them together. */
+/** What a tracker uses for settings that are absent. Those of `highScore` and `newScore` follow from the threshold of reported boxes. */
 export const TRACK_DEFAULTS = {
-  highScore: 0.4,
   lowScore: 0.1,
-  newScore: 0.5,
   matchIou: 0.2,
   lostMs: 1000,
-  minHits: 2,
+  minHits: 3,
 } as const;

@@ -1,3 +1,10 @@
+/** Refusals that only a person can end: the next attempt meets them again. */
+export const REFUSED_SOURCE: ReadonlySet<string> = new Set([
+  'SOURCE_UNAUTHORIZED',
+  'SOURCE_UNTRUSTED',
+  'SOURCE_FORBIDDEN',
+]);
+
 /** Every error that an operator can meet, in one table. `docs/errors.md` is checked against it. */
 export const ERROR_CODES = {
   COMMAND_INVALID: { retryable: false, exit: 2, doc: 'A flag or an argument of the command was wrong.' },

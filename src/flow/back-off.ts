@@ -3,6 +3,12 @@ export interface BackOffLimits {
   readonly maxMs: number;
 }
 
+/**
+ * After a refusal that only a person can end, such as a wrong password: accounts are locked after a few attempts. The first wait is at
+ * least 10 s, the longest two minutes.
+ */
+export const AFTER_REFUSAL: BackOffLimits = { firstMs: 20_000, maxMs: 120_000 };
+
 export interface BackOffOptions extends BackOffLimits {
   /** Uniform in [0, 1). */
   readonly random?: (() => number) | undefined;

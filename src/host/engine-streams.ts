@@ -4,6 +4,7 @@ import { unlessAborted } from '../flow/unless-aborted.ts';
 import { parseStream } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import type { StreamReport } from '../protocol/report.ts';
+import type { StreamChange } from '../protocol/rest.ts';
 import { signalOf } from './call-options.ts';
 import { PUSHED } from './host-streams.ts';
 import { isPictureStream } from './picture-detector.ts';
@@ -67,11 +68,12 @@ export class EngineStreams {
   }
 
   /**
-   * Changes some settings of a stream; the others stay. If the change cannot be applied, the stream goes on as before.
+   * Changes some settings of a stream; the others stay, also those in a section such as `target`, and null gives a key its default. If the
+   * change cannot be applied, the stream goes on as before.
    *
    * @throws CONFIG_INVALID, STREAM_NOT_FOUND, SOURCE_*
    */
-  async update(id: string, changes: Partial<Omit<StreamSettings, 'id'>>): Promise<StreamReport> {
+  async update(id: string, changes: StreamChange): Promise<StreamReport> {
     this.#ownSource(changes);
     return this.#host.changeStream(id, changes);
   }
@@ -97,7 +99,7 @@ export class EngineStreams {
   }
 
   /** Whether these are settings at all is checked later. */
-  #ownSource(settings: Partial<StreamSettings> | null | undefined): void {
+  #ownSource(settings: { readonly source?: unknown } | null | undefined): void {
     if (typeof settings?.source === 'string') this.#ownSources.add(settings.source);
   }
 }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { Environment } from '../config/environment.ts';
+import { type FittedModel, modelFaults, unknownLabels } from '../config/model-fit.ts';
 import { hasPlaceholder, type Placeholders, sourceText } from '../config/placeholders.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { Admission } from '../control/orders/admission.ts';
@@ -18,7 +19,7 @@ import { findWeights } from '../store/find-weights.ts';
 import { tokensFileOf } from './open-gateway.ts';
 import { type Overlay, overlaid, type WantedStream } from './overlay/overlay.ts';
 import { type OverlayPlace, overlayPath, readOverlay } from './overlay/overlay-file.ts';
-import { targetWarnings } from './target-warnings.ts';
+import { rateWarnings } from './rate-warnings.ts';
 
 export interface PipelineCheck {
   readonly path: string;
@@ -100,17 +101,16 @@ async function inspectParts(
   isComplete: boolean,
 ): Promise<PipelineOpens> {
   const { environment, address } = options;
-  const classes = await inspectModel(config, environment, found);
+  const model = await inspectModel(config, environment, found);
   const { streams, overlay } = await streamsOf(path, config, isComplete ? options : withoutOverlay(options), found);
-  for (const { config: stream } of streams)
-    inspectStream(stream, config.placeholders?.sources, classes?.names ?? null, found);
-  if (isComplete) inspectSinks(config, streams, classes?.names ?? null, found);
+  for (const { config: stream } of streams) inspectStream(stream, config.placeholders?.sources, model, found);
+  if (isComplete) inspectSinks(config, streams, model?.spec.classes ?? null, found);
   await inspectAccess(config, options, found);
   const { name, engine, provider, precision } = config.model;
   const { host, port, tls } = { ...config.gateway, ...withoutAbsent(address) };
   return {
     name: config.name,
-    model: { name: redact(name), input: classes?.input ?? null, engine, provider, precision },
+    model: { name: redact(name), input: model?.input ?? null, engine, provider, precision },
     streams: streams.map(({ config: { id, source }, isPaused }) => ({
       ...{ id, source: redactSource(source), isPaused },
       from: Object.hasOwn(overlay, id) ? 'overlay' : 'file',
@@ -137,14 +137,18 @@ async function inspectModel(
   { model }: PipelineConfig,
   environment: Environment,
   { mistakes, warnings }: Findings,
-): Promise<{ readonly names: readonly string[]; readonly input: string } | null> {
+): Promise<(FittedModel & { readonly input: string }) | null> {
   try {
     const manifest = await loadConfigured(model, environment);
     const { modelPath: searchPath, cacheDir } = environment;
     const weights = { searchPath, cacheDir, onNotice: () => undefined, mayFetch: false };
     if (model.engine !== 'fake')
       await findWeights(manifest, weights).catch((error: Error) => warnings.push(`model: ${error.message}`));
-    return { names: manifest.classes, input: model.inputSize ?? `${manifest.input.width}x${manifest.input.height}` };
+    return {
+      spec: manifest,
+      scoreThreshold: model.scoreThreshold ?? manifest.scoreThreshold,
+      input: model.inputSize ?? `${manifest.input.width}x${manifest.input.height}`,
+    };
   } catch (error) {
     mistakes.push(`model: ${(error as Error).message}`);
     return null;
@@ -171,7 +175,7 @@ async function streamsOf(
 function inspectStream(
   stream: StreamConfig,
   placeholders: Placeholders['sources'] | undefined,
-  classes: readonly string[] | null,
+  model: FittedModel | null,
   { mistakes, warnings }: Findings,
 ): void {
   const { id, source, loop, realtime, transport } = stream;
@@ -190,8 +194,8 @@ function inspectStream(
       else mistakes.push(text);
     }
   }
-  const labels = [...stream.zones, ...stream.lines].flatMap((area) => area.labels ?? []);
-  warnings.push(...unknownLabels(`stream "${id}"`, labels, classes), ...targetWarnings(stream));
+  if (model !== null) mistakes.push(...modelFaults(stream, model).map((fault) => `stream "${id}": ${fault}`));
+  warnings.push(...rateWarnings(stream));
 }
 
 function targetOf(sink: SinkConfig): string {
@@ -215,13 +219,8 @@ function inspectSinks(
     if (unknown.length > 0)
       warnings.push(`sinks[${i}].streams: there is no stream ${unknown.join(', ')} now; the sink gets nothing of it`);
     const labels = 'filter' in sink ? (sink.filter?.labels ?? []) : [];
-    warnings.push(...unknownLabels(`sinks[${i}].filter`, labels, classes));
+    if (classes !== null) warnings.push(...unknownLabels(`sinks[${i}].filter.labels`, labels, classes));
   }
-}
-
-function unknownLabels(where: string, labels: readonly string[], classes: readonly string[] | null): string[] {
-  const unknown = [...new Set(labels)].filter((label) => classes !== null && !classes.includes(label));
-  return unknown.length === 0 ? [] : [`${where}: the model has no class ${unknown.join(', ')}`];
 }
 
 /** Files of the gateway and of sources, and rules for others. */

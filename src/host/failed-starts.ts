@@ -1,9 +1,9 @@
 import type { StreamConfig } from '../config/stream.ts';
 import { emptyReport } from '../control/view/merge-streams.ts';
 import type { Clock } from '../core/clock.ts';
-import { ERROR_CODES, type ErrorCode } from '../errors/error-codes.ts';
+import { ERROR_CODES, type ErrorCode, REFUSED_SOURCE } from '../errors/error-codes.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { BackOff } from '../flow/back-off.ts';
+import { AFTER_REFUSAL, BackOff } from '../flow/back-off.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import type { EventDetails } from '../runtime/stream/stream-port.ts';
@@ -45,6 +45,9 @@ interface Entry {
   /** When it is tried again, on the wall clock; null if only an operator can help. */
   retryAtMs: number | null;
   readonly backOff: BackOff;
+  readonly afterRefusal: BackOff;
+  /** Since when `error` is the reason, on the wall clock. */
+  sinceMs: number;
   cancel: () => void;
 }
 
@@ -73,10 +76,22 @@ export class FailedStarts<Started> {
         return null;
       } catch (thrown) {
         this.#options.signal?.()?.throwIfAborted();
-        const backOff = new BackOff({ ...RETRY, random: this.#options.random });
+        const { random } = this.#options;
+        const backOff = new BackOff({ ...RETRY, random });
+        const afterRefusal = new BackOff({ ...AFTER_REFUSAL, random });
         const error = errorOf(thrown);
         const entry: Entry = {
-          ...{ config, error, attempts: 0, isPaused: false, seq: 0, retryAtMs: null, backOff },
+          ...{
+            config,
+            error,
+            attempts: 0,
+            isPaused: false,
+            seq: 0,
+            sinceMs: 0,
+            retryAtMs: null,
+            backOff,
+            afterRefusal,
+          },
           cancel: () => undefined,
         };
         this.#entries.set(config.id, entry);
@@ -158,6 +173,7 @@ export class FailedStarts<Started> {
     return this.#withEntry(id, async (entry) => {
       entry.isPaused = false;
       entry.backOff.reset();
+      entry.afterRefusal.reset();
       return this.#attempt(entry);
     });
   }
@@ -206,6 +222,7 @@ export class FailedStarts<Started> {
   #fail(entry: Entry, error: SightlineError): void {
     const { id } = entry.config;
     const isNew = entry.attempts === 0 || entry.error.message !== error.message;
+    if (isNew) entry.sinceMs = Date.now();
     entry.error = error;
     entry.attempts += 1;
     entry.cancel();
@@ -217,7 +234,7 @@ export class FailedStarts<Started> {
         code: error.code,
       });
     if (this.#isClosed || !mayHelp(error.code)) return;
-    const waitMs = entry.backOff.nextMs();
+    const waitMs = (REFUSED_SOURCE.has(error.code) ? entry.afterRefusal : entry.backOff).nextMs();
     entry.retryAtMs = Math.round(Date.now() + waitMs);
     entry.cancel = this.#options.clock.setTimer(() => {
       void this.#withEntry(id, async (current) => {
@@ -242,12 +259,13 @@ function mayHelp(code: ErrorCode): boolean {
 }
 
 function reportOf(entry: Entry): StreamReport {
-  const { config, error, attempts, retryAtMs, isPaused } = entry;
+  const { config, error, sinceMs, attempts, retryAtMs, isPaused } = entry;
   return {
     ...emptyReport({ id: config.id, config }),
     seq: entry.seq++,
     state: isPaused ? 'paused' : 'failed',
     lastError: error.message,
+    lastErrorAtMs: sinceMs,
     startFailure: { code: error.code, attempts, retryAtMs },
   };
 }

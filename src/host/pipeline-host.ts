@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { isDeepStrictEqual } from 'node:util';
 import type { Environment } from '../config/environment.ts';
+import { requireFit } from '../config/model-fit.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { StreamRules } from '../control/orders/stream-rules.ts';
 import { systemClock } from '../core/clock.ts';
@@ -116,12 +117,14 @@ export class PipelineHost implements RuntimePort {
       get defaults() {
         return settings.defaults;
       },
+      model: runtime,
       admit: ({ source }) => sourceRules.admit(source),
       sourceOfFile: (id) => settings.file.streams.find((stream) => stream.id === id)?.source,
     });
     this.#starts = new FailedStarts({
       clock: systemClock,
       add: async (stream) => {
+        requireFit(stream, runtime);
         await sourceRules.admit(stream.source);
         return this.streams.add(stream, undefined, true);
       },

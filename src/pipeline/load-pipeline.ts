@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { check, faultsText, inspect } from '../config/check.ts';
 import type { Variables } from '../config/environment.ts';
+import { mergeSettings } from '../config/merge-settings.ts';
 import { parseYaml } from '../config/parse-yaml.ts';
 import { type StreamConfig, streamConfig, streamDefaults } from '../config/stream.ts';
 import { type GivenFile, MOST_BYTES, readGivenText, readGivenTextSync } from '../disk/given-file.ts';
@@ -121,10 +122,13 @@ function withDefaults(raw: unknown): unknown {
   return { ...raw, streams };
 }
 
-/** Parses one stream as received over REST, merged with the pipeline's defaults. @throws CONFIG_INVALID */
+/**
+ * Parses one stream as received over REST, merged with the pipeline's defaults: keys of the stream take precedence, and null stands for
+ * none. @throws CONFIG_INVALID
+ */
 export function parseStream(raw: unknown, defaults: Readonly<Record<string, unknown>>): StreamConfig {
   const isObject = typeof raw === 'object' && raw !== null && !Array.isArray(raw);
-  return check(streamConfig, isObject ? { ...defaults, ...raw } : raw, 'stream');
+  return check(streamConfig, isObject ? mergeSettings({}, { ...defaults, ...raw }) : raw, 'stream');
 }
 
 /** Leaves out the keys of `defaults` that are not valid. */

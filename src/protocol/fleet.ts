@@ -81,8 +81,10 @@ export const MOST_INPUTS = 100_000;
 export const MOST_SEGMENTS = 1_000_000;
 
 /** Settings of the tracker of a job, defaults filled in. */
-export type JobTracking = Readonly<Record<Exclude<keyof TrackSettings, 'lostMs'>, number>> &
-  Pick<TrackSettings, 'lostMs'>;
+export type JobTracking = Readonly<Record<Exclude<keyof TrackSettings, DependentTracking>, number>> &
+  Pick<TrackSettings, DependentTracking>;
+/** Those whose default depends on other settings. */
+type DependentTracking = 'lostMs' | 'highScore' | 'newScore';
 
 /** A job as it is stored. */
 export interface JobOrder {

@@ -182,7 +182,7 @@ export interface StreamReport {
   readonly queueDepth: number;
   /** Errors that ffmpeg reported while it decoded, since the stream began. */
   readonly decodeErrors: number;
-  /** Times that the source was reopened. */
+  /** Connections to the source that were made again after a loss; attempts that failed do not count. */
   readonly reconnects: number;
   /** Last known width in source pixels; null before the first frame. */
   readonly width: number | null;
@@ -196,8 +196,15 @@ export interface StreamReport {
   readonly zones: readonly PlacedZone[];
   /** Crossings of each line since the start. */
   readonly lines: readonly PlacedLine[];
+  /** Why its tracks and the counts of its lines cannot be right, and what to do; absent if nothing is known. */
+  readonly trackProblem?: string;
   /** The last error in one sentence; null if there was none. */
   readonly lastError: string | null;
+  /**
+   * Since when that is the error, wall clock, milliseconds since 1970; attempts that end with the same one do not change it. null if there
+   * was none; absent from older hosts.
+   */
+  readonly lastErrorAtMs?: number | null;
   /** Only if it could not be started, for the reason in `lastError`. */
   readonly startFailure?: {
     /** Code of the error, see docs/errors.md. */
@@ -243,7 +250,9 @@ export const streamReport = z.object({
   weight: amount,
   zones: z.array(placedZone).max(MAX_COUNTERS),
   lines: z.array(placedLine).max(MAX_COUNTERS),
+  trackProblem: text.optional(),
   lastError: text.nullable(),
+  lastErrorAtMs: timeMs.nullable().optional(),
   startFailure: z.object({ code: name, attempts: count, retryAtMs: timeMs.nullable() }).optional(),
   host: id.optional(),
   fence: count.optional(),

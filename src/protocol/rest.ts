@@ -22,8 +22,16 @@ export interface StreamRequest extends StreamSettings {
   readonly pipeline?: string;
 }
 
-/** The settings of a stream to change. Keys that are left out stay as they are. */
-export type StreamChange = Partial<Omit<StreamSettings, 'id'>>;
+/**
+ * The settings of a stream to change (RFC 7396). Keys that are left out stay as they are, also those in a section such as `target`; null
+ * gives a key its default, or none. Lists are replaced.
+ */
+export type StreamChange = ChangeOf<Omit<StreamSettings, 'id'>>;
+type ChangeOf<T> = T extends readonly unknown[]
+  ? T
+  : T extends object
+    ? { readonly [K in keyof T]?: ChangeOf<Exclude<T[K], undefined>> | null | undefined }
+    : T;
 
 /** The newest report of a gateway: `GET /api/streams`. */
 export interface StreamsReply {

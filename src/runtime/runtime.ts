@@ -27,7 +27,7 @@ import { LanePool } from './lane/lane-pool.ts';
 import type { ResultSinks } from './results/result-sinks.ts';
 import type { Arrangement } from './stream/arrangement.ts';
 import { DEFAULT_INSTANCE, RuntimeStream } from './stream/runtime-stream.ts';
-import { neededScore } from './stream/stream-analytics.ts';
+import { neededScore, reportScoreOf } from './stream/stream-analytics.ts';
 import type { EventDetails, StreamInput, StreamPort } from './stream/stream-port.ts';
 
 const REPORT_INTERVAL_MS = 1000;
@@ -431,7 +431,7 @@ export class Runtime {
   #retune(): void {
     const streams = [...this.#streams.values()];
     const needed = streams.map(({ config, input, instance }) =>
-      neededScore(config, input.bulk?.scoreThreshold ?? this.#models.get(instance).scoreThreshold),
+      neededScore(config, reportScoreOf(config, input, this.#models.get(instance).scoreThreshold)),
     );
     const scoreThreshold = Math.min(...this.#models.all.map((loaded) => loaded.scoreThreshold), ...needed);
     for (const { model } of this.#models.all) {

@@ -11,11 +11,14 @@ export interface PredictionQuality {
   readonly tracks: number;
   /** How many of `tracks` were not found again. */
   readonly lost: number;
-  /** Objects that no track had predicted. */
+  /** Objects that no track had predicted; without weak detections, most of which are false. */
   readonly fresh: number;
   /** Smallest IoU of a predicted box with its detection; 1 if there was none. */
   readonly leastIou: number;
 }
+
+/** A new object of this score is hardly a false one. */
+const SURE_SCORE = 0.5;
 
 /** A detection of the newest frame and the track that it was matched with. */
 interface Sighting {
@@ -160,14 +163,14 @@ export class ByteTracker {
     });
   }
 
-  /** @returns how many it started. */
+  /** @returns how many it started that are hardly false. */
   #startTracks(strong: readonly Sighting[]): number {
     let started = 0;
     for (const sighting of strong) {
       if (sighting.track !== null || sighting.detection.score < this.#options.newScore) continue;
       sighting.track = new ObjectTrack(sighting.detection, this.#timeline.nowUs);
       this.#tracks.push(sighting.track);
-      started += 1;
+      if (sighting.detection.score >= SURE_SCORE) started += 1;
     }
     return started;
   }

@@ -2,11 +2,11 @@ import { TRACK_DEFAULTS } from '../core/track-defaults.ts';
 
 /** Settings of a tracker. Defaults: `TRACK_DEFAULTS`, and those below. */
 export interface TrackOptions {
-  /** Detections with at least this score are matched first, 0 to 1. */
+  /** Detections with at least this score are matched first, 0 to 1. Default: 0.4, or `newScore` if that is lower. */
   readonly highScore?: number | undefined;
   /** Detections from here up to `highScore` can continue a track but never start one. Lower ones are ignored. */
   readonly lowScore?: number | undefined;
-  /** An unmatched detection with at least this score starts a new track. */
+  /** An unmatched detection with at least this score starts a new track. Default: `reportScore`. */
   readonly newScore?: number | undefined;
   /**
    * Detections below this are used for tracking but not returned. A pipeline that tracks should request boxes down to
@@ -27,13 +27,16 @@ export interface TrackOptions {
 
 export type ResolvedTrackOptions = { readonly [K in keyof TrackOptions]-?: number };
 
-/** All defaults, those that users cannot set included. */
-const OPTION_DEFAULTS: ResolvedTrackOptions = {
+/** Highest default of `highScore`. */
+const HIGH_SCORE = 0.4;
+
+/** The defaults that depend on no other option, those that users cannot set included. */
+const OPTION_DEFAULTS = {
   ...TRACK_DEFAULTS,
   reportScore: 0.3,
   lowMatchIou: 0.5,
   newMatchIou: 0.3,
-};
+} satisfies Partial<ResolvedTrackOptions>;
 
 const RATIOS = ['highScore', 'lowScore', 'newScore', 'reportScore', 'matchIou', 'lowMatchIou', 'newMatchIou'] as const;
 
@@ -43,8 +46,14 @@ const RATIOS = ['highScore', 'lowScore', 'newScore', 'reportScore', 'matchIou', 
  * @throws RangeError if a value is out of range or the scores are in the wrong order.
  */
 export function resolveTrackOptions(options: TrackOptions): ResolvedTrackOptions {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const resolved: ResolvedTrackOptions = { ...OPTION_DEFAULTS, ...Object.fromEntries(given) };
+  const given: Partial<ResolvedTrackOptions> = Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  );
+  const known = { ...OPTION_DEFAULTS, ...given };
+  // What is absent gives way to what was set.
+  const startsAt = given.newScore ?? Math.max(known.reportScore, given.highScore ?? known.lowScore);
+  const matchedFrom = given.highScore ?? Math.max(known.lowScore, Math.min(HIGH_SCORE, startsAt));
+  const resolved: ResolvedTrackOptions = { ...known, highScore: matchedFrom, newScore: startsAt };
   for (const key of RATIOS) {
     const value = resolved[key];
     if (!(value >= 0 && value <= 1)) throw new RangeError(`${key}: expected a number from 0 to 1, received ${value}`);

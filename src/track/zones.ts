@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { RatioPoint } from '../core/detection.ts';
 import type { ZoneCount } from '../core/frame.ts';
 import { distanceToSegment } from '../geometry/distance-to-segment.ts';
-import { type Anchor, anchorOf, type CountedFrame, isCounted } from './anchor.ts';
+import { type Anchor, anchorOf, type CountedFrame } from './anchor.ts';
 
 export interface ZoneOptions {
   readonly id: string;
@@ -27,8 +27,8 @@ interface Zone {
 const EDGE_RATIO = 1e-6;
 
 /**
- * Counts the tracked objects inside polygons, in the newest frame. Objects without a track id are not counted, since they
- * may be false detections of a single frame. One instance per stream.
+ * Counts the objects inside polygons, in the newest frame: all that are reported there, with or without a track. One instance per
+ * stream.
  */
 export class ZoneCounter {
   readonly #zones: Zone[];
@@ -50,7 +50,7 @@ export class ZoneCounter {
     for (const zone of this.#zones) {
       zone.inside = 0;
       for (const detection of frame.detections) {
-        if (!isCounted(detection, zone.labels)) continue;
+        if (zone.labels?.has(detection.label) === false) continue;
         const { x, y } = anchorOf(detection.box, zone.anchor);
         if (isInside(zone.polygon, x / frame.width, y / frame.height)) zone.inside += 1;
       }

@@ -108,7 +108,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
     await page.close();
   });
 
-  it('thresholds and labels are changed without losing the other settings of tracker, zone and line', async () => {
+  it('thresholds and labels are changed, and nothing else is sent of the tracker; an empty field is unset', async () => {
     const port = await LiveDouble.create(1);
     const { url } = await openGateway(port);
     const corners = [
@@ -154,8 +154,8 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
     expect(sent).toEqual([
       { zones: [settings.zones[0], { ...settings.zones[1], labels: ['car', 'truck'] }] },
       {
-        maxFps: 1000,
-        track: { ...settings.track, newScore: 0.7 },
+        maxFps: null,
+        track: { newScore: 0.7 },
         lines: [{ ...settings.lines[0], labels: ['person'] }],
       },
     ]);

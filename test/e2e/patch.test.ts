@@ -94,7 +94,7 @@ describe('PATCH of a stream of sightline run', () => {
     ['targets', { target: { latencyMs: 200 } }],
     ['another source', { source: camera(30) }],
     ['another decoder', { decodeThreads: 2, staleMs: 5000 }],
-    ['everything back', { every: 1, zones: [], lines: [GATE], skip: {}, target: {}, source: camera(25) }],
+    ['everything back', { every: 1, zones: [], lines: [GATE], skip: null, target: null, source: camera(25) }],
   ])('to %s keeps the counts, and goes on counting', async (_, settings) => {
     const before = await cam();
     // Other answers show the report of the last second.

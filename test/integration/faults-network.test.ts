@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { RuntimeStream } from '../../src/runtime/stream/runtime-stream.ts';
 import { HttpVideoServer } from '../support/http-video-server.ts';
 import { LiveRuntime } from '../support/live-runtime.ts';
 import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
@@ -8,6 +9,17 @@ import { freePort, RefusingCamera, RtspServer, rtspScript } from '../support/rts
 import { waitFor } from '../support/wait-for.ts';
 
 if (rtspScript.path === null) console.warn(`RTSP faults are skipped: ${rtspScript.reason}`);
+
+/** @returns how many attempts of a stream to connect have failed since this call. */
+function failedAttempts(stream: RuntimeStream): () => number {
+  let count = 0;
+  const onLaneMessage = stream.onLaneMessage.bind(stream);
+  stream.onLaneMessage = (message) => {
+    if (message.type === 'reconnecting') count += 1;
+    onLaneMessage(message);
+  };
+  return () => count;
+}
 
 /** A stream must resume within this time after its source returns; measured times are printed and much shorter. */
 const BACK_WITHIN_MS = 5_000;
@@ -58,7 +70,8 @@ describe.skipIf(!hasProc)('a server that disappears (needs /proc)', () => {
     const stream = live.runtime.stream(id);
     await stop();
     await live.reaches(stream, 'reconnecting');
-    await waitFor('a second attempt', () => live.report(id).reconnects >= 3);
+    const failed = failedAttempts(stream);
+    await waitFor('a second attempt', () => failed() >= 2);
     await start();
     const ms = await live.flows(id, 1, { everyMs: 5 });
     await live.flows(id);
@@ -161,8 +174,10 @@ describe.skipIf(!hasProc)('a missing source (needs /proc)', () => {
   const secret = 'hunter2';
   const query = `m=${steadySource.marker}&token=${secret}`;
 
-  /** Waits for three attempts of a stream. Returns how many ffmpegs were started, and the time. */
-  async function tries(source: string, transport = 'tcp'): Promise<{ starts: number; seconds: number }> {
+  let failed = (): number => 0;
+
+  /** Waits for some attempts of a stream that fail. Returns how many ffmpegs were started, and the time. */
+  async function tries(source: string, transport = 'tcp', count = 3): Promise<{ starts: number; seconds: number }> {
     live = await LiveRuntime.open({ lanes: 1, threads: 1 });
     await live.add({ id: 'steady', source: `${steadySource.path}/steady.mp4`, loop: true, realtime: true });
     await live.flows('steady');
@@ -170,17 +185,19 @@ describe.skipIf(!hasProc)('a missing source (needs /proc)', () => {
     const steadyPid = live.runtime.childPids[0];
     const seen = new Set<number>();
     const startedMs = performance.now();
-    await live.add({ id: 'cam', source, realtime: true, transport });
+    const cam = await live.add({ id: 'cam', source, realtime: true, transport });
+    failed = failedAttempts(cam);
     await waitFor(
       'some attempts',
       () => {
         for (const pid of live.runtime.childPids) if (pid !== steadyPid) seen.add(pid);
-        return live.runtime.stream('cam').state === 'reconnecting' && live.report('cam').reconnects >= 3;
+        return cam.state === 'reconnecting' && failed() >= count;
       },
       { everyMs: 2 },
     );
     const seconds = (performance.now() - startedMs) / 1000;
-    expect(live.runtime.stream('cam').state).toBe('reconnecting');
+    expect(cam.state).toBe('reconnecting');
+    expect(live.report('cam').reconnects, 'no connection was made again').toBe(0);
     expect(live.states('cam')).toEqual(['reconnecting']);
     expect(await steadyIsWell()).toEqual([]);
     expect(JSON.stringify([live.events, live.report('cam')]), 'no secret is exposed').not.toContain(secret);
@@ -188,7 +205,7 @@ describe.skipIf(!hasProc)('a missing source (needs /proc)', () => {
   }
 
   /** Most connections attempted so far: all that failed, and one that may be in progress. */
-  const attempts = (): number => live.report('cam').reconnects + 1;
+  const attempts = (): number => failed() + 1;
 
   it('refused: SOURCE_UNREACHABLE, without starting an ffmpeg at all', async () => {
     const port = await freePort();
@@ -217,8 +234,6 @@ describe.skipIf(!hasProc)('a missing source (needs /proc)', () => {
 
   it.each([
     { status: 404, code: 'SOURCE_UNREACHABLE' },
-    { status: 401, code: 'SOURCE_UNAUTHORIZED' },
-    { status: 403, code: 'SOURCE_UNAUTHORIZED' },
     { status: 503, code: 'SOURCE_UNREACHABLE' },
   ])('HTTP $status: $code, retried with a back-off', async ({ status, code }) => {
     const origin = http.origin.replace('//', `//user:${secret}@`);
@@ -232,13 +247,30 @@ describe.skipIf(!hasProc)('a missing source (needs /proc)', () => {
     expect(seconds, 'back-off: at least 0.1 s, then 0.2').toBeGreaterThan(0.3);
   });
 
-  it('RTSP 401: SOURCE_UNAUTHORIZED', async () => {
-    const camera = await RefusingCamera.open();
-    const { seconds } = await tries(`rtsp://user:${secret}@127.0.0.1:${camera.port}/cam`);
+  it.each([401, 403])('HTTP %i: SOURCE_UNAUTHORIZED, tried once and not again soon', async (status) => {
+    const origin = http.origin.replace('//', `//user:${secret}@`);
+    const before = http.requestCount(`/status/${status}`);
+    await tries(`${origin}/status/${status}?${query}`, 'tcp', 1);
+    // The steady stream shows that time goes on.
+    await live.flows('steady', 40);
     expect(live.codes('cam')).toEqual(['SOURCE_UNAUTHORIZED']);
-    expect(live.report('cam').lastError).toContain('the server refuses the credentials');
-    expect(camera.requestCount).toBeLessThanOrEqual(2 * attempts());
-    expect(seconds, 'back-off: at least 0.1 s, then 0.2').toBeGreaterThan(0.3);
+    expect(live.report('cam').lastError).toContain(`/status/${status}?m=***&token=***`);
+    // With credentials ffmpeg sends two requests: without them, then with them.
+    expect(http.requestCount(`/status/${status}`) - before).toBeLessThanOrEqual(2);
+    expect(failed()).toBe(1);
+  });
+
+  it('RTSP 401: SOURCE_UNAUTHORIZED, tried once and not again soon', async () => {
+    const camera = await RefusingCamera.open();
+    await tries(`rtsp://user:${secret}@127.0.0.1:${camera.port}/cam`, 'tcp', 1);
+    await live.flows('steady', 40);
+    expect(live.codes('cam')).toEqual(['SOURCE_UNAUTHORIZED']);
+    expect(live.report('cam')).toMatchObject({
+      lastError: expect.stringContaining('the server refuses the credentials'),
+      lastErrorAtMs: expect.any(Number),
+    });
+    expect(camera.requestCount).toBeLessThanOrEqual(2);
+    expect(failed()).toBe(1);
     camera.close();
   });
 

@@ -1,20 +1,22 @@
 /** Settings of a camera that let many frames through, whatever was changed before. */
 export const CALM = {
-  ...{ every: 1, maxFps: 1000, priority: 0, weight: 1, queueSize: 4, maxAgeMs: 5000, staleMs: 1000, target: {} },
-  ...{ track: false, zones: [], lines: [], skip: {}, decodeThreads: 1 },
-  ...{ tiles: { columns: 1, rows: 1 }, region: { x: 0, y: 0, width: 1, height: 1 } },
+  ...{ every: 1, maxFps: 1000, priority: 0, weight: 1, queueSize: 4, maxAgeMs: 5000, staleMs: 1000, target: null },
+  ...{ track: false, zones: [], lines: [], skip: null, decodeThreads: 1 },
+  ...{ tiles: null, region: null, labels: null, scoreThreshold: null },
 };
 
 /** Values of each setting that are valid beside every value of the others. */
 const VALID: Readonly<Record<string, readonly unknown[]>> = {
   every: [1, 2, 5, 100],
-  maxFps: [0.5, 5, 12.5, 1000],
+  maxFps: [null, 0.5, 5, 12.5, 1000],
   priority: [-3, 0, 7],
   weight: [0.5, 1, 4],
   queueSize: [1, 2, 8, 64],
   maxAgeMs: [1, 100, 5000],
   staleMs: [1000, 3000],
-  target: [{}, { latencyMs: 50 }],
+  target: [null, {}, { latencyMs: 50 }],
+  labels: [null, ['person'], ['person', 'car']],
+  scoreThreshold: [null, 0.6],
   track: [false, true, { minHits: 1, lostMs: 5000 }, { lowScore: 0.2, highScore: 0.5, newScore: 0.6 }],
   zones: [
     [],
@@ -30,20 +32,14 @@ const VALID: Readonly<Record<string, readonly unknown[]>> = {
     ],
   ],
   lines: [[], [{ id: 'l', from: [0, 0.5], to: [1, 0.5] }]],
-  skip: [{}, { unchanged: true }, { trackBetween: 3 }, { unchanged: true, trackBetween: 'auto' }],
+  skip: [null, {}, { unchanged: true }, { trackBetween: 3 }, { unchanged: true, trackBetween: 'auto' }],
   decodeThreads: [0, 1, 2],
-  tiles: [
-    { columns: 1, rows: 1 },
-    { columns: 2, rows: 1 },
-  ],
-  region: [
-    { x: 0, y: 0, width: 1, height: 1 },
-    { x: 0.25, y: 0.25, width: 0.5, height: 0.5 },
-  ],
+  tiles: [null, { columns: 1, rows: 1 }, { columns: 2, rows: 1 }],
+  region: [null, { x: 0, y: 0, width: 1, height: 1 }, { x: 0.25, y: 0.25, width: 0.5, height: 0.5 }],
 };
 
 const INVALID: readonly Readonly<Record<string, unknown>>[] = [
-  { track: { highScore: 0.6 } },
+  { track: { highScore: 0.6, newScore: 0.4 } },
   { lines: [{ id: 'l', from: [0.5, 0.5], to: [0.5, 0.5] }] },
   {
     zones: [0, 1].map(() => ({

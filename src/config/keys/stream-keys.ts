@@ -50,8 +50,8 @@ export interface TargetSettings {
 /** All settings of this section. In a pipeline file: `streams[].track`. */
 export interface TrackSettings {
   /**
-   * Detections with at least this score are matched first. Accepts: number from 0 to 1.
-   * @defaultValue `0.4`
+   * Detections with at least this score are matched first. If absent: 0.4, or `newScore` if that is lower. Accepts:
+   * number from 0 to 1.
    */
   readonly highScore?: number | undefined;
   /**
@@ -60,8 +60,8 @@ export interface TrackSettings {
    */
   readonly lowScore?: number | undefined;
   /**
-   * An unmatched detection with at least this score starts a track. Accepts: number from 0 to 1.
-   * @defaultValue `0.5`
+   * An unmatched detection with at least this score starts a track. If absent: the threshold of reported boxes.
+   * Accepts: number from 0 to 1.
    */
   readonly newScore?: number | undefined;
   /**
@@ -76,7 +76,7 @@ export interface TrackSettings {
   readonly lostMs?: number | undefined;
   /**
    * Consecutive frames that a track needs before it gets its id. Accepts: whole number from 1 to 100.
-   * @defaultValue `2`
+   * @defaultValue `3`
    */
   readonly minHits?: number | undefined;
 }
@@ -128,7 +128,10 @@ export interface SkipSettings {
   readonly trackBetween?: number | 'auto' | AdaptivePaceSettings | undefined;
 }
 
-/** Areas in which tracked objects are counted. In a pipeline file: `streams[].zones[]`. */
+/**
+ * Areas in which objects are counted: each reported box in the newest frame, with or without a track. In a pipeline
+ * file: `streams[].zones[]`.
+ */
 export interface ZoneSettings {
   /** Name of the zone. */
   readonly id: string;
@@ -231,6 +234,13 @@ export interface StreamSettings {
    * absent.
    */
   readonly tiles?: TilesSettings | undefined;
+  /** Only objects with these labels are reported, tracked and counted; all if absent. */
+  readonly labels?: readonly string[] | undefined;
+  /**
+   * Boxes below this are not reported: at least the threshold of the model, which holds if absent. Accepts: number from
+   * 0 to 1.
+   */
+  readonly scoreThreshold?: number | undefined;
   /**
    * ffmpeg's decoder threads; 0 lets ffmpeg choose. Accepts: whole number from 0 to 64.
    * @defaultValue `1`
@@ -278,7 +288,7 @@ export interface StreamSettings {
   /** Frames that need no inference. */
   readonly skip?: SkipSettings | undefined;
   /**
-   * Areas in which tracked objects are counted.
+   * Areas in which objects are counted: each reported box in the newest frame, with or without a track.
    * @defaultValue `[]`
    */
   readonly zones?: readonly ZoneSettings[] | undefined;

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
+import { mergeSettings } from '../../config/merge-settings.ts';
+import { type FittedModel, requireFit } from '../../config/model-fit.ts';
 import { type StreamConfig, streamConfig } from '../../config/stream.ts';
 import { isRedacted, redactSource } from '../../core/redact.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
@@ -12,6 +14,8 @@ export interface StreamRulesOptions {
   readonly admit: (config: StreamConfig) => Promise<void> | void;
   /** Source of a stream in the pipeline file; undefined if the file does not have it. Absent: there is no file. */
   readonly sourceOfFile?: (id: string) => string | undefined;
+  /** The model that infers the streams; absent if it is not known here. */
+  readonly model?: FittedModel;
 }
 
 const patchSchema = z.record(z.string(), z.unknown());
@@ -36,6 +40,7 @@ export class StreamRules {
   async added(stream: unknown): Promise<StreamConfig> {
     const config = parseStream(stream, this.#options.defaults);
     requireShown(config);
+    this.#requireFit(config);
     await this.admit(config);
     return config;
   }
@@ -57,13 +62,14 @@ export class StreamRules {
   /**
    * Returns the settings of a stream after a change.
    *
-   * @param patch - the settings to change, not validated yet. An id can be repeated, but not changed.
+   * @param patch - the settings to change, not validated yet, see `mergeSettings`: null gives a key its default, or none. An id can be
+   *   repeated, but not changed.
    * @throws CONFIG_INVALID, SOURCE_FORBIDDEN
    */
   async changed(current: StreamConfig, patch: unknown): Promise<StreamConfig> {
     const where = `stream "${current.id}"`;
     const keys = this.#withSecrets(check(patchSchema, patch, where), current);
-    return this.#changed(current, check(streamConfig, { ...current, ...keys }, where));
+    return this.#changed(current, check(streamConfig, mergeSettings(current, keys), where));
   }
 
   /**
@@ -91,11 +97,17 @@ export class StreamRules {
    * Returns `next` if it may replace the current settings. The source is checked only if it is another one: a camera whose
    * host name does not resolve at the moment can still get another priority.
    *
-   * @throws SOURCE_FORBIDDEN
+   * @throws SOURCE_FORBIDDEN, CONFIG_INVALID for what the model does not have
    */
   async replaced(current: StreamConfig, next: StreamConfig): Promise<StreamConfig> {
+    this.#requireFit(next, current);
     if (next.source !== current.source) await this.admit(next);
     return next;
+  }
+
+  #requireFit(next: StreamConfig, current?: StreamConfig): void {
+    const { model } = this.#options;
+    if (model !== undefined) requireFit(next, model, current);
   }
 
   /** @throws SOURCE_FORBIDDEN */

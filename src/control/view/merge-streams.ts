@@ -93,6 +93,7 @@ export function emptyReport({ id, config }: Pick<StreamOrder, 'id' | 'config'>):
     zones: config.zones.map((zone) => ({ id: zone.id, inside: 0 })),
     lines: config.lines.map((line) => ({ id: line.id, leftToRight: 0, rightToLeft: 0 })),
     lastError: null,
+    lastErrorAtMs: null,
   };
 }
 

@@ -1,6 +1,7 @@
 import { check } from '../../config/check.ts';
 import { previewConfig } from '../../config/gateway.ts';
 import type { StreamConfig } from '../../config/stream.ts';
+import { trackConfig } from '../../config/track.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
@@ -89,10 +90,13 @@ export async function collectOnVideo(
   stream: StreamConfig,
   clips: readonly string[] = [stream.source],
 ): Promise<CollectedResults> {
-  const scoreThreshold = await publishedFrom(options);
+  const scoreThreshold = Math.max(await publishedFrom(options), stream.scoreThreshold ?? 0);
   const model = { ...options.model, scoreThreshold: scoreThreshold * AGREEMENT_SHARE };
-  const track = stream.track === false ? true : stream.track;
+  // Tracks begin where they do for users, though weaker boxes are recorded.
+  const own = typeof stream.track === 'object' ? stream.track : trackConfig.parse({});
+  const track = { ...own, newScore: own.newScore ?? Math.max(scoreThreshold, own.highScore ?? own.lowScore) };
   const config: StreamConfig = { ...stream, policy: 'file', loop: false, realtime: false, track };
+  delete config.scoreThreshold;
   return withRuntime({ ...options, model }, async (runtime) => {
     const collected: CollectedResults[] = [];
     for (const source of clips) {

@@ -21,8 +21,8 @@ export interface ShadowCounters {
 export interface ShadowOptions {
   /** Share of the frames, 0 to 1. */
   readonly ratio: number;
-  /** Weaker boxes are not reported. */
-  readonly minScore: number;
+  /** Whether the stream reports such a box. */
+  readonly isReported: (detection: Detection) => boolean;
   /** Frames as well whose published result comes without an inference. */
   readonly comparesSkipped: boolean;
 }
@@ -82,7 +82,7 @@ export class ShadowStream implements FrameOwner {
     if (frame.status !== 'waiting') return;
     frame.status = 'done';
     releaseFrame(frame);
-    const candidate = unpackDetections(rows, this.#classes).filter(({ score }) => score >= this.#options.minScore);
+    const candidate = unpackDetections(rows, this.#classes).filter(this.#options.isReported);
     const found = { candidate, candidateMs: inferredMs - frame.batchedMs };
     const published = this.#published.get(frame.meta.frame);
     if (published === undefined) keep(this.#inferred, frame.meta.frame, found);

@@ -1,5 +1,6 @@
 import type { BatchStreamOptions } from '../../batch/micro-batcher.ts';
 import type { Clock } from '../../core/clock.ts';
+import type { Detection } from '../../core/detection.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
@@ -47,7 +48,11 @@ export class Shadows {
       );
     this.stop(id);
     const { spec, scoreThreshold, scheduler } = models.get(name);
-    const options = { ratio, minScore: scoreThreshold, comparesSkipped };
+    const isReported = ({ score, label }: Detection): boolean => {
+      const { scoreThreshold: own = 0, labels } = stream.arrangement.config;
+      return score >= Math.max(scoreThreshold, own) && labels?.includes(label) !== false;
+    };
+    const options = { ratio, isReported, comparesSkipped };
     const shadow = new ShadowStream(id, options, spec.classes, this.#onPair);
     scheduler.model.batcher.setStream(shadow.id, SHADOW_OPTIONS);
     this.#shadows.set(id, { stream: shadow, scheduler });

@@ -6,8 +6,9 @@ import { type FfmpegCallbacks, FfmpegProcess, startFailure } from '../../decode/
 import { findResumePoint, type ResumePoint } from '../../decode/resume-point.ts';
 import { accessOf } from '../../decode/sandbox-access.ts';
 import { takesCommands } from '../../decode/shed-filters.ts';
+import { REFUSED_SOURCE } from '../../errors/error-codes.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { BackOff } from '../../flow/back-off.ts';
+import { AFTER_REFUSAL, BackOff } from '../../flow/back-off.ts';
 import { PICTURE_FIT } from '../../geometry/placement.ts';
 import type { ChildExit } from '../../process/child-group.ts';
 import { type Ffmpeg, sandboxFor } from '../../process/confinement.ts';
@@ -45,6 +46,8 @@ export class LaneVideo {
   readonly #port: LanePort;
   readonly #frames: LaneFrames;
   readonly #backOff = new BackOff({ firstMs: 200, maxMs: MAX_BACK_OFF_MS });
+  /** Counts on its own: a camera that is also absent now and then must not get more attempts with a wrong password. */
+  readonly #afterRefusal = new BackOff(AFTER_REFUSAL);
   readonly #children = new Set<FfmpegProcess>();
   readonly #commands: FilterCommands;
   #connection: Connection | null = null;
@@ -433,10 +436,12 @@ export class LaneVideo {
 
   #reconnect(connection: Connection, error: SightlineError): void {
     if (connection.isOver) return;
-    if (isSteady(connection)) this.#backOff.reset();
+    const backOffs = [this.#backOff, this.#afterRefusal];
+    if (isSteady(connection)) for (const each of backOffs) each.reset();
     this.#abandonConnection();
     this.#post({ type: 'reconnecting', ringId: this.#ringId, error: error.toWire() });
-    this.#retry = setTimeout(() => this.#connectSoon(), this.#backOff.nextMs());
+    const waitMs = (REFUSED_SOURCE.has(error.code) ? this.#afterRefusal : this.#backOff).nextMs();
+    this.#retry = setTimeout(() => this.#connectSoon(), waitMs);
   }
 
   #abandonConnection(): void {

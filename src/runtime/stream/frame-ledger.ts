@@ -275,7 +275,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   /** Runs tracker and counters on the boxes, once per published frame, in order. A tracked frame has no boxes of its own. */
   #analyse(frame: InFlightFrame): AnalysedResult {
     const { analytics, skips, input } = this.settings;
-    const raw = unpackDetections((frame.repeats ?? frame).rows ?? NO_ROWS, this.#classes);
+    const raw = analytics.wanted(unpackDetections((frame.repeats ?? frame).rows ?? NO_ROWS, this.#classes));
     const startedMs = this.#now();
     const analysed = frame.by === 'tracked' ? analytics.predict(frame.meta) : analytics.update(frame.meta, raw);
     this.#port.partTimes.addTrack(this.#now() - startedMs);

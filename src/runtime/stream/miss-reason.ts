@@ -15,8 +15,8 @@ export interface StreamPace {
   readonly droppedFps: Readonly<Partial<Record<DropReason, number>>>;
   readonly latencyMs: Percentiles;
   readonly stagesMs: Readonly<Record<LatencyStage, Percentiles>>;
-  /** Why the source is being opened again; null while it is open. */
-  readonly reconnecting: string | null;
+  /** The source is being opened again. */
+  readonly isReconnecting: boolean;
   /** Its decoder waits, because no slot is free: a file that is read faster than it is inferred. */
   readonly isHeldBack: boolean;
   /** The stage of the host without room for more work, and its busy ratio; null if all have room. */
@@ -53,8 +53,9 @@ export function rateMiss(target: number, least: number, limits: RateLimits, pace
 
 /** Order matters: causes that an operator can change come before mere symptoms. */
 function rateCause(target: number, least: number, { every, maxFps }: RateLimits, pace: StreamPace): string {
-  const { fps, reconnecting, isHeldBack, busy } = pace;
-  if (reconnecting !== null) return `the source is being opened again: ${reconnecting}`;
+  const { fps, isReconnecting, isHeldBack, busy } = pace;
+  // The report says why beside this.
+  if (isReconnecting) return 'the source is being opened again';
   const dropped = Object.entries(pace.droppedFps) as [DropReason, number][];
   const droppedFps = dropped.reduce((sum, [, rate]) => sum + rate, 0);
   const isCapped = maxFps !== undefined && maxFps < target;

@@ -13,6 +13,7 @@ import { laneStream, tunableOf } from './lane-stream.ts';
 import type { StreamPace } from './miss-reason.ts';
 import { PreviewPairs } from './preview-pairs.ts';
 import { planRing } from './ring-plan.ts';
+import { reportScoreOf } from './stream-analytics.ts';
 import { isOtherChoice, isOtherSource, StreamPlace } from './stream-place.ts';
 import type { StreamInput, StreamPort } from './stream-port.ts';
 import { StreamRing } from './stream-ring.ts';
@@ -37,6 +38,7 @@ export class RuntimeStream implements LaneListener {
   #seq = 0;
   #decodeErrors = 0;
   #reconnects = 0;
+  #hasRun = false;
   readonly #place = new StreamPlace();
   #failure: SightlineError | null = null;
   #restart: NodeJS.Timeout | undefined;
@@ -89,7 +91,7 @@ export class RuntimeStream implements LaneListener {
   }
 
   #prepare(to: Arrangement, input: StreamInput, before: StreamSettings | null): StreamSettings {
-    const reportScore = input.bulk?.scoreThreshold ?? this.#port.modelOf(to.instance).scoreThreshold;
+    const reportScore = reportScoreOf(to.config, input, this.#port.modelOf(to.instance).scoreThreshold);
     return prepareSettings(to, input, reportScore, before, () => this.#ring?.slots.requestLook());
   }
 
@@ -115,7 +117,7 @@ export class RuntimeStream implements LaneListener {
     return this.#decodeErrors;
   }
 
-  /** Times that its source was reopened. */
+  /** Connections to its source that were made again after a loss. */
   get reconnectCount(): number {
     return this.#reconnects;
   }
@@ -180,7 +182,7 @@ export class RuntimeStream implements LaneListener {
     // It has been read to its end. Other settings do not play it again.
     const isRead = state === 'ended' && !isOtherSource(before.input, input);
     if (isHeld || isRead) return;
-    this.#life.lastError = null;
+    this.#life.noteError(null);
     this.#life.enter('starting', undefined, `${this.id}: settings changed, its source is opened again`);
     try {
       this.#open();
@@ -285,7 +287,7 @@ export class RuntimeStream implements LaneListener {
         this.ledger.enterLost(message.count, message.reason);
         break;
       case 'running':
-        if (this.#life.state === 'starting' || this.#life.state === 'reconnecting') this.#life.enter('running');
+        this.#onRunning();
         break;
       case 'reconnecting':
         // Ignored if the close request and this message crossed.
@@ -338,10 +340,16 @@ export class RuntimeStream implements LaneListener {
     else this.#restart = setTimeout(() => this.start(), waitMs);
   }
 
+  #onRunning(): void {
+    const { state } = this.#life;
+    if (state === 'reconnecting' && this.#hasRun) this.#reconnects += 1;
+    this.#hasRun = true;
+    if (state === 'starting' || state === 'reconnecting') this.#life.enter('running');
+  }
+
   #onReconnecting(error: SightlineError): void {
-    this.#reconnects += 1;
-    this.#life.lastError = error.message;
-    if (this.#life.state !== 'reconnecting') this.#life.enter('reconnecting', error);
+    if (this.#life.state === 'reconnecting') this.#life.noteError(error);
+    else this.#life.enter('reconnecting', error);
   }
 
   /** Called when the source has ended or failed by itself. In-flight frames are published first. */
@@ -411,20 +419,21 @@ export class RuntimeStream implements LaneListener {
     const fps = this.telemetry.fps(nowMs);
     const latencyMs = this.telemetry.latencyMs(nowMs);
     const stagesMs = this.telemetry.stagesMs(nowMs);
-    const { state, lastError } = this.#life;
+    const { state, lastError, lastErrorAtMs } = this.#life;
     const { targets } = this.#settings;
     const pace: StreamPace = {
       fps,
       droppedFps: this.telemetry.droppedFps(nowMs),
       latencyMs: latencyMs.window,
       stagesMs,
-      reconnecting: state === 'reconnecting' ? (lastError ?? 'it ended') : null,
+      isReconnecting: state === 'reconnecting',
       isHeldBack: this.isHeldBack,
       busy,
     };
     const events = targets.update(this.id, state === 'running' || state === 'reconnecting' ? pace : null, nowMs);
     for (const { kind, message, details } of events) this.#port.event(kind, this.id, message, details);
     const detect = this.#settings.skips?.pace;
+    const { trackProblem } = this.#settings.analytics;
     return {
       id: this.id,
       source: this.input.label,
@@ -450,6 +459,8 @@ export class RuntimeStream implements LaneListener {
       weight: this.config.weight,
       ...placedCounts(this.counts, this.config),
       lastError,
+      lastErrorAtMs,
+      ...(trackProblem === null ? {} : { trackProblem }),
     };
   }
 

@@ -7,8 +7,10 @@ import type { LineCount } from '../../protocol/report.ts';
 import { ByteTracker, type PredictionQuality } from '../../track/byte-tracker.ts';
 import { LineCounter } from '../../track/lines.ts';
 import { type ResolvedTrackOptions, resolveTrackOptions } from '../../track/track-options.ts';
+import { TrackRate, trackRateProblem } from '../../track/track-rate.ts';
 import { ZoneCounter } from '../../track/zones.ts';
 import { DOUBT_SCORE } from './skip-plan.ts';
+import type { StreamInput } from './stream-port.ts';
 
 export interface AnalysedFrame {
   readonly width: number;
@@ -20,7 +22,8 @@ export interface AnalysedFrame {
 export type AnalysedResult = Pick<PublishedFrame, 'detections' | 'crossings' | 'zones'>;
 
 /** The settings that analytics depend on. */
-type Analysed = Pick<StreamConfig, 'track' | 'zones' | 'lines'> & Partial<Pick<StreamConfig, 'skip' | 'maxFps'>>;
+type Analysed = Pick<StreamConfig, 'track' | 'zones' | 'lines'> &
+  Partial<Pick<StreamConfig, 'labels' | 'skip' | 'maxFps'>>;
 
 /** An unseen object keeps its identity for at least this many frames, however slow the stream is. */
 const LOST_FRAMES = 2.5;
@@ -29,6 +32,8 @@ const LOST_FRAMES = 2.5;
 export class StreamAnalytics {
   /** Boxes below this are not reported. */
   readonly reportScore: number;
+  /** Only boxes with these labels are processed; null: all. */
+  readonly #labels: ReadonlySet<string> | null;
   /** False while boxes are reported as they were found. */
   readonly #isTracking: boolean;
   readonly #options: ResolvedTrackOptions;
@@ -39,6 +44,8 @@ export class StreamAnalytics {
   readonly #tracker: ByteTracker | null;
   readonly #zones: ZoneCounter | null;
   readonly #lines: LineCounter | null;
+  /** Null if nobody asks for tracks. */
+  readonly #rate: TrackRate | null;
 
   /**
    * @param before - the analytics of the same stream until now, which stay as they are. Tracks go on, and so do the counts of
@@ -47,16 +54,24 @@ export class StreamAnalytics {
    */
   constructor(config: Analysed, reportScore: number, before: StreamAnalytics | null = null) {
     this.reportScore = reportScore;
+    this.#labels = config.labels === undefined ? null : new Set(config.labels);
     this.#isTracking = isTracking(config);
     this.#options = trackOptions(config, reportScore);
-    const known = before === null ? null : before.#tracker;
+    const [known, rate] = before === null ? [null, null] : [before.#tracker, before.#rate];
     this.#tracker = known ?? (this.#isTracking ? new ByteTracker(this.#options) : null);
     const { zones, lines } = config;
+    this.#rate = needsTracks(config) ? (rate ?? new TrackRate()) : null;
     this.#zones = zones.length === 0 ? null : new ZoneCounter(zones.map(plain), before === null ? null : before.#zones);
     this.#lines = lines.length === 0 ? null : new LineCounter(lines.map(plain), before === null ? null : before.#lines);
   }
 
-  /** @returns the detections to report, with track ids, and what lines and zones count in this frame. */
+  /** Returns the boxes with the labels of the stream. */
+  wanted(raw: readonly Detection[]): readonly Detection[] {
+    const labels = this.#labels;
+    return labels === null ? raw : raw.filter(({ label }) => labels.has(label));
+  }
+
+  /** @param raw - boxes that are `wanted`. @returns the detections to report, with track ids, and what lines and zones count in this frame. */
   update(frame: AnalysedFrame, raw: readonly Detection[]): AnalysedResult {
     if (!this.#isTracking || this.#tracker === null)
       return { detections: raw.filter(({ score }) => score >= this.reportScore) };
@@ -73,6 +88,7 @@ export class StreamAnalytics {
 
   #count(frame: AnalysedFrame, detections: readonly Detection[]): AnalysedResult {
     const counted = { ...frame, detections };
+    this.#rate?.onFrame(frame.ptsUs);
     this.#zones?.update(counted);
     return {
       detections,
@@ -86,6 +102,12 @@ export class StreamAnalytics {
     return this.#isTracking ? this.#tracker!.quality : null;
   }
 
+  /** Why tracks and lines are not right, and what to do, see `trackRateProblem`; null if nothing is known. */
+  get trackProblem(): string | null {
+    const fps = this.#rate?.fps ?? null;
+    return fps === null ? null : trackRateProblem(fps);
+  }
+
   get zones(): readonly ZoneCount[] {
     return this.#zones?.report() ?? [];
   }
@@ -95,7 +117,12 @@ export class StreamAnalytics {
   }
 }
 
-/** Counting needs track ids and predicted boxes need tracks, so both enable the tracker. */
+/** Returns whether a user wants the identity of objects, which a zone does not need. */
+export function needsTracks({ track, lines }: Pick<StreamConfig, 'track' | 'lines'>): boolean {
+  return track !== false || lines.length > 0;
+}
+
+/** Lines need track ids and predicted boxes need tracks, so both enable the tracker. */
 function isTracking({ track, zones, lines, skip }: Analysed): boolean {
   return (
     track !== false || zones.length > 0 || lines.length > 0 || (skip !== undefined && detectEveryOf(skip) !== null)
@@ -106,6 +133,15 @@ function trackOptions({ track, maxFps }: Analysed, reportScore: number): Resolve
   const frameMs = maxFps === undefined ? 0 : 1000 / maxFps;
   const lostMs = Math.max(TRACK_DEFAULTS.lostMs, LOST_FRAMES * frameMs);
   return resolveTrackOptions({ lostMs, ...(typeof track === 'object' ? plain(track) : {}), reportScore });
+}
+
+/** Returns the score from which a stream reports boxes. @param ofModel - its model reports none below. */
+export function reportScoreOf(
+  { scoreThreshold = 0 }: Pick<StreamConfig, 'scoreThreshold'>,
+  { bulk }: Pick<StreamInput, 'bulk'>,
+  ofModel: number,
+): number {
+  return bulk?.scoreThreshold ?? Math.max(scoreThreshold, ofModel);
 }
 
 /** Returns the lowest score of boxes that a stream needs: a tracker and a change gate use weak ones that are not reported. */

@@ -35,8 +35,8 @@ export class StreamLife {
   #announced: StreamState = 'starting';
   /** Lanes lost in a row without a frame in between. */
   #losses = 0;
-  /** Message of the newest error; null if there was none. */
-  lastError: string | null = null;
+  #lastError: SightlineError | null = null;
+  #lastErrorAtMs: number | null = null;
 
   constructor(id: string, onChange: (message: string, details: EventDetails) => void) {
     this.#id = id;
@@ -45,6 +45,23 @@ export class StreamLife {
 
   get state(): StreamState {
     return this.#state;
+  }
+
+  /** Message of the newest error; null if there was none. */
+  get lastError(): string | null {
+    return this.#lastError?.message ?? null;
+  }
+
+  /** Since when it has that error, on the wall clock: attempts that end with the same one do not change it. */
+  get lastErrorAtMs(): number | null {
+    return this.#lastErrorAtMs;
+  }
+
+  /** Call it with each error, before the state that follows from it; with null to forget the last one. */
+  noteError(error: SightlineError | null): void {
+    const goesOn = this.#state !== 'running' && error !== null && error.code === this.#lastError?.code;
+    if (!goesOn) this.#lastErrorAtMs = error === null ? null : Date.now();
+    this.#lastError = error;
   }
 
   /**
@@ -59,8 +76,8 @@ export class StreamLife {
         to: state,
       });
     }
+    if (error !== undefined) this.noteError(error);
     this.#state = state;
-    if (error !== undefined) this.lastError = error.message;
     const why = error === undefined ? '' : `: ${error.message}`;
     if (message !== null) {
       const details = { from: this.#announced, to: state, code: error?.code ?? null };

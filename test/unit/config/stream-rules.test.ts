@@ -15,14 +15,17 @@ const LINE = { id: 'l', from: [0, 0], to: [1, 1] };
 
 /** Settings that are valid one by one, and what is said about them together. */
 const CONTRADICTIONS: readonly [settings: object, complaint: string][] = [
-  [{ track: { highScore: 0.6 } }, 'track.newScore: expected at least highScore, 0.6 (0.5 if absent), received nothing'],
   [
-    { track: { lowScore: 0.45 } },
-    'track.highScore: expected at least lowScore, 0.45 (0.4 if absent), received nothing',
+    { track: { lowScore: 0.45, newScore: 0.4 } },
+    'track.newScore: expected at least lowScore, 0.45, received 0.4 (number)',
+  ],
+  [
+    { track: { lowScore: 0.45, highScore: 0.4 } },
+    'track.highScore: expected at least lowScore, 0.45, received 0.4 (number)',
   ],
   [
     { track: { highScore: 0.3, newScore: 0.2 } },
-    'track.newScore: expected at least highScore, 0.3 (0.5 if absent), received 0.2 (number)',
+    'track.newScore: expected at least highScore, 0.3, received 0.2 (number)',
   ],
   [
     { lines: [LINE, { id: 'm', from: [0.5, 0.5], to: [0.5, 0.5] }] },
@@ -88,9 +91,9 @@ describe('settings that contradict each other', () => {
   it('a job is refused before it is queued, instead of failing after its inference', async () => {
     const control = openMemoryControlPlane({ leaseMs: 5_000 });
     const jobs = new JobOrders({ control, pipeline: 'p', admit: () => undefined });
-    const request = { inputs: ['/a.mp4'], outDir: '/out', track: { highScore: 0.6 } };
+    const request = { inputs: ['/a.mp4'], outDir: '/out', track: { highScore: 0.6, newScore: 0.5 } };
     expect(await messageOf(() => jobs.submit(request, 'job'))).toBe(
-      'job: track.newScore: expected at least highScore, 0.6 (0.5 if absent), received nothing',
+      'job: track.newScore: expected at least highScore, 0.6, received 0.5 (number)',
     );
     await control.close();
   });

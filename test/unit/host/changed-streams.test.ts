@@ -51,6 +51,9 @@ const patches = fc
   .subarray(Object.keys(settings) as (keyof typeof settings)[], { minLength: 1, maxLength: 4 })
   .chain((keys) => fc.record(Object.fromEntries(keys.map((key) => [key, settings[key] as fc.Arbitrary<unknown>]))));
 
+/** What null takes away is not looked for. */
+const withoutNull = (_: string, value: unknown): unknown => (value === null ? undefined : value);
+
 describe('thousands of changes of a live stream, valid and invalid', () => {
   it('leave it running with the old or the new settings, as a whole, and count every frame', async () => {
     const rig = await StreamRig.open();
@@ -67,7 +70,8 @@ describe('thousands of changes of a live stream, valid and invalid', () => {
       rig.breaksNext = false;
       await new Promise((resolve) => setImmediate(resolve));
       expect(rig.stream.state).toBe('running');
-      if (failure === null) expect(rig.stream.config).toMatchObject(JSON.parse(JSON.stringify(patch)) as object);
+      if (failure === null)
+        expect(rig.stream.config).toMatchObject(JSON.parse(JSON.stringify(patch, withoutNull)) as object);
       else expect(rig.stream.config).toBe(before);
       if (failure !== null && !isBroken)
         expect(failure.code).toMatch(/^(CONFIG_INVALID|SOURCE_(NOT_FOUND|UNREADABLE|UNREACHABLE))$/);
@@ -417,12 +421,12 @@ describe('a version of a roll-out', () => {
     const ids: (number | undefined)[] = [];
     for (const version of [tracked, plain, tracked]) {
       await rig.host.arrange('cam', version, null);
-      for (let i = 0; i < 4; i += 1) {
+      for (let i = 0; i < 6; i += 1) {
         rig.frame(PERSON);
         ids.push(rig.published.at(-1)?.detections[0]?.trackId);
       }
     }
-    const [first, without, again] = [ids.slice(0, 4), ids.slice(4, 8), ids.slice(8)];
+    const [first, without, again] = [ids.slice(0, 6), ids.slice(6, 12), ids.slice(12)];
     expect(first.at(-1)).toBe(1);
     expect(without.at(-1)).toBeUndefined();
     expect(again.at(-1), 'the same object').toBe(1);

@@ -120,7 +120,7 @@ describe('the check of a pipeline file', () => {
           id: 'gate',
           source: 'demo',
           track: true,
-          lines: [{ id: 'l', from: [0, 0], to: [1, 1], labels: ['unicorn'] }],
+          maxFps: 1,
         },
       ],
       sinks: [
@@ -131,12 +131,29 @@ describe('the check of a pipeline file', () => {
     for (const [i, what] of [
       /"late": .*no such file.*until it appears/,
       /"fast": target\.fps 20 with every 10 needs/,
-      /"gate": the model has no class unicorn/,
+      /"gate": 1 frames\/s are too few to follow objects/,
       /sinks\[0\]\.streams: there is no stream gone/,
-      /sinks\[0\]\.filter: the model has no class yeti$/,
+      /sinks\[0\]\.filter\.labels\[1\]: expected a class of the model, received "yeti"/,
     ].entries())
       expect(warnings[i]).toMatch(what);
     expect(warnings).toHaveLength(5);
+  });
+
+  it('names labels that the model lacks, and a threshold below its own, as mistakes', async () => {
+    const { isValid, mistakes } = await check({
+      streams: [
+        {
+          ...{ id: 'gate', source: 'demo', labels: ['person', 'bycicle'], scoreThreshold: 0.1 },
+          lines: [{ id: 'l', from: [0, 0], to: [1, 1], labels: ['unicorn'] }],
+        },
+      ],
+    });
+    expect(isValid).toBe(false);
+    expect(mistakes).toEqual([
+      expect.stringMatching(/^stream "gate": labels\[1\]: expected .* received "bycicle"; it has bicycle, /),
+      expect.stringMatching(/^stream "gate": lines\[0\]\.labels\[0\]: .* received "unicorn"/),
+      expect.stringMatching(/^stream "gate": scoreThreshold: expected at least 0\.3, .* received 0\.1/),
+    ]);
   });
 
   it('judges what placeholders stand for, and shows them as they are written', async () => {

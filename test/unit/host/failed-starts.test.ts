@@ -48,6 +48,31 @@ describe('streams that fail at their start', () => {
 
   afterEach(() => starts.close());
 
+  it('one whose password is refused is tried again after 20 s, 40 s, then every two minutes, however often it is absent between', async () => {
+    open('SOURCE_UNAUTHORIZED');
+    await starts.start(CAM);
+    const waits: number[] = [];
+    for (const waitMs of [20_000, 40_000, 80_000, 120_000, 120_000]) {
+      clock.advance(waitMs - 1);
+      await turns();
+      const before = attempts.length;
+      clock.advance(1);
+      await turns();
+      if (attempts.length === before + 1) waits.push(waitMs);
+    }
+    expect([waits, attempts.length]).toEqual([[20_000, 40_000, 80_000, 120_000, 120_000], 6]);
+    code = 'SOURCE_UNREACHABLE';
+    clock.advance(120_000);
+    await turns();
+    code = 'SOURCE_UNAUTHORIZED';
+    clock.advance(1000);
+    await turns();
+    const before = attempts.length;
+    clock.advance(119_999);
+    await turns();
+    expect(attempts.length).toBe(before);
+  });
+
   it('one that a signal ends has not failed: nothing is reported, and nothing tried again', async () => {
     open();
     const stop = new AbortController();

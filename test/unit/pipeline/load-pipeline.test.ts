@@ -145,7 +145,7 @@ describe('an invalid pipeline is refused with the key, the expected and the rece
     [
       'a token, which has no place in a pipeline file, without repeating it',
       `${HEAD}gateway: {token: hunter2}`,
-      'gateway.token: unknown key; known are host, port, tokensFile, tls, allowedOrigins, trustedProxies, events, audit',
+      'gateway.token: unknown key; known are host, port, basePath, tokensFile, tls, allowedOrigins, frameAncestors, trustedProxies, events, audit',
     ],
     [
       'a URL in the wrong place, without its password',

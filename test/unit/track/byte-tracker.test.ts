@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Detection } from '../../../src/core/detection.ts';
 import { ByteTracker } from '../../../src/track/byte-tracker.ts';
+import type { TrackOptions } from '../../../src/track/track-options.ts';
 import { idsOf, personAt, seen } from './scenes.ts';
 
 const FRAME_US = 40_000;
@@ -11,9 +12,12 @@ function run(tracker: ByteTracker, frames: number, scene: (frame: number) => Det
   return Array.from({ length: frames }, (_, k) => tracker.update(scene(k), k * frameUs));
 }
 
+/** Sure objects get an identity in their second frame. */
+const SURE = { highScore: 0.4, newScore: 0.5, minHits: 2 };
+
 describe('identities', () => {
   it('start at 1 in the second frame of an object, and stay', () => {
-    const frames = run(new ByteTracker(), 5, (k) => [personAt(100 + 4 * k, 200), personAt(400 - 4 * k, 200)]);
+    const frames = run(new ByteTracker(SURE), 5, (k) => [personAt(100 + 4 * k, 200), personAt(400 - 4 * k, 200)]);
     expect(frames.map(idsOf)).toEqual([
       [undefined, undefined],
       [1, 2],
@@ -24,14 +28,19 @@ describe('identities', () => {
   });
 
   it('start after minHits consecutive frames; a miss before that resets the count', () => {
-    const gap = new ByteTracker({ minHits: 3 });
+    const gap = new ByteTracker({ ...SURE, minHits: 3 });
     const frames = run(gap, 6, (k) => (k === 2 ? [] : [personAt(100, 200)]));
     expect(frames.map(idsOf)).toEqual([[undefined], [undefined], [], [undefined], [undefined], [1]]);
-    expect(idsOf(new ByteTracker({ minHits: 1 }).update([personAt(100, 200)], 0))).toEqual([1]);
+    expect(idsOf(new ByteTracker({ ...SURE, minHits: 1 }).update([personAt(100, 200)], 0))).toEqual([1]);
+  });
+
+  it('start in the third frame by default', () => {
+    const frames = run(new ByteTracker({}), 4, () => [personAt(100, 200)]);
+    expect(frames.map(idsOf)).toEqual([[undefined], [undefined], [1], [1]]);
   });
 
   it('follow the objects, whatever the order of the detections', () => {
-    const frames = run(new ByteTracker(), 6, (k) => {
+    const frames = run(new ByteTracker(SURE), 6, (k) => {
       const both = [personAt(100 + 4 * k, 200), personAt(400, 200)];
       return k % 2 === 0 ? both : both.reverse();
     });
@@ -39,12 +48,12 @@ describe('identities', () => {
   });
 
   it('persist when two people walk past each other', () => {
-    const frames = run(new ByteTracker(), 60, (k) => [personAt(100 + 5 * k, 200), personAt(395 - 5 * k, 215)]);
+    const frames = run(new ByteTracker(SURE), 60, (k) => [personAt(100 + 5 * k, 200), personAt(395 - 5 * k, 215)]);
     for (const frame of frames.slice(1)) expect(idsOf(frame)).toEqual([1, 2]);
   });
 
   it('persist when one person occludes the other for some frames', () => {
-    const frames = run(new ByteTracker(), 60, (k) => {
+    const frames = run(new ByteTracker(SURE), 60, (k) => {
       const front = personAt(100 + 5 * k, 205);
       const behind = personAt(395 - 5 * k, 200);
       return Math.abs(100 + 5 * k - (395 - 5 * k)) < 30 ? [front] : [front, behind];
@@ -53,7 +62,7 @@ describe('identities', () => {
   });
 
   it('persist when a person walks behind another who has just sat down', () => {
-    const tracker = new ByteTracker({ lostMs: 2000 });
+    const tracker = new ByteTracker({ ...SURE, lostMs: 2000 });
     const frames = run(tracker, 80, (k) => {
       const walkerX = 100 + 5 * k;
       const walker = k > 30 && k < 50 ? [] : [personAt(walkerX, 200)];
@@ -69,7 +78,7 @@ describe('identities', () => {
     ['5 frames a second', 200_000],
   ])('survive an occlusion shorter than lostMs but not a longer one, at %s', (_, frameUs) => {
     const idAfterGap = (gapMs: number) => {
-      const tracker = new ByteTracker({ lostMs: 1000 });
+      const tracker = new ByteTracker({ ...SURE, lostMs: 1000 });
       const walk = (us: number) => [personAt(100 + 20 * (us / 1e6), 200)];
       let us = 0;
       for (; us <= 2e6; us += frameUs) tracker.update(walk(us), us);
@@ -83,21 +92,21 @@ describe('identities', () => {
   });
 
   it('end when there is no frame for longer than lostMs', () => {
-    const tracker = new ByteTracker({ lostMs: 1000, minHits: 1 });
+    const tracker = new ByteTracker({ ...SURE, lostMs: 1000, minHits: 1 });
     tracker.update([personAt(100, 200)], 0);
     expect(idsOf(tracker.update([personAt(100, 200)], 900_000))).toEqual([1]);
     expect(idsOf(tracker.update([personAt(100, 200)], 2_000_000))).toEqual([2]);
   });
 
   it('end when media time restarts, and survive timestamp jitter', () => {
-    const tracker = new ByteTracker({ lostMs: 1000, minHits: 1 });
+    const tracker = new ByteTracker({ ...SURE, lostMs: 1000, minHits: 1 });
     const at = (us: number) => idsOf(tracker.update([personAt(100, 200)], us));
     expect([at(5_000_000), at(5_040_000), at(5_030_000), at(5_080_000)]).toEqual([[1], [1], [1], [1]]);
     expect(at(0)).toEqual([2]);
   });
 
   it('do not move to an object of another class or one far away', () => {
-    const tracker = new ByteTracker({ minHits: 1 });
+    const tracker = new ByteTracker({ ...SURE, minHits: 1 });
     tracker.update([personAt(100, 200)], 0);
     const there = [personAt(100, 200, { classId: 2, label: 'car' }), personAt(300, 200)];
     expect(idsOf(tracker.update(there, FRAME_US))).toEqual([2, 3]);
@@ -105,25 +114,43 @@ describe('identities', () => {
 });
 
 describe('detections of low score', () => {
+  it('start a track from the threshold of reported boxes on, or from newScore, and not below', () => {
+    const idAt = (score: number, options: TrackOptions): number | undefined =>
+      idsOf(run(new ByteTracker(options), 5, () => [personAt(100, 200, { score })]).at(-1)!)[0];
+    expect(idAt(0.3, { reportScore: 0.3 })).toBe(1);
+    expect(idAt(0.45, { reportScore: 0.45 })).toBe(1);
+    expect(idAt(0.29, { reportScore: 0.3, lowScore: 0.1 })).toBeUndefined();
+    expect(idAt(0.4, { reportScore: 0.3, newScore: 0.5 })).toBeUndefined();
+    // What was set holds; what was not gives way.
+    expect(idAt(0.35, { reportScore: 0.3, highScore: 0.4 })).toBeUndefined();
+    expect(idAt(0.3, { reportScore: 0.1, lowScore: 0.3 })).toBe(1);
+  });
+
+  it('of a false object that flickers never get an identity', () => {
+    const tracker = new ByteTracker({ reportScore: 0.3 });
+    const frames = run(tracker, 60, (k) => (k % 4 < 2 ? [personAt(100, 200, { score: 0.35 })] : []));
+    expect(frames.flatMap(idsOf).filter((id) => id !== undefined)).toEqual([]);
+  });
+
   it('continue a track', () => {
-    const tracker = new ByteTracker({ lostMs: 200, reportScore: 0.1 });
+    const tracker = new ByteTracker({ ...SURE, lostMs: 200, reportScore: 0.1 });
     const frames = run(tracker, 40, (k) => [personAt(100 + 2 * k, 200, { score: k >= 5 && k < 35 ? 0.2 : 0.9 })]);
     for (const frame of frames.slice(1)) expect(idsOf(frame)).toEqual([1]);
   });
 
   it('never start a track, and below lowScore do not continue one', () => {
-    const tracker = new ByteTracker({ lostMs: 200, reportScore: 0 });
+    const tracker = new ByteTracker({ ...SURE, lostMs: 200, reportScore: 0 });
     expect(run(tracker, 10, () => [personAt(100, 200, { score: 0.3 })]).flatMap(idsOf)).toEqual(
       Array.from({ length: 10 }, () => undefined),
     );
-    const fading = run(new ByteTracker({ lostMs: 200, reportScore: 0 }), 20, (k) => [
+    const fading = run(new ByteTracker({ ...SURE, lostMs: 200, reportScore: 0 }), 20, (k) => [
       personAt(100, 200, { score: k >= 5 && k < 15 ? 0.05 : 0.9 }),
     ]);
     expect(idsOf(fading.at(-1)!)).toEqual([2]);
   });
 
   it('are returned from reportScore up; lower ones are only used for tracking', () => {
-    const tracker = new ByteTracker({ reportScore: 0.35 });
+    const tracker = new ByteTracker({ ...SURE, reportScore: 0.35 });
     const frames = run(tracker, 4, (k) => [
       personAt(100, 200, { score: k === 2 ? 0.2 : 0.9 }),
       personAt(400, 200, { score: 0.35 }),
@@ -149,7 +176,7 @@ describe('any input', () => {
   it('gives ids that are unique in a frame, and the same output for the same input', () => {
     fc.assert(
       fc.property(scenes, (scene) => {
-        const trackers = [new ByteTracker(), new ByteTracker()] as const;
+        const trackers = [new ByteTracker(SURE), new ByteTracker(SURE)] as const;
         let ptsUs = 0;
         for (const [frame, stepMs] of scene) {
           ptsUs += stepMs * 1000;
@@ -166,7 +193,10 @@ describe('any input', () => {
   });
 
   it('accepts boxes without area but gives them no identity', () => {
-    const frames = run(new ByteTracker({ minHits: 1 }), 3, () => [seen([10, 10, 0, 50]), seen([10, 10, 50, 50])]);
+    const frames = run(new ByteTracker({ ...SURE, minHits: 1 }), 3, () => [
+      seen([10, 10, 0, 50]),
+      seen([10, 10, 50, 50]),
+    ]);
     expect(frames.map(idsOf)).toEqual([
       [undefined, 1],
       [undefined, 1],
@@ -178,7 +208,7 @@ describe('any input', () => {
 describe('options', () => {
   it.each([
     [{ highScore: 1.5 }, /highScore: expected a number from 0 to 1, received 1.5/],
-    [{ lowScore: 0.6 }, /lowScore <= highScore <= newScore, received 0.6, 0.4 and 0.5/],
+    [{ lowScore: 0.6, highScore: 0.4, newScore: 0.5 }, /lowScore <= highScore <= newScore, received 0.6, 0.4 and 0.5/],
     [{ lostMs: -1 }, /lostMs/],
     [{ minHits: 0 }, /minHits/],
   ])('%o is rejected', (options, message) => {
@@ -190,7 +220,7 @@ describe('prediction of frames that are not inferred', () => {
   const PICTURE = { width: 640, height: 360 };
 
   it('moves each object on at its velocity and keeps its identity', () => {
-    const tracker = new ByteTracker();
+    const tracker = new ByteTracker(SURE);
     run(tracker, 20, (k) => [personAt(100 + 4 * k, 200)]);
     const predicted = [20, 21, 22].map((k) => tracker.predict(k * FRAME_US, PICTURE)[0]!);
     expect(predicted.map(({ trackId, label, score }) => ({ trackId, label, score }))).toEqual(
@@ -204,14 +234,14 @@ describe('prediction of frames that are not inferred', () => {
   });
 
   it('repeats detections without a track where they were, and leaves out lost objects', () => {
-    const tracker = new ByteTracker();
+    const tracker = new ByteTracker(SURE);
     const weak = personAt(500, 300, { score: 0.35 });
     run(tracker, 5, (k) => (k < 4 ? [personAt(100, 200), weak] : [weak]));
     expect(tracker.predict(5 * FRAME_US, PICTURE)).toEqual([{ ...weak }]);
   });
 
   it('clips boxes to the picture and ends objects that have left it', () => {
-    const tracker = new ByteTracker();
+    const tracker = new ByteTracker(SURE);
     run(tracker, 20, (k) => [personAt(500 + 6 * k, 200)]);
     const boxes = Array.from({ length: 12 }, (_, k) => tracker.predict((20 + k) * FRAME_US, PICTURE)[0]?.box ?? null);
     for (const box of boxes) if (box !== null) expect(box[0] + box[2]).toBeLessThanOrEqual(640);
@@ -220,13 +250,13 @@ describe('prediction of frames that are not inferred', () => {
   });
 
   it('forgets everything when a source starts again', () => {
-    const tracker = new ByteTracker({ lostMs: 100 });
+    const tracker = new ByteTracker({ ...SURE, lostMs: 100 });
     run(tracker, 20, () => [personAt(100, 200)]);
     expect(tracker.predict(0, PICTURE)).toEqual([]);
   });
 
   it('reports how well the newest inferred frame had been predicted', () => {
-    const tracker = new ByteTracker();
+    const tracker = new ByteTracker(SURE);
     run(tracker, 10, (k) => [personAt(100 + 4 * k, 200), personAt(400, 200)]);
     expect(tracker.quality).toMatchObject({ tracks: 2, lost: 0, fresh: 0 });
     expect(tracker.quality.leastIou).toBeGreaterThan(0.9);

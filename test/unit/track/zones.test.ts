@@ -19,7 +19,7 @@ function countIn(zone: ZoneOptions, ...detections: ReturnType<typeof personAt>[]
 }
 
 describe('ZoneCounter', () => {
-  it('counts tracked objects by the bottom centre of their box, in ratios of the picture', () => {
+  it('counts objects by the bottom centre of their box, in ratios of the picture', () => {
     expect(countIn(leftHalf, personAt(499, 200, { trackId: 1 }), personAt(501, 200, { trackId: 2 }))).toBe(1);
     const upper: ZoneOptions = {
       ...leftHalf,
@@ -34,8 +34,11 @@ describe('ZoneCounter', () => {
     expect(countIn({ ...upper, anchor: 'center' }, personAt(100, 260, { trackId: 1 }))).toBe(1);
   });
 
-  it('does not count an object without a track id or with another label', () => {
-    expect(countIn(leftHalf, personAt(100, 200))).toBe(0);
+  it('counts what is there now, also without a track', () => {
+    expect(countIn(leftHalf, personAt(100, 200), personAt(200, 200, { trackId: 1 }))).toBe(2);
+  });
+
+  it('does not count an object with another label', () => {
     const cars: ZoneOptions = { ...leftHalf, labels: ['car', 'truck'] };
     const scene = [personAt(100, 200, { trackId: 1 }), personAt(200, 200, { trackId: 2, label: 'truck' })];
     expect(countIn(cars, ...scene)).toBe(1);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseStream } from '../../../../src/pipeline/load-pipeline.ts';
-import { StreamAnalytics } from '../../../../src/runtime/stream/stream-analytics.ts';
+import { reportScoreOf, StreamAnalytics } from '../../../../src/runtime/stream/stream-analytics.ts';
+import type { BulkWork } from '../../../../src/runtime/stream/stream-port.ts';
 import { personAt } from '../../track/scenes.ts';
 
 const FRAME_US = 40_000;
@@ -162,6 +163,23 @@ describe('tracks', () => {
     street.analytics = next;
     street.frame([personAt(300, 300)]);
     expect([...street.ids]).toEqual([1]);
+  });
+
+  it('are only those with the labels of the stream, at once after a change', () => {
+    const analytics = (settings: object): StreamAnalytics =>
+      new StreamAnalytics(parseStream({ id: 'cam', source: 'demo', ...settings }, {}), 0.3);
+    const scene = [personAt(100, 300), personAt(300, 300, { label: 'car', classId: 2 })];
+    const labelsOf = (of: StreamAnalytics): string[] => of.wanted(scene).map(({ label }) => label);
+    expect(labelsOf(analytics({}))).toEqual(['person', 'car']);
+    expect(labelsOf(analytics({ labels: ['car'] }))).toEqual(['car']);
+  });
+
+  it('have a threshold of the stream, at least that of its model; that of a job holds alone', () => {
+    expect(reportScoreOf({}, {}, 0.3)).toBe(0.3);
+    expect(reportScoreOf({ scoreThreshold: 0.6 }, {}, 0.3)).toBe(0.6);
+    expect(reportScoreOf({ scoreThreshold: 0.2 }, {}, 0.3)).toBe(0.3);
+    const bulk = { scoreThreshold: 0.05 } as BulkWork;
+    expect(reportScoreOf({ scoreThreshold: 0.6 }, { bulk }, 0.3)).toBe(0.05);
   });
 
   it('are reported by the new threshold', () => {

@@ -1,6 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { ErrorCode } from '../../../../src/errors/error-codes.ts';
+import { SightlineError } from '../../../../src/errors/sightline-error.ts';
 import { STREAM_STATES, type StreamState } from '../../../../src/protocol/report.ts';
-import { STREAM_TRANSITIONS } from '../../../../src/runtime/stream/stream-states.ts';
+import { STREAM_TRANSITIONS, StreamLife } from '../../../../src/runtime/stream/stream-states.ts';
 
 /** States that can be reached from a state, itself included. */
 function reach(from: StreamState): Set<StreamState> {
@@ -8,6 +10,40 @@ function reach(from: StreamState): Set<StreamState> {
   for (const state of seen) for (const next of STREAM_TRANSITIONS[state]) seen.add(next);
   return seen;
 }
+
+describe('the newest error of a stream', () => {
+  afterEach(() => vi.useRealTimers());
+
+  const of = (code: ErrorCode, message = 'why'): SightlineError => new SightlineError(code, message);
+
+  it('has the time since when it is the reason: the same one again does not change it, another one does', () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: 1000 });
+    const life = new StreamLife('cam', () => undefined);
+    const seen = (): unknown[] => [life.lastError, life.lastErrorAtMs];
+    expect(seen()).toEqual([null, null]);
+    life.enter('running');
+    life.enter('reconnecting', of('SOURCE_STALLED', 'no frame for 3000 ms'));
+    expect(seen()).toEqual(['no frame for 3000 ms', 1000]);
+    vi.setSystemTime(2000);
+    life.noteError(of('SOURCE_UNAUTHORIZED', 'refuses the password'));
+    expect(seen()).toEqual(['refuses the password', 2000]);
+    vi.setSystemTime(3000);
+    life.noteError(of('SOURCE_UNAUTHORIZED', 'refuses the password'));
+    expect(seen()).toEqual(['refuses the password', 2000]);
+  });
+
+  it('is a new one after it ran in between, and none after it was forgotten', () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: 1000 });
+    const life = new StreamLife('cam', () => undefined);
+    life.enter('reconnecting', of('SOURCE_UNREACHABLE'));
+    life.enter('running');
+    vi.setSystemTime(5000);
+    life.enter('reconnecting', of('SOURCE_UNREACHABLE'));
+    expect(life.lastErrorAtMs).toBe(5000);
+    life.noteError(null);
+    expect([life.lastError, life.lastErrorAtMs]).toEqual([null, null]);
+  });
+});
 
 describe('the state table of a stream', () => {
   it('reaches every state from `starting`', () => {

@@ -1,5 +1,7 @@
 import type { StreamConfig } from '../config/stream.ts';
+import { needsTracks } from '../runtime/stream/stream-analytics.ts';
 import { isPaced } from '../runtime/stream/stream-input.ts';
+import { trackRateProblem } from '../track/track-rate.ts';
 
 /** Below this share of its value a target counts as missed. */
 const MET_RATIO = 0.95;
@@ -8,11 +10,10 @@ const USUAL_MOST_FPS = 60;
 /** Rate of ffmpeg's picture generators if none is given. */
 const GENERATOR_FPS = 25;
 
-/** Returns why the targets of a stream cannot be met, a sentence each: what its settings let through is less. */
-export function targetWarnings(stream: StreamConfig): string[] {
+/** Returns what a stream is asked for and cannot give, a sentence each: its settings let too few frames through. */
+export function rateWarnings(stream: StreamConfig): string[] {
   const { id, every, maxFps, target } = stream;
   const wanted = target.fps;
-  if (wanted === undefined) return [];
   const sourceFps = rateOf(stream);
   const bounds = [
     { fps: maxFps ?? Number.POSITIVE_INFINITY, why: `maxFps is ${maxFps}` },
@@ -22,15 +23,20 @@ export function targetWarnings(stream: StreamConfig): string[] {
     },
   ];
   const least = bounds.reduce((a, b) => (b.fps < a.fps ? b : a));
+  const problem = needsTracks(stream) ? trackRateProblem(least.fps) : null;
+  const warnings = problem === null ? [] : [`stream "${id}": ${problem}. Now ${least.why}`];
+  if (wanted === undefined) return warnings;
   if (least.fps < wanted * MET_RATIO)
     return [
+      ...warnings,
       `stream "${id}": target.fps ${wanted} cannot be met: at most ${round(least.fps)} frames/s, because ${least.why}`,
     ];
   if (sourceFps === null && every > 1 && wanted * every > USUAL_MOST_FPS)
     return [
+      ...warnings,
       `stream "${id}": target.fps ${wanted} with every ${every} needs a source of ${round(wanted * every)} frames/s, more than most cameras send`,
     ];
-  return [];
+  return warnings;
 }
 
 /** Frames per second of a source whose text tells it; null if it does not, or is read at full speed. */
