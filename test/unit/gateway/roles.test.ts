@@ -18,7 +18,7 @@ function neededFor(route: string): Role | null {
   const [method, path] = route.split(' ') as [string, string];
   if (path === '/healthz' || path === '/base.css' || path === '/sign-in') return null;
   if (path === '/metrics') return 'metrics';
-  if (method === 'GET' || path === '/sign-out') return 'viewer';
+  if (method === 'GET' || method === 'OPTIONS' || path === '/sign-out') return 'viewer';
   return /^\/api\/(rollouts|hosts)/.test(path) ? 'admin' : 'operator';
 }
 
