@@ -228,7 +228,7 @@ function showConnection(state) {
 function showRefusal(why) {
   setData(byId('connection'), 'state', 'waiting');
   setText(byId('connection'), 'Refused');
-  setText(byId('empty'), `The gateway refuses this page: ${why}`);
+  grid.refuse(`The gateway refuses this page: ${why}`);
 }
 
 /** @param {'connecting' | 'open' | 'waiting'} name */

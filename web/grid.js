@@ -14,6 +14,8 @@ const COMPACT_UP_TO = 6;
 export class StreamGrid {
   #node;
   #empty;
+  /** @type {string | null} */
+  #refusal = null;
   #actions;
   #onVisible;
   /** @type {Map<string, StreamCard>} */
@@ -155,7 +157,14 @@ export class StreamGrid {
     return `${id} ${report.source} ${report.host ?? ''}`.toLowerCase().includes(this.#filter.text.toLowerCase());
   }
 
+  /** @param {string} why no report comes, which is shown instead of cards from now on */
+  refuse(why) {
+    this.#refusal = why;
+    this.#arrange();
+  }
+
   #emptyText() {
+    if (this.#refusal !== null) return this.#refusal;
     if (this.#cards.size === 0) return 'No streams. Add one to begin.';
     return this.#filter.onlyAttention ? 'No stream needs attention.' : 'No stream matches.';
   }

@@ -47,10 +47,12 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard behind a 
     const origin = await openProxy(url, { path: '/', changesHost: true });
     const { page } = await visit(browser, `${origin}/`);
     await until(async () => (await page.textContent('#connection')) === 'Refused');
+    await page.fill('#filter', 'gate');
     expect(await page.textContent('#empty')).toContain(`List "${origin}" in gateway.allowedOrigins`);
     expect(await page.isVisible('#empty')).toBe(true);
     for (const width of [1280, 390]) {
       await page.setViewportSize({ width, height: 800 });
+      expect(await page.textContent('#empty'), `${width} px wide`).toContain('gateway.allowedOrigins');
       if (PICTURES !== undefined) await page.screenshot({ path: `${PICTURES}/refused-${width}.png` });
     }
     await page.context().close();
