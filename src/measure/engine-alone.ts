@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { workerEntry } from '../core/worker-entry.ts';
 import { SightlineError, type WireError } from '../errors/sightline-error.ts';
+import { disableTelemetry } from '../process/fetched-packages.ts';
 import type { Percentiles } from '../protocol/report.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { percentilesOf } from '../telemetry/sliding-window.ts';
@@ -63,6 +64,7 @@ export async function engineAlone(
     request: { ...request, maxBatch: batchSize, batchSizes: [batchSize] },
     ...{ frames: pictures.buffer, frameBytes: pictures.frameBytes, seconds, batchSize, maxInFlight },
   };
+  disableTelemetry();
   const workers = Array.from(
     { length: threads },
     () => new Worker(workerEntry('engine-loop.thread'), { workerData: data }),

@@ -13,7 +13,7 @@ const MAPPED_BYTES = 4 * 2 ** 20;
  * For a process of its own, not for a library: it holds for the whole process. Does nothing where `trimMemory` does nothing.
  */
 export function limitPools(): void {
-  const mallopt = glibc('mallopt', 'int', ['int', 'int']);
+  const mallopt = libraryCall('mallopt', 'int', ['int', 'int']);
   mallopt?.(M_ARENA_MAX, 2);
   mallopt?.(M_MMAP_THRESHOLD, MAPPED_BYTES);
 }
@@ -25,16 +25,20 @@ export function limitPools(): void {
  * Does nothing on other systems, with another C library, or without the optional package that calls C.
  */
 export function trimMemory(): void {
-  glibc('malloc_trim', 'int', ['size_t'])?.(0);
+  libraryCall('malloc_trim', 'int', ['size_t'])?.(0);
 }
 
-function glibc(name: string, result: string, parameters: readonly string[]): ((...values: number[]) => unknown) | null {
+/** Returns a function of glibc; null on other systems, with another C library, or without the optional package that calls C. */
+export function libraryCall(
+  name: string,
+  result: string,
+  parameters: readonly string[],
+): ((...values: (number | string)[]) => unknown) | null {
   if (process.platform !== 'linux') return null;
   try {
     const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-    return koffi.load('libc.so.6').func(name, result, [...parameters]) as (...values: number[]) => unknown;
+    return koffi.load('libc.so.6').func(name, result, [...parameters]) as (...values: (number | string)[]) => unknown;
   } catch {
-    // Only the memory is not returned.
     return null;
   }
 }

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
+import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads';
+import { libraryCall } from './allocator.ts';
 
 /**
  * npm packages that are fetched when they are first needed, in the one version that is used (docs/adr/0051). They are no
@@ -68,7 +69,29 @@ export function loadFetchedPackage(name: FetchedPackage): unknown {
   return createRequire(path)(dirname(path));
 }
 
-/** Loads ONNX Runtime; see `loadFetchedPackage`. */
+const NO_TELEMETRY = 'ORT_DISABLE_TELEMETRY';
+
+/**
+ * Keeps ONNX Runtime from sending what it is used for to its maker: 1.30 does by default, and writes an identifier of the machine to
+ * the home folder. It reads the variable once in a process, when it is loaded. Call this before a thread starts that loads it: what
+ * a thread sets in its `process.env` is a copy that native code does not see.
+ *
+ * @throws Error in a thread of the caller's own, where C cannot be called.
+ */
+export function disableTelemetry(): void {
+  if (getEnvironmentData(NO_TELEMETRY) === true) return;
+  if (!isMainThread && process.env[NO_TELEMETRY] !== '1') {
+    const setenv = libraryCall('setenv', 'int', ['str', 'str', 'int']);
+    if (setenv === null)
+      throw new Error(`expected ${NO_TELEMETRY}=1 in the environment of a program that loads it in a thread`);
+    setenv(NO_TELEMETRY, '1', 1);
+  }
+  process.env[NO_TELEMETRY] = '1';
+  setEnvironmentData(NO_TELEMETRY, true);
+}
+
+/** Loads ONNX Runtime without telemetry; see `loadFetchedPackage`. @throws Error also as `disableTelemetry` does */
 export function onnxRuntime(): typeof import('onnxruntime-node') {
+  disableTelemetry();
   return loadFetchedPackage('onnxruntime-node') as typeof import('onnxruntime-node');
 }

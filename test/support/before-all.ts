@@ -28,6 +28,8 @@ export default function beforeAll(): () => void {
   // The user's tokens are in the folder of settings.
   const settings = mkdtempSync(join(tmpdir(), 'sightline-settings-'));
   process.env.XDG_CONFIG_HOME = settings;
+  // Some tests load ONNX Runtime themselves.
+  process.env.ORT_DISABLE_TELEMETRY = '1';
   execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], {
     stdio: 'inherit',
   });

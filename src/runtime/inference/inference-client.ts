@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { THREAD_LIMITS, workerEntry } from '../../core/worker-entry.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { inputsPerModel } from '../../flow/slot-ring.ts';
+import { disableTelemetry } from '../../process/fetched-packages.ts';
 import type {
   EngineInfo,
   EngineRequest,
@@ -101,6 +102,7 @@ export class InferenceClient {
     timeoutMs: number,
     loadTimeoutMs = LOAD_TIMEOUT_MS,
   ): Promise<InferenceClient> {
+    disableTelemetry();
     const worker = new Worker(workerEntry('inference.thread'), {
       workerData: request,
       stdin: false,
