@@ -1,12 +1,14 @@
 import type { Server, Socket } from 'node:net';
+import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
+import { addressKey } from './access/attempt-limit.ts';
 
 export interface ConnectionLimits {
   /** Most connections at once. */
   readonly total: number;
   /** Most connections at once from one address. */
   readonly perAddress: number;
-  /** Most connections at once that have not sent an accepted request yet; a new one takes the place of the oldest. */
+  /** Most connections at once without a token; a new one takes the place of the oldest. */
   readonly unproven: number;
 }
 
@@ -22,21 +24,33 @@ export const REQUEST_TIMES = {
 } as const;
 
 interface Connection {
+  readonly key: string;
   readonly socket: Socket;
+  /** What stands for one client, see `addressKey`. */
   readonly address: string;
-  isProven: boolean;
+  /** Hash of the token of its newest request; null if that had none, or there was none yet. */
+  owner: string | null;
 }
 
+/** Connections of an address. */
+interface Place {
+  all: number;
+  unproven: number;
+}
+
+/** Unproven connections that may exceed a limit, so that who has a token can show it while others use up the limit. */
+const RESERVED = 4;
+
 /**
- * Keeps strangers from using up the connections of a server. A client that opens many and sends nothing, or sends slowly, only
- * displaces others that do the same: a connection is proven once the server has accepted a request on it, and only those stay.
+ * Keeps strangers from using up the connections of a server: those whose newest request had no valid token only displace each
+ * other, first those of the address that has most. Of two tokens the one with fewer connections displaces one of the other.
  */
 export class ConnectionCaps {
   readonly #limits: ConnectionLimits;
   readonly #incidents: Incidents;
   /** By remote address and port: behind TLS a request has another socket object. In order of arrival. */
   readonly #connections = new Map<string, Connection>();
-  readonly #countOf = new Map<string, number>();
+  readonly #places = new Map<string, Place>();
   #unprovenCount = 0;
 
   constructor(server: Server, limits: ConnectionLimits, incidents: Incidents) {
@@ -52,50 +66,96 @@ export class ConnectionCaps {
     return this.#connections.size;
   }
 
-  /** Marks the connection of an accepted request: it is not displaced by new ones. */
-  prove({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): void {
+  /**
+   * Takes note of who sent the newest request of a connection: with an owner it is not displaced by strangers.
+   *
+   * @param owner - hash of the token; null without one.
+   * @throws LIMIT_REACHED if all others belong to this token, or to tokens that have no more.
+   */
+  prove({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>, owner: string | null): void {
     const connection = this.#connections.get(`${remoteAddress} ${remotePort}`);
-    if (connection === undefined || connection.isProven) return;
-    connection.isProven = true;
-    this.#unprovenCount -= 1;
+    if (connection === undefined || connection.owner === owner) return;
+    this.#setOwner(connection, owner);
+    const over = this.#over(connection.address);
+    if (owner === null || over === null) return;
+    const rivals = new Map<string | null, Connection[]>();
+    for (const other of this.#connections.values())
+      if (over.isWithin(other.address)) rivals.set(other.owner, [...(rivals.get(other.owner) ?? []), other]);
+    const most = [...rivals.values()].reduce((most, some) => (some.length > most.length ? some : most));
+    const displaced = rivals.get(null) ?? (most.length > rivals.get(owner)!.length ? most : null);
+    if (displaced === null) {
+      this.#setOwner(connection, null);
+      const message = `the gateway has ${over.text} connections, most with this token; close one`;
+      throw new SightlineError('LIMIT_REACHED', message);
+    }
+    this.#close(displaced[0]!, over.text);
   }
 
   #add(socket: Socket): void {
-    const address = socket.remoteAddress ?? '';
-    const key = `${address} ${socket.remotePort}`;
-    this.#connections.set(key, { socket, address, isProven: false });
-    this.#countOf.set(address, (this.#countOf.get(address) ?? 0) + 1);
+    const address = addressKey(socket.remoteAddress ?? '');
+    const key = `${socket.remoteAddress} ${socket.remotePort}`;
+    const connection: Connection = { key, socket, address, owner: null };
+    this.#connections.set(key, connection);
+    const place = this.#places.get(address) ?? { all: 0, unproven: 0 };
+    this.#places.set(address, place);
+    place.all += 1;
+    place.unproven += 1;
     this.#unprovenCount += 1;
-    socket.once('close', () => this.#remove(key));
-    const { total, perAddress, unproven } = this.#limits;
-    if (this.#countOf.get(address)! > perAddress) {
-      this.#close(this.#oldestUnproven(address)!, `more than ${perAddress} from ${address}`);
-    } else if (this.#unprovenCount > unproven) {
-      this.#close(this.#oldestUnproven(null)!, `more than ${unproven} without a request`);
-    } else if (this.#connections.size > total) {
-      this.#close(this.#oldestUnproven(null)!, `more than ${total} in all`);
+    socket.once('close', () => this.#remove(connection));
+    const { unproven } = this.#limits;
+    const over = this.#over(address);
+    if (over?.isAlone === true) {
+      if (place.unproven > RESERVED) this.#close(this.#oldestUnproven(address), over.text);
+    } else if (this.#unprovenCount > (over === null ? unproven : RESERVED)) {
+      this.#close(this.#oldestUnproven(this.#busiest()), over?.text ?? `more than ${unproven} without a token`);
     }
   }
 
-  /** There is one, since the newest connection has sent nothing yet. */
-  #oldestUnproven(address: string | null): Connection | undefined {
+  /** Which limit is exceeded, of this address or of all together. */
+  #over(address: string): { text: string; isAlone: boolean; isWithin: (other: string) => boolean } | null {
+    const { total, perAddress } = this.#limits;
+    if (this.#places.get(address)!.all > perAddress)
+      return { text: `more than ${perAddress} from ${address}`, isAlone: true, isWithin: (other) => other === address };
+    if (this.#connections.size > total)
+      return { text: `more than ${total} in all`, isAlone: false, isWithin: () => true };
+    return null;
+  }
+
+  /** The address with most connections without a token. */
+  #busiest(): string {
+    let busiest = ['', 0] as [string, number];
+    for (const [address, { unproven }] of this.#places) if (unproven > busiest[1]) busiest = [address, unproven];
+    return busiest[0];
+  }
+
+  #oldestUnproven(wanted: string): Connection {
     for (const connection of this.#connections.values())
-      if (!connection.isProven && (address === null || connection.address === address)) return connection;
-    return undefined;
+      if (connection.owner === null && connection.address === wanted) return connection;
+    throw new Error(`no connection without a token from ${wanted}`);
   }
 
-  #close({ socket }: Connection, why: string): void {
+  #close(connection: Connection, why: string): void {
     this.#incidents.refuse('connection', 'limit', () => `a connection was closed: ${why}`);
-    socket.destroy();
+    // Others may come before its close is reported.
+    this.#remove(connection);
+    connection.socket.destroy();
   }
 
-  #remove(key: string): void {
-    const connection = this.#connections.get(key);
-    if (connection === undefined) return;
+  #setOwner(connection: Connection, owner: string | null): void {
+    const change = Number(owner === null) - Number(connection.owner === null);
+    this.#places.get(connection.address)!.unproven += change;
+    this.#unprovenCount += change;
+    connection.owner = owner;
+  }
+
+  #remove(connection: Connection): void {
+    const { key, address } = connection;
+    // The system may have given address and port to a new one.
+    if (this.#connections.get(key) !== connection) return;
+    this.#setOwner(connection, '');
     this.#connections.delete(key);
-    if (!connection.isProven) this.#unprovenCount -= 1;
-    const left = this.#countOf.get(connection.address)! - 1;
-    if (left === 0) this.#countOf.delete(connection.address);
-    else this.#countOf.set(connection.address, left);
+    const place = this.#places.get(address)!;
+    place.all -= 1;
+    if (place.all === 0) this.#places.delete(address);
   }
 }

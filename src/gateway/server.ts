@@ -202,8 +202,9 @@ function addGuard(app: FastifyInstance, guard: AccessGuard, { caps, incidents }:
       request.identity = guard.check({ method, url, headers, cookies, address, isOpen: access === 'open' }, request.ws);
       // An unknown route is answered with 404 for any token.
       if (request.identity !== null && access !== null && access !== 'open') requireRole(request.identity, access);
-      caps.prove(request.raw.socket);
+      caps.prove(request.raw.socket, request.identity?.hash ?? null);
     } catch (thrown) {
+      caps.prove(request.raw.socket, null);
       const isPage = path === '/' && !request.ws && (headers.accept ?? '').includes('text/html');
       if (!isPage || !(thrown instanceof SightlineError) || !SIGN_IN_AFTER.has(thrown.code)) throw thrown;
       return sendSignInPage(request, reply, thrown, incidents);

@@ -10,15 +10,12 @@ import type { RuntimePort } from '../gateway/runtime-port.ts';
 import { startGateway } from '../gateway/server.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
-import { descriptorsForConnections } from '../process/descriptor-limit.ts';
+import { descriptorsFor, descriptorsForConnections } from '../process/descriptor-limit.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { PipelineSummary } from '../protocol/rest.ts';
 import { listManifests } from '../store/manifests.ts';
 import { packageRoot } from '../store/package-root.ts';
 import type { ProcessContext } from './process-context.ts';
-
-/** For a dashboard and its readers, however few descriptors the streams leave. */
-const MIN_CONNECTIONS = 16;
 
 const WARNINGS: ReadonlySet<EventKind> = new Set([
   'stream-warning',
@@ -62,9 +59,15 @@ export interface GatewayRequest {
 }
 
 /** Leaves enough descriptors for the streams that the host accepts. */
-function connectionsFor({ connections, streams }: LimitsConfig): number {
-  const left = descriptorsForConnections(streams) ?? connections;
-  return Math.max(MIN_CONNECTIONS, Math.min(connections, left));
+function connectionsFor({ connections, streams }: LimitsConfig, log: GatewayLogger): number {
+  const left = descriptorsForConnections(streams);
+  if (left === null || left.connections >= connections) return connections;
+  const { connections: possible, limit } = left;
+  const text =
+    `limits.connections: ${possible} instead of ${connections}, since this process may open ${limit} files and limits.streams ` +
+    `allows ${streams} streams. Raise "ulimit -n" (LimitNOFILE, --ulimit nofile) to ${descriptorsFor(streams, connections)}, or lower limits.streams`;
+  log.warn({}, text);
+  return possible;
 }
 
 /** @throws PORT_IN_USE, TOKEN_REQUIRED, CONFIG_INVALID, CONFIG_NOT_FOUND */
@@ -92,7 +95,7 @@ export async function openGateway(
     events: { pathOf: (port) => events.path ?? inCache('events', port), maxBytes: events.maxMb * MIB },
     logger: log,
     incidents,
-    maxConnections: connectionsFor(config.limits),
+    maxConnections: connectionsFor(config.limits, log),
     maxConnectionsPerAddress: config.limits.connectionsPerAddress,
     pipelines: await shippedPipelines(),
     models: (await listManifests()).map(({ name, family, input, reported }) => ({

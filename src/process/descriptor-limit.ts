@@ -15,9 +15,21 @@ export function descriptorLimit(limits: () => string = readLimits): number | nul
   }
 }
 
-/** Returns how many descriptors remain for connections; null if unknown. */
-export function descriptorsForConnections(streams: number, limit = descriptorLimit()): number | null {
-  return limit === null ? null : Math.max(0, limit - OWN_DESCRIPTORS - OF_STREAM * streams);
+/** Share of all descriptors that connections get, however few the streams leave: few hosts have as many streams as they accept. */
+const LEAST_SHARE = 1 / 8;
+
+/** Returns the limit of open files with which all these streams and connections have theirs. */
+export function descriptorsFor(streams: number, connections: number): number {
+  return OWN_DESCRIPTORS + OF_STREAM * streams + connections;
+}
+
+/** Returns how many connections are possible with a limit of open files; null if that is unknown. */
+export function descriptorsForConnections(
+  streams: number,
+  limit = descriptorLimit(),
+): { readonly connections: number; readonly limit: number } | null {
+  if (limit === null) return null;
+  return { connections: Math.max(Math.floor(limit * LEAST_SHARE), limit - descriptorsFor(streams, 0)), limit };
 }
 
 /** Returns what is wrong with the limit of this process, in one line; null if it suffices for a single stream. */

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   descriptorComplaint,
   descriptorLimit,
+  descriptorsFor,
   descriptorsForConnections,
 } from '../../../src/process/descriptor-limit.ts';
 
@@ -19,10 +20,14 @@ describe('the limit of open files', () => {
     ).toBe(null);
   });
 
-  it('leaves the streams theirs before connections get any', () => {
-    expect(descriptorsForConnections(32, 1024)).toBe(640);
-    expect(descriptorsForConnections(256, 1024)).toBe(0);
+  it('leaves the streams theirs before connections get any, but connections an eighth', () => {
+    expect(descriptorsForConnections(32, 1024)).toEqual({ connections: 640, limit: 1024 });
+    expect(descriptorsForConnections(256, 1024)).toEqual({ connections: 128, limit: 1024 });
     expect(descriptorsForConnections(256, null)).toBe(null);
+  });
+
+  it('is enough for all connections where it is as high as the advice says', () => {
+    expect(descriptorsForConnections(256, descriptorsFor(256, 1000))?.connections).toBe(1000);
   });
 
   it('if too low, is reported in one line with the command to run', () => {
