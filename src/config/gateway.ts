@@ -15,10 +15,14 @@ const auditConfig = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe('JSONL file of who did what; if absent, NAME-PORT.jsonl in the folder audit of the cache.'),
+    .describe(
+      'JSONL file of who changed what; sign-ins, clients of the feed and refusals are beside it, in NAME-visits. If absent, NAME-PORT.jsonl in the folder audit of the cache.',
+    ),
   maxMb: whole(1, 10_000)
     .default(16)
-    .describe('Most megabytes of the file together with the older one, which is named like it with .1 at its end.'),
+    .describe(
+      'Most megabytes of all its files together, a quarter of them for visits; older ones have .1 at the end of their names.',
+    ),
 });
 
 const eventsConfig = z.strictObject({

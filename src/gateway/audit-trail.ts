@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { type AuditEntry, RequestAudit, type RequestAuditOptions } from './access/request-audit.ts';
+import { accessOf } from './access/route-access.ts';
 import type { Identity } from './access/token-table.ts';
 import { addressOf } from './client-address.ts';
 import type { GatewayOptions } from './gateway-options.ts';
@@ -25,25 +26,32 @@ export class AuditTrail {
   /** Records requests when they have been answered. */
   follow(app: FastifyInstance): void {
     app.addHook('onResponse', async (request, reply) => {
-      const { method, failure } = request;
+      const { method, failure, routeOptions } = request;
       const { statusCode: status } = reply;
-      const isRefused = REFUSED.has(status);
       // What was opened without a token is no attempt.
-      if (READING.has(method) && (!isRefused || failure?.details.isMissing === true)) return;
+      if (READING.has(method) && (!REFUSED.has(status) || failure?.details.isMissing === true)) return;
       const entry = { ...entryOf(request), status, ...(failure === null ? {} : { error: failure.code }) };
-      if (isRefused) this.#audit?.addRefusal(entry);
-      else this.#audit?.add(entry);
+      const access = accessOf(method, routeOptions.url ?? '');
+      // A request that fails with 5xx may have changed something.
+      const isChange = (access === 'operator' || access === 'admin') && (status < 400 || status >= 500);
+      if (isChange) this.#audit?.addChange(entry);
+      else this.#audit?.addVisit(entry);
     });
   }
 
   /** Records a client of the feed. */
   addConnection(request: FastifyRequest): void {
-    this.#audit?.add({ ...entryOf(request), status: 101 });
+    this.#audit?.addVisit({ ...entryOf(request), status: 101 });
   }
 
-  /** Records something that no request did. */
-  note(action: string, details: string, { name, role }: Partial<Identity> = {}): void {
-    this.#audit?.add({ who: name ?? null, role: role ?? null, address: null, action, details });
+  /** Records that the gateway has closed a client of the feed. */
+  addClosed(details: string, { name, role }: Identity): void {
+    this.#audit?.addVisit({ who: name, role, address: null, action: 'feed closed', details });
+  }
+
+  /** Records a change that no request made. */
+  note(action: string, details: string): void {
+    this.#audit?.addChange({ who: null, role: null, address: null, action, details });
   }
 
   async close(): Promise<void> {

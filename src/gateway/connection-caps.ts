@@ -85,7 +85,7 @@ export class ConnectionCaps {
     const displaced = rivals.get(null) ?? (most.length > rivals.get(owner)!.length ? most : null);
     if (displaced === null) {
       this.#setOwner(connection, null);
-      const message = `the gateway has ${over.text} connections, most with this token; close one`;
+      const message = `connections of the gateway: ${over.text}; close one that was opened with this token`;
       throw new SightlineError('LIMIT_REACHED', message);
     }
     this.#close(displaced[0]!, over.text);

@@ -91,7 +91,7 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
     trail.note(kind, message);
   };
   const closeConnections: AccessListener['closeConnections'] = (endOf) =>
-    feed.closeEnded(endOf, (identity, reason) => trail.note('feed closed', reason, identity));
+    feed.closeEnded(endOf, (identity, reason) => trail.addClosed(reason, identity));
   access.follow(app.server, { onChange, closeConnections }, incidents);
   const url = `${access.tls === null ? 'http' : 'https'}://${urlHost(host)}:${port}${options.basePath ?? ''}`;
   logger.info({ url, tokens: access.tokens.size }, 'the gateway is listening');

@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -129,8 +129,13 @@ describe.skipIf(!hasOpenssl)('a host with TLS and tokens, as a process', () => {
     return { socket, closed };
   }
 
+  const auditText = (): string =>
+    ['audit.jsonl', 'audit-visits.jsonl']
+      .filter((file) => existsSync(path(file)))
+      .map((file) => readFileSync(path(file), 'utf8'))
+      .join('');
   const auditLines = (): { who: string | null; action: string; status?: number; address?: string }[] =>
-    readFileSync(path('audit.jsonl'), 'utf8')
+    auditText()
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line));
@@ -277,7 +282,7 @@ describe.skipIf(!hasOpenssl)('a host with TLS and tokens, as a process', () => {
     });
     expect(lines.find(({ action }) => action === 'feed closed')).toMatchObject({ who: 'removed' });
     expect(lines.some(({ address, status }) => address === '198.51.100.1' && status === 401)).toBe(true);
-    const text = readFileSync(path('audit.jsonl'), 'utf8');
+    const text = auditText();
     for (const secret of [...Object.values(tokens), 'hunter2', ENVIRONMENT_TOKEN]) expect(text).not.toContain(secret);
     expect(log).not.toContain('hunter2');
   });

@@ -178,11 +178,14 @@ export interface EventsSettings {
 
 /** The record of who did what over HTTP. In a pipeline file: `gateway.audit`. */
 export interface AuditSettings {
-  /** JSONL file of who did what; if absent, NAME-PORT.jsonl in the folder audit of the cache. */
+  /**
+   * JSONL file of who changed what; sign-ins, clients of the feed and refusals are beside it, in NAME-visits. If
+   * absent, NAME-PORT.jsonl in the folder audit of the cache.
+   */
   readonly path?: string | undefined;
   /**
-   * Most megabytes of the file together with the older one, which is named like it with .1 at its end. Accepts: whole
-   * number from 1 to 10000, megabytes.
+   * Most megabytes of all its files together, a quarter of them for visits; older ones have .1 at the end of their
+   * names. Accepts: whole number from 1 to 10000, megabytes.
    * @defaultValue `16`
    */
   readonly maxMb?: number | undefined;

@@ -111,8 +111,8 @@ describe('who acts', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const lines = (): Record<string, unknown>[] =>
-    readFileSync(path, 'utf8')
+  const lines = (file = path): Record<string, unknown>[] =>
+    readFileSync(file, 'utf8')
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line));
@@ -176,15 +176,20 @@ describe('who acts', () => {
     const client = await FeedSocket.open(`${url}`, bearer('viewer'));
     client.socket.terminate();
     await gateway.close();
-    expect(lines().map(({ who, action, status, error }) => [who, action, status, error])).toEqual([
+    const shown = (file: string): unknown[] =>
+      lines(file).map(({ who, action, status, error }) => [who, action, status, error]);
+    expect(shown(path)).toEqual([
       ['operator', 'POST /api/streams/:id/pause', 200, undefined],
-      ['operator', 'POST /api/streams/:id/pause', 404, 'STREAM_NOT_FOUND'],
       ['operator', 'POST /api/streams', 201, undefined],
+    ]);
+    const visits = path.replace('audit.jsonl', 'audit-visits.jsonl');
+    expect(shown(visits)).toEqual([
+      ['operator', 'POST /api/streams/:id/pause', 404, 'STREAM_NOT_FOUND'],
       ['viewer', 'DELETE /api/streams/:id', 403, 'FORBIDDEN'],
       ['viewer', 'GET /ws', 101, undefined],
     ]);
     expect(lines()[0]).toMatchObject({ role: 'operator', address: '127.0.0.1', path: '/api/streams/gate/pause' });
-    const text = readFileSync(path, 'utf8');
+    const text = [path, visits].map((file) => readFileSync(file, 'utf8')).join('');
     expect(text).not.toContain('hunter2');
     expect(text).not.toContain('the token of');
   });

@@ -2,6 +2,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmdirSync,
@@ -53,7 +54,7 @@ describe('the audit log', () => {
   it('has one JSON object a line, with the time, and goes on after a restart', async () => {
     for (let run = 0; run < 2; run += 1) {
       const audit = open();
-      audit.add(ENTRY);
+      audit.addChange(ENTRY);
       await audit.close();
     }
     expect(lines()).toEqual(Array(2).fill({ time: '2023-11-14T22:13:20.000Z', ...ENTRY }));
@@ -63,7 +64,7 @@ describe('the audit log', () => {
     mkdirSync(join(folder, 'audit'));
     writeFileSync(path, `${JSON.stringify(ENTRY)}\n{"who":"ben","acti`);
     const audit = open();
-    audit.add(ENTRY);
+    audit.addChange(ENTRY);
     await audit.close();
     expect(lines().map(({ who }) => who)).toEqual(['anna', 'anna']);
   });
@@ -72,7 +73,7 @@ describe('the audit log', () => {
     const maxBytes = 20_000;
     const audit = open(maxBytes);
     for (let i = 0; i < 2_000; i += 1) {
-      audit.add({ ...ENTRY, details: String(i) });
+      audit.addChange({ ...ENTRY, details: String(i) });
       if (i % 10 === 0) await audit.flush();
     }
     await audit.close();
@@ -83,42 +84,86 @@ describe('the audit log', () => {
     expect(both.length).toBeGreaterThan(50);
   });
 
-  it('writes one refused request a second and counts the others', async () => {
+  const visits = (): Record<string, unknown>[] => lines(path.replace('log.jsonl', 'log-visits.jsonl'));
+  const REFUSED: AuditEntry = { ...ENTRY, who: null, role: null, action: 'GET /api/streams', status: 401 };
+  const FEED: AuditEntry = { ...ENTRY, who: 'ben', role: 'viewer', action: 'GET /ws', path: '/ws', status: 101 };
+
+  it('has repeated visits as one line a minute beside the first', async () => {
     const audit = open();
-    const refused = { ...ENTRY, who: null, role: null, status: 401 };
-    for (let i = 0; i < 50; i += 1) audit.addRefusal(refused);
-    audit.add(ENTRY);
-    clock.advance(1000);
-    audit.addRefusal(refused);
+    for (let i = 0; i < 215; i += 1) audit.addVisit(FEED);
+    audit.addVisit({ ...FEED, who: 'carl' });
+    clock.advance(60_000);
+    clock.advance(600_000);
+    audit.addVisit(FEED);
     await audit.close();
-    expect(lines().map(({ status, alsoRefused }) => [status, alsoRefused])).toEqual([
-      [401, undefined],
-      [201, undefined],
-      [401, 49],
+    expect(visits().map(({ who, repeats, since }) => [who, repeats, since])).toEqual([
+      ['ben', undefined, undefined],
+      ['carl', undefined, undefined],
+      ['ben', 214, '2023-11-14T22:13:20.000Z'],
+      ['ben', undefined, undefined],
     ]);
+    expect(existsSync(path), 'visits are no changes').toBe(false);
+  });
+
+  it('writes what repeats a visit before it is closed', async () => {
+    const audit = open();
+    for (let i = 0; i < 3; i += 1) audit.addVisit(FEED);
+    await audit.close();
+    expect(visits().map(({ repeats }) => repeats)).toEqual([undefined, 2]);
+  });
+
+  it('keeps each change, however much is visited and refused, from however many addresses and with whatever path', async () => {
+    const maxBytes = 20_000;
+    const audit = open(maxBytes);
+    for (let i = 0; i < 20; i += 1) audit.addChange({ ...ENTRY, details: String(i) });
+    for (let minute = 0; minute < 60; minute += 1) {
+      for (let i = 0; i < 500; i += 1) {
+        audit.addVisit({ ...FEED, path: `/ws/${minute}/${i}` });
+        audit.addVisit({ ...REFUSED, address: `198.51.${minute}.${i % 256}` });
+      }
+      clock.advance(60_000);
+      await audit.flush();
+    }
+    await audit.close();
+    expect(lines().map(({ details }) => Number(details))).toEqual(Array.from({ length: 20 }, (_, i) => i));
+    const bytes = readdirSync(join(folder, 'audit')).map((file) => statSync(join(folder, 'audit', file)).size);
+    expect(bytes.reduce((sum, one) => sum + one)).toBeLessThan(maxBytes + 5_000);
+  });
+
+  it('has a visit with a token though strangers are refused without end', async () => {
+    const audit = open();
+    for (let i = 0; i < 250; i += 1) audit.addVisit({ ...REFUSED, address: `198.51.100.${i}` });
+    audit.addVisit(FEED);
+    await audit.close();
+    expect(visits().filter(({ who }) => who === 'ben')).toHaveLength(1);
+    expect(
+      visits()
+        .filter(({ action }) => action === 'others')
+        .at(-1),
+    ).toMatchObject({ repeats: 239 });
   });
 
   it('keeps lines while it cannot be written, says so once, and writes them later', async () => {
     mkdirSync(path, { recursive: true });
     const audit = open();
-    audit.add(ENTRY);
-    audit.add({ ...ENTRY, who: 'ben' });
+    audit.addChange(ENTRY);
+    audit.addChange({ ...ENTRY, who: 'ben' });
     await audit.flush();
     expect(notices).toEqual([expect.stringContaining('cannot be written')]);
     rmdirSync(path);
-    audit.add({ ...ENTRY, who: 'carl' });
+    audit.addChange({ ...ENTRY, who: 'carl' });
     await audit.close();
     expect(lines().map(({ who }) => who)).toEqual(['anna', 'ben', 'carl']);
   });
 
   it('follows a rotation by another program', async () => {
     const audit = open();
-    audit.add(ENTRY);
+    audit.addChange(ENTRY);
     await audit.flush();
     renameSync(path, join(folder, 'moved'));
-    audit.add({ ...ENTRY, who: 'ben' });
+    audit.addChange({ ...ENTRY, who: 'ben' });
     await audit.flush();
-    audit.add({ ...ENTRY, who: 'carl' });
+    audit.addChange({ ...ENTRY, who: 'carl' });
     await audit.close();
     expect([lines(join(folder, 'moved')), lines()].map((file) => file.map(({ who }) => who))).toEqual([
       ['anna', 'ben'],
