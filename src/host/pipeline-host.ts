@@ -14,6 +14,7 @@ import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts'
 import type { Incidents } from '../flow/incidents.ts';
 import { KeyedGate } from '../flow/keyed-gate.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
+import { overlapped } from '../flow/overlapped.ts';
 import type { ChangeOptions, Readiness, RuntimePort, StreamSettings, TagCheck } from '../gateway/runtime-port.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { resolvedSinks } from '../pipeline/resolve-placeholders.ts';
@@ -61,6 +62,9 @@ export interface HostContext {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Starting a stream may run ffmpeg; a camera that accepts the connection and then is silent only takes time. */
+const START_TOGETHER = { atOnce: 8, slowMs: 1_000, clock: systemClock } as const;
+
 /** Events of sinks while nobody listens: notices at once, events for the first listener. Null once there is one. */
 interface EarlyEvents {
   events: EventMessage[] | null;
@@ -84,8 +88,8 @@ export class PipelineHost implements RuntimePort {
   readonly #sinks: ResultSinks;
   readonly #early: EarlyEvents;
   readonly #starts: FailedStarts<RuntimeStream>;
-  /** Of each stream of the pipeline file, by its id. */
-  readonly #places: ReadonlyMap<string, number>;
+  /** Of each stream that it was started with, by its id. */
+  #places: ReadonlyMap<string, number> = new Map();
   /** Absent once it has started. */
   #signal: AbortSignal | undefined;
 
@@ -131,7 +135,6 @@ export class PipelineHost implements RuntimePort {
       onEvent: (kind, id, message, details) => runtime.emitEvent(kind, id, message, details),
       signal: () => this.#signal,
     });
-    this.#places = new Map(config.streams.map(({ id }, i) => [id, i]));
     this.#disk = new DiskProbe({
       path: environment.cacheDir,
       onStalled: () =>
@@ -187,20 +190,18 @@ export class PipelineHost implements RuntimePort {
   }
 
   /**
-   * Adds the streams of the pipeline file, with what its overlay changes. One that cannot be opened (a missing file) is reported as
+   * Adds the streams of the pipeline file, with what its overlay changes; several at once. One that cannot be opened (a missing file) is reported as
    * failed and tried again, see `FailedStarts`; if none can be opened and there is no overlay, the first error is thrown.
    *
    * @throws that error; the reason of the signal.
    */
   async start(): Promise<void> {
-    const failures: SightlineError[] = [];
     const { overlay, wanted } = this.#settings;
+    this.#places = new Map(wanted.streams.map(({ config }, i) => [config.id, i]));
     for (const note of [...(overlay?.notices ?? []), ...wanted.notes])
       this.runtime.emitEvent('overlay-failed', undefined, note);
-    for (const stream of wanted.streams) {
-      const failure = await this.#start(stream);
-      if (failure !== null) failures.push(failure);
-    }
+    const outcomes = await overlapped(wanted.streams, (stream) => this.#start(stream), START_TOGETHER);
+    const failures = outcomes.filter((failure) => failure !== null);
     this.#signal = undefined;
     const isAlone = Object.keys(overlay?.streams ?? {}).length === 0;
     if (isAlone && failures.length > 0 && failures.length === wanted.streams.length) throw failures[0]!;
@@ -326,7 +327,7 @@ export class PipelineHost implements RuntimePort {
   }
 
   #withSinks(report: RuntimeReport): RuntimeReport {
-    // A stream that is started later keeps its place: those of the pipeline file come first, in its order.
+    // A stream that is started later, or took longer, keeps its place.
     const placeOf = ({ id }: StreamReport): number => this.#places.get(id) ?? this.#places.size;
     const streams = [...report.streams, ...this.#starts.reports].toSorted((a, b) => placeOf(a) - placeOf(b));
     return { ...report, streams, host: { ...report.host, sinks: this.#sinks.reports } };

@@ -23,9 +23,13 @@ class Doorman {
   /** Its answers wait for this promise. */
   gate: Promise<void> = Promise.resolve();
 
+  /** Its answers about sources that contain "late" wait for this promise, too. */
+  late: Promise<void> = Promise.resolve();
+
   readonly admit = async (source: string): Promise<void> => {
     this.asked.push(source);
     await this.gate;
+    if (source.includes('late')) await this.late;
     if (source.includes('forbidden')) throw new SightlineError('SOURCE_FORBIDDEN', `${source}: not allowed`);
   };
 }
@@ -41,9 +45,10 @@ describe('the streams of a host, with real ffmpeg and the fake engine', () => {
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  async function open(callMs = 1): Promise<void> {
+  async function open(callMs = 1, streams: object[] = []): Promise<void> {
     const config = parsePipeline(
       JSON.stringify({
+        streams,
         name: 'one',
         description: 'Streams that come and go.',
         model: { engine: 'fake', inputSize: '64x64', threads: 1, fake: { callMs } },
@@ -66,6 +71,7 @@ describe('the streams of a host, with real ffmpeg and the fake engine', () => {
       stdout: process.stdout,
       onNotice: () => undefined,
       admit: doorman.admit,
+      ...(streams.length === 0 ? {} : { ownSources: new Set<string>() }),
     });
     host.onEvent((event) => events.push(event));
   }
@@ -83,6 +89,24 @@ describe('the streams of a host, with real ffmpeg and the fake engine', () => {
     });
     return openGate;
   }
+
+  it('streams whose sources are silent do not hold up those behind them, and keep their places', async () => {
+    const silent = Array.from({ length: 10 }, (_, i) => ({ id: `cam${9 - i}`, source: 'late.mp4' }));
+    await open(1, [...silent, { id: 'good', source: SOURCE }]);
+    let end!: () => void;
+    doorman.late = new Promise((resolve) => {
+      end = resolve;
+    });
+    const starting = host.start();
+    await waitFor('the last one to run', () => host.report().streams.at(-1)?.state === 'running');
+    end();
+    await starting;
+    expect(host.report().streams.map(({ id, state }) => `${id} ${state}`)).toEqual([
+      ...silent.map(({ id }) => `${id} failed`),
+      'good running',
+    ]);
+    await host.stop();
+  });
 
   it('two changes at once are both applied, one after the other', async () => {
     await open();
