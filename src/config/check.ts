@@ -1,6 +1,6 @@
 import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
-import { redact } from '../core/redact.ts';
+import { HIDDEN, isSecretName, redact } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { jsonSchemaOf, nodeAt, typeText, withArticle } from './schema-text.ts';
 
@@ -41,8 +41,6 @@ const MAX_FAULT_CHARS = 400;
 const MAX_SHOWN_DEPTH = 5;
 /** Of a value, to find what must not be shown; far more than is shown. */
 const MAX_READ_CHARS = 1000;
-/** Of their values only the length is shown. */
-const SECRET_KEYS: ReadonlySet<PropertyKey> = new Set(['token', 'secret', 'headers']);
 /** No setting has a longer name. */
 const PLAIN_KEY = /^[A-Za-z_][\w-]{0,23}$/;
 /** For longer keys no other name is suggested. */
@@ -118,7 +116,7 @@ function received(path: readonly PropertyKey[], document: Document): string {
   const value = at(document.value, path);
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
-  if (path.some((part) => SECRET_KEYS.has(part))) return `${String(value).length} characters`;
+  if (path.some((part) => isSecretName(String(part)))) return `${String(value).length} characters`;
   const text = typeof value === 'number' ? String(value) : redact(textOf(value), MAX_READ_CHARS);
   const type = Array.isArray(value) ? 'list' : typeof value;
   return `${shortened(text, 60)} (${type})`;
@@ -129,7 +127,9 @@ function textOf(value: unknown, depth = 0): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? String(value);
   if (depth === MAX_SHOWN_DEPTH) return Array.isArray(value) ? '[...]' : '{...}';
   if (Array.isArray(value)) return `[${value.map((entry) => textOf(entry, depth + 1)).join()}]`;
-  const entries = Object.entries(value).map(([key, entry]) => `${JSON.stringify(key)}:${textOf(entry, depth + 1)}`);
+  const entries = Object.entries(value).map(
+    ([key, entry]) => `${JSON.stringify(key)}:${isSecretName(key) ? HIDDEN : textOf(entry, depth + 1)}`,
+  );
   return `{${entries.join()}}`;
 }
 

@@ -19,19 +19,58 @@ const ASSIGNED_SECRET =
 const SHOWN_KEYS = new Set(
   (
     'app audio bitrate cam camera ch channel chn codec compression encoding format fps framerate height id profile ' +
-    'proto quality rate res resolution size stream streamtype subtype track transport transportmode type unicast ' +
+    'proto quality rate res resolution size stream streamtype subtype track trackid transport transportmode type unicast ' +
     'video videocodec videoformat width'
   ).split(' '),
 );
-const SHOWN_VALUE = /^[\w.x-]{0,24}$/;
+/** Words that addresses of pictures have. Any other word may be a password, so it is hidden, however plain it is. */
+const SHOWN_WORDS = new Set(
+  (
+    'aac amp api app archive asf asset assets audio av avc axis back backyard bay bcs bin bridge broadcast building bus ' +
+    'cam camera cameras cams car cctv cgi ch channel channels chunk chunklist city clip clips cross crossing day ' +
+    'default demo desk dock docks door down drive driveway east encoder encoding entrance entry example examples exit ' +
+    'feed feeds fence file files floor flow fluent flv footage frame frames front full garage garden gate gates h ' +
+    'hall hd height hevc high highway hls home house hq image images img in index indoor input inside inst ipcam jpeg ' +
+    'jpg kitchen lane left level lib live livestream loading lobby lot low lower lq main manifest master media medium ' +
+    'mid middle mini mjpeg mjpg mobile mono motion movie movies mp mpeg mpjpeg multicast my name new night no north ' +
+    'office ok one onvif origin out outdoor output outside parking path photo photos pic pics picture pictures play ' +
+    'player playlist porch preview primary profile profiles public push rail ramp realmonitor rear record recording ' +
+    'recordings records replay reports res results right road roof room rtmp rtp rtsp sample samples sd sdp second ' +
+    'secondary segment segments server shop side single site small smp snap snapshot source south square src stairs ' +
+    'station stock storage store stored stream streaming streams street sub substream tap test tests three tower ' +
+    'track trackid tracks traffic train ts tunnel two udp under unicast up upper vid video videos vod wall warehouse ' +
+    'web webcam west wide window work yard zone'
+  ).split(' '),
+);
+const EXTENSION =
+  /\.(?:26[45]|aac|amp|asf|asp|aspx|avi|bcs|bmp|cgi|flv|gif|h26[45]|hevc|html?|jpe?g|jsp|m3u8?|m4[sv]|mjpe?g|mkv|mov|mp[34]|mpd|mpe?g|ogg|php|png|sdp|smp|ts|webm|webp|wmv)$/i;
+const RESOLUTION = /^[1-9]\d{1,3}x[1-9]\d{1,3}$/;
+/** At the end of a name: `2026-11-27`, `2026-11-27T10-21-44`, `20261127T102144`. */
+const DATE =
+  /(?:^|[-_])20\d\d(?:-[01]\d-[0-3]\d(?:[T_-][0-2]\d-?[0-5]\d(?:-?[0-5]\d)?Z?)?|[01]\d[0-3]\dT[0-2]\d[0-5]\d[0-5]\dZ?)$/;
+/** More words may be a pass phrase. */
+const MOST_WORDS = 4;
+/** Values of these are numbers of up to five digits, others of up to three. */
+const LARGE_NUMBERS = /^(?:bitrate|height|width)$/i;
 /** What ends a sentence rather than an address. */
 const PUNCTUATION = ".,:;!?)']";
-const HIDDEN = '***';
+/** Stands for what is not shown. */
+export const HIDDEN = '***';
+
+/** Names of settings whose values are secrets; `tokensFile` is none. */
+const SECRET_NAME =
+  /(?:pass(?:word|wd|phrase|code)?|psw|pwd|secret|credential|auth|authorization|cookie|(?:^|[_-])(?:key|token))s?$/i;
+const SECRET_END = /[a-z](?:Key|Token)s?$/;
+
+/** Returns whether a setting of this name is a secret, whoever may read the others. */
+export function isSecretName(name: string): boolean {
+  return name === 'headers' || SECRET_NAME.test(name) || SECRET_END.test(name);
+}
 
 /**
- * Returns a text that can be printed: of every address in it only scheme, host, path and the parameters that are known to be
- * harmless remain. User name and password, other values of the query, the fragment, parameters of the path and parts of the path that look
- * like a key become `***`. Names of secrets are not listed, because every maker of cameras has its own.
+ * Returns a text that can be printed: of every address in it only scheme and host remain, and what is known to be harmless of path and
+ * query: words that such addresses have, numbers of up to three digits, dates. All else becomes `***`: names of secrets are not
+ * listed, because every maker of cameras has its own. Paths of files are shown, but for what looks like a key.
  *
  * People do not percent-encode `@`, `/`, `?` or `#` in passwords, so everything up to the last `@` is removed if it may
  * hold credentials. A path with an `@` after a port number is shortened too; that is the cheaper mistake.
@@ -77,6 +116,11 @@ export function redactSource(source: string): string {
   return redact(source.includes('://') ? source.replaceAll(/\s/g, '%20') : source);
 }
 
+/** As `redact`, for the address of a webhook: its path is often its only password. */
+export function redactWebhook(url: string): string {
+  return redact(url).replace(/^((?:[a-z]+:\/\/)?(?:\$\{[^}]*\}|[^/?#])*).*$/is, '$1');
+}
+
 /** Returns whether a source is one that `redactSource` has returned, with something hidden in it. */
 export function isRedacted(source: string): boolean {
   return source.includes('://') && HIDDEN_PART.test(source);
@@ -112,25 +156,37 @@ function redactAddress(address: string): string {
   const [beforeFragment, ...fragment] = address.split('#') as [string, ...string[]];
   const [path, ...query] = beforeFragment.split('?') as [string, ...string[]];
   const pathAt = path.indexOf('/', path.indexOf('://') + 3);
-  const shown = [pathAt < 0 ? path : path.slice(0, pathAt) + redactPath(path.slice(pathAt))];
+  const isShown = /^file:/i.test(address) ? (name: string) => !looksLikeKey(withoutExtension(name)) : isHarmless;
+  const shown = [pathAt < 0 ? path : path.slice(0, pathAt) + redactPath(path.slice(pathAt), isShown)];
   if (query.length > 0) shown.push('?', redactQuery(query.join('?')));
   if (fragment.length > 0) shown.push('#', HIDDEN);
   return shown.join('');
 }
 
-function redactPath(path: string): string {
+function redactPath(path: string, isShown: (name: string) => boolean): string {
   return path
     .split('/')
     .map((part) => {
       const [name, ...parameters] = part.split(';') as [string, ...string[]];
-      const shownName = name.includes('=')
-        ? redactQuery(name, IN_PATH)
-        : looksLikeKey(withoutExtension(name))
-          ? HIDDEN
-          : name;
+      const shownName = name.includes('=') ? redactQuery(name, IN_PATH) : isShown(name) ? name : HIDDEN;
       return [shownName, ...parameters.map(redactParameter)].join(';');
     })
     .join('/');
+}
+
+/** Returns whether a part of a path, or the value of a parameter, can hold no secret. */
+function isHarmless(part: string): boolean {
+  const name = part.replaceAll(MARKED, '').replace(EXTENSION, '').replace(/^@/, '').replace(DATE, '');
+  if (/^[a-z]?\d{0,3}$/i.test(name)) return true;
+  const words = name.split(/[-_.]|(?<=[a-z0-9])(?=[A-Z][a-z])/);
+  return words.length <= MOST_WORDS && words.every((word, i) => isHarmlessWord(word, words[i - 1]));
+}
+
+/** Returns whether this is a known word, with a number of up to three digits or without, a resolution, or a number behind a word. */
+function isHarmlessWord(word: string, before: string | undefined): boolean {
+  if (/^\d{1,3}$/.test(word)) return before !== undefined && !/^\d/.test(before);
+  const letters = /^([a-z]+)\d{0,3}$/i.exec(word)?.[1] ?? '';
+  return SHOWN_WORDS.has(letters.toLowerCase()) || RESOLUTION.test(word);
 }
 
 /** What separates parameters in a query, and in a part of a path such as `user=a_password=b`. */
@@ -148,8 +204,8 @@ function redactParameter(parameter: string): string {
   if (at < 0) return parameter === '' ? '' : HIDDEN;
   const [key, value] = [parameter.slice(0, at), parameter.slice(at + 1)];
   if (!/^[a-z][\w.-]{0,31}$/i.test(key) || looksLikeKey(key)) return HIDDEN;
-  const isShown =
-    ONLY_MARKS.test(value) || (SHOWN_KEYS.has(key.toLowerCase()) && SHOWN_VALUE.test(value) && !looksLikeKey(value));
+  const isNumber = LARGE_NUMBERS.test(key) && /^\d{1,5}$/.test(value);
+  const isShown = ONLY_MARKS.test(value) || (SHOWN_KEYS.has(key.toLowerCase()) && (isNumber || isHarmless(value)));
   return `${key}=${isShown || value === '' ? value : HIDDEN}`;
 }
 

@@ -137,12 +137,26 @@ async function readListed(path: string, mustExist: boolean): ReturnType<typeof r
   }
 }
 
+/** Of 10,000 random tokens of 16 digits or letters, fewer than 50 have less. */
+const LEAST_DIFFERENT = 6;
+
 function environmentToken(token: string | undefined): Identity[] {
   if (token === undefined || token === '') return [];
-  if (token.length < MIN_TOKEN_CHARS)
+  const different = new Set(token).size;
+  const isRepetition = /^(.+?)\1+$/s.test(token);
+  const received =
+    token.length < MIN_TOKEN_CHARS
+      ? `${token.length}`
+      : isRepetition
+        ? 'one text again and again'
+        : different < LEAST_DIFFERENT
+          ? `${different} different ones`
+          : null;
+  if (received !== null)
     throw new SightlineError(
       'CONFIG_INVALID',
-      `${ENVIRONMENT_TOKEN}: expected at least ${MIN_TOKEN_CHARS} characters, received ${token.length}`,
+      `${ENVIRONMENT_TOKEN}: expected at least ${MIN_TOKEN_CHARS} random characters, received ${received}. ` +
+        'Make one with "openssl rand -hex 32"; "sightline tokens add NAME" makes tokens for a file',
     );
   return [{ name: ENVIRONMENT_TOKEN, role: 'admin', expiresMs: null, hash: hashOfToken(token) }];
 }

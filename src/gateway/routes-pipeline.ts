@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { check } from '../config/check.ts';
-import { redact, redactSource } from '../core/redact.ts';
+import { HIDDEN, isSecretName, redact, redactSource, redactWebhook } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { name } from '../protocol/bounds.ts';
 import type { RuntimePort } from './runtime-port.ts';
@@ -24,15 +24,19 @@ export function addPipelineRoutes(app: FastifyInstance, port: RuntimePort): void
   });
 }
 
+/** How texts are shown under some keys. */
+const SHOWN: Readonly<Record<string, (text: string) => string>> = { source: redactSource, url: redactWebhook };
+
 /** Returns plain data in which texts are redacted, and secrets are not shown at all. */
 export function withoutSecrets(value: unknown, key = ''): unknown {
-  if (typeof value === 'string')
-    return key === 'secret' ? '***' : key === 'source' ? redactSource(value) : redact(value);
-  if (Array.isArray(value)) return value.map((entry) => withoutSecrets(entry));
-  if (typeof value !== 'object' || value === null) return value;
-  // A changed key of the overlay: its values are secret if the key is.
+  const isPlain = typeof value !== 'object' || value === null;
+  if (isPlain && value !== null && value !== undefined && isSecretName(key)) return HIDDEN;
+  if (typeof value === 'string') return (SHOWN[key] ?? redact)(value);
+  if (isPlain) return value;
+  if (Array.isArray(value)) return value.map((entry) => withoutSecrets(entry, isSecretName(key) ? key : ''));
+  // All below a secret is secret, and so are both values of a changed key of the overlay; a certificate's key is the path of a file.
   const keyOf = (name: string): string =>
-    key === 'headers' ? 'secret' : name === 'file' || name === 'now' ? key : name;
+    isSecretName(key) || name === 'file' || name === 'now' ? key : key === 'tls' && name === 'key' ? '' : name;
   return Object.fromEntries(
     Object.entries(value)
       .filter(([name]) => name !== 'placeholders')

@@ -6,7 +6,7 @@ import { orPlaceholder } from '../config/placeholders.ts';
 import { mayHoldPlaceholders } from '../config/schema-text.ts';
 import { type Clock, monoNowMs } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
-import { redact } from '../core/redact.ts';
+import { redactWebhook } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Pause } from '../flow/pause.ts';
 import { RETRY_MS } from './disk-work.ts';
@@ -85,7 +85,7 @@ export const webhook = sinkKind({
     sync,
   }),
   file: () => null,
-  target: ({ url }) => redact(url),
+  target: ({ url }) => redactWebhook(url),
   open: async ({ url, headers, batchSize, maxAttempts, secret, spoolFolder, spoolMaxMb, sync }, context) => {
     const { folder, lock } =
       spoolMaxMb === 0

@@ -332,7 +332,7 @@ describe('secrets', () => {
       });
       expect([code, stderr]).toEqual([
         2,
-        expect.stringContaining('SIGHTLINE_TOKEN: expected at least 16 characters, received 5'),
+        expect.stringContaining('SIGHTLINE_TOKEN: expected at least 16 random characters, received 5'),
       ]);
     }
   });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { check } from '../../../src/config/check.ts';
+import { z } from 'zod';
+import { check, inspect } from '../../../src/config/check.ts';
 import { gatewayConfig } from '../../../src/config/gateway.ts';
 
 describe('the settings of the gateway', () => {
@@ -30,5 +31,17 @@ describe('the settings of the gateway', () => {
 
   it('do not repeat a token that is in the wrong place', () => {
     expect(() => check(gatewayConfig, { token: 'hunter2hunter2hunter2' }, 'gateway')).toThrow(/^((?!hunter2).)*$/s);
+  });
+});
+
+describe('messages about settings', () => {
+  const schema = z.strictObject({ sinks: z.array(z.strictObject({ password: z.string().min(40) })) });
+
+  it.each([
+    [{ sinks: [{ password: 'hunter2' }] }, 'sinks[0].password'],
+    [{ sinks: { type: 'webhook', password: 'hunter2', apiKey: 'hunter2' } }, 'sinks: expected'],
+  ])('show no value that is named like a secret: %j', (value, at) => {
+    expect(inspect(schema, value).faults.join()).toContain(at);
+    expect(inspect(schema, value).faults.join()).not.toContain('hunter2');
   });
 });

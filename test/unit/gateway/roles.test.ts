@@ -290,12 +290,24 @@ describe('tokens that change while the gateway runs', () => {
     await expect(start).rejects.toMatchObject({ code: 'CONFIG_NOT_FOUND' });
   });
 
+  it.each(['aaaaaaaaaaaaaaaa', '1234567812345678', 'aabbaacbbabaccab'])(
+    'are not accepted if they are easily guessed, with words how to make one: %s',
+    async (token) => {
+      await expect(openGateway(new RuntimeDouble(), { token })).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+        message: expect.stringMatching(
+          /^SIGHTLINE_TOKEN: expected .* random characters, received .*openssl rand -hex 32/,
+        ),
+      });
+    },
+  );
+
   it('have at least 16 characters, on the loopback as well', async () => {
     for (const host of ['127.0.0.1', '0.0.0.0']) {
       const start = openGateway(new RuntimeDouble(), { host, token: 'short' });
       await expect(start).rejects.toMatchObject({
         code: 'CONFIG_INVALID',
-        message: 'SIGHTLINE_TOKEN: expected at least 16 characters, received 5',
+        message: expect.stringContaining('SIGHTLINE_TOKEN: expected at least 16 random characters, received 5'),
       });
     }
   });

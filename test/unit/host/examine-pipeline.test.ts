@@ -45,7 +45,7 @@ describe('the check of a pipeline file', () => {
         streams: [{ id: 'door', source: 'rtsp://***@camera.example/1', isPaused: false, from: 'file' }],
         sinks: [
           { id: 'jsonl-1', to: '/out/day.jsonl', streams: null },
-          { id: 'webhook-2', to: 'https://***@hooks.example/a', streams: ['door'] },
+          { id: 'webhook-2', to: 'https://***@hooks.example', streams: ['door'] },
         ],
         gateway: { host: '127.0.0.1', port: 9000, tls: false },
         overlay: null,
