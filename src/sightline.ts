@@ -1,5 +1,3 @@
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { z } from 'zod';
 import { check } from './config/check.ts';
@@ -97,7 +95,16 @@ const queueOptions = {
   capacity: z.number().int().min(1).max(1_000_000).optional(),
 };
 const resultsOptions = z.strictObject({ ...queueOptions, ...signalOption });
-const openOptions = z.looseObject({ ...signalOption, sinks: z.array(z.unknown()).optional() });
+const text = z.string().min(1).optional();
+const openOptions = z.looseObject({
+  ...{ ...signalOption, ffmpegPath: text, cacheDir: text, pipeline: text, name: text, lanes: z.number().optional() },
+  model: z.union([z.string(), z.looseObject({})]).optional(),
+  streams: z.array(z.looseObject({})).optional(),
+  sinks: z.array(z.looseObject({})).optional(),
+  modelPath: z.array(z.string()).optional(),
+  env: z.custom(isEnvironment, 'expected an object of texts, as the environment of a process is').optional(),
+  onNotice: z.custom((value) => typeof value === 'function', 'expected a function').optional(),
+});
 const serveOptions = z.strictObject({
   port: whole(0, 65_535).optional(),
   host: z.string().min(1).optional(),
@@ -112,6 +119,11 @@ const customSink = z.looseObject({
     .regex(/^(?!results-)/, 'expected another name than results-N'),
   filter: filterConfig.optional(),
 });
+
+function isEnvironment(value: unknown): boolean {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+  return isObject && Object.values(value).every((one) => one === undefined || typeof one === 'string');
+}
 
 /** Where programs are looked for if `env` does not say. */
 const USUAL_FOLDERS = '/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin';
@@ -432,7 +444,7 @@ function environmentOf({ env, ffmpegPath, cacheDir, modelPath }: SightlineOption
     ...read,
     searchPath: env?.PATH ?? USUAL_FOLDERS,
     ffmpegPath: ffmpegPath ?? read.ffmpegPath,
-    cacheDir: cacheDir ?? (env === undefined ? join(homedir(), '.cache', 'sightline') : read.cacheDir),
+    cacheDir: cacheDir ?? read.cacheDir,
     modelPath: modelPath ?? read.modelPath,
     // Tokens of the command line are for its gateways.
     ...(env === undefined ? { defaultTokensFile: undefined } : {}),

@@ -1,5 +1,5 @@
 import { access, constants, mkdir } from 'node:fs/promises';
-import { availableParallelism, cpus, totalmem } from 'node:os';
+import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
 import type { Command } from 'commander';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { onnxRuntime } from '../process/fetched-packages.ts';
@@ -31,7 +31,7 @@ export function addDoctor(program: Command, io: CliIo): void {
         await wasm(),
         ...(await examineOpenvino(io.environment, io.stop)),
         ...(await examineTensorflow(io.environment.cacheDir)),
-        await cache(io),
+        ...(await folders(io)),
         ...(await engineChoices(io)),
         ...(await models(io)),
         { what: 'model choice', verdict: 'note' as const, found: BETTER_MODEL_TEXT, remedy: BETTER_MODEL.command },
@@ -108,19 +108,25 @@ async function library(what: string, load: () => Promise<string>): Promise<Findi
   }
 }
 
-async function cache(io: CliIo): Promise<Finding> {
-  const { cacheDir } = io.environment;
+/** The two folders that are written. Nothing else is, except what a setting or an argument names. */
+async function folders(io: CliIo): Promise<Finding[]> {
+  return [
+    await writable(
+      'cache',
+      io.environment.cacheDir,
+      'set SIGHTLINE_CACHE_DIR to a writable folder: all that is kept goes there',
+    ),
+    await writable('temporary files', tmpdir(), 'set TMPDIR to a writable folder'),
+  ];
+}
+
+async function writable(what: string, folder: string, remedy: string): Promise<Finding> {
   try {
-    await mkdir(cacheDir, { recursive: true });
-    await access(cacheDir, constants.W_OK);
-    return { what: 'cache', verdict: 'ok', found: cacheDir };
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+    return { what, verdict: 'ok', found: folder };
   } catch (error) {
-    return {
-      what: 'cache',
-      verdict: 'missing',
-      found: (error as Error).message,
-      remedy: 'set SIGHTLINE_CACHE_DIR to a writable folder',
-    };
+    return { what, verdict: 'missing', found: `${folder} cannot be written: ${(error as Error).message}`, remedy };
   }
 }
 

@@ -1,7 +1,7 @@
 import { type Command, CommanderError } from 'commander';
 import { withoutHidden } from '../core/hidden-values.ts';
 import { terminalText } from '../core/terminal-text.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
+import { SightlineError, unwritableText } from '../errors/sightline-error.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { interruptedCode } from './interruption.ts';
 import { ReportedFailure } from './reported-failure.ts';
@@ -43,6 +43,11 @@ export function reportError(error: unknown, io: CliIo): number {
   if (error instanceof SightlineError) {
     note(io, `error: ${error.message} [${error.code}]`);
     return error.exitCode;
+  }
+  const unwritable = unwritableText(error);
+  if (unwritable !== null) {
+    note(io, `error: ${withoutHidden(unwritable)} [CONFIG_INVALID]`);
+    return 2;
   }
   note(
     io,

@@ -124,6 +124,7 @@ function received(path: readonly PropertyKey[], document: Document): string {
 
 /** JSON of a value, cut at a depth beyond which it is unreadable: a request may nest thousands of lists. */
 function textOf(value: unknown, depth = 0): string {
+  if (typeof value === 'bigint') return `${value}n`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? String(value);
   if (depth === MAX_SHOWN_DEPTH) return Array.isArray(value) ? '[...]' : '{...}';
   if (Array.isArray(value)) return `[${value.map((entry) => textOf(entry, depth + 1)).join()}]`;

@@ -60,7 +60,7 @@ const NETWORK = /^SSL_CERT_(?:FILE|DIR)$/;
 /** Picks the settings out of a process's environment, which the entry points in `workers/` pass in. */
 export function readEnvironment(env: Readonly<Record<string, string | undefined>>): Environment {
   const folder = (value: string | undefined, name: string): string =>
-    value === undefined || value === '' ? join(homedir(), name) : value;
+    value === undefined || value === '' ? join(homeFolder(), name) : value;
   const cacheHome = folder(env.XDG_CACHE_HOME, '.cache');
   return {
     ffmpegPath: env.FFMPEG_PATH,
@@ -80,6 +80,15 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     // A copy: secrets are removed from the process's own.
     variables: { ...env },
   };
+}
+
+/** The user of a container may have neither HOME nor an entry in /etc/passwd; shells and container engines then take the root, too. */
+function homeFolder(): string {
+  try {
+    return homedir();
+  } catch {
+    return '/';
+  }
 }
 
 function matching(env: Readonly<Record<string, string | undefined>>, names: RegExp): Record<string, string> {

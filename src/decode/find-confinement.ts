@@ -104,7 +104,9 @@ const FIRST_LINE = 'P6\n';
 
 /** Returns why a sandbox cannot be used: ffmpeg does not work in it, or can leave it; null if it can be used. */
 async function problemOf(ffmpeg: Ffmpeg): Promise<string | null> {
-  const folder = await mkdtemp(join(tmpdir(), 'sightline-sandbox-'));
+  const folder = await mkdtemp(join(tmpdir(), 'sightline-sandbox-')).catch(() => null);
+  if (folder === null)
+    return `its test needs a folder for temporary files, and ${tmpdir()} is not writable; set TMPDIR`;
   try {
     const [open, closed] = [join(folder, 'open.ppm'), join(folder, 'closed.ppm')];
     for (const path of [open, closed]) await writeFile(path, PICTURE, 'latin1');

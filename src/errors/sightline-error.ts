@@ -55,10 +55,12 @@ export class SightlineError extends Error {
 
   /**
    * Wraps anything thrown: a `SightlineError` is returned unchanged; anything else gets `code`, with the original as
-   * its cause.
+   * its cause; INTERNAL_ERROR becomes CONFIG_INVALID if a folder cannot be written.
    */
   static from(thrown: unknown, code: ErrorCode): SightlineError {
     if (thrown instanceof SightlineError) return thrown;
+    const unwritable = code === 'INTERNAL_ERROR' ? unwritableText(thrown) : null;
+    if (unwritable !== null) return new SightlineError('CONFIG_INVALID', unwritable, {}, { cause: thrown });
     const message = thrown instanceof Error ? thrown.message : String(thrown);
     return new SightlineError(code, message, {}, { cause: thrown });
   }
@@ -70,4 +72,22 @@ function withoutHiddenValues(details: ErrorDetails): ErrorDetails {
     typeof value === 'string' ? withoutHidden(value) : value,
   ]);
   return Object.fromEntries(entries) as ErrorDetails;
+}
+
+/** Calls that only a writer makes; others fail with the same codes if a file cannot be read. */
+const WRITING = /^(?:mkdir|mkdtemp|rename|unlink|rm|rmdir|copyfile|link|symlink)$/;
+
+/**
+ * Says what to do about an error of the file system if it comes from a folder that cannot be written, as in a container with a
+ * read-only root; null for any other error.
+ */
+export function unwritableText(thrown: unknown): string | null {
+  if (!(thrown instanceof Error)) return null;
+  const { code, syscall = '', path = 'a file' } = thrown as Error & { code?: string; syscall?: string; path?: string };
+  const isRefused = WRITING.test(syscall) && (code === 'EACCES' || code === 'EPERM');
+  // Node.js makes this of a read-only file system when it makes folders one in another.
+  const isMissing = syscall === 'mkdir' && code === 'ENOENT';
+  if (code !== 'EROFS' && !isRefused && !isMissing) return null;
+  const why = isRefused ? 'permission was denied' : 'the file system is read-only';
+  return `${path}: cannot be written: ${why}. Set SIGHTLINE_CACHE_DIR to a writable folder, where all that is kept goes, and TMPDIR to one for temporary files; "sightline doctor" checks them`;
 }

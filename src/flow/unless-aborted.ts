@@ -25,3 +25,19 @@ export async function unlessAborted<T>(
     signal.removeEventListener('abort', stop);
   }
 }
+
+/**
+ * Waits for work that uses other programs. A signal to the whole process group also ends these, maybe before it arrives here: what they
+ * fail with then is not what went wrong.
+ *
+ * @throws what the work throws, or the reason of the signal if it was aborted meanwhile.
+ */
+export async function abortedFirst<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    await new Promise((resolve) => setImmediate(resolve));
+    signal?.throwIfAborted();
+    throw error;
+  }
+}

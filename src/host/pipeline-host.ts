@@ -15,6 +15,7 @@ import type { Incidents } from '../flow/incidents.ts';
 import { KeyedGate } from '../flow/keyed-gate.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
 import { overlapped } from '../flow/overlapped.ts';
+import { abortedFirst } from '../flow/unless-aborted.ts';
 import type { ChangeOptions, Readiness, RuntimePort, StreamSettings, TagCheck } from '../gateway/runtime-port.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { resolvedSinks } from '../pipeline/resolve-placeholders.ts';
@@ -152,7 +153,11 @@ export class PipelineHost implements RuntimePort {
    *
    * @throws CONFIG_INVALID, SINK_BUSY, and what `openRuntime` throws.
    */
-  static async open(config: PipelineConfig, context: HostContext): Promise<PipelineHost> {
+  static open(config: PipelineConfig, context: HostContext): Promise<PipelineHost> {
+    return abortedFirst(PipelineHost.#open(config, context), context.signal);
+  }
+
+  static async #open(config: PipelineConfig, context: HostContext): Promise<PipelineHost> {
     const { environment, stdout, onNotice, incidents, signal } = context;
     const { caFile } = config.tls;
     const authorities = caFile === undefined ? null : readAuthorities(caFile, 'tls.caFile');

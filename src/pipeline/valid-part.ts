@@ -10,7 +10,13 @@ const MOST_ROUNDS = 8;
  * @param document - plain data. It stays as it is.
  */
 export function validPart<S extends z.ZodType>(schema: S, document: unknown): z.output<S> | null {
-  let part = structuredClone(document);
+  let part: unknown;
+  try {
+    part = structuredClone(document);
+  } catch {
+    // A program handed over a function or a symbol.
+    return null;
+  }
   for (let round = 0; round < MOST_ROUNDS; round += 1) {
     const result = schema.safeParse(part);
     if (result.success) return result.data;

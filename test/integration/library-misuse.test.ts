@@ -30,7 +30,17 @@ describe('options of a wrong kind', () => {
     [{ signal: {} }, /signal: expected an AbortSignal/],
     [{ sinks: null }, /sinks/],
     [{ streams: 'door' }, /streams/],
-  ])('are refused by open: %j', async (options, text) => {
+    [{ env: 5 }, /env: expected an object of texts.*5 \(number\)/],
+    [{ env: { A: 5 } }, /env: expected an object of texts/],
+    [{ cacheDir: Symbol('x') }, /cacheDir: expected text, received Symbol\(x\)/],
+    [{ ffmpegPath: {} }, /ffmpegPath: expected text/],
+    [{ modelPath: 'x' }, /modelPath: expected a list of text/],
+    [{ onNotice: 5 }, /onNotice: expected a function/],
+    [{ model: Symbol('x') }, /model: .*Symbol\(x\)/],
+    [{ pipeline: 5 }, /pipeline: expected text/],
+    [{ lanes: 5n }, /lanes: .*5n/],
+    [{ streams: [{ id: Symbol('a'), source: 'demo' }] }, /id: .*Symbol\(a\)/],
+  ])('are refused by open: %o', async (options, text) => {
     const opening = Sightline.open(options as never);
     await expect(opening).rejects.toMatchObject(invalid(text));
   });
