@@ -5,6 +5,7 @@ import { SightlineError } from '../src/errors/sightline-error.ts';
 import { loadEngine } from '../src/infer/load-engine.ts';
 import type { EngineRequest, FromInference, ToInference } from '../src/protocol/threads.ts';
 import { BatchRunner } from '../src/runtime/inference/batch-runner.ts';
+import { nameInferenceThread } from '../src/telemetry/cpu-ledger.ts';
 import { threadId } from '../src/telemetry/thread-id.ts';
 
 /**
@@ -21,6 +22,8 @@ function send(message: FromInference, transfer: ArrayBuffer[] = []): void {
 
 async function start(): Promise<void> {
   if (process.platform === 'linux') setPriority(0, NICE);
+  const tid = threadId();
+  nameInferenceThread(tid);
   const engine = await loadEngine(request);
   const runner = new BatchRunner(engine, request.model.spec, DECODERS[request.model.spec.family]);
   // One promise chain per concurrent call. Batches are assigned to the chains in turn, so they start in message order.
@@ -68,7 +71,7 @@ async function start(): Promise<void> {
   }
 
   const { info, pid: enginePid = null, damagedFile = null, share } = engine;
-  send({ type: 'ready', info, tid: threadId(), enginePid, damagedFile, share });
+  send({ type: 'ready', info, tid, enginePid, damagedFile, share });
 }
 
 start().catch((error: unknown) => {

@@ -68,7 +68,7 @@ async function timed(run: () => Promise<{ frames: number }>): Promise<DecodeRun>
 }
 
 function endedChildrenMs(): number {
-  return readCpuUse({ main: process.pid, inference: [], engines: [], children: [] })?.decode ?? 0;
+  return readCpuUse({ main: process.pid, engines: [], children: [] })?.decode ?? 0;
 }
 
 interface Decoded {

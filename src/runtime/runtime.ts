@@ -339,9 +339,8 @@ export class Runtime {
 
   /** CPU time by stage since the process began; null on systems without /proc. */
   cpuUse(): CpuUse | null {
-    const inference = this.threads.inference.map(({ tid }) => tid).filter((tid) => tid !== null);
     const engines = this.threads.inference.map(({ enginePid }) => enginePid).filter((pid) => pid !== null);
-    return readCpuUse({ main: process.pid, inference, engines, children: this.childPids });
+    return readCpuUse({ main: process.pid, engines, children: this.childPids });
   }
 
   /** CPU time that the threads and processes of a loaded model have used; falls when one is replaced. Null without /proc. */

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { readProcessUsage } from './process-usage.ts';
 
 /** CPU milliseconds by stage. */
@@ -7,7 +7,7 @@ export interface CpuUse {
   readonly decode: number;
   /** Lane threads and the thread pool that they use: reading pipes, sharp. */
   readonly preprocess: number;
-  /** Inference threads, and the engine's process if it has one. */
+  /** Inference threads, threads that their libraries started, and the engine's process if it has one. */
   readonly infer: number;
   readonly main: number;
   readonly total: number;
@@ -15,7 +15,6 @@ export interface CpuUse {
 
 export interface ThreadIds {
   readonly main: number;
-  readonly inference: readonly number[];
   /** Processes of engines. */
   readonly engines: readonly number[];
   /** Running ffmpeg children. The kernel adds up all ended children, which are counted as decode. */
@@ -23,12 +22,12 @@ export interface ThreadIds {
 }
 
 /** Reads the CPU time used by each stage since the process began; null on systems without /proc. */
-export function readCpuUse({ main, inference, engines, children }: ThreadIds): CpuUse | null {
+export function readCpuUse({ main, engines, children }: ThreadIds): CpuUse | null {
   try {
     const own = process.cpuUsage();
     const process_ = (own.user + own.system) / 1000;
     const mainMs = threadMs(main);
-    const threadsMs = inference.reduce((sum, tid) => sum + threadMs(tid), 0);
+    const threadsMs = sumOf(inferenceTasks().map(({ tid }) => threadMs(tid)));
     const enginesMs = processesMs(engines);
     const ended = readProcessUsage(process.pid);
     if (ended === null) return null;
@@ -60,15 +59,54 @@ export function cpuMsOf(
   threads: readonly { readonly tid: number | null; readonly enginePid: number | null }[],
 ): number | null {
   try {
-    const own = threads.reduce((sum, { tid }) => sum + (tid === null ? 0 : threadMs(tid)), 0);
-    return own + processesMs(threads.flatMap(({ enginePid }) => enginePid ?? []));
+    const names = new Set(threads.map(({ tid }) => `${INFERENCE}${tid}`));
+    const own = inferenceTasks().filter(({ name }) => names.has(name));
+    return (
+      sumOf(own.map(({ tid }) => threadMs(tid))) + processesMs(threads.flatMap(({ enginePid }) => enginePid ?? []))
+    );
   } catch {
     return null;
   }
 }
 
+/** Begins the names of inference threads; their id follows. */
+const INFERENCE = 'infer-';
+
+/**
+ * Names the calling thread as an inference thread. Threads that it starts inherit the name, and so do theirs: OpenVINO computes on such
+ * threads of its own while the caller waits.
+ */
+export function nameInferenceThread(tid: number | null): void {
+  if (tid === null) return;
+  try {
+    writeFileSync(`/proc/self/task/${tid}/comm`, `${INFERENCE}${tid}`);
+  } catch {
+    // A /proc that is read-only: its time is counted as preprocessing.
+  }
+}
+
+/** Inference threads of this process, and what they started. */
+function inferenceTasks(): { readonly tid: number; readonly name: string }[] {
+  return readdirSync('/proc/self/task')
+    .map((tid) => ({ tid: Number(tid), name: taskName(tid) }))
+    .filter(({ name }) => name.startsWith(INFERENCE));
+}
+
+function taskName(tid: string): string {
+  try {
+    return readFileSync(`/proc/self/task/${tid}/comm`, 'latin1').trim();
+  } catch {
+    // It has ended.
+    return '';
+  }
+}
+
+function sumOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0);
+}
+
 function processesMs(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + (readProcessUsage(pid)?.cpuMs ?? 0), 0);
+  return sumOf(pids.map((pid) => readProcessUsage(pid)?.cpuMs ?? 0));
 }
 
 /** On-CPU time of one of our threads, in nanoseconds in the file. */
