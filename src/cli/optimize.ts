@@ -16,6 +16,7 @@ import {
 } from '../optimize/run/run-optimization.ts';
 import { isPipelineFile } from '../optimize/run/subject.ts';
 import type { SearchPlan } from '../optimize/search/plan-search.ts';
+import type { WorkKind } from '../optimize/search/time-budget.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { interruptedCode } from './interruption.ts';
@@ -43,6 +44,11 @@ interface OptimizeFlags {
   readonly merge?: readonly string[];
   readonly json?: boolean;
 }
+
+const SEARCH_WORK: Readonly<Record<WorkKind, string>> = {
+  ...{ probe: 'engines timed', trial: 'runs', screen: 'screened', pair: 'pairs', confirm: 'verdicts' },
+  compare: 'comparisons',
+};
 
 const HELP = `
 Examples:
@@ -288,6 +294,7 @@ function outcomeText(outcome: Optimization): string {
     ...outcome.counts.map(countText),
     ...warnings.map((warning) => `look at this class: ${warning}`),
     `${measurements} measurements in ${Math.round(seconds)} s`,
+    searchText(outcome),
     `bottleneck before: ${bottlenecks[0]?.explanation ?? 'none was found'}`,
     ...targets,
     `written: ${files.join(', ')}`,
@@ -330,6 +337,20 @@ function publishedText(published: Optimization['published']): string[] {
   return [
     `at the score threshold (${at}): ${recall.reference.toFixed(3)} of the objects found before, ${recall.candidate.toFixed(3)} after; ${precision.reference.toFixed(3)} of the boxes right before, ${precision.candidate.toFixed(3)} after`,
   ];
+}
+
+/** What the time of the search went into, and why it ended. */
+function searchText({ searched, ended, predictions }: Optimization): string {
+  const { seconds, budgetSeconds, counts, spentSeconds } = searched;
+  const parts = Object.entries(SEARCH_WORK)
+    .filter(([kind]) => counts[kind as WorkKind] > 0)
+    .map(([kind, name]) => `${counts[kind as WorkKind]} ${name} ${Math.round(spentSeconds[kind as WorkKind])} s`);
+  const why = ended === 'budget' ? 'there was more to try' : 'nothing else was worth a run';
+  const accuracy =
+    predictions === null
+      ? ''
+      : `; predictions were ${Math.round(predictions.medianError * 100)} % off (median of ${predictions.count})`;
+  return `search: ${Math.round(seconds)} of ${Math.round(budgetSeconds)} s: ${parts.join(', ')}; ${why}${accuracy}`;
 }
 
 function countText({ kind, id, reference, candidate }: Optimization['counts'][number]): string {

@@ -23,7 +23,7 @@ import type { MachineShape } from '../search/cost-model.ts';
 import type { Comparison } from '../search/evaluator.ts';
 import type { FinalVerdict } from '../search/finals.ts';
 import { planSearch, type SearchPlan } from '../search/plan-search.ts';
-import { EXPECTED_SECONDS, MOST_FINALISTS, search } from '../search/search.ts';
+import { EXPECTED_SECONDS, MOST_FINALISTS, type SearchResult, search } from '../search/search.ts';
 import { candidateModels } from './candidate-models.ts';
 import { dependenciesOf, leftAsideText } from './dependencies.ts';
 import { type Labels, splitEvidence } from './evidence.ts';
@@ -79,6 +79,15 @@ export interface Optimization {
   readonly tried: number;
   /** `budget`: there was more to try. */
   readonly ended: 'done' | 'budget';
+  /** How many predicted gains were measured, and their median error; null without any. */
+  readonly predictions: SearchResult['predictions'];
+  /** What the search took of its time, by kind of measurement. */
+  readonly searched: {
+    readonly seconds: number;
+    readonly budgetSeconds: number;
+    readonly counts: SearchResult['counts'];
+    readonly spentSeconds: SearchResult['spentSeconds'];
+  };
   /** What was judged on the held-out part. */
   readonly finalists: readonly FinalVerdict[];
   /** What the best loses on the held-out part; null if it detects what the baseline detects. */
@@ -129,7 +138,8 @@ const LEAST_BUDGET_FOR_LONG_RUNS = 150;
 const LEAST_BUDGET_FOR_FULL_COMPARISONS = 300;
 /** To open a pipeline and to warm it up. */
 const OPEN_SECONDS = 7;
-const CAPACITY_SECONDS = 150;
+/** Kept free for the cameras of each side; what the search leaves is theirs, too. */
+const CAPACITY_SECONDS = 90;
 const LEAST_BUDGET_FOR_CAPACITY = 480;
 const LEAST_BUDGET_FOR_INT8 = 900;
 /** Free share of a host that the plan keeps for peaks. */
@@ -238,7 +248,11 @@ async function searchAndReport(
     const before = await evaluator.offline(baseline, length, 'baseline');
     const after = isSame ? before : await evaluator.offline(best, length, 'confirm');
     const paced = targets.length === 0 ? null : await pacedVerdicts(evaluator, pacing, targets, [baseline, best]);
-    const capacities = hasTimeForCapacity ? await capacitiesOf(evaluator, targets, [before, after], request) : null;
+    const leftSeconds = request.budgetSeconds - (performance.now() - startedMs) / 1000;
+    const capacitySeconds = Math.max(CAPACITY_SECONDS, leftSeconds / 2);
+    const capacities = hasTimeForCapacity
+      ? await capacitiesOf(evaluator, targets, [before, after], capacitySeconds, request)
+      : null;
     const judged = finalJudgementOf(log.records, best);
     const validity = validityOf(log.records);
     const side = (configuration: Configuration, record: LoggedRecord, i: 0 | 1): OptimizedSide => {
@@ -274,7 +288,8 @@ async function searchAndReport(
     const files = [bestPath, ...(await writeReport(request.report, input))];
     return {
       ...sides,
-      ...{ validity, finalists: found.finalists, ended: found.ended },
+      ...{ validity, finalists: found.finalists, ended: found.ended, predictions: found.predictions },
+      searched: { seconds: found.seconds, budgetSeconds, counts: found.counts, spentSeconds: found.spentSeconds },
       tried: found.steps.filter(({ verdict }) => verdict !== 'ruled-out').length,
       speedup: found.speedup,
       loss: judged === null ? null : { estimate: judged.loss, upperBound: judged.upperBound },
@@ -428,6 +443,7 @@ async function capacitiesOf(
   evaluator: PipelineEvaluator,
   targets: readonly Target[],
   sides: readonly [LoggedRecord, LoggedRecord],
+  secondsOfEach: number,
   { signal, note }: OptimizeRequest,
 ): Promise<readonly [ReportCapacity | null, ReportCapacity | null]> {
   const limits = targets.filter(({ metric }) => metric !== 'streams' && metric !== 'fps');
@@ -436,7 +452,7 @@ async function capacitiesOf(
     const affordable = ((result as TrialResult).fps / CAPACITY_FPS) * CAPACITY_START_RATIO;
     const start = Math.min(MOST_CAMERAS, Math.max(1, Math.floor(affordable)));
     const ids: string[] = [];
-    const untilMs = performance.now() + CAPACITY_SECONDS * 1000;
+    const untilMs = performance.now() + secondsOfEach * 1000;
     let found: ReportCapacity | null = null;
     await evaluator.capacityRun(
       configuration,

@@ -65,7 +65,7 @@ export interface Evaluator {
   pair(a: Configuration, b: Configuration): Promise<Pair>;
   /** Runs two pipelines in turn, longer. */
   compare(a: Configuration, b: Configuration): Promise<Comparison>;
-  /** Judges what a configuration detects on the search part. `passed` only means that it is worth measuring. */
+  /** Judges what a configuration detects on the search part. `passed` means that nothing speaks against it but its chance. */
   screen(configuration: Configuration): Promise<Quality>;
   /** Judges one of several finalists on the held-out part. */
   confirm(configuration: Configuration, finalists: number): Promise<Quality>;

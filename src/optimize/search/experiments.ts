@@ -7,6 +7,7 @@ import { CostModel, type MachineShape } from './cost-model.ts';
 import type { Comparison, Evaluator, Quality, Trial } from './evaluator.ts';
 import { InferTimeBook } from './infer-times.ts';
 import { PairNoise, ratioOf } from './pair-noise.ts';
+import { Predictions } from './predictions.ts';
 import { QualityBook } from './quality-book.ts';
 import { TimeBudget, WORK_KINDS, type WorkKind } from './time-budget.ts';
 
@@ -58,20 +59,28 @@ export interface ExperimentOptions {
   readonly signal: AbortSignal;
 }
 
-/** What is known of a configuration's rate: the logarithm of its gain over the baseline. */
-interface Standing {
-  readonly configuration: Configuration;
+/** A logarithm of a gain. */
+interface Estimate {
   readonly log: number;
   readonly variance: number;
+}
+
+/** What is known of a configuration's rate: the logarithm of its gain over the baseline. */
+interface Standing extends Estimate {
+  readonly configuration: Configuration;
   readonly last: Trial;
   readonly measurements: readonly string[];
 }
+
+/** Standard errors on each side of a 95 % interval. */
+const SIDES = 1.96;
 
 /** Measures, remembers everything that was measured, and keeps within the budget. */
 export class Experiments {
   readonly times: InferTimeBook;
   readonly qualities: QualityBook;
   readonly costs: CostModel;
+  readonly predictions: Predictions;
   readonly counts: Record<WorkKind, number> = { probe: 0, trial: 0, pair: 0, compare: 0, screen: 0, confirm: 0 };
   /** Kept free for the end of the search; nothing else may use it. */
   reserved: readonly WorkKind[] = [];
@@ -79,6 +88,8 @@ export class Experiments {
   readonly #budget: TimeBudget;
   readonly #noise: PairNoise;
   readonly #standings = new Map<string, Standing>();
+  /** What measurements in turn say of the logarithm of a gain, by both configurations. */
+  readonly #gains = new Map<string, Estimate>();
   readonly #failed = new Map<string, string>();
   #baselineFps = 0;
 
@@ -90,10 +101,15 @@ export class Experiments {
     this.times = new InferTimeBook();
     this.qualities = new QualityBook(space.models, baseline.model);
     this.costs = new CostModel(machine, this.times);
+    this.predictions = new Predictions(this.costs);
   }
 
   get elapsedSeconds(): number {
     return this.#budget.elapsedSeconds;
+  }
+
+  get spentSeconds(): Readonly<Record<WorkKind, number>> {
+    return this.#budget.spent;
   }
 
   secondsOf(kind: WorkKind): number {
@@ -161,7 +177,7 @@ export class Experiments {
   /**
    * Runs a configuration and one that was measured before in turn.
    *
-   * @returns what both runs say of the gain together with what was known; null if one failed. @throws BudgetSpent
+   * @returns what all runs of both in turn say of the gain; null if one failed. @throws BudgetSpent
    */
   async pair(from: Configuration, to: Configuration): Promise<Gain | null> {
     const done = await this.#run('pair', () => this.#options.evaluator.pair(from, to));
@@ -170,23 +186,34 @@ export class Experiments {
     const { before, after, measurements } = done;
     this.costs.learn(from, before);
     this.costs.learn(to, after);
-    this.#learn(from, to, { log: Math.log(ratioOf(done)), variance: this.#noise.variance, last: after, measurements });
-    const ratio = ratioOf(done);
-    const interval = this.#noise.interval(ratio, this.#noise.variance);
-    return { ratio, interval, beside: [before.fps, after.fps], measurements };
+    const found = { log: Math.log(ratioOf(done)), variance: this.#noise.variance };
+    this.#learn(from, to, { ...found, last: after, measurements });
+    return { ...this.#learnGain(from, to, found), beside: [before.fps, after.fps], measurements };
   }
 
-  /** Two gains of the same change as one. */
-  together(a: Gain, b: Gain): Gain {
-    const ratio = Math.sqrt(a.ratio * b.ratio);
-    const interval = this.#noise.interval(ratio, this.#noise.variance / 2);
-    return { ratio, interval, beside: b.beside, measurements: [...a.measurements, ...b.measurements] };
+  /**
+   * Runs two configurations in turn, longer.
+   *
+   * @returns the comparison, and what it says of the gain with all earlier runs; null if one failed. @throws BudgetSpent
+   */
+  async compare(
+    a: Configuration,
+    b: Configuration,
+  ): Promise<{ readonly alone: Comparison; readonly gain: Omit<Gain, 'beside' | 'measurements'> } | null> {
+    const alone = await this.#run('compare', () => this.#options.evaluator.compare(a, b));
+    if (alone instanceof SightlineError) return this.#fail(b, alone, false);
+    const [low, high] = alone.interval;
+    const error = Math.log(high / low) / (2 * SIDES);
+    return { alone, gain: this.#learnGain(a, b, { log: Math.log(alone.ratio), variance: error ** 2 }) };
   }
 
-  /** Runs two configurations in turn, longer. @returns null if one failed. @throws BudgetSpent */
-  async compare(a: Configuration, b: Configuration): Promise<Comparison | null> {
-    const done = await this.#run('compare', () => this.#options.evaluator.compare(a, b));
-    return done instanceof SightlineError ? this.#fail(b, done, false) : done;
+  /** The highest gain that is likely, as far as is known: in turn with each other, else over the baseline. */
+  mostGain(from: Configuration, to: Configuration): number {
+    const [a, b] = [this.#standings.get(configurationKey(from))!, this.#standings.get(configurationKey(to))!];
+    const { log, variance } = this.#gains.get(gainKey(from, to)) ?? {
+      ...{ log: b.log - a.log, variance: a.variance + b.variance },
+    };
+    return Math.exp(log + SIDES * Math.sqrt(variance));
   }
 
   measured(configuration: Configuration): MeasuredConfiguration | null {
@@ -210,11 +237,19 @@ export class Experiments {
         ...{ configuration: to, last: found.last, measurements },
         ...(known === undefined ? { log, variance } : { log: known.log, variance: 0 }),
       });
-    const weights = 1 / known.variance + 1 / variance;
-    const mean = (known.log / known.variance + log / variance) / weights;
+    const { last } = found;
     this.#standings.set(configurationKey(to), {
-      ...{ configuration: to, log: mean, variance: 1 / weights, last: found.last, measurements },
+      ...{ configuration: to, ...together(known, { log, variance }), last, measurements },
     });
+  }
+
+  #learnGain(from: Configuration, to: Configuration, found: Estimate): Omit<Gain, 'beside' | 'measurements'> {
+    const known = this.#gains.get(gainKey(from, to));
+    const { log, variance } = known === undefined ? found : together(known, found);
+    this.#gains.set(gainKey(from, to), { log, variance });
+    this.#gains.set(gainKey(to, from), { log: -log, variance });
+    const ratio = Math.exp(log);
+    return { ratio, interval: this.#noise.interval(ratio, variance) };
   }
 
   #summarise({ configuration, log, variance, last, measurements }: Standing): MeasuredConfiguration {
@@ -253,4 +288,14 @@ export class Experiments {
       throw error;
     }
   }
+}
+
+function gainKey(from: Configuration, to: Configuration): string {
+  return `${configurationKey(from)} -> ${configurationKey(to)}`;
+}
+
+/** Two estimates of the same as one, weighted by certainty. */
+function together(a: Estimate, b: Estimate): Estimate {
+  const weights = 1 / a.variance + 1 / b.variance;
+  return { log: (a.log / a.variance + b.log / b.variance) / weights, variance: 1 / weights };
 }

@@ -1,14 +1,16 @@
 import type { Configuration } from '../result.ts';
 import type { MeasuredConfiguration } from './experiments.ts';
 
+type Rated = Pick<MeasuredConfiguration, 'fps' | 'meetsTargets'>;
+
 /** A configuration that may become the result, and its chance to pass on the held-out part. */
 export interface Finalist {
-  readonly measured: MeasuredConfiguration;
+  readonly measured: Pick<MeasuredConfiguration, 'configuration' | 'fps' | 'meetsTargets'>;
   readonly chance: number;
 }
 
-/** A further finalist costs a verdict on the held-out part and makes every verdict stricter. */
-const LEAST_BENEFIT = 1.01;
+/** A further finalist costs a verdict on the held-out part and makes every verdict stricter; a further run costs time. */
+export const LEAST_BENEFIT = 1.01;
 const MISSED_RATIO = 1e-3;
 
 /**
@@ -21,11 +23,7 @@ const MISSED_RATIO = 1e-3;
  * @param fallback - the fastest configuration that detects what the baseline detects; it needs no verdict.
  * @returns at most `most`, the fastest first.
  */
-export function chooseFinalists(
-  candidates: readonly Finalist[],
-  fallback: Pick<MeasuredConfiguration, 'fps' | 'meetsTargets'>,
-  most: number,
-): Finalist[] {
+export function chooseFinalists(candidates: readonly Finalist[], fallback: Rated, most: number): Finalist[] {
   const least = worthOf(fallback);
   const chosen: Finalist[] = [];
   for (;;) {
@@ -37,6 +35,16 @@ export function chooseFinalists(
     if (next === undefined || chosen.length === most || next.fps < before * LEAST_BENEFIT) return bySpeed(chosen);
     chosen.push(next.candidate);
   }
+}
+
+/** The rate that the best of these finalists and `fallback` is expected to reach, in frames per second. */
+export function expectedFps(candidates: readonly Finalist[], fallback: Rated, most: number): number {
+  return expectedWorth(chooseFinalists(candidates, fallback, most), worthOf(fallback));
+}
+
+/** What this configuration is expected to reach as the only finalist. */
+export function expectedAlone({ measured, chance }: Finalist, fallback: Rated): number {
+  return chance * worthOf(measured) + (1 - chance) * worthOf(fallback);
 }
 
 function isAlike({ measured: { configuration: a } }: Finalist, { measured: { configuration: b } }: Finalist): boolean {
@@ -54,7 +62,7 @@ function expectedWorth(finalists: readonly Finalist[], least: number): number {
 }
 
 /** A configuration that misses a target ranks below all that meet every target. */
-function worthOf({ fps, meetsTargets }: Pick<MeasuredConfiguration, 'fps' | 'meetsTargets'>): number {
+function worthOf({ fps, meetsTargets }: Rated): number {
   return meetsTargets ? fps : fps * MISSED_RATIO;
 }
 

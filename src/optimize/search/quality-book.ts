@@ -6,8 +6,6 @@ import type { Quality } from './evaluator.ts';
 
 /** Detectors keep about this power of their pixels: three quarters of the side cost a tenth of the AP. */
 const AP_PER_PIXELS = 0.2;
-/** On pictures of all shapes an input of another aspect keeps about this power of it: picodet-s at 480x256 loses a seventh. */
-const AP_PER_ASPECT = 0.25;
 /** Formats and kernels of one model and size differ by less than this. */
 const FORMAT_TOLERANCE = 0.006;
 /** What a model loses at another size, or on other pictures, is only roughly known. */
@@ -51,16 +49,10 @@ export class QualityBook {
    */
   likelyRefusal(configuration: Configuration): string | null {
     if (this.judged(configuration) !== null) return null;
-    const { model, inputSize, precision } = configuration;
+    const { model, inputSize } = configuration;
     const pixels = pixelsOf(inputSize);
     const allowed = [...this.#judged.values()][0]?.quality.allowed ?? Number.POSITIVE_INFINITY;
-    // INT8 loses more than the float formats do: what it loses says nothing about them. The same holds for skipping.
-    const siblings = [...this.#judged.values()].filter(
-      ({ configuration: other }) =>
-        other.model === model &&
-        (!skipsWork(other) || hasSameSkips(other, configuration)) &&
-        (precision === 'int8' || other.precision !== 'int8'),
-    );
+    const siblings = this.#siblings(configuration);
     const same = siblings.find(({ configuration: other }) => other.inputSize === inputSize);
     if (same !== undefined) {
       const { verdict, loss: lost, chance } = same.quality;
@@ -89,18 +81,26 @@ export class QualityBook {
       : null;
   }
 
-  /**
-   * Whether a configuration is unlikely to pass: with few pictures only a configuration that is better than the baseline passes, and by
-   * the stated figures this one is not. Only saves measurements.
-   */
-  isHardlySure({ model, inputSize }: Configuration): boolean {
-    const stated = this.#statedLoss(model);
-    if (stated === null) return false;
-    const published = this.#models.get(model)!.inputSize;
-    const pixels = Math.min(1, pixelsOf(inputSize) / pixelsOf(published)) ** AP_PER_PIXELS;
-    const aspect = Math.exp(-AP_PER_ASPECT * Math.abs(Math.log(aspectOf(inputSize) / aspectOf(published))));
-    const kept = (this.#baselineAp - stated) * pixels * aspect;
-    return model !== this.#baselineModel && this.#baselineAp - kept >= 0;
+  /** The chance to pass on the held-out part: as judged, as that of another format of the same network, or 1 where nothing is known against it. */
+  chanceOf(configuration: Configuration): number {
+    const judged = this.judged(configuration);
+    if (judged !== null) return judged.verdict === 'passed' ? judged.chance : 0;
+    if (this.likelyRefusal(configuration) !== null) return 0;
+    const { inputSize } = configuration;
+    const alike = this.#siblings(configuration).find(({ configuration: other }) => other.inputSize === inputSize);
+    if (alike?.quality.verdict === 'passed') return alike.quality.chance;
+    return 1;
+  }
+
+  /** Judgements of the same network that say something about a configuration. */
+  #siblings(configuration: Configuration): { readonly configuration: Configuration; readonly quality: Quality }[] {
+    // INT8 loses more than the float formats do: what it loses says nothing about them. The same holds for skipping.
+    return [...this.#judged.values()].filter(
+      ({ configuration: other }) =>
+        other.model === configuration.model &&
+        (!skipsWork(other) || hasSameSkips(other, configuration)) &&
+        (configuration.precision === 'int8' || other.precision !== 'int8'),
+    );
   }
 
   /** Loss by the figures that both models state; null if one states none. */

@@ -1,14 +1,20 @@
 import { configurationKey, isPartLever, LEVERS, qualityKey, skipsWork } from '../levers/levers.ts';
 import { type SearchSpace, withLever } from '../levers/search-space.ts';
 import type { Configuration, LeverId, ParetoPoint, Refusal, Step, StepVerdict } from '../result.ts';
+import { Candidates } from './candidates.ts';
 import type { MachineShape } from './cost-model.ts';
 import type { Comparison, Evaluator } from './evaluator.ts';
 import { BudgetSpent, Experiments, type Gain, type MeasuredConfiguration, RUNS_OF } from './experiments.ts';
-import { chooseFinalists, type Finalist, type FinalVerdict } from './finals.ts';
-import { LearnedGains } from './learned-gains.ts';
+import {
+  chooseFinalists,
+  expectedAlone,
+  expectedFps,
+  type Finalist,
+  type FinalVerdict,
+  LEAST_BENEFIT,
+} from './finals.ts';
 import { paretoFront } from './pareto.ts';
 import { type Change, differences, StepLog } from './step-log.ts';
-import { TargetFinder } from './target-finder.ts';
 import type { WorkKind } from './time-budget.ts';
 
 export interface SearchOptions {
@@ -41,9 +47,13 @@ export interface SearchResult {
   readonly pareto: readonly ParetoPoint[];
   /** Measurements by kind. */
   readonly counts: Readonly<Record<WorkKind, number>>;
+  /** Seconds of each kind. */
+  readonly spentSeconds: Readonly<Record<WorkKind, number>>;
   /** Runs of pipelines and engines in them. */
   readonly runs: number;
   readonly seconds: number;
+  /** How many predicted gains were measured, and their median error; null without any. */
+  readonly predictions: { readonly count: number; readonly medianError: number } | null;
   /** `budget`: there was more to try. */
   readonly ended: 'done' | 'budget';
 }
@@ -56,16 +66,13 @@ export const MOST_FINALISTS = 3;
 const NOISE_RATIO = 0.05;
 /** Skipping is a risk: a configuration that skips must be faster by this ratio. */
 const LEAST_SKIP_GAIN = 1.02;
-/** A change that is predicted to be slower than this is not run. */
-const LEAST_PREDICTED_GAIN = 0.88;
 /** A pair that shows at least this gain, but not clearly, is measured once more. */
 const WORTH_A_SECOND_LOOK = 1.01;
-/** Configurations that detect the same and are within this many standard errors of the fastest are compared with it. */
-const CLOSE_ERRORS = 2;
-const MOST_CHALLENGERS = 2;
-const MOST_RIVALS = 8;
-/** With a smaller chance the result gets a slower, surer finalist beside it. */
-const SURE_CHANCE = 0.8;
+/** A configuration replaces another in its group if it is faster by this many standard errors. */
+const CLEAR_ERRORS = 2;
+/** Comparisons among configurations that detect the same: those that are kept free, and the most. */
+const RESERVED_COMPARISONS = 2;
+const MOST_COMPARISONS = 6;
 /** At most this share of the budget is kept for the confirmation. */
 const RESERVED_RATIO = 0.5;
 
@@ -74,19 +81,27 @@ const RESERVED_RATIO = 0.5;
  * targets. Does no I/O: everything is measured by the evaluator. Equal options and equal measurements give the same
  * path.
  *
- * 1. The baseline's own network: engine, number format, threads. That is nearly always worth something and hardly ever loses anything.
- * 2. Other networks and sizes: probes time engines alone; the best predicted combination that passes the screening becomes the
- *    target (`TargetFinder`). The way there is walked one lever at a time, the largest predicted gain first.
- * 3. The other levers by predicted gain, then rivals that are predicted to be nearly as fast, then slower ones that are surer to pass.
- * 4. A few finalists are judged on the held-out part. The fastest that passes is compared with the baseline in turn, and it is the
- *    result only if it is faster.
+ * 1. The baseline's own network, one lever at a time: engine, number format, threads.
+ * 2. Everything else, the most promising first, until nothing is expected to raise the rate of what passes. A configuration's promise is
+ *    its predicted rate and its chance to pass; its network is timed alone and screened before it is run.
+ * 3. A few finalists are judged on the held-out part, the fastest first, until one passes.
+ * 4. What is left of the time tunes that one by levers that change no detections. It is the result only if it is certainly faster than the
+ *    baseline, measured in turn.
  *
  * Each step is measured in turn with the configuration that it starts from. A gain that is not certain is not taken.
  *
  * @throws what the evaluator throws for the baseline; the reason of `signal` if it was aborted.
  */
-export function search(options: SearchOptions): Promise<SearchResult> {
-  return new Search(options).run();
+export async function search(options: SearchOptions): Promise<SearchResult> {
+  const lab = new Experiments({
+    ...options,
+    expectedSeconds: options.expectedSeconds ?? EXPECTED_SECONDS,
+    mostRuns: options.mostRuns ?? Number.POSITIVE_INFINITY,
+    noiseRatio: options.noiseRatio ?? NOISE_RATIO,
+    signal: options.signal ?? new AbortController().signal,
+  });
+  await lab.screen(options.baseline, true);
+  return new Search(options, lab, await lab.baseline()).run();
 }
 
 class Search {
@@ -94,104 +109,74 @@ class Search {
   readonly #space: SearchSpace;
   readonly #lab: Experiments;
   readonly #log: StepLog;
-  readonly #targets: TargetFinder;
-  readonly #learned = new LearnedGains();
+  readonly #candidates: Candidates;
   /** Values of levers that were clearly slower, as `lever value`; they are not tried again beside other values. */
   readonly #poor = new Set<string>();
   #current: MeasuredConfiguration;
+  /** Its levers that change no detections have the best known values. */
+  #tuned: Configuration;
+  /** Key of the detections that the held-out part has passed; null before the verdicts. */
+  #accepted: string | null = null;
 
-  constructor(options: SearchOptions) {
+  constructor(options: SearchOptions, lab: Experiments, baseline: MeasuredConfiguration) {
     this.#options = options;
     this.#space = options.space;
+    this.#lab = lab;
     this.#log = new StepLog(options.onStep ?? (() => undefined));
-    this.#lab = new Experiments({
-      ...options,
-      expectedSeconds: options.expectedSeconds ?? EXPECTED_SECONDS,
-      mostRuns: options.mostRuns ?? Number.POSITIVE_INFINITY,
-      noiseRatio: options.noiseRatio ?? NOISE_RATIO,
-      signal: options.signal ?? new AbortController().signal,
-    });
-    this.#targets = new TargetFinder(options.space, this.#lab, this.#log, options.seed);
-    this.#current = undefined as unknown as MeasuredConfiguration;
+    this.#candidates = new Candidates(options.space, lab.times, lab.predictions, options.seed);
+    this.#current = baseline;
+    this.#tuned = options.baseline;
   }
 
   async run(): Promise<SearchResult> {
     const { baseline } = this.#options;
-    await this.#lab.screen(baseline, true);
-    this.#current = await this.#lab.baseline();
     this.#lab.reserved = this.#reserve();
-    let ended: SearchResult['ended'] = 'done';
-    try {
+    let isDone = await this.#whileTimeLasts(async () => {
       await this.#lab.probe(baseline);
-      await this.#explore();
-    } catch (error) {
-      if (!(error instanceof BudgetSpent)) throw error;
-      ended = 'budget';
-    }
+      await this.#speedUpOwnNetwork();
+      await this.#improve();
+    });
+    this.#ruleOutTheRest();
     this.#lab.reserved = ['compare'];
     const finalists = await this.#finals();
+    isDone = (await this.#whileTimeLasts(() => this.#improve())) && isDone;
     await this.#chooseAmongEqual();
     this.#lab.reserved = [];
     const speedup = await this.#againstBaseline();
-    const { counts, runs, elapsedSeconds } = this.#lab;
+    const { counts, spentSeconds, runs, elapsedSeconds, predictions } = this.#lab;
     return {
       ...{ baseline: this.#lab.measured(baseline)!, best: this.#current, speedup, finalists },
       ...{ steps: this.#log.steps, refused: this.#log.refused, pareto: this.#pareto() },
-      ...{ counts: { ...counts }, runs, seconds: elapsedSeconds, ended },
+      ...{ counts: { ...counts }, spentSeconds, runs, seconds: elapsedSeconds, predictions: predictions.accuracy },
+      ended: isDone ? 'done' : 'budget',
     };
   }
 
-  async #explore(): Promise<void> {
-    const { baseline } = this.#options;
-    const own = await this.#targets.next(this.#current, { isFree: true, only: baseline });
-    if (own !== null) await this.#walk(own);
-    const target = await this.#targets.next(this.#current, { isFree: true });
-    if (target !== null) await this.#walk(target);
-    // Before anything is tuned: a fast configuration that will hardly pass is not enough.
-    await this.#seekSurerOnes();
-    await this.#tune();
-    for (let rival = 0; rival < MOST_RIVALS; rival++) {
-      const next = await this.#targets.next(this.#current, { isFree: false });
-      if (next === null) break;
-      if (await this.#step(this.#changeTo(next))) await this.#tune();
+  /** @returns whether the work was completed. */
+  async #whileTimeLasts(work: () => Promise<void>): Promise<boolean> {
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      if (error instanceof BudgetSpent) return false;
+      throw error;
     }
   }
 
-  /** Measures configurations that are slower than the best, but surer to pass than it. */
-  async #seekSurerOnes(): Promise<void> {
-    const targets = new TargetFinder(this.#space, this.#lab, this.#log, this.#options.seed);
-    for (let found = 0; found < MOST_FINALISTS; found++) {
-      if (this.#chanceOf(this.#current) >= SURE_CHANCE) return;
-      const sure = this.#lab.all
-        .filter((measured) => this.#chanceOf(measured) >= SURE_CHANCE)
-        .reduce((best, each) => (each.fps > best.fps ? each : best));
-      const next = await targets.next(this.#current, { isFree: false, leastChance: SURE_CHANCE, leastFps: sure.fps });
-      if (next === null) return;
-      await this.#step(this.#changeTo(next));
-    }
-  }
-
-  #chanceOf({ configuration }: MeasuredConfiguration): number {
-    const quality = this.#lab.qualities.judged(configuration);
-    return quality?.verdict === 'passed' ? quality.chance : 0;
-  }
-
-  /** Goes to a target one lever at a time, so that each gain is known; where that is slower or takes too long, in one step. */
-  async #walk(target: Configuration): Promise<void> {
-    for (;;) {
+  /** Goes to the best predicted format and threads of the baseline's network, one lever at a time, so that each gain is known. */
+  async #speedUpOwnNetwork(): Promise<void> {
+    const { model, inputSize } = this.#options.baseline;
+    const target = await this.#next((to) => to.model === model && to.inputSize === inputSize);
+    while (target !== null) {
       const here = this.#current.configuration;
       const levers = differences(here, target);
-      if (levers.length === 0) return;
-      if (!this.#isShort(levers)) return void (await this.#step(this.#changeTo(target)));
       const changes = levers
-        .map((lever): Change => this.#change(lever, withLever(this.#space, here, lever, target[lever])))
-        .filter(({ to }) => this.#space.isPossible(to) && this.#lab.measured(to) === null)
+        .map((lever) => this.#changeTo(withLever(this.#space, here, lever, target[lever])))
+        .filter(({ to, predictedGain }) => predictedGain >= 1 && this.#isOpen(to) && this.#chanceOf(to) > 0)
         .sort((a, b) => b.predictedGain - a.predictedGain);
-      const single = changes.find(
-        ({ to, predictedGain }) => predictedGain >= 1 && this.#lab.qualities.likelyRefusal(to) === null,
-      );
+      const single = this.#isShort(levers) ? changes[0] : undefined;
       if (single !== undefined && (await this.#step(single))) continue;
-      if (configurationKey(here) !== configurationKey(target)) await this.#step(this.#changeTo(target));
+      if (this.#isOpen(target)) await this.#step(this.#changeTo(target));
       return;
     }
   }
@@ -202,72 +187,132 @@ class Search {
     return this.#lab.fits([...steps, ...steps]);
   }
 
-  /** Tries the levers that are not parts of inference, the largest predicted gain first, until none is left. */
-  async #tune(): Promise<void> {
+  /** Measures the most promising configurations until none is worth a run. @throws BudgetSpent */
+  async #improve(): Promise<void> {
+    for (let next = await this.#next(); next !== null; next = await this.#next())
+      await this.#step(this.#changeTo(next));
+  }
+
+  /**
+   * Returns the most promising configuration that was not run. The one that leads the ranking is timed and screened, which may cost it
+   * its place: what cannot lead is never timed. Null if nothing is worth a run.
+   *
+   * @throws BudgetSpent
+   */
+  async #next(isWanted: (to: Configuration) => boolean = () => true): Promise<Configuration | null> {
     for (;;) {
-      const open = this.#tuningChanges();
-      const best = open[0];
-      if (best === undefined) return;
-      await this.#step(best);
+      const [first] = this.#ranking().filter(({ to }) => isWanted(to));
+      if (first === undefined || first.promise < LEAST_BENEFIT) return null;
+      const { to } = first;
+      const isTimed = this.#lab.times.measured(to) !== null;
+      if (isTimed && this.#lab.qualities.judged(to) !== null) return to;
+      if (isTimed) await this.#lab.screen(to);
+      else await this.#lab.probe(to);
+      this.#logObjection(to);
     }
   }
 
-  #tuningChanges(): Change[] {
-    const here = this.#current.configuration;
-    const changes: Change[] = [];
-    for (const lever of this.#space.levers) {
-      if (isPartLever(lever)) continue;
-      for (const value of this.#space.valuesOf(lever, here)) {
-        const to = withLever(this.#space, here, lever, value);
-        const isKnown = this.#lab.measured(to) !== null || this.#lab.failureOf(to) !== null;
-        const judged = this.#lab.qualities.judged(to);
-        if (isKnown || this.#poor.has(`${lever} ${value}`) || (judged !== null && judged.verdict !== 'passed'))
-          continue;
-        const change = this.#change(lever, to);
-        const ceilingFps = this.#lab.costs.fps(to, true);
-        // Where a target is missed, a slower configuration may be the one that meets it.
-        if (!this.#current.meetsTargets) changes.push(change);
-        else if (ceilingFps < this.#current.certainFps)
-          this.#log.ruleOut(
-            change,
-            `at most ${ceilingFps.toFixed(1)} frames/s; ${this.#current.fps.toFixed(1)} were measured`,
-          );
-        else if (change.predictedGain < LEAST_PREDICTED_GAIN) this.#log.ruleOut(change, 'predicted to be slower');
-        else changes.push(change);
-      }
-    }
-    // Sorting is stable: of equal predictions the first lever of the table goes first.
-    return changes.sort((a, b) => b.predictedGain - a.predictedGain);
+  #logObjection(to: Configuration): void {
+    const failure = this.#lab.failureOf(to);
+    const quality = this.#lab.qualities.judged(to);
+    if (failure !== null) this.#log.add(this.#changeTo(to), 'failed', failure);
+    else if (quality !== null && quality.verdict !== 'passed') this.#log.notPassed(this.#changeTo(to), quality);
   }
 
-  /** Screens and measures a change; moves there if it is certainly better. @throws BudgetSpent */
+  /** Configurations that were not run, by how much each is expected to raise the rate of what passes if it is as fast as it may be. */
+  #ranking(): { readonly to: Configuration; readonly fps: number; readonly promise: number }[] {
+    const { finalists, fallback } = this.#standing();
+    const known = expectedFps(finalists, fallback, MOST_FINALISTS);
+    const near = [this.#current, ...this.#lab.all.sort((a, b) => b.fps - a.fps)];
+    return this.#candidates
+      .around(this.#current.configuration, this.#tuned)
+      .filter((to) => this.#isOpen(to))
+      .map((to) => {
+        const fps = this.#lab.predictions.mostFps(near, to);
+        const measured = { configuration: to, fps, meetsTargets: true };
+        const all = [...finalists, { measured, chance: this.#chanceOf(to) }];
+        return { to, fps, promise: expectedFps(all, fallback, MOST_FINALISTS) / known };
+      })
+      .sort((a, b) => b.promise - a.promise);
+  }
+
+  /** Whether a configuration may still be run. */
+  #isOpen(to: Configuration): boolean {
+    if (this.#lab.measured(to) !== null || this.#lab.failureOf(to) !== null) return false;
+    const [lever, ...others] = differences(this.#current.configuration, to);
+    return others.length > 0 || !this.#poor.has(`${lever} ${to[lever!]}`);
+  }
+
+  /** The chance to pass on the held-out part. */
+  #chanceOf(configuration: Configuration): number {
+    if (this.#accepted !== null) return qualityKey(configuration) === this.#accepted ? 1 : 0;
+    return this.#lab.qualities.chanceOf(configuration);
+  }
+
+  /** The fastest measured configuration of each set of detections that may pass, and the one that needs no verdict. */
+  #standing(): { readonly finalists: readonly Finalist[]; readonly fallback: MeasuredConfiguration } {
+    const groups = new Map<string, MeasuredConfiguration>();
+    // As in a step, a configuration replaces another only for a certain gain, not for a lucky run.
+    for (const measured of [this.#current, ...this.#lab.all]) {
+      const key = qualityKey(measured.configuration);
+      const known = groups.get(key);
+      if (known === undefined || isCertainlyAhead(measured, known)) groups.set(key, measured);
+    }
+    const own = this.#accepted ?? qualityKey(this.#options.baseline);
+    const fallback = groups.get(own)!;
+    const finalists = [...groups.values()]
+      .filter((measured) => measured !== fallback && isAhead(measured, fallback))
+      .map((measured): Finalist => ({ measured, chance: this.#chanceOf(measured.configuration) }));
+    return { finalists, fallback };
+  }
+
+  /** Says why each configuration that was not run is not worth it, as far as the present one is better. */
+  #ruleOutTheRest(): void {
+    for (const { to, fps, promise } of this.#ranking()) {
+      if (promise >= LEAST_BENEFIT) continue;
+      const refusal = this.#lab.qualities.likelyRefusal(to);
+      const chance = this.#chanceOf(to);
+      const speed = `at most ${fps.toFixed(1)} frames/s by its parts; ${this.#current.fps.toFixed(1)} were measured`;
+      const unlikely = chance < 1 ? `; its chance to pass is ${Math.round(chance * 100)} %` : '';
+      if (this.#lab.qualities.judged(to)?.verdict !== 'refused')
+        this.#log.ruleOut(this.#changeTo(to), refusal ?? `${speed}${unlikely}`);
+    }
+  }
+
+  /** Measures a change; moves there if it is certainly better. @throws BudgetSpent */
   async #step(change: Change): Promise<boolean> {
     const { to, lever } = change;
     await this.#lab.probe(to);
-    const predicted = { ...change, predictedGain: this.#predictedGain(to) };
-    const failure = this.#lab.failureOf(to);
-    if (failure !== null) return this.#failed(predicted, failure);
-    const quality = await this.#lab.screen(to);
-    if (quality === null) return this.#failed(predicted, this.#lab.failureOf(to)!);
-    if (quality.verdict !== 'passed') {
-      this.#log.notPassed(predicted, quality);
+    const quality = this.#lab.failureOf(to) === null ? await this.#lab.screen(to) : null;
+    if (quality?.verdict !== 'passed') {
+      this.#logObjection(to);
       return false;
     }
     const before = this.#current;
+    const predicted = this.#changeTo(to);
     const gain = await this.#gainOf(before.configuration, to);
-    if (gain === null) return this.#failed(predicted, this.#lab.failureOf(to)!);
+    if (gain === null) {
+      this.#logObjection(to);
+      return false;
+    }
     const after = this.#lab.measured(to)!;
     const verdict = verdictOn(gain, to);
-    const isTaken = before.meetsTargets === after.meetsTargets ? verdict === 'better' : after.meetsTargets;
-    if (verdict === 'worse' && !isPartLever(lever)) this.#poor.add(`${lever} ${to[lever]}`);
-    this.#learned.add(change.from, to, predicted.predictedGain, gain.ratio);
-    this.#log.add(predicted, verdict, reasonOf(gain, isTaken, before, after), {
+    const isBetter = before.meetsTargets === after.meetsTargets ? verdict === 'better' : after.meetsTargets;
+    const isTaken = isBetter && this.#worth(after) > this.#worth(before);
+    const isOnlyOne = differences(before.configuration, to).length === 1;
+    if (verdict === 'worse' && isOnlyOne && !isPartLever(lever)) this.#poor.add(`${lever} ${to[lever]}`);
+    this.#lab.predictions.add(change.from, to, predicted.predictedGain, gain.ratio);
+    this.#log.add(predicted, verdict, reasonOf(gain, isTaken, before, after, this.#chanceOf(to)), {
       ...{ measuredGain: gain.ratio, interval: gain.interval, beside: gain.beside, isTaken },
       apLoss: LEVERS[lever].affectsDetections ? quality.loss : 0,
       measurements: [...quality.measurements, ...gain.measurements],
     });
-    if (isTaken) this.#current = after;
+    if (isTaken) [this.#current, this.#tuned] = [after, to];
     return isTaken;
+  }
+
+  #worth(measured: MeasuredConfiguration): number {
+    return expectedAlone({ measured, chance: this.#chanceOf(measured.configuration) }, this.#standing().fallback);
   }
 
   /** Measures a change, twice if the first look leaves a likely gain open. @throws BudgetSpent */
@@ -276,30 +321,12 @@ class Search {
     if (first === null || verdictOn(first, to) !== 'inconclusive' || first.ratio < WORTH_A_SECOND_LOOK) return first;
     if (!this.#lab.fits(['pair'])) return first;
     const second = await this.#lab.pair(from, to);
-    return second === null ? null : this.#lab.together(first, second);
-  }
-
-  #failed(change: Change, reason: string): false {
-    this.#log.add(change, 'failed', reason);
-    return false;
+    return second && { ...second, measurements: [...first.measurements, ...second.measurements] };
   }
 
   /** Judges finalists on the held-out part, the fastest first, until one passes; it becomes the present configuration. */
   async #finals(): Promise<FinalVerdict[]> {
-    const { baseline } = this.#options;
-    const groups = new Map<string, MeasuredConfiguration>();
-    // As in the search, a configuration replaces another only for a certain gain, not for a lucky run.
-    for (const measured of [this.#current, ...this.#lab.all]) {
-      const key = qualityKey(measured.configuration);
-      const known = groups.get(key);
-      if (this.#chanceOf(measured) === 0 || (known !== undefined && !isCertainlyAhead(measured, known))) continue;
-      groups.set(key, measured);
-    }
-    // A configuration that detects exactly what the baseline detects needs no verdict.
-    const fallback = groups.get(qualityKey(baseline))!;
-    const candidates = [...groups.values()]
-      .filter((measured) => measured !== fallback && isAhead(measured, fallback))
-      .map((measured): Finalist => ({ measured, chance: this.#chanceOf(measured) }));
+    const { finalists: candidates, fallback } = this.#standing();
     const finalists = chooseFinalists(candidates, fallback, MOST_FINALISTS);
     const verdicts: FinalVerdict[] = [];
     this.#current = fallback;
@@ -316,38 +343,35 @@ class Search {
         measurements: quality?.measurements ?? [],
       });
       if (quality === null) continue;
-      if (quality.verdict === 'passed') [this.#current, isDecided] = [measured, true];
+      if (quality.verdict === 'passed') [this.#current, isDecided] = [this.#lab.measured(configuration)!, true];
       else this.#log.notPassed(this.#changeFrom(fallback, configuration), quality);
     }
+    this.#accepted = qualityKey(this.#current.configuration);
     return verdicts;
   }
 
-  /** Compares the present configuration with nearly equally fast ones that detect the same. */
+  /** Compares the present configuration with those that detect the same and may be faster, until none may be, or time is up. */
   async #chooseAmongEqual(): Promise<void> {
-    const key = qualityKey(this.#current.configuration);
-    const close = this.#lab.all
-      .filter((measured) => qualityKey(measured.configuration) === key)
-      .filter(({ meetsTargets, fps, relativeError, configuration }) => {
-        const isSame = configurationKey(configuration) === configurationKey(this.#current.configuration);
-        const error = CLOSE_ERRORS * Math.hypot(relativeError, this.#current.relativeError);
-        return !isSame && meetsTargets === this.#current.meetsTargets && Math.log(this.#current.fps / fps) <= error;
-      })
-      .sort((a, b) => b.fps - a.fps);
-    for (const challenger of close.slice(0, MOST_CHALLENGERS)) {
-      if (!this.#lab.fits(['compare'])) return;
+    const mostGain = ({ configuration }: MeasuredConfiguration): number =>
+      this.#lab.mostGain(this.#current.configuration, configuration);
+    for (let compared = 0; compared < MOST_COMPARISONS && this.#lab.fits(['compare']); compared++) {
+      const { configuration: here, meetsTargets } = this.#current;
+      const [challenger] = this.#lab.all
+        .filter(({ configuration: to }) => configurationKey(to) !== configurationKey(here))
+        .filter((other) => this.#chanceOf(other.configuration) === 1 && other.meetsTargets === meetsTargets)
+        .filter((other) => mostGain(other) >= LEAST_BENEFIT && this.#lab.failureOf(other.configuration) === null)
+        .sort((a, b) => mostGain(b) - mostGain(a));
+      if (challenger === undefined) return;
       const change = this.#changeTo(challenger.configuration);
-      const done = await this.#lab.compare(this.#current.configuration, challenger.configuration);
+      const done = await this.#lab.compare(here, challenger.configuration);
       if (done === null) continue;
-      const isTaken = done.interval[0] > 1;
+      const { alone, gain } = done;
+      const isTaken = gain.interval[0] > 1;
       const text = isTaken ? 'taken' : 'the present configuration stays';
-      this.#log.add(
-        change,
-        verdictOn(done, challenger.configuration),
-        `compared in turn: ${times(done.ratio)}; ${text}`,
-        {
-          ...{ measuredGain: done.ratio, interval: done.interval, isTaken, measurements: done.measurements, apLoss: 0 },
-        },
-      );
+      const reason = `compared in turn: ${times(alone.ratio)}, with earlier runs ${times(gain.ratio)}; ${text}`;
+      this.#log.add(change, verdictOn(gain, challenger.configuration), reason, {
+        ...{ measuredGain: gain.ratio, interval: gain.interval, isTaken, measurements: alone.measurements, apLoss: 0 },
+      });
       if (isTaken) this.#current = challenger;
     }
   }
@@ -358,7 +382,9 @@ class Search {
     const own = this.#lab.measured(baseline)!;
     const { configuration, meetsTargets } = this.#current;
     if (configurationKey(configuration) === configurationKey(baseline)) return null;
-    const proof = this.#lab.fits(['compare']) ? await this.#lab.compare(baseline, configuration) : null;
+    const proof = this.#lab.fits(['compare'])
+      ? ((await this.#lab.compare(baseline, configuration))?.alone ?? null)
+      : null;
     const isProven = proof !== null && (proof.interval[0] > 1 || (meetsTargets && !own.meetsTargets));
     if (isProven) return proof;
     const change = this.#changeFrom(own, configuration);
@@ -378,7 +404,7 @@ class Search {
     const wanted: readonly WorkKind[] = [
       'compare',
       ...Array<WorkKind>(MOST_FINALISTS).fill('confirm'),
-      ...Array<WorkKind>(MOST_CHALLENGERS).fill('compare'),
+      ...Array<WorkKind>(RESERVED_COMPARISONS).fill('compare'),
     ];
     let [seconds, runs] = [budgetSeconds * RESERVED_RATIO, mostRuns * RESERVED_RATIO];
     const tooMuch = wanted.findIndex((kind) => {
@@ -389,27 +415,18 @@ class Search {
     return tooMuch < 0 ? wanted : wanted.slice(0, Math.max(1, tooMuch));
   }
 
-  #change(lever: LeverId, to: Configuration): Change {
-    return { lever, from: this.#current.configuration, to, predictedGain: this.#predictedGain(to) };
-  }
-
   #changeTo(to: Configuration): Change {
-    return this.#change(differences(this.#current.configuration, to)[0]!, to);
+    return this.#changeFrom(this.#current, to);
   }
 
   #changeFrom({ configuration: from }: MeasuredConfiguration, to: Configuration): Change {
-    return { lever: differences(from, to)[0]!, from, to, predictedGain: this.#lab.costs.gain(from, to) };
-  }
-
-  #predictedGain(to: Configuration): number {
-    const from = this.#current.configuration;
-    return this.#learned.corrected(from, to, this.#lab.costs.gain(from, to));
+    return { lever: differences(from, to)[0]!, from, to, predictedGain: this.#lab.predictions.gain(from, to) };
   }
 
   #pareto(): ParetoPoint[] {
     const passed = this.#lab.all.flatMap((measured) => {
       const quality = this.#lab.qualities.judged(measured.configuration);
-      if (quality?.verdict !== 'passed') return [];
+      if (quality?.verdict !== 'passed' || quality.loss > quality.allowed) return [];
       const { configuration, fps, p99Ms, cpuMsPerFrame } = measured;
       const measurements = [...measured.measurements, ...quality.measurements];
       return [{ configuration, ap: quality.ap, fps, p99Ms, cpuMsPerFrame, measurements }];
@@ -430,7 +447,7 @@ function isAhead(a: MeasuredConfiguration, b: MeasuredConfiguration): boolean {
 
 function isCertainlyAhead(a: MeasuredConfiguration, b: MeasuredConfiguration): boolean {
   if (a.meetsTargets !== b.meetsTargets) return a.meetsTargets;
-  return Math.log(a.fps / b.fps) > CLOSE_ERRORS * Math.hypot(a.relativeError, b.relativeError);
+  return Math.log(a.fps / b.fps) > CLEAR_ERRORS * Math.hypot(a.relativeError, b.relativeError);
 }
 
 function reasonOf(
@@ -438,11 +455,13 @@ function reasonOf(
   isTaken: boolean,
   before: MeasuredConfiguration,
   after: MeasuredConfiguration,
+  chance: number,
 ): string {
   const rates = `${from.toFixed(1)} to ${to.toFixed(1)} frames/s, ${times(ratio)}`;
   if (before.meetsTargets && !after.meetsTargets) return `${rates}; misses a target that was met`;
   if (!before.meetsTargets && after.meetsTargets) return `${rates}; meets the targets`;
-  return `${rates}; ${isTaken ? 'taken' : 'not taken'}`;
+  const unsure = chance < 1 ? `, with a chance of ${Math.round(chance * 100)} % to pass` : '';
+  return `${rates}; ${isTaken ? 'taken' : 'not taken'}${unsure}`;
 }
 
 function times(ratio: number): string {

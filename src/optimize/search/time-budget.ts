@@ -7,6 +7,8 @@ const OVERRUN_RATIO = 0.05;
 /** What is planned for a measurement is this much more than the mean of those seen, and at least the longest of the last ones. */
 const CAUTION = 1.1;
 const REMEMBERED = 4;
+/** A measurement that took less than this share of what is expected was not made, but read from the log. */
+const LOGGED_RATIO = 0.02;
 
 /** Plans with the durations of the measurements seen so far. */
 export class TimeBudget {
@@ -28,6 +30,12 @@ export class TimeBudget {
     return this.#nowSeconds() - this.#startSeconds;
   }
 
+  /** Seconds that all measurements of each kind have taken. */
+  get spent(): Readonly<Record<WorkKind, number>> {
+    const sums = WORK_KINDS.map((kind) => [kind, (this.#seen.get(kind) ?? []).reduce((sum, each) => sum + each, 0)]);
+    return Object.fromEntries(sums) as Record<WorkKind, number>;
+  }
+
   /** Seconds that a measurement of this kind will take, with caution. */
   secondsOf(kind: WorkKind): number {
     const seen = this.#seen.get(kind);
@@ -43,7 +51,9 @@ export class TimeBudget {
     return this.elapsedSeconds + needed <= this.#limitSeconds * (1 + OVERRUN_RATIO / 2);
   }
 
+  /** @param seconds - that it took; nearly none for one that an interrupted run has logged, which says nothing about the next. */
   record(kind: WorkKind, seconds: number): void {
+    if (seconds < this.#expected[kind] * LOGGED_RATIO) return;
     this.#seen.set(kind, [...(this.#seen.get(kind) ?? []), seconds]);
   }
 }

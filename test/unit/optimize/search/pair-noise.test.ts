@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../../src/core/seeded-random.ts';
-import type { Configuration } from '../../../../src/optimize/result.ts';
 import type { Pair } from '../../../../src/optimize/search/evaluator.ts';
-import { LearnedGains } from '../../../../src/optimize/search/learned-gains.ts';
 import { PairNoise, ratioOf } from '../../../../src/optimize/search/pair-noise.ts';
 
 const random = seededRandom(11);
@@ -40,35 +38,5 @@ describe('the interval of a pair', () => {
       noisy.add(pair(1.1, 0.2));
     }
     expect(noisy.variance).toBeGreaterThan(10 * quiet.variance);
-  });
-});
-
-describe('what measured changes teach', () => {
-  const at = (change: Partial<Configuration>): Configuration => ({
-    ...{ model: 'a', engine: 'onnx', precision: 'f32', inputSize: '320x320', inferenceThreads: 1, lanes: 1 },
-    ...{ decodeThreads: 1, maxBatch: 1, maxDelayMs: 5, resizeBy: 'ffmpeg', hwaccel: 'none' },
-    ...{ skipUnchanged: false, trackBetween: 1 },
-    ...change,
-  });
-
-  it('corrects the prediction for the same value beside other values', () => {
-    const learned = new LearnedGains();
-    learned.add(at({}), at({ skipUnchanged: true }), 1.28, 1.01);
-    const other = { inferenceThreads: 2 };
-    expect(learned.corrected(at(other), at({ ...other, skipUnchanged: true }), 1.28)).toBeCloseTo(1.01);
-    expect(learned.corrected(at({}), at({ lanes: 2 }), 1.1)).toBe(1.1);
-  });
-
-  it('learns from the latest of several, of what was predicted with the earlier', () => {
-    const learned = new LearnedGains();
-    learned.add(at({}), at({ lanes: 2 }), 1.5, 1.2);
-    learned.add(at({}), at({ lanes: 2 }), learned.corrected(at({}), at({ lanes: 2 }), 1.5), 1.1);
-    expect(learned.corrected(at({}), at({ lanes: 2 }), 1.5)).toBeCloseTo(1.1);
-  });
-
-  it('learns nothing from changes of several levers at once', () => {
-    const learned = new LearnedGains();
-    learned.add(at({}), at({ lanes: 2, maxBatch: 4 }), 2, 1);
-    expect(learned.corrected(at({}), at({ lanes: 2 }), 1.5)).toBe(1.5);
   });
 });

@@ -73,21 +73,11 @@ describe('what is likely for a configuration that was not judged', () => {
     expect(bookWith([bf16, quality(0.05, 0.08)]).likelyRefusal(int8)).toContain('lost 0.050 AP in bf16');
   });
 
-  it('one is hardly sure to pass if it states less than the baseline, or would at its size and aspect', () => {
-    const models = (
-      [
-        ['large', 0.33],
-        ['small', 0.374],
-        ['weak', 0.3],
-      ] as const
-    ).map(([name, reportedAp]) => ({ name, inputSize: '416x416', anySize: true, reportedAp }));
-    const book = new QualityBook(models, 'large');
-    book.add(BASE, quality(0, 0));
-    expect(book.isHardlySure(BASE)).toBe(false);
-    expect(book.isHardlySure({ ...BASE, model: 'weak', inputSize: '416x416' })).toBe(true);
-    expect(book.isHardlySure({ ...SMALL, inputSize: '416x416' })).toBe(false);
-    expect(book.isHardlySure({ ...SMALL, inputSize: '352x352' })).toBe(false);
-    expect(book.isHardlySure({ ...SMALL, inputSize: '192x192' })).toBe(true);
-    expect(book.isHardlySure({ ...SMALL, inputSize: '480x256' })).toBe(true);
+  it('the chance to pass is that of another format, nothing where a loss is expected, and open where nothing is known', () => {
+    const likely = { ...quality(0.01, 0.015), chance: 0.3 };
+    expect(bookWith([SMALL, likely]).chanceOf(SMALL)).toBe(0.3);
+    expect(bookWith([SMALL, likely]).chanceOf(bf16)).toBe(0.3);
+    expect(bookWith([SMALL, quality(0.05, 0.08)]).chanceOf(bf16)).toBe(0);
+    expect(bookWith().chanceOf(SMALL)).toBe(1);
   });
 });
