@@ -115,6 +115,11 @@ export class QualityBench {
     return `${where}: ${ground}, at most ${maxLoss} lost${acceptsCounts ? ', counts accepted' : ''}`;
   }
 
+  /** Labelled pictures of the held-out part; infinite without labels, where agreement on video decides. */
+  get heldOutPictures(): number {
+    return this.#part('heldOut').labels?.paths.length ?? Number.POSITIVE_INFINITY;
+  }
+
   /**
    * Cuts both parts to what fits the budget, and runs the baseline on them.
    *

@@ -238,6 +238,7 @@ async function searchAndReport(
     const budgetSeconds = Math.max(0, request.budgetSeconds - reserved - spent);
     const found = await search({
       ...{ baseline, space, machine: shape, evaluator, budgetSeconds, seed, signal },
+      heldOutPictures: quality.heldOutPictures,
       expectedSeconds: { ...EXPECTED_SECONDS, compare: isBrief ? COMPARE_SECONDS.brief : COMPARE_SECONDS.full },
       onStep: request.onStep,
     });

@@ -45,7 +45,9 @@ export class Candidates {
         const model = this.#space.models.find(({ name }) => name === part.model)!;
         // Other sizes of a network are estimated from its published one, which comes first.
         if (part.inputSize !== model.inputSize && !this.#times.isModelKnown(part.model)) continue;
-        add(this.#counted({ ...withLever(this.#space, here, 'model', part.model), ...part, resizeBy }));
+        const alike = { ...withLever(this.#space, here, 'model', part.model), ...part, resizeBy };
+        add(alike);
+        add(this.#counted(alike));
       }
     return [...found.values()];
   }

@@ -57,6 +57,7 @@ export interface ExperimentOptions {
   /** Standard deviation of the rate of a run relative to it, until pairs have shown it. */
   readonly noiseRatio: number;
   readonly signal: AbortSignal;
+  readonly heldOutPictures?: number;
 }
 
 /** A logarithm of a gain. */
@@ -99,7 +100,7 @@ export class Experiments {
     this.#budget = new TimeBudget(budgetSeconds, () => evaluator.clock.nowSeconds(), expectedSeconds);
     this.#noise = new PairNoise(options.noiseRatio);
     this.times = new InferTimeBook();
-    this.qualities = new QualityBook(space.models, baseline.model);
+    this.qualities = new QualityBook(space.models, baseline.model, options.heldOutPictures);
     this.costs = new CostModel(machine, this.times);
     this.predictions = new Predictions(this.costs);
   }

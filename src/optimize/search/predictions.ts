@@ -1,5 +1,5 @@
 import { partKey } from '../levers/levers.ts';
-import type { Configuration } from '../result.ts';
+import type { Configuration, LeverId } from '../result.ts';
 import type { CostModel } from './cost-model.ts';
 import { differences } from './step-log.ts';
 
@@ -62,8 +62,10 @@ export class Predictions {
 
   #ratio(from: Configuration, to: Configuration, isOptimistic: boolean): number {
     const formula = this.#costs.fps(to, isOptimistic) / this.#costs.fps(from);
+    const correctionOf = (lever: LeverId, at: Configuration): number =>
+      this.#corrections.get(`${lever} ${at[lever]}`) ?? 1;
     return differences(from, to).reduce(
-      (gain, lever) => gain * (this.#corrections.get(`${lever} ${to[lever]}`) ?? 1),
+      (gain, lever) => (gain * correctionOf(lever, to)) / correctionOf(lever, from),
       formula,
     );
   }

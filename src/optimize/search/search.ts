@@ -1,4 +1,4 @@
-import { configurationKey, isPartLever, LEVERS, qualityKey, skipsWork } from '../levers/levers.ts';
+import { configurationKey, hasSameSkips, isPartLever, LEVERS, qualityKey, skipsWork } from '../levers/levers.ts';
 import { type SearchSpace, withLever } from '../levers/search-space.ts';
 import type { Configuration, LeverId, ParetoPoint, Refusal, Step, StepVerdict } from '../result.ts';
 import { Candidates } from './candidates.ts';
@@ -31,6 +31,8 @@ export interface SearchOptions {
   /** Standard deviation of the rate of a run, relative to it, until pairs have shown it. */
   readonly noiseRatio?: number;
   readonly signal?: AbortSignal;
+  /** Labelled pictures that the verdict stands on: with few, only a network that is expected to be better is likely to pass. */
+  readonly heldOutPictures?: number;
   /** Receives every step when it is decided. */
   readonly onStep?: (step: Step) => void;
 }
@@ -165,8 +167,11 @@ class Search {
 
   /** Goes to the best predicted format and threads of the baseline's network, one lever at a time, so that each gain is known. */
   async #speedUpOwnNetwork(): Promise<void> {
-    const { model, inputSize } = this.#options.baseline;
-    const target = await this.#next((to) => to.model === model && to.inputSize === inputSize);
+    const { baseline } = this.#options;
+    const { model, inputSize } = baseline;
+    const target = await this.#next(
+      (to) => to.model === model && to.inputSize === inputSize && hasSameSkips(to, baseline),
+    );
     while (target !== null) {
       const here = this.#current.configuration;
       const levers = differences(here, target);
@@ -221,7 +226,8 @@ class Search {
 
   /** Configurations that were not run, by how much each is expected to raise the rate of what passes if it is as fast as it may be. */
   #ranking(): { readonly to: Configuration; readonly fps: number; readonly promise: number }[] {
-    const { finalists, fallback } = this.#standing();
+    const { finalists: all, fallback } = this.#standing();
+    const finalists = chooseFinalists(all, fallback, MOST_FINALISTS);
     const known = expectedFps(finalists, fallback, MOST_FINALISTS);
     const near = [this.#current, ...this.#lab.all.sort((a, b) => b.fps - a.fps)];
     return this.#candidates
@@ -230,8 +236,8 @@ class Search {
       .map((to) => {
         const fps = this.#lab.predictions.mostFps(near, to);
         const measured = { configuration: to, fps, meetsTargets: true };
-        const all = [...finalists, { measured, chance: this.#chanceOf(to) }];
-        return { to, fps, promise: expectedFps(all, fallback, MOST_FINALISTS) / known };
+        const more = [...finalists, { measured, chance: this.#chanceOf(to) }];
+        return { to, fps, promise: expectedFps(more, fallback, MOST_FINALISTS) / known };
       })
       .sort((a, b) => b.promise - a.promise);
   }

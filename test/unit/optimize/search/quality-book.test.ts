@@ -80,4 +80,25 @@ describe('what is likely for a configuration that was not judged', () => {
     expect(bookWith([SMALL, quality(0.05, 0.08)]).chanceOf(bf16)).toBe(0);
     expect(bookWith().chanceOf(SMALL)).toBe(1);
   });
+
+  it('with few pictures only a network that states more is likely to pass; with many, one that loses little', () => {
+    const models = (
+      [
+        ['large', 0.33],
+        ['better', 0.377],
+        ['nearly', 0.32],
+      ] as const
+    ).map(([name, reportedAp]) => ({ name, inputSize: '512x512', anySize: true, reportedAp }));
+    const chance = (model: string, pictures: number, inputSize = '512x512'): number => {
+      const book = new QualityBook(models, 'large', pictures);
+      book.add(BASE, quality(0, 0));
+      return book.chanceOf({ ...BASE, model, inputSize });
+    };
+    expect(chance('better', 75)).toBeGreaterThan(0.9);
+    expect(chance('nearly', 75)).toBeLessThan(0.6);
+    expect(chance('nearly', 5000)).toBeGreaterThan(0.85);
+    // A smaller input, or one of another aspect, loses.
+    expect(chance('better', 75, '320x320')).toBeLessThan(chance('better', 75));
+    expect(chance('better', 75, '672x384')).toBeLessThan(chance('better', 75));
+  });
 });
