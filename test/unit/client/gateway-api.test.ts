@@ -47,7 +47,7 @@ async function askEverything(): Promise<string[]> {
 
 describe('requests to a gateway', () => {
   it('there is a method for every route, except for pages, forms, metrics and the feed', async () => {
-    const others = ['GET /base.css', 'GET /metrics', 'GET /ws', 'POST /sign-in'];
+    const others = ['GET /base.css', 'GET /metrics', 'GET /ws', 'OPTIONS /ws', 'POST /sign-in'];
     const routes = Object.keys(ROUTE_ACCESS).filter((route) => !others.includes(route));
     expect(await askEverything()).toEqual(routes.sort());
   });
