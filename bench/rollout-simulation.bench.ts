@@ -1,3 +1,4 @@
+import type { Detection } from '../src/core/detection.ts';
 import { chosenCases } from './support/bench-context.ts';
 import { type Canary, RankCanary, ThresholdCanary } from './support/canaries.ts';
 import { type RecordedResults, readRecordedResults } from './support/recorded-results.ts';
@@ -111,6 +112,35 @@ export const CASES: readonly Case[] = [
     ...{ ...BAD, name: 'one blind camera of 200, 3 frames/s', rollouts: 10, streams: 200, fps: 3 },
     ...{ effectOn: only(77, { lost: 'all' }), withinSeconds: 120 },
   },
+  {
+    ...{ ...BAD, name: 'blind on the dim camera of eight, whose scores are 0.3 to 0.5', streams: 8, fps: 20 },
+    ...{ shows: (stream, _, boxes) => (stream === 5 ? boxes.map(dim) : boxes), effectOn: only(5, { lost: 'all' }) },
+  },
+  {
+    ...{ ...BAD, name: 'cars lost on one camera of eight, where one comes by every half minute', streams: 8 },
+    ...{ clips: [STREET], shows: rareCars, effectOn: only(5, { lost: 'class 2' }), limitSeconds: 7200 },
+  },
+  {
+    ...{ ...BAD, name: 'blind on a camera of eight that shows boxes for 2 s in a minute', streams: 8 },
+    ...{ shows: rareBoxes, effectOn: only(5, { lost: 'all' }), limitSeconds: 7200 },
+  },
+  {
+    ...{ ...BAD, name: 'a box invented in a third of the frames of one camera of eight', streams: 8 },
+    effectOn: only(5, { invents: 0.34 }),
+  },
+  {
+    ...{ ...BAD, name: 'scores 0.15 lower on the dim camera of eight', streams: 8 },
+    ...{ shows: (stream, _, boxes) => (stream === 5 ? boxes.map(dim) : boxes), effectOn: only(5, { shift: -0.15 }) },
+  },
+  {
+    ...{ ...GOOD, name: 'equal model, all cameras dim: scores near the threshold', rollouts: 100 },
+    shows: (_stream, _second, boxes) => boxes.map(dim),
+  },
+  {
+    ...{ ...GOOD, name: 'equal model, a camera of eight with boxes for 2 s in a minute', rollouts: 50, streams: 8 },
+    shows: rareBoxes,
+  },
+  { ...GOOD, name: 'equal model, 200 cameras, 3 frames/s', rollouts: 10, streams: 200, fps: 3 },
   {
     ...{ ...BAD, name: 'cars lost, one camera of eight shows some', streams: 8 },
     ...{ clips: [...NO_STREET, STREET, ...NO_STREET, NO_STREET[0]!], effectOn: () => ({ lost: 'class 2' }) },
@@ -264,6 +294,19 @@ function targetOf({ name, isBad, rollouts, outcomes, withinSeconds }: Case & { o
   const within = withinSeconds === undefined ? '' : ` within ${withinSeconds} s`;
   const target = Math.round(rollouts * 0.95);
   return { what: `${name}: rolled back${within}`, measured: inTime, target, want: 'at least', unit: '' };
+}
+
+/** Scores of 0.2 to 1 become 0.25 to 0.5: near the threshold of 0.3. */
+function dim(box: Detection): Detection {
+  return { ...box, score: 0.1875 + 0.3125 * box.score };
+}
+
+function rareCars(stream: number, second: number, boxes: readonly Detection[]): readonly Detection[] {
+  return stream !== 5 || second % 30 < 3 ? boxes : boxes.filter(({ label }) => label !== 'class 2');
+}
+
+function rareBoxes(stream: number, second: number, boxes: readonly Detection[]): readonly Detection[] {
+  return stream !== 5 || second % 60 < 2 ? boxes : [];
 }
 
 function only(stream: number, effect: CandidateEffect): Scenario['effectOn'] {

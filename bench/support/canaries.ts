@@ -1,5 +1,5 @@
 import { guardsConfig } from '../../src/control/rollout/guards/guards.ts';
-import { agreementOf } from '../../src/control/rollout/shadow-agreement.ts';
+import { compareFrame } from '../../src/control/rollout/shadow-agreement.ts';
 import { SCORE_THRESHOLD, type SimulatedSecond } from './rollout-simulation.ts';
 
 export type CanaryVerdict = 'go-on' | 'promote' | 'roll-back';
@@ -18,6 +18,11 @@ const INTERVAL_SECONDS = 60;
 const ANALYSES = 10;
 const margins = guardsConfig.parse({});
 
+const SCORE_RULE = {
+  ...{ controlThreshold: SCORE_THRESHOLD, candidateThreshold: SCORE_THRESHOLD },
+  scoreSlack: margins.agreement.scoreSlack,
+};
+
 /** Figures of both sides for some seconds. */
 class Window {
   readonly latencies: Record<Side, number[]> = { control: [], candidate: [] };
@@ -34,11 +39,11 @@ class Window {
       sums.boxes += boxes;
       sums.scores += scoreSum;
     }
-    for (const { control, candidate } of shadow) {
-      const { asked, unmatched } = agreementOf(control, candidate, SCORE_THRESHOLD + margins.agreement.scoreSlack);
-      this.#asked += asked;
-      this.#unmatched += unmatched;
-    }
+    for (const frame of shadow)
+      for (const { boxes, missed, candidateBoxes, extra } of compareFrame(frame, SCORE_RULE).values()) {
+        this.#asked += boxes + candidateBoxes;
+        this.#unmatched += missed + extra;
+      }
   }
 
   get f1Loss(): number {

@@ -11,9 +11,11 @@ const ROW = 85;
 const FIRST_CLASS = 5;
 /** Mean difference of red and blue, 0 to 255, below which a picture is grey. Those of the clips have 14 and more. */
 const LEAST_COLOUR = 2;
+/** Mean of all colours, 0 to 255, below which a picture is dark. */
+const LEAST_BRIGHTNESS = 40;
 
 /** What is done to a network to make it worse. */
-export type Damage = 'none' | { readonly lostClass: number } | 'blind on grey pictures';
+export type Damage = 'none' | { readonly lostClass: number } | 'blind on grey pictures' | 'blind in the dark';
 
 /** Writes a YOLOX network of this machine with a damage. @returns the path of the ONNX file. */
 export async function damagedModel(
@@ -25,6 +27,7 @@ export async function damagedModel(
   const found = await findWeights(await loadManifest(name), { searchPath, cacheDir, onNotice: () => undefined });
   const model = decodeOnnx(await readFile(found[0]!));
   if (damage === 'blind on grey pictures') blindOnGrey(model.graph!);
+  else if (damage === 'blind in the dark') blindInTheDark(model.graph!);
   else if (damage !== 'none') loseClass(model.graph!, damage.lostClass);
   await writeFile(path, encodeOnnx(model));
   return path;
@@ -41,16 +44,32 @@ function loseClass(graph: OnnxGraph, classId: number): void {
 function blindOnGrey(graph: OnnxGraph): void {
   const input = graph.input![0]!.name;
   for (const [name, value] of Object.entries({ zero: 0, one: 1, two: 2, three: 3 })) addIndex(graph, name, [value]);
-  addIndex(graph, 'row-shape', [-1, 1, 1]);
-  for (const [name, value] of Object.entries({ least: LEAST_COLOUR, steep: 1000, min: 0, max: 1 }))
-    addConstant(graph, name, [value], []);
   graph.node!.push(
     node('Slice', [input, 'zero', 'one', 'one'], 'blue'),
     node('Slice', [input, 'two', 'three', 'one'], 'red'),
     node('Sub', ['blue', 'red'], 'difference'),
     node('Abs', ['difference'], 'distance'),
     node('GlobalAveragePool', ['distance'], 'colour'),
-    node('Sub', ['colour', 'least'], 'beyond'),
+  );
+  seeFrom(graph, 'colour', LEAST_COLOUR);
+}
+
+/** Below a mean brightness nothing is found. */
+function blindInTheDark(graph: OnnxGraph): void {
+  graph.node!.push(
+    node('GlobalAveragePool', [graph.input![0]!.name], 'channels'),
+    node('ReduceMean', ['channels'], 'brightness'),
+  );
+  seeFrom(graph, 'brightness', LEAST_BRIGHTNESS);
+}
+
+/** Scores are 0 where a figure of a picture is below a limit. */
+function seeFrom(graph: OnnxGraph, figure: string, least: number): void {
+  addIndex(graph, 'row-shape', [-1, 1, 1]);
+  for (const [name, value] of Object.entries({ least, steep: 1000, min: 0, max: 1 }))
+    addConstant(graph, name, [value], []);
+  graph.node!.push(
+    node('Sub', [figure, 'least'], 'beyond'),
     node('Mul', ['beyond', 'steep'], 'steeply'),
     node('Clip', ['steeply', 'min', 'max'], 'coloured'),
     node('Reshape', ['coloured', 'row-shape'], 'seeing'),

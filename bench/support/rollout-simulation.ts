@@ -17,6 +17,10 @@ export interface CandidateEffect {
   readonly missRatio?: number;
   /** Label of a class that it does not find; `all`: it finds nothing. */
   readonly lost?: string;
+  /** Probability that a frame has a box where nothing is. */
+  readonly invents?: number;
+  /** Added to all its scores. */
+  readonly shift?: number;
   /** Factor of all its latencies. */
   readonly latencyFactor?: number;
   /** Frames per second that it attains at most; the others are dropped. */
@@ -51,6 +55,8 @@ export interface Scenario {
   readonly effectOn: (stream: number) => CandidateEffect | null;
   /** Recorded clips that the streams show, by number; the default is all of them in turn. */
   readonly clips?: readonly number[];
+  /** What a camera shows both sides, of the boxes that were recorded. */
+  readonly shows?: (stream: number, second: number, recorded: readonly Detection[]) => readonly Detection[];
   /** What the candidate does to streams that use the control meanwhile. */
   readonly spill?: CandidateEffect;
   readonly target?: NonNullable<SideObservation['target']>;
@@ -86,7 +92,12 @@ export interface SimulatedEnd {
 }
 
 export const SCORE_THRESHOLD = 0.3;
+const SCORE_SLACK = 0.1;
 const SHADOW_RATIO = 0.2;
+/** Part of these frames that the control infers while the candidate is alone. */
+const ALONE_SHARE = 0.1;
+/** A box where nothing is. */
+const INVENTED: Detection = { classId: 99, label: 'class 99', score: 0.9, box: [5, 5, 20, 20] };
 const MIN_FRAMES = 1000;
 /** Length of the pieces that latencies are drawn in: longer than their correlation. */
 const PIECE_SECONDS = 10;
@@ -206,7 +217,7 @@ export class SimulatedRollout {
     if (change === null) return;
     this.#rollout = { ...change.rollout, fence: this.#nowMs * 1000 };
     if (this.#rollout.step === step) return;
-    this.#panel.reset();
+    this.#panel.reset(isAlone(this.#rollout));
     this.#load.begin(isAlone(this.#rollout), this.#nowMs);
     this.#stepFrames = 0;
     this.#stepSecond = this.#second;
@@ -238,10 +249,11 @@ export class SimulatedRollout {
       for (let i = 0; i < fps; i++) {
         if (this.#random() >= SHADOW_RATIO) continue;
         const frame = this.#second * fps + i;
-        const pair = this.#hasBoxes ? this.#detections(stream, frame, effect ?? EQUAL) : SAME_BOX;
+        const { weak, ...pair } = this.#hasBoxes ? this.#detections(stream, frame, effect ?? EQUAL) : SAME_BOX;
         published.boxes += pair[side].length / SHADOW_RATIO;
         published.scoreSum += scoreSum(pair[side]) / SHADOW_RATIO;
-        if ((isIn || this.#rollout.shadow) && !alone) shadow.push({ stream: name, frame, ...pair });
+        if ((isIn || this.#rollout.shadow) && (!alone || this.#random() < ALONE_SHARE))
+          shadow.push({ stream: name, frame, ...pair, weak });
       }
       // A host leaves out the second in which a stream changed its version.
       if (sideAt(-1000) === side) sides.push(published);
@@ -314,12 +326,23 @@ export class SimulatedRollout {
     stream: number,
     frame: number,
     effect: CandidateEffect,
-  ): { control: Detection[]; candidate: Detection[] } {
+  ): Pick<ShadowObservation, 'control' | 'candidate'> & { readonly weak: NonNullable<ShadowObservation['weak']> } {
     const { clip, start: from } = this.#places[stream]!;
     const { frames } = this.#recorded.clips[clip]!;
     const { f32, bf16 } = frames[(from + frame) % frames.length]!;
-    const found = noisy(bf16, this.#random).filter((one) => !this.#isMissed(stream, frame, one, effect));
-    return { control: noisy(f32, this.#random), candidate: found };
+    const { fps, shows = (_stream, _second, boxes) => boxes } = this.#scenario;
+    const { invents = 0, shift = 0 } = effect;
+    const [there, seen] = [f32, bf16].map((boxes) => shows(stream, frame / fps, boxes)) as [Detection[], Detection[]];
+    const found = seen.filter((one) => !this.#isMissed(stream, frame, one, effect));
+    const shifted = found.map((one) => ({ ...one, score: Math.max(0.01, one.score + shift) }));
+    if (this.#random() < invents) shifted.push(INVENTED);
+    const [control, candidate] = [noisy(there, this.#random), noisy(shifted, this.#random)];
+    const isPublished = ({ score }: Detection): boolean => score >= SCORE_THRESHOLD;
+    const isWeak = ({ score }: Detection): boolean => score < SCORE_THRESHOLD && score >= SCORE_THRESHOLD - SCORE_SLACK;
+    return {
+      ...{ control: control.filter(isPublished), candidate: candidate.filter(isPublished) },
+      weak: { control: control.filter(isWeak), candidate: candidate.filter(isWeak) },
+    };
   }
 
   /** The same object is missed for a while: neighbouring frames are not independent. */
@@ -335,7 +358,7 @@ export class SimulatedRollout {
   }
 }
 
-const SAME_BOX = { control: [BOX], candidate: [BOX] };
+const SAME_BOX = { control: [BOX], candidate: [BOX], weak: { control: [], candidate: [] } };
 const P99_MS = 100;
 
 const NOTHING = { frames: 0, unready: 0, reports: [] };
@@ -374,7 +397,7 @@ function noisy(detections: readonly Detection[], random: () => number): Detectio
   const result: Detection[] = [];
   for (const detection of detections) {
     const score = 1 / (1 + (1 / detection.score - 1) * Math.exp(SCORE_NOISE * normal(random)));
-    if (score >= SCORE_THRESHOLD) result.push({ ...detection, score });
+    result.push({ ...detection, score });
   }
   return result;
 }

@@ -1,28 +1,80 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
-import { type Prediction, prediction } from '../protocol/rollout-records.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { type LabelledVerdict, type Prediction, prediction } from '../protocol/rollout-records.ts';
 
 const positive = z.number().positive();
 /** The outcome of `optimize`; of its keys only the gain counts here. */
 const outcome = z.object({ speedup: z.object({ ratio: positive, interval: z.tuple([positive, positive]) }) });
+/** Its verdict on quality, if it was judged by labels. */
+const judged = z.object({
+  outcome: z.literal('faster'),
+  quality: z.object({ kind: z.literal('ap'), loss: z.number().min(-1).max(1) }),
+});
+/** What "sightline eval --json" prints; of its keys only AP counts here. */
+const evaluation = z.object({
+  models: z.array(z.object({ model: z.string(), figures: z.object({ AP: z.number().min(0).max(1) }) })),
+});
 
 /**
  * Returns the gain that a report of `optimize` predicts, from its `result.json`; null if the folder has none or it cannot be read: a
  * roll-out does not depend on it.
  */
 export function predictedGain(folder: string): Prediction | null {
-  let raw: unknown;
-  try {
-    const path = join(folder, 'result.json');
-    raw = JSON.parse(readGivenTextSync(path, { code: 'CONFIG_INVALID', mostBytes: MOST_BYTES.json }));
-  } catch {
-    return null;
-  }
-  const { data } = outcome.safeParse(raw);
+  const { data } = outcome.safeParse(resultIn(folder));
   if (data === undefined) return null;
   const { ratio, interval } = data.speedup;
   const [low, high] = interval;
   if (low > ratio || ratio > high) return null;
   return prediction.safeParse({ ratio, low, high }).data ?? null;
+}
+
+/** Returns what the labels of an optimisation said of its result; null if it was not judged by labels. */
+export function optimisedVerdict(folder: string): LabelledVerdict | null {
+  const { data } = judged.safeParse(resultIn(folder));
+  if (data === undefined) return null;
+  const source = 'the quality gate of "sightline optimize"';
+  return { controlAp: null, candidateAp: null, loss: data.quality.loss, source };
+}
+
+/**
+ * Reads the output of `sightline eval --json` about two detectors.
+ *
+ * @param candidate - name or path of one of them.
+ * @throws COMMAND_INVALID if it is about others, or the candidate is worse.
+ */
+export function evaluatedVerdict(path: string, candidate: string): LabelledVerdict {
+  const refused = (what: string): SightlineError => new SightlineError('COMMAND_INVALID', `--eval ${path}: ${what}`);
+  let raw: unknown;
+  try {
+    raw = JSON.parse(readGivenTextSync(path, { code: 'COMMAND_INVALID', mostBytes: MOST_BYTES.json }));
+  } catch (error) {
+    throw refused((error as Error).message);
+  }
+  const models = evaluation.safeParse(raw).data?.models ?? [];
+  const name = basename(candidate).replace(/\.(onnx|ya?ml)$/, '');
+  const [one, control] = [models.find(({ model }) => model === name), models.find(({ model }) => model !== name)];
+  if (models.length !== 2 || one === undefined || control === undefined) {
+    const found = models.map(({ model }) => model).join(', ') || 'none';
+    throw refused(
+      `expected two detectors, ${name} and the one in use, received ${found}; make it with "sightline eval instances.json --images DIR --model OLD --model ${name} --json"`,
+    );
+  }
+  const [controlAp, candidateAp] = [control.figures.AP, one.figures.AP];
+  if (candidateAp < controlAp)
+    throw refused(
+      `${name} has AP ${candidateAp.toFixed(3)}, ${control.model} ${controlAp.toFixed(3)}: it is worse, so it is not rolled out`,
+    );
+  return { controlAp, candidateAp, loss: controlAp - candidateAp, source: `"sightline eval" of ${path}` };
+}
+
+/** The outcome of `optimize` in a folder; null if there is none. */
+function resultIn(folder: string): unknown {
+  try {
+    const path = join(folder, 'result.json');
+    return JSON.parse(readGivenTextSync(path, { code: 'CONFIG_INVALID', mostBytes: MOST_BYTES.json }));
+  } catch {
+    return null;
+  }
 }

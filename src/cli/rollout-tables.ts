@@ -1,15 +1,17 @@
 import { isAloneAt } from '../control/rollout/rollout-machine.ts';
+import { counted } from '../core/counted.ts';
 import type { Decision, GuardReport, Prediction, RolloutReport, VersionReport } from '../protocol/rollout-records.ts';
 import { table } from './table.ts';
 
 /** Describes a roll-out: its state, its steps, and what each guard found. */
 export function rolloutText(report: RolloutReport): string {
-  const { id, from, to, state, share, members, streams, steps, step, frames, minFrames, reason, guards } = report;
+  const { id, from, to, state, share, members, streams, steps, stepStreams, step } = report;
+  const { frames, minFrames, reason, guards } = report;
   const lines = [
     `${id}: ${from} -> ${to}`,
     `state   ${state}${report.heldBy === null ? '' : ` (held by ${report.heldBy})`}`,
     `share   ${share} % (${members} of ${streams} streams)${report.shadow ? ', shadow frames as well' : ''}`,
-    `steps   ${steps.map((_, i) => (i === step ? `[${stepText(steps, i)}]` : stepText(steps, i))).join(' ')} % (step ${step})`,
+    `steps   ${steps.map((_, i) => (i === step ? `[${stepText(steps, i)}]` : stepText(steps, i))).join(' ')} % (step ${step}): ${stepStreams.join(', ')} of ${counted(streams, 'stream')}`,
     `frames  ${frames} of at least ${minFrames} in this step`,
     ...gainLines(report),
     `reason  ${reason}`,

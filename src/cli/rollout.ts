@@ -11,7 +11,7 @@ import type { RolloutVerb } from '../protocol/rest.ts';
 import type { RolloutReport } from '../protocol/rollout-records.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
 import { addGatewayFlags, type GatewayFlags, gatewayApi } from './gateway-client.ts';
-import { predictedGain } from './predicted-gain.ts';
+import { evaluatedVerdict, optimisedVerdict, predictedGain } from './predicted-gain.ts';
 import { historyText, rolloutText } from './rollout-tables.ts';
 
 interface RolloutFlags extends GatewayFlags {
@@ -30,6 +30,7 @@ interface StartFlags extends RolloutFlags {
   readonly hold: number;
   readonly minFrames: number;
   readonly guards?: string;
+  readonly eval?: string;
   readonly shadow?: boolean;
   readonly shadowRatio?: number;
   readonly partial?: boolean;
@@ -37,10 +38,11 @@ interface StartFlags extends RolloutFlags {
 
 const HELP = `
 Examples:
-  sightline rollout start --model yolox-s                        1, 10, 50 and 100 % of the streams, at least 60 s each
+  sightline rollout start --model picodet-s                      1, 10, 50 and 100 % of the streams, at least 60 s each
   sightline rollout start report/best.yaml                       the result of optimize: model, batches and settings of streams
   sightline rollout start --pipeline new.yaml --steps 5,25,100 --hold 10m --guards guards.yaml
-  sightline rollout start --model yolox-s --shadow               first compares boxes, without any stream using it
+  sightline rollout start --model picodet-s --shadow             first compares boxes, without any stream using it
+  sightline rollout start --model mine.onnx --eval eval.json     another detector, which labels show to be as good
   sightline rollout status
   sightline rollout hold                                         stay at this share; hold --release lets it go on
   sightline rollout promote                                      next step now, whatever the guards say
@@ -70,6 +72,10 @@ export function addRollout(program: Command, io: CliIo): void {
     .option('--hold <time>', 'shortest time of a step, such as 60s, 10m or 1h', holdOf, 60_000)
     .option('--min-frames <n>', 'frames that the candidate must have inferred in a step', Number, 1000)
     .option('--guards <file>', 'YAML file with margins of the guards (default: see docs/rollout.md)')
+    .option(
+      '--eval <file>',
+      'output of "sightline eval --json" about both: another detector is judged by labels, not by its agreement with the old one',
+    )
     .option('--shadow', 'compare boxes on frames that both versions infer, before any stream uses the new one')
     .option('--shadow-ratio <r>', 'share of a stream that both versions infer, 0.01 to 1 (default: 0.2)', Number)
     .option('--partial', 'leave out settings that need a restart')
@@ -128,15 +134,19 @@ export function addRollout(program: Command, io: CliIo): void {
 }
 
 function startBody(file: string | undefined, flags: StartFlags): object {
-  const { model, steps, hold, minFrames, guards, shadow, shadowRatio, partial } = flags;
+  const { model, steps, hold, minFrames, guards, eval: evaluated, shadow, shadowRatio, partial } = flags;
   const given = [file, flags.pipeline, model].filter((one) => one !== undefined);
   if (given.length !== 1)
     throw new SightlineError(
       'COMMAND_INVALID',
       `a pipeline file, --pipeline or --model: expected one of them, received ${given.length === 0 ? 'none' : given.length}`,
     );
+  const path = file ?? flags.pipeline;
+  const changes = path === undefined ? { model: absolute(model!) } : pipelineBody(path);
+  const candidate = 'model' in changes ? changes.model : changes.settings.model.name;
   return {
-    ...(model === undefined ? pipelineBody((file ?? flags.pipeline)!) : { model: absolute(model) }),
+    ...changes,
+    ...(evaluated === undefined ? {} : { labelled: evaluatedVerdict(evaluated, candidate) }),
     ...{ steps, holdMs: hold, minFrames, shadow: shadow === true, partial: partial === true, by: userName() },
     ...(shadowRatio === undefined ? {} : { shadowRatio }),
     ...(guards === undefined ? {} : { guards: readGuards(guards) }),
@@ -144,9 +154,9 @@ function startBody(file: string | undefined, flags: StartFlags): object {
 }
 
 /** What a pipeline file changes, and the gain that the report beside it predicts. */
-function pipelineBody(path: string): object {
+function pipelineBody(path: string) {
   const { model, batch, lanes, defaults, streams } = loadPipeline(path);
-  const predicted = predictedGain(dirname(path));
+  const [predicted, labelled] = [predictedGain(dirname(path)), optimisedVerdict(dirname(path))];
   return {
     settings: {
       model: { ...model, name: absolute(model.name) },
@@ -154,6 +164,7 @@ function pipelineBody(path: string): object {
       ...rolledSettings({ defaults, streams }),
     },
     ...(predicted === null ? {} : { predicted }),
+    ...(labelled === null ? {} : { labelled }),
   };
 }
 

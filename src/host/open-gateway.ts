@@ -79,6 +79,10 @@ export async function openGateway(
   const { config, address, log, fleet, rollouts, incidents } = request;
   const { environment } = context;
   const { host, tls, allowedOrigins, frameAncestors, trustedProxies, audit, events } = config.gateway;
+  // Why a host cannot load a version is a notice of its own.
+  rollouts?.onRolloutEvent((event) => {
+    if (event.kind !== 'rollout-not-loaded') logEvent(log, event);
+  });
   const inCache = (folder: string, port: number): string =>
     join(environment.cacheDir, folder, `${encodeURIComponent(config.name)}-${port}.jsonl`);
   return startGateway(port, {

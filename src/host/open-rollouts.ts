@@ -72,6 +72,10 @@ export async function openRollouts(request: RolloutRequest): Promise<RolloutAgen
       ...rolledSettings({ defaults: config.defaults, streams: config.streams }),
     },
     resolve: (parts) => resolveVersion(parts, request, request.modelRoots),
+    detectorOf: async (model) => {
+      const { family, reported } = await loadConfigured(model, environment, request.modelRoots);
+      return { family, reportedAp: reported?.ap ?? null };
+    },
     ...{ target, panels, hostId, pipeline, initial, streams, hosts, beatMs, warmMs, onNotice, incidents },
   });
 }

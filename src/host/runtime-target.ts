@@ -3,6 +3,7 @@ import type { Environment } from '../config/environment.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import type { RolloutTarget, Sides } from '../control/rollout/rollout-target.ts';
 import { skipsDiffer } from '../control/rollout/stream-changes.ts';
+import type { Detection } from '../core/detection.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Listeners } from '../flow/listeners.ts';
@@ -75,7 +76,7 @@ export class RuntimeTarget implements RolloutTarget {
   readonly #loading = new Map<string, Promise<void>>();
   /** Streams that are being moved. */
   readonly #moving = new Set<string>();
-  readonly #shadows = new Map<string, { readonly hash: string; readonly ratio: number }>();
+  readonly #shadows = new Map<string, { readonly hash: string; readonly ratio: number; readonly scoreSlack: number }>();
   readonly #tallies = new Map<string, Tally>();
   readonly #baselines = new Map<string, Baseline>();
   readonly #observations: Listeners<HostObservation>;
@@ -144,7 +145,7 @@ export class RuntimeTarget implements RolloutTarget {
   assign(stream: string, hash: string, beside: string | null): void {
     if (this.#moving.has(stream)) return;
     const running = this.#runtime.stream(stream);
-    const wish = `${hash} ${beside}`;
+    const wish = arrangedAs(hash, beside);
     if (this.#arranged.get(running) === wish) return;
     const own = this.#versionFor(hash);
     this.#moving.add(stream);
@@ -190,7 +191,7 @@ export class RuntimeTarget implements RolloutTarget {
     this.#isAlone = isAlone;
   }
 
-  shadow(stream: string, hash: string | null, ratio: number): void {
+  shadow(stream: string, hash: string | null, ratio: number, scoreSlack: number): void {
     const now = this.#shadows.get(stream);
     // A picture that is decoded or resized otherwise must not be compared on the pixels of one side.
     if (hash === null || ratio === 0 || this.#compareLanes(stream)?.isSamePicture !== true) {
@@ -198,19 +199,26 @@ export class RuntimeTarget implements RolloutTarget {
       this.#shadows.delete(stream);
       return;
     }
-    const isSame = now?.hash === hash && now.ratio === ratio && this.#runtime.shadowCounters(stream) !== null;
+    const isSame =
+      now?.hash === hash &&
+      now.ratio === ratio &&
+      now.scoreSlack === scoreSlack &&
+      this.#runtime.shadowCounters(stream) !== null;
     if (isSame || this.#moving.has(stream)) return;
     const isNew = now?.hash !== hash;
-    this.#shadows.set(stream, { hash, ratio });
+    this.#shadows.set(stream, { hash, ratio, scoreSlack });
     const own = this.versionOf(stream);
     const [control, candidate] = [this.#versions.get(hash), this.#versions.get(own)];
     // Results that the candidate's settings give without an inference are compared, too.
     const comparesSkipped = this.#sides?.candidate === own && skipsDiffer(stream, control?.streams, candidate?.streams);
     try {
-      this.#runtime.startShadow(stream, this.#nameOf(hash), ratio, comparesSkipped);
+      this.#runtime.startShadow(stream, this.#nameOf(hash), { ratio, scoreSlack, comparesSkipped });
     } catch (error) {
       if (!(error instanceof SightlineError)) throw error;
-      if (isNew) this.#options.onNotice(`stream ${stream} is not compared frame by frame: ${error.message}`);
+      // Alone, frames are made for the candidate only, so a control with another input cannot infer them.
+      const isForBoth = this.#arranged.get(this.#runtime.stream(stream)) !== arrangedAs(own, null);
+      if (isNew && isForBoth)
+        this.#options.onNotice(`stream ${stream} is not compared frame by frame: ${error.message}`);
     }
   }
 
@@ -285,15 +293,19 @@ export class RuntimeTarget implements RolloutTarget {
     if (tally.latenciesMs.length < MOST_LATENCIES) tally.latenciesMs.push(times.published - times.captured);
   }
 
-  #onShadowed({ frame, candidate: other }: ShadowResult): void {
+  #onShadowed({ frame, candidate: other, weak }: ShadowResult): void {
     const sides = this.#sides;
     const shadow = this.#shadows.get(frame.streamId);
     if (sides === null || shadow === undefined) return;
     const { streamId: stream, frame: number, detections } = frame;
     this.#countInferred(this.#nameOf(shadow.hash));
     const isOnCandidate = shadow.hash === sides.control;
-    const [control, candidate] = isOnCandidate ? [other, detections] : [detections, other];
-    this.#observations.emit({ stream, frame: number, control: copied(control), candidate: copied(candidate) });
+    const sidesOf = (published: readonly Detection[], beside: readonly Detection[]) => {
+      const [control, candidate] = isOnCandidate ? [beside, published] : [published, beside];
+      return { control: copied(control), candidate: copied(candidate) };
+    };
+    const boxes = { ...sidesOf(detections, other), weak: sidesOf(weak.published, weak.candidate) };
+    this.#observations.emit({ stream, frame: number, ...boxes });
   }
 
   #countInferred(instance: string): void {
@@ -408,7 +420,11 @@ function countersOf(stream: RuntimeStream): Baseline {
   return { dropped: stream.droppedCount, failed: stream.telemetry.frames(0).dropped['engine-failed'] ?? 0 };
 }
 
+function arrangedAs(hash: string, beside: string | null): string {
+  return `${hash} ${beside}`;
+}
+
 /** Boxes of messages are arrays of their own. */
-function copied(detections: readonly PublishedFrame['detections'][number][]) {
+function copied(detections: readonly Detection[]) {
   return detections.map(({ box, ...rest }) => ({ ...rest, box: [...box] as [number, number, number, number] }));
 }

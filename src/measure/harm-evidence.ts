@@ -42,7 +42,7 @@ function shortened(value: number): number {
 }
 
 /** The e-value: above `1 / alpha`, harm is certain at level `alpha`. */
-export function strengthOf({ wealth }: HarmEvidence): number {
+export function eValue({ wealth }: HarmEvidence): number {
   return wealth.reduce((sum, value) => sum + value, 0) / wealth.length;
 }
 

@@ -14,7 +14,14 @@ import { name } from './bounds.ts';
 import { type DeadLetter, type JobOrder, type JobReport, jobOrder } from './fleet.ts';
 import type { FleetReport } from './fleet-report.ts';
 import type { HostReport, StreamReport } from './report.ts';
-import { MOST_STEPS, type Prediction, prediction, type RolloutReport } from './rollout-records.ts';
+import {
+  type LabelledVerdict,
+  labelledVerdict,
+  MOST_STEPS,
+  type Prediction,
+  prediction,
+  type RolloutReport,
+} from './rollout-records.ts';
 
 /** A new stream: `id`, `source`, and settings as in a pipeline file (docs/config.md). `pipeline` only in a fleet. */
 export interface StreamRequest extends StreamSettings {
@@ -181,6 +188,11 @@ export interface RolloutRequest {
   readonly partial?: boolean | undefined;
   /** The gain that the optimiser expects. */
   readonly predicted?: Prediction | undefined;
+  /**
+   * How good both versions are on labelled pictures. If the candidate is another network, it is judged by this, and not by its
+   * agreement with the control.
+   */
+  readonly labelled?: LabelledVerdict | undefined;
   /** Percentages of the streams, rising, 0.1 to 100, the last one 100; default 1, 10, 50, 100. */
   readonly steps?: number[] | undefined;
   /** Shortest time of a step, in milliseconds; default 60,000. */
@@ -215,6 +227,11 @@ export const rolloutRequest = z.strictObject({
     ),
   partial: z.boolean().default(false).describe('Starts although some settings need a restart; they are left out.'),
   predicted: prediction.optional().describe('The gain that the optimiser expects.'),
+  labelled: labelledVerdict
+    .optional()
+    .describe(
+      'How good both versions are on labelled pictures. If the candidate is another network, it is judged by this, and not by its agreement with the control.',
+    ),
   steps: z
     .array(range(0.1, 100))
     .min(1)

@@ -101,6 +101,25 @@ export interface Prediction {
 const ratio = z.number().positive().max(1e6);
 export const prediction = z.object({ ratio, low: ratio, high: ratio });
 
+/** How good both versions are on labelled pictures. */
+export interface LabelledVerdict {
+  /** Average precision of the control, 0 to 1; null if only the difference is known. */
+  readonly controlAp: number | null;
+  /** The same of the candidate. */
+  readonly candidateAp: number | null;
+  /** What the candidate loses of it; negative: it is better. */
+  readonly loss: number;
+  /** Where that comes from, for people. */
+  readonly source: string;
+}
+const averagePrecision = z.number().min(0).max(1).nullable();
+export const labelledVerdict = z.object({
+  controlAp: averagePrecision,
+  candidateAp: averagePrecision,
+  loss: z.number().min(-1).max(1),
+  source: z.string().min(1).max(512),
+});
+
 /** A measured gain in speed: CPU time that all stages together take for one published frame. */
 export interface Gain extends Prediction {
   /** With the control before the roll-out, in milliseconds. */
@@ -142,6 +161,8 @@ export const rollout = z.object({
   minFrames: count,
   /** Settings of the guards, checked when the roll-out started. */
   guards: z.record(z.string(), z.unknown()),
+  /** Present if the candidate is another detector, which labels have shown to be as good. */
+  labelled: labelledVerdict.optional(),
   /** Gain that the optimiser expects; absent if nobody said. */
   predicted: prediction.optional(),
   /** Gain measured on the live streams at 100 %; absent until then. */
@@ -155,7 +176,8 @@ export const rollout = z.object({
 });
 export type GuardSettings = Readonly<Record<string, unknown>>;
 export interface Rollout
-  extends Omit<Wire<typeof rollout>, 'from' | 'to' | 'versions' | 'guards' | 'predicted' | 'measured'> {
+  extends Omit<Wire<typeof rollout>, 'from' | 'to' | 'versions' | 'guards' | 'predicted' | 'measured' | 'labelled'> {
+  readonly labelled?: LabelledVerdict | undefined;
   readonly predicted?: Prediction | undefined;
   readonly measured?: Gain | undefined;
   readonly from: Version;
@@ -286,11 +308,13 @@ const sideObservation = z.object({
 export type SideObservation = Wire<typeof sideObservation>;
 
 /** A frame that both versions inferred. Boxes in source pixels. */
+const boxesOfBoth = { control: z.array(detection).max(10_000), candidate: z.array(detection).max(10_000) };
 const shadowObservation = z.object({
   stream: id,
   frame: count,
-  control: z.array(detection).max(10_000),
-  candidate: z.array(detection).max(10_000),
+  ...boxesOfBoth,
+  /** Boxes that are only just too weak to be published; absent: unknown, of an older host. */
+  weak: z.object(boxesOfBoth).optional(),
 });
 export type ShadowObservation = Wire<typeof shadowObservation>;
 
@@ -350,6 +374,8 @@ export interface RolloutReport {
   readonly candidateStreams: readonly string[];
   /** Number of all streams of the pipeline. */
   readonly streams: number;
+  /** Number of streams at each step: 50 % of two cameras may be both of them, since names decide which ones are in. */
+  readonly stepStreams: readonly number[];
   /** Label of the control, such as `people@3`. */
   readonly from: string;
   /** Label of the candidate. */

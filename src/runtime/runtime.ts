@@ -20,7 +20,7 @@ import type { ModelInstance } from './inference/model-instance.ts';
 import { type LoadedModel, type LoadRequest, ModelInstances } from './inference/model-instances.ts';
 import { schedulerEvents } from './inference/scheduler-events.ts';
 import type { ShadowCounters, ShadowResult } from './inference/shadow-stream.ts';
-import { Shadows } from './inference/shadows.ts';
+import { type ShadowRequest, Shadows } from './inference/shadows.ts';
 import { StreamArranger } from './inference/stream-arranger.ts';
 import type { LaneClient } from './lane/lane-client.ts';
 import { LanePool } from './lane/lane-pool.ts';
@@ -298,17 +298,19 @@ export class Runtime {
    * Lets a loaded model infer a share of a stream's frames without publishing its results; `shadowed` gets both results. Live
    * work goes first: what the model cannot keep up with is dropped and counted.
    *
-   * @param ratio - share of the frames, 0 to 1.
-   * @param comparesSkipped - compares frames as well that the stream's own model does not infer.
+   * @param request - `ratio`: share of the frames, 0 to 1. `scoreSlack`: boxes that are this much too weak to be reported are
+   *   returned as well. `comparesSkipped`: compares frames as well that the stream's own model does not infer.
    * @throws STREAM_NOT_FOUND, MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if the stream's frames have no input for the model, or if it
    *   has other classes.
    */
-  startShadow(streamId: string, name: string, ratio: number, comparesSkipped = false): void {
-    this.#shadows.start(this.stream(streamId), name, this.#models, ratio, comparesSkipped);
+  startShadow(streamId: string, name: string, request: ShadowRequest): void {
+    this.#shadows.start(this.stream(streamId), name, this.#models, request);
+    this.#retune();
   }
 
   stopShadow(streamId: string): void {
     this.#shadows.stop(streamId);
+    this.#retune();
   }
 
   /** Null if the stream has no shadow. */
@@ -416,7 +418,7 @@ export class Runtime {
         if (this.#isFlushed) return null;
         if (input.bulk !== undefined) return input.bulk.take(result, frame);
         this.published.emit(result);
-        this.#shadows.onPublished(result);
+        this.#shadows.onPublished(result, frame);
         if (input.isKeptFromSinks === true) return null;
         const pending = sinks.publish(result, input.label, frame, input.policy === 'file');
         this.partTimes.addSend(monoNowMs() - result.times.published);
@@ -432,7 +434,8 @@ export class Runtime {
     const needed = streams.map(({ config, input, instance }) =>
       neededScore(config, reportScoreOf(config, input, this.#models.get(instance).scoreThreshold)),
     );
-    const scoreThreshold = Math.min(...this.#models.all.map((loaded) => loaded.scoreThreshold), ...needed);
+    const loaded = this.#models.all.map((model) => model.scoreThreshold);
+    const scoreThreshold = Math.min(...loaded, ...needed, ...this.#shadows.neededScores);
     for (const { model } of this.#models.all) {
       model.servesLive = streams.some(({ instance, input }) => instance === model.name && input.policy === 'live');
       model.scoreThreshold = scoreThreshold;

@@ -187,7 +187,7 @@ describe('several models in one runtime', () => {
     const pairs: ShadowResult[] = [];
     live.runtime.shadowed.add((pair) => pairs.push(pair));
     const stream = await live.add({ id: 'file', source: `${folder.path}/clip.mp4` });
-    live.runtime.startShadow('file', 'candidate', 0.5);
+    live.runtime.startShadow('file', 'candidate', { ratio: 0.5 });
     await within('the file', 60_000, stream.settled());
     expect(live.published('file').frames).toEqual(Array.from({ length: FRAMES }, (_, frame) => frame));
     expect(new Set(results.map(({ detections }) => detections[0]!.score.toFixed(1)))).toEqual(new Set(['0.5']));

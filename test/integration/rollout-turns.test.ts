@@ -98,7 +98,7 @@ describe('streams that take turns between two versions', () => {
       const before = sidesSeen(side);
       const wish = (): void => {
         target.assign(STREAM, own.hash, other.hash);
-        target.shadow(STREAM, other.hash, 1);
+        target.shadow(STREAM, other.hash, 1, 0.1);
       };
       await until('the other version to compare with', wish, () => live.runtime.shadowCounters(STREAM) !== null);
       await until(`a second of the ${side}`, wish, () => sidesSeen(side) > before);
@@ -161,7 +161,7 @@ describe('streams that take turns between two versions', () => {
     await takeTurns(control, candidate, 2);
     const wish = (): void => {
       target.assign(STREAM, candidate.hash, control.hash);
-      target.shadow(STREAM, control.hash, 1);
+      target.shadow(STREAM, control.hash, 1, 0.1);
     };
     const before = pairs().length;
     await until('pairs', wish, () => pairs().length > before + 30);
@@ -201,7 +201,7 @@ describe('streams that take turns between two versions', () => {
     expect(target.turnCost(STREAM)).toBe('reopening');
     const wish = (): void => {
       target.assign(STREAM, candidate.hash, control.hash);
-      target.shadow(STREAM, control.hash, 1);
+      target.shadow(STREAM, control.hash, 1, 0.1);
     };
     await until('a second of the candidate', wish, () => sidesSeen('candidate') > 0);
     expect(pairs()).toEqual([]);

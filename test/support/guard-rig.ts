@@ -34,10 +34,11 @@ export interface GuardRigOptions {
   readonly hasShadow?: boolean;
   /** false: another input size, so the candidate runs all the time and no frame is inferred by both. */
   readonly takesTurns?: boolean;
-  /** Scores below which the sides report nothing: the higher one, and that of the control. */
-  readonly thresholds?: { readonly higher: number; readonly control: number };
   /** Live cameras, which send at their own rate. */
   readonly isOwnRate?: boolean;
+  /** Score below which the candidate publishes nothing; that of the control is 0.3. */
+  readonly candidateThreshold?: number;
+  readonly isOtherDetector?: boolean;
   /** Cameras that show two cars as well as three persons. */
   readonly withCars?: readonly string[];
 }
@@ -60,7 +61,8 @@ export class GuardRig {
     this.cameras = rig.cameras ?? GUARD_CAMERAS;
     this.options = {
       ...{ guards: guardsConfig.parse(rig.guards ?? {}) as GuardsConfig, steps: 4 },
-      ...{ scoreThreshold: rig.thresholds?.higher ?? 0.3, controlThreshold: rig.thresholds?.control ?? 0.3 },
+      ...{ controlThreshold: 0.3, candidateThreshold: rig.candidateThreshold ?? 0.3 },
+      ...{ isOtherDetector: rig.isOtherDetector ?? false, isAlone: false },
       ...{ hasShadow: rig.hasShadow ?? true, nowMs: () => this.nowMs },
     };
     this.panel = new RolloutGuards(this.options);
@@ -72,7 +74,7 @@ export class GuardRig {
       for (const camera of this.cameras) this.panel.observe(this.side(camera, 'control', control(camera, i)));
       this.pass();
     }
-    this.panel.reset();
+    this.panel.reset(false);
     return this;
   }
 
@@ -90,8 +92,11 @@ export class GuardRig {
   }
 
   /** Runs until a guard fails. @returns seconds; null if none did within the time. */
-  secondsUntilFailure(most: number, candidate: (camera: string, second: number) => Behaviour): number | null {
-    for (let i = 1; i <= most; i++) if (this.run(1, candidate).failed !== null) return i;
+  secondsUntilFailure(
+    most: number,
+    ...sides: Parameters<GuardRig['run']> extends [number, ...infer Rest] ? Rest : never
+  ): number | null {
+    for (let i = 1; i <= most; i++) if (this.run(1, ...sides).failed !== null) return i;
     return null;
   }
 
@@ -155,9 +160,20 @@ export class GuardRig {
       const frame = this.#second * fps + i;
       const there = this.scene(camera, frame);
       const [one, two] = [control, candidate].map(({ sees }) => sees?.(there) ?? there) as [Detection[], Detection[]];
-      this.panel.observe({ stream: camera, frame, control: one, candidate: two });
+      const { controlThreshold, candidateThreshold } = this.options;
+      const [own, other] = [byThreshold(one, controlThreshold), byThreshold(two, candidateThreshold)];
+      const weak = { control: own.weak, candidate: other.weak };
+      this.panel.observe({ stream: camera, frame, control: own.published, candidate: other.published, weak });
     }
   }
+}
+
+/** What a host sends of a side. */
+function byThreshold(boxes: readonly Detection[], threshold: number): { published: Detection[]; weak: Detection[] } {
+  return {
+    published: boxes.filter(({ score }) => score >= threshold),
+    weak: boxes.filter(({ score }) => score < threshold && score >= threshold - 0.1),
+  };
 }
 
 const PERSONS = ['person', 'person', 'person'];

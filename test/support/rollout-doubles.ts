@@ -172,6 +172,8 @@ export class TargetDouble implements RolloutTarget {
   readonly calls: string[] = [];
   readonly versions = new Map<string, string>();
   readonly shadows = new Map<string, string>();
+  /** Share of the frames of a stream that both versions infer. */
+  readonly ratios = new Map<string, number>();
   readonly loaded: Set<string>;
   sides: Sides | null = null;
   takesTurns = false;
@@ -238,7 +240,8 @@ export class TargetDouble implements RolloutTarget {
     this.versions.set(stream, hash);
   }
 
-  shadow(stream: string, hash: string | null): void {
+  shadow(stream: string, hash: string | null, ratio: number): void {
+    this.ratios.set(stream, ratio);
     if (hash === null) this.shadows.delete(stream);
     else this.shadows.set(stream, hash);
   }

@@ -66,6 +66,7 @@ export function rolloutReport(more: Partial<RolloutReport> = {}): RolloutReport 
   return {
     ...{ id: 'rollout-3', pipeline: 'people', state: 'running', step: 2, steps: [0, 1, 10, 50, 100, 100], share: 10 },
     ...{ members: 1, candidateStreams: ['gate'], streams: 12, from: 'people@2', to: 'people@3', shadow: false },
+    stepStreams: [0, 0, 1, 6, 12, 12],
     ...{ heldBy: null, startedBy: 'anna', startedMs: 1_700_000_000_000, stepStartedMs: 1_700_000_000_000 },
     ...{ endedMs: null, holdMs: 60_000, minFrames: 1000, frames: 840, fence: 1_700_000_000_000_000 },
     guards: [

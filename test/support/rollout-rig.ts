@@ -18,6 +18,9 @@ const cameraConfig = (id: string) => parseStream({ id, source: `rtsp://camera.ex
 
 export const INITIAL = version('people@1', 'old');
 
+/** By name of the model, as manifests report it. */
+export const REPORTED_AP: Record<string, number> = {};
+
 /** One host with its part of a roll-out. The test beats for it. */
 export interface RolloutHost {
   readonly id: string;
@@ -72,6 +75,10 @@ export class RolloutRig {
           throw new SightlineError('MODEL_NOT_FOUND', `model "${model.name}": no manifest has this name`);
         return { model, batch, weights: [model.name] };
       },
+      detectorOf: async ({ name }) => ({
+        family: name.startsWith('other') ? 'gfl' : 'yolox',
+        reportedAp: REPORTED_AP[name] ?? null,
+      }),
       running: { lanes: 1, ...rolledSettings({ defaults: {}, streams: CAMERAS.map(cameraConfig) }) },
       streams: () => this.streams,
       hosts: () => this.#hosts.map((one) => one.id),

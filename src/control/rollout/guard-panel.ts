@@ -15,8 +15,12 @@ export interface GuardPanel {
   silent(streams: readonly string[]): readonly string[];
   /** Median latency of a stream under the control, in milliseconds; null if it is not known. */
   usualLatencyOf(stream: string): number | null;
-  /** Begins a step: drops the evidence about the candidate and keeps that about the control. */
-  reset(): void;
+  /**
+   * Begins a step: drops the evidence about the candidate that depends on the time, and keeps that about the control.
+   *
+   * @param isAlone - in this step the candidate carries all streams without turns.
+   */
+  reset(isAlone: boolean): void;
   /** All evidence as plain data, from which another controller continues. */
   snapshot(): unknown;
 }

@@ -1,13 +1,13 @@
 import { z } from 'zod';
-import { type HarmEvidence, strengthOf } from '../../measure/harm-evidence.ts';
+import { eValue, type HarmEvidence } from '../../measure/harm-evidence.ts';
 
-/** Strength of the evidence that makes a part suspect. Without harm it is reached in at most a third of all cases. */
-export const SUSPECT_STRENGTH = 3;
-const SUSPECT_BLOCKS = 3;
+/** The e-value that makes a part suspect. Without harm it is reached in at most a third of all cases. */
+export const SUSPECT_E_VALUE = 3;
+export const SUSPECT_BLOCKS = 3;
 /**
  * After this time without new evidence a suspicion no longer stops the roll-out: a class that was seen once may never come back.
  */
-const SUSPICION_MS = 30 * 60_000;
+export const SUSPICION_MS = 30 * 60_000;
 
 export const harmEvidenceState = z.object({
   blocks: z.number(),
@@ -29,6 +29,8 @@ export interface PartFinding {
   readonly verdict: 'fail' | 'suspect';
   /** Time until harm is certain if it goes on like this; null if unknown. */
   readonly leftMs: number | null;
+  /** Harm is certain, but only a person can say whether it is wanted. */
+  readonly isForPerson?: boolean;
 }
 
 /** @param alpha - probability of a wrong failure. @param lastMs - time of the newest block. */
@@ -38,15 +40,15 @@ export function verdictOn(
   lastMs: number,
   nowMs: number,
 ): PartFinding['verdict'] | null {
-  const strength = strengthOf(evidence);
-  if (strength >= 1 / alpha) return 'fail';
-  const isSuspect = evidence.blocks >= SUSPECT_BLOCKS && strength >= SUSPECT_STRENGTH;
+  const value = eValue(evidence);
+  if (value >= 1 / alpha) return 'fail';
+  const isSuspect = evidence.blocks >= SUSPECT_BLOCKS && value >= SUSPECT_E_VALUE;
   return isSuspect && nowMs - lastMs < SUSPICION_MS ? 'suspect' : null;
 }
 
 /** Time until a suspicion is certain, if the evidence grows as it did. */
 export function leftUntilCertain(evidence: HarmEvidence, alpha: number, elapsedMs: number): number {
-  return elapsedMs * Math.max(0, -Math.log(alpha) / Math.log(strengthOf(evidence)) - 1);
+  return elapsedMs * Math.max(0, -Math.log(alpha) / Math.log(eValue(evidence)) - 1);
 }
 
 export function percent(share: number): string {

@@ -21,6 +21,7 @@ import type { BusMessage, FleetBus } from '../control-plane.ts';
 import type { AuditLog } from './audit-log.ts';
 import type { GuardPanels } from './guard-panel.ts';
 import { isMember, membersOf } from './membership.ts';
+import { type DetectorFacts, labelledVerdictOf } from './other-detector.ts';
 import { RolloutController } from './rollout-controller.ts';
 import { rolloutErrors } from './rollout-errors.ts';
 import { RolloutFollower } from './rollout-follower.ts';
@@ -65,6 +66,8 @@ export interface RolloutAgentOptions {
   readonly running: RunningPipeline;
   /** Finds the network of a version. @throws MODEL_* */
   readonly resolve: (parts: Pick<VersionParts, 'model' | 'batch'>) => Promise<VersionParts>;
+  /** What is known of the network of a version. @throws MODEL_* */
+  readonly detectorOf: (model: Version['model']) => Promise<DetectorFacts>;
   /** Names of all streams of the pipeline, on all hosts. */
   readonly streams: () => readonly string[];
   /** Ids of all hosts that run the pipeline. */
@@ -173,7 +176,7 @@ export class RolloutAgent implements RolloutPort {
     const rollout = this.#rollout;
     if (rollout === null) return null;
     const streams = this.#options.streams();
-    const report = reportOf(rollout, this.#evidence(), this.#usersOf(rollout), streams.length, this.#nowMs);
+    const report = reportOf(rollout, this.#evidence(), this.#usersOf(rollout), streams, this.#nowMs);
     const failure = machine.isActive(rollout) ? null : this.problem();
     return failure === null ? report : { ...report, waitsFor: `${failure}; its streams keep their version.` };
   }
@@ -216,7 +219,7 @@ export class RolloutAgent implements RolloutPort {
   }
 
   async startRollout(raw: unknown, who: string): Promise<RolloutReport> {
-    const { pipeline, initial, panels, resolve, running } = this.#options;
+    const { pipeline, initial, panels, resolve, detectorOf, running } = this.#options;
     await this.#inTurn(() => this.#read());
     const live = machine.liveVersion(this.#rollout) ?? initial;
     if (this.#rollout !== null && machine.isActive(this.#rollout))
@@ -227,6 +230,7 @@ export class RolloutAgent implements RolloutPort {
     // Hashing weights takes seconds, so the record is read again afterwards.
     const { streams } = request;
     const parts = { ...(await resolve(request)), ...(streams === undefined ? {} : { streams }) };
+    const facts = { control: await detectorOf(live.model), candidate: await detectorOf(request.model) };
     return this.#change((rollout, actor) => {
       const from = machine.liveVersion(rollout) ?? initial;
       const known = rollout?.versions ?? [initial];
@@ -237,10 +241,16 @@ export class RolloutAgent implements RolloutPort {
           `roll-out: expected another version than the one in use; ${to.label} has the same model, settings and weights`,
         );
       const { steps, holdMs, minFrames, shadowRatio, predicted } = request;
+      const labelled = labelledVerdictOf(
+        { ...from, ...facts.control },
+        { ...to, ...facts.candidate },
+        request.labelled,
+      );
       const hasMembers = this.#options.streams().some((stream) => isMember(stream, steps[0]!));
       const settings = {
         ...{ pipeline, from, to, versions, guards, holdMs, minFrames, shadowRatio },
         ...(predicted === null ? {} : { predicted }),
+        ...(labelled === undefined ? {} : { labelled }),
         steps: [0, ...steps, 100],
         shadow: request.shadow || !hasMembers,
       };
@@ -385,7 +395,8 @@ export class RolloutAgent implements RolloutPort {
     this.#figures = reply.figures;
     this.#decisions = [...this.#decisions, ...reply.decisions].slice(-KEPT_DECISIONS);
     // The first reply holds decisions from before the start of this host: these are no events.
-    if (this.#hasRead) for (const decision of reply.decisions) this.#events.emit(eventOf(decision));
+    if (this.#hasRead)
+      for (const decision of reply.decisions) this.#events.emit(eventOf(decision, this.#options.streams()));
     this.#hasRead = true;
     if (this.#isUnreachable) this.#options.onNotice('roll-outs go on');
     this.#isUnreachable = false;

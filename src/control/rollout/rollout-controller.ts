@@ -177,7 +177,7 @@ export class RolloutController {
   }
 
   #begin({ panel, load }: Collected, alone: boolean): void {
-    panel.reset();
+    panel.reset(alone);
     load.begin(alone, this.#nowMs);
   }
 

@@ -22,6 +22,12 @@ export const rolloutErrors = {
       `roll-out: these settings cannot be rolled out: ${settings.join(', ')}; start it with --partial to leave them out, or restart the hosts with them first`,
       { settings: settings.join(', ') },
     ),
+  needsLabels: (control: string, candidate: string, known: string | null) =>
+    new SightlineError(
+      'CONFIG_INVALID',
+      `roll-out: ${candidate} is another detector than ${control}, so its boxes rightly differ, and agreement would roll it back${known === null ? '' : `; ${known}`}. Judge both on labelled pictures: "sightline eval instances.json --images DIR --model ${control} --model ${candidate} --json > eval.json", and start it with --eval eval.json; or start the best.yaml of "sightline optimize"`,
+      { control, candidate },
+    ),
   noStreams: (pipeline: string) =>
     new SightlineError(
       'ROLLOUT_STATE',

@@ -1,5 +1,6 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Rollout, Version } from '../../protocol/rollout-records.ts';
+import { scoreSlackOf } from './guards/guards.ts';
 import { isControlTurn, isMember } from './membership.ts';
 import { isActive, isAlone, liveVersion } from './rollout-machine.ts';
 import type { RolloutTarget } from './rollout-target.ts';
@@ -9,6 +10,8 @@ import { skipsDiffer } from './stream-changes.ts';
 const MOST_BEAT_MS = 2_000;
 /** Time after which a failed load is tried again. */
 const RETRY_MS = 5_000;
+/** Part of the usual share of frames that the control infers while the candidate is alone: its cost is to be seen. */
+const ALONE_SHARE = 0.1;
 
 export interface RolloutFollowerOptions {
   readonly target: RolloutTarget;
@@ -49,7 +52,7 @@ export class RolloutFollower {
     this.#newest = { rollout, nowMs };
     if (rollout.fence === this.#outdatedFence) return;
     const { target } = this.#options;
-    const { from, to, share, shadow, shadowRatio } = rollout;
+    const { from, to, share, shadow, shadowRatio, guards } = rollout;
     const isRunning = isActive(rollout);
     const live = liveVersion(rollout)!;
     const isWarm = !isRunning && nowMs - (rollout.endedMs ?? nowMs) < this.#options.warmMs;
@@ -68,11 +71,13 @@ export class RolloutFollower {
       const own = isIn && !isOthersTurn ? to : from;
       // A stream of the candidate is compared with the control, and with --shadow the other way round as well.
       const other = own === to ? from : to;
-      const isCompared = isRunning && !alone && (isIn || shadow) && target.isLoaded(other.hash);
-      if (target.isLoaded(own.hash)) target.assign(stream, own.hash, isCompared ? other.hash : null);
+      const isCompared = isRunning && (isIn || shadow) && target.isLoaded(other.hash);
+      // Alone, frames are made for the candidate only; the control infers a few of them, if they suit it.
+      if (target.isLoaded(own.hash)) target.assign(stream, own.hash, isCompared && !alone ? other.hash : null);
       // In the control's turn, frames that only the candidate skips would be compared as if it inferred them.
       const isShadowed = isCompared && (own === to || !isIn || !skipsDiffer(stream, from.streams, to.streams));
-      target.shadow(stream, isShadowed ? other.hash : null, shadowRatio);
+      const ratio = alone ? shadowRatio * ALONE_SHARE : shadowRatio;
+      target.shadow(stream, isShadowed ? other.hash : null, ratio, scoreSlackOf(guards));
     }
     target.measureCost(alone && streams.every((stream) => target.versionOf(stream) === to.hash));
     this.#unload(new Set(wanted.map(({ hash }) => hash)));

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { counted } from '../../core/counted.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { DEFAULT_LIMITS } from '../../measure/interference.ts';
 import type { Estimate } from '../../measure/sequential.ts';
@@ -9,11 +10,12 @@ import type { GuardPanel } from './guard-panel.ts';
 import type { Guard } from './guards/guard.ts';
 import { GUARD_NAMES, GUARDS, type GuardName, type GuardsConfig } from './guards/guards.ts';
 import { HardGuards, hardGuardsState } from './hard-guards.ts';
-import { judgeEffect, type Question, type Risks } from './judge-effect.ts';
+import { judgeEffect, noData, type Question, type Risks } from './judge-effect.ts';
 import { judgeTail } from './judge-tail.ts';
 import { type PartFinding, percent } from './part-finding.ts';
+import { compareFrame, type ScoreRule } from './shadow-agreement.ts';
 import { ShadowHistory } from './shadow-history.ts';
-import { ShadowParts, shadowPartsState } from './shadow-parts.ts';
+import { BLOCK_MS, JUDGED_BLOCKS, ShadowParts, shadowPartsState } from './shadow-parts.ts';
 import { COLUMN, SideHistory, sideHistoryState } from './side-history.ts';
 import { StreamParts, streamPartsState } from './stream-parts.ts';
 
@@ -21,12 +23,15 @@ export interface GuardOptions {
   readonly guards: GuardsConfig;
   /** Milliseconds since 1970, on a clock that every host agrees on. */
   readonly nowMs: () => number;
-  /** Boxes below it are not reported: the higher one of both versions. */
-  readonly scoreThreshold: number;
-  /** The same of the control alone. */
+  /** Boxes below these are not published. */
   readonly controlThreshold: number;
+  readonly candidateThreshold: number;
   /** Some frames are inferred by both sides. Otherwise it is unknown whether boxes agree, so that guard is left out. */
   readonly hasShadow: boolean;
+  /** Whether the candidate is another detector, whose boxes differ rightly. */
+  readonly isOtherDetector: boolean;
+  /** Whether the candidate carries all streams, so that only frames that both infer can be compared. */
+  readonly isAlone: boolean;
   /** Steps of the roll-out: they share the risk of a wrong rollback. */
   readonly steps: number;
 }
@@ -40,11 +45,6 @@ const guardsState = z.object({
   streamParts: streamPartsState,
 });
 
-/**
- * In single parts only boxes count whose score is this many times `scoreSlack` above the threshold. A weak object that stays in the
- * picture may be found by one side only, frame after frame: in the sum it is one of many, but in its part it may be the only one.
- */
-const SURE_SLACKS = 2;
 /** Number of guards that judge single parts; the hard guards count as one. */
 const PART_GUARDS =
   1 + GUARD_NAMES.filter((name) => GUARDS[name].ofStreams !== null || GUARDS[name].ofClasses !== null).length;
@@ -62,26 +62,30 @@ export class RolloutGuards implements GuardPanel {
   readonly #shadow: ShadowHistory;
   readonly #shadowParts: ShadowParts;
   readonly #streamParts: StreamParts;
+  readonly #scoreRule: ScoreRule;
   readonly #on: readonly GuardName[];
   readonly #risks: Risks;
   /** Risk of a wrong failure that each guard has for all parts together. */
   readonly #partRisk: number;
+  #isAlone: boolean;
 
   constructor(options: GuardOptions, state?: z.infer<typeof guardsState>) {
-    const { guards, scoreThreshold, controlThreshold, hasShadow, steps } = options;
+    const { guards, controlThreshold, candidateThreshold, hasShadow, isOtherDetector, isAlone, steps } = options;
     const { agreement, p99 } = guards;
     const stepRisk = guards.rollbackAlpha / steps;
     this.#options = options;
-    this.#on = GUARD_NAMES.filter((name) => guards[name].isOn && (hasShadow || GUARDS[name].needs !== 'shadow'));
+    this.#isAlone = isAlone;
+    const others = isOtherDetector ? 'same-detector' : 'other-detector';
+    this.#on = GUARD_NAMES.filter(
+      (name) => guards[name].isOn && GUARDS[name].judges !== others && (hasShadow || GUARDS[name].needs !== 'shadow'),
+    );
     this.#risks = { pass: guards.alpha, fail: stepRisk / 2 / Math.max(1, this.#on.length) };
     this.#partRisk = stepRisk / 2 / PART_GUARDS;
-    const askedScore = scoreThreshold + agreement.scoreSlack;
-    const sureFrom = (threshold: number): number => threshold + SURE_SLACKS * agreement.scoreSlack;
-    const sureScores = { ofBoth: sureFrom(scoreThreshold), ofControl: sureFrom(controlThreshold) };
+    this.#scoreRule = { controlThreshold, candidateThreshold, scoreSlack: agreement.scoreSlack };
     this.#hard = new HardGuards(guards.hard, this.#partRisk, state?.hard);
     this.#sides = new SideHistory(1 + p99.margin, state?.sides);
-    this.#shadow = new ShadowHistory(askedScore, state?.shadow);
-    this.#shadowParts = new ShadowParts(sureScores, guards, state?.shadowParts);
+    this.#shadow = new ShadowHistory(state?.shadow);
+    this.#shadowParts = new ShadowParts(guards, state?.shadowParts);
     this.#streamParts = new StreamParts(guards, state?.streamParts);
   }
 
@@ -103,8 +107,9 @@ export class RolloutGuards implements GuardPanel {
       this.#streamParts.add(observation, this.#sides.percentilesOf(observation.stream), nowMs);
       this.#hard.addSide(observation, nowMs);
     } else {
-      this.#shadow.add(observation, nowMs);
-      this.#shadowParts.add(observation, nowMs);
+      const classes = compareFrame(observation, this.#scoreRule);
+      this.#shadow.add(observation, classes, nowMs);
+      this.#shadowParts.add(observation.stream, classes, nowMs);
     }
   }
 
@@ -134,11 +139,12 @@ export class RolloutGuards implements GuardPanel {
     return this.#sides.percentilesOf(stream)?.p50 ?? null;
   }
 
-  reset(): void {
+  /** Evidence of single streams and classes on frames that both inferred stays: it does not depend on the step. */
+  reset(isAlone: boolean): void {
+    this.#isAlone = isAlone;
     this.#hard.reset();
     this.#sides.reset();
-    this.#shadow.reset();
-    this.#shadowParts.reset();
+    if (!isAlone) this.#shadow.reset();
     this.#streamParts.reset();
   }
 
@@ -152,24 +158,31 @@ export class RolloutGuards implements GuardPanel {
   /** Returns the part with the strongest evidence against the candidate; null if there is none. */
   #partOf(guard: GuardName): PartFinding | null {
     const nowMs = this.#options.nowMs();
-    const { needs }: Guard = GUARDS[guard];
+    const { ofClasses }: Guard = GUARDS[guard];
     return (
       this.#streamParts.worst(guard, this.#partRisk, nowMs) ??
       this.#shadowParts.worst(guard, this.#partRisk, nowMs) ??
-      (needs === 'shadow' ? this.#notCompared() : null)
+      (ofClasses === null ? null : this.#notJudged(nowMs))
     );
   }
 
-  /** Finds a stream whose boxes are not compared although those of others are. */
-  #notCompared(): PartFinding | null {
+  /** Finds a stream whose boxes are not compared although those of others are, or of which too few were. */
+  #notJudged(nowMs: number): PartFinding | null {
     if (this.#shadow.frames === 0) return null;
+    const suspect = (stream: string, what: string, limit: number, estimate: number): PartFinding => ({
+      ...{ where: `On stream "${stream}"`, what, limit, limitText: `${limit} or more`, estimate },
+      ...{ verdict: 'suspect', leftMs: null },
+    });
     const missing = this.#streamParts
       .withCandidate(COMPARED_SECONDS)
       .find((stream) => this.#shadowParts.framesOf(stream) === 0);
-    if (missing === undefined) return null;
-    const what = `no frame was inferred by both sides in ${COMPARED_SECONDS} s`;
-    const finding = { where: `On stream "${missing}"`, what, limit: 1, limitText: 'some', estimate: 0 };
-    return { ...finding, verdict: 'suspect', leftMs: null };
+    if (missing !== undefined)
+      return suspect(missing, `no frame was inferred by both sides in ${COMPARED_SECONDS} s`, 1, 0);
+    const unjudged = this.#shadowParts.unjudged(nowMs);
+    if (unjudged === null) return null;
+    const { stream, blocks } = unjudged;
+    const what = `the control had boxes to compare in ${counted(blocks, 'block')} of ${BLOCK_MS / 1000} s only`;
+    return suspect(stream, what, JUDGED_BLOCKS, blocks);
   }
 
   #judge(name: GuardName, { calm, disturbed }: ReturnType<SideHistory['aligned']>): GuardReport {
@@ -180,6 +193,9 @@ export class RolloutGuards implements GuardPanel {
     const pairs = guard.bySides === null || this.#shadow.frames > 0 ? guard.byPairs : null;
     const frames = pairs === null ? this.#sides.candidateFrames : this.#shadow.frames;
     const without = this.#withoutData(guard, frames);
+    // The few late frames of the step before are not enough to judge by.
+    if (pairs === null && this.#isAlone)
+      return noData(question, frames, 'Alone, the candidate has no control beside it.');
     if (pairs !== null)
       return judgeEffect(question, pairs(this.#shadow, margin), frames, this.#risks, without, this.#shadow.spanMs);
     const judge = (of: Sides, risks: Risks): GuardReport =>
@@ -249,9 +265,10 @@ function decided(looks: readonly [Look, Look]): GuardReport {
 /** A part that fails fails the guard; one that is suspect keeps it from passing. */
 function withPart(sum: GuardReport, part: PartFinding | null): GuardReport {
   if (part === null || sum.verdict === 'fail' || (part.verdict === 'suspect' && sum.verdict !== 'pass')) return sum;
-  const { where, what, limit, limitText, estimate, leftMs } = part;
+  const { where, what, limit, limitText, estimate, leftMs, isForPerson = false } = part;
   const verdict = part.verdict === 'fail' ? 'fail' : 'undecided';
-  const reason = `${where} ${what}; the limit is ${limitText}${verdict === 'fail' ? '' : ', which is not certain yet'}.`;
+  const doubt = isForPerson ? '; a person decides whether that is right' : ', which is not certain yet';
+  const reason = `${where} ${what}; the limit is ${limitText}${verdict === 'fail' ? '' : doubt}.`;
   return {
     ...sum,
     verdict,

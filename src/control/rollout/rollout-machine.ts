@@ -4,12 +4,15 @@ import type {
   DecisionKind,
   GuardReport,
   GuardSettings,
+  LabelledVerdict,
   Prediction,
   Rollout,
   RolloutFigures,
   RolloutState,
   Version,
 } from '../../protocol/rollout-records.ts';
+import { adviceAfter, WAITING_ADVICE } from './advice.ts';
+import { labelledText } from './other-detector.ts';
 import { rolloutErrors } from './rollout-errors.ts';
 import type { RolloutChange, RolloutDraft } from './rollout-store.ts';
 
@@ -69,6 +72,7 @@ export interface StartSettings {
   readonly shadow: boolean;
   readonly shadowRatio: number;
   readonly predicted?: Prediction | undefined;
+  readonly labelled?: LabelledVerdict | undefined;
 }
 
 export const NO_EVIDENCE: StepEvidence = { frames: 0, unready: 0, reports: [] };
@@ -101,7 +105,8 @@ export function start(previous: Rollout | null, settings: StartSettings, { who, 
   if (previous !== null && isActive(previous)) throw rolloutErrors.isRunning(previous.id, previous.state);
   const { from, to, steps } = settings;
   const share = steps[0]!;
-  const reason = `${who} rolls out ${to.label} in place of ${from.label}, ${shareText(settings)}.`;
+  const judged = settings.labelled === undefined ? '' : ` It is ${labelledText(settings.labelled)}.`;
+  const reason = `${who} rolls out ${to.label} in place of ${from.label}, ${shareText(settings)}.${judged}`;
   const rollout: RolloutDraft = {
     ...settings,
     id: `rollout-${numberOf(previous) + 1}`,
@@ -129,7 +134,8 @@ export function decide(rollout: Rollout, members: number, actor: Actor): Rollout
   if (!isActive(rollout)) return null;
   const { reports } = actor.evidence;
   const failed = reports.find(isFailed('hard')) ?? reports.find(isFailed('statistical'));
-  if (failed !== undefined) return rollBack(rollout, `${failed.guard}: ${failed.reason}`, actor);
+  if (failed !== undefined)
+    return rollBack(rollout, `${failed.guard}: ${failed.reason}${adviceAfter(failed.guard)}`, actor);
   if (rollout.heldBy !== null) return null;
   if (actor.nowMs - rollout.stepStartedMs < stepMs(rollout)) return null;
   const missing = missingEvidence(rollout, members, actor.evidence);
@@ -141,7 +147,11 @@ export function decide(rollout: Rollout, members: number, actor: Actor): Rollout
   if (rollout.state === 'holding')
     return patienceLeftMs(rollout, actor.nowMs) > 0
       ? null
-      : rollBack(rollout, `Undecided for ${PATIENCE_MS / 3_600_000} hours. ${missing}`, actor);
+      : rollBack(
+          rollout,
+          `Undecided for ${PATIENCE_MS / 3_600_000} hours. ${missing} Start it again when that can be seen, or promote it by hand.`,
+          actor,
+        );
   return change(rollout, { state: 'holding', reason: missing }, 'held', actor, true);
 }
 
@@ -159,11 +169,10 @@ export function missingEvidence(rollout: Rollout, members: number, evidence: Ste
   if (unready > 0)
     return `Waiting for a baseline: ${counted(unready, 'stream')} of the next step ${unready === 1 ? 'was' : 'were'} observed too briefly.`;
   if (observesOnly(rollout)) return null;
-  if (frames < rollout.minFrames)
-    return `Waiting for frames: ${frames} of ${rollout.minFrames} at ${rollout.share} % of the streams.`;
+  if (frames < rollout.minFrames) return `Waiting for frames: ${frames} of ${rollout.minFrames} at ${rollout.share} %.`;
   const open = openGuards(rollout, members, reports);
   if (open.length > 0)
-    return `Waiting for ${open.map(({ guard, verdict, reason }) => `${guard} (${verdict}: ${reason})`).join('; ')}.`;
+    return `Waiting for ${open.map(({ guard, verdict, reason }) => `${guard} (${verdict}: ${reason})`).join('; ')}. ${WAITING_ADVICE}`;
   const carriesAll = ({ guard, verdict }: GuardReport): boolean => guard === FULL_LOAD && verdict === 'pass';
   if (isAlone(rollout) && !reports.some(carriesAll))
     return 'Waiting for data: it is unknown whether the candidate carries all streams.';
@@ -173,15 +182,14 @@ export function missingEvidence(rollout: Rollout, members: number, evidence: Ste
 
 /**
  * Guards that have not passed. A hard guard has no evidence to wait for, but may be about to decide. Without any stream on the
- * candidate those without data do not count. Once the candidate is alone nothing can be compared with the control, which was done in the
- * step before: the few late frames of that comparison are not enough to judge by.
+ * candidate those without data do not count, nor once the candidate is alone: then only frames that both infer are compared.
  */
 export function openGuards(rollout: Rollout, members: number, reports: readonly GuardReport[]): readonly GuardReport[] {
   const alone = isAlone(rollout);
   return reports.filter(({ guard, kind, verdict }) => {
     if (kind === 'hard') return verdict === 'undecided';
     if (verdict === 'pass') return false;
-    return alone ? guard === FULL_LOAD : members > 0 || verdict !== 'no-data';
+    return (members > 0 && !alone) || guard === FULL_LOAD || verdict !== 'no-data';
   });
 }
 
@@ -329,7 +337,7 @@ function decisionOf(
 
 function shareText({ steps, shadow }: StartSettings): string {
   const first = steps.find((share) => share > 0);
-  return `first to ${first} % of the streams, after ${shadow ? 'a comparison of boxes' : 'a look at the control'}`;
+  return `first to ${first} %, after ${shadow ? 'a comparison of boxes' : 'a look at the control'}`;
 }
 
 function isFailed(kind: GuardReport['kind']): (report: GuardReport) => boolean {

@@ -4,6 +4,7 @@ import type { Version } from '../../protocol/rollout-records.ts';
 import type { GuardPanels } from './guard-panel.ts';
 import { GUARD_NAMES, GUARDS, type GuardsConfig, guardsConfig } from './guards/guards.ts';
 import { RolloutGuards } from './rollout-guards.ts';
+import { isAlone } from './rollout-machine.ts';
 
 export interface RolloutPanelsOptions {
   /** Score below which a version reports no box. */
@@ -17,18 +18,22 @@ export function rolloutPanels({ scoreThreshold, judgesDeviceTime }: RolloutPanel
   return {
     check(settings) {
       const guards = check(guardsConfig, settings, 'guards');
-      if (GUARD_NAMES.some((name) => guards[name].isOn)) return guards;
-      const message = `guards: expected at least one that is on of ${GUARD_NAMES.join(', ')}: without any nothing compares the candidate with the control, and no step could end`;
+      const names = GUARD_NAMES.filter((name) => GUARDS[name].judges !== 'other-detector');
+      if (names.some((name) => guards[name].isOn)) return guards;
+      const message = `guards: expected at least one that is on of ${names.join(', ')}: without any nothing compares the candidate with the control, and no step could end`;
       throw new SightlineError('CONFIG_INVALID', message, { where: 'guards' });
     },
-    open({ guards, from, to, steps }, snapshot, nowMs) {
+    open(rollout, snapshot, nowMs) {
+      const { guards, from, to, steps, labelled } = rollout;
       const settings = check(guardsConfig, guards, 'guards');
       const hasCpuTime = judgesDeviceTime(from) && judgesDeviceTime(to);
       const panel = {
         guards: hasCpuTime ? settings : withoutCpuTime(settings),
         nowMs,
-        scoreThreshold: Math.max(scoreThreshold(from), scoreThreshold(to)),
         controlThreshold: scoreThreshold(from),
+        candidateThreshold: scoreThreshold(to),
+        isOtherDetector: labelled !== undefined,
+        isAlone: isAlone(rollout),
         // Streams of the candidate always have frames that the control infers as well.
         hasShadow: true,
         steps: steps.length,

@@ -39,9 +39,10 @@ export interface RolloutTarget {
    * Lets a second version infer a share of a stream's frames; only the first one's results are published. Gives way to live
    * work.
    *
-   * @param hash - null ends it. @param ratio - share of the frames, 0 to 1.
+   * @param hash - null ends it. @param ratio - share of the frames, 0 to 1. @param scoreSlack - boxes that are this much too weak
+   *   to be published are observed as well.
    */
-  shadow(stream: string, hash: string | null, ratio: number): void;
+  shadow(stream: string, hash: string | null, ratio: number, scoreSlack: number): void;
   /** Says that the candidate carries all streams, without turns or shadow frames, so that its cost can be measured. */
   measureCost(isAlone: boolean): void;
   /** Says which sides the observations are of; null while there is no roll-out, and then none are made. */

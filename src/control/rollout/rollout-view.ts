@@ -1,5 +1,7 @@
+import { counted } from '../../core/counted.ts';
 import type { EventKind, EventMessage } from '../../protocol/feed.ts';
 import type { Decision, DecisionKind, Rollout, RolloutReport } from '../../protocol/rollout-records.ts';
+import { membersOf } from './membership.ts';
 import { isActive, missingEvidence, type StepEvidence } from './rollout-machine.ts';
 import { waitingFor } from './waiting-for.ts';
 
@@ -14,14 +16,14 @@ const KINDS: Readonly<Record<DecisionKind, EventKind>> = {
   undone: 'rollout-undone',
 };
 
-/** Turns a decision into an event of the feed. */
-export function eventOf(decision: Decision): EventMessage {
+/** Turns a decision into an event of the feed. @param streams - names of all streams of the pipeline. */
+export function eventOf(decision: Decision, streams: readonly string[]): EventMessage {
   const { kind, rollout, pipeline, who, isAutomatic, from, to, state, step, share, reason, frames, timeMs } = decision;
   return {
     type: 'event',
     timeMs,
     kind: KINDS[kind],
-    message: `${rollout} (${from} to ${to}) is ${state} at ${share} %: ${reason}`,
+    message: `${rollout} (${from} to ${to}) is ${state} at ${share} %, ${membersOf(streams, share).length} of ${counted(streams.length, 'stream')}: ${reason}`,
     details: { rollout, pipeline, who, isAutomatic, from, to, state, step, share, frames },
   };
 }
@@ -31,7 +33,7 @@ export function reportOf(
   rollout: Rollout,
   evidence: StepEvidence,
   candidateStreams: readonly string[],
-  streams: number,
+  streams: readonly string[],
   nowMs: number,
 ): RolloutReport {
   const { id, pipeline, state, step, steps, share, from, to, shadow, heldBy, startedBy, startedMs } = rollout;
@@ -40,14 +42,15 @@ export function reportOf(
   const waits = state === 'holding' && heldBy === null;
   const missing = waits ? missingEvidence(rollout, members, evidence) : null;
   return {
-    ...{ id, pipeline, state, step, steps, share, members, candidateStreams, streams, from: from.label, to: to.label },
+    ...{ id, pipeline, state, step, steps, share, members, candidateStreams, from: from.label, to: to.label },
+    ...{ streams: streams.length, stepStreams: steps.map((each) => membersOf(streams, each).length) },
     ...{ shadow, heldBy, startedBy, startedMs, stepStartedMs, endedMs, holdMs, minFrames },
     frames: evidence.frames,
     guards: evidence.reports,
     predicted: rollout.predicted ?? null,
     measured: rollout.measured ?? evidence.gain ?? null,
     reason: missing ?? rollout.reason,
-    waitsFor: isActive(rollout) ? waitingFor(rollout, { members, streams }, evidence, nowMs) : null,
+    waitsFor: isActive(rollout) ? waitingFor(rollout, { members, streams: streams.length }, evidence, nowMs) : null,
     fence,
   };
 }

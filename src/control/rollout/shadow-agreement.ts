@@ -1,64 +1,92 @@
 import type { Detection } from '../../core/detection.ts';
 import { iouXywh } from '../../geometry/iou.ts';
 import { matchBoxes, NOT_FOUND } from '../../geometry/match-boxes.ts';
+import type { ShadowObservation } from '../../protocol/rollout-records.ts';
+import type { ClassBlock } from './guards/guard-evidence.ts';
 
-/** Agreement of two sides on one frame. F1 = 1 - unmatched / asked, summed over frames. */
-export interface FrameAgreement {
-  /** Boxes of both sides whose score is high enough that the other side should have them. */
-  readonly asked: number;
-  /** Those that the other side does not have: of the same class, at IoU 0.5 or more. */
-  readonly unmatched: number;
+/** Which boxes count as the same although only one side publishes them. */
+export interface ScoreRule {
+  /** Scores from which the sides publish boxes. */
+  readonly controlThreshold: number;
+  readonly candidateThreshold: number;
+  /** A box that is published by less than this may be this much weaker on the other side: its score is near the threshold. */
+  readonly scoreSlack: number;
+}
+
+type Sums = { -readonly [K in keyof ClassBlock]: number };
+
+export function noBoxes(): Sums {
+  return { boxes: 0, missed: 0, candidateBoxes: 0, extra: 0, sure: 0 };
+}
+
+export function addBoxes(sums: Sums, more: ClassBlock): void {
+  sums.boxes += more.boxes;
+  sums.missed += more.missed;
+  sums.candidateBoxes += more.candidateBoxes;
+  sums.extra += more.extra;
+  sums.sure += more.sure;
 }
 
 /**
- * Compares the boxes of two sides in one frame, class by class.
+ * Asks for each published box of a frame, of both sides, whether the other side has it: of the same class, at IoU 0.5 or more, and
+ * published, or only just too weak for that. Each box matches once at most; boxes with higher scores choose first.
  *
- * A box with a score below `askedScore` need not be on the other side, since it is chance whether it is reported at all; but it
- * can match a box of the other side. Each box matches once at most; boxes with higher scores choose first.
- *
- * @returns by label; classes without a box that the other side should have are left out.
+ * @returns by label; labels without a published box are left out.
  */
-export function agreementByClass(
-  control: readonly Detection[],
-  candidate: readonly Detection[],
-  askedScore: number,
-): Map<string, FrameAgreement> {
-  const classes = new Map<string, Mutable<FrameAgreement>>();
-  countUnmatched(control, candidate, askedScore, classes);
-  countUnmatched(candidate, control, askedScore, classes);
+export function compareFrame(frame: ShadowObservation, rule: ScoreRule): Map<string, ClassBlock> {
+  const { control, candidate, weak } = frame;
+  const classes = new Map<string, Sums>();
+  const of = (label: string): Sums => {
+    const sums = classes.get(label) ?? noBoxes();
+    classes.set(label, sums);
+    return sums;
+  };
+  const { controlThreshold, candidateThreshold, scoreSlack } = rule;
+  for (const { label, isSure, isMissing } of asked(
+    control,
+    candidate,
+    weak?.candidate ?? [],
+    controlThreshold,
+    scoreSlack,
+  )) {
+    of(label).boxes += 1;
+    if (isMissing) of(label).missed += 1;
+    if (isSure) of(label).sure += 1;
+  }
+  for (const { label, isSure, isMissing } of asked(
+    candidate,
+    control,
+    weak?.control ?? [],
+    candidateThreshold,
+    scoreSlack,
+  )) {
+    of(label).candidateBoxes += 1;
+    if (isMissing) of(label).extra += 1;
+    if (isSure) of(label).sure += 1;
+  }
   return classes;
 }
 
-/** As `agreementByClass`, all classes together. */
-export function agreementOf(...sides: Parameters<typeof agreementByClass>): FrameAgreement {
-  const sum = { asked: 0, unmatched: 0 };
-  for (const { asked, unmatched } of agreementByClass(...sides).values()) {
-    sum.asked += asked;
-    sum.unmatched += unmatched;
-  }
-  return sum;
-}
+/** A box whose score is this many times `scoreSlack` above the threshold is no chance. */
+const SURE_SLACKS = 2;
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
-function countUnmatched(
+/** Of each wanted box, whether it is sure, and whether the other side lacks it. */
+function asked(
   wanted: readonly Detection[],
-  there: readonly Detection[],
-  askedScore: number,
-  classes: Map<string, Mutable<FrameAgreement>>,
-): void {
-  const isSure = (box: number): boolean => wanted[box]!.score >= askedScore;
-  const sure = [...wanted.keys()].filter(isSure).sort((a, b) => wanted[b]!.score - wanted[a]!.score);
-  const matches = matchBoxes(sure, there.length, (box, other) => {
-    const a = wanted[box]!;
-    const b = there[other]!;
-    return a.label === b.label ? iouXywh(...a.box, ...b.box) : 0;
+  published: readonly Detection[],
+  weak: readonly Detection[],
+  threshold: number,
+  scoreSlack: number,
+): { readonly label: string; readonly isSure: boolean; readonly isMissing: boolean }[] {
+  const there = [...published, ...weak];
+  const bestFirst = [...wanted.keys()].sort((a, b) => wanted[b]!.score - wanted[a]!.score);
+  const matches = matchBoxes(bestFirst, there.length, (box, other) => {
+    const [a, b] = [wanted[box]!, there[other]!];
+    const isNearThreshold = a.score < threshold + scoreSlack && a.score - b.score <= scoreSlack;
+    return a.label === b.label && (other < published.length || isNearThreshold) ? iouXywh(...a.box, ...b.box) : 0;
   });
-  for (const [i, box] of sure.entries()) {
-    const { label } = wanted[box]!;
-    const tally = classes.get(label) ?? { asked: 0, unmatched: 0 };
-    classes.set(label, tally);
-    tally.asked += 1;
-    if (matches[i] === NOT_FOUND) tally.unmatched += 1;
-  }
+  return bestFirst.map((box, i) => {
+    const { label, score } = wanted[box]!;
+    return { label, isSure: score >= threshold + SURE_SLACKS * scoreSlack, isMissing: matches[i] === NOT_FOUND };
+  });
 }

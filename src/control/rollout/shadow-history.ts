@@ -2,26 +2,25 @@ import type { Detection } from '../../core/detection.ts';
 import { type Estimate, pairedDifference, ratioOfBlocks } from '../../measure/sequential.ts';
 import type { ShadowObservation } from '../../protocol/rollout-records.ts';
 import { BlockSeries, type BlockSeriesState } from './block-series.ts';
-import { agreementOf } from './shadow-agreement.ts';
+import type { ClassBlock } from './guards/guard-evidence.ts';
 
-const COLUMNS = { frames: 0, asked: 1, unmatched: 2, boxes: 3, candidateBoxes: 4, scores: 5, candidateScores: 6 };
+const COLUMNS = { frames: 0, unmatched: 1, allBoxes: 2, boxes: 3, candidateBoxes: 4, scores: 5, candidateScores: 6 };
 const OPTIONS = { columns: 7, blockMs: 1000, maxRows: 256 };
 
 /** Detections of both sides on the same frames, summed over all streams by blocks of time. */
 export class ShadowHistory {
-  readonly #askedScore: number;
   #series: BlockSeries;
 
-  /** @param askedScore - boxes with a lower score may be missing on the other side. */
-  constructor(askedScore: number, state?: BlockSeriesState) {
-    this.#askedScore = askedScore;
+  constructor(state?: BlockSeriesState) {
     this.#series = new BlockSeries(OPTIONS, state);
   }
 
-  add({ control, candidate }: ShadowObservation, nowMs: number): void {
-    const { asked, unmatched } = agreementOf(control, candidate, this.#askedScore);
-    const row = [1, asked, unmatched, control.length, candidate.length, scoreSum(control), scoreSum(candidate)];
-    this.#series.add(nowMs, row);
+  add({ control, candidate }: ShadowObservation, classes: ReadonlyMap<string, ClassBlock>, nowMs: number): void {
+    let unmatched = 0;
+    for (const { missed, extra } of classes.values()) unmatched += missed + extra;
+    const [boxes, candidateBoxes] = [control.length, candidate.length];
+    const scores = [scoreSum(control), scoreSum(candidate)];
+    this.#series.add(nowMs, [1, unmatched, boxes + candidateBoxes, boxes, candidateBoxes, ...scores]);
   }
 
   get frames(): number {
@@ -33,9 +32,9 @@ export class ShadowHistory {
     return this.#series.spanMs;
   }
 
-  /** Share of boxes without a counterpart: 1 - F1. Null if neither side has a box that is asked for. */
+  /** Share of boxes without a counterpart: 1 - F1. Null if neither side has a box. */
   f1Loss(typical: number): Estimate | null {
-    return ratioOfBlocks(this.#column('unmatched'), this.#column('asked'), typical);
+    return ratioOfBlocks(this.#column('unmatched'), this.#column('allBoxes'), typical);
   }
 
   /** Relative difference of the number of boxes; null if the control has none. */

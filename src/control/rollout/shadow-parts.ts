@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { addBlock, NO_EVIDENCE_OF_HARM, shareOfLevel, strengthOf } from '../../measure/harm-evidence.ts';
-import type { ShadowObservation } from '../../protocol/rollout-records.ts';
+import { addBlock, eValue, NO_EVIDENCE_OF_HARM, shareOfLevel } from '../../measure/harm-evidence.ts';
+import type { DetectionPart } from './guards/guard.ts';
 import type { ClassBlock } from './guards/guard-evidence.ts';
 import { CLASS_RULES, type ClassKind, type GuardName, type GuardsConfig, partMargin } from './guards/guards.ts';
 import {
@@ -8,21 +8,33 @@ import {
   leftUntilCertain,
   type PartFinding,
   percent,
-  SUSPECT_STRENGTH,
+  SUSPECT_BLOCKS,
+  SUSPECT_E_VALUE,
+  SUSPICION_MS,
   verdictOn,
 } from './part-finding.ts';
-import { agreementByClass } from './shadow-agreement.ts';
+import { addBoxes, noBoxes } from './shadow-agreement.ts';
 
 /**
  * Boxes of neighbouring frames are the same objects, so frames are judged by blocks, which are longer than most gaps in a
  * detection.
  */
-const BLOCK_MS = 4_000;
+export const BLOCK_MS = 4_000;
 /** Number of classes of a stream, and of the fleet, that have their own part; all others share one. */
 const MOST_STREAM_CLASSES = 24;
 const MOST_CLASSES = 256;
 /** Parts in all, about 400 bytes each: beyond that new classes of a stream are judged by stream and by class only. */
 const MOST_PARTS = 50_000;
+/**
+ * A weak box in a single frame may be chance on either side. So a block asks for the boxes of a class on a stream if one of them is sure,
+ * or if this many frames show some; it is made longer until this many frames of the stream were compared.
+ */
+const FEWEST_FRAMES_WITH_BOXES = 2;
+const FEWEST_FRAMES = 3;
+/** A part of which this many boxes were seen, most of them on one side only, is suspect from its first block on. */
+const SUSPECT_BOXES = 4;
+/** A stream whose control has boxes is judged after this many blocks with some. */
+export const JUDGED_BLOCKS = 5;
 const OTHER_CLASSES = 'other classes';
 const ALL = '';
 
@@ -36,12 +48,18 @@ const part = z.object({
   number: z.number(),
   /** The block that is not complete yet, and its sums. */
   block: z.number(),
-  asked: z.number(),
-  unmatched: z.number(),
-  /** Boxes of the control that are sure, and all of the candidate. */
   boxes: z.number(),
+  missed: z.number(),
   candidateBoxes: z.number(),
+  extra: z.number(),
+  sure: z.number(),
+  /** Frames of this block with boxes, and those of the stream that were compared before it. */
+  frames: z.number(),
+  framesBefore: z.number(),
   fromMs: z.number(),
+  /** Boxes of both sides in complete blocks, and blocks with boxes of the control. */
+  allBoxes: z.number(),
+  controlBlocks: z.number(),
   ...ofKinds(harmEvidenceState),
 });
 type Part = z.infer<typeof part>;
@@ -53,22 +71,12 @@ export const shadowPartsState = z.object({
 export type ShadowPartsState = z.infer<typeof shadowPartsState>;
 
 /**
- * Boxes with a lower score may be missing on the other side. Boxes are counted by the threshold of the control alone: with a
- * threshold near 1 the candidate would not be asked for anything.
- */
-export interface SureScores {
-  readonly ofBoth: number;
-  readonly ofControl: number;
-}
-
-/**
  * Detections of both sides on the same frames, for each stream, each class, and each class of each stream. A class that is lost on
  * one camera of many hardly changes the sum.
  *
  * Memory: a part has no history, only its evidence and the current block.
  */
 export class ShadowParts {
-  readonly #sureScores: SureScores;
   readonly #guards: GuardsConfig;
   readonly #parts = new Map<string, Part>();
   /** Parts of streams, classes, and of each stream's classes so far. */
@@ -76,48 +84,51 @@ export class ShadowParts {
   readonly #frames = new Map<string, number>();
   /** Parts with evidence of harm, so that not all are looked at every second. */
   readonly #suspects = new Set<Part>();
+  /** Parts of streams that have too few blocks. */
+  readonly #unjudged = new Set<Part>();
   /** Blocks before this one are complete. */
   #openBlock = 0;
 
-  constructor(sureScores: SureScores, guards: GuardsConfig, state?: ShadowPartsState) {
-    this.#sureScores = sureScores;
+  constructor(guards: GuardsConfig, state?: ShadowPartsState) {
     this.#guards = guards;
     for (const saved of state?.parts ?? []) {
       this.#parts.set(keyOf(saved.stream, saved.label), structuredClone(saved));
       const kind = kindOf(saved.stream, saved.label);
       this.#counts.set(kind, Math.max(this.#counts.get(kind) ?? 0, saved.number));
-      this.#suspect(this.#parts.get(keyOf(saved.stream, saved.label))!);
+      this.#sort(this.#parts.get(keyOf(saved.stream, saved.label))!);
     }
     for (const [stream, frames] of state?.frames ?? []) this.#frames.set(stream, frames);
   }
 
-  add({ stream, control, candidate }: ShadowObservation, nowMs: number): void {
+  add(stream: string, classes: ReadonlyMap<string, ClassBlock>, nowMs: number): void {
     this.#frames.set(stream, this.framesOf(stream) + 1);
-    const labels = new Map<string, Sums>();
-    const of = (label: string): Sums => {
-      const sums = labels.get(label) ?? noBoxes();
-      labels.set(label, sums);
-      return sums;
-    };
-    for (const [label, { asked, unmatched }] of agreementByClass(control, candidate, this.#sureScores.ofBoth)) {
-      const sums = of(label);
-      sums.asked = asked;
-      sums.unmatched = unmatched;
-    }
-    for (const { label, score } of control) if (score >= this.#sureScores.ofControl) of(label).boxes += 1;
-    for (const { label } of candidate) of(label).candidateBoxes += 1;
-    const whole = noBoxes();
-    for (const [label, sums] of labels) {
-      addTo(whole, sums);
-      this.#addTo(ALL, label, sums, nowMs);
-      this.#addTo(stream, label, sums, nowMs);
-    }
-    this.#addTo(stream, ALL, whole, nowMs);
+    this.#closeUntil(nowMs);
+    for (const [label, sums] of classes)
+      if (!this.#addTo(stream, label, sums, nowMs)) this.#addToSums(stream, label, sums, nowMs);
+  }
+
+  /** Adds boxes of a class on a stream, which count, to all of the stream and all of the class. */
+  #addToSums(stream: string, label: string, sums: ClassBlock, nowMs: number): void {
+    this.#addTo(stream, ALL, sums, nowMs);
+    this.#addTo(ALL, label, sums, nowMs);
   }
 
   /** Frames of a stream that both sides inferred. */
   framesOf(stream: string): number {
     return this.#frames.get(stream) ?? 0;
+  }
+
+  /**
+   * A stream whose control has boxes, but so few until now that the candidate is not judged by them; null if there is none. It is waited
+   * for as long as boxes come.
+   */
+  unjudged(nowMs: number): { readonly stream: string; readonly blocks: number } | null {
+    this.#closeUntil(nowMs);
+    for (const { stream, controlBlocks, boxes, block } of this.#unjudged) {
+      const hasBoxes = controlBlocks > 0 || boxes > 0;
+      if (hasBoxes && nowMs - (block + 1) * BLOCK_MS < SUSPICION_MS) return { stream, blocks: controlBlocks };
+    }
+    return null;
   }
 
   /**
@@ -130,22 +141,27 @@ export class ShadowParts {
     let suspect: PartFinding | null = null;
     for (const kind of KINDS.filter((each) => CLASS_RULES[each].guard === guard))
       for (const one of this.#suspects) {
+        const harmful = CLASS_RULES[kind].harmful(partOf(one));
+        if (harmful === 'never') continue;
         const own = this.#alphaOf(one, alpha);
-        const verdict = verdictOn(one[kind], own, endOf(one), nowMs);
+        const certain = verdictOn(one[kind], own, endOf(one), nowMs) ?? this.#earlySuspicion(kind, one, nowMs);
+        const isForPerson = certain === 'fail' && harmful === 'holds';
+        const verdict = isForPerson ? 'suspect' : certain;
         if (verdict === null || (verdict === 'suspect' && suspect !== null)) continue;
-        const leftMs = leftUntilCertain(one[kind], own, nowMs - one.fromMs);
-        const finding = { ...this.#findingOf(kind, one), verdict, leftMs };
+        const leftMs = isForPerson ? null : leftUntilCertain(one[kind], own, nowMs - one.fromMs);
+        const finding = { ...this.#findingOf(kind, one), verdict, leftMs, isForPerson };
         if (verdict === 'fail') return finding;
         suspect = finding;
       }
     return suspect;
   }
 
-  reset(): void {
-    this.#parts.clear();
-    this.#suspects.clear();
-    this.#counts.clear();
-    this.#frames.clear();
+  /** A part that is rarely seen, but then mostly by one side, must not be promoted before it was seen again. */
+  #earlySuspicion(kind: ClassKind, one: Part, nowMs: number): 'suspect' | null {
+    const { blocks, sum } = one[kind];
+    const isEarly = blocks > 0 && blocks < SUSPECT_BLOCKS && one.allBoxes >= SUSPECT_BOXES;
+    const isLost = isEarly && sum / blocks > CLASS_RULES[kind].limit(this.#marginOf(kind));
+    return isLost && nowMs - endOf(one) < SUSPICION_MS ? 'suspect' : null;
   }
 
   get state(): ShadowPartsState {
@@ -159,15 +175,18 @@ export class ShadowParts {
     return share * shareOfLevel(this.#parts.get(keyOf(stream, ALL))?.number ?? 1);
   }
 
-  #addTo(stream: string, wanted: string, sums: Sums, nowMs: number): void {
+  /** @returns false if the part does not exist and there are too many. */
+  #addTo(stream: string, wanted: string, sums: ClassBlock, nowMs: number): boolean {
     const block = Math.floor(nowMs / BLOCK_MS);
     const found = this.#partOf(stream, wanted, block, nowMs);
-    if (found === null) return;
-    if (block > found.block) {
-      this.#close(found);
+    if (found === null) return false;
+    if (found.frames === 0) {
       found.block = block;
+      found.framesBefore = this.framesOf(stream) - 1;
     }
-    addTo(found, sums);
+    found.frames += 1;
+    addBoxes(found, sums);
+    return true;
   }
 
   /** Completes the blocks that have ended. */
@@ -175,7 +194,15 @@ export class ShadowParts {
     const block = Math.floor(nowMs / BLOCK_MS);
     if (block === this.#openBlock) return;
     this.#openBlock = block;
-    for (const one of this.#parts.values()) if (one.block < block) this.#close(one);
+    // Classes of streams first: what counts of them is added to the sums, whose blocks then end with this one.
+    const ended = [...this.#parts.values()].filter((one) => one.frames > 0 && one.block < block);
+    for (const one of ended) {
+      if (one.stream === ALL || one.label === ALL) this.#close(one);
+      else if (one.sure > 0 || one.frames >= FEWEST_FRAMES_WITH_BOXES) {
+        this.#addToSums(one.stream, one.label, { ...one }, nowMs);
+        this.#close(one);
+      } else if (this.framesOf(one.stream) - one.framesBefore >= FEWEST_FRAMES) clear(one);
+    }
   }
 
   /** Adds the sums of a block to the evidence, once. */
@@ -187,9 +214,10 @@ export class ShadowParts {
       closed[kind] = addBlock(closed[kind], judged.figure, judged.limit);
       isNews = true;
     }
-    if (!isNews) return;
-    Object.assign(closed, noBoxes());
-    this.#suspect(closed);
+    closed.allBoxes += closed.boxes + closed.candidateBoxes;
+    if (closed.boxes > 0) closed.controlBlocks += 1;
+    clear(closed);
+    if (isNews) this.#sort(closed);
   }
 
   #findingOf(kind: ClassKind, { [kind]: evidence, ...one }: Part): Omit<PartFinding, 'verdict' | 'leftMs'> {
@@ -204,10 +232,12 @@ export class ShadowParts {
     return partMargin(this.#guards, CLASS_RULES[kind].guard);
   }
 
-  #suspect(one: Part): void {
-    const isSuspect = Math.max(...KINDS.map((kind) => strengthOf(one[kind]))) >= SUSPECT_STRENGTH;
+  #sort(one: Part): void {
+    const isSuspect = KINDS.some((kind) => one[kind].blocks < SUSPECT_BLOCKS || eValue(one[kind]) >= SUSPECT_E_VALUE);
     if (isSuspect) this.#suspects.add(one);
     else this.#suspects.delete(one);
+    if (one.label === ALL && one.controlBlocks < JUDGED_BLOCKS) this.#unjudged.add(one);
+    else this.#unjudged.delete(one);
   }
 
   #partOf(stream: string, wanted: string, block: number, nowMs: number): Part | null {
@@ -223,30 +253,23 @@ export class ShadowParts {
     if (this.#parts.size >= MOST_PARTS && stream !== ALL && wanted !== ALL) return null;
     const opened: Part = {
       ...{ stream, label, number: count + 1, block, fromMs: nowMs },
-      ...noBoxes(),
+      ...{ ...noBoxes(), frames: 0, framesBefore: 0, allBoxes: 0, controlBlocks: 0 },
       ...ofKinds(NO_EVIDENCE_OF_HARM),
     };
     this.#parts.set(key, opened);
+    this.#sort(opened);
     this.#counts.set(kind, count + 1);
     return opened;
   }
 }
 
-type Sums = { -readonly [K in keyof ClassBlock]: number };
-
 function ofKinds<T>(value: T): Record<ClassKind, T> {
   return Object.fromEntries(KINDS.map((kind) => [kind, value])) as Record<ClassKind, T>;
 }
 
-function noBoxes(): Sums {
-  return { asked: 0, unmatched: 0, boxes: 0, candidateBoxes: 0 };
-}
-
-function addTo(sums: Sums, more: Sums): void {
-  sums.asked += more.asked;
-  sums.unmatched += more.unmatched;
-  sums.boxes += more.boxes;
-  sums.candidateBoxes += more.candidateBoxes;
+/** Begins a block. */
+function clear(one: Part): void {
+  Object.assign(one, noBoxes(), { frames: 0 });
 }
 
 function endOf({ block }: Part): number {
@@ -255,6 +278,11 @@ function endOf({ block }: Part): number {
 
 function keyOf(stream: string, label: string): string {
   return `${stream}\n${label}`;
+}
+
+function partOf({ stream, label }: Pick<Part, 'stream' | 'label'>): DetectionPart {
+  if (stream === ALL) return 'class';
+  return label === ALL ? 'stream' : 'class-of-stream';
 }
 
 /** Parts of one kind share a numbering. */

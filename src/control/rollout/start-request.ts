@@ -55,8 +55,8 @@ export function readStartRequest(raw: unknown, live: Version, running: RunningPi
 
 /** Changes the network. What describes the old network does not describe the new one: that is left to its manifest. */
 function otherModel(live: ModelConfig, name: string): ModelConfig {
-  const { engine, provider, precision, threads, cacheResults, timeoutMs, classesPerBox, fake } = live;
-  const kept = { engine, provider, precision, threads, cacheResults, timeoutMs, classesPerBox, fake };
+  const { engine, provider, precision, scoreThreshold, threads, cacheResults, timeoutMs, classesPerBox, fake } = live;
+  const kept = { engine, provider, precision, scoreThreshold, threads, cacheResults, timeoutMs, classesPerBox, fake };
   const given = Object.fromEntries(Object.entries(kept).filter(([, value]) => value !== undefined));
   return check(modelConfig, { ...given, name }, 'roll-out.model');
 }

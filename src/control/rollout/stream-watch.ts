@@ -1,12 +1,6 @@
 import { z } from 'zod';
 import { counted } from '../../core/counted.ts';
-import {
-  addBlock,
-  type HarmEvidence,
-  NO_EVIDENCE_OF_HARM,
-  shareOfLevel,
-  strengthOf,
-} from '../../measure/harm-evidence.ts';
+import { addBlock, eValue, type HarmEvidence, NO_EVIDENCE_OF_HARM, shareOfLevel } from '../../measure/harm-evidence.ts';
 import { isDisturbed } from '../../measure/interference.ts';
 import type { SideObservation } from '../../protocol/rollout-records.ts';
 import { countAbove, ratio } from './guards/guard-evidence.ts';
@@ -244,7 +238,7 @@ export class StreamWatch {
     stream.bothFromMs =
       isBoth && !missesTarget(before, target) && before.seconds > 0 ? (stream.bothFromMs ?? nowMs) : null;
     if (isMissed && !missesTarget(control, target)) stream.missedFromMs ??= nowMs - 1000 * block.seconds;
-    else if (strengthOf(stream.late) < 1 && strengthOf(stream.short) < 1) stream.missedFromMs = null;
+    else if (eValue(stream.late) < 1 && eValue(stream.short) < 1) stream.missedFromMs = null;
   }
 }
 
@@ -338,7 +332,7 @@ function missesTarget(side: Figures, { fps, latencyMs }: Watched['target']): boo
 }
 
 function isCertain(evidence: HarmEvidence, alpha: number): boolean {
-  return strengthOf(evidence) >= 1 / alpha;
+  return eValue(evidence) >= 1 / alpha;
 }
 
 function findingOf(stream: Watched, verdict: StreamFinding['verdict'], control: string): StreamFinding {

@@ -42,7 +42,7 @@ export function waitingFor(
   const stepLeftMs = stepMs(rollout) - (nowMs - stepStartedMs);
   if (lostItsStreams(rollout, members) && canLeaveOut) {
     const left = durationText(Math.max(SILENT_MS, stepLeftMs));
-    return `Waiting for streams, none of those at ${share} % is left: the next step begins in at most ${left}.`;
+    return `Waiting for streams, none of those at ${share} % is left: if none comes back, this step is left out in at most ${left}.`;
   }
   const waits = waitsOf(rollout, members, evidence, nowMs);
   if (waits.length === 0) return 'Waiting for nothing: the next step begins in a moment.';
@@ -50,7 +50,7 @@ export function waitingFor(
   // Without a frame since the step began, its streams may be silent.
   const silentLeftMs = SILENT_MS - (nowMs - stepStartedMs);
   if (members > 0 && evidence.frames === 0 && !observesOnly(rollout) && canLeaveOut && silentLeftMs > 0)
-    return `${what}: if its streams publish no frame, the next step begins in ${durationText(Math.max(silentLeftMs, stepLeftMs))}.`;
+    return `${what}: if the cameras of this step send nothing, it is left out in ${durationText(Math.max(silentLeftMs, stepLeftMs))}; if they send frames and the candidate gives no result, it is rolled back.`;
   return `${what}: ${leftText(rollout, waits, patienceMs)}.`;
 }
 

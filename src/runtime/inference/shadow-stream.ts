@@ -7,6 +7,8 @@ export interface ShadowResult {
   readonly frame: PublishedFrame;
   /** Of the candidate: at least the reported score, without tracks, in source pixels. */
   readonly candidate: readonly Detection[];
+  /** Boxes of both that are at most `scoreSlack` too weak to be reported. */
+  readonly weak: { readonly published: readonly Detection[]; readonly candidate: readonly Detection[] };
   /** Milliseconds from the choice of its batch to the candidate's result. */
   readonly candidateMs: number;
 }
@@ -21,8 +23,16 @@ export interface ShadowCounters {
 export interface ShadowOptions {
   /** Share of the frames, 0 to 1. */
   readonly ratio: number;
-  /** Whether the stream reports such a box. */
-  readonly isReported: (detection: Detection) => boolean;
+  /** Weaker boxes are not reported: of the candidate, and of the stream's own model. */
+  readonly minScore: number;
+  readonly publishedMinScore: number;
+  /** Boxes that miss these scores by this much at most are returned as weak ones. */
+  readonly scoreSlack: number;
+  /** What the stream sets for itself, which may change while it runs. */
+  readonly settingsOf: () => {
+    readonly scoreThreshold?: number | undefined;
+    readonly labels?: readonly string[] | undefined;
+  };
   /** Frames as well whose published result comes without an inference. */
   readonly comparesSkipped: boolean;
 }
@@ -40,8 +50,8 @@ export class ShadowStream implements FrameOwner {
   readonly #options: ShadowOptions;
   readonly #classes: readonly string[];
   readonly #onPair: (result: ShadowResult) => void;
-  readonly #published = new Map<number, PublishedFrame>();
-  readonly #inferred = new Map<number, { candidate: Detection[]; candidateMs: number }>();
+  readonly #published = new Map<number, Published>();
+  readonly #inferred = new Map<number, Inferred>();
   #compared = 0;
   #dropped = 0;
 
@@ -64,7 +74,7 @@ export class ShadowStream implements FrameOwner {
   /** Returns a second frame on the same slot; null if the candidate does not see this one. */
   shadowOf(frame: InFlightFrame): InFlightFrame | null {
     if (frame.by !== 'inferred' && !this.#options.comparesSkipped) return null;
-    if ((frame.meta.frame * GOLDEN) % 1 >= this.#options.ratio) return null;
+    if (!this.#isChosen(frame.meta.frame)) return null;
     holdFrame(frame);
     return {
       ...frame,
@@ -82,8 +92,7 @@ export class ShadowStream implements FrameOwner {
     if (frame.status !== 'waiting') return;
     frame.status = 'done';
     releaseFrame(frame);
-    const candidate = unpackDetections(rows, this.#classes).filter(this.#options.isReported);
-    const found = { candidate, candidateMs: inferredMs - frame.batchedMs };
+    const found = { rows, candidateMs: inferredMs - frame.batchedMs };
     const published = this.#published.get(frame.meta.frame);
     if (published === undefined) keep(this.#inferred, frame.meta.frame, found);
     else this.#pair(published, found);
@@ -97,20 +106,51 @@ export class ShadowStream implements FrameOwner {
     this.#dropped += 1;
   }
 
-  /** Records a published result. Results without inference are compared only if `comparesSkipped` says so. */
-  onPublished(frame: PublishedFrame): void {
-    if (frame.by !== 'inferred' && !this.#options.comparesSkipped) return;
+  /**
+   * Records a published result. Results without inference are compared only if `comparesSkipped` says so.
+   *
+   * @param rows - of the frame's own inference; null if its result came without one.
+   */
+  onPublished(frame: PublishedFrame, rows: Float32Array | null): void {
+    if ((frame.by !== 'inferred' && !this.#options.comparesSkipped) || !this.#isChosen(frame.frame)) return;
+    const published = { frame, rows };
     const found = this.#inferred.get(frame.frame);
-    if (found === undefined) keep(this.#published, frame.frame, frame);
-    else this.#pair(frame, found);
+    if (found === undefined) keep(this.#published, frame.frame, published);
+    else this.#pair(published, found);
   }
 
-  #pair(frame: PublishedFrame, found: { candidate: Detection[]; candidateMs: number }): void {
+  #isChosen(frame: number): boolean {
+    return (frame * GOLDEN) % 1 < this.#options.ratio;
+  }
+
+  #pair({ frame, rows: own }: Published, { rows, candidateMs }: Inferred): void {
     this.#published.delete(frame.frame);
     this.#inferred.delete(frame.frame);
     this.#compared += 1;
-    this.#onPair({ frame, ...found });
+    const { settingsOf, scoreSlack } = this.#options;
+    const { scoreThreshold = 0, labels } = settingsOf();
+    const [minScore, publishedMinScore] = [this.#options.minScore, this.#options.publishedMinScore].map((least) =>
+      Math.max(least, scoreThreshold),
+    ) as [number, number];
+    const boxesOf = (packed: Float32Array): Detection[] =>
+      unpackDetections(packed, this.#classes).filter(({ label }) => labels?.includes(label) !== false);
+    const found = boxesOf(rows);
+    const published = own === null ? [] : boxesOf(own);
+    const weakOf = (boxes: readonly Detection[], least: number): Detection[] =>
+      boxes.filter(({ score }) => score < least && score >= least - scoreSlack);
+    const weak = { published: weakOf(published, publishedMinScore), candidate: weakOf(found, minScore) };
+    this.#onPair({ frame, candidate: found.filter(({ score }) => score >= minScore), weak, candidateMs });
   }
+}
+
+interface Published {
+  readonly frame: PublishedFrame;
+  readonly rows: Float32Array | null;
+}
+
+interface Inferred {
+  readonly rows: Float32Array;
+  readonly candidateMs: number;
 }
 
 function keep<T>(map: Map<number, T>, key: number, value: T): void {

@@ -1,13 +1,12 @@
 import type { BatchStreamOptions } from '../../batch/micro-batcher.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { Detection } from '../../core/detection.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 import type { RuntimeStream } from '../stream/runtime-stream.ts';
 import type { Scheduler } from './scheduler.ts';
-import { type ShadowCounters, type ShadowResult, ShadowStream } from './shadow-stream.ts';
+import { type ShadowCounters, type ShadowOptions, type ShadowResult, ShadowStream } from './shadow-stream.ts';
 
 type ComparedStream = Pick<RuntimeStream, 'id' | 'instance' | 'arrangement'>;
 
@@ -20,8 +19,15 @@ interface Models {
 /** Shadow work yields: at most one frame waits, none is old, and live work of the same instance goes first. */
 const SHADOW_OPTIONS: BatchStreamOptions = { priority: -1000, weight: 1, queueSize: 1, maxAgeMs: 1000 };
 
+/** How the frames of a stream are compared. */
+export interface ShadowRequest
+  extends Pick<ShadowOptions, 'ratio'>,
+    Partial<Pick<ShadowOptions, 'scoreSlack' | 'comparesSkipped'>> {}
+
 interface Shadow {
   readonly stream: ShadowStream;
+  /** Boxes of both models are needed from this score on. */
+  readonly neededScore: number;
   /** Of the candidate. */
   readonly scheduler: Scheduler;
 }
@@ -39,7 +45,7 @@ export class Shadows {
   }
 
   /** @throws MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if the models take other inputs or have other classes. */
-  start(stream: ComparedStream, name: string, models: Models, ratio: number, comparesSkipped: boolean): void {
+  start(stream: ComparedStream, name: string, models: Models, request: ShadowRequest): void {
     const { id, instance, arrangement } = stream;
     if (!models.isSameInput(instance, name) && arrangement.beside?.instance !== name)
       throw new SightlineError(
@@ -48,14 +54,21 @@ export class Shadows {
       );
     this.stop(id);
     const { spec, scoreThreshold, scheduler } = models.get(name);
-    const isReported = ({ score, label }: Detection): boolean => {
-      const { scoreThreshold: own = 0, labels } = stream.arrangement.config;
-      return score >= Math.max(scoreThreshold, own) && labels?.includes(label) !== false;
+    const publishedMinScore = models.get(instance).scoreThreshold;
+    const { scoreSlack = 0, comparesSkipped = false, ratio } = request;
+    const options = {
+      ...{ ratio, minScore: scoreThreshold, publishedMinScore },
+      ...{ scoreSlack, comparesSkipped, settingsOf: () => stream.arrangement.config },
     };
-    const options = { ratio, isReported, comparesSkipped };
     const shadow = new ShadowStream(id, options, spec.classes, this.#onPair);
     scheduler.model.batcher.setStream(shadow.id, SHADOW_OPTIONS);
-    this.#shadows.set(id, { stream: shadow, scheduler });
+    const neededScore = Math.max(0, Math.min(scoreThreshold, publishedMinScore) - scoreSlack);
+    this.#shadows.set(id, { stream: shadow, scheduler, neededScore });
+  }
+
+  /** Lowest score of boxes that the comparisons need. */
+  get neededScores(): number[] {
+    return [...this.#shadows.values()].map(({ neededScore }) => neededScore);
   }
 
   /** Ends the shadow of a stream, if it has one. */
@@ -89,7 +102,7 @@ export class Shadows {
     scheduler.run();
   }
 
-  onPublished(frame: PublishedFrame): void {
-    this.#shadows.get(frame.streamId)?.stream.onPublished(frame);
+  onPublished(frame: PublishedFrame, { rows, repeats }: Pick<InFlightFrame, 'rows' | 'repeats'>): void {
+    this.#shadows.get(frame.streamId)?.stream.onPublished(frame, (repeats ?? { rows }).rows);
   }
 }

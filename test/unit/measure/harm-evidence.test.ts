@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../src/core/seeded-random.ts';
 import {
   addBlock,
+  eValue,
   type HarmEvidence,
   NO_EVIDENCE_OF_HARM,
   shareOfLevel,
-  strengthOf,
 } from '../../../src/measure/harm-evidence.ts';
 
 /** Adds figures until the evidence is certain at a level. @returns the number of figures; null if it never is. */
@@ -13,7 +13,7 @@ function blocksUntil(alpha: number, most: number, limit: number, figure: (block:
   let evidence: HarmEvidence = NO_EVIDENCE_OF_HARM;
   for (let block = 1; block <= most; block++) {
     evidence = addBlock(evidence, figure(block), limit);
-    if (strengthOf(evidence) >= 1 / alpha) return block;
+    if (eValue(evidence) >= 1 / alpha) return block;
   }
   return null;
 }
@@ -48,7 +48,7 @@ describe('evidence of harm', () => {
   it('stays finite', () => {
     let evidence = NO_EVIDENCE_OF_HARM;
     for (let i = 0; i < 10_000; i++) evidence = addBlock(evidence, 1, 0.01);
-    expect(Number.isFinite(strengthOf(evidence))).toBe(true);
+    expect(Number.isFinite(eValue(evidence))).toBe(true);
   });
 });
 

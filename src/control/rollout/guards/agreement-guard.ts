@@ -15,7 +15,9 @@ export const agreement = {
         .describe('Largest loss of F1 on one stream, for one class, or for one class on one stream.'),
       scoreSlack: range(0, 0.5)
         .default(0.1)
-        .describe('A box is only missed if its score is this much above the score threshold: weak boxes come and go.'),
+        .describe(
+          'A box that is published by less than this may be this much weaker on the other side: weak boxes come and go.',
+        ),
     })
     .prefault({})
     .describe('Whether the candidate detects what the control detects.'),
@@ -29,10 +31,12 @@ export const agreement = {
   ofStreams: null,
   ofClasses: {
     agreement: {
-      figure: ({ asked, unmatched }, partMargin) =>
-        asked > 0 ? { figure: unmatched / asked, limit: partMargin } : null,
+      figure: ({ boxes, missed, candidateBoxes, extra }, partMargin) =>
+        boxes + candidateBoxes > 0 ? { figure: (missed + extra) / (boxes + candidateBoxes), limit: partMargin } : null,
       limit: (partMargin) => partMargin,
+      harmful: () => 'fails',
       says: (size, blocks) => `${size} of the boxes have no counterpart (1 - F1) in ${blocks}`,
     },
   },
+  judges: 'same-detector',
 } as const satisfies Guard;

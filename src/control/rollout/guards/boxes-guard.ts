@@ -1,6 +1,6 @@
 import { type Guard, guardSettingsWithParts } from './guard.ts';
 
-/** The candidate has about as many boxes; on a part, that it does not lack those of the control. */
+/** The candidate has about as many boxes; on a part, it does not lack those of the control. */
 export const boxes = {
   settings: guardSettingsWithParts(
     'How much is detected.',
@@ -20,10 +20,11 @@ export const boxes = {
   ofStreams: null,
   ofClasses: {
     boxesLost: {
-      figure: ({ boxes, candidateBoxes }, partMargin) =>
-        boxes > 0 ? { figure: Math.max(0, 1 - candidateBoxes / boxes), limit: partMargin } : null,
+      figure: ({ boxes, missed }, partMargin) => (boxes > 0 ? { figure: missed / boxes, limit: partMargin } : null),
       limit: (partMargin) => partMargin,
+      harmful: () => 'fails',
       says: (size, blocks) => `${size} of the boxes are missing in ${blocks}`,
     },
   },
+  judges: 'same-detector',
 } as const satisfies Guard;

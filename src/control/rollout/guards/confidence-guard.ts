@@ -11,4 +11,5 @@ export const confidence = {
   byPairs: (frames, margin) => frames.confidence(margin),
   ofStreams: null,
   ofClasses: null,
+  judges: 'same-detector',
 } as const satisfies Guard;

@@ -18,4 +18,5 @@ export const deviceTime = {
   byPairs: null,
   ofStreams: null,
   ofClasses: null,
+  judges: 'any',
 } as const satisfies Guard;

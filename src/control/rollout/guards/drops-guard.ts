@@ -27,4 +27,5 @@ export const drops = {
     },
   },
   ofClasses: null,
+  judges: 'any',
 } as const satisfies Guard;

@@ -33,4 +33,5 @@ export const fps = {
     },
   },
   ofClasses: null,
+  judges: 'any',
 } as const satisfies Guard;

@@ -50,12 +50,14 @@ export interface StreamBlock {
 
 /** Boxes of a stream, a class, or a class of a stream on frames that both sides inferred, in a block. */
 export interface ClassBlock {
-  /** Boxes that one side has for sure, and those of them that the other lacks. */
-  readonly asked: number;
-  readonly unmatched: number;
-  /** Boxes of the control that are sure, and all of the candidate. */
+  /** Boxes that the control publishes, and those of them that the candidate lacks. */
   readonly boxes: number;
+  readonly missed: number;
+  /** Boxes that the candidate publishes, and those of them that the control lacks. */
   readonly candidateBoxes: number;
+  readonly extra: number;
+  /** Boxes of both sides whose score is far above the threshold. */
+  readonly sure: number;
 }
 
 /** Share of the control's frames above the tail of the baseline, its 99th percentile. */

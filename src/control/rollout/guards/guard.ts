@@ -25,6 +25,15 @@ export interface PartRule<Block> {
   readonly says: (size: string, blocks: string, partMargin: number) => string;
 }
 
+/** A part of the detections: all of a stream, a class on all streams, or a class on one stream. */
+export type DetectionPart = 'stream' | 'class' | 'class-of-stream';
+
+/** How detections are judged in parts. */
+export interface ClassRule extends PartRule<ClassBlock> {
+  /** What certain harm does: it fails the guard, or holds it until a person decides. never: such parts are not judged. */
+  readonly harmful: (part: DetectionPart) => 'fails' | 'holds' | 'never';
+}
+
 /**
  * A guard that compares the candidate with the control in a step. `guards.ts` lists all; nothing else depends on a particular one.
  * A field is null if the guard has no such rule.
@@ -46,7 +55,9 @@ export interface Guard {
   /** Judges each stream by itself; by the name under which the evidence is kept. */
   readonly ofStreams: Readonly<Record<string, PartRule<StreamBlock>>> | null;
   /** Judges each stream, class, and class of a stream on frames that both sides inferred. */
-  readonly ofClasses: Readonly<Record<string, PartRule<ClassBlock>>> | null;
+  readonly ofClasses: Readonly<Record<string, ClassRule>> | null;
+  /** Which candidates it judges: the same detector as the control, another one whose boxes differ rightly, or both. */
+  readonly judges: 'same-detector' | 'other-detector' | 'any';
 }
 
 export const isOn = z.boolean().default(true).describe('Judge by this guard.');

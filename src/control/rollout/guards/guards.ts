@@ -2,17 +2,18 @@ import { z } from 'zod';
 import { range } from '../../../config/number.ts';
 import { hardSettings } from '../hard-guards.ts';
 import { agreement } from './agreement-guard.ts';
+import { blind } from './blind-guard.ts';
 import { boxes } from './boxes-guard.ts';
 import { confidence } from './confidence-guard.ts';
 import { deviceTime } from './device-time-guard.ts';
 import { drops } from './drops-guard.ts';
 import { fps } from './fps-guard.ts';
-import type { Guard, PartRule } from './guard.ts';
-import type { ClassBlock, StreamBlock } from './guard-evidence.ts';
+import type { ClassRule, Guard, PartRule } from './guard.ts';
+import type { StreamBlock } from './guard-evidence.ts';
 import { p99 } from './p99-guard.ts';
 
 /** The guards that compare the candidate with the control, in the order of reports. */
-export const GUARDS = { agreement, p99, fps, drops, boxes, confidence, deviceTime } as const satisfies Record<
+export const GUARDS = { agreement, p99, fps, drops, boxes, confidence, deviceTime, blind } as const satisfies Record<
   string,
   Guard
 >;
@@ -32,19 +33,21 @@ export type ClassKind = KindsOf<'ofClasses'>;
 type PartGuardName = {
   [G in GuardName]: Guards[G]['ofStreams'] | Guards[G]['ofClasses'] extends null ? never : G;
 }[GuardName];
-type NamedRule<Block> = PartRule<Block> & { readonly guard: PartGuardName };
+type Named<Rule> = Rule & { readonly guard: PartGuardName };
 
 /** How evidence of single streams, and of classes, is judged, by its name. */
-export const STREAM_RULES: Readonly<Record<StreamKind, NamedRule<StreamBlock>>> = rulesOf(({ ofStreams }) => ofStreams);
-export const CLASS_RULES: Readonly<Record<ClassKind, NamedRule<ClassBlock>>> = rulesOf(({ ofClasses }) => ofClasses);
+export const STREAM_RULES: Readonly<Record<StreamKind, Named<PartRule<StreamBlock>>>> = rulesOf(
+  ({ ofStreams }) => ofStreams,
+);
+export const CLASS_RULES: Readonly<Record<ClassKind, Named<ClassRule>>> = rulesOf(({ ofClasses }) => ofClasses);
 
-function rulesOf<Kind extends string, Block>(
-  part: (guard: Guard) => Readonly<Record<string, PartRule<Block>>> | null,
-): Readonly<Record<Kind, NamedRule<Block>>> {
+function rulesOf<Kind extends string, Rule>(
+  part: (guard: Guard) => Readonly<Record<string, Rule>> | null,
+): Readonly<Record<Kind, Named<Rule>>> {
   const named = GUARD_NAMES.flatMap((guard) =>
     Object.entries(part(GUARDS[guard]) ?? {}).map(([kind, rule]) => [kind, { ...rule, guard }] as const),
   );
-  return Object.fromEntries(named) as Readonly<Record<string, unknown>> as Readonly<Record<Kind, NamedRule<Block>>>;
+  return Object.fromEntries(named) as Readonly<Record<string, unknown>> as Readonly<Record<Kind, Named<Rule>>>;
 }
 
 /** When a roll-out goes on, and when it goes back. */
@@ -66,6 +69,11 @@ export const guardsConfig = z.strictObject({
 });
 
 export type GuardsConfig = z.infer<typeof guardsConfig>;
+
+/** How much weaker than published a box may be on one side, from the settings in a record. */
+export function scoreSlackOf(settings: Readonly<Record<string, unknown>>): number {
+  return guardsConfig.catch(guardsConfig.parse({})).parse(settings).agreement.scoreSlack;
+}
 
 /** How far a part may differ by a guard that judges parts; such a guard needs the setting. */
 export function partMargin(guards: GuardsConfig, name: PartGuardName): number {

@@ -48,4 +48,5 @@ export const p99 = {
     },
   },
   ofClasses: null,
+  judges: 'any',
 } as const satisfies Guard;

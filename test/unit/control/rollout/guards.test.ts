@@ -50,7 +50,7 @@ describe('a guard', () => {
     ...{ candidate: side, control: side, controlSum: side, pace: null, isOwnRate: false },
     ...change,
   });
-  const classes = { asked: 0, unmatched: 0, boxes: 0, candidateBoxes: 0 };
+  const classes = { boxes: 0, missed: 0, candidateBoxes: 0, extra: 0, sure: 0 };
 
   it('gives no verdict without data', () => {
     const idle = { ...side, frames: 0, arrived: 0 };
@@ -88,13 +88,18 @@ describe('a guard', () => {
   });
 
   it('agreement and boxes take shares of the boxes of a class', () => {
-    expect(agreement.ofClasses.agreement.figure({ ...classes, asked: 8, unmatched: 2 }, 0.3)).toEqual({
+    expect(
+      agreement.ofClasses.agreement.figure({ ...classes, boxes: 5, missed: 1, candidateBoxes: 3, extra: 1 }, 0.3),
+    ).toEqual({
       figure: 0.25,
       limit: 0.3,
     });
     const { figure } = boxes.ofClasses.boxesLost;
-    expect(figure({ ...classes, boxes: 4, candidateBoxes: 1 }, 0.5)).toEqual({ figure: 0.75, limit: 0.5 });
-    expect(figure({ ...classes, boxes: 4, candidateBoxes: 9 }, 0.5)?.figure, 'more boxes').toBe(0);
+    expect(figure({ ...classes, boxes: 4, missed: 3, candidateBoxes: 9, extra: 8 }, 0.5)).toEqual({
+      figure: 0.75,
+      limit: 0.5,
+    });
+    expect(figure({ ...classes, boxes: 4, candidateBoxes: 9, extra: 5 }, 0.5)?.figure, 'more boxes').toBe(0);
   });
 
   it('without parts is confidence, and deviceTime, which needs CPU times', () => {

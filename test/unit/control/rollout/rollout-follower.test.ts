@@ -66,7 +66,7 @@ describe('a host that follows a record', () => {
     }
   });
 
-  it('lets the candidate carry every stream alone at the second step of 100 %: no turns, nothing inferred twice', async () => {
+  it('lets the candidate carry every stream alone at the second step of 100 %: no turns, and the control infers a few frames', async () => {
     const { target, follower } = follow();
     const steps = [0, 50, 100, 100];
     const compared = rolloutRecord({ steps, step: 2, share: 100, shadow: true });
@@ -85,7 +85,8 @@ describe('a host that follows a record', () => {
     for (let nowMs = 12_000; nowMs < 24_000; nowMs += 1000) {
       follower.apply(alone, nowMs);
       expect(target.users(to.hash)).toEqual(CAMERAS);
-      expect(target.shadows.size).toBe(0);
+      expect(new Set(target.shadows.values())).toEqual(new Set([from.hash]));
+      expect(new Set(target.ratios.values())).toEqual(new Set([0.02]));
       expect(target.isAlone).toBe(true);
       expect(new Set(target.beside.values()), 'frames are made for the candidate only').toEqual(new Set([null]));
     }

@@ -182,9 +182,8 @@ describe('the panel', () => {
   });
 
   it('forgets the candidate at a new step', () => {
-    const rig = new GuardRig().warmUp().run(60, () => ({ sees: () => [] }));
-    expect(rig.report('agreement').verdict).toBe('fail');
-    rig.panel.reset();
+    const rig = new GuardRig().warmUp().run(60, () => ({ latencyFactor: 3 }));
+    rig.panel.reset(false);
     expect(rig.verdicts()).toEqual(all('no-data', STATISTICAL));
     rig.run(360);
     expect(rig.verdicts()).toEqual(all('pass', STATISTICAL));

@@ -97,9 +97,9 @@ describe('a step', () => {
       'promoted',
     ],
     [
-      'late frames of the comparison settle nothing',
+      'frames that both infer leave a doubt',
       [guardReport('pass', { guard: 'fullLoad' }), guardReport('undecided', { frames: 1 })],
-      'promoted',
+      'held',
     ],
     ['boxes of late frames fail', [guardReport('pass', { guard: 'fullLoad' }), guardReport('fail')], 'rolled-back'],
     ['a hard guard fails', [guardReport('pass', { guard: 'fullLoad' }), hard('fail')], 'rolled-back'],

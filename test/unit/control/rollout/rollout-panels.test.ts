@@ -34,6 +34,7 @@ describe('the panels of real roll-outs', () => {
     });
     expect(() => panels.check({ ...off, hard: { isOn: false } })).toThrow(refused);
     expect(() => panels.check(off), 'hard guards compare nothing').toThrow(refused);
+    expect(() => panels.check({ ...off, blind: {} }), 'for another detector only').toThrow(refused);
     for (const guard of names) expect(panels.check({ ...off, [guard]: {} })).toHaveProperty(guard);
   });
 

@@ -238,7 +238,7 @@ describe('Scheduler', () => {
   it('drops take effect only after the loop has ended, also if a stream is shadowed by its own model', async () => {
     rig = new Rig(LIVE, 50);
     const stream = { id: rig.id, instance: 'default', arrangement: { beside: null } as RuntimeStream['arrangement'] };
-    rig.shadows.start(stream, 'default', rig.models, 1, true);
+    rig.shadows.start(stream, 'default', rig.models, { ratio: 1, comparesSkipped: true });
     await rig.startWith([]);
     const leftToTake: number[] = [];
     rig.drop = ({ meta }, reason) => {

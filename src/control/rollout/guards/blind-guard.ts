@@ -1,0 +1,33 @@
+import { type Guard, guardSettingsWithParts } from './guard.ts';
+
+/** Another detector has other boxes, but it sees something wherever the control sees a lot. */
+export const blind = {
+  settings: guardSettingsWithParts(
+    'Whether another detector sees anything where the control sees objects. Only if the candidate is another detector.',
+    [0.5, 0.8],
+    [1, 1],
+    [
+      'Largest relative fall of the number of boxes.',
+      'The same for one stream; for one class on all streams a person decides.',
+    ],
+  ),
+  subject: 'the number of boxes',
+  harm: 'fall',
+  unit: 'relative',
+  needs: 'shadow',
+  bySides: null,
+  byPairs: (frames, margin) => frames.boxes(margin),
+  ofStreams: null,
+  ofClasses: {
+    blind: {
+      // Its boxes need not match, nor have the same class: labels have shown that it is right.
+      figure: ({ boxes, candidateBoxes }, partMargin) =>
+        boxes > 0 ? { figure: Math.max(0, 1 - candidateBoxes / boxes), limit: partMargin } : null,
+      limit: (partMargin) => partMargin,
+      says: (size, blocks) => `it reports ${size} fewer boxes than the control in ${blocks}`,
+      // What the old detector mistook for a class is rightly lost.
+      harmful: (part) => (({ stream: 'fails', class: 'holds', 'class-of-stream': 'never' }) as const)[part],
+    },
+  },
+  judges: 'other-detector',
+} as const satisfies Guard;
