@@ -80,10 +80,10 @@ describe('what a roll-out waits for', () => {
     const noData = [guardReport('no-data', { guard: 'p99', estimate: null })];
     const holding = { state: 'holding', fence: 61_000_000 } as const;
     expect(sentence({ frames: 0, reports: noData }, { rollout: holding })).toBe(
-      'Waiting for frames (0 of 100) and the guard p99: if its streams publish no frame, the next step begins in 9 min.',
+      'Waiting for frames (0 of 100) and the guard p99: if the cameras of this step send nothing, it is left out in 9 min; if they send frames and the candidate gives no result, it is rolled back.',
     );
     expect(sentence({ frames: 0, reports: noData }, { rollout: holding, members: 0 })).toBe(
-      'Waiting for streams, none of those at 10 % is left: the next step begins in at most 10 min.',
+      'Waiting for streams, none of those at 10 % is left: if none comes back, this step is left out in at most 10 min.',
     );
   });
 
