@@ -228,8 +228,7 @@ export class RolloutAgent implements RolloutPort {
     if (this.#options.streams().length === 0) throw rolloutErrors.noStreams(pipeline);
     const guards = panels.check(request.guards);
     // Hashing weights takes seconds, so the record is read again afterwards.
-    const { streams } = request;
-    const parts = { ...(await resolve(request)), ...(streams === undefined ? {} : { streams }) };
+    const parts = { ...(await resolve(request)), ...(request.streams && { streams: request.streams }) };
     const facts = { control: await detectorOf(live.model), candidate: await detectorOf(request.model) };
     return this.#change((rollout, actor) => {
       const from = machine.liveVersion(rollout) ?? initial;
@@ -240,19 +239,14 @@ export class RolloutAgent implements RolloutPort {
           'CONFIG_INVALID',
           `roll-out: expected another version than the one in use; ${to.label} has the same model, settings and weights`,
         );
-      const { steps, holdMs, minFrames, shadowRatio, predicted } = request;
-      const labelled = labelledVerdictOf(
-        { ...from, ...facts.control },
-        { ...to, ...facts.candidate },
-        request.labelled,
-      );
-      const hasMembers = this.#options.streams().some((stream) => isMember(stream, steps[0]!));
+      const { steps, holdMs, minFrames, shadowRatio, predicted, labelled: given } = request;
+      const labelled = labelledVerdictOf({ ...from, ...facts.control }, { ...to, ...facts.candidate }, given);
       const settings = {
         ...{ pipeline, from, to, versions, guards, holdMs, minFrames, shadowRatio },
         ...(predicted === null ? {} : { predicted }),
         ...(labelled === undefined ? {} : { labelled }),
         steps: [0, ...steps, 100],
-        shadow: request.shadow || !hasMembers,
+        shadow: request.shadow || !this.#options.streams().some((stream) => isMember(stream, steps[0]!)),
       };
       return machine.start(rollout, settings, { ...actor, who });
     });
@@ -395,8 +389,7 @@ export class RolloutAgent implements RolloutPort {
     this.#figures = reply.figures;
     this.#decisions = [...this.#decisions, ...reply.decisions].slice(-KEPT_DECISIONS);
     // The first reply holds decisions from before the start of this host: these are no events.
-    if (this.#hasRead)
-      for (const decision of reply.decisions) this.#events.emit(eventOf(decision, this.#options.streams()));
+    if (this.#hasRead) for (const one of reply.decisions) this.#events.emit(eventOf(one, this.#options.streams()));
     this.#hasRead = true;
     if (this.#isUnreachable) this.#options.onNotice('roll-outs go on');
     this.#isUnreachable = false;

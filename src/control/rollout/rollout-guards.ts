@@ -264,8 +264,10 @@ function decided(looks: readonly [Look, Look]): GuardReport {
 
 /** A part that fails fails the guard; one that is suspect keeps it from passing. */
 function withPart(sum: GuardReport, part: PartFinding | null): GuardReport {
-  if (part === null || sum.verdict === 'fail' || (part.verdict === 'suspect' && sum.verdict !== 'pass')) return sum;
+  if (part === null) return sum;
   const { where, what, limit, limitText, estimate, leftMs, isForPerson = false } = part;
+  if (sum.verdict === 'fail') return { ...sum, reason: `${sum.reason} ${where} ${what}.` };
+  if (part.verdict === 'suspect' && sum.verdict !== 'pass') return sum;
   const verdict = part.verdict === 'fail' ? 'fail' : 'undecided';
   const doubt = isForPerson ? '; a person decides whether that is right' : ', which is not certain yet';
   const reason = `${where} ${what}; the limit is ${limitText}${verdict === 'fail' ? '' : doubt}.`;

@@ -32,12 +32,11 @@ describe('detections of single parts', () => {
     expect(rig.failed).toMatchObject({ guard: 'boxes' });
   });
 
-  it('a candidate that reports hardly anything on one camera because its threshold is too high is found', () => {
-    // Objects have scores of 0.7. The sum of eight cameras falls by more than its margin, so that guard is made wide.
-    const guards = { boxes: { margin: 0.5 } };
-    const rig = new GuardRig({ guards, cameras: EIGHT, candidateThreshold: 0.8 }).warmUp();
+  it('a candidate that reports hardly anything because its threshold is too high is found, and a camera named', () => {
+    // Objects have scores of 0.7, so it may publish none of them.
+    const rig = new GuardRig({ guards: { boxes: { margin: 0.5 } }, cameras: EIGHT, candidateThreshold: 0.8 }).warmUp();
     expect(rig.secondsUntilFailure(120, on('camera-3', BLIND))).not.toBeNull();
-    expect(rig.failed!.reason).toContain('stream "camera-3"');
+    expect(rig.failed!.reason).toMatch(/stream "camera-\d"/);
   });
 
   it('a threshold that is a little higher on purpose does not count as missing boxes', () => {
@@ -137,7 +136,7 @@ describe('detections of single parts', () => {
 
     it('other boxes and classes are no harm, but a class that is gone everywhere waits for a person', () => {
       const rig = new GuardRig({ cameras: EIGHT, fps: 5, isOtherDetector: true, withCars: ['camera-3'] }).warmUp();
-      rig.run(300, () => half);
+      rig.run(1500, () => half);
       expect(rig.failed).toBeNull();
       expect(rig.report('blind')).toMatchObject({ verdict: 'undecided' });
       expect(rig.report('blind').reason).toMatch(/^For class "(person|car)" .* a person decides/);
