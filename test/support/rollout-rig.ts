@@ -19,7 +19,7 @@ const cameraConfig = (id: string) => parseStream({ id, source: `rtsp://camera.ex
 export const INITIAL = version('people@1', 'old');
 
 /** By name of the model, as manifests report it. */
-export const REPORTED_AP: Record<string, number> = {};
+const REPORTED_AP: Record<string, number> = {};
 
 /** One host with its part of a roll-out. The test beats for it. */
 export interface RolloutHost {
