@@ -7,7 +7,8 @@ const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
 
 /** A list of networks (CIDR or single addresses) that addresses are matched against. */
 export class NetworkList {
-  readonly #networks = new BlockList();
+  /** By family: `::/0` would contain IPv4 addresses as well. */
+  readonly #networks = { ipv4: new BlockList(), ipv6: new BlockList() };
   /** The list contains every address, so no host name needs to be resolved. */
   readonly isAll: boolean;
 
@@ -28,7 +29,7 @@ export class NetworkList {
         `${key}: expected a network such as 10.0.0.0/8 or fd00::/8, received "${network}"`,
         { key },
       );
-    this.#networks.addSubnet(parsed.address, parsed.bits, parsed.version);
+    this.#networks[parsed.version].addSubnet(parsed.address, parsed.bits, parsed.version);
   }
 
   has(address: string): boolean {
@@ -36,6 +37,8 @@ export class NetworkList {
     const bare = address.replace(/%.*$/, '');
     const plain = MAPPED.exec(bare)?.[1] ?? bare;
     const version = isIP(plain);
-    return version !== 0 && this.#networks.check(plain, version === 4 ? 'ipv4' : 'ipv6');
+    if (version === 0) return false;
+    const family = version === 4 ? 'ipv4' : 'ipv6';
+    return this.#networks[family].check(plain, family);
   }
 }
