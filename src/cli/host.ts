@@ -7,7 +7,6 @@ import type { ControlPlane } from '../control/control-plane.ts';
 import { openMemoryControlPlane } from '../control/memory/memory-control-plane.ts';
 import { openRedisControlPlane } from '../control/redis/redis-control-plane.ts';
 import { ID_PATTERN } from '../core/ids.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import type { GatewayLogger } from '../gateway/gateway-options.ts';
 import { JoinedHost } from '../host/joined-host.ts';
@@ -94,13 +93,7 @@ function configOf(config: PipelineConfig, { id, capacity, root }: HostFlags): Pi
     ...(capacity === undefined ? {} : { capacityFps: capacity }),
     ...(root.length === 0 ? {} : { roots: root }),
   };
-  const fleet = check(fleetConfig, { ...config.fleet, ...flags }, 'fleet');
-  if (fleet.beatMs * 2 > fleet.leaseMs)
-    throw new SightlineError(
-      'CONFIG_INVALID',
-      `fleet.beatMs: expected at most half of leaseMs (${fleet.leaseMs}), received ${fleet.beatMs}; a fifth of it tolerates a lost heartbeat`,
-    );
-  return { ...config, fleet };
+  return { ...config, fleet: check(fleetConfig, { ...config.fleet, ...flags }, 'fleet') };
 }
 
 async function openControl(

@@ -2,7 +2,10 @@ import { z } from 'zod';
 import { ID_PATTERN } from '../core/ids.ts';
 import { range, whole } from './number.ts';
 
-export const fleetConfig = z.strictObject({
+/** A host that is slower would miss turns of a roll-out. */
+const MOST_BEAT_MS = 2_000;
+
+const fleetKeys = z.strictObject({
   hostId: z
     .string()
     .regex(ID_PATTERN, 'expected letters, digits, dot, dash and underscore, at most 64')
@@ -17,7 +20,11 @@ export const fleetConfig = z.strictObject({
   leaseMs: whole(1_000, 120_000)
     .default(5_000)
     .describe('A host that sends no heartbeat for this long loses its streams.'),
-  beatMs: whole(100, 30_000).default(1_000).describe('Time between two heartbeats; at most a fifth of leaseMs.'),
+  beatMs: whole(100, MOST_BEAT_MS)
+    .default(1_000)
+    .describe(
+      'Time between two heartbeats, at most half of leaseMs. A host that is slower would miss turns of a roll-out.',
+    ),
   movesPerSecond: range(0.1, 1000).default(10).describe('Most streams that the planner places or moves per second.'),
   bulkConcurrency: whole(0, 64).default(2).describe('Segments of jobs that this host processes at once; 0 takes none.'),
   roots: z
@@ -36,6 +43,11 @@ export const fleetConfig = z.strictObject({
     .describe('Networks (CIDR) that URLs may point to, and what they lead to.'),
   minHosts: whole(0, 10_000).default(1).describe('Smallest number of hosts that is recommended.'),
   maxHosts: whole(1, 10_000).default(100).describe('Largest number of hosts that is recommended.'),
+});
+
+export const fleetConfig = fleetKeys.refine(({ beatMs, leaseMs }) => Math.min(beatMs, MOST_BEAT_MS) * 2 <= leaseMs, {
+  path: ['beatMs'],
+  message: 'expected at most half of leaseMs, so that one lost heartbeat costs no stream',
 });
 
 export type FleetConfig = z.infer<typeof fleetConfig>;

@@ -1,4 +1,3 @@
-import { freemem } from 'node:os';
 import type { Environment } from '../config/environment.ts';
 import type { LimitsConfig } from '../config/limits.ts';
 import { type Placeholders, sourceText } from '../config/placeholders.ts';
@@ -131,7 +130,7 @@ export class HostStreams {
     const { id } = config;
     const { limits } = this.#options;
     if (limits !== undefined)
-      requireRoom(limits, this.#runtime.streams.length + this.#adding.size, process.availableMemory?.() ?? freemem());
+      requireRoom(limits, this.#runtime.streams.length + this.#adding.size, process.availableMemory());
     if (this.#adding.has(id)) throw new SightlineError('STREAM_EXISTS', `a stream "${id}" is already being added`);
     this.#adding.add(id);
     try {
@@ -305,7 +304,7 @@ export class HostStreams {
     this.#isTesting = true;
     try {
       const { limits } = this.#options;
-      if (limits !== undefined) requireRoom(limits, 0, process.availableMemory?.() ?? freemem());
+      if (limits !== undefined) requireRoom(limits, 0, process.availableMemory());
       const { ffmpeg } = this.#runtime;
       const { source } = await this.#resolved({ ...config, resizeBy: 'ffmpeg' }, null, {});
       const timeoutMs = Math.min(config.openTimeoutMs, MOST_TEST_MS);

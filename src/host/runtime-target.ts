@@ -1,4 +1,3 @@
-import { freemem } from 'node:os';
 import type { Environment } from '../config/environment.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import type { RolloutTarget, Sides } from '../control/rollout/rollout-target.ts';
@@ -115,8 +114,10 @@ export class RuntimeTarget implements RolloutTarget {
     return this.#options.initial.hash;
   }
 
+  /** False as soon as it is being unloaded. */
   isLoaded(hash: string): boolean {
-    return this.#names.has(hash);
+    const name = this.#names.get(hash);
+    return name !== undefined && this.#runtime.models.includes(name);
   }
 
   load(version: Version): Promise<void> {
@@ -136,8 +137,10 @@ export class RuntimeTarget implements RolloutTarget {
 
   async unload(hash: string): Promise<void> {
     const name = this.#names.get(hash);
-    if (name === undefined || name === this.#runtime.primary) return;
+    if (name === undefined || name === this.#runtime.primary || !this.isLoaded(hash)) return;
     await this.#runtime.unloadModel(name);
+    // It may have been loaded again meanwhile.
+    if (this.isLoaded(hash)) return;
     this.#names.delete(hash);
     this.#versions.delete(hash);
   }
@@ -251,7 +254,7 @@ export class RuntimeTarget implements RolloutTarget {
   async #load(version: Version): Promise<void> {
     const { hash, label, model, batch } = version;
     const { environment, modelRoots, onNotice } = this.#options;
-    const free = freemem();
+    const free = process.availableMemory();
     if (free < LEAST_FREE_BYTES)
       throw new SightlineError(
         'ENGINE_UNAVAILABLE',
@@ -314,9 +317,10 @@ export class RuntimeTarget implements RolloutTarget {
 
   /** CPU time that the model of a side used for one inference since the last observation; 0 if unknown. */
   #takeCpuPerFrame(hash: string): number {
-    const name = this.#names.get(hash);
-    const cpuMs = name === undefined ? null : this.#runtime.inferenceCpuMs(name);
-    if (name === undefined || cpuMs === null) return 0;
+    if (!this.isLoaded(hash)) return 0;
+    const name = this.#nameOf(hash);
+    const cpuMs = this.#runtime.inferenceCpuMs(name);
+    if (cpuMs === null) return 0;
     const usedMs = cpuMs - (this.#cpuMs.get(name) ?? cpuMs);
     const inferred = this.#inferred.get(name) ?? 0;
     this.#cpuMs.set(name, cpuMs);

@@ -280,7 +280,8 @@ export interface FleetSettings {
    */
   readonly leaseMs?: number | undefined;
   /**
-   * Time between two heartbeats; at most a fifth of leaseMs. Accepts: whole number from 100 to 30000, milliseconds.
+   * Time between two heartbeats, at most half of leaseMs. A host that is slower would miss turns of a roll-out.
+   * Accepts: whole number from 100 to 2000, milliseconds.
    * @defaultValue `1000`
    */
   readonly beatMs?: number | undefined;

@@ -115,7 +115,7 @@ export class RolloutAgent implements RolloutPort {
   #stopForgetting: () => void = () => {};
 
   constructor(options: RolloutAgentOptions) {
-    const { store, panels, hostId, streams, target, warmMs, beatMs, initial } = options;
+    const { store, panels, hostId, streams, target, warmMs, initial } = options;
     this.#options = options;
     this.#incidents = options.incidents ?? new Incidents(options.onNotice, options.clock);
     this.#clock = this.#incidents.clock('roll-outs', options.clock ?? systemClock);
@@ -124,7 +124,6 @@ export class RolloutAgent implements RolloutPort {
     this.#follower = new RolloutFollower({
       target,
       warmMs,
-      beatMs,
       initial: initial.hash,
       onFailure: (version, error) => this.#onLoadFailed(version, error),
     });

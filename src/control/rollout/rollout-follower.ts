@@ -6,8 +6,6 @@ import { isActive, isAlone, liveVersion } from './rollout-machine.ts';
 import type { RolloutTarget } from './rollout-target.ts';
 import { skipsDiffer } from './stream-changes.ts';
 
-/** A host that beats more slowly than this would miss turns, so its streams take none. */
-const MOST_BEAT_MS = 2_000;
 /** Time after which a failed load is tried again. */
 const RETRY_MS = 5_000;
 /** Part of the usual share of frames that the control infers while the candidate is alone: its cost is to be seen. */
@@ -19,8 +17,6 @@ export interface RolloutFollowerOptions {
   readonly initial: string;
   /** How long the version that is no longer used stays loaded after a roll-out, so that `undo` takes effect at once. */
   readonly warmMs: number;
-  /** Time between two calls of `apply`. */
-  readonly beatMs: number;
   /** Called when a version cannot be loaded, each time that it was tried. */
   readonly onFailure: (version: Version, error: SightlineError) => void;
 }
@@ -62,7 +58,7 @@ export class RolloutFollower {
     if (target.isLoaded(live.hash)) target.adopt(live.hash);
     target.compare(isRunning ? { control: from.hash, candidate: to.hash } : null);
     const alone = isAlone(rollout);
-    const takesTurns = isRunning && !alone && this.#options.beatMs <= MOST_BEAT_MS;
+    const takesTurns = isRunning && !alone;
     const streams = target.streams();
     for (const stream of streams) {
       const isIn = isMember(stream, share);

@@ -83,6 +83,22 @@ describe('the check of a pipeline file', () => {
     expect(mistakes).toHaveLength(expected.length);
   });
 
+  it.each([
+    [
+      { beatMs: 4000, leaseMs: 5000 },
+      /^fleet\.beatMs: expected a whole number from 100 to 2000, received 4000 \(number\)$/,
+    ],
+    [
+      { beatMs: 1001, leaseMs: 2000 },
+      /^fleet\.beatMs: expected at most half of leaseMs, so that one lost heartbeat costs no stream, received 1001 /,
+    ],
+    [{ leaseMs: 1500 }, /fleet\.beatMs: expected at most half of leaseMs/],
+  ])('finds heartbeats that a host would refuse: %o', async (fleet, mistake) => {
+    const { mistakes } = await check({ fleet });
+    expect(mistakes).toEqual([expect.stringMatching(mistake)]);
+    expect((await check({ fleet: { beatMs: 2000, leaseMs: 4000 } })).isValid).toBe(true);
+  });
+
   it('finds all mistakes at once that the settings alone do not show', async () => {
     const { isValid, mistakes } = await check({
       model: { name: 'no-such-model' },

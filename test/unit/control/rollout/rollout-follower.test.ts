@@ -8,14 +8,13 @@ const { from, to } = rolloutRecord();
 /** At 10 %: `printf camera-4 | sha256sum` begins with 05. */
 const MEMBERS = ['camera-4'];
 
-function follow(initial = from, beatMs = 1000) {
+function follow(initial = from) {
   const target = new TargetDouble(CAMERAS, initial);
   const failures: string[] = [];
   const follower = new RolloutFollower({
     target,
     initial: initial.hash,
     warmMs: 1000,
-    beatMs,
     onFailure: ({ label }) => failures.push(label),
   });
   return { target, follower, failures };
@@ -112,17 +111,6 @@ describe('a host that follows a record', () => {
     follower.apply(ended, 6000);
     await settled();
     expect(target.isLoaded(to.hash)).toBe(false);
-  });
-
-  it('takes no turns if it beats too slowly to follow them', async () => {
-    const { target, follower } = follow(from, 5000);
-    follower.apply(rolloutRecord(), 0);
-    await settled();
-    target.takesTurns = true;
-    for (let nowMs = 0; nowMs < 12_000; nowMs += 1000) {
-      follower.apply(rolloutRecord(), nowMs);
-      expect(target.users(to.hash)).toEqual(MEMBERS);
-    }
   });
 
   it('changes nothing when the same record comes again', async () => {
