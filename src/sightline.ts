@@ -163,8 +163,8 @@ export class Sightline implements AsyncDisposable {
   }
 
   /**
-   * Loads the model and opens the streams. Without a sink, a file waits for the first call of `results()` once 256 of its results
-   * are there; so none is lost.
+   * Loads the model and opens the streams. Without a sink, files wait for the first call of `results()`, so none of their results
+   * is lost.
    *
    * @throws CONFIG_INVALID, CONFIG_NOT_FOUND, FFMPEG_MISSING, MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE, SINK_BUSY, and
    *   SOURCE_* if none of the streams can be opened; the reason of the signal.
@@ -196,7 +196,7 @@ export class Sightline implements AsyncDisposable {
       const sinks = options.sinks ?? [];
       for (const sink of customSinks(sinks)) engine.#addSink(sink);
       // Those that the program adds or feeds later are in its own hands.
-      engine.#early = engine.#openQueue('results-early', { streams: config.streams.map(({ id }) => id) });
+      engine.#early = engine.#openQueue('results-early', { streams: config.streams.map(({ id }) => id), pauseAt: 1 });
       // Results that a sink takes are not held back; a reader that follows at once still gets all of them.
       if (config.sinks.length + sinks.length > 0) setImmediate(() => engine.#forgetEarly());
       await host.start();
@@ -345,11 +345,16 @@ export class Sightline implements AsyncDisposable {
 
   #openQueue(
     id: string,
-    { queue: policy = 'block', capacity = DEFAULT_CAPACITY, streams }: ResultsOptions,
+    {
+      queue: policy = 'block',
+      capacity = DEFAULT_CAPACITY,
+      streams,
+      pauseAt = capacity,
+    }: ResultsOptions & { readonly pauseAt?: number },
     onEnd = (): void => undefined,
   ): ResultQueue {
     const queue: ResultQueue = new ResultQueue({
-      ...{ id, policy, capacity },
+      ...{ id, policy, capacity, pauseAt },
       onEnd: () => {
         onEnd();
         this.#forget(queue);

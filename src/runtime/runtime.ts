@@ -414,6 +414,8 @@ export class Runtime {
       detach: (ringId) => this.#models.detach(ringId),
       scheduler: this.#models,
       event: (kind, stream, message, details) => this.emitEvent(kind, stream, message, details),
+      room: (stream, { policy, bulk, isKeptFromSinks = false }) =>
+        policy === 'live' || bulk !== undefined || isKeptFromSinks || this.#isFlushed ? null : sinks.room(stream),
       publish: (result, frame, input) => {
         if (this.#isFlushed) return null;
         if (input.bulk !== undefined) return input.bulk.take(result, frame);

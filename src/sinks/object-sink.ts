@@ -43,10 +43,6 @@ export class ObjectSink implements Sink {
   readonly #queue: ResultQueue;
   readonly #onFailure: SinkFailureListener;
   readonly #delivery: Promise<void>;
-  /** Results that it refused, or had when it was given up. */
-  #failed = 0;
-  /** Results that waited when it was given up. */
-  #discarded = 0;
   #problem: SightlineError | null = null;
   /** The result that the program has counts as lost, even if it takes it later. */
   #isGivenUp = false;
@@ -70,14 +66,7 @@ export class ObjectSink implements Sink {
   }
 
   get figures(): SinkFigures {
-    const { sent, waiting, lost } = this.#queue.figures;
-    return {
-      problem: this.#problem?.message ?? null,
-      sent: sent - this.#failed,
-      waiting,
-      retried: 0,
-      lost: { ...lost, failed: this.#failed + this.#discarded },
-    };
+    return { ...this.#queue.figures, problem: this.#problem?.message ?? null };
   }
 
   close(): Promise<void> {
@@ -95,7 +84,7 @@ export class ObjectSink implements Sink {
         this.#problem = null;
       } catch (error) {
         if (this.#isGivenUp) return;
-        this.#failed += 1;
+        this.#queue.refuse();
         this.#fail(`it refused a result: ${messageOf(error)}`);
       } finally {
         cancelWatch();
@@ -108,8 +97,6 @@ export class ObjectSink implements Sink {
     if (!(await settlesWithin(this.#delivery, CLOSE_MS))) {
       // The result that it did not take is lost, and so are those that wait.
       this.#isGivenUp = true;
-      this.#failed += 1;
-      this.#discarded = this.#queue.figures.waiting;
       await this.#queue.return();
     }
     await this.#closeSink();

@@ -14,6 +14,8 @@ export interface ResultQueueOptions {
   readonly policy: QueuePolicy;
   /** Most results that wait. */
   readonly capacity: number;
+  /** Files pause once this many results wait; default `capacity`. */
+  readonly pauseAt?: number;
   /** Called when nothing more can be read, perhaps more than once: its reader has stopped, or has got all. */
   readonly onEnd: () => void;
 }
@@ -23,8 +25,11 @@ export class ResultQueue implements Sink, AsyncIterableIterator<ResultRecord, un
   readonly id: string;
   readonly #options: ResultQueueOptions;
   #frames: { readonly frame: PublishedFrame; readonly source: string; readonly canWait: boolean }[] = [];
+  /** Results that the reader works on: it has not asked for the next one. */
+  #inHand = 0;
   #sent = 0;
   #overflow = 0;
+  #failed = 0;
   #isClosed = false;
   #failure: { readonly error: unknown } | null = null;
   readonly #readers: (() => void)[] = [];
@@ -49,11 +54,16 @@ export class ResultQueue implements Sink, AsyncIterableIterator<ResultRecord, un
       this.#overflow += 1;
     }
     this.#readers.shift()?.();
-    return !mayWait || this.#frames.length < capacity;
+    return !mayWait || this.#hasRoom;
+  }
+
+  get #hasRoom(): boolean {
+    const { capacity, pauseAt = capacity } = this.#options;
+    return this.#frames.length + this.#inHand < pauseAt;
   }
 
   drained(): Promise<void> {
-    if (this.#isClosed || this.#frames.length < this.#options.capacity) return Promise.resolve();
+    if (this.#isClosed || this.#hasRoom) return Promise.resolve();
     return new Promise((resolve) => this.#whenRoom.push(resolve));
   }
 
@@ -61,10 +71,16 @@ export class ResultQueue implements Sink, AsyncIterableIterator<ResultRecord, un
     return {
       problem: null,
       sent: this.#sent,
-      waiting: this.#frames.length,
+      waiting: this.#frames.length + this.#inHand,
       retried: 0,
-      lost: { overflow: this.#overflow },
+      lost: { overflow: this.#overflow, failed: this.#failed },
     };
+  }
+
+  /** Counts what the reader works on as lost. */
+  refuse(): void {
+    this.#failed += this.#inHand;
+    this.#inHand = 0;
   }
 
   /** Takes over the results that wait in another queue, and ends that. */
@@ -88,12 +104,14 @@ export class ResultQueue implements Sink, AsyncIterableIterator<ResultRecord, un
   }
 
   async next(): Promise<IteratorResult<ResultRecord, undefined>> {
+    this.#sent += this.#inHand;
+    this.#inHand = 0;
     for (;;) {
       const next = this.#frames.shift();
+      if (next !== undefined) this.#inHand += 1;
+      if (this.#hasRoom) for (const wake of this.#whenRoom.splice(0)) wake();
       if (next !== undefined) {
-        this.#sent += 1;
         if (this.#isClosed && this.#frames.length === 0) this.#options.onEnd();
-        if (this.#frames.length < this.#options.capacity) for (const wake of this.#whenRoom.splice(0)) wake();
         return { done: false, value: resultRecord(next.frame, FILE_BOX_STEPS, next.source) };
       }
       const failure = this.#failure;
@@ -104,8 +122,10 @@ export class ResultQueue implements Sink, AsyncIterableIterator<ResultRecord, un
     }
   }
 
-  /** Stops reading: what waits is discarded. */
+  /** Stops reading: what waits is lost. */
   async return(): Promise<IteratorResult<ResultRecord, undefined>> {
+    this.refuse();
+    this.#failed += this.#frames.length;
     this.#frames = [];
     this.#failure = null;
     await this.close();

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { Sightline, type SightlineOptions } from '../../src/index.ts';
+import { type ResultRecord, Sightline, type SightlineOptions } from '../../src/index.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-readers-'));
@@ -19,6 +19,12 @@ async function open(options: SightlineOptions = {}): Promise<Sightline> {
   const engine = await Sightline.open({ model: FAKE, cacheDir: join(folder, 'cache'), ...options });
   opened.push(engine);
   return engine;
+}
+
+async function read(results: AsyncIterable<ResultRecord>): Promise<ResultRecord[]> {
+  const all: ResultRecord[] = [];
+  for await (const each of results) all.push(each);
+  return all;
 }
 
 function readersOf(engine: Sightline): string[] {
@@ -49,5 +55,47 @@ describe('a reader of results is counted among the sinks no longer', () => {
     expect(readersOf(engine)).toHaveLength(1);
     for await (const { stream } of results) expect(stream).toBe('a');
     expect(readersOf(engine)).toEqual([]);
+  });
+});
+
+describe('results', () => {
+  it.each([1, 3])(
+    'of files never wait in larger numbers than the capacity of %i, nor in a sink that is stuck',
+    async (capacity) => {
+      let take = (): void => undefined;
+      const stuck = new Promise<void>((resolve) => {
+        take = resolve;
+      });
+      const engine = await open({ sinks: [{ id: 'stuck', capacity, publish: () => stuck }] });
+      const results = engine.results({ capacity });
+      for (const id of ['a', 'b']) await engine.streams.add({ id, source: file(1) });
+      const framesOf = () => engine.stats().streams.map(({ frames }) => frames);
+      await waitFor('more frames than may wait', () => framesOf().every(({ inFlight }) => inFlight > 2 * capacity));
+      const full = { sent: 0, waiting: capacity, lost: { overflow: 0, failed: 0 } };
+      expect(engine.stats().host.sinks).toMatchObject([
+        { id: 'stuck', ...full },
+        { id: 'results-1', ...full },
+      ]);
+      take();
+      expect(await read(results)).toHaveLength(50);
+      await waitFor('all in the sink', () => engine.stats().host.sinks?.[0]?.sent === 50);
+    },
+  );
+
+  it('of a file whose reader is stuck are handed over when it is paused or removed', async () => {
+    const engine = await open();
+    const results = engine.results({ capacity: 1 });
+    await engine.streams.add({ id: 'a', source: file(1) });
+    await waitFor('more frames than may wait', () => engine.stats().streams[0]!.frames.inFlight > 2);
+    await engine.streams.pause('a');
+    await engine.streams.resume('a');
+    const all = read(results);
+    await waitFor('the end', () => engine.streams.list()[0]?.state === 'ended');
+    expect((await all).map(({ frame }) => frame)).toEqual(Array.from({ length: 25 }, (_, i) => i));
+    const others = engine.results({ capacity: 1, streams: ['b'] });
+    await engine.streams.add({ id: 'b', source: file(1) });
+    await waitFor('more frames than may wait', () => engine.stats().streams[1]!.frames.inFlight > 2);
+    await engine.streams.remove('b');
+    expect((await others.next()).value?.frame).toBe(0);
   });
 });

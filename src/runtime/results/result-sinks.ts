@@ -20,6 +20,8 @@ export class ResultSinks {
   #bindings: readonly SinkBinding[];
   /** By stream id. */
   readonly #pictureSinks = new Map<string, PictureSink>();
+  /** Sinks that files wait for. */
+  readonly #full = new Map<Sink, Promise<void>>();
   readonly #locks: readonly OutputLock[];
   #isComplete = true;
 
@@ -44,8 +46,17 @@ export class ResultSinks {
     this.#pictureSinks.set(streamId, sink);
   }
 
+  /** Returns a promise that settles when the sinks of a file may have room again; null if all can take its next result. */
+  room(streamId: string): Promise<unknown> | null {
+    if (this.#full.size === 0) return null;
+    const full = this.#bindings.flatMap(({ sink, streams }) =>
+      streams?.has(streamId) === false ? [] : (this.#full.get(sink) ?? []),
+    );
+    return full.length === 0 ? null : Promise.all(full);
+  }
+
   /**
-   * @param mayWait - true for files: their slots are kept while a sink cannot take more, which pauses reading.
+   * @param mayWait - true for files, which ask for `room` before their next result.
    * @returns a promise that settles when the frame's slot can be released; null if it can be released at once.
    */
   publish(frame: PublishedFrame, label: string, inFlight: InFlightFrame, mayWait: boolean): Promise<unknown> | null {
@@ -54,7 +65,11 @@ export class ResultSinks {
       if (streams !== null && !streams.has(frame.streamId)) continue;
       const result = filter === undefined ? frame : filterResult(frame, filter);
       if (result === null) continue;
-      if (!sink.publish(result, label, mayWait) && mayWait) waits.push(sink.drained());
+      if (sink.publish(result, label, mayWait) || !mayWait || this.#full.has(sink)) continue;
+      this.#full.set(
+        sink,
+        sink.drained().finally(() => this.#full.delete(sink)),
+      );
     }
     const pictureSink = this.#pictureSinks.get(frame.streamId);
     if (pictureSink !== undefined) waits.push(pictureSink.draw(frame, inFlight.ring.slots.picture(inFlight.slot)));

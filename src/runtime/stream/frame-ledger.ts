@@ -17,7 +17,7 @@ const NOT_YET = 0 as MonoMs;
 const NO_ROWS = new Float32Array(0);
 
 /** What a ledger needs from the runtime. */
-export type LedgerPort = Pick<StreamPort, 'partTimes' | 'event' | 'publish' | 'ffmpeg'>;
+export type LedgerPort = Pick<StreamPort, 'partTimes' | 'event' | 'room' | 'publish' | 'ffmpeg'>;
 
 /**
  * The in-flight frames of one stream, in order of arrival: takes them from the ring, and publishes them. Inference threads
@@ -44,6 +44,8 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   #inFlight = 0;
   #droppedMs = 0;
   #onEmpty: (() => void)[] = [];
+  #isWaiting = false;
+  #isClosing = false;
 
   /**
    * @param run - see `PublishedFrame`.
@@ -198,9 +200,16 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
     for (const resolve of waiting) resolve();
   }
 
-  /** Publishes what is done, as far as no earlier frame waits. */
-  flush(): void {
-    while (this.#frames.length > 0 && this.#frames[0]!.status !== 'waiting') {
+  /** While it closes, what is inferred does not wait for slow sinks. */
+  set isClosing(isClosing: boolean) {
+    this.#isClosing = isClosing;
+    this.flush();
+  }
+
+  /** Publishes what is done, as far as no earlier frame waits, and sinks have room. */
+  flush(most = Number.POSITIVE_INFINITY): void {
+    for (let n = 0; n < most && this.#frames.length > 0 && this.#frames[0]!.status !== 'waiting'; n++) {
+      if (this.#mustWait()) return;
       const frame = this.#frames.shift()!;
       if (frame.status !== 'done') continue;
       // Another host may publish this stream by now, so a late result is dropped.
@@ -208,6 +217,21 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
       else if (frame.repeats !== null && frame.repeats.rows === null) this.#discard(frame, 'reference-lost');
       else this.#publish(frame);
     }
+  }
+
+  #mustWait(): boolean {
+    if (this.#isClosing) return false;
+    if (this.#isWaiting) return true;
+    const room = this.#port.room(this.id, this.settings.input);
+    if (room === null) return false;
+    this.#isWaiting = true;
+    room.then(() => {
+      this.#isWaiting = false;
+      this.flush(1);
+      // Streams that wait for the same sink take turns.
+      setImmediate(() => this.flush());
+    });
+    return true;
   }
 
   #discard(frame: InFlightFrame, reason: DropReason): void {

@@ -248,6 +248,7 @@ export class RuntimeStream implements LaneListener {
     const message = laneStream(config, input, this.#port, model, ring, this.#place, shared);
     this.#useRing(ring);
     this.#isClosing = false;
+    this.ledger.isClosing = false;
     try {
       this.#port.attach(ring.handle);
       this.#port.scheduler.serve(this.ledger);
@@ -377,6 +378,7 @@ export class RuntimeStream implements LaneListener {
     clearTimeout(this.#restart);
     const ring = this.#ring;
     this.#isClosing = true;
+    this.ledger.isClosing = true;
     this.input.feed?.disconnect();
     if (ring !== null) {
       const closed = new Promise<void>((resolve) => {

@@ -129,6 +129,8 @@ export interface StreamPort {
   detach(ringId: number): void;
   readonly scheduler: StreamScheduler;
   event(kind: EventKind, stream: string, message: string, details?: EventDetails): void;
+  /** Returns a promise that settles when a file may publish its next result; null if it may at once. */
+  room(stream: string, input: StreamInput): Promise<unknown> | null;
   /** Passes a result to listeners and sinks. The slot is released when the returned promise settles, or at once if it is null. */
   publish(result: PublishedFrame, frame: InFlightFrame, input: StreamInput): Promise<unknown> | null;
   onPreview(frame: PublishedFrame, jpeg: Uint8Array): void;

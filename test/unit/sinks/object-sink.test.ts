@@ -43,6 +43,7 @@ describe('a sink of the program that does not take a result', () => {
     sink.publish(frameOf(0), 'clip.mp4');
     await vi.advanceTimersByTimeAsync(9_999);
     expect(failures).toEqual([]);
+    expect(sink.figures).toMatchObject({ sent: 0, waiting: 1 });
     await vi.advanceTimersByTimeAsync(60_000);
     const problem = 'sink stuck: it has not taken a result for 10 s';
     expect(failures).toEqual([problem]);

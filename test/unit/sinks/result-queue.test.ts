@@ -38,7 +38,31 @@ describe('a queue of results', () => {
     expect(await rest()).toEqual(['file 2', 'file 3', 'file 4']);
   });
 
-  it('is drained when its reader has made room, and when it is closed', async () => {
+  it('counts the result that its reader works on as waiting, until the reader asks for the next one', async () => {
+    const { queue, publish } = queueOf('block', 2);
+    publish('file', 0, true);
+    await queue.next();
+    expect(queue.figures).toMatchObject({ sent: 0, waiting: 1 });
+    expect(publish('file', 1, true)).toBe(false);
+    await queue.next();
+    expect(queue.figures).toMatchObject({ sent: 1, waiting: 1 });
+    expect(publish('file', 2, true)).toBe(false);
+    await queue.return();
+    expect(queue.figures).toMatchObject({ sent: 1, waiting: 0, lost: { failed: 2 } });
+  });
+
+  it('counts each result of a reader that asks for several at once', async () => {
+    const { queue, publish } = queueOf('block');
+    const both = [queue.next(), queue.next()];
+    publish('file', 0, true);
+    publish('file', 1, true);
+    await Promise.all(both);
+    expect(queue.figures).toMatchObject({ sent: 0, waiting: 2 });
+    void queue.next();
+    expect(queue.figures).toMatchObject({ sent: 2, waiting: 0 });
+  });
+
+  it('is drained when its reader is done with a result, and when it is closed', async () => {
     const { queue, publish } = queueOf('block', 1);
     expect(publish('file', 0, true)).toBe(false);
     let isDrained = false;
@@ -48,8 +72,12 @@ describe('a queue of results', () => {
     await Promise.resolve();
     expect(isDrained).toBe(false);
     expect((await queue.next()).value?.frame).toBe(0);
+    await Promise.resolve();
+    expect(isDrained).toBe(false);
+    const next = queue.next();
     await drained;
     publish('file', 1, true);
+    expect((await next).value?.frame).toBe(1);
     const last = queue.drained();
     await queue.close();
     await last;

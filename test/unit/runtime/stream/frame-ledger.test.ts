@@ -28,6 +28,8 @@ class Bench {
   readonly sinksBusy: (() => void)[] = [];
   readonly ledger: FrameLedger;
   isSinkSlow = false;
+  /** What a full sink of a file resolves once it has room; null if it has. */
+  room: Promise<void> | null = null;
   isLeaseValid = true;
   releases = 0;
   #frame = 0;
@@ -48,6 +50,7 @@ class Bench {
       partTimes: new PartTimes(),
       event: () => undefined,
       ffmpeg: testFfmpeg,
+      room: () => this.room,
       publish: (frame: PublishedFrame) => {
         this.published.push(frame);
         this.checkConservation();
@@ -312,6 +315,24 @@ describe('FrameLedger', () => {
       Array.from({ length: 4 }, () => bench.published[0]!.detections),
     );
     expect([bench.ring.heldCount, bench.gap]).toEqual([0, 0]);
+  });
+
+  it('keeps what is inferred while the sinks of a file have no room, and hands it over when it closes', async () => {
+    const bench = new Bench(null, {}, 'file');
+    let makeRoom = (): void => undefined;
+    bench.room = new Promise((resolve) => {
+      makeRoom = resolve;
+    });
+    const frames = [bench.enter()!, bench.enter()!, bench.enter()!];
+    for (const frame of frames) bench.complete(frame);
+    expect([bench.published.length, bench.ring.heldCount, bench.gap]).toEqual([0, 3, 0]);
+    makeRoom();
+    await bench.room;
+    const taken = bench.published.length;
+    expect(taken, 'others that wait have a turn after one').toBeLessThan(2);
+    bench.ledger.isClosing = true;
+    expect(bench.published.map(({ frame }) => frame)).toEqual([0, 1, 2]);
+    bench.checkConservation();
   });
 
   it('counts and drops what is handed over to a stream that nobody serves any more', () => {
