@@ -186,7 +186,7 @@ function report(
     if (error !== null) note(io, `error: ${error.message} [${error.code}]`);
   }
   for (const error of failures) note(io, `error: ${error.message} [${error.code}]`);
-  if (flags.json !== true && flags.out !== '-') {
+  if (flags.json !== true && flags.out?.includes('-') !== true) {
     const rows = items.map(itemRow);
     if (rows.length > 0) print(io, table([['input', 'frames', 'inferred', 'detections', 'time', 'rate'], ...rows]));
     const damaged = inputs.filter(({ warnings }, i) => plan.arePictures[i] === true && warnings.length > 0).length;

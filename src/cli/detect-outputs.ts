@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Detection } from '../core/detection.ts';
 import { writeWholeFile } from '../disk/replace-file.ts';
@@ -14,7 +14,7 @@ import type { PictureSink, Sink } from '../sinks/sink.ts';
 import { fileFailure } from '../sinks/sink-failure.ts';
 import { YoloSink } from '../sinks/yolo-sink.ts';
 import { type CliIo, note } from './cli-io.ts';
-import type { DetectPlan, OutputPlace, OutputPlan } from './detect-plan.ts';
+import { type DetectPlan, type OutputPlace, type OutputPlan, placesOf, type ResultPlace } from './detect-plan.ts';
 import { pictureWithBoxes } from './sample-pictures.ts';
 import { labelNamesIn, type WrittenLabels } from './written-labels.ts';
 
@@ -39,16 +39,17 @@ export interface OutputOptions {
 }
 
 /** Makes the folders of the outputs, and locks all outputs. @throws SINK_BUSY, SINK_FAILED */
-export async function lockPlan({ out, coco, yolo, video }: OutputPlan): Promise<OutputLock[]> {
-  const places = Object.entries({ out, coco, yolo, video }).flatMap(([flag, place]) =>
-    place === null ? [] : [{ id: `--${flag}`, ...place }],
-  );
-  for (const { id, path, isFolder } of places)
+export async function lockPlan(outputs: OutputPlan): Promise<OutputLock[]> {
+  const places = new Map<string, { readonly id: string; readonly path: string }>();
+  for (const { id, path, isFolder } of placesOf(outputs)) {
     if (isFolder)
       await mkdir(path, { recursive: true }).catch((error: Error) => {
         throw fileFailure(id, path, error);
       });
-  return lockOutputs(places);
+    // Several kinds of outputs may share a folder: their files have names of their own.
+    places.set(isFolder ? await realpath(path) : `${places.size}`, { id, path });
+  }
+  return lockOutputs([...places.values()]);
 }
 
 /** The outputs of a command: some are one file for all inputs, some a file for each. */
@@ -68,15 +69,14 @@ export class DetectOutputs {
   /** Their files must be locked. @throws COMMAND_INVALID, SINK_FAILED if they cannot be written; later failures are reported */
   static async open(options: OutputOptions): Promise<DetectOutputs> {
     const { plan, classes, isResumed, before } = options;
-    const { out, coco, yolo, video } = plan.outputs;
+    const { out, coco, yolo } = plan.outputs;
     const listeners = listenersOf(options);
     const shared: Sink[] = [];
-    for (const [flag, place] of Object.entries({ out, coco, video }))
-      if (place !== null) await requireWritable(`--${flag}`, place);
+    for (const place of placesOf({ ...plan.outputs, yolo: null })) await requireWritable(place.id, place);
     const replaced = yolo === null || isResumed ? [] : await replaceableLabels(yolo.path, before);
-    for (const place of [out, coco])
+    for (const place of [...out, coco])
       if (isResumed && place !== null && !place.isFolder) await removePartial(place.path);
-    if (out !== null && !out.isFolder) shared.push(lineSink(options, '--out', out.path, out.format));
+    for (const place of out) if (!place.isFolder) shared.push(lineSink(options, place.path, place));
     if (coco !== null)
       shared.push(new CocoSink({ id: '--coco', path: coco.path, classes, sources: plan.sources, ...listeners }));
     if (yolo !== null) {
@@ -102,10 +102,11 @@ export class DetectOutputs {
     const { plan, isResumed, onFailure } = this.#options;
     const { out, yolo, names, stems } = plan.outputs;
     const own: Sink[] = [];
-    if (out?.isFolder === true) {
-      const path = join(out.path, `${names[source]}.${out.format}`);
+    for (const place of out) {
+      if (!place.isFolder) continue;
+      const path = join(place.path, `${names[source]}.${place.format}`);
       if (isResumed) await removePartial(path);
-      own.push(lineSink(this.#options, '--out', path, out.format));
+      own.push(lineSink(this.#options, path, place));
     }
     if (yolo !== null) {
       const isPicture = plan.arePictures[source]!;
@@ -176,10 +177,9 @@ function videoPathOf({ arePictures, outputs: { video, names } }: DetectPlan, sou
 export function pathsWritten(plan: DetectPlan, isRead: readonly boolean[]): string[] {
   const { out, coco, yolo, names } = plan.outputs;
   const wanted = [...plan.sources.keys()].filter((source) => isRead[source]);
-  const lines =
-    out === null || !out.isFolder
-      ? [out?.path ?? null]
-      : wanted.map((source) => join(out.path, `${names[source]}.${out.format}`));
+  const lines = out.flatMap(({ path, isFolder, format }) =>
+    isFolder ? wanted.map((source) => join(path, `${names[source]}.${format}`)) : [path],
+  );
   const labels = yolo === null ? null : join(yolo.path, CLASSES_FILE);
   const all = [...lines, coco?.path ?? null, labels, ...wanted.map((source) => videoPathOf(plan, source))];
   return all.filter((path) => path !== null);
@@ -219,7 +219,8 @@ function listenersOf({ onFailure, io }: OutputOptions): { onFailure: () => void;
   return { onFailure, onNotice: (text) => note(io, text) };
 }
 
-function lineSink(options: OutputOptions, id: string, path: string, format: 'jsonl' | 'csv'): Sink {
+function lineSink(options: OutputOptions, path: string, { format }: ResultPlace): Sink {
+  const id = '--out';
   const listeners = listenersOf(options);
   if (format === 'csv') return new CsvSink({ id, path, ...listeners });
   return new JsonlSink({ id, path, namesInputs: true, stdout: options.io.stdout, ...listeners });

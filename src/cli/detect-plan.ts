@@ -16,7 +16,8 @@ import type { ModelFlags } from './model-flags.ts';
 import { type ViewFlags, viewSettingsOf } from './view-flags.ts';
 
 export interface DetectFlags extends ModelFlags, ViewFlags, DecoderFlags {
-  readonly out?: string;
+  /** Each `--out`. */
+  readonly out?: readonly string[];
   readonly format?: ResultFormat;
   readonly coco?: string;
   readonly yolo?: string;
@@ -53,9 +54,13 @@ export interface OutputPlace {
   readonly isFolder: boolean;
 }
 
+export interface ResultPlace extends OutputPlace {
+  readonly format: ResultFormat;
+}
+
 /** Where results go. */
 export interface OutputPlan {
-  readonly out: (OutputPlace & { readonly format: ResultFormat }) | null;
+  readonly out: readonly ResultPlace[];
   readonly coco: OutputPlace | null;
   readonly yolo: OutputPlace | null;
   readonly video: OutputPlace | null;
@@ -131,9 +136,16 @@ async function planOutputs(
   arePictures: readonly boolean[],
   flags: DetectFlags,
 ): Promise<OutputPlan> {
-  const { out, coco, yolo, video, format } = flags;
-  const outPlace = out === undefined ? null : { ...placeOf(out), format: await formatOf(out, format) };
-  if (out === undefined && format !== undefined)
+  const { out: outPaths = [], coco, yolo, video, format } = flags;
+  const out: ResultPlace[] = [];
+  for (const path of outPaths) {
+    const place = placeOf(path);
+    if (out.some((other) => resolve(other.path) === resolve(path)))
+      throw new SightlineError('COMMAND_INVALID', `--out: ${path} is named twice`);
+    const hasFolder = outPaths.some((other) => placeOf(other).isFolder);
+    out.push({ ...place, format: await formatOf(path, place.isFolder || !hasFolder ? format : undefined) });
+  }
+  if (out.length === 0 && format !== undefined)
     throw new SightlineError('COMMAND_INVALID', '--format: belongs to --out DIR/');
   const videoPlace = video === undefined ? null : placeOf(video);
   if (videoPlace?.isFolder === false) {
@@ -149,19 +161,20 @@ async function planOutputs(
         `--video: ${sources[0]} is a picture; name a folder, which gets a picture with boxes, as in --video ${basename(video!, extname(video!))}/`,
       );
   }
-  const places = [outPlace, coco === undefined ? null : { path: coco, isFolder: false }];
-  const folder = yolo === undefined ? null : { path: yolo, isFolder: true };
-  const all = [...places, folder, videoPlace].filter((place) => place !== null);
+  const places = {
+    out,
+    coco: coco === undefined ? null : { path: coco, isFolder: false },
+    yolo: yolo === undefined ? null : { path: yolo, isFolder: true },
+    video: videoPlace,
+  };
+  const all = placesOf(places);
   const devices = await Promise.all(all.map(({ path, isFolder }) => !isFolder && isPipe(path)));
   return {
-    out: outPlace,
-    coco: places[1] ?? null,
-    yolo: folder,
-    video: videoPlace,
+    ...places,
     names: outputNames(sources, nameOf),
     stems: labelNames(sources),
     resumeFolder: all.length === 0 || devices.some(Boolean) ? null : resumeFolderOf(all[0]!),
-    firstOutput: firstOf({ out: outPlace, coco: places[1] ?? null, yolo: folder, video: videoPlace }),
+    firstOutput: all[0] ?? null,
   };
 }
 
@@ -174,9 +187,19 @@ function labelNames(sources: readonly string[]): string[] {
   );
 }
 
-function firstOf(places: Readonly<Record<string, OutputPlace | null>>): OutputPlan['firstOutput'] {
-  const [id, place] = Object.entries(places).find((entry) => entry[1] !== null) ?? [];
-  return place == null ? null : { id: `--${id}`, path: place.path };
+/** All outputs, with the flag that names each. */
+export function placesOf({
+  out,
+  coco,
+  yolo,
+  video,
+}: Pick<OutputPlan, 'out' | 'coco' | 'yolo' | 'video'>): (OutputPlace & { readonly id: string })[] {
+  return [
+    ...out.map((place) => ({ id: '--out', ...place })),
+    ...Object.entries({ coco, yolo, video }).flatMap(([flag, place]) =>
+      place === null ? [] : [{ id: `--${flag}`, ...place }],
+    ),
+  ];
 }
 
 async function isPipe(path: string): Promise<boolean> {
@@ -238,15 +261,11 @@ async function formatOf(path: string, format: ResultFormat | undefined): Promise
 }
 
 /** An output must not replace an input, nor become one of the next run. @throws COMMAND_INVALID */
-function requireApart(
-  inputs: readonly string[],
-  sources: readonly string[],
-  { out, coco, yolo, video }: OutputPlan,
-): void {
+function requireApart(inputs: readonly string[], sources: readonly string[], outputs: OutputPlan): void {
   const read = new Set(sources.map((source) => resolve(source)));
-  for (const [flag, place] of Object.entries({ out, coco, yolo, video }))
-    if (place !== null && read.has(resolve(place.path)))
-      throw new SightlineError('COMMAND_INVALID', `--${flag}: ${place.path} is an input`);
+  for (const { id, path } of placesOf(outputs))
+    if (read.has(resolve(path))) throw new SightlineError('COMMAND_INVALID', `${id}: ${path} is an input`);
+  const { video } = outputs;
   if (video === null) return;
   for (const input of inputs) {
     const isFolder = existsSync(input) && statSync(input).isDirectory();

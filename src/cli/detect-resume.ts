@@ -153,6 +153,8 @@ export async function conditionsOf(plan: DetectPlan, flags: DetectFlags, runtime
   return {
     inputs,
     ...options,
+    // A single one as in the records of earlier releases.
+    ...(flags.out?.length === 1 ? { '--out': flags.out[0] } : {}),
     model: `${runtime.spec.name} ${runtime.modelHash} ${spec}`,
     engine: `${engine}/${provider} ${precision}`,
     ffmpeg: runtime.ffmpeg.version,

@@ -23,7 +23,7 @@ Examples:
   sightline detect recordings/ --out results/ --classes person,car     one file for each input
   sightline detect recordings/ --out results/ --resume                 go on after an interruption
   sightline detect recordings/ --out results/ --dry-run                what would be done
-  sightline detect clip.mp4 --out results.csv
+  sightline detect clip.mp4 --out results.jsonl --out results.csv
   sightline detect photos/ --yolo labels/ --video boxes/               a label file, and a picture with boxes, for each
   sightline detect clip.mp4 --video annotated.mp4
   sightline detect yard.mp4 --skip-unchanged --track-between auto --out yard.jsonl    infer only what is new
@@ -45,7 +45,8 @@ export function addDetect(program: Command, io: CliIo): void {
     .option('--classes <names>', 'report only these classes, separated by commas', listOf)
     .option(
       '--out <file|dir/>',
-      'write one JSON line for each frame, or with .csv one line for each detection; DIR/ gets a file for each input; .jsonl.gz or .jsonl.zst compresses; "-" for standard output',
+      'write one JSON line for each frame, or with .csv one line for each detection; DIR/ gets a file for each input; .jsonl.gz or .jsonl.zst compresses; "-" for standard output; may be given several times',
+      collected,
     )
     .addOption(new Option('--format <format>', 'format of the files in --out DIR/').choices(RESULT_FORMATS))
     .option('--coco <file>', 'write COCO results')
@@ -80,12 +81,16 @@ export function addDetect(program: Command, io: CliIo): void {
     .action((inputs: string[], flags: DetectFlags) => detect(inputs, flags, io));
 }
 
+function collected(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
 function listOf(text: string): string[] {
   return text.split(',').map((name) => name.trim());
 }
 
 async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo): Promise<void> {
-  if (flags.json === true && flags.out === '-')
+  if (flags.json === true && flags.out?.includes('-') === true)
     throw new SightlineError('COMMAND_INVALID', '--json and --out - both write to standard output: choose one');
   const options = {
     model: modelConfigOf(flags),
@@ -111,8 +116,7 @@ function jobsOf({ jobs, resume }: DetectFlags, { outputs, sources }: DetectPlan)
   if (jobs !== undefined && (!Number.isInteger(jobs) || jobs < 1 || jobs > 64))
     throw new SightlineError('COMMAND_INVALID', `--jobs: expected a whole number from 1 to 64, received ${jobs}`);
   if (outputs.resumeFolder !== null) return Math.min(jobs ?? defaultJobs(), sources.length);
-  const { out, coco, yolo, video } = outputs;
-  const hasOutput = [out, coco, yolo, video].some((place) => place !== null);
+  const hasOutput = outputs.firstOutput !== null;
   if (resume === true)
     throw new SightlineError(
       'COMMAND_INVALID',

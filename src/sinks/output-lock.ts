@@ -180,10 +180,12 @@ async function removeAbandoned(path: string, abandoned: Holder | null): Promise<
 }
 
 function busy(path: string, sinkId: string, lockPath: string, other: Holder | null): SightlineError {
-  const who = other === null ? 'another process' : `sink ${other.sink} of process ${other.pid} on ${other.host}`;
+  const isOwn = other !== null && heldHere.get(lockPath)?.id === other.id;
+  const where = isOwn ? 'this process' : `process ${other?.pid} on ${other?.host}`;
+  const who = other === null ? 'another process' : `sink ${other.sink} of ${where}`;
   return new SightlineError(
     'SINK_BUSY',
-    `sink ${sinkId}: ${path} is written by ${who}; stop that one or choose another file (lock: ${lockPath})`,
+    `sink ${sinkId}: ${path} is written by ${who}; ${isOwn ? '' : 'stop that one or '}choose another file (lock: ${lockPath})`,
     { sink: sinkId, path, ...(other === null ? {} : { pid: other.pid, host: other.host }) },
   );
 }

@@ -221,6 +221,8 @@ describe('sightline detect', () => {
   it('refuses the same file for two kinds of results', async () => {
     const { code, stderr } = await cliHere(['detect', clip, '--engine', 'fake', '--out', out, '--coco', out]);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/sink --coco: .*r\.jsonl is written by sink --out of process.*SINK_BUSY/);
+    expect(stderr).toMatch(
+      /sink --coco: .*r\.jsonl is written by sink --out of this process; choose another file.*SINK_BUSY/,
+    );
   });
 });

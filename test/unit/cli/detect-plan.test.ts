@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { lockPlan } from '../../../src/cli/detect-outputs.ts';
 import { type DetectFlags, type DetectPlan, planDetect } from '../../../src/cli/detect-plan.ts';
 
 describe('the plan of detect', () => {
@@ -70,7 +71,7 @@ describe('the plan of detect', () => {
     ['r.csv.gz', {}, /expected a folder/],
     ['r.jsonl', { format: 'csv' as const }, /--format csv: .* is a file of jsonl/],
   ])('refuses --out %s %j, and says what is known', async (out, flags, says) => {
-    await expect(plan([at('b')], { out, ...flags })).rejects.toMatchObject({
+    await expect(plan([at('b')], { out: [out], ...flags })).rejects.toMatchObject({
       code: 'COMMAND_INVALID',
       message: expect.stringMatching(says),
     });
@@ -83,12 +84,42 @@ describe('the plan of detect', () => {
     ['plain', '.plain.resume'],
     ['r/', 'r/.resume'],
   ])('takes --out %s, and can be resumed', async (out, resume) => {
-    expect((await plan([at('b')], { out: at(out) })).outputs.resumeFolder).toBe(at(resume));
+    expect((await plan([at('b')], { out: [at(out)] })).outputs.resumeFolder).toBe(at(resume));
+  });
+
+  it('takes several --out, each in its format; --format is for the folders among them', async () => {
+    const out = [at('r.jsonl'), at('r.csv'), at('each/')];
+    const { outputs } = await plan([at('b')], { out, format: 'csv' });
+    expect(outputs.out.map(({ format, isFolder }) => [format, isFolder])).toEqual([
+      ['jsonl', false],
+      ['csv', false],
+      ['csv', true],
+    ]);
+    expect(outputs.firstOutput).toMatchObject({ id: '--out', path: at('r.jsonl') });
+    expect(outputs.resumeFolder).toBe(at('.r.jsonl.resume'));
+    expect((await plan([at('b')], { out: [at('r.jsonl'), '-'] })).outputs.resumeFolder).toBeNull();
+    const twice = { out: [at('r.jsonl'), at('b/../r.jsonl')] };
+    await expect(plan([at('b')], twice)).rejects.toMatchObject({ message: expect.stringMatching(/is named twice/) });
+    await expect(plan([at('b/3.mp4')], { out: [at('r.csv'), at('b/3.mp4')] })).rejects.toMatchObject({
+      code: 'COMMAND_INVALID',
+    });
+  });
+
+  it('lets outputs share a folder, which is locked once', async () => {
+    const shared = { out: [at('all/')], video: at('all'), yolo: at('all/') };
+    mkdirSync(at('all'));
+    const { outputs } = await plan([at('b')], { ...shared, coco: at('all/r.json') });
+    const locks = await lockPlan(outputs);
+    expect(locks).toHaveLength(2);
+    await expect(lockPlan((await plan([at('a')], { video: at('all/') })).outputs)).rejects.toMatchObject({
+      code: 'SINK_BUSY',
+    });
+    for (const lock of locks) await lock.release();
   });
 
   it('cannot be resumed where an output is a pipe, or none is named', async () => {
-    expect((await plan([at('b')], { out: '-', coco: at('r.json') })).outputs.resumeFolder).toBeNull();
-    expect((await plan([at('b')], { out: '/dev/null' })).outputs.resumeFolder).toBeNull();
+    expect((await plan([at('b')], { out: ['-'], coco: at('r.json') })).outputs.resumeFolder).toBeNull();
+    expect((await plan([at('b')], { out: ['/dev/null'] })).outputs.resumeFolder).toBeNull();
     expect((await plan([at('b')])).outputs.resumeFolder).toBeNull();
   });
 

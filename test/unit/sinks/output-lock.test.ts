@@ -53,7 +53,7 @@ describe('a lock', () => {
     await expect(OutputLock.take(path, 'coco-2')).rejects.toMatchObject({
       code: 'SINK_BUSY',
       message: expect.stringMatching(
-        `sink coco-2: .*out.jsonl is written by sink jsonl-1 of process ${process.pid} on`,
+        'sink coco-2: .*out.jsonl is written by sink jsonl-1 of this process; choose another file',
       ),
     });
     await lock!.release();
