@@ -15,6 +15,7 @@ import { conditionsOf, ResumeFolder } from './detect-resume.ts';
 import { detectAll } from './detect-run.ts';
 import { interruptedCode } from './interruption.ts';
 import type { InputSummary, ItemSummary } from './item-results.ts';
+import { leftOutText } from './left-out.ts';
 import { startProgress } from './progress.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import { table } from './table.ts';
@@ -52,7 +53,7 @@ export async function runDetect({ plan, jobs, flags, opening, ffmpeg, io }: Plan
       if (error === io.stop.reason) end([], plan, [], false, io);
       throw error;
     });
-    if (plan.skipped.length > 0) onNotice(skippedText(plan.skipped));
+    if (plan.skipped.length > 0) onNotice(leftOutText(plan.skipped, 'neither video nor picture'));
     const classes = classesOf(flags, runtime.spec.classes);
     const { resumeFolder, firstOutput } = plan.outputs;
     const place = resumeFolder === null || firstOutput === null ? null : { resumeFolder, firstOutput };
@@ -78,7 +79,7 @@ export async function runDetect({ plan, jobs, flags, opening, ffmpeg, io }: Plan
       throw error;
     });
     const unlisten = io.crash?.add(async () => Promise.all([runtime?.flushSinks(), outputs.close(false)]));
-    const bar = startProgress(io, 'files', { ownEstimate: true });
+    const bar = startProgress(io, 'files', { ownEstimate: true, everyMinute: flags.json !== true });
     const progress = new TotalProgress(bar, plan.items);
     const job = {
       runtime,
@@ -126,13 +127,6 @@ function classesOf({ classes }: DetectFlags, known: readonly string[]): Readonly
     throw new SightlineError('COMMAND_INVALID', `--classes: the model has no "${wrong.join('", "')}"; it has ${all}`);
   }
   return new Set(classes);
-}
-
-/** `3 files are neither video nor picture and were left out: a.txt, b.pdf, c.srt`. */
-function skippedText(skipped: readonly string[]): string {
-  const named = `${skipped.slice(0, 10).join(', ')}${skipped.length > 10 ? ` and ${skipped.length - 10} more` : ''}`;
-  const what = skipped.length === 1 ? '1 file is' : `${skipped.length} files are`;
-  return `${what} neither video nor picture, and left out: ${named}`;
 }
 
 /** Inputs that were read to their end, or as far as possible. */

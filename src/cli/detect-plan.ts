@@ -108,7 +108,7 @@ function itemsOf(sources: readonly string[], arePictures: readonly boolean[]): D
 }
 
 /** By its content, whatever its name is; by its name if the content says nothing. */
-async function isPicture(source: string): Promise<boolean> {
+export async function isPicture(source: string): Promise<boolean> {
   if (statSync(source, { throwIfNoEntry: false })?.isFile() !== true) return false;
   const extension = extname(source).slice(1).toLowerCase();
   return (PICTURE_EXTENSIONS as readonly string[]).includes(extension) || startsAsPicture(source);

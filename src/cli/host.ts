@@ -1,8 +1,9 @@
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { basename, extname, join } from 'node:path';
 import type { Command } from 'commander';
 import { check } from '../config/check.ts';
 import { fleetConfig } from '../config/fleet-config.ts';
+import { modelConfig } from '../config/model-config.ts';
 import type { ControlPlane } from '../control/control-plane.ts';
 import { openMemoryControlPlane } from '../control/memory/memory-control-plane.ts';
 import { openRedisControlPlane } from '../control/redis/redis-control-plane.ts';
@@ -26,6 +27,7 @@ interface HostFlags extends ServerFlags, FleetFlags {
   readonly id?: string;
   readonly capacity?: number;
   readonly root: readonly string[];
+  readonly model?: string;
 }
 
 const HELP = `
@@ -34,7 +36,8 @@ Examples:
   sightline host pipelines/fleet-host.yaml --id gpu-1 --port 8081
 
 Joins the fleet of a Redis: measures the capacity of this machine, runs live streams and segments of files, and shows the
-whole fleet on its dashboard. Hosts with the same pipeline share the same work. Without Redis it is a fleet of one host, and
+whole fleet on its dashboard. Hosts with the same pipeline share the same work; with
+--model a host runs another pipeline, FILE'S NAME-MODEL. Without Redis it is a fleet of one host, and
 its jobs end with it. Streams of the pipeline file are added to the fleet unless it already has one of that name. Files are
 read and written only below the folders of --root (fleet.roots). A service, which has no terminal, adds the streams that are
 new in its file on SIGHUP. Ctrl-C hands the streams to other hosts, then stops.`;
@@ -44,6 +47,7 @@ export function addHost(program: Command, io: CliIo): void {
   addServerFlags(addFleetFlag(command))
     .option('--id <name>', 'name in the fleet (default: host name and process id)')
     .option('--capacity <fps>', 'inferences per second that this host can sustain (default: measured)', Number)
+    .option('--model <name>', 'detector instead of that of the file: name, path of a manifest or of an ONNX file')
     .option('--root <folder>', 'folder below which files may be read and written; repeatable', collect, [])
     .addHelpText('after', HELP)
     .action((path: string | undefined, flags: HostFlags) => host(path, flags, io));
@@ -87,13 +91,25 @@ async function host(path: string | undefined, flags: HostFlags, io: CliIo): Prom
 }
 
 /** Flags override the file. */
-function configOf(config: PipelineConfig, { id, capacity, root }: HostFlags): PipelineConfig {
+function configOf(file: PipelineConfig, { id, capacity, root, model }: HostFlags): PipelineConfig {
+  const config = model === undefined ? file : withModel(file, model);
   const flags = {
     ...(id === undefined ? {} : { hostId: id }),
     ...(capacity === undefined ? {} : { capacityFps: capacity }),
     ...(root.length === 0 ? {} : { roots: root }),
   };
   return { ...config, fleet: check(fleetConfig, { ...config.fleet, ...flags }, 'fleet') };
+}
+
+/** Hosts of one pipeline run the same detector, so with another one it is another pipeline. */
+function withModel(config: PipelineConfig, model: string): PipelineConfig {
+  if (model === config.model.name) return config;
+  const name = basename(model, extname(model));
+  return {
+    ...config,
+    name: `${config.name}-${name}`,
+    model: check(modelConfig, { ...config.model, name: model }, '--model'),
+  };
 }
 
 async function openControl(

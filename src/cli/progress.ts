@@ -1,19 +1,25 @@
 import { Presets, SingleBar } from 'cli-progress';
 import { terminalText } from '../core/terminal-text.ts';
-import type { CliIo } from './cli-io.ts';
+import { type CliIo, note } from './cli-io.ts';
 
 export interface Progress {
   update(done: number, total: number, text: string): void;
   stop(): void;
 }
 
+const MINUTE_MS = 60_000;
+
 /**
- * Shows a progress bar on a terminal and nothing elsewhere, so that logs and pipes stay readable.
+ * Shows a progress bar on a terminal and nothing elsewhere, so that logs and pipes stay readable; with `everyMinute` a line a minute.
  *
  * @param ownEstimate - the text contains the time left; otherwise the bar estimates it.
  */
-export function startProgress(io: CliIo, unit: string, { ownEstimate = false } = {}): Progress {
-  if (io.stderr.isTTY !== true) return { update() {}, stop() {} };
+export function startProgress(
+  io: CliIo,
+  unit: string,
+  { ownEstimate = false, everyMinute = false, now = (): number => performance.now() } = {},
+): Progress {
+  if (io.stderr.isTTY !== true) return everyMinute ? minuteLines(io, now) : { update() {}, stop() {} };
   const bar = new SingleBar(
     {
       stream: io.stderr as NodeJS.WriteStream,
@@ -34,5 +40,17 @@ export function startProgress(io: CliIo, unit: string, { ownEstimate = false } =
       bar.update(done, { text: terminalText(text) });
     },
     stop: () => bar.stop(),
+  };
+}
+
+function minuteLines(io: CliIo, now: () => number): Progress {
+  let nextMs = now() + MINUTE_MS;
+  return {
+    update(done, total, text) {
+      if (now() < nextMs) return;
+      nextMs = now() + MINUTE_MS;
+      note(io, `${Math.floor((100 * done) / Math.max(total, 1e-9))}% | ${text}`);
+    },
+    stop() {},
   };
 }

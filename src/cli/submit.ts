@@ -6,14 +6,17 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { DEFAULT_SEGMENT_S, type JobView } from '../protocol/rest.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { isPicture } from './detect-plan.ts';
 import { addFleetClientFlags, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
 import { deadLetterLines, jobText } from './job-tables.ts';
+import { leftOutText } from './left-out.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import { waitForJob } from './wait-for-job.ts';
 
 interface SubmitFlags extends FleetClientFlags {
   readonly out: string;
   readonly pipeline?: string;
+  readonly model?: string;
   readonly track?: boolean;
   readonly every?: number;
   readonly segmentSeconds?: number;
@@ -28,7 +31,7 @@ Examples:
   sightline submit archive/ --out results/ --wait
   sightline submit "cam1/*.mkv" cam2.mp4 --out /shared/results --track --priority 10 --id night-3
 
-Files are split at key frames, the hosts of the fleet infer the segments, and --out gets one JSONL file per input, the same as
+Jobs take videos; \`sightline detect\` reads pictures as well. Files are split at key frames, the hosts of the fleet infer the segments, and --out gets one JSONL file per input, the same as
 \`sightline detect\` writes. Folders are read recursively. Hosts must see files and results under the same paths as this
 machine, below their fleet.roots. The job continues after this command ends; \`sightline jobs ID\` shows its progress. With
 --id the command can be repeated: the same job under the same id is submitted once.
@@ -43,6 +46,7 @@ export function addSubmit(program: Command, io: CliIo, open: OpenControl = openR
     .requiredOption('--out <dir>', 'folder for the results, one JSONL file per input');
   addFleetClientFlags(command)
     .option('--pipeline <name>', 'pipeline to run it (default: the only one that the hosts run)')
+    .option('--model <name>', 'detector: the pipeline whose hosts run it')
     .option('--track', 'track objects from frame to frame')
     .option('--every <n>', 'process every n-th frame', Number)
     .option(
@@ -60,8 +64,8 @@ export function addSubmit(program: Command, io: CliIo, open: OpenControl = openR
 
 async function submit(inputs: readonly string[], flags: SubmitFlags, io: CliIo, open: OpenControl): Promise<void> {
   const paths = await absolutePaths(inputs, io);
-  const { pipeline, track, every, segmentSeconds, priority, id } = flags;
-  const given = { pipeline, track, every, segmentSeconds, priority, id };
+  const { pipeline, model, track, every, segmentSeconds, priority, id } = flags;
+  const given = { pipeline, model, track, every, segmentSeconds, priority, id };
   const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   await withFleet(flags, io, open, async (desk) => {
     const order = await desk.submitJob({ inputs: paths, outDir: resolve(flags.out), ...set });
@@ -77,8 +81,16 @@ async function submit(inputs: readonly string[], flags: SubmitFlags, io: CliIo, 
 
 /** Expands inputs to absolute paths: a relative path has another meaning on each host. @throws SOURCE_*, COMMAND_INVALID */
 async function absolutePaths(inputs: readonly string[], io: CliIo): Promise<string[]> {
-  const paths = await expandInputs(inputs);
+  const leftOut: string[] = [];
+  const paths = await expandInputs(inputs, { onLeftOut: (path) => leftOut.push(path) }).finally(() => {
+    if (leftOut.length > 0) note(io, leftOutText(leftOut, 'no video'));
+  });
   for (const path of paths) {
+    if (await isPicture(path))
+      throw new SightlineError(
+        'COMMAND_INVALID',
+        `input "${path}": expected a video, received a picture; \`sightline detect\` reads pictures`,
+      );
     if (/^[a-z][a-z0-9+.-]+:\/\//i.test(path)) {
       const message = `input "${redact(path)}": expected a file, received a URL. Add live sources with \`sightline streams add\``;
       throw new SightlineError('COMMAND_INVALID', message);

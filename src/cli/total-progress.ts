@@ -5,7 +5,7 @@ import type { Progress } from './progress.ts';
 /** Shown at most this often: a frame may take less than a millisecond. */
 const SHOW_MS = 100;
 
-/** How much of all inputs is done, by the sizes of their files: `file 3 of 7 | b.mp4 | 41.2 fps | 2m10s left`. */
+/** How much of all inputs is done, by the sizes of their files: `file 3 of 7 | b.mp4 | 930 of about 2100 frames | 41.2 fps | 28s left`. */
 export class TotalProgress {
   readonly #progress: Progress;
   readonly #now: () => number;
@@ -43,8 +43,13 @@ export class TotalProgress {
     const total = this.#total;
     const own = total - this.#givenWeight;
     const left = own > 0 && seconds > 0 ? ` | ${duration(((1 - total) * seconds) / own)} left` : '';
+    const frames = this.#framesText(own);
     const rate = seconds > 0 ? ` | ${(this.#frames / seconds).toFixed(1)} fps` : '';
-    this.#progress.update(total, 1, `file ${number} of ${this.#sources} | ${sources[within]!}${rate}${left}`);
+    this.#progress.update(
+      total,
+      1,
+      `file ${number} of ${this.#sources} | ${sources[within]!} | ${frames}${rate}${left}`,
+    );
   }
 
   done({ order, sources }: DetectItem): void {
@@ -53,6 +58,12 @@ export class TotalProgress {
     this.#shares.delete(order);
     this.#doneWeight += weight;
     this.#doneSources += sources.length;
+  }
+
+  /** Frames that this run has read, of about how many. @param own - share of the whole that it has read. */
+  #framesText(own: number): string {
+    const about = own > 0 ? ` of about ${Math.round((this.#frames * (1 - this.#givenWeight)) / own)}` : '';
+    return `${this.#frames}${about} frames`;
   }
 
   get #total(): number {

@@ -107,6 +107,8 @@ export interface JobRequest {
   readonly id?: string | undefined;
   /** Pipeline of the hosts that should run it; absent: that of the gateway's host. */
   readonly pipeline?: string | undefined;
+  /** Detector that the hosts of the pipeline must run; chooses the pipeline if that is absent. */
+  readonly model?: string | undefined;
   /** Absolute paths on the hosts: files, folders and patterns. */
   readonly inputs: string[];
   /** Folder that gets one JSONL file for each input; an absolute path on the hosts. */
@@ -123,6 +125,7 @@ export interface JobRequest {
 export const jobRequest = z.strictObject({
   id: id.optional(),
   pipeline: pipeline.optional(),
+  model: name.min(1).optional(),
   inputs,
   outDir,
   track: z.union([z.boolean(), trackConfig]).default(false),

@@ -3,7 +3,7 @@ import { isAbsolute } from 'node:path';
 import { check } from '../../config/check.ts';
 import { redact } from '../../core/redact.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { JobOrder } from '../../protocol/fleet.ts';
+import type { HostCard, JobOrder } from '../../protocol/fleet.ts';
 import { jobRequest } from '../../protocol/rest.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { choosePipeline } from './choose-pipeline.ts';
@@ -29,12 +29,14 @@ export class JobOrders {
    * @throws CONFIG_INVALID, SOURCE_FORBIDDEN, JOB_EXISTS, CONTROL_UNREACHABLE
    */
   async submit(request: unknown, where: string): Promise<JobOrder> {
-    const requested = check(jobRequest, request, where);
+    const { model, ...requested } = check(jobRequest, request, where);
     for (const [i, input] of requested.inputs.entries()) requireAbsolute(input, `${where}: inputs[${i}]`);
     requireAbsolute(requested.outDir, `${where}: outDir`);
     const { control } = this.#options;
     const { nowMs, hosts } = await control.state.snapshot();
-    const chosen = requested.pipeline ?? this.#options.pipeline ?? choosePipeline(hosts, `${where}: pipeline`);
+    const named = requested.pipeline ?? (model === undefined ? this.#options.pipeline : null);
+    const fitting = model === undefined ? hosts : hostsWith(model, hosts, named, `${where}: model`);
+    const chosen = named ?? choosePipeline(fitting, `${where}: pipeline`);
     const createdMs = Math.floor(nowMs);
     // Random, so that nobody can put a link in place of the folder beforehand.
     const partsKey = randomBytes(16).toString('hex');
@@ -43,6 +45,23 @@ export class JobOrders {
     await control.tasks.submit(order);
     return order;
   }
+}
+
+/** @param pipeline - of the hosts; null for any. @throws CONFIG_INVALID if none of them runs the detector. */
+function hostsWith(model: string, hosts: readonly HostCard[], pipeline: string | null, where: string): HostCard[] {
+  const asked = hosts.filter((host) => pipeline === null || host.pipeline === pipeline);
+  const found = asked.filter((host) => modelOf(host) === model);
+  if (found.length > 0) return found;
+  const running = [...new Set(asked.map(modelOf))].sort().join(', ') || 'none';
+  throw new SightlineError(
+    'CONFIG_INVALID',
+    `${where}: expected a detector that a host runs, received "${redact(model)}"; they run ${running}. Start one with \`sightline host --model\``,
+  );
+}
+
+/** A card begins with the name of the detector: `yolox-nano, 416x416, onnx cpu f32`. */
+function modelOf({ model }: HostCard): string {
+  return model.split(/[ ,]/, 1)[0]!;
 }
 
 /** Hosts have different working folders: a relative path would mean a different file on each. */

@@ -3,6 +3,7 @@ import type { SourceInput } from '../../core/source.ts';
 import { type DecodePlan, decodeArguments } from '../../decode/decode-command.ts';
 import { explainExit, FfmpegLog, type FrameHeader, newHeaderTag } from '../../decode/ffmpeg-log.ts';
 import { type FfmpegCallbacks, FfmpegProcess, startFailure } from '../../decode/ffmpeg-process.ts';
+import { otherTracksReach } from '../../decode/other-tracks.ts';
 import { findResumePoint, type ResumePoint } from '../../decode/resume-point.ts';
 import { accessOf } from '../../decode/sandbox-access.ts';
 import { takesCommands } from '../../decode/shed-filters.ts';
@@ -365,7 +366,9 @@ export class LaneVideo {
     // No frames are left after a pause, or a lost lane, at the very end: that is a normal end, too.
     const isWhole = exit.code === 0 && code !== 'SOURCE_TOO_LARGE';
     if (isWhole && (connection.frames > 0 || this.#stream.after !== null)) {
-      this.#warnIfShort();
+      // So that a close waits for it.
+      this.#connecting = this.#warnIfShort(connection);
+      await this.#connecting;
       this.#warnOfFailure(connection);
       this.#flushDecodeErrors();
       this.#post({ type: 'ended', ringId: this.#ringId, frames: connection.frames });
@@ -384,14 +387,17 @@ export class LaneVideo {
   }
 
   /**
-   * Warns if the file ends before the duration that its container states. Tolerates 1.5 s, 5 % and two frames: audio
-   * may be longer than video, and with `every` or `maxFps` frames are far apart. Not for a stretch of a file, which
-   * ends early by design.
+   * Warns if the video ends before the duration that its container states, unless that is the duration of another track. Tolerates
+   * 1.5 s, 5 % and two frames: with `every` or `maxFps` frames are far apart. Not for a stretch of a file, which ends early by design.
    */
-  #warnIfShort(): void {
+  async #warnIfShort({ abort }: Connection): Promise<void> {
     if (this.#durationUs === null || this.#source.window !== undefined) return;
-    const missingUs = this.#durationUs - this.#lastPtsUs;
-    if (missingUs < Math.max(1_500_000, this.#durationUs * 0.05, 2 * this.#lastGapUs)) return;
+    const toleranceUs = Math.max(1_500_000, this.#durationUs * 0.05, 2 * this.#lastGapUs);
+    if (this.#durationUs - this.#lastPtsUs < toleranceUs) return;
+    const { kind, url } = this.#source;
+    const { ffmpeg } = this.#stream;
+    const reachesUs = this.#durationUs - toleranceUs;
+    if (kind === 'file' && (await otherTracksReach(ffmpeg, url, reachesUs, abort.signal))) return;
     this.#warn(
       `${this.#source.label}: the file ends early, at ${(this.#lastPtsUs / 1e6).toFixed(1)} s of ${(this.#durationUs / 1e6).toFixed(1)} s`,
     );
@@ -446,9 +452,9 @@ export class LaneVideo {
 
   #abandonConnection(): void {
     const connection = this.#connection;
+    connection?.abort.abort();
     if (connection === null || connection.isOver) return;
     connection.isOver = true;
-    connection.abort.abort();
     connection.process?.kill();
     connection.opened?.close();
     this.#frames.startOver();

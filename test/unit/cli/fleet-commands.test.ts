@@ -101,6 +101,38 @@ describe('commands of the fleet', () => {
       expect(stdout).toContain('sightline jobs n shows its progress');
     });
 
+    it('with --model takes the pipeline whose hosts run the detector', async () => {
+      await plane.beat(hostCard('host-2', { pipeline: 'dock', model: 'picodet-s 416x416 onnx/cpu f32' }));
+      const ask = (...flags: string[]) => run(['submit', archive(), '--out', '/r', ...flags]);
+      expect((await ask('--model', 'picodet-s')).code).toBe(0);
+      expect(plane.tasks.orders[0]).toMatchObject({ pipeline: 'dock' });
+      expect(plane.tasks.orders[0]).not.toHaveProperty('model');
+      expect((await ask('--model', 'yolox-nano-480x256', '--pipeline', 'street')).code).toBe(0);
+      const missing = await ask('--model', 'picodet');
+      expect([missing.code, missing.stderr]).toEqual([
+        2,
+        expect.stringMatching(
+          /expected a detector that a host runs, received "picodet"; they run picodet-s, yolox-nano-480x256/,
+        ),
+      ]);
+      expect((await ask('--model', 'picodet-s', '--pipeline', 'street')).stderr).toMatch(/they run yolox-nano-480x256/);
+    });
+
+    it('names what it leaves out of a folder, and refuses a picture', async () => {
+      writeFileSync(join(archive(), 'deep/photo.jpg'), 'x');
+      const { code, stderr: said } = await run(['submit', archive(), '--out', '/r']);
+      expect([code, said]).toEqual([
+        0,
+        expect.stringMatching(/2 files are no video, and left out: .*deep\/photo\.jpg/),
+      ]);
+      const refused = await run(['submit', join(archive(), 'deep/photo.jpg'), '--out', '/r']);
+      expect([refused.code, refused.stderr]).toEqual([
+        2,
+        expect.stringMatching(/photo\.jpg": expected a video, received a picture; `sightline detect` reads pictures/),
+      ]);
+      rmSync(join(archive(), 'deep/photo.jpg'));
+    });
+
     it('prints exactly one JSON document on standard output', async () => {
       const { stdout } = await run(['submit', join(archive(), '*.mp4'), '--out', '/r', '--json']);
       expect(JSON.parse(stdout)).toMatchObject({ report: { inputs: 1, outDir: '/r' }, order: {}, deadLetters: [] });

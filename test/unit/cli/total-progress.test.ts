@@ -32,7 +32,7 @@ describe('the progress over all inputs', () => {
     at(0, () => progress.update(ITEMS[0]!, 0));
     const half = at(10_000, () => progress.update(ITEMS[0]!, 0.5));
     expect(half.done).toBeCloseTo(1 / 6);
-    expect(half.text).toBe('file 1 of 6 | /gone/a.mp4 | 0.2 fps | 50s left');
+    expect(half.text).toBe('file 1 of 6 | /gone/a.mp4 | 2 of about 12 frames | 0.2 fps | 50s left');
     progress.done(ITEMS[0]!);
     expect(at(30_000, () => progress.update(ITEMS[1]!, 0.5)).text).toContain('file 4 of 6 | /gone/3.jpg');
   });
@@ -45,5 +45,7 @@ describe('the progress over all inputs', () => {
     expect(done).toBeCloseTo(1 / 3 + 0.25);
     // 1/12 of all in a minute, 5/12 are left.
     expect(text).toContain('| 5m0s left');
+    // These two frames are 1/12 of all, and half of all is left to this run.
+    expect(text).toContain('| 2 of about 12 frames |');
   });
 });
