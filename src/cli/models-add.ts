@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { externalFiles } from '../compile/onnx/import-onnx.ts';
@@ -6,7 +7,7 @@ import { readModel } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';
-import { loadConfigured } from '../runtime/model/load-detector.ts';
+import { loadConfigured, manifestFolders } from '../runtime/model/load-detector.ts';
 import { isOnnxFile } from '../store/admit-model.ts';
 import { listManifests, type Manifest } from '../store/manifests.ts';
 import { copyWeights, saveManifest, writableModelFolder } from '../store/save-manifest.ts';
@@ -22,6 +23,7 @@ interface AddFlags extends FileFlags {
   readonly annotations?: string;
   readonly pictures?: string;
   readonly copy?: boolean;
+  readonly into?: string;
   readonly force?: boolean;
   readonly json?: boolean;
 }
@@ -32,7 +34,7 @@ Examples:
   sightline models add best.onnx --labels names.txt --images photos/
   sightline models add best.onnx --images val/ --annotations val.json   chooses channel order, range and resize rule by AP
 
-The manifest is written to the first writable folder of SIGHTLINE_MODEL_PATH, else to the cache folder. Look at the sample
+The manifest is written to --into DIR, else to the first writable folder of SIGHTLINE_MODEL_PATH, else to the cache folder. Look at the sample
 pictures that the command lists: they show whether the settings are right.`;
 
 /** Maximum number of sample pictures with boxes. */
@@ -52,6 +54,7 @@ export function addModelsAdd(models: Command, io: CliIo): void {
     .option('--images <dir>', 'pictures to run it on (default: photographs from npm)')
     .option('--annotations <file>', 'COCO annotations of the pictures; settings are chosen by average precision')
     .option('--pictures <dir>', 'folder for the pictures with boxes (default: beside the manifest)')
+    .option('--into <dir>', 'folder for the manifest, such as one of SIGHTLINE_MODEL_PATH; made if it is missing')
     .option('--copy', 'copy the weights beside the manifest instead of referring to the file')
     .option('--force', 'replace an added model of this name')
     .option('--json', 'one JSON document on standard output')
@@ -67,7 +70,8 @@ async function add(file: string, flags: AddFlags, io: CliIo): Promise<void> {
   const inferred = await loadConfigured(modelConfigOf({ ...flags, model: file }), io.environment, undefined, (text) =>
     note(io, text),
   );
-  const folder = await writableModelFolder(io.environment.modelPath, io.environment.cacheDir);
+  const { modelPath, cacheDir } = io.environment;
+  const folder = flags.into === undefined ? await writableModelFolder(modelPath, cacheDir) : await made(flags.into);
   const name = await freeName(flags.name ?? inferred.name, folder, flags.force === true);
   const samplesFolder = flags.pictures ?? join(folder, `${name}-samples`);
   const trials = await trialsOf(file, inferred, flags, io);
@@ -81,7 +85,19 @@ async function add(file: string, flags: AddFlags, io: CliIo): Promise<void> {
   const manifest = await loadConfigured(config, io.environment);
   const path = await save({ ...manifest, name }, file, folder, trials, flags);
   const counts = found.map(({ length }) => length);
-  report({ manifest, name, path, trials, drawn, counts, doubts: doubtsOf(manifest, counts, trials) }, flags, io);
+  const isFound = manifestFolders({ searchPath: modelPath, cacheDir }).some(
+    (each) => resolve(each) === resolve(folder),
+  );
+  const use = isFound ? name : path;
+  report({ manifest, name, path, use, trials, drawn, counts, doubts: doubtsOf(manifest, counts, trials) }, flags, io);
+}
+
+/** @throws COMMAND_INVALID */
+async function made(folder: string): Promise<string> {
+  await mkdir(folder, { recursive: true }).catch((error: Error) => {
+    throw new SightlineError('COMMAND_INVALID', `--into: ${folder} cannot be made (${error.message})`);
+  });
+  return folder;
 }
 
 /** Returns the name if it can be used. @throws COMMAND_INVALID */
@@ -203,13 +219,15 @@ interface Added {
   readonly manifest: Manifest;
   readonly name: string;
   readonly path: string;
+  /** What `--model` takes: its name if its folder is searched, else its path. */
+  readonly use: string;
   readonly trials: Trials | null;
   readonly drawn: readonly string[];
   readonly counts: readonly number[];
   readonly doubts: readonly string[];
 }
 
-function report({ manifest, name, path, trials, drawn, counts, doubts }: Added, flags: AddFlags, io: CliIo): void {
+function report({ manifest, name, path, use, trials, drawn, counts, doubts }: Added, flags: AddFlags, io: CliIo): void {
   const { family, input, classes } = manifest;
   for (const doubt of doubts) note(io, `warning: ${doubt}`);
   const pictures = drawn.map((picture, at) => ({ path: picture, boxes: counts[at]! }));
@@ -226,7 +244,7 @@ function report({ manifest, name, path, trials, drawn, counts, doubts }: Added, 
   const fit =
     resize.mode === 'stretch' ? 'stretch' : `letterbox ${resize.anchor === 'center' ? 'centred' : 'top left'}`;
   const settings = `${family}, ${width}x${height}, ${colours} 0..${range[1]}, ${fit}, ${classes.length} classes`;
-  print(io, `written: ${path} (${settings}${choiceOf(trials)}); use it with --model ${name}`);
+  print(io, `written: ${path} (${settings}${choiceOf(trials)}); use it with --model ${use}`);
 }
 
 function trialsTable({ trials, best, pictures }: Trials): string {

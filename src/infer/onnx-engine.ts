@@ -214,8 +214,21 @@ async function openSession(ort: Ort, request: EngineRequest, graph: OptimisedGra
       }),
     );
   } catch (error) {
-    throw unavailable(request, `cannot load ${path}: ${(error as Error).message}`, error);
+    const { message } = error as Error;
+    throw unavailable(request, `cannot load ${path}: ${message}${operatorAdvice(message)}`, error);
   }
+}
+
+/** What helps if the network has an operator that no engine knows; empty if that is not what the library says. */
+export function operatorAdvice(message: string): string {
+  const [, known, custom] =
+    /No Op registered for (\S+)|([\w.:]+\(-?\d+\)) is not a registered function/.exec(message) ?? [];
+  const operator = known ?? custom;
+  if (operator === undefined) return '';
+  return (
+    `. The operator ${operator} is not one of ONNX that this version knows: export the network again with standard operators, ` +
+    'for instance with a lower opset, or without a plug-in for suppression, which Sightline does itself'
+  );
 }
 
 function unavailable({ provider }: EngineRequest, why: string, cause?: unknown): SightlineError {

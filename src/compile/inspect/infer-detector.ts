@@ -6,7 +6,7 @@ import { describePort, type Outline } from './outline.ts';
 import { type PictureInput, pictureInput } from './picture-input.ts';
 import { printable } from './printable.ts';
 import { type PythonValue, parsePythonLiteral } from './python-literal.ts';
-import { refuseOtherTasks } from './refuse-tasks.ts';
+import { askIfOtherTask, refuseOtherTasks } from './refuse-tasks.ts';
 import { type ResizeName, usualPreparation } from './usual-preparation.ts';
 
 /** What the user specifies about a file; overrides what is inferred. */
@@ -67,6 +67,8 @@ export function inferDetector(outline: Outline, hints: DetectorHints = {}): Infe
   const picture = pictureInput(outline, hints.inputSize);
   const layout = layoutOf(outline, hints, { ...picture, namedClasses });
   const { family, outputs, classCount } = layout;
+  if (family === 'yolov8' && hints.family === undefined && namedClasses === null && !outline.metadata.has('task'))
+    askIfOtherTask(outline);
   if (classCount !== null && classCount > MAX_CLASSES)
     throw invalid(outline, `expected at most ${MAX_CLASSES} classes, received ${classCount}`);
   return {

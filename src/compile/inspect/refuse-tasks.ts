@@ -15,6 +15,37 @@ const TASKS: Readonly<Record<string, string>> = {
 /** Mask coefficients that a segmentation YOLO adds to each box. */
 const MASK_COEFFICIENTS = 32;
 
+/** Channels of YOLOs for other tasks as their exporters train them, for networks that name no classes. */
+const USUAL_CHANNELS: Readonly<Record<number, string>> = {
+  20: 'oriented boxes (15 classes and an angle)',
+  37: 'masks (1 class, 32 coefficients)',
+  39: 'key points (1 class, 17 points of 2 numbers)',
+  56: 'key points (1 class, 17 points of 3 numbers)',
+  68: 'key points (1 class, 21 points of 3 numbers)',
+  116: 'masks (80 classes, 32 coefficients)',
+};
+
+/**
+ * Asks what a single output [n, channels, cells] without metadata is if its channels are those of a network for another task.
+ *
+ * @throws MODEL_AMBIGUOUS, with the flags that answer.
+ */
+export function askIfOtherTask({ path, outputs }: Outline): void {
+  const [port, ...others] = outputs;
+  const [, rows, columns] = port?.dims ?? [];
+  if (port?.dims?.length !== 3 || others.length > 0) return;
+  const channels = Math.min(...[rows, columns].filter((size) => typeof size === 'number'));
+  const task = USUAL_CHANNELS[channels];
+  if (task === undefined) return;
+  const classes = channels - 4;
+  throw new SightlineError(
+    'MODEL_AMBIGUOUS',
+    `${path}: its ${channels} channels are a detector of ${classes} classes, or a network for ${task}, which is not supported; its output is ` +
+      `${describePort(port)}. If it is a detector, give --labels FILE with the names of its ${classes} classes, or --family yolov8`,
+    { path },
+  );
+}
+
 /** Numbers in the longest box row, including its picture number. Outputs [n, more than this] are class scores. */
 const LONGEST_BOX_ROW = 7;
 

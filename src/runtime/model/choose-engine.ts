@@ -7,6 +7,7 @@ import { findOpenvino, type OpenvinoPlace, openvinoIdentity } from '../../store/
 import { findBindingPlace, readSetupRecord } from '../../store/tensorflow/binding-place.ts';
 import { nvidiaDriver } from '../../store/tensorflow/nvidia-driver.ts';
 import { type EngineName, type EngineOptions, isOpenvinoDevice, prepareEngine } from './engine-request.ts';
+import { loadConfigured } from './load-detector.ts';
 import { runInChild } from './run-in-child.ts';
 
 /** Engines of which either can be the faster; a measurement decides. */
@@ -32,16 +33,20 @@ export async function candidates(options: EngineOptions): Promise<EngineCandidat
   if (engine !== 'auto') return unmeasured(engine);
   if (isOpenvinoDevice(provider) || precision === 'bf16') return unmeasured('openvino');
   if (provider !== 'cpu') return unmeasured('onnx');
-  if (hasTensorflowOnGpu(options.environment.cacheDir)) return unmeasured('tensorflow', 'onnx', 'wasm');
+  const { format } = await loadConfigured(options.model, options.environment);
+  const last: readonly EngineName[] = format === 'tfjs' ? ['wasm'] : [];
+  if (hasTensorflowOnGpu(options.environment.cacheDir)) return unmeasured('tensorflow', 'onnx', ...last);
   const place = findOpenvino(options.environment);
   if (precision === 'int8') {
     // wasm has none, and where no engine has a quantised file, onnx says how to make one.
     const able = place === null ? unmeasured() : await fasterFirst(options, place);
     return able.engines.length === 0 ? unmeasured('onnx') : able;
   }
-  if (place === null) return unmeasured('onnx', 'wasm');
+  if (place === null) return unmeasured('onnx', ...last);
   const { engines, choice } = await fasterFirst(options, place);
-  return { engines: [...engines, 'wasm'], choice };
+  const all = [...engines, ...last];
+  // If none can run it, onnx says best what is wrong.
+  return { engines: all.length === 0 ? ['onnx'] : all, choice };
 }
 
 function unmeasured(...engines: readonly EngineName[]): EngineCandidates {

@@ -167,6 +167,31 @@ describe('a network that is not a detector is rejected with the name of its task
   });
 });
 
+describe('a file without metadata whose channels are usual for another task', () => {
+  const bare = (channels: number): Outline => outline({ output0: [1, channels, 8400] });
+
+  it.each([
+    [56, 'key points (1 class, 17 points of 3 numbers)', 52],
+    [20, 'oriented boxes', 16],
+    [116, 'masks', 112],
+  ])('%i channels: it asks, and says which flags answer', (channels, task, classes) => {
+    expect(() => inferDetector(bare(channels))).toThrow(expect.objectContaining({ code: 'MODEL_AMBIGUOUS' }));
+    const message = messageOf(bare(channels));
+    expect(message).toContain(task);
+    expect(message).toContain(`--labels FILE with the names of its ${classes} classes, or --family yolov8`);
+    expect(inferDetector(bare(channels), { family: 'yolov8' }).classCount).toBe(classes);
+    expect(inferDetector(bare(channels), { classCount: classes }).classCount).toBe(classes);
+  });
+
+  it('is taken for a detector if its metadata or its labels say so, or its channels are no usual ones', () => {
+    const said = outline({ output0: [1, 56, 8400] }, { metadata: { task: 'detect' } });
+    expect(inferDetector(said).classCount).toBe(52);
+    expect(inferDetector(bare(56), { classCount: 52 }).classCount).toBe(52);
+    expect(inferDetector(bare(8)).classCount).toBe(4);
+    expect(inferDetector(bare(84)).classCount).toBe(80);
+  });
+});
+
 describe('the picture', () => {
   const output = { output0: ['b', 84, 'n'] };
   const input = (dims: Dims, metadata: Record<string, string> = {}, hints: DetectorHints = {}) => {
