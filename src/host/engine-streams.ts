@@ -13,13 +13,13 @@ import { PushedStream } from './pushed-stream.ts';
 
 /** Settings that say how a source is read. */
 const OF_SOURCES = [
-  ...['source', 'policy', 'loop', 'realtime', 'transport', 'insecureTls'],
+  ...['source', 'loop', 'realtime', 'transport', 'insecureTls'],
   ...['hwaccel', 'resizeBy', 'decodeThreads', 'staleMs', 'openTimeoutMs'],
 ] as const satisfies readonly (keyof StreamSettings)[];
 
 /**
  * Settings of a stream whose pictures the program hands over: those of any stream, except how a source is read and which of its frames
- * are taken.
+ * are taken. With `policy: 'live'` the oldest pictures are dropped while the detector is busy; by default none is.
  */
 export type PushedStreamSettings = Omit<StreamSettings, (typeof OF_SOURCES)[number] | 'every' | 'maxFps'>;
 

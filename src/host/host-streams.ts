@@ -122,7 +122,7 @@ export class HostStreams {
    */
   addPushed(config: StreamConfig, feed: PictureFeed, bulk?: BulkWork): Promise<RuntimeStream> {
     requirePushable(config);
-    const input = { source: null, imagePaths: null, feed, label: PUSHED, policy: 'file', picture: null } as const;
+    const input = { source: null, imagePaths: null, feed, label: PUSHED, picture: null, policy: pushPolicy(config) };
     return this.#add(config, async () => (bulk === undefined ? input : { ...input, bulk }));
   }
 
@@ -246,7 +246,8 @@ export class HostStreams {
   async #inputOf(stream: RuntimeStream, { config, instance, beside }: Arrangement): Promise<StreamInput> {
     const { bulk, lease, feed } = stream.input;
     // Only its model changes, or what is done with pictures of the program.
-    if (bulk !== undefined || feed !== undefined) return stream.input;
+    if (bulk !== undefined) return stream.input;
+    if (feed !== undefined) return { ...stream.input, policy: pushPolicy(config) };
     const runtime = this.#runtime;
     const spec = runtime.specOf(instance);
     const other = beside === null ? spec : runtime.specOf(beside.instance);
@@ -406,6 +407,11 @@ function requirePushable({ id, source, every, maxFps }: StreamConfig): void {
     'CONFIG_INVALID',
     `stream "${id}": ${wrong}: the program hands over each picture of this stream; leave it out`,
   );
+}
+
+/** `auto` loses no picture: each has a caller who waits for its result. */
+function pushPolicy({ policy }: StreamConfig): StreamInput['policy'] {
+  return policy === 'live' ? 'live' : 'file';
 }
 
 /** Names an input as its settings do, not by the values of their placeholders. */

@@ -47,7 +47,7 @@ export class PushedStream {
    * are copied once, unless they lie in a `SharedArrayBuffer`.
    *
    * @param rgb - u8 `[height, width, 3]` RGB; must not change until the promise settles.
-   * @throws CONFIG_INVALID, LIMIT_REACHED if 1024 pictures wait, STREAM_STATE if the stream was removed, ENGINE_FAILED; the
+   * @throws CONFIG_INVALID, LIMIT_REACHED if 1024 pictures wait or, with `policy: 'live'`, newer ones took its place; STREAM_STATE if the stream was removed, ENGINE_FAILED; the
    *   reason of the signal.
    */
   push(rgb: Uint8Array, size: Omit<RawPicture, 'data'> & PushOptions): Promise<ResultRecord>;

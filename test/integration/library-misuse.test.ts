@@ -77,7 +77,7 @@ describe('options of a wrong kind', () => {
 
   it('are refused for pushed streams: those of sources, and wrong signals', async () => {
     const engine = await open();
-    for (const wrong of [{ source: 'a.mp4' }, { loop: true }, { realtime: false }, { policy: 'live' }])
+    for (const wrong of [{ source: 'a.mp4' }, { loop: true }, { realtime: false }])
       await expect(engine.streams.push({ id: 'own', ...wrong } as never)).rejects.toMatchObject(
         invalid(new RegExp(`push: ${Object.keys(wrong)[0]}: .*leave it out`)),
       );

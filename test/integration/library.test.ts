@@ -310,6 +310,30 @@ describe('a stream that the program feeds', () => {
     await expect(engine.streams.push({ id: 'own' })).rejects.toMatchObject({ code: 'STREAM_EXISTS' });
   });
 
+  it('drops the oldest pictures while a live one is too fast, counts each, and answers the newest', async () => {
+    const engine = await open({ model: { ...FAKE, fake: { callMs: 50 } }, batch: { maxBatch: 1 } });
+    const stream = await engine.streams.push({ id: 'own', policy: 'live', queueSize: 2, maxAgeMs: 60_000 });
+    const pushes = Array.from({ length: 60 }, () => stream.push(grey(0, 4, 4).data, grey(0, 4, 4)));
+    const answers = await Promise.all(pushes.map((push) => push.then(({ frame }) => frame).catch((error) => error)));
+    expect(answers.at(-1)).toBe(59);
+    const dropped = answers.filter((answer) => typeof answer !== 'number');
+    expect(dropped.length).toBeGreaterThan(30);
+    for (const error of dropped)
+      expect(error).toMatchObject({ code: 'LIMIT_REACHED', details: { reason: 'queue-full' } });
+    const figures = () => engine.stats().streams[0]!.frames;
+    await waitFor('the figures', () => figures().in === 60 && figures().inFlight === 0);
+    expect(figures()).toMatchObject({
+      in: 60,
+      published: 60 - dropped.length,
+      dropped: { 'queue-full': dropped.length },
+    });
+    // Pictures that were handed over before a pause still have their answer.
+    const last = [1, 2].map((level) => stream.push(grey(level).data, grey(level)));
+    await engine.streams.pause('own');
+    await engine.streams.resume('own');
+    expect((await Promise.all(last)).map(({ frame }) => frame)).toEqual([60, 61]);
+  });
+
   it('stops a caller who never awaits', async () => {
     const engine = await open({ model: { ...FAKE, fake: { callMs: 2000 } } });
     const stream = await engine.streams.push({ id: 'own' });

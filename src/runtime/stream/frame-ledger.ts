@@ -1,10 +1,11 @@
 import { unpackDetections } from '../../core/detection.ts';
 import type { DropReason, FrameTimes, PublishedFrame } from '../../core/frame.ts';
 import type { MonoMs } from '../../core/units.ts';
-import { SightlineError } from '../../errors/sightline-error.ts';
+import type { SightlineError } from '../../errors/sightline-error.ts';
 import type { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import { type FrameOwner, type FrameRing, type InFlightFrame, releaseFrame } from './in-flight-frame.ts';
 import { type Intake, mayShed, StreamIntake } from './intake.ts';
+import { droppedPicture, type PictureShedding } from './picture-feed.ts';
 import type { PreviewPairs } from './preview-pairs.ts';
 import type { AnalysedResult } from './stream-analytics.ts';
 import type { StreamPlace } from './stream-place.ts';
@@ -88,6 +89,11 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
 
   get retriesFrames(): boolean {
     return this.settings.input.policy === 'file';
+  }
+
+  /** A file is read again from the last frame received, and pictures of a program are sent again. */
+  get isRepeatable(): boolean {
+    return this.retriesFrames || this.settings.input.feed !== undefined;
   }
 
   /** Frames that entered and are neither published nor dropped. */
@@ -242,12 +248,20 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
     this.#refuse(frame, reason);
   }
 
+  /** How pictures that the program hands over too fast are dropped; null if none may be. */
+  get shedding(): PictureShedding | null {
+    const { input, config } = this.settings;
+    if (input.policy === 'file') return null;
+    const shed = (): SightlineError => {
+      this.enterLost(1, 'queue-full');
+      return droppedPicture(this.id, 'queue-full');
+    };
+    return { queueSize: config.queueSize, shed };
+  }
+
   /** Rejects the promise of `push`: this picture has no result. */
   #refuse({ meta }: InFlightFrame, reason: DropReason): void {
-    const { feed } = this.settings.input;
-    if (feed === undefined) return;
-    const code = reason === 'stopped' ? 'STREAM_STATE' : 'ENGINE_FAILED';
-    feed.onRefused(meta.frame, new SightlineError(code, `${this.id}: the picture was dropped (${reason})`));
+    this.settings.input.feed?.onRefused(meta.frame, droppedPicture(this.id, reason));
   }
 
   #publish(inFlight: InFlightFrame): void {

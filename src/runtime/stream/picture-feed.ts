@@ -1,5 +1,5 @@
 import { monoNowMs } from '../../core/clock.ts';
-import type { PublishedFrame } from '../../core/frame.ts';
+import type { DropReason, PublishedFrame } from '../../core/frame.ts';
 import type { FramePicture, Picture } from '../../core/picture.ts';
 import type { MonoMs, PtsUs } from '../../core/units.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
@@ -7,11 +7,24 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 /** Most pictures that wait until the lane has room; `push` refuses more, so that a caller who never awaits is stopped. */
 const MOST_WAITING = 1024;
 
+/** Most pictures that a lane holds: enough for every batch, and few enough for memory. */
+const MOST_SENT = 16;
+
 /** How pictures reach the lane that serves the stream now. */
 export interface PictureReceiver {
-  /** Most pictures that the lane and the ring hold at once. */
-  readonly most: number;
+  /** Of its ring: most pictures that the lane and the ring hold at once. */
+  readonly slots: number;
   push(next: FramePicture): void;
+  /** Null if no picture may be dropped. */
+  readonly shedding: PictureShedding | null;
+}
+
+/** How a live stream drops the oldest pictures that wait. */
+export interface PictureShedding {
+  /** Most pictures that wait until the lane has room. */
+  readonly queueSize: number;
+  /** Counts a picture that was dropped. @returns why it has no result. */
+  shed(): SightlineError;
 }
 
 interface Pushed extends FramePicture {
@@ -28,6 +41,8 @@ export class PictureFeed {
   /** By frame number, oldest first. */
   readonly #sent = new Map<number, Pushed>();
   #receiver: PictureReceiver | null = null;
+  /** Kept while no lane serves the stream. */
+  #shedding: PictureShedding | null = null;
   #frames = 0;
   #beganMs: MonoMs | null = null;
   #lastPtsUs = -1;
@@ -61,7 +76,7 @@ export class PictureFeed {
         'CONFIG_INVALID',
         `ptsUs: expected whole microseconds above ${this.#lastPtsUs}, received ${ptsUs}`,
       );
-    if (this.#waiting.length >= MOST_WAITING)
+    if (this.#shedding === null && this.#waiting.length >= MOST_WAITING)
       throw new SightlineError(
         'LIMIT_REACHED',
         `${MOST_WAITING} pictures wait already; await the results of earlier ones before you push more`,
@@ -86,6 +101,7 @@ export class PictureFeed {
   /** @param nextFrame - earlier frames have reached the main thread, and are not sent again. */
   connect(receiver: PictureReceiver, nextFrame: number): void {
     this.#receiver = receiver;
+    this.#shedding = receiver.shedding;
     for (const { picture, frame, ptsUs } of this.#sent.values())
       if (frame >= nextFrame) receiver.push({ picture, frame, ptsUs });
     this.#pump();
@@ -120,11 +136,14 @@ export class PictureFeed {
 
   #pump(): void {
     const receiver = this.#receiver;
-    while (receiver !== null && this.#waiting.length > 0 && this.#sent.size < receiver.most) {
+    while (receiver !== null && this.#waiting.length > 0 && this.#sent.size < Math.min(receiver.slots, MOST_SENT)) {
       const next = this.#waiting.shift()!;
       this.#sent.set(next.frame, next);
       receiver.push({ picture: next.picture, frame: next.frame, ptsUs: next.ptsUs });
     }
+    const shedding = this.#shedding;
+    while (shedding !== null && this.#waiting.length > shedding.queueSize)
+      this.#waiting.shift()!.reject(shedding.shed());
   }
 
   #settle(frame: number, settle: (pushed: Pushed) => void): void {
@@ -155,6 +174,13 @@ export class PictureFeed {
     this.#beganMs ??= monoNowMs();
     return Math.max(this.#lastPtsUs + 1, Math.round((monoNowMs() - this.#beganMs) * 1000));
   }
+}
+
+/** Why a picture of a stream has no result. */
+export function droppedPicture(id: string, reason: DropReason): SightlineError {
+  const isLate = reason === 'queue-full' || reason === 'stale';
+  const code = reason === 'stopped' ? 'STREAM_STATE' : isLate ? 'LIMIT_REACHED' : 'ENGINE_FAILED';
+  return new SightlineError(code, `${id}: the picture was dropped (${reason})`, { reason });
 }
 
 function requirePicture(picture: Picture): void {

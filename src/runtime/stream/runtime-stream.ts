@@ -23,9 +23,6 @@ import { StreamLife } from './stream-states.ts';
 /** Name of the model instance that a pipeline starts with. */
 export const DEFAULT_INSTANCE = 'default';
 
-/** Most pictures of a program that a lane holds: enough for every batch, and few enough for memory. */
-const MOST_PUSHED = 16;
-
 /** One stream on the main thread: its lifecycle, its frames, its metrics. */
 export class RuntimeStream implements LaneListener {
   static #lastRunMs = 0;
@@ -255,7 +252,7 @@ export class RuntimeStream implements LaneListener {
       ring.slots.listen();
       lane.open(message, this);
       const push = (next: FramePicture): void => lane.push(ring.ringId, next);
-      input.feed?.connect({ most: Math.min(shape.slots, MOST_PUSHED), push }, this.#place.nextFrame);
+      input.feed?.connect({ slots: shape.slots, push, shedding: this.ledger.shedding }, this.#place.nextFrame);
     } catch (error) {
       this.#withdraw();
       ring.retire();
@@ -330,8 +327,7 @@ export class RuntimeStream implements LaneListener {
     const lost = ring.lostCount;
     ring.retire(true);
     this.#useRing(null);
-    // A file is read again from the last frame received, so nothing is lost; frames of a live source are lost.
-    if (this.input.policy === 'live' && lost > 0) this.ledger.enterLost(lost, 'lane-failed');
+    if (!this.ledger.isRepeatable && lost > 0) this.ledger.enterLost(lost, 'lane-failed');
     if (this.#isClosing) return void this.#onClosed?.();
     if (this.#life.state === 'ended' || this.#life.state === 'failed') return;
     const waitMs = this.#life.laneLost(ring.hasDelivered);
@@ -407,9 +403,9 @@ export class RuntimeStream implements LaneListener {
     for (const frame of this.#port.scheduler.withdraw(this.ledger)) this.ledger.drop(frame, 'stopped');
   }
 
-  /** A paused file loses nothing: frames already read are finished, the rest is read after the resume. */
+  /** A paused file or program loses nothing: frames already read are finished, the rest is read after the resume. */
   get #mustKeep(): boolean {
-    return this.input.policy === 'file' && this.#life.state === 'pausing';
+    return this.ledger.isRepeatable && this.#life.state === 'pausing';
   }
 
   /**
