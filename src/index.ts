@@ -18,7 +18,7 @@ export {
 } from './core/frame.ts';
 export type { Picture, RawPicture } from './core/picture.ts';
 export { ERROR_CODES, type ErrorCode } from './errors/error-codes.ts';
-export { type ErrorDetails, SightlineError, type WireError } from './errors/sightline-error.ts';
+export { type ErrorDetails, type KnownDetails, SightlineError, type WireError } from './errors/sightline-error.ts';
 export { COCO_FIGURES, type CocoFigures, scoreDetections } from './evaluate/average-precision.ts';
 export type {
   CocoAnnotation,

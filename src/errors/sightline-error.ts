@@ -4,6 +4,22 @@ import { ERROR_CODES, type ErrorCode } from './error-codes.ts';
 /** Facts of an error that a program can read, by name. */
 export type ErrorDetails = Readonly<Record<string, string | number | boolean | null>>;
 
+/** Details that programs act on, by code. One is absent where it is not known. */
+export interface KnownDetails {
+  /** Who writes the file. */
+  SINK_BUSY: { readonly sink?: string; readonly path?: string; readonly pid?: number; readonly host?: string };
+  /** Where results could not be written, and how many were lost. */
+  SINK_FAILED: { readonly sink?: string; readonly path?: string; readonly lostResults?: number };
+  /** The address that another program has. */
+  PORT_IN_USE: { readonly host?: string; readonly port?: number };
+  /** Why a pushed picture was dropped, such as `queue-full`; how many streams there are; how much memory is left. */
+  LIMIT_REACHED: { readonly reason?: string; readonly streams?: number; readonly availableMb?: number };
+  /** Seconds to wait before the next attempt. */
+  TOO_MANY_ATTEMPTS: { readonly waitS?: number };
+  /** Size of the picture. */
+  SOURCE_TOO_LARGE: { readonly width?: number; readonly height?: number };
+}
+
 /** An error as sent between threads, processes and over sockets. Class identity is lost on the way; the code is kept. */
 export interface WireError {
   /** Stable name of the error, see `ERROR_CODES`. */
@@ -16,9 +32,20 @@ export interface WireError {
 
 /**
  * The error class of the project. The message states where, what was expected, what was received and, if known, what to
- * do; `details` has the same as plain data. Neither has a hidden value, see `hideValue`.
+ * do; `details` has the same as plain data, typed by `code` as in `KnownDetails`. Neither has a hidden value, see `hideValue`.
  */
-export class SightlineError extends Error {
+export type SightlineError =
+  | { [C in keyof KnownDetails]: CodedError<C> }[keyof KnownDetails]
+  | CodedError<Exclude<ErrorCode, keyof KnownDetails>>;
+
+interface CodedError<C extends ErrorCode> extends AnyError {
+  readonly code: C;
+  readonly details: C extends keyof KnownDetails ? ErrorDetails & KnownDetails[C] : ErrorDetails;
+}
+
+class AnyError extends Error {
+  /** As Node.js prints it. */
+  static override readonly name = 'SightlineError';
   /** Always `SightlineError`. */
   override readonly name = 'SightlineError';
   /** Stable name of the error, see `ERROR_CODES`. */
@@ -65,6 +92,16 @@ export class SightlineError extends Error {
     return new SightlineError(code, message, {}, { cause: thrown });
   }
 }
+
+interface SightlineErrorClass extends Pick<typeof AnyError, 'fromWire' | 'from'> {
+  new (...args: ConstructorParameters<typeof AnyError>): SightlineError;
+  readonly prototype: SightlineError;
+  /** As every class has it; so that TypeScript tells the union from other types. */
+  [Symbol.hasInstance](value: unknown): value is SightlineError;
+}
+
+/** Makes errors, and tells them from others with `instanceof`. */
+export const SightlineError: SightlineErrorClass = AnyError as unknown as SightlineErrorClass;
 
 function withoutHiddenValues(details: ErrorDetails): ErrorDetails {
   const entries = Object.entries(details).map(([key, value]) => [

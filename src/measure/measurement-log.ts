@@ -200,7 +200,7 @@ async function lockOf(path: string): Promise<OutputLock | null> {
     return await OutputLock.take(path, 'measurements');
   } catch (error) {
     if (!(error instanceof SightlineError && error.code === 'SINK_BUSY')) throw error;
-    const { pid, host } = error.details as { readonly pid?: number; readonly host?: string };
+    const { pid, host } = error.details;
     const who = pid === undefined ? 'another process' : `process ${pid} on ${host}`;
     throw new SightlineError(
       'COMMAND_INVALID',

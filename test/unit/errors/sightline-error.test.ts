@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { ERROR_CODES } from '../../../src/errors/error-codes.ts';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
@@ -8,6 +9,22 @@ describe('SightlineError', () => {
     const back = SightlineError.fromWire(JSON.parse(JSON.stringify(error.toWire())));
     expect(back).toBeInstanceOf(SightlineError);
     expect([back.code, back.message, back.details]).toEqual(['SOURCE_EMPTY', 'nothing here', { path: '/x' }]);
+  });
+
+  it('has details whose types follow from its code', () => {
+    const thrown: unknown = new SightlineError('SINK_BUSY', 'busy', { path: '/x', pid: 7 });
+    if (!(thrown instanceof SightlineError) || thrown.code !== 'SINK_BUSY') throw new Error('another error');
+    const pid: number | undefined = thrown.details.pid;
+    // @ts-expect-error A number.
+    const text: string | undefined = thrown.details.pid;
+    expect([pid, text]).toEqual([7, 7]);
+    expect(inspect(thrown)).toMatch(/^SightlineError: busy/);
+  });
+
+  it('is told from other results by instanceof', () => {
+    const result = new SightlineError('SINK_BUSY', 'busy') as SightlineError | { readonly fps: number };
+    const fps = result instanceof SightlineError ? null : result.fps;
+    expect(fps).toBe(null);
   });
 
   it('takes isRetryable and the exit code from the table', () => {
