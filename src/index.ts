@@ -1,5 +1,8 @@
 /** Sightline as a library: `Sightline.open`. Importing it starts nothing, reads no environment and opens no socket. */
 
+// First, so that a bundle fails with words.
+import './core/worker-entry.ts';
+
 export type * from './config/keys/pipeline-keys.ts';
 export type * from './config/keys/sink-keys.ts';
 export type * from './config/keys/stream-keys.ts';
