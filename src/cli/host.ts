@@ -102,7 +102,7 @@ function configOf(file: PipelineConfig, { id, capacity, root, model }: HostFlags
 }
 
 /** Hosts of one pipeline run the same detector, so with another one it is another pipeline. */
-function withModel(config: PipelineConfig, model: string): PipelineConfig {
+export function withModel(config: PipelineConfig, model: string): PipelineConfig {
   if (model === config.model.name) return config;
   const name = basename(model, extname(model));
   return {

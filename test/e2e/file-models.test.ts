@@ -120,6 +120,17 @@ describe.skipIf(sharedDir === null)('ONNX files on the command line (needs the s
     expect([again.code, again.stderr]).toEqual([2, expect.stringContaining('--force')]);
   }, 120_000);
 
+  it('models add writes into the folder of --into, which it makes, and says how to use the model there', async () => {
+    const into = join(cache.path, 'deep', 'folder');
+    const flags = ['--name', 'there', '--images', images, '--into', into];
+    const { code, stdout, stderr } = await cli(['models', 'add', join(models, 'yolox_nano_416.onnx'), ...flags], env);
+    expect(code, stderr).toBe(0);
+    const path = join(into, 'there.yaml');
+    expect(stdout).toContain(`use it with --model ${path}`);
+    const detected = await cli(['detect', picture, '--model', path, '--json'], env);
+    expect(JSON.parse(detected.stdout)).toMatchObject({ model: { name: 'there' }, inputs: [{ error: null }] });
+  });
+
   it('models add warns if the result looks wrong', async () => {
     const file = join(models, 'yolox_nano_416.onnx');
     const flags = ['--name', 'wrong', '--range', '1', '--images', images];
