@@ -39,6 +39,20 @@ try {
 console.log(JSON.stringify({ frames: results.map(({ frame }) => frame), code }));
 `;
 
+/** What docs/library.md shows, in a module of its own. */
+const LEAST_EXAMPLE = `
+import { Sightline, SightlineError } from 'sightline';
+
+try {
+  await using engine = await Sightline.open({ streams: [{ id: 'door', source: 'demo', track: {} }] });
+  for await (const { stream, detections } of engine.results()) console.log(stream, detections);
+} catch (error) {
+  if (!(error instanceof SightlineError) || error.code !== 'SINK_BUSY') throw error;
+  const pid: number | undefined = error.details.pid;
+  console.log(pid);
+}
+`;
+
 /** As strict as a project can be: the declarations of the package and of what they name are checked as well. */
 const TSCONFIG = {
   compilerOptions: {
@@ -97,6 +111,30 @@ describe.skipIf(!hasRegistry)('the package, installed from its tarball into an e
     );
     expect(stdout).toBe('');
   });
+
+  it(
+    'its types hold for the least TypeScript that docs/library.md names, with the settings that it names',
+    async (context) => {
+      const docs = readFileSync('docs/library.md', 'utf8');
+      const [, version, lib] = /types are for TypeScript (\d+\.\d+) or later, with `"lib": \["(\w+)"\]`/.exec(docs)!;
+      const least = join(temporary.path, 'least');
+      const fetched = await npm('install', '--prefix', least, `typescript@${version}`).catch(() => null);
+      if (fetched === null) {
+        console.warn(`SKIPPED: the least TypeScript: npm cannot fetch typescript@${version}`);
+        return context.skip();
+      }
+      const options = { module: 'nodenext', target: 'es2022', lib: [lib], types: ['node'], strict: true, noEmit: true };
+      const settings = { compilerOptions: { ...options, skipLibCheck: true }, files: ['least.ts'] };
+      writeFileSync(join(project, 'least.ts'), LEAST_EXAMPLE);
+      writeFileSync(join(project, 'least.json'), JSON.stringify(settings));
+      const tsc = join(least, 'node_modules/typescript/bin/tsc');
+      const { stdout } = await command(process.execPath, tsc, '-p', 'least.json').catch(
+        (error: { stdout: string }) => error,
+      );
+      expect(stdout).toBe('');
+    },
+    MINUTES,
+  );
 
   it(
     'runs as a library',
