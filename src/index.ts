@@ -59,6 +59,7 @@ export {
 } from './protocol/report.ts';
 export type { ResultRecord } from './protocol/result-record.ts';
 export type { RuntimeReport } from './runtime/runtime.ts';
+export type { FakeDetect, FakeFrame } from './runtime/stream/stream-port.ts';
 export {
   type ResultsOptions,
   type ServeOptions,

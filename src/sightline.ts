@@ -26,6 +26,7 @@ import type { ResultRecord } from './protocol/result-record.ts';
 import { defaultLanes } from './runtime/open-runtime.ts';
 import type { RuntimeReport } from './runtime/runtime.ts';
 import type { RuntimeStream } from './runtime/stream/runtime-stream.ts';
+import type { FakeDetect } from './runtime/stream/stream-port.ts';
 import { type CustomSink, DEFAULT_CAPACITY, ObjectSink } from './sinks/object-sink.ts';
 import { type QueuePolicy, ResultQueue } from './sinks/result-queue.ts';
 import { filterConfig } from './sinks/sink-settings.ts';
@@ -51,6 +52,8 @@ export interface SightlineOptions extends Partial<Omit<PipelineSettings, 'model'
   readonly cacheDir?: string;
   /** Folders with manifests and weights of the user. */
   readonly modelPath?: readonly string[];
+  /** For tests, with the engine `fake`: the boxes of each frame. */
+  readonly detect?: FakeDetect;
   /** Stops the opening; the engine that is half open is closed soon after. */
   readonly signal?: AbortSignal;
   /** Receives sentences about what the engine chose or did not find. */
@@ -102,6 +105,7 @@ const openOptions = z.looseObject({
   streams: z.array(z.looseObject({})).optional(),
   sinks: z.array(z.looseObject({})).optional(),
   modelPath: z.array(z.string()).optional(),
+  detect: z.custom((value) => typeof value === 'function', 'expected a function').optional(),
   env: z.custom(isEnvironment, 'expected an object of texts, as the environment of a process is').optional(),
   onNotice: z.custom((value) => typeof value === 'function', 'expected a function').optional(),
 });
@@ -177,6 +181,8 @@ export class Sightline implements AsyncDisposable {
   static async #open(options: SightlineOptions): Promise<Sightline> {
     const { onNotice = () => undefined } = options;
     const config = configOf(options);
+    if (options.detect !== undefined && config.model.engine !== 'fake')
+      throw new SightlineError('CONFIG_INVALID', 'options: detect: needs model: { engine: "fake" }');
     const environment = environmentOf(options);
     const admission = new Admission({ ...config.fleet, placeholders: config.placeholders });
     // What the program names itself is bound by no rule for requests from elsewhere.
@@ -190,6 +196,7 @@ export class Sightline implements AsyncDisposable {
       ownSources,
       incidents,
       signal: options.signal,
+      fakeDetect: options.detect,
     });
     const engine = new Sightline(host, config, environment, incidents, ownSources);
     try {
@@ -419,7 +426,16 @@ function isCustom(sink: SinkSettings | CustomSink): sink is CustomSink {
 
 /** @throws CONFIG_INVALID, CONFIG_NOT_FOUND */
 function configOf(options: SightlineOptions): PipelineConfig {
-  const { env: _e, ffmpegPath: _f, cacheDir: _c, modelPath: _m, signal: _s, onNotice: _n, ...given } = options;
+  const {
+    env: _e,
+    ffmpegPath: _f,
+    cacheDir: _c,
+    modelPath: _m,
+    signal: _s,
+    onNotice: _n,
+    detect: _d,
+    ...given
+  } = options;
   const { pipeline, model, sinks = [], ...settings } = given;
   const named = sinks.filter((sink) => !isCustom(sink));
   if (pipeline !== undefined) {

@@ -29,6 +29,7 @@ import { openSinks } from '../runtime/results/open-sinks.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime, RuntimeReport } from '../runtime/runtime.ts';
 import { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
+import type { FakeDetect } from '../runtime/stream/stream-port.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { countOf } from '../sinks/sink-failure.ts';
 import { modelSpec } from '../store/manifests.ts';
@@ -61,6 +62,8 @@ export interface HostContext {
   readonly incidents?: Incidents;
   /** Ends the start: `open` and `start`. */
   readonly signal?: AbortSignal | undefined;
+  /** Boxes of the program instead of those of the fake engine. */
+  readonly fakeDetect?: FakeDetect | undefined;
 }
 
 /** Starting a stream may run ffmpeg; a camera that accepts the connection and then is silent only takes time. */
@@ -158,7 +161,7 @@ export class PipelineHost implements RuntimePort {
   }
 
   static async #open(config: PipelineConfig, context: HostContext): Promise<PipelineHost> {
-    const { environment, stdout, onNotice, incidents, signal } = context;
+    const { environment, stdout, onNotice, incidents, signal, fakeDetect } = context;
     const { caFile } = config.tls;
     const authorities = caFile === undefined ? null : readAuthorities(caFile, 'tls.caFile');
     const ffmpeg = await openFfmpeg(environment, onNotice, config.decoder);
@@ -185,7 +188,7 @@ export class PipelineHost implements RuntimePort {
       onNotice: (text) => report('sink-notice', text, {}),
     });
     try {
-      runtime = await openRuntime({ ...config, sinks, ffmpeg, environment, onNotice, incidents, signal });
+      runtime = await openRuntime({ ...config, sinks, ffmpeg, environment, onNotice, incidents, signal, fakeDetect });
     } catch (error) {
       sinks.markCutShort();
       await sinks.close();

@@ -11,9 +11,10 @@ import { comparisonText, type EngineChoice } from '../store/engine-choices.ts';
 import { candidates } from './model/choose-engine.ts';
 import { type EngineName, type EngineOptions, isOpenvinoDevice, prepareEngine } from './model/engine-request.ts';
 import type { ResultSinks } from './results/result-sinks.ts';
-import { Runtime } from './runtime.ts';
+import { Runtime, type RuntimeOptions } from './runtime.ts';
 
 export interface OpenOptions extends EngineOptions {
+  readonly fakeDetect?: RuntimeOptions['fakeDetect'];
   readonly preview: PreviewConfig;
   readonly lanes?: number | undefined;
   readonly sinks: ResultSinks;

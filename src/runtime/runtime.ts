@@ -28,7 +28,7 @@ import type { ResultSinks } from './results/result-sinks.ts';
 import type { Arrangement } from './stream/arrangement.ts';
 import { DEFAULT_INSTANCE, RuntimeStream } from './stream/runtime-stream.ts';
 import { neededScore, reportScoreOf } from './stream/stream-analytics.ts';
-import type { EventDetails, StreamInput, StreamPort } from './stream/stream-port.ts';
+import type { EventDetails, FakeDetect, StreamInput, StreamPort } from './stream/stream-port.ts';
 
 const REPORT_INTERVAL_MS = 1000;
 
@@ -45,6 +45,7 @@ export interface RuntimeOptions {
   readonly sinks: ResultSinks;
   /** Counts exceptions of listeners. */
   readonly incidents?: Incidents;
+  readonly fakeDetect?: FakeDetect | undefined;
 }
 
 /** The figures of all streams and of the host, made once a second. */
@@ -402,8 +403,9 @@ export class Runtime {
   }
 
   #streamPort(): StreamPort {
-    const { preview, sinks } = this.#options;
+    const { preview, sinks, fakeDetect } = this.#options;
     return {
+      fakeDetect,
       primary: () => this.#primary,
       ffmpeg: this.ffmpeg,
       preview: { maxWidth: preview.width, fps: preview.fps, quality: preview.quality },

@@ -99,3 +99,28 @@ describe('results', () => {
     expect((await others.next()).value?.frame).toBe(0);
   });
 });
+
+describe('boxes that a test gives', () => {
+  it('are those of the frame, and are tracked and counted as any', async () => {
+    const engine = await open({
+      detect: ({ stream, frame, width, height }) =>
+        stream === 'a'
+          ? [{ classId: 0, label: 'person', score: 0.9, box: [frame * 8, height / 2, width / 8, 40] }]
+          : [],
+      streams: [
+        { id: 'a', source: file(1), track: {}, lines: [{ id: 'gate', from: [0.5, 0], to: [0.5, 1] }] },
+        { id: 'b', source: file(1) },
+      ],
+    });
+    const all = await read(engine.results());
+    const own = all.filter(({ stream }) => stream === 'a');
+    expect(own.map(({ detections }) => detections[0]!.box[0])).toEqual(own.map(({ frame }) => frame * 8));
+    expect(own.flatMap(({ crossings = [] }) => crossings.map(({ lineId }) => lineId))).toEqual(['gate']);
+    expect(all.filter(({ stream }) => stream === 'b').flatMap(({ detections }) => detections)).toEqual([]);
+  });
+
+  it('need the fake engine', async () => {
+    await expect(open({ model: 'centernet', detect: () => [] })).rejects.toThrow(/detect: needs model/);
+    await expect(open({ detect: 'x' as never })).rejects.toThrow(/detect: expected a function/);
+  });
+});

@@ -1,4 +1,4 @@
-import { unpackDetections } from '../../core/detection.ts';
+import { type Detection, unpackDetections } from '../../core/detection.ts';
 import type { DropReason, FrameTimes, PublishedFrame } from '../../core/frame.ts';
 import type { MonoMs } from '../../core/units.ts';
 import type { SightlineError } from '../../errors/sightline-error.ts';
@@ -18,7 +18,7 @@ const NOT_YET = 0 as MonoMs;
 const NO_ROWS = new Float32Array(0);
 
 /** What a ledger needs from the runtime. */
-export type LedgerPort = Pick<StreamPort, 'partTimes' | 'event' | 'room' | 'publish' | 'ffmpeg'>;
+export type LedgerPort = Pick<StreamPort, 'partTimes' | 'event' | 'room' | 'publish' | 'ffmpeg' | 'fakeDetect'>;
 
 /**
  * The in-flight frames of one stream, in order of arrival: takes them from the ring, and publishes them. Inference threads
@@ -310,10 +310,17 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
     return { capturedAtMs: Math.round(this.#wallNowMs() - (published - captured)), captureClock: 'arrival' };
   }
 
+  #boxesOf({ meta, rows, repeats }: InFlightFrame): readonly Detection[] {
+    const { fakeDetect } = this.#port;
+    if (fakeDetect === undefined) return unpackDetections((repeats ?? { rows }).rows ?? NO_ROWS, this.#classes);
+    const { frame, ptsUs, width, height } = meta;
+    return fakeDetect({ stream: this.id, frame, ptsUs, width, height });
+  }
+
   /** Runs tracker and counters on the boxes, once per published frame, in order. A tracked frame has no boxes of its own. */
   #analyse(frame: InFlightFrame): AnalysedResult {
     const { analytics, skips, input } = this.settings;
-    const raw = analytics.wanted(unpackDetections((frame.repeats ?? frame).rows ?? NO_ROWS, this.#classes));
+    const raw = analytics.wanted(this.#boxesOf(frame));
     const startedMs = this.#now();
     const analysed = frame.by === 'tracked' ? analytics.predict(frame.meta) : analytics.update(frame.meta, raw);
     this.#port.partTimes.addTrack(this.#now() - startedMs);

@@ -1,4 +1,5 @@
 import type { BatchStreamOptions } from '../../batch/micro-batcher.ts';
+import type { Detection } from '../../core/detection.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import type { SourceInput } from '../../core/source.ts';
@@ -116,8 +117,27 @@ export interface StreamScheduler {
   withdraw(stream: ScheduledStream): readonly InFlightFrame[];
 }
 
+/** A frame whose boxes a program's function gives. */
+export interface FakeFrame {
+  /** Name of its stream. */
+  readonly stream: string;
+  /** Number of the frame in its stream, from 0. */
+  readonly frame: number;
+  /** Media time in microseconds. */
+  readonly ptsUs: number;
+  /** Width of the picture in source pixels. */
+  readonly width: number;
+  /** Height of the picture in source pixels. */
+  readonly height: number;
+}
+
+/** Gives the boxes of a frame, in source pixels, instead of those of the fake engine. It must not throw. */
+export type FakeDetect = (frame: FakeFrame) => readonly Detection[];
+
 /** What a stream needs from the runtime. */
 export interface StreamPort {
+  /** Runs here, since functions cannot be sent to the thread of an engine. */
+  readonly fakeDetect?: FakeDetect | undefined;
   /** Name of the model instance that new streams use. */
   primary(): string;
   modelOf(instance: string): StreamModel;
