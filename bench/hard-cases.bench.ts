@@ -91,8 +91,8 @@ export async function* measureDetector(
   const runtime = await openDetector(context, detector);
   try {
     const scenes = hardScenes(await sceneMaterial(context.ffmpeg.path, context.sharedDir, pack));
-    const sigmas = context.isQuick ? ONE_SIGMA : SIGMAS;
-    const clips = scenes.flatMap((scene, number) => sigmas.map((sigma) => ({ scene, number, sigma })));
+    const usual = context.isQuick ? ONE_SIGMA : SIGMAS;
+    const clips = scenes.flatMap((scene, number) => (scene.sigmas ?? usual).map((sigma) => ({ scene, number, sigma })));
     for (const { scene, number, sigma } of clips.slice(from)) {
       const path = join(folder, `${number}-${sigma}.mp4`);
       await encodeScene(context.ffmpeg.path, scene, { sigma, seed: 1000 * pack + 10 * number + sigma, path });
@@ -227,6 +227,7 @@ function summary(cases: readonly HardCase[]): string[] {
 }
 
 function saved(cases: readonly HardCase[]): string {
+  if (cases.length === 0) return '-';
   const frames = cases.reduce((sum, one) => sum + one.frames, 0);
   return `${((1 - cases.reduce((sum, one) => sum + one.inferred, 0) / frames) * 100).toFixed(0)} %`;
 }

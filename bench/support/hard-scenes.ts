@@ -45,6 +45,8 @@ export interface HardScene {
   readonly encode?: readonly string[];
   /** Standard deviation of the sensor's noise at a frame, in levels, where the camera has `sigma`. */
   readonly sigmaAt?: (sigma: number, frame: number) => number;
+  /** Levels of noise that it is tried at, if not at the usual ones. */
+  readonly sigmas?: readonly number[];
   /** Draws a frame, without noise. */
   paint(canvas: Canvas, frame: number): void;
 }
@@ -265,11 +267,71 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
       },
     },
     {
+      name: 'a dim room, somebody comes and stops',
+      ...{ fps, frames: seconds(14) },
+      paint(canvas, frame) {
+        canvas.show(pictures[3]!);
+        const x = between(-person.width, 280, (frame - seconds(4)) / seconds(3));
+        canvas.paste(person, x + between(0, 400, (frame - seconds(11)) / seconds(3)), ground);
+        canvas.light(DIM, 14);
+      },
+    },
+    {
+      name: 'a light comes on in a dim room, somebody is there',
+      ...{ fps, frames: seconds(12) },
+      paint(canvas, frame) {
+        canvas.show(pictures[4]!);
+        if (frame >= seconds(6)) canvas.paste(person, 260, ground);
+        if (frame < seconds(6) || frame >= seconds(10)) canvas.light(DIM, 14);
+      },
+    },
+    {
+      name: 'low quality, a slow walker stops',
+      ...{ fps, frames: seconds(18), encode: ['-crf', '34', '-g', '250'] },
+      paint(canvas, frame) {
+        canvas.show(pictures[5]!);
+        canvas.paste(person, 100 + between(0, 120, (frame - seconds(5)) / seconds(9)), ground);
+      },
+    },
+    {
+      name: 'low quality, a still minute, then a slow walker',
+      ...{ fps: 10, frames: 700, encode: ['-crf', '30', '-g', '50'] },
+      paint(canvas, frame) {
+        canvas.show(pictures[7]!);
+        canvas.paste(otherPerson, between(-otherPerson.width, 120, (frame - 600) / 100), ground);
+      },
+    },
+    {
+      name: 'five frames a second, somebody comes after a still minute',
+      ...{ fps: 5, frames: 375 },
+      paint(canvas, frame) {
+        canvas.show(pictures[8]!);
+        canvas.paste(person, between(-person.width, 300, (frame - 300) / 40), ground);
+      },
+    },
+    ...NOISES.flatMap((noise) => CRFS.map((crf) => stillCamera(clip[0]!, noise, crf))),
+    {
       name: 'a street',
       ...{ fps: 10, frames: clip.length },
       paint: (canvas, frame) => canvas.show(clip[frame]!),
     },
   ];
+}
+
+/** What is left of the light in a dim room. */
+const DIM = 0.12;
+/** Strengths of ffmpeg's noise, which is in the colours too, and qualities of x264. */
+const NOISES = [3, 7, 15];
+const CRFS = [18, 23, 30, 34];
+
+/** A camera that looks at one picture: from the second second on, every inference but those that are due is superfluous. */
+function stillCamera(picture: Picture, noise: number, crf: number): HardScene {
+  return {
+    name: `still, noise ${noise}, crf ${crf}`,
+    ...{ fps: 25, frames: 500, sigmas: [0] },
+    encode: ['-vf', `noise=alls=${noise}:allf=t`, '-crf', String(crf)],
+    paint: (canvas) => canvas.show(picture),
+  };
 }
 
 const CAMERA = ['-crf', '24', '-g', '50'];

@@ -27,19 +27,29 @@ const PLANE_BOUNDS = [1, 2] as const;
 /** Side of a neighbourhood, in blocks. Its mean has a third of the noise of a block; an object of 1 % of the picture covers two of them. */
 const NEIGHBOURS = 3;
 
-/** The noise of a picture is that of its noisiest blocks: compression keeps it in some and removes it from others. */
-const NOISY_RATIO = 0.95;
+/** A share of blocks, and the standard deviations that normally distributed values exceed no more often. */
+type Noisy = readonly [ratio: number, sigmas: number];
+
+/** The noise of neighbourhoods is that of the noisiest: compression keeps it in some and removes it from others. */
+const NOISY_NEIGHBOURHOODS: readonly Noisy[] = [
+  [0.95, 1.96],
+  [0.99, 2.58],
+];
+/** At a low bit rate an encoder rewrites a few blocks at a time, each by as much as it likes. */
+const NOISY_BLOCKS: readonly Noisy[] = [...NOISY_NEIGHBOURHOODS, [0.998, 3.09]];
 /** Bins of the histogram of differences, and how many a level has. */
 const BINS = 1024;
 const BINS_PER_LEVEL = 32;
-/** Normally distributed values are within this many standard deviations in `NOISY_RATIO` of the cases. */
-const NOISY_SIGMAS = 1.96;
-/** The noise is what the quietest tenth of the newest frames have: it rises after nine tenths of them, and falls after a tenth. */
-const QUIET_RATIO = 0.1;
-/** Frames that the noise is learned from. */
-const LEARNED_FRAMES = 48;
-/** Before so many, the noise is unknown, and every frame counts as changed. */
-const FEWEST_FRAMES = 5;
+/** Distances in pictures over which the noise is learned, each this many times the one before: pictures further apart differ more. */
+const DISTANCES = [2, 8, 32, 128];
+const DISTANCE_FACTOR = 4;
+/** The noise is what the quietest quarter of the newest figures of a distance have: it rises after three quarters of them, and falls after a quarter. */
+const QUIET_RATIO = 0.25;
+const LEARNED_FIGURES = 16;
+/** With fewer, the noise of a distance is unknown. While that of the shortest is, every frame counts as changed. */
+const FEWEST_FIGURES = 2;
+/** Most levels by which the noise of a distance exceeds that of the one before: more is a thing that moves. A neighbourhood has a third of the noise. */
+const NOISE_STEP = { block: 0.3, neighbourhood: 0.1 } as const;
 
 /** How much a value may differ, in standard deviations of the noise, and in levels whatever the noise. */
 interface Limit {
@@ -60,10 +70,15 @@ const WIDE_RATIO = 0.25;
 /** An encoder has rewritten a picture if it differs from the one before by this factor more than nine tenths of the newest frames. */
 const REWRITE_FACTOR = 2;
 const USUAL_RATIO = 0.9;
+/** How many are the newest frames here. */
+const USUAL_FRAMES = 48;
 /** Least mean difference of a rewritten picture, in levels. */
 const REWRITE_LEVELS = 0.05;
 
-/** After a change, frames count as changed until the picture has rested for so long, in media time. */
+/**
+ * After a change, frames count as changed until the picture has rested for so long, in media time. What changes a block but no
+ * neighbourhood is too small for that: one look is enough.
+ */
 const REST_US = 200_000;
 
 /**
@@ -71,11 +86,11 @@ const REST_US = 200_000;
  * called changed. What it cannot judge counts as changed: the first pictures, and noise that could as well be content.
  *
  * It compares the means of about 2,000 small blocks. A picture has changed if a block differs, if a neighbourhood of nine
- * blocks differs by less, or if a quarter of the blocks differ by still less. How much is "differs" depends on the noise, which is
- * learned from the differences of *successive* pictures and never from the difference that is judged. A change therefore cannot
- * hide itself, however much of the picture it covers, and a slow one, such as fog, adds up against the reference while
- * it hardly touches the noise. What moves for long may raise the noise, up to a bound that is still below what a detector needs.
- * docs/adr/0026-what-counts-as-a-change.md describes what it was tried on, and how each part could be fooled.
+ * blocks differs by less, or if a quarter of the blocks differ by still less. How much is "differs" depends on the noise. It is
+ * learned from pictures as far apart as the reference is, and never from the difference that is judged. A change therefore cannot
+ * hide itself, however much of the picture it covers. A slow one, such as fog, adds up against the reference, but hardly touches the
+ * noise: that is learned from second differences. What moves for long may raise the noise, up to a bound that is still below what a detector needs.
+ * docs/adr/0026-what-counts-as-a-change.md and docs/adr/0064-noise-by-distance.md describe what it was tried on, and how each part could be fooled.
  *
  * Reads 16 samples per block, whatever the size of the picture. Allocates nothing per picture.
  */
@@ -93,10 +108,11 @@ export class ChangeGate {
   readonly #histogram = new Uint32Array(BINS);
   /** Offsets in the picture of the samples of all blocks, block by block. */
   readonly #samples: Uint32Array;
-  /** For each plane: colours have noise of their own. */
-  readonly #blockNoise = Array.from({ length: PLANES }, () => new RecentFigure());
-  readonly #neighbourhoodNoise = Array.from({ length: PLANES }, () => new RecentFigure());
-  readonly #unrest = new RecentFigure();
+  readonly #noise: readonly DistanceNoise[];
+  /** The mean difference of a picture to the one before. */
+  readonly #usualUnrest = new RecentFigure(USUAL_FRAMES, USUAL_RATIO);
+  /** Pictures since the reference. */
+  #distance = 0;
   #hasReference = false;
   #hasPrevious = false;
   #referenceUs = 0;
@@ -118,6 +134,7 @@ export class ChangeGate {
     this.#difference = difference;
     this.#smoothed = smoothed;
     this.#rows = scratch;
+    this.#noise = DISTANCES.map((pictures) => new DistanceNoise(pictures, difference.length));
     this.#samples = placeSamples(this.#grids, rowPx);
   }
 
@@ -128,10 +145,12 @@ export class ChangeGate {
    */
   isChanged(pixels: Uint8Array, ptsUs: number): boolean {
     this.#measure(pixels);
+    this.#distance += 1;
     const isChanged = this.#judge(ptsUs);
     if (isChanged) {
       this.#reference.set(this.#current);
       this.#referenceUs = ptsUs;
+      this.#distance = 0;
       this.#hasReference = true;
     }
     const oldest = this.#previous;
@@ -148,73 +167,96 @@ export class ChangeGate {
   }
 
   #judge(ptsUs: number): boolean {
-    const isRewritten = this.#hasPrevious && this.#learn();
+    const isRewritten = this.#hasPrevious && this.#isRewritten();
+    this.#learn();
     const isBackwards = this.#hasPrevious && ptsUs < this.#previousUs;
-    if (isBackwards || this.#unrest.count < FEWEST_FRAMES || (this.#hasReference && this.#differs())) {
-      this.#restUs = ptsUs + REST_US;
-      return true;
-    }
+    const isUnknown = isBackwards || !this.#noise[0]!.isKnown;
+    const change = isUnknown ? 'object' : this.#hasReference ? this.#change() : 'none';
+    if (change === 'object') this.#restUs = ptsUs + REST_US;
     const isDue = ptsUs - this.#referenceUs >= this.#options.lookEveryMs * 1000;
-    return !this.#hasReference || isRewritten || isDue || ptsUs <= this.#restUs;
+    return change !== 'none' || !this.#hasReference || isRewritten || isDue || ptsUs <= this.#restUs;
   }
 
-  /** Learns the noise from this picture and the one before. @returns true if an encoder has rewritten the picture. */
-  #learn(): boolean {
-    const difference = this.#subtract(this.#previous);
-    this.#smooth();
+  #isRewritten(): boolean {
     let sum = 0;
-    for (let i = 0; i < this.#blocks; i++) sum += Math.abs(difference[i]!);
+    for (let i = 0; i < this.#blocks; i++) sum += Math.abs(this.#current[i]! - this.#previous[i]!);
     const unrest = sum / this.#blocks;
-    const isRewritten = unrest > REWRITE_LEVELS && unrest > REWRITE_FACTOR * this.#unrest.quantile(USUAL_RATIO);
-    this.#unrest.add(unrest);
-    for (let plane = 0; plane < PLANES; plane++) {
-      this.#blockNoise[plane]!.add(this.#noiseOf(difference, plane));
-      this.#neighbourhoodNoise[plane]!.add(this.#noiseOf(this.#smoothed, plane));
-    }
+    const isRewritten = unrest > REWRITE_LEVELS && unrest > REWRITE_FACTOR * this.#usualUnrest.value;
+    this.#usualUnrest.add(unrest);
     return isRewritten;
   }
 
-  #differs(): boolean {
-    const difference = this.#subtract(this.#reference);
+  #learn(): void {
+    for (const noise of this.#noise) {
+      if (!noise.take(this.#current, this.#difference)) continue;
+      this.#smooth();
+      for (let plane = 0; plane < PLANES; plane++) {
+        noise.block[plane]!.add(this.#noiseOf(this.#difference, plane, NOISY_BLOCKS));
+        noise.neighbourhood[plane]!.add(this.#noiseOf(this.#smoothed, plane, NOISY_NEIGHBOURHOODS));
+      }
+    }
+  }
+
+  /** What differs from the reference: a speck of a few blocks, or what may be an object. */
+  #change(): 'none' | 'speck' | 'object' {
+    const difference = this.#subtractReference();
+    let isSpeck = false;
     // Noise in brightness is in the colours, too, but only in a few blocks: encoders remove most of it there.
     let noise = 0;
     for (let plane = 0; plane < PLANES; plane++) {
-      noise = Math.max(noise, this.#blockNoise[plane]!.quantile(QUIET_RATIO));
+      noise = Math.max(noise, this.#noiseNow('block', plane));
       const most = this.#levels(BLOCK_LIMIT, plane, noise);
       const wide = this.#levels(WIDE_LIMIT, plane, noise);
       let differing = 0;
       const end = (plane + 1) * this.#blocks;
       for (let i = plane * this.#blocks; i < end; i++) {
         const size = Math.abs(difference[i]!);
-        if (size > most) return true;
+        if (size > most) isSpeck = true;
         if (size > wide) differing += 1;
       }
-      if (differing > WIDE_RATIO * this.#blocks) return true;
+      if (differing > WIDE_RATIO * this.#blocks) return 'object';
     }
     this.#smooth();
     noise = 0;
     for (let plane = 0; plane < PLANES; plane++) {
-      noise = Math.max(noise, this.#neighbourhoodNoise[plane]!.quantile(QUIET_RATIO));
+      noise = Math.max(noise, this.#noiseNow('neighbourhood', plane));
       const most = this.#levels(NEIGHBOURHOOD_LIMIT, plane, noise);
       const end = (plane + 1) * this.#blocks;
-      for (let i = plane * this.#blocks; i < end; i++) if (Math.abs(this.#smoothed[i]!) > most) return true;
+      for (let i = plane * this.#blocks; i < end; i++) if (Math.abs(this.#smoothed[i]!) > most) return 'object';
     }
-    return false;
+    return isSpeck ? 'speck' : 'none';
+  }
+
+  /**
+   * Returns the noise at the distance of the reference. It never falls with the distance, and rises little: so a slow thing, which
+   * differs the more the longer one waits, does not teach the gate to overlook it.
+   */
+  #noiseNow(of: 'block' | 'neighbourhood', plane: number): number {
+    let noise = 0;
+    let most = Number.POSITIVE_INFINITY;
+    for (const learned of this.#noise) {
+      // The squares of independent changes add up.
+      noise = learned.isKnown
+        ? Math.min(most, Math.max(noise, learned[of][plane]!.value))
+        : noise * Math.sqrt(DISTANCE_FACTOR);
+      if (learned.pictures >= this.#distance) break;
+      most = noise + NOISE_STEP[of];
+    }
+    return noise;
   }
 
   #levels({ sigmas, floor, most }: Limit, plane: number, noise: number): number {
     return Math.max(floor * this.#options.minLevels, Math.min(most * PLANE_BOUNDS[plane]!, sigmas * noise));
   }
 
-  #subtract(other: Float32Array): Float32Array {
+  #subtractReference(): Float32Array {
     const difference = this.#difference;
-    const current = this.#current;
-    for (let i = 0; i < difference.length; i++) difference[i] = current[i]! - other[i]!;
+    for (let i = 0; i < difference.length; i++) difference[i] = this.#current[i]! - this.#reference[i]!;
     return difference;
   }
 
   /** Returns the standard deviation of the noisier differences of a plane, to a sixtieth of a level. */
-  #noiseOf(differences: Float32Array, plane: number): number {
+  #noiseOf(differences: Float32Array, plane: number, noisy: readonly Noisy[]): number {
     const histogram = this.#histogram.fill(0);
     const end = (plane + 1) * this.#blocks;
     for (let i = plane * this.#blocks; i < end; i++) {
@@ -222,8 +264,13 @@ export class ChangeGate {
       histogram[bin] = histogram[bin]! + 1;
     }
     let bin = 0;
-    for (let below = histogram[0]!; below < NOISY_RATIO * this.#blocks; below += histogram[bin]!) bin += 1;
-    return bin / (BINS_PER_LEVEL * NOISY_SIGMAS);
+    let below = histogram[0]!;
+    let noise = 0;
+    for (const [ratio, sigmas] of noisy) {
+      for (; below < ratio * this.#blocks; below += histogram[bin]!) bin += 1;
+      noise = Math.max(noise, bin / (BINS_PER_LEVEL * sigmas));
+    }
+    return noise;
   }
 
   /** Writes the mean difference of each neighbourhood. */
@@ -328,29 +375,77 @@ function sumThrees(
   to[last] = to[last - step]!;
 }
 
-/** A figure of the newest frames. */
+/**
+ * What is known of the noise between two pictures of a distance. It comes from second differences: a picture, less twice the one a
+ * distance before, plus the one two distances before. What changes at a constant rate, such as fog or dusk, is not in them.
+ */
+class DistanceNoise {
+  readonly pictures: number;
+  /** For each plane: colours have noise of their own. */
+  readonly block = Array.from({ length: PLANES }, () => new RecentFigure(LEARNED_FIGURES, QUIET_RATIO));
+  readonly neighbourhood = Array.from({ length: PLANES }, () => new RecentFigure(LEARNED_FIGURES, QUIET_RATIO));
+  #newer: Float32Array;
+  #older: Float32Array;
+  #taken = 0;
+
+  /** @param length - values of a picture. */
+  constructor(pictures: number, length: number) {
+    this.pictures = pictures;
+    this.#newer = new Float32Array(length);
+    this.#older = new Float32Array(length);
+  }
+
+  get isKnown(): boolean {
+    return this.block[0]!.count >= FEWEST_FIGURES;
+  }
+
+  /**
+   * Takes each picture, and uses one in `pictures`.
+   *
+   * @param differences - gets the second differences, scaled so that independent noise has the deviation of plain differences.
+   * @returns true if they were written.
+   */
+  take(current: Float32Array, differences: Float32Array): boolean {
+    const number = this.#taken++;
+    if (number % this.pictures !== 0) return false;
+    const newer = this.#newer;
+    const older = this.#older;
+    const isWritten = number >= 2 * this.pictures;
+    if (isWritten)
+      for (let i = 0; i < differences.length; i++)
+        differences[i] = (current[i]! - 2 * newer[i]! + older[i]!) * SECOND_SCALE;
+    older.set(current);
+    this.#newer = older;
+    this.#older = newer;
+    return isWritten;
+  }
+}
+
+/** Second differences of independent values have six times their variance, plain ones twice. */
+const SECOND_SCALE = 1 / Math.sqrt(3);
+
+/** The value that a share of the newest figures do not exceed; 0 if there is none. */
 class RecentFigure {
-  readonly #values = new Float32Array(LEARNED_FRAMES).fill(Number.POSITIVE_INFINITY);
-  readonly #sorted = new Float32Array(LEARNED_FRAMES);
-  #count = 0;
+  readonly #share: number;
+  readonly #figures: Float32Array;
+  readonly #sorted: Float32Array;
   #next = 0;
+  count = 0;
+  value = 0;
 
-  /** Frames that it is known of. */
-  get count(): number {
-    return this.#count;
+  constructor(size: number, share: number) {
+    this.#share = share;
+    this.#figures = new Float32Array(size).fill(Number.POSITIVE_INFINITY);
+    this.#sorted = new Float32Array(size);
   }
 
-  add(value: number): void {
-    this.#values[this.#next] = value;
-    this.#next = (this.#next + 1) % LEARNED_FRAMES;
-    this.#count = Math.min(LEARNED_FRAMES, this.#count + 1);
-  }
-
-  /** Returns the figure that a share of the frames do not exceed; 0 if there is none. */
-  quantile(share: number): number {
-    if (this.#count === 0) return 0;
+  add(figure: number): void {
+    const { length } = this.#figures;
+    this.#figures[this.#next] = figure;
+    this.#next = (this.#next + 1) % length;
+    this.count = Math.min(length, this.count + 1);
     // Ascending, so that the places not yet filled come last.
-    this.#sorted.set(this.#values);
-    return this.#sorted.sort()[Math.floor(share * (this.#count - 1))]!;
+    this.#sorted.set(this.#figures);
+    this.value = this.#sorted.sort()[Math.floor(this.#share * (this.count - 1))]!;
   }
 }

@@ -30,6 +30,11 @@ export class DetectPace {
     this.#stride = bounds.min;
   }
 
+  /** False if n is a constant. */
+  get isAdaptive(): boolean {
+    return this.#bounds.min < this.#bounds.max;
+  }
+
   /** One of this many frames is inferred now. */
   get stride(): number {
     return this.#stride;

@@ -105,7 +105,7 @@ export async function collectOnVideo(
       let running: RuntimeStream | null = null;
       const start = (): RuntimeStream => {
         // Weaker boxes are recorded, but work is skipped by the threshold that users see.
-        running = runtime.add(clip, { ...input, doubtAround: scoreThreshold });
+        running = runtime.add(clip, { ...input, uncertainScore: scoreThreshold });
         return running;
       };
       const results = await record(runtime, start, options);

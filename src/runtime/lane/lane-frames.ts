@@ -218,7 +218,9 @@ export class LaneFrames {
     if (this.ring.takeLookRequest()) gate.forget();
     const pixels = this.#sharp === null ? this.ring.input(slot) : this.ring.picture(slot);
     if (gate.isChanged(pixels, ptsUs)) return 'changed';
-    return this.#sharp === null || this.stream.keepsInput ? 'unchanged' : 'without-input';
+    // Any frame of a file can be inferred: which is, must not depend on how far ahead the lane reads.
+    const keepsInput = this.#sharp === null || this.stream.keepsInput || this.stream.policy === 'file';
+    return keepsInput ? 'unchanged' : 'without-input';
   }
 
   /** A source that changes its size lies elsewhere in the written picture, so it starts with a new gate. */

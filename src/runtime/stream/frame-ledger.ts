@@ -18,7 +18,10 @@ const NOT_YET = 0 as MonoMs;
 const NO_ROWS = new Float32Array(0);
 
 /** What a ledger needs from the runtime. */
-export type LedgerPort = Pick<StreamPort, 'partTimes' | 'event' | 'room' | 'publish' | 'ffmpeg' | 'fakeDetect'>;
+export type LedgerPort = Pick<
+  StreamPort,
+  'partTimes' | 'event' | 'room' | 'publish' | 'ffmpeg' | 'fakeDetect' | 'scheduler'
+>;
 
 /**
  * The in-flight frames of one stream, in order of arrival: takes them from the ring, and publishes them. Inference threads
@@ -42,6 +45,8 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   readonly #wallNowMs: () => number;
   /** In the order of arrival. */
   readonly #frames: InFlightFrame[] = [];
+  /** The newest frame, while its stream cannot decide whether it must be inferred. */
+  #undecided: InFlightFrame | null = null;
   #inFlight = 0;
   #droppedMs = 0;
   #onEmpty: (() => void)[] = [];
@@ -124,7 +129,13 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
    */
   take(): InFlightFrame | null {
     const frame = this.#enter();
-    if (frame !== null && this.settings.skips?.mustInfer(frame) === false) frame.status = 'done';
+    const { skips } = this.settings;
+    if (frame === null || skips === null) return frame;
+    if (!skips.canDecide(frame)) {
+      this.#undecided = frame;
+      return null;
+    }
+    if (!skips.mustInfer(frame)) frame.status = 'done';
     return frame;
   }
 
@@ -134,6 +145,11 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   }
 
   #enter(): InFlightFrame | null {
+    const undecided = this.#undecided;
+    if (undecided !== null) {
+      this.#undecided = null;
+      return undecided;
+    }
     const { ring } = this;
     const slot = ring === null ? -1 : ring.slots.take();
     if (ring === null || slot === -1) return null;
@@ -180,6 +196,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
     this.settings.skips?.onDropped();
     this.#refuse(frame, reason);
     this.flush();
+    this.#resume();
   }
 
   complete(frame: InFlightFrame, rows: Float32Array, inferredMs: MonoMs): void {
@@ -190,6 +207,12 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
     if (frame.isCached) this.#telemetry.onCached();
     else this.#telemetry.onInferred(inferredMs);
     this.flush();
+    this.#resume();
+  }
+
+  /** A result that was awaited may be there. */
+  #resume(): void {
+    if (this.#undecided !== null) this.#port.scheduler.framesArrived(this);
   }
 
   /** Resolves when no frame is in flight. */
@@ -241,6 +264,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   }
 
   #discard(frame: InFlightFrame, reason: DropReason): void {
+    frame.status = 'dropped';
     this.#telemetry.onDropped(reason);
     this.#droppedMs += this.#now() - frame.meta.decoded;
     this.#leave();
@@ -324,8 +348,8 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
     const startedMs = this.#now();
     const analysed = frame.by === 'tracked' ? analytics.predict(frame.meta) : analytics.update(frame.meta, raw);
     this.#port.partTimes.addTrack(this.#now() - startedMs);
-    const { doubtAround = analytics.reportScore } = input;
-    if (frame.by === 'inferred') skips?.onInferred(frame, raw, doubtAround, analytics.quality);
+    const { uncertainScore = analytics.reportScore } = input;
+    if (frame.by === 'inferred') skips?.onInferred(frame, raw, uncertainScore, analytics.quality);
     for (const { lineId, trackId, label, direction, ptsUs } of analysed.crossings ?? []) {
       const details = { lineId, trackId, label, direction, ptsUs };
       this.#port.event('line-crossed', this.id, `${label} ${trackId} crossed ${lineId} ${direction}`, details);

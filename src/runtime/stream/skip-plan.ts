@@ -4,22 +4,31 @@ import type { PredictionQuality } from '../../track/byte-tracker.ts';
 import { DetectPace } from '../../track/detect-pace.ts';
 import { LookLimit } from '../../track/look-limit.ts';
 import type { InFlightFrame } from './in-flight-frame.ts';
+import { MOST_SWING, ScoreSwing } from './score-swing.ts';
 
-/**
- * A score this close to the threshold is in doubt: noise that no eye can see moves it across. Scores of what
- * stands still mostly moved by less than 0.04 from frame to frame (docs/adr/0026-what-counts-as-a-change.md).
- */
-export const DOUBT_SCORE = 0.05;
-/** Smallest share of the picture that a box in doubt covers: half of what is promised to be found in time. */
-const DOUBT_SHARE = 0.005;
+/** Smallest share of the picture that a box with an uncertain score covers: half of what is promised to be found in time. */
+const LEAST_SHARE = 0.005;
 /**
  * Longest media time for which an object may be missing, unless frames are further apart. A tracker cannot predict an object that has just appeared, so
- * this bounds n of `trackBetween`, at a low frame rate too, and how long a result in doubt is repeated.
+ * this bounds n of `trackBetween`, at a low frame rate too, and how long an uncertain result is repeated.
  */
 const MOST_MISSING_US = 200_000;
 
 /** This many changed frames after a rest are inferred: the first may be a look that was due and no change. */
 const NEWS_FRAMES = 2;
+
+/**
+ * Inferred frames of a file whose results do not count yet when a frame is decided on, so that threads have something to do meanwhile. A
+ * constant: were it whatever happens to be done, the records of a file would depend on the load of the machine.
+ */
+const FILE_RESULTS_BEHIND = 4;
+
+/** A frame that was sent to inference. */
+interface Look {
+  readonly frame: InFlightFrame;
+  /** Null until its result is published. */
+  quality: PredictionQuality | null;
+}
 
 /** Chooses for each frame of one stream whether it is inferred, or how it gets a result without inference. */
 export class SkipPlan {
@@ -29,27 +38,55 @@ export class SkipPlan {
   readonly #limit = new LookLimit();
   /** The newest frame sent to inference, if the gate still compares with a picture equal to it. */
   #reference: InFlightFrame | null = null;
-  /** The result of the reference is known, and none of its boxes is in doubt. */
+  /** The result of the reference is known. */
+  #isKnown = false;
+  /** No score in it is uncertain. */
   #isSure = false;
+  readonly #swing = new ScoreSwing();
+  /** The inferred frames of a file whose results do not count yet, the oldest first. Empty where n does not follow results. */
+  readonly #looks: Look[] = [];
+  readonly #isFile: boolean;
   /** Frames in a row that the gate called changed. A look at a resting scene may be one of them. */
   #changesInRow = 0;
 
-  /** @param requestLook - makes the change gate call the next picture changed. */
-  constructor(config: SkipConfig, requestLook: () => void) {
+  /**
+   * @param isFile - decides by results alone, never by when they come.
+   * @param requestLook - makes the change gate call the next picture changed.
+   */
+  constructor(config: SkipConfig, isFile: boolean, requestLook: () => void) {
     this.#hasGate = changeGateOf(config) !== null;
     const bounds = detectEveryOf(config);
     this.#pace = bounds === null ? null : new DetectPace(bounds);
+    this.#isFile = isFile;
     this.#requestLook = requestLook;
   }
 
   /** Null if every frame is inferred, so that such a stream pays nothing. */
-  static of(config: SkipConfig, requestLook: () => void): SkipPlan | null {
+  static of(config: SkipConfig, isFile: boolean, requestLook: () => void): SkipPlan | null {
     const isIdle = changeGateOf(config) === null && detectEveryOf(config) === null;
-    return isIdle ? null : new SkipPlan(config, requestLook);
+    return isIdle ? null : new SkipPlan(config, isFile, requestLook);
   }
 
   get pace(): DetectPace | null {
     return this.#pace;
+  }
+
+  /** False while the decision on the next frame of a file needs a result that is not known yet: ask again when one is. */
+  canDecide({ meta }: InFlightFrame): boolean {
+    if (!this.#isFile) return true;
+    if (this.#hasGate && meta.change !== 'changed' && this.#awaitsReference) return false;
+    const looks = this.#looks;
+    while (looks.length > FILE_RESULTS_BEHIND) {
+      const { frame, quality } = looks[0]!;
+      if (quality === null && frame.status !== 'dropped') return false;
+      looks.shift();
+      if (quality !== null) this.#pace!.onInferred(quality);
+    }
+    return true;
+  }
+
+  get #awaitsReference(): boolean {
+    return this.#reference !== null && !this.#isKnown && this.#reference.status !== 'dropped';
   }
 
   /**
@@ -66,11 +103,11 @@ export class SkipPlan {
     const isLate = missingUs > MOST_MISSING_US;
     const isEqual = change !== 'changed' && reference !== null && reference.status !== 'dropped';
     this.#changesInRow = isEqual ? 0 : this.#changesInRow + 1;
-    const isInDoubt = isEqual && !this.#isSure;
+    const isUncertain = isEqual && !this.#isSure;
     // Without an input only the next frame can be inferred, so it is asked for one frame earlier.
-    if (isInDoubt && change === 'without-input' && missingUs + this.#limit.intervalUs > MOST_MISSING_US)
+    if (isUncertain && change === 'without-input' && missingUs + this.#limit.intervalUs > MOST_MISSING_US)
       this.#requestLook();
-    if (isEqual && !(isInDoubt && isLate && change === 'unchanged')) {
+    if (isEqual && !(isUncertain && isLate && change === 'unchanged')) {
       frame.by = 'unchanged';
       frame.repeats = reference;
       return false;
@@ -81,12 +118,15 @@ export class SkipPlan {
     if (isDue && change !== 'without-input') {
       this.#limit.onLook();
       this.#reference = frame;
+      this.#isKnown = false;
       this.#isSure = false;
+      if (this.#isFile && this.#pace?.isAdaptive === true) this.#looks.push({ frame, quality: null });
       return true;
     }
     // The gate compares with a frame that has no result of its own, so equal frames have nothing to repeat.
     this.#reference = null;
-    if (this.#hasGate) this.#requestLook();
+    // The gate of a file is ahead by as much as the decoder happens to be. The next frame that is due is inferred without it, too.
+    if (this.#hasGate && !this.#isFile) this.#requestLook();
     if (this.#pace === null) {
       frame.by = 'unchanged';
       frame.repeats = frame;
@@ -107,7 +147,7 @@ export class SkipPlan {
   /**
    * Learns from the published result of an inferred frame.
    *
-   * @param detections - down to `DOUBT_SCORE` below `threshold`.
+   * @param detections - down to `uncertainFrom` of the threshold.
    * @param threshold - of the boxes that users see.
    */
   onInferred(
@@ -116,11 +156,22 @@ export class SkipPlan {
     threshold: number,
     quality: PredictionQuality | null,
   ): void {
-    if (quality !== null) this.#pace?.onInferred(quality);
-    if (frame !== this.#reference) return;
-    const least = DOUBT_SHARE * frame.meta.width * frame.meta.height;
-    this.#isSure = !detections.some(
-      ({ score, box }) => Math.abs(score - threshold) <= DOUBT_SCORE && box[2] * box[3] >= least,
+    const look = this.#looks.find((one) => one.frame === frame);
+    if (look !== undefined) look.quality = quality;
+    else if (quality !== null && !this.#isFile) this.#pace?.onInferred(quality);
+    if (!this.#hasGate) return;
+    const least = LEAST_SHARE * frame.meta.width * frame.meta.height;
+    const near = detections.filter(
+      ({ box, score }) => box[2] * box[3] >= least && Math.abs(score - threshold) <= MOST_SWING,
     );
+    this.#swing.add(near);
+    if (frame !== this.#reference) return;
+    this.#isKnown = true;
+    this.#isSure = !near.some(({ score }) => Math.abs(score - threshold) <= this.#swing.value);
   }
+}
+
+/** Returns the lowest score that can be uncertain, by the threshold of the boxes that users see. Not zero: that would be every box of a detector. */
+export function uncertainFrom(threshold: number): number {
+  return Math.max(threshold / 3, threshold - MOST_SWING);
 }

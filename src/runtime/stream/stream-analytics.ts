@@ -9,7 +9,7 @@ import { LineCounter } from '../../track/lines.ts';
 import { type ResolvedTrackOptions, resolveTrackOptions } from '../../track/track-options.ts';
 import { TrackRate, trackRateProblem } from '../../track/track-rate.ts';
 import { ZoneCounter } from '../../track/zones.ts';
-import { DOUBT_SCORE } from './skip-plan.ts';
+import { uncertainFrom } from './skip-plan.ts';
 import type { StreamInput } from './stream-port.ts';
 
 export interface AnalysedFrame {
@@ -147,7 +147,7 @@ export function reportScoreOf(
 /** Returns the lowest score of boxes that a stream needs: a tracker and a change gate use weak ones that are not reported. */
 export function neededScore(config: Analysed, reportScore: number): number {
   const hasGate = config.skip !== undefined && changeGateOf(config.skip) !== null;
-  const needed = hasGate ? Math.max(0, reportScore - DOUBT_SCORE) : reportScore;
+  const needed = hasGate ? uncertainFrom(reportScore) : reportScore;
   if (!isTracking(config)) return needed;
   return Math.min(needed, typeof config.track === 'object' ? config.track.lowScore : TRACK_DEFAULTS.lowScore);
 }

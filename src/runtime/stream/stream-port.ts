@@ -56,10 +56,10 @@ export interface StreamInput {
   /** Its results reach listeners only: a measurement is no result that a user asked for. */
   readonly isKeptFromSinks?: boolean;
   /**
-   * Score around which a box is in doubt, where boxes are reported below the threshold that users see; default: the reported
-   * threshold. See `SkipPlan`.
+   * Threshold that users see, where boxes are reported below it: a score near it is uncertain. Default: the reported threshold. See
+   * `SkipPlan`.
    */
-  readonly doubtAround?: number;
+  readonly uncertainScore?: number;
 }
 
 export type EventDetails = Readonly<Record<string, string | number | boolean | null>>;

@@ -39,7 +39,7 @@ export function prepareSettings(
     policy: policyOf(config, input),
     analytics: new StreamAnalytics(config, reportScore, before?.analytics),
     targets: new StreamTargets(config, before?.targets),
-    skips: SkipPlan.of(config.skip, requestLook),
+    skips: SkipPlan.of(config.skip, input.policy === 'file', requestLook),
   };
 }
 

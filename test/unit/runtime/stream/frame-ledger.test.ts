@@ -31,6 +31,8 @@ class Bench {
   /** What a full sink of a file resolves once it has room; null if it has. */
   room: Promise<void> | null = null;
   isLeaseValid = true;
+  /** The ledger asks that its frames be taken. */
+  onArrived = (): void => undefined;
   releases = 0;
   #frame = 0;
 
@@ -48,6 +50,7 @@ class Bench {
     const prepared = prepareSettings(arrangement, input, 0, null, () => undefined);
     const port = {
       partTimes: new PartTimes(),
+      scheduler: { serve: () => undefined, framesArrived: () => this.onArrived(), withdraw: () => [] },
       event: () => undefined,
       ffmpeg: testFfmpeg,
       room: () => this.room,
@@ -333,6 +336,42 @@ describe('FrameLedger', () => {
     bench.ledger.isClosing = true;
     expect(bench.published.map(({ frame }) => frame)).toEqual([0, 1, 2]);
     bench.checkConservation();
+  });
+
+  it('keeps a frame of a file back while what becomes of it depends on a result, and takes it when the result is there', () => {
+    const bench = new Bench(null, { skip: { unchanged: true } }, 'file');
+    bench.onArrived = () => {
+      while (bench.ledger.take() !== null);
+      bench.ledger.flush();
+    };
+    const first = bench.enter()!;
+    bench.hand('unchanged');
+    expect(bench.ledger.take()).toBeNull();
+    expect(bench.ledger.take(), 'asked twice').toBeNull();
+    expect(bench.ledger.inFlight).toBe(2);
+    bench.hand('unchanged');
+    bench.complete(first);
+    expect(bench.published.map(({ frame, by }) => [frame, by])).toEqual([
+      [0, 'inferred'],
+      [1, 'unchanged'],
+      [2, 'unchanged'],
+    ]);
+    const second = bench.enter()!;
+    bench.hand('unchanged');
+    bench.ledger.take();
+    bench.ledger.drop(second, 'engine-failed');
+    expect(bench.ledger.inFlight, 'without a result to wait for it is inferred itself').toBe(1);
+  });
+
+  it('drops a frame that is kept back with its stream', () => {
+    const bench = new Bench(null, { skip: { unchanged: true } }, 'file');
+    const first = bench.enter()!;
+    bench.hand('unchanged');
+    bench.ledger.take();
+    bench.ledger.drop(first, 'stopped');
+    bench.ledger.dropHandedOver();
+    expect(bench.ledger.inFlight).toBe(0);
+    expect(bench.gap).toBe(0);
   });
 
   it('counts and drops what is handed over to a stream that nobody serves any more', () => {

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { skipConfig } from '../../../../src/config/skip.ts';
 import type { FrameChange } from '../../../../src/core/frame.ts';
+import { seededRandom } from '../../../../src/core/seeded-random.ts';
 import type { InFlightFrame } from '../../../../src/runtime/stream/in-flight-frame.ts';
-import { SkipPlan } from '../../../../src/runtime/stream/skip-plan.ts';
+import { SkipPlan, uncertainFrom } from '../../../../src/runtime/stream/skip-plan.ts';
 import { slotMeta } from '../../../support/slot-meta.ts';
 
 class Rig {
@@ -13,23 +14,29 @@ class Rig {
   readonly #timesUs: (frame: number) => number;
 
   /** @param timesUs - media time of each frame. */
-  constructor(config: object, timesUs = (frame: number): number => frame * 40_000) {
+  constructor(config: object, timesUs = (frame: number): number => frame * 40_000, isFile = false) {
     this.#timesUs = timesUs;
-    this.plan = SkipPlan.of(skipConfig.parse(config), () => {
+    this.plan = SkipPlan.of(skipConfig.parse(config), isFile, () => {
       this.looks += 1;
     })!;
   }
 
-  next(change: FrameChange = 'changed'): { frame: InFlightFrame; isInferred: boolean } {
+  arrive(change: FrameChange = 'changed'): InFlightFrame {
     const number = this.#frame++;
     const meta = slotMeta({ frame: number, width: 4, height: 4, ptsUs: this.#timesUs(number), change });
-    const frame = { meta, status: 'waiting', by: 'inferred', repeats: null } as unknown as InFlightFrame;
+    return { meta, status: 'waiting', by: 'inferred', repeats: null } as unknown as InFlightFrame;
+  }
+
+  next(change: FrameChange = 'changed'): { frame: InFlightFrame; isInferred: boolean } {
+    const frame = this.arrive(change);
     return { isInferred: this.plan.mustInfer(frame), frame };
   }
 
-  /** Publishes the result of a frame that was inferred: boxes of the given scores, each a quarter of the picture. */
+  /** Publishes the result of a frame that was inferred: boxes of the given scores, side by side, each a quarter of the picture. */
   publish(frame: InFlightFrame, ...scores: number[]): void {
-    const detections = scores.map((score) => ({ classId: 0, label: 'person', score, box: [0, 0, 2, 2] as const }));
+    const detections = scores.map((score, i) => {
+      return { classId: 0, label: 'person', score, box: [2 * (i % 2), i > 1 ? 2 : 0, 2, 2] as const };
+    });
     this.plan.onInferred(frame, detections, 0.3, null);
   }
 
@@ -41,9 +48,35 @@ class Rig {
   }
 }
 
+/**
+ * Decides on 400 frames of a file, in which the tracker predicts badly now and then and scores come near the threshold.
+ *
+ * @param haste - the share of decisions before which one more result is published, needed or not.
+ */
+function planOfFile(config: object, haste: number): string[] {
+  const rig = new Rig(config, undefined, true);
+  const random = seededRandom(3);
+  const sent: InFlightFrame[] = [];
+  const publish = (): void => {
+    const frame = sent.shift()!;
+    const isPoor = frame.meta.frame % 70 > 60;
+    const score = frame.meta.frame % 90 > 45 ? 0.31 : 0.8;
+    const box = { classId: 0, label: 'person', score, box: [0, 0, 2, 2] as const };
+    rig.plan.onInferred(frame, [box], 0.3, { tracks: 4, lost: isPoor ? 2 : 0, fresh: 0, leastIou: 0.9 });
+  };
+  return Array.from({ length: 400 }, (_, number) => {
+    const frame = rig.arrive(number % 40 < 8 ? 'changed' : 'unchanged');
+    if (random() < haste && sent.length > 0) publish();
+    while (!rig.plan.canDecide(frame)) publish();
+    if (!rig.plan.mustInfer(frame)) return frame.by;
+    sent.push(frame);
+    return 'infer';
+  });
+}
+
 describe('SkipPlan', () => {
   it('is absent if a stream skips nothing', () => {
-    expect(SkipPlan.of(skipConfig.parse({}), () => undefined)).toBeNull();
+    expect(SkipPlan.of(skipConfig.parse({}), false, () => undefined)).toBeNull();
   });
 
   it('repeats the newest inferred frame, and no older one', () => {
@@ -120,13 +153,49 @@ describe('SkipPlan', () => {
     },
   );
 
+  it('infers again within 200 ms while a score is as near to the threshold as the scores of the stream swing', () => {
+    const rig = new Rig({ unchanged: true });
+    for (const score of [0.5, 0.35, 0.5]) rig.publish(rig.next('changed').frame, score);
+    rig.publish(rig.next('changed').frame, 0.5, 0.17);
+    expect(rig.run(Array(6).fill('unchanged')).at(-1)).toBe('infer');
+  });
+
+  it('rests beside such a score where scores are steady, or have been for long, and where it is farther away', () => {
+    for (const [scores, last] of [
+      [[0.5, 0.48, 0.5], 0.17],
+      [[0.5, 0.3, 0.5], 0.09],
+      [[0.5, 0.3, ...Array<number>(49).fill(0.5)], 0.17],
+    ] as const) {
+      const rig = new Rig({ unchanged: true });
+      for (const score of scores) rig.publish(rig.next('changed').frame, score);
+      rig.publish(rig.next('changed').frame, 0.6, last);
+      expect(new Set(rig.run(Array(50).fill('unchanged'))), String(scores)).toEqual(new Set(['unchanged']));
+    }
+  });
+
+  it('needs boxes down to a third of the threshold at most: those below are without number', () => {
+    expect(uncertainFrom(0.5)).toBeCloseTo(0.3);
+    expect(uncertainFrom(0.15)).toBeCloseTo(0.05);
+  });
+
+  it.each([{ trackBetween: 'auto' }, { unchanged: true }, { unchanged: true, trackBetween: 'auto' }])(
+    'treats the frames of a file alike, whenever results come: %j',
+    (config) => {
+      const plans = [0, 0.3, 0.7, 1].map((haste) => planOfFile(config, haste));
+      expect(new Set(plans.map(String)).size).toBe(1);
+      expect(new Set(plans[0])).toEqual(
+        new Set(['infer', 'trackBetween' in config ? 'tracked' : 'unchanged', plans[0]![300]!]),
+      );
+    },
+  );
+
   it('rests once a later result has no doubt', () => {
     const rig = new Rig({ unchanged: true });
     rig.publish(rig.next('changed').frame, 0.3);
     rig.run(Array(5).fill('unchanged'));
     const { frame, isInferred } = rig.next('unchanged');
     expect(isInferred).toBe(true);
-    rig.publish(frame, 0.5);
+    rig.publish(frame, 0.6);
     expect(new Set(rig.run(Array(50).fill('unchanged')))).toEqual(new Set(['unchanged']));
   });
 
