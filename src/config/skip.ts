@@ -25,7 +25,7 @@ export const skipConfig = z.strictObject({
     .union([z.boolean(), unchanged])
     .default(false)
     .describe(
-      'Repeat the result of the last inferred frame while the picture equals it up to noise; a result in doubt for 200 ms only. True, or settings.',
+      'Repeat the result of the last inferred frame while the picture equals it up to noise; an uncertain result for 200 ms only. True, or settings.',
     ),
   trackBetween: z
     .union([whole(1, 60), z.literal('auto'), adaptive])

@@ -127,8 +127,8 @@ const TILE = 8;
 class LowBitRate {
   readonly camera = new Camera();
   readonly #wall = picture(0);
+  readonly #shown = new Uint8ClampedArray(this.#wall);
   readonly #random = uniform(11);
-  readonly #offsets = new Float32Array((2 * SIZE.width * SIZE.height) / TILE ** 2);
 
   /** @param errorLevels - standard deviation of a rewritten tile. @param share - of the tiles that are rewritten in a frame. */
   constructor(
@@ -139,41 +139,36 @@ class LowBitRate {
   }
 
   #rewrite(share: number): void {
-    const tiles = this.#offsets.length / 2;
-    for (let tile = 0; tile < tiles; tile++) {
-      if (this.#random() >= share) continue;
-      const [level, tint] = [0, 1].map(() => this.errorLevels * NORMAL[Math.floor(this.#random() * NORMAL.length)]!);
-      for (const [plane, value] of [level!, tint!].entries()) this.#offsets[plane * tiles + tile] = value;
-    }
+    const error = (): number => this.errorLevels * NORMAL[Math.floor(this.#random() * NORMAL.length)]!;
+    for (let top = 0; top < SIZE.height; top += TILE)
+      for (let left = 0; left < SIZE.width; left += TILE) {
+        if (this.#random() >= share) continue;
+        const [level, tint] = [error(), error()];
+        const levels = [level + tint, level, level - tint] as const;
+        add(this.#shown, this.#wall, { x: left, y: top, width: TILE, height: TILE, levels });
+      }
   }
 
   show(count: number, thingOf: (position: number) => Thing | undefined = () => undefined): number[] {
     const changed: number[] = [];
     for (let position = 0; position < count; position++) {
       this.#rewrite(this.share);
-      if (this.camera.shows(this.#picture(thingOf(position)))) changed.push(position);
+      const pixels = this.#shown.slice();
+      const thing = thingOf(position);
+      if (thing !== undefined) add(pixels, this.#shown, { ...thing, x: Math.round(thing.x) });
+      if (this.camera.shows(new Uint8Array(pixels.buffer))) changed.push(position);
     }
     return changed;
   }
+}
 
-  #picture(thing: Thing | undefined): Uint8Array {
-    const pixels = new Uint8ClampedArray(this.#wall);
-    const tiles = this.#offsets.length / 2;
-    for (let y = 0, at = 0; y < SIZE.height; y++)
-      for (let x = 0; x < SIZE.width; x++) {
-        const tile = Math.floor(y / TILE) * (SIZE.width / TILE) + Math.floor(x / TILE);
-        const [level, tint] = [this.#offsets[tile]!, this.#offsets[tiles + tile]!];
-        const isThing =
-          thing !== undefined &&
-          x >= thing.x &&
-          x < thing.x + thing.width &&
-          y >= thing.y &&
-          y < thing.y + thing.height;
-        for (let channel = 0; channel < 3; channel++, at++)
-          pixels[at] = pixels[at]! + level + (1 - channel) * tint + (isThing ? thing.levels[channel]! : 0);
-      }
-    return new Uint8Array(pixels.buffer);
-  }
+/** Writes what is behind a thing and its levels. */
+function add(to: Uint8ClampedArray, behind: ArrayLike<number>, { x, y, width, height, levels }: Thing): void {
+  for (let row = y; row < y + height; row++)
+    for (let column = x; column < x + width; column++) {
+      const at = 3 * (row * SIZE.width + column);
+      for (let channel = 0; channel < 3; channel++) to[at + channel] = behind[at + channel]! + levels[channel]!;
+    }
 }
 
 describe('ChangeGate', () => {

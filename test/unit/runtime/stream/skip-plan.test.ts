@@ -239,7 +239,7 @@ describe('SkipPlan', () => {
 
   it('infers it also right after a look at the resting scene', () => {
     const rig = new Rig({ unchanged: true, trackBetween: 8 });
-    // A box at the threshold: the result is in doubt and is looked at again after 200 ms.
+    // A box at the threshold: the score is uncertain, and looked at again after 200 ms.
     rig.publish(rig.next('changed').frame, 0.31);
     const looked = rig.run(Array(6).fill('unchanged'));
     expect(looked).toContain('infer');
