@@ -114,8 +114,8 @@ export interface AdaptivePaceSettings {
 /** Frames that need no inference. In a pipeline file: `streams[].skip`. */
 export interface SkipSettings {
   /**
-   * Repeat the result of the last inferred frame while the picture equals it up to noise; a result in doubt for 200 ms
-   * only. True, or settings.
+   * Repeat the result of the last inferred frame while the picture equals it up to noise; an uncertain result for 200
+   * ms only. True, or settings.
    * @defaultValue `false`
    */
   readonly unchanged?: boolean | ChangeGateSettings | undefined;

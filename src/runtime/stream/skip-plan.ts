@@ -1,10 +1,10 @@
 import { changeGateOf, detectEveryOf, type SkipConfig } from '../../config/skip.ts';
 import type { Detection } from '../../core/detection.ts';
+import { iouXywh } from '../../geometry/iou.ts';
 import type { PredictionQuality } from '../../track/byte-tracker.ts';
 import { DetectPace } from '../../track/detect-pace.ts';
 import { LookLimit } from '../../track/look-limit.ts';
 import type { InFlightFrame } from './in-flight-frame.ts';
-import { MOST_SWING, ScoreSwing } from './score-swing.ts';
 
 /** Smallest share of the picture that a box with an uncertain score covers: half of what is promised to be found in time. */
 const LEAST_SHARE = 0.005;
@@ -22,6 +22,14 @@ const NEWS_FRAMES = 2;
  * constant: were it whatever happens to be done, the records of a file would depend on the load of the machine.
  */
 const FILE_RESULTS_BEHIND = 4;
+
+/** Least and largest distance from the threshold at which a score is uncertain. */
+const LEAST_SWING = 0.05;
+const MOST_SWING = 0.2;
+/** Inferred frames that it is learned from. */
+const SWING_FRAMES = 24;
+/** Two boxes of one class that overlap by so much are one thing that stands still. */
+const SAME_IOU = 0.7;
 
 /** A frame that was sent to inference. */
 interface Look {
@@ -174,4 +182,33 @@ export class SkipPlan {
 /** Returns the lowest score that can be uncertain, by the threshold of the boxes that users see. Not zero: that would be every box of a detector. */
 export function uncertainFrom(threshold: number): number {
   return Math.max(threshold / 3, threshold - MOST_SWING);
+}
+
+/**
+ * Measures by how much the score of one and the same box changes between the newest inferred frames of a stream, without anything to see: 0.03
+ * by day, 0.2 in dark noise. Within seconds scores drift further than from frame to frame, so all of these frames are compared.
+ */
+class ScoreSwing {
+  readonly #changes: number[] = [];
+  readonly #before: (readonly Detection[])[] = [];
+
+  /** Largest change to be expected. */
+  get value(): number {
+    return Math.min(MOST_SWING, Math.max(LEAST_SWING, ...this.#changes));
+  }
+
+  /** @param detections - the boxes of the next inferred frame with scores near the threshold. Kept, not changed. */
+  add(detections: readonly Detection[]): void {
+    let largest = 0;
+    for (const { classId, score, box } of detections)
+      for (const before of this.#before.flat()) {
+        if (before.classId !== classId || iouXywh(...before.box, ...box) < SAME_IOU) continue;
+        largest = Math.max(largest, Math.abs(score - before.score));
+      }
+    this.#before.push(detections);
+    this.#changes.push(largest);
+    if (this.#changes.length <= SWING_FRAMES) return;
+    this.#before.shift();
+    this.#changes.shift();
+  }
 }
