@@ -129,17 +129,18 @@ class LowBitRate {
   readonly #wall = picture(0);
   readonly #shown = new Uint8ClampedArray(this.#wall);
   readonly #random = uniform(11);
+  readonly #errorLevels: number;
+  readonly #share: number;
 
   /** @param errorLevels - standard deviation of a rewritten tile. @param share - of the tiles that are rewritten in a frame. */
-  constructor(
-    readonly errorLevels: number,
-    readonly share: number,
-  ) {
+  constructor(errorLevels: number, share: number) {
+    this.#errorLevels = errorLevels;
+    this.#share = share;
     this.#rewrite(1);
   }
 
   #rewrite(share: number): void {
-    const error = (): number => this.errorLevels * NORMAL[Math.floor(this.#random() * NORMAL.length)]!;
+    const error = (): number => this.#errorLevels * NORMAL[Math.floor(this.#random() * NORMAL.length)]!;
     for (let top = 0; top < SIZE.height; top += TILE)
       for (let left = 0; left < SIZE.width; left += TILE) {
         if (this.#random() >= share) continue;
@@ -152,7 +153,7 @@ class LowBitRate {
   show(count: number, thingOf: (position: number) => Thing | undefined = () => undefined): number[] {
     const changed: number[] = [];
     for (let position = 0; position < count; position++) {
-      this.#rewrite(this.share);
+      this.#rewrite(this.#share);
       const pixels = this.#shown.slice();
       const thing = thingOf(position);
       if (thing !== undefined) add(pixels, this.#shown, { ...thing, x: Math.round(thing.x) });
