@@ -43,8 +43,12 @@ const BINS_PER_LEVEL = 32;
 /** Distances in pictures over which the noise is learned, each this many times the one before: pictures further apart differ more. */
 const DISTANCES = [2, 8, 32, 128];
 const DISTANCE_FACTOR = 4;
-/** The noise is what the quietest quarter of the newest figures of a distance have: it rises after three quarters of them, and falls after a quarter. */
+/**
+ * The noise is what the quietest quarter of the newest figures of a distance have: it rises after three quarters of them, and falls after a
+ * quarter. At the shortest distance, which bounds all others, it is the quietest tenth: so it falls with the second figure.
+ */
 const QUIET_RATIO = 0.25;
+const QUIETEST_RATIO = 0.1;
 const LEARNED_FIGURES = 16;
 /** With fewer, the noise of a distance is unknown. While that of the shortest is, every frame counts as changed. */
 const FEWEST_FIGURES = 2;
@@ -236,9 +240,10 @@ export class ChangeGate {
     let most = Number.POSITIVE_INFINITY;
     for (const learned of this.#noise) {
       // The squares of independent changes add up.
-      noise = learned.isKnown
-        ? Math.min(most, Math.max(noise, learned[of][plane]!.value))
+      const unbounded = learned.isKnown
+        ? Math.max(noise, learned[of][plane]!.value)
         : noise * Math.sqrt(DISTANCE_FACTOR);
+      noise = Math.min(most, unbounded);
       if (learned.pictures >= this.#distance) break;
       most = noise + NOISE_STEP[of];
     }
@@ -382,8 +387,8 @@ function sumThrees(
 class DistanceNoise {
   readonly pictures: number;
   /** For each plane: colours have noise of their own. */
-  readonly block = Array.from({ length: PLANES }, () => new RecentFigure(LEARNED_FIGURES, QUIET_RATIO));
-  readonly neighbourhood = Array.from({ length: PLANES }, () => new RecentFigure(LEARNED_FIGURES, QUIET_RATIO));
+  readonly block: readonly RecentFigure[];
+  readonly neighbourhood: readonly RecentFigure[];
   #newer: Float32Array;
   #older: Float32Array;
   #taken = 0;
@@ -391,6 +396,11 @@ class DistanceNoise {
   /** @param length - values of a picture. */
   constructor(pictures: number, length: number) {
     this.pictures = pictures;
+    const quiet = pictures === DISTANCES[0] ? QUIETEST_RATIO : QUIET_RATIO;
+    const figures = (): RecentFigure[] =>
+      Array.from({ length: PLANES }, () => new RecentFigure(LEARNED_FIGURES, quiet));
+    this.block = figures();
+    this.neighbourhood = figures();
     this.#newer = new Float32Array(length);
     this.#older = new Float32Array(length);
   }
