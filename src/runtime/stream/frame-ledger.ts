@@ -258,7 +258,10 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
       this.#isWaiting = false;
       this.flush(1);
       // Streams that wait for the same sink take turns.
-      setImmediate(() => this.flush());
+      setImmediate(() => {
+        this.flush();
+        this.#resume();
+      });
     });
     return true;
   }
