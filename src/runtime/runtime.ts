@@ -299,10 +299,8 @@ export class Runtime {
    * Lets a loaded model infer a share of a stream's frames without publishing its results; `shadowed` gets both results. Live
    * work goes first: what the model cannot keep up with is dropped and counted.
    *
-   * @param request - `ratio`: share of the frames, 0 to 1. `scoreSlack`: boxes that are this much too weak to be reported are
-   *   returned as well. `comparesSkipped`: compares frames as well that the stream's own model does not infer.
-   * @throws STREAM_NOT_FOUND, MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if the stream's frames have no input for the model, or if it
-   *   has other classes.
+   * @param request - how; see `ShadowOptions`.
+   * @throws STREAM_NOT_FOUND, MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if its frames have no input for the model, or it has other classes.
    */
   startShadow(streamId: string, name: string, request: ShadowRequest): void {
     this.#shadows.start(this.stream(streamId), name, this.#models, request);
