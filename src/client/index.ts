@@ -80,6 +80,7 @@ export type {
   Gain,
   GuardReport,
   GuardVerdict,
+  LabelledVerdict,
   Prediction,
   RolloutReport,
   RolloutState,
