@@ -103,13 +103,13 @@ export class HostStreams {
   /**
    * @param config - settings to apply as they are.
    * @param lease - lease under which its results are published; absent if the stream does not belong to a fleet.
-   * @param isTried - reads the first frame of a file before; otherwise a file that is no video fails after it was added.
+   * @param probeFirst - reads the first frame of a file before; otherwise a file that is no video fails after it was added.
    * @throws STREAM_EXISTS, LIMIT_REACHED, SOURCE_*
    */
-  add(config: StreamConfig, lease?: StreamLease, isTried = false): Promise<RuntimeStream> {
+  add(config: StreamConfig, lease?: StreamLease, probeFirst = false): Promise<RuntimeStream> {
     return this.#add(config, async (applied) => {
       const input = await this.#input(applied, lease);
-      if (isTried) await requireReadable(input, this.#runtime.ffmpeg, applied.openTimeoutMs);
+      if (probeFirst) await requireReadable(input, this.#runtime.ffmpeg, applied.openTimeoutMs);
       return input;
     });
   }

@@ -42,8 +42,8 @@ import {
 } from './converge-streams.ts';
 import { FailedStarts } from './failed-starts.ts';
 import { HostStreams } from './host-streams.ts';
+import { LayeredSettings, type SettingsSources } from './layered-settings.ts';
 import type { WantedStream } from './overlay/overlay.ts';
-import { PipelineSettings, type SettingsSources } from './pipeline-settings.ts';
 import { SourceRules } from './source-rules.ts';
 
 export interface HostContext {
@@ -82,7 +82,7 @@ export class PipelineHost implements RuntimePort {
   readonly runtime: Runtime;
   readonly streams: HostStreams;
   readonly rules: StreamRules;
-  readonly #settings: PipelineSettings;
+  readonly #settings: LayeredSettings;
   /** Operations of clients on a stream pass; while it follows the file they wait. */
   readonly #gate = new KeyedGate();
   readonly #reloads = new KeyedMutex();
@@ -109,7 +109,7 @@ export class PipelineHost implements RuntimePort {
     this.#signal = signal;
     this.#sinks = sinks;
     this.#early = early;
-    const settings = new PipelineSettings(config, sources ?? null);
+    const settings = new LayeredSettings(config, sources ?? null);
     this.#settings = settings;
     settings.overlay?.onTrouble((problem) => this.#onOverlayTrouble(problem));
     const sourceRules = new SourceRules({

@@ -244,7 +244,7 @@ export class Runtime {
   /** @throws MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if the classes differ. */
   set primary(name: string) {
     if (name === this.#primary) return;
-    this.#models.isSameInput(this.#primary, name);
+    this.#models.requireSameClasses(this.#primary, name);
     this.#primary = name;
   }
 

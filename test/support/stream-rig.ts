@@ -93,7 +93,12 @@ export class StreamRig {
     this.stream = new RuntimeStream(config, input, port);
     this.stream.start();
     const models = {
-      ...{ isSameInput: () => true, get: () => ({ spec: SPEC }), serve: () => undefined },
+      ...{
+        requireSameClasses: () => undefined,
+        isSameInput: () => true,
+        get: () => ({ spec: SPEC }),
+        serve: () => undefined,
+      },
       move: (_: unknown, __: string, rename: () => void) => rename(),
     };
     const arranger = new StreamArranger(models as unknown as ModelInstances);

@@ -12,7 +12,7 @@ export const AWAY_MS = 2_000;
 const BLOCK_SECONDS = 4.5;
 const BLOCK_FRAMES = 3;
 const MOST_BLOCK_SECONDS = 30;
-/** Observed time after which a figure of a side counts for a third. */
+/** Decay constant of the figures of a side: after this much observed time an old figure weighs 1/e of a new one. */
 const MEMORY_SECONDS = 30;
 /** Observed time of the control from which it is known whether it meets the target. */
 const CONTROL_SECONDS = 5;
@@ -227,7 +227,7 @@ export class StreamWatch {
       const limit = Math.min(0.9, Math.max(LATE_SHARE, 2 * ratio(control.late, control.frames)));
       stream.late = addBlock(stream.late, block.late / block.frames, limit);
     }
-    const shortfall = target.fps === null ? 0 : shortOf(stream, block, target.fps, nowMs);
+    const shortfall = target.fps === null ? 0 : missingRateShare(stream, block, target.fps, nowMs);
     if (target.fps !== null) {
       const limit = Math.min(0.9, Math.max(SHORT_SHARE, 2 * missingShare(control, target.fps)));
       stream.short = addBlock(stream.short, shortfall, limit);
@@ -315,7 +315,7 @@ export function watchSilence(
  * Returns the share of the wanted rate that a block lacks, beyond chance. If the control had no recent turn, a camera that sends
  * fewer frames would look the same, so then only blocks with lost frames count.
  */
-function shortOf({ seenMs }: Watched, block: Figures, fps: number, nowMs: number): number {
+function missingRateShare({ seenMs }: Watched, block: Figures, fps: number, nowMs: number): number {
   const isCompared = seenMs.control !== null && nowMs - seenMs.control < CONTROL_RECENT_MS;
   if (!isCompared && block.lost === 0) return 0;
   const lacking = 1 - (block.frames + SHORT_SLACK_FRAMES) / (fps * block.seconds) - SHORT_SLACK;

@@ -185,10 +185,9 @@ export class ModelInstances implements StreamScheduler {
   /**
    * Checks that a stream can go from one instance to another.
    *
-   * @returns true if both take the same input, so that frames of one can be inferred by the other.
    * @throws MODEL_INCOMPATIBLE if they have different classes: trackers, counters and readers would mix them up.
    */
-  isSameInput(from: string, to: string): boolean {
+  requireSameClasses(from: string, to: string): void {
     const [a, b] = [this.get(from).spec, this.get(to).spec];
     const differs = a.classes.length !== b.classes.length || a.classes.some((label, i) => label !== b.classes[i]);
     if (differs)
@@ -196,7 +195,11 @@ export class ModelInstances implements StreamScheduler {
         'MODEL_INCOMPATIBLE',
         `${b.name} cannot take the place of ${a.name}: expected the same ${a.classes.length} classes in the same order, received ${b.classes.length}`,
       );
-    return JSON.stringify(a.input) === JSON.stringify(b.input);
+  }
+
+  /** Returns whether both take the same input, so that frames of one can be inferred by the other. */
+  isSameInput(from: string, to: string): boolean {
+    return JSON.stringify(this.get(from).spec.input) === JSON.stringify(this.get(to).spec.input);
   }
 
   /** @throws MODEL_NOT_FOUND */

@@ -12,6 +12,7 @@ type ComparedStream = Pick<RuntimeStream, 'id' | 'instance' | 'arrangement'>;
 
 /** What a shadow needs to know about the model instances. */
 interface Models {
+  requireSameClasses(from: string, to: string): void;
   isSameInput(from: string, to: string): boolean;
   get(name: string): { readonly spec: ModelSpec; readonly scoreThreshold: number; readonly scheduler: Scheduler };
 }
@@ -47,6 +48,7 @@ export class Shadows {
   /** @throws MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if the models take other inputs or have other classes. */
   start(stream: ComparedStream, name: string, models: Models, request: ShadowRequest): void {
     const { id, instance, arrangement } = stream;
+    models.requireSameClasses(instance, name);
     if (!models.isSameInput(instance, name) && arrangement.beside?.instance !== name)
       throw new SightlineError(
         'MODEL_INCOMPATIBLE',

@@ -13,7 +13,7 @@ export class StreamArranger {
 
   /** Returns whether a stream can take an arrangement between two frames, without opening its source again. */
   #isInPlace(stream: RuntimeStream, to: Arrangement): boolean {
-    this.#models.isSameInput(stream.instance, to.instance);
+    this.#models.requireSameClasses(stream.instance, to.instance);
     const isHeld = !stream.isOpen && stream.state !== 'pausing';
     return isHeld || this.#laneKey(stream.arrangement) === this.#laneKey(to);
   }

@@ -16,7 +16,7 @@ export interface SettingsSources {
 }
 
 /** The settings of a running pipeline: its file, and over it what REST and the dashboard changed. */
-export class PipelineSettings {
+export class LayeredSettings {
   readonly #atStart: PipelineConfig;
   readonly #sources: SettingsSources | null;
   /** What the file says of each stream, as far as the streams follow it. */
