@@ -89,7 +89,7 @@ export class StreamCard {
   #source = element('span', { class: 'source' });
   #miss = element('p', { class: 'miss', role: 'status' });
   #error = element('p', { class: 'card-error' });
-  #warning = element('p', { class: 'card-error', role: 'status' });
+  #warning = element('p', { class: 'card-warning', role: 'status' });
   #veilState = element('b', {});
   #veilError = element('span', { class: 'veil-error' });
   #veil = element('p', { class: 'veil' }, this.#veilState, this.#veilError);
