@@ -66,7 +66,13 @@ export function evaluatedVerdict(path: string, candidate: string): LabelledVerdi
     throw refused(
       `${name} has AP ${candidateAp.toFixed(3)}, ${control.model} ${controlAp.toFixed(3)}: it is worse, so it is not rolled out`,
     );
-  return { controlAp, candidateAp, loss: controlAp - candidateAp, source: `"sightline eval" of ${path}` };
+  return {
+    controlAp,
+    candidateAp,
+    loss: controlAp - candidateAp,
+    source: `"sightline eval" of ${path}`,
+    control: control.model,
+  };
 }
 
 /** The outcome of `optimize` in a folder; null if there is none. */

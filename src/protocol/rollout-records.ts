@@ -111,6 +111,8 @@ export interface LabelledVerdict {
   readonly loss: number;
   /** Where that comes from, for people. */
   readonly source: string;
+  /** Name of the detector that the candidate was compared with; it must be the one in use. Absent: not known. */
+  readonly control?: string | undefined;
 }
 const averagePrecision = z.number().min(0).max(1).nullable();
 export const labelledVerdict = z.object({
@@ -118,6 +120,7 @@ export const labelledVerdict = z.object({
   candidateAp: averagePrecision,
   loss: z.number().min(-1).max(1),
   source: z.string().min(1).max(512),
+  control: name.optional(),
 });
 
 /** A measured gain in speed: CPU time that all stages together take for one published frame. */

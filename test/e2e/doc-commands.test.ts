@@ -237,6 +237,11 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
   'sightline rollout promote --full': { more: PIPELINE_URL, says: /state +promoted/ },
   'sightline rollout undo': { more: PIPELINE_URL, says: /undid it/ },
   'sightline rollout history': { more: PIPELINE_URL, says: /undone[\s\S]*started/ },
+  'sightline rollout start --model picodet-s': {
+    why: 'needs the weights of both',
+    test: 'test/unit/control/rollout/other-detector.test.ts',
+    has: "side('picodet-s'",
+  },
   'sightline rollout start report/best.yaml': { more: PIPELINE_URL, says: /rollout-2/ },
 };
 

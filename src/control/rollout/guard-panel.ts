@@ -3,8 +3,12 @@ import type { GuardReport, GuardSettings, Observation, Rollout } from '../../pro
 /** The guards of one roll-out: they take observations and say whether the candidate is as good as the control. */
 export interface GuardPanel {
   observe(observation: Observation): void;
-  /** The verdict of every guard that is on. Cheap: called once a second. */
-  reports(): readonly GuardReport[];
+  /**
+   * The verdict of every guard that is on. Cheap: called once a second.
+   *
+   * @param streams - those that exist: nothing is waited for on others. All if absent.
+   */
+  reports(streams?: readonly string[]): readonly GuardReport[];
   /** Of these streams, those whose control was observed too briefly to compare the candidate with it, and that are still waited for. */
   withoutBaseline(streams: readonly string[]): readonly string[];
   /** Of these streams, those without a baseline that are no longer waited for. */

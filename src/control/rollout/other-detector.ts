@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type { LabelledVerdict, Version } from '../../protocol/rollout-records.ts';
 import { rolloutErrors } from './rollout-errors.ts';
 
@@ -21,7 +22,7 @@ interface Side extends DetectorFacts {
  * must agree: for the same network in another precision, and for another training of it without labels.
  *
  * @param given - verdict of the request. Without one, the AP that both manifests report must show that the candidate is as good.
- * @throws CONFIG_INVALID if it is another detector, and no labels show that it is as good.
+ * @throws CONFIG_INVALID if it is another detector, and no labels show that it is as good, or they are of another control.
  */
 export function labelledVerdictOf(
   control: Side,
@@ -29,7 +30,11 @@ export function labelledVerdictOf(
   given: LabelledVerdict | undefined,
 ): LabelledVerdict | undefined {
   if (control.weights.join() === candidate.weights.join()) return undefined;
-  if (given !== undefined) return given;
+  if (given !== undefined) {
+    const inUse = basename(control.model.name).replace(/\.(onnx|ya?ml)$/, '');
+    if (given.control !== undefined && given.control !== inUse) throw rolloutErrors.otherLabels(given.control, inUse);
+    return given;
+  }
   const [controlAp, candidateAp] = [control.reportedAp, candidate.reportedAp];
   const areReported = controlAp !== null && candidateAp !== null;
   if (areReported && candidateAp >= controlAp) {

@@ -113,7 +113,10 @@ export class RolloutController {
     const abandoned = panel.abandoned(next).length;
     const silent = panel.silent(membersOf(streams, share)).length;
     const baseline = { unready: unready.length, readyInMs: panel.readyInMs(unready), abandoned };
-    const reports = [...panel.reports(), ...(isAlone ? [load.report(this.#nowMs)] : [])];
+    const reports = [
+      ...panel.reports(streams.length === 0 ? undefined : streams),
+      ...(isAlone ? [load.report(this.#nowMs)] : []),
+    ];
     const loadedOn = this.#loaded.rollout === id ? [...this.#loaded.on] : [];
     return { rollout: id, step, frames, ...baseline, silent, gain: gain.gain, loadedOn, reports };
   }

@@ -28,6 +28,12 @@ export const rolloutErrors = {
       `roll-out: ${candidate} is another detector than ${control}, so its boxes rightly differ, and agreement would roll it back${known === null ? '' : `; ${known}`}. Judge both on labelled pictures: "sightline eval instances.json --images DIR --model ${control} --model ${candidate} --json > eval.json", and start it with --eval eval.json; or start the best.yaml of "sightline optimize"`,
       { control, candidate },
     ),
+  otherLabels: (compared: string, inUse: string) =>
+    new SightlineError(
+      'CONFIG_INVALID',
+      `roll-out: the labels compare the candidate with ${compared}, and ${inUse} is in use; judge it beside that: "sightline eval ... --model ${inUse}"`,
+      { compared, inUse },
+    ),
   noStreams: (pipeline: string) =>
     new SightlineError(
       'ROLLOUT_STATE',

@@ -113,10 +113,10 @@ export class RolloutGuards implements GuardPanel {
     }
   }
 
-  reports(): readonly GuardReport[] {
+  reports(streams?: readonly string[]): readonly GuardReport[] {
     const hard = this.#options.guards.hard.isOn ? this.#hard.reports(this.#options.nowMs()) : [];
     const sides = this.#sides.aligned();
-    return [...hard, ...this.#on.map((name) => withPart(this.#judge(name, sides), this.#partOf(name)))];
+    return [...hard, ...this.#on.map((name) => withPart(this.#judge(name, sides), this.#partOf(name, streams)))];
   }
 
   withoutBaseline(streams: readonly string[]): readonly string[] {
@@ -156,18 +156,18 @@ export class RolloutGuards implements GuardPanel {
   }
 
   /** Returns the part with the strongest evidence against the candidate; null if there is none. */
-  #partOf(guard: GuardName): PartFinding | null {
+  #partOf(guard: GuardName, streams: readonly string[] | undefined): PartFinding | null {
     const nowMs = this.#options.nowMs();
     const { ofClasses }: Guard = GUARDS[guard];
     return (
       this.#streamParts.worst(guard, this.#partRisk, nowMs) ??
       this.#shadowParts.worst(guard, this.#partRisk, nowMs) ??
-      (ofClasses === null ? null : this.#notJudged(nowMs))
+      (ofClasses === null ? null : this.#notJudged(nowMs, streams))
     );
   }
 
   /** Finds a stream whose boxes are not compared although those of others are, or of which too few were. */
-  #notJudged(nowMs: number): PartFinding | null {
+  #notJudged(nowMs: number, streams: readonly string[] | undefined): PartFinding | null {
     if (this.#shadow.frames === 0) return null;
     const suspect = (stream: string, what: string, limit: number, estimate: number): PartFinding => ({
       ...{ where: `On stream "${stream}"`, what, limit, limitText: `${limit} or more`, estimate },
@@ -178,7 +178,7 @@ export class RolloutGuards implements GuardPanel {
       .find((stream) => this.#shadowParts.framesOf(stream) === 0);
     if (missing !== undefined)
       return suspect(missing, `no frame was inferred by both sides in ${COMPARED_SECONDS} s`, 1, 0);
-    const unjudged = this.#shadowParts.unjudged(nowMs);
+    const unjudged = this.#shadowParts.unjudged(nowMs, streams);
     if (unjudged === null) return null;
     const { stream, blocks } = unjudged;
     const what = `the control had boxes to compare in ${counted(blocks, 'block')} of ${BLOCK_MS / 1000} s only`;

@@ -121,10 +121,13 @@ export class ShadowParts {
   /**
    * A stream whose control has boxes, but so few until now that the candidate is not judged by them; null if there is none. It is waited
    * for as long as boxes come.
+   *
+   * @param streams - those that exist. All if absent.
    */
-  unjudged(nowMs: number): { readonly stream: string; readonly blocks: number } | null {
+  unjudged(nowMs: number, streams?: readonly string[]): { readonly stream: string; readonly blocks: number } | null {
     this.#closeUntil(nowMs);
     for (const { stream, controlBlocks, boxes, block } of this.#unjudged) {
+      if (streams?.includes(stream) === false) continue;
       const hasBoxes = controlBlocks > 0 || boxes > 0;
       if (hasBoxes && nowMs - (block + 1) * BLOCK_MS < SUSPICION_MS) return { stream, blocks: controlBlocks };
     }

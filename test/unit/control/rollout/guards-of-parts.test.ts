@@ -113,6 +113,8 @@ describe('detections of single parts', () => {
       const { verdict, reason } = rig.report('agreement');
       expect(verdict).toBe('undecided');
       expect(reason).toMatch(/^On stream "gate" the control had boxes to compare in \d blocks? of 4 s only/);
+      const withoutIt = rig.panel.reports(GUARD_CAMERAS.filter((name) => name !== 'gate'));
+      expect(withoutIt.find(({ guard }) => guard === 'agreement')?.verdict, 'unless it was removed').toBe('pass');
       for (let second = 200; second < 500; second++)
         rig.run(
           1,

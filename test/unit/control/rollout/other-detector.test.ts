@@ -24,6 +24,15 @@ describe('a candidate', () => {
     expect(labelledVerdictOf(pico, nano, given)).toBe(given);
   });
 
+  it('is not judged by labels that compare it with another detector than the one in use', () => {
+    expect(labelledVerdictOf(nano, pico, { ...given, control: 'yolox-nano' })).toMatchObject(given);
+    const path = side('/models/yolox-nano.onnx', 'yolox', 0.338);
+    expect(labelledVerdictOf(path, pico, { ...given, control: 'yolox-nano' })).toMatchObject(given);
+    expect(() => labelledVerdictOf(nano, pico, { ...given, control: 'centernet' })).toThrow(
+      /compare the candidate with centernet, and yolox-nano is in use/,
+    );
+  });
+
   it('of another family without labels is refused; a new training of the same family must agree', () => {
     expect(() => labelledVerdictOf(nano, side('mine.onnx', 'gfl', null), undefined)).toThrow(/sightline eval/);
     expect(labelledVerdictOf(nano, side('mine.onnx', 'yolox', null), undefined)).toBeUndefined();
