@@ -336,9 +336,14 @@ export class PipelineHost implements RuntimePort {
 
   #withSinks(report: RuntimeReport): RuntimeReport {
     // A stream that is started later, or took longer, keeps its place.
-    const placeOf = ({ id }: StreamReport): number => this.#places.get(id) ?? this.#places.size;
-    const streams = [...report.streams, ...this.#starts.reports].toSorted((a, b) => placeOf(a) - placeOf(b));
+    const streams = [...report.streams, ...this.#starts.reports].toSorted(
+      (a, b) => this.#placeOf(a.id) - this.#placeOf(b.id),
+    );
     return { ...report, streams, host: { ...report.host, sinks: this.#sinks.reports } };
+  }
+
+  #placeOf(id: string): number {
+    return this.#places.get(id) ?? this.#places.size;
   }
 
   readiness(): Readiness {
@@ -347,7 +352,7 @@ export class PipelineHost implements RuntimePort {
       return { isReady: false, reason: `the file system has not answered for ${Math.round(stalledMs / 1000)} s` };
     const own = this.runtime.readiness();
     const { problem } = this.#sinks;
-    const failing = this.#starts.failing;
+    const failing = this.#starts.failing.toSorted((a, b) => this.#placeOf(a) - this.#placeOf(b));
     const reason = problem ?? (failing.length === 0 ? null : `failed at the start: ${failing.join(', ')}`);
     return own.isReady && reason !== null ? { isReady: true, isDegraded: true, reason } : own;
   }
