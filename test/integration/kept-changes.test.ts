@@ -113,7 +113,7 @@ describe('a pipeline that is restarted', () => {
     await start(pipeline, async (source) => {
       if (source !== other) throw new SightlineError('SOURCE_FORBIDDEN', 'not allowed');
     });
-    for (const back of [own, 'rtsp://***@127.0.0.1:9/own']) {
+    for (const back of [own, 'rtsp://***@127.0.0.1:9/***']) {
       await host.changeStream('a', { source: other });
       expect(overlay.streams).toEqual({ a: { changed: { source: { file: own, now: other } } } });
       await host.changeStream('a', { source: back });
