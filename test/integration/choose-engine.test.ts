@@ -46,8 +46,9 @@ describe('what engine auto tries', () => {
     expect(await chosen(model, undefined)).toEqual({ engines: expected, choice: null });
   });
 
-  it.skipIf(nvidiaDriver() !== null)('without OpenVINO: onnx, then wasm', async () => {
-    expect(await tried({}, undefined)).toEqual(['onnx', 'wasm']);
+  it.skipIf(nvidiaDriver() !== null)('without OpenVINO: onnx, then wasm for the files that it reads', async () => {
+    expect(await tried({}, undefined)).toEqual(['onnx']);
+    expect(await tried({ name: 'centernet' }, undefined)).toEqual(['onnx', 'wasm']);
   });
 
   it.skipIf(nvidiaDriver() !== null)('an OPENVINO_DIR without OpenVINO is an error, not another engine', async () => {
