@@ -1,5 +1,6 @@
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { z } from 'zod';
+import { detectorNameOf } from '../control/rollout/other-detector.ts';
 import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type LabelledVerdict, type Prediction, prediction } from '../protocol/rollout-records.ts';
@@ -53,7 +54,7 @@ export function evaluatedVerdict(path: string, candidate: string): LabelledVerdi
     throw refused((error as Error).message);
   }
   const models = evaluation.safeParse(raw).data?.models ?? [];
-  const name = basename(candidate).replace(/\.(onnx|ya?ml)$/, '');
+  const name = detectorNameOf(candidate);
   const [one, control] = [models.find(({ model }) => model === name), models.find(({ model }) => model !== name)];
   if (models.length !== 2 || one === undefined || control === undefined) {
     const found = models.map(({ model }) => model).join(', ') || 'none';

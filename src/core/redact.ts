@@ -62,7 +62,7 @@ const SECRET_NAME =
   /(?:pass(?:word|wd|phrase|code)?|psw|pwd|secret|credential|auth|authorization|cookie|(?:^|[_-])(?:key|token))s?$/i;
 const SECRET_END = /[a-z](?:Key|Token)s?$/;
 
-/** Returns whether a setting of this name is a secret, whoever may read the others. */
+/** Returns whether a setting of this name is a secret, which nobody may read. */
 export function isSecretName(name: string): boolean {
   return name === 'headers' || SECRET_NAME.test(name) || SECRET_END.test(name);
 }

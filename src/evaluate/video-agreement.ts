@@ -31,7 +31,7 @@ interface ClassFound {
   readonly foundByReference: number;
   /** Those of them that the candidate reports, too. */
   readonly foundByCandidate: number;
-  /** Objects that the candidate reports, wherever. */
+  /** Objects that the candidate reports anywhere in the picture. */
   readonly reportedByCandidate: number;
 }
 

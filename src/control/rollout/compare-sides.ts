@@ -33,7 +33,7 @@ export interface Sides {
   readonly candidate: BlockSeries;
   readonly control: BlockSeries;
   /**
-   * Both sides of a block get the same weight, whoever had more of it. What others take differs from block to block, and must not
+   * Both sides of a block get the same weight, however many frames each has. What others take differs from block to block, and must not
    * count for the side that had most of its frames there. Where nothing is taken, it would only cost frames.
    */
   readonly isBalanced?: boolean;

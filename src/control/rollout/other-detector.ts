@@ -10,6 +10,11 @@ export interface DetectorFacts {
   readonly reportedAp: number | null;
 }
 
+/** Returns the name of a detector that is given by its name or by the path of its file. */
+export function detectorNameOf(model: string): string {
+  return basename(model).replace(/\.(onnx|ya?ml)$/, '');
+}
+
 /** A version with what is known of its network. */
 interface Side extends DetectorFacts {
   readonly label: string;
@@ -31,7 +36,7 @@ export function labelledVerdictOf(
 ): LabelledVerdict | undefined {
   if (control.weights.join() === candidate.weights.join()) return undefined;
   if (given !== undefined) {
-    const inUse = basename(control.model.name).replace(/\.(onnx|ya?ml)$/, '');
+    const inUse = detectorNameOf(control.model.name);
     if (given.control !== undefined && given.control !== inUse) throw rolloutErrors.otherLabels(given.control, inUse);
     return given;
   }

@@ -120,7 +120,7 @@ export class RequestAudit {
   }
 }
 
-/** Path of the file with the visits, beside that with the changes. */
+/** Returns the path of the file with visits; it lies in the folder of the file with changes. */
 function visitsPath(path: string): string {
   return path.replace(/(\.[^./\\]*)?$/, '-visits$1');
 }

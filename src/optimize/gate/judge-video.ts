@@ -155,7 +155,7 @@ export async function judgeVideo(
   return { ...facts, verdict, picturesThatWouldDecide: framesThatWouldDecide, reason: `${text}; ${rest}` };
 }
 
-/** Between different detectors it is not known whose boxes are right, so a class counts wherever it is reported. */
+/** Of two different detectors it is not known whose boxes are right, so a class counts as found if it is reported at all. */
 function anywhere<T extends { readonly reportedByCandidate: number }>(found: T): T & { foundByCandidate: number } {
   return { ...found, foundByCandidate: found.reportedByCandidate };
 }

@@ -1,6 +1,6 @@
 import { type Guard, guardSettingsWithParts } from './guard.ts';
 
-/** Another detector has other boxes, but it sees something wherever the control sees a lot. */
+/** Another detector reports other boxes, but where the control reports many it must report some. */
 export const blind = {
   settings: guardSettingsWithParts(
     'Whether another detector sees anything where the control sees objects. Only if the candidate is another detector.',
