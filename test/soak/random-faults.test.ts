@@ -18,7 +18,7 @@ import { HttpVideoServer } from '../support/http-video-server.ts';
 import { LiveRuntime } from '../support/live-runtime.ts';
 import { VideoFolder } from '../support/made-videos.ts';
 import { ffmpegWith, hasProc, isAlive, ownResources } from '../support/processes.ts';
-import { CALM, randomPatch } from '../support/random-patches.ts';
+import { CALM, randomPatch, UNSET } from '../support/random-patches.ts';
 import { waitFor, within } from '../support/wait-for.ts';
 
 /** Short by default; `npm run soak -- --minutes 30` sets it. */
@@ -149,7 +149,7 @@ describe.skipIf(!hasProc)(`random faults and changes for ${seconds} s (needs /pr
           const said = `${id} ${JSON.stringify(change)}`;
           expect([said, code]).toEqual([said, isValid ? null : 'CONFIG_INVALID']);
           const { config } = live.runtime.stream(id);
-          if (isValid) expect(config).toMatchObject(change);
+          if (isValid) expect({ ...UNSET, ...config }).toMatchObject(change);
           else expect(config).toBe(before);
         },
         () => live.runtime.assignModel(pick(STREAMS), pick(MODELS)),

@@ -5,6 +5,11 @@ export const CALM = {
   ...{ tiles: null, region: null, labels: null, scoreThreshold: null },
 };
 
+/** How a change names a setting that a camera does not have. */
+export const UNSET = Object.fromEntries(
+  ['maxFps', 'target', 'labels', 'scoreThreshold', 'skip', 'tiles', 'region'].map((key) => [key, null]),
+);
+
 /** Values of each setting that are valid beside every value of the others. */
 const VALID: Readonly<Record<string, readonly unknown[]>> = {
   every: [1, 2, 5, 100],
