@@ -96,6 +96,48 @@ export async function comparePublished(
   };
 }
 
+/** Score thresholds that are tried for a candidate: 0.05 to 0.95. */
+const THRESHOLDS = Array.from({ length: 91 }, (_, i) => (5 + i) / 100);
+
+/**
+ * Finds the score threshold at which a candidate keeps most of what the reference publishes: the one with the greatest minimum of its
+ * recall and its precision, each as a ratio to the reference's. Scores of two detectors mean different things, so the threshold of one says
+ * nothing about the other.
+ *
+ * @param candidate - with scores down to the lowest threshold that is tried.
+ * @returns 0.05 to 0.95; null if the reference finds none of the objects, or the candidate none.
+ * @throws DATASET_INVALID as `scoreDetections` does.
+ */
+export function equalThreshold(
+  annotations: CocoAnnotations,
+  reference: ThresholdedResults,
+  candidate: readonly CocoResult[],
+): number | null {
+  const wanted = rightAndWrong(annotations, reference.results);
+  const got = rightAndWrong(annotations, candidate);
+  const from = ({ right, wrong }: typeof got, threshold: number): { found: number; precision: number } => {
+    const found = right.filter((score) => score >= threshold).length;
+    return { found, precision: found / (found + wrong.filter((score) => score >= threshold).length) };
+  };
+  const own = from(wanted, reference.scoreThreshold);
+  let best: { threshold: number; kept: number } | null = null;
+  for (const threshold of THRESHOLDS) {
+    const { found, precision } = from(got, threshold);
+    if (found === 0 || own.found === 0) break;
+    const kept = Math.min(found / own.found, precision / own.precision);
+    if (best === null || kept > best.kept) best = { threshold, kept };
+  }
+  return best?.threshold ?? null;
+}
+
+/** Scores of the detections of all classes that are right, and of those that are wrong. */
+function rightAndWrong(annotations: CocoAnnotations, results: readonly CocoResult[]) {
+  const images = matchDataset(annotations, results).flatMap((category) => category.images);
+  const scoresOf = (wanted: number): number[] =>
+    images.flatMap(({ outcomes, scores }) => [...scores].filter((_, i) => outcomes[i] === wanted));
+  return { right: scoresOf(TRUE_POSITIVE), wrong: scoresOf(FALSE_POSITIVE) };
+}
+
 /** Adds one side's counts of a category to those of the pictures, from column `at` on; objects are the same on both sides. */
 function tally({ images, places }: CategoryMatches, pictures: number[][], at: number, side: 1 | 3): void {
   for (const [i, { outcomes, scores, objects }] of images.entries()) {

@@ -1,7 +1,7 @@
 import type { CocoAnnotations } from '../../evaluate/coco-dataset.ts';
 import { type BootstrapOptions, type LossEstimate, SINGLE_LEVEL } from '../../evaluate/loss-bootstrap.ts';
 import { type ClassLoss, comparePrecision } from '../../evaluate/precision-loss.ts';
-import { comparePublished, type PublishedLoss } from '../../evaluate/published-loss.ts';
+import { comparePublished, equalThreshold, type PublishedLoss } from '../../evaluate/published-loss.ts';
 import { cocoResultsOf, type RecordedResults } from '../../evaluate/recorded-results.ts';
 import { compareByTag } from '../../evaluate/tag-loss.ts';
 import { CLASSES_SHOWN, type GateVerdict } from './gate-verdict.ts';
@@ -71,6 +71,21 @@ export async function judge(
   if (ground.kind === 'labels')
     return judgeByLabels(reference, candidate, ground.annotations, maxLoss, { seed, resamples, level });
   return judgeVideo(reference, candidate, ground, { ...options, maxLoss, seed, resamples, level });
+}
+
+/**
+ * Returns the score threshold at which another detector publishes most alike; see `equalThreshold`. Null if there is none.
+ *
+ * @throws DATASET_INVALID if the annotations have no class of the models.
+ */
+export function thresholdBeside(
+  reference: RecordedResults,
+  candidate: RecordedResults,
+  annotations: CocoAnnotations,
+): number | null {
+  const { scoreThreshold } = reference;
+  const wanted = { results: cocoResultsOf(reference, annotations), scoreThreshold };
+  return equalThreshold(annotations, wanted, cocoResultsOf(candidate, annotations));
 }
 
 async function judgeByLabels(

@@ -20,11 +20,18 @@ export function apply(pipeline: PipelineConfig, configuration: Configuration): P
  * Writes a configuration into the text of a pipeline file. Comments, order and settings that no lever changes stay.
  *
  * @param where - names the text in messages.
+ * @param scoreThreshold - that another detector needs; null: the pipeline's stays.
  * @throws CONFIG_INVALID
  */
-export function applyToText(text: string, configuration: Configuration, where: string): string {
+export function applyToText(
+  text: string,
+  configuration: Configuration,
+  where: string,
+  scoreThreshold: number | null = null,
+): string {
   const pipeline = parsePipeline(text, where);
   const document = parseDocument(text);
+  if (scoreThreshold !== null) edit(document, ['model', 'scoreThreshold'], scoreThreshold);
   for (const [path, value] of pipelineSettings(pipeline, configuration)) edit(document, path, value);
   for (const [key, value] of Object.entries(streamSettings(pipeline.defaults as StreamPart, configuration)))
     edit(document, ['defaults', key], value);

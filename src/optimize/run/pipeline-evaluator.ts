@@ -94,7 +94,12 @@ export class PipelineEvaluator implements Evaluator {
   async pair(a: Configuration, b: Configuration): Promise<Pair> {
     const measure = async (): Promise<object> => {
       const { note, signal } = this.#options;
-      const runs = await measurePair(this.#setup(a), this.#setup(b), { kind: 'offline' }, { ...PAIR, note, signal });
+      const runs = await measurePair(
+        await this.#setup(a),
+        await this.#setup(b),
+        { kind: 'offline' },
+        { ...PAIR, note, signal },
+      );
       return { a: runs.a.map(withoutDetails), b: runs.b.map(withoutDetails) };
     };
     const record = await this.#measure('pair', b, `offline, beside ${configHash(a).slice(0, 12)}`, measure, [a]);
@@ -130,7 +135,7 @@ export class PipelineEvaluator implements Evaluator {
     const measure = async (): Promise<object> => {
       const { seed, note, signal, isBrief } = this.#options;
       const options = { ...(isBrief ? BRIEF : COMPARE), seed, note, signal, pairs: PAIRS };
-      const compared = await compareTrials(this.#setup(a), this.#setup(b), { kind: 'offline' }, options);
+      const compared = await compareTrials(await this.#setup(a), await this.#setup(b), { kind: 'offline' }, options);
       const { ratio, interval, verdict, order } = compared;
       const rates = (side: readonly TrialResult[]): number[] => side.map(({ fps }) => fps);
       return { ratio, interval, verdict, order, before: rates(compared.a), after: rates(compared.b) };
@@ -191,7 +196,7 @@ export class PipelineEvaluator implements Evaluator {
     targets: readonly Target[],
   ): Promise<void> {
     const { note, signal } = this.#options;
-    const trial = await OpenTrial.open(this.#setup(configuration), { note, signal });
+    const trial = await OpenTrial.open(await this.#setup(configuration), { note, signal });
     try {
       await use((streams, fps, timing) => {
         const scenario: Scenario = { kind: 'cameras', streams, fps };
@@ -209,9 +214,9 @@ export class PipelineEvaluator implements Evaluator {
     return judgeTargets(this.#options.targets, result);
   }
 
-  #setup(configuration: Configuration): TrialSetup {
-    const { pipeline, environment, ffmpeg } = this.#options;
-    return { pipeline: apply(pipeline, configuration), environment, ffmpeg };
+  async #setup(configuration: Configuration): Promise<TrialSetup> {
+    const { quality, environment, ffmpeg } = this.#options;
+    return { pipeline: await quality.applied(configuration), environment, ffmpeg };
   }
 
   #run(
@@ -224,7 +229,7 @@ export class PipelineEvaluator implements Evaluator {
     const { note, signal, targets } = this.#options;
     const name = `${scenarioName(scenario)}, ${length}`;
     return this.#measure(kind, configuration, name, async () => {
-      const trial = await OpenTrial.open(this.#setup(configuration), { note, signal });
+      const trial = await OpenTrial.open(await this.#setup(configuration), { note, signal });
       try {
         return await trial.measure(scenario, { ...timing, note, signal, targets });
       } finally {

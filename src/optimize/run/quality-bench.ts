@@ -10,7 +10,7 @@ import {
 } from '../gate/collect-results.ts';
 import { levelFor } from '../gate/confidence.ts';
 import type { GateVerdict } from '../gate/gate-verdict.ts';
-import { type Ground, judge } from '../gate/judge.ts';
+import { type Ground, judge, thresholdBeside } from '../gate/judge.ts';
 import type { VideoDemands } from '../gate/judge-video.ts';
 import { allOf, figure } from '../gate/loss-verdict.ts';
 import { passChance, type SearchEstimate, withPrior } from '../gate/pass-chance.ts';
@@ -98,6 +98,7 @@ export class QualityBench {
   #parts: Evidence;
   readonly #onImages = new Map<string, Promise<CollectedResults>>();
   readonly #onVideo = new Map<string, Promise<CollectedResults>>();
+  readonly #thresholds = new Map<string, Promise<number | null>>();
 
   constructor(options: QualityOptions) {
     this.#options = options;
@@ -194,7 +195,7 @@ export class QualityBench {
           ground,
           level,
           await this.#images(part, own),
-          await this.#images(part, still),
+          await this.#publishedAlike(still, await this.#images(part, still)),
         );
       }
       // While it searches with labels, video is looked at only where something is counted in it.
@@ -210,6 +211,43 @@ export class QualityBench {
     }
     const ap = gates.labels?.candidate ?? (labels === null ? null : await this.#baselineAp(part));
     return { ...together(gates, allowed), ...gates, ap, chance: 1 };
+  }
+
+  /**
+   * The pipeline with a configuration. Another detector gets the score threshold of `scoreThresholdOf`.
+   *
+   * @throws as `confirm`.
+   */
+  async applied(configuration: Configuration): Promise<PipelineConfig> {
+    const { pipeline } = this.#options;
+    const scoreThreshold = await this.scoreThresholdOf(configuration);
+    const model = { ...pipeline.model, ...(scoreThreshold === null ? {} : { scoreThreshold }) };
+    return apply({ ...pipeline, model }, configuration);
+  }
+
+  /**
+   * The score threshold at which another detector than the baseline's publishes most alike, by the labelled pictures of the search part.
+   * The scores of two detectors mean different things, so that of the baseline says nothing about it. Null for the baseline's own detector, and
+   * without labels: then the pipeline's, or the detector's own.
+   *
+   * @throws as `confirm`.
+   */
+  async scoreThresholdOf(configuration: Configuration): Promise<number | null> {
+    const { baseline } = this.#options;
+    const { labels } = this.#part('search');
+    if (configuration.model === baseline.model || labels === null) return null;
+    const still = withoutSkips(configuration);
+    return remember(this.#thresholds, pictureKey(still), async () =>
+      thresholdBeside(
+        await this.#images('search', withoutSkips(baseline)),
+        await this.#images('search', still),
+        labels.annotations,
+      ),
+    );
+  }
+
+  async #publishedAlike(configuration: Configuration, results: CollectedResults): Promise<CollectedResults> {
+    return { ...results, scoreThreshold: (await this.scoreThresholdOf(configuration)) ?? results.scoreThreshold };
   }
 
   async #onBlocks(
@@ -292,24 +330,26 @@ export class QualityBench {
   #images(part: PartName, configuration: Configuration): Promise<CollectedResults> {
     const { paths, folder: label } = this.#part(part).labels!;
     return remember(this.#onImages, `${part} ${pictureKey(configuration)}`, () =>
-      this.#collectors.onImages(this.#collect(configuration), { paths, label, resizeBy: configuration.resizeBy }),
+      this.#collectors.onImages(this.#collect(apply(this.#options.pipeline, configuration)), {
+        ...{ paths, label, resizeBy: configuration.resizeBy },
+      }),
     );
   }
 
   #video(part: PartName, configuration: Configuration): Promise<CollectedResults> {
-    const { stream, pipeline } = this.#options;
+    const { stream } = this.#options;
     const { skipUnchanged, trackBetween } = configuration;
     const key = `${part} ${pictureKey(configuration)} ${skipUnchanged} ${trackBetween}`;
-    return remember(this.#onVideo, key, () => {
+    return remember(this.#onVideo, key, async () => {
+      const pipeline = await this.applied(configuration);
       const { resizeBy, hwaccel, skip } = apply({ ...pipeline, streams: [stream] }, configuration).streams[0]!;
       const clips = this.#part(part).blocks.map(({ path }) => path);
-      return this.#collectors.onVideo(this.#collect(configuration), { ...stream, resizeBy, hwaccel, skip }, clips);
+      return this.#collectors.onVideo(this.#collect(pipeline), { ...stream, resizeBy, hwaccel, skip }, clips);
     });
   }
 
-  #collect(configuration: Configuration): CollectOptions {
-    const { pipeline, environment, ffmpeg, signal: stop, note } = this.#options;
-    const { model, batch, lanes } = apply(pipeline, configuration);
+  #collect({ model, batch, lanes }: PipelineConfig): CollectOptions {
+    const { environment, ffmpeg, signal: stop, note } = this.#options;
     return { model, batch, lanes, environment, ffmpeg, stop, onNotice: note };
   }
 }

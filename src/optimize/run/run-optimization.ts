@@ -269,7 +269,8 @@ async function searchAndReport(
     const sides = { baseline: side(baseline, before, 0), best: side(best, after, isSame ? 0 : 1) };
     const seconds = (performance.now() - startedMs) / 1000;
     const bestPath = join(request.report, 'best.yaml');
-    await writeWholeFile(bestPath, applyToText(subject.text, best, subject.name));
+    const threshold = await quality.scoreThresholdOf(best);
+    await writeWholeFile(bestPath, applyToText(subject.text, best, subject.name, threshold));
     const options = {
       ...{ target: request.target, hostPrice: request.hostPrice, headroomRatio: HEADROOM_RATIO, bestPath },
       ...{ cameraFps: CAPACITY_FPS, annotations: request.annotations, images: request.images },

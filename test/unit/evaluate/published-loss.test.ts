@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { CocoAnnotations, CocoBox, CocoResult } from '../../../src/evaluate/coco-dataset.ts';
-import { comparePublished } from '../../../src/evaluate/published-loss.ts';
+import { comparePublished, equalThreshold } from '../../../src/evaluate/published-loss.ts';
 
 const OPTIONS = { seed: 1, resamples: 200 };
 const at = (x: number): CocoBox => [x, 0, 10, 10];
@@ -59,5 +59,39 @@ describe('what two sides publish', () => {
     const same = { results: [1, 2].map((id) => found(id, 7, 0, 0.9)), scoreThreshold: 0.3 };
     const { recall, precision } = await comparePublished(SCENE, same, same, OPTIONS);
     expect([recall.loss, ...recall.interval, precision.loss, ...precision.interval]).toEqual([0, 0, 0, 0, 0, 0]);
+  });
+});
+
+describe('the threshold at which another detector publishes alike', () => {
+  const all = [1, 2, 3, 4].flatMap((id) => [found(id, 7, 0, 0.9), found(id, 9, 50, 0.9)]);
+  // Six of eight objects are found, with two wrong boxes.
+  const reference = { results: [...all.slice(0, 6), found(1, 9, 90, 0.8), found(2, 9, 90, 0.8)], scoreThreshold: 0.5 };
+
+  it('follows scores that are higher or lower for the same boxes', () => {
+    for (const factor of [0.3, 0.7, 1]) {
+      const scaled = reference.results.map((one) => ({ ...one, score: one.score * factor }));
+      // What it sees besides, at lower scores, is wrong.
+      const noise = [1, 2, 3, 4].map((id) => found(id, 7, 120, 0.7 * factor));
+      const threshold = equalThreshold(SCENE, reference, [...scaled, ...noise])!;
+      expect(threshold).toBeGreaterThan(0.7 * factor);
+      expect(threshold).toBeLessThanOrEqual(0.8 * factor);
+    }
+  });
+
+  it('gives up neither recall nor precision for the other', () => {
+    // Sure of two objects; with all eight come six wrong boxes; with five of them one.
+    const candidate = [
+      ...all.map((one, i) => ({ ...one, score: i < 2 ? 0.9 : i < 5 ? 0.6 : 0.2 })),
+      ...[found(3, 9, 90, 0.6), ...[1, 2, 3, 4].map((id) => found(id, 7, 120, 0.2)), found(4, 9, 90, 0.2)],
+    ];
+    const threshold = equalThreshold(SCENE, reference, candidate)!;
+    expect(threshold).toBeGreaterThan(0.2);
+    expect(threshold).toBeLessThanOrEqual(0.6);
+  });
+
+  it('is none for a detector that finds nothing, and beside one that finds nothing', () => {
+    expect(equalThreshold(SCENE, reference, [])).toBeNull();
+    expect(equalThreshold(SCENE, reference, [found(1, 9, 90, 0.9)])).toBeNull();
+    expect(equalThreshold(SCENE, { ...reference, scoreThreshold: 0.99 }, all)).toBeNull();
   });
 });

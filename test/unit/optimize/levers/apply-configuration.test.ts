@@ -46,6 +46,11 @@ describe('a configuration in a pipeline', () => {
     expect(model.scoreThreshold).toBe(0.35);
   });
 
+  it('takes the score threshold that another detector needs', () => {
+    const text = applyToText(TEXT, WANTED, 'doors.yaml', 0.42);
+    expect(parsePipeline(text, 'doors.yaml').model).toEqual({ ...apply(pipeline, WANTED).model, scoreThreshold: 0.42 });
+  });
+
   it('drops what belongs to the file of the former model, and a provider that the engine lacks', () => {
     const { model } = apply(pipeline, WANTED);
     expect([model.family, model.labels, model.provider]).toEqual([undefined, undefined, 'cpu']);

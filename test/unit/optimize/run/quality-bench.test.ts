@@ -124,6 +124,26 @@ describe('another detector', () => {
     expect(judged.verdict).toBe('refused');
   });
 
+  it('is judged, run and recommended at the threshold that suits its own scores', async () => {
+    // The same boxes with half of the scores, which the threshold of the other would hide.
+    const faint: Eyes = {
+      pictures: (scene) => {
+        const { frames, ...seen } = seePictures(scene, SIGHT);
+        const halved = frames.map((frame) => ({
+          ...frame,
+          detections: frame.detections.map((found) => ({ ...found, score: found.score / 2 })),
+        }));
+        return { ...seen, frames: halved };
+      },
+    };
+    const { bench } = benchOf({ labelled: true, eyes: { other: faint } });
+    expect(await bench.confirm(OTHER, 1)).toMatchObject({ verdict: 'passed' });
+    const threshold = await bench.scoreThresholdOf(OTHER);
+    expect(threshold).toBeCloseTo(seePictures(labelledScene(PICTURES, 4), SIGHT).scoreThreshold / 2, 2);
+    expect((await bench.applied({ ...OTHER, skipUnchanged: true })).model.scoreThreshold).toBe(threshold);
+    expect((await bench.applied(FAST_FORMAT)).model.scoreThreshold).toBeUndefined();
+  });
+
   it('is refused if the counts of the user change, though labels show no loss, unless they are accepted', async () => {
     const eyes = { other: { video: jumpy.video! } };
     const refused = await benchOf({ labelled: true, counted: true, eyes }).bench.confirm(OTHER, 1);
