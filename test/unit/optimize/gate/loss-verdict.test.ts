@@ -77,7 +77,7 @@ describe('classes', () => {
     expect(classWarnings([rare], 0.02, 0.975)).toEqual([expect.stringContaining('2 objects in 1 piece of evidence')]);
   });
 
-  const fewest = { objects: 3, units: 2 };
+  const fewest = { objects: 7, units: 2 };
   const found = (foundByReference: number, foundByCandidate: number, units = 20) =>
     lostClasses([{ label: 'dog', units, foundByReference, foundByCandidate }], fewest);
 
@@ -88,8 +88,8 @@ describe('classes', () => {
   });
 
   it('are not judged alone if they are too rare', () => {
-    expect(found(3, 0, 2)).toHaveLength(1);
-    expect(found(2, 0)).toEqual([]);
-    expect(found(3, 0, 1)).toEqual([]);
+    expect(found(7, 0, 2)).toHaveLength(1);
+    expect(found(6, 0)).toEqual([]);
+    expect(found(7, 0, 1)).toEqual([]);
   });
 });
