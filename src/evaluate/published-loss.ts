@@ -9,6 +9,8 @@ interface Published {
   readonly recall: LossEstimate;
   /** Share of the detections that are right; NaN for a side that publishes nothing. */
   readonly precision: LossEstimate;
+  /** Both as one figure, their harmonic mean: what a threshold takes from one and gives to the other hardly changes it. */
+  readonly f1: LossEstimate;
 }
 
 /** The same of one class. */
@@ -63,18 +65,23 @@ export async function comparePublished(
       tally(wanted[c]!, pictures, group * COLUMNS, 1);
       tally(got[c]!, pictures, group * COLUMNS, 3);
     }
-  const samples = Array.from({ length: groups }, () => [new LossSamples(), new LossSamples()] as const);
+  const samples = Array.from(
+    { length: groups },
+    () => [new LossSamples(), new LossSamples(), new LossSamples()] as const,
+  );
   const all = await resampleSums(pictures, groups * COLUMNS, options, (sums) => {
-    for (const [group, [recall, precision]] of samples.entries()) {
+    for (const [group, [recall, precision, f1]] of samples.entries()) {
       recall.add(recallOf(sums, group, 1), recallOf(sums, group, 3));
       precision.add(precisionOf(sums, group, 1), precisionOf(sums, group, 3));
+      f1.add(f1Of(sums, group, 1), f1Of(sums, group, 3));
     }
   });
   const estimate = (group: number): Published => {
-    const [recall, precision] = samples[group]!;
+    const [recall, precision, f1] = samples[group]!;
     return {
       recall: recall.estimate(recallOf(all, group, 1), recallOf(all, group, 3), options.level),
       precision: precision.estimate(precisionOf(all, group, 1), precisionOf(all, group, 3), options.level),
+      f1: f1.estimate(f1Of(all, group, 1), f1Of(all, group, 3), options.level),
     };
   };
   const byClass = annotations.categories.flatMap(({ name: label }, c): PublishedClass[] => {
@@ -161,4 +168,10 @@ function recallOf(sums: Float64Array, group: number, side: 1 | 3): number {
 function precisionOf(sums: Float64Array, group: number, side: 1 | 3): number {
   const at = group * COLUMNS + side;
   return sums[at]! / (sums[at]! + sums[at + 1]!);
+}
+
+function f1Of(sums: Float64Array, group: number, side: 1 | 3): number {
+  const at = group * COLUMNS;
+  const [objects, right, wrong] = [sums[at]!, sums[at + side]!, sums[at + side + 1]!];
+  return (2 * right) / (objects + right + wrong);
 }

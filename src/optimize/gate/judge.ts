@@ -22,7 +22,12 @@ import {
 /** What a candidate is judged by. */
 export type Ground =
   /** Frame numbers of the results are places in the list of images. */
-  | { readonly kind: 'labels'; readonly annotations: CocoAnnotations }
+  | {
+      readonly kind: 'labels';
+      readonly annotations: CocoAnnotations;
+      /** The candidate is another detector, at a threshold of its own: recall and precision are judged as one, by F1. Default: false. */
+      readonly isOtherDetector?: boolean;
+    }
   /** Frame numbers are those of one clip. Lines and zones of the stream are counted. */
   | ({ readonly kind: 'video' } & VideoGround);
 
@@ -56,7 +61,8 @@ const FEWEST_RESAMPLES = 100;
  * Judges whether a candidate keeps the quality of the reference: by labels, or by agreement on a video.
  *
  * With labels the losses of AP, and of recall and precision at each side's score threshold, are estimated with a paired bootstrap over
- * pictures, and all must pass. On a video objects, tracks, counts and first
+ * pictures, and all must pass. Of another detector the F1 of the two must pass, since its threshold gives from one to the other, and neither may
+ * fall by more than is allowed in the estimate. On a video objects, tracks, counts and first
  * appearances are compared frame by frame, with what is published for the frames in between.
  *
  * @throws DATASET_INVALID if the annotations have no class of the models; RangeError if an option is out of range.
@@ -71,8 +77,7 @@ export async function judge(
   if (!(maxLoss >= 0 && maxLoss <= 1)) throw new RangeError(`maxLoss: expected 0 to 1, received ${maxLoss}`);
   if (!(Number.isInteger(resamples) && resamples >= FEWEST_RESAMPLES))
     throw new RangeError(`resamples: expected a whole number from ${FEWEST_RESAMPLES}, received ${resamples}`);
-  if (ground.kind === 'labels')
-    return judgeByLabels(reference, candidate, ground.annotations, maxLoss, { seed, resamples, level });
+  if (ground.kind === 'labels') return judgeByLabels(reference, candidate, ground, maxLoss, { seed, resamples, level });
   return judgeVideo(reference, candidate, ground, { ...options, maxLoss, seed, resamples, level });
 }
 
@@ -94,7 +99,7 @@ export function thresholdBeside(
 async function judgeByLabels(
   reference: RecordedResults,
   candidate: RecordedResults,
-  annotations: CocoAnnotations,
+  { annotations, isOtherDetector = false }: Extract<Ground, { kind: 'labels' }>,
   allowed: number,
   bootstrap: BootstrapOptions & { readonly level: number },
 ): Promise<GateVerdict> {
@@ -110,13 +115,18 @@ async function judgeByLabels(
   const figures = classFigures(byClass, published);
   const evidence = { units: pictures, fewestUnits: FEWEST_PICTURES, level };
   const share = PUBLISHED_FACTOR * allowed;
+  const proven = isOtherDetector ? [published.f1] : [published.recall, published.precision];
   const { verdict, unitsThatWouldDecide } = judgeAll([
     judgeLoss(overall, allowed, evidence),
-    ...[published.recall, published.precision].map((loss) => judgeLoss(loss, share * loss.reference, evidence)),
+    ...proven.map((loss) => judgeLoss(loss, share * loss.reference, evidence)),
   ]);
   const objections = [
+    // The sides of what is judged as one must each hold as they are estimated.
     ...(['recall', 'precision'] as const)
-      .filter((name) => published[name].interval[0] > share * published[name].reference)
+      .filter((name) => {
+        const { loss, interval, reference } = published[name];
+        return (isOtherDetector ? loss : interval[0]) > share * reference;
+      })
       .map((name) => `${name} at the score threshold falls by more than ${percent(share)} of itself`),
     ...lostClasses(published.byClass, FEWEST_OF_A_CLASS),
     ...fallenClasses(figures, allowed),
@@ -139,7 +149,7 @@ async function judgeByLabels(
           : null;
   if (nothing !== null) return { ...facts, objections: [], verdict: 'inconclusive', reason: nothing };
   const text = withObjections(
-    `${lossText(overall, allowed, level)}; ${publishedText(published, share, level)}`,
+    `${lossText(overall, allowed, level)}; ${publishedText(published, share, level, isOtherDetector)}`,
     objections,
   );
   if (objections.length > 0) return { ...facts, verdict: 'refused', reason: text };
@@ -162,12 +172,18 @@ function classFigures(byClass: readonly ClassLoss[], { byClass: published }: Pub
 }
 
 /** Says how much of what users see is found and right on both sides. */
-function publishedText({ thresholds, recall, precision }: PublishedLoss, share: number, level: number): string {
+function publishedText(
+  { thresholds, recall, precision, f1 }: PublishedLoss,
+  share: number,
+  level: number,
+  hasF1: boolean,
+): string {
   const [before, after] = thresholds;
   const other = before === after ? '' : ` (the reference: ${before})`;
   const part = (loss: LossEstimate): string =>
     `${figure(loss.candidate)} against ${figure(loss.reference)} (loss ${intervalText(loss.interval, level)})`;
-  return `at a score of ${after} or more${other} recall ${part(recall)} and precision ${part(precision)} where ${percent(share)} of each may be lost`;
+  const both = `at a score of ${after} or more${other} recall ${part(recall)} and precision ${part(precision)}`;
+  return `${both}${hasF1 ? `, together F1 ${part(f1)},` : ''} where ${percent(share)} of each may be lost`;
 }
 
 function lossText({ reference, candidate, loss, interval }: LossEstimate, allowed: number, level: number): string {

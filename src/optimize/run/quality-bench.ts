@@ -190,7 +190,10 @@ export class QualityBench {
     const gates: Gates = { labels: null, video: null, skips: null };
     if (pictureKey(still) !== pictureKey(own)) {
       if (labels !== null) {
-        const ground: Ground = { kind: 'labels', annotations: labels.annotations };
+        const ground: Ground = {
+          ...{ kind: 'labels', annotations: labels.annotations },
+          isOtherDetector: !isSameDetector,
+        };
         gates.labels = await this.#compare(
           ground,
           level,

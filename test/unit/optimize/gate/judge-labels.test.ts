@@ -83,6 +83,32 @@ describe('at the score threshold, the gate with labels', () => {
     expect(picturesThatWouldDecide).toBeGreaterThan(200);
   });
 
+  it('judges recall and precision of another detector as one, and holds each as estimated', async () => {
+    const few = labelledScene(60, 3);
+    const reference = seePictures(few, { seed: 1, missRatio: 0.35, jitter: 0.05 });
+    const ground = { kind: 'labels', annotations: few } as const;
+    const options = { maxLoss: 0.02, resamples: 400 };
+    // It finds more; a box in nine is wrong.
+    const eager = seePictures(few, { seed: 2, missRatio: 0.15, jitter: 0.05 });
+    let boxes = 0;
+    const wrong = mapDetections(eager, (found) =>
+      boxes++ % 9 === 0 ? { ...found, box: shiftedBy(found.box, 5, 5) } : found,
+    );
+    const judgedAs = async (isOtherDetector: boolean) =>
+      judge(reference, wrong, { ...ground, isOtherDetector }, options);
+    const one = await judgedAs(true);
+    expect(one.published!.precision.loss).toBeGreaterThan(0.03);
+    expect(one, one.reason).toMatchObject({ verdict: 'passed', reason: expect.stringContaining('together F1') });
+    expect((await judgedAs(false)).verdict).not.toBe('passed');
+    // A fall of one that the other pays for is still a fall.
+    boxes = 0;
+    const wild = mapDetections(eager, (found) =>
+      boxes++ % 4 === 0 ? { ...found, box: shiftedBy(found.box, 5, 5) } : found,
+    );
+    const refused = await judge(reference, wild, { ...ground, isOtherDetector: true }, options);
+    expect(refused).toMatchObject({ verdict: 'refused', reason: expect.stringMatching(/precision at the score/) });
+  });
+
   it('decides nothing where the reference publishes nothing', async () => {
     const silent = { ...REFERENCE, scoreThreshold: 0.95 };
     expect(await judged(silent, silent)).toMatchObject({
