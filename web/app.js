@@ -11,18 +11,21 @@ import {
 } from './dialogs.js';
 import { byId, setData, setText } from './element.js';
 import { EventsLog } from './events-log.js';
+import { FiguresTable } from './figures-table.js';
 import { FleetPanel } from './fleet-panel.js';
 import { FocusView } from './focus-view.js';
 import { PAGE_URL } from './gateway.js';
-import { StreamGrid } from './grid.js';
 import { HostPanel } from './host-panel.js';
 import { KeepingNotice } from './keeping-notice.js';
 import { SightlineClient } from './lib/client/index.js';
 import { RolloutPanel } from './rollout-panel.js';
 import { SourceTester } from './source-test.js';
-import { Summary } from './summary.js';
+import { StateLine } from './state-line.js';
+import { Wall } from './wall.js';
 
-const FOCUS_HASH = /^#stream=(.+)$/;
+const CAMERA_HASH = /^#stream=(.+)$/;
+/** Views that the address may name; without one it shows the wall. */
+const VIEW_HASH = /^#(wall|events|system)$/;
 const filterField = byId('filter', HTMLInputElement);
 const attentionButton = byId('attention');
 /** Debounce: scrolling through thirty cards should send one message, not thirty. */
@@ -46,39 +49,45 @@ let droppedMessages = 0;
  * @type {string | null | undefined}
  */
 let focused;
+/** @type {StatsMessage | null} */
+let newest = null;
 /** Whether the newest report had the stream that is shown large. */
 let wasThere = false;
 
 const log = new EventsLog({ onError: showError });
 const host = new HostPanel();
-const summary = new Summary(byId('summary'));
+const stateLine = new StateLine();
 const notice = new KeepingNotice();
-byId('panel').append(host.node, log.node);
+byId('events').append(log.node);
+byId('system').append(host.node);
 
-const grid = new StreamGrid({
-  node: byId('grid'),
+const wall = new Wall({
+  node: byId('wall'),
   empty: byId('empty'),
   onVisible: (ids) => {
     visible = ids;
     watchSoon();
   },
-  actions: {
+});
+const figures = new FiguresTable(byId('figures'));
+const camera = new FocusView(
+  byId('focus'),
+  {
     pause: (id) => attempt(() => client.streams.pause(id)),
     resume: (id) => attempt(() => client.streams.resume(id)),
     remove: async (id) => {
       if (await confirmRemoval(id)) await attempt(() => client.streams.remove(id));
     },
-    focus: (id) => {
-      location.hash = FOCUS_HASH.test(location.hash) ? '' : `#stream=${encodeURIComponent(id)}`;
-    },
   },
-});
-
-const focusView = new FocusView(byId('focus'), (id) => grid.pictureOf(id), showError);
+  showError,
+);
 
 const fleet = new FleetPanel(byId('fleet'), {
   drain: (id, isDraining) => attempt(() => (isDraining ? client.hosts.drain(id) : client.hosts.undrain(id))),
-  show: (id) => setFilter(filterField.value === id ? '' : id),
+  show: (id) => {
+    setFilter(filterField.value === id ? '' : id);
+    if (filterField.value !== '') location.hash = '';
+  },
   cancel: async (id) => {
     if (await confirmCancel(id)) await attempt(() => client.jobs.cancel(id));
   },
@@ -95,12 +104,12 @@ const rollout = new RolloutPanel(byId('rollout'), {
 });
 
 const client = new SightlineClient({ url: PAGE_URL, onState: showConnection });
-/** Of the visible cards and of the roll-out. */
+/** Of the visible tiles, of the open camera and of the roll-out. */
 const pictures = client.comparisons({ streams: [] });
 follow(client.stats(), showStats);
 follow(client.events(), (event) => {
   log.add(event);
-  focusView.addEvent(event);
+  camera.addEvent(event);
   notice.addEvent(event);
 });
 follow(pictures, showPicture);
@@ -127,12 +136,15 @@ async function follow(messages, show) {
 
 /** @param {StatsMessage} message */
 function showStats(message) {
-  grid.update(message.timeMs, message.streams);
+  newest = message;
+  wall.update(message.streams);
+  stateLine.update(message.streams, message.host);
   host.update(message.host);
   fleet.update(message.fleet, message.timeMs);
   rollout.update(message.rollout, message.streams, message.timeMs);
-  summary.update(message.streams);
-  focusView.update(message.streams);
+  setData(document.body, 'rollout', byId('rollout').hidden ? null : 'true');
+  camera.update(message.timeMs, message.streams);
+  figures.update(message.timeMs, message.streams, wall.shown);
   leaveRemoved(message.streams);
   droppedMessages = message.droppedMessages;
   showState('open');
@@ -153,7 +165,8 @@ function leaveRemoved(streams) {
 function showPicture(message) {
   if (message.type === 'shadow') rollout.showShadow(message);
   else {
-    grid.showPreview(message);
+    wall.showPreview(message);
+    camera.showPreview(message);
     rollout.showPreview(message);
   }
 }
@@ -189,9 +202,10 @@ function watchSoon() {
   watchTimer = setTimeout(watchVisible, WATCH_DELAY_MS);
 }
 
-/** Subscribes to the pictures of visible cards and of the roll-out; to none while the page is in the background. */
+/** Subscribes to the pictures that are in view; to none while the page is in the background. */
 function watchVisible() {
-  pictures.update({ streams: document.hidden ? [] : [...new Set([...visible, ...rollout.watched])] });
+  const wanted = focused == null ? visible : [focused];
+  pictures.update({ streams: document.hidden ? [] : [...new Set([...wanted, ...rollout.watched])] });
 }
 
 /** @param {FeedState} state */
@@ -210,9 +224,8 @@ function showConnection(state) {
   if (state.name === 'open') {
     showAccess(state.hello.access);
     log.load();
-    focusView.reload();
+    camera.reload();
     notice.load();
-    grid.reloadHistories();
   }
   if (state.name !== 'waiting') return;
   const { retryAtMs } = state;
@@ -228,7 +241,7 @@ function showConnection(state) {
 function showRefusal(why) {
   setData(byId('connection'), 'state', 'waiting');
   setText(byId('connection'), 'Refused');
-  grid.refuse(`The gateway refuses this page: ${why}`);
+  wall.refuse(`The gateway refuses this page: ${why}`);
 }
 
 /** @param {'connecting' | 'open' | 'waiting'} name */
@@ -240,19 +253,31 @@ function showState(name) {
     setText(byId('connection'), droppedMessages === 0 ? 'Live' : `Live, ${droppedMessages} messages missed`);
 }
 
-function showFocus() {
-  const id = FOCUS_HASH.exec(location.hash)?.[1];
-  const stream = id === undefined ? null : decodeURIComponent(id);
+/** Shows what the address names: a camera, or one of the views. */
+function showPlace() {
+  const name = CAMERA_HASH.exec(location.hash)?.[1];
+  const stream = name === undefined ? null : decodeURIComponent(name);
   const before = focused;
   focused = stream;
-  grid.focus(stream);
-  focusView.show(stream);
-  byId('back').hidden = id === undefined;
+  setData(document.body, 'open', stream);
+  const view = stream === null ? (VIEW_HASH.exec(location.hash)?.[1] ?? 'wall') : 'wall';
+  setData(document.body, 'tab', view);
+  for (const tab of byId('tabs').children) {
+    if (/** @type {HTMLElement} */ (tab).dataset.tab === view) tab.setAttribute('aria-current', 'page');
+    else tab.removeAttribute('aria-current');
+  }
+  camera.show(stream);
+  if (newest !== null) {
+    wasThere = newest.streams.some(({ id }) => id === stream);
+    camera.update(newest.timeMs, newest.streams);
+    wall.update(newest.streams);
+  }
+  watchVisible();
   scrollTo(0, 0);
-  // The button that had the focus no longer exists.
   if (before === undefined || before === stream) return;
-  if (stream === null) grid.focusCard(before, 'focusDetails');
-  else byId('back').querySelector('button')?.focus();
+  // What had the focus is hidden now.
+  if (stream !== null) byId('back').focus();
+  else if (view === 'wall') wall.focusTile(before);
 }
 
 /**
@@ -269,7 +294,8 @@ function setFilter(text) {
 function applyFilter() {
   const text = filterField.value.trim();
   const onlyAttention = attentionButton.getAttribute('aria-pressed') === 'true';
-  grid.filter({ text, onlyAttention });
+  wall.filter({ text, onlyAttention });
+  if (newest !== null) figures.update(newest.timeMs, newest.streams, wall.shown);
   const url = new URL(location.href);
   url.searchParams.delete('find');
   url.searchParams.delete('attention');
@@ -293,25 +319,34 @@ byId('sign-out').addEventListener('click', () =>
     location.reload();
   }),
 );
-byId('back')
-  .querySelector('button')
-  ?.addEventListener('click', () => {
-    location.hash = '';
-  });
-addEventListener('keydown', ({ key }) => {
-  if (key === 'Escape' && document.querySelector('dialog[open]') === null) location.hash = '';
+byId('back').addEventListener('click', () => {
+  location.hash = '';
 });
-addEventListener('hashchange', showFocus);
-// A phone shows one of them at a time; a wide page shows all.
-byId('tabs').addEventListener('click', ({ target }) => {
-  if (!(target instanceof HTMLButtonElement)) return;
-  setData(document.body, 'tab', target.dataset.tab ?? null);
-  for (const tab of byId('tabs').children) {
-    if (tab === target) tab.setAttribute('aria-current', 'true');
-    else tab.removeAttribute('aria-current');
-  }
-  scrollTo(0, 0);
+addEventListener('keydown', (event) => {
+  if (document.querySelector('dialog[open]') !== null) return;
+  if (event.key === 'Escape') location.hash = '';
+  const isTyping = event.target instanceof HTMLElement && event.target.matches('input, select, textarea');
+  if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === 'f' || event.key === 'F') showFigures(byId('figures').hidden !== false);
+  else if (event.key === '/') filterField.focus();
+  else return;
+  event.preventDefault();
 });
+addEventListener('hashchange', showPlace);
+
+/** @param {boolean} isWanted the table in place of the pictures */
+function showFigures(isWanted) {
+  location.hash = '';
+  byId('figures').hidden = !isWanted;
+  byId('wall').hidden = isWanted;
+  byId('show-pictures').setAttribute('aria-pressed', String(!isWanted));
+  byId('show-figures').setAttribute('aria-pressed', String(isWanted));
+  applyFilter();
+}
+
+byId('show-pictures').addEventListener('click', () => showFigures(false));
+byId('show-figures').addEventListener('click', () => showFigures(true));
+
 document.addEventListener('visibilitychange', () => {
   watchVisible();
   if (!document.hidden) client.reconnect();
@@ -322,4 +357,4 @@ const addTest = new SourceTester(byId('add-source', HTMLInputElement), () => ({}
 byId('add-source-row').append(addTest.button);
 byId('add-source-row').after(addTest.result);
 byId('add-dialog').addEventListener('close', () => addTest.clear());
-showFocus();
+showPlace();

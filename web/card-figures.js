@@ -1,7 +1,7 @@
 /** @import { FrameCounters, StreamReport } from './lib/client/index.js' */
 
 import { element, setData, setText } from './element.js';
-import { formatCount, formatFps, formatMs, formatName, formatShort } from './format.js';
+import { formatCount, formatFps, formatMs, formatName } from './format.js';
 
 /** Share of the target rate that counts as reached, as the gateway judges it. */
 const FPS_TOLERANCE = 0.95;
@@ -15,11 +15,11 @@ export class CardFigures {
   #tile = { fps: tile('FPS'), p50: tile('p50'), p95: tile('p95'), p99: tile('p99') };
   #counter = {
     in: counter('In'),
-    published: counter('Published', 'Out'),
-    inferred: counter('Inferred', 'Inf'),
-    dropped: counter('Dropped', 'Drop'),
+    published: counter('Published'),
+    inferred: counter('Inferred'),
+    dropped: counter('Dropped'),
     inFlight: counter('In flight'),
-    queue: counter('Queue', 'Q'),
+    queue: counter('Queue'),
     reconnects: counter('Reconnects'),
     errors: counter('Decode errors'),
   };
@@ -51,19 +51,17 @@ export class CardFigures {
 
   /** @param {StreamReport} report */
   #updateTiles(report) {
-    const { fps, target, isMissing, latencyMs } = report;
+    const { fps, isMissing, latencyMs } = report;
     const { fps: rate, p50, p95, p99 } = this.#tile;
     setText(rate.value, formatFps(fps.published));
     setText(rate.note, fpsNote(report));
     setData(rate.node, 'missing', isMissing.fps ? 'true' : null);
-    setData(rate.node, 'target', target.fps === null ? null : `/ ${target.fps}`);
     const { window } = latencyMs;
     for (const name of /** @type {const} */ (['p50', 'p95', 'p99']))
       setText(this.#tile[name].value, window.count === 0 ? '-' : formatMs(window[name]));
     for (const { note } of [p50, p95]) setText(note, 'ms');
     setText(p99.note, latencyNote(report));
     setData(p99.node, 'missing', isMissing.latency ? 'true' : null);
-    setData(p99.node, 'target', target.latencyMs === null ? null : `/ ${target.latencyMs}`);
   }
 
   /** @param {StreamReport} report */
@@ -80,11 +78,8 @@ export class CardFigures {
       reconnects,
       errors: decodeErrors,
     };
-    for (const [name, counter] of Object.entries(this.#counter)) {
-      const value = values[/** @type {keyof typeof values} */ (name)];
-      setText(counter.value, formatCount(value));
-      setText(counter.short, formatShort(value));
-    }
+    for (const [name, { value }] of Object.entries(this.#counter))
+      setText(value, formatCount(values[/** @type {keyof typeof values} */ (name)]));
     setData(this.#counter.dropped.node, 'some', dropped > 0 ? 'true' : null);
     setData(this.#counter.errors.node, 'some', decodeErrors > 0 ? 'true' : null);
   }
@@ -189,21 +184,9 @@ function tile(label) {
   return { node, value, note };
 }
 
-/**
- * Builds a counter. A dense card shows `shortLabel` and a shortened value.
- *
- * @param {string} label
- * @param {string} shortLabel
- */
-function counter(label, shortLabel = label) {
-  const value = element('span', { class: 'long' });
-  const short = element('span', { class: 'short' });
+/** @param {string} label */
+function counter(label) {
+  const value = element('dd', {});
   const name = label.toLowerCase().replaceAll(' ', '-');
-  const term = element(
-    'dt',
-    {},
-    element('span', { class: 'long' }, label),
-    element('span', { class: 'short' }, shortLabel),
-  );
-  return { node: element('div', { 'data-counter': name }, term, element('dd', {}, value, short)), value, short };
+  return { node: element('div', { 'data-counter': name }, element('dt', {}, label), value), value };
 }

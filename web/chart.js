@@ -15,7 +15,7 @@ import uPlot from './vendor/uplot/uPlot.esm.js';
  * @typedef {object} ChartKind
  * @property {string} title
  * @property {(value: number) => string} format
- * @property {readonly Series[]} series in drawing order; a sparkline shows only the one with `isMain`
+ * @property {readonly Series[]} series in drawing order
  */
 
 /** @satisfies {Record<string, ChartKind>} */
@@ -44,7 +44,7 @@ const RIGHT_PX = 18;
 /** Widest digit of a label. */
 const CHAR_PX = 7;
 
-/** One chart of one stream: with axes and legend, or on a dense card as a sparkline. */
+/** One chart of one stream, with axes and legend. */
 export class StreamChart {
   node = element('figure', { class: 'chart' });
   /** @type {ChartKind} */
@@ -53,7 +53,7 @@ export class StreamChart {
   /** @type {uPlot | null} */
   #plot = null;
   /** @type {readonly Series[]} */
-  #series = [];
+  #series;
   /** @type {HTMLElement[]} */
   #values = [];
   #area = element('div', { class: 'chart-area' });
@@ -61,7 +61,6 @@ export class StreamChart {
   #target = null;
   /** @type {History | null} */
   #history = null;
-  #isCompact = false;
   #resizes = new ResizeObserver(() => this.#fit());
 
   /**
@@ -70,25 +69,20 @@ export class StreamChart {
    */
   constructor(kind, spanS = HISTORY_S) {
     this.#kind = CHARTS[kind];
+    this.#series = this.#kind.series;
     this.#spanS = spanS;
     this.#resizes.observe(this.#area);
   }
 
-  /**
-   * Rebuilds the chart after a change of density or colour scheme.
-   *
-   * @param {boolean} isCompact
-   */
-  build(isCompact) {
+  /** Builds the chart, again after a change of the colour scheme. */
+  build() {
     this.#plot?.destroy();
-    this.#isCompact = isCompact;
-    this.#series = this.#kind.series.filter((series) => !isCompact || series.isMain);
     this.#values = this.#series.map(() => element('b', {}));
     const legend = this.#series.map(({ label, color }, i) =>
       element('span', { class: 'key', 'data-color': color.slice(2) }, element('i', {}), ` ${label} `, this.#values[i]),
     );
     const caption = element('figcaption', { class: 'chart-head' }, element('span', {}, this.#kind.title), ...legend);
-    this.node.replaceChildren(...(isCompact ? [] : [caption]), this.#area);
+    this.node.replaceChildren(caption, this.#area);
     this.#plot = new uPlot(this.#options(), [[], ...this.#series.map(() => /** @type {number[]} */ ([]))], this.#area);
     this.#fit();
     if (this.#history !== null) this.update(this.#history, this.#target);
@@ -124,9 +118,9 @@ export class StreamChart {
     return {
       width: 100,
       height: 40,
-      padding: this.#isCompact ? [3, 0, 2, 0] : [8, RIGHT_PX, 0, 0],
+      padding: [8, RIGHT_PX, 0, 0],
       legend: { show: false },
-      cursor: { show: !this.#isCompact, y: false, drag: { setScale: false, x: false } },
+      cursor: { y: false, drag: { setScale: false, x: false } },
       scales: {
         x: { time: true, range: (_plot, _min, max) => [(max ?? 0) - this.#spanS, max ?? 1] },
         y: { range: (_plot, _min, max) => [0, Math.max(max ?? 0, this.#target ?? 0, 1) * 1.15] },
@@ -134,14 +128,12 @@ export class StreamChart {
       axes: [
         {
           ...axis,
-          show: !this.#isCompact,
           size: 22,
           space: 70,
           values: (plot, ticks) => ticks.map((seconds) => this.#timeLabel(plot, seconds)),
         },
         {
           ...axis,
-          show: !this.#isCompact,
           size: (_plot, values) =>
             Math.max(38, 14 + CHAR_PX * Math.max(0, ...(values ?? []).map((text) => text.length))),
           space: 28,
@@ -208,7 +200,7 @@ export class StreamChart {
    */
   #showValues(index) {
     const history = this.#history;
-    if (this.#isCompact || history === null) return;
+    if (history === null) return;
     this.#series.forEach(({ column }, i) => {
       const value = history.column(column).at(index ?? -1);
       setText(this.#values[i], value === null || value === undefined ? '-' : this.#kind.format(value));

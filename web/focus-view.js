@@ -1,6 +1,7 @@
-/** @import { EventMessage, StreamReport } from './lib/client/index.js' */
-/** @import { PictureView } from './overlay.js' */
+/** @import { StreamActions } from './card.js' */
+/** @import { EventMessage, Preview, StreamReport } from './lib/client/index.js' */
 
+import { StreamCard } from './card.js';
 import { StreamChart } from './chart.js';
 import { element } from './element.js';
 import { EventsLog } from './events-log.js';
@@ -14,7 +15,15 @@ const REFRESH_MS = 10_000;
 /** One point more than an hour has, for gaps. */
 const POINTS = 400;
 
-/** What is known about one stream besides its card: the last hour, its settings, its events. Hidden until one is chosen. */
+/**
+ * What is built for one camera.
+ *
+ * @typedef {object} Opened
+ * @property {StreamCard} card
+ * @property {SettingsForm} settings
+ */
+
+/** The page of one camera: its card, the last hour, its settings, its events. Hidden until one is chosen. */
 export class FocusView {
   #node;
   #onError;
@@ -26,31 +35,31 @@ export class FocusView {
   #history = new History(POINTS);
   /** @type {EventsLog | null} */
   #events = null;
-  /** @type {SettingsForm | null} */
-  #settings = null;
+  /** @type {Opened | null} */
+  #opened = null;
   /**
-   * Forms that were left with changes not applied, by stream: they are shown again with them.
+   * Those that were left with changes not applied, by stream: they are shown again with them.
    *
-   * @type {Map<string, SettingsForm>}
+   * @type {Map<string, Opened>}
    */
   #drafts = new Map();
-  #pictureOf;
+  #actions;
   /** @type {StreamReport['target']} */
   #target = { fps: null, latencyMs: null };
   #timer = 0;
 
   /**
    * @param {HTMLElement} node
-   * @param {(id: string) => PictureView | null} pictureOf returns the picture of a stream
+   * @param {StreamActions} actions
    * @param {(error: unknown) => void} onError
    */
-  constructor(node, pictureOf, onError) {
+  constructor(node, actions, onError) {
     this.#node = node;
-    this.#pictureOf = pictureOf;
+    this.#actions = actions;
     this.#onError = onError;
     // The browser asks whether to leave.
     window.addEventListener('beforeunload', (event) => {
-      if (this.#settings?.isEdited === true || this.#drafts.size > 0) event.preventDefault();
+      if (this.#opened?.settings.isEdited === true || this.#drafts.size > 0) event.preventDefault();
     });
   }
 
@@ -62,21 +71,21 @@ export class FocusView {
 
   /** @param {string | null} id */
   #open(id) {
-    if (this.#id !== null && this.#settings?.isEdited === true) this.#drafts.set(this.#id, this.#settings);
+    this.#leave();
     this.#id = id;
     this.#node.hidden = id === null;
     clearInterval(this.#timer);
-    this.#settings?.close();
-    this.#settings = null;
     if (id === null) return;
     const events = new EventsLog({ stream: id, onError: this.#onError });
     const draft = this.#drafts.get(id);
     this.#drafts.delete(id);
-    const settings = draft ?? new SettingsForm(id, this.#pictureOf(id));
-    this.#settings = settings;
+    const card = draft?.card ?? new StreamCard(id, this.#actions);
+    const settings = draft?.settings ?? new SettingsForm(id, card.picture);
+    this.#opened = { card, settings };
     this.#events = events;
     this.#history = new History(POINTS);
     this.#node.replaceChildren(
+      card.node,
       element(
         'section',
         { class: 'focus-part focus-hour', 'aria-label': 'Last hour' },
@@ -91,30 +100,53 @@ export class FocusView {
       ),
       events.node,
     );
-    for (const chart of this.#charts) chart.build(false);
+    for (const chart of this.#charts) chart.build();
     events.load();
     this.#loadHour();
     if (draft === undefined) settings.load();
-    else draft.remind();
+    else settings.remind();
     this.#timer = setInterval(() => {
       if (!document.hidden) this.#loadHour();
     }, REFRESH_MS);
+  }
+
+  #leave() {
+    if (this.#id === null || this.#opened === null) return;
+    const { card, settings } = this.#opened;
+    if (settings.isEdited) this.#drafts.set(this.#id, this.#opened);
+    else card.destroy();
+    settings.close();
+    this.#opened = null;
   }
 
   /** Fetches events and charts, as after a loss of the connection. */
   reload() {
     if (this.#id === null) return;
     this.#events?.load();
+    this.#opened?.card.forgetHistory();
     this.#loadHour();
   }
 
-  /** @param {readonly StreamReport[]} streams */
-  update(streams) {
-    for (const id of this.#drafts.keys()) if (!streams.some((stream) => stream.id === id)) this.#drafts.delete(id);
+  /** @param {Preview} message */
+  showPreview(message) {
+    if (message.stream === this.#id) this.#opened?.card.showPreview(message);
+  }
+
+  /**
+   * @param {number} timeMs
+   * @param {readonly StreamReport[]} streams
+   */
+  update(timeMs, streams) {
+    for (const [id, { card }] of this.#drafts)
+      if (!streams.some((stream) => stream.id === id)) {
+        card.destroy();
+        this.#drafts.delete(id);
+      }
     const report = streams.find(({ id }) => id === this.#wanted);
     if (report !== undefined) this.#target = report.target;
     const id = report?.id ?? null;
     if (id !== this.#id) this.#open(id);
+    if (report !== undefined) this.#opened?.card.update(timeMs, report);
   }
 
   /** @param {EventMessage} event */

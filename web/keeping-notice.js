@@ -26,7 +26,7 @@ export class KeepingNotice {
         // Private windows may refuse. It then comes back with the next reload.
       }
       this.#node.hidden = true;
-      byId('grid').focus();
+      byId('wall').focus();
     });
     this.#node.append(this.#text, hide);
   }

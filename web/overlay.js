@@ -4,13 +4,25 @@ import { element } from './element.js';
 import { Labels } from './labels.js';
 import { drawPlaces } from './places.js';
 
-/** Successive multiples of the golden angle are far apart for any number of classes. */
-const GOLDEN_ANGLE = 137.508;
 const LABEL_TEXT = '#0b0f14';
+/** People, vehicles and things are told apart at a glance; single classes are named. */
+const COLORS = { person: '#6fcbff', vehicle: '#a4e37b', object: '#cdb2ff' };
+const VEHICLES = new Set(['car', 'truck', 'bus', 'motorcycle', 'bicycle', 'train', 'van', 'boat', 'airplane']);
 
-/** @param {number} classId */
-function classColor(classId) {
-  return `oklch(0.8 0.13 ${Math.round((235 + classId * GOLDEN_ANGLE) % 360)})`;
+/**
+ * Whether a label is a person, a vehicle or another object.
+ *
+ * @param {string} label
+ * @returns {keyof typeof COLORS}
+ */
+export function kindOf(label) {
+  if (label === 'person') return 'person';
+  return VEHICLES.has(label) ? 'vehicle' : 'object';
+}
+
+/** @param {string} label */
+function colorOf(label) {
+  return COLORS[kindOf(label)];
 }
 
 /** The picture of a stream with the boxes of the same frame drawn over it. */
@@ -27,10 +39,12 @@ export class PictureView {
   #places = null;
   /** What lies over the picture, instead of its zones and lines. @type {HTMLElement | null} */
   #layer = null;
-  #reservedTopPx = 0;
+  #hasLabels;
   #resizes = new ResizeObserver(() => this.#drawBoxes());
 
-  constructor() {
+  /** @param {{ hasLabels?: boolean }} [options] labels name the boxes; default: true */
+  constructor({ hasLabels = true } = {}) {
+    this.#hasLabels = hasLabels;
     this.node.append(this.#picture, this.#overlay);
     this.#resizes.observe(this.node);
   }
@@ -42,16 +56,6 @@ export class PictureView {
    */
   set places(places) {
     this.#places = places;
-    this.#drawBoxes();
-  }
-
-  /**
-   * Height at the top of the view that something else covers; labels stay below it.
-   *
-   * @param {number} px
-   */
-  set reservedTopPx(px) {
-    this.#reservedTopPx = px;
     this.#drawBoxes();
   }
 
@@ -134,12 +138,11 @@ export class PictureView {
     context.setTransform(ratio, 0, 0, ratio, left * ratio, top * ratio);
     const isSmall = clientWidth < 360;
     const size = { width: sourceWidth * scale, height: sourceHeight * scale };
-    const topPx = Math.max(0, this.#reservedTopPx - top);
-    const bounds = { x: 0, y: topPx, width: size.width, height: size.height - topPx };
-    const labels = new Labels(context, bounds, isSmall);
+    const labels = new Labels(context, { x: 0, y: 0, ...size }, isSmall);
     for (const detection of detections) drawBox(context, detection, scale, isSmall);
-    if (this.#places !== null && this.#layer === null) drawPlaces(context, this.#places, size, labels, isSmall);
-    drawLabels(labels, detections, scale, isSmall);
+    if (this.#places !== null && this.#layer === null)
+      drawPlaces(context, this.#places, size, this.#hasLabels ? labels : null, isSmall);
+    if (this.#hasLabels) drawLabels(labels, detections, scale, isSmall);
   }
 }
 
@@ -154,9 +157,9 @@ function contextOf(canvas) {
  * @param {number} scale CSS pixels per source pixel
  * @param {boolean} isSmall
  */
-function drawBox(context, { box, classId }, scale, isSmall) {
+function drawBox(context, { box, label }, scale, isSmall) {
   const [x, y, width, height] = box.map((value) => value * scale);
-  context.strokeStyle = classColor(classId);
+  context.strokeStyle = colorOf(label);
   context.lineWidth = isSmall ? 1.5 : 2;
   context.beginPath();
   context.roundRect(x, y, width, height, isSmall ? 2 : 3);
@@ -178,7 +181,7 @@ function drawLabels(labels, detections, scale, isSmall) {
       { x: x - 1, y: y - labels.height },
       { x: x - 1, y },
     ];
-    const colors = { fill: classColor(detection.classId), text: LABEL_TEXT };
+    const colors = { fill: colorOf(detection.label), text: LABEL_TEXT };
     labels.draw(labelText(detection, isSmall), y >= labels.height ? spots : spots.slice(1), colors);
   }
 }

@@ -1,14 +1,14 @@
 /**
- * Zones and lines on the picture, in the colours of annotated videos.
+ * Zones and lines on the picture.
  *
  * @typedef {readonly [number, number]} Point - 0 to 1 of the picture.
  * @typedef {{id: string, inside: number, polygon?: readonly Point[]}} Zone
  * @typedef {{id: string, leftToRight: number, rightToLeft: number, from?: Point, to?: Point}} Line
  * @typedef {{zones: readonly Zone[], lines: readonly Line[]}} Places
  */
-const ZONE = 'rgb(255 196 0)';
-const ZONE_FILL = 'rgb(255 196 0 / 12%)';
-const LINE = 'rgb(255 90 90)';
+const ZONE = 'rgb(255 213 79)';
+const ZONE_FILL = 'rgb(255 213 79 / 12%)';
+const LINE = 'rgb(255 255 255)';
 /** Under every stroke, so that it shows on bright pictures too. */
 const CASING = 'rgb(7 9 12 / 60%)';
 const LABEL_TEXT = '#0b0f14';
@@ -20,7 +20,7 @@ const ARROW_PX = 9;
  * @param {CanvasRenderingContext2D} context - one unit is one CSS pixel of the picture.
  * @param {Places} places
  * @param {{width: number, height: number}} size - of the picture, in CSS pixels.
- * @param {import('./labels.js').Labels} labels
+ * @param {import('./labels.js').Labels | null} labels null: shapes only
  * @param {boolean} isSmall - draws thinner, with shorter counts.
  */
 export function drawPlaces(context, { zones, lines }, { width, height }, labels, isSmall) {
@@ -44,6 +44,7 @@ export function drawPlaces(context, { zones, lines }, { width, height }, labels,
     stroke(context, pathOf(ends), LINE, 1.5 * widthPx);
     stroke(context, arrowOf(ends[0], ends[1]), LINE, widthPx);
   }
+  if (labels === null) return;
   for (const { id, inside, corners } of areas) {
     const byTop = corners.toSorted((a, b) => a.y - b.y || a.x - b.x);
     const spots = byTop.flatMap(({ x, y }) => [

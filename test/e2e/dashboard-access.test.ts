@@ -41,16 +41,16 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard of a role
 
   const CONTROLS = {
     add: '#add',
+    open: '[data-stream="gate-1"]',
     pause: 'button[aria-label="Pause gate-1"]',
     remove: 'button[aria-label="Remove gate-1"]',
-    large: 'button[aria-label="Details and settings of gate-1"]',
     promote: '[data-verb="promote"]',
   };
 
   it.each([
-    ['viewer', ['large']],
-    ['operator', ['add', 'pause', 'remove', 'large']],
-    ['admin', ['add', 'pause', 'remove', 'large', 'promote']],
+    ['viewer', ['open']],
+    ['operator', ['add', 'open', 'pause', 'remove']],
+    ['admin', ['add', 'open', 'pause', 'remove', 'promote']],
   ])('%s: shows what may be used, and works', async (role, shown) => {
     const port = await LiveDouble.create(2);
     const { url } = await open(port);
@@ -60,17 +60,26 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard of a role
     expect(complaints.splice(0)).toEqual([expect.stringContaining('401')]);
     await signIn(page, role);
     expect(page.url()).toBe(`${url}/`);
-    await page.waitForSelector('.rollout:not([hidden])');
+    await page.waitForSelector('.tab-note:visible');
     await until(() => port.watched.has('gate-1'));
     port.showPictures();
-    const visible = [];
-    for (const [name, selector] of Object.entries(CONTROLS)) if (await page.isVisible(selector)) visible.push(name);
-    expect(visible).toEqual(shown);
+    const visible = new Set<string>();
+    const look = async (): Promise<void> => {
+      for (const [name, selector] of Object.entries(CONTROLS)) if (await page.isVisible(selector)) visible.add(name);
+    };
+    await look();
     await picture(page, role);
+    await page.click(CONTROLS.open);
+    await page.waitForSelector('[data-camera="gate-1"]');
+    await look();
     if (role === 'operator') {
       await page.click(CONTROLS.pause);
-      await until(async () => (await page.locator('[data-stream="gate-1"] .badge').textContent()) === 'Paused');
+      await until(async () => (await page.locator('[data-camera="gate-1"] .badge').textContent()) === 'Paused');
     }
+    await page.click('[data-tab="system"]');
+    await page.waitForSelector('.rollout:visible');
+    await look();
+    expect([...visible]).toEqual(shown);
     expect(complaints).toEqual([]);
 
     await page.click('#sign-out');

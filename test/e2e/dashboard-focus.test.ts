@@ -35,12 +35,12 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
     const port = await LiveDouble.create(1);
     const { url } = await openGateway(port);
     for (let i = 0; i < 170; i++) port.step();
-    const { page, complaints } = await visit(browser, url);
-    await page.waitForSelector('[data-stream="gate-1"]');
+    const { page, complaints } = await visit(browser, `${url}/#stream=gate-1`);
+    await page.waitForSelector('[data-camera="gate-1"]');
     // Two minutes ago the page did not exist.
-    await until(async () => (await paintedPart(page, '[data-stream="gate-1"]', 0.3, 0.4)) > 100);
+    await until(async () => (await paintedPart(page, '[data-camera="gate-1"]', 0.3, 0.4)) > 100);
     await page.reload();
-    await until(async () => (await paintedPart(page, '[data-stream="gate-1"]', 0.3, 0.4)) > 100);
+    await until(async () => (await paintedPart(page, '[data-camera="gate-1"]', 0.3, 0.4)) > 100);
     expect(complaints).toEqual([]);
     await page.close();
   });
@@ -171,7 +171,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
     const yesterday = new Date('2026-03-14T22:15:05').getTime();
     emit(yesterday, 'engine-failed', 'an inference thread ended');
     for (let i = 0; i < 400; i++) emit(yesterday + 1000 * i, 'line-crossed', `crossing ${i}`);
-    const { page, complaints } = await visit(browser, url);
+    const { page, complaints } = await visit(browser, `${url}/#events`);
     const rows = page.locator('.events li:not(.none)');
     await until(async () => (await rows.count()) === 200);
     const failed = page.locator('.events [data-kind="engine-failed"]');
@@ -200,7 +200,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
     const port = await LiveDouble.create(12);
     const { url } = await openGateway(port);
     const { page, complaints } = await visit(browser, url);
-    const shown = page.locator('.card:visible');
+    const shown = page.locator('.wall-tile:visible');
     await until(async () => (await shown.count()) === 12);
     await page.click('#attention');
     // dock-1 is slow, hall-1 is late, store-1 reconnects.

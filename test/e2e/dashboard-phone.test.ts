@@ -22,7 +22,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard by touch 
     const { page, complaints } = await visit(browser, url);
     await page.setViewportSize(PHONE);
     await page.goto(`${url}${query}`);
-    await page.waitForSelector('[data-stream="gate-1"] .badge:not(:empty)');
+    await page.waitForSelector('[data-stream="gate-1"]', { state: 'attached' });
     return { port, page, complaints };
   }
 
@@ -58,24 +58,24 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard by touch 
     const { width, height } = await pageSize(page);
     expect(width).toBe(PHONE.width);
     // Twelve cameras are two screens, not six.
-    if (count > 1) expect(height).toBeLessThan(2 * PHONE.height);
-    // Below the cards is room for the tabs, and nothing else.
-    const cards = (await page.locator('#grid').boundingBox())!;
-    expect(height).toBeLessThanOrEqual(Math.max(PHONE.height, cards.y + cards.height + 80));
+    expect(height).toBeLessThan(2 * PHONE.height);
+    // Below the pictures is room for the tabs, and nothing else.
+    const wall = (await page.locator('#wall').boundingBox())!;
+    expect(height).toBeLessThanOrEqual(Math.max(PHONE.height, wall.y + wall.height + 80));
     expect(await cutOff(page, '.top')).toEqual([]);
     await page.click('[data-tab="events"]');
-    const events = page.locator('.panel > .panel-events');
-    expect((await events.boundingBox())!.y).toBeLessThan(150);
-    expect(await page.locator('#grid').isVisible()).toBe(false);
-    await page.click('[data-tab="host"]');
+    const events = page.locator('#events .panel-events');
+    expect((await events.boundingBox())!.y).toBeLessThan(180);
+    expect(await page.locator('#wall').isVisible()).toBe(false);
+    await page.click('[data-tab="system"]');
     expect([await events.isVisible(), await page.locator('.panel-host').isVisible()]).toEqual([false, true]);
-    await page.click('[data-tab="streams"]');
-    expect(await page.locator('#grid').isVisible()).toBe(true);
+    await page.click('#tabs [data-tab="wall"]');
+    expect(await page.locator('#wall').isVisible()).toBe(true);
     expect(complaints).toEqual([]);
     await page.close();
   });
 
-  it('fits a phone with a token and in the focus view', async () => {
+  it('fits a phone with a token and on the page of a camera', async () => {
     const token = 'a-token-for-a-phone';
     const { page } = await openPhone(3, { token }, `/?token=${token}#stream=gate-1`);
     await page.waitForSelector('#sign-out:visible');
@@ -89,6 +89,8 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard by touch 
   it('shows the whole roll-out on a phone, and dismisses one that was aborted', async () => {
     const rollouts = new RolloutPortDouble();
     const { port, page } = await openPhone(4, { rollouts });
+    await page.waitForSelector('.tab-note:visible');
+    await page.click('[data-tab="system"]');
     await page.waitForSelector('#rollout:not([hidden]) .guards li');
     expect(await cutOff(page, '#rollout')).toEqual([]);
     expect((await pageSize(page)).width).toBe(PHONE.width);
@@ -100,62 +102,66 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard by touch 
     port.tick();
     expect(await page.locator('#rollout').isHidden()).toBe(true);
     await page.reload();
-    await page.waitForSelector('[data-stream="gate-1"]');
+    await page.waitForSelector('[data-stream="gate-1"]', { state: 'attached' });
     expect(await page.locator('#rollout').isHidden()).toBe(true);
     await page.close();
   });
 
-  it('has one tab stop for each camera, and arrow keys inside', async () => {
+  it('has one tab stop for the wall; arrows move between cameras, Enter opens one, Escape leads back', async () => {
     const port = await LiveDouble.create(3);
     const { url } = await openGateway(port);
     const { page } = await visit(browser, url);
-    await page.waitForSelector('[data-stream="dock-1"] .badge:not(:empty)');
-    const focused = (): Promise<string | null> => page.locator(':focus').getAttribute('aria-label');
-    await until(async () => (await page.locator('.card-buttons [tabindex="0"]').count()) === 3);
-    await page.focus('[data-stream="gate-1"] .card-buttons [tabindex="0"]');
-    expect(await focused()).toBe('Pause gate-1');
+    await page.waitForSelector('[data-stream="dock-1"][data-state]');
+    const focused = (): Promise<string | null> => page.locator(':focus').getAttribute('data-stream');
+    expect(await page.locator('.wall-tile[tabindex="0"]').count()).toBe(1);
+    await page.focus('[data-stream="gate-1"]');
     const after = async (key: string): Promise<string | null> => {
       await page.keyboard.press(key);
       return focused();
     };
-    expect(await after('ArrowRight')).toBe('Details and settings of gate-1');
-    expect(await after('ArrowRight')).toBe('Remove gate-1');
-    expect(await after('ArrowRight')).toBe('Pause gate-1');
-    expect(await after('End')).toBe('Remove gate-1');
-    expect(await after('Tab')).toBe('Pause yard-1');
-    expect(await after('Tab')).toBe('Pause dock-1');
-    expect(await after('Shift+Tab')).toBe('Pause yard-1');
-    // The button that was used last is the tab stop.
-    expect(await after('Shift+Tab')).toBe('Remove gate-1');
-    await page.close();
-  });
-
-  it('gives the focus back after a dialog, after the focus view, and when a card goes', async () => {
-    const port = await LiveDouble.create(3);
-    const { url } = await openGateway(port);
-    const { page } = await visit(browser, url);
-    await page.waitForSelector('[data-stream="dock-1"] .badge:not(:empty)');
-    const focused = (): Promise<string | null> => page.locator(':focus').getAttribute('aria-label');
-    await page.focus('[aria-label="Remove yard-1"]');
+    expect(await after('ArrowRight')).toBe('yard-1');
+    expect(await after('End')).toBe('dock-1');
+    expect(await after('ArrowRight')).toBe('dock-1');
+    expect(await after('ArrowLeft')).toBe('yard-1');
+    expect(await after('Home')).toBe('gate-1');
+    expect(await after('ArrowDown')).toBe('dock-1');
+    // The camera that was used last is the tab stop.
+    await page.focus('#filter');
+    expect(await after('Tab')).not.toBe('gate-1');
+    await page.focus('[data-stream="dock-1"]');
     await page.keyboard.press('Enter');
-    await page.waitForSelector('#remove-dialog[open]');
-    await page.keyboard.press('Escape');
-    await until(async () => (await focused()) === 'Remove yard-1');
-
-    await page.focus('[aria-label="Details and settings of yard-1"]');
-    await page.keyboard.press('Enter');
-    await until(async () => (await page.locator(':focus').textContent()) === 'All streams');
+    await until(async () => (await page.locator(':focus').getAttribute('id')) === 'back');
+    await page.waitForSelector('[data-camera="dock-1"]');
     // Reports go on meanwhile.
     port.tick();
     await page.waitForSelector('.settings [name="source"]:visible');
     await page.keyboard.press('Escape');
-    await until(async () => (await focused()) === 'Details and settings of yard-1');
+    await until(async () => (await focused()) === 'dock-1');
+    await page.keyboard.press('/');
+    expect(await page.locator(':focus').getAttribute('id')).toBe('filter');
+    // What is typed is no command.
+    await page.keyboard.press('f');
+    expect(await page.locator('#figures').isVisible()).toBe(false);
+    await page.close();
+  });
 
-    await page.keyboard.press('End');
+  it('gives the focus back after a dialog, and when a camera goes', async () => {
+    const port = await LiveDouble.create(3);
+    const { url } = await openGateway(port);
+    const { page } = await visit(browser, `${url}/#stream=yard-1`);
+    await page.waitForSelector('[data-camera="yard-1"]');
+    await page.focus('[aria-label="Remove yard-1"]');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('#remove-dialog[open]');
+    await page.keyboard.press('Escape');
+    await until(async () => (await page.locator(':focus').getAttribute('aria-label')) === 'Remove yard-1');
     await page.keyboard.press('Enter');
     await page.click('#remove-dialog [value="remove"]');
     await until(async () => (await page.locator('[data-stream="yard-1"]').count()) === 0);
-    await until(async () => (await focused()) === 'Pause dock-1');
+    // Its page is gone, and with it what had the focus.
+    await until(async () => (await page.locator(':focus').getAttribute('data-stream')) === 'gate-1');
+    await port.removeStream('gate-1');
+    await until(async () => (await page.locator(':focus').getAttribute('data-stream')) === 'dock-1');
     await page.focus('#add');
     await page.keyboard.press('Enter');
     await page.waitForSelector('#add-dialog[open]');

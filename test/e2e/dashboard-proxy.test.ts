@@ -32,7 +32,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard behind a 
     expect(page.url()).toBe(`${origin}/cams/`);
     await until(() => port.watched.has('gate-1'));
     port.showPictures();
-    await page.click('button[aria-label="Details and settings of gate-1"]');
+    await page.click('[data-stream="gate-1"]');
     await page.waitForSelector('#focus form.settings input[name="maxFps"]');
     if (PICTURES !== undefined) await page.screenshot({ path: `${PICTURES}/proxy.png` });
     expect(complaints).toEqual([]);

@@ -25,7 +25,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
     const live = await LiveDouble.create(count);
     const fleet = new FleetDouble(live);
     const { url } = await openGateway(live, { fleet });
-    const { page, complaints } = await visit(browser, url);
+    const { page, complaints } = await visit(browser, `${url}/#system`);
     await page.waitForSelector('[data-host="rack-7"]');
     return { page, complaints, live, fleet };
   }
@@ -55,12 +55,16 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
 
   it('shows the host of each stream, and on a click only the streams of one host', async () => {
     const { page } = await open();
-    expect(await text(page, '[data-stream="gate-1"] .card-host')).toBe('edge-1');
-    expect(await text(page, '[data-stream="yard-1"] .card-host')).toBe('edge-2');
+    await page.click('[data-tab="wall"]');
+    expect(await text(page, '[data-stream="gate-1"] .tile-host')).toBe('edge-1');
+    expect(await text(page, '[data-stream="yard-1"] .tile-host')).toBe('edge-2');
+    await page.click('[data-tab="system"]');
     await page.click('[data-host="edge-2"] .link');
-    await until(async () => (await page.locator('.card:visible').count()) === 4);
+    await until(async () => (await page.locator('.wall-tile:visible').count()) === 4);
+    await page.click('[data-tab="system"]');
     await page.click('[data-host="edge-2"] .link');
-    await until(async () => (await page.locator('.card:visible').count()) === 12);
+    await page.click('[data-tab="wall"]');
+    await until(async () => (await page.locator('.wall-tile:visible').count()) === 12);
     await page.close();
   });
 
@@ -143,7 +147,9 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
     live.tick();
     await until(async () => (await text(page, '#connection')) === 'Live');
     expect(await page.locator('#fleet').isVisible()).toBe(false);
-    expect(await page.locator('.card-host:visible').count()).toBe(0);
+    expect(await page.locator('.tile-host:visible').count()).toBe(0);
+    await page.click('[data-tab="system"]');
+    expect(await page.locator('#fleet').isVisible()).toBe(false);
     expect(complaints).toEqual([]);
     await page.close();
   });

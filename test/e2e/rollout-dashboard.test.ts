@@ -24,7 +24,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the roll-out on the das
   async function open(rollouts: RolloutPortDouble) {
     const live = new RuntimeDouble(['gate', 'yard']);
     const { url } = await openGateway(live, { rollouts });
-    const { page, complaints } = await visit(browser, url);
+    const { page, complaints } = await visit(browser, `${url}/#system`);
     live.tick();
     await page.waitForSelector('#rollout:not([hidden])');
     return { page, complaints, live };
@@ -148,7 +148,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the roll-out on the das
       await page.reload();
       await until(() => live.watched.size === 0);
       live.tick();
-      await page.waitForSelector('[data-stream="gate"], .card');
+      await page.waitForSelector('.wall-tile', { state: 'attached' });
       expect(await page.locator('#rollout:visible').count()).toBe(0);
       rollouts.report = rolloutReport({ id: 'rollout-4' });
       live.tick();

@@ -1,0 +1,99 @@
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { StreamReport } from '../../src/protocol/report.ts';
+import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
+import { LiveDouble } from '../support/live-double.ts';
+import { openGateway } from '../support/open-gateways.ts';
+
+describe.skipIf(browserPath === undefined)(browserTitle('the wall'), () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await openBrowser();
+  });
+  afterAll(() => browser.close());
+
+  it('gives most of a tile to its picture, and keeps tiles where they are', async () => {
+    for (const count of [1, 4, 16]) {
+      const port = await LiveDouble.create(count);
+      const { url } = await openGateway(port);
+      const { page } = await visit(browser, url);
+      await page.setViewportSize({ width: 1280, height: 800 });
+      const tiles = page.locator('.wall-tile');
+      await until(async () => (await tiles.count()) === count);
+      const tile = (await tiles.last().boundingBox())!;
+      const picture = (await tiles.last().locator('.view').boundingBox())!;
+      expect(picture.height / tile.height).toBeGreaterThan(0.84);
+      // All of them are in view, as large as they can be.
+      expect(tile.y + tile.height).toBeLessThanOrEqual(800);
+      const order = await tiles.evaluateAll((nodes) => nodes.map((node) => node.getAttribute('data-stream')));
+      const gate = port.report().streams[0]!;
+      port.put({ ...gate, state: 'failed', lastError: 'gone' });
+      port.tick();
+      await until(() => tiles.first().locator('.veil').isVisible());
+      expect(await tiles.evaluateAll((nodes) => nodes.map((node) => node.getAttribute('data-stream')))).toEqual(order);
+      await page.close();
+    }
+  });
+
+  it('says once how all cameras are: calm, a camera that is blind, or a machine that cannot keep up', async () => {
+    const port = await LiveDouble.create(4);
+    const { url } = await openGateway(port);
+    const { page, complaints } = await visit(browser, url);
+    const said = (): Promise<string> => page.locator('.state-said').textContent().then(String);
+    const put = (change: Partial<StreamReport>, ids: readonly string[]): void => {
+      for (const stream of port.report().streams) if (ids.includes(stream.id)) port.put({ ...stream, ...change });
+      port.tick();
+    };
+    const all = port.report().streams.map(({ id }) => id);
+    put({ isMissing: { fps: false, latency: false } }, all);
+    await until(async () => /All 4 cameras watching/.test(await said()));
+    expect(await page.locator('#attention').isHidden()).toBe(true);
+
+    put({ state: 'reconnecting', lastError: 'refused', lastErrorAtMs: port.timeMs }, ['dock-1']);
+    await until(async () => /1 of 4 cameras is blind +dock-1/.test(await said()));
+    const veil = page.locator('[data-stream="dock-1"] .veil');
+    expect(await veil.textContent()).toMatch(/^No picture since \d\d:\d\drefusedIt is tried again\.$/);
+    // Figures of a camera that sends nothing would look current.
+    expect(await page.locator('[data-stream="dock-1"] .bar').textContent()).toBe('dock-1');
+
+    port.host = { ...port.host, bottleneck: 'infer', busyRatio: { ...port.host.busyRatio, infer: 0.99 } };
+    const slow = { fps: { in: 25, inferred: 4, published: 4 }, target: { fps: 24, latencyMs: null } };
+    put({ ...slow, isMissing: { fps: true, latency: false } }, ['gate-1', 'yard-1', 'lobby-1']);
+    await until(async () => /Detection cannot keep up/.test(await said()));
+    expect(await said()).toMatch(/You ask 72\.0 frames\/s, this machine does 12\.0\. Also: 1 of 4 cameras is blind/);
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('shows the figures of all cameras in one table that F opens and any column sorts', async () => {
+    const port = await LiveDouble.create(12);
+    const { url } = await openGateway(port);
+    const { page, complaints } = await visit(browser, url);
+    await page.waitForSelector('[data-stream="gate-1"]');
+    await page.keyboard.press('f');
+    port.step();
+    const rows = page.locator('#figures tbody tr');
+    await until(async () => (await rows.count()) === 12);
+    expect(await page.locator('#wall').isVisible()).toBe(false);
+    for (const { id, frames } of port.report().streams) {
+      const cells = await page.locator(`[data-row="${id}"] :is(th, td)`).allTextContents();
+      const numbers = cells.map((text) => Number(text.replaceAll(',', '')));
+      const dropped = Object.values(frames.dropped).reduce((sum, count) => sum + count, 0);
+      const [published, inFlight] = [frames.published, frames.inFlight];
+      expect([numbers[7], numbers[8], numbers[9], numbers[11]]).toEqual([frames.in, published, dropped, inFlight]);
+      expect(frames.in).toBe(published + dropped + inFlight);
+    }
+    const first = (): Promise<string | null> => rows.first().getAttribute('data-row');
+    expect(await first()).toBe('gate-1');
+    await page.click('#figures thead button:text("Dropped")');
+    await until(async () => (await first()) === 'dock-1');
+    expect(await page.locator('#figures [aria-sort]').getAttribute('aria-sort')).toBe('descending');
+    await page.click('#figures thead button:text("Camera")');
+    await until(async () => (await first()) === 'bridge-1');
+    expect(await page.locator('[data-row="store-1"] [data-bad]').first().textContent()).toBe('No picture');
+    await page.keyboard.press('f');
+    await until(() => page.locator('#wall').isVisible());
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+});

@@ -1,0 +1,105 @@
+/** @import { BusyStage, HostReport, StreamReport } from './lib/client/index.js' */
+
+import { byId, setData, setText } from './element.js';
+import { formatFps, formatMs, formatNumber } from './format.js';
+import { isBlind, needsAttention } from './trouble.js';
+
+/** From this share of a stage's capacity on it limits the host; `BOTTLENECK_RATIO` of the gateway. */
+const BOTTLENECK_RATIO = 0.8;
+/** What a person calls the work of a stage. @type {Record<BusyStage, string>} */
+const WORK = { decode: 'Decoding', preprocess: 'Scaling', infer: 'Detection', main: 'This machine' };
+const NAMES_SHOWN = 3;
+/** From this share of the cameras on, missed targets are trouble of the host. */
+const MANY_RATIO = 0.5;
+/** The same, from this share of what is asked for down. */
+const ENOUGH_RATIO = 0.95;
+
+/**
+ * What the line says: one trouble, the one that is fixed first; the others follow as "Also".
+ *
+ * @typedef {object} Said
+ * @property {'calm' | 'lost' | 'overload' | 'blind'} state
+ * @property {string} title
+ * @property {string} text
+ */
+
+/** The line above the wall: says trouble once, and that all is well. */
+export class StateLine {
+  #node = byId('state');
+  #title = byId('state-title');
+  #text = byId('state-text');
+  #fps = byId('state-fps');
+  #p99 = byId('state-p99');
+  #attention = byId('attention');
+
+  /**
+   * @param {readonly StreamReport[]} streams
+   * @param {HostReport} host
+   */
+  update(streams, host) {
+    const { state, title, text } = whatToSay(streams, host);
+    setData(this.#node, 'state', state);
+    setText(this.#title, title);
+    setText(this.#text, text);
+    setText(this.#fps, formatFps(streams.reduce((sum, stream) => sum + stream.fps.published, 0)));
+    setText(this.#p99, formatMs(Math.max(0, ...streams.map(({ latencyMs }) => latencyMs.window.p99))));
+    const isPressed = this.#attention.getAttribute('aria-pressed') === 'true';
+    this.#attention.hidden = !isPressed && !streams.some(needsAttention);
+  }
+}
+
+/**
+ * @param {readonly StreamReport[]} streams
+ * @param {HostReport} host
+ * @returns {Said}
+ */
+export function whatToSay(streams, host) {
+  const blind = streams.filter(isBlind);
+  const missing = streams.filter((stream) => needsAttention(stream) && !isBlind(stream));
+  const blindText = `${blind.length} of ${formatNumber(streams.length, 'camera')} ${blind.length === 1 ? 'is' : 'are'} blind`;
+  const { asked, done } = demandOf(streams);
+  const isMany = missing.length >= MANY_RATIO * streams.length || done < ENOUGH_RATIO * asked;
+  if (missing.length > 0 && isMany && host.busyRatio[host.bottleneck] >= BOTTLENECK_RATIO) {
+    const also = blind.length === 0 ? '' : ` Also: ${blindText}.`;
+    const text =
+      done < asked
+        ? `You ask ${formatFps(asked)} frames/s, this machine does ${formatFps(done)}.`
+        : 'Frames are published too late.';
+    return { state: 'overload', title: `${WORK[host.bottleneck]} cannot keep up`, text: text + also };
+  }
+  const missText =
+    missing.length === 0
+      ? ''
+      : `${missing.length} ${missing.length === 1 ? 'misses its' : 'miss their'} target: ${names(missing)}.`;
+  if (blind.length > 0)
+    return { state: 'blind', title: blindText, text: `${names(blind)}.${missText === '' ? '' : ` Also: ${missText}`}` };
+  return { state: 'calm', title: watchingText(streams), text: missText };
+}
+
+/** @param {readonly StreamReport[]} streams */
+function watchingText(streams) {
+  if (streams.length === 0) return 'No camera yet';
+  const watching = streams.filter(({ state }) => state === 'running').length;
+  if (watching < streams.length) return `${watching} of ${formatNumber(streams.length, 'camera')} watching`;
+  return streams.length === 1 ? 'The camera is watching' : `All ${streams.length} cameras watching`;
+}
+
+/**
+ * Frames per second that cameras and targets ask for, and that are published.
+ *
+ * @param {readonly StreamReport[]} streams
+ */
+function demandOf(streams) {
+  const running = streams.filter(({ state }) => state === 'running');
+  return {
+    asked: running.reduce((sum, { target, fps }) => sum + (target.fps ?? fps.in), 0),
+    done: running.reduce((sum, { fps }) => sum + fps.published, 0),
+  };
+}
+
+/** @param {readonly StreamReport[]} streams */
+function names(streams) {
+  const shown = streams.slice(0, NAMES_SHOWN).map(({ id }) => id);
+  const more = streams.length - shown.length;
+  return more > 0 ? `${shown.join(', ')} and ${more} more` : shown.join(', ');
+}

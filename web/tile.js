@@ -1,0 +1,91 @@
+/** @import { Preview, StreamReport } from './lib/client/index.js' */
+
+import { element, setData, setText } from './element.js';
+import { formatFps, formatMs } from './format.js';
+import { kindOf, PictureView } from './overlay.js';
+import { missText, troubleOf } from './trouble.js';
+
+/** One and many of each kind of object, in the order in which they are counted over the picture. */
+const WORDS = { person: ['person', 'people'], vehicle: ['vehicle', 'vehicles'], object: ['object', 'objects'] };
+
+/** One camera of the wall: its picture, and one line below it. It is a link to the page of the camera. */
+export class Tile {
+  id;
+  node;
+  isVisible = false;
+  /** @type {StreamReport | null} */
+  report = null;
+  picture = new PictureView({ hasLabels: false });
+  #host = element('span', { class: 'tile-host' });
+  #rate = element('span', {});
+  #latency = element('span', { class: 'tile-latency' });
+  #title = element('b', {});
+  #cause = element('span', { class: 'veil-error' });
+  #next = element('span', { class: 'veil-next' });
+  #veil = element('span', { class: 'veil' }, this.#title, this.#cause, this.#next);
+  #inView = element('span', { class: 'in-view' });
+
+  /** @param {string} id */
+  constructor(id) {
+    this.id = id;
+    this.picture.node.append(this.#inView, this.#veil);
+    this.node = element(
+      'a',
+      { class: 'wall-tile', href: `#stream=${encodeURIComponent(id)}`, 'data-stream': id, tabindex: -1 },
+      this.picture.node,
+      element(
+        'span',
+        { class: 'bar' },
+        element('b', { class: 'tile-name' }, id),
+        this.#host,
+        this.#rate,
+        this.#latency,
+      ),
+    );
+  }
+
+  /** @param {StreamReport} report */
+  update(report) {
+    this.report = report;
+    if (this.isVisible) this.draw();
+  }
+
+  draw() {
+    const { report } = this;
+    if (report === null) return;
+    const trouble = troubleOf(report);
+    setData(this.node, 'state', report.state);
+    this.#veil.hidden = trouble === null;
+    if (trouble !== null) {
+      setText(this.#title, trouble.title);
+      setText(this.#cause, trouble.cause);
+      setText(this.#next, trouble.next);
+    }
+    this.#inView.hidden = trouble !== null;
+    // Figures of a camera that sends nothing would look current.
+    const { window } = report.latencyMs;
+    setText(this.#host, report.host ?? '');
+    setText(this.#rate, trouble === null ? `${formatFps(report.fps.published)}/s` : '');
+    setText(this.#latency, trouble === null && window.count > 0 ? `${formatMs(window.p99)} ms` : '');
+    const why = trouble === null ? missText(report) : [trouble.cause, trouble.next].filter(Boolean).join(' ');
+    if (this.node.title !== why) this.node.title = why;
+    this.picture.places = report;
+  }
+
+  /** @param {Preview} message */
+  showPreview(message) {
+    if (!this.isVisible) return;
+    this.picture.show(message);
+    const kinds = message.detections.map(({ label }) => kindOf(label));
+    const texts = Object.entries(WORDS).flatMap(([kind, [one, many]]) => {
+      const count = kinds.filter((each) => each === kind).length;
+      return count === 0 ? [] : [`${count} ${count === 1 ? one : many}`];
+    });
+    setText(this.#inView, texts.join('  '));
+  }
+
+  destroy() {
+    this.picture.destroy();
+    this.node.remove();
+  }
+}
