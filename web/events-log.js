@@ -22,7 +22,7 @@ const SPANS = [
 export class EventsLog {
   #stream;
   #onError;
-  #list = element('ol', { class: 'events', role: 'log', 'aria-label': 'Events', tabindex: 0 });
+  #list = element('ol', { class: 'events', 'aria-live': 'polite', 'aria-label': 'Events', tabindex: 0 });
   #emptyRow = element('li', { class: 'none' }, 'No events yet.');
   #text = element('input', { type: 'search', placeholder: 'Find', 'aria-label': 'Find events', autocomplete: 'off' });
   #kinds = choice(

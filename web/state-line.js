@@ -53,7 +53,7 @@ export class StateLine {
  * @param {HostReport} host
  * @returns {Said}
  */
-export function whatToSay(streams, host) {
+function whatToSay(streams, host) {
   const blind = streams.filter(isBlind);
   const missing = streams.filter((stream) => needsAttention(stream) && !isBlind(stream));
   const blindText = `${blind.length} of ${formatNumber(streams.length, 'camera')} ${blind.length === 1 ? 'is' : 'are'} blind`;
