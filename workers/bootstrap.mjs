@@ -22,6 +22,7 @@ if (!isInstalled()) {
     '--no-fund',
   ]);
 }
+await import('./settings-types.mjs');
 step('compiling', 'the compiler', process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
 writeFileSync(join(root, 'dist/.compiled'), '');
 

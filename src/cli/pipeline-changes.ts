@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { isMap, isSeq, parseDocument } from 'yaml';
 import { canonicalJson } from '../core/canonical-json.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { withoutSecrets } from '../gateway/routes-pipeline.ts';
+import { shownOverlay } from '../gateway/routes-pipeline.ts';
 import { type Overlay, type OverlayEntry, overlaid } from '../host/overlay/overlay.ts';
 import { OverlayFile, overlayPath, readOverlay } from '../host/overlay/overlay-file.ts';
 import { loadPipeline, parsePipeline, readPipelineText } from '../pipeline/load-pipeline.ts';
@@ -56,7 +56,7 @@ async function open(path: string, { environment: { cacheDir } }: CliIo) {
 async function diff(path: string, { json }: PipelineFlags, io: CliIo): Promise<void> {
   const { config, place, overlay } = await open(path, io);
   const { notes } = overlaid(config, overlay);
-  const shown = withoutSecrets(overlay) as Overlay;
+  const shown = shownOverlay(overlay) as Overlay;
   if (json === true) return printJson(io, { path, overlay: overlayPath(place), streams: shown, notes });
   const lines = Object.entries(shown).flatMap(([id, entry]) => entryLines(id, entry));
   print(io, lines.length === 0 ? `Nothing was changed of ${path}.` : lines.join('\n'));

@@ -1,8 +1,9 @@
 import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
-import { HIDDEN, isSecretName, redact } from '../core/redact.ts';
+import { HIDDEN, redact } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { jsonSchemaOf, nodeAt, typeText, withArticle } from './schema-text.ts';
+import { branchFor, childOf, jsonSchemaOf, nodeAt, type SchemaNode, typeText, withArticle } from './schema-text.ts';
+import { isSecret } from './shown-settings.ts';
 
 /**
  * Checks a value against a schema. The error lists the faults, at most 20: where it is, what was expected, what was received and,
@@ -116,20 +117,26 @@ function received(path: readonly PropertyKey[], document: Document): string {
   const value = at(document.value, path);
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
-  if (path.some((part) => isSecretName(String(part)))) return `${String(value).length} characters`;
-  const text = typeof value === 'number' ? String(value) : redact(textOf(value), MAX_READ_CHARS);
+  const root = jsonSchemaOf(document.schema);
+  const nodeOf = (parts: number): SchemaNode | null => nodeAt(root, path.slice(0, parts), document.value);
+  if (path.some((part, i) => isSecret(nodeOf(i + 1), String(part), root))) return `${String(value).length} characters`;
+  const text =
+    typeof value === 'number' ? String(value) : redact(textOf(value, nodeOf(path.length), root), MAX_READ_CHARS);
   const type = Array.isArray(value) ? 'list' : typeof value;
   return `${shortened(text, 60)} (${type})`;
 }
 
-/** JSON of a value, cut at a depth beyond which it is unreadable: a request may nest thousands of lists. */
-function textOf(value: unknown, depth = 0): string {
+/** JSON of a value without secrets, cut at a depth beyond which it is unreadable: a request may nest thousands of lists. */
+function textOf(value: unknown, node: SchemaNode | null, root: SchemaNode, depth = 0): string {
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? String(value);
   if (depth === MAX_SHOWN_DEPTH) return Array.isArray(value) ? '[...]' : '{...}';
-  if (Array.isArray(value)) return `[${value.map((entry) => textOf(entry, depth + 1)).join()}]`;
+  const branch = node === null ? null : branchFor(node, value);
+  const inner = (part: string | number): SchemaNode | null => (branch === null ? null : childOf(branch, part));
+  if (Array.isArray(value)) return `[${value.map((entry, i) => textOf(entry, inner(i), root, depth + 1)).join()}]`;
   const entries = Object.entries(value).map(
-    ([key, entry]) => `${JSON.stringify(key)}:${isSecretName(key) ? HIDDEN : textOf(entry, depth + 1)}`,
+    ([key, entry]) =>
+      `${JSON.stringify(key)}:${isSecret(inner(key), key, root) ? HIDDEN : textOf(entry, inner(key), root, depth + 1)}`,
   );
   return `{${entries.join()}}`;
 }

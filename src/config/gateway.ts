@@ -1,13 +1,18 @@
 import { z } from 'zod';
 import { range, whole } from './number.ts';
 import { parseNetwork } from './parse-network.ts';
+import { mark } from './schema-text.ts';
 
 /** The first part of paths of the gateway itself: below such a path, both would mean the same. */
 const OWN_PATHS = /^\/(?:api|ws|lib|vendor|metrics|healthz|readyz|sign-in|sign-out)(?:\/|$)/;
 
 const tlsConfig = z.strictObject({
   cert: z.string().min(1).describe('PEM file with the certificate and its intermediates.'),
-  key: z.string().min(1).describe('PEM file with its private key.'),
+  key: z
+    .string()
+    .min(1)
+    .meta(mark({ secret: false }))
+    .describe('PEM file with its private key.'),
 });
 
 const auditConfig = z.strictObject({

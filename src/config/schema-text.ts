@@ -80,14 +80,42 @@ export function nodeAt(root: SchemaNode, path: readonly PropertyKey[], value: un
   return branchFor(current, here);
 }
 
-/** Marks the schema of a text that may hold placeholders. They are resolved where it is opened. */
-export function mayHoldPlaceholders<S extends z.ZodType>(schema: S): S {
-  return schema.meta({ placeholders: true });
+/** What a setting is, beside what it accepts. It is a part of its schema, for all that treats such settings alike. */
+export type SettingMarks = {
+  /** Its text may hold placeholders, which are resolved where it is opened. */
+  readonly placeholders?: true;
+  /**
+   * Whether its value is hidden from those who may read settings: true, or all of it that may hold credentials, as of a source or of the
+   * address of a receiver. False: it is no secret, although its name is like that of one.
+   */
+  readonly secret?: boolean | 'source' | 'receiver';
+  /** Of a stream: whether a version of a roll-out can change it, or cannot, and must not differ in it. Absent: it is not compared. */
+  readonly rollout?: 'changes' | 'fixed';
+};
+
+/** Checks the marks of a setting, for `.meta(...)` of its schema. */
+export function mark(marks: SettingMarks): SettingMarks {
+  return marks;
 }
 
-/** Returns whether a text of this node may hold placeholders. */
-export function takesPlaceholders(node: SchemaNode): boolean {
-  return (node as { readonly placeholders?: unknown }).placeholders === true;
+/** Returns what a setting was marked with. */
+export function marksOf(node: SchemaNode | null): SettingMarks {
+  return (node ?? {}) as SettingMarks;
+}
+
+/** Marks the schema of a text that may hold placeholders. */
+export function mayHoldPlaceholders<S extends z.ZodType>(schema: S): S {
+  return schema.meta(mark({ placeholders: true }));
+}
+
+/** Returns the keys of a section whose settings have a mark of this value. */
+export function keysMarked<M extends keyof SettingMarks>(
+  section: z.ZodType,
+  name: M,
+  value: SettingMarks[M],
+): readonly string[] {
+  const properties = Object.entries(jsonSchemaOf(section).properties ?? {});
+  return properties.flatMap(([key, node]) => (marksOf(node as SchemaNode)[name] === value ? [key] : []));
 }
 
 /**
@@ -130,7 +158,7 @@ function alternatives(options: readonly string[]): string {
 }
 
 /** The branch of a union that a value selects: by its discriminator, or else the first section for an object. */
-function branchFor(node: SchemaNode, value: unknown): SchemaNode {
+export function branchFor(node: SchemaNode, value: unknown): SchemaNode {
   const options = optionsOf(node);
   if (options === null || typeof value !== 'object' || value === null) return node;
   const sections = options.filter(({ type }) => type === 'object');

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { ID_PATTERN } from '../core/ids.ts';
 import { range, whole } from './number.ts';
 import { regionConfig, tilesConfig } from './region.ts';
-import { mayHoldPlaceholders } from './schema-text.ts';
+import { mark, mayHoldPlaceholders } from './schema-text.ts';
 import { skipConfig } from './skip.ts';
 import { labels, lineConfig, trackConfig, uniqueIds, zoneConfig } from './track.ts';
 
@@ -16,8 +16,10 @@ const target = z.strictObject({
 /** Most zones or lines that a report can carry. */
 const MAX_COUNTERS = 1000;
 
-/** Settings of each stream and, under `defaults`, of all streams. */
-const settings = {
+// The settings of each stream and, under `defaults`, of all streams, by what a change of them takes.
+
+/** How a source is read. A change opens it again. */
+const reading = {
   policy: z
     .enum(['auto', 'live', 'file'])
     .default('auto')
@@ -34,56 +36,88 @@ const settings = {
     .default(false)
     .describe('Accept any certificate of an https:// or rtsps:// source. Better: its authority in `tls.caFile`.'),
   transport: z.enum(['tcp', 'udp']).default('tcp').describe('Transport protocol for RTSP.'),
-  every: whole(1, 1000).default(1).describe('Take every n-th frame.'),
-  maxFps: range(0.1, 1000).optional().describe('Take at most this many frames per second.'),
+  decodeThreads: whole(0, 64)
+    .default(1)
+    .describe("ffmpeg's decoder threads; 0 lets ffmpeg choose.")
+    .meta(mark({ rollout: 'changes' })),
+};
+
+/** What a model sees of a picture. A change opens the source again. */
+const seen = {
   hwaccel: z
     .string()
     .regex(/^[a-z0-9_]{1,32}$/, 'expected the name of a hardware decoder, such as cuda')
     .default('none')
     .describe(
       'Hardware decoder as ffmpeg names it (auto, cuda, vaapi, qsv, videotoolbox); falls back to software with a warning.',
-    ),
+    )
+    .meta(mark({ rollout: 'changes' })),
   resizeBy: z
     .enum(['auto', 'ffmpeg', 'sharp'])
     .default('auto')
     .describe(
       "What resizes pictures for the model if nothing needs them full-size. `ffmpeg`: faster. `sharp`: the model's own kernel. `auto`: ffmpeg, unless that costs over 0.005 AP.",
-    ),
+    )
+    .meta(mark({ rollout: 'changes' })),
   region: regionConfig
     .optional()
     .describe(
       'Infer only this rectangle, or `zones` (their bounding box plus 5 %). Default: whole picture. Objects get another size in the input, so other boxes are found.',
-    ),
+    )
+    .meta(mark({ rollout: 'fixed' })),
   tiles: tilesConfig
     .optional()
     .describe(
       'Infers the picture, or its region, in parts, to find small objects; each part costs an inference. Not divided if absent.',
-    ),
-  labels: labels.describe('Only objects with these labels are reported, tracked and counted; all if absent.'),
-  scoreThreshold: range(0, 1)
+    )
+    .meta(mark({ rollout: 'fixed' })),
+};
+
+/** What a lane may be able to change while it reads, see `laneTuning`. */
+const pace = {
+  every: whole(1, 1000)
+    .default(1)
+    .describe('Take every n-th frame.')
+    .meta(mark({ rollout: 'changes' })),
+  maxFps: range(0.1, 1000)
     .optional()
-    .describe('Boxes below this are not reported: at least the threshold of the model, which holds if absent.'),
-  decodeThreads: whole(0, 64).default(1).describe("ffmpeg's decoder threads; 0 lets ffmpeg choose."),
-  priority: whole(-100, 100).default(0).describe('Streams of higher priority go first.'),
-  weight: range(0.01, 100).default(1).describe('Share of the inferences among streams of the same priority.'),
-  queueSize: whole(1, 64)
-    .default(2)
-    .describe(
-      'Frames of a live stream that may wait for a batch; if more come, the oldest is dropped. Fewer wait while frames are shed.',
-    ),
-  maxAgeMs: whole(1, 60_000).default(500).describe('A live frame older than this when its batch closes is dropped.'),
+    .describe('Take at most this many frames per second.')
+    .meta(mark({ rollout: 'changes' })),
   staleMs: whole(100, 600_000)
     .default(3_000)
     .describe(
       'A live source from which no frame is decoded for this long is opened again; frames that every and maxFps leave out count.',
     ),
   openTimeoutMs: whole(100, 600_000).default(10_000).describe('Longest wait for the first frame of a connection.'),
+};
+
+/** What a lane does not know, apart from the change gate in `skip`. A change takes effect between two frames. */
+const afterwards = {
+  labels: labels.describe('Only objects with these labels are reported, tracked and counted; all if absent.'),
+  scoreThreshold: range(0, 1)
+    .optional()
+    .describe('Boxes below this are not reported: at least the threshold of the model, which holds if absent.'),
+  priority: whole(-100, 100).default(0).describe('Streams of higher priority go first.'),
+  weight: range(0.01, 100).default(1).describe('Share of the inferences among streams of the same priority.'),
+  queueSize: whole(1, 64)
+    .default(2)
+    .describe(
+      'Frames of a live stream that may wait for a batch; if more come, the oldest is dropped. Fewer wait while frames are shed.',
+    )
+    .meta(mark({ rollout: 'changes' })),
+  maxAgeMs: whole(1, 60_000)
+    .default(500)
+    .describe('A live frame older than this when its batch closes is dropped.')
+    .meta(mark({ rollout: 'changes' })),
   target: target.prefault({}).describe('What the operator expects; a miss that lasts 5 s raises an event.'),
   track: z
     .union([z.boolean(), trackConfig])
     .default(false)
     .describe('Follow objects from frame to frame: true, or settings of the tracker.'),
-  skip: skipConfig.prefault({}).describe('Frames that need no inference.'),
+  skip: skipConfig
+    .prefault({})
+    .describe('Frames that need no inference.')
+    .meta(mark({ rollout: 'changes' })),
   zones: z
     .array(zoneConfig)
     .max(MAX_COUNTERS)
@@ -98,14 +132,29 @@ const settings = {
     .describe('Lines whose crossings are counted.'),
 };
 
+const settings = { ...reading, ...seen, ...pace, ...afterwards };
+
+/** Keys of the settings that a lane needs, by what a change of them takes. */
+export const LANE_KEYS = {
+  reading: keysOf(reading),
+  seen: keysOf(seen),
+  pace: keysOf(pace),
+} as const;
+
+function keysOf<T extends object>(group: T): readonly (keyof T)[] {
+  return Object.keys(group) as (keyof T)[];
+}
+
 const everyKey = z.strictObject({
   id: z
     .string()
     .regex(ID_PATTERN, 'expected letters, digits, dot, dash and underscore, at most 64')
     .describe('Name of the stream.'),
-  source: mayHoldPlaceholders(z.string().min(1).max(16_384)).describe(
-    'A file, http(s)://, rtsp(s)://, device:/dev/video0, synthetic:GENERATOR (a test picture, such as synthetic:testsrc2=size=1280x720:rate=30), or demo for the demonstration clip.',
-  ),
+  source: mayHoldPlaceholders(z.string().min(1).max(16_384))
+    .meta(mark({ secret: 'source' }))
+    .describe(
+      'A file, http(s)://, rtsp(s)://, device:/dev/video0, synthetic:GENERATOR (a test picture, such as synthetic:testsrc2=size=1280x720:rate=30), or demo for the demonstration clip.',
+    ),
   ...settings,
 });
 
@@ -142,7 +191,7 @@ export const streamDefaults = z.strictObject(
 function optionalOf(schema: z.ZodType): z.ZodOptional {
   const inner =
     schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault ? (schema.def.innerType as z.ZodType) : schema;
-  return z.optional(inner);
+  return z.optional(inner).meta(schema.meta() ?? {});
 }
 
 export type StreamConfig = z.infer<typeof streamConfig>;

@@ -1,16 +1,19 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { check } from '../config/check.ts';
-import { HIDDEN, isSecretName, redact, redactSource, redactWebhook } from '../core/redact.ts';
+import { shownSetting, shownSettings } from '../config/shown-settings.ts';
+import { streamConfig } from '../config/stream.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { pipelineConfig } from '../pipeline/pipeline.ts';
 import { name } from '../protocol/bounds.ts';
+import type { PipelineReport } from '../protocol/rest.ts';
 import type { RuntimePort } from './runtime-port.ts';
 
 const resetBody = z.strictObject({ streams: z.array(name).min(1).max(10_000).optional() }).nullish();
 
 /** Adds `/api/pipeline`: the settings of the file, the overlay, and the effective settings. */
 export function addPipelineRoutes(app: FastifyInstance, port: RuntimePort): void {
-  app.get('/api/pipeline', () => withoutSecrets(port.pipeline()));
+  app.get('/api/pipeline', () => shownReport(port.pipeline()));
 
   app.post('/api/pipeline/reset', async ({ body }) => {
     const ids = check(resetBody, body, 'body')?.streams ?? null;
@@ -20,26 +23,42 @@ export function addPipelineRoutes(app: FastifyInstance, port: RuntimePort): void
         'This gateway shows a fleet: its streams are orders, without an overlay. Change or remove the streams themselves.',
       );
     await port.resetStreams(ids);
-    return withoutSecrets(port.pipeline());
+    return shownReport(port.pipeline());
   });
 }
 
-/** How texts are shown under some keys. */
-const SHOWN: Readonly<Record<string, (text: string) => string>> = { source: redactSource, url: redactWebhook };
+function shownReport({ file, overlay, effective, ...report }: PipelineReport): PipelineReport {
+  return {
+    ...report,
+    file: shownPipeline(file),
+    overlay: overlay === null ? null : { ...overlay, streams: shownOverlay(overlay.streams) },
+    effective: shownPipeline(effective),
+  };
+}
 
-/** Returns plain data in which texts are redacted, and secrets are not shown at all. */
-export function withoutSecrets(value: unknown, key = ''): unknown {
-  const isPlain = typeof value !== 'object' || value === null;
-  if (isPlain && value !== null && value !== undefined && isSecretName(key)) return HIDDEN;
-  if (typeof value === 'string') return (SHOWN[key] ?? redact)(value);
-  if (isPlain) return value;
-  if (Array.isArray(value)) return value.map((entry) => withoutSecrets(entry, isSecretName(key) ? key : ''));
-  // All below a secret is secret, and so are both values of a changed key of the overlay; a certificate's key is the path of a file.
-  const keyOf = (name: string): string =>
-    isSecretName(key) || name === 'file' || name === 'now' ? key : key === 'tls' && name === 'key' ? '' : name;
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([name]) => name !== 'placeholders')
-      .map(([name, entry]) => [name, withoutSecrets(entry, keyOf(name))]),
-  );
+/** What its placeholders stand for is no setting. */
+function shownPipeline(pipeline: object): object {
+  return shownSettings(pipelineConfig, { ...pipeline, placeholders: undefined });
+}
+
+/** Returns the changes of an overlay, by stream, without secrets. */
+export function shownOverlay(streams: object): object {
+  return mapValues(streams, (_, { added, changed, ...entry }: OverlaidStream) => ({
+    ...entry,
+    ...(added && { added: shownSettings(streamConfig, added) }),
+    ...(changed && {
+      changed: mapValues(changed, (key, values: object) =>
+        mapValues(values, (_, value) => shownSetting(streamConfig, key, value)),
+      ),
+    }),
+  }));
+}
+
+interface OverlaidStream {
+  readonly added?: object;
+  readonly changed?: object;
+}
+
+function mapValues<V>(record: object, map: (key: string, value: V) => unknown): object {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(key, value)]));
 }

@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { check } from '../config/check.ts';
-import { redactSource } from '../core/redact.ts';
+import { shownSettings } from '../config/shown-settings.ts';
+import { streamConfig } from '../config/stream.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import type { RuntimePort, TagCheck } from './runtime-port.ts';
@@ -70,12 +71,12 @@ export function addStreamRoutes(app: FastifyInstance, port: RuntimePort): void {
   });
 }
 
-/** Returns a report with the settings of the stream, its source without secrets, and sends their tag. */
+/** Returns a report with the settings of the stream without secrets, and sends their tag. */
 function withSettings(port: RuntimePort, reply: FastifyReply, report: StreamReport, isChange = true): object {
   const { settings, tag } = port.streamSettings(report.id);
   reply.header('etag', `"${tag}"`);
   if (isChange) sayKept(port, reply);
-  return { ...report, settings: { ...settings, source: redactSource(settings.source) }, etag: tag };
+  return { ...report, settings: shownSettings(streamConfig, settings), etag: tag };
 }
 
 /** Says whether a change survives a restart. `GET /api/pipeline` has the reason if it does not. */

@@ -19,7 +19,7 @@ export interface PreviewPicture {
 }
 
 /** Settings of a stream as they were ordered, secrets included. */
-export interface StreamSettings {
+export interface TaggedSettings {
   readonly settings: StreamConfig;
   /** Another text after each change. */
   readonly tag: string;
@@ -41,7 +41,7 @@ export interface RuntimePort {
   readiness(): Readiness;
 
   /** @throws STREAM_NOT_FOUND */
-  streamSettings(id: string): StreamSettings;
+  streamSettings(id: string): TaggedSettings;
   pipeline(): PipelineReport;
   /** Why changes of streams do not survive a restart, in one sentence; null if they do. */
   keepingProblem(): string | null;

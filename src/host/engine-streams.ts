@@ -1,4 +1,5 @@
 import type { StreamSettings } from '../config/keys/stream-keys.ts';
+import { LANE_KEYS } from '../config/stream.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { unlessAborted } from '../flow/unless-aborted.ts';
 import { parseStream } from '../pipeline/load-pipeline.ts';
@@ -11,17 +12,22 @@ import { isPictureStream } from './picture-detector.ts';
 import type { PipelineHost } from './pipeline-host.ts';
 import { PushedStream } from './pushed-stream.ts';
 
+/** Settings of a lane that pictures have as well which a program hands over. */
+const OF_PICTURES = ['policy', 'region', 'tiles'] as const;
+/** Which frames of a source are taken. These are refused later, since `defaults` can have them too. */
+const OF_CHOICE = ['every', 'maxFps'] as const;
+type OfSource = Exclude<(typeof LANE_KEYS)[keyof typeof LANE_KEYS][number], (typeof OF_PICTURES)[number]>;
+
 /** Settings that say how a source is read. */
-const OF_SOURCES = [
-  ...['source', 'loop', 'realtime', 'transport', 'insecureTls'],
-  ...['hwaccel', 'resizeBy', 'decodeThreads', 'staleMs', 'openTimeoutMs'],
-] as const satisfies readonly (keyof StreamSettings)[];
+const OF_SOURCES = ['source', ...Object.values(LANE_KEYS).flat()].filter(
+  (key) => !(OF_PICTURES as readonly string[]).includes(key) && !(OF_CHOICE as readonly string[]).includes(key),
+);
 
 /**
  * Settings of a stream whose pictures the program hands over: those of any stream, except how a source is read and which of its frames
  * are taken. With `policy: 'live'` the oldest pictures are dropped while the detector is busy; by default none is.
  */
-export type PushedStreamSettings = Omit<StreamSettings, (typeof OF_SOURCES)[number] | 'every' | 'maxFps'>;
+export type PushedStreamSettings = Omit<StreamSettings, 'source' | OfSource>;
 
 /** The streams of an engine. */
 export class EngineStreams {

@@ -16,7 +16,7 @@ import { KeyedGate } from '../flow/keyed-gate.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
 import { overlapped } from '../flow/overlapped.ts';
 import { abortedFirst } from '../flow/unless-aborted.ts';
-import type { ChangeOptions, Readiness, RuntimePort, StreamSettings, TagCheck } from '../gateway/runtime-port.ts';
+import type { ChangeOptions, Readiness, RuntimePort, TagCheck, TaggedSettings } from '../gateway/runtime-port.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { resolvedSinks } from '../pipeline/resolve-placeholders.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
@@ -383,7 +383,7 @@ export class PipelineHost implements RuntimePort {
     return this.runtime.stop();
   }
 
-  streamSettings(id: string): StreamSettings {
+  streamSettings(id: string): TaggedSettings {
     const found = this.#currentOf(id);
     // Throws with the known ids.
     const settings = found?.config ?? this.runtime.stream(id).config;

@@ -1,7 +1,7 @@
 import { inspect } from '../config/check.ts';
 import type { Variables } from '../config/environment.ts';
 import { hasPlaceholder, type Placeholders, resolvePlaceholders, sinkText } from '../config/placeholders.ts';
-import { jsonSchemaOf, replaceTexts, takesPlaceholders } from '../config/schema-text.ts';
+import { jsonSchemaOf, marksOf, replaceTexts } from '../config/schema-text.ts';
 import type { SightlineError } from '../errors/sightline-error.ts';
 import { type SinkConfig, sinkConfig } from '../sinks/sink-kinds.ts';
 import { type PipelineConfig, pipelineConfig } from './pipeline.ts';
@@ -11,7 +11,7 @@ export function misplacedPlaceholders(document: unknown): string[] {
   const faults: string[] = [];
   replaceTexts(document, jsonSchemaOf(pipelineConfig), (text, at, node) => {
     // A key that the schema does not have is a fault of its own.
-    if (node !== null && !takesPlaceholders(node) && /\$\{(?:env|file):/.test(text))
+    if (node !== null && marksOf(node).placeholders !== true && /\$\{(?:env|file):/.test(text))
       faults.push(
         `${at}: expected no placeholder here; sources can have them, and the settings of sinks that docs/config.md names`,
       );
@@ -56,7 +56,7 @@ function replaceMarked(sink: SinkConfig, at: string, replace: (text: string, at:
   return replaceTexts(
     sink,
     jsonSchemaOf(sinkConfig),
-    (text, place, node) => (node !== null && takesPlaceholders(node) ? replace(text, place) : text),
+    (text, place, node) => (marksOf(node).placeholders === true ? replace(text, place) : text),
     at,
   );
 }

@@ -1,4 +1,5 @@
 /** Messages between the main thread and its lane and inference threads. Pixels stay in ring slots, except for pushed pictures. */
+import type { LANE_KEYS, StreamConfig } from '../config/stream.ts';
 import type { DropReason } from '../core/frame.ts';
 import type { CompiledModel, ComputePrecision, ModelSpec } from '../core/model.ts';
 import type { FramePicture } from '../core/picture.ts';
@@ -16,8 +17,20 @@ export interface RingHandle {
   readonly shape: SlotRingShape;
 }
 
+/** Settings of a stream as its lane gets them: null for those that are absent. */
+export type LaneSettings<K extends keyof StreamConfig> = {
+  readonly [Key in K]: undefined extends StreamConfig[Key]
+    ? Exclude<StreamConfig[Key], undefined> | null
+    : StreamConfig[Key];
+};
+
+/** What ffmpeg is started with. */
+type ReadSettings = LaneSettings<'hwaccel' | 'decodeThreads'>;
+
+type PaceSettings = LaneSettings<(typeof LANE_KEYS.pace)[number]>;
+
 /** How a lane reads one stream. */
-export interface LaneStream {
+export interface LaneStream extends ReadSettings, PaceSettings {
   readonly streamId: string;
   readonly ring: RingHandle;
   readonly spec: ModelSpec;
@@ -35,14 +48,6 @@ export interface LaneStream {
   /** Another model, whose inputs are made of each frame as well. Needs `picture`. */
   readonly second?: ModelSpec;
   readonly ffmpeg: Ffmpeg;
-  readonly every: number;
-  readonly maxFps: number | null;
-  readonly hwaccel: string;
-  readonly decodeThreads: number;
-  /** A live source without a frame for this long is reopened. */
-  readonly staleMs: number;
-  /** Time limit for the first frame of a connection. */
-  readonly openTimeoutMs: number;
   /** Number of the first frame. */
   readonly firstFrame: number;
   /** The last frame of a file that an earlier connection handed over; null to read from the start. */
@@ -70,10 +75,7 @@ export interface LaneStream {
 }
 
 /** What a lane can change while it reads. */
-export type LaneTuning = Pick<
-  LaneStream,
-  'every' | 'maxFps' | 'changeGate' | 'keepsInput' | 'staleMs' | 'openTimeoutMs'
->;
+export type LaneTuning = PaceSettings & Pick<LaneStream, 'changeGate' | 'keepsInput'>;
 
 export type ToLane =
   | { readonly type: 'open'; readonly stream: LaneStream }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { range, whole } from '../config/number.ts';
 import { orPlaceholder } from '../config/placeholders.ts';
-import { mayHoldPlaceholders } from '../config/schema-text.ts';
+import { mark, mayHoldPlaceholders } from '../config/schema-text.ts';
 import { type Clock, monoNowMs } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { redactWebhook } from '../core/redact.ts';
@@ -37,7 +37,9 @@ export const webhook = sinkKind({
         orPlaceholder((text) => webAddress.safeParse(text).success),
         'expected an http or https URL',
       ),
-    ).describe('http or https URL where results are POSTed.'),
+    )
+      .meta(mark({ secret: 'receiver' }))
+      .describe('http or https URL where results are POSTed.'),
     headers: z
       .record(
         z.string(),
@@ -53,6 +55,7 @@ export const webhook = sinkKind({
         'expected names of letters, digits and dashes, and none that the sink sets itself',
       )
       .optional()
+      .meta(mark({ secret: true }))
       .describe(`Sent with each request, such as {Authorization: "Bearer \${env:HOOK_TOKEN}"}.`),
     streams,
     filter,
@@ -69,6 +72,7 @@ export const webhook = sinkKind({
       ),
     )
       .optional()
+      .meta(mark({ secret: true }))
       .describe('Signs each request with HMAC-SHA256; see docs/wire-protocol.md.'),
     spoolFolder: z
       .string()

@@ -1,15 +1,12 @@
-import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
 import type { PipelineSettings } from '../../src/config/keys/pipeline-keys.ts';
 import { jsonSchemaOf } from '../../src/config/schema-text.ts';
 import { type ConfigRow, describeConfig } from '../../src/pipeline/describe.ts';
 import { pipelineConfig } from '../../src/pipeline/pipeline.ts';
-import { settingsSource } from './settings-source.ts';
+import { settingsSource } from '../../workers/settings-source.ts';
 
-/** Set to write the files before they are compared. */
-const MUST_WRITE = process.env.UPDATE_DOCS === '1';
 const FOLDER = 'src/config/keys';
 
 /** As a program may write it: lists need not be mutable, and every key is looked at. */
@@ -27,13 +24,6 @@ interface Member {
   readonly doc: string;
   readonly isOptional: boolean;
   readonly type: string;
-}
-
-function formatted(file: string, text: string): string {
-  return execFileSync('node_modules/.bin/biome', ['format', `--stdin-file-path=${file}`], {
-    input: text,
-    encoding: 'utf8',
-  });
 }
 
 /** The members of each interface, and those that each other name stands for. */
@@ -84,15 +74,13 @@ function shownDefault(member: Member): string {
 }
 
 describe('the types of settings', () => {
-  const files = Object.entries(settingsSource(jsonSchemaOf(pipelineConfig))).map(([file, text]) => {
-    const path = `${FOLDER}/${file}`;
-    return { path, text: formatted(path, text) };
-  });
-  if (MUST_WRITE) for (const { path, text } of files) writeFileSync(path, text);
+  const files = Object.entries(settingsSource(jsonSchemaOf(pipelineConfig))).map(([file, text]) => ({
+    path: `${FOLDER}/${file}`,
+    text,
+  }));
 
   it.each(files)('$path is what the schemas give', ({ path, text }) => {
-    const hint = 'UPDATE_DOCS=1 npx vitest run test/rules/documented-settings.test.ts rewrites it';
-    expect(readFileSync(path, 'utf8'), hint).toBe(text);
+    expect(readFileSync(path, 'utf8'), 'node workers/settings-types.mjs writes it').toBe(text);
   });
 
   it('show meaning, limits and default of every key in an editor', () => {

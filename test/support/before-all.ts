@@ -30,8 +30,8 @@ export default function beforeAll(): () => void {
   process.env.XDG_CONFIG_HOME = settings;
   // Some tests load ONNX Runtime themselves.
   process.env.ORT_DISABLE_TELEMETRY = '1';
-  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], {
-    stdio: 'inherit',
-  });
+  const run = (...args: string[]) => execFileSync(process.execPath, args, { stdio: 'inherit' });
+  run('workers/settings-types.mjs');
+  run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json');
   return () => rmSync(settings, { recursive: true, force: true });
 }

@@ -6,8 +6,8 @@ import type {
   ChangeOptions,
   PreviewPicture,
   RuntimePort,
-  StreamSettings,
   TagCheck,
+  TaggedSettings,
 } from '../../src/gateway/runtime-port.ts';
 import { parseStream } from '../../src/pipeline/load-pipeline.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
@@ -62,7 +62,7 @@ export class RuntimeDouble implements RuntimePort {
   /** Why changes are not kept. */
   unkept: string | null = null;
 
-  streamSettings(id: string): StreamSettings {
+  streamSettings(id: string): TaggedSettings {
     const { source } = this.#get(id);
     const own = this.settings.get(id) ?? {};
     return { settings: parseStream({ id, source, ...own }, {}), tag: this.#tag(id) };

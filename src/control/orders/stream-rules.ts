@@ -1,7 +1,9 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
 import { mergeSettings } from '../../config/merge-settings.ts';
 import { type FittedModel, requireFit } from '../../config/model-fit.ts';
+import { shownSetting } from '../../config/shown-settings.ts';
 import { type StreamConfig, streamConfig } from '../../config/stream.ts';
 import { isRedacted, redactSource } from '../../core/redact.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
@@ -116,16 +118,26 @@ export class StreamRules {
   }
 
   /**
-   * A client that read the settings and writes them back sends the source without its secrets. They are taken from the source that
-   * the stream has, or that the pipeline file gives it.
+   * A client that read the settings and writes them back sends them without their secrets. They are taken from those that the stream has;
+   * those of its source also from what the pipeline file says.
    */
-  #withSecrets(keys: Record<string, unknown>, { id, source }: StreamConfig): Record<string, unknown> {
-    const known = [source, this.#options.sourceOfFile?.(id)];
-    const meant = known.find((each) => each !== undefined && redactSource(each) === keys.source);
-    if (meant !== undefined) return { ...keys, source: meant };
-    if (typeof keys.source === 'string') requireShown({ id, source: keys.source });
-    return keys;
+  #withSecrets(keys: Record<string, unknown>, current: StreamConfig): Record<string, unknown> {
+    const { id } = current;
+    const ofFile = this.#options.sourceOfFile?.(id);
+    const known = [current, ...(ofFile === undefined ? [] : [{ id, source: ofFile }])];
+    const entries = Object.entries(keys).map(([key, value]) => [key, meantBy(key, value, known)]);
+    const meant = Object.fromEntries(entries);
+    if (typeof meant.source === 'string' && meant.source === keys.source) requireShown({ id, source: meant.source });
+    return meant;
   }
+}
+
+/** Returns the value of a setting whose shown form a client sent; else what it sent. */
+function meantBy(key: string, sent: unknown, known: readonly object[]): unknown {
+  const values = known.flatMap((settings) =>
+    Object.entries(settings).flatMap(([name, value]) => (name === key ? [value] : [])),
+  );
+  return values.find((value) => isDeepStrictEqual(shownSetting(streamConfig, key, value), sent)) ?? sent;
 }
 
 /**

@@ -7,10 +7,10 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import { rolloutRequest } from '../../protocol/rest.ts';
 import type { Prediction, StreamChanges, Version } from '../../protocol/rollout-records.ts';
 import { rolloutErrors } from './rollout-errors.ts';
-import { changesBetween, changesNothing, fixedBetween, type StreamSettings, withChanges } from './stream-changes.ts';
+import { type ComparedSettings, changesBetween, changesNothing, fixedBetween, withChanges } from './stream-changes.ts';
 
 /** What the host runs: the settings that a request is compared with. */
-export interface RunningPipeline extends StreamSettings {
+export interface RunningPipeline extends ComparedSettings {
   readonly lanes: number;
 }
 

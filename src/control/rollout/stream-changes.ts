@@ -1,32 +1,24 @@
 import { isDeepStrictEqual } from 'node:util';
 import { check } from '../../config/check.ts';
+import { keysMarked } from '../../config/schema-text.ts';
 import { type StreamConfig, streamConfig } from '../../config/stream.ts';
 import { canonicalJson } from '../../core/canonical-json.ts';
 import type { StreamChanges, StreamPatch } from '../../protocol/rollout-records.ts';
 
 /** Settings of a stream that a version can change: how its frames are read and which of them are inferred. */
-const ROLLED_KEYS = [
-  'every',
-  'maxFps',
-  'hwaccel',
-  'resizeBy',
-  'decodeThreads',
-  'queueSize',
-  'maxAgeMs',
-  'skip',
-] as const satisfies readonly (keyof StreamConfig)[];
+const ROLLED_KEYS = keysMarked(streamConfig, 'rollout', 'changes');
 
 /** Settings that show the model another part of the picture: results under both versions could not be compared. */
-const FIXED_KEYS = ['region', 'tiles'] as const satisfies readonly (keyof StreamConfig)[];
+const FIXED_KEYS = keysMarked(streamConfig, 'rollout', 'fixed');
 
 /** The settings of a pipeline that are compared to find what a version changes. */
-export interface StreamSettings {
+export interface ComparedSettings {
   readonly defaults: Readonly<Record<string, unknown>>;
   readonly streams: readonly (Readonly<Record<string, unknown>> & { readonly id: string })[];
 }
 
 /** Returns the stream settings of a pipeline that matter to a roll-out; sources are left out. */
-export function rolledSettings({ defaults, streams }: StreamSettings): StreamSettings {
+export function rolledSettings({ defaults, streams }: ComparedSettings): ComparedSettings {
   return { defaults: rolled(defaults), streams: streams.map((stream) => ({ id: stream.id, ...rolled(stream) })) };
 }
 
@@ -34,7 +26,7 @@ export function rolledSettings({ defaults, streams }: StreamSettings): StreamSet
  * Returns what must be changed on the streams of one pipeline, so that they have the settings of another one. Streams that the
  * other one does not name get the changes of its defaults.
  */
-export function changesBetween(from: StreamSettings, to: StreamSettings): StreamChanges {
+export function changesBetween(from: ComparedSettings, to: ComparedSettings): StreamChanges {
   const all = patchOf(from.defaults, to.defaults);
   const byId: Record<string, StreamPatch> = {};
   for (const stream of from.streams) {
@@ -46,7 +38,7 @@ export function changesBetween(from: StreamSettings, to: StreamSettings): Stream
 }
 
 /** Returns the settings of streams that differ and that no version can change, such as `region of door`. */
-export function fixedBetween(from: StreamSettings, to: StreamSettings): string[] {
+export function fixedBetween(from: ComparedSettings, to: ComparedSettings): string[] {
   return FIXED_KEYS.flatMap((key) => {
     const differs = (a: Readonly<Record<string, unknown>>, b: Readonly<Record<string, unknown>>): boolean =>
       canonicalJson(a[key]) !== canonicalJson(b[key]);

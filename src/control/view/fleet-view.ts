@@ -10,8 +10,8 @@ import type {
   PreviewPicture,
   Readiness,
   RuntimePort,
-  StreamSettings,
   TagCheck,
+  TaggedSettings,
 } from '../../gateway/runtime-port.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
 import type { JobOrder, JobReport } from '../../protocol/fleet.ts';
@@ -142,7 +142,7 @@ export class FleetView implements RuntimePort, FleetPort {
     return this.#options.own.testSource(request, (id) => orders.find((order) => order.id === id)?.config ?? null);
   }
 
-  streamSettings(id: string): StreamSettings {
+  streamSettings(id: string): TaggedSettings {
     const { orders } = this.#known.snapshot;
     const order = orders.find((each) => each.id === id);
     if (order === undefined) throw streamNotFound(id, orders);

@@ -1,8 +1,8 @@
 import { changeGateOf, type SkipConfig } from '../../config/skip.ts';
-import type { StreamConfig } from '../../config/stream.ts';
+import { LANE_KEYS, type StreamConfig } from '../../config/stream.ts';
 import { inputKey, type ModelSpec } from '../../core/model.ts';
 import { viewsOf } from '../../geometry/views.ts';
-import type { LaneStream, LaneTuning } from '../../protocol/threads.ts';
+import type { LaneSettings, LaneStream, LaneTuning } from '../../protocol/threads.ts';
 import { sourceScheme } from '../../source/parse-source.ts';
 import { isPaced } from './stream-input.ts';
 
@@ -50,16 +50,21 @@ export function sharedFrames({ config, instance, beside }: Arrangement, specOf: 
 
 /** Names how the pixels of a frame are made. Frames of one key show the same, whichever model they are made for. */
 export function pixelKey({ config, instance }: Arrangement, specOf: SpecOf): string {
-  const { hwaccel, region, tiles, zones } = config;
   const resizeBy = config.resizeBy === 'auto' ? (specOf(instance).resizeBy ?? 'ffmpeg') : config.resizeBy;
-  return JSON.stringify([hwaccel, resizeBy, viewsOf({ region, tiles, zones })]);
+  // The views say what region, tiles and zones come to.
+  const views = { views: viewsOf(config), region: undefined, tiles: undefined };
+  return JSON.stringify({ ...settingsOf(config, LANE_KEYS.seen), resizeBy, ...views });
 }
 
 /** Returns what a lane does for an arrangement that it may be able to change while it reads. */
 export function laneTuning(arrangement: Arrangement, specOf: SpecOf): LaneTuning {
-  const { every, maxFps = null, staleMs, openTimeoutMs } = arrangement.config;
   const { changeGate, keepsInput } = sharedFrames(arrangement, specOf);
-  return { every, maxFps, changeGate, keepsInput, staleMs, openTimeoutMs };
+  return { ...settingsOf(arrangement.config, LANE_KEYS.pace), changeGate, keepsInput };
+}
+
+/** Returns the settings of these keys; null for those that are absent. */
+export function settingsOf<K extends keyof StreamConfig>(config: StreamConfig, keys: readonly K[]): LaneSettings<K> {
+  return Object.fromEntries(keys.map((key) => [key, config[key] ?? null])) as LaneSettings<K>;
 }
 
 /**
@@ -81,23 +86,24 @@ export function laneKey(
   return JSON.stringify([readingOf(config), pixelKey(arrangement, specOf), tuning, inputs]);
 }
 
-/** Names how a source is read. Settings that have no effect on a source of its kind are left out. */
-function readingOf(config: StreamConfig): unknown[] {
-  const { source, policy, loop, realtime, transport, insecureTls, decodeThreads } = config;
-  const common = [source, decodeThreads];
+/** Returns how a source is read. Settings that have no effect on a source of its kind are left out. */
+function readingOf(config: StreamConfig): object {
+  const { source, policy } = config;
+  const all = { source, ...settingsOf(config, LANE_KEYS.reading) };
   // Only the placeholder's value says what it is.
-  if (/^\$\{/.test(source)) return [...common, policy, loop, realtime, transport, insecureTls];
+  if (/^\$\{/.test(source)) return all;
+  const camera = { policy: policy === 'file', loop: undefined, realtime: undefined };
   switch (sourceScheme(source)) {
     case 'rtsp':
-      return [...common, policy === 'file', transport];
+      return { ...all, ...camera, insecureTls: undefined };
     case 'rtsps':
-      return [...common, policy === 'file', insecureTls];
+      return { ...all, ...camera, transport: undefined };
     case 'http':
     case 'https':
-      return [...common, policy, isPaced(config), insecureTls];
+      return { ...all, loop: undefined, realtime: isPaced(config), transport: undefined };
     case 'device':
-      return [...common, policy === 'file'];
+      return { ...all, ...camera, transport: undefined, insecureTls: undefined };
     default:
-      return [...common, policy, loop, realtime];
+      return { ...all, transport: undefined, insecureTls: undefined };
   }
 }

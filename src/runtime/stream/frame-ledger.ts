@@ -6,11 +6,11 @@ import type { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import { type FrameOwner, type FrameRing, type InFlightFrame, releaseFrame } from './in-flight-frame.ts';
 import { type Intake, mayShed, StreamIntake } from './intake.ts';
 import { droppedPicture, type PictureShedding } from './picture-feed.ts';
+import type { PreparedSettings } from './prepared-settings.ts';
 import type { PreviewPairs } from './preview-pairs.ts';
 import type { AnalysedResult } from './stream-analytics.ts';
 import type { StreamPlace } from './stream-place.ts';
 import type { ScheduledStream, StreamPolicy, StreamPort } from './stream-port.ts';
-import type { StreamSettings } from './stream-settings.ts';
 
 /** Time of a stage that a frame has not reached. */
 const NOT_YET = 0 as MonoMs;
@@ -32,7 +32,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   readonly id: string;
   readonly run: string;
   /** Replaced as a whole, between two frames. */
-  settings: StreamSettings;
+  settings: PreparedSettings;
   /** The ring that the lane fills; null while there is none. */
   ring: FrameRing | null = null;
   /** Null while nobody watches the stream. */
@@ -60,7 +60,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   constructor(
     { id, run }: { readonly id: string; readonly run: string },
     classes: readonly string[],
-    settings: StreamSettings,
+    settings: PreparedSettings,
     place: StreamPlace,
     telemetry: StreamTelemetry,
     port: LedgerPort,

@@ -1,8 +1,8 @@
-import type { StreamConfig } from '../../config/stream.ts';
+import { LANE_KEYS, type StreamConfig } from '../../config/stream.ts';
 import { takesCommands } from '../../decode/shed-filters.ts';
 import { viewsOf } from '../../geometry/views.ts';
 import type { LaneStream, LaneTuning } from '../../protocol/threads.ts';
-import type { SharedFrames } from './arrangement.ts';
+import { type SharedFrames, settingsOf } from './arrangement.ts';
 import type { StreamPlace } from './stream-place.ts';
 import type { StreamInput, StreamModel, StreamPort } from './stream-port.ts';
 import type { StreamRing } from './stream-ring.ts';
@@ -18,7 +18,7 @@ export function laneStream(
   { second, changeGate, keepsInput }: SharedFrames,
 ): LaneStream {
   const { policy, picture, bulk } = input;
-  const { every, maxFps, hwaccel, decodeThreads, staleMs, openTimeoutMs } = config;
+  const { hwaccel, decodeThreads } = config;
   const views = viewsOf(config);
   return {
     streamId: config.id,
@@ -30,12 +30,9 @@ export function laneStream(
     ...(views === null ? {} : { views }),
     ...(second === null ? {} : { second }),
     ffmpeg,
-    every,
-    maxFps: maxFps ?? null,
+    ...settingsOf(config, LANE_KEYS.pace),
     hwaccel,
     decodeThreads,
-    staleMs,
-    openTimeoutMs,
     firstFrame: place.nextFrame,
     mediaTime: place.mediaTime(policy),
     after: policy === 'live' ? null : place.after,

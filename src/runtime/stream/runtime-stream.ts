@@ -11,13 +11,13 @@ import { type Arrangement, laneKey, laneTuning, type Models, sharedFrames } from
 import { FrameLedger } from './frame-ledger.ts';
 import { laneStream, tunableOf } from './lane-stream.ts';
 import type { StreamPace } from './miss-reason.ts';
+import { type PreparedSettings, prepareSettings } from './prepared-settings.ts';
 import { PreviewPairs } from './preview-pairs.ts';
 import { planRing } from './ring-plan.ts';
 import { reportScoreOf } from './stream-analytics.ts';
 import { isOtherChoice, isOtherSource, StreamPlace } from './stream-place.ts';
 import type { StreamInput, StreamPort } from './stream-port.ts';
 import { StreamRing } from './stream-ring.ts';
-import { prepareSettings, type StreamSettings } from './stream-settings.ts';
 import { StreamLife } from './stream-states.ts';
 
 /** Name of the model instance that a pipeline starts with. */
@@ -73,7 +73,7 @@ export class RuntimeStream implements LaneListener {
     return new Date(RuntimeStream.#lastRunMs).toISOString();
   }
 
-  get #settings(): StreamSettings {
+  get #settings(): PreparedSettings {
     return this.ledger.settings;
   }
 
@@ -87,7 +87,7 @@ export class RuntimeStream implements LaneListener {
     return this.instance === name || this.#settings.beside?.instance === name;
   }
 
-  #prepare(to: Arrangement, input: StreamInput, before: StreamSettings | null): StreamSettings {
+  #prepare(to: Arrangement, input: StreamInput, before: PreparedSettings | null): PreparedSettings {
     const reportScore = reportScoreOf(to.config, input, this.#port.modelOf(to.instance).scoreThreshold);
     return prepareSettings(to, input, reportScore, before, () => this.#ring?.slots.requestLook());
   }

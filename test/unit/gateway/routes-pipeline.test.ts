@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { withoutSecrets } from '../../../src/gateway/routes-pipeline.ts';
 import { openGateway } from '../../support/open-gateways.ts';
 import { RuntimeDouble } from '../../support/runtime-double.ts';
 
@@ -14,23 +13,6 @@ async function send(url: string, method: string, body?: object, headers: Record<
   const text = await response.text();
   return { status: response.status, headers: response.headers, text, body: text === '' ? null : JSON.parse(text) };
 }
-
-describe('settings without their secrets', () => {
-  it('hide what is named like a secret, of whatever kind it is, and say nothing about what lies below it', () => {
-    const sink = { type: 'x', password: 'hunter2', apiKey: 12345, token: ['hunter2'], headers: { 'X-Any': 'hunter2' } };
-    expect(withoutSecrets({ sinks: [sink] })).toEqual({
-      sinks: [{ type: 'x', password: '***', apiKey: '***', token: ['***'], headers: { 'X-Any': '***' } }],
-    });
-  });
-
-  it('still show where files are', () => {
-    const gateway = {
-      tokensFile: '/etc/sightline/tokens.json',
-      tls: { cert: '/etc/tls/a.pem', key: '/etc/tls/a.key' },
-    };
-    expect(withoutSecrets({ gateway })).toEqual({ gateway });
-  });
-});
 
 describe('read, modify, write of a stream', () => {
   const rig = async () => {

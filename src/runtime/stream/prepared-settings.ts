@@ -7,7 +7,7 @@ import type { StreamInput, StreamPolicy } from './stream-port.ts';
 import { StreamTargets } from './stream-targets.ts';
 
 /** Settings of a stream and what was made from them. Replaced as a whole, so that old and new settings never mix. */
-export interface StreamSettings extends Arrangement {
+export interface PreparedSettings extends Arrangement {
   readonly input: StreamInput;
   readonly policy: StreamPolicy;
   readonly analytics: StreamAnalytics;
@@ -28,9 +28,9 @@ export function prepareSettings(
   { config, instance, beside }: Arrangement,
   input: StreamInput,
   reportScore: number,
-  before: StreamSettings | null,
+  before: PreparedSettings | null,
   requestLook: () => void,
-): StreamSettings {
+): PreparedSettings {
   return {
     config,
     instance,

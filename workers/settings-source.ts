@@ -1,15 +1,6 @@
-import { childOf, discriminatorOf, optionsOf, type SchemaNode, typeText } from '../../src/config/schema-text.ts';
+import { childOf, discriminatorOf, optionsOf, type SchemaNode } from '../src/config/schema-text.ts';
+import { comment, keyText, literal, nameOf } from './settings-words.ts';
 
-/** Names of interfaces that differ from that of their key. */
-const NAMES: Readonly<Record<string, string>> = {
-  '': 'PipelineSettings',
-  models: 'NamedModelsSettings',
-  tls: 'SourceTlsSettings',
-  'model.fake': 'FakeEngineSettings',
-  'gateway.tls': 'GatewayTlsSettings',
-  'streams[].skip.unchanged': 'ChangeGateSettings',
-  'streams[].skip.trackBetween': 'AdaptivePaceSettings',
-};
 /** The files, in the order of their imports, and the keys of a pipeline file that each has; the first one has the others. */
 const FILES: Readonly<Record<string, readonly string[]>> = {
   'pipeline-keys.ts': [],
@@ -18,47 +9,7 @@ const FILES: Readonly<Record<string, readonly string[]>> = {
 };
 /** Given by `defaults`, which has the keys of a stream once more. */
 const DEFAULTS_TYPE = `Omit<StreamSettings, 'id' | 'source'>`;
-/** Units by the end of a key. */
-const UNITS: readonly (readonly [RegExp, string])[] = [
-  [/Ms$/, 'milliseconds'],
-  [/^fps$|Fps$/, 'per second'],
-  [/^width$|Px$/, 'pixels'],
-  [/Pixels$/, 'pixels'],
-  [/Mb$/, 'megabytes'],
-  [/Mib$/, 'MiB'],
-  [/Minutes$/, 'minutes'],
-];
-const WIDTH = 120;
-const HEADER =
-  '// Made from the schemas in src/config by: UPDATE_DOCS=1 npx vitest run test/rules/documented-settings.test.ts\n';
-
-/** What an editor shows for a key: its meaning, what it accepts, and its default. */
-interface KeyText {
-  readonly doc: string;
-  /** Limits and unit of a number; null if the type of the key says it all. */
-  readonly limits: string | null;
-  /** As written in TypeScript; null if the key has none. */
-  readonly byDefault: string | null;
-}
-
-/** Returns the text of a key. @param name - last part of its path. */
-function keyText(name: string, node: SchemaNode): KeyText {
-  const { description: doc = '', default: value } = node;
-  const isSection = node.type === 'object';
-  return { doc, limits: limitsText(name, node), byDefault: value === undefined || isSection ? null : literal(value) };
-}
-
-function limitsText(name: string, node: SchemaNode): string | null {
-  const accepted = typeText(node);
-  if (!/\d to -?\d/.test(accepted)) return null;
-  const isShare = numberOf(node)?.maximum === 1;
-  const unit = isShare ? undefined : UNITS.find(([end]) => end.test(name))?.[1];
-  return `Accepts: ${accepted}${unit === undefined ? '' : `, ${unit}`}.`;
-}
-
-function numberOf(node: SchemaNode): SchemaNode | undefined {
-  return [node, ...(optionsOf(node) ?? [])].find(({ type }) => type === 'number' || type === 'integer');
-}
+const HEADER = '// Made from the schemas by workers/settings-types.mjs. Not a file to edit.\n';
 
 /** Returns the interfaces of all settings of a schema by the name of their file, not formatted yet. */
 export function settingsSource(root: SchemaNode): Readonly<Record<string, string>> {
@@ -81,7 +32,7 @@ class SettingsSource {
 
   /** Declares the interface of a section. @returns its name. */
   section(node: SchemaNode, path: string, doc = node.description): string {
-    const name = NAMES[path] ?? nameOf(path);
+    const name = nameOf(path);
     const uses = new Set<string>();
     const required = new Set(node.required ?? []);
     const keys = Object.entries(node.properties ?? {}).map(([key, property]) => {
@@ -179,41 +130,7 @@ class SettingsSource {
   }
 }
 
-/** `streams[].zones[]` -> `ZoneSettings`, `sinks[][type=jsonl]` -> `JsonlSinkSettings`. */
-function nameOf(path: string): string {
-  const [, plain, kind = ''] = /([^.[\]]+)(?:\[\])?(?:\[\w+=(\w+)\])?$/.exec(path)!;
-  const singular = path.endsWith(']') ? plain!.replace(/s$/, '') : plain!;
-  return `${capital(kind)}${capital(singular)}Settings`;
-}
-
-function capital(text: string): string {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
-}
-
 function fileOf(path: string): string {
   const key = /^\w*/.exec(path)![0];
   return Object.entries(FILES).find(([, keys]) => keys.includes(key))?.[0] ?? Object.keys(FILES)[0]!;
-}
-
-function literal(value: unknown): string {
-  return typeof value === 'string' ? `'${value}'` : JSON.stringify(value);
-}
-
-function comment({ doc, limits, byDefault }: KeyText, indent = '  '): string {
-  const lines = wrapped(limits === null ? doc : `${doc} ${limits}`, WIDTH - `${indent} * `.length);
-  if (byDefault !== null) lines.push(`@defaultValue \`${byDefault}\``);
-  const [only] = lines;
-  return lines.length === 1 && only!.length <= WIDTH - `${indent}/**  */`.length
-    ? `${indent}/** ${only} */\n`
-    : `${indent}/**\n${lines.map((line) => `${indent} * ${line}\n`).join('')}${indent} */\n`;
-}
-
-function wrapped(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
 }

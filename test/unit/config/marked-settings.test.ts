@@ -1,0 +1,205 @@
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { inspect } from '../../../src/config/check.ts';
+import {
+  jsonSchemaOf,
+  keysMarked,
+  mark,
+  marksOf,
+  optionsOf,
+  type SchemaNode,
+} from '../../../src/config/schema-text.ts';
+import { shownSettings } from '../../../src/config/shown-settings.ts';
+import { LANE_KEYS, type StreamConfig, streamConfig } from '../../../src/config/stream.ts';
+import { StreamRules } from '../../../src/control/orders/stream-rules.ts';
+import { changesBetween, fixedBetween, rolledSettings } from '../../../src/control/rollout/stream-changes.ts';
+import type { ModelSpec } from '../../../src/core/model.ts';
+import { isSecretName } from '../../../src/core/redact.ts';
+import { LEVERS } from '../../../src/optimize/levers/levers.ts';
+import type { Configuration } from '../../../src/optimize/result.ts';
+import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
+import { pipelineConfig } from '../../../src/pipeline/pipeline.ts';
+import { type Arrangement, laneKey } from '../../../src/runtime/stream/arrangement.ts';
+import { laneStream } from '../../../src/runtime/stream/lane-stream.ts';
+
+const SECRET = 'hunter2';
+const SPEC: ModelSpec = {
+  name: 'tiny',
+  family: 'yolox',
+  input: { width: 8, height: 8, resize: { mode: 'stretch' } },
+  classes: ['person'],
+  nmsIou: null,
+  scoreThreshold: 0.5,
+  maxDetections: 10,
+  classesPerBox: 'best',
+};
+
+/** A sink as somebody may add one. */
+const madeUp = z.strictObject({
+  type: z.literal('made-up').describe('x'),
+  password: z
+    .string()
+    .min(20)
+    .meta(mark({ secret: true }))
+    .optional()
+    .describe('x'),
+  pin: z
+    .int()
+    .min(9)
+    .meta(mark({ secret: true }))
+    .describe('x'),
+  address: z
+    .string()
+    .meta(mark({ secret: 'receiver' }))
+    .describe('x'),
+  keyPath: z
+    .string()
+    .meta(mark({ secret: false }))
+    .default('a')
+    .describe('x'),
+  logins: z
+    .record(z.string(), z.array(z.string()))
+    .meta(mark({ secret: true }))
+    .default({})
+    .describe('x'),
+  apiKey: z.string().optional().describe('x'),
+});
+const withMadeUp = z.strictObject({
+  sinks: z.array(z.discriminatedUnion('type', [madeUp, z.strictObject({ type: z.literal('other') })])),
+});
+
+describe('a setting that is marked as a secret', () => {
+  const sink = {
+    ...{ type: 'made-up', password: SECRET, pin: 12345, address: `https://hooks.example/${SECRET}`, keyPath: '/a/b' },
+    ...{ logins: { bob: [SECRET] }, apiKey: SECRET },
+  };
+
+  it('is hidden wherever settings are shown, of whatever kind it is, with all that lies below it', () => {
+    expect(shownSettings(withMadeUp, { sinks: [sink] })).toEqual({
+      sinks: [
+        {
+          ...{ type: 'made-up', password: '***', pin: '***', address: 'https://hooks.example', keyPath: '/a/b' },
+          ...{ logins: { bob: ['***'] }, apiKey: '***' },
+        },
+      ],
+    });
+  });
+
+  it('is not in the message that refuses it, nor in that about the section which has it', () => {
+    const faults = [
+      ...inspect(withMadeUp, { sinks: [{ ...sink, pin: 3 }] }).faults,
+      ...inspect(withMadeUp, { sinks: { 0: sink } }).faults,
+      ...inspect(z.strictObject({ sink: madeUp }), { sink: [sink] }).faults,
+    ];
+    expect(faults.join()).toMatch(/password: expected at least 20 characters, received 7 characters/);
+    expect(faults.join()).toMatch(/pin: expected .*, received 1 characters/);
+    expect(faults.join()).not.toMatch(/hunter2|12345/);
+  });
+
+  it('is known by its name where no schema has it', () => {
+    const unknown = { type: 'x', token: [SECRET], headers: { 'X-Any': SECRET } };
+    expect(shownSettings(pipelineConfig, { sinks: [unknown] })).toEqual({
+      sinks: [{ type: 'x', token: ['***'], headers: { 'X-Any': '***' } }],
+    });
+  });
+
+  it('cannot be forgotten: one whose name is like that of a secret says whether it is one', () => {
+    const missing: string[] = [];
+    const visit = (node: SchemaNode, at: string): void => {
+      for (const option of optionsOf(node) ?? []) visit(option, at);
+      if (typeof node.items === 'object') visit(node.items as SchemaNode, `${at}[]`);
+      for (const [key, child] of Object.entries(node.properties ?? {})) {
+        const marks = marksOf(child as SchemaNode);
+        if (isSecretName(key) && marks.secret === undefined) missing.push(`${at}.${key}`);
+        visit(child as SchemaNode, `${at}.${key}`);
+      }
+    };
+    visit(jsonSchemaOf(pipelineConfig), '');
+    expect(missing).toEqual([]);
+  });
+
+  it('still shows where files are', () => {
+    const gateway = {
+      tokensFile: '/etc/sightline/tokens.json',
+      tls: { cert: '/etc/tls/a.pem', key: '/etc/tls/a.key' },
+    };
+    expect(shownSettings(pipelineConfig, { gateway })).toEqual({ gateway });
+  });
+
+  it('keeps its value if a client writes back what it was shown', async () => {
+    const rules = new StreamRules({ defaults: {}, admit: () => undefined });
+    const source = `rtsp://bob:${SECRET}@camera.example/1`;
+    const stream = parseStream({ id: 'a', source, labels: ['person'] }, {});
+    expect(await rules.rewritten(stream, { ...shownSettings(streamConfig, stream), every: 3 })).toEqual({
+      ...stream,
+      every: 3,
+    });
+  });
+});
+
+describe('a setting of a stream', () => {
+  const plain = parseStream({ id: 'cam', source: 'a.mp4' }, {});
+  const keyOf = (config: StreamConfig): string =>
+    laneKey({ config, instance: 'default', beside: null } satisfies Arrangement, () => SPEC);
+  const withSetting = (key: string): StreamConfig => ({ ...plain, [key]: 'made up' });
+
+  it.each(Object.keys(LANE_KEYS) as (keyof typeof LANE_KEYS)[])(
+    'that is new in the group "%s" opens the source again when it changes',
+    (group) => {
+      const keys = LANE_KEYS[group] as unknown as string[];
+      expect(keyOf(withSetting('madeUp'))).toBe(keyOf(plain));
+      keys.push('madeUp');
+      try {
+        expect(keyOf(withSetting('madeUp'))).not.toBe(keyOf(plain));
+      } finally {
+        keys.pop();
+      }
+    },
+  );
+
+  it('that a lane may change while it reads is sent to it', () => {
+    const keys = LANE_KEYS.pace as unknown as string[];
+    const rest = { ffmpeg: null, preview: null, hashesInput: false } as never;
+    const input = { source: null, imagePaths: null, label: 'a', policy: 'file', picture: null } as const;
+    const place = { nextFrame: 0, mediaTime: () => null, after: null } as never;
+    const shared = { second: null, changeGate: null, keepsInput: false };
+    keys.push('madeUp');
+    try {
+      const message = laneStream(withSetting('madeUp'), input, rest, rest, { handle: null } as never, place, shared);
+      expect(message).toMatchObject({ madeUp: 'made up', maxFps: null, every: 1 });
+    } finally {
+      keys.pop();
+    }
+  });
+
+  it('that a version of a roll-out changes, or must not, is marked', () => {
+    const of = (marked: 'changes' | 'fixed') => keysMarked(streamConfig, 'rollout', marked);
+    const [from, to] = [plain, { ...plain, every: 4, region: 'zones', labels: ['person'], priority: 9 }].map((stream) =>
+      rolledSettings({ defaults: {}, streams: [stream] }),
+    );
+    expect(changesBetween(from!, to!).byId.cam).toEqual({ every: 4 });
+    expect(fixedBetween(from!, to!)).toEqual(['region of cam']);
+    const madeUpStream = z.strictObject({
+      a: z
+        .int()
+        .default(1)
+        .meta(mark({ rollout: 'changes' }))
+        .describe('x'),
+      b: z.int(),
+    });
+    expect(keysMarked(madeUpStream, 'rollout', 'changes')).toEqual(['a']);
+    expect(of('fixed')).toEqual(['region', 'tiles']);
+  });
+
+  it('that a lever of the optimiser writes can be rolled out', () => {
+    const to: Configuration = {
+      ...{ model: 'yolox-nano', engine: 'onnx', precision: 'f32', inputSize: '416x416', inferenceThreads: 1, lanes: 1 },
+      ...{ decodeThreads: 2, maxBatch: 1, maxDelayMs: 1, resizeBy: 'sharp', hwaccel: 'cuda', skipUnchanged: true },
+      trackBetween: 3,
+    };
+    const written = Object.values(LEVERS).flatMap((lever) => Object.keys(lever.writeStream?.(plain, to) ?? {}));
+    const rolled = keysMarked(streamConfig, 'rollout', 'changes');
+    expect(written.length).toBeGreaterThan(3);
+    expect(written.filter((key) => !rolled.includes(key))).toEqual([]);
+  });
+});
