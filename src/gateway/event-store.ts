@@ -1,4 +1,5 @@
 import { isMissing, MOST_BYTES, openGiven } from '../disk/given-file.ts';
+import { readLines } from '../disk/read-lines.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import { KeptLines, olderPath } from '../sinks/kept-lines.ts';
@@ -7,7 +8,6 @@ import { KeptLines, olderPath } from '../sinks/kept-lines.ts';
 const KEPT_OF_KIND = 250;
 /** Share of a list that events of one kind take while there are enough others. */
 const SHARE_OF_KIND = 1 / 4;
-const BLOCK_BYTES = 64 * 1024;
 /** A single camera at a busy door has thousands a day. They have a file of their own. */
 const FREQUENT: ReadonlySet<EventKind> = new Set(['line-crossed']);
 
@@ -165,16 +165,7 @@ async function scan(
 async function scanFile(path: string, onLine: (line: string) => void): Promise<void> {
   const { handle } = await openGiven(path, { code: 'CONFIG_INVALID', mostBytes: MOST_BYTES.json });
   try {
-    const block = Buffer.alloc(BLOCK_BYTES);
-    let rest = Buffer.alloc(0);
-    for (;;) {
-      const { bytesRead } = await handle.read(block, 0, BLOCK_BYTES, null);
-      if (bytesRead === 0) return;
-      const bytes = Buffer.concat([rest, block.subarray(0, bytesRead)]);
-      const end = bytes.lastIndexOf('\n') + 1;
-      for (const line of bytes.toString('utf8', 0, end).split('\n')) onLine(line);
-      rest = bytes.subarray(end);
-    }
+    for await (const { bytes } of readLines(handle)) onLine(bytes.toString());
   } finally {
     await handle.close();
   }

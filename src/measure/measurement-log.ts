@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
-import { appendFile, mkdir, readFile, truncate } from 'node:fs/promises';
+import { mkdir, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { canonicalJson } from '../core/canonical-json.ts';
+import { readLines } from '../disk/read-lines.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { LineFile } from '../sinks/line-file.ts';
 import { OutputLock } from '../sinks/output-lock.ts';
 import type { MachineFacts } from './machine-facts.ts';
 
@@ -54,26 +56,26 @@ export interface LogOptions {
 
 /**
  * All measurements of a run, on disk: each is appended as one line when it is made, so that an interrupted run can continue
- * without repeating any. A last line without its end was being written when the process died, and is ignored. A record is used
+ * without repeating any. A last line without its end was being written when the process died, and is removed. A record is used
  * again only if all that it depends on is the same; others stay in the file and nowhere else. One process at a time writes a log.
  */
 export class MeasurementLog<Configuration = unknown, Result = unknown> {
   /** Null if every record of the file is used. */
   readonly leftAside: LeftAside | null;
-  readonly #path: string;
+  readonly #file: LineFile;
   readonly #lock: OutputLock | null;
   readonly #dependsOn: LogOptions['dependsOn'];
   readonly #records: MeasurementRecord<Configuration, Result>[];
   #lastNumber: number;
-  #writing: Promise<void> = Promise.resolve();
+  #writing: Promise<unknown> = Promise.resolve();
 
   private constructor(
-    path: string,
+    file: LineFile,
     lock: OutputLock | null,
     dependsOn: LogOptions['dependsOn'],
     all: readonly MeasurementRecord<Configuration, Result>[],
   ) {
-    this.#path = path;
+    this.#file = file;
     this.#lock = lock;
     this.#dependsOn = dependsOn;
     const because: Record<string, number> = {};
@@ -102,14 +104,10 @@ export class MeasurementLog<Configuration = unknown, Result = unknown> {
     });
     const lock = await lockOf(path);
     try {
-      const text = resume ? await readOrEmpty(path) : '';
-      const complete = text.slice(0, text.lastIndexOf('\n') + 1);
-      const lines = complete.split('\n').slice(0, -1);
-      const records = lines.map((line, i) => parseRecord<Configuration, Result>(line, `${path}: line ${i + 1}`));
-      await appendFile(path, '');
-      // The next line must not continue a torn one.
-      await truncate(path, Buffer.byteLength(complete));
-      return new MeasurementLog(path, lock, dependsOn, records);
+      if (!resume) await rm(path, { force: true });
+      const records = await readRecords<Configuration, Result>(path);
+      const file = await LineFile.open(path, { firstCharacters: '{', isWhole: () => false });
+      return new MeasurementLog(file, lock, dependsOn, records);
     } catch (error) {
       await lock?.release();
       throw error;
@@ -118,7 +116,8 @@ export class MeasurementLog<Configuration = unknown, Result = unknown> {
 
   /** Waits for the last line and lets other processes write. */
   async close(): Promise<void> {
-    await this.#writing.catch(() => undefined);
+    await this.#writing;
+    await this.#file.close();
     await this.#lock?.release();
   }
 
@@ -140,10 +139,10 @@ export class MeasurementLog<Configuration = unknown, Result = unknown> {
     const dependsOn = { ...this.#dependsOn(record.kind), ...record.dependsOn };
     const complete = { id, ...record, dependsOn, configHash: configHash(record.configuration) };
     this.#records.push(complete);
-    this.#writing = this.#writing.then(() => appendFile(this.#path, `${JSON.stringify(complete)}\n`));
-    await this.#writing.catch((error: NodeJS.ErrnoException) => {
-      throw unwritable(this.#path, error);
-    });
+    const written = this.#writing.then(() => this.#file.append(Buffer.from(`${JSON.stringify(complete)}\n`)));
+    this.#writing = written;
+    const { error } = await written;
+    if (error !== null) throw unwritable(this.#file.path, error);
     return complete;
   }
 
@@ -214,12 +213,20 @@ export function configHash(configuration: unknown): string {
   return createHash('sha256').update(canonicalJson(configuration)).digest('hex');
 }
 
-async function readOrEmpty(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+/** Reads the complete lines; none if there is no file. */
+async function readRecords<Configuration, Result>(path: string): Promise<MeasurementRecord<Configuration, Result>[]> {
+  const handle = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
     throw error;
+  });
+  const records: MeasurementRecord<Configuration, Result>[] = [];
+  if (handle === null) return records;
+  try {
+    for await (const { bytes } of readLines(handle))
+      records.push(parseRecord(bytes.toString(), `${path}: line ${records.length + 1}`));
+    return records;
+  } finally {
+    await handle.close();
   }
 }
 

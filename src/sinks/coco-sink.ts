@@ -4,8 +4,8 @@ import type { Clock } from '../core/clock.ts';
 import { LAST_COCO_ID, UNUSED_COCO_IDS } from '../core/coco-ids.ts';
 import { roundBox, roundScore } from '../protocol/result-record.ts';
 import { isJsonObject, type LineFile } from './line-file.ts';
-import type { SyncPolicy } from './line-log.ts';
 import { LineSink } from './line-sink.ts';
+import type { SyncPolicy } from './line-writer.ts';
 import { PartialFile } from './partial-file.ts';
 import { FILE_BOX_STEPS } from './result-line.ts';
 import type { SinkFailureListener, WrittenFrame } from './sink.ts';
@@ -63,7 +63,7 @@ export class CocoSink extends LineSink {
 
   constructor(options: CocoSinkOptions) {
     const keepsEarlier = options.keepsEarlier ?? false;
-    const more = { kind: OPEN_LIST, seal: closeList, keepsEarlier, retries: keepsEarlier };
+    const more = { kind: OPEN_LIST, seal: closeList, keepsEarlier };
     super(options.id, new PartialFile({ ...options, ...more }));
     this.#imageIds = new CocoImageIds(options.sources ?? []);
     this.#categoryIds = cocoCategoryIds(options.classes);

@@ -21,7 +21,7 @@ export class CsvSink extends LineSink {
   constructor(options: CsvSinkOptions) {
     // A truncated line may look like a complete one, so an end without a line break is always removed.
     const kind = { header: `${COLUMNS}\n`, firstCharacters: 's', isWhole: () => false };
-    super(options.id, new PartialFile({ ...options, kind, keepsEarlier: false, retries: false }));
+    super(options.id, new PartialFile({ ...options, kind, keepsEarlier: false }));
   }
 
   protected linesOf({ frame, ptsUs, width, height, by, detections }: WrittenFrame, source: string): string[] {

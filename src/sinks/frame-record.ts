@@ -1,7 +1,8 @@
-import { open, truncate } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Detection } from '../core/detection.ts';
 import type { ResultOrigin } from '../core/frame.ts';
+import { readLines } from '../disk/read-lines.ts';
 import type { SightlineError, WireError } from '../errors/sightline-error.ts';
 import { LineLog } from './line-log.ts';
 import { openLines } from './open-lines.ts';
@@ -63,9 +64,6 @@ export interface FrameRecordOptions {
 
 const NOTHING: Recorded = { frames: 0, ptsUs: 0, end: null };
 
-const READ_BYTES = 64 * 1024;
-/** A frame with a thousand boxes takes 100 kB. */
-const MOST_LINE_BYTES = 16 * 2 ** 20;
 /** Time after which a reader looks for new lines again. */
 const LOOK_MS = 50;
 /** Numbers of a detection: box, score, class, and the track or -1. */
@@ -89,7 +87,7 @@ export class FrameRecord {
     const kind = { firstCharacters: '[{', isWhole: () => false };
     const open = () => openLines(path, kind);
     // Frames lost in a power failure are inferred again: that costs less than waiting for the disk after each input.
-    this.#log = new LineLog({ id: 'resume', path, open, retries: false, sync: 'never', onFailure });
+    this.#log = new LineLog({ id: 'resume', path, open, retries: 'never', sync: 'never', onFailure });
   }
 
   /**
@@ -100,11 +98,15 @@ export class FrameRecord {
    */
   static async open(options: FrameRecordOptions, keeps: (recorded: Recorded) => boolean): Promise<FrameRecord> {
     // Created now, so that it can be read at once.
-    await (await open(options.path, 'a')).close();
-    const { recorded, validBytes } = await readRecorded(options);
-    const isKept = keeps(recorded);
-    await truncate(options.path, isKept ? validBytes : 0);
-    return new FrameRecord(options, isKept ? recorded : NOTHING);
+    const handle = await open(options.path, 'a+');
+    try {
+      const { recorded, validBytes } = await readRecorded(handle, options);
+      const isKept = keeps(recorded);
+      await handle.truncate(isKept ? validBytes : 0);
+      return new FrameRecord(options, isKept ? recorded : NOTHING);
+    } finally {
+      await handle.close();
+    }
   }
 
   /** @returns a promise to await before the next entry, which never rejects; null if there is none. */
@@ -137,10 +139,15 @@ export class FrameRecord {
       await sleep(LOOK_MS, undefined, { signal: this.#closed.signal }).catch(() => undefined);
       return true;
     };
-    for await (const { text } of readLines(path, waitsForMore)) {
-      const entry = parseLine(text, classes);
-      if (entry === null) return;
-      if (!('end' in entry)) yield entry;
+    const handle = await open(path, 'r');
+    try {
+      for await (const { bytes } of readLines(handle, waitsForMore)) {
+        const entry = parseLine(bytes, classes);
+        if (entry === null) return;
+        if (!('end' in entry)) yield entry;
+      }
+    } finally {
+      await handle.close();
     }
   }
 
@@ -158,9 +165,9 @@ function numbersOf({ frame, ptsUs, width, height, by, detections }: RecordedFram
 }
 
 /** @returns null if the line is damaged: a power failure can leave zeros. */
-function parseLine(text: string, classes: readonly string[]): ParsedLine | null {
+function parseLine(bytes: Buffer, classes: readonly string[]): ParsedLine | null {
   try {
-    const value = JSON.parse(text) as ParsedLine | (number | string)[] | null;
+    const value = JSON.parse(bytes.toString()) as ParsedLine | (number | string)[] | null;
     if (typeof value !== 'object' || value === null) return null;
     if (!Array.isArray(value)) return value;
     const [frame, ptsUs, width, height, by, ...rest] = value as [number, number, number, number, ResultOrigin];
@@ -180,17 +187,16 @@ function parseLine(text: string, classes: readonly string[]): ParsedLine | null 
 }
 
 /** Reads a record up to its end, a damaged line or a missing frame, whichever comes first. */
-async function readRecorded({
-  path,
-  classes,
-  every,
-}: FrameRecordOptions): Promise<{ recorded: Recorded; validBytes: number }> {
+async function readRecorded(
+  handle: FileHandle,
+  { classes, every }: FrameRecordOptions,
+): Promise<{ recorded: Recorded; validBytes: number }> {
   let frames = 0;
   let ptsUs = 0;
   let end: RecordedEnd | null = null;
   let validBytes = 0;
-  for await (const { text, endBytes } of readLines(path, async () => false)) {
-    const entry = parseLine(text, classes);
+  for await (const { bytes, endBytes } of readLines(handle)) {
+    const entry = parseLine(bytes, classes);
     if (entry === null || end !== null) break;
     if ('end' in entry) end = entry.end;
     else if ('warning' in entry) {
@@ -203,43 +209,4 @@ async function readRecorded({
     validBytes = endBytes;
   }
   return { recorded: { frames, ptsUs, end }, validBytes };
-}
-
-interface Line {
-  readonly text: string;
-  /** Where the next line begins. */
-  readonly endBytes: number;
-}
-
-/** Yields whole lines. @param waitsForMore - called at the end of the file; true to look again. */
-async function* readLines(path: string, waitsForMore: () => Promise<boolean>): AsyncGenerator<Line> {
-  const handle = await open(path, 'r');
-  try {
-    const buffer = Buffer.alloc(READ_BYTES);
-    let rest: Buffer = Buffer.alloc(0);
-    let position = 0;
-    let endBytes = 0;
-    let isLast = false;
-    for (;;) {
-      const { bytesRead } = await handle.read(buffer, 0, READ_BYTES, position);
-      if (bytesRead === 0) {
-        if (isLast) return;
-        // What was written before it was closed is read once more.
-        isLast = !(await waitsForMore());
-        continue;
-      }
-      position += bytesRead;
-      const bytes = Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
-      let start = 0;
-      for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, start)) {
-        endBytes += at + 1 - start;
-        yield { text: bytes.toString('utf8', start, at), endBytes };
-        start = at + 1;
-      }
-      rest = bytes.subarray(start);
-      if (rest.length > MOST_LINE_BYTES) return;
-    }
-  } finally {
-    await handle.close();
-  }
 }

@@ -3,11 +3,12 @@ import { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
 import { compressionOf, compressionProblem } from '../disk/compression.ts';
 import type { LineTarget } from './append-file.ts';
-import { isJsonObject, LineFile } from './line-file.ts';
-import { LineLog, type SyncPolicy } from './line-log.ts';
+import { JSON_LINES, LineFile } from './line-file.ts';
+import { LineLog } from './line-log.ts';
 import { type LineOutput, LineSink } from './line-sink.ts';
+import type { SyncPolicy } from './line-writer.ts';
 import { chunkOf, headerBytesOf, type LineKind, openLines } from './open-lines.ts';
-import { isDevice, resolveOutput } from './output-names.ts';
+import { isDevice, keepNumbered, resolveOutput } from './output-names.ts';
 import { cutText, PartialFile } from './partial-file.ts';
 import { inputLine, resultLine } from './result-line.ts';
 import type { RotationPlan } from './rotation.ts';
@@ -66,7 +67,7 @@ export interface JsonlSinkOptions {
 }
 
 function jsonLines(path: string): LineKind {
-  return { firstCharacters: '{', isWhole: isJsonObject, compression: compressionOf(path) };
+  return { ...JSON_LINES, compression: compressionOf(path) };
 }
 
 /** Writes one line of JSON per frame, at most 100 ms after the frame; 1 s after it if the file is compressed. */
@@ -94,15 +95,18 @@ function openOutput(options: JsonlSinkOptions): LineOutput {
   if (path === '-') {
     if (stdout === undefined) throw new TypeError(`sink ${id}: path "-" needs a stdout stream`);
     const open = async (): Promise<LineTarget> => new StreamTarget(path, stdout);
-    return withoutSeal(new LineLog({ id, path, onFailure, clock, retries: false, open }));
+    return withoutSeal(new LineLog({ id, path, onFailure, clock, retries: 'never', open }));
   }
-  if (options.append !== true) return new PartialFile({ ...options, kind, keepsEarlier: false, retries: false });
+  if (options.append !== true) return new PartialFile({ ...options, kind, keepsEarlier: false });
+  const keep = (full: string): Promise<string> => keepNumbered(full, options.files);
   const plan =
     rotation === undefined
       ? undefined
-      : { ...rotation, emptyBytes: headerBytesOf(kind), isCompressed: kind.compression != null };
+      : { ...rotation, emptyBytes: headerBytesOf(kind), isCompressed: kind.compression != null, keep };
   const open = (): Promise<LineTarget> => openToContinue(options, kind);
-  return withoutSeal(new LineLog({ ...options, rotation: plan, retries: true, chunk: chunkOf(kind), open }));
+  return withoutSeal(
+    new LineLog({ ...options, rotation: plan, retries: 'unless-wrong-path', chunk: chunkOf(kind), open }),
+  );
 }
 
 function withoutSeal(log: LineLog): LineOutput {

@@ -50,6 +50,11 @@ export class LineFile extends AppendFile {
     return file;
   }
 
+  /** Takes over a new, empty file that somebody else has opened. */
+  static of(opened: OpenedFile): LineFile {
+    return new LineFile(opened);
+  }
+
   /** Bytes of an incomplete last line that were removed when the file was opened. */
   get cutBytes(): number {
     return this.#cutBytes;
@@ -123,6 +128,9 @@ export class LineFile extends AppendFile {
     return 0;
   }
 }
+
+/** Files of JSON objects, one per line. */
+export const JSON_LINES = { firstCharacters: '{', isWhole: isJsonObject };
 
 /** Returns whether a text is a complete JSON object. A truncated object never is. */
 export function isJsonObject(text: string): boolean {

@@ -2,7 +2,7 @@ import { type Compression, compressedNothing } from '../disk/compression.ts';
 import type { LineTarget } from './append-file.ts';
 import { CompressedLineFile } from './compressed-line-file.ts';
 import { LineFile, type LineFileOptions } from './line-file.ts';
-import type { LineChunk } from './line-log.ts';
+import type { LineChunk } from './line-writer.ts';
 import { diskFiles, type SinkFiles } from './sink-files.ts';
 
 export interface LineKind extends LineFileOptions {

@@ -2,7 +2,8 @@ import { stat } from 'node:fs/promises';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { LineTarget } from './append-file.ts';
 import { LineFile } from './line-file.ts';
-import { LineLog, type SyncPolicy } from './line-log.ts';
+import { LineLog } from './line-log.ts';
+import type { SyncPolicy } from './line-writer.ts';
 import { chunkOf, headerBytesOf, type LineKind, openLines } from './open-lines.ts';
 import {
   checkReplaceable,
@@ -22,10 +23,8 @@ export interface PartialFileOptions {
   readonly kind: LineKind;
   /** Completes the file, for instance closes a JSON list. Not for compressed files. */
   readonly seal?: (file: LineFile) => Promise<void>;
-  /** See `NamingPlan`. */
+  /** See `NamingPlan`. If so, writing is tried again after a failure such as a full disk. */
   readonly keepsEarlier: boolean;
-  /** See `LineLogOptions`. */
-  readonly retries: boolean;
   readonly sync?: SyncPolicy | undefined;
   readonly files?: SinkFiles | undefined;
   readonly onFailure: SinkFailureListener;
@@ -48,7 +47,8 @@ export class PartialFile {
   constructor(options: PartialFileOptions) {
     this.#options = options;
     this.#path = options.path;
-    this.#log = new LineLog({ ...options, chunk: chunkOf(options.kind), open: () => this.#open() });
+    const retries = options.keepsEarlier ? 'unless-wrong-path' : 'never';
+    this.#log = new LineLog({ ...options, retries, chunk: chunkOf(options.kind), open: () => this.#open() });
   }
 
   /** As `LineLog.write`. */

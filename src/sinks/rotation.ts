@@ -9,6 +9,8 @@ export interface RotationPlan {
   /** Size of a file without results. */
   readonly emptyBytes: number;
   readonly isCompressed: boolean;
+  /** Puts a full file aside, under another name. Called again if it failed. */
+  readonly keep: (path: string) => Promise<unknown>;
   /** Milliseconds since 1970. */
   readonly wallNowMs?: (() => number) | undefined;
 }
@@ -72,6 +74,10 @@ export class Rotation {
       },
       periodMs - (nowMs % periodMs),
     );
+  }
+
+  keep(path: string): Promise<unknown> {
+    return this.#plan.keep(path);
   }
 
   /** The next file begins. */

@@ -1,12 +1,10 @@
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../core/clock.ts';
-import { Pause } from '../flow/pause.ts';
 import { settlesWithin } from '../flow/settles-within.ts';
-import { attemptStep, CLOSE_MS, RETRY_MS, SYNC_MS } from './disk-work.ts';
 import { LineFile } from './line-file.ts';
-import type { SyncPolicy } from './line-log.ts';
+import { attemptStep, CLOSE_MS, LineWriter, type SyncPolicy } from './line-writer.ts';
 import { keepNumbered, numberedFiles } from './output-names.ts';
-import { countLines, wholeLines } from './rotation.ts';
+import { countLines } from './rotation.ts';
 import { diskFiles, type SinkFiles, stateOrNull } from './sink-files.ts';
 import { formatLine, parseSpoolFile, SPOOL_LINES, type SpoolRecord } from './spool-line.ts';
 import { SpoolPosition } from './spool-position.ts';
@@ -65,8 +63,9 @@ export class Spool {
   readonly #clock: Clock;
   readonly #files: SinkFiles;
   readonly #spoolFileBytes: number;
+  /** Null without a folder. */
+  readonly #writer: LineWriter | null;
   #position: SpoolPosition | null = null;
-  #file: LineFile | null = null;
   #fileBytes = 0;
   #spoolFiles: SpoolFile[] = [];
   /** Files of dropped records that are still to be removed. They are in no list, so they are not read meanwhile. */
@@ -76,6 +75,8 @@ export class Spool {
   #isHeadLoaded = false;
   /** Records of the current file, then those that are not on the disk yet. */
   #recent: SpoolRecord[] = [];
+  /** What the writer writes now. */
+  #writing: { readonly records: readonly SpoolRecord[]; readonly lines: Buffer } | null = null;
   #unwrittenBytes = 0;
   #writtenSeq = 0;
   #lastSeq = 0;
@@ -83,15 +84,9 @@ export class Spool {
   #waiting = 0;
   #overflow = 0;
   #damaged = 0;
-  #retried = 0;
-  #writeFailure: Error | null = null;
+  #readRetries = 0;
   #readFailure: Error | null = null;
   #isClosing = false;
-  #isSyncDue = false;
-  #working: Promise<void> | null = null;
-  #cancelWrite: (() => void) | null = null;
-  #cancelSync: (() => void) | null = null;
-  readonly #pause: Pause;
   #wakeups: (() => void)[] = [];
   readonly #firstTry: Promise<void>;
   #endFirstTry!: () => void;
@@ -99,14 +94,37 @@ export class Spool {
   constructor(options: SpoolOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#pause = new Pause(this.#clock);
     this.#files = options.files ?? diskFiles;
     this.#spoolFileBytes = Math.min(MAX_SPOOL_FILE_BYTES, Math.floor(options.maxBytes / LEAST_SPOOL_FILES));
     this.#firstTry = new Promise((resolve) => {
       this.#endFirstTry = resolve;
     });
-    if (options.folder === null) this.#endFirstTry();
-    else this.#work();
+    this.#writer = options.folder === null ? null : this.#newWriter(options.folder);
+    if (this.#writer === null) this.#endFirstTry();
+  }
+
+  #newWriter(folder: string): LineWriter {
+    const { sync, clock } = this.#options;
+    return new LineWriter({
+      ...{ sync, clock, retries: 'always', chunk: { chars: this.#spoolFileBytes, ms: WRITE_MS } },
+      source: {
+        isPending: () => (this.#recent.at(-1)?.seq ?? 0) > this.#writtenSeq || this.#unwanted.length > 0,
+        next: () => this.#next(),
+        wrote: (bytes) => this.#wrote(bytes),
+      },
+      open: () => this.#openFile(folder),
+      rotation: {
+        ...{ maxBytes: this.#spoolFileBytes, emptyBytes: 0, isCompressed: false },
+        keep: (path) => this.#keepFile(path),
+      },
+      onFailure: (error) => {
+        this.#endFirstTry();
+        if (this.#readFailure === null) this.#options.onFailure({ action: 'write', error });
+      },
+      onRecovery: () => {
+        if (this.#readFailure === null) this.#options.onRecovery();
+      },
+    });
   }
 
   /** Records that were not acknowledged. */
@@ -115,12 +133,14 @@ export class Spool {
   }
 
   get figures(): { readonly overflow: number; readonly damaged: number; readonly retried: number } {
-    return { overflow: this.#overflow, damaged: this.#damaged, retried: this.#retried };
+    const retried = this.#readRetries + (this.#writer?.retried ?? 0);
+    return { overflow: this.#overflow, damaged: this.#damaged, retried };
   }
 
   /** Null if the disk can be written and read. */
   get failure(): SpoolFailure | null {
-    if (this.#writeFailure !== null) return { action: 'write', error: this.#writeFailure };
+    const error = this.#writer?.failure ?? null;
+    if (error !== null) return { action: 'write', error };
     return this.#readFailure === null ? null : { action: 'read', error: this.#readFailure };
   }
 
@@ -137,10 +157,7 @@ export class Spool {
     this.#unwrittenBytes += text.length;
     this.#waiting += 1;
     if (this.#options.whenFull === 'drop-oldest') this.#dropFromMemory();
-    if (this.#options.folder !== null) {
-      if (this.#unwrittenBytes >= this.#spoolFileBytes) this.#work();
-      else this.#cancelWrite ??= this.#clock.setTimer(() => this.#work(), WRITE_MS);
-    }
+    this.#writer?.added(this.#unwrittenBytes);
     return this.#options.whenFull === 'drop-oldest' || !this.#isFull;
   }
 
@@ -194,32 +211,21 @@ export class Spool {
    */
   async close(): Promise<number> {
     this.#isClosing = true;
-    this.#pause.end();
     this.#wake();
-    const { folder } = this.#options;
-    if (folder === null) return this.#waiting;
-    await settlesWithin(this.#finish(folder), CLOSE_MS, this.#clock);
+    if (this.#writer === null) return this.#waiting;
+    const isClosed = await this.#writer.finish();
+    const rest = this.#leaveFolder(this.#options.folder!).catch((error: Error) => this.#writer!.report(error));
+    if (isClosed) await settlesWithin(rest, CLOSE_MS, this.#clock);
     return this.#recent.filter(({ seq }) => seq > this.#writtenSeq).length;
   }
 
-  async #finish(folder: string): Promise<void> {
-    await this.#working;
-    this.#work();
-    await this.#working;
-    for (const stop of [this.#cancelWrite, this.#cancelSync]) stop?.();
-    try {
-      try {
-        if (this.#options.sync !== 'never') await this.#file?.sync();
-      } finally {
-        await Promise.all([this.#file?.close(), this.#position?.close()]);
-      }
-      if (this.#waiting > 0 || this.#position === null) return;
-      for (const path of await numberedFiles(join(folder, CURRENT), this.#files)) await this.#files.remove(path);
-      await this.#files.remove(join(folder, CURRENT));
-      await SpoolPosition.remove(folder, this.#files);
-    } catch (error) {
-      this.#fail({ action: 'write', error: error as Error });
-    }
+  /** Removes the files if no record waits. */
+  async #leaveFolder(folder: string): Promise<void> {
+    await this.#position?.close();
+    if (this.#waiting > 0 || this.#position === null || this.#writer!.failure !== null) return;
+    for (const path of await numberedFiles(join(folder, CURRENT), this.#files)) await this.#files.remove(path);
+    await this.#files.remove(join(folder, CURRENT));
+    await SpoolPosition.remove(folder, this.#files);
   }
 
   get #isFull(): boolean {
@@ -234,81 +240,44 @@ export class Spool {
     return this.#spoolFiles.reduce((sum, { bytes }) => sum + bytes, this.#fileBytes);
   }
 
-  #work(): void {
-    this.#cancelWrite?.();
-    this.#cancelWrite = null;
-    this.#working ??= this.#run().finally(() => {
-      this.#working = null;
-    });
-  }
-
-  async #run(): Promise<void> {
-    for (;;) {
-      const error = await attemptStep(
-        () => this.#step(),
-        this.#clock,
-        (hang) => this.#fail({ action: 'write', error: hang }),
-      );
-      if (error === null) {
-        this.#endFirstTry();
-        this.#recover('write');
-        this.#wake();
-        if (!this.#hasUnwritten && !this.#isSyncDue) return;
-        continue;
-      }
-      this.#fail({ action: 'write', error });
-      if (this.#isClosing) return;
-      void this.#file?.close().catch(() => undefined);
-      this.#file = null;
-      this.#retried += 1;
-      await this.#pause.wait(RETRY_MS);
-    }
-  }
-
-  get #hasUnwritten(): boolean {
-    return (this.#recent.at(-1)?.seq ?? 0) > this.#writtenSeq;
-  }
-
-  async #step(): Promise<Error | null> {
-    const folder = this.#options.folder!;
-    const path = join(folder, CURRENT);
-    if (this.#position === null) await this.#open(folder);
-    this.#file ??= await LineFile.open(path, SPOOL_LINES, this.#files);
-    this.#fileBytes = await this.#file.size();
-    const { sync } = this.#options;
-    if (this.#hasUnwritten) {
-      const error = await this.#write(this.#file);
-      if (error !== null) return error;
-      if (sync === 'batch') await this.#file.sync();
-      if (sync === 'interval') this.#cancelSync ??= this.#clock.setTimer(() => this.#requestSync(), SYNC_MS);
-    }
-    if (this.#isSyncDue) {
-      await this.#file.sync();
-      this.#isSyncDue = false;
-    }
-    if (this.#fileBytes >= this.#spoolFileBytes) await this.#rotate(this.#file, path);
-    if (this.#options.whenFull === 'drop-oldest') await this.#dropSpoolFiles();
-    return null;
-  }
-
-  async #write(file: LineFile): Promise<Error | null> {
+  /** Returns the lines of the oldest records that are not on the disk, about as many as a file holds, and makes room for them. */
+  async #next(): Promise<Uint8Array> {
     const unwritten = this.#recent.filter(({ seq }) => seq > this.#writtenSeq);
     let chars = 0;
     const end = unwritten.findIndex(({ text }) => {
       chars += text.length;
       return chars >= this.#spoolFileBytes;
     });
-    const lines = unwritten.slice(0, end === -1 ? unwritten.length : end + 1).map(formatLine);
-    const bytes = wholeLines(Buffer.from(lines.join('')), this.#spoolFileBytes - this.#fileBytes);
-    const { keptBytes, error } = await file.append(bytes);
-    this.#fileBytes += keptBytes;
-    const kept = countLines(bytes.subarray(0, keptBytes));
-    this.#writtenSeq = unwritten[kept - 1]?.seq ?? this.#writtenSeq;
+    const records = end === -1 ? unwritten : unwritten.slice(0, end + 1);
+    const lines = Buffer.from(records.map(formatLine).join(''));
+    this.#writing = { records, lines };
+    if (this.#options.whenFull === 'drop-oldest') await this.#dropSpoolFiles(lines.length);
+    return lines;
+  }
+
+  #wrote(bytes: number): void {
+    const { records, lines } = this.#writing!;
+    this.#fileBytes += bytes;
+    this.#writtenSeq = records[countLines(lines.subarray(0, bytes)) - 1]?.seq ?? this.#writtenSeq;
     this.#unwrittenBytes = this.#recent.reduce(
       (sum, { seq, text }) => sum + (seq > this.#writtenSeq ? text.length : 0),
       0,
     );
-    return error;
+    this.#wake();
+  }
+
+  async #openFile(folder: string): Promise<LineFile> {
+    if (this.#position === null) await this.#open(folder);
+    const file = await LineFile.open(join(folder, CURRENT), SPOOL_LINES, this.#files);
+    try {
+      this.#fileBytes = await file.size();
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    this.#endFirstTry();
+    this.#wake();
+    return file;
   }
 
   /** Finds the records that an earlier run left. */
@@ -353,10 +322,8 @@ export class Spool {
     return { spoolFiles, lastSeq, damaged };
   }
 
-  async #rotate(file: LineFile, path: string): Promise<void> {
-    if (this.#options.sync !== 'never') await file.sync();
-    this.#file = null;
-    await file.close();
+  /** Makes a spool file of the current one. */
+  async #keepFile(path: string): Promise<void> {
     const kept = await keepNumbered(path, this.#files);
     const bytes = this.#fileBytes;
     this.#fileBytes = 0;
@@ -382,15 +349,17 @@ export class Spool {
         return null;
       },
       this.#clock,
-      (hang) => this.#fail({ action: 'read', error: hang }),
+      (hang) => this.#failToRead(hang),
     );
     if (error !== null && (error as NodeJS.ErrnoException).code !== 'ENOENT') {
       this.#isHeadLoaded = false;
-      this.#retried += 1;
-      this.#fail({ action: 'read', error });
+      this.#readRetries += 1;
+      this.#failToRead(error);
       return false;
     }
-    this.#recover('read');
+    const hadFailed = this.#readFailure !== null;
+    this.#readFailure = null;
+    if (hadFailed && this.failure === null) this.#options.onRecovery();
     const floor = this.#position?.seq ?? 0;
     this.#head = records.filter(({ seq }) => seq > floor);
     this.#damaged += spoolFile.count - this.#head.length;
@@ -423,14 +392,14 @@ export class Spool {
     }
   }
 
-  /** Keeps the files below their limit: the oldest go, except for the spool file that is being sent. */
-  async #dropSpoolFiles(): Promise<void> {
+  /** Keeps the files below their limit: the oldest go, except for the spool file that is being sent. @param bytes - to be written next. */
+  async #dropSpoolFiles(bytes: number): Promise<void> {
     for (;;) {
       for (let path = this.#unwanted[0]; path !== undefined; path = this.#unwanted[0]) {
         await this.#files.remove(path);
         this.#unwanted.shift();
       }
-      if (this.#diskBytes <= this.#options.maxBytes) return;
+      if (this.#diskBytes + bytes <= this.#options.maxBytes) return;
       const [spoolFile] = this.#spoolFiles.splice(this.#isHeadLoaded ? 1 : 0, 1);
       if (spoolFile === undefined) return;
       this.#drop(spoolFile.count);
@@ -458,25 +427,10 @@ export class Spool {
     this.#options.onDropped(records);
   }
 
-  #requestSync(): void {
-    this.#cancelSync = null;
-    this.#isSyncDue = true;
-    this.#work();
-  }
-
-  #fail(failure: SpoolFailure): void {
+  #failToRead(error: Error): void {
     const isFirst = this.failure === null;
-    if (failure.action === 'write') this.#writeFailure = failure.error;
-    else this.#readFailure = failure.error;
-    this.#endFirstTry();
-    if (isFirst) this.#options.onFailure(failure);
-  }
-
-  #recover(action: SpoolFailure['action']): void {
-    const hadFailed = this.failure !== null;
-    if (action === 'write') this.#writeFailure = null;
-    else this.#readFailure = null;
-    if (hadFailed && this.failure === null) this.#options.onRecovery();
+    this.#readFailure = error;
+    if (isFirst) this.#options.onFailure({ action: 'read', error });
   }
 
   #wake(): void {

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { Writable } from 'node:stream';
 import { moveFile } from '../../disk/replace-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import type { LineTarget } from '../../sinks/append-file.ts';
+import { LineFile } from '../../sinks/line-file.ts';
 import { LineLog } from '../../sinks/line-log.ts';
 import { fileFailure } from '../../sinks/sink-failure.ts';
-import { StreamTarget } from '../../sinks/stream-target.ts';
+import { diskFiles } from '../../sinks/sink-files.ts';
 import type { SegmentFolder } from './segment-folder.ts';
 
 /** Attempts to create a file: another task may remove the still empty folder between `mkdir` and `open`. */
@@ -21,25 +22,17 @@ export class AtomicFile {
   readonly #path: string;
   readonly #temporaryPath: string;
   readonly #folder: SegmentFolder;
-  readonly #handle: FileHandle;
   readonly #output: LineLog;
-  #writing: Promise<void> = Promise.resolve();
-  #isClosed = false;
+  #closing: Promise<void> | null = null;
 
   private constructor(id: string, path: string, temporaryPath: string, folder: SegmentFolder, handle: FileHandle) {
     this.#id = id;
     this.#path = path;
     this.#temporaryPath = temporaryPath;
     this.#folder = folder;
-    this.#handle = handle;
-    // `FileHandle.createWriteStream` would close the handle before it can be synced.
-    const stream = new Writable({
-      write: (chunk: Buffer, _, done) => {
-        this.#writing = handle.appendFile(chunk).then(() => done(), done);
-      },
-    });
-    const open = async (): Promise<StreamTarget> => new StreamTarget(path, stream);
-    this.#output = new LineLog({ id, path, open, retries: false, onFailure: () => undefined });
+    const file = LineFile.of({ path: temporaryPath, handle, isRegular: true, files: diskFiles });
+    const open = async (): Promise<LineFile> => file;
+    this.#output = new LineLog({ id, path, open, retries: 'never', sync: 'never', onFailure: () => undefined });
   }
 
   /**
@@ -54,7 +47,7 @@ export class AtomicFile {
       let handle: FileHandle | null = null;
       try {
         await folder.make();
-        handle = await open(temporaryPath, 'wx');
+        handle = await open(temporaryPath, 'ax+');
         await folder.requireInside(handle.fd, basename(temporaryPath));
         return new AtomicFile(id, path, temporaryPath, folder, handle);
       } catch (error) {
@@ -76,9 +69,7 @@ export class AtomicFile {
   /** Makes the file visible under its name. @throws SINK_FAILED, after which nothing is left on disk. */
   async commit(): Promise<void> {
     try {
-      await this.#output.finish();
-      await this.#handle.sync();
-      await this.#close();
+      await this.#close((file) => file.sync());
       await this.#folder.check();
       await moveFile(this.#temporaryPath, this.#path);
     } catch (error) {
@@ -92,17 +83,15 @@ export class AtomicFile {
   /** Deletes what was written, if the disk permits. May be called at any time. Idempotent; never rejects. */
   async discard(): Promise<void> {
     try {
-      await this.#close();
+      await this.#close().catch(() => undefined);
       await this.#folder.remove([basename(this.#temporaryPath)]);
     } catch {
       // The caller already has the error that matters.
     }
   }
 
-  async #close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    await this.#writing;
-    await this.#handle.close();
+  #close(seal?: (file: LineTarget) => Promise<void>): Promise<void> {
+    this.#closing ??= this.#output.finish(seal);
+    return this.#closing;
   }
 }

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { DETECTION_COLUMNS } from '../../core/detection.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
 import { isMissing, openGiven } from '../../disk/given-file.ts';
+import { type FileLine, readLines } from '../../disk/read-lines.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { segmentSpan } from '../../protocol/fleet.ts';
 import { AtomicFile } from './atomic-file.ts';
@@ -32,13 +33,6 @@ export interface SegmentFrame {
   /** `[n, 6]` f32 packed: x, y, width, height in source pixels, score, classId. */
   readonly rows: Float32Array;
 }
-
-const READ_BYTES = 64 * 1024;
-const NEW_LINE = 10;
-/** Limit of a line; a frame with a thousand boxes has 100 kB. */
-const MOST_LINE_BYTES = 16 * 2 ** 20;
-/** Yielded in place of a line that is longer. */
-const TOO_LONG = Buffer.alloc(0);
 
 /** Writes the results of one segment: a header, a line of numbers for each frame, and a last line with a checksum. */
 export class SegmentWriter {
@@ -86,9 +80,9 @@ export class SegmentReader {
   readonly #path: string;
   readonly #handle: FileHandle;
   readonly #hash = createHash('sha256');
-  readonly #lines: AsyncGenerator<Buffer>;
+  readonly #lines: AsyncGenerator<FileLine>;
 
-  private constructor(path: string, handle: FileHandle, lines: AsyncGenerator<Buffer>, first: Buffer | undefined) {
+  private constructor(path: string, handle: FileHandle, lines: AsyncGenerator<FileLine>, first: Buffer | undefined) {
     this.#path = path;
     this.#handle = handle;
     this.#lines = lines;
@@ -114,9 +108,9 @@ export class SegmentReader {
       throw error;
     }
     try {
-      const lines = linesOf(handle);
+      const lines = readLines(handle);
       const { value } = await lines.next();
-      return new SegmentReader(path, handle, lines, value);
+      return new SegmentReader(path, handle, lines, value?.bytes);
     } catch (error) {
       await handle.close();
       throw error;
@@ -126,8 +120,7 @@ export class SegmentReader {
   /** @throws SEGMENT_MISMATCH, after the readable frames, if it is damaged or incomplete. */
   async *frames(): AsyncGenerator<SegmentFrame> {
     let frames = 0;
-    for await (const line of this.#lines) {
-      if (line === TOO_LONG) throw this.#damaged('a line is too long');
+    for await (const { bytes: line } of this.#lines) {
       if (line[0] === '{'.charCodeAt(0)) {
         const end = this.#parse(line, segmentEnd);
         if (end.frames !== frames || end.sha256 !== this.#hash.digest('hex'))
@@ -174,26 +167,3 @@ const FRAME = {
     return value as readonly number[];
   },
 };
-
-/**
- * Yields the lines of a file without line breaks; an unterminated last line is left out. Ends with `TOO_LONG` at a line that is too
- * long.
- */
-async function* linesOf(handle: FileHandle): AsyncGenerator<Buffer> {
-  let rest: Buffer = Buffer.alloc(0);
-  for (;;) {
-    const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(READ_BYTES), 0, READ_BYTES, null);
-    if (bytesRead === 0) return;
-    const bytes =
-      rest.length === 0 ? buffer.subarray(0, bytesRead) : Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
-    let start = 0;
-    for (let end = bytes.indexOf(NEW_LINE); end >= 0; end = bytes.indexOf(NEW_LINE, start)) {
-      yield bytes.subarray(start, end);
-      start = end + 1;
-    }
-    rest = bytes.subarray(start);
-    if (rest.length <= MOST_LINE_BYTES) continue;
-    yield TOO_LONG;
-    return;
-  }
-}

@@ -2,37 +2,41 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Decision } from '../../protocol/rollout-records.ts';
-import { isJsonObject, LineFile } from '../../sinks/line-file.ts';
+import { isJsonObject, JSON_LINES, LineFile } from '../../sinks/line-file.ts';
+import { LineLog } from '../../sinks/line-log.ts';
+import { AT_ONCE } from '../../sinks/line-writer.ts';
 
 /** The last line is read to find out where to continue; a decision with all guards has a few kilobytes. */
 const TAIL_BYTES = 256 * 1024;
-/** Decisions kept while the file cannot be written. */
-const MOST_PENDING = 10_000;
 
 /**
  * The append-only record of every decision: one JSON object a line with who, what, when and the figures. Each host of a
  * pipeline writes all decisions, also those of other hosts, so that no crash and no loss of Redis loses one.
  */
 export class AuditLog {
-  readonly #file: LineFile;
-  readonly #onNotice: (text: string) => void;
+  readonly #log: LineLog;
   #lastFence: number;
-  #pending: Decision[] = [];
-  #writing: Promise<void> = Promise.resolve();
-  #isFailing = false;
 
-  private constructor(file: LineFile, lastFence: number, onNotice: (text: string) => void) {
-    this.#file = file;
+  private constructor(path: string, first: LineFile, lastFence: number, onNotice: (text: string) => void) {
     this.#lastFence = lastFence;
-    this.#onNotice = onNotice;
+    let opened: LineFile | null = first;
+    const open = async (): Promise<LineFile> => {
+      const file = opened ?? (await LineFile.open(path, JSON_LINES));
+      opened = null;
+      return file;
+    };
+    this.#log = new LineLog({
+      ...{ id: 'audit', path, open, retries: 'always', sync: 'batch', chunk: AT_ONCE },
+      onFailure: ({ cause }) => onNotice(`the audit log ${path} cannot be written: ${(cause as Error).message}`),
+    });
   }
 
   /** Opens or creates the file and its folder, and removes an incomplete last line. @throws SINK_FAILED */
   static async open(path: string, onNotice: (text: string) => void): Promise<AuditLog> {
     try {
       await mkdir(dirname(path), { recursive: true });
-      const file = await LineFile.open(path, { firstCharacters: '{', isWhole: isJsonObject });
-      return new AuditLog(file, lastFenceOf(await file.end(TAIL_BYTES)), onNotice);
+      const file = await LineFile.open(path, JSON_LINES);
+      return new AuditLog(path, file, lastFenceOf(await file.end(TAIL_BYTES)), onNotice);
     } catch (error) {
       throw new SightlineError('SINK_FAILED', `audit log ${path}: ${(error as Error).message}`, { path });
     }
@@ -43,33 +47,14 @@ export class AuditLog {
     for (const decision of decisions) {
       if (decision.fence <= this.#lastFence) continue;
       this.#lastFence = decision.fence;
-      this.#pending.push(decision);
+      this.#log.write(lineOf(decision), 1);
     }
-    this.#writing = this.#writing.then(() => this.#write());
-    return this.#writing;
+    return this.#log.flush();
   }
 
   async close(): Promise<void> {
-    await this.append([]);
-    await this.#file.close();
-  }
-
-  async #write(): Promise<void> {
-    if (this.#pending.length === 0) return;
-    const batch = this.#pending;
-    this.#pending = [];
-    let text = '';
-    for (const decision of batch) text += lineOf(decision);
-    const { keptBytes, error } = await this.#file.append(Buffer.from(text));
-    if (error === null) {
-      await this.#file.sync().catch(() => undefined);
-      this.#isFailing = false;
-      return;
-    }
-    const written = Buffer.from(text).subarray(0, keptBytes).toString().split('\n').length - 1;
-    this.#pending = [...batch.slice(written), ...this.#pending].slice(-MOST_PENDING);
-    if (!this.#isFailing) this.#onNotice(`the audit log ${this.#file.path} cannot be written: ${error.message}`);
-    this.#isFailing = true;
+    // `onFailure` has said why decisions are lost.
+    await this.#log.finish().catch(() => undefined);
   }
 }
 
