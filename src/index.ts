@@ -14,6 +14,7 @@ export {
   type CrossingDirection,
   DROP_REASONS,
   type DropReason,
+  type FrameResult,
   type LineCrossing,
   RESULT_ORIGINS,
   type ResultOrigin,

@@ -8,6 +8,7 @@ export type {
   CaptureClock,
   CrossingDirection,
   DropReason,
+  FrameResult,
   LineCrossing,
   ResultOrigin,
   ZoneCount,

@@ -72,36 +72,42 @@ export const CAPTURE_CLOCKS = ['sender-report', 'arrival'] as const;
 /** Whose clock says when a frame was captured, see `CAPTURE_CLOCKS`. */
 export type CaptureClock = (typeof CAPTURE_CLOCKS)[number];
 
-/** A frame whose result is final. */
-export interface PublishedFrame {
-  readonly streamId: string;
+/** What every form of a result has. Keys that do not apply are absent. */
+export interface FrameResult {
   /**
-   * When this host began to run the stream, as ISO text: it tells results of the stream apart that have the same frame number.
-   * Never the same for two streams of a process. Absent if an older host made the result.
+   * When the host began to run the stream, as ISO text: it tells results of the stream apart that have the same frame number.
+   * Never the same for two streams of a process. Absent for recordings that `detect` or a job reads.
    */
   readonly run?: string;
   /** Number of the frame in its source, from 0; counting continues across loops, reconnects and changes of settings. */
   readonly frame: number;
+  /** Media time in microseconds, from the container. */
+  readonly ptsUs: number;
+  /** Whose clock says when a frame of a live stream was captured. */
+  readonly captureClock?: CaptureClock;
+  /** Width of the picture in source pixels, after rotation and display aspect. */
+  readonly width: number;
+  /** Height of the picture in source pixels. */
+  readonly height: number;
+  /** How the result came about. */
+  readonly by: ResultOrigin;
+  /** Of the lease, in a fleet: drop results with a lower one than the highest seen for the stream. */
+  readonly fence?: number;
+  /** Objects found in the frame. */
+  readonly detections: readonly Detection[];
+  /** Crossings that became certain with this frame, possibly none; only of streams with lines. */
+  readonly crossings?: readonly LineCrossing[];
+}
+
+/** A frame whose result is final. */
+export interface PublishedFrame extends FrameResult {
+  readonly streamId: string;
   readonly ptsUs: PtsUs;
   /** Wall clock at the capture of a frame of a live stream, in milliseconds since 1970; absent for files. */
   readonly capturedAtMs?: number;
-  /** Where that comes from; absent if it does, or if an older host made the result. */
-  readonly captureClock?: CaptureClock;
-  /** Source pixels, after rotation and display aspect. */
-  readonly width: number;
-  readonly height: number;
-  readonly by: ResultOrigin;
-  readonly detections: readonly Detection[];
-  /** Crossings that became certain with this frame, possibly none; absent without lines. */
-  readonly crossings?: readonly LineCrossing[];
   /** Absent without zones. */
   readonly zones?: readonly ZoneCount[];
   readonly times: Readonly<FrameTimes>;
-  /**
-   * In a fleet, number of the lease that the stream runs under; consumers drop results with a lower number than the
-   * highest seen.
-   */
-  readonly fence?: number;
 }
 
 /** Why a frame that entered was not published. Every drop has one of these reasons. */

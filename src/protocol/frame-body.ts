@@ -57,7 +57,7 @@ export const frameBody = z.object({
     published: monoMs,
   } satisfies Record<keyof PublishedFrame['times'], typeof monoMs>),
   fence: count.optional(),
-});
+} satisfies Record<keyof PublishedFrame, z.ZodType>);
 
 /** Keys of newer hosts are removed, and `useDefaults` fills in what older ones do not send. Lengths count as JavaScript counts them. */
 const ajv = new Ajv2020({ removeAdditional: true, useDefaults: true, unicode: false, logger: false });

@@ -1,38 +1,17 @@
 import type { Box, Detection } from '../core/detection.ts';
-import type { CaptureClock, LineCrossing, PublishedFrame, ResultOrigin } from '../core/frame.ts';
+import type { FrameResult, PublishedFrame } from '../core/frame.ts';
 
 /**
  * The result of one frame, as files, webhooks, the feed and the library show it. `stream`, `run` and `frame` identify it; within
- * a stream, neither `run` nor the `frame` of a run goes back. Keys that do not apply are absent. `docs/operations.md` describes
- * each for users.
+ * a stream, neither `run` nor the `frame` of a run goes back. `docs/operations.md` describes each key for users.
  */
-export interface ResultRecord {
+export interface ResultRecord extends FrameResult {
   /** Name of the stream. */
   readonly stream: string;
-  /** When the host began to run the stream, as ISO text. Absent for recordings that `detect` or a job reads. */
-  readonly run?: string;
   /** Where the pixels come from, credentials redacted. The feed has it in `stats`. */
   readonly source?: string;
-  /** Number of the frame in its source, from 0; counting continues across loops, reconnects and changes of settings. */
-  readonly frame: number;
-  /** Media time in microseconds, from the container. */
-  readonly ptsUs: number;
   /** Wall clock at the capture of a frame of a live stream, as ISO text. */
   readonly capturedAt?: string;
-  /** Whose clock that is; only with `capturedAt`. */
-  readonly captureClock?: CaptureClock;
-  /** Width of the picture in source pixels, after rotation and display aspect. */
-  readonly width: number;
-  /** Height of the picture in source pixels. */
-  readonly height: number;
-  /** How the result came about. */
-  readonly by: ResultOrigin;
-  /** Of the lease, in a fleet: drop results with a lower one than the highest seen for the stream. */
-  readonly fence?: number;
-  /** Objects found in the frame. */
-  readonly detections: readonly Detection[];
-  /** Crossings that became certain with this frame, possibly none; only of streams with lines. */
-  readonly crossings?: readonly LineCrossing[];
   /** Objects inside each zone, by its id; only of streams with zones. */
   readonly zones?: Readonly<Record<string, number>>;
 }
@@ -46,23 +25,29 @@ const SCORE_STEPS = 10_000;
  * @param boxSteps - steps per pixel that boxes are rounded to.
  */
 export function resultRecord(frame: Omit<PublishedFrame, 'times'>, boxSteps: number, source?: string): ResultRecord {
-  const { run, capturedAtMs, captureClock, fence, crossings, zones } = frame;
-  return {
+  const { capturedAtMs, zones } = frame;
+  const entries: { [K in keyof Required<ResultRecord>]: ResultRecord[K] | undefined } = {
     stream: frame.streamId,
-    ...(run === undefined ? {} : { run }),
-    ...(source === undefined ? {} : { source }),
+    run: frame.run,
+    source,
     frame: frame.frame,
     ptsUs: frame.ptsUs,
-    ...(capturedAtMs === undefined ? {} : { capturedAt: new Date(capturedAtMs).toISOString() }),
-    ...(captureClock === undefined ? {} : { captureClock }),
+    capturedAt: capturedAtMs === undefined ? undefined : new Date(capturedAtMs).toISOString(),
+    captureClock: frame.captureClock,
     width: frame.width,
     height: frame.height,
     by: frame.by,
-    ...(fence === undefined ? {} : { fence }),
+    fence: frame.fence,
     detections: frame.detections.map((detection) => roundDetection(detection, boxSteps)),
-    ...(crossings === undefined ? {} : { crossings }),
-    ...(zones === undefined ? {} : { zones: Object.fromEntries(zones.map(({ id, inside }) => [id, inside])) }),
+    crossings: frame.crossings,
+    zones: zones && Object.fromEntries(zones.map(({ id, inside }) => [id, inside])),
   };
+  const record: Partial<Record<keyof ResultRecord, unknown>> = {};
+  for (const key in entries) {
+    const value = entries[key as keyof ResultRecord];
+    if (value !== undefined) record[key as keyof ResultRecord] = value;
+  }
+  return record as ResultRecord;
 }
 
 export function roundDetection({ classId, label, score, box, trackId }: Detection, boxSteps: number): Detection {
