@@ -69,11 +69,19 @@ export async function findWeights(manifest: Manifest, options: WeightsOptions): 
     throw new SightlineError(
       'MODEL_WEIGHTS_MISSING',
       `model ${manifest.name}: ${notFound.map(({ name }) => name).join(', ')} not found. Looked in: ${looked.join('; ')}. ` +
-        `Fetch it with "sightline models pull ${manifest.name}", or put the file into a folder of SIGHTLINE_MODEL_PATH`,
+        `${adviceFor(notFound, manifest)} a folder of SIGHTLINE_MODEL_PATH`,
       { model: manifest.name },
     );
   }
   return manifest.files.map(({ name }) => found.get(name)!);
+}
+
+/** A file that a manifest only refers to cannot be fetched. */
+function adviceFor(missing: readonly ManifestFile[], { name }: Manifest): string {
+  const canFetch = missing.every(({ sources }) => sources.some((source) => !source.startsWith('file:')));
+  return canFetch
+    ? `Fetch it with "sightline models pull ${name}", or put the file into`
+    : 'Put the file back where it was, or into';
 }
 
 async function lookFor(

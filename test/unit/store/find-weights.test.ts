@@ -150,6 +150,13 @@ describe('weights', () => {
     expect(error.message).toContain('sightline models pull net');
   });
 
+  it('that are not found and have no source to fetch from: the remedy is not to fetch them', async () => {
+    const own = await manifestOf(GOOD_SHA256, ['file:/gone/net.onnx']);
+    const error = (await find(own).catch((thrown: unknown) => thrown)) as SightlineError;
+    expect(error.message).toMatch(/Put the file back where it was, or into a folder of SIGHTLINE_MODEL_PATH$/);
+    expect(error.message).not.toContain('models pull');
+  });
+
   it('are not fetched if downloads are disabled', async () => {
     const fetched: string[] = [];
     const https = async (url: string) => {
