@@ -45,11 +45,11 @@ export function historyText(decisions: readonly Decision[]): string {
 }
 
 export function versionsText(versions: readonly VersionReport[]): string {
-  const rows = versions.map(({ label, hash, model, engine, precision, inputSize, role, createdMs }) => [
-    ...[label, role, hash.slice(0, 12), model, engine, precision, inputSize ?? 'own'],
+  const rows = versions.map(({ label, hash, model, engine, precision, inputSize, scoreThreshold, role, createdMs }) => [
+    ...[label, role, hash.slice(0, 12), model, engine, precision, inputSize ?? 'own', `${scoreThreshold ?? 'own'}`],
     new Date(createdMs).toISOString(),
   ]);
-  return table([['version', 'role', 'hash', 'model', 'engine', 'precision', 'input', 'since'], ...rows]);
+  return table([['version', 'role', 'hash', 'model', 'engine', 'precision', 'input', 'score', 'since'], ...rows]);
 }
 
 function guardTable(guards: readonly GuardReport[]): string {

@@ -85,6 +85,8 @@ export type {
   Prediction,
   RolloutReport,
   RolloutState,
+  StreamChanges,
+  StreamPatch,
   VersionReport,
 } from '../protocol/rollout-records.ts';
 export type { SourceTest } from '../protocol/source-test.ts';

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { type BatchConfig, batchConfig } from '../config/batch.ts';
+import type { BatchSettings, ModelSettings } from '../config/keys/pipeline-keys.ts';
 import { type ModelConfig, modelConfig } from '../config/model-config.ts';
 import { amount, count, id, name, text, timeMs, type Wire } from './bounds.ts';
 import { tolerant } from './fleet.ts';
@@ -16,15 +17,17 @@ export const MOST_DECISIONS = 1000;
 
 /** Settings of a stream that a version changes; null removes one. */
 const streamPatch = z.record(z.string().max(64), z.unknown());
+/** What a version changes on a stream, by setting; null removes one. */
 export type StreamPatch = Readonly<Record<string, unknown>>;
 
-/** What a version changes on the streams of a pipeline. */
 const streamChanges = z.object({
   /** For every stream that `byId` does not name. */
   all: streamPatch,
   byId: z.record(id, streamPatch),
 });
+/** What a version changes on the streams of a pipeline. */
 export interface StreamChanges {
+  /** For every stream that `byId` does not name. */
   readonly all: StreamPatch;
   readonly byId: Readonly<Record<string, StreamPatch>>;
 }
@@ -429,6 +432,14 @@ export interface VersionReport {
   readonly precision: string;
   /** Size of a model input; null: that of the manifest. */
   readonly inputSize: string | null;
+  /** Boxes below it are not reported; null: that of the manifest. */
+  readonly scoreThreshold: number | null;
+  /** All settings that make it another version: of the model, of batches, and what it changes on streams. */
+  readonly settings: {
+    readonly model: ModelSettings;
+    readonly batch: BatchSettings;
+    readonly streams?: StreamChanges;
+  };
   /** When it was made, milliseconds since 1970. */
   readonly createdMs: number;
   /** live: all streams use it. control, candidate: the sides of a roll-out. idle: no stream uses it. */

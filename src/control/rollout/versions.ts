@@ -54,13 +54,15 @@ export function withVersion(
 export function versionReports(rollout: Rollout | null, initial: Version): VersionReport[] {
   const live = liveVersion(rollout) ?? initial;
   const sides = rollout !== null && isActive(rollout) ? rollout : null;
-  return (rollout?.versions ?? [initial]).map(({ hash, label, model, createdMs }) => ({
+  return (rollout?.versions ?? [initial]).map(({ hash, label, model, batch, streams, createdMs }) => ({
     hash,
     label,
     model: model.name,
     engine: model.engine,
     precision: model.precision,
     inputSize: model.inputSize ?? null,
+    scoreThreshold: model.scoreThreshold ?? null,
+    settings: { model, batch, ...(streams === undefined ? {} : { streams }) },
     createdMs,
     role:
       sides !== null

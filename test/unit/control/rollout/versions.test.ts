@@ -47,6 +47,16 @@ describe('versions', () => {
     expect(versions.at(-1)?.label).toBe('people@60');
   });
 
+  it('are shown with all their settings, and the threshold of scores that is in force', () => {
+    const own = { ...parts('a'), model: modelConfig.parse({ name: 'a', scoreThreshold: 0.4 }) };
+    const streams = { all: { maxFps: 5 }, byId: {} };
+    const [shown] = versionReports(null, firstVersion('people', { ...own, streams }, 1));
+    expect(shown).toMatchObject({ scoreThreshold: 0.4, settings: { model: own.model, batch: own.batch, streams } });
+    const [plain] = versionReports(null, firstVersion('people', parts('a'), 1));
+    expect(plain?.scoreThreshold).toBeNull();
+    expect(plain?.settings).toEqual({ model: parts('a').model, batch: parts('a').batch });
+  });
+
   it('have the role that the roll-out gives them', () => {
     const roles = (...args: Parameters<typeof versionReports>): string[] =>
       versionReports(...args).map(({ role }) => role);
