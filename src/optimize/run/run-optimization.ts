@@ -24,6 +24,7 @@ import type { Comparison } from '../search/evaluator.ts';
 import type { FinalVerdict } from '../search/finals.ts';
 import { planSearch, type SearchPlan } from '../search/plan-search.ts';
 import { EXPECTED_SECONDS, MOST_FINALISTS, type SearchResult, search } from '../search/search.ts';
+import { searchSeconds } from '../search/time-budget.ts';
 import { candidateModels } from './candidate-models.ts';
 import { dependenciesOf, leftAsideText } from './dependencies.ts';
 import { type Labels, splitEvidence } from './evidence.ts';
@@ -235,7 +236,7 @@ async function searchAndReport(
     const pacedSeconds = targets.length === 0 ? 0 : pacing.seconds + OPEN_SECONDS;
     const reserved = 2 * (runSeconds + pacedSeconds) + (hasTimeForCapacity ? 2 * CAPACITY_SECONDS : 0);
     const spent = (performance.now() - startedMs) / 1000;
-    const budgetSeconds = Math.max(0, request.budgetSeconds - reserved - spent);
+    const budgetSeconds = searchSeconds(request.budgetSeconds, spent, reserved);
     const found = await search({
       ...{ baseline, space, machine: shape, evaluator, budgetSeconds, seed, signal },
       heldOutPictures: quality.heldOutPictures,

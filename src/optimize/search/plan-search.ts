@@ -17,6 +17,8 @@ export interface SearchPlan {
   /** The changes that would be tried, in order; their figures are predictions from typical costs. */
   readonly steps: readonly Pick<Step, 'lever' | 'from' | 'to' | 'predictedGain'>[];
   readonly seconds: number;
+  /** Why nothing would be tried; null if something would. */
+  readonly whyNone: string | null;
 }
 
 export interface PlanOptions extends Omit<SearchOptions, 'evaluator' | 'onStep'> {
@@ -33,12 +35,19 @@ const SURE_RATIO = 0.01;
  */
 export async function planSearch(options: PlanOptions): Promise<SearchPlan> {
   const evaluator = new PlanningEvaluator(options);
-  const { steps, seconds } = await search({ ...options, evaluator });
+  const { steps, seconds, ended } = await search({ ...options, evaluator });
   const tried = steps.filter(({ verdict }) => verdict !== 'ruled-out');
+  const why =
+    ended === 'budget'
+      ? 'the time is too short; give a larger --budget'
+      : steps.length > 0
+        ? 'no change is expected to be faster and as good'
+        : 'none of the chosen levers has another value here';
   return {
     measurements: evaluator.measurements,
     steps: tried.map(({ lever, from, to, predictedGain }) => ({ lever, from, to, predictedGain })),
     seconds,
+    whyNone: tried.length > 0 ? null : why,
   };
 }
 

@@ -10,6 +10,18 @@ const REMEMBERED = 4;
 /** A measurement that took less than this share of what is expected was not made, but read from the log. */
 const LOGGED_RATIO = 0.02;
 
+/** Share of a whole budget that the search gets at least: on a busy machine the rest alone may take all of it. */
+const LEAST_SEARCH_RATIO = 0.2;
+
+/**
+ * Returns how long a search may take.
+ *
+ * @param spent - seconds of the budget that were used before it. @param reserved - seconds of it that are needed after it.
+ */
+export function searchSeconds(budget: number, spent: number, reserved: number): number {
+  return Math.max(budget * LEAST_SEARCH_RATIO, budget - spent - reserved);
+}
+
 /** Plans with the durations of the measurements seen so far. */
 export class TimeBudget {
   readonly #limitSeconds: number;

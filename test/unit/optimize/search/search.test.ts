@@ -390,4 +390,13 @@ describe('a plan', () => {
     expect(measurements.filter(({ kind, what }) => kind === 'pair' && what.startsWith('nanodet-m'))).toEqual([]);
     expect(judged.length).toBeGreaterThan(1);
   });
+
+  it('that has nothing to try says why', async () => {
+    const space = { ...options.space, levers: [], parts: [], valuesOf: () => [] };
+    const none = await planSearch({ ...options, space, maxLoss: 0.02 });
+    expect(none).toMatchObject({ steps: [], whyNone: 'none of the chosen levers has another value here' });
+    const short = await planSearch({ ...options, budgetSeconds: 1, maxLoss: 0.02 });
+    expect(short).toMatchObject({ steps: [], whyNone: expect.stringContaining('larger --budget') });
+    expect((await planSearch({ ...options, maxLoss: 0.02 })).whyNone).toBeNull();
+  });
 });
