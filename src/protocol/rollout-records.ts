@@ -29,6 +29,7 @@ const streamChanges = z.object({
 export interface StreamChanges {
   /** For every stream that `byId` does not name. */
   readonly all: StreamPatch;
+  /** For these streams, by id. */
   readonly byId: Readonly<Record<string, StreamPatch>>;
 }
 
@@ -436,8 +437,11 @@ export interface VersionReport {
   readonly scoreThreshold: number | null;
   /** All settings that make it another version: of the model, of batches, and what it changes on streams. */
   readonly settings: {
+    /** Settings of the detector. */
     readonly model: ModelSettings;
+    /** How its frames are batched. */
     readonly batch: BatchSettings;
+    /** What it changes on streams; absent if nothing. */
     readonly streams?: StreamChanges;
   };
   /** When it was made, milliseconds since 1970. */
