@@ -68,8 +68,8 @@ function pipelineSettings(pipeline: PipelineConfig, to: Configuration): (readonl
   return settings.map(([path, value]) => [path.split('.'), value]);
 }
 
-/** The settings of one stream, or of `defaults`. */
-function streamSettings(stream: StreamPart, to: Configuration): Partial<StreamPart> {
+/** What a configuration writes into one stream, or into `defaults`. */
+export function streamSettings(stream: StreamPart, to: Configuration): Partial<StreamPart> {
   const parts = LEVER_IDS.map((lever) => LEVERS[lever].writeStream?.(stream, to) ?? {});
   const skips = parts.flatMap(({ skip = [] }) => skip);
   return Object.assign({}, ...parts, skips.length === 0 ? {} : { skip: Object.assign({}, stream.skip, ...skips) });

@@ -36,8 +36,8 @@ export interface Lever<L extends LeverId = LeverId> {
   readonly isPart?: true;
   /** True if it changes the network itself; the others change how it runs. */
   readonly isOfNetwork?: true;
-  /** True if it skips inference of some frames. */
-  readonly isSkip?: true;
+  /** Of a lever that skips inference of some frames: the value that skips none. */
+  readonly skipsNone?: Configuration[L];
   /** Whether it has a second value here; default yes. */
   isOffered?(options: LeverOptions): boolean;
   /** All values to try. Those of a part come from the models and formats there are. */
@@ -221,7 +221,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
     risk: 'medium',
     riskReason: 'A change below the noise threshold is seen late.',
     affectsDetections: true,
-    isSkip: true,
+    skipsNone: false,
     isOffered: ({ mayJudgeVideo }) => mayJudgeVideo,
     values: () => [false, true],
     read: (_, { skip }) => skip?.unchanged !== undefined && skip.unchanged !== false,
@@ -239,7 +239,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
     risk: 'medium',
     riskReason: 'A new object appears up to n - 1 frames late.',
     affectsDetections: true,
-    isSkip: true,
+    skipsNone: 1,
     isOffered: ({ mayJudgeVideo }) => mayJudgeVideo,
     values: () => TRACK_BETWEEN,
     read: (_, { skip }) => (typeof skip?.trackBetween === 'number' ? skip.trackBetween : 1),
@@ -254,14 +254,24 @@ export function isPartLever(lever: LeverId): lever is keyof InferPart {
   return LEVERS[lever].isPart === true;
 }
 
+export function isSkipLever(lever: LeverId): boolean {
+  return LEVERS[lever].skipsNone !== undefined;
+}
+
+/** Returns the same configuration, inferring every frame. */
+export function withoutSkips(configuration: Configuration): Configuration {
+  const none = LEVER_IDS.filter(isSkipLever).map((lever) => [lever, LEVERS[lever].skipsNone]);
+  return { ...configuration, ...Object.fromEntries(none) };
+}
+
 /** Returns whether some frames are not inferred. */
-export function skipsWork({ skipUnchanged, trackBetween }: Configuration): boolean {
-  return skipUnchanged || trackBetween > 1;
+export function skipsWork(configuration: Configuration): boolean {
+  return !hasSameSkips(configuration, withoutSkips(configuration));
 }
 
 /** Returns whether two configurations skip the same frames. */
 export function hasSameSkips(a: Configuration, b: Configuration): boolean {
-  return LEVER_IDS.every((lever) => LEVERS[lever].isSkip !== true || a[lever] === b[lever]);
+  return LEVER_IDS.every((lever) => !isSkipLever(lever) || a[lever] === b[lever]);
 }
 
 /** Text that is equal for equal configurations. */
@@ -276,7 +286,7 @@ export function qualityKey(configuration: Configuration): string {
 
 /** Text that is equal for configurations that find the same in one picture. */
 export function pictureKey(configuration: Configuration): string {
-  return keyOf(configuration, ({ affectsDetections, isSkip }) => affectsDetections && isSkip !== true);
+  return keyOf(configuration, ({ affectsDetections, skipsNone }) => affectsDetections && skipsNone === undefined);
 }
 
 /** Text that is equal for equal parts. */

@@ -14,8 +14,8 @@ import { type Ground, judge, thresholdBeside } from '../gate/judge.ts';
 import type { VideoDemands } from '../gate/judge-video.ts';
 import { allOf, figure } from '../gate/loss-verdict.ts';
 import { passChance, type SearchEstimate, withPrior } from '../gate/pass-chance.ts';
-import { apply } from '../levers/apply-configuration.ts';
-import { hasSameSkips, pictureKey, skipsWork } from '../levers/levers.ts';
+import { apply, streamSettings } from '../levers/apply-configuration.ts';
+import { hasSameSkips, pictureKey, qualityKey, skipsWork, withoutSkips } from '../levers/levers.ts';
 import type { Configuration } from '../result.ts';
 import type { Quality } from '../search/evaluator.ts';
 import { type Evidence, type EvidencePart, fewerBlocks, fewerLabels } from './evidence.ts';
@@ -332,22 +332,19 @@ export class QualityBench {
 
   #images(part: PartName, configuration: Configuration): Promise<CollectedResults> {
     const { paths, folder: label } = this.#part(part).labels!;
+    const set = { paths, label, resizeBy: configuration.resizeBy, settings: streamSettings({}, configuration) };
     return remember(this.#onImages, `${part} ${pictureKey(configuration)}`, () =>
-      this.#collectors.onImages(this.#collect(apply(this.#options.pipeline, configuration)), {
-        ...{ paths, label, resizeBy: configuration.resizeBy },
-      }),
+      this.#collectors.onImages(this.#collect(apply(this.#options.pipeline, configuration)), set),
     );
   }
 
   #video(part: PartName, configuration: Configuration): Promise<CollectedResults> {
     const { stream } = this.#options;
-    const { skipUnchanged, trackBetween } = configuration;
-    const key = `${part} ${pictureKey(configuration)} ${skipUnchanged} ${trackBetween}`;
-    return remember(this.#onVideo, key, async () => {
+    return remember(this.#onVideo, `${part} ${qualityKey(configuration)}`, async () => {
       const pipeline = await this.applied(configuration);
-      const { resizeBy, hwaccel, skip } = apply({ ...pipeline, streams: [stream] }, configuration).streams[0]!;
+      const judged = apply({ ...pipeline, streams: [stream] }, configuration).streams[0]!;
       const clips = this.#part(part).blocks.map(({ path }) => path);
-      return this.#collectors.onVideo(this.#collect(pipeline), { ...stream, resizeBy, hwaccel, skip }, clips);
+      return this.#collectors.onVideo(this.#collect(pipeline), judged, clips);
     });
   }
 
@@ -389,11 +386,6 @@ function needsLabels(allowed: number, { model }: Configuration, baseline: Config
     ...{ verdict: 'refused', loss: 0, upperBound: null, allowed, reason, ap: null, chance: 0 },
     ...{ labels: null, video: null, skips: null },
   };
-}
-
-/** The same configuration, inferring every frame. */
-function withoutSkips(configuration: Configuration): Configuration {
-  return { ...configuration, skipUnchanged: false, trackBetween: 1 };
 }
 
 /** A failed run is not remembered. */

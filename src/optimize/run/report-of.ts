@@ -2,7 +2,7 @@ import { findBottlenecks } from '../../measure/bottlenecks.ts';
 import type { MachineFacts } from '../../measure/machine-facts.ts';
 import type { TrialResult } from '../../measure/trial-result.ts';
 import type { GateVerdict } from '../gate/gate-verdict.ts';
-import { configurationKey, qualityKey } from '../levers/levers.ts';
+import { configurationKey, isSkipLever, qualityKey } from '../levers/levers.ts';
 import { median } from '../report/figures.ts';
 import { readLoadTests } from '../report/load-tests.ts';
 import type {
@@ -270,7 +270,7 @@ function liveOf(records: readonly LoggedRecord[], side: ReportSide, { cameraFps 
 export function techniquesOf(steps: readonly Step[], whyNoInt8: string | null): readonly Technique[] {
   const int8 = steps.filter(({ from, to }) => /\bint8\b/.test(to) && !/\bint8\b/.test(from));
   const batches = steps.filter(({ lever, measuredGain }) => lever === 'maxBatch' && measuredGain !== null);
-  const skips = steps.filter(({ lever }) => lever === 'skipUnchanged' || lever === 'trackBetween');
+  const skips = steps.filter(({ lever }) => isSkipLever(lever));
   const best = (tried: readonly Step[]): string => {
     const step = tried.find(({ isTaken }) => isTaken) ?? tried.at(-1)!;
     const gain = step.measuredGain === null ? 'not run' : `${step.measuredGain.toFixed(2)} times the rate`;

@@ -14,7 +14,7 @@ import { parseStream } from '../../pipeline/load-pipeline.ts';
 import type { CountComparison } from '../gate/compare-counts.ts';
 import type { GateVerdict } from '../gate/gate-verdict.ts';
 import { applyToText, configurationOf } from '../levers/apply-configuration.ts';
-import { configurationKey, LEVER_IDS, LEVERS } from '../levers/levers.ts';
+import { configurationKey, isSkipLever, LEVER_IDS, LEVERS } from '../levers/levers.ts';
 import { openSpace, type SearchSpace } from '../levers/search-space.ts';
 import type { HostPrice, ReportCapacity } from '../report/report-input.ts';
 import { writeReport } from '../report/write-report.ts';
@@ -320,8 +320,7 @@ async function undecidable(
       `${detections}. Nothing that changes detections is tried; give labels (--annotations, --images) or a longer recording`,
     );
   else if (skips !== null) note(`${skips}. Skipped work is not tried`);
-  return (lever) =>
-    detections !== null ? LEVERS[lever].affectsDetections : skips !== null && LEVERS[lever].isSkip === true;
+  return (lever) => (detections !== null ? LEVERS[lever].affectsDetections : skips !== null && isSkipLever(lever));
 }
 
 async function prepare(request: OptimizeRequest): Promise<Start> {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { ClipBlock } from '../../../../src/decode/cut-blocks.ts';
 import type { RecordedResults } from '../../../../src/evaluate/recorded-results.ts';
 import type { CollectedResults } from '../../../../src/optimize/gate/collect-results.ts';
+import { isSkipLever, LEVER_IDS, LEVERS } from '../../../../src/optimize/levers/levers.ts';
 import type { Configuration } from '../../../../src/optimize/result.ts';
 import { labelsIn, splitEvidence } from '../../../../src/optimize/run/evidence.ts';
 import { type Collectors, QualityBench, type QualityOptions } from '../../../../src/optimize/run/quality-bench.ts';
@@ -53,10 +54,12 @@ function benchOf({ labelled = false, counted = false, eyes = {}, clip = seeVideo
   const scene = labelledScene(PICTURES, 4);
   const labels = labelled ? labelsIn(scene, 'pictures') : null;
   const collected: string[] = [];
+  const runs: string[] = [];
   const eyesOf = (model: string, engine: string, isSkipping: boolean): Eyes =>
     eyes[[model, engine, ...(isSkipping ? ['skipping'] : [])].join(' ')] ?? eyes[model] ?? {};
   const collectors = {
-    onImages: async ({ model }, { paths }) => {
+    onImages: async ({ model }, { paths, settings }) => {
+      runs.push(`pictures ${JSON.stringify([model, settings])}`);
       const places = paths.map((path) => scene.images.findIndex(({ fileName }) => path.endsWith(`/${fileName}`)));
       const see = eyesOf(model.name, model.engine, false).pictures ?? ((all) => seePictures(all, SIGHT));
       const all = see(scene);
@@ -64,7 +67,9 @@ function benchOf({ labelled = false, counted = false, eyes = {}, clip = seeVideo
       const frames = places.map((place, frame) => ({ ...all.frames[place]!, frame }));
       return { ...all, frames, seconds: 1 } as unknown as CollectedResults;
     },
-    onVideo: async ({ model }, { skip }, clips) => {
+    onVideo: async ({ model }, streamed, clips) => {
+      const { skip } = streamed;
+      runs.push(`video ${JSON.stringify([model, streamed])}`);
       const isSkipping = skip !== undefined && (skip.unchanged !== false || skip.trackBetween !== 1);
       const see = eyesOf(model.name, model.engine, isSkipping).video ?? ((seen) => seen);
       const all = see(clip);
@@ -84,7 +89,7 @@ function benchOf({ labelled = false, counted = false, eyes = {}, clip = seeVideo
       'environment' | 'ffmpeg' | 'signal'
     >),
   });
-  return { bench, collected };
+  return { bench, collected, runs };
 }
 
 /** Every third object is not found. */
@@ -186,6 +191,25 @@ describe('the same detector in another format', () => {
     expect((await benchOf({ labelled: true, eyes }).bench.confirm(FAST_FORMAT, 1)).labels!.verdict).toBe('passed');
     const judged = await benchOf({ labelled: true, eyes: { 'own openvino': late } }).bench.confirm(FAST_FORMAT, 1);
     expect(judged).toMatchObject({ verdict: 'refused', reason: expect.stringMatching(/tracks were kept/) });
+  });
+});
+
+describe('a lever', () => {
+  // Another value of each lever; a new one has none until it is judged here.
+  const others: Configuration = {
+    ...{ model: 'other', engine: 'openvino', precision: 'bf16', inputSize: '416x416', inferenceThreads: 2, lanes: 2 },
+    ...{ decodeThreads: 2, maxBatch: 4, maxDelayMs: 20, resizeBy: 'ffmpeg', hwaccel: 'cuda' },
+    ...{ skipUnchanged: true, trackBetween: 3 },
+  };
+
+  it.each(LEVER_IDS)('that may change detections is judged as it is written into the pipeline: %s', async (lever) => {
+    const { bench, runs } = benchOf({ labelled: true, acceptsCounts: true });
+    await bench.confirm({ ...BASELINE, [lever]: others[lever] }, 1);
+    const { affectsDetections } = LEVERS[lever];
+    const distinct = (kind: string): number => new Set(runs.filter((run) => run.startsWith(kind))).size;
+    // The baseline, and the candidate where it may differ; a picture does not show what is skipped.
+    expect(distinct('video')).toBe(affectsDetections ? 2 : 1);
+    expect(distinct('pictures')).toBe(affectsDetections && !isSkipLever(lever) ? 2 : 1);
   });
 });
 
