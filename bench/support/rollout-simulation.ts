@@ -1,9 +1,9 @@
 import { batchConfig } from '../../src/config/batch.ts';
 import { modelConfig } from '../../src/config/model-config.ts';
 import { FullLoad } from '../../src/control/rollout/full-load.ts';
-import type { GuardPanel } from '../../src/control/rollout/guard-panel.ts';
 import { isControlTurn, isMember, membersOf } from '../../src/control/rollout/membership.ts';
 import { decide, isActive, isAlone, start } from '../../src/control/rollout/rollout-machine.ts';
+import type { GuardPanel } from '../../src/control/rollout/rollout-panels.ts';
 import { rolloutPanels } from '../../src/control/rollout/rollout-panels.ts';
 import { firstVersion } from '../../src/control/rollout/versions.ts';
 import type { Detection } from '../../src/core/detection.ts';

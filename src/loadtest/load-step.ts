@@ -1,7 +1,7 @@
 import { meanGpuUse } from '../measure/gpu-meter.ts';
 import { LatencyTally } from '../measure/latency-tally.ts';
 import { meanMachineUse } from '../measure/machine-counters.ts';
-import { addReasons, energyPerFrame } from '../measure/summarise-windows.ts';
+import { addReasons, droppedOf, energyPerFrame, total } from '../measure/summarise-windows.ts';
 import { judgeTargets, type StreamEvidence, type Target, verdictOf } from '../measure/targets.ts';
 import { type FaultCounts, type GpuUse, type MachineUse, PARTS, type Part } from '../measure/trial-result.ts';
 import type { CameraServerStats } from './cameras/camera-server.ts';
@@ -126,10 +126,10 @@ export class LoadSpan {
     const streams = this.streams;
     const dropped = addReasons(streams.map((stream) => stream.dropped));
     return {
-      frames: total(streams.map(({ entered }) => entered)),
-      decodeErrors: total(streams.map(({ decodeErrors }) => decodeErrors)),
+      frames: total(streams, ({ entered }) => entered),
+      decodeErrors: total(streams, ({ decodeErrors }) => decodeErrors),
       failedInferences: this.#failedInferences ?? dropped['engine-failed'] ?? 0,
-      reconnects: total(streams.map(({ reconnects }) => reconnects)),
+      reconnects: total(streams, ({ reconnects }) => reconnects),
       dropped,
     };
   }
@@ -172,16 +172,16 @@ export function loadStep(facts: StepFacts): LoadStep {
   const { name, span, looks = 1, constraints, cameras } = facts;
   const seconds = Math.max(1e-6, span.seconds);
   const streams = span.streams.map((stream) => ({ ...stream, ...offeredTo(stream.id, facts) }));
-  const published = total(streams.map((stream) => stream.published));
-  const offered = total(streams.map((stream) => stream.offered));
-  const lost = total(streams.map((stream) => stream.lost));
+  const published = total(streams, (stream) => stream.published);
+  const offered = total(streams, (stream) => stream.offered);
+  const lost = total(streams, (stream) => stream.lost);
   const evidence = streams.map((stream): StreamEvidence => evidenceOf(stream, seconds));
-  const entered = total(evidence.map((stream) => stream.entered));
-  const dropRatio = entered === 0 ? 0 : total(evidence.map((stream) => stream.dropped)) / entered;
+  const entered = total(evidence, (stream) => stream.entered);
+  const dropRatio = entered === 0 ? 0 : total(evidence, (stream) => stream.dropped) / entered;
   const machine = withoutCameras(facts, span.machine);
   const verdicts = judgeTargets(
     span.targets,
-    { perStream: evidence, seconds, dropRatio, machine: machine ?? NO_MACHINE, streams: streams.length },
+    { perStream: evidence, seconds, dropRatio, machine, streams: streams.length },
     looks,
   );
   const shares = streams.map(({ id, offered, published }, i): StreamShare => {
@@ -205,7 +205,7 @@ export function loadStep(facts: StepFacts): LoadStep {
     faults: span.faults,
     stagesMs: span.stagesMs,
     lostAtCameras: lost,
-    conservationGap: gaps.some((gap) => gap === null) ? null : total(gaps.map((gap) => Math.abs(gap!))),
+    conservationGap: gaps.some((gap) => gap === null) ? null : total(gaps, (gap) => Math.abs(gap!)),
     fairness: jainIndex(shares.map(({ share }) => share)),
     shares,
     targets: verdicts,
@@ -221,8 +221,8 @@ export function loadStep(facts: StepFacts): LoadStep {
 
 /** Jain's fairness index, (sum x)^2 / (n sum x^2); Jain, Chiu, Hawe, DEC-TR-301, 1984. 1 for no values or all 0. */
 export function jainIndex(values: readonly number[]): number {
-  const squares = total(values.map((value) => value ** 2));
-  return squares === 0 ? 1 : total(values) ** 2 / (values.length * squares);
+  const squares = total(values, (value) => value ** 2);
+  return squares === 0 ? 1 : total(values, (value) => value) ** 2 / (values.length * squares);
 }
 
 /** Frames that a stream's camera offered it, less those that its settings leave out, and those that it did not take in time. */
@@ -243,13 +243,13 @@ function offeredTo(
 type OfferedStream = LoadSpan['streams'][number] & { readonly offered: number; readonly lost: number };
 
 function evidenceOf(stream: OfferedStream, seconds: number): StreamEvidence {
-  const { id, published, entered, dropped, lost, offered, latency } = stream;
+  const { id, published, entered, lost, offered, latency } = stream;
   return {
     ...latency.figures(),
     id,
     fps: published / seconds,
     entered: entered + lost,
-    dropped: total(Object.values(dropped)) + lost,
+    dropped: droppedOf(stream) + lost,
     offeredFps: offered / seconds,
   };
 }
@@ -263,19 +263,4 @@ function withoutCameras({ cameras, span, cores }: StepFacts, machine: MachineUse
   if (machine?.otherRatio == null || cameras === null) return machine;
   const cameraRatio = (cameras.after.cpuMs - cameras.before.cpuMs) / (span.seconds * 1000 * cores);
   return { ...machine, otherRatio: Math.max(0, machine.otherRatio - cameraRatio) };
-}
-
-const NO_MACHINE: MachineUse = {
-  ownRatio: null,
-  otherRatio: null,
-  stealRatio: null,
-  throttledRatio: null,
-  networkInBytesPerS: null,
-  networkOutBytesPerS: null,
-  memoryAvailableBytes: null,
-  cpuPowerW: null,
-};
-
-function total(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0);
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { droppedOf, total } from '../measure/summarise-windows.ts';
 import { DEFAULT_DROPS, judgeCount, parseTargets, type Target, verdictOf } from '../measure/targets.ts';
 import type { TargetVerdict } from '../measure/trial-result.ts';
 import { counted } from '../optimize/report/figures.ts';
@@ -200,7 +201,7 @@ class LoadTest {
           published: last.map(
             (stream) => (streams.find(({ id }) => id === stream.id) ?? stream).published - stream.published,
           ),
-          dropped: sum(streams, droppedOf) - sum(before, droppedOf),
+          dropped: total(streams, droppedOf) - total(before, droppedOf),
           p90Ms: slowest(latencies, (sorted) => sorted[Math.max(0, Math.ceil(0.9 * sorted.length) - 1)]!) ?? 0,
         });
         before = streams;
@@ -292,12 +293,4 @@ function slowest(latencies: LoadWindow['latencies'], of: (sortedMs: Float64Array
     .filter((bounds) => bounds.length > 0)
     .map((bounds) => of(Float64Array.from(bounds, ({ mostMs }) => mostMs).sort()));
   return figures.length === 0 ? null : Math.max(...figures);
-}
-
-function droppedOf({ dropped }: { readonly dropped: Readonly<Record<string, number>> }): number {
-  return Object.values(dropped).reduce((all, count) => all + count, 0);
-}
-
-function sum<T>(values: readonly T[], of: (value: T) => number): number {
-  return values.reduce((all, value) => all + of(value), 0);
 }

@@ -1,17 +1,15 @@
 import { readdirSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Environment } from '../config/environment.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { findBottlenecks } from '../measure/bottlenecks.ts';
 import { latencyParts } from '../measure/breakdown.ts';
-import { GpuMeter } from '../measure/gpu-meter.ts';
+import type { GpuMeter } from '../measure/gpu-meter.ts';
 import { RunRecorder, type RunWindow } from '../measure/run-recorder.ts';
 import { summariseWindows } from '../measure/summarise-windows.ts';
+import { OpenTrial, serversOf, throwFailure, untilStarted } from '../measure/trial.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
-import { openRuntime } from '../runtime/open-runtime.ts';
-import { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
@@ -27,24 +25,19 @@ import {
   type ResourceFigures,
 } from './load-subject.ts';
 
-/** In addition to the streams' own time limit, for a busy machine. */
-const START_SLACK_MS = 20_000;
-const POLL_MS = 50;
 /** Windows that constraints are found from. */
 const KEPT_WINDOWS = 10;
 
 /** A pipeline that runs in this process, without its own streams and sinks. */
 export class RuntimeSubject implements LoadSubject {
   readonly name: string;
-  readonly #runtime: Runtime;
+  readonly #trial: OpenTrial;
   readonly #templates: readonly StreamConfig[];
-  readonly #gpus: GpuMeter | null;
 
-  private constructor(name: string, runtime: Runtime, templates: readonly StreamConfig[], gpus: GpuMeter | null) {
+  private constructor(name: string, trial: OpenTrial, templates: readonly StreamConfig[]) {
     this.name = name;
-    this.#runtime = runtime;
+    this.#trial = trial;
     this.#templates = templates;
-    this.#gpus = gpus;
   }
 
   /** @throws CONFIG_INVALID, MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE */
@@ -59,16 +52,15 @@ export class RuntimeSubject implements LoadSubject {
       readonly signal?: AbortSignal | undefined;
     },
   ): Promise<RuntimeSubject> {
-    const { model, batch, preview, lanes, streams } = pipeline;
+    const { streams } = pipeline;
     if (streams.length === 0)
       throw new SightlineError('CONFIG_INVALID', 'streams: expected at least one stream, whose settings cameras get');
-    const { ffmpeg, environment, note, signal } = context;
-    const sinks = new ResultSinks([]);
-    const runtime = await openRuntime({
-      ...{ model, batch, preview, lanes, ffmpeg, environment, sinks, signal },
-      onNotice: note,
-    });
-    return new RuntimeSubject(name, runtime, streams, GpuMeter.find(environment.searchPath));
+    const { ffmpeg, environment } = context;
+    return new RuntimeSubject(name, await OpenTrial.open({ pipeline, environment, ffmpeg }, context), streams);
+  }
+
+  get #runtime(): Runtime {
+    return this.#trial.runtime;
   }
 
   get maxAgeMs(): number {
@@ -98,26 +90,17 @@ export class RuntimeSubject implements LoadSubject {
   }
 
   async started(ids: readonly string[], signal: AbortSignal): Promise<void> {
-    const streams = ids.map((id) => this.#runtime.stream(id));
-    const limitMs = Math.max(0, ...streams.map(({ config }) => config.openTimeoutMs)) + START_SLACK_MS;
-    const untilMs = performance.now() + limitMs;
-    const isStarted = (stream: RuntimeStream): boolean => stream.telemetry.frames(0).published > 0;
-    for (;;) {
-      const failure = streams.find((stream) => stream.failure !== null)?.failure;
-      if (failure != null) throw failure;
-      const missing = streams.filter((stream) => !isStarted(stream));
-      if (missing.length === 0) return;
-      if (performance.now() > untilMs)
-        throw new SightlineError('SOURCE_STALLED', `${missing[0]!.id}: no result within ${limitMs / 1000} s`);
-      await sleep(POLL_MS, undefined, { signal });
-    }
+    await untilStarted(
+      ids.map((id) => this.#runtime.stream(id)),
+      signal,
+    );
   }
 
   observe(ids: readonly string[]): LoadObserver {
     return new RuntimeObserver(
       this.#runtime,
       ids.map((id) => this.#runtime.stream(id)),
-      this.#gpus,
+      this.#trial.gpus,
     );
   }
 
@@ -134,8 +117,7 @@ export class RuntimeSubject implements LoadSubject {
   }
 
   async close(): Promise<void> {
-    await this.#gpus?.close();
-    await this.#runtime.stop();
+    await this.#trial.close();
   }
 }
 
@@ -152,8 +134,7 @@ class RuntimeObserver implements LoadObserver {
   }
 
   async look(): Promise<LoadWindow> {
-    const failure = this.#streams.find((stream) => stream.failure !== null)?.failure;
-    if (failure != null) throw failure;
+    throwFailure(this.#streams);
     const window = this.#recorder.closeWindow();
     this.#windows.push(window);
     if (this.#windows.length > KEPT_WINDOWS) this.#windows.shift();
@@ -191,13 +172,7 @@ class RuntimeObserver implements LoadObserver {
     if (this.#windows.every(({ frames }) => frames.length === 0)) return [];
     const summary = summariseWindows(this.#windows, ids, (frame) => this.#recorder.dueMs(frame));
     const { device, cores } = this.#runtime.report().host;
-    const decoders = this.#streams.map(({ config }) => (config.decodeThreads === 0 ? cores : config.decodeThreads));
-    const servers = {
-      decode: decoders.reduce((sum, threads) => sum + threads, 0),
-      preprocess: Math.min(this.#streams.length, cores),
-      infer: device.threads,
-      main: 1,
-    };
+    const servers = serversOf(this.#streams, device.threads, cores);
     const context = {
       hasOwnDevice: device.provider !== 'cpu',
       inferSlowdown: null,

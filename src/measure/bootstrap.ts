@@ -1,4 +1,4 @@
-import { seededRandom } from '../core/seeded-random.ts';
+import { resample } from '../evaluate/loss-bootstrap.ts';
 import { normalCdf, studentQuantile } from './distributions.ts';
 
 const CONFIDENCE = 0.95;
@@ -23,23 +23,21 @@ export interface RatioInterval {
  *
  * @param a - positive; as many as in `b`, at least five.
  */
-export function ratioInterval(a: readonly number[], b: readonly number[], seed: number): RatioInterval {
+export async function ratioInterval(a: readonly number[], b: readonly number[], seed: number): Promise<RatioInterval> {
   const n = a.length;
   if (n !== b.length || n < FEWEST_PAIRS || [...a, ...b].some((value) => !(value > 0)))
     throw new RangeError(`expected at least ${FEWEST_PAIRS} pairs of positive values`);
   const logs = a.map((value, i) => Math.log(b[i]! / value));
-  const random = seededRandom(seed);
   const means = new Float64Array(RESAMPLES);
-  for (let r = 0; r < RESAMPLES; r++) {
+  let done = 0;
+  await resample(n, { seed, resamples: RESAMPLES }, (counts) => {
     let sum = 0;
-    for (let i = 0; i < n; i++) sum += logs[Math.floor(random() * n)]!;
-    means[r] = sum / n;
-  }
+    for (let i = 0; i < n; i++) sum += logs[i]! * counts[i]!;
+    means[done++] = sum / n;
+  });
   means.sort();
   const widened = normalCdf(-Math.sqrt(n / (n - 1)) * studentQuantile((1 + CONFIDENCE) / 2, n - 1));
   const from = Math.floor(widened * RESAMPLES);
-  const low = means[from]!;
-  const high = means[RESAMPLES - 1 - from]!;
   const mean = logs.reduce((sum, value) => sum + value, 0) / n;
-  return { ratio: Math.exp(mean), interval: [Math.exp(low), Math.exp(high)] };
+  return { ratio: Math.exp(mean), interval: [Math.exp(means[from]!), Math.exp(means[RESAMPLES - 1 - from]!)] };
 }

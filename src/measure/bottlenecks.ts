@@ -190,15 +190,14 @@ function remediesOf(
         },
       ];
     case 'preprocess':
-      return context.isResizedBySharp
-        ? [
-            {
-              remedy: `Let ffmpeg make the model's input. The gain is that of a fifth of the CPU time for preprocessing, which reading the pipe takes.`,
-              lever: 'resizeBy',
-              changed: { preprocess: scaled(cost, RESIZED_BY_FFMPEG) },
-            },
-          ]
-        : [];
+      if (!context.isResizedBySharp) return [];
+      return [
+        {
+          remedy: `Let ffmpeg make the model's input. The gain is that of a fifth of the CPU time for preprocessing, which reading the pipe takes.`,
+          lever: 'resizeBy',
+          changed: { preprocess: scaled(cost, RESIZED_BY_FFMPEG) },
+        },
+      ];
     case 'infer': {
       const faster: Remedy = {
         remedy:
@@ -230,39 +229,44 @@ function remediesOf(
 function waitFindings(figures: BottleneckFigures): Bottleneck[] {
   const { stagesMs, busyRatio, eventLoopP99Ms, queueGrowthPerS, dropRatio } = figures;
   const found: Bottleneck[] = [];
+  const add = (
+    part: 'wait' | 'event-loop',
+    ratio: number,
+    explanation: string,
+    remedy: string,
+    lever?: string,
+  ): void => {
+    found.push({ part, busyRatio: ratio, explanation, remedy, lever: lever ?? null, ...NO_GAIN });
+  };
   const serveMs = stagesMs.infer + stagesMs.postprocess;
+  const waits = `A frame waits ${ms(stagesMs.wait)} for ${ms(serveMs)} of inference`;
   if (stagesMs.wait > serveMs && busyRatio.infer < NEAR_LIMIT)
-    found.push({
-      part: 'wait',
-      busyRatio: busyRatio.infer,
-      explanation: `A frame waits ${ms(stagesMs.wait)} for ${ms(serveMs)} of inference, although the inference threads are idle ${percent(1 - busyRatio.infer)} of the time: it waits for others to join its batch, or several frames come at once.`,
-      remedy: 'A shorter batch.maxDelayMs, or batch.maxBatch 1. It changes the latency, not the frames per second.',
-      lever: 'maxDelayMs',
-      predictedGain: 1,
-      measuredGain: null,
-    });
+    add(
+      'wait',
+      busyRatio.infer,
+      `${waits}, although the inference threads are idle ${percent(1 - busyRatio.infer)} of the time: it waits for others to join its batch, or several frames come at once.`,
+      'A shorter batch.maxDelayMs, or batch.maxBatch 1. It changes the latency, not the frames per second.',
+      'maxDelayMs',
+    );
   else if (stagesMs.wait > serveMs && (queueGrowthPerS > 1 || dropRatio > 0))
-    found.push({
-      part: 'wait',
-      busyRatio: busyRatio.infer,
-      explanation: `A frame waits ${ms(stagesMs.wait)} for ${ms(serveMs)} of inference; the frames in flight grow by ${queueGrowthPerS.toFixed(1)} a second and ${percent(dropRatio)} are dropped: more frames come than can be inferred.`,
-      remedy: 'Fewer streams on this host, fewer frames of each (maxFps), or what makes inference faster.',
-      lever: null,
-      predictedGain: 1,
-      measuredGain: null,
-    });
+    add(
+      'wait',
+      busyRatio.infer,
+      `${waits}; the frames in flight grow by ${queueGrowthPerS.toFixed(1)} a second and ${percent(dropRatio)} are dropped: more frames come than can be inferred.`,
+      'Fewer streams on this host, fewer frames of each (maxFps), or what makes inference faster.',
+    );
   if (eventLoopP99Ms > EVENT_LOOP_SEEN_MS)
-    found.push({
-      part: 'event-loop',
-      busyRatio: busyRatio.main,
-      explanation: `One in a hundred callbacks of the main thread waits ${ms(eventLoopP99Ms)} or longer, and frames with it; the thread is busy ${percent(busyRatio.main)} of the time.`,
-      remedy: 'Move slow listeners and sinks out of this process, or use more cores than busy threads.',
-      lever: null,
-      predictedGain: 1,
-      measuredGain: null,
-    });
+    add(
+      'event-loop',
+      busyRatio.main,
+      `One in a hundred callbacks of the main thread waits ${ms(eventLoopP99Ms)} or longer, and frames with it; the thread is busy ${percent(busyRatio.main)} of the time.`,
+      'Move slow listeners and sinks out of this process, or use more cores than busy threads.',
+    );
   return found;
 }
+
+/** Of a remedy that does not change the rate. */
+const NO_GAIN = { predictedGain: 1, measuredGain: null };
 
 /** A held-back ffmpeg has frames to deliver, so a later stage is slower. */
 function pipeEvidence({ heldBackRatio }: BottleneckFigures): string {
@@ -279,8 +283,7 @@ function busiest({ busyRatio }: BottleneckFigures): Bottleneck {
     explanation: `Nothing is near its limit; ${NAMES[part]} is the busiest part, ${percent(busyRatio[part])} of its capacity.`,
     remedy: 'More streams, or a larger model: there is room.',
     lever: null,
-    predictedGain: 1,
-    measuredGain: null,
+    ...NO_GAIN,
   };
 }
 

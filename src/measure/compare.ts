@@ -125,7 +125,7 @@ export async function compareInterleaved(
   }
   const { isMoreBetter, of } = METRICS[metric];
   const [from, to] = isMoreBetter ? [results.a, results.b] : [results.b, results.a];
-  const estimate = ratioInterval(from.map(of), to.map(of), seed);
+  const estimate = await ratioInterval(from.map(of), to.map(of), seed);
   const verdict = comparisonVerdict(estimate.interval);
   return { metric, scenario, ...estimate, verdict, order: order.join('').toUpperCase(), ...results };
 }

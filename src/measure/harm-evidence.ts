@@ -1,12 +1,17 @@
+import { z } from 'zod';
+
 /** Evidence that a figure of blocks of time lies above its limit, as plain data. */
-export interface HarmEvidence {
-  /** Blocks so far. */
-  readonly blocks: number;
-  /** Sum of the figures. */
-  readonly sum: number;
-  /** Wealth of each bet; their mean is the e-value. */
-  readonly wealth: readonly number[];
-}
+export const harmEvidence = z
+  .object({
+    /** Blocks so far. */
+    blocks: z.number(),
+    /** Sum of the figures. */
+    sum: z.number(),
+    /** Wealth of each bet; their mean is the e-value. */
+    wealth: z.array(z.number()).min(1).readonly(),
+  })
+  .readonly();
+export type HarmEvidence = z.infer<typeof harmEvidence>;
 
 /** Shares of the wealth that are bet: large ones find a large harm fast, small ones find a small one at all. */
 const BETS = [0.3, 0.6, 0.9];

@@ -82,16 +82,8 @@ export function meanMachineUse(
     spans.some(({ use }) => use[key] === null)
       ? null
       : spans.reduce((sum, { use, seconds }) => sum + use[key]! * seconds, 0) / whole;
-  return {
-    ownRatio: mean('ownRatio'),
-    otherRatio: mean('otherRatio'),
-    stealRatio: mean('stealRatio'),
-    throttledRatio: mean('throttledRatio'),
-    networkInBytesPerS: mean('networkInBytesPerS'),
-    networkOutBytesPerS: mean('networkOutBytesPerS'),
-    memoryAvailableBytes: mean('memoryAvailableBytes'),
-    cpuPowerW: mean('cpuPowerW'),
-  };
+  const keys = Object.keys(spans[0]!.use) as (keyof MachineUse)[];
+  return Object.fromEntries(keys.map((key) => [key, mean(key)])) as unknown as MachineUse;
 }
 
 /** The kernel's own total is the measure, so that ticks that it counts late do not look like other processes. */

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StreamConfig } from '../config/stream.ts';
-import type { BatchReport, BusyStage, DeviceReport, FrameCounters, Percentiles } from '../protocol/report.ts';
+import type { BatchReport, DeviceReport, FrameCounters, Percentiles } from '../protocol/report.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import type { StreamInput } from '../runtime/stream/stream-port.ts';
-import type { CpuUse } from '../telemetry/cpu-ledger.ts';
 import { conservationGap } from '../telemetry/stream-telemetry.ts';
 import { RunRecorder, type RunWindow } from './run-recorder.ts';
-import { summariseWindows } from './summarise-windows.ts';
-import type { MachineUse, Part } from './trial-result.ts';
+import { summariseWindows, type WindowSummary } from './summarise-windows.ts';
+import { throwFailure } from './trial.ts';
+import type { MachineUse } from './trial-result.ts';
 
 interface MeasuredStream {
   readonly id: string;
@@ -19,24 +19,17 @@ interface MeasuredStream {
   readonly conservationGap: number;
 }
 
-export interface Measurement {
-  readonly seconds: number;
-  readonly frames: number;
-  readonly fps: number;
+/** Latency runs from captured to published, over all frames of the measured time. */
+export interface Measurement
+  extends Pick<
+    WindowSummary,
+    'seconds' | 'frames' | 'fps' | 'latencyMs' | 'cpuMsPerFrame' | 'busyRatio' | 'stagesMs' | 'littleLawGap'
+  > {
   /** Frames per second of the warm-up, counted from when the streams were added; 0 if there was none. */
   readonly warmUpFps: number;
-  /** Captured to published, over all frames of the measured time. */
-  readonly latencyMs: Percentiles;
-  /** CPU milliseconds per published frame; null on systems without /proc. */
-  readonly cpuMsPerFrame: CpuUse | null;
+  /** Over the whole run, warm-up included. */
   readonly dropRatio: number;
   readonly streams: readonly MeasuredStream[];
-  /** Mean share of its capacity that each stage used during the measured time. */
-  readonly busyRatio: Readonly<Record<BusyStage, number>>;
-  /** Mean time of each stage of the latency; they add up to its mean. */
-  readonly stagesMs: Readonly<Record<Part, number>>;
-  /** See `TrialResult.littleLawGap`. */
-  readonly littleLawGap: number;
   /** What Sightline and others used of the machine. */
   readonly machineUse: MachineUse;
   readonly device: DeviceReport;
@@ -80,39 +73,25 @@ function summarise(
   warmUp: RunWindow,
   window: RunWindow,
 ): Measurement {
-  const failure = streams.find((stream) => stream.failure !== null)?.failure;
-  if (failure != null) throw failure;
+  throwFailure(streams);
   const ids = streams.map(({ id }) => id);
-  const { frames, seconds, fps, perStream, latencyMs, cpuMsPerFrame, busyRatio, stagesMs, littleLawGap, machine } =
-    summariseWindows([window], ids, ({ times }) => times.captured);
+  const { perStream, machine, ...summary } = summariseWindows([window], ids, ({ times }) => times.captured);
+  const { seconds, frames, fps, latencyMs, cpuMsPerFrame, busyRatio, stagesMs, littleLawGap } = summary;
   const counters = streams.map((stream) => stream.telemetry.frames(stream.ledger.inFlight));
   const { device, batch, rssBytes } = runtime.report().host;
   return {
-    seconds,
-    frames,
-    fps,
+    ...{ seconds, frames, fps, latencyMs, cpuMsPerFrame, busyRatio, stagesMs, littleLawGap },
     warmUpFps: warmUp.frames.length === 0 ? 0 : (warmUp.frames.length * 1000) / (warmUp.endMs - warmUp.startMs),
-    latencyMs,
-    cpuMsPerFrame,
     dropRatio: dropRatio(counters),
     streams: counters.map((counts, i) => ({
-      id: ids[i]!,
-      fps: perStream[i]!.fps,
-      latencyMs: perStream[i]!.latencyMs,
-      frames: counts,
-      conservationGap: conservationGap(counts),
+      ...{ id: ids[i]!, fps: perStream[i]!.fps, latencyMs: perStream[i]!.latencyMs },
+      ...{ frames: counts, conservationGap: conservationGap(counts) },
     })),
-    busyRatio,
-    stagesMs,
-    littleLawGap,
     machineUse: machine,
-    device,
-    batch,
-    rssBytes,
+    ...{ device, batch, rssBytes },
   };
 }
 
-/** Over the whole run, warm-up included. */
 function dropRatio(counters: readonly FrameCounters[]): number {
   const entered = counters.reduce((sum, counts) => sum + counts.in, 0);
   const dropped = counters.flatMap((counts) => Object.values(counts.dropped)).reduce((sum, count) => sum + count, 0);

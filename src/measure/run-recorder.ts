@@ -100,8 +100,6 @@ export class RunRecorder {
   readonly #clocks = new Map<string, StreamClock>();
   readonly #unsubscribe: readonly (() => void)[];
   readonly #sampler: NodeJS.Timeout;
-  readonly #unseen: Set<string>;
-  #onAllSeen: () => void = () => {};
   #frames: RecordedFrame[] = [];
   #hosts: HostSample[] = [];
   #sampledMs: number;
@@ -110,8 +108,6 @@ export class RunRecorder {
   #inFlightArea = 0;
   #heldBackArea = 0;
   #mark: Mark;
-  /** Resolves when every stream has published a frame. */
-  readonly allStarted: Promise<void>;
 
   constructor(runtime: Runtime, streams: readonly RuntimeStream[], sources: MachineSources = {}) {
     this.#runtime = runtime;
@@ -119,11 +115,7 @@ export class RunRecorder {
     // What was reported before belongs to another run.
     sources.gpus?.take();
     this.#streams = streams;
-    this.#unseen = new Set(streams.map(({ id }) => id));
     for (const { id } of streams) this.#clocks.set(id, { clock: new DueClock(), sinceMs: 0, before: null });
-    this.allStarted = new Promise((resolve) => {
-      this.#onAllSeen = resolve;
-    });
     this.#unsubscribe = [
       runtime.published.add(({ streamId, ptsUs, times }) => this.#onPublished({ streamId, ptsUs, times })),
       runtime.events.add(({ kind, stream, details }) => {
@@ -194,7 +186,6 @@ export class RunRecorder {
     this.#frames.push({ ...frame, clock });
     // It has just left: it was in flight until now.
     this.#sample(1);
-    if (this.#unseen.delete(frame.streamId) && this.#unseen.size === 0) this.#onAllSeen();
   }
 
   /**

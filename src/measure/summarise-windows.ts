@@ -93,7 +93,7 @@ export function summariseWindows(
   for (const frame of frames) latenciesMs.get(frame.streamId)?.push(frame.times.published - dueMs(frame));
   const perStream = streamIds.map((id): StreamFigures => {
     const own = latenciesMs.get(id)!;
-    const dropped = total(windows, (window) => sum(Object.values(streamOf(window, id)?.dropped ?? {})));
+    const dropped = total(windows, (window) => droppedOf(streamOf(window, id)));
     const entered = total(windows, (window) => streamOf(window, id)?.entered ?? 0);
     return { id, fps: own.length / seconds, ...latencyFigures(own, targets), entered, dropped };
   });
@@ -124,7 +124,7 @@ export function summariseWindows(
     inFlight,
     littleLawGap: littleLawGap(inFlight, residenceMs, seconds * 1000),
     queueGrowthPerS: growth(windows),
-    dropRatio: faults.frames === 0 ? 0 : sum(Object.values(faults.dropped)) / faults.frames,
+    dropRatio: faults.frames === 0 ? 0 : droppedOf(faults) / faults.frames,
     faults,
     heldBackRatio: weighted((window) => window.heldBackRatio),
     eventLoopP99Ms: Math.max(...windows.map((window) => window.eventLoopP99Ms)),
@@ -153,10 +153,10 @@ function streamOf({ streams }: RunWindow, id: string): RunWindow['streams'][numb
 function faultsOf(windows: readonly RunWindow[], failedInferences: number): FaultCounts {
   const streams = windows.flatMap((window) => window.streams);
   return {
-    frames: sum(streams.map(({ entered }) => entered)),
-    decodeErrors: sum(streams.map(({ decodeErrors }) => decodeErrors)),
+    frames: total(streams, ({ entered }) => entered),
+    decodeErrors: total(streams, ({ decodeErrors }) => decodeErrors),
     failedInferences,
-    reconnects: sum(streams.map(({ reconnects }) => reconnects)),
+    reconnects: total(streams, ({ reconnects }) => reconnects),
     dropped: addReasons(streams.map(({ dropped }) => dropped)),
   };
 }
@@ -179,7 +179,7 @@ export function energyPerFrame(
   const cpuW = machine?.cpuPowerW ?? null;
   // The power of some GPUs is not that of all.
   const gpuW =
-    gpus.length === 0 || gpus.some(({ powerW }) => powerW === null) ? null : sum(gpus.map((gpu) => gpu.powerW!));
+    gpus.length === 0 || gpus.some(({ powerW }) => powerW === null) ? null : total(gpus, ({ powerW }) => powerW!);
   if (cpuW === null && gpuW === null) return null;
   return {
     ...(cpuW === null ? {} : { cpuJoules: cpuW / fps }),
@@ -190,13 +190,8 @@ export function energyPerFrame(
 function cpuPerFrame(windows: readonly RunWindow[], frames: number): CpuUse | null {
   if (frames === 0 || windows.some(({ cpu }) => cpu === null)) return null;
   const perFrame = (key: keyof CpuUse): number => total(windows, ({ cpu }) => cpu![key]) / frames;
-  return {
-    decode: perFrame('decode'),
-    preprocess: perFrame('preprocess'),
-    infer: perFrame('infer'),
-    main: perFrame('main'),
-    total: perFrame('total'),
-  };
+  const keys = Object.keys(windows[0]!.cpu!) as (keyof CpuUse)[];
+  return Object.fromEntries(keys.map((key) => [key, perFrame(key)])) as unknown as CpuUse;
 }
 
 /** Slope of the frames in flight over the windows, by least squares. */
@@ -205,14 +200,15 @@ function growth(windows: readonly RunWindow[]): number {
   return slope(windows.map(({ startMs, endMs, inFlight }) => [(startMs + endMs) / 2000, inFlight] as const));
 }
 
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
+/** Frames that were dropped, for whatever reason; 0 of nothing. */
+export function droppedOf(counts: { readonly dropped: Readonly<Record<string, number>> } | undefined): number {
+  return total(Object.values(counts?.dropped ?? {}), (count) => count);
 }
 
 function secondsOf({ startMs, endMs }: RunWindow): number {
   return Math.max(1e-6, (endMs - startMs) / 1000);
 }
 
-function total(windows: readonly RunWindow[], figure: (window: RunWindow) => number): number {
-  return windows.reduce((sum, window) => sum + figure(window), 0);
+export function total<T>(values: readonly T[], of: (value: T) => number): number {
+  return values.reduce((sum, value) => sum + of(value), 0);
 }

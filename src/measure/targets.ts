@@ -7,17 +7,20 @@ const METRICS = {
   fps: { relation: '>=', unit: '' },
   total: { relation: '>=', unit: '' },
   streams: { relation: '>=', unit: '' },
-  p50: { relation: '<=', unit: 'ms' },
-  p90: { relation: '<=', unit: 'ms' },
-  p95: { relation: '<=', unit: 'ms' },
-  p99: { relation: '<=', unit: 'ms' },
+  p50: { relation: '<=', unit: 'ms', quantile: 0.5 },
+  p90: { relation: '<=', unit: 'ms', quantile: 0.9 },
+  p95: { relation: '<=', unit: 'ms', quantile: 0.95 },
+  p99: { relation: '<=', unit: 'ms', quantile: 0.99 },
   drops: { relation: '<=', unit: '%' },
   cpu: { relation: '<=', unit: '%' },
 } as const;
 
 export type TargetMetric = keyof typeof METRICS;
 
-const QUANTILES: Readonly<Partial<Record<TargetMetric, number>>> = { p50: 0.5, p90: 0.9, p95: 0.95, p99: 0.99 };
+function quantileOf(metric: TargetMetric): number | undefined {
+  const rule = METRICS[metric];
+  return 'quantile' in rule ? rule.quantile : undefined;
+}
 
 export interface Target {
   readonly metric: TargetMetric;
@@ -74,7 +77,7 @@ export function percentileTargets(
   targets: readonly Target[],
 ): { readonly metric: TargetMetric; readonly quantile: number; readonly limitMs: number }[] {
   return targets.flatMap(({ metric, limit }) => {
-    const quantile = QUANTILES[metric];
+    const quantile = quantileOf(metric);
     return quantile === undefined ? [] : [{ metric, quantile, limitMs: limit }];
   });
 }
@@ -93,7 +96,8 @@ export interface TargetEvidence {
   readonly seconds: number;
   /** Of all streams together. */
   readonly dropRatio: number;
-  readonly machine: MachineUse;
+  /** Null where it is not known. */
+  readonly machine: Pick<MachineUse, 'ownRatio'> | null;
   /** Streams that ran, or the largest number that a search for the capacity found. */
   readonly streams: number;
   /** True if others took the CPU: a target that is missed so may be met without them. */
@@ -154,7 +158,7 @@ interface Finding {
 function judge(target: Target, evidence: TargetEvidence, risk: number): TargetVerdict {
   const { metric, limit, text } = target;
   const { perStream, streams, machine } = evidence;
-  const quantile = QUANTILES[metric];
+  const quantile = quantileOf(metric);
   if (quantile !== undefined) return combine(target, percentileFindings(target, quantile, perStream, risk), perStream);
   switch (metric) {
     case 'fps':
@@ -177,7 +181,7 @@ function judge(target: Target, evidence: TargetEvidence, risk: number): TargetVe
     case 'drops':
       return combine(target, dropFindings(target, evidence, risk), perStream);
     default: {
-      const ratio = machine.ownRatio;
+      const ratio = machine?.ownRatio ?? null;
       if (ratio === null) return { target: text, ...unknown('this system does not report the use of the CPU') };
       return { target: text, ...counted(target, ratio, ratio <= limit, `${percent(ratio)} of the CPU was used`) };
     }
@@ -212,15 +216,17 @@ function percentileFindings(
   streams: readonly StreamEvidence[],
   risk: number,
 ): Finding[] {
-  const findings = streams.map(({ frames, counts }): Finding => {
-    if (frames === 0) return unknown('no frame was published');
-    const count = counts.find(({ metric, limitMs }) => metric === target.metric && limitMs === target.limit);
+  const countOf = ({ counts }: StreamEvidence): PercentileCount | undefined =>
+    counts.find(({ metric, limitMs }) => metric === target.metric && limitMs === target.limit);
+  const findings = streams.map((stream): Finding => {
+    if (stream.frames === 0) return unknown('no frame was published');
+    const count = countOf(stream);
     if (count === undefined) return unknown('its frames were not compared with this limit');
-    return percentileFinding(target, quantile, { frames, ...count }, risk);
+    return percentileFinding(target, quantile, { frames: stream.frames, ...count }, risk);
   });
-  const known = streams.flatMap(({ frames, counts }) => {
-    const count = counts.find(({ metric, limitMs }) => metric === target.metric && limitMs === target.limit);
-    return count === undefined || frames === 0 ? [] : [{ frames, ...count }];
+  const known = streams.flatMap((stream) => {
+    const count = countOf(stream);
+    return count === undefined || stream.frames === 0 ? [] : [{ frames: stream.frames, ...count }];
   });
   if (streams.length < 2 || known.length === 0) return findings;
   const sum = (of: (stream: (typeof known)[number]) => number): number =>

@@ -45,8 +45,9 @@ export interface TrialOptions {
   readonly targets?: readonly Target[];
 }
 
-/** In addition to the stream's own time limit, for a busy machine. */
+/** In addition to the streams' own time limit, for a busy machine. */
 const START_SLACK_MS = 20_000;
+const START_POLL_MS = 50;
 /** Time between the starts of two cameras: those of a site do not send in step, and starting all at once leaves a backlog. */
 const CAMERA_START_MS = 100;
 /** A window that was cut short by the end of all streams counts if it has this share of its length. */
@@ -65,31 +66,26 @@ export async function runTrial(setup: TrialSetup, scenario: Scenario, options: T
 /** A pipeline that is loaded, on which scenarios are run one after the other. */
 export class OpenTrial {
   readonly runtime: Runtime;
+  /** Null where there are none whose driver reports their use. */
+  readonly gpus: GpuMeter | null;
   readonly #streams: readonly StreamConfig[];
-  readonly #gpus: GpuMeter | null;
 
   private constructor(runtime: Runtime, streams: readonly StreamConfig[], gpus: GpuMeter | null) {
     this.runtime = runtime;
     this.#streams = streams;
-    this.#gpus = gpus;
+    this.gpus = gpus;
   }
 
   /** @throws CONFIG_INVALID, FFMPEG_MISSING, MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE */
-  static async open(setup: TrialSetup, { note, signal }: Pick<TrialOptions, 'note' | 'signal'>): Promise<OpenTrial> {
-    signal.throwIfAborted();
+  static async open(
+    setup: TrialSetup,
+    { note, signal }: Pick<TrialOptions, 'note'> & { readonly signal?: AbortSignal | undefined },
+  ): Promise<OpenTrial> {
+    signal?.throwIfAborted();
     const { model, batch, preview, lanes, streams } = setup.pipeline;
-    const runtime = await openRuntime({
-      model,
-      batch,
-      preview,
-      lanes,
-      ffmpeg: setup.ffmpeg,
-      sinks: setup.sinks ?? new ResultSinks([]),
-      environment: setup.environment,
-      onNotice: note,
-      signal,
-    });
-    return new OpenTrial(runtime, streams, GpuMeter.find(setup.environment.searchPath));
+    const { environment, ffmpeg, sinks = new ResultSinks([]) } = setup;
+    const options = { model, batch, preview, lanes, ffmpeg, sinks, environment, onNotice: note, signal };
+    return new OpenTrial(await openRuntime(options), streams, GpuMeter.find(environment.searchPath));
   }
 
   /**
@@ -110,7 +106,7 @@ export class OpenTrial {
         if (i > 0 && scenario.kind === 'cameras') await sleep(CAMERA_START_MS, undefined, { signal: options.signal });
         streams.push(runtime.add(config, inputs[i]!));
       }
-      const recorder = new RunRecorder(runtime, streams, { gpus: this.#gpus });
+      const recorder = new RunRecorder(runtime, streams, { gpus: this.gpus });
       try {
         return await new TrialRun(runtime, streams, recorder, scenario, options).run();
       } finally {
@@ -122,7 +118,7 @@ export class OpenTrial {
   }
 
   async close(): Promise<void> {
-    await this.#gpus?.close();
+    await this.gpus?.close();
     await this.runtime.stop();
   }
 }
@@ -169,7 +165,7 @@ class TrialRun {
     const ended = Promise.all(this.#streams.map((stream) => stream.settled())).then(() => {
       this.#isOver = true;
     });
-    await this.#started(ended);
+    await untilStarted(this.#streams, this.#options.signal, () => this.#isOver);
     await this.#pause(warmUpSeconds, ended);
     this.#recorder.closeWindow();
     const unsubscribe = this.#runtime.events.add(({ kind }) => {
@@ -177,7 +173,7 @@ class TrialRun {
     });
     try {
       const isStable = await this.#windows(needed, windowSeconds, limitSeconds, ended);
-      this.#throwFailure();
+      throwFailure(this.#streams);
       return this.#result(needed, isStable);
     } finally {
       unsubscribe();
@@ -235,7 +231,7 @@ class TrialRun {
       discardedWindows: discarded.length,
       isDisturbed,
       windows: figures,
-      servers: this.#servers(device.threads, cores),
+      servers: serversOf(this.#streams, device.threads, cores),
       cores,
       rssBytes,
       childRssBytes,
@@ -245,51 +241,62 @@ class TrialRun {
     };
   }
 
-  #servers(inferenceThreads: number, cores: number): TrialResult['servers'] {
-    const decoders = this.#streams.map(({ config }) => (config.decodeThreads === 0 ? cores : config.decodeThreads));
-    return {
-      decode: decoders.reduce((sum, threads) => sum + threads, 0),
-      preprocess: Math.min(this.#streams.length, cores),
-      infer: inferenceThreads,
-      main: 1,
-    };
-  }
-
-  /** Resolves when every stream has published a frame, or all have ended. @throws the failure of a stream. */
-  async #started(ended: Promise<unknown>): Promise<void> {
-    const timeoutMs = Math.max(...this.#streams.map(({ config }) => config.openTimeoutMs)) + START_SLACK_MS;
-    const waiting = new AbortController();
-    const signal = AbortSignal.any([this.#options.signal, waiting.signal]);
-    const late = sleep(timeoutMs, 'late', { signal });
-    const failed = Promise.race(this.#streams.map((stream) => stream.settled()));
-    try {
-      const first = await Promise.race([this.#recorder.allStarted, ended, late, failed]);
-      this.#throwFailure();
-      if (first === 'late')
-        throw new SightlineError('SOURCE_STALLED', `no result of every stream within ${timeoutMs / 1000} s`);
-    } finally {
-      waiting.abort();
-      late.catch(() => undefined);
-    }
-  }
-
   /** Waits, at most until all streams have ended. @throws the failure of a stream; the signal's reason. */
   async #pause(seconds: number, ended: Promise<unknown>): Promise<void> {
     const waiting = new AbortController();
     const timer = sleep(seconds * 1000, undefined, { signal: AbortSignal.any([this.#options.signal, waiting.signal]) });
     try {
       if (!this.#isOver) await Promise.race([timer, ended]);
-      this.#throwFailure();
+      throwFailure(this.#streams);
     } finally {
       waiting.abort();
       timer.catch(() => undefined);
     }
   }
+}
 
-  #throwFailure(): void {
-    const failure = this.#streams.find((stream) => stream.failure !== null)?.failure;
-    if (failure != null) throw failure;
+/** @throws the failure of a stream. */
+export function throwFailure(streams: readonly RuntimeStream[]): void {
+  const failure = streams.find((stream) => stream.failure !== null)?.failure;
+  if (failure != null) throw failure;
+}
+
+/**
+ * Waits until every stream has published a frame.
+ *
+ * @param isOver - true if no more frames will come: then nothing is waited for. Default never.
+ * @throws the failure of a stream; SOURCE_STALLED; the signal's reason.
+ */
+export async function untilStarted(
+  streams: readonly RuntimeStream[],
+  signal: AbortSignal,
+  isOver: () => boolean = () => false,
+): Promise<void> {
+  const limitMs = Math.max(0, ...streams.map(({ config }) => config.openTimeoutMs)) + START_SLACK_MS;
+  const untilMs = monoNowMs() + limitMs;
+  for (;;) {
+    throwFailure(streams);
+    const missing = streams.find(({ telemetry }) => telemetry.frames(0).published === 0);
+    if (missing === undefined || isOver()) return;
+    if (monoNowMs() > untilMs)
+      throw new SightlineError('SOURCE_STALLED', `${missing.id}: no result within ${limitMs / 1000} s`);
+    await sleep(START_POLL_MS, undefined, { signal });
   }
+}
+
+/** Places where a stage works at the same time. */
+export function serversOf(
+  streams: readonly RuntimeStream[],
+  inferenceThreads: number,
+  cores: number,
+): TrialResult['servers'] {
+  const decoders = streams.map(({ config }) => (config.decodeThreads === 0 ? cores : config.decodeThreads));
+  return {
+    decode: decoders.reduce((sum, threads) => sum + threads, 0),
+    preprocess: Math.min(streams.length, cores),
+    infer: inferenceThreads,
+    main: 1,
+  };
 }
 
 function reasonOf(figures: readonly WindowFigures[]): string {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { batchConfig } from '../../src/config/batch.ts';
 import { check } from '../../src/config/check.ts';
 import { modelConfig } from '../../src/config/model-config.ts';
-import type { GuardPanel, GuardPanels } from '../../src/control/rollout/guard-panel.ts';
+import type { GuardPanel, GuardPanels } from '../../src/control/rollout/rollout-panels.ts';
 import type { RolloutTarget, Sides } from '../../src/control/rollout/rollout-target.ts';
 import { firstVersion } from '../../src/control/rollout/versions.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';

@@ -1,13 +1,16 @@
 import { z } from 'zod';
+import { SightlineError } from '../../errors/sightline-error.ts';
 
 export const blockSeriesState = z.object({
+  columns: z.array(z.string()),
   blockMs: z.number().positive(),
   rows: z.array(z.array(z.number())),
 });
 export type BlockSeriesState = z.infer<typeof blockSeriesState>;
 
 export interface BlockSeriesOptions {
-  readonly columns: number;
+  /** Their names. */
+  readonly columns: readonly string[];
   /** Length of a block at first. */
   readonly blockMs: number;
   /** Most rows. When they are exceeded, blocks become twice as long, and neighbours are added up. */
@@ -24,14 +27,19 @@ export class BlockSeries {
   /** Number of the block, then its sums; in order of time. */
   #rows: number[][] = [];
 
+  /** @throws PROTOCOL_INVALID for a state with other columns. */
   constructor(options: BlockSeriesOptions, state?: BlockSeriesState) {
     this.#options = options;
     this.#blockMs = state?.blockMs ?? options.blockMs;
-    if (state !== undefined) this.#rows = state.rows.map((row) => [...row]);
+    if (state === undefined) return;
+    if (state.columns.join() !== options.columns.join())
+      throw new SightlineError('PROTOCOL_INVALID', `evidence: expected other columns, received ${state.columns}`);
+    this.#rows = state.rows.map((row) => [...row]);
   }
 
-  /** @param values - one for each column. A time before that of the last row is counted to the last row. */
-  add(timeMs: number, values: readonly number[]): void {
+  /** @param named - a number for each column. A time before that of the last row is counted to the last row. */
+  add(timeMs: number, named: Readonly<Record<string, number>>): void {
+    const values = this.#options.columns.map((column) => named[column]!);
     const block = Math.floor(timeMs / this.#blockMs);
     const last = this.#rows.at(-1);
     if (last !== undefined && block <= last[0]!) {
@@ -60,16 +68,18 @@ export class BlockSeries {
   }
 
   /** Values of one column by block. */
-  column(index: number): number[] {
+  column(name: string): number[] {
+    const index = this.#options.columns.indexOf(name);
+    if (index < 0) throw new RangeError(`no column ${name}`);
     return this.#rows.map((row) => row[index + 1]!);
   }
 
-  sum(index: number): number {
-    return this.#rows.reduce((total, row) => total + row[index + 1]!, 0);
+  sum(name: string): number {
+    return this.column(name).reduce((total, value) => total + value, 0);
   }
 
   get state(): BlockSeriesState {
-    return { blockMs: this.#blockMs, rows: this.#rows.map((row) => [...row]) };
+    return { columns: [...this.#options.columns], blockMs: this.#blockMs, rows: this.#rows.map((row) => [...row]) };
   }
 
   /**
@@ -89,9 +99,22 @@ export class BlockSeries {
     ];
     const [inOne, inTwo] = [one, two].map((rows) => new Set(rows.map(([block]) => block)));
     return {
-      first: new BlockSeries(first.#options, { blockMs, rows: one.filter(([block]) => inTwo!.has(block)) }),
-      second: new BlockSeries(second.#options, { blockMs, rows: two.filter(([block]) => inOne!.has(block)) }),
+      first: first.#with(
+        blockMs,
+        one.filter(([block]) => inTwo!.has(block)),
+      ),
+      second: second.#with(
+        blockMs,
+        two.filter(([block]) => inOne!.has(block)),
+      ),
     };
+  }
+
+  #with(blockMs: number, rows: number[][]): BlockSeries {
+    const series = new BlockSeries(this.#options);
+    series.#blockMs = blockMs;
+    series.#rows = rows;
+    return series;
   }
 }
 

@@ -10,11 +10,10 @@ const PAIRED_SHARE = 0.6;
 const MANY_BLOCKS = 64;
 const NEARLY_ALL = 0.95;
 
+/** Names of the columns of what is counted, and what it is counted against. */
 export interface Columns {
-  /** What is counted. */
-  readonly a: number;
-  /** What it is counted against. */
-  readonly b: number;
+  readonly a: string;
+  readonly b: string;
 }
 
 /** Two sides, compared by blocks of time. */
@@ -51,7 +50,7 @@ const FACTORS = [1, 2, 4, 8, 16];
  *
  * @param weight - column that says how much of the candidate a block holds.
  */
-export function alignSides(candidate: BlockSeries, control: BlockSeries, weight: number): Sides {
+export function alignSides(candidate: BlockSeries, control: BlockSeries, weight: string): Sides {
   const whole = candidate.sum(weight);
   let chosen = { first: candidate, second: control };
   let share = 0;
@@ -78,12 +77,11 @@ export function compareSides(
   typical: number,
 ): SideComparison | null {
   let [own, other] = [columnsOf(candidate, candidateColumns), columnsOf(control, controlColumns)];
-  if (isBalanced) [own, other] = balanced(own, other);
-  const [first, second] = [ratioOf(own), ratioOf(other)];
-  if (first === null || second === null) return null;
+  if (isBalanced) [own, other] = [balanced(own, other), balanced(other, own)];
   const difference = pairedDifference(own, other, typical);
   if (difference === null) return null;
   const weights = { candidate: sumOf(own.b), control: sumOf(other.b) };
+  const [first, second] = [sumOf(own.a) / weights.candidate, sumOf(other.a) / weights.control];
   return { difference, candidate: first, control: second, weights };
 }
 
@@ -101,22 +99,14 @@ interface Counts {
   readonly b: readonly number[];
 }
 
-/** Scales both sides of each block to the same weight, the harmonic mean of both. */
-function balanced(own: Counts, other: Counts): [own: Counts, other: Counts] {
-  const scaled = (one: Counts, than: Counts): Counts => {
-    const factors = one.b.map((weight, i) => {
-      const both = weight + than.b[i]!;
-      return both > 0 ? (2 * than.b[i]!) / both : 0;
-    });
-    const scale = (values: readonly number[]): number[] => values.map((value, i) => value * factors[i]!);
-    return { a: scale(one.a), b: scale(one.b) };
-  };
-  return [scaled(own, other), scaled(other, own)];
-}
-
-function ratioOf({ a, b }: Counts): number | null {
-  const whole = sumOf(b);
-  return whole > 0 ? sumOf(a) / whole : null;
+/** Scales one side of each block to the weight of both, their harmonic mean. */
+function balanced(one: Counts, than: Counts): Counts {
+  const factors = one.b.map((weight, i) => {
+    const both = weight + than.b[i]!;
+    return both > 0 ? (2 * than.b[i]!) / both : 0;
+  });
+  const scale = (values: readonly number[]): number[] => values.map((value, i) => value * factors[i]!);
+  return { a: scale(one.a), b: scale(one.b) };
 }
 
 function sumOf(values: readonly number[]): number {

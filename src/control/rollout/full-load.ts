@@ -2,8 +2,7 @@ import { z } from 'zod';
 import { counted } from '../../core/counted.ts';
 import { isDisturbed } from '../../measure/interference.ts';
 import type { GuardReport, GuardSettings, SideObservation } from '../../protocol/rollout-records.ts';
-import { countAbove } from './guards/guard-evidence.ts';
-import { percent } from './part-finding.ts';
+import { countAbove, countsIn, countsOf, othersRatioOf, percent } from './observed.ts';
 import { FULL_LOAD } from './rollout-machine.ts';
 
 /** Largest share of its frames that a stream may lose when the candidate is alone. */
@@ -45,29 +44,24 @@ const FEWEST_CALM_SECONDS = 45;
 /** If so much of the step passes without it, only a comparison with the control at the same time decides. */
 const DISTURBED_SECONDS = 600;
 
-/** Frames that were published, and those that arrived and were dropped. `othersSeconds`: CPU share of others, times seconds. */
-const tally = z.object({
-  ...{ frames: z.number(), dropped: z.number().default(0), seconds: z.number(), boxes: z.number() },
-  othersSeconds: z.number().default(0),
-});
-type Tally = z.infer<typeof tally>;
+const BEFORE = countsOf('frames', 'dropped', 'seconds', 'boxes', 'othersSeconds');
+type Tally = ReturnType<typeof BEFORE.none>;
 /**
  * Frames with a known latency, and the late ones among them; frames that should have been published of those that arrived, and
  * those that the rate of before would give.
  */
-const aloneTally = tally.extend({ timed: z.number(), late: z.number(), wanted: z.number(), usual: z.number() });
-type AloneTally = z.infer<typeof aloneTally>;
+const ALONE = countsOf('frames', 'seconds', 'dropped', 'boxes', 'othersSeconds', 'timed', 'late', 'wanted', 'usual');
 const streamState = z.object({
   /** The reference before the step, and in those of its seconds in which others took much of the CPU. */
-  before: tally,
-  disturbedBefore: tally,
+  before: BEFORE.state,
+  disturbedBefore: BEFORE.state,
   /** The candidate in its turns before the step. */
-  turns: tally,
+  turns: BEFORE.state,
   /** `before` and `turns` are of an earlier step. */
   isOld: z.object({ before: z.boolean(), disturbedBefore: z.boolean(), turns: z.boolean() }),
-  alone: aloneTally,
+  alone: ALONE.state,
   /** The part of `alone` in which others took no more of the CPU than before. */
-  calm: aloneTally,
+  calm: ALONE.state,
   seenMs: z.number(),
 });
 export const fullLoadState = z.object({
@@ -118,8 +112,9 @@ export class FullLoad {
       const like = likeNow(known, othersRatio);
       const [timed, late] =
         usualMs === null ? [0, 0] : [latenciesMs.length, countAbove(latenciesMs, LATE_FACTOR * usualMs)];
-      addAlone(known.alone, observation, like ?? usualOf(known), timed, late);
-      if (like !== null) addAlone(known.calm, observation, like, timed, late);
+      const seen = { ...countsIn(observation), timed, late };
+      ALONE.add(known.alone, { ...seen, ...expectedBy(like ?? usualOf(known), seen) });
+      if (like !== null) ALONE.add(known.calm, { ...seen, ...expectedBy(like, seen) });
       return;
     }
     if (side === reference) addNewest(known, isDisturbed(othersRatio) ? 'disturbedBefore' : 'before', observation);
@@ -130,8 +125,8 @@ export class FullLoad {
   begin(isAlone: boolean, nowMs: number): void {
     this.#fromMs = isAlone ? nowMs : null;
     for (const [name, stream] of this.#streams) {
-      stream.alone = nothingAlone();
-      stream.calm = nothingAlone();
+      stream.alone = ALONE.none();
+      stream.calm = ALONE.none();
       if (!isAlone) stream.isOld = { before: true, disturbedBefore: true, turns: true };
       else if (nowMs - stream.seenMs > GONE_MS) this.#streams.delete(name);
       else stream.seenMs = nowMs;
@@ -167,7 +162,8 @@ export class FullLoad {
   #others(): { readonly calmSeconds: number; readonly disturbedSeconds: number; readonly ratio: number } {
     const of = [...this.#streams.values()].map(({ alone, calm }) => {
       const disturbedSeconds = alone.seconds - calm.seconds;
-      const ratio = disturbedSeconds > 0 ? (alone.othersSeconds - calm.othersSeconds) / disturbedSeconds : 0;
+      const othersSeconds = alone.othersSeconds - calm.othersSeconds;
+      const ratio = othersRatioOf({ othersSeconds, seconds: disturbedSeconds });
       return { calmSeconds: calm.seconds, disturbedSeconds, ratio };
     });
     const none = { calmSeconds: 0, disturbedSeconds: 0, ratio: 0 };
@@ -227,29 +223,20 @@ export class FullLoad {
     const boxes = this.#boxes();
     if (boxes.isBlind && seconds >= FAIL_SECONDS) return report('fail', boxes.finding!);
     if (waiting > 0) return report('undecided', `${counted(waiting, 'stream')} did not run alone for 5 s yet.`, leftMs);
+    const forPerson = (finding: string): GuardReport => report('undecided', `${finding}; a person decides.`);
     if (slow.length > 0 && this.#isOn('drops'))
-      return report('undecided', `Alone, more frames of ${named(slow)} are lost than before; a person decides.`);
+      return forPerson(`Alone, more frames of ${named(slow)} are lost than before`);
     if (slowSources.length > 0) {
       const why =
         'without the candidate dropping them: the sources send fewer, or the machine is too busy to read them';
-      return report(
-        'undecided',
-        `Alone, fewer frames of ${named(slowSources)} arrive than before, ${why}; a person decides.`,
-      );
+      return forPerson(`Alone, fewer frames of ${named(slowSources)} arrive than before, ${why}`);
     }
-    if (uncompared.length > 0)
-      return report('undecided', `Not compared before this step: ${named(uncompared)}; a person decides.`);
-    if (late.length > 0) {
-      const size = `most frames of ${named(late)} take more than ${LATE_FACTOR} times as long as usual`;
-      return report('undecided', `Alone, ${size}; a person decides.`);
-    }
-    if (absent.length > 0)
-      return report(
-        'undecided',
-        `Alone, ${named(absent)} ran for less than ${percent(RAN_SHARE)} of the step.`,
-        leftMs,
-      );
-    if (boxes.finding !== null) return report('undecided', `${boxes.finding.slice(0, -1)}; a person decides.`);
+    if (uncompared.length > 0) return forPerson(`Not compared before this step: ${named(uncompared)}`);
+    if (late.length > 0)
+      return forPerson(`Alone, most frames of ${named(late)} take more than ${LATE_FACTOR} times as long as usual`);
+    const ran = `Alone, ${named(absent)} ran for less than ${percent(RAN_SHARE)} of the step.`;
+    if (absent.length > 0) return report('undecided', ran, leftMs);
+    if (boxes.finding !== null) return forPerson(boxes.finding.slice(0, -1));
     return report(
       'pass',
       `Alone, the candidate carries every stream: it drops ${lost} more of the frames than before.`,
@@ -294,23 +281,15 @@ function usualOf({ before, disturbedBefore }: StreamState): Tally {
 /** The time before in which others took about as much of the CPU as now, or more; null if there was none. */
 function likeNow(stream: StreamState, othersRatio: number | undefined): Tally | null {
   if (!isDisturbed(othersRatio)) return usualOf(stream);
-  const { othersSeconds, seconds } = stream.disturbedBefore;
-  return seconds < FEWEST_SECONDS || isDisturbed(othersRatio, othersSeconds / seconds) ? null : stream.disturbedBefore;
-}
-
-function nothing(): Tally {
-  return { frames: 0, dropped: 0, seconds: 0, boxes: 0, othersSeconds: 0 };
-}
-
-function nothingAlone(): AloneTally {
-  return { ...nothing(), timed: 0, late: 0, wanted: 0, usual: 0 };
+  const like = stream.disturbedBefore;
+  return like.seconds < FEWEST_SECONDS || isDisturbed(othersRatio, othersRatioOf(like)) ? null : like;
 }
 
 function opened(nowMs: number): StreamState {
   return {
-    ...{ before: nothing(), disturbedBefore: nothing(), turns: nothing() },
+    ...{ before: BEFORE.none(), disturbedBefore: BEFORE.none(), turns: BEFORE.none() },
     isOld: { before: false, disturbedBefore: false, turns: false },
-    ...{ alone: nothingAlone(), calm: nothingAlone(), seenMs: nowMs },
+    ...{ alone: ALONE.none(), calm: ALONE.none(), seenMs: nowMs },
   };
 }
 
@@ -319,30 +298,20 @@ function arrivedOf({ frames, dropped }: Pick<Tally, 'frames' | 'dropped'>): numb
   return frames + dropped;
 }
 
-function addTo(sum: Tally, { frames, dropped, seconds, boxes, othersRatio = 0 }: SideObservation): void {
-  sum.frames += frames;
-  sum.dropped += dropped;
-  sum.seconds += seconds;
-  sum.boxes += boxes;
-  sum.othersSeconds += othersRatio * seconds;
-}
-
-function addAlone(sum: AloneTally, observation: SideObservation, like: Tally, timed: number, late: number): void {
-  addTo(sum, observation);
-  sum.timed += timed;
-  sum.late += late;
-  if (like.frames === 0) return;
-  sum.wanted += (like.frames / arrivedOf(like)) * arrivedOf(observation);
-  sum.usual += (like.frames / like.seconds) * observation.seconds;
+/** Frames that should have been published, by those that arrived and by the rate of a time before; 0 if there was none. */
+function expectedBy(like: Tally, seen: Tally): { readonly wanted: number; readonly usual: number } {
+  if (like.frames === 0) return { wanted: 0, usual: 0 };
+  const wanted = (like.frames / arrivedOf(like)) * arrivedOf(seen);
+  return { wanted, usual: (like.frames / like.seconds) * seen.seconds };
 }
 
 /** Adds to a sum of the newest step. */
 function addNewest(stream: StreamState, which: keyof StreamState['isOld'], observation: SideObservation): void {
   if (stream.isOld[which]) {
-    stream[which] = nothing();
+    stream[which] = BEFORE.none();
     stream.isOld[which] = false;
   }
-  addTo(stream[which], observation);
+  BEFORE.add(stream[which], countsIn(observation));
 }
 
 function named(streams: readonly string[]): string {

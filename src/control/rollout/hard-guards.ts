@@ -4,8 +4,7 @@ import { counted } from '../../core/counted.ts';
 import { isDisturbed } from '../../measure/interference.ts';
 import type { EngineObservation, GuardReport, GuardVerdict, SideObservation } from '../../protocol/rollout-records.ts';
 import { isOn } from './guards/guard.ts';
-import { countAbove } from './guards/guard-evidence.ts';
-import { percent } from './part-finding.ts';
+import { countAbove, countsIn, countsOf, percent } from './observed.ts';
 import { AWAY_MS, type StreamFinding, StreamWatch, streamWatchState, watchSilence } from './stream-watch.ts';
 
 /** Share of errors and latency are those of this recent time: short enough for a rollback within 10 s. */
@@ -23,16 +22,13 @@ const SLOW_SHARE = 0.2;
 /** Share of late frames that a target for the 99th percentile allows. */
 const ALLOWED_LATE = 0.01;
 
-const entry = z.object({
+/** `judged`, `slow`: frames whose stream has a target, and those above the limit. */
+const SUMS = countsOf('frames', 'failed', 'judged', 'slow');
+const entry = SUMS.state.extend({
   timeMs: z.number(),
   isCandidate: z.boolean(),
-  frames: z.number(),
-  failed: z.number(),
-  /** Frames whose stream has a target, and those above the limit. */
-  judged: z.number(),
-  slow: z.number(),
   /** Others took much of the CPU. */
-  isDisturbed: z.boolean().default(false),
+  isDisturbed: z.boolean(),
 });
 type Entry = z.infer<typeof entry>;
 
@@ -93,25 +89,20 @@ export class HardGuards {
 
   addSide(observation: SideObservation, nowMs: number): void {
     this.#streams.add(observation, nowMs);
-    const { side, frames, failed, dropped, latenciesMs, target, othersRatio } = observation;
+    const { side, latenciesMs, target, othersRatio } = observation;
+    const { frames, failed, lost } = countsIn(observation);
     const state = this.#state;
     const isCandidate = side === 'candidate';
-    const limitMs = target?.latencyMs == null ? null : target.latencyMs * this.#settings.p99Factor;
-    const judged = limitMs === null ? 0 : latenciesMs.length;
-    const slow = limitMs === null ? 0 : countAbove(latenciesMs, limitMs);
+    const limitMs = target?.latencyMs == null ? Number.POSITIVE_INFINITY : target.latencyMs * this.#settings.p99Factor;
+    const judged = Number.isFinite(limitMs) ? latenciesMs.length : 0;
+    const slow = countAbove(latenciesMs, limitMs);
     state.recent.push({
-      timeMs: nowMs,
-      isCandidate,
-      frames,
-      failed,
-      judged,
-      slow,
-      isDisturbed: isDisturbed(othersRatio),
+      ...{ timeMs: nowMs, isCandidate, frames, failed, judged, slow, isDisturbed: isDisturbed(othersRatio) },
     });
     while (state.recent[0]!.timeMs <= nowMs - WINDOW_MS) state.recent.shift();
     if (isCandidate) {
       state.candidateFrames += frames;
-      watchSilence(state, { frames, lost: failed + dropped }, nowMs - (state.seenMs ?? nowMs), nowMs);
+      watchSilence(state, { frames, lost }, nowMs - (state.seenMs ?? nowMs), nowMs);
       state.seenMs = nowMs;
     }
   }
@@ -205,14 +196,8 @@ export class HardGuards {
     const isKnown = this.#state.aliveMs !== null || count > 0;
     const reason = `The candidate's engine was restarted ${counted(count, 'time')} in the last ${seconds(restartWindowMs)}; ${restarts} are a crash loop.`;
     const estimate = isKnown ? count : null;
-    return report(
-      'crashes',
-      verdictOf(estimate, count >= restarts),
-      estimate,
-      restarts,
-      this.#state.candidateFrames,
-      reason,
-    );
+    const verdict = verdictOf(estimate, count >= restarts);
+    return report('crashes', verdict, estimate, restarts, this.#state.candidateFrames, reason);
   }
 
   #forget(nowMs: number): void {
@@ -227,12 +212,9 @@ const NOTHING: Omit<HardGuardsState, 'streams'> = {
   ...{ candidateFrames: 0, unanswered: 0 },
 };
 
-function sumsOf(rows: readonly Entry[], isCandidate: boolean): Pick<Entry, 'frames' | 'failed' | 'judged' | 'slow'> {
-  const sums = { frames: 0, failed: 0, judged: 0, slow: 0 };
-  for (const row of rows) {
-    if (row.isCandidate !== isCandidate) continue;
-    for (const key of ['frames', 'failed', 'judged', 'slow'] as const) sums[key] += row[key];
-  }
+function sumsOf(rows: readonly Entry[], isCandidate: boolean): ReturnType<typeof SUMS.none> {
+  const sums = SUMS.none();
+  for (const row of rows) if (row.isCandidate === isCandidate) SUMS.add(sums, row);
   return sums;
 }
 
@@ -254,18 +236,8 @@ function report(
   frames: number,
   reason: string,
 ): GuardReport {
-  return {
-    guard,
-    kind: 'hard',
-    verdict,
-    estimate,
-    low: estimate,
-    high: estimate,
-    margin,
-    frames,
-    reason,
-    leftMs: null,
-  };
+  const figures = { estimate, low: estimate, high: estimate, margin, frames };
+  return { guard, kind: 'hard', verdict, ...figures, reason, leftMs: null };
 }
 
 function seconds(ms: number): string {

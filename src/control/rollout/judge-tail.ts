@@ -1,9 +1,9 @@
 import { type Estimate, lowerBound, upperBound, withErrors } from '../../measure/sequential.ts';
 import type { GuardReport } from '../../protocol/rollout-records.ts';
 import { compareSides, type Sides } from './compare-sides.ts';
-import { TAIL_SHARE } from './guards/guard-evidence.ts';
+import { TAIL_SHARE } from './guards/guard.ts';
 import { judgeInterval, noData, type Question, type Risks } from './judge-effect.ts';
-import { COLUMN } from './side-history.ts';
+import { tailColumn } from './side-history.ts';
 
 /**
  * Compares the 99th percentile of latency of two sides.
@@ -13,7 +13,7 @@ import { COLUMN } from './side-history.ts';
  * and A. Ramdas, Sequential estimation of quantiles, 2022). Those `r` that are not rejected are the interval. No correction for many
  * `r` is needed: only one of them is true.
  *
- * @param factors - the `r` of the candidate's tail columns; holds 1 + margin.
+ * @param factors - the `r` of the candidate's tail columns, ascending; holds 1 + margin.
  */
 export function judgeTail(
   question: Question,
@@ -22,13 +22,11 @@ export function judgeTail(
   risks: Risks,
   without: string,
 ): GuardReport {
-  const frames = sides.candidate.sum(COLUMN.frames);
-  const differences = factors
-    .flatMap((factor, i): TailDifference[] => {
-      const excess = excessAbove(sides, i);
-      return excess === null ? [] : [{ factor, excess }];
-    })
-    .sort((a, b) => a.factor - b.factor);
+  const frames = sides.candidate.sum('frames');
+  const differences = factors.flatMap((factor): TailDifference[] => {
+    const excess = excessAbove(sides, factor);
+    return excess === null ? [] : [{ factor, excess }];
+  });
   if (frames === 0 || differences.length === 0) return noData(question, frames, without);
   const crossing = differences.findIndex(({ excess }) => excess.value < 0);
   const estimate = crossing < 0 ? differences.at(-1)!.factor : between(differences, crossing);
@@ -56,9 +54,9 @@ interface TailDifference {
  * is at least that of independent frames: if no frame is above the tail, all blocks are equal, but the share is not certain. If the
  * candidate has fewer, it is that of two equal shares, which is what must be excluded: their mean.
  */
-function excessAbove(sides: Sides, factorIndex: number): Estimate | null {
-  const columns = { a: COLUMN.tail + factorIndex, b: COLUMN.frames };
-  const compared = compareSides(sides, columns, { a: COLUMN.tail, b: COLUMN.frames }, TAIL_SHARE);
+function excessAbove(sides: Sides, factor: number): Estimate | null {
+  const columns = { a: tailColumn(factor), b: 'frames' };
+  const compared = compareSides(sides, columns, { ...columns, a: tailColumn(1) }, TAIL_SHARE);
   if (compared === null) return null;
   const mean = (compared.control + compared.candidate) / 2;
   const likely = Math.min(0.5, Math.max(compared.control, TAIL_SHARE), Math.max(mean, TAIL_SHARE / 2));

@@ -1,19 +1,20 @@
 import { z } from 'zod';
-import { eValue, type HarmEvidence } from '../../measure/harm-evidence.ts';
+import { addBlock, eValue, type HarmEvidence, harmEvidence, NO_EVIDENCE_OF_HARM } from '../../measure/harm-evidence.ts';
+import type { PartRule } from './guards/guard.ts';
+import { type GuardName, type GuardsConfig, type Named, partMargin } from './guards/guards.ts';
+import { percent } from './observed.ts';
 
 /** The e-value that makes a part suspect. Without harm it is reached in at most a third of all cases. */
-export const SUSPECT_E_VALUE = 3;
-export const SUSPECT_BLOCKS = 3;
+const SUSPECT_E_VALUE = 3;
+const SUSPECT_BLOCKS = 3;
 /**
  * After this time without new evidence a suspicion no longer stops the roll-out: a class that was seen once may never come back.
  */
 export const SUSPICION_MS = 30 * 60_000;
 
-export const harmEvidenceState = z.object({
-  blocks: z.number(),
-  sum: z.number(),
-  wealth: z.array(z.number()).min(1).readonly(),
-});
+/** The evidence of a part, by the names of the rules. */
+export const partEvidenceState = z.record(z.string(), harmEvidence);
+type PartEvidence = z.infer<typeof partEvidenceState>;
 
 /** What is known of one part of the whole: a stream, a class, or a class on a stream. */
 export interface PartFinding {
@@ -33,24 +34,91 @@ export interface PartFinding {
   readonly isForPerson?: boolean;
 }
 
-/** @param alpha - probability of a wrong failure. @param lastMs - time of the newest block. */
-export function verdictOn(
-  evidence: HarmEvidence,
-  alpha: number,
-  lastMs: number,
-  nowMs: number,
-): PartFinding['verdict'] | null {
-  const value = eValue(evidence);
-  if (value >= 1 / alpha) return 'fail';
-  const isSuspect = evidence.blocks >= SUSPECT_BLOCKS && value >= SUSPECT_E_VALUE;
-  return isSuspect && nowMs - lastMs < SUSPICION_MS ? 'suspect' : null;
+/** How a rule looks at a part. */
+export interface PartLook {
+  readonly where: string;
+  /** Blocks in words, after their number: `turns`. */
+  readonly unit: string;
+  /** Probability of a wrong failure. */
+  readonly alpha: number;
+  /** When the part was first seen, and the time of its newest block. */
+  readonly fromMs: number;
+  readonly lastMs: number;
+  /** Certain harm is for a person to decide. */
+  readonly isForPerson?: boolean;
+  /** Suspect from the first block on, if that is beyond the limit. */
+  readonly isEarly?: boolean;
 }
 
-/** Time until a suspicion is certain, if the evidence grows as it did. */
-export function leftUntilCertain(evidence: HarmEvidence, alpha: number, elapsedMs: number): number {
-  return elapsedMs * Math.max(0, -Math.log(alpha) / Math.log(eValue(evidence)) - 1);
+/** Collects the evidence of parts by the rules of all guards, and finds the worst part. */
+export class PartJudge<Block, Rule extends PartRule<Block>> {
+  readonly #rules: readonly Named<Rule>[];
+  readonly #guards: GuardsConfig;
+
+  constructor(rules: readonly Named<Rule>[], guards: GuardsConfig) {
+    this.#rules = rules;
+    this.#guards = guards;
+  }
+
+  /** Adds a block to the evidence, by each rule that has a figure of it. */
+  add(evidence: PartEvidence, block: Block): void {
+    for (const { kind, guard, figure } of this.#rules) {
+      const judged = figure(block, partMargin(this.#guards, guard));
+      if (judged !== null) evidence[kind] = addBlock(of(evidence, kind), judged.figure, judged.limit);
+    }
+  }
+
+  /** Whether a part needs no look: by each rule there are enough blocks without suspicion. */
+  isClear(evidence: PartEvidence): boolean {
+    return this.#rules.every(({ kind }) => {
+      const own = of(evidence, kind);
+      return own.blocks >= SUSPECT_BLOCKS && eValue(own) < SUSPECT_E_VALUE;
+    });
+  }
+
+  /**
+   * The part with the strongest evidence of harm; null if none is even suspect.
+   *
+   * @param look - the share of the risk of one of so many rules is what `alpha` says; null: this rule does not judge the part.
+   */
+  worst<Part extends { readonly evidence: PartEvidence }>(
+    guard: GuardName,
+    parts: Iterable<Part>,
+    nowMs: number,
+    look: (part: Part, rule: Rule, rules: number) => PartLook | null,
+  ): PartFinding | null {
+    const rules = this.#rules.filter((rule) => rule.guard === guard);
+    let suspect: PartFinding | null = null;
+    for (const part of parts)
+      for (const rule of rules) {
+        const seen = look(part, rule, rules.length);
+        const found = seen === null ? null : this.#judge(rule, of(part.evidence, rule.kind), seen, nowMs);
+        if (found?.verdict === 'fail') return found;
+        suspect ??= found;
+      }
+    return suspect;
+  }
+
+  #judge(rule: Named<Rule>, evidence: HarmEvidence, look: PartLook, nowMs: number): PartFinding | null {
+    const { where, unit, alpha, fromMs, lastMs, isForPerson = false, isEarly = false } = look;
+    const { blocks, sum } = evidence;
+    const margin = partMargin(this.#guards, rule.guard);
+    const limit = rule.limit(margin);
+    const value = eValue(evidence);
+    const isCertain = value >= 1 / alpha;
+    const isLikely = blocks < SUSPECT_BLOCKS ? isEarly && blocks > 0 && sum / blocks > limit : value >= SUSPECT_E_VALUE;
+    if (!isCertain && !(isLikely && nowMs - lastMs < SUSPICION_MS)) return null;
+    return {
+      ...{ where, what: rule.says(percent(sum / blocks), `${blocks} ${unit}`, margin) },
+      ...{ limit, limitText: percent(limit), estimate: sum / blocks },
+      verdict: isCertain && !isForPerson ? 'fail' : 'suspect',
+      // If the evidence grows as it did.
+      leftMs: isCertain && isForPerson ? null : (nowMs - fromMs) * Math.max(0, -Math.log(alpha) / Math.log(value) - 1),
+      isForPerson: isCertain && isForPerson,
+    };
+  }
 }
 
-export function percent(share: number): string {
-  return `${+(share * 100).toFixed(1)} %`;
+function of(evidence: PartEvidence, kind: string): HarmEvidence {
+  return evidence[kind] ?? NO_EVIDENCE_OF_HARM;
 }

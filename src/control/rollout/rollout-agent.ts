@@ -19,13 +19,13 @@ import type {
 } from '../../protocol/rollout-records.ts';
 import type { BusMessage, FleetBus } from '../control-plane.ts';
 import type { AuditLog } from './audit-log.ts';
-import type { GuardPanels } from './guard-panel.ts';
 import { isMember, membersOf } from './membership.ts';
 import { type DetectorFacts, labelledVerdictOf } from './other-detector.ts';
 import { RolloutController } from './rollout-controller.ts';
 import { rolloutErrors } from './rollout-errors.ts';
 import { RolloutFollower } from './rollout-follower.ts';
 import * as machine from './rollout-machine.ts';
+import type { GuardPanels } from './rollout-panels.ts';
 import type { RolloutChange, RolloutReply, RolloutStore } from './rollout-store.ts';
 import type { RolloutTarget } from './rollout-target.ts';
 import { eventOf, reportOf } from './rollout-view.ts';

@@ -3,10 +3,10 @@ import type { Clock } from '../../core/clock.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { ObservationsBody, Rollout, RolloutFigures } from '../../protocol/rollout-records.ts';
 import { FullLoad, fullLoadState } from './full-load.ts';
-import type { GuardPanel, GuardPanels } from './guard-panel.ts';
 import { LiveGain, liveGainState } from './live-gain.ts';
 import { membersOf } from './membership.ts';
 import { decide, isActive, isAlone, rollBack } from './rollout-machine.ts';
+import type { GuardPanel, GuardPanels } from './rollout-panels.ts';
 import type { Evidence, RolloutStore } from './rollout-store.ts';
 
 export interface RolloutControllerOptions {

@@ -6,17 +6,17 @@ import type { Estimate } from '../../measure/sequential.ts';
 import type { GuardReport, Observation } from '../../protocol/rollout-records.ts';
 import { blockSeriesState } from './block-series.ts';
 import { compareSides, relativeEstimate, type Sides } from './compare-sides.ts';
-import type { GuardPanel } from './guard-panel.ts';
 import type { Guard } from './guards/guard.ts';
 import { GUARD_NAMES, GUARDS, type GuardName, type GuardsConfig } from './guards/guards.ts';
 import { HardGuards, hardGuardsState } from './hard-guards.ts';
 import { judgeEffect, noData, type Question, type Risks } from './judge-effect.ts';
 import { judgeTail } from './judge-tail.ts';
-import { type PartFinding, percent } from './part-finding.ts';
+import { percent } from './observed.ts';
+import type { PartFinding } from './part-finding.ts';
 import { compareFrame, type ScoreRule } from './shadow-agreement.ts';
 import { ShadowHistory } from './shadow-history.ts';
 import { BLOCK_MS, JUDGED_BLOCKS, ShadowParts, shadowPartsState } from './shadow-parts.ts';
-import { COLUMN, SideHistory, sideHistoryState } from './side-history.ts';
+import { SideHistory, sideHistoryState } from './side-history.ts';
 import { StreamParts, streamPartsState } from './stream-parts.ts';
 
 export interface GuardOptions {
@@ -37,7 +37,7 @@ export interface GuardOptions {
 }
 
 const guardsState = z.object({
-  format: z.literal(3),
+  format: z.literal(4),
   hard: hardGuardsState,
   sides: sideHistoryState,
   shadow: blockSeriesState,
@@ -54,8 +54,8 @@ const NEVER = Number.POSITIVE_INFINITY;
 /** A stream that ran with the candidate for so long must have frames that both sides inferred, if others have. */
 const COMPARED_SECONDS = 60;
 
-/** The guards of one roll-out: what is known of control and candidate, and what follows from it. */
-export class RolloutGuards implements GuardPanel {
+/** The guards of one roll-out: they take observations and say whether the candidate is as good as the control. */
+export class RolloutGuards {
   readonly #options: GuardOptions;
   readonly #hard: HardGuards;
   readonly #sides: SideHistory;
@@ -113,33 +113,48 @@ export class RolloutGuards implements GuardPanel {
     }
   }
 
+  /**
+   * The verdict of every guard that is on. Cheap: called once a second.
+   *
+   * @param streams - those that exist: nothing is waited for on others. All if absent.
+   */
   reports(streams?: readonly string[]): readonly GuardReport[] {
     const hard = this.#options.guards.hard.isOn ? this.#hard.reports(this.#options.nowMs()) : [];
     const sides = this.#sides.aligned();
     return [...hard, ...this.#on.map((name) => withPart(this.#judge(name, sides), this.#partOf(name, streams)))];
   }
 
+  /** Of these streams, those whose control was observed too briefly to compare the candidate with it, and that are still waited for. */
   withoutBaseline(streams: readonly string[]): readonly string[] {
     return this.#sides.withoutBaseline(streams, this.#options.nowMs());
   }
 
+  /** Of these streams, those without a baseline that are no longer waited for. */
   abandoned(streams: readonly string[]): readonly string[] {
     return this.#sides.abandoned(streams, this.#options.nowMs());
   }
 
+  /** Time until these streams were observed long enough; null if it is unknown. */
   readyInMs(streams: readonly string[]): number | null {
     return this.#sides.readyInMs(streams);
   }
 
+  /** Of these streams, those that published no frame for ten minutes of this step. */
   silent(streams: readonly string[]): readonly string[] {
     return this.#sides.silent(streams, this.#options.nowMs());
   }
 
+  /** Median latency of a stream under the control, in milliseconds; null if it is not known. */
   usualLatencyOf(stream: string): number | null {
     return this.#sides.percentilesOf(stream)?.p50 ?? null;
   }
 
-  /** Evidence of single streams and classes on frames that both inferred stays: it does not depend on the step. */
+  /**
+   * Begins a step: drops the evidence about the candidate that depends on the time, and keeps that about the control. Evidence of single
+   * streams and classes on frames that both inferred stays: it does not depend on the step.
+   *
+   * @param isAlone - in this step the candidate carries all streams without turns.
+   */
   reset(isAlone: boolean): void {
     this.#isAlone = isAlone;
     this.#hard.reset();
@@ -148,9 +163,10 @@ export class RolloutGuards implements GuardPanel {
     this.#streamParts.reset();
   }
 
+  /** All evidence as plain data, from which another controller continues. */
   snapshot(): z.infer<typeof guardsState> {
     return {
-      ...{ format: 3, hard: this.#hard.state, sides: this.#sides.state, shadow: this.#shadow.state },
+      ...{ format: 4, hard: this.#hard.state, sides: this.#sides.state, shadow: this.#shadow.state },
       ...{ shadowParts: this.#shadowParts.state, streamParts: this.#streamParts.state },
     };
   }
@@ -190,18 +206,19 @@ export class RolloutGuards implements GuardPanel {
     const guard: Guard = GUARDS[name];
     const { subject, harm, unit } = guard;
     const question: Question = { guard: name, margin, subject, harm, unit };
-    const pairs = guard.bySides === null || this.#shadow.frames > 0 ? guard.byPairs : null;
-    const frames = pairs === null ? this.#sides.candidateFrames : this.#shadow.frames;
+    const isByPairs = guard.byPairs !== null && (guard.bySides === null || this.#shadow.frames > 0);
+    const frames = isByPairs ? this.#shadow.frames : this.#sides.candidateFrames;
     const without = this.#withoutData(guard, frames);
     // The few late frames of the step before are not enough to judge by.
-    if (pairs === null && this.#isAlone)
-      return noData(question, frames, 'Alone, the candidate has no control beside it.');
-    if (pairs !== null)
-      return judgeEffect(question, pairs(this.#shadow, margin), frames, this.#risks, without, this.#shadow.spanMs);
+    if (!isByPairs && this.#isAlone) return noData(question, frames, 'Alone, the candidate has no control beside it.');
+    if (isByPairs) {
+      const { spanMs } = this.#shadow;
+      return judgeEffect(question, this.#shadow.estimate(name, margin), frames, this.#risks, without, spanMs);
+    }
     const judge = (of: Sides, risks: Risks): GuardReport =>
       guard.bySides === 'tail'
         ? judgeTail(question, of, this.#sides.factors, risks, without)
-        : judgeEffect(question, sideBySide(guard, of, margin), frames, risks, without, of.candidate.spanMs);
+        : judgeEffect(question, sideBySide(name, of, margin), frames, risks, without, of.candidate.spanMs);
     if (disturbed === null) return judge(calm, this.#risks);
     // Two looks share the risks.
     const risks = { pass: this.#risks.pass / 2, fail: this.#risks.fail / 2 };
@@ -211,7 +228,7 @@ export class RolloutGuards implements GuardPanel {
     })) as [Look, Look];
     const report = decided(looks);
     if (report.verdict !== 'undecided') return report;
-    const [calmFrames, disturbedFrames] = [calm, disturbed].map(({ candidate }) => candidate.sum(COLUMN.frames)) as [
+    const [calmFrames, disturbedFrames] = [calm, disturbed].map(({ candidate }) => candidate.sum('frames')) as [
       number,
       number,
     ];
@@ -231,9 +248,10 @@ export class RolloutGuards implements GuardPanel {
 }
 
 /** Difference of the same streams under candidate and control. */
-function sideBySide({ bySides, unit }: Guard, sides: Sides, margin: number): Estimate | null {
+function sideBySide(name: GuardName, sides: Sides, margin: number): Estimate | null {
+  const { bySides, unit }: Guard = GUARDS[name];
   if (bySides === null || bySides === 'tail') return null;
-  const columns = { a: COLUMN[bySides.a], b: COLUMN[bySides.b] };
+  const columns = { a: `${name}.a`, b: `${name}.b` };
   const comparison = compareSides(sides, columns, columns, margin);
   if (comparison === null) return null;
   return unit === 'relative' ? relativeEstimate(comparison) : comparison.difference;
@@ -271,14 +289,6 @@ function withPart(sum: GuardReport, part: PartFinding | null): GuardReport {
   const verdict = part.verdict === 'fail' ? 'fail' : 'undecided';
   const doubt = isForPerson ? '; a person decides whether that is right' : ', which is not certain yet';
   const reason = `${where} ${what}; the limit is ${limitText}${verdict === 'fail' ? '' : doubt}.`;
-  return {
-    ...sum,
-    verdict,
-    estimate,
-    low: null,
-    high: null,
-    margin: limit,
-    reason,
-    leftMs: verdict === 'fail' ? null : leftMs,
-  };
+  const figures = { estimate, low: null, high: null, margin: limit };
+  return { ...sum, verdict, ...figures, reason, leftMs: verdict === 'fail' ? null : leftMs };
 }

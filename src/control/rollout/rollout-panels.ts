@@ -1,10 +1,27 @@
 import { check } from '../../config/check.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { Version } from '../../protocol/rollout-records.ts';
-import type { GuardPanels } from './guard-panel.ts';
+import type { GuardSettings, Rollout, Version } from '../../protocol/rollout-records.ts';
 import { GUARD_NAMES, GUARDS, type GuardsConfig, guardsConfig } from './guards/guards.ts';
 import { RolloutGuards } from './rollout-guards.ts';
 import { isAlone } from './rollout-machine.ts';
+
+/** The guards of one roll-out. */
+export type GuardPanel = Pick<
+  RolloutGuards,
+  'observe' | 'reports' | 'withoutBaseline' | 'abandoned' | 'readyInMs' | 'silent' | 'usualLatencyOf' | 'reset'
+> & { snapshot(): unknown };
+
+/** Makes panels from settings. */
+export interface GuardPanels {
+  /** Checks the settings of guards and fills in the defaults. @throws CONFIG_INVALID */
+  check(settings: unknown): GuardSettings;
+  /**
+   * @param rollout - `guards` are settings as returned by `check`.
+   * @param snapshot - evidence of an earlier controller; null for none.
+   * @param nowMs - milliseconds since 1970, on a clock that every host agrees on.
+   */
+  open(rollout: Rollout, snapshot: unknown, nowMs: () => number): GuardPanel;
+}
 
 export interface RolloutPanelsOptions {
   /** Score below which a version reports no box. */

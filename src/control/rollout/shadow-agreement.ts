@@ -2,7 +2,8 @@ import type { Detection } from '../../core/detection.ts';
 import { iouXywh } from '../../geometry/iou.ts';
 import { matchBoxes, NOT_FOUND } from '../../geometry/match-boxes.ts';
 import type { ShadowObservation } from '../../protocol/rollout-records.ts';
-import type { ClassBlock } from './guards/guard-evidence.ts';
+import type { ClassBlock } from './guards/guard.ts';
+import { countsOf } from './observed.ts';
 
 /** Which boxes count as the same although only one side publishes them. */
 export interface ScoreRule {
@@ -13,19 +14,8 @@ export interface ScoreRule {
   readonly scoreSlack: number;
 }
 
-type Sums = { -readonly [K in keyof ClassBlock]: number };
-
-export function noBoxes(): Sums {
-  return { boxes: 0, missed: 0, candidateBoxes: 0, extra: 0, sure: 0 };
-}
-
-export function addBoxes(sums: Sums, more: ClassBlock): void {
-  sums.boxes += more.boxes;
-  sums.missed += more.missed;
-  sums.candidateBoxes += more.candidateBoxes;
-  sums.extra += more.extra;
-  sums.sure += more.sure;
-}
+/** Sums of a `ClassBlock`. */
+export const BOXES = countsOf('boxes', 'missed', 'candidateBoxes', 'extra', 'sure');
 
 /**
  * Asks for each published box of a frame, of both sides, whether the other side has it: of the same class, at IoU 0.5 or more, and
@@ -35,49 +25,39 @@ export function addBoxes(sums: Sums, more: ClassBlock): void {
  */
 export function compareFrame(frame: ShadowObservation, rule: ScoreRule): Map<string, ClassBlock> {
   const { control, candidate, weak } = frame;
-  const classes = new Map<string, Sums>();
-  const of = (label: string): Sums => {
-    const sums = classes.get(label) ?? noBoxes();
-    classes.set(label, sums);
-    return sums;
-  };
   const { controlThreshold, candidateThreshold, scoreSlack } = rule;
-  for (const { label, isSure, isMissing } of asked(
-    control,
-    candidate,
-    weak?.candidate ?? [],
-    controlThreshold,
-    scoreSlack,
-  )) {
-    of(label).boxes += 1;
-    if (isMissing) of(label).missed += 1;
-    if (isSure) of(label).sure += 1;
-  }
-  for (const { label, isSure, isMissing } of asked(
-    candidate,
-    control,
-    weak?.control ?? [],
-    candidateThreshold,
-    scoreSlack,
-  )) {
-    of(label).candidateBoxes += 1;
-    if (isMissing) of(label).extra += 1;
-    if (isSure) of(label).sure += 1;
-  }
+  const classes = new Map<string, ReturnType<typeof BOXES.none>>();
+  const count = (all: 'boxes' | 'candidateBoxes', lacking: 'missed' | 'extra', boxes: readonly AskedBox[]): void => {
+    for (const { label, isSure, isMissing } of boxes) {
+      const sums = classes.get(label) ?? BOXES.none();
+      classes.set(label, sums);
+      sums[all] += 1;
+      if (isMissing) sums[lacking] += 1;
+      if (isSure) sums.sure += 1;
+    }
+  };
+  count('boxes', 'missed', asked(control, candidate, weak?.candidate ?? [], controlThreshold, scoreSlack));
+  count('candidateBoxes', 'extra', asked(candidate, control, weak?.control ?? [], candidateThreshold, scoreSlack));
   return classes;
 }
 
 /** A box whose score is this many times `scoreSlack` above the threshold is no chance. */
 const SURE_SLACKS = 2;
 
-/** Of each wanted box, whether it is sure, and whether the other side lacks it. */
+/** A published box: whether it is sure, and whether the other side lacks it. */
+interface AskedBox {
+  readonly label: string;
+  readonly isSure: boolean;
+  readonly isMissing: boolean;
+}
+
 function asked(
   wanted: readonly Detection[],
   published: readonly Detection[],
   weak: readonly Detection[],
   threshold: number,
   scoreSlack: number,
-): { readonly label: string; readonly isSure: boolean; readonly isMissing: boolean }[] {
+): AskedBox[] {
   const there = [...published, ...weak];
   const bestFirst = [...wanted.keys()].sort((a, b) => wanted[b]!.score - wanted[a]!.score);
   const matches = matchBoxes(bestFirst, there.length, (box, other) => {

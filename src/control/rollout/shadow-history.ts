@@ -2,10 +2,23 @@ import type { Detection } from '../../core/detection.ts';
 import { type Estimate, pairedDifference, ratioOfBlocks } from '../../measure/sequential.ts';
 import type { ShadowObservation } from '../../protocol/rollout-records.ts';
 import { BlockSeries, type BlockSeriesState } from './block-series.ts';
-import type { ClassBlock } from './guards/guard-evidence.ts';
+import type { ClassBlock, Guard, PairFigures } from './guards/guard.ts';
+import { GUARD_NAMES, GUARDS, type GuardName } from './guards/guards.ts';
 
-const COLUMNS = { frames: 0, unmatched: 1, allBoxes: 2, boxes: 3, candidateBoxes: 4, scores: 5, candidateScores: 6 };
-const OPTIONS = { columns: 7, blockMs: 1000, maxRows: 256 };
+/** The columns of all guards, by name. */
+const COLUMNS: Readonly<Record<string, (figures: PairFigures) => number>> = Object.assign(
+  { frames: () => 1 },
+  ...GUARD_NAMES.map((name) => {
+    const { byPairs }: Guard = GUARDS[name];
+    if (byPairs === null) return {};
+    const { of, minus } = byPairs;
+    return {
+      ...{ [`${name}.a`]: of.a, [`${name}.b`]: of.b },
+      ...(typeof minus === 'number' ? {} : { [`${name}.minus.a`]: minus.a, [`${name}.minus.b`]: minus.b }),
+    };
+  }),
+);
+const OPTIONS = { columns: Object.keys(COLUMNS), blockMs: 1000, maxRows: 256 };
 
 /** Detections of both sides on the same frames, summed over all streams by blocks of time. */
 export class ShadowHistory {
@@ -16,15 +29,17 @@ export class ShadowHistory {
   }
 
   add({ control, candidate }: ShadowObservation, classes: ReadonlyMap<string, ClassBlock>, nowMs: number): void {
-    let unmatched = 0;
-    for (const { missed, extra } of classes.values()) unmatched += missed + extra;
-    const [boxes, candidateBoxes] = [control.length, candidate.length];
-    const scores = [scoreSum(control), scoreSum(candidate)];
-    this.#series.add(nowMs, [1, unmatched, boxes + candidateBoxes, boxes, candidateBoxes, ...scores]);
+    const figures = {
+      ...{ boxes: control.length, candidateBoxes: candidate.length },
+      unmatched: [...classes.values()].reduce((sum, { missed, extra }) => sum + missed + extra, 0),
+      ...{ scores: scoreSum(control), candidateScores: scoreSum(candidate) },
+    };
+    const row = Object.entries(COLUMNS).map(([name, of]) => [name, of(figures)]);
+    this.#series.add(nowMs, Object.fromEntries(row));
   }
 
   get frames(): number {
-    return this.#series.sum(COLUMNS.frames);
+    return this.#series.sum('frames');
   }
 
   /** Time that the evidence covers. */
@@ -32,24 +47,13 @@ export class ShadowHistory {
     return this.#series.spanMs;
   }
 
-  /** Share of boxes without a counterpart: 1 - F1. Null if neither side has a box. */
-  f1Loss(typical: number): Estimate | null {
-    return ratioOfBlocks(this.#column('unmatched'), this.#column('allBoxes'), typical);
-  }
-
-  /** Relative difference of the number of boxes; null if the control has none. */
-  boxes(typical: number): Estimate | null {
-    const ratio = ratioOfBlocks(this.#column('candidateBoxes'), this.#column('boxes'), typical);
-    return ratio === null ? null : { ...ratio, value: ratio.value - 1 };
-  }
-
-  /** Difference of the mean confidence; null if one side has no boxes. */
-  confidence(typical: number): Estimate | null {
-    return pairedDifference(
-      { a: this.#column('candidateScores'), b: this.#column('candidateBoxes') },
-      { a: this.#column('scores'), b: this.#column('boxes') },
-      typical,
-    );
+  /** The figure of a guard that compares such frames; null where there is nothing to compare. @param typical - see `ratioOfBlocks`. */
+  estimate(name: GuardName, typical: number): Estimate | null {
+    const { byPairs }: Guard = GUARDS[name];
+    const of = this.#counts(name);
+    if (typeof byPairs?.minus === 'object') return pairedDifference(of, this.#counts(`${name}.minus`), typical);
+    const ratio = ratioOfBlocks(of.a, of.b, typical);
+    return ratio === null ? null : { ...ratio, value: ratio.value - (byPairs?.minus ?? 0) };
   }
 
   reset(): void {
@@ -60,8 +64,8 @@ export class ShadowHistory {
     return this.#series.state;
   }
 
-  #column(name: keyof typeof COLUMNS): number[] {
-    return this.#series.column(COLUMNS[name]);
+  #counts(name: string): { readonly a: number[]; readonly b: number[] } {
+    return { a: this.#series.column(`${name}.a`), b: this.#series.column(`${name}.b`) };
   }
 }
 

@@ -1,19 +1,9 @@
 import { z } from 'zod';
-import { addBlock, eValue, NO_EVIDENCE_OF_HARM, shareOfLevel } from '../../measure/harm-evidence.ts';
-import type { DetectionPart } from './guards/guard.ts';
-import type { ClassBlock } from './guards/guard-evidence.ts';
-import { CLASS_RULES, type ClassKind, type GuardName, type GuardsConfig, partMargin } from './guards/guards.ts';
-import {
-  harmEvidenceState,
-  leftUntilCertain,
-  type PartFinding,
-  percent,
-  SUSPECT_BLOCKS,
-  SUSPECT_E_VALUE,
-  SUSPICION_MS,
-  verdictOn,
-} from './part-finding.ts';
-import { addBoxes, noBoxes } from './shadow-agreement.ts';
+import { shareOfLevel } from '../../measure/harm-evidence.ts';
+import type { ClassBlock, ClassRule, DetectionPart } from './guards/guard.ts';
+import { CLASS_RULES, type GuardName, type GuardsConfig } from './guards/guards.ts';
+import { type PartFinding, PartJudge, partEvidenceState, SUSPICION_MS } from './part-finding.ts';
+import { BOXES } from './shadow-agreement.ts';
 
 /**
  * Boxes of neighbouring frames are the same objects, so frames are judged by blocks, which are longer than most gaps in a
@@ -38,8 +28,6 @@ export const JUDGED_BLOCKS = 5;
 const OTHER_CLASSES = 'other classes';
 const ALL = '';
 
-const KINDS = Object.keys(CLASS_RULES) as readonly ClassKind[];
-
 const part = z.object({
   /** `''` means all streams or all classes. */
   stream: z.string(),
@@ -48,11 +36,7 @@ const part = z.object({
   number: z.number(),
   /** The block that is not complete yet, and its sums. */
   block: z.number(),
-  boxes: z.number(),
-  missed: z.number(),
-  candidateBoxes: z.number(),
-  extra: z.number(),
-  sure: z.number(),
+  ...BOXES.state.shape,
   /** Frames of this block with boxes, and those of the stream that were compared before it. */
   frames: z.number(),
   framesBefore: z.number(),
@@ -60,7 +44,7 @@ const part = z.object({
   /** Boxes of both sides in complete blocks, and blocks with boxes of the control. */
   allBoxes: z.number(),
   controlBlocks: z.number(),
-  ...ofKinds(harmEvidenceState),
+  evidence: partEvidenceState,
 });
 type Part = z.infer<typeof part>;
 
@@ -77,7 +61,7 @@ export type ShadowPartsState = z.infer<typeof shadowPartsState>;
  * Memory: a part has no history, only its evidence and the current block.
  */
 export class ShadowParts {
-  readonly #guards: GuardsConfig;
+  readonly #judge: PartJudge<ClassBlock, ClassRule>;
   readonly #parts = new Map<string, Part>();
   /** Parts of streams, classes, and of each stream's classes so far. */
   readonly #counts = new Map<string, number>();
@@ -90,7 +74,7 @@ export class ShadowParts {
   #openBlock = 0;
 
   constructor(guards: GuardsConfig, state?: ShadowPartsState) {
-    this.#guards = guards;
+    this.#judge = new PartJudge(CLASS_RULES, guards);
     for (const saved of state?.parts ?? []) {
       this.#parts.set(keyOf(saved.stream, saved.label), structuredClone(saved));
       const kind = kindOf(saved.stream, saved.label);
@@ -141,30 +125,16 @@ export class ShadowParts {
    */
   worst(guard: GuardName, alpha: number, nowMs: number): PartFinding | null {
     this.#closeUntil(nowMs);
-    let suspect: PartFinding | null = null;
-    for (const kind of KINDS.filter((each) => CLASS_RULES[each].guard === guard))
-      for (const one of this.#suspects) {
-        const harmful = CLASS_RULES[kind].harmful(partOf(one));
-        if (harmful === 'never') continue;
-        const own = this.#alphaOf(one, alpha);
-        const certain = verdictOn(one[kind], own, endOf(one), nowMs) ?? this.#earlySuspicion(kind, one, nowMs);
-        const isForPerson = certain === 'fail' && harmful === 'holds';
-        const verdict = isForPerson ? 'suspect' : certain;
-        if (verdict === null || (verdict === 'suspect' && suspect !== null)) continue;
-        const leftMs = isForPerson ? null : leftUntilCertain(one[kind], own, nowMs - one.fromMs);
-        const finding = { ...this.#findingOf(kind, one), verdict, leftMs, isForPerson };
-        if (verdict === 'fail') return finding;
-        suspect = finding;
-      }
-    return suspect;
-  }
-
-  /** A part that is rarely seen, but then mostly by one side, must not be promoted before it was seen again. */
-  #earlySuspicion(kind: ClassKind, one: Part, nowMs: number): 'suspect' | null {
-    const { blocks, sum } = one[kind];
-    const isEarly = blocks > 0 && blocks < SUSPECT_BLOCKS && one.allBoxes >= SUSPECT_BOXES;
-    const isLost = isEarly && sum / blocks > CLASS_RULES[kind].limit(this.#marginOf(kind));
-    return isLost && nowMs - endOf(one) < SUSPICION_MS ? 'suspect' : null;
+    return this.#judge.worst(guard, this.#suspects, nowMs, (one, { harmful }) => {
+      const harm = harmful(partOf(one));
+      if (harm === 'never') return null;
+      return {
+        ...{ where: nameOf(one), unit: `blocks of ${BLOCK_MS / 1000} s`, alpha: this.#alphaOf(one, alpha) },
+        ...{ fromMs: one.fromMs, lastMs: (one.block + 1) * BLOCK_MS, isForPerson: harm === 'holds' },
+        // A part that is rarely seen, but then mostly by one side, must not be promoted before it was seen again.
+        isEarly: one.allBoxes >= SUSPECT_BOXES,
+      };
+    });
   }
 
   get state(): ShadowPartsState {
@@ -188,7 +158,7 @@ export class ShadowParts {
       found.framesBefore = this.framesOf(stream) - 1;
     }
     found.frames += 1;
-    addBoxes(found, sums);
+    BOXES.add(found, sums);
     return true;
   }
 
@@ -210,35 +180,16 @@ export class ShadowParts {
 
   /** Adds the sums of a block to the evidence, once. */
   #close(closed: Part): void {
-    let isNews = false;
-    for (const kind of KINDS) {
-      const judged = CLASS_RULES[kind].figure(closed, this.#marginOf(kind));
-      if (judged === null) continue;
-      closed[kind] = addBlock(closed[kind], judged.figure, judged.limit);
-      isNews = true;
-    }
+    this.#judge.add(closed.evidence, closed);
     closed.allBoxes += closed.boxes + closed.candidateBoxes;
     if (closed.boxes > 0) closed.controlBlocks += 1;
     clear(closed);
-    if (isNews) this.#sort(closed);
-  }
-
-  #findingOf(kind: ClassKind, { [kind]: evidence, ...one }: Part): Omit<PartFinding, 'verdict' | 'leftMs'> {
-    const { blocks, sum } = evidence;
-    const margin = this.#marginOf(kind);
-    const limit = CLASS_RULES[kind].limit(margin);
-    const what = CLASS_RULES[kind].says(percent(sum / blocks), `${blocks} blocks of ${BLOCK_MS / 1000} s`, margin);
-    return { where: nameOf(one), what, limit, limitText: percent(limit), estimate: sum / blocks };
-  }
-
-  #marginOf(kind: ClassKind): number {
-    return partMargin(this.#guards, CLASS_RULES[kind].guard);
+    this.#sort(closed);
   }
 
   #sort(one: Part): void {
-    const isSuspect = KINDS.some((kind) => one[kind].blocks < SUSPECT_BLOCKS || eValue(one[kind]) >= SUSPECT_E_VALUE);
-    if (isSuspect) this.#suspects.add(one);
-    else this.#suspects.delete(one);
+    if (this.#judge.isClear(one.evidence)) this.#suspects.delete(one);
+    else this.#suspects.add(one);
     if (one.label === ALL && one.controlBlocks < JUDGED_BLOCKS) this.#unjudged.add(one);
     else this.#unjudged.delete(one);
   }
@@ -256,8 +207,7 @@ export class ShadowParts {
     if (this.#parts.size >= MOST_PARTS && stream !== ALL && wanted !== ALL) return null;
     const opened: Part = {
       ...{ stream, label, number: count + 1, block, fromMs: nowMs },
-      ...{ ...noBoxes(), frames: 0, framesBefore: 0, allBoxes: 0, controlBlocks: 0 },
-      ...ofKinds(NO_EVIDENCE_OF_HARM),
+      ...{ ...BOXES.none(), frames: 0, framesBefore: 0, allBoxes: 0, controlBlocks: 0, evidence: {} },
     };
     this.#parts.set(key, opened);
     this.#sort(opened);
@@ -266,17 +216,9 @@ export class ShadowParts {
   }
 }
 
-function ofKinds<T>(value: T): Record<ClassKind, T> {
-  return Object.fromEntries(KINDS.map((kind) => [kind, value])) as Record<ClassKind, T>;
-}
-
 /** Begins a block. */
 function clear(one: Part): void {
-  Object.assign(one, noBoxes(), { frames: 0 });
-}
-
-function endOf({ block }: Part): number {
-  return (block + 1) * BLOCK_MS;
+  Object.assign(one, BOXES.none(), { frames: 0 });
 }
 
 function keyOf(stream: string, label: string): string {

@@ -1,29 +1,27 @@
 import { z } from 'zod';
 import { isDisturbed } from '../../measure/interference.ts';
 import type { SideObservation } from '../../protocol/rollout-records.ts';
-import { BlockSeries, type BlockSeriesOptions, blockSeriesState } from './block-series.ts';
+import { BlockSeries, blockSeriesState } from './block-series.ts';
 import { alignSides, type Sides } from './compare-sides.ts';
-import { countAbove, type SideFigure, TAIL_SHARE, wantedFps } from './guards/guard-evidence.ts';
+import { type Baseline, type Guard, type SideFigures, TAIL_SHARE } from './guards/guard.ts';
+import { GUARD_NAMES, GUARDS } from './guards/guards.ts';
+import { countAbove, countsIn, ratio } from './observed.ts';
 import { SILENT_MS } from './rollout-machine.ts';
 import type { LatencyPercentiles } from './stream-parts.ts';
 
-/** What is summed for each block. `expected` is what the stream's own baseline, or the frames that arrive, predict for the same frames and time. */
-export const COLUMN = {
-  frames: 0,
-  fps: 1,
-  fpsExpected: 2,
-  deviceMs: 3,
-  deviceMsExpected: 4,
-  /** Frames dropped beyond the expected number. */
-  dropsExcess: 5,
-  arrived: 6,
-  boxes: 7,
-  boxesExpected: 8,
-  /** Sum of scores beyond the expected one. */
-  scoreExcess: 9,
-  /** Latencies above the baseline's tail times TAIL_FACTORS; the first column is for a factor of 1. */
-  tail: 10,
-} as const satisfies Record<SideFigure | 'tail', number>;
+/** The columns of all guards, by name. What the stream's own baseline predicts is for the same frames and time. */
+const COLUMNS: Readonly<Record<string, (figures: SideFigures) => number>> = Object.assign(
+  { frames: ({ frames }: SideFigures) => frames },
+  ...GUARD_NAMES.map((name) => {
+    const { bySides }: Guard = GUARDS[name];
+    return bySides === null || bySides === 'tail' ? {} : { [`${name}.a`]: bySides.a, [`${name}.b`]: bySides.b };
+  }),
+);
+
+/** Names the column of latencies above this multiple of the baseline's tail. */
+export function tailColumn(factor: number): string {
+  return `tail ${factor}`;
+}
 
 /** Multiples of the baseline's 99th percentile at which the candidate's tail is compared. */
 const TAIL_FACTORS = [
@@ -60,26 +58,20 @@ const QUIET_MS = 30_000;
 /** While the control had no turn for this long, the candidate is not compared: that time has no counterpart. */
 const TURN_MS = 60_000;
 
-/** Figures of one stream under the control, to which both sides of it are compared. */
 const baselineState = z.object({
-  tailMs: z.number(),
-  medianMs: z.number(),
-  fps: z.number(),
-  deviceMs: z.number(),
-  dropRatio: z.number(),
-  boxes: z.number(),
-  score: z.number(),
-});
-type Baseline = z.infer<typeof baselineState>;
+  ...{ tailMs: z.number(), medianMs: z.number(), fps: z.number(), deviceMs: z.number() },
+  ...{ dropRatio: z.number(), boxes: z.number(), score: z.number() },
+}) satisfies z.ZodType<Baseline>;
 
 /** A recent observation of a stream's control; the next baseline is made from these. */
-interface Recent extends Omit<SideObservation, 'stream' | 'side'> {
+interface Recent extends SideObservation {
   readonly timeMs: number;
 }
 
 const streamState = z.object({
   name: z.string(),
   baseline: baselineState.nullable(),
+  /** The stream ran with the candidate in this step. */
   isCandidate: z.boolean(),
   /** Times of its last frame, and of the last observation of its control; null if there was none. */
   frameMs: z.number().nullable(),
@@ -96,14 +88,9 @@ export const sideHistoryState = z.object({
 });
 export type SideHistoryState = z.infer<typeof sideHistoryState>;
 
-interface StreamHistory {
+interface StreamHistory extends Omit<z.infer<typeof streamState>, 'name'> {
   /** Oldest first; not part of the state, so another controller collects it anew. */
   recent: Recent[];
-  baseline: Baseline | null;
-  /** The stream ran with the candidate in this step. */
-  isCandidate: boolean;
-  frameMs: number | null;
-  controlMs: number | null;
 }
 
 /**
@@ -133,14 +120,14 @@ export class SideHistory {
 
   /** @param tailFactor - added to the factors at which tails are compared: 1 + the margin of p99. */
   constructor(tailFactor: number, state?: SideHistoryState) {
-    this.#factors = [1, ...new Set([...TAIL_FACTORS.filter((factor) => factor !== 1), tailFactor])];
+    this.#factors = [...new Set([...TAIL_FACTORS, tailFactor])].sort((a, b) => a - b);
     this.#calm = this.#newSides(state?.calm);
     this.#disturbed = this.#newSides(state?.disturbed);
     this.#stepMs = state?.stepMs ?? null;
     for (const { name, ...rest } of state?.streams ?? []) this.#streams.set(name, { ...rest, recent: [] });
   }
 
-  /** Factors of the tail columns, in their order. */
+  /** Factors of the tail columns, ascending. */
   get factors(): readonly number[] {
     return this.#factors;
   }
@@ -153,13 +140,13 @@ export class SideHistory {
     if (isCandidate) stream.isCandidate = true;
     else {
       stream.controlMs = nowMs;
-      remember(stream.recent, observation, nowMs);
+      remember(stream.recent, { ...observation, timeMs: nowMs });
     }
     if (stream.baseline === null) {
       if (isEnough(stream.recent)) stream.baseline = baselineOf(stream.recent);
       return;
     }
-    const row = rowOf(observation, stream.baseline, isCandidate ? this.#factors : [1]);
+    const row = this.#rowOf(observation, stream.baseline);
     // The control's figures from before the first turn of the candidate have no counterpart.
     const sides = isDisturbed(observation.othersRatio) ? this.#disturbed : this.#calm;
     if (isCandidate) {
@@ -168,12 +155,22 @@ export class SideHistory {
     if (!isCandidate) this.#checkBaselines(row, nowMs);
   }
 
+  #rowOf(observation: SideObservation, baseline: Baseline): Row {
+    const factors = observation.side === 'candidate' ? this.#factors : [1];
+    const figures = { ...observation, arrived: countsIn(observation).arrived, baseline };
+    const tails = factors.map((factor) => [
+      tailColumn(factor),
+      countAbove(observation.latenciesMs, baseline.tailMs * factor),
+    ]);
+    return Object.fromEntries([...Object.entries(COLUMNS).map(([name, of]) => [name, of(figures)]), ...tails]);
+  }
+
   /** Makes new baselines, and collects both sides anew, if the control of this step is far below the old ones. */
-  #checkBaselines(control: readonly number[], nowMs: number): void {
+  #checkBaselines(control: Row, nowMs: number): void {
     const check = this.#check;
     check.fromMs ??= nowMs;
-    check.frames += control[COLUMN.frames]!;
-    check.tail += control[COLUMN.tail]!;
+    check.frames += control.frames!;
+    check.tail += control[tailColumn(1)]!;
     if (check.frames < SLOW_TIME_FRAMES || nowMs - check.fromMs < SLOW_TIME_MS) return;
     const isSlowTime = check.tail <= SLOW_TIME_SHARE * check.frames;
     this.#check = { fromMs: null, frames: 0, tail: 0 };
@@ -191,13 +188,13 @@ export class SideHistory {
 
   /** Frames of the candidate in this step that were compared with a baseline. */
   get candidateFrames(): number {
-    return this.#calm.candidate.sum(COLUMN.frames) + this.#disturbed.candidate.sum(COLUMN.frames);
+    return this.#calm.candidate.sum('frames') + this.#disturbed.candidate.sum('frames');
   }
 
   /** Both sides in blocks that both have, while others take little of the host's CPU and while they take much; null: never. */
   aligned(): { readonly calm: Sides; readonly disturbed: Sides | null } {
     const [calm, disturbed] = [this.#calm, this.#disturbed].map(({ candidate, control }) =>
-      alignSides(candidate, control, COLUMN.frames),
+      alignSides(candidate, control, 'frames'),
     ) as [Sides, Sides];
     return { calm, disturbed: disturbed.candidate.isEmpty ? null : { ...disturbed, isBalanced: true } };
   }
@@ -263,18 +260,14 @@ export class SideHistory {
   }
 
   get state(): SideHistoryState {
-    const streams = [...this.#streams].map(([name, { baseline, isCandidate, frameMs, controlMs }]) => ({
-      ...{ name, baseline: baseline === null ? null : { ...baseline }, isCandidate, frameMs, controlMs },
-    }));
+    const streams = [...this.#streams].map(([name, { recent: _, ...rest }]) => structuredClone({ name, ...rest }));
     return { streams, calm: stateOf(this.#calm), disturbed: stateOf(this.#disturbed), stepMs: this.#stepMs };
   }
 
   #newSides(state?: z.infer<typeof sidesState>): Sides {
-    const options = { ...BLOCKS, columns: COLUMN.tail + this.#factors.length };
-    return {
-      candidate: new BlockSeries(options, state?.candidate),
-      control: new BlockSeries(CONTROL_OPTIONS, state?.control),
-    };
+    const series = (factors: readonly number[], saved: z.infer<typeof blockSeriesState> | undefined): BlockSeries =>
+      new BlockSeries({ ...BLOCKS, columns: [...Object.keys(COLUMNS), ...factors.map(tailColumn)] }, saved);
+    return { candidate: series(this.#factors, state?.candidate), control: series([1], state?.control) };
   }
 
   #recentOf(name: string): readonly Recent[] {
@@ -291,19 +284,20 @@ export class SideHistory {
   }
 }
 
-const CONTROL_OPTIONS: BlockSeriesOptions = { ...BLOCKS, columns: COLUMN.tail + 1 };
+/** A number for each column. */
+type Row = Readonly<Record<string, number>>;
 
 function stateOf({ candidate, control }: Sides): z.infer<typeof sidesState> {
   return { candidate: candidate.state, control: control.state };
 }
 
-function remember(recent: Recent[], { stream: _stream, side: _side, ...observation }: SideObservation, nowMs: number) {
-  recent.push({ ...observation, timeMs: nowMs });
+function remember(recent: Recent[], newest: Recent): void {
+  recent.push(newest);
   const isNeedless = (): boolean => {
     const rest = recent.slice(1);
     if (framesOf(rest) >= BASELINE_FRAMES) return true;
     // Beside work of others it takes longer to see enough without it.
-    const agoMs = nowMs - rest[0]!.timeMs;
+    const agoMs = newest.timeMs - rest[0]!.timeMs;
     const needed = agoMs < MOST_BASELINE_MS ? calmOf(rest) : rest;
     return agoMs >= BASELINE_MS && framesOf(needed) >= FEWEST_BASELINE_FRAMES;
   };
@@ -329,39 +323,23 @@ function baselineOf(all: readonly Recent[]): Baseline {
   const recent = framesOf(calm) >= FEWEST_BASELINE_FRAMES ? calm : all;
   const sum = (of: (one: Recent) => number): number => recent.reduce((total, one) => total + of(one), 0);
   const sorted = recent.flatMap(({ latenciesMs }) => latenciesMs).sort((a, b) => b - a);
-  const [frames, dropped, boxes, seconds] = [
-    sum((one) => one.frames),
-    sum((one) => one.dropped),
-    sum((one) => one.boxes),
-    sum((one) => one.seconds),
-  ];
-  const arrived = frames + dropped + sum(({ failed }) => failed);
+  const [frames, boxes, seconds] = [sum((one) => one.frames), sum((one) => one.boxes), sum((one) => one.seconds)];
   return {
     tailMs: sorted[Math.floor(sorted.length * TAIL_SHARE)] ?? 0,
     medianMs: sorted[Math.floor(sorted.length / 2)] ?? 0,
-    fps: seconds > 0 ? sum((one) => one.fpsAttained * one.seconds) / seconds : 0,
+    fps: ratio(
+      sum((one) => one.fpsAttained * one.seconds),
+      seconds,
+    ),
     deviceMs: sum(({ deviceMs }) => deviceMs) / frames,
-    dropRatio: arrived > 0 ? dropped / arrived : 0,
+    dropRatio: ratio(
+      sum(({ dropped }) => dropped),
+      sum((one) => countsIn(one).arrived),
+    ),
     boxes: boxes / frames,
-    score: boxes > 0 ? sum(({ scoreSum }) => scoreSum) / boxes : 0,
+    score: ratio(
+      sum(({ scoreSum }) => scoreSum),
+      boxes,
+    ),
   };
-}
-
-function rowOf(observation: SideObservation, baseline: Baseline, factors: readonly number[]): number[] {
-  const { frames, dropped, failed, boxes, scoreSum, deviceMs, fpsAttained, seconds, latenciesMs } = observation;
-  const { pace, isOwnRate } = observation;
-  const arrived = frames + dropped + failed;
-  return [
-    frames,
-    isOwnRate ? frames : fpsAttained * seconds,
-    isOwnRate ? arrived : wantedFps(baseline.fps, pace) * seconds,
-    deviceMs,
-    baseline.deviceMs * frames,
-    dropped - baseline.dropRatio * arrived,
-    arrived,
-    boxes,
-    baseline.boxes * frames,
-    scoreSum - baseline.score * boxes,
-    ...factors.map((factor) => countAbove(latenciesMs, baseline.tailMs * factor)),
-  ];
 }

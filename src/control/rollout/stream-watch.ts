@@ -1,10 +1,16 @@
 import { z } from 'zod';
 import { counted } from '../../core/counted.ts';
-import { addBlock, eValue, type HarmEvidence, NO_EVIDENCE_OF_HARM, shareOfLevel } from '../../measure/harm-evidence.ts';
+import {
+  addBlock,
+  eValue,
+  type HarmEvidence,
+  harmEvidence,
+  NO_EVIDENCE_OF_HARM,
+  shareOfLevel,
+} from '../../measure/harm-evidence.ts';
 import { isDisturbed } from '../../measure/interference.ts';
 import type { SideObservation } from '../../protocol/rollout-records.ts';
-import { countAbove, ratio } from './guards/guard-evidence.ts';
-import { harmEvidenceState, percent } from './part-finding.ts';
+import { countAbove, countsIn, countsOf, othersRatioOf, percent, ratio } from './observed.ts';
 
 /** A candidate that was not observed for this long had no turn meanwhile. */
 export const AWAY_MS = 2_000;
@@ -38,18 +44,9 @@ const FAILED_SECONDS = 3;
 const SILENCE_FACTOR = 3;
 const UNANSWERED_FRAMES = 5;
 
-const figures = z.object({
-  seconds: z.number(),
-  frames: z.number(),
-  lost: z.number(),
-  failed: z.number(),
-  /** Latencies above the target. */
-  late: z.number(),
-  /** Share of the CPU that others took, times seconds. */
-  othersSeconds: z.number().default(0),
-});
-type Figures = z.infer<typeof figures>;
-const FIGURES = ['seconds', 'frames', 'lost', 'failed', 'late', 'othersSeconds'] as const;
+/** `late`: latencies above the target. */
+const SUMS = countsOf('seconds', 'frames', 'lost', 'failed', 'late', 'othersSeconds');
+type Figures = ReturnType<typeof SUMS.none>;
 
 const watched = z.object({
   name: z.string(),
@@ -57,16 +54,16 @@ const watched = z.object({
   target: z.object({ fps: z.number().nullable(), latencyMs: z.number().nullable() }),
   /** Time of the last observation of each side. */
   seenMs: z.object({ candidate: z.number().nullable(), control: z.number().nullable() }),
-  block: figures,
+  block: SUMS.state,
   /** Faded sums of the newest time of each side, and of the control just before the step. */
-  candidate: figures,
-  control: figures,
-  before: figures,
+  candidate: SUMS.state,
+  control: SUMS.state,
+  before: SUMS.state,
   /** All of the control in this step. */
-  stepControl: figures,
-  late: harmEvidenceState,
-  short: harmEvidenceState,
-  failing: harmEvidenceState,
+  stepControl: SUMS.state,
+  late: harmEvidence,
+  short: harmEvidence,
+  failing: harmEvidence,
   /** Since when the candidate misses the target, and since when both sides do. */
   missedFromMs: z.number().nullable(),
   bothFromMs: z.number().nullable(),
@@ -108,17 +105,18 @@ export class StreamWatch {
     const stream = this.#streams.get(name) ?? opened(name, this.#streams.size + 1);
     this.#streams.set(name, stream);
     stream.target = { ...target };
-    const seen = figuresOf(observation);
+    const late = countAbove(observation.latenciesMs, target.latencyMs ?? Number.POSITIVE_INFINITY);
+    const seen = { ...countsIn(observation), late };
     const awayMs = nowMs - (stream.seenMs[side] ?? nowMs);
     if (side === 'control') {
       fade(stream.control, seen);
-      addTo(stream.stepControl, seen);
+      SUMS.add(stream.stepControl, seen);
     } else {
       // What is left of a turn is a block if it is not too short.
       if (awayMs > AWAY_MS) this.#close(stream, nowMs);
       fade(stream.candidate, seen);
       // A target that is missed while others take more of the CPU than in the control's time says nothing about the candidate.
-      if (!isDisturbed(observation.othersRatio, othersRatioOf(stream.control))) addTo(stream.block, seen);
+      if (!isDisturbed(observation.othersRatio, othersRatioOf(stream.control))) SUMS.add(stream.block, seen);
       this.#watchFailures(stream, seen);
       watchSilence(stream, seen, awayMs, nowMs);
       const { seconds, frames, lost } = stream.block;
@@ -167,13 +165,9 @@ export class StreamWatch {
         nowMs - missedFromMs >= MISS_MS &&
         (isCertain(stream.late, own) || isCertain(stream.short, own));
       const isBoth = bothFromMs !== null && nowMs - bothFromMs >= BOTH_MISS_MS;
+      const since = 'the control met the target before the step, and both sides have missed it since';
       if (isAlone) return findingOf(stream, 'fail', 'its control meets the target');
-      if (isBoth)
-        return findingOf(
-          stream,
-          'fail',
-          'the control met the target before the step, and both sides have missed it since',
-        );
+      if (isBoth) return findingOf(stream, 'fail', since);
       open ??= findingOf(stream, 'undecided', bothFromMs === null ? 'not for long yet' : 'its control misses it too');
     }
     return open;
@@ -215,29 +209,25 @@ export class StreamWatch {
   #close(stream: Watched, nowMs: number): void {
     const { block, control, target, before } = stream;
     if (block.seconds < BLOCK_SECONDS / 2) return;
-    stream.block = nothing();
+    stream.block = SUMS.none();
     const inferred = block.frames + block.failed;
     const controlFails = ratio(control.failed, control.frames + control.failed);
     if (inferred > 0)
       stream.failing = addBlock(stream.failing, block.failed / inferred, Math.max(this.#errorRatio, 2 * controlFails));
     // Without observations of the control it is unknown whether it meets the target.
     if (control.seconds < CONTROL_SECONDS) return;
-    const isLate = target.latencyMs !== null && block.frames > 0 && ratio(block.late, block.frames) > MISSED_LATE;
-    if (target.latencyMs !== null && block.frames > 0) {
-      const limit = Math.min(0.9, Math.max(LATE_SHARE, 2 * ratio(control.late, control.frames)));
-      stream.late = addBlock(stream.late, block.late / block.frames, limit);
-    }
+    const lateShare = target.latencyMs === null ? 0 : ratio(block.late, block.frames);
+    if (target.latencyMs !== null && block.frames > 0)
+      stream.late = addBlock(stream.late, lateShare, limitOf(LATE_SHARE, ratio(control.late, control.frames)));
     const shortfall = target.fps === null ? 0 : missingRateShare(stream, block, target.fps, nowMs);
-    if (target.fps !== null) {
-      const limit = Math.min(0.9, Math.max(SHORT_SHARE, 2 * missingShare(control, target.fps)));
-      stream.short = addBlock(stream.short, shortfall, limit);
-    }
-    const isMissed = isLate || shortfall > MISSED_SHORT;
-    const isBoth =
-      isMissed && missesTarget(control, target) && !isDisturbed(othersRatioOf(control), othersRatioOf(before));
+    if (target.fps !== null)
+      stream.short = addBlock(stream.short, shortfall, limitOf(SHORT_SHARE, missingShare(control, target.fps)));
+    const isMissed = lateShare > MISSED_LATE || shortfall > MISSED_SHORT;
+    const isMissedByControl = missesTarget(control, target);
+    const isBoth = isMissed && isMissedByControl && !isDisturbed(othersRatioOf(control), othersRatioOf(before));
     stream.bothFromMs =
       isBoth && !missesTarget(before, target) && before.seconds > 0 ? (stream.bothFromMs ?? nowMs) : null;
-    if (isMissed && !missesTarget(control, target)) stream.missedFromMs ??= nowMs - 1000 * block.seconds;
+    if (isMissed && !isMissedByControl) stream.missedFromMs ??= nowMs - 1000 * block.seconds;
     else if (eValue(stream.late) < 1 && eValue(stream.short) < 1) stream.missedFromMs = null;
   }
 }
@@ -245,8 +235,8 @@ export class StreamWatch {
 function opened(name: string, number: number): Watched {
   return {
     ...{ name, number, target: NO_TARGET, seenMs: { candidate: null, control: null }, aliveMs: null, unanswered: 0 },
-    ...{ block: nothing(), candidate: nothing(), control: nothing(), before: nothing() },
-    stepControl: nothing(),
+    ...{ block: SUMS.none(), candidate: SUMS.none(), control: SUMS.none(), before: SUMS.none() },
+    stepControl: SUMS.none(),
     ...{ late: NO_EVIDENCE_OF_HARM, short: NO_EVIDENCE_OF_HARM, failing: NO_EVIDENCE_OF_HARM },
     ...{ missedFromMs: null, bothFromMs: null, failedRun: { failed: 0, frames: 0, seconds: 0 } },
   };
@@ -254,36 +244,15 @@ function opened(name: string, number: number): Watched {
 
 const NO_TARGET = { fps: null, latencyMs: null };
 
-function nothing(): Figures {
-  return { seconds: 0, frames: 0, lost: 0, failed: 0, late: 0, othersSeconds: 0 };
-}
-
-function figuresOf(observation: SideObservation): Figures {
-  const { frames, dropped, failed, latenciesMs, seconds, target, othersRatio = 0 } = observation;
-  const limitMs = target?.latencyMs ?? Number.POSITIVE_INFINITY;
-  const late = countAbove(latenciesMs, limitMs);
-  return { seconds, frames, lost: dropped + failed, failed, late, othersSeconds: othersRatio * seconds };
-}
-
-function othersRatioOf({ othersSeconds, seconds }: Figures): number {
-  return ratio(othersSeconds, seconds);
-}
-
-function addTo(sum: Figures, more: Figures): void {
-  for (const key of FIGURES) sum[key] += more[key];
-}
-
-/** As `addTo`, with older figures counting less. */
+/** Adds to sums in which older figures count less. */
 function fade(sum: Figures, more: Figures): void {
-  const kept = Math.exp(-more.seconds / MEMORY_SECONDS);
-  for (const key of FIGURES) sum[key] = sum[key] * kept + more[key];
+  SUMS.add(sum, more, Math.exp(-more.seconds / MEMORY_SECONDS));
 }
 
 /** Scales sums to the time that is remembered; their shares stay the same. */
 function memoryOf(sum: Figures): Figures {
-  const kept = Math.min(1, MEMORY_SECONDS / Math.max(sum.seconds, 1));
-  const scaled = nothing();
-  for (const key of FIGURES) scaled[key] = sum[key] * kept;
+  const scaled = { ...sum };
+  SUMS.add(scaled, SUMS.none(), Math.min(1, MEMORY_SECONDS / Math.max(sum.seconds, 1)));
   return scaled;
 }
 
@@ -322,6 +291,11 @@ function missingRateShare({ seenMs }: Watched, block: Figures, fps: number, nowM
   return Math.max(0, lacking);
 }
 
+/** A share is harm above what is allowed, or twice that of the control. */
+function limitOf(allowed: number, ofControl: number): number {
+  return Math.min(0.9, Math.max(allowed, 2 * ofControl));
+}
+
 function missingShare({ frames, seconds }: Figures, fps: number): number {
   return seconds === 0 ? 0 : Math.max(0, 1 - frames / (fps * seconds));
 }
@@ -338,14 +312,11 @@ function isCertain(evidence: HarmEvidence, alpha: number): boolean {
 function findingOf(stream: Watched, verdict: StreamFinding['verdict'], control: string): StreamFinding {
   const { name, target, candidate } = stream;
   const late = ratio(candidate.late, candidate.frames);
-  const parts = [
-    ...(target.fps === null
-      ? []
-      : [`attains ${(candidate.frames / candidate.seconds).toFixed(1)} of ${target.fps} frames/s`]),
-    ...(target.latencyMs === null
-      ? []
-      : [`has ${percent(late)} of its frames later than ${target.latencyMs} ms (1 % are allowed)`]),
-  ];
+  const parts: string[] = [];
+  if (target.fps !== null)
+    parts.push(`attains ${(candidate.frames / candidate.seconds).toFixed(1)} of ${target.fps} frames/s`);
+  if (target.latencyMs !== null)
+    parts.push(`has ${percent(late)} of its frames later than ${target.latencyMs} ms (1 % are allowed)`);
   const estimate = Math.max(late, target.fps === null ? 0 : missingShare(candidate, target.fps));
   return { stream: name, verdict, estimate, reason: `Stream "${name}" ${parts.join(' and ')}; ${control}.` };
 }

@@ -27,7 +27,10 @@ export const agreement = {
   // Without frames that both sides inferred it is unknown whether boxes agree.
   needs: 'shadow',
   bySides: null,
-  byPairs: (frames, margin) => frames.f1Loss(margin),
+  byPairs: {
+    of: { a: ({ unmatched }) => unmatched, b: ({ boxes, candidateBoxes }) => boxes + candidateBoxes },
+    minus: 0,
+  },
   ofStreams: null,
   ofClasses: {
     agreement: {

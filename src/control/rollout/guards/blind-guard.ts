@@ -1,4 +1,4 @@
-import { type Guard, guardSettingsWithParts } from './guard.ts';
+import { boxesByPairs, type Guard, guardSettingsWithParts } from './guard.ts';
 
 /** Another detector reports other boxes, but where the control reports many it must report some. */
 export const blind = {
@@ -16,7 +16,7 @@ export const blind = {
   unit: 'relative',
   needs: 'shadow',
   bySides: null,
-  byPairs: (frames, margin) => frames.boxes(margin),
+  byPairs: boxesByPairs,
   ofStreams: null,
   ofClasses: {
     blind: {

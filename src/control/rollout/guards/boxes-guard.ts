@@ -1,4 +1,4 @@
-import { type Guard, guardSettingsWithParts } from './guard.ts';
+import { boxesByPairs, type Guard, guardSettingsWithParts } from './guard.ts';
 
 /** The candidate has about as many boxes; on a part, it does not lack those of the control. */
 export const boxes = {
@@ -15,8 +15,8 @@ export const boxes = {
   harm: 'change',
   unit: 'relative',
   needs: null,
-  bySides: { a: 'boxes', b: 'boxesExpected' },
-  byPairs: (frames, margin) => frames.boxes(margin),
+  bySides: { a: ({ boxes }) => boxes, b: ({ baseline, frames }) => baseline.boxes * frames },
+  byPairs: boxesByPairs,
   ofStreams: null,
   ofClasses: {
     boxesLost: {

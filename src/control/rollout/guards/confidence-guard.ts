@@ -7,8 +7,11 @@ export const confidence = {
   harm: 'fall',
   unit: 'points',
   needs: null,
-  bySides: { a: 'scoreExcess', b: 'boxes' },
-  byPairs: (frames, margin) => frames.confidence(margin),
+  bySides: { a: ({ scoreSum, baseline, boxes }) => scoreSum - baseline.score * boxes, b: ({ boxes }) => boxes },
+  byPairs: {
+    of: { a: ({ candidateScores }) => candidateScores, b: ({ candidateBoxes }) => candidateBoxes },
+    minus: { a: ({ scores }) => scores, b: ({ boxes }) => boxes },
+  },
   ofStreams: null,
   ofClasses: null,
   judges: 'same-detector',

@@ -14,7 +14,7 @@ export const deviceTime = {
   harm: 'rise',
   unit: 'relative',
   needs: 'cpu-time',
-  bySides: { a: 'deviceMs', b: 'deviceMsExpected' },
+  bySides: { a: ({ deviceMs }) => deviceMs, b: ({ baseline, frames }) => baseline.deviceMs * frames },
   byPairs: null,
   ofStreams: null,
   ofClasses: null,

@@ -1,5 +1,5 @@
+import { ratio } from '../observed.ts';
 import { type Guard, guardSettingsWithParts } from './guard.ts';
-import { ratio } from './guard-evidence.ts';
 
 /** No more frames are dropped than before. */
 export const drops = {
@@ -13,7 +13,10 @@ export const drops = {
   harm: 'rise',
   unit: 'points',
   needs: null,
-  bySides: { a: 'dropsExcess', b: 'arrived' },
+  bySides: {
+    a: ({ dropped, baseline, arrived }) => dropped - baseline.dropRatio * arrived,
+    b: ({ arrived }) => arrived,
+  },
   byPairs: null,
   ofStreams: {
     drops: {

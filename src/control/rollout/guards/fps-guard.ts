@@ -1,5 +1,5 @@
-import { type Guard, guardSettingsWithParts } from './guard.ts';
-import { ratio, wantedFps } from './guard-evidence.ts';
+import { ratio } from '../observed.ts';
+import { type Guard, guardSettingsWithParts, wantedFps } from './guard.ts';
 
 /** A frame more or less at the ends of a block is no change of the rate. */
 const RATE_SLACK_FRAMES = 1.5;
@@ -16,7 +16,11 @@ export const fps = {
   harm: 'fall',
   unit: 'relative',
   needs: null,
-  bySides: { a: 'fps', b: 'fpsExpected' },
+  bySides: {
+    a: ({ isOwnRate, frames, fpsAttained, seconds }) => (isOwnRate ? frames : fpsAttained * seconds),
+    b: ({ isOwnRate, arrived, baseline, pace, seconds }) =>
+      isOwnRate ? arrived : wantedFps(baseline.fps, pace) * seconds,
+  },
   byPairs: null,
   ofStreams: {
     fps: {

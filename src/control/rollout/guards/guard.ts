@@ -1,13 +1,86 @@
 import { z } from 'zod';
 import { range } from '../../../config/number.ts';
-import type { Estimate } from '../../../measure/sequential.ts';
-import type { ClassBlock, PairedFrames, SideFigure, StreamBlock } from './guard-evidence.ts';
+import type { SideObservation } from '../../../protocol/rollout-records.ts';
+import type { Counts } from '../observed.ts';
 
 /** Settings of every guard. */
 interface GuardMargin {
   readonly isOn: boolean;
   readonly margin: number;
 }
+
+/** Figures of one stream under the control, to which both sides of it are compared. */
+export interface Baseline {
+  readonly tailMs: number;
+  readonly medianMs: number;
+  readonly fps: number;
+  readonly deviceMs: number;
+  readonly dropRatio: number;
+  readonly boxes: number;
+  readonly score: number;
+}
+
+/** What a side of a stream did, and what its own baseline says of it. */
+export interface SideFigures extends SideObservation {
+  /** Frames published, dropped and failed. */
+  readonly arrived: number;
+  readonly baseline: Baseline;
+}
+
+/** A frame that both sides inferred. */
+export interface PairFigures {
+  readonly boxes: number;
+  readonly candidateBoxes: number;
+  /** Of both sides, without a counterpart. */
+  readonly unmatched: number;
+  /** Sums of the scores. */
+  readonly scores: number;
+  readonly candidateScores: number;
+}
+
+/** Two columns that are summed over blocks of time, and compared as `a` for each `b`. */
+interface Ratio<Figures> {
+  readonly a: (figures: Figures) => number;
+  readonly b: (figures: Figures) => number;
+}
+
+/** What one side of a stream did in a block. */
+type StreamSums = Counts<
+  | 'seconds'
+  | 'frames'
+  | 'dropped'
+  | 'arrived'
+  /** Latencies above the baseline's median times 1 + limit. */
+  | 'slow'
+  /** Latencies above the baseline's 99th percentile, for the candidate times 1 + limit. */
+  | 'tail'
+>;
+
+/** Both sides of a stream in neighbouring turns. */
+export interface StreamBlock {
+  readonly candidate: Readonly<StreamSums>;
+  readonly control: Readonly<StreamSums>;
+  /** All of the control in this step. */
+  readonly controlSum: Readonly<StreamSums>;
+  /** See `SideObservation`; null if both sides are to have the same rate. */
+  readonly pace: SideObservation['pace'] | null;
+  /** See `SideObservation`. */
+  readonly isOwnRate: boolean;
+}
+
+/** Boxes of a stream, a class, or a class of a stream on frames that both sides inferred, in a block. */
+export type ClassBlock = Readonly<
+  Counts<
+    /** Boxes that the control publishes, and those of them that the candidate lacks. */
+    | 'boxes'
+    | 'missed'
+    /** Boxes that the candidate publishes, and those of them that the control lacks. */
+    | 'candidateBoxes'
+    | 'extra'
+    /** Boxes of both sides whose score is far above the threshold. */
+    | 'sure'
+  >
+>;
 
 /** A figure of a block, and the limit beyond which it is harm. */
 interface BlockFigure {
@@ -48,16 +121,34 @@ export interface Guard {
   readonly unit: 'relative' | 'points';
   /** Not every roll-out has them: frames that both sides infer, the CPU time of inferences. */
   readonly needs: 'shadow' | 'cpu-time' | null;
-  /** Compares what both sides did: `a` for each `b`, or the 99th percentile of latency. */
-  readonly bySides: { readonly a: SideFigure; readonly b: SideFigure } | 'tail' | null;
-  /** Compares frames that both sides inferred; taken instead of the sides as soon as there are some. */
-  readonly byPairs: ((frames: PairedFrames, margin: number) => Estimate | null) | null;
+  /** Compares what both sides did, all streams together, or the 99th percentile of latency. */
+  readonly bySides: Ratio<SideFigures> | 'tail' | null;
+  /**
+   * The figure on frames that both sides inferred, all streams together: a ratio less a number or another ratio. Taken instead of the
+   * sides as soon as there are such frames.
+   */
+  readonly byPairs: { readonly of: Ratio<PairFigures>; readonly minus: Ratio<PairFigures> | number } | null;
   /** Judges each stream by itself; by the name under which the evidence is kept. */
   readonly ofStreams: Readonly<Record<string, PartRule<StreamBlock>>> | null;
   /** Judges each stream, class, and class of a stream on frames that both sides inferred. */
   readonly ofClasses: Readonly<Record<string, ClassRule>> | null;
   /** Which candidates it judges: the same detector as the control, another one whose boxes differ rightly, or both. */
   readonly judges: 'same-detector' | 'other-detector' | 'any';
+}
+
+/** The relative difference of the number of boxes. */
+export const boxesByPairs = {
+  of: { a: ({ candidateBoxes }: PairFigures) => candidateBoxes, b: ({ boxes }: PairFigures) => boxes },
+  minus: 1,
+};
+
+/** Share of the control's frames above the tail of the baseline, its 99th percentile. */
+export const TAIL_SHARE = 0.01;
+
+/** Returns the rate that the candidate of a stream must attain, from that of its control. */
+export function wantedFps(controlFps: number, pace: SideObservation['pace'] | null): number {
+  if (pace == null) return controlFps;
+  return Math.min(controlFps * pace.ratio, pace.mostFps ?? Number.POSITIVE_INFINITY);
 }
 
 export const isOn = z.boolean().default(true).describe('Judge by this guard.');

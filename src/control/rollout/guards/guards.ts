@@ -8,8 +8,7 @@ import { confidence } from './confidence-guard.ts';
 import { deviceTime } from './device-time-guard.ts';
 import { drops } from './drops-guard.ts';
 import { fps } from './fps-guard.ts';
-import type { ClassRule, Guard, PartRule } from './guard.ts';
-import type { StreamBlock } from './guard-evidence.ts';
+import type { Guard } from './guard.ts';
 import { p99 } from './p99-guard.ts';
 
 /** The guards that compare the candidate with the control, in the order of reports. */
@@ -23,31 +22,21 @@ type Guards = typeof GUARDS;
 export type GuardName = keyof Guards;
 export const GUARD_NAMES = Object.keys(GUARDS) as readonly GuardName[];
 
-/** Names of the evidence of all guards that judge streams, or classes. */
-type KindsOf<K extends 'ofStreams' | 'ofClasses'> = {
-  [G in GuardName]: Guards[G][K] extends infer Rules extends object ? Extract<keyof Rules, string> : never;
-}[GuardName];
-export type StreamKind = KindsOf<'ofStreams'>;
-export type ClassKind = KindsOf<'ofClasses'>;
 /** A guard that judges parts. */
 type PartGuardName = {
   [G in GuardName]: Guards[G]['ofStreams'] | Guards[G]['ofClasses'] extends null ? never : G;
 }[GuardName];
-type Named<Rule> = Rule & { readonly guard: PartGuardName };
+/** A rule on parts, with its guard and the name of its evidence. */
+export type Named<Rule> = Rule & { readonly kind: string; readonly guard: PartGuardName };
 
-/** How evidence of single streams, and of classes, is judged, by its name. */
-export const STREAM_RULES: Readonly<Record<StreamKind, Named<PartRule<StreamBlock>>>> = rulesOf(
-  ({ ofStreams }) => ofStreams,
-);
-export const CLASS_RULES: Readonly<Record<ClassKind, Named<ClassRule>>> = rulesOf(({ ofClasses }) => ofClasses);
+/** How evidence of single streams, and of classes, is judged. */
+export const STREAM_RULES = rulesOf(({ ofStreams }) => ofStreams);
+export const CLASS_RULES = rulesOf(({ ofClasses }) => ofClasses);
 
-function rulesOf<Kind extends string, Rule>(
-  part: (guard: Guard) => Readonly<Record<string, Rule>> | null,
-): Readonly<Record<Kind, Named<Rule>>> {
-  const named = GUARD_NAMES.flatMap((guard) =>
-    Object.entries(part(GUARDS[guard]) ?? {}).map(([kind, rule]) => [kind, { ...rule, guard }] as const),
+function rulesOf<Rule>(part: (guard: Guard) => Readonly<Record<string, Rule>> | null): readonly Named<Rule>[] {
+  return GUARD_NAMES.flatMap((guard) =>
+    Object.entries(part(GUARDS[guard]) ?? {}).map(([kind, rule]) => ({ ...rule, kind, guard: guard as PartGuardName })),
   );
-  return Object.fromEntries(named) as Readonly<Record<string, unknown>> as Readonly<Record<Kind, Named<Rule>>>;
 }
 
 /** When a roll-out goes on, and when it goes back. */

@@ -1,5 +1,5 @@
-import { type Guard, guardSettingsWithParts } from './guard.ts';
-import { ratio, TAIL_SHARE } from './guard-evidence.ts';
+import { ratio } from '../observed.ts';
+import { type Guard, guardSettingsWithParts, TAIL_SHARE } from './guard.ts';
 
 /** The share of frames above the tail may be this many times as large by chance. */
 const TAIL_SLACK = 2;

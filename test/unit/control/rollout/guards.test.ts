@@ -7,8 +7,7 @@ import { confidence } from '../../../../src/control/rollout/guards/confidence-gu
 import { deviceTime } from '../../../../src/control/rollout/guards/device-time-guard.ts';
 import { drops } from '../../../../src/control/rollout/guards/drops-guard.ts';
 import { fps } from '../../../../src/control/rollout/guards/fps-guard.ts';
-import type { Guard } from '../../../../src/control/rollout/guards/guard.ts';
-import type { StreamBlock } from '../../../../src/control/rollout/guards/guard-evidence.ts';
+import type { Guard, StreamBlock } from '../../../../src/control/rollout/guards/guard.ts';
 import { GUARD_NAMES, GUARDS, guardsConfig } from '../../../../src/control/rollout/guards/guards.ts';
 import { p99 } from '../../../../src/control/rollout/guards/p99-guard.ts';
 import { configTable, describeSchema } from '../../../../src/pipeline/describe.ts';

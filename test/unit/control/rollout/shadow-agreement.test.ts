@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { addBoxes, compareFrame, noBoxes, type ScoreRule } from '../../../../src/control/rollout/shadow-agreement.ts';
+import { BOXES, compareFrame, type ScoreRule } from '../../../../src/control/rollout/shadow-agreement.ts';
 import type { Box, Detection } from '../../../../src/core/detection.ts';
 
 const RULE: ScoreRule = { controlThreshold: 0.5, candidateThreshold: 0.5, scoreSlack: 0.1 };
@@ -18,9 +18,9 @@ function compare(control: readonly Detection[], candidate: readonly Detection[],
     weak: boxes.filter(({ score }) => score < least).map((one) => ({ ...one, box: [...one.box] as Box })),
   }));
   const frame = { control: own!.published, candidate: other!.published };
-  const sums = noBoxes();
+  const sums = BOXES.none();
   const weak = { control: own!.weak, candidate: other!.weak };
-  for (const more of compareFrame({ stream: 'gate', frame: 1, ...frame, weak }, rule).values()) addBoxes(sums, more);
+  for (const more of compareFrame({ stream: 'gate', frame: 1, ...frame, weak }, rule).values()) BOXES.add(sums, more);
   return sums;
 }
 
