@@ -56,7 +56,7 @@ let wasThere = false;
 
 const log = new EventsLog({ onError: showError });
 const host = new HostPanel();
-const stateLine = new StateLine();
+const stateLine = new StateLine(showError);
 const notice = new KeepingNotice();
 byId('events').append(log.node);
 byId('system').append(host.node);

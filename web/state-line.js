@@ -2,6 +2,7 @@
 
 import { byId, setData, setText } from './element.js';
 import { formatFps, formatMs, formatNumber } from './format.js';
+import { demandOf, OverloadRemedy } from './overload.js';
 import { isBlind, needsAttention } from './trouble.js';
 
 /** From this share of a stage's capacity on it limits the host; `BOTTLENECK_RATIO` of the gateway. */
@@ -31,6 +32,13 @@ export class StateLine {
   #fps = byId('state-fps');
   #p99 = byId('state-p99');
   #attention = byId('attention');
+  #remedy;
+
+  /** @param {(error: unknown) => void} onError */
+  constructor(onError) {
+    this.#remedy = new OverloadRemedy(onError);
+    this.#attention.before(this.#remedy.node);
+  }
 
   /**
    * @param {readonly StreamReport[]} streams
@@ -41,6 +49,7 @@ export class StateLine {
     setData(this.#node, 'state', state);
     setText(this.#title, title);
     setText(this.#text, text);
+    this.#remedy.update(liveOf(streams), state === 'overload' && host.bottleneck !== 'decode');
     setText(this.#fps, formatFps(streams.reduce((sum, stream) => sum + stream.fps.published, 0)));
     setText(this.#p99, formatMs(Math.max(0, ...streams.map(({ latencyMs }) => latencyMs.window.p99))));
     const isPressed = this.#attention.getAttribute('aria-pressed') === 'true';
@@ -57,7 +66,9 @@ function whatToSay(streams, host) {
   const blind = streams.filter(isBlind);
   const missing = streams.filter((stream) => needsAttention(stream) && !isBlind(stream));
   const blindText = `${blind.length} of ${formatNumber(streams.length, 'camera')} ${blind.length === 1 ? 'is' : 'are'} blind`;
-  const { asked, done } = demandOf(streams);
+  const live = liveOf(streams);
+  const asked = live.reduce((sum, stream) => sum + demandOf(stream), 0);
+  const done = live.reduce((sum, { fps }) => sum + fps.published, 0);
   const isMany = missing.length >= MANY_RATIO * streams.length || done < ENOUGH_RATIO * asked;
   if (missing.length > 0 && isMany && host.busyRatio[host.bottleneck] >= BOTTLENECK_RATIO) {
     const also = blind.length === 0 ? '' : ` Also: ${blindText}.`;
@@ -85,16 +96,12 @@ function watchingText(streams) {
 }
 
 /**
- * Frames per second that cameras and targets ask for, and that are published.
+ * Streams that cannot wait; a file is read as fast as the machine does it.
  *
  * @param {readonly StreamReport[]} streams
  */
-function demandOf(streams) {
-  const running = streams.filter(({ state }) => state === 'running');
-  return {
-    asked: running.reduce((sum, { target, fps }) => sum + (target.fps ?? fps.in), 0),
-    done: running.reduce((sum, { fps }) => sum + fps.published, 0),
-  };
+function liveOf(streams) {
+  return streams.filter(({ state, policy }) => state === 'running' && policy === 'live');
 }
 
 /** @param {readonly StreamReport[]} streams */

@@ -40,7 +40,7 @@ const WRONG_PATH: ReadonlySet<string> = new Set([
 ]);
 
 /** The lines that wait to be written. */
-export interface LineSource {
+interface LineSource {
   /** Returns whether there is something to do. */
   isPending(): boolean;
   /** Returns whole lines to write next, oldest first, possibly none. They stay until `wrote`. What it throws is a failure of the disk. */

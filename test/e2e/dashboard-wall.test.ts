@@ -65,6 +65,38 @@ describe.skipIf(browserPath === undefined)(browserTitle('the wall'), () => {
     await page.close();
   });
 
+  it('lowers the rates of an overloaded machine to what it does, and gives each camera its own again', async () => {
+    const port = await LiveDouble.create(4);
+    const { url } = await openGateway(port);
+    const { page, complaints } = await visit(browser, url);
+    port.host = { ...port.host, bottleneck: 'infer', busyRatio: { ...port.host.busyRatio, infer: 0.99 } };
+    const fps = { in: 24, inferred: 4, published: 4 };
+    port.settings.set('gate-1', { target: { fps: 24 } });
+    for (const stream of port.report().streams)
+      port.put({ ...stream, fps, isMissing: { fps: true, latency: false }, target: { fps: 24, latencyMs: null } });
+    port.tick();
+    // 95 % of the 16 frames per second, for four cameras.
+    const lower = page.locator('button:text("Lower rate to 3.8/s")');
+    await until(() => lower.isVisible());
+    await lower.click();
+    const changes = (): string[] => port.calls.filter((call) => call.startsWith('change'));
+    await until(() => changes().length === 4);
+    expect(changes()[0]).toBe(`change gate-1 ${JSON.stringify({ maxFps: 3.8, target: { fps: 3.8 } })}`);
+    const undo = page.locator('button:text("Undo: rates")');
+    await undo.click();
+    await until(() => changes().length === 8);
+    expect(changes().slice(4)).toContain(`change gate-1 ${JSON.stringify({ maxFps: null, target: { fps: 24 } })}`);
+    await until(async () => !(await undo.isVisible()));
+
+    // Decoding does not get less at a lower rate.
+    port.host = { ...port.host, bottleneck: 'decode', busyRatio: { ...port.host.busyRatio, decode: 1 } };
+    port.tick();
+    await until(async () => (await page.locator('#state-title').textContent()) === 'Decoding cannot keep up');
+    expect(await lower.isVisible()).toBe(false);
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
   it('shows the figures of all cameras in one table that F opens and any column sorts', async () => {
     const port = await LiveDouble.create(12);
     const { url } = await openGateway(port);
