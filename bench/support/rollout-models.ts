@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { decodeOnnx, encodeOnnx, type OnnxGraph, type OnnxNode } from '../../src/compile/onnx/onnx-schema.ts';
 import { findWeights } from '../../src/store/find-weights.ts';
 import { loadManifest } from '../../src/store/manifests.ts';
 import type { BenchContext } from './bench-context.ts';
+import { decodeOnnx, encodeOnnx, type OnnxGraph, type OnnxNode } from './onnx-file.ts';
 
 const F32 = 1;
 const I64 = 7;

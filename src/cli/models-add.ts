@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { externalFiles } from '../compile/onnx/import-onnx.ts';
+import { externalFiles } from '../compile/onnx/external-paths.ts';
 import { readModel } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';

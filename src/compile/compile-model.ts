@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { CompiledModel, ModelSpec, Precision } from '../core/model.ts';
+import type { CompiledModel, ModelSpec, NetworkKind, Precision } from '../core/model.ts';
 import { checkArtefact, type HashedFile, removeArtefact } from '../disk/artefact-hash.ts';
 import { hashGiven, MODEL_FILE } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -9,10 +9,11 @@ import { type CompileJob, SAVED_MODEL_FILE } from './compile-job.ts';
 import type { CompileSource } from './compile-source.ts';
 import { compilerVersion } from './compiler-version.ts';
 import { isBatchFreed, takesAnySize } from './network-input.ts';
+import { unsupported } from './refusals.ts';
 import type { SizePx } from './tfjs/lowering.ts';
 
 export interface CompileOptions {
-  readonly engine: 'onnx' | 'openvino' | 'wasm' | 'tensorflow';
+  readonly engine: NetworkKind;
   readonly precision: Precision;
   /** Input size, if different from the published one; an error for families that are not fully convolutional. */
   readonly inputSize?: SizePx | undefined;
@@ -91,17 +92,13 @@ async function artefactFor(
 function requireSupported(source: CompileSource, options: CompileOptions): void {
   const { name } = source.spec;
   if (options.engine === 'openvino' && options.precision !== 'f32') {
-    throw new SightlineError(
-      'COMPILE_UNSUPPORTED',
+    throw unsupported(
       `${name}: a file for the openvino engine is f32, received ${options.precision}; the engine itself computes in another precision`,
     );
   }
   if (options.engine !== 'wasm') return;
   if (options.precision !== 'f32') {
-    throw new SightlineError(
-      'COMPILE_UNSUPPORTED',
-      `${name}: the wasm engine computes in f32 only, received precision ${options.precision}`,
-    );
+    throw unsupported(`${name}: the wasm engine computes in f32 only, received precision ${options.precision}`);
   }
   if (source.format !== 'tfjs') {
     throw new SightlineError(
@@ -110,8 +107,7 @@ function requireSupported(source: CompileSource, options: CompileOptions): void 
     );
   }
   if (options.inputSize !== undefined && !isSameSize(options.inputSize, source.input)) {
-    throw new SightlineError(
-      'COMPILE_UNSUPPORTED',
+    throw unsupported(
       `${name}: the wasm engine runs the model as published, at ${source.input.width}x${source.input.height}; leave --input-size out or use --engine onnx`,
     );
   }
@@ -122,16 +118,14 @@ function requireSize(source: CompileSource, size: SizePx): void {
   const { name, family } = source.spec;
   const requested = `${size.width}x${size.height}`;
   if (!takesAnySize(family, source.input)) {
-    throw new SightlineError(
-      'COMPILE_UNSUPPORTED',
+    throw unsupported(
       `${name}: its outputs are laid out for ${source.input.width}x${source.input.height}; it cannot be compiled at ${requested}. ` +
         'Export it at that size, or with free axes',
     );
   }
   const isWhole = [size.width, size.height].every((side) => side > 0 && side % SIZE_STEP_PX === 0);
   if (isWhole) return;
-  throw new SightlineError(
-    'COMPILE_UNSUPPORTED',
+  throw unsupported(
     `${name}: expected an input size whose sides are multiples of ${SIZE_STEP_PX}, received ${requested}`,
   );
 }

@@ -1,10 +1,10 @@
-import { SightlineError } from '../errors/sightline-error.ts';
 import { intsOf } from './attributes.ts';
 import { f32Tensor, f32Values, type Graph, type GraphNode, i64Tensor } from './graph.ts';
 import { GraphBuilder } from './graph-builder.ts';
 import { channelMaps, FRAMES, type NetworkInput, type PerChannel } from './network-input.ts';
 import { ONNX_ELEMENT_TYPES } from './onnx/onnx-numbers.ts';
 import { permuteTensor } from './permute.ts';
+import { unsupported } from './refusals.ts';
 
 /** Layout of the picture at the first convolution: rows of interleaved pixels, or planes. */
 export type PictureLayout = 'interleaved' | 'planes';
@@ -26,10 +26,7 @@ export function addFront(graph: Graph, input: NetworkInput, batch: number | stri
   const unknown = graph.inputs.filter(({ name }) => !known.includes(name));
   if (unknown.length > 0 || !graph.inputs.some(({ name }) => name === input.tensor)) {
     const names = graph.inputs.map(({ name }) => name).join(', ');
-    throw new SightlineError(
-      'COMPILE_UNSUPPORTED',
-      `expected the network to have the input ${input.tensor}; it has ${names}`,
-    );
+    throw unsupported(`expected the network to have the input ${input.tensor}; it has ${names}`);
   }
   const coloured = foldColours(graph, input);
   const interleaved = layout === 'interleaved' ? interleave(coloured.graph, coloured.input) : null;

@@ -1,4 +1,5 @@
-import { f32Values, type Graph, type GraphNode, type Tensor } from './graph.ts';
+import { intOf, intsOf } from './attributes.ts';
+import { f32Values, type Graph, type GraphNode, intValues, type Tensor } from './graph.ts';
 
 /** Index of the producer and the consumers of each value of a graph. Created once per pass; immutable. */
 export class GraphIndex {
@@ -61,6 +62,39 @@ export class GraphIndex {
     }
     return undefined;
   }
+
+  /** Returns the weights [out, in, 1, 1] of a pointwise (1x1) convolution; null for anything else. */
+  pointwiseWeights(node: GraphNode | undefined): Tensor | null {
+    const weights = node?.op === 'Conv' ? this.constant(node.inputs[1]) : undefined;
+    if (node === undefined || weights?.type !== 'f32' || node.attributes.has('auto_pad')) return null;
+    const isSingle = weights.dims.length === 4 && weights.dims[2] === 1 && weights.dims[3] === 1;
+    const isPlain = intOf(node, 'group', 1) === 1 && intsOf(node, 'strides', [1, 1]).every((step) => step === 1);
+    return isSingle && isPlain && intsOf(node, 'pads', [0, 0, 0, 0]).every((pad) => pad === 0) ? weights : null;
+  }
+}
+
+/** Renames the values of nodes and the constants; inputs and outputs of the graph keep their names. */
+export function renameValues(graph: Graph, rename: (name: string) => string): Graph {
+  return {
+    ...graph,
+    constants: new Map(Array.from(graph.constants, ([name, tensor]) => [rename(name), tensor])),
+    nodes: graph.nodes.map((node) => ({
+      ...node,
+      inputs: node.inputs.map(rename),
+      outputs: node.outputs.map(rename),
+    })),
+  };
+}
+
+/** Returns the shapes that reshapes take from constants, by the name of the constant. */
+export function reshapeTargets({ nodes, constants }: Graph): Map<string, number[]> {
+  const targets = new Map<string, number[]>();
+  for (const { op, inputs } of nodes) {
+    const [, name = ''] = inputs;
+    const shape = op === 'Reshape' ? constants.get(name) : undefined;
+    if (shape !== undefined) targets.set(name, intValues(shape, name));
+  }
+  return targets;
 }
 
 /** Removes nodes without consumers, and unused constants. */

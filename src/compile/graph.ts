@@ -1,4 +1,4 @@
-import { SightlineError } from '../errors/sightline-error.ts';
+import { unsupported } from './refusals.ts';
 
 /** Element types that the compiler supports. The names are the project's, not those of a file format. */
 export type ElementType = 'f32' | 'f64' | 'f16' | 'u8' | 'u16' | 'u32' | 'u64' | 'i8' | 'i16' | 'i32' | 'i64' | 'bool';
@@ -89,7 +89,7 @@ export function i64Tensor(dims: readonly number[], values: readonly number[]): T
 /** Copies the numbers of an f32 constant. Throws COMPILE_UNSUPPORTED for another type. */
 export function f32Values(tensor: Tensor, name: string): Float32Array<ArrayBuffer> {
   if (tensor.type !== 'f32') {
-    throw new SightlineError('COMPILE_UNSUPPORTED', `${name}: expected an f32 constant, received ${tensor.type}`);
+    throw unsupported(`${name}: expected an f32 constant, received ${tensor.type}`);
   }
   return new Float32Array(Uint8Array.from(tensor.bytes).buffer);
 }
@@ -99,5 +99,5 @@ export function intValues(tensor: Tensor, name: string): number[] {
   const bytes = Uint8Array.from(tensor.bytes).buffer;
   if (tensor.type === 'i32') return Array.from(new Int32Array(bytes));
   if (tensor.type === 'i64') return Array.from(new BigInt64Array(bytes), Number);
-  throw new SightlineError('COMPILE_UNSUPPORTED', `${name}: expected an integer constant, received ${tensor.type}`);
+  throw unsupported(`${name}: expected an integer constant, received ${tensor.type}`);
 }

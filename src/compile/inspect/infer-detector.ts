@@ -1,10 +1,8 @@
 import { MODEL_FAMILIES, type ModelFamily, type ResizeKernel, type ResizeRule } from '../../core/model.ts';
-import { SightlineError } from '../../errors/sightline-error.ts';
 import type { NetworkInput, PerChannel } from '../network-input.ts';
 import { FAMILY_SHAPES, fitLayout, type Layout, recogniseLayout } from './layouts.ts';
-import { describePort, type Outline } from './outline.ts';
+import { describePort, fault, type Outline, printable } from './outline.ts';
 import { type PictureInput, pictureInput } from './picture-input.ts';
-import { printable } from './printable.ts';
 import { type PythonValue, parsePythonLiteral } from './python-literal.ts';
 import { askIfOtherTask, refuseOtherTasks } from './refuse-tasks.ts';
 import { type ResizeName, usualPreparation } from './usual-preparation.ts';
@@ -70,7 +68,7 @@ export function inferDetector(outline: Outline, hints: DetectorHints = {}): Infe
   if (family === 'yolov8' && hints.family === undefined && namedClasses === null && !outline.metadata.has('task'))
     askIfOtherTask(outline);
   if (classCount !== null && classCount > MAX_CLASSES)
-    throw invalid(outline, `expected at most ${MAX_CLASSES} classes, received ${classCount}`);
+    throw fault('MODEL_INVALID', outline, `expected at most ${MAX_CLASSES} classes, received ${classCount}`);
   return {
     family,
     input: networkInput(layout, picture, outline, hints),
@@ -90,21 +88,16 @@ function layoutOf(outline: Outline, { family }: DetectorHints, context: Paramete
       : fitLayout(family, outline, context);
   if (layout !== null) return layout;
   const received = `its outputs are ${outline.outputs.map(describePort).join('; ') || 'none'}`;
-  if (family !== undefined) {
-    throw new SightlineError(
-      'MODEL_AMBIGUOUS',
-      `${outline.path}: --family ${family} expects ${FAMILY_SHAPES[family]}; ${received}`,
-      { path: outline.path },
-    );
-  }
+  if (family !== undefined)
+    throw fault('MODEL_AMBIGUOUS', outline, `--family ${family} expects ${FAMILY_SHAPES[family]}; ${received}`);
   const choices = MODEL_FAMILIES.map((name) => `${name} (${FAMILY_SHAPES[name]})`).join(', ');
   const labels = context.namedClasses === null ? ' and --labels FILE|coco with the names of its classes' : '';
-  throw new SightlineError(
+  throw fault(
     'MODEL_AMBIGUOUS',
-    `${outline.path}: the family of its outputs cannot be inferred; ${received}. Give --family with one of ${choices}` +
+    outline,
+    `the family of its outputs cannot be inferred; ${received}. Give --family with one of ${choices}` +
       `${labels}; and --color rgb|bgr, --range 1|255, --resize stretch|letterbox|letterbox-top-left if the family's ` +
       'defaults are wrong. For other settings write a manifest',
-    { path: outline.path },
   );
 }
 
@@ -150,16 +143,20 @@ function classNamesOf(outline: Outline): string[] | null {
     value = parsePythonLiteral(text);
   } catch (error) {
     const reason = (error as Error).message;
-    throw invalid(outline, `its metadata has class names that cannot be read (${reason}): ${printable(text)}`);
+    throw fault(
+      'MODEL_INVALID',
+      outline,
+      `its metadata has class names that cannot be read (${reason}): ${printable(text)}`,
+    );
   }
   const entries = value instanceof Map ? [...value].toSorted(([a], [b]) => Number(a) - Number(b)) : null;
   const names = entries === null ? value : entries.map(([, name]) => name);
   const isGapless = entries === null || entries.every(([key], index) => Number(key) === index);
   if (!Array.isArray(names) || names.length === 0 || !isGapless)
-    throw invalid(outline, `expected class names numbered from 0 in its metadata, received ${printable(text)}`);
+    throw fault(
+      'MODEL_INVALID',
+      outline,
+      `expected class names numbered from 0 in its metadata, received ${printable(text)}`,
+    );
   return names.map((name) => printable(String(name)));
-}
-
-function invalid({ path }: Outline, problem: string): SightlineError {
-  return new SightlineError('MODEL_INVALID', `${path}: ${problem}`, { path });
 }

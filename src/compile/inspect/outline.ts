@@ -1,15 +1,13 @@
 import { MOST_BYTES, readGiven } from '../../disk/given-file.ts';
+import type { ErrorCode } from '../../errors/error-codes.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { ElementType } from '../graph.ts';
-import { readValue, valueName } from '../onnx/import-onnx.ts';
-import { MessageBudget, WireReader } from '../onnx/wire-reader.ts';
-import { printable } from './printable.ts';
+import { readValue } from '../onnx/import-onnx.ts';
+import { onnxParts } from '../onnx/onnx-parts.ts';
+import type { WireReader } from '../onnx/wire-reader.ts';
 
-/** Field numbers. */
-const MODEL = { graph: 7, metadata: 14 } as const;
-const GRAPH = { node: 1, constant: 5, input: 11, output: 12 } as const;
+/** Field numbers of a node. */
 const NODE = { input: 1, output: 2, operator: 4 } as const;
-const CONSTANT_NAME = 8;
 
 /** An input or output as the file declares it. */
 export interface Port {
@@ -41,13 +39,11 @@ export interface Outline {
 export async function readOutline(path: string): Promise<Outline> {
   const as = `${path}: the model cannot be read`;
   const bytes = await readGiven(path, { code: 'MODEL_NOT_FOUND', as, mostBytes: MOST_BYTES.model });
-  if (bytes.length === 0) throw invalid(path, 'expected an ONNX file, received an empty one');
+  if (bytes.length === 0) throw fault('MODEL_INVALID', { path }, 'expected an ONNX file, received an empty one');
   const parts = readParts(bytes, path);
   if (parts.nodes.length === 0) {
-    throw invalid(
-      path,
-      `expected an ONNX file, ${whatInstead(bytes) ?? 'received one without a graph; it may be cut off'}`,
-    );
+    const instead = whatInstead(bytes) ?? 'received one without a graph; it may be cut off';
+    throw fault('MODEL_INVALID', { path }, `expected an ONNX file, ${instead}`);
   }
   return {
     path,
@@ -56,6 +52,14 @@ export async function readOutline(path: string): Promise<Outline> {
     metadata: parts.metadata,
     lastOperators: lastOperators(parts),
   };
+}
+
+const MAX_CHARACTERS = 80;
+
+/** Cleans text from a file for a one-line message: removes control characters and line breaks, and limits the length. */
+export function printable(text: string): string {
+  const clean = text.replace(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, '?');
+  return clean.length > MAX_CHARACTERS ? `${clean.slice(0, MAX_CHARACTERS - 3)}...` : clean;
 }
 
 /** Formats a port as `images f32 [1, 3, 640, 640]`. */
@@ -81,52 +85,33 @@ interface NamedPort {
 }
 
 interface Parts {
-  readonly nodes: WireReader[];
-  readonly constants: Set<string>;
-  readonly inputs: NamedPort[];
-  readonly outputs: NamedPort[];
-  readonly metadata: Map<string, string>;
+  readonly nodes: readonly WireReader[];
+  readonly constants: ReadonlySet<string>;
+  readonly inputs: readonly NamedPort[];
+  readonly outputs: readonly NamedPort[];
+  readonly metadata: ReadonlyMap<string, string>;
 }
 
 function readParts(bytes: Uint8Array, path: string): Parts {
-  const parts: Parts = { nodes: [], constants: new Set(), inputs: [], outputs: [], metadata: new Map() };
-  const budget = new MessageBudget(bytes.length, path);
   try {
-    const reader = new WireReader(bytes, path);
-    while (reader.next()) {
-      if (reader.field === MODEL.graph) readGraph(reader.message(), parts, budget, path);
-      else if (reader.field === MODEL.metadata) {
-        budget.take();
-        const { 1: key = '', 2: value = '' } = textsOf(reader.message(), [1, 2]);
-        parts.metadata.set(key, value);
-      } else reader.skip();
-    }
+    const { nodes, constants, inputs, outputs, metadata } = onnxParts(bytes, path);
+    return {
+      nodes,
+      constants: new Set(constants.map((constant) => constant.textAt(8))),
+      inputs: inputs.map((input) => namedPort(input, path)),
+      outputs: outputs.map((output) => namedPort(output, path)),
+      metadata: new Map(metadata.map((entry) => [entry.textAt(1), entry.textAt(2)])),
+    };
   } catch (error) {
     const [, reason = 'its parts do not fit together'] = /\(([^()]*)\)$/.exec((error as Error).message) ?? [];
     const instead = whatInstead(bytes) ?? `received one that was cut off or damaged, or no ONNX at all (${reason})`;
-    throw invalid(path, `expected an ONNX file, ${instead}`);
-  }
-  return parts;
-}
-
-function readGraph(reader: WireReader, parts: Parts, budget: MessageBudget, path: string): void {
-  while (reader.next()) {
-    const { field } = reader;
-    if (field !== GRAPH.node && field !== GRAPH.constant && field !== GRAPH.input && field !== GRAPH.output) {
-      reader.skip();
-      continue;
-    }
-    budget.take();
-    const message = reader.message();
-    if (field === GRAPH.node) parts.nodes.push(message);
-    else if (field === GRAPH.constant) parts.constants.add(textsOf(message, [CONSTANT_NAME])[CONSTANT_NAME] ?? '');
-    else (field === GRAPH.input ? parts.inputs : parts.outputs).push(namedPort(message, path));
+    throw fault('MODEL_INVALID', { path }, `expected an ONNX file, ${instead}`);
   }
 }
 
 /** Reads the type lazily: older files also list every constant as an input, and those may have an unsupported type. */
 function namedPort(message: WireReader, path: string): NamedPort {
-  const name = valueName(message.again());
+  const name = message.textAt(1);
   return { name, port: () => portOf(message.again(), name, path) };
 }
 
@@ -146,16 +131,6 @@ function portOf(message: WireReader, name: string, path: string): Port {
   }
 }
 
-/** Reads the text fields with these numbers; the last one of each wins. */
-function textsOf(reader: WireReader, fields: readonly number[]): Partial<Record<number, string>> {
-  const texts: Partial<Record<number, string>> = {};
-  while (reader.next()) {
-    if (fields.includes(reader.field)) texts[reader.field] = reader.text();
-    else reader.skip();
-  }
-  return texts;
-}
-
 function lastOperators({ nodes, outputs }: Parts): string[] {
   const operators: string[] = [];
   let wanted = outputs[0]?.name;
@@ -163,7 +138,7 @@ function lastOperators({ nodes, outputs }: Parts): string[] {
     const value: string = wanted;
     const producer = nodes.find((node) => makes(node.again(), value));
     if (producer === undefined) break;
-    operators.push(textsOf(producer.again(), [NODE.operator])[NODE.operator] ?? '');
+    operators.push(producer.textAt(NODE.operator));
     wanted = firstInput(producer.again());
   }
   return operators;
@@ -185,6 +160,7 @@ function firstInput(node: WireReader): string | undefined {
   return undefined;
 }
 
-function invalid(path: string, problem: string): SightlineError {
-  return new SightlineError('MODEL_INVALID', `${path}: ${problem}`, { path });
+/** Makes the error of a file that is no detector, or is not understood. */
+export function fault(code: ErrorCode, { path }: Pick<Outline, 'path'>, problem: string): SightlineError {
+  return new SightlineError(code, `${path}: ${problem}`, { path });
 }

@@ -1,5 +1,4 @@
-import { SightlineError } from '../../errors/sightline-error.ts';
-import { describePort, type Outline, type Port } from './outline.ts';
+import { describePort, fault, type Outline, type Port } from './outline.ts';
 import { parsePythonLiteral } from './python-literal.ts';
 
 /** What a file declares about its picture input. */
@@ -30,7 +29,7 @@ const LARGEST_SIDE_PX = 8192;
  * Throws MODEL_UNSUPPORTED if the inputs are not one RGB picture and at most its size.
  */
 export function pictureInput(outline: Outline, requested: Size | undefined): PictureInput {
-  const { path, inputs } = outline;
+  const { inputs } = outline;
   const pictures = inputs.filter(({ dims }) => dims?.length === 4);
   const sizes = inputs.filter(({ type, dims }) => type === 'i64' && dims?.length === 2 && dims[1] === 2);
   const picture = pictures[0];
@@ -41,16 +40,21 @@ export function pictureInput(outline: Outline, requested: Size | undefined): Pic
     pictures.length > 1
   ) {
     const received = inputs.map(describePort).join('; ') || 'none';
-    throw unsupported(
-      path,
+    throw fault(
+      'MODEL_UNSUPPORTED',
+      outline,
       `expected one input with four axes for the picture, and at most an i64 [n, 2] for its size; received ${received}`,
     );
   }
   const { type } = picture;
   if (type !== 'f32' && type !== 'f16' && type !== 'u8')
-    throw unsupported(path, `expected a picture of f32, f16 or u8, received ${describePort(picture)}`);
+    throw fault(
+      'MODEL_UNSUPPORTED',
+      outline,
+      `expected a picture of f32, f16 or u8, received ${describePort(picture)}`,
+    );
   const [batch, ...axes] = picture.dims as [number | string, ...(number | string)[]];
-  const layout = layoutOf(picture, path);
+  const layout = layoutOf(picture, outline);
   const [height, width] = layout === 'nchw' ? [axes[1]!, axes[2]!] : [axes[0]!, axes[1]!];
   const size = sizeOf({ width, height }, outline, requested);
   return {
@@ -64,28 +68,26 @@ export function pictureInput(outline: Outline, requested: Size | undefined): Pic
   };
 }
 
-function layoutOf(picture: Port, path: string): 'nchw' | 'nhwc' {
+function layoutOf(picture: Port, outline: Outline): 'nchw' | 'nhwc' {
   const [, first, , last] = picture.dims!;
   if (first === 3) return 'nchw';
   if (last === 3) return 'nhwc';
   if (typeof first === 'string' && (typeof last === 'string' || last! > 4)) return 'nchw';
-  throw unsupported(path, `expected a picture of three colours, received ${describePort(picture)}`);
+  throw fault('MODEL_UNSUPPORTED', outline, `expected a picture of three colours, received ${describePort(picture)}`);
 }
 
-function sizeOf(
-  axes: { width: number | string; height: number | string },
-  outline: Outline,
-  requested: Size | undefined,
-): Size {
-  const { width, height } = axes;
+type Axes = { readonly width: number | string; readonly height: number | string };
+
+function sizeOf({ width, height }: Axes, outline: Outline, requested: Size | undefined): Size {
   const usual = sizeInMetadata(outline) ?? { width: DEFAULT_SIDE_PX, height: DEFAULT_SIDE_PX };
   const size = {
     width: typeof width === 'number' ? width : (requested?.width ?? usual.width),
     height: typeof height === 'number' ? height : (requested?.height ?? usual.height),
   };
   if (Math.max(size.width, size.height) > LARGEST_SIDE_PX)
-    throw unsupported(
-      outline.path,
+    throw fault(
+      'MODEL_UNSUPPORTED',
+      outline,
       `expected sides of up to ${LARGEST_SIDE_PX} pixels, received ${size.width}x${size.height}`,
     );
   return size;
@@ -101,8 +103,4 @@ function sizeInMetadata({ metadata }: Outline): Size | null {
   } catch {
     return null;
   }
-}
-
-function unsupported(path: string, problem: string): SightlineError {
-  return new SightlineError('MODEL_UNSUPPORTED', `${path}: ${problem}`, { path });
 }

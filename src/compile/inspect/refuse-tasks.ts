@@ -1,6 +1,5 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { describePort, type Outline } from './outline.ts';
-import { printable } from './printable.ts';
+import { describePort, fault, type Outline, printable } from './outline.ts';
 
 /** Tasks in the exporters' metadata, with their usual names. */
 const TASKS: Readonly<Record<string, string>> = {
@@ -30,19 +29,19 @@ const USUAL_CHANNELS: Readonly<Record<number, string>> = {
  *
  * @throws MODEL_AMBIGUOUS, with the flags that answer.
  */
-export function askIfOtherTask({ path, outputs }: Outline): void {
-  const [port, ...others] = outputs;
+export function askIfOtherTask(outline: Outline): void {
+  const [port, ...others] = outline.outputs;
   const [, rows, columns] = port?.dims ?? [];
   if (port?.dims?.length !== 3 || others.length > 0) return;
   const channels = Math.min(...[rows, columns].filter((size) => typeof size === 'number'));
   const task = USUAL_CHANNELS[channels];
   if (task === undefined) return;
   const classes = channels - 4;
-  throw new SightlineError(
+  throw fault(
     'MODEL_AMBIGUOUS',
-    `${path}: its ${channels} channels are a detector of ${classes} classes, or a network for ${task}, which is not supported; its output is ` +
+    outline,
+    `its ${channels} channels are a detector of ${classes} classes, or a network for ${task}, which is not supported; its output is ` +
       `${describePort(port)}. If it is a detector, give --labels FILE with the names of its ${classes} classes, or --family yolov8`,
-    { path },
   );
 }
 

@@ -1,7 +1,6 @@
 import type { ModelFamily, ResizeKernel } from '../../core/model.ts';
-import { SightlineError } from '../../errors/sightline-error.ts';
 import type { PerChannel } from '../network-input.ts';
-import type { Outline } from './outline.ts';
+import { fault, type Outline } from './outline.ts';
 
 /** Resize rules as named on the command line. */
 export type ResizeName = 'stretch' | 'letterbox' | 'letterbox-top-left';
@@ -65,18 +64,19 @@ export function usualPreparation(
 
 function gflPreparation(
   outputs: Readonly<Record<string, string>>,
-  { path, inputs }: Outline,
+  outline: Outline,
   colours: 'rgb' | 'bgr' | undefined,
 ): Preparation {
   const names = Object.values(outputs);
   if (colours === 'rgb') return PICODET;
   if (colours === 'bgr' || names.some((name) => /^(cls|dis)_pred/.test(name))) return NANODET;
   // Names of PaddlePaddle exports.
-  if (inputs[0]?.name === 'image' || names.some((name) => /^save_infer_model|\.tmp_\d+$/.test(name))) return PICODET;
-  throw new SightlineError(
+  if (outline.inputs[0]?.name === 'image' || names.some((name) => /^save_infer_model|\.tmp_\d+$/.test(name)))
+    return PICODET;
+  throw fault(
     'MODEL_AMBIGUOUS',
-    `${path}: the preprocessing of its pictures cannot be inferred. Give --color rgb (as PicoDet: 0..1, the mean and deviation ` +
+    outline,
+    `the preprocessing of its pictures cannot be inferred. Give --color rgb (as PicoDet: 0..1, the mean and deviation ` +
       'of ImageNet) or --color bgr (as NanoDet: 0..255, its mean and deviation). For other settings write a manifest',
-    { path },
   );
 }

@@ -1,6 +1,6 @@
-import { SightlineError } from '../../errors/sightline-error.ts';
 import { intOf, intsOf } from '../attributes.ts';
 import type { Graph, GraphNode, Tensor } from '../graph.ts';
+import { invalid } from '../refusals.ts';
 
 /**
  * Checks the layers whose weights are rewritten by passes: weights, bias, groups and windows of a convolution must be consistent.
@@ -16,7 +16,7 @@ export function checkLayers(graph: Pick<Graph, 'nodes' | 'constants'>, where: st
       graph.constants.get(node.inputs[1] ?? ''),
       graph.constants.get(node.inputs[2] ?? ''),
     );
-    if (problem !== null) throw new SightlineError('MODEL_INVALID', `${where}: convolution ${node.name}: ${problem}`);
+    if (problem !== null) throw invalid(`${where}: convolution ${node.name}: ${problem}`);
   }
 }
 

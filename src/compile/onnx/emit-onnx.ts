@@ -1,13 +1,45 @@
+import protobuf from 'protobufjs';
 import type { Attribute, Graph, GraphValue, Tensor } from '../graph.ts';
 import { ONNX_ATTRIBUTE_TYPES, ONNX_ELEMENT_TYPES } from './onnx-numbers.ts';
-import { encodeOnnx, type OnnxAttribute, type OnnxTensor, type OnnxValueInfo } from './onnx-schema.ts';
+
+/** What the compiler writes of an ONNX file, with the published field numbers of the format; see the ONNX specification for their meaning. */
+const SCHEMA = `
+syntax = "proto2";
+message Model {
+  optional int64 ir_version = 1; repeated OperatorSetId opset_import = 8; optional string producer_name = 2;
+  optional Graph graph = 7;
+}
+message OperatorSetId { optional string domain = 1; optional int64 version = 2; }
+message Graph {
+  repeated Node node = 1; optional string name = 2; repeated Tensor initializer = 5; repeated ValueInfo input = 11;
+  repeated ValueInfo output = 12;
+}
+message Node {
+  repeated string input = 1; repeated string output = 2; optional string name = 3; optional string op_type = 4;
+  repeated Attribute attribute = 5; optional string domain = 7;
+}
+message Attribute {
+  optional string name = 1; optional int32 type = 20; optional float f = 2; optional int64 i = 3; optional bytes s = 4;
+  optional Tensor t = 5; repeated float floats = 7; repeated int64 ints = 8; repeated bytes strings = 9;
+}
+message Tensor {
+  repeated int64 dims = 1; optional int32 data_type = 2; optional string name = 8; optional bytes raw_data = 9;
+}
+message ValueInfo { optional string name = 1; optional Type type = 2; }
+message Type { optional TensorType tensor_type = 1; }
+message TensorType { optional int32 elem_type = 1; optional TensorShape shape = 2; }
+message TensorShape { repeated Dimension dim = 1; }
+message Dimension { oneof value { int64 dim_value = 1; string dim_param = 2; } }
+`;
+
+const modelType = protobuf.parse(SCHEMA, { keepCase: true }).root.lookupType('Model');
 
 /** Oldest file version that supports every operator set up to 17; runtimes refuse versions newer than they know. */
 const IR_VERSION = 8;
 
 /** Encodes a graph as an ONNX file. The bytes only depend on the graph, so their hash is reproducible. */
 export function emitOnnx(graph: Graph): Uint8Array {
-  return encodeOnnx({
+  const model = {
     ir_version: IR_VERSION,
     opset_import: Array.from([['', graph.opset] as const, ...(graph.domains ?? [])], ([domain, version]) => ({
       domain,
@@ -28,19 +60,20 @@ export function emitOnnx(graph: Graph): Uint8Array {
       input: graph.inputs.map(emitValue),
       output: graph.outputs.map(emitValue),
     },
-  });
+  };
+  return modelType.encode(model).finish();
 }
 
-function emitValue(value: GraphValue): OnnxValueInfo {
+function emitValue(value: GraphValue): object {
   const dim = value.dims.map((size) => (typeof size === 'number' ? { dim_value: size } : { dim_param: size }));
   return { name: value.name, type: { tensor_type: { elem_type: ONNX_ELEMENT_TYPES[value.type], shape: { dim } } } };
 }
 
-function emitTensor(name: string, tensor: Tensor): OnnxTensor {
+function emitTensor(name: string, tensor: Tensor): object {
   return { dims: [...tensor.dims], data_type: ONNX_ELEMENT_TYPES[tensor.type], name, raw_data: tensor.bytes };
 }
 
-function emitAttribute(name: string, attribute: Attribute): OnnxAttribute {
+function emitAttribute(name: string, attribute: Attribute): object {
   const head = { name, type: ONNX_ATTRIBUTE_TYPES[attribute.kind] };
   switch (attribute.kind) {
     case 'int':

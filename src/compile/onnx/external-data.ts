@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { isBelow } from '../../disk/real-path.ts';
-import { SightlineError } from '../../errors/sightline-error.ts';
+import { invalid } from '../refusals.ts';
 
 /** Location of a constant's data outside the ONNX file. */
 export interface ExternalPlace {
@@ -92,8 +92,4 @@ export class ExternalData {
       throw invalid(where, `its data is in ${location}, a link that leads out of the folder of the model`);
     return path;
   }
-}
-
-function invalid(where: string, what: string): SightlineError {
-  return new SightlineError('MODEL_INVALID', `${where}: ${what}`);
 }

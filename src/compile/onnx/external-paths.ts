@@ -1,7 +1,18 @@
 import { basename } from 'node:path';
 import { MODEL_FILE, openGiven, readModel } from '../../disk/given-file.ts';
 import { ExternalData } from './external-data.ts';
-import { externalFiles } from './import-onnx.ts';
+import { onnxParts } from './onnx-parts.ts';
+import { externalLocation } from './read-tensor.ts';
+
+/**
+ * Lists the external data files of an ONNX file, as written in the file, each once.
+ *
+ * Throws MODEL_INVALID if the bytes are not an ONNX file.
+ */
+export function externalFiles(bytes: Uint8Array, where: string): string[] {
+  const locations = onnxParts(bytes, where).constants.map(externalLocation);
+  return [...new Set(locations.filter((location) => location !== undefined))];
+}
 
 /**
  * Lists the files in which an ONNX file keeps constants.

@@ -1,4 +1,3 @@
-import { SightlineError } from '../../errors/sightline-error.ts';
 import {
   type Attribute,
   f32Tensor,
@@ -8,20 +7,18 @@ import {
   i64Tensor,
   type Tensor,
 } from '../graph.ts';
+import { invalid, unsupported } from '../refusals.ts';
 import { checkLayers } from './check-layers.ts';
 import type { ExternalData } from './external-data.ts';
 import { ELEMENT_TYPES, ONNX_ATTRIBUTE_TYPES } from './onnx-numbers.ts';
+import { type OnnxParts, onnxParts } from './onnx-parts.ts';
 import { orderNodes } from './order-nodes.ts';
-import { externalLocation, readTensor } from './read-tensor.ts';
-import { MessageBudget, WireReader } from './wire-reader.ts';
+import { readTensor } from './read-tensor.ts';
+import type { MessageBudget, WireReader } from './wire-reader.ts';
 
 const ATTRIBUTE_KINDS = new Map(
   Object.entries(ONNX_ATTRIBUTE_TYPES).map(([kind, code]) => [code, kind as Attribute['kind']]),
 );
-
-/** Field numbers of a model's graph, and of a graph's constants. */
-const GRAPH_FIELD = 7;
-const CONSTANT_FIELD = 5;
 
 /**
  * Imports an ONNX file. Shapes of inner values are dropped: runtimes infer them, and they would be wrong after a pass frees the
@@ -36,118 +33,55 @@ const CONSTANT_FIELD = 5;
  * support (control flow, sparse tensors, functions, some element types).
  */
 export function importOnnx(bytes: Uint8Array, where: string, external: ExternalData | null = null): Graph {
-  const parts = readModel(bytes, where, external);
-  if (parts.nodes.length === 0) {
-    throw new SightlineError('MODEL_INVALID', `${where}: expected an ONNX model, received a file without any node`);
-  }
-  const opset = parts.opsets.get('');
-  if (opset === undefined)
-    throw new SightlineError('MODEL_INVALID', `${where}: expected the version of the operator set, received none`);
-  const { name, constants, outputs } = parts;
-  const nodes = withUniqueNames(liftConstants(parts.nodes, constants, where));
-  const inputs = parts.inputs.filter((input) => !constants.has(input.name)).map(({ read }) => read());
-  const domains = new Map([...parts.opsets].filter(([domain]) => domain !== ''));
-  const graph = { name: name || 'graph', opset, domains, inputs, outputs, nodes, constants };
+  const parts = onnxParts(bytes, where);
+  if (parts.functions.length > 0) throw unsupported(where, 'model-local functions are not supported');
+  if (parts.sparseConstants.length > 0) throw unsupported(where, 'sparse tensors are not supported');
+  const read = parts.nodes.map((node, index) => readNode(node, index, parts.budget, where));
+  const constants = readConstants(parts, where, external);
+  const outputs = parts.outputs.map((output) => readValue(output, where));
+  if (parts.nodes.length === 0) throw invalid(where, 'expected an ONNX model, received a file without any node');
+  const opsets = new Map(parts.opsets.map(readOpset));
+  const opset = opsets.get('');
+  if (opset === undefined) throw invalid(where, 'expected the version of the operator set, received none');
+  opsets.delete('');
+  const nodes = withUniqueNames(liftConstants(read, constants, where));
+  // Older files also list every constant as an input, and those may have an unsupported type.
+  const own = parts.inputs.filter((input) => !constants.has(input.textAt(1)));
+  const inputs = own.map((input) => readValue(input, where));
+  const name = parts.graphs.map((graph) => graph.textAt(2)).findLast((text) => text !== '') ?? 'graph';
+  const graph = { name, opset, domains: opsets, inputs, outputs, nodes, constants };
   checkLayers(graph, where);
   return { ...graph, nodes: orderNodes(graph, where) };
 }
 
-/**
- * Lists the external data files of an ONNX file, as written in the file, each once.
- *
- * Throws MODEL_INVALID if the bytes are not an ONNX file.
- */
-export function externalFiles(bytes: Uint8Array, where: string): string[] {
-  const locations = new Set<string>();
-  const model = new WireReader(bytes, where);
-  while (model.next()) {
-    if (model.field !== GRAPH_FIELD) {
-      model.skip();
-      continue;
-    }
-    const graph = model.message();
-    while (graph.next()) {
-      const location = graph.field === CONSTANT_FIELD ? externalLocation(graph.message()) : undefined;
-      if (graph.field !== CONSTANT_FIELD) graph.skip();
-      if (location !== undefined) locations.add(location);
-    }
-  }
-  return [...locations];
-}
-
-interface Parts {
-  name: string;
-  readonly opsets: Map<string, number>;
-  readonly nodes: GraphNode[];
-  readonly constants: Map<string, Tensor>;
-  /** Read lazily: older files also list every constant as an input, and those may have an unsupported type. */
-  readonly inputs: { readonly name: string; readonly read: () => GraphValue }[];
-  readonly outputs: GraphValue[];
-}
-
-interface Context {
-  readonly where: string;
-  readonly budget: MessageBudget;
-  readonly external: ExternalData | null;
-}
-
-function readModel(bytes: Uint8Array, where: string, external: ExternalData | null): Parts {
-  const context = { where, budget: new MessageBudget(bytes.length, where), external };
-  const parts: Parts = { name: '', opsets: new Map(), nodes: [], constants: new Map(), inputs: [], outputs: [] };
-  const reader = new WireReader(bytes, where);
+function readOpset(reader: WireReader): [domain: string, version: number] {
+  const domain = reader.textAt(1);
+  let version = 0;
   while (reader.next()) {
-    if (reader.field === GRAPH_FIELD) readGraph(reader.message(), parts, context);
-    else if (reader.field === 8) {
-      context.budget.take();
-      readOpset(reader.message(), parts.opsets);
-    } else {
-      if (reader.field === 25) throw unsupported(where, 'model-local functions are not supported');
-      reader.skip();
-    }
-  }
-  return parts;
-}
-
-function readOpset(reader: WireReader, opsets: Map<string, number>): void {
-  let [domain, version] = ['', 0];
-  while (reader.next()) {
-    if (reader.field === 1) domain = reader.text();
-    else if (reader.field === 2) version = reader.integer();
+    if (reader.field === 2) version = reader.integer();
     else reader.skip();
   }
   // Both are names of the standard operators.
-  opsets.set(domain === 'ai.onnx' ? '' : domain, version);
+  return [domain === 'ai.onnx' ? '' : domain, version];
 }
 
-function readGraph(reader: WireReader, parts: Parts, context: Context): void {
-  const { where, budget, external } = context;
-  while (reader.next()) {
-    const { field } = reader;
-    if (field === 1 || field === CONSTANT_FIELD || field === 11 || field === 12) budget.take();
-    if (field === 1) parts.nodes.push(readNode(reader.message(), parts.nodes.length, context));
-    else if (field === 2) parts.name = reader.text();
-    else if (field === CONSTANT_FIELD) {
-      const { name, tensor } = readTensor(reader.message(), `${where}: constant`, external);
-      if (name === '' || parts.constants.has(name))
-        throw invalid(where, `expected constants with unique names, received ${JSON.stringify(name)} twice or unnamed`);
-      parts.constants.set(name, tensor);
-    } else if (field === 11) {
-      const message = reader.message();
-      parts.inputs.push({ name: valueName(message.again()), read: () => readValue(message.again(), where) });
-    } else if (field === 12) parts.outputs.push(readValue(reader.message(), where));
-    else {
-      if (field === 15) throw unsupported(where, 'sparse tensors are not supported');
-      reader.skip();
-    }
+function readConstants(parts: OnnxParts, where: string, external: ExternalData | null): Map<string, Tensor> {
+  const constants = new Map<string, Tensor>();
+  for (const message of parts.constants) {
+    const { name, tensor } = readTensor(message, `${where}: constant`, external);
+    if (name === '' || constants.has(name))
+      throw invalid(where, `expected constants with unique names, received ${JSON.stringify(name)} twice or unnamed`);
+    constants.set(name, tensor);
   }
+  return constants;
 }
 
-function readNode(reader: WireReader, index: number, context: Context): GraphNode {
+function readNode(reader: WireReader, index: number, budget: MessageBudget, where: string): GraphNode {
   const [inputs, outputs, attributes]: [string[], string[], WireReader[]] = [[], [], []];
   let [name, op, domain] = ['', '', ''];
   while (reader.next()) {
     const { field } = reader;
-    if (field === 1 || field === 2 || field === 5) context.budget.take();
+    if (field === 1 || field === 2 || field === 5) budget.take();
     if (field === 1) inputs.push(reader.text());
     else if (field === 2) outputs.push(reader.text());
     else if (field === 3) name = reader.text();
@@ -156,9 +90,9 @@ function readNode(reader: WireReader, index: number, context: Context): GraphNod
     else if (field === 7) domain = reader.text();
     else reader.skip();
   }
-  if (op === '') throw invalid(context.where, `node ${name || index} has no operator`);
+  if (op === '') throw invalid(where, `node ${name || index} has no operator`);
   name ||= `${op}_${index}`;
-  const owner = `${context.where}: node ${name}`;
+  const owner = `${where}: node ${name}`;
   domain = domain === 'ai.onnx' ? '' : domain;
   const read = attributes.map((attribute) => readAttribute(attribute, owner));
   return { op: domain === '' ? op : `${domain}:${op}`, name, domain, inputs, outputs, attributes: new Map(read) };
@@ -167,39 +101,19 @@ function readNode(reader: WireReader, index: number, context: Context): GraphNod
 function readAttribute(reader: WireReader, owner: string): [string, Attribute] {
   let [name, type, int, float, text] = ['', 0, 0, 0, ''];
   const [ints, floats, strings]: [number[], number[], string[]] = [[], [], []];
-  let tensor: WireReader | null = null;
+  let tensor: WireReader | undefined;
   while (reader.next()) {
-    switch (reader.field) {
-      case 1:
-        name = reader.text();
-        break;
-      case 2:
-        float = reader.float();
-        break;
-      case 3:
-        int = reader.integer();
-        break;
-      case 4:
-        text = reader.text();
-        break;
-      case 5:
-        tensor = reader.message();
-        break;
-      case 7:
-        reader.eachFixed(4, (view, at) => floats.push(view.getFloat32(at, true)));
-        break;
-      case 8:
-        reader.integersInto(ints);
-        break;
-      case 9:
-        strings.push(reader.text());
-        break;
-      case 20:
-        type = reader.integer();
-        break;
-      default:
-        reader.skip();
-    }
+    const { field } = reader;
+    if (field === 1) name = reader.text();
+    else if (field === 2) float = reader.float();
+    else if (field === 3) int = reader.integer();
+    else if (field === 4) text = reader.text();
+    else if (field === 5) tensor = reader.message();
+    else if (field === 7) reader.eachFixed(4, (view, at) => floats.push(view.getFloat32(at, true)));
+    else if (field === 8) reader.integersInto(ints);
+    else if (field === 9) strings.push(reader.text());
+    else if (field === 20) type = reader.integer();
+    else reader.skip();
   }
   const kind = ATTRIBUTE_KINDS.get(type);
   if (kind === 'int') return [name, { kind, value: int }];
@@ -210,25 +124,14 @@ function readAttribute(reader: WireReader, owner: string): [string, Attribute] {
   if (kind === 'strings') return [name, { kind, value: strings }];
   if (kind === undefined)
     throw unsupported(owner, `attribute ${name} has type ${type}; graphs inside nodes are not supported`);
-  if (tensor === null) throw invalid(owner, `attribute ${name} is a tensor without a value`);
+  if (tensor === undefined) throw invalid(owner, `attribute ${name} is a tensor without a value`);
   return [name, { kind, value: readTensor(tensor, `${owner}: attribute ${name}`, null).tensor }];
-}
-
-/** Reads the name of an input or output. */
-export function valueName(reader: WireReader): string {
-  let name = '';
-  while (reader.next()) {
-    if (reader.field === 1) name = reader.text();
-    else reader.skip();
-  }
-  return name;
 }
 
 /** Reads name, element type and dimensions of an input or output. */
 export function readValue(reader: WireReader, where: string): GraphValue {
-  const name = valueName(reader.again());
-  const types = fieldOf(reader, 2);
-  const tensor = types === null ? null : fieldOf(types, 1);
+  const name = reader.textAt(1);
+  const tensor = reader.messageAt(2)?.messageAt(1);
   let typeNumber = 0;
   const dims: (number | string)[] = [];
   while (tensor?.next()) {
@@ -239,16 +142,6 @@ export function readValue(reader: WireReader, where: string): GraphValue {
   const type = ELEMENT_TYPES.get(typeNumber);
   if (type === undefined) throw unsupported(where, `${name} is not a tensor of a known element type`);
   return { name, type, dims };
-}
-
-/** Returns the last message with this field number; null if there is none. */
-function fieldOf(reader: WireReader, field: number): WireReader | null {
-  let found: WireReader | null = null;
-  while (reader.next()) {
-    if (reader.field === field) found = reader.message();
-    else reader.skip();
-  }
-  return found;
 }
 
 function readShape(reader: WireReader, dims: (number | string)[], owner: string, name: string): void {
@@ -314,12 +207,4 @@ function withUniqueNames(nodes: readonly GraphNode[]): GraphNode[] {
     taken.add(name);
     return name === node.name ? node : { ...node, name };
   });
-}
-
-function invalid(where: string, what: string): SightlineError {
-  return new SightlineError('MODEL_INVALID', `${where}: ${what}`);
-}
-
-function unsupported(where: string, what: string): SightlineError {
-  return new SightlineError('COMPILE_UNSUPPORTED', `${where}: ${what}`);
 }

@@ -1,5 +1,5 @@
-import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Graph, GraphNode } from '../graph.ts';
+import { invalid } from '../refusals.ts';
 
 /**
  * Sorts the nodes of a graph topologically. Nodes that are in order already keep it.
@@ -53,8 +53,4 @@ function findProducers(graph: Graph, where: string): Map<string, GraphNode | nul
   for (const name of graph.constants.keys()) add(name, null);
   for (const node of graph.nodes) for (const output of node.outputs) add(output, node);
   return producers;
-}
-
-function invalid(where: string, what: string): SightlineError {
-  return new SightlineError('MODEL_INVALID', `${where}: ${what}`);
 }

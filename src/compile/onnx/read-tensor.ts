@@ -1,5 +1,5 @@
-import { SightlineError } from '../../errors/sightline-error.ts';
 import { ELEMENT_BYTES, type ElementType, type Tensor } from '../graph.ts';
+import { invalid, unsupported } from '../refusals.ts';
 import type { ExternalData, ExternalPlace } from './external-data.ts';
 import { ELEMENT_TYPES } from './onnx-numbers.ts';
 import type { WireReader } from './wire-reader.ts';
@@ -53,14 +53,13 @@ export function readTensor(
   const type = ELEMENT_TYPES.get(header.typeNumber);
   if (type === undefined || header.isCut) {
     const problem = header.isCut ? 'is cut into segments' : `has element type ${header.typeNumber}`;
-    throw new SightlineError('COMPILE_UNSUPPORTED', `${where} ${problem}, which is not supported`);
+    throw unsupported(`${where} ${problem}, which is not supported`);
   }
   const count = countOf(header.dims, where);
   const wanted = count * ELEMENT_BYTES[type];
   const { name, dims } = header;
   if (header.external !== undefined) {
-    if (external === null)
-      throw new SightlineError('COMPILE_UNSUPPORTED', `${where} is in another file, which is not supported here`);
+    if (external === null) throw unsupported(`${where} is in another file, which is not supported here`);
     return { name, tensor: { type, dims, bytes: external.read(placeOf(header.external, where), wanted, where) } };
   }
   const bytes = header.raw ?? listBytes(reader.again(), type, count, where);
@@ -83,8 +82,10 @@ function readHeader(reader: WireReader): Header {
     else if (reader.field === FIELD.type) header.typeNumber = reader.integer();
     else if (reader.field === FIELD.name) header.name = reader.text();
     else if (reader.field === FIELD.location) location = reader.integer();
-    else if (reader.field === FIELD.external) readEntry(reader.message(), entries);
-    else if (reader.field === FIELD.raw) {
+    else if (reader.field === FIELD.external) {
+      const entry = reader.message();
+      entries.set(entry.textAt(1), entry.textAt(2));
+    } else if (reader.field === FIELD.raw) {
       const raw = reader.bytes();
       // Some exporters write empty raw data beside a list of numbers.
       if (raw.length > 0) header.raw = raw;
@@ -95,17 +96,6 @@ function readHeader(reader: WireReader): Header {
   }
   if (location === EXTERNAL) header.external = entries;
   return header;
-}
-
-/** Reads a key and its value. */
-function readEntry(reader: WireReader, entries: Map<string, string>): void {
-  let [key, value] = ['', ''];
-  while (reader.next()) {
-    if (reader.field === 1) key = reader.text();
-    else if (reader.field === 2) value = reader.text();
-    else reader.skip();
-  }
-  entries.set(key, value);
 }
 
 function placeOf(entries: ReadonlyMap<string, string>, where: string): ExternalPlace {
@@ -167,8 +157,4 @@ function setInteger(memory: DataView, at: number, width: number, low: number, hi
   else if (width === 2) memory.setUint16(at, low & 0xffff, true);
   else memory.setUint32(at, low, true);
   if (width === 8) memory.setInt32(at + 4, high, true);
-}
-
-function invalid(where: string, what: string): SightlineError {
-  return new SightlineError('MODEL_INVALID', `${where}: ${what}`);
 }

@@ -1,5 +1,6 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { LARGEST_INT64 } from '../graph.ts';
+import { invalid } from '../refusals.ts';
 
 /** Wire types of protobuf fields. */
 const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
@@ -26,10 +27,7 @@ export class MessageBudget {
   take(count = 1): void {
     this.#left -= count;
     if (this.#left < 0)
-      throw new SightlineError(
-        'MODEL_INVALID',
-        `${this.#where}: expected a graph, received a file with far too many parts for its size`,
-      );
+      throw invalid(`${this.#where}: expected a graph, received a file with far too many parts for its size`);
   }
 }
 
@@ -118,6 +116,26 @@ export class WireReader {
     const { start, end } = this.#span();
     this.#at = end;
     return new WireReader(this.#bytes, this.#where, start, end);
+  }
+
+  /** Returns the text of the last field with this number, from the beginning of the message; empty if there is none. */
+  textAt(field: number): string {
+    let text = '';
+    for (const reader = this.again(); reader.next(); ) {
+      if (reader.field === field) text = reader.text();
+      else reader.skip();
+    }
+    return text;
+  }
+
+  /** Returns the message in the last field with this number, from the beginning of this one; undefined if there is none. */
+  messageAt(field: number): WireReader | undefined {
+    let found: WireReader | undefined;
+    for (const reader = this.again(); reader.next(); ) {
+      if (reader.field === field) found = reader.message();
+      else reader.skip();
+    }
+    return found;
   }
 
   /**

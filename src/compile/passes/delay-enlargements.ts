@@ -2,7 +2,6 @@ import { intOf, textOf } from '../attributes.ts';
 import { f32Tensor, f32Values, type Graph, type GraphNode, type Tensor } from '../graph.ts';
 import { GraphBuilder } from '../graph-builder.ts';
 import { GraphIndex, removeUnused } from '../graph-index.ts';
-import { pointwiseWeights } from './pointwise.ts';
 
 /**
  * Moves enlargements after 1x1 convolutions. A 1x1 convolution over a concatenation is the sum of 1x1 convolutions over its parts.
@@ -22,7 +21,7 @@ export function delayEnlargements(graph: Graph): Graph {
     const parts = partsOf(index, channels, concat);
     const consumers = index.consumers(concat.outputs[0]!);
     if (parts === null || parts.length > MAX_PARTS || !parts.some(({ resize }) => resize !== null)) continue;
-    if (!consumers.every((consumer) => pointwiseWeights(index, consumer) !== null)) continue;
+    if (!consumers.every((consumer) => index.pointwiseWeights(consumer) !== null)) continue;
     for (const consumer of consumers) splits.set(consumer, sumOfParts(constants, consumer, parts));
   }
   return removeUnused({ ...graph, constants, nodes: graph.nodes.flatMap((node) => splits.get(node) ?? [node]) });

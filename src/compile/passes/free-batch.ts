@@ -1,5 +1,5 @@
-import type { Graph, Tensor } from '../graph.ts';
-import { i64Tensor, intValues } from '../graph.ts';
+import { type Graph, i64Tensor, type Tensor } from '../graph.ts';
+import { reshapeTargets } from '../graph-index.ts';
 
 /**
  * Frees the batch dimension of a network that was exported for one picture: reshapes to a batch of 1 keep the batch of their input
@@ -8,13 +8,9 @@ import { i64Tensor, intValues } from '../graph.ts';
  */
 export function freeBatch(graph: Graph): Graph {
   const constants = new Map<string, Tensor>(graph.constants);
-  for (const node of graph.nodes) {
-    const shapeName = node.op === 'Reshape' ? node.inputs[1] : undefined;
-    const shape = shapeName === undefined ? undefined : graph.constants.get(shapeName);
-    if (shapeName === undefined || shape === undefined) continue;
-    const dims = intValues(shape, shapeName);
+  for (const [name, dims] of reshapeTargets(graph)) {
     // In a reshape 0 means "same as the input".
-    if (dims[0] === 1 && dims.length > 1) constants.set(shapeName, i64Tensor([dims.length], [0, ...dims.slice(1)]));
+    if (dims[0] === 1 && dims.length > 1) constants.set(name, i64Tensor([dims.length], [0, ...dims.slice(1)]));
   }
   return { ...graph, constants };
 }

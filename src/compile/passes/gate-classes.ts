@@ -3,7 +3,6 @@ import { type Graph, type GraphNode, type GraphValue, i64Tensor, type Tensor } f
 import { GraphBuilder } from '../graph-builder.ts';
 import { GraphIndex, removeUnused } from '../graph-index.ts';
 import type { SizePx } from '../tfjs/lowering.ts';
-import { pointwiseWeights } from './pointwise.ts';
 
 const STRIDES_PX = [8, 16, 32] as const;
 
@@ -104,7 +103,7 @@ function findLevel(index: GraphIndex, reshape: GraphNode | undefined): Level | n
 }
 
 function layerOf(index: GraphIndex, node: GraphNode | undefined): Layer | null {
-  const weights = pointwiseWeights(index, node);
+  const weights = index.pointwiseWeights(node);
   const bias = index.constant(node?.inputs[2]);
   return weights === null || bias === undefined ? null : { input: node!.inputs[0]!, weights, bias };
 }

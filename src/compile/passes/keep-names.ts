@@ -1,4 +1,5 @@
 import type { Graph } from '../graph.ts';
+import { renameValues } from '../graph-index.ts';
 import { FRAMES } from '../network-input.ts';
 
 /** Names that the front and other passes add. A file that was compiled before contains such names. */
@@ -11,13 +12,5 @@ const RESERVED = new RegExp(`^(${FRAMES}|gate|cells|passing|classes)$|^(front|ga
 export function keepNames(graph: Graph): Graph {
   const kept = new Set([...graph.inputs, ...graph.outputs].map(({ name }) => name));
   const rename = (name: string): string => (RESERVED.test(name) && !kept.has(name) ? `published/${name}/own` : name);
-  return {
-    ...graph,
-    constants: new Map(Array.from(graph.constants, ([name, tensor]) => [rename(name), tensor])),
-    nodes: graph.nodes.map((node) => ({
-      ...node,
-      inputs: node.inputs.map(rename),
-      outputs: node.outputs.map(rename),
-    })),
-  };
+  return renameValues(graph, rename);
 }

@@ -1,3 +1,4 @@
+import type { NetworkKind } from '../../core/model.ts';
 import type { Graph } from '../graph.ts';
 import { alignChannels } from './align-channels.ts';
 import { cascadePools } from './cascade-pools.ts';
@@ -11,7 +12,7 @@ import { splitRelus } from './split-relus.ts';
  * TensorFlow and OpenVINO fuse operators after a convolution themselves; OpenVINO on one thread is 6 to 9 % faster without those
  * passes.
  */
-export function optimise(graph: Graph, target: 'onnx' | 'openvino' | 'tensorflow'): Graph {
+export function optimise(graph: Graph, engine: NetworkKind): Graph {
   const folded = foldScalars(graph);
-  return target === 'onnx' ? alignChannels(delayEnlargements(cascadePools(splitRelus(keepBlocked(folded))))) : folded;
+  return engine === 'onnx' ? alignChannels(delayEnlargements(cascadePools(splitRelus(keepBlocked(folded))))) : folded;
 }

@@ -1,5 +1,6 @@
-import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Graph } from '../graph.ts';
+import { renameValues } from '../graph-index.ts';
+import { invalid } from '../refusals.ts';
 
 /**
  * Renames the outputs to the names that the family's decode function expects, and drops other outputs.
@@ -13,13 +14,13 @@ export function renameOutputs(graph: Graph, outputs: Readonly<Record<string, str
   const missing = [...wanted.keys()].filter((name) => !graph.outputs.some((output) => output.name === name));
   if (missing.length > 0) {
     const names = graph.outputs.map(({ name }) => name).join(', ');
-    throw new SightlineError('MODEL_INVALID', `expected the network to have the output ${missing[0]}; it has ${names}`);
+    throw invalid(`expected the network to have the output ${missing[0]}; it has ${names}`);
   }
   const taken = new Set(wanted.values());
   // Another value of the network may already have an output's new name.
   const rename = (name: string) => wanted.get(name) ?? (taken.has(name) ? `published/${name}/own` : name);
   return {
-    ...graph,
+    ...renameValues(graph, rename),
     outputs: graph.outputs
       .filter(({ name }) => wanted.has(name))
       .map((output) => ({
@@ -27,11 +28,5 @@ export function renameOutputs(graph: Graph, outputs: Readonly<Record<string, str
         name: rename(output.name),
         dims: output.dims.map((size, axis) => (axis === 0 ? (batch === 'free' ? 'n' : batch) : size)),
       })),
-    constants: new Map(Array.from(graph.constants, ([name, tensor]) => [rename(name), tensor])),
-    nodes: graph.nodes.map((node) => ({
-      ...node,
-      inputs: node.inputs.map(rename),
-      outputs: node.outputs.map(rename),
-    })),
   };
 }

@@ -1,5 +1,5 @@
-import type { Graph, Tensor } from '../graph.ts';
-import { i64Tensor, intValues } from '../graph.ts';
+import { type Graph, i64Tensor, type Tensor } from '../graph.ts';
+import { reshapeTargets } from '../graph-index.ts';
 import type { SizePx } from '../tfjs/lowering.ts';
 
 /** Powers of two between the input and the coarsest grid of a detector. */
@@ -13,17 +13,13 @@ const STRIDES_PX = [2, 4, 8, 16, 32, 64, 128] as const;
 export function resizeGrids(graph: Graph, published: SizePx, size: SizePx): Graph {
   const grids = STRIDES_PX.map((stride) => ({ from: gridOf(published, stride), to: gridOf(size, stride) }));
   const constants = new Map<string, Tensor>(graph.constants);
-  for (const { op, inputs } of graph.nodes) {
-    const shapeName = op === 'Reshape' ? inputs[1] : undefined;
-    const shape = shapeName === undefined ? undefined : graph.constants.get(shapeName);
-    if (shapeName === undefined || shape === undefined) continue;
-    const dims = intValues(shape, shapeName);
+  for (const [name, dims] of reshapeTargets(graph)) {
     const [height, width] = dims.slice(-2);
     const grid = grids.find(({ from }) => from.height === height && from.width === width);
     // Scales of channels have 1 x 1 cells at any size.
     if (dims.length < 4 || grid === undefined || cellsOf(grid.from) === 1) continue;
     const resized = [...dims.slice(0, -2), grid.to.height, grid.to.width];
-    constants.set(shapeName, i64Tensor([dims.length], resized));
+    constants.set(name, i64Tensor([dims.length], resized));
   }
   const outputs = graph.outputs.map((output) => ({
     ...output,

@@ -1,6 +1,6 @@
 import type { Graph } from '../graph.ts';
 import { castNode } from '../graph-builder.ts';
-import { GraphIndex } from '../graph-index.ts';
+import { GraphIndex, renameValues } from '../graph-index.ts';
 import { traceElements } from './trace-elements.ts';
 
 /**
@@ -20,14 +20,10 @@ export function roundHalfOutputs(published: Graph, widened: Graph): Graph {
   };
   const halves = new Set(widened.outputs.map(({ name }) => name).filter(isHalf));
   const rename = (name: string) => (halves.has(name) ? `${name}/full` : name);
-  const nodes = widened.nodes.map((node) => ({
-    ...node,
-    inputs: node.inputs.map(rename),
-    outputs: node.outputs.map(rename),
-  }));
+  const renamed = renameValues(widened, rename);
   const rounding = [...halves].flatMap((name) => [
     castNode(rename(name), `${name}/rounded`, 'f16'),
     castNode(`${name}/rounded`, name, 'f32'),
   ]);
-  return { ...widened, nodes: [...nodes, ...rounding] };
+  return { ...renamed, nodes: [...renamed.nodes, ...rounding] };
 }

@@ -77,13 +77,8 @@ function equalisePair({ first, second }: Pair, constants: Map<string, Tensor>): 
   const biasName = first.node.inputs[2];
   if (!biasName) return;
   const bias = f32Values(constants.get(biasName)!, first.name);
-  constants.set(
-    biasName,
-    f32Tensor(
-      [channels],
-      bias.map((value, channel) => value / factors[channel]!),
-    ),
-  );
+  const dividedBias = bias.map((value, channel) => value / factors[channel]!);
+  constants.set(biasName, f32Tensor([channels], dividedBias));
 }
 
 function inputChannels({ kind, weights }: QuantisableLayer, length: number): (at: number) => number {

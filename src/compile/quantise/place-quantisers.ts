@@ -38,7 +38,7 @@ export function placeQuantisers(
   layers: readonly QuantisableLayer[],
   style: QuantiseStyle,
 ): QuantiserPlacement {
-  return style === 'onnx' ? new WholePlacement(graph, layers).place() : new InputPlacement(graph, layers).place();
+  return style === 'onnx' ? placeWhole(graph, layers) : placeInputs(graph, layers);
 }
 
 /**
@@ -93,125 +93,89 @@ class Groups {
 }
 
 /** For ONNX Runtime: quantises the inputs and outputs of layers, and the values between them. */
-class WholePlacement {
-  readonly #graph: Graph;
-  readonly #index: GraphIndex;
-  readonly #layers: readonly QuantisableLayer[];
-  readonly #nodes: ReadonlySet<GraphNode>;
-
-  constructor(graph: Graph, layers: readonly QuantisableLayer[]) {
-    this.#graph = graph;
-    this.#index = new GraphIndex(graph);
-    this.#layers = layers;
-    this.#nodes = new Set(layers.map(({ node }) => node));
+function placeWhole(graph: Graph, layers: readonly QuantisableLayer[]): QuantiserPlacement {
+  const index = new GraphIndex(graph);
+  const types = traceElements(graph);
+  const values = new Set<string>();
+  const pictures = new Map<string, string>();
+  const groups = new Groups();
+  const add = (value: string): void => {
+    values.add(value);
+    groups.add(value);
+  };
+  for (const { input, node } of layers) {
+    const bytes = pictureBytes(index, types, input);
+    if (bytes === null) add(input);
+    else pictures.set(input, bytes);
+    add(endOf(index, node));
   }
-
-  place(): QuantiserPlacement {
-    const types = traceElements(this.#graph);
-    const values = new Set<string>();
-    const pictures = new Map<string, string>();
-    const groups = new Groups();
-    const add = (value: string): void => {
-      values.add(value);
-      groups.add(value);
-    };
-    for (const { input, node } of this.#layers) {
-      const bytes = pictureBytes(this.#index, types, input);
-      if (bytes === null) add(input);
-      else pictures.set(input, bytes);
-      add(endOf(this.#index, node));
-    }
-    const useful = this.#usefulNodes();
-    for (const node of this.#graph.nodes) {
-      if (!useful.has(node) || types.get(node.outputs[0]!) !== 'f32') continue;
-      const inputs = dataInputs(this.#graph, node);
-      const isOwn = inputs.some((name) => values.has(name)) && !inputs.some((name) => pictures.has(name));
-      if (!isOwn || !this.#isFollower(node, inputs)) continue;
-      for (const name of [...inputs, ...node.outputs]) add(name);
-      if (isMoving(node)) for (const output of node.outputs) groups.join(inputs[0]!, output);
-    }
-    return { values, pictures, isReader: () => true, groups: groups.all };
+  const useful = usefulNodes(graph, index, layers);
+  for (const node of graph.nodes) {
+    if (!useful.has(node) || types.get(node.outputs[0]!) !== 'f32') continue;
+    const inputs = dataInputs(graph, node);
+    const isOwn = inputs.some((name) => values.has(name)) && !inputs.some((name) => pictures.has(name));
+    const isFollower = isMoving(node) || ONE_INPUT.has(node.op) || inputs.length === node.inputs.length;
+    if (!isOwn || !isFollower) continue;
+    for (const name of [...inputs, ...node.outputs]) add(name);
+    if (isMoving(node)) for (const output of node.outputs) groups.join(inputs[0]!, output);
   }
+  return { values, pictures, isReader: () => true, groups: groups.all };
+}
 
-  /** Returns the nodes whose results reach an INT8 layer through nodes that can be INT8 as well. */
-  #usefulNodes(): ReadonlySet<GraphNode> {
-    const useful = new Set<GraphNode>();
-    for (const node of this.#graph.nodes.toReversed()) {
-      const readers = node.outputs.flatMap((output) => this.#index.consumers(output));
-      if (readers.some((reader) => this.#nodes.has(reader) || useful.has(reader))) {
-        if (isMoving(node) || ONE_INPUT.has(node.op) || SEVERAL_INPUTS.has(node.op)) useful.add(node);
-      }
-    }
-    return useful;
+/** Returns the nodes whose results reach an INT8 layer through nodes that can be INT8 as well. */
+function usefulNodes(graph: Graph, index: GraphIndex, layers: readonly QuantisableLayer[]): ReadonlySet<GraphNode> {
+  const own = new Set(layers.map(({ node }) => node));
+  const useful = new Set<GraphNode>();
+  for (const node of graph.nodes.toReversed()) {
+    const readers = node.outputs.flatMap((output) => index.consumers(output));
+    if (!readers.some((reader) => own.has(reader) || useful.has(reader))) continue;
+    if (isMoving(node) || ONE_INPUT.has(node.op) || SEVERAL_INPUTS.has(node.op)) useful.add(node);
   }
-
-  #isFollower(node: GraphNode, inputs: readonly string[]): boolean {
-    return isMoving(node) || ONE_INPUT.has(node.op) || inputs.length === node.inputs.length;
-  }
+  return useful;
 }
 
 /**
  * For OpenVINO: quantises the inputs of layers. If a concatenation or a similar node produces one, its inputs instead, so that it
  * moves bytes.
  */
-class InputPlacement {
-  readonly #graph: Graph;
-  readonly #index: GraphIndex;
-  readonly #layers: readonly QuantisableLayer[];
-  readonly #types: ReturnType<typeof traceElements>;
-  readonly #values = new Set<string>();
-  readonly #pictures = new Map<string, string>();
-  readonly #readers: Set<GraphNode>;
-  readonly #groups = new Groups();
-
-  constructor(graph: Graph, layers: readonly QuantisableLayer[]) {
-    this.#graph = graph;
-    this.#index = new GraphIndex(graph);
-    this.#layers = layers;
-    this.#types = traceElements(graph);
-    this.#readers = new Set(layers.map(({ node }) => node));
-  }
-
-  place(): QuantiserPlacement {
-    // Backwards, because whether a node can move bytes depends on its consumers.
-    const inputs = new Set(this.#layers.map(({ input }) => input));
-    for (const node of this.#graph.nodes.toReversed()) {
-      const wanted = node.outputs.some((output) => inputs.has(output));
-      if (!wanted || !this.#movesBytes(node)) continue;
-      this.#readers.add(node);
-      const outputs = node.outputs;
-      for (const name of dataInputs(this.#graph, node)) {
-        inputs.add(name);
-        for (const output of outputs) this.#groups.join(name, output);
-      }
-      for (const output of outputs) inputs.delete(output);
+function placeInputs(graph: Graph, layers: readonly QuantisableLayer[]): QuantiserPlacement {
+  const index = new GraphIndex(graph);
+  const types = traceElements(graph);
+  const values = new Set<string>();
+  const pictures = new Map<string, string>();
+  const groups = new Groups();
+  const readers = new Set(layers.map(({ node }) => node));
+  const inputs = new Set(layers.map(({ input }) => input));
+  // Backwards, because whether a node can move bytes depends on its consumers.
+  for (const node of graph.nodes.toReversed()) {
+    const { outputs } = node;
+    if (!outputs.some((output) => inputs.has(output)) || !movesBytes(node)) continue;
+    readers.add(node);
+    for (const name of dataInputs(graph, node)) {
+      inputs.add(name);
+      for (const output of outputs) groups.join(name, output);
     }
-    for (const value of inputs) {
-      const bytes = pictureBytes(this.#index, this.#types, value);
-      if (bytes !== null) this.#pictures.set(value, bytes);
-      else {
-        this.#values.add(value);
-        this.#groups.add(value);
-      }
-    }
-    const readers = this.#readers;
-    return {
-      values: this.#values,
-      pictures: this.#pictures,
-      isReader: (node) => readers.has(node),
-      groups: this.#groups.all,
-    };
+    for (const output of outputs) inputs.delete(output);
   }
+  for (const value of inputs) {
+    const bytes = pictureBytes(index, types, value);
+    if (bytes !== null) pictures.set(value, bytes);
+    else {
+      values.add(value);
+      groups.add(value);
+    }
+  }
+  return { values, pictures, isReader: (node) => readers.has(node), groups: groups.all };
 
   /** Returns whether a node can move bytes: it only moves numbers, and all its consumers take bytes. */
-  #movesBytes(node: GraphNode): boolean {
-    const inputs = dataInputs(this.#graph, node);
-    const isMover = isMoving(node) || (node.op === 'Concat' && inputs.length === node.inputs.length);
-    if (!isMover || inputs.some((name) => this.#types.get(name) !== 'f32')) return false;
-    if (inputs.some((name) => pictureBytes(this.#index, this.#types, name) !== null)) return false;
+  function movesBytes(node: GraphNode): boolean {
+    const data = dataInputs(graph, node);
+    const isMover = isMoving(node) || (node.op === 'Concat' && data.length === node.inputs.length);
+    if (!isMover || data.some((name) => types.get(name) !== 'f32')) return false;
+    if (data.some((name) => pictureBytes(index, types, name) !== null)) return false;
     return node.outputs.every((output) => {
-      const readers = this.#index.consumers(output);
-      return readers.length > 0 && readers.every((reader) => this.#readers.has(reader));
+      const consumers = index.consumers(output);
+      return consumers.length > 0 && consumers.every((reader) => readers.has(reader));
     });
   }
 }

@@ -1,5 +1,5 @@
-import { SightlineError } from '../../errors/sightline-error.ts';
 import { type Graph, type GraphNode, i64Tensor, type Tensor } from '../graph.ts';
+import { unsupported } from '../refusals.ts';
 
 /** The first operator set in which weights may have a scale for each channel. */
 const NEEDED = 13;
@@ -25,8 +25,7 @@ const FLATTENING: ReadonlySet<string> = new Set(['Softmax', 'LogSoftmax', 'Hardm
 export function raiseOperatorSet(graph: Graph): Graph {
   if (graph.opset >= NEEDED) return graph;
   if (graph.opset < OLDEST)
-    throw new SightlineError(
-      'COMPILE_UNSUPPORTED',
+    throw unsupported(
       `INT8 needs a network of operator set ${OLDEST} or newer, received ${graph.opset}; export it again with a newer one`,
     );
   const constants = new Map<string, Tensor>(graph.constants);
@@ -48,8 +47,7 @@ export function raiseOperatorSet(graph: Graph): Graph {
 function lastAxisOnly(node: GraphNode): GraphNode {
   const axis = node.attributes.get('axis');
   if (axis?.kind === 'int' && axis.value === -1) return node;
-  throw new SightlineError(
-    'COMPILE_UNSUPPORTED',
+  throw unsupported(
     `${node.name}: ${node.op} over the axes from ${axis?.kind === 'int' ? axis.value : 1} on has another meaning in operator set ` +
       `${NEEDED}, which INT8 needs; export the network again with operator set ${NEEDED} or newer`,
   );

@@ -25,7 +25,7 @@ class Steps {
     const number =
       typeof other === 'number' ? this.#emission.number(`${this.#node.name}${name}/number`, type, other) : other;
     const inputs = number === undefined ? [value] : [value, number];
-    return this.#emission.node(this.#node, op, inputs, { T: { type } }, name);
+    return this.#emission.node(this.#node, op, inputs, { T: type }, name);
   }
 
   result(reference: string): Value[] {

@@ -3,13 +3,12 @@ import type { ElementType, GraphNode } from '../graph.ts';
 import { ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 import { broadcastDims, type Dim } from './dims.ts';
 import { type Emission, type EmissionRule, elementsOf, identityOrder, type Value } from './emission.ts';
-import type { AttributeInput } from './graph-def-builder.ts';
 
 /** Rule for an operator with one input and the same meaning in TensorFlow, whose only attribute is the type. */
 export function unary(op: string): EmissionRule {
   return (emission, node) => {
     const value = emission.input(node, 0);
-    const reference = emission.node(node, op, [value.reference], { T: { type: value.type } });
+    const reference = emission.node(node, op, [value.reference], { T: value.type });
     return [{ ...value, reference }];
   };
 }
@@ -20,7 +19,7 @@ export function binary(op: string, opForIntegers = op): EmissionRule {
     if (node.inputs.length !== 2) throw emission.unsupported(node, `it has ${node.inputs.length} inputs, not 2`);
     const { type, dims, order, references } = alignOperands(emission, node, [0, 1]);
     const isInteger = type !== 'f32' && type !== 'f16' && type !== 'f64';
-    const reference = emission.node(node, isInteger ? opForIntegers : op, references, { T: { type } });
+    const reference = emission.node(node, isInteger ? opForIntegers : op, references, { T: type });
     return [{ reference, type, dims, order }];
   };
 }
@@ -57,7 +56,7 @@ export const emitClip: EmissionRule = (emission, node) => {
   });
   const [low, high] = bounds as [number | null | undefined, number | null | undefined];
   if (low === undefined || high === undefined) throw emission.unsupported(node, 'its bounds are not constant numbers');
-  const type = { T: { type: value.type } };
+  const type = { T: value.type };
   if (low === 0 && high === 6) return [{ ...value, reference: emission.node(node, 'Relu6', [value.reference], type) }];
   let { reference } = value;
   if (low === 0) reference = emission.node(node, 'Relu', [reference], type, '/low');
@@ -86,13 +85,13 @@ export const emitCast: EmissionRule = (emission, node) => {
 /** Casts a value to another element type. */
 export function cast(emission: Emission, value: Value, type: ElementType, name: string): Value {
   if (value.type === type) return value;
-  const attributes: Record<string, AttributeInput> = { SrcT: { type: value.type }, DstT: { type } };
-  return { ...value, type, reference: emission.builder.node('Cast', name, [value.reference], attributes) };
+  const reference = emission.builder.node('Cast', name, [value.reference], { SrcT: value.type, DstT: type });
+  return { ...value, type, reference };
 }
 
 export const emitLeakyRelu: EmissionRule = (emission, node) => {
   const value = emission.input(node, 0);
-  const attributes = { T: { type: value.type }, alpha: { float: floatOf(node, 'alpha', 0.01) } };
+  const attributes = { T: value.type, alpha: { float: floatOf(node, 'alpha', 0.01) } };
   return [{ ...value, reference: emission.node(node, 'LeakyRelu', [value.reference], attributes) }];
 };
 
@@ -105,7 +104,5 @@ export const emitSoftmax: EmissionRule = (emission, node) => {
   if (isOld && axis !== rank - 1)
     throw emission.unsupported(node, 'before operator set 13 it covers several axes at once');
   const arranged = emission.arranged(value, [...value.order.filter((other) => other !== axis), axis]);
-  return [
-    { ...arranged, reference: emission.node(node, 'Softmax', [arranged.reference], { T: { type: value.type } }) },
-  ];
+  return [{ ...arranged, reference: emission.node(node, 'Softmax', [arranged.reference], { T: value.type }) }];
 };

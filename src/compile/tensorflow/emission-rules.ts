@@ -12,6 +12,12 @@ import { emitResize } from './resize.ts';
 import { emitConcat, emitGather, emitPad, emitSlice, emitSplit, emitTile } from './slices.ts';
 import { emitAveragePool, emitConvolution, emitGlobalAveragePool, emitMaxPool } from './windows.ts';
 
+/** Operators with one input that are called the same in TensorFlow. */
+const UNARY = [
+  ...['Relu', 'Sigmoid', 'Tanh', 'Exp', 'Log', 'Sqrt', 'Neg', 'Abs'],
+  ...['Floor', 'Ceil', 'Round', 'Sin', 'Cos', 'Erf', 'Softplus', 'Reciprocal'],
+];
+
 /** The emission rule of every ONNX operator that is supported for TensorFlow. */
 export const EMISSION_RULES: ReadonlyMap<string, EmissionRule> = new Map<string, EmissionRule>([
   ['Conv', emitConvolution],
@@ -20,22 +26,7 @@ export const EMISSION_RULES: ReadonlyMap<string, EmissionRule> = new Map<string,
   ['GlobalAveragePool', emitGlobalAveragePool],
   ['Resize', emitResize],
   ['GridSample', emitGridSample],
-  ['Relu', unary('Relu')],
-  ['Sigmoid', unary('Sigmoid')],
-  ['Tanh', unary('Tanh')],
-  ['Exp', unary('Exp')],
-  ['Log', unary('Log')],
-  ['Sqrt', unary('Sqrt')],
-  ['Neg', unary('Neg')],
-  ['Abs', unary('Abs')],
-  ['Floor', unary('Floor')],
-  ['Ceil', unary('Ceil')],
-  ['Round', unary('Round')],
-  ['Sin', unary('Sin')],
-  ['Cos', unary('Cos')],
-  ['Erf', unary('Erf')],
-  ['Softplus', unary('Softplus')],
-  ['Reciprocal', unary('Reciprocal')],
+  ...UNARY.map((op) => [op, unary(op)] as const),
   ['HardSigmoid', emitHardSigmoid],
   ['HardSwish', emitHardSwish],
   ['Gelu', emitGelu],

@@ -11,6 +11,7 @@ import {
 } from '../graph.ts';
 import { floatToHalf, floatValues, toHalfTensor } from '../half.ts';
 import { permuteTensor } from '../permute.ts';
+import { invalid } from '../refusals.ts';
 import { type Dim, isFree, productOf, sizeOf } from './dims.ts';
 import { type AttributeInput, GraphDefBuilder } from './graph-def-builder.ts';
 
@@ -63,7 +64,7 @@ export class Emission {
     const result = this.#results.get(name);
     if (result !== undefined) return 'known' in result ? this.#writeKnown(name, result) : result;
     const tensor = this.graph.constants.get(name);
-    if (tensor === undefined) throw new SightlineError('MODEL_INVALID', `the graph has no value ${name}`);
+    if (tensor === undefined) throw invalid(`the graph has no value ${name}`);
     return plainValue(this.#writeConstant(name, tensor, ''), tensor.type, tensor.dims);
   }
 
@@ -130,10 +131,7 @@ export class Emission {
     const permutation = order.map((axis) => value.order.indexOf(axis));
     const name = value.reference.replace(/:\d+$/, '');
     const inputs = [value.reference, this.integerVector(`${name}/order`, permutation)];
-    const reference = this.builder.node('Transpose', `${name}/arranged`, inputs, {
-      T: { type: value.type },
-      Tperm: { type: 'i32' },
-    });
+    const reference = this.builder.node('Transpose', `${name}/arranged`, inputs, { T: value.type, Tperm: 'i32' });
     this.#arranged.set(key, reference);
     return { ...value, reference, order };
   }
@@ -193,7 +191,7 @@ export class Emission {
   reshaped(value: Value, dims: readonly Dim[], name: string): Value {
     const sizes = dims.map(sizeOf);
     const inputs = [value.reference, this.integerVector(`${name}/shape`, sizes)];
-    const reference = this.builder.node('Reshape', name, inputs, { T: { type: value.type }, Tshape: { type: 'i32' } });
+    const reference = this.builder.node('Reshape', name, inputs, { T: value.type, Tshape: 'i32' });
     return plainValue(reference, value.type, dims);
   }
 
@@ -206,6 +204,17 @@ export class Emission {
     suffix = '',
   ): string {
     return this.builder.node(op, `${node.name}${suffix}`, inputs, attributes);
+  }
+
+  /**
+   * Emits a gather along an axis, and returns its reference.
+   *
+   * @param place - of the axis in memory.
+   */
+  gather(node: GraphNode, { reference, type }: Value, indices: Value, place: number, more: { readonly batch_dims?: number } = {}): string {
+    const axis = this.integerScalar(`${node.name}/axis`, place);
+    const types = { Tparams: type, Tindices: indices.type, Taxis: 'i32' };
+    return this.node(node, 'GatherV2', [reference, indices.reference, axis], { ...types, ...more });
   }
 
   /** Emits an i32 list, the type of axes and shapes in TensorFlow. */
@@ -261,7 +270,7 @@ export class Emission {
     const elements = known.map((dim, index) => this.#writeDim(`${name}/${index}`, dim));
     const reference = isScalar
       ? elements[0]!
-      : this.builder.node('Pack', name, elements, { N: elements.length, T: { type: 'i64' }, axis: 0 });
+      : this.builder.node('Pack', name, elements, { N: elements.length, T: 'i64', axis: 0 });
     return plainValue(reference, 'i64', dims);
   }
 
@@ -269,16 +278,15 @@ export class Emission {
   #writeDim(name: string, dim: Dim): string {
     if (!isFree(dim)) return this.builder.constant(name, i64Tensor([], [dim]));
     const frames = this.value(this.graph.inputs[0]!.name).reference;
-    const type = { type: 'i64' } as const;
-    const shape = this.builder.node('Shape', `${name}/frames`, [frames], { T: { type: 'u8' }, out_type: type });
+    const shape = this.builder.node('Shape', `${name}/frames`, [frames], { T: 'u8', out_type: 'i64' });
     const range = [0, 1, 1].map((value, index) => this.integerVector(`${name}/range-${index}`, [value]));
     const batch = this.builder.node('StridedSlice', `${name}/batch`, [shape, ...range], {
-      T: type,
-      Index: { type: 'i32' },
+      T: 'i64',
+      Index: 'i32',
       shrink_axis_mask: 1,
     });
     const factor = this.builder.constant(`${name}/batches`, i64Tensor([], [dim.batches]));
-    return this.builder.node('Mul', name, [batch, factor], { T: type });
+    return this.builder.node('Mul', name, [batch, factor], { T: 'i64' });
   }
 }
 

@@ -1,5 +1,6 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { ElementType, Graph, GraphNode } from '../graph.ts';
+import { unsupported } from '../refusals.ts';
 import { BATCH, type Dim } from './dims.ts';
 import { cast } from './elementwise.ts';
 import { Emission, type KnownIntegers, plainValue, type Value } from './emission.ts';
@@ -60,7 +61,7 @@ function emitOutput(emission: Emission, name: string): TensorInfo {
   const value = emission.plain(emission.value(name));
   const types: Partial<Record<ElementType, ElementType>> = { i64: 'i32', f16: 'f32' };
   const typed = cast(emission, value, types[value.type] ?? value.type, `${name}/typed`);
-  const reference = emission.builder.node('Identity', name, [typed.reference], { T: { type: typed.type } });
+  const reference = emission.builder.node('Identity', name, [typed.reference], { T: typed.type });
   return tensorInfo(reference, typed.type, typed.dims);
 }
 
@@ -71,7 +72,7 @@ function encode(
 ): Uint8Array {
   const weights = [...emission.graph.constants.values()].reduce((sum, { bytes }) => sum + bytes.length, 0);
   if (weights > MAX_BYTES) {
-    throw new SightlineError('COMPILE_UNSUPPORTED', `${weights} bytes of weights do not fit into one SavedModel file`);
+    throw unsupported(`${weights} bytes of weights do not fit into one SavedModel file`);
   }
   const signature = { inputs, outputs, method_name: 'tensorflow/serving/predict' };
   return encodeSavedModel({

@@ -18,14 +18,8 @@ const DATA_TYPES: Readonly<Record<ElementType, number>> = {
   u64: 23,
 };
 
-/** Accepted attribute values: a number is an int, text is bytes, a list is ints. */
-export type AttributeInput =
-  | number
-  | boolean
-  | string
-  | readonly number[]
-  | { readonly type: ElementType }
-  | { readonly float: number };
+/** Accepted attribute values: a number is an int, the name of an element type is that type, other text is bytes, a list is ints. */
+export type AttributeInput = number | boolean | string | readonly number[] | { readonly float: number };
 
 /** Builds the nodes of a TensorFlow graph. */
 export class GraphDefBuilder {
@@ -76,8 +70,11 @@ function shapeOf(dims: readonly Dim[]): TensorShape {
 function toAttrValue(value: AttributeInput): AttrValue {
   if (typeof value === 'number') return { i: value };
   if (typeof value === 'boolean') return { b: value };
-  if (typeof value === 'string') return { s: Buffer.from(value) };
-  if ('type' in value) return { type: DATA_TYPES[value.type] };
+  if (typeof value === 'string') return isElementType(value) ? { type: DATA_TYPES[value] } : { s: Buffer.from(value) };
   if ('float' in value) return { f: value.float };
   return { list: { i: value } };
+}
+
+function isElementType(text: string): text is ElementType {
+  return Object.hasOwn(DATA_TYPES, text);
 }

@@ -4,9 +4,6 @@ import { type Dim, isFree } from './dims.ts';
 import { type EmissionRule, NHWC, plainValue, type Value } from './emission.ts';
 import type { AttributeInput } from './graph-def-builder.ts';
 
-const F32 = { type: 'f32' } as const;
-const I32 = { type: 'i32' } as const;
-
 /**
  * GridSample, bilinear, zeros outside, composed of TensorFlow operators: gathers the four pixels around each position and sums them
  * with their weights.
@@ -28,14 +25,14 @@ export const emitGridSample: EmissionRule = (emission, node) => {
   }
   const points = rows * columns;
   const emit = (op: string, name: string, inputs: readonly string[], attributes: Record<string, AttributeInput> = {}) =>
-    emission.node(node, op, inputs, { T: F32, ...attributes }, `/${name}`);
+    emission.node(node, op, inputs, { T: 'f32', ...attributes }, `/${name}`);
   const table = (name: string, dims: readonly number[], values: readonly number[]) =>
     emission.builder.constant(`${node.name}/${name}`, f32Tensor(dims, values));
   const axis = (name: string, value: number) => emission.integerScalar(`${node.name}/${name}`, value);
   const shaped = (reference: string, dims: readonly Dim[], name: string): Value =>
     emission.reshaped(plainValue(reference, 'f32', dims), dims, `${node.name}/${name}`);
   const expanded = (reference: string, at: number, name: string) =>
-    emit('ExpandDims', name, [reference, axis(`${name}-axis`, at)], { Tdim: I32 });
+    emit('ExpandDims', name, [reference, axis(`${name}-axis`, at)], { Tdim: 'i32' });
 
   // Input: -1 is the left edge of the first pixel, 1 the right edge of the last. Result: integers are pixel centres.
   const list = shaped(grid.reference, [batch, points, 2], 'grid').reference;
@@ -49,7 +46,7 @@ export const emitGridSample: EmissionRule = (emission, node) => {
   const notBefore = emit('Maximum', 'not-before', [pixel, table('first', [], [0])]);
   const inside = emit('Minimum', 'inside', [notBefore, table('last', [2, 1], [width - 1, height - 1])]);
   const isInside = emit('Equal', 'is-inside', [pixel, inside]);
-  const one = emission.node(node, 'Cast', [isInside], { SrcT: { type: 'bool' }, DstT: F32 }, '/one-inside');
+  const one = emission.node(node, 'Cast', [isInside], { SrcT: 'bool', DstT: 'f32' }, '/one-inside');
   const counted = emit('Mul', 'counted', [weight, one]);
 
   const pairs = (reference: string, name: string) => {
@@ -59,7 +56,7 @@ export const emitGridSample: EmissionRule = (emission, node) => {
   const at = pairs(inside, 'at');
   const rowStart = emit('Mul', 'row-start', [at.row, table('width', [], [width])]);
   const index = emit('AddV2', 'index', [rowStart, at.column]);
-  const whole = emission.node(node, 'Cast', [index], { SrcT: F32, DstT: I32 }, '/whole');
+  const whole = emission.node(node, 'Cast', [index], { SrcT: 'f32', DstT: 'i32' }, '/whole');
   const indices = emission.reshaped(
     plainValue(whole, 'i32', []),
     [batch, points * 4],
@@ -70,14 +67,14 @@ export const emitGridSample: EmissionRule = (emission, node) => {
     node,
     'GatherV2',
     [pixels, indices, axis('gather-axis', 1)],
-    { Tparams: F32, Tindices: I32, Taxis: I32, batch_dims: 1 },
+    { Tparams: 'f32', Tindices: 'i32', Taxis: 'i32', batch_dims: 1 },
     '/gathered',
   );
   const share4 = pairs(counted, 'counted-pair');
   const weights = emit('Mul', 'weights', [share4.row, share4.column]);
   const taps = shaped(gathered, [batch, points, 4, channels], 'taps').reference;
   const weighted = emit('Mul', 'weighted', [taps, shaped(weights, [batch, points, 4, 1], 'tap-weights').reference]);
-  const sum = emit('Sum', 'sum', [weighted, axis('sum-axis', 2)], { Tidx: I32, keep_dims: false });
+  const sum = emit('Sum', 'sum', [weighted, axis('sum-axis', 2)], { Tidx: 'i32', keep_dims: false });
   const { reference } = shaped(sum, [batch, rows, columns, channels], 'sampled');
   return [{ reference, type: 'f32', dims: [batch, channels, rows, columns], order: NHWC }];
 };

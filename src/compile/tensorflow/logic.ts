@@ -7,7 +7,7 @@ import { type EmissionRule, plainValue } from './emission.ts';
 export function comparison(op: string): EmissionRule {
   return (emission, node) => {
     const { type, references, ...rest } = alignOperands(emission, node, [0, 1]);
-    return [{ ...rest, type: 'bool', reference: emission.node(node, op, references, { T: { type } }) }];
+    return [{ ...rest, type: 'bool', reference: emission.node(node, op, references, { T: type }) }];
   };
 }
 
@@ -28,7 +28,7 @@ export const emitNot: EmissionRule = (emission, node) => {
 export const emitWhere: EmissionRule = (emission, node) => {
   const { references, order, dims } = alignOperands(emission, node, [0, 1, 2]);
   const { type } = emission.shapeOf(node, 1);
-  return [{ reference: emission.node(node, 'SelectV2', references, { T: { type } }), type, dims, order }];
+  return [{ reference: emission.node(node, 'SelectV2', references, { T: type }), type, dims, order }];
 };
 
 /** Expand: broadcasts a value to a shape. */
@@ -36,7 +36,7 @@ export const emitExpand: EmissionRule = (emission, node) => {
   const value = emission.plain(emission.input(node, 0));
   const dims = broadcastDims(value.dims, emission.knownInput(node, 1));
   const shape = emission.shapeReference(dims, `${node.name}/shape`);
-  const attributes = { T: { type: value.type }, Tidx: { type: 'i64' } } as const;
+  const attributes = { T: value.type, Tidx: 'i64' } as const;
   return [plainValue(emission.node(node, 'BroadcastTo', [value.reference, shape], attributes), value.type, dims)];
 };
 
@@ -47,6 +47,6 @@ export const emitConstantOfShape: EmissionRule = (emission, node) => {
   const tensor = value?.kind === 'tensor' ? value.value : f32Tensor([], [0]);
   const shape = emission.shapeReference(dims, `${node.name}/shape`);
   const number = emission.builder.constant(`${node.name}/number`, { ...tensor, dims: [] });
-  const attributes = { T: { type: tensor.type }, index_type: { type: 'i64' } } as const;
+  const attributes = { T: tensor.type, index_type: 'i64' } as const;
   return [plainValue(emission.node(node, 'Fill', [shape, number], attributes), tensor.type, dims)];
 };

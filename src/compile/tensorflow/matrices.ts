@@ -23,12 +23,12 @@ export const emitMatMul: EmissionRule = (emission, node) => {
   const references = [left.value.reference, other.value.reference];
   const reference = isFlat
     ? emission.node(node, 'MatMul', references, {
-        T: { type },
+        T: type,
         transpose_a: left.isTransposed,
         transpose_b: other.isTransposed,
       })
     : emission.node(node, 'BatchMatMulV2', references, {
-        T: { type },
+        T: type,
         adj_x: left.isTransposed,
         adj_y: other.isTransposed,
       });
@@ -45,7 +45,7 @@ export const emitGemm: EmissionRule = (emission, node) => {
   const { type } = left;
   const isTransposed = intOf(node, 'transB', 0) === 1;
   let reference = emission.node(node, 'MatMul', [left.reference, right.reference], {
-    T: { type },
+    T: type,
     transpose_a: false,
     transpose_b: isTransposed,
   });
@@ -53,7 +53,7 @@ export const emitGemm: EmissionRule = (emission, node) => {
   if (node.inputs[2]) {
     const bias = emission.input(node, 2);
     const op = bias.dims.length === 1 ? 'BiasAdd' : 'AddV2';
-    reference = emission.node(node, op, [reference, bias.reference], { T: { type } }, '/biased');
+    reference = emission.node(node, op, [reference, bias.reference], { T: type }, '/biased');
   }
   return [plainValue(reference, type, dims)];
 };
@@ -73,13 +73,7 @@ function timesVector(emission: Emission, node: GraphNode, left: Value, vector: V
   const column = emission.reshaped(vector, [vector.dims[0]!, 1], `${node.name}/column`);
   const isFlat = rows.dims.length === 2;
   const inputs = [rows.reference, column.reference];
-  const reference = emission.node(
-    node,
-    isFlat ? 'MatMul' : 'BatchMatMulV2',
-    inputs,
-    { T: { type: rows.type } },
-    '/rows',
-  );
+  const reference = emission.node(node, isFlat ? 'MatMul' : 'BatchMatMulV2', inputs, { T: rows.type }, '/rows');
   const product = plainValue(reference, rows.type, [...rows.dims.slice(0, -1), 1]);
   return emission.reshaped(product, rows.dims.slice(0, -1), node.name);
 }
@@ -97,12 +91,7 @@ export const emitEinsum: EmissionRule = (emission, node) => {
     for (const [axis, letter] of Array.from(letters).entries()) sizes.set(letter, values[index]!.dims[axis]!);
   const { type } = values[0]!;
   const inputs = values.map(({ reference }) => reference);
-  const reference = emission.node(node, 'Einsum', inputs, { N: inputs.length, T: { type }, equation });
-  return [
-    plainValue(
-      reference,
-      type,
-      Array.from(right, (letter) => sizes.get(letter)!),
-    ),
-  ];
+  const reference = emission.node(node, 'Einsum', inputs, { N: inputs.length, T: type, equation });
+  const dims = Array.from(right, (letter) => sizes.get(letter)!);
+  return [plainValue(reference, type, dims)];
 };

@@ -10,15 +10,9 @@ export const emitLayerNormalization: EmissionRule = (emission, node) => {
   const axes = identityOrder(rank).slice(axisOf(intOf(node, 'axis', -1), rank));
   const places = emission.integerVector(`${node.name}/axes`, axes);
   const emit = (op: string, name: string, inputs: readonly string[]) =>
-    emission.node(node, op, inputs, { T: { type } }, `/${name}`);
+    emission.node(node, op, inputs, { T: type }, `/${name}`);
   const mean = (name: string, reference: string) =>
-    emission.node(
-      node,
-      'Mean',
-      [reference, places],
-      { T: { type }, Tidx: { type: 'i32' }, keep_dims: true },
-      `/${name}`,
-    );
+    emission.node(node, 'Mean', [reference, places], { T: type, Tidx: 'i32', keep_dims: true }, `/${name}`);
   const centred = emit('Sub', 'centred', [value.reference, mean('mean', value.reference)]);
   const variance = mean('variance', emit('Square', 'square', [centred]));
   const epsilon = emission.number(`${node.name}/epsilon`, type, floatOf(node, 'epsilon', 1e-5));
@@ -45,9 +39,9 @@ export const emitBatchNormalization: EmissionRule = (emission, node) => {
     node,
     'Mul',
     [value.reference, emission.floatTable(`${node.name}/factor`, value.type, dims, factor)],
-    { T: { type: value.type } },
+    { T: value.type },
     '/scaled',
   );
   const inputs = [scaled, emission.floatTable(`${node.name}/shift`, value.type, dims, shift)];
-  return [{ ...value, reference: emission.node(node, 'AddV2', inputs, { T: { type: value.type } }) }];
+  return [{ ...value, reference: emission.node(node, 'AddV2', inputs, { T: value.type }) }];
 };

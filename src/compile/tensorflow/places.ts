@@ -10,8 +10,8 @@ export const emitGatherNd: EmissionRule = (emission, node) => {
   const named = indices.dims.at(-1);
   if (named !== 1 && batchDims === 0 && typeof named === 'number') {
     const reference = emission.node(node, 'GatherNd', [value.reference, indices.reference], {
-      Tparams: { type: value.type },
-      Tindices: { type: indices.type },
+      Tparams: value.type,
+      Tindices: indices.type,
     });
     return [plainValue(reference, value.type, [...indices.dims.slice(0, -1), ...value.dims.slice(named)])];
   }
@@ -19,13 +19,7 @@ export const emitGatherNd: EmissionRule = (emission, node) => {
   const dims = indices.dims.slice(0, -1);
   if (dims.filter(isFree).length > 1) throw emission.unsupported(node, 'two of its axes depend on the batch');
   const flat = emission.reshaped(indices, dims, `${node.name}/indices`);
-  const axis = emission.integerScalar(`${node.name}/axis`, batchDims);
-  const reference = emission.node(node, 'GatherV2', [value.reference, flat.reference, axis], {
-    Tparams: { type: value.type },
-    Tindices: { type: indices.type },
-    Taxis: { type: 'i32' },
-    batch_dims: batchDims,
-  });
+  const reference = emission.gather(node, value, flat, batchDims, { batch_dims: batchDims });
   return [plainValue(reference, value.type, [...dims, ...value.dims.slice(batchDims + 1)])];
 };
 
@@ -36,10 +30,7 @@ export const emitScatterNd: EmissionRule = (emission, node) => {
     throw emission.unsupported(node, `its reduction is ${reduction.value}`);
   const [value, indices, updates] = [0, 1, 2].map((index) => emission.plain(emission.input(node, index)));
   const inputs = [value!.reference, indices!.reference, updates!.reference];
-  const reference = emission.node(node, 'TensorScatterUpdate', inputs, {
-    T: { type: value!.type },
-    Tindices: { type: indices!.type },
-  });
+  const reference = emission.node(node, 'TensorScatterUpdate', inputs, { T: value!.type, Tindices: indices!.type });
   return [{ ...value!, reference }];
 };
 
@@ -51,16 +42,9 @@ export function extreme(op: string): EmissionRule {
     if (intOf(node, 'select_last_index', 0) !== 0)
       throw emission.unsupported(node, 'it selects the last of equal elements');
     const place = emission.integerScalar(`${node.name}/axis`, axis);
-    const reference = emission.node(node, op, [value.reference, place], {
-      T: { type: value.type },
-      Tidx: { type: 'i32' },
-      output_type: { type: 'i64' },
-    });
-    const found = plainValue(
-      reference,
-      'i64',
-      value.dims.filter((_, other) => other !== axis),
-    );
+    const types = { T: value.type, Tidx: 'i32', output_type: 'i64' };
+    const left = value.dims.filter((_, other) => other !== axis);
+    const found = plainValue(emission.node(node, op, [value.reference, place], types), 'i64', left);
     if (intOf(node, 'keepdims', 1) === 0) return [found];
     const dims = value.dims.map((dim, other) => (other === axis ? 1 : dim));
     return [emission.reshaped(found, dims, `${node.name}/kept`)];

@@ -15,8 +15,8 @@ export function reduction(op: string): EmissionRule {
       axes.map((axis) => value.order.indexOf(axis)),
     );
     const reference = emission.node(node, op, [value.reference, places], {
-      T: { type: value.type },
-      Tidx: { type: 'i32' },
+      T: value.type,
+      Tidx: 'i32',
       keep_dims: keepsDims,
     });
     if (keepsDims)
@@ -38,7 +38,7 @@ export const emitTopK: EmissionRule = (emission, node) => {
     throw emission.unsupported(node, 'it does not rank the largest of the last axis');
   }
   const k = emission.integerScalar(`${node.name}/k`, count!);
-  const reference = emission.node(node, 'TopKV2', [value.reference, k], { T: { type: value.type }, sorted: true });
+  const reference = emission.node(node, 'TopKV2', [value.reference, k], { T: value.type, sorted: true });
   const dims = [...value.dims.slice(0, -1), count!];
   const indices = plainValue(`${reference}:1`, 'i32', dims);
   return [plainValue(reference, value.type, dims), cast(emission, indices, 'i64', `${node.name}/indices`)];
@@ -51,12 +51,6 @@ export const emitGatherElements: EmissionRule = (emission, node) => {
   const axis = axisOf(intOf(node, 'axis', 0), rank);
   const order = [...identityOrder(rank).filter((other) => other !== axis), axis];
   const [rows, indices] = [emission.arranged(value, order), emission.arranged(emission.input(node, 1), order)];
-  const place = emission.integerScalar(`${node.name}/axis`, rank - 1);
-  const reference = emission.node(node, 'GatherV2', [rows.reference, indices.reference, place], {
-    Tparams: { type: value.type },
-    Tindices: { type: indices.type },
-    Taxis: { type: 'i32' },
-    batch_dims: rank - 1,
-  });
+  const reference = emission.gather(node, rows, indices, rank - 1, { batch_dims: rank - 1 });
   return [{ reference, type: value.type, dims: indices.dims, order }];
 };

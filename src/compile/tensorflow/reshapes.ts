@@ -49,14 +49,8 @@ export const emitSqueeze: EmissionRule = (emission, node) => {
     node.inputs.length > 1 || node.attributes.has('axes')
       ? axesOf(emission, node).map((axis) => axisOf(axis, rank))
       : identityOrder(rank).filter((axis) => value.dims[axis] === 1);
-  return [
-    reshape(
-      emission,
-      node,
-      value,
-      value.dims.filter((_, axis) => !axes.includes(axis)),
-    ),
-  ];
+  const dims = value.dims.filter((_, axis) => !axes.includes(axis));
+  return [reshape(emission, node, value, dims)];
 };
 
 /** Returns the axes from the second input (newer operator sets) or from the attribute. */
@@ -85,13 +79,8 @@ function reshape(emission: Emission, node: GraphNode, value: Value, dims: readon
   const groups = groupAxes(value.dims, dims);
   const placed = groups === null ? null : inMemoryOrder(value, groups);
   if (placed === null) return changeShape(emission, node, emission.plain(value), dims, identityOrder(dims.length));
-  return changeShape(
-    emission,
-    node,
-    value,
-    dims,
-    placed.flatMap(({ after }) => after),
-  );
+  const order = placed.flatMap(({ after }) => after);
+  return changeShape(emission, node, value, dims, order);
 }
 
 function changeShape(

@@ -29,7 +29,7 @@ export const emitResize: EmissionRule = (emission, node) => {
   const size = emission.integerVector(`${node.name}/size`, [rows, columns]);
   const op = isNearest ? 'ResizeNearestNeighbor' : 'ResizeBilinear';
   const reference = emission.node(node, op, [picture.reference, size], {
-    T: { type: picture.type },
+    T: picture.type,
     align_corners: isLinear && isCornered,
     half_pixel_centers: isLinear && isHalfPixel,
   });

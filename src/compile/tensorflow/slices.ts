@@ -19,8 +19,8 @@ export const emitConcat: EmissionRule = (emission, node) => {
   const axisReference = emission.integerScalar(`${node.name}/axis`, order.indexOf(axis));
   const reference = emission.node(node, 'ConcatV2', [...references, axisReference], {
     N: references.length,
-    T: { type: first.type },
-    Tidx: { type: 'i32' },
+    T: first.type,
+    Tidx: 'i32',
   });
   const dims = first.dims.map((dim, index) => (index === axis ? sum : dim));
   return [{ reference, type: first.type, dims, order }];
@@ -71,21 +71,10 @@ export const emitGather: EmissionRule = (emission, node) => {
   const indices = emission.plain(notBelowZero(emission, node, size));
   if (indices.dims.length !== 1) {
     const plain = emission.plain(value);
-    const at = emission.integerScalar(`${node.name}/axis`, axis);
-    const gathered = emission.node(node, 'GatherV2', [plain.reference, indices.reference, at], {
-      Tparams: { type: value.type },
-      Tindices: { type: indices.type },
-      Taxis: { type: 'i32' },
-    });
     const dims = [...value.dims.slice(0, axis), ...indices.dims, ...value.dims.slice(axis + 1)];
-    return [plainValue(gathered, value.type, dims)];
+    return [plainValue(emission.gather(node, plain, indices, axis), value.type, dims)];
   }
-  const place = emission.integerScalar(`${node.name}/axis`, value.order.indexOf(axis));
-  const reference = emission.node(node, 'GatherV2', [value.reference, indices.reference, place], {
-    Tparams: { type: value.type },
-    Tindices: { type: indices.type },
-    Taxis: { type: 'i32' },
-  });
+  const reference = emission.gather(node, value, indices, value.order.indexOf(axis));
   return [{ ...value, reference, dims: value.dims.map((dim, other) => (other === axis ? indices.dims[0]! : dim)) }];
 };
 
@@ -113,11 +102,7 @@ export const emitSplit: EmissionRule = (emission, node) => {
     emission.integerVector(`${node.name}/sizes`, sizes),
     emission.integerScalar(`${node.name}/axis`, value.order.indexOf(axis)),
   ];
-  const reference = emission.node(node, 'SplitV', inputs, {
-    T: { type: value.type },
-    Tlen: { type: 'i32' },
-    num_split: sizes.length,
-  });
+  const reference = emission.node(node, 'SplitV', inputs, { T: value.type, Tlen: 'i32', num_split: sizes.length });
   return sizes.map((part, index) => ({
     ...value,
     reference: index === 0 ? reference : `${reference}:${index}`,
@@ -157,8 +142,8 @@ export const emitTile: EmissionRule = (emission, node) => {
   if (dims.every((dim, axis) => sameDim(dim, value.dims[axis]!))) return [value];
   const multiples = emission.input(node, 1);
   const reference = emission.node(node, 'Tile', [value.reference, multiples.reference], {
-    T: { type: value.type },
-    Tmultiples: { type: multiples.type },
+    T: value.type,
+    Tmultiples: multiples.type,
   });
   return [{ ...value, reference, dims }];
 };
@@ -183,8 +168,8 @@ function cut(emission: Emission, node: GraphNode, value: Value, cuts: readonly C
     emission.integerVector(`${node.name}/${['begin', 'end', 'steps'][index]}`, values),
   );
   const reference = emission.node(node, 'StridedSlice', [value.reference, ...inputs], {
-    T: { type: value.type },
-    Index: { type: 'i32' },
+    T: value.type,
+    Index: 'i32',
     begin_mask: untouched,
     end_mask: untouched,
     shrink_axis_mask: dropped,

@@ -38,7 +38,7 @@ export const emitConvolution: EmissionRule = (emission, node) => {
   // A depthwise convolution with explicit padding aborts the process (TensorFlow 2.21, in its shape function).
   const isPadded = isDepthwise && 'explicit_paddings' in padding;
   const attributes = {
-    T: { type },
+    T: type,
     strides: [1, ...window.strides, 1],
     dilations: [1, ...window.dilations, 1],
     ...(isPadded ? { padding: 'VALID' } : padding),
@@ -50,7 +50,7 @@ export const emitConvolution: EmissionRule = (emission, node) => {
   let reference = emission.node(node, op, [input.reference, filter], attributes);
   if (node.inputs[2]) {
     const bias = emission.builder.constant(`${node.name}/bias`, emission.constant(node, 2));
-    reference = emission.node(node, 'BiasAdd', [reference, bias], { T: { type } }, '/biased');
+    reference = emission.node(node, 'BiasAdd', [reference, bias], { T: type }, '/biased');
   }
   return [picturesLike(picture, reference, outChannels, window)];
 };
@@ -88,11 +88,7 @@ export const emitGlobalAveragePool: EmissionRule = (emission, node) => {
   const picture = emission.arranged(emission.input(node, 0), NHWC);
   const axes = emission.integerVector(`${node.name}/axes`, [1, 2]);
   const { type, dims } = picture;
-  const reference = emission.node(node, 'Mean', [picture.reference, axes], {
-    T: { type },
-    Tidx: { type: 'i32' },
-    keep_dims: true,
-  });
+  const reference = emission.node(node, 'Mean', [picture.reference, axes], { T: type, Tidx: 'i32', keep_dims: true });
   return [{ reference, type, dims: [dims[0]!, dims[1]!, 1, 1], order: NHWC }];
 };
 
@@ -144,7 +140,7 @@ function reachOf(size: number, dilation: number): number {
 }
 
 function poolAttributes(picture: Value, { sizes, strides }: Window): Record<string, AttributeInput> {
-  return { T: { type: picture.type }, ksize: [1, ...sizes, 1], strides: [1, ...strides, 1] };
+  return { T: picture.type, ksize: [1, ...sizes, 1], strides: [1, ...strides, 1] };
 }
 
 function pad(emission: Emission, node: GraphNode, picture: Value, window: Window, filling: number): Value {
@@ -166,7 +162,7 @@ export function padded(
     node,
     'PadV2',
     [value.reference, table, fill],
-    { T: { type: value.type }, Tpaddings: { type: 'i32' } },
+    { T: value.type, Tpaddings: 'i32' },
     '/padded',
   );
   return { ...value, reference };

@@ -1,6 +1,7 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { f32Values, i64Tensor, intValues, type Tensor } from '../graph.ts';
 import { GraphBuilder } from '../graph-builder.ts';
+import { invalid } from '../refusals.ts';
 import type { TfAttribute, TfGraph, TfNode } from './read-tfjs.ts';
 
 /** Marks the batch dimension, whose size is unknown. */
@@ -58,7 +59,7 @@ export class Lowering {
 
   node(reference: string): TfNode {
     const node = this.graph.nodes.get(nodeName(reference));
-    if (node === undefined) throw new SightlineError('MODEL_INVALID', `the graph has no node ${reference}`);
+    if (node === undefined) throw invalid(`the graph has no node ${reference}`);
     return node;
   }
 

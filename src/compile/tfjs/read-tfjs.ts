@@ -1,7 +1,7 @@
 import { readModel } from '../../disk/given-file.ts';
-import { SightlineError } from '../../errors/sightline-error.ts';
 import { ELEMENT_BYTES, elementCount, type Tensor } from '../graph.ts';
 import { halfToFloat } from '../half.ts';
+import { invalid, unsupported } from '../refusals.ts';
 
 /** A node as written by the TensorFlow.js converter. Text attributes are base64. */
 export interface TfNode {
@@ -60,8 +60,7 @@ export async function readTfjs(modelPath: string, weightPaths: readonly string[]
   const sizes = entries.map((entry) => elementCount(entry.shape) * bytesOfElement(entry, modelPath));
   const expected = sizes.reduce((sum, size) => sum + size, 0);
   if (expected !== binary.length) {
-    throw new SightlineError(
-      'MODEL_INVALID',
+    throw invalid(
       `${modelPath}: expected ${expected} bytes of weights, received ${binary.length}; do the files belong together?`,
     );
   }
@@ -80,11 +79,10 @@ function parseModel(text: string, modelPath: string): ModelFile {
   try {
     model = JSON.parse(text) as ModelFile;
   } catch {
-    throw new SightlineError('MODEL_INVALID', `${modelPath}: expected a TensorFlow.js model.json, received no JSON`);
+    throw invalid(`${modelPath}: expected a TensorFlow.js model.json, received no JSON`);
   }
   if (!Array.isArray(model.modelTopology?.node)) {
-    throw new SightlineError(
-      'MODEL_INVALID',
+    throw invalid(
       `${modelPath}: expected a TensorFlow.js graph model, received format ${JSON.stringify(model.format)}`,
     );
   }
@@ -100,7 +98,7 @@ function bytesOfElement(entry: WeightEntry, modelPath: string): number {
   const stored = storedType(entry);
   const bytes = SOURCE_BYTES[stored];
   if (bytes !== undefined) return bytes;
-  throw new SightlineError('COMPILE_UNSUPPORTED', `${modelPath}: weight ${entry.name} has element type ${stored}`);
+  throw unsupported(`${modelPath}: weight ${entry.name} has element type ${stored}`);
 }
 
 function readWeight(entry: WeightEntry, bytes: Uint8Array<ArrayBuffer>): Tensor {

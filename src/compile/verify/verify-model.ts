@@ -1,6 +1,6 @@
 import type { CompiledModel, OutputTensor } from '../../core/model.ts';
-import { SightlineError } from '../../errors/sightline-error.ts';
 import type { CompileSource } from '../compile-source.ts';
+import { unsupported } from '../refusals.ts';
 import { compareOutputs, type VerifyRow } from './compare-outputs.ts';
 import { runOnnxSource } from './run-onnx.ts';
 import { runTfjs } from './run-tfjs.ts';
@@ -26,8 +26,7 @@ export async function verifyModel(
 ): Promise<VerifyRow[]> {
   const { width, height } = compiled.spec.input;
   if (width !== source.input.width || height !== source.input.height || compiled.format === 'tfjs') {
-    throw new SightlineError(
-      'COMPILE_UNSUPPORTED',
+    throw unsupported(
       `${source.spec.name}: only a compiled model at ${source.input.width}x${source.input.height} can be compared with its ` +
         `source, received ${compiled.format} at ${width}x${height}`,
     );

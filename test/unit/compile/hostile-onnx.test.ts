@@ -2,12 +2,13 @@ import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { decodeOnnx, encodeOnnx, type OnnxModel, type OnnxTensor } from '../../../bench/support/onnx-file.ts';
 import { compileModel } from '../../../src/compile/compile-model.ts';
 import type { CompileSource } from '../../../src/compile/compile-source.ts';
 import { emitOnnx } from '../../../src/compile/onnx/emit-onnx.ts';
 import { ExternalData } from '../../../src/compile/onnx/external-data.ts';
-import { externalFiles, importOnnx } from '../../../src/compile/onnx/import-onnx.ts';
-import { decodeOnnx, encodeOnnx, type OnnxModel, type OnnxTensor } from '../../../src/compile/onnx/onnx-schema.ts';
+import { externalFiles } from '../../../src/compile/onnx/external-paths.ts';
+import { importOnnx } from '../../../src/compile/onnx/import-onnx.ts';
 import { source } from './layout-sources.ts';
 import { convolution, network, number } from './networks.ts';
 
@@ -126,14 +127,9 @@ function field(number: number, content: Uint8Array): Buffer {
 
 describe('a small file cannot allocate large memory', () => {
   it('with a million empty nodes, constants, inputs or outputs', () => {
-    for (const [part, code] of [
-      [1, 'MODEL_INVALID'],
-      [5, 'COMPILE_UNSUPPORTED'],
-      [11, 'MODEL_INVALID'],
-      [12, 'COMPILE_UNSUPPORTED'],
-    ] as const) {
+    for (const part of [1, 5, 11, 12]) {
       const bomb = field(7, Buffer.alloc(2_000_000, Uint8Array.of((part << 3) | 2, 0)));
-      expect(refusal(bomb), `field ${part}`).toMatchObject({ code });
+      expect(refusal(bomb), `field ${part}`).toMatchObject({ code: 'MODEL_INVALID' });
     }
   });
 

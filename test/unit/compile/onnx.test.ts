@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { decodeOnnx, encodeOnnx } from '../../../bench/support/onnx-file.ts';
 import { f32Tensor } from '../../../src/compile/graph.ts';
 import { emitOnnx } from '../../../src/compile/onnx/emit-onnx.ts';
 import { importOnnx } from '../../../src/compile/onnx/import-onnx.ts';
-import { decodeOnnx, encodeOnnx } from '../../../src/compile/onnx/onnx-schema.ts';
 import { sharedDir } from '../../support/shared.ts';
 import { convolution, network, number } from './networks.ts';
 

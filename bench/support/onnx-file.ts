@@ -113,7 +113,7 @@ export interface OnnxTensor {
   name?: string;
 }
 
-export interface OnnxAttribute {
+interface OnnxAttribute {
   name: string;
   type?: number;
   f?: number;
@@ -134,7 +134,7 @@ export interface OnnxNode {
   attribute?: OnnxAttribute[];
 }
 
-export interface OnnxValueInfo {
+interface OnnxValueInfo {
   name: string;
   type?: {
     tensor_type?: { elem_type?: number; shape?: { dim?: { dim_value?: Int64; dim_param?: string }[] } };
