@@ -1,14 +1,13 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, realpath, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { OpenvinoFacts } from '../../core/openvino-facts.ts';
 import { writeWholeFile } from '../../disk/replace-file.ts';
 import { packageRoot } from '../package-root.ts';
-import { fetchWheels, manylinux } from '../wheels/fetch-wheels.ts';
+import { installWheels, manylinux } from '../wheels/install-wheels.ts';
 import { type RunTool, reasonOf, setupFailed } from '../wheels/run-tool.ts';
 import { makeFolder, removeAbandoned, requireSpace } from '../wheels/setup-folder.ts';
-import { unpackWheels } from '../wheels/unpack-wheels.ts';
 import { findOpenvinoLibrary } from './find-library.ts';
 import { OPENVINO_RECORD, type OpenvinoRecord, openvinoHome } from './openvino-place.ts';
 import { probeOpenvino } from './probe-openvino.ts';
@@ -99,10 +98,10 @@ async function fetchInto(
   await requireSpace(partial, NEEDED_BYTES, freeBytes);
   onStep(`fetching the wheel of ${requirements} (60 MB)`);
   const otherwise = `or give a folder with OpenVINO: ${FROM_COMMAND}`;
-  const wheels = await fetchWheels(requirements, partial, { python, platforms, otherwise, run });
-  onStep('unpacking the libraries');
-  const packages = await unpackWheels(wheels, partial, { python, wanted: WANTED, unwanted: UNWANTED, run });
-  for (const name of ['wheels', 'python']) await rm(join(partial, name), { recursive: true, force: true });
+  const packages = await installWheels(requirements, partial, partial, {
+    ...{ python, platforms, otherwise, run, onStep, what: 'the libraries' },
+    ...{ wanted: WANTED, unwanted: UNWANTED },
+  });
   await libraryIn(partial);
   await writeFile(join(partial, PACKAGES), `${JSON.stringify(packages)}\n`);
 }

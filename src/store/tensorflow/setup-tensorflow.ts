@@ -1,13 +1,12 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, readdir, readFile, realpath, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, realpath, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { packageRoot } from '../package-root.ts';
 import { providePackage } from '../packages/provide-package.ts';
-import { fetchWheels, manylinux } from '../wheels/fetch-wheels.ts';
+import { installWheels, manylinux } from '../wheels/install-wheels.ts';
 import { type RunTool, reasonOf, setupFailed } from '../wheels/run-tool.ts';
 import { makeFolder, removeAbandoned, requireSpace } from '../wheels/setup-folder.ts';
-import { unpackWheels } from '../wheels/unpack-wheels.ts';
 import { type BindingPlace, findBindingPlace, SETUP_RECORD_NAME, type SetupRecord } from './binding-place.ts';
 import { buildBinding } from './build-binding.ts';
 import { findLibrary } from './library-layout.ts';
@@ -98,21 +97,13 @@ async function fetchAndUnpack(partial: string, options: SetupOptions): Promise<R
   await requireSpace(partial, NEEDED_BYTES[isGpu ? 'gpu' : 'cpu'], freeBytes);
   const requirements = requirementsOf(options);
   onStep(`fetching the wheels of ${requirements} (${isGpu ? '3.4 GB' : '270 MB'})`);
-  const wheels = await fetchWheels(requirements, partial, {
-    python,
-    platforms: manylinux(machine),
-    otherwise: `or give a folder with libtensorflow: ${FROM_COMMAND}`,
-    run,
-  });
-  onStep(`unpacking libtensorflow${isGpu ? ', CUDA and cuDNN' : ''} and the headers`);
-  const packages = await unpackWheels(wheels, join(partial, 'site'), {
-    python,
-    wanted: WANTED,
-    unwanted: UNWANTED,
-    run,
+  const otherwise = `or give a folder with libtensorflow: ${FROM_COMMAND}`;
+  const packages = await installWheels(requirements, partial, join(partial, 'site'), {
+    ...{ python, platforms: manylinux(machine), otherwise, run, onStep },
+    what: `libtensorflow${isGpu ? ', CUDA and cuDNN' : ''} and the headers`,
+    ...{ wanted: WANTED, unwanted: UNWANTED },
   });
   await makeExecutable(join(partial, 'site', 'nvidia', 'cuda_nvcc', 'bin'));
-  for (const name of ['wheels', 'python']) await rm(join(partial, name), { recursive: true, force: true });
   return packages;
 }
 

@@ -1,5 +1,5 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { type RunTool, reasonOf, setupFailed } from './run-tool.ts';
 
 /** Python version of the wheels. Their native files are the same for all versions, so any version with wheels works. */
@@ -11,25 +11,66 @@ export function manylinux(machine: 'x86_64' | 'aarch64'): string[] {
   return [`manylinux2014_${machine}`, ...GLIBC_MINORS.map((minor) => `manylinux_2_${minor}_${machine}`)];
 }
 
-export interface FetchOptions {
+export interface WheelOptions {
   /** Command that starts Python. */
   readonly python: string;
   /** Platform tags of the wheels, such as `manylinux_2_28_x86_64`. */
   readonly platforms: readonly string[];
   /** The alternative that the error message suggests if there is no Python. */
   readonly otherwise: string;
+  /** Paths in the wheels that are unpacked, except those that match `unwanted`. */
+  readonly wanted: RegExp;
+  readonly unwanted: RegExp;
+  /** What is unpacked, for a step's text. */
+  readonly what: string;
+  readonly onStep: (text: string) => void;
   readonly run: RunTool;
 }
 
+const UNZIP = `
+import re, sys, zipfile
+target, wheel, wanted, unwanted = sys.argv[1:5]
+with zipfile.ZipFile(wheel) as archive:
+    archive.extractall(target, [n for n in archive.namelist() if re.search(wanted, n) and not re.search(unwanted, n)])
+`;
+
 /**
- * Downloads the wheels of a requirements file with pip, so the user's index, proxy and credentials apply. Every file must have
- * the sha256 that the requirements state.
+ * Downloads the wheels of a requirements file and unpacks the needed files into one folder, laid out as pip would.
  *
- * @param folder - receives the wheels, and a virtual environment if Python has no pip.
- * @returns the paths of the wheels.
+ * @param folder - holds the wheels meanwhile, and a virtual environment if Python has no pip.
+ * @returns the versions by wheel name.
  * @throws SETUP_FAILED
  */
-export async function fetchWheels(requirements: string, folder: string, options: FetchOptions): Promise<string[]> {
+export async function installWheels(
+  requirements: string,
+  folder: string,
+  site: string,
+  options: WheelOptions,
+): Promise<Record<string, string>> {
+  const { python, wanted, unwanted, run } = options;
+  const wheels = await fetchWheels(requirements, folder, options);
+  options.onStep(`unpacking ${options.what}`);
+  const packages: Record<string, string> = {};
+  for (const wheel of wheels) {
+    try {
+      await run(python, ['-c', UNZIP, site, wheel, wanted.source, unwanted.source], site);
+    } catch (error) {
+      throw setupFailed(`${basename(wheel)} cannot be unpacked: ${reasonOf(error)}`, error);
+    }
+    // At once, because wheels can take gigabytes.
+    await rm(wheel);
+    const [name, version] = basename(wheel).split('-');
+    packages[name!.replaceAll('_', '-')] = version!;
+  }
+  for (const name of ['wheels', 'python']) await rm(join(folder, name), { recursive: true, force: true });
+  return packages;
+}
+
+/**
+ * Downloads the wheels with pip, so the user's index, proxy and credentials apply. Every file must have the sha256 that the
+ * requirements state. @returns their paths.
+ */
+async function fetchWheels(requirements: string, folder: string, options: WheelOptions): Promise<string[]> {
   const { platforms, run } = options;
   const pip = await findPip(folder, options);
   const wheels = join(folder, 'wheels');
@@ -52,7 +93,7 @@ export async function fetchWheels(requirements: string, folder: string, options:
 }
 
 /** Returns a Python with pip: the given one, or a virtual environment created by it. */
-async function findPip(folder: string, { python, otherwise, run }: FetchOptions): Promise<string> {
+async function findPip(folder: string, { python, otherwise, run }: WheelOptions): Promise<string> {
   try {
     await run(python, ['--version'], folder);
   } catch (error) {
