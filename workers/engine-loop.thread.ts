@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { SightlineError } from '../src/errors/sightline-error.ts';
+import { loadEngine } from '../src/infer/engine-kinds.ts';
 import type { InferenceEngine } from '../src/infer/inference-engine.ts';
-import { loadEngine } from '../src/infer/load-engine.ts';
 import { TensorflowEngine } from '../src/infer/tensorflow-engine.ts';
 import type { EngineLoopData, EngineLoopReady, EngineLoopResult } from '../src/measure/engine-alone.ts';
 import { readProcessUsage } from '../src/telemetry/process-usage.ts';

@@ -2,7 +2,7 @@ import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { DECODERS } from '../models/decoders.ts';
 import { SightlineError } from '../src/errors/sightline-error.ts';
-import { loadEngine } from '../src/infer/load-engine.ts';
+import { loadEngine } from '../src/infer/engine-kinds.ts';
 import type { EngineRequest, FromInference, ToInference } from '../src/protocol/threads.ts';
 import { BatchRunner } from '../src/runtime/inference/batch-runner.ts';
 import { nameInferenceThread } from '../src/telemetry/cpu-ledger.ts';

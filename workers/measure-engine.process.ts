@@ -1,4 +1,4 @@
-import { loadEngine } from '../src/infer/load-engine.ts';
+import { loadEngine } from '../src/infer/engine-kinds.ts';
 import type { EngineInfo, EngineRequest } from '../src/protocol/threads.ts';
 import { answerOneJob } from './answer-one-job.ts';
 

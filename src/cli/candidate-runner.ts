@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { DECODERS } from '../../models/decoders.ts';
 import type { CompiledModel, ComputePrecision } from '../core/model.ts';
 import { selectDetections } from '../geometry/nms.ts';
+import { loadEngine } from '../infer/engine-kinds.ts';
 import type { InferenceEngine } from '../infer/inference-engine.ts';
-import { loadEngine } from '../infer/load-engine.ts';
 import type { EngineRequest } from '../protocol/threads.ts';
 
 /** An engine on which compiled files are tried in this process, one picture at a time on one thread. */

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { parseInputSize } from '../config/model-config.ts';
+import { type EngineName, parseInputSize } from '../config/model-config.ts';
 import type { CompiledModel } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
@@ -13,8 +13,6 @@ import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { type QuantiseReport, quantiseModel } from './quantise-model.ts';
 import { table } from './table.ts';
-
-type Target = Parameters<typeof prepareModel>[1]['engine'];
 
 interface CompileFlags extends ModelFlags {
   readonly calibration?: string;
@@ -55,7 +53,7 @@ export function addModelsCompile(models: Command, io: CliIo): void {
 }
 
 /** Compiles a model as the flags say, for one engine. */
-export async function compiled(name: string, flags: ModelFlags, engine: Target, io: CliIo): Promise<CompiledModel> {
+export async function compiled(name: string, flags: ModelFlags, engine: EngineName, io: CliIo): Promise<CompiledModel> {
   const config = modelConfigOf({ ...flags, model: name });
   const { precision, inputSize, provider } = config;
   const { modelPath, cacheDir } = io.environment;
@@ -73,7 +71,7 @@ export async function compiled(name: string, flags: ModelFlags, engine: Target, 
 }
 
 async function compileFloat(name: string, flags: CompileFlags, io: CliIo): Promise<void> {
-  const { engine, calibration, maxLoss, annotations, images, keepFloat } = flags;
+  const { calibration, maxLoss, annotations, images, keepFloat } = flags;
   const given = Object.entries({ calibration, 'max-loss': maxLoss, annotations, images, 'keep-float': keepFloat });
   const wrong = given.find(([, value]) => value !== undefined);
   if (wrong !== undefined)
@@ -81,9 +79,10 @@ async function compileFloat(name: string, flags: CompileFlags, io: CliIo): Promi
       'COMMAND_INVALID',
       `--${wrong[0]} is for --precision int8, received --precision ${flags.precision}`,
     );
-  const target = engine === 'tensorflow' || engine === 'openvino' || engine === 'wasm' ? engine : 'onnx';
-  const { path, spec } = await compiled(name, flags, target, io);
-  if (flags.json === true) printJson(io, { model: spec.name, engine: target, path });
+  const { engine: wanted } = modelConfigOf(flags);
+  const engine = wanted === 'auto' ? 'onnx' : wanted;
+  const { path, spec } = await compiled(name, flags, engine, io);
+  if (flags.json === true) printJson(io, { model: spec.name, engine, path });
   else print(io, path);
 }
 

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { ENGINE_KINDS } from '../infer/engine-kinds.ts';
 import { fileSettings } from '../runtime/model/detector-request.ts';
 import { loadConfigured, manifestFolders } from '../runtime/model/load-detector.ts';
 import { verifyCompiled } from '../runtime/model/verify-prepared.ts';
@@ -123,26 +124,26 @@ async function list(isJson: boolean, io: CliIo): Promise<void> {
 
 const MAX_PICTURES = 16;
 
-/** The engines that use compiled models, with the precisions of each. */
-const VERIFIED = { onnx: ['f32', 'f16'], openvino: ['f32', 'bf16', 'f16'], tensorflow: ['f32', 'f16'] } as const;
-const VERIFIED_ENGINES = Object.keys(VERIFIED) as (keyof typeof VERIFIED)[];
+/** Engines whose network is not the published one. */
+const COMPILING = ENGINE_KINDS.filter(({ network }) => network !== null && network !== 'wasm');
 
 /** Compares the engines and precisions that the flags select; without a flag, all of them. */
 async function verifyAll(name: string, flags: VerifyFlags, command: Command, io: CliIo): Promise<void> {
   const pictures = await picturesIn(flags.images, MAX_PICTURES);
   const isGiven = (flag: string) => command.getOptionValueSource(flag) === 'cli';
-  const engines = VERIFIED_ENGINES.filter((engine) => !isGiven('engine') || engine === flags.engine);
-  if (engines.length === 0) {
+  const kinds = COMPILING.filter(({ name }) => !isGiven('engine') || name === flags.engine);
+  if (kinds.length === 0) {
     throw new SightlineError(
       'COMPILE_UNSUPPORTED',
-      `--engine ${flags.engine}: this engine does not use compiled models; expected one of ${VERIFIED_ENGINES.join(', ')}`,
+      `--engine ${flags.engine}: this engine does not use compiled models; expected one of ${COMPILING.map(({ name }) => name).join(', ')}`,
     );
   }
   const openvinoLibrary = findOpenvino(io.environment)?.libraryPath;
   const rows: VerifiedRow[] = [];
   const missing = new Set<string>();
-  for (const engine of engines) {
-    for (const precision of isGiven('precision') ? [modelConfigOf(flags).precision] : VERIFIED[engine]) {
+  for (const { name: engine, precisions } of kinds) {
+    const floats = precisions.filter((precision) => precision !== 'int8');
+    for (const precision of isGiven('precision') ? [modelConfigOf(flags).precision] : floats) {
       try {
         const model = await compiled(name, { ...flags, precision }, engine, io);
         const how = { engine, precision, provider: flags.provider ?? 'cpu', openvinoLibrary };

@@ -1,13 +1,22 @@
 import type { OutputTensor } from '../core/model.ts';
 import type { EngineInfo, EngineRequest, FakeEngineOptions } from '../protocol/threads.ts';
 import { clockScore, readClock } from './clock-code.ts';
-import { batchSizesUpTo, type InferenceEngine, notWarmed, ROWS_OUTPUT } from './inference-engine.ts';
+import { batchSizesUpTo, type EngineKind, type InferenceEngine, notWarmed, ROWS_OUTPUT } from './inference-engine.ts';
+
+export const fake = {
+  name: 'fake',
+  providers: null,
+  network: null,
+  precisions: [],
+  threads: 'one-or-more',
+  load: async (request) => new FakeEngine(request),
+} as const satisfies EngineKind;
 
 /**
  * Takes a fixed time per call and returns the same boxes for every frame, or reads a camera's clock from the picture. For
  * tests, and for benchmarks without inference.
  */
-export class FakeEngine implements InferenceEngine {
+class FakeEngine implements InferenceEngine {
   readonly info: EngineInfo;
   readonly #options: FakeEngineOptions;
   readonly #memory: Uint8Array;

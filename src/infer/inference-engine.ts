@@ -1,6 +1,7 @@
+import type { EngineName, Provider } from '../config/model-config.ts';
 import { smallestGoodSize } from '../core/batch-size.ts';
-import type { OutputTensor } from '../core/model.ts';
-import type { SightlineError } from '../errors/sightline-error.ts';
+import type { ComputePrecision, NetworkKind, OutputTensor } from '../core/model.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest, EngineShare } from '../protocol/threads.ts';
 
 /**
@@ -48,6 +49,16 @@ export const ROWS_OUTPUT = 'rows';
 /** Makes the error of a batch size that was not warmed. */
 export function notWarmed(batchSize: number, batchSizes: readonly number[]): RangeError {
   return new RangeError(`batch size ${batchSize}: expected one of ${batchSizes.join(', ')}`);
+}
+
+/** Makes the error of an engine that cannot be loaded, or cannot run a model. */
+export function unavailable(engine: string, why: string, cause?: unknown): SightlineError {
+  return new SightlineError('ENGINE_UNAVAILABLE', `engine ${engine} ${why}`, {}, { cause });
+}
+
+/** Makes the error of a call that failed in an engine's library. */
+export function callFailed(engine: string, error: unknown): SightlineError {
+  return new SightlineError('ENGINE_FAILED', `${engine}: ${(error as Error).message}`, {}, { cause: error });
 }
 
 /** Batch sizes to warm up: either fixed, or a choice of which only the faster ones are kept. */
@@ -115,4 +126,28 @@ export async function warmUp(
     bestPerFrameMs = Math.min(bestPerFrameMs, callMs / size);
   }
   return { batchSizes: warmed, warmMs };
+}
+
+/**
+ * An engine that `model.engine` can name. Its file exports one, and `engine-kinds.ts` lists it: what the compiler, the runtime and the
+ * optimiser need to know of it, and how it is loaded.
+ */
+export interface EngineKind {
+  readonly name: EngineName;
+  /** Values of `model.provider` that it takes; null if it has one device, whatever that setting says. */
+  readonly providers: readonly Provider[] | null;
+  /** What the compiler makes for it; null if it needs no weights. */
+  readonly network: NetworkKind | null;
+  /** Formats that it can compute in, if the device can. */
+  readonly precisions: readonly ComputePrecision[];
+  /** Its files are f32, and it chooses the format when it loads one. Otherwise the file has the format. */
+  readonly choosesPrecision?: boolean;
+  /** Inference threads: always one; one unless `model.threads` says more; or one for each core while it computes on the CPU. */
+  readonly threads: 'one' | 'one-or-more' | 'each-core';
+  /**
+   * Loads and warms it up.
+   *
+   * @throws ENGINE_UNAVAILABLE
+   */
+  load(request: EngineRequest): Promise<InferenceEngine>;
 }

@@ -1,26 +1,34 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import { type ComputePrecision, GATE_INPUT, type ModelSpec, type OutputTensor } from '../core/model.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
 import { trimMemory } from '../process/allocator.ts';
 import { onnxRuntime } from '../process/fetched-packages.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { gateOf } from './class-gate.ts';
 import {
+  callFailed,
+  type EngineKind,
   type InferenceEngine,
   notWarmed,
   planWarmUp,
+  unavailable,
   type WarmUpPlan,
   warmUp,
   worthKeeping,
 } from './inference-engine.ts';
-import { readOnnxFacts } from './onnx-facts.ts';
+import { checkedFacts } from './onnx-facts.ts';
 import { OptimisedGraph } from './optimised-graph.ts';
-import { checkQuantised } from './quantised.ts';
+
+export const onnx = {
+  name: 'onnx',
+  /** By their names in onnxruntime-node. */
+  providers: ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml'],
+  network: 'onnx',
+  precisions: ['f32', 'f16', 'int8'],
+  threads: 'each-core',
+  load: (request) => OnnxEngine.load(request),
+} as const satisfies EngineKind;
 
 type Ort = typeof import('onnxruntime-node');
-
-/** Providers that a user may choose, by their names in onnxruntime-node. */
-export const ONNX_PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml'] as const;
 
 /**
  * ONNX Runtime. On CPUs each inference thread has one session with one thread: two such sessions do a third more work than one
@@ -56,7 +64,7 @@ export class OnnxEngine implements InferenceEngine {
   /** @throws ENGINE_UNAVAILABLE if the library, the provider or the model cannot be loaded. */
   static async load(request: EngineRequest): Promise<OnnxEngine> {
     const ort = loadOrt();
-    const facts = readFacts(request);
+    const facts = checkedFacts('onnx', request);
     const precision = facts.isQuantised ? 'int8' : request.model.precision;
     const graph =
       request.provider === 'cpu' ? new OptimisedGraph(request.model.path, ort.env.versions.node ?? '') : null;
@@ -94,7 +102,7 @@ export class OnnxEngine implements InferenceEngine {
       }
       return outputs;
     } catch (error) {
-      throw new SightlineError('ENGINE_FAILED', `onnx: ${(error as Error).message}`, { batchSize }, { cause: error });
+      throw callFailed('onnx', error);
     }
   }
 
@@ -103,18 +111,6 @@ export class OnnxEngine implements InferenceEngine {
     this.#inputs.clear();
     await this.#session.release();
   }
-}
-
-/** @throws ENGINE_UNAVAILABLE if the file is not an ONNX model, or does not have the requested precision. */
-function readFacts(request: EngineRequest): ReturnType<typeof readOnnxFacts> {
-  let facts: ReturnType<typeof readOnnxFacts>;
-  try {
-    facts = readOnnxFacts(request.model.path);
-  } catch (error) {
-    throw unavailable(request, `cannot load ${request.model.path}: ${(error as Error).message}`, error);
-  }
-  checkQuantised('onnx', request, facts);
-  return facts;
 }
 
 /** Opens a session and warms it up at the sizes of the plan. @throws ENGINE_UNAVAILABLE */
@@ -136,7 +132,7 @@ async function openWarm(
     return { session, warm: { ...warm, inputs } };
   } catch (error) {
     await session.release();
-    throw unavailable(request, `cannot run ${request.model.path}: ${(error as Error).message}`, error);
+    throw unavailable(nameOf(request), `cannot run ${request.model.path}: ${(error as Error).message}`, error);
   }
 }
 
@@ -173,12 +169,8 @@ function loadOrt(): Ort {
   try {
     return onnxRuntime();
   } catch (error) {
-    throw new SightlineError(
-      'ENGINE_UNAVAILABLE',
-      `engine onnx: onnxruntime-node cannot be loaded: ${(error as Error).message}. Fetch it with "sightline setup onnx", or use --engine wasm.`,
-      {},
-      { cause: error },
-    );
+    const why = `cannot load onnxruntime-node: ${(error as Error).message}`;
+    throw unavailable('onnx', `${why}. Fetch it with "sightline setup onnx", or use --engine wasm.`, error);
   }
 }
 
@@ -186,7 +178,7 @@ async function openSession(ort: Ort, request: EngineRequest, graph: OptimisedGra
   // The library only warns about an unknown provider, drops it and runs on the CPU.
   const known = ort.listSupportedBackends().map(({ name }) => name);
   if (!known.includes(request.provider))
-    throw unavailable(request, `is not in this build of ONNX Runtime, which has ${known.join(', ')}`);
+    throw unavailable(nameOf(request), `is not in this build of ONNX Runtime, which has ${known.join(', ')}`);
   const { path } = request.model;
   const open = (file: string, options: InferenceSession.SessionOptions): Promise<InferenceSession> =>
     ort.InferenceSession.create(file, {
@@ -215,7 +207,7 @@ async function openSession(ort: Ort, request: EngineRequest, graph: OptimisedGra
     );
   } catch (error) {
     const { message } = error as Error;
-    throw unavailable(request, `cannot load ${path}: ${message}${operatorAdvice(message)}`, error);
+    throw unavailable(nameOf(request), `cannot load ${path}: ${message}${operatorAdvice(message)}`, error);
   }
 }
 
@@ -231,7 +223,6 @@ export function operatorAdvice(message: string): string {
   );
 }
 
-function unavailable({ provider }: EngineRequest, why: string, cause?: unknown): SightlineError {
-  const message = `engine onnx with provider ${provider} ${why}`;
-  return new SightlineError('ENGINE_UNAVAILABLE', message, { provider }, { cause });
+function nameOf({ provider }: EngineRequest): string {
+  return `onnx with provider ${provider}`;
 }

@@ -1,4 +1,7 @@
 import { MODEL_FILE, readGivenSync } from '../disk/given-file.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { EngineRequest } from '../protocol/threads.ts';
+import { unavailable } from './inference-engine.ts';
 
 /** What an engine needs to know about an ONNX file before a library loads it. */
 export interface OnnxFacts {
@@ -60,4 +63,24 @@ function* fieldsOf(message: Buffer, wanted: number): Generator<Buffer> {
     } else throw new RangeError(`wire type ${kind} at byte ${at}: this is not an ONNX file`);
   }
   if (at > message.length) throw new RangeError(TRUNCATED);
+}
+
+/**
+ * Reads the facts of a model's file, and checks that the requested precision fits it: quantised files run in int8, and only those.
+ *
+ * @throws ENGINE_UNAVAILABLE
+ */
+export function checkedFacts(engine: string, { model, precision = 'auto' }: EngineRequest): OnnxFacts {
+  let facts: OnnxFacts;
+  try {
+    facts = readOnnxFacts(model.path);
+  } catch (error) {
+    throw unavailable(engine, `cannot load ${model.path}: ${(error as Error).message}`, error);
+  }
+  if (precision === 'auto' || (precision === 'int8') === facts.isQuantised) return facts;
+  const why = facts.isQuantised
+    ? `${model.spec.name} is quantised and computed in int8, received precision ${precision}; use auto or int8`
+    : `${model.spec.name} is not quantised, received precision int8. Use a manifest whose file was quantised to INT8 (operators ` +
+      'QuantizeLinear and DequantizeLinear)';
+  throw new SightlineError('ENGINE_UNAVAILABLE', `engine ${engine}: ${why}`, { precision });
 }

@@ -1,17 +1,34 @@
 import { GATE_INPUT, type OutputTensor } from '../core/model.ts';
 import { OPENVINO_REMEDY } from '../core/openvino-facts.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
 import { trimMemory } from '../process/allocator.ts';
 import type { EngineInfo, EngineRequest, EngineShare } from '../protocol/threads.ts';
 import { gateOf } from './class-gate.ts';
-import { type InferenceEngine, notWarmed, planWarmUp, warmUp, worthKeeping } from './inference-engine.ts';
-import { type OnnxFacts, readOnnxFacts } from './onnx-facts.ts';
+import {
+  callFailed,
+  type EngineKind,
+  type InferenceEngine,
+  notWarmed,
+  planWarmUp,
+  unavailable,
+  warmUp,
+  worthKeeping,
+} from './inference-engine.ts';
+import { checkedFacts } from './onnx-facts.ts';
 import { CompiledModels } from './openvino/compiled-models.ts';
 import { chooseDevice, choosePrecision } from './openvino/device.ts';
 import { deviceFacts } from './openvino/facts.ts';
 import { InferRequest, type InferRequestOptions } from './openvino/infer-request.ts';
 import { type Handle, OpenvinoLibrary } from './openvino/library.ts';
-import { checkQuantised } from './quantised.ts';
+
+export const openvino = {
+  name: 'openvino',
+  providers: ['cpu', 'gpu', 'npu', 'auto'],
+  network: 'openvino',
+  precisions: ['f32', 'bf16', 'f16', 'int8'],
+  choosesPrecision: true,
+  threads: 'each-core',
+  load: (request) => OpenvinoEngine.load(request),
+} as const satisfies EngineKind;
 
 /**
  * OpenVINO through its C API. As with ONNX Runtime, each inference thread on a CPU runs one request at a time on one thread of the library.
@@ -36,10 +53,9 @@ export class OpenvinoEngine implements InferenceEngine {
   static async load(request: EngineRequest): Promise<OpenvinoEngine> {
     const { provider, model } = request;
     if (model.format !== 'onnx')
-      throw unavailable(`runs ONNX files; ${model.spec.name} is compiled as ${model.format}`);
+      throw unavailable('openvino', `runs ONNX files; ${model.spec.name} is compiled as ${model.format}`);
     const library = loadLibrary(request.openvinoLibrary);
-    const facts = factsOf(model.path);
-    checkQuantised('openvino', request, facts);
+    const facts = checkedFacts('openvino', request);
     const joined = request.share === undefined ? null : CompiledModels.join(library, request.share);
     const session = new Session(library, joined ?? CompiledModels.create(library));
     const { models } = session;
@@ -73,7 +89,11 @@ export class OpenvinoEngine implements InferenceEngine {
       return new OpenvinoEngine(info, session, isCpu ? models.share : undefined);
     } catch (error) {
       session.free();
-      throw unavailable(`with provider ${provider} cannot run ${model.path}: ${(error as Error).message}`, error);
+      throw unavailable(
+        'openvino',
+        `with provider ${provider} cannot run ${model.path}: ${(error as Error).message}`,
+        error,
+      );
     }
   }
 
@@ -86,12 +106,7 @@ export class OpenvinoEngine implements InferenceEngine {
     try {
       return request.run(gateOf(scoreThreshold));
     } catch (error) {
-      throw new SightlineError(
-        'ENGINE_FAILED',
-        `openvino: ${(error as Error).message}`,
-        { batchSize },
-        { cause: error },
-      );
+      throw callFailed('openvino', error);
     }
   }
 
@@ -161,22 +176,10 @@ function propertiesOf(
 }
 
 function loadLibrary(path: string | undefined): OpenvinoLibrary {
-  if (path === undefined) throw unavailable(`is not set up. ${OPENVINO_REMEDY}`);
+  if (path === undefined) throw unavailable('openvino', `is not set up. ${OPENVINO_REMEDY}`);
   try {
     return OpenvinoLibrary.load(path);
   } catch (error) {
-    throw unavailable(`cannot load ${path}: ${(error as Error).message}. ${OPENVINO_REMEDY}`, error);
+    throw unavailable('openvino', `cannot load ${path}: ${(error as Error).message}. ${OPENVINO_REMEDY}`, error);
   }
-}
-
-function factsOf(path: string): OnnxFacts {
-  try {
-    return readOnnxFacts(path);
-  } catch (error) {
-    throw unavailable(`cannot load ${path}: ${(error as Error).message}`, error);
-  }
-}
-
-function unavailable(why: string, cause?: unknown): SightlineError {
-  return new SightlineError('ENGINE_UNAVAILABLE', `engine openvino ${why}`, {}, { cause });
 }

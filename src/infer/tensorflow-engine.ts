@@ -2,8 +2,24 @@ import type { OutputTensor } from '../core/model.ts';
 import { type HashedFile, requireIntact } from '../disk/artefact-hash.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
-import { type InferenceEngine, notWarmed, planWarmUp, warmUp } from './inference-engine.ts';
+import {
+  type EngineKind,
+  type InferenceEngine,
+  notWarmed,
+  planWarmUp,
+  unavailable,
+  warmUp,
+} from './inference-engine.ts';
 import { CHILD_DEPTH, type ChildResult, TensorflowChild } from './tensorflow/tensorflow-child.ts';
+
+export const tensorflow = {
+  name: 'tensorflow',
+  providers: ['cpu', 'cuda'],
+  network: 'tensorflow',
+  precisions: ['f32', 'f16'],
+  threads: 'one',
+  load: (request) => TensorflowEngine.load(request),
+} as const satisfies EngineKind;
 
 export interface TensorflowLimits {
   /** The process is replaced when it holds this much more memory than after its warm-up. */
@@ -78,18 +94,21 @@ export class TensorflowEngine implements InferenceEngine {
   static async load(request: EngineRequest, limits: TensorflowLimits = LIMITS): Promise<TensorflowEngine> {
     const { format, path, spec } = request.model;
     if (format !== 'saved-model')
-      throw unavailable(`runs SavedModels; ${spec.name} is compiled as ${format}. Compile it for this engine`);
+      throw unavailable(
+        'tensorflow',
+        `runs SavedModels; ${spec.name} is compiled as ${format}. Compile it for this engine`,
+      );
     const { width, height } = spec.input;
     const load = { model: { path, width, height, maxBatch: request.maxBatch } };
     const child = await startChild(load, path);
     try {
       if (request.provider === 'cuda' && !child.facts.isGpu)
-        throw unavailable('finds no GPU; sightline doctor shows why');
+        throw unavailable('tensorflow', 'finds no GPU; sightline doctor shows why');
       return new TensorflowEngine(request, limits, load, await warmChild(child, request));
     } catch (error) {
       await child.close();
       if (error instanceof SightlineError && error.code === 'ENGINE_UNAVAILABLE') throw error;
-      throw unavailable(`cannot run ${path}: ${(error as Error).message}`, error);
+      throw unavailable('tensorflow', `cannot run ${path}: ${(error as Error).message}`, error);
     }
   }
 
@@ -196,7 +215,7 @@ async function startChild(load: Load, path: string): Promise<TensorflowChild> {
     // of the package's message are left out: they explain how to build against its old library.
     const reason = message.includes(path) ? message : message.split('\n')[0]!.replace(/\.$/, '');
     const why = message.includes(path) ? `cannot load ${reason}` : `cannot be loaded: ${reason}. ${TENSORFLOW_REMEDY}`;
-    throw unavailable(why, error);
+    throw unavailable('tensorflow', why, error);
   }
 }
 
@@ -213,8 +232,4 @@ async function warmChild(child: TensorflowChild, request: EngineRequest): Promis
 /** Reads the name of the GPU from TensorFlow's log, its only source: `device: 0, name: NVIDIA H100, pci bus id: ...`. */
 function gpuName(log: string): string {
   return /\bname: (.+?), pci bus id/.exec(log)?.[1] ?? 'GPU';
-}
-
-function unavailable(why: string, cause?: unknown): SightlineError {
-  return new SightlineError('ENGINE_UNAVAILABLE', `engine tensorflow ${why}`, {}, { cause });
 }

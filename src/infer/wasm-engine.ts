@@ -4,9 +4,24 @@ import type { GraphModel } from '@tensorflow/tfjs-converter';
 import type { io, Tensor } from '@tensorflow/tfjs-core';
 import type { OutputTensor } from '../core/model.ts';
 import { readModel } from '../disk/given-file.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
-import { type InferenceEngine, notWarmed, warmUp } from './inference-engine.ts';
+import {
+  callFailed,
+  type EngineKind,
+  type InferenceEngine,
+  notWarmed,
+  unavailable,
+  warmUp,
+} from './inference-engine.ts';
+
+export const wasm = {
+  name: 'wasm',
+  providers: null,
+  network: 'wasm',
+  precisions: ['f32'],
+  threads: 'each-core',
+  load: (request) => WasmEngine.load(request),
+} as const satisfies EngineKind;
 
 type Core = typeof import('@tensorflow/tfjs-core');
 
@@ -14,7 +29,7 @@ type Core = typeof import('@tensorflow/tfjs-core');
  * TensorFlow.js on WebAssembly, for machines that cannot load a native library. Runs the network as published, one frame at a
  * time, several times slower than onnx.
  */
-export class WasmEngine implements InferenceEngine {
+class WasmEngine implements InferenceEngine {
   readonly info: EngineInfo;
   readonly #tf: Core;
   readonly #model: GraphModel;
@@ -39,12 +54,8 @@ export class WasmEngine implements InferenceEngine {
   /** @throws ENGINE_UNAVAILABLE if the model is not a TFJS graph model or the backend cannot start. */
   static async load(request: EngineRequest): Promise<WasmEngine> {
     const { spec, format, path } = request.model;
-    if (format !== 'tfjs') {
-      throw new SightlineError(
-        'ENGINE_UNAVAILABLE',
-        `engine wasm runs TensorFlow.js graph models; ${spec.name} is an ONNX file. Use --engine onnx.`,
-      );
-    }
+    if (format !== 'tfjs')
+      throw unavailable('wasm', `runs TensorFlow.js graph models; ${spec.name} is an ONNX file. Use --engine onnx.`);
     const shape: [number, number, number, number] = [1, spec.input.height, spec.input.width, 3];
     const memory = new Uint8Array(spec.input.height * spec.input.width * 3);
     try {
@@ -53,12 +64,7 @@ export class WasmEngine implements InferenceEngine {
       const info = { engine: 'wasm', provider: 'wasm', device: 'CPU', precision: 'f32', ...warm, callsInFlight: 1 };
       return new WasmEngine(tf, model, memory, shape, info);
     } catch (error) {
-      throw new SightlineError(
-        'ENGINE_UNAVAILABLE',
-        `engine wasm cannot run ${spec.name}: ${(error as Error).message}`,
-        {},
-        { cause: error },
-      );
+      throw unavailable('wasm', `cannot run ${spec.name}: ${(error as Error).message}`, error);
     }
   }
 
@@ -72,7 +78,7 @@ export class WasmEngine implements InferenceEngine {
     try {
       return await run(this.#tf, this.#model, this.#memory, this.#shape);
     } catch (error) {
-      throw new SightlineError('ENGINE_FAILED', `wasm: ${(error as Error).message}`, {}, { cause: error });
+      throw callFailed('wasm', error);
     }
   }
 

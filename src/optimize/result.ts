@@ -1,3 +1,4 @@
+import type { EngineName } from '../config/model-config.ts';
 import type { Bottleneck as MeasuredBottleneck } from '../measure/bottlenecks.ts';
 import type { TargetVerdict as MeasuredVerdict } from '../measure/trial-result.ts';
 
@@ -7,7 +8,7 @@ import type { TargetVerdict as MeasuredVerdict } from '../measure/trial-result.t
 export interface Configuration {
   /** Name or path of a manifest or ONNX file. */
   readonly model: string;
-  readonly engine: 'tensorflow' | 'openvino' | 'onnx' | 'wasm';
+  readonly engine: Exclude<EngineName, 'fake'>;
   readonly precision: 'f32' | 'bf16' | 'f16' | 'int8';
   /** Width and height in pixels: `512x512`. */
   readonly inputSize: string;

@@ -1,4 +1,5 @@
 /** Messages between the main thread and its lane and inference threads. Pixels stay in ring slots, except for pushed pictures. */
+import type { EngineName } from '../config/model-config.ts';
 import type { LANE_KEYS, StreamConfig } from '../config/stream.ts';
 import type { DropReason } from '../core/frame.ts';
 import type { CompiledModel, ComputePrecision, ModelSpec } from '../core/model.ts';
@@ -115,7 +116,7 @@ export type FromLane =
 
 /** An engine and its settings. */
 export interface EngineRequest {
-  readonly engine: 'tensorflow' | 'openvino' | 'onnx' | 'wasm' | 'fake';
+  readonly engine: EngineName;
   /**
    * Execution provider of the onnx engine: `cpu`, `cuda`, `tensorrt`, `webgpu`, `dml`, `coreml`. With `cuda` the tensorflow
    * engine requires a GPU, else it uses whatever device the library has. Device of the openvino engine: `cpu`, `gpu`, `npu`, `auto`.

@@ -1,15 +1,16 @@
 import { availableParallelism } from 'node:os';
 import type { DecoderConfig } from '../config/decoder-config.ts';
 import type { PreviewConfig } from '../config/gateway.ts';
-import type { ModelConfig } from '../config/model-config.ts';
+import type { EngineName, ModelConfig, Provider } from '../config/model-config.ts';
 import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import { unlessAborted } from '../flow/unless-aborted.ts';
+import { ENGINE_KINDS, kindOf } from '../infer/engine-kinds.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { comparisonText, type EngineChoice } from '../store/engine-choices.ts';
 import { candidates } from './model/choose-engine.ts';
-import { type EngineName, type EngineOptions, isOpenvinoDevice, prepareEngine } from './model/engine-request.ts';
+import { type EngineOptions, prepareEngine } from './model/engine-request.ts';
 import type { ResultSinks } from './results/result-sinks.ts';
 import { Runtime, type RuntimeOptions } from './runtime.ts';
 
@@ -26,37 +27,26 @@ export interface OpenOptions extends EngineOptions {
   readonly incidents?: Incidents | undefined;
 }
 
-/** @throws CONFIG_INVALID if the provider does not belong to the configured engine. */
-function checkProvider({ engine, provider }: ModelConfig): void {
-  if (provider === 'cpu') return;
-  const isForOpenvino = isOpenvinoDevice(provider);
-  if (engine === 'openvino' && !isForOpenvino)
+/** @throws CONFIG_INVALID if the settings do not fit the configured engine. */
+function checkEngine({ engine, provider, threads = 1 }: ModelConfig): void {
+  if (engine === 'auto') return;
+  const kind = kindOf(engine);
+  if (kind.providers !== null && !kind.providers.includes(provider))
     throw new SightlineError(
       'CONFIG_INVALID',
-      `model.provider: engine openvino supports cpu, gpu, npu and auto, received ${provider}`,
+      `model.provider: engine ${engine} supports ${kind.providers.join(', ')}, received ${provider}${ownerText(provider)}`,
     );
-  if (engine === 'onnx' && isForOpenvino)
+  if (kind.threads === 'one' && threads > 1)
     throw new SightlineError(
       'CONFIG_INVALID',
-      `model.provider: ${provider} is a device of engine openvino, not of onnx`,
+      `model.threads: engine ${engine} has one, received ${threads}. For another GPU, run another process of ` +
+        'sightline with another CUDA_VISIBLE_DEVICES',
     );
 }
 
-/** @throws CONFIG_INVALID if the settings conflict. */
-function checkTensorflow({ engine, provider, threads }: ModelConfig): void {
-  if (engine !== 'tensorflow') return;
-  if (provider !== 'cpu' && provider !== 'cuda')
-    throw new SightlineError(
-      'CONFIG_INVALID',
-      `model.provider: engine tensorflow supports only cpu and cuda, received ${provider}`,
-    );
-  if ((threads ?? 1) > 1) {
-    throw new SightlineError(
-      'CONFIG_INVALID',
-      `model.threads: engine tensorflow has one, received ${threads}. For another GPU, run another process of ` +
-        'sightline with another CUDA_VISIBLE_DEVICES',
-    );
-  }
+function ownerText(provider: Provider): string {
+  const owners = ENGINE_KINDS.filter(({ providers }) => providers?.includes(provider));
+  return owners.length === 1 ? `, a device of engine ${owners[0]!.name}` : '';
 }
 
 /** Default number of lane threads. */
@@ -76,8 +66,7 @@ export function openRuntime(options: OpenOptions): Promise<Runtime> {
 async function open(given: OpenOptions): Promise<Runtime> {
   const { incidents = new Incidents(given.onNotice) } = given;
   const options = { ...given, onDamaged: damageTo(incidents) };
-  checkTensorflow(options.model);
-  checkProvider(options.model);
+  checkEngine(options.model);
   const ffmpeg = options.ffmpeg ?? (await openFfmpeg(options.environment, options.onNotice, options.decoder));
   const { engines, choice } = await candidates(options);
   for (const [i, engine] of engines.entries()) {
@@ -143,8 +132,9 @@ export async function loadBeside(runtime: Runtime, name: string, given: EngineOp
  * takes one.
  */
 function inferenceThreads(model: ModelConfig, { engine, provider }: EngineRequest): number {
-  if (engine === 'tensorflow') return 1;
+  const { threads, providers } = kindOf(engine);
+  if (threads === 'one') return 1;
   if (model.threads !== undefined) return model.threads;
-  const hasOwnDevice = (engine === 'onnx' || engine === 'openvino') && provider !== 'cpu';
-  return engine === 'fake' || hasOwnDevice ? 1 : availableParallelism();
+  const isOnCpu = providers === null || provider === 'cpu';
+  return threads === 'each-core' && isOnCpu ? availableParallelism() : 1;
 }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CompiledModel, OutputTensor } from '../../src/core/model.ts';
+import { ENGINE_KINDS, loadEngine } from '../../src/infer/engine-kinds.ts';
 import type { InferenceEngine } from '../../src/infer/inference-engine.ts';
-import { loadEngine } from '../../src/infer/load-engine.ts';
 import { readOpenvinoFacts } from '../../src/infer/openvino/facts.ts';
 import type { TensorflowEngine } from '../../src/infer/tensorflow-engine.ts';
 import type { EngineRequest } from '../../src/protocol/threads.ts';
@@ -48,6 +48,10 @@ const cases: Case[] = [
   },
   { name: 'wasm with centernet', engine: 'wasm', model: await centernet('wasm') },
 ];
+
+it('every engine has a case', () => {
+  expect(new Set(cases.map(({ engine }) => engine))).toEqual(new Set(ENGINE_KINDS.map(({ name }) => name)));
+});
 
 /** A picture that only depends on its seed, with large areas so that a detector finds something. */
 function picture(seed: number, bytes: number): Uint8Array {

@@ -1,5 +1,6 @@
 import type { StreamConfig } from '../../config/stream.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { kindOf } from '../../infer/engine-kinds.ts';
 import type { PipelineConfig } from '../../pipeline/pipeline.ts';
 import type { Configuration, LeverId } from '../result.ts';
 import type { InferPart, LeverOptions } from './lever-options.ts';
@@ -59,13 +60,6 @@ const TRACK_BETWEEN = [1, 2, 3, 5];
 /** Settings of a model file that do not apply to another file. */
 const FILE_SETTINGS = ['family', 'labels', 'colours', 'range', 'resize'] as const;
 
-const PROVIDERS_OF: Readonly<Record<Configuration['engine'], readonly string[]>> = {
-  onnx: ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml'],
-  openvino: ['cpu', 'gpu', 'npu', 'auto'],
-  tensorflow: ['cpu', 'cuda'],
-  wasm: ['cpu'],
-};
-
 const ofParts = (): readonly never[] => [];
 const hasCores = ({ cores }: LeverOptions): boolean => cores > 1;
 
@@ -102,7 +96,9 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
     read: ({ model }, _, defaults) => engineOf(model.engine, defaults.engine),
     write: ({ model }, to) => [
       ['model.engine', to.engine],
-      ...(PROVIDERS_OF[to.engine].includes(model.provider) ? [] : [['model.provider', 'cpu'] as const]),
+      ...((kindOf(to.engine).providers ?? ['cpu']).includes(model.provider)
+        ? []
+        : [['model.provider', 'cpu'] as const]),
     ],
   },
   precision: {
@@ -141,8 +137,8 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
     isOffered: hasCores,
     values: ({ cores }) => counts(cores),
     read: ({ model }, _, defaults) => model.threads ?? defaults.inferenceThreads,
-    // The engine tensorflow has one thread by itself, and refuses the setting above 1.
-    write: (_, to) => [['model.threads', to.engine === 'tensorflow' ? undefined : to.inferenceThreads]],
+    // An engine that has one thread by itself refuses the setting above 1.
+    write: (_, to) => [['model.threads', kindOf(to.engine).threads === 'one' ? undefined : to.inferenceThreads]],
   },
   lanes: {
     name: 'lanes',

@@ -1,3 +1,4 @@
+import { kindOf } from '../../infer/engine-kinds.ts';
 import type { Configuration, LeverId } from '../result.ts';
 import { inputShapes } from './input-shapes.ts';
 import type { CandidateModel, InferPart, LeverOptions } from './lever-options.ts';
@@ -28,8 +29,7 @@ export function openSpace(options: LeverOptions): SearchSpace {
   const keys = new Set(parts.map(partKey));
   const isPossible = (configuration: Configuration): boolean =>
     (keys.has(partKey(configuration)) || partKey(configuration) === partKey(baseline)) &&
-    // TensorFlow has one inference thread.
-    (configuration.engine !== 'tensorflow' || configuration.inferenceThreads === 1) &&
+    (kindOf(configuration.engine).threads !== 'one' || configuration.inferenceThreads === 1) &&
     configuration.maxBatch <= batchLimit(models, configuration, baseline);
   return {
     levers,
@@ -51,7 +51,7 @@ export function openSpace(options: LeverOptions): SearchSpace {
 
 /**
  * Returns a configuration with one lever changed, and with what depends on it: another model brings its published
- * input, tensorflow has one inference thread, a fixed batch limits `maxBatch`.
+ * input, an engine may have one inference thread, a fixed batch limits `maxBatch`.
  */
 export function withLever<L extends LeverId>(
   { models }: Pick<SearchSpace, 'models'>,
@@ -62,7 +62,7 @@ export function withLever<L extends LeverId>(
   const next: Configuration = { ...at, [lever]: value };
   const model = models.find(({ name }) => name === next.model);
   const inputSize = lever === 'model' && model !== undefined ? model.inputSize : next.inputSize;
-  const inferenceThreads = next.engine === 'tensorflow' ? 1 : next.inferenceThreads;
+  const inferenceThreads = kindOf(next.engine).threads === 'one' ? 1 : next.inferenceThreads;
   const maxBatch = lever === 'maxBatch' ? next.maxBatch : Math.min(next.maxBatch, model?.mostBatch ?? next.maxBatch);
   return { ...next, inputSize, inferenceThreads, maxBatch };
 }

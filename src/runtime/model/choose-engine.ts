@@ -1,4 +1,5 @@
 import { cpus } from 'node:os';
+import type { EngineName } from '../../config/model-config.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { FETCHED_VERSIONS } from '../../process/fetched-packages.ts';
 import type { EngineInfo, EngineRequest } from '../../protocol/threads.ts';
@@ -6,7 +7,7 @@ import { choiceText, type EngineChoice, EngineChoices } from '../../store/engine
 import { findOpenvino, type OpenvinoPlace, openvinoIdentity } from '../../store/openvino/openvino-place.ts';
 import { findBindingPlace, readSetupRecord } from '../../store/tensorflow/binding-place.ts';
 import { nvidiaDriver } from '../../store/tensorflow/nvidia-driver.ts';
-import { type EngineName, type EngineOptions, isOpenvinoDevice, prepareEngine } from './engine-request.ts';
+import { type EngineOptions, isOpenvinoDevice, prepareEngine } from './engine-request.ts';
 import { loadConfigured } from './load-detector.ts';
 import { runInChild } from './run-in-child.ts';
 

@@ -1,8 +1,9 @@
 import type { BatchConfig } from '../../config/batch.ts';
 import type { Environment } from '../../config/environment.ts';
-import { type ModelConfig, parseInputSize } from '../../config/model-config.ts';
+import { type EngineName, type ModelConfig, parseInputSize } from '../../config/model-config.ts';
 import type { CompiledModel } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { kindOf } from '../../infer/engine-kinds.ts';
 import { chooseDevice } from '../../infer/openvino/device.ts';
 import type { EngineRequest } from '../../protocol/threads.ts';
 import type { ModelRoots } from '../../store/admit-model.ts';
@@ -29,11 +30,9 @@ export interface EngineOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export type EngineName = EngineRequest['engine'];
-
 /** Providers that only the openvino engine has: its devices besides the CPU. */
 export function isOpenvinoDevice(provider: ModelConfig['provider']): boolean {
-  return provider === 'gpu' || provider === 'npu' || provider === 'auto';
+  return provider !== 'cpu' && kindOf('openvino').providers!.includes(provider);
 }
 
 /**
@@ -76,7 +75,7 @@ async function compiledModel(
   const { modelPath, cacheDir } = environment;
   const settings = fileSettings(model);
   const places = { searchPath: modelPath, cacheDir, modelRoots };
-  if (engine === 'fake') return weightlessModel(model.name, { ...places, settings, inputSize });
+  if (kindOf(engine).network === null) return weightlessModel(model.name, { ...places, settings, inputSize });
   return prepareModel(model.name, {
     engine,
     precision: model.precision,
@@ -95,7 +94,7 @@ function withOverrides(compiled: CompiledModel, { classesPerBox }: ModelConfig):
   return classesPerBox === undefined ? compiled : { ...compiled, spec: { ...compiled.spec, classesPerBox } };
 }
 
-/** The fake engine needs a model's shape and classes, not its weights. */
+/** An engine without a network needs a model's shape and classes, not its weights. */
 async function weightlessModel(name: string, request: DetectorRequest): Promise<CompiledModel> {
   const spec = modelSpec(await loadDetector(name, request));
   const input = { ...spec.input, ...(request.inputSize ?? {}) };
@@ -105,7 +104,7 @@ async function weightlessModel(name: string, request: DetectorRequest): Promise<
 /** If tensorflow was chosen by `auto`, it must use a GPU. */
 function providerOf({ engine: requested, provider }: ModelConfig, engine: EngineName): string {
   if (engine === 'tensorflow') return requested === 'auto' ? 'cuda' : provider;
-  return engine === 'onnx' ? provider : engine;
+  return kindOf(engine).providers === null ? engine : provider;
 }
 
 /**

@@ -1,7 +1,9 @@
 import { compileModel } from '../../compile/compile-model.ts';
 import type { CompileSource } from '../../compile/compile-source.ts';
+import type { EngineName } from '../../config/model-config.ts';
 import type { CompiledModel, ComputePrecision, Precision } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { kindOf } from '../../infer/engine-kinds.ts';
 import type { ModelRoots } from '../../store/admit-model.ts';
 import { findWeights } from '../../store/find-weights.ts';
 import { type Manifest, modelSpec } from '../../store/manifests.ts';
@@ -12,7 +14,7 @@ import { loadDetector } from './load-detector.ts';
 import { quantisedModel } from './quantised-artefact.ts';
 
 export interface PrepareOptions {
-  readonly engine: 'onnx' | 'openvino' | 'wasm' | 'tensorflow';
+  readonly engine: EngineName;
   /** Number format to compute in. */
   readonly precision: 'auto' | ComputePrecision;
   /** Input size in pixels, if not the published one. */
@@ -42,6 +44,12 @@ export interface PrepareOptions {
  * signal.
  */
 export async function prepareModel(nameOrPath: string, options: PrepareOptions): Promise<CompiledModel> {
+  const { network } = kindOf(options.engine);
+  if (network === null)
+    throw new SightlineError(
+      'COMPILE_UNSUPPORTED',
+      `--engine ${options.engine}: this engine does not use compiled models`,
+    );
   // Also for the threads and processes that load the engine. Whether it is there shows when it is loaded.
   if (options.engine === 'tensorflow') findProvided('@tensorflow/tfjs-node-gpu', options.cacheDir);
   const manifest = await loadDetector(nameOrPath, options);
@@ -49,6 +57,7 @@ export async function prepareModel(nameOrPath: string, options: PrepareOptions):
   const weightPaths = await findWeights(manifest, { ...options, onDamaged });
   const compiled = await compileModel(compileSource(manifest, weightPaths), {
     ...options,
+    engine: network,
     onDamaged,
     precision: filePrecision(options, manifest),
     write: (job) => compileInChild(job, options.signal),
@@ -70,13 +79,14 @@ export function filePrecision(
   { engine, precision, provider }: Pick<PrepareOptions, 'engine' | 'precision' | 'provider'>,
   { reported }: Pick<Manifest, 'reported'>,
 ): Precision {
-  if (engine === 'openvino') return 'f32';
+  const { choosesPrecision, precisions } = kindOf(engine);
+  if (choosesPrecision === true) return 'f32';
   if (precision === 'auto') {
     const loss = reported?.f16Loss ?? Number.POSITIVE_INFINITY;
     return CUDA_PROVIDERS.includes(provider) && loss <= MOST_F16_LOSS ? 'f16' : 'f32';
   }
   // A quantised file is f32 with quantisation operators; the engine checks that it has them.
-  if (precision === 'int8' && engine === 'onnx') return 'f32';
+  if (precision === 'int8' && precisions.includes('int8')) return 'f32';
   if (precision === 'f32' || precision === 'f16') return precision;
   const others =
     precision === 'bf16' ? 'openvino, on a CPU that supports it' : 'openvino or onnx, with a quantised model';

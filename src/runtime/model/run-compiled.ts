@@ -1,6 +1,6 @@
 import { ungate } from '../../compile/verify/ungate.ts';
 import type { CompiledModel, OutputTensor } from '../../core/model.ts';
-import { loadEngine } from '../../infer/load-engine.ts';
+import { loadEngine } from '../../infer/engine-kinds.ts';
 import type { EngineRequest } from '../../protocol/threads.ts';
 
 /**

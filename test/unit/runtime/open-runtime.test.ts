@@ -20,9 +20,12 @@ describe('openRuntime', () => {
     [{ engine: 'tensorflow', provider: 'webgpu' }, /model\.provider: .*webgpu/],
     [
       { engine: 'openvino', provider: 'cuda' },
-      /model\.provider: engine openvino supports cpu, gpu, npu and auto, received cuda/,
+      /model\.provider: engine openvino supports cpu, gpu, npu, auto, received cuda/,
     ],
-    [{ engine: 'onnx', provider: 'npu' }, /model\.provider: npu is a device of engine openvino/],
+    [
+      { engine: 'onnx', provider: 'npu' },
+      /model\.provider: engine onnx supports cpu, cuda, .*, received npu, a device of engine openvino/,
+    ],
   ])('refuses %j before anything is started', async (model, message) => {
     await expect(open(model)).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
