@@ -1,30 +1,27 @@
 import { availableParallelism, cpus } from 'node:os';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
-import { previewConfig } from '../config/gateway.ts';
 import { redact } from '../core/redact.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
 import { demoSource } from '../host/demo-source.ts';
 import { DEFAULT_LIMITS, interference } from '../measure/interference.ts';
 import { type Measurement, measureRun } from '../measure/measure-run.ts';
 import { PARTS } from '../measure/trial-result.ts';
 import { parseStream } from '../pipeline/load-pipeline.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
-import { ResultSinks } from '../runtime/results/result-sinks.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
-import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, show } from './cli-io.ts';
 import { addDecoderFlags, type DecoderFlags, decoderConfigOf } from './decoder-flags.ts';
+import { numberIf, whole } from './flag-values.ts';
 import { addEngineFlags, addModelFlag, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { table } from './table.ts';
 
-interface BenchFlags extends ModelFlags, DecoderFlags {
+interface BenchFlags extends ModelFlags, DecoderFlags, JsonFlag {
   readonly streams: number;
   readonly realtime?: boolean;
   readonly seconds: number;
   readonly warmUp: number;
-  readonly json?: boolean;
 }
 
 const HELP = `
@@ -39,26 +36,26 @@ for every frame: --warm-up 12 excludes them.`;
 export function addBench(program: Command, io: CliIo): void {
   const command = program.command('bench').argument('[input]', 'video file or URL (default: the demonstration clip)');
   addDecoderFlags(addEngineFlags(addModelFlag(command)))
-    .addOption(
-      new Option('--streams <n>', 'number of streams that read the input at the same time')
-        .argParser(Number)
-        .default(1),
-    )
+    .option('--streams <n>', 'number of streams that read the input at the same time', whole('--streams', 1, 256), 1)
     .option('--realtime', 'read the input at its own frame rate and loop it, like a camera')
-    .addOption(new Option('--seconds <s>', 'length of the measurement').argParser(Number).default(10))
-    .addOption(new Option('--warm-up <s>', 'time to run before the measurement starts').argParser(Number).default(2))
-    .option('--json', 'one JSON document on standard output')
+    .option(
+      '--seconds <s>',
+      'length of the measurement',
+      numberIf('--seconds', 'a number above 0, up to 3600', (value) => value > 0 && value <= 3600),
+      10,
+    )
+    .option(
+      '--warm-up <s>',
+      'time to run before the measurement starts',
+      numberIf('--warm-up', 'a number from 0 to 3600', (value) => value >= 0 && value <= 3600),
+      2,
+    )
+    .option(...JSON_FLAG)
     .addHelpText('after', HELP)
     .action((input: string | undefined, flags: BenchFlags) => bench(input, flags, io));
 }
 
 async function bench(input: string | undefined, flags: BenchFlags, io: CliIo): Promise<void> {
-  if (!(Number.isInteger(flags.streams) && flags.streams >= 1 && flags.streams <= 256))
-    throw new SightlineError('COMMAND_INVALID', '--streams: expected a whole number from 1 to 256');
-  if (!(flags.seconds > 0 && flags.seconds <= 3600))
-    throw new SightlineError('COMMAND_INVALID', '--seconds: expected a number above 0, up to 3600');
-  if (!(flags.warmUp >= 0 && flags.warmUp <= 3600))
-    throw new SightlineError('COMMAND_INVALID', '--warm-up: expected a number from 0 to 3600');
   const onNotice = (text: string): void => note(io, text);
   const { environment } = io;
   const ffmpeg = await openFfmpeg(environment, onNotice, decoderConfigOf(flags));
@@ -67,8 +64,6 @@ async function bench(input: string | undefined, flags: BenchFlags, io: CliIo): P
   const runtime = await openRuntime({
     model: modelConfigOf(flags),
     batch: check(batchConfig, {}, 'batch'),
-    preview: check(previewConfig, {}, 'preview'),
-    sinks: new ResultSinks([]),
     ffmpeg,
     environment,
     onNotice,
@@ -89,8 +84,9 @@ async function bench(input: string | undefined, flags: BenchFlags, io: CliIo): P
       warmUpSeconds: flags.warmUp,
       signal: io.stop,
     });
-    if (flags.json === true) printJson(io, { machine: machineDescription(), source: redact(source), ...measured });
-    else print(io, text(measured, source, flags));
+    show(io, flags, { machine: machineDescription(), source: redact(source), ...measured }, () =>
+      text(measured, source, flags),
+    );
   } finally {
     await runtime.stop();
   }

@@ -1,10 +1,22 @@
 import type { Writable } from 'node:stream';
 import { terminalText } from '../core/terminal-text.ts';
+import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts';
 import type { ProcessContext } from '../host/process-context.ts';
 
 /** What a command needs from its process: streams, environment, and the stop signal. */
 export interface CliIo extends ProcessContext {
   readonly stderr: Writable & { readonly isTTY?: boolean };
+}
+
+/** The flag of every command that prints something to process further, and its description. */
+export const JSON_FLAG = ['--json', 'one JSON document on standard output'] as const;
+export interface JsonFlag {
+  readonly json?: boolean | undefined;
+}
+
+/** The error of a command line that is wrong. */
+export function wrongCommand(message: string, details: ErrorDetails = {}): SightlineError {
+  return new SightlineError('COMMAND_INVALID', message, details);
 }
 
 export function print(io: CliIo, text: string): void {
@@ -13,6 +25,12 @@ export function print(io: CliIo, text: string): void {
 
 export function note(io: CliIo, text: string): void {
   io.stderr.write(`${terminalText(text)}\n`);
+}
+
+/** Writes what a command has found: with `--json` one JSON document and nothing else, otherwise text for people. */
+export function show(io: CliIo, { json }: JsonFlag, value: unknown, text: () => string): void {
+  if (json === true) printJson(io, value);
+  else print(io, text());
 }
 
 /** Writes one JSON document to standard output. With `--json`, nothing else is written there. */

@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { check } from '../config/check.ts';
 import { type DecoderConfig, decoderConfig } from '../config/decoder-config.ts';
 import { DEFAULT_MAX_PIXELS } from '../core/frame.ts';
@@ -12,17 +12,8 @@ export interface DecoderFlags {
 /** Adds the flags that say what ffmpeg may use: `decoder` of a pipeline. */
 export function addDecoderFlags(command: Command): Command {
   return command
-    .addOption(
-      new Option(
-        '--max-pixels <n>',
-        `largest picture that is read, width x height (default: ${DEFAULT_MAX_PIXELS})`,
-      ).argParser(Number),
-    )
-    .addOption(
-      new Option('--decoder-memory <mib>', 'memory limit of each ffmpeg in MiB, on Linux (default: 4096)').argParser(
-        Number,
-      ),
-    )
+    .option('--max-pixels <n>', `largest picture that is read, width x height (default: ${DEFAULT_MAX_PIXELS})`, Number)
+    .option('--decoder-memory <mib>', 'memory limit of each ffmpeg in MiB, on Linux (default: 4096)', Number)
     .option('--sandbox <kind>', 'sandbox for ffmpeg: auto, bwrap, landlock or none (default: auto)');
 }
 

@@ -12,9 +12,9 @@ import { loadConfigured } from '../runtime/model/load-detector.ts';
 import type { OpenOptions } from '../runtime/open-runtime.ts';
 import { parseSource } from '../source/parse-source.ts';
 import { modelSpec } from '../store/manifests.ts';
-import { type CliIo, print, printJson } from './cli-io.ts';
+import { type CliIo, show } from './cli-io.ts';
 import { pathsWritten } from './detect-outputs.ts';
-import { type DetectFlags, type DetectPlan, labelOf } from './detect-plan.ts';
+import { type DetectFlags, type DetectPlan, type DetectSource, labelOf } from './detect-plan.ts';
 import { table } from './table.ts';
 
 const PROBE_MS = 10_000;
@@ -40,54 +40,57 @@ export async function dryRun(
   options: EngineOptions & Pick<OpenOptions, 'decoder'>,
   io: CliIo,
 ): Promise<void> {
-  const { sources, arePictures, outputs, skipped } = plan;
+  const { sources, outputs, skipped } = plan;
   const { model, environment, onNotice, decoder } = options;
   const spec = modelSpec(await loadConfigured(model, environment));
   const [engine] = (await candidates(options)).engines;
   const ffmpeg = await openFfmpeg(environment, onNotice, decoder);
   const inputs: InputFacts[] = [];
-  for (const [i, source] of sources.entries()) {
-    if (io.stop.aborted) throw io.stop.reason;
-    inputs.push(await inputFacts(source, arePictures[i] === true, ffmpeg, io.stop));
+  for (const source of sources) {
+    io.stop.throwIfAborted();
+    inputs.push(await inputFacts(source, ffmpeg, io.stop));
   }
   const isRead = inputs.map(({ remark }) => remark?.startsWith(CANNOT_READ) !== true);
   const written = pathsWritten(plan, isRead);
+  const { precision } = model;
   const { width, height } = spec.input;
-  if (flags.json === true) {
-    const found = { name: spec.name, engine, precision: model.precision, inputWidth: width, inputHeight: height };
-    printJson(io, { model: found, inputs, skipped, outputs: written, resumeFolder: outputs.resumeFolder });
-    return;
-  }
-  const rows = inputs.map((input) => [
-    input.source,
-    input.codec ?? '-',
-    input.width === null ? '-' : `${input.width}x${input.height}`,
-    input.seconds === null ? '-' : `${input.seconds.toFixed(1)} s`,
-    input.frames === null ? '-' : `${input.frames}`,
-    input.remark ?? '',
+  const found = { name: spec.name, engine, precision, inputWidth: width, inputHeight: height };
+  const { resumeFolder } = outputs;
+  show(io, flags, { model: found, inputs, skipped, outputs: written, resumeFolder }, () =>
+    [
+      inputsTable(inputs),
+      countsText(inputs, isRead, skipped),
+      ...skipped.map((path) => `left out: ${path} (by its name neither video nor picture)`),
+      ...(written.length === 0 ? ['none'] : written).map((path) => `output: ${path}`),
+      `model: ${spec.name} ${width}x${height}, engine ${engine}, precision ${precision}`,
+    ].join('\n'),
+  );
+}
+
+function inputsTable(inputs: readonly InputFacts[]): string {
+  const rows = inputs.map(({ source, codec, width, height, seconds, frames, remark }) => [
+    ...[source, codec ?? '-', width === null ? '-' : `${width}x${height}`],
+    ...[seconds === null ? '-' : `${seconds.toFixed(1)} s`, `${frames ?? '-'}`, remark ?? ''],
   ]);
-  print(io, table([['input', 'codec', 'size', 'duration', 'frames', ''], ...rows]));
+  return table([['input', 'codec', 'size', 'duration', 'frames', ''], ...rows]);
+}
+
+function countsText(inputs: readonly InputFacts[], isRead: readonly boolean[], skipped: readonly string[]): string {
   const unread = isRead.filter((each) => !each).length;
   const frames = inputs.reduce((sum, input) => sum + (input.frames ?? 0), 0);
-  print(
-    io,
-    `${counted(inputs.length, 'input')}, ${counted(frames, 'frame')}, ${unread} cannot be read, ${skipped.length} left out`,
-  );
-  for (const path of skipped) print(io, `left out: ${path} (by its name neither video nor picture)`);
-  for (const path of written.length === 0 ? ['none'] : written) print(io, `output: ${path}`);
-  print(io, `model: ${spec.name} ${width}x${height}, engine ${engine}, precision ${model.precision}`);
+  return `${counted(inputs.length, 'input')}, ${counted(frames, 'frame')}, ${unread} cannot be read, ${skipped.length} left out`;
 }
 
 const CANNOT_READ = 'cannot be read: ';
 
-async function inputFacts(source: string, isPicture: boolean, ffmpeg: Ffmpeg, stop: AbortSignal): Promise<InputFacts> {
-  const named = { source: labelOf(source), ...UNKNOWN };
+async function inputFacts({ path, isPicture }: DetectSource, ffmpeg: Ffmpeg, stop: AbortSignal): Promise<InputFacts> {
+  const named = { source: labelOf(path), ...UNKNOWN };
   try {
-    const parsed = parseSource(source, { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: PROBE_MS });
+    const parsed = parseSource(path, { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: PROBE_MS });
     if (parsed.kind !== 'file') return { ...named, remark: 'not opened: a dry run opens files only' };
-    if (!statSync(source).isFile()) return { ...named, remark: 'not opened: a pipe or device can be read only once' };
+    if (!statSync(path).isFile()) return { ...named, remark: 'not opened: a pipe or device can be read only once' };
     if (isPicture) {
-      const { width, height, damage } = await readImage(source, ffmpeg.confinement.maxPixels);
+      const { width, height, damage } = await readImage(path, ffmpeg.confinement.maxPixels);
       const remark = damage === null ? null : `cut off or damaged (${damage})`;
       return { ...named, codec: 'picture', width, height, frames: 1, remark };
     }

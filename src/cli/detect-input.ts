@@ -4,7 +4,8 @@ import type { StreamConfig } from '../config/stream.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import type { SourceAccess } from '../core/source.ts';
 import type { PtsUs } from '../core/units.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
+import { SightlineError, type WireError } from '../errors/sightline-error.ts';
+import { runToEnd } from '../host/run-to-end.ts';
 import { openVideoSink } from '../runtime/results/open-video-sink.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { InFlightFrame } from '../runtime/stream/in-flight-frame.ts';
@@ -12,7 +13,7 @@ import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { neededScore } from '../runtime/stream/stream-analytics.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import type { BulkWork, StreamInput } from '../runtime/stream/stream-port.ts';
-import type { RecordEntry, Recorded } from '../sinks/frame-record.ts';
+import type { RecordEntry, Recorded, RecordedEnd } from '../sinks/frame-record.ts';
 import type { PictureSink } from '../sinks/sink.ts';
 import { type CliIo, note } from './cli-io.ts';
 import type { DetectOutputs } from './detect-outputs.ts';
@@ -32,13 +33,7 @@ export interface ReadJob {
 }
 
 /** How reading an item ended. */
-export interface ReadOutcome {
-  /** Frames that this run has read. */
-  readonly frames: number;
-  readonly decodeErrors: number;
-  readonly cached: number;
-  readonly warnings: readonly string[];
-  readonly error: SightlineError | null;
+export interface ItemEnd extends RecordedEnd {
   /** It was stopped before its end. */
   readonly isInterrupted: boolean;
 }
@@ -52,22 +47,30 @@ export type TakeEntry = (entry: RecordEntry, share: number) => Promise<unknown> 
  */
 export function whyWhole({ kind, sources }: DetectItem, flags: DetectFlags): string | null {
   if (kind === 'pictures') return null;
-  const { skip } = detectStream('input', sources[0]!, flags);
+  const { path } = sources[0]!;
+  const { skip } = detectStream('input', path, flags);
   if (flags.video !== undefined) return 'the video that it writes cannot be continued';
   if (detectEveryOf(skip) !== null || changeGateOf(skip) !== null)
     return 'which frames it skips depends on the frames before';
-  const source = sources[0]!;
-  return existsSync(source) && statSync(source).isFile() ? null : 'only files can be read from the middle';
+  return existsSync(path) && statSync(path).isFile() ? null : 'only files can be read from the middle';
 }
 
 /** Reads one item to its end. Never rejects: an error is returned, so that the next item can run. */
-export async function readItem(job: ReadJob, item: DetectItem, done: Recorded, take: TakeEntry): Promise<ReadOutcome> {
-  return item.kind === 'pictures' ? readPictures(job, item, done, take) : readVideo(job, item, done, take);
+export async function readItem(job: ReadJob, item: DetectItem, done: Recorded, take: TakeEntry): Promise<ItemEnd> {
+  const startedMs = performance.now();
+  const read = item.kind === 'pictures' ? readPictures : readVideo;
+  const { entered: _, ...end } = await read(job, item, done, take);
+  return { ...end, seconds: (performance.now() - startedMs) / 1000 };
 }
 
-async function readVideo(job: ReadJob, item: DetectItem, done: Recorded, take: TakeEntry): Promise<ReadOutcome> {
+interface StreamEnd extends Omit<ItemEnd, 'seconds'> {
+  /** Frames that its lane delivered. */
+  readonly entered: number;
+}
+
+async function readVideo(job: ReadJob, item: DetectItem, done: Recorded, take: TakeEntry): Promise<StreamEnd> {
   const { runtime, flags } = job;
-  const config = detectStream(`input-${item.order + 1}`, item.sources[0]!, flags);
+  const config = detectStream(`input-${item.order + 1}`, item.sources[0]!.path, flags);
   const isRaw = whyWhole(item, flags) === null;
   let stream: RuntimeStream | null = null;
   let video: PictureSink | null = null;
@@ -80,7 +83,7 @@ async function readVideo(job: ReadJob, item: DetectItem, done: Recorded, take: T
       return video === null ? wait : Promise.all([wait, draw(video, job, frame, inFlight)]);
     },
   };
-  const outcome = await readStream(job, async () => {
+  const end = await readStream(job, async () => {
     const needs = flags.video === undefined ? null : { maxWidth: null };
     const resolved = await resolveStreamInput(config, runtime.ffmpeg, needs, runtime.spec, job.access);
     video = await openVideo(job, item, config, resolved);
@@ -89,23 +92,23 @@ async function readVideo(job: ReadJob, item: DetectItem, done: Recorded, take: T
     stream = runtime.add({ ...reads, priority: -item.order }, input);
     return stream;
   });
-  if (video !== null)
-    await job.outputs.closeOwn([video], !outcome.isInterrupted && (outcome.error === null || outcome.frames > 0));
-  return outcome;
+  if (video !== null) await job.outputs.closeOwn([video], !end.isInterrupted && (end.error === null || end.frames > 0));
+  return end;
 }
 
 /** Reads pictures one after the other; those that cannot be read are reported, and the others go on. */
-async function readPictures(job: ReadJob, item: DetectItem, done: Recorded, take: TakeEntry): Promise<ReadOutcome> {
+async function readPictures(job: ReadJob, item: DetectItem, done: Recorded, take: TakeEntry): Promise<StreamEnd> {
   const { runtime, flags } = job;
-  const { sources, order } = item;
+  const { order } = item;
+  const sources = item.sources.map(({ path }) => path);
   const config = { ...detectStream('input', sources[0]!, flags), every: 1, priority: -order };
   const skip = { unchanged: false, trackBetween: 1 };
   const reads: StreamConfig = { ...config, id: `input-${order + 1}`, track: false, skip };
   let next = done.frames;
   let cached = 0;
   let frames = 0;
-  const fail = (upTo: number, errorOf: (path: string) => SightlineError): void => {
-    for (; next < upTo; next++) take({ frame: next, error: errorOf(sources[next]!).toWire() }, next / sources.length);
+  const fail = (upTo: number, errorOf: (path: string) => WireError): void => {
+    for (; next < upTo; next++) take({ frame: next, error: errorOf(sources[next]!) }, next / sources.length);
   };
   for (;;) {
     const bulk: BulkWork = {
@@ -129,15 +132,14 @@ async function readPictures(job: ReadJob, item: DetectItem, done: Recorded, take
       startAfter: startAt,
     };
     const begun = next;
-    const outcome = await readStream(job, async () => runtime.add(reads, input));
-    cached += outcome.cached;
-    frames += outcome.frames;
-    if (outcome.isInterrupted) return { ...outcome, cached, frames };
-    fail(begun + outcome.entered, givenUp);
-    if (outcome.error === null || next >= sources.length) return { ...outcome, cached, frames, error: null };
-    const { error } = outcome;
-    fail(next + 1, () => error);
-    if (next >= sources.length) return { ...outcome, cached, frames, error: null };
+    const end = await readStream(job, async () => runtime.add(reads, input));
+    cached += end.cached;
+    frames += end.frames;
+    if (end.isInterrupted) return { ...end, cached, frames };
+    fail(begun + end.entered, givenUp);
+    const { error } = end;
+    if (error !== null) fail(Math.min(next + 1, sources.length), () => error);
+    if (error === null || next >= sources.length) return { ...end, cached, frames, error: null };
   }
 }
 
@@ -145,49 +147,29 @@ function startAfter({ frames, ptsUs }: Pick<Recorded, 'frames' | 'ptsUs'>): NonN
   return { frames, ptsUs: ptsUs as PtsUs };
 }
 
-interface StreamOutcome extends ReadOutcome {
-  /** Frames that its lane delivered. */
-  readonly entered: number;
-}
-
-async function readStream({ runtime, stop }: ReadJob, start: () => Promise<RuntimeStream>): Promise<StreamOutcome> {
-  let stream: RuntimeStream | null = null;
-  let error: SightlineError | null = null;
-  const onStop = (): void => void stream?.remove();
-  stop.addEventListener('abort', onStop);
+async function readStream({ runtime, stop }: ReadJob, start: () => Promise<RuntimeStream>): Promise<StreamEnd> {
   try {
-    stream = await start();
-    if (stop.aborted) onStop();
-    await stream.settled();
-    error = stream.failure ?? lostFrames(stream);
+    const { stream, error, isStopped } = await runToEnd(runtime, start, stop);
+    const { published, in: entered } = stream.telemetry.frames(0);
+    return {
+      ...{ frames: published, entered, decodeErrors: stream.decodeErrorCount },
+      ...{ cached: stream.telemetry.results.cached, warnings: stream.warnings },
+      ...{ error: error?.toWire() ?? null, isInterrupted: isStopped },
+    };
   } catch (thrown) {
-    error = SightlineError.from(thrown, 'SOURCE_UNREADABLE');
-  } finally {
-    stop.removeEventListener('abort', onStop);
+    const error = SightlineError.from(thrown, 'SOURCE_UNREADABLE').toWire();
+    return { frames: 0, entered: 0, decodeErrors: 0, cached: 0, warnings: [], error, isInterrupted: false };
   }
-  // An input that ended by itself is complete, even if a signal arrived at the same moment.
-  const isInterrupted = stop.aborted && error === null && stream?.state !== 'ended';
-  const { published = 0, in: entered = 0 } = stream?.telemetry.frames(0) ?? {};
-  if (stream !== null && stream.state !== 'removed') await runtime.remove(stream.id);
-  return {
-    frames: published,
-    entered,
-    decodeErrors: stream?.decodeErrorCount ?? 0,
-    cached: stream?.telemetry.results.cached ?? 0,
-    warnings: stream?.warnings ?? [],
-    error,
-    isInterrupted,
-  };
 }
 
 /** Opens the video of an item; null if none is wanted. */
 async function openVideo(
   { outputs, runtime, io, onFailure }: ReadJob,
-  { first }: DetectItem,
+  { sources: [source] }: DetectItem,
   config: StreamConfig,
   { picture, policy }: StreamInput,
 ): Promise<PictureSink | null> {
-  const path = outputs.videoPath(first);
+  const path = outputs.videoPath(source!);
   if (path === null || picture === null) return null;
   const onNotice = (text: string): void => note(io, text);
   const { ffmpeg } = runtime;
@@ -205,18 +187,7 @@ function draw(
   return video.draw({ ...frame, detections }, ring.slots.picture(slot));
 }
 
-/** Returns an error if frames of a file were dropped: a file must not lose any. */
-function lostFrames(stream: RuntimeStream): SightlineError | null {
-  if (stream.droppedCount === 0 || stream.state === 'removed') return null;
-  return new SightlineError(
-    'ENGINE_FAILED',
-    `${stream.input.label}: ${stream.droppedCount} frames were dropped because their inference failed several times`,
-  );
-}
-
-function givenUp(path: string): SightlineError {
-  return new SightlineError(
-    'ENGINE_FAILED',
-    `${path}: the picture was dropped because its inference failed several times`,
-  );
+function givenUp(path: string): WireError {
+  const text = `${path}: the picture was dropped because its inference failed several times`;
+  return new SightlineError('ENGINE_FAILED', text).toWire();
 }

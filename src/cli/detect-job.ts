@@ -1,26 +1,21 @@
-import { check } from '../config/check.ts';
-import { previewConfig } from '../config/gateway.ts';
 import { counted } from '../core/counted.ts';
 import { FREE_ACCESS } from '../core/source.ts';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type OpenOptions, openRuntime } from '../runtime/open-runtime.ts';
-import { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import { type CliIo, note, print, printJson } from './cli-io.ts';
-import { DetectOutputs, lockPlan, pathsWritten } from './detect-outputs.ts';
-import type { DetectFlags, DetectPlan } from './detect-plan.ts';
+import { type CliIo, note, print, printJson, wrongCommand } from './cli-io.ts';
+import { DetectOutputs, lockPlan, pathsWritten, writtenLabels } from './detect-outputs.ts';
+import { type DetectFlags, type DetectPlan, leftOutText } from './detect-plan.ts';
 import { conditionsOf, ResumeFolder } from './detect-resume.ts';
 import { detectAll } from './detect-run.ts';
 import { interruptedCode } from './interruption.ts';
 import type { InputSummary, ItemSummary } from './item-results.ts';
-import { leftOutText } from './left-out.ts';
 import { startProgress } from './progress.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import { table } from './table.ts';
 import { TotalProgress } from './total-progress.ts';
-import { writtenLabels } from './written-labels.ts';
 
 export interface PlannedDetect {
   readonly plan: DetectPlan;
@@ -43,36 +38,24 @@ export async function runDetect({ plan, jobs, flags, opening, ffmpeg, io }: Plan
   const locks = await lockPlan(plan.outputs);
   let runtime: Runtime | null = null;
   try {
-    runtime = await openRuntime({
-      ...opening,
-      ffmpeg: await ffmpeg,
-      preview: check(previewConfig, {}, 'preview'),
-      sinks: new ResultSinks([]),
-    }).catch((error: unknown) => {
+    runtime = await openRuntime({ ...opening, ffmpeg: await ffmpeg }).catch((error: unknown) => {
       // No result is lost, so there is nothing to resume.
       if (error === io.stop.reason) end([], plan, [], false, io);
       throw error;
     });
     if (plan.skipped.length > 0) onNotice(leftOutText(plan.skipped, 'neither video nor picture'));
     const classes = classesOf(flags, runtime.spec.classes);
-    const { resumeFolder, firstOutput } = plan.outputs;
-    const place = resumeFolder === null || firstOutput === null ? null : { resumeFolder, firstOutput };
     const conditions = await conditionsOf(plan, flags, runtime);
-    const resume = place === null ? null : await ResumeFolder.open(place, conditions, flags.resume === true);
-    if (resume != null && resume.finished !== null) {
+    const resume = await ResumeFolder.open(plan.outputs, conditions, flags.resume === true);
+    const done = resume?.left.finished?.items;
+    if (done !== undefined) {
       onNotice('nothing is left to do: the run before has finished; without --resume it begins anew');
-      report(resume.finished.items, [], flags, plan, runtime, io);
-      return end(
-        resume.finished.items.flatMap(({ inputs: each }) => each),
-        plan,
-        [],
-        false,
-        io,
-      );
+      report(done, [], flags, plan, runtime, io);
+      return end(inputsOf(done), plan, [], false, io);
     }
-    const isResumed = resume?.isContinued === true;
+    const isResumed = resume?.left.isContinued === true;
     const outputs = await DetectOutputs.open({
-      ...{ plan, classes: runtime.spec.classes, isResumed, before: resume, io, onFailure },
+      ...{ plan, classes: runtime.spec.classes, isResumed, before: resume?.left, io, onFailure },
     });
     await resume?.begin(onNotice).catch(async (error: unknown) => {
       await outputs.close(false);
@@ -82,32 +65,19 @@ export async function runDetect({ plan, jobs, flags, opening, ffmpeg, io }: Plan
     const bar = startProgress(io, 'files', { ownEstimate: true, everyMinute: flags.json !== true });
     const progress = new TotalProgress(bar, plan.items);
     const job = {
-      runtime,
-      outputs,
-      flags,
-      access,
-      classes,
-      io,
-      stop,
-      onFailure,
-      items: plan.items,
-      jobs,
-      resume,
-      progress,
+      ...{ runtime, outputs, flags, access, classes, io, stop, onFailure },
+      ...{ items: plan.items, jobs, resume, progress },
     };
     const items = await detectAll(job).finally(() => bar.stop());
-    const summaries = items.flatMap((item) => item.inputs);
+    const summaries = inputsOf(items);
     const isComplete = doneOf(summaries) === plan.sources.length;
-    const isWorthKeeping = summaries.some(({ error, frames }) => error === null || frames > 0);
-    const failures = await outputs.close(isComplete && isWorthKeeping);
+    const isRead = summaries.map(({ error, frames }) => error === null || frames > 0);
+    const failures = await outputs.close(isComplete && isRead.includes(true));
     unlisten?.();
     if (isComplete && failures.length === 0) {
-      const isRead = summaries.map(({ error, frames }) => error === null || frames > 0);
+      const [written, labels] = [pathsWritten(plan, isRead), writtenLabels(plan.outputs, items, flags.every)];
       await resume
-        ?.finish({
-          ...{ items, written: pathsWritten(plan, isRead) },
-          labels: writtenLabels(plan, items, flags.every),
-        })
+        ?.finish({ items, written, labels })
         .catch((error: Error) => onNotice(`--resume would write the outputs again: ${error.message}`));
     }
     report(items, failures, flags, plan, runtime, io);
@@ -124,9 +94,13 @@ function classesOf({ classes }: DetectFlags, known: readonly string[]): Readonly
   const wrong = classes.filter((name) => !known.includes(name));
   if (wrong.length > 0) {
     const all = known.slice(0, 100).join(', ');
-    throw new SightlineError('COMMAND_INVALID', `--classes: the model has no "${wrong.join('", "')}"; it has ${all}`);
+    throw wrongCommand(`--classes: the model has no "${wrong.join('", "')}"; it has ${all}`);
   }
   return new Set(classes);
+}
+
+function inputsOf(items: readonly ItemSummary[]): InputSummary[] {
+  return items.flatMap(({ inputs }) => inputs);
 }
 
 /** Inputs that were read to their end, or as far as possible. */
@@ -168,7 +142,7 @@ function report(
 ): void {
   const { engine, provider, precision } = runtime.engineInfo;
   const { width, height } = runtime.spec.input;
-  const inputs = items.flatMap((item) => item.inputs);
+  const inputs = inputsOf(items);
   if (flags.json === true) {
     const model = { name: runtime.spec.name, engine, provider, precision, inputWidth: width, inputHeight: height };
     printJson(io, { model, inputs, skipped: plan.skipped, sinks: failures.map((error) => error.toWire()) });
@@ -183,7 +157,9 @@ function report(
   if (flags.json !== true && flags.out?.includes('-') !== true) {
     const rows = items.map(itemRow);
     if (rows.length > 0) print(io, table([['input', 'frames', 'inferred', 'detections', 'time', 'rate'], ...rows]));
-    const damaged = inputs.filter(({ warnings }, i) => plan.arePictures[i] === true && warnings.length > 0).length;
+    const damaged = inputs.filter(
+      ({ warnings }, i) => plan.sources[i]?.isPicture === true && warnings.length > 0,
+    ).length;
     if (damaged > 0) print(io, `${damaged} ${damaged === 1 ? 'picture is' : 'pictures are'} cut off or damaged`);
     print(io, `${runtime.spec.name} ${width}x${height}, ${engine}/${provider} ${precision}`);
   }

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { access, mkdir, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { Detection } from '../core/detection.ts';
 import { writeWholeFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -12,18 +12,20 @@ import type { OutputLock } from '../sinks/output-lock.ts';
 import { checkReplaceable, isDevice, partialPathOf, resolveOutput } from '../sinks/output-names.ts';
 import type { PictureSink, Sink } from '../sinks/sink.ts';
 import { fileFailure } from '../sinks/sink-failure.ts';
-import { YoloSink } from '../sinks/yolo-sink.ts';
-import { type CliIo, note } from './cli-io.ts';
-import { type DetectPlan, type OutputPlace, type OutputPlan, placesOf, type ResultPlace } from './detect-plan.ts';
+import { labelFileName, YoloSink } from '../sinks/yolo-sink.ts';
+import { type CliIo, note, wrongCommand } from './cli-io.ts';
+import {
+  type DetectItem,
+  type DetectPlan,
+  type DetectSource,
+  fileIn,
+  type OutputPlace,
+  type OutputPlan,
+} from './detect-plan.ts';
 import { pictureWithBoxes } from './sample-pictures.ts';
-import { labelNamesIn, type WrittenLabels } from './written-labels.ts';
 
 /** File with the class names, one a line, in the order of the indices in label files. */
 const CLASSES_FILE = 'classes.txt';
-/** Container of the videos in a folder. */
-const VIDEO_EXTENSION = '.mp4';
-/** Of the pictures with boxes beside them. */
-const PICTURE_EXTENSION = '.jpg';
 
 export interface OutputOptions {
   readonly plan: DetectPlan;
@@ -32,24 +34,22 @@ export interface OutputOptions {
   /** An earlier run is continued: its partial files are written again. */
   readonly isResumed: boolean;
   /** A finished run whose label files may be replaced, and why. */
-  readonly before: { readonly replaced: WrittenLabels | null; readonly notice: string | null } | null;
+  readonly before: { readonly replaced: WrittenLabels | null; readonly notice: string | null } | undefined;
   readonly io: CliIo;
   /** Called for the first failure of each output. */
   readonly onFailure: () => void;
 }
 
 /** Makes the folders of the outputs, and locks all outputs. @throws SINK_BUSY, SINK_FAILED */
-export async function lockPlan(outputs: OutputPlan): Promise<OutputLock[]> {
-  const places = new Map<string, { readonly id: string; readonly path: string }>();
-  for (const { id, path, isFolder } of placesOf(outputs)) {
-    if (isFolder)
-      await mkdir(path, { recursive: true }).catch((error: Error) => {
-        throw fileFailure(id, path, error);
-      });
+export async function lockPlan({ places }: OutputPlan): Promise<OutputLock[]> {
+  const locked = new Map<string, OutputPlace>();
+  for (const place of places) {
+    const { id, path, isFolder } = place;
+    if (isFolder) await mkdir(path, { recursive: true }).catch(failureOf(id, path));
     // Several kinds of outputs may share a folder: their files have names of their own.
-    places.set(isFolder ? await realpath(path) : `${places.size}`, { id, path });
+    locked.set(isFolder ? await realpath(path) : `${locked.size}`, place);
   }
-  return lockOutputs([...places.values()]);
+  return lockOutputs([...locked.values()]);
 }
 
 /** The outputs of a command: some are one file for all inputs, some a file for each. */
@@ -69,25 +69,20 @@ export class DetectOutputs {
   /** Their files must be locked. @throws COMMAND_INVALID, SINK_FAILED if they cannot be written; later failures are reported */
   static async open(options: OutputOptions): Promise<DetectOutputs> {
     const { plan, classes, isResumed, before } = options;
-    const { out, coco, yolo } = plan.outputs;
-    const listeners = listenersOf(options);
-    const shared: Sink[] = [];
-    for (const place of placesOf({ ...plan.outputs, yolo: null })) await requireWritable(place.id, place);
-    const replaced = yolo === null || isResumed ? [] : await replaceableLabels(yolo.path, before);
-    for (const place of [...out, coco])
-      if (isResumed && place !== null && !place.isFolder) await removePartial(place.path);
-    for (const place of out) if (!place.isFolder) shared.push(lineSink(options, place.path, place));
-    if (coco !== null)
-      shared.push(new CocoSink({ id: '--coco', path: coco.path, classes, sources: plan.sources, ...listeners }));
-    if (yolo !== null) {
+    const { places } = plan.outputs;
+    const yolo = places.find(({ id }) => id === '--yolo');
+    for (const place of places) if (place !== yolo) await requireWritable(place.id, place);
+    const replaced = yolo === undefined || isResumed ? [] : await replaceableLabels(yolo.path, before);
+    const files = places.filter(({ id, isFolder }) => !isFolder && id !== '--video');
+    if (isResumed) for (const { path } of files) await removePartial(path);
+    const shared = files.map((place) => lineSink(options, place, place.path));
+    if (yolo !== undefined) {
       const path = join(yolo.path, CLASSES_FILE);
-      await writeWholeFile(path, classes.map((label) => `${label}\n`).join('')).catch((error: Error) => {
-        throw fileFailure('--yolo', path, error);
-      });
-      for (const name of replaced)
-        await rm(join(yolo.path, name), { force: true }).catch((error: Error) => {
-          throw fileFailure('--yolo', join(yolo.path, name), error);
-        });
+      await writeWholeFile(path, classes.map((label) => `${label}\n`).join('')).catch(failureOf('--yolo', path));
+      for (const name of replaced) {
+        const label = join(yolo.path, name);
+        await rm(label, { force: true }).catch(failureOf('--yolo', label));
+      }
     }
     return new DetectOutputs(options, shared);
   }
@@ -98,36 +93,38 @@ export class DetectOutputs {
   }
 
   /** Opens the outputs of one input. @returns these and those of all inputs. */
-  async openFor(source: number): Promise<{ readonly own: readonly Sink[]; readonly all: readonly Sink[] }> {
+  async openFor(source: DetectSource): Promise<{ readonly own: readonly Sink[]; readonly all: readonly Sink[] }> {
     const { plan, isResumed, onFailure } = this.#options;
-    const { out, yolo, names, stems } = plan.outputs;
     const own: Sink[] = [];
-    for (const place of out) {
-      if (!place.isFolder) continue;
-      const path = join(place.path, `${names[source]}.${place.format}`);
+    for (const place of plan.outputs.places) {
+      const { id, path: folder, isFolder } = place;
+      if (!isFolder || id === '--video') continue;
+      if (id === '--yolo') {
+        const { stem, isPicture } = source;
+        own.push(new YoloSink({ id, folder, stem, isPicture, onFailure }));
+        continue;
+      }
+      const path = fileIn(place, source);
       if (isResumed) await removePartial(path);
-      own.push(lineSink(this.#options, path, place));
-    }
-    if (yolo !== null) {
-      const isPicture = plan.arePictures[source]!;
-      own.push(new YoloSink({ id: '--yolo', folder: yolo.path, stem: stems[source]!, isPicture, onFailure }));
+      own.push(lineSink(this.#options, place, path));
     }
     for (const sink of own) this.#own.add(sink);
     return { own, all: [...own, ...this.#shared] };
   }
 
   /** Path of the video, or picture with boxes, of one input; null if none is wanted. */
-  videoPath(source: number): string | null {
-    return videoPathOf(this.#options.plan, source);
+  videoPath(source: DetectSource): string | null {
+    const place = this.#options.plan.outputs.places.find(({ id }) => id === '--video');
+    return place === undefined ? null : fileIn(place, source);
   }
 
   /** Writes one picture with its boxes, if videos are wanted. It appears complete or not at all. */
-  async drawPicture(source: number, detections: readonly Detection[], maxPixels: number): Promise<void> {
+  async drawPicture(source: DetectSource, detections: readonly Detection[], maxPixels: number): Promise<void> {
     const path = this.videoPath(source);
     if (path === null) return;
     const partialPath = partialPathOf(path);
     try {
-      await writeFile(partialPath, await pictureWithBoxes(this.#options.plan.sources[source]!, detections, maxPixels));
+      await writeFile(partialPath, await pictureWithBoxes(source.path, detections, maxPixels));
       await rename(partialPath, path);
     } catch (error) {
       this.fail(error instanceof SightlineError ? error : fileFailure('--video', path, error as Error));
@@ -167,26 +164,22 @@ export class DetectOutputs {
   }
 }
 
-function videoPathOf({ arePictures, outputs: { video, names } }: DetectPlan, source: number): string | null {
-  if (video === null) return null;
-  const extension = arePictures[source] === true ? PICTURE_EXTENSION : VIDEO_EXTENSION;
-  return video.isFolder ? join(video.path, `${names[source]}${extension}`) : video.path;
-}
-
 /** Paths that a command writes; of a folder for labels, only the list of classes. @param isRead - which inputs can be read. */
-export function pathsWritten(plan: DetectPlan, isRead: readonly boolean[]): string[] {
-  const { out, coco, yolo, names } = plan.outputs;
-  const wanted = [...plan.sources.keys()].filter((source) => isRead[source]);
-  const lines = out.flatMap(({ path, isFolder, format }) =>
-    isFolder ? wanted.map((source) => join(path, `${names[source]}.${format}`)) : [path],
-  );
-  const labels = yolo === null ? null : join(yolo.path, CLASSES_FILE);
-  const all = [...lines, coco?.path ?? null, labels, ...wanted.map((source) => videoPathOf(plan, source))];
-  return all.filter((path) => path !== null);
+export function pathsWritten({ sources, outputs }: DetectPlan, isRead: readonly boolean[]): string[] {
+  const wanted = sources.filter((_, i) => isRead[i]);
+  return outputs.places.flatMap((place) => {
+    if (place.id === '--yolo') return [join(place.path, CLASSES_FILE)];
+    // A video that is one file is that of the only input.
+    if (!place.isFolder && place.id !== '--video') return [place.path];
+    return wanted.map((source) => fileIn(place, source));
+  });
 }
 
 /** What cannot be written is found before anything is done. @throws SINK_FAILED */
-export async function requireWritable(id: string, { path, isFolder }: OutputPlace): Promise<void> {
+export async function requireWritable(
+  id: string,
+  { path, isFolder }: Pick<OutputPlace, 'path' | 'isFolder'>,
+): Promise<void> {
   if (!isFolder && (path === '-' || (await isDevice(path)))) return;
   try {
     const resolved = await resolveOutput(path);
@@ -209,25 +202,60 @@ async function replaceableLabels(folder: string, before: OutputOptions['before']
   const foreign = found.find((name) => !replaced.has(name));
   if (foreign === undefined) return found;
   const why = before?.notice == null ? '' : `${before.notice}. `;
-  throw new SightlineError(
-    'COMMAND_INVALID',
-    `${why}--yolo: ${folder} holds labels already (${foreign}); name an empty folder`,
-  );
+  throw wrongCommand(`${why}--yolo: ${folder} holds labels already (${foreign}); name an empty folder`);
 }
 
-function listenersOf({ onFailure, io }: OutputOptions): { onFailure: () => void; onNotice: (text: string) => void } {
-  return { onFailure, onNotice: (text) => note(io, text) };
+function lineSink({ plan, classes, io, onFailure }: OutputOptions, { id, format }: OutputPlace, path: string): Sink {
+  const common = { id, path, onFailure, onNotice: (text: string): void => note(io, text) };
+  if (id === '--coco') return new CocoSink({ ...common, classes, sources: plan.sources.map((source) => source.path) });
+  if (format === 'csv') return new CsvSink(common);
+  return new JsonlSink({ ...common, namesInputs: true, stdout: io.stdout });
 }
 
-function lineSink(options: OutputOptions, path: string, { format }: ResultPlace): Sink {
-  const id = '--out';
-  const listeners = listenersOf(options);
-  if (format === 'csv') return new CsvSink({ id, path, ...listeners });
-  return new JsonlSink({ id, path, namesInputs: true, stdout: options.io.stdout, ...listeners });
+/** Rethrows an error of the system as the failure of an output. */
+function failureOf(id: string, path: string): (error: Error) => never {
+  return (error) => {
+    throw fileFailure(id, path, error);
+  };
 }
 
 /** Removes what an interrupted run wrote: it is written again. */
 async function removePartial(path: string): Promise<void> {
   const resolved = await resolveOutput(path).catch(() => path);
   await rm(partialPathOf(resolved), { force: true });
+}
+
+/** The label files that a run has written, for the run that replaces them. */
+export interface WrittenLabels {
+  /** Absolute. */
+  readonly folder: string;
+  /** Of a video, every n-th frame has a file. */
+  readonly every: number;
+  /** `frames` is null for a picture, which has one file. */
+  readonly inputs: readonly { readonly stem: string; readonly frames: number | null }[];
+}
+
+/** @returns null if the run wrote no labels. */
+export function writtenLabels(
+  { places }: OutputPlan,
+  items: readonly { readonly item: DetectItem; readonly inputs: readonly { readonly frames: number }[] }[],
+  every: number,
+): WrittenLabels | null {
+  const yolo = places.find(({ id }) => id === '--yolo');
+  if (yolo === undefined) return null;
+  const inputs = items.flatMap(({ item, inputs: summaries }) =>
+    item.sources.map(({ stem, isPicture }, i) => ({ stem, frames: isPicture ? null : summaries[i]!.frames })),
+  );
+  return { folder: resolve(yolo.path), every, inputs };
+}
+
+/** Names of these files, if they lie in a folder; none of any other folder. */
+function labelNamesIn(folder: string, labels: WrittenLabels | null): ReadonlySet<string> {
+  const names = new Set<string>();
+  if (labels === null || labels.folder !== resolve(folder)) return names;
+  for (const { stem, frames } of labels.inputs) {
+    if (frames === null) names.add(labelFileName(stem, null));
+    else for (let i = 0; i < frames; i++) names.add(labelFileName(stem, i * labels.every));
+  }
+  return names;
 }

@@ -6,16 +6,16 @@ import { outputNames } from '../control/jobs/output-name.ts';
 import { redact } from '../core/redact.ts';
 import { compressionOf, compressionProblem } from '../disk/compression.ts';
 import { openGiven } from '../disk/given-file.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
 import { parseStream } from '../pipeline/load-pipeline.ts';
 import { isDevice } from '../sinks/output-names.ts';
 import { expandInputs, PICTURE_EXTENSIONS } from '../source/expand-inputs.ts';
 import { parseSource } from '../source/parse-source.ts';
+import { type JsonFlag, wrongCommand } from './cli-io.ts';
 import type { DecoderFlags } from './decoder-flags.ts';
 import type { ModelFlags } from './model-flags.ts';
 import { type ViewFlags, viewSettingsOf } from './view-flags.ts';
 
-export interface DetectFlags extends ModelFlags, ViewFlags, DecoderFlags {
+export interface DetectFlags extends ModelFlags, ViewFlags, DecoderFlags, JsonFlag {
   /** Each `--out`. */
   readonly out?: readonly string[];
   readonly format?: ResultFormat;
@@ -32,52 +32,53 @@ export interface DetectFlags extends ModelFlags, ViewFlags, DecoderFlags {
   readonly dryRun?: boolean;
   readonly ca?: string;
   readonly insecureTls?: boolean;
-  readonly json?: boolean;
 }
 
 export const RESULT_FORMATS = ['jsonl', 'csv'] as const;
 type ResultFormat = (typeof RESULT_FORMATS)[number];
+
+/** Container of the videos in a folder. */
+const VIDEO_EXTENSION = '.mp4';
+/** Of the pictures with boxes beside them. */
+const PICTURE_EXTENSION = '.jpg';
+
+export interface DetectSource {
+  /** As it is opened: of a file its path. */
+  readonly path: string;
+  readonly isPicture: boolean;
+  /** Name of its files in output folders, without extension. */
+  readonly name: string;
+  /** As `name`, without the extension of the input: tools find the labels of a picture by it. */
+  readonly stem: string;
+}
 
 /** What one stream reads: a video, or pictures that follow each other in the inputs. */
 export interface DetectItem {
   /** Place among the items, from 0. */
   readonly order: number;
   readonly kind: 'video' | 'pictures';
-  readonly sources: readonly string[];
-  /** Place of its first source among all sources. */
-  readonly first: number;
+  readonly sources: readonly DetectSource[];
 }
 
-/** A file, or a folder with a file for each input. */
+/** Where results of one kind go: a file, or a folder with a file for each input. */
 export interface OutputPlace {
+  /** The flag that names it. */
+  readonly id: '--out' | '--coco' | '--yolo' | '--video';
   readonly path: string;
   readonly isFolder: boolean;
-}
-
-export interface ResultPlace extends OutputPlace {
-  readonly format: ResultFormat;
+  /** Of `--out`. */
+  readonly format?: ResultFormat;
 }
 
 /** Where results go. */
 export interface OutputPlan {
-  readonly out: readonly ResultPlace[];
-  readonly coco: OutputPlace | null;
-  readonly yolo: OutputPlace | null;
-  readonly video: OutputPlace | null;
-  /** File names in output folders, one for each source, without extension. */
-  readonly names: readonly string[];
-  /** As `names`, without the extension of the input: tools find the labels of a picture by it. */
-  readonly stems: readonly string[];
-  /** Folder for what `--resume` needs, while the command runs; null if an output is a pipe or there is none. */
+  readonly places: readonly OutputPlace[];
+  /** Folder for what `--resume` needs, beside or in the first place; null if an output is a pipe or there is none. */
   readonly resumeFolder: string | null;
-  /** Beside or in which that folder lies; null without outputs. */
-  readonly firstOutput: { readonly id: string; readonly path: string } | null;
 }
 
 export interface DetectPlan {
-  readonly sources: readonly string[];
-  /** Which sources are still pictures. */
-  readonly arePictures: readonly boolean[];
+  readonly sources: readonly DetectSource[];
   readonly items: readonly DetectItem[];
   readonly outputs: OutputPlan;
   /** Files of folders that are neither video nor picture. */
@@ -87,22 +88,23 @@ export interface DetectPlan {
 /** Decides what is read and what is written, and touches nothing. @throws SOURCE_*, COMMAND_INVALID, CONFIG_INVALID */
 export async function planDetect(inputs: readonly string[], flags: DetectFlags): Promise<DetectPlan> {
   const skipped: string[] = [];
-  const sources = await expandInputs(inputs, { pictures: true, onLeftOut: (path) => skipped.push(path) });
-  const arePictures: boolean[] = [];
-  for (const source of sources) arePictures.push(await isPicture(source));
-  const outputs = await planOutputs(sources, arePictures, flags);
+  const paths = await expandInputs(inputs, { pictures: true, onLeftOut: (path) => skipped.push(path) });
+  const [names, stems] = [outputNames(paths, nameOf), labelNames(paths)];
+  const sources: DetectSource[] = [];
+  for (const [i, path] of paths.entries())
+    sources.push({ path, isPicture: await isPicture(path), name: names[i]!, stem: stems[i]! });
+  const outputs = await planOutputs(sources, flags);
   requireApart(inputs, sources, outputs);
-  return { sources, arePictures, items: itemsOf(sources, arePictures), outputs, skipped };
+  return { sources, items: itemsOf(sources), outputs, skipped };
 }
 
 /** A still picture is resized as the model's publisher does it; it does not need ffmpeg's speed. */
-function itemsOf(sources: readonly string[], arePictures: readonly boolean[]): DetectItem[] {
+function itemsOf(sources: readonly DetectSource[]): DetectItem[] {
   const items: DetectItem[] = [];
-  for (const [first, source] of sources.entries()) {
+  for (const source of sources) {
     const last = items.at(-1);
-    const kind = arePictures[first] === true ? 'pictures' : 'video';
-    if (kind === 'pictures' && last?.kind === 'pictures') (last.sources as string[]).push(source);
-    else items.push({ order: items.length, kind, sources: [source], first });
+    if (source.isPicture && last?.kind === 'pictures') (last.sources as DetectSource[]).push(source);
+    else items.push({ order: items.length, kind: source.isPicture ? 'pictures' : 'video', sources: [source] });
   }
   return items;
 }
@@ -131,84 +133,68 @@ async function startsAsPicture(path: string): Promise<boolean> {
   return start.startsWith('\xff\xd8\xff') || start.startsWith('\x89PNG') || /^RIFF.{4}WEBP/s.test(start);
 }
 
-async function planOutputs(
-  sources: readonly string[],
-  arePictures: readonly boolean[],
-  flags: DetectFlags,
-): Promise<OutputPlan> {
-  const { out: outPaths = [], coco, yolo, video, format } = flags;
-  const out: ResultPlace[] = [];
-  for (const path of outPaths) {
-    const place = placeOf(path);
-    if (out.some((other) => resolve(other.path) === resolve(path)))
-      throw new SightlineError('COMMAND_INVALID', `--out: ${path} is named twice`);
-    const hasFolder = outPaths.some((other) => placeOf(other).isFolder);
-    out.push({ ...place, format: await formatOf(path, place.isFolder || !hasFolder ? format : undefined) });
+async function planOutputs(sources: readonly DetectSource[], flags: DetectFlags): Promise<OutputPlan> {
+  const { out = [], coco, yolo, video } = flags;
+  const places: OutputPlace[] = await resultPlaces(out, flags.format);
+  if (coco !== undefined) places.push({ id: '--coco', path: coco, isFolder: false });
+  if (yolo !== undefined) places.push({ id: '--yolo', path: yolo, isFolder: true });
+  if (video !== undefined) {
+    const place = { id: '--video' as const, path: video, isFolder: isFolder(video) };
+    if (!place.isFolder) await requireOneVideo(video, sources);
+    places.push(place);
   }
-  if (out.length === 0 && format !== undefined)
-    throw new SightlineError('COMMAND_INVALID', '--format: belongs to --out DIR/');
-  const videoPlace = video === undefined ? null : placeOf(video);
-  if (videoPlace?.isFolder === false) {
-    (await import('../runtime/results/open-video-sink.ts')).videoContainer(videoPlace.path);
-    if (sources.length > 1)
-      throw new SightlineError(
-        'COMMAND_INVALID',
-        `--video: one file takes one input, received ${sources.length}; name a folder, as in --video ${basename(video!, extname(video!))}/`,
-      );
-    if (arePictures[0] === true)
-      throw new SightlineError(
-        'COMMAND_INVALID',
-        `--video: ${sources[0]} is a picture; name a folder, which gets a picture with boxes, as in --video ${basename(video!, extname(video!))}/`,
-      );
+  const pipes = await Promise.all(places.map((place) => !place.isFolder && isPipe(place.path)));
+  const resumeFolder = places.length === 0 || pipes.some(Boolean) ? null : resumeFolderOf(places[0]!);
+  return { places, resumeFolder };
+}
+
+/** @throws COMMAND_INVALID */
+async function resultPlaces(paths: readonly string[], format: ResultFormat | undefined): Promise<OutputPlace[]> {
+  if (paths.length === 0 && format !== undefined) throw wrongCommand('--format: belongs to --out DIR/');
+  const hasFolder = paths.some(isFolder);
+  const places: OutputPlace[] = [];
+  for (const path of paths) {
+    if (places.some((other) => resolve(other.path) === resolve(path)))
+      throw wrongCommand(`--out: ${path} is named twice`);
+    const wanted = isFolder(path) || !hasFolder ? format : undefined;
+    places.push({ id: '--out', path, isFolder: isFolder(path), format: await formatOf(path, wanted) });
   }
-  const places = {
-    out,
-    coco: coco === undefined ? null : { path: coco, isFolder: false },
-    yolo: yolo === undefined ? null : { path: yolo, isFolder: true },
-    video: videoPlace,
-  };
-  const all = placesOf(places);
-  const devices = await Promise.all(all.map(({ path, isFolder }) => !isFolder && isPipe(path)));
-  return {
-    ...places,
-    names: outputNames(sources, nameOf),
-    stems: labelNames(sources),
-    resumeFolder: all.length === 0 || devices.some(Boolean) ? null : resumeFolderOf(all[0]!),
-    firstOutput: all[0] ?? null,
-  };
+  return places;
+}
+
+/** @throws COMMAND_INVALID, CONFIG_INVALID if a file cannot be the video of these inputs. */
+async function requireOneVideo(video: string, [source, ...more]: readonly DetectSource[]): Promise<void> {
+  (await import('../runtime/results/open-video-sink.ts')).videoContainer(video);
+  const folder = `${basename(video, extname(video))}/`;
+  if (more.length > 0)
+    throw wrongCommand(
+      `--video: one file takes one input, received ${more.length + 1}; name a folder, as in --video ${folder}`,
+    );
+  if (source?.isPicture === true)
+    throw wrongCommand(
+      `--video: ${source.path} is a picture; name a folder, which gets a picture with boxes, as in --video ${folder}`,
+    );
+}
+
+/** The file that an input has in an output: one of its own in a folder. */
+export function fileIn({ id, path, isFolder, format }: OutputPlace, { name, isPicture }: DetectSource): string {
+  const extension = id === '--video' ? (isPicture ? PICTURE_EXTENSION : VIDEO_EXTENSION) : `.${format}`;
+  return isFolder ? join(path, `${name}${extension}`) : path;
 }
 
 /** The list of classes has the name `classes`. */
-function labelNames(sources: readonly string[]): string[] {
-  const stemOf = (source: string): string => nameOf(source).slice(0, -extname(source).length || undefined);
-  return outputNames([...sources, 'classes'], (source) => (source === 'classes' ? source : stemOf(source))).slice(
-    0,
-    -1,
-  );
-}
-
-/** All outputs, with the flag that names each. */
-export function placesOf({
-  out,
-  coco,
-  yolo,
-  video,
-}: Pick<OutputPlan, 'out' | 'coco' | 'yolo' | 'video'>): (OutputPlace & { readonly id: string })[] {
-  return [
-    ...out.map((place) => ({ id: '--out', ...place })),
-    ...Object.entries({ coco, yolo, video }).flatMap(([flag, place]) =>
-      place === null ? [] : [{ id: `--${flag}`, ...place }],
-    ),
-  ];
+function labelNames(paths: readonly string[]): string[] {
+  const stemOf = (path: string): string =>
+    path === 'classes' ? path : nameOf(path).slice(0, -extname(path).length || undefined);
+  return outputNames([...paths, 'classes'], stemOf).slice(0, -1);
 }
 
 async function isPipe(path: string): Promise<boolean> {
   return path === '-' || (await isDevice(path));
 }
 
-function placeOf(path: string): OutputPlace {
-  const isFolder = /[/\\]$/.test(path) || (existsSync(path) && statSync(path).isDirectory());
-  return { path, isFolder };
+function isFolder(path: string): boolean {
+  return /[/\\]$/.test(path) || (existsSync(path) && statSync(path).isDirectory());
 }
 
 /** Name of a source in results: credentials are never shown. */
@@ -238,10 +224,10 @@ const EXTENSIONS: Readonly<Record<string, ResultFormat>> = { '.jsonl': 'jsonl', 
 
 /** A file named `r.xml` would hold JSON lines. @throws COMMAND_INVALID */
 async function formatOf(path: string, format: ResultFormat | undefined): Promise<ResultFormat> {
-  if (placeOf(path).isFolder) return format ?? 'jsonl';
+  if (isFolder(path)) return format ?? 'jsonl';
   const compression = compressionOf(path);
   const problem = compressionProblem(path);
-  if (problem !== null) throw new SightlineError('COMMAND_INVALID', `--out: ${problem}`);
+  if (problem !== null) throw wrongCommand(`--out: ${problem}`);
   const extension = extname(compression === null ? path : path.slice(0, -extname(path).length)).toLowerCase();
   const isNameless = extension === '' || (await isPipe(path));
   const known = isNameless ? (format ?? 'jsonl') : EXTENSIONS[extension];
@@ -250,32 +236,28 @@ async function formatOf(path: string, format: ResultFormat | undefined): Promise
       kind === 'csv' ? [each] : [each, `${each}.gz`, `${each}.zst`],
     );
     const hint = extension === '.json' ? ' (--coco writes one JSON document)' : '';
-    throw new SightlineError(
-      'COMMAND_INVALID',
+    throw wrongCommand(
       `--out: expected a folder (DIR/) or a name that ends in ${lines.join(', ')}, received "${path}"${hint}`,
     );
   }
   if (format !== undefined && format !== known)
-    throw new SightlineError('COMMAND_INVALID', `--format ${format}: --out ${path} is a file of ${known}`);
+    throw wrongCommand(`--format ${format}: --out ${path} is a file of ${known}`);
   return known;
 }
 
 /** An output must not replace an input, nor become one of the next run. @throws COMMAND_INVALID */
-function requireApart(inputs: readonly string[], sources: readonly string[], outputs: OutputPlan): void {
-  const read = new Set(sources.map((source) => resolve(source)));
-  for (const { id, path } of placesOf(outputs))
-    if (read.has(resolve(path))) throw new SightlineError('COMMAND_INVALID', `${id}: ${path} is an input`);
-  const { video } = outputs;
-  if (video === null) return;
-  for (const input of inputs) {
-    const isFolder = existsSync(input) && statSync(input).isDirectory();
-    const folder = `${resolve(input)}${sep}`;
-    if (isFolder && `${resolve(video.path)}${sep}`.startsWith(folder))
-      throw new SightlineError(
-        'COMMAND_INVALID',
-        `--video: ${video.path} is inside the input ${input}, so the next run would read it; choose another folder`,
-      );
-  }
+function requireApart(inputs: readonly string[], sources: readonly DetectSource[], outputs: OutputPlan): void {
+  const read = new Set(sources.map(({ path }) => resolve(path)));
+  for (const { id, path } of outputs.places)
+    if (read.has(resolve(path))) throw wrongCommand(`${id}: ${path} is an input`);
+  const video = outputs.places.find(({ id }) => id === '--video');
+  if (video === undefined) return;
+  const inside = `${resolve(video.path)}${sep}`;
+  const around = inputs.find((input) => isFolder(input) && inside.startsWith(`${resolve(input)}${sep}`));
+  if (around !== undefined)
+    throw wrongCommand(
+      `--video: ${video.path} is inside the input ${around}, so the next run would read it; choose another folder`,
+    );
 }
 
 /** Settings of the stream that reads an input. @throws CONFIG_INVALID */
@@ -291,4 +273,10 @@ const MOST_JOBS = 16;
 /** Items at once, if the user does not say. Measured in docs/adr/0052-results-are-recorded-before-they-are-written.md. */
 export function defaultJobs(): number {
   return Math.min(MOST_JOBS, availableParallelism() + 1);
+}
+
+/** `3 files are neither video nor picture, and left out: a.txt, b.pdf, c.srt`. @param what - `neither video nor picture`. */
+export function leftOutText(paths: readonly string[], what: string): string {
+  const named = `${paths.slice(0, 10).join(', ')}${paths.length > 10 ? ` and ${paths.length - 10} more` : ''}`;
+  return `${paths.length === 1 ? '1 file is' : `${paths.length} files are`} ${what}, and left out: ${named}`;
 }

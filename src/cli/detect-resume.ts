@@ -8,21 +8,16 @@ import { removeTemporaries, writeWholeFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { fileFailure } from '../sinks/sink-failure.ts';
-import type { DetectFlags, DetectPlan } from './detect-plan.ts';
+import { wrongCommand } from './cli-io.ts';
+import type { WrittenLabels } from './detect-outputs.ts';
+import type { DetectFlags, DetectPlan, OutputPlace, OutputPlan } from './detect-plan.ts';
 import type { ItemSummary } from './item-results.ts';
-import type { WrittenLabels } from './written-labels.ts';
 
 /** Flags that change no result, and those of the model, which is compared itself. */
 const FREE_FLAGS: ReadonlySet<string> = new Set([
   ...['resume', 'dryRun', 'json', 'jobs', 'ca', 'insecureTls', 'decoderMemory', 'sandbox', 'threads', 'cache'],
   ...['model', 'engine', 'provider', 'precision'],
 ]);
-
-/** Where the folder lies, and the output beside it. */
-export interface ResumePlace {
-  readonly resumeFolder: string;
-  readonly firstOutput: { readonly id: string; readonly path: string };
-}
 
 /** All that the results of a command depend on, by name. */
 type Conditions = Readonly<Record<string, unknown>>;
@@ -36,100 +31,79 @@ export interface FinishedRun {
   readonly labels?: WrittenLabels | null;
 }
 
+/** What an earlier run with these outputs left. */
+interface Left {
+  /** Results of an interrupted run, which are continued. */
+  readonly isContinued: boolean;
+  /** The same command has done all that is asked for. */
+  readonly finished: FinishedRun | null;
+  /** Label files of a finished run that this one replaces; null if there are none. */
+  readonly replaced: WrittenLabels | null;
+  /** Why it begins anew, for the user; null if that needs no words. */
+  readonly notice: string | null;
+}
+
+const NOTHING: Left = { isContinued: false, finished: null, replaced: null, notice: null };
+
 /**
  * The folder from which `--resume` goes on: what was run, and the results of each input so far. Once all inputs are done it keeps only
  * what was run and how it ended.
  */
 export class ResumeFolder {
-  readonly #place: ResumePlace;
+  readonly #path: string;
+  /** The output beside it, or that holds it. */
+  readonly #output: OutputPlace;
   readonly #now: Conditions;
-  /** It holds results of an interrupted run, which are continued. */
-  readonly isContinued: boolean;
-  /** The same command has done all that is asked for. */
-  readonly finished: FinishedRun | null;
+  readonly left: Left;
 
-  /** Label files of a finished run that this one replaces; null if there are none. */
-  readonly replaced: WrittenLabels | null;
-  /** Why it begins anew, for the user; null if that needs no words. */
-  readonly notice: string | null;
-
-  private constructor(
-    place: ResumePlace,
-    now: Conditions,
-    {
-      isContinued = false,
-      finished = null,
-      replaced = null,
-      notice = null,
-    }: Partial<Pick<ResumeFolder, 'isContinued' | 'finished' | 'replaced' | 'notice'>>,
-  ) {
-    this.#place = place;
+  private constructor(path: string, output: OutputPlace, now: Conditions, left: Left) {
+    this.#path = path;
+    this.#output = output;
     this.#now = now;
-    this.isContinued = isContinued;
-    this.finished = finished;
-    this.replaced = replaced;
-    this.notice = notice;
+    this.left = left;
   }
 
   /**
    * Looks at what an earlier run left, and changes nothing.
    *
    * @param isResumed - continues what it holds; otherwise it begins empty.
+   * @returns null if these outputs cannot be continued.
    * @throws COMMAND_INVALID if inputs, model or options differ from those of the interrupted run, with their names
    */
-  static async open(place: ResumePlace, now: Conditions, isResumed: boolean): Promise<ResumeFolder> {
-    const before = await readRun(runPathOf(place));
-    const anew = (notice: string | null, replaced: WrittenLabels | null = null): ResumeFolder =>
-      new ResumeFolder(place, now, { notice, replaced });
-    if (before === null)
-      return anew(
-        isResumed ? 'nothing to resume: no interrupted run with these outputs; starting at the first frame' : null,
-      );
-    const { conditions, finished } = before;
-    if (!isResumed)
-      return anew(
-        finished === null
-          ? 'an interrupted run with these outputs is discarded; --resume would have continued it'
-          : null,
-      );
-    const changes = changesOf(conditions, now);
-    if (finished === null) {
-      requireNone(changes);
-      return new ResumeFolder(place, now, { isContinued: true });
-    }
-    const missing = finished.written.filter((path) => !existsSync(path)).map((path) => `${path} is missing`);
-    const news = [...changes, ...missing];
-    if (news.length > 0)
-      return anew(`the run before was finished, but ${news.join('; ')}: it begins anew`, finished.labels);
-    return new ResumeFolder(place, now, { finished });
+  static async open(
+    { resumeFolder: path, places: [output] }: OutputPlan,
+    now: Conditions,
+    isResumed: boolean,
+  ): Promise<ResumeFolder | null> {
+    if (path === null || output === undefined) return null;
+    return new ResumeFolder(path, output, now, leftBy(await readRun(join(path, RUN_FILE)), now, isResumed));
   }
 
   /** Discards what an earlier run left, unless that is continued. Call it once nothing refuses the command any more. @throws SINK_FAILED */
   async begin(note: (text: string) => void): Promise<void> {
-    if (this.notice !== null) note(this.notice);
-    if (this.isContinued) return;
-    const { resumeFolder, firstOutput } = this.#place;
+    if (this.left.notice !== null) note(this.left.notice);
+    if (this.left.isContinued) return;
     try {
-      await rm(resumeFolder, { recursive: true, force: true });
+      await rm(this.#path, { recursive: true, force: true });
       // A missing folder for the outputs is not created: its name may be wrong.
-      await mkdir(resumeFolder);
-      await writeWholeFile(runPathOf(this.#place), JSON.stringify(this.#now));
+      await mkdir(this.#path);
+      await writeWholeFile(join(this.#path, RUN_FILE), JSON.stringify(this.#now));
     } catch (error) {
-      throw fileFailure(firstOutput.id, firstOutput.path, error as Error);
+      throw fileFailure(this.#output.id, this.#output.path, error as Error);
     }
   }
 
   /** @param order - of the item. */
   recordPath(order: number): string {
-    return join(this.#place.resumeFolder, `${order}.jsonl`);
+    return join(this.#path, `${order}.jsonl`);
   }
 
   /** All inputs are done: notes that, and deletes the records. */
   async finish(finished: FinishedRun): Promise<void> {
-    const { resumeFolder } = this.#place;
-    await writeWholeFile(runPathOf(this.#place), JSON.stringify({ ...this.#now, [FINISHED]: finished }));
+    const path = join(this.#path, RUN_FILE);
+    await writeWholeFile(path, JSON.stringify({ ...this.#now, [FINISHED]: finished }));
     for (const { item } of finished.items) await rm(this.recordPath(item.order), { force: true });
-    await removeTemporaries(join(resumeFolder, RUN_FILE));
+    await removeTemporaries(path);
   }
 }
 
@@ -137,12 +111,37 @@ const RUN_FILE = 'run.json';
 /** Beside the conditions. No flag has this name. */
 const FINISHED = 'finished';
 
-function runPathOf({ resumeFolder }: ResumePlace): string {
-  return join(resumeFolder, RUN_FILE);
+/** @throws COMMAND_INVALID if an interrupted run cannot be continued. */
+function leftBy(before: EarlierRun | null, now: Conditions, isResumed: boolean): Left {
+  const anew = (notice: string | null, replaced: WrittenLabels | null = null): Left => ({
+    ...NOTHING,
+    ...{ notice, replaced },
+  });
+  if (before === null) {
+    const notice = 'nothing to resume: no interrupted run with these outputs; starting at the first frame';
+    return anew(isResumed ? notice : null);
+  }
+  const { conditions, finished } = before;
+  if (!isResumed) {
+    const notice = 'an interrupted run with these outputs is discarded; --resume would have continued it';
+    return anew(finished === null ? notice : null);
+  }
+  const changes = changesOf(conditions, now);
+  if (finished !== null) {
+    const missing = finished.written.filter((path) => !existsSync(path)).map((path) => `${path} is missing`);
+    const news = [...changes, ...missing];
+    if (news.length === 0) return { ...NOTHING, finished };
+    return anew(`the run before was finished, but ${news.join('; ')}: it begins anew`, finished.labels);
+  }
+  if (changes.length === 0) return { ...NOTHING, isContinued: true };
+  throw wrongCommand(
+    `--resume: cannot continue, because something has changed: ${changes.join('; ')}. Restore it, or run without --resume to start again`,
+  );
 }
 
+/** As they are read back from JSON. */
 export async function conditionsOf(plan: DetectPlan, flags: DetectFlags, runtime: Runtime): Promise<Conditions> {
-  const inputs = await Promise.all(plan.sources.map(inputConditions));
+  const inputs = await Promise.all(plan.sources.map(({ path }) => inputConditions(path)));
   const options = Object.fromEntries(
     Object.entries(flags)
       .filter(([flag]) => !FREE_FLAGS.has(flag))
@@ -150,7 +149,7 @@ export async function conditionsOf(plan: DetectPlan, flags: DetectFlags, runtime
   );
   const { engine, provider, precision } = runtime.engineInfo;
   const spec = createHash('sha256').update(JSON.stringify(runtime.spec)).digest('hex');
-  return {
+  const conditions = {
     inputs,
     ...options,
     // A single one as in the records of earlier releases.
@@ -159,6 +158,7 @@ export async function conditionsOf(plan: DetectPlan, flags: DetectFlags, runtime
     engine: `${engine}/${provider} ${precision}`,
     ffmpeg: runtime.ffmpeg.version,
   };
+  return JSON.parse(JSON.stringify(conditions)) as Conditions;
 }
 
 /** Path, size and time of a file; of anything else only its name. */
@@ -169,8 +169,14 @@ async function inputConditions(source: string): Promise<InputConditions> {
   return found === null ? [source] : [source, found.size, Math.floor(found.mtimeMs)];
 }
 
+interface EarlierRun {
+  readonly conditions: Conditions;
+  /** Null if it was interrupted. */
+  readonly finished: FinishedRun | null;
+}
+
 /** @returns null if there is none. @throws COMMAND_INVALID if it cannot be read. */
-async function readRun(path: string): Promise<{ conditions: Conditions; finished: FinishedRun | null } | null> {
+async function readRun(path: string): Promise<EarlierRun | null> {
   try {
     const text = await readGivenText(path, { code: 'COMMAND_INVALID', mostBytes: MOST_BYTES.json });
     const { [FINISHED]: finished = null, ...conditions } = JSON.parse(text) as Conditions;
@@ -178,7 +184,7 @@ async function readRun(path: string): Promise<{ conditions: Conditions; finished
   } catch (error) {
     if (isMissing(error)) return null;
     if (error instanceof SightlineError) throw error;
-    throw new SightlineError('COMMAND_INVALID', `${path} is damaged; delete its folder`);
+    throw wrongCommand(`${path} is damaged; delete its folder`);
   }
 }
 
@@ -186,32 +192,16 @@ async function readRun(path: string): Promise<{ conditions: Conditions; finished
 function changesOf(before: Conditions, now: Conditions): string[] {
   const names = new Set([...Object.keys(before), ...Object.keys(now)]);
   return [...names]
-    .filter((name) => !isDeepStrictEqual(before[name], plainOf(now[name])))
+    .filter((name) => !isDeepStrictEqual(before[name], now[name]))
     .map((name) => (name === 'inputs' ? inputChange(before[name], now[name]) : change(name, before[name], now[name])));
-}
-
-/** @throws COMMAND_INVALID with what differs. */
-function requireNone(changes: readonly string[]): void {
-  if (changes.length === 0) return;
-  throw new SightlineError(
-    'COMMAND_INVALID',
-    `--resume: cannot continue, because something has changed: ${changes.join('; ')}. Restore it, or run without --resume to start again`,
-  );
-}
-
-/** As it is read back from JSON. */
-function plainOf(value: unknown): unknown {
-  return value === undefined ? undefined : (JSON.parse(JSON.stringify(value)) as unknown);
 }
 
 function change(name: string, before: unknown, now: unknown): string {
   const text = (value: unknown): string =>
     value === undefined ? 'none' : typeof value === 'string' ? value : JSON.stringify(value);
-  if (name === 'model' && text(before).split(' ')[0] === text(now).split(' ')[0])
-    return `model ${text(now).split(' ')[0]}: its file or manifest has changed`;
-  const [was, is] =
-    name === 'model' ? [text(before).split(' ')[0], text(now).split(' ')[0]] : [text(before), text(now)];
-  return `${name}: ${is}, before ${was}`;
+  if (name !== 'model') return `${name}: ${text(now)}, before ${text(before)}`;
+  const [was, is] = [text(before).split(' ')[0], text(now).split(' ')[0]];
+  return was === is ? `model ${is}: its file or manifest has changed` : `model: ${is}, before ${was}`;
 }
 
 function inputChange(before: unknown, now: unknown): string {

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { FrameRecord, type Recorded, type RecordedEnd } from '../sinks/frame-record.ts';
+import { FrameRecord, type Recorded } from '../sinks/frame-record.ts';
 import { note } from './cli-io.ts';
-import { type ReadJob, type ReadOutcome, readItem, whyWhole } from './detect-input.ts';
-import { type DetectItem, detectStream, labelOf } from './detect-plan.ts';
+import { type ItemEnd, type ReadJob, readItem } from './detect-input.ts';
+import type { DetectItem } from './detect-plan.ts';
 import type { ResumeFolder } from './detect-resume.ts';
-import { type InputSummary, ItemResults, type ItemSummary, type SourceTally } from './item-results.ts';
+import { ItemResults, type ItemSummary } from './item-results.ts';
 import type { TotalProgress } from './total-progress.ts';
 
 export interface DetectJob extends ReadJob {
@@ -25,14 +25,14 @@ const NOTHING: Recorded = { frames: 0, ptsUs: 0, end: null };
  */
 export async function detectAll(job: DetectJob): Promise<readonly ItemSummary[]> {
   const begun: Promise<ItemSummary>[] = [];
-  let previous: Promise<boolean> = Promise.resolve(true);
+  let turn: Promise<boolean> = Promise.resolve(true);
   let next = 0;
   const work = async (): Promise<void> => {
     while (next < job.items.length && !job.stop.aborted) {
       const run = new ItemRun(job, job.items[next++]!);
-      const summary = run.done(job.outputs.isOrdered ? previous : Promise.resolve(true));
-      previous = summary.then(() => run.isComplete);
+      const summary = run.done(turn);
       begun.push(summary);
+      if (job.outputs.isOrdered) turn = summary.then(() => run.isComplete);
       await (job.outputs.isOrdered ? run.read : summary);
     }
   };
@@ -47,29 +47,19 @@ export async function detectAll(job: DetectJob): Promise<readonly ItemSummary[]>
 class ItemRun {
   readonly #job: DetectJob;
   readonly #item: DetectItem;
-  readonly #label: string;
+  readonly #results: ItemResults;
   /** Resolves when its source has been read. Never rejects. */
   readonly read: Promise<void>;
   #onRead = (): void => undefined;
-  readonly #results: ItemResults;
   /** All its results are in the outputs. */
   isComplete = false;
 
   constructor(job: DetectJob, item: DetectItem) {
     this.#job = job;
     this.#item = item;
-    const { runtime, flags, classes, outputs } = job;
+    this.#results = new ItemResults(job, item);
     this.read = new Promise((resolve) => {
       this.#onRead = resolve;
-    });
-    const source = item.sources[0]!;
-    this.#label = labelOf(source);
-    this.#results = new ItemResults({
-      ...{ item, classes, outputs, reportScore: runtime.scoreThreshold },
-      maxPixels: runtime.ffmpeg.confinement.maxPixels,
-      isRaw: whyWhole(item, flags) === null,
-      config: detectStream('input', source, flags),
-      label: this.#label,
     });
   }
 
@@ -79,120 +69,82 @@ class ItemRun {
    * @param turn - resolves when all results of the items before are in the outputs; with false if some are missing.
    */
   async done(turn: Promise<boolean>): Promise<ItemSummary> {
-    const { resume, outputs } = this.#job;
-    const startedMs = performance.now();
     let end: ItemEnd = NOT_READ;
     try {
-      end = await (resume === null ? this.#pass(startedMs) : this.#record(resume, turn, startedMs));
+      end = await this.#run(turn);
     } catch (error) {
-      outputs.fail(SightlineError.from(error, 'INTERNAL_ERROR'));
+      this.#fail(error);
     } finally {
       this.#onRead();
     }
-    return this.#summary(end);
+    return this.#results.summary(end);
   }
 
-  /** Passes results to the outputs as they come. */
-  async #pass(startedMs: number): Promise<ItemEnd> {
+  async #run(turn: Promise<boolean>): Promise<ItemEnd> {
     const { progress } = this.#job;
-    const results = this.#results;
-    await results.open();
-    const outcome = await readItem(this.#job, this.#item, NOTHING, (entry, share) => {
-      progress.update(this.#item, share);
-      return results.add(entry);
-    });
-    progress.done(this.#item);
-    this.isComplete = !outcome.isInterrupted;
-    await results.close(this.#isWorthKeeping(outcome));
-    return { ...outcome, error: outcome.error?.toWire() ?? null, seconds: (performance.now() - startedMs) / 1000 };
-  }
-
-  async #record(resume: ResumeFolder, turn: Promise<boolean>, startedMs: number): Promise<ItemEnd> {
-    const { runtime, flags, onFailure, io, progress } = this.#job;
-    const record = await FrameRecord.open(
-      {
-        path: resume.recordPath(this.#item.order),
-        classes: runtime.spec.classes,
-        every: this.#item.kind === 'pictures' ? 1 : flags.every,
-        onFailure,
-      },
-      (recorded) => this.#isOfUse(recorded, io),
-    );
-    const { recorded } = record;
-    const writing = turn
-      .then((isTurn) => (isTurn ? this.#write(record) : undefined))
-      .catch((error: unknown) => this.#job.outputs.fail(SightlineError.from(error, 'INTERNAL_ERROR')));
-    let end: ItemEnd;
-    if (recorded.end !== null) {
-      end = { ...recorded.end, isInterrupted: false };
-      await record.close(null);
-    } else {
-      const outcome = await readItem(this.#job, this.#item, recorded, (entry, share) => {
-        progress.update(this.#item, share);
-        return record.add(entry);
-      });
-      const { decodeErrors, cached, warnings, isInterrupted } = outcome;
-      const seconds = (performance.now() - startedMs) / 1000;
-      const error = outcome.error?.toWire() ?? null;
-      end = { seconds, frames: outcome.frames, decodeErrors, cached, warnings, isInterrupted, error };
-      const { isInterrupted: _, ...written } = end;
-      await record.close(isInterrupted ? null : written);
-    }
-    progress.done(this.#item);
-    this.#onRead();
+    const item = this.#item;
+    const record = await this.#openRecord();
+    const recorded = record?.recorded ?? NOTHING;
+    const writing = record === null ? null : this.#write(record, turn);
+    if (record === null) await this.#results.open();
+    const target = record ?? this.#results;
+    const end: ItemEnd =
+      recorded.end !== null
+        ? { ...recorded.end, isInterrupted: false }
+        : await readItem(this.#job, item, recorded, (entry, share) => {
+            progress.update(item, share);
+            return target.add(entry);
+          });
+    const { isInterrupted, ...written } = end;
+    await record?.close(isInterrupted || recorded.end !== null ? null : written);
+    progress.done(item);
+    // Results of the next item wait in its record for their turn; without one it begins when these are written.
+    if (record !== null) this.#onRead();
     await writing;
     const isTurn = await turn;
-    this.isComplete = isTurn && !end.isInterrupted;
-    await this.#results.close(isTurn && this.#isWorthKeeping(end));
+    this.isComplete = isTurn && !isInterrupted;
+    const isWorthKeeping = end.error === null || this.#results.hasFrames;
+    await this.#results.close(this.isComplete && isWorthKeeping);
     return end;
   }
 
-  async #write(record: FrameRecord): Promise<void> {
-    await this.#results.open();
-    for await (const entry of record.entries()) {
-      const wait = this.#results.add(entry);
-      if (wait !== null) await wait;
+  /** @returns null if results go to the outputs at once. */
+  async #openRecord(): Promise<FrameRecord | null> {
+    const { runtime, flags, onFailure, resume } = this.#job;
+    const { order, kind } = this.#item;
+    if (resume === null) return null;
+    const every = kind === 'pictures' ? 1 : flags.every;
+    const options = { path: resume.recordPath(order), classes: runtime.spec.classes, every, onFailure };
+    return FrameRecord.open(options, (recorded) => this.#isOfUse(recorded));
+  }
+
+  /** Writes the outputs from a record, once it is their turn. Never rejects. */
+  async #write(record: FrameRecord, turn: Promise<boolean>): Promise<void> {
+    try {
+      if (!(await turn)) return;
+      await this.#results.open();
+      for await (const entry of record.entries()) {
+        const wait = this.#results.add(entry);
+        if (wait !== null) await wait;
+      }
+    } catch (error) {
+      this.#fail(error);
     }
   }
 
+  #fail(error: unknown): void {
+    this.#job.outputs.fail(SightlineError.from(error, 'INTERNAL_ERROR'));
+  }
+
   /** A file that could not be read to its end is tried again: the cause may be gone. */
-  #isOfUse({ frames, end }: Recorded, io: DetectJob['io']): boolean {
-    const { outputs, flags } = this.#job;
-    const item = this.#item;
-    const path = item.kind === 'pictures' ? null : outputs.videoPath(item.first);
+  #isOfUse({ frames, end }: Recorded): boolean {
+    const { outputs, io } = this.#job;
+    const { kind, sources } = this.#item;
+    const { label, whyWhole } = this.#results;
+    const path = kind === 'pictures' ? null : outputs.videoPath(sources[0]!);
     if (end !== null) return end.error === null && (path === null || existsSync(path));
-    const why = whyWhole(item, flags);
-    if (frames > 0 && why !== null) note(io, `${this.#label} starts again at its first frame: ${why}`);
-    return why === null;
-  }
-
-  #isWorthKeeping({ isInterrupted, error }: Pick<ReadOutcome, 'isInterrupted'> & { readonly error: unknown }): boolean {
-    return !isInterrupted && (error === null || this.#results.tallies.some(({ frames }) => frames > 0));
-  }
-
-  #summary(end: ItemEnd): ItemSummary {
-    const { tallies, results } = this.#results;
-    const { sources, kind } = this.#item;
-    const seconds = end.seconds / sources.length;
-    const fps = end.seconds === 0 ? 0 : end.frames / end.seconds;
-    const inputs = tallies.map(({ frames, detections, warning, error }: SourceTally, i): InputSummary => {
-      const isPicture = kind === 'pictures';
-      return {
-        source: isPicture ? sources[i]! : this.#label,
-        frames,
-        detections,
-        seconds,
-        fps,
-        decodeErrors: end.decodeErrors,
-        results: isPicture
-          ? { inferred: frames, tracked: 0, unchanged: 0, cached: 0 }
-          : { ...results, cached: end.cached },
-        warnings: isPicture ? (warning === null ? [] : [warning]) : end.warnings,
-        error: error ?? end.error,
-        isInterrupted: end.isInterrupted && (!isPicture || (frames === 0 && error === null)),
-      };
-    });
-    return { item: this.#item, inputs };
+    if (frames > 0 && whyWhole !== null) note(io, `${label} starts again at its first frame: ${whyWhole}`);
+    return whyWhole === null;
   }
 }
 
@@ -205,7 +157,3 @@ const NOT_READ: ItemEnd = {
   error: null,
   isInterrupted: true,
 };
-
-interface ItemEnd extends RecordedEnd {
-  readonly isInterrupted: boolean;
-}

@@ -1,9 +1,8 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
-import { type CliIo, note } from './cli-io.ts';
+import { type CliIo, note, wrongCommand } from './cli-io.ts';
 import { addDecoderFlags, decoderConfigOf } from './decoder-flags.ts';
 import {
   type DetectFlags,
@@ -13,6 +12,7 @@ import {
   planDetect,
   RESULT_FORMATS,
 } from './detect-plan.ts';
+import { choice, listOf, repeated, whole } from './flag-values.ts';
 import { addEngineFlags, addModelFlag, modelConfigOf } from './model-flags.ts';
 import { addRegionFlag, addTilesFlag } from './view-flags.ts';
 
@@ -46,9 +46,9 @@ export function addDetect(program: Command, io: CliIo): void {
     .option(
       '--out <file|dir/>',
       'write one JSON line for each frame, or with .csv one line for each detection; DIR/ gets a file for each input; .jsonl.gz or .jsonl.zst compresses; "-" for standard output; may be given several times',
-      collected,
+      repeated,
     )
-    .addOption(new Option('--format <format>', 'format of the files in --out DIR/').choices(RESULT_FORMATS))
+    .addOption(choice('--format <format>', 'format of the files in --out DIR/', RESULT_FORMATS))
     .option('--coco <file>', 'write COCO results')
     .option('--yolo <dir>', 'write label files of YOLO, one for each picture or frame')
     .option(
@@ -57,20 +57,17 @@ export function addDetect(program: Command, io: CliIo): void {
     )
     .option('--track', 'track objects from frame to frame')
     .option('--skip-unchanged', 'repeat the result of the last inferred frame while nothing changes')
-    .addOption(
-      new Option(
-        '--track-between <n|auto>',
-        'infer every n-th frame and predict the boxes between by tracking; auto adapts n to the motion',
-      ).argParser((text) => (text === 'auto' ? text : Number(text))),
+    .option(
+      '--track-between <n|auto>',
+      'infer every n-th frame and predict the boxes between by tracking; auto adapts n to the motion',
+      (text) => (text === 'auto' ? text : Number(text)),
     )
-    .addOption(
-      new Option('--cache <n>', 'keep the results of n pictures; equal pictures are inferred once').argParser(Number),
-    )
-    .addOption(new Option('--every <n>', 'process every n-th frame').argParser(Number).default(1))
-    .addOption(
-      new Option('--jobs <n>', `files that are read at once (default: ${defaultJobs()} on this machine)`).argParser(
-        Number,
-      ),
+    .option('--cache <n>', 'keep the results of n pictures; equal pictures are inferred once', Number)
+    .option('--every <n>', 'process every n-th frame', Number, 1)
+    .option(
+      '--jobs <n>',
+      `files that are read at once (default: ${defaultJobs()} on this machine)`,
+      whole('--jobs', 1, 64),
     )
     .option('--resume', 'continue where the same command was interrupted')
     .option('--dry-run', 'list inputs, outputs, model and engine, and do nothing else')
@@ -81,17 +78,9 @@ export function addDetect(program: Command, io: CliIo): void {
     .action((inputs: string[], flags: DetectFlags) => detect(inputs, flags, io));
 }
 
-function collected(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value];
-}
-
-function listOf(text: string): string[] {
-  return text.split(',').map((name) => name.trim());
-}
-
 async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo): Promise<void> {
   if (flags.json === true && flags.out?.includes('-') === true)
-    throw new SightlineError('COMMAND_INVALID', '--json and --out - both write to standard output: choose one');
+    throw wrongCommand('--json and --out - both write to standard output: choose one');
   const options = {
     model: modelConfigOf(flags),
     decoder: decoderConfigOf(flags),
@@ -99,7 +88,7 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
   };
   const plan = await planDetect(inputs, flags);
   const jobs = jobsOf(flags, plan);
-  for (const source of plan.sources) detectStream('input', source, flags);
+  for (const { path } of plan.sources) detectStream('input', path, flags);
   const onNotice = (text: string): void => note(io, text);
   const opening = { ...options, environment: io.environment, onNotice, signal: io.stop };
   if (flags.dryRun === true) return (await import('./detect-dry-run.ts')).dryRun(plan, flags, opening, io);
@@ -113,19 +102,16 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
 
 /** @throws COMMAND_INVALID */
 function jobsOf({ jobs, resume }: DetectFlags, { outputs, sources }: DetectPlan): number {
-  if (jobs !== undefined && (!Number.isInteger(jobs) || jobs < 1 || jobs > 64))
-    throw new SightlineError('COMMAND_INVALID', `--jobs: expected a whole number from 1 to 64, received ${jobs}`);
   if (outputs.resumeFolder !== null) return Math.min(jobs ?? defaultJobs(), sources.length);
-  const hasOutput = outputs.firstOutput !== null;
+  const hasOutput = outputs.places.length > 0;
   if (resume === true)
-    throw new SightlineError(
-      'COMMAND_INVALID',
+    throw wrongCommand(
       hasOutput
         ? '--resume: output to a pipe or a device cannot be continued; name files'
         : '--resume: there is no output to continue; name one, as in --out results.jsonl',
     );
   // Results that come before their turn are not kept anywhere.
   if (hasOutput && jobs !== undefined && jobs > 1)
-    throw new SightlineError('COMMAND_INVALID', `--jobs ${jobs}: a pipe takes one file at a time; leave --jobs out`);
+    throw wrongCommand(`--jobs ${jobs}: a pipe takes one file at a time; leave --jobs out`);
   return hasOutput ? 1 : (jobs ?? defaultJobs());
 }

@@ -3,7 +3,7 @@ import type { Environment } from '../config/environment.ts';
 import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { takesCommands } from '../decode/shed-filters.ts';
 import type { Confinement } from '../process/confinement.ts';
-import type { Finding } from './finding.ts';
+import { type Finding, fine, missing, remark } from './finding.ts';
 
 const BUBBLEWRAP =
   'install bubblewrap (Debian: apt-get install bubblewrap); docs/operations.md says what else it needs';
@@ -15,7 +15,7 @@ export async function examineDecoder(environment: Environment): Promise<Finding[
     const ffmpeg = await openFfmpeg(environment, (text) => notices.push(text));
     return [ffmpegFinding(ffmpeg), ...confinementFindings(ffmpeg.confinement, { release: release(), notices })];
   } catch (error) {
-    return [{ what: 'ffmpeg', verdict: 'missing', found: 'none', remedy: (error as Error).message }];
+    return [missing('ffmpeg', 'none', (error as Error).message)];
   }
 }
 
@@ -25,28 +25,23 @@ const PREFERRED_MAJOR = 6;
 function ffmpegFinding({ version, path, foundBy, major }: FfmpegBinary): Finding {
   const found = `${version} at ${path} (${foundBy})`;
   if (foundBy === '@ffmpeg-installer/ffmpeg')
-    return {
-      what: 'ffmpeg',
-      verdict: 'note',
+    return remark(
+      'ffmpeg',
       found,
-      remedy:
-        'from 2018, with flaws that crafted media can exploit; scales frames of overloaded cameras before it drops them: install ffmpeg 6 or later, or refuse this one with decoder.packaged: false',
-    };
-  if (major >= PREFERRED_MAJOR) return { what: 'ffmpeg', verdict: 'ok', found };
+      'from 2018, with flaws that crafted media can exploit; scales frames of overloaded cameras before it drops them: install ffmpeg 6 or later, or refuse this one with decoder.packaged: false',
+    );
+  if (major >= PREFERRED_MAJOR) return fine('ffmpeg', found);
   if (!takesCommands(major))
-    return {
-      what: 'ffmpeg',
-      verdict: 'note',
+    return remark(
+      'ffmpeg',
       found,
-      remedy:
-        'works; but cameras lose more frames than needed while a detector is overloaded: before version 5 they are scaled first. Install version 6 or later and set FFMPEG_PATH',
-    };
-  return {
-    what: 'ffmpeg',
-    verdict: 'note',
+      'works; but cameras lose more frames than needed while a detector is overloaded: before version 5 they are scaled first. Install version 6 or later and set FFMPEG_PATH',
+    );
+  return remark(
+    'ffmpeg',
     found,
-    remedy: 'works; version 6 or later decodes newer formats and is preferred: install one and set FFMPEG_PATH',
-  };
+    'works; version 6 or later decodes newer formats and is preferred: install one and set FFMPEG_PATH',
+  );
 }
 
 /** @param release - of the kernel. @param notices - what was said while a sandbox was chosen. */
@@ -55,11 +50,7 @@ export function confinementFindings(
   { release, notices }: { readonly release: string; readonly notices: readonly string[] },
 ): Finding[] {
   return [
-    {
-      what: 'decoder environment',
-      verdict: 'ok',
-      found: Object.keys(confinement.environment).sort().join(', ') || 'empty',
-    },
+    fine('decoder environment', Object.keys(confinement.environment).sort().join(', ') || 'empty'),
     limitsFinding(confinement),
     lifetimeFinding(confinement),
     sandboxFinding(confinement, release, notices),
@@ -69,37 +60,30 @@ export function confinementFindings(
 function limitsFinding({ shell, memoryBytes, maxPixels }: Confinement): Finding {
   const what = 'decoder limits';
   const pixels = `pictures of ${maxPixels} pixels`;
-  if (shell === null) return { what, verdict: 'note', found: `${pixels}; this system has no others` };
+  if (shell === null) return remark(what, `${pixels}; this system has no others`);
   const files = 'no file written, no core dump, 256 files open';
-  if (memoryBytes === null)
-    return { what, verdict: 'note', found: `${pixels}, ${files}; memory is limited on Linux only` };
-  return { what, verdict: 'ok', found: `${memoryBytes / 2 ** 20} MiB of memory, ${pixels}, ${files}` };
+  if (memoryBytes === null) return remark(what, `${pixels}, ${files}; memory is limited on Linux only`);
+  return fine(what, `${memoryBytes / 2 ** 20} MiB of memory, ${pixels}, ${files}`);
 }
 
 function lifetimeFinding({ shell, setpriv, sandbox }: Confinement): Finding {
   const what = 'decoder lifetime';
-  if (setpriv !== null || sandbox?.kind === 'bwrap')
-    return { what, verdict: 'ok', found: 'the kernel kills ffmpeg when its host dies' };
-  if (shell !== null) return { what, verdict: 'ok', found: 'a process kills ffmpeg when its host dies' };
-  return { what, verdict: 'note', found: 'an ffmpeg that waits for its source may outlive a host that is killed' };
+  if (setpriv !== null || sandbox?.kind === 'bwrap') return fine(what, 'the kernel kills ffmpeg when its host dies');
+  if (shell !== null) return fine(what, 'a process kills ffmpeg when its host dies');
+  return remark(what, 'an ffmpeg that waits for its source may outlive a host that is killed');
 }
 
 function sandboxFinding({ sandbox }: Confinement, release: string, notices: readonly string[]): Finding {
   const what = 'decoder sandbox';
   switch (sandbox?.kind) {
     case 'bwrap':
-      return { what, verdict: 'ok', found: 'bwrap: only the source, no network for files, no other process' };
+      return fine(what, 'bwrap: only the source, no network for files, no other process');
     case 'landlock':
       return hasTcpRules(release)
-        ? { what, verdict: 'ok', found: 'landlock: only the source, no TCP for files' }
-        : {
-            what,
-            verdict: 'note',
-            found: 'landlock: only the source; this kernel leaves the network open',
-            remedy: BUBBLEWRAP,
-          };
+        ? fine(what, 'landlock: only the source, no TCP for files')
+        : remark(what, 'landlock: only the source; this kernel leaves the network open', BUBBLEWRAP);
     default:
-      return { what, verdict: 'note', found: notices.at(-1) ?? 'none', remedy: BUBBLEWRAP };
+      return remark(what, notices.at(-1) ?? 'none', BUBBLEWRAP);
   }
 }
 

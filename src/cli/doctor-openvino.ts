@@ -3,7 +3,7 @@ import type { OpenvinoFacts } from '../core/openvino-facts.ts';
 import { findOpenvino, type OpenvinoPlace } from '../store/openvino/openvino-place.ts';
 import { probeOpenvino } from '../store/openvino/probe-openvino.ts';
 import { reasonOf, toolRunner } from '../store/wheels/run-tool.ts';
-import type { Finding } from './finding.ts';
+import { type Finding, fine, remark } from './finding.ts';
 
 const WHAT = 'engine openvino';
 const SETUP = 'sightline setup openvino';
@@ -17,15 +17,14 @@ export async function examineOpenvino(environment: Environment, stop: AbortSigna
   try {
     place = findOpenvino(environment);
   } catch (error) {
-    return [{ what: WHAT, verdict: 'note', found: (error as Error).message, remedy: SETUP }];
+    return [remark(WHAT, (error as Error).message, SETUP)];
   }
-  if (place === null)
-    return [{ what: WHAT, verdict: 'note', found: 'not set up (optional; the fastest on Intel CPUs)', remedy: SETUP }];
+  if (place === null) return [remark(WHAT, 'not set up (optional; the fastest on Intel CPUs)', SETUP)];
   try {
     return openvinoFindings(place, await probeOpenvino(place.libraryPath, toolRunner(stop)));
   } catch (error) {
     const found = `${place.libraryPath} cannot be loaded: ${reasonOf(error)}`;
-    return [{ what: WHAT, verdict: 'note', found, remedy: SETUP }];
+    return [remark(WHAT, found, SETUP)];
   }
 }
 
@@ -34,22 +33,13 @@ export function openvinoFindings(
   { libraryPath, foundBy }: OpenvinoPlace,
   { version, devices }: OpenvinoFacts,
 ): Finding[] {
-  const library: Finding = {
-    what: WHAT,
-    verdict: 'ok',
-    found: `OpenVINO ${version.split('-')[0]} at ${libraryPath} (${foundBy})`,
-  };
   return [
-    library,
-    ...devices.map(({ name, fullName, capabilities }): Finding => {
+    fine(WHAT, `OpenVINO ${version.split('-')[0]} at ${libraryPath} (${foundBy})`),
+    ...devices.map(({ name, fullName, capabilities }) => {
       const formats = Object.entries(FORMATS).flatMap(([capability, precision]) =>
         capabilities.includes(capability) ? [precision] : [],
       );
-      return {
-        what: `openvino ${name}`,
-        verdict: 'ok',
-        found: `${fullName}, computes natively in ${formats.join(', ')}`,
-      };
+      return fine(`openvino ${name}`, `${fullName}, computes natively in ${formats.join(', ')}`);
     }),
   ];
 }

@@ -1,10 +1,11 @@
 import { TensorflowChild } from '../infer/tensorflow/tensorflow-child.ts';
 import { findBindingPlace, readSetupRecord, type SetupRecord } from '../store/tensorflow/binding-place.ts';
 import { nvidiaDriver } from '../store/tensorflow/nvidia-driver.ts';
-import type { Finding } from './finding.ts';
+import { type Finding, fine, remark } from './finding.ts';
 
 const SETUP = 'sightline setup tensorflow';
 const WHAT = 'engine tensorflow';
+const CUDA = 'CUDA for tensorflow';
 
 /** What was observed when the library was loaded in its own process. */
 export interface TensorflowSight {
@@ -20,18 +21,17 @@ export interface TensorflowSight {
 export async function examineTensorflow(cacheDir: string): Promise<Finding[]> {
   const driver = nvidiaDriver();
   const place = findBindingPlace(cacheDir);
-  if (place === null) return [{ what: WHAT, verdict: 'note', found: 'not set up', remedy: SETUP }];
+  if (place === null) return [remark(WHAT, 'not set up', SETUP)];
   const setup = readSetupRecord(place);
   const command = `${SETUP}${driver === null ? '' : ' --gpu'}`;
-  if (setup === null)
-    return [{ what: WHAT, verdict: 'note', found: `tfjs-node-gpu ${place.version} has no binding`, remedy: command }];
+  if (setup === null) return [remark(WHAT, `tfjs-node-gpu ${place.version} has no binding`, command)];
   try {
     const child = await TensorflowChild.start({ model: null });
     const { facts, log } = child;
     await child.close();
     return tensorflowFindings({ setup, driver, log, ...facts });
   } catch (error) {
-    return [{ what: WHAT, verdict: 'note', found: firstLine((error as Error).message), remedy: command }];
+    return [remark(WHAT, firstLine((error as Error).message), command)];
   }
 }
 
@@ -41,12 +41,7 @@ export function tensorflowFindings({ setup, driver, version, isGpu, log }: Tenso
   const names = [...new Set(gpus.map(([, name, capability]) => `${name} (compute capability ${capability})`))];
   const devices = isGpu ? names.join(', ') || 'a GPU' : 'CPU';
   const binding = setup === 'stock' ? 'the binding that npm downloaded' : `set up for ${setup.flavour}`;
-  const library: Finding = {
-    what: WHAT,
-    verdict: 'ok',
-    found: `TensorFlow ${version} on ${devices}; ${binding}`,
-  };
-  return [library, cuda(setup, driver, isGpu, log)];
+  return [fine(WHAT, `TensorFlow ${version} on ${devices}; ${binding}`), cuda(setup, driver, isGpu, log)];
 }
 
 function cuda(setup: SetupRecord | 'stock', driver: string | null, isGpu: boolean, log: string): Finding {
@@ -56,17 +51,11 @@ function cuda(setup: SetupRecord | 'stock', driver: string | null, isGpu: boolea
     `driver ${driver ?? 'none'}`,
     ...Object.entries(versions).map(([name, version]) => `${name} ${version ?? 'not installed by the set-up'}`),
   ].join(', ');
-  const finding = { what: 'CUDA for tensorflow', found };
-  if (isGpu) return { ...finding, verdict: 'ok' };
-  if (driver === null)
-    return { ...finding, verdict: 'note', remedy: 'only needed for an NVIDIA GPU: install its driver on the system' };
-  if (versions.CUDA === undefined) return { ...finding, verdict: 'note', remedy: `${SETUP} --gpu` };
+  if (isGpu) return fine(CUDA, found);
+  if (driver === null) return remark(CUDA, found, 'only needed for an NVIDIA GPU: install its driver on the system');
+  if (versions.CUDA === undefined) return remark(CUDA, found, `${SETUP} --gpu`);
   const logged = log.split('\n').findLast((line) => /cuda|gpu/i.test(line) && /^[EW]\d{4}/.test(line));
-  return {
-    ...finding,
-    verdict: 'note',
-    remedy: `TensorFlow finds no GPU: ${logged?.trim() ?? 'its log has no reason'}`,
-  };
+  return remark(CUDA, found, `TensorFlow finds no GPU: ${logged?.trim() ?? 'its log has no reason'}`);
 }
 
 function firstLine(text: string): string {

@@ -1,22 +1,21 @@
 import { resolve } from 'node:path';
-import { type Command, Option } from 'commander';
-import { SightlineError } from '../errors/sightline-error.ts';
+import type { Command } from 'commander';
 import { readAnnotations } from '../evaluate/coco-files.ts';
 import { isDevice } from '../sinks/output-names.ts';
-import { type CliIo, print, printJson } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, print, printJson, wrongCommand } from './cli-io.ts';
 import { requireWritable } from './detect-outputs.ts';
 import { type Evaluation, evaluateModel, type ResizeBy } from './evaluate-model.ts';
+import { choice, repeated } from './flag-values.ts';
 import { addEngineFlags, addFileFlags, type ModelFlags } from './model-flags.ts';
 import { figuresTable } from './score.ts';
 import { addTilesFlag } from './view-flags.ts';
 
-interface EvalFlags extends Omit<ModelFlags, 'model'> {
+interface EvalFlags extends Omit<ModelFlags, 'model'>, JsonFlag {
   readonly images: string;
-  readonly model: string[];
+  readonly model: readonly string[];
   readonly resizeBy: ResizeBy;
   readonly tiles?: string;
   readonly coco?: string;
-  readonly json?: boolean;
 }
 
 export function addEval(program: Command, io: CliIo): void {
@@ -24,20 +23,18 @@ export function addEval(program: Command, io: CliIo): void {
     .command('eval')
     .argument('<annotations>', 'COCO annotations, such as instances_val2017.json')
     .requiredOption('--images <dir>', 'folder with the images of the annotations')
-    .option(
-      '--model <name>',
-      'detector to evaluate; may be given several times (default: centernet)',
-      (name: string, earlier: string[]) => [...earlier, name],
-      [],
-    );
+    .option('--model <name>', 'detector to evaluate; may be given several times (default: centernet)', repeated, []);
   addTilesFlag(addEngineFlags(addFileFlags(command)))
     .addOption(
-      new Option('--resize-by <tool>', "sharp: with the publisher's kernel; ffmpeg: as live video is scaled")
-        .choices(['sharp', 'ffmpeg'])
-        .default('sharp'),
+      choice(
+        '--resize-by <tool>',
+        "sharp: with the publisher's kernel; ffmpeg: as live video is scaled",
+        ['sharp', 'ffmpeg'],
+        'sharp',
+      ),
     )
     .option('--coco <file>', 'write the detections as COCO results, which "sightline score" reads; one model only')
-    .option('--json', 'one JSON document on standard output')
+    .option(...JSON_FLAG)
     .addHelpText(
       'after',
       '\nExamples:\n  sightline eval instances.json --images val2017\n  sightline eval instances.json --images val2017 --model yolox-nano --model deimv2-femto --json\n  sightline eval instances.json --images val2017 --resize-by ffmpeg\n  sightline eval instances.json --images val2017 --tiles 2x2\n  sightline eval instances.json --images val2017 --coco results.json && sightline score instances.json results.json',
@@ -64,7 +61,7 @@ async function requireCocoFile(path: string, annotations: string, models: readon
         : path === '-' || (await isDevice(path))
           ? `expected the name of a file, received "${path}"`
           : null;
-  if (mistake !== null) throw new SightlineError('COMMAND_INVALID', `--coco: ${mistake}`);
+  if (mistake !== null) throw wrongCommand(`--coco: ${mistake}`);
   await requireWritable('--coco', { path, isFolder: false });
 }
 

@@ -1,9 +1,7 @@
 import type { Command } from 'commander';
-import type { GatewayApi } from '../client/gateway-api.ts';
 import type { ControlPlane } from '../control/control-plane.ts';
 import { openRedisControlPlane } from '../control/redis/redis-control-plane.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
-import { type CliIo, note } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, wrongCommand } from './cli-io.ts';
 import { controlDesk, type FleetDesk, gatewayDesk } from './fleet-desk.ts';
 import { type AccessFlags, addAccessFlags, gatewayApi, refuseAccessFlags } from './gateway-client.ts';
 
@@ -12,7 +10,7 @@ export interface FleetFlags {
 }
 
 /** Flags of commands that work on a fleet, in its Redis or through a gateway. */
-export interface FleetClientFlags extends FleetFlags, AccessFlags {
+export interface FleetClientFlags extends FleetFlags, AccessFlags, JsonFlag {
   readonly url?: string;
 }
 
@@ -26,9 +24,8 @@ export function addFleetFlag(command: Command): Command {
 
 /** Adds the flags of commands that work on a fleet, either in its Redis or through the gateway of any host. */
 export function addFleetClientFlags(command: Command): Command {
-  return addAccessFlags(
-    addFleetFlag(command).option('--url <url>', 'gateway of a host, such as https://host:8080, in place of Redis'),
-  );
+  const url = 'gateway of a host, such as https://host:8080, in place of Redis';
+  return addAccessFlags(addFleetFlag(command).option('--url <url>', url)).option(...JSON_FLAG);
 }
 
 export const openRedis: OpenControl = (url, io) =>
@@ -50,27 +47,23 @@ export async function withFleet<T>(
   open: OpenControl,
   act: (desk: FleetDesk) => Promise<T>,
 ): Promise<T> {
-  if (flags.url !== undefined) return act(gatewayDesk(apiAt(flags, flags.url, io)));
+  const { url, redis = io.environment.redisUrl } = flags;
+  if (url !== undefined) {
+    if (flags.redis !== undefined) throw wrongCommand('--redis and --url: expected one of them, received both');
+    return act(gatewayDesk(gatewayApi(io, { ...flags, url })));
+  }
   refuseAccessFlags(flags, '--url');
-  const url = flags.redis ?? io.environment.redisUrl;
-  if (url === undefined || url === '') {
-    throw new SightlineError(
-      'COMMAND_INVALID',
+  if (redis === undefined || redis === '') {
+    throw wrongCommand(
       '--redis: expected the URL of the Redis that the fleet shares, received none. Pass --redis redis://HOST:6379 or set ' +
         'REDIS_URL, or name the gateway of a host with --url; to work on this machine only, use `sightline run` or ' +
         '`sightline detect`',
     );
   }
-  const control = await open(url, io);
+  const control = await open(redis, io);
   try {
     return await act(controlDesk(control));
   } finally {
     await control.close();
   }
-}
-
-function apiAt(flags: FleetClientFlags, url: string, io: CliIo): GatewayApi {
-  if (flags.redis !== undefined)
-    throw new SightlineError('COMMAND_INVALID', '--redis and --url: expected one of them, received both');
-  return gatewayApi(io, { ...flags, url });
 }

@@ -18,14 +18,14 @@ export interface FleetDesk {
   /** `request` is unchecked. */
   addStream(request: object): Promise<AddedStream>;
   /** @param host - null lets the fleet choose. */
-  moveStream(id: string, host: string | null): Promise<void>;
-  removeStream(id: string): Promise<void>;
-  setDraining(host: string, isDraining: boolean): Promise<void>;
+  moveStream(id: string, host: string | null): Promise<unknown>;
+  removeStream(id: string): Promise<unknown>;
+  setDraining(host: string, isDraining: boolean): Promise<unknown>;
   jobs(): Promise<readonly JobReport[]>;
   job(id: string): Promise<JobView>;
   /** `request` is unchecked. */
   submitJob(request: object): Promise<Pick<JobReport, 'id' | 'pipeline' | 'outDir'>>;
-  cancelJob(id: string): Promise<void>;
+  cancelJob(id: string): Promise<unknown>;
   /** @returns the number of tasks that are queued again. */
   retryJob(id: string): Promise<number>;
 }
@@ -42,21 +42,13 @@ export function controlDesk(control: ControlPlane): FleetDesk {
       const order = await streams.add(request);
       return { ...order, config: { ...order.config, source: redact(order.config.source) } };
     },
-    async moveStream(id, host) {
-      await streams.move(id, host);
-    },
-    async removeStream(id) {
-      await streams.remove(id);
-    },
-    async setDraining(host, isDraining) {
-      await streams.setDraining(host, isDraining);
-    },
+    moveStream: (id, host) => streams.move(id, host),
+    removeStream: (id) => streams.remove(id),
+    setDraining: (host, isDraining) => streams.setDraining(host, isDraining),
     jobs: () => control.tasks.jobs(),
     job: (id) => jobDocument(control, id),
     submitJob: (request) => jobs.submit(request, 'job'),
-    async cancelJob(id) {
-      await control.tasks.cancel(id);
-    },
+    cancelJob: (id) => control.tasks.cancel(id),
     retryJob: (id) => control.tasks.retry(id),
   };
 }
@@ -69,21 +61,13 @@ export function gatewayDesk(api: GatewayApi): FleetDesk {
       return { hosts: fleet?.hosts ?? [], streams };
     },
     addStream: async (request) => ({ ...(await api.streams.add(request as StreamRequest)) }),
-    async moveStream(id, host) {
-      await api.streams.move(id, host);
-    },
-    async removeStream(id) {
-      await api.streams.remove(id);
-    },
-    async setDraining(host, isDraining) {
-      await (isDraining ? api.hosts.drain(host) : api.hosts.undrain(host));
-    },
+    moveStream: (id, host) => api.streams.move(id, host),
+    removeStream: (id) => api.streams.remove(id),
+    setDraining: (host, isDraining) => (isDraining ? api.hosts.drain(host) : api.hosts.undrain(host)),
     jobs: () => api.jobs.list(),
     job: (id) => api.jobs.get(id),
     submitJob: (request) => api.jobs.submit(request as JobRequest),
-    async cancelJob(id) {
-      await api.jobs.cancel(id);
-    },
+    cancelJob: (id) => api.jobs.cancel(id),
     retryJob: (id) => api.jobs.retry(id),
   };
 }

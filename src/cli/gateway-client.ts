@@ -2,9 +2,8 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { GatewayApi } from '../client/gateway-api.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
 import { type GatewayAddress, requestGateway } from '../gateway/request-gateway.ts';
-import type { CliIo } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, wrongCommand } from './cli-io.ts';
 
 export const DEFAULT_GATEWAY_URL = 'http://127.0.0.1:8080';
 /** Starting a roll-out hashes the files of a network first. */
@@ -15,13 +14,15 @@ export interface AccessFlags {
   readonly ca?: string;
 }
 
-export interface GatewayFlags extends AccessFlags {
+export interface GatewayFlags extends AccessFlags, JsonFlag {
   readonly url: string;
 }
 
-/** Adds the flags of commands that talk to a running host. */
+/** Adds the flags of commands that talk to a running host, and print what it answers. */
 export function addGatewayFlags(command: Command): Command {
-  return addAccessFlags(command.option('--url <url>', 'gateway of a running host', DEFAULT_GATEWAY_URL));
+  return addAccessFlags(command.option('--url <url>', 'gateway of a running host', DEFAULT_GATEWAY_URL)).option(
+    ...JSON_FLAG,
+  );
 }
 
 /** Adds the flags for tokens and certificates. A token itself is no flag: every user of the machine could read it. */
@@ -34,7 +35,7 @@ export function addAccessFlags(command: Command): Command {
 /** @throws COMMAND_INVALID if one of the flags is given without the one that it belongs to. */
 export function refuseAccessFlags({ tokenFile, ca }: AccessFlags, owner: '--url' | '--fleet'): void {
   for (const [flag, value] of Object.entries({ '--token-file': tokenFile, '--ca': ca }))
-    if (value !== undefined) throw new SightlineError('COMMAND_INVALID', `${flag}: only valid with ${owner}`);
+    if (value !== undefined) throw wrongCommand(`${flag}: only valid with ${owner}`);
 }
 
 /** Reads the files that the flags name. @throws COMMAND_INVALID for the token's, CONFIG_INVALID for the authorities. */
@@ -59,7 +60,7 @@ function readFlagFile(flag: string, path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new SightlineError('COMMAND_INVALID', `${flag} ${path}: cannot be read: ${(error as Error).message}`, {
+    throw wrongCommand(`${flag} ${path}: cannot be read: ${(error as Error).message}`, {
       path,
     });
   }

@@ -18,10 +18,11 @@ import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { limitPools } from '../process/allocator.ts';
 import { packageRoot } from '../store/package-root.ts';
 import { type CliIo, note } from './cli-io.ts';
+import { given, repeated } from './flag-values.ts';
 import { addFleetFlag, type FleetFlags } from './fleet-access.ts';
 import { untilStopped } from './interruption.ts';
 import { openLog } from './log.ts';
-import { addServerFlags, checkServerFlags, type ServerFlags } from './server-flags.ts';
+import { addServerFlags, type ServerFlags } from './server-flags.ts';
 
 interface HostFlags extends ServerFlags, FleetFlags {
   readonly id?: string;
@@ -48,13 +49,12 @@ export function addHost(program: Command, io: CliIo): void {
     .option('--id <name>', 'name in the fleet (default: host name and process id)')
     .option('--capacity <fps>', 'inferences per second that this host can sustain (default: measured)', Number)
     .option('--model <name>', 'detector instead of that of the file: name, path of a manifest or of an ONNX file')
-    .option('--root <folder>', 'folder below which files may be read and written; repeatable', collect, [])
+    .option('--root <folder>', 'folder below which files may be read and written; repeatable', repeated, [])
     .addHelpText('after', HELP)
     .action((path: string | undefined, flags: HostFlags) => host(path, flags, io));
 }
 
 async function host(path: string | undefined, flags: HostFlags, io: CliIo): Promise<void> {
-  checkServerFlags(flags);
   limitPools();
   const file = path ?? join(packageRoot(), 'pipelines/fleet-host.yaml');
   const config = configOf(loadPipeline(file, io.environment.variables), flags);
@@ -93,11 +93,7 @@ async function host(path: string | undefined, flags: HostFlags, io: CliIo): Prom
 /** Flags override the file. */
 function configOf(file: PipelineConfig, { id, capacity, root, model }: HostFlags): PipelineConfig {
   const config = model === undefined ? file : withModel(file, model);
-  const flags = {
-    ...(id === undefined ? {} : { hostId: id }),
-    ...(capacity === undefined ? {} : { capacityFps: capacity }),
-    ...(root.length === 0 ? {} : { roots: root }),
-  };
+  const flags = given({ hostId: id, capacityFps: capacity, roots: root.length === 0 ? undefined : root });
   return { ...config, fleet: check(fleetConfig, { ...config.fleet, ...flags }, 'fleet') };
 }
 
@@ -138,8 +134,4 @@ async function openControl(
 function defaultId(): string {
   const id = `${hostname()}-${process.pid}`.replace(/[^A-Za-z0-9._-]/g, '-').slice(-64);
   return ID_PATTERN.test(id) ? id : `host-${process.pid}`;
-}
-
-function collect(value: string, previous: readonly string[]): readonly string[] {
-  return [...previous, value];
 }

@@ -6,26 +6,12 @@ import type { ResultCounters } from '../protocol/report.ts';
 import { StreamAnalytics } from '../runtime/stream/stream-analytics.ts';
 import type { RecordEntry, RecordedFrame } from '../sinks/frame-record.ts';
 import type { Sink } from '../sinks/sink.ts';
+import { type ItemEnd, type ReadJob, whyWhole } from './detect-input.ts';
 import type { DetectOutputs } from './detect-outputs.ts';
-import type { DetectItem } from './detect-plan.ts';
-
-export interface ItemResultsOptions {
-  readonly item: DetectItem;
-  /** Name of a video in results. */
-  readonly label: string;
-  readonly config: StreamConfig;
-  /** The entries have no tracks yet: they are computed here. */
-  readonly isRaw: boolean;
-  readonly reportScore: number;
-  /** Of a picture that is drawn on. */
-  readonly maxPixels: number;
-  /** Only detections with these labels are written; all if null. */
-  readonly classes: ReadonlySet<string> | null;
-  readonly outputs: DetectOutputs;
-}
+import { type DetectItem, detectStream, labelOf } from './detect-plan.ts';
 
 /** What was written of one input. */
-export interface SourceTally {
+interface SourceTally {
   frames: number;
   detections: number;
   /** Of a picture. */
@@ -58,36 +44,49 @@ export interface ItemSummary {
 
 /** Turns what one item found into its results, and passes them to the outputs, in order. */
 export class ItemResults {
-  readonly #options: ItemResultsOptions;
+  readonly #job: ReadJob;
+  readonly #item: DetectItem;
+  /** Name of a video in results. */
+  readonly label: string;
+  /** Why it must be read from its first frame on. If null, the entries have no tracks yet: they are computed here. */
+  readonly whyWhole: string | null;
+  readonly #config: StreamConfig;
   readonly #analytics: StreamAnalytics;
   /** Outputs of a video. */
   #sinks: Awaited<ReturnType<DetectOutputs['openFor']>> | null = null;
   /** Pictures are written one after the other. */
   #writing: Promise<unknown> = Promise.resolve();
-  readonly results: { -readonly [K in keyof ResultCounters]: number } = {
-    inferred: 0,
-    tracked: 0,
-    unchanged: 0,
-    cached: 0,
+  readonly #counts: { -readonly [K in keyof ResultCounters]: number } = {
+    ...{ inferred: 0, tracked: 0, unchanged: 0, cached: 0 },
   };
   /** One for each source. */
-  readonly tallies: readonly SourceTally[];
+  readonly #tallies: readonly SourceTally[];
 
-  constructor(options: ItemResultsOptions) {
-    this.#options = options;
+  constructor(job: ReadJob, item: DetectItem) {
+    const { path } = item.sources[0]!;
+    this.#job = job;
+    this.#item = item;
+    this.label = labelOf(path);
+    this.whyWhole = whyWhole(item, job.flags);
+    this.#config = detectStream('input', path, job.flags);
     this.#analytics = this.#newAnalytics();
-    this.tallies = options.item.sources.map(() => ({ frames: 0, detections: 0, warning: null, error: null }));
+    this.#tallies = item.sources.map(() => ({ frames: 0, detections: 0, warning: null, error: null }));
+  }
+
+  /** Something was written. */
+  get hasFrames(): boolean {
+    return this.#tallies.some(({ frames }) => frames > 0);
   }
 
   /** Opens the outputs of a video; call it first. */
   async open(): Promise<void> {
-    const { item, outputs } = this.#options;
-    if (item.kind === 'video') this.#sinks = await outputs.openFor(item.first);
+    const { kind, sources } = this.#item;
+    if (kind === 'video') this.#sinks = await this.#job.outputs.openFor(sources[0]!);
   }
 
   /** @returns a promise to await before the next one, which never rejects; null if there is none. */
   add(entry: RecordEntry): Promise<unknown> | null {
-    if (this.#options.item.kind === 'video') return 'detections' in entry ? this.#addFrame(entry) : null;
+    if (this.#item.kind === 'video') return 'detections' in entry ? this.#addFrame(entry) : null;
     this.#writing = this.#writing.then(() => this.#addPicture(entry));
     return this.#writing;
   }
@@ -95,41 +94,60 @@ export class ItemResults {
   /** Completes the outputs of a video. @param isComplete - it was read to its end, or as far as it can be. */
   async close(isComplete: boolean): Promise<void> {
     await this.#writing;
-    if (this.#sinks !== null) await this.#options.outputs.closeOwn(this.#sinks.own, isComplete);
+    if (this.#sinks !== null) await this.#job.outputs.closeOwn(this.#sinks.own, isComplete);
+  }
+
+  /** @param end - how reading it ended. */
+  summary(end: ItemEnd): ItemSummary {
+    const { sources, kind } = this.#item;
+    const isPicture = kind === 'pictures';
+    const seconds = end.seconds / sources.length;
+    const fps = end.seconds === 0 ? 0 : end.frames / end.seconds;
+    const inputs = this.#tallies.map(
+      ({ frames, detections, warning, error }, i): InputSummary => ({
+        ...{ source: isPicture ? sources[i]!.path : this.label, frames, detections, seconds, fps },
+        decodeErrors: end.decodeErrors,
+        results: isPicture
+          ? { inferred: frames, tracked: 0, unchanged: 0, cached: 0 }
+          : { ...this.#counts, cached: end.cached },
+        warnings: isPicture ? (warning === null ? [] : [warning]) : end.warnings,
+        error: error ?? end.error,
+        isInterrupted: end.isInterrupted && (!isPicture || (frames === 0 && error === null)),
+      }),
+    );
+    return { item: this.#item, inputs };
   }
 
   #newAnalytics(): StreamAnalytics {
-    const { config, isRaw, reportScore } = this.#options;
-    return new StreamAnalytics(isRaw ? config : { track: false, zones: [], lines: [] }, reportScore);
+    const config = this.whyWhole === null ? this.#config : { track: false as const, zones: [], lines: [] };
+    return new StreamAnalytics(config, this.#job.runtime.scoreThreshold);
   }
 
   #addFrame(entry: RecordedFrame): Promise<unknown> | null {
-    const { label } = this.#options;
     const detections = this.#finalDetections(entry, this.#analytics);
-    return this.#publish({ ...entry, detections }, this.#sinks!.all, label, this.tallies[0]!);
+    return this.#publish({ ...entry, detections }, this.#sinks!.all, this.label, this.#tallies[0]!);
   }
 
   #finalDetections(entry: RecordedFrame, analytics: StreamAnalytics): readonly Detection[] {
     const { width, height, ptsUs, detections: found } = entry;
-    const { classes, isRaw } = this.#options;
-    const analysed = isRaw ? analytics.update({ width, height, ptsUs }, found).detections : found;
+    const { classes } = this.#job;
+    const analysed = this.whyWhole === null ? analytics.update({ width, height, ptsUs }, found).detections : found;
     return classes === null ? analysed : analysed.filter((each) => classes.has(each.label));
   }
 
   /** Each picture is an input of its own: a file of one frame. */
   async #addPicture(entry: RecordEntry): Promise<void> {
-    const { item, outputs, maxPixels } = this.#options;
-    const tally = this.tallies[entry.frame]!;
+    const tally = this.#tallies[entry.frame]!;
     if ('error' in entry) tally.error = entry.error;
     if ('warning' in entry) tally.warning = entry.warning;
     if (!('detections' in entry)) return;
-    const source = item.first + entry.frame;
+    const { outputs, runtime } = this.#job;
+    const source = this.#item.sources[entry.frame]!;
     const { own, all } = await outputs.openFor(source);
-    const label = item.sources[entry.frame]!;
     const detections = this.#finalDetections(entry, this.#newAnalytics());
-    await this.#publish({ ...entry, frame: 0, detections }, all, label, tally);
+    await this.#publish({ ...entry, frame: 0, detections }, all, source.path, tally);
     await outputs.closeOwn(own, true);
-    await outputs.drawPicture(source, detections, maxPixels);
+    await outputs.drawPicture(source, detections, runtime.ffmpeg.confinement.maxPixels);
   }
 
   #publish(
@@ -140,7 +158,7 @@ export class ItemResults {
   ): Promise<unknown> | null {
     tally.frames += 1;
     tally.detections += detections.length;
-    this.results[by] += 1;
+    this.#counts[by] += 1;
     const result = { streamId: label, frame, ptsUs: ptsUs as PtsUs, width, height, by, detections };
     const waits = sinks.filter((sink) => !sink.publish(result, label)).map((sink) => sink.drained());
     return waits.length === 0 ? null : Promise.all(waits);

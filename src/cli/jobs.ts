@@ -1,13 +1,11 @@
 import type { Command } from 'commander';
-import { SightlineError } from '../errors/sightline-error.ts';
-import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { type CliIo, note, show, wrongCommand } from './cli-io.ts';
 import { addFleetClientFlags, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
 import { jobsTable, jobText } from './job-tables.ts';
 
 interface JobsFlags extends FleetClientFlags {
   readonly cancel?: boolean;
   readonly retry?: boolean;
-  readonly json?: boolean;
 }
 
 const HELP = `
@@ -22,31 +20,25 @@ export function addJobs(program: Command, io: CliIo, open: OpenControl = openRed
   addFleetClientFlags(command)
     .option('--cancel', 'stop the job')
     .option('--retry', 'put tasks that failed for good back in the queue')
-    .option('--json', 'one JSON document on standard output')
     .addHelpText('after', HELP)
     .action((id: string | undefined, flags: JobsFlags) => jobs(id, flags, io, open));
 }
 
 async function jobs(id: string | undefined, flags: JobsFlags, io: CliIo, open: OpenControl): Promise<void> {
-  const { cancel, retry, json } = flags;
+  const { cancel, retry } = flags;
   if (cancel === true && retry === true)
-    throw new SightlineError('COMMAND_INVALID', '--cancel and --retry: expected one of them, received both');
+    throw wrongCommand('--cancel and --retry: expected one of them, received both');
   if (id === undefined && (cancel === true || retry === true))
-    throw new SightlineError(
-      'COMMAND_INVALID',
-      `${cancel === true ? '--cancel' : '--retry'}: name the job, as in sightline jobs ID`,
-    );
+    throw wrongCommand(`${cancel === true ? '--cancel' : '--retry'}: name the job, as in sightline jobs ID`);
   await withFleet(flags, io, open, async (desk) => {
     if (id === undefined) {
       const all = await desk.jobs();
-      if (json === true) printJson(io, all);
-      else print(io, jobsTable(all));
+      show(io, flags, all, () => jobsTable(all));
       return;
     }
     if (cancel === true) await desk.cancelJob(id);
     if (retry === true) note(io, `${await desk.retryJob(id)} tasks are queued again`);
     const job = await desk.job(id);
-    if (json === true) printJson(io, job);
-    else print(io, jobText(job));
+    show(io, flags, job, () => jobText(job));
   });
 }

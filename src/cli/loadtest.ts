@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { parseInputSize } from '../config/model-config.ts';
 import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
 import { demoSource } from '../host/demo-source.ts';
 import type { CameraSpec } from '../loadtest/cameras/camera-plan.ts';
 import { GatewaySubject } from '../loadtest/gateway-subject.ts';
@@ -22,7 +21,8 @@ import { parseTargets, type Target } from '../measure/targets.ts';
 import { capacityText, counted, targetValue } from '../optimize/report/figures.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
-import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, show, wrongCommand } from './cli-io.ts';
+import { choice, numberIf, whole } from './flag-values.ts';
 import {
   type AccessFlags,
   addAccessFlags,
@@ -33,7 +33,7 @@ import {
 import { ReportedFailure } from './reported-failure.ts';
 import { table } from './table.ts';
 
-interface LoadFlags extends AccessFlags {
+interface LoadFlags extends AccessFlags, JsonFlag {
   readonly fleet?: boolean;
   readonly url?: string;
   readonly profile: ProfileName;
@@ -42,12 +42,11 @@ interface LoadFlags extends AccessFlags {
   readonly target?: string;
   readonly protocol: CameraProtocol;
   readonly cameraFps?: number;
-  readonly cameraSize?: string;
+  readonly cameraSize?: LoadPlan['size'];
   readonly cameraHost: string;
   readonly maxCameras: number;
   readonly seed: number;
   readonly report?: string;
-  readonly json?: boolean;
 }
 
 const DEFAULT_MINUTES: Readonly<Record<ProfileName, number>> = { baseline: 1, peak: 3, stress: 3, endurance: 60 };
@@ -71,25 +70,36 @@ baseline, for long; slopes of memory, descriptors, threads and latency.
 Exit codes: 0 all targets met; 3 a target was missed, or the frames do not prove that it is met.`;
 
 export function addLoadtest(program: Command, io: CliIo): void {
-  const number = (flag: string, doc: string): Option => new Option(flag, doc).argParser(Number);
   const command = program
     .command('loadtest')
     .argument('[pipeline]', 'YAML file; its model and the settings of its streams are used, not their sources')
     .option('--fleet', 'load a running gateway instead of a pipeline')
     .option('--url <url>', `address of the gateway (default: ${DEFAULT_GATEWAY_URL}); implies --fleet`);
   addAccessFlags(command)
-    .addOption(new Option('--profile <name>', 'kind of load').choices([...PROFILES]).default('baseline'))
-    .addOption(number('--cameras <n>', "cameras at a time (default: the pipeline's streams); stress: to begin with"))
-    .addOption(number('--minutes <m>', 'length (default: baseline 1, peak 3, stress 3, endurance 60)'))
+    .addOption(choice('--profile <name>', 'kind of load', PROFILES, 'baseline'))
+    .option(
+      '--cameras <n>',
+      "cameras at a time (default: the pipeline's streams); stress: to begin with",
+      whole('--cameras', 1, 1024),
+    )
+    .option(
+      '--minutes <m>',
+      'length (default: baseline 1, peak 3, stress 3, endurance 60)',
+      numberIf('--minutes', 'a number above 0, up to 10080 (a week)', (value) => value > 0 && value <= 10_080),
+    )
     .option('--target <targets>', 'such as "fps>=10,p99<=200ms,drops<=1%" (default: the targets of the streams)')
-    .addOption(new Option('--protocol <name>', 'how cameras are read').choices([...CAMERA_PROTOCOLS]).default('http'))
-    .addOption(number('--camera-fps <n>', `full rate of a camera (default: ${CAMERA_FPS}, or that of the target)`))
-    .option('--camera-size <size>', 'size of every camera, such as 1280x720 (default: several sizes)')
+    .addOption(choice('--protocol <name>', 'how cameras are read', CAMERA_PROTOCOLS, 'http'))
+    .option(
+      '--camera-fps <n>',
+      `full rate of a camera (default: ${CAMERA_FPS}, or that of the target)`,
+      numberIf('--camera-fps', 'a number from 1 to 120', (value) => value >= 1 && value <= 120),
+    )
+    .option('--camera-size <size>', 'size of every camera, such as 1280x720 (default: several sizes)', cameraSizeOf)
     .option('--camera-host <address>', 'address of this machine on which hosts reach the cameras', '127.0.0.1')
-    .addOption(number('--max-cameras <n>', 'stress: most cameras').default(256))
-    .addOption(number('--seed <n>', 'start value of everything random in the plan of the cameras').default(1))
+    .option('--max-cameras <n>', 'stress: most cameras', whole('--max-cameras', 1, 1024), 256)
+    .option('--seed <n>', 'start value of everything random in the plan of the cameras', whole('--seed', 0, 2 ** 31), 1)
     .option('--report <dir>', 'write loadtest.json, loadtest.md and loadtest.html there')
-    .option('--json', 'one JSON document on standard output')
+    .option(...JSON_FLAG)
     .addHelpText('after', HELP)
     .action((pipeline: string | undefined, flags: LoadFlags) => loadtest(pipeline, flags, io));
 }
@@ -116,36 +126,23 @@ async function loadtest(path: string | undefined, flags: LoadFlags, io: CliIo): 
     throw new ReportedFailure({ message: 'stopped', exitCode: 1 });
   }
   if (flags.report !== undefined) note(io, `written: ${(await writeLoadReport(flags.report, result)).join(', ')}`);
-  if (flags.json === true) printJson(io, result);
-  else print(io, resultText(result));
+  show(io, flags, result, () => resultText(result));
   if (result.verdict !== 'met') throw new ReportedFailure({ message: result.reason, exitCode: 3 });
 }
 
+/** @throws COMMAND_INVALID */
 function checkFlags(path: string | undefined, flags: LoadFlags, isFleet: boolean): void {
-  const refuse = (text: string): never => {
-    throw new SightlineError('COMMAND_INVALID', text);
-  };
-  if (isFleet === (path !== undefined))
-    refuse(
-      isFleet ? '--fleet: expected no pipeline, since the gateway has its own' : 'expected a pipeline file, or --fleet',
-    );
+  if (isFleet && path !== undefined) throw wrongCommand('--fleet: expected no pipeline, since the gateway has its own');
+  if (!isFleet && path === undefined) throw wrongCommand('expected a pipeline file, or --fleet');
   if (!isFleet) refuseAccessFlags(flags, '--fleet');
-  const whole = (name: string, value: number | undefined, least: number, most: number): void => {
-    if (value !== undefined && !(Number.isInteger(value) && value >= least && value <= most))
-      refuse(`${name}: expected a whole number from ${least} to ${most}`);
-  };
-  whole('--cameras', flags.cameras, 1, 1024);
-  whole('--max-cameras', flags.maxCameras, 1, 1024);
-  whole('--seed', flags.seed, 0, 2 ** 31);
-  const { minutes, cameraFps, cameraSize } = flags;
-  if (minutes !== undefined && !(minutes > 0 && minutes <= 10_080))
-    refuse('--minutes: expected a number above 0, up to 10080 (a week)');
-  if (cameraFps !== undefined && !(cameraFps >= 1 && cameraFps <= 120))
-    refuse('--camera-fps: expected a number from 1 to 120');
-  if (cameraSize === undefined) return;
-  const { width, height } = parseInputSize(/^\d+x\d+$/.test(cameraSize) ? cameraSize : '0x0');
-  const isFit = [width, height].every((px) => px >= 32 && px <= 4096 && px % 2 === 0);
-  if (!isFit) refuse(`--camera-size: expected even numbers from 32 to 4096, as in 1280x720, received "${cameraSize}"`);
+}
+
+/** @throws COMMAND_INVALID */
+function cameraSizeOf(text: string): LoadPlan['size'] {
+  const size = parseInputSize(/^\d+x\d+$/.test(text) ? text : '0x0');
+  const isFit = [size.width, size.height].every((px) => px >= 32 && px <= 4096 && px % 2 === 0);
+  if (isFit) return size;
+  throw wrongCommand(`--camera-size: expected even numbers from 32 to 4096, as in 1280x720, received "${text}"`);
 }
 
 /** The targets that were given, or those of the pipeline's streams. */
@@ -177,7 +174,7 @@ async function planOf(flags: LoadFlags, { pipeline, targets, ffmpeg, io }: PlanC
     mostCameras: Math.max(cameras, maxCameras),
     seconds: (flags.minutes ?? DEFAULT_MINUTES[profile]) * 60,
     fps: flags.cameraFps ?? Math.min(120, Math.max(CAMERA_FPS, wantedFps)),
-    size: flags.cameraSize === undefined ? null : parseInputSize(flags.cameraSize),
+    size: flags.cameraSize ?? null,
     pictures: await picturesOf(pipeline, ffmpeg, io),
     streamId: (n) => (pipeline === null ? ownStreamId(owner, n) : `camera-${n}`),
   };

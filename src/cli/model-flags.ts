@@ -1,7 +1,8 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { check } from '../config/check.ts';
 import { ENGINES, type ModelConfig, modelConfig, PRECISIONS, PROVIDERS, RESIZE_RULES } from '../config/model-config.ts';
 import { MODEL_FAMILIES } from '../core/model.ts';
+import { choice, given } from './flag-values.ts';
 
 /** Properties of a network that its ONNX file does not contain. */
 export interface FileFlags {
@@ -38,44 +39,40 @@ export function addModelFlag(command: Command): Command {
 export function addFileFlags(command: Command): Command {
   return command
     .addOption(
-      new Option('--family <family>', 'ONNX files: how outputs are decoded to boxes (default: detected)').choices(
-        MODEL_FAMILIES,
-      ),
+      choice('--family <family>', 'ONNX files: how outputs are decoded to boxes (default: detected)', MODEL_FAMILIES),
     )
     .option('--labels <file>', 'ONNX files: class names, one per line, or "coco" (default: from the file)')
-    .addOption(new Option('--color <order>', 'ONNX files: channel order').choices(['rgb', 'bgr']))
-    .addOption(new Option('--range <max>', 'ONNX files: highest pixel value of the input, 1 or 255').argParser(Number))
-    .addOption(
-      new Option('--resize <rule>', 'ONNX files: how a picture is resized to the input').choices(RESIZE_RULES),
-    );
+    .addOption(choice('--color <order>', 'ONNX files: channel order', ['rgb', 'bgr']))
+    .option('--range <max>', 'ONNX files: highest pixel value of the input, 1 or 255', Number)
+    .addOption(choice('--resize <rule>', 'ONNX files: how a picture is resized to the input', RESIZE_RULES));
 }
 
 /** Adds the flags that choose the engine, for every command that runs a model. */
 export function addEngineFlags(command: Command): Command {
   return command
     .addOption(
-      new Option(
+      choice(
         '--engine <engine>',
         'inference engine; auto picks tensorflow on an NVIDIA GPU, else the faster of openvino and onnx, else wasm',
-      )
-        .choices(ENGINES)
-        .default('auto'),
+        ENGINES,
+        'auto',
+      ),
     )
     .addOption(
-      new Option(
+      choice(
         '--provider <provider>',
         'execution provider of onnx; device of openvino (cpu, gpu, npu, auto); with tensorflow, cuda requires a GPU',
-      )
-        .choices(PROVIDERS)
-        .default('cpu'),
+        PROVIDERS,
+        'cpu',
+      ),
     )
     .addOption(
-      new Option(
+      choice(
         '--precision <precision>',
         'number format inside the network; auto is bf16 or f16 if openvino has a device that supports it, else f32',
-      )
-        .choices(PRECISIONS)
-        .default('auto'),
+        PRECISIONS,
+        'auto',
+      ),
     )
     .option('--input-size <WxH>', 'model input, such as 480x256 (default: from the manifest)')
     .option('--threads <n>', 'inference threads (default: one per core); tensorflow always uses one', Number);
@@ -87,7 +84,5 @@ export function modelConfigOf(flags: ModelFlags): ModelConfig {
   const { engine, provider, precision, inputSize, threads, minScore, cache } = flags;
   const file = { family, labels, colours: color, range, resize };
   const run = { engine, provider, precision, inputSize, threads, scoreThreshold: minScore, cacheResults: cache };
-  const raw = { name: model, ...file, ...run };
-  const given = Object.fromEntries(Object.entries(raw).filter(([, value]) => value !== undefined));
-  return check(modelConfig, given, 'model');
+  return check(modelConfig, given({ name: model, ...file, ...run }), 'model');
 }

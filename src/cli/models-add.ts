@@ -4,20 +4,20 @@ import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { externalFiles } from '../compile/onnx/external-paths.ts';
 import { readModel } from '../disk/given-file.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';
 import { loadConfigured, manifestFolders } from '../runtime/model/load-detector.ts';
 import { isOnnxFile } from '../store/admit-model.ts';
 import { listManifests, type Manifest } from '../store/manifests.ts';
 import { copyWeights, saveManifest, writableModelFolder } from '../store/save-manifest.ts';
-import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, wrongCommand } from './cli-io.ts';
+import { given } from './flag-values.ts';
 import { addFileFlags, type FileFlags, modelConfigOf } from './model-flags.ts';
 import { demoPictures, detectInPictures, drawPictures, picturesIn } from './sample-pictures.ts';
 import { table } from './table.ts';
 import { judgeByRunning, type Preparation, type Trial, tryPreparations } from './try-preparations.ts';
 
-interface AddFlags extends FileFlags {
+interface AddFlags extends FileFlags, JsonFlag {
   readonly name?: string;
   readonly images?: string;
   readonly annotations?: string;
@@ -25,7 +25,6 @@ interface AddFlags extends FileFlags {
   readonly copy?: boolean;
   readonly into?: string;
   readonly force?: boolean;
-  readonly json?: boolean;
 }
 
 const HELP = `
@@ -57,16 +56,15 @@ export function addModelsAdd(models: Command, io: CliIo): void {
     .option('--into <dir>', 'folder for the manifest, such as one of SIGHTLINE_MODEL_PATH; made if it is missing')
     .option('--copy', 'copy the weights beside the manifest instead of referring to the file')
     .option('--force', 'replace an added model of this name')
-    .option('--json', 'one JSON document on standard output')
+    .option(...JSON_FLAG)
     .addHelpText('after', HELP)
     .action((file: string, flags: AddFlags) => add(file, flags, io));
 }
 
 async function add(file: string, flags: AddFlags, io: CliIo): Promise<void> {
-  if (!isOnnxFile(file))
-    throw new SightlineError('COMMAND_INVALID', `${file}: expected an ONNX file, with a name that ends in .onnx`);
+  if (!isOnnxFile(file)) throw wrongCommand(`${file}: expected an ONNX file, with a name that ends in .onnx`);
   if (flags.annotations !== undefined && flags.images === undefined)
-    throw new SightlineError('COMMAND_INVALID', '--annotations: needs --images, the folder of its pictures');
+    throw wrongCommand('--annotations: needs --images, the folder of its pictures');
   const inferred = await loadConfigured(modelConfigOf({ ...flags, model: file }), io.environment, undefined, (text) =>
     note(io, text),
   );
@@ -95,7 +93,7 @@ async function add(file: string, flags: AddFlags, io: CliIo): Promise<void> {
 /** @throws COMMAND_INVALID */
 async function made(folder: string): Promise<string> {
   await mkdir(folder, { recursive: true }).catch((error: Error) => {
-    throw new SightlineError('COMMAND_INVALID', `--into: ${folder} cannot be made (${error.message})`);
+    throw wrongCommand(`--into: ${folder} cannot be made (${error.message})`);
   });
   return folder;
 }
@@ -103,16 +101,12 @@ async function made(folder: string): Promise<string> {
 /** Returns the name if it can be used. @throws COMMAND_INVALID */
 async function freeName(name: string, folder: string, mayReplace: boolean): Promise<string> {
   if (!/^[a-z0-9][a-z0-9.-]{0,63}$/.test(name))
-    throw new SightlineError('COMMAND_INVALID', `--name ${name}: expected lower-case letters, digits, dots and dashes`);
+    throw wrongCommand(`--name ${name}: expected lower-case letters, digits, dots and dashes`);
   const isBuiltIn = (await listManifests()).some((manifest) => manifest.name === name);
-  if (isBuiltIn)
-    throw new SightlineError('COMMAND_INVALID', `${name}: a built-in model has this name; choose another with --name`);
+  if (isBuiltIn) throw wrongCommand(`${name}: a built-in model has this name; choose another with --name`);
   const path = join(folder, `${name}.yaml`);
   if (existsSync(path) && !mayReplace)
-    throw new SightlineError(
-      'COMMAND_INVALID',
-      `${path} exists already; choose another --name, or replace it with --force`,
-    );
+    throw wrongCommand(`${path} exists already; choose another --name, or replace it with --force`);
   return name;
 }
 
@@ -148,8 +142,7 @@ function firstPictures(dataset: CocoAnnotations, max: number): CocoAnnotations {
 }
 
 function fileFlagsOf({ family, labels, color, range, resize }: FileFlags): FileFlags {
-  const flags = { family, labels, color, range, resize };
-  return Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
+  return given({ family, labels, color, range, resize });
 }
 
 function preparationOf({ color, range, resize }: Trial): Preparation {
@@ -177,8 +170,7 @@ async function save(
   const weights = `${manifest.name}.onnx`;
   if (flags.copy === true) {
     const [beside] = externalFiles(await readModel(file), file);
-    if (beside !== undefined)
-      throw new SightlineError('COMMAND_INVALID', `--copy: ${file} keeps weights in ${beside}; leave --copy out`);
+    if (beside !== undefined) throw wrongCommand(`--copy: ${file} keeps weights in ${beside}; leave --copy out`);
     await copyWeights(file, join(folder, weights));
   }
   const source = flags.copy === true ? `file:${weights}` : `file:${resolve(file)}`;

@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { type EngineName, parseInputSize } from '../config/model-config.ts';
 import type { CompiledModel } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -9,18 +9,18 @@ import { prepareModel } from '../runtime/model/prepare-model.ts';
 import { findOpenvino, requireOpenvino } from '../store/openvino/openvino-place.ts';
 import { provideOnnxRuntime } from '../store/packages/provide-package.ts';
 import { calibrationFrames } from './calibration-frames.ts';
-import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, show, wrongCommand } from './cli-io.ts';
+import { listOf, numberIf } from './flag-values.ts';
 import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { type QuantiseReport, quantiseModel } from './quantise-model.ts';
 import { table } from './table.ts';
 
-interface CompileFlags extends ModelFlags {
+interface CompileFlags extends ModelFlags, JsonFlag {
   readonly calibration?: string;
   readonly maxLoss?: number;
   readonly annotations?: string;
   readonly images?: string;
   readonly keepFloat?: readonly string[];
-  readonly json?: boolean;
 }
 
 const USUAL_MAX_LOSS = 0.02;
@@ -35,14 +35,12 @@ export function addModelsCompile(models: Command, io: CliIo): void {
     .option(
       '--max-loss <loss>',
       `int8: largest loss allowed, of average precision or of agreement with float (default: ${USUAL_MAX_LOSS})`,
-      lossOf,
+      numberIf('--max-loss', 'a number from 0 to 1', (loss) => loss >= 0 && loss < 1),
     )
     .option('--annotations <file>', 'int8: COCO annotations; average precision on --images decides')
     .option('--images <dir>', 'int8: folder of the pictures that the annotations name')
-    .option('--keep-float <names>', 'int8: names of layers that stay in float, separated by commas', (names) =>
-      names.split(','),
-    )
-    .option('--json', 'one JSON document on standard output')
+    .option('--keep-float <names>', 'int8: names of layers that stay in float, separated by commas', listOf)
+    .option(...JSON_FLAG)
     .addHelpText(
       'after',
       '\nWith --precision int8 the layers that lose most stay in float. --engine auto makes a file for each engine that is here.\n\nExamples:\n  sightline models compile yolox-nano --engine openvino\n  sightline models compile centernet --precision int8 --calibration photos --annotations val.json --images val\n  sightline models compile best.onnx --precision int8 --calibration street.mp4 --max-loss 0.05 --json',
@@ -75,26 +73,19 @@ async function compileFloat(name: string, flags: CompileFlags, io: CliIo): Promi
   const given = Object.entries({ calibration, 'max-loss': maxLoss, annotations, images, 'keep-float': keepFloat });
   const wrong = given.find(([, value]) => value !== undefined);
   if (wrong !== undefined)
-    throw new SightlineError(
-      'COMMAND_INVALID',
-      `--${wrong[0]} is for --precision int8, received --precision ${flags.precision}`,
-    );
+    throw wrongCommand(`--${wrong[0]} is for --precision int8, received --precision ${flags.precision}`);
   const { engine: wanted } = modelConfigOf(flags);
   const engine = wanted === 'auto' ? 'onnx' : wanted;
   const { path, spec } = await compiled(name, flags, engine, io);
-  if (flags.json === true) printJson(io, { model: spec.name, engine, path });
-  else print(io, path);
+  show(io, flags, { model: spec.name, engine, path }, () => path);
 }
 
 async function compileInt8(name: string, flags: CompileFlags, io: CliIo): Promise<void> {
   const { calibration, annotations, images, maxLoss = USUAL_MAX_LOSS, keepFloat = [] } = flags;
   if (calibration === undefined)
-    throw new SightlineError(
-      'COMMAND_INVALID',
-      '--precision int8: expected --calibration with a folder of pictures, or a video',
-    );
+    throw wrongCommand('--precision int8: expected --calibration with a folder of pictures, or a video');
   if ((annotations === undefined) !== (images === undefined))
-    throw new SightlineError('COMMAND_INVALID', 'expected --annotations and --images together, received one of them');
+    throw wrongCommand('expected --annotations and --images together, received one of them');
   const engines = enginesOf(flags, io);
   const labels =
     annotations === undefined || images === undefined
@@ -147,12 +138,6 @@ function enginesOf({ engine = 'auto' }: CompileFlags, io: CliIo): ('onnx' | 'ope
     'COMPILE_UNSUPPORTED',
     `--engine ${engine}: does not compute in INT8 on this machine; expected onnx, openvino or auto`,
   );
-}
-
-function lossOf(text: string): number {
-  const loss = Number(text);
-  if (text.trim() === '' || !(loss >= 0 && loss < 1)) throw new InvalidArgumentError('expected a number from 0 to 1.');
-  return loss;
 }
 
 /** Number of listed layers: the most sensitive ones. */

@@ -8,7 +8,7 @@ import { type FetchState, fetchText } from '../store/fetch-progress.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { listManifests, listUserManifests, type Manifest } from '../store/manifests.ts';
 import { findOpenvino } from '../store/openvino/openvino-place.ts';
-import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, print, show } from './cli-io.ts';
 import { addGatewayFlags, type GatewayFlags, gatewayApi } from './gateway-client.ts';
 import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { addModelsAdd } from './models-add.ts';
@@ -18,7 +18,7 @@ import { versionsText } from './rollout-tables.ts';
 import { picturesIn } from './sample-pictures.ts';
 import { table } from './table.ts';
 
-type VerifyFlags = ModelFlags & { readonly images: string; readonly json?: boolean };
+type VerifyFlags = ModelFlags & JsonFlag & { readonly images: string };
 type VerifiedRow = Awaited<ReturnType<typeof verifyCompiled>>[number] & {
   readonly engine: string;
   readonly precision: string;
@@ -29,8 +29,8 @@ export function addModels(program: Command, io: CliIo): void {
   models
     .command('list')
     .description('list the built-in detectors and your own, and whether their weights are on this machine')
-    .option('--json', 'one JSON document on standard output')
-    .action(({ json }: { json?: boolean }) => list(json === true, io));
+    .option(...JSON_FLAG)
+    .action((flags: JsonFlag) => list(flags, io));
   models
     .command('pull')
     .description('fetch the weights of a detector')
@@ -39,9 +39,9 @@ export function addModels(program: Command, io: CliIo): void {
       const manifest = await loadConfigured(modelConfigOf({ model: name }), io.environment);
       for (const path of await pull(manifest, io)) print(io, path);
     });
-  addGatewayFlags(models.command('versions').description('list the versions that a running host has used, newest last'))
-    .option('--json', 'one JSON document on standard output')
-    .action((flags: GatewayFlags & { json?: boolean }) => listVersions(flags, io));
+  addGatewayFlags(
+    models.command('versions').description('list the versions that a running host has used, newest last'),
+  ).action((flags: GatewayFlags & JsonFlag) => listVersions(flags, io));
   addModelsAdd(models, io);
   addModelsCompile(models, io);
   const verify = models
@@ -50,7 +50,7 @@ export function addModels(program: Command, io: CliIo): void {
     .argument('<model>', 'name, path of a manifest, or path of an ONNX file');
   addEngineFlags(addFileFlags(verify))
     .requiredOption('--images <dir>', 'folder of pictures')
-    .option('--json', 'one JSON document on standard output')
+    .option(...JSON_FLAG)
     .addHelpText(
       'after',
       '\nWithout --engine and --precision every engine and precision is compared.\n\nExamples:\n  sightline models verify centernet --images photos\n  sightline models verify yolox-nano --engine tensorflow --precision f16 --images photos --json',
@@ -58,10 +58,9 @@ export function addModels(program: Command, io: CliIo): void {
     .action((name: string, flags: VerifyFlags, command: Command) => verifyAll(name, flags, command, io));
 }
 
-async function listVersions(flags: GatewayFlags & { readonly json?: boolean }, io: CliIo): Promise<void> {
+async function listVersions(flags: GatewayFlags & JsonFlag, io: CliIo): Promise<void> {
   const versions = await gatewayApi(io, flags).versions.list();
-  if (flags.json === true) printJson(io, versions);
-  else print(io, versionsText(versions));
+  show(io, flags, versions, () => versionsText(versions));
 }
 
 /** Fetches what is missing: with a progress bar on a terminal, else with a line every few seconds. */
@@ -84,7 +83,7 @@ function weights(io: CliIo, mayFetch: boolean): Parameters<typeof findWeights>[1
   return { searchPath: modelPath, cacheDir, mayFetch, onNotice: (text) => note(io, text), signal: io.stop };
 }
 
-async function list(isJson: boolean, io: CliIo): Promise<void> {
+async function list(flags: JsonFlag, io: CliIo): Promise<void> {
   const { modelPath, cacheDir } = io.environment;
   const folders = manifestFolders({ searchPath: modelPath, cacheDir });
   const own = await listUserManifests(folders, (text) => note(io, `warning: ${text}`));
@@ -108,7 +107,6 @@ async function list(isJson: boolean, io: CliIo): Promise<void> {
       };
     }),
   );
-  if (isJson) return printJson(io, rows);
   const cells = rows.map((row) => [
     row.name,
     row.inputSize,
@@ -119,7 +117,8 @@ async function list(isJson: boolean, io: CliIo): Promise<void> {
     row.isHere ? 'local' : 'not fetched',
     row.description.split(/[:.] /)[0]!,
   ]);
-  print(io, table([['model', 'input', 'AP', 'by ffmpeg', 'AP on', 'licence', 'weights', 'description'], ...cells]));
+  const head = ['model', 'input', 'AP', 'by ffmpeg', 'AP on', 'licence', 'weights', 'description'];
+  show(io, flags, rows, () => table([head, ...cells]));
 }
 
 const MAX_PICTURES = 16;
@@ -158,20 +157,12 @@ async function verifyAll(name: string, flags: VerifyFlags, command: Command, io:
     }
   }
   for (const message of missing) note(io, `${message}; not compared`);
-  if (flags.json === true) return printJson(io, { model: name, outputs: rows });
-  print(
-    io,
-    table([
-      ['engine', 'precision', 'output', 'largest difference', 'relative', 'mean', 'images'],
-      ...rows.map(({ engine, precision, output, maxAbs, maxRel, meanAbs, images }) => [
-        engine,
-        precision,
-        output,
-        maxAbs.toExponential(2),
-        maxRel.toExponential(2),
-        meanAbs.toExponential(2),
-        `${images}`,
-      ]),
-    ]),
+  const cells = rows.map(({ engine, precision, output, maxAbs, maxRel, meanAbs, images }) => [
+    ...[engine, precision, output],
+    ...[maxAbs, maxRel, meanAbs].map((difference) => difference.toExponential(2)),
+    `${images}`,
+  ]);
+  show(io, flags, { model: name, outputs: rows }, () =>
+    table([['engine', 'precision', 'output', 'largest difference', 'relative', 'mean', 'images'], ...cells]),
   );
 }

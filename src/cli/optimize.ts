@@ -1,7 +1,6 @@
 import { join, resolve } from 'node:path';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';
 import { demoSource } from '../host/demo-source.ts';
 import { LEVER_IDS } from '../optimize/levers/levers.ts';
@@ -18,13 +17,14 @@ import { isPipelineFile } from '../optimize/run/subject.ts';
 import type { SearchPlan } from '../optimize/search/plan-search.ts';
 import type { WorkKind } from '../optimize/search/time-budget.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
-import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, show, wrongCommand } from './cli-io.ts';
+import { durationMs, listOf, numberIf, whole } from './flag-values.ts';
 import { interruptedCode } from './interruption.ts';
 import { quantiseFor } from './models-compile.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import { table } from './table.ts';
 
-interface OptimizeFlags {
+interface OptimizeFlags extends JsonFlag {
   readonly target?: string;
   readonly annotations?: string;
   readonly images?: string;
@@ -42,7 +42,6 @@ interface OptimizeFlags {
   readonly seed: number;
   readonly hostPrice?: string;
   readonly merge?: readonly string[];
-  readonly json?: boolean;
 }
 
 const SEARCH_WORK: Readonly<Record<WorkKind, string>> = {
@@ -75,10 +74,11 @@ export function addOptimize(program: Command, io: CliIo): void {
     )
     .option('--holdout-images <dir>', 'folder with the images of these annotations')
     .option('--accept-counts', 'accept other counts at lines and zones, and without labels another detector')
-    .addOption(
-      new Option('--max-loss <0..1>', 'largest loss allowed, of AP, or of agreement without labels')
-        .argParser(Number)
-        .default(0.02),
+    .option(
+      '--max-loss <0..1>',
+      'largest loss allowed, of AP, or of agreement without labels',
+      numberIf('--max-loss', 'a number from 0 to 1', (value) => value >= 0 && value <= 1),
+      0.02,
     )
     .option(
       '--calibration <place>',
@@ -90,14 +90,15 @@ export function addOptimize(program: Command, io: CliIo): void {
     .option('--report <dir>', 'folder for the report and all measurements', 'optimize-report')
     .option('--resume', 'continue where a run with the same report folder was interrupted')
     .option('--plan', 'list what would be tried and how long it takes, and measure nothing')
-    .addOption(new Option('--seed <n>', 'start value of everything random').argParser(Number).default(1))
+    .option('--seed <n>', 'start value of everything random', whole('--seed', 0), 1)
     .option('--host-price <price>', 'price of one host for a month, such as "60 EUR", for the plan in the report')
     .option('--merge <dirs...>', 'measure nothing: join the reports of several machine types into one choice')
-    .option('--json', 'one JSON document on standard output')
+    .option(...JSON_FLAG)
     .addHelpText('after', HELP)
     .action((subject: string | undefined, flags: OptimizeFlags) => {
       if (flags.merge !== undefined) return runMerge(flags.merge, subject, flags, io);
-      if (subject === undefined) throw invalid('expected a pipeline file or a video, or --merge with report folders');
+      if (subject === undefined)
+        throw wrongCommand('expected a pipeline file or a video, or --merge with report folders');
       return runOptimize(subject, flags, io);
     });
 }
@@ -106,13 +107,11 @@ async function runOptimize(subject: string, flags: OptimizeFlags, io: CliIo): Pr
   const request = await requestOf(subject, flags, io);
   if (flags.plan === true) {
     const plan = await planOptimization(request);
-    if (flags.json === true) printJson(io, plan);
-    else print(io, planText(plan));
+    show(io, flags, plan, () => planText(plan));
     return;
   }
   const outcome = await unlessInterrupted(request, io);
-  if (flags.json === true) printJson(io, outcome);
-  else print(io, outcomeText(outcome));
+  show(io, flags, outcome, () => outcomeText(outcome));
   if (!outcome.targetsMet) throw new ReportedFailure({ message: 'a target was not met', exitCode: 3 });
 }
 
@@ -136,11 +135,14 @@ async function runMerge(
   flags: OptimizeFlags,
   io: CliIo,
 ): Promise<void> {
-  if (subject !== undefined) throw invalid(`--merge: expected no pipeline beside it, received "${subject}"`);
-  if (folders.length < 2) throw invalid('--merge: expected at least two report folders');
+  if (subject !== undefined) throw wrongCommand(`--merge: expected no pipeline beside it, received "${subject}"`);
+  if (folders.length < 2) throw wrongCommand('--merge: expected at least two report folders');
   const choice = await mergeResults(folders);
   const files = await writeChoice(flags.report, choice);
-  if (flags.json === true) return printJson(io, choice);
+  show(io, flags, choice, () => choiceText(choice, files));
+}
+
+function choiceText(choice: Awaited<ReturnType<typeof mergeResults>>, files: readonly string[]): string {
   const rows = choice.machines.map((one) => [
     one.folder,
     one.machine,
@@ -151,33 +153,26 @@ async function runMerge(
     one.uses,
     one.objection ?? '',
   ]);
-  print(
-    io,
-    [
-      table([
-        ['report', 'machine', 'rate', 'cameras', 'a camera a month', 'energy a frame', 'runs', 'against it'],
-        ...rows,
-      ]),
-      `${choiceReport(choice).title}. ${choice.reason}`,
-      `written: ${files.join(', ')}`,
-    ].join('\n'),
-  );
+  const head = ['report', 'machine', 'rate', 'cameras', 'a camera a month', 'energy a frame', 'runs', 'against it'];
+  return [
+    table([head, ...rows]),
+    `${choiceReport(choice).title}. ${choice.reason}`,
+    `written: ${files.join(', ')}`,
+  ].join('\n');
 }
 
 /** @throws COMMAND_INVALID, DATASET_INVALID, FFMPEG_MISSING */
 async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Promise<OptimizeRequest> {
   const { environment } = io;
   const { maxLoss, seed, calibration, annotations = null, images = null } = flags;
-  if (!(maxLoss >= 0 && maxLoss <= 1)) throw invalid('--max-loss: expected a number from 0 to 1');
-  if (!(Number.isInteger(seed) && seed >= 0)) throw invalid('--seed: expected a whole number from 0');
   if (/^\/(?:proc|sys|dev)(?:\/|$)/.test(resolve(flags.report)))
-    throw invalid(`--report: expected a folder on a disk, received "${flags.report}"`);
+    throw wrongCommand(`--report: expected a folder on a disk, received "${flags.report}"`);
   const decoder = isPipelineFile(subject) ? loadPipeline(subject).decoder : undefined;
   const ffmpeg = await openFfmpeg(environment, (text) => note(io, text), decoder);
   const labels = await labelsOf(annotations, images, '');
   const holdOut = await labelsOf(flags.holdoutAnnotations ?? null, flags.holdoutImages ?? null, 'holdout-');
   if (holdOut !== null && labels === null)
-    throw invalid('--holdout-annotations: expected --annotations and --images too, which the search uses');
+    throw wrongCommand('--holdout-annotations: expected --annotations and --images too, which the search uses');
   await requireDistinct(labels, holdOut);
   return {
     ...{ subject, maxLoss, seed, annotations, images, environment, ffmpeg },
@@ -204,7 +199,7 @@ async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Prom
 async function labelsOf(annotations: string | null, images: string | null, prefix: string): Promise<Labels | null> {
   if (annotations === null && images === null) return null;
   if (annotations === null || images === null)
-    throw invalid(`--${prefix}annotations and --${prefix}images: expected both or neither`);
+    throw wrongCommand(`--${prefix}annotations and --${prefix}images: expected both or neither`);
   return labelsIn(await readAnnotations(annotations), images);
 }
 
@@ -222,31 +217,25 @@ function quantiser(
 }
 
 function leversOf(text: string): LeverId[] {
-  return text.split(',').map((part) => {
-    const lever = LEVER_IDS.find((id) => id === part.trim());
+  return listOf(text).map((word) => {
+    const lever = LEVER_IDS.find((id) => id === word);
     if (lever === undefined)
-      throw invalid(`--levers: expected some of ${LEVER_IDS.join(', ')}, received "${part.trim()}"`);
+      throw wrongCommand(`--levers: expected some of ${LEVER_IDS.join(', ')}, received "${word}"`);
     return lever;
   });
 }
 
 function secondsOf(text: string): number {
-  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*(s|m|h)$/.exec(text.trim()) ?? [];
-  const seconds = Number(number) * { s: 1, m: 60, h: 3600 }[unit as 's' | 'm' | 'h'];
-  if (!(seconds >= 60 && seconds <= 86_400))
-    throw invalid(`--budget: expected a time from 60s to 24h, such as 20m, received "${text}"`);
-  return seconds;
+  const seconds = durationMs(text, ['s', 'm', 'h']) / 1000;
+  if (seconds >= 60 && seconds <= 86_400) return seconds;
+  throw wrongCommand(`--budget: expected a time from 60s to 24h, such as 20m, received "${text}"`);
 }
 
 function priceOf(text: string): { amount: number; currency: string } {
   const [, amount, currency] = /^(\d+(?:\.\d+)?)\s+([\p{L}$€£]{1,8})$/u.exec(text.trim()) ?? [];
   if (amount === undefined || currency === undefined)
-    throw invalid(`--host-price: expected an amount and a currency, such as "60 EUR", received "${text}"`);
+    throw wrongCommand(`--host-price: expected an amount and a currency, such as "60 EUR", received "${text}"`);
   return { amount: Number(amount), currency };
-}
-
-function invalid(message: string): SightlineError {
-  return new SightlineError('COMMAND_INVALID', message);
 }
 
 function stepText({ lever, from, to, predictedGain, measuredGain, verdict, reason }: Step): string {
@@ -254,19 +243,21 @@ function stepText({ lever, from, to, predictedGain, measuredGain, verdict, reaso
   return `${lever}: ${from} -> ${to}: predicted ${times(predictedGain)}${gain}: ${verdict} (${reason})`;
 }
 
-function planText({ measurements, steps, seconds }: SearchPlan): string {
+function planText({ measurements, steps, seconds, whyNone }: SearchPlan): string {
   const counted = new Map<string, { number: number; seconds: number }>();
   for (const { kind, seconds: each } of measurements) {
     const sum = counted.get(kind) ?? { number: 0, seconds: 0 };
     counted.set(kind, { number: sum.number + 1, seconds: sum.seconds + each });
   }
   const rows = [...counted].map(([kind, sum]) => [kind, String(sum.number), `${sum.seconds} s`]);
+  const tried = steps.map(({ lever, from, to, predictedGain }) => [lever, from, to, times(predictedGain)]);
   return [
-    'It would try, in this order, by typical costs (measurements may change the order):',
-    table([
-      ['lever', 'from', 'to', 'predicted'],
-      ...steps.map(({ lever, from, to, predictedGain }) => [lever, from, to, times(predictedGain)]),
-    ]),
+    ...(whyNone === null
+      ? [
+          'It would try, in this order, by typical costs (measurements may change the order):',
+          table([['lever', 'from', 'to', 'predicted'], ...tried]),
+        ]
+      : [`It would try nothing: ${whyNone}`]),
     '',
     table([['measurements', 'number', 'time'], ...rows]),
     `about ${Math.ceil(seconds / 60)} min`,

@@ -7,12 +7,8 @@ import { type Overlay, type OverlayEntry, overlaid } from '../host/overlay/overl
 import { OverlayFile, overlayPath, readOverlay } from '../host/overlay/overlay-file.ts';
 import { loadPipeline, parsePipeline, readPipelineText } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
-import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, print, show, wrongCommand } from './cli-io.ts';
 import { addAccessFlags, type GatewayFlags, gatewayApi, refuseAccessFlags } from './gateway-client.ts';
-
-interface PipelineFlags {
-  readonly json?: boolean;
-}
 
 const HELP = `
 Examples:
@@ -29,8 +25,8 @@ export function addPipeline(program: Command, io: CliIo): void {
   pipeline
     .command('diff <pipeline>')
     .description('list the changes, passwords hidden')
-    .option('--json', 'one JSON document on standard output')
-    .action((path: string, flags: PipelineFlags) => diff(path, flags, io));
+    .option(...JSON_FLAG)
+    .action((path: string, flags: JsonFlag) => diff(path, flags, io));
   pipeline
     .command('export <pipeline>')
     .description('print the pipeline file with the changes')
@@ -41,8 +37,8 @@ export function addPipeline(program: Command, io: CliIo): void {
       .description('drop the changes of these streams, or of all; with --url, name no file')
       .option('--url <url>', 'gateway of the running pipeline'),
   )
-    .option('--json', 'one JSON document on standard output')
-    .action((path: string | undefined, streams: readonly string[], flags: PipelineFlags & Partial<GatewayFlags>) =>
+    .option(...JSON_FLAG)
+    .action((path: string | undefined, streams: readonly string[], flags: Partial<GatewayFlags>) =>
       reset(path, streams, flags, io),
     );
 }
@@ -53,14 +49,15 @@ async function open(path: string, { environment: { cacheDir } }: CliIo) {
   return { config, place, overlay: await readOverlay(place) };
 }
 
-async function diff(path: string, { json }: PipelineFlags, io: CliIo): Promise<void> {
+async function diff(path: string, flags: JsonFlag, io: CliIo): Promise<void> {
   const { config, place, overlay } = await open(path, io);
   const { notes } = overlaid(config, overlay);
-  const shown = shownOverlay(overlay) as Overlay;
-  if (json === true) return printJson(io, { path, overlay: overlayPath(place), streams: shown, notes });
-  const lines = Object.entries(shown).flatMap(([id, entry]) => entryLines(id, entry));
-  print(io, lines.length === 0 ? `Nothing was changed of ${path}.` : lines.join('\n'));
-  for (const text of notes) note(io, `note: ${text}`);
+  const streams = shownOverlay(overlay) as Overlay;
+  show(io, flags, { path, overlay: overlayPath(place), streams, notes }, () => {
+    const lines = Object.entries(streams).flatMap(([id, entry]) => entryLines(id, entry));
+    return lines.length === 0 ? `Nothing was changed of ${path}.` : lines.join('\n');
+  });
+  if (flags.json !== true) for (const text of notes) note(io, `note: ${text}`);
 }
 
 /** `+ yard  source rtsp://...`, `- gate`, `~ door  maxFps: 15 -> 7`. */
@@ -127,21 +124,19 @@ export function exported(text: string, config: PipelineConfig, overlay: Overlay)
 async function reset(
   path: string | undefined,
   streams: readonly string[],
-  flags: PipelineFlags & Partial<GatewayFlags>,
+  flags: Partial<GatewayFlags>,
   io: CliIo,
 ): Promise<void> {
-  const { url, json } = flags;
+  const { url } = flags;
   if (url !== undefined) {
     // Without a file the first word is a stream.
     const ids = [...(path === undefined ? [] : [path]), ...streams];
     const report = await gatewayApi(io, { ...flags, url }).pipeline.reset(ids.length === 0 ? null : ids);
-    if (json === true) printJson(io, report);
-    else print(io, `${ids.join(', ') || 'every stream'} has the settings of the pipeline file`);
+    show(io, flags, report, () => `${ids.join(', ') || 'every stream'} has the settings of the pipeline file`);
     return;
   }
   refuseAccessFlags(flags, '--url');
-  if (path === undefined)
-    throw new SightlineError('COMMAND_INVALID', 'pipeline reset: expected a pipeline file or --url, received neither');
+  if (path === undefined) throw wrongCommand('pipeline reset: expected a pipeline file or --url, received neither');
   const { place } = await open(path, io);
   const file = await OverlayFile.open(place);
   try {
@@ -155,8 +150,9 @@ async function reset(
     for (const id of ids) file.set(id, undefined);
     await file.save();
     if (file.problem !== null) throw new SightlineError('SINK_FAILED', file.problem);
-    if (json === true) printJson(io, { path, overlay: file.path, reset: ids });
-    else print(io, ids.length === 0 ? `Nothing was changed of ${path}.` : `reset: ${ids.join(', ')}`);
+    show(io, flags, { path, overlay: file.path, reset: ids }, () =>
+      ids.length === 0 ? `Nothing was changed of ${path}.` : `reset: ${ids.join(', ')}`,
+    );
   } finally {
     await file.close();
   }

@@ -6,103 +6,84 @@ import { withoutSecrets } from './secret-arguments.ts';
 type AddCommand = (program: Command, io: CliIo) => void;
 
 /** Each command's code is loaded when it is called: together they take 10 times as long to load as Node.js itself. */
-const COMMANDS: readonly { readonly name: string; readonly description: string; load(): Promise<AddCommand> }[] = [
-  {
-    name: 'run',
+const COMMANDS: Readonly<Record<string, { readonly description: string; load(): Promise<AddCommand> }>> = {
+  run: {
     description: 'run a pipeline until stopped, with its dashboard',
     load: async () => (await import('./run.ts')).addRun,
   },
-  {
-    name: 'validate',
+  validate: {
     description: 'list every mistake of a pipeline file and what it would open, without starting anything',
     load: async () => (await import('./validate.ts')).addValidate,
   },
-  {
-    name: 'pipeline',
+  pipeline: {
     description: 'what REST and the dashboard changed of a pipeline: show, export, reset',
     load: async () => (await import('./pipeline-changes.ts')).addPipeline,
   },
-  {
-    name: 'detect',
+  detect: {
     description: 'detect objects in every frame of files, folders, patterns or URLs',
     load: async () => (await import('./detect.ts')).addDetect,
   },
-  {
-    name: 'eval',
+  eval: {
     description: 'measure the COCO average precision of a model on this machine',
     load: async () => (await import('./eval.ts')).addEval,
   },
-  {
-    name: 'score',
+  score: {
     description: 'compute the COCO average precision of a results file',
     load: async () => (await import('./score.ts')).addScore,
   },
-  {
-    name: 'bench',
+  bench: {
     description: 'measure FPS, latency percentiles and CPU per stage',
     load: async () => (await import('./bench.ts')).addBench,
   },
-  {
-    name: 'optimize',
+  optimize: {
     description: 'measure a pipeline, find its bottleneck, make it faster without making it worse, and report',
     load: async () => (await import('./optimize.ts')).addOptimize,
   },
-  {
-    name: 'loadtest',
+  loadtest: {
     description: 'put a pipeline or a running gateway under the load of virtual cameras',
     load: async () => (await import('./loadtest.ts')).addLoadtest,
   },
-  {
-    name: 'models',
+  models: {
     description: 'detectors: list, fetch, add your own, compile, verify; versions of a running host',
     load: async () => (await import('./models.ts')).addModels,
   },
-  {
-    name: 'doctor',
+  doctor: {
     description: 'check this machine: what works, what is missing and how to install it',
     load: async () => (await import('./doctor.ts')).addDoctor,
   },
-  {
-    name: 'setup',
+  setup: {
     description: 'fetch the library of an engine: onnx, openvino, tensorflow',
     load: async () => (await import('./setup.ts')).addSetup,
   },
-  {
-    name: 'host',
+  host: {
     description: 'join a fleet and run the streams and jobs that it assigns to this host',
     load: async () => (await import('./host.ts')).addHost,
   },
-  {
-    name: 'submit',
+  submit: {
     description: 'submit files to the fleet for bulk detection on many hosts',
     load: async () => (await import('./submit.ts')).addSubmit,
   },
-  {
-    name: 'jobs',
+  jobs: {
     description: 'bulk jobs of the fleet: list, show, cancel, retry',
     load: async () => (await import('./jobs.ts')).addJobs,
   },
-  {
-    name: 'streams',
+  streams: {
     description: 'live streams of the fleet: list, add, move, remove; drain hosts',
     load: async () => (await import('./streams.ts')).addStreams,
   },
-  {
-    name: 'source',
+  source: {
     description: 'test a source: what it is, or why it cannot be read',
     load: async () => (await import('./source-command.ts')).addSource,
   },
-  {
-    name: 'rollout',
+  rollout: {
     description: 'change the model of live streams step by step, with guards that roll back',
     load: async () => (await import('./rollout.ts')).addRollout,
   },
-  {
-    name: 'tokens',
+  tokens: {
     description: 'access tokens of the gateway: add, list, remove',
     load: async () => (await import('./tokens.ts')).addTokens,
   },
-];
+};
 
 const HELP = `
 Start here:
@@ -139,7 +120,7 @@ export async function programFor(named: string | undefined, io: CliIo): Promise<
     .description('Real-time object detection for video: many streams, one machine or many.')
     .addHelpText('after', HELP)
     .showSuggestionAfterError();
-  for (const { name, description, load } of COMMANDS) {
+  for (const [name, { description, load }] of Object.entries(COMMANDS)) {
     if (name === named) (await load())(program, io);
     else program.command(name);
     program.commands.at(-1)!.description(description);

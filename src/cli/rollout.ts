@@ -2,28 +2,24 @@ import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { parseYaml } from '../config/parse-yaml.ts';
 import { rolledSettings } from '../control/rollout/stream-changes.ts';
 import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import type { RolloutVerb } from '../protocol/rest.ts';
 import type { RolloutReport } from '../protocol/rollout-records.ts';
-import { type CliIo, print, printJson } from './cli-io.ts';
+import { type CliIo, show, wrongCommand } from './cli-io.ts';
+import { durationMs, numberIf, settingsIn } from './flag-values.ts';
 import { addGatewayFlags, type GatewayFlags, gatewayApi } from './gateway-client.ts';
 import { evaluatedVerdict, optimisedVerdict, predictedGain } from './predicted-gain.ts';
 import { historyText, rolloutText } from './rollout-tables.ts';
 
-interface RolloutFlags extends GatewayFlags {
-  readonly json?: boolean;
-}
-
-interface PromoteFlags extends RolloutFlags {
+interface PromoteFlags extends GatewayFlags {
   readonly full?: boolean;
   readonly step?: number;
 }
 
-interface StartFlags extends RolloutFlags {
+interface StartFlags extends GatewayFlags {
   readonly model?: string;
   readonly pipeline?: string;
   readonly steps: readonly number[];
@@ -52,17 +48,11 @@ Examples:
 
 Every command talks to a running host (--url), and any host of a fleet will do. docs/rollout.md explains steps and guards.`;
 
-const HOLD = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/;
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
 /** Adds `rollout`: starts and steers the roll-out of a pipeline through the gateway of a running host. */
 export function addRollout(program: Command, io: CliIo): void {
   const rollout = program.command('rollout').addHelpText('after', HELP);
   const command = (name: string, description: string): Command =>
-    addGatewayFlags(rollout.command(name).description(description)).option(
-      '--json',
-      'one JSON document on standard output',
-    );
+    addGatewayFlags(rollout.command(name).description(description));
 
   command('start', 'start a roll-out')
     .argument('[pipeline]', 'the same as --pipeline')
@@ -81,55 +71,53 @@ export function addRollout(program: Command, io: CliIo): void {
     .option('--partial', 'leave out settings that need a restart')
     .action(async (file: string | undefined, flags: StartFlags) => {
       const body = startBody(file, flags);
-      show(await gatewayApi(io, flags).rollouts.start(body), flags);
+      report(await gatewayApi(io, flags).rollouts.start(body), flags);
     });
-  command('status', 'show the roll-out with its guards').action(async (flags: RolloutFlags) =>
-    show(await newest(flags), flags),
+  command('status', 'show the roll-out with its guards').action(async (flags: GatewayFlags) =>
+    report(await newest(flags), flags),
   );
   command('promote', 'go to the next step now, whatever the guards say')
     .option('--full', 'go to 100 % and end the roll-out')
     .option(
       '--step <n>',
       'step that you saw, as "status" shows it; refused if it is at another (default: the newest)',
-      stepOf,
+      numberIf('--step', 'a number as "rollout status" shows it', (step) => Number.isInteger(step) && step >= 0),
     )
     .action(async (flags: PromoteFlags) => {
       // Sends the step that it read: of two people who promote at once, one is refused.
       const { id: rollout, step } = await newest(flags);
       const seen = { rollout, step: flags.step ?? step };
       const wanted = flags.full === true ? { ...seen, full: true } : seen;
-      show(await gatewayApi(io, flags).rollouts.promote(wanted, { by: userName() }), flags);
+      report(await gatewayApi(io, flags).rollouts.promote(wanted, { by: userName() }), flags);
     });
   command('hold', 'stay at this share until promote, abort, undo or hold --release; guards can still roll back')
     .option('--release', 'end your hold, so that it continues by itself')
-    .action((flags: RolloutFlags & { readonly release?: boolean }) =>
+    .action((flags: GatewayFlags & { readonly release?: boolean }) =>
       act(flags.release === true ? 'resume' : 'hold', flags),
     );
-  command('abort', 'stop it: all streams return to the version before').action((flags: RolloutFlags) =>
+  command('abort', 'stop it: all streams return to the version before').action((flags: GatewayFlags) =>
     act('abort', flags),
   );
-  command('undo', 'return to the version before, also after the promotion').action((flags: RolloutFlags) =>
+  command('undo', 'return to the version before, also after the promotion').action((flags: GatewayFlags) =>
     act('undo', flags),
   );
-  command('history', 'list all decisions, newest first').action(async (flags: RolloutFlags) => {
+  command('history', 'list all decisions, newest first').action(async (flags: GatewayFlags) => {
     const decisions = await gatewayApi(io, flags).rollouts.history();
-    if (flags.json === true) printJson(io, decisions);
-    else print(io, historyText(decisions));
+    show(io, flags, decisions, () => historyText(decisions));
   });
 
-  async function newest(flags: RolloutFlags): Promise<RolloutReport> {
-    const report = await gatewayApi(io, flags).rollouts.newest();
-    if (report !== null) return report;
+  async function newest(flags: GatewayFlags): Promise<RolloutReport> {
+    const rollout = await gatewayApi(io, flags).rollouts.newest();
+    if (rollout !== null) return rollout;
     throw new SightlineError('ROLLOUT_NOT_FOUND', `${flags.url}: this pipeline has had no roll-out; start one first`);
   }
 
-  async function act(verb: Exclude<RolloutVerb, 'promote'>, flags: RolloutFlags): Promise<void> {
-    show(await gatewayApi(io, flags).rollouts[verb]({ by: userName() }), flags);
+  async function act(verb: Exclude<RolloutVerb, 'promote'>, flags: GatewayFlags): Promise<void> {
+    report(await gatewayApi(io, flags).rollouts[verb]({ by: userName() }), flags);
   }
 
-  function show(report: RolloutReport, flags: RolloutFlags): void {
-    if (flags.json === true) printJson(io, report);
-    else print(io, rolloutText(report));
+  function report(rollout: RolloutReport, flags: GatewayFlags): void {
+    show(io, flags, rollout, () => rolloutText(rollout));
   }
 }
 
@@ -137,8 +125,7 @@ function startBody(file: string | undefined, flags: StartFlags): object {
   const { model, steps, hold, minFrames, guards, eval: evaluated, shadow, shadowRatio, partial } = flags;
   const given = [file, flags.pipeline, model].filter((one) => one !== undefined);
   if (given.length !== 1)
-    throw new SightlineError(
-      'COMMAND_INVALID',
+    throw wrongCommand(
       `a pipeline file, --pipeline or --model: expected one of them, received ${given.length === 0 ? 'none' : given.length}`,
     );
   const path = file ?? flags.pipeline;
@@ -177,40 +164,19 @@ function absolute(model: string): string {
 function readGuards(path: string): unknown {
   const as = `--guards ${path}: cannot be read`;
   const text = readGivenTextSync(path, { code: 'CONFIG_NOT_FOUND', as, mostBytes: MOST_BYTES.settings });
-  const {
-    value: settings,
-    faults: [fault],
-  } = parseYaml(text);
-  if (fault !== undefined) {
-    const { place, line, what } = fault;
-    const details = { path, ...(line === undefined ? {} : { line }) };
-    throw new SightlineError('CONFIG_INVALID', `${path}: ${place}not valid YAML: ${what}`, details);
-  }
-  if (typeof settings !== 'object' || settings === null || Array.isArray(settings))
-    throw new SightlineError('CONFIG_INVALID', `${path}: expected the guards with their margins, received no keys`, {
-      path,
-    });
-  return settings;
+  return settingsIn(text, path, 'the guards with their margins, received no keys', { path });
 }
 
 function stepsOf(text: string): readonly number[] {
   const steps = text.split(',').map(Number);
   if (steps.every((share) => Number.isFinite(share))) return steps;
-  throw new SightlineError('COMMAND_INVALID', `--steps: expected percentages such as 1,10,50,100, received "${text}"`);
-}
-
-function stepOf(text: string): number {
-  if (/^\d+$/.test(text)) return Number(text);
-  throw new SightlineError(
-    'COMMAND_INVALID',
-    `--step: expected a number as "rollout status" shows it, received "${text}"`,
-  );
+  throw wrongCommand(`--steps: expected percentages such as 1,10,50,100, received "${text}"`);
 }
 
 function holdOf(text: string): number {
-  const [, number, unit = 's'] = HOLD.exec(text) ?? [];
-  if (number !== undefined) return Math.round(Number(number) * UNIT_MS[unit]!);
-  throw new SightlineError('COMMAND_INVALID', `--hold: expected a time such as 60s, 10m or 1h, received "${text}"`);
+  const ms = durationMs(/\d$/.test(text) ? `${text}s` : text, ['ms', 's', 'm', 'h']);
+  if (Number.isFinite(ms)) return Math.round(ms);
+  throw wrongCommand(`--hold: expected a time such as 60s, 10m or 1h, received "${text}"`);
 }
 
 /** For the audit log. A user without an entry in the system's list is shown by the gateway with its address. */

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { Admission } from '../control/orders/admission.ts';
 import { counted } from '../core/counted.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import { tryHostRollouts } from '../host/host-rollouts.ts';
 import { logEvent, openGateway, stopped } from '../host/open-gateway.ts';
@@ -11,18 +10,17 @@ import { SettingsReloader } from '../host/settings-reloader.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { limitPools, trimMemory } from '../process/allocator.ts';
-import { type CliIo, note } from './cli-io.ts';
+import { type CliIo, type JsonFlag, note, wrongCommand } from './cli-io.ts';
 import { untilStopped } from './interruption.ts';
 import { openLog } from './log.ts';
 import { BETTER_MODEL, BETTER_MODEL_TEXT } from './model-hint.ts';
-import { addServerFlags, checkServerFlags, type ServerFlags } from './server-flags.ts';
+import { addServerFlags, type ServerFlags } from './server-flags.ts';
 import { validate } from './validate.ts';
 
-interface RunFlags extends ServerFlags {
+interface RunFlags extends ServerFlags, JsonFlag {
   /** False with `--no-overlay`. */
   readonly overlay: boolean;
   readonly dryRun?: boolean;
-  readonly json?: boolean;
 }
 
 const HELP = `
@@ -49,8 +47,7 @@ export function addRun(program: Command, io: CliIo): void {
 }
 
 async function run(path: string, flags: RunFlags, io: CliIo): Promise<void> {
-  checkServerFlags(flags);
-  if (flags.json === true) throw new SightlineError('COMMAND_INVALID', '--json: only valid with --dry-run');
+  if (flags.json === true) throw wrongCommand('--json: only valid with --dry-run');
   limitPools();
   const config = loadPipeline(path, io.environment.variables);
   const { cacheDir } = io.environment;

@@ -3,16 +3,15 @@ import { basename, join } from 'node:path';
 import sharp from 'sharp';
 import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
-import { previewConfig } from '../config/gateway.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import type { Detection } from '../core/detection.ts';
 import { DEFAULT_MAX_PIXELS } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { fetchPeoplePhoto } from '../host/demo-source.ts';
+import { runToEnd } from '../host/run-to-end.ts';
 import { parseStream } from '../pipeline/load-pipeline.ts';
 import { readImage } from '../preprocess/sharp-preprocessor.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
-import { ResultSinks } from '../runtime/results/result-sinks.ts';
 import { OverlayPainter } from '../sinks/drawing/draw-overlay.ts';
 import { type CliIo, note } from './cli-io.ts';
 
@@ -65,8 +64,6 @@ export async function detectInPictures(
   const runtime = await openRuntime({
     model,
     batch: check(batchConfig, {}, 'batch'),
-    preview: check(previewConfig, {}, 'preview'),
-    sinks: new ResultSinks([]),
     environment: io.environment,
     onNotice: (text) => note(io, text),
     signal: io.stop,
@@ -78,9 +75,9 @@ export async function detectInPictures(
     });
     const config = parseStream({ id: 'pictures', source: imagePaths[0]!, policy: 'file' }, {});
     const input = { source: null, imagePaths, label: 'pictures', policy: 'file', picture: null } as const;
-    const stream = runtime.add(config, input);
-    await stream.settled();
-    if (stream.failure !== null) throw stream.failure;
+    const { error } = await runToEnd(runtime, async () => runtime.add(config, input), io.stop);
+    io.stop.throwIfAborted();
+    if (error !== null) throw error;
     return found;
   } finally {
     await runtime.stop();

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { redact } from '../core/redact.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
+import { wrongCommand } from './cli-io.ts';
 
 const TOKEN_FLAG = /^--token(=|$)/;
 /** Flags with an address that can hold a password. */
@@ -19,16 +19,14 @@ export function withoutSecrets(args: readonly string[], warn: (text: string) => 
   return args.map((argument, i) => {
     if (argument.startsWith('@') && argument.length > 1) return readArgument(argument.slice(1));
     if (TOKEN_FLAG.test(argument))
-      throw new SightlineError(
-        'COMMAND_INVALID',
+      throw wrongCommand(
         `--token: expected no token on the command line, ${WHY}. Set SIGHTLINE_TOKEN, or write the token to a file and name ` +
           'it with --token-file FILE',
       );
     if (redact(argument) === argument) return argument;
     const flag = [argument, args[i - 1] ?? ''].find((text) => ADDRESS_FLAG.test(text));
     if (flag !== undefined)
-      throw new SightlineError(
-        'COMMAND_INVALID',
+      throw wrongCommand(
         `${flag.split('=')[0]} ${redact(argument).replace(ADDRESS_FLAG, '')}: expected no password on the command line, ${WHY}. ` +
           'Write the address to a file and pass @FILE in its place, or set REDIS_URL for the Redis of a fleet',
       );
@@ -44,6 +42,6 @@ function readArgument(path: string): string {
     return readFileSync(path, 'utf8').trim();
   } catch (error) {
     const message = `@${path}: expected a file that holds the argument: ${(error as Error).message}`;
-    throw new SightlineError('COMMAND_INVALID', message, { path });
+    throw wrongCommand(message, { path });
   }
 }

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { inspect } from '../config/check.ts';
 import { gatewayConfig } from '../config/gateway.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
+import { wrongCommand } from './cli-io.ts';
+import { choice, whole } from './flag-values.ts';
 
 /** Flags of the commands that run a dashboard until they are stopped. */
 export interface ServerFlags {
@@ -13,16 +14,19 @@ export interface ServerFlags {
 
 export function addServerFlags(command: Command): Command {
   return command
-    .option('--port <n>', 'port of the dashboard (default: from the pipeline)', Number)
+    .option('--port <n>', 'port of the dashboard (default: from the pipeline)', whole('--port', 0, 65_535))
     .option('--host <address>', 'address to listen on (default: from the pipeline)')
-    .option('--base-path <path>', 'path below which a proxy serves it, such as /cams (default: from the pipeline)')
-    .option('--log <format>', 'log format: text or json', 'text');
+    .option(
+      '--base-path <path>',
+      'path below which a proxy serves it, such as /cams (default: from the pipeline)',
+      basePathOf,
+    )
+    .addOption(choice('--log <format>', 'log format', ['text', 'json'], 'text'));
 }
 
 /** @throws COMMAND_INVALID */
-export function checkServerFlags({ port, basePath }: ServerFlags): void {
-  const [fault] = basePath === undefined ? [] : inspect(gatewayConfig, { basePath }).faults;
-  if (fault !== undefined) throw new SightlineError('COMMAND_INVALID', fault.replace('basePath', '--base-path'));
-  if (port === undefined || (Number.isInteger(port) && port >= 0 && port <= 65_535)) return;
-  throw new SightlineError('COMMAND_INVALID', '--port: expected a whole number from 0 to 65535');
+function basePathOf(basePath: string): string {
+  const [fault] = inspect(gatewayConfig, { basePath }).faults;
+  if (fault !== undefined) throw wrongCommand(fault.replace('basePath', '--base-path'));
+  return basePath;
 }

@@ -1,10 +1,9 @@
 import { type Command, Option } from 'commander';
-import { SightlineError } from '../errors/sightline-error.ts';
 import { setupOpenvino } from '../store/openvino/setup-openvino.ts';
 import { findProvided, providePackage } from '../store/packages/provide-package.ts';
 import { setupTensorflow } from '../store/tensorflow/setup-tensorflow.ts';
 import { toolRunner } from '../store/wheels/run-tool.ts';
-import { type CliIo, note, print } from './cli-io.ts';
+import { type CliIo, note, print, wrongCommand } from './cli-io.ts';
 
 interface SetupFlags {
   readonly from?: string;
@@ -39,12 +38,10 @@ async function setup(engine: string, { from, gpu = false }: SetupFlags, io: CliI
   const { cacheDir, python = 'python3', compiler } = io.environment;
   const onStep = (text: string): void => note(io, `- ${text}`);
   const common = { from, cacheDir, python, onStep, run: toolRunner(io.stop) };
-  if (gpu && engine !== 'tensorflow')
-    throw new SightlineError('COMMAND_INVALID', `--gpu is for tensorflow, received ${engine}`);
+  if (gpu && engine !== 'tensorflow') throw wrongCommand(`--gpu is for tensorflow, received ${engine}`);
   switch (engine) {
     case 'onnx': {
-      if (from !== undefined)
-        throw new SightlineError('COMMAND_INVALID', '--from is for openvino and tensorflow, received onnx');
+      if (from !== undefined) throw wrongCommand('--from is for openvino and tensorflow, received onnx');
       await providePackage('onnxruntime-node', { cacheDir, onNotice: onStep, signal: io.stop });
       print(io, `ONNX Runtime is ready: ${findProvided('onnxruntime-node', cacheDir)}`);
       break;
@@ -61,6 +58,6 @@ async function setup(engine: string, { from, gpu = false }: SetupFlags, io: CliI
       break;
     }
     default:
-      throw new SightlineError('COMMAND_INVALID', `expected onnx, openvino or tensorflow, received ${engine}`);
+      throw wrongCommand(`expected onnx, openvino or tensorflow, received ${engine}`);
   }
 }

@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { testSource } from '../decode/test-source.ts';
 import { parseStream } from '../pipeline/load-pipeline.ts';
@@ -6,16 +6,16 @@ import type { StreamRequest } from '../protocol/rest.ts';
 import type { SourceTest } from '../protocol/source-test.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import { withOpenSource } from '../source/open/open-source.ts';
-import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, show } from './cli-io.ts';
 import { addDecoderFlags, type DecoderFlags, decoderConfigOf } from './decoder-flags.ts';
+import { choice, given } from './flag-values.ts';
 import { type AccessFlags, addAccessFlags, gatewayApi, refuseAccessFlags } from './gateway-client.ts';
 
-interface SourceFlags extends DecoderFlags, AccessFlags {
+interface SourceFlags extends DecoderFlags, AccessFlags, JsonFlag {
   readonly transport?: string;
   readonly insecureTls?: boolean;
   readonly timeout?: number;
   readonly url?: string;
-  readonly json?: boolean;
 }
 
 const HELP = `
@@ -32,29 +32,24 @@ export function addSource(program: Command, io: CliIo): void {
   const test = source
     .command('test <source>')
     .description('open a source for a moment: codec, size, frame rate, delay, or why not')
-    .addOption(new Option('--transport <protocol>', 'of RTSP').choices(['tcp', 'udp']))
+    .addOption(choice('--transport <protocol>', 'of RTSP', ['tcp', 'udp']))
     .option('--insecure-tls', 'accept any certificate of an https:// or rtsps:// source')
     .option('--timeout <seconds>', 'longest wait for the first frame, at most 15 with --url (default: 10)', Number)
     .option('--url <url>', 'gateway of a host that opens it, such as https://host:8080, in place of this machine')
-    .option('--json', 'one JSON document on standard output');
+    .option(...JSON_FLAG);
   addAccessFlags(addDecoderFlags(test)).action((text: string, flags: SourceFlags) => run(text, flags, io));
 }
 
 async function run(source: string, flags: SourceFlags, io: CliIo): Promise<void> {
   const { transport, insecureTls, timeout, url } = flags;
-  const settings = {
-    source,
-    ...(transport === undefined ? {} : { transport }),
-    ...(insecureTls === undefined ? {} : { insecureTls }),
-    ...(timeout === undefined ? {} : { openTimeoutMs: timeout * 1000 }),
-  };
+  const openTimeoutMs = timeout === undefined ? undefined : timeout * 1000;
+  const settings = { source, ...given({ transport, insecureTls, openTimeoutMs }) };
   if (url === undefined) refuseAccessFlags(flags, '--url');
   const report =
     url === undefined
       ? await testHere(settings, flags, io)
       : await gatewayApi(io, { ...flags, url }).testSource(settings as Omit<StreamRequest, 'id'>);
-  if (flags.json === true) printJson(io, report);
-  else print(io, reportText(report));
+  show(io, flags, report, () => reportText(report));
 }
 
 async function testHere(settings: object, flags: SourceFlags, io: CliIo): Promise<SourceTest> {

@@ -1,16 +1,12 @@
 import type { Command, CommandOptions } from 'commander';
-import { parseYaml } from '../config/parse-yaml.ts';
 import { redact } from '../core/redact.ts';
 import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { type CliIo, print, printJson } from './cli-io.ts';
+import { type CliIo, show, wrongCommand } from './cli-io.ts';
+import { given, settingsIn } from './flag-values.ts';
 import { addFleetClientFlags, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
 import type { FleetDesk } from './fleet-desk.ts';
 import { summaryText } from './stream-tables.ts';
-
-interface StreamsFlags extends FleetClientFlags {
-  readonly json?: boolean;
-}
 
 const HELP = `
 Examples:
@@ -29,29 +25,29 @@ An added stream runs as long as any host of the fleet can run it.`;
 /** Adds `streams`. Its subcommands talk to Redis, so they work whichever hosts are up, or to a host with `--url`. */
 export function addStreams(program: Command, io: CliIo, open: OpenControl = openRedis): void {
   const streams = program.command('streams').addHelpText('after', HELP);
-  const act = <F extends StreamsFlags>(flags: F, run: (desk: FleetDesk) => Promise<void>): Promise<void> =>
-    withFleet(flags, io, open, run);
+  /** @param run - returns what to print: with `--json` the document, otherwise the text. */
+  const act = (
+    flags: FleetClientFlags,
+    run: (desk: FleetDesk) => Promise<readonly [document: unknown, text: string]>,
+  ) =>
+    withFleet(flags, io, open, async (desk) => {
+      const [document, text] = await run(desk);
+      show(io, flags, document, () => text);
+    });
   const command = (usage: string, description: string, options: CommandOptions = {}): Command =>
-    addFleetClientFlags(streams.command(usage, options).description(description)).option(
-      '--json',
-      'one JSON document on standard output',
-    );
+    addFleetClientFlags(streams.command(usage, options).description(description));
 
   command('list', 'list every stream with its host and figures', { isDefault: true })
     .allowExcessArguments()
-    .action(async (flags: StreamsFlags, { args: [unknown] }: Command) => {
+    .action(async (flags: FleetClientFlags, { args: [unknown] }: Command) => {
       // Commander passes a command that it does not know to the default one.
       if (unknown !== undefined) {
         const known = streams.commands.map((each) => each.name()).join(', ');
-        throw new SightlineError(
-          'COMMAND_INVALID',
-          `unknown command '${unknown}': expected ${known}, or nothing to list`,
-        );
+        throw wrongCommand(`unknown command '${unknown}': expected ${known}, or nothing to list`);
       }
       await act(flags, async (desk) => {
         const summary = await desk.summary();
-        if (flags.json === true) printJson(io, summary);
-        else print(io, summaryText(summary));
+        return [summary, summaryText(summary)];
       });
     });
   command('add <id> <source>', 'add a stream to the fleet')
@@ -59,45 +55,37 @@ export function addStreams(program: Command, io: CliIo, open: OpenControl = open
     .option('--max-fps <n>', 'maximum frames per second', Number)
     .option('--priority <n>', '-100 to 100; a full fleet slows streams of higher priority last', Number)
     .option('--config <file>', 'settings of streams[] in docs/config.md: a YAML or JSON file, or inline JSON')
-    .action((id: string, source: string, flags: StreamsFlags & StreamRequestFlags) =>
+    .action((id: string, source: string, flags: FleetClientFlags & StreamRequestFlags) =>
       act(flags, async (desk) => {
         const added = await desk.addStream(streamRequest(id, source, flags));
         const where = added.pipeline === undefined ? '' : ` to pipeline ${added.pipeline}`;
-        printResult(added, `${added.id} is added${where}`, flags);
+        return [added, `${added.id} is added${where}`];
       }),
     );
   command('move <id> <host>', 'choose the host of a stream; "auto" lets the fleet choose').action(
-    (id: string, host: string, flags: StreamsFlags) =>
+    (id: string, host: string, flags: FleetClientFlags) =>
       act(flags, async (desk) => {
         const wantedHost = host === 'auto' ? null : host;
         await desk.moveStream(id, wantedHost);
-        printResult(
-          { id, wantedHost },
-          wantedHost === null ? `the fleet chooses the host of ${id}` : `${id} moves to ${host}`,
-          flags,
-        );
+        const text = wantedHost === null ? `the fleet chooses the host of ${id}` : `${id} moves to ${host}`;
+        return [{ id, wantedHost }, text];
       }),
   );
-  command('remove <id>', 'remove a stream from the fleet').action((id: string, flags: StreamsFlags) =>
+  command('remove <id>', 'remove a stream from the fleet').action((id: string, flags: FleetClientFlags) =>
     act(flags, async (desk) => {
       await desk.removeStream(id);
-      printResult({ id }, `${id} is removed`, flags);
+      return [{ id }, `${id} is removed`];
     }),
   );
   command('drain <host>', 'move all streams off a host and assign it no more work')
     .option('--undo', 'assign work to the host again')
-    .action((host: string, flags: StreamsFlags & { undo?: boolean }) =>
+    .action((host: string, flags: FleetClientFlags & { undo?: boolean }) =>
       act(flags, async (desk) => {
         const isDraining = flags.undo !== true;
         await desk.setDraining(host, isDraining);
-        printResult({ host, isDraining }, isDraining ? `${host} is draining` : `${host} takes work again`, flags);
+        return [{ host, isDraining }, isDraining ? `${host} is draining` : `${host} takes work again`];
       }),
     );
-
-  function printResult(document: object, text: string, { json }: StreamsFlags): void {
-    if (json === true) printJson(io, document);
-    else print(io, text);
-  }
 }
 
 interface StreamRequestFlags {
@@ -111,8 +99,7 @@ interface StreamRequestFlags {
 /** Builds a stream request from a command line. Single flags override `--config`. The result is not validated. */
 function streamRequest(id: string, source: string, flags: StreamRequestFlags): object {
   const { pipeline, maxFps, priority, config } = flags;
-  const flagValues = Object.entries({ pipeline, maxFps, priority }).filter(([, value]) => value !== undefined);
-  return { ...(config === undefined ? {} : readConfig(config)), ...Object.fromEntries(flagValues), id, source };
+  return { ...(config === undefined ? {} : readConfig(config)), ...given({ pipeline, maxFps, priority }), id, source };
 }
 
 /** Settings that are given in place of a file may be long, and hold a password. */
@@ -128,13 +115,6 @@ function readConfig(text: string): object {
   // Settings without braces: not quoted, since they may hold a password.
   if (isFile && /:\s|\n/.test(text))
     throw new SightlineError('CONFIG_INVALID', '--config: expected a file or a JSON object, received other text');
-  // YAML is a superset of JSON, and its parser reports line and column.
-  const {
-    value,
-    faults: [fault],
-  } = parseYaml(isFile ? readConfigFile(text) : text);
-  if (fault !== undefined)
-    throw new SightlineError('CONFIG_INVALID', `--config: ${fault.place}not valid YAML: ${fault.what}`);
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
-  throw new SightlineError('CONFIG_INVALID', '--config: expected an object with the settings of one stream');
+  const expected = 'an object with the settings of one stream';
+  return settingsIn(isFile ? readConfigFile(text) : text, '--config', expected);
 }

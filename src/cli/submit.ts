@@ -5,11 +5,11 @@ import { redact } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { DEFAULT_SEGMENT_S, type JobView } from '../protocol/rest.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
-import { type CliIo, note, print, printJson } from './cli-io.ts';
-import { isPicture } from './detect-plan.ts';
+import { type CliIo, note, show, wrongCommand } from './cli-io.ts';
+import { isPicture, leftOutText } from './detect-plan.ts';
+import { given } from './flag-values.ts';
 import { addFleetClientFlags, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
 import { deadLetterLines, jobText } from './job-tables.ts';
-import { leftOutText } from './left-out.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import { waitForJob } from './wait-for-job.ts';
 
@@ -23,7 +23,6 @@ interface SubmitFlags extends FleetClientFlags {
   readonly priority?: number;
   readonly id?: string;
   readonly wait?: boolean;
-  readonly json?: boolean;
 }
 
 const HELP = `
@@ -57,7 +56,6 @@ export function addSubmit(program: Command, io: CliIo, open: OpenControl = openR
     .option('--priority <n>', '0 to 1000; jobs of higher priority run first', Number)
     .option('--id <id>', 'name of the job (default: generated)')
     .option('--wait', 'show progress and wait until the job ends')
-    .option('--json', 'one JSON document on standard output')
     .addHelpText('after', HELP)
     .action((inputs: string[], flags: SubmitFlags) => submit(inputs, flags, io, open));
 }
@@ -65,16 +63,14 @@ export function addSubmit(program: Command, io: CliIo, open: OpenControl = openR
 async function submit(inputs: readonly string[], flags: SubmitFlags, io: CliIo, open: OpenControl): Promise<void> {
   const paths = await absolutePaths(inputs, io);
   const { pipeline, model, track, every, segmentSeconds, priority, id } = flags;
-  const given = { pipeline, model, track, every, segmentSeconds, priority, id };
-  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const set = given({ pipeline, model, track, every, segmentSeconds, priority, id });
   await withFleet(flags, io, open, async (desk) => {
     const order = await desk.submitJob({ inputs: paths, outDir: resolve(flags.out), ...set });
     note(io, `job ${order.id}: ${paths.length} files for pipeline ${order.pipeline}, results in ${order.outDir}`);
     if (flags.wait === true) await waitForJob(async () => (await desk.job(order.id)).report, io);
     const job = await desk.job(order.id);
-    if (flags.json === true) printJson(io, job);
-    else if (flags.wait === true) print(io, jobText(job));
-    else print(io, `sightline jobs ${order.id} shows its progress`);
+    const follow = `sightline jobs ${order.id} shows its progress`;
+    show(io, flags, job, () => (flags.wait === true ? jobText(job) : follow));
     if (flags.wait === true) requireDone(job, io);
   });
 }
@@ -87,13 +83,10 @@ async function absolutePaths(inputs: readonly string[], io: CliIo): Promise<stri
   });
   for (const path of paths) {
     if (await isPicture(path))
-      throw new SightlineError(
-        'COMMAND_INVALID',
-        `input "${path}": expected a video, received a picture; \`sightline detect\` reads pictures`,
-      );
+      throw wrongCommand(`input "${path}": expected a video, received a picture; \`sightline detect\` reads pictures`);
     if (/^[a-z][a-z0-9+.-]+:\/\//i.test(path)) {
       const message = `input "${redact(path)}": expected a file, received a URL. Add live sources with \`sightline streams add\``;
-      throw new SightlineError('COMMAND_INVALID', message);
+      throw wrongCommand(message);
     }
     if (existsSync(path)) continue;
     if (!isAbsolute(path)) throw new SightlineError('SOURCE_NOT_FOUND', `${path}: no such file`, { path });

@@ -1,6 +1,5 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { ID_PATTERN } from '../core/ids.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
 import {
   changeTokensFile,
   ENVIRONMENT_TOKEN,
@@ -10,12 +9,12 @@ import {
   type TokenRecord,
 } from '../gateway/access/tokens-file.ts';
 import { ROLES, type Role } from '../protocol/feed.ts';
-import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, show, wrongCommand } from './cli-io.ts';
+import { choice, durationMs } from './flag-values.ts';
 import { table } from './table.ts';
 
-interface TokensFlags {
+interface TokensFlags extends JsonFlag {
   readonly file?: string;
-  readonly json?: boolean;
 }
 
 interface AddFlags extends TokensFlags {
@@ -35,8 +34,6 @@ Roles: metrics reads /metrics only; viewer reads everything; operator also chang
 such as roll-outs and draining hosts. The file holds hashes: a token is printed once and cannot be shown again. Running
 gateways read the file again when it changes, and close the connections of removed tokens.`;
 
-const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, d: 86_400_000 };
-
 /** Adds `tokens`: creates, lists and removes the tokens that gateways of this machine accept. */
 export function addTokens(program: Command, io: CliIo): void {
   const tokens = program.command('tokens').addHelpText('after', HELP);
@@ -45,10 +42,10 @@ export function addTokens(program: Command, io: CliIo): void {
       .command(usage)
       .description(description)
       .option('--file <file>', 'tokens file (default: SIGHTLINE_TOKENS_FILE, else sightline/tokens.json in ~/.config)')
-      .option('--json', 'one JSON document on standard output');
+      .option(...JSON_FLAG);
 
   command('add <name>', 'create a token and print it once')
-    .addOption(new Option('--role <role>', 'what it may do').choices([...ROLES]).makeOptionMandatory())
+    .addOption(choice('--role <role>', 'what it may do', ROLES).makeOptionMandatory())
     .option('--expires <when>', 'such as 12h, 30d, 2026-12-31 or 2026-12-31T18:00:00Z (default: never)')
     .action((name: string, flags: AddFlags) => add(name, flags, io));
   command('list', 'list names, roles and expiry').action((flags: TokensFlags) => list(flags, io));
@@ -59,8 +56,7 @@ export function addTokens(program: Command, io: CliIo): void {
 
 async function add(name: string, { role, expires, ...flags }: AddFlags, io: CliIo): Promise<void> {
   if (!ID_PATTERN.test(name) || name === ENVIRONMENT_TOKEN)
-    throw new SightlineError(
-      'COMMAND_INVALID',
+    throw wrongCommand(
       `tokens add: expected a name of letters, digits, dot, dash and underscore, other than ${ENVIRONMENT_TOKEN}, received "${name}"`,
     );
   const nowMs = Date.now();
@@ -72,25 +68,27 @@ async function add(name: string, { role, expires, ...flags }: AddFlags, io: CliI
   const path = fileOf(flags, io);
   await changeTokensFile(path, (before) => {
     if (before.some((one) => one.name === name))
-      throw new SightlineError('COMMAND_INVALID', `tokens add: ${path} has a token "${name}" already; remove it first`);
+      throw wrongCommand(`tokens add: ${path} has a token "${name}" already; remove it first`);
     return [...before, record];
   });
   const { hash: _, ...shown } = record;
-  if (flags.json === true) return printJson(io, { token, ...shown, file: path });
-  note(
-    io,
-    `${name}, ${role}, ${expiryText(record, nowMs)}, in ${path}. This is the only time that the token is shown:`,
-  );
-  print(io, token);
+  if (flags.json !== true)
+    note(
+      io,
+      `${name}, ${role}, ${expiryText(record, nowMs)}, in ${path}. This is the only time that the token is shown:`,
+    );
+  show(io, flags, { token, ...shown, file: path }, () => token);
 }
 
 async function list(flags: TokensFlags, io: CliIo): Promise<void> {
   const path = fileOf(flags, io);
   const records = await readTokensFile(path);
-  if (flags.json === true) return printJson(io, { file: path, tokens: records.map(({ hash: _, ...shown }) => shown) });
   const nowMs = Date.now();
   const rows = records.map((one) => [one.name, one.role, one.createdAt, expiryText(one, nowMs)]);
-  print(io, rows.length === 0 ? `No tokens in ${path}.` : table([['name', 'role', 'created', 'expires'], ...rows]));
+  const tokens = records.map(({ hash: _, ...shown }) => shown);
+  show(io, flags, { file: path, tokens }, () =>
+    rows.length === 0 ? `No tokens in ${path}.` : table([['name', 'role', 'created', 'expires'], ...rows]),
+  );
 }
 
 async function remove(name: string, flags: TokensFlags, io: CliIo): Promise<void> {
@@ -98,28 +96,26 @@ async function remove(name: string, flags: TokensFlags, io: CliIo): Promise<void
   await changeTokensFile(path, (before) => {
     if (before.some((one) => one.name === name)) return before.filter((one) => one.name !== name);
     const known = before.map((one) => one.name).join(', ') || 'none';
-    throw new SightlineError('COMMAND_INVALID', `tokens remove: ${path} has no token "${name}"; it has ${known}`);
+    throw wrongCommand(`tokens remove: ${path} has no token "${name}"; it has ${known}`);
   });
-  if (flags.json === true) printJson(io, { file: path, removed: name });
-  else print(io, `${name} is removed from ${path}`);
+  show(io, flags, { file: path, removed: name }, () => `${name} is removed from ${path}`);
 }
 
 function fileOf({ file }: TokensFlags, { environment }: CliIo): string {
   const path = file ?? environment.tokensFile ?? environment.defaultTokensFile;
   if (path !== undefined) return path;
-  throw new SightlineError('COMMAND_INVALID', '--file: expected the tokens file, received none');
+  throw wrongCommand('--file: expected the tokens file, received none');
 }
 
 /** @throws COMMAND_INVALID for an invalid time, or one that has passed. */
 function expiryOf(text: string, nowMs: number): string {
-  const [, count, unit] = /^(\d{1,6})([hd])$/.exec(text) ?? [];
+  const inMs = durationMs(text, ['h', 'd']);
   // A day without a time means its end, in UTC.
   const dated = /^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T23:59:59.999Z` : text;
   const isDate = /^\d{4}-\d{2}-\d{2}T.*(Z|[+-]\d{2}:\d{2})$/.test(dated);
-  const atMs = count !== undefined ? nowMs + Number(count) * UNIT_MS[unit!]! : isDate ? Date.parse(dated) : Number.NaN;
+  const atMs = isDate ? Date.parse(dated) : nowMs + inMs;
   if (atMs > nowMs && atMs < 8e15) return new Date(atMs).toISOString();
-  throw new SightlineError(
-    'COMMAND_INVALID',
+  throw wrongCommand(
     `--expires: expected a time in the future, such as 12h, 30d, 2026-12-31 or 2026-12-31T18:00:00Z, received "${text}"`,
   );
 }

@@ -48,7 +48,7 @@ export class TotalProgress {
     this.#progress.update(
       total,
       1,
-      `file ${number} of ${this.#sources} | ${sources[within]!} | ${frames}${rate}${left}`,
+      `file ${number} of ${this.#sources} | ${sources[within]!.path} | ${frames}${rate}${left}`,
     );
   }
 
@@ -76,7 +76,7 @@ export class TotalProgress {
 /** Weighs inputs by their bytes; an input that is no file counts as an average one. */
 function weightsOf(items: readonly DetectItem[]): number[] {
   const bytes = items.map(({ sources }) =>
-    sources.reduce((sum, source) => sum + (statSync(source, { throwIfNoEntry: false })?.size ?? 0), 0),
+    sources.reduce((sum, { path }) => sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0), 0),
   );
   const known = bytes.filter((each) => each > 0);
   const average = known.length === 0 ? 1 : known.reduce((sum, each) => sum + each, 0) / known.length;

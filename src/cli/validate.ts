@@ -2,15 +2,15 @@ import type { Command } from 'commander';
 import { counted } from '../core/counted.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { examinePipeline, type PipelineOpens } from '../host/examine-pipeline.ts';
-import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson } from './cli-io.ts';
+import { given } from './flag-values.ts';
 import { ReportedFailure } from './reported-failure.ts';
-import { checkServerFlags, type ServerFlags } from './server-flags.ts';
+import type { ServerFlags } from './server-flags.ts';
 import { table } from './table.ts';
 
-export interface ValidateFlags extends Partial<Pick<ServerFlags, 'host' | 'port'>> {
+export interface ValidateFlags extends Partial<Pick<ServerFlags, 'host' | 'port'>>, JsonFlag {
   /** False with `--no-overlay`. */
   readonly overlay: boolean;
-  readonly json?: boolean;
 }
 
 const HELP = `
@@ -27,15 +27,14 @@ export function addValidate(program: Command, io: CliIo): void {
     .command('validate')
     .argument('<pipeline>', 'YAML file')
     .option('--no-overlay', 'leave out what REST and the dashboard changed of streams')
-    .option('--json', 'one JSON document on standard output')
+    .option(...JSON_FLAG)
     .addHelpText('after', HELP)
     .action((path: string, flags: ValidateFlags) => validate(path, flags, io));
 }
 
 /** Prints the check of a pipeline file. @throws if it has mistakes. */
 export async function validate(path: string, { overlay, json, host, port }: ValidateFlags, io: CliIo): Promise<void> {
-  checkServerFlags({ log: 'text', ...(port === undefined ? {} : { port }) });
-  const address = { ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { port }) };
+  const address = given({ host, port });
   const result = await examinePipeline(path, { environment: io.environment, usesOverlay: overlay, address });
   const { mistakes, warnings, opens, isValid } = result;
   if (json === true) printJson(io, result);

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { SightlineError } from '../errors/sightline-error.ts';
+import { wrongCommand } from './cli-io.ts';
+import { given } from './flag-values.ts';
 
 export interface ViewFlags {
   readonly region?: string;
@@ -21,10 +22,10 @@ export function addTilesFlag(command: Command): Command {
 
 /** Returns what the flags say as settings of a stream, not yet checked. @throws COMMAND_INVALID */
 export function viewSettingsOf({ region, tiles }: ViewFlags): Readonly<Record<string, unknown>> {
-  return {
-    ...(region === undefined ? {} : { region: regionOf(region) }),
-    ...(tiles === undefined ? {} : { tiles: tilesOf(tiles) }),
-  };
+  return given({
+    region: region === undefined ? undefined : regionOf(region),
+    tiles: tiles === undefined ? undefined : tilesOf(tiles),
+  });
 }
 
 function regionOf(text: string): Record<string, number> {
@@ -32,8 +33,7 @@ function regionOf(text: string): Record<string, number> {
     .split(',')
     .map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
   if (more.length > 0 || [x, y, width, height].some((value) => !Number.isFinite(value)))
-    throw new SightlineError(
-      'COMMAND_INVALID',
+    throw wrongCommand(
       `--region: expected X,Y,WIDTH,HEIGHT in ratios of the picture, such as 0.25,0,0.5,1, received "${text}"`,
     );
   return { x: x!, y: y!, width: width!, height: height! };
@@ -41,7 +41,6 @@ function regionOf(text: string): Record<string, number> {
 
 function tilesOf(text: string): Record<string, number> {
   const [, columns, rows] = /^(\d+)x(\d+)$/.exec(text) ?? [];
-  if (columns === undefined)
-    throw new SightlineError('COMMAND_INVALID', `--tiles: expected COLUMNSxROWS, such as 2x2, received "${text}"`);
+  if (columns === undefined) throw wrongCommand(`--tiles: expected COLUMNSxROWS, such as 2x2, received "${text}"`);
   return { columns: Number(columns), rows: Number(rows) };
 }

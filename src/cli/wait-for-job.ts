@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { JobReport } from '../protocol/fleet.ts';
 import { type CliIo, note } from './cli-io.ts';
@@ -17,11 +18,10 @@ const POLL_MS = 500;
 export async function waitForJob(read: () => Promise<JobReport>, io: CliIo): Promise<JobReport> {
   const progress = startProgress(io, 'segments', { ownEstimate: true });
   let isUnreachable = false;
-  let report: JobReport | null = null;
   try {
     for (;;) {
       try {
-        report = await read();
+        const report = await read();
         isUnreachable = false;
         progress.update(report.progressRatio, 1, progressText(report));
         if (report.finishedMs !== null || io.stop.aborted) return report;
@@ -30,7 +30,8 @@ export async function waitForJob(read: () => Promise<JobReport>, io: CliIo): Pro
         if (!isUnreachable) note(io, `warning: ${thrown.message}; the job continues, still polling`);
         isUnreachable = true;
       }
-      await pause(io.stop);
+      // It ends at once when the user stops.
+      await sleep(POLL_MS, undefined, { signal: io.stop }).catch(() => undefined);
     }
   } finally {
     progress.stop();
@@ -42,18 +43,4 @@ function progressText(report: JobReport): string {
   const failed = deadLetters === 0 ? '' : `, ${deadLetters} failed`;
   const left = timeLeft(report);
   return `${state}, ${filesDone}/${inputs} files, ${frames} frames${failed} | ${left === '-' ? 'time left unknown' : `${left} left`}`;
-}
-
-/** Resolves after `POLL_MS`, or at once when the user stops. */
-function pause(stop: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const finish = (): void => {
-      clearTimeout(timer);
-      stop.removeEventListener('abort', finish);
-      resolve();
-    };
-    const timer = setTimeout(finish, POLL_MS);
-    stop.addEventListener('abort', finish, { once: true });
-    if (stop.aborted) finish();
-  });
 }

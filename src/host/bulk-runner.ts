@@ -4,9 +4,9 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { parseStream } from '../pipeline/load-pipeline.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import type { StreamInput } from '../runtime/stream/stream-port.ts';
+import { runToEnd } from './run-to-end.ts';
 
 /** Below every priority that a user can configure. */
 const BULK_PRIORITY = -101;
@@ -59,32 +59,10 @@ async function runStretch(
     bulk: { scoreThreshold, isBackground: true, take: (frame) => (signal.aborted ? null : take(frame)) },
   };
   signal.throwIfAborted();
-  const stream = runtime.add(config, input);
-  let removal: Promise<void> | null = null;
-  const onAbort = (): void => {
-    removal ??= runtime.remove(id);
-  };
-  signal.addEventListener('abort', onAbort);
-  try {
-    await stream.settled();
-    signal.throwIfAborted();
-    const failure = stream.failure ?? lostFrames(stream, label);
-    if (failure !== null) throw failure;
-    return { decodeErrors: stream.decodeErrorCount };
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-    if (removal === null && stream.state !== 'removed') removal = runtime.remove(id);
-    await removal;
-  }
-}
-
-/** A stream that was removed, because the runtime stops, or that dropped frames has not completed its stretch. */
-function lostFrames(stream: RuntimeStream, label: string): SightlineError | null {
-  if (stream.state === 'removed')
-    return new SightlineError('LANE_FAILED', `${label}: it was stopped before its end; it can be tried again`);
-  if (stream.droppedCount === 0) return null;
-  return new SightlineError(
-    'ENGINE_FAILED',
-    `${label}: ${stream.droppedCount} frames were dropped because their inference failed several times`,
-  );
+  const { stream, error, isStopped } = await runToEnd(runtime, async () => runtime.add(config, input), signal);
+  signal.throwIfAborted();
+  if (isStopped)
+    throw new SightlineError('LANE_FAILED', `${label}: it was stopped before its end; it can be tried again`);
+  if (error !== null) throw error;
+  return { decodeErrors: stream.decodeErrorCount };
 }

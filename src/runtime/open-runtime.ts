@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { DecoderConfig } from '../config/decoder-config.ts';
-import type { PreviewConfig } from '../config/gateway.ts';
+import { type PreviewConfig, previewConfig } from '../config/gateway.ts';
 import type { EngineName, ModelConfig, Provider } from '../config/model-config.ts';
 import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -11,14 +11,16 @@ import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { comparisonText, type EngineChoice } from '../store/engine-choices.ts';
 import { candidates } from './model/choose-engine.ts';
 import { type EngineOptions, prepareEngine } from './model/engine-request.ts';
-import type { ResultSinks } from './results/result-sinks.ts';
+import { ResultSinks } from './results/result-sinks.ts';
 import { Runtime, type RuntimeOptions } from './runtime.ts';
 
 export interface OpenOptions extends EngineOptions {
   readonly fakeDetect?: RuntimeOptions['fakeDetect'];
-  readonly preview: PreviewConfig;
+  /** Default: the default settings. */
+  readonly preview?: PreviewConfig;
   readonly lanes?: number | undefined;
-  readonly sinks: ResultSinks;
+  /** Default: results go to listeners only. */
+  readonly sinks?: ResultSinks;
   /** How ffmpeg is confined, if it is looked up; absent: the defaults. */
   readonly decoder?: DecoderConfig | undefined;
   /** If absent, it is looked up. */
@@ -65,7 +67,8 @@ export function openRuntime(options: OpenOptions): Promise<Runtime> {
 
 async function open(given: OpenOptions): Promise<Runtime> {
   const { incidents = new Incidents(given.onNotice) } = given;
-  const options = { ...given, onDamaged: damageTo(incidents) };
+  const { preview = previewConfig.parse({}), sinks = new ResultSinks([]) } = given;
+  const options = { ...given, preview, sinks, onDamaged: damageTo(incidents) };
   checkEngine(options.model);
   const ffmpeg = options.ffmpeg ?? (await openFfmpeg(options.environment, options.onNotice, options.decoder));
   const { engines, choice } = await candidates(options);

@@ -211,7 +211,13 @@ export class Emission {
    *
    * @param place - of the axis in memory.
    */
-  gather(node: GraphNode, { reference, type }: Value, indices: Value, place: number, more: { readonly batch_dims?: number } = {}): string {
+  gather(
+    node: GraphNode,
+    { reference, type }: Value,
+    indices: Value,
+    place: number,
+    more: { readonly batch_dims?: number } = {},
+  ): string {
     const axis = this.integerScalar(`${node.name}/axis`, place);
     const types = { Tparams: type, Tindices: indices.type, Taxis: 'i32' };
     return this.node(node, 'GatherV2', [reference, indices.reference, axis], { ...types, ...more });

@@ -20,10 +20,10 @@ describe('the plan of detect', () => {
 
   it('reads pictures that follow each other with one stream', async () => {
     const { items } = await plan([at('a')]);
-    expect(items.map(({ kind, first, sources }) => [kind, first, sources.length])).toEqual([
-      ['pictures', 0, 2],
-      ['video', 2, 1],
-      ['pictures', 3, 1],
+    expect(items.map(({ kind, order, sources }) => [kind, order, sources.map(({ name }) => name)])).toEqual([
+      ['pictures', 0, ['1.jpg', '2.png']],
+      ['video', 1, ['3.mp4']],
+      ['pictures', 2, ['4.jpg']],
     ]);
     const drawn = await plan([at('a')], { video: at('videos/') });
     expect(drawn.items, 'their boxes are drawn without ffmpeg').toEqual(items);
@@ -43,23 +43,22 @@ describe('the plan of detect', () => {
   });
 
   it('gives inputs of the same name different outputs', async () => {
-    const { outputs } = await plan([at('a/3.mp4'), at('b/3.mp4'), at('a/4.jpg'), at('a/3.mp4')]);
-    expect(new Set(outputs.names).size).toBe(4);
-    expect(outputs.names[2]).toBe('4.jpg');
-    expect(outputs.stems[2]).toBe('4');
-    expect(outputs.names[0]).toMatch(/^3\.mp4-[0-9a-f]{8}$/);
+    const { sources } = await plan([at('a/3.mp4'), at('b/3.mp4'), at('a/4.jpg'), at('a/3.mp4')]);
+    expect(new Set(sources.map(({ name }) => name)).size).toBe(4);
+    expect(sources[2]).toMatchObject({ name: '4.jpg', stem: '4' });
+    expect(sources[0]?.name).toMatch(/^3\.mp4-[0-9a-f]{8}$/);
   });
 
   it('keeps the name of the list of classes free', async () => {
     writeFileSync(at('b/Classes.jpg'), 'x');
-    const { outputs } = await plan([at('b/Classes.jpg'), at('a/4.jpg')]);
-    expect(outputs.stems).toEqual([expect.stringMatching(/^Classes-[0-9a-f]{8}$/), '4']);
+    const { sources } = await plan([at('b/Classes.jpg'), at('a/4.jpg')]);
+    expect(sources.map(({ stem }) => stem)).toEqual([expect.stringMatching(/^Classes-[0-9a-f]{8}$/), '4']);
     rmSync(at('b/Classes.jpg'));
   });
 
   it('never puts credentials of an input into a file name', async () => {
-    const { outputs } = await plan(['rtsp://user:secret@camera/1?token=abc', 'http://u:secret@host/live.m3u8']);
-    for (const name of [...outputs.names, ...outputs.stems]) {
+    const { sources } = await plan(['rtsp://user:secret@camera/1?token=abc', 'http://u:secret@host/live.m3u8']);
+    for (const name of sources.flatMap((source) => [source.name, source.stem])) {
       expect(name).not.toMatch(/secret|abc/);
       expect(name).toMatch(/^[\w.-]+$/);
     }
@@ -90,12 +89,12 @@ describe('the plan of detect', () => {
   it('takes several --out, each in its format; --format is for the folders among them', async () => {
     const out = [at('r.jsonl'), at('r.csv'), at('each/')];
     const { outputs } = await plan([at('b')], { out, format: 'csv' });
-    expect(outputs.out.map(({ format, isFolder }) => [format, isFolder])).toEqual([
+    expect(outputs.places.map(({ format, isFolder }) => [format, isFolder])).toEqual([
       ['jsonl', false],
       ['csv', false],
       ['csv', true],
     ]);
-    expect(outputs.firstOutput).toMatchObject({ id: '--out', path: at('r.jsonl') });
+    expect(outputs.places[0]).toMatchObject({ id: '--out', path: at('r.jsonl') });
     expect(outputs.resumeFolder).toBe(at('.r.jsonl.resume'));
     expect((await plan([at('b')], { out: [at('r.jsonl'), '-'] })).outputs.resumeFolder).toBeNull();
     const twice = { out: [at('r.jsonl'), at('b/../r.jsonl')] };

@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import type { DetectOutputs } from '../../../src/cli/detect-outputs.ts';
+import type { ReadJob } from '../../../src/cli/detect-input.ts';
 import type { DetectItem } from '../../../src/cli/detect-plan.ts';
 import { ItemResults } from '../../../src/cli/item-results.ts';
-import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 import type { RecordedFrame } from '../../../src/sinks/frame-record.ts';
 import type { WrittenFrame } from '../../../src/sinks/sink.ts';
 
-const CONFIG = parseStream({ id: 'input', source: 'a.mp4', track: true }, {});
+/** Of a file, tracks are computed from the results. */
+const FILE = import.meta.filename;
+/** How reading it ended. */
+const END = { seconds: 1, frames: 3, decodeErrors: 0, cached: 0, warnings: [], error: null, isInterrupted: false };
 
 /** A person and a car that stand still. */
 const frame = (n: number): RecordedFrame => ({
@@ -29,22 +31,24 @@ describe('the results of an item', () => {
       closeOwn: async () => undefined,
       drawPicture: async () => undefined,
     };
-    const results = new ItemResults({
-      ...{ label: sources[0]!, config: CONFIG, isRaw: true, reportScore: 0.3, maxPixels: 1e6 },
-      item: { order: 0, kind, sources, first: 0 },
-      classes: classes === null ? null : new Set(classes),
-      outputs: outputs as unknown as DetectOutputs,
-    });
+    const runtime = { scoreThreshold: 0.3, ffmpeg: { confinement: { maxPixels: 1e6 } } };
+    const flags = { every: 1, track: true };
+    const job = { runtime, flags, outputs, classes: classes === null ? null : new Set(classes) };
+    const item: DetectItem = {
+      ...{ order: 0, kind },
+      sources: sources.map((path) => ({ path, isPicture: kind === 'pictures', name: path, stem: path })),
+    };
+    const results = new ItemResults(job as unknown as ReadJob, item);
     await results.open();
     return { results, written };
   };
 
   it('have only the wanted classes, with the tracks that they have among all', async () => {
     const idsOf = async (classes: readonly string[] | null): Promise<Map<string, number | undefined>> => {
-      const { results, written } = await open('video', ['a.mp4'], classes);
+      const { results, written } = await open('video', [FILE], classes);
       for (let n = 0; n < 5; n++) await results.add(frame(n));
       await results.close(true);
-      expect(results.tallies[0]).toMatchObject({ frames: 5, detections: 5 * (classes?.length ?? 2) });
+      expect(results.summary(END).inputs[0]).toMatchObject({ frames: 5, detections: 5 * (classes?.length ?? 2) });
       return new Map(written.at(-1)!.frame.detections.map(({ label, trackId }) => [label, trackId]));
     };
     const all = await idsOf(null);
@@ -65,7 +69,7 @@ describe('the results of an item', () => {
       ['1.jpg', '1.jpg', 0],
       ['3.jpg', '3.jpg', 0],
     ]);
-    expect(results.tallies.map(({ frames, error: failed }) => [frames, failed?.message ?? null])).toEqual([
+    expect(results.summary(END).inputs.map(({ frames, error: failed }) => [frames, failed?.message ?? null])).toEqual([
       [1, null],
       [0, '2.jpg: not an image'],
       [1, null],

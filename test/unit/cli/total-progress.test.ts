@@ -1,12 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import type { DetectItem } from '../../../src/cli/detect-plan.ts';
+import type { DetectItem, DetectSource } from '../../../src/cli/detect-plan.ts';
 import { TotalProgress } from '../../../src/cli/total-progress.ts';
+
+const gone = (name: string): DetectSource => {
+  const isPicture = name.endsWith('.jpg');
+  return { path: `/gone/${name}`, isPicture, name, stem: name };
+};
 
 /** Two videos and four pictures, none of which exists: each item counts the same. */
 const ITEMS: readonly DetectItem[] = [
-  { order: 0, kind: 'video', sources: ['/gone/a.mp4'], first: 0 },
-  { order: 1, kind: 'pictures', sources: ['/gone/1.jpg', '/gone/2.jpg', '/gone/3.jpg', '/gone/4.jpg'], first: 1 },
-  { order: 2, kind: 'video', sources: ['/gone/b.mp4'], first: 5 },
+  { order: 0, kind: 'video', sources: [gone('a.mp4')] },
+  { order: 1, kind: 'pictures', sources: ['1.jpg', '2.jpg', '3.jpg', '4.jpg'].map(gone) },
+  { order: 2, kind: 'video', sources: [gone('b.mp4')] },
 ];
 
 describe('the progress over all inputs', () => {

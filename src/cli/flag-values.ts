@@ -1,0 +1,67 @@
+import { Option } from 'commander';
+import { parseYaml } from '../config/parse-yaml.ts';
+import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts';
+import { wrongCommand } from './cli-io.ts';
+
+/** Reads the value of a flag. @throws COMMAND_INVALID */
+type Read<T> = (text: string) => T;
+
+/** Whole numbers from `least` to `most`. */
+export function whole(flag: string, least: number, most = Number.MAX_SAFE_INTEGER): Read<number> {
+  const upTo = most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`;
+  return numberIf(
+    flag,
+    `a whole number from ${least}${upTo}`,
+    (value) => Number.isInteger(value) && value >= least && value <= most,
+  );
+}
+
+/** Numbers that `isFit`, which `expected` describes. */
+export function numberIf(flag: string, expected: string, isFit: (value: number) => boolean): Read<number> {
+  return (text) => {
+    const value = text.trim() === '' ? Number.NaN : Number(text);
+    if (isFit(value)) return value;
+    throw wrongCommand(`${flag}: expected ${expected}, received "${text}"`);
+  };
+}
+
+const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** Returns the milliseconds of a time such as `90s`; NaN if the text is none, or has another unit. */
+export function durationMs(text: string, units: readonly (keyof typeof UNIT_MS)[]): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([a-z]+)$/.exec(text.trim()) ?? [];
+  const known = units.find((each) => each === unit);
+  return known === undefined ? Number.NaN : Number(number) * UNIT_MS[known];
+}
+
+/** A flag that can be given several times. */
+export function repeated(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
+/** Words separated by commas. */
+export function listOf(text: string): string[] {
+  return text.split(',').map((word) => word.trim());
+}
+
+/** Returns those of some values that are given. */
+export function given<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}
+
+/** An option that takes one of some words. */
+export function choice(flags: string, description: string, words: readonly string[], preset?: string): Option {
+  const option = new Option(flags, description).choices(words);
+  return preset === undefined ? option : option.default(preset);
+}
+
+/** Returns the settings in YAML, of which JSON is a part. @param from - starts every message. @throws CONFIG_INVALID */
+export function settingsIn(text: string, from: string, expected: string, details: ErrorDetails = {}): object {
+  const { value, faults } = parseYaml(text);
+  const [fault] = faults;
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  const what = fault === undefined ? `expected ${expected}` : `${fault.place}not valid YAML: ${fault.what}`;
+  throw new SightlineError('CONFIG_INVALID', `${from}: ${what}`, { ...details, ...given({ line: fault?.line }) });
+}
