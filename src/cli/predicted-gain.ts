@@ -4,6 +4,7 @@ import { detectorNameOf } from '../control/rollout/other-detector.ts';
 import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type LabelledVerdict, type Prediction, prediction } from '../protocol/rollout-records.ts';
+import { wrongCommand } from './cli-io.ts';
 
 const positive = z.number().positive();
 /** The outcome of `optimize`; of its keys only the gain counts here. */
@@ -46,12 +47,13 @@ export function optimisedVerdict(folder: string): LabelledVerdict | null {
  * @throws COMMAND_INVALID if it is about others, or the candidate is worse.
  */
 export function evaluatedVerdict(path: string, candidate: string): LabelledVerdict {
-  const refused = (what: string): SightlineError => new SightlineError('COMMAND_INVALID', `--eval ${path}: ${what}`);
+  const refused = (what: string): SightlineError => wrongCommand(`--eval ${path}: ${what}`);
   let raw: unknown;
   try {
-    raw = JSON.parse(readGivenTextSync(path, { code: 'COMMAND_INVALID', mostBytes: MOST_BYTES.json }));
+    const as = `--eval ${path}: cannot be read`;
+    raw = JSON.parse(readGivenTextSync(path, { code: 'COMMAND_INVALID', as, mostBytes: MOST_BYTES.json }));
   } catch (error) {
-    throw refused((error as Error).message);
+    throw error instanceof SightlineError ? error : refused((error as Error).message);
   }
   const models = evaluation.safeParse(raw).data?.models ?? [];
   const name = detectorNameOf(candidate);

@@ -1,25 +1,39 @@
 import type { Command } from 'commander';
+import { counted } from '../core/counted.ts';
 import { COCO_FIGURES, type CocoFigures, scoreDetections } from '../evaluate/average-precision.ts';
 import { readAnnotations, readResults } from '../evaluate/coco-files.ts';
-import { type CliIo, print, printJson } from './cli-io.ts';
+import { unknownCategories } from '../evaluate/match-dataset.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, show } from './cli-io.ts';
 import { table } from './table.ts';
+
+const MOST_NAMED = 10;
 
 export function addScore(program: Command, io: CliIo): void {
   program
     .command('score')
     .argument('<annotations>', 'COCO annotations, such as instances_val2017.json')
     .argument('<results>', 'COCO results: [{image_id, category_id, bbox: [x, y, w, h], score}]')
-    .option('--json', 'one JSON document on standard output')
+    .option(...JSON_FLAG)
     .addHelpText(
       'after',
       '\nExample:\n  sightline detect photos/ --coco results.json && sightline score instances.json results.json\n\nThe figures equal those of pycocotools.',
     )
-    .action(async (annotationsPath: string, resultsPath: string, { json }: { json?: boolean }) => {
+    .action(async (annotationsPath: string, resultsPath: string, flags: JsonFlag) => {
       const annotations = await readAnnotations(annotationsPath);
-      const figures = scoreDetections(annotations, await readResults(resultsPath));
-      if (json === true) printJson(io, figures);
-      else print(io, figuresTable(figures));
+      const results = await readResults(resultsPath);
+      const figures = scoreDetections(annotations, results);
+      const unknown = unknownCategories(annotations, results);
+      if (unknown.size > 0) note(io, unknownText(annotationsPath, unknown));
+      show(io, flags, figures, () => figuresTable(figures));
     });
+}
+
+/** @param unknown - number of results by category. */
+function unknownText(annotationsPath: string, unknown: ReadonlyMap<number, number>): string {
+  const results = [...unknown.values()].reduce((sum, count) => sum + count, 0);
+  const named = [...unknown].slice(0, MOST_NAMED).map(([id, count]) => `${id} (${counted(count, 'result')})`);
+  const more = unknown.size > MOST_NAMED ? ` and ${unknown.size - MOST_NAMED} more` : '';
+  return `warning: ${counted(results, 'result')} left out, of categories that ${annotationsPath} does not have: ${named.join(', ')}${more}`;
 }
 
 /** Formats the twelve figures with their meaning, in COCO's order. */

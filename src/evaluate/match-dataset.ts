@@ -71,6 +71,18 @@ function groupByCategoryAndImage<T extends Placed>(entries: readonly T[]): Map<n
   return groups;
 }
 
+/** Returns the number of results, by category, whose category the annotations do not have: they are left out. */
+export function unknownCategories(
+  { categories }: Pick<CocoAnnotations, 'categories'>,
+  results: readonly Pick<CocoResult, 'categoryId'>[],
+): ReadonlyMap<number, number> {
+  const known = new Set(categories.map(({ id }) => id));
+  const counts = new Map<number, number>();
+  for (const { categoryId } of results)
+    if (!known.has(categoryId)) counts.set(categoryId, (counts.get(categoryId) ?? 0) + 1);
+  return counts;
+}
+
 function checkReferences(annotations: CocoAnnotations, results: readonly CocoResult[]): void {
   const imageIds = new Set(annotations.images.map((image) => image.id));
   const unknownIds = new Set(results.map((result) => result.imageId).filter((id) => !imageIds.has(id)));
@@ -78,8 +90,8 @@ function checkReferences(annotations: CocoAnnotations, results: readonly CocoRes
     const [example] = unknownIds;
     const place = `[${results.findIndex((result) => result.imageId === example)}].image_id`;
     const expected = `the id of one of the ${imageIds.size} images of ${annotations.path}`;
-    const others = unknownIds.size > 1 ? ` and ${unknownIds.size - 1} other unknown ids` : '';
-    throw invalid('results', place, `${expected} (are these results of another data set?)`, `${example}${others}`);
+    const doubt = `are these results of another data set? unknown ids: ${unknownIds.size}`;
+    throw invalid('results', place, `${expected} (${doubt})`, example);
   }
   const categoryIds = new Set(annotations.categories.map((category) => category.id));
   if (results.length > 0 && !results.some((result) => categoryIds.has(result.categoryId))) {

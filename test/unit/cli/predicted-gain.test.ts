@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { predictedGain } from '../../../src/cli/predicted-gain.ts';
+import { evaluatedVerdict, predictedGain } from '../../../src/cli/predicted-gain.ts';
 import { temporaryFolder } from '../../support/cli.ts';
 
 let temporary: ReturnType<typeof temporaryFolder>;
@@ -28,4 +28,15 @@ it.each([
 ])('is unknown with %s', (_, text) => {
   if (text !== null) write(text);
   expect(predictedGain(temporary.path)).toBeNull();
+});
+
+it.each([
+  ['no such file', null, /^--eval \S+gone\.json: cannot be read: (?!.*gone)/],
+  ['no JSON', '{"models":', /^--eval \S+gone\.json: .*JSON/],
+])('with %s, the path is named once', (_, text, says) => {
+  const path = join(temporary.path, 'gone.json');
+  if (text !== null) writeFileSync(path, text);
+  expect(() => evaluatedVerdict(path, 'b')).toThrowError(
+    expect.objectContaining({ code: 'COMMAND_INVALID', message: expect.stringMatching(says) }),
+  );
 });

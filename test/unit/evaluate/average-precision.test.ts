@@ -175,7 +175,9 @@ describe('results of another data set', () => {
     expect(() => score([object(LARGE)], results)).toThrowError(
       expect.objectContaining({
         code: 'DATASET_INVALID',
-        message: expect.stringMatching(/\[1\]\.image_id.*2 images of tiny\.json.*77 and 1 other/),
+        message: expect.stringMatching(
+          /\[1\]\.image_id.*2 images of tiny\.json.*unknown ids: 2.*received 77 \(number\)/,
+        ),
       }),
     );
   });
