@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { GatewayRequest } from '../client/send-request.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type GatewayAddress, requestGateway } from '../gateway/request-gateway.ts';
+import { type StreamWindow, streamSince } from '../measure/run-recorder.ts';
 import { BUSY_STAGES, hostReport, type StreamReport, streamReport } from '../protocol/report.ts';
 import { WINDOW_MS } from '../telemetry/sliding-window.ts';
 import { conservationGap } from '../telemetry/stream-telemetry.ts';
@@ -142,6 +143,8 @@ export class GatewaySubject implements LoadSubject {
 class GatewayObserver implements LoadObserver {
   readonly #ids: ReadonlySet<string>;
   readonly #report: () => Promise<GatewayReport>;
+  /** Counts at the last look. */
+  readonly #counts = new Map<string, StreamWindow>();
   #last: GatewayReport | null = null;
   #lastMs = performance.now();
   #latenciesMs = performance.now();
@@ -163,16 +166,20 @@ class GatewayObserver implements LoadObserver {
     if (isDue) this.#latenciesMs = now;
     return {
       seconds,
-      streams: streams.map(({ id, frames, decodeErrors, reconnects }) => ({
-        ...{ id, decodeErrors, reconnects },
-        entered: frames.in,
-        published: frames.published,
-        dropped: { ...(frames.dropped as Record<string, number>) },
-        gap: conservationGap(frames as StreamReport['frames']),
-      })),
+      streams: streams.map((stream) => this.#since(stream)),
       latencies: new Map(isDue ? streams.map(({ id, latencyMs }) => [id, latencyBounds(latencyMs.window)]) : []),
       ...{ failedInferences: null, stagesMs: null, machine: null, gpus: [] },
     };
+  }
+
+  #since({ id, frames, decodeErrors, reconnects }: GatewayReport['streams'][number]): StreamWindow {
+    const { in: entered, published } = frames;
+    const dropped = { ...(frames.dropped as Record<string, number>) };
+    const gap = conservationGap(frames as StreamReport['frames']);
+    const counts = { id, entered, published, dropped, decodeErrors, reconnects, gap };
+    const window = streamSince(this.#counts.get(id), counts);
+    this.#counts.set(id, counts);
+    return window;
   }
 
   constraints(): Constraint[] {

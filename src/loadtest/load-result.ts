@@ -1,4 +1,4 @@
-import type { EnergyPerFrame, FaultCounts, GpuUse, MachineUse, Part, TargetVerdict } from '../measure/trial-result.ts';
+import type { MachineUse, Part, TargetVerdict, TrialResult } from '../measure/trial-result.ts';
 import type { Percentiles } from '../protocol/report.ts';
 
 export const PROFILES = ['baseline', 'peak', 'stress', 'endurance'] as const;
@@ -9,7 +9,7 @@ export const CAMERA_PROTOCOLS = ['http', 'rtsp', 'file'] as const;
 export type CameraProtocol = (typeof CAMERA_PROTOCOLS)[number];
 
 /** met: every target is met. missed: one is missed. not enough frames: none is missed, but the frames do not prove it. */
-export type LoadVerdict = 'met' | 'missed' | 'not enough frames';
+export type LoadVerdict = TargetVerdict['state'];
 
 /** What one camera's stream got in a span of time. */
 export interface StreamShare {
@@ -33,21 +33,17 @@ export interface Constraint {
 }
 
 /** A span of time with a fixed number of cameras. */
-export interface LoadStep {
+export interface LoadStep
+  extends Pick<TrialResult, 'seconds' | 'fps' | 'frames' | 'latencyMs' | 'faults' | 'targets' | 'gpus' | 'energy'> {
   readonly name: string;
   readonly cameras: number;
-  readonly seconds: number;
   readonly offeredFps: number;
-  readonly fps: number;
-  readonly frames: number;
-  readonly latencyMs: Percentiles;
   /** Age of the oldest result; results of live streams that are older than `maxAgeMs` when inferred are dropped instead. */
   readonly oldestMs: number;
   /** Dropped by Sightline, or not taken from the camera, over frames offered. */
   readonly dropRatio: number;
   /** By reason, over all streams. */
   readonly dropped: Readonly<Record<string, number>>;
-  readonly faults: FaultCounts;
   /** Mean time of each stage per published frame, as in an offline trial; null for a gateway. */
   readonly stagesMs: Readonly<Record<Part, number>> | null;
   /** Frames that readers did not take from their cameras in time. */
@@ -57,15 +53,10 @@ export interface LoadStep {
   /** Jain's index of the shares: 1 if all streams get the same share of what they offer, 1/n if one gets all. */
   readonly fairness: number;
   readonly shares: readonly StreamShare[];
-  readonly targets: readonly TargetVerdict[];
   readonly verdict: LoadVerdict;
   /** What limits, the first one most. */
   readonly constraints: readonly Constraint[];
   readonly machine: MachineUse | null;
-  /** Absent where no GPU reports its use. */
-  readonly gpus?: readonly GpuUse[];
-  /** Absent where the machine reports no energy. */
-  readonly energy?: EnergyPerFrame;
   /** What the cameras themselves used; null with protocol `file`. */
   readonly cameraCpuCores: number | null;
   /** Longest delay of a camera's own clock. */

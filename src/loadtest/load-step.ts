@@ -1,21 +1,16 @@
 import { meanGpuUse } from '../measure/gpu-meter.ts';
 import { LatencyTally } from '../measure/latency-tally.ts';
 import { meanMachineUse } from '../measure/machine-counters.ts';
+import { addStreams, type StreamWindow } from '../measure/run-recorder.ts';
 import { addReasons, droppedOf, energyPerFrame, total } from '../measure/summarise-windows.ts';
 import { judgeTargets, type StreamEvidence, type Target, verdictOf } from '../measure/targets.ts';
 import { type FaultCounts, type GpuUse, type MachineUse, PARTS, type Part } from '../measure/trial-result.ts';
 import type { CameraServerStats } from './cameras/camera-server.ts';
 import type { Constraint, LoadStep, StreamShare } from './load-result.ts';
-import type { LoadWindow, StreamCounts } from './load-subject.ts';
+import type { LoadWindow } from './load-subject.ts';
 
 /** What one stream did in a span. */
-interface StreamSum {
-  entered: number;
-  published: number;
-  readonly dropped: Record<string, number>;
-  decodeErrors: number;
-  reconnects: number;
-  gap: number | null;
+interface StreamSum extends StreamWindow {
   readonly latency: LatencyTally;
 }
 
@@ -27,31 +22,31 @@ export class LoadSpan {
   #failedInferences: number | null = 0;
   readonly #all: LatencyTally;
   readonly #streams = new Map<string, StreamSum>();
-  readonly #last = new Map<string, StreamCounts>();
   readonly #stages = { frames: 0, sumsMs: new Map<Part, number>() };
   /** Means so far: of the machine as one span, and of the GPUs. */
   #machine: { readonly use: MachineUse | null; readonly seconds: number } = { use: null, seconds: 0 };
   #gpus: { readonly gpus: readonly GpuUse[]; readonly seconds: number } = { gpus: [], seconds: 0 };
 
   /**
-   * @param before - counts of all streams at the start of the span. One that disappears later stays: it publishes nothing.
+   * @param streams - all streams at the start of the span. One that disappears later stays: it publishes nothing.
    * @param targets - whose limits every frame is compared with.
    */
-  constructor(before: readonly StreamCounts[], targets: readonly Target[]) {
+  constructor(streams: readonly Pick<StreamWindow, 'id' | 'gap'>[], targets: readonly Target[]) {
     this.targets = targets;
     this.#all = new LatencyTally(targets);
-    for (const counts of before) {
-      this.#last.set(counts.id, counts);
-      this.#streams.set(counts.id, {
-        ...{ entered: 0, published: 0, dropped: {}, decodeErrors: 0, reconnects: 0, gap: counts.gap },
+    for (const { id, gap } of streams)
+      this.#streams.set(id, {
+        ...{ id, entered: 0, published: 0, dropped: {}, decodeErrors: 0, reconnects: 0, gap },
         latency: new LatencyTally(targets),
       });
-    }
   }
 
   add({ seconds, streams, latencies, failedInferences, stagesMs, machine, gpus }: LoadWindow): void {
     this.#seconds += seconds;
-    for (const counts of streams) this.#count(counts);
+    for (const window of streams) {
+      const sum = this.#streams.get(window.id);
+      if (sum !== undefined) this.#streams.set(window.id, { ...addStreams(sum, window), latency: sum.latency });
+    }
     let frames = 0;
     for (const [id, bounds] of latencies) {
       const tally = this.#streams.get(id)?.latency;
@@ -75,22 +70,6 @@ export class LoadSpan {
     if (machine !== null) this.#addMachine(machine, seconds);
     if (gpus.length > 0)
       this.#gpus = { gpus: meanGpuUse([this.#gpus, { gpus, seconds }]), seconds: this.#gpus.seconds + seconds };
-  }
-
-  /** A stream that was added to its host again counts from there. */
-  #count(counts: StreamCounts): void {
-    const sum = this.#streams.get(counts.id);
-    const last = this.#last.get(counts.id);
-    if (sum === undefined || last === undefined) return;
-    const from = last.entered <= counts.entered && last.published <= counts.published ? last : null;
-    sum.entered += counts.entered - (from?.entered ?? 0);
-    sum.published += counts.published - (from?.published ?? 0);
-    sum.decodeErrors += counts.decodeErrors - (from?.decodeErrors ?? 0);
-    sum.reconnects += counts.reconnects - (from?.reconnects ?? 0);
-    for (const [reason, count] of Object.entries(counts.dropped))
-      sum.dropped[reason] = (sum.dropped[reason] ?? 0) + count - (from?.dropped[reason] ?? 0);
-    sum.gap = counts.gap;
-    this.#last.set(counts.id, counts);
   }
 
   #addMachine(use: MachineUse, seconds: number): void {
@@ -118,8 +97,8 @@ export class LoadSpan {
     return this.#all.figures().latencyMs;
   }
 
-  get streams(): readonly (Readonly<StreamSum> & { readonly id: string })[] {
-    return [...this.#streams].map(([id, sum]) => ({ id, ...sum }));
+  get streams(): readonly StreamSum[] {
+    return [...this.#streams.values()];
   }
 
   get faults(): FaultCounts {

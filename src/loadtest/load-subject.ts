@@ -1,3 +1,4 @@
+import type { StreamWindow } from '../measure/run-recorder.ts';
 import type { GpuUse, MachineUse, Part } from '../measure/trial-result.ts';
 import type { Constraint, SlopeFigure } from './load-result.ts';
 
@@ -9,25 +10,13 @@ export interface LoadStream {
   readonly index: number;
 }
 
-/** Counts of one stream since it was added. */
-export interface StreamCounts {
-  readonly id: string;
-  readonly entered: number;
-  readonly published: number;
-  readonly dropped: Readonly<Record<string, number>>;
-  readonly decodeErrors: number;
-  readonly reconnects: number;
-  /** See `conservationGap`; null if it cannot be seen from outside. */
-  readonly gap: number | null;
-}
-
 export type ResourceFigures = Readonly<Record<Exclude<SlopeFigure, 'p99Ms'>, number | null>>;
 
 /** What was observed since the last look. */
 export interface LoadWindow {
   readonly seconds: number;
-  /** As of its end. */
-  readonly streams: readonly StreamCounts[];
+  /** In the first window of a gateway: since they were added. */
+  readonly streams: readonly StreamWindow[];
   /** Of the frames that were published, by the stream's id; streams without one may be absent. */
   readonly latencies: ReadonlyMap<string, readonly LatencyBound[]>;
   /** Frames whose inference failed; null from outside, where only dropped ones are seen. */

@@ -186,7 +186,7 @@ class LoadTest {
     const observer = this.#rig.observe(count);
     const windows: RecoveryWindow[] = [];
     try {
-      let before = (await observer.look()).streams;
+      const ids = (await observer.look()).streams.map(({ id }) => id);
       const fellMs = performance.now();
       const falling = this.#rig.setCameras(count);
       falling.catch(() => undefined);
@@ -195,16 +195,12 @@ class LoadTest {
       while (seconds === null && endS() < RECOVERY.mostS) {
         await sleep(RECOVERY.windowS * 1000, undefined, { signal });
         const { streams, latencies } = await observer.look();
-        const last = before;
         windows.push({
           endS: endS(),
-          published: last.map(
-            (stream) => (streams.find(({ id }) => id === stream.id) ?? stream).published - stream.published,
-          ),
-          dropped: total(streams, droppedOf) - total(before, droppedOf),
+          published: ids.map((id) => streams.find((stream) => stream.id === id)?.published ?? 0),
+          dropped: total(streams, droppedOf),
           p90Ms: slowest(latencies, (sorted) => sorted[Math.max(0, Math.ceil(0.9 * sorted.length) - 1)]!) ?? 0,
         });
-        before = streams;
         seconds = recoveryTime(windows, limits);
       }
       await falling;

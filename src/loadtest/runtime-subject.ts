@@ -13,7 +13,6 @@ import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
-import { conservationGap } from '../telemetry/stream-telemetry.ts';
 import type { Constraint } from './load-result.ts';
 import {
   isFileSource,
@@ -140,13 +139,7 @@ class RuntimeObserver implements LoadObserver {
     if (this.#windows.length > KEPT_WINDOWS) this.#windows.shift();
     return {
       seconds: (window.endMs - window.startMs) / 1000,
-      streams: this.#streams.map((stream) => {
-        const frames = stream.telemetry.frames(stream.ledger.inFlight);
-        const { in: entered, published, dropped } = frames;
-        const { id, decodeErrorCount: decodeErrors, reconnectCount: reconnects } = stream;
-        const gap = conservationGap(frames);
-        return { id, entered, published, dropped: { ...dropped }, decodeErrors, reconnects, gap };
-      }),
+      streams: window.streams,
       latencies: this.#latencies(window),
       failedInferences: window.sums.failedFrames,
       stagesMs: latencyParts(

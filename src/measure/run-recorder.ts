@@ -5,6 +5,7 @@ import type { Runtime } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { type CpuUse, subtractCpuUse } from '../telemetry/cpu-ledger.ts';
 import type { PartSums } from '../telemetry/part-times.ts';
+import { conservationGap } from '../telemetry/stream-telemetry.ts';
 import { subtractSums } from './breakdown.ts';
 import { DueClock } from './due-clock.ts';
 import type { GpuMeter } from './gpu-meter.ts';
@@ -29,14 +30,37 @@ interface StreamClock {
   readonly before: DueClock | null;
 }
 
-/** What happened to the frames of one stream between two moments, besides publication. */
-export interface StreamWindow {
+const STREAM_COUNTS = ['entered', 'published', 'decodeErrors', 'reconnects'] as const;
+
+/** What happened to the frames of one stream between two moments. */
+export interface StreamWindow extends Readonly<Record<(typeof STREAM_COUNTS)[number], number>> {
   readonly id: string;
-  readonly entered: number;
   /** By reason. */
   readonly dropped: Readonly<Record<string, number>>;
-  readonly decodeErrors: number;
-  readonly reconnects: number;
+  /** See `conservationGap`, at its end; null if it cannot be seen from outside. */
+  readonly gap: number | null;
+}
+
+/** Adds what happened to a stream in two windows, the later one last. */
+export function addStreams(a: StreamWindow, b: StreamWindow): StreamWindow {
+  return combineStreams(a, b, (x, y) => x + y);
+}
+
+/** What happened to a stream since its counts were `before`. One that was added to its host again counts from there. */
+export function streamSince(before: StreamWindow | undefined, now: StreamWindow): StreamWindow {
+  if (before === undefined || before.entered > now.entered || before.published > now.published) return now;
+  return combineStreams(before, now, (x, y) => y - x);
+}
+
+function combineStreams(a: StreamWindow, b: StreamWindow, operation: (x: number, y: number) => number): StreamWindow {
+  const reasons = Object.keys({ ...a.dropped, ...b.dropped });
+  return {
+    ...b,
+    ...Object.fromEntries(STREAM_COUNTS.map((key) => [key, operation(a[key], b[key])])),
+    dropped: Object.fromEntries(
+      reasons.map((reason) => [reason, operation(a.dropped[reason] ?? 0, b.dropped[reason] ?? 0)]),
+    ),
+  };
 }
 
 /** Where figures of the machine come from. */
@@ -142,7 +166,7 @@ export class RunRecorder {
       startMs: from.atMs,
       endMs: to.atMs,
       frames: this.#frames,
-      streams: to.streams.map((stream, i) => subtractStream(stream, from.streams[i]!)),
+      streams: to.streams.map((stream, i) => streamSince(from.streams[i], stream)),
       residenceMs:
         this.#frames.reduce((sum, { times }) => sum + times.published - times.decoded, 0) +
         (to.droppedMs - from.droppedMs) +
@@ -236,24 +260,21 @@ export class RunRecorder {
       machine: readMachineCounters(this.#sources.read),
       sums: this.#runtime.partTimes.sums(),
       streams: this.#streams.map((stream) => {
-        const { in: entered, dropped } = stream.telemetry.frames(0);
+        const frames = stream.telemetry.frames(stream.ledger.inFlight);
+        const { in: entered, published, dropped } = frames;
         const { id, decodeErrorCount: decodeErrors, reconnectCount: reconnects } = stream;
-        return { id, entered, dropped: dropped as Readonly<Record<string, number>>, decodeErrors, reconnects };
+        return {
+          id,
+          entered,
+          published,
+          dropped: { ...dropped },
+          decodeErrors,
+          reconnects,
+          gap: conservationGap(frames),
+        };
       }),
       droppedMs,
       pendingMs,
     };
   }
-}
-
-function subtractStream(after: StreamWindow, before: StreamWindow): StreamWindow {
-  return {
-    id: after.id,
-    entered: after.entered - before.entered,
-    dropped: Object.fromEntries(
-      Object.entries(after.dropped).map(([reason, count]) => [reason, count - (before.dropped[reason] ?? 0)]),
-    ),
-    decodeErrors: after.decodeErrors - before.decodeErrors,
-    reconnects: after.reconnects - before.reconnects,
-  };
 }

@@ -115,12 +115,11 @@ export class RolloutAgent implements RolloutPort {
   #stopForgetting: () => void = () => {};
 
   constructor(options: RolloutAgentOptions) {
-    const { store, panels, hostId, streams, target, warmMs, initial } = options;
+    const { target, warmMs, initial } = options;
     this.#options = options;
     this.#incidents = options.incidents ?? new Incidents(options.onNotice, options.clock);
     this.#clock = this.#incidents.clock('roll-outs', options.clock ?? systemClock);
-    const { onNotice } = options;
-    this.#controller = new RolloutController({ store, panels, hostId, streams, onNotice, clock: this.#clock });
+    this.#controller = new RolloutController({ ...options, clock: this.#clock });
     this.#follower = new RolloutFollower({
       target,
       warmMs,
@@ -314,7 +313,10 @@ export class RolloutAgent implements RolloutPort {
     const when = isActive ? `while ${rollout.to.label} was rolled out` : `after ${rollout.to.label} was promoted`;
     const text = `host ${hostId} ended ${lives} times in a row within ${SHORT_LIFE_MS / 1000} s of its start ${when}`;
     onNotice(`${text}; it is not loaded again`);
-    if (!isActive) return this.#rollBackPromoted(rollout, text);
+    if (!isActive) {
+      if (await this.#rollBackPromoted(rollout, text)) await starts.forget();
+      return;
+    }
     this.#refused = rollout.id;
     this.#failures.set(rollout.to.hash, { rollout: rollout.id, text });
   }
@@ -327,13 +329,13 @@ export class RolloutAgent implements RolloutPort {
     return state === 'promoted' && isRecent && (hash === from.hash || hash === to.hash);
   }
 
-  /** No controller looks at a roll-out that has ended, so this host decides. */
-  async #rollBackPromoted(rollout: Rollout, reason: string): Promise<void> {
-    const { store, hostId, starts } = this.#options;
+  /** No controller looks at a roll-out that has ended, so this host decides. @returns whether nobody else had changed it. */
+  async #rollBackPromoted(rollout: Rollout, reason: string): Promise<boolean> {
+    const { store, hostId } = this.#options;
     const actor = { who: hostId, nowMs: this.#nowMs, evidence: this.#evidence() };
     const fence = await store.change(machine.rollBack(rollout, reason, actor), rollout.fence, null);
-    if (fence !== null) await starts.forget();
     await this.#afterChange();
+    return fence !== null;
   }
 
   async #beat(): Promise<void> {
@@ -354,14 +356,10 @@ export class RolloutAgent implements RolloutPort {
    * host only reports it: a host that lost a file must not change the others.
    */
   async #leaveBroken(): Promise<void> {
-    const { store, hostId, warmMs } = this.#options;
     const rollout = this.#rollout;
-    if (rollout?.state !== 'promoted' || this.#nowMs - (rollout.endedMs ?? 0) >= warmMs) return;
+    if (rollout?.state !== 'promoted' || this.#nowMs - (rollout.endedMs ?? 0) >= this.#options.warmMs) return;
     const failure = this.#failureOf(rollout.to);
-    if (failure === null) return;
-    const actor = { who: hostId, nowMs: this.#nowMs, evidence: this.#evidence() };
-    const fence = await store.change(machine.rollBack(rollout, `${failure}.`, actor), rollout.fence, null);
-    if (fence !== null) await this.#afterChange();
+    if (failure !== null) await this.#rollBackPromoted(rollout, `${failure}.`);
   }
 
   /** Why this host cannot load a version of the current roll-out; null if it can, or has not tried. */

@@ -3,9 +3,6 @@ import type { SeenStep } from '../../protocol/rest.ts';
 import type {
   DecisionKind,
   GuardReport,
-  GuardSettings,
-  LabelledVerdict,
-  Prediction,
   Rollout,
   RolloutFigures,
   RolloutState,
@@ -59,21 +56,12 @@ export interface Actor {
   readonly evidence: StepEvidence;
 }
 
-export interface StartSettings {
-  readonly pipeline: string;
-  readonly from: Version;
-  readonly to: Version;
-  readonly versions: readonly Version[];
-  /** Percentages of streams, rising to 100. */
-  readonly steps: readonly number[];
-  readonly holdMs: number;
-  readonly minFrames: number;
-  readonly guards: GuardSettings;
-  readonly shadow: boolean;
-  readonly shadowRatio: number;
-  readonly predicted?: Prediction | undefined;
-  readonly labelled?: LabelledVerdict | undefined;
-}
+/** The part of a record that the start of a roll-out settles. `steps`: percentages of streams, rising to 100. */
+export type StartSettings = Pick<
+  Rollout,
+  | ('pipeline' | 'from' | 'to' | 'versions' | 'steps' | 'holdMs' | 'minFrames')
+  | ('guards' | 'shadow' | 'shadowRatio' | 'predicted' | 'labelled')
+>;
 
 export const NO_EVIDENCE: StepEvidence = { frames: 0, unready: 0, reports: [] };
 

@@ -4,17 +4,19 @@ import { latencyBounds } from '../../../src/loadtest/gateway-subject.ts';
 import type { LoadStep } from '../../../src/loadtest/load-result.ts';
 import { plannedLooks } from '../../../src/loadtest/load-rig.ts';
 import { jainIndex, LoadSpan, loadStep, type StepFacts } from '../../../src/loadtest/load-step.ts';
-import type { LoadWindow, StreamCounts } from '../../../src/loadtest/load-subject.ts';
+import type { LoadWindow } from '../../../src/loadtest/load-subject.ts';
+import { type StreamWindow, streamSince } from '../../../src/measure/run-recorder.ts';
 import { parseTargets } from '../../../src/measure/targets.ts';
 import { PARTS } from '../../../src/measure/trial-result.ts';
 import { QUIET, trialResult } from '../../support/trial-figures.ts';
 
+/** Counts of a stream since it was added. */
 function counts(
   id: string,
   published: number,
   dropped: Record<string, number> = {},
-  changes: Partial<StreamCounts> = {},
-): StreamCounts {
+  changes: Partial<StreamWindow> = {},
+): StreamWindow {
   const lost = Object.values(dropped).reduce((sum, count) => sum + count, 0);
   return { id, entered: published + lost, published, dropped, decodeErrors: 0, reconnects: 0, gap: 0, ...changes };
 }
@@ -26,8 +28,9 @@ function stats(offered: Record<string, number>, lost = 0, cpuMs = 0): CameraServ
   return { cameras, cpuMs, rssBytes: 0, lateMs: 0, encodeMs: null };
 }
 
+/** @param streams - their counts at its end. */
 function window(
-  streams: readonly StreamCounts[],
+  streams: readonly StreamWindow[],
   latencies: Readonly<Record<string, readonly number[]>> = {},
   changes: Partial<LoadWindow> = {},
 ): LoadWindow {
@@ -51,11 +54,21 @@ function window(
 /** A span over these windows, of streams that began with nothing. */
 function spanOf(targets: string, ...windows: readonly LoadWindow[]): LoadSpan {
   const ids = [...new Set(windows.flatMap(({ streams }) => streams.map(({ id }) => id)))];
-  const span = new LoadSpan(
+  return spanFrom(
     ids.map((id) => counts(id, 0)),
-    targets === '' ? [] : parseTargets(targets),
+    targets,
+    windows,
   );
-  for (const each of windows) span.add(each);
+}
+
+/** @param before - counts at its start. */
+function spanFrom(before: readonly StreamWindow[], targets: string, windows: readonly LoadWindow[]): LoadSpan {
+  const span = new LoadSpan(before, targets === '' ? [] : parseTargets(targets));
+  const last = new Map(before.map((stream) => [stream.id, stream]));
+  for (const each of windows) {
+    span.add({ ...each, streams: each.streams.map((stream) => streamSince(last.get(stream.id), stream)) });
+    for (const stream of each.streams) last.set(stream.id, stream);
+  }
   return span;
 }
 
@@ -79,8 +92,8 @@ describe("Jain's fairness index", () => {
 
 describe('a step of a load test', () => {
   it('counts what was offered, published and dropped in the span, by reason', () => {
-    const span = new LoadSpan([counts('a', 100, { stale: 5 })], []);
-    span.add(window([counts('a', 300, { stale: 8, 'queue-full': 7 })]));
+    const after = window([counts('a', 300, { stale: 8, 'queue-full': 7 })]);
+    const span = spanFrom([counts('a', 100, { stale: 5 })], '', [after]);
     const cameras = { before: stats({ 'cam-a': 1_000 }), after: stats({ 'cam-a': 1_250 }) };
     const step = loadStep(facts(span, { cameras }));
     expect(step).toMatchObject({ frames: 200, fps: 20, offeredFps: 25, dropped: { stale: 3, 'queue-full': 7 } });

@@ -45,7 +45,7 @@ function frames(
 
 /** What happened to a stream's frames in a window. */
 function stream(id: string, entered: number, changes: Partial<StreamWindow> = {}): StreamWindow {
-  return { id, entered, dropped: {}, decodeErrors: 0, reconnects: 0, ...changes };
+  return { id, entered, published: 0, dropped: {}, decodeErrors: 0, reconnects: 0, gap: 0, ...changes };
 }
 
 /** Frames of several streams in the order in which they were published: in turn, where they are in step. */
