@@ -5,8 +5,7 @@ import { takesCommands } from '../decode/shed-filters.ts';
 import type { Confinement } from '../process/confinement.ts';
 import { type Finding, fine, missing, remark } from './finding.ts';
 
-const BUBBLEWRAP =
-  'install bubblewrap (Debian: apt-get install bubblewrap); docs/operations.md says what else it needs';
+const BUBBLEWRAP = 'install bubblewrap (Debian: apt-get install bubblewrap); docs/secure.md says what else it needs';
 
 /** Reports ffmpeg and what confines it on this machine, with the settings that a pipeline has by default. */
 export async function examineDecoder(environment: Environment): Promise<Finding[]> {

@@ -50,7 +50,7 @@ export interface EventSearch extends CallOptions {
 }
 
 /**
- * The REST API of a gateway, one method a route; `docs/wire-protocol.md` lists them. Each rejects with the `SightlineError` that the
+ * The REST API of a gateway, one method a route; `docs/rest.md` lists them. Each rejects with the `SightlineError` that the
  * gateway answers (its `code` is in `docs/errors.md`), or with GATEWAY_UNREACHABLE if none answers. Replies are not checked
  * against their types: a newer gateway may add keys.
  */

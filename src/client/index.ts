@@ -1,6 +1,6 @@
 /**
  * A client of a gateway, for browsers and for Node.js: the feed as async iterables, and the REST API. Its types are those of the
- * wire; `docs/wire-protocol.md` describes each field. A number has its unit in its name.
+ * wire; `docs/reports.md` describes each field. A number has its unit in its name.
  */
 
 export type { Box, Detection, RatioPoint } from '../core/detection.ts';

@@ -15,7 +15,7 @@ export const ERROR_CODES = {
     doc: 'A pipeline file, or a file that a setting names, does not exist or cannot be read.',
   },
   SOURCE_NOT_FOUND: { retryable: false, exit: 1, doc: 'The file, folder or device of a source does not exist.' },
-  SOURCE_EMPTY: { retryable: false, exit: 1, doc: 'A folder or pattern holds no video file.' },
+  SOURCE_EMPTY: { retryable: false, exit: 1, doc: 'A folder or pattern holds no video or picture.' },
   SOURCE_UNREADABLE: { retryable: false, exit: 1, doc: 'The source is not a video, or ffmpeg cannot read it.' },
   SOURCE_NO_VIDEO: { retryable: false, exit: 1, doc: 'The source holds no video frame.' },
   SOURCE_TOO_LARGE: {

@@ -1,5 +1,5 @@
 /**
- * Requests and replies of the REST API that are neither reports nor records. `docs/wire-protocol.md` lists the routes. The schemas
+ * Requests and replies of the REST API that are neither reports nor records. `docs/rest.md` lists the routes. The schemas
  * check requests; the types of requests have the same keys, of which those with a default are optional.
  */
 import { z } from 'zod';

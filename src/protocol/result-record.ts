@@ -3,7 +3,7 @@ import type { FrameResult, PublishedFrame } from '../core/frame.ts';
 
 /**
  * The result of one frame, as files, webhooks, the feed and the library show it. `stream`, `run` and `frame` identify it; within
- * a stream, neither `run` nor the `frame` of a run goes back. `docs/operations.md` describes each key for users.
+ * a stream, neither `run` nor the `frame` of a run goes back. `docs/results.md` describes each key for users.
  */
 export interface ResultRecord extends FrameResult {
   /** Name of the stream. */

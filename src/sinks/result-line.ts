@@ -4,7 +4,7 @@ import type { WrittenFrame } from './sink.ts';
 /** Steps per pixel. */
 export const FILE_BOX_STEPS = 100;
 
-/** Returns a result as one line of JSON, without the line break. Format: `docs/operations.md`. */
+/** Returns a result as one line of JSON, without the line break. Format: `docs/results.md`. */
 export function resultLine(frame: WrittenFrame, source: string): string {
   return JSON.stringify(resultRecord(frame, FILE_BOX_STEPS, source));
 }

@@ -15,7 +15,7 @@ const STEADY_LOOKS = 3;
  * reacts within one inferred frame when motion begins or somebody enters.
  *
  * The constants were chosen on five clips with yolox-nano: 24 to 74 % of the frames inferred at an F1 of 0.956 to 0.997 against
- * full inference; a fixed stride of 4 gives 0.92 to 0.995 (docs/levers.md).
+ * full inference; a fixed stride of 4 gives 0.92 to 0.995 (docs/benchmarks.md).
  */
 export class DetectPace {
   readonly #bounds: { readonly min: number; readonly max: number };

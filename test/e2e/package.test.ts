@@ -187,7 +187,7 @@ describe.skipIf(!hasRegistry)('the package, installed from its tarball into an e
   );
 
   it(
-    'takes ONNX Runtime into the package with the command of docs/package.md, and then fetches nothing',
+    'takes ONNX Runtime into the package with the command of docs/deploy.md, and then fetches nothing',
     async () => {
       await npm('ci', '--ignore-scripts', '--prefix', 'node_modules/sightline/workers/requirements/onnxruntime-node');
       const own = { ...env, SIGHTLINE_CACHE_DIR: join(temporary.path, 'other-cache') };

@@ -1,6 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { ERROR_CODES } from '../../src/errors/error-codes.ts';
 import { configTable, describeConfig } from '../../src/pipeline/describe.ts';
 
 /** Set to rewrite the table of `docs/config.md` before it is compared. */
@@ -41,22 +40,5 @@ describe('docs/config.md', () => {
       'sinks[type=webhook].maxAttempts',
     ])
       expect(keys).toContain(key);
-  });
-});
-
-describe('docs/errors.md', () => {
-  // | `CODE` | exit | retried | meaning | what to do |
-  const rows = [...readFileSync('docs/errors.md', 'utf8').matchAll(/^\| `([A-Z_]+)` \| (.*) \|$/gm)].map(
-    ([, code, rest]) => [code!, ...rest!.split(' | ')] as const,
-  );
-
-  it('has exactly the codes of the source, in the same order', () => {
-    expect(rows.map(([code]) => code)).toEqual(Object.keys(ERROR_CODES));
-  });
-
-  it.each(Object.entries(ERROR_CODES))('%s: exit code, retry and meaning match the source', (code, entry) => {
-    const row = rows.find(([documented]) => documented === code);
-    expect(row?.slice(1, 4)).toEqual([String(entry.exit), entry.retryable ? 'yes' : 'no', entry.doc]);
-    expect(row?.[4]?.length, 'what to do').toBeGreaterThan(10);
   });
 });

@@ -365,7 +365,7 @@ async function prepare(request: OptimizeRequest): Promise<Start> {
 
 /**
  * Makes INT8 files of the pipeline's own detector, so that this precision is tried. That takes minutes, and where the CPU computes
- * bf16 it is as fast at no loss (docs/levers.md), so it is not done there. Resolves with why none was made; null if one was.
+ * bf16 it is as fast at no loss (docs/benchmarks.md), so it is not done there. Resolves with why none was made; null if one was.
  */
 async function quantiseOwn(
   { quantise, budgetSeconds, note }: OptimizeRequest,

@@ -13,8 +13,11 @@ import { openGateway } from '../../support/open-gateways.ts';
 import { RolloutPortDouble } from '../../support/rollout-port-double.ts';
 import { publishedFrame, RuntimeDouble } from '../../support/runtime-double.ts';
 
-const page = readFileSync(new URL('../../../docs/wire-protocol.md', import.meta.url), 'utf8');
-const CODE_SPANS = new Set([...page.matchAll(/`([^`\n]+)`/g)].map((match) => match[1]!));
+const textOf = (...names: string[]): string =>
+  names.map((name) => readFileSync(new URL(`../../../docs/${name}.md`, import.meta.url), 'utf8')).join('\n');
+const page = textOf('wire-protocol', 'rest');
+const all = page + textOf('reports', 'metrics', 'results', 'troubleshooting');
+const CODE_SPANS = new Set([...all.matchAll(/`([^`\n]+)`/g)].map((match) => match[1]!));
 /** Indented blocks with one JSON document each, or one per line. */
 const EXAMPLES = [...page.matchAll(/(?:^ {4}.*\n)+/gm)].map(([block]) => block.trim());
 
@@ -34,7 +37,7 @@ function undocumented(names: Iterable<string>): string[] {
   return [...names].filter((name) => !CODE_SPANS.has(name));
 }
 
-describe('docs/wire-protocol.md', () => {
+describe('docs/wire-protocol.md, rest.md, reports.md and metrics.md', () => {
   it('describes every field of every message that a gateway sends', async () => {
     const port = new RuntimeDouble(['gate']);
     const { url } = await openGateway(port);

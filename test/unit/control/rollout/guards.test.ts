@@ -37,8 +37,8 @@ describe('settings of guards', () => {
     expect(() => check(guardsConfig, settings, 'guards')).toThrow(message);
   });
 
-  it('are documented key by key in docs/rollout.md', () => {
-    expect(readFileSync('docs/rollout.md', 'utf8')).toContain(configTable(describeSchema(guardsConfig)));
+  it('are documented key by key in docs/guards.md', () => {
+    expect(readFileSync('docs/guards.md', 'utf8')).toContain(configTable(describeSchema(guardsConfig)));
   });
 });
 

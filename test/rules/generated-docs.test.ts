@@ -1,0 +1,135 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import type { Command, Option } from 'commander';
+import { describe, expect, it } from 'vitest';
+import type { CliIo } from '../../src/cli/cli-io.ts';
+import { programFor } from '../../src/cli/program.ts';
+import { ERROR_CODES, type ErrorCode } from '../../src/errors/error-codes.ts';
+import { ROUTE_ACCESS } from '../../src/gateway/access/route-access.ts';
+import { statusOf } from '../../src/gateway/http-errors.ts';
+import { FleetRig } from '../support/fleet-rig.ts';
+import { openGateway } from '../support/open-gateways.ts';
+import { ProtocolSources } from '../support/protocol-tables.ts';
+import { RuntimeDouble } from '../support/runtime-double.ts';
+
+/** Set to rewrite the pages before they are compared. */
+const MUST_WRITE = process.env.UPDATE_DOCS === '1';
+const HINT = 'UPDATE_DOCS=1 npx vitest run test/rules/generated-docs.test.ts rewrites it';
+
+/** Compares what stands between the marks of a page with what the code gives. */
+function expectGenerated(page: string, name: string, lines: readonly string[]): void {
+  const mark = `<!-- generated: ${name} -->\n\n`;
+  const text = readFileSync(page, 'utf8');
+  const from = text.indexOf(mark) + mark.length;
+  const to = text.indexOf('<!-- end -->', from);
+  expect([text.includes(mark), to > 0], `the marks of ${name}`).toEqual([true, true]);
+  const wanted = `${text.slice(0, from)}${lines.join('\n').trimEnd()}\n\n${text.slice(to)}`;
+  if (MUST_WRITE) writeFileSync(page, wanted);
+  expect(readFileSync(page, 'utf8'), HINT).toBe(wanted);
+}
+
+/** The last cell of each row of a table, by its first one: what people write beside what is generated. */
+function lastCells(page: string): ReadonlyMap<string, string> {
+  const rows = [...readFileSync(page, 'utf8').matchAll(/^\| `([^`]+)` \| .* \| ([^|]+) \|$/gm)];
+  return new Map(rows.map(([, first, last]) => [first!, last!]));
+}
+
+const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll(/\s+/g, ' ').trim();
+
+const sentence = (text: string): string => `${text[0]!.toUpperCase()}${cell(text).slice(1).replace(/\.$/, '')}.`;
+
+describe('docs/errors.md', () => {
+  it('has each code with exit code, status, retry and meaning as in the source, and what to do', () => {
+    const advice = lastCells('docs/errors.md');
+    const codes = Object.entries(ERROR_CODES) as [ErrorCode, (typeof ERROR_CODES)[ErrorCode]][];
+    const rows = codes.map(([code, { exit, retryable, doc }]) => {
+      const known = advice.get(code) ?? '';
+      expect(known.length, `${code}: what to do`).toBeGreaterThan(10);
+      return `| \`${code}\` | ${exit} | ${statusOf(code)} | ${retryable ? 'yes' : 'no'} | ${doc} | ${known} |`;
+    });
+    const head = ['| code | exit | HTTP | retried | meaning | what to do |', '|---|---|---|---|---|---|'];
+    expectGenerated('docs/errors.md', 'errors', [...head, ...rows]);
+  });
+});
+
+describe('docs/rest.md', () => {
+  it('has each route with its role as in the source, and what it answers', () => {
+    const answers = lastCells('docs/rest.md');
+    const routes = Object.entries(ROUTE_ACCESS).filter(([route]) => !/\/ws$|base\.css/.test(route));
+    const rows = routes.map(([route, role]) => {
+      expect(answers.get(route)?.length ?? 0, `${route}: what it answers`).toBeGreaterThan(3);
+      return `| \`${route}\` | ${role} | ${answers.get(route)} |`;
+    });
+    expectGenerated('docs/rest.md', 'routes', ['| request | role | answer |', '|---|---|---|', ...rows]);
+  });
+});
+
+describe('docs/reports.md', () => {
+  const sections: readonly (readonly [title: string, types: readonly string[]])[] = [
+    ['Percentiles', ['Percentiles']],
+    ['Stream report', ['StreamReport', 'FrameCounters', 'ResultCounters', 'PlacedZone', 'PlacedLine']],
+    ['Host report', ['HostReport', 'DeviceReport', 'BatchReport', 'SinkReport']],
+    ['Roll-out', ['RolloutReport', 'GuardReport', 'Gain', 'VersionReport', 'Decision']],
+    ['Fleet report', ['FleetReport', 'FleetHost', 'PlacementReport', 'JobReport', 'QueueReport', 'ScaleReport']],
+    ['Messages of the feed', ['HelloMessage', 'StatsMessage', 'ShadowMessage', 'EventMessage']],
+    ['Answers of REST', ['SourceTest', 'HistoryReply', 'PipelineReport']],
+  ];
+
+  it('has each field of the reports with type and meaning as in the source', () => {
+    const sources = new ProtocolSources();
+    const lines = sections.flatMap(([title, types]) => [
+      `## ${title}`,
+      '',
+      ...types.flatMap((name) => [`\`${name}\`: ${sources.summary(name)}`, '', sources.table(name), '']),
+    ]);
+    expectGenerated('docs/reports.md', 'reports', lines);
+  });
+});
+
+describe('docs/metrics.md', () => {
+  it('has each metric with its labels and meaning as a gateway gives them', async () => {
+    const rig = await FleetRig.open();
+    const ports = [await openGateway(new RuntimeDouble(['gate'])), await openGateway(rig.view, { fleet: rig.view })];
+    rig.view.close();
+    const texts = await Promise.all(ports.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()));
+    const text = texts.join('\n');
+    const helps = new Map([...text.matchAll(/^# HELP (\S+) (.*)$/gm)].map(([, name, help]) => [name!, help!]));
+    const rows = [...helps].map(([name, help]) => {
+      const series = new RegExp(`^${name}(?:\\{([^}]*)\\})? `, 'm').exec(text)?.[1] ?? '';
+      const labels = [...series.matchAll(/(\w+)="/g)].map((match) => match[1]!);
+      return `| \`${name}${labels.length === 0 ? '' : `{${labels.join(',')}}`}\` | ${cell(help)} |`;
+    });
+    expectGenerated('docs/metrics.md', 'metrics', ['| metric | meaning |', '|---|---|', ...rows]);
+  });
+});
+
+describe('docs/cli.md', { timeout: 180_000 }, () => {
+  const defaultOf = ({ description, defaultValue }: Option): string =>
+    defaultValue === undefined || defaultValue === false || /default/.test(description)
+      ? ''
+      : ` Default: ${Array.isArray(defaultValue) ? defaultValue.join(', ') || 'none' : defaultValue}.`;
+
+  function describeCommand(command: Command, above: string): string[] {
+    const usage = `${above} ${command.name()}`;
+    const options = command.options.filter(({ hidden }) => !hidden);
+    const args = command.registeredArguments.map((each) => (each.required ? `<${each.name()}>` : `[${each.name()}]`));
+    const rows = options.map(
+      (option) => `| \`${cell(option.flags)}\` | ${sentence(option.description)}${defaultOf(option)} |`,
+    );
+    const table = rows.length === 0 ? [] : ['| flag | meaning |', '|---|---|', ...rows, ''];
+    const own = [`### ${usage} ${args.join(' ')}`.trimEnd(), '', sentence(command.description()), '', ...table];
+    return command.commands.length === 0
+      ? own
+      : command.commands.flatMap((child) => (child.name() === 'help' ? [] : describeCommand(child, usage)));
+  }
+
+  it('has each command with its flags as in the source', async () => {
+    const all = await programFor(undefined, {} as CliIo);
+    const lines: string[] = [];
+    for (const { name } of all.commands.map((command) => ({ name: command.name() }))) {
+      if (name === 'help') continue;
+      const program = await programFor(name, {} as CliIo);
+      lines.push(...describeCommand(program.commands.find((each) => each.name() === name)!, 'sightline'));
+    }
+    expectGenerated('docs/cli.md', 'commands', lines);
+  });
+});
