@@ -3,18 +3,7 @@ import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'n
 import type { BusyStage, HostReport } from '../protocol/report.ts';
 import { readProcessUsage } from './process-usage.ts';
 
-type HostUsage = Pick<
-  HostReport,
-  | 'uptimeS'
-  | 'cores'
-  | 'cpuCores'
-  | 'rssBytes'
-  | 'childRssBytes'
-  | 'memoryTotalBytes'
-  | 'eventLoop'
-  | 'busyRatio'
-  | 'bottleneck'
->;
+type HostUsage = Omit<HostReport, 'device' | 'batch' | 'sinks'>;
 
 /** Interval at which the event loop's delay is sampled. At 10 ms, sampling caused a sixth of the wake-ups under load. */
 const DELAY_TICK_MS = 20;

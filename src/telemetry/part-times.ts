@@ -33,49 +33,41 @@ export interface PartSums {
  * readings per frame, 0.2 us: always on.
  */
 export class PartTimes {
-  #inferredFrames = 0;
-  #threadWaitMs = 0;
-  #inferMs = 0;
-  #postprocessMs = 0;
-  #failedFrames = 0;
-  #trackedFrames = 0;
-  #trackMs = 0;
-  #sentFrames = 0;
-  #sendMs = 0;
+  readonly #sums = {
+    inferredFrames: 0,
+    threadWaitMs: 0,
+    inferMs: 0,
+    postprocessMs: 0,
+    failedFrames: 0,
+    trackedFrames: 0,
+    trackMs: 0,
+    sentFrames: 0,
+    sendMs: 0,
+  } satisfies PartSums;
 
   /** Every frame of a batch spends the whole time of the batch on the thread. */
   addBatch({ frames, waitMs, inferMs, postprocessMs }: BatchTimes): void {
-    this.#inferredFrames += frames;
-    this.#threadWaitMs += frames * waitMs;
-    this.#inferMs += frames * inferMs;
-    this.#postprocessMs += frames * postprocessMs;
+    this.#sums.inferredFrames += frames;
+    this.#sums.threadWaitMs += frames * waitMs;
+    this.#sums.inferMs += frames * inferMs;
+    this.#sums.postprocessMs += frames * postprocessMs;
   }
 
   addFailed(frames: number): void {
-    this.#failedFrames += frames;
+    this.#sums.failedFrames += frames;
   }
 
   addTrack(ms: number): void {
-    this.#trackedFrames += 1;
-    this.#trackMs += ms;
+    this.#sums.trackedFrames += 1;
+    this.#sums.trackMs += ms;
   }
 
   addSend(ms: number): void {
-    this.#sentFrames += 1;
-    this.#sendMs += ms;
+    this.#sums.sentFrames += 1;
+    this.#sums.sendMs += ms;
   }
 
   sums(): PartSums {
-    return {
-      inferredFrames: this.#inferredFrames,
-      threadWaitMs: this.#threadWaitMs,
-      inferMs: this.#inferMs,
-      postprocessMs: this.#postprocessMs,
-      failedFrames: this.#failedFrames,
-      trackedFrames: this.#trackedFrames,
-      trackMs: this.#trackMs,
-      sentFrames: this.#sentFrames,
-      sendMs: this.#sendMs,
-    };
+    return { ...this.#sums };
   }
 }

@@ -30,10 +30,7 @@ const LINE_DEFAULTS = {
 } as const satisfies Partial<LineOptions>;
 
 interface Line {
-  readonly id: string;
   readonly options: LineOptions;
-  readonly from: RatioPoint;
-  readonly to: RatioPoint;
   readonly anchor: Anchor;
   readonly labels: ReadonlySet<string> | null;
   readonly rule: CrossingRule;
@@ -68,7 +65,7 @@ export class LineCounter {
     this.#lines = lines.map((options) =>
       toLine(
         options,
-        known.find(({ id }) => id === options.id),
+        known.find((line) => line.options.id === options.id),
       ),
     );
   }
@@ -87,12 +84,12 @@ export class LineCounter {
 
   /** Returns the crossings of each line so far. */
   report(): LineCount[] {
-    return this.#lines.map(({ id, count }) => ({ id, ...count }));
+    return this.#lines.map(({ options: { id }, count }) => ({ id, ...count }));
   }
 
   #follow(line: Line, frame: CountedFrame, crossings: LineCrossing[]): void {
     const { walks } = line;
-    const segment = segmentOf(line, frame);
+    const segment = segmentOf(line.options, frame);
     for (const detection of frame.detections) {
       if (!isCounted(detection, line.labels)) continue;
       let walk = walks.get(detection.trackId);
@@ -110,7 +107,7 @@ export class LineCounter {
       if (side === 'right') line.count.leftToRight += 1;
       else line.count.rightToLeft += 1;
       crossings.push({
-        lineId: line.id,
+        lineId: line.options.id,
         trackId: detection.trackId,
         label: detection.label,
         direction: side === 'right' ? 'left-to-right' : 'right-to-left',
@@ -133,10 +130,7 @@ function toLine(options: LineOptions, before?: Line): Line {
     throw new RangeError(`line ${id}: expected two different points, received ${from} twice`);
   }
   return {
-    id,
     options,
-    from,
-    to,
     anchor: options.anchor ?? LINE_DEFAULTS.anchor,
     labels: labels === undefined ? null : new Set(labels),
     rule: {
@@ -149,7 +143,7 @@ function toLine(options: LineOptions, before?: Line): Line {
   };
 }
 
-function segmentOf({ from, to }: Line, { width, height }: CountedFrame): Segment {
+function segmentOf({ from, to }: LineOptions, { width, height }: CountedFrame): Segment {
   const aspect = width / height;
   return { fromX: from[0] * aspect, fromY: from[1], toX: to[0] * aspect, toY: to[1] };
 }

@@ -15,10 +15,7 @@ export interface ZoneOptions {
 }
 
 interface Zone {
-  readonly id: string;
   readonly options: ZoneOptions;
-  readonly polygon: readonly RatioPoint[];
-  readonly anchor: Anchor;
   readonly labels: ReadonlySet<string> | null;
   inside: number;
 }
@@ -48,34 +45,28 @@ export class ZoneCounter {
   /** Counts in the next frame of the stream. */
   update(frame: CountedFrame): void {
     for (const zone of this.#zones) {
+      const { polygon, anchor = 'bottom-center' } = zone.options;
       zone.inside = 0;
       for (const detection of frame.detections) {
         if (zone.labels?.has(detection.label) === false) continue;
-        const { x, y } = anchorOf(detection.box, zone.anchor);
-        if (isInside(zone.polygon, x / frame.width, y / frame.height)) zone.inside += 1;
+        const { x, y } = anchorOf(detection.box, anchor);
+        if (isInside(polygon, x / frame.width, y / frame.height)) zone.inside += 1;
       }
     }
   }
 
   /** Returns the counts of the newest frame. */
   report(): ZoneCount[] {
-    return this.#zones.map(({ id, inside }) => ({ id, inside }));
+    return this.#zones.map(({ options: { id }, inside }) => ({ id, inside }));
   }
 }
 
 function toZone(options: ZoneOptions): Zone {
-  const { id, polygon, anchor, labels } = options;
+  const { id, polygon, labels } = options;
   if (polygon.length < 3) {
     throw new RangeError(`zone ${id}: expected a polygon of at least 3 corners, received ${polygon.length}`);
   }
-  return {
-    id,
-    options,
-    polygon,
-    anchor: anchor ?? 'bottom-center',
-    labels: labels === undefined ? null : new Set(labels),
-    inside: 0,
-  };
+  return { options, labels: labels === undefined ? null : new Set(labels), inside: 0 };
 }
 
 /**
