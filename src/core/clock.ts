@@ -23,3 +23,12 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** The real clock. Timers keep the process alive: what they are for must not be lost at exit. */
+export const keepAliveClock: Clock = {
+  now: monoNowMs,
+  setTimer(run, delayMs) {
+    const timer = setTimeout(run, delayMs);
+    return () => clearTimeout(timer);
+  },
+};

@@ -2,7 +2,7 @@ import { isMissing, MOST_BYTES, openGiven } from '../disk/given-file.ts';
 import { readLines } from '../disk/read-lines.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
-import { KeptLines, olderPath } from '../sinks/kept-lines.ts';
+import { besidePath, KeptLines, olderPath } from '../sinks/kept-lines.ts';
 
 /** Events of each kind in memory. */
 const KEPT_OF_KIND = 250;
@@ -43,7 +43,7 @@ export class EventStore {
 
   /** Reads what earlier runs left, and writes from now on. A file that cannot be read is left out. */
   async open({ path, maxBytes, onNotice }: EventFiles): Promise<void> {
-    const crossings = path.replace(/(\.[^./\\]*)?$/, '-crossings$1');
+    const crossings = besidePath(path, 'crossings');
     const paths = [path, crossings].flatMap((each) => [olderPath(each), each]);
     const before = new Map<EventKind, EventMessage[]>();
     await scan(

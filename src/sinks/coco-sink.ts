@@ -1,15 +1,12 @@
 import { basename, extname } from 'node:path';
 import { z } from 'zod';
-import type { Clock } from '../core/clock.ts';
 import { LAST_COCO_ID, UNUSED_COCO_IDS } from '../core/coco-ids.ts';
 import { roundBox, roundScore } from '../protocol/result-record.ts';
 import { isJsonObject, type LineFile } from './line-file.ts';
-import { LineSink } from './line-sink.ts';
-import type { SyncPolicy } from './line-writer.ts';
+import { LineSink, type LineSinkOptions } from './line-sink.ts';
 import { PartialFile } from './partial-file.ts';
 import { FILE_BOX_STEPS } from './result-line.ts';
-import type { SinkFailureListener, WrittenFrame } from './sink.ts';
-import type { SinkFiles } from './sink-files.ts';
+import type { WrittenFrame } from './sink.ts';
 import { sinkKind } from './sink-kind.ts';
 import { streams, sync } from './sink-settings.ts';
 
@@ -27,8 +24,7 @@ export const coco = sinkKind({
   open: ({ path, sync }, context) => ({ sink: new CocoSink({ ...context, path, keepsEarlier: true, sync }) }),
 });
 
-export interface CocoSinkOptions {
-  readonly id: string;
+export interface CocoSinkOptions extends LineSinkOptions {
   /** File to write; appears when the sink is closed. */
   readonly path: string;
   /**
@@ -40,13 +36,6 @@ export interface CocoSinkOptions {
   readonly classes: readonly string[];
   /** Sources in the user's order, which decides the image ids, see `CocoImageIds`. */
   readonly sources?: readonly string[] | undefined;
-  readonly onFailure: SinkFailureListener;
-  readonly onRecovery?: ((lostResults: number) => void) | undefined;
-  readonly onNotice?: ((text: string) => void) | undefined;
-  readonly clock?: Clock | undefined;
-  /** Default `interval`. */
-  readonly sync?: SyncPolicy | undefined;
-  readonly files?: SinkFiles | undefined;
 }
 
 /** Format of the unfinished file: an opened list, and one line with a trailing comma for each entry. */

@@ -1,24 +1,17 @@
 import { roundBox, roundScore } from '../protocol/result-record.ts';
-import { LineSink } from './line-sink.ts';
+import { LineSink, type LineSinkOptions } from './line-sink.ts';
 import { PartialFile } from './partial-file.ts';
 import { FILE_BOX_STEPS } from './result-line.ts';
-import type { SinkFailureListener, WrittenFrame } from './sink.ts';
+import type { WrittenFrame } from './sink.ts';
 
 const COLUMNS = 'source,frame,ptsUs,width,height,by,classId,label,score,x,y,boxWidth,boxHeight,trackId';
-
-export interface CsvSinkOptions {
-  readonly id: string;
-  readonly path: string;
-  readonly onFailure: SinkFailureListener;
-  readonly onNotice?: ((text: string) => void) | undefined;
-}
 
 /**
  * Writes one line of comma-separated values (RFC 4180) for each detection, below a line with the names of the columns. Frames without
  * detections have no line. Written as `NAME.partial.EXT`, and renamed when it is complete.
  */
 export class CsvSink extends LineSink {
-  constructor(options: CsvSinkOptions) {
+  constructor(options: LineSinkOptions & { readonly path: string }) {
     // A truncated line may look like a complete one, so an end without a line break is always removed.
     const kind = { header: `${COLUMNS}\n`, firstCharacters: 's', isWhole: () => false };
     super(options.id, new PartialFile({ ...options, kind, keepsEarlier: false }));

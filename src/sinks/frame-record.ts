@@ -4,8 +4,8 @@ import type { Detection } from '../core/detection.ts';
 import type { ResultOrigin } from '../core/frame.ts';
 import { readLines } from '../disk/read-lines.ts';
 import type { SightlineError, WireError } from '../errors/sightline-error.ts';
+import { LineFile } from './line-file.ts';
 import { LineLog } from './line-log.ts';
-import { openLines } from './open-lines.ts';
 import type { SinkFailureListener } from './sink.ts';
 import { fileFailure } from './sink-failure.ts';
 
@@ -85,7 +85,7 @@ export class FrameRecord {
     this.recorded = recorded;
     const { path, onFailure } = options;
     const kind = { firstCharacters: '[{', isWhole: () => false };
-    const open = () => openLines(path, kind);
+    const open = () => LineFile.open(path, kind);
     // Frames lost in a power failure are inferred again: that costs less than waiting for the disk after each input.
     this.#log = new LineLog({ id: 'resume', path, open, retries: 'never', sync: 'never', onFailure });
   }

@@ -1,19 +1,15 @@
 import type { Writable } from 'node:stream';
 import { z } from 'zod';
-import type { Clock } from '../core/clock.ts';
 import { compressionOf, compressionProblem } from '../disk/compression.ts';
-import type { LineTarget } from './append-file.ts';
-import { JSON_LINES, LineFile } from './line-file.ts';
+import { headerBytesOf, JSON_LINES, LineFile, type LineKind } from './line-file.ts';
 import { LineLog } from './line-log.ts';
-import { type LineOutput, LineSink } from './line-sink.ts';
-import type { SyncPolicy } from './line-writer.ts';
-import { chunkOf, headerBytesOf, type LineKind, openLines } from './open-lines.ts';
+import { type LineOutput, LineSink, type LineSinkOptions } from './line-sink.ts';
+import { chunkOf } from './line-writer.ts';
 import { isDevice, keepNumbered, resolveOutput } from './output-names.ts';
 import { cutText, PartialFile } from './partial-file.ts';
 import { inputLine, resultLine } from './result-line.ts';
 import type { RotationPlan } from './rotation.ts';
-import type { SinkFailureListener, WrittenFrame } from './sink.ts';
-import type { SinkFiles } from './sink-files.ts';
+import type { WrittenFrame } from './sink.ts';
 import { sinkKind } from './sink-kind.ts';
 import { filter, rotate, rotationOf, streams, sync } from './sink-settings.ts';
 import { StreamTarget } from './stream-target.ts';
@@ -42,8 +38,7 @@ export const jsonl = sinkKind({
   }),
 });
 
-export interface JsonlSinkOptions {
-  readonly id: string;
+export interface JsonlSinkOptions extends LineSinkOptions {
   /** File to write, compressed if its extension is `.gz` or `.zst`; `-` writes to `stdout`. */
   readonly path: string;
   /**
@@ -55,15 +50,8 @@ export interface JsonlSinkOptions {
   readonly namesInputs?: boolean | undefined;
   /** Required if `path` is `-`. The sink does not end it. */
   readonly stdout?: Writable | undefined;
-  /** Default `interval`. */
-  readonly sync?: SyncPolicy | undefined;
   /** Only with `append`: full files are kept as `NAME.N.EXT`. */
   readonly rotation?: Pick<RotationPlan, 'maxBytes' | 'periodMs' | 'wallNowMs'> | undefined;
-  readonly onFailure: SinkFailureListener;
-  readonly onRecovery?: ((lostResults: number) => void) | undefined;
-  readonly onNotice?: ((text: string) => void) | undefined;
-  readonly clock?: Clock | undefined;
-  readonly files?: SinkFiles | undefined;
 }
 
 function jsonLines(path: string): LineKind {
@@ -94,8 +82,8 @@ function openOutput(options: JsonlSinkOptions): LineOutput {
   const kind = jsonLines(path);
   if (path === '-') {
     if (stdout === undefined) throw new TypeError(`sink ${id}: path "-" needs a stdout stream`);
-    const open = async (): Promise<LineTarget> => new StreamTarget(path, stdout);
-    return withoutSeal(new LineLog({ id, path, onFailure, clock, retries: 'never', open }));
+    const open = async (): Promise<StreamTarget> => new StreamTarget(path, stdout);
+    return new LineLog({ id, path, onFailure, clock, retries: 'never', open });
   }
   if (options.append !== true) return new PartialFile({ ...options, kind, keepsEarlier: false });
   const keep = (full: string): Promise<string> => keepNumbered(full, options.files);
@@ -103,26 +91,13 @@ function openOutput(options: JsonlSinkOptions): LineOutput {
     rotation === undefined
       ? undefined
       : { ...rotation, emptyBytes: headerBytesOf(kind), isCompressed: kind.compression != null, keep };
-  const open = (): Promise<LineTarget> => openToContinue(options, kind);
-  return withoutSeal(
-    new LineLog({ ...options, rotation: plan, retries: 'unless-wrong-path', chunk: chunkOf(kind), open }),
-  );
+  const open = (): Promise<LineFile> => openToContinue(options, kind);
+  return new LineLog({ ...options, rotation: plan, retries: 'unless-wrong-path', chunk: chunkOf(kind), open });
 }
 
-function withoutSeal(log: LineLog): LineOutput {
-  return {
-    get figures() {
-      return log.figures;
-    },
-    write: (lines, results) => log.write(lines, results),
-    drained: () => log.drained(),
-    finish: () => log.finish(),
-  };
-}
-
-async function openToContinue({ id, path, files, onNotice }: JsonlSinkOptions, kind: LineKind): Promise<LineTarget> {
+async function openToContinue({ id, path, files, onNotice }: JsonlSinkOptions, kind: LineKind): Promise<LineFile> {
   // Rotation renames the file, not the link to it.
-  const file = await openLines((await isDevice(path)) ? path : await resolveOutput(path), kind, files);
-  if (file instanceof LineFile && file.cutBytes > 0) onNotice?.(`sink ${id}: ${path} is continued${cutText(file)}`);
+  const file = await LineFile.open((await isDevice(path)) ? path : await resolveOutput(path), kind, files);
+  if (file.cutBytes > 0) onNotice?.(`sink ${id}: ${path} is continued${cutText(file)}`);
   return file;
 }

@@ -57,6 +57,11 @@ export class KeptLines {
   }
 }
 
+/** Path of a file beside it: `NAME-<mark>.EXT`. */
+export function besidePath(path: string, mark: string): string {
+  return path.replace(/(\.[^./\\]*)?$/, `-${mark}$1`);
+}
+
 /** Path of the older file beside it. */
 export function olderPath(path: string): string {
   return `${path}.1`;

@@ -1,12 +1,10 @@
 import type { SightlineError } from '../errors/sightline-error.ts';
-import type { LineTarget } from './append-file.ts';
-import { type LineChunk, LineWriter, type LineWriterOptions } from './line-writer.ts';
+import type { LineTarget } from './line-file.ts';
+import { type LineChunk, LineWriter, type LineWriterOptions, TEXT_CHUNK } from './line-writer.ts';
 import { countLines } from './rotation.ts';
 import type { SinkFailureListener, SinkFigures } from './sink.ts';
 import { countOf, fileFailure } from './sink-failure.ts';
 
-/** One system call for some hundred results, and `tail -f` follows closely. */
-const TEXT_CHUNK: LineChunk = { chars: 64 * 1024, ms: 100 };
 /** If more text is pending, `write` asks the caller to wait. */
 const MAX_PENDING_CHARS = 1024 * 1024;
 /** A live stream cannot wait: beyond this its results are dropped and counted. */
@@ -17,6 +15,8 @@ export interface LineLogOptions extends Pick<LineWriterOptions, 'open' | 'retrie
   /** For messages. */
   readonly path: string;
   readonly chunk?: LineChunk | undefined;
+  /** Completes the file before it is closed. */
+  readonly seal?: ((file: LineTarget, isComplete: boolean) => Promise<void>) | undefined;
   readonly onFailure: SinkFailureListener;
   /** Called when results are written again after a failure. */
   readonly onRecovery?: ((lostResults: number) => void) | undefined;
@@ -109,12 +109,12 @@ export class LineLog {
   /**
    * Writes everything out and closes the file. Call once. Gives up after five seconds without progress.
    *
-   * @param seal - completes the file before it is closed.
+   * @param isComplete - true if the inputs were read to their end.
    * @throws SINK_FAILED with the number of results that are not in it.
    */
-  async finish(seal?: (file: LineTarget) => Promise<void>): Promise<void> {
+  async finish(isComplete = true): Promise<void> {
     this.#isFinishing = true;
-    await this.#writer.finish(seal);
+    await this.#writer.finish(async (file) => this.#options.seal?.(file, isComplete));
     const lost = this.#accepted - this.#written;
     const slow = lost > 0 ? new Error('the disk was full or too slow for a while') : null;
     const failure = this.#writer.failure ?? slow;

@@ -1,12 +1,24 @@
-import type { Sink, SinkFigures, WrittenFrame } from './sink.ts';
+import type { Clock } from '../core/clock.ts';
+import type { LineLog } from './line-log.ts';
+import type { SyncPolicy } from './line-writer.ts';
+import type { Sink, SinkFailureListener, SinkFigures, WrittenFrame } from './sink.ts';
+import type { SinkFiles } from './sink-files.ts';
 
 /** Where the lines of a sink go. */
-export interface LineOutput {
-  readonly figures: SinkFigures;
-  /** @param results - in these lines, which end with a line break each. @returns false when the caller should wait for `drained()`. */
-  write(lines: string, results: number): boolean;
-  drained(): Promise<void>;
-  finish(isComplete: boolean): Promise<void>;
+export type LineOutput = Pick<LineLog, 'write' | 'drained' | 'figures' | 'finish'>;
+
+/** What each sink of lines is made with. */
+export interface LineSinkOptions {
+  readonly id: string;
+  /** Default `interval`. */
+  readonly sync?: SyncPolicy | undefined;
+  readonly onFailure: SinkFailureListener;
+  /** Called when results are written again after a failure. */
+  readonly onRecovery?: ((lostResults: number) => void) | undefined;
+  /** Receives a sentence about what an earlier run left, or about a file that does not get its final name. */
+  readonly onNotice?: ((text: string) => void) | undefined;
+  readonly clock?: Clock | undefined;
+  readonly files?: SinkFiles | undefined;
 }
 
 /** A sink that writes lines to one output. */

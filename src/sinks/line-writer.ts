@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../core/clock.ts';
 import { Pause } from '../flow/pause.ts';
 import { settlesWithin } from '../flow/settles-within.ts';
-import type { LineTarget } from './append-file.ts';
+import type { LineKind, LineTarget } from './line-file.ts';
 import { Rotation, type RotationPlan, wholeLines } from './rotation.ts';
 import { hangFailure } from './sink-failure.ts';
 
@@ -14,6 +14,17 @@ export interface LineChunk {
 
 /** Each line is written when it comes. */
 export const AT_ONCE: LineChunk = { chars: 1, ms: 0 };
+/** One system call for some hundred results, and `tail -f` follows closely. */
+export const TEXT_CHUNK: LineChunk = { chars: 64 * 1024, ms: 100 };
+/**
+ * Each chunk becomes one member, and members shorter than zlib's window of 32 KB compress badly. One stream makes about 15 KB
+ * of text a second; a crash loses at most a second.
+ */
+const COMPRESSED_CHUNK: LineChunk = { chars: 256 * 1024, ms: 1000 };
+
+export function chunkOf({ compression }: LineKind): LineChunk {
+  return compression == null ? TEXT_CHUNK : COMPRESSED_CHUNK;
+}
 
 /**
  * When written results are synchronised to the disk, so that they survive a power failure: left to the system, every five

@@ -1,10 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { SightlineError } from '../errors/sightline-error.ts';
-import type { LineTarget } from './append-file.ts';
-import { LineFile } from './line-file.ts';
+import { headerBytesOf, LineFile, type LineKind, type LineTarget } from './line-file.ts';
 import { LineLog } from './line-log.ts';
-import type { SyncPolicy } from './line-writer.ts';
-import { chunkOf, headerBytesOf, type LineKind, openLines } from './open-lines.ts';
+import type { LineSinkOptions } from './line-sink.ts';
+import { chunkOf } from './line-writer.ts';
 import {
   checkReplaceable,
   incompleteText,
@@ -14,23 +13,16 @@ import {
   partialPathOf,
   resolveOutput,
 } from './output-names.ts';
-import type { SinkFailureListener, SinkFigures } from './sink.ts';
+import type { SinkFigures } from './sink.ts';
 import { diskFiles, type SinkFiles, stateOrNull } from './sink-files.ts';
 
-export interface PartialFileOptions {
-  readonly id: string;
+export interface PartialFileOptions extends LineSinkOptions {
   readonly path: string;
   readonly kind: LineKind;
   /** Completes the file, for instance closes a JSON list. Not for compressed files. */
   readonly seal?: (file: LineFile) => Promise<void>;
   /** See `NamingPlan`. If so, writing is tried again after a failure such as a full disk. */
   readonly keepsEarlier: boolean;
-  readonly sync?: SyncPolicy | undefined;
-  readonly files?: SinkFiles | undefined;
-  readonly onFailure: SinkFailureListener;
-  readonly onRecovery?: ((lostResults: number) => void) | undefined;
-  /** Receives a sentence if a file of an earlier run was recovered, or if this one does not get its final name. */
-  readonly onNotice?: ((text: string) => void) | undefined;
 }
 
 /**
@@ -48,7 +40,11 @@ export class PartialFile {
     this.#options = options;
     this.#path = options.path;
     const retries = options.keepsEarlier ? 'unless-wrong-path' : 'never';
-    this.#log = new LineLog({ ...options, retries, chunk: chunkOf(options.kind), open: () => this.#open() });
+    this.#log = new LineLog({
+      ...{ ...options, retries, chunk: chunkOf(options.kind) },
+      open: () => this.#open(),
+      seal: (file, isComplete) => this.#rename(file, isComplete),
+    });
   }
 
   /** As `LineLog.write`. */
@@ -71,7 +67,7 @@ export class PartialFile {
    */
   async finish(isComplete: boolean): Promise<void> {
     try {
-      await this.#log.finish((file) => this.#rename(file, isComplete));
+      await this.#log.finish(isComplete);
     } catch (error) {
       throw await this.#withPartialPath(error as SightlineError);
     }
@@ -106,17 +102,17 @@ export class PartialFile {
     if (file instanceof LineFile) await this.#options.seal?.(file);
   }
 
-  async #open(): Promise<LineTarget> {
+  async #open(): Promise<LineFile> {
     const { kind, seal } = this.#options;
     if (await isDevice(this.#path)) {
-      if (seal === undefined) return openLines(this.#path, kind, this.#files);
+      if (seal === undefined) return LineFile.open(this.#path, kind, this.#files);
       throw new Error('it is a pipe or a device, and this format must be completed at the end; name a file');
     }
     this.#path = await resolveOutput(this.#options.path);
     await checkReplaceable(this.#path);
     const partialPath = partialPathOf(this.#path);
     await this.#keepLeft(partialPath);
-    return openLines(partialPath, kind, this.#files);
+    return LineFile.open(partialPath, kind, this.#files);
   }
 
   /** Keeps the file that a crashed run left. */

@@ -12,7 +12,7 @@ const CRC_DIGITS = 8;
 /** Node.js has it since 20.15 and 22.2; the types of Node.js 20 do not. */
 const { crc32: nativeCrc32 } = zlib as { readonly crc32?: (bytes: Uint8Array) => number };
 
-/** What the lines of a spool file begin with: see `LineFileOptions`. */
+/** What the lines of a spool file begin with: see `LineKind`. */
 export const SPOOL_LINES = { firstCharacters: '0123456789abcdef', isWhole: (line: string) => parseLine(line) !== null };
 
 /** Returns a record as a line of a spool file, with its line break: checksum, number, JSON. */

@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream';
-import type { AppendOutcome, LineTarget } from './append-file.ts';
+import type { AppendOutcome, LineTarget } from './line-file.ts';
 
 /** A stream, such as standard output, as a target of lines. `close` does not end it. */
 export class StreamTarget implements LineTarget {

@@ -4,14 +4,13 @@ import { z } from 'zod';
 import { range, whole } from '../config/number.ts';
 import { orPlaceholder } from '../config/placeholders.ts';
 import { mark, mayHoldPlaceholders } from '../config/schema-text.ts';
-import { type Clock, monoNowMs } from '../core/clock.ts';
+import { type Clock, keepAliveClock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { redactWebhook } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Pause } from '../flow/pause.ts';
 import { RETRY_MS, type SyncPolicy } from './line-writer.ts';
 import { resultLine } from './result-line.ts';
-import { retryDelayMs } from './retry-delay.ts';
 import type { Sink, SinkFailureListener, SinkFigures } from './sink.ts';
 import { countOf, fileFailure } from './sink-failure.ts';
 import type { SinkFiles } from './sink-files.ts';
@@ -19,7 +18,7 @@ import { sinkKind } from './sink-kind.ts';
 import { filter, MEGABYTE, streams, sync } from './sink-settings.ts';
 import { Spool, type SpoolFailure, type SpoolOptions } from './spool.ts';
 import { takeSpoolFolder } from './spool-folder.ts';
-import { type Attempt, attemptPost, type Destination, parseDestination } from './webhook-request.ts';
+import { type Attempt, attemptPost, type Destination, parseDestination, retryDelayMs } from './webhook-request.ts';
 
 /** Results that wait in memory if there is no spool. */
 const MEMORY_BYTES = 8 * MEGABYTE;
@@ -156,15 +155,6 @@ const WEBHOOK_DEFAULTS = {
   maxRetryAfterMs: 300_000,
   closeMs: 5_000,
 } as const satisfies Partial<WebhookSinkOptions>;
-
-/** Unlike `systemClock`, its timers keep the process alive, so that a pending retry is not lost at exit. */
-const keepAliveClock: Clock = {
-  now: monoNowMs,
-  setTimer(run, delayMs) {
-    const timer = setTimeout(run, delayMs);
-    return () => clearTimeout(timer);
-  },
-};
 
 const OVERFLOW_REPORT_MS = 1000;
 const KEY_DIGITS = 32;

@@ -3,11 +3,9 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { moveFile } from '../../disk/replace-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { LineTarget } from '../../sinks/append-file.ts';
-import { LineFile } from '../../sinks/line-file.ts';
+import { LineFile, type LineTarget } from '../../sinks/line-file.ts';
 import { LineLog } from '../../sinks/line-log.ts';
 import { fileFailure } from '../../sinks/sink-failure.ts';
-import { diskFiles } from '../../sinks/sink-files.ts';
 import type { SegmentFolder } from './segment-folder.ts';
 
 /** Attempts to create a file: another task may remove the still empty folder between `mkdir` and `open`. */
@@ -30,9 +28,12 @@ export class AtomicFile {
     this.#path = path;
     this.#temporaryPath = temporaryPath;
     this.#folder = folder;
-    const file = LineFile.of({ path: temporaryPath, handle, isRegular: true, files: diskFiles });
+    const file = LineFile.of(temporaryPath, handle);
     const open = async (): Promise<LineFile> => file;
-    this.#output = new LineLog({ id, path, open, retries: 'never', sync: 'never', onFailure: () => undefined });
+    const seal = async (file: LineTarget, isComplete: boolean): Promise<void> => {
+      if (isComplete) await file.sync();
+    };
+    this.#output = new LineLog({ id, path, open, seal, retries: 'never', sync: 'never', onFailure: () => undefined });
   }
 
   /**
@@ -69,7 +70,7 @@ export class AtomicFile {
   /** Makes the file visible under its name. @throws SINK_FAILED, after which nothing is left on disk. */
   async commit(): Promise<void> {
     try {
-      await this.#close((file) => file.sync());
+      await this.#close(true);
       await this.#folder.check();
       await moveFile(this.#temporaryPath, this.#path);
     } catch (error) {
@@ -83,15 +84,15 @@ export class AtomicFile {
   /** Deletes what was written, if the disk permits. May be called at any time. Idempotent; never rejects. */
   async discard(): Promise<void> {
     try {
-      await this.#close().catch(() => undefined);
+      await this.#close(false).catch(() => undefined);
       await this.#folder.remove([basename(this.#temporaryPath)]);
     } catch {
       // The caller already has the error that matters.
     }
   }
 
-  #close(seal?: (file: LineTarget) => Promise<void>): Promise<void> {
-    this.#closing ??= this.#output.finish(seal);
+  #close(isComplete: boolean): Promise<void> {
+    this.#closing ??= this.#output.finish(isComplete);
     return this.#closing;
   }
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Role } from '../../protocol/feed.ts';
-import { KeptLines, type KeptLinesOptions } from '../../sinks/kept-lines.ts';
+import { besidePath, KeptLines, type KeptLinesOptions } from '../../sinks/kept-lines.ts';
 import { addressKey } from './attempt-limit.ts';
 
 /** How often repeats of a visit are written, as one line. */
@@ -59,7 +59,11 @@ export class RequestAudit {
     const { path, maxBytes } = options;
     this.#options = options;
     this.#changes = new KeptLines({ ...options, name: 'the audit log', maxBytes: maxBytes * CHANGES_SHARE });
-    const visits = { name: 'the log of visits', path: visitsPath(path), maxBytes: maxBytes * (1 - CHANGES_SHARE) };
+    const visits = {
+      name: 'the log of visits',
+      path: besidePath(path, 'visits'),
+      maxBytes: maxBytes * (1 - CHANGES_SHARE),
+    };
     this.#visits = new KeptLines({ ...options, ...visits });
   }
 
@@ -118,9 +122,4 @@ export class RequestAudit {
   #now(): string {
     return new Date(this.#options.wallMs()).toISOString();
   }
-}
-
-/** Returns the path of the file with visits; it lies in the folder of the file with changes. */
-function visitsPath(path: string): string {
-  return path.replace(/(\.[^./\\]*)?$/, '-visits$1');
 }

@@ -8,8 +8,8 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Compression, compressionOf, compressionProblem, HAS_ZSTD } from '../../../src/disk/compression.ts';
 import type { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { openSinks } from '../../../src/runtime/results/open-sinks.ts';
-import { CompressedLineFile } from '../../../src/sinks/compressed-line-file.ts';
 import { JsonlSink } from '../../../src/sinks/jsonl-sink.ts';
+import { JSON_LINES, LineFile } from '../../../src/sinks/line-file.ts';
 import { mountSmallDisk } from '../../support/small-disk.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { frameOf, person } from './frames.ts';
@@ -51,7 +51,7 @@ const READERS: Readonly<Record<Compression, (bytes: Buffer) => string>> = {
   zstd: (bytes) => execFileSync('zstd', ['-dc'], { input: bytes, maxBuffer: 64 * 1024 * 1024 }).toString(),
 };
 async function write(compression: Compression, chunks: readonly string[]): Promise<void> {
-  const file = await CompressedLineFile.open(path, compression);
+  const file = await LineFile.open(path, { ...JSON_LINES, compression });
   for (const chunk of chunks) {
     const { keptBytes, error } = await file.append(Buffer.from(chunk));
     expect({ keptBytes, error }).toEqual({ keptBytes: Buffer.byteLength(chunk), error: null });
@@ -68,7 +68,7 @@ describe.each<Compression>(['gzip', 'zstd'])('%s', (compression) => {
     const program = compression === 'gzip' ? 'gzip' : 'zstd';
 
     it.skipIf(!hasProgram(program))(`can be read by the program ${program}, at any time`, async () => {
-      const file = await CompressedLineFile.open(path, compression);
+      const file = await LineFile.open(path, { ...JSON_LINES, compression });
       let text = '';
       for (const chunk of ['', '{"a":1}\n', `{"b":"${'x'.repeat(300_000)}"}\n`]) {
         if (chunk !== '') await file.append(Buffer.from(chunk));
@@ -98,7 +98,7 @@ describe.each<Compression>(['gzip', 'zstd'])('%s', (compression) => {
           async (chunks, at) => {
             for (const name of readdirSync(folder)) if (name.startsWith('lines')) rmSync(join(folder, name));
             const ends: number[] = [];
-            const file = await CompressedLineFile.open(path, compression);
+            const file = await LineFile.open(path, { ...JSON_LINES, compression });
             for (const each of chunks) {
               await file.append(Buffer.from(each));
               ends.push(await file.size());
@@ -124,7 +124,7 @@ describe.each<Compression>(['gzip', 'zstd'])('%s', (compression) => {
       ['a video', '\x1a\x45\xdf\xa3 matroska'],
     ])('is not confused with %s', async (_, content) => {
       writeFileSync(path, content, 'latin1');
-      await expect(CompressedLineFile.open(path, compression)).rejects.toThrow(
+      await expect(LineFile.open(path, { ...JSON_LINES, compression })).rejects.toThrow(
         new RegExp(`has another format: expected ${compression}; choose another path`),
       );
       expect(readFileSync(path, 'latin1')).toBe(content);
@@ -132,7 +132,7 @@ describe.each<Compression>(['gzip', 'zstd'])('%s', (compression) => {
 
     it.skipIf(disk === null)('on a full disk keeps whole members only, and goes on when there is space', async () => {
       const full = join(disk!.path, 'full');
-      const file = await CompressedLineFile.open(full, compression);
+      const file = await LineFile.open(full, { ...JSON_LINES, compression });
       const chunk = (): Buffer => Buffer.from(`${Array.from({ length: 2000 }, Math.random).join()}\n`);
       let kept = '';
       for (;;) {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseRetryAfterMs, retryDelayMs } from '../../../src/sinks/retry-delay.ts';
+import { parseRetryAfterMs, retryDelayMs } from '../../../src/sinks/webhook-request.ts';
 
 const limits = { firstRetryMs: 500, maxRetryMs: 3000, maxRetryAfterMs: 60_000 };
 
