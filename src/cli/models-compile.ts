@@ -158,6 +158,7 @@ function textOf(report: QuantiseReport): string {
   return [
     `${model} ${inputSize} in INT8 for ${engine}: ${report.int8Layers} of ${layers.length} layers, in ${report.seconds.toFixed(0)} s`,
     `  ${measure}: ${int8Figure.toFixed(4)}, float ${floatFigure.toFixed(4)}, at most ${maxLoss} less allowed (${report.pictures.judged} pictures, calibrated on ${report.pictures.calibration})`,
+    `  ${report.verdict}: ${report.reason}`,
     `  one picture on one thread: int8 ${ms(callMs.int8)}, f32 ${ms(callMs.f32)}${engine === 'openvino' ? `, bf16 ${ms(callMs.bf16)}` : ''}`,
     report.isWorthIt ? '  worth it here' : '  not worth it here: a float format is as fast',
     ...(kept.length === 0 ? [] : [`  in float (loss of each alone in INT8):`, table(shown)]),

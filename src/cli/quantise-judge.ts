@@ -1,103 +1,104 @@
 import { DECODERS } from '../../models/decoders.ts';
 import { relativeLoss } from '../compile/quantise/output-gauge.ts';
 import type { Outputs } from '../compile/quantise/run-graph.ts';
+import { DETECTION_COLUMNS, unpackDetections } from '../core/detection.ts';
 import type { CompiledModel, ModelSpec } from '../core/model.ts';
-import { AgreementMeter, softLoss } from '../evaluate/agreement.ts';
-import { scoreDetections } from '../evaluate/average-precision.ts';
-import { categoryIdsOfClasses } from '../evaluate/class-categories.ts';
-import type { CocoAnnotations, CocoResult } from '../evaluate/coco-dataset.ts';
+import { softLoss } from '../evaluate/agreement.ts';
+import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { picturePaths } from '../evaluate/coco-files.ts';
+import type { RecordedFrame, RecordedResults } from '../evaluate/recorded-results.ts';
+import { subsetOf } from '../evaluate/split-dataset.ts';
 import { selectDetections } from '../geometry/nms.ts';
-import { rowsToSource } from '../geometry/placement.ts';
+import { type Placement, rowsToSource } from '../geometry/placement.ts';
 import type { InferenceEngine } from '../infer/inference-engine.ts';
+import { AGREEMENT_SHARE, AP_SCORE } from '../optimize/gate/collect-results.ts';
+import type { GateVerdict } from '../optimize/gate/gate-verdict.ts';
+import { type Ground, judge } from '../optimize/gate/judge.ts';
 import { preprocessImage } from '../preprocess/sharp-preprocessor.ts';
 import { detectIn, type TrialEngine, withCandidate, withEngine } from './candidate-runner.ts';
 
-/** Average precision is measured with every class of every box down to this score. */
-const AP_SCORE = 0.001;
 /** Weaker detections are numerous and say little about a network. */
 const LEAST_SCORE = 0.05;
 const MOST_LABELLED = 200;
+const UNMOVED: Placement = { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 };
+/** Pictures are independent, so each is a block of its own. */
+const PICTURE_US = 1e6;
 
-/** Decides how much a quantised file loses. */
-export interface QuantiseJudge {
-  /** Name of the measure, for reports. */
-  readonly measure: 'AP' | 'F1 against float';
-  /** Of the float file; 1 for an agreement. */
-  readonly floatFigure: number;
-  readonly pictures: number;
-  /** What a candidate loses of `floatFigure`; negative where it is better. */
-  lossOf(bytes: Uint8Array): Promise<number>;
+/** A fitted picture, and where it lies in its source of `width` x `height` pixels. */
+interface JudgedPicture {
+  readonly frame: Uint8Array;
+  readonly placement: Placement;
+  readonly width: number;
+  readonly height: number;
 }
 
-/** Compares the average precision of a file with that of its float form, on labelled pictures. */
-export async function judgeByLabels(
+/** What a quantised file is judged on against its float form. */
+export interface QuantiseEvidence {
+  readonly measure: 'AP' | 'F1 against float';
+  readonly pictures: readonly JudgedPicture[];
+  readonly ground: Ground;
+  /** As it runs for this judgement. */
+  readonly model: CompiledModel;
+  /** Weaker boxes are left out. */
+  readonly leastScore: number;
+}
+
+/** Labelled pictures, at most 200. @throws DATASET_INVALID */
+export async function labelledEvidence(
   model: CompiledModel,
-  on: TrialEngine,
   annotations: CocoAnnotations,
   folder: string,
-): Promise<QuantiseJudge> {
-  const images = annotations.images.slice(0, MOST_LABELLED);
-  const ids = new Set(images.map(({ id }) => id));
-  const labelled = {
-    ...annotations,
-    images,
-    annotations: annotations.annotations.filter(({ imageId }) => ids.has(imageId)),
-  };
+): Promise<QuantiseEvidence> {
+  const labelled = subsetOf(annotations, [...annotations.images.keys()].slice(0, MOST_LABELLED));
   const spec: ModelSpec = { ...model.spec, classesPerBox: 'all' };
-  const all = { ...model, spec };
-  const categoryIds = categoryIdsOfClasses(labelled, spec.classes);
-  const pictures: (Awaited<ReturnType<typeof preprocessImage>> & { imageId: number; frame: Uint8Array })[] = [];
-  for (const [i, path] of picturePaths(labelled, folder).entries()) {
+  const pictures: JudgedPicture[] = [];
+  for (const path of picturePaths(labelled, folder)) {
     const frame = new Uint8Array(spec.input.width * spec.input.height * 3);
-    pictures.push({ imageId: images[i]!.id, frame, ...(await preprocessImage(path, spec, frame)) });
+    const { placement, width, height } = await preprocessImage(path, spec, frame);
+    pictures.push({ frame, placement, width, height });
   }
-  const averagePrecision = async (engine: InferenceEngine): Promise<number> => {
-    const results: CocoResult[] = [];
-    for (const { frame, imageId, placement, ...size } of pictures) {
-      const rows = await detectIn(engine, frame, all, AP_SCORE);
-      const kept = rowsToSource(rows, placement, size);
-      for (let at = 0; at < kept * 6; at += 6) {
-        const categoryId = categoryIds[rows[at + 5]!];
-        const [x, y, width, height] = rows.subarray(at, at + 4) as unknown as [number, number, number, number];
-        if (categoryId != null) results.push({ imageId, categoryId, box: [x, y, width, height], score: rows[at + 4]! });
-      }
-    }
-    return results.length === 0 ? 0 : scoreDetections(labelled, results).AP;
-  };
-  const floatFigure = await withEngine(all, on, 'f32', averagePrecision);
+  const ground = { kind: 'labels', annotations: labelled } as const;
+  return { measure: 'AP', pictures, ground, model: { ...model, spec }, leastScore: AP_SCORE };
+}
+
+/** Pictures without labels: the objects must be those that the float file finds. */
+export function unlabelledEvidence(model: CompiledModel, frames: readonly Uint8Array[]): QuantiseEvidence {
+  const { width, height } = model.spec.input;
+  const demands = { agreement: true, tracks: false, counts: false };
   return {
-    measure: 'AP',
-    floatFigure,
-    pictures: images.length,
-    lossOf: async (bytes) => floatFigure - (await withCandidate(bytes, all, on, averagePrecision)),
+    ...{ measure: 'F1 against float', ground: { kind: 'video', demands }, model },
+    pictures: frames.map((frame) => ({ frame, placement: UNMOVED, width, height })),
+    leastScore: model.spec.scoreThreshold * AGREEMENT_SHARE,
   };
 }
 
-/** Compares the objects that a file finds with those that its float form finds, on pictures without labels. */
-export async function judgeByAgreement(
-  model: CompiledModel,
+/** Runs the float file on the evidence. @returns a function by which the gate of `optimize` judges a quantised form of it. */
+export async function openGate(
+  { pictures, ground, model, leastScore }: QuantiseEvidence,
   on: TrialEngine,
-  frames: readonly Uint8Array[],
-): Promise<QuantiseJudge> {
-  const threshold = model.spec.scoreThreshold;
-  const detectAll = async (engine: InferenceEngine): Promise<Float32Array[]> => {
-    const found: Float32Array[] = [];
-    for (const frame of frames) found.push(await detectIn(engine, frame, model, threshold / 2));
-    return found;
+  maxLoss: number,
+): Promise<(bytes: Uint8Array) => Promise<GateVerdict>> {
+  const { classes, scoreThreshold } = model.spec;
+  const run = async (engine: InferenceEngine): Promise<RecordedResults> => {
+    const frames: RecordedFrame[] = [];
+    for (const [i, { frame, placement, ...size }] of pictures.entries()) {
+      const rows = await detectIn(engine, frame, model, leastScore);
+      const kept = rowsToSource(rows, placement, size);
+      const detections = unpackDetections(rows.subarray(0, kept * DETECTION_COLUMNS), classes);
+      frames.push({ frame: i, ptsUs: i * PICTURE_US, ...size, detections });
+    }
+    return { classes, scoreThreshold, frames };
   };
-  const expected = await withEngine(model, on, 'f32', detectAll);
-  return {
-    measure: 'F1 against float',
-    floatFigure: 1,
-    pictures: frames.length,
-    lossOf: async (bytes) => {
-      const meter = new AgreementMeter(threshold);
-      for (const [at, rows] of (await withCandidate(bytes, model, on, detectAll)).entries())
-        meter.add(expected[at]!, rows);
-      return 1 - meter.f1;
-    },
-  };
+  const float = await withEngine(model, on, 'f32', run);
+  return async (bytes) => judge(float, await withCandidate(bytes, model, on, run), ground, { maxLoss });
+}
+
+/**
+ * The loss by which layers are chosen: the worst of those that the gate judges. Where a class is lost, or nothing can be said, it is
+ * that of everything.
+ */
+export function searchedLoss({ objections, worstLoss }: GateVerdict): number {
+  return objections.length > 0 || Number.isNaN(worstLoss) ? 1 : worstLoss;
 }
 
 /**

@@ -7,9 +7,17 @@ import type { CompiledModel, ComputePrecision } from '../core/model.ts';
 import { readModel } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
+import type { GateVerdict } from '../optimize/gate/gate-verdict.ts';
 import { keepQuantised } from '../runtime/model/quantised-artefact.ts';
 import { callMs, type TrialEngine, withEngine } from './candidate-runner.ts';
-import { judgeByAgreement, judgeByLabels, outputLossOf, type QuantiseJudge } from './quantise-judge.ts';
+import {
+  labelledEvidence,
+  openGate,
+  outputLossOf,
+  type QuantiseEvidence,
+  searchedLoss,
+  unlabelledEvidence,
+} from './quantise-judge.ts';
 
 export interface QuantiseRequest {
   /** In f32, compiled for the engine. */
@@ -28,16 +36,21 @@ export interface QuantiseRequest {
 /** Milliseconds of one picture on one thread (of a CPU: CPU time), by precision; null where the engine has none on this machine. */
 type Speeds = Readonly<Record<'f32' | 'bf16' | 'int8', number | null>>;
 
-/** What was made, and how. Kept beside the file. */
+/** What was made, and how. Kept beside the file. `loss` is that of `measure`; those of `trials` are the worst that the gate judges. */
 export interface QuantiseReport
   extends Pick<QuantisedGraph, 'loss' | 'layers' | 'trials' | 'equalised' | 'isBiasCorrected'> {
   readonly model: string;
   readonly inputSize: string;
   readonly engine: 'onnx' | 'openvino';
   readonly path: string;
-  readonly measure: QuantiseJudge['measure'];
+  readonly measure: QuantiseEvidence['measure'];
   readonly floatFigure: number;
   readonly int8Figure: number;
+  /** Recall and precision at the score threshold; null without labels. */
+  readonly published: Pick<NonNullable<GateVerdict['published']>, 'recall' | 'precision'> | null;
+  /** Of the gate. `inconclusive`: the estimates are within the allowance, and more pictures would prove it. */
+  readonly verdict: GateVerdict['verdict'];
+  readonly reason: string;
   readonly maxLoss: number;
   readonly pictures: { readonly calibration: number; readonly judged: number };
   readonly int8Layers: number;
@@ -60,11 +73,13 @@ export async function quantiseModel(request: QuantiseRequest): Promise<QuantiseR
   const startedMs = performance.now();
   const { model, on, frames, labels, maxLoss, keepFloat, onProgress, stop } = request;
   const graph = importOnnx(await readModel(model.path), basename(model.path), new ExternalData(model.path));
-  const judge =
+  const evidence =
     labels === null
-      ? await judgeByAgreement(model, on, frames)
-      : await judgeByLabels(model, on, labels.annotations, labels.images);
-  onProgress(`${judge.measure} of the float file on ${judge.pictures} pictures: ${judge.floatFigure.toFixed(4)}`);
+      ? unlabelledEvidence(model, frames)
+      : await labelledEvidence(model, labels.annotations, labels.images);
+  onProgress(`running the float file on ${evidence.pictures.length} pictures`);
+  const judge = await openGate(evidence, on, maxLoss);
+  const verdicts: GateVerdict[] = [];
   const outputLoss = outputLossOf(model.spec);
   const quantised = await quantiseGraph({
     graph,
@@ -76,23 +91,25 @@ export async function quantiseModel(request: QuantiseRequest): Promise<QuantiseR
       requireRunning(stop);
       return outputLoss(expected, received);
     },
-    measure: (candidate) => {
+    measure: async (candidate) => {
       requireRunning(stop);
-      return judge.lossOf(emitOnnx(candidate));
+      const verdict = await judge(emitOnnx(candidate));
+      verdicts.push(verdict);
+      onProgress(verdict.reason);
+      return searchedLoss(verdict);
     },
     onProgress,
   });
-  const { loss, layers, trials, equalised, isBiasCorrected } = quantised;
+  const { layers, trials, equalised, isBiasCorrected } = quantised;
+  const { reference, candidate, loss, published, verdict, reason } =
+    verdicts[trials.findIndex((trial) => trial.loss === quantised.loss)]!;
   const report = {
     model: model.spec.name,
     inputSize: `${model.spec.input.width}x${model.spec.input.height}`,
     engine: on.engine,
-    measure: judge.measure,
-    floatFigure: judge.floatFigure,
-    int8Figure: judge.floatFigure - loss,
-    loss,
-    maxLoss,
-    pictures: { calibration: frames.length, judged: judge.pictures },
+    ...{ measure: evidence.measure, floatFigure: reference, int8Figure: candidate, loss, maxLoss, verdict, reason },
+    published: published === null ? null : { recall: published.recall, precision: published.precision },
+    pictures: { calibration: frames.length, judged: evidence.pictures.length },
     int8Layers: layers.filter(({ precision }) => precision === 'int8').length,
     floatLayers: layers.filter(({ precision }) => precision === 'float').length,
     isBiasCorrected,

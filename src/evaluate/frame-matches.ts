@@ -1,6 +1,12 @@
-import { DETECTION_COLUMNS, type Detection } from '../core/detection.ts';
-import { matchObjects } from './agreement.ts';
+import type { Detection } from '../core/detection.ts';
+import { iouXywh } from '../geometry/iou.ts';
+import { matchBoxes } from '../geometry/match-boxes.ts';
 import type { RecordedFrame, RecordedResults } from './recorded-results.ts';
+
+/** The score of the object is below the threshold of its own side, so it was not looked for. */
+export const NOT_ASKED = -2;
+/** Share of the threshold down to which an object counts as found again: a score that slips just below the threshold is no loss. */
+const SLACK = 0.5;
 
 /** The detections of one frame on both sides, and which of them are the same object. */
 export interface FrameMatches {
@@ -25,19 +31,18 @@ export interface FrameMatches {
  * them differently.
  */
 export function matchFrames(reference: RecordedResults, candidate: RecordedResults): FrameMatches[] {
-  const numbers = new Map<string, number>();
   const byNumber = new Map(candidate.frames.map((frame) => [frame.frame, frame]));
   return reference.frames.flatMap((frame): FrameMatches[] => {
     const other = byNumber.get(frame.frame);
     if (other === undefined) return [];
     const [wanted, got] = [bestFirst(frame), bestFirst(other)];
-    const [wantedRows, gotRows] = [pack(wanted, numbers), pack(got, numbers)];
     const { frame: number, ptsUs } = frame;
+    const [from, to] = [reference.scoreThreshold, candidate.scoreThreshold];
     return [
       {
         ...{ frame: number, ptsUs, reference: wanted, candidate: got, by: other.by },
-        found: matchObjects(wantedRows, reference.scoreThreshold, gotRows, candidate.scoreThreshold),
-        confirmed: matchObjects(gotRows, candidate.scoreThreshold, wantedRows, reference.scoreThreshold),
+        found: matchObjects(wanted, from, got, to),
+        confirmed: matchObjects(got, to, wanted, from),
       },
     ];
   });
@@ -48,12 +53,20 @@ function bestFirst({ detections }: RecordedFrame): Detection[] {
   return detections.toSorted((a, b) => b.score - a.score);
 }
 
-/** @returns f32 `[n, 6]`, with the number of the label as its class. */
-function pack(detections: readonly Detection[], numbers: Map<string, number>): Float32Array {
-  const rows = new Float32Array(detections.length * DETECTION_COLUMNS);
-  for (const [i, { box, score, label }] of detections.entries()) {
-    if (!numbers.has(label)) numbers.set(label, numbers.size);
-    rows.set([...box, score, numbers.get(label)!], i * DETECTION_COLUMNS);
-  }
-  return rows;
+/** Finds each object that one side reports among those of the other side, each only once. @returns `[wanted]`, as `found`. */
+function matchObjects(
+  wanted: readonly Detection[],
+  wantedScore: number,
+  there: readonly Detection[],
+  thereScore: number,
+): Int32Array {
+  const matches = new Int32Array(wanted.length).fill(NOT_ASKED);
+  const asked = [...wanted.keys()].filter((i) => wanted[i]!.score >= wantedScore);
+  const found = matchBoxes(asked, there.length, (i, other) => {
+    const { box, label, score } = there[other]!;
+    const isPossible = score >= thereScore * SLACK && label === wanted[i]!.label;
+    return isPossible ? iouXywh(...wanted[i]!.box, ...box) : 0;
+  });
+  for (const [at, i] of asked.entries()) matches[i] = found[at]!;
+  return matches;
 }

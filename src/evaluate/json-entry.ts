@@ -16,14 +16,8 @@ export async function readJson(path: string, what: string): Promise<unknown> {
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     const hint = /\b(NaN|Infinity)\b/.test(text) ? ' (NaN and Infinity are not JSON; Python writes them)' : '';
-    throw new SightlineError(
-      'DATASET_INVALID',
-      `${what} file ${path}: expected JSON, but ${reason}${hint}`,
-      { path },
-      {
-        cause,
-      },
-    );
+    const message = `${what} file ${path}: expected JSON, but ${reason}${hint}`;
+    throw new SightlineError('DATASET_INVALID', message, { path }, { cause });
   }
 }
 
@@ -44,62 +38,52 @@ export class JsonEntry {
     this.#fields = value as Record<string, unknown>;
   }
 
-  /** Returns the whole number at `key`. */
   integer(key: string): number {
-    const value = this.#fields[key];
-    if (!Number.isSafeInteger(value)) throw this.#mismatch(key, 'a whole number', value);
-    return value as number;
+    return this.#field(key, 'a whole number', Number.isSafeInteger);
   }
 
-  /** Returns the finite number at `key`. */
+  /** Returns a finite number. */
   number(key: string): number {
-    const value = this.#fields[key];
-    if (typeof value !== 'number' || !Number.isFinite(value)) throw this.#mismatch(key, 'a number', value);
-    return value;
+    return this.#field(key, 'a number', Number.isFinite);
   }
 
   text(key: string): string {
-    const value = this.#fields[key];
-    if (typeof value !== 'string') throw this.#mismatch(key, 'a string', value);
-    return value;
+    return this.#field(key, 'a string', (value) => typeof value === 'string');
   }
 
-  /** Returns the flag at `key`, written as 0, 1, true or false; false if absent. */
+  /** Returns a flag, written as 0, 1, true or false; false if absent. */
   flag(key: string): boolean {
-    const value = this.#fields[key];
-    if (value === undefined || value === 0 || value === false) return false;
-    if (value === 1 || value === true) return true;
-    throw this.#mismatch(key, '0 or 1', value);
+    return Boolean(this.#field(key, '0 or 1', (value) => [undefined, 0, 1, false, true].includes(value as 0)));
   }
 
   list(key: string): readonly unknown[] {
-    const value = this.#fields[key];
-    if (!Array.isArray(value)) throw this.#mismatch(key, 'a list', value);
-    return value;
+    return this.#field(key, 'a list', Array.isArray);
   }
 
-  /** Returns a list of strings; undefined if absent. */
   optionalTexts(key: string): readonly string[] | undefined {
-    const value = this.#fields[key];
-    if (value === undefined) return undefined;
-    if (!Array.isArray(value) || value.some((each) => typeof each !== 'string'))
-      throw this.#mismatch(key, 'a list of strings', value);
-    return value as string[];
+    return this.#field(key, 'a list of strings', (value) => value === undefined || isTexts(value));
   }
 
   /** Returns `[x, y, width, height]`; width and height are not negative. */
   box(key: string): CocoBox {
-    const value = this.#fields[key];
-    const isBox = Array.isArray(value) && value.length === 4 && value.every(Number.isFinite);
-    if (!isBox || value[2] < 0 || value[3] < 0) {
-      throw this.#mismatch(key, '[x, y, width, height] with a size that is not negative', value);
-    }
-    return value as unknown as CocoBox;
+    return this.#field(
+      key,
+      '[x, y, width, height] with a size that is not negative',
+      (value) =>
+        Array.isArray(value) && value.length === 4 && value.every(Number.isFinite) && value[2] >= 0 && value[3] >= 0,
+    );
   }
 
-  #mismatch(key: string, expected: string, received: unknown): SightlineError {
-    return invalid(this.path, this.place === '' ? key : `${this.place}.${key}`, expected, received);
+  /** @throws DATASET_INVALID if it is not as expected. */
+  #field<T>(key: string, expected: string, isExpected: (value: unknown) => boolean): T {
+    const value = this.#fields[key];
+    if (!isExpected(value)) throw invalid(this.path, this.place === '' ? key : `${this.place}.${key}`, expected, value);
+    return value as T;
   }
+}
+
+function isTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string');
 }
 
 /** Creates a DATASET_INVALID error in the common format. */

@@ -55,53 +55,69 @@ export async function resample(
   }
 }
 
+/** Figures of both sides on the same data, in the same order. NaN: there is no such figure. */
+export interface PairedFigures {
+  readonly reference: ArrayLike<number>;
+  readonly candidate: ArrayLike<number>;
+}
+
 /**
- * Draws resamples of units that are counted, and sums up their counts.
+ * Estimates losses with a paired bootstrap: both sides are scored on the same resamples, so the difficulty of a unit affects both
+ * alike. A resample without a figure is left out of the estimate of that figure.
+ *
+ * @param figuresOf - returns the figures of the data in which each unit occurs so often, `[units]`. It may overwrite its arrays.
+ * @returns an estimate for each figure.
+ */
+export async function estimateLosses(
+  units: number,
+  options: BootstrapOptions,
+  figuresOf: (counts: Int32Array) => PairedFigures,
+): Promise<LossEstimate[]> {
+  const { level = SINGLE_LEVEL } = options;
+  const losses: number[][] = [];
+  await resample(units, options, (counts) => {
+    const { reference, candidate } = figuresOf(counts);
+    for (let i = 0; i < reference.length; i++) {
+      const loss = reference[i]! - candidate[i]!;
+      losses[i] ??= [];
+      if (!Number.isNaN(loss)) losses[i]!.push(loss);
+    }
+  });
+  const { reference, candidate } = figuresOf(eachOnce(units));
+  return Array.from(reference, (figure, i) => {
+    const sorted = Float64Array.from(losses[i] ?? []).sort();
+    return {
+      ...{ reference: figure, candidate: candidate[i]!, loss: figure - candidate[i]! },
+      interval: [quantile(sorted, 1 - level), quantile(sorted, level)],
+      standardError: deviation(sorted),
+    };
+  });
+}
+
+/** How often each unit occurs in the data themselves: once. */
+export function eachOnce(units: number): Int32Array {
+  return new Int32Array(units).fill(1);
+}
+
+/**
+ * Returns a function that sums up what is counted of units, `[column]`, by how often each unit occurs. It overwrites its result.
  *
  * @param units - `[unit][column]`; a unit may end early, the rest counts as 0.
- * @param onSums - receives `[column]` of each resample; valid during the call only.
- * @returns `[column]`: the sums of all units, each once.
  */
-export async function resampleSums(
+export function summing(
   units: readonly (readonly number[])[],
   columns: number,
-  options: BootstrapOptions,
-  onSums: (sums: Float64Array) => void,
-): Promise<Float64Array> {
+): (occurrences: Int32Array) => Float64Array {
   const sums = new Float64Array(columns);
-  const sumUp = (counts: Int32Array): Float64Array => {
+  return (occurrences) => {
     sums.fill(0);
     for (const [u, unit] of units.entries()) {
-      const count = counts[u]!;
+      const count = occurrences[u]!;
       if (count === 0) continue;
       for (let i = 0; i < unit.length; i++) sums[i] = sums[i]! + unit[i]! * count;
     }
     return sums;
   };
-  await resample(units.length, options, (counts) => onSums(sumUp(counts)));
-  return sumUp(new Int32Array(units.length).fill(1));
-}
-
-/** Collects a figure of both sides over the resamples. A resample without a figure (NaN) is left out. */
-export class LossSamples {
-  readonly #losses: number[] = [];
-
-  add(reference: number, candidate: number): void {
-    const loss = reference - candidate;
-    if (!Number.isNaN(loss)) this.#losses.push(loss);
-  }
-
-  /** @param reference - the reference's figure on the data themselves, not on a resample; `candidate` likewise. */
-  estimate(reference: number, candidate: number, level: number = SINGLE_LEVEL): LossEstimate {
-    const sorted = Float64Array.from(this.#losses).sort();
-    return {
-      reference,
-      candidate,
-      loss: reference - candidate,
-      interval: [quantile(sorted, 1 - level), quantile(sorted, level)],
-      standardError: deviation(sorted),
-    };
-  }
 }
 
 /** Interpolates between the two nearest values; NaN if there is none. */

@@ -1,6 +1,6 @@
 import type { CocoAnnotations, CocoResult } from './coco-dataset.ts';
 import { AREA_RANGES } from './coco-rules.ts';
-import { type BootstrapOptions, type LossEstimate, LossSamples, resample } from './loss-bootstrap.ts';
+import { type BootstrapOptions, estimateLosses, type LossEstimate } from './loss-bootstrap.ts';
 import { type CategoryMatches, matchDataset } from './match-dataset.ts';
 import { ResampledPrecision } from './resampled-precision.ts';
 
@@ -50,27 +50,17 @@ export async function comparePrecision(
     ResampledPrecision,
     ResampledPrecision,
   ];
-  const samples = {
-    areas: AREA_RANGES.map(() => new LossSamples()),
-    categories: annotations.categories.map(() => new LossSamples()),
-  };
-  await resample(annotations.images.length, options, (counts) => {
-    const [wanted, got] = [before.figuresOf(counts), after.figuresOf(counts)];
-    for (const [area, sample] of samples.areas.entries()) sample.add(wanted.byArea[area]!, got.byArea[area]!);
-    for (const [c, sample] of samples.categories.entries()) sample.add(wanted.byCategory[c]!, got.byCategory[c]!);
-  });
-  const once = new Int32Array(annotations.images.length).fill(1);
-  const [wanted, got] = [before.figuresOf(once), after.figuresOf(once)];
-  const { level } = options;
-  const areas = samples.areas.map((sample, area) => sample.estimate(wanted.byArea[area]!, got.byArea[area]!, level));
+  const estimates = await estimateLosses(annotations.images.length, options, (counts) => ({
+    reference: before.figuresOf(counts).all,
+    candidate: after.figuresOf(counts).all,
+  }));
+  const [overall, ...sizes] = estimates.splice(0, AREA_RANGES.length) as [LossEstimate, ...LossEstimate[]];
   const byClass = annotations.categories.flatMap(({ name }, c): ClassLoss[] => {
     const places = placesWithObjects(matches[0][c]!);
     if (places.length === 0) return [];
     const objects = matches[0][c]!.images.reduce((sum, image) => sum + image.objects[0]!, 0);
-    const estimate = samples.categories[c]!.estimate(wanted.byCategory[c]!, got.byCategory[c]!, level);
-    return [{ label: name, ...estimate, units: places.length, objects }];
+    return [{ label: name, ...estimates[c]!, units: places.length, objects }];
   });
-  const [overall, ...sizes] = areas as [LossEstimate, ...LossEstimate[]];
   return {
     overall,
     bySize: sizes.flatMap((estimate, i) =>

@@ -1,6 +1,6 @@
 import type { CocoAnnotations, CocoResult } from './coco-dataset.ts';
 import { FALSE_POSITIVE, TRUE_POSITIVE } from './coco-match.ts';
-import { type BootstrapOptions, type LossEstimate, LossSamples, resampleSums } from './loss-bootstrap.ts';
+import { type BootstrapOptions, eachOnce, estimateLosses, type LossEstimate, summing } from './loss-bootstrap.ts';
 import { type CategoryMatches, matchDataset } from './match-dataset.ts';
 
 /** What two sides publish: detections at or above their own score threshold. A detection is right if it matches an object at IoU 0.5. */
@@ -38,6 +38,9 @@ interface ThresholdedResults {
 
 /** Columns of a group of objects: objects, then for each side those found and the detections that are wrong. */
 const COLUMNS = 5;
+type Counts = [objects: number, found: number, wrong: number, found: number, wrong: number];
+/** Of each group: recall, precision, F1. */
+const FIGURES = 3;
 const OVERALL = 0;
 
 /**
@@ -65,33 +68,19 @@ export async function comparePublished(
       tally(wanted[c]!, pictures, group * COLUMNS, 1);
       tally(got[c]!, pictures, group * COLUMNS, 3);
     }
-  const samples = Array.from(
-    { length: groups },
-    () => [new LossSamples(), new LossSamples(), new LossSamples()] as const,
-  );
-  const all = await resampleSums(pictures, groups * COLUMNS, options, (sums) => {
-    for (const [group, [recall, precision, f1]] of samples.entries()) {
-      recall.add(recallOf(sums, group, 1), recallOf(sums, group, 3));
-      precision.add(precisionOf(sums, group, 1), precisionOf(sums, group, 3));
-      f1.add(f1Of(sums, group, 1), f1Of(sums, group, 3));
-    }
+  const sums = summing(pictures, groups * COLUMNS);
+  const estimates = await estimateLosses(pictures.length, options, (counts) => {
+    const all = sums(counts);
+    return { reference: figuresOf(all, 1), candidate: figuresOf(all, 3) };
   });
   const estimate = (group: number): Published => {
-    const [recall, precision, f1] = samples[group]!;
-    return {
-      recall: recall.estimate(recallOf(all, group, 1), recallOf(all, group, 3), options.level),
-      precision: precision.estimate(precisionOf(all, group, 1), precisionOf(all, group, 3), options.level),
-      f1: f1.estimate(f1Of(all, group, 1), f1Of(all, group, 3), options.level),
-    };
+    const [recall, precision, f1] = estimates.slice(group * FIGURES) as [LossEstimate, LossEstimate, LossEstimate];
+    return { recall, precision, f1 };
   };
+  const all = sums(eachOnce(pictures.length));
   const byClass = annotations.categories.flatMap(({ name: label }, c): PublishedClass[] => {
     const at = (1 + c) * COLUMNS;
-    const [objects, foundByReference, , foundByCandidate] = all.subarray(at) as unknown as [
-      number,
-      number,
-      number,
-      number,
-    ];
+    const [objects, foundByReference, , foundByCandidate] = [...all.subarray(at, at + COLUMNS)] as Counts;
     if (objects === 0) return [];
     const units = pictures.filter((picture) => picture[at]! > 0).length;
     return [{ label, units, objects, foundByReference, foundByCandidate, ...estimate(1 + c) }];
@@ -160,18 +149,12 @@ function tally({ images, places }: CategoryMatches, pictures: number[][], at: nu
   }
 }
 
-function recallOf(sums: Float64Array, group: number, side: 1 | 3): number {
-  const at = group * COLUMNS;
-  return sums[at + side]! / sums[at]!;
-}
-
-function precisionOf(sums: Float64Array, group: number, side: 1 | 3): number {
-  const at = group * COLUMNS + side;
-  return sums[at]! / (sums[at]! + sums[at + 1]!);
-}
-
-function f1Of(sums: Float64Array, group: number, side: 1 | 3): number {
-  const at = group * COLUMNS;
-  const [objects, right, wrong] = [sums[at]!, sums[at + side]!, sums[at + side + 1]!];
-  return (2 * right) / (objects + right + wrong);
+/** Recall, precision and F1 of one side, group by group. */
+function figuresOf(sums: Float64Array, side: 1 | 3): number[] {
+  const figures: number[] = [];
+  for (let at = 0; at < sums.length; at += COLUMNS) {
+    const [objects, right, wrong] = [sums[at]!, sums[at + side]!, sums[at + side + 1]!];
+    figures.push(right / objects, right / (right + wrong), (2 * right) / (objects + right + wrong));
+  }
+  return figures;
 }

@@ -1,7 +1,6 @@
 import { iouXywh } from '../geometry/iou.ts';
 import { NOT_FOUND } from '../geometry/match-boxes.ts';
-import { NOT_ASKED } from './agreement.ts';
-import type { FrameMatches } from './frame-matches.ts';
+import { type FrameMatches, NOT_ASKED } from './frame-matches.ts';
 import { quantile } from './loss-bootstrap.ts';
 
 /** How well a candidate follows the objects of the reference over time. */

@@ -1,8 +1,8 @@
 import type { Detection } from '../core/detection.ts';
-import { f1Of, NOT_ASKED } from './agreement.ts';
+import { f1Of } from './agreement.ts';
 import { AREA_RANGES } from './coco-rules.ts';
-import type { FrameMatches } from './frame-matches.ts';
-import { type BootstrapOptions, type LossEstimate, LossSamples, resampleSums } from './loss-bootstrap.ts';
+import { type FrameMatches, NOT_ASKED } from './frame-matches.ts';
+import { type BootstrapOptions, eachOnce, estimateLosses, type LossEstimate, summing } from './loss-bootstrap.ts';
 import type { ClassLoss, ObjectSize, SizeLoss } from './precision-loss.ts';
 
 export interface AgreementOptions extends BootstrapOptions {
@@ -51,8 +51,6 @@ export async function compareOnVideo(
 ): Promise<VideoAgreement> {
   const { labels, blocks } = tally(frames, options.blockMs);
   const groups = FIRST_CLASS + labels.length;
-  const samples = Array.from({ length: groups }, () => new LossSamples());
-  const published = new LossSamples();
   const publishedIn = (sums: Float64Array): number => (sums[1] === sums[3] ? 1 : sums[3]! / sums[1]!);
   const f1 = (sums: Float64Array, group: number): number => {
     const at = group * COUNTS;
@@ -61,15 +59,17 @@ export async function compareOnVideo(
     if (isAbsent && group !== OVERALL) return Number.NaN;
     return f1Of(sums[at]!, sums[at + 1]!, sums[at + 2]!, sums[at + 3]!);
   };
-  const all = await resampleSums(blocks, groups * COUNTS, options, (sums) => {
-    for (const [group, sample] of samples.entries()) sample.add(1, f1(sums, group));
-    published.add(1, publishedIn(sums));
+  const sums = summing(blocks, groups * COUNTS);
+  const estimates = await estimateLosses(blocks.length, options, (counts) => {
+    const all = sums(counts);
+    const candidate = [...Array.from({ length: groups }, (_, group) => f1(all, group)), publishedIn(all)];
+    return { reference: candidate.map(() => 1), candidate };
   });
-  const estimateOf = (group: number): LossEstimate => samples[group]!.estimate(1, f1(all, group), options.level);
+  const all = sums(eachOnce(blocks.length));
   const byClass = labels.map((label, i): ClassLoss & ClassFound => {
     const at = (FIRST_CLASS + i) * COUNTS;
     return {
-      ...{ label, ...estimateOf(FIRST_CLASS + i) },
+      ...{ label, ...estimates[FIRST_CLASS + i]! },
       units: blocks.filter((block) => (block[at] ?? 0) > 0).length,
       objects: all[at]!,
       foundByReference: all[at]!,
@@ -78,10 +78,10 @@ export async function compareOnVideo(
     };
   });
   return {
-    overall: estimateOf(OVERALL),
-    published: published.estimate(1, publishedIn(all), options.level),
+    overall: estimates[OVERALL]!,
+    published: estimates[groups]!,
     bySize: SIZES.flatMap(({ name }, i) => {
-      const estimate = estimateOf(1 + i);
+      const estimate = estimates[1 + i]!;
       return Number.isNaN(estimate.loss) ? [] : [{ size: name as ObjectSize, ...estimate }];
     }),
     byClass: byClass.sort((a, b) => b.loss - a.loss),

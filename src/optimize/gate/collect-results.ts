@@ -45,9 +45,9 @@ export interface CollectedResults extends RecordedResults {
 }
 
 /** Average precision is measured with every class of every box down to this score. */
-const AP_SCORE = 0.001;
+export const AP_SCORE = 0.001;
 /** Agreement needs weaker boxes than those that are reported: see `matchFrames`. */
-const AGREEMENT_SHARE = 0.5;
+export const AGREEMENT_SHARE = 0.5;
 
 /**
  * Runs a configuration on pictures, for average precision: every class of every box down to a score of 0.001.

@@ -27,6 +27,8 @@ export interface GateVerdict extends LossEstimate {
   readonly level: number;
   /** The loss that is allowed. */
   readonly allowed: number;
+  /** The largest of all losses that are judged, each in relation to what it may reach: beyond `allowed` it refuses. NaN if labels show nothing. */
+  readonly worstLoss: number;
   /** Pictures with an object, or frames that both runs published. */
   readonly pictures: number;
   /** Independent pieces of evidence: pictures with an object, or blocks of video. */

@@ -1,6 +1,5 @@
-import { NOT_ASKED } from '../../evaluate/agreement.ts';
 import { measureDrift } from '../../evaluate/box-drift.ts';
-import { type FrameMatches, matchFrames } from '../../evaluate/frame-matches.ts';
+import { type FrameMatches, matchFrames, NOT_ASKED } from '../../evaluate/frame-matches.ts';
 import type { BootstrapOptions, LossEstimate } from '../../evaluate/loss-bootstrap.ts';
 import type { RecordedResults } from '../../evaluate/recorded-results.ts';
 import { compareTracks } from '../../evaluate/track-agreement.ts';
@@ -9,14 +8,14 @@ import { type CountComparison, type Counters, compareCounts } from './compare-co
 import { CLASSES_SHOWN, type GateVerdict, type VideoFindings } from './gate-verdict.ts';
 import {
   classWarnings,
+  conclude,
   fallenClasses,
   figure,
   intervalText,
-  judgeAll,
-  judgeLoss,
+  judgeLosses,
   lostClasses,
   percent,
-  withObjections,
+  type Verdict,
 } from './loss-verdict.ts';
 
 /** What a video may show beside the loss. */
@@ -84,16 +83,11 @@ export async function judgeVideo(
   options: BootstrapOptions & { readonly maxLoss: number; readonly level: number } & Partial<VideoTolerances>,
 ): Promise<GateVerdict> {
   const { maxLoss: allowed, seed, resamples, level } = options;
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const tolerances: VideoTolerances = { ...DEFAULTS, ...given };
+  const tolerances: VideoTolerances = { ...DEFAULTS, ...options };
   const frames = matchFrames(reference, candidate);
   const { blockMs, lateMs, countTolerance } = tolerances;
-  const { overall, published, bySize, byClass, blocks } = await compareOnVideo(frames, {
-    seed,
-    resamples,
-    level,
-    blockMs,
-  });
+  const bootstrap = { seed, resamples, level, blockMs };
+  const { overall, published, bySize, byClass, blocks } = await compareOnVideo(frames, bootstrap);
   const video: VideoFindings = {
     framesOfReference: reference.frames.length,
     framesShared: frames.length,
@@ -102,16 +96,16 @@ export async function judgeVideo(
     published,
     counts: compareCounts(reference, candidate, counters, countTolerance),
   };
+  const shifts = [published, mirrored(published)].map((estimate) => ({ estimate, factor: PUBLISHED_FACTOR }));
+  const evidence = { units: blocks, fewestUnits: FEWEST_BLOCKS, level };
+  const losses = [{ estimate: overall, factor: 1 }, ...shifts];
+  const { worstLoss, ...judged } = judgeLosses(losses, allowed, evidence);
   const figures = byClass.map((loss) => ({ ...loss, measure: 'F1' as const }));
   const facts = {
-    ...{ measure: 'F1 against the reference' as const, ...overall, level, allowed, pictures: frames.length, bySize },
-    ...{
-      byClass: byClass.slice(0, CLASSES_SHOWN),
-      byTag: [],
-      published: null,
-      warnings: demands.agreement ? classWarnings(figures, allowed, level) : [],
-    },
-    ...{ video, objections: [], isLossJudged: demands.agreement, evidence: blocks, picturesThatWouldDecide: null },
+    ...{ measure: 'F1 against the reference' as const, ...overall, level, allowed, worstLoss, bySize },
+    ...{ pictures: frames.length, byClass: byClass.slice(0, CLASSES_SHOWN), byTag: [], published: null },
+    warnings: demands.agreement ? classWarnings(figures, allowed, level) : [],
+    ...{ video, isLossJudged: demands.agreement, evidence: blocks },
   };
   const f1 = `F1 ${figure(overall.candidate)} against the reference at IoU 0.5`;
   const text = demands.agreement
@@ -123,36 +117,23 @@ export async function judgeVideo(
     ...lostClasses(demands.agreement ? byClass : byClass.map(anywhere), FEWEST_OF_A_CLASS),
     ...(demands.agreement ? fallenClasses(figures, allowed) : []),
   ];
-  if (objections.length > 0)
-    return { ...facts, objections, verdict: 'refused', reason: withObjections(text, objections) };
-  const isCounted = counters.lines.length + counters.zones.length > 0;
+  const piecesOfUnit = frames.length / blocks;
+  const said = conclude({ text, objections, judged, pieces: frames.length, noun: 'frames', piecesOfUnit });
+  const decided = (verdict: Verdict, reason: string) => ({
+    ...facts,
+    ...said,
+    verdict,
+    reason,
+    picturesThatWouldDecide: null,
+  });
+  if (objections.length > 0) return { ...facts, ...said };
   if (isOnlyEvidence && !frames.some(hasObject))
-    return {
-      ...{ ...facts, verdict: 'inconclusive' },
-      reason: 'the reference finds no object in the video, so nothing can be judged',
-    };
-  const evidence = { units: blocks, fewestUnits: FEWEST_BLOCKS, level };
-  if (!demands.agreement) {
-    if (blocks >= FEWEST_BLOCKS || !(isOnlyEvidence || isCounted)) return { ...facts, verdict: 'passed', reason: text };
-    const seconds = (FEWEST_BLOCKS * blockMs) / 1000;
-    return {
-      ...facts,
-      verdict: 'inconclusive',
-      reason: `${text}; less than ${seconds} s of video is too short to decide`,
-    };
-  }
-  const { verdict, unitsThatWouldDecide } = judgeAll([
-    judgeLoss(overall, allowed, evidence),
-    ...[published, mirrored(published)].map((shift) => judgeLoss(shift, PUBLISHED_FACTOR * allowed, evidence)),
-  ]);
-  if (verdict !== 'inconclusive') return { ...facts, verdict, reason: text };
-  const framesThatWouldDecide =
-    unitsThatWouldDecide === null ? null : Math.ceil((frames.length * unitsThatWouldDecide) / blocks);
-  const rest =
-    framesThatWouldDecide === null
-      ? 'the estimate lies at the limit, so no number of frames would decide'
-      : `${frames.length} frames are too few, about ${framesThatWouldDecide} would settle it`;
-  return { ...facts, verdict, picturesThatWouldDecide: framesThatWouldDecide, reason: `${text}; ${rest}` };
+    return decided('inconclusive', 'the reference finds no object in the video, so nothing can be judged');
+  if (demands.agreement) return { ...facts, ...said };
+  const isCounted = counters.lines.length + counters.zones.length > 0;
+  if (blocks >= FEWEST_BLOCKS || !(isOnlyEvidence || isCounted)) return decided('passed', text);
+  const seconds = (FEWEST_BLOCKS * blockMs) / 1000;
+  return decided('inconclusive', `${text}; less than ${seconds} s of video is too short to decide`);
 }
 
 /** Of two different detectors it is not known whose boxes are right, so a class counts as found if it is reported at all. */

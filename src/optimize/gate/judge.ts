@@ -9,14 +9,13 @@ import { judgeVideo, type VideoGround, type VideoTolerances } from './judge-vide
 import {
   type ClassFigure,
   classWarnings,
+  conclude,
   fallenClasses,
   figure,
   intervalText,
-  judgeAll,
-  judgeLoss,
+  judgeLosses,
   lostClasses,
   percent,
-  withObjections,
 } from './loss-verdict.ts';
 
 /** What a candidate is judged by. */
@@ -116,10 +115,9 @@ async function judgeByLabels(
   const evidence = { units: pictures, fewestUnits: FEWEST_PICTURES, level };
   const share = PUBLISHED_FACTOR * allowed;
   const proven = isOtherDetector ? [published.f1] : [published.recall, published.precision];
-  const { verdict, unitsThatWouldDecide } = judgeAll([
-    judgeLoss(overall, allowed, evidence),
-    ...proven.map((loss) => judgeLoss(loss, share * loss.reference, evidence)),
-  ]);
+  const shares = proven.map((estimate) => ({ estimate, factor: PUBLISHED_FACTOR * estimate.reference }));
+  const losses = [{ estimate: overall, factor: 1 }, ...shares];
+  const { worstLoss, ...judged } = judgeLosses(losses, allowed, evidence);
   const objections = [
     // The sides of what is judged as one must each hold as they are estimated.
     ...(['recall', 'precision'] as const)
@@ -132,11 +130,11 @@ async function judgeByLabels(
     ...fallenClasses(figures, allowed),
   ];
   const facts = {
-    ...{ measure: 'AP' as const, ...overall, level, allowed, pictures, bySize },
+    ...{ measure: 'AP' as const, ...overall, level, allowed, worstLoss, pictures, bySize },
     published: { ...published, allowedShare: share },
     ...{ byClass: byClass.slice(0, CLASSES_SHOWN), byTag: await compareByTag(annotations, wanted, got, bootstrap) },
-    ...{ warnings: classWarnings(figures, allowed, level), video: null, objections, isLossJudged: true },
-    ...{ evidence: pictures, picturesThatWouldDecide: null },
+    ...{ warnings: classWarnings(figures, allowed, level), video: null, isLossJudged: true },
+    evidence: pictures,
   };
   // A reference that finds almost nothing has nothing to lose, so every candidate would pass.
   const nothing =
@@ -147,18 +145,10 @@ async function judgeByLabels(
         : published.recall.reference === 0
           ? `the reference finds no labelled object with a score of ${reference.scoreThreshold} or more, so what is published cannot be judged`
           : null;
-  if (nothing !== null) return { ...facts, objections: [], verdict: 'inconclusive', reason: nothing };
-  const text = withObjections(
-    `${lossText(overall, allowed, level)}; ${publishedText(published, share, level, isOtherDetector)}`,
-    objections,
-  );
-  if (objections.length > 0) return { ...facts, verdict: 'refused', reason: text };
-  if (verdict !== 'inconclusive') return { ...facts, verdict, reason: text };
-  const reason =
-    unitsThatWouldDecide === null
-      ? `${text}; an estimate lies at the limit, so no number of pictures would decide`
-      : `${text}; ${pictures} pictures are too few, about ${unitsThatWouldDecide} would settle it`;
-  return { ...facts, verdict, picturesThatWouldDecide: unitsThatWouldDecide, reason };
+  const open = { objections: [], picturesThatWouldDecide: null, verdict: 'inconclusive' } as const;
+  if (nothing !== null) return { ...facts, ...open, worstLoss: Number.NaN, reason: nothing };
+  const text = `${lossText(overall, allowed, level)}; ${publishedText(published, share, level, isOtherDetector)}`;
+  return { ...facts, ...conclude({ text, objections, judged, pieces: pictures, noun: 'pictures', piecesOfUnit: 1 }) };
 }
 
 /** All figures of classes that may fall. */

@@ -20,6 +20,18 @@ export interface Evidence {
 }
 
 /**
+ * One-sided confidence of each of several verdicts, so that the chance that any of them passes a candidate that loses too much
+ * stays that of a single verdict (Bonferroni).
+ *
+ * @param verdicts - how many are given, at least one.
+ */
+export function levelFor(verdicts: number): number {
+  if (!(Number.isInteger(verdicts) && verdicts >= 1))
+    throw new RangeError(`verdicts: expected a whole number from 1, received ${verdicts}`);
+  return 1 - (1 - SINGLE_LEVEL) / verdicts;
+}
+
+/**
  * Decides by the estimate of a loss and its interval.
  *
  * Refused if the estimate is beyond the allowance, passed if the upper end of the interval is within it, else inconclusive. The
@@ -43,6 +55,24 @@ export function judgeAll(judged: readonly LossVerdict[]): LossVerdict {
   const verdict = allOf(judged.map((one) => one.verdict));
   const isKnown = verdict === 'inconclusive' && !open.includes(null);
   return { verdict, unitsThatWouldDecide: isKnown ? Math.max(...open.map(Number)) : null };
+}
+
+/** A loss that must pass, and how many times the allowance of the whole it may reach. */
+export interface AllowedLoss {
+  readonly estimate: LossEstimate;
+  readonly factor: number;
+}
+
+/** Judges losses that must all pass. `worstLoss` is the largest of them, each divided by its factor. */
+export function judgeLosses(
+  losses: readonly AllowedLoss[],
+  allowed: number,
+  evidence: Evidence,
+): LossVerdict & { readonly worstLoss: number } {
+  return {
+    ...judgeAll(losses.map(({ estimate, factor }) => judgeLoss(estimate, factor * allowed, evidence))),
+    worstLoss: Math.max(...losses.map(({ estimate, factor }) => estimate.loss / factor)),
+  };
 }
 
 /** The mean over classes hides the loss of one. A class may lose this many times the allowance of the whole, ... */
@@ -124,11 +154,33 @@ function fallText({ label, measure, reference, candidate }: ClassFigure): string
 /** Objections that a reason lists; a candidate that finds nothing has one for each class. */
 const OBJECTIONS_SHOWN = 3;
 
-/** Adds the objections to a candidate to the sentence about its loss. */
-export function withObjections(text: string, objections: readonly string[]): string {
+/** What was judged, and the words for it. */
+interface Conclusion {
+  /** The figures, in a sentence. */
+  readonly text: string;
+  /** Reasons that refuse whatever the loss. */
+  readonly objections: readonly string[];
+  readonly judged: LossVerdict;
+  /** How many pictures or frames there were, and how many of them are one piece of evidence. */
+  readonly pieces: number;
+  readonly noun: 'pictures' | 'frames';
+  readonly piecesOfUnit: number;
+}
+
+/** The verdict, with its reason in one sentence and the pictures or frames that would decide. */
+export function conclude({ text, objections, judged, pieces, noun, piecesOfUnit }: Conclusion) {
   const more = objections.length - OBJECTIONS_SHOWN;
-  const rest = more > 0 ? [`${more} more like it`] : [];
-  return [text, ...objections.slice(0, OBJECTIONS_SHOWN), ...rest].join('; ');
+  const shown = [text, ...objections.slice(0, OBJECTIONS_SHOWN), ...(more > 0 ? [`${more} more like it`] : [])];
+  if (objections.length > 0)
+    return { verdict: 'refused' as const, objections, reason: shown.join('; '), picturesThatWouldDecide: null };
+  const { verdict, unitsThatWouldDecide: units } = judged;
+  if (verdict !== 'inconclusive') return { verdict, objections, reason: text, picturesThatWouldDecide: null };
+  const wanted = units === null ? null : Math.ceil(units * piecesOfUnit);
+  const rest =
+    wanted === null
+      ? `an estimate lies at the limit, so no number of ${noun} would decide`
+      : `${pieces} ${noun} are too few, about ${wanted} would settle it`;
+  return { verdict, objections, reason: `${text}; ${rest}`, picturesThatWouldDecide: wanted };
 }
 
 /** Writes an interval with its confidence: `95 % interval -0.010 to 0.012`. */

@@ -8,11 +8,10 @@ import {
   collectOnImages,
   collectOnVideo,
 } from '../gate/collect-results.ts';
-import { levelFor } from '../gate/confidence.ts';
 import type { GateVerdict } from '../gate/gate-verdict.ts';
 import { type Ground, judge, thresholdBeside } from '../gate/judge.ts';
 import type { VideoDemands } from '../gate/judge-video.ts';
-import { allOf, figure } from '../gate/loss-verdict.ts';
+import { allOf, figure, levelFor } from '../gate/loss-verdict.ts';
 import { passChance, type SearchEstimate, withPrior } from '../gate/pass-chance.ts';
 import { apply, streamSettings } from '../levers/apply-configuration.ts';
 import { hasSameSkips, pictureKey, qualityKey, skipsWork, withoutSkips } from '../levers/levers.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { AgreementMeter, softLoss } from '../../../src/evaluate/agreement.ts';
+import { softLoss } from '../../../src/evaluate/agreement.ts';
 
 /** x, y, width, height, score, class. */
 const rows = (...all: readonly (readonly [number, number, number, number, number, number])[]): Float32Array =>
@@ -30,36 +30,5 @@ describe('softLoss', () => {
     const nothing = [5, 5, 10, 10, 0, 2] as const;
     expect(softLoss(rows(CAR, nothing), rows(CAR, nothing))).toBe(0);
     expect(softLoss(rows(CAR, nothing), rows())).toBe(1);
-  });
-});
-
-describe('AgreementMeter', () => {
-  it('is the harmonic mean of what is found again and what is confirmed', () => {
-    const meter = new AgreementMeter(0.3);
-    const far = (x: number) => [x, 0, 10, 10, 0.9, 0] as const;
-    // Two of four objects are found again, and one of three is an invention: recall 2/4, precision 2/3.
-    meter.add(rows(far(0), far(100), far(200), far(300)), rows(far(0), far(100), far(900)));
-    expect(meter.objects).toBe(4);
-    expect(meter.f1).toBeCloseTo((2 * (2 / 4) * (2 / 3)) / (2 / 4 + 2 / 3), 6);
-  });
-
-  it('forgives a score that slips below the threshold, but not below half of it', () => {
-    const slipped = (score: number): number => {
-      const meter = new AgreementMeter(0.3);
-      meter.add(rows([0, 0, 10, 10, 0.31, 0]), rows([0, 0, 10, 10, score, 0]));
-      return meter.f1;
-    };
-    expect(slipped(0.29)).toBe(1);
-    expect(slipped(0.14)).toBe(0);
-  });
-
-  it('finds each object once: two boxes on one object are one right and one invention', () => {
-    const meter = new AgreementMeter(0.3);
-    meter.add(rows([0, 0, 10, 10, 0.9, 0]), rows([0, 0, 10, 10, 0.9, 0], [0, 0, 10, 9, 0.8, 0]));
-    expect(meter.f1).toBeCloseTo((2 * 1 * 0.5) / 1.5, 6);
-  });
-
-  it('agrees where neither finds anything', () => {
-    expect(new AgreementMeter(0.3).f1).toBe(1);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../src/core/seeded-random.ts';
-import { LossSamples, quantile, resample } from '../../../src/evaluate/loss-bootstrap.ts';
+import { estimateLosses, quantile, resample } from '../../../src/evaluate/loss-bootstrap.ts';
 
 async function draws(seed: number): Promise<number[][]> {
   const all: number[][] = [];
@@ -43,22 +43,23 @@ describe('an estimate', () => {
     const random = seededRandom(5);
     const values = Array.from({ length: 400 }, random);
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-    const samples = new LossSamples();
-    await resample(400, { seed: 1, resamples: 4000 }, (counts) =>
-      samples.add(values.reduce((sum, value, i) => sum + value * counts[i]!, 0) / 400, 0),
-    );
+    const meanOf = (counts: Int32Array): number => values.reduce((sum, value, i) => sum + value * counts[i]!, 0) / 400;
+    const [estimate] = await estimateLosses(400, { seed: 1, resamples: 4000 }, (counts) => ({
+      ...{ reference: [meanOf(counts)], candidate: [0] },
+    }));
     const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / 400);
-    const { standardError, interval, loss } = samples.estimate(mean, 0);
+    const { standardError, interval, loss } = estimate!;
     expect(loss).toBe(mean);
     expect(standardError / (deviation / 20)).toBeCloseTo(1, 1);
     expect((interval[1] - interval[0]) / (2 * 1.96 * standardError)).toBeCloseTo(1, 1);
   });
 
-  it('leaves out resamples without a figure', () => {
-    const samples = new LossSamples();
-    samples.add(Number.NaN, Number.NaN);
-    samples.add(0.5, 0.25);
-    expect(samples.estimate(0.5, 0.25).interval).toEqual([0.25, 0.25]);
+  it('leaves out resamples without a figure', async () => {
+    // Only resamples that hold the first of two units have a figure.
+    const [estimate] = await estimateLosses(2, { seed: 1, resamples: 50 }, (counts) => ({
+      ...{ reference: [counts[0] === 0 ? Number.NaN : 0.5], candidate: [0.25] },
+    }));
+    expect(estimate!.interval).toEqual([0.25, 0.25]);
   });
 });
 

@@ -62,9 +62,23 @@ describe('matching frame by frame', () => {
     expect([...lenient[0]!.found]).toEqual([0]);
     expect([...lenient[0]!.confirmed]).toEqual([-2]);
   });
+
+  it('forgives a score that slips below the threshold, but not below half of it', () => {
+    const slipped = (score: number): number => matched([[at(0, { score: 0.41 })]], [[at(0, { score })]])[0]!.found[0]!;
+    expect([slipped(0.39), slipped(0.19)]).toEqual([0, -1]);
+  });
 });
 
 describe('agreement on a video', () => {
+  it('finds each object once: two boxes on one object are one right and one invention', async () => {
+    const { overall } = await compareOnVideo(matched([[at(0)]], [[at(0), at(1, { score: 0.7 })]]), OPTIONS);
+    expect(overall.candidate).toBeCloseTo((2 * 1 * 0.5) / 1.5, 12);
+  });
+
+  it('is whole where neither finds anything', async () => {
+    expect((await compareOnVideo(matched([[]], [[]]), OPTIONS)).overall).toMatchObject({ candidate: 1, loss: 0 });
+  });
+
   it('is F1, overall, by size and by class', async () => {
     const car = at(300, { label: 'car', sizePx: 100 });
     // 20 frames with a person and a car; the candidate misses the car in half of them and invents a small person in all.

@@ -4,9 +4,8 @@ import { scoreDetections } from '../../../../src/evaluate/average-precision.ts';
 import type { CocoAnnotations } from '../../../../src/evaluate/coco-dataset.ts';
 import { comparePublished } from '../../../../src/evaluate/published-loss.ts';
 import { cocoResultsOf, type RecordedResults } from '../../../../src/evaluate/recorded-results.ts';
-import { levelFor } from '../../../../src/optimize/gate/confidence.ts';
 import { judge } from '../../../../src/optimize/gate/judge.ts';
-import { judgeLoss } from '../../../../src/optimize/gate/loss-verdict.ts';
+import { judgeLoss, levelFor } from '../../../../src/optimize/gate/loss-verdict.ts';
 import { type Eyesight, labelledScene, mapDetections, seePictures } from '../../../support/gate-scenes.ts';
 
 const PAIRS = 200;

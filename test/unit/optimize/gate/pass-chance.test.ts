@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../../src/core/seeded-random.ts';
-import { levelFor } from '../../../../src/optimize/gate/confidence.ts';
+import { levelFor } from '../../../../src/optimize/gate/loss-verdict.ts';
 import { passChance, withPrior } from '../../../../src/optimize/gate/pass-chance.ts';
 
 function normalFrom(seed: number): () => number {
