@@ -4,6 +4,7 @@ import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';
 import { demoSource } from '../host/demo-source.ts';
 import { LEVER_IDS } from '../optimize/levers/levers.ts';
+import { shellQuoted } from '../optimize/report/markdown.ts';
 import { choiceReport, mergeResults, writeChoice } from '../optimize/report/merge-results.ts';
 import type { LeverId, Step } from '../optimize/result.ts';
 import { type Labels, labelsIn, requireDistinct, splitEvidence } from '../optimize/run/evidence.ts';
@@ -291,11 +292,6 @@ function outcomeText(outcome: Optimization): string {
     `written: ${files.join(', ')}`,
     ...(validity.isValid && outcome.speedup !== null ? [`try it: sightline run ${shellQuoted(files[0]!)}`] : []),
   ].join('\n');
-}
-
-/** As a POSIX shell reads it back. */
-function shellQuoted(path: string): string {
-  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }
 
 function verdictText({ speedup, loss, validity, finalists, tried, ended }: Optimization): string {

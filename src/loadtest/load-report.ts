@@ -1,7 +1,3 @@
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { writeWholeFile } from '../disk/replace-file.ts';
-import type { TargetVerdict } from '../measure/trial-result.ts';
 import {
   amount,
   capacityText,
@@ -12,43 +8,26 @@ import {
   percent,
   targetValue,
 } from '../optimize/report/figures.ts';
-import {
-  blocks,
-  type Content,
-  code,
-  list,
-  type Markdown,
-  md,
-  NOTHING,
-  strong,
-  table,
-} from '../optimize/report/markdown.ts';
+import { blocks, code, list, type Markdown, md, NOTHING, strong, table } from '../optimize/report/markdown.ts';
 import { type Report, renderHtml } from '../optimize/report/render-html.ts';
+import { writeFiles } from '../optimize/report/write-files.ts';
 import type { Degradation, FigureSlope, LoadResult, LoadStep } from './load-result.ts';
 
-/**
- * Writes `loadtest.json`, `loadtest.md` and `loadtest.html` into a folder, which is made if it does not exist. Each file
- * appears whole or not at all.
- *
- * @returns the paths. @throws the system's error.
- */
-export async function writeLoadReport(folder: string, result: LoadResult): Promise<readonly string[]> {
+/** Writes `loadtest.json`, `loadtest.md` and `loadtest.html` into a folder. @returns the paths. @throws as `writeFiles` */
+export function writeLoadReport(folder: string, result: LoadResult): Promise<readonly string[]> {
   const report = loadReport(result);
-  const files: readonly (readonly [name: string, content: string])[] = [
-    ['loadtest.json', `${JSON.stringify(result, null, 2)}\n`],
-    ['loadtest.md', `${report.body.source}\n`],
-    ['loadtest.html', renderHtml(report)],
-  ];
-  await mkdir(folder, { recursive: true });
-  for (const [name, content] of files) await writeWholeFile(join(folder, name), content);
-  return files.map(([name]) => join(folder, name));
+  return writeFiles(folder, {
+    'loadtest.json': result,
+    'loadtest.md': report.body.source,
+    'loadtest.html': renderHtml(report),
+  });
 }
 
 /** Makes the report of a load test; every figure follows from the result. */
 export function loadReport(result: LoadResult): Report {
   const { subject, profile, createdAt, seconds, seed, verdict } = result;
   return {
-    ...{ title: `Load test: ${verdict}`, plots: new Map() },
+    title: `Load test: ${verdict}`,
     tone: verdict === 'met' ? 'good' : verdict === 'missed' ? 'bad' : 'neutral',
     body: blocks(
       md`# Load test: ${verdict}`,
@@ -66,14 +45,15 @@ function verdictSection({ verdict, reason, targets, notes }: LoadResult): Markdo
   return blocks(
     md`## Verdict`,
     md`**Verdict: ${verdict}.** ${sentence(reason)}`,
-    table(['Target', '>Measured', 'Verdict', 'Reason'], targets.map(targetRow)),
+    table(targets, {
+      Target: ({ target }) => code(target),
+      '>Measured': ({ target, measured }) => (measured === null ? null : targetValue(target, measured)),
+      Verdict: ({ state }) => strong(state),
+      Reason: ({ reason: why }) => sentence(why),
+    }),
     'Each target holds for every camera. A percentile is met only if the frames of each camera make it 99 % sure, by the binomial bound.',
     list(notes.map(sentence)),
   );
-}
-
-function targetRow({ target, measured, state, reason }: TargetVerdict): Content[] {
-  return [code(target), measured === null ? '–' : targetValue(target, measured), strong(state), sentence(reason)];
 }
 
 function breakSection({ breakPoint, degradation, recoverySeconds }: LoadResult): Markdown {
@@ -105,7 +85,6 @@ function degradationTable(degradation: Degradation): Markdown {
   return blocks(
     md`### How it degrades: ${counted(cameras, 'camera')}`,
     table(
-      ['Question', 'Answer', 'Figures'],
       [
         ['Are ages bounded?', answer(areAgesBounded), `the oldest result was ${ms(oldestMs)} old${limit}`],
         [
@@ -114,7 +93,8 @@ function degradationTable(degradation: Degradation): Markdown {
           `Jain's index ${amount(fairness)}; the smallest share is ${percent(leastShare)} of the mean`,
         ],
         ['Does every missing frame have a reason?', answer(areDropsNamed), reasonsText(dropped)],
-      ],
+      ] as const,
+      { Question: ([question]) => question, Answer: ([, found]) => found, Figures: ([, , figures]) => figures },
     ),
   );
 }
@@ -136,35 +116,40 @@ export function figureText(figure: FigureSlope['figure'], value: number): string
 
 function slopeSection(slopes: readonly FigureSlope[]): Markdown {
   if (slopes.length === 0) return NOTHING;
-  const rows = slopes.map(({ figure, mean, perHour, interval, allowedPerHour, verdict }) => {
-    const { name, text } = FIGURE_NAMES[figure];
-    const span = `${text(interval[0])} to ${text(interval[1])}`;
-    return [name, text(mean), text(perHour), span, text(allowedPerHour), strong(verdict)];
-  });
+  const text = (value: (slope: FigureSlope) => number) => (slope: FigureSlope) =>
+    figureText(slope.figure, value(slope));
+  const span = ({ figure, interval: [low, high] }: FigureSlope): string =>
+    `${figureText(figure, low)} to ${figureText(figure, high)}`;
   return blocks(
     md`## Change over time`,
-    table(['Figure', '>Mean', '>Per hour', '>95 % interval', '>Allowed', 'Verdict'], rows),
+    table(slopes, {
+      Figure: ({ figure }) => FIGURE_NAMES[figure].name,
+      '>Mean': text(({ mean }) => mean),
+      '>Per hour': text(({ perHour }) => perHour),
+      '>95 % interval': span,
+      '>Allowed': text(({ allowedPerHour }) => allowedPerHour),
+      Verdict: ({ verdict }) => strong(verdict),
+    }),
     'grows: the whole interval is above what is allowed. unclear: a part of it is, and a longer run would decide.',
   );
 }
 
 function stepsSection(steps: readonly LoadStep[]): Markdown {
-  const rows = steps.map((step) => [
-    step.name,
-    amount(step.cameras),
-    amount(step.offeredFps),
-    amount(step.fps),
-    ms(step.latencyMs.p50),
-    ms(step.latencyMs.p99),
-    ms(step.oldestMs),
-    percent(step.dropRatio),
-    strong(step.verdict),
-  ]);
   const last = steps.find(({ verdict }) => verdict === 'missed') ?? steps.at(-1);
   const limits = (last?.constraints ?? []).slice(0, 3).map(({ explanation, remedy }) => `${explanation} ${remedy}`);
   return blocks(
     md`## Measured steps`,
-    table(['Step', '>Cameras', '>Offered/s', '>Got/s', '>p50', '>p99', '>Oldest', '>Dropped', 'Verdict'], rows),
+    table(steps, {
+      Step: ({ name }) => name,
+      '>Cameras': ({ cameras }) => amount(cameras),
+      '>Offered/s': ({ offeredFps }) => amount(offeredFps),
+      '>Got/s': ({ fps }) => amount(fps),
+      '>p50': ({ latencyMs }) => ms(latencyMs.p50),
+      '>p99': ({ latencyMs }) => ms(latencyMs.p99),
+      '>Oldest': ({ oldestMs }) => ms(oldestMs),
+      '>Dropped': ({ dropRatio }) => percent(dropRatio),
+      Verdict: ({ verdict }) => strong(verdict),
+    }),
     limits.length === 0 ? NOTHING : blocks(md`### What limits: ${last!.name}`, list(limits)),
   );
 }
@@ -183,7 +168,7 @@ function camerasSection({ cameras }: LoadResult): Markdown {
   ];
   return blocks(
     md`## The cameras`,
-    table(['Figure', '>Value'], rows),
+    table(rows, { Figure: ([figure]) => figure, '>Value': ([, value]) => value }),
     'Cameras are an open loop: they send by their own clock, and count what a reader does not take.',
   );
 }

@@ -1,6 +1,4 @@
 import type { EngineName } from '../config/model-config.ts';
-import type { Bottleneck as MeasuredBottleneck } from '../measure/bottlenecks.ts';
-import type { TargetVerdict as MeasuredVerdict } from '../measure/trial-result.ts';
 
 /** What a search for a faster configuration consists of: its points, its steps, what the gate did not pass and what it found. */
 
@@ -64,12 +62,6 @@ export interface Refusal {
   readonly measurements: readonly string[];
 }
 
-/** As measured, except for its lever. */
-export interface Bottleneck extends Omit<MeasuredBottleneck, 'lever' | 'part'> {
-  /** Any text: a report does not depend on the names that measurements use. */
-  readonly part: string;
-}
-
 export interface ParetoPoint {
   readonly configuration: Configuration;
   readonly ap: number | null;
@@ -78,6 +70,3 @@ export interface ParetoPoint {
   readonly cpuMsPerFrame: number | null;
   readonly measurements: readonly string[];
 }
-
-/** As measured, except for its gap: a report computes it from the target. */
-export type TargetVerdict = Omit<MeasuredVerdict, 'gap'>;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { LossEstimate } from '../../src/evaluate/loss-bootstrap.ts';
 import type {
   ReportInput,
   ReportMachine,
@@ -105,6 +106,10 @@ const LIVE_AFTER: ReportTrial = {
 
 function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex');
+}
+
+function lossOf(loss: number, interval: readonly [number, number]): LossEstimate {
+  return { reference: 0.6, candidate: 0.6 - loss, loss, interval, standardError: (interval[1] - interval[0]) / 4 };
 }
 
 class Log {
@@ -268,7 +273,7 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
     ],
     bottlenecks: [
       {
-        part: 'inference',
+        part: 'infer',
         busyRatio: 0.93,
         explanation: 'The only inference thread is busy nearly all of the time, and frames wait 23.4 ms for it.',
         remedy: 'a faster engine or precision, a smaller network, a second thread',
@@ -278,7 +283,7 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
         measurements: [baseline, best],
       },
       {
-        part: 'preprocessing',
+        part: 'preprocess',
         busyRatio: 0.17,
         explanation: 'Full pictures cross the pipe and are resized by sharp.',
         remedy: 'let ffmpeg resize before its pipe',
@@ -288,7 +293,7 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
         measurements: [baseline, ...of(9)],
       },
       {
-        part: 'decoding',
+        part: 'decode',
         busyRatio: 0.11,
         explanation: 'ffmpeg decodes in software; after the changes it takes a sixth of the CPU.',
         remedy: 'a hardware decoder, or streams at half the size from the cameras',
@@ -326,19 +331,22 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
     skipped: null,
     quality: {
       search: {
-        ...{ kind: 'ap', baseline: 0.3302, best: 0.3342, loss: -0.004, interval: [-0.0153, 0.0084] },
-        ...{ confidence: 0.95, allowed: 0.02, pictures: 25, slices: [], measurements: [judged, quality] },
+        ...{ measure: 'AP', reference: 0.3302, candidate: 0.3342, loss: -0.004, interval: [-0.0153, 0.0084] },
+        ...{ level: 0.975, allowed: 0.02, pictures: 25, published: null, measurements: [judged, quality] },
+        ...{ bySize: [], byClass: [], byTag: [] },
       },
       heldOut: {
-        ...{ kind: 'ap', baseline: 0.3335, best: 0.3366, loss: -0.0031, interval: [-0.0244, 0.0187] },
-        ...{ confidence: 0.9833, allowed: 0.02, pictures: 75, finalists: 3, measurements: [heldOut] },
-        slices: [
-          { by: 'size', name: 'small', loss: 0.0121, interval: [-0.011, 0.0352], pictures: null, objects: null },
-          { by: 'size', name: 'large', loss: -0.0162, interval: [-0.041, 0.01], pictures: null, objects: null },
-          { by: 'class', name: 'microwave', loss: 0.57, interval: [-0.1, 0.9], pictures: 3, objects: 3 },
-          { by: 'class', name: 'backpack', loss: 0.0313, interval: [-0.02, 0.08], pictures: 14, objects: 22 },
-          { by: 'tag', name: 'night', loss: 0.0093, interval: [-0.03, 0.05], pictures: 19, objects: 71 },
+        ...{ measure: 'AP', reference: 0.3335, candidate: 0.3366, loss: -0.0031, interval: [-0.0244, 0.0187] },
+        ...{ level: 0.99167, allowed: 0.02, pictures: 75, published: null, finalists: 3, measurements: [heldOut] },
+        bySize: [
+          { size: 'small', ...lossOf(0.0121, [-0.011, 0.0352]) },
+          { size: 'large', ...lossOf(-0.0162, [-0.041, 0.01]) },
         ],
+        byClass: [
+          { label: 'microwave', ...lossOf(0.57, [-0.1, 0.9]), units: 3, objects: 3 },
+          { label: 'backpack', ...lossOf(0.0313, [-0.02, 0.08]), units: 14, objects: 22 },
+        ],
+        byTag: [{ tag: 'night', ...lossOf(0.0093, [-0.03, 0.05]), pictures: 19 }],
       },
     },
     finalists: [
@@ -357,11 +365,11 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
     ],
     counts: {
       ...{ isOtherDetector: true, isAccepted: false },
-      rows: [
-        { kind: 'line', id: 'gate', before: [26, 31], after: [26, 30], allowed: 3.1, differs: false },
-        { kind: 'zone', id: 'yard', before: [2.41], after: [2.38], allowed: 0.24, differs: false },
-        { kind: 'tracks', id: '', before: [68], after: [66], allowed: 6, differs: false },
+      counts: [
+        { kind: 'line', id: 'gate', reference: [26, 31], candidate: [26, 30], difference: 1, allowed: 3.1 },
+        { kind: 'zone', id: 'yard', reference: [2.41], candidate: [2.38], difference: 0.03, allowed: 0.24 },
       ],
+      tracks: [{ tracks: 68, kept: 66 }],
     },
     liveStages: {
       before: { cameras: 1, cameraFps: 30, measurement: liveBefore },

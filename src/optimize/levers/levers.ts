@@ -28,21 +28,18 @@ export interface Lever<L extends LeverId = LeverId> {
   readonly name: string;
   /** A sentence for people who have not read the code. */
   readonly does: string;
-  readonly effort: 'minutes' | 'hours' | 'days';
+  /** Default: minutes. */
+  readonly effort?: 'hours' | 'days';
   readonly risk: 'none' | 'low' | 'medium' | 'high';
   readonly riskReason: string;
   /** Whether detections may change: then the quality gate decides first. */
   readonly affectsDetections: boolean;
-  /** True if it determines the time of an inference. */
-  readonly isPart?: true;
-  /** True if it changes the network itself; the others change how it runs. */
-  readonly isOfNetwork?: true;
   /** Of a lever that skips inference of some frames: the value that skips none. */
   readonly skipsNone?: Configuration[L];
   /** Whether it has a second value here; default yes. */
   isOffered?(options: LeverOptions): boolean;
-  /** All values to try. Those of a part come from the models and formats there are. */
-  values(options: LeverOptions): readonly Configuration[L][];
+  /** All values to try; absent for what determines the time of an inference: those come from the models and formats there are. */
+  values?(options: LeverOptions): readonly Configuration[L][];
   /** @param stream - the first one, or the defaults. */
   read(pipeline: PipelineConfig, stream: StreamPart, defaults: ConfigurationDefaults): Configuration[L];
   /** What to write into the pipeline. */
@@ -60,7 +57,6 @@ const TRACK_BETWEEN = [1, 2, 3, 5];
 /** Settings of a model file that do not apply to another file. */
 const FILE_SETTINGS = ['family', 'labels', 'colours', 'range', 'resize'] as const;
 
-const ofParts = (): readonly never[] => [];
 const hasCores = ({ cores }: LeverOptions): boolean => cores > 1;
 
 /** By their ids, in the order in which a search tries them and a report lists them. */
@@ -72,10 +68,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
     risk: 'medium',
     riskReason: 'Another network misses other objects; thresholds of alarms may need a new value.',
     affectsDetections: true,
-    isPart: true,
-    isOfNetwork: true,
     isOffered: ({ models, baseline }) => models.some(({ name }) => name !== baseline.model),
-    values: ofParts,
     read: ({ model }) => model.name,
     write: ({ model }, to) => [
       ['model.name', to.model],
@@ -87,12 +80,9 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   engine: {
     name: 'engine',
     does: 'Runs the network with another library.',
-    effort: 'minutes',
     risk: 'low',
     riskReason: 'Results differ in the last digits; the library must be installed on every host.',
     affectsDetections: true,
-    isPart: true,
-    values: ofParts,
     read: ({ model }, _, defaults) => engineOf(model.engine, defaults.engine),
     write: ({ model }, to) => [
       ['model.engine', to.engine],
@@ -104,33 +94,24 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   precision: {
     name: 'precision',
     does: 'Computes in a shorter number format.',
-    effort: 'minutes',
     risk: 'low',
     riskReason: 'Scores move a little; INT8 can lose whole objects and must be judged on pictures of its own.',
     affectsDetections: true,
-    isPart: true,
-    isOfNetwork: true,
-    values: ofParts,
     read: ({ model }, _, defaults) => (model.precision === 'auto' ? defaults.precision : model.precision),
     write: (_, to) => [['model.precision', to.precision]],
   },
   inputSize: {
     name: 'input size',
     does: "Gives the network a smaller or larger picture, or one with the stream's aspect.",
-    effort: 'minutes',
     risk: 'medium',
     riskReason: 'A smaller picture loses small objects first.',
     affectsDetections: true,
-    isPart: true,
-    isOfNetwork: true,
-    values: ofParts,
     read: ({ model }, _, defaults) => model.inputSize ?? defaults.inputSize,
     write: (_, to) => [['model.inputSize', to.inputSize]],
   },
   inferenceThreads: {
     name: 'inference threads',
     does: 'Runs several inferences at the same time.',
-    effort: 'minutes',
     risk: 'none',
     riskReason: 'Each thread needs its own copy of the network in memory.',
     affectsDetections: false,
@@ -143,7 +124,6 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   lanes: {
     name: 'lanes',
     does: 'Reads and preprocesses streams on more or fewer threads.',
-    effort: 'minutes',
     risk: 'none',
     riskReason: 'Results are the same.',
     affectsDetections: false,
@@ -155,7 +135,6 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   decodeThreads: {
     name: 'decoder threads',
     does: 'Lets ffmpeg decode one stream on several cores.',
-    effort: 'minutes',
     risk: 'none',
     riskReason: 'Frames are the same; each thread delays a live stream by one frame.',
     affectsDetections: false,
@@ -167,7 +146,6 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   maxBatch: {
     name: 'largest batch',
     does: 'Infers several frames in one call.',
-    effort: 'minutes',
     risk: 'low',
     riskReason: 'Latency grows, because a frame waits for the others.',
     affectsDetections: false,
@@ -178,7 +156,6 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   maxDelayMs: {
     name: 'batch delay (ms)',
     does: 'Limits how long a frame waits for others to join its batch.',
-    effort: 'minutes',
     risk: 'low',
     riskReason: 'A longer wait is added to the latency of every frame.',
     affectsDetections: false,
@@ -189,7 +166,6 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   resizeBy: {
     name: 'resizing by',
     does: "Lets ffmpeg fit pictures into the model's input while it decodes, instead of sharp from full pictures.",
-    effort: 'minutes',
     risk: 'low',
     riskReason: 'ffmpeg interpolates differently from how the model was trained.',
     affectsDetections: true,
@@ -213,7 +189,6 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   skipUnchanged: {
     name: 'skip unchanged frames',
     does: 'Repeats the last result while the picture does not change.',
-    effort: 'minutes',
     risk: 'medium',
     riskReason: 'A change below the noise threshold is seen late.',
     affectsDetections: true,
@@ -231,7 +206,6 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   trackBetween: {
     name: 'infer every n-th frame',
     does: 'Infers every n-th frame and lets the tracker predict the boxes between.',
-    effort: 'minutes',
     risk: 'medium',
     riskReason: 'A new object appears up to n - 1 frames late.',
     affectsDetections: true,
@@ -246,8 +220,13 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
 
 export const LEVER_IDS = Object.keys(LEVERS) as readonly LeverId[];
 
+/** The levers whose values differ. */
+export function changedLevers(a: Configuration, b: Configuration): LeverId[] {
+  return LEVER_IDS.filter((lever) => a[lever] !== b[lever]);
+}
+
 export function isPartLever(lever: LeverId): lever is keyof InferPart {
-  return LEVERS[lever].isPart === true;
+  return LEVERS[lever].values === undefined;
 }
 
 export function isSkipLever(lever: LeverId): boolean {
@@ -267,7 +246,7 @@ export function skipsWork(configuration: Configuration): boolean {
 
 /** Returns whether two configurations skip the same frames. */
 export function hasSameSkips(a: Configuration, b: Configuration): boolean {
-  return LEVER_IDS.every((lever) => !isSkipLever(lever) || a[lever] === b[lever]);
+  return !changedLevers(a, b).some(isSkipLever);
 }
 
 /** Text that is equal for equal configurations. */
@@ -287,7 +266,7 @@ export function pictureKey(configuration: Configuration): string {
 
 /** Text that is equal for equal parts. */
 export function partKey(part: InferPart): string {
-  return keyOf(part, ({ isPart }) => isPart === true);
+  return keyOf(part, ({ values }) => values === undefined);
 }
 
 function keyOf(values: Partial<Configuration>, counts: (lever: Lever) => boolean): string {

@@ -2,7 +2,7 @@ import { kindOf } from '../../infer/engine-kinds.ts';
 import type { Configuration, LeverId } from '../result.ts';
 import { inputShapes } from './input-shapes.ts';
 import type { CandidateModel, InferPart, LeverOptions } from './lever-options.ts';
-import { isPartLever, LEVER_IDS, LEVERS, partKey } from './levers.ts';
+import { LEVER_IDS, LEVERS, partKey } from './levers.ts';
 
 /** The values of levers that are possible, and what a model allows. */
 export interface SearchSpace {
@@ -38,10 +38,8 @@ export function openSpace(options: LeverOptions): SearchSpace {
     isPossible,
     valuesOf: <L extends LeverId>(lever: L, at: Configuration): readonly Configuration[L][] => {
       if (!may.has(lever)) return [];
-      const values = isPartLever(lever)
-        ? [...new Set(parts.map((part) => part[lever]))]
-        : LEVERS[lever].values(options);
-      return (values as Configuration[L][]).filter((value) => {
+      const values = LEVERS[lever].values?.(options) ?? new Set(parts.map((part) => part[lever as keyof InferPart]));
+      return ([...values] as Configuration[L][]).filter((value) => {
         const next = withLever({ models }, at, lever, value);
         return value !== at[lever] && next[lever] === value && isPossible(next);
       });

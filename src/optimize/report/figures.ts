@@ -2,13 +2,19 @@
 
 const SPACE = '\u00a0';
 const MINUS = '\u2212';
+/** What stands for a figure that is not known. */
+export const DASH = '–';
+
+function known<T>(text: (value: T) => string): (value: T | null | undefined) => string {
+  return (value) => (value == null ? DASH : text(value));
+}
 
 /**
  * Whole from 100 on, one decimal from 10 on, two below, two significant digits below 0.1; thousands separated: 0.041, 0.90, 4.56,
  * 78.9, 1,234. Whole numbers stay whole. A dash for what is no number.
  */
 export function amount(value: number): string {
-  if (!Number.isFinite(value)) return '–';
+  if (!Number.isFinite(value)) return DASH;
   const size = Math.abs(value);
   const decimals = Number.isInteger(value)
     ? 0
@@ -24,36 +30,30 @@ export function amount(value: number): string {
 }
 
 /** Rounded to a whole number, thousands separated. */
-export function whole(value: number): string {
-  return Math.round(value).toLocaleString('en-US').replace('-', MINUS);
-}
+export const whole = known((value: number) => Math.round(value).toLocaleString('en-US').replace('-', MINUS));
 
-export function fps(value: number): string {
-  return `${amount(value)}${SPACE}frames/s`;
-}
+export const fps = known((value: number) => `${amount(value)}${SPACE}frames/s`);
 
-export function ms(value: number): string {
-  return `${amount(value)}${SPACE}ms`;
-}
+export const ms = known((value: number) => `${amount(value)}${SPACE}ms`);
+
+export const joules = known((value: number) => `${amount(value)}${SPACE}J`);
 
 /** A share from 0 to 1 as per cent, with one decimal below 10. */
-export function percent(ratio: number): string {
+export const percent = known((ratio: number) => {
   const value = ratio * 100;
   const tenths = Math.round(value * 10) / 10;
   const text =
     Math.abs(value) < 9.95 && !Number.isInteger(tenths) ? tenths.toFixed(1).replace('-', MINUS) : whole(value);
   return `${text}${SPACE}%`;
-}
+});
 
 /** A ratio where there is little room: `×1.75`. */
-export function factor(ratio: number): string {
-  return `×${amount(ratio)}`;
-}
+export const factor = known((ratio: number) => `×${amount(ratio)}`);
 
 /** `1.20 to 1.31`. */
-export function interval([low, high]: readonly [number, number]): string {
-  return `${amount(low)}${SPACE}to${SPACE}${amount(high)}`;
-}
+export const interval = known(
+  ([low, high]: readonly [number, number]) => `${amount(low)}${SPACE}to${SPACE}${amount(high)}`,
+);
 
 /** A measured value in the unit of its target, `p99<=50ms`. */
 export function targetValue(target: string, value: number): string {
@@ -63,12 +63,12 @@ export function targetValue(target: string, value: number): string {
 }
 
 /** AP, F1 and their losses, from 0 to 1: three decimals, which is a tenth of a point. */
-export function score(value: number): string {
-  return value
+export const score = known((value: number) =>
+  value
     .toFixed(3)
     .replace(/^-/, MINUS)
-    .replace(/^\u2212(0\.000)$/, '$1');
-}
+    .replace(/^\u2212(0\.000)$/, '$1'),
+);
 
 /** A change that may go either way: `+0.004`, `−0.012`. */
 export function signedScore(value: number): string {
@@ -76,9 +76,15 @@ export function signedScore(value: number): string {
   return text.startsWith(MINUS) || text === '0.000' ? text : `+${text}`;
 }
 
-export function megabytes(bytes: number): string {
-  return `${whole(bytes / 1e6)}${SPACE}MB`;
+/** The change of a score, which is the opposite of its loss. */
+export const change = known((loss: number) => signedScore(-loss));
+
+/** The interval of a change, by that of the loss. */
+export function changeInterval([low, high]: readonly [number, number], space = ' '): string {
+  return `${change(high)}${space}to${space}${change(low)}`;
 }
+
+export const megabytes = known((bytes: number) => `${whole(bytes / 1e6)}${SPACE}MB`);
 
 /** 45 s, 12 min 30 s, 1 h 05 min. */
 export function duration(seconds: number): string {

@@ -1,7 +1,9 @@
-import { LEVER_IDS, LEVERS } from '../levers/levers.ts';
+import type { CountComparison } from '../gate/compare-counts.ts';
+import { changedLevers, LEVER_IDS, LEVERS } from '../levers/levers.ts';
 import type { Configuration, LeverId, Step } from '../result.ts';
+import type { FinalVerdict } from '../search/finals.ts';
 import { median } from './figures.ts';
-import type { Finalist, LiveSide, QualityFigure, ReportInput, ReportMeasurement, ReportTrial } from './report-input.ts';
+import type { LiveSide, QualityFigure, ReportInput, ReportMeasurement, ReportTrial } from './report-input.ts';
 
 /** A step with a measured gain. */
 export type MeasuredStep = Step & { readonly measuredGain: number };
@@ -33,7 +35,7 @@ export interface Findings {
   /** Whether some change may alter what is detected. */
   readonly mayDetectOthers: boolean;
   /** The held-out verdict on the best configuration; null if it was not among the finalists. */
-  readonly verdict: Finalist | null;
+  readonly verdict: FinalVerdict | null;
   /** What is best known of the quality: the held-out part, else the part that chose. */
   readonly quality: QualityFigure | null;
   /** Steps whose changes are in the best configuration, in order. */
@@ -60,7 +62,7 @@ const LEAST_EFFECT = 0.05;
 export function findingsOf(input: ReportInput): Findings {
   const byId = new Map(input.measurements.map((record) => [record.id, record]));
   requireNamed(input, byId);
-  const changed = LEVER_IDS.filter((lever) => input.best.configuration[lever] !== input.baseline.configuration[lever]);
+  const changed = changedLevers(input.best.configuration, input.baseline.configuration);
   const { heldOut, search } = input.quality;
   const partial = {
     ...{ input, hasChanged: changed.length > 0, quality: heldOut ?? search },
@@ -94,13 +96,18 @@ function outcomeOf({
   if (speedup === null || !(speedup.interval[0] > 1 && speedup.ratio >= LEAST_RATIO)) return 'unproven';
   const isJudged = quality.heldOut !== null || counts?.isAccepted === true;
   if (mayDetectOthers && !(isJudged && verdict?.verdict === 'passed')) return 'quality open';
-  const isOtherwise = counts?.rows.some(({ kind, differs }) => kind !== 'tracks' && differs) ?? false;
+  const isOtherwise = counts?.counts.some(differs) ?? false;
   if (isOtherwise && counts?.isAccepted !== true) return 'counts differ';
   return 'faster';
 }
 
+/** What could not be counted differs. */
+export function differs({ difference, allowed }: CountComparison): boolean {
+  return !(difference <= allowed);
+}
+
 export function isSame(a: Configuration, b: Configuration): boolean {
-  return LEVER_IDS.every((lever) => a[lever] === b[lever]);
+  return changedLevers(a, b).length === 0;
 }
 
 function predictionsOf(steps: readonly MeasuredStep[]): Predictions {

@@ -1,23 +1,27 @@
-import { LEVER_IDS, LEVERS } from '../levers/levers.ts';
+import { changedLevers, LEVERS } from '../levers/levers.ts';
 import {
   amount,
+  change,
+  changeInterval,
   counted,
+  DASH,
   duration,
   factor,
   fps,
   interval,
+  joules,
   money,
   ms,
   percent,
   score,
-  signedScore,
   targetValue,
   whole,
 } from './figures.ts';
-import { type Findings, LEAST_RATIO, type LiveFindings, type Outcome } from './findings.ts';
+import { differs, type Findings, LEAST_RATIO, type LiveFindings, type Outcome } from './findings.ts';
 import { hostLoad, pricePerCamera } from './host-plan.ts';
 import {
   blocks,
+  type Columns,
   type Content,
   code,
   joined,
@@ -31,11 +35,13 @@ import {
   table,
 } from './markdown.ts';
 import { qualityWarnings } from './quality-section.ts';
-import { type CountChange, joulesPerFrame, type ReportSide } from './report-input.ts';
+import { joulesPerFrame, type ReportOptions, type ReportSide } from './report-input.ts';
 import { type RoadmapRow, roadmapOf } from './roadmap-section.ts';
 
 /** Cameras for which the price of one is shown. */
 const PRICED_CAMERAS = 100;
+/** A smaller share of lost tracks is not worth a mark. */
+const SHOWN_TRACK_LOSS = 0.1;
 /** First things to do. */
 const MOST_NEXT = 3;
 
@@ -56,7 +62,7 @@ export function frontPage(findings: Findings): Markdown {
           md`### ${outcome === 'unchanged' || outcome === 'untried' ? 'Today' : 'Before and after'}`,
           keyFigures(findings),
           changes(findings),
-          counts(findings),
+          countChanges(findings),
           md`### What to do`,
           next(findings),
         ]),
@@ -126,109 +132,76 @@ function doubtOf(outcome: Outcome, [low]: readonly [number, number]): string {
 
 function keyFigures(findings: Findings): Markdown {
   const { input, before, after, hasChanged, live, quality } = findings;
-  const { baseline, best, speedup, skipped } = input;
-  const both = [baseline.measurement, best.measurement];
-  const row = (
-    name: Content,
-    sides: readonly (Content | null)[],
-    change: Content,
-    ids: readonly string[],
-  ): Content[] => [md`${name}${measured(...ids)}`, ...sides.map((side) => side ?? '–'), change];
-  /** A row of a figure that may be unknown; none where no side has it. */
-  const figure = (
-    name: Content,
-    sides: readonly [number | null, number | null],
-    text: (value: number) => string,
-    ids: readonly string[],
-  ): Content[][] => {
-    const [old, now] = sides;
-    if (old === null && now === null) return [];
-    const change = hasChanged && old !== null && now !== null && old > 0 ? factor(now / old) : '';
-    return [row(name, [old === null ? null : text(old), now === null ? null : text(now)], change, ids)];
+  const { baseline, best, speedup, skipped, options } = input;
+  const rows: (readonly [name: Content, before: Content, after: Content, change: Content])[] = [];
+  const add = (name: Content, old: Content, now: Content, change: Content, ids: readonly string[] = []): void => {
+    rows.push([md`${name}${measured(...ids)}`, old, now, change]);
   };
+  type Figure = number | null | undefined;
+  const addKnown = (
+    name: Content,
+    old: Figure,
+    now: Figure,
+    text: (value: Figure) => string,
+    ids: readonly string[],
+  ) => {
+    if (old == null && now == null) return;
+    const change = hasChanged && old != null && now != null && old > 0 ? factor(now / old) : '';
+    add(name, text(old), text(now), change, ids);
+  };
+  const late = (side: LiveFindings['name']): string => {
+    const found = live.find(({ name }) => name === side);
+    return found === undefined ? DASH : `${ms(found.trial.latencyMs.p99)} (${whole(found.cameras)})`;
+  };
+  const both = [baseline.measurement, best.measurement];
+  add(
+    'frames per second',
+    amount(speedup?.beforeFps ?? before.fps),
+    amount(speedup?.afterFps ?? after.fps),
+    speedup === null ? 'not compared' : md`${strong(factor(speedup.ratio))} (${interval(speedup.interval)})`,
+    speedup?.measurements ?? both,
+  );
   const capacity = baseline.capacity ?? best.capacity;
-  const isProven = [baseline, best].every((side) => side.capacity?.isProven ?? true);
-  const [old, now] = (['before', 'after'] as const).map((side) => live.find(({ name }) => name === side));
-  const late = (side: LiveFindings | undefined): string | null =>
-    side === undefined ? null : `${ms(side.trial.latencyMs.p99)} (${whole(side.cameras)})`;
-  const joules = (value: number): string => `${amount(value)}\u00a0J`;
-  const rows: Content[][] = [
-    row(
-      'frames per second',
-      [amount(speedup?.beforeFps ?? before.fps), amount(speedup?.afterFps ?? after.fps)],
-      speedup === null ? 'not compared' : md`${strong(factor(speedup.ratio))} (${interval(speedup.interval)})`,
-      speedup?.measurements ?? both,
-    ),
-    ...(capacity === null
-      ? []
-      : figure(
-          md`cameras of ${fps(capacity.cameraFps)}, ${code(capacity.target)}${isProven ? '' : ', not proven: the time was short'}`,
-          [baseline.capacity?.cameras ?? null, best.capacity?.cameras ?? null],
-          whole,
-          [baseline, best].flatMap((side) => side.capacity?.measurements.at(-1) ?? []),
-        )),
-    ...(live.length === 0
-      ? []
-      : [
-          row(
-            'p99 live (at so many cameras)',
-            [late(old), late(now)],
-            '',
-            live.map((side) => side.measurement),
-          ),
-        ]),
-    ...baseline.targets.map(({ target }) =>
-      row(md`target ${code(target)}`, [targetCell(baseline, target), targetCell(best, target)], '', []),
-    ),
-    ...(quality === null
-      ? []
-      : [
-          row(
-            `${quality.kind === 'ap' ? 'AP' : 'agreement (F1)'}, ${input.quality.heldOut === null ? 'part that chose' : 'held-out part'}`,
-            [score(quality.baseline), score(quality.best)],
-            `${signedScore(-quality.loss)} (${signedScore(-quality.interval[1])}\u00a0to\u00a0${signedScore(-quality.interval[0])})`,
-            quality.measurements,
-          ),
-        ]),
-    ...(skipped === null
-      ? []
-      : [
-          row(
-            'F1 against inference of every frame',
-            [score(1), score(skipped.f1)],
-            signedScore(skipped.f1 - 1),
-            skipped.measurements,
-          ),
-        ]),
-    ...figure('CPU a frame', [before.cpuMsPerFrame?.total ?? null, after.cpuMsPerFrame?.total ?? null], ms, both),
-    ...figure('energy a frame', [joulesPerFrame(before), joulesPerFrame(after)], joules, both),
-    ...(input.options.hostPrice === null
-      ? []
-      : [
-          row(
-            `a camera a month, of ${whole(PRICED_CAMERAS)}`,
-            [priceOf(findings, baseline, before.fps), priceOf(findings, best, after.fps)],
-            '',
-            [],
-          ),
-        ]),
-  ];
-  return hasChanged
-    ? table(['', '>Before', '>After', '>Change'], rows)
-    : table(
-        ['', '>Today'],
-        rows.map(([name, value]) => [name!, value!]),
-      );
+  if (capacity !== null) {
+    const isProven = [baseline, best].every((side) => side.capacity?.isProven ?? true);
+    const name = md`cameras of ${fps(capacity.cameraFps)}, ${code(capacity.target)}${isProven ? '' : ', not proven: the time was short'}`;
+    const ids = [baseline, best].flatMap((side) => side.capacity?.measurements.at(-1) ?? []);
+    addKnown(name, baseline.capacity?.cameras, best.capacity?.cameras, whole, ids);
+  }
+  const liveIds = live.map(({ measurement }) => measurement);
+  if (live.length > 0) add('p99 live (at so many cameras)', late('before'), late('after'), '', liveIds);
+  for (const { target } of baseline.targets)
+    add(md`target ${code(target)}`, targetCell(baseline, target), targetCell(best, target), '');
+  if (quality !== null) {
+    const name = `${quality.measure === 'AP' ? 'AP' : 'agreement (F1)'}, ${input.quality.heldOut === null ? 'part that chose' : 'held-out part'}`;
+    const gain = `${change(quality.loss)} (${changeInterval(quality.interval, '\u00a0')})`;
+    add(name, score(quality.reference), score(quality.candidate), gain, quality.measurements);
+  }
+  if (skipped !== null) {
+    const { f1, measurements } = skipped;
+    add('F1 against inference of every frame', score(1), score(f1), change(1 - f1), measurements);
+  }
+  addKnown('CPU a frame', before.cpuMsPerFrame?.total, after.cpuMsPerFrame?.total, ms, both);
+  addKnown('energy a frame', joulesPerFrame(before), joulesPerFrame(after), joules, both);
+  if (options.hostPrice !== null) {
+    const name = `a camera a month, of ${whole(PRICED_CAMERAS)}`;
+    add(name, priceOf(options, baseline, before.fps), priceOf(options, best, after.fps), '');
+  }
+  return table(rows, {
+    '': ([name]) => name,
+    [hasChanged ? '>Before' : '>Today']: ([, old]) => old,
+    ...(hasChanged ? { '>After': ([, , now]) => now, '>Change': ([, , , difference]) => difference } : {}),
+  } satisfies Columns<(typeof rows)[number]>);
 }
 
 function targetCell({ targets }: ReportSide, target: string): Content {
   const verdict = targets.find((one) => one.target === target);
-  if (verdict === undefined) return '–';
+  if (verdict === undefined) return DASH;
   return md`${verdict.measured === null ? '' : `${targetValue(target, verdict.measured)} `}${strong(verdict.state)}`;
 }
 
-function priceOf({ input: { options } }: Findings, side: ReportSide, rate: number): string | null {
-  if (options.hostPrice === null) return null;
+function priceOf(options: ReportOptions, side: ReportSide, rate: number): string {
+  if (options.hostPrice === null) return DASH;
   const load = hostLoad(side.capacity, rate, options.cameraFps, options.headroomRatio);
   const price = pricePerCamera(PRICED_CAMERAS, load, options.hostPrice, true);
   return price === null ? 'not possible' : money(price, options.hostPrice.currency);
@@ -237,7 +210,7 @@ function priceOf({ input: { options } }: Findings, side: ReportSide, rate: numbe
 /** What best.yaml changes, in one line. */
 function changes({ input: { baseline, best, options }, hasChanged }: Findings): Markdown {
   if (!hasChanged) return NOTHING;
-  const changed = LEVER_IDS.filter((lever) => baseline.configuration[lever] !== best.configuration[lever]).map(
+  const changed = changedLevers(baseline.configuration, best.configuration).map(
     (lever) =>
       md`${LEVERS[lever].name} ${code(String(baseline.configuration[lever]))} → ${code(String(best.configuration[lever]))}`,
   );
@@ -245,21 +218,24 @@ function changes({ input: { baseline, best, options }, hasChanged }: Findings): 
 }
 
 /** The user's own lines, zones and tracks before and after. */
-function counts({ input, hasChanged, mayDetectOthers }: Findings): Markdown {
+function countChanges({ input, hasChanged, mayDetectOthers }: Findings): Markdown {
   if (!hasChanged || !mayDetectOthers) return NOTHING;
   const title = md`### What changes in your counts`;
   if (input.counts === null)
     return blocks(title, 'Not known: the pipeline has no lines or zones, or no video was judged.');
-  const { rows, isOtherDetector, isAccepted } = input.counts;
-  const text = (values: readonly number[]): string => values.map(amount).join(' + ') || 'not counted';
-  const cellsOf = ({ kind, id, before, after, allowed, differs }: CountChange): Content[] => [
-    kind === 'tracks' ? `tracks ${id}`.trim() : `${kind} ${id}`,
-    text(before),
-    text(after),
-    allowed === null ? '–' : `± ${amount(allowed)}`,
-    differs ? strong('differs') : 'same',
+  const { counts, isOtherDetector, isAccepted } = input.counts;
+  const rows = [
+    ...counts.map((count) => ({
+      ...{ name: `${count.kind} ${count.id}`, before: count.reference, after: count.candidate },
+      ...{ allowed: `± ${amount(count.allowed)}`, isOther: differs(count) },
+    })),
+    ...input.counts.tracks.map(({ tracks, kept }) => ({
+      ...{ name: 'tracks kept', before: [tracks], after: [kept], allowed: null },
+      isOther: kept < tracks * (1 - SHOWN_TRACK_LOSS),
+    })),
   ];
-  const differ = rows.filter(({ differs }) => differs).length;
+  const text = (values: readonly number[]): string => values.map(amount).join(' + ') || 'not counted';
+  const differ = rows.filter(({ isOther }) => isOther).length;
   const told =
     differ === 0
       ? md`Each is within what is tolerated.`
@@ -270,7 +246,13 @@ function counts({ input, hasChanged, mayDetectOthers }: Findings): Markdown {
         }`;
   return blocks(
     title,
-    table(['Count', '>Before', '>After', '>Tolerated', ''], rows.map(cellsOf)),
+    table(rows, {
+      Count: ({ name }) => name,
+      '>Before': ({ before }) => text(before),
+      '>After': ({ after }) => text(after),
+      '>Tolerated': ({ allowed }) => allowed,
+      '': ({ isOther }) => (isOther ? strong('differs') : 'same'),
+    }),
     md`${isOtherDetector ? 'Another detector finds other objects. ' : ''}${told}`,
   );
 }

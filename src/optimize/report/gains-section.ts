@@ -1,39 +1,31 @@
 import { LEVERS } from '../levers/levers.ts';
 import type { Step } from '../result.ts';
 import { describeStep } from './configuration-text.ts';
-import { counted, factor, fps, interval, percent, signedScore, whole } from './figures.ts';
-import { type Findings, isMeasured, predictionError } from './findings.ts';
+import { change, counted, factor, fps, interval, percent, whole } from './figures.ts';
+import { type Findings, isMeasured, type MeasuredStep, predictionError } from './findings.ts';
 import { blocks, folded, image, type Markdown, md, measured, NOTHING, strong, table } from './markdown.ts';
 import { gainPlot, type PlotSpec } from './plots.ts';
+import type { ReportSpeedup } from './report-input.ts';
 
 /** How the adopted changes lead from the old rate to the new one, each beside a baseline of its own. */
-export function gainsSection(findings: Findings): Markdown {
-  const { adopted, input, hasChanged } = findings;
+export function gainsSection({ adopted, input: { speedup }, hasChanged }: Findings): Markdown {
   if (!hasChanged || adopted.length === 0) return NOTHING;
-  const { speedup } = input;
-  const rows = adopted.map((step) => {
-    return [
-      md`${describeStep(step)}${measured(...step.measurements)}`,
-      factor(step.predictedGain),
-      factor(step.measuredGain),
-      step.interval === null ? '–' : interval(step.interval),
-      step.beside === null ? '–' : `${fps(step.beside[0])} to ${fps(step.beside[1])}`,
-    ];
-  });
+  const title = 'From the old rate to the new one';
   return folded(
-    'From the old rate to the new one',
+    title,
     md`Each change was measured in turn with what it started from, A B B A. Bars of equal length are equal ratios; the upright stroke is what was predicted. The last bar is measured by itself, both sides in turn${measured(...(speedup?.measurements ?? []))}.`,
-    gainPlots(findings).length === 0 ? NOTHING : image('gains', 'From the old rate to the new one'),
-    table(['Change', '>Predicted', '>Measured', '>95 % interval', '>In turn'], rows),
+    speedup === null ? NOTHING : image('gains', title, plotOf(adopted, speedup)),
+    table(adopted, {
+      Change: (step) => md`${describeStep(step)}${measured(...step.measurements)}`,
+      '>Predicted': ({ predictedGain }) => factor(predictedGain),
+      '>Measured': ({ measuredGain }) => factor(measuredGain),
+      '>95 % interval': (step) => interval(step.interval),
+      '>In turn': ({ beside }) => beside && `${fps(beside[0])} to ${fps(beside[1])}`,
+    }),
   );
 }
 
-export function gainPlots({
-  adopted,
-  input: { speedup },
-  hasChanged,
-}: Findings): readonly (readonly [string, PlotSpec])[] {
-  if (!hasChanged || adopted.length === 0 || speedup === null) return [];
+function plotOf(adopted: readonly MeasuredStep[], { ratio, interval: span }: ReportSpeedup): PlotSpec {
   const gains = adopted.map((step) => ({
     ...{
       name: describeStep(step),
@@ -42,35 +34,26 @@ export function gainPlots({
       interval: step.interval,
     },
   }));
-  const whole = {
-    name: 'all of them, before and after in turn',
-    predicted: null,
-    measured: speedup.ratio,
-    interval: speedup.interval,
-  };
-  return [['gains', gainPlot(gains, whole)]];
+  const whole = { name: 'all of them, before and after in turn', predicted: null, measured: ratio, interval: span };
+  return gainPlot(gains, whole);
 }
 
 /** The bottlenecks, and how good the predictions were. */
 export function bottlenecksSection(findings: Findings): Markdown {
   const { bottlenecks } = findings.input;
-  const rows = bottlenecks.map(
-    ({ part, busyRatio, explanation, remedy, predictedGain, measuredGain, measurements }) => [
-      md`${part}${measured(...measurements)}`,
-      percent(busyRatio),
-      md`${explanation} ${strong('Remedy:')} ${remedy}`,
-      factor(predictedGain),
-      measuredGain === null
-        ? 'not compared'
-        : `${factor(measuredGain)}, ${percent(predictionError(predictedGain, measuredGain))} off`,
-    ],
-  );
   return folded(
     'Bottlenecks and predictions',
-    rows.length === 0
+    bottlenecks.length === 0
       ? 'No bottleneck was found.'
-      : table(['Part', '>Busy', 'What was seen', '>Predicted', '>Measured'], rows),
-    rows.some((row) => row[4] === 'not compared')
+      : table(bottlenecks, {
+          Part: ({ part, measurements }) => md`${part}${measured(...measurements)}`,
+          '>Busy': ({ busyRatio }) => percent(busyRatio),
+          'What was seen': ({ explanation, remedy }) => md`${explanation} ${strong('Remedy:')} ${remedy}`,
+          '>Predicted': ({ predictedGain }) => factor(predictedGain),
+          '>Measured': ({ predictedGain, measuredGain: gain }) =>
+            gain === null ? 'not compared' : `${factor(gain)}, ${percent(predictionError(predictedGain, gain))} off`,
+        }),
+    bottlenecks.some(({ measuredGain }) => measuredGain === null)
       ? 'A prediction is compared only with a change that does what it assumes, such as one that halves the time for inference.'
       : NOTHING,
     predictionText(findings),
@@ -100,34 +83,31 @@ export function triedSection({ input }: Findings): Markdown {
     (step) => isMeasured(step) || isJudged(step) || step.verdict === 'refused' || step.verdict === 'failed',
   );
   const ruledOut = input.steps.filter((step) => !run.includes(step));
-  const rows = run.map((step) => [
-    md`${describeStep(step)}${measured(...step.measurements)}`,
-    factor(step.predictedGain),
-    step.measuredGain === null ? 'not run' : factor(step.measuredGain),
-    step.interval === null ? '–' : interval(step.interval),
-    step.apLoss === null ? '–' : signedScore(-step.apLoss),
-    strong(step.verdict),
-    step.reason,
-  ]);
   const sentences = [...new Set(run.map(({ lever }) => lever))].map((lever) => LEVERS[lever].does);
   return folded(
     'Everything that was tried, and what was not',
-    table(
-      ['Technique', '', 'Outcome, or why not'],
-      input.techniques.map(({ name, state, reason, measurements }) => [
-        name,
-        state,
-        md`${reason}${measured(...measurements)}`,
-      ]),
-    ),
+    table(input.techniques, {
+      Technique: ({ name }) => name,
+      '': ({ state }) => state,
+      'Outcome, or why not': ({ reason, measurements }) => md`${reason}${measured(...measurements)}`,
+    }),
     sentences.join(' '),
-    table(['Change', '>Predicted', '>Measured', '>95 % interval', '>Quality', 'Verdict', 'Why'], rows),
+    table(run, {
+      Change: (step) => md`${describeStep(step)}${measured(...step.measurements)}`,
+      '>Predicted': ({ predictedGain }) => factor(predictedGain),
+      '>Measured': ({ measuredGain }) => (measuredGain === null ? 'not run' : factor(measuredGain)),
+      '>95 % interval': (step) => interval(step.interval),
+      '>Quality': ({ apLoss }) => change(apLoss),
+      Verdict: ({ verdict }) => strong(verdict),
+      Why: ({ reason }) => reason,
+    }),
     folded(
       `Not run, because they could not win: ${whole(ruledOut.length)}`,
-      table(
-        ['Change', '>Predicted', 'Why'],
-        ruledOut.map((step) => [describeStep(step), factor(step.predictedGain), step.reason]),
-      ),
+      table(ruledOut, {
+        Change: describeStep,
+        '>Predicted': ({ predictedGain }) => factor(predictedGain),
+        Why: ({ reason }) => reason,
+      }),
     ),
   );
 }

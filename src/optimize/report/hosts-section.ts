@@ -1,7 +1,7 @@
 import { amount, counted, fps, money, ms, percent, whole } from './figures.ts';
 import type { Findings } from './findings.ts';
 import { FLEET_SIZES, type HostLoad, hostLoad, hostsFor, pricePerCamera } from './host-plan.ts';
-import { blocks, type Content, code, folded, listing, type Markdown, md, measured, table } from './markdown.ts';
+import { blocks, type Columns, code, folded, listing, type Markdown, md, measured, table } from './markdown.ts';
 import type { ReportInput, ReportSide } from './report-input.ts';
 
 /** Threads, cameras a host, hosts for a fleet with headroom, prices, autoscaling. */
@@ -49,24 +49,21 @@ function hostsTable({ options }: ReportInput, old: HostLoad | null, now: HostLoa
     ...(old === null ? [] : [{ name: ' before', load: old }]),
     { name: old === null ? '' : ' after', load: now },
   ];
-  const price = (size: number, load: HostLoad): string => {
-    const each = pricePerCamera(size, load, hostPrice!, true);
-    return each === null ? '–' : money(each, hostPrice!.currency);
+  const hosts = (load: HostLoad) => (size: number) => {
+    const number = hostsFor(size, load);
+    return number === null ? 'not possible' : `${whole(number)} and 1 spare`;
   };
-  const cells = (size: number): Content[] => [
-    whole(size),
-    ...sides.map(({ load }) => {
-      const hosts = hostsFor(size, load);
-      return hosts === null ? 'not possible' : `${whole(hosts)} and 1 spare`;
-    }),
-    ...(hostPrice === null ? [] : sides.map(({ load }) => price(size, load))),
-  ];
-  const columns = [
-    '>Cameras',
-    ...sides.map(({ name }) => `>Hosts${name}`),
-    ...(hostPrice === null ? [] : sides.map(({ name }) => `>A camera a month${name}`)),
-  ];
-  return table(columns, FLEET_SIZES.map(cells));
+  const price = (load: HostLoad) => (size: number) => {
+    const each = pricePerCamera(size, load, hostPrice!, true);
+    return each === null ? null : money(each, hostPrice!.currency);
+  };
+  const perSide = (title: string, cell: (load: HostLoad) => Columns<number>[string]): Columns<number> =>
+    Object.fromEntries(sides.map(({ name, load }) => [`${title}${name}`, cell(load)]));
+  return table<number>(FLEET_SIZES, {
+    '>Cameras': whole,
+    ...perSide('>Hosts', hosts),
+    ...(hostPrice === null ? {} : perSide('>A camera a month', price)),
+  });
 }
 
 function prices({ options: { hostPrice } }: ReportInput): Markdown {

@@ -1,12 +1,18 @@
+import { DASH } from './figures.ts';
+import type { PlotSpec } from './plots.ts';
+
 /**
  * Markdown (GitHub's) from templates. What a template interpolates is escaped unless it is Markdown itself, so no name, label or
  * path can become markup.
  */
 export class Markdown {
   readonly source: string;
+  /** What it shows as drawings, by name. */
+  readonly plots: ReadonlyMap<string, PlotSpec>;
 
-  constructor(source: string) {
+  constructor(source: string, plots: ReadonlyMap<string, PlotSpec> = new Map()) {
     this.source = source;
+    this.plots = plots;
   }
 
   toString(): string {
@@ -18,7 +24,12 @@ export type Content = string | Markdown;
 
 /** Makes Markdown of a template: its own text as it is, strings between escaped. */
 export function md(parts: TemplateStringsArray, ...values: readonly Content[]): Markdown {
-  return new Markdown(parts.map((part, i) => part + (i < values.length ? sourceOf(values[i]!) : '')).join(''));
+  const source = parts.map((part, i) => part + (i < values.length ? sourceOf(values[i]!) : '')).join('');
+  return new Markdown(source, plotsIn(values));
+}
+
+function plotsIn(contents: readonly Content[]): ReadonlyMap<string, PlotSpec> {
+  return new Map(contents.flatMap((content) => (content instanceof Markdown ? [...content.plots] : [])));
 }
 
 function sourceOf(content: Content): string {
@@ -39,7 +50,7 @@ function escaped(text: string): string {
 }
 
 export function joined(contents: readonly Content[], separator: string): Markdown {
-  return new Markdown(contents.map(sourceOf).join(separator));
+  return new Markdown(contents.map(sourceOf).join(separator), plotsIn(contents));
 }
 
 /** Paragraphs, tables and other blocks, one below the other. Empty ones are left out. */
@@ -93,24 +104,21 @@ export function numbered(items: readonly Content[]): Markdown {
   );
 }
 
-/**
- * Makes a table; nothing without rows.
- *
- * @param columns - titles; one that begins with `>` is aligned right, for numbers.
- * @throws RangeError if a row has another number of cells.
- */
-export function table(columns: readonly string[], rows: readonly (readonly Content[])[]): Markdown {
-  const wrong = rows.find((row) => row.length !== columns.length);
-  if (wrong !== undefined)
-    throw new RangeError(`a table of ${columns.length} columns has a row of ${wrong.length}: ${wrong.join(', ')}`);
+/** How the cells of a table follow from its rows, by title. A title that begins with `>` is aligned right, for numbers. */
+export type Columns<Row> = Readonly<Record<string, (row: Row, place: number) => Content | null>>;
+
+/** Makes a table; nothing without rows. A cell that is null is a dash. */
+export function table<Row>(rows: readonly Row[], columns: Columns<Row>): Markdown {
   if (rows.length === 0) return NOTHING;
-  const line = (cells: readonly Content[]): string => `| ${cells.map(sourceOf).join(' | ')} |`;
-  return new Markdown(
+  const line = (cells: readonly Content[]): Markdown => md`| ${joined(cells, ' | ')} |`;
+  const titles = Object.keys(columns);
+  return joined(
     [
-      line(columns.map((title) => title.replace(/^>/, ''))),
-      line(columns.map((title) => new Markdown(title.startsWith('>') ? '---:' : '---'))),
-      ...rows.map(line),
-    ].join('\n'),
+      line(titles.map((title) => title.replace(/^>/, ''))),
+      line(titles.map((title) => new Markdown(title.startsWith('>') ? '---:' : '---'))),
+      ...rows.map((row, place) => line(Object.values(columns).map((cell) => cell(row, place) ?? DASH))),
+    ],
+    '\n',
   );
 }
 
@@ -118,7 +126,7 @@ export function table(columns: readonly string[], rows: readonly (readonly Conte
 export function folded(title: string, ...contents: readonly Content[]): Markdown {
   const body = blocks(...contents);
   if (body.source === '') return NOTHING;
-  return new Markdown(`<details>\n<summary>${title}</summary>\n\n${body.source}\n\n</details>`);
+  return md`<details>\n<summary>${new Markdown(title)}</summary>\n\n${body}\n\n</details>`;
 }
 
 /** More measurements of one figure are a number. */
@@ -139,9 +147,9 @@ export function anchor(id: string): Markdown {
   return new Markdown(`<a id="${encodeURIComponent(id)}"></a>${escaped(id)}`);
 }
 
-/** A drawing of `plots`; its text is read aloud in its place. */
-export function image(name: string, text: string): Markdown {
-  return md`![${text}](${new Markdown(`plots/${name}.svg`)})`;
+/** A drawing, in a file of the folder `plots`; its text is read aloud in its place. */
+export function image(name: string, text: string, plot: PlotSpec): Markdown {
+  return new Markdown(md`![${text}](plots/${new Markdown(name)}.svg)`.source, new Map([[name, plot]]));
 }
 
 /** Writes a word of a command so that a shell takes it as one. */

@@ -1,12 +1,11 @@
-import { mkdir } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
-import { writeWholeFile } from '../../disk/replace-file.ts';
+import { basename, resolve } from 'node:path';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { amount, counted, fps, money, whole } from './figures.ts';
+import { amount, counted, fps, joules, money, whole } from './figures.ts';
 import { type HostLoad, hostLoad } from './host-plan.ts';
-import { blocks, type Content, code, list, md, strong, table } from './markdown.ts';
+import { blocks, code, list, md, strong, table } from './markdown.ts';
 import { type Report, renderHtml } from './render-html.ts';
 import { type ResultFile, readResult } from './result-file.ts';
+import { writeFiles } from './write-files.ts';
 
 /** One machine type, with the configuration that may be used on it. */
 interface MachineChoice {
@@ -61,28 +60,17 @@ export async function mergeResults(folders: readonly string[]): Promise<MergedCh
 export function choose(given: readonly { readonly folder: string; readonly result: ResultFile }[]): MergedChoice {
   const machines = given.map(({ folder, result }) => machineChoice(folder, result));
   const { target = null, cameraFps = 0 } = given[0]?.result ?? {};
-  const common = { machines, target, cameraFps };
+  const decide = (recommended: number | null, reason: string): MergedChoice => ({
+    ...{ machines, target, cameraFps, recommended, reason },
+  });
   const isOdd = given.some(({ result }) => result.target !== target || result.cameraFps !== cameraFps);
   if (isOdd)
-    return {
-      ...common,
-      recommended: null,
-      reason: 'The runs had different targets or cameras of different rates, so they cannot be compared.',
-    };
+    return decide(null, 'The runs had different targets or cameras of different rates, so they cannot be compared.');
   const names = new Set(given.map(({ result }) => basename(result.subject)));
   if (names.size > 1)
-    return {
-      ...common,
-      recommended: null,
-      reason: `The runs had different pipelines (${[...names].join(', ')}), so they cannot be compared.`,
-    };
+    return decide(null, `The runs had different pipelines (${[...names].join(', ')}), so they cannot be compared.`);
   const able = machines.filter(({ objection }) => objection === null);
-  if (able.length === 0)
-    return {
-      ...common,
-      recommended: null,
-      reason: 'No machine type can be recommended: see the reason for each.',
-    };
+  if (able.length === 0) return decide(null, 'No machine type can be recommended: see the reason for each.');
   const currencies = new Set(able.map(({ currency, pricePerCamera }) => (pricePerCamera === null ? null : currency)));
   const hasPrices = currencies.size === 1 && !currencies.has(null);
   const best = [...able].sort((a, b) =>
@@ -93,7 +81,7 @@ export function choose(given: readonly { readonly folder: string; readonly resul
   const reason = hasPrices
     ? `The cheapest camera: ${money(best.pricePerCamera!, best.currency!)} a month, ${counted(best.plannedCameras, 'camera')} a host.`
     : `The most cameras a host: ${whole(best.plannedCameras)}. With --host-price in one currency for each run, the cheapest camera would decide.`;
-  return { ...common, recommended: machines.indexOf(best), reason };
+  return decide(machines.indexOf(best), reason);
 }
 
 function machineChoice(folder: string, result: ResultFile): MachineChoice {
@@ -123,36 +111,25 @@ export function choiceReport(choice: MergedChoice): Report {
   const { machines, recommended, reason, target, cameraFps } = choice;
   const chosen = recommended === null ? null : machines[recommended]!;
   const title = chosen === null ? 'No machine type can be recommended' : `Use ${chosen.machine} (${chosen.folder})`;
-  const rows = machines.map((one, i): Content[] => [
-    code(one.folder),
-    i === recommended ? strong(one.machine) : one.machine,
-    `${fps(one.fps)}${one.uses === 'best' && one.ratio !== null ? ` (×${amount(one.ratio)})` : ''}`,
-    `${whole(one.plannedCameras)} of ${whole(one.cameras)}${one.isMeasured ? '' : ', predicted'}`,
-    one.pricePerCamera === null ? '–' : money(one.pricePerCamera, one.currency!),
-    one.joulesPerFrame === null ? '–' : `${amount(one.joulesPerFrame)}\u00a0J`,
-    one.uses === 'best' ? code(`${one.folder}/best.yaml`) : 'the pipeline as it was',
-    one.objection ?? 'nothing',
-  ]);
   const hasBaseline = machines.some(({ uses }) => uses === 'baseline');
   return {
-    ...{ title, plots: new Map(), tone: chosen === null ? 'neutral' : 'good' },
+    ...{ title, tone: chosen === null ? 'neutral' : 'good' },
     body: blocks(
       md`# ${title}`,
       md`${reason}${target === null ? '' : md` Target: ${code(target)}.`} Pipeline: ${code(machines[0]?.subject ?? '')}.`,
       md`### Machine types`,
-      table(
-        [
-          'Report',
-          'Machine',
-          '>Rate',
-          `>Cameras of ${fps(cameraFps)}`,
-          '>A camera a month',
-          '>Energy a frame',
-          'Runs',
-          'Against it',
-        ],
-        rows,
-      ),
+      table(machines, {
+        Report: ({ folder }) => code(folder),
+        Machine: ({ machine }, i) => (i === recommended ? strong(machine) : machine),
+        '>Rate': (one) =>
+          `${fps(one.fps)}${one.uses === 'best' && one.ratio !== null ? ` (×${amount(one.ratio)})` : ''}`,
+        [`>Cameras of ${fps(cameraFps)}`]: (one) =>
+          `${whole(one.plannedCameras)} of ${whole(one.cameras)}${one.isMeasured ? '' : ', predicted'}`,
+        '>A camera a month': ({ pricePerCamera: price, currency }) => (price === null ? null : money(price, currency!)),
+        '>Energy a frame': ({ joulesPerFrame }) => joules(joulesPerFrame),
+        Runs: ({ uses, folder }) => (uses === 'best' ? code(`${folder}/best.yaml`) : 'the pipeline as it was'),
+        'Against it': ({ objection }) => objection ?? 'nothing',
+      }),
       list([
         'Cameras are those with headroom kept free, of those at the limit.',
         ...(hasBaseline ? ['Where no faster configuration is proven, the pipeline as it was counts.'] : []),
@@ -161,15 +138,12 @@ export function choiceReport(choice: MergedChoice): Report {
   };
 }
 
-/** Writes `choice.html`, `choice.md` and `choice.json` into a folder. @returns the paths. @throws the system's error. */
-export async function writeChoice(folder: string, choice: MergedChoice): Promise<readonly string[]> {
+/** Writes `choice.html`, `choice.md` and `choice.json` into a folder. @returns the paths. @throws as `writeFiles` */
+export function writeChoice(folder: string, choice: MergedChoice): Promise<readonly string[]> {
   const report = choiceReport(choice);
-  const files = [
-    ['choice.html', renderHtml(report)],
-    ['choice.md', `${report.body.source}\n`],
-    ['choice.json', `${JSON.stringify(choice, null, 2)}\n`],
-  ] as const;
-  await mkdir(folder, { recursive: true });
-  for (const [name, content] of files) await writeWholeFile(join(folder, name), content);
-  return files.map(([name]) => join(folder, name));
+  return writeFiles(folder, {
+    'choice.html': renderHtml(report),
+    'choice.md': report.body.source,
+    'choice.json': choice,
+  });
 }

@@ -1,12 +1,24 @@
 import type { Axis, Mark, Scale, Spec } from 'vega';
 import { factor, ms } from './figures.ts';
-import type { Plot } from './render-html.ts';
 
-/** Draws a plot for a width in pixels. */
-export type PlotSpec = (width: number) => Spec;
+/** A drawing for a wide and for a narrow screen. */
+export interface Plot {
+  readonly wide: string;
+  readonly narrow: string;
+}
 
-const WIDTHS = { wide: 860, narrow: 340 } as const;
-const NARROW = 500;
+/** A plot for any width: rows of data, and marks that show them on scales. The scale `colour` has a legend if `hasLegend`. */
+export interface PlotSpec {
+  readonly rows: readonly object[];
+  readonly scales: readonly Scale[];
+  readonly axes: readonly Axis[];
+  readonly marks: readonly Mark[];
+  readonly height: number;
+  /** Of a narrow plot, whose legend needs more lines. */
+  readonly narrowHeight?: number;
+  readonly hasLegend: boolean;
+}
+
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "DejaVu Sans", sans-serif';
 const [INK, MUTED, GRID, OLD, NEW, BAD] = ['#1a212b', '#566170', '#e2e6eb', '#b5591f', '#1f5fae', '#b02329'];
 
@@ -16,39 +28,35 @@ export async function drawPlots(specs: ReadonlyMap<string, PlotSpec>): Promise<R
   const { View, parse } = await import('vega');
   const draw = (spec: Spec): Promise<string> => new View(parse(spec), { renderer: 'none' }).toSVG();
   const drawn = [...specs].map(async ([name, spec]): Promise<[string, Plot]> => {
-    const [wide, narrow] = await Promise.all([draw(spec(WIDTHS.wide)), draw(spec(WIDTHS.narrow))]);
+    const [wide, narrow] = await Promise.all([
+      draw(vegaSpec(spec, { width: 860, height: spec.height, columns: 9 })),
+      draw(vegaSpec(spec, { width: 340, height: spec.narrowHeight ?? spec.height, columns: 3 })),
+    ]);
     return [name, { wide, narrow }];
   });
   return new Map(await Promise.all(drawn));
 }
 
-type Rows = readonly object[];
-
-function specOf(
-  size: { readonly width: number; readonly height: number },
-  rows: Rows,
-  scales: Scale[],
-  axes: Axis[],
-  marks: Mark[],
-  colours: boolean,
+/** @param size - in pixels; `columns` is the number of entries in a line of the legend. */
+function vegaSpec(
+  { rows, scales, axes, marks, hasLegend }: PlotSpec,
+  { columns, ...size }: { readonly width: number; readonly height: number; readonly columns: number },
 ): Spec {
   const label = { labelFont: FONT, labelFontSize: 12 };
   return {
     ...{ ...size, padding: 2, autosize: { type: 'fit', contains: 'padding' }, background: 'white' },
     config: {
       text: { font: FONT, fontSize: 12, fill: INK },
-      axis: { ...label, titleFont: FONT, titleFontSize: 12, titleFontWeight: 400 },
+      axis: {
+        ...{ ...label, titleFont: FONT, titleFontSize: 12, titleFontWeight: 400, titleColor: MUTED, labelColor: MUTED },
+        ...{ grid: true, gridColor: GRID, domain: false, ticks: false },
+        ...{ labelPadding: 6, titlePadding: 10, labelOverlap: true },
+      },
       legend: { ...label, symbolStrokeWidth: 0 },
     },
     data: [{ name: 'rows', values: [...rows] }],
-    ...{ scales, marks },
-    legends: colours
-      ? [{ fill: 'colour', orient: 'bottom', columns: size.width < NARROW ? 3 : 9, symbolType: 'square' }]
-      : [],
-    axes: axes.map((axis) => ({
-      ...{ grid: true, gridColor: GRID, labelColor: MUTED, titleColor: MUTED, domain: false, ticks: false },
-      ...{ labelPadding: 6, titlePadding: 10, labelOverlap: true, ...axis },
-    })),
+    ...{ scales: [...scales], axes: [...axes], marks: [...marks] },
+    legends: hasLegend ? [{ fill: 'colour', orient: 'bottom', columns, symbolType: 'square' }] : [],
   };
 }
 
@@ -95,14 +103,17 @@ export function gainPlot(steps: readonly Gain[], whole: Gain): PlotSpec {
   const rows = [...steps, whole].map((gain, i) => {
     const start = gain === whole ? 1 : product;
     product = start * gain.measured;
+    const { name, measured, predicted, interval } = gain;
+    const [low, high] = interval ?? [measured, measured];
     return {
-      ...{ y: i * 46, start, end: product, kind: gain === whole ? 'whole' : gain.measured < 1 ? 'loss' : 'gain' },
-      ...{ predicted: start * (gain.predicted ?? 1), shown: gain.predicted === null ? 0 : 1, name: gain.name },
-      ...{ low: start * (gain.interval?.[0] ?? gain.measured), high: start * (gain.interval?.[1] ?? gain.measured) },
+      ...{ name, y: i * 46, start, end: product, kind: gain === whole ? 'whole' : measured < 1 ? 'loss' : 'gain' },
       ...{
-        text: factor(gain.measured),
-        free: start * Math.max(gain.predicted ?? 1, gain.interval?.[1] ?? 1, gain.measured, 1),
+        predicted: start * (predicted ?? 1),
+        shown: predicted === null ? 0 : 1,
+        low: start * low,
+        high: start * high,
       },
+      ...{ text: factor(measured), free: start * Math.max(predicted ?? 1, high, measured, 1) },
     };
   });
   const ends = rows.flatMap(({ start, end, low, high, predicted }) => [start, end, low, high, predicted]);
@@ -116,21 +127,14 @@ export function gainPlot(steps: readonly Gain[], whole: Gain): PlotSpec {
     title: 'frames per second, multiples of the baseline',
     values: roundValues(ends),
   };
-  return (width) =>
-    specOf(
-      { width, height: rows.length * 46 + 46 },
-      rows,
-      scales,
-      [axis],
-      [
-        mark('text', { x: 0, y: below(13), text: '=name', limit: width - 20 }),
-        mark('rect', { x: 'x:start', x2: 'x:end', y: below(19), height: 18, fill: 'colour:kind' }),
-        mark('rule', { x: 'x:low', x2: 'x:high', y: below(28), strokeWidth: 1.5, stroke: '#8a95a3' }),
-        mark('rule', { x: 'x:predicted', y: below(16), y2: below(40), strokeWidth: 2, stroke: INK, opacity: '=shown' }),
-        mark('text', { x: { scale: 'x', field: 'free', offset: 8 }, y: below(32), text: '=text', fontWeight: 600 }),
-      ],
-      false,
-    );
+  const marks = [
+    mark('text', { x: 0, y: below(13), text: '=name', limit: { signal: 'width - 20' } }),
+    mark('rect', { x: 'x:start', x2: 'x:end', y: below(19), height: 18, fill: 'colour:kind' }),
+    mark('rule', { x: 'x:low', x2: 'x:high', y: below(28), strokeWidth: 1.5, stroke: '#8a95a3' }),
+    mark('rule', { x: 'x:predicted', y: below(16), y2: below(40), strokeWidth: 2, stroke: INK!, opacity: '=shown' }),
+    mark('text', { x: { scale: 'x', field: 'free', offset: 8 }, y: below(32), text: '=text', fontWeight: 600 }),
+  ];
+  return { rows, scales, axes: [axis], marks, height: rows.length * 46 + 46, hasLegend: false };
 }
 
 /** Parts of a frame's time in the order in which it passes them, and their colours. */
@@ -159,15 +163,9 @@ export function stagePlot(
   ];
   const axis: Axis = { scale: 'x', orient: 'bottom', title: 'mean time of a frame, ms' };
   const bar = { x: 'x:start', x2: 'x:end', y: below(22), height: 32, fill: 'colour:part', stroke: 'white' };
-  return (width) =>
-    specOf(
-      { width, height: sides.length * 62 + (width < NARROW ? 130 : 90) },
-      rows,
-      scales,
-      [axis],
-      [mark('text', { y: below(14), text: '=title', fontWeight: 600 }), mark('rect', bar)],
-      true,
-    );
+  const marks = [mark('text', { y: below(14), text: '=title', fontWeight: 600 }), mark('rect', bar)];
+  const height = sides.length * 62 + 90;
+  return { rows, scales, axes: [axis], marks, height, narrowHeight: height + 40, hasLegend: true };
 }
 
 /** Share of frames that are at most so old, one line for each side. */
@@ -200,7 +198,7 @@ export function latencyPlot(
     limitMs === null
       ? []
       : [mark('rule', { x: { scale: 'x', value: limitMs }, y: 0, y2: { signal: 'height' }, ...LIMIT }, '')];
-  return (width) => specOf({ width, height: 300 }, rows, scales, axes, [curves, ...limit], true);
+  return { rows, scales, axes, marks: [curves, ...limit], height: 300, hasLegend: true };
 }
 
 export interface ParetoMark {
@@ -241,17 +239,12 @@ export function paretoPlot(marks: readonly ParetoMark[], title: string, lowest: 
     lowest === null
       ? []
       : [mark('rule', { x: 0, x2: { signal: 'width' }, y: { scale: 'y', value: lowest }, ...LIMIT }, '')];
-  return (width) =>
-    specOf(
-      { width, height: 380 },
-      marks.map((one, i) => ({ ...one, number: String(i + 1) })),
-      scales,
-      axes,
-      [
-        ...limit,
-        mark('symbol', { ...place, size: 330, fill: 'colour:kind', stroke: 'white' }),
-        mark('text', { ...place, ...number }),
-      ],
-      true,
-    );
+  return {
+    ...{ rows: marks.map((one, i) => ({ ...one, number: String(i + 1) })), scales, axes, height: 380, hasLegend: true },
+    marks: [
+      ...limit,
+      mark('symbol', { ...place, size: 330, fill: 'colour:kind', stroke: 'white' }),
+      mark('text', { ...place, ...number }),
+    ],
+  };
 }

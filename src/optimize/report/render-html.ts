@@ -1,18 +1,11 @@
 import { Marked, type Token, type Tokens } from 'marked';
 import type { Markdown } from './markdown.ts';
+import type { Plot } from './plots.ts';
 import { REPORT_STYLE } from './report-style.ts';
-
-/** A drawing for a wide and for a narrow screen. */
-export interface Plot {
-  readonly wide: string;
-  readonly narrow: string;
-}
 
 export interface Report {
   readonly title: string;
   readonly body: Markdown;
-  /** By the name that `image` gives. */
-  readonly plots: ReadonlyMap<string, Plot>;
   /** Tone of the title. Only a good report has anything in green. */
   readonly tone: 'good' | 'bad' | 'neutral';
 }
@@ -29,8 +22,12 @@ const TONES: Readonly<Record<string, 'good' | 'bad' | 'neutral'>> = {
   ...{ inconclusive: 'neutral', unclear: 'neutral', 'not judged': 'neutral', 'not enough frames': 'neutral' },
 };
 
-/** Renders a report as one page that needs no network and no script. */
-export function renderHtml({ title, body, plots, tone }: Report): string {
+/**
+ * Renders a report as one page that needs no network and no script.
+ *
+ * @param plots - the drawings of its body, by name.
+ */
+export function renderHtml({ title, body, tone }: Report, plots: ReadonlyMap<string, Plot> = new Map()): string {
   const marked = new Marked({
     gfm: true,
     // A name that looks like an address is no link.

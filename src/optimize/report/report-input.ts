@@ -1,7 +1,13 @@
+import type { TrackAgreement } from '../../evaluate/track-agreement.ts';
+import type { Bottleneck } from '../../measure/bottlenecks.ts';
 import type { MachineFacts } from '../../measure/machine-facts.ts';
 import type { MeasurementRecord } from '../../measure/measurement-log.ts';
-import type { TrialResult } from '../../measure/trial-result.ts';
-import type { Bottleneck, Configuration, ParetoPoint, Refusal, Step, TargetVerdict } from '../result.ts';
+import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
+import type { CountComparison } from '../gate/compare-counts.ts';
+import type { GateVerdict } from '../gate/gate-verdict.ts';
+import type { Configuration, ParetoPoint, Refusal, Step } from '../result.ts';
+import type { Comparison } from '../search/evaluator.ts';
+import type { FinalVerdict } from '../search/finals.ts';
 import type { LoadTest } from './load-tests.ts';
 
 /** What a report shows of the machine that a measurement ran on. */
@@ -32,7 +38,7 @@ export interface ReportSide {
   readonly configuration: Configuration;
   /** Id of the trial. */
   readonly measurement: string;
-  readonly targets: readonly TargetVerdict[];
+  readonly targets: readonly Omit<TargetVerdict, 'gap'>[];
   /** The largest number of cameras that meets the targets; null if it was not measured. */
   readonly capacity: ReportCapacity | null;
 }
@@ -58,54 +64,18 @@ interface ReportValidity {
 }
 
 /** The best against the baseline in interleaved runs: the headline. */
-export interface ReportSpeedup {
-  readonly ratio: number;
-  /** 95 %. */
-  readonly interval: readonly [number, number];
+export interface ReportSpeedup extends Comparison {
   readonly pairs: number;
   /** Median frames per second of each side in these runs; null if not kept. */
   readonly beforeFps: number | null;
   readonly afterFps: number | null;
-  readonly measurements: readonly string[];
 }
 
 /** How the quality of the best configuration compares with the baseline's on one set of pictures or one piece of video. */
-export interface QualityFigure {
-  /** `ap`: average precision on labelled pictures. `agreement`: F1 against the reference on video. */
-  readonly kind: 'ap' | 'agreement';
-  readonly baseline: number;
-  readonly best: number;
-  /** Negative is better. */
-  readonly loss: number;
-  /** Interval of the loss at `confidence`. */
-  readonly interval: readonly [number, number];
-  /** 0 to 1: 0.95, or more if it is corrected for several finalists. */
-  readonly confidence: number;
-  readonly allowed: number;
-  /** Pictures or frames that were compared. */
-  readonly pictures: number;
-  /** What is found and what is right at the score thresholds, on labelled pictures. */
-  readonly published?: readonly PublishedFigure[];
-  readonly slices: readonly QualitySlice[];
+export interface QualityFigure
+  extends Pick<GateVerdict, 'measure' | 'reference' | 'candidate' | 'loss' | 'interval' | 'level' | 'allowed'>,
+    Pick<GateVerdict, 'pictures' | 'published' | 'bySize' | 'byClass' | 'byTag'> {
   readonly measurements: readonly string[];
-}
-
-/** Recall or precision at the score thresholds that users see. */
-export interface PublishedFigure extends Pick<QualityFigure, 'baseline' | 'best' | 'loss' | 'interval' | 'allowed'> {
-  readonly name: 'recall' | 'precision';
-  /** Of the baseline and of the best. */
-  readonly thresholds: readonly [number, number];
-}
-
-/** Loss of one kind of objects, or of the files with one tag. */
-export interface QualitySlice {
-  readonly by: 'size' | 'class' | 'tag';
-  readonly name: string;
-  readonly loss: number;
-  readonly interval: readonly [number, number] | null;
-  /** What there was to judge by; null if unknown. */
-  readonly pictures: number | null;
-  readonly objects: number | null;
 }
 
 export interface ReportQuality {
@@ -115,29 +85,10 @@ export interface ReportQuality {
   readonly heldOut: (QualityFigure & { readonly finalists: number }) | null;
 }
 
-export interface Finalist {
-  readonly configuration: Configuration;
-  readonly fps: number;
-  /** On the held-out part. */
-  readonly verdict: 'passed' | 'refused' | 'inconclusive' | 'not judged';
-  readonly reason: string;
-  readonly measurements: readonly string[];
-}
-
-/** Counts of the user's streams before and after; what could not be counted differs. */
-export interface CountChange {
-  readonly kind: 'line' | 'zone' | 'tracks';
-  readonly id: string;
-  /** Of a line: crossings left to right and right to left. Of a zone: mean number of objects inside. Of tracks: their number. */
-  readonly before: readonly number[];
-  readonly after: readonly number[];
-  /** Largest difference that is tolerated; null if none is defined. */
-  readonly allowed: number | null;
-  readonly differs: boolean;
-}
-
+/** What is counted in the user's streams before and after. */
 export interface ReportCounts {
-  readonly rows: readonly CountChange[];
+  readonly counts: readonly CountComparison[];
+  readonly tracks: readonly Pick<TrackAgreement, 'tracks' | 'kept'>[];
   readonly isOtherDetector: boolean;
   /** Whether the user accepts other counts (`--accept-counts`). */
   readonly isAccepted: boolean;
@@ -162,8 +113,6 @@ export interface Technique {
 
 /** A limit of a trial, its remedy, and what a change that does just that has gained. */
 export interface ReportBottleneck extends Bottleneck {
-  /** Key of the configuration that the remedy changes; null if it is none. */
-  readonly lever: string | null;
   readonly measurements: readonly string[];
 }
 
@@ -221,7 +170,7 @@ export interface ReportInput {
   /** `budget`: there was more to try. */
   readonly ended: 'done' | 'budget';
   readonly refusals: readonly Refusal[];
-  readonly finalists: readonly Finalist[];
+  readonly finalists: readonly FinalVerdict[];
   /** Of the baseline, the worst first. `measuredGain` only of a change that does what `predictedGain` assumes. */
   readonly bottlenecks: readonly ReportBottleneck[];
   /** Of the best configuration: what to do after it. */

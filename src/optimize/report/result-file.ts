@@ -55,7 +55,7 @@ const resultFile = z.object({
 /** The result of an optimisation for programs, and for the choice between machine types. */
 export type ResultFile = z.output<typeof resultFile>;
 
-/** @throws RangeError as `buildReport` does. */
+/** @throws RangeError as `findingsOf` */
 export function resultOf(input: ReportInput): ResultFile {
   const { outcome, before, after } = findingsOf(input);
   const { heldOut } = input.quality;
@@ -65,7 +65,7 @@ export function resultOf(input: ReportInput): ResultFile {
     ...{ kind: 'sightline-optimize', version: VERSION, subject: input.subject, createdAt: input.createdAt },
     ...{ machine: { cpuModel, cores, memoryBytes }, device, validity: input.validity, outcome },
     speedup: input.speedup,
-    quality: heldOut,
+    quality: heldOut === null ? null : { ...heldOut, kind: heldOut.measure === 'AP' ? 'ap' : 'agreement' },
     ...{ baseline: sideOf(input.baseline, before), best: sideOf(input.best, after) },
     ...{ target: input.options.target, cameraFps: input.options.cameraFps },
     ...{ headroomRatio: input.options.headroomRatio, hostPrice: input.options.hostPrice },

@@ -94,7 +94,11 @@ function remedies({ input }: Findings, { isBest }: Start): Sketch[] {
       const facts: Lever | undefined = LEVERS[lever as keyof typeof LEVERS];
       return {
         what: md`${remedy.replace(/\.$/, '')} (limit: ${part})${measured(...measurements)}`,
-        ...{ gain: predictedGain, basis: 'predicted', effort: facts?.effort ?? 'days' },
+        ...{
+          gain: predictedGain,
+          basis: 'predicted',
+          effort: facts === undefined ? 'days' : (facts.effort ?? 'minutes'),
+        },
         risk: facts === undefined ? 'none for the detections' : `${facts.risk}: ${facts.riskReason}`,
         needs: lever === 'hwaccel' ? 'a GPU or a media engine' : 'a change of the set-up',
       };
@@ -150,21 +154,20 @@ function gainOfPruning({ cpuMsPerFrame }: ReportTrial): number | null {
 }
 
 export function roadmapSection(findings: Findings): Markdown {
-  const rows = roadmapOf(findings).map((row, i) => [
-    whole(i + 1),
-    row.what,
-    row.gain === null ? '–' : factor(row.gain),
-    row.basis,
-    row.effort,
-    row.risk,
-    row.needs,
-    fps(row.fpsAfter),
-    row.camerasAfter === null ? '–' : whole(row.camerasAfter),
-  ]);
   return folded(
     'Roadmap',
     md`By (gain − 1) × confidence ÷ effort; confidence is ${percent(CONFIDENCE.measured)} for what was measured, ${percent(CONFIDENCE.predicted)} for what was predicted, ${percent(CONFIDENCE.published)} for what others published. Rate and cameras are those once the row and all above it are done.`,
-    table(['>Nr', 'What', '>Gain', 'Basis', 'Effort', 'Risk', 'It needs', '>Rate after it', '>Cameras after it'], rows),
+    table(roadmapOf(findings), {
+      '>Nr': (_, place) => whole(place + 1),
+      What: ({ what }) => what,
+      '>Gain': ({ gain }) => factor(gain),
+      Basis: ({ basis }) => basis,
+      Effort: ({ effort }) => effort,
+      Risk: ({ risk }) => risk,
+      'It needs': ({ needs }) => needs,
+      '>Rate after it': ({ fpsAfter }) => fps(fpsAfter),
+      '>Cameras after it': ({ camerasAfter }) => whole(camerasAfter),
+    }),
     md`Pruning and distillation were not measured: the figures are those that others published (${link('YOLOv8n with 59 % of its work left', PRUNED.url)}, ${link('RTMDet', DISTILLED.url)}). A model made so is timed and judged like every other candidate in the folder of ${code('--candidates')}.`,
   );
 }

@@ -1,11 +1,10 @@
-import type { FaultCounts } from '../../measure/trial-result.ts';
-import { PARTS } from '../../measure/trial-result.ts';
+import { type FaultCounts, PARTS } from '../../measure/trial-result.ts';
 import { BUSY_STAGES } from '../../protocol/report.ts';
-import { amount, counted, fps, megabytes, ms, percent, targetValue, whole } from './figures.ts';
+import { amount, counted, DASH, fps, joules, megabytes, ms, percent, targetValue, whole } from './figures.ts';
 import type { Findings } from './findings.ts';
-import { blocks, type Content, code, folded, image, type Markdown, md, measured, NOTHING, table } from './markdown.ts';
-import { latencyPlot, type PlotSpec, stagePlot } from './plots.ts';
-import { joulesPerFrame, type ReportTrial } from './report-input.ts';
+import { blocks, code, folded, image, type Markdown, md, measured, NOTHING, table } from './markdown.ts';
+import { latencyPlot, stagePlot } from './plots.ts';
+import { joulesPerFrame, type ReportSide, type ReportTrial } from './report-input.ts';
 
 /** Largest gap of Little's law that a measurement should have. */
 const LITTLE_LAW_LIMIT = 0.05;
@@ -18,54 +17,42 @@ interface Side {
 
 /** Where the time of a frame goes: live first, then, folded, in a file that is read as fast as it can be. */
 export function timeSection(findings: Findings): Markdown {
-  const sides = liveSides(findings);
-  const ids = measured(...findings.live.map(({ measurement }) => measurement));
-  const live =
-    sides.length === 0
-      ? md`No run at the speed of cameras was measured: that needs ${code('--target')}, or a budget from eight minutes. What a camera sees is therefore not known.`
-      : blocks(
-          md`Measured at the speed of cameras, with the number of cameras in the head of each column${ids}.`,
-          image('stages', 'Where the time of a frame goes, live'),
-          ...(latencies(findings).length === 0 ? [] : [image('latency', 'Latency of single frames, live')]),
-          folded('All figures of the live runs', trialTable(sides)),
-        );
-  return folded('Where the time of a frame goes', live, targetsTable(findings), offline(findings));
+  return folded('Where the time of a frame goes', liveFigures(findings), targetsTable(findings), offline(findings));
 }
 
-function liveSides({ live }: Findings): readonly Side[] {
-  return live.map(({ name, cameras, cameraFps, trial }) => ({
-    name: `${name}: ${counted(cameras, 'camera')} of ${fps(cameraFps)}`,
-    trial,
+function liveFigures({ live, input }: Findings): Markdown {
+  if (live.length === 0)
+    return md`No run at the speed of cameras was measured: that needs ${code('--target')}, or a budget from eight minutes. What a camera sees is therefore not known.`;
+  const sides = live.map(({ name, cameras, cameraFps, trial }) => ({
+    ...{ name: `${name}: ${counted(cameras, 'camera')} of ${fps(cameraFps)}`, trial },
   }));
-}
-
-function latencies({ live }: Findings) {
-  return live.flatMap(({ name, trial: { latenciesMs } }) =>
+  const latencies = live.flatMap(({ name, trial: { latenciesMs } }) =>
     latenciesMs === null || latenciesMs.length === 0 ? [] : [{ name, latenciesMs }],
   );
-}
-
-/** Plots of the live runs; none without them. */
-export function timePlots(findings: Findings): readonly (readonly [string, PlotSpec])[] {
-  const sides = liveSides(findings).map(({ name, trial }) => ({ name, stagesMs: trial.stagesMs }));
-  if (sides.length === 0) return [];
-  const limit = /^p99<=(\d+(?:\.\d+)?)(ms|s)$/.exec(
-    findings.input.baseline.targets.find(({ target }) => target.startsWith('p99'))?.target ?? '',
+  const stages = sides.map(({ name, trial }) => ({ name, stagesMs: trial.stagesMs }));
+  return blocks(
+    md`Measured at the speed of cameras, with the number of cameras in the head of each column${measured(...live.map(({ measurement }) => measurement))}.`,
+    image('stages', 'Where the time of a frame goes, live', stagePlot(stages)),
+    latencies.length === 0
+      ? NOTHING
+      : image('latency', 'Latency of single frames, live', latencyPlot(latencies, limitMs(input.baseline))),
+    folded('All figures of the live runs', trialTable(sides)),
   );
-  const limitMs = limit === null ? null : Number(limit[1]) * (limit[2] === 's' ? 1000 : 1);
-  const lines = latencies(findings);
-  return [
-    ['stages', stagePlot(sides)],
-    ...(lines.length === 0 ? [] : [['latency', latencyPlot(lines, limitMs)] as const]),
-  ];
 }
 
-/** Rows that no side has are absent. */
+/** The limit of a target for the 99th percentile; null without one. */
+function limitMs({ targets }: ReportSide): number | null {
+  const target = targets.find(({ target }) => target.startsWith('p99'))?.target ?? '';
+  const limit = /^p99<=(\d+(?:\.\d+)?)(ms|s)$/.exec(target);
+  return limit === null ? null : Number(limit[1]) * (limit[2] === 's' ? 1000 : 1);
+}
+
+/** Figures that no side has are absent. */
 function trialTable(sides: readonly Side[]): Markdown {
-  const rows: Content[][] = [];
+  const rows: { readonly name: string; readonly cells: readonly string[] }[] = [];
   const row = (name: string, text: (trial: ReportTrial) => string | null): void => {
-    const cells = sides.map(({ trial }) => text(trial));
-    if (cells.some((cell) => cell !== null)) rows.push([name, ...cells.map((cell) => cell ?? '–')]);
+    const cells = sides.map(({ trial }) => text(trial) ?? DASH);
+    if (cells.some((cell) => cell !== DASH)) rows.push({ name, cells });
   };
   row('frames per second', (trial) => amount(trial.fps));
   for (const quantile of ['p50', 'p95', 'p99', 'max'] as const)
@@ -83,32 +70,21 @@ function trialTable(sides: readonly Side[]): Markdown {
   faults('reconnects', ({ reconnects }) => reconnects);
   for (const reason of new Set(sides.flatMap(({ trial }) => Object.keys(trial.faults?.dropped ?? {}))))
     faults(`dropped (${reason})`, ({ dropped }) => dropped[reason] ?? 0);
-  row('CPU a frame', ({ cpuMsPerFrame }) => (cpuMsPerFrame === null ? null : ms(cpuMsPerFrame.total)));
+  row('CPU a frame', ({ cpuMsPerFrame }) => ms(cpuMsPerFrame?.total));
   for (const stage of BUSY_STAGES) {
-    row(`of it ${stage}`, ({ cpuMsPerFrame }) => (cpuMsPerFrame === null ? null : ms(cpuMsPerFrame[stage])));
+    row(`of it ${stage}`, ({ cpuMsPerFrame }) => ms(cpuMsPerFrame?.[stage]));
     row(`capacity of ${stage} in use`, ({ busyRatio }) => percent(busyRatio[stage]));
   }
   const gpus = Math.max(...sides.map(({ trial }) => trial.gpus?.length ?? 0));
   for (let i = 0; i < gpus; i++) {
     const name = gpus === 1 ? 'GPU' : `GPU ${i}`;
-    row(`${name} in use`, (trial) => {
-      const ratio = trial.gpus?.[i]?.busyRatio ?? null;
-      return ratio === null ? null : percent(ratio);
-    });
-    row(`memory of the ${name}`, (trial) => {
-      const bytes = trial.gpus?.[i]?.memoryUsedBytes ?? null;
-      return bytes === null ? null : megabytes(bytes);
-    });
+    row(`${name} in use`, ({ gpus: found }) => percent(found?.[i]?.busyRatio));
+    row(`memory of the ${name}`, ({ gpus: found }) => megabytes(found?.[i]?.memoryUsedBytes));
   }
-  row('energy a frame', (trial) => {
-    const joules = joulesPerFrame(trial);
-    return joules === null ? null : `${amount(joules)}\u00a0J`;
-  });
+  row('energy a frame', (trial) => joules(joulesPerFrame(trial)));
   row('memory', ({ rssBytes }) => megabytes(rssBytes));
-  row('CPU that others took', ({ machine }) => (machine?.otherRatio == null ? null : percent(machine.otherRatio)));
-  row('CPU that other virtual machines took', ({ machine }) =>
-    machine?.stealRatio == null ? null : percent(machine.stealRatio),
-  );
+  row('CPU that others took', ({ machine }) => percent(machine?.otherRatio));
+  row('CPU that other virtual machines took', ({ machine }) => percent(machine?.stealRatio));
   row('device', ({ device }) => (device === undefined ? null : `${device.device} (${device.provider})`));
   row('windows left out', ({ discardedWindows: n }) => (n === 0 ? null : whole(n)));
   row('became stable', ({ isStable }) => (isStable ? 'yes' : 'no: read it with care'));
@@ -116,7 +92,9 @@ function trialTable(sides: readonly Side[]): Markdown {
     "gap of Little's law",
     ({ littleLawGap: gap }) => percent(gap) + (gap > LITTLE_LAW_LIMIT ? ': read it with care' : ''),
   );
-  return table(['', ...sides.map(({ name }) => `>${name}`)], rows);
+  type Row = (typeof rows)[number];
+  const columns = sides.map(({ name }, i) => [`>${name}`, ({ cells }: Row) => cells[i]!]);
+  return table<Row>(rows, { '': ({ name }) => name, ...Object.fromEntries(columns) });
 }
 
 function perMillion(count: number, { frames }: FaultCounts): string | null {
@@ -126,17 +104,15 @@ function perMillion(count: number, { frames }: FaultCounts): string | null {
 function targetsTable({ input: { baseline, best }, hasChanged }: Findings): Markdown {
   const { targets } = baseline;
   if (targets.length === 0) return NOTHING;
-  const rows = targets.map((verdict) => {
-    const now = best.targets.find(({ target }) => target === verdict.target);
-    const text = (one: typeof now): string =>
-      one === undefined
-        ? '–'
-        : `${one.measured === null ? '' : `${targetValue(one.target, one.measured)}: `}${one.state}, ${one.reason}`;
-    return [code(verdict.target), text(verdict), ...(hasChanged ? [text(now)] : [])];
-  });
+  const text = (one: (typeof targets)[number] | undefined): string | null =>
+    one === undefined
+      ? null
+      : `${one.measured === null ? '' : `${targetValue(one.target, one.measured)}: `}${one.state}, ${one.reason}`;
+  const after = ({ target }: (typeof targets)[number]): string | null =>
+    text(best.targets.find((one) => one.target === target));
   return blocks(
     md`### Targets`,
-    table(['Target', 'Before', ...(hasChanged ? ['After'] : [])], rows),
+    table(targets, { Target: ({ target }) => code(target), Before: text, ...(hasChanged ? { After: after } : {}) }),
     'A percentile counts as met only if so few frames were late that chance explains it in less than one run of 100.',
   );
 }

@@ -3,19 +3,7 @@ import { amount, capacityText, counted, duration, fps, ms, percent, whole } from
 import { type Findings, trialIn } from './findings.ts';
 import { hostLoad } from './host-plan.ts';
 import { LOAD_TESTS, type LoadTest } from './load-tests.ts';
-import {
-  anchor,
-  code,
-  folded,
-  listing,
-  type Markdown,
-  md,
-  measured,
-  NOTHING,
-  shellQuoted,
-  strong,
-  table,
-} from './markdown.ts';
+import { anchor, code, folded, listing, type Markdown, md, measured, shellQuoted, strong, table } from './markdown.ts';
 import type { ReportCapacity, ReportInput, ReportMeasurement } from './report-input.ts';
 
 /** The load tests and the roll-out that show whether the result holds outside of this run, as commands. */
@@ -58,15 +46,14 @@ function loadTests({ options, best }: ReportInput, planned: number, limit: numbe
 function results(tests: readonly LoadTest[], capacity: ReportCapacity | null): Markdown {
   if (tests.length === 0)
     return md`None has been run yet. The same ${code('optimize')} command with ${code('--resume')} repeats no measurement and shows their results here.`;
-  const rows = tests.map((test) => [
-    test.profile,
-    test.createdAt.slice(0, 10),
-    duration(test.seconds),
-    `${amount(test.cameras.count)} over ${test.cameras.protocol}`,
-    strong(test.verdict),
-    findingOf(test, capacity),
-  ]);
-  return table(['Load test', 'Date', '>Length', '>Most cameras', 'Verdict', 'Found'], rows);
+  return table(tests, {
+    'Load test': ({ profile }) => profile,
+    Date: ({ createdAt }) => createdAt.slice(0, 10),
+    '>Length': ({ seconds }) => duration(seconds),
+    '>Most cameras': ({ cameras }) => `${amount(cameras.count)} over ${cameras.protocol}`,
+    Verdict: ({ verdict }) => strong(verdict),
+    Found: (test) => findingOf(test, capacity),
+  });
 }
 
 /** What the load test found, in words; for a break point beside what the optimisation measured. */
@@ -102,22 +89,19 @@ function evaluation({ options, best }: ReportInput): string {
 /** Every measurement, with what it measured and its result. */
 export function measurementsSection({ input }: Findings): Markdown {
   const { measurements, baseline, machine } = input;
-  const rows = measurements.map((record) => [
-    anchor(record.id),
-    `${record.kind}, ${record.scenario}`,
-    [
-      describeConfiguration(record.configuration),
-      ...furtherDifferences(record.configuration, baseline.configuration),
-    ].join('; '),
-    resultText(record),
-    duration(record.seconds),
-  ]);
   const total = measurements.reduce((sum, record) => sum + record.seconds, 0);
   const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
   return folded(
     'Measurements',
     md`${counted(measurements.length, 'measurement')} in ${duration(total)}. Each is a line of ${code('measurements.jsonl')} with everything that was recorded. Machine: ${machine.cpuModel}, ${counted(machine.cores, 'core')}, ${amount(machine.memoryBytes / 2 ** 30)} GiB${versions.length === 0 ? '' : `; ${versions.join(', ')}`}.`,
-    rows.length === 0 ? NOTHING : table(['Id', 'What', 'Configuration', 'Result', '>Took'], rows),
+    table(measurements, {
+      Id: ({ id }) => anchor(id),
+      What: ({ kind, scenario }) => `${kind}, ${scenario}`,
+      Configuration: ({ configuration: own }) =>
+        [describeConfiguration(own), ...furtherDifferences(own, baseline.configuration)].join('; '),
+      Result: resultText,
+      '>Took': ({ seconds }) => duration(seconds),
+    }),
   );
 }
 

@@ -1,34 +1,68 @@
-import { mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { writeWholeFile } from '../../disk/replace-file.ts';
-import { buildReport } from './build-report.ts';
+import { join } from 'node:path';
+import { type Findings, findingsOf } from './findings.ts';
+import { frontPage, headline } from './front-page.ts';
+import { bottlenecksSection, gainsSection, triedSection } from './gains-section.ts';
+import { hostsSection } from './hosts-section.ts';
+import { blocks, type Markdown } from './markdown.ts';
 import { drawPlots } from './plots.ts';
-import { renderHtml } from './render-html.ts';
+import { qualitySection } from './quality-section.ts';
+import { type Report, renderHtml } from './render-html.ts';
 import type { ReportInput } from './report-input.ts';
 import { RESULT_FILE, resultOf } from './result-file.ts';
+import { roadmapSection } from './roadmap-section.ts';
+import { timeSection } from './time-section.ts';
+import { measurementsSection, validationSection } from './validation-section.ts';
+import { writeFiles } from './write-files.ts';
 
 /**
- * Writes `report.html`, `report.md` with its drawings in `plots/`, `result.json` and `pareto.json` into a folder, which is made if it is
- * not there. Each file appears whole or not at all.
+ * Makes the report of an optimisation: every sentence, table and plot follows from the input. A page for everybody comes first, the
+ * rest is folded; of an invalid measurement only what was measured is left.
+ *
+ * @throws RangeError if the input names a measurement that it does not hold.
+ */
+export function buildReport(input: ReportInput): Report {
+  const findings = findingsOf(input);
+  const { outcome } = findings;
+  return {
+    title: headline(findings),
+    tone: outcome === 'faster' ? 'good' : outcome === 'invalid' ? 'bad' : 'neutral',
+    body: blocks(
+      frontPage(findings),
+      ...(outcome === 'invalid' ? [] : chapters(findings)),
+      measurementsSection(findings),
+    ),
+  };
+}
+
+function chapters(findings: Findings): readonly Markdown[] {
+  return [
+    timeSection(findings),
+    gainsSection(findings),
+    ...(findings.hasChanged ? [qualitySection(findings)] : []),
+    bottlenecksSection(findings),
+    triedSection(findings),
+    hostsSection(findings),
+    roadmapSection(findings),
+    validationSection(findings),
+  ];
+}
+
+/**
+ * Writes `report.html`, `report.md` with its drawings in `plots/`, `result.json` and `pareto.json` into a folder.
  *
  * @returns the paths of the files.
- * @throws the system's error; RangeError if the input names a measurement that it does not hold.
+ * @throws as `writeFiles`; RangeError if the input names a measurement that it does not hold.
  */
 export async function writeReport(folder: string, input: ReportInput): Promise<readonly string[]> {
-  const draft = buildReport(input);
-  const plots = await drawPlots(draft.specs);
-  const files: readonly (readonly [name: string, content: string])[] = [
-    ['report.html', renderHtml({ ...draft, plots })],
-    ['report.md', `${draft.body.source}\n`],
-    [RESULT_FILE, `${JSON.stringify(resultOf(input), null, 2)}\n`],
-    ['pareto.json', `${JSON.stringify(paretoFile(input), null, 2)}\n`],
-    ...[...plots].map(([name, { wide }]) => [join('plots', `${name}.svg`), `${wide}\n`] as const),
-  ];
-  for (const [name, content] of files) {
-    await mkdir(dirname(join(folder, name)), { recursive: true });
-    await writeWholeFile(join(folder, name), content);
-  }
-  return files.map(([name]) => join(folder, name));
+  const report = buildReport(input);
+  const plots = await drawPlots(report.body.plots);
+  return writeFiles(folder, {
+    'report.html': renderHtml(report, plots),
+    'report.md': report.body.source,
+    [RESULT_FILE]: resultOf(input),
+    'pareto.json': paretoFile(input),
+    ...Object.fromEntries([...plots].map(([name, { wide }]) => [join('plots', `${name}.svg`), wide])),
+  });
 }
 
 /** The Pareto front for programs. AP is null where it was not measured. */

@@ -1,16 +1,12 @@
 import { findBottlenecks } from '../../measure/bottlenecks.ts';
 import type { MachineFacts } from '../../measure/machine-facts.ts';
 import type { TrialResult } from '../../measure/trial-result.ts';
-import type { GateVerdict } from '../gate/gate-verdict.ts';
 import { configurationKey, isSkipLever, qualityKey } from '../levers/levers.ts';
 import { median } from '../report/figures.ts';
 import { readLoadTests } from '../report/load-tests.ts';
 import type {
-  CountChange,
   LiveSide,
-  PublishedFigure,
   QualityFigure,
-  QualitySlice,
   ReportBottleneck,
   ReportCounts,
   ReportInput,
@@ -172,43 +168,7 @@ function qualityOf(judgements: readonly LoggedRecord[], best: Configuration): Qu
   const judged = record === null ? null : (record.result as Judgement);
   const gate = judged?.labels ?? (judged?.video?.isLossJudged === true ? judged.video : null);
   if (record === null || gate === null) return null;
-  const slices: QualitySlice[] = [
-    ...gate.bySize.map(({ size, loss, interval }) => ({
-      ...({ by: 'size', name: size, loss, interval, pictures: null, objects: null } as const),
-    })),
-    ...gate.byTag.map(({ tag, loss, interval, pictures }) => ({
-      ...({ by: 'tag', name: tag, loss, interval, pictures, objects: null } as const),
-    })),
-    ...gate.byClass.map(({ label, loss, interval, units, objects }) => ({
-      ...({ by: 'class', name: label, loss, interval, pictures: units, objects } as const),
-    })),
-  ];
-  return {
-    kind: gate.measure === 'AP' ? 'ap' : 'agreement',
-    ...{ baseline: gate.reference, best: gate.candidate, loss: gate.loss, interval: gate.interval },
-    ...(gate.published ? { published: publishedOf(gate.published) } : {}),
-    ...{ confidence: 2 * gate.level - 1, allowed: gate.allowed, pictures: gate.pictures, slices },
-    measurements: [record.id],
-  };
-}
-
-function publishedOf({
-  thresholds,
-  allowedShare,
-  ...losses
-}: NonNullable<GateVerdict['published']>): PublishedFigure[] {
-  return (['recall', 'precision'] as const).map((name) => {
-    const { reference, candidate, loss, interval } = losses[name];
-    return {
-      name,
-      thresholds,
-      baseline: reference,
-      best: candidate,
-      loss,
-      interval,
-      allowed: allowedShare * reference,
-    };
-  });
+  return { ...gate, measurements: [record.id] };
 }
 
 function heldOutOf(figure: QualityFigure | null, { finalists }: SearchResult): ReportQuality['heldOut'] {
@@ -223,9 +183,6 @@ function skippedOf(judgements: readonly LoggedRecord[], best: Configuration): Re
     : { f1: gate.candidate, frames: gate.pictures, measurements: [record.id] };
 }
 
-/** A smaller share of lost tracks is not worth a mark. */
-const SHOWN_TRACK_LOSS = 0.1;
-
 /** Lines, zones and tracks where a video was judged. */
 function countsOf(
   judgements: readonly LoggedRecord[],
@@ -236,20 +193,11 @@ function countsOf(
   const judged = judgedRecord(judgements, best)?.result as Judgement | undefined;
   const videos = [judged?.video?.video, judged?.skips?.video].filter((video) => video != null);
   if (videos.length === 0) return null;
-  const rows = videos.flatMap(({ counts, tracks: { tracks, kept } }): CountChange[] => [
-    ...counts.map(({ kind, id, reference, candidate, difference, allowed }) => ({
-      ...{ kind, id, before: reference, after: candidate, allowed, differs: !(difference <= allowed) },
-    })),
-    {
-      kind: 'tracks',
-      id: 'kept',
-      before: [tracks],
-      after: [kept],
-      allowed: null,
-      differs: kept < tracks * (1 - SHOWN_TRACK_LOSS),
-    },
-  ]);
-  return { rows, isOtherDetector: best.model !== baseline.model, isAccepted };
+  return {
+    counts: videos.flatMap(({ counts }) => counts),
+    tracks: videos.map(({ tracks }) => tracks),
+    ...{ isOtherDetector: best.model !== baseline.model, isAccepted },
+  };
 }
 
 /** The newest run at the speed of cameras with the number that the configuration serves; else the newest of any number. */

@@ -4,6 +4,7 @@ import type { Environment } from '../../config/environment.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
 import { writeWholeFile } from '../../disk/replace-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import type { Bottleneck } from '../../measure/bottlenecks.ts';
 import { findCapacity } from '../../measure/find-capacity.ts';
 import { type MachineFacts, machineFacts } from '../../measure/machine-facts.ts';
 import { MeasurementLog } from '../../measure/measurement-log.ts';
@@ -18,7 +19,7 @@ import { configurationKey, isSkipLever, LEVER_IDS, LEVERS } from '../levers/leve
 import { openSpace, type SearchSpace } from '../levers/search-space.ts';
 import type { HostPrice, ReportCapacity } from '../report/report-input.ts';
 import { writeReport } from '../report/write-report.ts';
-import type { Bottleneck, Configuration, LeverId, ParetoPoint, Refusal, Step } from '../result.ts';
+import type { Configuration, LeverId, ParetoPoint, Refusal, Step } from '../result.ts';
 import type { MachineShape } from '../search/cost-model.ts';
 import type { Comparison } from '../search/evaluator.ts';
 import type { FinalVerdict } from '../search/finals.ts';
@@ -279,12 +280,8 @@ async function searchAndReport(
     };
     const finished = {
       ...{ subject: subject.name, createdAt, seed, machine, found, ...sides, records: log.records, options },
-      ...{
-        isOnGpu: shape.isOnGpu,
-        inferTimes: await evaluator.probe(baseline),
-        whyNoInt8: start.whyNoInt8,
-        acceptsCounts,
-      },
+      ...{ isOnGpu: shape.isOnGpu, inferTimes: await evaluator.probe(baseline) },
+      ...{ whyNoInt8: start.whyNoInt8, acceptsCounts },
     };
     const input = await reportOf(finished, note);
     const { bottlenecks } = input;

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { buildReport } from '../../../../src/optimize/report/build-report.ts';
+import type { CountComparison } from '../../../../src/optimize/gate/compare-counts.ts';
 import { findingsOf } from '../../../../src/optimize/report/findings.ts';
 import type { ReportInput, ReportTrial } from '../../../../src/optimize/report/report-input.ts';
 import { roadmapOf } from '../../../../src/optimize/report/roadmap-section.ts';
+import { buildReport } from '../../../../src/optimize/report/write-report.ts';
 import { sampleOptimisation } from '../../../support/sample-optimisation.ts';
 
 const INPUT = sampleOptimisation();
@@ -38,6 +39,8 @@ function outcomeOf(change: Partial<ReportInput>): string {
 const SPEEDUP = INPUT.speedup!;
 const HELD_OUT = INPUT.quality.heldOut!;
 const [PASSED, ...OTHERS] = INPUT.finalists;
+const [GATE, ...COUNTS] = INPUT.counts!.counts as [CountComparison, ...CountComparison[]];
+const OTHER_COUNTS = { ...INPUT.counts!, counts: [{ ...GATE, candidate: [19, 22], difference: 9 }, ...COUNTS] };
 
 describe('the verdict', () => {
   it('is the ratio of runs that took turns, not of two runs an hour apart', () => {
@@ -73,11 +76,9 @@ describe('the verdict', () => {
     ['quality open', { finalists: [] }],
     ['quality open', { finalists: [{ ...PASSED!, verdict: 'inconclusive' as const }, ...OTHERS] }],
     ['quality open', { finalists: [{ ...PASSED!, verdict: 'not judged' as const }, ...OTHERS] }],
-    ['counts differ', { counts: { ...INPUT.counts!, rows: [{ ...INPUT.counts!.rows[0]!, differs: true }] } }],
-    [
-      'faster',
-      { counts: { ...INPUT.counts!, isAccepted: true, rows: [{ ...INPUT.counts!.rows[0]!, differs: true }] } },
-    ],
+    ['counts differ', { counts: OTHER_COUNTS }],
+    ['counts differ', { counts: { ...INPUT.counts!, counts: [{ ...GATE, difference: Number.NaN }] } }],
+    ['faster', { counts: { ...OTHER_COUNTS, isAccepted: true } }],
     ['invalid', { validity: { isValid: false, reasons: [] } }],
   ])('is %s for %o', (outcome, change) => {
     expect(outcomeOf(change)).toBe(outcome);
@@ -91,7 +92,7 @@ describe('the verdict', () => {
   });
 
   it('says a loss within the allowance, and a refusal', () => {
-    const heldOut = { ...HELD_OUT, best: 0.32, loss: 0.0135, interval: [0.001, 0.019] as const };
+    const heldOut = { ...HELD_OUT, candidate: 0.32, loss: 0.0135, interval: [0.001, 0.019] as const };
     expect(frontOf({ ...INPUT, quality: { search: null, heldOut } })).toContain('for a loss within the allowed 0.020');
     const finalists = [{ ...PASSED!, verdict: 'refused' as const, reason: 'it loses 0.04' }];
     const text = frontOf({ ...INPUT, finalists });
@@ -118,8 +119,7 @@ describe('the first page', () => {
   });
 
   it('asks for consent where counts differ', () => {
-    const rows = [{ ...INPUT.counts!.rows[0]!, after: [19, 22], differs: true }, ...INPUT.counts!.rows.slice(1)];
-    const text = frontOf({ ...INPUT, counts: { ...INPUT.counts!, rows } });
+    const text = frontOf({ ...INPUT, counts: OTHER_COUNTS });
     expect(text).toContain('# 12.1 times the frames per second, but your counts change');
     expect(text).toContain('| line gate | 26 + 31 | 19 + 22 | ± 3.10 | **differs** |');
     expect(text).toContain('1 count of 3 differs; look at the pictures first, then accept them with `--accept-counts`');
@@ -185,7 +185,7 @@ describe('the chapters', () => {
     expect(text).toContain('| held out: seen once, by 3 finalists, AP | 75 | 0.334 | 0.337 |');
     expect(text).toContain('(98 %)');
     expect(text).toContain('| **inconclusive** | 75 pictures do not decide');
-    expect(text).toContain('| tag night | −0.009 | −0.050 to +0.030 | 19 | 71 |');
+    expect(text).toContain('| tag night | −0.009 | −0.050 to +0.030 | 19 | – |');
     const search = chapter({ ...INPUT, quality: { ...INPUT.quality, heldOut: null } }, 'Quality');
     expect(search).toContain('Nothing was held out');
   });
