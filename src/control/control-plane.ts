@@ -13,8 +13,8 @@ import type { RolloutStore } from './rollout/rollout-store.ts';
 
 /**
  * The interface of the control plane: which host runs which stream, which tasks of which job are to be done, and which roll-out is
- * at which step. Two implementations pass one conformance suite: in memory for one process, and Redis (BullMQ for the queue) for a
- * fleet.
+ * at which step. The rules are the same for one process, in memory, and for a fleet, in Redis (with BullMQ for the queue); one
+ * conformance suite tests both.
  *
  * Every promise rejects with CONTROL_UNREACHABLE within `commandTimeoutMs` while Redis does not answer; nothing waits
  * forever and nothing is queued for later. Calls may be repeated: each is idempotent or returns what it found.

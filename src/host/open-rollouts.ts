@@ -4,7 +4,6 @@ import type { Environment } from '../config/environment.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import type { FleetBus } from '../control/control-plane.ts';
 import { MemoryBus } from '../control/memory/memory-bus.ts';
-import { MemoryRollouts } from '../control/memory/memory-rollouts.ts';
 import { AuditLog } from '../control/rollout/audit-log.ts';
 import { RolloutAgent } from '../control/rollout/rollout-agent.ts';
 import type { GuardPanels } from '../control/rollout/rollout-panels.ts';
@@ -13,6 +12,8 @@ import type { RolloutTarget } from '../control/rollout/rollout-target.ts';
 import { StartLog } from '../control/rollout/start-log.ts';
 import { rolledSettings } from '../control/rollout/stream-changes.ts';
 import { firstVersion, type VersionParts } from '../control/rollout/versions.ts';
+import { KeptRollouts } from '../control/state/kept-rollouts.ts';
+import { MemoryStore } from '../control/store/memory-store.ts';
 import { systemClock } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
@@ -63,7 +64,8 @@ export async function openRollouts(request: RolloutRequest): Promise<RolloutAgen
   const { hosts = () => [hostId] } = request;
   const fileOf = (what: string): string => join(folder, `${encodeURIComponent(pipeline)}-${hostId}-${what}`);
   return new RolloutAgent({
-    store: fleet?.store ?? new MemoryRollouts({ clock: systemClock, leaseMs, pipeline, folder, onNotice }),
+    store:
+      fleet?.store ?? new KeptRollouts({ store: new MemoryStore(systemClock), leaseMs, pipeline, folder, onNotice }),
     bus: fleet?.bus ?? new MemoryBus(incidents),
     audit: await AuditLog.open(fileOf('audit.jsonl'), onNotice),
     starts: new StartLog(fileOf('starts.json'), onNotice),

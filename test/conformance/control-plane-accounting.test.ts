@@ -1,19 +1,17 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MemoryJob } from '../../src/control/memory/memory-job.ts';
-import { Notices } from '../../src/control/notices.ts';
 import { lockKeyOf, queueKeysOf } from '../../src/control/redis/bull-layout.ts';
 import { RedisConnection } from '../../src/control/redis/connect.ts';
-import { EntryReader } from '../../src/control/redis/entry-reader.ts';
 import { JobRecords, type TaskLock } from '../../src/control/redis/job-records.ts';
 import { JOB_RULES_LUA } from '../../src/control/redis/job-rules.ts';
 import { RedisScript } from '../../src/control/redis/redis-script.ts';
+import { EntryReader } from '../../src/control/store/entry-reader.ts';
 import { type FollowUp, followUp } from '../../src/control/tasks/follow-up.ts';
 import { busyGapMs, splitCompletion } from '../../src/control/tasks/job-accounting.ts';
 import { type JobFacts, jobReportOf } from '../../src/control/tasks/job-facts.ts';
 import { orderDigest } from '../../src/control/tasks/order-digest.ts';
 import { taskId } from '../../src/control/tasks/task-id.ts';
-import { systemClock } from '../../src/core/clock.ts';
 import { Incidents } from '../../src/flow/incidents.ts';
 import type { DeadLetter, JobOrder, Task } from '../../src/protocol/fleet.ts';
 import { RedisServer, redisMissing } from '../support/redis-server.ts';
@@ -48,8 +46,7 @@ describe.skipIf(redisMissing !== null)('the accounts of a job in memory and in R
   beforeAll(async () => {
     server = await RedisServer.open();
     connection = await RedisConnection.open({ url: server.url, caFile: null, commandTimeoutMs: 5_000 });
-    const notices = new Notices(() => {}, systemClock);
-    records = new JobRecords(connection, PREFIX, new EntryReader(notices, new Incidents(() => {})));
+    records = new JobRecords(connection, PREFIX, new EntryReader(new Incidents(() => {})));
   });
   afterAll(async () => {
     await connection.close();

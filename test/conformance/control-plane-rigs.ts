@@ -1,15 +1,16 @@
 import { streamConfig } from '../../src/config/stream.ts';
 import type { FleetBus, FleetState } from '../../src/control/control-plane.ts';
 import { MemoryBus } from '../../src/control/memory/memory-bus.ts';
-import { MemoryRollouts } from '../../src/control/memory/memory-rollouts.ts';
-import { MemoryState } from '../../src/control/memory/memory-state.ts';
 import { Notices } from '../../src/control/notices.ts';
 import { keyPrefix, RedisConnection } from '../../src/control/redis/connect.ts';
-import { FleetSigner } from '../../src/control/redis/fleet-signer.ts';
 import { RedisBus } from '../../src/control/redis/redis-bus.ts';
-import { RedisRollouts } from '../../src/control/redis/redis-rollouts.ts';
-import { RedisState } from '../../src/control/redis/redis-state.ts';
+import { RedisStore } from '../../src/control/redis/redis-store.ts';
 import type { RolloutStore } from '../../src/control/rollout/rollout-store.ts';
+import { StoredRollouts } from '../../src/control/state/stored-rollouts.ts';
+import { StoredState } from '../../src/control/state/stored-state.ts';
+import { FleetSigner } from '../../src/control/store/fleet-signer.ts';
+import type { FleetStore } from '../../src/control/store/fleet-store.ts';
+import { MemoryStore } from '../../src/control/store/memory-store.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import type { HostCard, StreamOrder } from '../../src/protocol/fleet.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -50,18 +51,17 @@ function memoryRigs(): RigMaker {
     isSkipped: false,
     async open() {
       const clock = new ManualClock();
-      let stores = new Map<string, RolloutStore>();
-      const storeOf = (pipeline: string): RolloutStore => {
-        const known = stores.get(pipeline) ?? new MemoryRollouts({ clock, leaseMs: LEASE_MS, pipeline });
-        stores.set(pipeline, known);
-        return known;
+      let store = new MemoryStore(clock);
+      const current: FleetStore = {
+        read: (commands) => store.read(commands),
+        commit: (change) => store.commit(change),
       };
       return {
-        state: new MemoryState({ clock, leaseMs: LEASE_MS }),
+        state: new StoredState({ store: current, leaseMs: LEASE_MS }),
         bus: new MemoryBus(),
-        rollouts: (pipeline) => throughProxy(() => storeOf(pipeline)),
+        rollouts: (pipeline) => new StoredRollouts({ store: current, leaseMs: LEASE_MS, pipeline }),
         loseData: async () => {
-          stores = new Map();
+          store = new MemoryStore(clock);
           // Redis's clock never stands still between two commands.
           clock.jump(1);
         },
@@ -70,19 +70,6 @@ function memoryRigs(): RigMaker {
       };
     },
     close: async () => {},
-  };
-}
-
-/** A store that looks up the real one with every call, as a connection does. */
-function throughProxy(find: () => RolloutStore): RolloutStore {
-  return {
-    beat: (beat) => find().beat(beat),
-    leave: (hostId) => find().leave(hostId),
-    change: (change, expectedFence, controller) => find().change(change, expectedFence, controller),
-    saveEvidence: (controller, evidence) => find().saveEvidence(controller, evidence),
-    evidence: () => find().evidence(),
-    restore: (rollout, decisions) => find().restore(rollout, decisions),
-    history: () => find().history(),
   };
 }
 
@@ -123,9 +110,10 @@ function redisRigs(keys: string | null = null): RigMaker {
       const signer = keys === null ? null : new FleetSigner(keys, prefix);
       const bus = new RedisBus({ connection: busConnection, prefix, pingMs: 1000, notices, signer });
       return {
-        state: new RedisState({ connection, prefix, leaseMs: LEASE_MS, notices, signer }),
+        state: new StoredState({ store: new RedisStore(connection, prefix), leaseMs: LEASE_MS, signer }),
         bus,
-        rollouts: (pipeline) => new RedisRollouts({ connection, prefix, leaseMs: LEASE_MS, pipeline, notices, signer }),
+        rollouts: (pipeline) =>
+          new StoredRollouts({ store: new RedisStore(connection, prefix), leaseMs: LEASE_MS, pipeline, signer }),
         loseData: async () => {
           await admin.flushall();
         },

@@ -2,10 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { FleetState } from '../../src/control/control-plane.ts';
-import { Notices } from '../../src/control/notices.ts';
 import { openRedisControlPlane } from '../../src/control/redis/redis-control-plane.ts';
-import { RedisState } from '../../src/control/redis/redis-state.ts';
-import { systemClock } from '../../src/core/clock.ts';
+import { RedisStore } from '../../src/control/redis/redis-store.ts';
+import { StoredState } from '../../src/control/state/stored-state.ts';
 import { card, order } from '../conformance/control-plane-rigs.ts';
 import { failure, PREFIX, RedisWorkbench } from '../support/redis-clients.ts';
 import { type RedisServer, redisMissing } from '../support/redis-server.ts';
@@ -45,9 +44,8 @@ describe.skipIf(redisMissing !== null)(`${title} that is not suitable`, () => {
     await server.admin.call('ACL', 'SETUSER', 'fleet', 'on', `>${password}`, '~{faults}*', '&{faults}*', '+@all');
     const url = (user: string) => `redis://${user}:${encodeURIComponent(password)}@127.0.0.1:${server.port}`;
     const connection = await bench.connection(url('fleet'));
-    const notices = new Notices(() => {}, systemClock);
-    await beat(new RedisState({ connection, prefix: PREFIX, leaseMs: 60_000, notices }));
-    const elsewhere = new RedisState({ connection, prefix: '{other}', leaseMs: 60_000, notices });
+    await beat(new StoredState({ store: new RedisStore(connection, PREFIX), leaseMs: 60_000 }));
+    const elsewhere = new StoredState({ store: new RedisStore(connection, '{other}'), leaseMs: 60_000 });
     expect(await failure(beat(elsewhere))).toMatchObject({
       code: 'CONTROL_UNSUITABLE',
       message: expect.stringContaining('NOPERM'),
@@ -175,8 +173,7 @@ describe.skipIf(tlsMissing !== null)(`Redis over TLS${tlsMissing === null ? '' :
   it('connects to a server with the configured CA', async () => {
     const { caFile, url } = await startTls();
     const connection = await bench.connection(url, caFile);
-    const notices = new Notices(() => {}, systemClock);
-    const reply = await beat(new RedisState({ connection, prefix: PREFIX, leaseMs: 60_000, notices }));
+    const reply = await beat(new StoredState({ store: new RedisStore(connection, PREFIX), leaseMs: 60_000 }));
     expect(reply.isLeader).toBe(true);
   });
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { BusMessage } from '../../src/control/control-plane.ts';
 import type { RedisBus } from '../../src/control/redis/redis-bus.ts';
-import type { RedisState } from '../../src/control/redis/redis-state.ts';
+import type { StoredState } from '../../src/control/state/stored-state.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import { card, order } from '../conformance/control-plane-rigs.ts';
 import { changeOrder } from '../support/fleet-world.ts';
@@ -14,7 +14,7 @@ const title = redisMissing === null ? 'Redis' : `Redis (SKIPPED: ${redisMissing}
 const bench = new RedisWorkbench();
 afterEach(() => bench.close());
 
-const beat = (state: RedisState, held = NOTHING) => state.beat({ card: card('a'), held, planRevision: 0 });
+const beat = (state: StoredState, held = NOTHING) => state.beat({ card: card('a'), held, planRevision: 0 });
 const message = (stream: string | null, body: unknown): BusMessage => ({
   topic: 'detections',
   hostId: 'a',
@@ -135,8 +135,8 @@ describe.skipIf(redisMissing !== null)(`${title} that becomes unreachable`, () =
 });
 
 async function waitForSnapshot(
-  state: RedisState,
-  isWanted: (snapshot: Awaited<ReturnType<RedisState['snapshot']>>) => boolean,
+  state: StoredState,
+  isWanted: (snapshot: Awaited<ReturnType<StoredState['snapshot']>>) => boolean,
 ): Promise<void> {
   for (let i = 0; i < 500; i++) {
     if (isWanted(await state.snapshot())) return;

@@ -12,7 +12,7 @@ const OPENERS: Readonly<Record<string, string>> = {
   'src/compile/onnx/external-data.ts':
     'a file beside an ONNX file: opened without waiting, regular files only, in parts',
   'src/control/jobs/atomic-file.ts': 'creates a file of its own',
-  'src/control/memory/memory-rollouts.ts': 'own state',
+  'src/control/state/kept-rollouts.ts': 'own state',
   'src/disk/artefact-hash.ts': 'own record beside an own file of the cache',
   'src/disk/given-file.ts': 'the one place',
   'src/control/rollout/start-log.ts': 'own record of starts',

@@ -3,8 +3,9 @@ import type { Beat, BeatReply, FleetState } from '../../src/control/control-plan
 import { HostAgent } from '../../src/control/hosting/host-agent.ts';
 import type { StreamRunner } from '../../src/control/hosting/stream-runner.ts';
 import { MemoryBus } from '../../src/control/memory/memory-bus.ts';
-import { MemoryState } from '../../src/control/memory/memory-state.ts';
 import { PLAN_DEFAULTS, type PlanOptions } from '../../src/control/planning/plan-options.ts';
+import { StoredState } from '../../src/control/state/stored-state.ts';
+import { MemoryStore } from '../../src/control/store/memory-store.ts';
 import type { StreamLease } from '../../src/core/stream-lease.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
@@ -120,7 +121,7 @@ export interface RiggedHost {
 /** A fleet of agents in one process, over the control plane in memory, on a clock that the test advances. */
 export class AgentRig {
   readonly clock = new ManualClock();
-  readonly state = new MemoryState({ clock: this.clock, leaseMs: LEASE_MS });
+  readonly state = new StoredState({ store: new MemoryStore(this.clock), leaseMs: LEASE_MS });
   readonly bus = new MemoryBus();
   readonly events: EventMessage[] = [];
   /** Clocks of frozen hosts: their timers do not fire either. */

@@ -6,9 +6,10 @@ import type {
   TaskWorker,
 } from '../../src/control/control-plane.ts';
 import { MemoryBus } from '../../src/control/memory/memory-bus.ts';
-import { MemoryRollouts } from '../../src/control/memory/memory-rollouts.ts';
-import { MemoryState } from '../../src/control/memory/memory-state.ts';
 import type { RolloutStore } from '../../src/control/rollout/rollout-store.ts';
+import { StoredRollouts } from '../../src/control/state/stored-rollouts.ts';
+import { StoredState } from '../../src/control/state/stored-state.ts';
+import { MemoryStore } from '../../src/control/store/memory-store.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import type { DeadLetter, HostCard, JobOrder, JobReport, Lease } from '../../src/protocol/fleet.ts';
 import type { ManualClock } from './manual-clock.ts';
@@ -20,8 +21,8 @@ export class FleetPlane implements ControlPlane {
   readonly kind = 'memory';
   readonly bus = new MemoryBus();
   readonly tasks = new TaskDouble(() => this.#requireUp());
-  readonly memory: MemoryState;
-  readonly state: MemoryState;
+  readonly memory: StoredState;
+  readonly state: StoredState;
   /** Lease records that the test wrote, which override those of the memory state. */
   readonly held = new Map<string, Lease>();
   isDown = false;
@@ -35,7 +36,7 @@ export class FleetPlane implements ControlPlane {
 
   constructor(clock: ManualClock) {
     this.#clock = clock;
-    this.memory = new MemoryState({ clock, leaseMs: LEASE_MS });
+    this.memory = new StoredState({ store: new MemoryStore(clock), leaseMs: LEASE_MS });
     this.state = new Proxy(this.memory, {
       get: (memory, name) => {
         const member: unknown = Reflect.get(memory, name);
@@ -51,7 +52,7 @@ export class FleetPlane implements ControlPlane {
   }
 
   rollouts(pipeline: string): RolloutStore {
-    return new MemoryRollouts({ clock: this.#clock, leaseMs: LEASE_MS, pipeline });
+    return new StoredRollouts({ store: new MemoryStore(this.#clock), leaseMs: LEASE_MS, pipeline });
   }
 
   async close(): Promise<void> {

@@ -1,8 +1,10 @@
 import { Notices } from '../../src/control/notices.ts';
 import { RedisConnection } from '../../src/control/redis/connect.ts';
 import { RedisBus } from '../../src/control/redis/redis-bus.ts';
-import { RedisState } from '../../src/control/redis/redis-state.ts';
+import { RedisStore } from '../../src/control/redis/redis-store.ts';
+import { StoredState } from '../../src/control/state/stored-state.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
+import { Incidents } from '../../src/flow/incidents.ts';
 import { ManualClock } from './manual-clock.ts';
 import { RedisServer, type RedisServerOptions } from './redis-server.ts';
 import { within } from './wait-for.ts';
@@ -13,7 +15,7 @@ const COMMAND_TIMEOUT_MS = 1000;
 
 /** The parts of the control plane in one process of a fleet. */
 export interface RedisClient {
-  readonly state: RedisState;
+  readonly state: StoredState;
   readonly bus: RedisBus;
   readonly connection: RedisConnection;
   readonly busConnection: RedisConnection;
@@ -45,7 +47,8 @@ export class RedisWorkbench {
     const bus = this.#keep(
       new RedisBus({ connection: busConnection, prefix: PREFIX, pingMs: 100, notices, maxInFlightBytes: 10_000 }),
     );
-    const state = new RedisState({ connection, prefix: PREFIX, leaseMs, notices });
+    const incidents = new Incidents((text) => notices.add(text));
+    const state = new StoredState({ store: new RedisStore(connection, PREFIX), leaseMs, incidents });
     return { state, bus, connection, busConnection, notices: told };
   }
 

@@ -5,11 +5,9 @@ import fc from 'fast-check';
 import { afterAll, describe, it } from 'vitest';
 import { check } from '../../src/config/check.ts';
 import { parseYaml } from '../../src/config/parse-yaml.ts';
-import { Notices } from '../../src/control/notices.ts';
-import { EntryReader } from '../../src/control/redis/entry-reader.ts';
-import { FleetSigner } from '../../src/control/redis/fleet-signer.ts';
 import { guardsConfig } from '../../src/control/rollout/guards/guards.ts';
-import { systemClock } from '../../src/core/clock.ts';
+import { EntryReader } from '../../src/control/store/entry-reader.ts';
+import { FleetSigner } from '../../src/control/store/fleet-signer.ts';
 import { FfmpegLog } from '../../src/decode/ffmpeg-log.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import { readAnnotations, readResults } from '../../src/evaluate/coco-files.ts';
@@ -121,7 +119,7 @@ describe('bytes that somebody else wrote are read, or refused with a code', () =
   it('a record in Redis: read, or skipped and counted; never an exception', () => {
     const signer = new FleetSigner('k'.repeat(32), '{sightline}');
     const signed = json(signer.sign('order:door', order('door')));
-    const reader = new EntryReader(new Notices(() => {}, systemClock), undefined, signer);
+    const reader = new EntryReader(undefined, signer);
     fc.assert(
       fc.property(changes, (how) => {
         const text = changed(signed, how).toString();

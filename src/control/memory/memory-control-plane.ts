@@ -1,10 +1,11 @@
 import { type Clock, systemClock } from '../../core/clock.ts';
 import type { Incidents } from '../../flow/incidents.ts';
 import type { ControlPlane } from '../control-plane.ts';
+import { StoredRollouts } from '../state/stored-rollouts.ts';
+import { StoredState } from '../state/stored-state.ts';
+import { MemoryStore } from '../store/memory-store.ts';
 import type { TaskPolicy } from '../tasks/task-policy.ts';
 import { MemoryBus } from './memory-bus.ts';
-import { MemoryRollouts } from './memory-rollouts.ts';
-import { MemoryState } from './memory-state.ts';
 import { MemoryTasks } from './memory-tasks.ts';
 
 export interface MemoryControlPlaneOptions {
@@ -22,21 +23,17 @@ export function openMemoryControlPlane({
   taskPolicy = {},
   incidents,
 }: MemoryControlPlaneOptions): ControlPlane {
+  const store = new MemoryStore(clock);
   const tasks = new MemoryTasks({ clock, policy: taskPolicy });
-  const rollouts = new Map<string, MemoryRollouts>();
   return {
     kind: 'memory',
-    state: new MemoryState({ clock, leaseMs }),
+    state: new StoredState({ store, leaseMs, incidents }),
     bus: new MemoryBus(incidents),
     tasks,
     // The state cannot be lost while the process runs.
     trouble: null,
     onAlarm: () => () => {},
-    rollouts(pipeline) {
-      const known = rollouts.get(pipeline) ?? new MemoryRollouts({ clock, leaseMs, pipeline });
-      rollouts.set(pipeline, known);
-      return known;
-    },
+    rollouts: (pipeline) => new StoredRollouts({ store, leaseMs, pipeline, incidents }),
     close: () => tasks.close(),
   };
 }

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BulkJobOptions, FlowProducer, type Job, Queue } from 'bullmq';
 import type { JobOrder, Task } from '../../protocol/fleet.ts';
+import type { FleetSigner } from '../store/fleet-signer.ts';
 import type { FollowUp } from '../tasks/follow-up.ts';
 import { taskId } from '../tasks/task-id.ts';
 import type { TaskPolicy } from '../tasks/task-policy.ts';
 import { taskPriority } from '../tasks/task-priority.ts';
 import { queueKeysOf, resetStalls } from './bull-layout.ts';
 import type { RedisConnection } from './connect.ts';
-import type { FleetSigner } from './fleet-signer.ts';
 
 /** Tasks added in one call: about ten milliseconds of this thread. */
 const TASKS_AT_ONCE = 200;

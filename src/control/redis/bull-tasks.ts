@@ -3,6 +3,8 @@ import { Incidents } from '../../flow/incidents.ts';
 import type { DeadLetter, JobOrder, JobReport } from '../../protocol/fleet.ts';
 import type { TaskCounts, TaskHandler, TaskQueue, TaskWorker } from '../control-plane.ts';
 import type { Notices } from '../notices.ts';
+import { EntryReader } from '../store/entry-reader.ts';
+import type { FleetSigner } from '../store/fleet-signer.ts';
 import { expiredJobs } from '../tasks/expired-jobs.ts';
 import { type JobFacts, jobReportOf } from '../tasks/job-facts.ts';
 import { parseTaskId } from '../tasks/task-id.ts';
@@ -10,8 +12,6 @@ import { DEFAULT_TASK_POLICY, type TaskPolicy } from '../tasks/task-policy.ts';
 import { BullQueues } from './bull-queues.ts';
 import { BullWorker, DEFAULT_TIMINGS, type WorkerTimings } from './bull-worker.ts';
 import type { RedisConnection } from './connect.ts';
-import { EntryReader } from './entry-reader.ts';
-import type { FleetSigner } from './fleet-signer.ts';
 import { JobRecords } from './job-records.ts';
 import { OrderCache } from './order-cache.ts';
 import type { RedisAddress } from './redis-address.ts';
@@ -57,7 +57,7 @@ export class BullTasks implements TaskQueue {
     this.#options = options;
     this.#policy = { ...DEFAULT_TASK_POLICY, ...policy };
     this.#clock = clock;
-    this.#records = new JobRecords(connection, prefix, new EntryReader(notices, this.#incidents, signer), signer);
+    this.#records = new JobRecords(connection, prefix, new EntryReader(this.#incidents, signer), signer);
     this.#queues = new BullQueues(connection, prefix, this.#policy, signer);
     this.#orders = new OrderCache(this.#records);
     this.#expiryTimer = setInterval(() => {

@@ -13,13 +13,13 @@ import {
   type Task,
 } from '../../protocol/fleet.ts';
 import { complaintOf } from '../../protocol/fleet-bus.ts';
+import type { EntryReader } from '../store/entry-reader.ts';
+import type { FleetSigner } from '../store/fleet-signer.ts';
 import { type Completion, countedFrames } from '../tasks/job-accounting.ts';
 import { jobErrors } from '../tasks/job-errors.ts';
 import type { JobFacts } from '../tasks/job-facts.ts';
 import { INPUTS_AT_ONCE, orderDigest } from '../tasks/order-digest.ts';
 import type { RedisConnection } from './connect.ts';
-import type { EntryReader } from './entry-reader.ts';
-import type { FleetSigner } from './fleet-signer.ts';
 import { FACT_FIELDS, jobScripts } from './job-scripts.ts';
 
 const JOBS_AT_ONCE = 100;

@@ -5,8 +5,8 @@ import type { BusTopic } from '../../protocol/fleet.ts';
 import { BUS_PROTOCOL, busMessage, complaintOf, MOST_MESSAGE_CHARS } from '../../protocol/fleet-bus.ts';
 import type { BusMessage, FleetBus } from '../control-plane.ts';
 import type { Notices } from '../notices.ts';
+import type { FleetSigner } from '../store/fleet-signer.ts';
 import type { RedisConnection } from './connect.ts';
-import type { FleetSigner } from './fleet-signer.ts';
 
 /** Bytes sent to Redis and not yet answered; messages beyond this are dropped. */
 const DEFAULT_MAX_IN_FLIGHT_BYTES = 1024 * 1024;

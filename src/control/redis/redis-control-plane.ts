@@ -3,13 +3,14 @@ import { Incidents } from '../../flow/incidents.ts';
 import { Listeners } from '../../flow/listeners.ts';
 import type { ControlPlane, FleetAlarm } from '../control-plane.ts';
 import { Notices } from '../notices.ts';
+import { StoredRollouts } from '../state/stored-rollouts.ts';
+import { StoredState } from '../state/stored-state.ts';
+import { FleetSigner } from '../store/fleet-signer.ts';
 import type { TaskPolicy } from '../tasks/task-policy.ts';
 import { BullTasks } from './bull-tasks.ts';
 import { keyPrefix, RedisConnection } from './connect.ts';
-import { FleetSigner } from './fleet-signer.ts';
 import { RedisBus } from './redis-bus.ts';
-import { RedisRollouts } from './redis-rollouts.ts';
-import { RedisState } from './redis-state.ts';
+import { RedisStore } from './redis-store.ts';
 import { SuitabilityWatch } from './suitability-watch.ts';
 
 const DEFAULT_PREFIX = 'sightline';
@@ -67,7 +68,8 @@ export async function openRedisControlPlane({
   const bus = new RedisBus({ ...shared, connection: busConnection, pingMs: commandTimeoutMs });
   const alarms = new Listeners<FleetAlarm>('alarms of the fleet', incidents);
   const watch = new SuitabilityWatch(connection, onAdvice, (alarm) => alarms.emit(alarm));
-  const state = new RedisState({ ...shared, connection, leaseMs, onAlarm: (alarm) => alarms.emit(alarm) });
+  const store = new RedisStore(connection, keys);
+  const state = new StoredState({ store, leaseMs, incidents, signer, onAlarm: (alarm) => alarms.emit(alarm) });
   const tasks = new BullTasks({ ...shared, connection, address: connection.address, policy: taskPolicy });
   return {
     kind: 'redis',
@@ -78,7 +80,7 @@ export async function openRedisControlPlane({
     onAlarm: (listener) => alarms.add(listener),
     bus,
     tasks,
-    rollouts: (pipeline) => new RedisRollouts({ ...shared, connection, leaseMs, pipeline }),
+    rollouts: (pipeline) => new StoredRollouts({ store, leaseMs, pipeline, incidents, signer }),
     async close() {
       watch.close();
       await tasks.close();

@@ -14,10 +14,10 @@ export class RedisScript {
   /** @param prefix - KEYS[1]; the script derives all other keys from it, with the same hash tag. */
   async run(client: Redis, prefix: string, args: readonly (string | number)[]): Promise<unknown> {
     try {
-      return await client.evalsha(this.#sha, 1, prefix, ...args);
+      return await client.call('EVALSHA', [this.#sha, 1, prefix, ...args]);
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-      return client.eval(this.#text, 1, prefix, ...args);
+      return client.call('EVAL', [this.#text, 1, prefix, ...args]);
     }
   }
 }

@@ -39,7 +39,7 @@ export interface Evidence {
 }
 
 /**
- * The roll-out of one pipeline on the control plane. Two implementations pass one conformance suite: in memory, and Redis.
+ * The roll-out of one pipeline on the control plane.
  *
  * One host at a time is the controller. Every change names the fence of the record that it is based on, and is refused if
  * the record has changed meanwhile, so that two who decide at once never both succeed. Rejects with CONTROL_UNREACHABLE

@@ -7,7 +7,8 @@ import { addModels } from '../../../src/cli/models.ts';
 import { addRollout } from '../../../src/cli/rollout.ts';
 import { runProgram } from '../../../src/cli/run-program.ts';
 import { MemoryBus } from '../../../src/control/memory/memory-bus.ts';
-import { MemoryRollouts } from '../../../src/control/memory/memory-rollouts.ts';
+import { StoredRollouts } from '../../../src/control/state/stored-rollouts.ts';
+import { MemoryStore } from '../../../src/control/store/memory-store.ts';
 import type { Gateway } from '../../../src/gateway/gateway-options.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { openGateway } from '../../support/open-gateways.ts';
@@ -45,7 +46,7 @@ describe('sightline rollout', () => {
   beforeEach(async () => {
     const clock = new ManualClock();
     rig = new RolloutRig({
-      store: new MemoryRollouts({ clock, leaseMs: 5000, pipeline: 'people' }),
+      store: new StoredRollouts({ store: new MemoryStore(clock), leaseMs: 5000, pipeline: 'people' }),
       bus: new MemoryBus(),
     });
     host = await rig.host('one');

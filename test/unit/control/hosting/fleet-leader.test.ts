@@ -2,15 +2,16 @@ import { expect, it } from 'vitest';
 import type { FleetSnapshot } from '../../../../src/control/control-plane.ts';
 import { FleetLeader } from '../../../../src/control/hosting/fleet-leader.ts';
 import { MemoryBus } from '../../../../src/control/memory/memory-bus.ts';
-import { MemoryState } from '../../../../src/control/memory/memory-state.ts';
 import { PLAN_DEFAULTS } from '../../../../src/control/planning/plan-options.ts';
+import { StoredState } from '../../../../src/control/state/stored-state.ts';
+import { MemoryStore } from '../../../../src/control/store/memory-store.ts';
 import { SightlineError } from '../../../../src/errors/sightline-error.ts';
 import { Incidents } from '../../../../src/flow/incidents.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
 
 it('a round of planning that fails is counted, reported at most once a second, and tried again', async () => {
   const clock = new ManualClock();
-  const state = new MemoryState({ clock, leaseMs: 5_000 });
+  const state = new StoredState({ store: new MemoryStore(clock), leaseMs: 5_000 });
   const whole = state.snapshot.bind(state);
   let failure: Error | null = new SightlineError('CONTROL_UNREACHABLE', 'the line is cut');
   state.snapshot = async (): Promise<FleetSnapshot> => {

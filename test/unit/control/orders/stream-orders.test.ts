@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { ControlPlane } from '../../../../src/control/control-plane.ts';
 import { MemoryBus } from '../../../../src/control/memory/memory-bus.ts';
-import { MemoryState } from '../../../../src/control/memory/memory-state.ts';
 import { StreamOrders, tagOf } from '../../../../src/control/orders/stream-orders.ts';
+import { StoredState } from '../../../../src/control/state/stored-state.ts';
+import { MemoryStore } from '../../../../src/control/store/memory-store.ts';
 import { SightlineError } from '../../../../src/errors/sightline-error.ts';
 import type { StreamOrder } from '../../../../src/protocol/fleet.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
@@ -11,7 +12,7 @@ const CAMERA = { id: 'gate', source: 'rtsp://camera.example/gate', pipeline: 'st
 
 /** Orders whose checks take as long as the test wants, as one that resolves the name of a host does. */
 async function slowOrders() {
-  const state = new MemoryState({ clock: new ManualClock(), leaseMs: 5_000 });
+  const state = new StoredState({ store: new MemoryStore(new ManualClock()), leaseMs: 5_000 });
   let release = (): void => {};
   let isSlow = false;
   const admit = async (): Promise<void> => {

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MemoryBus } from '../../../../src/control/memory/memory-bus.ts';
-import { MemoryRollouts } from '../../../../src/control/memory/memory-rollouts.ts';
 import type { RolloutStore } from '../../../../src/control/rollout/rollout-store.ts';
+import { KeptRollouts } from '../../../../src/control/state/kept-rollouts.ts';
+import { StoredRollouts } from '../../../../src/control/state/stored-rollouts.ts';
+import { MemoryStore } from '../../../../src/control/store/memory-store.ts';
 import { Incidents } from '../../../../src/flow/incidents.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
 import { guardReport } from '../../../support/rollout-doubles.ts';
@@ -19,9 +21,9 @@ describe('roll-outs whose folder cannot be written', () => {
   let rig: RolloutRig;
   let host: RolloutHost;
 
-  const open = (): MemoryRollouts => {
+  const open = (): KeptRollouts => {
     const onNotice = (text: string): void => void notices.push(text);
-    return new MemoryRollouts({ clock, leaseMs: 5000, pipeline: 'people', folder, onNotice });
+    return new KeptRollouts({ store: new MemoryStore(clock), leaseMs: 5000, pipeline: 'people', folder, onNotice });
   };
   const openRig = (store: RolloutStore): RolloutRig => new RolloutRig({ store, bus: new MemoryBus(new Incidents()) });
   /** A file in place of the folder: each write fails, as on a full disk, also for root. */
@@ -85,7 +87,7 @@ describe('roll-outs whose folder cannot be written', () => {
   });
 
   it('decide although the store refuses the evidence', async () => {
-    const inner = new MemoryRollouts({ clock, leaseMs: 5000, pipeline: 'people' });
+    const inner = new StoredRollouts({ store: new MemoryStore(clock), leaseMs: 5000, pipeline: 'people' });
     const full: RolloutStore = {
       beat: (beat) => inner.beat(beat),
       leave: (id) => inner.leave(id),

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import { MemoryBus } from '../../../../src/control/memory/memory-bus.ts';
-import { MemoryRollouts } from '../../../../src/control/memory/memory-rollouts.ts';
 import { isMember } from '../../../../src/control/rollout/membership.ts';
+import { StoredRollouts } from '../../../../src/control/state/stored-rollouts.ts';
+import { MemoryStore } from '../../../../src/control/store/memory-store.ts';
 import { Incidents } from '../../../../src/flow/incidents.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
 import { CAMERAS } from '../../../support/rollout-doubles.ts';
@@ -9,7 +10,7 @@ import { RolloutRig } from '../../../support/rollout-rig.ts';
 
 it('a step is left 10 minutes after its last stream was removed, and waits anew if one came back meanwhile', async () => {
   const clock = new ManualClock();
-  const store = new MemoryRollouts({ clock, leaseMs: 5000, pipeline: 'people' });
+  const store = new StoredRollouts({ store: new MemoryStore(clock), leaseMs: 5000, pipeline: 'people' });
   const rig = new RolloutRig({ store, bus: new MemoryBus(new Incidents()) });
   const { agent } = await rig.host('one');
   const share = (): number | undefined => agent.rollout()?.share;

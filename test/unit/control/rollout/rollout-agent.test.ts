@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MemoryBus } from '../../../../src/control/memory/memory-bus.ts';
-import { MemoryRollouts } from '../../../../src/control/memory/memory-rollouts.ts';
+import { StoredRollouts } from '../../../../src/control/state/stored-rollouts.ts';
+import { MemoryStore } from '../../../../src/control/store/memory-store.ts';
 import { SightlineError } from '../../../../src/errors/sightline-error.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
 import { CAMERAS, seen } from '../../../support/rollout-doubles.ts';
@@ -17,7 +18,7 @@ describe('a rolled-out version', () => {
 
   beforeEach(() => {
     clock = new ManualClock();
-    const store = new MemoryRollouts({ clock, leaseMs: 60_000, pipeline: 'people' });
+    const store = new StoredRollouts({ store: new MemoryStore(clock), leaseMs: 60_000, pipeline: 'people' });
     rig = new RolloutRig({ store, bus: new MemoryBus() });
   });
   afterEach(() => rig.close());

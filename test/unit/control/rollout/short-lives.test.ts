@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MemoryBus } from '../../../../src/control/memory/memory-bus.ts';
-import { MemoryRollouts } from '../../../../src/control/memory/memory-rollouts.ts';
+import { StoredRollouts } from '../../../../src/control/state/stored-rollouts.ts';
+import { MemoryStore } from '../../../../src/control/store/memory-store.ts';
 import { Incidents } from '../../../../src/flow/incidents.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
 import { seen } from '../../../support/rollout-doubles.ts';
@@ -23,7 +24,7 @@ describe('a host that ends soon after each start, once the candidate is promoted
 
   beforeEach(async () => {
     clock = new ManualClock();
-    const store = new MemoryRollouts({ clock, leaseMs: 5000, pipeline: 'people' });
+    const store = new StoredRollouts({ store: new MemoryStore(clock), leaseMs: 5000, pipeline: 'people' });
     rig = new RolloutRig({ store, bus: new MemoryBus(new Incidents()) });
     host = await rig.host('one');
     const report = await host.agent.startRollout(REQUEST, 'anna');

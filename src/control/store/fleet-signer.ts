@@ -9,8 +9,8 @@ const MIN_KEY_CHARS = 32;
 /** How far the clocks of two hosts may differ, and how late a message may arrive, in ms. */
 export const REPLAY_WINDOW_MS = 60_000;
 
-/** Fields that scripts in Redis add to a record, so its writer cannot sign them. */
-const ADDED_IN_REDIS = ['revision', 'fence'];
+/** Fields that a commit adds to a record, so its writer cannot sign them. */
+const ADDED_LATER = ['revision', 'fence'];
 
 type SealRefusal = 'signature' | 'replay';
 export type Opened = { readonly text: string } | { readonly refusal: SealRefusal; readonly why: string };
@@ -133,8 +133,13 @@ export class FleetSigner {
   }
 }
 
-/** The text that is signed. Not part of it: the signature, and what scripts add. */
+/** Returns a record as JSON, with its signature if the fleet signs. @param place - names it among all records of the fleet. */
+export function signedJson(signer: FleetSigner | null, place: string, record: object): string {
+  return JSON.stringify(signer === null ? record : signer.sign(place, record));
+}
+
+/** The text that is signed. Not part of it: the signature, and what a commit adds. */
 function recordText(place: string, record: object): string {
-  const own = Object.entries(record).filter(([key]) => key !== 'signature' && !ADDED_IN_REDIS.includes(key));
+  const own = Object.entries(record).filter(([key]) => key !== 'signature' && !ADDED_LATER.includes(key));
   return `${place}\n${canonicalJson(Object.fromEntries(own))}`;
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FleetSigner, REPLAY_WINDOW_MS } from '../../../../src/control/redis/fleet-signer.ts';
+import { FleetSigner, REPLAY_WINDOW_MS } from '../../../../src/control/store/fleet-signer.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
 
 const [OLD, NEW, FOREIGN] = ['a', 'b', 'c'].map((letter) => letter.repeat(32)) as [string, string, string];

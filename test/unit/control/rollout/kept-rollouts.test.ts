@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { MemoryRollouts } from '../../../../src/control/memory/memory-rollouts.ts';
 import { NO_EVIDENCE, promote, start } from '../../../../src/control/rollout/rollout-machine.ts';
+import { KeptRollouts } from '../../../../src/control/state/kept-rollouts.ts';
+import { MemoryStore } from '../../../../src/control/store/memory-store.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
 import { rolloutRecord, seen } from '../../../support/rollout-doubles.ts';
 
@@ -18,8 +19,14 @@ describe('roll-outs of one process in a folder', () => {
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   /** As a process does that starts with a clock at 0: behind that of the earlier one. */
-  const open = (): MemoryRollouts =>
-    new MemoryRollouts({ clock: new ManualClock(), leaseMs: 5000, pipeline: 'people / 1', folder });
+  const open = (): KeptRollouts =>
+    new KeptRollouts({
+      store: new MemoryStore(new ManualClock()),
+      leaseMs: 5000,
+      pipeline: 'people / 1',
+      folder,
+      onNotice: () => {},
+    });
 
   it('survive a restart with record, decisions and evidence, and fences go on rising', async () => {
     const { id: _, fence: __, ...settings } = rolloutRecord();

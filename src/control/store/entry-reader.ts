@@ -2,7 +2,6 @@ import type { z } from 'zod';
 import { check } from '../../config/check.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { Incidents } from '../../flow/incidents.ts';
-import type { Notices } from '../notices.ts';
 import type { FleetSigner } from './fleet-signer.ts';
 
 /** A request that orders a stream has at most 256 KiB, and no other record is larger, except the evidence of a roll-out. */
@@ -22,14 +21,10 @@ export class EntryReader {
   readonly #outdated = new Set<string>();
 
   /**
-   * @param incidents - counts ignored entries; without it each becomes a notice.
+   * @param incidents - counts ignored entries.
    * @param signer - checks the signatures of entries; null: they have none.
    */
-  constructor(
-    notices: Notices,
-    incidents: Incidents = new Incidents((text) => notices.add(text)),
-    signer: FleetSigner | null = null,
-  ) {
+  constructor(incidents: Incidents = new Incidents(), signer: FleetSigner | null = null) {
     this.#incidents = incidents;
     this.#signer = signer;
   }
