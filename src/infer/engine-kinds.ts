@@ -8,11 +8,11 @@ import { openvino } from './openvino-engine.ts';
 import { tensorflow } from './tensorflow-engine.ts';
 import { wasm } from './wasm-engine.ts';
 
-/** Every engine that a configuration can name. */
+/** Every engine that a configuration can name, in the order in which they are compared. */
 const KINDS: { readonly [Name in EngineName]: EngineKind & { readonly name: Name } } = {
-  tensorflow,
-  openvino,
   onnx,
+  openvino,
+  tensorflow,
   wasm,
   fake,
 };
