@@ -12,9 +12,7 @@ import { DiskProbe } from '../disk/disk-probe.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
-import { KeyedGate } from '../flow/keyed-gate.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
-import { overlapped } from '../flow/overlapped.ts';
 import { abortedFirst } from '../flow/unless-aborted.ts';
 import type { ChangeOptions, Readiness, RuntimePort, TagCheck, TaggedSettings } from '../gateway/runtime-port.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
@@ -33,18 +31,10 @@ import type { FakeDetect } from '../runtime/stream/stream-port.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { countOf } from '../sinks/sink-failure.ts';
 import { modelSpec } from '../store/manifests.ts';
-import {
-  type Convergence,
-  convergenceText,
-  convergeStreams,
-  renewStreams,
-  type StreamActions,
-} from './converge-streams.ts';
-import { FailedStarts } from './failed-starts.ts';
 import { HostStreams } from './host-streams.ts';
 import { LayeredSettings, type SettingsSources } from './layered-settings.ts';
-import type { WantedStream } from './overlay/overlay.ts';
 import { SourceRules } from './source-rules.ts';
+import { type Convergence, convergenceText, StreamReconciler } from './stream-reconciler.ts';
 
 export interface HostContext {
   readonly environment: Environment;
@@ -66,9 +56,6 @@ export interface HostContext {
   readonly fakeDetect?: FakeDetect | undefined;
 }
 
-/** Starting a stream may run ffmpeg; a camera that accepts the connection and then is silent only takes time. */
-const START_TOGETHER = { atOnce: 8, slowMs: 1_000, clock: systemClock } as const;
-
 /** Events of sinks while nobody listens: notices at once, events for the first listener. Null once there is one. */
 interface EarlyEvents {
   events: EventMessage[] | null;
@@ -83,15 +70,13 @@ export class PipelineHost implements RuntimePort {
   readonly streams: HostStreams;
   readonly rules: StreamRules;
   readonly #settings: LayeredSettings;
-  /** Operations of clients on a stream pass; while it follows the file they wait. */
-  readonly #gate = new KeyedGate();
   readonly #reloads = new KeyedMutex();
   /** A random text for the settings of each stream. A hash would let those who may not see a password test guesses of it. */
   readonly #tags = new Map<string, { readonly config: StreamConfig; readonly tag: string }>();
   readonly #disk: DiskProbe;
   readonly #sinks: ResultSinks;
   readonly #early: EarlyEvents;
-  readonly #starts: FailedStarts<RuntimeStream>;
+  readonly #reconciler: StreamReconciler<RuntimeStream>;
   /** Of each stream that it was started with, by its id. */
   #places: ReadonlyMap<string, number> = new Map();
   /** Absent once it has started. */
@@ -129,12 +114,29 @@ export class PipelineHost implements RuntimePort {
       admit: ({ source }) => sourceRules.admit(source),
       sourceOfFile: (id) => settings.file.streams.find((stream) => stream.id === id)?.source,
     });
-    this.#starts = new FailedStarts({
+    const { streams, rules } = this;
+    this.#reconciler = new StreamReconciler({
       clock: systemClock,
-      add: async (stream) => {
-        requireFit(stream, runtime);
-        await sourceRules.admit(stream.source);
-        return this.streams.add(stream, undefined, true);
+      settings,
+      running: {
+        get current() {
+          return runtime.streams.map((stream) => ({
+            config: streams.orderedConfig(stream),
+            isPaused: stream.state === 'pausing' || stream.state === 'paused',
+          }));
+        },
+        start: async (stream) => {
+          requireFit(stream, runtime);
+          await sourceRules.admit(stream.source);
+          return streams.add(stream, undefined, true);
+        },
+        add: (stream) => streams.add(stream),
+        change: (id, next) => streams.change(id, next),
+        replace: (stream) => streams.change(stream.id, (current) => rules.replaced(current, stream)),
+        pause: (id) => streams.pause(id),
+        resume: (id) => streams.resume(id),
+        remove: (id, check) => streams.remove(id, check),
+        renew: (id) => streams.renew(id),
       },
       onEvent: (kind, id, message, details) => runtime.emitEvent(kind, id, message, details),
       signal: () => this.#signal,
@@ -199,7 +201,7 @@ export class PipelineHost implements RuntimePort {
 
   /**
    * Adds the streams of the pipeline file, with what its overlay changes; several at once. One that cannot be opened (a missing file) is reported as
-   * failed and tried again, see `FailedStarts`; if none can be opened and there is no overlay, the first error is thrown.
+   * failed and tried again, see `StreamReconciler`; if none can be opened and there is no overlay, the first error is thrown.
    *
    * @throws that error; the reason of the signal.
    */
@@ -208,22 +210,10 @@ export class PipelineHost implements RuntimePort {
     this.#places = new Map(wanted.streams.map(({ config }, i) => [config.id, i]));
     for (const note of [...(overlay?.notices ?? []), ...wanted.notes])
       this.runtime.emitEvent('overlay-failed', undefined, note);
-    const outcomes = await overlapped(wanted.streams, (stream) => this.#start(stream), START_TOGETHER);
-    const failures = outcomes.filter((failure) => failure !== null);
+    const failures = (await this.#reconciler.start()).filter((failure) => failure !== null);
     this.#signal = undefined;
     const isAlone = Object.keys(overlay?.streams ?? {}).length === 0;
     if (isAlone && failures.length > 0 && failures.length === wanted.streams.length) throw failures[0]!;
-  }
-
-  /** @returns why it failed; null if it runs, or is paused. */
-  async #start(
-    { config, isPaused }: WantedStream,
-    start = (settings: StreamConfig) => this.#starts.start(settings),
-  ): Promise<SightlineError | null> {
-    const failure = await start(config);
-    if (!isPaused) return failure;
-    await this.#setPaused(config.id, true);
-    return null;
   }
 
   /**
@@ -234,7 +224,10 @@ export class PipelineHost implements RuntimePort {
     return this.#reloads.run('', async () => {
       const before = this.placeholders?.sources;
       this.#settings.setFile(file);
-      const outcome = await this.#renewed(await this.#converge(), before);
+      const now = this.placeholders?.sources;
+      const outcome = await this.#reconciler.converge(
+        (source) => before?.has(source) === true && before.get(source) !== now?.get(source),
+      );
       const { needsRestart, wanted } = this.#settings;
       const restart = needsRestart.length === 0 ? '' : `; only a restart applies ${needsRestart.join(', ')}`;
       const text = `the pipeline file was read again; ${convergenceText(outcome)}${restart}`;
@@ -242,15 +235,6 @@ export class PipelineHost implements RuntimePort {
       for (const note of wanted.notes) this.runtime.emitEvent('overlay-failed', undefined, note);
       return outcome;
     });
-  }
-
-  /** Opens sources again whose placeholders stand for something else than before. */
-  #renewed(outcome: Convergence, before: ReadonlyMap<string, string> | undefined): Promise<Convergence> {
-    const now = this.placeholders?.sources;
-    const isOther = ({ config: { source } }: RuntimeStream): boolean =>
-      before?.has(source) === true && before.get(source) !== now?.get(source);
-    const ids = this.runtime.streams.filter(isOther).map(({ id }) => id);
-    return renewStreams(outcome, ids, (id) => this.streams.renew(id));
   }
 
   async resetStreams(ids: readonly string[] | null): Promise<void> {
@@ -261,63 +245,9 @@ export class PipelineHost implements RuntimePort {
       if (unknown.length > 0) throw notOverlaid(unknown[0]!, changed);
       for (const id of ids ?? changed) overlay?.set(id, undefined);
       await overlay?.save();
-      const outcome = await this.#converge();
+      const outcome = await this.#reconciler.converge();
       this.runtime.emitEvent('settings-reloaded', undefined, `the overlay was reset; ${convergenceText(outcome)}`);
     });
-  }
-
-  #converge(): Promise<Convergence> {
-    const actions: StreamActions = {
-      alone: (id, run) => this.#gate.alone(id, run),
-      now: (id) => this.#currentOf(id),
-      wanted: (id) => this.#settings.wantedOf(id),
-      start: async (stream) => this.#requireStarted(stream, await this.#start(stream)),
-      change: async (stream) => {
-        const { config } = stream;
-        if (this.#starts.has(config.id)) {
-          this.#requireStarted(stream, await this.#start(stream, (settings) => this.#starts.restart(settings)));
-          return;
-        }
-        await this.streams.change(config.id, (current) => this.rules.replaced(current, config));
-      },
-      setPaused: (id, isPaused) => this.#setPaused(id, isPaused),
-      remove: async (id) => {
-        if (!(await this.#starts.remove(id))) await this.streams.remove(id);
-      },
-      onSettled: (id) => this.#settings.follow(id),
-    };
-    const wanted = this.#settings.wanted.streams.map(({ config }) => config.id);
-    const others = this.#current().flatMap(({ config: { id } }) => (wanted.includes(id) ? [] : [id]));
-    // What is removed makes room for the others.
-    return convergeStreams(actions, [...others, ...wanted], systemClock);
-  }
-
-  /** A stream that could not be started is in the list with its new settings, so it has followed the file. */
-  #requireStarted({ config }: WantedStream, failure: SightlineError | null): void {
-    if (failure === null) return;
-    this.#settings.follow(config.id);
-    throw failure;
-  }
-
-  /** A stream that has ended meanwhile stays as it is. */
-  async #setPaused(id: string, isPaused: boolean): Promise<void> {
-    const operation = isPaused ? 'pause' : 'resume';
-    if ((await this.#starts[operation](id)) !== null) return;
-    await this.streams[operation](id).catch((error: unknown) => {
-      if (!(error instanceof SightlineError) || error.code !== 'STREAM_STATE') throw error;
-    });
-  }
-
-  #current(): WantedStream[] {
-    const running = this.runtime.streams.map((stream) => ({
-      config: this.streams.orderedConfig(stream),
-      isPaused: stream.state === 'pausing' || stream.state === 'paused',
-    }));
-    return [...running, ...this.#starts.settings];
-  }
-
-  #currentOf(id: string): WantedStream | null {
-    return this.#current().find(({ config }) => config.id === id) ?? null;
   }
 
   #onOverlayTrouble(problem: string | null): void {
@@ -336,7 +266,7 @@ export class PipelineHost implements RuntimePort {
 
   #withSinks(report: RuntimeReport): RuntimeReport {
     // A stream that is started later, or took longer, keeps its place.
-    const streams = [...report.streams, ...this.#starts.reports].toSorted(
+    const streams = [...report.streams, ...this.#reconciler.reports].toSorted(
       (a, b) => this.#placeOf(a.id) - this.#placeOf(b.id),
     );
     return { ...report, streams, host: { ...report.host, sinks: this.#sinks.reports } };
@@ -352,7 +282,7 @@ export class PipelineHost implements RuntimePort {
       return { isReady: false, reason: `the file system has not answered for ${Math.round(stalledMs / 1000)} s` };
     const own = this.runtime.readiness();
     const { problem } = this.#sinks;
-    const failing = this.#starts.failing.toSorted((a, b) => this.#placeOf(a) - this.#placeOf(b));
+    const failing = [...this.#reconciler.failures.keys()].toSorted((a, b) => this.#placeOf(a) - this.#placeOf(b));
     const reason = problem ?? (failing.length === 0 ? null : `failed at the start: ${failing.join(', ')}`);
     return own.isReady && reason !== null ? { isReady: true, isDegraded: true, reason } : own;
   }
@@ -364,7 +294,7 @@ export class PipelineHost implements RuntimePort {
 
   /** Why streams could not be started, by id. */
   get startErrors(): ReadonlyMap<string, SightlineError> {
-    return this.#starts.errors;
+    return this.#reconciler.failures;
   }
 
   /** Adds a destination of results while streams run. */
@@ -379,19 +309,19 @@ export class PipelineHost implements RuntimePort {
   /** Stops the streams and ends all threads. @returns what could not be written. */
   async stop(): ReturnType<Runtime['stop']> {
     this.#disk.close();
-    await this.#starts.close();
+    await this.#reconciler.close();
     return this.runtime.stop();
   }
 
   streamSettings(id: string): TaggedSettings {
-    const found = this.#currentOf(id);
+    const found = this.#reconciler.currentOf(id);
     // Throws with the known ids.
     const settings = found?.config ?? this.runtime.stream(id).config;
     return { settings, tag: this.#tagOf(settings) };
   }
 
   pipeline(): PipelineReport {
-    return this.#settings.report(this.#current());
+    return this.#settings.report(this.#reconciler.current);
   }
 
   keepingProblem(): string | null {
@@ -399,60 +329,42 @@ export class PipelineHost implements RuntimePort {
   }
 
   async addStream(stream: unknown): Promise<StreamReport> {
-    const config = await this.rules.added(stream);
-    if (this.#starts.has(config.id))
-      throw new SightlineError(
-        'STREAM_EXISTS',
-        `a stream "${config.id}" exists and could not be started; change or remove it, or choose another id`,
-      );
-    return this.#operate(config.id, () => this.streams.add(config));
+    return this.#reportOf(await this.#reconciler.add(await this.rules.added(stream)));
   }
 
   async testSource(
     request: unknown,
-    configOf = (id: string): StreamConfig | null => this.#currentOf(id)?.config ?? null,
+    configOf = (id: string): StreamConfig | null => this.#reconciler.currentOf(id)?.config ?? null,
   ): Promise<SourceTest> {
     return this.streams.test(await this.rules.tested(request, configOf));
   }
 
-  changeStream(id: string, request: unknown, { isWhole = false, check }: ChangeOptions = {}): Promise<StreamReport> {
+  async changeStream(
+    id: string,
+    request: unknown,
+    { isWhole = false, check }: ChangeOptions = {},
+  ): Promise<StreamReport> {
     const next = (current: StreamConfig): Promise<StreamConfig> => {
       check?.(this.#tagOf(current));
       return isWhole ? this.rules.rewritten(current, request) : this.rules.changed(current, request);
     };
-    return this.#operate(
-      id,
-      async () => (await this.#starts.change(id, next)) ?? (await this.streams.change(id, next)),
-    );
+    return this.#reportOf(await this.#reconciler.change(id, next));
   }
 
-  pauseStream(id: string): Promise<StreamReport> {
-    return this.#operate(id, async () => (await this.#starts.pause(id)) ?? (await this.streams.pause(id)));
+  async pauseStream(id: string): Promise<StreamReport> {
+    return this.#reportOf(await this.#reconciler.pause(id));
   }
 
-  resumeStream(id: string): Promise<StreamReport> {
-    return this.#operate(id, async () => (await this.#starts.resume(id)) ?? (await this.streams.resume(id)));
+  async resumeStream(id: string): Promise<StreamReport> {
+    return this.#reportOf(await this.#reconciler.resume(id));
   }
 
-  async removeStream(id: string, check?: TagCheck): Promise<void> {
-    const checked = (current: StreamConfig): void => check?.(this.#tagOf(current));
-    await this.#gate.pass(id, async () => {
-      if (!(await this.#starts.remove(id, checked))) await this.streams.remove(id, checked);
-      await this.#keep(id);
-    });
+  removeStream(id: string, check?: TagCheck): Promise<void> {
+    return this.#reconciler.remove(id, (current) => check?.(this.#tagOf(current)));
   }
 
-  /** Runs a client's operation on a stream, and keeps what it has changed. */
-  #operate(id: string, run: () => Promise<RuntimeStream | StreamReport>): Promise<StreamReport> {
-    return this.#gate.pass(id, async () => {
-      const done = await run();
-      await this.#keep(id);
-      return done instanceof RuntimeStream ? this.runtime.streamReport(done) : done;
-    });
-  }
-
-  #keep(id: string): Promise<void> {
-    return this.#settings.keep(id, this.#currentOf(id));
+  #reportOf(stream: RuntimeStream | StreamReport): StreamReport {
+    return stream instanceof RuntimeStream ? this.runtime.streamReport(stream) : stream;
   }
 
   #tagOf(config: StreamConfig): string {
