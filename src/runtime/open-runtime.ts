@@ -66,25 +66,34 @@ export function openRuntime(options: OpenOptions): Promise<Runtime> {
 }
 
 async function open(given: OpenOptions): Promise<Runtime> {
-  const { incidents = new Incidents(given.onNotice) } = given;
+  const { incidents = new Incidents(given.onNotice), signal } = given;
   const { preview = previewConfig.parse({}), sinks = new ResultSinks([]) } = given;
   const options = { ...given, preview, sinks, onDamaged: damageTo(incidents) };
   checkEngine(options.model);
   const ffmpeg = options.ffmpeg ?? (await openFfmpeg(options.environment, options.onNotice, options.decoder));
+  return onFirstEngine(options, (engine, choice) => {
+    signal?.throwIfAborted();
+    return Runtime.start({
+      ...options,
+      incidents,
+      engine,
+      comparison: comparisonFor(engine.engine, choice),
+      ffmpeg,
+      lanes: options.lanes ?? defaultLanes(),
+      inferenceThreads: inferenceThreads(options.model, engine),
+    });
+  });
+}
+
+/** Loads a model on the engine that is configured, or on the first one that can be had of those that `auto` finds. */
+async function onFirstEngine<T>(
+  options: EngineOptions,
+  load: (engine: EngineRequest, choice: EngineChoice | null) => Promise<T>,
+): Promise<T> {
   const { engines, choice } = await candidates(options);
   for (const [i, engine] of engines.entries()) {
     try {
-      const request = await prepareEngine(options, engine);
-      given.signal?.throwIfAborted();
-      return await Runtime.start({
-        ...options,
-        incidents,
-        engine: request,
-        comparison: comparisonFor(engine, choice),
-        ffmpeg,
-        lanes: options.lanes ?? defaultLanes(),
-        inferenceThreads: inferenceThreads(options.model, request),
-      });
+      return await load(await prepareEngine(options, engine), choice);
     } catch (error) {
       const isLast = i === engines.length - 1;
       if (isLast || !(error instanceof SightlineError) || error.code !== 'ENGINE_UNAVAILABLE') throw error;
@@ -110,24 +119,13 @@ function comparisonFor(engine: EngineName, choice: EngineChoice | null): string 
  * @param name - by which streams use it.
  * @throws MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE
  */
-export async function loadBeside(runtime: Runtime, name: string, given: EngineOptions): Promise<EngineInfo> {
-  const options = { ...given, onDamaged: damageTo(runtime.incidents) };
-  const { model, batch, onNotice } = options;
-  const { engines } = await candidates(options);
-  const batching = { ...batch, timeoutMs: model.timeoutMs, cacheResults: model.cacheResults };
-  for (const [i, engine] of engines.entries()) {
-    try {
-      const request = await prepareEngine(options, engine);
-      const threads = inferenceThreads(model, request);
-      const { scoreThreshold } = model;
-      return await runtime.loadModel(name, { engine: request, batching, threads, scoreThreshold });
-    } catch (error) {
-      const isLast = i === engines.length - 1;
-      if (isLast || !(error instanceof SightlineError) || error.code !== 'ENGINE_UNAVAILABLE') throw error;
-      onNotice(`${error.message}; trying engine ${engines[i + 1]}`);
-    }
-  }
-  throw new RangeError('no engine to try');
+export function loadBeside(runtime: Runtime, name: string, given: EngineOptions): Promise<EngineInfo> {
+  const { model, batch } = given;
+  const { timeoutMs, cacheResults, scoreThreshold } = model;
+  const batching = { ...batch, timeoutMs, cacheResults };
+  return onFirstEngine({ ...given, onDamaged: damageTo(runtime.incidents) }, (engine) =>
+    runtime.loadModel(name, { engine, batching, threads: inferenceThreads(model, engine), scoreThreshold }),
+  );
 }
 
 /**

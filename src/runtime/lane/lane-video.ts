@@ -149,10 +149,8 @@ export class LaneVideo {
     try {
       await this.#start(connection, from);
     } catch (error) {
-      const failure = startFailure(this.#stream.ffmpeg, error);
       // It existed at the start: it is being replaced, or the system is temporarily out of processes.
-      if (this.#source.isLive) this.#reconnect(connection, failure);
-      else this.#fail(failure);
+      this.#lose(connection, startFailure(this.#stream.ffmpeg, error));
     }
   }
 
@@ -222,16 +220,15 @@ export class LaneVideo {
   /** A source that may not be opened now may be later: a name resolves differently, a link changes. */
   #onConnectFault(connection: Connection, fault: unknown): void {
     const isKnown = fault instanceof SightlineError && !connection.isOver && !this.#isClosed;
-    if (!isKnown) this.#onFault(connection, fault);
-    else if (this.#source.isLive) this.#reconnect(connection, fault);
-    else this.#fail(fault);
+    if (isKnown) this.#lose(connection, fault);
+    else this.#onFault(connection, fault);
   }
 
   #onFault(connection: Connection | null, fault: unknown): void {
     if (connection === null || connection.isOver || this.#isClosed) return;
     const failure = SightlineError.from(fault, 'INTERNAL_ERROR');
     this.#faults = isSteady(connection) ? 1 : this.#faults + 1;
-    if (this.#source.isLive && this.#faults < MAX_FAULTS) this.#reconnect(connection, failure);
+    if (this.#faults < MAX_FAULTS) this.#lose(connection, failure);
     else this.#fail(failure);
   }
 
@@ -315,12 +312,8 @@ export class LaneVideo {
 
   /** Ends the connection: a frame with the time or size of another would silently give wrong boxes. */
   #onOutOfStep(connection: Connection, why: string): void {
-    const failure = new SightlineError(
-      'DECODE_OUT_OF_STEP',
-      `${this.#source.label}: frame headers and pictures do not match: ${why}`,
-    );
-    if (this.#source.isLive) this.#reconnect(connection, failure);
-    else this.#fail(failure);
+    const text = `${this.#source.label}: frame headers and pictures do not match: ${why}`;
+    this.#lose(connection, new SightlineError('DECODE_OUT_OF_STEP', text));
   }
 
   /** Adds when the camera captured a frame, if it says so and its clock is that of this machine up to a delay. */
@@ -428,9 +421,7 @@ export class LaneVideo {
     if (connection.silentMs < this.#stallLimitMs(connection)) return;
     const known = connection.frames === 0 ? connection.opened?.failure : null;
     const silence = `no frame for ${connection.silentMs} ms`;
-    const stall = known ?? new SightlineError('SOURCE_STALLED', `${this.#source.label}: ${silence}`);
-    if (this.#source.isLive) this.#reconnect(connection, stall);
-    else this.#fail(stall);
+    this.#lose(connection, known ?? new SightlineError('SOURCE_STALLED', `${this.#source.label}: ${silence}`));
   }
 
   #stallLimitMs({ frames, process }: Connection): number {
@@ -438,6 +429,12 @@ export class LaneVideo {
     // The probe of its address has a timeout of its own.
     if (process === null) return Number.POSITIVE_INFINITY;
     return frames === 0 ? this.#stream.openTimeoutMs : this.#stream.staleMs;
+  }
+
+  /** Opens a live source again; a file has failed. */
+  #lose(connection: Connection, error: SightlineError): void {
+    if (this.#source.isLive) this.#reconnect(connection, error);
+    else this.#fail(error);
   }
 
   #reconnect(connection: Connection, error: SightlineError): void {
