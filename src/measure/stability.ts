@@ -11,16 +11,9 @@ const LATENCY_SLACK_MS = 0.5;
 export function isStable(windows: readonly Pick<WindowFigures, 'fps' | 'latencyMs'>[]): boolean {
   const last = windows.slice(-STABLE_WINDOWS);
   if (last.length < STABLE_WINDOWS || last.some(({ latencyMs }) => latencyMs.count === 0)) return false;
-  return (
-    areClose(
-      last.map(({ fps }) => fps),
-      0,
-    ) &&
-    areClose(
-      last.map(({ latencyMs }) => latencyMs.p50),
-      LATENCY_SLACK_MS,
-    )
-  );
+  const rates = last.map(({ fps }) => fps);
+  const medians = last.map(({ latencyMs }) => latencyMs.p50);
+  return areClose(rates, 0) && areClose(medians, LATENCY_SLACK_MS);
 }
 
 function areClose(values: readonly number[], slack: number): boolean {

@@ -63,7 +63,7 @@ export class GuardRig {
       ...{ guards: guardsConfig.parse(rig.guards ?? {}) as GuardsConfig, steps: 4 },
       ...{ controlThreshold: 0.3, candidateThreshold: rig.candidateThreshold ?? 0.3 },
       ...{ isOtherDetector: rig.isOtherDetector ?? false, isAlone: false },
-      ...{ hasShadow: rig.hasShadow ?? true, nowMs: () => this.nowMs },
+      ...{ lacks: rig.hasShadow === false ? ['shadow'] : [], nowMs: () => this.nowMs },
     };
     this.panel = new RolloutGuards(this.options);
   }

@@ -1,5 +1,7 @@
 import { type Estimate, FEWEST_BLOCKS, lowerBound, upperBound } from '../../measure/sequential.ts';
 import type { GuardReport, GuardVerdict } from '../../protocol/rollout-records.ts';
+import type { Guard } from './guards/guard.ts';
+import { percent } from './observed.ts';
 
 /**
  * Blocks that are needed to pass. Harm is mostly rare and large, so a short time without it proves little: the mean of few blocks
@@ -11,13 +13,8 @@ const FEWEST_BLOCKS_TO_PASS = 32;
 const MOST_LEFT_MS = 7 * 86_400_000;
 
 /** What a statistical guard looks at. */
-export interface Question {
+export interface Question extends Pick<Guard, 'subject' | 'harm' | 'unit'> {
   readonly guard: string;
-  /** The figure, as a sentence's subject: `the number of boxes`. */
-  readonly subject: string;
-  /** The direction that does harm. */
-  readonly harm: 'rise' | 'fall' | 'change';
-  readonly unit: 'relative' | 'points';
   readonly margin: number;
 }
 
@@ -134,7 +131,7 @@ function finite(value: number): number | null {
 }
 
 function amount({ unit }: Question, value: number): string {
-  return unit === 'relative' ? `${+(value * 100).toFixed(1)} %` : `${+(value * 100).toFixed(1)} points`;
+  return unit === 'relative' ? percent(value) : `${+(value * 100).toFixed(1)} points`;
 }
 
 function signed(question: Question, value: number): string {

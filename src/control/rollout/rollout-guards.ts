@@ -26,8 +26,8 @@ export interface GuardOptions {
   /** Boxes below these are not published. */
   readonly controlThreshold: number;
   readonly candidateThreshold: number;
-  /** Some frames are inferred by both sides. Otherwise it is unknown whether boxes agree, so that guard is left out. */
-  readonly hasShadow: boolean;
+  /** What is not known in this roll-out: guards that need it are left out. */
+  readonly lacks: readonly Guard['needs'][];
   /** Whether the candidate is another detector, whose boxes differ rightly. */
   readonly isOtherDetector: boolean;
   /** Whether the candidate carries all streams, so that only frames that both infer can be compared. */
@@ -70,14 +70,14 @@ export class RolloutGuards {
   #isAlone: boolean;
 
   constructor(options: GuardOptions, state?: z.infer<typeof guardsState>) {
-    const { guards, controlThreshold, candidateThreshold, hasShadow, isOtherDetector, isAlone, steps } = options;
+    const { guards, controlThreshold, candidateThreshold, lacks, isOtherDetector, isAlone, steps } = options;
     const { agreement, p99 } = guards;
     const stepRisk = guards.rollbackAlpha / steps;
     this.#options = options;
     this.#isAlone = isAlone;
     const others = isOtherDetector ? 'same-detector' : 'other-detector';
     this.#on = GUARD_NAMES.filter(
-      (name) => guards[name].isOn && GUARDS[name].judges !== others && (hasShadow || GUARDS[name].needs !== 'shadow'),
+      (name) => guards[name].isOn && GUARDS[name].judges !== others && !lacks.includes(GUARDS[name].needs),
     );
     this.#risks = { pass: guards.alpha, fail: stepRisk / 2 / Math.max(1, this.#on.length) };
     this.#partRisk = stepRisk / 2 / PART_GUARDS;
@@ -204,8 +204,7 @@ export class RolloutGuards {
   #judge(name: GuardName, { calm, disturbed }: ReturnType<SideHistory['aligned']>): GuardReport {
     const { margin } = this.#options.guards[name];
     const guard: Guard = GUARDS[name];
-    const { subject, harm, unit } = guard;
-    const question: Question = { guard: name, margin, subject, harm, unit };
+    const question: Question = { ...guard, guard: name, margin };
     const isByPairs = guard.byPairs !== null && (guard.bySides === null || this.#shadow.frames > 0);
     const frames = isByPairs ? this.#shadow.frames : this.#sides.candidateFrames;
     const without = this.#withoutData(guard, frames);

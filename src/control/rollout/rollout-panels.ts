@@ -1,7 +1,7 @@
 import { check } from '../../config/check.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { GuardSettings, Rollout, Version } from '../../protocol/rollout-records.ts';
-import { GUARD_NAMES, GUARDS, type GuardsConfig, guardsConfig } from './guards/guards.ts';
+import { GUARD_NAMES, GUARDS, guardsConfig } from './guards/guards.ts';
 import { RolloutGuards } from './rollout-guards.ts';
 import { isAlone } from './rollout-machine.ts';
 
@@ -42,25 +42,19 @@ export function rolloutPanels({ scoreThreshold, judgesDeviceTime }: RolloutPanel
     },
     open(rollout, snapshot, nowMs) {
       const { guards, from, to, steps, labelled } = rollout;
-      const settings = check(guardsConfig, guards, 'guards');
       const hasCpuTime = judgesDeviceTime(from) && judgesDeviceTime(to);
       const panel = {
-        guards: hasCpuTime ? settings : withoutCpuTime(settings),
+        guards: check(guardsConfig, guards, 'guards'),
+        // Streams of the candidate always have frames that the control infers as well.
+        lacks: hasCpuTime ? [] : (['cpu-time'] as const),
         nowMs,
         controlThreshold: scoreThreshold(from),
         candidateThreshold: scoreThreshold(to),
         isOtherDetector: labelled !== undefined,
         isAlone: isAlone(rollout),
-        // Streams of the candidate always have frames that the control infers as well.
-        hasShadow: true,
         steps: steps.length,
       };
       return snapshot === null ? new RolloutGuards(panel) : RolloutGuards.restore(panel, snapshot);
     },
   };
-}
-
-function withoutCpuTime(settings: GuardsConfig): GuardsConfig {
-  const off = GUARD_NAMES.filter((name) => GUARDS[name].needs === 'cpu-time');
-  return { ...settings, ...Object.fromEntries(off.map((name) => [name, { ...settings[name], isOn: false }])) };
 }
