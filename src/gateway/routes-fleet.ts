@@ -18,12 +18,10 @@ export function addFleetRoutes(app: FastifyInstance, port: FleetPort | null): vo
   const fleet = (): FleetPort => port ?? refuse();
 
   app.get('/api/hosts', () => ({ hosts: fleet().fleet().hosts }));
-  app.post<IdParams>('/api/hosts/:id/drain', ({ params, body }) =>
-    withoutBody(fleet(), body).drainHost(params.id, true),
-  );
-  app.post<IdParams>('/api/hosts/:id/undrain', ({ params, body }) =>
-    withoutBody(fleet(), body).drainHost(params.id, false),
-  );
+  for (const verb of ['drain', 'undrain'])
+    app.post<IdParams>(`/api/hosts/:id/${verb}`, ({ params, body }) =>
+      withoutBody(fleet(), body).drainHost(params.id, verb === 'drain'),
+    );
 
   app.post<IdParams>('/api/streams/:id/move', ({ params, body }) => {
     const port = fleet();

@@ -46,11 +46,8 @@ export function addRolloutRoutes(app: FastifyInstance, port: RolloutPort | null)
     return reply.code(201).header('location', '/api/rollouts').send(report);
   });
   app.get('/api/rollouts/history', async () => ({ decisions: await rollouts().rolloutHistory() }));
-  app.post('/api/rollouts/promote', (request) => act('promote', request));
-  app.post('/api/rollouts/hold', (request) => act('hold', request));
-  app.post('/api/rollouts/resume', (request) => act('resume', request));
-  app.post('/api/rollouts/abort', (request) => act('abort', request));
-  app.post('/api/rollouts/undo', (request) => act('undo', request));
+  for (const verb of ['promote', 'hold', 'resume', 'abort', 'undo'] as const)
+    app.post(`/api/rollouts/${verb}`, (request) => act(verb, request));
 
   app.get('/api/versions', () => ({ versions: rollouts().versions() }));
   app.get<IdParams>('/api/versions/:id', ({ params }) => findVersion(rollouts().versions(), params.id));

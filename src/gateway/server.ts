@@ -69,8 +69,9 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
   const remember = incidents.guard('the history', (report: StreamsReply) => history.add(report));
   remember(runtime.report());
   const stopHistory = runtime.onReport(remember);
-  const app = await buildApp(runtime, options, { access, feed, files, incidents, trail, events, history });
-  const close = makeClose(app, { feed, access, trail, events, stopHistory });
+  const parts = { access, feed, files, incidents, trail, events, history };
+  const app = await buildApp(runtime, options, parts);
+  const close = makeClose(app, parts, stopHistory);
 
   try {
     await app.listen({ host, port: options.port });
@@ -165,7 +166,7 @@ async function buildApp(
   await app.register(fastifyCookie);
   await acceptUpgrades(app, feed);
   trail.follow(app);
-  addGuard(app, access.guard, { caps, incidents });
+  addGuard(app, access.guard, caps, incidents);
   await addSignInRoutes(app, access.guard, incidents);
   const onConnected = (request: FastifyRequest): void => trail.addConnection(request);
   addFeedRoute(app, { feed, maxClients: options.maxClients ?? 200, incidents, onConnected });
@@ -185,12 +186,7 @@ async function buildApp(
   return app;
 }
 
-interface GuardParts {
-  readonly caps: ConnectionCaps;
-  readonly incidents: Incidents;
-}
-
-function addGuard(app: FastifyInstance, guard: AccessGuard, { caps, incidents }: GuardParts): void {
+function addGuard(app: FastifyInstance, guard: AccessGuard, caps: ConnectionCaps, incidents: Incidents): void {
   app.decorateRequest('identity', null);
   app.addHook('onRequest', async (request, reply) => {
     const { path, query } = splitTarget(request.url);
@@ -225,15 +221,11 @@ function acceptJsonOnly(app: FastifyInstance): void {
   });
 }
 
-interface Closed {
-  readonly feed: FeedServer;
-  readonly access: GatewayAccess;
-  readonly trail: AuditTrail;
-  readonly events: EventStore;
-  readonly stopHistory: () => void;
-}
-
-function makeClose(app: FastifyInstance, { feed, access, trail, events, stopHistory }: Closed): () => Promise<void> {
+function makeClose(
+  app: FastifyInstance,
+  { feed, access, trail, events }: GatewayParts,
+  stopHistory: () => void,
+): () => Promise<void> {
   let closing: Promise<void> | null = null;
   return () => {
     closing ??= (async () => {
