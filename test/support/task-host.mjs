@@ -6,22 +6,22 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Notices } from '../../dist/src/control/notices.js';
-import { BullTasks } from '../../dist/src/control/redis/bull-tasks.js';
+import { BullBroker } from '../../dist/src/control/redis/bull-broker.js';
 import { keyPrefix, RedisConnection } from '../../dist/src/control/redis/connect.js';
-import { redisAddress } from '../../dist/src/control/redis/redis-address.js';
+import { RedisStore } from '../../dist/src/control/redis/redis-store.js';
+import { StoredTasks } from '../../dist/src/control/tasks/stored-tasks.js';
+import { DEFAULT_TASK_POLICY } from '../../dist/src/control/tasks/task-policy.js';
 import { systemClock } from '../../dist/src/core/clock.js';
+import { Incidents } from '../../dist/src/flow/incidents.js';
 
-const { url, name, timings, policy, segments, segmentMs, frames, isStubborn } = JSON.parse(process.argv[2]);
+const { url, name, timings, policy: given, segments, segmentMs, frames, isStubborn } = JSON.parse(process.argv[2]);
 const onNotice = (text) => console.log(`notice ${text}`);
 const connection = await RedisConnection.open({ url, caFile: null, commandTimeoutMs: 1000, onNotice });
-const tasks = new BullTasks({
-  connection,
-  address: redisAddress(url, null),
-  prefix: keyPrefix(name),
-  notices: new Notices(onNotice, systemClock),
-  timings,
-  policy,
-});
+const prefix = keyPrefix(name);
+const policy = { ...DEFAULT_TASK_POLICY, ...given };
+const shared = { policy, notices: new Notices(onNotice, systemClock), incidents: new Incidents(onNotice) };
+const broker = new BullBroker({ ...shared, connection, prefix, timings });
+const tasks = new StoredTasks({ ...shared, store: new RedisStore(connection, prefix), broker });
 process.on('SIGTERM', async () => {
   await tasks.close();
   await connection.close();

@@ -1,12 +1,15 @@
 import { afterAll, afterEach, describe } from 'vitest';
 import type { TaskHandler, TaskQueue, TaskWorker } from '../../src/control/control-plane.ts';
-import { MemoryTasks } from '../../src/control/memory/memory-tasks.ts';
+import { MemoryBroker } from '../../src/control/memory/memory-broker.ts';
 import { Notices } from '../../src/control/notices.ts';
-import { BullTasks, type BullTasksOptions } from '../../src/control/redis/bull-tasks.ts';
+import { BullBroker } from '../../src/control/redis/bull-broker.ts';
+import type { WorkerTimings } from '../../src/control/redis/bull-worker.ts';
 import { keyPrefix, RedisConnection } from '../../src/control/redis/connect.ts';
-import { redisAddress } from '../../src/control/redis/redis-address.ts';
-import type { TaskPolicy } from '../../src/control/tasks/task-policy.ts';
-import { systemClock } from '../../src/core/clock.ts';
+import { RedisStore } from '../../src/control/redis/redis-store.ts';
+import { MemoryStore } from '../../src/control/store/memory-store.ts';
+import { StoredTasks } from '../../src/control/tasks/stored-tasks.ts';
+import { DEFAULT_TASK_POLICY, type TaskPolicy } from '../../src/control/tasks/task-policy.ts';
+import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { Incidents } from '../../src/flow/incidents.ts';
 import type { JobState } from '../../src/protocol/fleet.ts';
 import { RedisServer, redisMissing } from './redis-server.ts';
@@ -28,10 +31,18 @@ const memoryQueue: QueueKind = {
   name: 'memory',
   missing: null,
   async open(policy) {
-    const tasks = new MemoryTasks({ clock: systemClock, policy });
+    const tasks = memoryTasks(systemClock, policy);
     return { tasks, close: () => tasks.close() };
   },
 };
+
+/** A queue of one process. @param random - for the jitter of the back-off. */
+export function memoryTasks(clock: Clock, more: Partial<TaskPolicy> = {}, random?: () => number): StoredTasks {
+  const policy = { ...DEFAULT_TASK_POLICY, ...more };
+  const broker = new MemoryBroker({ clock, policy, random, tickMs: 20 });
+  const shared = { notices: new Notices(() => {}, clock), incidents: new Incidents() };
+  return new StoredTasks({ store: new MemoryStore(clock), broker, policy, clock, ...shared });
+}
 
 let server: RedisServer | null = null;
 let prefixes = 0;
@@ -49,7 +60,7 @@ const redisQueue: QueueKind = {
 const KINDS: readonly QueueKind[] = [memoryQueue, redisQueue];
 
 export interface OpenBullQueue extends OpenQueue {
-  readonly tasks: BullTasks;
+  readonly tasks: StoredTasks;
   readonly notices: readonly string[];
   readonly incidents: Incidents;
 }
@@ -58,16 +69,18 @@ export interface OpenBullQueue extends OpenQueue {
 export async function openBullTasks(
   url: string,
   name: string,
-  more: Pick<BullTasksOptions, 'policy' | 'timings'>,
+  more: { readonly policy?: Partial<TaskPolicy>; readonly timings?: Partial<WorkerTimings> },
   commandTimeoutMs = 2_000,
 ): Promise<OpenBullQueue> {
   const heard: string[] = [];
   const onNotice = (text: string): void => void heard.push(text);
   const connection = await RedisConnection.open({ url, caFile: null, commandTimeoutMs, onNotice });
-  const address = redisAddress(url, null);
   const notices = new Notices(onNotice, systemClock);
   const incidents = new Incidents(onNotice);
-  const tasks = new BullTasks({ connection, address, prefix: keyPrefix(name), notices, incidents, ...more });
+  const prefix = keyPrefix(name);
+  const policy = { ...DEFAULT_TASK_POLICY, ...more.policy };
+  const broker = new BullBroker({ connection, prefix, policy, notices, incidents, timings: more.timings });
+  const tasks = new StoredTasks({ store: new RedisStore(connection, prefix), broker, policy, notices, incidents });
   const close = async (): Promise<void> => {
     await tasks.close();
     await connection.close();

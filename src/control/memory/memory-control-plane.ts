@@ -1,12 +1,14 @@
 import { type Clock, systemClock } from '../../core/clock.ts';
-import type { Incidents } from '../../flow/incidents.ts';
+import { Incidents } from '../../flow/incidents.ts';
 import type { ControlPlane } from '../control-plane.ts';
+import { Notices } from '../notices.ts';
 import { StoredRollouts } from '../state/stored-rollouts.ts';
 import { StoredState } from '../state/stored-state.ts';
 import { MemoryStore } from '../store/memory-store.ts';
-import type { TaskPolicy } from '../tasks/task-policy.ts';
+import { StoredTasks } from '../tasks/stored-tasks.ts';
+import { DEFAULT_TASK_POLICY, type TaskPolicy } from '../tasks/task-policy.ts';
+import { MemoryBroker } from './memory-broker.ts';
 import { MemoryBus } from './memory-bus.ts';
-import { MemoryTasks } from './memory-tasks.ts';
 
 export interface MemoryControlPlaneOptions {
   /** A host without a heartbeat for this long loses its streams. */
@@ -24,7 +26,10 @@ export function openMemoryControlPlane({
   incidents,
 }: MemoryControlPlaneOptions): ControlPlane {
   const store = new MemoryStore(clock);
-  const tasks = new MemoryTasks({ clock, policy: taskPolicy });
+  const policy = { ...DEFAULT_TASK_POLICY, ...taskPolicy };
+  const notices = new Notices(() => {}, clock);
+  const broker = new MemoryBroker({ clock, policy });
+  const tasks = new StoredTasks({ store, broker, policy, notices, incidents: incidents ?? new Incidents(), clock });
   return {
     kind: 'memory',
     state: new StoredState({ store, leaseMs, incidents }),

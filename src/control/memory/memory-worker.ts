@@ -1,32 +1,53 @@
+import type { Task } from '../../protocol/fleet.ts';
 import type { TaskWorker } from '../control-plane.ts';
+import type { RunningTasks } from '../tasks/running-tasks.ts';
+import type { TaskEnd } from '../tasks/task-run.ts';
 
-/** What a worker needs from its queue. */
-interface WorkerQueue<E> {
+const TICK_MS = 1_000;
+
+/** A task that has not completed. */
+export interface Entry {
+  readonly id: string;
+  readonly task: Task;
+  readonly priority: number;
+  /** Ids of the tasks that must complete first. */
+  readonly waitsFor: Set<string>;
+  /** Failed ones. */
+  attempts: number;
+  /** When it became ready for its first attempt. */
+  sinceMs: number;
+  state: 'waiting' | 'ready' | 'delayed' | 'active' | 'failed';
+}
+
+interface MemoryWorkerOptions {
+  /** 1 or more. */
+  readonly concurrency: number;
+  readonly running: RunningTasks;
+  readonly mostAttempts: number;
+  readonly tickMs?: number | undefined;
   /** Returns the next task; null if there is none. */
-  take(): E | null;
-  /** Runs a task; never rejects. */
-  run(entry: E, abort: AbortController): Promise<void>;
-  onClosed(): void;
+  readonly take: () => Entry | null;
+  readonly onEnd: (entry: Entry, end: TaskEnd) => void;
+  readonly onClosed: () => void;
 }
 
 /** Runs tasks of one pipeline, at most `concurrency` at once. */
-export class MemoryWorker<E> implements TaskWorker {
-  readonly #concurrency: number;
-  readonly #queue: WorkerQueue<E>;
-  readonly #running = new Map<E, { readonly abort: AbortController; readonly ended: Promise<void> }>();
+export class MemoryWorker implements TaskWorker {
+  readonly #options: MemoryWorkerOptions;
+  readonly #ticking: NodeJS.Timeout;
+  readonly #ends = new Set<Promise<void>>();
   #isPaused = false;
   #isPumping = false;
   #closed: Promise<void> | null = null;
 
-  /** @param concurrency - 1 or more. */
-  constructor(concurrency: number, queue: WorkerQueue<E>) {
-    if (!(concurrency >= 1)) throw new RangeError(`concurrency: expected 1 or more, received ${concurrency}`);
-    this.#concurrency = concurrency;
-    this.#queue = queue;
+  constructor(options: MemoryWorkerOptions) {
+    this.#options = options;
+    this.#ticking = setInterval(() => void options.running.tick(), options.tickMs ?? TICK_MS);
+    this.#ticking.unref();
   }
 
   get activeCount(): number {
-    return this.#running.size;
+    return this.#ends.size;
   }
 
   setPaused(isPaused: boolean): void {
@@ -40,16 +61,12 @@ export class MemoryWorker<E> implements TaskWorker {
     this.#isPumping = true;
     queueMicrotask(() => {
       this.#isPumping = false;
-      while (!this.#isPaused && this.#closed === null && this.#running.size < this.#concurrency) {
-        const entry = this.#queue.take();
+      while (!this.#isPaused && this.#closed === null && this.#ends.size < this.#options.concurrency) {
+        const entry = this.#options.take();
         if (entry === null) return;
         this.#begin(entry);
       }
     });
-  }
-
-  abortWhere(isUnwanted: (entry: E) => boolean): void {
-    for (const [entry, { abort }] of this.#running) if (isUnwanted(entry)) abort.abort();
   }
 
   close(): Promise<void> {
@@ -58,17 +75,23 @@ export class MemoryWorker<E> implements TaskWorker {
   }
 
   async #close(): Promise<void> {
-    this.abortWhere(() => true);
-    await Promise.all(Array.from(this.#running.values(), ({ ended }) => ended));
-    this.#queue.onClosed();
+    clearInterval(this.#ticking);
+    await this.#options.running.close();
+    await Promise.all(this.#ends);
+    this.#options.onClosed();
   }
 
-  #begin(entry: E): void {
-    const abort = new AbortController();
-    const ended = this.#queue.run(entry, abort).then(() => {
-      this.#running.delete(entry);
+  #begin(entry: Entry): void {
+    const { running, mostAttempts, onEnd } = this.#options;
+    entry.state = 'active';
+    const lock = { isHeld: () => Promise.resolve(true) };
+    const { id, task: data, attempts } = entry;
+    const delivery = { id, data, attempt: attempts + 1, mostAttempts, stalls: 0, lock };
+    const ended: Promise<void> = running.run(delivery).then((end) => {
+      this.#ends.delete(ended);
+      onEnd(entry, end);
       this.pump();
     });
-    this.#running.set(entry, { abort, ended });
+    this.#ends.add(ended);
   }
 }

@@ -1,21 +1,17 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { type Job, type JobJson, Worker } from 'bullmq';
+import { type Job, type JobJson, UnrecoverableError, WaitingError, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { monoNowMs } from '../../core/clock.ts';
-import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Incidents } from '../../flow/incidents.ts';
 import { settlesWithin } from '../../flow/settles-within.ts';
-import type { TaskHandler, TaskWorker } from '../control-plane.ts';
+import type { TaskWorker } from '../control-plane.ts';
 import type { Notices } from '../notices.ts';
-import type { FleetSigner } from '../store/fleet-signer.ts';
+import type { TaskLock } from '../tasks/job-records.ts';
+import type { RunningTasks } from '../tasks/running-tasks.ts';
 import { retryDelayMs, type TaskPolicy } from '../tasks/task-policy.ts';
-import type { BullQueues } from './bull-queues.ts';
+import type { TaskEnd } from '../tasks/task-run.ts';
 import { redisOptions } from './connect.ts';
-import type { JobRecords } from './job-records.ts';
-import type { OrderCache } from './order-cache.ts';
 import type { RedisAddress } from './redis-address.ts';
 import { failureText } from './redis-failure.ts';
-import { TaskRun, type WorkerContext } from './task-run.ts';
 import { WorkerWatch } from './worker-watch.ts';
 
 export interface WorkerTimings {
@@ -41,19 +37,19 @@ const CLOSE_TIMEOUT_MS = 2_000;
 
 export interface BullWorkerOptions {
   readonly pipeline: string;
+  /** Of BullMQ. */
+  readonly queue: { readonly name: string; readonly prefix: string };
   readonly concurrency: number;
-  readonly handler: TaskHandler;
-  readonly records: JobRecords;
-  readonly queues: BullQueues;
-  readonly orders: OrderCache;
+  readonly running: RunningTasks;
   readonly address: RedisAddress;
   readonly policy: TaskPolicy;
   readonly timings: WorkerTimings;
   readonly notices: Notices;
   readonly incidents: Incidents;
-  readonly signer: FleetSigner | null;
-  /** Called when the worker is closed. */
-  readonly onClosed: () => void;
+  /** @param token - of BullMQ's lock. */
+  readonly lockOf: (taskId: string, token: string) => TaskLock;
+  /** Mends the queue's keys after the clock of Redis went back. @returns the number of tasks that could be taken now. */
+  readonly tick: () => Promise<number>;
 }
 
 /** BullMQ's worker, for queues that other programs may write to. */
@@ -74,9 +70,6 @@ class TolerantWorker extends Worker {
 /** Runs tasks of one pipeline from its BullMQ queue, and replaces BullMQ's worker if it gets stuck. */
 export class BullWorker implements TaskWorker {
   readonly #options: BullWorkerOptions;
-  readonly #context: WorkerContext;
-  readonly #runs = new Set<TaskRun>();
-  readonly #ended = new Set<Promise<void>>();
   readonly #watch: WorkerWatch;
   readonly #ticking: NodeJS.Timeout;
   #bull: { readonly worker: Worker; readonly connection: Redis };
@@ -88,23 +81,8 @@ export class BullWorker implements TaskWorker {
   #closed: Promise<void> | null = null;
 
   constructor(options: BullWorkerOptions) {
-    if (!(options.concurrency >= 1))
-      throw new RangeError(`concurrency: expected 1 or more, received ${options.concurrency}`);
     this.#options = options;
-    const { records, queues, orders, handler, timings, notices, incidents } = options;
-    this.#context = {
-      queueKeys: queues.keysOf(options.pipeline),
-      records,
-      queues,
-      orders,
-      handler,
-      retryUntilReachable: (call) => this.#retryUntilReachable(call),
-      isPausedOrClosed: () => this.#isPaused || this.#closed !== null,
-      returnToQueue: (job) => this.#returnToQueue(job),
-      notice: (text) => notices.add(text),
-      isSigned: (id, data) => options.signer === null || options.signer.check(`task:${id}`, data) !== 'invalid',
-      refuse: (kind, reason) => incidents.refuse('redis-record', kind, () => reason),
-    };
+    const { timings, incidents } = options;
     this.#watch = new WorkerWatch(timings.deafMs);
     this.#bull = this.#start();
     this.#ticking = setInterval(
@@ -120,7 +98,7 @@ export class BullWorker implements TaskWorker {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#close().finally(this.#options.onClosed);
+    this.#closed ??= this.#close();
     return this.#closed;
   }
 
@@ -129,13 +107,12 @@ export class BullWorker implements TaskWorker {
     const { worker, connection } = this.#bull;
     this.#isPaused = true;
     this.#apply(worker);
-    for (const run of this.#runs) run.stop('closing');
-    await Promise.all(this.#ended);
+    await this.#options.running.close();
     await this.#closeWorker(worker, connection, false);
   }
 
   #start(): { worker: Worker; connection: Redis } {
-    const { pipeline, concurrency, queues, address, timings, policy, notices, incidents } = this.#options;
+    const { pipeline, queue, concurrency, address, timings, policy, notices, incidents } = this.#options;
     const onError = incidents.guard('the task worker', (error: unknown) => {
       // Malformed JSON in fields that BullMQ itself wrote beside the data of a task: settings, progress.
       if (error instanceof SyntaxError)
@@ -151,9 +128,9 @@ export class BullWorker implements TaskWorker {
       maxRetriesPerRequest: null,
     });
     connection.on('error', onError);
-    const worker = new TolerantWorker(queues.nameOf(pipeline), (job) => this.#process(job), {
+    const worker = new TolerantWorker(queue.name, (job) => this.#process(job), {
       connection,
-      prefix: queues.bullPrefix,
+      prefix: queue.prefix,
       concurrency,
       lockDuration: timings.lockMs,
       stalledInterval: timings.stalledMs,
@@ -178,19 +155,28 @@ export class BullWorker implements TaskWorker {
     });
   }
 
+  /** @throws WaitingError if BullMQ must leave the task alone, UnrecoverableError if it failed permanently. */
   async #process(job: Job): Promise<void> {
     this.#taken += 1;
-    const run = new TaskRun(job, this.#context);
-    this.#runs.add(run);
-    const ended = run.run();
-    const settled = ended.catch(() => undefined);
-    this.#ended.add(settled);
-    try {
-      await ended;
-    } finally {
-      this.#runs.delete(run);
-      this.#ended.delete(settled);
-    }
+    // A worker that takes no tasks may still be handed one.
+    const isUnwanted = this.#isPaused || this.#closed !== null;
+    const end = isUnwanted ? ({ kind: 'returned' } as const) : await this.#run(job);
+    if (end.kind === 'failed') throw new Error(end.reason);
+    if (end.kind === 'dead') throw new UnrecoverableError(end.reason);
+    if (end.kind === 'returned') await this.#returnToQueue(job);
+    if (end.kind !== 'completed') throw new WaitingError();
+  }
+
+  #run(job: Job): Promise<TaskEnd> {
+    const id = job.id ?? '';
+    return this.#options.running.run({
+      id,
+      data: job.data as unknown,
+      attempt: job.attemptsMade + 1,
+      mostAttempts: job.opts.attempts ?? 1,
+      stalls: job.stalledCounter,
+      lock: this.#options.lockOf(id, job.token ?? ''),
+    });
   }
 
   async #tick(): Promise<void> {
@@ -208,31 +194,19 @@ export class BullWorker implements TaskWorker {
   }
 
   async #syncTasks(): Promise<void> {
-    const { records, queues, pipeline, concurrency, timings } = this.#options;
-    const running = [...this.#runs].flatMap((run) => {
-      const ticked = run.tick();
-      return ticked === null ? [] : [{ run, ticked }];
-    });
-    const { ready, verdicts } = await records.tick(
-      queues.keysOf(pipeline),
-      timings,
-      running.map(({ ticked }) => ticked),
-    );
+    const { running, concurrency, tick } = this.#options;
+    const [ready] = await Promise.all([tick(), running.tick()]);
     this.#isUnreachable = false;
-    for (const [i, { run }] of running.entries()) {
-      const verdict = verdicts[i];
-      if (verdict === 'lost' || verdict === 'cancelled') run.stop(verdict);
-    }
-    const hasRoom = !this.#isPaused && this.#runs.size < concurrency;
+    const hasRoom = !this.#isPaused && running.size < concurrency;
     if (this.#closed === null && this.#watch.isStuck(monoNowMs(), { ready, hasRoom, taken: this.#taken }))
       this.#replace();
   }
 
   #replace(): void {
-    const { pipeline, notices } = this.#options;
+    const { pipeline, notices, running } = this.#options;
     const { worker, connection } = this.#bull;
     notices.add(`worker of pipeline "${pipeline}": took no task although some wait; replaced`);
-    for (const run of this.#runs) run.stop('lost');
+    running.stop('lost');
     this.#watch.reset();
     this.#bull = this.#start();
     void this.#closeWorker(worker, connection, true);
@@ -245,18 +219,6 @@ export class BullWorker implements TaskWorker {
       CLOSE_TIMEOUT_MS,
     );
     connection.disconnect();
-  }
-
-  async #retryUntilReachable<T>(call: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        return await call();
-      } catch (error) {
-        const isUnreachable = error instanceof SightlineError && error.code === 'CONTROL_UNREACHABLE';
-        if (!isUnreachable || this.#closed !== null) throw error;
-        await sleep(RETRY_MS);
-      }
-    }
   }
 
   /** If Redis does not answer, the lock expires and another worker takes the task. */

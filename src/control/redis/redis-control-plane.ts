@@ -6,8 +6,9 @@ import { Notices } from '../notices.ts';
 import { StoredRollouts } from '../state/stored-rollouts.ts';
 import { StoredState } from '../state/stored-state.ts';
 import { FleetSigner } from '../store/fleet-signer.ts';
-import type { TaskPolicy } from '../tasks/task-policy.ts';
-import { BullTasks } from './bull-tasks.ts';
+import { StoredTasks } from '../tasks/stored-tasks.ts';
+import { DEFAULT_TASK_POLICY, type TaskPolicy } from '../tasks/task-policy.ts';
+import { BullBroker } from './bull-broker.ts';
 import { keyPrefix, RedisConnection } from './connect.ts';
 import { RedisBus } from './redis-bus.ts';
 import { RedisStore } from './redis-store.ts';
@@ -70,7 +71,9 @@ export async function openRedisControlPlane({
   const watch = new SuitabilityWatch(connection, onAdvice, (alarm) => alarms.emit(alarm));
   const store = new RedisStore(connection, keys);
   const state = new StoredState({ store, leaseMs, incidents, signer, onAlarm: (alarm) => alarms.emit(alarm) });
-  const tasks = new BullTasks({ ...shared, connection, address: connection.address, policy: taskPolicy });
+  const policy = { ...DEFAULT_TASK_POLICY, ...taskPolicy };
+  const broker = new BullBroker({ ...shared, connection, policy });
+  const tasks = new StoredTasks({ store, broker, policy, notices, incidents, signer });
   return {
     kind: 'redis',
     state,

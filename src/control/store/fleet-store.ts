@@ -16,7 +16,7 @@
  *     rollout-figures:P     what the guards found, JSON           rollout-decisions:P   list of JSON, newest first
  *     rollout-evidence:P    the guards' snapshot, text
  *
- * An older release in the same fleet reads and writes them too.
+ * and those of jobs are in `tasks/job-records.ts`. An older release in the same fleet reads and writes them too.
  */
 export interface Replies {
   GET: string | null;
@@ -27,15 +27,31 @@ export interface Replies {
   /** Without a field there is no reply. */
   HMGET: readonly (string | null)[];
   HGETALL: readonly string[];
+  HVALS: readonly string[];
+  HLEN: number;
   SISMEMBER: number;
   SMEMBERS: readonly string[];
   LRANGE: readonly string[];
+  ZREVRANGE: readonly string[];
+  GETBIT: number;
 }
 export type Read = readonly [name: keyof Replies, key: string, ...words: readonly (string | number)[]];
 export type RepliesTo<R extends readonly Read[]> = { readonly [I in keyof R]: Replies[R[I][0]] };
 
 /** HSET takes several fields with their texts. */
-type WriteName = 'SET' | 'DEL' | 'HSET' | 'HDEL' | 'SADD' | 'SREM' | 'LPUSH' | 'LTRIM' | 'RPUSH';
+type WriteName =
+  | 'SET'
+  | 'DEL'
+  | 'HSET'
+  | 'HDEL'
+  | 'SADD'
+  | 'SREM'
+  | 'LPUSH'
+  | 'LTRIM'
+  | 'RPUSH'
+  | 'ZADD'
+  | 'ZREM'
+  | 'SETBIT';
 export type Write = readonly [name: WriteName, key: string, ...words: readonly (string | number)[]];
 
 /**

@@ -19,7 +19,7 @@ interface Text {
 export class MemoryStore implements FleetStore {
   readonly #clock: Clock;
   readonly #texts = new Map<string, Text>();
-  /** Hashes, and sets as hashes without values. */
+  /** Hashes; sets and bitmaps as hashes without values; sorted sets as hashes with numbers. */
   readonly #tables = new Map<string, Map<string, string>>();
   readonly #lists = new Map<string, readonly string[]>();
   #counter = 0;
@@ -53,25 +53,35 @@ export class MemoryStore implements FleetStore {
   }
 
   #reply([name, key, ...words]: Read): Replies[keyof Replies] {
-    const [field = '', end] = words as [string?, number?];
+    const [field = '', end] = words.map(String);
     const table = this.#tables.get(key);
     switch (name) {
       case 'GET':
         return this.#text(key);
       case 'GETRANGE':
         // Only the end of a text is asked for.
-        return (this.#text(key) ?? '').slice(Number(field), end === -1 ? undefined : Number(end) + 1);
+        return (this.#text(key) ?? '').slice(Number(field), end === '-1' ? undefined : Number(end) + 1);
       case 'EXISTS':
         return this.#text(key) !== null || this.#tables.has(key) || this.#lists.has(key) ? 1 : 0;
       case 'HGET':
         return table?.get(field) ?? null;
       case 'HEXISTS':
       case 'SISMEMBER':
+      case 'GETBIT':
         return table?.has(field) ? 1 : 0;
       case 'HMGET':
         return words.map((word) => table?.get(String(word)) ?? null);
       case 'HGETALL':
         return [...(table ?? [])].flat();
+      case 'HVALS':
+        return [...(table?.values() ?? [])];
+      case 'HLEN':
+        return table?.size ?? 0;
+      case 'ZREVRANGE':
+        return [...(table ?? [])]
+          .reverse()
+          .sort((a, b) => Number(b[1]) - Number(a[1]))
+          .map(([member]) => member);
       case 'SMEMBERS':
         return [...(table?.keys() ?? [])];
       case 'LRANGE':
@@ -87,16 +97,23 @@ export class MemoryStore implements FleetStore {
         return;
       case 'DEL':
         this.#texts.delete(key);
+        this.#tables.delete(key);
+        this.#lists.delete(key);
         return;
       case 'HSET':
-      case 'SADD': {
+      case 'SADD':
+      case 'SETBIT': {
         const table = this.#tables.get(key) ?? new Map<string, string>();
         for (let i = 0; i < words.length; i += 2) table.set(words[i]!, words[i + 1] ?? '');
         this.#tables.set(key, table);
         return;
       }
+      case 'ZADD':
+        this.#write('HSET', key, [second, first]);
+        return;
       case 'HDEL':
       case 'SREM':
+      case 'ZREM':
         this.#tables.get(key)?.delete(first);
         if (this.#tables.get(key)?.size === 0) this.#tables.delete(key);
         return;

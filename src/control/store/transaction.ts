@@ -14,7 +14,16 @@ const MOST_LEASE_MS = 300_000;
 const MOST_ATTEMPTS = 100;
 
 /** Replies about one entry, which a commit compares. Other writers may add and remove entries of a list that was read. */
-const GUARDED: ReadonlySet<string> = new Set(['GET', 'EXISTS', 'HGET', 'HEXISTS', 'HMGET', 'SISMEMBER']);
+const GUARDED: ReadonlySet<string> = new Set([
+  'GET',
+  'EXISTS',
+  'HGET',
+  'HEXISTS',
+  'HMGET',
+  'HLEN',
+  'SISMEMBER',
+  'GETBIT',
+]);
 
 /** Something has changed between reading and writing. */
 class Superseded extends Error {}

@@ -1,10 +1,6 @@
 import type { Task } from '../../protocol/fleet.ts';
 
-/**
- * The rules by which a job's counts rise and its state changes. Both control planes use them: memory calls the functions;
- * Redis must change counts atomically, so `redis/job-rules.ts` writes the tables into its Lua scripts and repeats the few
- * formulas there. `test/conformance/control-plane-accounting.test.ts` compares the two.
- */
+/** The rules by which a job's counts rise and its state changes. */
 
 /** Every count rises once for each file or segment, however often its task runs. */
 export interface OpenCounts {
@@ -21,7 +17,7 @@ export interface OpenCounts {
 }
 
 /** How each count changes the number of open tasks: a task becomes open, or is done or dead. */
-export const OPEN_TASKS: Readonly<Record<keyof OpenCounts, 1 | -1>> = {
+const OPEN_TASKS: Readonly<Record<keyof OpenCounts, 1 | -1>> = {
   inputs: 1,
   splits: -1,
   segments: 1,
@@ -94,8 +90,8 @@ export function settledMs(counts: OpenCounts, finishedMs: number | null, nowMs: 
 }
 
 /** A gap between two segments longer than this many mean gaps, and than `SHORT_GAP_MS`, counts as a pause. */
-export const PAUSE_RATIO = 10;
-export const SHORT_GAP_MS = 5_000;
+const PAUSE_RATIO = 10;
+const SHORT_GAP_MS = 5_000;
 
 /**
  * Returns how much of the time since the previous segment counts as working time, in whole ms. After a pause or an outage it

@@ -1,4 +1,5 @@
 import { backOffMs } from '../../flow/back-off.ts';
+import type { JobFacts } from './job-facts.ts';
 
 /** How often tasks are tried and how long jobs are kept. */
 export interface TaskPolicy {
@@ -35,4 +36,23 @@ export function retryDelayMs(
   random: () => number = Math.random,
 ): number {
   return Math.round(backOffMs(attempts, { firstMs: limits.firstRetryMs, maxMs: limits.maxRetryMs }, random()));
+}
+
+/**
+ * Returns the finished jobs that are too old, or beyond the number of jobs or inputs to keep. Unfinished jobs count towards
+ * these numbers but are never returned.
+ *
+ * @param jobs - newest first.
+ */
+export function expiredJobs<J extends Pick<JobFacts, 'inputs' | 'finishedMs'>>(
+  jobs: readonly J[],
+  { keepMs, keepJobs, keepInputs }: TaskPolicy,
+  nowMs: number,
+): J[] {
+  let inputs = 0;
+  return jobs.filter((job, index) => {
+    inputs += job.inputs;
+    if (job.finishedMs === null) return false;
+    return index >= keepJobs || inputs > keepInputs || nowMs - job.finishedMs > keepMs;
+  });
 }

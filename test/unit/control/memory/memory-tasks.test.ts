@@ -1,22 +1,18 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { MemoryTasks } from '../../../../src/control/memory/memory-tasks.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
 import { jobOrderOf, ScriptedHandler } from '../../../support/task-handlers.ts';
+import { memoryTasks } from '../../../support/task-queues.ts';
 
 /** Long enough for handlers that wait only for each other. */
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 
 describe('the task queue in memory, on a manual clock', () => {
   const clock = new ManualClock();
-  let tasks = new MemoryTasks({ clock });
+  let tasks = memoryTasks(clock);
   afterEach(() => tasks.close());
 
   it('waits twice as long with each failure, with jitter', async () => {
-    tasks = new MemoryTasks({
-      clock,
-      policy: { attempts: 4, firstRetryMs: 1_000, maxRetryMs: 3_000 },
-      random: () => 0.5,
-    });
+    tasks = memoryTasks(clock, { attempts: 4, firstRetryMs: 1_000, maxRetryMs: 3_000 }, () => 0.5);
     const handler = new ScriptedHandler(1, () => Promise.reject(new Error('no')));
     await tasks.submit(jobOrderOf('a', 1));
     tasks.work('bulk', 1, handler.handle);
@@ -35,7 +31,7 @@ describe('the task queue in memory, on a manual clock', () => {
   });
 
   it('reports how long the oldest task has waited, and how long the job will take', async () => {
-    tasks = new MemoryTasks({ clock });
+    tasks = memoryTasks(clock);
     await tasks.submit(jobOrderOf('a', 1));
     clock.advance(4_000);
     await tasks.submit(jobOrderOf('b', 1, { priority: 5 }));
@@ -60,7 +56,7 @@ describe('the task queue in memory, on a manual clock', () => {
   });
 
   it('keeps the newest jobs up to keepInputs', async () => {
-    tasks = new MemoryTasks({ clock, policy: { keepInputs: 10 } });
+    tasks = memoryTasks(clock, { keepInputs: 10 });
     tasks.work('bulk', 1, new ScriptedHandler(0).handle);
     for (const [i, inputs] of [2, 6, 4].entries()) {
       await tasks.submit(jobOrderOf(`j${i}`, inputs, { createdMs: i }));

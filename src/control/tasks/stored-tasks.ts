@@ -1,64 +1,53 @@
 import { type Clock, systemClock } from '../../core/clock.ts';
-import { Incidents } from '../../flow/incidents.ts';
+import type { Incidents } from '../../flow/incidents.ts';
 import type { DeadLetter, JobOrder, JobReport } from '../../protocol/fleet.ts';
 import type { TaskCounts, TaskHandler, TaskQueue, TaskWorker } from '../control-plane.ts';
 import type { Notices } from '../notices.ts';
 import { EntryReader } from '../store/entry-reader.ts';
 import type { FleetSigner } from '../store/fleet-signer.ts';
-import { expiredJobs } from '../tasks/expired-jobs.ts';
-import { type JobFacts, jobReportOf } from '../tasks/job-facts.ts';
-import { parseTaskId } from '../tasks/task-id.ts';
-import { DEFAULT_TASK_POLICY, type TaskPolicy } from '../tasks/task-policy.ts';
-import { BullQueues } from './bull-queues.ts';
-import { BullWorker, DEFAULT_TIMINGS, type WorkerTimings } from './bull-worker.ts';
-import type { RedisConnection } from './connect.ts';
+import type { FleetStore } from '../store/fleet-store.ts';
+import { type JobFacts, jobReportOf } from './job-facts.ts';
 import { JobRecords } from './job-records.ts';
 import { OrderCache } from './order-cache.ts';
-import type { RedisAddress } from './redis-address.ts';
+import { RunningTasks } from './running-tasks.ts';
+import type { TaskBroker } from './task-broker.ts';
+import { parseTaskId } from './task-id.ts';
+import { expiredJobs, type TaskPolicy } from './task-policy.ts';
 
 const FILES_AT_ONCE = 500;
 const EXPIRE_EVERY_MS = 600_000;
 
-export interface BullTasksOptions {
-  /** For everything except taking tasks; stays open when the queue is closed. */
-  readonly connection: RedisConnection;
-  /** Where workers connect: each has two connections of its own. */
-  readonly address: RedisAddress;
-  /** Prefix of every key, with its hash tag. */
-  readonly prefix: string;
+export interface StoredTasksOptions {
+  readonly store: FleetStore;
+  readonly broker: TaskBroker;
+  readonly policy: TaskPolicy;
   readonly notices: Notices;
-  readonly policy?: Partial<TaskPolicy>;
-  readonly timings?: Partial<WorkerTimings>;
+  /** Counts refused records and tasks. */
+  readonly incidents: Incidents;
   readonly clock?: Clock;
   /** Signs and checks records and tasks; null or absent: they are not signed. */
   readonly signer?: FleetSigner | null;
-  /** Counts refused records and tasks; without it they become notices. */
-  readonly incidents?: Incidents;
 }
 
 /**
- * The task queue in Redis. BullMQ holds the open tasks, in one queue for each pipeline; a record of each job holds what is
- * done. The record is authoritative: a task that BullMQ delivers twice may run twice, but counts once.
+ * The rules of bulk work. A broker holds the open tasks; a record of each job holds what is done. The record is authoritative: a
+ * task that is delivered twice may run twice, but counts once.
  */
-export class BullTasks implements TaskQueue {
-  readonly #options: BullTasksOptions;
-  readonly #incidents: Incidents;
-  readonly #policy: TaskPolicy;
+export class StoredTasks implements TaskQueue {
+  readonly #options: StoredTasksOptions;
+  readonly #broker: TaskBroker;
   readonly #clock: Clock;
   readonly #records: JobRecords;
-  readonly #queues: BullQueues;
   readonly #orders: OrderCache;
-  readonly #workers = new Set<BullWorker>();
+  readonly #workers = new Set<TaskWorker>();
   readonly #expiryTimer: NodeJS.Timeout;
 
-  constructor(options: BullTasksOptions) {
-    const { connection, prefix, notices, policy = {}, clock = systemClock, signer = null } = options;
-    this.#incidents = options.incidents ?? new Incidents((text) => notices.add(text));
+  constructor(options: StoredTasksOptions) {
+    const { store, broker, notices, incidents, clock = systemClock, signer = null } = options;
     this.#options = options;
-    this.#policy = { ...DEFAULT_TASK_POLICY, ...policy };
+    this.#broker = broker;
     this.#clock = clock;
-    this.#records = new JobRecords(connection, prefix, new EntryReader(this.#incidents, signer), signer);
-    this.#queues = new BullQueues(connection, prefix, this.#policy, signer);
+    this.#records = new JobRecords(store, new EntryReader(incidents, signer), signer);
     this.#orders = new OrderCache(this.#records);
     this.#expiryTimer = setInterval(() => {
       this.jobs().catch((error: unknown) => notices.add(String(error)));
@@ -68,7 +57,7 @@ export class BullTasks implements TaskQueue {
 
   async submit(order: JobOrder): Promise<void> {
     if (!(await this.#records.open(order))) return;
-    await this.#queues.addSplits(order);
+    await this.#broker.addSplits(order);
     await this.#records.markQueued(order.id);
     await this.#removeExpired(await this.#records.allFacts());
   }
@@ -101,7 +90,7 @@ export class BullTasks implements TaskQueue {
     let count = 0;
     for (let at = 0; at < letters.length; at += FILES_AT_ONCE) {
       const some = letters.slice(at, at + FILES_AT_ONCE);
-      const isBack = await Promise.all(some.map(({ taskId }) => this.#queues.retry(facts.pipeline, taskId)));
+      const isBack = await Promise.all(some.map(({ taskId }) => this.#broker.retry(facts.pipeline, taskId)));
       // Deleted last: if the process crashes before, the tasks delete the letters when they finish.
       const back = some.filter((_, i) => isBack[i]);
       await this.#records.requeue(jobId, back);
@@ -111,27 +100,26 @@ export class BullTasks implements TaskQueue {
   }
 
   async counts(pipeline: string | null): Promise<TaskCounts> {
-    const pipelines = pipeline === null ? await this.#records.pipelines() : [pipeline];
-    return this.#records.counts(pipelines.map((name) => this.#queues.keysOf(name)));
+    return this.#broker.counts(pipeline === null ? await this.#records.pipelines() : [pipeline]);
   }
 
   work(pipeline: string, concurrency: number, handler: TaskHandler): TaskWorker {
-    const { address, notices, timings } = this.#options;
-    const worker: BullWorker = new BullWorker({
-      pipeline,
-      concurrency,
-      handler,
+    if (!(concurrency >= 1)) throw new RangeError(`concurrency: expected 1 or more, received ${concurrency}`);
+    const { notices, incidents, signer = null } = this.#options;
+    const running = new RunningTasks({
       records: this.#records,
-      queues: this.#queues,
+      addFollowUp: (split, next, order) => this.#broker.addFollowUp(split, next, order),
       orders: this.#orders,
-      address,
-      policy: this.#policy,
-      timings: { ...DEFAULT_TIMINGS, ...timings },
-      notices,
-      incidents: this.#incidents,
-      signer: this.#options.signer ?? null,
-      onClosed: () => this.#workers.delete(worker),
+      handler,
+      notice: (text) => notices.add(text),
+      isSigned: (id, data) => signer === null || signer.check(`task:${id}`, data) !== 'invalid',
+      refuse: (kind, reason) => incidents.refuse('redis-record', kind, () => reason),
     });
+    const inner = this.#broker.work(pipeline, concurrency, running);
+    const worker: TaskWorker = {
+      setPaused: (isPaused) => inner.setPaused(isPaused),
+      close: () => inner.close().finally(() => this.#workers.delete(worker)),
+    };
     this.#workers.add(worker);
     return worker;
   }
@@ -144,7 +132,7 @@ export class BullTasks implements TaskQueue {
   async close(): Promise<void> {
     clearInterval(this.#expiryTimer);
     await Promise.all(Array.from(this.#workers, (worker) => worker.close()));
-    await this.#queues.close();
+    await this.#broker.close();
   }
 
   /** Removes all tasks of these files from the queue: the merge first, so that it cannot start. */
@@ -154,14 +142,14 @@ export class BullTasks implements TaskQueue {
     const segmentIds = files.flatMap((file, i) =>
       Array.from({ length: segments[i] ?? 0 }, (_, index) => `${id}/segment/${file}/${index}`),
     );
-    await this.#queues.remove(pipeline, [...names('merge'), ...segmentIds, ...names('split')]);
+    await this.#broker.remove(pipeline, [...names('merge'), ...segmentIds, ...names('split')]);
   }
 
   /** Removes finished jobs that are too old or too many. @returns the remaining ones. */
   async #removeExpired(jobs: readonly JobFacts[]): Promise<readonly JobFacts[]> {
-    const unwanted = new Set(expiredJobs(jobs, this.#policy, Math.floor(this.#clock.now())));
+    const unwanted = new Set(expiredJobs(jobs, this.#options.policy, Math.floor(this.#clock.now())));
     for (const job of unwanted) {
-      // For a failed job, BullMQ still holds the failed tasks and the merges that wait for them.
+      // For a failed job, the broker still holds the failed tasks and the merges that wait for them.
       const letters = job.deadLetters === 0 ? [] : await this.#records.deadLetters(job.id);
       const files = new Set(letters.flatMap(({ taskId }) => parseTaskId(taskId)?.file ?? []));
       if (files.size > 0) await this.#removeFiles(job, [...files]);

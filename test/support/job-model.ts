@@ -1,5 +1,4 @@
-import type { DeadLetter, JobOrder, Task } from '../../protocol/fleet.ts';
-import type { FollowUp } from '../tasks/follow-up.ts';
+import type { FollowUp } from '../../src/control/tasks/follow-up.ts';
 import {
   busyGapMs,
   type Completion,
@@ -10,9 +9,10 @@ import {
   segmentCompletion,
   settledMs,
   splitCompletion,
-} from '../tasks/job-accounting.ts';
-import type { JobFacts } from '../tasks/job-facts.ts';
-import { taskId } from '../tasks/task-id.ts';
+} from '../../src/control/tasks/job-accounting.ts';
+import type { JobFacts } from '../../src/control/tasks/job-facts.ts';
+import { taskId } from '../../src/control/tasks/task-id.ts';
+import type { JobOrder, Task } from '../../src/protocol/fleet.ts';
 
 /** A file whose segments are known. */
 interface SplitFile {
@@ -22,45 +22,25 @@ interface SplitFile {
   readonly merge: Task | null;
 }
 
-interface DeadTask {
-  readonly task: Task;
-  readonly letter: DeadLetter;
-}
-
-/** The record of one job in memory. Completed tasks are remembered, so that nothing counts twice. */
-export class MemoryJob {
+/** The account of a job as plain variables, which the records are compared with. Completed tasks are remembered, so that nothing counts twice. */
+export class JobModel {
   readonly order: JobOrder;
-  readonly digest: string;
   readonly #files = new Map<number, SplitFile>();
   /** Ids of completed tasks. */
   readonly #done = new Set<string>();
   readonly #risen: Record<RisingCount, number> = { splits: 0, segmentsDone: 0, mergeable: 0, filesDone: 0 };
   /** Frames so far of each running segment. */
   readonly #liveFrames = new Map<string, number>();
-  readonly #dead = new Map<string, DeadTask>();
+  readonly #dead = new Map<string, Task>();
   #segments = 0;
   #framesDone = 0;
-  #isCancelled = false;
   #startedMs: number | null = null;
   #finishedMs: number | null = null;
   #lastSegmentMs = 0;
   #busyMs = 0;
 
-  constructor(order: JobOrder, digest: string) {
+  constructor(order: JobOrder) {
     this.order = order;
-    this.digest = digest;
-  }
-
-  get isCancelled(): boolean {
-    return this.#isCancelled;
-  }
-
-  get finishedMs(): number | null {
-    return this.#finishedMs;
-  }
-
-  get deadLetters(): readonly DeadLetter[] {
-    return Array.from(this.#dead.values(), ({ letter }) => letter);
   }
 
   facts(): JobFacts {
@@ -74,7 +54,7 @@ export class MemoryJob {
       createdMs,
       ...this.#counts(),
       frames,
-      isCancelled: this.#isCancelled,
+      isCancelled: false,
       startedMs: this.#startedMs,
       finishedMs: this.#finishedMs,
       busyMs: this.#busyMs,
@@ -104,23 +84,18 @@ export class MemoryJob {
     return ready;
   }
 
-  addDeadLetter(task: Task, letter: DeadLetter, nowMs: number): void {
-    this.#dead.set(taskId(task), { task, letter });
+  addDeadLetter(task: Task, nowMs: number): void {
+    this.#dead.set(taskId(task), task);
     this.#liveFrames.delete(taskId(task));
     this.#settle(nowMs);
   }
 
   /** @returns the tasks that had failed permanently; they count as open again. */
   requeue(nowMs: number): readonly Task[] {
-    const tasks = Array.from(this.#dead.values(), ({ task }) => task);
+    const tasks = [...this.#dead.values()];
     this.#dead.clear();
     this.#settle(nowMs);
     return tasks;
-  }
-
-  cancel(nowMs: number): void {
-    this.#isCancelled = true;
-    this.#finishedMs ??= nowMs;
   }
 
   #complete(task: Task, frames: number, next: FollowUp | null, nowMs: number): readonly Task[] {
