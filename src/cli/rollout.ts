@@ -61,7 +61,7 @@ export function addRollout(program: Command, io: CliIo): void {
     .option('--steps <list>', 'percentages of the streams, rising to 100', stepsOf, [1, 10, 50, 100])
     .option('--hold <time>', 'shortest time of a step, such as 60s, 10m or 1h', holdOf, 60_000)
     .option('--min-frames <n>', 'frames that the candidate must have inferred in a step', Number, 1000)
-    .option('--guards <file>', 'YAML file with margins of the guards (default: see docs/rollout.md)')
+    .option('--guards <file>', 'YAML file with margins of the guards (default: see docs/guards.md)')
     .option(
       '--eval <file>',
       'output of "sightline eval --json" about both: another detector is judged by labels, not by its agreement with the old one',

@@ -202,7 +202,7 @@ export interface RolloutRequest {
   readonly holdMs?: number | undefined;
   /** Fewest frames that the candidate infers in a step; default 1000. */
   readonly minFrames?: number | undefined;
-  /** Settings of guards, by name, see docs/rollout.md. */
+  /** Settings of guards, by name, see docs/guards.md. */
   readonly guards?: Record<string, unknown> | undefined;
   /** Lets the candidate infer frames of streams that use the control, to compare the boxes; default false. */
   readonly shadow?: boolean | undefined;

@@ -57,7 +57,7 @@ export const GUARD_VERDICTS = ['pass', 'fail', 'undecided', 'no-data'] as const;
 /** What a guard says about a step. */
 export type GuardVerdict = (typeof GUARD_VERDICTS)[number];
 
-/** What one guard found so far in a step. docs/rollout.md has the unit of each guard's figures. */
+/** What one guard found so far in a step. docs/guards.md has the unit of each guard's figures. */
 export interface GuardReport {
   /** Name of the guard. */
   readonly guard: string;

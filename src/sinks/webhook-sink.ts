@@ -71,7 +71,7 @@ export const webhook = sinkKind({
     )
       .optional()
       .meta(mark({ secret: true }))
-      .describe('Signs each request with HMAC-SHA256; see docs/wire-protocol.md.'),
+      .describe('Signs each request with HMAC-SHA256; see docs/alerts.md.'),
     spoolFolder: z
       .string()
       .min(1)
@@ -108,7 +108,7 @@ export interface WebhookSinkOptions {
   readonly url: string;
   /** Sent with each request; values are never printed. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Signs each request, see docs/wire-protocol.md; never printed. */
+  /** Signs each request, see docs/alerts.md; never printed. */
   readonly secret?: string | undefined;
   /**
    * Folder of this sink alone in which results wait until they are delivered, also by the next process. Null: they wait in

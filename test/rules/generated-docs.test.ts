@@ -10,6 +10,7 @@ import { FleetRig } from '../support/fleet-rig.ts';
 import { openGateway } from '../support/open-gateways.ts';
 import { ProtocolSources } from '../support/protocol-tables.ts';
 import { RuntimeDouble } from '../support/runtime-double.ts';
+import { streamReport } from '../support/sample-reports.ts';
 
 /** Set to rewrite the pages before they are compared. */
 const MUST_WRITE = process.env.UPDATE_DOCS === '1';
@@ -35,7 +36,12 @@ function lastCells(page: string): ReadonlyMap<string, string> {
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll(/\s+/g, ' ').trim();
 
-const sentence = (text: string): string => `${text[0]!.toUpperCase()}${cell(text).slice(1).replace(/\.$/, '')}.`;
+/** Names that are written in lower case everywhere. */
+const LOWER_CASE = /^(?:ffmpeg|int8|onnx|openvino|sharp|tensorflow|wasm)\b/;
+const sentence = (text: string): string => {
+  const whole = `${cell(text).replace(/\.$/, '')}.`;
+  return LOWER_CASE.test(text) ? whole : `${whole[0]!.toUpperCase()}${whole.slice(1)}`;
+};
 
 describe('docs/errors.md', () => {
   it('has each code with exit code, status, retry and meaning as in the source, and what to do', () => {
@@ -88,7 +94,14 @@ describe('docs/reports.md', () => {
 describe('docs/metrics.md', () => {
   it('has each metric with its labels and meaning as a gateway gives them', async () => {
     const rig = await FleetRig.open();
-    const ports = [await openGateway(new RuntimeDouble(['gate'])), await openGateway(rig.view, { fleet: rig.view })];
+    const placed = new RuntimeDouble();
+    placed.put({ ...streamReport('gate'), host: 'host-1', fence: 7 });
+    const sink = { id: 'hook', problem: null, sent: 1, waiting: 0, retried: 0, lost: { overflow: 1 } };
+    placed.host = { ...placed.host, sinks: [sink] };
+    const ports = [
+      await openGateway(rig.view, { fleet: rig.view }),
+      await openGateway(placed, { fleet: rig.view }),
+    ];
     rig.view.close();
     const texts = await Promise.all(ports.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()));
     const text = texts.join('\n');
@@ -108,12 +121,16 @@ describe('docs/cli.md', { timeout: 180_000 }, () => {
       ? ''
       : ` Default: ${Array.isArray(defaultValue) ? defaultValue.join(', ') || 'none' : defaultValue}.`;
 
+  const choicesOf = ({ argChoices = [] }: Option): string =>
+    argChoices.length === 0 ? '' : ` One of: ${argChoices.join(', ')}.`;
+
   function describeCommand(command: Command, above: string): string[] {
     const usage = `${above} ${command.name()}`;
     const options = command.options.filter(({ hidden }) => !hidden);
     const args = command.registeredArguments.map((each) => (each.required ? `<${each.name()}>` : `[${each.name()}]`));
     const rows = options.map(
-      (option) => `| \`${cell(option.flags)}\` | ${sentence(option.description)}${defaultOf(option)} |`,
+      (option) =>
+        `| \`${cell(option.flags)}\` | ${sentence(option.description)}${choicesOf(option)}${defaultOf(option)} |`,
     );
     const table = rows.length === 0 ? [] : ['| flag | meaning |', '|---|---|', ...rows, ''];
     const own = [`### ${usage} ${args.join(' ')}`.trimEnd(), '', sentence(command.description()), '', ...table];
