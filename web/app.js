@@ -136,7 +136,9 @@ async function follow(messages, show) {
 
 /** @param {StatsMessage} message */
 function showStats(message) {
+  const isFirst = newest === null;
   newest = message;
+  if (isFirst) showPlace();
   wall.update(message.streams);
   stateLine.update(message.streams, message.host);
   host.update(message.host);
@@ -204,7 +206,8 @@ function watchSoon() {
 
 /** Subscribes to the pictures that are in view; to none while the page is in the background. */
 function watchVisible() {
-  const wanted = focused == null ? visible : [focused];
+  const isKnown = newest?.streams.some(({ id }) => id === focused) === true;
+  const wanted = focused == null ? visible : isKnown ? [focused] : [];
   pictures.update({ streams: document.hidden ? [] : [...new Set([...wanted, ...rollout.watched])] });
 }
 
@@ -214,6 +217,10 @@ function showConnection(state) {
   if (state.name === 'closed') {
     const { error } = state;
     if (error === null) return;
+    // Nothing is updated any more.
+    setData(document.body, 'connection', 'waiting');
+    setData(byId('connection'), 'state', 'waiting');
+    setText(byId('connection'), 'Disconnected; reload the page');
     if (error.code === 'ORIGIN_REFUSED') showRefusal(error.message);
     // Shows the sign-in page, or loads the page of a gateway of another version.
     else if (error.code !== 'PROTOCOL_INVALID' || error.details.protocol !== undefined) location.reload();
@@ -267,6 +274,11 @@ function showPlace() {
     else tab.removeAttribute('aria-current');
   }
   camera.show(stream);
+  if (newest !== null && stream !== null && !newest.streams.some(({ id }) => id === stream)) {
+    showToast(`There is no camera "${stream}".`);
+    location.hash = '';
+    return;
+  }
   if (newest !== null) {
     wasThere = newest.streams.some(({ id }) => id === stream);
     camera.update(newest.timeMs, newest.streams);
@@ -324,7 +336,7 @@ byId('back').addEventListener('click', () => {
 });
 addEventListener('keydown', (event) => {
   if (document.querySelector('dialog[open]') !== null) return;
-  if (event.key === 'Escape') location.hash = '';
+  if (event.key === 'Escape' && focused !== null) location.hash = '';
   const isTyping = event.target instanceof HTMLElement && event.target.matches('input, select, textarea');
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === 'f' || event.key === 'F') showFigures(byId('figures').hidden !== false);

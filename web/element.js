@@ -58,7 +58,6 @@ const SVG = 'http://www.w3.org/2000/svg';
 const ICONS = {
   pause: 'M7 5v10M13 5v10',
   resume: 'M7 4.5v11l8.5-5.5z',
-  focus: 'M4 8V4h4M12 4h4v4M16 12v4h-4M8 16H4v-4',
   remove: 'M5 5l10 10M15 5L5 15',
 };
 

@@ -127,8 +127,11 @@ export class FiguresTable {
     }
   }
 
-  /** @param {readonly StreamReport[]} shown */
-  #arrange(shown) {
+  /**
+   * @param {readonly StreamReport[]} shown
+   * @param {boolean} [isSorting] somebody has asked for another order
+   */
+  #arrange(shown, isSorting = false) {
     const sorted = [...shown];
     if (this.#order !== null) {
       const { column, isDescending } = this.#order;
@@ -136,9 +139,14 @@ export class FiguresTable {
       sorted.sort((a, b) => (isDescending ? -1 : 1) * compare(value(a), value(b)));
     }
     const nodes = sorted.flatMap(({ id }) => this.#rows.get(id)?.node ?? []);
-    const isSame =
-      nodes.length === this.#body.children.length && nodes.every((node, i) => node === this.#body.children[i]);
-    if (!isSame) this.#body.replaceChildren(...nodes);
+    // A row that has the focus keeps its place among the others until it has lost it.
+    const isHeld = this.#body.contains(document.activeElement) && nodes.length === this.#body.children.length;
+    if (isHeld && !isSorting) return;
+    for (const [i, node] of nodes.entries()) {
+      const there = this.#body.children[i] ?? null;
+      if (there !== node) this.#body.insertBefore(node, there);
+    }
+    while (this.#body.children.length > nodes.length) this.#body.lastElementChild?.remove();
   }
 
   /** The first click shows the largest figure first, or names from A on. @param {number} column */
@@ -148,7 +156,10 @@ export class FiguresTable {
     for (const [i, head] of this.#heads.entries())
       if (i === column) head.setAttribute('aria-sort', isDescending ? 'descending' : 'ascending');
       else head.removeAttribute('aria-sort');
-    this.#arrange([...this.#body.children].flatMap((node) => this.#rowOf(node)?.report ?? []));
+    this.#arrange(
+      [...this.#body.children].flatMap((node) => this.#rowOf(node)?.report ?? []),
+      true,
+    );
   }
 
   /** @param {Element} node */

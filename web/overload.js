@@ -47,13 +47,13 @@ export class OverloadRemedy {
   #rate = 0;
   /** @type {string[]} */
   #ids = [];
-  /** Gives each camera its rate again; null before rates were lowered. @type {(() => Promise<unknown>) | null} */
+  /** Gives each camera its rate again; null before rates were lowered. @type {(() => Promise<unknown[]>) | null} */
   #undo = null;
 
   /** @param {(error: unknown) => void} onError */
   constructor(onError) {
     this.#onError = onError;
-    this.node.addEventListener('click', () => runBusy(this.node, () => this.#act().catch(this.#onError)));
+    this.node.addEventListener('click', () => runBusy(this.node, () => this.#act()));
   }
 
   /**
@@ -74,23 +74,51 @@ export class OverloadRemedy {
   }
 
   async #act() {
-    if (this.#undo !== null) {
-      await this.#undo();
-      this.#undo = null;
-      this.node.hidden = true;
-      return;
-    }
+    const undo = this.#undo;
+    this.#undo = null;
+    this.node.hidden = true;
+    const failures = undo === null ? await this.#lower() : await undo();
+    if (failures.length > 0) this.#onError(failures[0]);
+  }
+
+  /** Lowers each rate; a camera that refuses keeps its own. @returns errors */
+  async #lower() {
     const rate = this.#rate;
-    /** @type {[id: string, change: object][]} */
-    const before = [];
-    this.#undo = () => Promise.all(before.map(([id, change]) => gateway.streams.update(id, change)));
-    setText(this.node, 'Undo: rates as before');
-    for (const id of this.#ids) {
+    /** @type {(() => Promise<unknown>)[]} */
+    const back = [];
+    const failures = await each(this.#ids, async (id) => {
       const { settings } = await gateway.streams.get(id);
       const fps = settings.target.fps;
-      before.push([id, { maxFps: settings.maxFps ?? null, ...(fps === undefined ? {} : { target: { fps } }) }]);
       const target = fps !== undefined && fps > rate ? { target: { fps: rate } } : {};
-      await gateway.streams.update(id, { maxFps: rate, ...target });
+      const { etag } = await gateway.streams.update(id, { maxFps: rate, ...target });
+      const before = { maxFps: settings.maxFps ?? null, ...(fps === undefined ? {} : { target: { fps } }) };
+      // What somebody has changed since then stays.
+      back.push(() => gateway.streams.update(id, before, { etag }));
+    });
+    if (back.length > 0) {
+      this.#undo = () => each(back, (restore) => restore());
+      setText(this.node, 'Undo: rates as before');
+      this.node.hidden = false;
     }
+    return failures;
   }
+}
+
+/**
+ * Does one after the other, whatever fails.
+ *
+ * @template T
+ * @param {readonly T[]} entries
+ * @param {(entry: T) => Promise<unknown>} work
+ * @returns {Promise<unknown[]>} errors, without those of streams that are gone
+ */
+async function each(entries, work) {
+  const failures = [];
+  for (const entry of entries)
+    try {
+      await work(entry);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'STREAM_NOT_FOUND')) failures.push(error);
+    }
+  return failures;
 }

@@ -19,7 +19,7 @@ const ENOUGH_RATIO = 0.95;
  * What the line says: one trouble, the one that is fixed first; the others follow as "Also".
  *
  * @typedef {object} Said
- * @property {'calm' | 'lost' | 'overload' | 'blind'} state
+ * @property {'calm' | 'overload' | 'blind'} state
  * @property {string} title
  * @property {string} text
  */
@@ -70,7 +70,9 @@ function whatToSay(streams, host) {
   const asked = live.reduce((sum, stream) => sum + demandOf(stream), 0);
   const done = live.reduce((sum, { fps }) => sum + fps.published, 0);
   const isMany = missing.length >= MANY_RATIO * streams.length || done < ENOUGH_RATIO * asked;
-  if (missing.length > 0 && isMany && host.busyRatio[host.bottleneck] >= BOTTLENECK_RATIO) {
+  // In a fleet the streams are those of all hosts, and the figures those of one.
+  const isFleet = streams.some((stream) => stream.host !== undefined);
+  if (!isFleet && missing.length > 0 && isMany && host.busyRatio[host.bottleneck] >= BOTTLENECK_RATIO) {
     const also = blind.length === 0 ? '' : ` Also: ${blindText}.`;
     const text =
       done < asked

@@ -169,7 +169,11 @@ export class StreamReconciler<Running> {
         outcome = now === null ? 'same' : 'removed';
       } else if (now === null || (isFailed && !isDeepStrictEqual(now.config, wanted.config))) {
         await this.#forgetFailure(id);
-        const failure = await this.#start(wanted);
+        // An attempt that was under way may have started it, with its old settings.
+        const isRunning = now !== null && running.current.some(({ config }) => config.id === id);
+        if (isRunning) await running.replace(wanted.config);
+        if (isRunning && wanted.isPaused) await this.#setPaused(id, true);
+        const failure = isRunning ? null : await this.#start(wanted);
         // It is in the list with its new settings, so it has followed them.
         settings.follow(id);
         if (failure !== null) throw failure;

@@ -98,10 +98,7 @@ describe('docs/metrics.md', () => {
     placed.put({ ...streamReport('gate'), host: 'host-1', fence: 7 });
     const sink = { id: 'hook', problem: null, sent: 1, waiting: 0, retried: 0, lost: { overflow: 1 } };
     placed.host = { ...placed.host, sinks: [sink] };
-    const ports = [
-      await openGateway(rig.view, { fleet: rig.view }),
-      await openGateway(placed, { fleet: rig.view }),
-    ];
+    const ports = [await openGateway(rig.view, { fleet: rig.view }), await openGateway(placed, { fleet: rig.view })];
     rig.view.close();
     const texts = await Promise.all(ports.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()));
     const text = texts.join('\n');

@@ -137,10 +137,13 @@ export class StoredRollouts implements RolloutStore {
         ['GET', this.#key('rollout')],
         ['EXISTS', this.#key('rollout-decisions')],
       );
-      if (fenceOf(current) >= record.fence) return false;
+      const { fence, ...unnumbered } = record;
+      if (fenceOf(current) >= fence) return false;
+      // The fence stands at the end and is not signed, as `change` writes it: `beat` looks for it there.
+      const text = `${this.#json('rollout', unnumbered).slice(0, -1)},"fence":${fence}}`;
       const older = known === 1 ? [] : decisions.toReversed();
       await transaction.commit([
-        ['SET', this.#key('rollout'), this.#json('rollout', record)],
+        ['SET', this.#key('rollout'), text],
         ...older.map((made): Write => ['RPUSH', this.#key('rollout-decisions'), this.#json('decision', made)]),
       ]);
       return true;

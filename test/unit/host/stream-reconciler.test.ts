@@ -31,6 +31,7 @@ describe('streams that fail at their start', () => {
   /** Operations that were left to the streams that run. */
   let left: string[];
   let wanted: readonly WantedStream[];
+  let running: WantedStream[];
 
   function open(failsWith: ErrorCode = 'SOURCE_NOT_FOUND'): void {
     existing = new Set();
@@ -42,6 +43,7 @@ describe('streams that fail at their start', () => {
     signal = undefined;
     left = [];
     wanted = [];
+    running = [];
     const leave = async (what: string): Promise<string> => {
       left.push(what);
       return what;
@@ -49,11 +51,16 @@ describe('streams that fail at their start', () => {
     starts = new StreamReconciler<string>({
       clock,
       running: {
-        current: [],
+        get current() {
+          return running;
+        },
         start: async (config) => {
           attempts.push(config);
           onAttempt();
-          if (existing.has(config.source)) return `runs ${config.source}`;
+          if (existing.has(config.source)) {
+            running.push({ config, isPaused: false });
+            return `runs ${config.source}`;
+          }
           throw new SightlineError(code, `${config.source}: ${reason}`);
         },
         add: ({ id }) => leave(`add ${id}`),
@@ -284,6 +291,17 @@ describe('streams that fail at their start', () => {
     existing.add('gone.mp4');
     const [resumed] = await Promise.all([starts.resume('cam'), starts.remove('cam')]);
     expect([resumed, left]).toEqual(['runs gone.mp4', ['remove cam']]);
+  });
+
+  it('new settings that come during an attempt that succeeds reach the stream that it has started', async () => {
+    open();
+    await start(CAM);
+    existing.add('gone.mp4');
+    const resumed = starts.resume('cam');
+    wanted = [{ config: { ...CAM, maxFps: 5 }, isPaused: false }];
+    const { changed, failures } = await starts.converge();
+    expect([await resumed, changed, failures, left]).toEqual(['runs gone.mp4', ['cam'], [], ['replace cam']]);
+    expect([failing(), starts.reports]).toEqual([[], []]);
   });
 
   it('operations on any other stream are left to the running streams', async () => {
