@@ -15,6 +15,7 @@ import {
   intervalText,
   judgeLosses,
   lostClasses,
+  lostTogether,
   percent,
 } from './loss-verdict.ts';
 
@@ -127,6 +128,7 @@ async function judgeByLabels(
       })
       .map((name) => `${name} at the score threshold falls by more than ${percent(share)} of itself`),
     ...lostClasses(published.byClass, FEWEST_OF_A_CLASS),
+    ...lostTogether(published.byClass, FEWEST_OF_A_CLASS),
     ...fallenClasses(figures, allowed),
   ];
   const facts = {

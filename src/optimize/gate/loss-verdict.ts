@@ -113,6 +113,43 @@ export function lostClasses(
     );
 }
 
+/** Chance at which rare classes that are lost together refuse a candidate that is equal. */
+const LOST_TOGETHER_CHANCE = 0.01;
+
+/**
+ * Finds that too many of the classes are lost that are too rare to be judged alone. Of `n` objects in as many pictures that one of two
+ * equal detectors finds, the other finds none with a chance of 2^-n at most, if they find other objects; less if they find the same. The sum of
+ * `n` over the lost classes has a distribution then, which is computed exactly.
+ *
+ * @param fewest - as in `lostClasses`.
+ * @returns one sentence, or none.
+ */
+export function lostTogether(
+  classes: readonly ClassFound[],
+  fewest: { readonly objects: number; readonly units: number },
+): string[] {
+  const rare = classes
+    .filter(({ units, foundByReference: found }) => found > 0 && (units < fewest.units || found < fewest.objects))
+    .map((each) => ({ ...each, pieces: Math.min(each.units, each.foundByReference) }));
+  const lost = rare.filter((each) => each.foundByCandidate <= LOST_SHARE * each.foundByReference);
+  const sum = lost.reduce((total, { pieces }) => total + pieces, 0);
+  // Chance of each sum below that of the lost ones.
+  let below = [1, ...Array<number>(Math.max(0, sum - 1)).fill(0)];
+  for (const { pieces } of rare) {
+    const isLost = 2 ** -pieces;
+    below = below.map((chance, at) => chance * (1 - isLost) + (below[at - pieces] ?? 0) * isLost);
+  }
+  const chance = sum === 0 ? 1 : 1 - below.reduce((total, each) => total + each, 0);
+  if (chance > LOST_TOGETHER_CHANCE) return [];
+  const objects = lost.reduce((total, { foundByReference }) => total + foundByReference, 0);
+  const names = lost.slice(0, LOST_SHOWN).map(({ label }) => label);
+  const more = lost.length > LOST_SHOWN ? ` and ${lost.length - LOST_SHOWN} more` : '';
+  return [`${names.join(', ')}${more} are never found, and the reference finds ${objects} of them`];
+}
+
+/** Rare classes that a reason names. */
+const LOST_SHOWN = 5;
+
 /** One figure of a class. */
 export interface ClassFigure extends LossEstimate, Pick<PublishedClass, 'label' | 'units' | 'objects'> {
   readonly measure: 'AP' | 'F1' | 'recall' | 'precision';

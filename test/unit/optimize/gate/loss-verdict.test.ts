@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { seededRandom } from '../../../../src/core/seeded-random.ts';
 import type { LossEstimate } from '../../../../src/evaluate/loss-bootstrap.ts';
 import {
   type ClassFigure,
@@ -7,6 +8,7 @@ import {
   judgeAll,
   judgeLoss,
   lostClasses,
+  lostTogether,
 } from '../../../../src/optimize/gate/loss-verdict.ts';
 
 function estimate(loss: number, high: number, standardError = (high - loss) / 1.96): LossEstimate {
@@ -91,5 +93,39 @@ describe('classes', () => {
     expect(found(7, 0, 2)).toHaveLength(1);
     expect(found(6, 0)).toEqual([]);
     expect(found(7, 0, 1)).toEqual([]);
+  });
+
+  const rare = (found: readonly (readonly [reference: number, candidate: number, units?: number])[]) =>
+    lostTogether(
+      found.map(([foundByReference, foundByCandidate, units = 20], i) => ({
+        ...{ label: `class ${i}`, units, foundByReference, foundByCandidate },
+      })),
+      fewest,
+    );
+
+  it('that are too rare alone are lost together if chance does not explain it', () => {
+    expect(rare(Array.from({ length: 9 }, () => [3, 0]))).toEqual([
+      'class 0, class 1, class 2, class 3, class 4 and 4 more are never found, and the reference finds 27 of them',
+    ]);
+    expect(rare([[3, 0], ...Array.from({ length: 8 }, () => [3, 2] as const)])).toEqual([]);
+    expect(rare([[6, 0], [2, 0], ...Array.from({ length: 20 }, () => [3, 3] as const)])).toEqual([]);
+    // Many objects of one picture are one piece of evidence.
+    expect(rare([[12, 0, 1]])).toEqual([]);
+    expect(rare([])).toEqual([]);
+  });
+
+  it('are not lost together by two detectors that find each object with the same chance', () => {
+    const random = seededRandom(7);
+    const finds = (objects: number, chance: number): number =>
+      Array.from({ length: objects }, random).filter((each) => each < chance).length;
+    let refused = 0;
+    for (let run = 0; run < 2000; run++) {
+      const classes = Array.from({ length: 40 }, () => {
+        const [objects, chance] = [1 + Math.floor(9 * random()), 0.2 + 0.6 * random()];
+        return [finds(objects, chance), finds(objects, chance)] as const;
+      });
+      if (rare(classes).length > 0) refused += 1;
+    }
+    expect(refused / 2000).toBeLessThan(0.01);
   });
 });
