@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { glob } from 'tinyglobby';
 import { takesAnySize } from '../../compile/network-input.ts';
@@ -98,12 +99,12 @@ async function detectorsIn(folder: string, environment: Environment, note: (text
       note(`${path} is not tried: ${error.message}`);
     }
   }
-  if (found.length === 0)
-    throw new SightlineError(
-      'COMMAND_INVALID',
-      `--candidates ${folder}: expected a folder with ONNX files or manifests, found none that can be used`,
-    );
-  return found;
+  if (found.length > 0) return found;
+  const what = existsSync(folder) ? 'found none that can be used' : 'there is no such folder';
+  throw new SightlineError(
+    'COMMAND_INVALID',
+    `--candidates ${folder}: expected a folder with ONNX files or manifests, ${what}`,
+  );
 }
 
 async function hasWeights(manifest: Manifest, { modelPath, cacheDir }: Environment): Promise<boolean> {
