@@ -32,7 +32,10 @@ describe('sightline optimize', () => {
     [['--holdout-annotations', 'a.json'], '--holdout-annotations and --holdout-images: expected both or neither'],
     [['--report', '/proc/x'], '--report: expected a folder on a disk, received "/proc/x"'],
     [['--host-price', 'cheap'], '--host-price: expected an amount and a currency'],
-    [['--candidates', '/nonexistent'], '--candidates /nonexistent: expected a folder with ONNX files or manifests, there is no such folder'],
+    [
+      ['--candidates', '/nonexistent'],
+      '--candidates /nonexistent: expected a folder with ONNX files or manifests, there is no such folder',
+    ],
   ])(
     'refuses %j',
     async (flags, message) => {
