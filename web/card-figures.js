@@ -6,7 +6,7 @@ import { formatCount, formatFps, formatMs, formatName } from './format.js';
 /** Share of the target rate that counts as reached, as the gateway judges it. */
 const FPS_TOLERANCE = 0.95;
 /** @type {readonly (keyof StreamReport['stagesMs'])[]} */
-const STAGES = ['decode', 'preprocess', 'queue', 'infer', 'publish'];
+export const STAGES = ['decode', 'preprocess', 'queue', 'infer', 'publish'];
 
 /** The numbers of one card: the main tiles and the details. */
 export class CardFigures {
@@ -26,7 +26,7 @@ export class CardFigures {
   #drops = element('ul', { class: 'drops' });
   #dropsTitle = element('h3', {}, 'Drops by reason');
   #places = element('ul', { class: 'places', 'aria-label': 'Zones and lines' });
-  #stages = new StageBar();
+  #stages = new StageFigures();
 
   constructor() {
     this.tiles = element('dl', { class: 'tiles' }, ...Object.values(this.#tile).map(({ node }) => node));
@@ -66,7 +66,7 @@ export class CardFigures {
 
   /** @param {StreamReport} report */
   #updateCounters({ frames, results, queueDepth, reconnects, decodeErrors }) {
-    const dropped = Object.values(frames.dropped).reduce((sum, count) => sum + count, 0);
+    const dropped = droppedOf(frames);
     const values = {
       in: frames.in,
       published: frames.published,
@@ -142,15 +142,37 @@ function latencyNote({ target, isMissing, latencyMs }) {
   return `ms, ${isAbove ? 'above' : 'target'} ${target.latencyMs}`;
 }
 
-/** Shows the median latency of each stage, side by side. */
-class StageBar {
+/**
+ * Frames that were dropped, for whatever reason.
+ *
+ * @param {FrameCounters} frames
+ */
+export function droppedOf({ dropped }) {
+  return Object.values(dropped).reduce((sum, count) => sum + count, 0);
+}
+
+/** The median latency of each stage, side by side. */
+export class StageBar {
   #parts = STAGES.map((stage) => element('i', { 'data-stage': stage }));
+  node = element('div', { class: 'stage-bar', 'aria-hidden': 'true' }, ...this.#parts);
+
+  /** @param {StreamReport['stagesMs']} stagesMs */
+  update(stagesMs) {
+    STAGES.forEach((stage, i) => {
+      this.#parts[i].style.flexGrow = String(stagesMs[stage].p50);
+    });
+  }
+}
+
+/** The same with figures. */
+class StageFigures {
+  #bar = new StageBar();
   #values = STAGES.map(() => element('b', {}));
   node = element(
     'section',
     { class: 'detail-stages' },
     element('h3', {}, 'Median latency by stage, ms'),
-    element('div', { class: 'stage-bar', 'aria-hidden': 'true' }, ...this.#parts),
+    this.#bar.node,
     element(
       'ul',
       { class: 'stage-keys' },
@@ -162,10 +184,9 @@ class StageBar {
 
   /** @param {StreamReport['stagesMs']} stagesMs */
   update(stagesMs) {
+    this.#bar.update(stagesMs);
     STAGES.forEach((stage, i) => {
-      const { p50 } = stagesMs[stage];
-      this.#parts[i].style.flexGrow = String(p50);
-      setText(this.#values[i], formatMs(p50));
+      setText(this.#values[i], formatMs(stagesMs[stage].p50));
     });
   }
 }

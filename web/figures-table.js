@@ -1,17 +1,15 @@
 /** @import { StreamReport } from './lib/client/index.js' */
 
+import { droppedOf, STAGES, StageBar } from './card-figures.js';
 import { element, setData, setText } from './element.js';
 import { formatCount, formatFps, formatMs, formatName } from './format.js';
 import { History } from './history.js';
 import { troubleOf } from './trouble.js';
 
-/** @type {readonly (keyof StreamReport['stagesMs'])[]} */
-const STAGES = ['decode', 'preprocess', 'queue', 'infer', 'publish'];
 /** Points of the small curve: two minutes at one report a second. */
 const CURVE_POINTS = 120;
 const CURVE = { width: 64, height: 18 };
 
-const droppedOf = (/** @type {StreamReport} */ { frames }) => Object.values(frames.dropped).reduce((a, b) => a + b, 0);
 const windowOf =
   (/** @type {'p50' | 'p95' | 'p99'} */ name) =>
   (/** @type {StreamReport} */ { latencyMs }) =>
@@ -53,7 +51,7 @@ const COLUMNS = [
   },
   { title: 'In', value: ({ frames }) => frames.in },
   { title: 'Published', value: ({ frames }) => frames.published },
-  { title: 'Dropped', value: droppedOf },
+  { title: 'Dropped', value: ({ frames }) => droppedOf(frames) },
   { title: 'Reason', value: (report) => reasonsOf(report) },
   { title: 'In flight', value: ({ frames }) => frames.inFlight },
   { title: 'Reconnects', value: ({ reconnects }) => reconnects },
@@ -175,7 +173,7 @@ class Row {
   #history = new History(CURVE_POINTS);
   #cells = COLUMNS.map(() => element('td', {}));
   #curve = document.createElementNS('http://www.w3.org/2000/svg', 'polyline');
-  #stages = STAGES.map((stage) => element('i', { 'data-stage': stage }));
+  #stages = new StageBar();
 
   /** @param {string} id */
   constructor(id) {
@@ -192,7 +190,7 @@ class Row {
       element('th', { scope: 'row' }, link),
       fps,
       element('td', {}, svg),
-      element('td', {}, element('div', { class: 'stage-bar', 'aria-hidden': 'true' }, ...this.#stages)),
+      element('td', {}, this.#stages.node),
       ...others,
     );
   }
@@ -229,9 +227,7 @@ class Row {
         : [`${x.toFixed(1)},${(CURVE.height - 1 - (CURVE.height - 2) * (value / most)).toFixed(1)}`];
     });
     this.#curve.setAttribute('points', points.join(' '));
-    STAGES.forEach((stage, i) => {
-      this.#stages[i].style.flexGrow = String(report.stagesMs[stage].p50);
-    });
+    this.#stages.update(report.stagesMs);
   }
 }
 

@@ -2,11 +2,10 @@
 
 import { byId, setData, setText } from './element.js';
 import { formatFps, formatMs, formatNumber } from './format.js';
+import { BOTTLENECK_RATIO } from './host-panel.js';
 import { demandOf, OverloadRemedy } from './overload.js';
 import { isBlind, needsAttention } from './trouble.js';
 
-/** From this share of a stage's capacity on it limits the host; `BOTTLENECK_RATIO` of the gateway. */
-const BOTTLENECK_RATIO = 0.8;
 /** What a person calls the work of a stage. @type {Record<BusyStage, string>} */
 const WORK = { decode: 'Decoding', preprocess: 'Scaling', infer: 'Detection', main: 'This machine' };
 const NAMES_SHOWN = 3;
