@@ -9,6 +9,7 @@ import type { FleetReport } from './fleet-report.ts';
 import type { HostReport, StreamReport } from './report.ts';
 import type { ResultRecord } from './result-record.ts';
 import type { RolloutReport } from './rollout-records.ts';
+import type { RuleEvent } from './rule-event.ts';
 
 export const FEED_PROTOCOL = 1;
 
@@ -183,6 +184,7 @@ export const EVENT_KINDS = [
   'lane-restarted',
   'batch-settled',
   'line-crossed',
+  'rule',
   'sink-failed',
   'sink-recovered',
   'disk-stalled',
@@ -233,6 +235,8 @@ export interface EventMessage {
   readonly message: string;
   /** The facts of the message, by keys that depend on `kind`. */
   readonly details?: Readonly<Record<string, string | number | boolean | null>>;
+  /** What a rule reports; only of kind `rule`. */
+  readonly rule?: RuleEvent;
 }
 
 /** The answer to a message that the gateway refuses. */

@@ -1,6 +1,7 @@
 import type { PublishedFrame } from '../core/frame.ts';
 import type { SightlineError } from '../errors/sightline-error.ts';
 import type { SinkReport } from '../protocol/report.ts';
+import type { RuleEvent } from '../protocol/rule-event.ts';
 
 /** What became of the results that a sink accepted: the sum of `sent`, `waiting` and all of `lost`. */
 export type SinkFigures = Omit<SinkReport, 'id'>;
@@ -25,6 +26,12 @@ export interface Sink {
    * @returns false if the caller should wait for `drained()` before the next one.
    */
   publish(frame: WrittenFrame, source: string, canWait?: boolean): boolean;
+
+  /**
+   * Accepts what a rule reports, as `publish` does a result, in order with the results of its stream. Absent if its kind has no place
+   * for events, or its settings want none.
+   */
+  publishEvent?(event: RuleEvent, canWait?: boolean): boolean;
 
   /** Resolves once `publish` would return true (possibly at once), or when the sink fails or closes. */
   drained(): Promise<void>;

@@ -1,6 +1,7 @@
 import type { PublishedFrame } from '../../core/frame.ts';
 import type { SightlineError } from '../../errors/sightline-error.ts';
 import type { SinkReport } from '../../protocol/report.ts';
+import type { RuleEvent } from '../../protocol/rule-event.ts';
 import { filterResult } from '../../sinks/filter-result.ts';
 import type { OutputLock } from '../../sinks/output-lock.ts';
 import type { PictureSink, Sink } from '../../sinks/sink.ts';
@@ -74,6 +75,12 @@ export class ResultSinks {
     const pictureSink = this.#pictureSinks.get(frame.streamId);
     if (pictureSink !== undefined) waits.push(pictureSink.draw(frame, inFlight.ring.slots.picture(inFlight.slot)));
     return waits.length === 0 ? null : Promise.all(waits);
+  }
+
+  /** Passes what a rule reports to the sinks that want events of its stream. */
+  publishEvent(event: RuleEvent, mayWait: boolean): void {
+    for (const { sink, streams } of this.#bindings)
+      if (streams?.has(event.stream) !== false) sink.publishEvent?.(event, mayWait);
   }
 
   /** Counts of each sink: sent, waiting and lost results. */
