@@ -41,8 +41,10 @@ export type { Frozen } from './protocol/bounds.ts';
 export { EVENT_KINDS, type EventKind, type EventMessage } from './protocol/feed.ts';
 export {
   type BatchReport,
+  type BlindReason,
   type BusyStage,
   type DeviceReport,
+  type EventFigures,
   type FrameCounters,
   type HostReport,
   type LatencyStage,
@@ -53,12 +55,24 @@ export {
   type PlacedLine,
   type PlacedZone,
   type ResultCounters,
+  type SeeingReport,
   type SinkReport,
   STREAM_STATES,
   type StreamReport,
   type StreamState,
 } from './protocol/report.ts';
 export type { ResultRecord } from './protocol/result-record.ts';
+export {
+  type BlindBefore,
+  type CloudEvent,
+  cloudEvent,
+  type EventEnd,
+  type EventMoment,
+  type EventPhase,
+  type EventPicture,
+  type RuleEvent,
+  type RuleKind,
+} from './protocol/rule-event.ts';
 export type { RuntimeReport } from './runtime/runtime.ts';
 export type { FakeDetect, FakeFrame } from './runtime/stream/stream-port.ts';
 export {

@@ -6,6 +6,7 @@ const FILES: Readonly<Record<string, readonly string[]>> = {
   'pipeline-keys.ts': [],
   'sink-keys.ts': ['sinks'],
   'stream-keys.ts': ['streams', 'defaults'],
+  'event-keys.ts': ['streams[].events'],
 };
 /** Given by `defaults`, which has the keys of a stream once more. */
 const DEFAULTS_TYPE = `Omit<StreamSettings, 'id' | 'source'>`;
@@ -131,6 +132,7 @@ class SettingsSource {
 }
 
 function fileOf(path: string): string {
-  const key = /^\w*/.exec(path)![0];
-  return Object.entries(FILES).find(([, keys]) => keys.includes(key))?.[0] ?? Object.keys(FILES)[0]!;
+  const isIn = (key: string): boolean => path.startsWith(key) && !/\w/.test(path.charAt(key.length));
+  // The last one: a part of a section may have a file of its own.
+  return Object.entries(FILES).findLast(([, keys]) => keys.some(isIn))?.[0] ?? Object.keys(FILES)[0]!;
 }

@@ -25,15 +25,6 @@ export function numberIf(flag: string, expected: string, isFit: (value: number) 
   };
 }
 
-const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-
-/** Returns the milliseconds of a time such as `90s`; NaN if the text is none, or has another unit. */
-export function durationMs(text: string, units: readonly (keyof typeof UNIT_MS)[]): number {
-  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([a-z]+)$/.exec(text.trim()) ?? [];
-  const known = units.find((each) => each === unit);
-  return known === undefined ? Number.NaN : Number(number) * UNIT_MS[known];
-}
-
 /** A flag that can be given several times. */
 export function repeated(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];

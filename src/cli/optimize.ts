@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { durationMs } from '../config/duration.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';
 import { demoSource } from '../host/demo-source.ts';
@@ -19,7 +20,7 @@ import type { SearchPlan } from '../optimize/search/plan-search.ts';
 import type { WorkKind } from '../optimize/search/time-budget.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, show, wrongCommand } from './cli-io.ts';
-import { durationMs, listOf, numberIf, whole } from './flag-values.ts';
+import { listOf, numberIf, whole } from './flag-values.ts';
 import { interruptedCode } from './interruption.ts';
 import { quantiseFor } from './models-compile.ts';
 import { ReportedFailure } from './reported-failure.ts';

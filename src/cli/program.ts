@@ -71,6 +71,10 @@ const COMMANDS: Readonly<Record<string, { readonly description: string; load(): 
     description: 'live streams of the fleet: list, add, move, remove; drain hosts',
     load: async () => (await import('./streams.ts')).addStreams,
   },
+  events: {
+    description: 'try rules of events on recordings, and compare two sets of rules',
+    load: async () => (await import('./events.ts')).addEvents,
+  },
   source: {
     description: 'test a source: what it is, or why it cannot be read',
     load: async () => (await import('./source-command.ts')).addSource,

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { durationMs } from '../config/duration.ts';
 import { ID_PATTERN } from '../core/ids.ts';
 import {
   changeTokensFile,
@@ -10,7 +11,7 @@ import {
 } from '../gateway/access/tokens-file.ts';
 import { ROLES, type Role } from '../protocol/feed.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, show, wrongCommand } from './cli-io.ts';
-import { choice, durationMs } from './flag-values.ts';
+import { choice } from './flag-values.ts';
 import { table } from './table.ts';
 
 interface TokensFlags extends JsonFlag {

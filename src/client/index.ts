@@ -41,8 +41,10 @@ export type {
 } from '../protocol/fleet-report.ts';
 export type {
   BatchReport,
+  BlindReason,
   BusyStage,
   DeviceReport,
+  EventFigures,
   FrameCounters,
   HostReport,
   LatencyStage,
@@ -52,6 +54,7 @@ export type {
   PlacedLine,
   PlacedZone,
   ResultCounters,
+  SeeingReport,
   SinkReport,
   StreamReport,
   StreamState,
@@ -89,6 +92,16 @@ export type {
   StreamPatch,
   VersionReport,
 } from '../protocol/rollout-records.ts';
+export type {
+  BlindBefore,
+  CloudEvent,
+  EventEnd,
+  EventMoment,
+  EventPhase,
+  EventPicture,
+  RuleEvent,
+  RuleKind,
+} from '../protocol/rule-event.ts';
 export type { SourceTest } from '../protocol/source-test.ts';
 export type { FeedState, SocketConstructor, SocketLike } from './feed-connection.ts';
 export type { FeedSettings, FeedSubscription } from './feed-subscription.ts';

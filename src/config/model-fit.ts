@@ -9,18 +9,20 @@ export interface FittedModel {
   readonly scoreThreshold: number;
 }
 
-type FittedSettings = Pick<StreamConfig, 'labels' | 'scoreThreshold' | 'zones' | 'lines'>;
+type FittedSettings = Pick<StreamConfig, 'labels' | 'scoreThreshold' | 'zones' | 'lines'> &
+  Partial<Pick<StreamConfig, 'events'>>;
 
 /** Classes that a message names; the others are counted. */
 const MOST_NAMED = 12;
 
 /** Returns which settings of a stream a model cannot fulfil, a text each. */
 export function modelFaults(stream: FittedSettings, model: FittedModel): string[] {
-  const { labels, scoreThreshold, zones, lines } = stream;
+  const { labels, scoreThreshold, zones, lines, events = [] } = stream;
   const lists = [
     { at: 'labels', list: labels },
     ...zones.map(({ labels: list }, i) => ({ at: `zones[${i}].labels`, list })),
     ...lines.map(({ labels: list }, i) => ({ at: `lines[${i}].labels`, list })),
+    ...events.map((rule, i) => ({ at: `events[${i}].labels`, list: 'labels' in rule ? rule.labels : undefined })),
   ];
   const faults = lists.flatMap(({ at, list = [] }) => unknownLabels(at, list, model.spec.classes));
   if (scoreThreshold !== undefined && scoreThreshold < model.scoreThreshold)

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ID_PATTERN } from '../core/ids.ts';
+import { ruleConfig, ruleProblems } from './event-rules.ts';
 import { range, whole } from './number.ts';
 import { regionConfig, tilesConfig } from './region.ts';
 import { mark, mayHoldPlaceholders } from './schema-text.ts';
@@ -15,6 +16,8 @@ const target = z.strictObject({
 
 /** Most zones or lines that a report can carry. */
 const MAX_COUNTERS = 1000;
+/** Each rule looks at each frame. */
+const MAX_RULES = 200;
 
 // The settings of each stream and, under `defaults`, of all streams, by what a change of them takes.
 
@@ -130,6 +133,14 @@ const afterwards = {
     .check(uniqueIds('line'))
     .default([])
     .describe('Lines whose crossings are counted.'),
+  events: z
+    .array(ruleConfig)
+    .max(MAX_RULES)
+    .check(uniqueIds('rule'))
+    .default([])
+    .describe(
+      'Rules that raise events: what objects do, how many there are, what is wrong with the picture or the stream.',
+    ),
 };
 
 const settings = { ...reading, ...seen, ...pace, ...afterwards };
@@ -165,10 +176,13 @@ export const storedStreamConfig = everyKey.refine(({ region, zones }) => region 
 });
 
 /** The settings of a stream, and the rules about several of them, checked once their defaults are filled in. */
-export const streamConfig = storedStreamConfig.check(({ value: { maxFps, target, track }, issues }) => {
-  if (issues.length > 0 || maxFps === undefined) return;
-  const refuse = (path: string[], input: number, limit: string): void =>
+export const streamConfig = storedStreamConfig.check(({ value, issues }) => {
+  if (issues.length > 0) return;
+  const refuse = (path: (string | number)[], input: unknown, limit: string): void =>
     void issues.push({ code: 'custom', input, path, message: `expected ${limit}` });
+  for (const { path, input, expected } of ruleProblems(value)) refuse(['events', ...path], input, expected);
+  const { maxFps, target, track } = value;
+  if (maxFps === undefined) return;
   if (target.fps !== undefined && target.fps > maxFps)
     refuse(['target', 'fps'], target.fps, `at most maxFps, ${maxFps}`);
   // Every track would be deleted before the next frame arrives, so no object would ever get an id.

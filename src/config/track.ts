@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ID_PATTERN } from '../core/ids.ts';
 import { TRACK_DEFAULTS } from '../core/track-defaults.ts';
+import { isConvex } from '../geometry/ground-plane.ts';
 import { range, whole } from './number.ts';
 
 const id = z.string().regex(ID_PATTERN, 'expected letters, digits, dot, dash and underscore, at most 64');
@@ -16,11 +17,28 @@ const anchor = z
   .default('bottom-center')
   .describe('The point of a box that is tested.');
 
+const scale = z
+  .strictObject({
+    corners: z
+      .tuple([point, point, point, point])
+      .describe('Corners of a rectangle on the ground, one after the other, as [x, y], 0 to 1 of the picture.'),
+    metres: z
+      .tuple([range(0.01, 10_000), range(0.01, 10_000)])
+      .describe('Length of its sides: from the first corner to the second, and from the second to the third.'),
+  })
+  .refine(({ corners }) => isConvex(corners), {
+    path: ['corners'],
+    message: 'expected the corners of a convex shape, in order',
+  });
+
 export const zoneConfig = z.strictObject({
   id: id.describe('Name of the zone.'),
   polygon: z.array(point).min(3).max(1000).describe('Corners as [x, y], 0 to 1 of the picture.'),
   anchor,
   labels,
+  scale: scale
+    .optional()
+    .describe('How large things on the ground are, so that rules can give speeds in metres per second.'),
 });
 
 const lineKeys = z.strictObject({

@@ -11,8 +11,10 @@ import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { DiskProbe } from '../disk/disk-probe.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts';
+import { EventDesk, eventMessage } from '../events/event-desk.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
+import { Listeners } from '../flow/listeners.ts';
 import { abortedFirst } from '../flow/unless-aborted.ts';
 import type { ChangeOptions, Readiness, RuntimePort, TagCheck, TaggedSettings } from '../gateway/runtime-port.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
@@ -20,6 +22,7 @@ import { resolvedSinks } from '../pipeline/resolve-placeholders.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import type { PipelineReport } from '../protocol/rest.ts';
+import type { RuleEvent } from '../protocol/rule-event.ts';
 import type { SourceTest } from '../protocol/source-test.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
@@ -52,6 +55,8 @@ export interface HostContext {
   readonly incidents?: Incidents;
   /** Ends the start: `open` and `start`. */
   readonly signal?: AbortSignal | undefined;
+  /** Wall clock in milliseconds of the first frame of recordings, for rules with times; unknown if absent. */
+  readonly recordedAtMs?: number | undefined;
   /** Boxes of the program instead of those of the fake engine. */
   readonly fakeDetect?: FakeDetect | undefined;
 }
@@ -74,6 +79,8 @@ export class PipelineHost implements RuntimePort {
   /** A random text for the settings of each stream. A hash would let those who may not see a password test guesses of it. */
   readonly #tags = new Map<string, { readonly config: StreamConfig; readonly tag: string }>();
   readonly #disk: DiskProbe;
+  readonly #events: EventDesk;
+  readonly #ruleEvents = new Listeners<RuleEvent>('events of rules');
   readonly #sinks: ResultSinks;
   readonly #early: EarlyEvents;
   readonly #reconciler: StreamReconciler<RuntimeStream>;
@@ -86,7 +93,7 @@ export class PipelineHost implements RuntimePort {
     runtime: Runtime,
     config: PipelineConfig,
     sinks: ResultSinks,
-    { environment, onNotice, admit, ownSources, sources, signal }: HostContext,
+    { environment, onNotice, admit, ownSources, sources, signal, recordedAtMs }: HostContext,
     early: EarlyEvents,
     authorities: string | null,
   ) {
@@ -141,6 +148,18 @@ export class PipelineHost implements RuntimePort {
       onEvent: (kind, id, message, details) => runtime.emitEvent(kind, id, message, details),
       signal: () => this.#signal,
     });
+    this.#events = new EventDesk({
+      configOf: (id) => runtime.stream(id).config,
+      send: (event) => {
+        this.#ruleEvents.emit(event);
+        sinks.publishEvent(event, false);
+      },
+      startMs: recordedAtMs,
+      announce: (event) => runtime.events.emit(eventMessage(event, Date.now())),
+    });
+    runtime.published.add((frame) => this.#events.onResult(frame));
+    runtime.reports.add(({ streams: reports, timeMs }) => this.#events.onReport(reports, timeMs));
+    runtime.removed.add(({ id, hasEnded }) => this.#events.onRemoved(id, hasEnded, Date.now()));
     this.#disk = new DiskProbe({
       path: environment.cacheDir,
       onStalled: () =>
@@ -269,7 +288,8 @@ export class PipelineHost implements RuntimePort {
     const streams = [...report.streams, ...this.#reconciler.reports].toSorted(
       (a, b) => this.#placeOf(a.id) - this.#placeOf(b.id),
     );
-    return { ...report, streams, host: { ...report.host, sinks: this.#sinks.reports } };
+    const withEvents = streams.map((stream) => ({ ...stream, ...this.#events.figuresOf(stream.id) }));
+    return { ...report, streams: withEvents, host: { ...report.host, sinks: this.#sinks.reports } };
   }
 
   #placeOf(id: string): number {
@@ -310,6 +330,7 @@ export class PipelineHost implements RuntimePort {
   async stop(): ReturnType<Runtime['stop']> {
     this.#disk.close();
     await this.#reconciler.close();
+    await this.#events.close();
     return this.runtime.stop();
   }
 
@@ -389,6 +410,11 @@ export class PipelineHost implements RuntimePort {
     this.#early.events = null;
     for (const event of early) this.runtime.events.emit(event);
     return remove;
+  }
+
+  /** Calls a listener with each record of an event, updates included. */
+  onRuleEvent(listener: (event: RuleEvent) => void): () => void {
+    return this.#ruleEvents.add(listener);
   }
 
   onPreview(listener: Parameters<Runtime['previews']['add']>[0]): () => void {

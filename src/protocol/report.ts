@@ -39,6 +39,32 @@ export const STREAM_STATES = [
 export type StreamState = (typeof STREAM_STATES)[number];
 
 /**
+ * Why a stream was not watched. down: its source gave no frames; paused: somebody paused it; shed: frames came, but no result, as when
+ * the detector is overloaded or restarts; black, frozen: the picture showed nothing, see its signs.
+ */
+export type BlindReason = 'down' | 'paused' | 'shed' | 'black' | 'frozen';
+
+/** How long a live stream was watched since its start: totalMs = watchedMs + sum of blindMs, exactly. */
+export interface SeeingReport {
+  /** Time since its start. */
+  readonly totalMs: number;
+  /** Of which its results showed the scene. */
+  readonly watchedMs: number;
+  /** By reason, see `BlindReason`. */
+  readonly blindMs: Readonly<Partial<Record<BlindReason, number>>>;
+}
+
+/** What the rules of a stream did: raised = ended + those that are open. */
+export interface EventFigures {
+  /** Events so far. */
+  readonly raised: number;
+  /** Of which are over. */
+  readonly ended: number;
+  /** Met, but not raised: at another time of the week, within the cooldown, or the expression is false. */
+  readonly suppressed: Readonly<Record<'times' | 'cooldown' | 'when', number>>;
+}
+
+/**
  * Stages of a frame's latency. decode: captured to decoded; preprocess: to preprocessed; queue: to batched;
  * infer: to inferred; publish: to published (waiting for earlier frames of the same stream included).
  */
@@ -167,6 +193,10 @@ export interface StreamReport {
   };
   /** The parts of the latency of the newest frames, in milliseconds, see `LatencyStage`. */
   readonly stagesMs: Readonly<Record<LatencyStage, Percentiles>>;
+  /** How long it was watched; absent before its first report, and from older hosts. */
+  readonly seeing?: SeeingReport;
+  /** What its rules did; absent before its first report, and from older hosts. */
+  readonly events?: EventFigures;
   /** Frames since the stream began, by what became of them. */
   readonly frames: FrameCounters;
   /** How the published frames got their results; absent from older hosts. */
@@ -238,6 +268,10 @@ export const streamReport = z.object({
     infer: percentiles,
     publish: percentiles,
   } satisfies Record<LatencyStage, typeof percentiles>),
+  seeing: z.object({ totalMs: amount, watchedMs: amount, blindMs: z.record(name, amount) }).optional(),
+  events: z
+    .object({ raised: count, ended: count, suppressed: z.object({ times: count, cooldown: count, when: count }) })
+    .optional(),
   frames: frameCounters,
   results: resultCounters.optional(),
   detectEvery: z.object({ now: count, longest: count }).optional(),

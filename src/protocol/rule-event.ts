@@ -1,39 +1,38 @@
 import type { Box, RatioPoint } from '../core/detection.ts';
 import type { CaptureClock, CrossingDirection } from '../core/frame.ts';
+import type { BlindReason } from './report.ts';
 
 /** What a rule of events watches for; docs/events.md describes each. */
-export const RULE_KINDS = [
-  'appears',
-  'leaves',
-  'enters',
-  'exits',
-  'dwells',
-  'crosses',
-  'count',
-  'speed',
-  'stationary',
-  'picture',
-  'stream',
-] as const;
-
-/** What a rule of events watches for, see `RULE_KINDS`. */
-export type RuleKind = (typeof RULE_KINDS)[number];
+export type RuleKind =
+  | 'appears'
+  | 'leaves'
+  | 'enters'
+  | 'exits'
+  | 'dwells'
+  | 'crosses'
+  | 'count'
+  | 'speed'
+  | 'stationary'
+  | 'picture'
+  | 'stream';
 
 /** Each event has exactly one `new` and one `end`, and possibly updates between them. */
-export const EVENT_PHASES = ['new', 'update', 'end'] as const;
-
-/** Where an event is in its life, see `EVENT_PHASES`. */
-export type EventPhase = (typeof EVENT_PHASES)[number];
+export type EventPhase = 'new' | 'update' | 'end';
 
 /**
  * Why an event ended. over: what it reports is over; discontinuity: the media time of its stream jumped back, so that objects before and after are
- * unrelated; changed: its rule was changed or removed; stopped: its stream was paused or removed, or the host stopped; restart: the host ended
+ * unrelated; blind: its stream gave no result for some seconds; source-ended: its recording is over; changed: its rule was changed or removed; stopped: its stream was paused or removed, or the host stopped; restart: the host ended
  * without a word, and the next one ended the event; moved: another host of the fleet took the stream over.
  */
-export const EVENT_ENDS = ['over', 'discontinuity', 'changed', 'stopped', 'restart', 'moved'] as const;
-
-/** Why an event ended, see `EVENT_ENDS`. */
-export type EventEnd = (typeof EVENT_ENDS)[number];
+export type EventEnd =
+  | 'over'
+  | 'discontinuity'
+  | 'blind'
+  | 'source-ended'
+  | 'changed'
+  | 'stopped'
+  | 'restart'
+  | 'moved';
 
 /** A moment of a stream. */
 export interface EventMoment {
@@ -47,18 +46,22 @@ export interface EventMoment {
 export interface EventPicture extends EventMoment {
   /** Number of the frame, as in results. */
   readonly frame: number;
+  /** In source pixels. */
   readonly box: Box;
+  /** Confidence of the detector, 0 to 1. */
   readonly score: number;
-  /** Size of the picture in source pixels. */
+  /** Width of the picture in source pixels. */
   readonly width: number;
+  /** Height of the picture in source pixels. */
   readonly height: number;
 }
 
 /** Seconds before an event in which its stream was not watched. */
 export interface BlindBefore {
+  /** Together, within the minute before. */
   readonly seconds: number;
-  /** Why, see `BLIND_REASONS`. */
-  readonly reason: string;
+  /** Why, for most of it. */
+  readonly reason: BlindReason;
 }
 
 /** What a rule reports: the state of one event at one moment of its life. `id` and `seq` identify it, `ptsUs` and `at` say when it was made. */
@@ -67,9 +70,11 @@ export interface RuleEvent extends EventMoment {
   readonly id: string;
   /** Number of the record within the event's life, from 0. */
   readonly seq: number;
+  /** Where in its life it is. */
   readonly phase: EventPhase;
   /** Id of the rule. */
   readonly rule: string;
+  /** What the rule watches for. */
   readonly kind: RuleKind;
   /** Id of the stream. */
   readonly stream: string;
@@ -87,12 +92,15 @@ export interface RuleEvent extends EventMoment {
   readonly endReason?: EventEnd;
   /** The rule and the facts, in one English sentence. */
   readonly reason: string;
-  /** The zone or line of the rule. */
+  /** The zone of the rule. */
   readonly zone?: string;
+  /** The line of the rule. */
   readonly line?: string;
+  /** Which way the object crossed it. */
   readonly direction?: CrossingDirection;
   /** Of the object; absent for rules about several objects or about none. */
   readonly trackId?: number;
+  /** Class of the object: the one with the most score of all its boxes so far. */
   readonly label?: string;
   /** Best score of the object so far. */
   readonly score?: number;
@@ -104,7 +112,9 @@ export interface RuleEvent extends EventMoment {
   readonly sign?: string;
   /** Where the object was, as ratios of the picture, at most 64 points evenly spread over its life. */
   readonly path?: readonly RatioPoint[];
+  /** Where it is seen best. */
   readonly best?: EventPicture;
+  /** How much of the minute before was not watched; absent if all of it was. */
   readonly blind?: BlindBefore;
   /** Of the lease, in a fleet: as in results. */
   readonly fence?: number;
@@ -112,17 +122,21 @@ export interface RuleEvent extends EventMoment {
 
 /** A rule event as CloudEvents 1.0 in JSON. */
 export interface CloudEvent {
+  /** Version of the format. */
   readonly specversion: '1.0';
   /** `id` and `seq` of the rule event: the same for a record that is delivered twice. */
   readonly id: string;
   /** The stream. */
   readonly source: string;
+  /** What it tells about an event. */
   readonly type: `io.sightline.event.${EventPhase}`;
   /** The rule. */
   readonly subject: string;
   /** When it happened; absent for recordings. */
   readonly time?: string;
+  /** Format of `data`. */
   readonly datacontenttype: 'application/json';
+  /** The record itself. */
   readonly data: RuleEvent;
 }
 

@@ -11,10 +11,10 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import { Listeners } from '../flow/listeners.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
-import { BOTTLENECK_RATIO, type BusyStage, type HostReport, type StreamReport } from '../protocol/report.ts';
+import type { HostReport, StreamReport } from '../protocol/report.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.ts';
 import { type CpuUse, cpuMsOf, readCpuUse } from '../telemetry/cpu-ledger.ts';
-import { HostMeter } from '../telemetry/host-meter.ts';
+import { busyStage, HostMeter } from '../telemetry/host-meter.ts';
 import { PartTimes } from '../telemetry/part-times.ts';
 import type { ModelInstance } from './inference/model-instance.ts';
 import { type LoadedModel, type LoadRequest, ModelInstances } from './inference/model-instances.ts';
@@ -67,6 +67,8 @@ export class Runtime {
   readonly published: Listeners<PublishedFrame>;
   readonly events: Listeners<EventMessage>;
   readonly reports: Listeners<RuntimeReport>;
+  /** Streams that were removed; `hasEnded`: after their recording was read to the end. */
+  readonly removed = new Listeners<{ readonly id: string; readonly hasEnded: boolean }>('removed streams');
   /** Frames that a candidate inferred beside a stream's own model. */
   readonly shadowed: Listeners<ShadowResult>;
   readonly previews: Listeners<{ readonly frame: PublishedFrame; readonly jpeg: Uint8Array }>;
@@ -172,10 +174,12 @@ export class Runtime {
   /** Stops a stream and removes it. @throws STREAM_NOT_FOUND */
   async remove(id: string): Promise<void> {
     const stream = this.stream(id);
+    const hasEnded = stream.state === 'ended';
     await stream.remove();
     this.stopShadow(id);
     this.#streams.delete(id);
     this.#retune();
+    this.removed.emit({ id, hasEnded });
     this.emitEvent('stream-removed', id, `${id} was removed`);
   }
 
@@ -491,10 +495,4 @@ export class Runtime {
     this.reports.emit(this.#report);
     return this.#report;
   }
-}
-
-/** The stage that limits the host; null if all have room, or nothing was measured yet. */
-function busyStage(host: HostReport | undefined): { stage: BusyStage; ratio: number } | null {
-  if (host === undefined || host.busyRatio[host.bottleneck] < BOTTLENECK_RATIO) return null;
-  return { stage: host.bottleneck, ratio: host.busyRatio[host.bottleneck] };
 }

@@ -73,7 +73,7 @@ function toZone(options: ZoneOptions): Zone {
  * Returns whether a point is inside a polygon by the even-odd rule. A point on an edge counts as inside, because the feet
  * of a person cut off by the picture's lower border lie exactly on the edge of a zone that reaches down to it.
  */
-function isInside(polygon: readonly RatioPoint[], x: number, y: number): boolean {
+export function isInside(polygon: readonly RatioPoint[], x: number, y: number): boolean {
   let inside = false;
   let [previousX, previousY] = polygon.at(-1)!;
   for (const [cornerX, cornerY] of polygon) {

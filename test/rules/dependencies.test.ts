@@ -37,6 +37,7 @@ const REASONS: Readonly<Record<string, string>> = {
   '@fastify/static': "serves the dashboard's files with ETags",
   '@fastify/websocket': 'passes upgrades through the hooks of fastify, so the guard answers them like requests',
   '@ffmpeg-installer/ffmpeg': 'an ffmpeg where the system has none',
+  '@marcbachmann/cel-js': 'the expressions of rules, in a language that many know and that cannot loop',
   ajv: 'compiles the check of each result between hosts from its schema; fastify has it too',
   '@msgpack/msgpack': 'the binary form of the feed, in the gateway and on the dashboard',
   '@tensorflow/tfjs-backend-wasm': 'the engine wasm, for machines on which no other engine loads',

@@ -59,10 +59,10 @@ function memberAt(path: string, { interfaces, aliases }: ReturnType<typeof readI
     });
   let sections = [interfaces.get('PipelineSettings')!];
   let member: Member | undefined;
-  for (const [, key, kind] of path.matchAll(/(\w+)(?:\[\]|\[type=(\w+)\])?/g)) {
+  for (const [, key, by, kind] of path.matchAll(/(\w+)(?:\[\]|\[(\w+)=([\w-]+)\])?/g)) {
     member = sections.map((section) => section.get(key!)).find((found) => found !== undefined);
     sections = sectionsOf(member?.type ?? '');
-    if (kind !== undefined) sections = sections.filter((section) => section.get('type')?.type === `'${kind}'`);
+    if (by !== undefined) sections = sections.filter((section) => section.get(by)?.type === `'${kind}'`);
   }
   return member;
 }

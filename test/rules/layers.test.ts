@@ -28,6 +28,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   pipeline: 2.5,
   runtime: 3,
   control: 3,
+  events: 3,
   gateway: 3,
   measure: 3,
   optimize: 3,

@@ -1,3 +1,4 @@
+import { ruleNeedsTracks } from '../../config/event-rules.ts';
 import { changeGateOf, detectEveryOf } from '../../config/skip.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import type { Detection } from '../../core/detection.ts';
@@ -23,7 +24,7 @@ export type AnalysedResult = Pick<PublishedFrame, 'detections' | 'crossings' | '
 
 /** The settings that analytics depend on. */
 type Analysed = Pick<StreamConfig, 'track' | 'zones' | 'lines'> &
-  Partial<Pick<StreamConfig, 'labels' | 'skip' | 'maxFps'>>;
+  Partial<Pick<StreamConfig, 'labels' | 'skip' | 'maxFps' | 'events'>>;
 
 /** An unseen object keeps its identity for at least this many frames, however slow the stream is. */
 const LOST_FRAMES = 2.5;
@@ -118,15 +119,18 @@ export class StreamAnalytics {
 }
 
 /** Returns whether a user wants the identity of objects, which a zone does not need. */
-export function needsTracks({ track, lines }: Pick<StreamConfig, 'track' | 'lines'>): boolean {
-  return track !== false || lines.length > 0;
+export function needsTracks({
+  track,
+  lines,
+  events = [],
+}: Pick<StreamConfig, 'track' | 'lines'> & Partial<Pick<StreamConfig, 'events'>>): boolean {
+  return track !== false || lines.length > 0 || events.some(ruleNeedsTracks);
 }
 
-/** Lines need track ids and predicted boxes need tracks, so both enable the tracker. */
-function isTracking({ track, zones, lines, skip }: Analysed): boolean {
-  return (
-    track !== false || zones.length > 0 || lines.length > 0 || (skip !== undefined && detectEveryOf(skip) !== null)
-  );
+/** Lines and rules need track ids and predicted boxes need tracks, so they enable the tracker. */
+function isTracking(config: Analysed): boolean {
+  const { zones, skip } = config;
+  return needsTracks(config) || zones.length > 0 || (skip !== undefined && detectEveryOf(skip) !== null);
 }
 
 function trackOptions({ track, maxFps }: Analysed, reportScore: number): ResolvedTrackOptions {

@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { durationMs, given, listOf, numberIf, repeated, settingsIn, whole } from '../../../src/cli/flag-values.ts';
+import { given, listOf, numberIf, repeated, settingsIn, whole } from '../../../src/cli/flag-values.ts';
 import { addServerFlags } from '../../../src/cli/server-flags.ts';
+import { durationMs } from '../../../src/config/duration.ts';
 
 const refused = (says: RegExp) =>
   expect.objectContaining({ code: 'COMMAND_INVALID', message: expect.stringMatching(says) });

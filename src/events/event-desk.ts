@@ -1,0 +1,185 @@
+import type { StreamConfig } from '../config/stream.ts';
+import { monoNowMs } from '../core/clock.ts';
+import type { PublishedFrame } from '../core/frame.ts';
+import type { EventMessage } from '../protocol/feed.ts';
+import type { BlindReason, StreamReport } from '../protocol/report.ts';
+import type { EventEnd, RuleEvent } from '../protocol/rule-event.ts';
+import { SeeingLedger } from './seeing-ledger.ts';
+import { StreamEvents } from './stream-events.ts';
+
+/** Where events are kept, so that a kill loses none and leaves none open. */
+interface EventKeeper {
+  /** Resolves once the record is kept, with false if it could not be. Never rejects. */
+  record(event: RuleEvent): Promise<boolean>;
+  /** The sinks have it. */
+  delivered(id: string, seq: number): void;
+  /** What an earlier process left: records that the sinks may lack, and the last record of each event that has no end. */
+  unfinished(): Promise<{ readonly undelivered: readonly RuleEvent[]; readonly open: readonly RuleEvent[] }>;
+}
+
+export interface EventDeskOptions {
+  /** Settings of a stream that runs. */
+  readonly configOf: (stream: string) => StreamConfig;
+  /** Passes a record to the sinks. */
+  readonly send: (event: RuleEvent) => void;
+  /** Passes the beginning and the end of an event to people. */
+  readonly announce: (event: RuleEvent) => void;
+  /** Absent if nothing is kept. */
+  readonly keeper?: EventKeeper | null;
+  /** Wall clock in milliseconds of the first frame of recordings, if it is known. */
+  readonly startMs?: number | undefined;
+}
+
+/** A stream of the host. */
+interface Watched {
+  readonly events: StreamEvents;
+  readonly seeing: SeeingLedger;
+  isLive: boolean;
+  /** What hides the scene from its camera. */
+  hiddenBy: BlindReason | null;
+  /** Why no result comes, and since when. */
+  downSinceMs: number | null;
+  missedSinceMs: number | null;
+}
+
+/**
+ * The rules of all streams of a host: takes their results, states and signs, and hands out events, in order, each kept before it
+ * is sent.
+ */
+export class EventDesk {
+  readonly #options: EventDeskOptions;
+  readonly #streams = new Map<string, Watched>();
+  readonly #waiting: RuleEvent[] = [];
+  #draining: Promise<void> | null = null;
+  #isClosed = false;
+
+  constructor(options: EventDeskOptions) {
+    this.#options = options;
+  }
+
+  /** Delivers what an earlier process could not, and ends the events that it left open. Call it before the first result. */
+  async resume(): Promise<void> {
+    const { keeper = null, send } = this.#options;
+    if (keeper === null) return;
+    const { undelivered, open } = await keeper.unfinished();
+    for (const event of undelivered) {
+      send(event);
+      keeper.delivered(event.id, event.seq);
+    }
+    const at = new Date().toISOString();
+    for (const last of open) {
+      const { ptsUs, at: lastAt } = last;
+      const ended = { ...(ptsUs === undefined ? {} : { ptsUs }), ...(lastAt === undefined ? {} : { at: lastAt }) };
+      this.#emit({ ...last, seq: last.seq + 1, phase: 'end', at, ended, endReason: 'restart' });
+    }
+    await this.#draining;
+  }
+
+  /** Takes the next result of a stream. */
+  onResult(frame: PublishedFrame): void {
+    if (this.#isClosed) return;
+    const watched = this.#watchedOf(frame.streamId);
+    watched.isLive = frame.capturedAtMs !== undefined;
+    watched.seeing.onResult(monoNowMs());
+    watched.events.onFrame(frame);
+  }
+
+  /** Takes what is wrong with a stream's picture now; empty if nothing is. */
+  onPicture(stream: string, signs: readonly string[]): void {
+    const watched = this.#streams.get(stream);
+    if (watched === undefined) return;
+    watched.hiddenBy = (['black', 'frozen'] as const).find((sign) => signs.includes(sign)) ?? null;
+    watched.events.onPicture(signs);
+  }
+
+  /** Takes the states of all streams, about once a second. @param nowMs - milliseconds since 1970. */
+  onReport(reports: readonly StreamReport[], nowMs: number): void {
+    if (this.#isClosed) return;
+    for (const report of reports) {
+      const watched = this.#watchedOf(report.id);
+      const { state } = report;
+      const isPaused = state === 'pausing' || state === 'paused';
+      const isDown = state === 'starting' || state === 'reconnecting' || state === 'failed';
+      const trouble: BlindReason | null = isPaused ? 'paused' : isDown ? 'down' : null;
+      watched.seeing.onState(trouble, watched.hiddenBy, monoNowMs());
+      if (isPaused || state === 'ended') watched.events.end(isPaused ? 'stopped' : 'source-ended', nowMs);
+      if (!watched.isLive && !isDown) continue;
+      const isMissing = report.isMissing.fps || report.isMissing.latency;
+      watched.downSinceMs = isDown ? (watched.downSinceMs ?? nowMs) : null;
+      watched.missedSinceMs = isMissing ? (watched.missedSinceMs ?? nowMs) : null;
+      const { downSinceMs, missedSinceMs } = watched;
+      const troubles = [
+        ...(downSinceMs === null ? [] : [{ sign: 'down', sinceMs: downSinceMs }]),
+        ...(missedSinceMs === null ? [] : [{ sign: 'target-missed', sinceMs: missedSinceMs }]),
+      ];
+      watched.events.onTick(troubles, nowMs);
+    }
+  }
+
+  /** A stream was removed: its events end. @param isOver - its recording was read to the end. */
+  onRemoved(stream: string, isOver: boolean, nowMs: number): void {
+    this.#streams.get(stream)?.events.end(isOver ? 'source-ended' : 'stopped', nowMs);
+    this.#streams.delete(stream);
+  }
+
+  /** What rules and eyes of a stream have done; null if nothing is known of it. */
+  figuresOf(stream: string): Pick<Required<StreamReport>, 'seeing' | 'events'> | null {
+    const watched = this.#streams.get(stream);
+    if (watched === undefined) return null;
+    return { seeing: watched.seeing.report(monoNowMs()), events: watched.events.figures };
+  }
+
+  /** Ends all events, and resolves once they have been sent. */
+  async close(reason: EventEnd = 'stopped', nowMs = Date.now()): Promise<void> {
+    if (!this.#isClosed) for (const { events } of this.#streams.values()) events.end(reason, nowMs);
+    this.#isClosed = true;
+    await this.#draining;
+  }
+
+  #watchedOf(stream: string): Watched {
+    const config = this.#options.configOf(stream);
+    let watched = this.#streams.get(stream);
+    if (watched === undefined) {
+      const seeing = new SeeingLedger(monoNowMs());
+      const events = new StreamEvents({
+        ...{ stream, settings: config, startMs: this.#options.startMs },
+        emit: (event) => this.#emit(event),
+        blindBefore: () => seeing.before(monoNowMs()),
+      });
+      watched = { events, seeing, isLive: false, hiddenBy: null, downSinceMs: null, missedSinceMs: null };
+      this.#streams.set(stream, watched);
+    } else watched.events.change(config, Date.now());
+    return watched;
+  }
+
+  #emit(event: RuleEvent): void {
+    if ((this.#options.keeper ?? null) === null) {
+      this.#handOut(event);
+      return;
+    }
+    this.#waiting.push(event);
+    this.#draining ??= this.#drain();
+  }
+
+  async #drain(): Promise<void> {
+    const keeper = this.#options.keeper!;
+    for (let event = this.#waiting.shift(); event !== undefined; event = this.#waiting.shift()) {
+      const isKept = await keeper.record(event);
+      this.#handOut(event);
+      if (isKept) keeper.delivered(event.id, event.seq);
+    }
+    this.#draining = null;
+  }
+
+  #handOut(event: RuleEvent): void {
+    this.#options.send(event);
+    if (event.phase !== 'update') this.#options.announce(event);
+  }
+}
+
+/** Returns the message about the beginning or the end of an event. */
+export function eventMessage(event: RuleEvent, timeMs: number): EventMessage {
+  const { stream, reason, phase, rule } = event;
+  const message = phase === 'end' ? `${rule}: over: ${reason}` : `${rule}: ${reason}`;
+  return { type: 'event', timeMs, kind: 'rule', stream, message, rule: event };
+}

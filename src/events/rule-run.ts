@@ -1,0 +1,264 @@
+import { createHash } from 'node:crypto';
+import { durationMs } from '../config/duration.ts';
+import type { RuleConfig } from '../config/event-rules.ts';
+import { compileExpression, type Expression } from '../config/expression.ts';
+import { WeeklyClock } from '../config/weekly-times.ts';
+import type { EventEnd, EventPhase, RuleEvent } from '../protocol/rule-event.ts';
+import { appears, crosses, dwells, enters, exits, leaves, speed, stationary } from './object-rules.ts';
+import type { Held, RuleKindCode, Scene } from './rule-kind.ts';
+import type { SceneTime } from './scene-objects.ts';
+import { count, picture, stream } from './scene-rules.ts';
+
+/** What each kind of rule does; its settings are in `config/event-rules.ts`. */
+const KINDS: Readonly<Record<RuleConfig['kind'], RuleKindCode>> = {
+  ...{ appears, leaves, enters, exits, dwells, crosses, speed, stationary },
+  ...{ count, picture, stream },
+};
+
+/** Why a rule that was met raised no event. */
+const SUPPRESSED_BY = ['times', 'cooldown', 'when'] as const;
+type SuppressedBy = (typeof SUPPRESSED_BY)[number];
+
+/** What became of the conditions that a rule found: raised = open + ended. */
+export interface RuleFigures {
+  readonly raised: number;
+  readonly ended: number;
+  readonly suppressed: Readonly<Record<SuppressedBy, number>>;
+}
+
+/** What an event has of its stream. */
+export type StreamFacts = Pick<RuleEvent, 'stream' | 'run' | 'captureClock' | 'blind' | 'fence'>;
+
+/** An open event is reported again when its object scores this much better, or the number of objects changes. */
+const BETTER_SCORE = 0.05;
+/** At most so often. */
+const UPDATE_US = 1_000_000;
+
+/** A condition that holds, or has held a moment ago. */
+interface Condition {
+  held: Held;
+  readonly since: SceneTime;
+  /** When it was reported last. */
+  heldUs: number;
+  /** When it was seen last: an object may be hidden for a moment. */
+  last: SceneTime;
+  /** Null until it has been raised. */
+  open: Open | null;
+  /** It was met, but not raised, for these reasons. */
+  readonly suppressed: Set<SuppressedBy>;
+}
+
+interface Open {
+  readonly id: string;
+  readonly raised: SceneTime;
+  readonly reason: string;
+  readonly facts: StreamFacts;
+  seq: number;
+  updatedUs: number;
+  score: number;
+  count: number | undefined;
+}
+
+/** One rule on one stream: it gives each condition that lasts an event with exactly one `new` and one `end`. */
+export class RuleRun {
+  readonly rule: RuleConfig;
+  readonly #code: RuleKindCode;
+  readonly #forUs: number;
+  readonly #cooldownUs: number;
+  readonly #when: Expression | null;
+  readonly #times: WeeklyClock | null;
+  readonly #clock: WeeklyClock;
+  readonly #emit: (event: RuleEvent) => void;
+  readonly #conditions = new Map<string, Condition>();
+  #raised = 0;
+  #ended = 0;
+  #lastRaisedUs = -Infinity;
+  readonly #suppressed: Record<SuppressedBy, number> = { times: 0, cooldown: 0, when: 0 };
+
+  /** @param rule - as the schema accepts it. */
+  constructor(rule: RuleConfig, emit: (event: RuleEvent) => void) {
+    this.rule = rule;
+    this.#code = KINDS[rule.kind];
+    this.#forUs = 'for' in rule && rule.kind !== 'leaves' ? durationMs(rule.for) * 1000 : 0;
+    this.#cooldownUs = durationMs(rule.cooldown) * 1000;
+    this.#when = rule.when === undefined ? null : (compileExpression(rule.when) as Expression);
+    this.#times = rule.times === undefined ? null : new WeeklyClock(rule.times);
+    this.#clock = this.#times ?? new WeeklyClock({ on: ['daily 00:00-24:00'] });
+    this.#emit = emit;
+  }
+
+  get figures(): RuleFigures {
+    return { raised: this.#raised, ended: this.#ended, suppressed: { ...this.#suppressed } };
+  }
+
+  /**
+   * Takes the next moment.
+   *
+   * @param releaseUs - a condition that does not hold for this long is over: detectors miss an object now and then.
+   * @param facts - what events that are raised now have of their stream.
+   */
+  step(scene: Scene, releaseUs: number, facts: () => StreamFacts): void {
+    const { now } = scene;
+    for (const held of this.#code.holds?.(this.rule, scene) ?? []) {
+      const condition = this.#conditionOf(held, now);
+      if (condition.open !== null) this.#update(condition);
+      else if (condition.last.us === now.us && now.us - condition.since.us >= this.#forUs)
+        this.#tryToRaise(condition, now, facts);
+    }
+    for (const [key, condition] of this.#conditions) {
+      if (now.us - condition.heldUs <= releaseUs && condition.held.object?.isGone !== true) continue;
+      this.#conditions.delete(key);
+      this.#end(condition, now, condition.last, 'over');
+    }
+    for (const held of this.#code.happened?.(this.rule, scene) ?? []) {
+      const { object } = held;
+      const last = this.rule.kind === 'leaves' && object !== undefined ? object.last : now;
+      const condition: Condition = { ...newCondition(held, now), last };
+      this.#tryToRaise(condition, now, facts);
+      this.#end(condition, now, last, 'over');
+    }
+  }
+
+  /** Forgets what has not held for long enough: nothing was seen for a while. */
+  forgetUnmet(): void {
+    for (const [key, { open }] of this.#conditions) if (open === null) this.#conditions.delete(key);
+  }
+
+  /** Ends all its events. */
+  end(reason: EventEnd, now: SceneTime): void {
+    for (const condition of this.#conditions.values()) this.#end(condition, now, condition.last, reason);
+    this.#conditions.clear();
+  }
+
+  #conditionOf(held: Held, now: SceneTime): Condition {
+    let condition = this.#conditions.get(held.key);
+    if (condition === undefined) {
+      condition = newCondition(held, now);
+      this.#conditions.set(held.key, condition);
+    }
+    condition.held = held;
+    condition.heldUs = now.us;
+    condition.last = held.object?.last ?? now;
+    return condition;
+  }
+
+  #tryToRaise(condition: Condition, now: SceneTime, facts: () => StreamFacts): void {
+    if (!this.#isWanted(condition.held)) return;
+    const reason = this.#suppressedBy(condition, now);
+    if (reason !== null) {
+      if (!condition.suppressed.has(reason)) this.#suppressed[reason] += 1;
+      condition.suppressed.add(reason);
+      return;
+    }
+    const { held, since } = condition;
+    const own = facts();
+    this.#raised += 1;
+    this.#lastRaisedUs = now.us;
+    condition.open = {
+      id: idOf(own, this.rule.id, held.key, now.frame),
+      raised: now,
+      reason: this.#code.sentence(this.rule, held, (condition.last.us - since.us) / 1e6),
+      facts: own,
+      seq: 0,
+      updatedUs: now.us,
+      score: held.object?.score ?? 0,
+      count: held.count,
+    };
+    this.#send(condition, condition.open, 'new', now);
+  }
+
+  /** Whether it is about one of the objects that the rule names. A rule that counts has chosen them itself. */
+  #isWanted({ object }: Held): boolean {
+    const { rule } = this;
+    if (object === undefined || !('labels' in rule)) return true;
+    const { labels, minScore = 0, minSize = 0 } = rule;
+    return labels?.includes(object.label) !== false && object.score >= minScore && object.size >= minSize;
+  }
+
+  #suppressedBy({ held, since }: Condition, now: SceneTime): SuppressedBy | null {
+    const timeMs = now.moment.at === undefined ? null : Date.parse(now.moment.at);
+    if (this.#times !== null && timeMs !== null && !this.#times.includes(timeMs)) return 'times';
+    if (now.us - this.#lastRaisedUs < this.#cooldownUs) return 'cooldown';
+    if (this.#when === null) return null;
+    const { object } = held;
+    const isMet = this.#when({
+      label: object?.label ?? '',
+      score: object?.score ?? 0,
+      age: object === undefined ? 0 : (now.us - object.first.us) / 1e6,
+      held: (now.us - since.us) / 1e6,
+      size: object?.size ?? 0,
+      speed: held.speed ?? object?.speed(null) ?? 0,
+      count: held.count ?? 0,
+      hour: timeMs === null ? -1 : this.#clock.hour(timeMs),
+    });
+    return isMet ? null : 'when';
+  }
+
+  #update(condition: Condition): void {
+    const { held, last } = condition;
+    const open = condition.open!;
+    const isBetter = (held.object?.score ?? 0) >= open.score + BETTER_SCORE;
+    if ((!isBetter && held.count === open.count) || last.us - open.updatedUs < UPDATE_US) return;
+    open.updatedUs = last.us;
+    open.score = held.object?.score ?? 0;
+    open.count = held.count;
+    this.#send(condition, open, 'update', last);
+  }
+
+  #end(condition: Condition, now: SceneTime, ended: SceneTime, endReason: EventEnd): void {
+    const { open } = condition;
+    if (open === null) return;
+    this.#ended += 1;
+    this.#send(condition, open, 'end', now, { ended: ended.moment, endReason });
+  }
+
+  #send(
+    { held, since }: Condition,
+    open: Open,
+    phase: EventPhase,
+    now: SceneTime,
+    end: Pick<RuleEvent, 'ended' | 'endReason'> = {},
+  ): void {
+    const { rule } = this;
+    const { object } = held;
+    const { facts } = open;
+    const entries: { [K in keyof Required<RuleEvent>]: RuleEvent[K] | undefined } = {
+      id: open.id,
+      seq: open.seq++,
+      phase,
+      rule: rule.id,
+      kind: rule.kind,
+      stream: facts.stream,
+      run: facts.run,
+      ...{ ptsUs: now.moment.ptsUs, at: now.moment.at, captureClock: facts.captureClock },
+      ...{ began: since.moment, raised: open.raised.moment, ended: end.ended, endReason: end.endReason },
+      reason: open.reason,
+      zone: 'zone' in rule ? rule.zone : undefined,
+      line: 'line' in rule ? rule.line : undefined,
+      direction: held.direction,
+      trackId: object?.trackId,
+      label: object?.label,
+      score: object?.score,
+      ...{ count: held.count, speed: held.speed, sign: held.sign },
+      path: object?.path,
+      best: object?.best,
+      blind: facts.blind,
+      fence: facts.fence,
+    };
+    this.#emit(
+      Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined)) as unknown as RuleEvent,
+    );
+  }
+}
+
+function newCondition(held: Held, now: SceneTime): Condition {
+  return { held, since: held.since ?? now, heldUs: now.us, last: now, open: null, suppressed: new Set() };
+}
+
+const ID_DIGITS = 24;
+
+/** A run and the number of a frame never come again; without a run, it is the same recording. */
+function idOf({ stream, run = '' }: StreamFacts, rule: string, key: string, frame: number): string {
+  const text = JSON.stringify([stream, run, rule, key, frame]);
+  return createHash('sha256').update(text).digest('hex').slice(0, ID_DIGITS);
+}

@@ -1,0 +1,70 @@
+import type { StreamConfig } from '../config/stream.ts';
+import type { RuleEvent } from '../protocol/rule-event.ts';
+import { LineCounter } from '../track/lines.ts';
+import type { RuleFigures } from './rule-run.ts';
+import { StreamEvents, type WatchedFrame } from './stream-events.ts';
+
+/** One event from its beginning to its end, as people read it. */
+export type WholeEvent = Omit<RuleEvent, 'seq' | 'phase'>;
+
+/** Two events of two sets of rules are the same if they begin within this time of each other. */
+const SAME_MS = 1000;
+
+/** What changes if one set of rules takes the place of another. */
+export interface RuleDifference {
+  readonly gained: readonly WholeEvent[];
+  readonly lost: readonly WholeEvent[];
+  readonly kept: number;
+}
+
+/** Tries the rules of a stream on recorded results, tracked, in order. */
+export class RuleTrial {
+  /** Every record, in order. */
+  readonly records: RuleEvent[] = [];
+  readonly #events: StreamEvents;
+  readonly #lines: LineCounter;
+
+  /** @param startMs - wall clock in milliseconds of media time 0; unknown if absent. */
+  constructor(config: Pick<StreamConfig, 'id' | 'events' | 'zones' | 'lines' | 'track'>, startMs?: number) {
+    this.#lines = new LineCounter(config.lines);
+    this.#events = new StreamEvents({
+      ...{ stream: config.id, settings: config, startMs },
+      emit: (event) => this.records.push(event),
+    });
+  }
+
+  onFrame(frame: WatchedFrame): void {
+    this.#events.onFrame({ ...frame, crossings: this.#lines.update(frame) });
+  }
+
+  /** The recording is over. */
+  end(): void {
+    this.#events.end('source-ended', 0);
+  }
+
+  get figures(): RuleFigures {
+    return this.#events.figures;
+  }
+
+  /** All events, in the order in which they were raised. Call it after `end`. */
+  get events(): WholeEvent[] {
+    const last = new Map<string, RuleEvent>();
+    for (const record of this.records) last.set(record.id, record);
+    return [...last.values()].map(({ seq: _seq, phase: _phase, ...event }) => event);
+  }
+}
+
+/** Compares the events of two sets of rules over the same results: by rule and object, and when they began. */
+export function differenceOf(before: readonly WholeEvent[], after: readonly WholeEvent[]): RuleDifference {
+  const left = new Set(before);
+  const gained = after.filter((event) => {
+    const same = [...left].find((other) => isSame(other, event));
+    return same === undefined ? true : !left.delete(same);
+  });
+  return { gained, lost: [...left], kept: before.length - left.size };
+}
+
+function isSame(a: WholeEvent, b: WholeEvent): boolean {
+  const apartMs = Math.abs((a.began.ptsUs ?? 0) - (b.began.ptsUs ?? 0)) / 1000;
+  return a.rule === b.rule && a.trackId === b.trackId && a.direction === b.direction && apartMs <= SAME_MS;
+}

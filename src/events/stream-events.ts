@@ -1,0 +1,226 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { RuleConfig } from '../config/event-rules.ts';
+import type { StreamConfig } from '../config/stream.ts';
+import type { LineCrossing, PublishedFrame } from '../core/frame.ts';
+import { groundPlane } from '../geometry/ground-plane.ts';
+import type { BlindBefore, EventEnd, RuleEvent } from '../protocol/rule-event.ts';
+import { MediaTimeline } from '../track/media-timeline.ts';
+import { TrackRate } from '../track/track-rate.ts';
+import type { Scene, Trouble } from './rule-kind.ts';
+import { type RuleFigures, RuleRun, type StreamFacts } from './rule-run.ts';
+import { type SceneFrame, SceneObjects, type SceneTime, type SceneZone, timeOf } from './scene-objects.ts';
+
+/** The settings that rules depend on. */
+export type EventSettings = Pick<StreamConfig, 'events' | 'zones' | 'track'>;
+
+/** The parts of a result that rules see; `detect` and recordings have no run and no clock. */
+export type WatchedFrame = Pick<
+  PublishedFrame,
+  'run' | 'frame' | 'width' | 'height' | 'detections' | 'fence' | 'captureClock' | 'capturedAtMs'
+> & { readonly ptsUs: number; readonly crossings?: readonly LineCrossing[] };
+
+export interface StreamEventsOptions {
+  readonly stream: string;
+  readonly settings: EventSettings;
+  readonly emit: (event: RuleEvent) => void;
+  /** Wall clock in milliseconds of the first frame of a recording, whose results have none. */
+  readonly startMs?: number | undefined;
+  /** How long its stream was not watched in the minute before an event; null if it always was. */
+  readonly blindBefore?: () => BlindBefore | null;
+}
+
+/** A longer step back of media time begins something new: a loop, a connection that counts from zero. */
+const BREAK_MS = 1000;
+/** A condition that does not hold for this long is over, and at least for so many frames. */
+const RELEASE_US = 1_000_000;
+const RELEASE_FRAMES = 2.5;
+/**
+ * An object that is unseen for this long is gone. Longer than the tracker looks for it: one that stands still may score too low to be
+ * reported for seconds, while its weak boxes keep its track.
+ */
+const GONE_US = 5_000_000;
+/** Without a result for this long, nobody knows what objects of a live stream do. */
+const BLIND_MS = 10_000;
+
+/** The rules of one stream. Frames come in order; time is media time, so that a recording gives the same events at any speed. */
+export class StreamEvents {
+  readonly stream: string;
+  readonly #options: StreamEventsOptions;
+  #settings: EventSettings;
+  #zones: ReadonlyMap<string, SceneZone>;
+  #runs: readonly RuleRun[];
+  readonly #objects = new SceneObjects();
+  readonly #timeline = new MediaTimeline(BREAK_MS);
+  readonly #rate = new TrackRate();
+  #signs: readonly Trouble[] = [];
+  #newest: SceneFrame | null = null;
+  /** Of rules that are gone. */
+  readonly #before = { raised: 0, ended: 0, suppressed: { times: 0, cooldown: 0, when: 0 } };
+
+  constructor(options: StreamEventsOptions) {
+    this.stream = options.stream;
+    this.#options = options;
+    this.#settings = options.settings;
+    this.#zones = zonesOf(options.settings);
+    this.#runs = options.settings.events.map((rule) => new RuleRun(rule, options.emit));
+  }
+
+  /** Takes new settings: rules that stay the same go on, events of others end. @param nowMs - milliseconds since 1970. */
+  change(next: EventSettings, nowMs: number): void {
+    if (next === this.#settings) return;
+    const { events, zones, track } = this.#settings;
+    this.#settings = next;
+    if (isDeepStrictEqual([events, zones, track], [next.events, next.zones, next.track])) return;
+    this.#zones = zonesOf(next);
+    const kept = (rule: RuleConfig): RuleRun | undefined =>
+      this.#runs.find((run) => isDeepStrictEqual(run.rule, rule) && isSameZone(rule, zones, next.zones));
+    const runs = next.events.map((rule) => kept(rule) ?? new RuleRun(rule, this.#options.emit));
+    for (const run of this.#runs) if (!runs.includes(run)) this.#retire(run, nowMs);
+    this.#runs = runs;
+  }
+
+  /** What became of the conditions of all rules so far. */
+  get figures(): RuleFigures {
+    const sum = { ...this.#before, suppressed: { ...this.#before.suppressed } };
+    for (const { figures } of this.#runs) add(sum, figures);
+    return sum;
+  }
+
+  /** Takes the next result. */
+  onFrame(result: WatchedFrame): void {
+    const { isBroken, elapsedUs } = this.#timeline.advance(result.ptsUs);
+    this.#rate.onFrame(result.ptsUs);
+    const frame = this.#frameOf(result);
+    if (isBroken) this.#endSeen('discontinuity', timeOf(frame));
+    else if (elapsedUs > this.#goneUs) for (const run of this.#runs) run.forgetUnmet();
+    this.#newest = frame;
+    this.#objects.update(frame, this.#zones, this.#goneUs);
+    const scene = this.#scene(timeOf(frame), frame, result.crossings ?? []);
+    const facts = (): StreamFacts => this.#facts(result);
+    for (const run of this.#runs) if (!isOnWall(run)) run.step(scene, this.#releaseUs, facts);
+  }
+
+  /** Takes what is wrong with the picture from the next frame on; null if nothing is. */
+  onPicture(signs: readonly string[]): void {
+    const since = this.#newest === null ? wallTime(0) : timeOf(this.#newest);
+    this.#signs = signs.map((sign) => this.#signs.find((known) => known.sign === sign) ?? { sign, since });
+  }
+
+  /**
+   * Takes what is wrong with a live stream, on the clock of the wall, since no frame may come. Call it about once a second.
+   *
+   * @param nowMs - milliseconds since 1970.
+   */
+  onTick(troubles: readonly { readonly sign: string; readonly sinceMs: number }[], nowMs: number): void {
+    const scene: Scene = {
+      ...this.#scene(wallTime(nowMs), null, []),
+      troubles: troubles.map(({ sign, sinceMs }) => ({ sign, since: wallTime(sinceMs) })),
+    };
+    for (const run of this.#runs) if (isOnWall(run)) run.step(scene, 0, () => this.#facts(null));
+    const newestMs = this.#newest?.moment.at === undefined ? null : Date.parse(this.#newest.moment.at);
+    if (newestMs === null || nowMs - newestMs < Math.max(BLIND_MS, this.#goneUs / 1000)) return;
+    this.#endSeen('blind', timeOf(this.#newest!));
+  }
+
+  /** Ends all events: the stream goes on without its rules, or not at all. @param nowMs - milliseconds since 1970. */
+  end(reason: EventEnd, nowMs: number): void {
+    for (const run of this.#runs) run.end(reason, this.#nowOf(run, nowMs));
+    this.#objects.clear();
+  }
+
+  /** Ends the events of rules about what is seen. */
+  #endSeen(reason: EventEnd, now: SceneTime): void {
+    for (const run of this.#runs) if (!isOnWall(run)) run.end(reason, now);
+    this.#objects.clear();
+  }
+
+  #retire(run: RuleRun, nowMs: number): void {
+    run.end('changed', this.#nowOf(run, nowMs));
+    add(this.#before, run.figures);
+  }
+
+  #nowOf(run: RuleRun, nowMs: number): SceneTime {
+    return isOnWall(run) || this.#newest === null ? wallTime(nowMs) : timeOf(this.#newest);
+  }
+
+  #scene(now: SceneTime, frame: SceneFrame | null, crossings: readonly LineCrossing[]): Scene {
+    return { now, frame, objects: this.#objects, zones: this.#zones, crossings, troubles: this.#signs };
+  }
+
+  #frameOf({ frame, ptsUs, width, height, detections, capturedAtMs }: WatchedFrame): SceneFrame {
+    const { startMs } = this.#options;
+    const wallMs = capturedAtMs ?? (startMs === undefined ? undefined : startMs + ptsUs / 1000);
+    const moment = { ptsUs, ...(wallMs === undefined ? {} : { at: new Date(wallMs).toISOString() }) };
+    return { frame, width, height, detections, nowUs: this.#timeline.nowUs, moment };
+  }
+
+  #facts(result: WatchedFrame | null): StreamFacts {
+    const blind = this.#options.blindBefore?.() ?? null;
+    return {
+      stream: this.stream,
+      ...(result?.run === undefined ? {} : { run: result.run }),
+      ...(result?.captureClock === undefined ? {} : { captureClock: result.captureClock }),
+      ...(result?.fence === undefined ? {} : { fence: result.fence }),
+      ...(blind === null ? {} : { blind }),
+    };
+  }
+
+  /** The time of some frames, for a stream that is slow. */
+  get #framesUs(): number {
+    const { fps } = this.#rate;
+    return fps === null || !Number.isFinite(fps) ? 0 : (RELEASE_FRAMES / fps) * 1e6;
+  }
+
+  get #releaseUs(): number {
+    return Math.max(RELEASE_US, this.#framesUs);
+  }
+
+  /** The tracker may give an object its identity back within this time. */
+  get #goneUs(): number {
+    const { track } = this.#settings;
+    const lostMs = (typeof track === 'object' ? track.lostMs : undefined) ?? 0;
+    return Math.max(GONE_US, lostMs * 1000, this.#framesUs);
+  }
+}
+
+function add(
+  sum: { raised: number; ended: number; suppressed: Record<keyof RuleFigures['suppressed'], number> },
+  { raised, ended, suppressed }: RuleFigures,
+): void {
+  sum.raised += raised;
+  sum.ended += ended;
+  for (const [reason, count] of Object.entries(suppressed))
+    sum.suppressed[reason as keyof RuleFigures['suppressed']] += count;
+}
+
+/** Rules about the stream itself go by the clock of the wall: no frame may come. */
+function isOnWall({ rule }: RuleRun): boolean {
+  return rule.kind === 'stream';
+}
+
+/** Returns the zones that rules name. */
+function zonesOf({ events, zones }: EventSettings): Map<string, SceneZone> {
+  const used = new Set(events.map((rule) => ('zone' in rule ? rule.zone : undefined)));
+  const usedZones = zones.filter(({ id }) => used.has(id));
+  return new Map(
+    usedZones.map(({ id, polygon, anchor, labels, scale }) => [
+      id,
+      {
+        ...{ id, polygon, anchor },
+        labels: labels === undefined ? null : new Set(labels),
+        ground: scale === undefined ? null : groundPlane(scale.corners, scale.metres),
+      },
+    ]),
+  );
+}
+
+function isSameZone(rule: RuleConfig, before: EventSettings['zones'], next: EventSettings['zones']): boolean {
+  if (!('zone' in rule) || rule.zone === undefined) return true;
+  const find = (zones: EventSettings['zones']) => zones.find(({ id }) => id === rule.zone);
+  return isDeepStrictEqual(find(before), find(next));
+}
+
+/** A moment without a frame. */
+function wallTime(timeMs: number): SceneTime {
+  return { us: timeMs * 1000, frame: timeMs, moment: { at: new Date(timeMs).toISOString() } };
+}
