@@ -1,0 +1,128 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, expect, it } from 'vitest';
+import { PipelineHost } from '../../src/host/pipeline-host.ts';
+import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
+import type { EventMessage } from '../../src/protocol/feed.ts';
+import type { RuleEvent } from '../../src/protocol/rule-event.ts';
+import type { FakeDetect } from '../../src/runtime/stream/stream-port.ts';
+import { testFfmpeg } from '../support/made-videos.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const SOURCE = 'synthetic:testsrc2=size=64x64:rate=10';
+const RULES = [
+  { id: 'stays', kind: 'dwells', zone: 'all', for: '500ms' },
+  { id: 'lost', kind: 'stream', for: '100ms' },
+];
+const zones = [
+  {
+    id: 'all',
+    polygon: [
+      [0, 0],
+      [1, 0],
+      [1, 1],
+      [0, 1],
+    ],
+  },
+];
+
+const folder = mkdtempSync(join(tmpdir(), 'sightline-rules-'));
+let host: PipelineHost;
+let records: RuleEvent[];
+let messages: EventMessage[];
+
+afterEach(async () => {
+  await host.stop();
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** A person in the middle of each picture, who can leave. */
+const scene = { isThere: true };
+const fakeDetect: FakeDetect = () =>
+  scene.isThere ? [{ classId: 0, label: 'person', score: 0.9, box: [20, 20, 20, 30] }] : [];
+
+async function open(streams: object[]): Promise<void> {
+  const model = { engine: 'fake', inputSize: '64x64', threads: 1 };
+  const file = { name: 'rules', description: 'Rules.', model, streams, lanes: 1 };
+  [scene.isThere, records, messages] = [true, [], []];
+  host = await PipelineHost.open(parsePipeline(JSON.stringify(file), 'test'), {
+    environment: { ffmpegPath: testFfmpeg.path, searchPath: '', modelPath: [], cacheDir: folder, token: undefined },
+    stdout: process.stdout,
+    onNotice: () => undefined,
+    admit: () => Promise.resolve(),
+    fakeDetect,
+  });
+  host.onRuleEvent((event) => records.push(event));
+  host.onEvent((event) => void (event.kind === 'rule' && messages.push(event)));
+  await host.start();
+}
+
+const lives = (): string[] => records.map(({ rule, phase, endReason }) => `${rule} ${endReason ?? phase}`);
+
+it('a stream that runs raises an event, announces it, and ends it when the stream is paused', async () => {
+  await open([{ id: 'cam', source: SOURCE, policy: 'live', zones, events: RULES }]);
+  await waitFor('an event', () => records.length > 0);
+  expect(records[0]).toMatchObject({ rule: 'stays', phase: 'new', stream: 'cam', label: 'person', zone: 'all' });
+  expect(records[0]!.at).toBeDefined();
+  expect(records[0]!.run).toBeDefined();
+  await host.pauseStream('cam');
+  await waitFor('an event', () => lives().includes('stays stopped'));
+  expect(messages.map(({ message }) => message.replace(/[\d.]+ s$/, 'N s'))).toEqual([
+    'stays: person 1 has stayed in zone all for N s',
+    'stays: over: person 1 has stayed in zone all for N s',
+  ]);
+  expect(messages[0]!.rule).toEqual(records[0]);
+});
+
+it('rules change while a stream runs: others go on, and the source stays open', async () => {
+  await open([{ id: 'cam', source: SOURCE, zones, events: RULES }]);
+  await waitFor('an event', () => lives().includes('stays new'));
+  const added = { id: 'seen', kind: 'appears' };
+  await host.changeStream('cam', { events: [...RULES, added] });
+  await waitFor('an event', () => lives().includes('seen new'));
+  expect(lives()).toEqual(['stays new', 'seen new']);
+  await host.changeStream('cam', { events: [added] });
+  await waitFor('an event', () => lives().includes('stays changed'));
+  expect(host.runtime.stream('cam').config.events).toHaveLength(1);
+  await host.changeStream('cam', { events: null });
+  await waitFor('an event', () => lives().includes('seen changed'));
+});
+
+it('refuses a change that leaves a rule without its zone, and keeps everything as it was', async () => {
+  await open([{ id: 'cam', source: SOURCE, zones, events: RULES }]);
+  const before = host.streamSettings('cam').settings;
+  await expect(host.changeStream('cam', { zones: [] })).rejects.toThrow(
+    'events[0].zone: expected a zone of the stream, which has none',
+  );
+  await expect(
+    host.changeStream('cam', { events: [{ id: 'x', kind: 'appears', labels: ['unicorn'] }] }),
+  ).rejects.toThrow('events[0].labels[0]: expected a class of the model');
+  expect(host.streamSettings('cam').settings).toEqual(before);
+});
+
+it('ends its events when its stream is removed, and when the host stops', async () => {
+  await open([
+    { id: 'one', source: SOURCE, zones, events: RULES },
+    { id: 'two', source: SOURCE, zones, events: RULES },
+  ]);
+  await waitFor('an event', () => records.length >= 2);
+  await host.removeStream('one');
+  expect(records.filter(({ stream }) => stream === 'one').map(({ endReason }) => endReason)).toEqual([
+    undefined,
+    'stopped',
+  ]);
+  await host.stop();
+  const ends = records.filter(({ phase }) => phase === 'end');
+  expect(ends.map(({ stream }) => stream)).toEqual(['one', 'two']);
+});
+
+it('reports what rules did, and accounts for the time that was watched', async () => {
+  await open([{ id: 'cam', source: SOURCE, zones, events: RULES }]);
+  await waitFor('an event', () => records.length > 0);
+  await waitFor('an event', () => (host.report().streams[0]!.seeing?.watchedMs ?? 0) > 0);
+  const { seeing, events } = host.report().streams[0]!;
+  const blind = Object.values(seeing!.blindMs).reduce((sum, ms) => sum + ms, 0);
+  expect(seeing!.watchedMs + blind).toBeCloseTo(seeing!.totalMs, 3);
+  expect(events).toEqual({ raised: 1, ended: 0, suppressed: { times: 0, cooldown: 0, when: 0 } });
+});
