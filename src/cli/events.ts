@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { ruleNeedsTracks } from '../config/event-rules.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { counted } from '../core/counted.ts';
@@ -101,7 +102,12 @@ async function tryOn(
     for (const { trial } of trials) trial.onFrame(frame);
   };
   try {
-    if (input.endsWith('.jsonl')) await readResults(input, onFrame);
+    if (input.endsWith('.jsonl'))
+      await readResults(
+        input,
+        trials.some(({ config }) => config.events.some(ruleNeedsTracks)),
+        onFrame,
+      );
     else await followObjects(trials[0]!.config, model, onFrame, { ...io, onNotice: (text) => note(io, text) });
   } catch (error) {
     if (!io.stop.aborted) throw error;

@@ -7,29 +7,10 @@ import { compileExpression } from './expression.ts';
 import { range } from './number.ts';
 import type { regionConfig } from './region.ts';
 import { labels } from './track.ts';
-import { problemOfTimes } from './weekly-times.ts';
+import { weeklyTimes } from './weekly-times.ts';
 
 const id = z.string().regex(ID_PATTERN, 'expected letters, digits, dot, dash and underscore, at most 64');
 const zone = id.describe('Only inside this zone of the stream.');
-
-const times = z
-  .strictObject({
-    timeZone: z
-      .string()
-      .min(1)
-      .max(64)
-      .optional()
-      .describe('IANA name such as Europe/Berlin; that of the host if absent.'),
-    on: z
-      .array(z.string().min(1).max(64))
-      .min(1)
-      .max(50)
-      .describe('Spans of the week, such as "mon-fri 22:00-06:00", "sat,sun 00:00-24:00" or "daily 08:00-18:00".'),
-  })
-  .check(({ value, issues }) => {
-    const problem = problemOfTimes(value);
-    if (problem !== null) issues.push({ code: 'custom', input: value, path: problem.path, message: problem.message });
-  });
 
 const when = z
   .string()
@@ -43,7 +24,7 @@ const when = z
 
 const common = {
   id: id.describe('Name of the rule, unique within its stream.'),
-  times: times.optional().describe('Raises events only at these times of the week; always if absent.'),
+  times: weeklyTimes.optional().describe('Raises events only at these times of the week; always if absent.'),
   cooldown: duration
     .default('0s')
     .describe('After an event, the rule raises no other one on its stream for this long.'),

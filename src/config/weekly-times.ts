@@ -1,13 +1,31 @@
+import { z } from 'zod';
+
 const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
 const MINUTES_A_DAY = 24 * 60;
 const SPAN = /^(?:(?<days>[a-z,-]+) )?(?<from>\d\d:\d\d)-(?<to>\d\d:\d\d)$/;
 const EXPECTED = 'expected days and a span such as "mon-fri 22:00-06:00", "sat,sun 00:00-24:00" or "daily 08:00-18:00"';
 
-/** Times of the week, as a rule has them. */
-export interface WeeklyTimes {
-  readonly timeZone?: string | undefined;
-  readonly on: readonly string[];
-}
+export const weeklyTimes = z
+  .strictObject({
+    timeZone: z
+      .string()
+      .min(1)
+      .max(64)
+      .optional()
+      .describe('IANA name such as Europe/Berlin; that of the host if absent.'),
+    on: z
+      .array(z.string().min(1).max(64))
+      .min(1)
+      .max(50)
+      .describe('Spans of the week, such as "mon-fri 22:00-06:00", "sat,sun 00:00-24:00" or "daily 08:00-18:00".'),
+  })
+  .check(({ value, issues }) => {
+    const problem = problemOfTimes(value);
+    if (problem !== null) issues.push({ code: 'custom', input: value, ...problem });
+  });
+
+/** Times of the week. */
+type WeeklyTimes = z.infer<typeof weeklyTimes>;
 
 /** A span that begins on some days. */
 interface Span {
@@ -19,7 +37,7 @@ interface Span {
 }
 
 /** Returns what is wrong with times of the week; null if they can be used. */
-export function problemOfTimes({ timeZone, on }: WeeklyTimes): { path: (string | number)[]; message: string } | null {
+function problemOfTimes({ timeZone, on }: WeeklyTimes): { path: (string | number)[]; message: string } | null {
   try {
     formatOf(timeZone);
   } catch {

@@ -81,7 +81,7 @@ export class EventDesk {
     const watched = this.#watchedOf(frame.streamId);
     watched.isLive = frame.capturedAtMs !== undefined;
     watched.seeing.onResult(monoNowMs());
-    watched.events.onFrame(frame);
+    watched.events.onFrame(frame, watched.isLive ? Date.now() : undefined);
   }
 
   /** Takes what is wrong with a stream's picture now; empty if nothing is. */
@@ -173,8 +173,13 @@ export class EventDesk {
 
   #handOut(event: RuleEvent): void {
     this.#options.send(event);
-    if (event.phase !== 'update') this.#options.announce(event);
+    if (event.phase === 'new' || (event.phase === 'end' && !isMomentary(event))) this.#options.announce(event);
   }
+}
+
+/** Whether an event was over when it was raised: people are told of it once. */
+function isMomentary({ kind }: RuleEvent): boolean {
+  return kind === 'crosses' || kind === 'exits' || kind === 'leaves';
 }
 
 /** Returns the message about the beginning or the end of an event. */

@@ -17,15 +17,19 @@ export interface RuleDifference {
   readonly kept: number;
 }
 
+type TrialSettings = Pick<StreamConfig, 'id' | 'events' | 'zones' | 'lines' | 'track' | 'labels' | 'scoreThreshold'>;
+
 /** Tries the rules of a stream on recorded results, tracked, in order. */
 export class RuleTrial {
   /** Every record, in order. */
   readonly records: RuleEvent[] = [];
   readonly #events: StreamEvents;
   readonly #lines: LineCounter;
+  readonly #config: TrialSettings;
 
   /** @param startMs - wall clock in milliseconds of media time 0; unknown if absent. */
-  constructor(config: Pick<StreamConfig, 'id' | 'events' | 'zones' | 'lines' | 'track'>, startMs?: number) {
+  constructor(config: TrialSettings, startMs?: number) {
+    this.#config = config;
     this.#lines = new LineCounter(config.lines);
     this.#events = new StreamEvents({
       ...{ stream: config.id, settings: config, startMs },
@@ -33,7 +37,13 @@ export class RuleTrial {
     });
   }
 
-  onFrame(frame: WatchedFrame): void {
+  /** Takes the next result. What the stream would not report is left out: other labels, lower scores. */
+  onFrame(result: WatchedFrame): void {
+    const { labels, scoreThreshold = 0 } = this.#config;
+    const detections = result.detections.filter(
+      ({ label, score }) => score >= scoreThreshold && labels?.includes(label) !== false,
+    );
+    const frame = { ...result, detections };
     this.#events.onFrame({ ...frame, crossings: this.#lines.update(frame) });
   }
 

@@ -34,6 +34,8 @@ const BREAK_MS = 1000;
 /** A condition that does not hold for this long is over, and at least for so many frames. */
 const RELEASE_US = 1_000_000;
 const RELEASE_FRAMES = 2.5;
+/** Before the rate of a stream is known. */
+const LONGEST_FRAME_US = 60_000_000;
 /**
  * An object that is unseen for this long is gone. Longer than the tracker looks for it: one that stands still may score too low to be
  * reported for seconds, while its weak boxes keep its track.
@@ -54,6 +56,10 @@ export class StreamEvents {
   readonly #rate = new TrackRate();
   #signs: readonly Trouble[] = [];
   #newest: SceneFrame | null = null;
+  /** When it came, on the clock of this host; null for recordings. */
+  #newestMs: number | null = null;
+  /** Longest time between two frames so far. */
+  #longestUs = 0;
   /** Of rules that are gone. */
   readonly #before = { raised: 0, ended: 0, suppressed: { times: 0, cooldown: 0, when: 0 } };
 
@@ -86,10 +92,12 @@ export class StreamEvents {
     return sum;
   }
 
-  /** Takes the next result. */
-  onFrame(result: WatchedFrame): void {
+  /** Takes the next result. @param nowMs - milliseconds since 1970 on the clock of this host, for a live stream. */
+  onFrame(result: WatchedFrame, nowMs?: number): void {
     const { isBroken, elapsedUs } = this.#timeline.advance(result.ptsUs);
     this.#rate.onFrame(result.ptsUs);
+    this.#longestUs = Math.max(this.#longestUs, elapsedUs);
+    this.#newestMs = nowMs ?? null;
     const frame = this.#frameOf(result);
     if (isBroken) this.#endSeen('discontinuity', timeOf(frame));
     else if (elapsedUs > this.#goneUs) for (const run of this.#runs) run.forgetUnmet();
@@ -117,7 +125,8 @@ export class StreamEvents {
       troubles: troubles.map(({ sign, sinceMs }) => ({ sign, since: wallTime(sinceMs) })),
     };
     for (const run of this.#runs) if (isOnWall(run)) run.step(scene, 0, () => this.#facts(null));
-    const newestMs = this.#newest?.moment.at === undefined ? null : Date.parse(this.#newest.moment.at);
+    // Not the time of the frame: the clock of a camera may be wrong.
+    const newestMs = this.#newestMs;
     if (newestMs === null || nowMs - newestMs < Math.max(BLIND_MS, this.#goneUs / 1000)) return;
     this.#endSeen('blind', timeOf(this.#newest!));
   }
@@ -168,7 +177,8 @@ export class StreamEvents {
   /** The time of some frames, for a stream that is slow. */
   get #framesUs(): number {
     const { fps } = this.#rate;
-    return fps === null || !Number.isFinite(fps) ? 0 : (RELEASE_FRAMES / fps) * 1e6;
+    if (fps === null) return Math.min(LONGEST_FRAME_US, RELEASE_FRAMES * this.#longestUs);
+    return Number.isFinite(fps) ? (RELEASE_FRAMES / fps) * 1e6 : 0;
   }
 
   get #releaseUs(): number {

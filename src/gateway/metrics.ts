@@ -2,6 +2,8 @@ import { DROP_REASONS, RESULT_ORIGINS } from '../core/frame.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import { TOPICS } from '../protocol/feed.ts';
 import {
+  type AlertFigures,
+  BLIND_REASONS,
   BUSY_STAGES,
   type HostReport,
   LATENCY_STAGES,
@@ -56,9 +58,12 @@ export class GatewayMetrics {
         part(() => this.#fillLatency(stream));
         part(() => this.#fillFrames(stream));
         part(() => this.#fillCounts(stream));
+        part(() => this.#fillEvents(stream));
       }
       part(() => this.#fillHost(host));
       for (const sink of host.sinks ?? []) part(() => this.#fillSink(sink));
+      for (const [channel, figures] of Object.entries(host.alerts ?? {}))
+        part(() => this.#fillAlerts(channel, figures));
       const fleet = this.#fleet;
       if (fleet !== null) part(() => fillFleetMetrics(this.#set, fleet, streams));
     });
@@ -157,6 +162,35 @@ export class GatewayMetrics {
       this.#set.counter(name, help, { stream, line, direction: 'left-to-right' }, leftToRight);
       this.#set.counter(name, help, { stream, line, direction: 'right-to-left' }, rightToLeft);
     }
+  }
+
+  #fillEvents({ id: stream, seeing, events }: StreamReport): void {
+    if (events !== undefined) {
+      const { raised, ended, suppressed } = events;
+      this.#set.counter('sightline_stream_events_raised_total', 'Events that rules raised.', { stream }, raised);
+      this.#set.counter('sightline_stream_events_ended_total', 'Events that are over.', { stream }, ended);
+      const held = 'Conditions of rules that were met, but raised no event.';
+      for (const [reason, count] of Object.entries(suppressed))
+        this.#set.counter('sightline_stream_events_suppressed_total', held, { stream, reason }, count);
+    }
+    if (seeing === undefined) return;
+    const watched = 'Time in which the stream was watched.';
+    this.#set.counter('sightline_stream_watched_seconds_total', watched, { stream }, seeing.watchedMs / MS_PER_S);
+    const blind = 'Time in which the stream was not watched.';
+    for (const reason of BLIND_REASONS) {
+      const value = (seeing.blindMs[reason] ?? 0) / MS_PER_S;
+      this.#set.counter('sightline_stream_blind_seconds_total', blind, { stream, reason }, value);
+    }
+  }
+
+  /** The ledger of a channel: raised = the sum of the others. */
+  #fillAlerts(channel: string, { raised, sent, grouped, suppressed, failed, pending }: AlertFigures): void {
+    this.#set.counter('sightline_alerts_raised_total', 'Events that a channel was to tell.', { channel }, raised);
+    const help = 'Events that a channel was to tell, by what became of them.';
+    const outcomes = { sent, grouped, failed, ...suppressed };
+    for (const [outcome, count] of Object.entries(outcomes))
+      this.#set.counter('sightline_alerts_total', help, { channel, outcome }, count);
+    this.#set.gauge('sightline_alerts_pending', 'Events that a channel still has to tell.', { channel }, pending);
   }
 
   #fillHost(host: HostReport): void {

@@ -149,7 +149,7 @@ export class PipelineHost implements RuntimePort {
       signal: () => this.#signal,
     });
     this.#events = new EventDesk({
-      configOf: (id) => runtime.stream(id).config,
+      configOf: (id) => this.#reconciler.currentOf(id)?.config ?? runtime.stream(id).config,
       send: (event) => {
         this.#ruleEvents.emit(event);
         sinks.publishEvent(event, false);
@@ -158,7 +158,10 @@ export class PipelineHost implements RuntimePort {
       announce: (event) => runtime.events.emit(eventMessage(event, Date.now())),
     });
     runtime.published.add((frame) => this.#events.onResult(frame));
-    runtime.reports.add(({ streams: reports, timeMs }) => this.#events.onReport(reports, timeMs));
+    // Also of streams that could not be started.
+    runtime.reports.add(({ streams: running, timeMs }) =>
+      this.#events.onReport([...running, ...this.#reconciler.reports], timeMs),
+    );
     runtime.removed.add(({ id, hasEnded }) => this.#events.onRemoved(id, hasEnded, Date.now()));
     this.#disk = new DiskProbe({
       path: environment.cacheDir,

@@ -124,18 +124,32 @@ export async function followObjects(
 }
 
 /**
- * Reads the results that `detect --track` wrote.
+ * Reads the results that `detect --track`, or a job with `--track`, wrote.
  *
- * @throws SOURCE_NOT_FOUND; CONFIG_INVALID if it has other lines.
+ * @param needsTracks - whether rules follow objects.
+ * @throws SOURCE_NOT_FOUND; CONFIG_INVALID if it has other lines, or no tracks.
  */
-export async function readResults(path: string, onFrame: (frame: WatchedFrame) => void): Promise<void> {
+export async function readResults(
+  path: string,
+  needsTracks: boolean,
+  onFrame: (frame: WatchedFrame) => void,
+): Promise<void> {
   const { handle } = await openGiven(path, { code: 'SOURCE_NOT_FOUND', mostBytes: Number.MAX_SAFE_INTEGER });
   try {
     let line = 0;
+    let hasTracks = !needsTracks;
     for await (const { bytes } of readLines(handle)) {
       line += 1;
-      if (bytes.length > 0) onFrame(resultOf(bytes.toString(), `${path}:${line}`));
+      if (bytes.length === 0) continue;
+      const result = resultOf(bytes.toString(), `${path}:${line}`);
+      hasTracks ||= result.detections.some(({ trackId }) => trackId !== undefined);
+      onFrame(result);
     }
+    if (line > 0 && !hasTracks)
+      throw new SightlineError(
+        'CONFIG_INVALID',
+        `${path}: expected objects with a trackId, since the rules follow objects; it has none: write it with --track`,
+      );
     if (line === 0)
       throw new SightlineError('CONFIG_INVALID', `${path}: expected results, a JSON line each; it has none`);
   } finally {

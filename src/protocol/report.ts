@@ -42,7 +42,9 @@ export type StreamState = (typeof STREAM_STATES)[number];
  * Why a stream was not watched. down: its source gave no frames; paused: somebody paused it; shed: frames came, but no result, as when
  * the detector is overloaded or restarts; black, frozen: the picture showed nothing, see its signs.
  */
-export type BlindReason = 'down' | 'paused' | 'shed' | 'black' | 'frozen';
+export const BLIND_REASONS = ['down', 'paused', 'shed', 'black', 'frozen'] as const;
+/** One of `BLIND_REASONS`. */
+export type BlindReason = (typeof BLIND_REASONS)[number];
 
 /** How long a live stream was watched since its start: totalMs = watchedMs + sum of blindMs, exactly. */
 export interface SeeingReport {
@@ -50,7 +52,7 @@ export interface SeeingReport {
   readonly totalMs: number;
   /** Of which its results showed the scene. */
   readonly watchedMs: number;
-  /** By reason, see `BlindReason`. */
+  /** By reason, see `BLIND_REASONS`. */
   readonly blindMs: Readonly<Partial<Record<BlindReason, number>>>;
 }
 
@@ -62,6 +64,22 @@ export interface EventFigures {
   readonly ended: number;
   /** Met, but not raised: at another time of the week, within the cooldown, or the expression is false. */
   readonly suppressed: Readonly<Record<'times' | 'cooldown' | 'when', number>>;
+}
+
+/** What became of the events that a channel was to tell: raised = sent + grouped + sum of suppressed + failed + pending, exactly. */
+export interface AlertFigures {
+  /** Events that an alert matched, and what waited for the channel when the host started. */
+  readonly raised: number;
+  /** Messages that the channel delivered. */
+  readonly sent: number;
+  /** Told in the message of another event. */
+  readonly grouped: number;
+  /** Not told: too soon after the last message, or at a quiet time. */
+  readonly suppressed: Readonly<Record<'hold' | 'quiet', number>>;
+  /** Messages that were given up. */
+  readonly failed: number;
+  /** To be told: waits for the end of a group, or for the channel. */
+  readonly pending: number;
 }
 
 /**
@@ -415,6 +433,8 @@ export interface HostReport {
   readonly batch: BatchReport;
   /** Each sink; absent from older hosts. */
   readonly sinks?: readonly SinkReport[];
+  /** What became of the events that each channel of alerts was to tell, by its name; absent without alerts. */
+  readonly alerts?: Readonly<Record<string, AlertFigures>>;
 }
 export const hostReport = z.object({
   uptimeS: amount,
@@ -432,4 +452,13 @@ export const hostReport = z.object({
   device: deviceReport,
   batch: batchReport,
   sinks: z.array(sinkReport).max(MAX_COUNTERS).optional(),
+  alerts: z
+    .record(
+      name,
+      z.object({
+        ...{ raised: count, sent: count, grouped: count, failed: count, pending: count },
+        suppressed: z.object({ hold: count, quiet: count }),
+      }),
+    )
+    .optional(),
 });

@@ -104,7 +104,7 @@ describe('the life of an event', () => {
     const scene = rulesOn([{ id: 'in', kind: 'enters', zone: 'left' }]);
     const startMs = Date.parse('2026-05-04T10:00:00Z');
     for (let frame = 0; frame <= 20; frame++)
-      scene.events.onFrame(frameOf(frame, standing(), { capturedAtMs: startMs + frame * 100 }));
+      scene.events.onFrame(frameOf(frame, standing(), { capturedAtMs: 0 }), startMs + frame * 100);
     scene.events.onTick([], startMs + 11_900);
     expect(scene.records).toHaveLength(1);
     scene.events.onTick([], startMs + 12_100);

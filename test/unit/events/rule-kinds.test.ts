@@ -208,3 +208,30 @@ describe('what holds a rule back', () => {
     expect(brief(scene.records)).toEqual(['seen new 1.6']);
   });
 });
+
+describe('a slow stream', () => {
+  it('one frame in ten seconds gives the same events as it should, from its first frames on', () => {
+    const scene = rulesOn([
+      { id: 'seen', kind: 'appears' },
+      { id: 'many', kind: 'count', above: 1 },
+    ]);
+    for (let frame = 0; frame < 30; frame++) {
+      const actors =
+        frame >= 2 && frame < 20
+          ? [
+              { id: 1, x: 100 },
+              { id: 2, x: 300 },
+            ]
+          : [];
+      scene.events.onFrame({ ...frameOf(frame, actors), ptsUs: frame * 10_000_000 });
+    }
+    expect(brief(scene.records)).toEqual([
+      'seen new 20',
+      'seen new 20',
+      'many new 20',
+      'seen end 220',
+      'seen end 220',
+      'many end 220',
+    ]);
+  });
+});
