@@ -10,7 +10,7 @@ import { FleetRig } from '../support/fleet-rig.ts';
 import { openGateway } from '../support/open-gateways.ts';
 import { ProtocolSources } from '../support/protocol-tables.ts';
 import { RuntimeDouble } from '../support/runtime-double.ts';
-import { streamReport } from '../support/sample-reports.ts';
+import { alertFigures, streamReport } from '../support/sample-reports.ts';
 
 /** Set to rewrite the pages before they are compared. */
 const MUST_WRITE = process.env.UPDATE_DOCS === '1';
@@ -72,8 +72,12 @@ describe('docs/rest.md', () => {
 describe('docs/reports.md', () => {
   const sections: readonly (readonly [title: string, types: readonly string[]])[] = [
     ['Percentiles', ['Percentiles']],
-    ['Stream report', ['StreamReport', 'FrameCounters', 'ResultCounters', 'PlacedZone', 'PlacedLine']],
-    ['Host report', ['HostReport', 'DeviceReport', 'BatchReport', 'SinkReport']],
+    [
+      'Stream report',
+      ['StreamReport', 'FrameCounters', 'ResultCounters', 'SeeingReport', 'EventFigures', 'PlacedZone', 'PlacedLine'],
+    ],
+    ['Host report', ['HostReport', 'DeviceReport', 'BatchReport', 'SinkReport', 'AlertFigures']],
+    ['Events of rules', ['RuleEvent', 'EventMoment', 'EventPicture', 'BlindBefore', 'CloudEvent']],
     ['Roll-out', ['RolloutReport', 'GuardReport', 'Gain', 'VersionReport', 'Decision']],
     ['Fleet report', ['FleetReport', 'FleetHost', 'PlacementReport', 'JobReport', 'QueueReport', 'ScaleReport']],
     ['Messages of the feed', ['HelloMessage', 'StatsMessage', 'ShadowMessage', 'EventMessage']],
@@ -97,7 +101,8 @@ describe('docs/metrics.md', () => {
     const placed = new RuntimeDouble();
     placed.put({ ...streamReport('gate'), host: 'host-1', fence: 7 });
     const sink = { id: 'hook', problem: null, sent: 1, waiting: 0, retried: 0, lost: { overflow: 1 } };
-    placed.host = { ...placed.host, sinks: [sink] };
+    const alerts = { phone: alertFigures() };
+    placed.host = { ...placed.host, sinks: [sink], alerts };
     const ports = [await openGateway(rig.view, { fleet: rig.view }), await openGateway(placed, { fleet: rig.view })];
     rig.view.close();
     const texts = await Promise.all(ports.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()));

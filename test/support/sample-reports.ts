@@ -1,5 +1,5 @@
 import type { ScaleReport } from '../../src/protocol/fleet-report.ts';
-import type { HostReport, Percentiles, StreamReport } from '../../src/protocol/report.ts';
+import type { AlertFigures, HostReport, Percentiles, StreamReport } from '../../src/protocol/report.ts';
 
 /** Percentiles of a made-up distribution with this median. */
 export function percentiles(p50: number, count = 250): Percentiles {
@@ -33,6 +33,8 @@ export function streamReport(id: string): StreamReport {
       publish: percentiles(1),
     },
     frames: { in: 1000, published: 960, inFlight: 4, dropped: { 'queue-full': 30, stale: 6 } },
+    seeing: { totalMs: 60_000, watchedMs: 48_000, blindMs: { down: 7500, black: 4500 } },
+    events: { raised: 9, ended: 7, suppressed: { times: 1, cooldown: 4, when: 2 } },
     queueDepth: 2,
     decodeErrors: 1,
     reconnects: 3,
@@ -44,6 +46,10 @@ export function streamReport(id: string): StreamReport {
     lines: [{ id: 'gate', leftToRight: 17, rightToLeft: 11, from: [0.1, 0.62], to: [0.45, 0.9] }],
     lastError: null,
   };
+}
+
+export function alertFigures(): AlertFigures {
+  return { raised: 12, sent: 4, grouped: 3, suppressed: { hold: 2, quiet: 1 }, failed: 1, pending: 1 };
 }
 
 export function hostReport(): HostReport {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { openGateway } from '../../support/open-gateways.ts';
 import { RuntimeDouble } from '../../support/runtime-double.ts';
-import { streamReport } from '../../support/sample-reports.ts';
+import { alertFigures, streamReport } from '../../support/sample-reports.ts';
 
 async function scrape(url: string): Promise<string[]> {
   const reply = await fetch(`${url}/metrics`);
@@ -32,6 +32,26 @@ describe('metrics', () => {
         'sightline_batches_total{size="2"} 310',
         'sightline_feed_clients 0',
         'sightline_feed_messages_dropped_total{topic="stats"} 0',
+      ]),
+    );
+  });
+
+  it('account for what rules did, for the time that was watched, and for what people were told', async () => {
+    const port = new RuntimeDouble(['gate']);
+    port.host = { ...port.host, alerts: { phone: alertFigures() } };
+    const { url } = await openGateway(port);
+    expect(await scrape(url)).toEqual(
+      expect.arrayContaining([
+        'sightline_stream_events_raised_total{stream="gate"} 9',
+        'sightline_stream_events_ended_total{stream="gate"} 7',
+        'sightline_stream_events_suppressed_total{stream="gate",reason="cooldown"} 4',
+        'sightline_stream_watched_seconds_total{stream="gate"} 48',
+        'sightline_stream_blind_seconds_total{stream="gate",reason="black"} 4.5',
+        'sightline_stream_blind_seconds_total{stream="gate",reason="frozen"} 0',
+        'sightline_alerts_raised_total{channel="phone"} 12',
+        'sightline_alerts_total{channel="phone",outcome="sent"} 4',
+        'sightline_alerts_total{channel="phone",outcome="hold"} 2',
+        'sightline_alerts_pending{channel="phone"} 1',
       ]),
     );
   });
