@@ -52,7 +52,7 @@ export interface SeeingReport {
   readonly totalMs: number;
   /** Of which its results showed the scene. */
   readonly watchedMs: number;
-  /** By reason, see `BLIND_REASONS`. */
+  /** By reason: `down`, `paused`, `shed`, `black`, `frozen`. */
   readonly blindMs: Readonly<Partial<Record<BlindReason, number>>>;
 }
 
@@ -62,7 +62,7 @@ export interface EventFigures {
   readonly raised: number;
   /** Of which are over. */
   readonly ended: number;
-  /** Met, but not raised: at another time of the week, within the cooldown, or the expression is false. */
+  /** Met, but not raised. `times`: at another time of the week; `cooldown`: too soon after an event; `when`: the expression was false. */
   readonly suppressed: Readonly<Record<'times' | 'cooldown' | 'when', number>>;
 }
 
@@ -74,7 +74,7 @@ export interface AlertFigures {
   readonly sent: number;
   /** Told in the message of another event. */
   readonly grouped: number;
-  /** Not told: too soon after the last message, or at a quiet time. */
+  /** Not told. `hold`: too soon after the last message; `quiet`: at a quiet time. */
   readonly suppressed: Readonly<Record<'hold' | 'quiet', number>>;
   /** Messages that were given up. */
   readonly failed: number;
