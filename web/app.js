@@ -260,10 +260,23 @@ function showState(name) {
     setText(byId('connection'), droppedMessages === 0 ? 'Live' : `Live, ${droppedMessages} messages missed`);
 }
 
+/**
+ * The name of a camera in the address; as it stands if it is not encoded.
+ *
+ * @param {string} name
+ */
+function decoded(name) {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
+
 /** Shows what the address names: a camera, or one of the views. */
 function showPlace() {
   const name = CAMERA_HASH.exec(location.hash)?.[1];
-  const stream = name === undefined ? null : decodeURIComponent(name);
+  const stream = name === undefined ? null : decoded(name);
   const before = focused;
   focused = stream;
   setData(document.body, 'open', stream);

@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { readAnnotations } from '../evaluate/coco-files.ts';
+import { counted } from '../core/counted.ts';
+import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
+import { picturePaths, readAnnotations } from '../evaluate/coco-files.ts';
 import { isDevice } from '../sinks/output-names.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, print, printJson, wrongCommand } from './cli-io.ts';
 import { requireWritable } from './detect-outputs.ts';
@@ -42,6 +45,7 @@ export function addEval(program: Command, io: CliIo): void {
   command.action(async (annotationsPath: string, flags: EvalFlags) => {
     if (flags.coco !== undefined) await requireCocoFile(flags.coco, annotationsPath, flags.model);
     const annotations = await readAnnotations(annotationsPath);
+    requirePictures(annotations, flags.images);
     const names = flags.model.length === 0 ? ['centernet'] : flags.model;
     const evaluations: Evaluation[] = [];
     for (const model of names) evaluations.push(await evaluateModel({ ...flags, model }, annotations, io));
@@ -49,6 +53,17 @@ export function addEval(program: Command, io: CliIo): void {
     else
       for (const evaluation of evaluations) print(io, `${heading(evaluation)}\n${figuresTable(evaluation.figures)}\n`);
   });
+}
+
+/** Checked before the detector is opened. @throws DATASET_INVALID, COMMAND_INVALID */
+function requirePictures(annotations: CocoAnnotations, folder: string): void {
+  const paths = picturePaths(annotations, folder);
+  const missing = paths.filter((path) => !existsSync(path));
+  if (missing.length === 0) return;
+  const which = `${missing.length} of them are not there, such as ${annotations.images[paths.indexOf(missing[0]!)]!.fileName}`;
+  throw wrongCommand(
+    `--images ${folder}: expected the ${counted(paths.length, 'picture')} of ${annotations.path}; ${which}`,
+  );
 }
 
 /** Checked first: a large data set takes hours. @throws COMMAND_INVALID, SINK_FAILED */

@@ -21,7 +21,7 @@ export function addScore(program: Command, io: CliIo): void {
     .action(async (annotationsPath: string, resultsPath: string, flags: JsonFlag) => {
       const annotations = await readAnnotations(annotationsPath);
       const results = await readResults(resultsPath);
-      const figures = scoreDetections(annotations, results);
+      const figures = scoreDetections(annotations, results, resultsPath);
       const unknown = unknownCategories(annotations, results);
       if (unknown.size > 0) note(io, unknownText(annotationsPath, unknown));
       show(io, flags, figures, () => figuresTable(figures));

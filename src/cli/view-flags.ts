@@ -1,4 +1,6 @@
 import type { Command } from 'commander';
+import { faultsText, inspect } from '../config/check.ts';
+import { regionConfig, tilesConfig } from '../config/region.ts';
 import { wrongCommand } from './cli-io.ts';
 import { given } from './flag-values.ts';
 
@@ -36,11 +38,19 @@ function regionOf(text: string): Record<string, number> {
     throw wrongCommand(
       `--region: expected X,Y,WIDTH,HEIGHT in ratios of the picture, such as 0.25,0,0.5,1, received "${text}"`,
     );
-  return { x: x!, y: y!, width: width!, height: height! };
+  return checked('--region', text, regionConfig, { x: x!, y: y!, width: width!, height: height! });
 }
 
 function tilesOf(text: string): Record<string, number> {
   const [, columns, rows] = /^(\d+)x(\d+)$/.exec(text) ?? [];
   if (columns === undefined) throw wrongCommand(`--tiles: expected COLUMNSxROWS, such as 2x2, received "${text}"`);
-  return { columns: Number(columns), rows: Number(rows) };
+  return checked('--tiles', text, tilesConfig, { columns: Number(columns), rows: Number(rows) });
+}
+
+/** Checks what a flag says by the rules of the setting, so that the message names the flag. @returns it as it was given. */
+function checked<T>(flag: string, text: string, schema: Parameters<typeof inspect>[0], value: T): T {
+  const { faults } = inspect(schema, value);
+  const own = faults.map((fault) => fault.replace(/^document: /, ''));
+  if (own.length > 0) throw wrongCommand(`${flag} ${text}: ${faultsText(own)}`);
+  return value;
 }

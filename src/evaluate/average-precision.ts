@@ -1,4 +1,3 @@
-import type { CocoAnnotations, CocoResult } from './coco-dataset.ts';
 import { type ImageMatches, TRUE_POSITIVE } from './coco-match.ts';
 import { AP_MAX_DETECTIONS, IOU_50_INDEX, IOU_75_INDEX, IOU_THRESHOLDS, MAX_DETECTIONS } from './coco-rules.ts';
 import { eachOnce } from './loss-bootstrap.ts';
@@ -34,12 +33,10 @@ const [ALL, SMALL, MEDIUM, LARGE] = [0, 1, 2, 3] as const;
  * Categories that are not in the annotations are left out, as in pycocotools. One difference: an annotation with id 0 counts
  * like any other, while pycocotools treats its matches as false positives.
  *
- * @param results - in the order of their file, which decides between equal scores.
- * @throws DATASET_INVALID if a result refers to an image that is not in the annotations, or if no result refers to one of
- *   their categories.
+ * @throws DATASET_INVALID as `matchDataset`, whose parameters it has.
  */
-export function scoreDetections(annotations: CocoAnnotations, results: readonly CocoResult[]): CocoFigures {
-  const matches = matchDataset(annotations, results);
+export function scoreDetections(...[annotations, results, resultsName]: Parameters<typeof matchDataset>): CocoFigures {
+  const matches = matchDataset(annotations, results, resultsName);
   const { byArea, byThreshold } = new ResampledPrecision(matches).figuresOf(eachOnce(annotations.images.length));
   const values = [
     ...[byArea[ALL]!, byThreshold[IOU_50_INDEX]!, byThreshold[IOU_75_INDEX]!],

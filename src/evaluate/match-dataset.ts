@@ -15,11 +15,16 @@ export interface CategoryMatches {
  * Matches detections with annotations, category by category, in the order of the annotations file.
  *
  * @param results - in the order of their file, which decides between equal scores.
+ * @param resultsName - path of that file, for messages.
  * @throws DATASET_INVALID if a result refers to an image that is not in the annotations, or if no result refers to one of
  *   their categories.
  */
-export function matchDataset(annotations: CocoAnnotations, results: readonly CocoResult[]): CategoryMatches[] {
-  checkReferences(annotations, results);
+export function matchDataset(
+  annotations: CocoAnnotations,
+  results: readonly CocoResult[],
+  resultsName = 'results',
+): CategoryMatches[] {
+  checkReferences(annotations, results, resultsName);
   const imageIds = annotations.images.map((image) => image.id).sort((a, b) => a - b);
   const objectsByCategory = groupByCategoryAndImage(annotations.annotations);
   const resultsByCategory = groupByCategoryAndImage(results);
@@ -83,7 +88,7 @@ export function unknownCategories(
   return counts;
 }
 
-function checkReferences(annotations: CocoAnnotations, results: readonly CocoResult[]): void {
+function checkReferences(annotations: CocoAnnotations, results: readonly CocoResult[], resultsName: string): void {
   const imageIds = new Set(annotations.images.map((image) => image.id));
   const unknownIds = new Set(results.map((result) => result.imageId).filter((id) => !imageIds.has(id)));
   if (unknownIds.size > 0) {
@@ -91,11 +96,11 @@ function checkReferences(annotations: CocoAnnotations, results: readonly CocoRes
     const place = `[${results.findIndex((result) => result.imageId === example)}].image_id`;
     const expected = `the id of one of the ${imageIds.size} images of ${annotations.path}`;
     const doubt = `are these results of another data set? unknown ids: ${unknownIds.size}`;
-    throw invalid('results', place, `${expected} (${doubt})`, example);
+    throw invalid(resultsName, place, `${expected} (${doubt})`, example);
   }
   const categoryIds = new Set(annotations.categories.map((category) => category.id));
   if (results.length > 0 && !results.some((result) => categoryIds.has(result.categoryId))) {
     const expected = `an id of one of the ${categoryIds.size} categories of ${annotations.path}`;
-    throw invalid('results', '[0].category_id', expected, results[0]!.categoryId);
+    throw invalid(resultsName, '[0].category_id', expected, results[0]!.categoryId);
   }
 }

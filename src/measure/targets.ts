@@ -31,7 +31,7 @@ export interface Target {
 }
 
 const EXAMPLE = 'fps>=30,p99<=50ms,streams>=8';
-const PART = /^([a-z0-9]+)\s*(>=|<=)\s*(\d{1,9}(?:\.\d{1,6})?)\s*(ms|s|%)?$/;
+const PART = /^([a-z0-9]+)\s*([<>=]{1,2})\s*(\d{1,9}(?:\.\d{1,6})?)\s*(ms|s|%)?$/;
 
 /**
  * Parses targets as a user writes them: `fps>=30,p99<=50ms,streams>=8,drops<=1%,cpu<=80%`.
@@ -55,7 +55,8 @@ function parseTarget(part: string): Target {
     throw invalid(part, `expected one of ${Object.keys(METRICS).join(', ')} with a limit, as in ${EXAMPLE}`);
   const metric = name as TargetMetric;
   const rule = METRICS[metric];
-  if (relation !== rule.relation) throw invalid(part, `expected ${metric}${rule.relation}, since it is a limit`);
+  if (relation !== rule.relation)
+    throw invalid(part, `expected ${metric}${rule.relation}${number}${unit}, since it is a limit`);
   const isSeconds = rule.unit === 'ms' && unit === 's';
   if (unit !== '' && unit !== rule.unit && !isSeconds)
     throw invalid(part, `expected ${rule.unit === '' ? 'no unit' : `the unit ${rule.unit}`}, received ${unit}`);

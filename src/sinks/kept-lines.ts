@@ -1,5 +1,6 @@
 import { mkdir, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { counted } from '../core/counted.ts';
 import { JSON_LINES, LineFile } from './line-file.ts';
 import { LineLog } from './line-log.ts';
 import { AT_ONCE } from './line-writer.ts';
@@ -16,7 +17,7 @@ export interface KeptLinesOptions {
 /**
  * A record of bounded size that survives a restart, one JSON object per line. When the file reaches half of `maxBytes` it is renamed to
  * `NAME.1`, which replaces the older one. Lines that cannot be written now are written later, and never delay the caller; beyond
- * 8 MB of them new ones are lost.
+ * 8 MB of them the oldest are lost, and counted in a notice.
  */
 export class KeptLines {
   readonly #options: KeptLinesOptions;
@@ -52,7 +53,11 @@ export class KeptLines {
         await mkdir(dirname(path), { recursive: true });
         return LineFile.open(path, JSON_LINES);
       },
+      keeps: 'newest',
       onFailure: ({ cause }) => onNotice(`${name} ${path} cannot be written: ${(cause as Error).message}`),
+      onRecovery: (lost) => {
+        if (lost > 0) onNotice(`${name} ${path} is written again; ${counted(lost, 'line')} from before are lost`);
+      },
     });
   }
 }

@@ -9,12 +9,15 @@ import { countOf, fileFailure } from './sink-failure.ts';
 const MAX_PENDING_CHARS = 1024 * 1024;
 /** A live stream cannot wait: beyond this its results are dropped and counted. */
 const MAX_KEPT_CHARS = 8 * MAX_PENDING_CHARS;
+const LINE_BREAK = 0x0a;
 
 export interface LineLogOptions extends Pick<LineWriterOptions, 'open' | 'retries' | 'sync' | 'rotation' | 'clock'> {
   readonly id: string;
   /** For messages. */
   readonly path: string;
   readonly chunk?: LineChunk | undefined;
+  /** Which lines are kept while they cannot be written, beyond 8 MB. Default `oldest`. */
+  readonly keeps?: 'oldest' | 'newest';
   /** Completes the file before it is closed. */
   readonly seal?: ((file: LineTarget, isComplete: boolean) => Promise<void>) | undefined;
   readonly onFailure: SinkFailureListener;
@@ -65,20 +68,26 @@ export class LineLog {
   }
 
   /**
-   * Accepts lines, each one result with its line break. A caller that cannot wait may continue: beyond 8 MB results are dropped
-   * and counted.
+   * Accepts lines, each one result with its line break. A caller that cannot wait may continue: beyond 8 MB results are dropped,
+   * the newest or the oldest ones, and counted.
    *
    * @returns false when the caller should wait for `drained()`.
    */
   write(lines: string, results: number): boolean {
     this.#accepted += results;
     if (this.#writer.isStopped || results === 0) return true;
-    if (this.#pending() > MAX_KEPT_CHARS) {
+    if (!this.#keepsNewest && this.#pending() > MAX_KEPT_CHARS) {
       this.#drop(results);
       return false;
     }
     this.#lines.push(lines);
     this.#lineChars += lines.length;
+    // A write that hangs still holds `#rest`.
+    while (this.#keepsNewest && this.#lineChars > MAX_KEPT_CHARS) {
+      const oldest = this.#lines.shift()!;
+      this.#lineChars -= oldest.length;
+      this.#drop(countLines(Buffer.from(oldest)));
+    }
     this.#writer.added(this.#lineChars);
     return this.#pending() < MAX_PENDING_CHARS;
   }
@@ -121,6 +130,10 @@ export class LineLog {
     if (failure !== null) throw this.#describe(failure, lost);
   }
 
+  get #keepsNewest(): boolean {
+    return this.#options.keeps === 'newest';
+  }
+
   #pending(): number {
     return this.#lineChars + this.#rest.length;
   }
@@ -130,6 +143,12 @@ export class LineLog {
       this.#rest = Buffer.concat([this.#rest, Buffer.from(this.#lines.join(''))]);
       this.#lines = [];
       this.#lineChars = 0;
+    }
+    const excess = this.#rest.length - MAX_KEPT_CHARS;
+    if (this.#keepsNewest && excess > 0) {
+      const end = this.#rest.indexOf(LINE_BREAK, excess - 1) + 1;
+      this.#drop(countLines(this.#rest.subarray(0, end)));
+      this.#rest = this.#rest.subarray(end);
     }
     return this.#rest;
   }

@@ -67,6 +67,21 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
     await page.close();
   });
 
+  it('an address that names no camera, or is cut off, says so and shows the wall', async () => {
+    const port = await LiveDouble.create(1);
+    const { url } = await openGateway(port);
+    for (const [hash, name] of [
+      ['#stream=no%20such', 'no such'],
+      ['#stream=gate%2', 'gate%2'],
+    ] as const) {
+      const { page, complaints } = await visit(browser, `${url}/${hash}`);
+      await until(async () => (await page.locator('.toast').allTextContents()).join().includes(`camera "${name}"`));
+      await page.waitForSelector('[data-stream="gate-1"]:visible');
+      expect(complaints).toEqual([]);
+      await page.close();
+    }
+  });
+
   it('settings are changed in place, and a fault is shown at its field', async () => {
     const port = await LiveDouble.create(1);
     const { url } = await openGateway(port);

@@ -50,4 +50,14 @@ describe('eval --coco', () => {
     expect(code).not.toBe(0);
     expect(stderr).toMatch(message);
   });
+
+  it('names the folder and a picture that is missing, before the detector is opened', async () => {
+    const images = [1, 2, 3].map((id) => ({ id, file_name: `${id}.jpg` }));
+    const own = join(folder, 'own.json');
+    writeFileSync(own, JSON.stringify({ images, annotations: [], categories: [{ id: 1, name: 'person' }] }));
+    writeFileSync(join(folder, '1.jpg'), '');
+    const { code, stderr } = await cliHere(['eval', own, '--images', folder, '--model', 'no-such-model']);
+    const message = `--images ${folder}: expected the 3 pictures of ${own}; 2 of them are not there, such as 2.jpg`;
+    expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
+  });
 });

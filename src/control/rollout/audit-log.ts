@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { counted } from '../../core/counted.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Decision } from '../../protocol/rollout-records.ts';
 import { isJsonObject, JSON_LINES, LineFile } from '../../sinks/line-file.ts';
@@ -27,7 +28,12 @@ export class AuditLog {
     };
     this.#log = new LineLog({
       ...{ id: 'audit', path, open, retries: 'always', sync: 'batch', chunk: AT_ONCE },
+      keeps: 'newest',
       onFailure: ({ cause }) => onNotice(`the audit log ${path} cannot be written: ${(cause as Error).message}`),
+      onRecovery: (lost) => {
+        if (lost > 0)
+          onNotice(`the audit log ${path} is written again; ${counted(lost, 'decision')} from before are lost`);
+      },
     });
   }
 

@@ -55,6 +55,11 @@ export function qualitySection(findings: Findings): Markdown {
   );
 }
 
+/** What the gate said of each configuration, which other programs on the machine do not change. */
+export function gateSection(findings: Findings): Markdown {
+  return blocks(finalists(findings), refusals(findings));
+}
+
 const PUBLISHED = { recall: 'recall: objects found', precision: 'precision: boxes that are right' } as const;
 
 /** The losses of a part that were judged, each with what was allowed. */

@@ -5,7 +5,7 @@ import { bottlenecksSection, gainsSection, triedSection } from './gains-section.
 import { hostsSection } from './hosts-section.ts';
 import { blocks, type Markdown } from './markdown.ts';
 import { drawPlots } from './plots.ts';
-import { qualitySection } from './quality-section.ts';
+import { gateSection, qualitySection } from './quality-section.ts';
 import { type Report, renderHtml } from './render-html.ts';
 import type { ReportInput } from './report-input.ts';
 import { RESULT_FILE, resultOf } from './result-file.ts';
@@ -16,7 +16,7 @@ import { writeFiles } from './write-files.ts';
 
 /**
  * Makes the report of an optimisation: every sentence, table and plot follows from the input. A page for everybody comes first, the
- * rest is folded; of an invalid measurement only what was measured is left.
+ * rest is folded; of an invalid measurement only what was measured and what the gate said of the quality are left.
  *
  * @throws RangeError if the input names a measurement that it does not hold.
  */
@@ -28,7 +28,7 @@ export function buildReport(input: ReportInput): Report {
     tone: outcome === 'faster' ? 'good' : outcome === 'invalid' ? 'bad' : 'neutral',
     body: blocks(
       frontPage(findings),
-      ...(outcome === 'invalid' ? [] : chapters(findings)),
+      ...(outcome === 'invalid' ? [gateSection(findings)] : chapters(findings)),
       measurementsSection(findings),
     ),
   };

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { glob } from 'tinyglobby';
 import { takesAnySize } from '../../compile/network-input.ts';
 import type { Environment } from '../../config/environment.ts';
@@ -89,9 +89,12 @@ async function quantisedFormats(
 }
 
 async function detectorsIn(folder: string, environment: Environment, note: (text: string) => void): Promise<Named[]> {
-  const paths = (await glob(['*.onnx', '*.yaml'], { cwd: folder, onlyFiles: true }).catch(() => [])).sort();
+  const of = async (pattern: string): Promise<string[]> =>
+    (await glob(pattern, { cwd: folder, onlyFiles: true }).catch(() => [])).sort();
   const found: Named[] = [];
-  for (const path of paths.map((name) => join(folder, name))) {
+  // Manifests first: the weights of one that can be used are no detector of their own.
+  for (const path of [...(await of('*.yaml')), ...(await of('*.onnx'))].map((name) => join(folder, name))) {
+    if (found.some(({ manifest }) => manifest.files.some(({ name }) => name === basename(path)))) continue;
     try {
       found.push({ name: path, manifest: await loadDetector(path, places(environment)) });
     } catch (error) {

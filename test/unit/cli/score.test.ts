@@ -16,10 +16,10 @@ const ANNOTATIONS = {
   annotations: [{ id: 1, image_id: 1, category_id: 1, bbox: [0, 0, 10, 10], area: 100, iscrowd: 0 }],
 };
 
-/** Scores results of image 1 with these categories. */
-function score(categories: readonly number[]): ReturnType<typeof cliHere> {
+/** Scores results with these categories. */
+function score(categories: readonly number[], image_id = 1): ReturnType<typeof cliHere> {
   const [annotations, results] = ['a.json', 'r.json'].map((name) => join(temporary.path, name)) as [string, string];
-  const found = categories.map((category_id) => ({ image_id: 1, category_id, bbox: [0, 0, 10, 10], score: 0.9 }));
+  const found = categories.map((category_id) => ({ image_id, category_id, bbox: [0, 0, 10, 10], score: 0.9 }));
   writeFileSync(annotations, JSON.stringify(ANNOTATIONS));
   writeFileSync(results, JSON.stringify(found));
   return cliHere(['score', annotations, results, '--json']);
@@ -32,6 +32,14 @@ it('names the categories that the annotations do not have, with the number of re
   expect(stderr).toMatch(
     /^warning: 3 results left out, of categories that \S+a\.json does not have: 7 \(2 results\), 91 \(1 result\)\n$/,
   );
+});
+
+it.each([
+  [[1], 5, /r\.json: \[0\]\.image_id: expected the id of one of the 1 images of \S+a\.json .*received 5/],
+  [[7], 1, /r\.json: \[0\]\.category_id: expected an id of one of the 1 categories of \S+a\.json, received 7/],
+])('names the file and the place of a result of another data set: %j of image %i', async (categories, image, said) => {
+  const { code, stderr } = await score(categories, image);
+  expect([code, stderr]).toEqual([2, expect.stringMatching(said)]);
 });
 
 it('says nothing if all categories are known', async () => {

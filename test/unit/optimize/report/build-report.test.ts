@@ -62,6 +62,14 @@ describe('the verdict', () => {
     }
   });
 
+  it('of a machine that was not its own still says why the gate refused a configuration', () => {
+    const refusals = [{ ...INPUT.refusals[0]!, reason: 'it loses 0.3 of the class bus' }];
+    const finalists = [{ ...PASSED!, verdict: 'refused' as const, reason: 'it loses 0.04 on the held-out part' }];
+    const text = textOf({ ...INPUT, refusals, finalists, validity: { isValid: false, reasons: [] } });
+    expect(text).toContain('it loses 0.3 of the class bus');
+    expect(text).toContain('it loses 0.04 on the held-out part');
+  });
+
   it.each([
     ['faster', {}],
     ['unchanged', { best: INPUT.baseline }],

@@ -1,0 +1,35 @@
+import { describe, expect, it } from 'vitest';
+import type { FleetStore } from '../../../../src/control/store/fleet-store.ts';
+import { MemoryStore } from '../../../../src/control/store/memory-store.ts';
+import { transact } from '../../../../src/control/store/transaction.ts';
+import { systemClock } from '../../../../src/core/clock.ts';
+
+/** A store in which others are faster until they are done. */
+function contestedStore(isContested: () => boolean): FleetStore {
+  const store = new MemoryStore(systemClock);
+  return {
+    read: (commands) => store.read(commands),
+    commit: (change) => (isContested() ? Promise.resolve(null) : store.commit(change)),
+  };
+}
+
+describe('a transaction that others get ahead of', () => {
+  it('waits before it tries again, so that the others come to their end', async () => {
+    let isContested = true;
+    setTimeout(() => {
+      isContested = false;
+    }, 1);
+    const store = contestedStore(() => isContested);
+    await transact(store, (transaction) => transaction.commit([['SET', 'counter', '7']]));
+    expect((await store.read([['GET', 'counter']])).replies).toEqual(['7']);
+  });
+
+  it('gives up if they are ahead every time', async () => {
+    const store = contestedStore(() => true);
+    const attempt = transact(store, (transaction) => transaction.commit([['SET', 'counter', '7']]));
+    await expect(attempt).rejects.toMatchObject({
+      code: 'CONTROL_UNREACHABLE',
+      message: expect.stringContaining('changed by others 100 times'),
+    });
+  });
+});
