@@ -7,7 +7,7 @@ import { formatName } from './format.js';
 import { gateway } from './gateway.js';
 import { HISTORY_S, History } from './history.js';
 import { PictureView } from './overlay.js';
-import { errorText, missText } from './trouble.js';
+import { errorText, missText, signText } from './trouble.js';
 
 /**
  * What the buttons of a card do with its stream.
@@ -115,9 +115,9 @@ export class StreamCard {
   #draw(report) {
     if (!this.#hasHistory) this.#loadHistory();
     const { state, source, isMissing, target, width, height } = report;
-    setData(this.node, 'tone', TONES[state]);
+    setData(this.node, 'tone', signText(report) === '' ? TONES[state] : TONES.reconnecting);
     setData(this.node, 'missing', isMissing.fps || isMissing.latency ? 'true' : null);
-    setText(this.#badge, formatName(state));
+    setText(this.#badge, signText(report) || formatName(state));
     setText(this.#host, report.host ?? '');
     this.#host.title = report.host === undefined ? '' : `Runs on ${report.host}`;
     const size = width === null ? '' : `${width} x ${height}, `;

@@ -11,6 +11,8 @@ export const TONES = {
   'target-missed': 'bad',
   'sink-failed': 'bad',
   'stream-warning': 'warn',
+  'stream-blind': 'bad',
+  'stream-seeing': 'good',
   'engine-failed': 'bad',
   'engine-restarted': 'warn',
   'lane-restarted': 'warn',
@@ -50,7 +52,10 @@ export const CHOICES = [
   { label: 'Problems', kinds: PROBLEMS },
   { label: 'Targets', kinds: ['target-missed', 'target-met'] },
   { label: 'Line crossings', kinds: ['line-crossed'] },
-  { label: 'Streams', kinds: ['stream-state', 'stream-added', 'stream-removed', 'stream-warning'] },
+  {
+    label: 'Streams',
+    kinds: ['stream-state', 'stream-added', 'stream-removed', 'stream-warning', 'stream-blind', 'stream-seeing'],
+  },
   { label: 'Results', kinds: ['sink-failed', 'sink-recovered', 'sink-notice', 'disk-stalled', 'disk-answered'] },
   { label: 'Settings', kinds: ['settings-failed', 'settings-reloaded', 'overlay-failed', 'overlay-recovered'] },
   {

@@ -7,6 +7,9 @@ import { drawPlaces } from './places.js';
 const LABEL_TEXT = '#0b0f14';
 /** People, vehicles and things are told apart at a glance; single classes are named. */
 const COLORS = { person: '#6fcbff', vehicle: '#a4e37b', object: '#cdb2ff' };
+/** Boxes of an earlier picture are dashed; what has moved for longer than this would lie beside its box. */
+const OLDER_DASH = [5, 4];
+const MOST_OLDER_US = 1_000_000;
 const VEHICLES = new Set(['car', 'truck', 'bus', 'motorcycle', 'bicycle', 'train', 'van', 'boat', 'airplane']);
 
 /**
@@ -25,7 +28,7 @@ function colorOf(label) {
   return COLORS[kindOf(label)];
 }
 
-/** The picture of a stream with the boxes of the same frame drawn over it. */
+/** The picture of a stream with its boxes drawn over it. */
 export class PictureView {
   node = element('div', { class: 'view' });
   #picture = element('canvas', { class: 'picture', role: 'img', 'aria-label': 'No picture yet' });
@@ -134,16 +137,28 @@ export class PictureView {
       for (const [name, px] of Object.entries(box)) this.#layer.style.setProperty(name, `${px}px`);
     }
     if (this.#shown === null || width === 0) return;
-    const { detections } = this.#shown;
+    const { detections, isOlder } = boxesOf(this.#shown);
     context.setTransform(ratio, 0, 0, ratio, left * ratio, top * ratio);
     const isSmall = clientWidth < 360;
     const size = { width: sourceWidth * scale, height: sourceHeight * scale };
     const labels = new Labels(context, { x: 0, y: 0, ...size }, isSmall);
+    context.setLineDash(isOlder ? OLDER_DASH : []);
     for (const detection of detections) drawBox(context, detection, scale, isSmall);
+    context.setLineDash([]);
     if (this.#places !== null && this.#layer === null)
       drawPlaces(context, this.#places, size, this.#hasLabels ? labels : null, isSmall);
     if (this.#hasLabels) drawLabels(labels, detections, scale, isSmall);
   }
+}
+
+/**
+ * The boxes to draw: those of the same frame, or the newest that are not newer.
+ *
+ * @param {Preview} preview
+ */
+function boxesOf({ detections, ptsUs, pictureUs = ptsUs }) {
+  const isOlder = pictureUs > ptsUs;
+  return { detections: pictureUs - ptsUs > MOST_OLDER_US ? [] : detections, isOlder };
 }
 
 /** @param {HTMLCanvasElement} canvas */
@@ -211,9 +226,11 @@ async function decode(jpeg) {
 }
 
 /** @param {Preview} preview */
-function describe({ stream, detections }) {
+function describe(preview) {
+  const { stream } = preview;
+  const { detections, isOlder } = boxesOf(preview);
   const counts = new Map();
   for (const { label } of detections) counts.set(label, (counts.get(label) ?? 0) + 1);
   const found = [...counts].map(([label, count]) => `${count} ${label}`).join(', ');
-  return `Picture of ${stream}: ${found || 'nothing detected'}`;
+  return `Picture of ${stream}: ${found || 'nothing detected'}${isOlder ? ' in an earlier one' : ''}`;
 }

@@ -74,7 +74,8 @@ export class RolloutCompare {
   /** @param {Preview} message */
   showPreview(message) {
     if (this.node.hidden) return;
-    if (message.stream === this.#stream) {
+    // Another picture than that of the frame must not get the boxes of both versions.
+    if (message.stream === this.#stream && message.pictureUs === undefined) {
       this.#pictures.set(message.frame, message);
       const [oldest] = this.#pictures.keys();
       if (this.#pictures.size > KEPT) this.#pictures.delete(oldest);

@@ -4,7 +4,7 @@ import { byId, setData, setText } from './element.js';
 import { formatFps, formatMs, formatNumber } from './format.js';
 import { BOTTLENECK_RATIO } from './host-panel.js';
 import { demandOf, OverloadRemedy } from './overload.js';
-import { isBlind, needsAttention } from './trouble.js';
+import { isBlind, needsAttention, signText } from './trouble.js';
 
 /** What a person calls the work of a stage. @type {Record<BusyStage, string>} */
 const WORK = { decode: 'Decoding', preprocess: 'Scaling', infer: 'Detection', main: 'This machine' };
@@ -105,9 +105,17 @@ function liveOf(streams) {
   return streams.filter(({ state, policy }) => state === 'running' && policy === 'live');
 }
 
+/**
+ * @param {string} id
+ * @param {string} sign
+ */
+function named(id, sign) {
+  return sign === '' ? id : `${id} (${sign.charAt(0).toLowerCase()}${sign.slice(1)})`;
+}
+
 /** @param {readonly StreamReport[]} streams */
 function names(streams) {
-  const shown = streams.slice(0, NAMES_SHOWN).map(({ id }) => id);
+  const shown = streams.slice(0, NAMES_SHOWN).map((stream) => named(stream.id, signText(stream)));
   const more = streams.length - shown.length;
   return more > 0 ? `${shown.join(', ')} and ${more} more` : shown.join(', ');
 }

@@ -3,7 +3,7 @@
 import { element, setData, setText } from './element.js';
 import { formatFps, formatMs } from './format.js';
 import { kindOf, PictureView } from './overlay.js';
-import { missText, troubleOf } from './trouble.js';
+import { missText, signText, troubleOf } from './trouble.js';
 
 /** One and many of each kind of object, in the order in which they are counted over the picture. */
 const WORDS = { person: ['person', 'people'], vehicle: ['vehicle', 'vehicles'], object: ['object', 'objects'] };
@@ -24,11 +24,12 @@ export class Tile {
   #next = element('span', { class: 'veil-next' });
   #veil = element('span', { class: 'veil' }, this.#title, this.#cause, this.#next);
   #inView = element('span', { class: 'in-view' });
+  #sign = element('span', { class: 'sign' });
 
   /** @param {string} id */
   constructor(id) {
     this.id = id;
-    this.picture.node.append(this.#inView, this.#veil);
+    this.picture.node.append(this.#inView, this.#sign, this.#veil);
     this.node = element(
       'a',
       { class: 'wall-tile', href: `#stream=${encodeURIComponent(id)}`, 'data-stream': id, tabindex: -1 },
@@ -54,19 +55,23 @@ export class Tile {
     const { report } = this;
     if (report === null) return;
     const trouble = troubleOf(report);
+    const sign = signText(report);
     setData(this.node, 'state', report.state);
+    setData(this.node, 'sign', sign === '' ? null : (report.sign?.name ?? null));
+    setText(this.#sign, sign);
     this.#veil.hidden = trouble === null;
     if (trouble !== null) {
       setText(this.#title, trouble.title);
       setText(this.#cause, trouble.cause);
       setText(this.#next, trouble.next);
     }
-    this.#inView.hidden = trouble !== null;
-    // Figures of a camera that sends nothing would look current.
+    const isSeeing = trouble === null && sign === '';
+    this.#inView.hidden = !isSeeing;
+    // Figures of a camera that shows nothing would look current.
     const { window } = report.latencyMs;
     setText(this.#host, report.host ?? '');
-    setText(this.#rate, trouble === null ? `${formatFps(report.fps.published)}/s` : '');
-    setText(this.#latency, trouble === null && window.count > 0 ? `${formatMs(window.p99)} ms` : '');
+    setText(this.#rate, isSeeing ? `${formatFps(report.fps.published)}/s` : '');
+    setText(this.#latency, isSeeing && window.count > 0 ? `${formatMs(window.p99)} ms` : '');
     const why = trouble === null ? missText(report) : [trouble.cause, trouble.next].filter(Boolean).join(' ');
     if (this.node.title !== why) this.node.title = why;
     this.picture.places = report;

@@ -10,8 +10,17 @@ const BLIND = new Set(['reconnecting', 'failed']);
  *
  * @param {StreamReport} report
  */
-export function isBlind({ state }) {
-  return BLIND.has(state);
+export function isBlind(report) {
+  return BLIND.has(report.state) || signText(report) !== '';
+}
+
+/**
+ * What the pictures of a blind camera are, and since when: `Black since 14:03`. Empty while it sees.
+ *
+ * @param {StreamReport} report
+ */
+export function signText({ state, sign }) {
+  return state === 'running' && sign != null ? `${formatName(sign.name)} since ${formatMinute(sign.sinceMs)}` : '';
 }
 
 /**

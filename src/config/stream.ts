@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BLIND_SIGNS } from '../core/blind-sign.ts';
 import { ID_PATTERN } from '../core/ids.ts';
 import { ruleConfig, ruleProblems } from './event-rules.ts';
 import { range, whole } from './number.ts';
@@ -92,6 +93,13 @@ const pace = {
       'A live source from which no frame is decoded for this long is opened again; frames that every and maxFps leave out count.',
     ),
   openTimeoutMs: whole(100, 600_000).default(10_000).describe('Longest wait for the first frame of a connection.'),
+  signs: z
+    .array(z.enum(BLIND_SIGNS))
+    .max(BLIND_SIGNS.length)
+    .default([...BLIND_SIGNS])
+    .describe(
+      'Signs of a blind camera that are looked for in its pictures; `[]` for none. A test picture is never frozen.',
+    ),
 };
 
 /** What a lane does not know, apart from the change gate in `skip`. A change takes effect between two frames. */

@@ -110,6 +110,17 @@ export interface PublishedFrame extends FrameResult {
   readonly times: Readonly<FrameTimes>;
 }
 
+/** A small picture of a stream, and the newest result that is not newer. */
+export interface PreviewPicture {
+  /** Result of the picture's own frame, or of an earlier one. */
+  readonly frame: PublishedFrame;
+  readonly jpeg: Uint8Array;
+  /** Media time of the picture, if the result is that of an earlier frame. */
+  readonly pictureUs?: PtsUs;
+  /** There is no result yet: `frame` says which picture it is, and has no detections. */
+  readonly hasResult?: false;
+}
+
 /** Why a frame that entered was not published. Every drop has one of these reasons. */
 export const DROP_REASONS = {
   'queue-full': "The stream's queue was full; the oldest frame was dropped.",

@@ -2,9 +2,10 @@ import type { ResizeKernel, ResizeRule } from '../core/model.ts';
 import type { SourceInput, SourceWindow } from '../core/source.ts';
 import { ROUNDING_SLACK } from '../geometry/placement.ts';
 import { cropFilter, isWhole, type View } from '../geometry/views.ts';
-import { ffmpegArguments, NO_TAGS, ONE_THREAD, passthrough, seconds } from './ffmpeg-arguments.ts';
+import { type FfmpegCall, ffmpegArguments, NO_TAGS, ONE_THREAD, passthrough, seconds } from './ffmpeg-arguments.ts';
 import { headerFilter, pulseFilter } from './ffmpeg-log.ts';
 import { type InputPlan, inputOptions } from './input-options.ts';
+import { LOOK_PIPE, lookFilters } from './look-filters.ts';
 import { type FrameRate, rateFilters } from './rate-filters.ts';
 import { shedFilters } from './shed-filters.ts';
 
@@ -29,8 +30,8 @@ export interface DecodePlan extends InputPlan, FrameRate {
    */
   readonly afterUs: number | null;
   /**
-   * Reads commands from its standard input that change the rate, see `rateCommand`, and which share of the frames it keeps, see
-   * `shedCommand`. Not together with `afterUs` or a window.
+   * Reads commands from its standard input that change the rate, see `rateCommand`, which share of the frames it keeps, see
+   * `shedCommand`, and that ask for a decoded frame on `LOOK_PIPE`, see `LOOK_COMMAND`. Not together with `afterUs` or a window.
    */
   readonly takesCommands: boolean;
 }
@@ -40,39 +41,51 @@ export interface DecodePlan extends InputPlan, FrameRate {
  * standard error (ADR 0015).
  */
 export function decodeArguments(source: SourceInput, plan: DecodePlan): string[] {
+  const picture = (from: string, pipe: number): Pick<FfmpegCall, 'outputOptions' | 'format' | 'output'> => ({
+    outputOptions: [`-map ${from}`, ...NO_TAGS, ...passthrough(plan.ffmpegMajor), '-an', '-sn', '-dn', ...ONE_THREAD],
+    format: 'rawvideo',
+    output: `pipe:${pipe}`,
+  });
   return ffmpegArguments(['-hide_banner', ...commandOptions(plan), '-nostats', '-loglevel', 'repeat+level+info'], {
     input: source.url,
     inputOptions: inputOptions(source, plan),
-    filters: filters(plan, source.window),
-    outputOptions: ['-map 0:v:0', ...NO_TAGS, ...passthrough(plan.ffmpegMajor), '-an', '-sn', '-dn', ...ONE_THREAD],
-    format: 'rawvideo',
-    output: 'pipe:1',
+    ...(plan.takesCommands
+      ? { graph: lookGraph(plan), ...picture('[frames]', 1), second: picture('[looks]', LOOK_PIPE) }
+      : { filters: filters(plan, source.window), ...picture('0:v:0', 1) }),
   });
+}
+
+/** Returns the graph that makes frames and looks of the same decoded frames, and the same picture of each. */
+function lookGraph(plan: DecodePlan): string {
+  const { headerTag: tag, canvas } = plan;
+  const choice = [...rateFilters(tag, plan), ...shedFilters(tag)];
+  return [
+    '[0:v:0]split[taken][seen]',
+    `[taken]${[...choice, headerFilter(tag), ...viewFilters(canvas)].join(',')}[frames]`,
+    `[seen]${[...lookFilters(tag), ...viewFilters(canvas, 'look')].join(',')}[looks]`,
+  ].join(';');
 }
 
 /** Version 7 and later read commands only as often as they would print statistics, by default twice a second. */
 function commandOptions({ takesCommands, ffmpegMajor }: DecodePlan): string[] {
   if (!takesCommands) return ['-nostdin'];
-  return ffmpegMajor >= 7 ? ['-stats_period', '0.1'] : [];
+  return ['-filter_complex_threads', '1', ...(ffmpegMajor >= 7 ? ['-stats_period', '0.1'] : [])];
 }
 
 function filters(plan: DecodePlan, window: SourceWindow | undefined): string[] {
   const list: string[] = [];
   // The first frame at or after `toUs` also ends ffmpeg.
   if (window !== undefined && window.toUs !== null) list.push(`trim=end=${seconds(window.toUs)}`);
-  const { headerTag, takesCommands } = plan;
-  const choice = takesCommands
-    ? [...rateFilters(headerTag, plan), ...shedFilters(headerTag)]
-    : chooseFilters(plan, window);
-  const chosen = [...choice, headerFilter(headerTag), ...viewFilters(plan.canvas)];
+  const { headerTag } = plan;
+  const chosen = [...chooseFilters(plan, window), headerFilter(headerTag), ...viewFilters(plan.canvas)];
   if (!isThinned(plan)) return [...list, ...chosen];
   const pulse = ['split[pulse][all]', `[pulse]${pulseFilter(headerTag)},nullsink`, `[all]${chosen.join(',')}`];
   return [...list, pulse.join(';')];
 }
 
 /** True if ffmpeg may decode for long without a line about a frame: then only pulses show that it works. */
-function isThinned({ every, maxFps, afterUs, takesCommands }: DecodePlan): boolean {
-  return !takesCommands && (every > 1 || maxFps !== null || afterUs !== null);
+function isThinned({ every, maxFps, afterUs }: DecodePlan): boolean {
+  return every > 1 || maxFps !== null || afterUs !== null;
 }
 
 function chooseFilters({ every, maxFps, afterUs }: DecodePlan, window: SourceWindow | undefined): string[] {
@@ -97,16 +110,18 @@ const HALF_US = 0.5;
 /**
  * Returns the filters that make the canvas of each view and stack them. `vstack` pairs frames in the order in which they
  * arrive, also where the media repeat their timestamps, go back in time or have none.
+ *
+ * @param prefix - of the labels: they are unique in a graph.
  */
-function viewFilters(canvas: DecodePlan['canvas']): string[] {
+function viewFilters(canvas: DecodePlan['canvas'], prefix = ''): string[] {
   const { views } = canvas;
   if (views === undefined) return canvasFilters(canvas);
   const branches = views.map((view) => [...(isWhole(view) ? [] : [cropFilter(view)]), ...canvasFilters(canvas)]);
   if (branches.length === 1) return branches[0]!;
-  const labels = (name: string): string => views.map((_, i) => `[${name}${i}]`).join('');
+  const labels = (name: string): string => views.map((_, i) => `[${prefix}${name}${i}]`).join('');
   const graph = [
     `split=${views.length}${labels('view')}`,
-    ...branches.map((branch, i) => `[view${i}]${branch.join(',')}[input${i}]`),
+    ...branches.map((branch, i) => `[${prefix}view${i}]${branch.join(',')}[${prefix}input${i}]`),
     `${labels('input')}vstack=inputs=${views.length}`,
   ];
   return [graph.join(';')];

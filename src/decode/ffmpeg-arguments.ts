@@ -1,11 +1,17 @@
 import ffmpeg from 'fluent-ffmpeg';
 
 /** One call of ffmpeg: an input, filters, an output. Each option is a name, or a name and its value. */
-export interface FfmpegCall {
+export interface FfmpegCall extends FfmpegOutput {
   readonly input: string;
   readonly inputOptions?: readonly string[];
   /** Each is a filter or a graph of filters. */
   readonly filters?: readonly string[];
+  /** Instead: a graph with labels, which the outputs map. */
+  readonly graph?: string;
+  readonly second?: FfmpegOutput;
+}
+
+interface FfmpegOutput {
   readonly outputOptions: readonly string[];
   readonly format: string;
   readonly output: string;
@@ -20,10 +26,12 @@ export interface FfmpegCall {
 export function ffmpegArguments(globalOptions: readonly string[], call: FfmpegCall): string[] {
   const command = ffmpeg(call.input).inputOptions([...(call.inputOptions ?? [])]);
   if (call.filters !== undefined) command.videoFilters([...call.filters]);
-  command
-    .outputOptions([...call.outputOptions])
-    .format(call.format)
-    .output(call.output);
+  if (call.graph !== undefined) command.complexFilter(call.graph);
+  for (const { outputOptions, format, output } of [call, ...(call.second === undefined ? [] : [call.second])])
+    command
+      .output(output)
+      .outputOptions([...outputOptions])
+      .format(format);
   return [...globalOptions, ...(command as unknown as { _getArguments(): string[] })._getArguments()];
 }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { PtsUs } from '../core/units.ts';
 import type { ErrorCode } from '../errors/error-codes.ts';
+import { lookName } from './look-filters.ts';
 import { leftOutName } from './rate-filters.ts';
 import { shedName } from './shed-filters.ts';
 
@@ -24,6 +25,8 @@ export type LogEvent =
   | { readonly kind: 'pulse' }
   /** ffmpeg has decoded a frame and dropped it before scaling, see `shedFilters`. */
   | { readonly kind: 'shed' }
+  /** A frame that a `LOOK_COMMAND` asked for, whether or not it is taken. */
+  | { readonly kind: 'look'; readonly frame: FrameHeader }
   /** A frame header is missing or duplicated: from here on, headers and pictures no longer match. */
   | { readonly kind: 'out-of-step'; readonly text: string }
   | { readonly kind: 'duration'; readonly durationUs: number }
@@ -102,6 +105,7 @@ export class FfmpegLog {
   readonly #pulseMark: string | null;
   readonly #shedMark: string | null;
   readonly #leftOutMark: string | null;
+  readonly #lookMark: string | null;
   /** The beginning of a line, while its end is missing: since version 7 an answer to a command can be printed in the middle. */
   #cut = '';
   #timeBase = 1 / 1000;
@@ -122,6 +126,7 @@ export class FfmpegLog {
     this.#pulseMark = headerTag === null ? null : `[showinfo@${pulseName(headerTag)} @ `;
     this.#shedMark = headerTag === null ? null : `[metadata@${shedName(headerTag)} @ `;
     this.#leftOutMark = headerTag === null ? null : `[metadata@${leftOutName(headerTag)} @ `;
+    this.#lookMark = headerTag === null ? null : `[showinfo@${lookName(headerTag)} @ `;
   }
 
   /** How often ffmpeg has built its filters: at its start, and for each new picture size. Each time it forgets all commands. */
@@ -145,6 +150,8 @@ export class FfmpegLog {
       if (line.includes(this.#pulseMark!)) return FRAME_NUMBER.test(line) ? PULSE : null;
       if (line.includes(this.#shedMark!)) return PRINTED_FRAME.test(line) ? SHED : null;
       if (line.includes(this.#leftOutMark!)) return PRINTED_FRAME.test(line) ? PULSE : null;
+      const lookAt = line.indexOf(this.#lookMark!);
+      if (lookAt >= 0) return this.#look(line.slice(lookAt));
     }
     const prefix = PREFIX.exec(line);
     const level = prefix?.[1];
@@ -176,7 +183,14 @@ export class FfmpegLog {
     return null;
   }
 
-  #frame([, number, pts, sarNum, sarDen, width, height]: RegExpExecArray): LogEvent {
+  /** Its filter has the same time base as that of the frames: both get what the decoder gives. */
+  #look(line: string): LogEvent | null {
+    const frame = FRAME.exec(line.slice(line.indexOf('] [info] ') + '] [info] '.length));
+    return frame === null ? null : { kind: 'look', frame: this.#headerOf(frame, this.#lastPtsUs) };
+  }
+
+  #frame(printed: RegExpExecArray): LogEvent {
+    const number = printed[1];
     if (Number(number) !== this.#nextNumber) {
       return {
         kind: 'out-of-step',
@@ -184,14 +198,20 @@ export class FfmpegLog {
       };
     }
     this.#nextNumber += 1;
-    const ticks = Number(pts);
     // A frame without a timestamp (NOPTS) gets the last known one: an invented time would be worse than an equal one.
-    if (Number.isFinite(ticks)) this.#lastPtsUs = Math.round(ticks * this.#timeBase * 1e6) as PtsUs;
+    const frame = this.#headerOf(printed, this.#lastPtsUs);
+    this.#lastPtsUs = frame.ptsUs;
+    return { kind: 'frame', frame };
+  }
+
+  /** @param unknownUs - time of a frame without one. */
+  #headerOf([, , pts, sarNum, sarDen, width, height]: RegExpExecArray, unknownUs: PtsUs): FrameHeader {
+    const ticks = Number(pts);
+    const ptsUs = Number.isFinite(ticks) ? (Math.round(ticks * this.#timeBase * 1e6) as PtsUs) : unknownUs;
     const sar = Number(sarNum) > 0 && Number(sarDen) > 0 ? Number(sarNum) / Number(sarDen) : 1;
     const displayWidth = Math.max(1, Math.round(Number(width) * sar));
-    const frame = { ptsUs: this.#lastPtsUs, width: displayWidth, height: Number(height) };
-    if (sar === 1) return { kind: 'frame', frame };
-    return { kind: 'frame', frame: { ...frame, stored: { width: Number(width), pixelAspect: sar } } };
+    const frame = { ptsUs, width: displayWidth, height: Number(height) };
+    return sar === 1 ? frame : { ...frame, stored: { width: Number(width), pixelAspect: sar } };
   }
 }
 

@@ -5,6 +5,7 @@ import type { ChildExit, ChildGroup } from '../process/child-group.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import type { Access } from '../process/sandbox-view.ts';
 import { startReader } from '../process/start-reader.ts';
+import { LOOK_PIPE } from './look-filters.ts';
 
 export interface FfmpegCallbacks {
   /** Returns the memory for the next bytes of the picture; null pauses reading until `resume`. */
@@ -12,6 +13,8 @@ export interface FfmpegCallbacks {
   /** `bytes` more bytes have been written there. */
   onBytes(bytes: number): void;
   onLogLine(line: string): void;
+  /** Bytes from `LOOK_PIPE`; absent if nothing is written there. */
+  onLookBytes?(bytes: Uint8Array): void;
   /** The process has ended and both pipes are read to their ends. Called once. */
   onExit(exit: ChildExit): void;
 }
@@ -52,6 +55,9 @@ export class FfmpegProcess {
       (line) => callbacks.onLogLine(asLogLine(line)),
       () => this.#endOne(),
     );
+    const looks = child.stdio[LOOK_PIPE] as Readable | undefined;
+    looks?.on('data', (bytes: Uint8Array) => callbacks.onLookBytes?.(bytes));
+    looks?.on('error', () => looks.destroy());
     // A child that has ended reads no command.
     child.stdin?.on('error', () => undefined);
     child.once('exit', (code, signal) => {
@@ -73,7 +79,7 @@ export class FfmpegProcess {
     callbacks: FfmpegCallbacks,
     stdin: 'ignore' | 'pipe' = 'ignore',
   ): Promise<FfmpegProcess> {
-    const { group, pid } = await startReader(ffmpeg, args, access, stdin);
+    const { group, pid } = await startReader(ffmpeg, args, access, stdin, callbacks.onLookBytes !== undefined);
     const self = new FfmpegProcess(group, callbacks);
     self.#pid = await pid;
     setImmediate(() => self.#endOne());
@@ -155,6 +161,7 @@ export class FfmpegProcess {
     // Discard what is still in the pipe: a writer blocked on it could not exit, and without this the pipe of a process that
     // has exited would never be read to its end.
     this.#stdout.destroy();
+    this.#group.child.stdio[LOOK_PIPE]?.destroy();
     this.#group.end();
   }
 

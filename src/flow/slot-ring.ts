@@ -27,7 +27,8 @@ const COMPLETED = 1;
 const LISTENING = 2;
 const NEXT_HANDED = 3;
 const LOOK = 4;
-const FLAGS = 5;
+const DECODED = 5;
+const FLAGS = 6;
 
 /** Numbers stored beside a frame's pixels. Times are milliseconds of the monotonic clock. */
 export interface SlotMeta {
@@ -72,7 +73,7 @@ export interface SlotRingShape {
  * threads by number and releases them; no message carries pixels. A message is needed only if the other side sleeps:
  * the lane until a slot is free (`setWaiting`), the host until a frame arrives (`listen`).
  *
- * Layout: `[states i32][flags i32 x 5][handed i32][meta f64 x `META` per slot][views f64 x `VIEW` per view and
+ * Layout: `[states i32][flags i32 x 6][handed i32][meta f64 x `META` per slot][views f64 x `VIEW` per view and
  * slot][slot pixels ...]`, each part aligned to 64 bytes.
  */
 export class SlotRing {
@@ -216,6 +217,18 @@ export class SlotRing {
 
   get completedCount(): number {
     return Atomics.load(this.#flags, COMPLETED);
+  }
+
+  /** Notes when a frame was decoded, whatever becomes of it. Lane side. */
+  noteDecoded(nowMs: number): void {
+    // 0 stands for never.
+    Atomics.store(this.#flags, DECODED, Math.round(nowMs) | 0 || 1);
+  }
+
+  /** Returns the time since the last frame was decoded, in milliseconds, right up to 24 days; null before the first. Host side. */
+  decodedAgeMs(nowMs: number): number | null {
+    const decoded = Atomics.load(this.#flags, DECODED);
+    return decoded === 0 ? null : Math.max(0, ((Math.round(nowMs) | 0) - decoded) | 0);
   }
 
   /**

@@ -4,7 +4,7 @@
  */
 import { Encoder } from '@msgpack/msgpack';
 import type { Detection } from '../core/detection.ts';
-import type { PublishedFrame } from '../core/frame.ts';
+import type { PreviewPicture, PublishedFrame } from '../core/frame.ts';
 import type {
   DetectionsMessage,
   FeedFormat,
@@ -16,7 +16,6 @@ import type {
 import type { StreamsReply } from '../protocol/rest.ts';
 import { resultRecord, roundDetection } from '../protocol/result-record.ts';
 import type { ShadowObservation } from '../protocol/rollout-records.ts';
-import type { PreviewPicture } from './runtime-port.ts';
 
 /** Steps per pixel. */
 const FEED_BOX_STEPS = 10;
@@ -68,8 +67,15 @@ export function detectionsMessage(frame: PublishedFrame): DetectionsMessage {
   return { type: 'detections', ...frameFields(frame) };
 }
 
-export function previewMessage({ frame, jpeg }: PreviewPicture): PreviewMessage<Uint8Array> {
-  return { type: 'preview', ...frameFields(frame), jpeg };
+export function previewMessage({ frame, jpeg, pictureUs, hasResult }: PreviewPicture): PreviewMessage<Uint8Array> {
+  const { by, ...fields } = frameFields(frame);
+  return {
+    type: 'preview',
+    ...fields,
+    ...(hasResult === false ? {} : { by }),
+    ...(pictureUs === undefined ? {} : { pictureUs }),
+    jpeg,
+  };
 }
 
 function base64({ buffer, byteOffset, byteLength }: Uint8Array): string {

@@ -1,6 +1,6 @@
 import type { WebSocket } from 'ws';
 import type { Clock } from '../core/clock.ts';
-import type { PublishedFrame } from '../core/frame.ts';
+import type { PreviewPicture, PublishedFrame } from '../core/frame.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import {
   type ClientMessage,
@@ -18,7 +18,7 @@ import { FeedClient } from './feed-client.ts';
 import { detectionsMessage, previewMessage, SharedMessage, StatsParts, shadowMessage } from './feed-encoding.ts';
 import { noCounts, type TopicCounts } from './outbox.ts';
 import type { RolloutPort } from './rollout-port.ts';
-import type { PreviewPicture, RuntimePort } from './runtime-port.ts';
+import type { RuntimePort } from './runtime-port.ts';
 import { ShadowFrames } from './shadow-frames.ts';
 import type { Subscription } from './subscription.ts';
 import { WantedStreams } from './wanted-streams.ts';
@@ -199,7 +199,8 @@ export class FeedServer {
       () => previewMessage(picture),
       (subscription) => subscription.takePreview(streamId),
     );
-    this.#shadows.addPicture(streamId, picture.frame.frame);
+    const isOwn = picture.pictureUs === undefined && picture.hasResult !== false;
+    if (isOwn) this.#shadows.addPicture(streamId, picture.frame.frame);
   }
 
   #publishDetections(frame: PublishedFrame): void {

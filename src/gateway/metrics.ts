@@ -1,3 +1,4 @@
+import { BLIND_SIGNS } from '../core/blind-sign.ts';
 import { DROP_REASONS, RESULT_ORIGINS } from '../core/frame.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import { TOPICS } from '../protocol/feed.ts';
@@ -55,6 +56,7 @@ export class GatewayMetrics {
       const { streams, host } = this.#port.report();
       for (const stream of streams) {
         part(() => this.#fillRates(stream));
+        part(() => this.#fillSight(stream));
         part(() => this.#fillLatency(stream));
         part(() => this.#fillFrames(stream));
         part(() => this.#fillCounts(stream));
@@ -111,6 +113,17 @@ export class GatewayMetrics {
       );
     }
     this.#set.gauge('sightline_stream_state', 'Current state of the stream; always 1.', { stream, state }, 1);
+  }
+
+  #fillSight({ id: stream, sign, lastFrameAgeMs }: StreamReport): void {
+    const blind = '1 while the pictures of a camera have the sign that it is blind, else 0.';
+    // Older hosts do not look for signs.
+    if (sign !== undefined)
+      for (const name of BLIND_SIGNS)
+        this.#set.gauge('sightline_stream_blind', blind, { stream, sign: name }, Number(sign?.name === name));
+    const age = 'Time since the last frame was decoded.';
+    if (lastFrameAgeMs != null)
+      this.#set.gauge('sightline_stream_last_frame_age_seconds', age, { stream }, lastFrameAgeMs / MS_PER_S);
   }
 
   #fillLatency({ id: stream, latencyMs, stagesMs }: StreamReport): void {

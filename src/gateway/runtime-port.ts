@@ -1,5 +1,5 @@
 import type { StreamConfig } from '../config/stream.ts';
-import type { PublishedFrame } from '../core/frame.ts';
+import type { PreviewPicture, PublishedFrame } from '../core/frame.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import type { PipelineReport, StreamsReply } from '../protocol/rest.ts';
@@ -11,11 +11,6 @@ export interface Readiness {
   /** It works, but a sink cannot write its results, or a stream could not be started. */
   readonly isDegraded?: boolean;
   readonly reason: string;
-}
-
-export interface PreviewPicture {
-  readonly frame: PublishedFrame;
-  readonly jpeg: Uint8Array;
 }
 
 /** Settings of a stream as they were ordered, secrets included. */

@@ -14,6 +14,7 @@ export interface StartedReader {
  * Starts a confined ffmpeg whose output and log are pipes.
  *
  * @param stdin - `pipe` if it reads commands.
+ * @param hasSecondOutput - descriptor 4 is a pipe as well.
  * @throws Error of the operating system if it cannot be started.
  */
 export async function startReader(
@@ -21,11 +22,13 @@ export async function startReader(
   args: readonly string[],
   access: Access,
   stdin: 'ignore' | 'pipe' = 'ignore',
+  hasSecondOutput = false,
 ): Promise<StartedReader> {
   // The launcher would start, and only then find that there is none.
   accessSync(ffmpeg.path, constants.X_OK);
   const { path, args: all, environment, pipe } = confinedReader(ffmpeg, args, access);
-  const stdio: ('ignore' | 'pipe')[] = [stdin, 'pipe', 'pipe', ...(pipe === null ? [] : (['pipe'] as const))];
+  const stdio: ('ignore' | 'pipe')[] = [stdin, 'pipe', 'pipe', pipe === null ? 'ignore' : 'pipe'];
+  if (hasSecondOutput) stdio.push('pipe');
   const group = await ChildGroup.start(path, all, { stdio, environment });
   return { group, pid: programPid(group, pipe) };
 }

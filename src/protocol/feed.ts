@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { Detection } from '../core/detection.ts';
+import type { ResultOrigin } from '../core/frame.ts';
 import type { WireError } from '../errors/sightline-error.ts';
 import type { FleetReport } from './fleet-report.ts';
 import type { HostReport, StreamReport } from './report.ts';
@@ -149,10 +150,18 @@ export interface DetectionsMessage extends Omit<ResultRecord, 'source'> {
   readonly latencyMs: number;
 }
 
-/** A small picture of one frame with the detections of the same frame. */
-export interface PreviewMessage<Jpeg extends string | Uint8Array = string> extends Omit<DetectionsMessage, 'type'> {
+/**
+ * A small picture with the detections of the same frame, or with the newest that are not newer: pictures have a rate of their own, and the
+ * detector does not see each.
+ */
+export interface PreviewMessage<Jpeg extends string | Uint8Array = string>
+  extends Omit<DetectionsMessage, 'type' | 'by'> {
   /** Kind of the message. */
   readonly type: 'preview';
+  /** How the result came about. Absent while the stream has none: `frame` and `ptsUs` are those of the picture then. */
+  readonly by?: ResultOrigin;
+  /** Media time of the picture in microseconds, if `frame`, `ptsUs` and `detections` are those of an earlier frame. */
+  readonly pictureUs?: number;
   /** JPEG, base64 in JSON and bytes in MessagePack. Its size is independent of `width` and `height`, its aspect is the same. */
   readonly jpeg: Jpeg;
 }
@@ -177,6 +186,8 @@ export const EVENT_KINDS = [
   'stream-added',
   'stream-removed',
   'stream-warning',
+  'stream-blind',
+  'stream-seeing',
   'target-missed',
   'target-met',
   'engine-failed',

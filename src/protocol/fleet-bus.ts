@@ -5,8 +5,8 @@
  * A change that an old reader would misread increments `BUS_PROTOCOL`; a message without `v` has version 1.
  */
 import { z } from 'zod';
-import type { PublishedFrame } from '../core/frame.ts';
-import { count, id, name, text, timeMs, type Wire } from './bounds.ts';
+import type { PreviewPicture, PublishedFrame } from '../core/frame.ts';
+import { count, id, mediaTimeUs, name, text, timeMs, type Wire } from './bounds.ts';
 import type { EventMessage } from './feed.ts';
 import { BUS_TOPICS, type BusTopic } from './fleet.ts';
 import { frameBody, readFrameFast } from './frame-body.ts';
@@ -57,9 +57,8 @@ export interface StatsBody extends Omit<Wire<typeof statsBody>, 'streams'> {
   readonly streams: readonly StreamReport[];
 }
 
-/** Topic `preview`: a published frame and its picture as base64 JPEG. Topic `detections` has the frame alone. */
-export interface PreviewBody {
-  readonly frame: PublishedFrame;
+/** Topic `preview`: a picture as base64 JPEG with its result. Topic `detections` has the frame alone. */
+export interface PreviewBody extends Omit<PreviewPicture, 'jpeg'> {
   readonly jpeg: string;
 }
 
@@ -67,6 +66,8 @@ const previewBody = z.object({
   frame: frameBody,
   /** Not checked as base64: that would cost more than all other checks, and decoding never throws. */
   jpeg: z.string(),
+  pictureUs: mediaTimeUs.optional(),
+  hasResult: z.literal(false).optional(),
 });
 
 const MAX_DETAILS = 64;

@@ -4,6 +4,7 @@
  * with what an editor shows about them.
  */
 import { z } from 'zod';
+import { BLIND_SIGNS, type BlindSign } from '../core/blind-sign.ts';
 import type { RatioPoint } from '../core/detection.ts';
 import type { DropReason, ZoneCount } from '../core/frame.ts';
 import { amount, count, durationMs, id, name, text, timeMs } from './bounds.ts';
@@ -166,6 +167,15 @@ export interface StreamReport {
   readonly source: string;
   /** What the stream does now. */
   readonly state: StreamState;
+  /** Why the camera sees nothing although pictures come; null if nothing says so. Absent from older hosts. */
+  readonly sign?: {
+    /** What its pictures are. */
+    readonly name: BlindSign;
+    /** Since when, wall clock, milliseconds since 1970. */
+    readonly sinceMs: number;
+  } | null;
+  /** Time since the last frame was decoded, in milliseconds; null before the first one. Absent from older hosts. */
+  readonly lastFrameAgeMs?: number | null;
   /** What happens to frames that cannot be handled at once: `live` drops the oldest, `file` waits. */
   readonly policy: 'live' | 'file';
   /** Incremented with each report of this stream. */
@@ -271,6 +281,11 @@ export const streamReport = z.object({
   id,
   source: text,
   state: z.enum(STREAM_STATES),
+  sign: z
+    .object({ name: z.enum(BLIND_SIGNS), sinceMs: timeMs })
+    .nullable()
+    .optional(),
+  lastFrameAgeMs: durationMs.nullable().optional(),
   policy: z.enum(['live', 'file']),
   seq: count,
   insecureTls: z.literal(true).optional(),

@@ -1,6 +1,7 @@
 /** Messages between the main thread and its lane and inference threads. Pixels stay in ring slots, except for pushed pictures. */
 import type { EngineName } from '../config/model-config.ts';
 import type { LANE_KEYS, StreamConfig } from '../config/stream.ts';
+import type { StreamSign } from '../core/blind-sign.ts';
 import type { DropReason } from '../core/frame.ts';
 import type { CompiledModel, ComputePrecision, ModelSpec } from '../core/model.ts';
 import type { FramePicture } from '../core/picture.ts';
@@ -91,6 +92,19 @@ export type ToLane =
   | { readonly type: 'tune'; readonly ringId: number; readonly tuning: LaneTuning }
   | { readonly type: 'shutdown' };
 
+/** A small picture of the source. */
+export interface LanePreview {
+  /** Number of the newest frame that is not newer than it. */
+  readonly frame: number;
+  /** It is a picture of that frame, which may get a result. */
+  readonly isFrame: boolean;
+  readonly ptsUs: PtsUs;
+  /** Size of the source's picture. */
+  readonly width: number;
+  readonly height: number;
+  readonly jpeg: Uint8Array;
+}
+
 export type FromLane =
   | { readonly type: 'ready' }
   /** At least one frame was handed over in the ring. */
@@ -107,9 +121,11 @@ export type FromLane =
   | { readonly type: 'failed'; readonly ringId: number; readonly error: WireError }
   /** @param frame - that it is about, before the frame itself; absent if it is about the source. */
   | { readonly type: 'warning'; readonly ringId: number; readonly message: string; readonly frame?: number }
+  /** The stream has got a sign, another one, or none, see `StreamSign`. */
+  | ({ readonly type: 'sign'; readonly ringId: number } & Omit<StreamSign, 'stream'>)
   | { readonly type: 'decode-errors'; readonly ringId: number; readonly count: number }
   | { readonly type: 'duration'; readonly ringId: number; readonly durationUs: number }
-  | { readonly type: 'preview'; readonly ringId: number; readonly frame: number; readonly jpeg: Uint8Array }
+  | ({ readonly type: 'preview'; readonly ringId: number } & LanePreview)
   | { readonly type: 'closed'; readonly ringId: number }
   /** Milliseconds spent in sharp since the last such message, about once a second. */
   | { readonly type: 'busy'; readonly preprocessMs: number };

@@ -2,8 +2,9 @@ import type { BatchConfig } from '../config/batch.ts';
 import type { PreviewConfig } from '../config/gateway.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import type { StreamConfig } from '../config/stream.ts';
+import type { StreamSign } from '../core/blind-sign.ts';
 import { monoNowMs, systemClock } from '../core/clock.ts';
-import type { PublishedFrame } from '../core/frame.ts';
+import type { PreviewPicture, PublishedFrame } from '../core/frame.ts';
 import { withoutHidden } from '../core/hidden-values.ts';
 import type { ModelSpec } from '../core/model.ts';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
@@ -26,6 +27,7 @@ import type { LaneClient } from './lane/lane-client.ts';
 import { LanePool } from './lane/lane-pool.ts';
 import type { ResultSinks } from './results/result-sinks.ts';
 import type { Arrangement } from './stream/arrangement.ts';
+import { busyStage } from './stream/miss-reason.ts';
 import { DEFAULT_INSTANCE, RuntimeStream } from './stream/runtime-stream.ts';
 import { neededScore, reportScoreOf } from './stream/stream-analytics.ts';
 import type { EventDetails, FakeDetect, StreamInput, StreamPort } from './stream/stream-port.ts';
@@ -71,7 +73,9 @@ export class Runtime {
   readonly removed = new Listeners<{ readonly id: string; readonly hasEnded: boolean }>('removed streams');
   /** Frames that a candidate inferred beside a stream's own model. */
   readonly shadowed: Listeners<ShadowResult>;
-  readonly previews: Listeners<{ readonly frame: PublishedFrame; readonly jpeg: Uint8Array }>;
+  readonly previews: Listeners<PreviewPicture>;
+  /** Cameras that became blind, or see again. A stream that is not read any more has no sign. */
+  readonly signs: Listeners<StreamSign>;
   readonly #options: RuntimeOptions;
   readonly #incidents: Incidents;
   readonly #meter = new HostMeter(monoNowMs());
@@ -99,6 +103,7 @@ export class Runtime {
     this.events = new Listeners('events', incidents);
     this.reports = new Listeners('reports', incidents);
     this.previews = new Listeners('pictures', incidents);
+    this.signs = new Listeners('signs', incidents);
     this.shadowed = new Listeners('shadow results', incidents);
     const { engine, inferenceThreads: threads } = options;
     const { timeoutMs, cacheResults, scoreThreshold } = options.model;
@@ -430,7 +435,8 @@ export class Runtime {
         this.partTimes.addSend(monoNowMs() - result.times.published);
         return pending;
       },
-      onPreview: (frame, jpeg) => this.previews.emit({ frame, jpeg }),
+      onPreview: (picture) => this.previews.emit(picture),
+      onSign: (sign) => this.signs.emit(sign),
     };
   }
 

@@ -1,14 +1,8 @@
 import type { Detection } from '../../src/core/detection.ts';
-import type { PublishedFrame } from '../../src/core/frame.ts';
+import type { PreviewPicture, PublishedFrame } from '../../src/core/frame.ts';
 import type { MonoMs, PtsUs } from '../../src/core/units.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
-import type {
-  ChangeOptions,
-  PreviewPicture,
-  RuntimePort,
-  TagCheck,
-  TaggedSettings,
-} from '../../src/gateway/runtime-port.ts';
+import type { ChangeOptions, RuntimePort, TagCheck, TaggedSettings } from '../../src/gateway/runtime-port.ts';
 import { parseStream } from '../../src/pipeline/load-pipeline.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { HostReport, StreamReport, StreamState } from '../../src/protocol/report.ts';
@@ -170,8 +164,8 @@ export class RuntimeDouble implements RuntimePort {
     for (const listener of this.#frames) listener(frame);
   }
 
-  preview(frame: PublishedFrame, jpeg: Uint8Array): void {
-    for (const listener of this.#pictures) listener({ frame, jpeg });
+  preview(frame: PublishedFrame, jpeg: Uint8Array, which: Omit<PreviewPicture, 'frame' | 'jpeg'> = {}): void {
+    for (const listener of this.#pictures) listener({ frame, jpeg, ...which });
   }
 
   emitEvent(event: EventMessage): void {

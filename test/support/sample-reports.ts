@@ -19,6 +19,8 @@ export function streamReport(id: string): StreamReport {
     id,
     source: `rtsp://camera.example/${id}`,
     state: 'running',
+    sign: null,
+    lastFrameAgeMs: 40,
     policy: 'live',
     seq: 40,
     fps: { in: 25.1, inferred: 24.3, published: 24.2 },

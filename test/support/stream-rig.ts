@@ -1,5 +1,6 @@
 import type { StreamConfig } from '../../src/config/stream.ts';
 import { StreamRules } from '../../src/control/orders/stream-rules.ts';
+import type { StreamSign } from '../../src/core/blind-sign.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
 import type { ModelSpec } from '../../src/core/model.ts';
 import { FREE_ACCESS } from '../../src/core/source.ts';
@@ -49,6 +50,7 @@ export class StreamRig {
   /** Connections so far. */
   openings = 0;
   readonly published: PublishedFrame[] = [];
+  readonly signs: StreamSign[] = [];
   /** Messages and details of the events so far. */
   readonly events: [message: string, details: unknown][] = [];
 
@@ -89,6 +91,7 @@ export class StreamRig {
         return null;
       },
       onPreview: () => undefined,
+      onSign: (sign) => void this.signs.push(sign),
     };
     this.stream = new RuntimeStream(config, input, port);
     this.stream.start();

@@ -61,6 +61,7 @@ export async function readViews(
       mediaTime: { lastUs: 0, shiftUs: 0 },
       isBackground: false,
       changeGate: null,
+      signs: [],
       hashesInput: false,
     },
   } as unknown as LaneStream;

@@ -1,8 +1,8 @@
 import { type Clock, systemClock } from '../../core/clock.ts';
-import type { PublishedFrame } from '../../core/frame.ts';
+import type { PreviewPicture, PublishedFrame } from '../../core/frame.ts';
 import { Incidents } from '../../flow/incidents.ts';
 import { shortened } from '../../gateway/feed-encoding.ts';
-import type { PreviewPicture, RuntimePort } from '../../gateway/runtime-port.ts';
+import type { RuntimePort } from '../../gateway/runtime-port.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
 import type { BusTopic } from '../../protocol/fleet.ts';
 import type { PreviewBody, StatsBody, StreamFailure } from '../../protocol/fleet-bus.ts';
@@ -94,13 +94,13 @@ export class FleetPublisher {
     if (fence !== null) this.#publish('detections', streamId, fence, compact(frame));
   }
 
-  #publishPreview({ frame, jpeg }: PreviewPicture): void {
+  #publishPreview({ frame, jpeg, ...which }: PreviewPicture): void {
     const { streamId } = frame;
     if (!this.#wanted.preview.has(streamId)) return;
     const fence = this.#fence(streamId);
     if (fence === null) return;
     const base64 = Buffer.from(jpeg.buffer, jpeg.byteOffset, jpeg.byteLength).toString('base64');
-    const body: PreviewBody = { frame: compact(frame), jpeg: base64 };
+    const body: PreviewBody = { ...which, frame: compact(frame), jpeg: base64 };
     this.#publish('preview', streamId, fence, body);
   }
 

@@ -1,8 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
-import type { PublishedFrame } from '../../core/frame.ts';
+import type { PreviewPicture, PublishedFrame } from '../../core/frame.ts';
 import { Incidents } from '../../flow/incidents.ts';
 import { Listeners } from '../../flow/listeners.ts';
-import type { PreviewPicture } from '../../gateway/runtime-port.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
 import type { BusTopic } from '../../protocol/fleet.ts';
 import { type Reading, readEvent, readFrame, readPreview, readStats } from '../../protocol/fleet-bus.ts';
@@ -127,7 +126,7 @@ export class FleetInbox {
   #takePreview(message: BusMessage): void {
     const preview = this.#checked('bus-preview', readPreview(message.body));
     if (preview === null || !this.#isCurrent('bus-preview', message, preview.frame.streamId)) return;
-    this.pictures.emit({ frame: preview.frame, jpeg: Buffer.from(preview.jpeg, 'base64') });
+    this.pictures.emit({ ...preview, jpeg: Buffer.from(preview.jpeg, 'base64') });
   }
 
   /** A new holder's first events arrive before its lease record is read, so they wait for it: events are few and matter. */

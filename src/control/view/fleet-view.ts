@@ -1,18 +1,11 @@
 import type { StreamConfig } from '../../config/stream.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
-import type { PublishedFrame } from '../../core/frame.ts';
+import type { PreviewPicture, PublishedFrame } from '../../core/frame.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { Incidents } from '../../flow/incidents.ts';
 import { Listeners } from '../../flow/listeners.ts';
 import type { FleetFigures, FleetPort } from '../../gateway/fleet-port.ts';
-import type {
-  ChangeOptions,
-  PreviewPicture,
-  Readiness,
-  RuntimePort,
-  TagCheck,
-  TaggedSettings,
-} from '../../gateway/runtime-port.ts';
+import type { ChangeOptions, Readiness, RuntimePort, TagCheck, TaggedSettings } from '../../gateway/runtime-port.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
 import type { JobOrder, JobReport } from '../../protocol/fleet.ts';
 import type { FleetHost, FleetReport, QueueReport, ScaleReport } from '../../protocol/fleet-report.ts';

@@ -5,13 +5,14 @@ import type { MonoMs, PtsUs } from '../../core/units.ts';
 import type { FrameHeader } from '../../decode/ffmpeg-log.ts';
 import { FrameAssembler } from '../../decode/frame-assembler.ts';
 import { type SlotMeta, SlotRing } from '../../flow/slot-ring.ts';
-import { composePlacements, fitInto, PICTURE_FIT, type Placement, placementOf } from '../../geometry/placement.ts';
+import { composePlacements, type Placement, placementOf } from '../../geometry/placement.ts';
 import { PICTURE } from '../../geometry/views.ts';
 import { ChangeGate } from '../../preprocess/change-gate.ts';
 import { hashInput, type InputHash, NO_HASH } from '../../preprocess/input-hash.ts';
-import { encodeParts, encodePreview } from '../../preprocess/preview.ts';
 import { SharpPreprocessor } from '../../preprocess/sharp-preprocessor.ts';
 import type { FromLane, LaneStream, LaneTuning } from '../../protocol/threads.ts';
+import { LaneLooks } from './lane-looks.ts';
+import { canvasFit, LanePictures, pictureAreas } from './lane-pictures.ts';
 import { isSameSize, LaneViews } from './lane-views.ts';
 import { MediaTime } from './media-time.ts';
 
@@ -44,17 +45,15 @@ export class LaneFrames {
   #pending = 0;
   #frame: number;
   readonly #mediaTime: MediaTime;
-  #pictures = 0;
+  #pictureCount = 0;
   #discard = 0;
   /** Frames shed since the last header. */
   #shedBefore = 0;
   /** Frames shed that the main thread does not know of. */
   #shedUnreported = 0;
-  #isWatched = false;
-  #nextPreviewMs = 0;
   #isClosed = false;
-  /** The preview that is being encoded. It is delivered even if the stream ends meanwhile. */
-  #previewing: Promise<void> = Promise.resolve();
+  readonly pictures: LanePictures;
+  readonly looks: LaneLooks;
 
   /** @param onFault - gets an exception of work that nobody waits for. */
   constructor(stream: LaneStream, port: LanePort, onFault: (fault: unknown) => void) {
@@ -68,8 +67,10 @@ export class LaneFrames {
         ? null
         : new LaneViews(stream.views ?? [PICTURE], stream, this.ring);
     const { inputBytes, views = 1, pictureBytes } = this.ring.shape;
-    this.#scratch =
-      stream.policy === 'live' ? new Uint8Array(stream.picture === null ? views * inputBytes : pictureBytes) : null;
+    const writtenBytes = stream.picture === null ? views * inputBytes : pictureBytes;
+    this.#scratch = stream.policy === 'live' ? new Uint8Array(writtenBytes) : null;
+    this.pictures = new LanePictures(stream, port, this.#views);
+    this.looks = new LaneLooks(writtenBytes, this.pictures, (pixels, header) => this.#onLook(pixels, header));
     this.#frame = stream.firstFrame;
     this.#mediaTime = new MediaTime(stream.mediaTime, stream.policy === 'live' || isCamera(stream));
     this.#assembler = this.#newAssembler();
@@ -83,11 +84,12 @@ export class LaneFrames {
   tune(tuning: LaneTuning): void {
     if (!isDeepStrictEqual(tuning.changeGate, this.stream.changeGate)) this.#gate = null;
     this.#stream = { ...this.stream, ...tuning };
+    this.pictures.tune(tuning);
   }
 
   /** Complete pictures so far, discarded ones included: a sign of life. */
-  get pictures(): number {
-    return this.#pictures;
+  get pictureCount(): number {
+    return this.#pictureCount;
   }
 
   /** Discards that many pictures of the next connection: an earlier one has handed them over. */
@@ -103,6 +105,7 @@ export class LaneFrames {
 
   /** ffmpeg dropped a frame before it scaled it. It has entered, so it counts, and it has a number. */
   onShed(): void {
+    this.looks.onPassed();
     this.#shedBefore += 1;
     this.#shedUnreported += 1;
     this.ring.countCompleted();
@@ -120,10 +123,6 @@ export class LaneFrames {
     return this.#assembler;
   }
 
-  set isWatched(isWatched: boolean) {
-    this.#isWatched = isWatched;
-  }
-
   /**
    * Discards the incomplete picture of an ffmpeg that ended. The media time of the next connection continues where this
    * one stopped, plus the time that passed meanwhile.
@@ -131,6 +130,7 @@ export class LaneFrames {
   startOver(): void {
     for (const slot of this.#assembler.abandon()) if (slot !== NO_SLOT) this.ring.abandon(slot);
     this.#assembler = this.#newAssembler();
+    this.looks.startOver();
     this.#frame += this.#shedBefore * this.stream.every;
     this.#shedBefore = 0;
     this.reportShed();
@@ -142,7 +142,7 @@ export class LaneFrames {
     this.#isClosed = true;
     this.startOver();
     await this.#work;
-    await this.#previewing;
+    await this.pictures.finished();
   }
 
   /** Resolves when every received picture has been handed over. */
@@ -165,13 +165,23 @@ export class LaneFrames {
       this.ring.setWaiting(true);
       slot = this.ring.acquire();
     }
-    if (slot !== NO_SLOT)
-      return { bytes: this.stream.picture === null ? this.ring.input(slot) : this.ring.picture(slot), owner: slot };
+    if (slot !== NO_SLOT) return { bytes: this.#written(slot), owner: slot };
     return this.#scratch === null ? null : { bytes: this.#scratch, owner: NO_SLOT };
   }
 
+  #onLook(pixels: Uint8Array, header: FrameHeader): void {
+    const frame = Math.max(0, this.#frame - this.stream.every);
+    const ptsUs = this.#mediaTime.of(header.ptsUs);
+    if (!this.#isClosed) this.pictures.take({ pixels, header, ptsUs, frame, isFrame: false });
+  }
+
+  /** The memory of a slot that ffmpeg writes. */
+  #written(slot: number): Uint8Array {
+    return this.stream.picture === null ? this.ring.input(slot) : this.ring.picture(slot);
+  }
+
   #onPicture(slot: number, header: FrameHeader, captured: MonoMs, decoded: MonoMs): void {
-    this.#pictures += 1;
+    this.#pictureCount += 1;
     if (this.#discard > 0) {
       this.#discard -= 1;
       if (slot !== NO_SLOT) this.ring.abandon(slot);
@@ -181,8 +191,10 @@ export class LaneFrames {
     const frame = this.#frame + (header.shedBefore ?? 0) * every;
     this.#frame = frame + every;
     const ptsUs = this.#mediaTime.next(header.ptsUs, decoded);
+    const isFrame = slot !== NO_SLOT;
+    this.pictures.take({ pixels: isFrame ? this.#written(slot) : this.#scratch!, header, ptsUs, frame, isFrame });
     this.ring.countCompleted();
-    if (slot === NO_SLOT) {
+    if (!isFrame) {
       this.#port.post({ type: 'dropped', ringId: this.stream.ring.ringId, reason: 'queue-full', count: 1 });
       return;
     }
@@ -204,7 +216,7 @@ export class LaneFrames {
     };
     this.ring.writeMeta(slot, meta);
     if (this.#sharp === null) {
-      this.#hand(slot, frame, header);
+      this.#hand(slot);
       return;
     }
     this.#pending += 1;
@@ -216,8 +228,7 @@ export class LaneFrames {
     const gate = this.#gateFor(header);
     if (gate === null) return 'changed';
     if (this.ring.takeLookRequest()) gate.forget();
-    const pixels = this.#sharp === null ? this.ring.input(slot) : this.ring.picture(slot);
-    if (gate.isChanged(pixels, ptsUs)) return 'changed';
+    if (gate.isChanged(this.#written(slot), ptsUs)) return 'changed';
     // Any frame of a file can be inferred: which is, must not depend on how far ahead the lane reads.
     const keepsInput = this.#sharp === null || this.stream.keepsInput || this.stream.policy === 'file';
     return keepsInput ? 'unchanged' : 'without-input';
@@ -228,7 +239,7 @@ export class LaneFrames {
     const { changeGate, picture, spec } = this.stream;
     if (changeGate === null) return null;
     if (this.#gate === null || !isSameSize(this.#gate.header, header)) {
-      const areas = this.#views === null ? [this.#canvasFit(header).content] : this.#views.areas(header);
+      const areas = pictureAreas(this.stream, this.#views, header);
       const { width: rowPx } = picture ?? spec.input;
       this.#gate = { header, gate: new ChangeGate(changeGate, { rowPx, areas }) };
     }
@@ -253,7 +264,7 @@ export class LaneFrames {
         this.ring.writeMeta(slot, { ...meta, preprocessed, hashHigh, hashLow });
       }
       if (this.#isClosed) this.ring.abandon(slot);
-      else this.#hand(slot, meta.frame, header);
+      else this.#hand(slot);
     } catch (error) {
       this.ring.abandon(slot);
       this.#port.post({ type: 'dropped', ringId, reason: 'lane-failed', count: 1 });
@@ -267,50 +278,13 @@ export class LaneFrames {
     }
   }
 
-  #hand(slot: number, frame: number, header: FrameHeader): void {
+  #hand(slot: number): void {
     if (this.ring.hand(slot)) this.#port.post({ type: 'frames', ringId: this.stream.ring.ringId });
-    if (this.#isWatched) this.#preview(slot, frame, header);
-  }
-
-  #canvasFit(header: FrameHeader): { canvas: { width: number; height: number }; content: ReturnType<typeof fitInto> } {
-    const { picture, spec } = this.stream;
-    const canvas = picture ?? spec.input;
-    const rule = picture === null ? spec.input.resize : PICTURE_FIT;
-    return { canvas, content: fitInto(header, canvas, rule) };
   }
 
   #placement(header: FrameHeader): Placement {
-    const onCanvas = placementOf(header, this.#canvasFit(header).content);
+    const onCanvas = placementOf(header, canvasFit(this.stream, header).content);
     return this.#sharp === null ? onCanvas : composePlacements(onCanvas, this.#sharp.placement);
-  }
-
-  async #encodePreview(slot: number, header: FrameHeader): Promise<Uint8Array> {
-    const { width: sourceWidth, height: sourceHeight } = header;
-    const { picture, preview } = this.stream;
-    const size = { sourceWidth, sourceHeight, maxWidth: preview.maxWidth, quality: preview.quality };
-    if (picture === null && this.#views !== null) return encodeParts(this.#views.previewParts(slot, header), size);
-    const { canvas, content } = this.#canvasFit(header);
-    const pixels = picture === null ? this.ring.input(slot) : this.ring.picture(slot);
-    return encodePreview(pixels, { width: canvas.width, height: canvas.height, content, ...size });
-  }
-
-  /** Makes a picture, at most `preview.fps` a second. */
-  #preview(slot: number, frame: number, header: FrameHeader): void {
-    const now = monoNowMs();
-    if (now < this.#nextPreviewMs) return;
-    this.#nextPreviewMs = now + 1000 / this.stream.preview.fps;
-    this.#previewing = this.#encodePreview(slot, header).then(
-      (jpeg) =>
-        this.#port.post({ type: 'preview', ringId: this.stream.ring.ringId, frame, jpeg }, [
-          jpeg.buffer as ArrayBuffer,
-        ]),
-      (error: unknown) =>
-        this.#port.post({
-          type: 'warning',
-          ringId: this.stream.ring.ringId,
-          message: `preview failed: ${(error as Error).message}`,
-        }),
-    );
   }
 }
 

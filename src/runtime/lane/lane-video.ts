@@ -1,3 +1,4 @@
+import { monoNowMs } from '../../core/clock.ts';
 import { redact } from '../../core/redact.ts';
 import type { SourceInput } from '../../core/source.ts';
 import { type DecodePlan, decodeArguments } from '../../decode/decode-command.ts';
@@ -94,7 +95,7 @@ export class LaneVideo {
   }
 
   set isWatched(isWatched: boolean) {
-    this.#frames.isWatched = isWatched;
+    this.#frames.pictures.isWatched = isWatched;
   }
 
   /** Above 0, up to 1. Has no effect on a file, and before version 5 of ffmpeg. */
@@ -124,7 +125,7 @@ export class LaneVideo {
   }
 
   #connectSoon(): void {
-    const connection = newConnection(this.#frames.pictures);
+    const connection = newConnection(this.#frames.pictureCount);
     this.#connection = connection;
     this.#connecting = this.#connect(connection).catch((fault: unknown) => this.#onConnectFault(connection, fault));
   }
@@ -184,6 +185,9 @@ export class LaneVideo {
         this.#guard(connection, () => {
           if (!connection.isOver) assembler.onBytes(bytes);
         }),
+      ...(plan.takesCommands
+        ? { onLookBytes: (bytes) => void this.#guard(connection, () => this.#onLookBytes(connection, bytes)) }
+        : {}),
       onLogLine: (line) => void this.#guard(connection, () => this.#onLogLine(connection, log, line)),
       onExit: (exit) => {
         connection.opened?.close();
@@ -205,6 +209,10 @@ export class LaneVideo {
     if (connection.isOver || this.#isClosed) process.kill();
     // A slot may have become free while it started.
     else this.#guard(connection, () => process.resume());
+  }
+
+  #onLookBytes({ isOver }: Connection, bytes: Uint8Array): void {
+    if (!isOver) this.#frames.looks.onBytes(bytes);
   }
 
   /** Runs a callback; an exception ends this connection instead of the thread, which other streams share. */
@@ -265,14 +273,21 @@ export class LaneVideo {
     switch (event.kind) {
       case 'pulse':
         connection.silentMs = 0;
+        this.#frames.ring.noteDecoded(monoNowMs());
+        this.#frames.looks.onPassed();
+        break;
+      case 'look':
+        this.#frames.looks.onHeader(event.frame);
         break;
       case 'shed':
         connection.silentMs = 0;
+        this.#frames.ring.noteDecoded(monoNowMs());
         this.#frames.onShed();
         // It missed the last command.
         this.#commands.onShed();
         break;
       case 'frame':
+        this.#frames.ring.noteDecoded(monoNowMs());
         this.#lastGapUs = event.frame.ptsUs - this.#lastPtsUs;
         this.#lastPtsUs = event.frame.ptsUs;
         this.#frames.onHeader(this.#timed(connection, event.frame));
@@ -409,11 +424,11 @@ export class LaneVideo {
     this.#frames.reportShed();
     const connection = this.#connection;
     const { process } = connection ?? {};
-    const command = this.#commands.next(WATCH_INTERVAL_MS, process != null);
+    const command = this.#commands.next(WATCH_INTERVAL_MS, process != null) ?? this.#frames.looks.command();
     if (command !== null) process?.command(command);
     if (connection === null || connection.isOver) return;
     this.#warnOfFailure(connection);
-    const { pictures } = this.#frames;
+    const { pictureCount: pictures } = this.#frames;
     // While this side holds the source back, no frames are expected.
     if (pictures !== connection.pictures || connection.process?.isHeldBack === true) connection.silentMs = 0;
     else connection.silentMs += WATCH_INTERVAL_MS;

@@ -61,13 +61,18 @@ export class LaneViews {
     }
   }
 
-  /** Returns the model inputs that show together all that the model is shown. */
-  previewParts(slot: number, header: FrameHeader): PreviewPart[] {
+  /**
+   * Returns the model inputs that show together all that the model is shown.
+   *
+   * @param inputs - as ffmpeg wrote them, one after the other.
+   */
+  previewParts(inputs: Uint8Array, header: FrameHeader): PreviewPart[] {
     const { placed } = this.#planFor(header);
     const { width, height } = this.#stream.spec.input;
     return this.#outermost.map((view) => {
       const { fit: content, bounds } = placed[view]!;
-      return { pixels: this.#ring.input(slot, view), width, height, content, bounds };
+      const bytes = width * height * 3;
+      return { pixels: inputs.subarray(view * bytes, (view + 1) * bytes), width, height, content, bounds };
     });
   }
 

@@ -30,6 +30,11 @@ export class MediaTime {
     this.#shiftUs = null;
   }
 
+  /** Returns the media time of a picture that is no frame. */
+  of(ptsUs: number): PtsUs {
+    return (this.#shiftUs === null ? this.#lastUs : Math.max(0, ptsUs + this.#shiftUs)) as PtsUs;
+  }
+
   /**
    * Returns the media time of the next frame.
    *

@@ -31,6 +31,8 @@ export function laneStream(
     ...(second === null ? {} : { second }),
     ffmpeg,
     ...settingsOf(config, LANE_KEYS.pace),
+    // Nobody watches a recording that is read as fast as it goes.
+    ...(bulk === undefined ? {} : { signs: [] }),
     hwaccel,
     decodeThreads,
     firstFrame: place.nextFrame,
@@ -54,10 +56,10 @@ export function tunableOf(
   { source, policy, picture }: StreamInput,
   ffmpegMajor: number,
 ): ReadonlySet<keyof LaneTuning> {
-  if (source === null) return new Set(['staleMs', 'openTimeoutMs']);
+  if (source === null) return new Set(['staleMs', 'openTimeoutMs', 'signs']);
   // A file goes on at its next frame when it is opened again: it loses none, and takes exactly those of its new rate.
   const rate = policy === 'live' && takesCommands(ffmpegMajor) ? (['every', 'maxFps'] as const) : [];
   // Where sharp makes the input, a frame that the old gate called unchanged has none, and the new settings may need it.
   const gate = picture === null ? (['changeGate', 'keepsInput'] as const) : [];
-  return new Set([...rate, ...gate, 'staleMs', 'openTimeoutMs']);
+  return new Set([...rate, ...gate, 'staleMs', 'openTimeoutMs', 'signs']);
 }

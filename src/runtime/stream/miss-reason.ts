@@ -1,6 +1,12 @@
 import type { DropReason } from '../../core/frame.ts';
-import type { BusyStage, LatencyStage, Percentiles } from '../../protocol/report.ts';
-import { LATENCY_STAGES } from '../../protocol/report.ts';
+import {
+  BOTTLENECK_RATIO,
+  type BusyStage,
+  type HostReport,
+  LATENCY_STAGES,
+  type LatencyStage,
+  type Percentiles,
+} from '../../protocol/report.ts';
 
 /** The settings that limit how many frames a stream takes. */
 export interface RateLimits {
@@ -85,3 +91,9 @@ export function latencyMiss(limitMs: number, { latencyMs, stagesMs }: StreamPace
 }
 
 const percent = (ratio: number): number => Math.round(100 * ratio);
+
+/** The stage that limits the host; null if all have room, or nothing was measured yet. */
+export function busyStage(host: HostReport | undefined): StreamPace['busy'] {
+  if (host === undefined || host.busyRatio[host.bottleneck] < BOTTLENECK_RATIO) return null;
+  return { stage: host.bottleneck, ratio: host.busyRatio[host.bottleneck] };
+}

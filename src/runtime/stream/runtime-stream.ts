@@ -4,17 +4,18 @@ import { monoNowMs } from '../../core/clock.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import type { FramePicture } from '../../core/picture.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { MAX_POINTS, type StreamReport, type StreamState } from '../../protocol/report.ts';
+import type { StreamReport, StreamState } from '../../protocol/report.ts';
 import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import type { LaneListener, StreamMessage } from '../lane/lane-client.ts';
 import { type Arrangement, laneKey, laneTuning, type Models, sharedFrames } from './arrangement.ts';
+import { CameraSight } from './camera-sight.ts';
 import { FrameLedger } from './frame-ledger.ts';
 import { laneStream, tunableOf } from './lane-stream.ts';
 import type { StreamPace } from './miss-reason.ts';
 import { type PreparedSettings, prepareSettings } from './prepared-settings.ts';
 import { PreviewPairs } from './preview-pairs.ts';
 import { planRing } from './ring-plan.ts';
-import { reportScoreOf } from './stream-analytics.ts';
+import { placedCounts, reportScoreOf } from './stream-analytics.ts';
 import { isOtherChoice, isOtherSource, StreamPlace } from './stream-place.ts';
 import type { StreamInput, StreamPort } from './stream-port.ts';
 import { StreamRing } from './stream-ring.ts';
@@ -32,6 +33,7 @@ export class RuntimeStream implements LaneListener {
   readonly #port: StreamPort;
   #ring: StreamRing | null = null;
   readonly #life: StreamLife;
+  readonly #sight: CameraSight;
   #seq = 0;
   #decodeErrors = 0;
   #reconnects = 0;
@@ -53,6 +55,7 @@ export class RuntimeStream implements LaneListener {
     this.telemetry = new StreamTelemetry(monoNowMs());
     if (input.startAfter !== undefined) this.#place.continueAfter(input.startAfter, config.every);
     this.#life = new StreamLife(this.id, (message, details) => port.event('stream-state', this.id, message, details));
+    this.#sight = new CameraSight(this.id, port);
     const instance = port.primary();
     const { classes } = port.modelOf(instance).spec;
     const settings = this.#prepare({ config, instance, beside: null }, input, null);
@@ -199,7 +202,10 @@ export class RuntimeStream implements LaneListener {
   set isWatched(isWatched: boolean) {
     if (isWatched === this.#isWatched) return;
     this.#isWatched = isWatched;
-    this.ledger.previews = isWatched ? new PreviewPairs((frame, jpeg) => this.#port.onPreview(frame, jpeg)) : null;
+    const { id, run } = this.ledger;
+    this.ledger.previews = isWatched
+      ? new PreviewPairs({ id, run }, (picture) => this.#port.onPreview(picture), monoNowMs)
+      : null;
     if (this.#ring !== null) this.#ring.lane.watch(this.#ring.ringId, isWatched);
   }
 
@@ -263,7 +269,10 @@ export class RuntimeStream implements LaneListener {
   }
 
   #useRing(ring: StreamRing | null): void {
-    if (ring === null) this.input.feed?.disconnect();
+    if (ring === null) {
+      this.input.feed?.disconnect();
+      if (this.#ring !== null) this.#sight.end(this.#ring.slots, monoNowMs());
+    }
     this.#ring = ring;
     this.ledger.ring = ring;
   }
@@ -305,6 +314,9 @@ export class RuntimeStream implements LaneListener {
         if (this.warnings.push(message.message) > 100) this.warnings.shift();
         this.#port.event('stream-warning', this.id, message.message);
         break;
+      case 'sign':
+        if (!this.#isClosing) this.#sight.onSign(message);
+        break;
       case 'decode-errors':
         this.#decodeErrors += message.count;
         break;
@@ -312,7 +324,7 @@ export class RuntimeStream implements LaneListener {
         this.durationUs = message.durationUs;
         break;
       case 'preview':
-        this.ledger.previews?.onPicture(message.frame, message.jpeg);
+        this.ledger.previews?.onPicture(message);
         break;
       case 'closed':
         this.#onClosed?.();
@@ -436,6 +448,7 @@ export class RuntimeStream implements LaneListener {
       id: this.id,
       source: this.input.label,
       state,
+      ...this.#sight.report(this.#ring?.slots ?? null, nowMs),
       policy: this.input.policy,
       ...(this.config.insecureTls ? { insecureTls: true } : {}),
       seq: this.#seq++,
@@ -481,16 +494,4 @@ export class RuntimeStream implements LaneListener {
   get heldSlots(): number {
     return this.#ring?.slots.heldCount ?? 0;
   }
-}
-
-/** Adds to each zone and line where it is. */
-function placedCounts(
-  { zones, lines }: RuntimeStream['counts'],
-  config: StreamConfig,
-): Pick<StreamReport, 'zones' | 'lines'> {
-  const points = config.zones.reduce((sum, { polygon }) => sum + polygon.length, 0);
-  return {
-    zones: points > MAX_POINTS ? zones : zones.map((zone, i) => ({ ...zone, polygon: config.zones[i]!.polygon })),
-    lines: lines.map((line, i) => ({ ...line, from: config.lines[i]!.from, to: config.lines[i]!.to })),
-  };
 }

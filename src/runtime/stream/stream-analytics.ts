@@ -4,7 +4,7 @@ import type { StreamConfig } from '../../config/stream.ts';
 import type { Detection } from '../../core/detection.ts';
 import type { PublishedFrame, ZoneCount } from '../../core/frame.ts';
 import { TRACK_DEFAULTS } from '../../core/track-defaults.ts';
-import type { LineCount } from '../../protocol/report.ts';
+import { type LineCount, MAX_POINTS, type StreamReport } from '../../protocol/report.ts';
 import { ByteTracker, type PredictionQuality } from '../../track/byte-tracker.ts';
 import { LineCounter } from '../../track/lines.ts';
 import { type ResolvedTrackOptions, resolveTrackOptions } from '../../track/track-options.ts';
@@ -160,5 +160,17 @@ export function neededScore(config: Analysed, reportScore: number): number {
 function plain<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as {
     [K in keyof T]: Exclude<T[K], undefined>;
+  };
+}
+
+/** Adds to each zone and line where it is. */
+export function placedCounts(
+  { zones, lines }: Pick<StreamReport, 'zones' | 'lines'>,
+  config: Pick<StreamConfig, 'zones' | 'lines'>,
+): Pick<StreamReport, 'zones' | 'lines'> {
+  const points = config.zones.reduce((sum, { polygon }) => sum + polygon.length, 0);
+  return {
+    zones: points > MAX_POINTS ? zones : zones.map((zone, i) => ({ ...zone, polygon: config.zones[i]!.polygon })),
+    lines: lines.map((line, i) => ({ ...line, from: config.lines[i]!.from, to: config.lines[i]!.to })),
   };
 }

@@ -1,6 +1,7 @@
 import type { BatchStreamOptions } from '../../batch/micro-batcher.ts';
+import type { StreamSign } from '../../core/blind-sign.ts';
 import type { Detection } from '../../core/detection.ts';
-import type { PublishedFrame } from '../../core/frame.ts';
+import type { PreviewPicture, PublishedFrame } from '../../core/frame.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import type { SourceInput } from '../../core/source.ts';
 import type { StreamLease } from '../../core/stream-lease.ts';
@@ -153,5 +154,6 @@ export interface StreamPort {
   room(stream: string, input: StreamInput): Promise<unknown> | null;
   /** Passes a result to listeners and sinks. The slot is released when the returned promise settles, or at once if it is null. */
   publish(result: PublishedFrame, frame: InFlightFrame, input: StreamInput): Promise<unknown> | null;
-  onPreview(frame: PublishedFrame, jpeg: Uint8Array): void;
+  onPreview(picture: PreviewPicture): void;
+  onSign(sign: StreamSign): void;
 }

@@ -36,6 +36,10 @@ function filters(plan: Partial<DecodePlan>): string {
   return args[args.indexOf('-filter:v') + 1]!;
 }
 
+function graph(args: readonly string[]): string {
+  return args[args.indexOf('-filter_complex') + 1]!;
+}
+
 describe('the scale filter', () => {
   const letterbox = { mode: 'letterbox', anchor: 'top-left', padValue: 114 } as const;
 
@@ -80,9 +84,28 @@ describe('decodeArguments', () => {
     expect(args(5)).not.toContain('-nostdin');
     expect(args(5)).not.toContain('-stats_period');
     expect(args(7).join(' ')).toContain('-stats_period 0.1');
-    expect(filters({ takesCommands: true, every: 2 })).toContain(
+    expect(graph(args(5))).toContain(
       'metadata=add:a1b2:0,metadata@rate=modify:a1b2:1:enable=gt(mod(n\\,2)\\,0),metadata@ratea1b2=print:a1b2:1,metadata=select:a1b2:0,metadata=add:a1b2:0,metadata@gate=modify:a1b2:1:enable=0,metadata@sheda1b2=print:a1b2:1,metadata=select:a1b2:0,showinfo@a1b2=',
     );
+  });
+
+  it('makes the same picture of frames and looks, and looks of any decoded frame', () => {
+    const views = [
+      { left: 0, top: 0, right: 0.5, bottom: 1 },
+      { left: 0.5, top: 0, right: 1, bottom: 1 },
+    ];
+    const args = decodeArguments(FILE, { ...PLAN, takesCommands: true, every: 2, canvas: { ...PLAN.canvas, views } });
+    const [split, taken, seen] = graph(args).split(/;(?=\[(?:taken|seen)\])/);
+    expect(split).toBe('[0:v:0]split[taken][seen]');
+    const picture = /showinfo@\w+=checksum=0,(.*)\[\w+\]$/;
+    const plain = (part: string): string => picture.exec(part)![1]!.replaceAll('[look', '[');
+    expect(plain(seen!)).toBe(plain(taken!));
+    expect(seen).toContain('[seen]metadata@look=add:a1b2:1:enable=not(n),metadata=select:a1b2:1,showinfo@looka1b2=');
+    const outputs = args.join(' ').split(' -map ').slice(1);
+    expect(outputs.map((output) => [output.split(' ')[0], output.slice(-21)])).toEqual([
+      ['[frames]', expect.stringContaining('-f rawvideo pipe:1')],
+      ['[looks]', expect.stringContaining('-f rawvideo pipe:4')],
+    ]);
   });
 
   it.each([

@@ -11,6 +11,24 @@ function read(...lines: string[]): LogEvent[] {
 
 const P = `[showinfo@${TAG} @ 0x55b1f6dda680] [info]`;
 
+it('the header of a look is no frame, has its own number, and the time base of the frames', () => {
+  const look = `[showinfo@look${TAG} @ 0x55b1f6dda680] [info]`;
+  const line = (n: number, pts: number) => `n:   ${n} pts:   ${pts} pts_time:0.08    pos:    27571 fmt:yuv420p sar:4/3 s:320x240 i:P`;
+  const read_ = read(
+    `${P} config in time_base: 1/25000, frame_rate: 25/2`,
+    `${look} config in time_base: 1/25000, frame_rate: 25/2`,
+    `${P} ${line(0, 0)}`,
+    `${look} ${line(7, 2000)}`,
+    `${P} ${line(1, 4000)}`,
+  );
+  const size = { width: 427, height: 240, stored: { width: 320, pixelAspect: 4 / 3 } };
+  expect(read_).toEqual([
+    { kind: 'frame', frame: { ptsUs: 0, ...size } },
+    { kind: 'look', frame: { ptsUs: 80_000, ...size } },
+    { kind: 'frame', frame: { ptsUs: 160_000, ...size } },
+  ]);
+});
+
 describe('the header of a frame', () => {
   // Real output of each version for the same clip, 432x768 after rotation.
   it.each([

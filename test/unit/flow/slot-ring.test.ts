@@ -129,6 +129,15 @@ describe('SlotRing', () => {
     );
   });
 
+  it('says how long ago a frame was decoded, whatever the clock reads', () => {
+    const ring = SlotRing.create(SHAPE);
+    expect(ring.decodedAgeMs(5)).toBeNull();
+    for (const nowMs of [0, 1_700_000_000_000.4, 2 ** 31 - 10, 2 ** 32 - 10]) {
+      SlotRing.attach(ring.buffer, SHAPE).noteDecoded(nowMs);
+      expect(ring.decodedAgeMs(nowMs + 86_400_000)).toBeCloseTo(86_400_000, -1);
+    }
+  });
+
   it('shares one memory between all threads that attach to it', () => {
     const ring = SlotRing.create(SHAPE);
     const other = SlotRing.attach(ring.buffer, ring.shape);

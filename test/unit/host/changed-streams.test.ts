@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { BLIND_SIGNS } from '../../../src/core/blind-sign.ts';
 import type { SightlineError } from '../../../src/errors/sightline-error.ts';
 import type { StreamVersion } from '../../../src/host/host-streams.ts';
 import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
@@ -264,7 +265,10 @@ const CORNERS: [number, number][] = [
 ];
 
 describe('a change in place', () => {
-  const ALL = { every: 1, maxFps: null, changeGate: null, keepsInput: false, staleMs: 3000, openTimeoutMs: 10_000 };
+  const ALL = {
+    ...{ every: 1, maxFps: null, changeGate: null, keepsInput: false, staleMs: 3000, openTimeoutMs: 10_000 },
+    signs: [...BLIND_SIGNS],
+  };
   const zone = {
     id: 'z',
     polygon: [
@@ -284,6 +288,7 @@ describe('a change in place', () => {
     ],
     ['when it counts as stale', { staleMs: 9000 }, [{ ...ALL, staleMs: 9000 }]],
     ['how long it may take to open', { openTimeoutMs: 500 }, [{ ...ALL, openTimeoutMs: 500 }]],
+    ['which signs are looked for', { signs: ['black'] }, [{ ...ALL, signs: ['black'] }]],
     ['what only other kinds of sources have', { transport: 'udp', insecureTls: true }, []],
     ['tracking between', { skip: { trackBetween: 4 } }, []],
     ['the tracker', { track: { highScore: 0.4 } }, []],

@@ -14,7 +14,7 @@ function rig(every = 1, more: object = {}) {
   const spec = { input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } };
   const stream = {
     ...{ ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape }, spec, policy: 'live', picture: null },
-    ...{ every, firstFrame: 0, mediaTime: { lastUs: 0, shiftUs: 0 }, changeGate: null, hashesInput: false },
+    ...{ every, firstFrame: 0, mediaTime: { lastUs: 0, shiftUs: 0 }, changeGate: null, hashesInput: false, signs: [] },
     ...more,
   } as unknown as LaneStream;
   const port = { post: (message: FromLane) => void messages.push(message), addPreprocessMs: () => undefined };

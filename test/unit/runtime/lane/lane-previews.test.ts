@@ -1,6 +1,7 @@
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import sharp from 'sharp';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import type { PtsUs } from '../../../../src/core/units.ts';
 import { SlotRing } from '../../../../src/flow/slot-ring.ts';
 import type { FromLane, LaneStream } from '../../../../src/protocol/threads.ts';
 import { Lane } from '../../../../src/runtime/lane/lane.ts';
@@ -28,7 +29,14 @@ class Camera {
     const stream = {
       ...{ streamId: 's', ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape } },
       ...{ spec: { input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } }, policy: 'live', picture: null },
-      ...{ every: 1, firstFrame: 0, mediaTime: { lastUs: 0, shiftUs: 0 }, changeGate: null, hashesInput: false },
+      ...{
+        every: 1,
+        firstFrame: 0,
+        mediaTime: { lastUs: 0, shiftUs: 0 },
+        changeGate: null,
+        hashesInput: false,
+        signs: [],
+      },
       preview: { maxWidth: SIDE, fps, quality: 72 },
     } as unknown as LaneStream;
     const post = (message: FromLane, transfer: readonly ArrayBuffer[] = []): void => {
@@ -56,10 +64,10 @@ class Camera {
 it('a watched stream makes at most `preview.fps` pictures a second, an unwatched one none', async () => {
   const camera = new Camera(5);
   camera.deliver(10, 40);
-  camera.frames.isWatched = true;
+  camera.frames.pictures.isWatched = true;
   // One second: frames 10 to 34.
   camera.deliver(25, 40);
-  camera.frames.isWatched = false;
+  camera.frames.pictures.isWatched = false;
   camera.deliver(10, 40);
   await vi.waitFor(() => expect(camera.previews).toHaveLength(5));
   await camera.frames.close();
@@ -70,14 +78,15 @@ it('a lane passes on which memory is to be transferred', async () => {
   const transfers: unknown[] = [];
   const lane = new Lane((_, transfer) => void transfers.push(transfer));
   const jpeg = new Uint8Array(4);
-  lane.post({ type: 'preview', ringId: 1, frame: 0, jpeg }, [jpeg.buffer]);
+  const picture = { frame: 0, isFrame: true, ptsUs: 0 as PtsUs, width: 1, height: 1, jpeg };
+  lane.post({ type: 'preview', ringId: 1, ...picture }, [jpeg.buffer]);
   await lane.shutdown();
   expect(transfers).toEqual([[jpeg.buffer]]);
 });
 
 it('a picture crosses to the main thread without a copy', async () => {
   const camera = new Camera(1);
-  camera.frames.isWatched = true;
+  camera.frames.pictures.isWatched = true;
   camera.deliver(1, 40);
   await vi.waitFor(() => expect(camera.previews).toHaveLength(1));
   const { port1, port2 } = new MessageChannel();

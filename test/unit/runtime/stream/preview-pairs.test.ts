@@ -1,57 +1,106 @@
 import { describe, expect, it } from 'vitest';
 import type { PublishedFrame } from '../../../../src/core/frame.ts';
+import type { MonoMs, PtsUs } from '../../../../src/core/units.ts';
+import type { LanePreview } from '../../../../src/protocol/threads.ts';
 import { PreviewPairs } from '../../../../src/runtime/stream/preview-pairs.ts';
 
+/** Frame n is 100 ms of media time after frame n - 1. */
+const us = (frame: number): PtsUs => (frame * 100_000) as PtsUs;
+
 function frame(n: number): PublishedFrame {
-  return { frame: n } as PublishedFrame;
+  return { streamId: 's', frame: n, ptsUs: us(n) } as PublishedFrame;
 }
 
-function jpeg(n: number): Uint8Array {
-  return Uint8Array.of(n);
+function picture(n: number, isFrame = true): LanePreview {
+  return { frame: n, isFrame, ptsUs: us(n), width: 64, height: 36, jpeg: Uint8Array.of(n) };
 }
 
-/** The emitted pairs of frame and picture, `7` for frame 7 with picture 7. */
-function bench(): { pairs: PreviewPairs; told: string[] } {
-  const told: string[] = [];
-  const pairs = new PreviewPairs(({ frame: n }, picture) =>
-    told.push(n === picture[0] ? `${n}` : `${n}!=${picture[0]}`),
+/** A picture that is no frame, between frame n and the next. */
+function between(n: number): LanePreview {
+  return { ...picture(n, false), ptsUs: (us(n) + 50_000) as PtsUs };
+}
+
+/** What was emitted: `7 of 7` is picture 7 with the boxes of its own frame, `7 with 5` with those of frame 5. */
+class Bench {
+  nowMs = 0;
+  readonly told: string[] = [];
+  readonly pairs = new PreviewPairs(
+    { id: 's', run: 'r' },
+    ({ frame: result, jpeg, pictureUs, hasResult = true }) => {
+      const boxes = hasResult ? `${pictureUs === undefined ? 'of' : 'with'} ${result.frame}` : 'without boxes';
+      this.told.push(`${jpeg[0]} ${boxes}`);
+    },
+    () => this.nowMs as MonoMs,
   );
-  return { pairs, told };
 }
 
 describe('PreviewPairs', () => {
   it('pairs the picture and boxes of one frame, whichever comes first', () => {
-    const { pairs, told } = bench();
-    pairs.onPicture(1, jpeg(1));
+    const { pairs, told } = new Bench();
+    pairs.onPicture(picture(1));
     expect(told).toEqual([]);
     pairs.onPublished(frame(1));
     pairs.onPublished(frame(2));
-    pairs.onPicture(2, jpeg(2));
-    expect(told).toEqual(['1', '2']);
+    pairs.onPicture(picture(2));
+    expect(told).toEqual(['1 of 1', '2 of 2']);
   });
 
   it('emits a picture once', () => {
-    const { pairs, told } = bench();
-    pairs.onPicture(1, jpeg(1));
+    const { pairs, told } = new Bench();
+    pairs.onPicture(picture(1));
     pairs.onPublished(frame(1));
     pairs.onPublished(frame(1));
-    expect(told).toEqual(['1']);
+    expect(told).toEqual(['1 of 1']);
   });
 
-  it('never pairs a picture with the boxes of another frame', () => {
-    const { pairs, told } = bench();
-    pairs.onPicture(1, jpeg(1));
-    for (let n = 2; n < 10; n++) pairs.onPublished(frame(n));
-    pairs.onPicture(20, jpeg(20));
-    pairs.onPublished(frame(20));
-    expect(told).toEqual(['20']);
+  it('gives a picture whose frame was dropped the newest result that is not newer, and says so', () => {
+    const { pairs, told } = new Bench();
+    pairs.onPublished(frame(1));
+    pairs.onPicture(picture(3));
+    expect(told, 'its own may come').toEqual([]);
+    pairs.onPublished(frame(4));
+    expect(told).toEqual(['3 with 1']);
   });
 
-  it('waits for a picture over 32 results, and no longer', () => {
-    const { pairs, told } = bench();
+  it('does not wait for the result of a picture that is no frame', () => {
+    const { pairs, told } = new Bench();
+    pairs.onPublished(frame(1));
+    pairs.onPicture(between(1));
+    expect(told).toEqual(['1 with 1']);
+  });
+
+  it('never uses a result that is newer than the picture', () => {
+    const { pairs, told } = new Bench();
+    for (const n of [1, 2, 3]) pairs.onPublished(frame(n));
+    pairs.onPicture({ ...between(3), ptsUs: us(2) });
+    expect(told).toEqual(['3 with 2']);
+  });
+
+  it('shows pictures without boxes while there is no result', () => {
+    const bench = new Bench();
+    bench.pairs.onPicture(picture(0));
+    bench.nowMs = 500;
+    bench.pairs.onPicture(between(0));
+    expect(bench.told).toEqual(['0 without boxes', '0 without boxes']);
+  });
+
+  it('keeps the order: a picture that waits for its boxes holds back later ones, for half a second', () => {
+    const bench = new Bench();
+    bench.pairs.onPublished(frame(1));
+    bench.pairs.onPicture(picture(2));
+    bench.nowMs = 499;
+    bench.pairs.onPicture(between(4));
+    expect(bench.told).toEqual([]);
+    bench.nowMs = 500;
+    bench.pairs.onPicture(between(5));
+    expect(bench.told).toEqual(['2 with 1', '4 with 1', '5 with 1']);
+  });
+
+  it('keeps 32 results for late pictures, and no more', () => {
+    const { pairs, told } = new Bench();
     for (let n = 0; n < 33; n++) pairs.onPublished(frame(n));
-    pairs.onPicture(0, jpeg(0));
-    pairs.onPicture(1, jpeg(1));
-    expect(told).toEqual(['1']);
+    pairs.onPicture(picture(0));
+    pairs.onPicture(picture(1));
+    expect(told).toEqual(['0 without boxes', '1 of 1']);
   });
 });

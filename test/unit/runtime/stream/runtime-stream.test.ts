@@ -76,6 +76,7 @@ class Bench {
         return null;
       },
       onPreview: () => undefined,
+      onSign: () => undefined,
     };
     const input = { source: null, imagePaths: ['a.jpg'], label: 'a', policy, picture: null };
     this.stream = new RuntimeStream(parseStream({ id: 's', source: 'a' }, {}), input, port);

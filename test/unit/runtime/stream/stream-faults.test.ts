@@ -103,6 +103,7 @@ describe('a stream under faults', () => {
       room: () => null,
       publish: () => null,
       onPreview: () => undefined,
+      onSign: () => undefined,
     };
     const input = { source: null, imagePaths: [], label: 'cam', policy, picture: null };
     const stream = new RuntimeStream(parseStream({ id: 'cam', source: 'cam' }, {}), input, port);

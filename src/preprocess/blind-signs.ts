@@ -1,0 +1,139 @@
+import type { BlindSign } from '../core/blind-sign.ts';
+import { FrozenPicture } from './frozen-picture.ts';
+import { LearnedScene } from './learned-scene.ts';
+import { CELL_VALUES } from './picture-sampler.ts';
+
+/** A sign, and since when it is there, on the clock of the samples. */
+export interface SeenSign {
+  readonly sign: BlindSign;
+  readonly sinceMs: number;
+}
+
+/** Pictures are judged this often; more give no more certainty. */
+export const SAMPLE_EVERY_MS = 500;
+/** After a longer pause without pictures, the next one has no predecessor. */
+const GAP_MS = 5_000;
+/** A black picture is at most this bright, 0 to 255 (a black of studio video that is read as full range is 16) ... */
+const BLACK_LEVEL = 24;
+/** ... and nine tenths of its cells differ by at most this: a scene at night has lamps and outlines, however dark it is. */
+const BLACK_SPREAD = 4;
+/** How fast what is judged follows the pictures. Noise and things that pass by fade. */
+const BLACK_MS = 1_500;
+const SCENE_MS = 5_000;
+
+/** How long a sign must be seen before it is raised, and how long it must be gone. */
+const LASTS_MS = {
+  black: { raise: 4_000, clear: 1_000 },
+  moved: { raise: 20_000, clear: 5_000 },
+  blurred: { raise: 20_000, clear: 5_000 },
+} as const;
+
+/**
+ * Finds signs that a camera is blind in a series of its pictures. What is usual it learns from the pictures themselves, so it must
+ * see all of a camera's. Depends on nothing else: no clock, no randomness. One update takes about 0.1 ms.
+ */
+export class BlindSigns {
+  readonly #frozen = new FrozenPicture();
+  readonly #scene = new LearnedScene();
+  readonly #black = new Lasting(LASTS_MS.black);
+  readonly #moved = new Lasting(LASTS_MS.moved);
+  readonly #blurred = new Lasting(LASTS_MS.blurred);
+  #darkness: Float32Array | null = null;
+  #slow: Float32Array | null = null;
+  #lastMs = Number.NEGATIVE_INFINITY;
+
+  /**
+   * Takes the next picture.
+   *
+   * @param samples - from `PictureSampler`.
+   * @param nowMs - when it was taken, on a clock that does not go back.
+   * @param wanted - signs that are looked for.
+   * @returns the sign that the camera has now, null if it has none. Of several, the one that explains the others.
+   */
+  update(samples: Uint8Array, nowMs: number, wanted: readonly BlindSign[]): SeenSign | null {
+    const isAfterGap = nowMs - this.#lastMs > GAP_MS;
+    const passedMs = isAfterGap ? 0 : nowMs - this.#lastMs;
+    this.#lastMs = nowMs;
+    if (isAfterGap) {
+      this.#darkness = null;
+      this.#slow = null;
+      this.#frozen.interrupt();
+    }
+    const frozenMs = this.#frozen.update(samples, nowMs);
+    this.#darkness = followed(this.#darkness, cellsOf(samples), passedMs / BLACK_MS);
+    const isBlack = isDark(this.#darkness);
+    const blackMs = this.#black.update(isBlack, nowMs);
+    // A black picture is no scene, and a frozen one tells nothing about the camera.
+    const isScene = !isBlack && blackMs === null && frozenMs === null;
+    if (isScene) this.#slow = followed(this.#slow, samples, passedMs / SCENE_MS);
+    else this.#slow = null;
+    const scene = this.#slow === null ? null : this.#scene.judge(this.#slow, cellsOf(this.#slow), passedMs);
+    const since: Record<BlindSign, number | null> = {
+      black: blackMs,
+      frozen: frozenMs,
+      moved: this.#moved.update(scene === null ? null : scene.isOther, nowMs),
+      blurred: this.#blurred.update(scene === null ? null : scene.isBlurred, nowMs),
+    };
+    for (const sign of ['black', 'frozen', 'moved', 'blurred'] as const) {
+      const sinceMs = since[sign];
+      if (sinceMs !== null && wanted.includes(sign)) return { sign, sinceMs };
+    }
+    return null;
+  }
+}
+
+/** A condition that holds once it was seen for some time, and until it was not seen for some time. */
+class Lasting {
+  readonly #lasts: { readonly raise: number; readonly clear: number };
+  /** Since when it is seen, or holds. */
+  #sinceMs: number | null = null;
+  #goneMs: number | null = null;
+  #holds = false;
+
+  constructor(lasts: { readonly raise: number; readonly clear: number }) {
+    this.#lasts = lasts;
+  }
+
+  /**
+   * @param isSeen - null: it cannot be judged now, so nothing changes.
+   * @returns since when it holds; null if it does not.
+   */
+  update(isSeen: boolean | null, nowMs: number): number | null {
+    if (isSeen === true) {
+      this.#goneMs = null;
+      this.#sinceMs ??= nowMs;
+      if (nowMs - this.#sinceMs >= this.#lasts.raise) this.#holds = true;
+    } else if (isSeen === false && this.#sinceMs !== null) {
+      this.#goneMs ??= nowMs;
+      if (!this.#holds || nowMs - this.#goneMs >= this.#lasts.clear) {
+        this.#sinceMs = null;
+        this.#holds = false;
+      }
+    }
+    return this.#holds ? this.#sinceMs : null;
+  }
+}
+
+/** Returns a mean of the newest values that follows them by a share of their difference. Reuses the memory of the old one. */
+function followed(mean: Float32Array | null, values: ArrayLike<number>, share: number): Float32Array {
+  if (mean === null) return Float32Array.from(values);
+  const ratio = 1 - Math.exp(-share);
+  for (let i = 0; i < mean.length; i++) mean[i] = mean[i]! + ratio * (values[i]! - mean[i]!);
+  return mean;
+}
+
+function cellsOf(samples: Uint8Array | Float32Array): Float32Array {
+  const cells = new Float32Array(samples.length / CELL_VALUES);
+  for (let i = 0; i < samples.length; i++) {
+    const cell = Math.floor(i / CELL_VALUES);
+    cells[cell] = cells[cell]! + samples[i]! / CELL_VALUES;
+  }
+  return cells;
+}
+
+function isDark(cells: Float32Array): boolean {
+  const mean = cells.reduce((sum, level) => sum + level, 0) / cells.length;
+  if (mean > BLACK_LEVEL) return false;
+  const sorted = cells.toSorted();
+  return sorted[Math.floor(0.95 * sorted.length)]! - sorted[Math.floor(0.05 * sorted.length)]! <= BLACK_SPREAD;
+}
