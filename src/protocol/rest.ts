@@ -10,7 +10,9 @@ import { modelConfig } from '../config/model-config.ts';
 import { range, whole } from '../config/number.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { trackConfig } from '../config/track.ts';
+import type { CrossingDirection } from '../core/frame.ts';
 import { name } from './bounds.ts';
+import type { EventMessage } from './feed.ts';
 import { type DeadLetter, type JobOrder, type JobReport, jobOrder } from './fleet.ts';
 import type { FleetReport } from './fleet-report.ts';
 import type { HostReport, StreamReport } from './report.ts';
@@ -56,7 +58,7 @@ export interface StreamsReply {
 
 /** What a stream did: `GET /api/streams/:id/history`. Columns of equal length, oldest first; null where nothing was published. */
 export interface HistoryReply {
-  /** Seconds between two points: 1 or 10. At 10 a point is the mean of its reports, and `p99` the highest. */
+  /** Seconds between two points: 1, 10, 60 or 3,600. Above 1 a point is the mean of its reports, and `p99` the highest. */
   readonly stepS: number;
   /** Ends of the steps, seconds since 1970. Steps without reports are left out. */
   readonly times: readonly number[];
@@ -70,6 +72,104 @@ export interface HistoryReply {
   readonly p95: readonly (number | null)[];
   /** 99th percentile of the latency, milliseconds. */
   readonly p99: readonly (number | null)[];
+}
+
+/** Events that match a search: `GET /api/events`. */
+export interface EventsReply {
+  /** Newest last. */
+  readonly events: readonly EventMessage[];
+  /** The `cursor` of the page of older ones; null if there are none. Only of a search in pages. */
+  readonly next?: string | null;
+}
+
+/** How many objects crossed a line, or appeared, in one step of time. */
+export interface CountRow {
+  /** When the step began, milliseconds since 1970. */
+  readonly timeMs: number;
+  /** Name of the stream. */
+  readonly stream: string;
+  /** Name of the line; null: objects that appeared in the picture, of streams with tracks. */
+  readonly line: string | null;
+  /** Which way they crossed; null without a line. */
+  readonly direction: CrossingDirection | null;
+  /** Name of their class. */
+  readonly label: string;
+  /** Number of objects. */
+  readonly count: number;
+}
+
+/** How long a stream was watched in one step of time. */
+export interface SeenRow {
+  /** When the step began, milliseconds since 1970. */
+  readonly timeMs: number;
+  /** Name of the stream. */
+  readonly stream: string;
+  /** Frames that were published. */
+  readonly frames: number;
+  /** Seconds of media time between them, without gaps of more than 5 s. */
+  readonly seenS: number;
+}
+
+/** How full a zone was in one step of time. */
+export interface OccupancyRow {
+  /** When the step began, milliseconds since 1970. */
+  readonly timeMs: number;
+  /** Name of the stream. */
+  readonly stream: string;
+  /** Name of the zone. */
+  readonly zone: string;
+  /** Most objects inside at once. */
+  readonly max: number;
+  /** Objects inside, on average over `seenS`; null if nothing was seen. */
+  readonly mean: number | null;
+  /** Seconds that objects were inside, added up over the objects. */
+  readonly objectS: number;
+  /** Seconds in which at least one was inside. */
+  readonly occupiedS: number;
+  /** By how much the number of objects inside rose, added up: one that is missed in a frame counts again. */
+  readonly arrivals: number;
+  /** Seconds that an object stayed, on average: `objectS` by `arrivals`; null without arrivals. */
+  readonly dwellS: number | null;
+  /** Seconds that the stream was watched. */
+  readonly seenS: number;
+}
+
+/** Counts of lines and of objects that appeared: `GET /api/counts`. */
+export interface CountsReply {
+  /** Oldest first. */
+  readonly counts: readonly CountRow[];
+  /** What `from` of the next request is; null if there is no more. */
+  readonly next: string | null;
+}
+
+/** How long streams were watched: `GET /api/seen`. */
+export interface SeenReply {
+  /** Oldest first. */
+  readonly seen: readonly SeenRow[];
+  /** What `from` of the next request is; null if there is no more. */
+  readonly next: string | null;
+}
+
+/** How full zones were: `GET /api/occupancy`. */
+export interface OccupancyReply {
+  /** Oldest first. */
+  readonly occupancy: readonly OccupancyRow[];
+  /** What `from` of the next request is; null if there is no more. */
+  readonly next: string | null;
+}
+
+/** Where objects stood: `GET /api/heat`. */
+export interface HeatReply {
+  /** Name of the stream. */
+  readonly stream: string;
+  /** Cells from left to right. */
+  readonly columns: number;
+  /** Cells from top to bottom. */
+  readonly rows: number;
+  /** Row by row: seconds that objects had the middle of their lower edge in the cell. */
+  readonly cells: readonly number[];
+  /** Seconds that the stream was watched. */
+  readonly seenS: number;
 }
 
 /** A detector that a host can load. */

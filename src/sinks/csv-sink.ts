@@ -18,14 +18,15 @@ export class CsvSink extends LineSink {
   }
 
   protected linesOf({ frame, ptsUs, width, height, by, detections }: WrittenFrame, source: string): string[] {
-    const place = `${quoted(source)},${frame},${ptsUs},${width},${height},${by}`;
+    const place = `${csvField(source)},${frame},${ptsUs},${width},${height},${by}`;
     return detections.map(({ classId, label, score, box, trackId = '' }) => {
-      const values = [quoted(label), roundScore(score), ...roundBox(box, FILE_BOX_STEPS), trackId];
+      const values = [csvField(label), roundScore(score), ...roundBox(box, FILE_BOX_STEPS), trackId];
       return `${place},${classId},${values.join(',')}\n`;
     });
   }
 }
 
-function quoted(text: string): string {
+/** Quotes a text if it has to be, as RFC 4180 says. */
+export function csvField(text: string): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

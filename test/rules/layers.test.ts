@@ -29,6 +29,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   runtime: 3,
   control: 3,
   events: 3,
+  history: 3,
   gateway: 3,
   measure: 3,
   optimize: 3,

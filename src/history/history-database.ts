@@ -1,0 +1,424 @@
+import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { MIB } from '../disk/given-file.ts';
+import type { EventMessage } from '../protocol/feed.ts';
+import type { RuleEvent } from '../protocol/rule-event.ts';
+import { besidePath } from '../sinks/kept-lines.ts';
+import { FIGURE_STEP_S, type FigureBatch, type HistoryThreadData, type HistoryWrite } from './history-records.ts';
+import { ADD_ROWS, EVENT_COLUMNS, FIGURE_TABLES, SCHEMA_VERSION, SPARE_TABLES, TABLES } from './history-schema.ts';
+
+/** Primary result codes of SQLite, https://sqlite.org/rescode.html. */
+const SQLITE = { full: 13, corrupt: 11, notADatabase: 26 } as const;
+/** Pruning begins when this share of the bytes is in use, and ends at the lower one. */
+const PRUNE = { fromRatio: 0.9, toRatio: 0.8 } as const;
+/** A history that cannot be kept on the disk. */
+const MOST_MEMORY_BYTES = 16 * MIB;
+/** Events that wait until the disk takes them; beyond, the oldest are lost. */
+const MOST_SPARE_EVENTS = 1000;
+/** A log of so many bytes means that a reader keeps SQLite from emptying it. */
+const MOST_LOG_BYTES = 64 * MIB;
+/** Searches differ in what they ask for. */
+const MOST_STATEMENTS = 200;
+/** How long a write waits for another program that writes the file. */
+const BUSY_MS = 2000;
+const DAY_S = 86_400;
+const HOUR_S = 3600;
+const MINUTE_S = 60;
+/** Crossings of lines come by the thousand, so they go before other events. */
+const FREQUENT = "kind = 'line-crossed'";
+/** Not handed over, or open: a start needs it. */
+const NEEDED = `delivered = 0 OR (delivered = 1 AND phase <> 'end' AND NOT EXISTS
+  (SELECT 1 FROM events AS other WHERE other.event = events.event AND other.phase = 'end'))`;
+
+export interface HistoryDatabaseOptions extends HistoryThreadData {
+  readonly onNotice: (text: string) => void;
+  readonly nowMs?: () => number;
+}
+
+/** The tables of a history: opens, writes, bounds and repairs them. Blocks its thread, so it is used off the main thread. */
+export class HistoryDatabase {
+  readonly #options: HistoryDatabaseOptions;
+  readonly #nowMs: () => number;
+  #database: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+  /** Null: in memory. */
+  #path: string | null;
+  /** Inodes of the file and of its log: another one, or none, means that somebody has removed it. */
+  #files = '';
+  /** Whether the disk refused the newest write. */
+  #isFailing = false;
+  #isBlocked = false;
+  #spare = 0;
+  #lost = 0;
+
+  /** Never throws for what is wrong with the file: a damaged one is set aside, and without a file it is in memory. */
+  constructor(options: HistoryDatabaseOptions) {
+    this.#options = options;
+    this.#nowMs = options.nowMs ?? Date.now;
+    this.#path = options.path;
+    this.#database = this.#open();
+  }
+
+  /** Events, and batches of figures, that could not be kept. */
+  get lost(): number {
+    return this.#lost;
+  }
+
+  /** Whether anything survives the process. */
+  get isOnDisk(): boolean {
+    return this.#path !== null;
+  }
+
+  /** Returns all rows of a query. Sets a damaged file aside and asks its successor. */
+  all<Row extends object>(sql: string, ...values: SQLInputValue[]): Row[] {
+    return this.#repaired(() => this.#statement(sql).all(...values) as Row[]);
+  }
+
+  /** Writes all or nothing of it. @returns whether it is on the disk: after a record, also after a power failure. */
+  write(writes: readonly HistoryWrite[]): boolean {
+    try {
+      this.#repaired(() => {
+        this.#requireFiles();
+        this.#transaction(writes);
+      });
+    } catch (error) {
+      this.#keepSpare(writes, error as Error);
+      return false;
+    }
+    if (this.#isFailing) this.#options.onNotice(`the history ${this.#path} is written again`);
+    this.#isFailing = false;
+    return this.isOnDisk;
+  }
+
+  /** Deletes what is too old or too much, and joins figures of more than an hour ago. Call it once a minute. */
+  maintain(): void {
+    const nowS = this.#nowMs() / 1000;
+    if (this.#isFailing) this.write([]);
+    this.#repaired(() => {
+      this.#database.exec('PRAGMA synchronous = NORMAL');
+      const oldestS = nowS - this.#options.days * DAY_S;
+      for (const table of FIGURE_TABLES) this.#deleteFigures(table, oldestS);
+      this.#statement(`DELETE FROM events WHERE time_ms < ? AND NOT coalesce(${NEEDED}, 0)`).run(oldestS * 1000);
+      this.#joinFigures(Math.floor((nowS - HOUR_S) / MINUTE_S) * MINUTE_S);
+      this.#prune(nowS);
+      this.#watchLog();
+    });
+  }
+
+  close(): void {
+    this.#statements.clear();
+    try {
+      this.#database.close();
+    } catch {
+      // It was damaged and could not be opened again.
+    }
+  }
+
+  /** Opens the file, a new one in its place, or one in memory. */
+  #open(): DatabaseSync {
+    for (let attempt = 0; this.#path !== null; attempt++) {
+      try {
+        return this.#openFile(this.#path);
+      } catch (error) {
+        const isDamaged = attempt === 0 && isDamage(error);
+        if (isDamaged && this.#setAside((error as Error).message)) continue;
+        this.#options.onNotice(
+          `the history ${this.#path} cannot be used: ${(error as Error).message}; it is in memory until the next start`,
+        );
+        this.#path = null;
+      }
+    }
+    return this.#prepare(new DatabaseSync(':memory:'), Math.min(this.#options.maxBytes, MOST_MEMORY_BYTES));
+  }
+
+  #openFile(path: string): DatabaseSync {
+    mkdirSync(dirname(path), { recursive: true });
+    const database = new DatabaseSync(path);
+    try {
+      database.exec(
+        `PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = ${8 * MIB}`,
+      );
+      const [check] = Object.values(database.prepare('PRAGMA quick_check(1)').get() ?? {});
+      if (check !== 'ok')
+        throw Object.assign(new Error(String(check).replaceAll('\n', ' ')), { errcode: SQLITE.corrupt });
+      this.#prepare(database, this.#options.maxBytes);
+      this.#files = filesOf(path);
+      return database;
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  }
+
+  #prepare(database: DatabaseSync, maxBytes: number): DatabaseSync {
+    const version = Number(scalarOf(database, 'PRAGMA user_version'));
+    if (version > SCHEMA_VERSION) throw new Error(`it was written by a newer version (tables ${version})`);
+    if (version === 0) database.exec(`BEGIN; ${TABLES} COMMIT;`);
+    database.exec(SPARE_TABLES);
+    database.exec(`PRAGMA max_page_count = ${Math.ceil(maxBytes / Number(scalarOf(database, 'PRAGMA page_size')))}`);
+    this.#statements.clear();
+    this.#spare = 0;
+    return database;
+  }
+
+  /** @returns false if it cannot be renamed. */
+  #setAside(why: string): boolean {
+    const path = this.#path!;
+    const aside = besidePath(path, 'damaged');
+    try {
+      for (const end of ['-wal', '-shm', '']) {
+        rmSync(aside + end, { force: true });
+        if (exists(path + end)) renameSync(path + end, aside + end);
+      }
+    } catch {
+      return false;
+    }
+    this.#options.onNotice(`the history ${path} is damaged (${why}); it is now ${aside}, and a new one begins`);
+    return true;
+  }
+
+  /** Runs something; if the file turns out to be damaged, once more with a new one. */
+  #repaired<T>(run: () => T): T {
+    try {
+      return run();
+    } catch (error) {
+      if (this.#path === null || !isDamage(error)) throw error;
+      this.close();
+      if (!this.#setAside((error as Error).message)) this.#path = null;
+      this.#database = this.#open();
+      return run();
+    }
+  }
+
+  /** Begins a new file if somebody has removed or replaced this one: SQLite would go on with one that nobody sees. */
+  #requireFiles(): void {
+    if (this.#path === null || filesOf(this.#path) === this.#files) return;
+    this.#options.onNotice(`the history ${this.#path} was removed while it was open; a new one begins`);
+    this.close();
+    this.#database = this.#open();
+  }
+
+  #transaction(writes: readonly HistoryWrite[]): void {
+    // A commit in WAL mode survives the end of the process in any case, and a power failure only with FULL.
+    const isRecord = writes.some(({ type }) => type === 'record');
+    this.#database.exec(`PRAGMA synchronous = ${isRecord ? 'FULL' : 'NORMAL'}; BEGIN IMMEDIATE`);
+    try {
+      if (this.#spare > 0)
+        this.#database.exec(
+          `INSERT INTO main.events (${EVENT_COLUMNS}) SELECT ${EVENT_COLUMNS} FROM spare.events WHERE true ON CONFLICT DO NOTHING;
+          DELETE FROM spare.events`,
+        );
+      for (const write of writes) this.#apply(write);
+      this.#database.exec('COMMIT');
+      this.#spare = 0;
+    } catch (error) {
+      this.#rollBack();
+      if (codeOf(error) !== SQLITE.full || this.#prune(this.#nowMs() / 1000) === 0) throw error;
+      this.#transaction(writes);
+    }
+  }
+
+  #rollBack(): void {
+    try {
+      this.#database.exec('ROLLBACK');
+    } catch {
+      // SQLite has done it after some errors.
+    }
+  }
+
+  #apply(write: HistoryWrite, schema: 'main' | 'spare' = 'main'): void {
+    switch (write.type) {
+      case 'record':
+        this.#addEvent(schema, messageOf(write.event, write.timeMs), 0);
+        return;
+      case 'event':
+        this.#addEvent(schema, write.event, null);
+        return;
+      case 'delivered':
+        for (const [id, seq] of write.records)
+          for (const each of ['main', 'spare'])
+            this.#statement(
+              `UPDATE ${each}.events SET delivered = 1 WHERE event = ? AND seq = ? AND delivered = 0`,
+            ).run(id, seq);
+        return;
+      case 'figures':
+        if (this.#isBlocked) this.#lost += 1;
+        else this.#addFigures(write.batch);
+    }
+  }
+
+  #addEvent(schema: 'main' | 'spare', message: EventMessage, delivered: 0 | null): void {
+    const { timeMs, kind, stream = null, host = null, message: text, rule: record } = message;
+    const { id = null, seq = null, phase = null, rule = null, label = null, zone = null, line = null } = record ?? {};
+    this.#statement(
+      `INSERT INTO ${schema}.events (${EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+    ).run(
+      ...[timeMs, kind, stream, host, text, id, seq, phase, rule, label, zone, line, delivered].map(boundValue),
+      JSON.stringify(message),
+    );
+  }
+
+  #addFigures({ counts, occupancy, seen, heat, figures }: FigureBatch): void {
+    for (const row of counts) this.#statement(ADD_ROWS.counts).run(...row);
+    for (const row of occupancy) this.#statement(ADD_ROWS.occupancy).run(...row);
+    for (const row of seen) this.#statement(ADD_ROWS.seen).run(...row);
+    for (const [stream, hourS, cells] of heat)
+      for (const [cell, ms] of cells.entries()) if (ms > 0) this.#statement(ADD_ROWS.heat).run(stream, hourS, cell, ms);
+    for (const { stream, endS, fpsIn, fpsPublished, p50, p95, p99 } of figures)
+      this.#statement(ADD_ROWS.figures).run(stream, endS, FIGURE_STEP_S, fpsIn, fpsPublished, p50, p95, p99);
+  }
+
+  /** Keeps events in memory that the disk refuses. */
+  #keepSpare(writes: readonly HistoryWrite[], { message }: Error): void {
+    if (!this.#isFailing)
+      this.#options.onNotice(
+        `the history ${this.#path ?? 'in memory'} cannot be written: ${message}; events wait in memory, figures are lost`,
+      );
+    this.#isFailing = true;
+    this.#lost += writes.filter(({ type }) => type === 'figures').length;
+    for (const write of writes) if (write.type === 'record' || write.type === 'event') this.#apply(write, 'spare');
+    const [{ count } = { count: 0 }] = this.#statement('SELECT count(*) AS count FROM spare.events').all() as {
+      count: number;
+    }[];
+    const excess = Math.max(0, count - MOST_SPARE_EVENTS);
+    this.#statement('DELETE FROM spare.events WHERE id IN (SELECT id FROM spare.events ORDER BY id LIMIT ?)').run(
+      excess,
+    );
+    this.#lost += excess;
+    this.#spare = count - excess;
+  }
+
+  /** Deletes the oldest until enough is free: figures, then crossings of lines, then other events; figures of the last day come last. */
+  #prune(nowS: number): number {
+    const most = Number(scalarOf(this.#database, 'PRAGMA max_page_count'));
+    const used = (): number =>
+      Number(scalarOf(this.#database, 'PRAGMA page_count')) - Number(scalarOf(this.#database, 'PRAGMA freelist_count'));
+    const before = used();
+    if (before < PRUNE.fromRatio * most) return 0;
+    const isEnough = (): boolean => used() <= PRUNE.toRatio * most;
+    const figures = (untilS: number): void =>
+      inSteps(this.oldestFigureS(), untilS, (toS) => {
+        for (const table of FIGURE_TABLES) this.#deleteFigures(table, toS);
+        return isEnough();
+      });
+    const events = (which: string): void => {
+      const [span] = this.#statement(
+        `SELECT min(time_ms) / 1000 AS fromS, max(time_ms) / 1000 + 1 AS toS FROM main.events WHERE ${which}`,
+      ).all() as { fromS: number | null; toS: number }[];
+      inSteps(span?.fromS ?? Number.NaN, span?.toS ?? 0, (toS) => {
+        this.#statement(`DELETE FROM main.events WHERE ${which} AND time_ms < ?`).run(toS * 1000);
+        return isEnough();
+      });
+    };
+    figures(nowS - DAY_S);
+    if (!isEnough()) events(FREQUENT);
+    if (!isEnough()) events('true');
+    if (!isEnough()) figures(nowS + MINUTE_S);
+    this.#database.exec('PRAGMA incremental_vacuum(1000)');
+    return before - used();
+  }
+
+  /** When the oldest figures begin, seconds since 1970; NaN if there are none. */
+  oldestFigureS(): number {
+    const oldest = FIGURE_TABLES.flatMap((table) =>
+      this.streamsOf(table).map(
+        (stream) =>
+          (this.#statement(`SELECT min(time_s) AS s FROM ${table} WHERE stream = ?`).get(stream) as { s: number }).s,
+      ),
+    );
+    return oldest.length === 0 ? Number.NaN : oldest.reduce((a, b) => Math.min(a, b));
+  }
+
+  /** Streams of a table of figures. Looks up each, instead of reading the table. */
+  streamsOf(table: (typeof FIGURE_TABLES)[number]): string[] {
+    const next = this.#statement(`SELECT min(stream) AS stream FROM ${table} WHERE stream > ?`);
+    const streams: string[] = [];
+    for (let last = ''; ; ) {
+      const { stream } = next.get(last) as { stream: string | null };
+      if (stream === null) return streams;
+      streams.push(stream);
+      last = stream;
+    }
+  }
+
+  #deleteFigures(table: (typeof FIGURE_TABLES)[number], beforeS: number): void {
+    const statement = this.#statement(`DELETE FROM ${table} WHERE stream = ? AND time_s < ?`);
+    for (const stream of this.streamsOf(table)) statement.run(stream, beforeS);
+  }
+
+  /** Replaces figures of ten seconds by those of minutes: means, and the highest p99. @param untilS - the end of a minute. */
+  #joinFigures(untilS: number): void {
+    for (const stream of this.streamsOf('figures')) {
+      const which = `FROM figures WHERE stream = ? AND time_s <= ? AND step_s = ${FIGURE_STEP_S}`;
+      this.#statement(
+        `INSERT OR REPLACE INTO figures SELECT stream, (time_s + 59) / 60 * 60 AS minute_s, 60, avg(fps_in), avg(fps_published),
+          avg(p50_ms), avg(p95_ms), max(p99_ms) ${which} GROUP BY minute_s`,
+      ).run(stream, untilS);
+      this.#statement(`DELETE ${which}`).run(stream, untilS);
+    }
+  }
+
+  /** SQLite cannot empty its log while somebody reads an older state of the file. Figures must not fill the disk meanwhile. */
+  #watchLog(): void {
+    if (this.#path === null) return;
+    const log = `${this.#path}-wal`;
+    const bytes = (): number => statSync(log, { throwIfNoEntry: false })?.size ?? 0;
+    // Without a wait: a record must not wait for a reader.
+    if (bytes() > MOST_LOG_BYTES)
+      this.#database.exec(`PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = ${BUSY_MS}`);
+    const isBlocked = bytes() > MOST_LOG_BYTES;
+    if (isBlocked && !this.#isBlocked)
+      this.#options.onNotice(
+        `a program has read the history ${this.#path} for so long that its log has ${Math.round(bytes() / MIB)} MiB; figures are not kept until it ends`,
+      );
+    this.#isBlocked = isBlocked;
+  }
+
+  #statement(sql: string): StatementSync {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
+    if (this.#statements.size >= MOST_STATEMENTS) this.#statements.clear();
+    const statement = this.#database.prepare(sql);
+    this.#statements.set(sql, statement);
+    return statement;
+  }
+}
+
+/** Calls with rising ends of what is oldest, each a twentieth of the way. @param isDone - whether it is enough. */
+function inSteps(oldestS: number, untilS: number, isDone: (toS: number) => boolean): void {
+  if (Number.isNaN(oldestS)) return;
+  const stepS = Math.max(1, (untilS - oldestS) / 20);
+  for (let toS = oldestS + stepS; toS < untilS + stepS; toS += stepS) if (isDone(Math.min(toS, untilS))) return;
+}
+
+/** A record of a rule as the event that operators see. */
+function messageOf(record: RuleEvent, timeMs: number): EventMessage {
+  return { type: 'event', timeMs, kind: 'rule', stream: record.stream, message: record.reason, rule: record };
+}
+
+/** Other hosts may send what no type has. */
+function boundValue(value: unknown): string | number | null {
+  return typeof value === 'string' || typeof value === 'number' ? value : null;
+}
+
+function scalarOf(database: DatabaseSync, sql: string): unknown {
+  return Object.values(database.prepare(sql).get() ?? {})[0];
+}
+
+function codeOf(error: unknown): number {
+  return ((error as { errcode?: number }).errcode ?? 0) & 0xff;
+}
+
+function isDamage(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === SQLITE.corrupt || code === SQLITE.notADatabase;
+}
+
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+function filesOf(path: string): string {
+  return [path, `${path}-wal`].map((each) => statSync(each, { throwIfNoEntry: false })?.ino ?? 'none').join();
+}

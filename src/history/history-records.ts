@@ -1,0 +1,143 @@
+/** What the main thread and the thread of the history send each other. */
+import type { EventMessage } from '../protocol/feed.ts';
+import type { CountRow, HeatReply, HistoryReply, OccupancyRow, SeenRow } from '../protocol/rest.ts';
+import type { EventPhase, RuleEvent } from '../protocol/rule-event.ts';
+
+/** Grid of a heat map over the picture. */
+export const HEAT_GRID = { columns: 32, rows: 18 } as const;
+
+/** Seconds of a step of the figures of the newest hour; older ones have a minute. */
+export const FIGURE_STEP_S = 10;
+
+/** Figures of a stream over one step; null where nothing was published. */
+export interface FigureRow {
+  readonly stream: string;
+  /** End of the step, seconds since 1970. */
+  readonly endS: number;
+  readonly fpsIn: number | null;
+  readonly fpsPublished: number | null;
+  readonly p50: number | null;
+  readonly p95: number | null;
+  readonly p99: number | null;
+}
+
+/** Rows to add to the tables of the same names, in the order of their columns; see docs/history.md. */
+export interface FigureBatch {
+  readonly counts: readonly (readonly [
+    stream: string,
+    minuteS: number,
+    line: string,
+    direction: string,
+    label: string,
+    count: number,
+  ])[];
+  readonly occupancy: readonly (readonly [
+    stream: string,
+    minuteS: number,
+    zone: string,
+    most: number,
+    objectMs: number,
+    occupiedMs: number,
+    arrivals: number,
+  ])[];
+  readonly seen: readonly (readonly [stream: string, minuteS: number, frames: number, seenMs: number])[];
+  /** Milliseconds that objects stood in each cell of `HEAT_GRID`, row by row. */
+  readonly heat: readonly (readonly [stream: string, hourS: number, cells: Float64Array])[];
+  readonly figures: readonly FigureRow[];
+}
+
+/** Something to write. Only a `record` has to be on the disk before it is answered. */
+export type HistoryWrite =
+  | { readonly type: 'record'; readonly event: RuleEvent; readonly timeMs: number }
+  | { readonly type: 'event'; readonly event: EventMessage }
+  | { readonly type: 'delivered'; readonly records: readonly (readonly [id: string, seq: number])[] }
+  | { readonly type: 'figures'; readonly batch: FigureBatch };
+
+/** What to look for among the events; every condition that is given must hold. */
+export interface EventQuery {
+  readonly stream?: string | undefined;
+  readonly kinds?: readonly string[] | undefined;
+  /** Part of the message, the stream, the host or the kind, in any case of letters. */
+  readonly text?: string | undefined;
+  /** Wall clock, milliseconds since 1970; the end is excluded. */
+  readonly fromMs?: number | undefined;
+  readonly toMs?: number | undefined;
+  readonly rule?: string | undefined;
+  readonly label?: string | undefined;
+  /** A zone or a line. */
+  readonly zone?: string | undefined;
+  /** last: the newest record of each event. */
+  readonly phase?: EventPhase | 'last' | undefined;
+  /** Id of the event of a rule. */
+  readonly event?: string | undefined;
+  /** Where an earlier page ended. */
+  readonly cursor?: EventCursor | undefined;
+  readonly limit: number;
+}
+
+/** The place of an event in the order of time. */
+export type EventCursor = readonly [timeMs: number, id: number];
+
+export interface EventPage {
+  /** Newest first. */
+  readonly events: readonly EventMessage[];
+  /** Where the next page begins; null if this is the last one. */
+  readonly next: EventCursor | null;
+}
+
+/** A time that figures are asked for, in steps. */
+export interface SpanQuery {
+  readonly fromS: number;
+  readonly toS: number;
+  /** Length of a step: 60, 3,600 or 86,400. */
+  readonly stepS: number;
+  /** Seconds by which steps begin before those of UTC. */
+  readonly offsetS: number;
+  readonly stream?: string | undefined;
+}
+
+/** Rows of whole steps, oldest first. */
+export interface StepPage<Row> {
+  readonly rows: Row[];
+  /** The step that the next page begins with; null if this is the last one. */
+  readonly nextS: number | null;
+}
+
+/** The questions that the thread answers. */
+export interface HistoryCalls {
+  /** Whether it is on the disk. */
+  write(write: HistoryWrite): boolean;
+  unfinished(): { readonly undelivered: RuleEvent[]; readonly open: RuleEvent[] };
+  page(query: EventQuery): EventPage;
+  /** The newest events, newest last. Without `kinds`, no kind takes more than a quarter while there are others. */
+  newest(query: EventQuery): EventMessage[];
+  counts(
+    query: SpanQuery & { readonly line?: string | undefined; readonly label?: string | undefined },
+  ): StepPage<CountRow>;
+  seen(query: SpanQuery): StepPage<SeenRow>;
+  occupancy(query: SpanQuery & { readonly zone?: string | undefined }): StepPage<OccupancyRow>;
+  heat(query: Pick<SpanQuery, 'fromS' | 'toS'> & { readonly stream: string }): HeatReply;
+  figures(query: Pick<SpanQuery, 'fromS' | 'stepS'> & { readonly stream: string }): HistoryReply;
+  close(): null;
+}
+
+export interface HistoryRequest<K extends keyof HistoryCalls = keyof HistoryCalls> {
+  readonly id: number;
+  readonly method: K;
+  readonly argument: Parameters<HistoryCalls[K]>[0];
+}
+
+/** Of the thread of the history. */
+export type FromHistory =
+  | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
+  | { readonly type: 'refusal'; readonly id: number; readonly message: string }
+  | { readonly type: 'notice'; readonly text: string }
+  /** Rows of figures, and events, that could not be kept, since the start. */
+  | { readonly type: 'lost'; readonly count: number };
+
+export interface HistoryThreadData {
+  /** Null: in memory only. */
+  readonly path: string | null;
+  readonly maxBytes: number;
+  readonly days: number;
+}

@@ -1,0 +1,57 @@
+/** Version of the tables, as `PRAGMA user_version` has it. */
+export const SCHEMA_VERSION = 1;
+
+const EVENTS = `(
+  id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, kind TEXT NOT NULL, stream TEXT, host TEXT, message TEXT NOT NULL,
+  event TEXT, seq INTEGER, phase TEXT, rule TEXT, label TEXT, zone TEXT, line TEXT, delivered INTEGER, json TEXT NOT NULL)`;
+
+/** Columns of `events` except its key. */
+export const EVENT_COLUMNS =
+  'time_ms, kind, stream, host, message, event, seq, phase, rule, label, zone, line, delivered, json';
+
+/** The tables of figures. Each key begins with the stream and a time in seconds since 1970. */
+export const FIGURE_TABLES = ['counts', 'occupancy', 'seen', 'heat', 'figures'] as const;
+
+/** Makes the tables of a history; docs/history.md describes them. */
+export const TABLES = `
+CREATE TABLE events ${EVENTS};
+CREATE TABLE counts (stream TEXT, time_s INTEGER, line TEXT, direction TEXT, label TEXT, count INTEGER NOT NULL,
+  PRIMARY KEY (stream, time_s, line, direction, label)) WITHOUT ROWID;
+CREATE TABLE occupancy (stream TEXT, time_s INTEGER, zone TEXT, most INTEGER NOT NULL, object_ms REAL NOT NULL,
+  occupied_ms REAL NOT NULL, arrivals INTEGER NOT NULL, PRIMARY KEY (stream, time_s, zone)) WITHOUT ROWID;
+CREATE TABLE seen (stream TEXT, time_s INTEGER, frames INTEGER NOT NULL, seen_ms REAL NOT NULL,
+  PRIMARY KEY (stream, time_s)) WITHOUT ROWID;
+CREATE TABLE heat (stream TEXT, time_s INTEGER, cell INTEGER, object_ms REAL NOT NULL,
+  PRIMARY KEY (stream, time_s, cell)) WITHOUT ROWID;
+CREATE TABLE figures (stream TEXT, time_s INTEGER, step_s INTEGER, fps_in REAL, fps_published REAL, p50_ms REAL, p95_ms REAL,
+  p99_ms REAL, PRIMARY KEY (stream, time_s, step_s)) WITHOUT ROWID;
+${indicesOf('main')}
+PRAGMA user_version = ${SCHEMA_VERSION};`;
+
+/** Events that the disk refuses wait here, and searches find them. */
+export const SPARE_TABLES = `
+ATTACH ':memory:' AS spare;
+CREATE TABLE spare.events ${EVENTS};
+${indicesOf('spare')}
+CREATE TEMP VIEW known AS SELECT * FROM main.events UNION ALL SELECT * FROM spare.events;`;
+
+function indicesOf(schema: 'main' | 'spare'): string {
+  return `
+CREATE INDEX ${schema}.events_by_time ON events (time_ms, id);
+CREATE INDEX ${schema}.events_by_kind ON events (kind, time_ms, id);
+CREATE INDEX ${schema}.events_by_stream ON events (stream, time_ms, id);
+CREATE INDEX ${schema}.events_of_rules ON events (time_ms, id) WHERE event IS NOT NULL;
+CREATE UNIQUE INDEX ${schema}.records ON events (event, seq) WHERE event IS NOT NULL;`;
+}
+
+/** The statements that add rows, by table. Rows of the same key are added up. */
+export const ADD_ROWS = {
+  counts: 'INSERT INTO counts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count',
+  occupancy: `INSERT INTO occupancy VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET most = max(most, excluded.most),
+    object_ms = object_ms + excluded.object_ms, occupied_ms = occupied_ms + excluded.occupied_ms,
+    arrivals = arrivals + excluded.arrivals`,
+  seen: `INSERT INTO seen VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET frames = frames + excluded.frames, seen_ms = seen_ms + excluded.seen_ms`,
+  heat: 'INSERT INTO heat VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET object_ms = object_ms + excluded.object_ms',
+  figures: 'INSERT OR REPLACE INTO figures VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+} as const satisfies Record<(typeof FIGURE_TABLES)[number], string>;

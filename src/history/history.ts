@@ -1,0 +1,303 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { type Clock, systemClock } from '../core/clock.ts';
+import type { PublishedFrame } from '../core/frame.ts';
+import { THREAD_LIMITS, workerEntry } from '../core/worker-entry.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { BackOff } from '../flow/back-off.ts';
+import type { EventMessage } from '../protocol/feed.ts';
+import type { HeatReply, HistoryReply, StreamsReply } from '../protocol/rest.ts';
+import type { RuleEvent } from '../protocol/rule-event.ts';
+import { OutputLock } from '../sinks/output-lock.ts';
+import { FrameTally } from './frame-tally.ts';
+import type {
+  EventPage,
+  EventQuery,
+  FromHistory,
+  HistoryCalls,
+  HistoryThreadData,
+  HistoryWrite,
+} from './history-records.ts';
+import { NEWEST_S, StreamFigures } from './stream-figures.ts';
+
+/** Figures are written once a minute, so that a busy host writes each row once. */
+const FLUSH_MS = 60_000;
+/** Marks are collected: a mark that is lost only means that a record is delivered twice. */
+const MARKS_MS = 200;
+/** A disk that does not answer must not hold anybody up for longer. */
+const ANSWER_MS = 10_000;
+/** Requests that wait for a disk that does not answer; beyond, new ones are refused. */
+const MOST_WAITING = 10_000;
+const RESTART = { firstMs: 1000, maxMs: 60_000 };
+
+export interface HistoryOptions extends HistoryThreadData {
+  readonly onNotice: (text: string) => void;
+  readonly clock?: Clock | undefined;
+  /** Milliseconds since 1970. */
+  readonly wallMs?: (() => number) | undefined;
+}
+
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+/**
+ * What happened, on the disk: events, counts, occupancy, heat maps, figures. SQLite runs in a thread of its own. Nothing that is wrong
+ * with the disk or the file stops a stream: it is a notice, and what cannot be kept is counted.
+ */
+export class History {
+  readonly #options: HistoryOptions;
+  readonly #clock: Clock;
+  readonly #wallMs: () => number;
+  readonly #path: string | null;
+  readonly #lock: OutputLock | null;
+  readonly #tally = new FrameTally();
+  readonly #figures = new StreamFigures();
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #restarts = new BackOff(RESTART);
+  #worker: Worker | null = null;
+  #requests = 0;
+  #lostInThread = 0;
+  #lostHere = 0;
+  #marks: [id: string, seq: number][] = [];
+  #cancelMarks: (() => void) | null = null;
+  #cancelFlush: () => void = () => {};
+  #cancelRestart: () => void = () => {};
+  #closing: Promise<void> | null = null;
+
+  private constructor(options: HistoryOptions, path: string | null, lock: OutputLock | null) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#wallMs = options.wallMs ?? Date.now;
+    this.#path = path;
+    this.#lock = lock;
+  }
+
+  /**
+   * Opens the file, or makes it. Never rejects for what is wrong with it: a damaged one is set aside, and one that cannot be used, or that another
+   * process uses, is replaced by a history in memory; a notice says so.
+   */
+  static async open(options: HistoryOptions): Promise<History> {
+    let { path } = options;
+    let lock: OutputLock | null = null;
+    try {
+      if (path !== null) {
+        // Without the folder there can be no lock. What is wrong with it, the thread says.
+        await mkdir(dirname(path), { recursive: true }).catch(() => undefined);
+        lock = await OutputLock.take(path, 'history');
+      }
+    } catch (error) {
+      options.onNotice(`the history is in memory until the next start: ${(error as Error).message}`);
+      path = null;
+    }
+    const history = new History(options, path, lock);
+    history.#start();
+    history.#scheduleFlush();
+    // Notices of a bad file come before its first user.
+    await history.#write({ type: 'delivered', records: [] });
+    return history;
+  }
+
+  /** Events and batches of figures that could not be kept. */
+  get lost(): number {
+    return this.#lostInThread + this.#lostHere;
+  }
+
+  /** Writes a record of a rule, in the order of the calls. Resolves to whether it will survive the process and a power failure. */
+  async record(event: RuleEvent): Promise<boolean> {
+    return this.#write({ type: 'record', event, timeMs: this.#wallMs() });
+  }
+
+  /** Notes that the sinks have a record. */
+  delivered(id: string, seq: number): void {
+    this.#marks.push([id, seq]);
+    this.#cancelMarks ??= this.#clock.setTimer(() => this.#flushMarks(), MARKS_MS);
+  }
+
+  /** Returns what an earlier process left: records that the sinks did not get, in order, and the last record of each event without an end. */
+  async unfinished(): Promise<ReturnType<HistoryCalls['unfinished']>> {
+    this.#flushMarks();
+    return this.#ask('unfinished').catch(() => ({ undelivered: [], open: [] }));
+  }
+
+  /** Adds an event. A record of a rule that was already written is left as it is. */
+  add(event: EventMessage): void {
+    void this.#write({ type: 'event', event });
+  }
+
+  /** Counts what is in a result. Call it for each frame, on its way to the sinks. */
+  observe(frame: PublishedFrame): void {
+    this.#tally.observe(frame, this.#wallMs());
+  }
+
+  /** Adds the figures of all streams, once a second. */
+  addReport(report: Pick<StreamsReply, 'timeMs' | 'streams'>): void {
+    this.#figures.add(report);
+  }
+
+  /** @returns a page of events, newest first. @throws HISTORY_UNAVAILABLE, as all questions do */
+  page(query: EventQuery): Promise<EventPage> {
+    return this.#ask('page', query);
+  }
+
+  /** @returns the newest events, newest last. Without `kinds`, no kind takes more than a quarter while there are others. */
+  newest(query: EventQuery): Promise<EventMessage[]> {
+    return this.#ask('newest', query);
+  }
+
+  counts(query: Parameters<HistoryCalls['counts']>[0]): Promise<ReturnType<HistoryCalls['counts']>> {
+    this.#flush();
+    return this.#ask('counts', query);
+  }
+
+  seen(query: Parameters<HistoryCalls['seen']>[0]): Promise<ReturnType<HistoryCalls['seen']>> {
+    this.#flush();
+    return this.#ask('seen', query);
+  }
+
+  occupancy(query: Parameters<HistoryCalls['occupancy']>[0]): Promise<ReturnType<HistoryCalls['occupancy']>> {
+    this.#flush();
+    return this.#ask('occupancy', query);
+  }
+
+  heat(query: Parameters<HistoryCalls['heat']>[0]): Promise<HeatReply> {
+    this.#flush();
+    return this.#ask('heat', query);
+  }
+
+  /** @param seconds - how far back. Null for a stream without figures. */
+  async figures(stream: string, seconds: number): Promise<HistoryReply | null> {
+    const newest = this.#figures.newest(stream, seconds);
+    if (seconds <= NEWEST_S) return newest;
+    this.#flush();
+    const stepS = seconds <= 3600 ? 10 : seconds <= 86_400 ? 60 : 3600;
+    const nowS = newest === null ? this.#wallMs() / 1000 : this.#figures.nowS;
+    const found = await this.#ask('figures', { stream, fromS: nowS - seconds, stepS });
+    return newest === null && found.times.length === 0 ? null : found;
+  }
+
+  /** Ends the thread as a crash would, for fault tests. */
+  async crash(): Promise<void> {
+    await this.#worker?.terminate();
+  }
+
+  /** Writes what is left. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  #start(): void {
+    const { maxBytes, days } = this.#options;
+    const workerData: HistoryThreadData = { path: this.#path, maxBytes, days };
+    const worker = new Worker(workerEntry('history.thread'), { workerData, resourceLimits: THREAD_LIMITS });
+    this.#worker = worker;
+    let why = '';
+    worker.on('message', (message: FromHistory) => this.#onMessage(message));
+    worker.on('error', (error) => {
+      why = `: ${error.message}`;
+    });
+    worker.once('exit', (code) => this.#onExit(why === '' ? `, exit code ${code}` : why));
+  }
+
+  #onMessage(message: FromHistory): void {
+    switch (message.type) {
+      case 'notice':
+        this.#options.onNotice(message.text);
+        return;
+      case 'lost':
+        this.#lostInThread = message.count;
+        return;
+      case 'answer':
+        this.#restarts.reset();
+        this.#waiting.get(message.id)?.resolve(message.value);
+        break;
+      case 'refusal':
+        this.#waiting.get(message.id)?.reject(unavailable(message.message));
+    }
+    this.#waiting.delete(message.id);
+  }
+
+  #onExit(why: string): void {
+    this.#worker = null;
+    this.#lostHere += this.#lostInThread;
+    this.#lostInThread = 0;
+    for (const { reject } of this.#waiting.values()) reject(unavailable('its thread ended'));
+    this.#waiting.clear();
+    if (this.#closing !== null) return;
+    this.#options.onNotice(`the thread of the history ended${why}; it is started again`);
+    this.#cancelRestart = this.#clock.setTimer(() => this.#start(), this.#restarts.nextMs());
+  }
+
+  /** Resolves to whether it is on the disk; counts what is not kept at all. */
+  async #write(write: HistoryWrite): Promise<boolean> {
+    try {
+      return await this.#ask('write', write);
+    } catch {
+      if (write.type !== 'delivered') this.#lostHere += 1;
+      return false;
+    }
+  }
+
+  #ask<K extends keyof HistoryCalls>(
+    method: K,
+    ...[argument]: Parameters<HistoryCalls[K]>
+  ): Promise<ReturnType<HistoryCalls[K]>> {
+    const worker = this.#worker;
+    if (worker === null) return Promise.reject(unavailable('its thread does not run'));
+    if (this.#waiting.size >= MOST_WAITING) return Promise.reject(unavailable('its disk does not answer'));
+    const id = this.#requests++;
+    return new Promise((resolve, reject) => {
+      const cancel = this.#clock.setTimer(() => reject(unavailable('its disk does not answer')), ANSWER_MS);
+      const settled = <T>(settle: (value: T) => void): ((value: T) => void) => {
+        return (value) => {
+          cancel();
+          settle(value);
+        };
+      };
+      this.#waiting.set(id, {
+        resolve: settled(resolve as (value: unknown) => void),
+        reject: settled(reject),
+      });
+      worker.postMessage({ id, method, argument });
+    });
+  }
+
+  #scheduleFlush(): void {
+    this.#cancelFlush = this.#clock.setTimer(() => {
+      this.#flush();
+      this.#scheduleFlush();
+    }, FLUSH_MS);
+  }
+
+  #flush(): void {
+    const batch = { ...this.#tally.take(this.#wallMs()), figures: this.#figures.take() };
+    if (Object.values(batch).some((rows) => rows.length > 0)) void this.#write({ type: 'figures', batch });
+  }
+
+  #flushMarks(): void {
+    this.#cancelMarks?.();
+    this.#cancelMarks = null;
+    const records = this.#marks;
+    this.#marks = [];
+    if (records.length > 0) void this.#write({ type: 'delivered', records });
+  }
+
+  async #close(): Promise<void> {
+    this.#cancelFlush();
+    this.#cancelRestart();
+    this.#flushMarks();
+    this.#flush();
+    const worker = this.#worker;
+    await this.#ask('close').catch(() => undefined);
+    // It ends by itself, unless its disk does not answer.
+    void worker?.terminate();
+    await this.#lock?.release();
+  }
+}
+
+function unavailable(why: string): SightlineError {
+  return new SightlineError('HISTORY_UNAVAILABLE', `the history cannot answer: ${why}`);
+}
