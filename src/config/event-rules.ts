@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BLIND_SIGNS } from '../core/blind-sign.ts';
 import type { RatioPoint } from '../core/detection.ts';
 import { CROSSING_DIRECTIONS } from '../core/frame.ts';
 import { ID_PATTERN } from '../core/ids.ts';
@@ -122,13 +123,10 @@ const stationary = z.strictObject({
   for: hold,
 });
 
-/** What can be wrong with a picture although frames come. */
-const PICTURE_SIGNS = ['black', 'frozen', 'blurred', 'moved'] as const;
-
 const picture = z.strictObject({
   kind: z.literal('picture').describe('The camera is covered, turned or stuck.'),
   ...common,
-  signs: z.array(z.enum(PICTURE_SIGNS)).min(1).optional().describe('Only these; all if absent.'),
+  signs: z.array(z.enum(BLIND_SIGNS)).min(1).optional().describe('Only these; all if absent.'),
   for: hold.default('0s'),
 });
 

@@ -92,7 +92,11 @@ export const ERROR_CODES = {
   STREAM_STATE: { retryable: false, exit: 1, doc: 'The stream is in a state that does not allow this.' },
   SINK_FAILED: { retryable: true, exit: 1, doc: 'A result could not be written.' },
   SINK_BUSY: { retryable: true, exit: 1, doc: 'Another pipeline writes the same file.' },
-  HISTORY_UNAVAILABLE: { retryable: true, exit: 1, doc: 'The history cannot be asked: its thread or its disk does not answer.' },
+  HISTORY_UNAVAILABLE: {
+    retryable: true,
+    exit: 1,
+    doc: 'The history cannot be asked: its thread or its disk does not answer.',
+  },
   CONTROL_UNREACHABLE: { retryable: true, exit: 1, doc: 'Redis does not answer, or is out of memory.' },
   CONTROL_UNSUITABLE: { retryable: false, exit: 2, doc: 'Redis is too old, may evict keys, or refuses the user.' },
   LEASE_LOST: { retryable: true, exit: 1, doc: 'Another host may run the stream now.' },

@@ -1,14 +1,13 @@
 import type { StreamConfig } from '../config/stream.ts';
 import { monoNowMs } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
-import type { EventMessage } from '../protocol/feed.ts';
 import type { BlindReason, StreamReport } from '../protocol/report.ts';
 import type { EventEnd, RuleEvent } from '../protocol/rule-event.ts';
 import { SeeingLedger } from './seeing-ledger.ts';
 import { StreamEvents } from './stream-events.ts';
 
 /** Where events are kept, so that a kill loses none and leaves none open. */
-interface EventKeeper {
+export interface EventKeeper {
   /** Resolves once the record is kept, with false if it could not be. Never rejects. */
   record(event: RuleEvent): Promise<boolean>;
   /** The sinks have it. */
@@ -24,8 +23,6 @@ export interface EventDeskOptions {
   readonly send: (event: RuleEvent) => void;
   /** Passes the beginning and the end of an event to people. */
   readonly announce: (event: RuleEvent) => void;
-  /** Absent if nothing is kept. */
-  readonly keeper?: EventKeeper | null;
   /** Wall clock in milliseconds of the first frame of recordings, if it is known. */
   readonly startMs?: number | undefined;
 }
@@ -49,6 +46,8 @@ interface Watched {
 export class EventDesk {
   readonly #options: EventDeskOptions;
   readonly #streams = new Map<string, Watched>();
+  /** Null if nothing is kept. */
+  #keeper: EventKeeper | null = null;
   readonly #waiting: RuleEvent[] = [];
   #draining: Promise<void> | null = null;
   #isClosed = false;
@@ -57,10 +56,13 @@ export class EventDesk {
     this.#options = options;
   }
 
-  /** Delivers what an earlier process could not, and ends the events that it left open. Call it before the first result. */
-  async resume(): Promise<void> {
-    const { keeper = null, send } = this.#options;
-    if (keeper === null) return;
+  /**
+   * Keeps events from now on, delivers what an earlier process could not, and ends the events that it left open. Call it before the
+   * first result.
+   */
+  async keepIn(keeper: EventKeeper): Promise<void> {
+    const { send } = this.#options;
+    this.#keeper = keeper;
     const { undelivered, open } = await keeper.unfinished();
     for (const event of undelivered) {
       send(event);
@@ -153,7 +155,7 @@ export class EventDesk {
   }
 
   #emit(event: RuleEvent): void {
-    if ((this.#options.keeper ?? null) === null) {
+    if (this.#keeper === null) {
       this.#handOut(event);
       return;
     }
@@ -162,7 +164,7 @@ export class EventDesk {
   }
 
   async #drain(): Promise<void> {
-    const keeper = this.#options.keeper!;
+    const keeper = this.#keeper!;
     for (let event = this.#waiting.shift(); event !== undefined; event = this.#waiting.shift()) {
       const isKept = await keeper.record(event);
       this.#handOut(event);
@@ -180,11 +182,4 @@ export class EventDesk {
 /** Whether an event was over when it was raised: people are told of it once. */
 function isMomentary({ kind }: RuleEvent): boolean {
   return kind === 'crosses' || kind === 'exits' || kind === 'leaves';
-}
-
-/** Returns the message about the beginning or the end of an event. */
-export function eventMessage(event: RuleEvent, timeMs: number): EventMessage {
-  const { stream, reason, phase, rule } = event;
-  const message = phase === 'end' ? `${rule}: over: ${reason}` : `${rule}: ${reason}`;
-  return { type: 'event', timeMs, kind: 'rule', stream, message, rule: event };
 }

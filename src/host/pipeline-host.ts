@@ -11,7 +11,8 @@ import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { DiskProbe } from '../disk/disk-probe.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts';
-import { EventDesk, eventMessage } from '../events/event-desk.ts';
+import { EventDesk, type EventKeeper } from '../events/event-desk.ts';
+import { eventMessage } from '../events/event-message.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
 import { Listeners } from '../flow/listeners.ts';
@@ -158,11 +159,14 @@ export class PipelineHost implements RuntimePort {
       announce: (event) => runtime.events.emit(eventMessage(event, Date.now())),
     });
     runtime.published.add((frame) => this.#events.onResult(frame));
+    runtime.signs.add(({ stream, sign }) => this.#events.onPicture(stream, sign === null ? [] : [sign]));
     // Also of streams that could not be started.
     runtime.reports.add(({ streams: running, timeMs }) =>
       this.#events.onReport([...running, ...this.#reconciler.reports], timeMs),
     );
-    runtime.removed.add(({ id, hasEnded }) => this.#events.onRemoved(id, hasEnded, Date.now()));
+    runtime.events.add(({ kind, stream, details, timeMs }) => {
+      if (kind === 'stream-removed') this.#events.onRemoved(stream!, details?.hasEnded === true, timeMs);
+    });
     this.#disk = new DiskProbe({
       path: environment.cacheDir,
       onStalled: () =>
@@ -413,6 +417,14 @@ export class PipelineHost implements RuntimePort {
     this.#early.events = null;
     for (const event of early) this.runtime.events.emit(event);
     return remove;
+  }
+
+  /**
+   * Keeps the events of rules, so that a kill loses none and leaves none open; sends what an earlier process could not, and ends what it left
+   * open. Call it before `start`.
+   */
+  keepEvents(keeper: EventKeeper): Promise<void> {
+    return this.#events.keepIn(keeper);
   }
 
   /** Calls a listener with each record of an event, updates included. */

@@ -15,7 +15,7 @@ import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { HostReport, StreamReport } from '../protocol/report.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.ts';
 import { type CpuUse, cpuMsOf, readCpuUse } from '../telemetry/cpu-ledger.ts';
-import { busyStage, HostMeter } from '../telemetry/host-meter.ts';
+import { HostMeter } from '../telemetry/host-meter.ts';
 import { PartTimes } from '../telemetry/part-times.ts';
 import type { ModelInstance } from './inference/model-instance.ts';
 import { type LoadedModel, type LoadRequest, ModelInstances } from './inference/model-instances.ts';
@@ -69,15 +69,13 @@ export class Runtime {
   readonly published: Listeners<PublishedFrame>;
   readonly events: Listeners<EventMessage>;
   readonly reports: Listeners<RuntimeReport>;
-  /** Streams that were removed; `hasEnded`: after their recording was read to the end. */
-  readonly removed = new Listeners<{ readonly id: string; readonly hasEnded: boolean }>('removed streams');
   /** Frames that a candidate inferred beside a stream's own model. */
   readonly shadowed: Listeners<ShadowResult>;
   readonly previews: Listeners<PreviewPicture>;
   /** Cameras that became blind, or see again. A stream that is not read any more has no sign. */
   readonly signs: Listeners<StreamSign>;
+  readonly incidents: Incidents;
   readonly #options: RuntimeOptions;
-  readonly #incidents: Incidents;
   readonly #meter = new HostMeter(monoNowMs());
   readonly #streams = new Map<string, RuntimeStream>();
   readonly #lanes: LanePool;
@@ -98,7 +96,7 @@ export class Runtime {
     this.#options = options;
     this.ffmpeg = options.ffmpeg;
     const { incidents = new Incidents() } = options;
-    this.#incidents = incidents;
+    this.incidents = incidents;
     this.published = new Listeners('results', incidents);
     this.events = new Listeners('events', incidents);
     this.reports = new Listeners('reports', incidents);
@@ -133,7 +131,7 @@ export class Runtime {
       throw error;
     }
     runtime.#countThreads();
-    const report = runtime.#incidents.guard('the reports', () => void runtime.#makeReport());
+    const report = runtime.incidents.guard('the reports', () => void runtime.#makeReport());
     runtime.#reportTimer = setInterval(report, REPORT_INTERVAL_MS);
     runtime.#makeReport();
     return runtime;
@@ -184,8 +182,7 @@ export class Runtime {
     this.stopShadow(id);
     this.#streams.delete(id);
     this.#retune();
-    this.removed.emit({ id, hasEnded });
-    this.emitEvent('stream-removed', id, `${id} was removed`);
+    this.emitEvent('stream-removed', id, `${id} was removed`, { hasEnded });
   }
 
   /** Applies settings for which a stream's source stays open, see `RuntimeStream.isInPlace`. Throws before anything has changed. */
@@ -273,10 +270,6 @@ export class Runtime {
 
   get streams(): readonly RuntimeStream[] {
     return [...this.#streams.values()];
-  }
-
-  get incidents(): Incidents {
-    return this.#incidents;
   }
 
   /** Names of the loaded models; the one that the pipeline started with is `default`. */

@@ -1,6 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
-import { BOTTLENECK_RATIO, type BusyStage, type HostReport } from '../protocol/report.ts';
+import type { BusyStage, HostReport } from '../protocol/report.ts';
 import { readProcessUsage } from './process-usage.ts';
 
 type HostUsage = Omit<HostReport, 'device' | 'batch' | 'sinks'>;
@@ -100,10 +100,4 @@ export class HostMeter {
 
 function clamp(ratio: number): number {
   return Math.min(1, Math.max(0, ratio));
-}
-
-/** The stage that limits the host; null if all have room, or nothing was measured yet. */
-export function busyStage(host: HostReport | undefined): { stage: BusyStage; ratio: number } | null {
-  if (host === undefined || host.busyRatio[host.bottleneck] < BOTTLENECK_RATIO) return null;
-  return { stage: host.bottleneck, ratio: host.busyRatio[host.bottleneck] };
 }

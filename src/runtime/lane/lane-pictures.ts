@@ -98,7 +98,10 @@ export class LanePictures {
     if (seen?.sign === this.#sign?.sign) return;
     this.#sign = seen;
     const ageMs = seen === null ? 0 : nowMs - seen.sinceMs;
-    const since = { sinceMs: Math.round(Date.now() - ageMs), ptsUs: Math.max(0, Math.round(ptsUs - ageMs * 1000)) as PtsUs };
+    const since = {
+      sinceMs: Math.round(Date.now() - ageMs),
+      ptsUs: Math.max(0, Math.round(ptsUs - ageMs * 1000)) as PtsUs,
+    };
     this.#port.post({ type: 'sign', ringId: ring.ringId, sign: seen?.sign ?? null, ...since });
   }
 

@@ -13,7 +13,8 @@ const P = `[showinfo@${TAG} @ 0x55b1f6dda680] [info]`;
 
 it('the header of a look is no frame, has its own number, and the time base of the frames', () => {
   const look = `[showinfo@look${TAG} @ 0x55b1f6dda680] [info]`;
-  const line = (n: number, pts: number) => `n:   ${n} pts:   ${pts} pts_time:0.08    pos:    27571 fmt:yuv420p sar:4/3 s:320x240 i:P`;
+  const line = (n: number, pts: number) =>
+    `n:   ${n} pts:   ${pts} pts_time:0.08    pos:    27571 fmt:yuv420p sar:4/3 s:320x240 i:P`;
   const read_ = read(
     `${P} config in time_base: 1/25000, frame_rate: 25/2`,
     `${look} config in time_base: 1/25000, frame_rate: 25/2`,
