@@ -79,9 +79,9 @@ function wrapped(text: string, width: number): string[] {
 export function nameOf(path: string): string {
   const known = NAMES[path];
   if (known !== undefined) return known;
-  const [, plain, kind = ''] = /([^.[\]]+)(?:\[\])?(?:\[\w+=(\w+)\])?$/.exec(path)!;
+  const [, plain, kind = ''] = /([^.[\]]+)(?:\[\])?(?:\[\w+=([\w-]+)\])?$/.exec(path)!;
   const singular = path.endsWith(']') ? plain!.replace(/s$/, '') : plain!;
-  return `${capital(kind)}${capital(singular)}Settings`;
+  return `${kind.split('-').map(capital).join('')}${capital(singular)}Settings`;
 }
 
 function capital(text: string): string {

@@ -10,6 +10,7 @@ import { CsvSink } from '../sinks/csv-sink.ts';
 import { JsonlSink } from '../sinks/jsonl-sink.ts';
 import type { OutputLock } from '../sinks/output-lock.ts';
 import { checkReplaceable, isDevice, partialPathOf, resolveOutput } from '../sinks/output-names.ts';
+import { ParquetFileSink } from '../sinks/parquet-file-sink.ts';
 import type { PictureSink, Sink } from '../sinks/sink.ts';
 import { fileFailure } from '../sinks/sink-failure.ts';
 import { labelFileName, YoloSink } from '../sinks/yolo-sink.ts';
@@ -75,7 +76,7 @@ export class DetectOutputs {
     const replaced = yolo === undefined || isResumed ? [] : await replaceableLabels(yolo.path, before);
     const files = places.filter(({ id, isFolder }) => !isFolder && id !== '--video');
     if (isResumed) for (const { path } of files) await removePartial(path);
-    const shared = files.map((place) => lineSink(options, place, place.path));
+    const shared = files.map((place) => resultSink(options, place, place.path));
     if (yolo !== undefined) {
       const path = join(yolo.path, CLASSES_FILE);
       await writeWholeFile(path, classes.map((label) => `${label}\n`).join('')).catch(failureOf('--yolo', path));
@@ -106,7 +107,7 @@ export class DetectOutputs {
       }
       const path = fileIn(place, source);
       if (isResumed) await removePartial(path);
-      own.push(lineSink(this.#options, place, path));
+      own.push(resultSink(this.#options, place, path));
     }
     for (const sink of own) this.#own.add(sink);
     return { own, all: [...own, ...this.#shared] };
@@ -205,9 +206,10 @@ async function replaceableLabels(folder: string, before: OutputOptions['before']
   throw wrongCommand(`${why}--yolo: ${folder} holds labels already (${foreign}); name an empty folder`);
 }
 
-function lineSink({ plan, classes, io, onFailure }: OutputOptions, { id, format }: OutputPlace, path: string): Sink {
+function resultSink({ plan, classes, io, onFailure }: OutputOptions, { id, format }: OutputPlace, path: string): Sink {
   const common = { id, path, onFailure, onNotice: (text: string): void => note(io, text) };
   if (id === '--coco') return new CocoSink({ ...common, classes, sources: plan.sources.map((source) => source.path) });
+  if (id === '--parquet') return new ParquetFileSink(common);
   if (format === 'csv') return new CsvSink(common);
   return new JsonlSink({ ...common, namesInputs: true, stdout: io.stdout });
 }

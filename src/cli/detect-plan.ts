@@ -20,6 +20,7 @@ export interface DetectFlags extends ModelFlags, ViewFlags, DecoderFlags, JsonFl
   readonly out?: readonly string[];
   readonly format?: ResultFormat;
   readonly coco?: string;
+  readonly parquet?: string;
   readonly yolo?: string;
   readonly video?: string;
   readonly classes?: readonly string[];
@@ -39,6 +40,7 @@ type ResultFormat = (typeof RESULT_FORMATS)[number];
 
 /** Container of the videos in a folder. */
 const VIDEO_EXTENSION = '.mp4';
+const PARQUET_EXTENSION = '.parquet';
 /** Of the pictures with boxes beside them. */
 const PICTURE_EXTENSION = '.jpg';
 
@@ -63,7 +65,7 @@ export interface DetectItem {
 /** Where results of one kind go: a file, or a folder with a file for each input. */
 export interface OutputPlace {
   /** The flag that names it. */
-  readonly id: '--out' | '--coco' | '--yolo' | '--video';
+  readonly id: '--out' | '--coco' | '--parquet' | '--yolo' | '--video';
   readonly path: string;
   readonly isFolder: boolean;
   /** Of `--out`. */
@@ -134,9 +136,10 @@ async function startsAsPicture(path: string): Promise<boolean> {
 }
 
 async function planOutputs(sources: readonly DetectSource[], flags: DetectFlags): Promise<OutputPlan> {
-  const { out = [], coco, yolo, video } = flags;
+  const { out = [], coco, parquet, yolo, video } = flags;
   const places: OutputPlace[] = await resultPlaces(out, flags.format);
   if (coco !== undefined) places.push({ id: '--coco', path: coco, isFolder: false });
+  if (parquet !== undefined) places.push({ id: '--parquet', path: parquet, isFolder: isFolder(parquet) });
   if (yolo !== undefined) places.push({ id: '--yolo', path: yolo, isFolder: true });
   if (video !== undefined) {
     const place = { id: '--video' as const, path: video, isFolder: isFolder(video) };
@@ -178,7 +181,8 @@ async function requireOneVideo(video: string, [source, ...more]: readonly Detect
 
 /** The file that an input has in an output: one of its own in a folder. */
 export function fileIn({ id, path, isFolder, format }: OutputPlace, { name, isPicture }: DetectSource): string {
-  const extension = id === '--video' ? (isPicture ? PICTURE_EXTENSION : VIDEO_EXTENSION) : `.${format}`;
+  const picture = isPicture ? PICTURE_EXTENSION : VIDEO_EXTENSION;
+  const extension = id === '--video' ? picture : id === '--parquet' ? PARQUET_EXTENSION : `.${format}`;
   return isFolder ? join(path, `${name}${extension}`) : path;
 }
 

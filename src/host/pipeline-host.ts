@@ -167,6 +167,7 @@ export class PipelineHost implements RuntimePort {
     runtime.events.add(({ kind, stream, details, timeMs }) => {
       if (kind === 'stream-removed') this.#events.onRemoved(stream!, details?.hasEnded === true, timeMs);
     });
+    this.onReport((report) => sinks.observe(report.streams));
     this.#disk = new DiskProbe({
       path: environment.cacheDir,
       onStalled: () =>

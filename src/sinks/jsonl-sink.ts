@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream';
 import { z } from 'zod';
 import { compressionOf, compressionProblem } from '../disk/compression.ts';
+import { cloudEvent, type RuleEvent } from '../protocol/rule-event.ts';
 import { headerBytesOf, JSON_LINES, LineFile, type LineKind } from './line-file.ts';
 import { LineLog } from './line-log.ts';
 import { type LineOutput, LineSink, type LineSinkOptions } from './line-sink.ts';
@@ -11,18 +12,19 @@ import { inputLine, resultLine } from './result-line.ts';
 import type { RotationPlan } from './rotation.ts';
 import type { WrittenFrame } from './sink.ts';
 import { sinkKind } from './sink-kind.ts';
-import { filter, rotate, rotationOf, streams, sync } from './sink-settings.ts';
+import { filter, rotate, rotationOf, type Sent, send, streams, sync } from './sink-settings.ts';
 import { StreamTarget } from './stream-target.ts';
 
 export const jsonl = sinkKind({
   settings: z.strictObject({
-    type: z.literal('jsonl').describe('One JSON line for each frame.'),
+    type: z.literal('jsonl').describe('One JSON line for each frame or event.'),
     path: z
       .string()
       .min(1)
       .describe(
-        'File to append to, one JSON line for each frame; "-" for standard output. If it ends in .gz or .zst it is compressed, and each start begins a new file.',
+        'File to append to, one JSON line for each frame or event; "-" for standard output. If it ends in .gz or .zst it is compressed, and each start begins a new file.',
       ),
+    send: send('results'),
     streams,
     filter,
     sync,
@@ -33,8 +35,8 @@ export const jsonl = sinkKind({
     const problem = compressionProblem(path);
     return problem === null ? null : `path: ${problem}`;
   },
-  open: ({ path, sync, rotate }, context) => ({
-    sink: new JsonlSink({ ...context, path, append: true, sync, rotation: rotationOf(rotate) }),
+  open: ({ path, send: sent, sync, rotate }, context) => ({
+    sink: new JsonlSink({ ...context, path, send: sent, append: true, sync, rotation: rotationOf(rotate) }),
   }),
 });
 
@@ -46,6 +48,8 @@ export interface JsonlSinkOptions extends LineSinkOptions {
    * `NAME.partial.EXT` and replaces an earlier one when it is complete.
    */
   readonly append?: boolean | undefined;
+  /** Default results. An event is a line with a CloudEvent. */
+  readonly send?: readonly Sent[];
   /** Writes lines as `inputLine` does. Default false. */
   readonly namesInputs?: boolean | undefined;
   /** Required if `path` is `-`. The sink does not end it. */
@@ -58,9 +62,12 @@ function jsonLines(path: string): LineKind {
   return { ...JSON_LINES, compression: compressionOf(path) };
 }
 
-/** Writes one line of JSON per frame, at most 100 ms after the frame; 1 s after it if the file is compressed. */
+/** Writes one line of JSON per frame or event, at most 100 ms after the frame; 1 s after it if the file is compressed. */
 export class JsonlSink extends LineSink {
+  /** Absent if it writes no events. */
+  readonly publishEvent?: (event: RuleEvent) => boolean;
   readonly #lineOf: typeof resultLine;
+  readonly #sendsResults: boolean;
 
   /**
    * Opens the file. If that fails, `onFailure` is called and `close` rejects.
@@ -69,11 +76,14 @@ export class JsonlSink extends LineSink {
    */
   constructor(options: JsonlSinkOptions) {
     super(options.id, openOutput(options));
-    this.#lineOf = options.namesInputs === true ? inputLine : resultLine;
+    const { send: sent = ['results'], namesInputs = false } = options;
+    this.#lineOf = namesInputs ? inputLine : resultLine;
+    this.#sendsResults = sent.includes('results');
+    if (sent.includes('events')) this.publishEvent = (event) => this.append(JSON.stringify(cloudEvent(event)));
   }
 
   protected linesOf(frame: WrittenFrame, source: string): string[] {
-    return [`${this.#lineOf(frame, source)}\n`];
+    return this.#sendsResults ? [`${this.#lineOf(frame, source)}\n`] : [];
   }
 }
 

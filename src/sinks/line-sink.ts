@@ -41,6 +41,11 @@ export abstract class LineSink implements Sink {
     return this.#output.write(lines.join(''), lines.length);
   }
 
+  /** Writes one line that is no result. */
+  protected append(line: string): boolean {
+    return this.#closing !== null || this.#output.write(`${line}\n`, 1);
+  }
+
   drained(): Promise<void> {
     return this.#output.drained();
   }

@@ -51,6 +51,6 @@ export function hangFailure(ms: number): Error {
 }
 
 /** Returns `1 result was`, `2 results were`. */
-export function countOf(results: number): string {
-  return results === 1 ? '1 result was' : `${results} results were`;
+export function countOf(results: number, noun = 'result'): string {
+  return results === 1 ? `1 ${noun} was` : `${results} ${noun}s were`;
 }

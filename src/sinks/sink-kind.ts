@@ -17,7 +17,7 @@ export interface SinkContext {
   readonly onNotice: (text: string) => void;
 }
 
-interface OpenedSink {
+export interface OpenedSink {
   readonly sink: Sink;
   /** Of a folder that the sink alone uses; released when it is closed. */
   readonly lock?: OutputLock | null;

@@ -1,12 +1,18 @@
 import { z } from 'zod';
 import { coco } from './coco-sink.ts';
 import { jsonl } from './jsonl-sink.ts';
+import { kafka } from './kafka-sink.ts';
+import { mail } from './mail-sink.ts';
+import { mqtt } from './mqtt-sink.ts';
+import { nats } from './nats-sink.ts';
+import { parquet } from './parquet-sink.ts';
+import { redisStreams } from './redis-streams-sink.ts';
 import type { SinkKind } from './sink-kind.ts';
 import { video } from './video-sink.ts';
 import { webhook } from './webhook-sink.ts';
 
 /** Every kind of sink that a pipeline file can name. */
-const SINK_KINDS = [jsonl, coco, video, webhook] as const;
+const SINK_KINDS = [jsonl, coco, video, parquet, webhook, mqtt, redisStreams, nats, kafka, mail] as const;
 
 type Settings<Kinds extends readonly unknown[]> = {
   -readonly [I in keyof Kinds]: Kinds[I] extends SinkKind<infer S> ? S : never;

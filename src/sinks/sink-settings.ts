@@ -1,10 +1,34 @@
 import { z } from 'zod';
 import { range, whole } from '../config/number.ts';
+import type { EventPhase } from '../protocol/rule-event.ts';
 import type { RotationPlan } from './rotation.ts';
 
 /** Settings that kinds of sinks share. */
 
 export const streams = z.array(z.string().min(1)).min(1).optional().describe('Only these streams; all if absent.');
+
+const SENT = ['results', 'events'] as const;
+/** What a sink sends. */
+export type Sent = (typeof SENT)[number];
+
+/** Of kinds that can send both. The filter leaves out results only. */
+export function send(kind: Sent) {
+  return z
+    .array(z.enum(SENT))
+    .min(1)
+    .max(SENT.length)
+    .refine((list) => new Set(list).size === list.length, 'expected each only once')
+    .default([kind])
+    .describe('What it sends: `results` of frames, `events` that rules report, or both.');
+}
+
+export const phases = z
+  .array(z.enum(['new', 'update', 'end'] as const satisfies readonly EventPhase[]))
+  .min(1)
+  .optional()
+  .describe(
+    'Only events that are `new`, an `update` or at their `end`; all if absent, and with a template only new ones.',
+  );
 
 export const sync = z
   .enum(['never', 'interval', 'batch'])

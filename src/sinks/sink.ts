@@ -1,6 +1,6 @@
 import type { PublishedFrame } from '../core/frame.ts';
 import type { SightlineError } from '../errors/sightline-error.ts';
-import type { SinkReport } from '../protocol/report.ts';
+import type { SinkReport, StreamReport } from '../protocol/report.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 
 /** What became of the results that a sink accepted: the sum of `sent`, `waiting` and all of `lost`. */
@@ -32,6 +32,9 @@ export interface Sink {
    * for events, or its settings want none.
    */
   publishEvent?(event: RuleEvent, canWait?: boolean): boolean;
+
+  /** Receives the figures of all streams of this host once a second. Absent if its kind shows no states. */
+  observe?(streams: readonly StreamReport[]): void;
 
   /** Resolves once `publish` would return true (possibly at once), or when the sink fails or closes. */
   drained(): Promise<void>;

@@ -184,14 +184,16 @@ export class Spool {
     return this.#taken;
   }
 
-  /** Removes the records that `take` has returned. */
-  acknowledge(): void {
+  /** Removes the first of the records that `take` has returned; the others stay until the next call, or are taken again. */
+  acknowledge(count = this.#taken.length): void {
+    const later = this.#taken.slice(count);
+    this.#taken = this.#taken.slice(0, count);
     const [first, last] = [this.#taken[0], this.#taken.at(-1)];
     if (first === undefined || last === undefined) return;
     this.#waiting -= this.#taken.length;
     for (const { seq, text } of this.#taken) if (seq > this.#writtenSeq) this.#unwrittenBytes -= text.length;
     const done = new Set(this.#taken);
-    this.#taken = [];
+    this.#taken = later;
     const oldest = this.#spoolFiles[0];
     // False if the disk failed at the start, and an earlier run's records were found only after these were sent.
     if (oldest === undefined || oldest.lastSeq >= first.seq) this.#position?.advance(last.seq);

@@ -1,16 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { backOffMs } from '../flow/back-off.ts';
-
-/** The outcome of one attempt. `reason` contains no address, header or body. */
-export type Attempt =
-  | { readonly kind: 'delivered' }
-  | {
-      readonly kind: 'failed';
-      readonly reason: string;
-      readonly isFinal: boolean;
-      readonly retryAfterMs: number | null;
-    };
+import { type Attempt, reasonOf } from './transport.ts';
 
 /** Target of a webhook. Credentials are moved from the address, where fetch refuses them, to a header. */
 export interface Destination {
@@ -38,7 +28,7 @@ export function parseDestination(
       sink: id,
     });
   }
-  const base: Record<string, string> = { 'content-type': 'application/json' };
+  const base: Record<string, string> = {};
   if (parsed.username !== '' || parsed.password !== '') {
     const pair = `${decoded(parsed.username)}:${decoded(parsed.password)}`;
     base.authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
@@ -57,19 +47,31 @@ function decoded(text: string): string {
   }
 }
 
+/** What is posted. */
+export interface PostBody {
+  readonly contentType: string;
+  readonly text: string;
+  /** The same for the same records. */
+  readonly key: string;
+}
+
 /** Posts once. Never throws. `signal` ends the attempt; its reason must be an Error, whose message is reported. */
 export async function attemptPost(
   post: typeof fetch,
   destination: Destination,
-  body: string,
-  idempotencyKey: string,
+  { contentType, text, key }: PostBody,
   signal: AbortSignal,
 ): Promise<Attempt> {
   try {
     const response = await post(destination.url, {
       method: 'POST',
-      headers: { ...destination.headers, 'idempotency-key': idempotencyKey, ...signatureOf(destination.secret, body) },
-      body,
+      headers: {
+        'content-type': contentType,
+        ...destination.headers,
+        'idempotency-key': key,
+        ...signatureOf(destination.secret, text),
+      },
+      body: text,
       signal,
       // A redirect would turn a POST into a GET, or carry the credentials to another host.
       redirect: 'manual',
@@ -77,7 +79,7 @@ export async function attemptPost(
     await response.body?.cancel();
     return attemptOf(response);
   } catch (thrown) {
-    const reason = signal.aborted ? (signal.reason as Error).message : describe(thrown);
+    const reason = signal.aborted ? (signal.reason as Error).message : reasonOf(thrown);
     return { kind: 'failed', reason, isFinal: false, retryAfterMs: null };
   }
 }
@@ -103,30 +105,6 @@ function attemptOf(response: Response): Attempt {
     isFinal: status < 500 && !RETRYABLE_STATUS.has(status),
     retryAfterMs: parseRetryAfterMs(response.headers.get('retry-after'), Date.now()),
   };
-}
-
-/** Returns the message of the cause: fetch's own error only says "fetch failed". */
-function describe(thrown: unknown): string {
-  const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;
-  if (!(cause instanceof Error)) return String(cause);
-  const code = (cause as NodeJS.ErrnoException).code;
-  return code === undefined || cause.message.includes(code) ? cause.message : `${cause.message} (${code})`;
-}
-
-/**
- * Returns the delay before the next attempt: `backOffMs`, with the server's `Retry-After` as a lower bound.
- *
- * @param attempt - number of failed attempts so far, from 1.
- * @param random - from 0 to 1.
- */
-export function retryDelayMs(
-  attempt: number,
-  random: number,
-  limits: { readonly firstRetryMs: number; readonly maxRetryMs: number; readonly maxRetryAfterMs: number },
-  retryAfterMs: number | null,
-): number {
-  const ownMs = backOffMs(attempt, { firstMs: limits.firstRetryMs, maxMs: limits.maxRetryMs }, random);
-  return retryAfterMs === null ? ownMs : Math.max(ownMs, Math.min(limits.maxRetryAfterMs, retryAfterMs));
 }
 
 /**

@@ -40,6 +40,9 @@ const REASONS: Readonly<Record<string, string>> = {
   '@marcbachmann/cel-js': 'the expressions of rules, in a language that many know and that cannot loop',
   ajv: 'compiles the check of each result between hosts from its schema; fastify has it too',
   '@msgpack/msgpack': 'the binary form of the feed, in the gateway and on the dashboard',
+  '@nats-io/jetstream': 'the sink nats: publishing with acknowledgement and message id',
+  '@nats-io/transport-node': 'the connection of the sink nats',
+  '@platformatic/kafka': 'the sink kafka',
   '@tensorflow/tfjs-backend-wasm': 'the engine wasm, for machines on which no other engine loads',
   '@tensorflow/tfjs-converter': 'loads TensorFlow.js graph models for the engine wasm',
   '@tensorflow/tfjs-core': 'tensors of the engine wasm',
@@ -49,10 +52,13 @@ const REASONS: Readonly<Record<string, string>> = {
   'fastest-levenshtein': 'suggests the key, route or name that was meant',
   fastify: 'HTTP',
   'fluent-ffmpeg': 'builds the commands of ffmpeg',
-  ioredis: 'the state of a fleet in Redis',
+  'hyparquet-writer': 'the sink parquet, and detect --parquet',
+  ioredis: 'the state of a fleet in Redis, and the sink redis-streams',
   koffi: "calls OpenVINO's C API",
   marked: 'renders the Markdown of reports as a page',
+  mqtt: 'the sink mqtt',
   'node-api-headers': 'headers to build the binding of TensorFlow',
+  nodemailer: 'the sink mail',
   pino: 'the log',
   'prom-client': 'metrics in the Prometheus format',
   protobufjs: 'reads and writes ONNX files and SavedModels',
@@ -74,6 +80,7 @@ const LICENCES: ReadonlySet<string> = new Set([
   'ISC',
   'LGPL-2.1',
   'MIT',
+  'MIT-0',
 ]);
 
 const shipped = readFiles(['src', 'models', 'workers'], ['.ts', '.mjs']);

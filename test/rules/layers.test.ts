@@ -145,9 +145,16 @@ describe('the client', () => {
 });
 
 describe('packages that are confined to one place', () => {
-  it('only control imports the queue and its database', () => {
-    for (const name of ['bullmq', 'ioredis'])
-      expect(importersOf(name).filter((path) => folderOf(path) !== 'control')).toEqual([]);
+  it('only control imports the queue and its database, and one sink the database', () => {
+    const elsewhere = (name: string): string[] => importersOf(name).filter((path) => folderOf(path) !== 'control');
+    expect(elsewhere('bullmq')).toEqual([]);
+    expect(elsewhere('ioredis')).toEqual(['src/sinks/redis-streams-sink.ts']);
+  });
+
+  it('clients of brokers, and the writer of Parquet, are loaded by a sink that is configured, not with the program', () => {
+    const names = ['mqtt', '@nats-io/.+', '@platformatic/kafka', 'nodemailer', 'hyparquet-writer'];
+    const eager = new RegExp(`^import (?!type )[^;]*from '(?:${names.join('|')})'`, 'm');
+    expect(files.filter((file) => eager.test(file.text)).map(({ path }) => path)).toEqual([]);
   });
 
   it('one file knows how the queue stores its tasks in Redis', () => {
@@ -171,6 +178,12 @@ describe('packages that are confined to one place', () => {
     ['ws', ['gateway']],
     ['tar', ['store']],
     ['commander', ['cli']],
+    ['mqtt', ['sinks']],
+    ['@nats-io/transport-node', ['sinks']],
+    ['@nats-io/jetstream', ['sinks']],
+    ['@platformatic/kafka', ['sinks']],
+    ['nodemailer', ['sinks']],
+    ['hyparquet-writer', ['sinks']],
     ['prom-client', ['gateway']],
     ['protobufjs', ['compile']],
     ['marked', ['optimize']],

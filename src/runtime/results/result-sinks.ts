@@ -1,6 +1,6 @@
 import type { PublishedFrame } from '../../core/frame.ts';
 import type { SightlineError } from '../../errors/sightline-error.ts';
-import type { SinkReport } from '../../protocol/report.ts';
+import type { SinkReport, StreamReport } from '../../protocol/report.ts';
 import type { RuleEvent } from '../../protocol/rule-event.ts';
 import { filterResult } from '../../sinks/filter-result.ts';
 import type { OutputLock } from '../../sinks/output-lock.ts';
@@ -81,6 +81,12 @@ export class ResultSinks {
   publishEvent(event: RuleEvent, mayWait: boolean): void {
     for (const { sink, streams } of this.#bindings)
       if (streams?.has(event.stream) !== false) sink.publishEvent?.(event, mayWait);
+  }
+
+  /** Passes the figures of streams, once a second, to the sinks that show them. */
+  observe(reports: readonly StreamReport[]): void {
+    for (const { sink, streams } of this.#bindings)
+      sink.observe?.(streams === null ? reports : reports.filter(({ id }) => streams.has(id)));
   }
 
   /** Counts of each sink: sent, waiting and lost results. */

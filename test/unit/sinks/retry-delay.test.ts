@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { parseRetryAfterMs, retryDelayMs } from '../../../src/sinks/webhook-request.ts';
+import { retryDelayMs } from '../../../src/sinks/spooled-sink.ts';
+import { parseRetryAfterMs } from '../../../src/sinks/webhook-request.ts';
 
 const limits = { firstRetryMs: 500, maxRetryMs: 3000, maxRetryAfterMs: 60_000 };
 

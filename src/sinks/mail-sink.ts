@@ -1,0 +1,150 @@
+import type { Transporter } from 'nodemailer';
+import { z } from 'zod';
+import { whole } from '../config/number.ts';
+import { type Clock, systemClock } from '../core/clock.ts';
+import { redactWebhook } from '../core/redact.ts';
+import type { RuleEvent } from '../protocol/rule-event.ts';
+import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
+import { sentenceOf, titleOf } from './message-template.ts';
+import { sinkKind } from './sink-kind.ts';
+import { streams } from './sink-settings.ts';
+import { openSpooled, SpooledSink, spoolSettings } from './spooled-sink.ts';
+import { topicLevel } from './topic-level.ts';
+import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal } from './transport.ts';
+
+const SCHEMES = { smtp: 587, smtps: 465 };
+const CONNECT_MS = 5000;
+const HOUR_MS = 3_600_000;
+/** Replies from here on are final: the server will not take this mail later either (RFC 5321, section 4.2.1). */
+const FIRST_FINAL_REPLY = 500;
+/** A server counts refused sign-ins, and locks the account in the end. */
+const RETRY = { firstRetryMs: 5000, maxRetryMs: 300_000 };
+
+const mailAddress = z
+  .string()
+  .regex(/^[^\s@<>,;"\p{Cc}]+@[^\s@<>,;"\p{Cc}]+$/u, 'expected an address such as door@example.org');
+
+export const mail = sinkKind({
+  settings: z.strictObject({
+    type: z.literal('mail').describe('A mail for each new event.'),
+    url: brokerUrl(SCHEMES, 'smtps://mail.example.org').describe(
+      'Address of the mail server; smtps:// with TLS from the start, smtp:// with STARTTLS where it has it.',
+    ),
+    from: mailAddress.describe('Address of the sender.'),
+    to: z.array(mailAddress).min(1).max(20).describe('Addresses of the receivers.'),
+    perHour: whole(1, 1000)
+      .default(20)
+      .describe('Most mails within an hour; the next mail says how many events had none.'),
+    ...brokerSettings,
+    streams,
+    ...spoolSettings,
+  }),
+  file: () => null,
+  target: ({ url }) => redactWebhook(url),
+  problem: (settings) => brokerProblem(settings, SCHEMES),
+  open: (settings, context) => {
+    const { url, from, to, perHour } = settings;
+    const address = brokerAddress(context.id, settings, SCHEMES);
+    const limit = new HourlyLimit(perHour);
+    const transport = new ConnectedTransport({
+      shownUrl: address.shownUrl,
+      mostAtOnce: 1,
+      open: () => MailServer.open(address, { from, to, limit }),
+    });
+    return openSpooled(settings, `${url} ${to.join()}`, context, (options) => {
+      const more = { send: ['events'], phases: ['new'], batchResults: 1, batchMs: 0 } as const;
+      return new SpooledSink({ ...options, ...RETRY, ...more, transport, accepts: () => limit.take() });
+    });
+  },
+});
+
+/** Permits so many mails within an hour, and counts the events that got none. */
+export class HourlyLimit {
+  readonly #most: number;
+  readonly #clock: Pick<Clock, 'now'>;
+  /** When mails were permitted, within the last hour. */
+  #times: number[] = [];
+  /** Events without a mail that no mail has named yet. */
+  skipped = 0;
+
+  constructor(most: number, clock: Pick<Clock, 'now'> = systemClock) {
+    this.#most = most;
+    this.#clock = clock;
+  }
+
+  take(): boolean {
+    const now = this.#clock.now();
+    this.#times = this.#times.filter((time) => now - time < HOUR_MS);
+    const isPermitted = this.#times.length < this.#most;
+    if (isPermitted) this.#times.push(now);
+    else this.skipped += 1;
+    return isPermitted;
+  }
+}
+
+interface MailPlan {
+  readonly from: string;
+  readonly to: readonly string[];
+  readonly limit: HourlyLimit;
+}
+
+class MailServer implements Connection {
+  readonly #server: Transporter;
+  readonly #plan: MailPlan;
+
+  private constructor(server: Transporter, plan: MailPlan) {
+    this.#server = server;
+    this.#plan = plan;
+  }
+
+  /** Each mail has a connection of its own. */
+  static async open({ host, port, user, password, tls, isTls }: BrokerAddress, plan: MailPlan): Promise<MailServer> {
+    const { createTransport } = await import('nodemailer');
+    const server = createTransport({
+      ...{ host, port, secure: isTls, tls: { ...tls } },
+      // A password is never sent in clear text.
+      ...(user === undefined ? {} : { auth: { user, pass: password ?? '' }, requireTLS: true }),
+      ...{ connectionTimeout: CONNECT_MS, greetingTimeout: CONNECT_MS, socketTimeout: 2 * CONNECT_MS },
+      ...{ disableFileAccess: true, disableUrlAccess: true },
+    });
+    return new MailServer(server, plan);
+  }
+
+  async send(records: readonly OutgoingRecord[]): Promise<void> {
+    const { from, to, limit } = this.#plan;
+    for (const { id, event } of records) {
+      // What an earlier run left may be results.
+      if (event === null) throw new Refusal('results have no mail');
+      const { skipped } = limit;
+      const more =
+        skipped === 0 ? '' : `\n${skipped} events before this one had no mail, because of the limit perHour.\n`;
+      const messageId = `<${topicLevel(id)}@sightline>`;
+      try {
+        await this.#server.sendMail({
+          from,
+          to: [...to],
+          messageId,
+          subject: titleOf(event.data),
+          text: `${mailText(event.data)}${more}`,
+        });
+      } catch (error) {
+        const { responseCode = 0, code } = error as { readonly responseCode?: number; readonly code?: string };
+        // A refused sign-in may be mended while events wait.
+        throw responseCode >= FIRST_FINAL_REPLY && code !== 'EAUTH' ? new Refusal((error as Error).message) : error;
+      }
+      limit.skipped -= skipped;
+    }
+  }
+
+  end(): void {
+    this.#server.close();
+  }
+}
+
+/** Returns an event as plain text, a line for each fact. */
+function mailText(event: RuleEvent): string {
+  const { stream, rule, zone, line, label, count, id } = event;
+  const facts = Object.entries({ stream, rule, zone, line, label, count, event: id });
+  const lines = facts.filter(([, value]) => value !== undefined).map(([name, value]) => `${name}: ${value}`);
+  return `${sentenceOf(event)}\n\n${lines.join('\n')}\n`;
+}

@@ -1,0 +1,102 @@
+import { z } from 'zod';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { RuleEvent } from '../protocol/rule-event.ts';
+
+/** What a template may name: keys of an event that are text or numbers. */
+const NAMES = [
+  ...(['id', 'seq', 'phase', 'rule', 'kind', 'stream', 'reason', 'at', 'ptsUs', 'zone', 'line', 'direction'] as const),
+  ...(['trackId', 'label', 'score', 'count', 'speed', 'sign', 'endReason'] as const),
+] satisfies readonly (keyof RuleEvent)[];
+const PART = /\{\{\s*([^{}]*?)\s*\}\}/g;
+
+const ownTemplate = z.strictObject({
+  body: z
+    .string()
+    .min(1)
+    .max(65_536)
+    .refine(
+      (text) => [...text.matchAll(PART)].every(([, name]) => (NAMES as readonly string[]).includes(name!)),
+      `expected {{NAME}} with a NAME of ${NAMES.join(', ')}`,
+    )
+    .describe(
+      'Text with {{reason}}, {{stream}} and so on, see docs/messages.md. Values are escaped as contentType needs it; absent ones are empty.',
+    ),
+  contentType: z
+    .string()
+    .regex(/^[\w.+-]+\/[\w.+-]+(?:;\s*[\w-]+=[\w-]+)*$/, 'expected a media type such as application/json')
+    .default('application/json')
+    .describe('Media type of the body.'),
+});
+
+export const messageTemplate = z
+  .union([z.enum(['ntfy', 'slack']), ownTemplate])
+  .optional()
+  .describe(
+    'Posts each event alone, in the form of ntfy or of an incoming webhook of Slack, or in one of your own. Needs `send: [events]`.',
+  );
+
+/** The form of a message about one event. */
+export type MessageTemplate = NonNullable<z.output<typeof messageTemplate>>;
+
+/** Returns the body of the message about an event. @param topic - of ntfy. */
+export function messageBody(
+  template: MessageTemplate,
+  topic: string,
+  event: RuleEvent,
+): { readonly contentType: string; readonly text: string } {
+  if (template === 'ntfy') return json({ topic, title: titleOf(event), message: sentenceOf(event) });
+  if (template === 'slack') {
+    const plain = `${titleOf(event)}: ${sentenceOf(event)}`;
+    // As Slack asks for it; a label could mention everybody otherwise.
+    return json({ text: plain.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;') });
+  }
+  const { body, contentType } = template;
+  const escaped = escapeFor(contentType);
+  return {
+    contentType,
+    text: body.replace(PART, (_, name: string) =>
+      escaped(String((event as unknown as Record<string, unknown>)[name] ?? '')),
+    ),
+  };
+}
+
+/** Returns what an event is about in a few words: rule and stream. */
+export function titleOf({ rule, stream, phase }: RuleEvent): string {
+  return `${rule} (${stream})${phase === 'new' ? '' : `, ${phase}`}`;
+}
+
+/** Returns what has happened, and when, on one line. */
+export function sentenceOf({ reason, at }: RuleEvent): string {
+  return at === undefined ? reason : `${reason} (${at})`;
+}
+
+/**
+ * Splits the address of an ntfy topic: messages in JSON go to the server, since no header can hold every label.
+ *
+ * @throws CONFIG_INVALID; the message does not contain the address.
+ */
+export function ntfyAddress(id: string, url: string): { readonly server: string; readonly topic: string } {
+  const parsed = URL.canParse(url) ? new URL(url) : null;
+  const parts = parsed?.pathname.split('/') ?? [];
+  const topic = parts.pop() ?? '';
+  if (parsed === null || !/^[\w-]{1,64}$/.test(topic))
+    throw new SightlineError(
+      'CONFIG_INVALID',
+      `sink ${id}: url: expected the address of a topic, such as https://ntfy.sh/TOPIC, with the template ntfy`,
+      { sink: id },
+    );
+  parsed.pathname = parts.join('/');
+  return { server: parsed.href, topic };
+}
+
+function json(value: object): { readonly contentType: string; readonly text: string } {
+  return { contentType: 'application/json', text: JSON.stringify(value) };
+}
+
+function escapeFor(contentType: string): (text: string) => string {
+  const type = contentType.split(';')[0]!.toLowerCase();
+  if (/[/+]json$/.test(type)) return (text) => JSON.stringify(text).slice(1, -1);
+  if (type === 'application/x-www-form-urlencoded') return encodeURIComponent;
+  if (/html$|xml$/.test(type)) return (text) => text.replace(/[<>&"']/g, (each) => `&#${each.charCodeAt(0)};`);
+  return (text) => text.replaceAll(/\p{Cc}+/gu, ' ');
+}

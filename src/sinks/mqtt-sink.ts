@@ -1,0 +1,268 @@
+import { hostname } from 'node:os';
+import type { IClientOptions, IClientPublishOptions, MqttClient } from 'mqtt';
+import { z } from 'zod';
+import { systemClock } from '../core/clock.ts';
+import type { PublishedFrame } from '../core/frame.ts';
+import { redactWebhook } from '../core/redact.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { BackOff } from '../flow/back-off.ts';
+import { settlesWithin } from '../flow/settles-within.ts';
+import type { StreamReport } from '../protocol/report.ts';
+import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
+import { RetainedState } from './retained-state.ts';
+import type { SinkFigures } from './sink.ts';
+import { sinkKind } from './sink-kind.ts';
+import { filter, phases, send, streams } from './sink-settings.ts';
+import { openSpooled, SpooledSink, type SpooledSinkOptions, spoolSettings } from './spooled-sink.ts';
+import { topicLevel } from './topic-level.ts';
+import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal, reasonOf } from './transport.ts';
+
+const SCHEMES = { mqtt: 1883, mqtts: 8883 };
+const CONNECT_MS = 5000;
+const KEEPALIVE_S = 15;
+/** Time that one round of retained messages may take. */
+const STATE_MS = 10_000;
+/** Time that the last message of a connection may take. */
+const GOODBYE_MS = 500;
+/** Bytes of a PUBLISH packet besides topic and payload, at most. */
+const PACKET_OVERHEAD = 128;
+const SESSION_TAKEN_OVER = 0x8e;
+/** From this reason on, MQTT 5 calls it an error. */
+const FIRST_ERROR = 0x80;
+/** Reasons that may pass: unspecified, busy, shutting down, quota exceeded. With all others the broker does not want the message. */
+const PASSING_ERRORS: ReadonlySet<number> = new Set([0x80, 0x83, 0x89, 0x8b, 0x97]);
+
+/** A topic without wildcards, or the prefix of one. */
+const topicPrefix = z
+  .string()
+  .max(256)
+  .regex(
+    /^[^\p{Cc}+#/$][^\p{Cc}+#]*(?<!\/)$/u,
+    'expected a topic without +, #, control characters, or / or $ at its ends',
+  );
+
+export const mqtt = sinkKind({
+  settings: z.strictObject({
+    type: z.literal('mqtt').describe('Events, and the state of streams, for an MQTT 5 broker and Home Assistant.'),
+    url: brokerUrl(SCHEMES, 'mqtt://10.0.0.5:1883').describe('Address of the broker; mqtts:// with TLS.'),
+    topic: topicPrefix
+      .default('sightline')
+      .describe('Begins each topic: TOPIC/events/STREAM/RULE, TOPIC/streams/STREAM/state, TOPIC/status/CLIENT.'),
+    clientId: z
+      .string()
+      .min(1)
+      .max(128)
+      .regex(/^[^\p{Cc}]*$/u, 'expected no control characters')
+      .optional()
+      .describe('Name of this connection, one for each process; sightline-HOST-SINK if absent.'),
+    discovery: z
+      .union([topicPrefix, z.literal(false)])
+      .default('homeassistant')
+      .describe("Prefix of Home Assistant's discovery, which shows each stream as a device; false for none."),
+    ...brokerSettings,
+    send: send('events'),
+    phases,
+    streams,
+    filter,
+    ...spoolSettings,
+  }),
+  file: () => null,
+  target: ({ url }) => redactWebhook(url),
+  problem: (settings) => {
+    if ((settings.filter?.frames ?? 'all') !== 'all')
+      return 'filter.frames: expected all, since the counts of other frames would stay as they are';
+    return brokerProblem(settings, SCHEMES);
+  },
+  open: (settings, context) => {
+    const {
+      url,
+      topic,
+      clientId = `sightline-${hostname()}-${context.id}`,
+      discovery,
+      send: sent,
+      phases: only,
+    } = settings;
+    const address = brokerAddress(context.id, settings, SCHEMES);
+    const labels = settings.filter?.labels ?? [];
+    return openSpooled(settings, `${url} ${topic}`, context, (options) => {
+      return new MqttSink({ ...options, address, topic, clientId, discovery, labels, send: sent, phases: only });
+    });
+  },
+});
+
+export interface MqttSinkOptions extends Omit<SpooledSinkOptions, 'transport'> {
+  readonly address: BrokerAddress;
+  readonly topic: string;
+  readonly clientId: string;
+  readonly discovery: string | false;
+  readonly labels: readonly string[];
+}
+
+/**
+ * Publishes events with QoS 1, never retained, and what streams are like now as retained messages. These are no records: only the newest
+ * counts, so they wait nowhere. A last will says when this host is gone.
+ */
+export class MqttSink extends SpooledSink {
+  readonly #transport: ConnectedTransport<MqttConnection>;
+  readonly #state: RetainedState;
+  readonly #options: MqttSinkOptions;
+  readonly #backOff = new BackOff({ firstMs: 1000, maxMs: 30_000 });
+  /** The connection that has the retained messages. */
+  #told: MqttConnection | null = null;
+  #isTelling = false;
+  #notBeforeMs = Number.NEGATIVE_INFINITY;
+  #stateProblem: SightlineError | null = null;
+
+  constructor(options: MqttSinkOptions) {
+    const { address, topic, clientId, discovery, labels } = options;
+    const statusTopic = `${topic}/status/${topicLevel(clientId)}`;
+    const transport = new ConnectedTransport({
+      shownUrl: address.shownUrl,
+      // A broker confirms each message alone: the next waits until the last is confirmed.
+      mostAtOnce: 1,
+      open: (onLost) => MqttConnection.open({ address, clientId, topic, statusTopic }, onLost),
+    });
+    super({ ...options, transport, batchMs: 0 });
+    this.#options = options;
+    this.#transport = transport;
+    this.#state = new RetainedState({ topic, statusTopic, discovery, labels });
+  }
+
+  override publish(frame: PublishedFrame, source: string, canWait?: boolean): boolean {
+    this.#state.noteResult(frame);
+    return super.publish(frame, source, canWait);
+  }
+
+  observe(streams: readonly StreamReport[]): void {
+    const nowMs = systemClock.now();
+    this.#state.noteReports(streams, nowMs);
+    if (!this.#isTelling && nowMs >= this.#notBeforeMs) void this.#tell();
+  }
+
+  override get figures(): SinkFigures {
+    const figures = super.figures;
+    return { ...figures, problem: figures.problem ?? this.#stateProblem?.message ?? null };
+  }
+
+  /** Publishes the retained messages that the broker lacks. */
+  async #tell(): Promise<void> {
+    this.#isTelling = true;
+    try {
+      await this.#transport.use(async (connection) => {
+        if (connection !== this.#told) this.#state.forget();
+        this.#told = connection;
+        for (const message of this.#state.missing) {
+          await connection.publish(message.topic, message.payload, { retain: true });
+          this.#state.published(message);
+        }
+      }, AbortSignal.timeout(STATE_MS));
+      this.#backOff.reset();
+      if (this.#stateProblem !== null) this.#options.onRecovery?.(0);
+      this.#stateProblem = null;
+    } catch (error) {
+      this.#notBeforeMs = systemClock.now() + this.#backOff.nextMs();
+      const isFirst = this.#stateProblem === null;
+      const text = `sink ${this.id} (${this.#transport.shownUrl}): the state of streams could not be published: ${reasonOf(error)}`;
+      this.#stateProblem = new SightlineError('SINK_FAILED', text, { sink: this.id });
+      if (isFirst) this.#options.onFailure(this.#stateProblem);
+    } finally {
+      this.#isTelling = false;
+    }
+  }
+}
+
+interface MqttPlace {
+  readonly address: BrokerAddress;
+  readonly clientId: string;
+  readonly topic: string;
+  readonly statusTopic: string;
+}
+
+class MqttConnection implements Connection {
+  readonly #client: MqttClient;
+  readonly #place: MqttPlace;
+  /** Rejects when the connection ends. */
+  readonly #lost: Promise<never>;
+
+  private constructor(client: MqttClient, place: MqttPlace, lost: Promise<never>) {
+    this.#client = client;
+    this.#place = place;
+    this.#lost = lost;
+  }
+
+  static async open(place: MqttPlace, onLost: () => void): Promise<MqttConnection> {
+    const { address, clientId, statusTopic } = place;
+    const { host, port, user, password, tls } = address;
+    const { connect } = await import('mqtt');
+    const options: IClientOptions = {
+      ...{ protocol: tls === null ? 'mqtt' : 'mqtts', host, port, clientId, protocolVersion: 5, clean: true },
+      ...{ keepalive: KEEPALIVE_S, connectTimeout: CONNECT_MS },
+      will: { topic: statusTopic, payload: Buffer.from('offline'), qos: 1, retain: true },
+      // The sink repeats what fails.
+      ...{ reconnectPeriod: 0, resubscribe: false, queueQoSZero: false },
+      ...(user === undefined ? {} : { username: user }),
+      ...(password === undefined ? {} : { password }),
+      ...tls,
+    };
+    const client = connect(options);
+    // A connection that ends rejects what is under way; the broker may have said why.
+    let reason = 'the broker ended the connection';
+    client.on('disconnect', ({ reasonCode }) => {
+      reason += reasonCode === SESSION_TAKEN_OVER ? `: another client has the id ${clientId}` : ` (reason ${reasonCode})`;
+    });
+    client.on('error', () => undefined);
+    const lost = new Promise<never>((_, reject) => {
+      client.once('error', reject);
+      client.once('close', () => reject(new Error(reason)));
+    });
+    lost.catch(() => undefined);
+    client.once('close', onLost);
+    const connection = new MqttConnection(client, place, lost);
+    try {
+      await Promise.race([new Promise((resolve) => client.once('connect', resolve)), lost]);
+      await connection.publish(statusTopic, 'online', { retain: true });
+    } catch (error) {
+      client.end(true);
+      throw error;
+    }
+    return connection;
+  }
+
+  async send(records: readonly OutgoingRecord[]): Promise<void> {
+    const { topic } = this.#place;
+    for (const { stream, event, text } of records) {
+      const place =
+        event === null
+          ? `${topic}/results/${topicLevel(stream)}`
+          : `${topic}/events/${topicLevel(stream)}/${topicLevel(event.subject)}`;
+      const contentType = event === null ? 'application/json' : 'application/cloudevents+json; charset=utf-8';
+      await this.publish(place, text, { properties: { contentType } });
+    }
+  }
+
+  /** Resolves once the broker has confirmed it. @throws Refusal if it does not want it. */
+  async publish(topic: string, payload: string, options: IClientPublishOptions): Promise<void> {
+    const limit = this.#client.serverProperties?.maximumPacketSize ?? Number.POSITIVE_INFINITY;
+    // A broker ends the connection at a larger packet, and the next one again.
+    if (Buffer.byteLength(payload) + Buffer.byteLength(topic) + PACKET_OVERHEAD > limit)
+      throw new Refusal(`a message has more than ${limit} bytes`);
+    try {
+      await Promise.race([this.#client.publishAsync(topic, payload, { ...options, qos: 1 }), this.#lost]);
+    } catch (error) {
+      const { code } = error as { readonly code?: unknown };
+      const isRefused = typeof code === 'number' && code >= FIRST_ERROR && !PASSING_ERRORS.has(code);
+      throw isRefused ? new Refusal((error as Error).message) : error;
+    }
+  }
+
+  async end(): Promise<void> {
+    const client = this.#client;
+    // A goodbye is no last will: the broker would not say it.
+    if (client.connected)
+      await settlesWithin(
+        client.publishAsync(this.#place.statusTopic, 'offline', { qos: 1, retain: true }),
+        GOODBYE_MS,
+      ).catch(() => false);
+    await client.endAsync(true);
+  }
+}

@@ -1,0 +1,101 @@
+import type { JetStreamClient } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { z } from 'zod';
+import { redactWebhook } from '../core/redact.ts';
+import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
+import { sinkKind } from './sink-kind.ts';
+import { filter, phases, send, streams } from './sink-settings.ts';
+import { openSpooled, SpooledSink, spoolSettings } from './spooled-sink.ts';
+import { topicLevel } from './topic-level.ts';
+import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal } from './transport.ts';
+
+const SCHEMES = { nats: 4222, tls: 4222 };
+const CONNECT_MS = 5000;
+/** Status of a message that the stream would not take later either, such as a too large one. A full stream has another. */
+const REFUSED = 400;
+
+export const nats = sinkKind({
+  settings: z.strictObject({
+    type: z.literal('nats').describe('Messages of a JetStream stream of NATS.'),
+    url: brokerUrl(SCHEMES, 'nats://10.0.0.5:4222').describe('Address of NATS; tls:// with TLS.'),
+    subject: z
+      .string()
+      .regex(/^[\w-]+(?:\.[\w-]+)*$/, 'expected names of letters, digits, - and _, with dots between them')
+      .default('sightline')
+      .describe(
+        'Begins each subject: SUBJECT.events.STREAM.RULE and SUBJECT.results.STREAM. A JetStream stream must take SUBJECT.>.',
+      ),
+    ...brokerSettings,
+    send: send('events'),
+    phases,
+    streams,
+    filter,
+    ...spoolSettings,
+  }),
+  file: () => null,
+  target: ({ url }) => redactWebhook(url),
+  problem: (settings) => brokerProblem(settings, SCHEMES),
+  open: (settings, context) => {
+    const { url, subject, send: sent, phases: only } = settings;
+    const address = brokerAddress(context.id, settings, SCHEMES);
+    const transport = new ConnectedTransport({
+      shownUrl: address.shownUrl,
+      // The server has no way to store several messages as one: the next waits until it has confirmed the last.
+      mostAtOnce: 1,
+      open: (onLost) => JetStream.open(address, subject, onLost),
+    });
+    return openSpooled(settings, `${url} ${subject}`, context, (options) => {
+      return new SpooledSink({ ...options, transport, send: sent, phases: only, batchMs: 0 });
+    });
+  },
+});
+
+class JetStream implements Connection {
+  readonly #connection: NatsConnection;
+  readonly #client: JetStreamClient;
+  readonly #subject: string;
+
+  private constructor(connection: NatsConnection, client: JetStreamClient, subject: string) {
+    this.#connection = connection;
+    this.#client = client;
+    this.#subject = subject;
+  }
+
+  static async open(address: BrokerAddress, subject: string, onLost: () => void): Promise<JetStream> {
+    const { host, port, user, password, tls } = address;
+    const [{ connect }, { jetstream }] = await Promise.all([
+      import('@nats-io/transport-node'),
+      import('@nats-io/jetstream'),
+    ]);
+    const connection = await connect({
+      servers: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
+      ...{ name: 'sightline', timeout: CONNECT_MS },
+      // The sink repeats what fails.
+      reconnect: false,
+      ...(user === undefined ? {} : { user }),
+      ...(password === undefined ? {} : { pass: password }),
+      ...(tls === null ? {} : { tls }),
+    });
+    void connection.closed().then(onLost);
+    return new JetStream(connection, jetstream(connection), subject);
+  }
+
+  async send(records: readonly OutgoingRecord[]): Promise<void> {
+    for (const { id, stream, event, text } of records) {
+      const kind = event === null ? 'results' : 'events';
+      const levels = event === null ? [stream] : [stream, event.subject];
+      const subject = [this.#subject, kind, ...levels.map(topicLevel)].join('.');
+      const limit = this.#connection.info?.max_payload ?? Number.POSITIVE_INFINITY;
+      if (Buffer.byteLength(text) > limit) throw new Refusal(`a message has more than ${limit} bytes`);
+      // The server drops a message whose id it has had within the duplicate window of the stream.
+      await this.#client.publish(subject, text, { msgID: id }).catch((error: unknown) => {
+        const { status, message } = error as Error & { readonly status?: number };
+        throw status === REFUSED ? new Refusal(message) : error;
+      });
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.#connection.close();
+  }
+}

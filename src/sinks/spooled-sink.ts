@@ -1,0 +1,472 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { range, whole } from '../config/number.ts';
+import { type Clock, keepAliveClock } from '../core/clock.ts';
+import type { PublishedFrame } from '../core/frame.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { backOffMs } from '../flow/back-off.ts';
+import { Pause } from '../flow/pause.ts';
+import { cloudEvent, type EventPhase, type RuleEvent } from '../protocol/rule-event.ts';
+import { RETRY_MS, type SyncPolicy } from './line-writer.ts';
+import { resultLine } from './result-line.ts';
+import type { Sink, SinkFailureListener, SinkFigures } from './sink.ts';
+import { countOf, fileFailure } from './sink-failure.ts';
+import type { SinkFiles } from './sink-files.ts';
+import type { OpenedSink, SinkContext } from './sink-kind.ts';
+import { MEGABYTE, type Sent, sync } from './sink-settings.ts';
+import { Spool, type SpoolFailure, type SpoolOptions } from './spool.ts';
+import { takeSpoolFolder } from './spool-folder.ts';
+import type { Attempt, Transport } from './transport.ts';
+
+/** Results that wait in memory if there is no spool. */
+const MEMORY_BYTES = 8 * MEGABYTE;
+
+/** Settings of every kind that keeps what it sends until the receiver has it. */
+export const spoolSettings = {
+  maxAttempts: whole(1, 100)
+    .default(8)
+    .describe(
+      'Attempts before a request that the receiver refuses is given up. Other failures are retried until they end.',
+    ),
+  spoolFolder: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Folder of this sink alone where results wait until they are delivered; below the cache folder if absent.',
+    ),
+  spoolMaxMb: range(0, 1_000_000)
+    .default(256)
+    .describe(
+      'Most megabytes that results of live streams wait in, and as many for files; 0 keeps at most 8 in memory.',
+    ),
+  sync,
+};
+
+interface SpoolSettings {
+  readonly maxAttempts: number;
+  readonly spoolFolder?: string | undefined;
+  readonly spoolMaxMb: number;
+  readonly sync: SyncPolicy;
+}
+
+type SpoolOptionsOfSink = Pick<SpooledSinkOptions, 'spoolFolder' | 'maxSpoolBytes' | 'maxAttempts' | 'sync'>;
+
+/**
+ * Finds the spool of a sink and opens the sink with it.
+ *
+ * @param receiver - what waits for one receiver is never sent to another.
+ * @throws SINK_BUSY if another process uses the folder of the settings.
+ */
+export async function openSpooled(
+  { maxAttempts, spoolFolder, spoolMaxMb, sync }: SpoolSettings,
+  receiver: string,
+  context: SinkContext,
+  open: (options: Omit<SinkContext, 'spoolFolder'> & Required<SpoolOptionsOfSink>) => Sink,
+): Promise<OpenedSink> {
+  const { folder, lock } =
+    spoolMaxMb === 0
+      ? { folder: null, lock: null }
+      : await takeSpoolFolder({ id: context.id, receiver, folder: spoolFolder, parent: context.spoolFolder });
+  const maxSpoolBytes = spoolMaxMb === 0 ? MEMORY_BYTES : Math.round(spoolMaxMb * MEGABYTE);
+  return { sink: open({ ...context, maxAttempts, sync, spoolFolder: folder, maxSpoolBytes }), lock };
+}
+
+export interface SpooledSinkOptions {
+  readonly id: string;
+  readonly transport: Transport;
+  /** What it sends; default results. */
+  readonly send?: readonly Sent[];
+  /** Only events with these phases; all if absent. */
+  readonly phases?: readonly EventPhase[] | undefined;
+  /** Returns whether one more event may be sent. One that may not counts as lost. */
+  readonly accepts?: () => boolean;
+  /**
+   * Folder of this sink alone in which results wait until they are delivered, also by the next process. Null: they wait in
+   * memory, and what is not delivered when the sink closes is lost.
+   */
+  readonly spoolFolder?: string | null;
+  /** Most bytes of waiting results of live streams, and as many again of files. */
+  readonly maxSpoolBytes?: number;
+  readonly sync?: SyncPolicy;
+  /** Maximum results per batch. */
+  readonly batchResults?: number;
+  /** Maximum time that a result waits for others. */
+  readonly batchMs?: number;
+  /** Longest time of one attempt. */
+  readonly timeoutMs?: number;
+  /** Attempts before a batch that the receiver refuses is dropped. */
+  readonly maxAttempts?: number;
+  readonly firstRetryMs?: number;
+  readonly maxRetryMs?: number;
+  /** Upper bound of the wait that a receiver may ask for. */
+  readonly maxRetryAfterMs?: number;
+  /** Maximum time that `close` waits for the receiver. */
+  readonly closeMs?: number;
+  /** Called at the first failed attempt, for each batch that is dropped, and at most once a second for results dropped from a full spool. */
+  readonly onFailure: SinkFailureListener;
+  /** Called when a batch is delivered after a failure. @param lostResults - since then. */
+  readonly onRecovery?: (lostResults: number) => void;
+  readonly onNotice?: (text: string) => void;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+  readonly files?: SinkFiles;
+}
+
+const DEFAULTS = {
+  send: ['results'],
+  spoolFolder: null,
+  maxSpoolBytes: 256 * 1024 * 1024,
+  sync: 'interval',
+  batchResults: 50,
+  batchMs: 1000,
+  timeoutMs: 10_000,
+  maxAttempts: 8,
+  firstRetryMs: 500,
+  maxRetryMs: 30_000,
+  maxRetryAfterMs: 300_000,
+  closeMs: 5_000,
+} as const satisfies Partial<SpooledSinkOptions>;
+
+const OVERFLOW_REPORT_MS = 1000;
+
+/**
+ * Delivers results and events over a transport, each at least once, and in order for each stream whose policy does not change: they wait in
+ * a spool on the disk, and one batch at a time is sent until the receiver has accepted it. What the receiver refuses is dropped after
+ * `maxAttempts`; every other failure is retried for as long as it lasts. An outage that fills the spool costs the oldest results
+ * of live streams, and makes files wait.
+ */
+export class SpooledSink implements Sink {
+  readonly id: string;
+  /** Absent if it sends no events. */
+  readonly publishEvent?: (event: RuleEvent, canWait?: boolean) => boolean;
+  readonly #options: SpooledSinkOptions & Required<Pick<SpooledSinkOptions, keyof typeof DEFAULTS>>;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #sendsResults: boolean;
+  /** What it counts, in messages. */
+  readonly #noun: string;
+  readonly #live: Spool;
+  readonly #file: Spool;
+  /** Index of the spool to send from next. */
+  #turn = 0;
+  #batches = 0;
+  #sent = 0;
+  #retried = 0;
+  #refused = 0;
+  #failed = 0;
+  #unaccepted = 0;
+  #lostWhileFailing = 0;
+  #isSending = false;
+  #cancelBatchTimer: (() => void) | null = null;
+  #attempt: AbortController | null = null;
+  readonly #pause: Pause;
+  #whenIdle: (() => void)[] = [];
+  #unreportedDrops = 0;
+  #overflowReportedMs = -Infinity;
+  /** Why the receiver got no batch last time; null while it accepts them. */
+  #problem: SightlineError | null = null;
+  #lastFailure: SightlineError | null = null;
+  #closing: Promise<void> | null = null;
+  /** `close` has given up: no more attempts are made. */
+  #isGivenUp = false;
+
+  constructor(options: SpooledSinkOptions) {
+    this.id = options.id;
+    this.#options = { ...DEFAULTS, ...options };
+    const { send, phases, accepts = () => true } = this.#options;
+    this.#sendsResults = send.includes('results');
+    this.#noun = send.length > 1 ? 'record' : this.#sendsResults ? 'result' : 'event';
+    if (send.includes('events'))
+      this.publishEvent = (event, canWait) => {
+        if (phases?.includes(event.phase) === false || this.#closing !== null) return true;
+        if (accepts()) return this.#append(() => JSON.stringify(cloudEvent(event)), canWait);
+        this.#unaccepted += 1;
+        this.#noteDropped(1, 'more events came than may be sent');
+        return true;
+      };
+    this.#clock = options.clock ?? keepAliveClock;
+    this.#pause = new Pause(this.#clock);
+    this.#random = options.random ?? Math.random;
+    this.#live = this.#openSpool('live', 'drop-oldest');
+    this.#file = this.#openSpool('files', 'wait');
+  }
+
+  publish(frame: PublishedFrame, source: string, canWait?: boolean): boolean {
+    return !this.#sendsResults || this.#append(() => resultLine(frame, source), canWait);
+  }
+
+  #append(text: () => string, canWait = true): boolean {
+    if (this.#closing !== null) return true;
+    const spool = canWait ? this.#file : this.#live;
+    const hasRoom = spool.append(text());
+    this.#schedule();
+    return hasRoom;
+  }
+
+  drained(): Promise<void> {
+    return this.#closing === null ? this.#file.drained() : Promise.resolve();
+  }
+
+  get figures(): SinkFigures {
+    const spools = this.#spools.map(({ figures }) => figures);
+    const failure = this.#spools.map((spool) => spool.failure).find((each) => each !== null) ?? null;
+    const sum = (key: 'overflow' | 'damaged' | 'retried'): number =>
+      spools.reduce((total, each) => total + each[key], 0);
+    return {
+      problem: this.#problem?.message ?? (failure === null ? null : this.#spoolFailure(failure).message),
+      sent: this.#sent,
+      waiting: this.#waiting - this.#failed,
+      retried: this.#retried + sum('retried'),
+      lost: {
+        overflow: sum('overflow') + this.#unaccepted,
+        failed: this.#failed,
+        refused: this.#refused,
+        damaged: sum('damaged'),
+      },
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#finish();
+    return this.#closing;
+  }
+
+  get #spools(): readonly [Spool, Spool] {
+    return [this.#live, this.#file];
+  }
+
+  get #waiting(): number {
+    return this.#live.waiting + this.#file.waiting;
+  }
+
+  get #lostResults(): number {
+    const { lost } = this.figures;
+    return Object.values(lost).reduce((total, each) => total + each, 0);
+  }
+
+  #openSpool(name: string, whenFull: SpoolOptions['whenFull']): Spool {
+    const { spoolFolder, maxSpoolBytes, sync, files, clock } = this.#options;
+    return new Spool({
+      folder: spoolFolder === null ? null : join(spoolFolder, name),
+      maxBytes: maxSpoolBytes,
+      whenFull,
+      sync,
+      onFailure: (failure) => {
+        this.#lastFailure = this.#spoolFailure(failure);
+        this.#options.onFailure(this.#lastFailure);
+      },
+      onRecovery: () => this.#recovered(),
+      onFound: (records) => {
+        this.#options.onNotice?.(`sink ${this.id}: ${this.#countOf(records)} left by an earlier run, to be sent first`);
+        this.#startSending();
+      },
+      onDropped: (records) => this.#noteDropped(records, `the spool is full (${maxSpoolBytes} bytes), the oldest go`),
+      clock,
+      files,
+    });
+  }
+
+  async #finish(): Promise<void> {
+    const cancelDeadline = this.#clock.setTimer(() => this.#giveUp(), this.#options.closeMs);
+    // From now on batches are sent at once, full or not. After a failure only one more attempt is made.
+    this.#pause.end();
+    this.#startSending();
+    while (this.#isSending) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+    cancelDeadline();
+    this.#cancelBatchTimer?.();
+    const { transport } = this.#options;
+    const [unwritten] = await Promise.all([
+      Promise.all(this.#spools.map((spool) => spool.close())),
+      transport.close?.(),
+    ]);
+    this.#failed = unwritten[0]! + unwritten[1]!;
+    const { waiting } = this.figures;
+    if (waiting > 0)
+      this.#options.onNotice?.(
+        `sink ${this.id}: ${this.#waitingText(waiting)} in ${this.#options.spoolFolder} for the next start`,
+      );
+    if (this.#lostResults === 0) return;
+    const reason = this.#lastFailure === null ? '' : ` The last failure: ${this.#lastFailure.message}`;
+    throw this.#failure(`${this.#countOf(this.#lostResults)} lost.${reason}`);
+  }
+
+  #schedule(): void {
+    if (this.#isSending) return;
+    if (this.#hasBatch) this.#startSending();
+    else this.#cancelBatchTimer ??= this.#clock.setTimer(() => this.#startSending(), this.#options.batchMs);
+  }
+
+  get #hasBatch(): boolean {
+    const least = this.#closing === null ? this.#options.batchResults : 1;
+    return this.#spools.some(({ waiting }) => waiting >= least);
+  }
+
+  #startSending(): void {
+    this.#cancelBatchTimer?.();
+    this.#cancelBatchTimer = null;
+    if (this.#isSending) return;
+    this.#isSending = true;
+    void this.#sendBatches();
+  }
+
+  /** Sends what there is, then full batches as long as there are any; the rest waits for the batch timer. */
+  async #sendBatches(): Promise<void> {
+    do {
+      let hasTaken = false;
+      for (let i = 0; i < this.#spools.length && !this.#isGivenUp; i++) {
+        const spool = this.#spools[this.#turn]!;
+        this.#turn = 1 - this.#turn;
+        if (await this.#deliver(spool)) hasTaken = true;
+      }
+      if (!hasTaken && this.#waiting > 0) await this.#waitForDisk();
+    } while (this.#hasBatch && !this.#isGivenUp);
+    this.#isSending = false;
+    if (this.#waiting > 0 && this.#closing === null) this.#schedule();
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
+  }
+
+  /** The results that wait cannot be read now. When the sink closes they stay on the disk. */
+  async #waitForDisk(): Promise<void> {
+    if (this.#closing === null) await this.#pause.wait(RETRY_MS);
+    else this.#giveUp();
+  }
+
+  /** @returns false if there is no result to send now. */
+  async #deliver(spool: Spool): Promise<boolean> {
+    const records = await spool.take(this.#options.batchResults);
+    if (records.length === 0) return false;
+    this.#batches += 1;
+    const texts = records.map(({ text }) => text);
+    for (let done = 0; done < texts.length; ) {
+      const rest = texts.slice(done);
+      const outcome = await this.#sendWithRetries(rest);
+      if (outcome === null) return true;
+      const delivered = outcome.kind === 'delivered' ? rest.length : (outcome.delivered ?? 0);
+      if (delivered > 0) {
+        spool.acknowledge(delivered);
+        this.#sent += delivered;
+        done += delivered;
+      }
+      if (outcome.kind === 'delivered') {
+        this.#problem = null;
+        this.#recovered();
+      } else if (outcome.isFinal) {
+        const refused = outcome.delivered === undefined ? rest.length : 1;
+        spool.acknowledge(refused);
+        done += refused;
+        this.#refused += refused;
+        this.#lostWhileFailing += refused;
+        this.#report(`batch ${this.#batches} was given up: ${outcome.reason}. ${this.#countOf(refused)} lost`);
+      }
+    }
+    return true;
+  }
+
+  /** @returns what was delivered, or given up; null if the batch stays in the spool. */
+  async #sendWithRetries(texts: readonly string[]): Promise<Attempt | null> {
+    const { maxAttempts, spoolFolder, transport } = this.#options;
+    const batch = { number: this.#batches, lost: this.#lostResults, texts };
+    for (let attempt = 1; ; attempt++) {
+      if (this.#isGivenUp) return null;
+      const outcome = await this.#try(() => transport.send(batch, this.#attempt!.signal));
+      if (outcome.kind === 'delivered') return outcome;
+      const { isFinal, delivered = 0, retryAfterMs } = outcome;
+      const reason = `${outcome.reason} (attempt ${attempt})`;
+      if (isFinal && delivered === 0 && attempt >= maxAttempts) return { ...outcome, reason };
+      // The attempts for the next record begin now.
+      if (delivered > 0) return { ...outcome, isFinal: false };
+      this.#noteFailedAttempt(`batch ${batch.number} could not be delivered: ${reason}`);
+      const isKept = spoolFolder !== null;
+      if (this.#closing !== null && (isKept || attempt >= maxAttempts)) this.#giveUp();
+      if (this.#isGivenUp) return null;
+      this.#retried += 1;
+      await this.#pause.wait(retryDelayMs(attempt, this.#random(), this.#options, retryAfterMs));
+    }
+  }
+
+  async #try(send: () => Promise<Attempt>): Promise<Attempt> {
+    const { timeoutMs } = this.#options;
+    const attempt = new AbortController();
+    this.#attempt = attempt;
+    const cancel = this.#clock.setTimer(() => attempt.abort(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    const outcome = await send();
+    cancel();
+    this.#attempt = null;
+    return outcome;
+  }
+
+  #giveUp(): void {
+    this.#isGivenUp = true;
+    this.#attempt?.abort(new Error(`not delivered within ${this.#options.closeMs} ms of closing`));
+    this.#pause.end();
+  }
+
+  #noteFailedAttempt(message: string): void {
+    const isFirst = this.#problem === null;
+    this.#problem = this.#failure(`${message}; ${this.#waitingText(this.#waiting)}`);
+    this.#lastFailure = this.#problem;
+    if (isFirst) this.#options.onFailure(this.#problem);
+  }
+
+  #recovered(): void {
+    const isWell = this.#problem === null && this.#spools.every(({ failure }) => failure === null);
+    if (!isWell || this.#lastFailure === null) return;
+    this.#lastFailure = null;
+    this.#options.onRecovery?.(this.#lostWhileFailing);
+    this.#lostWhileFailing = 0;
+  }
+
+  #noteDropped(records: number, reason: string): void {
+    this.#lostWhileFailing += records;
+    this.#unreportedDrops += records;
+    const nowMs = this.#clock.now();
+    if (nowMs - this.#overflowReportedMs < OVERFLOW_REPORT_MS) return;
+    this.#overflowReportedMs = nowMs;
+    const dropped = this.#unreportedDrops;
+    this.#unreportedDrops = 0;
+    this.#report(`${reason}; ${this.#countOf(dropped)} dropped`);
+  }
+
+  #report(message: string): void {
+    this.#lastFailure = this.#failure(message);
+    this.#options.onFailure(this.#lastFailure);
+  }
+
+  #spoolFailure({ action, error }: SpoolFailure): SightlineError {
+    return fileFailure(this.id, this.#options.spoolFolder ?? 'the spool', error, undefined, action);
+  }
+
+  #failure(message: string): SightlineError {
+    const { shownUrl } = this.#options.transport;
+    return new SightlineError('SINK_FAILED', `sink ${this.id} (${shownUrl}): ${message}`, {
+      sink: this.id,
+      url: shownUrl,
+      lostResults: this.#lostResults,
+    });
+  }
+
+  #countOf(records: number): string {
+    return countOf(records, this.#noun);
+  }
+
+  #waitingText(records: number): string {
+    return records === 1 ? `1 ${this.#noun} waits` : `${records} ${this.#noun}s wait`;
+  }
+}
+
+/**
+ * Returns the delay before the next attempt: `backOffMs`, with what the receiver asked for as a lower bound.
+ *
+ * @param attempt - number of failed attempts so far, from 1.
+ * @param random - from 0 to 1.
+ */
+export function retryDelayMs(
+  attempt: number,
+  random: number,
+  limits: { readonly firstRetryMs: number; readonly maxRetryMs: number; readonly maxRetryAfterMs: number },
+  retryAfterMs: number | null,
+): number {
+  const ownMs = backOffMs(attempt, { firstMs: limits.firstRetryMs, maxMs: limits.maxRetryMs }, random);
+  return retryAfterMs === null ? ownMs : Math.max(ownMs, Math.min(limits.maxRetryAfterMs, retryAfterMs));
+}

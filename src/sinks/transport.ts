@@ -1,0 +1,181 @@
+import { settlesWithin } from '../flow/settles-within.ts';
+import type { ResultRecord } from '../protocol/result-record.ts';
+import type { CloudEvent } from '../protocol/rule-event.ts';
+
+/** Time that the end of a connection may take when a sink closes. */
+const END_MS = 1000;
+
+/** The outcome of one attempt. `reason` contains no credentials and nothing of the records. */
+export type Attempt =
+  | { readonly kind: 'delivered' }
+  | {
+      readonly kind: 'failed';
+      readonly reason: string;
+      /** The receiver refuses the record after those that were delivered; of a transport that sends batches as one, the whole batch. */
+      readonly isFinal: boolean;
+      /** Lower bound of the wait before the next attempt; null without one. */
+      readonly retryAfterMs: number | null;
+      /** How many records were delivered, from the first; absent if a batch is delivered as one. */
+      readonly delivered?: number;
+    };
+
+/** Records that wait, oldest first. */
+export interface Batch {
+  /** Number of the batch in this run of the sink, from 1. */
+  readonly number: number;
+  /** Records that the sink has lost since its start. */
+  readonly lost: number;
+  /** Each is a line of JSON: a result as in JSONL files, or an event as CloudEvents has it. */
+  readonly texts: readonly string[];
+}
+
+/** What is special about a kind of receiver. `SpooledSink` does the rest: order, retries, what waits. */
+export interface Transport {
+  /** Where records go, for messages; without credentials. */
+  readonly shownUrl: string;
+  /** Tries once to deliver a batch. Never rejects. `signal` ends the attempt; its reason must be an Error, whose message is reported. */
+  send(batch: Batch, signal: AbortSignal): Promise<Attempt>;
+  /** Releases the connection. Never rejects. */
+  close?(): Promise<void>;
+}
+
+/** Returns whether a record is an event; all others are results. */
+export function isEventText(text: string): boolean {
+  return text.startsWith('{"specversion"');
+}
+
+/** A record as brokers get it. */
+export interface OutgoingRecord {
+  /** Identifies it: the same for a record that is sent twice. */
+  readonly id: string;
+  /** Name of the stream; the order of its records counts. */
+  readonly stream: string;
+  /** Of an event as in `CloudEvent`. */
+  readonly type: CloudEvent['type'] | 'io.sightline.result';
+  /** Null for a result. */
+  readonly event: CloudEvent | null;
+  /** The record as a line of JSON. */
+  readonly text: string;
+}
+
+/** Reads a record of a batch. */
+export function outgoingRecord(text: string): OutgoingRecord {
+  if (isEventText(text)) {
+    const event = JSON.parse(text) as CloudEvent;
+    return { id: event.id, stream: event.data.stream, type: event.type, event, text };
+  }
+  const { stream, run = '', frame } = JSON.parse(text) as ResultRecord;
+  return { id: `${stream}.${run}.${frame}`, stream, type: 'io.sightline.result', event: null, text };
+}
+
+/** Says that the receiver does not want a record, and would not want it later: it is tried a few times more, then dropped. */
+export class Refusal extends Error {}
+
+/** An open connection to a receiver. */
+export interface Connection {
+  /**
+   * Resolves once the receiver has stored all of these records, or rejects: with a `Refusal`, after which the connection is still good,
+   * or with any other error, after which it is ended.
+   */
+  send(records: readonly OutgoingRecord[]): Promise<void>;
+  /** Ends it; sends that are under way may reject or never settle. */
+  end(): unknown;
+}
+
+export interface ConnectionPlan<C extends Connection> {
+  readonly shownUrl: string;
+  /** Records that are sent at once and are stored as one or not at all; 1 where the receiver has no such thing. */
+  readonly mostAtOnce: number;
+  /** @param onLost - to be called when the connection has ended by itself. */
+  readonly open: (onLost: () => void) => Promise<C>;
+}
+
+/** Delivers over one connection, which is made when it is needed and made anew after each failure. */
+export class ConnectedTransport<C extends Connection = Connection> implements Transport {
+  readonly shownUrl: string;
+  readonly #plan: ConnectionPlan<C>;
+  #connection: Promise<C> | null = null;
+  #isClosed = false;
+
+  constructor(plan: ConnectionPlan<C>) {
+    this.#plan = plan;
+    this.shownUrl = plan.shownUrl;
+  }
+
+  async send({ texts }: Batch, signal: AbortSignal): Promise<Attempt> {
+    let delivered = 0;
+    let atOnce = this.#plan.mostAtOnce;
+    while (delivered < texts.length) {
+      const records = texts.slice(delivered, delivered + atOnce).map(outgoingRecord);
+      try {
+        await this.use((connection) => connection.send(records), signal);
+        delivered += records.length;
+      } catch (error) {
+        const isFinal = error instanceof Refusal;
+        // One record of them is refused: the others must not be lost with it.
+        if (isFinal && records.length > 1) atOnce = 1;
+        else return { kind: 'failed', reason: reasonOf(error), isFinal, retryAfterMs: null, delivered };
+      }
+    }
+    return { kind: 'delivered' };
+  }
+
+  /** Does something with the connection, which is opened if there is none, and ended if that fails with anything but a `Refusal`. */
+  async use<T>(work: (connection: C) => Promise<T>, signal: AbortSignal): Promise<T> {
+    try {
+      return await unlessAborted(this.#connected().then(work), signal);
+    } catch (error) {
+      if (!(error instanceof Refusal)) void this.#drop();
+      throw error;
+    }
+  }
+
+  #connected(): Promise<C> {
+    if (this.#isClosed) return Promise.reject(new Error('the sink is closed'));
+    if (this.#connection === null) {
+      const opening: Promise<C> = this.#plan.open(() => {
+        if (this.#connection === opening) this.#connection = null;
+      });
+      this.#connection = opening;
+    }
+    return this.#connection;
+  }
+
+  /** Waits at most a second for the receiver to say goodbye. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await settlesWithin(this.#drop(), END_MS);
+  }
+
+  /** Ends the connection; the next attempt makes another. One that is still being opened ends when it is. */
+  async #drop(): Promise<void> {
+    const connection = this.#connection;
+    this.#connection = null;
+    await connection?.then((opened) => opened.end()).catch(() => undefined);
+  }
+}
+
+/** Returns what a promise resolves to, unless the signal comes first: then its reason is thrown. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let onAbort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort);
+  });
+  promise.catch(() => undefined);
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** Returns why something failed, with the code of the system. Only the innermost cause says more than "failed". */
+export function reasonOf(thrown: unknown): string {
+  if (thrown instanceof AggregateError && thrown.errors.length > 0) return reasonOf(thrown.errors[0]);
+  const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;
+  if (!(cause instanceof Error)) return String(cause);
+  const code = (cause as NodeJS.ErrnoException).code;
+  return typeof code !== 'string' || cause.message.includes(code) ? cause.message : `${cause.message} (${code})`;
+}

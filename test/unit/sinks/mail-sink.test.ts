@@ -1,0 +1,119 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { openSinks } from '../../../src/runtime/results/open-sinks.ts';
+import { HourlyLimit } from '../../../src/sinks/mail-sink.ts';
+import { sinkConfig } from '../../../src/sinks/sink-kinds.ts';
+import { TextSink } from '../../support/text-sink.ts';
+import { eventOf } from './events.ts';
+
+const servers: Server[] = [];
+const sockets = new Set<Socket>();
+afterEach(() => {
+  for (const socket of sockets) socket.destroy();
+  for (const server of servers.splice(0)) server.close();
+});
+
+/** A mail server as RFC 5321 has it. @param answer - to the end of a mail. */
+async function serve(answer: (mails: number) => string): Promise<{ url: string; mails: string[]; sessions: string[] }> {
+  const mails: string[] = [];
+  const sessions: string[] = [];
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    let [text, isData] = ['', false];
+    const say = (line: string): void => void socket.write(`${line}\r\n`);
+    say('220 mail.test ESMTP');
+    socket.on('error', () => undefined);
+    socket.on('data', (chunk) => {
+      text += chunk.toString();
+      for (;;) {
+        const end = text.indexOf(isData ? '\r\n.\r\n' : '\r\n');
+        if (end === -1) return;
+        const part = text.slice(0, end);
+        text = text.slice(end + (isData ? 5 : 2));
+        if (isData) {
+          isData = false;
+          mails.push(part);
+          say(answer(mails.length));
+          continue;
+        }
+        sessions.push(part);
+        const verb = part.slice(0, 4).toUpperCase();
+        isData = verb === 'DATA';
+        say(isData ? '354 go on' : verb === 'QUIT' ? '221 bye' : '250 mail.test');
+      }
+    });
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: `smtp://127.0.0.1:${(server.address() as AddressInfo).port}`, mails, sessions };
+}
+
+async function open(url: string, more: object = {}) {
+  const failures: string[] = [];
+  const settings = { type: 'mail', url, from: 'host@example.org', to: ['guard@example.org'], spoolMaxMb: 0, ...more };
+  const sinks = await openSinks([sinkConfig.parse(settings)], {
+    ...{ classes: ['person'], stdout: new TextSink(), onRecovery: () => undefined, onNotice: () => undefined },
+    onFailure: ({ message }) => failures.push(message),
+  });
+  return { sinks, failures, report: () => sinks.reports[0]! };
+}
+
+describe('a mail sink', () => {
+  it('sends a plain text for each new event, whatever its fields are', async () => {
+    const { url, mails } = await serve(() => '250 ok');
+    const { sinks, report } = await open(url);
+    sinks.publishEvent(eventOf(1, { rule: 'loiter\r\nBcc: all@example.org', label: 'per<son' }), false);
+    sinks.publishEvent(eventOf(1, { seq: 1, phase: 'end', endReason: 'over' }), false);
+    await expect.poll(() => report().sent).toBe(1);
+    expect(await sinks.close()).toEqual([]);
+    expect(mails).toHaveLength(1);
+    const [head, body] = mails[0]!.split('\r\n\r\n', 2) as [string, string];
+    expect(head).toMatch(/^Subject: loiter Bcc: all@example.org \(door\)$/m);
+    expect(head).not.toMatch(/^Bcc:/m);
+    expect(head).toMatch(/^Content-Type: text\/plain/m);
+    expect(head).toMatch(/^Message-ID: <event-1%2E0@sightline>$/m);
+    expect(mails[0]).toContain('person 4 has been in yard for 15 s');
+    expect(body.length).toBeGreaterThan(0);
+    expect(mails[0]).toContain('label: per<son');
+  });
+
+  it('sends at most perHour, counts the others, and the next mail says how many', async () => {
+    const limit = new HourlyLimit(2, { now: () => now as never });
+    let now = 0;
+    expect([1, 2, 3, 4].map(() => limit.take())).toEqual([true, true, false, false]);
+    expect(limit.skipped).toBe(2);
+    now = 3_600_000;
+    expect(limit.take()).toBe(true);
+    const { url, mails } = await serve(() => '250 ok');
+    const { sinks, report } = await open(url, { perHour: 1 });
+    for (const number of [1, 2, 3]) sinks.publishEvent(eventOf(number), false);
+    await expect.poll(() => report()).toMatchObject({ sent: 1, waiting: 0, lost: { overflow: 2 } });
+    expect(mails[0]).toContain('2 events before this one had no mail');
+    expect((await sinks.close()).map(({ code }) => code)).toEqual(['SINK_FAILED']);
+  });
+
+  it('is refused a mail for good by 5xx, and tries again after 4xx', async () => {
+    const refusing = await serve(() => '550 no such user');
+    const refused = await open(refusing.url, { maxAttempts: 1 });
+    refused.sinks.publishEvent(eventOf(1), false);
+    await expect.poll(() => refused.report().lost.refused).toBe(1);
+    await refused.sinks.close();
+    const busy = await serve((mails) => (mails === 1 ? '451 try later' : '250 ok'));
+    const { sinks, report, failures } = await open(busy.url);
+    sinks.publishEvent(eventOf(1), false);
+    await expect.poll(() => report().sent).toBe(1);
+    expect(failures[0]).toContain('451 try later');
+    expect(await sinks.close()).toEqual([]);
+  });
+
+  it('never sends a password in clear text, nor shows it', async () => {
+    const { url, mails, sessions } = await serve(() => '250 ok');
+    const { sinks, report, failures } = await open(url, { user: 'host', password: 'hush-hush-4711' });
+    sinks.publishEvent(eventOf(1), false);
+    await expect.poll(() => report().problem).not.toBeNull();
+    await sinks.close();
+    expect(mails).toEqual([]);
+    expect([...sessions, ...failures].join()).not.toMatch(/AUTH|hush-hush|aHVzaC1odXNo/);
+  });
+});

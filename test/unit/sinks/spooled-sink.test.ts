@@ -1,0 +1,168 @@
+import { describe, expect, it } from 'vitest';
+import type { SightlineError } from '../../../src/errors/sightline-error.ts';
+import { SpooledSink, type SpooledSinkOptions } from '../../../src/sinks/spooled-sink.ts';
+import {
+  type Attempt,
+  type Batch,
+  ConnectedTransport,
+  isEventText,
+  type OutgoingRecord,
+  outgoingRecord,
+  Refusal,
+} from '../../../src/sinks/transport.ts';
+import { eventOf } from './events.ts';
+import { frameOf, person } from './frames.ts';
+
+const fast = { batchMs: 0, firstRetryMs: 1, maxRetryMs: 2, random: () => 0 };
+const settle = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+function open(send: (batch: Batch) => Attempt, more: Partial<SpooledSinkOptions> = {}) {
+  const failures: SightlineError[] = [];
+  const sink = new SpooledSink({
+    ...{ id: 'bus', send: ['events'], ...fast, onFailure: (error) => failures.push(error) },
+    transport: { shownUrl: 'bus://host', send: async (batch) => send(batch) },
+    ...more,
+  });
+  return { sink, failures };
+}
+
+const idsOf = (texts: readonly string[]): string[] => texts.map((text) => outgoingRecord(text).id);
+const delivered: Attempt = { kind: 'delivered' };
+const failed = (more: Partial<Extract<Attempt, { kind: 'failed' }>>): Attempt => ({
+  ...{ kind: 'failed', reason: 'no', isFinal: false, retryAfterMs: null },
+  ...more,
+});
+
+describe('a spooled sink', () => {
+  it('sends only what its settings want, and has no place for events if they want none', async () => {
+    const texts: string[] = [];
+    const take = (batch: Batch): Attempt => {
+      texts.push(...batch.texts);
+      return delivered;
+    };
+    const events = open(take).sink;
+    events.publish(frameOf(0, [person]), 'a.cam');
+    events.publishEvent!(eventOf(1));
+    await events.close();
+    expect(texts.map(isEventText)).toEqual([true]);
+    const results = open(take, { send: ['results'] }).sink;
+    expect(results.publishEvent).toBeUndefined();
+    const both = open(take, { send: ['results', 'events'] }).sink;
+    both.publish(frameOf(0, [person]), 'a.cam');
+    both.publishEvent!(eventOf(2));
+    both.publish(frameOf(1, [person]), 'a.cam');
+    await both.close();
+    expect(idsOf(texts.slice(1))).toEqual(['s..0', 'event-2.0', 's..1']);
+  });
+
+  it('goes on behind the records that a receiver took of a batch', async () => {
+    const batches: string[][] = [];
+    const { sink } = open(({ texts }) => {
+      batches.push(idsOf(texts));
+      return batches.length === 1 ? failed({ delivered: 2 }) : delivered;
+    });
+    for (const number of [0, 1, 2]) sink.publishEvent!(eventOf(number));
+    await sink.close();
+    expect(batches).toEqual([['event-0.0', 'event-1.0', 'event-2.0'], ['event-2.0']]);
+    expect(sink.figures).toMatchObject({ sent: 3, waiting: 0, lost: { refused: 0 } });
+  });
+
+  it('loses only the record that is refused, after maxAttempts', async () => {
+    const got: string[] = [];
+    let attempts = 0;
+    const { sink, failures } = open(
+      ({ texts }) => {
+        for (const [i, id] of idsOf(texts).entries()) {
+          if (id === 'event-1.0') {
+            attempts += 1;
+            return failed({ isFinal: true, delivered: i });
+          }
+          got.push(id);
+        }
+        return delivered;
+      },
+      { maxAttempts: 3 },
+    );
+    for (const number of [0, 1, 2]) sink.publishEvent!(eventOf(number));
+    await expect.poll(() => sink.figures.sent).toBe(2);
+    expect([...new Set(got)]).toEqual(['event-0.0', 'event-2.0']);
+    // The first of them delivers what comes before.
+    expect(attempts).toBe(4);
+    expect(sink.figures).toMatchObject({ sent: 2, waiting: 0, lost: { refused: 1 } });
+    await expect(sink.close()).rejects.toMatchObject({
+      code: 'SINK_FAILED',
+      message: expect.stringContaining('1 event was lost'),
+    });
+    expect(failures.at(-1)!.message).toContain('bus://host');
+  });
+
+  it('leaves out other phases, and counts what is more than it may send as lost', async () => {
+    let most = 2;
+    const { sink, failures } = open(() => delivered, { phases: ['new'], accepts: () => most-- > 0 });
+    for (const phase of ['new', 'update', 'end', 'new', 'new'] as const) sink.publishEvent!(eventOf(0, { phase }));
+    await expect(sink.close()).rejects.toMatchObject({ details: { lostResults: 1 } });
+    expect(sink.figures).toMatchObject({ sent: 2, waiting: 0, lost: { overflow: 1 } });
+    expect(failures[0]!.message).toContain('more events came than may be sent');
+  });
+});
+
+describe('a connected transport', () => {
+  function connect(
+    mostAtOnce: number,
+    send: (records: readonly OutgoingRecord[], connection: number) => Promise<void>,
+  ) {
+    let opened = 0;
+    const ended: number[] = [];
+    const lose: (() => void)[] = [];
+    const transport = new ConnectedTransport({
+      ...{ shownUrl: 'bus://host', mostAtOnce },
+      open: async (onLost) => {
+        const number = ++opened;
+        lose.push(onLost);
+        return { send: (records: readonly OutgoingRecord[]) => send(records, number), end: () => ended.push(number) };
+      },
+    });
+    const batch = { number: 1, lost: 0, texts: [0, 1, 2, 3].map((number) => JSON.stringify(frame(number))) };
+    return { transport, batch, ended, lose, opened: () => opened };
+  }
+  const frame = (number: number) => ({ stream: 's', run: 'r', frame: number });
+  const signal = new AbortController().signal;
+
+  it('takes a refused batch apart, so that the others of it are delivered', async () => {
+    const calls: string[][] = [];
+    const { transport, batch, ended } = connect(4, async (records) => {
+      calls.push(records.map(({ id }) => id));
+      if (records.some(({ id }) => id === 's.r.2')) throw new Refusal('too large');
+    });
+    expect(await transport.send(batch, signal)).toEqual(failed({ isFinal: true, delivered: 2, reason: 'too large' }));
+    expect(calls).toEqual([['s.r.0', 's.r.1', 's.r.2', 's.r.3'], ['s.r.0'], ['s.r.1'], ['s.r.2']]);
+    expect(ended, 'a refusal says nothing about the connection').toEqual([]);
+  });
+
+  it('makes a new connection after a failure, and after one was lost', async () => {
+    const { transport, batch, ended, lose, opened } = connect(1, async (_, connection) => {
+      if (connection === 1) throw Object.assign(new Error('reset'), { code: 'ECONNRESET' });
+    });
+    expect(await transport.send(batch, signal)).toEqual(failed({ delivered: 0, reason: 'reset (ECONNRESET)' }));
+    await expect.poll(() => ended).toEqual([1]);
+    expect(await transport.send(batch, signal)).toEqual(delivered);
+    expect(await transport.send(batch, signal)).toEqual(delivered);
+    expect(opened()).toBe(2);
+    lose[1]!();
+    await transport.send(batch, signal);
+    expect(opened()).toBe(3);
+  });
+
+  it('ends an attempt that takes too long together with its connection, and opens none when it is closed', async () => {
+    const { transport, batch, ended } = connect(1, () => new Promise(() => undefined));
+    const limit = new AbortController();
+    const sending = transport.send(batch, limit.signal);
+    limit.abort(new Error('no answer within 5 ms'));
+    expect(await sending).toEqual(failed({ delivered: 0, reason: 'no answer within 5 ms' }));
+    await expect.poll(() => ended).toEqual([1]);
+    await transport.close();
+    expect(await transport.send(batch, signal)).toMatchObject({ kind: 'failed', reason: 'the sink is closed' });
+    await settle(0);
+    expect(ended).toEqual([1]);
+  });
+});
