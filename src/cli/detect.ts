@@ -50,7 +50,10 @@ export function addDetect(program: Command, io: CliIo): void {
     )
     .addOption(choice('--format <format>', 'format of the files in --out DIR/', RESULT_FORMATS))
     .option('--coco <file>', 'write COCO results')
-    .option('--parquet <file|dir/>', 'write a Parquet file with a row for each detection; DIR/ gets a file for each input')
+    .option(
+      '--parquet <file|dir/>',
+      'write a Parquet file with a row for each detection; DIR/ gets a file for each input',
+    )
     .option('--yolo <dir>', 'write label files of YOLO, one for each picture or frame')
     .option(
       '--video <file|dir/>',

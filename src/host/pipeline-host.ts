@@ -11,6 +11,7 @@ import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { DiskProbe } from '../disk/disk-probe.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts';
+import { AlertDesk } from '../events/alert-desk.ts';
 import { EventDesk, type EventKeeper } from '../events/event-desk.ts';
 import { eventMessage } from '../events/event-message.ts';
 import type { Incidents } from '../flow/incidents.ts';
@@ -80,6 +81,7 @@ export class PipelineHost implements RuntimePort {
   /** A random text for the settings of each stream. A hash would let those who may not see a password test guesses of it. */
   readonly #tags = new Map<string, { readonly config: StreamConfig; readonly tag: string }>();
   readonly #disk: DiskProbe;
+  readonly #alerts: AlertDesk;
   readonly #events: EventDesk;
   readonly #ruleEvents = new Listeners<RuleEvent>('events of rules');
   readonly #sinks: ResultSinks;
@@ -149,11 +151,18 @@ export class PipelineHost implements RuntimePort {
       onEvent: (kind, id, message, details) => runtime.emitEvent(kind, id, message, details),
       signal: () => this.#signal,
     });
+    this.#alerts = new AlertDesk({
+      alerts: config.alerts,
+      channels: new Map(config.alerts.flatMap(({ to }) => to.map((id) => [id, sinks.channel(id)] as const))),
+      clock: systemClock,
+      wallNow: Date.now,
+    });
     this.#events = new EventDesk({
       configOf: (id) => this.#reconciler.currentOf(id)?.config ?? runtime.stream(id).config,
       send: (event) => {
         this.#ruleEvents.emit(event);
         sinks.publishEvent(event, false);
+        this.#alerts.onEvent(event);
       },
       startMs: recordedAtMs,
       announce: (event) => runtime.events.emit(eventMessage(event, Date.now())),
@@ -297,7 +306,9 @@ export class PipelineHost implements RuntimePort {
       (a, b) => this.#placeOf(a.id) - this.#placeOf(b.id),
     );
     const withEvents = streams.map((stream) => ({ ...stream, ...this.#events.figuresOf(stream.id) }));
-    return { ...report, streams: withEvents, host: { ...report.host, sinks: this.#sinks.reports } };
+    const alerts = this.#alerts.figures;
+    const host = { ...report.host, sinks: this.#sinks.reports, ...(isEmpty(alerts) ? {} : { alerts }) };
+    return { ...report, streams: withEvents, host };
   }
 
   #placeOf(id: string): number {
@@ -339,6 +350,7 @@ export class PipelineHost implements RuntimePort {
     this.#disk.close();
     await this.#reconciler.close();
     await this.#events.close();
+    this.#alerts.close();
     return this.runtime.stop();
   }
 
@@ -440,6 +452,10 @@ export class PipelineHost implements RuntimePort {
   watchPreviews(streamIds: ReadonlySet<string>): void {
     this.runtime.watchPreviews(streamIds);
   }
+}
+
+function isEmpty(record: object): boolean {
+  return Object.keys(record).length === 0;
 }
 
 function notOverlaid(id: string, changed: readonly string[]): SightlineError {

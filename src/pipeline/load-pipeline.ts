@@ -7,6 +7,7 @@ import { parseYaml } from '../config/parse-yaml.ts';
 import { type StreamConfig, streamConfig, streamDefaults } from '../config/stream.ts';
 import { type GivenFile, MOST_BYTES, readGivenText, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { sendsEventsOnly, sinkId } from '../sinks/sink-kinds.ts';
 import { type PipelineConfig, pipelineConfig } from './pipeline.ts';
 import { misplacedPlaceholders, resolveAll } from './resolve-placeholders.ts';
 import { validPart } from './valid-part.ts';
@@ -94,7 +95,8 @@ function inspectPlain(raw: unknown, variables: Variables | undefined): Inspected
     withDefaults(ofDefaults.length === 0 ? raw : withValidDefaults(raw)),
   );
   const others = faults.filter((fault) => !ofDefaults.includes(fault));
-  const all = [...ofDefaults, ...others, ...repeatedNames(raw), ...misplacedPlaceholders(raw)];
+  const channels = data === undefined ? [] : wrongChannels(data);
+  const all = [...ofDefaults, ...others, ...repeatedNames(raw), ...misplacedPlaceholders(raw), ...channels];
   const config = data ?? validPart(pipelineConfig, withDefaults(withValidDefaults(raw)));
   if (config === null) return { config: null, faults: all };
   const { faults: unresolved, placeholders } = variables === undefined ? { faults: [] } : resolveAll(config, variables);
@@ -168,4 +170,19 @@ function repeatedNames(raw: unknown): string[] {
     indexOfPath.set(path, i);
   }
   return faults;
+}
+
+/** Returns a text for each sink of an alert that does not exist, or would send more than alerts. */
+function wrongChannels({ alerts, sinks }: z.output<typeof pipelineConfig>): string[] {
+  const channels = sinks.flatMap((sink, i) => (sendsEventsOnly(sink) ? [sinkId(sink, i)] : []));
+  const known = channels.length === 0 ? 'there is none' : channels.join(', ');
+  return alerts.flatMap(({ to }, i) =>
+    to.flatMap((id, j) =>
+      channels.includes(id)
+        ? []
+        : [
+            `alerts[${i}].to[${j}]: expected a sink that sends events alone (send: [events]): ${known}; received "${id}"`,
+          ],
+    ),
+  );
 }

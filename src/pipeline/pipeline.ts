@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { alertConfig } from '../config/alerts.ts';
 import { batchConfig } from '../config/batch.ts';
 import { decoderConfig } from '../config/decoder-config.ts';
 import { fleetConfig } from '../config/fleet-config.ts';
@@ -45,6 +46,7 @@ export const pipelineConfig = z.strictObject({
   defaults: streamDefaults.prefault({}).describe('Settings of every stream that does not set them itself.'),
   streams: z.array(streamConfig).default([]).describe('Where pictures come from; more can be added while it runs.'),
   sinks: z.array(sinkConfig).default([]).describe('Where results go besides the WebSocket.'),
+  alerts: z.array(alertConfig).max(200).default([]).describe('Which sinks tell people of which events.'),
   gateway: gatewayConfig.prefault({}).describe('HTTP and WebSocket.'),
   limits: limitsConfig.prefault({}).describe('What this host accepts at most.'),
   fleet: fleetConfig.prefault({}).describe('How this host takes part in a fleet (sightline host).'),

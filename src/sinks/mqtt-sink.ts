@@ -208,7 +208,8 @@ class MqttConnection implements Connection {
     // A connection that ends rejects what is under way; the broker may have said why.
     let reason = 'the broker ended the connection';
     client.on('disconnect', ({ reasonCode }) => {
-      reason += reasonCode === SESSION_TAKEN_OVER ? `: another client has the id ${clientId}` : ` (reason ${reasonCode})`;
+      reason +=
+        reasonCode === SESSION_TAKEN_OVER ? `: another client has the id ${clientId}` : ` (reason ${reasonCode})`;
     });
     client.on('error', () => undefined);
     const lost = new Promise<never>((_, reject) => {

@@ -1,5 +1,12 @@
 import type { SightlineError } from '../errors/sightline-error.ts';
-import { checkReplaceable, incompleteText, isDevice, moveToFinalName, partialPathOf, resolveOutput } from './output-names.ts';
+import {
+  checkReplaceable,
+  incompleteText,
+  isDevice,
+  moveToFinalName,
+  partialPathOf,
+  resolveOutput,
+} from './output-names.ts';
 import { GROUP_ROWS, ParquetFile, ParquetRows } from './parquet-file.ts';
 import type { Sink, SinkFailureListener, SinkFigures, WrittenFrame } from './sink.ts';
 import { fileFailure } from './sink-failure.ts';
@@ -94,7 +101,8 @@ export class ParquetFileSink implements Sink {
   }
 
   async #open(): Promise<ParquetFile> {
-    if (await isDevice(this.#path)) throw new Error('a Parquet file is read from its end, so it cannot be a pipe or a device');
+    if (await isDevice(this.#path))
+      throw new Error('a Parquet file is read from its end, so it cannot be a pipe or a device');
     this.#path = await resolveOutput(this.#options.path);
     await checkReplaceable(this.#path);
     return ParquetFile.open(partialPathOf(this.#path));

@@ -35,3 +35,9 @@ export function kindOf({ type }: SinkConfig): SinkKind {
 export function sinkId({ type }: SinkConfig, index: number): string {
   return `${type}-${index + 1}`;
 }
+
+/** Whether a sink sends what rules report and nothing else, so that it can tell alerts. */
+export function sendsEventsOnly(sink: SinkConfig): boolean {
+  if (sink.type === 'mail') return true;
+  return 'send' in sink && sink.type !== 'jsonl' && sink.send.every((sent) => sent === 'events');
+}

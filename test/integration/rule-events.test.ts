@@ -1,4 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, it } from 'vitest';
@@ -42,9 +44,9 @@ const scene = { isThere: true };
 const fakeDetect: FakeDetect = () =>
   scene.isThere ? [{ classId: 0, label: 'person', score: 0.9, box: [20, 20, 20, 30] }] : [];
 
-async function open(streams: object[]): Promise<void> {
+async function open(streams: object[], more: object = {}): Promise<void> {
   const model = { engine: 'fake', inputSize: '64x64', threads: 1 };
-  const file = { name: 'rules', description: 'Rules.', model, streams, lanes: 1 };
+  const file = { name: 'rules', description: 'Rules.', model, streams, lanes: 1, ...more };
   [scene.isThere, records, messages] = [true, [], []];
   host = await PipelineHost.open(parsePipeline(JSON.stringify(file), 'test'), {
     environment: { ffmpegPath: testFfmpeg.path, searchPath: '', modelPath: [], cacheDir: folder, token: undefined },
@@ -125,4 +127,46 @@ it('reports what rules did, and accounts for the time that was watched', async (
   const blind = Object.values(seeing!.blindMs).reduce((sum, ms) => sum + ms, 0);
   expect(seeing!.watchedMs + blind).toBeCloseTo(seeing!.totalMs, 3);
   expect(events).toEqual({ raised: 1, ended: 0, suppressed: { times: 0, cooldown: 0, when: 0 } });
+});
+
+it('an alert tells its events by its own sink, and the ledger of the channel is exact', async () => {
+  const bodies = new Map<string, { rule: string; reason: string }[]>();
+  const server = createServer(async (request, response) => {
+    let text = '';
+    for await (const chunk of request) text += chunk;
+    const list = bodies.get(request.url!) ?? [];
+    bodies.set(request.url!, list);
+    const found = JSON.parse(text) as { data: RuleEvent }[];
+    list.push(...found.map(({ data: { rule, reason } }) => ({ rule, reason })));
+    response.end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const sink = (path: string) => ({
+    ...{ type: 'webhook', url: `http://127.0.0.1:${port}/${path}`, send: ['events'], spoolMaxMb: 0 },
+  });
+  const alerts = [{ on: ['seen'], to: ['webhook-2'], hold: '1h' }];
+  const rules = [...RULES, { id: 'seen', kind: 'appears' }];
+  const streams = ['one', 'two'].map((id) => ({ id, source: SOURCE, zones, events: rules }));
+  await open(streams, { sinks: [sink('all'), sink('phone')], alerts });
+  const ledger = () => host.report().host.alerts?.['webhook-2'];
+  await waitFor(
+    'both alerts',
+    () => ledger()?.sent === 2,
+    {},
+    () => JSON.stringify(ledger()),
+  );
+  await waitFor('all events', () => (bodies.get('/all')?.length ?? 0) >= 4);
+  expect(bodies.get('/phone')!.map(({ rule }) => rule)).toEqual(['seen', 'seen']);
+  expect(new Set(bodies.get('/all')!.map(({ rule }) => rule))).toEqual(new Set(['seen', 'stays']));
+  expect(ledger()).toEqual({
+    raised: 2,
+    sent: 2,
+    grouped: 0,
+    suppressed: { hold: 0, quiet: 0 },
+    failed: 0,
+    pending: 0,
+  });
+  await host.stop();
+  server.close();
 });

@@ -23,6 +23,8 @@ export class ResultSinks {
   readonly #pictureSinks = new Map<string, PictureSink>();
   /** Sinks that files wait for. */
   readonly #full = new Map<Sink, Promise<void>>();
+  /** Sinks that tell alerts. */
+  readonly #channels = new Set<Sink>();
   readonly #locks: readonly OutputLock[];
   #isComplete = true;
 
@@ -77,10 +79,17 @@ export class ResultSinks {
     return waits.length === 0 ? null : Promise.all(waits);
   }
 
+  /** Returns a sink that tells alerts and gets no events besides. */
+  channel(id: string): Sink {
+    const { sink } = this.#bindings.find((binding) => binding.sink.id === id)!;
+    this.#channels.add(sink);
+    return sink;
+  }
+
   /** Passes what a rule reports to the sinks that want events of its stream. */
   publishEvent(event: RuleEvent, mayWait: boolean): void {
     for (const { sink, streams } of this.#bindings)
-      if (streams?.has(event.stream) !== false) sink.publishEvent?.(event, mayWait);
+      if (streams?.has(event.stream) !== false && !this.#channels.has(sink)) sink.publishEvent?.(event, mayWait);
   }
 
   /** Passes the figures of streams, once a second, to the sinks that show them. */

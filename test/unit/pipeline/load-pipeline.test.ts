@@ -90,7 +90,17 @@ describe('an invalid pipeline is refused with the key, the expected and the rece
     [
       'an unknown kind of sink',
       `${HEAD}sinks: [{type: csv}]`,
-      'sinks[0].type: expected one of "jsonl", "coco", "video", "webhook", received "csv" (string)',
+      'sinks[0].type: expected one of "jsonl", "coco", "video", "parquet", "webhook", "mqtt", "redis-streams", "nats", "kafka", "mail", received "csv" (string)',
+    ],
+    [
+      'an alert to a sink that does not exist, or sends results',
+      `${HEAD}sinks: [{type: webhook, url: "http://h/"}, {type: webhook, url: "http://h/2", send: [events]}]\nalerts: [{on: [a], to: [webhook-1]}]`,
+      'alerts[0].to[0]: expected a sink that sends events alone (send: [events]): webhook-2; received "webhook-1"',
+    ],
+    [
+      'an alert without channels',
+      `${HEAD}alerts: [{on: [a], to: [phone], hold: soon}]`,
+      'alerts[0].hold: expected a time such as 15s, 10m or 2h, at most 7d, received "soon" (string)',
     ],
     [
       'two mistakes in one sink',

@@ -1,0 +1,178 @@
+import type { AlertConfig } from '../config/alerts.ts';
+import { durationMs } from '../config/duration.ts';
+import { WeeklyClock } from '../config/weekly-times.ts';
+import type { Clock } from '../core/clock.ts';
+import { counted } from '../core/counted.ts';
+import type { AlertFigures } from '../protocol/report.ts';
+import type { RuleEvent } from '../protocol/rule-event.ts';
+
+/** What became of the messages that a channel accepted. */
+interface ChannelFigures {
+  readonly sent: number;
+  readonly waiting: number;
+  readonly lost: Readonly<Record<string, number>>;
+}
+
+/** A sink that carries nothing but alerts. */
+interface AlertChannel {
+  publishEvent?(event: RuleEvent, canWait?: boolean): unknown;
+  readonly figures: ChannelFigures;
+}
+
+interface AlertDeskOptions {
+  readonly alerts: readonly AlertConfig[];
+  /** By their names; every `to` has one. */
+  readonly channels: ReadonlyMap<string, AlertChannel>;
+  readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly wallNow: () => number;
+}
+
+/** Messages about one rule on one stream to the channels of one alert. */
+interface Thread {
+  /** Monotonic, when the last message left. */
+  toldMs: number;
+  /** It told of several events. */
+  wasTogether: boolean;
+  /** What has come since a message within `group`, to be told together. */
+  following: RuleEvent[];
+  cancelTimer: (() => void) | null;
+}
+
+/** The ledger of one channel, without what the channel itself counts. */
+interface Ledger {
+  raised: number;
+  grouped: number;
+  readonly suppressed: { hold: number; quiet: number };
+  /** Waits for the end of a group. */
+  pending: number;
+  /** What waited in the channel when it was opened: raised by an earlier process. */
+  readonly carried: number;
+}
+
+/**
+ * Tells people of events: the first at once, those that follow it in one message. Each event that an alert matches is accounted for in
+ * each of its channels: raised = sent + grouped + suppressed + failed + pending, exactly.
+ */
+export class AlertDesk {
+  readonly #options: AlertDeskOptions;
+  readonly #alerts: readonly { readonly config: AlertConfig; readonly quiet: WeeklyClock | null }[];
+  readonly #threads = new Map<string, Thread>();
+  readonly #ledgers: ReadonlyMap<string, Ledger>;
+
+  constructor(options: AlertDeskOptions) {
+    this.#options = options;
+    this.#alerts = options.alerts.map((config) => ({
+      config,
+      quiet: config.quiet === undefined ? null : new WeeklyClock(config.quiet),
+    }));
+    this.#ledgers = new Map(
+      [...options.channels].map(([name, { figures }]) => [
+        name,
+        { raised: 0, grouped: 0, suppressed: { hold: 0, quiet: 0 }, pending: 0, carried: figures.waiting },
+      ]),
+    );
+  }
+
+  /** Takes a record of an event. Only beginnings are told. */
+  onEvent(event: RuleEvent): void {
+    if (event.phase !== 'new') return;
+    for (const [i, { config, quiet }] of this.#alerts.entries()) {
+      const { on, streams } = config;
+      if (!on.includes(event.rule) || streams?.includes(event.stream) === false) continue;
+      this.#take(`${i} ${event.stream} ${event.rule}`, config, quiet, event);
+    }
+  }
+
+  /** What became of the events that each channel was to tell, by its name. */
+  get figures(): Readonly<Record<string, AlertFigures>> {
+    return Object.fromEntries(
+      [...this.#ledgers].map(([name, { raised, grouped, suppressed, pending, carried }]) => {
+        const { sent, waiting, lost } = this.#options.channels.get(name)!.figures;
+        const failed = Object.values(lost).reduce((sum, each) => sum + each, 0);
+        const figures = { sent, grouped, suppressed: { ...suppressed }, failed, pending: waiting + pending };
+        return [name, { raised: raised + carried, ...figures }];
+      }),
+    );
+  }
+
+  /** Tells what waits for the end of its group. */
+  close(): void {
+    for (const [key, { cancelTimer }] of this.#threads) {
+      cancelTimer?.();
+      this.#tellFollowing(key, this.#alerts[Number.parseInt(key, 10)]!.config);
+    }
+  }
+
+  #take(key: string, config: AlertConfig, quiet: WeeklyClock | null, event: RuleEvent): void {
+    const { clock, wallNow } = this.#options;
+    const count = (add: (ledger: Ledger) => void): void => this.#count(config, add);
+    count((ledger) => {
+      ledger.raised += 1;
+    });
+    if (quiet?.includes(wallNow()) === true) {
+      count(({ suppressed }) => {
+        suppressed.quiet += 1;
+      });
+      return;
+    }
+    const [holdMs, groupMs] = [durationMs(config.hold), durationMs(config.group)];
+    const thread = this.#threads.get(key) ?? {
+      toldMs: -Infinity,
+      wasTogether: false,
+      following: [],
+      cancelTimer: null,
+    };
+    this.#threads.set(key, thread);
+    const passedMs = clock.now() - thread.toldMs;
+    // Without a pause between messages, those of a storm follow each other as groups.
+    const follows = passedMs < groupMs && (holdMs === 0 || !thread.wasTogether);
+    if (thread.cancelTimer !== null || follows) {
+      thread.following.push(event);
+      count((ledger) => {
+        ledger.pending += 1;
+      });
+      thread.cancelTimer ??= clock.setTimer(() => this.#tellFollowing(key, config), groupMs - passedMs);
+      return;
+    }
+    if (passedMs >= holdMs) this.#tell(config, thread, event);
+    else
+      count(({ suppressed }) => {
+        suppressed.hold += 1;
+      });
+  }
+
+  /** Tells all that has come since the last message, as one. */
+  #tellFollowing(key: string, config: AlertConfig): void {
+    const thread = this.#threads.get(key)!;
+    const events = thread.following.splice(0);
+    thread.cancelTimer = null;
+    const [first] = events;
+    if (first === undefined) return;
+    this.#count(config, (ledger) => {
+      ledger.pending -= events.length;
+      ledger.grouped += events.length - 1;
+    });
+    this.#tell(config, thread, events.length === 1 ? first : { ...first, ...together(events, config.group) });
+    thread.wasTogether = true;
+  }
+
+  #tell(config: AlertConfig, thread: Thread, event: RuleEvent): void {
+    thread.toldMs = this.#options.clock.now();
+    thread.wasTogether = false;
+    for (const name of config.to) this.#options.channels.get(name)?.publishEvent?.(event, false);
+  }
+
+  #count({ to }: AlertConfig, add: (ledger: Ledger) => void): void {
+    for (const name of to) add(this.#ledgers.get(name)!);
+  }
+}
+
+/** `13 more in 30s at rule gate: 12 of person, 1 of dog`. */
+function together(events: readonly RuleEvent[], span: string): Pick<RuleEvent, 'reason' | 'count'> {
+  const labels = new Map<string, number>();
+  for (const { label } of events) if (label !== undefined) labels.set(label, (labels.get(label) ?? 0) + 1);
+  const what = [...labels].map(([label, count]) => `${count} of ${label}`).join(', ');
+  const more = `${counted(events.length, 'more event')} within ${span}`;
+  return { reason: what === '' ? more : `${more}: ${what}`, count: events.length };
+}
