@@ -114,6 +114,15 @@ describe('HttpProxy', () => {
     await expect.poll(() => isClosed).toBe(true);
   });
 
+  it('ends what it passes on when it is closed', async () => {
+    await open((_, response) => response.write('the first part'));
+    const response = (await ask()).resume();
+    const failed = once(response, 'error');
+    opened.close();
+    const [error] = (await failed) as [NodeJS.ErrnoException];
+    expect(error.code).toBe('ECONNRESET');
+  });
+
   it('keeps a connection to the server for the next request', async () => {
     const ports = new Set<number | undefined>();
     await open((request, response) => {
@@ -122,6 +131,24 @@ describe('HttpProxy', () => {
     });
     for (let i = 0; i < 3; i++) await once((await ask()).resume(), 'end');
     expect(ports.size).toBe(1);
+  });
+
+  it('answers a redirect with a masked address that leads to the same place', async () => {
+    await open((request, response) => {
+      if (request.url === '/live.ts') response.writeHead(302, { location: '/other.ts' }).end('moved');
+      else response.end('the other');
+    });
+    const moved = (await ask()).resume();
+    expect([moved.statusCode, moved.headers['content-length']]).toEqual([302, '0']);
+    expect(moved.headers.location).toMatch(/^http:\/\/[^/]+\.invalid:\d+\/other\.ts$/);
+    const other = await ask(moved.headers.location!);
+    expect((await other.setEncoding('utf8').toArray()).join('')).toBe('the other');
+  });
+
+  it('refuses a redirect that leads to a file', async () => {
+    await open((_, response) => response.writeHead(301, { location: 'file:///etc/passwd' }).end());
+    expect((await ask()).statusCode).toBe(502);
+    expect(opened.failure).toMatchObject({ code: 'SOURCE_FORBIDDEN', message: expect.stringContaining('redirects') });
   });
 
   it.each([

@@ -36,6 +36,7 @@ describe('RtspReplies', () => {
     ['a carriage return in the name', MOVED.replace('Location', 'Lo\rcation')],
     ['a packet before the line', MOVED.replace('Location', '$\x00\x00\x03a\nbLocation')],
     ['a body before the message', `RTSP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nv=0${MOVED}`],
+    ['a packet of 258 bytes', `$\x00\x01\x02${'\n'.repeat(258)}Location: rtsp://10.0.0.1/cam\r\n\r\n`],
     ['a packet before the message', `$\x01\x00\x02\n\n${MOVED}`],
   ])('finds it with %s', (_, text) => {
     expect(replace(Buffer.from(text, 'latin1')).seen).toEqual(['rtsp://10.0.0.1/cam']);
