@@ -22,8 +22,8 @@ interface Run {
   readonly code?: number | readonly number[];
   /** What it needs. */
   readonly needs?: 'shared' | 'redis' | 'openssl';
-  /** It runs until it is stopped, which this test does after the last command of the page. */
-  readonly isService?: true;
+  /** It runs until it is stopped, which this test does once it is ready, or after the last command of the page that needs it. */
+  readonly isService?: true | 'to the end';
 }
 
 /** A command that is not run here, and why; `test` names a file that runs it, which contains `has`. */
@@ -59,7 +59,7 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
   'npm run demo': DEMO,
   'npm run dev': DEMO,
   'npm test': SUITE,
-  'npm run test:all': { why: 'this is a part of it', test: '.ci/run', has: 'npm run test:rest' },
+  'npm run test:all': { why: 'this is a part of it', test: '.ci/run', has: 'npm run test:rest -- --project long' },
   'git clone ... && cd sightline': { why: 'a clone is where tests run' },
   'npx sightline doctor': { says: /engine onnx/ },
   'npx sightline run pipelines/live-detect.yaml': { isService: true, more: '--port 0', says: /live at http/ },
@@ -120,7 +120,7 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
     instead: { host: 'host fleet.yaml', '/srv/footage': '$PWD/recordings', '/srv/results': '$PWD/results' },
     more: '--port 0',
     needs: 'redis',
-    isService: true,
+    isService: 'to the end',
     says: /live at http/,
   },
   'npx sightline streams add gate rtsp://camera/stream --priority 5': {
@@ -350,8 +350,10 @@ describe('the commands of a page, on small files of the names in it', TIMEOUT, (
           expect(spawnSync('bash', ['-c', command], { env }).status, text).toBe(0);
           continue;
         }
-        if (given.isService === true) {
-          services.push(await startService(`${before}exec ${command}`, given.says!));
+        if (given.isService !== undefined) {
+          const service = await startService(`${before}exec ${command}`, given.says!);
+          if (given.isService === 'to the end') services.push(service);
+          else expect((await service.stop()).code, command).toBe(0);
           continue;
         }
         const { code, stdout, stderr } = await ended(start(`${before}${command}`));

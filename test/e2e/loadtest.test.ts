@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LoadResult } from '../../src/loadtest/load-result.ts';
 import { cli, ended, startCli, temporaryFolder } from '../support/cli.ts';
+import { cliHere } from '../support/cli-here.ts';
 import { PipelineProcess } from '../support/pipeline-process.ts';
 import { hasProc } from '../support/processes.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -37,7 +38,7 @@ describe('sightline loadtest', () => {
     [['--url', 'ftp://host'], '--url: expected an address such as'],
     [['/no/such.yaml'], 'no such file'],
   ])('%j is refused', async (args, message) => {
-    const { code, stderr, stdout } = await cli([
+    const { code, stderr, stdout } = await cliHere([
       'loadtest',
       ...args.map((arg) => (arg === 'PIPELINE' ? pipeline : arg)),
     ]);
@@ -96,7 +97,7 @@ describe('sightline loadtest', () => {
   });
 
   it('says that no gateway answers', async () => {
-    const { code, stderr } = await cli(['loadtest', '--url', 'http://127.0.0.1:9']);
+    const { code, stderr } = await cliHere(['loadtest', '--url', 'http://127.0.0.1:9']);
     expect(code).toBe(1);
     expect(stderr).toContain('GATEWAY_UNREACHABLE');
   });

@@ -79,7 +79,7 @@ describe('sightline rollout start best.yaml', () => {
       seen.add(`${report.step} ${report.share}`);
       return !['running', 'holding'].includes(report.state);
     };
-    await waitFor('the end', isOver, { deadlineMs: limitMs }, () => JSON.stringify(report, null, 1));
+    await waitFor('the end', isOver, { deadlineMs: limitMs, everyMs: 250 }, () => JSON.stringify(report, null, 1));
     return { report: report!, seen };
   }
 

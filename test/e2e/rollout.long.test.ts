@@ -58,6 +58,11 @@ describe('sightline rollout on a running pipeline', () => {
     expect(code, stderr).toBe(0);
     return JSON.parse(stdout) as Status;
   };
+  /** What `rollout status` prints. A process for each look would take a core for itself. */
+  const status = async (): Promise<Status> => {
+    const { rollout } = (await (await fetch(`${url}/api/rollouts`)).json()) as { rollout: Status };
+    return rollout;
+  };
   const published = async (): Promise<number[]> => {
     const answer = (await (await fetch(`${url}/api/streams`)).json()) as {
       streams: { frames: { published: number } }[];
@@ -67,15 +72,16 @@ describe('sightline rollout on a running pipeline', () => {
 
   it('rolls a bad model back by itself, and still knows it after the process was killed', async () => {
     await rollout('start', '--pipeline', at('blind.yaml'), '--steps', '50,100', '--hold', '1s', '--min-frames', '100');
-    let status = await rollout('status');
+    let seen = await rollout('status');
     let mostShare = 0;
-    for (let asked = 0; asked < 300 && status.state !== 'rolled-back'; asked++) {
-      status = await rollout('status');
-      mostShare = Math.max(mostShare, status.share);
-    }
-    expect(status.state, status.reason).toBe('rolled-back');
+    const hasEnded = async (): Promise<boolean> => {
+      seen = await status();
+      mostShare = Math.max(mostShare, seen.share);
+      return seen.state === 'rolled-back';
+    };
+    await waitFor('its end', hasEnded, { deadlineMs: 60_000, everyMs: 250 }, () => seen.reason);
     expect(mostShare, 'half of the streams used it for a while').toBe(50);
-    expect(status.reason).toMatch(/agreement|boxes/);
+    expect(seen.reason).toMatch(/agreement|boxes/);
     const before = await published();
     const audit = readdirSync(temporary.path).find((name) => name.endsWith('audit.jsonl'))!;
     const kinds = readFileSync(at(audit), 'utf8')
@@ -104,14 +110,14 @@ describe('sightline rollout on a running pipeline', () => {
     await start();
     const steps = ['--steps', '50,100', '--hold', '1s', '--min-frames', '100'];
     await rollout('start', '--pipeline', at('slow.yaml'), ...steps, '--guards', at('target.yaml'));
-    let status = await rollout('status');
+    let seen = await status();
     const hasEnded = async (): Promise<boolean> => {
-      status = await rollout('status');
-      return status.state === 'rolled-back';
+      seen = await status();
+      return seen.state === 'rolled-back';
     };
-    await waitFor('its end', hasEnded, { deadlineMs: 150_000, everyMs: 500 }, () => status.reason);
-    expect(status.reason).toMatch(/^target: Stream "\w" attains [\d.]+ of 20 frames\/s; its control meets the target/);
-  }, 200_000);
+    await waitFor('its end', hasEnded, { deadlineMs: 150_000, everyMs: 500 }, () => seen.reason);
+    expect(seen.reason).toMatch(/^target: Stream "\w" attains [\d.]+ of 20 frames\/s; its control meets the target/);
+  }, 500_000);
 
   it('a person holds, promotes at once and undoes; no stream stops', async () => {
     writeFileSync(at('second.yaml'), pipeline([...ROWS, 200, 100, 50, 50, 0.7, 0]));
@@ -169,7 +175,7 @@ describe('sightline rollout on a running pipeline', () => {
     }
     expect([...codes].sort(), 'refusals are answers, not failures').toEqual([200, 409]);
     await ask('POST', '/rollouts/resume', {});
-    const isOver = async (): Promise<boolean> => !isActive((await rollout('status')).state);
+    const isOver = async (): Promise<boolean> => !isActive((await status()).state);
     await waitFor('the end', isOver, { deadlineMs: 300_000, everyMs: 500 }, () => running.log.slice(-2000));
     expect(await rollout('status')).toMatchObject({ state: 'promoted', share: 100 });
     const { body } = await ask('GET', '/rollouts/history');

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { cli } from '../support/cli.ts';
+import { cliHere } from '../support/cli-here.ts';
 import { sharedDir } from '../support/shared.ts';
 
 describe.skipIf(sharedDir === null)('sightline score (needs the shared folder)', () => {
@@ -14,7 +14,7 @@ describe.skipIf(sharedDir === null)('sightline score (needs the shared folder)',
       string,
       Record<string, number>
     >;
-    const { stdout, code } = await cli(['score', annotations, join(folder, 'results', file), '--json']);
+    const { stdout, code } = await cliHere(['score', annotations, join(folder, 'results', file), '--json']);
     expect(code).toBe(0);
     const figures = JSON.parse(stdout) as Record<string, number>;
     const wanted = Object.entries(expected[basename(file, '.json')]!);

@@ -201,7 +201,7 @@ describe('detect', () => {
   });
 
   it('spreads a burst over all lanes', async () => {
-    const engine = await open({ model: { ...FAKE, fake: { callMs: 5 } }, lanes: 2 });
+    const engine = await open({ model: { ...FAKE, fake: { callMs: 2 } }, lanes: 2 });
     const many = await Promise.allSettled(Array.from({ length: 1900 }, () => engine.detect(grey(0, 4, 4))));
     expect(many.filter(({ status }) => status === 'rejected')).toEqual([]);
   });

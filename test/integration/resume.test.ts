@@ -30,7 +30,8 @@ describe.each(ffmpegs)('a file that is read on, $label', ({ binary }) => {
         const whole = await decodeFrames(binary, fileSource(path), choice);
         const times = whole.frames.map(({ ptsUs }) => ptsUs);
         const late = times.flatMap((ptsUs, i) => (ptsUs >= 11_000_000 ? [i] : []));
-        for (const at of [late[0]!, late[1]!, late.at(-2)!, late.at(-1)!]) {
+        const inside = choice.every === 1 ? [late[1]!, late.at(-2)!] : [];
+        for (const at of [late[0]!, ...inside, late.at(-1)!]) {
           const { source, afterUs, discard } = await pointAfter(path, times[at]!, at + 1);
           expect([what, source.window!.fromUs! > 8_000_000, discard]).toEqual([what, true, 0]);
           const rest = await decodeFrames(binary, source, { ...choice, afterUs });

@@ -8,10 +8,11 @@ import { testFfmpeg } from './made-videos.ts';
 /** Grain in every frame, so that a wrong reference changes the picture. */
 const PICTURES = 'testsrc2=size=160x96:rate=25,noise=alls=30:allf=t';
 
-/** Clips that can be cut, and clips that must not be, made with ffmpeg's own test pictures. */
+/** Clips that can be cut, and clips that must not be, made with ffmpeg's own test pictures, each once. */
 export class CutClips {
   readonly path = realpathSync(mkdtempSync(join(tmpdir(), 'sightline-cuts-')));
   readonly #frames: number;
+  readonly #made = new Map<string, Promise<unknown>>();
 
   /** @param frames - length of each clip; there are 25 in a second. */
   constructor(frames = 120) {
@@ -21,7 +22,9 @@ export class CutClips {
   async #ffmpeg(name: string, ...args: readonly string[]): Promise<string> {
     const path = join(this.path, name);
     const head = ['-hide_banner', '-loglevel', 'error', '-nostdin', '-y'];
-    await promisify(execFile)(testFfmpeg.path, [...head, ...args, path]);
+    const making = this.#made.get(name) ?? promisify(execFile)(testFfmpeg.path, [...head, ...args, path]);
+    this.#made.set(name, making);
+    await making;
     return path;
   }
 

@@ -42,16 +42,16 @@ export function labelledScene(pictures: number, seed: number): CocoAnnotations {
 export function seePictures(scene: CocoAnnotations, { seed, missRatio, jitter }: Eyesight): RecordedResults {
   const random = seededRandom(seed);
   const hardness = seededRandom(77);
+  const objects = new Map<number, CocoAnnotation[]>(scene.images.map(({ id }) => [id, []]));
+  for (const annotation of scene.annotations) objects.get(annotation.imageId)!.push(annotation);
   const frames = scene.images.map(({ id }, frame): RecordedFrame => {
-    const detections = scene.annotations
-      .filter(({ imageId }) => imageId === id)
-      .flatMap((object): Detection[] => {
-        const isHopeless = hardness() < 0.2;
-        const isMissed = random() < missRatio;
-        const found = detection(CATEGORY_IDS.indexOf(object.categoryId), object.box, 0.3 + 0.6 * random());
-        const shifted = { ...found, box: shiftedBy(object.box, jitter * random(), jitter * random()) };
-        return isHopeless || isMissed ? [] : [shifted];
-      });
+    const detections = objects.get(id)!.flatMap((object): Detection[] => {
+      const isHopeless = hardness() < 0.2;
+      const isMissed = random() < missRatio;
+      const found = detection(CATEGORY_IDS.indexOf(object.categoryId), object.box, 0.3 + 0.6 * random());
+      const shifted = { ...found, box: shiftedBy(object.box, jitter * random(), jitter * random()) };
+      return isHopeless || isMissed ? [] : [shifted];
+    });
     const wrong = detection(Math.floor(random() * 3), [random() * 500, 400, 60, 60], 0.4 * random());
     return { frame, ptsUs: 0, ...PICTURE, detections: [...detections, wrong] };
   });

@@ -23,8 +23,18 @@ export interface ScenePicture {
 
 const SKIES = ['#5b7894', '#8a6d5c', '#3d4a5e', '#6c8a78', '#7a6a8c'];
 
-/** Draws one street with people and cars that move, as a loop of `frames` pictures; `seed` chooses the street. */
-export async function drawStreet(seed: number, frames: number): Promise<ScenePicture[]> {
+/** Drawn once in a process: 24 pictures take as long as the page that shows them. */
+const drawn = new Map<string, Promise<ScenePicture[]>>();
+
+/** Returns one street with people and cars that move, as a loop of `frames` pictures; `seed` chooses the street. */
+export function drawStreet(seed: number, frames: number): Promise<ScenePicture[]> {
+  const key = `${seed} ${frames}`;
+  const street = drawn.get(key) ?? draw(seed, frames);
+  drawn.set(key, street);
+  return street;
+}
+
+async function draw(seed: number, frames: number): Promise<ScenePicture[]> {
   const walkers = peopleAndCars(seed);
   return Promise.all(
     Array.from({ length: frames }, async (_, frame) => {

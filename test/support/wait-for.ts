@@ -4,6 +4,7 @@ const PATIENCE = 3;
 export interface WaitOptions {
   /** On an idle machine; conditions are normally met much earlier. */
   readonly deadlineMs?: number;
+  /** Default 20, and up to 100 for what is asked of another process. */
   readonly everyMs?: number;
 }
 
@@ -19,14 +20,17 @@ export async function waitFor(
   options: WaitOptions = {},
   explain: () => string | Promise<string> = () => '',
 ): Promise<number> {
-  const { deadlineMs = 15_000, everyMs = 20 } = options;
+  const { deadlineMs = 15_000, everyMs } = options;
+  let pauseMs = everyMs ?? 20;
   const startedMs = performance.now();
   for (;;) {
-    if (await condition()) return performance.now() - startedMs;
+    const isMet = condition();
+    if (await isMet) return performance.now() - startedMs;
     if (performance.now() - startedMs > PATIENCE * deadlineMs) {
       throw new Error(`timed out after ${PATIENCE * deadlineMs} ms waiting for: ${what}. ${await explain()}`);
     }
-    await new Promise((resolve) => setTimeout(resolve, everyMs));
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    if (everyMs === undefined && isMet instanceof Promise) pauseMs = Math.min(1.25 * pauseMs, 100);
   }
 }
 
