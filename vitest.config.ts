@@ -30,8 +30,24 @@ const MAIN = [
   'test/integration/library.test.ts',
   'test/integration/odd-media.test.ts',
 ];
+/** They compare rates and latencies of real processes with limits, so not more of them run at once than there are cores. */
+const PACED = [
+  'test/e2e/bench.test.ts',
+  'test/e2e/bench-gpu.test.ts',
+  'test/e2e/loadtest.test.ts',
+  'test/integration/camera-times.test.ts',
+  'test/integration/decode-live.test.ts',
+  'test/integration/faults-overload.test.ts',
+  'test/integration/hard-cases.test.ts',
+  'test/integration/load-test.test.ts',
+  'test/integration/measured-capacity.test.ts',
+  'test/integration/shedding.test.ts',
+  'test/integration/slow-streams.test.ts',
+  'test/integration/trial.test.ts',
+  'test/soak/**/*.test.ts',
+];
 /** Whole optimisations, roll-outs and fleets in real processes, and hundreds of simulated ones. */
-const LONG = ['test/**/*.long.test.ts', 'test/soak/**/*.test.ts'];
+const LONG = ['test/**/*.long.test.ts'];
 
 /** Parts of paths in the order in which their files start: those that take longest first, so that none is alone at the end. */
 const ORDER = [
@@ -58,7 +74,7 @@ const patience = { testTimeout: 240_000, hookTimeout: 240_000, expect: { poll: {
 export default defineConfig({
   test: {
     globalSetup: ['test/support/before-all.ts'],
-    // More files at once would use the waits of those with real processes, but they judge cameras, which then are late.
+    // `.ci/run` runs more files of `rest` and `long` at once, which wait for real processes a third of their time.
     maxWorkers: Math.min(16, availableParallelism()),
     pool: 'forks',
     reporters: reportPath === undefined ? ['default'] : ['default', ['json', { outputFile: reportPath }]],
@@ -67,9 +83,17 @@ export default defineConfig({
       // One process runs many files: most of what a file with logic alone costs is its process and its imports.
       { test: { name: 'logic', include: LOGIC, exclude: [...ALONE, ...LONG], isolate: false, ...patience } },
       { test: { name: 'main', include: MAIN, ...patience } },
-      { test: { name: 'rest', include: ['test/**/*.test.ts'], exclude: [...LOGIC, ...MAIN, ...LONG], ...patience } },
       { test: { name: 'alone', include: ALONE, ...patience } },
       { test: { name: 'long', include: LONG, ...patience } },
+      {
+        test: {
+          name: 'rest',
+          include: ['test/**/*.test.ts'],
+          exclude: [...LOGIC, ...MAIN, ...LONG, ...PACED],
+          ...patience,
+        },
+      },
+      { test: { name: 'paced', include: PACED, ...patience } },
     ],
   },
 });
