@@ -1,11 +1,13 @@
 import { writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { ruleNeedsTracks } from '../config/event-rules.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { counted } from '../core/counted.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { differenceOf, type RuleDifference, type RuleTrial, type WholeEvent } from '../events/rule-trial.ts';
+import { differenceOf, type RuleDifference, RuleTrial, type WholeEvent } from '../events/rule-trial.ts';
+import type { WatchedFrame } from '../events/stream-events.ts';
 import type { GivenRules } from '../host/try-rules.ts';
 import { cloudEvent } from '../protocol/rule-event.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, wrongCommand } from './cli-io.ts';
@@ -73,65 +75,95 @@ async function events(inputs: readonly string[], flags: EventsFlags, namesModel:
   const [{ model }] = sets as [GivenRules];
   const chosen = namesModel || model === undefined ? modelConfigOf(flags) : model;
   for (const set of sets) refuseUnusable(set, ruledStream(set, inputs[0]!), startMs);
-  if (flags.out !== undefined) await requireWritable('--out', { path: flags.out, isFolder: false });
+  if (flags.out !== undefined) await requireOwnFile(flags.out, [...inputs, ...sets.map(({ path }) => path)]);
   const outcomes: Outcome[] = [];
   const lines: string[] = [];
   for (const input of inputs) {
-    const trials = await tryOn(input, sets, startMs, chosen, io);
-    const [now, before] = trials as [RuleTrial, RuleTrial | undefined];
-    lines.push(...now.records.map((record) => `${JSON.stringify(cloudEvent(record))}\n`));
-    const compared = before === undefined ? {} : { compared: differenceOf(before.events, now.events) };
-    outcomes.push({ input, events: now.events, figures: now.figures, ...compared });
-    if (flags.json !== true) print(io, outcomeText(outcomes.at(-1)!));
+    for (const [name, [now, before]] of await tryOn(input, sets, startMs, chosen, io)) {
+      lines.push(...now!.records.map((record) => `${JSON.stringify(cloudEvent(record))}\n`));
+      const compared = before === undefined ? {} : { compared: differenceOf(before.events, now!.events) };
+      outcomes.push({ input: name, events: now!.events, figures: now!.figures, ...compared });
+      if (flags.json !== true) print(io, outcomeText(outcomes.at(-1)!));
+    }
   }
   if (flags.out !== undefined) await writeLines(flags.out, lines);
   if (flags.json === true) printJson(io, { rules: flags.rules, recordings: outcomes });
 }
 
-/** Runs each set of rules over one recording. */
+/** Runs each set of rules over one input. @returns the trials of each of its recordings, by what to call it. */
 async function tryOn(
   input: string,
   sets: readonly GivenRules[],
   startMs: number | undefined,
   model: ModelConfig,
   io: CliIo,
-): Promise<RuleTrial[]> {
-  const { followObjects, readResults, trialsOf } = await import('../host/try-rules.ts');
-  const trials = trialsOf(sets, input, startMs);
-  const onFrame: RuleTrial['onFrame'] = (frame) => {
-    for (const { trial } of trials) trial.onFrame(frame);
+): Promise<Map<string, RuleTrial[]>> {
+  const { followObjects, readResults, ruledStream } = await import('../host/try-rules.ts');
+  const isResults = input.endsWith('.jsonl');
+  const configs = sets.map((set) => ruledStream(set, input));
+  const trials = new Map<string, RuleTrial[]>();
+  const trialsOf = (source: string): RuleTrial[] => {
+    const known = trials.get(source);
+    if (known !== undefined) return known;
+    const made = sets.map((set) => new RuleTrial(ruledStream(set, source), startMs, (text) => note(io, text)));
+    trials.set(source, made);
+    return made;
+  };
+  const onFrame = (frame: WatchedFrame, source = input): void => {
+    for (const trial of trialsOf(source)) trial.onFrame(frame);
   };
   try {
-    if (input.endsWith('.jsonl'))
-      await readResults(
-        input,
-        trials.some(({ config }) => config.events.some(ruleNeedsTracks)),
-        onFrame,
-      );
-    else await followObjects(trials[0]!.config, model, onFrame, { ...io, onNotice: (text) => note(io, text) });
+    const needsTracks = configs.some(({ events: rules }) => rules.some(ruleNeedsTracks));
+    if (isResults) await readResults(input, needsTracks, onFrame);
+    else await followObjects(configs[0]!, model, onFrame, { ...io, onNotice: (text) => note(io, text) });
   } catch (error) {
     if (!io.stop.aborted) throw error;
     throw new ReportedFailure({ message: 'interrupted', exitCode: interruptedCode(io.stop) });
   }
-  for (const { trial } of trials) trial.end();
-  return trials.map(({ trial }) => trial);
+  for (const each of trials.size === 0 ? [trialsOf(input)] : trials.values()) for (const trial of each) trial.end();
+  if (isResults) for (const text of unseenIn(input, configs[0]!, [...trials.values()])) note(io, text);
+  const nameOf = (source: string): string => (trials.size > 1 ? `${input}, ${source}` : input);
+  return new Map([...trials].map(([source, each]) => [nameOf(source), each]));
 }
 
-/** @throws COMMAND_INVALID for rules that would raise nothing on any recording. */
+/** Returns what rules ask for that results cannot have, or do not have, a text each. */
+function unseenIn(input: string, { events: rules }: StreamConfig, trials: readonly RuleTrial[][]): string[] {
+  const seen = new Set(trials.flatMap(([now]) => [...now!.labels]));
+  return rules.flatMap((rule) => {
+    if (rule.kind === 'picture' || rule.kind === 'stream')
+      return [`rule ${rule.id}: results do not show what is wrong with a ${rule.kind}; try it live`];
+    const unseen = ('labels' in rule ? (rule.labels ?? []) : []).filter((label) => !seen.has(label));
+    return unseen.length === 0 ? [] : [`rule ${rule.id}: ${input} has no object labelled ${unseen.join(', ')}`];
+  });
+}
+
+/** @throws COMMAND_INVALID for rules that would raise nothing, or anything, on a recording. */
 function refuseUnusable({ path }: GivenRules, { events: rules }: StreamConfig, startMs: number | undefined): void {
   if (rules.length === 0) throw wrongCommand(`${path}: expected rules under events, found none`);
-  const timed = rules.find(({ times }) => times !== undefined);
+  const timed = rules.find(({ times, when = '' }) => times !== undefined || /\bhour\b/.test(when));
   if (timed !== undefined && startMs === undefined)
     throw wrongCommand(
-      `rule ${timed.id} of ${path} has times of the week: give the time of the first frame with --start`,
+      `rule ${timed.id} of ${path} depends on the time of the day: give that of the first frame with --start`,
     );
 }
 
+/** @throws COMMAND_INVALID, SINK_FAILED */
+async function requireOwnFile(path: string, read: readonly string[]): Promise<void> {
+  if (path === '-') throw wrongCommand('--out: expected the name of a file, received "-"; --json prints events');
+  if (read.some((other) => resolve(other) === resolve(path))) throw wrongCommand(`--out: ${path} is an input`);
+  await requireWritable('--out', { path, isFolder: false });
+}
+
+/** A date that exists, with its distance from UTC. */
+const START = /^(\d{4}-\d\d-\d\d)T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)$/;
+
 function startOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  const timeMs = Date.parse(text);
-  if (!Number.isNaN(timeMs)) return timeMs;
-  throw wrongCommand(`--start: expected a date and time such as 2026-05-04T21:30:00+02:00, received "${text}"`);
+  const day = new Date(`${START.exec(text)?.[1]}T00:00:00Z`);
+  const isDay = !Number.isNaN(day.getTime()) && text.startsWith(day.toISOString().slice(0, 10));
+  if (isDay && !Number.isNaN(Date.parse(text))) return Date.parse(text);
+  const expected = 'a date and time with its distance from UTC, such as 2026-05-04T21:30:00+02:00';
+  throw wrongCommand(`--start: expected ${expected}, received "${text}"`);
 }
 
 async function writeLines(path: string, lines: readonly string[]): Promise<void> {
@@ -159,7 +191,7 @@ function eventsTable(list: readonly WholeEvent[], sign = ''): string {
   return table(
     list.map(({ rule, reason, raised, ended }) => [
       `${sign}${clock(raised.ptsUs)}`,
-      ended === undefined || ended.ptsUs === raised.ptsUs ? '' : `to ${clock(ended.ptsUs)}`,
+      ended === undefined || (ended.ptsUs ?? 0) <= (raised.ptsUs ?? 0) ? '' : `to ${clock(ended.ptsUs)}`,
       rule,
       reason,
     ]),
@@ -168,7 +200,7 @@ function eventsTable(list: readonly WholeEvent[], sign = ''): string {
 
 /** Media time as `1:02:03.4`. */
 function clock(ptsUs = 0): string {
-  const tenths = Math.floor(ptsUs / 1e5);
+  const tenths = Math.max(0, Math.floor(ptsUs / 1e5));
   const [h, m, s] = [Math.floor(tenths / 36_000), Math.floor(tenths / 600) % 60, Math.floor(tenths / 10) % 60];
   const two = (value: number): string => String(value).padStart(2, '0');
   return `${h === 0 ? '' : `${h}:`}${two(m)}:${two(s)}.${tenths % 10}`;

@@ -1,7 +1,7 @@
 import { Environment } from '@marcbachmann/cel-js';
 
 /** What an expression of a rule can use; docs/events.md describes each. Numbers are doubles, so that they compare with one another. */
-interface RuleFacts {
+export interface RuleFacts {
   /** Class of the object; empty for rules that are not about one. */
   readonly label: string;
   /** Best score of the object so far. */

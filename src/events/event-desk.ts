@@ -23,6 +23,8 @@ export interface EventDeskOptions {
   readonly send: (event: RuleEvent) => void;
   /** Passes the beginning and the end of an event to people. */
   readonly announce: (event: RuleEvent) => void;
+  /** Called once for each rule that cannot work as it is. */
+  readonly onProblem: (stream: string, text: string) => void;
   /** Wall clock in milliseconds of the first frame of recordings, if it is known. */
   readonly startMs?: number | undefined;
 }
@@ -97,13 +99,17 @@ export class EventDesk {
   /** Takes the states of all streams, about once a second. @param nowMs - milliseconds since 1970. */
   onReport(reports: readonly StreamReport[], nowMs: number): void {
     if (this.#isClosed) return;
+    // One that never ran is removed without an event of its own.
+    const known = new Set(reports.map(({ id }) => id));
+    for (const id of this.#streams.keys()) if (!known.has(id)) this.onRemoved(id, false, nowMs);
     for (const report of reports) {
       const watched = this.#watchedOf(report.id);
       const { state } = report;
       const isPaused = state === 'pausing' || state === 'paused';
       const isDown = state === 'starting' || state === 'reconnecting' || state === 'failed';
       const trouble: BlindReason | null = isPaused ? 'paused' : isDown ? 'down' : null;
-      watched.seeing.onState(trouble, watched.hiddenBy, monoNowMs());
+      if (state === 'ended') watched.seeing.end(monoNowMs());
+      else watched.seeing.onState(trouble, watched.hiddenBy, monoNowMs(), report.frames.in);
       if (isPaused || state === 'ended') watched.events.end(isPaused ? 'stopped' : 'source-ended', nowMs);
       if (!watched.isLive && !isDown) continue;
       const isMissing = report.isMissing.fps || report.isMissing.latency;
@@ -146,6 +152,7 @@ export class EventDesk {
       const events = new StreamEvents({
         ...{ stream, settings: config, startMs: this.#options.startMs },
         emit: (event) => this.#emit(event),
+        onProblem: (text) => this.#options.onProblem(stream, text),
         blindBefore: () => seeing.before(monoNowMs()),
       });
       watched = { events, seeing, isLive: false, hiddenBy: null, downSinceMs: null, missedSinceMs: null };

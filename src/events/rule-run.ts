@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { durationMs } from '../config/duration.ts';
-import type { RuleConfig } from '../config/event-rules.ts';
-import { compileExpression, type Expression } from '../config/expression.ts';
+import type { RuleConfig, RuleOf } from '../config/event-rules.ts';
+import { compileExpression, type Expression, type RuleFacts } from '../config/expression.ts';
 import { WeeklyClock } from '../config/weekly-times.ts';
+import { roundScore } from '../protocol/result-record.ts';
 import type { EventEnd, EventPhase, RuleEvent } from '../protocol/rule-event.ts';
 import { appears, crosses, dwells, enters, exits, leaves, speed, stationary } from './object-rules.ts';
 import type { Held, RuleKindCode, Scene } from './rule-kind.ts';
@@ -69,14 +70,19 @@ export class RuleRun {
   readonly #times: WeeklyClock | null;
   readonly #clock: WeeklyClock;
   readonly #emit: (event: RuleEvent) => void;
+  readonly #onProblem: (text: string) => void;
+  #hasFailed = false;
   readonly #conditions = new Map<string, Condition>();
   #raised = 0;
   #ended = 0;
   #lastRaisedUs = -Infinity;
   readonly #suppressed: Record<SuppressedBy, number> = { times: 0, cooldown: 0, when: 0 };
 
-  /** @param rule - as the schema accepts it. */
-  constructor(rule: RuleConfig, emit: (event: RuleEvent) => void) {
+  /**
+   * @param rule - as the schema accepts it.
+   * @param onProblem - called once if its expression fails.
+   */
+  constructor(rule: RuleConfig, emit: (event: RuleEvent) => void, onProblem: (text: string) => void) {
     this.rule = rule;
     this.#code = KINDS[rule.kind];
     this.#forUs = 'for' in rule && rule.kind !== 'leaves' ? durationMs(rule.for) * 1000 : 0;
@@ -85,6 +91,7 @@ export class RuleRun {
     this.#times = rule.times === undefined ? null : new WeeklyClock(rule.times);
     this.#clock = this.#times ?? new WeeklyClock({ on: ['daily 00:00-24:00'] });
     this.#emit = emit;
+    this.#onProblem = onProblem;
   }
 
   get figures(): RuleFigures {
@@ -155,7 +162,7 @@ export class RuleRun {
     this.#raised += 1;
     this.#lastRaisedUs = now.us;
     condition.open = {
-      id: idOf(own, this.rule.id, held.key, now.frame),
+      id: idOf(own, this.rule.id, held, now.frame),
       raised: now,
       reason: this.#code.sentence(this.rule, held, (condition.last.us - since.us) / 1e6),
       facts: own,
@@ -169,9 +176,8 @@ export class RuleRun {
 
   /** Whether it is about one of the objects that the rule names. A rule that counts has chosen them itself. */
   #isWanted({ object }: Held): boolean {
-    const { rule } = this;
-    if (object === undefined || !('labels' in rule)) return true;
-    const { labels, minScore = 0, minSize = 0 } = rule;
+    if (object === undefined) return true;
+    const { labels, minScore = 0, minSize = 0 } = this.rule as RuleOf<'appears'>;
     return labels?.includes(object.label) !== false && object.score >= minScore && object.size >= minSize;
   }
 
@@ -181,7 +187,7 @@ export class RuleRun {
     if (now.us - this.#lastRaisedUs < this.#cooldownUs) return 'cooldown';
     if (this.#when === null) return null;
     const { object } = held;
-    const isMet = this.#when({
+    const isMet = this.#isTrue(this.#when, {
       label: object?.label ?? '',
       score: object?.score ?? 0,
       age: object === undefined ? 0 : (now.us - object.first.us) / 1e6,
@@ -192,6 +198,18 @@ export class RuleRun {
       hour: timeMs === null ? -1 : this.#clock.hour(timeMs),
     });
     return isMet ? null : 'when';
+  }
+
+  /** An expression that fails, such as a division by zero, is not true. */
+  #isTrue(expression: Expression, facts: RuleFacts): boolean {
+    try {
+      return expression(facts);
+    } catch (error) {
+      const why = (error as Error).message.split('\n', 1)[0]!;
+      if (!this.#hasFailed) this.#onProblem(`rule ${this.rule.id}: its expression fails, and counts as false: ${why}`);
+      this.#hasFailed = true;
+      return false;
+    }
   }
 
   #update(condition: Condition): void {
@@ -238,8 +256,10 @@ export class RuleRun {
       direction: held.direction,
       trackId: object?.trackId,
       label: object?.label,
-      score: object?.score,
-      ...{ count: held.count, speed: held.speed, sign: held.sign },
+      score: object === undefined ? undefined : roundScore(object.score),
+      count: held.count,
+      speed: held.speed === undefined ? undefined : Math.round(held.speed * 1000) / 1000,
+      sign: held.sign,
       path: object?.path,
       best: object?.best,
       blind: facts.blind,
@@ -257,8 +277,9 @@ function newCondition(held: Held, now: SceneTime): Condition {
 
 const ID_DIGITS = 24;
 
-/** A run and the number of a frame never come again; without a run, it is the same recording. */
-function idOf({ stream, run = '' }: StreamFacts, rule: string, key: string, frame: number): string {
-  const text = JSON.stringify([stream, run, rule, key, frame]);
+/** A run and the number of a frame never come again. Without a run, the object tells recordings of the same name apart. */
+function idOf({ stream, run = '' }: StreamFacts, rule: string, { key, object, count }: Held, frame: number): string {
+  const seen = object === undefined ? [count] : [object.label, roundScore(object.score)];
+  const text = JSON.stringify([stream, run, rule, key, frame, seen]);
   return createHash('sha256').update(text).digest('hex').slice(0, ID_DIGITS);
 }

@@ -24,16 +24,19 @@ export class RuleTrial {
   /** Every record, in order. */
   readonly records: RuleEvent[] = [];
   readonly #events: StreamEvents;
+  /** Labels of all objects that were seen. */
+  readonly labels = new Set<string>();
   readonly #lines: LineCounter;
   readonly #config: TrialSettings;
 
   /** @param startMs - wall clock in milliseconds of media time 0; unknown if absent. */
-  constructor(config: TrialSettings, startMs?: number) {
+  constructor(config: TrialSettings, startMs: number | undefined, onProblem: (text: string) => void) {
     this.#config = config;
     this.#lines = new LineCounter(config.lines);
     this.#events = new StreamEvents({
       ...{ stream: config.id, settings: config, startMs },
       emit: (event) => this.records.push(event),
+      onProblem,
     });
   }
 
@@ -43,6 +46,7 @@ export class RuleTrial {
     const detections = result.detections.filter(
       ({ label, score }) => score >= scoreThreshold && labels?.includes(label) !== false,
     );
+    for (const { label } of detections) this.labels.add(label);
     const frame = { ...result, detections };
     this.#events.onFrame({ ...frame, crossings: this.#lines.update(frame) });
   }

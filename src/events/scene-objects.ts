@@ -1,5 +1,6 @@
 import type { Detection, RatioPoint } from '../core/detection.ts';
 import type { GroundPlane } from '../geometry/ground-plane.ts';
+import { roundBox, roundScore } from '../protocol/result-record.ts';
 import type { EventMoment, EventPicture } from '../protocol/rule-event.ts';
 import { type Anchor, anchorOf } from '../track/anchor.ts';
 import { isInside } from '../track/zones.ts';
@@ -46,6 +47,9 @@ const LEAST_SPEED_SPAN_US = 400_000;
 
 /** An object has moved once its centre is further from where it stood than this share of its box's shorter side. */
 const STILL_RATIO = 0.3;
+
+/** Steps per pixel of a box that is shown. */
+const BOX_STEPS = 10;
 
 /** Points of a path; a longer one keeps every second. */
 const PATH_POINTS = 64;
@@ -239,7 +243,7 @@ function centreOf({ box }: Detection, { width, height }: SceneFrame): { x: numbe
 }
 
 function pictureOf({ box, score }: Detection, { frame, width, height, moment }: SceneFrame): EventPicture {
-  return { ...moment, frame, box, score, width, height };
+  return { ...moment, frame, box: roundBox(box, BOX_STEPS), score: roundScore(score), width, height };
 }
 
 function rounded(x: number, y: number): RatioPoint {

@@ -8,6 +8,10 @@ const USUAL_GAPS = 3;
 const GAP_SHARE = 0.1;
 /** Events say how long their stream was blind within this time before them. */
 const BEFORE_MS = 60_000;
+/** Shorter times are not told. */
+const LEAST_BLIND_MS = 100;
+/** A frame that comes is noticed within this time. */
+const NOTICED_MS = 1100;
 
 /** A span in which nothing was seen. */
 interface BlindSpan {
@@ -31,6 +35,11 @@ export class SeeingLedger {
   #trouble: BlindReason | null = 'down';
   /** What hides the scene although results come. */
   #sign: BlindReason | null = null;
+  /** Frames that had come, and when one was last noticed. */
+  #framesIn = 0;
+  #cameMs = 0;
+  /** Its recording is over; null while it is not. */
+  #endMs: number | null = null;
   /** Of the last minute. */
   #spans: BlindSpan[] = [];
 
@@ -44,7 +53,7 @@ export class SeeingLedger {
   onResult(nowMs: number): void {
     const gapMs = nowMs - this.#countedMs;
     if (this.#trouble !== null) this.#count(nowMs, this.#trouble);
-    else if (gapMs > this.#longestGapMs) this.#count(nowMs, 'shed');
+    else if (gapMs > this.#longestGapMs) this.#count(nowMs, this.#gapReason);
     else {
       this.#count(nowMs, this.#sign);
       this.#usualGapMs = this.#usualGapMs === null ? gapMs : this.#usualGapMs + GAP_SHARE * (gapMs - this.#usualGapMs);
@@ -52,8 +61,21 @@ export class SeeingLedger {
     this.#trouble = null;
   }
 
-  /** What the stream does now, about once a second: why no result can come, and what hides the scene; null if nothing. */
-  onState(trouble: BlindReason | null, sign: BlindReason | null, nowMs: number): void {
+  /** There is nothing more to see. */
+  end(nowMs: number): void {
+    if (this.#endMs !== null) return;
+    this.#count(Math.min(nowMs, this.#countedMs + this.#longestGapMs), this.#trouble ?? this.#sign);
+    this.#endMs = this.#countedMs;
+  }
+
+  /**
+   * What the stream does now, about once a second: why no result can come, and what hides the scene; null if nothing.
+   *
+   * @param framesIn - frames that have come so far.
+   */
+  onState(trouble: BlindReason | null, sign: BlindReason | null, nowMs: number, framesIn = 0): void {
+    if (framesIn !== this.#framesIn) this.#cameMs = nowMs;
+    this.#framesIn = framesIn;
     if (trouble !== this.#trouble && trouble !== null) {
       // Until now it ran: the gap since the last result is as long as it may be, or nothing came for another reason.
       this.#count(Math.min(nowMs, this.#countedMs + this.#longestGapMs), this.#sign);
@@ -65,11 +87,12 @@ export class SeeingLedger {
     this.#sign = sign;
   }
 
-  report(nowMs: number): SeeingReport {
+  report(untilMs: number): SeeingReport {
+    const nowMs = this.#endMs ?? untilMs;
     const blindMs = new Map(this.#blindMs);
     let watchedMs = this.#watchedMs;
     const openMs = Math.max(0, nowMs - this.#countedMs);
-    const reason = this.#trouble ?? (openMs > this.#longestGapMs ? 'shed' : this.#sign);
+    const reason = this.#trouble ?? (openMs > this.#longestGapMs ? this.#gapReason : this.#sign);
     if (reason === null) watchedMs += openMs;
     else blindMs.set(reason, (blindMs.get(reason) ?? 0) + openMs);
     return {
@@ -89,7 +112,12 @@ export class SeeingLedger {
     const [longest] = [...byReason].toSorted(([, a], [, b]) => b - a);
     if (longest === undefined) return null;
     const ms = [...byReason.values()].reduce((sum, each) => sum + each, 0);
-    return { seconds: Math.round(ms / 100) / 10, reason: longest[0] };
+    return ms < LEAST_BLIND_MS ? null : { seconds: Math.round(ms / 100) / 10, reason: longest[0] };
+  }
+
+  /** Why no result has come since the last one. Its own frame is noticed within a second. */
+  get #gapReason(): BlindReason {
+    return this.#cameMs > this.#countedMs + NOTICED_MS ? 'shed' : 'down';
   }
 
   get #longestGapMs(): number {

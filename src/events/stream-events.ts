@@ -25,6 +25,8 @@ export interface StreamEventsOptions {
   readonly emit: (event: RuleEvent) => void;
   /** Wall clock in milliseconds of the first frame of a recording, whose results have none. */
   readonly startMs?: number | undefined;
+  /** Called once for each rule that cannot work as it is. */
+  readonly onProblem?: (text: string) => void;
   /** How long its stream was not watched in the minute before an event; null if it always was. */
   readonly blindBefore?: () => BlindBefore | null;
 }
@@ -42,7 +44,7 @@ const LONGEST_FRAME_US = 60_000_000;
  */
 const GONE_US = 5_000_000;
 /** Without a result for this long, nobody knows what objects of a live stream do. */
-const BLIND_MS = 10_000;
+const BLIND_US = 10_000_000;
 
 /** The rules of one stream. Frames come in order; time is media time, so that a recording gives the same events at any speed. */
 export class StreamEvents {
@@ -68,7 +70,7 @@ export class StreamEvents {
     this.#options = options;
     this.#settings = options.settings;
     this.#zones = zonesOf(options.settings);
-    this.#runs = options.settings.events.map((rule) => new RuleRun(rule, options.emit));
+    this.#runs = options.settings.events.map((rule) => this.#newRun(rule));
   }
 
   /** Takes new settings: rules that stay the same go on, events of others end. @param nowMs - milliseconds since 1970. */
@@ -80,7 +82,7 @@ export class StreamEvents {
     this.#zones = zonesOf(next);
     const kept = (rule: RuleConfig): RuleRun | undefined =>
       this.#runs.find((run) => isDeepStrictEqual(run.rule, rule) && isSameZone(rule, zones, next.zones));
-    const runs = next.events.map((rule) => kept(rule) ?? new RuleRun(rule, this.#options.emit));
+    const runs = next.events.map((rule) => kept(rule) ?? this.#newRun(rule));
     for (const run of this.#runs) if (!runs.includes(run)) this.#retire(run, nowMs);
     this.#runs = runs;
   }
@@ -96,11 +98,12 @@ export class StreamEvents {
   onFrame(result: WatchedFrame, nowMs?: number): void {
     const { isBroken, elapsedUs } = this.#timeline.advance(result.ptsUs);
     this.#rate.onFrame(result.ptsUs);
-    this.#longestUs = Math.max(this.#longestUs, elapsedUs);
     this.#newestMs = nowMs ?? null;
     const frame = this.#frameOf(result);
     if (isBroken) this.#endSeen('discontinuity', timeOf(frame));
+    else if (elapsedUs > this.#blindUs) this.#endSeen('blind', timeOf(frame));
     else if (elapsedUs > this.#goneUs) for (const run of this.#runs) run.forgetUnmet();
+    this.#longestUs = Math.max(this.#longestUs, elapsedUs);
     this.#newest = frame;
     this.#objects.update(frame, this.#zones, this.#goneUs);
     const scene = this.#scene(timeOf(frame), frame, result.crossings ?? []);
@@ -127,8 +130,9 @@ export class StreamEvents {
     for (const run of this.#runs) if (isOnWall(run)) run.step(scene, 0, () => this.#facts(null));
     // Not the time of the frame: the clock of a camera may be wrong.
     const newestMs = this.#newestMs;
-    if (newestMs === null || nowMs - newestMs < Math.max(BLIND_MS, this.#goneUs / 1000)) return;
-    this.#endSeen('blind', timeOf(this.#newest!));
+    if (newestMs === null || nowMs - newestMs < this.#blindUs / 1000) return;
+    const newest = timeOf(this.#newest!);
+    this.#endSeen('blind', { ...newest, moment: { ...newest.moment, ...wallTime(nowMs).moment } });
   }
 
   /** Ends all events: the stream goes on without its rules, or not at all. @param nowMs - milliseconds since 1970. */
@@ -141,6 +145,11 @@ export class StreamEvents {
   #endSeen(reason: EventEnd, now: SceneTime): void {
     for (const run of this.#runs) if (!isOnWall(run)) run.end(reason, now);
     this.#objects.clear();
+  }
+
+  #newRun(rule: RuleConfig): RuleRun {
+    const { emit, onProblem = () => {} } = this.#options;
+    return new RuleRun(rule, emit, onProblem);
   }
 
   #retire(run: RuleRun, nowMs: number): void {
@@ -179,6 +188,10 @@ export class StreamEvents {
     const { fps } = this.#rate;
     if (fps === null) return Math.min(LONGEST_FRAME_US, RELEASE_FRAMES * this.#longestUs);
     return Number.isFinite(fps) ? (RELEASE_FRAMES / fps) * 1e6 : 0;
+  }
+
+  get #blindUs(): number {
+    return Math.max(BLIND_US, this.#goneUs);
   }
 
   get #releaseUs(): number {

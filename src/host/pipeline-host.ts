@@ -164,6 +164,7 @@ export class PipelineHost implements RuntimePort {
         sinks.publishEvent(event, false);
         this.#alerts.onEvent(event);
       },
+      onProblem: (stream, text) => runtime.emitEvent('stream-warning', stream, text),
       startMs: recordedAtMs,
       announce: (event) => runtime.events.emit(eventMessage(event, Date.now())),
     });

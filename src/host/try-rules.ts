@@ -1,4 +1,4 @@
-import { basename } from 'node:path';
+import { basename, extname } from 'node:path';
 import { z } from 'zod';
 import type { ModelConfig } from '../config/model-config.ts';
 import { requireFit } from '../config/model-fit.ts';
@@ -7,7 +7,6 @@ import type { StreamConfig } from '../config/stream.ts';
 import { MOST_BYTES, openGiven, readGivenTextSync } from '../disk/given-file.ts';
 import { readLines } from '../disk/read-lines.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { RuleTrial } from '../events/rule-trial.ts';
 import type { WatchedFrame } from '../events/stream-events.ts';
 import { checkPipeline, inspectPipeline, parseStream } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
@@ -54,7 +53,7 @@ export function readRules(path: string, stream: string | undefined): GivenRules 
 
 /** @throws CONFIG_INVALID for rules that cannot be used. */
 export function ruledStream({ path, settings }: GivenRules, source: string): StreamConfig {
-  const id = basename(source)
+  const id = basename(source, extname(source))
     .replaceAll(/[^A-Za-z0-9._-]/g, '-')
     .slice(0, 64);
   try {
@@ -109,7 +108,8 @@ export async function followObjects(
   const host = await PipelineHost.open(pipeline, { environment, stdout, onNotice, admit, signal: stop });
   try {
     requireFit(config, host.runtime);
-    host.onPublished(onFrame);
+    // The run is that of this command, not of the recording.
+    host.onPublished(({ run: _run, ...frame }) => onFrame(frame));
     await host.start();
     const running = host.runtime.stream(config.id);
     const removed = (): void => void host.runtime.remove(config.id).catch(() => undefined);
@@ -127,25 +127,27 @@ export async function followObjects(
  * Reads the results that `detect --track`, or a job with `--track`, wrote.
  *
  * @param needsTracks - whether rules follow objects.
+ * @param onFrame - also receives the name of the recording, since a file can have the results of several.
  * @throws SOURCE_NOT_FOUND; CONFIG_INVALID if it has other lines, or no tracks.
  */
 export async function readResults(
   path: string,
   needsTracks: boolean,
-  onFrame: (frame: WatchedFrame) => void,
+  onFrame: (frame: WatchedFrame, source: string | undefined) => void,
 ): Promise<void> {
   const { handle } = await openGiven(path, { code: 'SOURCE_NOT_FOUND', mostBytes: Number.MAX_SAFE_INTEGER });
   try {
     let line = 0;
-    let hasTracks = !needsTracks;
+    let [hasObjects, hasTracks] = [false, !needsTracks];
     for await (const { bytes } of readLines(handle)) {
       line += 1;
       if (bytes.length === 0) continue;
-      const result = resultOf(bytes.toString(), `${path}:${line}`);
+      const { source, stream, ...result } = resultOf(bytes.toString(), `${path}:${line}`);
+      hasObjects ||= result.detections.length > 0;
       hasTracks ||= result.detections.some(({ trackId }) => trackId !== undefined);
-      onFrame(result);
+      onFrame(result, source ?? stream);
     }
-    if (line > 0 && !hasTracks)
+    if (hasObjects && !hasTracks)
       throw new SightlineError(
         'CONFIG_INVALID',
         `${path}: expected objects with a trackId, since the rules follow objects; it has none: write it with --track`,
@@ -157,6 +159,11 @@ export async function readResults(
   }
 }
 
+interface RecordedResult extends WatchedFrame {
+  readonly source?: string | undefined;
+  readonly stream?: string | undefined;
+}
+
 /** What rules need of a result. */
 const recordedResult = z.looseObject({
   frame: z.int(),
@@ -164,6 +171,8 @@ const recordedResult = z.looseObject({
   width: z.number().positive(),
   height: z.number().positive(),
   capturedAt: z.string().optional(),
+  source: z.string().optional(),
+  stream: z.string().optional(),
   detections: z.array(
     z.object({
       classId: z.number(),
@@ -175,7 +184,7 @@ const recordedResult = z.looseObject({
   ),
 });
 
-function resultOf(text: string, where: string): WatchedFrame {
+function resultOf(text: string, where: string): RecordedResult {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -188,22 +197,10 @@ function resultOf(text: string, where: string): WatchedFrame {
       'CONFIG_INVALID',
       `${where}: expected a result as detect --track --out writes it (docs/results.md), received ${text.slice(0, 60)}`,
     );
-  const { capturedAt, detections, ...result } = data;
+  const { capturedAt, detections, frame, ptsUs, width, height, source, stream } = data;
   return {
-    ...result,
+    ...{ frame, ptsUs, width, height, source, stream },
     detections: detections.map(({ trackId, ...each }) => (trackId === undefined ? each : { ...each, trackId })),
     ...(capturedAt === undefined ? {} : { capturedAtMs: Date.parse(capturedAt) }),
   };
-}
-
-/** Makes the trials of several sets of rules over one input. */
-export function trialsOf(
-  rules: readonly GivenRules[],
-  source: string,
-  startMs: number | undefined,
-): { config: StreamConfig; trial: RuleTrial }[] {
-  return rules.map((each) => {
-    const config = ruledStream(each, source);
-    return { config, trial: new RuleTrial(config, startMs) };
-  });
 }

@@ -69,7 +69,7 @@ describe('sightline events over results of detect', () => {
       .split('\n')
       .map((text) => JSON.parse(text));
     expect(others).toEqual([]);
-    expect(begin).toMatchObject({ type: 'io.sightline.event.new', subject: 'stays', source: '/streams/results.jsonl' });
+    expect(begin).toMatchObject({ type: 'io.sightline.event.new', subject: 'stays', source: '/streams/cam' });
     expect(end).toMatchObject({
       type: 'io.sightline.event.end',
       data: { id: begin.data.id, seq: 1, endReason: 'over' },
@@ -110,6 +110,27 @@ describe('sightline events over results of detect', () => {
     expect(events[0].raised).toEqual({ ptsUs: 3_000_000, at: '2026-05-04T12:00:00.000Z' });
   });
 
+  it('takes results of several recordings apart, and a recording in which nothing is seen', async () => {
+    const of = (source: string, hasObjects: boolean): string =>
+      Array.from({ length: 100 }, (_, frame) => {
+        const result = JSON.parse(line(frame));
+        return `${JSON.stringify({ ...result, source, detections: hasObjects ? result.detections : [] })}\n`;
+      }).join('');
+    const both = file('both.jsonl', of('a/one.mp4', true) + of('b/two.mp4', true));
+    const rules = file('a.yaml', RULES);
+    const { stdout } = await cliHere(['events', both, '--rules', rules, '--json']);
+    const { recordings } = JSON.parse(stdout);
+    expect(recordings.map(({ input }: { input: string }) => input)).toEqual([
+      `${both}, a/one.mp4`,
+      `${both}, b/two.mp4`,
+    ]);
+    const ids = recordings.flatMap(({ events }: { events: { id: string }[] }) => events.map(({ id }) => id));
+    expect(new Set(ids).size).toBe(2);
+    const empty = await cliHere(['events', file('quiet.jsonl', of('c.mp4', false)), '--rules', rules]);
+    expect([empty.code, empty.stdout]).toEqual([0, expect.stringContaining('0 events')]);
+    expect(empty.stderr).toContain('has no object labelled person');
+  });
+
   it('takes the rules of a stream of a pipeline', async () => {
     const streams = [
       { id: 'yard', source: 'rtsp://camera/1' },
@@ -132,6 +153,16 @@ describe('sightline events refuses', () => {
     ['a pipeline with several streams', pipeline, [], 'expected one stream, or --stream that names one; it has a, b'],
     ['a stream that the pipeline lacks', pipeline, ['--stream', 'c'], 'expected one stream "c"; it has a, b'],
     ['a time that is none', RULES, ['--start', 'noon'], '--start: expected a date and time'],
+    ['a day that is none', RULES, ['--start', '2026-02-30T10:00:00Z'], '--start: expected a date and time'],
+    ['a time without its zone', RULES, ['--start', '2026-02-03T10:00:00'], 'with its distance from UTC'],
+    ['standard output', RULES, ['--out', '-'], '--out: expected the name of a file'],
+    ['an output that is an input', RULES, ['--out', results], 'is an input'],
+    [
+      'an expression about the hour without --start',
+      { events: [{ id: 'x', kind: 'appears', when: 'hour > 21.0' }] },
+      [],
+      'rule x of',
+    ],
     [
       'times of the week without --start',
       { events: [{ id: 'x', kind: 'appears', times: { on: ['daily 08:00-18:00'] } }] },

@@ -111,6 +111,17 @@ describe('the life of an event', () => {
     expect(scene.records.at(-1)).toMatchObject({ phase: 'end', endReason: 'blind' });
   });
 
+  it('ends when a recording has no frame for more than ten seconds, and when its time jumps ahead', () => {
+    const scene = rulesOn([{ id: 'seen', kind: 'appears' }]);
+    play(scene, 0, 50, standing);
+    play(scene, 162, 200, standing);
+    expect(scene.records.map(({ phase, ended, endReason }) => [endReason ?? phase, ended?.ptsUs])).toEqual([
+      ['new', undefined],
+      ['blind', 5_000_000],
+      ['new', undefined],
+    ]);
+  });
+
   it('reports a better picture, at most once a second', () => {
     const scene = rulesOn([{ id: 'seen', kind: 'appears' }]);
     play(scene, 0, 30, (frame) => [{ id: 1, x: 200, score: 0.3 + frame / 60 }]);
@@ -140,6 +151,15 @@ describe('the life of an event', () => {
     });
     expect(ids[0]).toBe(ids[1]);
     expect(ids[2]).not.toBe(ids[0]);
+  });
+
+  it('has another id in a recording of the same name in which something else is seen', () => {
+    const ids = ['person', 'car'].map((label) => {
+      const scene = rulesOn([{ id: 'seen', kind: 'appears' }]);
+      play(scene, 0, 3, () => [{ id: 1, x: 200, label }]);
+      return scene.records[0]!.id;
+    });
+    expect(new Set(ids).size).toBe(2);
   });
 
   it('is a CloudEvent whose id no other record has', () => {

@@ -170,6 +170,36 @@ describe('what holds a rule back', () => {
     expect(scene.records[0]!.trackId).toBe(3);
   });
 
+  it.each(['appears', 'leaves', 'enters', 'exits', 'dwells', 'crosses', 'speed', 'stationary'])(
+    '%s heeds score and size without labels',
+    (kind) => {
+      const more = {
+        ...(kind === 'crosses'
+          ? { line: 'middle' }
+          : ['enters', 'exits', 'dwells'].includes(kind)
+            ? { zone: 'left' }
+            : {}),
+        ...(kind === 'dwells' || kind === 'stationary' ? { for: '1s' } : kind === 'speed' ? { above: 0.05 } : {}),
+      };
+      const rules = [
+        { id: 'any', kind, ...more },
+        { id: 'sure', kind, ...more, minScore: 0.9 },
+        { id: 'tall', kind, ...more, minSize: 0.3 },
+      ];
+      const scene = rulesOn(rules, { lines: [{ id: 'middle', from: [0.5, 0], to: [0.5, 1] }] });
+      for (let frame = 0; frame < 140; frame++) {
+        const x = frame < 60 ? 900 - 10 * frame : frame < 90 ? 300 : 300 + 10 * (frame - 90);
+        const crossings =
+          frame === 45
+            ? [{ lineId: 'middle', trackId: 1, label: 'person', direction: 'left-to-right' as const, ptsUs: 0 }]
+            : [];
+        scene.events.onFrame(frameOf(frame, frame < 80 || frame > 85 ? [{ id: 1, x }] : [], { crossings }));
+      }
+      for (let frame = 140; frame < 200; frame++) scene.events.onFrame(frameOf(frame, []));
+      expect([...new Set(scene.records.map(({ rule }) => rule))]).toEqual(['any']);
+    },
+  );
+
   it('goes by the label that an object has most of the time', () => {
     const scene = rulesOn([{ id: 'dogs', kind: 'appears', labels: ['dog'], for: '1s' }]);
     play(scene, 0, 30, (frame) => [{ id: 1, x: 100, label: frame % 4 === 0 ? 'dog' : 'person' }]);
@@ -196,6 +226,18 @@ describe('what holds a rule back', () => {
     play(scene, 0, 40, () => [{ id: 1, x: 500 }]);
     expect(brief(scene.records)).toEqual(['night new 2']);
     expect(scene.events.figures.suppressed.times).toBe(1);
+  });
+
+  it('an expression that fails is not true, is told once, and holds no other rule up', () => {
+    const rules = [
+      { id: 'broken', kind: 'count', above: 0, when: '1 / 0 > 1' },
+      { id: 'well', kind: 'count', above: 0 },
+    ];
+    const scene = rulesOn(rules);
+    play(scene, 0, 20, () => [{ id: 1, x: 100 }]);
+    expect(brief(scene.records)).toEqual(['well new 0']);
+    expect(scene.problems).toEqual(['rule broken: its expression fails, and counts as false: division by zero']);
+    expect(scene.events.figures.suppressed.when).toBe(1);
   });
 
   it('raises if its expression is true', () => {

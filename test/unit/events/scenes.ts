@@ -40,14 +40,22 @@ const HALVES = [
 export interface Recorded {
   readonly events: StreamEvents;
   readonly records: RuleEvent[];
+  readonly problems: string[];
 }
 
 /** Rules on a stream with a zone `left`. */
 export function rulesOn(rules: readonly object[], more: object = {}, startMs?: number): Recorded {
   const records: RuleEvent[] = [];
+  const problems: string[] = [];
   const settings = settingsOf(rules, more);
-  const events = new StreamEvents({ stream: 'yard', settings, emit: (record) => records.push(record), startMs });
-  return { events, records };
+  const events = new StreamEvents({
+    stream: 'yard',
+    settings,
+    emit: (record) => records.push(record),
+    onProblem: (text) => problems.push(text),
+    startMs,
+  });
+  return { events, records, problems };
 }
 
 export function settingsOf(rules: readonly object[], more: object = {}) {

@@ -15,12 +15,25 @@ describe('SeeingLedger', () => {
     expect(ledger.report(10_000)).toEqual({ totalMs: 10_000, watchedMs: 7000, blindMs: { down: 3000 } });
   });
 
-  it('counts a gap without results as shed, and a short one as watched', () => {
+  it('counts a gap in which frames came as shed, another one as down, and a short one as watched', () => {
     const ledger = new SeeingLedger(0);
     watch(ledger, 0, 1000);
     watch(ledger, 2500, 3000);
+    for (let ms = 3500; ms < 8000; ms += 1000) ledger.onState(null, null, ms, ms);
     watch(ledger, 8000, 9000);
-    expect(ledger.report(9000)).toEqual({ totalMs: 9000, watchedMs: 4000, blindMs: { shed: 5000 } });
+    ledger.onState(null, null, 9500, 9000);
+    for (let ms = 10_500; ms < 15_000; ms += 1000) ledger.onState(null, null, ms, 9000);
+    expect(ledger.report(14_500).blindMs).toEqual({ shed: 5000, down: 5500 });
+    watch(ledger, 15_000, 16_000);
+    expect(ledger.report(16_000)).toEqual({ totalMs: 16_000, watchedMs: 5000, blindMs: { shed: 5000, down: 6000 } });
+  });
+
+  it('stops when the recording is over', () => {
+    const ledger = new SeeingLedger(0);
+    watch(ledger, 0, 3000);
+    ledger.end(3500);
+    ledger.end(9000);
+    expect(ledger.report(60_000)).toEqual({ totalMs: 3500, watchedMs: 3500, blindMs: {} });
   });
 
   it('counts a pause and a lost connection from the last result that was to be expected', () => {
@@ -59,7 +72,7 @@ describe('SeeingLedger', () => {
     const ledger = new SeeingLedger(0);
     watch(ledger, 0, 10_000);
     watch(ledger, 13_000, 20_000);
-    expect(ledger.before(20_000)).toEqual({ seconds: 3, reason: 'shed' });
+    expect(ledger.before(20_000)).toEqual({ seconds: 3, reason: 'down' });
     watch(ledger, 20_100, 90_000);
     expect(ledger.before(90_000)).toBeNull();
   });
