@@ -6,6 +6,7 @@ import './core/worker-entry.ts';
 export type * from './config/keys/pipeline-keys.ts';
 export type * from './config/keys/sink-keys.ts';
 export type * from './config/keys/stream-keys.ts';
+export { BLIND_SIGNS, type BlindSign } from './core/blind-sign.ts';
 export type { Box, Detection, RatioPoint } from './core/detection.ts';
 export {
   CAPTURE_CLOCKS,

@@ -25,9 +25,9 @@ function errorText({ state, lastError, lastErrorAtMs = null }: StreamReport): st
 
 function streamsTable(streams: readonly StreamReport[]): string {
   const head = ['stream', 'state', 'host', 'fps', 'p50', 'p99', 'fence', 'source'];
-  const rows = streams.map(({ id, state, host, fence, fps, latencyMs: { window }, source }) => [
+  const rows = streams.map(({ id, state, sign, host, fence, fps, latencyMs: { window }, source }) => [
     id,
-    state,
+    sign == null ? state : `${state}, ${sign.name}`,
     host ?? '-',
     host === undefined ? '-' : fps.published.toFixed(1),
     window.count === 0 ? '-' : `${window.p50.toFixed(0)} ms`,

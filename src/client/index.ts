@@ -3,6 +3,7 @@
  * wire; `docs/reports.md` describes each field. A number has its unit in its name.
  */
 
+export type { BlindSign } from '../core/blind-sign.ts';
 export type { Box, Detection, RatioPoint } from '../core/detection.ts';
 export type {
   CaptureClock,

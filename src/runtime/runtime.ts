@@ -18,7 +18,7 @@ import { type CpuUse, cpuMsOf, readCpuUse } from '../telemetry/cpu-ledger.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
 import { PartTimes } from '../telemetry/part-times.ts';
 import type { ModelInstance } from './inference/model-instance.ts';
-import { type LoadedModel, type LoadRequest, ModelInstances } from './inference/model-instances.ts';
+import { deviceReport, type LoadedModel, type LoadRequest, ModelInstances } from './inference/model-instances.ts';
 import { schedulerEvents } from './inference/scheduler-events.ts';
 import type { ShadowCounters, ShadowResult } from './inference/shadow-stream.ts';
 import { type ShadowRequest, Shadows } from './inference/shadows.ts';
@@ -471,24 +471,12 @@ export class Runtime {
   #makeReport(): RuntimeReport {
     const now = monoNowMs();
     const streams = [...this.#streams.values()].map((stream) => this.streamReport(stream));
-    const { model, spec, info } = this.#own;
     // It was measured for the model that the pipeline started with.
     const comparison = this.#primary === DEFAULT_INSTANCE ? this.#options.comparison : undefined;
-    const { width, height } = spec.input;
     const host: HostReport = {
       ...this.#meter.sample(now, this.childPids),
-      device: {
-        engine: info?.engine ?? this.#options.engine.engine,
-        provider: info?.provider ?? this.#options.engine.provider,
-        device: info?.device ?? 'loading',
-        precision: info?.precision ?? this.#options.engine.model.precision,
-        threads: model.pool.threadCount,
-        model: spec.name,
-        inputWidth: width,
-        inputHeight: height,
-        ...(comparison === undefined ? {} : { comparison }),
-      },
-      batch: model.report(),
+      device: deviceReport(this.#own, this.#options.engine, comparison),
+      batch: this.#own.model.report(),
     };
     this.#report = { timeMs: Date.now(), streams, host };
     this.reports.emit(this.#report);

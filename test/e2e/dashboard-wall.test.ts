@@ -56,6 +56,17 @@ describe.skipIf(browserPath === undefined)(browserTitle('the wall'), () => {
     // Figures of a camera that sends nothing would look current.
     expect(await page.locator('[data-stream="dock-1"] .bar').textContent()).toBe('dock-1');
 
+    // A camera that sends pictures and sees nothing: its picture stays, with why and since when.
+    const sinceMs = new Date(2026, 2, 1, 14, 3).getTime();
+    put({ state: 'running', lastError: null, sign: { name: 'black', sinceMs } }, ['dock-1']);
+    await until(async () => /1 of 4 cameras is blind +dock-1 \(black since 14:03\)/.test(await said()));
+    const dock = page.locator('[data-stream="dock-1"]');
+    expect([await dock.locator('.sign').textContent(), await veil.isHidden()]).toEqual(['Black since 14:03', true]);
+    expect(await dock.locator('.tile-latency').textContent()).toBe('');
+    put({ sign: null }, ['dock-1']);
+    await until(() => dock.locator('.sign').isHidden());
+    put({ state: 'reconnecting', lastError: 'refused', lastErrorAtMs: port.timeMs }, ['dock-1']);
+
     port.host = { ...port.host, bottleneck: 'infer', busyRatio: { ...port.host.busyRatio, infer: 0.99 } };
     const slow = { fps: { in: 25, inferred: 4, published: 4 }, target: { fps: 24, latencyMs: null } };
     put({ ...slow, isMissing: { fps: true, latency: false } }, ['gate-1', 'yard-1', 'lobby-1']);

@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import type { DeviceReport } from '../../protocol/report.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../../protocol/threads.ts';
 import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 import type { ScheduledStream, StreamModel, StreamScheduler } from '../stream/stream-port.ts';
@@ -212,4 +213,27 @@ export class ModelInstances implements StreamScheduler {
       );
     return loaded;
   }
+}
+
+/**
+ * Returns what runs a model.
+ *
+ * @param request - what the primary engine was asked to be, for the time until it is loaded.
+ */
+export function deviceReport(
+  { model, spec, info }: LoadedModel,
+  request: EngineRequest,
+  comparison: string | undefined,
+): DeviceReport {
+  return {
+    engine: info?.engine ?? request.engine,
+    provider: info?.provider ?? request.provider,
+    device: info?.device ?? 'loading',
+    precision: info?.precision ?? request.model.precision,
+    threads: model.pool.threadCount,
+    model: spec.name,
+    inputWidth: spec.input.width,
+    inputHeight: spec.input.height,
+    ...(comparison === undefined ? {} : { comparison }),
+  };
 }

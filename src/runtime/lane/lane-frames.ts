@@ -172,7 +172,7 @@ export class LaneFrames {
   #onLook(pixels: Uint8Array, header: FrameHeader): void {
     const frame = Math.max(0, this.#frame - this.stream.every);
     const ptsUs = this.#mediaTime.of(header.ptsUs);
-    if (!this.#isClosed) this.pictures.take({ pixels, header, ptsUs, frame, isFrame: false });
+    if (!this.#isClosed) this.pictures.take({ pixels, header, ptsUs, frame, kind: 'look' });
   }
 
   /** The memory of a slot that ffmpeg writes. */
@@ -191,10 +191,11 @@ export class LaneFrames {
     const frame = this.#frame + (header.shedBefore ?? 0) * every;
     this.#frame = frame + every;
     const ptsUs = this.#mediaTime.next(header.ptsUs, decoded);
-    const isFrame = slot !== NO_SLOT;
-    this.pictures.take({ pixels: isFrame ? this.#written(slot) : this.#scratch!, header, ptsUs, frame, isFrame });
+    const hasSlot = slot !== NO_SLOT;
+    const pixels = hasSlot ? this.#written(slot) : this.#scratch!;
+    this.pictures.take({ pixels, header, ptsUs, frame, kind: hasSlot ? 'frame' : 'dropped' });
     this.ring.countCompleted();
-    if (!isFrame) {
+    if (!hasSlot) {
       this.#port.post({ type: 'dropped', ringId: this.stream.ring.ringId, reason: 'queue-full', count: 1 });
       return;
     }

@@ -6,8 +6,7 @@ import type { Rect } from '../../geometry/views.ts';
 import { BlindSigns, SAMPLE_EVERY_MS, type SeenSign } from '../../preprocess/blind-signs.ts';
 import { PictureSampler } from '../../preprocess/picture-sampler.ts';
 import { encodeParts, encodePreview } from '../../preprocess/preview.ts';
-import type { LaneStream, LaneTuning } from '../../protocol/threads.ts';
-import type { LanePort } from './lane-frames.ts';
+import type { FromLane, LaneStream, LaneTuning } from '../../protocol/threads.ts';
 import { isSameSize, type LaneViews } from './lane-views.ts';
 
 /** Longest time without a picture: while somebody watches, and only to find signs. What comes by itself may come more often. */
@@ -15,6 +14,11 @@ const WATCHED_EVERY_MS = 500;
 const UNWATCHED_EVERY_MS = 1000;
 /** Timers jitter: what is due every 500 ms may come this much early. */
 const EARLY_MS = 50;
+
+/** Takes previews and signs; memory in `transfer` is handed over without a copy. */
+interface PicturePort {
+  post(message: FromLane, transfer?: readonly ArrayBuffer[]): void;
+}
 
 /** A decoded picture as ffmpeg wrote it. */
 export interface DecodedPicture {
@@ -24,16 +28,19 @@ export interface DecodedPicture {
   readonly ptsUs: PtsUs;
   /** Number of the newest frame that is not newer than it. */
   readonly frame: number;
-  /** It is that frame, which may get a result. */
-  readonly isFrame: boolean;
+  /** frame: it is that frame, which may get a result; dropped: it was, but there was no room for it; look: it was asked for. */
+  readonly kind: 'frame' | 'dropped' | 'look';
 }
+
+/** A preview is made this much later than it is due: a frame with boxes of its own may come. A look comes only if nothing else does. */
+const LATER_MS = { frame: 0, dropped: 100, look: -100 } as const;
 
 /**
  * What a lane makes of decoded pictures besides frames, whether or not they become frames: previews while somebody watches, and
  * the signs that the camera is blind. Each has a rate of its own.
  */
 export class LanePictures {
-  readonly #port: LanePort;
+  readonly #port: PicturePort;
   readonly #views: LaneViews | null;
   #stream: LaneStream;
   readonly #signs = new BlindSigns();
@@ -46,7 +53,7 @@ export class LanePictures {
   /** The preview that is being encoded. It is delivered even if the stream ends meanwhile. */
   #previewing: Promise<void> = Promise.resolve();
 
-  constructor(stream: LaneStream, port: LanePort, views: LaneViews | null) {
+  constructor(stream: LaneStream, port: PicturePort, views: LaneViews | null) {
     this.#stream = stream;
     this.#port = port;
     this.#views = views;
@@ -116,15 +123,17 @@ export class LanePictures {
     return this.#sampler.sampler;
   }
 
-  /** Makes a picture, at most `preview.fps` a second. One that gets boxes of its own goes before one that does not. */
+  /** Makes a picture, at most `preview.fps` a second. */
   #preview(picture: DecodedPicture): void {
     const now = monoNowMs();
     const everyMs = 1000 / this.#stream.preview.fps;
-    if (now < this.#nextPreviewMs + (picture.isFrame ? 0 : everyMs / 2)) return;
-    this.#nextPreviewMs = now + everyMs;
+    const { ptsUs, frame, kind, header } = picture;
+    if (now < this.#nextPreviewMs + LATER_MS[kind]) return;
+    // From the due time on, not from the picture: frames that come a bit late would make the pictures fewer.
+    this.#nextPreviewMs = (now - this.#nextPreviewMs < everyMs ? this.#nextPreviewMs : now) + everyMs;
     const { ringId } = this.#stream.ring;
-    const { ptsUs, frame, isFrame, header } = picture;
     const { width, height } = header;
+    const isFrame = kind === 'frame';
     this.#previewing = this.#encode(picture).then(
       (jpeg) =>
         this.#port.post({ type: 'preview', ringId, frame, isFrame, ptsUs, width, height, jpeg }, [

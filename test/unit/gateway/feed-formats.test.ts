@@ -2,6 +2,7 @@ import { decode } from '@msgpack/msgpack';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { PublishedFrame } from '../../../src/core/frame.ts';
+import type { PtsUs } from '../../../src/core/units.ts';
 import { encodeMessage, SharedMessage, StatsParts } from '../../../src/gateway/feed-encoding.ts';
 import { EVENT_KINDS, type ServerMessage, TOPICS } from '../../../src/protocol/feed.ts';
 import { FeedSocket } from '../../support/feed-socket.ts';
@@ -252,6 +253,26 @@ describe('two clients, one in each format', () => {
     for (const received of [Buffer.from(picture!.jpeg), Buffer.from(base64, 'base64')])
       expect(received).toEqual(Buffer.from(jpeg));
     expect(text.binary).toEqual([]);
+  });
+
+  it.each(['json', 'msgpack'] as const)('say in %s which picture has no boxes of its own', async (format) => {
+    const port = new RuntimeDouble(['gate']);
+    const { url } = await openGateway(port);
+    const client = await FeedSocket.open(url);
+    client.say({ type: 'subscribe', topics: ['preview'], format });
+    await client.settle();
+    const frame = publishedFrame('gate', 25);
+    const received = () => (format === 'json' ? client.of('preview') : client.binaryOf('preview'));
+    const pictures = [{}, { pictureUs: (frame.ptsUs + 400_000) as PtsUs }, { hasResult: false }] as const;
+    for (const [i, which] of pictures.entries()) {
+      port.preview(frame, Uint8Array.of(1), which);
+      await client.until(() => received().length === i + 1);
+    }
+    expect(received().map(({ by, pictureUs, ptsUs }) => [by, pictureUs, ptsUs])).toEqual([
+      ['inferred', undefined, frame.ptsUs],
+      ['inferred', frame.ptsUs + 400_000, frame.ptsUs],
+      [undefined, undefined, frame.ptsUs],
+    ]);
   });
 
   it('can differ by topic on one connection, and a new subscription changes the format', async () => {

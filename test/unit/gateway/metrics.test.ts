@@ -26,6 +26,8 @@ describe('metrics', () => {
         'sightline_stream_frames_in_flight{stream="gate"} 4',
         'sightline_stream_queue_depth{stream="gate"} 2',
         'sightline_stream_reconnects_total{stream="gate"} 3',
+        'sightline_stream_blind{stream="gate",sign="black"} 0',
+        'sightline_stream_last_frame_age_seconds{stream="gate"} 0.04',
         'sightline_stream_decode_errors_total{stream="gate"} 1',
         'sightline_stage_busy_ratio{stage="infer"} 0.87',
         'sightline_event_loop_delay_p99_seconds 0.0032',
@@ -67,6 +69,20 @@ describe('metrics', () => {
     const lines = await scrape(url);
     expect(lines).toContain('sightline_stream_frames_in_total{stream="gate"} 1001');
     expect(lines.filter((line) => line.includes('yard'))).toEqual([]);
+  });
+
+  it('say which sign a blind camera has, and nothing of a host that looks for none', async () => {
+    const port = new RuntimeDouble(['gate', 'old']);
+    port.put({ ...streamReport('gate'), sign: { name: 'frozen', sinceMs: 1 }, lastFrameAgeMs: null });
+    const { sign: _, lastFrameAgeMs: __, ...old } = streamReport('old');
+    port.put(old);
+    const { url } = await openGateway(port);
+    const lines = (await scrape(url)).filter((line) => /^sightline_stream_(blind\{|last_frame)/.test(line));
+    expect(lines).toEqual(
+      ['frozen', 'black', 'blurred', 'moved'].map(
+        (sign) => `sightline_stream_blind{stream="gate",sign="${sign}"} ${sign === 'frozen' ? 1 : 0}`,
+      ),
+    );
   });
 
   it('leave out a latency without samples and a target that is not set', async () => {

@@ -1,0 +1,147 @@
+import { describe, expect, it } from 'vitest';
+import { BLIND_SIGNS, type BlindSign } from '../../../src/core/blind-sign.ts';
+import { BlindSigns, SAMPLE_EVERY_MS } from '../../../src/preprocess/blind-signs.ts';
+import { PictureSampler } from '../../../src/preprocess/picture-sampler.ts';
+import { gaussian } from '../../support/seeded-random.ts';
+
+const [WIDTH, HEIGHT] = [208, 117];
+const SAMPLER = new PictureSampler(WIDTH, { x: 0, y: 0, width: WIDTH, height: HEIGHT });
+
+type Level = (x: number, y: number) => number;
+
+/** A street: a facade with windows, a road, a lamp. */
+const street: Level = (x, y) => {
+  if (y > 85) return 90 + 20 * Math.sin(x / 5) + ((x + y) % 3) * 8;
+  const isWindow = x % 26 > 9 && x % 26 < 20 && y % 29 > 7 && y % 29 < 22;
+  return (isWindow ? 60 : 150) + 12 * Math.sin(x / 1.5) * Math.cos(y / 2) + (x > 190 ? 60 : 0);
+};
+
+/** Normally distributed numbers, from which each picture gets others. */
+const random = gaussian(7);
+const GRAINS = Float32Array.from({ length: 2 * WIDTH * HEIGHT }, () => random());
+
+/** A series of pictures of a camera, two a second, and the signs that it has. */
+class Camera {
+  readonly signs = new BlindSigns();
+  nowMs = 0;
+  wanted: readonly BlindSign[] = BLIND_SIGNS;
+  #pictures = 0;
+
+  /** @returns the sign after each picture. */
+  show(seconds: number, level: Level, noise = 3): (BlindSign | null)[] {
+    const scene = Float32Array.from({ length: WIDTH * HEIGHT }, (_, i) => level(i % WIDTH, Math.floor(i / WIDTH)));
+    const pixels = new Uint8ClampedArray(WIDTH * HEIGHT * 3);
+    return Array.from({ length: (seconds * 1000) / SAMPLE_EVERY_MS }, () => {
+      const first = (this.#pictures++ * 7919) % (WIDTH * HEIGHT);
+      for (let i = 0; i < scene.length; i++) pixels.fill(scene[i]! + noise * GRAINS[first + i]!, 3 * i, 3 * i + 3);
+      return this.judge(SAMPLER.sample(new Uint8Array(pixels.buffer)));
+    });
+  }
+
+  judge(samples: Uint8Array): BlindSign | null {
+    this.nowMs += SAMPLE_EVERY_MS;
+    return this.signs.update(samples, this.nowMs, this.wanted)?.sign ?? null;
+  }
+}
+
+/** Seconds until the first picture with the sign. */
+const secondsUntil = (signs: readonly (BlindSign | null)[], sign: BlindSign | null): number =>
+  ((signs.indexOf(sign) + 1) * SAMPLE_EVERY_MS) / 1000;
+
+/** A picture of a clip as samples, so that nothing but the series counts: `scene` of 0 to 255 with a few other values each time. */
+function written(scene: number, different: number): Uint8Array {
+  return new Uint8Array(32 * 18 * 8).fill(scene).fill(different, 0, 4);
+}
+
+describe('BlindSigns', () => {
+  it('a camera that sees has no sign', () => {
+    expect(new Set(new Camera().show(120, street))).toEqual(new Set([null]));
+  });
+
+  it('a picture that stays exactly the same is frozen within 10 s, and no longer once it goes on', () => {
+    const camera = new Camera();
+    camera.show(20, street);
+    const frozen = camera.show(12, street, 0);
+    expect(secondsUntil(frozen, 'frozen')).toBeLessThanOrEqual(10);
+    expect(camera.show(1, (x, y) => street(x + 5, y))).toContain(null);
+  });
+
+  it('a frozen picture is recognised over the key frames that its encoder goes on to write', () => {
+    const camera = new Camera();
+    camera.show(20, street);
+    // Two states of the same picture: written anew every 2 s, then improved.
+    const signs = Array.from({ length: 40 }, (_, i) => camera.judge(written(120, i % 4 === 0 ? 119 : 120)));
+    expect(secondsUntil(signs, 'frozen')).toBeLessThanOrEqual(12);
+    expect(signs.at(-1)).toBe('frozen');
+  });
+
+  it('a still scene that an encoder repeats between key frames is not frozen: each key frame is another picture', () => {
+    const camera = new Camera();
+    camera.show(20, street);
+    // Ever longer rests, up to three times the limit for a lively picture; each ends with a picture never seen before.
+    let different = 0;
+    const rest = (seconds: number): (BlindSign | null)[] => {
+      different += 1;
+      return Array.from({ length: 2 * seconds }, () => camera.judge(written(120, different)));
+    };
+    for (const seconds of [3, 7, 12, 24, 24, 24]) expect(rest(seconds), `${seconds} s`).not.toContain('frozen');
+    expect(rest(200), 'frozen at last').toContain('frozen');
+  });
+
+  it('a picture that was still from the start is frozen after a minute', () => {
+    const camera = new Camera();
+    const signs = Array.from({ length: 130 }, () => camera.judge(written(120, 120)));
+    expect(secondsUntil(signs, 'frozen')).toBeCloseTo(60.5, 0);
+  });
+
+  it('a pause without pictures is no frozen picture', () => {
+    const camera = new Camera();
+    camera.show(20, street);
+    camera.judge(written(120, 120));
+    camera.nowMs += 60_000;
+    expect(camera.judge(written(120, 120))).toBeNull();
+  });
+
+  it('a black picture has a sign within 10 s, and none within 3 s after it', () => {
+    const camera = new Camera();
+    camera.show(20, street);
+    const black = camera.show(10, () => 2, 2);
+    expect(secondsUntil(black, 'black')).toBeLessThanOrEqual(10);
+    expect(secondsUntil(camera.show(10, street), null)).toBeLessThanOrEqual(3);
+  });
+
+  it('a dark picture that shows something is not black', () => {
+    const camera = new Camera();
+    expect(camera.show(60, (x, y) => street(x, y) / 10)).not.toContain('black');
+  });
+
+  it('a picture without its detail is blurred, and one with less contrast is not', () => {
+    const camera = new Camera();
+    camera.show(60, street);
+    expect(
+      camera.show(60, (x, y) => 90 + 0.4 * street(x, y)),
+      'fog',
+    ).not.toContain('blurred');
+    const soft: Level = (x, y) => {
+      let sum = 0;
+      for (let dx = -8; dx <= 8; dx++) sum += street(x + dx, y) / 17;
+      return sum;
+    };
+    expect(camera.show(40, soft)).toContain('blurred');
+    expect(camera.show(40, street).at(-1)).toBeNull();
+  });
+
+  it('another scene is moved, and the old one is not', () => {
+    const camera = new Camera();
+    camera.show(60, street);
+    expect(camera.show(40, (x, y) => street(x + 70, y + 40))).toContain('moved');
+    expect(camera.show(40, street).at(-1)).toBeNull();
+  });
+
+  it('a sign that is not wanted is not given', () => {
+    const camera = new Camera();
+    camera.wanted = ['frozen'];
+    camera.show(20, street);
+    expect(camera.show(10, () => 2, 2)).not.toContain('black');
+  });
+});

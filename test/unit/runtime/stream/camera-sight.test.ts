@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import type { StreamSign } from '../../../../src/core/blind-sign.ts';
+import type { PtsUs } from '../../../../src/core/units.ts';
+import { SlotRing } from '../../../../src/flow/slot-ring.ts';
+import { CameraSight } from '../../../../src/runtime/stream/camera-sight.ts';
+
+const SHAPE = { slots: 1, inputBytes: 4, pictureBytes: 0 };
+const at = (sinceMs: number) => ({ sinceMs, ptsUs: (sinceMs * 10) as PtsUs });
+
+function rig() {
+  const signs: StreamSign[] = [];
+  const events: (readonly [kind: string, message: string])[] = [];
+  const sight = new CameraSight('gate', {
+    onSign: (sign) => void signs.push(sign),
+    event: (kind, _, message) => void events.push([kind, message]),
+  });
+  return { sight, signs, events };
+}
+
+describe('CameraSight', () => {
+  it('reports a sign, its change and its end: to listeners, in the report, as events', () => {
+    const { sight, signs, events } = rig();
+    sight.onSign({ sign: 'black', ...at(1000) });
+    expect(sight.report(null, 0).sign).toEqual({ name: 'black', sinceMs: 1000 });
+    sight.onSign({ sign: 'frozen', ...at(2000) });
+    sight.onSign({ sign: null, ...at(3000) });
+    expect(sight.report(null, 0).sign).toBeNull();
+    expect(signs).toEqual([
+      { stream: 'gate', sign: 'black', ...at(1000) },
+      { stream: 'gate', sign: 'frozen', ...at(2000) },
+      { stream: 'gate', sign: null, ...at(3000) },
+    ]);
+    expect(events).toEqual([
+      ['stream-blind', expect.stringMatching(/^gate is blind: its picture is black/)],
+      ['stream-blind', expect.stringMatching(/^gate is blind: its picture is frozen/)],
+      ['stream-seeing', 'gate sees again: it was frozen'],
+    ]);
+  });
+
+  it('takes the sign back without an event when the stream is not read any more, once', () => {
+    const { sight, signs, events } = rig();
+    const ring = SlotRing.create(SHAPE);
+    sight.onSign({ sign: 'moved', ...at(1000) });
+    sight.end(ring, 0);
+    sight.end(ring, 0);
+    expect(sight.report(null, 0).sign).toBeNull();
+    expect(signs.map(({ sign }) => sign)).toEqual(['moved', null]);
+    expect(events).toHaveLength(1);
+  });
+
+  it('knows the age of the last frame, also of a ring that is gone', () => {
+    const { sight } = rig();
+    const ring = SlotRing.create(SHAPE);
+    expect(sight.report(ring, 5000).lastFrameAgeMs).toBeNull();
+    ring.noteDecoded(5000);
+    expect(sight.report(ring, 6000).lastFrameAgeMs).toBe(1000);
+    sight.end(ring, 7000);
+    const next = SlotRing.create(SHAPE);
+    expect([sight.report(null, 8000).lastFrameAgeMs, sight.report(next, 9000).lastFrameAgeMs]).toEqual([3000, 4000]);
+    next.noteDecoded(9500);
+    expect(sight.report(next, 9600).lastFrameAgeMs).toBe(100);
+  });
+});
