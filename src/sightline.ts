@@ -15,7 +15,7 @@ import { unlessAborted } from './flow/unless-aborted.ts';
 import { type Gateway, silentLogger } from './gateway/gateway-options.ts';
 import { signalOf, signalOption } from './host/call-options.ts';
 import { EngineStreams } from './host/engine-streams.ts';
-import { openGateway } from './host/open-gateway.ts';
+import { type ListenAddress, openGateway, openHistory } from './host/open-gateway.ts';
 import { isPictureStream, PictureDetector, type PictureResult } from './host/picture-detector.ts';
 import { PipelineHost } from './host/pipeline-host.ts';
 import { isStreamState } from './host/pushed-stream.ts';
@@ -143,6 +143,7 @@ export class Sightline implements AsyncDisposable {
   readonly #config: PipelineConfig;
   readonly #environment: Environment;
   readonly #incidents: Incidents;
+  readonly #onNotice: (text: string) => void;
   readonly #detector: PictureDetector;
   readonly #queues = new Set<ResultQueue>();
   readonly #gateways = new Set<Promise<Gateway>>();
@@ -157,7 +158,9 @@ export class Sightline implements AsyncDisposable {
     environment: Environment,
     incidents: Incidents,
     ownSources: Set<string>,
+    onNotice: (text: string) => void,
   ) {
+    this.#onNotice = onNotice;
     this.#host = host;
     this.#config = config;
     this.#environment = environment;
@@ -198,7 +201,7 @@ export class Sightline implements AsyncDisposable {
       signal: options.signal,
       fakeDetect: options.detect,
     });
-    const engine = new Sightline(host, config, environment, incidents, ownSources);
+    const engine = new Sightline(host, config, environment, incidents, ownSources, onNotice);
     try {
       const sinks = options.sinks ?? [];
       for (const sink of customSinks(sinks)) engine.#addSink(sink);
@@ -288,16 +291,9 @@ export class Sightline implements AsyncDisposable {
     this.#requireOpen();
     const { port, host, token } = check(serveOptions, options, 'serve');
     this.#forgetEarly();
-    const opening = openGateway(
-      this.#host,
-      {
-        config: this.#config,
-        address: { ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { port }) },
-        log: silentLogger,
-        incidents: this.#incidents,
-      },
-      { environment: { ...this.#environment, token: token ?? this.#environment.token } },
-    );
+    const address = { ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { port }) };
+    const environment = { ...this.#environment, token: token ?? this.#environment.token };
+    const opening = this.#openGateway(address, environment);
     this.#gateways.add(opening);
     const gateway = await opening.catch((error: unknown) => {
       this.#gateways.delete(opening);
@@ -306,6 +302,25 @@ export class Sightline implements AsyncDisposable {
     // The engine closes what it finds: this one too, if it was opened meanwhile.
     this.#requireOpen();
     return gateway;
+  }
+
+  /** Opens a gateway with a history, which ends with it. */
+  async #openGateway(address: ListenAddress, environment: Environment): Promise<Gateway> {
+    const history = await openHistory(this.#config, address, environment, this.#onNotice);
+    const request = { config: this.#config, address, log: silentLogger, history, incidents: this.#incidents };
+    const gateway = await openGateway(this.#host, request, { environment }).catch(async (error: unknown) => {
+      await history.close();
+      throw error;
+    });
+    const stop = this.#host.onPublished((frame) => {
+      if (!isPictureStream(frame.streamId)) history.observe(frame);
+    });
+    const close = async (): Promise<void> => {
+      stop();
+      await gateway.close();
+      await history.close();
+    };
+    return { url: gateway.url, port: gateway.port, close };
   }
 
   /**

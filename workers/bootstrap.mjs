@@ -8,8 +8,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-if (Number(process.versions.node.split('.')[0]) < 22)
-  console.error(`note: Node ${process.version}; supported are 22 and later`);
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < 22 || (major === 22 && minor < 13))
+  console.error(`note: Node ${process.version}; supported are 22.13 and later`);
 
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
 if (!isInstalled()) {

@@ -15,7 +15,8 @@ import { type Finding, fine, missing, remark, type Verdict } from './finding.ts'
 import { BETTER_MODEL, BETTER_MODEL_TEXT } from './model-hint.ts';
 import { ReportedFailure } from './reported-failure.ts';
 
-const LEAST_NODE_MAJOR = 22;
+/** The first one with SQLite. */
+const LEAST_NODE = { major: 22, minor: 13 } as const;
 
 export function addDoctor(program: Command, io: CliIo): void {
   program
@@ -51,10 +52,10 @@ function lineOf({ what, verdict, found, remedy }: Finding): string {
 }
 
 function node(): Finding {
-  const major = Number(process.versions.node.split('.')[0]);
-  return major >= LEAST_NODE_MAJOR
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  return major > LEAST_NODE.major || (major === LEAST_NODE.major && minor >= LEAST_NODE.minor)
     ? fine('Node.js', process.version)
-    : remark('Node.js', process.version, `supported are ${LEAST_NODE_MAJOR} and later`);
+    : remark('Node.js', process.version, `supported are ${LEAST_NODE.major}.${LEAST_NODE.minor} and later`);
 }
 
 function machine(): Finding {

@@ -3,7 +3,7 @@ import { Admission } from '../control/orders/admission.ts';
 import { counted } from '../core/counted.ts';
 import { Incidents } from '../flow/incidents.ts';
 import { tryHostRollouts } from '../host/host-rollouts.ts';
-import { logEvent, openGateway, stopped } from '../host/open-gateway.ts';
+import { logEvent, openGateway, openHistory, stopped } from '../host/open-gateway.ts';
 import { OverlayFile } from '../host/overlay/overlay-file.ts';
 import { PipelineHost } from '../host/pipeline-host.ts';
 import { SettingsReloader } from '../host/settings-reloader.ts';
@@ -95,13 +95,15 @@ async function serve(
     signal: io.stop,
   });
   const flushed = io.crash?.add(() => host.runtime.flushSinks());
+  const { environment } = io;
+  const history = await openHistory(config, flags, environment, (text) => log.warn({}, text));
   try {
-    const { environment } = io;
+    host.onPublished((frame) => history.observe(frame));
     const onNotice = (text: string): void => log.info({}, text);
     const streams = (): string[] => host.runtime.streams.map(({ id }) => id);
     const rollouts = await tryHostRollouts(host, config, { environment, onNotice, incidents, fleet: null, streams });
     const shown = rollouts === null ? {} : { rollouts: rollouts.agent };
-    const request = { config, address: flags, log, incidents, ...shown };
+    const request = { config, address: flags, log, history, incidents, ...shown };
     const gateway = await openGateway(host, request, io).catch(async (error: unknown) => {
       await rollouts?.close();
       throw error;
@@ -125,6 +127,7 @@ async function serve(
     }
   } finally {
     for (const failure of await host.stop()) log.error({ code: failure.code }, failure.message);
+    await history.close();
     flushed?.();
   }
 }

@@ -2,17 +2,22 @@ import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { JobReport } from '../protocol/fleet.ts';
 import type { FleetHost } from '../protocol/fleet-report.ts';
 import type {
+  CountsReply,
+  EventsReply,
   HealthReply,
+  HeatReply,
   HistoryReply,
   JobRequest,
   JobView,
   ModelSummary,
+  OccupancyReply,
   PipelineReport,
   PipelineSummary,
   ReadyReply,
   RolloutRequest,
   RolloutVerb,
   ScaleReply,
+  SeenReply,
   SeenStep,
   StreamChange,
   StreamDetails,
@@ -20,6 +25,7 @@ import type {
   StreamsReply,
 } from '../protocol/rest.ts';
 import type { Decision, RolloutReport, VersionReport } from '../protocol/rollout-records.ts';
+import type { EventPhase } from '../protocol/rule-event.ts';
 import type { SourceTest } from '../protocol/source-test.ts';
 import type { CallOptions, GatewayRequest, SendRequest } from './send-request.ts';
 
@@ -49,6 +55,40 @@ export interface EventSearch extends CallOptions {
   readonly limit?: number;
 }
 
+/** What to look for among events in pages; every condition that is given must hold. */
+export interface EventPageSearch extends Omit<EventSearch, 'sinceMs'> {
+  /** Only events from this time on, milliseconds since 1970. */
+  readonly fromMs?: number;
+  /** Only events before this time, milliseconds since 1970. */
+  readonly toMs?: number;
+  /** Only records of this rule. */
+  readonly rule?: string;
+  /** Only records of rules about objects of this class. */
+  readonly label?: string;
+  /** Only records of rules about this zone or line. */
+  readonly zone?: string;
+  /** Only records of this phase; last: the newest one of each event. */
+  readonly phase?: EventPhase | 'last';
+  /** Only records of the event of a rule with this id. */
+  readonly event?: string;
+  /** `next` of the answer before; absent: the newest events. */
+  readonly cursor?: string;
+}
+
+/** The time of figures, and its steps. */
+export interface HistorySpan extends CallOptions {
+  /** From this time on, milliseconds since 1970; by default a day before the end. */
+  readonly fromMs?: number;
+  /** Until this time, milliseconds since 1970; by default now. */
+  readonly toMs?: number;
+  /** Length of a step; by default an hour. */
+  readonly by?: 'minute' | 'hour' | 'day';
+  /** Minutes by which days and hours begin earlier than in UTC, -840 to 840; by default 0. */
+  readonly utcOffset?: number;
+  /** Only this stream. */
+  readonly stream?: string;
+}
+
 /**
  * The REST API of a gateway, one method a route; `docs/rest.md` lists them. Each rejects with the `SightlineError` that the
  * gateway answers (its `code` is in `docs/errors.md`), or with GATEWAY_UNREACHABLE if none answers. Replies are not checked
@@ -68,7 +108,7 @@ export class GatewayApi {
     list: (options?: CallOptions) => this.#get<StreamsReply>('/api/streams', options),
     /** A stream with its settings. @throws STREAM_NOT_FOUND */
     get: (id: string, options?: CallOptions) => this.#get<StreamDetails>(pathOf('streams', id), options),
-    /** What it did in the last 1 to 3,600 seconds. @throws STREAM_NOT_FOUND */
+    /** What it did in the last seconds, 1 to those of 31 days. @throws STREAM_NOT_FOUND */
     history: (id: string, seconds = 3600, options?: CallOptions) =>
       this.#get<HistoryReply>(`${pathOf('streams', id, 'history')}?seconds=${seconds}`, options),
     /** Adds a stream. @throws CONFIG_INVALID, STREAM_EXISTS, SOURCE_* */
@@ -199,11 +239,48 @@ export class GatewayApi {
     limit,
     ...options
   }: EventSearch = {}): Promise<readonly EventMessage[]> {
-    const given = { stream, type: kinds?.join(), q: text, since: sinceMs, limit };
-    const known = Object.entries(given).filter(([, value]) => value !== undefined);
-    const query = known.map(([key, value]) => `${key}=${encodeURIComponent(String(value))}`).join('&');
-    const path = query === '' ? '/api/events' : `/api/events?${query}`;
-    return (await this.#get<{ readonly events: readonly EventMessage[] }>(path, options)).events;
+    const path = withQuery('/api/events', { stream, type: kinds?.join(), q: text, since: sinceMs, limit });
+    return (await this.#get<EventsReply>(path, options)).events;
+  }
+
+  /** A page of the events that match, newest last; `next` is the `cursor` of the page of older ones. */
+  eventPage({
+    signal,
+    kinds,
+    text,
+    fromMs,
+    toMs,
+    cursor = 'newest',
+    ...same
+  }: EventPageSearch = {}): Promise<EventsReply> {
+    const query = { ...same, type: kinds?.join(), q: text, from: fromMs, to: toMs, cursor };
+    return this.#get(withQuery('/api/events', query), { signal });
+  }
+
+  /** How many objects crossed lines, or appeared, by steps of time. */
+  counts({
+    signal,
+    ...query
+  }: HistorySpan & { readonly line?: string; readonly label?: string } = {}): Promise<CountsReply> {
+    return this.#get(withQuery('/api/counts', spanQuery(query)), { signal });
+  }
+
+  /** How full zones were, by steps of time. */
+  occupancy({ signal, ...query }: HistorySpan & { readonly zone?: string } = {}): Promise<OccupancyReply> {
+    return this.#get(withQuery('/api/occupancy', spanQuery(query)), { signal });
+  }
+
+  /** How long streams were watched, by steps of time. */
+  seen({ signal, ...query }: HistorySpan = {}): Promise<SeenReply> {
+    return this.#get(withQuery('/api/seen', spanQuery(query)), { signal });
+  }
+
+  /** Where objects stood in the picture of a stream. */
+  heat(
+    stream: string,
+    { signal, fromMs, toMs }: Pick<HistorySpan, 'signal' | 'fromMs' | 'toMs'> = {},
+  ): Promise<HeatReply> {
+    return this.#get(withQuery('/api/heat', { stream, from: fromMs, to: toMs }), { signal });
   }
 
   /** Fleet only: the recommended number of hosts. */
@@ -242,6 +319,16 @@ export class GatewayApi {
   async #call<T>(request: GatewayRequest): Promise<T> {
     return (await this.#send(request)) as T;
   }
+}
+
+function spanQuery<T extends HistorySpan>({ fromMs, toMs, ...query }: T): Record<string, string | number | undefined> {
+  return { ...(query as Record<string, string>), from: fromMs, to: toMs };
+}
+
+function withQuery(path: string, query: Readonly<Record<string, string | number | undefined>>): string {
+  const known = Object.entries(query).filter(([, value]) => value !== undefined);
+  const text = known.map(([key, value]) => `${key}=${encodeURIComponent(String(value))}`).join('&');
+  return text === '' ? path : `${path}?${text}`;
 }
 
 function pathOf(kind: string, id: string, verb?: string): string {

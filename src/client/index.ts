@@ -61,17 +61,25 @@ export type {
   StreamState,
 } from '../protocol/report.ts';
 export type {
+  CountRow,
+  CountsReply,
+  EventsReply,
   HealthReply,
+  HeatReply,
   HistoryReply,
   JobRequest,
   JobView,
   ModelSummary,
+  OccupancyReply,
+  OccupancyRow,
   PipelineReport,
   PipelineSummary,
   ReadyReply,
   RolloutRequest,
   RolloutVerb,
   ScaleReply,
+  SeenReply,
+  SeenRow,
   SeenStep,
   StreamChange,
   StreamDetails,
@@ -106,7 +114,14 @@ export type {
 export type { SourceTest } from '../protocol/source-test.ts';
 export type { FeedState, SocketConstructor, SocketLike } from './feed-connection.ts';
 export type { FeedSettings, FeedSubscription } from './feed-subscription.ts';
-export { type ChangeCallOptions, type EventSearch, GatewayApi, type RolloutCallOptions } from './gateway-api.ts';
+export {
+  type ChangeCallOptions,
+  type EventPageSearch,
+  type EventSearch,
+  GatewayApi,
+  type HistorySpan,
+  type RolloutCallOptions,
+} from './gateway-api.ts';
 export type { FeedMessage, Jpeg, Preview } from './read-message.ts';
 export type { CallOptions, GatewayRequest, SendRequest } from './send-request.ts';
 export {

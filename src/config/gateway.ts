@@ -30,17 +30,6 @@ const auditConfig = z.strictObject({
     ),
 });
 
-const eventsConfig = z.strictObject({
-  path: z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      'JSONL file of the events; crossings of lines are beside it, in NAME-crossings. If absent, NAME-PORT.jsonl in the folder events of the cache.',
-    ),
-  maxMb: whole(1, 10_000).default(32).describe('Most megabytes of all files of events together.'),
-});
-
 export const gatewayConfig = z.strictObject({
   host: z
     .string()
@@ -78,7 +67,6 @@ export const gatewayConfig = z.strictObject({
     )
     .default([])
     .describe('Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.'),
-  events: eventsConfig.prefault({}).describe('The events that `GET /api/events` and the dashboard show.'),
   audit: auditConfig.prefault({}).describe('The record of who did what over HTTP.'),
 });
 

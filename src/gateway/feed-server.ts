@@ -2,6 +2,7 @@ import type { WebSocket } from 'ws';
 import type { Clock } from '../core/clock.ts';
 import type { PreviewPicture, PublishedFrame } from '../core/frame.ts';
 import type { Incidents } from '../flow/incidents.ts';
+import type { History } from '../history/history.ts';
 import {
   type ClientMessage,
   type EventMessage,
@@ -13,7 +14,6 @@ import {
 import type { StreamsReply } from '../protocol/rest.ts';
 import type { ShadowObservation } from '../protocol/rollout-records.ts';
 import { ANYONE, type Identity } from './access/token-table.ts';
-import type { EventStore } from './event-store.ts';
 import { FeedClient } from './feed-client.ts';
 import { detectionsMessage, previewMessage, SharedMessage, StatsParts, shadowMessage } from './feed-encoding.ts';
 import { noCounts, type TopicCounts } from './outbox.ts';
@@ -38,7 +38,7 @@ export interface FeedOptions {
   readonly incidents: Incidents;
   readonly rollouts?: RolloutPort;
   /** Keeps what the feed sends. */
-  readonly events?: EventStore;
+  readonly history?: Pick<History, 'add'>;
 }
 
 /** Counts since the start, for the metrics. */
@@ -231,7 +231,7 @@ export class FeedServer {
 
   #publishEvent(event: EventMessage): void {
     if (event.kind === 'stream-removed' && event.stream !== undefined) this.#shadows.forget(event.stream);
-    this.#options.events?.add(event);
+    this.#options.history?.add(event);
     this.#publish('events', event.stream, () => event);
   }
 

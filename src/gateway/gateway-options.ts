@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { Incidents } from '../flow/incidents.ts';
+import type { History } from '../history/history.ts';
 import type { ModelSummary, PipelineSummary } from '../protocol/rest.ts';
 import type { TlsFiles } from './access/tls-files.ts';
 import type { FleetPort } from './fleet-port.ts';
@@ -31,8 +32,8 @@ export interface GatewayOptions {
   readonly trustedProxies?: readonly string[];
   /** Where to record who did what; absent: nowhere. The port is part of the name, since it may be chosen at the start. */
   readonly audit?: { readonly pathOf: (port: number) => string; readonly maxBytes: number };
-  /** Where to keep the events; absent: the newest are in memory only. The port is part of the name as above. */
-  readonly events?: { readonly pathOf: (port: number) => string; readonly maxBytes: number };
+  /** What it searches, and where it adds events and figures; the caller closes it. Absent: one in memory. */
+  readonly history?: History | undefined;
   /** Allowed origins beside the gateway's own, e.g. `https://video.example` of a reverse proxy. */
   readonly allowedOrigins?: readonly string[];
   /** Folder of the dashboard, by default the package's own. */

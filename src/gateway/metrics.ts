@@ -1,6 +1,7 @@
 import { BLIND_SIGNS } from '../core/blind-sign.ts';
 import { DROP_REASONS, RESULT_ORIGINS } from '../core/frame.ts';
 import type { Incidents } from '../flow/incidents.ts';
+import type { History } from '../history/history.ts';
 import { TOPICS } from '../protocol/feed.ts';
 import {
   type AlertFigures,
@@ -32,8 +33,16 @@ export class GatewayMetrics {
   readonly #fleet: FleetPort | null;
   readonly #feedFigures: () => FeedFigures;
   readonly #incidents: Incidents;
+  readonly #history: Pick<History, 'lost'>;
 
-  constructor(port: RuntimePort, fleet: FleetPort | null, feedFigures: () => FeedFigures, incidents: Incidents) {
+  constructor(
+    port: RuntimePort,
+    fleet: FleetPort | null,
+    feedFigures: () => FeedFigures,
+    incidents: Incidents,
+    history: Pick<History, 'lost'>,
+  ) {
+    this.#history = history;
     this.#port = port;
     this.#fleet = fleet;
     this.#feedFigures = feedFigures;
@@ -70,6 +79,10 @@ export class GatewayMetrics {
       if (fleet !== null) part(() => fillFleetMetrics(this.#set, fleet, streams));
     });
     part(() => this.#fillFeed(this.#feedFigures()));
+    part(() => {
+      const lost = 'Events, and minutes of figures, that the history could not keep.';
+      this.#set.counter('sightline_history_lost_total', lost, {}, this.#history.lost);
+    });
     part(() => this.#fillIncidents());
     return this.#set.text();
   }

@@ -1,52 +1,213 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { check } from '../config/check.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { EVENT_KINDS, type EventKind, type EventMessage } from '../protocol/feed.ts';
-import type { HistoryReply } from '../protocol/rest.ts';
-import type { EventStore } from './event-store.ts';
-import { HISTORY_S, type StreamHistory } from './stream-history.ts';
+import type { History } from '../history/history.ts';
+import type { EventCursor, EventQuery, SpanQuery } from '../history/history-records.ts';
+import { EVENT_KINDS, type EventMessage } from '../protocol/feed.ts';
+import type { CountsReply, EventsReply, HeatReply, HistoryReply, OccupancyReply, SeenReply } from '../protocol/rest.ts';
+import { csvField } from '../sinks/csv-sink.ts';
 
 const kind = z.enum(EVENT_KINDS);
 /** Numbers arrive as text. */
 const count = (most: number): z.ZodType<number> => z.coerce.number().int().min(1).max(most);
+const text = (most: number): z.ZodOptional<z.ZodString> => z.string().min(1).max(most).optional();
+const format = z.enum(['json', 'csv']).optional();
+const DAY_MS = 86_400_000;
+/** Events in one answer, and by default. */
+const LIMITS = { json: { most: 1000, usual: 200 }, csv: { most: 50_000, usual: 10_000 } } as const;
+/** The history has no step beyond this. */
+const MOST_DAYS = 31;
+const STEPS_S = { minute: 60, hour: 3600, day: 86_400 } as const;
 
 const eventsQuery = z.strictObject({
-  stream: z.string().min(1).max(64).optional(),
+  stream: text(64),
   /** One kind or several, separated by commas. */
-  type: z.string().min(1).max(1000).optional(),
-  q: z.string().min(1).max(200).optional(),
-  /** Date and time, or milliseconds since 1970. */
-  since: z.string().min(1).max(40).optional(),
-  limit: count(1000).default(200),
+  type: text(1000),
+  q: text(200),
+  /** Each a date and time, or milliseconds since 1970. */
+  since: text(40),
+  from: text(40),
+  to: text(40),
+  rule: text(200),
+  label: text(200),
+  zone: text(200),
+  phase: z.enum(['new', 'update', 'end', 'last']).optional(),
+  event: text(200),
+  cursor: z
+    .string()
+    .regex(/^(?:newest|\d{1,16}-\d{1,16})$/, 'expected "newest", or "next" of another answer')
+    .optional(),
+  format,
+  limit: count(LIMITS.csv.most).optional(),
 });
 
-const historyQuery = z.strictObject({ seconds: count(HISTORY_S).default(HISTORY_S) });
+const span = {
+  stream: text(64),
+  from: text(40),
+  to: text(40),
+  by: z.enum(['minute', 'hour', 'day']).default('hour'),
+  /** Minutes by which the day begins earlier than in UTC. */
+  utcOffset: z.coerce.number().int().min(-840).max(840).default(0),
+  format,
+};
+const countsQuery = z.strictObject({ ...span, line: text(200), label: text(200) });
+const occupancyQuery = z.strictObject({ ...span, zone: text(200) });
+const seenQuery = z.strictObject(span);
+const heatQuery = z.strictObject({ stream: z.string().min(1).max(64), from: span.from, to: span.to });
+const figuresQuery = z.strictObject({ seconds: count(MOST_DAYS * 86_400).default(3600) });
 
-/** Adds the routes of the past: events, and the figures of a stream over the last hour. */
-export function addHistoryRoutes(app: FastifyInstance, events: EventStore, history: StreamHistory): void {
-  app.get('/api/events', async ({ query }): Promise<{ events: EventMessage[] }> => {
-    const { stream, type, q, since, limit } = check(eventsQuery, query, 'query');
-    const found = await events.find({ stream, kinds: kindsOf(type), text: q, sinceMs: timeOf(since), limit });
-    return { events: found };
+/** Adds the routes of the past: events, counts, occupancy, heat maps, figures of streams. */
+export function addHistoryRoutes(app: FastifyInstance, history: History, wallMs: () => number): void {
+  app.get('/api/events', async (request, reply): Promise<EventsReply | FastifyReply> => {
+    const { type, q, since, cursor, from, to, limit, format, ...same } = check(eventsQuery, request.query, 'query');
+    const isCsv = wantsCsv(request, format);
+    const { most, usual } = LIMITS[isCsv ? 'csv' : 'json'];
+    const query: EventQuery = {
+      ...same,
+      kinds: type === undefined ? undefined : check(z.array(kind).min(1), type.split(','), 'query: type'),
+      text: q,
+      fromMs: timeOf('from', from) ?? timeOf('since', since),
+      toMs: timeOf('to', to),
+      cursor: cursor === undefined || cursor === 'newest' ? undefined : (cursor.split('-').map(Number) as never),
+      limit: check(z.object({ limit: count(most).default(usual) }), { limit }, 'query').limit,
+    };
+    const isPaged = [
+      cursor,
+      from,
+      to,
+      ...['rule', 'label', 'zone', 'phase', 'event'].map((key) => same[key as 'rule']),
+    ];
+    if (!isCsv && isPaged.every((each) => each === undefined)) return { events: await history.newest(query) };
+    const { events, next } = await pagesOf(history, query);
+    const nextText = next === null ? null : next.join('-');
+    if (!isCsv) return { events: events.reverse(), next: nextText };
+    if (nextText !== null) reply.header('sightline-next', nextText);
+    return sendCsv(reply, EVENT_COLUMNS, events.map(eventCells));
   });
 
-  app.get<{ Params: { id: string } }>('/api/streams/:id/history', ({ params, query }): HistoryReply => {
-    const { seconds } = check(historyQuery, query, 'query');
-    const found = history.of(params.id, seconds);
+  app.get('/api/counts', async (request, reply): Promise<CountsReply | FastifyReply> => {
+    const { format, line, label, ...rest } = check(countsQuery, request.query, 'query');
+    const { rows, nextS } = await history.counts({ ...spanOf(rest, wallMs()), line, label });
+    if (wantsCsv(request, format))
+      return sendRows(reply, ['timeMs', 'stream', 'line', 'direction', 'label', 'count'], rows, nextS);
+    return { counts: rows, next: nextOf(nextS) };
+  });
+
+  app.get('/api/seen', async (request, reply): Promise<SeenReply | FastifyReply> => {
+    const { format, ...rest } = check(seenQuery, request.query, 'query');
+    const { rows, nextS } = await history.seen(spanOf(rest, wallMs()));
+    if (!wantsCsv(request, format)) return { seen: rows, next: nextOf(nextS) };
+    return sendRows(reply, ['timeMs', 'stream', 'frames', 'seenS'], rows, nextS);
+  });
+
+  app.get('/api/occupancy', async (request, reply): Promise<OccupancyReply | FastifyReply> => {
+    const { format, zone, ...rest } = check(occupancyQuery, request.query, 'query');
+    const { rows, nextS } = await history.occupancy({ ...spanOf(rest, wallMs()), zone });
+    if (!wantsCsv(request, format)) return { occupancy: rows, next: nextOf(nextS) };
+    const columns = [
+      'timeMs',
+      'stream',
+      'zone',
+      'max',
+      'mean',
+      'objectS',
+      'occupiedS',
+      'arrivals',
+      'dwellS',
+      'seenS',
+    ] as const;
+    return sendRows(reply, columns, rows, nextS);
+  });
+
+  app.get('/api/heat', async ({ query }): Promise<HeatReply> => {
+    const { stream, from, to } = check(heatQuery, query, 'query');
+    const { fromS, toS } = spanOf({ from, to, by: 'hour', utcOffset: 0 }, wallMs());
+    return history.heat({ stream, fromS, toS });
+  });
+
+  app.get<{ Params: { id: string } }>('/api/streams/:id/history', async ({ params, query }): Promise<HistoryReply> => {
+    const { seconds } = check(figuresQuery, query, 'query');
+    const found = await history.figures(params.id, seconds);
     if (found !== null) return found;
     throw new SightlineError('STREAM_NOT_FOUND', `Stream "${params.id}": has no history.`, { stream: params.id });
   });
 }
 
-function kindsOf(type: string | undefined): readonly EventKind[] | undefined {
-  return type === undefined ? undefined : check(z.array(kind).min(1), type.split(','), 'query: type');
+/** Reads pages until there are enough events, newest first. */
+async function pagesOf(
+  history: History,
+  query: EventQuery,
+): Promise<{ events: EventMessage[]; next: EventCursor | null }> {
+  const events: EventMessage[] = [];
+  let next: EventCursor | null | undefined = query.cursor;
+  while (events.length < query.limit && next !== null) {
+    const limit = Math.min(LIMITS.json.most, query.limit - events.length);
+    const page = await history.page({ ...query, limit, cursor: next });
+    events.push(...page.events);
+    next = page.next;
+  }
+  return { events, next: next ?? null };
 }
 
-function timeOf(since: string | undefined): number | undefined {
-  if (since === undefined) return undefined;
-  const timeMs = /^\d+$/.test(since) ? Number(since) : Date.parse(since);
-  if (!Number.isNaN(timeMs)) return timeMs;
+type Span = Pick<z.infer<typeof countsQuery>, 'from' | 'to' | 'by' | 'utcOffset'> & {
+  readonly stream?: string | undefined;
+};
+
+/** By default the last day. */
+function spanOf({ from, to, by, utcOffset, stream }: Span, nowMs: number): SpanQuery {
+  const toMs = Math.min(timeOf('to', to) ?? nowMs, nowMs);
+  const fromMs = timeOf('from', from) ?? toMs - DAY_MS;
+  if (fromMs >= toMs) throw new SightlineError('CONFIG_INVALID', 'query: from: expected a time before "to".');
+  return { fromS: fromMs / 1000, toS: toMs / 1000, stepS: STEPS_S[by], offsetS: utcOffset * 60, stream };
+}
+
+function timeOf(key: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const timeMs = /^\d+$/.test(value) ? Number(value) : Date.parse(value);
+  if (timeMs <= 8.64e15) return timeMs;
   const expected = 'a date and time such as 2026-01-31T08:00:00Z, or milliseconds since 1970';
-  throw new SightlineError('CONFIG_INVALID', `query: since: expected ${expected}, received ${JSON.stringify(since)}.`);
+  throw new SightlineError('CONFIG_INVALID', `query: ${key}: expected ${expected}, received ${JSON.stringify(value)}.`);
+}
+
+/** What `from` of the next request is. */
+function nextOf(nextS: number | null): string | null {
+  return nextS === null ? null : String(nextS * 1000);
+}
+
+function wantsCsv({ headers }: FastifyRequest, format: 'json' | 'csv' | undefined): boolean {
+  return format === undefined ? /\btext\/csv\b/.test(headers.accept ?? '') : format === 'csv';
+}
+
+const EVENT_COLUMNS =
+  'time,kind,stream,host,message,event,seq,phase,rule,label,zone,line,direction,score,count,speed,endReason'.split(',');
+
+function eventCells({ timeMs, kind, stream, host, message, rule }: EventMessage): unknown[] {
+  const { id, seq, phase, rule: name, label, zone, line, direction, score, count, speed, endReason } = rule ?? {};
+  const known = [id, seq, phase, name, label, zone, line, direction, score, count, speed, endReason];
+  return [new Date(timeMs).toISOString(), kind, stream, host, message, ...known];
+}
+
+function sendRows<Row extends { readonly timeMs: number }>(
+  reply: FastifyReply,
+  columns: readonly (keyof Row & string)[],
+  rows: readonly Row[],
+  nextS: number | null,
+): FastifyReply {
+  if (nextS !== null) reply.header('sightline-next', nextOf(nextS));
+  const cells = rows.map((row) =>
+    columns.map((key) => (key === 'timeMs' ? new Date(row.timeMs).toISOString() : row[key])),
+  );
+  return sendCsv(reply, ['time', ...columns.slice(1)], cells);
+}
+
+function sendCsv(reply: FastifyReply, columns: readonly string[], rows: readonly (readonly unknown[])[]): FastifyReply {
+  const lines = rows.map((cells) => `${cells.map(cell).join()}\r\n`);
+  return reply.type('text/csv; charset=utf-8').send(`${columns.join()}\r\n${lines.join('')}`);
+}
+
+/** A spreadsheet takes a text that begins with one of these signs for a formula. */
+function cell(value: unknown): string {
+  if (typeof value !== 'string') return value === undefined || value === null ? '' : String(value);
+  return csvField(/^[=+\-@\t\r]/.test(value) ? `'${value}` : value);
 }

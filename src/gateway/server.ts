@@ -3,8 +3,10 @@ import type { AddressInfo } from 'node:net';
 import fastifyCookie from '@fastify/cookie';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { systemClock } from '../core/clock.ts';
+import { MIB } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
+import { History } from '../history/history.ts';
 import type { EventKind } from '../protocol/feed.ts';
 import type { StreamsReply } from '../protocol/rest.ts';
 import { accessOf } from './access/route-access.ts';
@@ -13,7 +15,6 @@ import { type AccessGuard, isLoopback, requireRole, splitTarget } from './auth.t
 import { addressOf } from './client-address.ts';
 import { addCompression } from './compress-replies.ts';
 import { ConnectionCaps, REQUEST_TIMES } from './connection-caps.ts';
-import { EventStore } from './event-store.ts';
 import { acceptUpgrades, addFeedRoute } from './feed-route.ts';
 import { FeedServer } from './feed-server.ts';
 import { type AccessListener, GatewayAccess } from './gateway-access.ts';
@@ -30,9 +31,10 @@ import { addSignInRoutes, sendSignInPage, setCookie } from './routes-sign-in.ts'
 import { addStreamRoutes } from './routes-streams.ts';
 import type { RuntimePort } from './runtime-port.ts';
 import { addBasePath, addSecurityHeaders, addStaticFiles, withoutBasePath } from './static-files.ts';
-import { StreamHistory } from './stream-history.ts';
 
 const MAX_BODY_BYTES = 256 * 1024;
+/** Of a gateway that nobody gave a history. */
+const IN_MEMORY = { path: null, maxBytes: 16 * MIB, days: 31 } as const;
 /** Errors after which a browser gets the sign-in page. */
 const SIGN_IN_AFTER: ReadonlySet<string> = new Set(['UNAUTHORIZED', 'FORBIDDEN', 'TOO_MANY_ATTEMPTS']);
 
@@ -53,8 +55,11 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
   const incidents = options.incidents ?? new Incidents((text) => logger.warn({}, text), options.clock);
   const files = findPackageFiles();
   const trail = new AuditTrail();
-  const events = new EventStore();
-  const history = new StreamHistory();
+  const ownHistory =
+    options.history === undefined
+      ? await History.open({ ...IN_MEMORY, wallMs, onNotice: (text) => logger.warn({}, text) })
+      : null;
+  const history = options.history ?? ownHistory!;
 
   const feed = new FeedServer(runtime, {
     version: files.version,
@@ -62,14 +67,14 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
     heartbeatMs: options.heartbeatMs ?? 15_000,
     clock: incidents.clock('the feed', clock),
     incidents,
-    events,
+    history,
     ...(options.rollouts === undefined ? {} : { rollouts: options.rollouts }),
   });
   // A report of another host may lack what its type demands.
-  const remember = incidents.guard('the history', (report: StreamsReply) => history.add(report));
+  const remember = incidents.guard('the history', (report: StreamsReply) => history.addReport(report));
   remember(runtime.report());
   const stopHistory = runtime.onReport(remember);
-  const parts = { access, feed, files, incidents, trail, events, history };
+  const parts = { access, feed, files, incidents, trail, history, ownHistory };
   const app = await buildApp(runtime, options, parts);
   const close = makeClose(app, parts, stopHistory);
 
@@ -81,10 +86,6 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
   }
   const { port } = app.server.address() as AddressInfo;
   trail.open(options.audit, port, { clock, wallMs, onNotice: (text) => logger.warn({}, text) });
-  if (options.events !== undefined) {
-    const { pathOf, maxBytes } = options.events;
-    await events.open({ path: pathOf(port), maxBytes, onNotice: (text) => logger.warn({}, text) });
-  }
   const onChange = (kind: EventKind & `access-${string}`, message: string): void => {
     if (kind === 'access-failed') logger.warn({ kind }, message);
     else logger.info({ kind }, message);
@@ -112,14 +113,15 @@ interface GatewayParts {
   readonly files: ReturnType<typeof findPackageFiles>;
   readonly incidents: Incidents;
   readonly trail: AuditTrail;
-  readonly events: EventStore;
-  readonly history: StreamHistory;
+  readonly history: History;
+  /** Closed with the gateway; null if it is somebody else's. */
+  readonly ownHistory: History | null;
 }
 
 async function buildApp(
   runtime: RuntimePort,
   options: GatewayOptions,
-  { access, feed, files, incidents, trail, events, history }: GatewayParts,
+  { access, feed, files, incidents, trail, history }: GatewayParts,
 ): Promise<FastifyInstance> {
   const { trustedProxies = [], basePath = '', frameAncestors = [] } = options;
   // Fastify's own request log would print URLs, and with them the token.
@@ -172,14 +174,14 @@ async function buildApp(
   addFeedRoute(app, { feed, maxClients: options.maxClients ?? 200, incidents, onConnected });
   addStreamRoutes(app, runtime);
   addPipelineRoutes(app, runtime);
-  addHistoryRoutes(app, events, history);
+  addHistoryRoutes(app, history, options.wallMs ?? Date.now);
   addFleetRoutes(app, options.fleet ?? null);
   addRolloutRoutes(app, options.rollouts ?? null);
   addHostRoutes(app, runtime, {
     version: files.version,
     pipelines: options.pipelines ?? [],
     models: options.models ?? [],
-    metrics: new GatewayMetrics(runtime, options.fleet ?? null, () => feed.figures, incidents),
+    metrics: new GatewayMetrics(runtime, options.fleet ?? null, () => feed.figures, incidents, history),
     rolloutProblem: () => options.rollouts?.problem() ?? null,
   });
   await addStaticFiles(app, { ...files, webDir: options.webDir ?? files.webDir });
@@ -223,7 +225,7 @@ function acceptJsonOnly(app: FastifyInstance): void {
 
 function makeClose(
   app: FastifyInstance,
-  { feed, access, trail, events }: GatewayParts,
+  { feed, access, trail, ownHistory }: GatewayParts,
   stopHistory: () => void,
 ): () => Promise<void> {
   let closing: Promise<void> | null = null;
@@ -235,7 +237,7 @@ function makeClose(
       // WebSocket plugin would close them without a code.
       await feed.close();
       await app.close();
-      await Promise.all([trail.close(), events.close()]);
+      await Promise.all([trail.close(), ownHistory?.close()]);
     })();
     return closing;
   };

@@ -2,8 +2,8 @@ import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { MIB } from '../disk/given-file.ts';
+import { eventMessage } from '../events/event-message.ts';
 import type { EventMessage } from '../protocol/feed.ts';
-import type { RuleEvent } from '../protocol/rule-event.ts';
 import { besidePath } from '../sinks/kept-lines.ts';
 import { FIGURE_STEP_S, type FigureBatch, type HistoryThreadData, type HistoryWrite } from './history-records.ts';
 import { ADD_ROWS, EVENT_COLUMNS, FIGURE_TABLES, SCHEMA_VERSION, SPARE_TABLES, TABLES } from './history-schema.ts';
@@ -230,7 +230,7 @@ export class HistoryDatabase {
   #apply(write: HistoryWrite, schema: 'main' | 'spare' = 'main'): void {
     switch (write.type) {
       case 'record':
-        this.#addEvent(schema, messageOf(write.event, write.timeMs), 0);
+        this.#addEvent(schema, eventMessage(write.event, write.timeMs), 0);
         return;
       case 'event':
         this.#addEvent(schema, write.event, null);
@@ -390,11 +390,6 @@ function inSteps(oldestS: number, untilS: number, isDone: (toS: number) => boole
   if (Number.isNaN(oldestS)) return;
   const stepS = Math.max(1, (untilS - oldestS) / 20);
   for (let toS = oldestS + stepS; toS < untilS + stepS; toS += stepS) if (isDone(Math.min(toS, untilS))) return;
-}
-
-/** A record of a rule as the event that operators see. */
-function messageOf(record: RuleEvent, timeMs: number): EventMessage {
-  return { type: 'event', timeMs, kind: 'rule', stream: record.stream, message: record.reason, rule: record };
 }
 
 /** Other hosts may send what no type has. */

@@ -89,7 +89,9 @@ export class History {
         lock = await OutputLock.take(path, 'history');
       }
     } catch (error) {
-      options.onNotice(`the history is in memory until the next start: ${(error as Error).message}`);
+      const { pid } = SightlineError.from(error, 'SINK_BUSY').details;
+      const owner = pid === process.pid ? 'this process' : `process ${pid ?? 'of another machine'}`;
+      options.onNotice(`${owner} has the history ${path} already; this one is in memory until the next start`);
       path = null;
     }
     const history = new History(options, path, lock);

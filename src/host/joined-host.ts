@@ -12,13 +12,14 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { Gateway, GatewayLogger } from '../gateway/gateway-options.ts';
 import { findPackageFiles } from '../gateway/package-files.ts';
+import type { History } from '../history/history.ts';
 import { measureCapacity } from '../measure/measure-capacity.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import { BULK_ID_PREFIX, segmentRunner } from './bulk-runner.ts';
 import { fleetRunner } from './fleet-runner.ts';
 import { type HostRollouts, tryHostRollouts } from './host-rollouts.ts';
-import { type ListenAddress, logEvent, openGateway } from './open-gateway.ts';
+import { type ListenAddress, logEvent, openGateway, openHistory } from './open-gateway.ts';
 import { PipelineHost } from './pipeline-host.ts';
 import type { ProcessContext } from './process-context.ts';
 
@@ -42,6 +43,7 @@ export class JoinedHost {
   readonly #view: FleetView;
   readonly #gateway: Gateway;
   readonly #rollouts: HostRollouts | null;
+  readonly #history: History;
   #agent: HostAgent | null = null;
   #publisher: FleetPublisher | null = null;
   #worker: TaskWorker | null = null;
@@ -55,6 +57,7 @@ export class JoinedHost {
     view: FleetView,
     gateway: Gateway,
     rollouts: HostRollouts | null,
+    history: History,
   ) {
     this.#options = options;
     this.#host = host;
@@ -62,6 +65,7 @@ export class JoinedHost {
     this.#view = view;
     this.#gateway = gateway;
     this.#rollouts = rollouts;
+    this.#history = history;
   }
 
   /** Opens the engine and the gateway. The host does not join the fleet yet. */
@@ -95,6 +99,7 @@ export class JoinedHost {
       advise: (snapshot, queue) => advisor.advise(snapshot, queue),
       incidents,
     });
+    const history = await openHistory(config, address, context.environment, (text) => log.warn({}, text));
     let rollouts: HostRollouts | null = null;
     try {
       await view.start();
@@ -108,15 +113,16 @@ export class JoinedHost {
             .hosts.flatMap((host) => (host.pipeline === config.name && host.state !== 'silent' ? [host.id] : [])),
       });
       const shown = rollouts === null ? {} : { rollouts: rollouts.agent };
-      const request = { config, address, log, fleet: view, incidents, ...shown };
+      const request = { config, address, log, history, fleet: view, incidents, ...shown };
       const gateway = await openGateway(view, request, context);
-      const joined = new JoinedHost(options, host, admission, view, gateway, rollouts);
+      const joined = new JoinedHost(options, host, admission, view, gateway, rollouts, history);
       joined.#flushed = context.crash?.add(() => host.runtime.flushSinks());
       return joined;
     } catch (error) {
       await rollouts?.close();
       view.close();
       await host.stop();
+      await history.close();
       throw error;
     }
   }
@@ -159,6 +165,7 @@ export class JoinedHost {
       incidents,
     });
     this.#agent = agent;
+    this.#host.onPublished((frame) => this.#history.observe(frame));
     this.#host.onEvent((event) => {
       if (!isRoutine(event)) logEvent(log, event);
     });
@@ -217,6 +224,7 @@ export class JoinedHost {
     await this.#gateway.close();
     this.#view.close();
     for (const failure of await this.#host.stop()) log.error({ code: failure.code }, failure.message);
+    await this.#history.close();
     this.#flushed?.();
   }
 

@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Environment } from '../config/environment.ts';
 import type { LimitsConfig } from '../config/limits.ts';
 import { MIB } from '../disk/given-file.ts';
 import type { Incidents } from '../flow/incidents.ts';
@@ -8,6 +10,7 @@ import type { Gateway, GatewayLogger, GatewayOptions } from '../gateway/gateway-
 import type { RolloutPort } from '../gateway/rollout-port.ts';
 import type { RuntimePort } from '../gateway/runtime-port.ts';
 import { startGateway } from '../gateway/server.ts';
+import { History } from '../history/history.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { descriptorsFor, descriptorsForConnections } from '../process/descriptor-limit.ts';
@@ -53,9 +56,39 @@ export interface GatewayRequest {
   /** Overrides the address of the configuration. */
   readonly address: ListenAddress;
   readonly log: GatewayLogger;
+  readonly history: History;
   readonly fleet?: FleetPort;
   readonly rollouts?: RolloutPort;
   readonly incidents: Incidents;
+}
+
+/** Path of a file in a folder of the cache, without its ending. */
+function cachePath(
+  { name }: PipelineConfig,
+  { cacheDir }: Pick<Environment, 'cacheDir'>,
+  folder: string,
+  port: number,
+): string {
+  return join(cacheDir, folder, `${encodeURIComponent(name)}-${port}`);
+}
+
+/**
+ * Opens the history of a pipeline. The caller closes it. A gateway that takes any free port has another one at each start, so its history is in
+ * memory unless the pipeline names a file.
+ */
+export async function openHistory(
+  config: PipelineConfig,
+  address: ListenAddress,
+  environment: Environment,
+  onNotice: (text: string) => void,
+): Promise<History> {
+  const { maxMb, days } = config.history;
+  const port = address.port ?? config.gateway.port;
+  const path = config.history.path ?? (port === 0 ? null : `${cachePath(config, environment, 'history', port)}.db`);
+  const before = `${cachePath(config, environment, 'events', port)}.jsonl`;
+  if (path !== null && !existsSync(path) && existsSync(before))
+    onNotice(`events of earlier versions stay in ${before}; the history does not read them`);
+  return History.open({ path, maxBytes: maxMb * MIB, days, onNotice });
 }
 
 /** Leaves enough descriptors for the streams that the host accepts. */
@@ -76,15 +109,13 @@ export async function openGateway(
   request: GatewayRequest,
   context: Pick<ProcessContext, 'environment'>,
 ): Promise<Gateway> {
-  const { config, address, log, fleet, rollouts, incidents } = request;
+  const { config, address, log, history, fleet, rollouts, incidents } = request;
   const { environment } = context;
-  const { host, tls, allowedOrigins, frameAncestors, trustedProxies, audit, events } = config.gateway;
+  const { host, tls, allowedOrigins, frameAncestors, trustedProxies, audit } = config.gateway;
   // Why a host cannot load a version is a notice of its own.
   rollouts?.onRolloutEvent((event) => {
     if (event.kind !== 'rollout-not-loaded') logEvent(log, event);
   });
-  const inCache = (folder: string, port: number): string =>
-    join(environment.cacheDir, folder, `${encodeURIComponent(config.name)}-${port}.jsonl`);
   return startGateway(port, {
     host: address.host ?? host,
     port: address.port ?? config.gateway.port,
@@ -95,8 +126,11 @@ export async function openGateway(
     allowedOrigins,
     frameAncestors,
     trustedProxies,
-    audit: { pathOf: (port) => audit.path ?? inCache('audit', port), maxBytes: audit.maxMb * MIB },
-    events: { pathOf: (port) => events.path ?? inCache('events', port), maxBytes: events.maxMb * MIB },
+    audit: {
+      pathOf: (port) => audit.path ?? `${cachePath(config, environment, 'audit', port)}.jsonl`,
+      maxBytes: audit.maxMb * MIB,
+    },
+    history,
     logger: log,
     incidents,
     maxConnections: connectionsFor(config.limits, log),

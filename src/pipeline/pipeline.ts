@@ -25,6 +25,18 @@ const rolloutConfig = z.strictObject({
     .describe('How long the other version stays loaded after a roll-out, so that undo takes effect at once.'),
 });
 
+const historyConfig = z.strictObject({
+  path: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('SQLite file. If absent, NAME-PORT.db in the folder history of the cache; in memory if the port is 0.'),
+  maxMb: whole(1, 100_000)
+    .default(256)
+    .describe('Most megabytes of the file; the oldest figures go first, events last.'),
+  days: whole(1, 36_500).default(90).describe('Days after which everything is deleted.'),
+});
+
 const tlsConfig = z.strictObject({
   caFile: z
     .string()
@@ -48,6 +60,9 @@ export const pipelineConfig = z.strictObject({
   sinks: z.array(sinkConfig).default([]).describe('Where results go besides the WebSocket.'),
   alerts: z.array(alertConfig).max(200).default([]).describe('Which sinks tell people of which events.'),
   gateway: gatewayConfig.prefault({}).describe('HTTP and WebSocket.'),
+  history: historyConfig
+    .prefault({})
+    .describe('Events, counts, occupancy, heat maps and figures of the past; docs/history.md describes the tables.'),
   limits: limitsConfig.prefault({}).describe('What this host accepts at most.'),
   fleet: fleetConfig.prefault({}).describe('How this host takes part in a fleet (sightline host).'),
   tls: tlsConfig.prefault({}).describe('Which certificates of https:// and rtsps:// sources are trusted.'),

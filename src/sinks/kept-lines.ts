@@ -68,6 +68,6 @@ export function besidePath(path: string, mark: string): string {
 }
 
 /** Path of the older file beside it. */
-export function olderPath(path: string): string {
+function olderPath(path: string): string {
   return `${path}.1`;
 }

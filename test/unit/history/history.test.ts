@@ -294,7 +294,9 @@ describe('a history that cannot be as it should', () => {
   it('is in memory if another one has the file', async () => {
     const first = await open();
     const second = await open();
-    expect(notices).toEqual([expect.stringContaining('the history is in memory until the next start')]);
+    expect(notices).toEqual([
+      `this process has the history ${path} already; this one is in memory until the next start`,
+    ]);
     expect(await first.record(ruleEvent('a', 0, 'new'))).toBe(true);
     expect(await second.record(ruleEvent('b', 0, 'new'))).toBe(false);
     await first.close();

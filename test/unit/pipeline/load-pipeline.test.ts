@@ -155,7 +155,12 @@ describe('an invalid pipeline is refused with the key, the expected and the rece
     [
       'a token, which has no place in a pipeline file, without repeating it',
       `${HEAD}gateway: {token: hunter2}`,
-      'gateway.token: unknown key; known are host, port, basePath, tokensFile, tls, allowedOrigins, frameAncestors, trustedProxies, events, audit',
+      'gateway.token: unknown key; known are host, port, basePath, tokensFile, tls, allowedOrigins, frameAncestors, trustedProxies, audit',
+    ],
+    [
+      'events of the gateway, which have moved',
+      `${HEAD}gateway: {events: {maxMb: 5}}`,
+      'gateway.events: unknown key; events are in the history: set history.path (an SQLite file) and history.maxMb',
     ],
     [
       'a URL in the wrong place, without its password',
