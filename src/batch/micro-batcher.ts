@@ -16,6 +16,8 @@ export interface BatchItem {
 export interface BatchStreamOptions {
   /** Higher goes first. */
   readonly priority: number;
+  /** False: it gets nothing while a stream of higher priority has frames, not even its part of `FLOOR_RATIO`. Default true. */
+  readonly hasFloor?: boolean;
   /** Share of the model inputs among streams of the same priority. */
   readonly weight: number;
   /** Model inputs of one frame; default 1. */
@@ -48,7 +50,25 @@ interface StreamQueue<T> {
   lastAddedMs: number;
   /** Virtual time of weighted fair queueing; rises by 1 / weight per model input taken. */
   virtual: number;
+  /** Number of the last frame taken from it, among those of all streams. */
+  lastTaken: number;
 }
+
+/** A choice of the next frame's stream. */
+interface Choice<T> {
+  readonly stream: StreamQueue<T>;
+  /** A frame of lower priority waits, and has to go on waiting. */
+  readonly isOverLower: boolean;
+  /** A stream has a higher priority, whether or not its frames wait. */
+  readonly isBelow: boolean;
+}
+
+/**
+ * Share of the model inputs that goes to streams of lower priority whose frames wait, however much those of higher priority need: none
+ * of them stands still. They get it in turn.
+ */
+export const FLOOR_RATIO = 0.1;
+const OVER_LOWER = 1 / FLOOR_RATIO - 1;
 
 /** A stream without a frame for this long is idle: a partial batch does not wait for it. */
 const IDLE_MS = 1000;
@@ -60,6 +80,9 @@ export class MicroBatcher<T extends BatchItem> {
   /** Virtual time of each priority: the starting point of a stream that was idle. */
   readonly #virtualNow = new Map<number, number>();
   readonly #maxDelayMs: number;
+  #taken = 0;
+  /** Model inputs that were taken while frames of a lower priority waited, less `OVER_LOWER` for each that went to these. */
+  #overLower = 0;
 
   /** @param options.maxDelayMs - longest time a frame waits for others to join its batch. */
   constructor(options: { readonly maxDelayMs: number }) {
@@ -70,7 +93,7 @@ export class MicroBatcher<T extends BatchItem> {
   setStream(id: string, options: BatchStreamOptions): void {
     const existing = this.#streams.get(id);
     if (existing === undefined) {
-      this.#streams.set(id, { options, waiting: [], lastAddedMs: Number.NEGATIVE_INFINITY, virtual: 0 });
+      this.#streams.set(id, { options, waiting: [], lastAddedMs: Number.NEGATIVE_INFINITY, virtual: 0, lastTaken: 0 });
       return;
     }
     // Virtual times of two priorities are not comparable; keeping the old one would starve the stream or its new
@@ -139,15 +162,13 @@ export class MicroBatcher<T extends BatchItem> {
     let inputs = 0;
     let isFull = false;
     while (!isFull) {
-      const stream = this.#pick();
-      if (stream === null) break;
-      const { priority, weight, views = 1 } = stream.options;
+      const pick = this.#pick();
+      if (pick === null) break;
+      const { views = 1 } = pick.stream.options;
       isFull = items.length > 0 && inputs + views > targetSize;
       if (isFull) break;
-      items.push(stream.waiting.shift()!);
+      items.push(this.#take(pick));
       inputs += views;
-      this.#virtualNow.set(priority, stream.virtual);
-      stream.virtual += views / weight;
     }
     return { kind: 'batch', stale, items, inputs, isFull };
   }
@@ -196,14 +217,49 @@ export class MicroBatcher<T extends BatchItem> {
     return false;
   }
 
-  /** Highest priority first; among equals the stream that is furthest behind its fair share. */
-  #pick(): StreamQueue<T> | null {
-    let best: StreamQueue<T> | null = null;
-    for (const stream of this.#streams.values()) {
-      if (stream.waiting.length === 0) continue;
-      if (best === null || isBefore(stream, best)) best = stream;
+  #take({ stream, isOverLower, isBelow }: Choice<T>): T {
+    const { priority, weight, views = 1 } = stream.options;
+    if (isOverLower) this.#overLower += views;
+    else if (isBelow) {
+      const left = this.#overLower - OVER_LOWER * views;
+      // Not below 0 for what it gets because nothing else waits: it would pay for that later.
+      this.#overLower = this.#overLower >= OVER_LOWER ? left : Math.max(0, left);
     }
-    return best;
+    this.#taken += 1;
+    stream.lastTaken = this.#taken;
+    this.#virtualNow.set(priority, stream.virtual);
+    stream.virtual += views / weight;
+    return stream.waiting.shift()!;
+  }
+
+  /**
+   * Highest priority first; among equals the stream that is furthest behind its fair share. Once lower priorities are due, see
+   * `FLOOR_RATIO`, the one of their streams that has waited longest.
+   */
+  #pick(): Choice<T> | null {
+    let best: StreamQueue<T> | null = null;
+    let highest = Number.NEGATIVE_INFINITY;
+    for (const stream of this.#streams.values()) {
+      highest = Math.max(highest, stream.options.priority);
+      if (stream.waiting.length > 0 && (best === null || isBefore(stream, best))) best = stream;
+    }
+    if (best === null) return null;
+    // Below the highest, not below `best`: the rest of a batch may have no room for a stream in between.
+    const due = this.#overLower >= OVER_LOWER ? this.#longestWaiting(highest) : null;
+    const stream = due ?? best;
+    const isOverLower = due === null && this.#longestWaiting(best.options.priority) !== null;
+    return { stream, isOverLower, isBelow: stream.options.priority < highest };
+  }
+
+  /** The stream below a priority that got nothing for longest; null if no frame of such a stream waits. */
+  #longestWaiting(priority: number): StreamQueue<T> | null {
+    let longest: StreamQueue<T> | null = null;
+    for (const stream of this.#streams.values()) {
+      const { hasFloor = true, priority: own } = stream.options;
+      if (own >= priority || !hasFloor || stream.waiting.length === 0) continue;
+      if (longest === null || stream.lastTaken < longest.lastTaken) longest = stream;
+    }
+    return longest;
   }
 }
 

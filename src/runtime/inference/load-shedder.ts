@@ -1,3 +1,4 @@
+import { FLOOR_RATIO } from '../../batch/micro-batcher.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Intake, IntakeCounts } from '../stream/intake.ts';
 
@@ -147,7 +148,10 @@ export class LoadShedder {
     const groups = this.#measure(spanMs);
     for (const [priority, measured] of groups) {
       const lower = [...groups].filter(([other]) => other < priority).flatMap(([, each]) => each);
-      this.#control(this.#group(priority), measured, spanMs, sum(lower, inputsPerSecond));
+      const lowerFps = sum(lower, inputsPerSecond);
+      // Their floor is theirs.
+      const floorFps = FLOOR_RATIO * (lowerFps + sum(measured, inputsPerSecond));
+      this.#control(this.#group(priority), measured, spanMs, Math.max(0, lowerFps - floorFps));
     }
     for (const priority of this.#groups.keys()) if (!groups.has(priority)) this.#groups.delete(priority);
     const isShedding = [...this.#groups.values()].some(({ level }) => level !== null);
@@ -197,7 +201,7 @@ export class LoadShedder {
     return groups;
   }
 
-  /** @param lowerFps - model inputs a second of streams of lower priorities. */
+  /** @param lowerFps - model inputs a second of streams of lower priorities, above their floor. */
   #control(group: Group, measured: readonly MeasuredStream[], spanMs: number, lowerFps: number): void {
     const sharers = measured.filter(
       ({ intake, wastedFps, keptFps }) => intake.keepRatio < 1 || wastedFps > IN_NEED * keptFps,

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type BatchItem, type BatchStreamOptions, MicroBatcher } from '../../../src/batch/micro-batcher.ts';
 
@@ -154,6 +155,49 @@ describe('sharing between streams', () => {
     bench.offer('low', 3);
     bench.offer('high', 2);
     expect(bench.take(4)).toBe('high0 high1 low0 low1');
+  });
+
+  it('gives every tenth input to lower priorities in turn while a higher one could take all', () => {
+    const bench = new Bench({ high: { priority: 5 }, mid: { priority: 1 }, low: {} }, FILE);
+    for (const id of ['high', 'mid', 'low']) bench.offer(id, 100);
+    const names = Array.from({ length: 40 }, () => bench.take(1).replace(/\d+/, '')[0]).join('');
+    expect(names).toBe('hhhhhhhhhmhhhhhhhhhlhhhhhhhhhmhhhhhhhhhl');
+  });
+
+  it('gives nothing to a lower priority without a floor while others have frames', () => {
+    const bench = new Bench({ high: {}, job: { priority: -101, hasFloor: false } }, FILE);
+    bench.offer('high', 50);
+    bench.offer('job', 1);
+    for (let i = 0; i < 50; i++) expect(bench.take(1)).toBe(`high${i}`);
+    expect(bench.take(1)).toBe('job0');
+  });
+
+  it('never lets others stop a stream, and never takes more than a tenth from the highest priority', () => {
+    const stream = fc.record({ priority: fc.integer({ min: -3, max: 3 }), views: fc.integer({ min: 1, max: 6 }) });
+    fc.assert(
+      fc.property(fc.array(stream, { minLength: 2, maxLength: 6 }), fc.integer({ min: 1, max: 8 }), (streams, size) => {
+        const ids = streams.map((_, i) => `s${i}-`);
+        const bench = new Bench(Object.fromEntries(ids.map((id, i) => [id, streams[i]!])), LIVE);
+        const highest = Math.max(...streams.map(({ priority }) => priority));
+        const inputs = new Map(ids.map((id) => [id, 0]));
+        let [all, ofLower] = [0, 0];
+        // Enough for each of five lower streams to be due, whatever the others take at once.
+        while (all < 10 * 5 * 6 * 2) {
+          bench.nowMs += 10;
+          for (const id of ids) bench.offer(id);
+          for (const name of bench.take(size).split(' ')) {
+            const id = name.replace(/\d+$/, '');
+            const { priority, views } = streams[ids.indexOf(id)]!;
+            inputs.set(id, inputs.get(id)! + views);
+            all += views;
+            if (priority < highest) ofLower += views;
+            // Larger batches also take lower frames once they have taken all others.
+            if (size === 1) expect(ofLower).toBeLessThanOrEqual(0.1 * all + 6);
+          }
+        }
+        for (const id of ids) expect(inputs.get(id), id).toBeGreaterThan(0);
+      }),
+    );
   });
 
   it('alternates between streams of one priority, so that a fast one never starves a slow one', () => {
