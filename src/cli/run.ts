@@ -111,6 +111,7 @@ async function serve(
     try {
       host.onEvent((event) => logEvent(log, event));
       note(io, `\n  Sightline is live at ${gateway.url}\n`);
+      await host.keepEvents(history);
       await host.start();
       // Models and libraries that the first start fetched and compiled.
       trimMemory();

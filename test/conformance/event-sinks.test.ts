@@ -56,7 +56,9 @@ function accounted({ sinks }: Opened): number {
 
 /** The numbers of events, once each, in the order in which the reader first saw them. */
 function numbersOf(events: readonly CloudEvent[], stream: string): number[] {
-  const numbers = events.filter(({ source }) => source === `/streams/${stream}`).map(({ id }) => Number(/\d+/.exec(id)![0]));
+  const numbers = events
+    .filter(({ source }) => source === `/streams/${stream}`)
+    .map(({ id }) => Number(/\d+/.exec(id)![0]));
   return [...new Set(numbers)];
 }
 
@@ -82,7 +84,9 @@ describe.each(Object.entries(RIGS))('events of a sink of the kind %s', (type, { 
   });
   const settings = (more: object = {}): object => ({ ...rig.settings, spoolFolder: join(disk, 'spool'), ...more });
   const waitFor = async (count: number): Promise<CloudEvent[]> => {
-    await expect.poll(async () => new Set((await rig.received()).map(({ id }) => id)).size, { timeout: 60_000 }).toBe(count);
+    await expect
+      .poll(async () => new Set((await rig.received()).map(({ id }) => id)).size, { timeout: 60_000 })
+      .toBe(count);
     return rig.received();
   };
 

@@ -154,66 +154,72 @@ function accounted({ sinks }: Opened): number {
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
-describe.each(Object.entries(CASES))('a sink of the kind %s', (type, { settings, broken, hung, arrived, isLate = false }) => {
-  let disk: string;
-  beforeEach(() => {
-    disk = mkdtempSync(join(folder, `${type}-`));
-  });
+describe.each(Object.entries(CASES))(
+  'a sink of the kind %s',
+  (type, { settings, broken, hung, arrived, isLate = false }) => {
+    let disk: string;
+    beforeEach(() => {
+      disk = mkdtempSync(join(folder, `${type}-`));
+    });
 
-  it('delivers each result once and in order, also over a restart with the same settings', async () => {
-    const first = await open(type, settings(disk));
-    publish(first, 0, 70);
-    expect(await first.sinks.close()).toEqual([]);
-    const second = await open(type, settings(disk));
-    publish(second, 70, 100);
-    expect(await second.sinks.close()).toEqual([]);
-    await expect.poll(() => arrived(disk)).toEqual(range(0, 100));
-  });
+    it('delivers each result once and in order, also over a restart with the same settings', async () => {
+      const first = await open(type, settings(disk));
+      publish(first, 0, 70);
+      expect(await first.sinks.close()).toEqual([]);
+      const second = await open(type, settings(disk));
+      publish(second, 70, 100);
+      expect(await second.sinks.close()).toEqual([]);
+      await expect.poll(() => arrived(disk)).toEqual(range(0, 100));
+    });
 
-  it('that cannot reach its receiver reports it, accounts for every result, closes, and shows no secret', async () => {
-    const opened = await open(type, broken(disk));
-    publish(opened, 0, 50);
-    await expect.poll(() => opened.failures.map(({ code }) => code)).toContain('SINK_FAILED');
-    expect(opened.sinks.reports[0]!.problem).not.toBeNull();
-    expect(accounted(opened)).toBe(50);
-    const atClose = await opened.sinks.close();
-    expect(atClose.every(({ code }) => code === 'SINK_FAILED')).toBe(true);
-    const said = [...opened.texts, ...atClose.map(({ message }) => message), JSON.stringify(opened.sinks.reports)];
-    expect(said.filter((text) => text.includes(SECRET))).toEqual([]);
-  });
+    it('that cannot reach its receiver reports it, accounts for every result, closes, and shows no secret', async () => {
+      const opened = await open(type, broken(disk));
+      publish(opened, 0, 50);
+      await expect.poll(() => opened.failures.map(({ code }) => code)).toContain('SINK_FAILED');
+      expect(opened.sinks.reports[0]!.problem).not.toBeNull();
+      expect(accounted(opened)).toBe(50);
+      const atClose = await opened.sinks.close();
+      expect(atClose.every(({ code }) => code === 'SINK_FAILED')).toBe(true);
+      const said = [...opened.texts, ...atClose.map(({ message }) => message), JSON.stringify(opened.sinks.reports)];
+      expect(said.filter((text) => text.includes(SECRET))).toEqual([]);
+    });
 
-  it.skipIf(hung === null)('whose receiver takes nothing holds no live stream up, and closes', async () => {
-    receiver.isDown = true;
-    const opened = await open(type, hung!(disk));
-    publish(opened, 0, 200);
-    expect(accounted(opened)).toBe(200);
-    await opened.sinks.close();
-    expect(accounted(opened)).toBe(200);
-  });
-
-  const small = mountSmallDisk(join(folder, `small-${type}`), 64);
-  it.skipIf(small === null || isLate)('on a full disk accounts for every result, and goes on when there is space', async () => {
-    const full = small!.path;
-    try {
+    it.skipIf(hung === null)('whose receiver takes nothing holds no live stream up, and closes', async () => {
       receiver.isDown = true;
-      const opened = await open(type, settings(full));
-      publish(opened, 0, 2000);
-      await expect.poll(() => opened.failures.length).toBeGreaterThan(0);
-      expect(accounted(opened)).toBe(2000);
-      small!.grow(16 * 1024);
-      receiver.isDown = false;
-      await expect.poll(() => opened.sinks.problem, { timeout: 60_000 }).toBeNull();
-      publish(opened, 2000, 2010);
-      expect(accounted(opened)).toBe(2010);
+      const opened = await open(type, hung!(disk));
+      publish(opened, 0, 200);
+      expect(accounted(opened)).toBe(200);
       await opened.sinks.close();
-      const frames = await arrived(full);
-      expect(frames.slice(-10)).toEqual(range(2000, 2010));
-      expect(frames).toEqual(frames.toSorted((a, b) => a - b));
-    } finally {
-      small!.remove();
-    }
-  });
-});
+      expect(accounted(opened)).toBe(200);
+    });
+
+    const small = mountSmallDisk(join(folder, `small-${type}`), 64);
+    it.skipIf(small === null || isLate)(
+      'on a full disk accounts for every result, and goes on when there is space',
+      async () => {
+        const full = small!.path;
+        try {
+          receiver.isDown = true;
+          const opened = await open(type, settings(full));
+          publish(opened, 0, 2000);
+          await expect.poll(() => opened.failures.length).toBeGreaterThan(0);
+          expect(accounted(opened)).toBe(2000);
+          small!.grow(16 * 1024);
+          receiver.isDown = false;
+          await expect.poll(() => opened.sinks.problem, { timeout: 60_000 }).toBeNull();
+          publish(opened, 2000, 2010);
+          expect(accounted(opened)).toBe(2010);
+          await opened.sinks.close();
+          const frames = await arrived(full);
+          expect(frames.slice(-10)).toEqual(range(2000, 2010));
+          expect(frames).toEqual(frames.toSorted((a, b) => a - b));
+        } finally {
+          small!.remove();
+        }
+      },
+    );
+  },
+);
 
 describe('the spool of a webhook', () => {
   async function openAll(parent: string, paths: readonly string[]): Promise<Opened> {

@@ -102,28 +102,33 @@ describe('an example', TIMEOUT, () => {
     expect(await end()).toBe(0);
   });
 
-  it.skipIf(redisMissing !== null)('redis-consumer.mjs handles each event once, and confirms what it has handled', async () => {
-    const redis = await RedisServer.open();
-    const add = (id: string): Promise<unknown> => {
-      const json = JSON.stringify({ id, type: 'io.sightline.event.new', data: { reason: `${id} was seen` } });
-      return redis.admin.xadd('sightline', '*', 'id', id, 'json', json);
-    };
-    for (const id of ['a.0', 'b.0', 'a.0']) await add(id);
-    const args = ['examples/redis-consumer.mjs', redis.url, 'one'];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    let text = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      text += chunk.toString();
-    });
-    await until(() => text.includes('b.0'));
-    await add('c.0');
-    await until(() => text.includes('c.0'));
-    child.kill('SIGTERM');
-    expect(await new Promise((resolve) => child.once('close', resolve))).toBe(0);
-    expect(text.trim().split('\n')).toEqual(['a.0', 'b.0', 'c.0'].map((id) => `io.sightline.event.new ${id}: ${id} was seen`));
-    expect(await redis.admin.xpending('sightline', 'alarm')).toMatchObject([0]);
-    await redis.close();
-  });
+  it.skipIf(redisMissing !== null)(
+    'redis-consumer.mjs handles each event once, and confirms what it has handled',
+    async () => {
+      const redis = await RedisServer.open();
+      const add = (id: string): Promise<unknown> => {
+        const json = JSON.stringify({ id, type: 'io.sightline.event.new', data: { reason: `${id} was seen` } });
+        return redis.admin.xadd('sightline', '*', 'id', id, 'json', json);
+      };
+      for (const id of ['a.0', 'b.0', 'a.0']) await add(id);
+      const args = ['examples/redis-consumer.mjs', redis.url, 'one'];
+      const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+      let text = '';
+      child.stdout.on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+      });
+      await until(() => text.includes('b.0'));
+      await add('c.0');
+      await until(() => text.includes('c.0'));
+      child.kill('SIGTERM');
+      expect(await new Promise((resolve) => child.once('close', resolve))).toBe(0);
+      expect(text.trim().split('\n')).toEqual(
+        ['a.0', 'b.0', 'c.0'].map((id) => `io.sightline.event.new ${id}: ${id} was seen`),
+      );
+      expect(await redis.admin.xpending('sightline', 'alarm')).toMatchObject([0]);
+      await redis.close();
+    },
+  );
 
   it.skipIf(curlMissing)('upload-server.mjs answers the curl of its first lines', async () => {
     const { port, end } = await serve('upload-server.mjs', '0');

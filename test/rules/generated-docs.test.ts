@@ -81,7 +81,10 @@ describe('docs/reports.md', () => {
     ['Roll-out', ['RolloutReport', 'GuardReport', 'Gain', 'VersionReport', 'Decision']],
     ['Fleet report', ['FleetReport', 'FleetHost', 'PlacementReport', 'JobReport', 'QueueReport', 'ScaleReport']],
     ['Messages of the feed', ['HelloMessage', 'StatsMessage', 'ShadowMessage', 'EventMessage']],
-    ['Answers of REST', ['SourceTest', 'CountRow', 'OccupancyRow', 'SeenRow', 'HeatReply', 'HistoryReply', 'PipelineReport']],
+    [
+      'Answers of REST',
+      ['SourceTest', 'CountRow', 'OccupancyRow', 'SeenRow', 'HeatReply', 'HistoryReply', 'PipelineReport'],
+    ],
   ];
 
   it('has each field of the reports with type and meaning as in the source', () => {

@@ -242,7 +242,9 @@ describe('the extension', () => {
   it.skipIf(HAS_ZSTD)('.zst stops a pipeline at its start there, before a file is made', async () => {
     const zst = join(folder, 'r.jsonl.zst');
     const context = { classes: [], stdout: process.stdout, onFailure: unexpected, onRecovery() {}, onNotice() {} };
-    await expect(openSinks([{ type: 'jsonl', path: zst, send: ['results'], sync: 'interval' }], context)).rejects.toMatchObject({
+    await expect(
+      openSinks([{ type: 'jsonl', path: zst, send: ['results'], sync: 'interval' }], context),
+    ).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringMatching(/^sinks\.0\.path: .*r\.jsonl\.gz for gzip\.$/),
     });

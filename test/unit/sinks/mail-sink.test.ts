@@ -1,5 +1,5 @@
-import { createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openSinks } from '../../../src/runtime/results/open-sinks.ts';
 import { HourlyLimit } from '../../../src/sinks/mail-sink.ts';

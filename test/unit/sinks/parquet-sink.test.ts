@@ -114,7 +114,8 @@ describe('a Parquet sink', () => {
 describe('the Parquet file of a command', () => {
   it('has all rows in the order of the inputs, and gets its name when it is complete', async () => {
     const path = join(folder, 'all.parquet');
-    const open = () => new ParquetFileSink({ id: '--parquet', path, onFailure: (error) => expect.unreachable(error.message) });
+    const open = () =>
+      new ParquetFileSink({ id: '--parquet', path, onFailure: (error) => expect.unreachable(error.message) });
     const cut = open();
     cut.publish(frameOf(0, [person]), 'a.mp4');
     await cut.close(false);
@@ -151,7 +152,8 @@ print((len(d), int(d.classId.sum()), str(d.capturedAt.max()), int(d.trackId.coun
     const path = join(folder, name);
     mkdirSync(path);
     const { sink } = openSink(path);
-    for (let number = 0; number < 50; number += 1) sink.publish(frame('door', number, DAY + number * 1000, { trackId: 1 }), 'a');
+    for (let number = 0; number < 50; number += 1)
+      sink.publish(frame('door', number, DAY + number * 1000, { trackId: 1 }), 'a');
     await sink.close();
     const { stdout, stderr } = spawnSync('python3', ['-c', script, path], { encoding: 'utf8' });
     expect(stdout, stderr).toMatch(/^\(100, 0, '2026-03-01 12:00:49[^']*', 50\)\n$/);

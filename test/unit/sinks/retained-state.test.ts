@@ -14,7 +14,10 @@ const topic = z.string().regex(/^[^+#\p{Cc}]+$/u);
 const template = z.string().startsWith('{{').endsWith('}}');
 const availability = z.array(z.strictObject({ topic, value_template: template.optional() })).min(1);
 const entity = { name: z.string().min(1), unique_id: z.string().regex(/^[\w-]+$/), value_template: template };
-const shared = { availability: availability.optional(), availability_mode: z.enum(['all', 'any', 'latest']).optional() };
+const shared = {
+  availability: availability.optional(),
+  availability_mode: z.enum(['all', 'any', 'latest']).optional(),
+};
 const DISCOVERY = z.strictObject({
   device: z.strictObject({
     identifiers: z.array(z.string()).min(1),
@@ -148,7 +151,10 @@ describe('the templates of a stream', () => {
     const script = `import sys, json, jinja2.sandbox as s
 d = json.load(sys.stdin)
 print(json.dumps([s.SandboxedEnvironment().from_string(t).render(value_json=d['state']) for t in d['templates']]))`;
-    const { stdout, stderr } = spawnSync('python3', ['-c', script], { input: JSON.stringify({ state, templates }), encoding: 'utf8' });
+    const { stdout, stderr } = spawnSync('python3', ['-c', script], {
+      input: JSON.stringify({ state, templates }),
+      encoding: 'utf8',
+    });
     expect(stderr).toBe('');
     expect(JSON.parse(stdout)).toEqual(['ON', 'OFF', '2', '5', '3', 'ON']);
   });
