@@ -51,6 +51,7 @@ export const CHOICES = [
   { label: 'All kinds', kinds: [] },
   { label: 'Problems', kinds: PROBLEMS },
   { label: 'Targets', kinds: ['target-missed', 'target-met'] },
+  { label: 'Rules', kinds: ['rule'] },
   { label: 'Line crossings', kinds: ['line-crossed'] },
   {
     label: 'Streams',
