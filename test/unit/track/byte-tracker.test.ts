@@ -245,6 +245,9 @@ describe('prediction of frames that are not inferred', () => {
     run(tracker, 20, (k) => [personAt(500 + 6 * k, 200)]);
     const boxes = Array.from({ length: 12 }, (_, k) => tracker.predict((20 + k) * FRAME_US, PICTURE)[0]?.box ?? null);
     for (const box of boxes) if (box !== null) expect(box[0] + box[2]).toBeLessThanOrEqual(640);
+    // A quarter of its 40 pixels is left at the end; two frames later it would be a strip.
+    for (const box of boxes) if (box !== null) expect(box[2]).toBeGreaterThan(9);
+    expect(boxes.filter((box) => box !== null).length).toBeGreaterThanOrEqual(5);
     expect(boxes[0]).not.toBeNull();
     expect(boxes.at(-1)).toBeNull();
   });
