@@ -140,7 +140,7 @@ function showStats(message) {
   newest = message;
   if (isFirst) showPlace();
   wall.update(message.streams);
-  stateLine.update(message.streams, message.host);
+  stateLine.update(message.streams, message.host, message.fleet);
   host.update(message.host);
   fleet.update(message.fleet, message.timeMs);
   rollout.update(message.rollout, message.streams, message.timeMs);

@@ -17,6 +17,8 @@ export const TONES = {
   'engine-restarted': 'warn',
   'lane-restarted': 'warn',
   'target-met': 'good',
+  'overload-began': 'bad',
+  'overload-ended': 'good',
   'sink-recovered': 'good',
   'disk-stalled': 'bad',
   'disk-answered': 'good',
@@ -50,7 +52,7 @@ const PROBLEMS = /** @type {EventKind[]} */ (Object.keys(TONES)).filter((kind) =
 export const CHOICES = [
   { label: 'All kinds', kinds: [] },
   { label: 'Problems', kinds: PROBLEMS },
-  { label: 'Targets', kinds: ['target-missed', 'target-met'] },
+  { label: 'Targets', kinds: ['target-missed', 'target-met', 'overload-began', 'overload-ended'] },
   { label: 'Rules', kinds: ['rule'] },
   { label: 'Line crossings', kinds: ['line-crossed'] },
   {

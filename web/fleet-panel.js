@@ -49,10 +49,20 @@ export class FleetPanel {
     const wanted = scale?.recommendedHosts ?? present;
     setData(this.#scale, 'change', wanted > present ? 'more' : wanted < present ? 'fewer' : null);
     if (scale === null) setText(this.#scale, '');
-    else if (wanted === present) setText(this.#scale, 'The fleet has the right size');
+    else if (wanted === present) setText(this.#scale, sizeText(hosts, scale.reason));
     else setText(this.#scale, `${formatNumber(wanted, 'host')} recommended. ${scale.reason}`);
     this.#scale.title = scale?.reason ?? '';
   }
+}
+
+/**
+ * @param {FleetReport['hosts']} hosts
+ * @param {string} reason
+ */
+function sizeText(hosts, reason) {
+  const short = hosts.filter(({ overload }) => overload !== undefined).length;
+  if (short === 0) return 'The fleet has the right size';
+  return `${short} of ${formatNumber(hosts.length, 'host')} cannot keep up. ${reason}`;
 }
 
 /** @param {FleetReport} fleet */

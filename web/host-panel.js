@@ -6,7 +6,7 @@ import { formatBytes, formatCount, formatDuration, formatMs } from './format.js'
 /** @type {Record<BusyStage, string>} */
 const STAGES = { decode: 'Decode', preprocess: 'Preprocess', infer: 'Infer', main: 'Main thread' };
 /** Below this busy ratio the busiest stage limits nothing; `BOTTLENECK_RATIO` of the gateway. */
-export const BOTTLENECK_RATIO = 0.8;
+const BOTTLENECK_RATIO = 0.8;
 
 const BUSY_STAGES = /** @type {BusyStage[]} */ (Object.keys(STAGES));
 

@@ -1,18 +1,11 @@
-/** @import { BusyStage, HostReport, StreamReport } from './lib/client/index.js' */
+/** @import { FleetReport, HostReport, StreamReport } from './lib/client/index.js' */
 
 import { byId, setData, setText } from './element.js';
 import { formatFps, formatMs, formatNumber } from './format.js';
-import { BOTTLENECK_RATIO } from './host-panel.js';
-import { demandOf, OverloadRemedy } from './overload.js';
+import { OverloadRemedies } from './overload.js';
 import { isBlind, needsAttention, signText } from './trouble.js';
 
-/** What a person calls the work of a stage. @type {Record<BusyStage, string>} */
-const WORK = { decode: 'Decoding', preprocess: 'Scaling', infer: 'Detection', main: 'This machine' };
 const NAMES_SHOWN = 3;
-/** From this share of the cameras on, missed targets are trouble of the host. */
-const MANY_RATIO = 0.5;
-/** The same, from this share of what is asked for down. */
-const ENOUGH_RATIO = 0.95;
 
 /**
  * What the line says: one trouble, the one that is fixed first; the others follow as "Also".
@@ -31,24 +24,25 @@ export class StateLine {
   #fps = byId('state-fps');
   #p99 = byId('state-p99');
   #attention = byId('attention');
-  #remedy;
+  #remedies;
 
   /** @param {(error: unknown) => void} onError */
   constructor(onError) {
-    this.#remedy = new OverloadRemedy(onError);
-    this.#attention.before(this.#remedy.node);
+    this.#remedies = new OverloadRemedies(onError);
+    this.#attention.before(this.#remedies.node);
   }
 
   /**
    * @param {readonly StreamReport[]} streams
    * @param {HostReport} host
+   * @param {FleetReport | undefined} fleet
    */
-  update(streams, host) {
-    const { state, title, text } = whatToSay(streams, host);
+  update(streams, host, fleet) {
+    const { state, title, text } = whatToSay(streams, host, fleet);
     setData(this.#node, 'state', state);
     setText(this.#title, title);
     setText(this.#text, text);
-    this.#remedy.update(liveOf(streams), state === 'overload' && host.bottleneck !== 'decode');
+    this.#remedies.update(fleet === undefined ? host.overload : undefined);
     setText(this.#fps, formatFps(streams.reduce((sum, stream) => sum + stream.fps.published, 0)));
     setText(this.#p99, formatMs(Math.max(0, ...streams.map(({ latencyMs }) => latencyMs.window.p99))));
     const isPressed = this.#attention.getAttribute('aria-pressed') === 'true';
@@ -59,25 +53,18 @@ export class StateLine {
 /**
  * @param {readonly StreamReport[]} streams
  * @param {HostReport} host
+ * @param {FleetReport | undefined} fleet
  * @returns {Said}
  */
-function whatToSay(streams, host) {
+function whatToSay(streams, host, fleet) {
   const blind = streams.filter(isBlind);
   const missing = streams.filter((stream) => needsAttention(stream) && !isBlind(stream));
   const blindText = `${blind.length} of ${formatNumber(streams.length, 'camera')} ${blind.length === 1 ? 'is' : 'are'} blind`;
-  const live = liveOf(streams);
-  const asked = live.reduce((sum, stream) => sum + demandOf(stream), 0);
-  const done = live.reduce((sum, { fps }) => sum + fps.published, 0);
-  const isMany = missing.length >= MANY_RATIO * streams.length || done < ENOUGH_RATIO * asked;
-  // In a fleet the streams are those of all hosts, and the figures those of one.
-  const isFleet = streams.some((stream) => stream.host !== undefined);
-  if (!isFleet && missing.length > 0 && isMany && host.busyRatio[host.bottleneck] >= BOTTLENECK_RATIO) {
+  const overload = overloadText(host, fleet);
+  if (overload !== undefined) {
     const also = blind.length === 0 ? '' : ` Also: ${blindText}.`;
-    const text =
-      done < asked
-        ? `You ask ${formatFps(asked)} frames/s, this machine does ${formatFps(done)}.`
-        : 'Frames are published too late.';
-    return { state: 'overload', title: `${WORK[host.bottleneck]} cannot keep up`, text: text + also };
+    const [, title = '', text = ''] = /^(.*?): (.*)$/.exec(overload) ?? [];
+    return { state: 'overload', title, text: `${text[0]?.toUpperCase()}${text.slice(1)}${also}` };
   }
   const missText =
     missing.length === 0
@@ -97,12 +84,15 @@ function watchingText(streams) {
 }
 
 /**
- * Streams that cannot wait; a file is read as fast as the machine does it.
+ * What the host says that is short, and what helps; in a fleet that of the first host that says so, with its name.
  *
- * @param {readonly StreamReport[]} streams
+ * @param {HostReport} host
+ * @param {FleetReport | undefined} fleet
  */
-function liveOf(streams) {
-  return streams.filter(({ state, policy }) => state === 'running' && policy === 'live');
+function overloadText({ overload }, fleet) {
+  if (fleet === undefined) return overload?.text;
+  const short = fleet.hosts.find((each) => each.overload !== undefined);
+  return short?.overload && `Host ${short.id}, ${short.overload}`;
 }
 
 /**

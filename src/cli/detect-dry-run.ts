@@ -48,7 +48,7 @@ export async function dryRun(
   const inputs: InputFacts[] = [];
   for (const source of sources) {
     io.stop.throwIfAborted();
-    inputs.push(await inputFacts(source, ffmpeg, io.stop));
+    inputs.push(await inputFacts(source, flags.decode, ffmpeg, io.stop));
   }
   const isRead = inputs.map(({ remark }) => remark?.startsWith(CANNOT_READ) !== true);
   const written = pathsWritten(plan, isRead);
@@ -83,7 +83,12 @@ function countsText(inputs: readonly InputFacts[], isRead: readonly boolean[], s
 
 const CANNOT_READ = 'cannot be read: ';
 
-async function inputFacts({ path, isPicture }: DetectSource, ffmpeg: Ffmpeg, stop: AbortSignal): Promise<InputFacts> {
+async function inputFacts(
+  { path, isPicture }: DetectSource,
+  decode: DetectFlags['decode'],
+  ffmpeg: Ffmpeg,
+  stop: AbortSignal,
+): Promise<InputFacts> {
   const named = { source: labelOf(path), ...UNKNOWN };
   try {
     const parsed = parseSource(path, { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: PROBE_MS });
@@ -102,8 +107,8 @@ async function inputFacts({ path, isPicture }: DetectSource, ffmpeg: Ffmpeg, sto
         head = found;
         return true;
       },
-      onPacket: () => {
-        frames += 1;
+      onPacket: ({ isKey }) => {
+        if (decode !== 'key' || isKey) frames += 1;
       },
     });
     const { codec, durationUs } = head ?? { codec: null, durationUs: null };
@@ -112,7 +117,8 @@ async function inputFacts({ path, isPicture }: DetectSource, ffmpeg: Ffmpeg, sto
       codec,
       width,
       height,
-      frames,
+      // Packets do not say whether others depend on them.
+      frames: decode === 'reference' ? null : frames,
       seconds: durationUs === null ? null : durationUs / 1e6,
       remark: null,
     };

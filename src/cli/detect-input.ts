@@ -103,7 +103,7 @@ async function readPictures(job: ReadJob, item: DetectItem, done: Recorded, take
   const sources = item.sources.map(({ path }) => path);
   const config = { ...detectStream('input', sources[0]!, flags), every: 1, priority: -order };
   const skip = { unchanged: false, trackBetween: 1 };
-  const reads: StreamConfig = { ...config, id: `input-${order + 1}`, track: false, skip };
+  const reads: StreamConfig = { ...config, id: `input-${order + 1}`, track: false, decode: 'all', skip };
   let next = done.frames;
   let cached = 0;
   let frames = 0;
@@ -152,7 +152,7 @@ async function readStream({ runtime, stop }: ReadJob, start: () => Promise<Runti
     const { stream, error, isStopped } = await runToEnd(runtime, start, stop);
     const { published, in: entered } = stream.telemetry.frames(0);
     return {
-      ...{ frames: published, entered, decodeErrors: stream.decodeErrorCount },
+      ...{ frames: published, entered, decodeErrors: stream.decoding.errors, ...stream.decoding.report(stream.config) },
       ...{ cached: stream.telemetry.results.cached, warnings: stream.warnings },
       ...{ error: error?.toWire() ?? null, isInterrupted: isStopped },
     };

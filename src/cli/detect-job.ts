@@ -160,6 +160,8 @@ function report(
     const damaged = inputs.filter(
       ({ warnings }, i) => plan.sources[i]?.isPicture === true && warnings.length > 0,
     ).length;
+    const left = inputs.flatMap(({ decode }) => decode?.skipped ?? []).reduce((sum, skipped) => sum + skipped, 0);
+    if (left > 0) print(io, `${counted(left, 'frame')} not decoded (--decode ${flags.decode})`);
     if (damaged > 0) print(io, `${damaged} ${damaged === 1 ? 'picture is' : 'pictures are'} cut off or damaged`);
     print(io, `${runtime.spec.name} ${width}x${height}, ${engine}/${provider} ${precision}`);
   }

@@ -28,6 +28,7 @@ export interface DetectFlags extends ModelFlags, ViewFlags, DecoderFlags, JsonFl
   readonly skipUnchanged?: boolean;
   readonly trackBetween?: number | 'auto';
   readonly every: number;
+  readonly decode?: StreamConfig['decode'];
   readonly jobs?: number;
   readonly resume?: boolean;
   readonly dryRun?: boolean;
@@ -266,9 +267,19 @@ function requireApart(inputs: readonly string[], sources: readonly DetectSource[
 
 /** Settings of the stream that reads an input. @throws CONFIG_INVALID */
 export function detectStream(id: string, source: string, flags: DetectFlags): StreamConfig {
-  const { every, track = false, skipUnchanged: unchanged = false, trackBetween = 1, insecureTls = false } = flags;
+  const {
+    every,
+    decode = 'all',
+    track = false,
+    skipUnchanged: unchanged = false,
+    trackBetween = 1,
+    insecureTls = false,
+  } = flags;
   const skip = { unchanged, trackBetween };
-  return parseStream({ id, source, policy: 'file', every, track, skip, insecureTls, ...viewSettingsOf(flags) }, {});
+  return parseStream(
+    { id, source, policy: 'file', every, decode, track, skip, insecureTls, ...viewSettingsOf(flags) },
+    {},
+  );
 }
 
 /** Each has an ffmpeg and a ring of frames. */

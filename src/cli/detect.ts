@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
+import { DECODED_FRAMES } from '../config/stream.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { type CliIo, note, wrongCommand } from './cli-io.ts';
 import { addDecoderFlags, decoderConfigOf } from './decoder-flags.ts';
@@ -27,9 +28,10 @@ Examples:
   sightline detect photos/ --yolo labels/ --video boxes/               a label file, and a picture with boxes, for each
   sightline detect clip.mp4 --video annotated.mp4
   sightline detect yard.mp4 --skip-unchanged --track-between auto --out yard.jsonl    infer only what is new
+  sightline detect archive/ --decode key --out index.jsonl                 one frame every few seconds, fast
   sightline detect street.mp4 --tiles 3x2 --out small-objects.jsonl
 
-Every frame of every input gets one line; in CSV, every detection. Folders are read recursively, videos and pictures; files of other
+Every frame of every input that is decoded gets one line; in CSV, every detection. Folders are read recursively, videos and pictures; files of other
 kinds are counted and left out. If an input cannot be read, the command reports it, processes the others and ends with exit code 1.
 
 Results are written to NAME.partial.EXT (follow them with tail -f) and replace an earlier file at the end. If the command is
@@ -67,7 +69,14 @@ export function addDetect(program: Command, io: CliIo): void {
       (text) => (text === 'auto' ? text : Number(text)),
     )
     .option('--cache <n>', 'keep the results of n pictures; equal pictures are inferred once', Number)
-    .option('--every <n>', 'process every n-th frame', Number, 1)
+    .option('--every <n>', 'process every n-th frame of those that are decoded', Number, 1)
+    .addOption(
+      choice(
+        '--decode <frames>',
+        'which frames are decoded: all, reference (those that others depend on) or key (those that depend on no other)',
+        DECODED_FRAMES,
+      ),
+    )
     .option(
       '--jobs <n>',
       `files that are read at once (default: ${defaultJobs()} on this machine)`,

@@ -57,8 +57,9 @@ export function controlDesk(control: ControlPlane): FleetDesk {
 export function gatewayDesk(api: GatewayApi): FleetDesk {
   return {
     async summary() {
-      const { streams, fleet } = await api.streams.list();
-      return { hosts: fleet?.hosts ?? [], streams };
+      const { streams, fleet, host } = await api.streams.list();
+      const overload = fleet === undefined ? host.overload?.text : undefined;
+      return { hosts: fleet?.hosts ?? [], streams, ...(overload === undefined ? {} : { overload }) };
     },
     addStream: async (request) => ({ ...(await api.streams.add(request as StreamRequest)) }),
     moveStream: (id, host) => api.streams.move(id, host),

@@ -2,7 +2,7 @@ import type { StreamConfig } from '../config/stream.ts';
 import type { Detection } from '../core/detection.ts';
 import type { PtsUs } from '../core/units.ts';
 import type { WireError } from '../errors/sightline-error.ts';
-import type { ResultCounters } from '../protocol/report.ts';
+import type { ResultCounters, StreamReport } from '../protocol/report.ts';
 import { StreamAnalytics } from '../runtime/stream/stream-analytics.ts';
 import type { RecordEntry, RecordedFrame } from '../sinks/frame-record.ts';
 import type { Sink } from '../sinks/sink.ts';
@@ -27,6 +27,8 @@ export interface InputSummary {
   readonly seconds: number;
   readonly fps: number;
   readonly decodeErrors: number;
+  /** Only with `--decode`: which frames were decoded, and how many were not; null if it is not known. */
+  readonly decode?: StreamReport['decode'];
   /** How the frames got their results. */
   readonly results: ResultCounters;
   readonly warnings: readonly string[];
@@ -107,6 +109,7 @@ export class ItemResults {
       ({ frames, detections, warning, error }, i): InputSummary => ({
         ...{ source: isPicture ? sources[i]!.path : this.label, frames, detections, seconds, fps },
         decodeErrors: end.decodeErrors,
+        ...(end.decode === undefined ? {} : { decode: end.decode }),
         results: isPicture
           ? { inferred: frames, tracked: 0, unchanged: 0, cached: 0 }
           : { ...this.#counts, cached: end.cached },

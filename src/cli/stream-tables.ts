@@ -4,9 +4,12 @@ import type { StreamReport } from '../protocol/report.ts';
 import { table } from './table.ts';
 
 /** Formats the streams with their hosts, then the hosts, then the missed targets and the last error of each stream that has any. */
-export function summaryText({ hosts, streams }: FleetSummary): string {
+export function summaryText({ hosts, streams, overload }: FleetSummary): string {
   const parts = [streams.length === 0 ? 'No streams. `sightline streams add` adds one.' : streamsTable(streams)];
   parts.push('', hosts.length === 0 ? 'No hosts. `sightline host` starts one.' : hostsTable(hosts));
+  const overloads = hosts.flatMap((host) => (host.overload === undefined ? [] : `${host.id}: ${host.overload}`));
+  if (overload !== undefined) overloads.push(overload);
+  if (overloads.length > 0) parts.push('', ...overloads);
   const faults = streams.flatMap((stream) =>
     [stream.missReasons?.fps, stream.missReasons?.latency, stream.trackProblem, errorText(stream)]
       .filter((text) => text != null)

@@ -20,6 +20,9 @@ const MAX_COUNTERS = 1000;
 /** Each rule looks at each frame. */
 const MAX_RULES = 200;
 
+/** Which frames are decoded: all; those that others depend on; those that depend on no other. */
+export const DECODED_FRAMES = ['all', 'reference', 'key'] as const;
+
 // The settings of each stream and, under `defaults`, of all streams, by what a change of them takes.
 
 /** How a source is read. A change opens it again. */
@@ -40,6 +43,13 @@ const reading = {
     .default(false)
     .describe('Accept any certificate of an https:// or rtsps:// source. Better: its authority in `tls.caFile`.'),
   transport: z.enum(['tcp', 'udp']).default('tcp').describe('Transport protocol for RTSP.'),
+  decode: z
+    .enum(DECODED_FRAMES)
+    .default('all')
+    .describe(
+      'Which frames ffmpeg decodes: all; `reference`, those that others depend on; `key`, those that depend on no other. The others cost next to nothing. `every`, `maxFps` and frame numbers count decoded frames.',
+    )
+    .meta(mark({ rollout: 'changes' })),
   decodeThreads: whole(0, 64)
     .default(1)
     .describe("ffmpeg's decoder threads; 0 lets ffmpeg choose.")
@@ -108,7 +118,11 @@ const afterwards = {
   scoreThreshold: range(0, 1)
     .optional()
     .describe('Boxes below this are not reported: at least the threshold of the model, which holds if absent.'),
-  priority: whole(-100, 100).default(0).describe('Streams of higher priority go first.'),
+  priority: whole(-100, 100)
+    .default(0)
+    .describe(
+      'Streams of higher priority go first. A tenth of the inferences is for the others, in turn, so none stands still.',
+    ),
   weight: range(0.01, 100).default(1).describe('Share of the inferences among streams of the same priority.'),
   queueSize: whole(1, 64)
     .default(2)

@@ -4,7 +4,7 @@ import { ROUNDING_SLACK } from '../geometry/placement.ts';
 import { cropFilter, isWhole, type View } from '../geometry/views.ts';
 import { type FfmpegCall, ffmpegArguments, NO_TAGS, ONE_THREAD, passthrough, seconds } from './ffmpeg-arguments.ts';
 import { headerFilter, pulseFilter } from './ffmpeg-log.ts';
-import { type InputPlan, inputOptions } from './input-options.ts';
+import { type InputPlan, inputOptions, skipsFrames } from './input-options.ts';
 import { LOOK_PIPE, lookFilters } from './look-filters.ts';
 import { type FrameRate, rateFilters } from './rate-filters.ts';
 import { shedFilters } from './shed-filters.ts';
@@ -46,8 +46,12 @@ export function decodeArguments(source: SourceInput, plan: DecodePlan): string[]
     format: 'rawvideo',
     output: `pipe:${pipe}`,
   });
-  return ffmpegArguments(['-hide_banner', ...commandOptions(plan), '-nostats', '-loglevel', 'repeat+level+info'], {
+  const isCounted = countsPackets(source, plan);
+  const progress = isCounted ? ['-progress', 'pipe:2'] : [];
+  const options = [...commandOptions(plan), ...progress, '-nostats', '-loglevel', 'repeat+level+info'];
+  return ffmpegArguments(['-hide_banner', ...options], {
     input: source.url,
+    ...(isCounted ? { firstOutput: PACKET_COUNT } : {}),
     inputOptions: inputOptions(source, plan),
     ...(plan.takesCommands
       ? { graph: lookGraph(plan), ...picture('[frames]', 1), second: picture('[looks]', LOOK_PIPE) }
@@ -66,6 +70,22 @@ function lookGraph(plan: DecodePlan): string {
   ].join(';');
 }
 
+/** Reads packets and discards them: `-progress` says how many there were. From the first on, also if that is no key frame. */
+const PACKET_COUNT = ['-map', '0:v:0', '-c', 'copy', '-copyinkf', '-f', 'null', '-'] as const;
+
+/**
+ * Returns whether ffmpeg says how many packets it has read: frames that are not decoded leave no other trace, not even that the source
+ * lives. Not of a window, whose end this output would not see.
+ */
+export function countsPackets(source: SourceInput, plan: DecodePlan): boolean {
+  return skipsFrames(source, plan) && (source.window?.toUs ?? null) === null;
+}
+
+/** Returns whether each decoded frame has a line in the log, so that packets less frames are the frames that were not decoded. */
+export function logsEachFrame({ every, maxFps, afterUs, takesCommands }: DecodePlan): boolean {
+  return takesCommands || (every === 1 && maxFps === null && afterUs === null);
+}
+
 /** Version 7 and later read commands only as often as they would print statistics, by default twice a second. */
 function commandOptions({ takesCommands, ffmpegMajor }: DecodePlan): string[] {
   if (!takesCommands) return ['-nostdin'];
@@ -78,14 +98,10 @@ function filters(plan: DecodePlan, window: SourceWindow | undefined): string[] {
   if (window !== undefined && window.toUs !== null) list.push(`trim=end=${seconds(window.toUs)}`);
   const { headerTag } = plan;
   const chosen = [...chooseFilters(plan, window), headerFilter(headerTag), ...viewFilters(plan.canvas)];
-  if (!isThinned(plan)) return [...list, ...chosen];
+  if (logsEachFrame(plan)) return [...list, ...chosen];
+  // ffmpeg may decode for long without a line about a frame: then only pulses show that it works.
   const pulse = ['split[pulse][all]', `[pulse]${pulseFilter(headerTag)},nullsink`, `[all]${chosen.join(',')}`];
   return [...list, pulse.join(';')];
-}
-
-/** True if ffmpeg may decode for long without a line about a frame: then only pulses show that it works. */
-function isThinned({ every, maxFps, afterUs }: DecodePlan): boolean {
-  return every > 1 || maxFps !== null || afterUs !== null;
 }
 
 function chooseFilters({ every, maxFps, afterUs }: DecodePlan, window: SourceWindow | undefined): string[] {

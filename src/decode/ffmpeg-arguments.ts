@@ -9,6 +9,8 @@ export interface FfmpegCall extends FfmpegOutput {
   /** Instead: a graph with labels, which the outputs map. */
   readonly graph?: string;
   readonly second?: FfmpegOutput;
+  /** Arguments of another output, which comes first. */
+  readonly firstOutput?: readonly string[];
 }
 
 interface FfmpegOutput {
@@ -32,7 +34,9 @@ export function ffmpegArguments(globalOptions: readonly string[], call: FfmpegCa
       .output(output)
       .outputOptions([...outputOptions])
       .format(format);
-  return [...globalOptions, ...(command as unknown as { _getArguments(): string[] })._getArguments()];
+  const args = (command as unknown as { _getArguments(): string[] })._getArguments();
+  args.splice(args.indexOf('-i') + 2, 0, ...(call.firstOutput ?? []));
+  return [...globalOptions, ...args];
 }
 
 /**

@@ -15,6 +15,8 @@ export interface FrameHeader {
   readonly stored?: { readonly width: number; readonly pixelAspect: number };
   /** Wall clock of the camera at its capture, in milliseconds since 1970; absent if the camera does not report it. */
   readonly wallMs?: number;
+  /** Depends on no other frame; absent if it does. */
+  readonly isKey?: true;
   /** Frames that were shed between the previous header and this one; absent if none were. */
   readonly shedBefore?: number;
 }
@@ -23,6 +25,10 @@ export type LogEvent =
   | { readonly kind: 'frame'; readonly frame: FrameHeader }
   /** ffmpeg has decoded a frame, whether or not it is taken. */
   | { readonly kind: 'pulse' }
+  /** ffmpeg has decoded a frame that is not taken, see `rateFilters`. */
+  | { readonly kind: 'left-out' }
+  /** What ffmpeg has read so far, whether or not it was decoded: packets, and up to which media time; null if it does not say. */
+  | { readonly kind: 'read'; readonly packets: number; readonly untilUs: number | null; readonly isEnd: boolean }
   /** ffmpeg has decoded a frame and dropped it before scaling, see `shedFilters`. */
   | { readonly kind: 'shed' }
   /** A frame that a `LOOK_COMMAND` asked for, whether or not it is taken. */
@@ -40,13 +46,16 @@ const CUT_LINE = /^\[\w+@\w+ @ (?:0x)?[0-9a-f]+\] (?:\[info\] )?$/i;
 const END_OF_CUT = /^(?:\[info\] )?(?:n: *\d|frame:\d|config |color_)/;
 const LONGEST_CUT = 100;
 const TIME_BASE = /^config in time_base: (\d+)\/(\d+)/;
-const FRAME = /^n: *(\d+) pts: *(\S+) pts_time:\S+.*?\bsar:(\d+)\/(\d+) s:(\d+)x(\d+)/;
+const FRAME = /^n: *(\d+) pts: *(\S+) pts_time:\S+.*?\bsar:(\d+)\/(\d+) s:(\d+)x(\d+)(?:.*? iskey:(\d))?/;
 /** A line about a frame, unlike those about the filter. */
 const FRAME_NUMBER = / n: *\d+ /;
 const PULSE = { kind: 'pulse' } as const;
 /** The first of the two lines that `metadata=print` writes about a frame. */
 const PRINTED_FRAME = /\] \[info\] frame:\d/;
 const SHED = { kind: 'shed' } as const;
+const LEFT_OUT = { kind: 'left-out' } as const;
+/** A line of `-progress`. Since version 7 the first one can be printed in the middle of another line. */
+const PROGRESS = /(?:^|\] )(frame|out_time_us|progress)=(\S+)$/;
 /** ffmpeg indents its own line by two spaces; tags of the container are indented further. */
 const DURATION = /^ {2}Duration: (\d+):(\d+):(\d+(?:\.\d+)?)/;
 /** Contexts (ffmpeg >= 6.1 prints two: `[vist#0:0/h264 @ 0x1] [dec:h264 @ 0x2]`; Windows omits 0x), then the level. */
@@ -113,6 +122,8 @@ export class FfmpegLog {
   /** Number that `showinfo` gives the next frame. A rebuilt filter graph starts again at 0. */
   #nextNumber = 0;
   #builds = 0;
+  #packets = 0;
+  #untilUs: number | null = null;
 
   /**
    * @param url - the input of this ffmpeg. It is removed from every line: it may hold credentials, and a file name such as
@@ -141,15 +152,20 @@ export class FfmpegLog {
       if (this.#cut !== '' && END_OF_CUT.test(line)) {
         line = this.#cut + line;
         this.#cut = '';
-      } else if (line.length < LONGEST_CUT && line.includes(this.#tag!) && CUT_LINE.test(line)) {
-        this.#cut = line;
-        return null;
+      } else if (line.length < LONGEST_CUT) {
+        if (this.#isCut(line)) {
+          this.#cut = line;
+          return null;
+        }
+        const progress = PROGRESS.exec(line);
+        const before = progress === null ? null : line.slice(0, line.lastIndexOf(`${progress[1]}=`));
+        if (before === '' || (before !== null && this.#isCut(before))) return this.#progress(before, progress!);
       }
       const at = line.indexOf(this.#headerMark);
       if (at >= 0) return this.#header(line.slice(at + this.#headerMark.length));
       if (line.includes(this.#pulseMark!)) return FRAME_NUMBER.test(line) ? PULSE : null;
       if (line.includes(this.#shedMark!)) return PRINTED_FRAME.test(line) ? SHED : null;
-      if (line.includes(this.#leftOutMark!)) return PRINTED_FRAME.test(line) ? PULSE : null;
+      if (line.includes(this.#leftOutMark!)) return PRINTED_FRAME.test(line) ? LEFT_OUT : null;
       const lookAt = line.indexOf(this.#lookMark!);
       if (lookAt >= 0) return this.#look(line.slice(lookAt));
     }
@@ -165,6 +181,19 @@ export class FfmpegLog {
     if (HWACCEL.test(text)) return { kind: 'hwaccel', text };
     if (DAMAGE.test(text) && !text.endsWith('when processing input')) return { kind: 'decode-error', text };
     return level === 'warning' ? null : { kind: 'problem', text };
+  }
+
+  #isCut(line: string): boolean {
+    return line.includes(this.#tag!) && CUT_LINE.test(line);
+  }
+
+  /** @param before - on the same line: the beginning of one of ours, or nothing. */
+  #progress(before: string, [, key, value = '']: RegExpExecArray): LogEvent | null {
+    if (before !== '') this.#cut = before;
+    if (key === 'frame') this.#packets = Number(value);
+    if (key === 'out_time_us') this.#untilUs = /^\d+$/.test(value) ? Number(value) : null;
+    if (key !== 'progress') return null;
+    return { kind: 'read', packets: this.#packets, untilUs: this.#untilUs, isEnd: value === 'end' };
   }
 
   /** @param rest - a line of our own `showinfo` from its address on: `0x55d7 @] [info] n:   0 pts: ...`. */
@@ -205,12 +234,15 @@ export class FfmpegLog {
   }
 
   /** @param unknownUs - time of a frame without one. */
-  #headerOf([, , pts, sarNum, sarDen, width, height]: RegExpExecArray, unknownUs: PtsUs): FrameHeader {
+  #headerOf([, , pts, sarNum, sarDen, width, height, isKey]: RegExpExecArray, unknownUs: PtsUs): FrameHeader {
     const ticks = Number(pts);
     const ptsUs = Number.isFinite(ticks) ? (Math.round(ticks * this.#timeBase * 1e6) as PtsUs) : unknownUs;
     const sar = Number(sarNum) > 0 && Number(sarDen) > 0 ? Number(sarNum) / Number(sarDen) : 1;
     const displayWidth = Math.max(1, Math.round(Number(width) * sar));
-    const frame = { ptsUs, width: displayWidth, height: Number(height) };
+    const frame: FrameHeader = {
+      ...{ ptsUs, width: displayWidth, height: Number(height) },
+      ...(isKey === '1' ? { isKey: true } : {}),
+    };
     return sar === 1 ? frame : { ...frame, stored: { width: Number(width), pixelAspect: sar } };
   }
 }

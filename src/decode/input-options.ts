@@ -1,3 +1,4 @@
+import type { StreamConfig } from '../config/stream.ts';
 import type { SourceInput, SourceWindow } from '../core/source.ts';
 import { FILE_ACCESS, HTTP_ACCESS, rtspAccess } from './allowed-formats.ts';
 import { seconds } from './ffmpeg-arguments.ts';
@@ -9,6 +10,8 @@ export interface InputPlan {
   readonly hwaccel: string;
   /** Decoder threads; 0 lets ffmpeg choose. */
   readonly threads: number;
+  /** Which frames are decoded; absent: all. */
+  readonly decode?: StreamConfig['decode'];
 }
 
 /**
@@ -18,6 +21,7 @@ export function inputOptions(source: SourceInput, plan: InputPlan): string[] {
   const { options } = source;
   const list: string[] = [];
   if (plan.threads > 0) list.push(`-threads ${plan.threads}`);
+  if (skipsFrames(source, plan)) list.push(...SKIPPED[plan.decode]);
   if (plan.hwaccel !== 'none') list.push(`-hwaccel ${plan.hwaccel}`);
   if (needsPacing(source)) list.push('-re');
   if (options.loop && source.kind === 'file') list.push('-stream_loop -1');
@@ -48,6 +52,20 @@ export function inputOptions(source: SourceInput, plan: InputPlan): string[] {
       break;
   }
   return list;
+}
+
+/**
+ * A decoder that only gets key frames has nothing to put in order. Nevertheless that of H.264 holds back as many as the video says that
+ * its B-frames need.
+ */
+const SKIPPED = { reference: ['-skip_frame noref'], key: ['-skip_frame nokey', '-flags low_delay'] } as const;
+
+/** Returns whether some frames are not decoded. Those of test pictures and of most devices depend on no other. */
+export function skipsFrames<P extends Pick<InputPlan, 'decode'>>(
+  { kind }: Pick<SourceInput, 'kind'>,
+  plan: P,
+): plan is P & { readonly decode: keyof typeof SKIPPED } {
+  return (plan.decode ?? 'all') !== 'all' && kind !== 'synthetic' && kind !== 'device';
 }
 
 /**

@@ -148,7 +148,7 @@ export class GatewayMetrics {
     }
   }
 
-  #fillFrames({ id: stream, frames, results, queueDepth, reconnects, decodeErrors }: StreamReport): void {
+  #fillFrames({ id: stream, frames, results, decode, queueDepth, reconnects, decodeErrors }: StreamReport): void {
     this.#set.counter('sightline_stream_frames_in_total', 'Frames that entered.', { stream }, frames.in);
     this.#set.counter('sightline_stream_frames_published_total', 'Frames published.', { stream }, frames.published);
     // Every reason has a series from the start: one that appears with its first drop has no rate to alert on.
@@ -170,6 +170,13 @@ export class GatewayMetrics {
       { stream },
       reconnects,
     );
+    if (decode !== undefined && decode.skipped !== null)
+      this.#set.counter(
+        'sightline_stream_frames_not_decoded_total',
+        'Frames that were not decoded, as `decode` of the stream says.',
+        { stream },
+        decode.skipped,
+      );
     this.#set.counter('sightline_stream_decode_errors_total', 'Decode errors.', { stream }, decodeErrors);
   }
 
@@ -220,7 +227,9 @@ export class GatewayMetrics {
   }
 
   #fillHost(host: HostReport): void {
-    const { eventLoop, batch, device } = host;
+    const { eventLoop, batch, device, overload } = host;
+    const isOverloaded = '1 while more is asked of the host than it can do, else 0.';
+    this.#set.gauge('sightline_overloaded', isOverloaded, {}, overload === undefined ? 0 : 1);
     for (const stage of BUSY_STAGES) {
       const help = 'Share of its capacity that a stage used in the last second.';
       this.#set.gauge('sightline_stage_busy_ratio', help, { stage }, host.busyRatio[stage]);

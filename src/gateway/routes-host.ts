@@ -23,7 +23,11 @@ export function addHostRoutes(app: FastifyInstance, port: RuntimePort, sources: 
       return { status: 'not-ready', reason };
     }
     const problem = isDegraded ? reason : sources.rolloutProblem();
-    return { status: problem === null ? 'ready' : 'degraded', reason: problem ?? reason };
+    const { overload } = port.report().host;
+    return {
+      ...{ status: problem === null ? 'ready' : 'degraded', reason: problem ?? reason },
+      ...(overload === undefined ? {} : { overload: overload.text }),
+    };
   });
 
   app.get('/metrics', async (_request, reply) => {

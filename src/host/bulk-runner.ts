@@ -64,5 +64,5 @@ async function runStretch(
   if (isStopped)
     throw new SightlineError('LANE_FAILED', `${label}: it was stopped before its end; it can be tried again`);
   if (error !== null) throw error;
-  return { decodeErrors: stream.decodeErrorCount };
+  return { decodeErrors: stream.decoding.errors };
 }

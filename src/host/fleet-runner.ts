@@ -30,12 +30,18 @@ export function fleetRunner(host: PipelineHost): StreamRunner {
 
 function loadOf(host: PipelineHost): RunnerReport {
   const load = { liveFps: 0, bulkFps: 0, segments: 0 };
-  for (const { policy, state, fps } of host.report().streams) {
+  const { streams, host: own } = host.report();
+  for (const { policy, state, fps } of streams) {
     if (policy === 'live') load.liveFps += fps.inferred;
     else if (state !== 'ended' && state !== 'failed') {
       load.bulkFps += fps.inferred;
       load.segments += 1;
     }
   }
-  return load;
+  const { capacitySeen } = host.runtime.overload;
+  return {
+    ...load,
+    ...(capacitySeen === null || capacitySeen <= 0 ? {} : { capacityFps: capacitySeen }),
+    ...(own.overload === undefined ? {} : { overload: own.overload.text }),
+  };
 }

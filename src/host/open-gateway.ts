@@ -23,6 +23,7 @@ import type { ProcessContext } from './process-context.ts';
 const WARNINGS: ReadonlySet<EventKind> = new Set([
   'stream-warning',
   'target-missed',
+  'overload-began',
   'sink-failed',
   'disk-stalled',
   'engine-failed',

@@ -25,6 +25,10 @@ export function rateWarnings(stream: StreamConfig): string[] {
   const least = bounds.reduce((a, b) => (b.fps < a.fps ? b : a));
   const problem = needsTracks(stream) ? trackRateProblem(least.fps) : null;
   const warnings = problem === null ? [] : [`stream "${id}": ${problem}. Now ${least.why}`];
+  if (stream.decode === 'key' && needsTracks(stream))
+    warnings.push(
+      `stream "${id}": decode: key leaves a frame every few seconds, too few to follow objects. Now decode is key; all and reference leave more`,
+    );
   if (wanted === undefined) return warnings;
   if (least.fps < wanted * MET_RATIO)
     return [

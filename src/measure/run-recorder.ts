@@ -262,13 +262,13 @@ export class RunRecorder {
       streams: this.#streams.map((stream) => {
         const frames = stream.telemetry.frames(stream.ledger.inFlight);
         const { in: entered, published, dropped } = frames;
-        const { id, decodeErrorCount: decodeErrors, reconnectCount: reconnects } = stream;
+        const { id, decoding, reconnectCount: reconnects } = stream;
         return {
           id,
           entered,
           published,
           dropped: { ...dropped },
-          decodeErrors,
+          decodeErrors: decoding.errors,
           reconnects,
           gap: conservationGap(frames),
         };

@@ -190,6 +190,8 @@ export const EVENT_KINDS = [
   'stream-seeing',
   'target-missed',
   'target-met',
+  'overload-began',
+  'overload-ended',
   'engine-failed',
   'engine-restarted',
   'lane-restarted',

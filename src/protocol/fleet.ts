@@ -19,7 +19,7 @@ export interface HostCard {
   readonly model: string;
   /** URL of its gateway; null if it has none. */
   readonly url: string | null;
-  /** Inferences per second that it can sustain, measured at its start or configured. */
+  /** Inferences per second that it can sustain, measured at its start or configured; after an overload as seen in it, for ten minutes. */
   readonly capacityFps: number;
   /** Inferences per second for live streams, over the last seconds. */
   readonly liveFps: number;
@@ -29,6 +29,8 @@ export interface HostCard {
   readonly streams: number;
   /** Segments of jobs that it infers now. */
   readonly segments: number;
+  /** What is short, and what helps, while more is asked of it than it can do; absent otherwise, and from older hosts. */
+  readonly overload?: string | undefined;
   /** When it started, milliseconds since 1970. */
   readonly startedMs: number;
   /** Version of Sightline. */
@@ -44,6 +46,7 @@ export const hostCard = z.object({
   bulkFps: amount,
   streams: count,
   segments: count,
+  overload: text.optional(),
   startedMs: count,
   version: name,
 });

@@ -8,6 +8,7 @@ import { BLIND_SIGNS, type BlindSign } from '../core/blind-sign.ts';
 import type { RatioPoint } from '../core/detection.ts';
 import type { DropReason, ZoneCount } from '../core/frame.ts';
 import { amount, count, durationMs, id, name, text, timeMs } from './bounds.ts';
+import { type OverloadReport, overloadReport } from './overload.ts';
 
 /** Percentiles of `count` samples, in milliseconds; all 0 if there is none. */
 export interface Percentiles {
@@ -229,6 +230,13 @@ export interface StreamReport {
   readonly frames: FrameCounters;
   /** How the published frames got their results; absent from older hosts. */
   readonly results?: ResultCounters;
+  /** Only if not all frames are decoded, see `decode` of a stream. */
+  readonly decode?: {
+    /** Which frames are decoded. */
+    readonly frames: 'reference' | 'key';
+    /** Frames that were not decoded since the stream began; they do not enter. null if it is not known. */
+    readonly skipped: number | null;
+  };
   /** Every how many frames one is inferred; only if the tracker predicts the frames between. */
   readonly detectEvery?: {
     /** Now. */
@@ -307,6 +315,7 @@ export const streamReport = z.object({
     .optional(),
   frames: frameCounters,
   results: resultCounters.optional(),
+  decode: z.object({ frames: z.enum(['reference', 'key']), skipped: count.nullable() }).optional(),
   detectEvery: z.object({ now: count, longest: count }).optional(),
   queueDepth: count,
   decodeErrors: count,
@@ -446,6 +455,8 @@ export interface HostReport {
   readonly device: DeviceReport;
   /** Sizes of batches. */
   readonly batch: BatchReport;
+  /** What is short while more is asked of it than it can do, and what helps; absent otherwise. */
+  readonly overload?: OverloadReport;
   /** Each sink; absent from older hosts. */
   readonly sinks?: readonly SinkReport[];
   /** What became of the events that each channel of alerts was to tell, by its name; absent without alerts. */
@@ -466,6 +477,7 @@ export const hostReport = z.object({
   bottleneck: z.enum(BUSY_STAGES),
   device: deviceReport,
   batch: batchReport,
+  overload: overloadReport.optional(),
   sinks: z.array(sinkReport).max(MAX_COUNTERS).optional(),
   alerts: z
     .record(

@@ -364,6 +364,8 @@ export interface ReadyReply {
   readonly status: 'ready' | 'degraded' | 'not-ready';
   /** Why, one sentence. */
   readonly reason: string;
+  /** What is short, and what helps, while more is asked of the host than it can do; absent otherwise. It is ready all the same. */
+  readonly overload?: string;
 }
 
 /** The settings of a pipeline file, and those in use now. From the gateway, without secrets. */

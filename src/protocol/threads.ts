@@ -27,7 +27,7 @@ export type LaneSettings<K extends keyof StreamConfig> = {
 };
 
 /** What ffmpeg is started with. */
-type ReadSettings = LaneSettings<'hwaccel' | 'decodeThreads'>;
+type ReadSettings = LaneSettings<'hwaccel' | 'decode' | 'decodeThreads'>;
 
 type PaceSettings = LaneSettings<(typeof LANE_KEYS.pace)[number]>;
 
@@ -124,6 +124,10 @@ export type FromLane =
   /** The stream has got a sign, another one, or none, see `StreamSign`. */
   | ({ readonly type: 'sign'; readonly ringId: number } & Omit<StreamSign, 'stream'>)
   | { readonly type: 'decode-errors'; readonly ringId: number; readonly count: number }
+  /** Frames that ffmpeg left out, as `decode` says; null: from now on nobody knows. */
+  | { readonly type: 'not-decoded'; readonly ringId: number; readonly count: number | null }
+  /** Media time between two key frames, the shortest so far. */
+  | { readonly type: 'key-gap'; readonly ringId: number; readonly us: number }
   | { readonly type: 'duration'; readonly ringId: number; readonly durationUs: number }
   | ({ readonly type: 'preview'; readonly ringId: number } & LanePreview)
   | { readonly type: 'closed'; readonly ringId: number }

@@ -11,6 +11,7 @@ import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { comparisonText, type EngineChoice } from '../store/engine-choices.ts';
 import { candidates } from './model/choose-engine.ts';
 import { type EngineOptions, prepareEngine } from './model/engine-request.ts';
+import { modelsAtHand } from './model/models-at-hand.ts';
 import { ResultSinks } from './results/result-sinks.ts';
 import { Runtime, type RuntimeOptions } from './runtime.ts';
 
@@ -81,6 +82,8 @@ async function open(given: OpenOptions): Promise<Runtime> {
       ffmpeg,
       lanes: options.lanes ?? defaultLanes(),
       inferenceThreads: inferenceThreads(options.model, engine),
+      modelsAtHand: ({ spec: { name, classes, input }, engineInfo: info }) =>
+        modelsAtHand({ name, classes, info, inputSize: `${input.width}x${input.height}` }, options),
     });
   });
 }

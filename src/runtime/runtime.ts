@@ -16,6 +16,7 @@ import type { HostReport, StreamReport } from '../protocol/report.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.ts';
 import { type CpuUse, cpuMsOf, readCpuUse } from '../telemetry/cpu-ledger.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
+import { busyOf, type OtherModel } from '../telemetry/judge-overload.ts';
 import { PartTimes } from '../telemetry/part-times.ts';
 import type { ModelInstance } from './inference/model-instance.ts';
 import { deviceReport, type LoadedModel, type LoadRequest, ModelInstances } from './inference/model-instances.ts';
@@ -25,9 +26,9 @@ import { type ShadowRequest, Shadows } from './inference/shadows.ts';
 import { StreamArranger } from './inference/stream-arranger.ts';
 import type { LaneClient } from './lane/lane-client.ts';
 import { LanePool } from './lane/lane-pool.ts';
+import { OverloadWatch } from './overload-watch.ts';
 import type { ResultSinks } from './results/result-sinks.ts';
 import type { Arrangement } from './stream/arrangement.ts';
-import { busyStage } from './stream/miss-reason.ts';
 import { DEFAULT_INSTANCE, RuntimeStream } from './stream/runtime-stream.ts';
 import { neededScore, reportScoreOf } from './stream/stream-analytics.ts';
 import type { EventDetails, FakeDetect, StreamInput, StreamPort } from './stream/stream-port.ts';
@@ -48,6 +49,8 @@ export interface RuntimeOptions {
   /** Counts exceptions of listeners. */
   readonly incidents?: Incidents;
   readonly fakeDetect?: FakeDetect | undefined;
+  /** Other detectors that could be used, for what a report says in an overload. */
+  readonly modelsAtHand?: (runtime: Pick<Runtime, 'spec' | 'engineInfo'>) => Promise<readonly OtherModel[]>;
 }
 
 /** The figures of all streams and of the host, made once a second. */
@@ -64,6 +67,7 @@ export interface RuntimeReport {
 export class Runtime {
   /** The ffmpeg that decodes its streams. */
   readonly ffmpeg: FfmpegBinary;
+  readonly overload: OverloadWatch;
   /** Where the time of frames goes between the times that each frame carries. */
   readonly partTimes = new PartTimes();
   readonly published: Listeners<PublishedFrame>;
@@ -114,6 +118,7 @@ export class Runtime {
     this.#models.add(DEFAULT_INSTANCE, { engine, batching, threads, scoreThreshold });
     this.#arranger = new StreamArranger(this.#models);
     this.#port = this.#streamPort();
+    this.overload = new OverloadWatch(this.emitEvent.bind(this), async () => options.modelsAtHand?.(this) ?? []);
     this.#lanes = new LanePool(options.lanes, {
       onBusy: (preprocessMs) => this.#meter.addPreprocessMs(preprocessMs),
       onRestarted: (error) => this.emitEvent('lane-restarted', undefined, `${error.message}; its streams are reopened`),
@@ -416,6 +421,7 @@ export class Runtime {
       detach: (ringId) => this.#models.detach(ringId),
       scheduler: this.#models,
       event: (kind, stream, message, details) => this.emitEvent(kind, stream, message, details),
+      onTarget: (id, event) => this.overload.onTarget(id, event),
       room: (stream, { policy, bulk, isKeptFromSinks = false }) =>
         policy === 'live' || bulk !== undefined || isKeptFromSinks || this.#isFlushed ? null : sinks.room(stream),
       publish: (result, frame, input) => {
@@ -465,7 +471,7 @@ export class Runtime {
 
   /** Returns the current report of one stream. */
   streamReport(stream: RuntimeStream): StreamReport {
-    return stream.report(monoNowMs(), this.#models.depth(stream.ledger), busyStage(this.#report?.host));
+    return stream.report(monoNowMs(), this.#models.depth(stream.ledger), busyOf(this.#report?.host));
   }
 
   #makeReport(): RuntimeReport {
@@ -473,8 +479,10 @@ export class Runtime {
     const streams = [...this.#streams.values()].map((stream) => this.streamReport(stream));
     // It was measured for the model that the pipeline started with.
     const comparison = this.#primary === DEFAULT_INSTANCE ? this.#options.comparison : undefined;
+    const usage = this.#meter.sample(now, this.childPids);
     const host: HostReport = {
-      ...this.#meter.sample(now, this.childPids),
+      ...usage,
+      ...this.overload.update(this.#streams.values(), usage, now),
       device: deviceReport(this.#own, this.#options.engine, comparison),
       batch: this.#own.model.report(),
     };

@@ -4,6 +4,7 @@ import type { Detection } from '../core/detection.ts';
 import type { ResultOrigin } from '../core/frame.ts';
 import { readLines } from '../disk/read-lines.ts';
 import type { SightlineError, WireError } from '../errors/sightline-error.ts';
+import type { StreamReport } from '../protocol/report.ts';
 import { LineFile } from './line-file.ts';
 import { LineLog } from './line-log.ts';
 import type { SinkFailureListener } from './sink.ts';
@@ -38,6 +39,7 @@ export interface RecordedEnd {
   /** Frames that the last run read. */
   readonly frames: number;
   readonly decodeErrors: number;
+  readonly decode?: StreamReport['decode'];
   readonly cached: number;
   readonly warnings: readonly string[];
   readonly error: WireError | null;

@@ -1,5 +1,7 @@
-/** A miss or a recovery must last this long before it is reported, so that single slow frames are ignored. */
-const MIN_DURATION_MS = 5_000;
+/** A miss must last this long before it is reported, so that single slow frames are ignored. */
+const MISSED_MS = 5_000;
+/** A recovery must last longer: a rate at its limit swings, and would be missed and met in turn. */
+const MET_MS = 30_000;
 
 export type TargetChange = 'missed' | 'met' | null;
 
@@ -7,6 +9,7 @@ export type TargetChange = 'missed' | 'met' | null;
 export class TargetWatch {
   #isMissing = false;
   #differsSinceMs: number | null = null;
+  #metMs = MET_MS;
 
   get isMissing(): boolean {
     return this.#isMissing;
@@ -17,6 +20,11 @@ export class TargetWatch {
     this.#differsSinceMs = null;
   }
 
+  /** Somebody has changed what is expected, or how it is to be reached: the next recovery counts as soon as a miss would. */
+  trustNext(): void {
+    if (this.#isMissing) this.#metMs = MISSED_MS;
+  }
+
   /** @returns the change, once, when it has lasted long enough; else null. */
   update(isMet: boolean, nowMs: number): TargetChange {
     if (isMet !== this.#isMissing) {
@@ -24,8 +32,9 @@ export class TargetWatch {
       return null;
     }
     this.#differsSinceMs ??= nowMs;
-    if (nowMs - this.#differsSinceMs < MIN_DURATION_MS) return null;
+    if (nowMs - this.#differsSinceMs < (this.#isMissing ? this.#metMs : MISSED_MS)) return null;
     this.#differsSinceMs = null;
+    this.#metMs = MET_MS;
     this.#isMissing = !this.#isMissing;
     return this.#isMissing ? 'missed' : 'met';
   }

@@ -1,9 +1,29 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { OverloadReport, Remedy } from '../../src/protocol/overload.ts';
 import type { StreamReport } from '../../src/protocol/report.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
 import { openGateway } from '../support/open-gateways.ts';
+
+const RATE: Remedy = {
+  kind: 'rate',
+  text: 'lower the rate to 3.8 frames/s',
+  ...{ fps: 15.2, streamFps: 3.8, isEstimate: false },
+  basis: 'what this host infers now',
+  changes: [
+    {
+      streams: ['gate-1', 'yard-1', 'lobby-1', 'dock-1'],
+      body: { maxFps: 3.8, target: { fps: 3.8 } },
+      undo: { maxFps: null, target: { fps: 24 } },
+    },
+  ],
+};
+const OVERLOAD: OverloadReport = {
+  ...{ sinceMs: 0, stage: 'infer', askedFps: 72, doneFps: 12 },
+  text: 'Detection cannot keep up: you ask 72 frames/s, this machine does 12: lower the rate to 3.8 frames/s.',
+  remedies: [RATE],
+};
 
 describe.skipIf(browserPath === undefined)(browserTitle('the wall'), () => {
   let browser: Browser;
@@ -67,11 +87,12 @@ describe.skipIf(browserPath === undefined)(browserTitle('the wall'), () => {
     await until(() => dock.locator('.sign').isHidden());
     put({ state: 'reconnecting', lastError: 'refused', lastErrorAtMs: port.timeMs }, ['dock-1']);
 
-    port.host = { ...port.host, bottleneck: 'infer', busyRatio: { ...port.host.busyRatio, infer: 0.99 } };
-    const slow = { fps: { in: 25, inferred: 4, published: 4 }, target: { fps: 24, latencyMs: null } };
-    put({ ...slow, isMissing: { fps: true, latency: false } }, ['gate-1', 'yard-1', 'lobby-1']);
+    port.host = { ...port.host, overload: OVERLOAD };
+    put({}, ['gate-1']);
     await until(async () => /Detection cannot keep up/.test(await said()));
-    expect(await said()).toMatch(/You ask 72\.0 frames\/s, this machine does 12\.0\. Also: 1 of 4 cameras is blind/);
+    expect(await said()).toMatch(
+      /You ask 72 frames\/s, this machine does 12: lower the rate to 3\.8 frames\/s\. Also: 1 of 4 cameras is blind/,
+    );
     expect(complaints).toEqual([]);
     await page.close();
   });
@@ -80,22 +101,24 @@ describe.skipIf(browserPath === undefined)(browserTitle('the wall'), () => {
     const port = await LiveDouble.create(4);
     const { url } = await openGateway(port);
     const { page, complaints } = await visit(browser, url);
-    port.host = { ...port.host, bottleneck: 'infer', busyRatio: { ...port.host.busyRatio, infer: 0.99 } };
-    const fps = { in: 24, inferred: 4, published: 4 };
-    port.settings.set('gate-1', { target: { fps: 24 } });
-    for (const stream of port.report().streams)
-      port.put({ ...stream, fps, isMissing: { fps: true, latency: false }, target: { fps: 24, latencyMs: null } });
-    // 95 % of the 16 frames per second, for four cameras, as soon as what it did before is forgotten.
+    port.host = { ...port.host, overload: OVERLOAD };
+    port.tick();
     const lower = page.locator('button:text("Lower rate to 3.8/s")');
-    await until(() => {
-      port.tick();
-      return lower.isVisible();
-    });
+    await until(() => lower.isVisible());
+    expect(await lower.getAttribute('title')).toBe('lower the rate to 3.8 frames/s (what this host infers now)');
+    // Figures that change a little do not replace what somebody is about to click.
+    await lower.evaluate((node) => node.setAttribute('data-same', ''));
+    port.host = { ...port.host, overload: { ...OVERLOAD, remedies: [{ ...RATE, streamFps: 3.7 }] } };
+    port.tick();
+    await until(async () => (await page.locator('button[data-same]').textContent()) === 'Lower rate to 3.7/s');
+    port.host = { ...port.host, overload: OVERLOAD };
+    port.tick();
+    await until(() => lower.isVisible());
     await lower.click();
     const changes = (): string[] => port.calls.filter((call) => call.startsWith('change'));
     await until(() => changes().length === 4);
     expect(changes()[0]).toBe(`change gate-1 ${JSON.stringify({ maxFps: 3.8, target: { fps: 3.8 } })}`);
-    const undo = page.locator('button:text("Undo: rates")');
+    const undo = page.locator('button:text("Undo: as before")');
     // One that is gone holds nothing back.
     await port.removeStream('dock-1');
     await undo.click();
@@ -103,11 +126,19 @@ describe.skipIf(browserPath === undefined)(browserTitle('the wall'), () => {
     expect(changes().slice(4)).toContain(`change gate-1 ${JSON.stringify({ maxFps: null, target: { fps: 24 } })}`);
     await until(async () => !(await undo.isVisible()));
 
-    // Decoding does not get less at a lower rate.
-    port.host = { ...port.host, bottleneck: 'decode', busyRatio: { ...port.host.busyRatio, decode: 1 } };
+    // What is short says what helps.
+    const text = 'Decoding cannot keep up: you ask 96 frames/s, this machine does 16.';
+    const key = { streams: ['gate-1'], body: { decode: 'key' }, undo: { decode: 'all' } } as const;
+    const remedies: Remedy[] = [
+      { ...RATE, kind: 'decode', changes: [key] },
+      { ...RATE, kind: 'model', changes: [], model: 'picodet-s' },
+    ];
+    port.host = { ...port.host, overload: { ...OVERLOAD, stage: 'decode', text, remedies } };
     port.tick();
     await until(async () => (await page.locator('#state-title').textContent()) === 'Decoding cannot keep up');
-    expect(await lower.isVisible()).toBe(false);
+    await until(() => page.locator('button:text("Use picodet-s")').isVisible());
+    await page.locator('button:text("Decode key frames")').click();
+    await until(() => changes().includes(`change gate-1 ${JSON.stringify({ decode: 'key' })}`));
     // The one that is gone, as Chromium says it.
     expect(complaints).toEqual([expect.stringContaining('404')]);
     await page.close();

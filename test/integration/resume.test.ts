@@ -23,7 +23,9 @@ describe.each(ffmpegs)('a file that is read on, $label', ({ binary }) => {
     { every: 1, maxFps: null },
     { every: 7, maxFps: null },
     { every: 2, maxFps: 6 },
-  ])(
+    { every: 1, maxFps: null, decode: 'reference' },
+    { every: 1, maxFps: null, decode: 'key' },
+  ] as const)(
     'gives exactly the frames that were missing, from a key frame near the place: %j',
     async (choice) => {
       for (const [what, path] of await clips.regular()) {

@@ -11,7 +11,6 @@ const REASONS: Readonly<Record<string, string>> = {
   'src/client/msgpack.ts': 'a gateway serves its copy of MessagePack in place of it',
   'src/compile/tfjs/import-tfjs.ts': 'the entry of its folder, as import-onnx.ts is of its own',
   'src/control/rollout/guards/blind-guard.ts': 'one file per guard',
-  'src/gateway/routes-host.ts': 'one file per group of routes',
   'src/gateway/wanted-streams.ts': 'logic without sockets, which its importer holds',
   'src/runtime/model/verify-prepared.ts': 'its importer is a command, which must not know how models are compiled',
 };

@@ -52,6 +52,11 @@ export class CutClips {
     return this.#h264(name, 'bframes=3');
   }
 
+  /** A key frame every four seconds. */
+  sparse(name = 'sparse.mp4'): Promise<string> {
+    return this.#h264(name, 'keyint=100:min-keyint=100:bframes=3');
+  }
+
   /** Everything that can be cut, with a word on what is special. */
   async regular(): Promise<readonly (readonly [what: string, path: string])[]> {
     const plain = await this.reordered();

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import type { SourceInput } from '../../src/core/source.ts';
 import { type DecodePlan, decodeArguments } from '../../src/decode/decode-command.ts';
 import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
-import { FfmpegLog, type FrameHeader, newHeaderTag } from '../../src/decode/ffmpeg-log.ts';
+import { FfmpegLog, type FrameHeader, type LogEvent, newHeaderTag } from '../../src/decode/ffmpeg-log.ts';
 import { parseSource } from '../../src/source/parse-source.ts';
 
 const SIZE = { width: 80, height: 48 };
@@ -14,6 +14,8 @@ export interface Decoded {
   /** Hashes of the pictures. */
   readonly pictures: readonly string[];
   readonly pulses: number;
+  /** Packets that ffmpeg read, and up to which time; null if it does not say. */
+  readonly read: Extract<LogEvent, { kind: 'read' }> | null;
 }
 
 /** The source of a file that is read once, as fast as possible. */
@@ -25,7 +27,7 @@ export function fileSource(path: string): SourceInput {
 export async function decodeFrames(
   ffmpeg: FfmpegBinary,
   source: SourceInput,
-  choice: Partial<Pick<DecodePlan, 'every' | 'maxFps' | 'afterUs' | 'takesCommands'>> = {},
+  choice: Partial<Pick<DecodePlan, 'every' | 'maxFps' | 'afterUs' | 'takesCommands' | 'decode'>> = {},
 ): Promise<Decoded> {
   const headerTag = newHeaderTag();
   const args = decodeArguments(source, {
@@ -41,6 +43,7 @@ export async function decodeFrames(
   const bytes = SIZE.width * SIZE.height * 3;
   return {
     frames: events.flatMap((event) => (event?.kind === 'frame' ? [event.frame] : [])),
+    read: events.findLast((event) => event?.kind === 'read') ?? null,
     pulses: events.filter((event) => event?.kind === 'pulse').length,
     pictures: Array.from({ length: stdout.length / bytes }, (_, i) =>
       createHash('sha256')

@@ -85,6 +85,7 @@ export class StreamRig {
       detach: () => undefined,
       scheduler: { serve: () => undefined, framesArrived: () => undefined, withdraw: () => [] },
       event: (_kind, _stream, message, details) => void this.events.push([message, details]),
+      onTarget: (_stream, { message, details }) => void this.events.push([message, details]),
       room: () => null,
       publish: (result) => {
         this.published.push(result);

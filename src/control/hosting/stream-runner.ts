@@ -8,6 +8,10 @@ export interface RunnerReport {
   readonly bulkFps: number;
   /** Segments being processed. */
   readonly segments: number;
+  /** Inferences a second that the host can do, as seen in an overload; absent if there was none lately. */
+  readonly capacityFps?: number;
+  /** What is short, and what helps; absent unless it is overloaded. */
+  readonly overload?: string;
 }
 
 /** What a host agent needs from the runtime: to start, change and stop single streams. Calls for one stream never overlap. */

@@ -12,6 +12,8 @@ const CHECK_EVERY_MS = 50;
 export interface FleetSummary {
   readonly hosts: readonly FleetHost[];
   readonly streams: readonly StreamReport[];
+  /** Of a host outside a fleet: what is short, and what helps, while more is asked of it than it can do. */
+  readonly overload?: string;
 }
 
 /**

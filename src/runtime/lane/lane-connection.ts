@@ -1,4 +1,5 @@
 import { monoNowMs } from '../../core/clock.ts';
+import type { FrameHeader } from '../../decode/ffmpeg-log.ts';
 import type { FfmpegProcess } from '../../decode/ffmpeg-process.ts';
 import type { OpenedSource } from '../../source/open/opened-source.ts';
 
@@ -7,6 +8,9 @@ import type { OpenedSource } from '../../source/open/opened-source.ts';
  * tight loop.
  */
 const STEADY_MS = 5_000;
+/** A frame that is older on its arrival, or comes from the future, is one of a camera whose clock is not set. */
+const MOST_DELAY_MS = 60_000;
+const MOST_AHEAD_MS = 1_000;
 
 /** One connection: from the start of an ffmpeg until it ends or is abandoned. */
 export interface Connection {
@@ -15,9 +19,15 @@ export interface Connection {
   opened: OpenedSource | null;
   isWarned: boolean;
   frames: number;
+  /** Frames that ffmpeg decoded, taken or not. */
+  decoded: number;
+  /** Packets that ffmpeg has read; 0 while all frames are decoded. */
+  packets: number;
+  /** Frames that were not decoded, as far as reported. */
+  notDecoded: number;
   /**
    * Time without progress, counted in ticks: a suspended process has missed many seconds, but only one tick. A decoded frame
-   * is progress, whether or not `every` and `maxFps` take it.
+   * is progress, whether or not `every` and `maxFps` take it; so is a packet, where frames are not decoded by choice.
    */
   silentMs: number;
   /** Pictures at the last tick. */
@@ -36,6 +46,9 @@ export function newConnection(pictures: number): Connection {
     opened: null,
     isWarned: false,
     frames: 0,
+    decoded: 0,
+    packets: 0,
+    notDecoded: 0,
     silentMs: 0,
     pictures,
     abort: new AbortController(),
@@ -47,4 +60,12 @@ export function newConnection(pictures: number): Connection {
 /** Returns whether it has lasted long enough to be no failed attempt. */
 export function isSteady({ frames, startedMs }: Connection): boolean {
   return frames > 0 && monoNowMs() - startedMs > STEADY_MS;
+}
+
+/** Adds when the camera captured a frame, if it says so and its clock is that of this machine up to a delay. */
+export function timed({ opened }: Connection, frame: FrameHeader): FrameHeader {
+  const wallMs = opened?.wallMs?.(frame.ptsUs) ?? null;
+  if (wallMs === null) return frame;
+  const ageMs = Date.now() - wallMs;
+  return ageMs > -MOST_AHEAD_MS && ageMs < MOST_DELAY_MS ? { ...frame, wallMs } : frame;
 }

@@ -1,8 +1,8 @@
 import { monoNowMs } from '../../core/clock.ts';
 import { redact } from '../../core/redact.ts';
 import type { SourceInput } from '../../core/source.ts';
-import { type DecodePlan, decodeArguments } from '../../decode/decode-command.ts';
-import { explainExit, FfmpegLog, type FrameHeader, newHeaderTag } from '../../decode/ffmpeg-log.ts';
+import { countsPackets, type DecodePlan, decodeArguments, logsEachFrame } from '../../decode/decode-command.ts';
+import { explainExit, FfmpegLog, newHeaderTag } from '../../decode/ffmpeg-log.ts';
 import { type FfmpegCallbacks, FfmpegProcess, startFailure } from '../../decode/ffmpeg-process.ts';
 import { otherTracksReach } from '../../decode/other-tracks.ts';
 import { findResumePoint, type ResumePoint } from '../../decode/resume-point.ts';
@@ -19,8 +19,9 @@ import type { Access } from '../../process/sandbox-view.ts';
 import type { LaneStream, LaneTuning } from '../../protocol/threads.ts';
 import { isReachable, openSource } from '../../source/open/open-source.ts';
 import type { OpenedSource } from '../../source/open/opened-source.ts';
+import { DecodeCounts } from './decode-counts.ts';
 import { FilterCommands } from './filter-commands.ts';
-import { type Connection, isSteady, newConnection } from './lane-connection.ts';
+import { type Connection, isSteady, newConnection, timed } from './lane-connection.ts';
 import { LaneFrames, type LanePort } from './lane-frames.ts';
 
 const WATCH_INTERVAL_MS = 100;
@@ -31,9 +32,6 @@ const PROBE_TIMEOUT_MS = 1000;
  */
 const MAX_BACK_OFF_MS = 1000;
 const PROBLEMS_KEPT = 20;
-/** A frame that is older on its arrival, or comes from the future, is one of a camera whose clock is not set. */
-const MOST_DELAY_MS = 60_000;
-const MOST_AHEAD_MS = 1_000;
 /** Exceptions in a row, without a steady connection between them, after which a live stream is not opened again. */
 const MAX_FAULTS = 5;
 /** A file from which nothing is decoded for this long is stuck. Long, since the disk may be slow. */
@@ -57,7 +55,7 @@ export class LaneVideo {
   #retry: NodeJS.Timeout | undefined;
   #hwaccel: string;
   #isWarned = false;
-  #decodeErrors = 0;
+  readonly #counts: DecodeCounts;
   #faults = 0;
   #durationUs: number | null = null;
   #lastPtsUs = 0;
@@ -72,6 +70,7 @@ export class LaneVideo {
     this.#frames = new LaneFrames(stream, port, (fault) => this.#onFault(this.#connection, fault));
     this.#hwaccel = stream.hwaccel;
     this.#commands = new FilterCommands(this.#ringId, stream);
+    this.#counts = new DecodeCounts(this.#ringId, (message) => this.#post(message));
   }
 
   get #stream(): LaneStream {
@@ -121,7 +120,7 @@ export class LaneVideo {
       await new Promise<void>((resolve) => {
         this.#onChildGone = resolve;
       });
-    this.#flushDecodeErrors();
+    this.#counts.flush();
   }
 
   #connectSoon(): void {
@@ -178,6 +177,7 @@ export class LaneVideo {
     const log = new FfmpegLog(source.url, plan.headerTag);
     const assembler = this.#frames.assembler;
     this.#frames.discard = discard;
+    if (countsPackets(source, plan) && !logsEachFrame(plan)) this.#counts.loseCount();
     const args = decodeArguments(source, plan);
     const callbacks: FfmpegCallbacks = {
       nextBuffer: () => this.#guard(connection, () => (connection.isOver ? null : assembler.nextBuffer())),
@@ -250,7 +250,7 @@ export class LaneVideo {
   }
 
   #plan(afterUs: number | null): DecodePlan {
-    const { picture, spec, views, ffmpeg, every, maxFps, decodeThreads } = this.#stream;
+    const { picture, spec, views, ffmpeg, every, maxFps, decode, decodeThreads } = this.#stream;
     const canvas =
       picture === null ? { ...spec.input, fit: spec.input.resize, views } : { ...picture, fit: PICTURE_FIT };
     return {
@@ -263,6 +263,7 @@ export class LaneVideo {
       takesCommands: this.policy === 'live' && takesCommands(ffmpeg.major),
       hwaccel: this.#hwaccel,
       threads: decodeThreads,
+      decode,
     };
   }
 
@@ -272,16 +273,22 @@ export class LaneVideo {
     if (event === null || connection.isOver) return;
     switch (event.kind) {
       case 'pulse':
+      case 'left-out':
         connection.silentMs = 0;
+        if (event.kind === 'left-out') connection.decoded += 1;
         this.#frames.ring.noteDecoded(monoNowMs());
         this.#frames.looks.onPassed();
         break;
       case 'look':
         this.#frames.looks.onHeader(event.frame);
         break;
+      case 'read':
+        this.#counts.onRead(connection, event);
+        break;
       case 'shed':
         connection.silentMs = 0;
         this.#frames.ring.noteDecoded(monoNowMs());
+        connection.decoded += 1;
         this.#frames.onShed();
         // It missed the last command.
         this.#commands.onShed();
@@ -290,9 +297,11 @@ export class LaneVideo {
         this.#frames.ring.noteDecoded(monoNowMs());
         this.#lastGapUs = event.frame.ptsUs - this.#lastPtsUs;
         this.#lastPtsUs = event.frame.ptsUs;
-        this.#frames.onHeader(this.#timed(connection, event.frame));
+        if (event.frame.isKey) this.#counts.onKeyFrame(event.frame.ptsUs);
+        this.#frames.onHeader(timed(connection, event.frame));
         // A discarded picture frees its slot, and no other event reports that.
         connection.process?.resume();
+        connection.decoded += 1;
         if (connection.frames++ === 0) this.#post({ type: 'running', ringId: this.#ringId });
         break;
       case 'out-of-step':
@@ -303,7 +312,7 @@ export class LaneVideo {
         this.#post({ type: 'duration', ringId: this.#ringId, durationUs: event.durationUs });
         break;
       case 'decode-error':
-        this.#decodeErrors += 1;
+        this.#counts.onError();
         break;
       case 'truncated':
         this.#warn(`${this.#source.label}: the file ends early (ffmpeg: ${event.text})`);
@@ -329,14 +338,6 @@ export class LaneVideo {
   #onOutOfStep(connection: Connection, why: string): void {
     const text = `${this.#source.label}: frame headers and pictures do not match: ${why}`;
     this.#lose(connection, new SightlineError('DECODE_OUT_OF_STEP', text));
-  }
-
-  /** Adds when the camera captured a frame, if it says so and its clock is that of this machine up to a delay. */
-  #timed({ opened }: Connection, frame: FrameHeader): FrameHeader {
-    const wallMs = opened?.wallMs?.(frame.ptsUs) ?? null;
-    if (wallMs === null) return frame;
-    const ageMs = Date.now() - wallMs;
-    return ageMs > -MOST_AHEAD_MS && ageMs < MOST_DELAY_MS ? { ...frame, wallMs } : frame;
   }
 
   async #onExit(connection: Connection, exit: ChildExit): Promise<void> {
@@ -378,7 +379,7 @@ export class LaneVideo {
       this.#connecting = this.#warnIfShort(connection);
       await this.#connecting;
       this.#warnOfFailure(connection);
-      this.#flushDecodeErrors();
+      this.#counts.flush();
       this.#post({ type: 'ended', ringId: this.#ringId, frames: connection.frames });
     } else if (known !== null) {
       this.#fail(known);
@@ -401,13 +402,14 @@ export class LaneVideo {
   async #warnIfShort({ abort }: Connection): Promise<void> {
     if (this.#durationUs === null || this.#source.window !== undefined) return;
     const toleranceUs = Math.max(1_500_000, this.#durationUs * 0.05, 2 * this.#lastGapUs);
-    if (this.#durationUs - this.#lastPtsUs < toleranceUs) return;
+    const endUs = Math.max(this.#lastPtsUs, this.#counts.readUntilUs);
+    if (this.#durationUs - endUs < toleranceUs) return;
     const { kind, url } = this.#source;
     const { ffmpeg } = this.#stream;
     const reachesUs = this.#durationUs - toleranceUs;
     if (kind === 'file' && (await otherTracksReach(ffmpeg, url, reachesUs, abort.signal))) return;
     this.#warn(
-      `${this.#source.label}: the file ends early, at ${(this.#lastPtsUs / 1e6).toFixed(1)} s of ${(this.#durationUs / 1e6).toFixed(1)} s`,
+      `${this.#source.label}: the file ends early, at ${(endUs / 1e6).toFixed(1)} s of ${(this.#durationUs / 1e6).toFixed(1)} s`,
     );
   }
 
@@ -420,7 +422,7 @@ export class LaneVideo {
   }
 
   #checkStall(): void {
-    this.#flushDecodeErrors();
+    this.#counts.flush();
     this.#frames.reportShed();
     const connection = this.#connection;
     const { process } = connection ?? {};
@@ -474,14 +476,8 @@ export class LaneVideo {
 
   #fail(error: SightlineError): void {
     this.#abandonConnection();
-    this.#flushDecodeErrors();
+    this.#counts.flush();
     this.#post({ type: 'failed', ringId: this.#ringId, error: error.toWire() });
-  }
-
-  #flushDecodeErrors(): void {
-    if (this.#decodeErrors === 0) return;
-    this.#post({ type: 'decode-errors', ringId: this.#ringId, count: this.#decodeErrors });
-    this.#decodeErrors = 0;
   }
 
   get #ringId(): number {

@@ -102,7 +102,9 @@ function readingOf(config: StreamConfig): object {
     case 'https':
       return { ...all, loop: undefined, realtime: isPaced(config), transport: undefined };
     case 'device':
-      return { ...all, ...camera, transport: undefined, insecureTls: undefined };
+      return { ...all, ...camera, transport: undefined, insecureTls: undefined, decode: undefined };
+    case 'synthetic':
+      return { ...all, transport: undefined, insecureTls: undefined, decode: undefined };
     default:
       return { ...all, transport: undefined, insecureTls: undefined };
   }

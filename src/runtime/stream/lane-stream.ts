@@ -18,7 +18,7 @@ export function laneStream(
   { second, changeGate, keepsInput }: SharedFrames,
 ): LaneStream {
   const { policy, picture, bulk } = input;
-  const { hwaccel, decodeThreads } = config;
+  const { hwaccel, decode, decodeThreads } = config;
   const views = viewsOf(config);
   return {
     streamId: config.id,
@@ -34,6 +34,7 @@ export function laneStream(
     // Nobody watches a recording that is read as fast as it goes.
     ...(bulk === undefined ? {} : { signs: [] }),
     hwaccel,
+    decode,
     decodeThreads,
     firstFrame: place.nextFrame,
     mediaTime: place.mediaTime(policy),

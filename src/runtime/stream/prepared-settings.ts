@@ -1,5 +1,6 @@
 import type { StreamConfig } from '../../config/stream.ts';
 import { viewCount } from '../../geometry/views.ts';
+import type { StreamLoad } from '../../telemetry/judge-overload.ts';
 import type { Arrangement } from './arrangement.ts';
 import { SkipPlan } from './skip-plan.ts';
 import { StreamAnalytics } from './stream-analytics.ts';
@@ -43,10 +44,17 @@ export function prepareSettings(
   };
 }
 
-function policyOf(config: StreamConfig, { policy }: StreamInput): StreamPolicy {
+function policyOf(config: StreamConfig, { policy, bulk }: StreamInput): StreamPolicy {
   const { priority, weight, queueSize, maxAgeMs } = config;
-  const share = { priority, weight, views: viewCount(config) };
+  // Segments of jobs use what live streams leave, and end one after the other.
+  const share = { priority, weight, hasFloor: bulk?.isBackground !== true, views: viewCount(config) };
   return policy === 'live'
     ? { ...share, queueSize, maxAgeMs, wake: 'always' }
     : { ...share, queueSize: null, maxAgeMs: null, wake: 'when-idle' };
+}
+
+/** Returns what a stream's settings say about its load. */
+export function loadOf({ config, policy, targets }: PreparedSettings): Omit<StreamLoad, 'fps' | 'keyFps'> {
+  const { isBehind, isMissing } = targets;
+  return { config, views: policy.views ?? 1, isBehind, isMissing: isMissing.fps || isMissing.latency };
 }

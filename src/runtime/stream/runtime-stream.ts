@@ -5,6 +5,7 @@ import type { ModelSpec } from '../../core/model.ts';
 import type { FramePicture } from '../../core/picture.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { StreamReport, StreamState } from '../../protocol/report.ts';
+import type { StreamLoad } from '../../telemetry/judge-overload.ts';
 import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import type { LaneListener, StreamMessage } from '../lane/lane-client.ts';
 import { type Arrangement, laneKey, laneTuning, type Models, sharedFrames } from './arrangement.ts';
@@ -12,10 +13,11 @@ import { CameraSight } from './camera-sight.ts';
 import { FrameLedger } from './frame-ledger.ts';
 import { laneStream, tunableOf } from './lane-stream.ts';
 import type { StreamPace } from './miss-reason.ts';
-import { type PreparedSettings, prepareSettings } from './prepared-settings.ts';
+import { loadOf, type PreparedSettings, prepareSettings } from './prepared-settings.ts';
 import { PreviewPairs } from './preview-pairs.ts';
 import { planRing } from './ring-plan.ts';
 import { placedCounts, reportScoreOf } from './stream-analytics.ts';
+import { StreamDecoding } from './stream-decoding.ts';
 import { isOtherChoice, isOtherSource, StreamPlace } from './stream-place.ts';
 import type { StreamInput, StreamPort } from './stream-port.ts';
 import { StreamRing } from './stream-ring.ts';
@@ -35,7 +37,7 @@ export class RuntimeStream implements LaneListener {
   readonly #life: StreamLife;
   readonly #sight: CameraSight;
   #seq = 0;
-  #decodeErrors = 0;
+  readonly decoding = new StreamDecoding();
   #reconnects = 0;
   #hasRun = false;
   readonly #place = new StreamPlace();
@@ -111,10 +113,6 @@ export class RuntimeStream implements LaneListener {
 
   get state(): StreamState {
     return this.#life.state;
-  }
-
-  get decodeErrorCount(): number {
-    return this.#decodeErrors;
   }
 
   /** Connections to its source that were made again after a loss. */
@@ -288,6 +286,7 @@ export class RuntimeStream implements LaneListener {
     this.onFrames();
     const ring = this.#ring;
     if (ring === null || !('ringId' in message) || message.ringId !== ring.ringId) return;
+    this.decoding.onMessage(message);
     switch (message.type) {
       case 'dropped':
         ring.received += message.count;
@@ -316,9 +315,6 @@ export class RuntimeStream implements LaneListener {
         break;
       case 'sign':
         if (!this.#isClosing) this.#sight.onSign(message);
-        break;
-      case 'decode-errors':
-        this.#decodeErrors += message.count;
         break;
       case 'duration':
         this.durationUs = message.durationUs;
@@ -440,8 +436,8 @@ export class RuntimeStream implements LaneListener {
       isHeldBack: this.isHeldBack,
       busy,
     };
-    const events = targets.update(this.id, state === 'running' || state === 'reconnecting' ? pace : null, nowMs);
-    for (const { kind, message, details } of events) this.#port.event(kind, this.id, message, details);
+    const isChecked = state === 'running' || state === 'reconnecting';
+    for (const event of targets.update(this.id, isChecked ? pace : null, nowMs)) this.#port.onTarget(this.id, event);
     const detect = this.#settings.skips?.pace;
     const { trackProblem } = this.#settings.analytics;
     return {
@@ -460,9 +456,10 @@ export class RuntimeStream implements LaneListener {
       stagesMs,
       frames: this.telemetry.frames(this.ledger.inFlight),
       results: this.telemetry.results,
+      ...this.decoding.report(this.config),
       ...(detect == null ? {} : { detectEvery: { now: detect.stride, longest: detect.longestGap } }),
       queueDepth,
-      decodeErrors: this.#decodeErrors,
+      decodeErrors: this.decoding.errors,
       reconnects: this.#reconnects,
       width: this.#place.size.width,
       height: this.#place.size.height,
@@ -473,6 +470,12 @@ export class RuntimeStream implements LaneListener {
       lastErrorAtMs,
       ...(trackProblem === null ? {} : { trackProblem }),
     };
+  }
+
+  /** What is expected of it and what it does; null unless it is a live stream that runs. */
+  load(nowMs: number): StreamLoad | null {
+    if (this.state !== 'running' || this.input.policy !== 'live') return null;
+    return { ...loadOf(this.#settings), fps: this.telemetry.fps(nowMs), keyFps: this.decoding.keyFps };
   }
 
   /** State of zones and lines after the newest frame. */

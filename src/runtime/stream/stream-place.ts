@@ -75,5 +75,5 @@ export function isOtherSource(a: StreamInput, b: StreamInput): boolean {
 
 /** Returns whether other frames of a source are taken. */
 export function isOtherChoice(a: StreamConfig, b: StreamConfig): boolean {
-  return a.every !== b.every || a.maxFps !== b.maxFps;
+  return a.every !== b.every || a.maxFps !== b.maxFps || a.decode !== b.decode;
 }

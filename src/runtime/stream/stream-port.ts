@@ -65,6 +65,15 @@ export interface StreamInput {
 
 export type EventDetails = Readonly<Record<string, string | number | boolean | null>>;
 
+/** A stream misses a target, or meets it again. */
+export interface TargetEvent {
+  readonly kind: 'target-missed' | 'target-met';
+  readonly message: string;
+  readonly details: EventDetails;
+  /** The cause is a lack of this host, which other streams share. */
+  readonly isOfHost: boolean;
+}
+
 /** What a stream needs to know about the model instance that infers its frames. */
 export interface StreamModel {
   readonly spec: ModelSpec;
@@ -150,6 +159,8 @@ export interface StreamPort {
   detach(ringId: number): void;
   readonly scheduler: StreamScheduler;
   event(kind: EventKind, stream: string, message: string, details?: EventDetails): void;
+  /** A target is missed, or met again. */
+  onTarget(stream: string, event: TargetEvent): void;
   /** Returns a promise that settles when a file may publish its next result; null if it may at once. */
   room(stream: string, input: StreamInput): Promise<unknown> | null;
   /** Passes a result to listeners and sinks. The slot is released when the returned promise settles, or at once if it is null. */

@@ -1,21 +1,14 @@
 import type { StreamConfig } from '../../config/stream.ts';
-import type { EventKind } from '../../protocol/feed.ts';
 import { RATE_WINDOW_MS } from '../../telemetry/rate-meter.ts';
 import { TargetWatch } from '../../telemetry/target-watch.ts';
-import { latencyMiss, rateMiss, type StreamPace } from './miss-reason.ts';
-import type { EventDetails } from './stream-port.ts';
+import { latencyMiss, type Miss, type RateLimits, rateMiss, StatedReason, type StreamPace } from './miss-reason.ts';
+import type { TargetEvent } from './stream-port.ts';
 
 /** Share of the target rate that counts as reached, since camera clocks are not exact. */
 const FPS_TOLERANCE = 0.95;
 
 /** One frame in the window of the rate: with one frame a second it comes a little earlier or later by chance. */
 const ONE_FRAME_FPS = 1000 / RATE_WINDOW_MS;
-
-export interface TargetEvent {
-  readonly kind: EventKind;
-  readonly message: string;
-  readonly details: EventDetails;
-}
 
 interface Reasons {
   readonly fps: string | null;
@@ -24,17 +17,20 @@ interface Reasons {
 
 /** Compares one stream's metrics with the operator's targets, and says why it misses one. */
 export class StreamTargets {
-  readonly #config: Pick<StreamConfig, 'target' | 'every' | 'maxFps'>;
+  readonly #config: Pick<StreamConfig, 'target' | keyof RateLimits>;
   readonly #fps: TargetWatch;
   readonly #latency: TargetWatch;
+  readonly #stated = { fps: new StatedReason(), latency: new StatedReason() };
   #reasons: Reasons = { fps: null, latency: null };
+  #isBehind = false;
 
   /** @param before - those of the same stream until now: a target that it misses stays missed until the new figure is met. */
-  constructor(config: Pick<StreamConfig, 'target' | 'every' | 'maxFps'>, before: StreamTargets | null = null) {
+  constructor(config: Pick<StreamConfig, 'target' | keyof RateLimits>, before: StreamTargets | null = null) {
     const { fps, latencyMs } = config.target;
     this.#config = config;
     this.#fps = before === null || fps === undefined ? new TargetWatch() : before.#fps;
     this.#latency = before === null || latencyMs === undefined ? new TargetWatch() : before.#latency;
+    for (const watch of [this.#fps, this.#latency]) watch.trustNext();
   }
 
   get isMissing(): { fps: boolean; latency: boolean } {
@@ -46,32 +42,43 @@ export class StreamTargets {
     return this.#reasons;
   }
 
+  /** A target is not reached now, for a lack of this host. */
+  get isBehind(): boolean {
+    return this.#isBehind;
+  }
+
   /** @param pace - null for streams that are paused or have ended, which are not checked. */
   update(id: string, pace: StreamPace | null, nowMs: number): TargetEvent[] {
     if (pace === null) {
       this.#fps.pause();
       this.#latency.pause();
+      this.#isBehind = false;
       return [];
     }
     const events: TargetEvent[] = [];
     const { fps, latencyMs: limitMs } = this.#config.target;
     const { published } = pace.fps;
-    let [rate, latency]: [string | null, string | null] = [null, null];
+    let [rate, latency]: [Miss | null, Miss | null] = [null, null];
+    this.#isBehind = false;
     if (fps !== undefined) {
       const least = Math.min(fps * FPS_TOLERANCE, fps - ONE_FRAME_FPS);
       const change = this.#fps.update(published >= least, nowMs);
-      if (this.#fps.isMissing) rate = rateMiss(fps, least, this.#config, pace);
-      const figures = rate ?? `${published.toFixed(1)} fps, target ${fps}`;
-      if (change !== null) events.push(targetEvent(id, change, 'fps', published, fps, figures));
+      const now = rateMiss(fps, least, this.#config, pace);
+      this.#isBehind ||= published < least && now.isOfHost;
+      rate = this.#stated.fps.update(this.#fps.isMissing ? now : null, nowMs);
+      const figures = rate?.text ?? `${published.toFixed(1)} fps, target ${fps}`;
+      if (change !== null) events.push(targetEvent(id, change, 'fps', published, fps, figures, rate));
     }
     if (limitMs !== undefined) {
       const { count, p99 } = pace.latencyMs;
       const change = count > 0 ? this.#latency.update(p99 <= limitMs, nowMs) : null;
-      if (this.#latency.isMissing && count > 0) latency = latencyMiss(limitMs, pace);
-      const figures = latency ?? `p99 ${p99.toFixed(0)} ms, target ${limitMs} ms`;
-      if (change !== null) events.push(targetEvent(id, change, 'latencyMs', p99, limitMs, figures));
+      const now = count > 0 ? latencyMiss(limitMs, pace) : null;
+      this.#isBehind ||= p99 > limitMs && now?.isOfHost === true;
+      latency = this.#stated.latency.update(this.#latency.isMissing ? now : null, nowMs);
+      const figures = latency?.text ?? `p99 ${p99.toFixed(0)} ms, target ${limitMs} ms`;
+      if (change !== null) events.push(targetEvent(id, change, 'latencyMs', p99, limitMs, figures, latency));
     }
-    this.#reasons = { fps: rate, latency };
+    this.#reasons = { fps: rate?.text ?? null, latency: latency?.text ?? null };
     return events;
   }
 }
@@ -83,8 +90,14 @@ function targetEvent(
   measured: number,
   target: number,
   figures: string,
+  miss: Miss | null,
 ): TargetEvent {
   const kind = change === 'missed' ? 'target-missed' : 'target-met';
   const verb = change === 'missed' ? 'misses its target' : 'meets its target again';
-  return { kind, message: `${id} ${verb}: ${figures}`, details: { what, measured, target } };
+  return {
+    kind,
+    message: `${id} ${verb}: ${figures}`,
+    details: { what, measured, target },
+    isOfHost: miss?.isOfHost === true,
+  };
 }

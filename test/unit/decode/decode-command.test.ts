@@ -108,6 +108,29 @@ describe('decodeArguments', () => {
     ]);
   });
 
+  it('skips frames in the decoder, and has the packets counted, only if not all frames are wanted', () => {
+    expect(inputPart(FILE, { decode: 'all' })).toBe(inputPart(FILE));
+    expect(inputPart(FILE, { decode: 'reference' })).toBe('-threads 1 -skip_frame noref -protocol_whitelist file');
+    expect(inputPart(FILE, { decode: 'key' })).toBe(
+      '-threads 1 -skip_frame nokey -flags low_delay -protocol_whitelist file',
+    );
+    const args = decodeArguments(FILE, { ...PLAN, decode: 'key' });
+    expect(args.join(' ')).toContain('-progress pipe:2');
+    expect(args.slice(args.indexOf('-i') + 2).join(' ')).toMatch(/^-map 0:v:0 -c copy -copyinkf -f null - /);
+    expect(args.at(-1)).toBe('pipe:1');
+    for (const plan of [{}, { decode: 'all' }] as const)
+      expect(decodeArguments(FILE, { ...PLAN, ...plan }).join(' ')).not.toMatch(/-progress|copy/);
+  });
+
+  it('decodes all frames of a test picture, and counts no packets beyond the end of a window', () => {
+    const picture = source('synthetic', 'testsrc2');
+    expect(decodeArguments(picture, { ...PLAN, decode: 'key' })).toEqual(decodeArguments(picture, PLAN));
+    const window = { fromUs: null, toUs: 2_000_000, firstFrame: 0 };
+    const args = decodeArguments({ ...FILE, window }, { ...PLAN, decode: 'key' }).join(' ');
+    expect(args).toContain('-skip_frame nokey');
+    expect(args).not.toContain('-progress');
+  });
+
   it.each([
     ['a file', FILE, {}, '-threads 1 -protocol_whitelist file'],
     [

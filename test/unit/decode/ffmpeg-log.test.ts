@@ -30,6 +30,37 @@ it('the header of a look is no frame, has its own number, and the time base of t
   ]);
 });
 
+describe('what ffmpeg has read', () => {
+  const block = (packets: number, time: string, state: string): string[] =>
+    `frame=${packets}\nfps=0.00\nstream_1_0_q=-0.0\nbitrate=N/A\ntotal_size=N/A\nout_time_us=${time}\nout_time=N/A\nspeed=1x\nprogress=${state}`.split(
+      '\n',
+    );
+
+  it('is stated after each block of -progress', () => {
+    expect(read(...block(12, '440000', 'continue'), ...block(90, 'N/A', 'end'))).toEqual([
+      { kind: 'read', packets: 12, untilUs: 440_000, isEnd: false },
+      { kind: 'read', packets: 90, untilUs: null, isEnd: true },
+    ]);
+  });
+
+  it('may be printed in the middle of a line about a frame, which is lost otherwise', () => {
+    const [first, ...others] = block(12, '440000', 'continue');
+    const frame = 'n:   0 pts:      2 pts_time:2       pos:       48 fmt:yuv420p sar:1/1 s:320x240 i:P iskey:1 type:I';
+    const start = { kind: 'read', packets: 12, untilUs: 440_000, isEnd: false };
+    const header = { kind: 'frame', frame: { ptsUs: 2000, width: 320, height: 240, isKey: true } };
+    const mark = `[showinfo@${TAG} @ 0x55b1f6dda680] `;
+    expect(read(`${mark}${first}`, ...others, `[info] ${frame}`)).toEqual([start, header]);
+    expect(read(`${mark}[info] ${first}`, ...others, frame)).toEqual([start, header]);
+  });
+
+  it('cannot be forged to swallow a line about a frame', () => {
+    const frame = `${P} n:   0 pts:      2 pts_time:2       pos:       48 fmt:yuv420p sar:1/1 s:320x240 i:P`;
+    expect(read('[info]     title           : [showinfo@guess @ 0x1] frame=5', frame)).toMatchObject([
+      { kind: 'frame' },
+    ]);
+  });
+});
+
 describe('the header of a frame', () => {
   // Real output of each version for the same clip, 432x768 after rotation.
   it.each([
@@ -156,10 +187,12 @@ it('counts how often ffmpeg has built its filters', () => {
   ).toEqual([1, 1, 1, 2]);
 });
 
-it('a frame that is left out shows that frames are decoded', () => {
+it('a frame that is left out shows that frames are decoded, and is told from others', () => {
   const line = (name: string, text: string): string => `[metadata@${name}${TAG} @ 0x55b1f6dda680] [info] ${text}`;
   const printed = [line('rate', 'frame:1    pts:40      pts_time:0.04'), line('rate', `${TAG}=1`)];
-  expect(read(...printed, '[metadata@rate0 @ 0x55b1f6dda680] [info] frame:1    pts:40')).toEqual([{ kind: 'pulse' }]);
+  expect(read(...printed, '[metadata@rate0 @ 0x55b1f6dda680] [info] frame:1    pts:40')).toEqual([
+    { kind: 'left-out' },
+  ]);
 });
 
 describe('the number of a header', () => {
@@ -319,7 +352,7 @@ describe('a line that an answer to a command cuts in two (ffmpeg 7)', () => {
   ];
   const BODY =
     'n:   0 pts:   7625 pts_time:7.625   duration:      1 fmt:yuv420p cl:left sar:1/1 s:32x32 i:P iskey:1 type:I ';
-  const HEADER = [{ kind: 'frame', frame: { ptsUs: 7_625_000, width: 32, height: 32 } }];
+  const HEADER = [{ kind: 'frame', frame: { ptsUs: 7_625_000, width: 32, height: 32, isKey: true } }];
 
   it.each([
     ['after its name', [`[showinfo@${TAG} @ 0x7f1a94004e80] `, ...ANSWER, `[info] ${BODY}`]],

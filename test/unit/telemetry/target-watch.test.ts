@@ -14,10 +14,24 @@ describe('TargetWatch', () => {
     expect(tell(new TargetWatch(), '++----------')).toEqual(['missed at 7']);
   });
 
-  it('reports a recovery once, when it has lasted five seconds', () => {
+  it('reports a recovery once, when it has lasted half a minute', () => {
     const watch = new TargetWatch();
-    expect(tell(watch, '------++++++++++')).toEqual(['missed at 5', 'met at 11']);
+    expect(tell(watch, `------${'+'.repeat(40)}`)).toEqual(['missed at 5', 'met at 36']);
     expect(watch.isMissing).toBe(false);
+  });
+
+  it('reports a rate that swings around its target once, not each time', () => {
+    // Missed and met nine times in two minutes, if a recovery took as long as a miss.
+    expect(tell(new TargetWatch(), '-------+++++++'.repeat(9))).toEqual(['missed at 5']);
+  });
+
+  it('reports the next recovery after five seconds if somebody has changed something; then no more', () => {
+    const watch = new TargetWatch();
+    watch.trustNext();
+    tell(watch, '------++++++');
+    expect(watch.isMissing, 'nothing was missed when it was changed').toBe(true);
+    watch.trustNext();
+    expect(tell(watch, '++++++------++++++', 12)).toEqual(['met at 12', 'missed at 23']);
   });
 
   it('ignores misses and recoveries that do not last', () => {

@@ -70,6 +70,7 @@ class Bench {
         },
       },
       event: () => undefined,
+      onTarget: () => undefined,
       room: () => null,
       publish: (frame) => {
         this.published.push(frame.frame);

@@ -100,6 +100,7 @@ describe('a stream under faults', () => {
         },
       },
       event: (_kind, _stream, message, details) => void events.push({ message, code: details?.code }),
+      onTarget: (_stream, { message }) => void events.push({ message, code: undefined }),
       room: () => null,
       publish: () => null,
       onPreview: () => undefined,

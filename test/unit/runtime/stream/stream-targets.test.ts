@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { latencyMiss, rateMiss, type StreamPace } from '../../../../src/runtime/stream/miss-reason.ts';
+import { latencyMiss, type RateLimits, rateMiss, type StreamPace } from '../../../../src/runtime/stream/miss-reason.ts';
 import { StreamTargets } from '../../../../src/runtime/stream/stream-targets.ts';
 import { NO_PERCENTILES } from '../../../../src/telemetry/sliding-window.ts';
+
+const ALL: RateLimits = { every: 1, decode: 'all' };
 
 /** A distribution with this 99th percentile; 0 if nothing was published. */
 function percentiles(p99: number) {
@@ -28,8 +30,8 @@ function watch(targets: StreamTargets, fps: number, p99: number, { isLive = true
   return Array.from({ length: count }, (_, i) => targets.update('cam', pace, (fromS + i) * 1000)).flat();
 }
 
-const made = (target: { fps?: number; latencyMs?: number }, limits: { every?: number; maxFps?: number } = {}) =>
-  new StreamTargets({ target, every: 1, ...limits });
+const made = (target: { fps?: number; latencyMs?: number }, limits: Partial<RateLimits> = {}) =>
+  new StreamTargets({ target, ...ALL, ...limits });
 
 describe('StreamTargets', () => {
   it('reports nothing without targets', () => {
@@ -47,13 +49,15 @@ describe('StreamTargets', () => {
         kind: 'target-missed',
         message: `cam misses its target: ${reason}`,
         details: { what: 'fps', measured: 12.34, target: 30 },
+        isOfHost: false,
       },
     ]);
     expect(targets.isMissing.fps).toBe(true);
     expect(targets.missReasons).toEqual({ fps: reason, latency: null });
-    watch(targets, 30, 0, { fromS: 10, count: 1 });
-    expect(targets.missReasons.fps).toBe('publishes 30.0 of 30 frames/s again, for less than 5 s');
-    const [met] = watch(targets, 30, 0, { fromS: 11 });
+    watch(targets, 30, 0, { fromS: 10, count: 6 });
+    expect(targets.missReasons.fps).toBe('publishes 30.0 of 30 frames/s again, for less than 30 s');
+    expect(watch(targets, 30, 0, { fromS: 16, count: 24 })).toEqual([]);
+    const [met] = watch(targets, 30, 0, { fromS: 40 });
     expect(met).toMatchObject({ kind: 'target-met', message: 'cam meets its target again: 30.0 fps, target 30' });
     expect(targets.missReasons.fps).toBeNull();
   });
@@ -64,6 +68,29 @@ describe('StreamTargets', () => {
     expect(targets.missReasons.fps).toBe('publishes 2.0 of 25 frames/s because maxFps is 2');
     targets.update('cam', paceOf(0, 0, { isReconnecting: true }), 10_000);
     expect(targets.missReasons.fps).toBe('publishes 0.0 of 25 frames/s because the source is being opened again');
+  });
+
+  it('states one reason while another one is there for a moment, such as the age of frames that wait', () => {
+    const targets = made({ fps: 25 });
+    const drops = (reason: 'shed' | 'stale', busy: StreamPace['busy']) =>
+      paceOf(10, 0, { fps: { in: 25, published: 10 }, droppedFps: { [reason]: 15 }, busy });
+    const reasons: (string | null)[] = [];
+    for (let second = 0; second < 30; second++) {
+      // Every third second only frames that got too old are dropped, and nothing is busy.
+      const isOdd = second % 3 === 0;
+      targets.update(
+        'cam',
+        isOdd ? drops('stale', null) : drops('shed', { part: 'infer', ratio: 0.98 }),
+        second * 1000,
+      );
+      reasons.push(targets.missReasons.fps?.replace(/:.*/, '') ?? null);
+    }
+    expect(new Set(reasons.slice(7))).toEqual(
+      new Set(['publishes 10.0 of 25 frames/s because the detector cannot keep up']),
+    );
+    // It lasts.
+    for (let second = 30; second < 36; second++) targets.update('cam', drops('stale', null), second * 1000);
+    expect(targets.missReasons.fps).toContain('frames wait longer than maxAgeMs');
   });
 
   it('accepts a camera that runs 5 % slow', () => {
@@ -94,10 +121,10 @@ describe('StreamTargets', () => {
   it('go on when other settings change, and a missed one is met again only after five seconds at its new figure', () => {
     const missed = made({ fps: 30, latencyMs: 50 });
     expect(watch(missed, 12, 80).map(({ kind }) => kind)).toEqual(['target-missed', 'target-missed']);
-    const same = new StreamTargets({ target: { fps: 30, latencyMs: 50 }, every: 1 }, missed);
+    const same = new StreamTargets({ target: { fps: 30, latencyMs: 50 }, ...ALL }, missed);
     expect(same.isMissing).toEqual({ fps: true, latency: true });
     expect(watch(same, 12, 80, { fromS: 10 }), 'it was reported before').toEqual([]);
-    const relaxed = new StreamTargets({ target: { fps: 10 }, every: 1 }, same);
+    const relaxed = new StreamTargets({ target: { fps: 10 }, ...ALL }, same);
     expect(relaxed.isMissing).toEqual({ fps: true, latency: false });
     expect(watch(relaxed, 12, 80, { fromS: 20 }).map(({ kind, details }) => [kind, details.what])).toEqual([
       ['target-met', 'fps'],
@@ -107,9 +134,9 @@ describe('StreamTargets', () => {
 
 describe('the reason of a missed target', () => {
   /** @param published - frames/s, of a target of 25. */
-  const reason = (published: number, change: Partial<StreamPace>, limits: { every?: number; maxFps?: number } = {}) =>
-    rateMiss(25, 23.75, { every: 1, ...limits }, paceOf(published, 0, change)).replace(/^.* because /, '');
-  const infer = { stage: 'infer', ratio: 0.984 } as const;
+  const reason = (published: number, change: Partial<StreamPace>, limits: Partial<RateLimits> = {}) =>
+    rateMiss(25, 23.75, { ...ALL, ...limits }, paceOf(published, 0, change)).text.replace(/^.* because /, '');
+  const infer = { part: 'infer', ratio: 0.984 } as const;
 
   it('is a limit in the settings only if that limit causes it', () => {
     expect(reason(2, {}, { maxFps: 2 })).toBe('maxFps is 2');
@@ -126,14 +153,25 @@ describe('the reason of a missed target', () => {
     expect(reason(15, { fps, droppedFps: { shed: 8, stale: 2 }, busy: infer })).toBe(
       'the detector cannot keep up: 10.0 frames/s are dropped (inference is 98 % busy)',
     );
-    expect(reason(15, { fps, droppedFps: { shed: 2, stale: 8 } })).toBe(
+    expect(reason(15, { fps, droppedFps: { stale: 10 } })).toBe(
       'frames wait longer than maxAgeMs: 10.0 frames/s are dropped',
     );
   });
 
+  it('is the detector, not the age of frames, if these wait for it', () => {
+    const fps = { in: 25, published: 15 };
+    const detector = 'the detector cannot keep up: 10.0 frames/s are dropped';
+    expect(reason(15, { fps, droppedFps: { shed: 2, stale: 8 } })).toBe(detector);
+    expect(reason(15, { fps, droppedFps: { stale: 10 }, busy: infer })).toBe(`${detector} (inference is 98 % busy)`);
+    expect(rateMiss(25, 23.75, ALL, paceOf(15, 0, { fps, droppedFps: { stale: 10 }, busy: infer })).isOfHost).toBe(
+      true,
+    );
+    expect(rateMiss(25, 23.75, ALL, paceOf(15, 0)).isOfHost).toBe(false);
+  });
+
   it('is the busy stage of the host if nothing is dropped, as for a file', () => {
     expect(reason(12, { isHeldBack: true, busy: infer })).toBe('the detector cannot keep up (inference is 98 % busy)');
-    expect(reason(12, { busy: { stage: 'decode', ratio: 0.91 } })).toBe('decoding is 91 % busy');
+    expect(reason(12, { busy: { part: 'decode', ratio: 0.91 } })).toBe('decoding is 91 % busy');
   });
 
   it('says so if the source sends nothing', () => {
@@ -143,9 +181,9 @@ describe('the reason of a missed target', () => {
   it('names the stage in which a late frame spent most time', () => {
     const queue = percentiles(310);
     const late = paceOf(25, 520);
-    expect(latencyMiss(400, { ...late, stagesMs: { ...late.stagesMs, queue } })).toBe(
+    expect(latencyMiss(400, { ...late, stagesMs: { ...late.stagesMs, queue } }).text).toBe(
       'p99 520 ms, target 400 ms, most of it in queue (p99 310 ms)',
     );
-    expect(latencyMiss(400, paceOf(25, 268))).toBe('p99 268 ms, target 400 ms, within it for less than 5 s');
+    expect(latencyMiss(400, paceOf(25, 268)).text).toBe('p99 268 ms, target 400 ms, within it for less than 30 s');
   });
 });

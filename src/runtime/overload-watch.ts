@@ -1,0 +1,157 @@
+import type { EventKind } from '../protocol/feed.ts';
+import type { OverloadReport } from '../protocol/overload.ts';
+import type { BusyStage, HostReport } from '../protocol/report.ts';
+import {
+  inputsPerFrame,
+  judgeOverload,
+  type LoadedStream,
+  type OtherModel,
+  type StreamLoad,
+} from '../telemetry/judge-overload.ts';
+import type { EventDetails, TargetEvent } from './stream/stream-port.ts';
+
+/** An overload ends once nothing was short for so long. */
+const OVER_MS = 10_000;
+const SEEN_MS = 600_000;
+/** Targets are missed one after the other: so long the first ones may wait for the overload that they are the beginning of. */
+const HELD_MS = 3_000;
+/** Weight of the newest report: rates of single seconds scatter. */
+const NEWEST_WEIGHT = 0.2;
+const LEAST_BUSY = 0.5;
+
+type EmitEvent = (kind: EventKind, stream: string | undefined, message: string, details: EventDetails) => void;
+type Usage = Pick<HostReport, 'busyRatio' | 'cpuCores' | 'cores'>;
+
+/**
+ * Says once that the host is asked for more than it can do, from when on, what helps, and when it is over. Until then it keeps back
+ * the events of the streams that miss a target for that reason.
+ */
+export class OverloadWatch {
+  readonly #emit: EmitEvent;
+  readonly #modelsAtHand: () => Promise<readonly OtherModel[]>;
+  #now: OverloadReport | null = null;
+  #shortMs = 0;
+  #seenUntilMs: number | null = null;
+  #beganMs = 0;
+  /** Model inputs per second that the host can infer; null before the first measurement. */
+  #capacity: number | null = null;
+  #models: readonly OtherModel[] = [];
+  #usage: Usage | null = null;
+  /** Events of targets since the last report. */
+  #news: (readonly [id: string, event: TargetEvent])[] = [];
+  /** Missed targets that may be the beginning of an overload, by stream and target. */
+  readonly #held = new Map<string, readonly [id: string, event: TargetEvent, sinceMs: number]>();
+  /** Missed targets of an overload, which nobody was told of. */
+  readonly #keptBack = new Map<string, readonly [id: string, event: TargetEvent]>();
+
+  /** @param modelsAtHand - other detectors whose time on this machine is known; asked at the beginning of an overload. */
+  constructor(emit: EmitEvent, modelsAtHand: () => Promise<readonly OtherModel[]>) {
+    this.#emit = emit;
+    this.#modelsAtHand = modelsAtHand;
+  }
+
+  /**
+   * Model inputs per second that the host can infer for live streams, as measured in an overload, and for ten minutes after it: with the
+   * same work as before, it would come again. Null if there was none.
+   */
+  get capacitySeen(): number | null {
+    return this.#seenUntilMs === null ? null : this.#capacity;
+  }
+
+  onTarget(id: string, event: TargetEvent): void {
+    this.#news.push([id, event]);
+  }
+
+  /**
+   * Called once a second, once all streams have made their reports.
+   *
+   * @param nowMs - monotonic.
+   */
+  update(all: Iterable<LoadedStream>, host: Usage, nowMs: number): Pick<HostReport, 'overload'> {
+    const running = Array.from(all, (stream) => stream.load(nowMs)).filter((load) => load !== null);
+    const usage = this.#smoothed(host);
+    this.#measure(running, host);
+    const judged = judgeOverload({ ...usage, streams: running, capacity: this.#capacity ?? 0, models: this.#models });
+    if (judged !== null) this.#shortMs = nowMs;
+    if (this.#now === null) {
+      if (judged !== null && running.some(({ isMissing }) => isMissing))
+        this.#begin({ ...judged, sinceMs: Date.now() }, running, nowMs);
+    } else if (nowMs - this.#shortMs >= OVER_MS) this.#end(running, nowMs);
+    else if (judged !== null) this.#now = { ...judged, sinceMs: this.#now.sinceMs };
+    if (this.#now !== null) this.#seenUntilMs = nowMs + SEEN_MS;
+    else if (this.#seenUntilMs !== null && nowMs >= this.#seenUntilMs) this.#seenUntilMs = null;
+    this.#settle(nowMs);
+    return this.#now === null ? {} : { overload: this.#now };
+  }
+
+  /** Emits the events of targets; those of an overload are kept back, for it has an event of its own. */
+  #settle(nowMs: number): void {
+    for (const [id, event] of this.#news.splice(0)) {
+      const key = JSON.stringify([id, event.details.what]);
+      const wasTold = !this.#held.delete(key) && !this.#keptBack.delete(key);
+      if (event.kind === 'target-missed' && event.isOfHost) this.#held.set(key, [id, event, nowMs]);
+      else if (wasTold || event.kind === 'target-missed') this.#tell(id, event);
+    }
+    for (const [key, [id, event, sinceMs]] of this.#held) {
+      if (this.#now === null && nowMs - sinceMs < HELD_MS) continue;
+      this.#held.delete(key);
+      if (this.#now === null) this.#tell(id, event);
+      else this.#keptBack.set(key, [id, event]);
+    }
+  }
+
+  #smoothed(host: Usage): Usage {
+    const last = this.#usage;
+    const mean = (before: number | undefined, now: number): number =>
+      before === undefined ? now : before + NEWEST_WEIGHT * (now - before);
+    const busy = Object.entries(host.busyRatio).map(([stage, ratio]) => [
+      stage,
+      mean(last?.busyRatio[stage as BusyStage], ratio),
+    ]);
+    this.#usage = {
+      cores: host.cores,
+      cpuCores: mean(last?.cpuCores, host.cpuCores),
+      busyRatio: Object.fromEntries(busy) as Usage['busyRatio'],
+    };
+    return this.#usage;
+  }
+
+  /** What is inferred, and would be in the rest of the time. Of a detector that mostly waits, that says nothing. */
+  #measure(streams: readonly StreamLoad[], { busyRatio }: Usage): void {
+    const busy = Math.max(busyRatio.infer, busyRatio.preprocess, busyRatio.main);
+    if (busy < LEAST_BUSY) return;
+    const inputs = streams.reduce((sum, stream) => sum + stream.fps.published * inputsPerFrame(stream), 0);
+    const capacity = inputs / busy;
+    this.#capacity = this.#capacity === null ? capacity : this.#capacity + NEWEST_WEIGHT * (capacity - this.#capacity);
+  }
+
+  #begin(report: OverloadReport, streams: readonly StreamLoad[], nowMs: number): void {
+    this.#now = report;
+    this.#beganMs = nowMs;
+    const { stage, askedFps, doneFps, text } = report;
+    const behind = streams.filter(({ isBehind }) => isBehind).length;
+    this.#emit('overload-began', undefined, text, { stage, askedFps, doneFps, streams: behind });
+    const keep = (models: readonly OtherModel[]): void => {
+      this.#models = models;
+    };
+    this.#modelsAtHand().then(keep, () => keep([]));
+  }
+
+  #end(streams: readonly StreamLoad[], nowMs: number): void {
+    this.#now = null;
+    const seconds = Math.round((nowMs - this.#beganMs) / 1000);
+    this.#emit('overload-ended', undefined, `this machine does what is asked of it again, after ${seconds} s`, {
+      seconds,
+    });
+    const behind = new Set(streams.filter(({ isBehind }) => isBehind).map(({ config }) => config.id));
+    for (const [key, [id, event]] of this.#keptBack) {
+      if (!behind.has(id)) continue;
+      this.#keptBack.delete(key);
+      this.#tell(id, event);
+    }
+  }
+
+  #tell(id: string, { kind, message, details }: TargetEvent): void {
+    this.#emit(kind, id, message, details);
+  }
+}

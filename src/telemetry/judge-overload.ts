@@ -1,0 +1,275 @@
+import type { StreamConfig } from '../config/stream.ts';
+import type { OverloadReport, Remedy, RemedyBody, RemedyChange } from '../protocol/overload.ts';
+import { BOTTLENECK_RATIO, type BusyStage, type HostReport } from '../protocol/report.ts';
+
+/** A running live stream: what is expected of it, what it does. Rates in frames per second. */
+export interface StreamLoad {
+  readonly config: Pick<StreamConfig, 'id' | 'maxFps' | 'target' | 'maxAgeMs' | 'track' | 'decode'>;
+  readonly fps: { readonly in: number; readonly inferred: number; readonly published: number };
+  /** Model inputs of an inferred frame. */
+  readonly views: number;
+  /** It misses a target now, because of the host and not of its source or settings. */
+  readonly isBehind: boolean;
+  /** It has missed a target for some seconds, and still does. */
+  readonly isMissing: boolean;
+  /** Key frames per second of its source, at least; null if unknown. */
+  readonly keyFps: number | null;
+}
+
+/** What can say its load. */
+export interface LoadedStream {
+  /** Null unless it is a live stream that runs. */
+  load(nowMs: number): StreamLoad | null;
+}
+
+/** Another detector at hand. */
+export interface OtherModel {
+  readonly name: string;
+  /** Time of an inference of the present detector divided by its own. */
+  readonly speedup: number;
+  /** How that is known. */
+  readonly basis: string;
+}
+
+export interface HostLoad extends Pick<HostReport, 'busyRatio' | 'cpuCores' | 'cores'> {
+  readonly streams: readonly StreamLoad[];
+  /** Model inputs per second that the host can infer for them, as measured. */
+  readonly capacity: number;
+  readonly models: readonly OtherModel[];
+}
+
+/** From this share of the streams on, missed targets are trouble of the host. */
+const MANY_RATIO = 0.5;
+/** The same, from this share of what is asked for down. */
+const ENOUGH_RATIO = 0.95;
+/** Share of what the host can do that is asked of it afterwards: at its limit every frame waits. */
+const USE_RATIO = 0.95;
+/** The same where frames are not too few but too late. */
+const PROMPT_RATIO = 0.8;
+/** From this share of all cores on, processes wait for each other. */
+const SATURATED_RATIO = 0.85;
+/** If fewer of the expected frames than this enter, they get lost before the detector. */
+const ENTERED_RATIO = 0.9;
+/** Time of ffmpeg's decoder, relative to decoding all frames: 0.66 to 0.77 and 0.08 to 0.29 on three clips. */
+const DECODE_TIME: Readonly<Record<StreamConfig['decode'], number>> = { all: 1, reference: 0.72, key: 0.19 };
+/** A remedy that gives less than this more than the one before is not named. */
+const WORTHWHILE = 1.1;
+const MOST_MODELS = 3;
+/** What a frame costs beside decoding, at least. */
+const LEAST_CORES_PER_FPS = 0.0005;
+const LEAST_FPS = 0.1;
+
+const WORK: Readonly<Record<BusyStage, string>> = {
+  decode: 'decoding',
+  preprocess: 'scaling',
+  infer: 'detection',
+  main: 'the main thread',
+};
+
+/** What limits a host: a stage, or all cores together. */
+export interface Busy {
+  readonly part: BusyStage | 'processor';
+  /** 0 to 1. */
+  readonly ratio: number;
+}
+
+/** Returns what limits a host; null if all has room, or nothing was measured yet. */
+export function busyOf(host: HostReport | undefined): Busy | null {
+  if (host === undefined) return null;
+  const ratio = host.busyRatio[host.bottleneck];
+  if (ratio >= BOTTLENECK_RATIO) return { part: host.bottleneck, ratio };
+  const processor = host.cpuCores / host.cores;
+  return processor < SATURATED_RATIO ? null : { part: 'processor', ratio: Math.min(1, processor) };
+}
+
+/** Frames per second that somebody expects of a stream. */
+function demandOf({ config, fps }: Pick<StreamLoad, 'config' | 'fps'>): number {
+  return config.target.fps ?? fps.in;
+}
+
+/** Returns what is short and what helps; null if the host does what is asked of it, or something else is the cause. */
+export function judgeOverload(load: HostLoad): Omit<OverloadReport, 'sinceMs'> | null {
+  const { streams } = load;
+  const behind = streams.filter(({ isBehind }) => isBehind);
+  const askedFps = sum(streams, demandOf);
+  const doneFps = sum(streams, ({ fps }) => fps.published);
+  const isEnough = doneFps >= ENOUGH_RATIO * askedFps;
+  if (behind.length === 0 || (isEnough && behind.length < MANY_RATIO * streams.length)) return null;
+  const stage = shortStage(load);
+  if (stage === null) return null;
+  const remedies = stage === 'decode' ? decodeRemedies(load) : rateRemedies(load, stage, isEnough);
+  const figures = isEnough
+    ? 'frames are published too late'
+    : `you ask ${fpsText(askedFps)} frames/s, this machine does ${fpsText(doneFps)}`;
+  const ways = remedies.map(({ text }) => text).join(', or ');
+  const text = `${WORK[stage]} cannot keep up: ${figures}${ways === '' ? '' : `: ${ways}`}`;
+  return { stage, askedFps, doneFps, text: `${text[0]!.toUpperCase()}${text.slice(1)}.`, remedies };
+}
+
+/**
+ * Decoding is short if all cores are busy, most of them with it, and frames do not even enter or the detector has time. Whatever waits
+ * for a core looks busy as well, so that comes first.
+ */
+function shortStage({ streams, busyRatio, cpuCores, cores }: HostLoad): BusyStage | null {
+  const isMostlyDecoding = busyRatio.decode * cores > cpuCores / 2 && cpuCores >= SATURATED_RATIO * cores;
+  const hasLost = enteredRatio(streams) < ENTERED_RATIO || busyRatio.infer < BOTTLENECK_RATIO;
+  if (isMostlyDecoding && hasLost) return 'decode';
+  const stages = ['infer', 'preprocess', 'main'] as const;
+  const stage = stages.reduce((a, b) => (busyRatio[b] > busyRatio[a] ? b : a));
+  return busyRatio[stage] >= BOTTLENECK_RATIO ? stage : null;
+}
+
+/** Share of the expected frames that enter. */
+function enteredRatio(streams: readonly StreamLoad[]): number {
+  const asked = sum(streams, demandOf);
+  return asked === 0 ? 1 : sum(streams, (stream) => Math.min(stream.fps.in, demandOf(stream))) / asked;
+}
+
+function rateRemedies(load: HostLoad, stage: BusyStage, isEnough: boolean): Remedy[] {
+  const { streams, models, busyRatio } = load;
+  const use = isEnough ? PROMPT_RATIO : USE_RATIO;
+  const rate = downToTwoDigits(Math.max(LEAST_FPS, rateWithin(streams, use * load.capacity)));
+  const remedies: Remedy[] = [
+    {
+      kind: 'rate',
+      text: `lower the rate to ${fpsText(rate)} frames/s`,
+      ...outcome(streams, Math.min(rate, rateWithin(streams, load.capacity))),
+      isEstimate: false,
+      basis: 'what this host infers now',
+      changes: changesOf(streams.filter((stream) => demandOf(stream) > rate).map((stream) => toRate(stream, rate))),
+    },
+  ];
+  if (stage !== 'infer') return remedies;
+  // The other stages have more to do then.
+  const others = Math.max(busyRatio.preprocess, busyRatio.main, 0.01);
+  const faster = models
+    .map((model) => {
+      const growth = Math.min(model.speedup, USE_RATIO / others);
+      return { model, rate: rateWithin(streams, use * growth * load.capacity) };
+    })
+    .filter((each) => each.rate > WORTHWHILE * rate)
+    .sort((a, b) => b.rate - a.rate)
+    .slice(0, MOST_MODELS);
+  for (const { model, rate: fps } of faster)
+    remedies.push({
+      kind: 'model',
+      text: `use ${model.name}: about ${fpsText(fps)}`,
+      ...outcome(streams, fps),
+      isEstimate: true,
+      basis: model.basis,
+      changes: [],
+      model: model.name,
+    });
+  return remedies;
+}
+
+/** @param rate - of each stream that asks for as much or more. */
+function outcome(streams: readonly StreamLoad[], rate: number): Pick<Remedy, 'fps' | 'streamFps'> {
+  return { fps: sum(streams, (stream) => Math.min(rate, demandOf(stream))), streamFps: rate };
+}
+
+function decodeRemedies(load: HostLoad): Remedy[] {
+  const { streams } = load;
+  const remedies: Remedy[] = [];
+  for (const frames of ['reference', 'key'] as const) {
+    const less = streams.filter(({ config }) => DECODE_TIME[config.decode] > DECODE_TIME[frames]);
+    if (less.length === 0) continue;
+    const { fps, streamFps } = decodingLess(load, frames);
+    const result = fps === null ? ', as many as the sources have' : `: about ${fpsText(fps)} frames/s`;
+    remedies.push({
+      kind: 'decode',
+      text: `decode ${frames} frames only${result}`,
+      ...{ fps, streamFps, isEstimate: true },
+      basis: `decoding ${frames} frames takes about ${Math.round(100 * DECODE_TIME[frames])} % of the time of all, as measured on other videos`,
+      changes: changesOf(less.map(({ config: { id, decode } }) => [id, { decode: frames }, { decode }] as const)),
+    });
+  }
+  return remedies;
+}
+
+/** Decoding takes its part of the cores first: it does not wait for what comes behind it. The rest is for the other work of each frame. */
+function decodingLess(
+  { streams, busyRatio, cores, cpuCores }: HostLoad,
+  frames: 'reference' | 'key',
+): Pick<Remedy, 'fps' | 'streamFps'> {
+  const isKey = ({ config }: StreamLoad): boolean => frames === 'key' || config.decode === 'key';
+  if (streams.some((stream) => isKey(stream) && stream.keyFps === null)) return { fps: null, streamFps: null };
+  const now = sum(streams, ({ config }) => DECODE_TIME[config.decode]);
+  const after = sum(streams, ({ config }) => Math.min(DECODE_TIME[config.decode], DECODE_TIME[frames]));
+  const decoding = busyRatio.decode * cores;
+  const needed = ((decoding / Math.max(0.01, enteredRatio(streams))) * after) / now;
+  // Media time that is decoded per time.
+  const speed = Math.min(1, cpuCores / needed);
+  const done = sum(streams, ({ fps }) => fps.published);
+  const perFrame = Math.max(LEAST_CORES_PER_FPS, (cpuCores - decoding) / Math.max(LEAST_FPS, done));
+  const possible = Math.max(done, (cpuCores - needed) / perFrame);
+  const wanted = streams.map((stream) =>
+    Math.min(demandOf(stream), isKey(stream) ? stream.keyFps! : Number.POSITIVE_INFINITY),
+  );
+  const all = sum(wanted, (fps) => fps);
+  const share = Math.min(speed, possible / all);
+  return { fps: share * all, streamFps: share * Math.max(...wanted) };
+}
+
+type Change = readonly [id: string, body: RemedyBody, undo: RemedyBody];
+
+/** Settings that the schema wants to fit the rate change with it, and a frame may wait for one interval: all can come at once. */
+function toRate({ config }: StreamLoad, rate: number): Change {
+  const { id, maxFps = null, target, maxAgeMs, track } = config;
+  const intervalMs = Math.ceil(1000 / rate);
+  const changes: (readonly [to: RemedyBody, from: RemedyBody])[] = [[{ maxFps: rate }, { maxFps }]];
+  if (target.fps !== undefined && target.fps > rate)
+    changes.push([{ target: { fps: rate } }, { target: { fps: target.fps } }]);
+  if (maxAgeMs < intervalMs) changes.push([{ maxAgeMs: intervalMs }, { maxAgeMs }]);
+  if (typeof track === 'object' && track.lostMs !== undefined && track.lostMs < intervalMs)
+    changes.push([{ track: { lostMs: intervalMs } }, { track: { lostMs: track.lostMs } }]);
+  const [body, undo] = [0, 1].map((side) => Object.assign({}, ...changes.map((change) => change[side])) as RemedyBody);
+  return [id, body!, undo!];
+}
+
+/** Streams with the same change share an entry. */
+function changesOf(changes: readonly Change[]): RemedyChange[] {
+  const groups = new Map<string, RemedyChange & { readonly streams: string[] }>();
+  for (const [id, body, undo] of changes) {
+    const key = JSON.stringify([body, undo]);
+    const group = groups.get(key) ?? { streams: [], body, undo };
+    groups.set(key, group);
+    group.streams.push(id);
+  }
+  return [...groups.values()];
+}
+
+/** The rate per stream at which all together need `capacity` model inputs per second: those that ask for less keep theirs. */
+function rateWithin(streams: readonly StreamLoad[], capacity: number): number {
+  const sorted = streams.toSorted((a, b) => demandOf(a) - demandOf(b));
+  let left = capacity;
+  let cost = sum(sorted, inputsPerFrame);
+  for (const stream of sorted) {
+    const rate = left / cost;
+    if (demandOf(stream) > rate) return rate;
+    left -= demandOf(stream) * inputsPerFrame(stream);
+    cost -= inputsPerFrame(stream);
+  }
+  return demandOf(sorted.at(-1)!);
+}
+
+/** Model inputs that a published frame of a stream costs: fewer if some are not inferred. */
+export function inputsPerFrame({ fps, views }: Pick<StreamLoad, 'fps' | 'views'>): number {
+  const share = fps.published === 0 ? 1 : Math.min(1, Math.max(0.01, fps.inferred / fps.published));
+  return share * views;
+}
+
+/** Two digits, or a whole number. */
+function fpsText(fps: number): string {
+  return fps >= 10 ? fps.toFixed(0) : `${Number(fps.toPrecision(2))}`;
+}
+
+function downToTwoDigits(value: number): number {
+  const step = 10 ** (Math.floor(Math.log10(value)) - 1);
+  // The division of decimal steps is not exact.
+  return Number((Math.floor(value / step + 1e-9) * step).toPrecision(2));
+}
+
+function sum<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((total, item) => total + value(item), 0);
+}

@@ -1,0 +1,145 @@
+import { describe, expect, it } from 'vitest';
+import type { OverloadReport } from '../../../src/protocol/overload.ts';
+import { OverloadWatch } from '../../../src/runtime/overload-watch.ts';
+import type { TargetEvent } from '../../../src/runtime/stream/stream-port.ts';
+import type { StreamLoad } from '../../../src/telemetry/judge-overload.ts';
+
+const BUSY = { busyRatio: { decode: 0.1, preprocess: 0.1, infer: 0.98, main: 0.1 }, cpuCores: 1.5, cores: 2 };
+
+/** A host with cameras of 10 frames/s each, whose clock is set by hand. */
+class Bench {
+  nowMs = 0;
+  readonly said: string[] = [];
+  readonly watch: OverloadWatch;
+  readonly cameras = new Map<string, StreamLoad>();
+
+  constructor(ids: readonly string[], models: ConstructorParameters<typeof OverloadWatch>[1] = async () => []) {
+    for (const id of ids) this.set(id, 2);
+    this.watch = new OverloadWatch(
+      (kind, stream, message) =>
+        void this.said.push(`${kind} ${stream ?? 'host'}${kind === 'overload-began' ? '' : `: ${message}`}`),
+      models,
+    );
+  }
+
+  /** @param published - frames/s of a camera. */
+  set(id: string, published: number, isMissing = published < 9.5): void {
+    const config = { id, target: { fps: 10 }, maxAgeMs: 500, track: false, decode: 'all' } as StreamLoad['config'];
+    const fps = { in: 10, inferred: published, published };
+    this.cameras.set(id, { config, fps, views: 1, isBehind: published < 9.5, isMissing, keyFps: null });
+  }
+
+  tell(id: string, kind: TargetEvent['kind'], isOfHost = true): void {
+    this.watch.onTarget(id, { kind, message: kind, details: { what: 'fps' }, isOfHost });
+  }
+
+  /** Lets seconds pass. */
+  pass(seconds: number, host = BUSY): OverloadReport | null {
+    let last: OverloadReport | null = null;
+    for (let i = 0; i < seconds; i++) {
+      this.nowMs += 1000;
+      const loads = [...this.cameras.values()].map((load) => ({ load: () => load }));
+      last = this.watch.update([...loads, { load: () => null }], host, this.nowMs).overload ?? null;
+    }
+    return last;
+  }
+}
+
+const IDS = ['a', 'b', 'c', 'd'];
+
+describe('an overload', () => {
+  it('begins once a target is missed for some seconds, is said once, and ends ten seconds after it is over', () => {
+    const bench = new Bench(IDS);
+    for (const id of IDS) bench.set(id, 2, false);
+    expect(bench.pass(4)).toBeNull();
+    for (const id of IDS) bench.set(id, 2);
+    const report = bench.pass(1);
+    expect(report).toMatchObject({ stage: 'infer', askedFps: 40, doneFps: 8 });
+    expect(bench.pass(30)?.sinceMs).toBe(report?.sinceMs);
+    expect(bench.said).toEqual(['overload-began host']);
+    for (const id of IDS) bench.set(id, 10);
+    expect(bench.pass(9)).not.toBeNull();
+    expect(bench.pass(1)).toBeNull();
+    expect(bench.said.slice(1)).toEqual([
+      'overload-ended host: this machine does what is asked of it again, after 40 s',
+    ]);
+  });
+
+  it('goes on over seconds in which nothing is short', () => {
+    const bench = new Bench(IDS);
+    bench.pass(1);
+    for (let i = 0; i < 10; i++) {
+      for (const id of IDS) bench.set(id, i % 2 === 0 ? 10 : 2);
+      expect(bench.pass(7)).not.toBeNull();
+    }
+    expect(bench.said).toEqual(['overload-began host']);
+  });
+
+  it('is one event, not one of each stream that misses a target because of it', () => {
+    const bench = new Bench(IDS);
+    for (const id of IDS) bench.tell(id, 'target-missed');
+    bench.pass(1);
+    expect(bench.said).toEqual(['overload-began host']);
+    for (const id of IDS) bench.set(id, 10);
+    for (const id of IDS) bench.tell(id, 'target-met');
+    bench.pass(20);
+    expect(bench.said).toEqual(['overload-began host', expect.stringMatching(/^overload-ended/)]);
+  });
+
+  it('is the event of targets that were missed shortly before it, too', () => {
+    const bench = new Bench(IDS);
+    for (const id of IDS) bench.tell(id, 'target-missed');
+    // For a moment the detector does not look busy.
+    bench.pass(2, { ...BUSY, busyRatio: { ...BUSY.busyRatio, infer: 0.7 } });
+    expect(bench.said).toEqual([]);
+    bench.pass(20);
+    expect(bench.said).toEqual(['overload-began host']);
+  });
+
+  it('keeps back no event with a cause of its own, and none while there is no overload', () => {
+    const bench = new Bench(IDS);
+    bench.tell('a', 'target-missed', false);
+    bench.pass(1);
+    bench.tell('a', 'target-met', false);
+    bench.pass(1);
+    expect(bench.said).toEqual(['overload-began host', 'target-missed a: target-missed', 'target-met a: target-met']);
+    const calm = new Bench(['a']);
+    calm.set('a', 10);
+    calm.tell('a', 'target-missed');
+    calm.pass(4);
+    expect(calm.said).toEqual(['target-missed a: target-missed']);
+  });
+
+  it('says at its end which stream still misses its target', () => {
+    const bench = new Bench(IDS);
+    for (const id of IDS) bench.tell(id, 'target-missed');
+    bench.pass(1);
+    for (const id of ['a', 'b', 'c']) bench.set(id, 10);
+    // One of four, and 39 of 40 frames are done.
+    bench.set('d', 9);
+    bench.pass(10);
+    expect(bench.said.slice(2)).toEqual(['target-missed d: target-missed']);
+  });
+
+  it('names the models at hand once they are known, and none if they cannot be listed', async () => {
+    const bench = new Bench(IDS, async () => [{ name: 'small', speedup: 4, basis: 'measured' }]);
+    expect(bench.pass(1)?.remedies.map(({ kind }) => kind)).toEqual(['rate']);
+    await Promise.resolve();
+    expect(bench.pass(1)?.remedies.map(({ kind }) => kind)).toEqual(['rate', 'model']);
+  });
+
+  it('shows the capacity that was seen, smoothed, and for ten minutes more: not what the host declared', () => {
+    const bench = new Bench(IDS);
+    expect(bench.watch.capacitySeen).toBeNull();
+    bench.pass(30);
+    // 8 inferences/s at 98 % of the time.
+    expect(bench.watch.capacitySeen).toBeCloseTo(8 / 0.98, 6);
+    for (const id of IDS) bench.set(id, 10);
+    bench.pass(10, { ...BUSY, busyRatio: { ...BUSY.busyRatio, infer: 0.2 } });
+    expect(bench.watch.capacitySeen).toBeCloseTo(8 / 0.98, 6);
+    bench.pass(598);
+    expect(bench.watch.capacitySeen).not.toBeNull();
+    bench.pass(1);
+    expect(bench.watch.capacitySeen).toBeNull();
+  });
+});

@@ -1,0 +1,209 @@
+import { describe, expect, it } from 'vitest';
+import { type HostLoad, judgeOverload, type StreamLoad } from '../../../src/telemetry/judge-overload.ts';
+
+const IDLE = { decode: 0.1, preprocess: 0.1, infer: 0.1, main: 0.1 };
+
+interface Camera {
+  readonly target?: number;
+  readonly in?: number;
+  readonly published?: number;
+  readonly inferred?: number;
+  readonly views?: number;
+  readonly keyFps?: number | null;
+  readonly config?: Partial<StreamLoad['config']>;
+}
+
+function camera(id: string, { target, config = {}, ...rates }: Camera): StreamLoad {
+  const { published = 2.5, inferred = published, views = 1, keyFps = null } = rates;
+  const entered = rates.in ?? target ?? published;
+  const settings = {
+    id,
+    maxAgeMs: 500,
+    track: false,
+    decode: 'all',
+    target: target === undefined ? {} : { fps: target },
+  };
+  return {
+    config: { ...settings, ...config } as StreamLoad['config'],
+    fps: { in: entered, inferred, published },
+    ...{ views, keyFps, isMissing: true, isBehind: published < 0.95 * (target ?? 0) },
+  };
+}
+
+/** Four cameras of 16 frames/s on a detector that infers 10. */
+function busyDetector(change: Partial<HostLoad> = {}): HostLoad {
+  const streams = ['a', 'b', 'c', 'd'].map((id) => camera(id, { target: 16 }));
+  return {
+    ...{ streams, capacity: 10, models: [], cores: 2, cpuCores: 1.6, busyRatio: { ...IDLE, infer: 0.99 } },
+    ...change,
+  };
+}
+
+describe('a detector that cannot keep up', () => {
+  it('is said in one sentence, with the rate that all streams together can have', () => {
+    const judged = judgeOverload(busyDetector())!;
+    // 95 % of 10 inferences/s for four streams is 2.375, rounded down.
+    expect(judged.text).toBe(
+      'Detection cannot keep up: you ask 64 frames/s, this machine does 10: lower the rate to 2.3 frames/s.',
+    );
+    expect(judged).toMatchObject({ stage: 'infer', askedFps: 64, doneFps: 10 });
+    expect(judged.remedies).toEqual([
+      expect.objectContaining({ kind: 'rate', streamFps: 2.3, fps: 4 * 2.3, isEstimate: false }),
+    ]);
+  });
+
+  it('names requests that apply the rate and take it back, one for all streams with the same settings', () => {
+    const streams = [
+      camera('a', { target: 16 }),
+      camera('b', { target: 16 }),
+      camera('c', { target: 16, config: { maxFps: 20, maxAgeMs: 900, track: { lostMs: 300 } as never } }),
+      camera('free', { in: 16 }),
+    ];
+    const [remedy] = judgeOverload(busyDetector({ streams }))!.remedies;
+    // 1000 / 2.3 is less than 500 ms.
+    expect(remedy?.changes).toEqual([
+      { streams: ['a', 'b'], body: { maxFps: 2.3, target: { fps: 2.3 } }, undo: { maxFps: null, target: { fps: 16 } } },
+      {
+        streams: ['c'],
+        body: { maxFps: 2.3, target: { fps: 2.3 }, track: { lostMs: 435 } },
+        undo: { maxFps: 20, target: { fps: 16 }, track: { lostMs: 300 } },
+      },
+      { streams: ['free'], body: { maxFps: 2.3 }, undo: { maxFps: null } },
+    ]);
+  });
+
+  it('lets a frame wait for one interval: frames of all streams can come at once', () => {
+    const [remedy] = judgeOverload(busyDetector({ capacity: 2 }))!.remedies;
+    expect(remedy?.streamFps).toBe(0.47);
+    expect(remedy?.changes[0]?.body).toMatchObject({ maxFps: 0.47, maxAgeMs: 2128 });
+    expect(remedy?.changes[0]?.undo).toMatchObject({ maxFps: null, maxAgeMs: 500 });
+  });
+
+  it('names the least rate if the machine does nothing at all, and promises no more than it does', () => {
+    const [remedy] = judgeOverload(busyDetector({ capacity: 0 }))!.remedies;
+    expect(remedy).toMatchObject({ text: 'lower the rate to 0.1 frames/s', streamFps: 0, fps: 0 });
+    expect(remedy?.changes[0]?.body).toMatchObject({ maxFps: 0.1, maxAgeMs: 10_000 });
+  });
+
+  it('leaves streams alone that ask for less, and shares the rest among the others', () => {
+    const streams = [
+      camera('slow', { target: 1, published: 1 }),
+      camera('a', { target: 16 }),
+      camera('b', { target: 16 }),
+    ];
+    const [remedy] = judgeOverload(busyDetector({ streams }))!.remedies;
+    // (9.5 - 1) / 2
+    expect(remedy).toMatchObject({ streamFps: 4.2, fps: 1 + 2 * 4.2 });
+    expect(remedy?.changes.flatMap((change) => change.streams)).toEqual(['a', 'b']);
+  });
+
+  it('counts what a frame costs: its tiles, and the frames that are not inferred', () => {
+    const tiled = [camera('tiled', { target: 16, views: 4 }), camera('plain', { target: 16 })];
+    expect(judgeOverload(busyDetector({ streams: tiled }))?.remedies[0]?.streamFps).toBe(1.9);
+    const skipping = [camera('skips', { target: 16, published: 4, inferred: 1 }), camera('plain', { target: 16 })];
+    // 9.5 / (1 + 1/4)
+    expect(judgeOverload(busyDetector({ streams: skipping }))?.remedies[0]?.streamFps).toBe(7.6);
+  });
+
+  it('names other models by what they give, as estimates, the fastest first, and only if that is more', () => {
+    const models = [
+      { name: 'as-slow', speedup: 1.05, basis: 'x' },
+      { name: 'twice', speedup: 2, basis: '20 instead of 40 ms a frame' },
+      { name: 'ten-times', speedup: 10, basis: '4 instead of 40 ms a frame' },
+    ];
+    const judged = judgeOverload(busyDetector({ models }))!;
+    expect(judged.text).toBe(
+      'Detection cannot keep up: you ask 64 frames/s, this machine does 10: lower the rate to 2.3 frames/s, or use ten-times: about 16, or use twice: about 4.8.',
+    );
+    expect(judged.remedies.slice(1)).toMatchObject([
+      // Preprocessing, which uses a tenth of its capacity for 10 frames/s, does 95.
+      {
+        kind: 'model',
+        model: 'ten-times',
+        streamFps: 16,
+        fps: 64,
+        isEstimate: true,
+        basis: '4 instead of 40 ms a frame',
+      },
+      { kind: 'model', model: 'twice', streamFps: 4.75, changes: [] },
+    ]);
+  });
+
+  it('does not promise more of a model than the other stages can do', () => {
+    const models = [{ name: 'ten-times', speedup: 10, basis: 'x' }];
+    const busyRatio = { ...IDLE, infer: 0.99, preprocess: 0.475 };
+    const judged = judgeOverload(busyDetector({ models, busyRatio }))!;
+    expect(judged.remedies[1]?.streamFps).toBeCloseTo((0.95 * 10 * (0.95 / 0.475)) / 4, 9);
+  });
+
+  it('is no overload if nothing is behind, nothing is busy, or few streams miss what the host does', () => {
+    const fine = busyDetector().streams.map((stream) => ({ ...stream, isBehind: false }));
+    expect(judgeOverload(busyDetector({ streams: fine }))).toBeNull();
+    expect(judgeOverload(busyDetector({ busyRatio: IDLE }))).toBeNull();
+    const one = ['a', 'b', 'c'].map((id) => camera(id, { target: 16, published: 16 }));
+    expect(judgeOverload(busyDetector({ streams: [...one, camera('d', { target: 2, published: 1.5 })] }))).toBeNull();
+    expect(judgeOverload(busyDetector({ streams: [] }))).toBeNull();
+  });
+
+  it('says so if frames are not too few but too late', () => {
+    const late = ['a', 'b'].map((id) => ({ ...camera(id, { target: 5, published: 5 }), isBehind: true }));
+    const judged = judgeOverload(busyDetector({ streams: late }))!;
+    expect(judged.text).toBe('Detection cannot keep up: frames are published too late: lower the rate to 4 frames/s.');
+  });
+});
+
+describe('decoding that cannot keep up', () => {
+  /** 1.5 of 1.95 cores decode a quarter of the frames that are asked for; an inference that waits for a core looks busy, too. */
+  function busyDecoder(streams: readonly StreamLoad[], change: Partial<HostLoad> = {}): HostLoad {
+    return busyDetector({ streams, cpuCores: 1.95, busyRatio: { ...IDLE, decode: 0.75, infer: 0.9 }, ...change });
+  }
+  const slow = { target: 8, in: 2, published: 2 };
+
+  it('is told from a slow detector by frames that do not even enter, and answered by decoding less', () => {
+    const judged = judgeOverload(busyDecoder([camera('a', slow), camera('b', { ...slow, keyFps: 0.5 })]))!;
+    expect(judged.stage).toBe('decode');
+    expect(judged.remedies.map(({ kind }) => kind)).toEqual(['decode', 'decode']);
+    // All frames need 6 cores, reference frames 4.32: of 1.95 cores nothing is left for what comes behind.
+    expect(judged.text).toBe(
+      'Decoding cannot keep up: you ask 16 frames/s, this machine does 4: decode reference frames only: about 4 frames/s, or decode key frames only, as many as the sources have.',
+    );
+    expect(judged.remedies[0]).toMatchObject({
+      isEstimate: true,
+      changes: [{ streams: ['a', 'b'], body: { decode: 'reference' }, undo: { decode: 'all' } }],
+    });
+  });
+
+  it('is told from a slow detector by that having time, if all frames enter and many get too old', () => {
+    const streams = ['a', 'b'].map((id) => camera(id, { target: 8, in: 8, published: 2 }));
+    const busyRatio = { ...IDLE, decode: 0.75, infer: 0.4, main: 0.85 };
+    expect(judgeOverload(busyDecoder(streams, { busyRatio }))?.stage).toBe('decode');
+    expect(judgeOverload(busyDecoder(streams, { busyRatio, cpuCores: 1.6 }))?.stage, 'a core is idle').toBe('main');
+    // One thread is busy, whatever the decoders do.
+    expect(judgeOverload(busyDecoder(streams, { busyRatio: { ...busyRatio, infer: 0.99 } }))?.stage).toBe('infer');
+  });
+
+  it('predicts what the cores that decoding leaves can do, and no more key frames than a source has', () => {
+    const judged = judgeOverload(
+      busyDecoder([camera('a', { ...slow, keyFps: 0.5 }), camera('b', { ...slow, keyFps: 20 })]),
+    )!;
+    // Key frames need 6 * 0.19 = 1.14 cores; 0.81 are left, and a frame takes 0.45 / 4 of a core beside its decoding.
+    expect(judged.remedies[1]!.fps).toBeCloseTo(0.81 / (0.45 / 4), 9);
+    expect(judged.remedies[1]!.streamFps).toBeCloseTo((8 / 8.5) * (0.81 / (0.45 / 4)), 9);
+    const cheap = busyDecoder([camera('a', { ...slow, keyFps: 0.5 }), camera('b', { ...slow, keyFps: 20 })], {
+      busyRatio: { ...IDLE, decode: 0.95, infer: 0.9 },
+    });
+    expect(judgeOverload(cheap)!.remedies[1]).toMatchObject({ fps: 0.5 + 8, streamFps: 8 });
+  });
+
+  it('names what is left: key frames where reference frames are decoded, nothing below', () => {
+    const reference = { ...slow, config: { decode: 'reference' } } as const;
+    const judged = judgeOverload(busyDecoder([camera('a', reference), camera('b', reference)]))!;
+    expect(judged.remedies.map(({ changes }) => changes)).toEqual([
+      [{ streams: ['a', 'b'], body: { decode: 'key' }, undo: { decode: 'reference' } }],
+    ]);
+    const key = { ...slow, config: { decode: 'key' } } as const;
+    expect(judgeOverload(busyDecoder([camera('a', key)]))?.text).toBe(
+      'Decoding cannot keep up: you ask 8 frames/s, this machine does 2.',
+    );
+  });
+});
