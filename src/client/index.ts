@@ -99,6 +99,7 @@ export type {
   RolloutReport,
   RolloutState,
   StreamChanges,
+  StreamFinding,
   StreamPatch,
   VersionReport,
 } from '../protocol/rollout-records.ts';

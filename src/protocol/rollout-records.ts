@@ -57,6 +57,26 @@ export const GUARD_VERDICTS = ['pass', 'fail', 'undecided', 'no-data'] as const;
 /** What a guard says about a step. */
 export type GuardVerdict = (typeof GUARD_VERDICTS)[number];
 
+/** What a guard found on one stream. */
+export interface StreamFinding {
+  /** Name of the stream. */
+  readonly stream: string;
+  /** fail: harm is certain. undecided: it is likely. no-data: it was not observed long enough. */
+  readonly verdict: 'fail' | 'undecided' | 'no-data';
+  /** How much worse the candidate is than the control; null while unknown. */
+  readonly estimate: number | null;
+  /** One sentence with figures. */
+  readonly reason: string;
+}
+const streamFinding = z.object({
+  stream: id,
+  verdict: z.enum(GUARD_VERDICTS).exclude(['pass']),
+  estimate: z.number().nullable(),
+  reason: text,
+});
+/** Most streams that a guard names. */
+export const MOST_FINDINGS = 100;
+
 /** What one guard found so far in a step. docs/guards.md has the unit of each guard's figures. */
 export interface GuardReport {
   /** Name of the guard. */
@@ -79,6 +99,8 @@ export interface GuardReport {
   readonly reason: string;
   /** Milliseconds until it decides, if the figures stay as they are; null if that cannot be estimated. */
   readonly leftMs: number | null;
+  /** Streams that it does not find within its limit, at most 100: if there are as many, more may exist. Absent if it judges no single streams, and from older hosts. */
+  readonly streams?: readonly StreamFinding[] | undefined;
 }
 const guardReport = z.object({
   guard: name.min(1),
@@ -91,6 +113,7 @@ const guardReport = z.object({
   frames: count,
   reason: text,
   leftMs: amount.nullable().default(null),
+  streams: z.array(streamFinding).max(MOST_FINDINGS).optional(),
 });
 
 /** An expected gain in speed. */
@@ -213,7 +236,8 @@ export const rolloutFigures = z.object({
   silent: count.default(0),
   reports: z.array(guardReport).max(MOST_GUARDS),
 });
-export interface RolloutFigures extends Omit<Wire<typeof rolloutFigures>, 'gain' | 'loadedOn'> {
+export interface RolloutFigures extends Omit<Wire<typeof rolloutFigures>, 'gain' | 'loadedOn' | 'reports'> {
+  readonly reports: readonly GuardReport[];
   readonly gain?: Gain | undefined;
   readonly loadedOn?: readonly string[] | undefined;
 }

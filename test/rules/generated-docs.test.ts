@@ -78,7 +78,7 @@ describe('docs/reports.md', () => {
     ],
     ['Host report', ['HostReport', 'DeviceReport', 'BatchReport', 'SinkReport', 'AlertFigures']],
     ['Events of rules', ['RuleEvent', 'EventMoment', 'EventPicture', 'BlindBefore', 'CloudEvent']],
-    ['Roll-out', ['RolloutReport', 'GuardReport', 'Gain', 'VersionReport', 'Decision']],
+    ['Roll-out', ['RolloutReport', 'GuardReport', 'StreamFinding', 'Gain', 'VersionReport', 'Decision']],
     ['Fleet report', ['FleetReport', 'FleetHost', 'PlacementReport', 'JobReport', 'QueueReport', 'ScaleReport']],
     ['Messages of the feed', ['HelloMessage', 'StatsMessage', 'ShadowMessage', 'EventMessage']],
     [

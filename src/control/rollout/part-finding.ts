@@ -34,6 +34,16 @@ export interface PartFinding {
   readonly isForPerson?: boolean;
 }
 
+/** The strongest evidence of harm; null if there is none. */
+export function worstOf(found: Iterable<readonly [unknown, PartFinding]>): PartFinding | null {
+  let suspect: PartFinding | null = null;
+  for (const [, finding] of found) {
+    if (finding.verdict === 'fail') return finding;
+    suspect ??= finding;
+  }
+  return suspect;
+}
+
 /** How a rule looks at a part. */
 export interface PartLook {
   readonly where: string;
@@ -48,6 +58,11 @@ export interface PartLook {
   readonly isForPerson?: boolean;
   /** Suspect from the first block on, if that is beyond the limit. */
   readonly isEarly?: boolean;
+}
+
+/** A part with its evidence. */
+interface Judged {
+  readonly evidence: PartEvidence;
 }
 
 /** Collects the evidence of parts by the rules of all guards, and finds the worst part. */
@@ -77,26 +92,28 @@ export class PartJudge<Block, Rule extends PartRule<Block>> {
   }
 
   /**
-   * The part with the strongest evidence of harm; null if none is even suspect.
+   * Every part with evidence of harm.
    *
    * @param look - the share of the risk of one of so many rules is what `alpha` says; null: this rule does not judge the part.
    */
-  worst<Part extends { readonly evidence: PartEvidence }>(
+  *findings<Part extends Judged>(
     guard: GuardName,
     parts: Iterable<Part>,
     nowMs: number,
     look: (part: Part, rule: Rule, rules: number) => PartLook | null,
-  ): PartFinding | null {
+  ): Generator<readonly [Part, PartFinding]> {
     const rules = this.#rules.filter((rule) => rule.guard === guard);
-    let suspect: PartFinding | null = null;
     for (const part of parts)
       for (const rule of rules) {
         const seen = look(part, rule, rules.length);
         const found = seen === null ? null : this.#judge(rule, of(part.evidence, rule.kind), seen, nowMs);
-        if (found?.verdict === 'fail') return found;
-        suspect ??= found;
+        if (found !== null) yield [part, found];
       }
-    return suspect;
+  }
+
+  /** Whether there is evidence about a part, for or against it. */
+  isJudged(guard: GuardName, { evidence }: Judged): boolean {
+    return this.#rules.some((rule) => rule.guard === guard && of(evidence, rule.kind).blocks > 0);
   }
 
   #judge(rule: Named<Rule>, evidence: HarmEvidence, look: PartLook, nowMs: number): PartFinding | null {

@@ -3,7 +3,12 @@ import { counted } from '../../core/counted.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { DEFAULT_LIMITS } from '../../measure/interference.ts';
 import type { Estimate } from '../../measure/sequential.ts';
-import type { GuardReport, Observation } from '../../protocol/rollout-records.ts';
+import {
+  type GuardReport,
+  MOST_FINDINGS,
+  type Observation,
+  type StreamFinding,
+} from '../../protocol/rollout-records.ts';
 import { blockSeriesState } from './block-series.ts';
 import { compareSides, relativeEstimate, type Sides } from './compare-sides.ts';
 import type { Guard } from './guards/guard.ts';
@@ -121,7 +126,13 @@ export class RolloutGuards {
   reports(streams?: readonly string[]): readonly GuardReport[] {
     const hard = this.#options.guards.hard.isOn ? this.#hard.reports(this.#options.nowMs()) : [];
     const sides = this.#sides.aligned();
-    return [...hard, ...this.#on.map((name) => withPart(this.#judge(name, sides), this.#partOf(name, streams)))];
+    return [
+      ...hard,
+      ...this.#on.map((name) => ({
+        ...withPart(this.#judge(name, sides), this.#partOf(name, streams)),
+        ...this.#streamsOf(name, streams),
+      })),
+    ];
   }
 
   /** Of these streams, those whose control was observed too briefly to compare the candidate with it, and that are still waited for. */
@@ -180,6 +191,33 @@ export class RolloutGuards {
       this.#shadowParts.worst(guard, this.#partRisk, nowMs) ??
       (ofClasses === null ? null : this.#notJudged(nowMs, streams))
     );
+  }
+
+  /** What a guard that judges single streams finds on them. */
+  #streamsOf(guard: GuardName, existing: readonly string[] | undefined): Pick<GuardReport, 'streams'> {
+    const { ofStreams, ofClasses }: Guard = GUARDS[guard];
+    if (ofStreams === null && ofClasses === null) return {};
+    const [parts, nowMs] = [ofClasses === null ? this.#streamParts : this.#shadowParts, this.#options.nowMs()];
+    const found = new Map<string, StreamFinding>();
+    for (const [stream, { where, what, limitText, estimate, verdict }] of parts.findings(
+      guard,
+      this.#partRisk,
+      nowMs,
+    )) {
+      if (found.get(stream)?.verdict === 'fail') continue;
+      const reason = `${where} ${what}; the limit is ${limitText}.`;
+      found.set(stream, { stream, verdict: verdict === 'fail' ? 'fail' : 'undecided', estimate, reason });
+    }
+    for (const stream of this.#streamParts.withCandidate(0))
+      if (!found.has(stream) && !parts.isJudged(guard, stream))
+        found.set(stream, {
+          stream,
+          verdict: 'no-data',
+          estimate: null,
+          reason: `On stream "${stream}" too little was compared.`,
+        });
+    const known = [...found.values()].filter(({ stream }) => existing?.includes(stream) !== false);
+    return { streams: known.slice(0, MOST_FINDINGS) };
   }
 
   /** Finds a stream whose boxes are not compared although those of others are, or of which too few were. */

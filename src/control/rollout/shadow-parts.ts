@@ -2,7 +2,14 @@ import { z } from 'zod';
 import { shareOfLevel } from '../../measure/harm-evidence.ts';
 import type { ClassBlock, ClassRule, DetectionPart } from './guards/guard.ts';
 import { CLASS_RULES, type GuardName, type GuardsConfig } from './guards/guards.ts';
-import { type PartFinding, PartJudge, partEvidenceState, SUSPICION_MS } from './part-finding.ts';
+import {
+  type PartFinding,
+  PartJudge,
+  type PartLook,
+  partEvidenceState,
+  SUSPICION_MS,
+  worstOf,
+} from './part-finding.ts';
 import { BOXES } from './shadow-agreement.ts';
 
 /**
@@ -125,7 +132,29 @@ export class ShadowParts {
    */
   worst(guard: GuardName, alpha: number, nowMs: number): PartFinding | null {
     this.#closeUntil(nowMs);
-    return this.#judge.worst(guard, this.#suspects, nowMs, (one, { harmful }) => {
+    return worstOf(this.#judge.findings(guard, this.#suspects, nowMs, this.#lookWith(alpha)));
+  }
+
+  /** Every stream, and class of a stream, with evidence of harm. */
+  *findings(guard: GuardName, alpha: number, nowMs: number): Generator<readonly [stream: string, PartFinding]> {
+    this.#closeUntil(nowMs);
+    const ofStreams = [...this.#suspects].filter(({ stream }) => stream !== ALL);
+    for (const [{ stream }, found] of this.#judge.findings(guard, ofStreams, nowMs, this.#lookWith(alpha)))
+      yield [stream, found];
+  }
+
+  isJudged(guard: GuardName, stream: string): boolean {
+    const part = this.#parts.get(keyOf(stream, ALL));
+    return part !== undefined && this.#judge.isJudged(guard, part);
+  }
+
+  get state(): ShadowPartsState {
+    return { parts: [...this.#parts.values()].map((one) => structuredClone(one)), frames: [...this.#frames] };
+  }
+
+  /** @param alpha - for all parts together. */
+  #lookWith(alpha: number): (part: Part, rule: ClassRule) => PartLook | null {
+    return (one, { harmful }) => {
       const harm = harmful(partOf(one));
       if (harm === 'never') return null;
       return {
@@ -134,11 +163,7 @@ export class ShadowParts {
         // A part that is rarely seen, but then mostly by one side, must not be promoted before it was seen again.
         isEarly: one.allBoxes >= SUSPECT_BOXES,
       };
-    });
-  }
-
-  get state(): ShadowPartsState {
-    return { parts: [...this.#parts.values()].map((one) => structuredClone(one)), frames: [...this.#frames] };
+    };
   }
 
   /** A third for streams, a third for classes, a third for classes of streams; within these by order of appearance. */

@@ -5,7 +5,7 @@ import type { SideObservation } from '../../protocol/rollout-records.ts';
 import type { PartRule, StreamBlock } from './guards/guard.ts';
 import { type GuardName, type GuardsConfig, STREAM_RULES } from './guards/guards.ts';
 import { countAbove, countsIn, countsOf } from './observed.ts';
-import { type PartFinding, PartJudge, partEvidenceState } from './part-finding.ts';
+import { type PartFinding, PartJudge, type PartLook, partEvidenceState, worstOf } from './part-finding.ts';
 
 /**
  * Each side of a block has at least this time, and one of them these frames: about one turn each, or more turns of a slow camera.
@@ -97,10 +97,18 @@ export class StreamParts {
 
   /** The stream with the strongest evidence of harm; null if none is even suspect. @param alpha - for all streams together. */
   worst(guard: GuardName, alpha: number, nowMs: number): PartFinding | null {
-    return this.#judge.worst(guard, this.#streams.values(), nowMs, ({ name, number, fromMs, lastMs }, _, rules) => ({
-      ...{ where: `On stream "${name}"`, unit: 'turns', fromMs, lastMs },
-      alpha: (alpha / rules) * shareOfLevel(number),
-    }));
+    return worstOf(this.#judge.findings(guard, this.#streams.values(), nowMs, lookWith(alpha)));
+  }
+
+  /** Every stream with evidence of harm. */
+  *findings(guard: GuardName, alpha: number, nowMs: number): Generator<readonly [stream: string, PartFinding]> {
+    for (const [{ name }, found] of this.#judge.findings(guard, this.#streams.values(), nowMs, lookWith(alpha)))
+      yield [name, found];
+  }
+
+  isJudged(guard: GuardName, stream: string): boolean {
+    const part = this.#streams.get(stream);
+    return part !== undefined && this.#judge.isJudged(guard, part);
   }
 
   reset(): void {
@@ -117,6 +125,14 @@ export class StreamParts {
     stream.lastMs = nowMs;
     beginBlock(block, nowMs);
   }
+}
+
+/** @param alpha - for all streams together. */
+function lookWith(alpha: number): (part: StreamPart, rule: unknown, rules: number) => PartLook {
+  return ({ name, number, fromMs, lastMs }, _, rules) => ({
+    ...{ where: `On stream "${name}"`, unit: 'turns', fromMs, lastMs },
+    alpha: (alpha / rules) * shareOfLevel(number),
+  });
 }
 
 function opened(name: string, number: number, nowMs: number): StreamPart {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { SideObservation } from '../../../../src/protocol/rollout-records.ts';
+import type { SideObservation, StreamFinding } from '../../../../src/protocol/rollout-records.ts';
 import { type Behaviour, BLIND, GUARD_CAMERAS, GuardRig, on, WITHOUT_CARS } from '../../../support/guard-rig.ts';
 
 const EIGHT = Array.from({ length: 8 }, (_, i) => `camera-${i}`);
@@ -176,6 +176,30 @@ describe('rate, drops and latency of a single camera', () => {
     const rig = new GuardRig({ cameras, hasShadow: false, guards: off }).warmUp();
     expect(rig.secondsUntilFailure(300, on('camera-33', behaviour))).not.toBeNull();
     expect(rig.failed).toMatchObject({ guard, reason: expect.stringContaining('On stream "camera-33"') });
+  });
+
+  it('the report names each camera that is beyond the limit, and those of which too little is known', () => {
+    const rig = new GuardRig({ hasShadow: false }).warmUp();
+    const slow = on('yard', { latencyFactor: 3 });
+    rig.run(1, slow);
+    const verdicts = (guard: string) =>
+      (rig.report(guard).streams ?? []).map(({ stream, verdict }) => `${stream} ${verdict}`);
+    expect(verdicts('p99').sort()).toEqual(rig.cameras.map((camera) => `${camera} no-data`).sort());
+    rig.run(300, slow);
+    expect([verdicts('p99'), verdicts('fps')]).toEqual([['yard fail'], []]);
+    const [{ reason, estimate }] = rig.report('p99').streams as [StreamFinding];
+    expect(reason).toMatch(/^On stream "yard" .*; the limit is \d+ %\.$/);
+    expect(estimate).toBeGreaterThan(0);
+    // Cameras that are gone are not waited for; guards of the sum have none.
+    expect(rig.panel.reports(['gate']).find(({ guard }) => guard === 'p99')?.streams).toEqual([]);
+    expect(rig.report('confidence').streams).toBeUndefined();
+  });
+
+  it('the report names a camera that loses a class, once', () => {
+    const rig = new GuardRig({ withCars: ['gate', 'yard'] }).warmUp();
+    rig.run(200, on('gate', WITHOUT_CARS));
+    const named = rig.report('agreement').streams?.map(({ stream }) => stream);
+    expect(named).toEqual(['gate']);
   });
 
   it('bursts of a camera, the same on both sides, are no harm', () => {
