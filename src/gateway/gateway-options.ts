@@ -45,8 +45,8 @@ export interface GatewayOptions {
   readonly rollouts?: RolloutPort;
   /** Returned unchanged by `GET /api/pipelines`. */
   readonly pipelines?: readonly PipelineSummary[];
-  /** Returned unchanged by `GET /api/models`. */
-  readonly models?: readonly ModelSummary[];
+  /** What `GET /api/models` returns. */
+  readonly models?: () => Promise<readonly ModelSummary[]>;
   /** Bytes that may be buffered for one client before it gets only the newest messages, by default 1 MiB. */
   readonly maxBufferedBytes?: number;
   /** Most connections at once, in all and from one address; by default 1,000 and 128. */

@@ -6,7 +6,7 @@ import type { RuntimePort } from './runtime-port.ts';
 export interface HostRouteSources {
   readonly version: string;
   readonly pipelines: readonly PipelineSummary[];
-  readonly models: readonly ModelSummary[];
+  readonly models: () => Promise<readonly ModelSummary[]>;
   readonly metrics: GatewayMetrics;
   /** What keeps a host from doing what a roll-out wants, although it works; null if nothing does. */
   rolloutProblem(): string | null;
@@ -36,5 +36,5 @@ export function addHostRoutes(app: FastifyInstance, port: RuntimePort, sources: 
   });
 
   app.get('/api/pipelines', () => ({ pipelines: sources.pipelines }));
-  app.get('/api/models', () => ({ models: sources.models }));
+  app.get('/api/models', async () => ({ models: await sources.models() }));
 }

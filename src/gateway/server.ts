@@ -180,7 +180,7 @@ async function buildApp(
   addHostRoutes(app, runtime, {
     version: files.version,
     pipelines: options.pipelines ?? [],
-    models: options.models ?? [],
+    models: options.models ?? (async () => []),
     metrics: new GatewayMetrics(runtime, options.fleet ?? null, () => feed.figures, incidents, history),
     rolloutProblem: () => options.rollouts?.problem() ?? null,
   });

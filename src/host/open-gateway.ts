@@ -16,8 +16,8 @@ import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { descriptorsFor, descriptorsForConnections } from '../process/descriptor-limit.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { PipelineSummary } from '../protocol/rest.ts';
-import { listManifests } from '../store/manifests.ts';
 import { packageRoot } from '../store/package-root.ts';
+import { knownModels } from './known-models.ts';
 import type { ProcessContext } from './process-context.ts';
 
 const WARNINGS: ReadonlySet<EventKind> = new Set([
@@ -137,13 +137,7 @@ export async function openGateway(
     maxConnections: connectionsFor(config.limits, log),
     maxConnectionsPerAddress: config.limits.connectionsPerAddress,
     pipelines: await shippedPipelines(),
-    models: (await listManifests()).map(({ name, family, input, reported }) => ({
-      name,
-      family,
-      inputWidth: input.width,
-      inputHeight: input.height,
-      reportedAp: reported?.ap ?? null,
-    })),
+    models: knownModels(config.model, environment),
     ...(fleet === undefined ? {} : { fleet }),
     ...(rollouts === undefined ? {} : { rollouts }),
   });

@@ -172,7 +172,7 @@ export interface HeatReply {
   readonly seenS: number;
 }
 
-/** A detector that a host can load. */
+/** A detector that a host can load: `GET /api/models`. */
 export interface ModelSummary {
   /** Name of its manifest. */
   readonly name: string;
@@ -184,6 +184,19 @@ export interface ModelSummary {
   readonly inputHeight: number;
   /** COCO AP by its publisher, 0 to 1; null if none is known. */
   readonly reportedAp: number | null;
+  /** Whether its weights are on this machine. Absent from older gateways. */
+  readonly isHere?: boolean;
+  /** Its classes, by id. Absent from older gateways. */
+  readonly labels?: readonly string[];
+  /** What a frame costs on this machine with its fastest engine; null if that was not measured. Absent from older gateways. */
+  readonly cost?: {
+    /** Library that runs the network. */
+    readonly engine: string;
+    /** Number format that it computes in. */
+    readonly precision: string;
+    /** Time of a frame, in milliseconds. */
+    readonly frameMs: number;
+  } | null;
 }
 
 /** A pipeline file that comes with Sightline. */

@@ -83,7 +83,7 @@ describe('docs/reports.md', () => {
     ['Messages of the feed', ['HelloMessage', 'StatsMessage', 'ShadowMessage', 'EventMessage']],
     [
       'Answers of REST',
-      ['SourceTest', 'CountRow', 'OccupancyRow', 'SeenRow', 'HeatReply', 'HistoryReply', 'PipelineReport'],
+      ['SourceTest', 'CountRow', 'OccupancyRow', 'SeenRow', 'HeatReply', 'HistoryReply', 'ModelSummary', 'PipelineReport'],
     ],
   ];
 

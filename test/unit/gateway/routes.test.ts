@@ -165,7 +165,7 @@ describe('REST', () => {
     const port = new RuntimeDouble(['gate']);
     const pipelines = [{ name: 'live', description: 'One camera.', path: 'pipelines/live.yaml' }];
     const models = [{ name: 'centernet', family: 'centernet', inputWidth: 512, inputHeight: 512, reportedAp: 0.3 }];
-    const { url } = await openGateway(port, { pipelines, models });
+    const { url } = await openGateway(port, { pipelines, models: async () => models });
     const event = { type: 'event', timeMs: 5, kind: 'engine-restarted', message: 'The engine is back.' } as const;
     port.emitEvent(event);
 

@@ -1,0 +1,63 @@
+import { cpus } from 'node:os';
+import type { Environment } from '../config/environment.ts';
+import type { ModelConfig } from '../config/model-config.ts';
+import type { ModelSummary } from '../protocol/rest.ts';
+import { loadConfigured, manifestFolders } from '../runtime/model/load-detector.ts';
+import { type EngineChoice, EngineChoices } from '../store/engine-choices.ts';
+import { findWeights } from '../store/find-weights.ts';
+import { listManifests, listUserManifests, type Manifest } from '../store/manifests.ts';
+
+/** Whoever adds a model or fetches its weights sees it after this time; hashing all weights takes a second. */
+const KEPT_MS = 30_000;
+
+/**
+ * Returns a function that lists the built-in detectors, the user's own and the configured one: what is known of their quality, and what
+ * a frame costs on this machine where engine `auto` has measured it.
+ */
+export function knownModels(model: ModelConfig, environment: Environment): () => Promise<readonly ModelSummary[]> {
+  let kept: { readonly untilMs: number; readonly models: Promise<readonly ModelSummary[]> } | null = null;
+  return () => {
+    if (kept === null || performance.now() > kept.untilMs)
+      kept = { untilMs: performance.now() + KEPT_MS, models: listModels(model, environment) };
+    return kept.models;
+  };
+}
+
+async function listModels(model: ModelConfig, environment: Environment): Promise<ModelSummary[]> {
+  const { modelPath: searchPath, cacheDir } = environment;
+  // What is wrong with a manifest or a file is said by the command that uses it.
+  const ignore = (): void => undefined;
+  const configured = await loadConfigured(model, environment).then(
+    (manifest) => [manifest],
+    () => [],
+  );
+  const own = await listUserManifests(manifestFolders({ searchPath, cacheDir }), ignore);
+  const manifests = new Map([...(await listManifests()), ...own, ...configured].map((each) => [each.name, each]));
+  const costs = await new EngineChoices(cacheDir).list();
+  const summaries: ModelSummary[] = [];
+  // One after the other: each hashes its files.
+  for (const manifest of manifests.values()) {
+    const weights = findWeights(manifest, { searchPath, cacheDir, mayFetch: false, onNotice: ignore });
+    const isHere = await weights.then(
+      () => true,
+      () => false,
+    );
+    summaries.push(summaryOf(manifest, isHere, costs));
+  }
+  return summaries;
+}
+
+function summaryOf(manifest: Manifest, isHere: boolean, costs: readonly EngineChoice[]): ModelSummary {
+  const { name, family, input, reported, classes } = manifest;
+  const inputSize = `${input.width}x${input.height}`;
+  const cpu = cpus()[0]?.model.trim();
+  const measured = costs
+    .filter((choice) => choice.model === name && choice.inputSize === inputSize && choice.cpu === cpu)
+    .flatMap((choice) => choice.measured)
+    .sort((a, b) => a.frameMs - b.frameMs)[0];
+  return {
+    ...{ name, family, inputWidth: input.width, inputHeight: input.height, reportedAp: reported?.ap ?? null },
+    ...{ isHere, labels: classes },
+    cost: measured ?? null,
+  };
+}
