@@ -135,7 +135,7 @@ describe('GET /api/events', () => {
       ['to=9e99', 'to: expected a date and time'],
       ['phase=middle', 'phase: expected one of "new", "update", "end", "last"'],
       ['cursor=5', 'cursor: expected "newest", or "next" of another answer'],
-      ['format=xml', 'format: expected one of "json", "csv"'],
+      ['format=xml', 'format: expected "json" or "csv"'],
       ['limit=1001', 'limit: expected'],
       ['format=csv&limit=50001', 'limit: expected'],
       ['rules=a', 'rules: unknown key; did you mean "rule"?'],
