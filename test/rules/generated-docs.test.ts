@@ -83,7 +83,16 @@ describe('docs/reports.md', () => {
     ['Messages of the feed', ['HelloMessage', 'StatsMessage', 'ShadowMessage', 'EventMessage']],
     [
       'Answers of REST',
-      ['SourceTest', 'CountRow', 'OccupancyRow', 'SeenRow', 'HeatReply', 'HistoryReply', 'ModelSummary', 'PipelineReport'],
+      [
+        'SourceTest',
+        'CountRow',
+        'OccupancyRow',
+        'SeenRow',
+        'HeatReply',
+        'HistoryReply',
+        'ModelSummary',
+        'PipelineReport',
+      ],
     ],
   ];
 
