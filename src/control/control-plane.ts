@@ -5,6 +5,7 @@ import type {
   HostCard,
   JobOrder,
   JobReport,
+  KeptEvent,
   Lease,
   StreamOrder,
   Task,
@@ -22,6 +23,7 @@ import type { RolloutStore } from './rollout/rollout-store.ts';
 export interface ControlPlane {
   readonly kind: 'memory' | 'redis';
   readonly state: FleetState;
+  readonly events: FleetEvents;
   readonly bus: FleetBus;
   readonly tasks: TaskQueue;
   /** Why hosts should not count as ready, in one sentence; null if nothing is wrong with the control plane itself. */
@@ -66,6 +68,8 @@ export interface BeatReply {
   readonly isDraining: boolean;
   /** This host plans for the fleet until its next heartbeat. */
   readonly isLeader: boolean;
+  /** Removed streams of this host's pipeline that have left events: whoever gets the lease ends them. */
+  readonly ending: readonly string[];
 }
 
 /** Something that an operator must know about the control plane itself. */
@@ -94,7 +98,7 @@ export interface FleetState {
    *
    * @returns the fence of the new lease; null while another host holds an unexpired one. Fences always rise, across restarts
    *   and data loss too.
-   * @throws STREAM_NOT_FOUND; HOST_NOT_FOUND if the host sent no heartbeat for `leaseMs`.
+   * @throws STREAM_NOT_FOUND, unless it has left events; HOST_NOT_FOUND if the host sent no heartbeat for `leaseMs`.
    */
   claim(streamId: string, hostId: string): Promise<number | null>;
   /** Releases a lease early. Does nothing if it is no longer held. */
@@ -112,7 +116,11 @@ export interface FleetState {
    * @throws STREAM_NOT_FOUND
    */
   replaceOrder(order: StreamOrder): Promise<StreamOrder | null>;
-  /** Removes the assignment and the lease as well. @throws STREAM_NOT_FOUND */
+  /**
+   * Removes the assignment and the lease as well. A stream with events keeps its lease, so that its host can end them.
+   *
+   * @throws STREAM_NOT_FOUND
+   */
   removeOrder(streamId: string): Promise<void>;
   /**
    * Writes the leader's decisions; null removes a stream from its host. Returns false and writes nothing if `leaderId` is no
@@ -125,6 +133,25 @@ export interface FleetState {
    * @throws HOST_NOT_FOUND
    */
   setDraining(hostId: string, isDraining: boolean): Promise<void>;
+}
+
+/** What the fleet knows of the events of its streams, so that each has one `new` and one `end` whatever happens to hosts. */
+export interface FleetEvents {
+  /**
+   * Keeps or replaces events of a stream, by their ids; null removes one. All or nothing.
+   *
+   * @returns false, and writes nothing, unless the host holds the unexpired lease with this fence.
+   */
+  keep(
+    streamId: string,
+    hostId: string,
+    fence: number,
+    changes: ReadonlyMap<string, KeptEvent | null>,
+  ): Promise<boolean>;
+  /** Returns what is kept of a stream, by id; null: it cannot be read. */
+  kept(streamId: string): Promise<ReadonlyMap<string, KeptEvent | null>>;
+  /** Returns whether a host should run the stream: it is ordered, and not paused. */
+  isWanted(streamId: string): Promise<boolean>;
 }
 
 /** A message from a host. `stream` and `fence` are null if it concerns the host as a whole. */

@@ -2,7 +2,7 @@ import type { StreamConfig } from '../config/stream.ts';
 import { monoNowMs } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import type { BlindReason, StreamReport } from '../protocol/report.ts';
-import type { EventEnd, RuleEvent } from '../protocol/rule-event.ts';
+import { type EventEnd, endOf, type RuleEvent } from '../protocol/rule-event.ts';
 import { SeeingLedger } from './seeing-ledger.ts';
 import { StreamEvents } from './stream-events.ts';
 
@@ -25,8 +25,17 @@ export interface EventDeskOptions {
   readonly announce: (event: RuleEvent) => void;
   /** Called once for each rule that cannot work as it is. */
   readonly onProblem: (stream: string, text: string) => void;
+  /** Takes a record that a fleet has to accept first, and passes it to `deliver` then; false: it is under no lease. */
+  readonly lend?: ((event: RuleEvent) => boolean) | undefined;
   /** Wall clock in milliseconds of the first frame of recordings, if it is known. */
   readonly startMs?: number | undefined;
+}
+
+/** A record on its way out. */
+interface Outgoing {
+  readonly event: RuleEvent;
+  readonly mayHandOut: () => boolean;
+  readonly onDone: (wasHandedOut: boolean) => void;
 }
 
 /** A stream of the host. */
@@ -50,7 +59,7 @@ export class EventDesk {
   readonly #streams = new Map<string, Watched>();
   /** Null if nothing is kept. */
   #keeper: EventKeeper | null = null;
-  readonly #waiting: RuleEvent[] = [];
+  readonly #waiting: Outgoing[] = [];
   #draining: Promise<void> | null = null;
   #isClosed = false;
 
@@ -59,24 +68,38 @@ export class EventDesk {
   }
 
   /**
-   * Keeps events from now on, delivers what an earlier process could not, and ends the events that it left open. Call it before the
-   * first result.
+   * Keeps events from now on, delivers what an earlier process could not, and ends the events that it left open. Those under a lease are
+   * delivered and ended by its next holder; here they only count as ended. Call it before the first result.
    */
   async keepIn(keeper: EventKeeper): Promise<void> {
     const { send } = this.#options;
     this.#keeper = keeper;
     const { undelivered, open } = await keeper.unfinished();
+    const isOwn = ({ fence }: RuleEvent): boolean => fence === undefined;
     for (const event of undelivered) {
-      send(event);
+      if (isOwn(event)) send(event);
       keeper.delivered(event.id, event.seq);
     }
-    const at = new Date().toISOString();
-    for (const last of open) {
-      const { ptsUs, at: lastAt } = last;
-      const ended = { ...(ptsUs === undefined ? {} : { ptsUs }), ...(lastAt === undefined ? {} : { at: lastAt }) };
-      this.#emit({ ...last, seq: last.seq + 1, phase: 'end', at, ended, endReason: 'restart' });
+    await Promise.all(
+      open.map((last) => this.deliver(endOf(last, isOwn(last) ? 'restart' : 'moved'), () => isOwn(last))),
+    );
+  }
+
+  /**
+   * Keeps a record, and hands it out if it still may then; all in order. Never rejects.
+   *
+   * @returns whether it was handed out.
+   */
+  deliver(event: RuleEvent, mayHandOut: () => boolean): Promise<boolean> {
+    if (this.#keeper === null) {
+      const may = mayHandOut();
+      if (may) this.#handOut(event);
+      return Promise.resolve(may);
     }
-    await this.#draining;
+    return new Promise((onDone) => {
+      this.#waiting.push({ event, mayHandOut, onDone });
+      this.#draining ??= this.#drain();
+    });
   }
 
   /** Takes the next result of a stream. */
@@ -162,20 +185,18 @@ export class EventDesk {
   }
 
   #emit(event: RuleEvent): void {
-    if (this.#keeper === null) {
-      this.#handOut(event);
-      return;
-    }
-    this.#waiting.push(event);
-    this.#draining ??= this.#drain();
+    if (this.#options.lend?.(event) !== true) void this.deliver(event, () => true);
   }
 
   async #drain(): Promise<void> {
     const keeper = this.#keeper!;
-    for (let event = this.#waiting.shift(); event !== undefined; event = this.#waiting.shift()) {
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      const { event, mayHandOut, onDone } = next;
       const isKept = await keeper.record(event);
-      this.#handOut(event);
+      const may = mayHandOut();
+      if (may) this.#handOut(event);
       if (isKept) keeper.delivered(event.id, event.seq);
+      onDone(may);
     }
     this.#draining = null;
   }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ControlPlane, FleetAlarm, TaskWorker } from '../control/control-plane.ts';
 import { FleetPublisher } from '../control/hosting/fleet-publisher.ts';
 import { HostAgent } from '../control/hosting/host-agent.ts';
+import { LeasedEvents } from '../control/hosting/leased-events.ts';
 import { jobHandler } from '../control/jobs/job-handler.ts';
 import { Admission } from '../control/orders/admission.ts';
 import { StreamOrders } from '../control/orders/stream-orders.ts';
@@ -39,6 +40,7 @@ export interface JoinedHostOptions {
 export class JoinedHost {
   readonly #options: JoinedHostOptions;
   readonly #host: PipelineHost;
+  readonly #events: LeasedEvents;
   readonly #admission: Admission;
   readonly #view: FleetView;
   readonly #gateway: Gateway;
@@ -53,6 +55,7 @@ export class JoinedHost {
   private constructor(
     options: JoinedHostOptions,
     host: PipelineHost,
+    events: LeasedEvents,
     admission: Admission,
     view: FleetView,
     gateway: Gateway,
@@ -61,6 +64,7 @@ export class JoinedHost {
   ) {
     this.#options = options;
     this.#host = host;
+    this.#events = events;
     this.#admission = admission;
     this.#view = view;
     this.#gateway = gateway;
@@ -72,6 +76,11 @@ export class JoinedHost {
   static async open(options: JoinedHostOptions): Promise<JoinedHost> {
     const { id, config, control, log, context, address, incidents } = options;
     const admission = new Admission({ ...config.fleet, placeholders: config.placeholders });
+    const events = new LeasedEvents({
+      ...{ events: control.events, hostId: id, incidents },
+      deliver: (event, mayHandOut) => host.deliverEvent(event, mayHandOut),
+      onNotice: (text) => log.warn({}, text),
+    });
     const host = await PipelineHost.open(config, {
       environment: context.environment,
       stdout: context.stdout,
@@ -80,6 +89,7 @@ export class JoinedHost {
       // Orders may name any source, so the rules bind all of them.
       ownSources: new Set(),
       incidents,
+      lendEvent: (event) => events.record(event),
       signal: context.stop,
     });
     const { fillRatio, bulkConcurrency, minHosts, maxHosts } = config.fleet;
@@ -115,7 +125,7 @@ export class JoinedHost {
       const shown = rollouts === null ? {} : { rollouts: rollouts.agent };
       const request = { config, address, log, history, fleet: view, incidents, ...shown };
       const gateway = await openGateway(view, request, context);
-      const joined = new JoinedHost(options, host, admission, view, gateway, rollouts, history);
+      const joined = new JoinedHost(options, host, events, admission, view, gateway, rollouts, history);
       joined.#flushed = context.crash?.add(() => host.runtime.flushSinks());
       return joined;
     } catch (error) {
@@ -145,6 +155,7 @@ export class JoinedHost {
     const agent = new HostAgent({
       control,
       runner: fleetRunner(this.#host),
+      events: this.#events,
       card: {
         id,
         pipeline: config.name,

@@ -59,6 +59,8 @@ export interface HostContext {
   readonly signal?: AbortSignal | undefined;
   /** Wall clock in milliseconds of the first frame of recordings, for rules with times; unknown if absent. */
   readonly recordedAtMs?: number | undefined;
+  /** As in `EventDeskOptions`; what it accepts comes back through `deliverEvent`. */
+  readonly lendEvent?: ((event: RuleEvent) => boolean) | undefined;
   /** Boxes of the program instead of those of the fake engine. */
   readonly fakeDetect?: FakeDetect | undefined;
 }
@@ -96,7 +98,7 @@ export class PipelineHost implements RuntimePort {
     runtime: Runtime,
     config: PipelineConfig,
     sinks: ResultSinks,
-    { environment, onNotice, admit, ownSources, sources, signal, recordedAtMs }: HostContext,
+    { environment, onNotice, admit, ownSources, sources, signal, recordedAtMs, lendEvent }: HostContext,
     early: EarlyEvents,
     authorities: string | null,
   ) {
@@ -166,6 +168,7 @@ export class PipelineHost implements RuntimePort {
       },
       onProblem: (stream, text) => runtime.emitEvent('stream-warning', stream, text),
       startMs: recordedAtMs,
+      lend: lendEvent,
       announce: (event) => runtime.events.emit(eventMessage(event, Date.now())),
     });
     runtime.published.add((frame) => this.#events.onResult(frame));
@@ -439,6 +442,11 @@ export class PipelineHost implements RuntimePort {
    */
   keepEvents(keeper: EventKeeper): Promise<void> {
     return this.#events.keepIn(keeper);
+  }
+
+  /** Hands out a record that was lent, see `EventDesk.deliver`. */
+  deliverEvent(...record: Parameters<EventDesk['deliver']>): Promise<boolean> {
+    return this.#events.deliver(...record);
   }
 
   /** Calls a listener with each record of an event, updates included. */

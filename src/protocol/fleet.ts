@@ -8,6 +8,7 @@ import type { TrackSettings } from '../config/keys/stream-keys.ts';
 import { storedStreamConfig } from '../config/stream.ts';
 import { trackConfig } from '../config/track.ts';
 import { amount, count, id, name, text } from './bounds.ts';
+import type { RuleEvent } from './rule-event.ts';
 
 /** What a host reports about itself with every heartbeat. */
 export interface HostCard {
@@ -77,6 +78,25 @@ export type Assignment = z.infer<typeof assignment>;
 /** The right to run a stream until it expires. `fence` increases with every new holder. */
 export const lease = z.object({ hostId: id, fence: count, expiresMs: count });
 export type Lease = z.infer<typeof lease>;
+
+/** An event of a rule that is open, or of which sinks may lack something. A newer version's fields are kept. */
+export const keptEvent = z.object({
+  /** Whether the host has handed its records out. */
+  isSent: z.boolean(),
+  /** The newest one, or all that were not handed out. */
+  records: z
+    .array(
+      z.looseObject({
+        ...{ id: text.min(1), stream: id, rule: text, kind: text, reason: text, seq: count },
+        phase: z.enum(['new', 'update', 'end']),
+      }),
+    )
+    .min(1),
+});
+export interface KeptEvent {
+  readonly isSent: boolean;
+  readonly records: readonly RuleEvent[];
+}
 
 /** Maximum number of files in a job. */
 export const MOST_INPUTS = 100_000;

@@ -22,7 +22,7 @@ export type EventPhase = 'new' | 'update' | 'end';
 /**
  * Why an event ended. over: what it reports is over; discontinuity: the media time of its stream jumped back, so that objects before and after are
  * unrelated; blind: its stream gave no result for some seconds; source-ended: its recording is over; changed: its rule was changed or removed; stopped: its stream was paused or removed, or the host stopped; restart: the host ended
- * without a word, and the next one ended the event; moved: another host of the fleet took the stream over.
+ * without a word, and the next one ended the event; moved: the lease of the stream passed on, as a rule to another host of the fleet.
  */
 export type EventEnd =
   | 'over'
@@ -118,6 +118,13 @@ export interface RuleEvent extends EventMoment {
   readonly blind?: BlindBefore;
   /** Of the lease, in a fleet: as in results. */
   readonly fence?: number;
+}
+
+/** Returns the end of an event whose host went on without it. @param last - its newest record, when it is over. */
+export function endOf(last: RuleEvent, endReason: EventEnd): RuleEvent {
+  const { ptsUs, at } = last;
+  const ended = { ...(ptsUs === undefined ? {} : { ptsUs }), ...(at === undefined ? {} : { at }) };
+  return { ...last, seq: last.seq + 1, phase: 'end', at: new Date().toISOString(), ended, endReason };
 }
 
 /** A rule event as CloudEvents 1.0 in JSON. */

@@ -1,11 +1,12 @@
 import { streamConfig } from '../../src/config/stream.ts';
-import type { FleetBus, FleetState } from '../../src/control/control-plane.ts';
+import type { FleetBus, FleetEvents, FleetState } from '../../src/control/control-plane.ts';
 import { MemoryBus } from '../../src/control/memory/memory-bus.ts';
 import { Notices } from '../../src/control/notices.ts';
 import { keyPrefix, RedisConnection } from '../../src/control/redis/connect.ts';
 import { RedisBus } from '../../src/control/redis/redis-bus.ts';
 import { RedisStore } from '../../src/control/redis/redis-store.ts';
 import type { RolloutStore } from '../../src/control/rollout/rollout-store.ts';
+import { StoredEvents } from '../../src/control/state/stored-events.ts';
 import { StoredRollouts } from '../../src/control/state/stored-rollouts.ts';
 import { StoredState } from '../../src/control/state/stored-state.ts';
 import { FleetSigner } from '../../src/control/store/fleet-signer.ts';
@@ -25,6 +26,7 @@ const FLEET_KEY = 'b3'.repeat(32);
 /** State and bus of one empty fleet, whose time the test controls. */
 export interface FleetRig {
   readonly state: FleetState;
+  readonly events: FleetEvents;
   readonly bus: FleetBus;
   rollouts(pipeline: string): RolloutStore;
   /** Removes all data, as a control plane does that restarts without its disk. */
@@ -58,6 +60,7 @@ function memoryRigs(): RigMaker {
       };
       return {
         state: new StoredState({ store: current, leaseMs: LEASE_MS }),
+        events: new StoredEvents({ store: current }),
         bus: new MemoryBus(),
         rollouts: (pipeline) => new StoredRollouts({ store: current, leaseMs: LEASE_MS, pipeline }),
         loseData: async () => {
@@ -111,6 +114,7 @@ function redisRigs(keys: string | null = null): RigMaker {
       const bus = new RedisBus({ connection: busConnection, prefix, pingMs: 1000, notices, signer });
       return {
         state: new StoredState({ store: new RedisStore(connection, prefix), leaseMs: LEASE_MS, signer }),
+        events: new StoredEvents({ store: new RedisStore(connection, prefix), signer }),
         bus,
         rollouts: (pipeline) =>
           new StoredRollouts({ store: new RedisStore(connection, prefix), leaseMs: LEASE_MS, pipeline, signer }),

@@ -1,14 +1,18 @@
 import type { StreamConfig } from '../../src/config/stream.ts';
-import type { Beat, BeatReply, FleetState } from '../../src/control/control-plane.ts';
+import type { Beat, BeatReply, FleetEvents, FleetState } from '../../src/control/control-plane.ts';
 import { HostAgent } from '../../src/control/hosting/host-agent.ts';
+import { LeasedEvents } from '../../src/control/hosting/leased-events.ts';
 import type { StreamRunner } from '../../src/control/hosting/stream-runner.ts';
 import { MemoryBus } from '../../src/control/memory/memory-bus.ts';
 import { PLAN_DEFAULTS, type PlanOptions } from '../../src/control/planning/plan-options.ts';
+import { StoredEvents } from '../../src/control/state/stored-events.ts';
 import { StoredState } from '../../src/control/state/stored-state.ts';
 import { MemoryStore } from '../../src/control/store/memory-store.ts';
 import type { StreamLease } from '../../src/core/stream-lease.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
+import { Incidents } from '../../src/flow/incidents.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
+import type { RuleEvent } from '../../src/protocol/rule-event.ts';
 import { hostCard } from './fleet-world.ts';
 import { ManualClock } from './manual-clock.ts';
 
@@ -28,6 +32,8 @@ export class PretendedRunner implements StreamRunner {
   readonly broken = new Map<string, SightlineError>();
   /** Starts wait for this promise. */
   gate: Promise<void> = Promise.resolve();
+  /** Called before a stream stops. */
+  onStop: (id: string) => void = () => {};
   readonly #busy = new Set<string>();
 
   async start(config: StreamConfig, lease: StreamLease): Promise<void> {
@@ -52,6 +58,7 @@ export class PretendedRunner implements StreamRunner {
   async stop(id: string): Promise<void> {
     if (this.#busy.has(id)) this.complaints.push(`${id} was stopped while it was started`);
     this.broken.delete(id);
+    this.onStop(id);
     if (this.running.delete(id)) this.log.push(`stop ${id}`);
   }
 
@@ -73,6 +80,8 @@ export class CutState implements FleetState {
   beatCount = 0;
   underway = 0;
   mostUnderway = 0;
+  /** Calls that the fleet has not answered yet. */
+  unanswered = 0;
   lastBeat: Beat | null = null;
 
   constructor(inner: FleetState) {
@@ -105,8 +114,45 @@ export class CutState implements FleetState {
   assign = (...args: Parameters<FleetState['assign']>) => this.#over(() => this.#inner.assign(...args));
   setDraining = (...args: Parameters<FleetState['setDraining']>) => this.#over(() => this.#inner.setDraining(...args));
 
-  #over<T>(call: () => Promise<T>): Promise<T> {
-    return this.isCut ? Promise.reject(new SightlineError('CONTROL_UNREACHABLE', 'the line is cut')) : call();
+  async #over<T>(call: () => Promise<T>): Promise<T> {
+    if (this.isCut) throw new SightlineError('CONTROL_UNREACHABLE', 'the line is cut');
+    this.unanswered += 1;
+    return call().finally(() => {
+      this.unanswered -= 1;
+    });
+  }
+}
+
+/** The events of a fleet over a connection that a test can cut, before a call arrives or before its answer does. */
+export class CutEvents implements FleetEvents {
+  readonly #inner: FleetEvents;
+  isCut = false;
+  /** Calls take effect, but their answers are lost. */
+  losesAnswers = false;
+  /** Answers wait for this promise. */
+  delay: Promise<void> = Promise.resolve();
+  callCount = 0;
+  /** Calls that the fleet has not answered yet. */
+  unanswered = 0;
+
+  constructor(inner: FleetEvents) {
+    this.#inner = inner;
+  }
+
+  keep = (...args: Parameters<FleetEvents['keep']>) => this.#over(() => this.#inner.keep(...args));
+  kept = (...args: Parameters<FleetEvents['kept']>) => this.#over(() => this.#inner.kept(...args));
+  isWanted = (...args: Parameters<FleetEvents['isWanted']>) => this.#over(() => this.#inner.isWanted(...args));
+
+  async #over<T>(call: () => Promise<T>): Promise<T> {
+    this.callCount += 1;
+    if (this.isCut) throw new SightlineError('CONTROL_UNREACHABLE', 'the line is cut');
+    this.unanswered += 1;
+    const answer = await call().finally(() => {
+      this.unanswered -= 1;
+    });
+    await this.delay;
+    if (this.losesAnswers) throw new SightlineError('CONTROL_UNREACHABLE', 'no answer came');
+    return answer;
   }
 }
 
@@ -114,6 +160,9 @@ export interface RiggedHost {
   readonly agent: HostAgent;
   readonly runner: PretendedRunner;
   readonly line: CutState;
+  /** What rules of the host report; `eventLine` is its connection. */
+  readonly leased: LeasedEvents;
+  readonly eventLine: CutEvents;
   readonly notices: string[];
   readonly drains: boolean[];
 }
@@ -121,12 +170,18 @@ export interface RiggedHost {
 /** A fleet of agents in one process, over the control plane in memory, on a clock that the test advances. */
 export class AgentRig {
   readonly clock = new ManualClock();
-  readonly state = new StoredState({ store: new MemoryStore(this.clock), leaseMs: LEASE_MS });
+  readonly #store = new MemoryStore(this.clock);
+  readonly state = new StoredState({ store: this.#store, leaseMs: LEASE_MS });
+  readonly ruleEvents = new StoredEvents({ store: this.#store });
   readonly bus = new MemoryBus();
   readonly events: EventMessage[] = [];
+  /** Records of rules that hosts have handed out, in order, and those that they only keep for themselves. */
+  readonly handedOut: { readonly host: string; readonly event: RuleEvent }[] = [];
+  readonly keptOnly: { readonly host: string; readonly event: RuleEvent }[] = [];
   /** Clocks of frozen hosts: their timers do not fire either. */
   readonly #clocks = new Map<string, ManualClock>();
-  readonly #stopped = new Set<string>();
+  readonly #lines: (CutState | CutEvents)[] = [];
+  readonly #stopped = new Map<string, { readonly resumed: Promise<void>; readonly resume: () => void }>();
 
   constructor() {
     this.clock.advance(1_000_000);
@@ -141,9 +196,24 @@ export class AgentRig {
     clock.advance(this.clock.now());
     this.#clocks.set(id, clock);
     const { liveFps: _, bulkFps: __, streams: ___, segments: ____, ...card } = hostCard(id, capacityFps);
+    const eventLine = new CutEvents(this.ruleEvents);
+    this.#lines.push(line, eventLine);
+    const leased = new LeasedEvents({
+      ...{ events: eventLine, hostId: id, clock, incidents: new Incidents((text) => notices.push(text), clock) },
+      deliver: async (event, mayHandOut) => {
+        await this.#stopped.get(id)?.resumed;
+        // A process that was killed does nothing.
+        if (!this.#clocks.has(id)) return new Promise(() => {});
+        const may = mayHandOut();
+        (may ? this.handedOut : this.keptOnly).push({ host: id, event });
+        return may;
+      },
+      onNotice: (text) => notices.push(text),
+    });
     const agent = new HostAgent({
       control: { state: line, bus: this.bus },
       runner,
+      events: leased,
       card: { ...card, startedMs: Math.floor(this.clock.now()) },
       beatMs: BEAT_MS,
       leaseMs: LEASE_MS,
@@ -155,17 +225,24 @@ export class AgentRig {
     });
     await agent.start();
     await settle();
-    return { agent, runner, line, notices, drains };
+    return { agent, runner, line, leased, eventLine, notices, drains };
   }
 
   /** Like SIGSTOP: nothing of the host runs, and its clock has advanced when it resumes. */
   freeze(id: string): void {
-    this.#stopped.add(id);
+    let resume = (): void => {};
+    const resumed = new Promise<void>((resolve) => {
+      resume = resolve;
+    });
+    this.#stopped.set(id, { resumed, resume });
   }
 
   /** Like SIGCONT: the clock jumps to the present; timers fire only when the test advances. */
   thaw(id: string): ManualClock {
+    const stopped = this.#stopped.get(id);
     this.#stopped.delete(id);
+    // After the test has moved the clock.
+    queueMicrotask(() => stopped?.resume());
     return this.#clocks.get(id)!;
   }
 
@@ -180,8 +257,14 @@ export class AgentRig {
       const stepMs = Math.min(50, left);
       this.clock.advance(stepMs);
       for (const [id, clock] of this.#clocks) if (!this.#stopped.has(id)) clock.advance(this.clock.now() - clock.now());
-      await settle();
+      await this.settle();
     }
+  }
+
+  /** As `settle`, also if a change met another one, and is made again some milliseconds later. */
+  async settle(): Promise<void> {
+    do await settle();
+    while (this.#lines.some(({ unanswered }) => unanswered > 0));
   }
 }
 

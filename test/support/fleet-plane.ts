@@ -7,6 +7,7 @@ import type {
 } from '../../src/control/control-plane.ts';
 import { MemoryBus } from '../../src/control/memory/memory-bus.ts';
 import type { RolloutStore } from '../../src/control/rollout/rollout-store.ts';
+import { StoredEvents } from '../../src/control/state/stored-events.ts';
 import { StoredRollouts } from '../../src/control/state/stored-rollouts.ts';
 import { StoredState } from '../../src/control/state/stored-state.ts';
 import { MemoryStore } from '../../src/control/store/memory-store.ts';
@@ -23,6 +24,7 @@ export class FleetPlane implements ControlPlane {
   readonly tasks = new TaskDouble(() => this.#requireUp());
   readonly memory: StoredState;
   readonly state: StoredState;
+  readonly events: StoredEvents;
   /** Lease records that the test wrote, which override those of the memory state. */
   readonly held = new Map<string, Lease>();
   isDown = false;
@@ -36,7 +38,9 @@ export class FleetPlane implements ControlPlane {
 
   constructor(clock: ManualClock) {
     this.#clock = clock;
-    this.memory = new StoredState({ store: new MemoryStore(clock), leaseMs: LEASE_MS });
+    const store = new MemoryStore(clock);
+    this.memory = new StoredState({ store, leaseMs: LEASE_MS });
+    this.events = new StoredEvents({ store });
     this.state = new Proxy(this.memory, {
       get: (memory, name) => {
         const member: unknown = Reflect.get(memory, name);

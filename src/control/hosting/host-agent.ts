@@ -9,6 +9,7 @@ import { readWake } from '../../protocol/fleet-bus.ts';
 import type { BeatReply, BusMessage, ControlPlane } from '../control-plane.ts';
 import type { PlanOptions } from '../planning/plan-options.ts';
 import { FleetLeader } from './fleet-leader.ts';
+import type { LeasedEvents } from './leased-events.ts';
 import { type KeeperState, StreamKeeper } from './stream-keeper.ts';
 import type { StreamRunner } from './stream-runner.ts';
 
@@ -18,6 +19,8 @@ const WAKE_GAP_MS = 100;
 export interface HostAgentOptions {
   readonly control: Pick<ControlPlane, 'state' | 'bus'>;
   readonly runner: StreamRunner;
+  /** What rules report; absent if they report nothing. */
+  readonly events?: LeasedEvents | undefined;
   /** Fixed part of the host's card; the rest is measured. */
   readonly card: Omit<HostCard, 'liveFps' | 'bulkFps' | 'streams' | 'segments'>;
   readonly beatMs: number;
@@ -54,6 +57,8 @@ export class HostAgent {
   readonly #clock: Clock;
   readonly #leader: FleetLeader;
   readonly #keepers = new Map<string, StreamKeeper>();
+  /** Of removed streams, by id: their events are being ended. */
+  readonly #ending = new Map<string, Promise<void>>();
   #planRevision = 0;
   /** When the last answered heartbeat was sent. */
   #answeredMs = Number.NEGATIVE_INFINITY;
@@ -127,6 +132,7 @@ export class HostAgent {
     for (const keeper of this.#keepers.values()) keeper.setWanted(null);
     // Heartbeats continue meanwhile: streams that still run need their leases.
     if (this.#keepers.size > 0) await allDone;
+    await Promise.all(this.#ending.values());
     this.#stopTick();
     this.#unsubscribe();
     await this.#beating;
@@ -176,7 +182,8 @@ export class HostAgent {
     this.#applyReply(reply, held);
   }
 
-  #applyReply({ lost, plan, planRevision, isDraining, isLeader }: BeatReply, held: ReadonlyMap<string, number>): void {
+  #applyReply(reply: BeatReply, held: ReadonlyMap<string, number>): void {
+    const { lost, plan, planRevision, isDraining, isLeader, ending } = reply;
     const gone = new Set(lost);
     for (const [id, fence] of held) {
       const keeper = this.#keepers.get(id);
@@ -193,6 +200,9 @@ export class HostAgent {
       this.#options.onDraining(isDraining);
     }
     if (isLeader) void this.#leader.round();
+    const { events } = this.#options;
+    for (const id of events === undefined ? [] : ending)
+      if (!this.#keepers.has(id) && !this.#ending.has(id)) this.#ending.set(id, this.#endEvents(id, events!));
   }
 
   #onAnswer(): void {
@@ -226,11 +236,11 @@ export class HostAgent {
   }
 
   #keeperPort(): ConstructorParameters<typeof StreamKeeper>[1] {
-    const { control, runner, card, random } = this.#options;
+    const { control, runner, events, card, random } = this.#options;
     return {
       hostId: card.id,
       state: control.state,
-      runner,
+      ...{ runner, events },
       clock: this.#clock,
       leaseEndMs: () => this.#leaseEndMs(),
       onFailure: (id, error) => this.#onFailure(id, error),
@@ -240,6 +250,23 @@ export class HostAgent {
       },
       ...(random === undefined ? {} : { random }),
     };
+  }
+
+  /** Ends what a removed stream has left, once its last host has stopped it or is gone. */
+  async #endEvents(streamId: string, events: LeasedEvents): Promise<void> {
+    const { control, card } = this.#options;
+    const endMs = this.#leaseEndMs();
+    try {
+      const fence = await control.state.claim(streamId, card.id);
+      if (fence === null) return;
+      events.open(streamId, { fence, isValid: () => this.#clock.now() < endMs });
+      await events.close(streamId);
+      await control.state.release(streamId, card.id, fence);
+    } catch {
+      // The next heartbeat names it again, to this host or another.
+    } finally {
+      this.#ending.delete(streamId);
+    }
   }
 
   #onFailure(stream: string, { code, message }: SightlineError): void {

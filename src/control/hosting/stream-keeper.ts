@@ -4,6 +4,7 @@ import { SightlineError, type WireError } from '../../errors/sightline-error.ts'
 import { BackOff } from '../../flow/back-off.ts';
 import { Pause } from '../../flow/pause.ts';
 import type { FleetState } from '../control-plane.ts';
+import type { LeasedEvents } from './leased-events.ts';
 import type { StreamRunner } from './stream-runner.ts';
 
 /** While another host still holds the lease. */
@@ -18,6 +19,8 @@ export interface KeeperPort {
   readonly hostId: string;
   readonly state: Pick<FleetState, 'claim' | 'release'>;
   readonly runner: StreamRunner;
+  /** Absent if rules report nothing. */
+  readonly events: Pick<LeasedEvents, 'open' | 'leave' | 'close'> | undefined;
   readonly clock: Clock;
   /** Returns when a lease claimed now expires, on the monotonic clock; in the past while the control plane is unreachable. */
   leaseEndMs(): number;
@@ -161,7 +164,9 @@ export class StreamKeeper {
     try {
       if (this.#running === null) {
         this.#state = 'starting';
-        await runner.start(config, { fence, isValid: () => this.isValid(fence) });
+        const lease = { fence, isValid: () => this.isValid(fence) };
+        this.#port.events?.open(this.id, lease);
+        await runner.start(config, lease);
       } else await runner.change(config);
       this.#running = { fence, text };
       this.#backOff.reset();
@@ -182,15 +187,20 @@ export class StreamKeeper {
 
   async #stop(): Promise<void> {
     this.#state = 'stopping';
+    const { runner, events } = this.#port;
+    if (this.#wanted === null) await events?.leave(this.id);
     try {
-      await this.#port.runner.stop(this.id);
+      await runner.stop(this.id);
     } catch (thrown) {
       this.#port.onFailure(this.id, SightlineError.from(thrown, 'INTERNAL_ERROR'));
     }
+    await events?.close(this.id);
     this.#running = null;
   }
 
   async #release(): Promise<void> {
+    // It is open if the stream could not be started.
+    await this.#port.events?.close(this.id);
     const lease = this.#lease;
     // From here on heartbeats no longer renew it.
     this.#lease = null;

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from '../../core/clock.ts';
 import { Incidents } from '../../flow/incidents.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { Notices } from '../notices.ts';
+import { StoredEvents } from '../state/stored-events.ts';
 import { StoredRollouts } from '../state/stored-rollouts.ts';
 import { StoredState } from '../state/stored-state.ts';
 import { MemoryStore } from '../store/memory-store.ts';
@@ -33,6 +34,7 @@ export function openMemoryControlPlane({
   return {
     kind: 'memory',
     state: new StoredState({ store, leaseMs, incidents }),
+    events: new StoredEvents({ store, incidents }),
     bus: new MemoryBus(incidents),
     tasks,
     // The state cannot be lost while the process runs.

@@ -3,6 +3,7 @@ import { Incidents } from '../../flow/incidents.ts';
 import { Listeners } from '../../flow/listeners.ts';
 import type { ControlPlane, FleetAlarm } from '../control-plane.ts';
 import { Notices } from '../notices.ts';
+import { StoredEvents } from '../state/stored-events.ts';
 import { StoredRollouts } from '../state/stored-rollouts.ts';
 import { StoredState } from '../state/stored-state.ts';
 import { FleetSigner } from '../store/fleet-signer.ts';
@@ -77,6 +78,7 @@ export async function openRedisControlPlane({
   return {
     kind: 'redis',
     state,
+    events: new StoredEvents({ store, incidents, signer }),
     get trouble() {
       return state.trouble ?? watch.trouble;
     },

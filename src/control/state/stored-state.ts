@@ -17,7 +17,7 @@ import { EntryReader } from '../store/entry-reader.ts';
 import { type FleetSigner, signedJson } from '../store/fleet-signer.ts';
 import { type FleetStore, NUMBER, type Write } from '../store/fleet-store.ts';
 import { HashReader } from '../store/hash-reader.ts';
-import { decoded, numbered, type Transaction, transact } from '../store/transaction.ts';
+import { decoded, numbered, pairs, type Transaction, transact } from '../store/transaction.ts';
 
 /** For this long after the state was lost, hosts write back the orders that they know; a host that comes later might bring back old ones. */
 const RESTORE_WINDOW_MS = 60_000;
@@ -114,12 +114,13 @@ export class StoredState implements FleetState {
     const signed = this.#json(`host:${hostId}`, parsed);
     const streams = [...held.keys()];
     const reply = await transact(this.#store, async (transaction) => {
-      const [known, leader, revision, isDraining, leases] = await transaction.read(
+      const [known, leader, revision, isDraining, leases, left] = await transaction.read(
         ['HGET', 'hosts', hostId],
         ['GET', 'leader'],
         ['GET', `plan:${hostId}`],
         ['SISMEMBER', 'draining', hostId],
         ['HMGET', 'leases', ...streams],
+        ['HGETALL', 'ending'],
       );
       if (isOfAnother(transaction, known, parsed.startedMs)) throw fleetErrors.hostExists(hostId);
       const { nowMs } = transaction;
@@ -138,7 +139,8 @@ export class StoredState implements FleetState {
       const isLeader = leading === null || leading.hostId === hostId;
       if (isLeader) writes.push(['SET', 'leader', JSON.stringify({ hostId, expiresMs })]);
       await transaction.commit(writes);
-      return { nowMs, lost, planRevision: Number(revision) || 0, isDraining: isDraining === 1, isLeader };
+      const ending = Array.from(pairs(left)).flatMap(([id, pipeline]) => (pipeline === parsed.pipeline ? [id] : []));
+      return { nowMs, lost, planRevision: Number(revision) || 0, isDraining: isDraining === 1, isLeader, ending };
     });
     return { ...reply, plan: reply.planRevision === planRevision ? null : await this.#planOf(hostId) };
   }
@@ -167,12 +169,13 @@ export class StoredState implements FleetState {
 
   claim(streamId: string, hostId: string): Promise<number | null> {
     return transact(this.#store, async (transaction) => {
-      const [isOrdered, card, current] = await transaction.read(
+      const [isOrdered, isEnding, card, current] = await transaction.read(
         ['HEXISTS', 'orders', streamId],
+        ['HEXISTS', 'ending', streamId],
         ['HGET', 'hosts', hostId],
         ['HGET', 'leases', streamId],
       );
-      if (isOrdered === 0) throw fleetErrors.streamNotFound(streamId);
+      if (isOrdered === 0 && isEnding === 0) throw fleetErrors.streamNotFound(streamId);
       const host = liveCard(transaction, card);
       if (host === null) throw fleetErrors.hostNotFound(hostId);
       const holder = transaction.unexpired(current);
@@ -184,10 +187,12 @@ export class StoredState implements FleetState {
 
   async release(streamId: string, hostId: string, fence: number): Promise<void> {
     await transact(this.#store, async (transaction) => {
-      const [text] = await transaction.read(['HGET', 'leases', streamId]);
+      const [text, hasEvents] = await transaction.read(['HGET', 'leases', streamId], ['EXISTS', `events:${streamId}`]);
       const current = decoded(text);
-      if (current?.hostId === hostId && current.fence === fence)
-        await transaction.commit([['HDEL', 'leases', streamId]]);
+      if (current?.hostId !== hostId || current.fence !== fence) return;
+      const writes: Write[] = [['HDEL', 'leases', streamId]];
+      if (hasEvents === 0) writes.push(['HDEL', 'ending', streamId]);
+      await transaction.commit(writes);
     });
   }
 
@@ -259,17 +264,19 @@ export class StoredState implements FleetState {
 
   async removeOrder(streamId: string): Promise<void> {
     await transact(this.#store, async (transaction) => {
-      const [isKnown, given] = await transaction.read(
-        ['HEXISTS', 'orders', streamId],
+      const [order, given, hasEvents] = await transaction.read(
+        ['HGET', 'orders', streamId],
         ['HGET', 'assignments', streamId],
+        ['EXISTS', `events:${streamId}`],
       );
-      if (isKnown === 0) throw fleetErrors.streamNotFound(streamId);
+      if (order === null) throw fleetErrors.streamNotFound(streamId);
+      const pipeline = String(decoded(order)?.pipeline);
       await transaction.commit([
         ['HDEL', 'orders', streamId],
         ['SET', 'orders-revision', NUMBER],
         ...unassignment(streamId, given),
         ...changedPlans([assignedHost(given)]),
-        ['HDEL', 'leases', streamId],
+        hasEvents === 0 ? ['HDEL', 'leases', streamId] : ['HSET', 'ending', streamId, pipeline],
         ['SET', `removed:${streamId}`, 1, 'PX', RESTORE_WINDOW_MS],
       ]);
     });
@@ -453,9 +460,4 @@ function changedPlans(hostIds: readonly (string | null)[]): Write[] {
 function revisionOf(text: string | null): number | null {
   const revision = decoded(text)?.revision;
   return typeof revision === 'number' ? revision : null;
-}
-
-/** @param flat - name, text, name, text ... as a hash is listed. */
-function* pairs(flat: readonly string[]): Generator<[string, string]> {
-  for (let i = 0; i + 1 < flat.length; i += 2) yield [flat[i]!, flat[i + 1]!];
 }

@@ -8,6 +8,7 @@
  *     assignments      hash  stream -> assignment     assigned:HOST    set of streams, the reverse index
  *     leases           hash  stream -> lease          plan:HOST        revision of what the host must run
  *     leader           {"hostId", "expiresMs"}        counter          the last `NUMBER`
+ *     events:STREAM    hash  event -> what is kept of it     ending  hash  removed stream with events -> pipeline
  *     epoch            number, made when the state was empty    removed:STREAM   marks an order that was just removed
  *
  * those of the roll-out of a pipeline P

@@ -111,6 +111,11 @@ export function decoded(text: string | null): Readonly<Record<string, unknown>> 
   }
 }
 
+/** @param flat - name, text, name, text ... as a hash is listed. */
+export function* pairs(flat: readonly string[]): Generator<[string, string]> {
+  for (let i = 0; i + 1 < flat.length; i += 2) yield [flat[i]!, flat[i + 1]!];
+}
+
 /** Returns a record as JSON with `NUMBER` as its last field. */
 export function numbered(json: string, field: 'fence' | 'revision'): string {
   return `${json.slice(0, -1)},"${field}":${NUMBER}}`;
