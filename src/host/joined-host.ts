@@ -152,6 +152,7 @@ export class JoinedHost {
     const { ffmpeg } = runtime;
     const { fleet } = config;
     const capacityFps = fleet.capacityFps ?? (await measureCapacity(runtime, ffmpeg, stop));
+    await this.#host.keepEvents(this.#history);
     const agent = new HostAgent({
       control,
       runner: fleetRunner(this.#host),
