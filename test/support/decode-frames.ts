@@ -5,6 +5,7 @@ import type { SourceInput } from '../../src/core/source.ts';
 import { type DecodePlan, decodeArguments } from '../../src/decode/decode-command.ts';
 import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
 import { FfmpegLog, type FrameHeader, type LogEvent, newHeaderTag } from '../../src/decode/ffmpeg-log.ts';
+import { LOOK_PIPE } from '../../src/decode/look-filters.ts';
 import { parseSource } from '../../src/source/parse-source.ts';
 
 const SIZE = { width: 80, height: 48 };
@@ -34,6 +35,9 @@ export async function decodeFrames(
     ...{ ffmpegMajor: ffmpeg.major, headerTag, canvas: { ...SIZE, fit: { mode: 'stretch' } } },
     ...{ every: 1, maxFps: null, afterUs: null, takesCommands: false, hwaccel: 'none', threads: 1, ...choice },
   });
+  // Nobody reads looks here, and there is no descriptor for them.
+  const looks = args.indexOf(`pipe:${LOOK_PIPE}`);
+  if (looks >= 0) args.splice(looks - 1, 2, 'null', '-');
   const { stdout, stderr } = await promisify(execFile)(ffmpeg.path, args, { encoding: 'buffer', maxBuffer: 2 ** 29 });
   const log = new FfmpegLog('', headerTag);
   const events = stderr
