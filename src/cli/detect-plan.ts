@@ -140,6 +140,8 @@ async function planOutputs(sources: readonly DetectSource[], flags: DetectFlags)
   const { out = [], coco, parquet, yolo, video } = flags;
   const places: OutputPlace[] = await resultPlaces(out, flags.format);
   if (coco !== undefined) places.push({ id: '--coco', path: coco, isFolder: false });
+  if (parquet !== undefined && (await isPipe(parquet)))
+    throw wrongCommand('--parquet: a Parquet file is read from its end, so it cannot be a pipe; name a file');
   if (parquet !== undefined) places.push({ id: '--parquet', path: parquet, isFolder: isFolder(parquet) });
   if (yolo !== undefined) places.push({ id: '--yolo', path: yolo, isFolder: true });
   if (video !== undefined) {

@@ -3,11 +3,10 @@ import { z } from 'zod';
 import { redactWebhook } from '../core/redact.ts';
 import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
 import { sinkKind } from './sink-kind.ts';
-import { filter, phases, send, streams } from './sink-settings.ts';
-import { openSpooled, SpooledSink, spoolSettings } from './spooled-sink.ts';
+import { messageSettings, openMessages } from './spooled-sink.ts';
 import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal } from './transport.ts';
 
-const SCHEMES = { kafka: 9092, 'kafka+tls': 9093 };
+const SCHEMES = { kafka: 9092, kafkas: 9093 };
 const CONNECT_MS = 5000;
 const REQUEST_MS = 8000;
 const MOST_AT_ONCE = 50;
@@ -21,7 +20,7 @@ export const kafka = sinkKind({
   settings: z.strictObject({
     type: z.literal('kafka').describe('Records of a Kafka topic.'),
     url: brokerUrl(SCHEMES, 'kafka://10.0.0.5:9092').describe(
-      'Address of one broker, which names the others; kafka+tls:// with TLS.',
+      'Address of one broker, which names the others; kafkas:// with TLS.',
     ),
     topic: z
       .string()
@@ -33,17 +32,13 @@ export const kafka = sinkKind({
       .default('SCRAM-SHA-512')
       .describe('How `user` and `password` are sent.'),
     ...brokerSettings,
-    send: send('events'),
-    phases,
-    streams,
-    filter,
-    ...spoolSettings,
+    ...messageSettings,
   }),
   file: () => null,
   target: ({ url }) => redactWebhook(url),
   problem: (settings) => brokerProblem(settings, SCHEMES),
   open: (settings, context) => {
-    const { url, topic, mechanism, send: sent, phases: only } = settings;
+    const { url, topic, mechanism } = settings;
     const address = brokerAddress(context.id, settings, SCHEMES);
     const transport = new ConnectedTransport({
       shownUrl: address.shownUrl,
@@ -51,9 +46,7 @@ export const kafka = sinkKind({
       mostAtOnce: MOST_AT_ONCE,
       open: () => KafkaTopic.open(address, topic, mechanism),
     });
-    return openSpooled(settings, `${url} ${topic}`, context, (options) => {
-      return new SpooledSink({ ...options, transport, send: sent, phases: only, batchMs: 0 });
-    });
+    return openMessages(settings, `${url} ${topic}`, context, transport);
   },
 });
 

@@ -12,8 +12,7 @@ import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, broke
 import { RetainedState } from './retained-state.ts';
 import type { SinkFigures } from './sink.ts';
 import { sinkKind } from './sink-kind.ts';
-import { filter, phases, send, streams } from './sink-settings.ts';
-import { openSpooled, SpooledSink, type SpooledSinkOptions, spoolSettings } from './spooled-sink.ts';
+import { messageSettings, openSpooled, SpooledSink, type SpooledSinkOptions } from './spooled-sink.ts';
 import { topicLevel } from './topic-level.ts';
 import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal, reasonOf } from './transport.ts';
 
@@ -60,11 +59,7 @@ export const mqtt = sinkKind({
       .default('homeassistant')
       .describe("Prefix of Home Assistant's discovery, which shows each stream as a device; false for none."),
     ...brokerSettings,
-    send: send('events'),
-    phases,
-    streams,
-    filter,
-    ...spoolSettings,
+    ...messageSettings,
   }),
   file: () => null,
   target: ({ url }) => redactWebhook(url),
@@ -90,7 +85,7 @@ export const mqtt = sinkKind({
   },
 });
 
-export interface MqttSinkOptions extends Omit<SpooledSinkOptions, 'transport'> {
+interface MqttSinkOptions extends Omit<SpooledSinkOptions, 'transport'> {
   readonly address: BrokerAddress;
   readonly topic: string;
   readonly clientId: string;
@@ -102,7 +97,7 @@ export interface MqttSinkOptions extends Omit<SpooledSinkOptions, 'transport'> {
  * Publishes events with QoS 1, never retained, and what streams are like now as retained messages. These are no records: only the newest
  * counts, so they wait nowhere. A last will says when this host is gone.
  */
-export class MqttSink extends SpooledSink {
+class MqttSink extends SpooledSink {
   readonly #transport: ConnectedTransport<MqttConnection>;
   readonly #state: RetainedState;
   readonly #options: MqttSinkOptions;

@@ -4,8 +4,7 @@ import { z } from 'zod';
 import { redactWebhook } from '../core/redact.ts';
 import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
 import { sinkKind } from './sink-kind.ts';
-import { filter, phases, send, streams } from './sink-settings.ts';
-import { openSpooled, SpooledSink, spoolSettings } from './spooled-sink.ts';
+import { messageSettings, openMessages } from './spooled-sink.ts';
 import { topicLevel } from './topic-level.ts';
 import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal } from './transport.ts';
 
@@ -26,17 +25,13 @@ export const nats = sinkKind({
         'Begins each subject: SUBJECT.events.STREAM.RULE and SUBJECT.results.STREAM. A JetStream stream must take SUBJECT.>.',
       ),
     ...brokerSettings,
-    send: send('events'),
-    phases,
-    streams,
-    filter,
-    ...spoolSettings,
+    ...messageSettings,
   }),
   file: () => null,
   target: ({ url }) => redactWebhook(url),
   problem: (settings) => brokerProblem(settings, SCHEMES),
   open: (settings, context) => {
-    const { url, subject, send: sent, phases: only } = settings;
+    const { url, subject } = settings;
     const address = brokerAddress(context.id, settings, SCHEMES);
     const transport = new ConnectedTransport({
       shownUrl: address.shownUrl,
@@ -44,9 +39,7 @@ export const nats = sinkKind({
       mostAtOnce: 1,
       open: (onLost) => JetStream.open(address, subject, onLost),
     });
-    return openSpooled(settings, `${url} ${subject}`, context, (options) => {
-      return new SpooledSink({ ...options, transport, send: sent, phases: only, batchMs: 0 });
-    });
+    return openMessages(settings, `${url} ${subject}`, context, transport);
   },
 });
 

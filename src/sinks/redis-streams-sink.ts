@@ -4,8 +4,7 @@ import { whole } from '../config/number.ts';
 import { redactWebhook } from '../core/redact.ts';
 import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
 import { sinkKind } from './sink-kind.ts';
-import { filter, phases, send, streams } from './sink-settings.ts';
-import { openSpooled, SpooledSink, spoolSettings } from './spooled-sink.ts';
+import { messageSettings, openMessages } from './spooled-sink.ts';
 import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal } from './transport.ts';
 
 const SCHEMES = { redis: 6379, rediss: 6379 };
@@ -26,26 +25,25 @@ export const redisStreams = sinkKind({
       .default(100_000)
       .describe('About how many entries it keeps; each new one removes the oldest above that.'),
     ...brokerSettings,
-    send: send('events'),
-    phases,
-    streams,
-    filter,
-    ...spoolSettings,
+    ...messageSettings,
   }),
   file: () => null,
   target: ({ url }) => redactWebhook(url),
-  problem: (settings) => brokerProblem(settings, SCHEMES),
+  problem: (settings) => {
+    const { url } = settings;
+    if (URL.canParse(url) && !/^\/?\d*$/.test(new URL(url).pathname))
+      return 'url: expected the number of a database after /';
+    return brokerProblem(settings, SCHEMES);
+  },
   open: (settings, context) => {
-    const { url, key, maxLength, send: sent, phases: only } = settings;
+    const { url, key, maxLength } = settings;
     const address = brokerAddress(context.id, settings, SCHEMES);
     const transport = new ConnectedTransport({
       shownUrl: address.shownUrl,
       mostAtOnce: MOST_AT_ONCE,
       open: (onLost) => RedisStream.open(address, { key, maxLength }, onLost),
     });
-    return openSpooled(settings, `${url} ${key}`, context, (options) => {
-      return new SpooledSink({ ...options, transport, send: sent, phases: only, batchMs: 0 });
-    });
+    return openMessages(settings, `${url} ${key}`, context, transport);
   },
 });
 

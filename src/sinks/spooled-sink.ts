@@ -13,7 +13,7 @@ import type { Sink, SinkFailureListener, SinkFigures } from './sink.ts';
 import { countOf, fileFailure } from './sink-failure.ts';
 import type { SinkFiles } from './sink-files.ts';
 import type { OpenedSink, SinkContext } from './sink-kind.ts';
-import { MEGABYTE, type Sent, sync } from './sink-settings.ts';
+import { filter, MEGABYTE, phases, type Sent, send, streams, sync } from './sink-settings.ts';
 import { Spool, type SpoolFailure, type SpoolOptions } from './spool.ts';
 import { takeSpoolFolder } from './spool-folder.ts';
 import type { Attempt, Transport } from './transport.ts';
@@ -43,6 +43,9 @@ export const spoolSettings = {
   sync,
 };
 
+/** Settings of every kind whose receivers are made for events. */
+export const messageSettings = { send: send('events'), phases, streams, filter, ...spoolSettings };
+
 interface SpoolSettings {
   readonly maxAttempts: number;
   readonly spoolFolder?: string | undefined;
@@ -70,6 +73,18 @@ export async function openSpooled(
       : await takeSpoolFolder({ id: context.id, receiver, folder: spoolFolder, parent: context.spoolFolder });
   const maxSpoolBytes = spoolMaxMb === 0 ? MEMORY_BYTES : Math.round(spoolMaxMb * MEGABYTE);
   return { sink: open({ ...context, maxAttempts, sync, spoolFolder: folder, maxSpoolBytes }), lock };
+}
+
+/** As `openSpooled`, for a kind that has nothing special but its transport. */
+export function openMessages(
+  settings: SpoolSettings & Pick<SpooledSinkOptions, 'phases'> & { readonly send: readonly Sent[] },
+  receiver: string,
+  context: SinkContext,
+  transport: Transport,
+): Promise<OpenedSink> {
+  const { send: sent, phases: only } = settings;
+  const more = { transport, send: sent, phases: only, batchMs: 0 };
+  return openSpooled(settings, receiver, context, (options) => new SpooledSink({ ...options, ...more }));
 }
 
 export interface SpooledSinkOptions {

@@ -6,6 +6,7 @@ import { HAS_ZSTD } from '../../src/disk/compression.ts';
 import { cli, ended, startCli, temporaryFolder } from '../support/cli.ts';
 import { cliHere } from '../support/cli-here.ts';
 import { VideoFolder } from '../support/made-videos.ts';
+import { parquetRows } from '../support/parquet-rows.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 interface Line {
@@ -51,6 +52,20 @@ describe('sightline detect', () => {
   it('--every processes every n-th frame and keeps frame numbers', async () => {
     expect((await cliHere(['detect', clip, '--engine', 'fake', '--every', '7', '--out', out])).code).toBe(0);
     expect(lines().map(({ frame, ptsUs }) => [frame, ptsUs])).toEqual([0, 7, 14, 21, 28].map((n) => [n, n * 40_000]));
+  });
+
+  it('--parquet writes a file for all inputs, or one for each in a folder, and no pipe', async () => {
+    const [file, folder] = [join(temporary.path, 'all.parquet'), join(temporary.path, 'each/')];
+    for (const path of [file, folder])
+      expect((await cliHere(['detect', clip, '--engine', 'fake', '--parquet', path])).code).toBe(0);
+    expect(await parquetRows(file)).toEqual([]);
+    expect(readdirSync(folder).filter((name) => !name.startsWith('.'))).toEqual(['clip.mp4.parquet']);
+    const { code, stderr } = await cliHere(['detect', clip, '--engine', 'fake', '--parquet', '-']);
+    expect([code, stderr]).toEqual([
+      expect.any(Number),
+      expect.stringContaining('--parquet: a Parquet file is read from its end'),
+    ]);
+    expect(code).not.toBe(0);
   });
 
   it('--json prints exactly one document on standard output', async () => {

@@ -28,6 +28,7 @@ const OPENERS: Readonly<Record<string, string>> = {
   'src/sinks/frame-record.ts': 'a file of its own',
   'src/process/fetched-packages.ts': 'a file of a package',
   'src/sinks/output-lock.ts': 'own lock, and /proc',
+  'src/sinks/parquet-file.ts': 'creates a file of its own',
   'src/sinks/recover-video.ts': 'output of an earlier run',
   'src/sinks/sink-files.ts': 'outputs of a user, which may be FIFOs, and own spools',
   'src/sinks/video-encoder.ts': 'creates a file of its own',

@@ -102,7 +102,13 @@ export const MOSQUITTO: BrokerPlan = {
     const acl = join(folder, 'acl');
     writeFileSync(acl, 'topic readwrite #\n\nuser guest\ntopic read #\n', { mode: 0o600 });
     const lines = [
-      ...[`listener ${port} 127.0.0.1`, 'allow_anonymous true', `acl_file ${acl}`, 'max_queued_messages 0'],
+      ...[
+        `listener ${port} 127.0.0.1`,
+        'allow_anonymous true',
+        `acl_file ${acl}`,
+        'max_queued_messages 0',
+        'max_inflight_messages 0',
+      ],
       ...['persistence true', `persistence_location ${folder}/`, 'log_dest stderr', 'log_type all', 'user root'],
     ];
     writeFileSync(join(folder, 'mosquitto.conf'), `${lines.join('\n')}\n`);
