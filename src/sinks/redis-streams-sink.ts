@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { whole } from '../config/number.ts';
+import { mark } from '../config/schema-text.ts';
 import { redactWebhook } from '../core/redact.ts';
 import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
 import { sinkKind } from './sink-kind.ts';
@@ -20,7 +21,13 @@ export const redisStreams = sinkKind({
     url: brokerUrl(SCHEMES, 'redis://10.0.0.5:6379/0').describe(
       'Address of Redis, with the number of the database; rediss:// with TLS.',
     ),
-    key: z.string().min(1).max(512).default('sightline').describe('Key of the Redis stream.'),
+    key: z
+      .string()
+      .min(1)
+      .max(512)
+      .default('sightline')
+      .describe('Key of the Redis stream.')
+      .meta(mark({ secret: false })),
     maxLength: whole(1, 1_000_000_000)
       .default(100_000)
       .describe('About how many entries it keeps; each new one removes the oldest above that.'),

@@ -39,7 +39,16 @@ describe('a change of a stream', () => {
   /** Every setting with a value that is not its default. */
   const FULL: Settings = {
     ...{ policy: 'live', loop: true, realtime: true, insecureTls: true, transport: 'udp', every: 2, maxFps: 25 },
-    ...{ hwaccel: 'cuda', resizeBy: 'sharp', decodeThreads: 2, priority: 3, weight: 2, queueSize: 5, maxAgeMs: 900 },
+    ...{
+      hwaccel: 'cuda',
+      resizeBy: 'sharp',
+      decode: 'key',
+      decodeThreads: 2,
+      priority: 3,
+      weight: 2,
+      queueSize: 5,
+      maxAgeMs: 900,
+    },
     ...{ staleMs: 4000, openTimeoutMs: 5000, signs: ['black'], labels: ['car'], scoreThreshold: 0.6 },
     region: { x: 0.1, y: 0.1, width: 0.5, height: 0.5 },
     tiles: { columns: 2, rows: 2, overlap: 0.1, whole: false },
