@@ -23,9 +23,8 @@ const SHARE_OF_KIND = 1 / 4;
 type Conditions = readonly (readonly [sql: string, ...values: (SQLInputValue | undefined)[]])[];
 type FoundEvent = { readonly id: number; readonly time_ms: number; readonly json: string };
 
-/** Node.js binds numbers as REAL, and steps need whole divisions. */
-const STEP = 'CAST(?1 AS INTEGER)';
-const OFFSET = 'CAST(?2 AS INTEGER)';
+/** Node.js binds numbers as REAL, and steps need whole divisions. Numbered parameters fail with 22.13. */
+const WHOLE = 'CAST(? AS INTEGER)';
 
 /** Rows of one answer, and steps that are summed before it is known how many rows they give. */
 const MOST_ROWS = 10_000;
@@ -124,9 +123,9 @@ export class HistoryQueries {
 
   figures({ stream, fromS, stepS }: Parameters<HistoryCalls['figures']>[0]): HistoryReply {
     const rows = this.#database.all<Record<'endS' | 'fpsIn' | 'fpsPublished' | 'p50' | 'p95' | 'p99', number>>(
-      `SELECT (time_s + ${STEP} - 1) / ${STEP} * ${STEP} AS endS, avg(fps_in) AS fpsIn, avg(fps_published) AS fpsPublished, avg(p50_ms) AS p50,
-        avg(p95_ms) AS p95, max(p99_ms) AS p99 FROM figures WHERE stream = ?2 AND time_s >= ?3 GROUP BY endS ORDER BY endS`,
-      ...[stepS, stream, fromS],
+      `SELECT (time_s + ${WHOLE} - 1) / ${WHOLE} * ${WHOLE} AS endS, avg(fps_in) AS fpsIn, avg(fps_published) AS fpsPublished, avg(p50_ms) AS p50,
+        avg(p95_ms) AS p95, max(p99_ms) AS p99 FROM figures WHERE stream = ? AND time_s >= ? GROUP BY endS ORDER BY endS`,
+      ...[stepS, stepS, stepS, stream, fromS],
     );
     const column = (name: keyof (typeof rows)[number]): (number | null)[] => rows.map((row) => rounded(row[name]));
     const [fpsIn, fpsPublished, p50, p95, p99] = [
@@ -207,9 +206,10 @@ export class HistoryQueries {
       const found: Row[] = [];
       for (const one of stream === undefined ? this.#database.streamsOf(table) : [stream]) {
         const which = joined([['stream = ?', one], ['time_s >= ?', nextS], ['time_s < ?', endS], ...only]);
-        const sql = `SELECT ((time_s + ${OFFSET}) / ${STEP} * ${STEP} - ${OFFSET}) * 1000 AS timeMs, stream, ${columns} FROM ${table}
+        const sql = `SELECT ((time_s + ${WHOLE}) / ${WHOLE} * ${WHOLE} - ${WHOLE}) * 1000 AS timeMs, stream, ${columns} FROM ${table}
           WHERE ${which.sql} GROUP BY ${['timeMs', ...groups].join()}`;
-        for (const row of this.#database.all<Row>(sql, stepS, offsetS, ...which.values)) found.push(row);
+        for (const row of this.#database.all<Row>(sql, offsetS, stepS, stepS, offsetS, ...which.values))
+          found.push(row);
         await nextTurn();
       }
       rows = rows.concat(found.sort((a, b) => a.timeMs - b.timeMs));
