@@ -187,6 +187,21 @@ describe('events under a lease', () => {
     expect(told(rig)).toHaveLength(2);
   });
 
+  it('that the fleet kept, but whose lease ended before the host knew it, are handed out by the next host alone', async () => {
+    const { rig, hosts, rules } = await fleet('a', 'b');
+    let answer = (): void => {};
+    hosts[0]!.eventLine.delay = new Promise((resolve) => {
+      answer = resolve;
+    });
+    rules[0]!.raise('e1');
+    await rig.settle();
+    hosts[0]!.line.isCut = true;
+    await rig.pass(2 * LEASE_MS);
+    answer();
+    await rig.pass(BEAT_MS);
+    expect(told(rig)).toEqual(['b: e1.0 new', 'b: e1.1 moved']);
+  });
+
   it('of a suspended host are ended by the next one, and the host says nothing when it resumes', async () => {
     const { rig, rules } = await fleet('a', 'b');
     rules[0]!.raise('e1');
