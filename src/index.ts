@@ -41,7 +41,9 @@ export type { PushedStream, PushOptions } from './host/pushed-stream.ts';
 export type { Frozen } from './protocol/bounds.ts';
 export { EVENT_KINDS, type EventKind, type EventMessage } from './protocol/feed.ts';
 export {
+  type AlertFigures,
   type BatchReport,
+  BLIND_REASONS,
   type BlindReason,
   type BusyStage,
   type DeviceReport,

@@ -42,6 +42,7 @@ export type {
 } from '../protocol/fleet-report.ts';
 export type { OverloadReport, Remedy, RemedyBody, RemedyChange } from '../protocol/overload.ts';
 export type {
+  AlertFigures,
   BatchReport,
   BlindReason,
   BusyStage,
