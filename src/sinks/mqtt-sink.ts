@@ -219,7 +219,8 @@ class MqttConnection implements Connection {
       await connection.publish(statusTopic, 'online', { retain: true });
     } catch (error) {
       client.end(true);
-      throw error;
+      // A status that is refused says nothing about the records: they wait.
+      throw error instanceof Refusal ? new Error(`its status was refused: ${error.message}`) : error;
     }
     return connection;
   }

@@ -137,6 +137,10 @@ export class ConnectedTransport<C extends Connection = Connection> implements Tr
         if (this.#connection === opening) this.#connection = null;
       });
       this.#connection = opening;
+      // Whatever it failed with, the next attempt opens another.
+      opening.catch(() => {
+        if (this.#connection === opening) this.#connection = null;
+      });
     }
     return this.#connection;
   }

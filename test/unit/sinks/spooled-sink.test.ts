@@ -153,6 +153,21 @@ describe('a connected transport', () => {
     expect(opened()).toBe(3);
   });
 
+  it('opens another connection after one that could not be opened, whatever the reason', async () => {
+    let attempts = 0;
+    const transport = new ConnectedTransport({
+      ...{ shownUrl: 'bus://host', mostAtOnce: 1 },
+      open: async () => {
+        attempts += 1;
+        if (attempts === 1) throw new Refusal('not you');
+        return { send: async () => undefined, end: () => undefined };
+      },
+    });
+    const { batch } = connect(1, async () => undefined);
+    expect(await transport.send(batch, signal)).toMatchObject({ kind: 'failed', reason: 'not you' });
+    expect(await transport.send(batch, signal)).toEqual(delivered);
+  });
+
   it('ends an attempt that takes too long together with its connection, and opens none when it is closed', async () => {
     const { transport, batch, ended } = connect(1, () => new Promise(() => undefined));
     const limit = new AbortController();
