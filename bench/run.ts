@@ -14,6 +14,7 @@ import { memory } from './memory.bench.ts';
 import { optimizeSearch } from './optimize-search.bench.ts';
 import { overload } from './overload.bench.ts';
 import { ownCost } from './own-cost.bench.ts';
+import { pageLoad } from './page-load.bench.ts';
 import { peers } from './peers/peers.bench.ts';
 import { peersOpenvino } from './peers/peers-openvino.bench.ts';
 import { rolloutSimulation } from './rollout-simulation.bench.ts';
@@ -54,6 +55,7 @@ const SECTIONS: readonly Section[] = [
   optimizeSearch,
   bulk,
   feed,
+  pageLoad,
   hotSwap,
   rolloutSimulation,
   rollouts,

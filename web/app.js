@@ -1,4 +1,6 @@
+/** @import { CameraPage } from './camera-page.js' */
 /** @import { FeedState, HelloMessage, Preview, ShadowMessage, StatsMessage, StreamReport } from './lib/client/index.js' */
+/** @import { SystemPage } from './system-page.js' */
 
 import {
   confirmCancel,
@@ -9,22 +11,18 @@ import {
   showDeadLetters,
   showToast,
 } from './dialogs.js';
-import { byId, setData, setText } from './element.js';
+import { byId, element, setData, setText } from './element.js';
 import { EventsLog } from './events-log.js';
 import { FiguresTable } from './figures-table.js';
-import { FleetPanel } from './fleet-panel.js';
-import { FocusView } from './focus-view.js';
 import { PAGE_URL } from './gateway.js';
-import { HostPanel } from './host-panel.js';
 import { KeepingNotice } from './keeping-notice.js';
 import { SightlineClient } from './lib/client/index.js';
-import { RolloutPanel } from './rollout-panel.js';
 import { SourceTester } from './source-test.js';
 import { StateLine } from './state-line.js';
 import { Wall } from './wall.js';
 
-const CAMERA_HASH = /^#stream=(.+)$/;
-/** Views that the address may name; without one it shows the wall. */
+const CAMERA_HASH = /^#stream=([^/]+)(?:\/(\w+))?$/;
+/** Views that the address may name; without one it shows the wall. A new one is a word here, and a link and a section in `index.html`. */
 const VIEW_HASH = /^#(wall|events|system)$/;
 const filterField = byId('filter', HTMLInputElement);
 const attentionButton = byId('attention');
@@ -55,11 +53,9 @@ let newest = null;
 let wasThere = false;
 
 const log = new EventsLog({ onError: showError });
-const host = new HostPanel();
 const stateLine = new StateLine(showError);
 const notice = new KeepingNotice();
 byId('events').append(log.node);
-byId('system').append(host.node);
 
 const wall = new Wall({
   node: byId('wall'),
@@ -70,38 +66,77 @@ const wall = new Wall({
   },
 });
 const figures = new FiguresTable(byId('figures'));
-const camera = new FocusView(
-  byId('focus'),
-  {
-    pause: (id) => attempt(() => client.streams.pause(id)),
-    resume: (id) => attempt(() => client.streams.resume(id)),
-    remove: async (id) => {
+/** Pages that are loaded when they are opened first. @type {CameraPage | null} */
+let camera = null;
+/** @type {SystemPage | null} */
+let system = null;
+
+/** @type {Map<() => Promise<void>, Promise<void>>} */
+const loads = new Map();
+
+/** Loads a page once; again only after that has failed. @param {() => Promise<void>} load */
+function once(load) {
+  const loading =
+    loads.get(load) ??
+    load().catch((error) => {
+      loads.delete(load);
+      throw error;
+    });
+  loads.set(load, loading);
+  return loading;
+}
+
+/** The system page while it is shown. */
+const shownSystem = () => (document.body.dataset.tab === 'system' ? system : null);
+
+/** @param {string[]} names */
+function loadStyles(...names) {
+  const loaded = names.map((href) => {
+    const link = element('link', { rel: 'stylesheet', href });
+    document.head.append(link);
+    return new Promise((resolve, reject) => {
+      link.addEventListener('load', resolve);
+      link.addEventListener('error', () => reject(new Error(`${href} could not be loaded.`)));
+    });
+  });
+  return Promise.all(loaded);
+}
+
+async function openCameraPage() {
+  const [{ CameraPage }] = await Promise.all([
+    import('./camera-page.js'),
+    loadStyles('camera.css', 'settings.css', 'vendor/uplot/uPlot.min.css'),
+  ]);
+  const actions = {
+    pause: (/** @type {string} */ id) => attempt(() => client.streams.pause(id)),
+    resume: (/** @type {string} */ id) => attempt(() => client.streams.resume(id)),
+    remove: async (/** @type {string} */ id) => {
       if (await confirmRemoval(id)) await attempt(() => client.streams.remove(id));
     },
-  },
-  showError,
-);
+  };
+  camera = new CameraPage(byId('focus'), actions, showError);
+}
 
-const fleet = new FleetPanel(byId('fleet'), {
-  drain: (id, isDraining) => attempt(() => (isDraining ? client.hosts.drain(id) : client.hosts.undrain(id))),
-  show: (id) => {
-    setFilter(filterField.value === id ? '' : id);
-    if (filterField.value !== '') location.hash = '';
-  },
-  cancel: async (id) => {
-    if (await confirmCancel(id)) await attempt(() => client.jobs.cancel(id));
-  },
-  retry: (id) => attempt(() => client.jobs.retry(id)),
-  showFailures: (id) => attempt(async () => showDeadLetters(id, (await client.jobs.get(id)).deadLetters)),
-});
-
-const rollout = new RolloutPanel(byId('rollout'), {
-  act: async (verb, question, seen) => {
-    if (question !== null && !(await confirmRollout(...question))) return;
-    await attempt(() => (verb === 'promote' ? client.rollouts.promote(seen) : client.rollouts[verb]()));
-  },
-  onWatch: watchSoon,
-});
+async function openSystemPage() {
+  const [{ SystemPage }] = await Promise.all([import('./system-page.js'), loadStyles('system.css', 'rollout.css')]);
+  system = new SystemPage(byId('system'), {
+    drain: (id, isDraining) => attempt(() => (isDraining ? client.hosts.drain(id) : client.hosts.undrain(id))),
+    show: (id) => {
+      setFilter(filterField.value === id ? '' : id);
+      if (filterField.value !== '') location.hash = '';
+    },
+    cancel: async (id) => {
+      if (await confirmCancel(id)) await attempt(() => client.jobs.cancel(id));
+    },
+    retry: (id) => attempt(() => client.jobs.retry(id)),
+    showFailures: (id) => attempt(async () => showDeadLetters(id, (await client.jobs.get(id)).deadLetters)),
+    act: async (verb, question, seen) => {
+      if (question !== null && !(await confirmRollout(...question))) return;
+      await attempt(() => (verb === 'promote' ? client.rollouts.promote(seen) : client.rollouts[verb]()));
+    },
+    onWatch: watchSoon,
+  });
+}
 
 const client = new SightlineClient({ url: PAGE_URL, onState: showConnection });
 /** Of the visible tiles, of the open camera and of the roll-out. */
@@ -109,7 +144,7 @@ const pictures = client.comparisons({ streams: [] });
 follow(client.stats(), showStats);
 follow(client.events(), (event) => {
   log.add(event);
-  camera.addEvent(event);
+  camera?.addEvent(event);
   notice.addEvent(event);
 });
 follow(pictures, showPicture);
@@ -141,11 +176,10 @@ function showStats(message) {
   if (isFirst) showPlace();
   wall.update(message.streams);
   stateLine.update(message.streams, message.host, message.fleet);
-  host.update(message.host);
-  fleet.update(message.fleet, message.timeMs);
-  rollout.update(message.rollout, message.streams, message.timeMs);
-  setData(document.body, 'rollout', byId('rollout').hidden ? null : 'true');
-  camera.update(message.timeMs, message.streams);
+  shownSystem()?.update(message);
+  const { state } = message.rollout ?? {};
+  setData(document.body, 'rollout', state === 'running' || state === 'holding' ? 'true' : null);
+  camera?.update(message);
   figures.update(message.timeMs, message.streams, wall.shown);
   leaveRemoved(message.streams);
   droppedMessages = message.droppedMessages;
@@ -165,12 +199,10 @@ function leaveRemoved(streams) {
 
 /** @param {Preview | ShadowMessage} message */
 function showPicture(message) {
-  if (message.type === 'shadow') rollout.showShadow(message);
-  else {
-    wall.showPreview(message);
-    camera.showPreview(message);
-    rollout.showPreview(message);
-  }
+  shownSystem()?.showPicture(message);
+  if (message.type === 'shadow') return;
+  wall.showPreview(message);
+  camera?.showPreview(message);
 }
 
 /**
@@ -208,7 +240,7 @@ function watchSoon() {
 function watchVisible() {
   const isKnown = newest?.streams.some(({ id }) => id === focused) === true;
   const wanted = focused == null ? visible : isKnown ? [focused] : [];
-  pictures.update({ streams: document.hidden ? [] : [...new Set([...wanted, ...rollout.watched])] });
+  pictures.update({ streams: document.hidden ? [] : [...new Set([...wanted, ...(shownSystem()?.watched ?? [])])] });
 }
 
 /** @param {FeedState} state */
@@ -231,7 +263,7 @@ function showConnection(state) {
   if (state.name === 'open') {
     showAccess(state.hello.access);
     log.load();
-    camera.reload();
+    camera?.reload();
     notice.load();
   }
   if (state.name !== 'waiting') return;
@@ -274,34 +306,42 @@ function decoded(name) {
 }
 
 /** Shows what the address names: a camera, or one of the views. */
-function showPlace() {
-  const name = CAMERA_HASH.exec(location.hash)?.[1];
+async function showPlace() {
+  const [, name, tab] = CAMERA_HASH.exec(location.hash) ?? [];
   const stream = name === undefined ? null : decoded(name);
   const before = focused;
   focused = stream;
   setData(document.body, 'open', stream);
   const view = stream === null ? (VIEW_HASH.exec(location.hash)?.[1] ?? 'wall') : 'wall';
   setData(document.body, 'tab', view);
-  for (const tab of byId('tabs').children) {
-    if (/** @type {HTMLElement} */ (tab).dataset.tab === view) tab.setAttribute('aria-current', 'page');
-    else tab.removeAttribute('aria-current');
+  for (const link of byId('tabs').children) {
+    if (/** @type {HTMLElement} */ (link).dataset.tab === view) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
   }
-  camera.show(stream);
   if (newest !== null && stream !== null && !newest.streams.some(({ id }) => id === stream)) {
     showToast(`There is no camera "${stream}".`);
     location.hash = '';
     return;
   }
+  wasThere = newest?.streams.some(({ id }) => id === stream) === true;
+  if (newest !== null) wall.update(newest.streams);
+  watchVisible();
+  if (before !== stream) scrollTo(0, 0);
+  await attempt(async () => {
+    if (stream !== null) await once(openCameraPage);
+    if (view === 'system') await once(openSystemPage);
+  });
+  // Another address may have been opened while the page was loaded.
+  if (focused !== stream) return;
+  camera?.show(stream, tab);
   if (newest !== null) {
-    wasThere = newest.streams.some(({ id }) => id === stream);
-    camera.update(newest.timeMs, newest.streams);
-    wall.update(newest.streams);
+    camera?.update(newest);
+    shownSystem()?.update(newest);
   }
   watchVisible();
-  scrollTo(0, 0);
   if (before === undefined || before === stream) return;
   // What had the focus is hidden now.
-  if (stream !== null) byId('back').focus();
+  if (stream !== null) document.getElementById('back')?.focus();
   else if (view === 'wall') wall.focusTile(before);
 }
 
@@ -344,9 +384,6 @@ byId('sign-out').addEventListener('click', () =>
     location.reload();
   }),
 );
-byId('back').addEventListener('click', () => {
-  location.hash = '';
-});
 addEventListener('keydown', (event) => {
   if (document.querySelector('dialog[open]') !== null) return;
   if (event.key === 'Escape' && focused !== null) location.hash = '';

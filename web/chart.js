@@ -49,7 +49,8 @@ export class StreamChart {
   node = element('figure', { class: 'chart' });
   /** @type {ChartKind} */
   #kind;
-  #spanS;
+  /** Width of the time axis, seconds; a change shows with the next `build`. */
+  spanS = HISTORY_S;
   /** @type {uPlot | null} */
   #plot = null;
   /** @type {readonly Series[]} */
@@ -63,14 +64,10 @@ export class StreamChart {
   #history = null;
   #resizes = new ResizeObserver(() => this.#fit());
 
-  /**
-   * @param {keyof typeof CHARTS} kind
-   * @param {number} [spanS] width of the time axis, seconds
-   */
-  constructor(kind, spanS = HISTORY_S) {
+  /** @param {keyof typeof CHARTS} kind */
+  constructor(kind) {
     this.#kind = CHARTS[kind];
     this.#series = this.#kind.series;
-    this.#spanS = spanS;
     this.#resizes.observe(this.#area);
   }
 
@@ -122,7 +119,7 @@ export class StreamChart {
       legend: { show: false },
       cursor: { y: false, drag: { setScale: false, x: false } },
       scales: {
-        x: { time: true, range: (_plot, _min, max) => [(max ?? 0) - this.#spanS, max ?? 1] },
+        x: { time: true, range: (_plot, _min, max) => [(max ?? 0) - this.spanS, max ?? 1] },
         y: { range: (_plot, _min, max) => [0, Math.max(max ?? 0, this.#target ?? 0, 1) * 1.15] },
       },
       axes: [
@@ -154,7 +151,7 @@ export class StreamChart {
    * @param {number} seconds
    */
   #timeLabel(plot, seconds) {
-    const text = (this.#spanS > HISTORY_S ? formatMinute : formatTime)(seconds * 1000);
+    const text = (this.spanS > HISTORY_S ? formatMinute : formatTime)(seconds * 1000);
     const roomPx = plot.bbox.width / devicePixelRatio + RIGHT_PX - plot.valToPos(seconds, 'x');
     return roomPx < (CHAR_PX * text.length) / 2 ? '' : text;
   }

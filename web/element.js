@@ -54,45 +54,6 @@ export function setData(node, name, value) {
   else if (node.dataset[name] !== value) node.dataset[name] = value;
 }
 
-const SVG = 'http://www.w3.org/2000/svg';
-const ICONS = {
-  pause: 'M7 5v10M13 5v10',
-  resume: 'M7 4.5v11l8.5-5.5z',
-  remove: 'M5 5l10 10M15 5L5 15',
-};
-
-/** @typedef {keyof typeof ICONS} Icon */
-
-/**
- * Builds a button with an icon.
- *
- * @param {Icon} icon
- * @param {string} label its tooltip, and its name for screen readers
- * @param {() => void} onClick
- */
-export function iconButton(icon, label, onClick) {
-  const svg = document.createElementNS(SVG, 'svg');
-  svg.setAttribute('viewBox', '0 0 20 20');
-  svg.setAttribute('aria-hidden', 'true');
-  svg.append(document.createElementNS(SVG, 'path'));
-  const button = element('button', { type: 'button', class: 'icon-button' }, svg);
-  button.addEventListener('click', onClick);
-  setIcon(button, icon, label);
-  return button;
-}
-
-/**
- * @param {HTMLButtonElement} button
- * @param {Icon} icon
- * @param {string} label as in `iconButton`
- */
-export function setIcon(button, icon, label) {
-  if (button.title === label) return;
-  button.title = label;
-  button.setAttribute('aria-label', label);
-  button.querySelector('path')?.setAttribute('d', ICONS[icon]);
-}
-
 /**
  * Runs an action of a button, once at a time. The button keeps the focus meanwhile, so that a dialog can give it back.
  *
@@ -107,4 +68,13 @@ export async function runBusy(button, action) {
   } finally {
     button.removeAttribute('aria-disabled');
   }
+}
+
+/**
+ * A listener that runs an action of a button, once at a time.
+ *
+ * @param {() => Promise<void>} action
+ */
+export function busy(action) {
+  return (/** @type {Event} */ { currentTarget }) => runBusy(/** @type {HTMLButtonElement} */ (currentTarget), action);
 }

@@ -1,9 +1,9 @@
 /** @import { StreamReport } from './lib/client/index.js' */
 
-import { droppedOf, STAGES, StageBar } from './card-figures.js';
 import { element, setData, setText } from './element.js';
 import { formatCount, formatFps, formatMs, formatName } from './format.js';
 import { History } from './history.js';
+import { droppedOf, STAGES, StageBar } from './stages.js';
 import { troubleOf } from './trouble.js';
 
 /** Points of the small curve: two minutes at one report a second. */

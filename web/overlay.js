@@ -3,6 +3,7 @@
 import { element } from './element.js';
 import { Labels } from './labels.js';
 import { drawPlaces } from './places.js';
+import { Trails } from './trails.js';
 
 const LABEL_TEXT = '#0b0f14';
 /** People, vehicles and things are told apart at a glance; single classes are named. */
@@ -43,6 +44,8 @@ export class PictureView {
   /** What lies over the picture, instead of its zones and lines. @type {HTMLElement | null} */
   #layer = null;
   #hasLabels;
+  #layers = { boxes: true, zones: true, paths: false };
+  #trails = new Trails();
   #resizes = new ResizeObserver(() => this.#drawBoxes());
 
   /** @param {{ hasLabels?: boolean }} [options] labels name the boxes; default: true */
@@ -63,11 +66,23 @@ export class PictureView {
   }
 
   /**
+   * What is drawn over the picture: boxes, zones with lines, and the paths of tracked objects.
+   *
+   * @param {{ boxes: boolean, zones: boolean, paths: boolean }} layers
+   */
+  set layers(layers) {
+    if (layers === this.#layers) return;
+    this.#layers = layers;
+    this.#drawBoxes();
+  }
+
+  /**
    * Lays an element exactly over the picture, to move its zones and lines; null takes it away.
    *
    * @param {HTMLElement | null} layer
    */
   edit(layer) {
+    if (layer === this.#layer) return;
     this.#layer?.remove();
     this.#layer = layer;
     if (layer !== null) this.node.append(layer);
@@ -111,6 +126,7 @@ export class PictureView {
     contextOf(this.#picture).drawImage(bitmap, 0, 0);
     bitmap.close();
     this.#shown = preview;
+    if (this.#layers.paths) this.#trails.add(preview);
     this.node.dataset.hasPicture = 'true';
     this.#picture.setAttribute('aria-label', describe(preview));
     this.#drawBoxes();
@@ -142,12 +158,14 @@ export class PictureView {
     const isSmall = clientWidth < 360;
     const size = { width: sourceWidth * scale, height: sourceHeight * scale };
     const labels = new Labels(context, { x: 0, y: 0, ...size }, isSmall);
+    const { boxes, zones, paths } = this.#layers;
+    if (paths) this.#trails.draw(context, scale);
     context.setLineDash(isOlder ? OLDER_DASH : []);
-    for (const detection of detections) drawBox(context, detection, scale, isSmall);
+    if (boxes) for (const detection of detections) drawBox(context, detection, scale, isSmall);
     context.setLineDash([]);
-    if (this.#places !== null && this.#layer === null)
+    if (zones && this.#places !== null && this.#layer === null)
       drawPlaces(context, this.#places, size, this.#hasLabels ? labels : null, isSmall);
-    if (this.#hasLabels) drawLabels(labels, detections, scale, isSmall);
+    if (boxes && this.#hasLabels) drawLabels(labels, detections, scale, isSmall);
   }
 }
 

@@ -6,11 +6,13 @@ import { element } from './element.js';
  * @typedef {object} Place
  * @property {'zones' | 'lines'} kind
  * @property {string} id
- * @property {string} labels as typed
+ * @property {string[]} labels empty: all
  * @property {[number, number][]} points corners of a zone, or both ends of a line, 0 to 1 of the picture
  * @property {object} rest its other settings
  *
  * @typedef {object} PlaceEvents
+ * @property {(place: Place) => void} onSelect
+ * @property {(what: string) => void} onChange called before a change; changes of the same `what` in a row are one
  * @property {(text: string) => void} onMoved says what a key has done
  * @property {(place: Place) => void} onRemove
  * @property {() => void} onLeave
@@ -19,8 +21,8 @@ import { element } from './element.js';
 const SVG = 'http://www.w3.org/2000/svg';
 /** Units of the drawing along each edge of the picture. */
 const UNITS = 1000;
-const STEP = 0.005;
-const LARGE_STEP = 0.05;
+const STEP_PX = 1;
+const LARGE_STEP_PX = 10;
 const LEAST_CORNERS = 3;
 /** @type {Readonly<Record<string, readonly [number, number]>>} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -28,11 +30,13 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 /** @param {Place} place */
 export const placeName = ({ kind, id }) => `${kind === 'zones' ? 'zone' : 'line'} ${id}`;
 
-/** Handles over the picture that move zones and lines: whole ones, and their corners and ends. */
+/** Handles over the picture that move zones and lines: whole ones, and the corners and ends of the one that is selected. */
 export class PlaceEditor {
   #events;
   /** @type {readonly Place[]} */
   #places = [];
+  /** @type {Place | null} */
+  #selected = null;
   #drawing = document.createElementNS(SVG, 'svg');
   #handles = element('div', { class: 'place-handles' });
   node = element('div', { class: 'place-layer', role: 'group', 'aria-label': 'Zones and lines on the picture' });
@@ -43,19 +47,31 @@ export class PlaceEditor {
     this.#drawing.setAttribute('viewBox', `0 0 ${UNITS} ${UNITS}`);
     this.#drawing.setAttribute('preserveAspectRatio', 'none');
     this.#drawing.setAttribute('aria-hidden', 'true');
-    const done = element('button', { type: 'button', class: 'button button-small place-done' }, 'Done');
-    done.addEventListener('click', () => events.onLeave());
-    this.node.append(this.#drawing, this.#handles, done);
+    this.node.append(this.#drawing, this.#handles);
     this.node.addEventListener('pointerdown', (event) => this.#onPointerDown(event));
     this.node.addEventListener('keydown', (event) => this.#onKey(event));
+    this.node.addEventListener('focusin', ({ target }) => {
+      const place = this.#places[partOf(/** @type {Element} */ (target))[0]];
+      if (place !== undefined && place !== this.#selected) events.onSelect(place);
+    });
   }
 
-  /** @param {readonly Place[]} places */
-  show(places) {
+  /**
+   * The element that has the focus keeps it.
+   *
+   * @param {readonly Place[]} places
+   * @param {Place | null} selected
+   */
+  show(places, selected) {
     this.#places = places;
-    this.#drawing.replaceChildren(...places.map((place, i) => shapeOf(place, i)));
-    this.#handles.replaceChildren(...places.flatMap((place, i) => handlesOf(place, i)));
+    this.#selected = selected;
+    const focused = document.activeElement?.getAttribute('data-handle');
+    const hadFocus = this.#handles.contains(document.activeElement);
+    this.#drawing.replaceChildren(...places.map((place, i) => shapeOf(place, i, place === selected)));
+    this.#handles.replaceChildren(...places.flatMap((place, i) => handlesOf(place, i, place === selected)));
     for (const place of places) this.#arrange(place);
+    if (hadFocus)
+      /** @type {HTMLElement | null} */ (this.#handles.querySelector(`[data-handle="${focused}"]`))?.focus();
   }
 
   /**
@@ -89,18 +105,29 @@ export class PlaceEditor {
       const [x, y] = positionOf(place, part);
       handle.style.left = `${100 * x}%`;
       handle.style.top = `${100 * y}%`;
+      if (part === 'arrow') handle.style.rotate = `${this.#angleOf(place)}rad`;
     }
+  }
+
+  /** Of the arrow that points to the right of a line, looking along it; 0 is to the right of the picture. @param {Place} place */
+  #angleOf({ points: [from, to] }) {
+    const { width, height } = this.node.getBoundingClientRect();
+    const ratio = height === 0 ? 16 / 9 : width / height;
+    return Math.atan2((to[0] - from[0]) * ratio, from[1] - to[1]);
   }
 
   /** @param {PointerEvent} event */
   #onPointerDown(event) {
-    const target = /** @type {Element} */ (event.target).closest('[data-handle]');
+    const target = /** @type {Element} */ (event.target).closest('[data-handle]:not(.place-arrow)');
     if (target === null || event.button !== 0) return;
     event.preventDefault();
     let [index, part] = partOf(target);
     const place = this.#places[index];
+    if (place !== this.#selected) this.#events.onSelect(place);
+    const change = `pointer ${event.timeStamp}`;
     if (part.startsWith('after')) {
       part = String(Number(part.slice(5)) + 1);
+      this.#events.onChange(change);
       this.#addCorner(place, Number(part));
     }
     const handle = this.#handle(place, part === 'whole' ? part : Number(part));
@@ -110,6 +137,7 @@ export class PlaceEditor {
     const { width, height } = this.node.getBoundingClientRect();
     /** @param {PointerEvent} now */
     const onMove = (now) => {
+      this.#events.onChange(change);
       place.points = structuredClone(start);
       this.#move(place, part, [(now.clientX - event.clientX) / width, (now.clientY - event.clientY) / height]);
     };
@@ -128,18 +156,21 @@ export class PlaceEditor {
     if (key === 'Escape') this.#events.onLeave();
     else if (place === undefined) return;
     else if (key in ARROWS) {
-      const step = shiftKey ? LARGE_STEP : STEP;
-      this.#move(place, part, [ARROWS[key][0] * step, ARROWS[key][1] * step]);
+      const step = shiftKey ? LARGE_STEP_PX : STEP_PX;
+      const { width, height } = this.node.getBoundingClientRect();
+      this.#events.onChange(`keys ${placeName(place)} ${part}`);
+      this.#move(place, part, [(ARROWS[key][0] * step) / width, (ARROWS[key][1] * step) / height]);
       this.#events.onMoved(`${labelOf(place, part)}: ${placeText(positionOf(place, part))}`);
     } else if (key === 'Delete' || key === 'Backspace') this.#remove(place, part);
     else if ((key === '+' || key === 'Insert') && place.kind === 'zones' && part !== 'whole') {
       const at = Number(part) + 1;
+      this.#events.onChange(`corner ${event.timeStamp}`);
       this.#addCorner(place, at);
       this.#handle(place, at)?.focus();
       this.#events.onMoved(`${labelOf(place, String(at))} was added`);
     } else return;
     event.preventDefault();
-    // Otherwise Escape would leave the stream.
+    // Otherwise Escape would leave the camera.
     event.stopPropagation();
   }
 
@@ -161,7 +192,7 @@ export class PlaceEditor {
   /** Between two corners of a zone. @param {Place} place @param {number} at index of the new corner */
   #addCorner(place, at) {
     place.points.splice(at, 0, positionOf(place, `after${at - 1}`));
-    this.show(this.#places);
+    this.show(this.#places, this.#selected);
   }
 
   /** @param {Place} place @param {string} part */
@@ -174,8 +205,9 @@ export class PlaceEditor {
       this.#events.onMoved(`${placeName(place)} needs its ${place.points.length} points; delete it as a whole`);
       return;
     }
+    this.#events.onChange(`corner ${performance.now()}`);
     place.points.splice(Number(part), 1);
-    this.show(this.#places);
+    this.show(this.#places, this.#selected);
     this.#handle(place, Math.min(Number(part), place.points.length - 1))?.focus();
     this.#events.onMoved(`a corner of ${placeName(place)} was removed`);
   }
@@ -204,6 +236,7 @@ function positionOf({ points, kind }, part) {
     const after = Number(part.slice(5));
     return middleOf([points[after], points[(after + 1) % points.length]]);
   }
+  if (part === 'arrow') return middleOf(points);
   if (part !== 'whole') return points[Number(part)];
   // On a line beside its middle, where its label and its arrow are.
   return kind === 'zones' ? middleOf(points) : middleOf([points[0], middleOf(points)]);
@@ -216,10 +249,10 @@ function middleOf(points) {
   return [mean(0), mean(1)];
 }
 
-/** @param {Place} place @param {number} index */
-function shapeOf({ kind }, index) {
+/** @param {Place} place @param {number} index @param {boolean} isSelected */
+function shapeOf({ kind }, index, isSelected) {
   const group = document.createElementNS(SVG, 'g');
-  group.setAttribute('class', kind);
+  group.setAttribute('class', isSelected ? `${kind} selected` : kind);
   // The wide one cannot be seen: it is there to be dragged.
   for (const name of ['shape', 'grip']) {
     const part = document.createElementNS(SVG, kind === 'zones' ? 'polygon' : 'polyline');
@@ -230,9 +263,9 @@ function shapeOf({ kind }, index) {
   return group;
 }
 
-/** @param {Place} place @param {number} index */
-function handlesOf(place, index) {
-  const parts = ['whole', ...place.points.map((_, i) => String(i))];
+/** @param {Place} place @param {number} index @param {boolean} isSelected */
+function handlesOf(place, index, isSelected) {
+  const parts = ['whole', ...(isSelected ? place.points.keys() : [])].map(String);
   const handles = parts.map((part) => {
     const isWhole = part === 'whole';
     const label = `${labelOf(place, part)}. Arrow keys move it, with Shift further`;
@@ -240,12 +273,19 @@ function handlesOf(place, index) {
     const names = { 'aria-label': label, title: labelOf(place, part), 'data-kind': place.kind };
     return element('button', { type: 'button', ...attributes, ...names }, isWhole ? place.id : '');
   });
-  if (place.kind === 'lines') return handles;
+  const arrow = element(
+    'span',
+    { class: 'place-arrow', 'data-handle': `${index} arrow`, 'aria-hidden': 'true' },
+    '\u279c',
+  );
+  if (place.kind === 'lines') return [arrow, ...handles];
+  if (!isSelected) return handles;
   // For pointers only. With the keyboard, + adds a corner after another one.
   const middles = place.points.map((_, i) =>
     element('span', { class: 'handle handle-add', 'data-handle': `${index} after${i}`, title: 'Drag to add a corner' }),
   );
-  return [...handles, ...middles];
+  // Below the corners, where both reach.
+  return [...middles, ...handles];
 }
 
 /** @param {Place} place @param {string} part */

@@ -1,8 +1,10 @@
 /** @import { Place } from './place-editor.js' */
-/** @import { StreamDetails } from './lib/client/index.js' */
+/** @import { PlacedLine, PlacedZone, StreamDetails } from './lib/client/index.js' */
 /** @import { PictureView } from './overlay.js' */
 
 import { element } from './element.js';
+import { html, nothing, render, repeat } from './html.js';
+import { labelField } from './label-field.js';
 import { PlaceEditor, placeName } from './place-editor.js';
 
 /** @typedef {'zones' | 'lines'} Kind */
@@ -23,60 +25,70 @@ const NEW = {
     [0.5, 0.25],
   ],
 };
+/** Most changes that can be undone. */
+const MOST_UNDONE = 50;
+const HELP = 'Drag shapes and corners on the picture, or use Tab and the arrow keys. Delete removes, + adds a corner.';
 
-/** The zones and lines of a stream in its form: names, labels, and their shapes on the picture. Nothing holds until it is applied. */
+/** The zones and lines of a stream: names, labels and counts, and their shapes on the picture. Nothing holds until it is saved. */
 export class PlaceList {
   #picture;
   /** @type {Place[]} */
   #places = [];
+  /** @type {Place | null} */
+  #selected = null;
   /** The settings that hold, as JSON. */
   #shown = { zones: '', lines: '' };
-  #rows = element('div', { class: 'place-rows' });
-  #status = element('p', { class: 'hint', role: 'status' });
-  #toggle = element(
-    'button',
-    { type: 'button', class: 'button button-small', 'aria-pressed': 'false' },
-    'Move on the picture',
-  );
+  /** States before the changes, oldest first. @type {string[]} */
+  #undo = [];
+  #lastChange = '';
+  #status = '';
+  #isEditing = false;
+  /** @type {{ zones: readonly PlacedZone[], lines: readonly PlacedLine[] }} */
+  #counts = { zones: [], lines: [] };
   #editor = new PlaceEditor({
+    onSelect: (place) => this.#select(place),
+    onChange: (what) => this.#remember(what),
     onMoved: (text) => {
-      this.#status.textContent = text;
+      this.#status = text;
+      this.#changed();
     },
     onRemove: (place) => this.#remove(place),
-    onLeave: () => {
-      this.isMoving = false;
-      this.#toggle.focus();
-    },
+    onLeave: () => this.#pick(this.#selected)?.focus(),
   });
-  /** @type {{ key: string, input: HTMLInputElement, error: HTMLElement }[]} */
-  fields = [];
-  node = element('fieldset', { class: 'settings-group places-group' }, element('legend', {}, 'Zones and lines'));
+  node = element('div', { class: 'places-group' });
 
-  /** @param {PictureView | null} picture of the stream; null: shapes cannot be moved */
+  /** @param {PictureView} picture of the stream */
   constructor(picture) {
     this.#picture = picture;
-    const adders = KINDS.map((kind) => {
-      const button = element(
-        'button',
-        { type: 'button', class: 'button button-small' },
-        `Add ${NOUNS[kind].toLowerCase()}`,
-      );
-      button.addEventListener('click', () => this.#add(kind));
-      return button;
+    this.node.addEventListener('keydown', (event) => {
+      if (event.key !== 'z' || !(event.ctrlKey || event.metaKey) || event.target instanceof HTMLInputElement) return;
+      event.preventDefault();
+      this.undo();
     });
-    this.#toggle.addEventListener('click', () => {
-      this.isMoving = !this.isMoving;
-      if (this.isMoving) this.#goTo(this.#places[0]);
-    });
-    this.node.append(this.#rows, element('div', { class: 'place-buttons' }, this.#toggle, ...adders), this.#status);
+    // A drag has ended.
+    this.#editor.node.addEventListener('pointerup', () => this.#changed());
   }
 
   /** @param {StreamDetails['settings']} settings */
   fill(settings) {
+    const selected = this.#selected;
     this.#places = KINDS.flatMap((kind) => settings[kind].map((value) => placeOf(kind, value)));
     for (const kind of KINDS) this.#shown[kind] = JSON.stringify(this.#settings(kind));
-    this.#status.textContent = '';
-    this.#build();
+    this.#undo = [];
+    this.#status = '';
+    this.#select(this.#places.find(({ kind, id }) => kind === selected?.kind && id === selected.id) ?? null);
+  }
+
+  /** How many are inside, and have crossed. */
+  set counts(/** @type {{ zones: readonly PlacedZone[], lines: readonly PlacedLine[] }} */ counts) {
+    this.#counts = counts;
+    this.#draw();
+  }
+
+  /** Whether the shapes on the picture can be moved. */
+  set isEditing(/** @type {boolean} */ isEditing) {
+    this.#isEditing = isEditing;
+    this.#picture.edit(isEditing && this.#places.length > 0 ? this.#editor.node : null);
   }
 
   get isEdited() {
@@ -100,20 +112,39 @@ export class PlaceList {
     const of = (/** @type {Kind} */ kind) =>
       (edited.includes(kind) ? places : this.#places).filter((each) => each.kind === kind);
     this.#places = KINDS.flatMap(of);
-    this.#build();
+    this.#select(null);
   }
 
-  /** Whether the shapes on the picture can be moved now. */
-  get isMoving() {
-    return this.#toggle.getAttribute('aria-pressed') === 'true';
+  /** The fields of names and labels, with the elements for their faults. */
+  get fields() {
+    return [...this.node.querySelectorAll('input')].map((input) => {
+      const error = /** @type {HTMLElement} */ (input.closest('.field')?.querySelector('.field-error'));
+      return { key: input.name, input, error };
+    });
   }
 
-  set isMoving(isMoving) {
-    this.#toggle.setAttribute('aria-pressed', String(isMoving));
-    this.#picture?.edit(isMoving ? this.#editor.node : null);
-    this.#status.textContent = isMoving
-      ? 'Drag shapes and corners on the picture, or use Tab and the arrow keys. Delete removes, + adds a corner.'
-      : '';
+  /** Shows the field of a fault. @param {string} key */
+  reveal(key) {
+    this.#select(this.#places.find((place) => key.startsWith(`${this.#keyOf(place)}.`)) ?? this.#selected);
+  }
+
+  undo() {
+    const before = this.#undo.pop();
+    if (before === undefined) return;
+    const at = this.#selected === null ? -1 : this.#places.indexOf(this.#selected);
+    this.#places = JSON.parse(before);
+    this.#lastChange = '';
+    this.#status = 'The last change was taken back.';
+    this.#select(this.#places[at] ?? null);
+    this.#changed();
+  }
+
+  /** Keeps the state before a change; changes of the same `what` in a row are one. @param {string} what */
+  #remember(what) {
+    if (what === this.#lastChange) return;
+    this.#lastChange = what;
+    this.#undo.push(JSON.stringify(this.#places));
+    if (this.#undo.length > MOST_UNDONE) this.#undo.shift();
   }
 
   /** @param {Kind} kind */
@@ -126,94 +157,134 @@ export class PlaceList {
     return this.#places.filter((place) => place.kind === kind).map(settingsOf);
   }
 
-  /** @param {Kind} kind */
-  #add(kind) {
-    const taken = new Set(this.#places.filter((place) => place.kind === kind).map(({ id }) => id));
-    let number = 1;
-    while (taken.has(`${NOUNS[kind].toLowerCase()}-${number}`)) number += 1;
-    const id = `${NOUNS[kind].toLowerCase()}-${number}`;
-    const place = { kind, id, labels: '', points: structuredClone(NEW[kind]), rest: {} };
-    this.#places.push(place);
-    this.#build();
-    if (this.#picture !== null) this.isMoving = true;
-    this.#status.textContent = `${placeName(place)} was added. ${this.#status.textContent}`;
-    this.#goTo(place);
-    this.#changed();
+  /** As the gateway names it: `zones[0]`. @param {Place} place */
+  #keyOf(place) {
+    const same = this.#places.filter(({ kind }) => kind === place.kind);
+    return `${place.kind}[${same.indexOf(place)}]`;
   }
 
-  /** Shows the picture, with the focus on a place. @param {Place} place */
-  #goTo(place) {
-    this.#picture?.node.scrollIntoView({ block: 'center' });
+  /** @param {Place | null} place */
+  #pick(place) {
+    const key = place === null ? '' : this.#keyOf(place);
+    return /** @type {HTMLElement | null} */ (this.node.querySelector(`[data-place="${key}"] .place-pick`));
+  }
+
+  /** @param {Place | null} place */
+  #select(place) {
+    this.#selected = place;
+    this.#editor.show(this.#places, place);
+    this.isEditing = this.#isEditing;
+    this.#draw();
+  }
+
+  /** @param {Kind} kind */
+  #add(kind) {
+    this.#remember(`add ${performance.now()}`);
+    const noun = NOUNS[kind].toLowerCase();
+    const taken = new Set(this.#places.filter((place) => place.kind === kind).map(({ id }) => id));
+    let number = 1;
+    while (taken.has(`${noun}-${number}`)) number += 1;
+    const place = { kind, id: `${noun}-${number}`, labels: [], points: structuredClone(NEW[kind]), rest: {} };
+    this.#places.push(place);
+    this.#status = `${placeName(place)} was added. ${HELP}`;
+    this.#select(place);
+    this.#picture.node.scrollIntoView({ block: 'nearest' });
     this.#editor.focus(place);
+    this.#changed();
   }
 
   /** @param {Place} place */
   #remove(place) {
+    this.#remember(`remove ${performance.now()}`);
     const at = this.#places.indexOf(place);
-    this.#places.splice(at, 1);
     const isOnPicture = this.#editor.node.contains(document.activeElement);
-    this.#build();
-    this.#status.textContent = `${placeName(place)} will be removed when you apply. Cancel brings it back.`;
-    const next = this.#places[Math.min(at, this.#places.length - 1)];
-    if (next === undefined) this.#toggle.focus();
+    this.#places.splice(at, 1);
+    this.#status = `${placeName(place)} will be removed when you save. Undo brings it back.`;
+    const next = this.#places[Math.min(at, this.#places.length - 1)] ?? null;
+    this.#select(next);
+    if (next === null) this.node.querySelector('button')?.focus();
     else if (isOnPicture) this.#editor.focus(next);
-    else this.#rows.querySelectorAll('button')[this.#places.indexOf(next)]?.focus();
+    else this.#pick(next)?.focus();
     this.#changed();
   }
 
-  /** A button has changed what the form holds. */
+  /** Something was changed that is no input of a field. */
   #changed() {
+    this.#draw();
     this.node.dispatchEvent(new Event('input', { bubbles: true }));
   }
 
-  #build() {
-    this.fields = [];
-    this.#rows.replaceChildren(...KINDS.flatMap((kind) => this.#rowsOf(kind)));
-    this.#toggle.hidden = this.#places.length === 0 || this.#picture === null;
-    if (this.#places.length === 0) this.isMoving = false;
-    this.#editor.show(this.#places);
+  #draw() {
+    render(
+      html`<div class="places-head">
+          <h2>Places</h2>
+          <span data-needs="operator">
+            <button type="button" class="button" ?disabled=${this.#undo.length === 0} @click=${() => this.undo()}>Undo</button>
+            ${KINDS.map(
+              (kind) => html`<button type="button" class="button" aria-label="Add ${NOUNS[kind].toLowerCase()}"
+              @click=${() => this.#add(kind)}>+ ${NOUNS[kind]}</button>`,
+            )}
+          </span>
+        </div>
+        ${this.#places.length === 0 ? html`<p class="none">No zone and no line yet: a zone counts who is inside, a line who crosses it.</p>` : nothing}
+        <ul class="place-rows">${repeat(
+          this.#places,
+          (place) => place,
+          (place) => this.#row(place),
+        )}</ul>
+        <p class="hint" role="status">${this.#status}</p>`,
+      this.node,
+    );
   }
 
-  /** @param {Kind} kind */
-  #rowsOf(kind) {
-    return this.#places
-      .filter((place) => place.kind === kind)
-      .map((place, i) => {
-        const remove = element('button', { type: 'button', class: 'button button-small' }, 'Delete');
-        remove.setAttribute('aria-label', `Delete ${placeName(place)}`);
-        remove.addEventListener('click', () => this.#remove(place));
-        return element(
-          'div',
-          { class: 'place-row', 'data-place': `${kind}[${i}]` },
-          this.#field(place, 'id', `${kind}[${i}].id`, NOUNS[kind]),
-          this.#field(place, 'labels', `${kind}[${i}].labels`, 'Labels', 'Separated by commas. Empty: all.'),
-          remove,
-        );
-      });
+  /** @param {Place} place */
+  #row(place) {
+    const key = this.#keyOf(place);
+    const isSelected = place === this.#selected;
+    const whom = place.labels.length === 0 ? 'everything' : place.labels.join(', ');
+    return html`<li class="place-row" data-place=${key} data-kind=${place.kind} data-selected=${isSelected || nothing}>
+      <div class="place-line">
+        <button type="button" class="place-pick" aria-expanded=${isSelected} @click=${() => this.#select(isSelected ? null : place)}>
+          <i></i><span><b>${place.id}</b> <small>${NOUNS[place.kind]}, ${whom}</small></span>
+          <span class="place-count">${this.#countText(place)}</span>
+        </button>
+        <button type="button" class="button button-small" data-needs="operator" aria-label="Delete ${placeName(place)}"
+          @click=${() => this.#remove(place)}>Delete</button>
+      </div>
+      <div class="place-fields" data-needs="operator" ?hidden=${!isSelected}>
+        <div class="field">
+          <label for="setting-${key}.id">Name</label>
+          <input id="setting-${key}.id" name="${key}.id" .value=${place.id} autocomplete="off" spellcheck="false"
+            aria-describedby="setting-${key}.id-error"
+            @input=${(/** @type {Event} */ { currentTarget }) => {
+              this.#remember(`name ${key}`);
+              place.id = /** @type {HTMLInputElement} */ (currentTarget).value;
+            }}
+            @change=${() => this.#select(place)}>
+          <p class="field-error" id="setting-${key}.id-error"></p>
+        </div>
+        ${labelField({
+          name: `${key}.labels`,
+          of: placeName(place),
+          labels: place.labels,
+          onChange: (labels) => {
+            this.#remember(`labels ${performance.now()}`);
+            place.labels = labels;
+            this.#changed();
+          },
+        })}
+      </div>
+    </li>`;
   }
 
-  /**
-   * @param {Place} place
-   * @param {'id' | 'labels'} name
-   * @param {string} key
-   * @param {string} label
-   * @param {string} [hint]
-   */
-  #field(place, name, key, label, hint) {
-    const id = `setting-${key}`;
-    const input = element('input', { id, name: key, value: place[name], autocomplete: 'off', spellcheck: 'false' });
-    input.setAttribute('aria-describedby', `${id}-error`);
-    if (hint !== undefined) input.placeholder = 'all';
-    if (hint !== undefined) input.title = hint;
-    const error = element('p', { class: 'field-error', id: `${id}-error` });
-    input.addEventListener('input', () => {
-      place[name] = input.value;
-    });
-    input.addEventListener('change', () => {
-      if (name === 'id') this.#editor.show(this.#places);
-    });
-    this.fields.push({ key, input, error });
-    return element('div', { class: 'field' }, element('label', { for: id }, label), input, error);
+  /** @param {Place} place */
+  #countText({ kind, id }) {
+    if (kind === 'zones') {
+      const zone = this.#counts.zones.find((each) => each.id === id);
+      return zone === undefined ? '' : html`<b>${zone.inside}</b> inside`;
+    }
+    const line = this.#counts.lines.find((each) => each.id === id);
+    return line === undefined ? '' : html`<b>${line.rightToLeft}</b> left, <b>${line.leftToRight}</b> right`;
   }
 }
 
@@ -224,11 +295,10 @@ export class PlaceList {
  */
 function placeOf(kind, value) {
   const points = 'polygon' in value ? value.polygon : [value.from, value.to];
-  const labels = value.labels?.join(', ') ?? '';
   return {
     kind,
     id: value.id,
-    labels,
+    labels: [...(value.labels ?? [])],
     points: structuredClone(/** @type {[number, number][]} */ (points)),
     rest: value,
   };
@@ -237,8 +307,6 @@ function placeOf(kind, value) {
 /** @param {Place} place */
 function settingsOf({ kind, id, labels, points, rest }) {
   const { labels: _, ...others } = /** @type {{ labels?: unknown }} */ (rest);
-  const names = labels.split(',').map((label) => label.trim());
-  const wanted = names.filter((label) => label !== '');
   const shape = kind === 'zones' ? { polygon: points } : { from: points[0], to: points[1] };
-  return { ...others, id, ...shape, ...(wanted.length === 0 ? {} : { labels: wanted }) };
+  return { ...others, id, ...shape, ...(labels.length === 0 ? {} : { labels }) };
 }

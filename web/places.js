@@ -38,11 +38,11 @@ export function drawPlaces(context, { zones, lines }, { width, height }, labels,
     path.closePath();
     context.fillStyle = ZONE_FILL;
     context.fill(path);
-    stroke(context, path, ZONE, widthPx);
+    strokeCased(context, path, ZONE, widthPx);
   }
   for (const { ends } of edges) {
-    stroke(context, pathOf(ends), LINE, 1.5 * widthPx);
-    stroke(context, arrowOf(ends[0], ends[1]), LINE, widthPx);
+    strokeCased(context, pathOf(ends), LINE, 1.5 * widthPx);
+    strokeCased(context, arrowOf(ends[0], ends[1]), LINE, widthPx);
   }
   if (labels === null) return;
   for (const { id, inside, corners } of areas) {
@@ -94,7 +94,7 @@ function arrowOf(from, to) {
 }
 
 /** @param {CanvasRenderingContext2D} context @param {Path2D} path @param {string} color @param {number} widthPx */
-function stroke(context, path, color, widthPx) {
+export function strokeCased(context, path, color, widthPx) {
   context.lineJoin = 'round';
   context.lineCap = 'round';
   context.strokeStyle = CASING;

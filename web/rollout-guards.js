@@ -1,121 +1,115 @@
-/** @import { GuardReport } from './lib/client/index.js' */
+/** @import { GuardReport, StreamFinding } from './lib/client/index.js' */
 
-import { element, setData, setText } from './element.js';
 import { formatName, formatNumber } from './format.js';
+import { html, nothing, repeat, svg } from './html.js';
 
-const SVG = 'http://www.w3.org/2000/svg';
 const [WIDTH, HEIGHT] = [240, 20];
 /** Space beyond the outermost figure. */
 const ROOM = 1.2;
 const TONES = { pass: 'good', fail: 'bad', undecided: 'warn', 'no-data': 'idle' };
+/** Rows of the table: those with trouble come first. */
+const MOST_ROWS = 50;
+/** Of a guard with so many findings not all are known; `MOST_FINDINGS` of the gateway. */
+const MOST_FINDINGS = 100;
 
-/** One row a guard: its verdict, and its interval as a bar against its margin. */
-export class RolloutGuards {
-  /** @type {Map<string, GuardRow>} */
-  #rows = new Map();
-  #empty = element('p', { class: 'none' }, 'No guard has reported yet.');
-  #list = element('ul', { class: 'guards', 'aria-label': 'Guards' });
-  node = element('div', {}, this.#empty, this.#list);
-
-  /** @param {readonly GuardReport[]} reports */
-  update(reports) {
-    this.#empty.hidden = reports.length > 0;
-    const names = new Set(reports.map(({ guard }) => guard));
-    for (const [name, row] of this.#rows) {
-      if (names.has(name)) continue;
-      row.node.remove();
-      this.#rows.delete(name);
-    }
-    for (const report of reports) {
-      let row = this.#rows.get(report.guard);
-      if (row === undefined) {
-        row = new GuardRow(report.guard);
-        this.#rows.set(report.guard, row);
-        this.#list.append(row.node);
-      }
-      row.update(report);
-    }
-  }
+/**
+ * One row a guard: its verdict, and its interval as a bar against its margin.
+ *
+ * @param {readonly GuardReport[]} reports
+ */
+export function guardList(reports) {
+  if (reports.length === 0) return html`<p class="none">No guard has reported yet.</p>`;
+  const open = reports.filter(({ verdict }) => verdict === 'fail' || verdict === 'undecided');
+  return html`<ul class="guards" aria-label="Guards">${repeat(reports, ({ guard }) => guard, guardRow)}</ul>
+    <ul class="guard-findings">${open.map(({ guard, reason }) => html`<li>${guardName(guard)}: ${reason}</li>`)}</ul>`;
 }
 
-class GuardRow {
-  #verdict = element('span', { class: 'guard-verdict' });
-  #figures = element('span', { class: 'guard-figures' });
-  #bar = shape('rect', { class: 'guard-bar', y: 6, height: 8, rx: 2 });
-  #point = shape('circle', { class: 'guard-point', cy: 10, r: 4 });
-  #zero = shape('line', { class: 'guard-zero', y1: 2, y2: 18 });
-  #margins = [0, 1].map(() => shape('line', { class: 'guard-margin', y1: 0, y2: HEIGHT }));
-  #svg = shape('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img' });
-
-  /** @param {string} guard */
-  constructor(guard) {
-    this.#svg.append(this.#zero, this.#bar, ...this.#margins, this.#point);
-    this.node = element(
-      'li',
-      { 'data-guard': guard },
-      element(
-        'span',
-        { class: 'guard-name' },
-        formatName(guard.replace(/([A-Z])/g, (letter) => `-${letter.toLowerCase()}`)),
-      ),
-      this.#verdict,
-      this.#svg,
-      this.#figures,
-    );
-  }
-
-  /** @param {GuardReport} report */
-  update({ kind, verdict, estimate, low, high, margin, frames, reason }) {
-    setData(this.node, 'tone', TONES[verdict]);
-    setText(this.#verdict, formatName(verdict));
-    this.node.title = reason;
-    const isHard = kind === 'hard';
-    const figures = [figure(estimate), isHard ? `limit ${figure(margin)}` : `margin ${figure(margin)}`];
-    setText(this.#figures, `${figures.join(', ')} · ${formatNumber(frames, 'frame')}`);
-    this.#svg.setAttribute(
-      'aria-label',
-      `${reason} Interval ${figure(low)} to ${figure(high)}, margin ${figure(margin)}.`,
-    );
-    // A hard guard counts from zero to a limit; the others differ from the control in either direction.
-    const known = [estimate, low, high].filter((value) => value !== null);
-    const reach = Math.max(...[...known, margin].map(Math.abs), 1e-9) * ROOM;
-    const from = isHard ? 0 : -reach;
-    const x = (/** @type {number} */ value) =>
-      ((Math.min(reach, Math.max(from, value)) - from) / (reach - from)) * WIDTH;
-    place(this.#zero, { x1: x(0), x2: x(0) });
-    const [left, right] = isHard ? [0, estimate ?? 0] : [low ?? -reach, high ?? reach];
-    place(this.#bar, { x: x(left), width: Math.max(0, x(right) - x(left)) });
-    this.#bar.toggleAttribute('hidden', estimate === null);
-    this.#point.toggleAttribute('hidden', estimate === null);
-    place(this.#point, { cx: x(estimate ?? 0) });
-    this.#margins.forEach((line, i) => {
-      const at = x(i === 0 ? margin : -margin);
-      place(line, { x1: at, x2: at });
-      line.toggleAttribute('hidden', isHard && i === 1);
-    });
-  }
+/** @param {GuardReport} report */
+function guardRow({ guard, kind, verdict, estimate, low, high, margin, frames, reason }) {
+  const isHard = kind === 'hard';
+  // A hard guard counts from zero to a limit; the others differ from the control in either direction.
+  const known = [estimate, low, high].filter((value) => value !== null);
+  const reach = Math.max(...[...known, margin].map(Math.abs), 1e-9) * ROOM;
+  const from = isHard ? 0 : -reach;
+  const x = (/** @type {number} */ value) => {
+    const at = ((Math.min(reach, Math.max(from, value)) - from) / (reach - from)) * WIDTH;
+    return Math.round(at * 10) / 10;
+  };
+  const [left, right] = isHard ? [0, estimate ?? 0] : [low ?? -reach, high ?? reach];
+  const marginAt = (/** @type {number} */ value, /** @type {boolean} */ isHidden) =>
+    svg`<line class="guard-margin" x1=${x(value)} x2=${x(value)} y1="0" y2=${HEIGHT} ?hidden=${isHidden}></line>`;
+  return html`<li data-guard=${guard} data-tone=${TONES[verdict]} title=${reason}>
+    <span class="guard-name">${guardName(guard)}</span><span class="guard-verdict">${formatName(verdict)}</span>
+    <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img"
+      aria-label="${reason} Interval ${figure(low)} to ${figure(high)}, margin ${figure(margin)}.">
+      <line class="guard-zero" x1=${x(0)} x2=${x(0)} y1="2" y2="18"></line>
+      <rect class="guard-bar" x=${x(left)} width=${Math.max(0, x(right) - x(left))} y="6" height="8" rx="2" ?hidden=${estimate === null}></rect>
+      ${marginAt(margin, false)} ${marginAt(-margin, isHard)}
+      <circle class="guard-point" cx=${x(estimate ?? 0)} cy="10" r="4" ?hidden=${estimate === null}></circle>
+    </svg>
+    <span class="guard-figures">${figure(estimate)}, ${isHard ? 'limit' : 'margin'} ${figure(margin)} · ${formatNumber(frames, 'frame')}</span>
+  </li>`;
 }
 
 /**
- * @param {'svg' | 'rect' | 'circle' | 'line'} tag
- * @param {Attributes} attributes
+ * The guards that judge single cameras, camera by camera, and what they found in words.
+ *
+ * @param {readonly GuardReport[]} reports
+ * @param {readonly string[]} cameras that use the candidate
  */
-function shape(tag, attributes) {
-  const made = document.createElementNS(SVG, tag);
-  place(made, attributes);
-  return made;
+export function guardTable(reports, cameras) {
+  const guards = reports.filter(({ streams }) => streams !== undefined);
+  if (guards.length === 0 || cameras.length === 0) return nothing;
+  const found = new Map(
+    guards.map(({ guard, streams = [] }) => [guard, new Map(streams.map((finding) => [finding.stream, finding]))]),
+  );
+  const findings = (/** @type {string} */ camera) => guards.flatMap(({ guard }) => found.get(guard)?.get(camera) ?? []);
+  const trouble = (/** @type {string} */ camera) =>
+    findings(camera).filter(({ verdict }) => verdict !== 'no-data').length;
+  const rows = [...cameras].sort((a, b) => trouble(b) - trouble(a)).slice(0, MOST_ROWS);
+  const said = rows.flatMap((camera) => findings(camera).filter(({ verdict }) => verdict !== 'no-data'));
+  return html`<table class="guard-table">
+      <caption class="visually-hidden">Guards by camera</caption>
+      <thead><tr><th scope="col">Camera</th>${guards.map(({ guard }) => html`<th scope="col">${guardName(guard)}</th>`)}</tr></thead>
+      <tbody>
+        ${repeat(
+          rows,
+          (camera) => camera,
+          (camera) => html`<tr data-camera-guards=${camera}>
+          <th scope="row">${camera}</th>
+          ${guards.map(({ guard, verdict, streams = [] }) => {
+            const isKnown = verdict !== 'no-data' && streams.length < MOST_FINDINGS;
+            return html`<td>${cell(found.get(guard)?.get(camera), isKnown)}</td>`;
+          })}
+        </tr>`,
+        )}
+      </tbody>
+    </table>
+    <p class="guard-keys">
+      ${mark('pass')} within its limit ${mark('no-data')} too little compared
+      ${cameras.length > rows.length ? `and ${cameras.length - rows.length} more cameras` : ''}
+    </p>
+    <ul class="guard-findings camera-findings">${said.map(({ reason }) => html`<li>${reason}</li>`)}</ul>`;
 }
-
-/** @typedef {Readonly<Record<string, string | number>>} Attributes */
 
 /**
- * @param {SVGElement} node
- * @param {Attributes} attributes
+ * @param {StreamFinding | undefined} finding
+ * @param {boolean} isKnown whether a camera without a finding is within the limit
  */
-function place(node, attributes) {
-  for (const [name, value] of Object.entries(attributes))
-    node.setAttribute(name, typeof value === 'number' ? String(Math.round(value * 10) / 10) : value);
+function cell(finding, isKnown) {
+  if (finding === undefined) return mark(isKnown ? 'pass' : 'no-data');
+  if (finding.verdict === 'no-data') return mark('no-data');
+  return html`<b class="guard-value" data-tone=${TONES[finding.verdict]}>${figure(finding.estimate)}<span class="visually-hidden">, ${finding.verdict}</span></b>`;
 }
+
+/** @param {'pass' | 'no-data'} verdict */
+function mark(verdict) {
+  const [sign, words] = verdict === 'pass' ? ['\u2713', 'within its limit'] : ['\u25f7', 'too little compared'];
+  return html`<span class="mark" data-tone=${TONES[verdict]} role="img" aria-label=${words}>${sign}</span>`;
+}
+
+/** @param {string} guard */
+const guardName = (guard) => formatName(guard.replace(/([A-Z])/g, (letter) => `-${letter.toLowerCase()}`));
 
 /** @param {number | null} value */
 function figure(value) {

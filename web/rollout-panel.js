@@ -1,9 +1,10 @@
 /** @import { Preview, RolloutReport, RolloutState, ShadowMessage, StreamReport } from './lib/client/index.js' */
 
-import { element, runBusy, setData, setText } from './element.js';
+import { busy } from './element.js';
 import { formatCount, formatDuration, formatName, formatNumber } from './format.js';
+import { html, nothing } from './html.js';
 import { RolloutCompare } from './rollout-compare.js';
-import { RolloutGuards } from './rollout-guards.js';
+import { guardList, guardTable } from './rollout-guards.js';
 
 /**
  * A question before an action, null if it needs none.
@@ -19,82 +20,30 @@ import { RolloutGuards } from './rollout-guards.js';
 
 /** @type {Record<RolloutState, string>} */
 const TONES = { running: 'busy', holding: 'warn', promoted: 'good', 'rolled-back': 'bad', aborted: 'idle' };
-const ACTIVE = new Set(['running', 'holding']);
 /** @type {readonly Verb[]} */
 const BUTTONS = ['hold', 'promote', 'abort', 'undo'];
 /** The roll-out whose end this browser no longer shows. */
 const DISMISSED = 'sightline.dismissed-rollout';
 
-/** The roll-out of the pipeline: steps, guards, and the pictures of both versions. Hidden until there is one. */
-export class RolloutPanel {
-  #node;
-  #title = element('h2', {});
-  #state = element('span', { class: 'badge' });
-  #reason = element('p', { class: 'rollout-reason' });
-  #steps = element('ol', { class: 'rollout-steps', 'aria-label': 'Steps' });
-  #progress = element('p', { class: 'rollout-progress' });
-  #waits = element('p', { class: 'rollout-waits', role: 'status' });
-  #dismiss = element('button', { type: 'button', class: 'button', 'data-verb': 'dismiss' }, 'Dismiss');
-  #guards = new RolloutGuards();
-  #compare;
-  #buttons;
-  /** @type {RolloutReport | null} */
-  #report = null;
+/** @param {Pick<RolloutReport, 'state'> | undefined} report */
+export const isActive = (report) => report?.state === 'running' || report?.state === 'holding';
 
-  /**
-   * @param {HTMLElement} node
-   * @param {RolloutActions} actions
-   */
-  constructor(node, actions) {
-    this.#node = node;
+/** The roll-out of the pipeline: steps, guards, and the pictures of both versions. */
+export class RolloutPanel {
+  #actions;
+  #compare;
+  /** The one that is shown. @type {RolloutReport | null} */
+  report = null;
+
+  /** @param {RolloutActions} actions */
+  constructor(actions) {
+    this.#actions = actions;
     this.#compare = new RolloutCompare(actions.onWatch);
-    this.#buttons = new Map(BUTTONS.map((verb) => [verb, this.#button(verb, actions)]));
-    node.append(
-      element(
-        'header',
-        { class: 'rollout-head' },
-        this.#title,
-        this.#state,
-        element('div', { class: 'rollout-texts' }, this.#waits, this.#reason),
-        element('div', { class: 'rollout-actions', 'data-needs': 'admin' }, ...this.#buttons.values()),
-        element('div', { class: 'rollout-actions' }, this.#dismiss),
-      ),
-      element('div', { class: 'rollout-evidence' }, this.#steps, this.#progress, this.#guards.node),
-      this.#compare.node,
-    );
-    this.#dismiss.addEventListener('click', () => {
-      if (this.#report !== null) remember(keyOf(this.#report));
-      node.hidden = true;
-    });
   }
 
   /** Streams whose pictures the panel needs. */
   get watched() {
-    return this.#report === null ? [] : this.#compare.watched;
-  }
-
-  /**
-   * @param {RolloutReport | undefined} report the `rollout` of a `stats` message; undefined if there was none
-   * @param {readonly StreamReport[]} streams
-   * @param {number} timeMs
-   */
-  update(report, streams, timeMs) {
-    const isActive = report !== undefined && ACTIVE.has(report.state);
-    const isShown = report !== undefined && (isActive || !isDismissed(report));
-    this.#node.hidden = !isShown;
-    this.#report = isShown ? report : null;
-    if (!isShown) return;
-    setData(this.#node, 'tone', TONES[report.state]);
-    setData(this.#node, 'active', isActive ? 'true' : null);
-    setText(this.#title, `${report.from} → ${report.to}`);
-    setText(this.#state, stateText(report));
-    setText(this.#reason, report.reason);
-    this.#showSteps(report);
-    setText(this.#progress, isActive ? progressText(report, timeMs) : '');
-    setText(this.#waits, report.waitsFor ?? '');
-    this.#guards.update(report.guards);
-    this.#compare.update(report, streams, isActive);
-    this.#showButtons(report, isActive);
+    return this.report === null ? [] : this.#compare.watched;
   }
 
   /** @param {Preview} message */
@@ -107,50 +56,69 @@ export class RolloutPanel {
     this.#compare.showShadow(message);
   }
 
-  /** @param {RolloutReport} report */
-  #showSteps({ steps, step, state, share }) {
-    const items = steps.map((percent, i) => {
-      const isDone = state === 'promoted' || (ACTIVE.has(state) && i < step);
-      const isNow = ACTIVE.has(state) && i === step;
-      const text = percent === 0 ? 'Baseline' : isAlone(steps, i) ? '100 % alone' : `${percent} %`;
-      const phase = isNow ? 'now' : isDone ? 'done' : null;
-      return element('li', { 'data-phase': phase, 'aria-current': isNow ? 'step' : null }, text);
-    });
-    const key = `${steps} ${step} ${state} ${share}`;
-    if (this.#steps.dataset.key === key) return;
-    this.#steps.dataset.key = key;
-    this.#steps.replaceChildren(...items);
-  }
-
   /**
-   * @param {RolloutReport} report
-   * @param {boolean} isActive
+   * @param {RolloutReport | undefined} report the `rollout` of a `stats` message; undefined if there was none
+   * @param {readonly StreamReport[]} streams
+   * @param {number} timeMs
+   * @param {() => void} redraw
+   * @returns {unknown} nothing while there is none to show
    */
-  #showButtons({ state, heldBy }, isActive) {
-    for (const [verb, button] of this.#buttons) {
-      button.hidden = verb === 'undo' ? state !== 'promoted' : !isActive;
-      if (verb === 'hold') setText(button, heldBy === null ? 'Hold' : 'Release');
-    }
-    this.#dismiss.hidden = isActive;
+  show(report, streams, timeMs, redraw) {
+    const isShown = report !== undefined && (isActive(report) || !isDismissed(report));
+    this.report = isShown ? report : null;
+    if (!isShown) return nothing;
+    this.#compare.update(report, streams, isActive(report));
+    return html`<section class="panel rollout" id="rollout" aria-label="Roll-out" data-tone=${TONES[report.state]}
+      data-active=${isActive(report) || nothing}>
+      <header class="rollout-head">
+        <h2>${report.from} → ${report.to}</h2> <span class="badge">${stateText(report)}</span>
+        <div class="rollout-texts">
+          <p class="rollout-waits" role="status" ?hidden=${report.waitsFor === null}>${report.waitsFor}</p>
+          <p class="rollout-reason">${report.reason}</p>
+        </div>
+        <div class="rollout-actions">
+          ${BUTTONS.map((verb) => this.#button(verb, report))}
+          <button type="button" class="button" data-verb="dismiss" ?hidden=${isActive(report)} @click=${() => {
+            remember(keyOf(report));
+            redraw();
+          }}>Dismiss</button>
+        </div>
+      </header>
+      <div class="rollout-evidence">
+        <ol class="rollout-steps" aria-label="Steps">${report.steps.map((_, i) => stepItem(report, i))}</ol>
+        <p class="rollout-progress">${isActive(report) ? progressText(report, timeMs) : ''}</p>
+        ${guardList(report.guards)}
+      </div>
+      <div class="rollout-cameras" ?hidden=${!isActive(report)}>
+        ${guardTable(report.guards, report.candidateStreams)} ${this.#compare.node}
+      </div>
+    </section>`;
   }
 
   /**
    * @param {Verb} verb
-   * @param {RolloutActions} actions
+   * @param {RolloutReport} report the step that the user sees now: the roll-out may advance while the dialog is open
    */
-  #button(verb, actions) {
+  #button(verb, report) {
+    const { id: rollout, step, state, heldBy } = report;
+    const isRelease = verb === 'hold' && heldBy !== null;
+    const isShown = verb === 'undo' ? state === 'promoted' : isActive(report);
+    const ask = () => this.#actions.act(isRelease ? 'resume' : verb, question(verb, report), { rollout, step });
     const style = verb === 'abort' || verb === 'undo' ? 'button button-danger' : 'button';
-    const button = element('button', { type: 'button', class: style, 'data-verb': verb }, formatName(verb));
-    button.addEventListener('click', () => {
-      const report = this.#report;
-      if (report === null) return;
-      const isRelease = verb === 'hold' && report.heldBy !== null;
-      // The step that the user sees now: the roll-out may advance while the dialog is open.
-      const seen = { rollout: report.id, step: report.step };
-      runBusy(button, () => actions.act(isRelease ? 'resume' : verb, question(verb, report), seen));
-    });
-    return button;
+    return html`<button type="button" class=${style} data-needs="admin" data-verb=${verb} ?hidden=${!isShown} @click=${busy(ask)}>${isRelease ? 'Release' : formatName(verb)}</button>`;
   }
+}
+
+/**
+ * @param {RolloutReport} report
+ * @param {number} i
+ */
+function stepItem({ steps, step, state }, i) {
+  const isOpen = isActive({ state });
+  const isNow = isOpen && i === step;
+  const isDone = state === 'promoted' || (isOpen && i < step);
+  const text = steps[i] === 0 ? 'Baseline' : isAlone(steps, i) ? '100 % alone' : `${steps[i]} %`;
+  return html`<li data-phase=${isNow ? 'now' : isDone ? 'done' : nothing} aria-current=${isNow ? 'step' : nothing}>${text}</li>`;
 }
 
 /**

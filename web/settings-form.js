@@ -1,9 +1,12 @@
 /** @import { PictureView } from './overlay.js' */
-/** @import { StreamChange, StreamDetails } from './lib/client/index.js' */
+/** @import { StreamChange, StreamDetails, StreamReport } from './lib/client/index.js' */
 
 import { errorMessage } from './dialogs.js';
-import { element, runBusy } from './element.js';
+import { element, runBusy, setData } from './element.js';
+import { formatNumber } from './format.js';
 import { gateway } from './gateway.js';
+import { render } from './html.js';
+import { labelField } from './label-field.js';
 import { SightlineError } from './lib/client/index.js';
 import { PlaceList } from './place-list.js';
 import { SourceTester } from './source-test.js';
@@ -33,9 +36,11 @@ const WORDS = {
  * @property {string} shown text when the form was filled
  */
 
+/** @typedef {'places' | 'settings'} Pane */
+
 /**
- * The settings of one stream, to change what runs. Only what was edited is sent, and only if nobody else has changed the stream since
- * it was read.
+ * The settings of one stream, to change what runs, in two panes: its zones and lines, and all else. Only what was edited is sent, and only
+ * if nobody else has changed the stream since it was read.
  */
 export class SettingsForm {
   #id;
@@ -44,36 +49,58 @@ export class SettingsForm {
   #fields = new Map();
   /** @type {StreamDetails | null} */
   #details = null;
+  /** The labels of the stream, while they are edited. @type {string[]} */
+  #labels = [];
+  #labelsNode = element('div', {});
+  #onPane;
   #error = element('p', { class: 'form-error', role: 'alert' });
   #done = element('p', { class: 'form-done', role: 'status' });
   #conflict = element('div', { class: 'conflict', role: 'alert', hidden: true });
-  #submit = element('button', { class: 'button button-primary', type: 'submit' }, 'Apply');
+  #submit = element('button', { class: 'button button-primary', type: 'submit' }, 'Save');
   #cancel = element('button', { class: 'button', type: 'button' }, 'Cancel');
-  #groups = element('div', { class: 'settings-groups' });
-  node = element(
-    'form',
-    { class: 'settings', 'aria-label': 'Settings', novalidate: true },
-    this.#groups,
-    this.#error,
-    this.#conflict,
-    element('div', { class: 'settings-actions' }, this.#done, this.#cancel, this.#submit),
-  );
+  #groups = element('div', { class: 'pane settings-groups', 'data-pane': 'settings', 'data-needs': 'operator' });
+  node;
 
   /**
    * @param {string} id of the stream
-   * @param {PictureView | null} picture on which its zones and lines are moved
+   * @param {PictureView} picture on which its zones and lines are moved
+   * @param {(pane: Pane) => void} onPane called to show a pane with a fault
    */
-  constructor(id, picture) {
+  constructor(id, picture, onPane) {
     this.#id = id;
+    this.#onPane = onPane;
     this.#places = new PlaceList(picture);
+    const needs = { 'data-needs': 'operator' };
+    this.node = element(
+      'form',
+      { class: 'settings', 'aria-label': 'Settings', novalidate: true },
+      element('div', { class: 'pane', 'data-pane': 'places' }, this.#places.node),
+      this.#groups,
+      element('div', needs, this.#error, this.#conflict),
+      element('div', { class: 'settings-actions', ...needs }, this.#done, this.#cancel, this.#submit),
+    );
     this.node.addEventListener('submit', (event) => {
       event.preventDefault();
       runBusy(this.#submit, () => this.#apply());
     });
     this.#cancel.addEventListener('click', () => runBusy(this.#cancel, () => this.#discard('Nothing was changed.')));
     this.node.addEventListener('input', () => {
-      this.#done.textContent = '';
+      this.#done.textContent = this.isEdited ? `${formatNumber(this.#edits, 'change')} not saved` : '';
     });
+  }
+
+  /** Shows one of the panes; null hides the form and takes the handles from the picture. @param {Pane | null} pane */
+  show(pane) {
+    this.node.hidden = pane === null;
+    setData(this.node, 'shown', pane);
+    const role = document.body.dataset.role;
+    this.#places.isEditing = pane === 'places' && (role === 'operator' || role === 'admin');
+  }
+
+  /** Zones and lines with their counts. @param {StreamReport} report */
+  set places(report) {
+    this.#places.counts = report;
+    this.#setLabels(this.#labels);
   }
 
   /** Fills the form with the settings in use. */
@@ -85,19 +112,20 @@ export class SettingsForm {
     }
   }
 
-  /** Takes the handles from the picture. */
-  close() {
-    this.#places.isMoving = false;
-  }
-
   /** True while something was edited and not applied. */
   get isEdited() {
     return this.#details !== null && Object.keys(this.#change()).length > 0;
   }
 
+  /** How many settings were edited; all zones, all lines and all labels are one each. */
+  get #edits() {
+    const values = /** @type {unknown[]} */ (Object.values(this.#change()));
+    return values.flatMap((value) => (isSection(value) ? Object.keys(value) : [value])).length;
+  }
+
   /** Says, when the form is shown again, that it still holds what was edited. */
   remind() {
-    this.#done.textContent = 'These changes of yours are not applied yet.';
+    this.#done.textContent = 'These changes of yours are not saved yet.';
   }
 
   /** @param {StreamDetails} details */
@@ -126,7 +154,7 @@ export class SettingsForm {
       ),
       group(
         'Objects',
-        this.#field('labels', 'Labels', settings?.labels?.join(', '), hint ?? 'Separated by commas. Empty: all.'),
+        this.#labelsNode,
         this.#field('scoreThreshold', 'Least score', settings?.scoreThreshold, hint ?? "Empty: the model's."),
       ),
       ...(isTracked
@@ -139,9 +167,19 @@ export class SettingsForm {
             ),
           ]
         : []),
-      ...(settings === undefined ? [] : [this.#places.node]),
     );
     if (settings !== undefined) this.#places.fill(settings);
+    this.#setLabels([...(settings?.labels ?? [])]);
+  }
+
+  /** @param {string[]} labels */
+  #setLabels(labels) {
+    this.#labels = labels;
+    const onChange = (/** @type {string[]} */ next) => {
+      this.#setLabels(next);
+      this.#labelsNode.dispatchEvent(new Event('input', { bubbles: true }));
+    };
+    render(labelField({ name: 'labels', of: 'this camera', labels, onChange }), this.#labelsNode);
   }
 
   /** @param {string} source */
@@ -171,7 +209,7 @@ export class SettingsForm {
       value: shown,
       autocomplete: 'off',
       spellcheck: 'false',
-      inputmode: key === 'source' || key === 'labels' ? null : 'decimal',
+      inputmode: key === 'source' ? null : 'decimal',
       'aria-describedby': `${name}-error${hint === undefined ? '' : ` ${name}-hint`}`,
     });
     const error = element('p', { class: 'field-error', id: `${name}-error` });
@@ -196,7 +234,7 @@ export class SettingsForm {
     try {
       await gateway.streams.update(this.#id, change, { etag: this.#details?.etag });
       await this.load();
-      this.#done.textContent = 'Applied.';
+      this.#done.textContent = 'Saved.';
     } catch (error) {
       if (error instanceof SightlineError && error.code === 'STREAM_CHANGED') await this.#showConflict();
       else this.#showError(error);
@@ -207,7 +245,6 @@ export class SettingsForm {
   async #discard(otherwise) {
     const wasEdited = this.isEdited;
     this.#clearErrors();
-    this.#places.isMoving = false;
     await this.load();
     this.#done.textContent = wasEdited ? 'Your changes were dropped.' : otherwise;
   }
@@ -224,7 +261,7 @@ export class SettingsForm {
       return;
     }
     const words = changedWords(before, now.settings);
-    const text = `Somebody else has changed ${words} of this stream meanwhile, so nothing of yours was applied.`;
+    const text = `Somebody else has changed ${words} of this stream meanwhile, so nothing of yours was saved.`;
     const load = element('button', { type: 'button', class: 'button' }, 'Show the new settings');
     const keep = element('button', { type: 'button', class: 'button' }, 'Keep editing');
     load.addEventListener('click', () => this.#settleConflict(now, false));
@@ -240,11 +277,12 @@ export class SettingsForm {
    */
   #settleConflict(now, keepsEdits) {
     this.#conflict.hidden = true;
-    this.#places.isMoving &&= keepsEdits;
     const edited = [...this.#fields.values()].filter(isEdited).map(({ key, input }) => ({ key, text: input.value }));
     const places = this.#places.draft;
+    const labels = this.#areLabelsEdited ? this.#labels : null;
     this.#fill(now);
     if (keepsEdits) {
+      if (labels !== null) this.#setLabels(labels);
       for (const { key, text } of edited) {
         const field = this.#fields.get(key);
         if (field !== undefined) field.input.value = text;
@@ -252,7 +290,7 @@ export class SettingsForm {
       this.#places.draft = places;
     }
     this.#done.textContent = keepsEdits
-      ? 'These are the new settings with your changes. Apply them if they still fit.'
+      ? 'These are the new settings with your changes. Save them if they still fit.'
       : 'Your changes were dropped.';
     this.#submit.focus();
   }
@@ -261,24 +299,18 @@ export class SettingsForm {
   #change() {
     /** @type {Record<string, unknown>} */
     const change = { ...this.#places.change };
+    if (this.#areLabelsEdited) change.labels = this.#labels.length === 0 ? null : this.#labels;
     for (const { key } of [...this.#fields.values()].filter(isEdited)) {
       const [section, name] = key.split('.');
-      const value = this.#valueOf(key);
+      const value = key === 'source' ? this.#text(key) : (this.#number(key) ?? null);
       if (name === undefined) change[section] = value;
       else change[section] = { .../** @type {object | undefined} */ (change[section]), [name]: value };
     }
     return /** @type {StreamChange} */ (change);
   }
 
-  /** @param {string} key */
-  #valueOf(key) {
-    if (key === 'source') return this.#text(key);
-    if (key !== 'labels') return this.#number(key) ?? null;
-    const labels = this.#text(key)
-      .split(',')
-      .map((label) => label.trim())
-      .filter((label) => label !== '');
-    return labels.length === 0 ? null : labels;
+  get #areLabelsEdited() {
+    return this.#labels.join() !== (this.#details?.settings?.labels ?? []).join();
   }
 
   /** @param {string} key */
@@ -298,7 +330,10 @@ export class SettingsForm {
   }
 
   get #allFields() {
-    return [...this.#fields.values(), ...this.#places.fields];
+    const input = /** @type {HTMLInputElement | null} */ (this.#labelsNode.querySelector('input'));
+    const error = /** @type {HTMLElement | null} */ (this.#labelsNode.querySelector('.field-error'));
+    const labels = input === null || error === null ? [] : [{ key: 'labels', input, error }];
+    return [...this.#fields.values(), ...labels, ...this.#places.fields];
   }
 
   #clearErrors() {
@@ -324,7 +359,14 @@ export class SettingsForm {
     const rest = faults.filter((fault) => !this.#showFault(fault));
     this.#error.textContent = rest.join('; ');
     const first = this.#allFields.find(({ input }) => input.getAttribute('aria-invalid') === 'true');
-    first?.input.focus();
+    if (first === undefined) return;
+    const pane = /** @type {HTMLElement | null} */ (first.input.closest('[data-pane]'))?.dataset.pane;
+    if (pane === 'places') this.#places.reveal(first.key);
+    if (pane !== this.node.dataset.shown) {
+      this.#onPane(/** @type {Pane} */ (pane));
+      this.show(/** @type {Pane} */ (pane));
+    }
+    first.input.focus();
   }
 
   /**
@@ -342,6 +384,9 @@ export class SettingsForm {
     return true;
   }
 }
+
+/** @param {unknown} value @returns {value is object} */
+const isSection = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** @param {Field} field */
 const isEdited = ({ input, shown }) => input.value !== shown;

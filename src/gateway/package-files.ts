@@ -12,6 +12,8 @@ export interface PackageFiles {
   readonly uplotDir: string;
   /** Folder with the modules of MessagePack. */
   readonly msgpackDir: string;
+  /** Folder with the modules of lit-html. */
+  readonly litDir: string;
   /** Folder with the compiled sources. */
   readonly libDir: string;
 }
@@ -26,6 +28,8 @@ export function findPackageFiles(): PackageFiles {
     webDir: join(root, 'web'),
     libDir: join(root, 'dist/src'),
     uplotDir: dirname(require.resolve('uplot')),
+    // Its entry for Node.js is `node/lit-html.js`; browsers get the files beside that folder.
+    litDir: join(dirname(require.resolve('lit-html')), '..'),
     // Its entry is `dist.cjs/index.cjs`; browsers need the folder beside it.
     msgpackDir: join(dirname(require.resolve('@msgpack/msgpack')), '..', 'dist.esm'),
   };

@@ -24,6 +24,7 @@ export interface StaticFolders {
   readonly webDir: string;
   readonly uplotDir: string;
   readonly msgpackDir: string;
+  readonly litDir: string;
   /** Compiled sources, of which browsers load the client. */
   readonly libDir: string;
 }
@@ -64,6 +65,9 @@ export function addBasePath(app: FastifyInstance, basePath: string): void {
   });
 }
 
+/** What the pages need of lit-html. */
+const LIT_FILES = ['lit-html.js', 'directive.js', 'directive-helpers.js', 'directives/repeat.js'];
+
 /** Folders of the client and of what it imports. */
 const CLIENT_FOLDERS = ['client', 'core', 'errors', 'protocol'];
 
@@ -74,6 +78,8 @@ export async function addStaticFiles(app: FastifyInstance, folders: StaticFolder
   const more = { ...shared, decorateReply: false, wildcard: false };
   for (const [name, root] of Object.entries({ uplot: folders.uplotDir, msgpack: folders.msgpackDir }))
     await app.register(fastifyStatic, { ...more, root, prefix: `/vendor/${name}/` });
+  for (const file of LIT_FILES)
+    app.get(`/vendor/lit/${file}`, (_request, reply) => reply.sendFile(file, folders.litDir));
   for (const name of CLIENT_FOLDERS) {
     const globIgnore = ['**/*.d.ts', 'msgpack.js'];
     await app.register(fastifyStatic, {

@@ -10,7 +10,8 @@ import { RolloutPortDouble } from '../support/rollout-port-double.ts';
 /** Each violation with the elements that it is about. */
 const RUN =
   'axe.run().then((found) => found.violations.map((each) => each.id + ": " + each.nodes.map((node) => node.target)))';
-const SCREENS = ['#wall', '#stream=gate-1', '#events', '#system'];
+const CAMERA_TABS = ['places', 'events', 'figures', 'settings'].map((tab) => `#stream=gate-1/${tab}`);
+const SCREENS = ['#wall', ...CAMERA_TABS, '#events', '#system'];
 
 describe.skipIf(browserPath === undefined)(browserTitle('every screen, for everybody,'), () => {
   let browser: Browser;
@@ -26,6 +27,12 @@ describe.skipIf(browserPath === undefined)(browserTitle('every screen, for every
     ['dark', 390, 844],
   ] as const)('%s, %i x %i: axe finds nothing', async (scheme, width, height) => {
     const port = await LiveDouble.create(12);
+    const corners = [
+      [0.2, 0.2],
+      [0.6, 0.2],
+      [0.6, 0.6],
+    ];
+    port.settings.set('gate-1', { labels: ['person'], zones: [{ id: 'yard', polygon: corners }] });
     const { url } = await openGateway(port, { rollouts: new RolloutPortDouble(), fleet: new FleetDouble(port) });
     port.tellHistory();
     const { page } = await visit(browser, url, scheme);
@@ -40,6 +47,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('every screen, for every
       port.step();
       port.showPictures();
       await page.waitForSelector(screen === 'figures' ? '#figures tbody tr' : 'main > section:visible > *:visible');
+      if (screen.includes('places')) await page.click('[data-place="zones[0]"] .place-pick');
       expect(await page.evaluate(RUN), screen).toEqual([]);
     }
     await page.close();

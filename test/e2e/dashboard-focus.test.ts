@@ -35,12 +35,14 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
     const port = await LiveDouble.create(1);
     const { url } = await openGateway(port);
     for (let i = 0; i < 170; i++) port.step();
-    const { page, complaints } = await visit(browser, `${url}/#stream=gate-1`);
-    await page.waitForSelector('[data-camera="gate-1"]');
-    // Two minutes ago the page did not exist.
-    await until(async () => (await paintedPart(page, '[data-camera="gate-1"]', 0.3, 0.4)) > 100);
-    await page.reload();
-    await until(async () => (await paintedPart(page, '[data-camera="gate-1"]', 0.3, 0.4)) > 100);
+    const { page, complaints } = await visit(browser, `${url}/#stream=gate-1/figures`);
+    for (let i = 0; i < 2; i++) {
+      await page.click('.charts button:text("3 min")');
+      port.tick();
+      // Two minutes ago the page did not exist.
+      await until(async () => (await paintedPart(page, '[data-camera="gate-1"]', 0.3, 0.4)) > 100);
+      await page.reload();
+    }
     expect(complaints).toEqual([]);
     await page.close();
   });
@@ -53,9 +55,10 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
       port.emitEvent({ type: 'event', timeMs: Date.now(), kind: 'stream-warning', stream, message });
     emit('gate-1', 'before');
     emit('yard-1', 'of another stream');
-    const { page, complaints } = await visit(browser, `${url}/#stream=gate-1`);
-    await page.waitForSelector('#focus:not([hidden]) .focus-hour');
-    await until(async () => (await paintedPart(page, '.focus-hour', 0.3, 0.4)) > 100);
+    const { page, complaints } = await visit(browser, `${url}/#stream=gate-1/figures`);
+    await page.waitForSelector('#focus:not([hidden]) .charts');
+    await until(async () => (await paintedPart(page, '.charts', 0.3, 0.4)) > 100);
+    await page.click('[data-camera-tab="events"]');
     const texts = page.locator('#focus .events .event-text');
     await until(async () => (await texts.count()) === 1);
     emit('yard-1', 'also of another stream');
@@ -85,7 +88,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
   it('settings are changed in place, and a fault is shown at its field', async () => {
     const port = await LiveDouble.create(1);
     const { url } = await openGateway(port);
-    const { page } = await visit(browser, `${url}/#stream=gate-1`);
+    const { page } = await visit(browser, `${url}/#stream=gate-1/settings`);
     const field = (key: string) => page.locator(`.settings [name="${key}"]`);
     const apply = page.locator('.settings button[type="submit"]');
     await until(async () => (await field('target.fps').inputValue()) === '24');
@@ -95,7 +98,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
     await field('target.fps').fill('20');
     await field('maxFps').fill('22.5');
     await apply.click();
-    await until(async () => (await page.locator('.form-done').textContent()) === 'Applied.');
+    await until(async () => (await page.locator('.form-done').textContent()) === 'Saved.');
     // Only what differs: the gateway merges sections.
     const change = { maxFps: 22.5, target: { fps: 20 } };
     expect(port.calls.filter((call) => call.startsWith('change'))).toEqual([`change gate-1 ${JSON.stringify(change)}`]);
@@ -151,20 +154,24 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
       await route.fulfill({ json: { ...report, settings } });
     });
     await page.goto(`${url}/#stream=gate-1`);
+    const chips = (key: string) => page.locator(`.field:has([name="${key}"]) .chips li`);
     const field = (key: string) => page.locator(`.settings [name="${key}"]`);
     const apply = async (): Promise<void> => {
       const before = sent.length;
       await page.click('.settings button[type="submit"]');
       await until(() => sent.length > before);
-      await until(async () => (await page.locator('.form-done').textContent()) === 'Applied.');
+      await until(async () => (await page.locator('.form-done').textContent()) === 'Saved.');
     };
-    await until(async () => (await field('zones[0].labels').count()) === 1);
-    expect(await field('zones[0].labels').inputValue()).toBe('person');
+    await until(async () => (await chips('zones[0].labels').count()) === 1);
+    expect(await chips('zones[0].labels').textContent()).toMatch(/^person/);
     expect(await field('maxFps').inputValue()).toBe('10');
+    await page.click('[data-place="zones[1]"] .place-pick');
     await field('zones[1].labels').fill('car, truck');
     await apply();
-    await field('track.newScore').fill('0.7');
+    await page.click('[data-place="lines[0]"] .place-pick');
     await field('lines[0].labels').fill(' person ,');
+    await page.click('[data-camera-tab="settings"]');
+    await field('track.newScore').fill('0.7');
     await field('maxFps').fill('');
     await apply();
     expect(sent).toEqual([

@@ -68,6 +68,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard by touch 
     expect((await events.boundingBox())!.y).toBeLessThan(180);
     expect(await page.locator('#wall').isVisible()).toBe(false);
     await page.click('[data-tab="system"]');
+    await page.waitForSelector('.panel-host');
     expect([await events.isVisible(), await page.locator('.panel-host').isVisible()]).toEqual([false, true]);
     await page.click('#tabs [data-tab="wall"]');
     expect(await page.locator('#wall').isVisible()).toBe(true);
@@ -77,12 +78,24 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard by touch 
 
   it('fits a phone with a token and on the page of a camera', async () => {
     const token = 'a-token-for-a-phone';
-    const { page } = await openPhone(3, { token }, `/?token=${token}#stream=gate-1`);
+    const { port, page } = await openPhone(3, { token }, `/?token=${token}`);
     await page.waitForSelector('#sign-out:visible');
     expect(await heightOf(page, '.top')).toBeLessThanOrEqual(100);
-    await page.waitForSelector('.settings .field');
-    expect((await pageSize(page)).width).toBe(PHONE.width);
-    expect(await cutOff(page, '.focus')).toEqual([]);
+    await page.click('[data-stream="gate-1"]');
+    for (const tab of ['settings', 'places', 'figures', 'events']) {
+      await page.click(`[data-camera-tab="${tab}"]`);
+      port.tick();
+      expect((await pageSize(page)).width, tab).toBe(PHONE.width);
+      expect(await cutOff(page, '.camera-side'), tab).toEqual([]);
+    }
+    // Save and the picture stay in sight, however far down the form is.
+    await page.click('[data-camera-tab="settings"]');
+    await page.locator('.settings [name="scoreThreshold"]').scrollIntoViewIfNeeded();
+    const save = (await page.locator('.settings button[type="submit"]').boundingBox())!;
+    expect(save.y + save.height).toBeLessThanOrEqual(PHONE.height - 52);
+    expect(save.height).toBeGreaterThanOrEqual(44);
+    const picture = (await page.locator('[data-camera="gate-1"] .view').boundingBox())!;
+    expect(picture.y).toBeGreaterThanOrEqual(0);
     await page.close();
   });
 
@@ -134,7 +147,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard by touch 
     await page.waitForSelector('[data-camera="dock-1"]');
     // Reports go on meanwhile.
     port.tick();
-    await page.waitForSelector('.settings [name="source"]:visible');
+    await page.waitForSelector('.settings .places-head:visible');
     await page.keyboard.press('Escape');
     await until(async () => (await focused()) === 'dock-1');
     await page.keyboard.press('/');

@@ -33,7 +33,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard behind a 
     await until(() => port.watched.has('gate-1'));
     port.showPictures();
     await page.click('[data-stream="gate-1"]');
-    await page.waitForSelector('#focus form.settings input[name="maxFps"]');
+    await page.waitForSelector('#focus form.settings input[name="maxFps"]', { state: 'attached' });
     if (PICTURES !== undefined) await page.screenshot({ path: `${PICTURES}/proxy.png` });
     expect(complaints).toEqual([]);
     await page.click('#sign-out');

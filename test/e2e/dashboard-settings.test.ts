@@ -22,12 +22,12 @@ describe.skipIf(browserPath === undefined)(browserTitle('settings on the dashboa
   });
   afterAll(() => browser.close());
 
-  async function openSettings(settings: Record<string, unknown> = {}) {
+  async function openSettings(settings: Record<string, unknown> = {}, tab = 'settings') {
     const port = await LiveDouble.create(2);
     port.settings.set('gate-1', { source: 'rtsp://bob:hunter2@camera.example/1', ...settings });
     const { url } = await openGateway(port);
-    const { page, complaints } = await visit(browser, `${url}/#stream=gate-1`);
-    await page.waitForSelector('.settings [name="source"]');
+    const { page, complaints } = await visit(browser, `${url}/#stream=gate-1/${tab}`);
+    await page.waitForSelector('.settings [name="source"]', { state: 'attached' });
     const field = (key: string) => page.locator(`.settings [name="${key}"]`);
     const done = (): Promise<string | null> => page.locator('.form-done').textContent();
     /** The bodies of the changes so far. */
@@ -50,14 +50,14 @@ describe.skipIf(browserPath === undefined)(browserTitle('settings on the dashboa
       );
     expect(await asks()).toBe(false);
     await field('maxFps').fill('7');
-    await page.evaluate(`location.hash = '#stream=${other}'`);
+    await page.evaluate(`location.hash = '#stream=${other}/settings'`);
     await until(async () => (await field('maxFps').inputValue()) !== '7');
     expect(await asks()).toBe(true);
-    await page.evaluate('location.hash = "#stream=gate-1"');
+    await page.evaluate('location.hash = "#stream=gate-1/settings"');
     await until(async () => (await field('maxFps').inputValue()) === '7');
-    expect(await done()).toBe('These changes of yours are not applied yet.');
+    expect(await done()).toBe('These changes of yours are not saved yet.');
     await page.click('.settings [type="submit"]');
-    await until(async () => (await done()) === 'Applied.');
+    await until(async () => (await done()) === 'Saved.');
     expect(changes()).toEqual([{ maxFps: 7 }]);
     expect(await asks()).toBe(false);
     expect(complaints).toEqual([]);
@@ -109,14 +109,14 @@ describe.skipIf(browserPath === undefined)(browserTitle('settings on the dashboa
     await apply();
     await until(() => conflict.isVisible());
     expect(await conflict.locator('p').textContent()).toBe(
-      'Somebody else has changed the rate of this stream meanwhile, so nothing of yours was applied.',
+      'Somebody else has changed the rate of this stream meanwhile, so nothing of yours was saved.',
     );
     await until(async () => (await focused(page)) === 'Keep editing');
     await page.keyboard.press('Enter');
     expect([await field('every').inputValue(), await field('maxFps').inputValue()]).toEqual(['2', '20']);
-    expect([await conflict.isVisible(), await focused(page)]).toEqual([false, 'Apply']);
+    expect([await conflict.isVisible(), await focused(page)]).toEqual([false, 'Save']);
     await page.keyboard.press('Enter');
-    await until(async () => (await done()) === 'Applied.');
+    await until(async () => (await done()) === 'Saved.');
     expect(changes()).toEqual([{ maxFps: 20 }, { every: 2 }]);
 
     await somebodyElse(10);
@@ -124,61 +124,63 @@ describe.skipIf(browserPath === undefined)(browserTitle('settings on the dashboa
     await apply();
     await page.click('text=Show the new settings');
     await until(async () => (await field('maxFps').inputValue()) === '10');
-    expect(await focused(page)).toBe('Apply');
+    expect(await focused(page)).toBe('Save');
     await apply();
     await until(async () => (await done()) === 'Nothing was changed.');
     expect(changes()).toHaveLength(3);
     await page.close();
   });
 
-  it('corners, ends and whole zones and lines are moved with the keyboard', async () => {
-    const { page, complaints, done, changes } = await openSettings({ zones: [ZONE], lines: [LINE] });
-    await page.click('text=Move on the picture');
-    await until(async () => (await focused(page))!.startsWith('Whole zone yard'));
+  it('corners, ends and whole zones and lines are moved with the keyboard, and Undo takes each change back', async () => {
+    const { page, complaints, done, changes } = await openSettings({ zones: [ZONE], lines: [LINE] }, 'places');
+    await page.waitForSelector('.place-layer');
+    const { width, height } = (await page.locator('.place-layer').boundingBox())!;
+    await page.focus('.place-handles [data-handle="0 whole"]');
     const press = async (...keys: string[]): Promise<void> => {
       for (const key of keys) await page.keyboard.press(key);
     };
-    await press('Shift+ArrowRight', 'ArrowDown');
+    await press('Shift+ArrowRight', 'ArrowRight', 'ArrowDown');
     // It stays in the picture.
     for (let i = 0; i < 20; i++) await press('Shift+ArrowUp');
     await press('Tab', 'Tab', 'ArrowLeft');
-    expect(await page.locator('.places-group [role="status"]').textContent()).toBe(
-      'zone yard, corner 2: 64.5 % from the left, 0.0 % from the top',
+    const x = (pixels: number): number => Math.round(1e4 * (pixels / width)) / 1e4;
+    const [left, right] = [0.2 + x(10) + x(1), 0.6 + x(10) + x(1)];
+    expect(await page.locator('.places-group [role="status"]').textContent()).toMatch(
+      /^zone yard, corner 2: 61\.\d % from the left, 0\.0 % from the top$/,
     );
     // A corner comes and goes; then the last one goes.
     await press('+', 'Delete', 'Tab', 'Delete');
+    await page.focus('.place-handles [data-handle="1 whole"]');
     await page.focus('[data-handle="1 1"]');
-    await press('Shift+ArrowLeft');
-    await press('Escape');
-    expect(await focused(page)).toBe('Move on the picture');
-    expect(await page.locator('.place-layer').count()).toBe(0);
+    await press('Shift+ArrowLeft', 'Shift+ArrowLeft', 'Escape');
+    expect(await page.locator(':focus').textContent()).toMatch(/gate/);
+    expect(await done()).toBe('2 changes not saved');
+    // Two steps with the arrows in a row are one change.
+    await page.click('text=Undo');
+    expect(await done()).toBe('1 change not saved');
     await page.click('.settings button[type="submit"]');
-    await until(async () => (await done()) === 'Applied.');
-    expect(changes()).toEqual([
-      {
-        zones: [
-          {
-            ...ZONE,
-            polygon: [
-              [0.25, 0],
-              [0.645, 0],
-              [0.65, 0.4],
-            ],
-          },
-        ],
-        lines: [{ ...LINE, to: [0.45, 0.3] }],
-      },
-    ]);
+    await until(async () => (await done()) === 'Saved.');
+    const [{ zones }] = changes() as [{ zones: [{ polygon: Point[] }] }];
+    const top = 0.2 - Math.min(0.2, (20 * 10) / height) + 0;
+    const corners = [
+      [left, top],
+      [right - x(1), top],
+      [right, top + 0.4],
+    ];
+    for (const [i, corner] of corners.entries())
+      for (const axis of [0, 1]) expect(zones[0].polygon[i]![axis]).toBeCloseTo(corner[axis]!, 2);
+    expect(changes()).toEqual([{ zones: [{ ...ZONE, polygon: zones[0].polygon }] }]);
+    expect(zones[0].polygon).toHaveLength(3);
+    // Nothing is left to take back.
+    expect(await page.locator('button:text("Undo")').isDisabled()).toBe(true);
     expect(complaints).toEqual([]);
     await page.close();
   });
 
   it('zones and lines are dragged, added, renamed and deleted, and Cancel brings all of it back', async () => {
-    const { page, done, changes } = await openSettings({ zones: [ZONE], lines: [LINE] });
-    const ids = () =>
-      page
-        .locator('.place-row [name$=".id"]')
-        .evaluateAll((nodes) => nodes.map((node) => (node as unknown as { value: string }).value));
+    const { page, done, changes } = await openSettings({ zones: [ZONE], lines: [LINE] }, 'places');
+    await page.waitForSelector('.place-layer');
+    const ids = () => page.locator('.place-row .place-pick span:not(.place-count) > b').allTextContents();
     const drag = async (handle: string, dx: number, dy: number): Promise<void> => {
       const layer = (await page.locator('.place-layer').boundingBox())!;
       const { x, y, width, height } = (await page.locator(`.place-handles [data-handle="${handle}"]`).boundingBox())!;
@@ -188,23 +190,28 @@ describe.skipIf(browserPath === undefined)(browserTitle('settings on the dashboa
       await page.mouse.up();
     };
     await page.click('[aria-label="Delete line gate"]');
-    expect([await ids(), await focused(page)]).toEqual([['yard'], 'Delete zone yard']);
+    await until(async () => (await ids()).join() === 'yard');
     await page.click('.settings-actions >> text=Cancel');
     await until(async () => (await ids()).length === 2);
     expect(await done()).toBe('Your changes were dropped.');
 
-    await page.click('text=Add zone');
+    await page.click('[aria-label="Add zone"]');
     await until(async () => (await focused(page))!.startsWith('Whole zone zone-1'));
     await page.locator('[name="zones[1].id"]').fill('door');
     await page.locator('[name="zones[1].labels"]').fill('car');
-    await page.locator('[data-camera="gate-1"] .view').scrollIntoViewIfNeeded();
-    await drag('0 0', 0.1, 0.1);
+    await page.keyboard.press('Enter');
     // The middle of the upper edge of the new zone becomes a corner of its own.
     await drag('2 after0', 0, -0.2);
+    await page.focus('.place-handles [data-handle="0 whole"]');
+    // A handle is 24 px wide and is reached 10 px beside it.
+    const box = (await page.locator('[data-handle="0 0"]').boundingBox())!;
+    expect([box.width, box.height]).toEqual([24, 24]);
+    expect(await page.evaluate(`document.elementFromPoint(${box.x - 9}, ${box.y + 12}).dataset.handle`)).toBe('0 0');
+    await drag('0 0', 0.1, 0.1);
     await page.locator('.place-handles [data-handle="1 whole"]').focus();
     await page.keyboard.press('Delete');
     await page.click('.settings button[type="submit"]');
-    await until(async () => (await done()) === 'Applied.');
+    await until(async () => (await done()) === 'Saved.');
     const [change] = changes() as [{ zones: { id: string; labels: string[]; polygon: Point[] }[]; lines: unknown }];
     expect(change.lines).toEqual([]);
     expect(change.zones.map(({ id, labels }) => [id, ...labels])).toEqual([
@@ -224,14 +231,42 @@ describe.skipIf(browserPath === undefined)(browserTitle('settings on the dashboa
   });
 
   it('a fault is shown at its field, which has the focus', async () => {
-    const { port, page, field } = await openSettings({ zones: [ZONE] });
+    const { port, page, field } = await openSettings({ zones: [ZONE] }, 'places');
     const message = 'stream "gate-1": zones[0].id: expected letters, received "a b" (string)';
     port.changeStream = () => Promise.reject(new SightlineError('CONFIG_INVALID', message));
+    await page.click('[data-place="zones[0]"] .place-pick');
     await field('zones[0].id').fill('a b');
+    // Its tab is shown with it.
+    await page.click('[data-camera-tab="settings"]');
     await page.click('.settings button[type="submit"]');
     await until(async () => (await field('zones[0].id').getAttribute('aria-invalid')) === 'true');
     expect(await page.locator('.place-row .field-error').first().textContent()).toMatch(/^expected letters/);
     expect(await page.locator(':focus').getAttribute('name')).toBe('zones[0].id');
+    await page.close();
+  });
+
+  it('labels come from the list of the model, by the list or by typing', async () => {
+    const port = await LiveDouble.create(1);
+    const labels = ['person', 'car', 'traffic light'];
+    const summary = { family: 'yolox', inputWidth: 416, inputHeight: 416, reportedAp: null, labels };
+    const models = async () => [{ ...summary, name: port.host.device.model }];
+    const { url } = await openGateway(port, { models });
+    const { page, complaints } = await visit(browser, `${url}/#stream=gate-1/settings`);
+    const listed = page.locator('[data-pane="settings"] datalist option');
+    await until(async () => {
+      port.tick();
+      return (await listed.count()) === 3;
+    });
+    await page.fill('.settings [name="labels"]', 'traffic light');
+    await page.keyboard.press('Enter');
+    expect(await page.locator('[data-pane="settings"] .chips li').allInnerTexts()).toEqual([
+      expect.stringMatching(/^traffic light/),
+    ]);
+    // It is not suggested again.
+    expect(await listed.count()).toBe(2);
+    await page.click('.settings button[type="submit"]');
+    await until(() => port.calls.includes('change gate-1 {"labels":["traffic light"]}'));
+    expect(complaints).toEqual([]);
     await page.close();
   });
 
@@ -240,12 +275,13 @@ describe.skipIf(browserPath === undefined)(browserTitle('settings on the dashboa
     const { url } = await openGateway(port);
     const { page } = await visit(browser, url);
     await page.click('[data-stream="gate-1"]');
+    await page.click('[data-camera-tab="settings"]');
     await page.waitForSelector('.settings [name="source"]:visible');
     await page.keyboard.press('Escape');
     await until(() => page.locator('.settings').isHidden());
     await until(async () => (await page.locator(':focus').getAttribute('data-stream')) === 'gate-1');
     await page.keyboard.press('Enter');
-    await page.waitForSelector('.settings [name="source"]:visible');
+    await page.waitForSelector('[data-camera="gate-1"]');
     await page.click('[aria-label="Remove gate-1"]');
     await page.click('#remove-dialog [value="remove"]');
     await until(() => page.locator('#back').isHidden());

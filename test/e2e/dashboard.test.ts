@@ -16,7 +16,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
 
   /** Text of one figure of the open camera. */
   function figure(page: Page, tile: string): Promise<string | null> {
-    return page.locator(`.card [data-tile="${tile}"] .tile-value`).textContent();
+    return page.locator(`.camera [data-tile="${tile}"] .tile-value`).textContent();
   }
 
   /** Pixels of a tile's canvas that are not transparent. */
@@ -61,6 +61,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     expect(before).not.toBe('87.6');
     expect(await page.locator('[data-counter="queue"] dd').textContent()).toBe('31');
     expect(await page.locator('.miss').textContent()).toContain('Target missed: 87.6 fps, target 24');
+    await page.click('[data-tab="system"]');
     expect(await page.locator('[data-busy="infer"] .tag').textContent()).toBe('bottleneck');
     expect(complaints).toEqual([]);
     await page.close();
@@ -99,6 +100,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     show(268, 'p99 268 ms, target 400 ms, within it for less than 30 s');
     await until(async () => (await note.textContent()) === 'ms, target 400');
     // The busiest stage has room: it limits nothing.
+    await page.click('[data-tab="system"]');
     expect(await page.locator('[data-busy="decode"] .tag').textContent()).toBe('');
     expect(complaints).toEqual([]);
     await page.close();

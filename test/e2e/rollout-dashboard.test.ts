@@ -3,8 +3,10 @@ import type { Browser, Page } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Detection } from '../../src/core/detection.ts';
+import { SightlineError } from '../../src/errors/sightline-error.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { openGateway } from '../support/open-gateways.ts';
+import { guardReport } from '../support/rollout-doubles.ts';
 import { RolloutPortDouble, rolloutReport } from '../support/rollout-port-double.ts';
 import { publishedFrame, RuntimeDouble } from '../support/runtime-double.ts';
 
@@ -168,6 +170,76 @@ describe.skipIf(browserPath === undefined)(browserTitle('the roll-out on the das
     live.tick();
     await until(async () => (await page.textContent('.rollout-head .badge')) === 'Aborted');
     expect(await page.locator('.rollout-waits:visible').count()).toBe(0);
+    await page.close();
+  });
+
+  it('shows the guards of each camera: within the limit, beyond it with its figure, or too little compared', async () => {
+    const finding = {
+      stream: 'yard',
+      estimate: 0.124,
+      reason: 'On stream "yard" the median is 12 % higher; the limit is 10 %.',
+    };
+    const unknown = { stream: 'gate', verdict: 'no-data', estimate: null, reason: 'too little was compared' } as const;
+    const guards = [
+      guardReport('pass', { streams: [unknown] }),
+      guardReport('undecided', { guard: 'p99', streams: [{ ...finding, verdict: 'undecided' }] }),
+      guardReport('pass', { guard: 'confidence' }),
+    ];
+    const { page, complaints } = await open(
+      new RolloutPortDouble(rolloutReport({ candidateStreams: ['gate', 'yard'], guards })),
+    );
+    expect(await page.locator('.guard-table thead th').allInnerTexts()).toEqual(['Camera', 'Agreement', 'P99']);
+    const cells = (camera: string) =>
+      page
+        .locator(`[data-camera-guards="${camera}"] td`)
+        .evaluateAll((nodes) =>
+          nodes.map((node) => node.querySelector('[aria-label]')?.getAttribute('aria-label') ?? node.textContent),
+        );
+    expect(await cells('gate')).toEqual(['too little compared', 'within its limit']);
+    expect(await cells('yard')).toEqual(['within its limit', '0.124, undecided']);
+    // The one with trouble comes first, and is said in words.
+    expect(await page.locator('.guard-table tbody th').allInnerTexts()).toEqual(['yard', 'gate']);
+    expect(await page.locator('.camera-findings li').allInnerTexts()).toEqual([finding.reason]);
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('starts a roll-out from the models that are here, with their quality and cost, and shows a refusal', async () => {
+    const rollouts = new RolloutPortDouble(null);
+    const live = new RuntimeDouble(['gate']);
+    const summary = { family: 'yolox', inputWidth: 416, inputHeight: 416, isHere: true, labels: ['person'] };
+    const cost = { engine: 'openvino', precision: 'bf16', frameMs: 7.14 };
+    const models = async () => [
+      { ...summary, name: live.host.device.model, reportedAp: 0.258, cost },
+      { ...summary, name: 'yolox-s', reportedAp: 0.405, cost: null },
+      { ...summary, name: 'yolox-l', reportedAp: 0.49, cost: null, isHere: false },
+    ];
+    const { url } = await openGateway(live, { rollouts, models });
+    const { page } = await visit(browser, `${url}/#system`);
+    live.tick();
+    const start = page.locator('.rollout-start');
+    await start.waitFor();
+    expect(await start.locator('tbody tr').allInnerTexts()).toEqual([
+      expect.stringMatching(/^yolox-s\s+416 x 416\s+0\.405\s+not measured$/),
+      expect.stringMatching(/ in use\s+416 x 416\s+0\.258\s+7\.1 ms, openvino bf16$/),
+    ]);
+    rollouts.startRollout = () => Promise.reject(new SightlineError('ROLLOUT_RUNNING', 'rollout-3 is running'));
+    await page.click('[data-model="yolox-s"] input');
+    await start.locator('button').click();
+    await until(async () => (await start.locator('.form-error').textContent()) === 'rollout-3 is running');
+    const asked: unknown[] = [];
+    rollouts.startRollout = async (request) => {
+      asked.push(request);
+      rollouts.report = rolloutReport();
+      live.tick();
+      return rollouts.report;
+    };
+    await page.fill('.rollout-start [name="steps"]', '25, 100');
+    await page.check('.rollout-start [name="shadow"]');
+    await start.locator('button').click();
+    await page.waitForSelector('#rollout');
+    expect(asked).toEqual([{ model: 'yolox-s', steps: [25, 100], holdMs: 60_000, shadow: true }]);
+    await until(async () => (await start.count()) === 0);
     await page.close();
   });
 

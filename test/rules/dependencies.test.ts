@@ -55,6 +55,7 @@ const REASONS: Readonly<Record<string, string>> = {
   'hyparquet-writer': 'the sink parquet, and detect --parquet',
   ioredis: 'the state of a fleet in Redis, and the sink redis-streams',
   koffi: "calls OpenVINO's C API",
+  'lit-html': 'templates of the dashboard, without a build step',
   marked: 'renders the Markdown of reports as a page',
   mqtt: 'the sink mqtt',
   'node-api-headers': 'headers to build the binding of TensorFlow',

@@ -218,13 +218,15 @@ describe('REST', () => {
 });
 
 describe('dashboard files', () => {
-  it('serves the page, its modules and uPlot with a policy that allows no foreign content', async () => {
+  it('serves the page, its modules and libraries with a policy that allows no foreign content', async () => {
     const { url } = await openGateway(new RuntimeDouble());
     for (const [path, type] of [
       ['/', 'text/html'],
       ['/app.js', 'javascript'],
       ['/style.css', 'text/css'],
       ['/vendor/uplot/uPlot.esm.js', 'javascript'],
+      ['/vendor/lit/lit-html.js', 'javascript'],
+      ['/vendor/lit/directives/repeat.js', 'javascript'],
       ['/lib/client/index.js', 'javascript'],
       ['/lib/client/msgpack.js', 'javascript'],
       ['/lib/protocol/result-record.js', 'javascript'],

@@ -1,0 +1,253 @@
+/** @import { EventMessage, Preview, StatsMessage, StreamReport, StreamState } from './lib/client/index.js' */
+
+import { CameraCharts } from './camera-charts.js';
+import { cameraFigures } from './camera-figures.js';
+import { busy } from './element.js';
+import { EventsLog } from './events-log.js';
+import { formatFps, formatMs, formatName } from './format.js';
+import { html, nothing, render } from './html.js';
+import { useModel } from './label-field.js';
+import { PictureView } from './overlay.js';
+import { SettingsForm } from './settings-form.js';
+import { errorText, missText, signText } from './trouble.js';
+
+/**
+ * What the buttons of the page do with its stream.
+ *
+ * @typedef {object} StreamActions
+ * @property {(id: string) => Promise<void>} pause
+ * @property {(id: string) => Promise<void>} resume
+ * @property {(id: string) => Promise<void>} remove
+ *
+ * @typedef {keyof typeof TABS} Tab
+ *
+ * What is built for one camera.
+ *
+ * @typedef {object} Opened
+ * @property {string} id
+ * @property {PictureView} picture
+ * @property {SettingsForm} settings
+ * @property {CameraCharts} charts
+ * @property {EventsLog} events
+ */
+
+/** The tabs beside the picture, by their name in the address. Another one is a line here and its content in `#side`. */
+const TABS = { places: 'Zones and lines', events: 'Events', figures: 'Figures', settings: 'Settings' };
+/** Colour of each state. @type {Record<StreamState, string>} */
+const TONES = {
+  starting: 'busy',
+  running: 'good',
+  reconnecting: 'warn',
+  pausing: 'busy',
+  paused: 'idle',
+  ended: 'idle',
+  failed: 'bad',
+  removing: 'busy',
+  removed: 'idle',
+};
+/** @type {ReadonlySet<StreamState>} */
+const CAN_RESUME = new Set(['paused', 'pausing']);
+/** @type {ReadonlySet<StreamState>} */
+const CANNOT_PAUSE = new Set(['ended', 'failed', 'removing', 'removed']);
+const LAYERS = /** @type {const} */ ({ boxes: 'Boxes', zones: 'Zones', paths: 'Paths' });
+
+/** The page of one camera: its picture, and beside it zones and lines, events, figures and settings. Hidden until one is chosen. */
+export class CameraPage {
+  #node;
+  #actions;
+  #onError;
+  /** @type {string | null} */
+  #wanted = null;
+  /** @type {Tab} */
+  #tab = 'places';
+  /** @type {Opened | null} */
+  #opened = null;
+  /** Those that were left with changes not saved, by stream: they are shown again with them. @type {Map<string, Opened>} */
+  #drafts = new Map();
+  /** What is drawn over the pictures of all cameras. */
+  #layers = { boxes: true, zones: true, paths: false };
+  /** @type {StreamReport | null} */
+  #report = null;
+
+  /**
+   * @param {HTMLElement} node
+   * @param {StreamActions} actions
+   * @param {(error: unknown) => void} onError
+   */
+  constructor(node, actions, onError) {
+    this.#node = node;
+    this.#actions = actions;
+    this.#onError = onError;
+    // The browser asks whether to leave.
+    window.addEventListener('beforeunload', (event) => {
+      if (this.#opened?.settings.isEdited === true || this.#drafts.size > 0) event.preventDefault();
+    });
+  }
+
+  /**
+   * @param {string | null} id of the stream, shown as soon as it is known; null hides the page
+   * @param {string | undefined} [tab] of its address
+   */
+  show(id, tab = 'places') {
+    this.#wanted = id;
+    this.#tab = Object.hasOwn(TABS, tab) ? /** @type {Tab} */ (tab) : 'places';
+    if (id !== this.#opened?.id) this.#open(null);
+    this.#draw();
+  }
+
+  /** @param {string | null} id */
+  #open(id) {
+    this.#leave();
+    this.#node.hidden = id === null;
+    if (id === null) return;
+    const draft = this.#drafts.get(id);
+    this.#drafts.delete(id);
+    this.#opened = draft ?? this.#build(id);
+    const { settings, events } = this.#opened;
+    if (draft === undefined) settings.load();
+    else settings.remind();
+    events.load();
+  }
+
+  /** @param {string} id @returns {Opened} */
+  #build(id) {
+    const picture = new PictureView();
+    const settings = new SettingsForm(id, picture, (tab) => {
+      location.hash = addressOf(id, tab);
+    });
+    const events = new EventsLog({ stream: id, onError: this.#onError });
+    return { id, picture, settings, charts: new CameraCharts(id), events };
+  }
+
+  #leave() {
+    const opened = this.#opened;
+    if (opened === null) return;
+    this.#opened = null;
+    this.#report = null;
+    opened.settings.show(null);
+    if (opened.settings.isEdited) this.#drafts.set(opened.id, opened);
+    else destroy(opened);
+  }
+
+  /** Fetches events and charts, as after a loss of the connection. */
+  reload() {
+    this.#opened?.events.load();
+    this.#opened?.charts.forget();
+  }
+
+  /** @param {Preview} message */
+  showPreview(message) {
+    if (message.stream === this.#opened?.id) this.#opened.picture.show(message);
+  }
+
+  /** @param {StatsMessage} message */
+  update({ timeMs, streams, host }) {
+    for (const [id, draft] of this.#drafts)
+      if (!streams.some((stream) => stream.id === id)) {
+        destroy(draft);
+        this.#drafts.delete(id);
+      }
+    useModel(host.device.model);
+    const report = streams.find(({ id }) => id === this.#wanted);
+    const id = report?.id ?? null;
+    if (id !== (this.#opened?.id ?? null)) this.#open(id);
+    if (report === undefined || this.#opened === null) return;
+    this.#report = report;
+    this.#opened.picture.places = report;
+    this.#opened.settings.places = report;
+    this.#opened.charts.update(timeMs, report);
+    this.#draw();
+  }
+
+  /** @param {EventMessage} event */
+  addEvent(event) {
+    this.#opened?.events.add(event);
+  }
+
+  #draw() {
+    const [opened, report] = [this.#opened, this.#report];
+    if (opened === null || report === null) return;
+    opened.picture.layers = this.#layers;
+    opened.settings.show(this.#tab === 'places' || this.#tab === 'settings' ? this.#tab : null);
+    const { state } = report;
+    render(
+      html`<article class="camera" aria-label="Camera ${opened.id}" data-camera=${opened.id} data-tone=${signText(report) === '' ? TONES[state] : 'warn'}>
+        ${this.#head(report)}
+        <div class="camera-main">
+          <div class="camera-view">${opened.picture.node}<p class="veil" ?hidden=${state === 'running'}>${formatName(state)}</p></div>
+          ${this.#bar(report, opened.picture)}
+          <p class="miss" role="status">${missText(report)}</p>
+          <p class="card-warning" role="status">${report.trackProblem ?? ''}</p>
+          <p class="card-error" data-past=${state === 'running' || nothing}>${errorText(report)}</p>
+        </div>
+        ${this.#side(report, opened)}
+      </article>`,
+      this.#node,
+    );
+  }
+
+  /** @param {StreamReport} report */
+  #head(report) {
+    const { id, state, host, source, policy, width, height, startFailure } = report;
+    const canResume = CAN_RESUME.has(state);
+    const verb = canResume ? 'Resume' : 'Pause';
+    // A stream that could not be started is tried again until it is paused.
+    const canPause = !CANNOT_PAUSE.has(state) || startFailure !== undefined;
+    const size = width === null ? '' : `${width} x ${height}, `;
+    return html`<header class="camera-head">
+      <a class="button" id="back" href="#wall" aria-label="All cameras" title="All cameras, Esc">\u2039</a>
+      <h2 class="card-title">${id}</h2>
+      <span class="badge">${signText(report) || (state === 'running' ? 'Watching' : formatName(state))}</span>
+      <span class="card-host" title="Runs on ${host}" ?hidden=${host === undefined}>${host}</span>
+      <span class="source" title="${source}, ${policy}">${size}${source}</span>
+      <button type="button" class="button" data-needs="operator" aria-label="${verb} ${id}" ?hidden=${!canPause}
+        @click=${busy(() => (canResume ? this.#actions.resume : this.#actions.pause)(id))}>${verb}</button>
+      <button type="button" class="button" data-needs="operator" aria-label="Remove ${id}"
+        @click=${busy(() => this.#actions.remove(id))}>Remove</button>
+    </header>`;
+  }
+
+  /**
+   * @param {StreamReport} report
+   * @param {PictureView} picture
+   */
+  #bar({ fps, latencyMs: { window } }, picture) {
+    const chip = (/** @type {keyof typeof LAYERS} */ layer) => html`<button type="button" class="chip"
+      aria-pressed=${this.#layers[layer]} @click=${() => {
+        this.#layers = { ...this.#layers, [layer]: !this.#layers[layer] };
+        this.#draw();
+      }}>${LAYERS[layer]}</button>`;
+    return html`<div class="camera-bar">
+      <fieldset aria-label="Shown on the picture">${chip('boxes')} ${chip('zones')} ${chip('paths')}</fieldset>
+      <span>${formatFps(fps.published)} frames/s</span> <span>${window.count === 0 ? '' : `${formatMs(window.p99)} ms`}</span>
+      <button type="button" class="chip" @click=${() => picture.node.requestFullscreen().catch(this.#onError)}>Full screen</button>
+    </div>`;
+  }
+
+  /**
+   * @param {StreamReport} report
+   * @param {Opened} opened
+   */
+  #side(report, { id, settings, charts, events }) {
+    const link = (/** @type {Tab} */ tab) => html`<a href=${addressOf(id, tab)} data-camera-tab=${tab}
+      data-needs=${tab === 'settings' ? 'operator' : nothing} aria-current=${tab === this.#tab ? 'page' : nothing}>${TABS[tab]}</a>`;
+    return html`<div class="camera-side">
+      <nav class="camera-tabs" aria-label="Camera">${/** @type {Tab[]} */ (Object.keys(TABS)).map(link)}</nav>
+      ${settings.node}
+      <div class="pane" ?hidden=${this.#tab !== 'events'}>${events.node}</div>
+      <div class="pane" ?hidden=${this.#tab !== 'figures'}>${cameraFigures(report, charts.node)}</div>
+    </div>`;
+  }
+}
+
+/**
+ * @param {string} id
+ * @param {string} tab
+ */
+const addressOf = (id, tab) => `#stream=${encodeURIComponent(id)}/${tab}`;
+
+/** @param {Opened} opened */
+function destroy({ picture, charts }) {
+  picture.destroy();
+  charts.destroy();
+}
