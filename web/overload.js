@@ -4,6 +4,9 @@ import { element, runBusy, setData, setText } from './element.js';
 import { formatFps } from './format.js';
 import { gateway } from './gateway.js';
 
+/** After a remedy was applied, others are offered once it had this long to help. */
+const HELPS_MS = 30_000;
+
 /**
  * The ways out of an overload that the host names: a button for each, and afterwards one that takes it back.
  */
@@ -14,7 +17,7 @@ export class OverloadRemedies {
   #shown = '';
   /** @type {Offer[]} */
   #offers = [];
-  /** Takes back what was applied; null before that. @type {(() => Promise<unknown[]>) | null} */
+  /** Takes back what was applied, and when that was; null before that. @type {{ button: HTMLElement, atMs: number } | null} */
   #undo = null;
 
   /** @param {(error: unknown) => void} onError */
@@ -24,7 +27,8 @@ export class OverloadRemedies {
 
   /** @param {OverloadReport | undefined} overload undefined: there is none */
   update(overload) {
-    if (this.#undo !== null) return;
+    // What was applied takes a while to help. If it does not, there are other ways.
+    if (this.#undo !== null && (overload === undefined || Date.now() - this.#undo.atMs < HELPS_MS)) return;
     const remedies = overload?.remedies ?? [];
     // Its rates change a little with each report, and a button must not be replaced below a finger.
     const key = JSON.stringify(remedies.map(({ kind, model }) => [kind, model]));
@@ -34,7 +38,7 @@ export class OverloadRemedies {
     }
     this.#shown = key;
     this.#offers = remedies.map((remedy) => new Offer(remedy, (chosen, button) => this.#apply(chosen, button)));
-    this.#show(this.#offers.map(({ node }) => node));
+    this.#show(this.#offers.map(({ node }) => node).concat(this.#undo === null ? [] : [this.#undo.button]));
   }
 
   /** @param {readonly HTMLElement[]} buttons */
@@ -64,10 +68,11 @@ export class OverloadRemedies {
   /** @param {readonly (() => Promise<unknown>)[]} back */
   #offerUndo(back) {
     const button = element('button', { type: 'button', class: 'button' }, 'Undo: as before');
-    this.#undo = () => each(back);
+    this.#undo = { button, atMs: Date.now() };
+    this.#shown = '';
     button.addEventListener('click', () =>
       runBusy(button, async () => {
-        const failures = (await this.#undo?.()) ?? [];
+        const failures = await each(back);
         this.#undo = null;
         this.#shown = '';
         this.#show([]);

@@ -60,11 +60,14 @@ export class PlaceList {
   /** @param {PictureView} picture of the stream */
   constructor(picture) {
     this.#picture = picture;
-    this.node.addEventListener('keydown', (event) => {
+    /** @param {KeyboardEvent} event */
+    const onKey = (event) => {
       if (event.key !== 'z' || !(event.ctrlKey || event.metaKey) || event.target instanceof HTMLInputElement) return;
       event.preventDefault();
       this.undo();
-    });
+    };
+    // The handles are on the picture.
+    for (const node of [this.node, this.#editor.node]) node.addEventListener('keydown', onKey);
     // A drag has ended.
     this.#editor.node.addEventListener('pointerup', () => this.#changed());
   }
@@ -75,6 +78,7 @@ export class PlaceList {
     this.#places = KINDS.flatMap((kind) => settings[kind].map((value) => placeOf(kind, value)));
     for (const kind of KINDS) this.#shown[kind] = JSON.stringify(this.#settings(kind));
     this.#undo = [];
+    this.#lastChange = '';
     this.#status = '';
     this.#select(this.#places.find(({ kind, id }) => kind === selected?.kind && id === selected.id) ?? null);
   }

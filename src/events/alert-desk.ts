@@ -46,8 +46,8 @@ interface Ledger {
   readonly suppressed: { hold: number; quiet: number };
   /** Waits for the end of a group. */
   pending: number;
-  /** What waited in the channel when it was opened: raised by an earlier process. */
-  readonly carried: number;
+  /** Passed to the channel. What it has besides was raised by an earlier process. */
+  passed: number;
 }
 
 /**
@@ -67,9 +67,9 @@ export class AlertDesk {
       quiet: config.quiet === undefined ? null : new WeeklyClock(config.quiet),
     }));
     this.#ledgers = new Map(
-      [...options.channels].map(([name, { figures }]) => [
+      [...options.channels.keys()].map((name) => [
         name,
-        { raised: 0, grouped: 0, suppressed: { hold: 0, quiet: 0 }, pending: 0, carried: figures.waiting },
+        { raised: 0, grouped: 0, suppressed: { hold: 0, quiet: 0 }, pending: 0, passed: 0 },
       ]),
     );
   }
@@ -87,9 +87,10 @@ export class AlertDesk {
   /** What became of the events that each channel was to tell, by its name. */
   get figures(): Readonly<Record<string, AlertFigures>> {
     return Object.fromEntries(
-      [...this.#ledgers].map(([name, { raised, grouped, suppressed, pending, carried }]) => {
+      [...this.#ledgers].map(([name, { raised, grouped, suppressed, pending, passed }]) => {
         const { sent, waiting, lost } = this.#options.channels.get(name)!.figures;
         const failed = Object.values(lost).reduce((sum, each) => sum + each, 0);
+        const carried = sent + waiting + failed - passed;
         const figures = { sent, grouped, suppressed: { ...suppressed }, failed, pending: waiting + pending };
         return [name, { raised: raised + carried, ...figures }];
       }),
@@ -160,7 +161,10 @@ export class AlertDesk {
   #tell(config: AlertConfig, thread: Thread, event: RuleEvent): void {
     thread.toldMs = this.#options.clock.now();
     thread.wasTogether = false;
-    for (const name of config.to) this.#options.channels.get(name)?.publishEvent?.(event, false);
+    for (const name of config.to) {
+      this.#ledgers.get(name)!.passed += 1;
+      this.#options.channels.get(name)?.publishEvent?.(event, false);
+    }
   }
 
   #count({ to }: AlertConfig, add: (ledger: Ledger) => void): void {
@@ -168,11 +172,11 @@ export class AlertDesk {
   }
 }
 
-/** `13 more in 30s at rule gate: 12 of person, 1 of dog`. */
-function together(events: readonly RuleEvent[], span: string): Pick<RuleEvent, 'reason' | 'count'> {
+/** `13 more events within 30s: 12 of person, 1 of dog`; an id of its own, so that no receiver takes it for another message. */
+function together(events: readonly RuleEvent[], span: string): Pick<RuleEvent, 'id' | 'reason' | 'count'> {
   const labels = new Map<string, number>();
   for (const { label } of events) if (label !== undefined) labels.set(label, (labels.get(label) ?? 0) + 1);
   const what = [...labels].map(([label, count]) => `${count} of ${label}`).join(', ');
   const more = `${counted(events.length, 'more event')} within ${span}`;
-  return { reason: what === '' ? more : `${more}: ${what}`, count: events.length };
+  return { id: `${events[0]!.id}-more`, reason: what === '' ? more : `${more}: ${what}`, count: events.length };
 }

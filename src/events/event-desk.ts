@@ -1,5 +1,5 @@
 import type { StreamConfig } from '../config/stream.ts';
-import { monoNowMs } from '../core/clock.ts';
+import { type Clock, systemClock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import type { BlindReason, StreamReport } from '../protocol/report.ts';
 import { type EventEnd, endOf, type RuleEvent } from '../protocol/rule-event.ts';
@@ -27,8 +27,7 @@ export interface EventDeskOptions {
   readonly onProblem: (stream: string, text: string) => void;
   /** Takes a record that a fleet has to accept first, and passes it to `deliver` then; false: it is under no lease. */
   readonly lend?: ((event: RuleEvent) => boolean) | undefined;
-  /** Wall clock in milliseconds of the first frame of recordings, if it is known. */
-  readonly startMs?: number | undefined;
+  readonly clock?: Pick<Clock, 'now'>;
 }
 
 /** A record on its way out. */
@@ -45,7 +44,7 @@ interface Watched {
   isLive: boolean;
   /** What hides the scene from its camera. */
   hiddenBy: BlindReason | null;
-  /** Why no result comes, and since when. */
+  /** Since when no result comes, and its target is missed, on the monotonic clock. */
   downSinceMs: number | null;
   missedSinceMs: number | null;
 }
@@ -57,6 +56,7 @@ interface Watched {
 export class EventDesk {
   readonly #options: EventDeskOptions;
   readonly #streams = new Map<string, Watched>();
+  readonly #clock: Pick<Clock, 'now'>;
   /** Null if nothing is kept. */
   #keeper: EventKeeper | null = null;
   readonly #waiting: Outgoing[] = [];
@@ -65,6 +65,7 @@ export class EventDesk {
 
   constructor(options: EventDeskOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? systemClock;
   }
 
   /**
@@ -107,8 +108,8 @@ export class EventDesk {
     if (this.#isClosed) return;
     const watched = this.#watchedOf(frame.streamId);
     watched.isLive = frame.capturedAtMs !== undefined;
-    watched.seeing.onResult(monoNowMs());
-    watched.events.onFrame(frame, watched.isLive ? Date.now() : undefined);
+    watched.seeing.onResult(this.#clock.now());
+    watched.events.onFrame(frame, watched.isLive ? this.#clock.now() : undefined);
   }
 
   /** Takes what is wrong with a stream's picture now; empty if nothing is. */
@@ -131,19 +132,21 @@ export class EventDesk {
       const isPaused = state === 'pausing' || state === 'paused';
       const isDown = state === 'starting' || state === 'reconnecting' || state === 'failed';
       const trouble: BlindReason | null = isPaused ? 'paused' : isDown ? 'down' : null;
-      if (state === 'ended') watched.seeing.end(monoNowMs());
-      else watched.seeing.onState(trouble, watched.hiddenBy, monoNowMs(), report.frames.in);
+      if (state === 'ended') watched.seeing.end(this.#clock.now());
+      else watched.seeing.onState(trouble, watched.hiddenBy, this.#clock.now(), report.frames.in);
       if (isPaused || state === 'ended') watched.events.end(isPaused ? 'stopped' : 'source-ended', nowMs);
-      if (!watched.isLive && !isDown) continue;
-      const isMissing = report.isMissing.fps || report.isMissing.latency;
-      watched.downSinceMs = isDown ? (watched.downSinceMs ?? nowMs) : null;
-      watched.missedSinceMs = isMissing ? (watched.missedSinceMs ?? nowMs) : null;
+      const wasInTrouble = watched.downSinceMs !== null || watched.missedSinceMs !== null;
+      if (!watched.isLive && !isDown && !wasInTrouble) continue;
+      const isMissing = watched.isLive && (report.isMissing.fps || report.isMissing.latency);
+      const monoMs = this.#clock.now();
+      watched.downSinceMs = isDown ? (watched.downSinceMs ?? monoMs) : null;
+      watched.missedSinceMs = isMissing ? (watched.missedSinceMs ?? monoMs) : null;
       const { downSinceMs, missedSinceMs } = watched;
       const troubles = [
         ...(downSinceMs === null ? [] : [{ sign: 'down', sinceMs: downSinceMs }]),
         ...(missedSinceMs === null ? [] : [{ sign: 'target-missed', sinceMs: missedSinceMs }]),
       ];
-      watched.events.onTick(troubles, nowMs);
+      watched.events.onTick(troubles, monoMs, nowMs);
     }
   }
 
@@ -157,7 +160,7 @@ export class EventDesk {
   figuresOf(stream: string): Pick<Required<StreamReport>, 'seeing' | 'events'> | null {
     const watched = this.#streams.get(stream);
     if (watched === undefined) return null;
-    return { seeing: watched.seeing.report(monoNowMs()), events: watched.events.figures };
+    return { seeing: watched.seeing.report(this.#clock.now()), events: watched.events.figures };
   }
 
   /** Ends all events, and resolves once they have been sent. */
@@ -171,12 +174,12 @@ export class EventDesk {
     const config = this.#options.configOf(stream);
     let watched = this.#streams.get(stream);
     if (watched === undefined) {
-      const seeing = new SeeingLedger(monoNowMs());
+      const seeing = new SeeingLedger(this.#clock.now());
       const events = new StreamEvents({
-        ...{ stream, settings: config, startMs: this.#options.startMs },
+        ...{ stream, settings: config },
         emit: (event) => this.#emit(event),
         onProblem: (text) => this.#options.onProblem(stream, text),
-        blindBefore: () => seeing.before(monoNowMs()),
+        blindBefore: () => seeing.before(this.#clock.now()),
       });
       watched = { events, seeing, isLive: false, hiddenBy: null, downSinceMs: null, missedSinceMs: null };
       this.#streams.set(stream, watched);
@@ -190,13 +193,17 @@ export class EventDesk {
 
   async #drain(): Promise<void> {
     const keeper = this.#keeper!;
-    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
-      const { event, mayHandOut, onDone } = next;
-      const isKept = await keeper.record(event);
-      const may = mayHandOut();
-      if (may) this.#handOut(event);
-      if (isKept) keeper.delivered(event.id, event.seq);
-      onDone(may);
+    while (this.#waiting.length > 0) {
+      // All at once: a disk that does not answer holds them up together.
+      const batch = this.#waiting.splice(0).map((next) => ({ ...next, kept: keeper.record(next.event) }));
+      for (const { event, mayHandOut, onDone, kept } of batch) {
+        await kept;
+        const may = mayHandOut();
+        if (may) this.#handOut(event);
+        // A record that could not be kept may be kept later all the same.
+        keeper.delivered(event.id, event.seq);
+        onDone(may);
+      }
     }
     this.#draining = null;
   }

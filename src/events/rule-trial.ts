@@ -29,7 +29,7 @@ export class RuleTrial {
   readonly #lines: LineCounter;
   readonly #config: TrialSettings;
 
-  /** @param startMs - wall clock in milliseconds of media time 0; unknown if absent. */
+  /** @param startMs - wall clock in milliseconds of the first frame; unknown if absent. */
   constructor(config: TrialSettings, startMs: number | undefined, onProblem: (text: string) => void) {
     this.#config = config;
     this.#lines = new LineCounter(config.lines);

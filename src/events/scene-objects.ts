@@ -125,6 +125,11 @@ export class SceneObject {
     return this.best.score;
   }
 
+  /** Forgets where it is with regard to a zone: the zone lies elsewhere now. */
+  leaveZone(id: string): void {
+    this.#stays.delete(id);
+  }
+
   /** Where it was, at most `PATH_POINTS` points and the newest one. */
   get path(): readonly RatioPoint[] {
     const { x, y } = this.#recent.at(-1)!;
@@ -222,6 +227,11 @@ export class SceneObjects {
       this.#known.delete(object.trackId);
     }
     this.present = [...this.#known.values()];
+  }
+
+  /** Forgets where objects are with regard to zones that are gone, or lie elsewhere. */
+  leaveZones(ids: readonly string[]): void {
+    for (const object of this.#known.values()) for (const id of ids) object.leaveZone(id);
   }
 
   /** Forgets all: what comes next is unrelated. */

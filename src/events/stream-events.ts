@@ -57,11 +57,14 @@ export class StreamEvents {
   readonly #timeline = new MediaTimeline(BREAK_MS);
   readonly #rate = new TrackRate();
   #signs: readonly Trouble[] = [];
+  #earlySigns: string[] = [];
   #newest: SceneFrame | null = null;
-  /** When it came, on the clock of this host; null for recordings. */
+  /** When it came, on the monotonic clock; null for recordings. */
   #newestMs: number | null = null;
   /** Longest time between two frames so far. */
   #longestUs = 0;
+  /** Of the first frame. */
+  #firstPtsUs: number | null = null;
   /** Of rules that are gone. */
   readonly #before = { raised: 0, ended: 0, suppressed: { times: 0, cooldown: 0, when: 0 } };
 
@@ -80,6 +83,8 @@ export class StreamEvents {
     this.#settings = next;
     if (isDeepStrictEqual([events, zones, track], [next.events, next.zones, next.track])) return;
     this.#zones = zonesOf(next);
+    const changed = zones.filter((zone) => !next.zones.some((other) => isDeepStrictEqual(zone, other)));
+    this.#objects.leaveZones(changed.map(({ id }) => id));
     const kept = (rule: RuleConfig): RuleRun | undefined =>
       this.#runs.find((run) => isDeepStrictEqual(run.rule, rule) && isSameZone(rule, zones, next.zones));
     const runs = next.events.map((rule) => kept(rule) ?? this.#newRun(rule));
@@ -94,7 +99,7 @@ export class StreamEvents {
     return sum;
   }
 
-  /** Takes the next result. @param nowMs - milliseconds since 1970 on the clock of this host, for a live stream. */
+  /** Takes the next result. @param nowMs - on the monotonic clock, for a live stream. */
   onFrame(result: WatchedFrame, nowMs?: number): void {
     const { isBroken, elapsedUs } = this.#timeline.advance(result.ptsUs);
     this.#rate.onFrame(result.ptsUs);
@@ -105,6 +110,8 @@ export class StreamEvents {
     else if (elapsedUs > this.#goneUs) for (const run of this.#runs) run.forgetUnmet();
     this.#longestUs = Math.max(this.#longestUs, elapsedUs);
     this.#newest = frame;
+    // Signs that were there before the first frame.
+    if (this.#earlySigns.length > 0) this.onPicture(this.#earlySigns.splice(0));
     this.#objects.update(frame, this.#zones, this.#goneUs);
     const scene = this.#scene(timeOf(frame), frame, result.crossings ?? []);
     const facts = (): StreamFacts => this.#facts(result);
@@ -113,26 +120,36 @@ export class StreamEvents {
 
   /** Takes what is wrong with the picture from the next frame on; null if nothing is. */
   onPicture(signs: readonly string[]): void {
-    const since = this.#newest === null ? wallTime(0) : timeOf(this.#newest);
+    if (this.#newest === null) {
+      this.#earlySigns = [...signs];
+      return;
+    }
+    const since = timeOf(this.#newest);
     this.#signs = signs.map((sign) => this.#signs.find((known) => known.sign === sign) ?? { sign, since });
   }
 
   /**
-   * Takes what is wrong with a live stream, on the clock of the wall, since no frame may come. Call it about once a second.
+   * Takes what is wrong with a live stream: no frame may come. Call it about once a second. Times are on the monotonic clock, since the
+   * clock of the wall may be set.
    *
-   * @param nowMs - milliseconds since 1970.
+   * @param wallMs - now, in milliseconds since 1970.
    */
-  onTick(troubles: readonly { readonly sign: string; readonly sinceMs: number }[], nowMs: number): void {
+  onTick(
+    troubles: readonly { readonly sign: string; readonly sinceMs: number }[],
+    nowMs: number,
+    wallMs: number,
+  ): void {
+    const timeAt = (ms: number): SceneTime => ({ ...wallTime(wallMs - (nowMs - ms)), us: ms * 1000 });
     const scene: Scene = {
-      ...this.#scene(wallTime(nowMs), null, []),
-      troubles: troubles.map(({ sign, sinceMs }) => ({ sign, since: wallTime(sinceMs) })),
+      ...this.#scene(timeAt(nowMs), null, []),
+      troubles: troubles.map(({ sign, sinceMs }) => ({ sign, since: timeAt(sinceMs) })),
     };
     for (const run of this.#runs) if (isOnWall(run)) run.step(scene, 0, () => this.#facts(null));
     // Not the time of the frame: the clock of a camera may be wrong.
     const newestMs = this.#newestMs;
     if (newestMs === null || nowMs - newestMs < this.#blindUs / 1000) return;
     const newest = timeOf(this.#newest!);
-    this.#endSeen('blind', { ...newest, moment: { ...newest.moment, ...wallTime(nowMs).moment } });
+    this.#endSeen('blind', { ...newest, moment: { ...newest.moment, ...wallTime(wallMs).moment } });
   }
 
   /** Ends all events: the stream goes on without its rules, or not at all. @param nowMs - milliseconds since 1970. */
@@ -167,7 +184,8 @@ export class StreamEvents {
 
   #frameOf({ frame, ptsUs, width, height, detections, capturedAtMs }: WatchedFrame): SceneFrame {
     const { startMs } = this.#options;
-    const wallMs = capturedAtMs ?? (startMs === undefined ? undefined : startMs + ptsUs / 1000);
+    this.#firstPtsUs ??= ptsUs;
+    const wallMs = capturedAtMs ?? (startMs === undefined ? undefined : startMs + (ptsUs - this.#firstPtsUs) / 1000);
     const moment = { ptsUs, ...(wallMs === undefined ? {} : { at: new Date(wallMs).toISOString() }) };
     return { frame, width, height, detections, nowUs: this.#timeline.nowUs, moment };
   }

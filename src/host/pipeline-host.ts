@@ -57,8 +57,6 @@ export interface HostContext {
   readonly incidents?: Incidents;
   /** Ends the start: `open` and `start`. */
   readonly signal?: AbortSignal | undefined;
-  /** Wall clock in milliseconds of the first frame of recordings, for rules with times; unknown if absent. */
-  readonly recordedAtMs?: number | undefined;
   /** As in `EventDeskOptions`; what it accepts comes back through `deliverEvent`. */
   readonly lendEvent?: ((event: RuleEvent) => boolean) | undefined;
   /** Boxes of the program instead of those of the fake engine. */
@@ -98,7 +96,7 @@ export class PipelineHost implements RuntimePort {
     runtime: Runtime,
     config: PipelineConfig,
     sinks: ResultSinks,
-    { environment, onNotice, admit, ownSources, sources, signal, recordedAtMs, lendEvent }: HostContext,
+    { environment, onNotice, admit, ownSources, sources, signal, lendEvent }: HostContext,
     early: EarlyEvents,
     authorities: string | null,
   ) {
@@ -167,7 +165,6 @@ export class PipelineHost implements RuntimePort {
         this.#alerts.onEvent(event);
       },
       onProblem: (stream, text) => runtime.emitEvent('stream-warning', stream, text),
-      startMs: recordedAtMs,
       lend: lendEvent,
       announce: (event) => runtime.events.emit(eventMessage(event, Date.now())),
     });

@@ -170,7 +170,7 @@ const recordedResult = z.looseObject({
   ptsUs: z.int(),
   width: z.number().positive(),
   height: z.number().positive(),
-  capturedAt: z.string().optional(),
+  capturedAt: z.iso.datetime({ offset: true }).optional(),
   source: z.string().optional(),
   stream: z.string().optional(),
   detections: z.array(

@@ -181,7 +181,7 @@ function wrongChannels({ alerts, sinks }: z.output<typeof pipelineConfig>): stri
       channels.includes(id)
         ? []
         : [
-            `alerts[${i}].to[${j}]: expected a sink that sends events alone (send: [events]): ${known}; received "${id}"`,
+            `alerts[${i}].to[${j}]: expected a sink that sends new events alone (send: [events]), of all streams: ${known}; received "${id}"`,
           ],
     ),
   );

@@ -46,13 +46,14 @@ export class BlindSigns {
    * Takes the next picture.
    *
    * @param samples - from `PictureSampler`.
-   * @param nowMs - when it was taken, on a clock that does not go back.
+   * @param nowMs - when it was taken, in milliseconds; after a step back the picture has no predecessor.
    * @param wanted - signs that are looked for.
    * @returns the sign that the camera has now, null if it has none. Of several, the one that explains the others.
    */
   update(samples: Uint8Array, nowMs: number, wanted: readonly BlindSign[]): SeenSign | null {
-    const isAfterGap = nowMs - this.#lastMs > GAP_MS;
-    const passedMs = isAfterGap ? 0 : nowMs - this.#lastMs;
+    const sinceLastMs = nowMs - this.#lastMs;
+    const isAfterGap = sinceLastMs > GAP_MS || sinceLastMs < 0;
+    const passedMs = isAfterGap ? 0 : sinceLastMs;
     this.#lastMs = nowMs;
     if (isAfterGap) {
       this.#darkness = null;

@@ -18,6 +18,8 @@ const HELD_MS = 3_000;
 /** Weight of the newest report: rates of single seconds scatter. */
 const NEWEST_WEIGHT = 0.2;
 const LEAST_BUSY = 0.5;
+/** The models at hand are asked for again after so long: what runs may be another one. */
+const MODELS_MS = 30_000;
 
 type EmitEvent = (kind: EventKind, stream: string | undefined, message: string, details: EventDetails) => void;
 type Usage = Pick<HostReport, 'busyRatio' | 'cpuCores' | 'cores'>;
@@ -35,7 +37,10 @@ export class OverloadWatch {
   #beganMs = 0;
   /** Model inputs per second that the host can infer; null before the first measurement. */
   #capacity: number | null = null;
+  /** The same, in the newest overload: what the host does while decoding is what is short. */
+  #seen: number | null = null;
   #models: readonly OtherModel[] = [];
+  #modelsAskedMs = Number.NEGATIVE_INFINITY;
   #usage: Usage | null = null;
   /** Events of targets since the last report. */
   #news: (readonly [id: string, event: TargetEvent])[] = [];
@@ -55,7 +60,7 @@ export class OverloadWatch {
    * same work as before, it would come again. Null if there was none.
    */
   get capacitySeen(): number | null {
-    return this.#seenUntilMs === null ? null : this.#capacity;
+    return this.#seenUntilMs === null ? null : this.#seen;
   }
 
   onTarget(id: string, event: TargetEvent): void {
@@ -72,14 +77,19 @@ export class OverloadWatch {
     const usage = this.#smoothed(host);
     this.#measure(running, host);
     const judged = judgeOverload({ ...usage, streams: running, capacity: this.#capacity ?? 0, models: this.#models });
-    if (judged !== null) this.#shortMs = nowMs;
+    if (judged !== null) {
+      this.#shortMs = nowMs;
+      this.#askForModels(nowMs);
+    }
     if (this.#now === null) {
       if (judged !== null && running.some(({ isMissing }) => isMissing))
         this.#begin({ ...judged, sinceMs: Date.now() }, running, nowMs);
     } else if (nowMs - this.#shortMs >= OVER_MS) this.#end(running, nowMs);
     else if (judged !== null) this.#now = { ...judged, sinceMs: this.#now.sinceMs };
-    if (this.#now !== null) this.#seenUntilMs = nowMs + SEEN_MS;
-    else if (this.#seenUntilMs !== null && nowMs >= this.#seenUntilMs) this.#seenUntilMs = null;
+    if (this.#now !== null) {
+      this.#seenUntilMs = nowMs + SEEN_MS;
+      this.#seen = this.#now.stage === 'decode' ? inputsOf(running) : this.#capacity;
+    } else if (this.#seenUntilMs !== null && nowMs >= this.#seenUntilMs) this.#seenUntilMs = null;
     this.#settle(nowMs);
     return this.#now === null ? {} : { overload: this.#now };
   }
@@ -120,8 +130,7 @@ export class OverloadWatch {
   #measure(streams: readonly StreamLoad[], { busyRatio }: Usage): void {
     const busy = Math.max(busyRatio.infer, busyRatio.preprocess, busyRatio.main);
     if (busy < LEAST_BUSY) return;
-    const inputs = streams.reduce((sum, stream) => sum + stream.fps.published * inputsPerFrame(stream), 0);
-    const capacity = inputs / busy;
+    const capacity = inputsOf(streams) / busy;
     this.#capacity = this.#capacity === null ? capacity : this.#capacity + NEWEST_WEIGHT * (capacity - this.#capacity);
   }
 
@@ -131,6 +140,11 @@ export class OverloadWatch {
     const { stage, askedFps, doneFps, text } = report;
     const behind = streams.filter(({ isBehind }) => isBehind).length;
     this.#emit('overload-began', undefined, text, { stage, askedFps, doneFps, streams: behind });
+  }
+
+  #askForModels(nowMs: number): void {
+    if (nowMs - this.#modelsAskedMs < MODELS_MS) return;
+    this.#modelsAskedMs = nowMs;
     const keep = (models: readonly OtherModel[]): void => {
       this.#models = models;
     };
@@ -143,15 +157,22 @@ export class OverloadWatch {
     this.#emit('overload-ended', undefined, `this machine does what is asked of it again, after ${seconds} s`, {
       seconds,
     });
-    const behind = new Set(streams.filter(({ isBehind }) => isBehind).map(({ config }) => config.id));
+    const running = new Map(streams.map((stream) => [stream.config.id, stream]));
     for (const [key, [id, event]] of this.#keptBack) {
-      if (!behind.has(id)) continue;
+      const stream = running.get(id);
+      // That it meets its target again is not told either, so it stays until then.
+      if (stream?.isMissing === false && !stream.isBehind) continue;
       this.#keptBack.delete(key);
-      this.#tell(id, event);
+      if (stream !== undefined) this.#tell(id, event);
     }
   }
 
   #tell(id: string, { kind, message, details }: TargetEvent): void {
     this.#emit(kind, id, message, details);
   }
+}
+
+/** Model inputs per second that are inferred for the streams. */
+function inputsOf(streams: readonly StreamLoad[]): number {
+  return streams.reduce((sum, stream) => sum + stream.fps.published * inputsPerFrame(stream), 0);
 }

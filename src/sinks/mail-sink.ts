@@ -14,6 +14,8 @@ import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal } fro
 
 const SCHEMES = { smtp: 587, smtps: 465 };
 const CONNECT_MS = 5000;
+/** A server that looks at a mail before it accepts it takes minutes; one that was sent again would come twice. */
+const ACCEPT_MS = 300_000;
 const HOUR_MS = 3_600_000;
 /** Replies from here on are final: the server will not take this mail later either (RFC 5321, section 4.2.1). */
 const FIRST_FINAL_REPLY = 500;
@@ -52,7 +54,7 @@ export const mail = sinkKind({
       open: () => MailServer.open(address, { from, to, limit }),
     });
     return openSpooled(settings, `${url} ${to.join()}`, context, (options) => {
-      const more = { send: ['events'], phases: ['new'], batchResults: 1, batchMs: 0 } as const;
+      const more = { send: ['events'], phases: ['new'], batchResults: 1, batchMs: 0, timeoutMs: ACCEPT_MS } as const;
       return new SpooledSink({ ...options, ...RETRY, ...more, transport, accepts: () => limit.take() });
     });
   },
@@ -104,7 +106,7 @@ class MailServer implements Connection {
       ...{ host, port, secure: isTls, tls: { ...tls } },
       // A password is never sent in clear text.
       ...(user === undefined ? {} : { auth: { user, pass: password ?? '' }, requireTLS: true }),
-      ...{ connectionTimeout: CONNECT_MS, greetingTimeout: CONNECT_MS, socketTimeout: 2 * CONNECT_MS },
+      ...{ connectionTimeout: CONNECT_MS, greetingTimeout: CONNECT_MS, socketTimeout: ACCEPT_MS },
       ...{ disableFileAccess: true, disableUrlAccess: true },
     });
     return new MailServer(server, plan);

@@ -143,14 +143,17 @@ class MqttSink extends SpooledSink {
   async #tell(): Promise<void> {
     this.#isTelling = true;
     try {
-      await this.#transport.use(async (connection) => {
-        if (connection !== this.#told) this.#state.forget();
-        this.#told = connection;
-        for (const message of this.#state.missing) {
+      // Each with a time limit of its own: those of many streams take long over a slow line.
+      for (let isMore = true; isMore; )
+        isMore = await this.#transport.use(async (connection) => {
+          if (connection !== this.#told) this.#state.forget();
+          this.#told = connection;
+          const [message] = this.#state.missing;
+          if (message === undefined) return false;
           await connection.publish(message.topic, message.payload, { retain: true });
           this.#state.published(message);
-        }
-      }, AbortSignal.timeout(STATE_MS));
+          return true;
+        }, AbortSignal.timeout(STATE_MS));
       this.#backOff.reset();
       if (this.#stateProblem !== null) this.#options.onRecovery?.(0);
       this.#stateProblem = null;

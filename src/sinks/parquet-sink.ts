@@ -101,7 +101,9 @@ export class ParquetSink implements Sink {
     part.results += 1;
     this.#rows += part.rows.length - before;
     this.#cancelTimer ??= this.#clock.setTimer(() => this.#writeAll(), this.#options.everyMs);
-    if (part.rows.length >= MOST_ROWS_OF_FILE) {
+    // Many small files are better than results that are lost.
+    if (this.#rows >= MOST_ROWS / 2 && this.#writing === null) this.#writeAll();
+    else if (part.rows.length >= MOST_ROWS_OF_FILE) {
       this.#open.delete(part.folder);
       this.#full.push(part);
       this.#write();

@@ -87,13 +87,18 @@ function demandOf({ config, fps }: Pick<StreamLoad, 'config' | 'fps'>): number {
   return config.target.fps ?? fps.in;
 }
 
+/** Frames per second that a stream takes as long as it can: a target is no limit. */
+function takenBy({ config, fps }: Pick<StreamLoad, 'config' | 'fps'>): number {
+  return Math.max(config.target.fps ?? 0, fps.in);
+}
+
 /** Returns what is short and what helps; null if the host does what is asked of it, or something else is the cause. */
 export function judgeOverload(load: HostLoad): Omit<OverloadReport, 'sinceMs'> | null {
   const { streams } = load;
   const behind = streams.filter(({ isBehind }) => isBehind);
   const askedFps = sum(streams, demandOf);
   const doneFps = sum(streams, ({ fps }) => fps.published);
-  const isEnough = doneFps >= ENOUGH_RATIO * askedFps;
+  const isEnough = sum(streams, (each) => Math.min(each.fps.published, demandOf(each))) >= ENOUGH_RATIO * askedFps;
   if (behind.length === 0 || (isEnough && behind.length < MANY_RATIO * streams.length)) return null;
   const stage = shortStage(load);
   if (stage === null) return null;
@@ -136,7 +141,7 @@ function rateRemedies(load: HostLoad, stage: BusyStage, isEnough: boolean): Reme
       ...outcome(streams, Math.min(rate, rateWithin(streams, load.capacity))),
       isEstimate: false,
       basis: 'what this host infers now',
-      changes: changesOf(streams.filter((stream) => demandOf(stream) > rate).map((stream) => toRate(stream, rate))),
+      changes: changesOf(streams.filter((stream) => takenBy(stream) > rate).map((stream) => toRate(stream, rate))),
     },
   ];
   if (stage !== 'infer') return remedies;
@@ -163,16 +168,18 @@ function rateRemedies(load: HostLoad, stage: BusyStage, isEnough: boolean): Reme
   return remedies;
 }
 
-/** @param rate - of each stream that asks for as much or more. */
+/** @param rate - of each stream that takes as much or more. */
 function outcome(streams: readonly StreamLoad[], rate: number): Pick<Remedy, 'fps' | 'streamFps'> {
-  return { fps: sum(streams, (stream) => Math.min(rate, demandOf(stream))), streamFps: rate };
+  return { fps: sum(streams, (stream) => Math.min(rate, takenBy(stream))), streamFps: rate };
 }
 
 function decodeRemedies(load: HostLoad): Remedy[] {
   const { streams } = load;
   const remedies: Remedy[] = [];
   for (const frames of ['reference', 'key'] as const) {
-    const less = streams.filter(({ config }) => DECODE_TIME[config.decode] > DECODE_TIME[frames]);
+    const less = streams.filter(
+      (stream) => DECODE_TIME[stream.config.decode] > DECODE_TIME[frames] && !hasKeyFramesOnly(stream),
+    );
     if (less.length === 0) continue;
     const { fps, streamFps } = decodingLess(load, frames);
     const result = fps === null ? ', as many as the sources have' : `: about ${fpsText(fps)} frames/s`;
@@ -185,6 +192,11 @@ function decodeRemedies(load: HostLoad): Remedy[] {
     });
   }
   return remedies;
+}
+
+/** Of such a source nothing can be left out. */
+function hasKeyFramesOnly({ keyFps, fps }: StreamLoad): boolean {
+  return keyFps !== null && keyFps >= ENTERED_RATIO * fps.in;
 }
 
 /** Decoding takes its part of the cores first: it does not wait for what comes behind it. The rest is for the other work of each frame. */
@@ -241,16 +253,16 @@ function changesOf(changes: readonly Change[]): RemedyChange[] {
 
 /** The rate per stream at which all together need `capacity` model inputs per second: those that ask for less keep theirs. */
 function rateWithin(streams: readonly StreamLoad[], capacity: number): number {
-  const sorted = streams.toSorted((a, b) => demandOf(a) - demandOf(b));
+  const sorted = streams.toSorted((a, b) => takenBy(a) - takenBy(b));
   let left = capacity;
   let cost = sum(sorted, inputsPerFrame);
   for (const stream of sorted) {
     const rate = left / cost;
-    if (demandOf(stream) > rate) return rate;
-    left -= demandOf(stream) * inputsPerFrame(stream);
+    if (takenBy(stream) > rate) return rate;
+    left -= takenBy(stream) * inputsPerFrame(stream);
     cost -= inputsPerFrame(stream);
   }
-  return demandOf(sorted.at(-1)!);
+  return takenBy(sorted.at(-1)!);
 }
 
 /** Model inputs that a published frame of a stream costs: fewer if some are not inferred. */

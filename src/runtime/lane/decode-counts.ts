@@ -30,6 +30,11 @@ export class DecodeCounts {
     this.#errors += 1;
   }
 
+  /** Times of another connection are of another source. */
+  onConnection(): void {
+    this.#lastKeyUs = null;
+  }
+
   /** Of a stream that takes few frames, most key frames are not seen: the shortest distance counts. */
   onKeyFrame(ptsUs: number): void {
     const gapUs = ptsUs - (this.#lastKeyUs ?? ptsUs);

@@ -75,8 +75,10 @@ export class LanePictures {
 
   /** Longest time that may pass without a picture; null: none is needed. */
   get lookEveryMs(): number | null {
-    if (this.#isWatched) return Math.max(WATCHED_EVERY_MS, 1000 / this.#stream.preview.fps);
-    return this.#stream.signs.length > 0 ? UNWATCHED_EVERY_MS : null;
+    const forSigns = this.#stream.signs.length > 0 ? UNWATCHED_EVERY_MS : null;
+    if (!this.#isWatched) return forSigns;
+    const forPreview = Math.max(WATCHED_EVERY_MS, 1000 / this.#stream.preview.fps);
+    return Math.min(forPreview, forSigns ?? forPreview);
   }
 
   take(picture: DecodedPicture): void {

@@ -177,6 +177,7 @@ export class LaneVideo {
     const log = new FfmpegLog(source.url, plan.headerTag);
     const assembler = this.#frames.assembler;
     this.#frames.discard = discard;
+    this.#counts.onConnection();
     if (countsPackets(source, plan) && !logsEachFrame(plan)) this.#counts.loseCount();
     const args = decodeArguments(source, plan);
     const callbacks: FfmpegCallbacks = {

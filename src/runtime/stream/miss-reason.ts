@@ -84,7 +84,9 @@ function rateCause(target: number, least: number, { every, maxFps, decode }: Rat
   }
   if (isCapped) return own('maxFps', `maxFps is ${maxFps}`);
   if (isHeldBack) return { cause: 'held back', isOfHost: true, text: `the detector cannot keep up${busyText(busy)}` };
-  if (busy !== null)
+  // A detector that is busy costs frames that have entered; it does not keep them from entering.
+  const sendsTooFew = busy?.part === 'infer' && fps.in < least;
+  if (busy !== null && !sendsTooFew)
     return { cause: 'busy', isOfHost: true, text: `${BUSY_TEXT[busy.part]} is ${percent(busy.ratio)} % busy` };
   if (every > 1 && fps.in * every >= least)
     return own('every', `every is ${every} and the source sends ${(fps.in * every).toFixed(1)} frames/s`);

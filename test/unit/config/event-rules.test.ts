@@ -46,6 +46,7 @@ describe('a rule that cannot work is refused by name', () => {
     [{ kind: 'appears', when: 'colour == "red"' }, {}, 'Unknown variable: colour'],
     [{ kind: 'appears', when: 'score + 1.0' }, {}, 'it gives a double'],
     [{ kind: 'appears', when: 'label.matches("(a+)+$")' }, {}, 'it calls matches()'],
+    [{ kind: 'appears', when: 'label.//\nmatches("(a+)+$")' }, {}, 'it contains //'],
     [{ kind: 'appears', times: { on: ['mon-fry 22:00-06:00'] } }, {}, 'expected days and a span'],
     [{ kind: 'appears', times: { on: ['mon 25:00-26:00'] } }, {}, 'expected days and a span'],
     [

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { EventDesk, type EventKeeper } from '../../../src/events/event-desk.ts';
 import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 import type { RuleEvent } from '../../../src/protocol/rule-event.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 import { ruleEvent } from '../../support/rule-events.ts';
 
 const brief = ({ id, seq, phase, endReason }: RuleEvent): string => `${id}.${seq} ${endReason ?? phase}`;
@@ -9,6 +10,7 @@ const brief = ({ id, seq, phase, endReason }: RuleEvent): string => `${id}.${seq
 /** A desk whose keeper has what an earlier process left. */
 function desk(undelivered: RuleEvent[] = [], open: RuleEvent[] = [], lend?: (event: RuleEvent) => boolean) {
   const [sent, kept, delivered]: [string[], string[], string[]] = [[], [], []];
+  const clock = new ManualClock();
   const config = parseStream({ id: 'gate', source: 'clip.mp4', events: [{ id: 'lost', kind: 'stream' }] }, {});
   const events = new EventDesk({
     configOf: () => config,
@@ -16,13 +18,15 @@ function desk(undelivered: RuleEvent[] = [], open: RuleEvent[] = [], lend?: (eve
     announce: () => undefined,
     onProblem: () => undefined,
     lend,
+    clock,
   });
+
   const keeper: EventKeeper = {
     record: async (event) => kept.push(brief(event)) > 0,
     delivered: (id, seq) => delivered.push(`${id}.${seq}`),
     unfinished: async () => ({ undelivered, open }),
   };
-  return { events, keeper, sent, kept, delivered };
+  return { events, keeper, sent, kept, delivered, clock };
 }
 
 it('what an earlier process left under a lease is neither sent nor ended by this host, but is open no longer', async () => {
@@ -48,14 +52,46 @@ it('a record that may not be handed out once it is kept is only kept', async () 
 
 it('records that are lent are neither kept nor sent until they are delivered', async () => {
   const lent: RuleEvent[] = [];
-  const { events, keeper, sent, kept } = desk([], [], (event) => lent.push(event) > 0);
+  const { events, keeper, sent, kept, clock } = desk([], [], (event) => lent.push(event) > 0);
   await events.keepIn(keeper);
   const isMissing = { fps: false, latency: false };
-  for (const timeMs of [0, 20_000])
+  for (const timeMs of [0, 20_000]) {
+    clock.advance(timeMs);
     events.onReport([{ id: 'gate', state: 'failed', isMissing, frames: { in: 0 } } as never], timeMs);
+  }
   expect(lent.map(({ rule, phase }) => `${rule} ${phase}`)).toEqual(['lost new']);
   expect([sent, kept]).toEqual([[], []]);
   expect(await events.deliver(lent[0]!, () => true)).toBe(true);
   expect(sent).toHaveLength(1);
   expect(kept).toHaveLength(1);
+});
+
+it('a recording that could not be opened at first is no longer down once it plays', async () => {
+  const { events, sent, clock } = desk();
+  const isMissing = { fps: false, latency: false };
+  const report = (state: string): void =>
+    events.onReport([{ id: 'gate', state, isMissing, frames: { in: 0 } } as never], 0);
+  for (const state of ['failed', 'failed', 'running', 'running']) {
+    report(state);
+    clock.advance(11_000);
+  }
+  expect(sent.map((text) => text.replace(/^\w+\./, ''))).toEqual(['0 new', '1 over']);
+});
+
+it('a keeper that does not answer holds all records up together, not one after the other', async () => {
+  const { events, keeper, sent } = desk();
+  await events.keepIn(keeper);
+  const answers: (() => void)[] = [];
+  const silent: EventKeeper = { ...keeper, record: () => new Promise((resolve) => answers.push(() => resolve(false))) };
+  await events.keepIn(silent);
+  const done = [0, 1, 2].map((seq) => events.deliver(ruleEvent('e', seq, 'update'), () => true));
+  await Promise.resolve();
+  for (const answer of answers.splice(0)) answer();
+  await Promise.resolve();
+  while (answers.length > 0) {
+    for (const answer of answers.splice(0)) answer();
+    await Promise.resolve();
+  }
+  await Promise.all(done);
+  expect(sent).toEqual(['e.0 update', 'e.1 update', 'e.2 update']);
 });

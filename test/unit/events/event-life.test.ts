@@ -44,7 +44,11 @@ describe('the life of an event', () => {
         else if (chance < 0.03) ptsUs += pick(60_000_000);
         else if (chance < 0.05) scene.events.onPicture(random() < 0.5 ? [] : ['black', 'moved']);
         else if (chance < 0.1)
-          scene.events.onTick(random() < 0.5 ? [] : [{ sign: 'down', sinceMs: frame * 100 }], frame * 100 + 1);
+          scene.events.onTick(
+            random() < 0.5 ? [] : [{ sign: 'down', sinceMs: frame * 100 }],
+            frame * 100 + 1,
+            frame * 100 + 1,
+          );
         ptsUs += 100_000;
         const actors = Array.from({ length: pick(4) }, () => ({
           ...{ id: 1 + pick(5), x: pick(1000), y: 100 + pick(400), score: random() },
@@ -89,6 +93,32 @@ describe('the life of an event', () => {
     ];
     scene.events.change(settingsOf([rule], { zones }), 0);
     expect(scene.records.at(-1)).toMatchObject({ phase: 'end', endReason: 'changed' });
+    play(scene, 21, 60, standing);
+    expect(scene.records).toHaveLength(2);
+  });
+
+  it('of a zone that moves over somebody begins when it did', () => {
+    const rules = [
+      { id: 'in', kind: 'enters', zone: 'left' },
+      { id: 'stays', kind: 'dwells', zone: 'left', for: '2s' },
+    ];
+    const right = [
+      {
+        id: 'left',
+        polygon: [
+          [0.6, 0],
+          [1, 0],
+          [1, 1],
+          [0.6, 1],
+        ],
+      },
+    ];
+    const scene = rulesOn(rules, { zones: right });
+    play(scene, 0, 100, standing);
+    scene.events.change(settingsOf(rules), 0);
+    play(scene, 101, 130, standing);
+    expect(brief(scene.records)).toEqual(['in new 10.3', 'stays new 12.1']);
+    expect(scene.records[1]!.began.ptsUs).toBe(10_100_000);
   });
 
   it('ends when media time jumps back, and what comes next is another event', () => {
@@ -104,10 +134,10 @@ describe('the life of an event', () => {
     const scene = rulesOn([{ id: 'in', kind: 'enters', zone: 'left' }]);
     const startMs = Date.parse('2026-05-04T10:00:00Z');
     for (let frame = 0; frame <= 20; frame++)
-      scene.events.onFrame(frameOf(frame, standing(), { capturedAtMs: 0 }), startMs + frame * 100);
-    scene.events.onTick([], startMs + 11_900);
+      scene.events.onFrame(frameOf(frame, standing(), { capturedAtMs: 0 }), frame * 100);
+    scene.events.onTick([], 11_900, startMs);
     expect(scene.records).toHaveLength(1);
-    scene.events.onTick([], startMs + 12_100);
+    scene.events.onTick([], 12_100, startMs);
     expect(scene.records.at(-1)).toMatchObject({ phase: 'end', endReason: 'blind' });
   });
 

@@ -143,16 +143,26 @@ describe('rules', () => {
     expect(scene.records[0]).toMatchObject({ sign: 'black', reason: 'the picture is black' });
   });
 
+  it('picture: a sign that was there before the first frame', () => {
+    const scene = rulesOn([{ id: 'covered', kind: 'picture' }]);
+    scene.events.onPicture(['black']);
+    play(scene, 10, 12, () => []);
+    expect(brief(scene.records)).toEqual(['covered new 1']);
+    expect(scene.records[0]!.began).toEqual({ ptsUs: 1_000_000 });
+  });
+
   it('stream: down for long enough, on the clock of the wall, although no frame comes', () => {
     const scene = rulesOn([{ id: 'lost', kind: 'stream', for: '10s' }]);
     const start = Date.parse('2026-05-04T10:00:00Z');
     for (let second = 0; second <= 30; second++) {
       const isDown = second >= 5 && second < 25;
-      scene.events.onTick(isDown ? [{ sign: 'down', sinceMs: start + 5000 }] : [], start + second * 1000);
+      // The clock of the wall is set an hour ahead meanwhile.
+      const wallMs = start + second * 1000 + (second < 20 ? 0 : 3_600_000);
+      scene.events.onTick(isDown ? [{ sign: 'down', sinceMs: 5000 }] : [], second * 1000, wallMs);
     }
     expect(scene.records.map(({ phase, at }) => `${phase} ${at}`)).toEqual([
       'new 2026-05-04T10:00:15.000Z',
-      'end 2026-05-04T10:00:25.000Z',
+      'end 2026-05-04T11:00:25.000Z',
     ]);
   });
 });

@@ -95,7 +95,7 @@ describe('an invalid pipeline is refused with the key, the expected and the rece
     [
       'an alert to a sink that does not exist, or sends results',
       `${HEAD}sinks: [{type: webhook, url: "http://h/"}, {type: webhook, url: "http://h/2", send: [events]}]\nalerts: [{on: [a], to: [webhook-1]}]`,
-      'alerts[0].to[0]: expected a sink that sends events alone (send: [events]): webhook-2; received "webhook-1"',
+      'alerts[0].to[0]: expected a sink that sends new events alone (send: [events]), of all streams: webhook-2; received "webhook-1"',
     ],
     [
       'an alert without channels',

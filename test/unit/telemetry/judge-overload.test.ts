@@ -97,6 +97,21 @@ describe('a detector that cannot keep up', () => {
     expect(remedy?.changes.flatMap((change) => change.streams)).toEqual(['a', 'b']);
   });
 
+  it('counts what a stream takes beyond its target, which is no limit', () => {
+    const streams = [
+      camera('few', { target: 5, in: 25, published: 15 }),
+      camera('many', { target: 25, in: 25, published: 15 }),
+    ];
+    const judged = judgeOverload(busyDetector({ streams, capacity: 30 }))!;
+    // Both take all they can get: half of 95 % of 30 each.
+    expect(judged.text).toContain('you ask 30 frames/s, this machine does 30: lower the rate to 14 frames/s');
+    const bodies = judged.remedies[0]!.changes.flatMap(({ streams: ids, body }) => ids.map((id) => [id, body.maxFps]));
+    expect(bodies).toEqual([
+      ['few', 14],
+      ['many', 14],
+    ]);
+  });
+
   it('counts what a frame costs: its tiles, and the frames that are not inferred', () => {
     const tiled = [camera('tiled', { target: 16, views: 4 }), camera('plain', { target: 16 })];
     expect(judgeOverload(busyDetector({ streams: tiled }))?.remedies[0]?.streamFps).toBe(1.9);
@@ -193,6 +208,12 @@ describe('decoding that cannot keep up', () => {
       busyRatio: { ...IDLE, decode: 0.95, infer: 0.9 },
     });
     expect(judgeOverload(cheap)!.remedies[1]).toMatchObject({ fps: 0.5 + 8, streamFps: 8 });
+  });
+
+  it('offers nothing where every frame is a key frame', () => {
+    const streams = [camera('mjpeg', { target: 25, in: 20, published: 5, keyFps: 20 })];
+    const usage = { cores: 2, cpuCores: 1.95, busyRatio: { ...IDLE, decode: 0.9 } };
+    expect(judgeOverload({ streams, capacity: 10, models: [], ...usage })?.remedies).toEqual([]);
   });
 
   it('names what is left: key frames where reference frames are decoded, nothing below', () => {

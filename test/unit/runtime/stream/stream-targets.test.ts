@@ -174,6 +174,10 @@ describe('the reason of a missed target', () => {
     expect(reason(12, { busy: { part: 'decode', ratio: 0.91 } })).toBe('decoding is 91 % busy');
   });
 
+  it('is the source of a slow camera, however busy a detector is that infers all of its frames', () => {
+    expect(reason(12, { busy: infer })).toBe('the source sends 12.0 frames/s');
+  });
+
   it('says so if the source sends nothing', () => {
     expect(reason(0, {})).toBe('no frames arrive from the source');
   });
