@@ -36,6 +36,7 @@ interface Mark {
 const FAKE = '--engine fake';
 const TOKENS = { sightline: 'SIGHTLINE_TOKENS_FILE=tokens.json sightline' };
 const DOOR = { 'door.yaml': 'cameras.yaml' };
+const RULES = { 'door.yaml': 'rules.yaml', 'new.yaml': 'rules.yaml', 'old.yaml': 'rules.yaml' };
 const PIPELINE_URL = '--url $PIPELINE_URL';
 const OPENVINO = {
   why: 'needs the engine openvino',
@@ -144,6 +145,12 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
     test: 'test/e2e/int8.long.test.ts',
     has: "'--precision', 'int8'",
   },
+  'sightline events door.mp4 --rules door.yaml': { instead: RULES, more: FAKE, says: /door\.mp4: \d+ events?/ },
+  'sightline events door.mp4 --rules new.yaml --compare old.yaml': {
+    ...{ instead: RULES, more: FAKE, says: /compared: 0 gained, 0 lost/ },
+  },
+  'sightline detect door.mp4 --track --out door.jsonl': { more: FAKE, says: /door\.mp4/ },
+  'sightline events door.jsonl --rules door.yaml': { instead: RULES, says: /door\.jsonl: \d+ events?/ },
   'sightline detect yard.mp4 --skip-unchanged --track-between auto --out yard.jsonl': { more: FAKE, says: /yard\.mp4/ },
   'npm run bench -- --only hard-cases': BENCH,
   'sightline detect street.mp4 --tiles 3x2': { more: FAKE, says: /street\.mp4/ },
@@ -381,7 +388,7 @@ async function makeFiles(folder: string, videos: VideoFolder): Promise<void> {
   const at = (...names: string[]): string => join(folder, ...names);
   for (const name of ['recordings', 'results', 'val', 'report', 'optimize-report', 'bin', 'state']) mkdirSync(at(name));
   const clip = await videos.make('clip.mp4', { frames: 25 });
-  for (const name of ['clip.mp4', 'yard.mp4', 'street.mp4', 'recordings/a.mp4']) cpSync(clip, at(name));
+  for (const name of ['clip.mp4', 'yard.mp4', 'street.mp4', 'door.mp4', 'recordings/a.mp4']) cpSync(clip, at(name));
   const image = { id: 1, file_name: '000000000001.jpg', width: 320, height: 240 };
   const grey = { width: 320, height: 240, channels: 3, background: '#808080' } as const;
   await sharp({ create: grey }).toFile(at('val', image.file_name));
@@ -406,6 +413,7 @@ async function makeFiles(folder: string, videos: VideoFolder): Promise<void> {
   for (const name of ['cameras.yaml', 'gate.yaml', 'optimize-report/best.yaml']) writeFileSync(at(name), pipeline(row));
   for (const name of ['best.yaml', 'new.yaml', 'report/best.yaml'])
     writeFileSync(at(name), pipeline([...row.slice(0, 4), 0.8, 0]));
+  writeFileSync(at('rules.yaml'), JSON.stringify({ events: [{ id: 'seen', kind: 'appears' }] }));
   const fleet = { capacityFps: 100, schemes: ['file'], roots: [folder] };
   writeFileSync(at('fleet.yaml'), pipeline(row, { streams: [], fleet }));
   // What could roll it back within seconds on a busy machine.
