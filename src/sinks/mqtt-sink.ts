@@ -111,11 +111,12 @@ class MqttSink extends SpooledSink {
   constructor(options: MqttSinkOptions) {
     const { address, topic, clientId, discovery, labels } = options;
     const statusTopic = `${topic}/status/${topicLevel(clientId)}`;
+    const place: MqttPlace = { address, clientId, topic, statusTopic };
     const transport = new ConnectedTransport({
       shownUrl: address.shownUrl,
       // A broker confirms each message alone: the next waits until the last is confirmed.
       mostAtOnce: 1,
-      open: (onLost) => MqttConnection.open({ address, clientId, topic, statusTopic }, onLost),
+      open: (onLost) => MqttConnection.open(place, onLost),
     });
     super({ ...options, transport, batchMs: 0 });
     this.#options = options;
@@ -174,6 +175,8 @@ interface MqttPlace {
   readonly clientId: string;
   readonly topic: string;
   readonly statusTopic: string;
+  /** The broker does not want its status. */
+  isStatusRefused?: boolean;
 }
 
 class MqttConnection implements Connection {
@@ -219,11 +222,15 @@ class MqttConnection implements Connection {
     const connection = new MqttConnection(client, place, lost);
     try {
       await Promise.race([new Promise((resolve) => client.once('connect', resolve)), lost]);
-      await connection.publish(statusTopic, 'online', { retain: true });
+      // Whoever may not say so may still publish events. Some brokers end the connection then: the next one says nothing.
+      if (place.isStatusRefused !== true)
+        await connection.publish(statusTopic, 'online', { retain: true }).catch((error: unknown) => {
+          if (!(error instanceof Refusal)) throw error;
+          place.isStatusRefused = true;
+        });
     } catch (error) {
       client.end(true);
-      // A status that is refused says nothing about the records: they wait.
-      throw error instanceof Refusal ? new Error(`its status was refused: ${error.message}`) : error;
+      throw error;
     }
     return connection;
   }
