@@ -38,7 +38,7 @@ export class OverloadRemedies {
     }
     this.#shown = key;
     this.#offers = remedies.map((remedy) => new Offer(remedy, (chosen, button) => this.#apply(chosen, button)));
-    this.#show(this.#offers.map(({ node }) => node).concat(this.#undo === null ? [] : [this.#undo.button]));
+    this.#show([...this.#offers.map(({ node }) => node), ...(this.#undo === null ? [] : [this.#undo.button])]);
   }
 
   /** @param {readonly HTMLElement[]} buttons */
