@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import {
   type FleetStore,
@@ -13,8 +12,6 @@ import {
 /** Longer than the longest lease that can be configured. */
 const MOST_LEASE_MS = 300_000;
 const MOST_ATTEMPTS = 100;
-/** Hosts that were in each other's way try again at different moments. */
-const MOST_PAUSE_MS = 50;
 
 /** Replies about one entry, which a commit compares. Other writers may add and remove entries of a list that was read. */
 const GUARDED: ReadonlySet<string> = new Set([
@@ -92,7 +89,6 @@ export async function transact<T>(store: FleetStore, rules: (transaction: Transa
       return await rules(new Transaction(store));
     } catch (error) {
       if (!(error instanceof Superseded)) throw error;
-      await pause(Math.random() * Math.min(attempt, MOST_PAUSE_MS));
     }
   }
   throw new SightlineError(
