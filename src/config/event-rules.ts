@@ -2,15 +2,14 @@ import { z } from 'zod';
 import { BLIND_SIGNS } from '../core/blind-sign.ts';
 import type { RatioPoint } from '../core/detection.ts';
 import { CROSSING_DIRECTIONS } from '../core/frame.ts';
-import { ID_PATTERN } from '../core/ids.ts';
 import { duration } from './duration.ts';
 import { compileExpression } from './expression.ts';
+import { id } from './id.ts';
 import { range } from './number.ts';
 import type { regionConfig } from './region.ts';
 import { labels } from './track.ts';
 import { weeklyTimes } from './weekly-times.ts';
 
-const id = z.string().regex(ID_PATTERN, 'expected letters, digits, dot, dash and underscore, at most 64');
 const zone = id.describe('Only inside this zone of the stream.');
 
 const when = z

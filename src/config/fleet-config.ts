@@ -1,16 +1,12 @@
 import { z } from 'zod';
-import { ID_PATTERN } from '../core/ids.ts';
+import { id } from './id.ts';
 import { range, whole } from './number.ts';
 
 /** A host that is slower would miss turns of a roll-out. */
 const MOST_BEAT_MS = 2_000;
 
 const fleetKeys = z.strictObject({
-  hostId: z
-    .string()
-    .regex(ID_PATTERN, 'expected letters, digits, dot, dash and underscore, at most 64')
-    .optional()
-    .describe("Name of this host in the fleet; the machine's name and the process id if absent."),
+  hostId: id.optional().describe("Name of this host in the fleet; the machine's name and the process id if absent."),
   capacityFps: range(0.1, 1_000_000)
     .optional()
     .describe('Inferences per second that this host can sustain; measured at the start if absent.'),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { BLIND_SIGNS } from '../core/blind-sign.ts';
-import { ID_PATTERN } from '../core/ids.ts';
 import { ruleConfig, ruleProblems } from './event-rules.ts';
+import { id } from './id.ts';
 import { range, whole } from './number.ts';
 import { regionConfig, tilesConfig } from './region.ts';
 import { mark, mayHoldPlaceholders } from './schema-text.ts';
@@ -179,10 +179,7 @@ function keysOf<T extends object>(group: T): readonly (keyof T)[] {
 }
 
 const everyKey = z.strictObject({
-  id: z
-    .string()
-    .regex(ID_PATTERN, 'expected letters, digits, dot, dash and underscore, at most 64')
-    .describe('Name of the stream.'),
+  id: id.describe('Name of the stream.'),
   source: mayHoldPlaceholders(z.string().min(1).max(16_384))
     .meta(mark({ secret: 'source' }))
     .describe(

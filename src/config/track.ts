@@ -1,10 +1,9 @@
 import { z } from 'zod';
-import { ID_PATTERN } from '../core/ids.ts';
 import { TRACK_DEFAULTS } from '../core/track-defaults.ts';
 import { isConvex } from '../geometry/ground-plane.ts';
+import { id } from './id.ts';
 import { range, whole } from './number.ts';
 
-const id = z.string().regex(ID_PATTERN, 'expected letters, digits, dot, dash and underscore, at most 64');
 const point = z.tuple([range(0, 1), range(0, 1)]);
 export const labels = z
   .array(z.string().min(1).max(512))

@@ -68,7 +68,7 @@ export interface BeatReply {
   readonly isDraining: boolean;
   /** This host plans for the fleet until its next heartbeat. */
   readonly isLeader: boolean;
-  /** Removed streams of this host's pipeline that have left events: whoever gets the lease ends them. */
+  /** Removed streams of this host's pipeline that have open events. The host that gets their lease ends these. */
   readonly ending: readonly string[];
 }
 

@@ -5,19 +5,10 @@ import type { Clock } from '../core/clock.ts';
 import { counted } from '../core/counted.ts';
 import type { AlertFigures } from '../protocol/report.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
-
-/** What became of the messages that a channel accepted. */
-interface ChannelFigures {
-  readonly sent: number;
-  readonly waiting: number;
-  readonly lost: Readonly<Record<string, number>>;
-}
+import type { Sink } from '../sinks/sink.ts';
 
 /** A sink that carries nothing but alerts. */
-interface AlertChannel {
-  publishEvent?(event: RuleEvent, canWait?: boolean): unknown;
-  readonly figures: ChannelFigures;
-}
+type AlertChannel = Pick<Sink, 'publishEvent' | 'figures'>;
 
 interface AlertDeskOptions {
   readonly alerts: readonly AlertConfig[];

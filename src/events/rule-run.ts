@@ -3,6 +3,7 @@ import { durationMs } from '../config/duration.ts';
 import type { RuleConfig, RuleOf } from '../config/event-rules.ts';
 import { compileExpression, type Expression, type RuleFacts } from '../config/expression.ts';
 import { WeeklyClock } from '../config/weekly-times.ts';
+import type { EventFigures } from '../protocol/report.ts';
 import { roundScore } from '../protocol/result-record.ts';
 import type { EventEnd, EventPhase, RuleEvent } from '../protocol/rule-event.ts';
 import { appears, crosses, dwells, enters, exits, leaves, speed, stationary } from './object-rules.ts';
@@ -17,15 +18,7 @@ const KINDS: Readonly<Record<RuleConfig['kind'], RuleKindCode>> = {
 };
 
 /** Why a rule that was met raised no event. */
-const SUPPRESSED_BY = ['times', 'cooldown', 'when'] as const;
-type SuppressedBy = (typeof SUPPRESSED_BY)[number];
-
-/** What became of the conditions that a rule found: raised = open + ended. */
-export interface RuleFigures {
-  readonly raised: number;
-  readonly ended: number;
-  readonly suppressed: Readonly<Record<SuppressedBy, number>>;
-}
+type SuppressedBy = keyof EventFigures['suppressed'];
 
 /** What an event has of its stream. */
 export type StreamFacts = Pick<RuleEvent, 'stream' | 'run' | 'captureClock' | 'blind' | 'fence'>;
@@ -94,7 +87,7 @@ export class RuleRun {
     this.#onProblem = onProblem;
   }
 
-  get figures(): RuleFigures {
+  get figures(): EventFigures {
     return { raised: this.#raised, ended: this.#ended, suppressed: { ...this.#suppressed } };
   }
 

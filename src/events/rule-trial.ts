@@ -1,7 +1,7 @@
 import type { StreamConfig } from '../config/stream.ts';
+import type { EventFigures } from '../protocol/report.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 import { LineCounter } from '../track/lines.ts';
-import type { RuleFigures } from './rule-run.ts';
 import { StreamEvents, type WatchedFrame } from './stream-events.ts';
 
 /** One event from its beginning to its end, as people read it. */
@@ -56,7 +56,7 @@ export class RuleTrial {
     this.#events.end('source-ended', 0);
   }
 
-  get figures(): RuleFigures {
+  get figures(): EventFigures {
     return this.#events.figures;
   }
 

@@ -3,11 +3,12 @@ import type { RuleConfig } from '../config/event-rules.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import type { LineCrossing, PublishedFrame } from '../core/frame.ts';
 import { groundPlane } from '../geometry/ground-plane.ts';
+import type { EventFigures } from '../protocol/report.ts';
 import type { BlindBefore, EventEnd, RuleEvent } from '../protocol/rule-event.ts';
 import { MediaTimeline } from '../track/media-timeline.ts';
 import { TrackRate } from '../track/track-rate.ts';
 import type { Scene, Trouble } from './rule-kind.ts';
-import { type RuleFigures, RuleRun, type StreamFacts } from './rule-run.ts';
+import { RuleRun, type StreamFacts } from './rule-run.ts';
 import { type SceneFrame, SceneObjects, type SceneTime, type SceneZone, timeOf } from './scene-objects.ts';
 
 /** The settings that rules depend on. */
@@ -93,7 +94,7 @@ export class StreamEvents {
   }
 
   /** What became of the conditions of all rules so far. */
-  get figures(): RuleFigures {
+  get figures(): EventFigures {
     const sum = { ...this.#before, suppressed: { ...this.#before.suppressed } };
     for (const { figures } of this.#runs) add(sum, figures);
     return sum;
@@ -225,13 +226,13 @@ export class StreamEvents {
 }
 
 function add(
-  sum: { raised: number; ended: number; suppressed: Record<keyof RuleFigures['suppressed'], number> },
-  { raised, ended, suppressed }: RuleFigures,
+  sum: { raised: number; ended: number; suppressed: Record<keyof EventFigures['suppressed'], number> },
+  { raised, ended, suppressed }: EventFigures,
 ): void {
   sum.raised += raised;
   sum.ended += ended;
   for (const [reason, count] of Object.entries(suppressed))
-    sum.suppressed[reason as keyof RuleFigures['suppressed']] += count;
+    sum.suppressed[reason as keyof EventFigures['suppressed']] += count;
 }
 
 /** Rules about the stream itself go by the clock of the wall: no frame may come. */

@@ -32,28 +32,9 @@ export function groundPlane(corners: GroundCorners, [width, depth]: readonly [nu
   const [a, b, c] = [x1 - x0 + g * x1, x3 - x0 + h * x3, x0];
   const [d, e, f] = [y1 - y0 + g * y1, y3 - y0 + h * y3, y0];
   // The adjugate is the inverse up to a factor, which the division removes.
-  const inverse = [
-    e - f * h,
-    c * h - b,
-    b * f - c * e,
-    f * g - d,
-    a - c * g,
-    c * d - a * f,
-    d * h - e * g,
-    b * g - a * h,
-    a * e - b * d,
-  ];
-  const [i0, i1, i2, i3, i4, i5, i6, i7, i8] = inverse as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  const [i0, i1, i2] = [e - f * h, c * h - b, b * f - c * e];
+  const [i3, i4, i5] = [f * g - d, a - c * g, c * d - a * f];
+  const [i6, i7, i8] = [d * h - e * g, b * g - a * h, a * e - b * d];
   const sideOf = (x: number, y: number): number => i6 * x + i7 * y + i8;
   const inside = Math.sign(sideOf((x0 + x2) / 2, (y0 + y2) / 2));
   return (x, y) => {

@@ -13,7 +13,7 @@ import {
   type SpanQuery,
   type StepPage,
 } from './history-records.ts';
-import { rounded } from './stream-figures.ts';
+import { inColumns } from './stream-figures.ts';
 
 /** Rows that are read at once, so that records of rules do not wait for a long search. */
 const BLOCK = 500;
@@ -127,15 +127,7 @@ export class HistoryQueries {
         avg(p95_ms) AS p95, max(p99_ms) AS p99 FROM figures WHERE stream = ? AND time_s >= ? GROUP BY endS ORDER BY endS`,
       ...[stepS, stepS, stepS, stream, fromS],
     );
-    const column = (name: keyof (typeof rows)[number]): (number | null)[] => rows.map((row) => rounded(row[name]));
-    const [fpsIn, fpsPublished, p50, p95, p99] = [
-      column('fpsIn'),
-      column('fpsPublished'),
-      column('p50'),
-      column('p95'),
-      column('p99'),
-    ];
-    return { stepS, times: rows.map(({ endS }) => endS), fpsIn, fpsPublished, p50, p95, p99 };
+    return inColumns(stepS, rows);
   }
 
   async *#newestFirst(query: EventQuery): AsyncGenerator<{ message: EventMessage; at: EventCursor }> {

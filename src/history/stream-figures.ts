@@ -5,8 +5,7 @@ import { FIGURE_STEP_S, type FigureRow } from './history-records.ts';
 /** Reports of the last three minutes, each as it was made. */
 export const NEWEST_S = 180;
 
-const COLUMNS = ['fpsIn', 'fpsPublished', 'p50', 'p95', 'p99'] as const;
-type Figures = Pick<FigureRow, (typeof COLUMNS)[number]>;
+type Figures = Pick<FigureRow, 'fpsIn' | 'fpsPublished' | 'p50' | 'p95' | 'p99'>;
 
 class OneStream {
   readonly #newest: (Figures & { readonly endS: number })[] = [];
@@ -44,16 +43,10 @@ class OneStream {
   }
 
   since(fromS: number): HistoryReply {
-    const rows = this.#newest.filter(({ endS }) => endS >= fromS);
-    const column = (name: keyof Figures): (number | null)[] => rows.map((row) => rounded(row[name]));
-    const [fpsIn, fpsPublished, p50, p95, p99] = COLUMNS.map(column) as [
-      ReturnType<typeof column>,
-      ReturnType<typeof column>,
-      ReturnType<typeof column>,
-      ReturnType<typeof column>,
-      ReturnType<typeof column>,
-    ];
-    return { stepS: 1, times: rows.map(({ endS }) => endS), fpsIn, fpsPublished, p50, p95, p99 };
+    return inColumns(
+      1,
+      this.#newest.filter(({ endS }) => endS >= fromS),
+    );
   }
 }
 
@@ -94,7 +87,16 @@ export class StreamFigures {
   }
 }
 
+/** Returns figures as a reply has them: a column each. */
+export function inColumns(stepS: number, rows: readonly (Figures & { readonly endS: number })[]): HistoryReply {
+  const column = (name: keyof Figures): (number | null)[] => rows.map((row) => rounded(row[name]));
+  return {
+    ...{ stepS, times: rows.map(({ endS }) => endS), fpsIn: column('fpsIn'), fpsPublished: column('fpsPublished') },
+    ...{ p50: column('p50'), p95: column('p95'), p99: column('p99') },
+  };
+}
+
 /** A hundredth is less than a pixel of a chart. */
-export function rounded(value: number | null): number | null {
+function rounded(value: number | null): number | null {
   return value === null ? null : Math.round(value * 100) / 100;
 }

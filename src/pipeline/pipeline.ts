@@ -58,7 +58,7 @@ export const pipelineConfig = z.strictObject({
   defaults: streamDefaults.prefault({}).describe('Settings of every stream that does not set them itself.'),
   streams: z.array(streamConfig).default([]).describe('Where pictures come from; more can be added while it runs.'),
   sinks: z.array(sinkConfig).default([]).describe('Where results go besides the WebSocket.'),
-  alerts: z.array(alertConfig).max(200).default([]).describe('Which sinks tell people of which events.'),
+  alerts: z.array(alertConfig).max(200).default([]).describe('Which sinks send messages to people about which events.'),
   gateway: gatewayConfig.prefault({}).describe('HTTP and WebSocket.'),
   history: historyConfig
     .prefault({})

@@ -4,6 +4,7 @@ import { mark, mayHoldPlaceholders } from '../config/schema-text.ts';
 import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { decoded } from './webhook-request.ts';
 
 /** The schemes of a kind of broker, with the port of each. The second is that with TLS. */
 export type BrokerSchemes = Readonly<Record<string, number>>;
@@ -126,13 +127,4 @@ function tlsFiles(id: string, { caFile, certFile, keyFile }: BrokerSettings): Tl
     ...(certFile === undefined ? {} : { cert: textOf(certFile) }),
     ...(keyFile === undefined ? {} : { key: textOf(keyFile) }),
   };
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    // A percent sign that begins no code: the user did not encode the text, so use it unchanged.
-    return text;
-  }
 }

@@ -38,7 +38,8 @@ export function parseDestination(
   return { url: parsed.href, headers: { ...base, ...headers }, secret, shownUrl: parsed.origin };
 }
 
-function decoded(text: string): string {
+/** Returns a user or password of an address as it is meant. */
+export function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {

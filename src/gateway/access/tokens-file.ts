@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
-import { ID_PATTERN } from '../../core/ids.ts';
+import { id } from '../../config/id.ts';
 import { isMissing, MOST_BYTES, readGivenText } from '../../disk/given-file.ts';
 import { replaceFile } from '../../disk/replace-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
@@ -21,10 +21,7 @@ const LOCK_POLL_MS = 50;
 
 const tokenRecord = z.strictObject({
   /** Audit log and roll-outs show it. */
-  name: z
-    .string()
-    .regex(ID_PATTERN, 'expected letters, digits, dot, dash and underscore, at most 64')
-    .refine((name) => name !== ENVIRONMENT_TOKEN, `expected another name than ${ENVIRONMENT_TOKEN}`),
+  name: id.refine((name) => name !== ENVIRONMENT_TOKEN, `expected another name than ${ENVIRONMENT_TOKEN}`),
   role: z.enum(ROLES),
   hash: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits'),
   createdAt: z.iso.datetime(),

@@ -10,10 +10,11 @@ const START = Date.parse('2026-05-04T12:00:00Z');
 
 class Channel {
   readonly texts: string[] = [];
-  figures = { sent: 0, waiting: 0, lost: { failed: 0 } };
-  publishEvent({ reason }: RuleEvent): void {
+  figures = { problem: null, sent: 0, waiting: 0, retried: 0, lost: { failed: 0 } };
+  publishEvent({ reason }: RuleEvent): boolean {
     this.texts.push(reason);
     this.figures.waiting += 1;
+    return true;
   }
 
   deliver(isWell: boolean): void {
