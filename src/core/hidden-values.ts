@@ -51,7 +51,8 @@ export function looksLikeKey(part: string): boolean {
   });
 }
 
-function decoded(text: string): string {
+/** Returns percent codes as what they mean; a text with a percent sign that begins none is not encoded, and stays. */
+export function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {

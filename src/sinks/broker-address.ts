@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { hasPlaceholder, orPlaceholder } from '../config/placeholders.ts';
 import { mark, mayHoldPlaceholders } from '../config/schema-text.ts';
+import { decoded } from '../core/hidden-values.ts';
 import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { decoded } from './webhook-request.ts';
 
 /** The schemes of a kind of broker, with the port of each. The second is that with TLS. */
 export type BrokerSchemes = Readonly<Record<string, number>>;

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { decoded } from '../core/hidden-values.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type Attempt, reasonOf } from './transport.ts';
 
@@ -36,16 +37,6 @@ export function parseDestination(
     parsed.password = '';
   }
   return { url: parsed.href, headers: { ...base, ...headers }, secret, shownUrl: parsed.origin };
-}
-
-/** Returns a user or password of an address as it is meant. */
-export function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    // A percent sign that begins no code: the user did not encode the text, so use it unchanged.
-    return text;
-  }
 }
 
 /** What is posted. */
