@@ -130,6 +130,8 @@ export interface HistoryRequest<K extends keyof HistoryCalls = keyof HistoryCall
 /** Of the thread of the history. */
 export type FromHistory =
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
+  /** The answer to writes. */
+  | { readonly type: 'written'; readonly ids: readonly number[]; readonly value: boolean }
   | { readonly type: 'refusal'; readonly id: number; readonly message: string }
   | { readonly type: 'notice'; readonly text: string }
   /** Rows of figures, and events, that could not be kept, since the start. */

@@ -213,13 +213,21 @@ export class History {
         this.#lostInThread = message.count;
         return;
       case 'answer':
-        this.#restarts.reset();
-        this.#waiting.get(message.id)?.resolve(message.value);
-        break;
+        this.#settle(message.id, ({ resolve }) => resolve(message.value));
+        return;
+      case 'written':
+        for (const id of message.ids) this.#settle(id, ({ resolve }) => resolve(message.value));
+        return;
       case 'refusal':
-        this.#waiting.get(message.id)?.reject(unavailable(message.message));
+        this.#settle(message.id, ({ reject }) => reject(unavailable(message.message)));
     }
-    this.#waiting.delete(message.id);
+  }
+
+  #settle(id: number, settle: (waiting: Waiting) => void): void {
+    this.#restarts.reset();
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (waiting !== undefined) settle(waiting);
   }
 
   #onExit(why: string): void {
