@@ -19,10 +19,12 @@ import type {
   ScaleReply,
   SeenReply,
   SeenStep,
+  SitesReply,
   StreamChange,
   StreamDetails,
   StreamRequest,
   StreamsReply,
+  SummaryReply,
 } from '../protocol/rest.ts';
 import type { Decision, RolloutReport, VersionReport } from '../protocol/rollout-records.ts';
 import type { EventPhase } from '../protocol/rule-event.ts';
@@ -286,6 +288,16 @@ export class GatewayApi {
   /** Fleet only: the recommended number of hosts. */
   scale(options?: CallOptions): Promise<ScaleReply> {
     return this.#get('/api/scale', options);
+  }
+
+  /** The figures of all streams in sums. */
+  summary(options?: CallOptions): Promise<SummaryReply> {
+    return this.#get('/api/summary', options);
+  }
+
+  /** What is known of the gateways of other sites. */
+  sites(options?: CallOptions): Promise<SitesReply> {
+    return this.#get('/api/sites', options);
   }
 
   /** Answers while the process lives; needs no token. */

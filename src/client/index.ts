@@ -83,10 +83,13 @@ export type {
   SeenReply,
   SeenRow,
   SeenStep,
+  SiteReport,
+  SitesReply,
   StreamChange,
   StreamDetails,
   StreamRequest,
   StreamsReply,
+  SummaryReply,
 } from '../protocol/rest.ts';
 export type { ResultRecord } from '../protocol/result-record.ts';
 export type {

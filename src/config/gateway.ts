@@ -30,6 +30,19 @@ const auditConfig = z.strictObject({
     ),
 });
 
+const siteConfig = z.strictObject({
+  name: z.string().min(1).max(64).describe('Name of the site.'),
+  url: z.url({ protocol: /^https?$/ }).describe('Address of a gateway there: of its fleet, or of its only host.'),
+  tokenFile: z
+    .string()
+    .min(1)
+    .meta(mark({ secret: false }))
+    .optional()
+    .describe('File with a token of that gateway, role viewer; read each time.'),
+});
+
+export type SiteConfig = z.infer<typeof siteConfig>;
+
 export const gatewayConfig = z.strictObject({
   host: z
     .string()
@@ -67,6 +80,12 @@ export const gatewayConfig = z.strictObject({
     )
     .default([])
     .describe('Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.'),
+  sites: z
+    .array(siteConfig)
+    .max(1000)
+    .refine((sites) => new Set(sites.map(({ name }) => name)).size === sites.length, 'expected each name once')
+    .default([])
+    .describe('Gateways of other sites, whose summaries the system page shows.'),
   audit: auditConfig.prefault({}).describe('The record of who did what over HTTP.'),
 });
 

@@ -1,3 +1,4 @@
+import type { SiteConfig } from '../config/gateway.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { History } from '../history/history.ts';
@@ -43,6 +44,8 @@ export interface GatewayOptions {
   readonly fleet?: FleetPort;
   /** Roll-outs of the pipeline; absent if the host cannot run several models. */
   readonly rollouts?: RolloutPort;
+  /** Gateways of other sites to ask for their summaries. */
+  readonly sites?: readonly SiteConfig[];
   /** Returned unchanged by `GET /api/pipelines`. */
   readonly pipelines?: readonly PipelineSummary[];
   /** What `GET /api/models` returns. */

@@ -30,6 +30,7 @@ import { addRolloutRoutes } from './routes-rollouts.ts';
 import { addSignInRoutes, sendSignInPage, setCookie } from './routes-sign-in.ts';
 import { addStreamRoutes } from './routes-streams.ts';
 import type { RuntimePort } from './runtime-port.ts';
+import { addSiteRoutes, Sites } from './sites.ts';
 import { addBasePath, addSecurityHeaders, addStaticFiles, withoutBasePath } from './static-files.ts';
 
 const MAX_BODY_BYTES = 256 * 1024;
@@ -74,7 +75,8 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
   const remember = incidents.guard('the history', (report: StreamsReply) => history.addReport(report));
   remember(runtime.report());
   const stopHistory = runtime.onReport(remember);
-  const parts = { access, feed, files, incidents, trail, history, ownHistory };
+  const sites = new Sites(options.sites ?? [], clock, incidents, wallMs);
+  const parts = { sites, access, feed, files, incidents, trail, history, ownHistory };
   const app = await buildApp(runtime, options, parts);
   const close = makeClose(app, parts, stopHistory);
 
@@ -108,6 +110,7 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
 }
 
 interface GatewayParts {
+  readonly sites: Sites;
   readonly access: GatewayAccess;
   readonly feed: FeedServer;
   readonly files: ReturnType<typeof findPackageFiles>;
@@ -121,7 +124,7 @@ interface GatewayParts {
 async function buildApp(
   runtime: RuntimePort,
   options: GatewayOptions,
-  { access, feed, files, incidents, trail, history }: GatewayParts,
+  { access, feed, files, incidents, trail, history, sites }: GatewayParts,
 ): Promise<FastifyInstance> {
   const { trustedProxies = [], basePath = '', frameAncestors = [] } = options;
   // Fastify's own request log would print URLs, and with them the token.
@@ -176,6 +179,7 @@ async function buildApp(
   addPipelineRoutes(app, runtime);
   addHistoryRoutes(app, history, options.wallMs ?? Date.now);
   addFleetRoutes(app, options.fleet ?? null);
+  addSiteRoutes(app, runtime, sites);
   addRolloutRoutes(app, options.rollouts ?? null);
   addHostRoutes(app, runtime, {
     version: files.version,
@@ -225,7 +229,7 @@ function acceptJsonOnly(app: FastifyInstance): void {
 
 function makeClose(
   app: FastifyInstance,
-  { feed, access, trail, ownHistory }: GatewayParts,
+  { feed, access, trail, ownHistory, sites }: GatewayParts,
   stopHistory: () => void,
 ): () => Promise<void> {
   let closing: Promise<void> | null = null;
@@ -233,6 +237,7 @@ function makeClose(
     closing ??= (async () => {
       access.stop();
       stopHistory();
+      sites.close();
       // Closes the feed first: the server counts upgraded sockets as connections and would wait for them for ever, and the
       // WebSocket plugin would close them without a code.
       await feed.close();

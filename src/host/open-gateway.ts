@@ -112,7 +112,7 @@ export async function openGateway(
 ): Promise<Gateway> {
   const { config, address, log, history, fleet, rollouts, incidents } = request;
   const { environment } = context;
-  const { host, tls, allowedOrigins, frameAncestors, trustedProxies, audit } = config.gateway;
+  const { host, tls, allowedOrigins, frameAncestors, trustedProxies, audit, sites } = config.gateway;
   // Why a host cannot load a version is a notice of its own.
   rollouts?.onRolloutEvent((event) => {
     if (event.kind !== 'rollout-not-loaded') logEvent(log, event);
@@ -127,6 +127,7 @@ export async function openGateway(
     allowedOrigins,
     frameAncestors,
     trustedProxies,
+    sites,
     audit: {
       pathOf: (port) => audit.path ?? `${cachePath(config, environment, 'audit', port)}.jsonl`,
       maxBytes: audit.maxMb * MIB,
