@@ -13,7 +13,12 @@ const SIZES = [
 ] as const;
 const TIMEOUT_MS = 60_000;
 const SNAPSHOTS = 20;
-const PLANNED = [1_000, 10_000, 100_000];
+const PLANNED = [
+  { streams: 1_000, hosts: 50 },
+  { streams: 10_000, hosts: 500 },
+  { streams: 100_000, hosts: 2_000 },
+  { streams: 100_000, hosts: 5_000 },
+];
 /** Size that the figures are extrapolated to. One Redis may use half of a core, one leader a twentieth of its thread. */
 const GOAL = { streams: 100_000, streamsPerHost: 20, redisShare: 0.5, leaderMs: 50 } as const;
 
@@ -27,6 +32,7 @@ interface FleetRun {
   readonly scriptsPerS: number;
   readonly commandsPerS: number;
   readonly outputBytesPerS: number;
+  readonly redisBytesPerStream: number;
   readonly beatMs: { readonly p50: number; readonly p99: number };
   readonly snapshotMs: number;
   /** From the death of the leader until another host leads, and until its streams run on other hosts. */
@@ -47,7 +53,9 @@ export const controlPlane: Section = {
     }
     const runs: FleetRun[] = [];
     for (const size of context.isQuick ? SIZES.slice(0, 1) : SIZES) runs.push(await measureFleet(context, size));
-    const plans = (context.isQuick ? PLANNED.slice(0, 2) : PLANNED).map((streams) => planAlone(streams, PLAN));
+    const plans = (context.isQuick ? PLANNED.slice(0, 2) : PLANNED).map(({ streams, hosts }) =>
+      planAlone(streams, hosts, PLAN),
+    );
     return resultOf(runs, plans);
   },
 };
@@ -68,8 +76,13 @@ function resultOf(runs: readonly FleetRun[], plans: readonly PlanCost[]): Sectio
       {
         caption: 'planning alone, CPU of one round; a leader plans with each heartbeat',
         rows: [
-          ['streams', 'nothing to do', 'a host was lost'],
-          ...plans.map(({ streams, quietMs, lostHostMs }) => [String(streams), ms(quietMs), ms(lostHostMs)]),
+          ['streams', 'hosts', 'nothing to do', 'a host was lost'],
+          ...plans.map(({ streams, hosts, quietMs, lostHostMs }) => [
+            String(streams),
+            String(hosts),
+            ms(quietMs),
+            ms(lostHostMs),
+          ]),
         ],
       },
     ],
@@ -97,6 +110,7 @@ const ROWS: readonly (readonly [string, (run: FleetRun) => string])[] = [
   ['scripts called', ({ scriptsPerS }) => `${scriptsPerS.toFixed(0)}/s`],
   ['commands, including those in scripts', ({ commandsPerS }) => `${commandsPerS.toFixed(0)}/s`],
   ['Redis sends', ({ outputBytesPerS }) => `${(outputBytesPerS / 1000).toFixed(0)} kB/s`],
+  ['Redis memory a stream', ({ redisBytesPerStream }) => `${(redisBytesPerStream / 1000).toFixed(1)} kB`],
   ['heartbeat p50', ({ beatMs }) => ms(beatMs.p50)],
   ['heartbeat p99', ({ beatMs }) => ms(beatMs.p99)],
   ['snapshot', ({ snapshotMs }) => ms(snapshotMs)],
@@ -108,17 +122,27 @@ const ROWS: readonly (readonly [string, (run: FleetRun) => string])[] = [
 async function measureFleet(context: BenchContext, size: { hosts: number; streams: number }): Promise<FleetRun> {
   const redis = await RedisProcess.start();
   try {
+    const { memoryBytes: emptyBytes } = await readRedisUse(redis.url);
     const fleet = await SimulatedFleet.open(redis.url, size.hosts, size.streams);
     try {
       const placedS = await until('all streams run', () => fleet.running === size.streams);
       await sleep(context.warmUpSeconds * 1000);
-      const steady = await measureSteady(context, redis.url, fleet);
+      const { memoryBytes, ...steady } = await measureSteady(context, redis.url, fleet);
+      const redisBytesPerStream = (memoryBytes - emptyBytes) / size.streams;
       const snapshotMs = await measureSnapshot(fleet);
       fleet.leader!.isDead = true;
       const diedMs = performance.now();
       const newLeaderS = await until('another host leads', () => fleet.leader !== null);
       await until('its streams run elsewhere', () => fleet.running === size.streams);
-      return { ...size, placedS, ...steady, snapshotMs, newLeaderS, recoveredS: (performance.now() - diedMs) / 1000 };
+      return {
+        ...size,
+        placedS,
+        ...steady,
+        redisBytesPerStream,
+        snapshotMs,
+        newLeaderS,
+        recoveredS: (performance.now() - diedMs) / 1000,
+      };
     } finally {
       await fleet.close();
     }
@@ -146,6 +170,7 @@ async function measureSteady({ seconds }: BenchContext, url: string, fleet: Simu
     commandsPerS: (after.commands - before.commands) / spanS,
     outputBytesPerS: (after.outputBytes - before.outputBytes) / spanS,
     beatMs: { p50, p99 },
+    memoryBytes: after.memoryBytes,
   };
 }
 

@@ -4,34 +4,34 @@ import type { PlanOptions } from '../../src/control/planning/plan-options.ts';
 import { parseStream } from '../../src/pipeline/load-pipeline.ts';
 
 const STREAM_FPS = 10;
-const STREAMS_PER_HOST = 20;
 const ROUNDS = 10;
 
 export interface PlanCost {
   readonly streams: number;
+  readonly hosts: number;
   /** CPU milliseconds of a round without changes, and of one after the loss of a host. */
   readonly quietMs: number;
   readonly lostHostMs: number;
 }
 
 /** Measures planning for an artificial fleet in which every stream is placed, without Redis. */
-export function planAlone(streams: number, plan: PlanOptions): PlanCost {
-  const snapshot = settledFleet(streams, plan.fillRatio);
+export function planAlone(streams: number, hosts: number, plan: PlanOptions): PlanCost {
+  const snapshot = settledFleet(streams, hosts, plan.fillRatio);
   let { memory } = planFleet(snapshot, null, plan);
   let nowMs = snapshot.nowMs + 60_000;
   const quietMs = cpuMs(() => {
     for (let i = 0; i < ROUNDS; i++) ({ memory } = planFleet({ ...snapshot, nowMs: nowMs++ }, memory, plan));
   });
   const lostHostMs = cpuMs(() => planFleet({ ...snapshot, nowMs, hosts: snapshot.hosts.slice(1) }, memory, plan));
-  return { streams, quietMs: quietMs / ROUNDS, lostHostMs };
+  return { streams, hosts, quietMs: quietMs / ROUNDS, lostHostMs };
 }
 
-function settledFleet(streams: number, fillRatio: number): FleetSnapshot {
+function settledFleet(streams: number, hostCount: number, fillRatio: number): FleetSnapshot {
+  const streamsPerHost = streams / hostCount;
   const settings = parseStream({ id: 's', source: 'rtsp://camera.example/1', maxFps: STREAM_FPS }, {});
   const card = { pipeline: 'made-up', model: 'none', url: null, startedMs: 0, version: '0.0.0' };
-  const load = { liveFps: 0, bulkFps: 0, streams: STREAMS_PER_HOST, segments: 0 };
-  const capacityFps = (1.5 * STREAMS_PER_HOST * STREAM_FPS) / fillRatio;
-  const hostCount = streams / STREAMS_PER_HOST;
+  const load = { liveFps: 0, bulkFps: 0, streams: streamsPerHost, segments: 0 };
+  const capacityFps = (1.5 * streamsPerHost * STREAM_FPS) / fillRatio;
   const ids = Array.from({ length: streams }, (_, i) => `s${i}`);
   return {
     nowMs: 1_700_000_000_000,

@@ -8,6 +8,8 @@ export interface RedisUse {
   /** All commands, including those within scripts. */
   readonly commands: number;
   readonly outputBytes: number;
+  /** What its data and connections take now. */
+  readonly memoryBytes: number;
 }
 
 /** Reads the counters of Redis over a separate connection. */
@@ -21,6 +23,7 @@ export async function readRedisUse(url: string): Promise<RedisUse> {
       scripts: figure(/^cmdstat_evalsha:calls=(\d+)/m),
       commands: figure(/^total_commands_processed:(\d+)/m),
       outputBytes: figure(/^total_net_output_bytes:(\d+)/m),
+      memoryBytes: figure(/^used_memory:(\d+)/m),
     };
   } finally {
     client.disconnect();
