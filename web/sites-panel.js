@@ -26,11 +26,9 @@ export class SitesPanel {
     const seen = sites.flatMap(({ summary }) => summary ?? []);
     const streams = seen.reduce((sum, each) => sum + each.streams, 0);
     const hosts = seen.reduce((sum, each) => sum + each.hosts, 0);
-    return html`<section class="panel fleet" aria-label="Sites">
-      <header class="fleet-head"><h2>Sites</h2>
-        <p class="fleet-summary">${formatNumber(sites.length, 'other site')}: ${formatNumber(streams, 'camera')}, ${formatNumber(hosts, 'host')}</p>
-      </header>
-      <ul class="fleet-rows" tabindex="0" aria-label="Other sites">${repeat(
+    return html`<section class="panel" aria-label="Sites">
+      <h2>Sites <small>${formatNumber(sites.length, 'other site')}: ${formatNumber(streams, 'camera')}, ${formatNumber(hosts, 'host')}</small></h2>
+      <ul class="sites">${repeat(
         sites,
         ({ name }) => name,
         (site) => siteRow(site, timeMs),
@@ -67,10 +65,10 @@ function siteRow(site, timeMs) {
   const tone = problem !== null ? 'bad' : troubleOf(site) > 0 ? 'warn' : 'good';
   const age = seenMs === null ? '' : `, last seen ${formatDuration(Math.max(0, timeMs - seenMs) / 1000)} ago`;
   return html`<li data-site=${name} data-tone=${tone}>
-    <div class="fleet-name">
+    <div>
       <p><a class="link" href=${url} rel="noreferrer">${name}</a>
         <span class="badge">${problem !== null ? 'No answer' : tone === 'good' ? 'All well' : 'Trouble'}</span></p>
-      <p class="fleet-note">${problem === null ? troubleText(summary) : `${problem}${age}`}</p>
+      <p class="site-note">${problem === null ? troubleText(summary) : `${problem}${age}`}</p>
     </div>
     <p class="fleet-figure">${summary === null ? '' : `${summary.running} of ${formatNumber(summary.streams, 'camera')}, ${formatFps(summary.fps)} frames/s`}</p>
     <p class="fleet-figure">${summary === null ? '' : formatNumber(summary.hosts, 'host')}</p>
