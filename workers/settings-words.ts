@@ -3,7 +3,8 @@ import { optionsOf, type SchemaNode, typeText } from '../src/config/schema-text.
 /** Names of interfaces that differ from that of their key. */
 const NAMES: Readonly<Record<string, string>> = {
   '': 'PipelineSettings',
-  models: 'NamedModelsSettings',
+  models: 'ModelSettings',
+  'models.fake': 'FakeEngineSettings',
   tls: 'SourceTlsSettings',
   'model.fake': 'FakeEngineSettings',
   'gateway.tls': 'GatewayTlsSettings',

@@ -20,7 +20,7 @@ import { RuntimeSubject } from '../loadtest/runtime-subject.ts';
 import { parseTargets, type Target } from '../measure/targets.ts';
 import { capacityText, counted, targetValue } from '../optimize/report/figures.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
-import type { PipelineConfig } from '../pipeline/pipeline.ts';
+import { type PipelineConfig, requireOwnModel } from '../pipeline/pipeline.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, show, wrongCommand } from './cli-io.ts';
 import { choice, numberIf, whole } from './flag-values.ts';
 import {
@@ -110,6 +110,7 @@ async function loadtest(path: string | undefined, flags: LoadFlags, io: CliIo): 
   const { environment } = io;
   const onNotice = (text: string): void => note(io, text);
   const pipeline = path === undefined ? null : loadPipeline(path);
+  if (pipeline !== null) requireOwnModel(pipeline, 'loadtest');
   const targets = targetsOf(flags, pipeline);
   const ffmpeg = await openFfmpeg(environment, onNotice, pipeline?.decoder);
   const plan = await planOf(flags, { pipeline, targets, ffmpeg, io });

@@ -99,16 +99,6 @@ export const modelConfig = z.strictObject({
   fake: fake.describe('Settings of the fake engine.'),
 });
 
-/** Models that are named over the network: by REST, or in the record of a roll-out. */
-export const modelsConfig = z.strictObject({
-  roots: z
-    .array(z.string().min(1))
-    .default([])
-    .describe(
-      'Folders below which a roll-out may name a model or its class names by path; if empty, names of the model store only.',
-    ),
-});
-
 export type ModelConfig = z.infer<typeof modelConfig>;
 
 /** Parses `480x256`. */

@@ -114,6 +114,11 @@ const pace = {
 
 /** What a lane does not know, apart from the change gate in `skip`. A change takes effect between two frames. */
 const afterwards = {
+  model: id
+    .optional()
+    .describe(
+      'Name of its detector among `models`; `model` of the pipeline if absent. Roll-outs replace that one only.',
+    ),
   labels: labels.describe('Only objects with these labels are reported, tracked and counted; all if absent.'),
   scoreThreshold: range(0, 1)
     .optional()

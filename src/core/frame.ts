@@ -91,6 +91,8 @@ export interface FrameResult {
   readonly height: number;
   /** How the result came about. */
   readonly by: ResultOrigin;
+  /** Name of its detector among `models` of the pipeline; absent: the pipeline's own. */
+  readonly model?: string;
   /** Of the lease, in a fleet: drop results with a lower one than the highest seen for the stream. */
   readonly fence?: number;
   /** Objects found in the frame. */

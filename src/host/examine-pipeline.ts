@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { Environment } from '../config/environment.ts';
+import type { ModelConfig } from '../config/model-config.ts';
 import { type FittedModel, modelFaults, unknownLabels } from '../config/model-fit.ts';
 import { hasPlaceholder, type Placeholders, sourceText } from '../config/placeholders.ts';
 import type { StreamConfig } from '../config/stream.ts';
@@ -16,6 +17,7 @@ import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { kindOf, type SinkConfig, sinkId } from '../sinks/sink-kinds.ts';
 import { parseSource } from '../source/parse-source.ts';
 import { findWeights } from '../store/find-weights.ts';
+import { otherClasses } from './named-models.ts';
 import { tokensFileOf } from './open-gateway.ts';
 import { type Overlay, overlaid, type WantedStream } from './overlay/overlay.ts';
 import { type OverlayPlace, overlayPath, readOverlay } from './overlay/overlay-file.ts';
@@ -101,9 +103,16 @@ async function inspectParts(
   isComplete: boolean,
 ): Promise<PipelineOpens> {
   const { environment, address } = options;
-  const model = await inspectModel(config, environment, found);
+  const model = await inspectModel(config.model, 'model', environment, found);
+  const fits = new Map<string | undefined, FittedModel | null>([[undefined, model]]);
+  for (const [name, other] of Object.entries(config.models)) {
+    const fit = await inspectModel(other, `models.${name}`, environment, found);
+    fits.set(name, fit);
+    if (fit !== null && model !== null) found.mistakes.push(...otherClasses(name, fit.spec, model.spec));
+  }
   const { streams, overlay } = await streamsOf(path, config, isComplete ? options : withoutOverlay(options), found);
-  for (const { config: stream } of streams) inspectStream(stream, config.placeholders?.sources, model, found);
+  for (const { config: stream } of streams)
+    inspectStream(stream, config.placeholders?.sources, fits.get(stream.model) ?? null, found);
   if (isComplete) inspectSinks(config, streams, model?.spec.classes ?? null, found);
   await inspectAccess(config, options, found);
   const { name, engine, provider, precision } = config.model;
@@ -134,7 +143,8 @@ function placeOf(pipelinePath: string, { name }: PipelineConfig, { environment }
 }
 
 async function inspectModel(
-  { model }: PipelineConfig,
+  model: ModelConfig,
+  at: string,
   environment: Environment,
   { mistakes, warnings }: Findings,
 ): Promise<(FittedModel & { readonly input: string }) | null> {
@@ -143,14 +153,14 @@ async function inspectModel(
     const { modelPath: searchPath, cacheDir } = environment;
     const weights = { searchPath, cacheDir, onNotice: () => undefined, mayFetch: false };
     if (model.engine !== 'fake')
-      await findWeights(manifest, weights).catch((error: Error) => warnings.push(`model: ${error.message}`));
+      await findWeights(manifest, weights).catch((error: Error) => warnings.push(`${at}: ${error.message}`));
     return {
       spec: manifest,
       scoreThreshold: model.scoreThreshold ?? manifest.scoreThreshold,
       input: model.inputSize ?? `${manifest.input.width}x${manifest.input.height}`,
     };
   } catch (error) {
-    mistakes.push(`model: ${(error as Error).message}`);
+    mistakes.push(`${at}: ${(error as Error).message}`);
     return null;
   }
 }

@@ -28,7 +28,7 @@ export async function tryHostRollouts(
 }
 
 /** What a roll-out may name by path: what is below the roots, and what the pipeline file of this host names itself. */
-function modelRootsOf({ model: { name, labels }, models: { roots } }: PipelineConfig): ModelRoots {
+function modelRootsOf({ model: { name, labels }, rollout: { modelRoots: roots } }: PipelineConfig): ModelRoots {
   const files = [...(isModelPath(name) ? [name] : []), ...(labels === undefined || labels === COCO ? [] : [labels])];
   return { roots, files };
 }

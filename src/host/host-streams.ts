@@ -24,6 +24,7 @@ import type { BulkWork, StreamInput } from '../runtime/stream/stream-port.ts';
 import { sinkId } from '../sinks/sink-kinds.ts';
 import { withOpenSource } from '../source/open/open-source.ts';
 import { demoSource } from './demo-source.ts';
+import type { NamedModels } from './named-models.ts';
 import type { SourceRules } from './source-rules.ts';
 import { requireRoom } from './stream-limits.ts';
 
@@ -68,6 +69,8 @@ export interface HostStreamsOptions {
   readonly limits?: LimitsConfig;
   /** What a source may open. */
   readonly sourceRules: Pick<SourceRules, 'accessOf'>;
+  /** The detectors that streams name; absent: they use the pipeline's own. */
+  readonly models?: Pick<NamedModels, 'instanceOf'>;
   /** Sources of the pipeline file, as it is now, that have placeholders, see `sourceText`. */
   readonly placeholders?: () => Placeholders['sources'] | undefined;
   /** What ends the making of the demonstration clip now. */
@@ -107,8 +110,8 @@ export class HostStreams {
    * @throws STREAM_EXISTS, LIMIT_REACHED, SOURCE_*
    */
   add(config: StreamConfig, lease?: StreamLease, probeFirst = false): Promise<RuntimeStream> {
-    return this.#add(config, async (applied) => {
-      const input = await this.#input(applied, lease);
+    return this.#add(config, async (applied, instance) => {
+      const input = await this.#input(applied, lease, this.#runtime.specOf(instance));
       if (probeFirst) await requireReadable(input, this.#runtime.ffmpeg, applied.openTimeoutMs);
       return input;
     });
@@ -126,7 +129,10 @@ export class HostStreams {
     return this.#add(config, async () => (bulk === undefined ? input : { ...input, bulk }));
   }
 
-  async #add(config: StreamConfig, inputOf: (applied: StreamConfig) => Promise<StreamInput>): Promise<RuntimeStream> {
+  async #add(
+    config: StreamConfig,
+    inputOf: (applied: StreamConfig, instance: string) => Promise<StreamInput>,
+  ): Promise<RuntimeStream> {
     const { id } = config;
     const { limits } = this.#options;
     if (limits !== undefined)
@@ -135,10 +141,12 @@ export class HostStreams {
     this.#adding.add(id);
     try {
       return await this.#mutex.run(id, async () => {
-        const applied = withChanges(config, this.#newChanges);
-        const input = await inputOf(applied);
+        const instance = await this.#instanceOf(config);
+        const own = this.#changesOf(config);
+        const applied = withChanges(config, own);
+        const input = await inputOf(applied, instance);
         await this.#openVideo(applied, input);
-        return this.#remember(this.#runtime.add(applied, input), { own: this.#newChanges }, config);
+        return this.#remember(this.#runtime.add(applied, input, instance), { own }, config);
       });
     } finally {
       this.#adding.delete(id);
@@ -156,7 +164,9 @@ export class HostStreams {
   change(id: string, next: (current: StreamConfig) => Promise<StreamConfig>): Promise<RuntimeStream> {
     return this.#mutex.run(id, async () => {
       const stream = this.#runtime.stream(id);
-      const ordered = await next(this.orderedConfig(stream));
+      const current = this.orderedConfig(stream);
+      const ordered = await next(current);
+      if (ordered.model !== current.model) return this.#changeModel(stream, ordered);
       const versions = this.#versions.get(stream) ?? {};
       const config = withChanges(ordered, versions.own);
       if (stream.input.feed !== undefined) requirePushable(config);
@@ -173,6 +183,33 @@ export class HostStreams {
       await this.#runtime.reopen(stream, config, input, { beside });
       return this.#remember(stream, versions, ordered);
     });
+  }
+
+  /** Moves a stream to another detector with its new settings, between two frames if the lane has to do nothing else. */
+  async #changeModel(stream: RuntimeStream, ordered: StreamConfig): Promise<RuntimeStream> {
+    const runtime = this.#runtime;
+    const own = this.#changesOf(ordered);
+    const config = withChanges(ordered, own);
+    const to: Arrangement = { config, instance: await this.#instanceOf(ordered), beside: null };
+    if (stream.input.feed !== undefined) requirePushable(config);
+    // A roll-out compares no stream that has a detector of its own.
+    runtime.stopShadow(stream.id);
+    const input = stream.isInPlace(to) ? stream.input : await this.#inputOf(stream, to);
+    if (input.source?.url !== stream.input.source?.url) await tryInput(input, runtime.ffmpeg, config.openTimeoutMs);
+    await runtime.rearrange(stream, to, input);
+    return this.#remember(stream, { own }, ordered);
+  }
+
+  async #instanceOf({ model }: StreamConfig): Promise<string> {
+    const { models } = this.#options;
+    if (models !== undefined) return models.instanceOf(model);
+    if (model === undefined) return this.#runtime.primary;
+    throw new SightlineError('CONFIG_INVALID', `model: this program has no section models; received "${model}"`);
+  }
+
+  /** What a roll-out changes on a new stream; nothing on one that has a detector of its own. */
+  #changesOf({ model }: StreamConfig): StreamChanges | undefined {
+    return model === undefined ? this.#newChanges : undefined;
   }
 
   /**

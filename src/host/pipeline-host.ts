@@ -38,6 +38,7 @@ import { countOf } from '../sinks/sink-failure.ts';
 import { modelSpec } from '../store/manifests.ts';
 import { HostStreams } from './host-streams.ts';
 import { LayeredSettings, type SettingsSources } from './layered-settings.ts';
+import { NamedModels } from './named-models.ts';
 import { SourceRules } from './source-rules.ts';
 import { type Convergence, convergenceText, StreamReconciler } from './stream-reconciler.ts';
 
@@ -99,8 +100,10 @@ export class PipelineHost implements RuntimePort {
     { environment, onNotice, admit, ownSources, sources, signal, lendEvent }: HostContext,
     early: EarlyEvents,
     authorities: string | null,
+    models: NamedModels,
   ) {
     this.runtime = runtime;
+    models.runIn(runtime);
     this.#signal = signal;
     this.#sinks = sinks;
     this.#early = early;
@@ -112,7 +115,7 @@ export class PipelineHost implements RuntimePort {
       isOwn: (source) => ownSources?.has(source) ?? settings.ownsSource(source),
     });
     this.streams = new HostStreams({
-      ...{ runtime, config, sinks, environment, onNotice, limits: config.limits, sourceRules },
+      ...{ runtime, config, sinks, environment, onNotice, limits: config.limits, sourceRules, models },
       signal: () => this.#signal,
       placeholders: () => settings.file.placeholders?.sources,
     });
@@ -120,7 +123,7 @@ export class PipelineHost implements RuntimePort {
       get defaults() {
         return settings.defaults;
       },
-      model: runtime,
+      modelOf: (name) => models.fitOf(name),
       admit: ({ source }) => sourceRules.admit(source),
       sourceOfFile: (id) => settings.file.streams.find((stream) => stream.id === id)?.source,
     });
@@ -136,7 +139,7 @@ export class PipelineHost implements RuntimePort {
           }));
         },
         start: async (stream) => {
-          requireFit(stream, runtime);
+          requireFit(stream, models.fitOf(stream.model));
           await sourceRules.admit(stream.source);
           return streams.add(stream, undefined, true);
         },
@@ -205,6 +208,7 @@ export class PipelineHost implements RuntimePort {
     const authorities = caFile === undefined ? null : readAuthorities(caFile, 'tls.caFile');
     const ffmpeg = await openFfmpeg(environment, onNotice, config.decoder);
     const { classes } = modelSpec(await loadConfigured(config.model, environment));
+    const models = await NamedModels.open({ config, environment, onNotice });
     let runtime: Runtime | null = null;
     const early: EarlyEvents = { events: [] };
     const report = (kind: EventKind, text: string, details: ErrorDetails): void => {
@@ -233,7 +237,7 @@ export class PipelineHost implements RuntimePort {
       await sinks.close();
       throw error;
     }
-    return new PipelineHost(runtime, config, sinks, context, early, authorities);
+    return new PipelineHost(runtime, config, sinks, context, early, authorities, models);
   }
 
   /**

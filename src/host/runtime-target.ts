@@ -16,6 +16,7 @@ import type { ModelRoots } from '../store/admit-model.ts';
 import { type CostSample, HostCost } from './host-cost.ts';
 import type { HostStreams, LaneComparison, StreamVersion } from './host-streams.ts';
 import { OthersCpu } from './others-cpu.ts';
+import { requireModelMemory } from './stream-limits.ts';
 
 export interface RuntimeTargetOptions {
   readonly runtime: Runtime;
@@ -29,8 +30,6 @@ export interface RuntimeTargetOptions {
 }
 
 const OBSERVE_MS = 1000;
-/** A candidate takes about as much memory as the model that runs, several times its file; less than this is asking for trouble. */
-const LEAST_FREE_BYTES = 512 * 2 ** 20;
 /** A live stream's observations of one second; more are not needed to see a tail. */
 const MOST_LATENCIES = 2000;
 /** After a stream has changed its version, frames of the other one may still be published for this long. */
@@ -105,7 +104,12 @@ export class RuntimeTarget implements RolloutTarget {
   }
 
   streams(): readonly string[] {
-    return this.#runtime.streams.map(({ id }) => id);
+    return this.#taking.map(({ id }) => id);
+  }
+
+  /** The streams that use the pipeline's own model, which a roll-out replaces. */
+  get #taking(): readonly RuntimeStream[] {
+    return this.#runtime.streams.filter(({ config }) => config.model === undefined);
   }
 
   versionOf(stream: string): string {
@@ -149,7 +153,8 @@ export class RuntimeTarget implements RolloutTarget {
     if (this.#moving.has(stream)) return;
     const running = this.#runtime.stream(stream);
     const wish = arrangedAs(hash, beside);
-    if (this.#arranged.get(running) === wish) return;
+    // It may have had a model of its own meanwhile.
+    if (this.#arranged.get(running) === wish && running.instance === this.#names.get(hash)) return;
     const own = this.#versionFor(hash);
     this.#moving.add(stream);
     // A pair must not be made of two results of one version. The next beat starts the shadow of the other one.
@@ -254,12 +259,7 @@ export class RuntimeTarget implements RolloutTarget {
   async #load(version: Version): Promise<void> {
     const { hash, label, model, batch } = version;
     const { environment, modelRoots, onNotice } = this.#options;
-    const free = process.availableMemory();
-    if (free < LEAST_FREE_BYTES)
-      throw new SightlineError(
-        'ENGINE_UNAVAILABLE',
-        `${label}: ${Math.round(free / 2 ** 20)} MiB of memory are free, at least ${LEAST_FREE_BYTES / 2 ** 20} are needed to load a second model`,
-      );
+    requireModelMemory(label);
     // As many threads as after a fresh start: what is compared is what stays.
     await loadBeside(this.#runtime, hash, { model, batch, environment, modelRoots, onNotice });
     this.#names.set(hash, hash);
@@ -285,6 +285,7 @@ export class RuntimeTarget implements RolloutTarget {
 
   #onPublished({ streamId, detections, times, by }: PublishedFrame): void {
     if (this.#sides === null || this.#moving.has(streamId)) return;
+    if (this.#runtime.stream(streamId).config.model !== undefined) return;
     const tally = this.#tallyOf(streamId);
     tally.frames += 1;
     tally.boxes += detections.length;
@@ -350,7 +351,7 @@ export class RuntimeTarget implements RolloutTarget {
     };
     const othersRatio = this.#othersCpu.take();
     const ofHost = othersRatio === undefined ? {} : { othersRatio };
-    for (const stream of this.#runtime.streams) {
+    for (const stream of this.#taking) {
       const hash = this.versionOf(stream.id);
       const side = hash === sides.candidate ? 'candidate' : hash === sides.control ? 'control' : null;
       if (stream.state !== 'running') this.#changedMs.set(stream.id, nowMs);

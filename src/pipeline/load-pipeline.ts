@@ -95,8 +95,8 @@ function inspectPlain(raw: unknown, variables: Variables | undefined): Inspected
     withDefaults(ofDefaults.length === 0 ? raw : withValidDefaults(raw)),
   );
   const others = faults.filter((fault) => !ofDefaults.includes(fault));
-  const channels = data === undefined ? [] : wrongChannels(data);
-  const all = [...ofDefaults, ...others, ...repeatedNames(raw), ...misplacedPlaceholders(raw), ...channels];
+  const references = data === undefined ? [] : [...wrongChannels(data), ...unknownModels(data)];
+  const all = [...ofDefaults, ...others, ...repeatedNames(raw), ...misplacedPlaceholders(raw), ...references];
   const config = data ?? validPart(pipelineConfig, withDefaults(withValidDefaults(raw)));
   if (config === null) return { config: null, faults: all };
   const { faults: unresolved, placeholders } = variables === undefined ? { faults: [] } : resolveAll(config, variables);
@@ -184,5 +184,15 @@ function wrongChannels({ alerts, sinks }: z.output<typeof pipelineConfig>): stri
             `alerts[${i}].to[${j}]: expected a sink that sends new events alone (send: [events]), of all streams: ${known}; received "${id}"`,
           ],
     ),
+  );
+}
+
+/** Returns a text for each stream whose detector does not exist. */
+function unknownModels({ models, streams }: z.output<typeof pipelineConfig>): string[] {
+  const known = Object.keys(models).join(', ') || 'there is none';
+  return streams.flatMap(({ model }, i) =>
+    model === undefined || Object.hasOwn(models, model)
+      ? []
+      : [`streams[${i}].model: expected a name of the section models: ${known}; received "${model}"`],
   );
 }

@@ -4,12 +4,14 @@ import { batchConfig } from '../config/batch.ts';
 import { decoderConfig } from '../config/decoder-config.ts';
 import { fleetConfig } from '../config/fleet-config.ts';
 import { gatewayConfig, previewConfig } from '../config/gateway.ts';
+import { id } from '../config/id.ts';
 import { limitsConfig } from '../config/limits.ts';
-import { modelConfig, modelsConfig } from '../config/model-config.ts';
+import { modelConfig } from '../config/model-config.ts';
 import { whole } from '../config/number.ts';
 import type { Placeholders } from '../config/placeholders.ts';
 import { mayHoldPlaceholders } from '../config/schema-text.ts';
 import { streamConfig, streamDefaults } from '../config/stream.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 import { sinkConfig } from '../sinks/sink-kinds.ts';
 
 const rolloutConfig = z.strictObject({
@@ -19,6 +21,12 @@ const rolloutConfig = z.strictObject({
     .optional()
     .describe(
       'Folder of the audit log and, without Redis, of the state of roll-outs; the folder rollouts in the cache if absent.',
+    ),
+  modelRoots: z
+    .array(z.string().min(1))
+    .default([])
+    .describe(
+      'Folders below which a roll-out may name a model or its class names by path; if empty, names of the model store only.',
     ),
   warmMs: whole(0, 86_400_000)
     .default(600_000)
@@ -49,7 +57,13 @@ export const pipelineConfig = z.strictObject({
   name: z.string().min(1).describe('Name of the pipeline.'),
   description: mayHoldPlaceholders(z.string().min(1)).describe('When to use it, in a sentence.'),
   model: modelConfig.prefault({}).describe('The detector and how it runs.'),
-  models: modelsConfig.prefault({}).describe('Which models may be named over the network.'),
+  models: z
+    .record(
+      id.refine((name) => name !== 'default', "expected another name: default is the pipeline's own model"),
+      modelConfig,
+    )
+    .default({})
+    .describe('Other detectors by name, each with settings as `model` has them, for `streams[].model`.'),
   batch: batchConfig.prefault({}).describe('How frames of different streams are batched.'),
   lanes: whole(1, 64).optional().describe('Threads that read and preprocess; half the cores if absent.'),
   decoder: decoderConfig
@@ -69,6 +83,16 @@ export const pipelineConfig = z.strictObject({
   rollout: rolloutConfig.prefault({}).describe('Where roll-outs are kept.'),
   preview: previewConfig.prefault({}).describe('Pictures for the dashboard.'),
 });
+
+/** @throws CONFIG_INVALID if a stream has a detector of its own. @param what - measures the pipeline's own alone. */
+export function requireOwnModel({ streams }: Pick<PipelineConfig, 'streams'>, what: string): void {
+  const index = streams.findIndex(({ model }) => model !== undefined);
+  if (index === -1) return;
+  throw new SightlineError(
+    'CONFIG_INVALID',
+    `streams[${index}].model: ${what} measures the pipeline's own model; for "${streams[index]!.model}", use a copy of the file that has it as model`,
+  );
+}
 
 /** A pipeline with all its settings filled in; docs/config.md describes each. */
 export type PipelineConfig = z.infer<typeof pipelineConfig> & {

@@ -57,6 +57,7 @@ export const frameBody = z.object({
     published: monoMs,
   } satisfies Record<keyof PublishedFrame['times'], typeof monoMs>),
   fence: count.optional(),
+  model: id.optional(),
 } satisfies Record<keyof PublishedFrame, z.ZodType>);
 
 /** Keys of newer hosts are removed, and `useDefaults` fills in what older ones do not send. Lengths count as JavaScript counts them. */

@@ -177,6 +177,8 @@ export interface StreamReport {
   } | null;
   /** Time since the last frame was decoded, in milliseconds; null before the first one. Absent from older hosts. */
   readonly lastFrameAgeMs?: number | null;
+  /** Name of its detector among `models` of the pipeline; absent: the pipeline's own. */
+  readonly model?: string;
   /** What happens to frames that cannot be handled at once: `live` drops the oldest, `file` waits. */
   readonly policy: 'live' | 'file';
   /** Incremented with each report of this stream. */
@@ -289,6 +291,7 @@ export const streamReport = z.object({
   id,
   source: text,
   state: z.enum(STREAM_STATES),
+  model: z.string().max(64).optional(),
   sign: z
     .object({ name: z.enum(BLIND_SIGNS), sinceMs: timeMs })
     .nullable()

@@ -37,6 +37,7 @@ export function resultRecord(frame: Omit<PublishedFrame, 'times'>, boxSteps: num
     width: frame.width,
     height: frame.height,
     by: frame.by,
+    model: frame.model,
     fence: frame.fence,
     detections: frame.detections.map((detection) => roundDetection(detection, boxSteps)),
     crossings: frame.crossings,

@@ -120,12 +120,18 @@ function comparisonFor(engine: EngineName, choice: EngineChoice | null): string 
  * Prepares another model and loads it beside those of a runtime, on the engine that its configuration names or `auto` finds.
  *
  * @param name - by which streams use it.
+ * @param recordAs - see `BatchSettings`.
  * @throws MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE
  */
-export function loadBeside(runtime: Runtime, name: string, given: EngineOptions): Promise<EngineInfo> {
+export function loadBeside(
+  runtime: Runtime,
+  name: string,
+  given: EngineOptions,
+  recordAs?: string,
+): Promise<EngineInfo> {
   const { model, batch } = given;
   const { timeoutMs, cacheResults, scoreThreshold } = model;
-  const batching = { ...batch, timeoutMs, cacheResults };
+  const batching = { ...batch, timeoutMs, cacheResults, recordAs };
   return onFirstEngine({ ...given, onDamaged: damageTo(runtime.incidents) }, (engine) =>
     runtime.loadModel(name, { engine, batching, threads: inferenceThreads(model, engine), scoreThreshold }),
   );

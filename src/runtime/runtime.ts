@@ -142,8 +142,8 @@ export class Runtime {
     return runtime;
   }
 
-  /** @throws STREAM_EXISTS; STREAM_STATE after `stop` was called. */
-  add(config: StreamConfig, input: StreamInput): RuntimeStream {
+  /** @param instance - name of its loaded model. @throws STREAM_EXISTS; STREAM_STATE after `stop` was called. */
+  add(config: StreamConfig, input: StreamInput, instance: string = this.#primary): RuntimeStream {
     if (this.#isStopping)
       throw new SightlineError('STREAM_STATE', `stream "${config.id}" cannot be added: the pipeline is stopping`);
     if (this.#streams.has(config.id))
@@ -151,7 +151,7 @@ export class Runtime {
         'STREAM_EXISTS',
         `a stream "${config.id}" already runs; choose another id or remove it first`,
       );
-    const stream = new RuntimeStream(config, input, this.#port);
+    const stream = new RuntimeStream(config, input, this.#port, instance);
     this.#streams.set(config.id, stream);
     this.#retune();
     this.emitEvent('stream-added', config.id, `${config.id} was added: ${input.label}`);

@@ -5,7 +5,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 
 /** Files that a model named over the network may consist of. Names of the store need no admission. */
 export interface ModelRoots {
-  /** Folders below which manifests, ONNX files and lists of class names may be named by path (`models.roots`). */
+  /** Folders below which manifests, ONNX files and lists of class names may be named by path (`rollout.modelRoots`). */
   readonly roots: readonly string[];
   /** Files that the pipeline file of this host names itself. */
   readonly files: readonly string[];
@@ -47,7 +47,7 @@ export async function admitModelFile(path: string, what: string, { roots, files 
     const name = JSON.stringify(path.slice(0, MOST_CHARACTERS));
     return new SightlineError(
       'MODEL_FORBIDDEN',
-      `${what} ${name}: expected a name of the model store, or a path below the folders of models.roots, ${allowed}`,
+      `${what} ${name}: expected a name of the model store, or a path below the folders of rollout.modelRoots, ${allowed}`,
     );
   };
   if (path.includes('\0')) throw forbidden();

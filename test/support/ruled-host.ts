@@ -13,6 +13,10 @@ export interface HostRules {
   /** Streams of the pipeline file. */
   readonly streams?: readonly object[];
   readonly sinks?: readonly object[];
+  /** Settings of the pipeline's own model beside those of a fake one. */
+  readonly model?: object;
+  /** Other detectors by name. */
+  readonly models?: object;
   /** What placeholders of the pipeline file stand for. */
   readonly variables?: Readonly<Record<string, string>>;
 }
@@ -49,10 +53,22 @@ export class RuledHost {
     tls = {},
     streams = [],
     sinks = [],
+    model: given = {},
+    models = {},
     variables,
   }: HostRules): Promise<RuledHost> {
-    const model = { engine: 'fake', inputSize: '64x64', threads: 1, fake: { callMs: 0 } };
-    const parts = { name: 'ruled', description: 'A host with rules.', lanes: 1, model, fleet, tls, streams, sinks };
+    const model = { engine: 'fake', inputSize: '64x64', threads: 1, fake: { callMs: 0 }, ...given };
+    const parts = {
+      name: 'ruled',
+      description: 'A host with rules.',
+      lanes: 1,
+      model,
+      models,
+      fleet,
+      tls,
+      streams,
+      sinks,
+    };
     const config = parsePipeline(JSON.stringify(parts), 'test', variables);
     const admission = new Admission({ ...config.fleet, placeholders: config.placeholders });
     const environment = { ffmpegPath, searchPath: '', modelPath: [], cacheDir, token: undefined };

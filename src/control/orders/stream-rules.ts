@@ -16,8 +16,8 @@ export interface StreamRulesOptions {
   readonly admit: (config: StreamConfig) => Promise<void> | void;
   /** Source of a stream in the pipeline file; undefined if the file does not have it. Absent: there is no file. */
   readonly sourceOfFile?: (id: string) => string | undefined;
-  /** The model that infers the streams; absent if it is not known here. */
-  readonly model?: FittedModel;
+  /** Returns the detector that a stream names; absent if detectors are not known here. @throws CONFIG_INVALID */
+  readonly modelOf?: (name: string | undefined) => FittedModel;
 }
 
 const patchSchema = z.record(z.string(), z.unknown());
@@ -108,8 +108,9 @@ export class StreamRules {
   }
 
   #requireFit(next: StreamConfig, current?: StreamConfig): void {
-    const { model } = this.#options;
-    if (model !== undefined) requireFit(next, model, current);
+    const model = this.#options.modelOf?.(next.model);
+    // What did not fit another model is no excuse.
+    if (model !== undefined) requireFit(next, model, current?.model === next.model ? current : null);
   }
 
   /** @throws SOURCE_FORBIDDEN */

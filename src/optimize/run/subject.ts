@@ -9,7 +9,7 @@ import { probeSource } from '../../decode/probe.ts';
 import { runFfmpeg } from '../../decode/run-ffmpeg.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { parsePipeline, readPipelineText } from '../../pipeline/load-pipeline.ts';
-import type { PipelineConfig } from '../../pipeline/pipeline.ts';
+import { type PipelineConfig, requireOwnModel } from '../../pipeline/pipeline.ts';
 import { parseSource, sourcePath, sourceScheme } from '../../source/parse-source.ts';
 
 /** What is optimised. */
@@ -94,7 +94,9 @@ export function isPipelineFile(name: string): boolean {
 
 function readPipeline(path: string): { text: string; pipeline: PipelineConfig } {
   const text = readPipelineText(path);
-  return { text, pipeline: parsePipeline(text, path) };
+  const pipeline = parsePipeline(text, path);
+  requireOwnModel(pipeline, 'optimize');
+  return { text, pipeline };
 }
 
 function fromVideo(path: string): { text: string; pipeline: PipelineConfig } {

@@ -27,6 +27,8 @@ export interface BatchSettings {
   readonly timeoutMs: number;
   /** Results kept for pictures that come again; 0 for none. */
   readonly cacheResults: number;
+  /** What results name as their detector; absent: nothing, it is the pipeline's own. */
+  readonly recordAs?: string | undefined;
 }
 
 /** What to do with a free thread. Frames in `stale` were too old and are dropped for every kind. */
@@ -119,6 +121,7 @@ export class ModelInstance {
     let isSuspect = false;
     for (const frame of items) {
       frame.batchedMs = now;
+      frame.model = this.#settings.recordAs ?? null;
       if (frame.failures > 0) isSuspect = true;
     }
     // A frame that has failed before runs alone, so that it cannot fail others again.

@@ -39,6 +39,8 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   previews: PreviewPairs | null = null;
   readonly #classes: readonly string[];
   readonly #place: StreamPlace;
+  /** Detector of the newest inferred result, see `InFlightFrame`. */
+  #model: string | null = null;
   readonly #telemetry: StreamTelemetry;
   readonly #port: LedgerPort;
   readonly #now: () => MonoMs;
@@ -169,6 +171,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
       rows: null,
       by: 'inferred',
       repeats: null,
+      model: null,
       isCached: false,
       slotUsers: { count: 1 },
     };
@@ -305,6 +308,9 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
       inferred: by === 'inferred' ? inFlight.inferredMs : batched,
       published: this.#now(),
     };
+    const { model: configured } = this.settings.config;
+    // A result that repeats or follows another one is of the same detector.
+    if (by === 'inferred') this.#model = inFlight.isCached ? (configured ?? null) : inFlight.model;
     const result: PublishedFrame = {
       streamId: this.id,
       run: this.run,
@@ -316,6 +322,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
       by,
       ...analysed,
       times,
+      ...(this.#model === null ? {} : { model: this.#model }),
       ...(input.lease === undefined ? {} : { fence: input.lease.fence }),
     };
     // Count before listeners are called, so that they see consistent figures.

@@ -46,6 +46,8 @@ export interface InFlightFrame {
    * no result to repeat; null if it has a result of its own.
    */
   repeats: InFlightFrame | null;
+  /** What its result names as its detector, once it is in a batch; null if that is the pipeline's own. */
+  model: string | null;
   /** Its rows are those of an equal picture. */
   isCached: boolean;
   /** Users of its slot, which is released with the last one. Shared with the frame's shadow. */

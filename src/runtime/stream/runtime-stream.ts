@@ -51,14 +51,13 @@ export class RuntimeStream implements LaneListener {
   durationUs: number | null = null;
   readonly warnings: string[] = [];
 
-  constructor(config: StreamConfig, input: StreamInput, port: StreamPort) {
+  constructor(config: StreamConfig, input: StreamInput, port: StreamPort, instance: string = port.primary()) {
     this.id = config.id;
     this.#port = port;
     this.telemetry = new StreamTelemetry(monoNowMs());
     if (input.startAfter !== undefined) this.#place.continueAfter(input.startAfter, config.every);
     this.#life = new StreamLife(this.id, (message, details) => port.event('stream-state', this.id, message, details));
     this.#sight = new CameraSight(this.id, port);
-    const instance = port.primary();
     const { classes } = port.modelOf(instance).spec;
     const settings = this.#prepare({ config, instance, beside: null }, input, null);
     this.ledger = new FrameLedger(
@@ -445,6 +444,7 @@ export class RuntimeStream implements LaneListener {
       source: this.input.label,
       state,
       ...this.#sight.report(this.#ring?.slots ?? null, nowMs),
+      ...(this.config.model === undefined ? {} : { model: this.config.model }),
       policy: this.input.policy,
       ...(this.config.insecureTls ? { insecureTls: true } : {}),
       seq: this.#seq++,

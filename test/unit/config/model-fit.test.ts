@@ -46,7 +46,7 @@ describe('settings that a model cannot fulfil', () => {
   });
 
   it('are refused in a new stream and in a change; what did not fit before does not hold up other changes', async () => {
-    const rules = new StreamRules({ defaults: {}, admit: () => undefined, model: MODEL });
+    const rules = new StreamRules({ defaults: {}, admit: () => undefined, modelOf: () => MODEL });
     await expect(rules.added({ id: 'a', source: 'a', labels: ['x'] })).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
     });

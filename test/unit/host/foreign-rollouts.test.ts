@@ -24,9 +24,9 @@ async function open(model: object, roots: readonly string[]): Promise<void> {
     name: 'people',
     description: 'No stream.',
     model: { engine: 'fake', ...model },
-    models: { roots },
+    rollout: { modelRoots: roots, folder: join(folder, 'state') },
   };
-  const config = parsePipeline(JSON.stringify({ ...document, rollout: { folder: join(folder, 'state') } }), 'test');
+  const config = parsePipeline(JSON.stringify(document), 'test');
   const environment = ENVIRONMENT;
   const onNotice = (): void => undefined;
   host = await PipelineHost.open(config, {

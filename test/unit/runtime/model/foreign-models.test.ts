@@ -68,7 +68,10 @@ describe('a model that somebody names over the network', () => {
     '/nowhere/at/all',
   ])('may not be in a file without roots, whether it exists or not: %s', async (name) => {
     const { code, message } = await refusal(name, NOWHERE);
-    expect([code, message]).toEqual(['MODEL_FORBIDDEN', expect.stringMatching(/models\.roots, which lists none$/)]);
+    expect([code, message]).toEqual([
+      'MODEL_FORBIDDEN',
+      expect.stringMatching(/rollout\.modelRoots, which lists none$/),
+    ]);
   });
 
   it('may be in a file below a root, also by a link that stays inside', async () => {

@@ -1,0 +1,111 @@
+import type { BatchConfig } from '../config/batch.ts';
+import type { Environment } from '../config/environment.ts';
+import type { ModelConfig } from '../config/model-config.ts';
+import type { FittedModel } from '../config/model-fit.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { loadConfigured } from '../runtime/model/load-detector.ts';
+import { loadBeside } from '../runtime/open-runtime.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import { modelSpec } from '../store/manifests.ts';
+import { requireModelMemory } from './stream-limits.ts';
+
+type Classified = FittedModel['spec'];
+
+interface NamedModelsOptions {
+  /** The pipeline's own model, and the others by name. */
+  readonly config: {
+    readonly model: ModelConfig;
+    readonly models: Readonly<Record<string, ModelConfig>>;
+    readonly batch: BatchConfig;
+  };
+  readonly environment: Environment;
+  readonly onNotice: (text: string) => void;
+}
+
+/** The detectors of a pipeline that streams name. Each is loaded once, when the first stream uses it, beside the pipeline's own. */
+export class NamedModels {
+  readonly #options: NamedModelsOptions;
+  readonly #fits: ReadonlyMap<string, FittedModel>;
+  readonly #loaded = new Map<string, Promise<string>>();
+  #runtime: Runtime | null = null;
+
+  private constructor(options: NamedModelsOptions, fits: ReadonlyMap<string, FittedModel>) {
+    this.#options = options;
+    this.#fits = fits;
+  }
+
+  /**
+   * Reads the manifests of all, and loads none.
+   *
+   * @throws CONFIG_INVALID if one has other classes than the pipeline's own; MODEL_*
+   */
+  static async open(options: NamedModelsOptions): Promise<NamedModels> {
+    const { config, environment } = options;
+    const fits = new Map<string, FittedModel>();
+    if (Object.keys(config.models).length === 0) return new NamedModels(options, fits);
+    const own = modelSpec(await loadConfigured(config.model, environment));
+    for (const [name, model] of Object.entries(config.models)) {
+      const spec = modelSpec(await loadConfigured(model, environment));
+      const [fault] = otherClasses(name, spec, own);
+      if (fault !== undefined) throw new SightlineError('CONFIG_INVALID', fault);
+      fits.set(name, { spec, scoreThreshold: model.scoreThreshold ?? spec.scoreThreshold });
+    }
+    return new NamedModels(options, fits);
+  }
+
+  /** Gives them the runtime that runs them. */
+  runIn(runtime: Runtime): void {
+    this.#runtime = runtime;
+  }
+
+  /** What the settings of a stream must fit. @param name - undefined: the pipeline's own. @throws CONFIG_INVALID */
+  fitOf(name: string | undefined): FittedModel {
+    if (name === undefined) return this.#runtime!;
+    const fit = this.#fits.get(name);
+    if (fit !== undefined) return fit;
+    const known = [...this.#fits.keys()].join(', ') || 'there is none';
+    throw new SightlineError(
+      'CONFIG_INVALID',
+      `model: expected a name of the section models: ${known}; received "${name}"`,
+    );
+  }
+
+  /**
+   * Loads a detector if it is not loaded yet.
+   *
+   * @param name - undefined: the pipeline's own, or what a roll-out has put in its place.
+   * @returns the name of its instance.
+   * @throws CONFIG_INVALID, MODEL_*, ENGINE_UNAVAILABLE, also if there is too little memory; the next call tries again.
+   */
+  async instanceOf(name: string | undefined): Promise<string> {
+    const runtime = this.#runtime!;
+    if (name === undefined) return runtime.primary;
+    this.fitOf(name);
+    let loaded = this.#loaded.get(name);
+    if (loaded === undefined) {
+      loaded = this.#load(runtime, name);
+      this.#loaded.set(name, loaded);
+      loaded.catch(() => this.#loaded.delete(name));
+    }
+    return loaded;
+  }
+
+  async #load(runtime: Runtime, name: string): Promise<string> {
+    const { config, environment, onNotice } = this.#options;
+    requireModelMemory(`models.${name}`);
+    const request = { model: config.models[name]!, batch: config.batch, environment, onNotice };
+    await loadBeside(runtime, name, request, name);
+    return name;
+  }
+}
+
+/**
+ * Returns a text if a detector has other classes than the pipeline's own, by which sinks, trackers and readers know objects; none if it
+ * has not.
+ */
+export function otherClasses(name: string, { classes }: Classified, own: Classified): string[] {
+  if (classes.join() === own.classes.join()) return [];
+  return [
+    `models.${name}: expected the ${own.classes.length} classes of the pipeline's own model in the same order, received ${classes.length}`,
+  ];
+}
