@@ -146,3 +146,40 @@ describe('streams that name their detectors', () => {
     expect([...observed]).toEqual(['a']);
   });
 });
+
+describe('detectors of one pipeline, together asked for more than the machine does', () => {
+  it('share it by the streams that use them: none starves, and one that hangs holds up no other', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sightline-shares-'));
+    const slow = { ...detector(0.5), fake: { callMs: 20, rows: [] }, threads: 2 };
+    const ruled = await RuledHost.open({
+      ffmpegPath: testFfmpeg.path,
+      cacheDir: folder,
+      model: slow,
+      models: { night: slow, hung: { ...slow, fake: { callMs: 10_000, rows: [] } } },
+      batch: { maxBatch: 1 },
+      streams: [
+        ...['a', 'b', 'c'].map((id) => ({ id, source: camera(100), policy: 'live', realtime: true })),
+        { id: 'n', source: camera(100), policy: 'live', realtime: true, model: 'night' },
+      ],
+    });
+    onTestFinished(async () => {
+      await ruled.close();
+      rmSync(folder, { recursive: true });
+    });
+    await ruled.host.start();
+    const ids = ['a', 'b', 'c', 'n'];
+    const shares = async (frames: number): Promise<number[]> => {
+      const from = ids.map((id) => ruled.framesOf(id));
+      await waitFor('frames', () => ids.reduce((sum, id, i) => sum + ruled.framesOf(id) - from[i]!, 0) >= frames);
+      return ids.map((id, i) => ruled.framesOf(id) - from[i]!);
+    };
+    await shares(40);
+    const counts = await shares(300);
+    const [sum, squares] = [counts.reduce((a, b) => a + b), counts.reduce((a, b) => a + b * b, 0)];
+    expect(sum ** 2 / (counts.length * squares), `${counts}`).toBeGreaterThan(0.98);
+
+    await ruled.host.addStream({ id: 'h', source: camera(100), policy: 'live', realtime: true, model: 'hung' });
+    const beside = await shares(150);
+    expect(Math.min(...beside), `${beside}`).toBeGreaterThan(15);
+  });
+});

@@ -17,6 +17,7 @@ export interface HostRules {
   readonly model?: object;
   /** Other detectors by name. */
   readonly models?: object;
+  readonly batch?: object;
   /** What placeholders of the pipeline file stand for. */
   readonly variables?: Readonly<Record<string, string>>;
 }
@@ -55,6 +56,7 @@ export class RuledHost {
     sinks = [],
     model: given = {},
     models = {},
+    batch = {},
     variables,
   }: HostRules): Promise<RuledHost> {
     const model = { engine: 'fake', inputSize: '64x64', threads: 1, fake: { callMs: 0 }, ...given };
@@ -64,6 +66,7 @@ export class RuledHost {
       lanes: 1,
       model,
       models,
+      batch,
       fleet,
       tls,
       streams,

@@ -81,6 +81,11 @@ export class ModelInstance {
     return info;
   }
 
+  /** Whether it is a detector that streams name. */
+  get isNamed(): boolean {
+    return this.#settings.recordAs !== undefined;
+  }
+
   get isReady(): boolean {
     return this.#sizer !== null && this.pool.threadCount > 0;
   }

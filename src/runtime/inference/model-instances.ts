@@ -5,6 +5,7 @@ import type { DeviceReport } from '../../protocol/report.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../../protocol/threads.ts';
 import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 import type { ScheduledStream, StreamModel, StreamScheduler } from '../stream/stream-port.ts';
+import { FairShare } from './fair-share.ts';
 import type { InferenceClient } from './inference-client.ts';
 import { type BatchSettings, HAND_OVER_INPUTS, type ModelInstance } from './model-instance.ts';
 import { Scheduler, type SchedulerContext, type SchedulerEvents } from './scheduler.ts';
@@ -65,7 +66,8 @@ export class ModelInstances implements StreamScheduler {
 
   constructor(events: SchedulerEvents, clock: Clock, shadows: Pick<Shadows, 'offer' | 'streamsOf'>) {
     this.#shadows = shadows;
-    this.#context = { events, clock, shadows, serving: (streamId) => this.#serving(streamId) };
+    const share = new FairShare(() => this.all.map(({ scheduler }) => scheduler), clock);
+    this.#context = { events, clock, shadows, share, serving: (streamId) => this.#serving(streamId) };
   }
 
   /** Adds an instance without loading its engine. @throws RangeError if the name is taken. */

@@ -8,6 +8,7 @@ import type { BatchTimes } from '../../telemetry/part-times.ts';
 import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 import type { ScheduledStream } from '../stream/stream-port.ts';
 import type { EnginePoolEvents } from './engine-pool.ts';
+import type { FairShare } from './fair-share.ts';
 import type { Batch } from './inference-client.ts';
 import { LoadShedder, type SheddableStream } from './load-shedder.ts';
 import { type BatchSettings, ModelInstance } from './model-instance.ts';
@@ -35,6 +36,8 @@ export interface SchedulerContext {
     /** Gives a frame to the candidate as well, if its stream has one. */
     offer(frame: InFlightFrame): void;
   };
+  /** Says when it is the turn of which. */
+  readonly share: Pick<FairShare, 'mayRun' | 'began' | 'ended'>;
   /** Returns the scheduler that serves a stream now; null if none does. */
   serving(streamId: string): Scheduler | null;
 }
@@ -199,13 +202,17 @@ export class Scheduler implements EnginePoolEvents {
     const { model } = this;
     this.#clearDeadline();
     for (let thread = model.freeThread(); thread !== null; thread = model.freeThread()) {
+      if (!this.#context.share.mayRun(this)) return false;
       const now = this.#context.clock.now();
       const choice = model.choose(now);
       for (const frame of choice.stale) this.#drops.push({ frame, reason: 'stale' });
       if (choice.kind === 'wait')
         this.#cancelDeadline = this.#context.clock.setTimer(() => this.run(), Math.max(0, choice.untilMs - now));
       if (choice.kind !== 'batch') return true;
-      for (const batch of choice.batches) thread.submit(batch);
+      for (const batch of choice.batches) {
+        this.#context.share.began(this, batch);
+        thread.submit(batch);
+      }
     }
     return false;
   }
@@ -278,6 +285,7 @@ export class Scheduler implements EnginePoolEvents {
     this.#context.events.onBusy(busyMs, { frames, waitMs, inferMs: busyMs - postprocessMs, postprocessMs });
     const settled = this.model.observe(batch, busyMs);
     if (settled !== null) this.#context.events.onSettled(settled);
+    this.#context.share.ended(batch);
     // Submit the next batch to the free thread before processing its results.
     this.run();
     let at = 0;
@@ -294,6 +302,7 @@ export class Scheduler implements EnginePoolEvents {
 
   /** A batch failed, or its thread was lost. Frames of files are tried again. */
   onFailed(batch: Batch, error: SightlineError, wasRunning: boolean): void {
+    this.#context.share.ended(batch);
     this.#context.events.onBatchFailed(error, wasRunning ? batch.frames.length : 0);
     // In reverse, since each frame is requeued before the others.
     for (const frame of batch.frames.toReversed()) {
