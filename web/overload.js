@@ -1,4 +1,4 @@
-/** @import { OverloadReport, Remedy, RemedyChange } from './lib/client/index.js' */
+/** @import { LoweredReport, OverloadReport, Remedy, RemedyChange } from './lib/client/index.js' */
 
 import { element, runBusy, setData, setText } from './element.js';
 import { formatFps } from './format.js';
@@ -7,9 +7,7 @@ import { gateway } from './gateway.js';
 /** After a remedy was applied, others are offered once it had this long to help. */
 const HELPS_MS = 30_000;
 
-/**
- * The ways out of an overload that the host names: a button for each, and afterwards one that takes it back.
- */
+/** The ways out of an overload that the host names: a button for each, and one that takes back what was lowered, by whomever. */
 export class OverloadRemedies {
   node = element('span', { class: 'remedies', 'data-needs': 'operator', hidden: true });
   #onError;
@@ -17,73 +15,82 @@ export class OverloadRemedies {
   #shown = '';
   /** @type {Offer[]} */
   #offers = [];
-  /** Takes back what was applied, and when that was; null before that. @type {{ button: HTMLElement, atMs: number } | null} */
-  #undo = null;
+  #undo = element('button', { type: 'button', class: 'button' }, 'Undo: as before');
+  /** @type {LoweredReport | undefined} */
+  #lowered;
+  /** Whether this page has started another detector. */
+  #hasStarted = false;
+  /** What was applied last, and when this page saw it first. */
+  #applied = { what: '', atMs: 0 };
 
   /** @param {(error: unknown) => void} onError */
   constructor(onError) {
     this.#onError = onError;
+    this.#undo.addEventListener('click', () => runBusy(this.#undo, () => this.#takeBack()));
   }
 
-  /** @param {OverloadReport | undefined} overload undefined: there is none */
-  update(overload) {
+  /**
+   * @param {OverloadReport | undefined} overload undefined: there is none
+   * @param {LoweredReport | undefined} lowered undefined: nothing is
+   */
+  update(overload, lowered) {
+    this.#lowered = lowered;
+    const what = `${lowered?.sinceMs ?? ''} ${this.#hasStarted}`;
+    if (what !== this.#applied.what) this.#applied = { what, atMs: Date.now() };
+    const isApplied = lowered !== undefined || this.#hasStarted;
     // What was applied takes a while to help. If it does not, there are other ways.
-    if (this.#undo !== null && (overload === undefined || Date.now() - this.#undo.atMs < HELPS_MS)) return;
-    const remedies = overload?.remedies ?? [];
+    const isWaiting = isApplied && Date.now() - this.#applied.atMs < HELPS_MS;
+    const remedies = isWaiting ? [] : (overload?.remedies ?? []);
     // Its rates change a little with each report, and a button must not be replaced below a finger.
-    const key = JSON.stringify(remedies.map(({ kind, model }) => [kind, model]));
+    const key = JSON.stringify([isApplied, remedies.map(({ kind, model }) => [kind, model])]);
     if (key === this.#shown) {
       for (const [i, remedy] of remedies.entries()) this.#offers[i]?.update(remedy);
       return;
     }
     this.#shown = key;
     this.#offers = remedies.map((remedy) => new Offer(remedy, (chosen, button) => this.#apply(chosen, button)));
-    this.#show([...this.#offers.map(({ node }) => node), ...(this.#undo === null ? [] : [this.#undo.button])]);
-  }
-
-  /** @param {readonly HTMLElement[]} buttons */
-  #show(buttons) {
-    this.node.replaceChildren(...buttons);
-    this.node.hidden = buttons.length === 0;
+    this.node.replaceChildren(...this.#offers.map(({ node }) => node), ...(isApplied ? [this.#undo] : []));
+    this.node.hidden = this.node.childElementCount === 0;
   }
 
   /**
    * @param {Remedy} remedy
    * @param {HTMLButtonElement} button
    */
-  async #apply(remedy, button) {
+  async #apply({ model, changes }, button) {
     await runBusy(button, async () => {
-      /** @type {(() => Promise<unknown>)[]} */
-      const back = [];
-      const { model } = remedy;
-      const work =
-        model === undefined
-          ? remedy.changes.flatMap((change) => change.streams.map((id) => () => changeStream(id, change, back)))
-          : [() => gateway.rollouts.start({ model }).then(() => back.push(() => gateway.rollouts.undo()))];
-      this.#report(await each(work));
-      if (back.length > 0) this.#offerUndo(back);
+      if (model === undefined) return this.#change(changes);
+      await this.#each([() => gateway.rollouts.start({ model }).then(() => (this.#hasStarted = true))]);
     });
   }
 
-  /** @param {readonly (() => Promise<unknown>)[]} back */
-  #offerUndo(back) {
-    const button = element('button', { type: 'button', class: 'button' }, 'Undo: as before');
-    this.#undo = { button, atMs: Date.now() };
-    this.#shown = '';
-    button.addEventListener('click', () =>
-      runBusy(button, async () => {
-        const failures = await each(back);
-        this.#undo = null;
-        this.#shown = '';
-        this.#show([]);
-        this.#report(failures);
-      }),
-    );
-    this.#show([button]);
+  async #takeBack() {
+    const isStarted = this.#hasStarted;
+    this.#hasStarted = false;
+    await this.#change(this.#lowered?.undo ?? []);
+    if (isStarted) await this.#each([() => gateway.rollouts.undo()]);
   }
 
-  /** @param {readonly unknown[]} failures */
-  #report(failures) {
+  /** @param {readonly RemedyChange[]} changes */
+  #change(changes) {
+    return this.#each(
+      changes.flatMap(({ streams, body }) => streams.map((id) => () => gateway.streams.update(id, body))),
+    );
+  }
+
+  /**
+   * Does one after the other, whatever fails, and reports the first failure. Streams that are gone hold nothing back.
+   *
+   * @param {readonly (() => Promise<unknown>)[]} works
+   */
+  async #each(works) {
+    const failures = [];
+    for (const work of works)
+      try {
+        await work();
+      } catch (error) {
+        if (!(error instanceof Error && 'code' in error && error.code === 'STREAM_NOT_FOUND')) failures.push(error);
+      }
     if (failures.length > 0) this.#onError(failures[0]);
   }
 }
@@ -118,32 +125,4 @@ function labelOf({ kind, streamFps, model, changes }) {
   if (kind === 'model') return `Use ${model}`;
   if (kind === 'decode') return `Decode ${changes[0]?.body.decode} frames`;
   return `Lower rate to ${formatFps(streamFps ?? 0)}/s`;
-}
-
-/**
- * @param {string} id
- * @param {RemedyChange} change
- * @param {(() => Promise<unknown>)[]} back gets what takes it back
- */
-async function changeStream(id, { body, undo }, back) {
-  const { etag } = await gateway.streams.update(id, body);
-  // What somebody has changed since then stays.
-  back.push(() => gateway.streams.update(id, undo, { etag }));
-}
-
-/**
- * Does one after the other, whatever fails.
- *
- * @param {readonly (() => Promise<unknown>)[]} works
- * @returns {Promise<unknown[]>} errors, without those of streams that are gone
- */
-async function each(works) {
-  const failures = [];
-  for (const work of works)
-    try {
-      await work();
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'STREAM_NOT_FOUND')) failures.push(error);
-    }
-  return failures;
 }

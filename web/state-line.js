@@ -42,7 +42,8 @@ export class StateLine {
     setData(this.#node, 'state', state);
     setText(this.#title, title);
     setText(this.#text, text);
-    this.#remedies.update(fleet === undefined ? host.overload : undefined);
+    const own = fleet === undefined ? host : undefined;
+    this.#remedies.update(own?.overload, own?.lowered);
     setText(this.#fps, formatFps(streams.reduce((sum, stream) => sum + stream.fps.published, 0)));
     setText(this.#p99, formatMs(Math.max(0, ...streams.map(({ latencyMs }) => latencyMs.window.p99))));
     const isPressed = this.#attention.getAttribute('aria-pressed') === 'true';

@@ -40,7 +40,7 @@ export type {
   QueueReport,
   ScaleReport,
 } from '../protocol/fleet-report.ts';
-export type { OverloadReport, Remedy, RemedyBody, RemedyChange } from '../protocol/overload.ts';
+export type { LoweredReport, OverloadReport, Remedy, RemedyBody, RemedyChange } from '../protocol/overload.ts';
 export type {
   AlertFigures,
   BatchReport,

@@ -62,6 +62,14 @@ export interface OverloadReport {
   readonly remedies: readonly Remedy[];
 }
 
+/** What was lowered while the host was overloaded, and not raised since then. */
+export interface LoweredReport {
+  /** When the newest of it was lowered, wall clock, milliseconds since 1970. */
+  readonly sinceMs: number;
+  /** Requests that give the streams their settings from before; each with the one that lowers them again. */
+  readonly undo: readonly RemedyChange[];
+}
+
 const MOST_STREAMS = 10_000;
 const body = z.object({
   maxFps: amount.nullable().optional(),
@@ -70,6 +78,8 @@ const body = z.object({
   track: z.object({ lostMs: amount }).optional(),
   decode: z.enum(['all', 'reference', 'key']).optional(),
 });
+const changes = z.array(z.object({ streams: z.array(id).max(MOST_STREAMS), body, undo: body })).max(MOST_STREAMS);
+export const loweredReport = z.object({ sinceMs: timeMs, undo: changes });
 const remedy = z.object({
   kind: z.enum(['rate', 'model', 'decode']),
   text,
@@ -77,7 +87,7 @@ const remedy = z.object({
   streamFps: amount.nullable(),
   isEstimate: z.boolean(),
   basis: text,
-  changes: z.array(z.object({ streams: z.array(id).max(MOST_STREAMS), body, undo: body })).max(MOST_STREAMS),
+  changes,
   model: name.optional(),
 });
 export const overloadReport = z.object({

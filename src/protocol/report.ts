@@ -8,7 +8,7 @@ import { BLIND_SIGNS, type BlindSign } from '../core/blind-sign.ts';
 import type { RatioPoint } from '../core/detection.ts';
 import type { DropReason, ZoneCount } from '../core/frame.ts';
 import { amount, count, durationMs, id, name, text, timeMs } from './bounds.ts';
-import { type OverloadReport, overloadReport } from './overload.ts';
+import { type LoweredReport, loweredReport, type OverloadReport, overloadReport } from './overload.ts';
 
 /** Percentiles of `count` samples, in milliseconds; all 0 if there is none. */
 export interface Percentiles {
@@ -460,6 +460,8 @@ export interface HostReport {
   readonly batch: BatchReport;
   /** What is short while more is asked of it than it can do, and what helps; absent otherwise. */
   readonly overload?: OverloadReport;
+  /** What was lowered while it was overloaded, and how to take that back; absent if nothing is. Not kept over a restart. */
+  readonly lowered?: LoweredReport;
   /** Each sink; absent from older hosts. */
   readonly sinks?: readonly SinkReport[];
   /** What became of the events that each channel of alerts was to tell, by its name; absent without alerts. */
@@ -481,6 +483,7 @@ export const hostReport = z.object({
   device: deviceReport,
   batch: batchReport,
   overload: overloadReport.optional(),
+  lowered: loweredReport.optional(),
   sinks: z.array(sinkReport).max(MAX_COUNTERS).optional(),
   alerts: z
     .record(

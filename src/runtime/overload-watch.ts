@@ -8,6 +8,7 @@ import {
   type OtherModel,
   type StreamLoad,
 } from '../telemetry/judge-overload.ts';
+import { LoweredSettings } from './lowered-settings.ts';
 import type { EventDetails, TargetEvent } from './stream/stream-port.ts';
 
 /** An overload ends once nothing was short for so long. */
@@ -31,14 +32,21 @@ type Usage = Pick<HostReport, 'busyRatio' | 'cpuCores' | 'cores'>;
 export class OverloadWatch {
   readonly #emit: EmitEvent;
   readonly #modelsAtHand: () => Promise<readonly OtherModel[]>;
+  readonly #lowered = new LoweredSettings();
   #now: OverloadReport | null = null;
   #shortMs = 0;
   #seenUntilMs: number | null = null;
   #beganMs = 0;
-  /** Model inputs per second that the host can infer; null before the first measurement. */
+  /** Model inputs per second that the host can infer for live streams; null before the first measurement. */
   #capacity: number | null = null;
-  /** The same, in the newest overload: what the host does while decoding is what is short. */
+  /** The same for all that is inferred: for jobs and comparisons as well. */
+  #total: number | null = null;
+  /** That of the newest overload: what the host does while decoding is what is short. */
   #seen: number | null = null;
+  /** Model inputs that are inferred per second, for all; null before the second report. */
+  #done: number | null = null;
+  /** Until the last report. */
+  #inferred: { readonly inputs: number; readonly atMs: number } | null = null;
   #models: readonly OtherModel[] = [];
   #modelsAskedMs = Number.NEGATIVE_INFINITY;
   #usage: Usage | null = null;
@@ -56,8 +64,8 @@ export class OverloadWatch {
   }
 
   /**
-   * Model inputs per second that the host can infer for live streams, as measured in an overload, and for ten minutes after it: with the
-   * same work as before, it would come again. Null if there was none.
+   * Model inputs per second that the host can infer, for live streams, jobs and comparisons together, as measured in an overload, and for
+   * ten minutes after it: with the same work as before, it would come again. Null if there was none.
    */
   get capacitySeen(): number | null {
     return this.#seenUntilMs === null ? null : this.#seen;
@@ -71,10 +79,18 @@ export class OverloadWatch {
    * Called once a second, once all streams have made their reports.
    *
    * @param nowMs - monotonic.
+   * @param inferredInputs - model inputs that were inferred since the start, for whomever.
    */
-  update(all: Iterable<LoadedStream>, host: Usage, nowMs: number): Pick<HostReport, 'overload'> {
-    const running = Array.from(all, (stream) => stream.load(nowMs)).filter((load) => load !== null);
+  update(
+    all: Iterable<LoadedStream>,
+    host: Usage,
+    nowMs: number,
+    inferredInputs: number,
+  ): Pick<HostReport, 'overload' | 'lowered'> {
+    const streams = [...all];
+    const running = streams.map((stream) => stream.load(nowMs)).filter((load) => load !== null);
     const usage = this.#smoothed(host);
+    this.#count(inferredInputs, nowMs);
     this.#measure(running, host);
     const judged = judgeOverload({ ...usage, streams: running, capacity: this.#capacity ?? 0, models: this.#models });
     if (judged !== null) {
@@ -88,10 +104,12 @@ export class OverloadWatch {
     else if (judged !== null) this.#now = { ...judged, sinceMs: this.#now.sinceMs };
     if (this.#now !== null) {
       this.#seenUntilMs = nowMs + SEEN_MS;
-      this.#seen = this.#now.stage === 'decode' ? inputsOf(running) : this.#capacity;
+      this.#seen = this.#now.stage === 'decode' ? this.#done : this.#total;
     } else if (this.#seenUntilMs !== null && nowMs >= this.#seenUntilMs) this.#seenUntilMs = null;
     this.#settle(nowMs);
-    return this.#now === null ? {} : { overload: this.#now };
+    const configs = streams.map(({ config }) => config);
+    const lowered = this.#lowered.update(configs, this.#now !== null);
+    return this.#now === null ? lowered : { overload: this.#now, ...lowered };
   }
 
   /** Emits the events of targets; those of an overload are kept back, for it has an event of its own. */
@@ -112,26 +130,31 @@ export class OverloadWatch {
 
   #smoothed(host: Usage): Usage {
     const last = this.#usage;
-    const mean = (before: number | undefined, now: number): number =>
-      before === undefined ? now : before + NEWEST_WEIGHT * (now - before);
     const busy = Object.entries(host.busyRatio).map(([stage, ratio]) => [
       stage,
-      mean(last?.busyRatio[stage as BusyStage], ratio),
+      follow(last?.busyRatio[stage as BusyStage], ratio),
     ]);
     this.#usage = {
       cores: host.cores,
-      cpuCores: mean(last?.cpuCores, host.cpuCores),
+      cpuCores: follow(last?.cpuCores, host.cpuCores),
       busyRatio: Object.fromEntries(busy) as Usage['busyRatio'],
     };
     return this.#usage;
+  }
+
+  #count(inputs: number, atMs: number): void {
+    const last = this.#inferred;
+    this.#inferred = { inputs, atMs };
+    if (last === null || atMs <= last.atMs) return;
+    this.#done = follow(this.#done, ((inputs - last.inputs) * 1000) / (atMs - last.atMs));
   }
 
   /** What is inferred, and would be in the rest of the time. Of a detector that mostly waits, that says nothing. */
   #measure(streams: readonly StreamLoad[], { busyRatio }: Usage): void {
     const busy = Math.max(busyRatio.infer, busyRatio.preprocess, busyRatio.main);
     if (busy < LEAST_BUSY) return;
-    const capacity = inputsOf(streams) / busy;
-    this.#capacity = this.#capacity === null ? capacity : this.#capacity + NEWEST_WEIGHT * (capacity - this.#capacity);
+    this.#capacity = follow(this.#capacity, inputsOf(streams) / busy);
+    if (this.#done !== null) this.#total = follow(this.#total, this.#done / busy);
   }
 
   #begin(report: OverloadReport, streams: readonly StreamLoad[], nowMs: number): void {
@@ -170,6 +193,11 @@ export class OverloadWatch {
   #tell(id: string, { kind, message, details }: TargetEvent): void {
     this.#emit(kind, id, message, details);
   }
+}
+
+/** A mean that follows the newest value. */
+function follow(before: number | null | undefined, now: number): number {
+  return before == null ? now : before + NEWEST_WEIGHT * (now - before);
 }
 
 /** Model inputs per second that are inferred for the streams. */

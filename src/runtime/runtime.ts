@@ -482,7 +482,7 @@ export class Runtime {
     const usage = this.#meter.sample(now, this.childPids);
     const host: HostReport = {
       ...usage,
-      ...this.overload.update(this.#streams.values(), usage, now),
+      ...this.overload.update(this.#streams.values(), usage, now, this.partTimes.sums().inferredInputs),
       device: deviceReport(this.#own, this.#options.engine, comparison),
       batch: this.#own.model.report(),
     };

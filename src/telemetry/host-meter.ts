@@ -3,7 +3,7 @@ import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'n
 import type { BusyStage, HostReport } from '../protocol/report.ts';
 import { readProcessUsage } from './process-usage.ts';
 
-type HostUsage = Omit<HostReport, 'device' | 'batch' | 'overload' | 'sinks'>;
+type HostUsage = Omit<HostReport, 'device' | 'batch' | 'overload' | 'lowered' | 'sinks'>;
 
 /** Interval at which the event loop's delay is sampled. At 10 ms, sampling caused a sixth of the wake-ups under load. */
 const DELAY_TICK_MS = 20;

@@ -18,6 +18,7 @@ export interface StreamLoad {
 
 /** What can say its load. */
 export interface LoadedStream {
+  readonly config: StreamLoad['config'];
   /** Null unless it is a live stream that runs. */
   load(nowMs: number): StreamLoad | null;
 }
@@ -51,7 +52,7 @@ const SATURATED_RATIO = 0.85;
 /** If fewer of the expected frames than this enter, they get lost before the detector. */
 const ENTERED_RATIO = 0.9;
 /** Time of ffmpeg's decoder, relative to decoding all frames: 0.66 to 0.77 and 0.08 to 0.29 on three clips. */
-const DECODE_TIME: Readonly<Record<StreamConfig['decode'], number>> = { all: 1, reference: 0.72, key: 0.19 };
+export const DECODE_TIME: Readonly<Record<StreamConfig['decode'], number>> = { all: 1, reference: 0.72, key: 0.19 };
 /** A remedy that gives less than this more than the one before is not named. */
 const WORTHWHILE = 1.1;
 const MOST_MODELS = 3;
@@ -240,7 +241,7 @@ function toRate({ config }: StreamLoad, rate: number): Change {
 }
 
 /** Streams with the same change share an entry. */
-function changesOf(changes: readonly Change[]): RemedyChange[] {
+export function changesOf(changes: readonly Change[]): RemedyChange[] {
   const groups = new Map<string, RemedyChange & { readonly streams: string[] }>();
   for (const [id, body, undo] of changes) {
     const key = JSON.stringify([body, undo]);

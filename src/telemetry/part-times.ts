@@ -1,6 +1,8 @@
 /** Times of one batch on an inference thread, in milliseconds. */
 export interface BatchTimes {
   readonly frames: number;
+  /** Model inputs of these frames. */
+  readonly inputs: number;
   /** From the choice of the batch to the start of its first call. */
   readonly waitMs: number;
   /** In the engine. */
@@ -13,6 +15,8 @@ export interface BatchTimes {
 export interface PartSums {
   /** Frames of the batches that ended. */
   readonly inferredFrames: number;
+  /** Model inputs of these frames, whoever asked for them: streams, jobs, comparisons. */
+  readonly inferredInputs: number;
   /** Over these frames: from batched until the thread began with the batch. */
   readonly threadWaitMs: number;
   readonly inferMs: number;
@@ -35,6 +39,7 @@ export interface PartSums {
 export class PartTimes {
   readonly #sums = {
     inferredFrames: 0,
+    inferredInputs: 0,
     threadWaitMs: 0,
     inferMs: 0,
     postprocessMs: 0,
@@ -46,8 +51,9 @@ export class PartTimes {
   } satisfies PartSums;
 
   /** Every frame of a batch spends the whole time of the batch on the thread. */
-  addBatch({ frames, waitMs, inferMs, postprocessMs }: BatchTimes): void {
+  addBatch({ frames, inputs, waitMs, inferMs, postprocessMs }: BatchTimes): void {
     this.#sums.inferredFrames += frames;
+    this.#sums.inferredInputs += inputs;
     this.#sums.threadWaitMs += frames * waitMs;
     this.#sums.inferMs += frames * inferMs;
     this.#sums.postprocessMs += frames * postprocessMs;

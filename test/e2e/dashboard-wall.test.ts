@@ -118,12 +118,23 @@ describe.skipIf(browserPath === undefined)(browserTitle('the wall'), () => {
     const changes = (): string[] => port.calls.filter((call) => call.startsWith('change'));
     await until(() => changes().length === 4);
     expect(changes()[0]).toBe(`change gate-1 ${JSON.stringify({ maxFps: 3.8, target: { fps: 3.8 } })}`);
+    // The host says what was lowered: to this page, and to every other one, also after it was loaded again.
+    const undone = RATE.changes.map(({ streams, body, undo: before }) => ({ streams, body: before, undo: body }));
+    port.host = { ...port.host, overload: OVERLOAD, lowered: { sinceMs: port.timeMs, undo: undone } };
+    port.tick();
     const undo = page.locator('button:text("Undo: as before")');
+    await until(() => undo.isVisible());
+    expect(await lower.isVisible()).toBe(false);
+    await page.reload();
+    await until(() => undo.isVisible());
     // One that is gone holds nothing back.
     await port.removeStream('dock-1');
     await undo.click();
     await until(() => changes().length === 7);
     expect(changes().slice(4)).toContain(`change gate-1 ${JSON.stringify({ maxFps: null, target: { fps: 24 } })}`);
+    const { lowered: _undone, ...host } = port.host;
+    port.host = host;
+    port.tick();
     await until(async () => !(await undo.isVisible()));
 
     // What is short says what helps.

@@ -280,9 +280,10 @@ export class Scheduler implements EnginePoolEvents {
     const { cache } = this.model;
     const { beganMs, busyMs, postprocessMs, counts, rows } = result;
     const endedMs = result.endedMs as MonoMs;
+    const { inputs } = batch;
     const frames = batch.frames.length;
     const waitMs = frames === 0 ? 0 : beganMs - batch.frames[0]!.batchedMs;
-    this.#context.events.onBusy(busyMs, { frames, waitMs, inferMs: busyMs - postprocessMs, postprocessMs });
+    this.#context.events.onBusy(busyMs, { frames, inputs, waitMs, inferMs: busyMs - postprocessMs, postprocessMs });
     const settled = this.model.observe(batch, busyMs);
     if (settled !== null) this.#context.events.onSettled(settled);
     this.#context.share.ended(batch);

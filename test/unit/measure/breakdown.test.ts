@@ -22,7 +22,7 @@ describe('the parts of a latency', () => {
   const frames = [frame(90, 100, 102, 105, 115, 145, 150), frame(130, 130, 134, 137, 139, 169, 178)];
   const times = new PartTimes();
   // Both frames in one batch: 4 ms behind another, 20 ms in the engine, 5 ms for boxes; 1 ms of 30 is lost.
-  times.addBatch({ frames: 2, waitMs: 4, inferMs: 20, postprocessMs: 5 });
+  times.addBatch({ frames: 2, inputs: 2, waitMs: 4, inferMs: 20, postprocessMs: 5 });
   times.addTrack(1);
   times.addTrack(3);
   times.addSend(0.5);
@@ -45,14 +45,14 @@ describe('the parts of a latency', () => {
 
   it('show time that nothing explains as unaccounted', () => {
     const lazy = new PartTimes();
-    lazy.addBatch({ frames: 2, waitMs: 0, inferMs: 20, postprocessMs: 0 });
+    lazy.addBatch({ frames: 2, inputs: 2, waitMs: 0, inferMs: 20, postprocessMs: 0 });
     expect(latencyParts(frames, lazy.sums()).unaccounted).toBeCloseTo(10, 9);
   });
 
   it('count frames that were not inferred with no time on an inference thread', () => {
     // Half of the frames repeat a result: 20 ms in the engine for the others, 10 in the mean.
     const one = new PartTimes();
-    one.addBatch({ frames: 1, waitMs: 0, inferMs: 20, postprocessMs: 0 });
+    one.addBatch({ frames: 1, inputs: 1, waitMs: 0, inferMs: 20, postprocessMs: 0 });
     const mixed = [frame(0, 0, 0, 0, 0, 20, 20), frame(40, 40, 40, 40, 40, 40, 41)];
     const parts = latencyParts(mixed, one.sums());
     expect(parts.infer).toBeCloseTo(10, 9);
@@ -66,9 +66,9 @@ describe('the parts of a latency', () => {
 
   it('count every frame of a batch with the whole time of the batch', () => {
     const before = times.sums();
-    times.addBatch({ frames: 4, waitMs: 1, inferMs: 10, postprocessMs: 2 });
+    times.addBatch({ frames: 4, inputs: 4, waitMs: 1, inferMs: 10, postprocessMs: 2 });
     expect(subtractSums(times.sums(), before)).toMatchObject({
-      inferredFrames: 4,
+      ...{ inferredFrames: 4, inferredInputs: 4 },
       threadWaitMs: 4,
       inferMs: 40,
       postprocessMs: 8,

@@ -9,6 +9,9 @@ const BUSY = { busyRatio: { decode: 0.1, preprocess: 0.1, infer: 0.98, main: 0.1
 /** A host with cameras of 10 frames/s each, whose clock is set by hand. */
 class Bench {
   nowMs = 0;
+  /** Model inputs per second that are inferred for jobs and comparisons. */
+  beside = 0;
+  #inferred = 0;
   readonly said: string[] = [];
   readonly watch: OverloadWatch;
   readonly cameras = new Map<string, StreamLoad>();
@@ -38,8 +41,11 @@ class Bench {
     let last: OverloadReport | null = null;
     for (let i = 0; i < seconds; i++) {
       this.nowMs += 1000;
-      const loads = [...this.cameras.values()].map((load) => ({ load: () => load }));
-      last = this.watch.update([...loads, { load: () => null }], host, this.nowMs).overload ?? null;
+      const loads = [...this.cameras.values()].map((load) => ({ config: load.config, load: () => load }));
+      const away = { config: { ...loads[0]!.config, id: 'away' }, load: () => null };
+      for (const { fps, views } of this.cameras.values()) this.#inferred += fps.inferred * views;
+      this.#inferred += this.beside;
+      last = this.watch.update([...loads, away], host, this.nowMs, this.#inferred).overload ?? null;
     }
     return last;
   }
@@ -141,5 +147,20 @@ describe('an overload', () => {
     expect(bench.watch.capacitySeen).not.toBeNull();
     bench.pass(1);
     expect(bench.watch.capacitySeen).toBeNull();
+  });
+
+  it('counts in that capacity what jobs and comparisons take beside the live streams', () => {
+    const bench = new Bench(IDS);
+    bench.beside = 12;
+    const report = bench.pass(60);
+    expect(bench.watch.capacitySeen).toBeCloseTo(20 / 0.98, 3);
+    // Of the live streams it says what is left for them.
+    expect(report?.remedies[0]).toMatchObject({ kind: 'rate', streamFps: 1.9 });
+    const decoding = new Bench(IDS);
+    decoding.beside = 3;
+    const host = { busyRatio: { decode: 0.95, preprocess: 0.1, infer: 0.3, main: 0.1 }, cpuCores: 1.9, cores: 2 };
+    expect(decoding.pass(60, host)).toMatchObject({ stage: 'decode' });
+    // Here nobody knows what the detector could do: it waits for frames.
+    expect(decoding.watch.capacitySeen).toBeCloseTo(11, 3);
   });
 });
