@@ -15,6 +15,7 @@ import { optimizeSearch } from './optimize-search.bench.ts';
 import { overload } from './overload.bench.ts';
 import { ownCost } from './own-cost.bench.ts';
 import { pageLoad } from './page-load.bench.ts';
+import { pageScroll } from './page-scroll.bench.ts';
 import { peers } from './peers/peers.bench.ts';
 import { peersOpenvino } from './peers/peers-openvino.bench.ts';
 import { rolloutSimulation } from './rollout-simulation.bench.ts';
@@ -56,6 +57,7 @@ const SECTIONS: readonly Section[] = [
   bulk,
   feed,
   pageLoad,
+  pageScroll,
   hotSwap,
   rolloutSimulation,
   rollouts,
