@@ -39,7 +39,7 @@ export async function proveSearch(index: TableIndex, seeds = SEEDS, mostP99Ms?: 
   for (let seed = 1; seed <= seeds; seed++) {
     const result = await search({
       ...{ baseline, seed, noiseRatio, space: index.space() },
-      machine: { cores, streams: 1, picturePx, isOnGpu: false },
+      machine: { cores, streams: 1, picturePx, isOnGpu: false, decodedRatio: { all: 1, reference: 1, key: 1 } },
       evaluator: new TableEvaluator(index, seed, mostP99Ms),
       budgetSeconds: Number.POSITIVE_INFINITY,
       mostRuns: Math.floor(index.entries.length * RUN_SHARE),

@@ -70,7 +70,14 @@ const MAX_LOSS = 0.02;
 /** Runs of the reference configuration, spread over the whole time; their spread is the noise of a run. */
 const REFERENCE: InferPart = { model: 'yolox-nano', engine: 'onnx', precision: 'f32', inputSize: '416x416' };
 const REFERENCE_EVERY = 2;
-const FIXED = { lanes: 1, maxDelayMs: 5, hwaccel: 'none', skipUnchanged: false, trackBetween: 1 } as const;
+const FIXED = {
+  lanes: 1,
+  maxDelayMs: 5,
+  hwaccel: 'none',
+  decode: 'all',
+  skipUnchanged: false,
+  trackBetween: 1,
+} as const;
 const BASELINE: Configuration = {
   ...{ model: 'centernet', engine: 'onnx', precision: 'f32', inputSize: '512x512' },
   ...{ inferenceThreads: 1, maxBatch: 1, resizeBy: 'sharp', decodeThreads: 1, ...FIXED },

@@ -18,6 +18,8 @@ const SAMPLE_MS = 5;
 export interface RecordedFrame {
   readonly streamId: string;
   readonly ptsUs: number;
+  /** Media time since the frame of its stream that was published before; 0 for the first one. */
+  readonly passedUs: number;
   readonly times: Readonly<FrameTimes>;
   /** The clock of its camera, as of its connection; absent for streams that are not observed. */
   readonly clock?: DueClock;
@@ -122,6 +124,8 @@ export class RunRecorder {
   readonly #sources: MachineSources;
   readonly #streams: readonly RuntimeStream[];
   readonly #clocks = new Map<string, StreamClock>();
+  /** Media time of the newest frame of each stream. */
+  readonly #newestUs = new Map<string, number>();
   readonly #unsubscribe: readonly (() => void)[];
   readonly #sampler: NodeJS.Timeout;
   #frames: RecordedFrame[] = [];
@@ -202,12 +206,14 @@ export class RunRecorder {
     if (known !== undefined) this.#clocks.set(id, { clock: new DueClock(), sinceMs: monoNowMs(), before: known.clock });
   }
 
-  #onPublished(frame: RecordedFrame): void {
+  #onPublished(frame: Pick<RecordedFrame, 'streamId' | 'ptsUs' | 'times'>): void {
     const known = this.#clocks.get(frame.streamId);
     if (known === undefined) return;
     const clock = frame.times.captured < known.sinceMs && known.before !== null ? known.before : known.clock;
     clock.observe({ ptsUs: frame.ptsUs, capturedMs: frame.times.captured });
-    this.#frames.push({ ...frame, clock });
+    const passedUs = frame.ptsUs - (this.#newestUs.get(frame.streamId) ?? frame.ptsUs);
+    this.#newestUs.set(frame.streamId, frame.ptsUs);
+    this.#frames.push({ ...frame, passedUs, clock });
     // It has just left: it was in flight until now.
     this.#sample(1);
   }

@@ -90,12 +90,17 @@ export function summariseWindows(
     total(windows, (window) => figure(window) * secondsOf(window)) / seconds;
   const sums = windows.map((window) => window.sums).reduce(addSums);
   const latenciesMs = new Map<string, number[]>(streamIds.map((id) => [id, []]));
-  for (const frame of frames) latenciesMs.get(frame.streamId)?.push(frame.times.published - dueMs(frame));
+  const mediaUs = new Map<string, number>();
+  for (const frame of frames) {
+    latenciesMs.get(frame.streamId)?.push(frame.times.published - dueMs(frame));
+    mediaUs.set(frame.streamId, (mediaUs.get(frame.streamId) ?? 0) + frame.passedUs);
+  }
   const perStream = streamIds.map((id): StreamFigures => {
     const own = latenciesMs.get(id)!;
     const dropped = total(windows, (window) => droppedOf(streamOf(window, id)));
     const entered = total(windows, (window) => streamOf(window, id)?.entered ?? 0);
-    return { id, fps: own.length / seconds, ...latencyFigures(own, targets), entered, dropped };
+    const mediaSpeed = (mediaUs.get(id) ?? 0) / 1e6 / seconds;
+    return { id, fps: own.length / seconds, mediaSpeed, ...latencyFigures(own, targets), entered, dropped };
   });
   const faults = faultsOf(windows, sums.failedFrames);
   const fps = frames.length / seconds;

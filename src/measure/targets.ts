@@ -84,7 +84,7 @@ export function percentileTargets(
 }
 
 /** What targets are compared with in one stream. */
-export interface StreamEvidence extends StreamFigures {
+export interface StreamEvidence extends Omit<StreamFigures, 'mediaSpeed'> {
   /**
    * Frames per second that its camera offered, counted; a target for the rate asks for no more. Absent if it is not known.
    */

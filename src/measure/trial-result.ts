@@ -84,6 +84,8 @@ export interface StreamFigures {
   readonly id: string;
   /** Published frames per second. */
   readonly fps: number;
+  /** Media time that its published frames went on, per time: at 2 a video takes half of its length. */
+  readonly mediaSpeed: number;
   /** Published frames whose latency is known. */
   readonly frames: number;
   readonly latencyMs: Percentiles;

@@ -26,6 +26,8 @@ export interface TrialSetup {
   readonly ffmpeg?: FfmpegBinary;
   /** Default none. Closed with the runtime. */
   readonly sinks?: ResultSinks;
+  /** Restates what a run of it gives, such as in frames of another one; default: as measured. */
+  readonly restated?: (result: TrialResult, scenario: Scenario) => TrialResult;
 }
 
 /** How long and against what it is measured. */
@@ -69,10 +71,12 @@ export class OpenTrial {
   /** Null where there are none whose driver reports their use. */
   readonly gpus: GpuMeter | null;
   readonly #streams: readonly StreamConfig[];
+  readonly #restated: NonNullable<TrialSetup['restated']>;
 
-  private constructor(runtime: Runtime, streams: readonly StreamConfig[], gpus: GpuMeter | null) {
+  private constructor(runtime: Runtime, setup: TrialSetup, gpus: GpuMeter | null) {
     this.runtime = runtime;
-    this.#streams = streams;
+    this.#streams = setup.pipeline.streams;
+    this.#restated = setup.restated ?? ((result) => result);
     this.gpus = gpus;
   }
 
@@ -82,10 +86,10 @@ export class OpenTrial {
     { note, signal }: Pick<TrialOptions, 'note'> & { readonly signal?: AbortSignal | undefined },
   ): Promise<OpenTrial> {
     signal?.throwIfAborted();
-    const { model, batch, preview, lanes, streams } = setup.pipeline;
+    const { model, batch, preview, lanes } = setup.pipeline;
     const { environment, ffmpeg, sinks = new ResultSinks([]) } = setup;
     const options = { model, batch, preview, lanes, ffmpeg, sinks, environment, onNotice: note, signal };
-    return new OpenTrial(await openRuntime(options), streams, GpuMeter.find(environment.searchPath));
+    return new OpenTrial(await openRuntime(options), setup, GpuMeter.find(environment.searchPath));
   }
 
   /**
@@ -108,7 +112,8 @@ export class OpenTrial {
       }
       const recorder = new RunRecorder(runtime, streams, { gpus: this.gpus });
       try {
-        return await new TrialRun(runtime, streams, recorder, scenario, options).run();
+        const result = await new TrialRun(runtime, streams, recorder, scenario, options).run();
+        return this.#restated(result, scenario);
       } finally {
         recorder.close();
       }

@@ -1,4 +1,5 @@
 import type { EngineName } from '../config/model-config.ts';
+import type { StreamConfig } from '../config/stream.ts';
 
 /** What a search for a faster configuration consists of: its points, its steps, what the gate did not pass and what it found. */
 
@@ -18,6 +19,8 @@ export interface Configuration {
   readonly resizeBy: 'ffmpeg' | 'sharp';
   /** `none` or the name of a hardware decoder. */
   readonly hwaccel: string;
+  /** Frames that are decoded; the last result holds for the others. */
+  readonly decode: StreamConfig['decode'];
   readonly skipUnchanged: boolean;
   /** Every n-th frame is inferred; 1 infers all. */
   readonly trackBetween: number;

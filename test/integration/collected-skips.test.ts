@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { collectOnVideo } from '../../src/optimize/gate/collect-results.ts';
+import { heldResults } from '../../src/optimize/gate/held-results.ts';
 import { parsePipeline, parseStream } from '../../src/pipeline/load-pipeline.ts';
 import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
 import { modelPlaces } from '../support/model-places.ts';
@@ -26,8 +27,8 @@ describe('what the gate records of skipped work', () => {
 
   afterAll(() => folder.remove());
 
-  /** Frames of a still clip that are inferred, if the detector has one box of this score and 0.4 is the threshold. */
-  async function inferredWith(score: number): Promise<number> {
+  /** Runs a detector that has one box of this score, and 0.4 as its threshold. */
+  function collected(score: number, settings: object, clips?: readonly string[]) {
     const rows = [10, 20, 100, 100, score, 0];
     const { model, batch, lanes } = parsePipeline(
       JSON.stringify({
@@ -37,9 +38,14 @@ describe('what the gate records of skipped work', () => {
       'test',
     );
     const environment = { ffmpegPath: testFfmpeg.path, searchPath: '', token: undefined, ...modelPlaces };
-    const stream = parseStream({ id: 'still', source: still, policy: 'file', skip: { unchanged: true } }, {});
+    const stream = parseStream({ id: 'still', source: still, policy: 'file', ...settings }, {});
     const options = { model, batch, lanes, environment, ffmpeg: testFfmpeg, onNotice: () => undefined };
-    const { frames } = await collectOnVideo(options, stream);
+    return collectOnVideo(options, stream, clips);
+  }
+
+  /** Frames of a still clip that are inferred. */
+  async function inferredWith(score: number): Promise<number> {
+    const { frames } = await collected(score, { skip: { unchanged: true } });
     expect(frames).toHaveLength(100);
     return frames.filter(({ by }) => by === 'inferred').length;
   }
@@ -49,5 +55,23 @@ describe('what the gate records of skipped work', () => {
     expect(await inferredWith(0.2)).toBe(sure);
     // One look every 200 ms of four seconds.
     expect(await inferredWith(0.41)).toBeGreaterThan(sure + 10);
+  });
+
+  it('of key frames holds for all frames of each clip', async () => {
+    const clips = [0, 1].map((i) => folder.make(`moving-${i}.mp4`, { frames: 60 + 5 * i, bFrames: 2 }));
+    const paths = await Promise.all(clips);
+    const every = await collected(0.9, {}, paths);
+    const some = await collected(0.9, { decode: 'key' }, paths);
+    // A key frame every 13 frames, five of each clip.
+    expect([every.frames.length, some.frames.length]).toEqual([125, 10]);
+    const within = ({ frames, startsUs }: typeof every): number[] =>
+      frames.map(({ ptsUs }) => ptsUs - startsUs.findLast((us) => us <= ptsUs)!);
+    const keys = new Set(within(some));
+    expect(within(every).filter((us) => keys.has(us)).length).toBeGreaterThanOrEqual(some.frames.length);
+    const held = heldResults(every, some);
+    expect(held.frames.map(({ frame, ptsUs }) => [frame, ptsUs])).toEqual(
+      every.frames.map(({ frame, ptsUs }) => [frame, ptsUs]),
+    );
+    expect(held.frames.every(({ detections }) => detections.length === 1)).toBe(true);
   });
 });

@@ -80,6 +80,24 @@ describe('a trial with real processes and a fake engine', () => {
     expect(result.windows.length).toBeGreaterThanOrEqual(3);
   });
 
+  it('of key frames only: the video goes on by the time between them with each frame', async () => {
+    const perFrame = async (decode: string): Promise<number> => {
+      const { perStream } = await runTrial(setup({ decode }), { kind: 'offline' }, options());
+      return perStream[0]!.mediaSpeed / perStream[0]!.fps;
+    };
+    expect(await perFrame('all')).toBeCloseTo(1 / 25, 2);
+    // Four key frames in the two seconds of the clip, over and over.
+    const ofKeys = await perFrame('key');
+    expect(ofKeys).toBeGreaterThan(0.46);
+    expect(ofKeys).toBeLessThan(0.54);
+  });
+
+  it('is restated as its setup says, with what it ran', async () => {
+    const restated: TrialSetup['restated'] = (result, scenario) => ({ ...result, fps: 7, scenario: scenario.kind });
+    const result = await runTrial({ ...setup(), restated }, { kind: 'offline' }, options());
+    expect(result).toMatchObject({ fps: 7, scenario: 'offline' });
+  });
+
   it("cameras: paced, and latency counts from the camera's clock", async () => {
     const scenario = { kind: 'cameras', streams: 2 } as const;
     const result = await runTrial(setup(), scenario, options({ seconds: 2 }));

@@ -68,7 +68,14 @@ export function madeTable(seed: number, frozenNoise = 0.02): ConfigurationTable 
   const models: CandidateModel[] = Object.keys(TIMES).map((name) => ({
     ...{ name, inputSize: SIZES[name]![0]!, anySize: SIZES[name]!.length > 1, reportedAp: AP[name]! },
   }));
-  const fixed = { lanes: 1, maxDelayMs: 5, hwaccel: 'none', skipUnchanged: false, trackBetween: 1 };
+  const fixed = {
+    lanes: 1,
+    maxDelayMs: 5,
+    hwaccel: 'none',
+    decode: 'all',
+    skipUnchanged: false,
+    trackBetween: 1,
+  } as const;
   return {
     ...{ machine: { cpu: 'made' }, secondsPerRun: 2, noiseRatio: 0.03, cores: CORES, picturePx: 960 * 540 },
     ...{ fixed, maxLoss: 0.02, models, parts, rows },

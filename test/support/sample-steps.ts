@@ -12,6 +12,7 @@ export const BASELINE: Configuration = {
   maxDelayMs: 0,
   resizeBy: 'sharp',
   hwaccel: 'none',
+  decode: 'all',
   skipUnchanged: false,
   trackBetween: 1,
 };

@@ -23,7 +23,7 @@ export function streamFigures(
   targets: readonly Target[],
   changes: Partial<StreamFigures> = {},
 ): StreamFigures {
-  const counts = { fps: latenciesMs.length / 20, entered: latenciesMs.length, dropped: 0 };
+  const counts = { fps: latenciesMs.length / 20, mediaSpeed: 1, entered: latenciesMs.length, dropped: 0 };
   return { id, ...counts, ...latencyFigures(latenciesMs, targets), ...changes };
 }
 

@@ -42,6 +42,8 @@ export interface CollectedResults extends RecordedResults {
   readonly precision: string;
   /** From the first frame's start to the last result. */
   readonly seconds: number;
+  /** Media time at which each clip begins. */
+  readonly startsUs: readonly number[];
 }
 
 /** Average precision is measured with every class of every box down to this score. */
@@ -126,8 +128,10 @@ async function publishedFrom({ model, environment }: CollectOptions): Promise<nu
 /** Puts the results of clips one behind the other. */
 function joined(clips: readonly CollectedResults[]): CollectedResults {
   let [nextFrame, nextUs, nextTrack] = [0, 0, 0];
+  const startsUs: number[] = [];
   const frames = clips.flatMap(({ frames: recorded }) => {
     const [firstFrame, firstUs, firstTrack] = [nextFrame, nextUs, nextTrack];
+    startsUs.push(firstUs);
     return recorded.map(({ frame, ptsUs, detections, ...rest }): RecordedFrame => {
       const moved = detections.map((detection) => {
         if (detection.trackId === undefined) return detection;
@@ -142,7 +146,7 @@ function joined(clips: readonly CollectedResults[]): CollectedResults {
     });
   });
   const seconds = clips.reduce((sum, clip) => sum + clip.seconds, 0);
-  return { ...clips[0]!, frames, seconds };
+  return { ...clips[0]!, frames, seconds, startsUs };
 }
 
 async function withRuntime<T>(options: CollectOptions, use: (runtime: Runtime) => Promise<T>): Promise<T> {
@@ -178,7 +182,8 @@ async function record(
     refuseStopped(stop);
     if (stream.failure !== null) throw stream.failure;
     const { engine, provider, precision } = runtime.engineInfo;
-    return { spec: runtime.spec, classes: runtime.spec.classes, frames, engine, provider, precision, seconds };
+    const { spec } = runtime;
+    return { spec, classes: spec.classes, frames, engine, provider, precision, seconds, startsUs: [0] };
   } finally {
     unsubscribe();
     stop?.removeEventListener('abort', onStop);

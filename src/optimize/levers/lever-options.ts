@@ -45,6 +45,8 @@ export interface LeverOptions {
   readonly isOnGpu: boolean;
   /** Hardware decoders of this machine, as ffmpeg names them. */
   readonly hwaccels: readonly string[];
+  /** Which frames may be decoded: what the pipeline decodes, and what decodes fewer and can be judged. */
+  readonly decodes: readonly Configuration['decode'][];
   /** Whether full pictures are needed anyway (previews, videos): ffmpeg cannot fit pictures for the model then. */
   readonly needsFullPictures: boolean;
   /** Whether there is a video to judge skipped work on. */

@@ -34,7 +34,7 @@ export interface Lever<L extends LeverId = LeverId> {
   readonly riskReason: string;
   /** Whether detections may change: then the quality gate decides first. */
   readonly affectsDetections: boolean;
-  /** Of a lever that skips inference of some frames: the value that skips none. */
+  /** Of a lever that leaves some frames without an inference of their own: the value that leaves none. */
   readonly skipsNone?: Configuration[L];
   /** Whether it has a second value here; default yes. */
   isOffered?(options: LeverOptions): boolean;
@@ -186,6 +186,18 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
     read: (_, stream) => stream.hwaccel ?? 'none',
     writeStream: (_, to) => ({ hwaccel: to.hwaccel }),
   },
+  decode: {
+    name: 'decoded frames',
+    does: 'Decodes only frames that others depend on, or only key frames; the last result holds for the others.',
+    risk: 'medium',
+    riskReason: 'Whatever happens between two decoded frames is seen late or not at all.',
+    affectsDetections: true,
+    skipsNone: 'all',
+    isOffered: ({ mayJudgeVideo, decodes }) => mayJudgeVideo && decodes.length > 1,
+    values: ({ decodes }) => decodes,
+    read: (_, stream) => stream.decode ?? 'all',
+    writeStream: (_, to) => ({ decode: to.decode }),
+  },
   skipUnchanged: {
     name: 'skip unchanged frames',
     does: 'Repeats the last result while the picture does not change.',
@@ -197,7 +209,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
     values: () => [false, true],
     read: (_, { skip }) => skip?.unchanged !== undefined && skip.unchanged !== false,
     writeStream: ({ skip }, to) => {
-      if (skip === undefined && !skipsWork(to)) return {};
+      if (skip === undefined && !to.skipUnchanged) return {};
       // Details that the user gave for the change gate stay while the gate stays on.
       const hasDetails = typeof skip?.unchanged === 'object' && skip.unchanged !== null;
       return { skip: { unchanged: to.skipUnchanged && hasDetails ? skip?.unchanged : to.skipUnchanged } };
@@ -214,7 +226,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
     values: () => TRACK_BETWEEN,
     read: (_, { skip }) => (typeof skip?.trackBetween === 'number' ? skip.trackBetween : 1),
     writeStream: ({ skip }, to) =>
-      skip === undefined && !skipsWork(to) ? {} : { skip: { trackBetween: to.trackBetween } },
+      skip === undefined && to.trackBetween === 1 ? {} : { skip: { trackBetween: to.trackBetween } },
   },
 };
 
@@ -233,7 +245,7 @@ export function isSkipLever(lever: LeverId): boolean {
   return LEVERS[lever].skipsNone !== undefined;
 }
 
-/** Returns the same configuration, inferring every frame. */
+/** Returns the same configuration, decoding and inferring every frame. */
 export function withoutSkips(configuration: Configuration): Configuration {
   const none = LEVER_IDS.filter(isSkipLever).map((lever) => [lever, LEVERS[lever].skipsNone]);
   return { ...configuration, ...Object.fromEntries(none) };

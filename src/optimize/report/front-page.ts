@@ -214,7 +214,8 @@ function changes({ input: { baseline, best, options }, hasChanged }: Findings): 
     (lever) =>
       md`${LEVERS[lever].name} ${code(String(baseline.configuration[lever]))} → ${code(String(best.configuration[lever]))}`,
   );
-  return md`${code(options.bestPath)} changes: ${joined(changed, '; ')}.`;
+  const isHeld = best.configuration.decode !== baseline.configuration.decode;
+  return md`${code(options.bestPath)} changes: ${joined(changed, '; ')}.${isHeld ? ' Rates and costs count the frames of before: the last result holds for those that are not decoded.' : ''}`;
 }
 
 /** The user's own lines, zones and tracks before and after. */

@@ -23,6 +23,7 @@ import type { InferPart } from '../levers/lever-options.ts';
 import { partKey } from '../levers/levers.ts';
 import type { Configuration } from '../result.ts';
 import type { Comparison, Evaluator, InferTimes, Pair, Quality, Trial } from '../search/evaluator.ts';
+import { inFramesOf } from './in-frames-of.ts';
 import type { PictureSample } from './picture-sample.ts';
 import type { QualityBench } from './quality-bench.ts';
 
@@ -75,6 +76,8 @@ export class PipelineEvaluator implements Evaluator {
   readonly #hashes = new Map<string, Promise<string | null>>();
   /** Paced runs by configuration. */
   readonly #cameras = new Map<string, Promise<LoggedRecord>>();
+  /** The first run of the baseline, whose frames a configuration that decodes fewer is measured in. */
+  #own: TrialResult | null = null;
 
   constructor(options: EvaluatorOptions) {
     this.#options = options;
@@ -166,8 +169,8 @@ export class PipelineEvaluator implements Evaluator {
     return { ...(record.result as unknown as Omit<Quality, 'measurements'>), measurements: [record.id] };
   }
 
-  /** Runs the pipeline over its files as fast as it can. */
-  offline(
+  /** Runs the pipeline over its files as fast as it can; the baseline first. */
+  async offline(
     configuration: Configuration,
     length: 'short' | 'long',
     kind: MeasurementKind = 'trial',
@@ -179,7 +182,9 @@ export class PipelineEvaluator implements Evaluator {
       windowSeconds: 1,
       limitSeconds: seconds * 1.5,
     };
-    return this.#run(kind, configuration, { kind: 'offline' }, length === 'short' ? SHORT : long, length);
+    const record = await this.#run(kind, configuration, { kind: 'offline' }, length === 'short' ? SHORT : long, length);
+    this.#own ??= record.result as TrialResult;
+    return record;
   }
 
   /** Runs the pipeline as if its files were cameras, as many as the targets ask for. */
@@ -215,8 +220,15 @@ export class PipelineEvaluator implements Evaluator {
   }
 
   async #setup(configuration: Configuration): Promise<TrialSetup> {
-    const { quality, environment, ffmpeg } = this.#options;
-    return { pipeline: await quality.applied(configuration), environment, ffmpeg };
+    const { quality, environment, ffmpeg, baseline } = this.#options;
+    const setup = { pipeline: await quality.applied(configuration), environment, ffmpeg };
+    if (configuration.decode === baseline.decode) return setup;
+    const own = this.#own;
+    if (own === null) throw new RangeError('expected a run of the baseline before one that decodes other frames');
+    // Cameras are watched by what they publish.
+    const restated: TrialSetup['restated'] = (result, { kind }) =>
+      kind === 'offline' ? inFramesOf(own, result) : result;
+    return { ...setup, restated };
   }
 
   #run(

@@ -9,6 +9,7 @@ import {
   collectOnVideo,
 } from '../gate/collect-results.ts';
 import type { GateVerdict } from '../gate/gate-verdict.ts';
+import { heldResults } from '../gate/held-results.ts';
 import { type Ground, judge, thresholdBeside } from '../gate/judge.ts';
 import type { VideoDemands } from '../gate/judge-video.ts';
 import { allOf, figure, levelFor } from '../gate/loss-verdict.ts';
@@ -260,7 +261,13 @@ export class QualityBench {
   ): Promise<GateVerdict> {
     const isOnlyEvidence = this.#part(part).labels === null || demands.agreement;
     const ground: Ground = { kind: 'video', counters: this.#options.stream, demands, isOnlyEvidence };
-    return this.#compare(ground, level, await this.#video(part, reference), await this.#video(part, candidate));
+    const [every, found] = [await this.#video(part, reference), await this.#video(part, candidate)];
+    return this.#compare(
+      ground,
+      level,
+      every,
+      candidate.decode === reference.decode ? found : heldResults(every, found),
+    );
   }
 
   #compare(

@@ -40,6 +40,8 @@ export interface Finished {
   readonly inferTimes: InferTimes;
   /** Why no INT8 file was made; null if one was. */
   readonly whyNoInt8: string | null;
+  /** Why no fewer frames were decoded; null if that was tried. */
+  readonly whyNotFewer: string | null;
   readonly acceptsCounts: boolean;
   readonly options: ReportOptions;
 }
@@ -73,7 +75,7 @@ export async function reportOf(finished: Finished, note: (text: string) => void)
     skipped: skippedOf(final, best.configuration),
     counts: countsOf(final, baseline.configuration, best.configuration, finished.acceptsCounts),
     liveStages: { before: liveOf(records, baseline, options), after: liveOf(records, best, options) },
-    techniques: techniquesOf(found.steps, finished.whyNoInt8),
+    techniques: techniquesOf(found.steps, finished.whyNoInt8, finished.whyNotFewer),
     ...{ measurements: records, loadTests: await readLoadTests(options.reportDir, note) },
   };
 }
@@ -214,11 +216,18 @@ function liveOf(records: readonly LoggedRecord[], side: ReportSide, { cameraFps 
   return { cameras: streamsOf(record), cameraFps: Number(rate ?? cameraFps), measurement: record.id };
 }
 
+const NOT_PREDICTED = 'not predicted to be faster, or not among --levers';
+
 /** Techniques that somebody would ask about, and what became of them. */
-export function techniquesOf(steps: readonly Step[], whyNoInt8: string | null): readonly Technique[] {
+export function techniquesOf(
+  steps: readonly Step[],
+  whyNoInt8: string | null,
+  whyNotFewer: string | null = null,
+): readonly Technique[] {
   const int8 = steps.filter(({ from, to }) => /\bint8\b/.test(to) && !/\bint8\b/.test(from));
   const batches = steps.filter(({ lever, measuredGain }) => lever === 'maxBatch' && measuredGain !== null);
-  const skips = steps.filter(({ lever }) => isSkipLever(lever));
+  const decodes = steps.filter(({ lever }) => lever === 'decode');
+  const skips = steps.filter(({ lever }) => isSkipLever(lever) && lever !== 'decode');
   const best = (tried: readonly Step[]): string => {
     const step = tried.find(({ isTaken }) => isTaken) ?? tried.at(-1)!;
     const gain = step.measuredGain === null ? 'not run' : `${step.measuredGain.toFixed(2)} times the rate`;
@@ -235,8 +244,9 @@ export function techniquesOf(steps: readonly Step[], whyNoInt8: string | null): 
       : { name, state: 'not tried', reason: why, measurements: [] };
   return [
     row('INT8', int8, whyNoInt8 ?? 'the search found faster formats first, or ended before'),
-    row('batches across streams', batches, 'not predicted to be faster, or not among --levers'),
-    row('skipping inference', skips, 'not predicted to be faster, or not among --levers'),
+    row('batches across streams', batches, NOT_PREDICTED),
+    row('skipping inference', skips, NOT_PREDICTED),
+    row('decoding fewer frames', decodes, whyNotFewer ?? NOT_PREDICTED),
     row(
       'caching of results',
       [],

@@ -5,10 +5,9 @@ import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
 import { writeWholeFile } from '../../disk/replace-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Bottleneck } from '../../measure/bottlenecks.ts';
-import { findCapacity } from '../../measure/find-capacity.ts';
 import { type MachineFacts, machineFacts } from '../../measure/machine-facts.ts';
 import { MeasurementLog } from '../../measure/measurement-log.ts';
-import { framesToDecide, judgeTargets, parseTargets, type Target } from '../../measure/targets.ts';
+import { parseTargets, type Target } from '../../measure/targets.ts';
 import { OpenTrial } from '../../measure/trial.ts';
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import { parseStream } from '../../pipeline/load-pipeline.ts';
@@ -26,7 +25,9 @@ import type { FinalVerdict } from '../search/finals.ts';
 import { planSearch, type SearchPlan } from '../search/plan-search.ts';
 import { EXPECTED_SECONDS, MOST_FINALISTS, type SearchResult, search } from '../search/search.ts';
 import { searchSeconds } from '../search/time-budget.ts';
+import { CAPACITY_FPS, capacitiesOf, pacedTiming, pacedVerdicts } from './cameras.ts';
 import { candidateModels } from './candidate-models.ts';
+import { type Decodable, decodableOf } from './decodable.ts';
 import { dependenciesOf, leftAsideText } from './dependencies.ts';
 import { type Labels, splitEvidence } from './evidence.ts';
 import { type MachineFormats, machineFormats } from './machine-formats.ts';
@@ -123,15 +124,6 @@ interface OptimizedSide {
   readonly measurement: string;
 }
 
-/** Cameras of this rate and limit decide how many a host can serve, unless targets say otherwise. */
-const CAPACITY_FPS = 30;
-const CAPACITY_TARGET = 'p99<=100ms';
-const MOST_CAMERAS = 64;
-const CAPACITY_TIMING = { warmUpSeconds: 1.5, windowSeconds: 1 } as const;
-/** A first look at a number of cameras; what proves it takes as long as a percentile of each camera needs. */
-const CAPACITY_LOOK_SECONDS = 3;
-/** The search begins at this share of what the rate offline would allow. */
-const CAPACITY_START_RATIO = 0.6;
 /** Share of the budget for each of the two long runs at the end, and the most of it in seconds. */
 const LONG_RATIO = 0.06;
 const MOST_LONG_SECONDS = 15;
@@ -146,10 +138,6 @@ const LEAST_BUDGET_FOR_CAPACITY = 480;
 const LEAST_BUDGET_FOR_INT8 = 900;
 /** Free share of a host that the plan keeps for peaks. */
 const HEADROOM_RATIO = 0.3;
-/** A paced run, longer where percentiles of each camera need more frames; cameras without a target for the rate send this many. */
-const PACED = { leastSeconds: 18, mostSeconds: 60, warmUpSeconds: 2, windowSeconds: 1 } as const;
-const PACED_FPS = 25;
-
 /** What both the search and its plan start from. */
 interface Start {
   readonly subject: Subject;
@@ -161,6 +149,7 @@ interface Start {
   readonly targets: readonly Target[];
   /** Why no INT8 file of the pipeline's own detector was made; null if one was. */
   readonly whyNoInt8: string | null;
+  readonly decodable: Decodable;
 }
 
 /** Says what an optimisation would try and how long it takes, without measuring. */
@@ -233,8 +222,9 @@ async function searchAndReport(
     const space = start.spaceWithout(await undecidable(quality, request, baselineFps));
     const hasTimeForCapacity = request.budgetSeconds >= LEAST_BUDGET_FOR_CAPACITY;
     const runSeconds = hasLongRuns ? longSeconds * 1.25 + OPEN_SECONDS : OPEN_SECONDS;
-    const pacing = pacedTiming(targets, subject.pipeline.streams.length);
-    const pacedSeconds = targets.length === 0 ? 0 : pacing.seconds + OPEN_SECONDS;
+    const pacingOf = (decode: Configuration['decode']): ReturnType<typeof pacedTiming> =>
+      pacedTiming(targets, subject.pipeline.streams.length, shape.decodedRatio[decode]);
+    const pacedSeconds = targets.length === 0 ? 0 : pacingOf(baseline.decode).seconds + OPEN_SECONDS;
     const reserved = 2 * (runSeconds + pacedSeconds) + (hasTimeForCapacity ? 2 * CAPACITY_SECONDS : 0);
     const spent = (performance.now() - startedMs) / 1000;
     const budgetSeconds = searchSeconds(request.budgetSeconds, spent, reserved);
@@ -250,11 +240,12 @@ async function searchAndReport(
     if (hasLongRuns) note('measuring the baseline and the best in long runs');
     const before = await evaluator.offline(baseline, length, 'baseline');
     const after = isSame ? before : await evaluator.offline(best, length, 'confirm');
+    const pacing = pacingOf(best.decode);
     const paced = targets.length === 0 ? null : await pacedVerdicts(evaluator, pacing, targets, [baseline, best]);
     const leftSeconds = request.budgetSeconds - (performance.now() - startedMs) / 1000;
     const capacitySeconds = Math.max(CAPACITY_SECONDS, leftSeconds / 2);
     const capacities = hasTimeForCapacity
-      ? await capacitiesOf(evaluator, targets, [before, after], capacitySeconds, request)
+      ? await capacitiesOf(evaluator, targets, [before, after], capacitySeconds, shape.decodedRatio, request)
       : null;
     const judged = finalJudgementOf(log.records, best);
     const validity = validityOf(log.records);
@@ -281,7 +272,7 @@ async function searchAndReport(
     const finished = {
       ...{ subject: subject.name, createdAt, seed, machine, found, ...sides, records: log.records, options },
       ...{ isOnGpu: shape.isOnGpu, inferTimes: await evaluator.probe(baseline) },
-      ...{ whyNoInt8: start.whyNoInt8, acceptsCounts },
+      ...{ whyNoInt8: start.whyNoInt8, whyNotFewer: start.decodable.whyNotFewer, acceptsCounts },
     };
     const input = await reportOf(finished, note);
     const { bottlenecks } = input;
@@ -338,11 +329,13 @@ async function prepare(request: OptimizeRequest): Promise<Start> {
       note(
         `${found.length - models.length} other detectors are not tried: without labels it is unknown which one is right; give --annotations and --images, or --accept-counts`,
       );
+    const decodable = await decodableOf(subject, baseline.decode, targets, ffmpeg, signal);
+    const { decodes, decodedRatio } = decodable;
     const cores = availableParallelism();
     const streams = pipeline.streams.length;
     const levers = request.levers ?? LEVER_IDS;
     const options = {
-      ...{ baseline, formats, cores, models, streams, isOnGpu },
+      ...{ baseline, formats, cores, models, streams, isOnGpu, decodes },
       streamAspect: picture.width / picture.height,
       hwaccels: isOnGpu ? ['cuda'] : [],
       needsFullPictures: pipeline.preview.picture === 'source' || pipeline.sinks.some(({ type }) => type === 'video'),
@@ -350,9 +343,10 @@ async function prepare(request: OptimizeRequest): Promise<Start> {
     };
     const spaceWithout: Start['spaceWithout'] = (excluded) =>
       openSpace({ ...options, levers: levers.filter((lever) => !excluded(lever)) });
-    const shape = { cores, streams, picturePx: picture.width * picture.height, isOnGpu };
+    const shape = { cores, streams, picturePx: picture.width * picture.height, isOnGpu, decodedRatio };
     return {
-      ...{ subject, baseline, spaceWithout, shape, machine: machineFacts(ffmpeg, versions), targets, whyNoInt8 },
+      ...{ subject, baseline, spaceWithout, shape, machine: machineFacts(ffmpeg, versions), targets },
+      ...{ whyNoInt8, decodable },
     };
   } catch (error) {
     await subject.close();
@@ -412,73 +406,6 @@ async function baselineOf({ environment, ffmpeg, note, signal }: OptimizeRequest
   } finally {
     await trial.close();
   }
-}
-
-/** As long as it takes to decide a percentile of each camera with up to one slow frame. */
-function pacedTiming(targets: readonly Target[], ownStreams: number) {
-  const limitOf = (wanted: Target['metric']): number | undefined =>
-    targets.find(({ metric }) => metric === wanted)?.limit;
-  const frames = framesToDecide(targets, { streams: limitOf('streams') ?? ownStreams, misses: 1 });
-  const { leastSeconds, mostSeconds, warmUpSeconds, windowSeconds } = PACED;
-  const seconds = Math.min(mostSeconds, Math.max(leastSeconds, Math.ceil(frames / (limitOf('fps') ?? PACED_FPS))));
-  return { seconds, warmUpSeconds, windowSeconds, limitSeconds: Math.ceil(seconds * 1.3) };
-}
-
-async function pacedVerdicts(
-  evaluator: PipelineEvaluator,
-  pacing: ReturnType<typeof pacedTiming>,
-  targets: readonly Target[],
-  configurations: readonly [Configuration, Configuration],
-): Promise<readonly [readonly TargetVerdict[], readonly TargetVerdict[]]> {
-  const verdicts = async (configuration: Configuration): Promise<readonly TargetVerdict[]> => {
-    const { result } = await evaluator.cameras(configuration, pacing, 'confirm');
-    return judgeTargets(targets, result as TrialResult);
-  };
-  return [await verdicts(configurations[0]), await verdicts(configurations[1])];
-}
-
-/** Finds how many cameras each configuration serves within the latency target. */
-async function capacitiesOf(
-  evaluator: PipelineEvaluator,
-  targets: readonly Target[],
-  sides: readonly [LoggedRecord, LoggedRecord],
-  secondsOfEach: number,
-  { signal, note }: OptimizeRequest,
-): Promise<readonly [ReportCapacity | null, ReportCapacity | null]> {
-  const limits = targets.filter(({ metric }) => metric !== 'streams' && metric !== 'fps');
-  const judged = limits.length > 0 ? limits : parseTargets(CAPACITY_TARGET);
-  const capacityOf = async ({ configuration, result }: LoggedRecord): Promise<ReportCapacity | null> => {
-    const affordable = ((result as TrialResult).fps / CAPACITY_FPS) * CAPACITY_START_RATIO;
-    const start = Math.min(MOST_CAMERAS, Math.max(1, Math.floor(affordable)));
-    const ids: string[] = [];
-    const untilMs = performance.now() + secondsOfEach * 1000;
-    let found: ReportCapacity | null = null;
-    await evaluator.capacityRun(
-      configuration,
-      async (measure) => {
-        const capacity = await findCapacity(
-          async (streams, isProof) => {
-            const proofSeconds = Math.ceil(framesToDecide(judged, { streams }) / CAPACITY_FPS);
-            const seconds = Math.max(CAPACITY_LOOK_SECONDS, isProof ? proofSeconds : 0);
-            const timing = { ...CAPACITY_TIMING, seconds, limitSeconds: seconds * 1.5 };
-            const record = await measure(streams, CAPACITY_FPS, timing);
-            ids.push(record.id);
-            return record.result as TrialResult;
-          },
-          { start, most: MOST_CAMERAS, signal, note, isOver: () => performance.now() > untilMs },
-        );
-        const { streams: cameras, result, isProven } = capacity;
-        const target = judged.map(({ text }) => text).join(',');
-        found = { cameras, cameraFps: CAPACITY_FPS, p99Ms: result.latencyMs.p99, target, isProven, measurements: ids };
-      },
-      judged,
-    );
-    return found;
-  };
-  note(`finding how many cameras of ${CAPACITY_FPS} frames/s the baseline and the best serve`);
-  const before = await capacityOf(sides[0]);
-  if (sides[0].id === sides[1].id) return [before, before];
-  return [before, await capacityOf(sides[1])];
 }
 
 /** The lines, zones and tracks of the user's streams before and after. */

@@ -28,6 +28,8 @@ export interface Subject {
   readonly blocks: readonly ClipBlock[];
   /** All blocks as one file; the recording itself where they cover it or could not be copied from it. */
   readonly clip: string;
+  /** False if the blocks had to be encoded again. */
+  readonly isCopied: boolean;
   close(): Promise<void>;
 }
 
@@ -79,6 +81,7 @@ export async function openSubject(
       recordings,
       blocks: cut.blocks,
       clip,
+      isCopied: cut.isCopied,
       close,
     };
   } catch (error) {

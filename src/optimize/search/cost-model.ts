@@ -1,3 +1,4 @@
+import { DECODE_TIME } from '../../telemetry/judge-overload.ts';
 import { pixelsOf } from '../levers/input-shapes.ts';
 import type { Configuration } from '../result.ts';
 import type { Trial } from './evaluator.ts';
@@ -8,17 +9,22 @@ export interface MachineShape {
   readonly streams: number;
   /** Pixels of the source's pictures. */
   readonly picturePx: number;
+  /** Share of the frames that is decoded with each setting. */
+  readonly decodedRatio: Readonly<Record<Configuration['decode'], number>>;
   /** Whether inference runs on a device of its own, so that it takes no CPU. */
   readonly isOnGpu: boolean;
 }
 
-/** CPU milliseconds of one frame in each stage. */
+/** CPU milliseconds in each stage for one frame, whether it is decoded or the last result holds for it. */
 export interface StageCosts {
   readonly decode: number;
   readonly preprocess: number;
   readonly infer: number;
   readonly main: number;
 }
+
+/** What the cost of decoding depends on. */
+type Decoder = Pick<Configuration, 'resizeBy' | 'hwaccel' | 'decode'>;
 
 /** Costs before anything was measured, from 1080p H.264 on one core. */
 const DECODE_MS_PER_MEGAPIXEL = 2.2;
@@ -46,31 +52,37 @@ const UNCHANGED_RATIO = 0.3;
 export class CostModel {
   readonly #machine: MachineShape;
   readonly #times: InferTimeBook;
-  readonly #decode = new Map<string, number>();
+  readonly #decode = new Map<string, { ms: number; at: Decoder }>();
+  readonly #priorDecoder: { ms: number; at: Decoder };
   readonly #preprocess = new Map<string, { ms: number; pixels: number }>();
   #mainMs: number | null = null;
 
   constructor(machine: MachineShape, times: InferTimeBook) {
     this.#machine = machine;
     this.#times = times;
+    const ms = (DECODE_MS_PER_MEGAPIXEL * machine.picturePx) / 1e6;
+    this.#priorDecoder = { ms, at: { resizeBy: 'ffmpeg', hwaccel: 'none', decode: 'all' } };
   }
 
   learn(configuration: Configuration, { cpuMsPerFrame }: Trial): void {
     if (cpuMsPerFrame === null) return;
     const { decode, preprocess, main } = cpuMsPerFrame;
-    const before = this.#mainMs ?? main;
-    this.#mainMs = (before + main) / 2;
-    this.#decode.set(decodeKey(configuration), decode);
-    this.#preprocess.set(configuration.resizeBy, { ms: preprocess, pixels: pixelsOf(configuration.inputSize) });
+    const decoded = this.#machine.decodedRatio[configuration.decode];
+    this.#mainMs = ((this.#mainMs ?? main / decoded) + main / decoded) / 2;
+    const { resizeBy, hwaccel } = configuration;
+    this.#decode.set([resizeBy, hwaccel, configuration.decode].join(' '), { ms: decode, at: configuration });
+    const pixels = pixelsOf(configuration.inputSize);
+    this.#preprocess.set(configuration.resizeBy, { ms: preprocess / decoded, pixels });
   }
 
   /** Costs of the stages, with inference as measured or estimated. */
   costs(configuration: Configuration, isOptimistic = false): StageCosts {
+    const decoded = this.#machine.decodedRatio[configuration.decode];
     return {
       decode: this.#decodeMs(configuration),
-      preprocess: this.#preprocessMs(configuration, isOptimistic),
-      infer: this.#inferMs(configuration, isOptimistic),
-      main: this.#mainMs ?? MAIN_MS,
+      preprocess: decoded * this.#preprocessMs(configuration, isOptimistic),
+      infer: decoded * this.#inferMs(configuration, isOptimistic),
+      main: decoded * (this.#mainMs ?? MAIN_MS),
     };
   }
 
@@ -99,18 +111,17 @@ export class CostModel {
     return (batched * (skipUnchanged ? 1 - UNCHANGED_RATIO : 1)) / trackBetween;
   }
 
+  /** As measured with the most similar decoder. */
   #decodeMs(configuration: Configuration): number {
-    const known = this.#decode.get(decodeKey(configuration));
-    if (known !== undefined) return known;
-    const others = [...this.#decode.entries()];
-    const same = others.find(([key]) => key.endsWith(` ${configuration.hwaccel}`));
-    if (same !== undefined) return same[1];
-    const software = others.find(([key]) => key.endsWith(' none'))?.[1] ?? this.#priorDecodeMs();
-    return configuration.hwaccel === 'none' ? software : software * HWACCEL_RATIO;
-  }
-
-  #priorDecodeMs(): number {
-    return (DECODE_MS_PER_MEGAPIXEL * this.#machine.picturePx) / 1e6;
+    const { hwaccel, decode, resizeBy } = configuration;
+    const distance = (one: Decoder): number =>
+      4 * Number(one.hwaccel !== hwaccel) + 2 * Number(one.decode !== decode) + Number(one.resizeBy !== resizeBy);
+    const [nearest = this.#priorDecoder] = [...this.#decode.values()]
+      .filter(({ at }) => at.hwaccel === hwaccel || at.hwaccel === 'none')
+      .sort((a, b) => distance(a.at) - distance(b.at));
+    const { at, ms } = nearest;
+    const decoded = DECODE_TIME[decode] / DECODE_TIME[at.decode];
+    return ms * decoded * (at.hwaccel === hwaccel ? 1 : HWACCEL_RATIO);
   }
 
   #preprocessMs({ resizeBy, inputSize }: Configuration, isOptimistic: boolean): number {
@@ -122,8 +133,4 @@ export class CostModel {
     const read = this.#preprocess.get('ffmpeg')?.ms ?? 0;
     return isOptimistic ? read : read + (SHARP_MS_PER_MEGAPIXEL * this.#machine.picturePx) / 1e6;
   }
-}
-
-function decodeKey({ resizeBy, hwaccel }: Configuration): string {
-  return `${resizeBy} ${hwaccel}`;
 }

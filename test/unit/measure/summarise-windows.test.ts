@@ -17,6 +17,7 @@ function frame(streamId: string, publishedMs: number, latencyMs: number): Record
   return {
     streamId,
     ptsUs: 0,
+    passedUs: 40_000,
     times: {
       ...{ captured: at(0), decoded: at(1), preprocessed: at(2), batched: at(3), inferred: at(4) },
       published: publishedMs as MonoMs,
@@ -69,6 +70,8 @@ describe('windows together', () => {
     expect(summary.seconds).toBe(2);
     expect(summary.fps).toBeCloseTo(20, 12);
     expect(summary.streamFps).toEqual([15, 5, 0]);
+    // Frames that are 40 ms of media time apart.
+    expect(summary.perStream.map(({ mediaSpeed }) => Number(mediaSpeed.toFixed(9)))).toEqual([0.6, 0.2, 0]);
     expect(summary.dropRatio).toBeCloseTo(0.2, 12);
   });
 

@@ -8,7 +8,7 @@ import type { Configuration } from '../../../../src/optimize/result.ts';
 const BASELINE: Configuration = {
   ...{ model: 'centernet', engine: 'onnx', precision: 'f32', inputSize: '512x512' },
   ...{ inferenceThreads: 1, lanes: 1, decodeThreads: 1, maxBatch: 1, maxDelayMs: 5, resizeBy: 'sharp' },
-  ...{ hwaccel: 'none', skipUnchanged: false, trackBetween: 1 },
+  ...{ hwaccel: 'none', decode: 'all', skipUnchanged: false, trackBetween: 1 },
 };
 const OPTIONS: LeverOptions = {
   baseline: BASELINE,
@@ -26,6 +26,7 @@ const OPTIONS: LeverOptions = {
     },
   ],
   ...{ streamAspect: 16 / 9, streams: 1, isOnGpu: false, hwaccels: [], needsFullPictures: false, mayJudgeVideo: false },
+  decodes: ['all'],
 };
 
 describe('input shapes', () => {
@@ -50,7 +51,7 @@ describe('input shapes', () => {
 
 describe('the search space', () => {
   it('describes every lever in a sentence', () => {
-    expect(LEVER_IDS).toHaveLength(13);
+    expect(LEVER_IDS).toHaveLength(14);
     for (const id of LEVER_IDS) {
       expect(LEVERS[id].does).toMatch(/^[A-Z].+\.$/);
       expect(LEVERS[id].riskReason).toMatch(/^[A-Za-z].+\.$/);
@@ -86,6 +87,12 @@ describe('the search space', () => {
     const other = openSpace({ ...OPTIONS, mayJudgeVideo: true, needsFullPictures: true, hwaccels: ['vaapi'] });
     expect(other.valuesOf('trackBetween', BASELINE)).toEqual([2, 3, 5]);
     expect(other.valuesOf('skipUnchanged', BASELINE)).toEqual([true]);
+    expect(other.valuesOf('decode', BASELINE)).toEqual([]);
+    const decodes = ['all', 'reference', 'key'] as const;
+    expect(openSpace({ ...OPTIONS, decodes }).valuesOf('decode', BASELINE)).toEqual([]);
+    expect(openSpace({ ...OPTIONS, decodes, mayJudgeVideo: true }).valuesOf('decode', BASELINE)).toEqual([
+      ...['reference', 'key'],
+    ]);
     expect(other.valuesOf('resizeBy', BASELINE)).toEqual([]);
     expect(other.valuesOf('hwaccel', BASELINE)).toEqual(['vaapi']);
   });

@@ -19,7 +19,7 @@ import {
 const BASELINE: Configuration = {
   ...{ model: 'own', engine: 'onnx', precision: 'f32', inputSize: '512x512', inferenceThreads: 1, lanes: 1 },
   ...{ decodeThreads: 1, maxBatch: 1, maxDelayMs: 5, resizeBy: 'sharp', hwaccel: 'none' },
-  ...{ skipUnchanged: false, trackBetween: 1 },
+  ...{ decode: 'all', skipUnchanged: false, trackBetween: 1 },
 };
 const OTHER: Configuration = { ...BASELINE, model: 'other' };
 const FAST_FORMAT: Configuration = { ...BASELINE, engine: 'openvino', precision: 'bf16' };
@@ -74,10 +74,14 @@ function benchOf({ labelled = false, counted = false, eyes = {}, clip = seeVideo
       const see = eyesOf(model.name, model.engine, isSkipping).video ?? ((seen) => seen);
       const all = see(clip);
       collected.push(`video ${model.name}: ${clips!.join(' ')}`);
-      const frames = clips!.flatMap((path) =>
-        all.frames.slice(Number.parseInt(path, 10) * 100, (Number.parseInt(path, 10) + 1) * 100),
-      );
-      return { ...all, frames, seconds: 1 } as unknown as CollectedResults;
+      const places = clips!.map((path) => Number.parseInt(path, 10));
+      const frames = places
+        .flatMap((place) => all.frames.slice(place * 100, (place + 1) * 100))
+        // A key frame every two seconds; frame numbers count decoded frames.
+        .filter((_, i) => streamed.decode !== 'key' || i % 20 === 0)
+        .map((frame, i) => (streamed.decode === 'key' ? { ...frame, frame: i } : frame));
+      const startsUs = places.map((place) => place * 10e6);
+      return { ...all, frames, seconds: 1, startsUs } as unknown as CollectedResults;
     },
   } satisfies Collectors;
   const stream = parseStream({ id: 'cam', source: 'clip.mp4', ...(counted ? { lines: [GATE] } : {}) }, {});
@@ -199,7 +203,7 @@ describe('a lever', () => {
   const others: Configuration = {
     ...{ model: 'other', engine: 'openvino', precision: 'bf16', inputSize: '416x416', inferenceThreads: 2, lanes: 2 },
     ...{ decodeThreads: 2, maxBatch: 4, maxDelayMs: 20, resizeBy: 'ffmpeg', hwaccel: 'cuda' },
-    ...{ skipUnchanged: true, trackBetween: 3 },
+    ...{ decode: 'key', skipUnchanged: true, trackBetween: 3 },
   };
 
   it.each(LEVER_IDS)('that may change detections is judged as it is written into the pipeline: %s', async (lever) => {
@@ -243,6 +247,34 @@ describe('skipped work', () => {
     expect(both.upperBound).toBeCloseTo(both.video!.interval[1] + both.skips!.interval[1]);
     expect(both.upperBound!).toBeGreaterThan(0.02);
     expect(both.verdict).not.toBe('passed');
+  });
+});
+
+describe('decoding key frames only, one every two seconds', () => {
+  const KEY: Configuration = { ...BASELINE, decode: 'key' };
+
+  it('is refused where things move: the last result holds, and what comes is seen late', async () => {
+    const { bench, collected } = benchOf({});
+    const judged = await bench.confirm(KEY, 1);
+    expect(judged.verdict).toBe('refused');
+    expect(judged.reason).toMatch(/appear more than 500 ms late/);
+    expect(judged.skips!.loss).toBeGreaterThan(0.1);
+    // No frame is missing: each has a result to be judged by.
+    expect(judged.reason).not.toMatch(/frames were published/);
+    expect(judged.skips!.pictures).toBe(300);
+    expect(collected).toHaveLength(2);
+  });
+
+  it('passes in scenes in which nothing moves', async () => {
+    const clip = seeVideo(SIGHT);
+    const { detections } = clip.frames[100]!;
+    const still = { ...clip, frames: clip.frames.map((frame) => ({ ...frame, detections })) };
+    expect((await benchOf({ clip: still }).bench.confirm(KEY, 1)).verdict).toBe('passed');
+  });
+
+  it('needs no verdict of its own where the pipeline does so already', async () => {
+    const { bench } = benchOf({ baseline: KEY });
+    expect(await bench.confirm({ ...KEY, lanes: 2 }, 1)).toMatchObject({ verdict: 'passed', skips: null, video: null });
   });
 });
 

@@ -91,6 +91,7 @@ function finished(records: readonly LoggedRecord[] = recordsOf(), step: Step = H
         machine: MACHINE,
         isOnGpu: false,
         acceptsCounts: false,
+        whyNotFewer: null,
       },
       found: {
         speedup: SPEEDUP,
@@ -181,6 +182,13 @@ describe('techniques', () => {
       ...{ state: 'tried', reason: 'not taken: 1.70 times the rate, loses 0.03', measurements: ['m003'] },
     });
     expect(int8Of()).toMatchObject({ state: 'not tried', reason: 'no pictures' });
+    const less = { ...int8, lever: 'decode', from: 'all', to: 'key' } as const;
+    const named = (name: string) => techniquesOf([less], null, null).find((technique) => technique.name === name);
+    expect(named('decoding fewer frames')).toMatchObject({ state: 'tried', measurements: ['m003'] });
+    expect(named('skipping inference')).toMatchObject({ state: 'not tried' });
+    expect(techniquesOf([], null, 'all frames are key frames')).toContainEqual(
+      expect.objectContaining({ name: 'decoding fewer frames', reason: 'all frames are key frames' }),
+    );
     // From INT8 to something else is not INT8.
     expect(int8Of({ ...int8, from: 'int8', to: 'bf16' })).toMatchObject({ state: 'not tried' });
   });

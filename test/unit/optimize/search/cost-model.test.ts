@@ -3,16 +3,23 @@ import type { Configuration } from '../../../../src/optimize/result.ts';
 import { CostModel } from '../../../../src/optimize/search/cost-model.ts';
 import { InferTimeBook } from '../../../../src/optimize/search/infer-times.ts';
 
+const SHAPE = {
+  cores: 2,
+  streams: 1,
+  picturePx: 1e6,
+  isOnGpu: false,
+  decodedRatio: { all: 1, reference: 0.5, key: 0.02 },
+};
 const HERE: Configuration = {
   ...{ model: 'a', engine: 'onnx', precision: 'f32', inputSize: '320x320' },
   ...{ inferenceThreads: 2, lanes: 1, decodeThreads: 1, maxBatch: 1, maxDelayMs: 5, resizeBy: 'sharp' },
-  ...{ hwaccel: 'none', skipUnchanged: false, trackBetween: 1 },
+  ...{ hwaccel: 'none', decode: 'all', skipUnchanged: false, trackBetween: 1 },
 };
 
 function learned(isOnGpu = false): CostModel {
   const times = new InferTimeBook();
   times.add(HERE, { oneThreadMs: 8, allThreadsMs: 10 });
-  const costs = new CostModel({ cores: 2, streams: 1, picturePx: 1e6, isOnGpu }, times);
+  const costs = new CostModel({ ...SHAPE, isOnGpu }, times);
   const cpuMsPerFrame = { decode: 3, preprocess: 6, infer: 10, main: 1, total: 20 };
   const known = { fps: 90, p99Ms: 30, relativeError: null, meetsTargets: true, measurements: [] };
   costs.learn(HERE, { ...known, cpuMsPerFrame });
@@ -30,13 +37,13 @@ describe('the predicted throughput', () => {
     expect(learned().fps(one)).toBeCloseTo(2000 / 18);
     const times = new InferTimeBook();
     times.add(HERE, { oneThreadMs: 8, allThreadsMs: 10 });
-    expect(new CostModel({ cores: 4, streams: 4, picturePx: 1e5, isOnGpu: false }, times).fps(one)).toBeCloseTo(125);
+    expect(new CostModel({ ...SHAPE, cores: 4, streams: 4, picturePx: 1e5 }, times).fps(one)).toBeCloseTo(125);
   });
 
   it('is limited by the decoder of one stream', () => {
     const times = new InferTimeBook();
     times.add(HERE, { oneThreadMs: 1, allThreadsMs: 1 });
-    const costs = new CostModel({ cores: 64, streams: 1, picturePx: 1e6, isOnGpu: false }, times);
+    const costs = new CostModel({ ...SHAPE, cores: 64 }, times);
     const trial = { fps: 90, p99Ms: 30, relativeError: null, meetsTargets: true, measurements: [] };
     costs.learn(HERE, { ...trial, cpuMsPerFrame: { decode: 20, preprocess: 1, infer: 1, main: 0.1, total: 22.1 } });
     expect(costs.fps({ ...HERE, inferenceThreads: 64 })).toBeCloseTo(50);
@@ -45,6 +52,27 @@ describe('the predicted throughput', () => {
 
   it('of every third frame counts a third of inference: 2 / (3 + 6 + 10/3 + 1 ms)', () => {
     expect(learned().fps({ ...HERE, trackBetween: 3 })).toBeCloseTo(2000 / (10 + 10 / 3));
+  });
+
+  it('of key frames counts a fiftieth of the work behind the decoder, which is the limit then: 1 / (0.19 * 3 ms)', () => {
+    const costs = learned();
+    const key = { ...HERE, decode: 'key' } as const;
+    expect(costs.fps(key)).toBeCloseTo(1000 / (0.19 * 3));
+    expect(costs.costs(key).infer).toBeCloseTo(10 / 50);
+    // What the decoder really takes then is learned, and says nothing about decoding all frames.
+    const trial = { fps: 900, p99Ms: 30, meetsTargets: true, measurements: [] };
+    costs.learn(key, { ...trial, cpuMsPerFrame: { decode: 1, preprocess: 0.12, infer: 0.2, main: 0.02, total: 1.34 } });
+    expect(costs.costs(key)).toMatchObject({ decode: 1, preprocess: expect.closeTo(0.12), main: expect.closeTo(0.02) });
+    expect(costs.costs(HERE)).toMatchObject({ decode: 3, preprocess: expect.closeTo(6), main: expect.closeTo(1) });
+  });
+
+  it('from a pipeline that decodes reference frames scales what those took', () => {
+    const costs = new CostModel(SHAPE, new InferTimeBook());
+    const reference = { ...HERE, decode: 'reference' } as const;
+    const trial = { fps: 90, p99Ms: 30, meetsTargets: true, measurements: [] };
+    costs.learn(reference, { ...trial, cpuMsPerFrame: { decode: 7.2, preprocess: 3, infer: 5, main: 1, total: 16.2 } });
+    expect(costs.costs({ ...HERE, decode: 'key' }).decode).toBeCloseTo(1.9);
+    expect(costs.costs({ ...reference, resizeBy: 'ffmpeg' }).decode).toBe(7.2);
   });
 
   it('on a GPU takes inference from the device, not from the CPU: 2 / (3 + 6 + 1 ms)', () => {

@@ -7,7 +7,7 @@ import { Predictions } from '../../../../src/optimize/search/predictions.ts';
 const at = (change: Partial<Configuration> = {}): Configuration => ({
   ...{ model: 'a', engine: 'onnx', precision: 'f32', inputSize: '320x320', inferenceThreads: 1, lanes: 1 },
   ...{ decodeThreads: 1, maxBatch: 1, maxDelayMs: 5, resizeBy: 'ffmpeg', hwaccel: 'none' },
-  ...{ skipUnchanged: false, trackBetween: 1 },
+  ...{ decode: 'all', skipUnchanged: false, trackBetween: 1 },
   ...change,
 });
 const measured = (configuration: Configuration, fps: number) => ({ configuration, fps });
@@ -17,7 +17,8 @@ function predictions(wrongMs = 0): Predictions {
   const times = new InferTimeBook();
   times.add(at(), { oneThreadMs: 20, allThreadsMs: 20 });
   times.add(at({ model: 'b' }), { oneThreadMs: 10, allThreadsMs: 10 });
-  const costs = new CostModel({ cores: 2, streams: 1, picturePx: 1e5, isOnGpu: false }, times);
+  const decodedRatio = { all: 1, reference: 0.5, key: 0.02 };
+  const costs = new CostModel({ cores: 2, streams: 1, picturePx: 1e5, isOnGpu: false, decodedRatio }, times);
   const cpuMsPerFrame = { decode: 1, preprocess: 1 + wrongMs, infer: 20, main: 0.1, total: 22.1 + wrongMs };
   costs.learn(at(), { fps: 0, p99Ms: 0, meetsTargets: true, measurements: [], cpuMsPerFrame });
   return new Predictions(costs);

@@ -20,7 +20,7 @@ const HOUR_SECONDS = 3600;
 
 function optionsFor(evaluator: Evaluator, seed = 1, budgetSeconds = HOUR_SECONDS): SearchOptions {
   const { cores, picturePx, baseline, noiseRatio } = INDEX.table;
-  const machine = { cores, streams: 1, picturePx, isOnGpu: false };
+  const machine = { cores, streams: 1, picturePx, isOnGpu: false, decodedRatio: { all: 1, reference: 1, key: 1 } };
   return { baseline, space: INDEX.space(), machine, evaluator, budgetSeconds, seed, noiseRatio };
 }
 
