@@ -10,6 +10,7 @@ export const alertConfig = z.strictObject({
     .array(id)
     .min(1)
     .max(20)
+    .refine((names) => new Set(names).size === names.length, 'expected each sink once')
     .describe(
       'Sinks that send it, such as webhook-1: the kind, and its number among the sinks. They send nothing else.',
     ),

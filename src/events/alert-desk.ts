@@ -19,6 +19,12 @@ interface AlertDeskOptions {
   readonly wallNow: () => number;
 }
 
+/** An event that waits for the end of its group. */
+interface Following {
+  readonly event: RuleEvent;
+  readonly onTold: () => void;
+}
+
 /** Messages about one rule on one stream to the channels of one alert. */
 interface Thread {
   /** Monotonic, when the last message left. */
@@ -26,7 +32,7 @@ interface Thread {
   /** It told of several events. */
   wasTogether: boolean;
   /** What has come since a message within `group`, to be told together. */
-  following: RuleEvent[];
+  following: Following[];
   cancelTimer: (() => void) | null;
 }
 
@@ -65,14 +71,22 @@ export class AlertDesk {
     );
   }
 
-  /** Takes a record of an event. Only beginnings are told. */
-  onEvent(event: RuleEvent): void {
-    if (event.phase !== 'new') return;
+  /**
+   * Takes a record of an event. Only beginnings are told.
+   *
+   * @returns what resolves once the channels have all that they are to tell of it; undefined if they do: what waits for the end of a group
+   *   is nowhere else.
+   */
+  onEvent(event: RuleEvent): Promise<void> | undefined {
+    if (event.phase !== 'new') return undefined;
+    const waits: Promise<void>[] = [];
     for (const [i, { config, quiet }] of this.#alerts.entries()) {
       const { on, streams } = config;
       if (!on.includes(event.rule) || streams?.includes(event.stream) === false) continue;
-      this.#take(`${i} ${event.stream} ${event.rule}`, config, quiet, event);
+      const wait = this.#take(`${i} ${event.stream} ${event.rule}`, config, quiet, event);
+      if (wait !== undefined) waits.push(wait);
     }
+    return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
   }
 
   /** What became of the events that each channel was to tell, by its name. */
@@ -96,7 +110,7 @@ export class AlertDesk {
     }
   }
 
-  #take(key: string, config: AlertConfig, quiet: WeeklyClock | null, event: RuleEvent): void {
+  #take(key: string, config: AlertConfig, quiet: WeeklyClock | null, event: RuleEvent): Promise<void> | undefined {
     const { clock, wallNow } = this.#options;
     const count = (add: (ledger: Ledger) => void): void => this.#count(config, add);
     count((ledger) => {
@@ -106,7 +120,7 @@ export class AlertDesk {
       count(({ suppressed }) => {
         suppressed.quiet += 1;
       });
-      return;
+      return undefined;
     }
     const [holdMs, groupMs] = [durationMs(config.hold), durationMs(config.group)];
     const thread = this.#threads.get(key) ?? {
@@ -120,24 +134,26 @@ export class AlertDesk {
     // Without a pause between messages, those of a storm follow each other as groups.
     const follows = passedMs < groupMs && (holdMs === 0 || !thread.wasTogether);
     if (thread.cancelTimer !== null || follows) {
-      thread.following.push(event);
+      const told = new Promise<void>((onTold) => thread.following.push({ event, onTold }));
       count((ledger) => {
         ledger.pending += 1;
       });
       thread.cancelTimer ??= clock.setTimer(() => this.#tellFollowing(key, config), groupMs - passedMs);
-      return;
+      return told;
     }
     if (passedMs >= holdMs) this.#tell(config, thread, event);
     else
       count(({ suppressed }) => {
         suppressed.hold += 1;
       });
+    return undefined;
   }
 
   /** Tells all that has come since the last message, as one. */
   #tellFollowing(key: string, config: AlertConfig): void {
     const thread = this.#threads.get(key)!;
-    const events = thread.following.splice(0);
+    const following = thread.following.splice(0);
+    const events = following.map(({ event }) => event);
     thread.cancelTimer = null;
     const [first] = events;
     if (first === undefined) return;
@@ -147,6 +163,7 @@ export class AlertDesk {
     });
     this.#tell(config, thread, events.length === 1 ? first : { ...first, ...together(events, config.group) });
     thread.wasTogether = true;
+    for (const { onTold } of following) onTold();
   }
 
   #tell(config: AlertConfig, thread: Thread, event: RuleEvent): void {

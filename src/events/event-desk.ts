@@ -19,8 +19,8 @@ export interface EventKeeper {
 export interface EventDeskOptions {
   /** Settings of a stream that runs. */
   readonly configOf: (stream: string) => StreamConfig;
-  /** Passes a record to the sinks. */
-  readonly send: (event: RuleEvent) => void;
+  /** Passes a record to the sinks. @returns what resolves once all of them have it; undefined if they do. */
+  readonly send: (event: RuleEvent) => Promise<void> | undefined;
   /** Passes the beginning and the end of an event to people. */
   readonly announce: (event: RuleEvent) => void;
   /** Called once for each rule that cannot work as it is. */
@@ -78,8 +78,7 @@ export class EventDesk {
     const { undelivered, open } = await keeper.unfinished();
     const isOwn = ({ fence }: RuleEvent): boolean => fence === undefined;
     for (const event of undelivered) {
-      if (isOwn(event)) send(event);
-      keeper.delivered(event.id, event.seq);
+      this.#markDelivered(event, isOwn(event) ? send(event) : undefined);
     }
     await Promise.all(
       open.map((last) => this.deliver(endOf(last, isOwn(last) ? 'restart' : 'moved'), () => isOwn(last))),
@@ -199,18 +198,24 @@ export class EventDesk {
       for (const { event, mayHandOut, onDone, kept } of batch) {
         await kept;
         const may = mayHandOut();
-        if (may) this.#handOut(event);
         // A record that could not be kept may be kept later all the same.
-        keeper.delivered(event.id, event.seq);
+        this.#markDelivered(event, may ? this.#handOut(event) : undefined);
         onDone(may);
       }
     }
     this.#draining = null;
   }
 
-  #handOut(event: RuleEvent): void {
-    this.#options.send(event);
+  #markDelivered({ id, seq }: RuleEvent, sent: Promise<void> | undefined): void {
+    const mark = (): void => this.#keeper?.delivered(id, seq);
+    if (sent === undefined) mark();
+    else void sent.then(mark);
+  }
+
+  #handOut(event: RuleEvent): Promise<void> | undefined {
+    const sent = this.#options.send(event);
     if (event.phase === 'new' || (event.phase === 'end' && !isMomentary(event))) this.#options.announce(event);
+    return sent;
   }
 }
 

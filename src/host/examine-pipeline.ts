@@ -216,7 +216,7 @@ function targetOf(sink: SinkConfig): string {
 }
 
 function inspectSinks(
-  { sinks }: PipelineConfig,
+  { sinks, alerts }: PipelineConfig,
   streams: readonly WantedStream[],
   classes: readonly string[] | null,
   { mistakes, warnings }: Findings,
@@ -230,6 +230,15 @@ function inspectSinks(
       warnings.push(`sinks[${i}].streams: there is no stream ${unknown.join(', ')} now; the sink gets nothing of it`);
     const labels = 'filter' in sink ? (sink.filter?.labels ?? []) : [];
     if (classes !== null) warnings.push(...unknownLabels(`sinks[${i}].filter.labels`, labels, classes));
+  }
+  for (const [i, alert] of alerts.entries()) {
+    const unknown = (alert.streams ?? []).filter((id) => !ids.has(id));
+    if (unknown.length > 0) warnings.push(`alerts[${i}].streams: there is no stream ${unknown.join(', ')} now`);
+    const of = streams.filter(({ config }) => alert.streams?.includes(config.id) !== false);
+    const rules = new Set(of.flatMap(({ config }) => config.events.map(({ id }) => id)));
+    const missing = alert.on.filter((id) => !rules.has(id));
+    if (missing.length > 0)
+      warnings.push(`alerts[${i}].on: no stream has a rule ${missing.join(', ')} now; nothing is sent about it`);
   }
 }
 

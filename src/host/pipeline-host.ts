@@ -165,7 +165,7 @@ export class PipelineHost implements RuntimePort {
       send: (event) => {
         this.#ruleEvents.emit(event);
         sinks.publishEvent(event, false);
-        this.#alerts.onEvent(event);
+        return this.#alerts.onEvent(event);
       },
       onProblem: (stream, text) => runtime.emitEvent('stream-warning', stream, text),
       lend: lendEvent,

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createConnection } from 'node:net';
 import type { JetStreamClient } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { z } from 'zod';
@@ -60,6 +62,7 @@ class JetStream implements Connection {
       import('@nats-io/transport-node'),
       import('@nats-io/jetstream'),
     ]);
+    await requireGreeting(host, port);
     const connection = await connect({
       servers: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
       ...{ name: 'sightline', timeout: CONNECT_MS },
@@ -90,5 +93,18 @@ class JetStream implements Connection {
 
   async end(): Promise<void> {
     await this.#connection.close();
+  }
+}
+
+/** A server that is frozen accepts connections and says nothing; the library gives up on it, but leaves its socket open for ever. */
+async function requireGreeting(host: string, port: number): Promise<void> {
+  const socket = createConnection({ host, port });
+  try {
+    await once(socket, 'data', { signal: AbortSignal.timeout(CONNECT_MS) });
+  } catch (error) {
+    if ((error as Error).name !== 'AbortError') throw error;
+    throw new Error(`the server did not answer within ${CONNECT_MS / 1000} s`);
+  } finally {
+    socket.destroy();
   }
 }

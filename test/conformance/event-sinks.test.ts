@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
@@ -8,6 +9,7 @@ import type { ResultSinks } from '../../src/runtime/results/result-sinks.ts';
 import { type SinkConfig, sinkConfig } from '../../src/sinks/sink-kinds.ts';
 import { type EventRig, mosquittoRig, natsRig, redisRig, webhookRig } from '../support/event-rigs.ts';
 import { TextSink } from '../support/text-sink.ts';
+import { waitFor } from '../support/wait-for.ts';
 import { eventOf } from '../unit/sinks/events.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-event-sinks-'));
@@ -188,3 +190,20 @@ describe.each(Object.entries(RIGS))('events of a sink of the kind %s', (type, { 
     expect(await opened.sinks.close()).toEqual([]);
   });
 });
+
+it('a NATS server that accepts and says nothing gets no connection that stays', async () => {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => sockets.push(socket));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const opened = await open('nats', {
+    url: `nats://127.0.0.1:${port}`,
+    spoolFolder: mkdtempSync(join(folder, 'mute-')),
+  });
+  raise(opened, 0, 1);
+  await waitFor('the attempt to fail', () => opened.texts.some((text) => text.includes('did not answer')));
+  await waitFor('the end of its socket', () => sockets.length > 0 && sockets[0]!.closed);
+  await opened.sinks.close();
+  await waitFor('the end of all', () => sockets.every(({ closed }) => closed));
+  await new Promise((resolve) => server.close(resolve));
+}, 60_000);

@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Batch } from './inference-client.ts';
-import type { Scheduler } from './scheduler.ts';
+import type { ModelInstance } from './model-instance.ts';
 
 /** A batch that takes longer does not count as running: one detector that hangs must not stop the others. */
 const LONG_MS = 1000;
@@ -9,30 +9,38 @@ const MOST_BEHIND = 2;
 /** When a detector that must wait looks again although no batch began or ended. */
 const LOOK_MS = 20;
 
+/** A detector with its streams. */
+interface Sharer {
+  readonly streams: ReadonlyMap<string, unknown>;
+  readonly model: Pick<ModelInstance, 'isNamed' | 'pool' | 'callsInFlight' | 'freeThread' | 'batcher'>;
+  /** Its loop. */
+  run(): void;
+}
+
 /**
  * Divides the device among the detectors of a pipeline by the streams that use them: all together run as many batches as the
  * one with the most threads would alone, and the next batch is that of the one whose streams have had the fewest frames (start-time
  * fair queueing). Versions of one detector, as in a roll-out, are not held back.
  */
 export class FairShare {
-  readonly #schedulers: () => readonly Scheduler[];
+  readonly #schedulers: () => readonly Sharer[];
   readonly #clock: Clock;
   readonly #running = new Map<Batch, number>();
   /** Frames for each stream that a detector has had. */
-  readonly #had = new WeakMap<Scheduler, number>();
+  readonly #had = new WeakMap<Sharer, number>();
   /** What the detector of the newest batch had had before. */
   #newest = 0;
-  readonly #held = new Set<Scheduler>();
+  readonly #held = new Set<Sharer>();
   #isWaking = false;
   #cancelLook: (() => void) | null = null;
 
-  constructor(schedulers: () => readonly Scheduler[], clock: Clock) {
+  constructor(schedulers: () => readonly Sharer[], clock: Clock) {
     this.#schedulers = schedulers;
     this.#clock = clock;
   }
 
   /** Whether it is a detector's turn; if it is not, its loop runs again when it may be. */
-  mayRun(scheduler: Scheduler): boolean {
+  mayRun(scheduler: Sharer): boolean {
     const all = this.#schedulers();
     if (all.length === 1) return true;
     const sharers = all.filter(({ streams }) => streams.size > 0);
@@ -41,7 +49,7 @@ export class FairShare {
     const running = [...this.#running.values()].filter((beganMs) => beganMs > oldestMs).length;
     const most = Math.max(...sharers.map(({ model }) => model.pool.threadCount * model.callsInFlight));
     const had = this.#hadBy(scheduler);
-    const isBefore = (other: Scheduler): boolean =>
+    const isBefore = (other: Sharer): boolean =>
       this.#hadBy(other) < had && other.model.batcher.waitingInputs > 0 && other.model.freeThread() !== null;
     if (running < most && !sharers.some(isBefore)) return true;
     this.#held.add(scheduler);
@@ -49,7 +57,7 @@ export class FairShare {
     return false;
   }
 
-  began(scheduler: Scheduler, batch: Batch): void {
+  began(scheduler: Sharer, batch: Batch): void {
     const had = this.#hadBy(scheduler);
     this.#newest = had;
     this.#had.set(scheduler, had + batch.frames.length / Math.max(1, scheduler.streams.size));
@@ -62,7 +70,7 @@ export class FairShare {
     this.#wakeSoon();
   }
 
-  #hadBy(scheduler: Scheduler): number {
+  #hadBy(scheduler: Sharer): number {
     return Math.max(this.#had.get(scheduler) ?? 0, this.#newest - MOST_BEHIND);
   }
 

@@ -86,6 +86,20 @@ describe('AlertDesk', () => {
     });
   });
 
+  it('says when the channels have an event that waits for the end of its group', async () => {
+    const { desk, clock, phone } = deskOf([{ on: ['a'], to: ['phone'], group: '30s', hold: '1m' }]);
+    const settled: string[] = [];
+    expect(desk.onEvent(event('a'))).toBeUndefined();
+    expect(desk.onEvent(event('other'))).toBeUndefined();
+    const waits = ['second', 'third'].map((name) => desk.onEvent(event('a'))!.then(() => settled.push(name)));
+    await Promise.resolve();
+    expect([phone.texts.length, settled]).toEqual([1, []]);
+    clock.advance(30_000);
+    await Promise.all(waits);
+    expect([phone.texts.length, settled]).toEqual([2, ['second', 'third']]);
+    expect(desk.onEvent(event('a')), 'held: no channel gets it').toBeUndefined();
+  });
+
   it('tells a storm without an end once in each span, if nothing is held', () => {
     const { desk, phone, clock } = deskOf([{ on: ['gate'], to: ['phone'], group: '30s' }]);
     for (let i = 0; i < 120; i++) {

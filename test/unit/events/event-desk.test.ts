@@ -8,13 +8,21 @@ import { ruleEvent } from '../../support/rule-events.ts';
 const brief = ({ id, seq, phase, endReason }: RuleEvent): string => `${id}.${seq} ${endReason ?? phase}`;
 
 /** A desk whose keeper has what an earlier process left. */
-function desk(undelivered: RuleEvent[] = [], open: RuleEvent[] = [], lend?: (event: RuleEvent) => boolean) {
+function desk(
+  undelivered: RuleEvent[] = [],
+  open: RuleEvent[] = [],
+  lend?: (event: RuleEvent) => boolean,
+  passing?: (event: RuleEvent) => Promise<void> | undefined,
+) {
   const [sent, kept, delivered]: [string[], string[], string[]] = [[], [], []];
   const clock = new ManualClock();
   const config = parseStream({ id: 'gate', source: 'clip.mp4', events: [{ id: 'lost', kind: 'stream' }] }, {});
   const events = new EventDesk({
     configOf: () => config,
-    send: (event) => sent.push(brief(event)),
+    send: (event) => {
+      sent.push(brief(event));
+      return passing?.(event);
+    },
     announce: () => undefined,
     onProblem: () => undefined,
     lend,
@@ -94,4 +102,21 @@ it('a keeper that does not answer holds all records up together, not one after t
   }
   await Promise.all(done);
   expect(sent).toEqual(['e.0 update', 'e.1 update', 'e.2 update']);
+});
+
+it('a record counts as delivered once all have it: one that waits for the end of a group is told again after a kill', async () => {
+  let onTold = (): void => undefined;
+  const told = new Promise<void>((resolve) => {
+    onTold = resolve;
+  });
+  const { events, keeper, delivered } = desk([ruleEvent('left', 0, 'new')], [], undefined, ({ id }) =>
+    id === 'at-once' ? undefined : told,
+  );
+  await events.keepIn(keeper);
+  await events.deliver(ruleEvent('waits', 0, 'new'), () => true);
+  await events.deliver(ruleEvent('at-once', 0, 'new'), () => true);
+  expect(delivered).toEqual(['at-once.0']);
+  onTold();
+  await told;
+  expect(delivered).toEqual(['at-once.0', 'left.0', 'waits.0']);
 });

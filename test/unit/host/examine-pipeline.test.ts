@@ -141,7 +141,9 @@ describe('the check of a pipeline file', () => {
       ],
       sinks: [
         { type: 'jsonl', path: join(folder, 'x.jsonl'), streams: ['gone'], filter: { labels: ['person', 'yeti'] } },
+        { type: 'webhook', url: 'http://h/', send: ['events'] },
       ],
+      alerts: [{ on: ['nope'], streams: ['gate', 'zz'], to: ['webhook-2'] }],
     });
     expect(isValid).toBe(true);
     for (const [i, what] of [
@@ -150,9 +152,11 @@ describe('the check of a pipeline file', () => {
       /"gate": 1 frames\/s are too few to follow objects/,
       /sinks\[0\]\.streams: there is no stream gone/,
       /sinks\[0\]\.filter\.labels\[1\]: expected a class of the model, received "yeti"/,
+      /alerts\[0\]\.streams: there is no stream zz now/,
+      /alerts\[0\]\.on: no stream has a rule nope now/,
     ].entries())
       expect(warnings[i]).toMatch(what);
-    expect(warnings).toHaveLength(5);
+    expect(warnings).toHaveLength(7);
   });
 
   it('names labels that the model lacks, and a threshold below its own, as mistakes', async () => {
