@@ -8,7 +8,15 @@ import type { Section, SectionResult } from './support/section.ts';
 /** Pages that are loaded when they are opened, with the style sheets that `web/app.js` adds. */
 const PAGES = {
   wall: ['/'],
-  'camera, after it': ['/camera-page.js', '/camera.css', '/settings.css', '/vendor/uplot/uPlot.min.css'],
+  'camera, after it': [
+    '/camera-page.js',
+    '/camera.css',
+    '/settings.css',
+    '/history.css',
+    '/vendor/uplot/uPlot.min.css',
+  ],
+  'alerts beside the wall': ['/alert-rail.js', '/alerts.css'],
+  'events, after it': ['/events-page.js', '/history.css', '/events.css'],
   'system, after it': ['/system-page.js', '/system.css', '/rollout.css'],
 };
 /** The first load before pages were loaded when they are opened. */

@@ -1,5 +1,7 @@
+/** @import { AlertRail } from './alert-rail.js' */
 /** @import { CameraPage } from './camera-page.js' */
-/** @import { FeedState, HelloMessage, Preview, ShadowMessage, StatsMessage, StreamReport } from './lib/client/index.js' */
+/** @import { EventsPage } from './events-page.js' */
+/** @import { FeedState, HelloMessage, PipelineReport, Preview, ShadowMessage, StatsMessage, StreamReport } from './lib/client/index.js' */
 /** @import { SystemPage } from './system-page.js' */
 
 import {
@@ -12,7 +14,6 @@ import {
   showToast,
 } from './dialogs.js';
 import { byId, element, setData, setText } from './element.js';
-import { EventsLog } from './events-log.js';
 import { FiguresTable } from './figures-table.js';
 import { PAGE_URL } from './gateway.js';
 import { KeepingNotice } from './keeping-notice.js';
@@ -23,7 +24,7 @@ import { Wall } from './wall.js';
 
 const CAMERA_HASH = /^#stream=([^/]+)(?:\/(\w+))?$/;
 /** Views that the address may name; without one it shows the wall. A new one is a word here, and a link and a section in `index.html`. */
-const VIEW_HASH = /^#(wall|events|system)$/;
+const VIEW_HASH = /^#(wall|events|system)(?:\?(.*))?$/;
 const filterField = byId('filter', HTMLInputElement);
 const attentionButton = byId('attention');
 /** Debounce: scrolling through thirty cards should send one message, not thirty. */
@@ -52,10 +53,13 @@ let newest = null;
 /** Whether the newest report had the stream that is shown large. */
 let wasThere = false;
 
-const log = new EventsLog({ onError: showError });
 const stateLine = new StateLine(showError);
-const notice = new KeepingNotice();
-byId('events').append(log.node);
+/** The settings, as they were asked for last. @type {PipelineReport | null} */
+let pipeline = null;
+const notice = new KeepingNotice((report) => {
+  pipeline = report;
+  rail?.watch.load(report);
+});
 
 const wall = new Wall({
   node: byId('wall'),
@@ -70,6 +74,10 @@ const figures = new FiguresTable(byId('figures'));
 let camera = null;
 /** @type {SystemPage | null} */
 let system = null;
+/** @type {EventsPage | null} */
+let events = null;
+/** Alerts, loaded with the first event of a rule. @type {AlertRail | null} */
+let rail = null;
 
 /** @type {Map<() => Promise<void>, Promise<void>>} */
 const loads = new Map();
@@ -89,23 +97,38 @@ function once(load) {
 /** The system page while it is shown. */
 const shownSystem = () => (document.body.dataset.tab === 'system' ? system : null);
 
-/** @param {string[]} names */
+/** @type {Map<string, Promise<unknown>>} */
+const styles = new Map();
+
+/** Loads style sheets, each once. @param {string[]} names */
 function loadStyles(...names) {
-  const loaded = names.map((href) => {
-    const link = element('link', { rel: 'stylesheet', href });
-    document.head.append(link);
-    return new Promise((resolve, reject) => {
-      link.addEventListener('load', resolve);
-      link.addEventListener('error', () => reject(new Error(`${href} could not be loaded.`)));
+  return Promise.all(
+    names.map((href) => {
+      const loading = styles.get(href) ?? loadStyle(href);
+      styles.set(href, loading);
+      return loading;
+    }),
+  );
+}
+
+/** @param {string} href */
+function loadStyle(href) {
+  const link = element('link', { rel: 'stylesheet', href });
+  document.head.append(link);
+  return new Promise((resolve, reject) => {
+    link.addEventListener('load', resolve);
+    link.addEventListener('error', () => {
+      styles.delete(href);
+      link.remove();
+      reject(new Error(`${href} could not be loaded.`));
     });
   });
-  return Promise.all(loaded);
 }
 
 async function openCameraPage() {
   const [{ CameraPage }] = await Promise.all([
     import('./camera-page.js'),
-    loadStyles('camera.css', 'settings.css', 'vendor/uplot/uPlot.min.css'),
+    loadStyles('camera.css', 'settings.css', 'history.css', 'vendor/uplot/uPlot.min.css'),
   ]);
   const actions = {
     pause: (/** @type {string} */ id) => attempt(() => client.streams.pause(id)),
@@ -115,6 +138,32 @@ async function openCameraPage() {
     },
   };
   camera = new CameraPage(byId('focus'), actions, showError);
+}
+
+async function openRail() {
+  const [{ AlertRail }] = await Promise.all([import('./alert-rail.js'), loadStyles('alerts.css')]);
+  rail = new AlertRail(byId('rail'), { onChange: showAlerts, onWatch: watchSoon, onError: showError });
+  if (pipeline !== null) rail.watch.load(pipeline);
+}
+
+async function openEventsPage() {
+  const [{ EventsPage }] = await Promise.all([
+    import('./events-page.js'),
+    once(openRail),
+    loadStyles('history.css', 'events.css'),
+  ]);
+  if (rail !== null) events = new EventsPage(byId('events'), rail.watch, showError);
+}
+
+/** Marks what people should look at: in the state line, on the tiles and on the tab. */
+function showAlerts() {
+  if (rail === null || newest === null) return;
+  const { active, headline } = rail.watch;
+  wall.alerts = rail.titles;
+  stateLine.update(newest.streams, newest.host, newest.fleet, headline);
+  byId('open-alerts').hidden = active.length === 0;
+  setText(byId('open-alerts'), String(active.length));
+  events?.drawSoon();
 }
 
 async function openSystemPage() {
@@ -143,7 +192,9 @@ const client = new SightlineClient({ url: PAGE_URL, onState: showConnection });
 const pictures = client.comparisons({ streams: [] });
 follow(client.stats(), showStats);
 follow(client.events(), (event) => {
-  log.add(event);
+  if (event.kind === 'rule') once(openRail).catch(() => {});
+  rail?.watch.add(event);
+  events?.addEvent(event);
   camera?.addEvent(event);
   notice.addEvent(event);
 });
@@ -175,7 +226,13 @@ function showStats(message) {
   newest = message;
   if (isFirst) showPlace();
   wall.update(message.streams);
-  stateLine.update(message.streams, message.host, message.fleet);
+  // It is tried again with the next report.
+  if (message.host.alerts !== undefined || message.streams.some(({ events }) => (events?.raised ?? 0) > 0))
+    once(openRail).catch(() => {});
+  rail?.update(message.streams);
+  events?.update(message);
+  if (rail === null) stateLine.update(message.streams, message.host, message.fleet, null);
+  else showAlerts();
   shownSystem()?.update(message);
   const { state } = message.rollout ?? {};
   setData(document.body, 'rollout', state === 'running' || state === 'holding' ? 'true' : null);
@@ -202,6 +259,7 @@ function showPicture(message) {
   shownSystem()?.showPicture(message);
   if (message.type === 'shadow') return;
   wall.showPreview(message);
+  rail?.showPicture(message);
   camera?.showPreview(message);
 }
 
@@ -240,7 +298,11 @@ function watchSoon() {
 function watchVisible() {
   const isKnown = newest?.streams.some(({ id }) => id === focused) === true;
   const wanted = focused == null ? visible : isKnown ? [focused] : [];
-  pictures.update({ streams: document.hidden ? [] : [...new Set([...wanted, ...(shownSystem()?.watched ?? [])])] });
+  pictures.update({
+    streams: document.hidden
+      ? []
+      : [...new Set([...wanted, ...(shownSystem()?.watched ?? []), ...(rail?.watched ?? [])])],
+  });
 }
 
 /** @param {FeedState} state */
@@ -262,7 +324,7 @@ function showConnection(state) {
   showState(state.name);
   if (state.name === 'open') {
     showAccess(state.hello.access);
-    log.load();
+    events?.reload();
     camera?.reload();
     notice.load();
   }
@@ -307,12 +369,15 @@ function decoded(name) {
 
 /** Shows what the address names: a camera, or one of the views. */
 async function showPlace() {
-  const [, name, tab] = CAMERA_HASH.exec(location.hash) ?? [];
+  const { hash } = location;
+  const [, name, tab] = CAMERA_HASH.exec(hash) ?? [];
   const stream = name === undefined ? null : decoded(name);
   const before = focused;
   focused = stream;
   setData(document.body, 'open', stream);
-  const view = stream === null ? (VIEW_HASH.exec(location.hash)?.[1] ?? 'wall') : 'wall';
+  const [, view = 'wall', query = ''] = (stream === null && VIEW_HASH.exec(hash)) || [];
+  // Rules may have been changed since.
+  if (view === 'events' && document.body.dataset.tab !== view) notice.load();
   setData(document.body, 'tab', view);
   for (const link of byId('tabs').children) {
     if (/** @type {HTMLElement} */ (link).dataset.tab === view) link.setAttribute('aria-current', 'page');
@@ -330,13 +395,17 @@ async function showPlace() {
   await attempt(async () => {
     if (stream !== null) await once(openCameraPage);
     if (view === 'system') await once(openSystemPage);
+    if (view === 'events') await once(openEventsPage);
   });
   // Another address may have been opened while the page was loaded.
-  if (focused !== stream) return;
+  if (location.hash !== hash) return;
   camera?.show(stream, tab);
+  if (view === 'events') events?.show(query);
+  else events?.hide();
   if (newest !== null) {
     camera?.update(newest);
     shownSystem()?.update(newest);
+    events?.update(newest);
   }
   watchVisible();
   if (before === undefined || before === stream) return;
@@ -391,6 +460,7 @@ addEventListener('keydown', (event) => {
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === 'f' || event.key === 'F') showFigures(byId('figures').hidden !== false);
   else if (event.key === '/') filterField.focus();
+  else if (event.key === 'n' || event.key === 'N') location.hash = rail?.watch.headline?.href ?? location.hash;
   else return;
   event.preventDefault();
 });

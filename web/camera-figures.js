@@ -11,7 +11,7 @@ const FPS_TOLERANCE = 0.95;
  * The figures of one camera around its charts.
  *
  * @param {StreamReport} report
- * @param {Node} charts
+ * @param {unknown} charts what the history has, as parts of a template
  */
 export function cameraFigures(report, charts) {
   const { frames, fps, isMissing, latencyMs, results, stagesMs, queueDepth, reconnects, decodeErrors } = report;

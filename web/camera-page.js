@@ -1,10 +1,12 @@
 /** @import { EventMessage, Preview, StatsMessage, StreamReport, StreamState } from './lib/client/index.js' */
 
 import { CameraCharts } from './camera-charts.js';
+import { CameraEvents } from './camera-events.js';
 import { cameraFigures } from './camera-figures.js';
 import { busy } from './element.js';
-import { EventsLog } from './events-log.js';
 import { formatFps, formatMs, formatName } from './format.js';
+import { HeatMap } from './heat-map.js';
+import { HourBars } from './hour-bars.js';
 import { html, nothing, render } from './html.js';
 import { useModel } from './label-field.js';
 import { PictureView } from './overlay.js';
@@ -28,7 +30,9 @@ import { errorText, missText, signText } from './trouble.js';
  * @property {PictureView} picture
  * @property {SettingsForm} settings
  * @property {CameraCharts} charts
- * @property {EventsLog} events
+ * @property {CameraEvents} events
+ * @property {HourBars} hours
+ * @property {HeatMap} heat
  */
 
 /** The tabs beside the picture, by their name in the address. Another one is a line here and its content in `#side`. */
@@ -115,8 +119,10 @@ export class CameraPage {
     const settings = new SettingsForm(id, picture, (tab) => {
       location.hash = addressOf(id, tab);
     });
-    const events = new EventsLog({ stream: id, onError: this.#onError });
-    return { id, picture, settings, charts: new CameraCharts(id), events };
+    const events = new CameraEvents(id, this.#onError);
+    const hours = new HourBars(() => this.#draw(), this.#onError);
+    const heat = new HeatMap(id, () => this.#draw(), this.#onError);
+    return { id, picture, settings, charts: new CameraCharts(id), events, hours, heat };
   }
 
   #leave() {
@@ -133,6 +139,7 @@ export class CameraPage {
   reload() {
     this.#opened?.events.load();
     this.#opened?.charts.forget();
+    this.#opened?.hours.forget();
   }
 
   /** @param {Preview} message */
@@ -168,6 +175,8 @@ export class CameraPage {
     const [opened, report] = [this.#opened, this.#report];
     if (opened === null || report === null) return;
     opened.picture.layers = this.#layers;
+    opened.picture.heat = opened.heat.canvas;
+    if (this.#tab === 'figures') opened.hours.show(opened.id, Date.now());
     opened.settings.show(this.#tab === 'places' || this.#tab === 'settings' ? this.#tab : null);
     const { state } = report;
     render(
@@ -175,7 +184,7 @@ export class CameraPage {
         ${this.#head(report)}
         <div class="camera-main">
           <div class="camera-view">${opened.picture.node}<p class="veil" ?hidden=${state === 'running'}>${formatName(state)}</p></div>
-          ${this.#bar(report, opened.picture)}
+          ${this.#bar(report, opened)}
           <p class="miss" role="status">${missText(report)}</p>
           <p class="card-warning" role="status">${report.trackProblem ?? ''}</p>
           <p class="card-error" data-past=${state === 'running' || nothing}>${errorText(report)}</p>
@@ -209,16 +218,17 @@ export class CameraPage {
 
   /**
    * @param {StreamReport} report
-   * @param {PictureView} picture
+   * @param {Opened} opened
    */
-  #bar({ fps, latencyMs: { window } }, picture) {
+  #bar({ fps, latencyMs: { window } }, { picture, heat }) {
     const chip = (/** @type {keyof typeof LAYERS} */ layer) => html`<button type="button" class="chip"
       aria-pressed=${this.#layers[layer]} @click=${() => {
         this.#layers = { ...this.#layers, [layer]: !this.#layers[layer] };
         this.#draw();
       }}>${LAYERS[layer]}</button>`;
     return html`<div class="camera-bar">
-      <fieldset aria-label="Shown on the picture">${chip('boxes')} ${chip('zones')} ${chip('paths')}</fieldset>
+      <fieldset aria-label="Shown on the picture">${chip('boxes')} ${chip('zones')} ${chip('paths')}
+        <button type="button" class="chip" aria-pressed=${heat.isOn} @click=${() => heat.toggle()}>${heat.label}</button></fieldset>
       <span>${formatFps(fps.published)} frames/s</span> <span>${window.count === 0 ? '' : `${formatMs(window.p99)} ms`}</span>
       <button type="button" class="chip" @click=${() => picture.node.requestFullscreen().catch(this.#onError)}>Full screen</button>
     </div>`;
@@ -228,14 +238,17 @@ export class CameraPage {
    * @param {StreamReport} report
    * @param {Opened} opened
    */
-  #side(report, { id, settings, charts, events }) {
+  #side(report, { id, settings, charts, events, hours, heat }) {
     const link = (/** @type {Tab} */ tab) => html`<a href=${addressOf(id, tab)} data-camera-tab=${tab}
       data-needs=${tab === 'settings' ? 'operator' : nothing} aria-current=${tab === this.#tab ? 'page' : nothing}>${TABS[tab]}</a>`;
     return html`<div class="camera-side">
       <nav class="camera-tabs" aria-label="Camera">${/** @type {Tab[]} */ (Object.keys(TABS)).map(link)}</nav>
       ${settings.node}
       <div class="pane" ?hidden=${this.#tab !== 'events'}>${events.node}</div>
-      <div class="pane" ?hidden=${this.#tab !== 'figures'}>${cameraFigures(report, charts.node)}</div>
+      <div class="pane" ?hidden=${this.#tab !== 'figures'}>${cameraFigures(
+        report,
+        html`${charts.node} ${hours.template('Counts by hour, today', report)} ${heat.template()}`,
+      )}</div>
     </div>`;
   }
 }

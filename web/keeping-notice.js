@@ -1,4 +1,4 @@
-/** @import { EventMessage } from './lib/client/index.js' */
+/** @import { EventMessage, PipelineReport } from './lib/client/index.js' */
 
 import { byId, element, setText } from './element.js';
 import { gateway } from './gateway.js';
@@ -12,12 +12,15 @@ const HIDDEN = 'sightline.hidden-notice';
 export class KeepingNotice {
   #node = byId('notice');
   #text = element('p', {});
+  #onPipeline;
   #timer = 0;
   #asked = 0;
   /** @type {string | null} */
   #problem = null;
 
-  constructor() {
+  /** @param {(pipeline: PipelineReport) => void} onPipeline called with the settings whenever they were asked for */
+  constructor(onPipeline) {
+    this.#onPipeline = onPipeline;
     const hide = element('button', { type: 'button', class: 'button button-small' }, 'Hide');
     hide.addEventListener('click', () => {
       try {
@@ -36,8 +39,10 @@ export class KeepingNotice {
     this.#asked += 1;
     const asked = this.#asked;
     try {
-      const { keepingProblem = null } = await gateway.pipeline.get();
-      if (asked === this.#asked) this.#show(keepingProblem);
+      const pipeline = await gateway.pipeline.get();
+      if (asked !== this.#asked) return;
+      this.#show(pipeline.keepingProblem ?? null);
+      this.#onPipeline(pipeline);
     } catch {
       // The page says that the connection is lost; it is asked again after the next one.
     }
@@ -50,6 +55,7 @@ export class KeepingNotice {
       this.#asked += 1;
       this.#show(null);
     }
+    if (kind === 'settings-reloaded') this.load();
     // Several come at once, and not each of them means that changes are not kept.
     if (kind !== 'overlay-failed') return;
     clearTimeout(this.#timer);

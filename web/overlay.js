@@ -44,6 +44,8 @@ export class PictureView {
   /** What lies over the picture, instead of its zones and lines. @type {HTMLElement | null} */
   #layer = null;
   #hasLabels;
+  /** Where objects stood, stretched over the whole picture. @type {HTMLCanvasElement | null} */
+  #heat = null;
   #layers = { boxes: true, zones: true, paths: false };
   #trails = new Trails();
   #resizes = new ResizeObserver(() => this.#drawBoxes());
@@ -73,6 +75,12 @@ export class PictureView {
   set layers(layers) {
     if (layers === this.#layers) return;
     this.#layers = layers;
+    this.#drawBoxes();
+  }
+
+  /** @param {HTMLCanvasElement | null} heat what is drawn over the whole picture, below the boxes */
+  set heat(heat) {
+    this.#heat = heat;
     this.#drawBoxes();
   }
 
@@ -159,6 +167,7 @@ export class PictureView {
     const size = { width: sourceWidth * scale, height: sourceHeight * scale };
     const labels = new Labels(context, { x: 0, y: 0, ...size }, isSmall);
     const { boxes, zones, paths } = this.#layers;
+    if (this.#heat !== null) context.drawImage(this.#heat, 0, 0, size.width, size.height);
     if (paths) this.#trails.draw(context, scale);
     context.setLineDash(isOlder ? OLDER_DASH : []);
     if (boxes) for (const detection of detections) drawBox(context, detection, scale, isSmall);

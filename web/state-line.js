@@ -1,6 +1,6 @@
 /** @import { FleetReport, HostReport, StreamReport } from './lib/client/index.js' */
 
-import { byId, setData, setText } from './element.js';
+import { byId, element, setData, setText } from './element.js';
 import { formatFps, formatMs, formatNumber } from './format.js';
 import { OverloadRemedies } from './overload.js';
 import { isBlind, needsAttention, signText } from './trouble.js';
@@ -11,7 +11,7 @@ const NAMES_SHOWN = 3;
  * What the line says: one trouble, the one that is fixed first; the others follow as "Also".
  *
  * @typedef {object} Said
- * @property {'calm' | 'overload' | 'blind'} state
+ * @property {'calm' | 'overload' | 'blind' | 'alert'} state
  * @property {string} title
  * @property {string} text
  */
@@ -25,20 +25,24 @@ export class StateLine {
   #p99 = byId('state-p99');
   #attention = byId('attention');
   #remedies;
+  #look = element('a', { class: 'button', id: 'look', 'aria-keyshortcuts': 'N', hidden: true }, 'Look');
 
   /** @param {(error: unknown) => void} onError */
   constructor(onError) {
     this.#remedies = new OverloadRemedies(onError);
-    this.#attention.before(this.#remedies.node);
+    this.#attention.before(this.#look, this.#remedies.node);
   }
 
   /**
    * @param {readonly StreamReport[]} streams
    * @param {HostReport} host
    * @param {FleetReport | undefined} fleet
+   * @param {{ title: string, text: string, also: string, href: string } | null} alert the newest one that is open
    */
-  update(streams, host, fleet) {
-    const { state, title, text } = whatToSay(streams, host, fleet);
+  update(streams, host, fleet, alert) {
+    const { state, title, text } = withAlert(alert, whatToSay(streams, host, fleet));
+    this.#look.hidden = alert === null;
+    if (alert !== null) this.#look.href = alert.href;
     setData(this.#node, 'state', state);
     setText(this.#title, title);
     setText(this.#text, text);
@@ -74,6 +78,19 @@ function whatToSay(streams, host, fleet) {
   if (blind.length > 0)
     return { state: 'blind', title: blindText, text: `${names(blind)}.${missText === '' ? '' : ` Also: ${missText}`}` };
   return { state: 'calm', title: watchingText(streams), text: missText };
+}
+
+/**
+ * An alert comes first; what else is wrong follows it.
+ *
+ * @param {{ title: string, text: string, also: string } | null} alert
+ * @param {Said} other
+ * @returns {Said}
+ */
+function withAlert(alert, other) {
+  if (alert === null) return other;
+  const also = [alert.also, other.state === 'calm' ? other.text : `${other.title}.`].filter(Boolean).join(' ');
+  return { state: 'alert', title: alert.title, text: `${alert.text}${also === '' ? '' : ` Also: ${also}`}` };
 }
 
 /** @param {readonly StreamReport[]} streams */

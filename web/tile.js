@@ -23,13 +23,14 @@ export class Tile {
   #cause = element('span', { class: 'veil-error' });
   #next = element('span', { class: 'veil-next' });
   #veil = element('span', { class: 'veil' }, this.#title, this.#cause, this.#next);
+  #alert = element('span', { class: 'alert-sign' });
   #inView = element('span', { class: 'in-view' });
   #sign = element('span', { class: 'sign' });
 
   /** @param {string} id */
   constructor(id) {
     this.id = id;
-    this.picture.node.append(this.#inView, this.#sign, this.#veil);
+    this.picture.node.append(this.#inView, this.#sign, this.#veil, this.#alert);
     this.node = element(
       'a',
       { class: 'wall-tile', href: `#stream=${encodeURIComponent(id)}`, 'data-stream': id, tabindex: -1 },
@@ -75,6 +76,12 @@ export class Tile {
     const why = trouble === null ? missText(report) : [trouble.cause, trouble.next].filter(Boolean).join(' ');
     if (this.node.title !== why) this.node.title = why;
     this.picture.places = report;
+  }
+
+  /** @param {string} title of an open alert; empty without one */
+  set alert(title) {
+    setText(this.#alert, title);
+    setData(this.node, 'alert', title === '' ? null : 'true');
   }
 
   /** @param {Preview} message */

@@ -69,6 +69,11 @@ export class Wall {
     this.#tiles.get(message.stream)?.showPreview(message);
   }
 
+  /** @param {ReadonlyMap<string, string>} alerts what people should look at, by stream */
+  set alerts(alerts) {
+    for (const [id, tile] of this.#tiles) tile.alert = alerts.get(id) ?? '';
+  }
+
   /** @param {Partial<{ text: string, onlyAttention: boolean }>} change */
   filter(change) {
     this.#filter = { ...this.#filter, ...change };

@@ -63,14 +63,14 @@ export interface EventPageSearch extends Omit<EventSearch, 'sinceMs'> {
   readonly fromMs?: number;
   /** Only events before this time, milliseconds since 1970. */
   readonly toMs?: number;
-  /** Only records of this rule. */
+  /** Only records of this rule, or of one of several, separated by commas. */
   readonly rule?: string;
   /** Only records of rules about objects of this class. */
   readonly label?: string;
   /** Only records of rules about this zone or line. */
   readonly zone?: string;
-  /** Only records of this phase; last: the newest one of each event. */
-  readonly phase?: EventPhase | 'last';
+  /** Only records of this phase; last: the newest one of each event, in the order in which they were raised; open: the same of events without an end. */
+  readonly phase?: EventPhase | 'last' | 'open';
   /** Only records of the event of a rule with this id. */
   readonly event?: string;
   /** `next` of the answer before; absent: the newest events. */

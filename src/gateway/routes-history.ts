@@ -29,10 +29,11 @@ const eventsQuery = z.strictObject({
   since: text(40),
   from: text(40),
   to: text(40),
-  rule: text(200),
+  /** One or several, separated by commas. */
+  rule: text(1000),
   label: text(200),
   zone: text(200),
-  phase: z.enum(['new', 'update', 'end', 'last']).optional(),
+  phase: z.enum(['new', 'update', 'end', 'last', 'open']).optional(),
   event: text(200),
   cursor: z
     .string()
@@ -60,24 +61,24 @@ const figuresQuery = z.strictObject({ seconds: count(MOST_DAYS * 86_400).default
 /** Adds the routes of the past: events, counts, occupancy, heat maps, figures of streams. */
 export function addHistoryRoutes(app: FastifyInstance, history: History, wallMs: () => number): void {
   app.get('/api/events', async (request, reply): Promise<EventsReply | FastifyReply> => {
-    const { type, q, since, cursor, from, to, limit, format, ...same } = check(eventsQuery, request.query, 'query');
+    const { type, q, since, cursor, from, to, rule, limit, format, ...same } = check(
+      eventsQuery,
+      request.query,
+      'query',
+    );
     const isCsv = wantsCsv(request, format);
     const { most, usual } = LIMITS[isCsv ? 'csv' : 'json'];
     const query: EventQuery = {
       ...same,
       kinds: type === undefined ? undefined : check(z.array(kind).min(1), type.split(','), 'query: type'),
       text: q,
+      rules: rule?.split(','),
       fromMs: timeOf('from', from) ?? timeOf('since', since),
       toMs: timeOf('to', to),
       cursor: cursor === undefined || cursor === 'newest' ? undefined : (cursor.split('-').map(Number) as never),
       limit: check(z.object({ limit: count(most).default(usual) }), { limit }, 'query').limit,
     };
-    const isPaged = [
-      cursor,
-      from,
-      to,
-      ...['rule', 'label', 'zone', 'phase', 'event'].map((key) => same[key as 'rule']),
-    ];
+    const isPaged = [cursor, from, to, rule, ...(['label', 'zone', 'phase', 'event'] as const).map((key) => same[key])];
     if (!isCsv && isPaged.every((each) => each === undefined)) return { events: await history.newest(query) };
     const { events, next } = await pagesOf(history, query);
     const nextText = next === null ? null : next.join('-');

@@ -132,28 +132,38 @@ export class HistoryQueries {
 
   async *#newestFirst(query: EventQuery): AsyncGenerator<{ message: EventMessage; at: EventCursor }> {
     const { kinds, text, phase } = query;
-    const isLast = phase === 'last';
+    const isLife = phase === 'last' || phase === 'open';
+    const oneOf = (column: string, values: readonly string[] = []): Conditions[number] => [
+      `${column} IN (${values.map(() => '?').join()})`,
+      ...(values.length === 0 ? [undefined] : values),
+    ];
     const conditions: Conditions = [
       ['stream = ?', query.stream],
-      [`kind IN (${(kinds ?? []).map(() => '?').join()})`, ...(kinds ?? [undefined])],
+      oneOf('kind', kinds),
       ['time_ms >= ?', query.fromMs],
       ['time_ms < ?', query.toMs],
-      ['rule = ?', query.rule],
+      oneOf('rule', query.rules),
       ['label = ?', query.label],
       ['? IN (zone, line)', query.zone],
       ['event = ?', query.event],
-      ['phase = ?', isLast ? undefined : phase],
+      ['phase = ?', isLife ? undefined : phase],
     ];
     const { sql, values } = joined(conditions);
-    const ofRules = query.rule ?? query.label ?? query.zone ?? query.event ?? phase;
-    const last =
-      'AND NOT EXISTS (SELECT 1 FROM known AS later WHERE later.event = known.event AND later.seq > known.seq)';
-    const more = `${ofRules === undefined ? '' : 'AND event IS NOT NULL'} ${isLast ? last : ''}`;
+    const ofRules = query.rules ?? query.label ?? query.zone ?? query.event ?? phase;
+    // An event stands where it began, and is shown as it is now. Only without ORDER BY does SQLite search each table by its index.
+    const isNone = (of: string, which: string): string =>
+      `NOT EXISTS (SELECT 1 FROM known AS other WHERE other.event = ${of}.event AND other.${which})`;
+    const more = [
+      ...(ofRules === undefined ? [] : ['event IS NOT NULL']),
+      ...(isLife ? [isNone('known', 'seq < known.seq')] : []),
+      ...(phase === 'open' ? [isNone('known', "phase = 'end'")] : []),
+    ].map((condition) => `AND ${condition}`);
+    const newest = `(SELECT json FROM known AS last WHERE last.event = known.event AND ${isNone('last', 'seq > last.seq')}) AS json`;
     let at: EventCursor = query.cursor ?? [Number.MAX_SAFE_INTEGER, 0];
     const wanted = text?.toLowerCase();
     for (;;) {
       const rows = this.#database.all<FoundEvent>(
-        `SELECT id, time_ms, json FROM known WHERE ${sql} AND (time_ms, id) < (?, ?) ${more} ORDER BY time_ms DESC, id DESC LIMIT ${BLOCK}`,
+        `SELECT id, time_ms, ${isLife ? newest : 'json'} FROM known WHERE ${sql} AND (time_ms, id) < (?, ?) ${more.join(' ')} ORDER BY time_ms DESC, id DESC LIMIT ${BLOCK}`,
         ...values,
         ...at,
       );

@@ -62,12 +62,12 @@ export interface EventQuery {
   /** Wall clock, milliseconds since 1970; the end is excluded. */
   readonly fromMs?: number | undefined;
   readonly toMs?: number | undefined;
-  readonly rule?: string | undefined;
+  readonly rules?: readonly string[] | undefined;
   readonly label?: string | undefined;
   /** A zone or a line. */
   readonly zone?: string | undefined;
-  /** last: the newest record of each event. */
-  readonly phase?: EventPhase | 'last' | undefined;
+  /** last: the newest record of each event, in the order in which they were raised; open: the same of events without an end. */
+  readonly phase?: EventPhase | 'last' | 'open' | undefined;
   /** Id of the event of a rule. */
   readonly event?: string | undefined;
   /** Where an earlier page ended. */

@@ -6,12 +6,15 @@ import { FleetDouble } from '../support/fleet-double.ts';
 import { LiveDouble } from '../support/live-double.ts';
 import { openGateway } from '../support/open-gateways.ts';
 import { RolloutPortDouble } from '../support/rollout-port-double.ts';
+import { ruleEvent } from '../support/rule-events.ts';
+import { alertFigures } from '../support/sample-reports.ts';
 
 /** Each violation with the elements that it is about. */
 const RUN =
   'axe.run().then((found) => found.violations.map((each) => each.id + ": " + each.nodes.map((node) => node.target)))';
 const CAMERA_TABS = ['places', 'events', 'figures', 'settings'].map((tab) => `#stream=gate-1/${tab}`);
-const SCREENS = ['#wall', ...CAMERA_TABS, '#events', '#system'];
+const EVENTS = ['#events', '#events?event=lasts', '#events?show=alerts', '#events?show=log', '#events?stream=gate-3'];
+const SCREENS = ['#wall', ...CAMERA_TABS, ...EVENTS, '#system'];
 
 describe.skipIf(browserPath === undefined)(browserTitle('every screen, for everybody,'), () => {
   let browser: Browser;
@@ -35,6 +38,33 @@ describe.skipIf(browserPath === undefined)(browserTitle('every screen, for every
     port.settings.set('gate-1', { labels: ['person'], zones: [{ id: 'yard', polygon: corners }] });
     const { url } = await openGateway(port, { rollouts: new RolloutPortDouble(), fleet: new FleetDouble(port) });
     port.tellHistory();
+    port.alerts = [{ on: ['loiter'], to: ['webhook-1'], hold: '10m', group: '30s' }];
+    port.host = { ...port.host, alerts: { 'webhook-1': alertFigures() } };
+    for (const id of ['lasts', 'other']) {
+      const at = new Date(port.timeMs).toISOString();
+      const best = { frame: 1, box: [600, 300, 60, 120], score: 0.9, width: 1280, height: 720 } as const;
+      const path = [
+        [0.1, 0.5],
+        [0.5, 0.5],
+      ] as const;
+      const rule = ruleEvent(id, 0, 'new', {
+        stream: 'gate-1',
+        zone: 'yard',
+        at,
+        began: { at },
+        raised: { at },
+        best,
+        path,
+      });
+      port.emitEvent({
+        type: 'event',
+        timeMs: port.timeMs,
+        kind: 'rule',
+        stream: 'gate-1',
+        message: rule.reason,
+        rule,
+      });
+    }
     const { page } = await visit(browser, url, scheme);
     await page.setViewportSize({ width, height });
     await page.evaluate(axe.source);
@@ -47,6 +77,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('every screen, for every
       port.step();
       port.showPictures();
       await page.waitForSelector(screen === 'figures' ? '#figures tbody tr' : 'main > section:visible > *:visible');
+      if (screen.includes('event=')) await page.waitForSelector('.event-detail');
       if (screen.includes('places')) await page.click('[data-place="zones[0]"] .place-pick');
       expect(await page.evaluate(RUN), screen).toEqual([]);
     }

@@ -64,7 +64,8 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard by touch 
     expect(height).toBeLessThanOrEqual(Math.max(PHONE.height, wall.y + wall.height + 80));
     expect(await cutOff(page, '.top')).toEqual([]);
     await page.click('[data-tab="events"]');
-    const events = page.locator('#events .panel-events');
+    const events = page.locator('#events .events-head');
+    await events.waitFor();
     expect((await events.boundingBox())!.y).toBeLessThan(180);
     expect(await page.locator('#wall').isVisible()).toBe(false);
     await page.click('[data-tab="system"]');

@@ -255,7 +255,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     ];
     for (const [i, event] of events.entries())
       port.emitEvent({ type: 'event', timeMs: i, kind: 'stream-warning', ...event });
-    const { page, complaints } = await visit(browser, url);
+    const { page, complaints } = await visit(browser, `${url}/#events?show=log`);
     await until(async () => (await page.locator('.events li:not(.none)').count()) === events.length);
     expect(await page.locator('.events .event-text').allTextContents()).toEqual([
       'batch size 8 is best',
@@ -307,7 +307,8 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
   it('lists events by their time, also those from before a reconnect that arrive later', async () => {
     const port = await LiveDouble.create(1);
     const first = await openGateway(port);
-    const { page } = await visit(browser, first.url);
+    const { page } = await visit(browser, `${first.url}/#events?show=log`);
+    await page.waitForSelector('.panel-events:visible');
     await until(async () => (await page.locator('#connection').textContent()) === 'Live');
     await first.close();
     let letHistoryIn = (): void => undefined;
@@ -423,9 +424,9 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     port.put({ ...gate, source: evil, lastError: evil, zones: [{ id: evil, inside: 1 }] });
     const { url } = await openGateway(port);
     port.emitEvent({ type: 'event', timeMs: 1, kind: 'stream-warning', stream: evil, message: evil });
-    const { page, complaints } = await visit(browser, url);
-    await page.waitForSelector('[data-stream="gate-1"]');
+    const { page, complaints } = await visit(browser, `${url}/#events?show=log`);
     await until(async () => (await page.locator('.events').textContent())!.includes(evil));
+    await page.click('#tabs [data-tab="wall"]');
     await page.click('[data-stream="gate-1"]');
     expect(await page.locator('.card-error').textContent()).toBe(`Last error: ${evil}`);
     expect(await page.title()).toBe('Sightline');

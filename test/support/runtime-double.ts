@@ -53,6 +53,8 @@ export class RuntimeDouble implements RuntimePort {
 
   /** Settings beyond the defaults, by stream. */
   readonly settings = new Map<string, Record<string, unknown>>();
+  /** Which rules people are told of, as a pipeline file has it. */
+  alerts: object[] = [];
   /** Why changes are not kept. */
   unkept: string | null = null;
 
@@ -69,7 +71,7 @@ export class RuntimeDouble implements RuntimePort {
     const overlay = { path: '/var/overlay.json', streams: {}, notes: [], problem: this.unkept };
     return {
       ...{ name: 'double', path: '/etc/double.yaml', file, overlay, keepingProblem: this.unkept },
-      ...{ effective: file, paused: [], needsRestart: [] },
+      ...{ effective: { ...file, alerts: this.alerts }, paused: [], needsRestart: [] },
     };
   }
 

@@ -81,6 +81,8 @@ describe('GET /api/events', () => {
       ['zone=gate-line', ['b.0']],
       ['phase=new', ['a.0', 'b.0']],
       ['phase=last', ['a.1', 'b.0']],
+      ['phase=open', ['b.0']],
+      ['rule=in,loiter&phase=new', ['a.0', 'b.0']],
       ['event=a&phase=end', ['a.1']],
       ['from=2026-01-31T12:00:01Z', ['a.1', 'b.0']],
       [`from=${NOON_MS}&to=2026-01-31T13:00:00Z`, ['a.0']],
@@ -133,7 +135,7 @@ describe('GET /api/events', () => {
     for (const [query, fault] of [
       ['from=yesterday', 'from: expected a date and time'],
       ['to=9e99', 'to: expected a date and time'],
-      ['phase=middle', 'phase: expected one of "new", "update", "end", "last"'],
+      ['phase=middle', 'phase: expected one of "new", "update", "end", "last", "open"'],
       ['cursor=5', 'cursor: expected "newest", or "next" of another answer'],
       ['format=xml', 'format: expected "json" or "csv"'],
       ['limit=1001', 'limit: expected'],

@@ -129,7 +129,7 @@ describe('records of rules', () => {
       ...event(START_MS, 'rule', 'odd'),
       rule: { id: {}, seq: 'x', phase: [], label: 5n } as unknown as RuleEvent,
     });
-    const { events } = await history.page({ limit: 5, label: hostile, zone: hostile, rule: hostile, text: hostile });
+    const { events } = await history.page({ limit: 5, label: hostile, zone: hostile, rules: [hostile], text: hostile });
     // SQLite ends a lone surrogate with the sign of replacement; the record has it as it came.
     expect(events.map(({ rule }) => rule?.label)).toEqual([hostile]);
     expect(await history.record(ruleEvent('next', 0, 'new'))).toBe(true);
@@ -149,14 +149,33 @@ describe('a search', () => {
     });
     await history.record(across as RuleEvent);
     history.add(event(Date.now(), 'target-missed', 'slow', 'gate'));
-    expect(await records(history, { rule: 'loiter' })).toEqual(['a.1', 'a.0']);
+    expect(await records(history, { rules: ['loiter'] })).toEqual(['a.1', 'a.0']);
+    expect(await records(history, { rules: ['in', 'loiter'], phase: 'new' })).toEqual(['b.0', 'a.0']);
     expect(await records(history, { label: 'car' })).toEqual(['b.0']);
     expect(await records(history, { zone: 'gate-line' })).toEqual(['b.0']);
     expect(await records(history, { zone: 'door', phase: 'new' })).toEqual(['a.0']);
     expect(await records(history, { phase: 'last' })).toEqual(['b.0', 'a.1']);
     expect(await records(history, { event: 'a', stream: 'gate' })).toEqual(['a.1', 'a.0']);
     expect(await records(history, { event: 'a', stream: 'yard' })).toEqual([]);
-    expect(await records(history, { rule: 'in', toMs: Date.now() - 3_600_000 })).toEqual([]);
+    expect(await records(history, { rules: ['in'], toMs: Date.now() - 3_600_000 })).toEqual([]);
+  });
+
+  it('has each event once where it was raised, with its newest record, or only those that are open', async () => {
+    const history = await open();
+    for (const [id, seq, phase] of [
+      ['long', 0, 'new'],
+      ['short', 0, 'new'],
+      ['short', 1, 'end'],
+      ['still', 0, 'new'],
+      ['still', 1, 'update'],
+      ['long', 1, 'update'],
+      ['long', 2, 'end'],
+    ] as const)
+      await history.record(ruleEvent(id, seq, phase));
+    expect(await records(history, { phase: 'last' })).toEqual(['still.1', 'short.1', 'long.2']);
+    expect(await records(history, { phase: 'open' })).toEqual(['still.1']);
+    const { next } = await history.page({ limit: 2, phase: 'last' });
+    expect(await records(history, { phase: 'last', cursor: next! })).toEqual(['long.2']);
   });
 
   it('comes in pages, each event once, also of equal times', async () => {

@@ -1,0 +1,104 @@
+/** @import { EventMessage, PipelineReport } from './lib/client/index.js' */
+/** @import { KnownEvent, Wanted } from './rule-events.js' */
+
+import { agoText, eventTitle } from './event-text.js';
+import { formatNumber } from './format.js';
+import { EventList } from './rule-events.js';
+
+const DAY_MS = 86_400_000;
+/** An alert that is over stays in sight for this long: what crosses a line is over at once. */
+const NEW_MS = 60_000;
+/** Longest list of rules that a search takes. */
+const MOST_RULES_CHARS = 1000;
+
+/**
+ * What the page needs of the settings of a pipeline.
+ *
+ * @typedef {{ id: string, kind: string, [key: string]: unknown }} Rule
+ * @typedef {{ on: string[], streams?: string[], to: string[], hold: string, group: string, quiet?: { on: string[], timeZone?: string } }} Alert
+ * @typedef {{ alerts?: Alert[], streams?: { id: string, events?: Rule[] }[] }} Settings
+ */
+
+/** Alerts that are open, and the newest events: of the rules that people are told of, or of all if nobody is told of any. */
+export class AlertWatch {
+  #onChange;
+  #recent;
+  #open;
+  /** @type {Alert[]} */
+  alerts = [];
+  /** Rules of all streams. @type {{ stream: string, rule: Rule }[]} */
+  rules = [];
+  /** Whether the settings are known. */
+  isKnown = false;
+
+  /**
+   * @param {() => void} onChange
+   * @param {(error: unknown) => void} onError
+   */
+  constructor(onChange, onError) {
+    this.#onChange = onChange;
+    this.#recent = new EventList('last', onChange, onError);
+    this.#open = new EventList('open', onChange, onError);
+  }
+
+  /** Takes the settings, and asks for events. @param {PipelineReport} pipeline */
+  load({ effective }) {
+    const { alerts = [], streams = [] } = /** @type {Settings} */ (effective);
+    this.alerts = alerts;
+    this.rules = streams.flatMap(({ id, events = [] }) => events.map((rule) => ({ stream: id, rule })));
+    this.isKnown = true;
+    const names = [...new Set(alerts.flatMap(({ on }) => on))].join();
+    /** @type {Wanted} */
+    const wanted = names === '' || names.length > MOST_RULES_CHARS ? {} : { rule: names };
+    this.#recent.load(wanted);
+    this.#open.load({ ...wanted, fromMs: Date.now() - DAY_MS });
+    this.#onChange();
+  }
+
+  /** @param {EventMessage} message */
+  add(message) {
+    this.#recent.add(message);
+    this.#open.add(message);
+  }
+
+  /** Names of the channels that tell people of an event. @param {KnownEvent} event */
+  channelsOf({ rule, stream }) {
+    const matching = this.alerts.filter(({ on, streams }) => on.includes(rule) && streams?.includes(stream) !== false);
+    return [...new Set(matching.flatMap(({ to }) => to))];
+  }
+
+  /** @param {KnownEvent} event */
+  isAlert(event) {
+    return this.channelsOf(event).length > 0;
+  }
+
+  /** Alerts that last, or were raised a moment ago, the newest first. */
+  get active() {
+    const since = Date.now() - NEW_MS;
+    const open = new Set(this.#open.events);
+    const fresh = this.#recent.events.filter(({ raisedMs, endedMs }) => endedMs !== null && raisedMs >= since);
+    return [...open, ...fresh].filter((event) => this.isAlert(event)).sort((a, b) => b.raisedMs - a.raisedMs);
+  }
+
+  /** Events that last. */
+  get open() {
+    return this.#open.events;
+  }
+
+  /** The newest events, of alerts only if there are any. */
+  get recent() {
+    return this.alerts.length === 0 ? this.#recent.events : this.#recent.events.filter((event) => this.isAlert(event));
+  }
+
+  /** What the state line says of the newest alert; null if none is active. */
+  get headline() {
+    const [newest, ...others] = this.active;
+    if (newest === undefined) return null;
+    return {
+      title: eventTitle(newest),
+      text: `${newest.stream}, ${agoText(newest.raisedMs, Date.now())}.`,
+      also: others.length === 0 ? '' : `${formatNumber(others.length, 'more alert')}.`,
+      href: `#events?event=${encodeURIComponent(newest.id)}`,
+    };
+  }
+}

@@ -1,0 +1,107 @@
+/** @import { AlertWatch, Rule } from './alert-watch.js' */
+/** @import { RuleEvent, StreamReport } from './lib/client/index.js' */
+/** @import { KnownEvent } from './rule-events.js' */
+
+import { backdrops, eventPicture } from './event-picture.js';
+import { endText, eventTitle, lastedText, whenText } from './event-text.js';
+import { formatName } from './format.js';
+import { html, nothing, svg } from './html.js';
+
+/** Units of the curve of scores. */
+const CURVE = { width: 200, height: 32 };
+
+/**
+ * @typedef {object} Shown
+ * @property {KnownEvent} event
+ * @property {readonly RuleEvent[]} life its records, oldest first
+ */
+
+/**
+ * All that is known of an event: picture, reason, how sure it was, what was not watched, who was told.
+ *
+ * @param {Shown} shown
+ * @param {AlertWatch} watch
+ * @param {StreamReport | undefined} report of its stream
+ * @param {{ close: string, newer: string | null, older: string | null }} links
+ */
+export function eventDetail({ event, life }, watch, report, links) {
+  const { stream, rule: name, beganMs, endedMs, reason, trackId, direction, speed, blind } = event;
+  const nowMs = Date.now();
+  const rule = watch.rules.find((each) => each.stream === stream && each.rule.id === name)?.rule;
+  const channels = watch.channelsOf(event);
+  const lasted = lastedText(event, nowMs);
+  const more = endText(event);
+  const facts = [
+    ['Why', html`${reason[0]?.toUpperCase()}${reason.slice(1)}.`],
+    ['Rule', ruleText(name, rule)],
+    ['Camera', html`<a class="fact-link" href="#stream=${encodeURIComponent(stream)}">${stream}</a>`],
+    ['Began', whenText(beganMs, nowMs)],
+    [
+      'Lasted',
+      endedMs === null
+        ? `${lasted}, still open`
+        : `${lasted || 'A moment'}, until ${whenText(endedMs, nowMs)}${more === '' ? '' : `: ${more}`}`,
+    ],
+    ['Object', trackId === undefined ? null : `${event.label} ${trackId}`],
+    ['Direction', direction === undefined ? null : formatName(direction)],
+    ['Speed', speed === undefined ? null : `${speed} per second`],
+    ['Score', event.score === undefined ? null : scores(life, event)],
+    [
+      'Not watched',
+      blind === undefined
+        ? 'All of the minute before was watched.'
+        : `Blind for ${blind.seconds} s of the minute before: ${formatName(blind.reason).toLowerCase()}.`,
+    ],
+    [
+      'Told',
+      channels.length === 0
+        ? 'Nobody: no alert names this rule.'
+        : `${channels.join(', ')}, as far as hold and quiet times allow. `,
+    ],
+  ];
+  const step = (/** @type {string | null} */ href, /** @type {string} */ label, /** @type {string} */ sign) =>
+    href === null ? nothing : html`<a class="button" href=${href} aria-label=${label}>${sign}</a>`;
+  return html`<article class="panel event-detail" aria-label="Event ${eventTitle(event)}" data-event=${event.id}>
+    <figure>${eventPicture(event, report, watch.isAlert(event) && endedMs === null, `Path and box of the event on ${stream}`)}
+      <figcaption>${backdrops.of(stream) === undefined ? '' : 'Path and box are those of the event; the scene in grey is as it is now.'}</figcaption></figure>
+    <header><h3>${eventTitle(event)}${lasted === '' ? '' : ` for ${lasted}`}</h3> ${endedMs === null ? html`<span class="open-pill">Open</span>` : nothing}</header>
+    <dl>${facts.map(([term, value]) => (value === null ? nothing : html`<div><dt>${term}</dt><dd>${value}</dd></div>`))}</dl>
+    <footer>${step(links.newer, 'Newer event', '\u2039')} ${step(links.older, 'Older event', '\u203a')}
+      <a class="button" href="#stream=${encodeURIComponent(stream)}">Open camera</a>
+      <a class="button" id="event-close" href=${links.close}>Close</a></footer>
+  </article>`;
+}
+
+/**
+ * @param {string} name
+ * @param {Rule | undefined} rule
+ */
+function ruleText(name, rule) {
+  if (rule === undefined) return html`${name} <small>is not among the rules of the camera now</small>`;
+  const parts = Object.entries(rule).filter(([key, value]) => key !== 'id' && value !== undefined && value !== '0s');
+  return html`${name}: <code>${parts.map(([key, value]) => `${key}: ${Array.isArray(value) ? value.join(' ') : typeof value === 'object' ? JSON.stringify(value) : value}`).join(', ')}</code>`;
+}
+
+/**
+ * The best score so far, as it rose over the life of the event.
+ *
+ * @param {readonly RuleEvent[]} life
+ * @param {RuleEvent} event
+ */
+function scores(life, { score = 0 }) {
+  const known = life.flatMap(({ score: value, ptsUs }) =>
+    value === undefined || ptsUs === undefined ? [] : [{ value, ptsUs }],
+  );
+  const [first, last] = [known[0], known[known.length - 1]];
+  const best = `${Math.round(100 * score)} %`;
+  if (known.length < 2 || first.ptsUs === last.ptsUs) return best;
+  const xOf = (/** @type {number} */ ptsUs) => (CURVE.width * (ptsUs - first.ptsUs)) / (last.ptsUs - first.ptsUs);
+  const yOf = (/** @type {number} */ value) => CURVE.height * (1 - value);
+  const steps = known.flatMap(({ value, ptsUs }, i) => [
+    ...(i === 0 ? [] : [`${xOf(ptsUs).toFixed(1)},${yOf(known[i - 1].value).toFixed(1)}`]),
+    `${xOf(ptsUs).toFixed(1)},${yOf(value).toFixed(1)}`,
+  ]);
+  return html`<svg class="score-curve" viewBox="0 0 ${CURVE.width} ${CURVE.height}" preserveAspectRatio="none" role="img"
+      aria-label="Best score so far, from ${Math.round(100 * first.value)} % to ${best}">${svg`<polyline points=${steps.join(' ')} />`}</svg>
+    ${Math.round(100 * first.value)} % when it was raised, ${best} at best`;
+}
