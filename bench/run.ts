@@ -18,6 +18,7 @@ import { pageLoad } from './page-load.bench.ts';
 import { pageScroll } from './page-scroll.bench.ts';
 import { peers } from './peers/peers.bench.ts';
 import { peersOpenvino } from './peers/peers-openvino.bench.ts';
+import { requests } from './requests.bench.ts';
 import { rolloutSimulation } from './rollout-simulation.bench.ts';
 import { rollouts } from './rollouts.bench.ts';
 import { serviceMemory } from './service-memory.bench.ts';
@@ -59,6 +60,7 @@ const SECTIONS: readonly Section[] = [
   pageLoad,
   pageScroll,
   hotSwap,
+  requests,
   rolloutSimulation,
   rollouts,
 ];

@@ -19,6 +19,7 @@ import { type ListenAddress, openGateway, openHistory } from './host/open-gatewa
 import { isPictureStream, PictureDetector, type PictureResult } from './host/picture-detector.ts';
 import { PipelineHost } from './host/pipeline-host.ts';
 import { isStreamState } from './host/pushed-stream.ts';
+import { RequestDetector } from './host/request-detector.ts';
 import { checkPipeline, loadPipeline } from './pipeline/load-pipeline.ts';
 import type { PipelineConfig } from './pipeline/pipeline.ts';
 import type { EventMessage } from './protocol/feed.ts';
@@ -165,7 +166,7 @@ export class Sightline implements AsyncDisposable {
     this.#config = config;
     this.#environment = environment;
     this.#incidents = incidents;
-    this.#detector = new PictureDetector(host.runtime, host.streams, config.lanes ?? defaultLanes());
+    this.#detector = new PictureDetector(host.runtime, host.streams, { most: config.lanes ?? defaultLanes() });
     this.streams = new EngineStreams(host, config, ownSources, () => this.#requireOpen());
   }
 
@@ -307,7 +308,8 @@ export class Sightline implements AsyncDisposable {
   /** Opens a gateway with a history, which ends with it. */
   async #openGateway(address: ListenAddress, environment: Environment): Promise<Gateway> {
     const history = await openHistory(this.#config, address, environment, this.#onNotice);
-    const request = { config: this.#config, address, log: silentLogger, history, incidents: this.#incidents };
+    const requests = new RequestDetector(this.#host, this.#config, null);
+    const request = { config: this.#config, address, log: silentLogger, history, incidents: this.#incidents, requests };
     const gateway = await openGateway(this.#host, request, { environment }).catch(async (error: unknown) => {
       await history.close();
       throw error;
@@ -318,6 +320,7 @@ export class Sightline implements AsyncDisposable {
     const close = async (): Promise<void> => {
       stop();
       await gateway.close();
+      await requests.close();
       await history.close();
     };
     return { url: gateway.url, port: gateway.port, close };

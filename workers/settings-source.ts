@@ -4,6 +4,7 @@ import { comment, keyText, literal, nameOf } from './settings-words.ts';
 /** The files, in the order of their imports, and the keys of a pipeline file that each has; the first one has the others. */
 const FILES: Readonly<Record<string, readonly string[]>> = {
   'pipeline-keys.ts': [],
+  'gateway-keys.ts': ['gateway'],
   'sink-keys.ts': ['sinks'],
   'stream-keys.ts': ['streams', 'defaults'],
   'event-keys.ts': ['streams[].events'],

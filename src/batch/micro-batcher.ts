@@ -209,11 +209,11 @@ export class MicroBatcher<T extends BatchItem> {
 
   /**
    * False if every stream already has a frame waiting or is idle, because it is slow or its camera is away: then no other frame
-   * is likely to arrive soon.
+   * is likely to arrive soon. Nothing waits for a stream without a floor.
    */
   #areMoreExpected(nowMs: number): boolean {
-    for (const { waiting, lastAddedMs } of this.#streams.values())
-      if (waiting.length === 0 && nowMs - lastAddedMs < IDLE_MS) return true;
+    for (const { options, waiting, lastAddedMs } of this.#streams.values())
+      if (options.hasFloor !== false && waiting.length === 0 && nowMs - lastAddedMs < IDLE_MS) return true;
     return false;
   }
 

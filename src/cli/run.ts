@@ -5,7 +5,9 @@ import { Incidents } from '../flow/incidents.ts';
 import { tryHostRollouts } from '../host/host-rollouts.ts';
 import { logEvent, openGateway, openHistory, stopped } from '../host/open-gateway.ts';
 import { OverlayFile } from '../host/overlay/overlay-file.ts';
+import { isPictureStream } from '../host/picture-detector.ts';
 import { PipelineHost } from '../host/pipeline-host.ts';
+import { RequestDetector } from '../host/request-detector.ts';
 import { SettingsReloader } from '../host/settings-reloader.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
@@ -100,10 +102,11 @@ async function serve(
   try {
     host.onPublished((frame) => history.observe(frame));
     const onNotice = (text: string): void => log.info({}, text);
-    const streams = (): string[] => host.runtime.streams.map(({ id }) => id);
+    const streams = (): string[] => host.runtime.streams.map(({ id }) => id).filter((id) => !isPictureStream(id));
     const rollouts = await tryHostRollouts(host, config, { environment, onNotice, incidents, fleet: null, streams });
     const shown = rollouts === null ? {} : { rollouts: rollouts.agent };
-    const request = { config, address: flags, log, history, incidents, ...shown };
+    const requests = new RequestDetector(host, config, rollouts);
+    const request = { config, address: flags, log, history, incidents, requests, ...shown };
     const gateway = await openGateway(host, request, io).catch(async (error: unknown) => {
       await rollouts?.close();
       throw error;

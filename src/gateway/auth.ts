@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Role } from '../protocol/feed.ts';
 import type { AttemptLimit } from './access/attempt-limit.ts';
+import type { ProxiedRequest, ProxyUsers } from './access/proxy-users.ts';
 import { includesRole } from './access/route-access.ts';
 import { ANYONE, type Identity, type TokenTable } from './access/token-table.ts';
 import { hashOfCookie, hashOfToken } from './access/tokens-file.ts';
@@ -10,12 +11,15 @@ export interface AccessRules {
   readonly host: string;
   /** Without tokens, any process that can reach the gateway has full access. */
   readonly tokens: TokenTable;
+  /** Null: no proxy signs users in. */
+  readonly proxyUsers: ProxyUsers | null;
   readonly attempts: AttemptLimit;
   readonly allowedOrigins: readonly string[];
 }
 
 /** The parts of an HTTP request or WebSocket upgrade that the guard checks. */
 export interface AccessRequest {
+  readonly proxied: ProxiedRequest;
   readonly method: string;
   /** Path and query. */
   readonly url: string;
@@ -72,13 +76,18 @@ export class AccessGuard {
       this.#checkOrigin(request.headers.origin, request.headers.host);
     }
     if (request.isOpen) return null;
-    if (!this.#rules.tokens.isRequired) return ANYONE;
-    return this.#identify(hashesIn(request), request.address);
+    const user = this.#rules.proxyUsers?.identify(request.proxied) ?? null;
+    if (user !== null) return user;
+    return this.#isOpen ? ANYONE : this.#identify(hashesIn(request), request.address);
   }
 
   /** Returns whose token this is. @throws UNAUTHORIZED, TOO_MANY_ATTEMPTS */
   signIn(token: string, address: string): Identity {
-    return this.#rules.tokens.isRequired ? this.#identify([hashOfToken(token)], address) : ANYONE;
+    return this.#isOpen ? ANYONE : this.#identify([hashOfToken(token)], address);
+  }
+
+  get #isOpen(): boolean {
+    return !this.#rules.tokens.isRequired && this.#rules.proxyUsers === null;
   }
 
   #checkHost(hostHeader: string | undefined): void {
@@ -148,7 +157,7 @@ export function requireRole({ name, role }: Identity, needed: Role): void {
   if (includesRole(role, needed)) return;
   throw new SightlineError(
     'FORBIDDEN',
-    `Token "${name}": expected the role ${needed}${needed === 'admin' ? '' : ' or a higher one'}, received ${role}.`,
+    `"${name}": expected the role ${needed}${needed === 'admin' ? '' : ' or a higher one'}, received ${role}.`,
     { role, needed },
   );
 }

@@ -52,7 +52,7 @@ export class FeedClient {
     this.identity = options.identity;
     this.#windowStartMs = options.clock.now();
     const { incidents } = options;
-    this.subscription = new Subscription(options.clock);
+    this.subscription = new Subscription(options.clock, options.identity.streams);
     this.outbox = new Outbox(socket, options.capBytes, incidents);
     socket.on(
       'message',

@@ -16,6 +16,7 @@ import type {
 import type { StreamsReply } from '../protocol/rest.ts';
 import { resultRecord, roundDetection } from '../protocol/result-record.ts';
 import type { ShadowObservation } from '../protocol/rollout-records.ts';
+import { type StreamScope, withoutWhole } from './access/stream-scope.ts';
 
 /** Steps per pixel. */
 const FEED_BOX_STEPS = 10;
@@ -109,10 +110,19 @@ export class StatsParts {
   readonly #report: StreamsReply;
   #json: JsonParts | null = null;
   #msgpack: MsgpackParts | null = null;
+  /** For clients that may see some streams only. */
+  #scoped: StatsParts | null = null;
 
   constructor(seq: StatsMessage['seq'], report: StreamsReply) {
     this.#seq = seq;
     this.#report = report;
+  }
+
+  /** Returns what a client may see; `encode` chooses the streams. */
+  of(scope: StreamScope): StatsParts {
+    if (scope === undefined) return this;
+    this.#scoped ??= new StatsParts(this.#seq, withoutWhole(this.#report));
+    return this.#scoped;
   }
 
   encode(format: FeedFormat, streams: 'all' | ReadonlySet<string>, droppedMessages: number): EncodedMessage {

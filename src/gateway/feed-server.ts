@@ -105,7 +105,9 @@ export class FeedServer {
 
   /** Greets a client whose handshake is complete. The caller closes the socket if this throws. */
   connect(socket: WebSocket, identity: Identity = ANYONE): void {
-    const streams = this.#port.report().streams.map((stream) => stream.id);
+    const { streams: scope } = identity;
+    const ids = this.#port.report().streams.map((stream) => stream.id);
+    const streams = scope === undefined ? ids : ids.filter((id) => scope.has(id));
     const { version, maxBufferedBytes, clock, incidents } = this.#options;
     const { name, role, expiresMs } = identity;
     const access = { name, role, expiresMs };
@@ -183,8 +185,8 @@ export class FeedServer {
   }
 
   #offerStats(client: FeedClient): void {
-    const stats = this.#stats;
-    const { subscription, outbox } = client;
+    const { subscription, outbox, identity } = client;
+    const stats = this.#stats.of(identity.streams);
     const streams = subscription.streamsOf('stats');
     if (streams === null) return;
     client.offer('stats', '', () => stats.encode(subscription.formatOf('stats'), streams, outbox.droppedTotal));

@@ -6,6 +6,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { EventKind } from '../protocol/feed.ts';
 import { AttemptLimit } from './access/attempt-limit.ts';
+import type { ProxyUsers } from './access/proxy-users.ts';
 import { readTlsFiles, type TlsFiles, type TlsPair } from './access/tls-files.ts';
 import { type Identity, TokenTable } from './access/token-table.ts';
 import { ENVIRONMENT_TOKEN, hashOfToken, MIN_TOKEN_CHARS, readTokensFile } from './access/tokens-file.ts';
@@ -22,6 +23,7 @@ export interface AccessOptions {
   readonly tokensFile: { readonly path: string; readonly mustExist: boolean } | undefined;
   readonly tls: TlsFiles | undefined;
   readonly allowedOrigins: readonly string[];
+  readonly proxyUsers: ProxyUsers | null;
   readonly clock: Clock;
   readonly wallMs: () => number;
 }
@@ -56,8 +58,8 @@ export class GatewayAccess {
     this.tls = tls;
     this.#watchedTokens = watched.tokens;
     this.#watchedTls = watched.tls;
-    const { host, allowedOrigins, clock } = options;
-    this.guard = new AccessGuard({ host, tokens, attempts: new AttemptLimit(clock), allowedOrigins });
+    const { host, allowedOrigins, clock, proxyUsers } = options;
+    this.guard = new AccessGuard({ host, tokens, proxyUsers, attempts: new AttemptLimit(clock), allowedOrigins });
   }
 
   /** Reads the files. @throws TOKEN_REQUIRED, CONFIG_INVALID, CONFIG_NOT_FOUND */
@@ -69,7 +71,7 @@ export class GatewayAccess {
       tls: tls === undefined ? null : await WatchedFiles.open([tls.cert, tls.key]),
     };
     if (tokensFile !== undefined) tokens.replace(await readListed(tokensFile.path, tokensFile.mustExist));
-    requireTokenBeyondLoopback(options.host, tokens);
+    if (options.proxyUsers === null) requireTokenBeyondLoopback(options.host, tokens);
     return new GatewayAccess(options, tokens, tls === undefined ? null : await readTlsFiles(tls), watched);
   }
 

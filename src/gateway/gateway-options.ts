@@ -3,8 +3,10 @@ import type { Clock } from '../core/clock.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { History } from '../history/history.ts';
 import type { ModelSummary, PipelineSummary } from '../protocol/rest.ts';
+import type { ProxyUsersConfig } from './access/proxy-users.ts';
 import type { TlsFiles } from './access/tls-files.ts';
 import type { FleetPort } from './fleet-port.ts';
+import type { RequestPort } from './requests/request-port.ts';
 import type { RolloutPort } from './rollout-port.ts';
 
 /** What the gateway needs from a logger; pino satisfies it. */
@@ -31,6 +33,8 @@ export interface GatewayOptions {
   readonly tls?: TlsFiles | undefined;
   /** Addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. */
   readonly trustedProxies?: readonly string[];
+  /** Users whom one of these proxies has signed in. */
+  readonly proxyUsers?: ProxyUsersConfig | undefined;
   /** Where to record who did what; absent: nowhere. The port is part of the name, since it may be chosen at the start. */
   readonly audit?: { readonly pathOf: (port: number) => string; readonly maxBytes: number };
   /** What it searches, and where it adds events and figures; the caller closes it. Absent: one in memory. */
@@ -46,6 +50,8 @@ export interface GatewayOptions {
   readonly rollouts?: RolloutPort;
   /** Gateways of other sites to ask for their summaries. */
   readonly sites?: readonly SiteConfig[];
+  /** Answers pictures of clients; absent if the gateway takes none. */
+  readonly requests?: RequestPort | undefined;
   /** Returned unchanged by `GET /api/pipelines`. */
   readonly pipelines?: readonly PipelineSummary[];
   /** What `GET /api/models` returns. */

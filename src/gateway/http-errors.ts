@@ -24,8 +24,10 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   ROLLOUT_STATE: 409,
   // 412: the condition of If-Match does not hold.
   STREAM_CHANGED: 412,
+  SOURCE_TOO_LARGE: 413,
   TOO_MANY_ATTEMPTS: 429,
   LIMIT_REACHED: 429,
+  REQUEST_EXPIRED: 504,
   // 422: the request is well-formed, but what it names cannot be used.
   SOURCE_NOT_FOUND: 422,
   SOURCE_EMPTY: 422,
@@ -54,9 +56,18 @@ export function statusOf(code: ErrorCode): number {
   return STATUS[code] ?? (ERROR_CODES[code].retryable ? 503 : 500);
 }
 
-/** Answers every failed request with JSON `{error: {code, message, details}}` and the status of its code. */
-export function installErrorReplies(app: FastifyInstance, logger: GatewayLogger, incidents: Incidents): void {
-  app.decorateRequest('failure', null);
+/**
+ * Answers every failed request with JSON `{error: {code, message, details}}` and the status of its code.
+ *
+ * @param bodyOf - another body, for the routes of a protocol of its own.
+ */
+export function installErrorReplies(
+  app: FastifyInstance,
+  logger: GatewayLogger,
+  incidents: Incidents,
+  bodyOf: (error: SightlineError) => object = (error) => ({ error: error.toWire() }),
+): void {
+  if (!app.hasRequestDecorator('failure')) app.decorateRequest('failure', null);
   app.setErrorHandler((thrown: FastifyError | Error, request, reply) => {
     const { error, status } = classify(thrown, request, logger);
     request.failure = error;
@@ -66,7 +77,7 @@ export function installErrorReplies(app: FastifyInstance, logger: GatewayLogger,
     // RFC 9110 requires a challenge with every 401.
     if (status === 401) reply.header('www-authenticate', 'Bearer realm="sightline"');
     if (typeof error.details.waitS === 'number') reply.header('retry-after', error.details.waitS);
-    return reply.code(status).send({ error: error.toWire() });
+    return reply.code(status).send(bodyOf(error));
   });
 }
 
@@ -126,7 +137,11 @@ function classify(
   if (thrown instanceof SightlineError) return { error: thrown, status: statusOf(thrown.code) };
   const status = 'statusCode' in thrown ? thrown.statusCode : undefined;
   if (status !== undefined && status >= 400 && status < 500) {
-    const message = `${request.method} body: expected JSON as application/json. ${thrown.message}`;
+    const { bodyLimit } = request.routeOptions;
+    const message =
+      status === 413
+        ? `${request.method} body: expected at most ${bodyLimit} bytes, received more`
+        : `${request.method} body: expected JSON as application/json. ${thrown.message}`;
     return { error: new SightlineError('PROTOCOL_INVALID', message), status };
   }
   // Logs only the route's pattern: the query may hold the token.

@@ -14,10 +14,12 @@ import {
   type SinkReport,
   type StreamReport,
 } from '../protocol/report.ts';
+import { type StreamScope, scopedReport } from './access/stream-scope.ts';
 import type { FeedFigures } from './feed-server.ts';
 import { fillFleetMetrics } from './fleet-metrics.ts';
 import type { FleetPort } from './fleet-port.ts';
 import { type Labels, MetricSet } from './metric-set.ts';
+import type { RequestLedger } from './requests/request-ledger.ts';
 import type { RuntimePort } from './runtime-port.ts';
 
 const MS_PER_S = 1000;
@@ -34,6 +36,7 @@ export class GatewayMetrics {
   readonly #feedFigures: () => FeedFigures;
   readonly #incidents: Incidents;
   readonly #history: Pick<History, 'lost'>;
+  readonly #requests: RequestLedger | undefined;
 
   constructor(
     port: RuntimePort,
@@ -41,7 +44,9 @@ export class GatewayMetrics {
     feedFigures: () => FeedFigures,
     incidents: Incidents,
     history: Pick<History, 'lost'>,
+    requests: RequestLedger | undefined,
   ) {
+    this.#requests = requests;
     this.#history = history;
     this.#port = port;
     this.#fleet = fleet;
@@ -53,8 +58,12 @@ export class GatewayMetrics {
     return this.#set.contentType;
   }
 
-  /** Returns the current exposition text. A part that throws is left out and counted; the others are kept. */
-  scrape(): Promise<string> {
+  /**
+   * Returns the current exposition text. A part that throws is left out and counted; the others are kept.
+   *
+   * @param scope - the only streams to show.
+   */
+  scrape(scope?: StreamScope): Promise<string> {
     this.#set.reset();
     const part = (fill: () => void): void => this.#incidents.run('a part of the metrics', fill);
     part(() => {
@@ -62,7 +71,8 @@ export class GatewayMetrics {
       this.#set.gauge('sightline_ready', '1 if the host can work, else 0.', {}, isReady);
     });
     part(() => {
-      const { streams, host } = this.#port.report();
+      const report = this.#port.report();
+      const { streams, host } = scope === undefined ? report : scopedReport(report, scope);
       for (const stream of streams) {
         part(() => this.#fillRates(stream));
         part(() => this.#fillSight(stream));
@@ -75,7 +85,7 @@ export class GatewayMetrics {
       for (const sink of host.sinks ?? []) part(() => this.#fillSink(sink));
       for (const [channel, figures] of Object.entries(host.alerts ?? {}))
         part(() => this.#fillAlerts(channel, figures));
-      const fleet = this.#fleet;
+      const fleet = scope === undefined ? this.#fleet : null;
       if (fleet !== null) part(() => fillFleetMetrics(this.#set, fleet, streams));
     });
     part(() => this.#fillFeed(this.#feedFigures()));
@@ -83,8 +93,22 @@ export class GatewayMetrics {
       const lost = 'Events, and minutes of figures, that the history could not keep.';
       this.#set.counter('sightline_history_lost_total', lost, {}, this.#history.lost);
     });
+    part(() => this.#fillRequests());
     part(() => this.#fillIncidents());
     return this.#set.text();
+  }
+
+  /** The ledger of requests: received = answered + refused + failed + in flight. */
+  #fillRequests(): void {
+    if (this.#requests === undefined) return;
+    const { received, answered, cached, refused, failed, inFlight } = this.#requests;
+    this.#set.counter('sightline_requests_received_total', 'Requests with a picture.', {}, received);
+    this.#set.counter('sightline_requests_answered_total', 'Requests that got a result.', {}, answered);
+    this.#set.counter('sightline_requests_cached_total', 'Answered requests whose result was known.', {}, cached);
+    this.#set.counter('sightline_requests_failed_total', 'Requests that failed here.', {}, failed);
+    for (const [reason, count] of Object.entries(refused))
+      this.#set.counter('sightline_requests_refused_total', 'Requests without a result.', { reason }, count);
+    this.#set.gauge('sightline_requests_in_flight', 'Requests without a reply yet.', {}, inFlight);
   }
 
   #fillIncidents(): void {

@@ -1,8 +1,12 @@
 import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
 import { check } from '../config/check.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { moveRequest, type ScaleReply } from '../protocol/rest.ts';
+import { jobReport } from '../protocol/fleet.ts';
+import { streamReport } from '../protocol/report.ts';
+import { jobRequest, moveRequest, type ScaleReply } from '../protocol/rest.ts';
 import type { FleetPort } from './fleet-port.ts';
+import { described } from './route-schema.ts';
 import { noBody } from './routes-streams.ts';
 
 interface IdParams {
@@ -17,32 +21,50 @@ interface IdParams {
 export function addFleetRoutes(app: FastifyInstance, port: FleetPort | null): void {
   const fleet = (): FleetPort => port ?? refuse();
 
-  app.get('/api/hosts', () => ({ hosts: fleet().fleet().hosts }));
+  app.get('/api/hosts', described('The hosts of the fleet.'), () => ({ hosts: fleet().fleet().hosts }));
   for (const verb of ['drain', 'undrain'])
-    app.post<IdParams>(`/api/hosts/:id/${verb}`, ({ params, body }) =>
+    app.post<IdParams>(`/api/hosts/:id/${verb}`, described(`Makes a host ${verb}.`), ({ params, body }) =>
       withoutBody(fleet(), body).drainHost(params.id, verb === 'drain'),
     );
 
-  app.post<IdParams>('/api/streams/:id/move', ({ params, body }) => {
-    const port = fleet();
-    return port.moveStream(params.id, check(moveRequest, body, 'body').host);
-  });
+  app.post<IdParams>(
+    '/api/streams/:id/move',
+    described('Moves a stream to a host.', { body: moveRequest, reply: streamReport }),
+    ({ params, body }) => {
+      const port = fleet();
+      return port.moveStream(params.id, check(moveRequest, body, 'body').host);
+    },
+  );
 
-  app.get('/api/jobs', async () => ({ jobs: await fleet().jobs() }));
-  app.post('/api/jobs', async (request, reply) => {
-    const report = await fleet().submitJob(request.body);
-    return reply
-      .code(201)
-      .header('location', `/api/jobs/${encodeURIComponent(report.id)}`)
-      .send(report);
-  });
-  app.get<IdParams>('/api/jobs/:id', ({ params }) => fleet().job(params.id));
-  app.post<IdParams>('/api/jobs/:id/cancel', ({ params, body }) => withoutBody(fleet(), body).cancelJob(params.id));
-  app.post<IdParams>('/api/jobs/:id/retry', async ({ params, body }) => ({
-    retried: await withoutBody(fleet(), body).retryJob(params.id),
-  }));
+  app.get(
+    '/api/jobs',
+    described('The jobs, newest first.', { reply: z.object({ jobs: z.array(jobReport) }) }),
+    async () => ({ jobs: await fleet().jobs() }),
+  );
+  app.post(
+    '/api/jobs',
+    described('Submits a job.', { body: jobRequest, reply: jobReport, status: 201 }),
+    async (request, reply) => {
+      const report = await fleet().submitJob(request.body);
+      return reply
+        .code(201)
+        .header('location', `/api/jobs/${encodeURIComponent(report.id)}`)
+        .send(report);
+    },
+  );
+  app.get<IdParams>('/api/jobs/:id', described('A job with its failures.'), ({ params }) => fleet().job(params.id));
+  app.post<IdParams>('/api/jobs/:id/cancel', described('Cancels a job.', { reply: jobReport }), ({ params, body }) =>
+    withoutBody(fleet(), body).cancelJob(params.id),
+  );
+  app.post<IdParams>(
+    '/api/jobs/:id/retry',
+    described('Queues its failed tasks again.', { reply: z.object({ retried: z.int() }) }),
+    async ({ params, body }) => ({
+      retried: await withoutBody(fleet(), body).retryJob(params.id),
+    }),
+  );
 
-  app.get('/api/scale', (): ScaleReply => {
+  app.get('/api/scale', described('How many hosts the fleet needs.'), (): ScaleReply => {
     const { scale, hosts, queue } = fleet().fleet();
     return { scale, hosts: hosts.length, queue };
   });

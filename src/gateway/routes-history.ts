@@ -7,6 +7,7 @@ import type { EventCursor, EventQuery, SpanQuery } from '../history/history-reco
 import { EVENT_KINDS, type EventMessage } from '../protocol/feed.ts';
 import type { CountsReply, EventsReply, HeatReply, HistoryReply, OccupancyReply, SeenReply } from '../protocol/rest.ts';
 import { csvField } from '../sinks/csv-sink.ts';
+import { described } from './route-schema.ts';
 
 const kind = z.enum(EVENT_KINDS);
 /** Numbers arrive as text. */
@@ -60,79 +61,101 @@ const figuresQuery = z.strictObject({ seconds: count(MOST_DAYS * 86_400).default
 
 /** Adds the routes of the past: events, counts, occupancy, heat maps, figures of streams. */
 export function addHistoryRoutes(app: FastifyInstance, history: History, wallMs: () => number): void {
-  app.get('/api/events', async (request, reply): Promise<EventsReply | FastifyReply> => {
-    const { type, q, since, cursor, from, to, rule, limit, format, ...same } = check(
-      eventsQuery,
-      request.query,
-      'query',
-    );
-    const isCsv = wantsCsv(request, format);
-    const { most, usual } = LIMITS[isCsv ? 'csv' : 'json'];
-    const query: EventQuery = {
-      ...same,
-      kinds: type === undefined ? undefined : check(z.array(kind).min(1), type.split(','), 'query: type'),
-      text: q,
-      rules: rule?.split(','),
-      fromMs: timeOf('from', from) ?? timeOf('since', since),
-      toMs: timeOf('to', to),
-      cursor: cursor === undefined || cursor === 'newest' ? undefined : (cursor.split('-').map(Number) as never),
-      limit: check(z.object({ limit: count(most).default(usual) }), { limit }, 'query').limit,
-    };
-    const isPaged = [cursor, from, to, rule, ...(['label', 'zone', 'phase', 'event'] as const).map((key) => same[key])];
-    if (!isCsv && isPaged.every((each) => each === undefined)) return { events: await history.newest(query) };
-    const { events, next } = await pagesOf(history, query);
-    const nextText = next === null ? null : next.join('-');
-    if (!isCsv) return { events: events.reverse(), next: nextText };
-    if (nextText !== null) reply.header('sightline-next', nextText);
-    return sendCsv(reply, EVENT_COLUMNS, events.map(eventCells));
-  });
+  app.get(
+    '/api/events',
+    described('Events that match a search.', { query: eventsQuery }),
+    async (request, reply): Promise<EventsReply | FastifyReply> => {
+      const { type, q, since, cursor, from, to, rule, limit, format, ...same } = check(
+        eventsQuery,
+        request.query,
+        'query',
+      );
+      const isCsv = wantsCsv(request, format);
+      const { most, usual } = LIMITS[isCsv ? 'csv' : 'json'];
+      const query: EventQuery = {
+        ...same,
+        streams: streamsOf(request),
+        kinds: type === undefined ? undefined : check(z.array(kind).min(1), type.split(','), 'query: type'),
+        text: q,
+        rules: rule?.split(','),
+        fromMs: timeOf('from', from) ?? timeOf('since', since),
+        toMs: timeOf('to', to),
+        cursor: cursor === undefined || cursor === 'newest' ? undefined : (cursor.split('-').map(Number) as never),
+        limit: check(z.object({ limit: count(most).default(usual) }), { limit }, 'query').limit,
+      };
+      const optional = ['label', 'zone', 'phase', 'event'] as const;
+      const isPaged = [cursor, from, to, rule, ...optional.map((key) => same[key])];
+      if (!isCsv && isPaged.every((each) => each === undefined)) return { events: await history.newest(query) };
+      const { events, next } = await pagesOf(history, query);
+      const nextText = next === null ? null : next.join('-');
+      if (!isCsv) return { events: events.reverse(), next: nextText };
+      if (nextText !== null) reply.header('sightline-next', nextText);
+      return sendCsv(reply, EVENT_COLUMNS, events.map(eventCells));
+    },
+  );
 
-  app.get('/api/counts', async (request, reply): Promise<CountsReply | FastifyReply> => {
-    const { format, line, label, ...rest } = check(countsQuery, request.query, 'query');
-    const { rows, nextS } = await history.counts({ ...spanOf(rest, wallMs()), line, label });
-    if (wantsCsv(request, format))
-      return sendRows(reply, ['timeMs', 'stream', 'line', 'direction', 'label', 'count'], rows, nextS);
-    return { counts: rows, next: nextOf(nextS) };
-  });
+  app.get(
+    '/api/counts',
+    described('Objects that crossed lines, or appeared.', { query: countsQuery }),
+    async (request, reply): Promise<CountsReply | FastifyReply> => {
+      const { format, line, label, ...rest } = check(countsQuery, request.query, 'query');
+      const { rows, nextS } = await history.counts({ ...spanOf(rest, wallMs(), request), line, label });
+      if (wantsCsv(request, format))
+        return sendRows(reply, ['timeMs', 'stream', 'line', 'direction', 'label', 'count'], rows, nextS);
+      return { counts: rows, next: nextOf(nextS) };
+    },
+  );
 
-  app.get('/api/seen', async (request, reply): Promise<SeenReply | FastifyReply> => {
-    const { format, ...rest } = check(seenQuery, request.query, 'query');
-    const { rows, nextS } = await history.seen(spanOf(rest, wallMs()));
-    if (!wantsCsv(request, format)) return { seen: rows, next: nextOf(nextS) };
-    return sendRows(reply, ['timeMs', 'stream', 'frames', 'seenS'], rows, nextS);
-  });
+  app.get(
+    '/api/seen',
+    described('How long streams were watched.', { query: seenQuery }),
+    async (request, reply): Promise<SeenReply | FastifyReply> => {
+      const { format, ...rest } = check(seenQuery, request.query, 'query');
+      const { rows, nextS } = await history.seen(spanOf(rest, wallMs(), request));
+      if (!wantsCsv(request, format)) return { seen: rows, next: nextOf(nextS) };
+      return sendRows(reply, ['timeMs', 'stream', 'frames', 'seenS'], rows, nextS);
+    },
+  );
 
-  app.get('/api/occupancy', async (request, reply): Promise<OccupancyReply | FastifyReply> => {
-    const { format, zone, ...rest } = check(occupancyQuery, request.query, 'query');
-    const { rows, nextS } = await history.occupancy({ ...spanOf(rest, wallMs()), zone });
-    if (!wantsCsv(request, format)) return { occupancy: rows, next: nextOf(nextS) };
-    const columns = [
-      'timeMs',
-      'stream',
-      'zone',
-      'max',
-      'mean',
-      'objectS',
-      'occupiedS',
-      'arrivals',
-      'dwellS',
-      'seenS',
-    ] as const;
-    return sendRows(reply, columns, rows, nextS);
-  });
+  app.get(
+    '/api/occupancy',
+    described('How full zones were.', { query: occupancyQuery }),
+    async (request, reply): Promise<OccupancyReply | FastifyReply> => {
+      const { format, zone, ...rest } = check(occupancyQuery, request.query, 'query');
+      const { rows, nextS } = await history.occupancy({ ...spanOf(rest, wallMs(), request), zone });
+      if (!wantsCsv(request, format)) return { occupancy: rows, next: nextOf(nextS) };
+      const columns = [
+        'timeMs',
+        'stream',
+        'zone',
+        'max',
+        'mean',
+        'objectS',
+        'occupiedS',
+        'arrivals',
+        'dwellS',
+        'seenS',
+      ] as const;
+      return sendRows(reply, columns, rows, nextS);
+    },
+  );
 
-  app.get('/api/heat', async ({ query }): Promise<HeatReply> => {
-    const { stream, from, to } = check(heatQuery, query, 'query');
-    const { fromS, toS } = spanOf({ from, to, by: 'hour', utcOffset: 0 }, wallMs());
+  app.get('/api/heat', described('Where objects stood.', { query: heatQuery }), async (request): Promise<HeatReply> => {
+    const { stream, from, to } = check(heatQuery, request.query, 'query');
+    const { fromS, toS } = spanOf({ from, to, by: 'hour', utcOffset: 0 }, wallMs(), request);
     return history.heat({ stream, fromS, toS });
   });
 
-  app.get<{ Params: { id: string } }>('/api/streams/:id/history', async ({ params, query }): Promise<HistoryReply> => {
-    const { seconds } = check(figuresQuery, query, 'query');
-    const found = await history.figures(params.id, seconds);
-    if (found !== null) return found;
-    throw new SightlineError('STREAM_NOT_FOUND', `Stream "${params.id}": has no history.`, { stream: params.id });
-  });
+  app.get<{ Params: { id: string } }>(
+    '/api/streams/:id/history',
+    described('Figures of the past.', { query: figuresQuery }),
+    async ({ params, query }): Promise<HistoryReply> => {
+      const { seconds } = check(figuresQuery, query, 'query');
+      const found = await history.figures(params.id, seconds);
+      if (found !== null) return found;
+      throw new SightlineError('STREAM_NOT_FOUND', `Stream "${params.id}": has no history.`, { stream: params.id });
+    },
+  );
 }
 
 /** Reads pages until there are enough events, newest first. */
@@ -156,11 +179,23 @@ type Span = Pick<z.infer<typeof countsQuery>, 'from' | 'to' | 'by' | 'utcOffset'
 };
 
 /** By default the last day. */
-function spanOf({ from, to, by, utcOffset, stream }: Span, nowMs: number): SpanQuery {
+function spanOf({ from, to, by, utcOffset, stream }: Span, nowMs: number, request: FastifyRequest): SpanQuery {
   const toMs = Math.min(timeOf('to', to) ?? nowMs, nowMs);
   const fromMs = timeOf('from', from) ?? toMs - DAY_MS;
   if (fromMs >= toMs) throw new SightlineError('CONFIG_INVALID', 'query: from: expected a time before "to".');
-  return { fromS: fromMs / 1000, toS: toMs / 1000, stepS: STEPS_S[by], offsetS: utcOffset * 60, stream };
+  return {
+    fromS: fromMs / 1000,
+    toS: toMs / 1000,
+    stepS: STEPS_S[by],
+    offsetS: utcOffset * 60,
+    stream,
+    streams: streamsOf(request),
+  };
+}
+
+/** The only streams that the sender may see; undefined: all. No stream has an empty id. */
+function streamsOf({ identity }: FastifyRequest): string[] | undefined {
+  return identity?.streams === undefined ? undefined : ['', ...identity.streams];
 }
 
 function timeOf(key: string, value: string | undefined): number | undefined {

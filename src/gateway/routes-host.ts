@@ -1,6 +1,8 @@
 import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
 import type { ModelSummary, PipelineSummary, ReadyReply } from '../protocol/rest.ts';
 import type { GatewayMetrics } from './metrics.ts';
+import { described } from './route-schema.ts';
 import type { RuntimePort } from './runtime-port.ts';
 
 export interface HostRouteSources {
@@ -14,14 +16,21 @@ export interface HostRouteSources {
 
 /** Adds health, metrics, and the lists that belong to the host and not to a stream. */
 export function addHostRoutes(app: FastifyInstance, port: RuntimePort, sources: HostRouteSources): void {
-  app.get('/healthz', () => ({ status: 'alive', version: sources.version }));
+  app.get(
+    '/healthz',
+    described('Whether the process lives.', { reply: z.object({ status: z.string(), version: z.string() }) }),
+    () => ({ status: 'alive', version: sources.version }),
+  );
 
-  app.get('/readyz', (_request, reply): ReadyReply => {
+  app.get('/readyz', described('Whether it can work.'), ({ identity }, reply): ReadyReply => {
     const { isReady, isDegraded = false, reason } = port.readiness();
+    // Reasons name streams.
+    const isScoped = identity?.streams !== undefined;
     if (!isReady) {
       reply.code(503);
-      return { status: 'not-ready', reason };
+      return { status: 'not-ready', reason: isScoped ? 'not ready' : reason };
     }
+    if (isScoped) return { status: isDegraded ? 'degraded' : 'ready', reason: isDegraded ? 'degraded' : 'ready' };
     const problem = isDegraded ? reason : sources.rolloutProblem();
     const { overload } = port.report().host;
     return {
@@ -30,11 +39,15 @@ export function addHostRoutes(app: FastifyInstance, port: RuntimePort, sources: 
     };
   });
 
-  app.get('/metrics', async (_request, reply) => {
-    const text = await sources.metrics.scrape();
+  app.get('/metrics', described('Figures for Prometheus.'), async ({ identity }, reply) => {
+    const text = await sources.metrics.scrape(identity?.streams);
     return reply.type(sources.metrics.contentType).send(text);
   });
 
-  app.get('/api/pipelines', () => ({ pipelines: sources.pipelines }));
-  app.get('/api/models', async () => ({ models: await sources.models() }));
+  app.get('/api/pipelines', described('The pipelines that come with this host.'), () => ({
+    pipelines: sources.pipelines,
+  }));
+  app.get('/api/models', described('The detectors that this host knows.'), async () => ({
+    models: await sources.models(),
+  }));
 }

@@ -7,24 +7,31 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { pipelineConfig } from '../pipeline/pipeline.ts';
 import { name } from '../protocol/bounds.ts';
 import type { PipelineReport } from '../protocol/rest.ts';
+import { described } from './route-schema.ts';
 import type { RuntimePort } from './runtime-port.ts';
 
 const resetBody = z.strictObject({ streams: z.array(name).min(1).max(10_000).optional() }).nullish();
 
 /** Adds `/api/pipeline`: the settings of the file, the overlay, and the effective settings. */
 export function addPipelineRoutes(app: FastifyInstance, port: RuntimePort): void {
-  app.get('/api/pipeline', () => shownReport(port.pipeline()));
+  app.get('/api/pipeline', described('The settings of the file, the overlay, and both together.'), () =>
+    shownReport(port.pipeline()),
+  );
 
-  app.post('/api/pipeline/reset', async ({ body }) => {
-    const ids = check(resetBody, body, 'body')?.streams ?? null;
-    if (port.resetStreams === undefined)
-      throw new SightlineError(
-        'ROUTE_NOT_FOUND',
-        'This gateway shows a fleet: its streams are orders, without an overlay. Change or remove the streams themselves.',
-      );
-    await port.resetStreams(ids);
-    return shownReport(port.pipeline());
-  });
+  app.post(
+    '/api/pipeline/reset',
+    described('Gives streams the settings of the file.', { body: resetBody }),
+    async ({ body }) => {
+      const ids = check(resetBody, body, 'body')?.streams ?? null;
+      if (port.resetStreams === undefined)
+        throw new SightlineError(
+          'ROUTE_NOT_FOUND',
+          'This gateway shows a fleet: its streams are orders, without an overlay. Change or remove the streams themselves.',
+        );
+      await port.resetStreams(ids);
+      return shownReport(port.pipeline());
+    },
+  );
 }
 
 function shownReport({ file, overlay, effective, ...report }: PipelineReport): PipelineReport {

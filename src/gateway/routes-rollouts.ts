@@ -3,10 +3,11 @@ import { z } from 'zod';
 import { check } from '../config/check.ts';
 import { whole } from '../config/number.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import type { RolloutVerb } from '../protocol/rest.ts';
+import { type RolloutVerb, rolloutRequest } from '../protocol/rest.ts';
 import { MOST_STEPS, type RolloutReport, type VersionReport } from '../protocol/rollout-records.ts';
 import { addressOf } from './client-address.ts';
 import type { RolloutPort } from './rollout-port.ts';
+import { described } from './route-schema.ts';
 
 /** Used only where there are no tokens. The audit log and terminals show it, so it has no control characters. */
 const by = z.string().regex(/^[\p{L}\p{N} ._@+\\-]{1,128}$/u, 'expected a name of letters, digits, spaces and ._@+\\-');
@@ -40,17 +41,31 @@ export function addRolloutRoutes(app: FastifyInstance, port: RolloutPort | null)
     return rollouts().actOnRollout(verb, { who, isFull, seen: { rollout, step } });
   };
 
-  app.get('/api/rollouts', () => ({ rollout: rollouts().rollout() }));
-  app.post('/api/rollouts', async (request, reply) => {
-    const report = await rollouts().startRollout(request.body, whoOf(request));
-    return reply.code(201).header('location', '/api/rollouts').send(report);
-  });
-  app.get('/api/rollouts/history', async () => ({ decisions: await rollouts().rolloutHistory() }));
+  app.get('/api/rollouts', described('The newest roll-out.'), () => ({ rollout: rollouts().rollout() }));
+  app.post(
+    '/api/rollouts',
+    described('Starts a roll-out.', { body: rolloutRequest, status: 201 }),
+    async (request, reply) => {
+      const report = await rollouts().startRollout(request.body, whoOf(request));
+      return reply.code(201).header('location', '/api/rollouts').send(report);
+    },
+  );
+  app.get('/api/rollouts/history', described('Decisions, newest first.'), async () => ({
+    decisions: await rollouts().rolloutHistory(),
+  }));
   for (const verb of ['promote', 'hold', 'resume', 'abort', 'undo'] as const)
-    app.post(`/api/rollouts/${verb}`, (request) => act(verb, request));
+    app.post(
+      `/api/rollouts/${verb}`,
+      described(`Makes the roll-out ${verb}.`, { body: verb === 'promote' ? promoteBody : actBody }),
+      (request) => act(verb, request),
+    );
 
-  app.get('/api/versions', () => ({ versions: rollouts().versions() }));
-  app.get<IdParams>('/api/versions/:id', ({ params }) => findVersion(rollouts().versions(), params.id));
+  app.get('/api/versions', described('The versions of the pipeline, oldest first.'), () => ({
+    versions: rollouts().versions(),
+  }));
+  app.get<IdParams>('/api/versions/:id', described('A version.'), ({ params }) =>
+    findVersion(rollouts().versions(), params.id),
+  );
 }
 
 /** @param id - label, hash, or at least 8 digits of the hash. */

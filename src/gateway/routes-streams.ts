@@ -4,12 +4,21 @@ import { check } from '../config/check.ts';
 import { shownSettings } from '../config/shown-settings.ts';
 import { streamConfig } from '../config/stream.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import type { StreamReport } from '../protocol/report.ts';
+import { hostReport, type StreamReport, streamReport } from '../protocol/report.ts';
+import type { StreamsReply } from '../protocol/rest.ts';
+import { scopedReport } from './access/stream-scope.ts';
+import type { Identity } from './access/token-table.ts';
+import { described } from './route-schema.ts';
 import type { RuntimePort, TagCheck } from './runtime-port.ts';
 
 interface StreamParams {
   readonly Params: { readonly id: string };
 }
+
+const streamsReply = z.looseObject({ timeMs: z.number(), streams: z.array(streamReport), host: hostReport });
+const withSettingsReply = streamReport.extend({ settings: z.looseObject({}), etag: z.string() });
+/** docs/config.md has the settings; each may be left out. */
+const anySettings = z.looseObject({});
 
 /** Schema for routes without a body. Anything sent is rejected: the client has misunderstood the route. */
 export const noBody = z.strictObject({}).nullish();
@@ -19,56 +28,97 @@ export const noBody = z.strictObject({}).nullish();
  * body.
  */
 export function addStreamRoutes(app: FastifyInstance, port: RuntimePort): void {
-  app.get('/api/streams', () => port.report());
+  app.get(
+    '/api/streams',
+    described('The figures of all streams and of the host.', { reply: streamsReply }),
+    ({ identity }) => seenBy(identity, port.report()),
+  );
 
-  app.post('/api/streams', async (request, reply) => {
-    const report = await port.addStream(
-      requireBody(request.body, 'a stream, e.g. {"id":"gate","source":"rtsp://..."}'),
-    );
-    // Relative: a proxy may serve the gateway below a path of its own.
-    reply.code(201).header('location', `streams/${encodeURIComponent(report.id)}`);
-    return withSettings(port, reply, report);
-  });
+  app.post(
+    '/api/streams',
+    described('Adds a stream.', { body: streamConfig, reply: withSettingsReply, status: 201 }),
+    async (request, reply) => {
+      const report = await port.addStream(
+        requireBody(request.body, 'a stream, e.g. {"id":"gate","source":"rtsp://..."}'),
+      );
+      // Relative: a proxy may serve the gateway below a path of its own.
+      reply.code(201).header('location', `streams/${encodeURIComponent(report.id)}`);
+      return withSettings(port, reply, report);
+    },
+  );
 
-  app.post('/api/sources/test', (request) =>
+  app.post('/api/sources/test', described('Opens a source for a moment.', { body: anySettings }), (request) =>
     port.testSource(requireBody(request.body, 'a source, e.g. {"source":"rtsp://..."}')),
   );
 
-  app.get<StreamParams>('/api/streams/:id', (request, reply) => {
-    const { streams } = port.report();
-    const found = streams.find((stream) => stream.id === request.params.id);
-    if (found !== undefined) return withSettings(port, reply, found, false);
-    const known = streams.map((stream) => stream.id).join(', ') || 'none';
-    throw new SightlineError('STREAM_NOT_FOUND', `Stream "${request.params.id}": not found. Streams here: ${known}.`, {
-      stream: request.params.id,
-    });
-  });
+  app.get<StreamParams>(
+    '/api/streams/:id',
+    described('A stream and its settings.', { reply: withSettingsReply }),
+    (request, reply) => {
+      const { streams } = seenBy(request.identity, port.report());
+      const found = streams.find((stream) => stream.id === request.params.id);
+      if (found !== undefined) return withSettings(port, reply, found, false);
+      const known = streams.map((stream) => stream.id).join(', ') || 'none';
+      throw new SightlineError(
+        'STREAM_NOT_FOUND',
+        `Stream "${request.params.id}": not found. Streams here: ${known}.`,
+        {
+          stream: request.params.id,
+        },
+      );
+    },
+  );
 
-  app.patch<StreamParams>('/api/streams/:id', async (request, reply) => {
-    const body = requireBody(request.body, 'the keys to change, e.g. {"priority":2}');
-    return withSettings(port, reply, await port.changeStream(request.params.id, body, { check: ifMatch(request) }));
-  });
+  app.patch<StreamParams>(
+    '/api/streams/:id',
+    described('Changes settings of a stream.', { body: anySettings, reply: withSettingsReply }),
+    async (request, reply) => {
+      const body = requireBody(request.body, 'the keys to change, e.g. {"priority":2}');
+      return withSettings(port, reply, await port.changeStream(request.params.id, body, { check: ifMatch(request) }));
+    },
+  );
 
-  app.put<StreamParams>('/api/streams/:id', async (request, reply) => {
-    const body = requireBody(request.body, 'all settings of the stream, e.g. {"source":"rtsp://..."}');
-    const options = { isWhole: true, check: ifMatch(request) };
-    return withSettings(port, reply, await port.changeStream(request.params.id, body, options));
-  });
+  app.put<StreamParams>(
+    '/api/streams/:id',
+    described('Replaces the settings of a stream.', { body: anySettings, reply: withSettingsReply }),
+    async (request, reply) => {
+      const body = requireBody(request.body, 'all settings of the stream, e.g. {"source":"rtsp://..."}');
+      const options = { isWhole: true, check: ifMatch(request) };
+      return withSettings(port, reply, await port.changeStream(request.params.id, body, options));
+    },
+  );
 
-  app.post<StreamParams>('/api/streams/:id/pause', async ({ params, body }, reply) => {
-    check(noBody, body, 'body');
-    return withSettings(port, reply, await port.pauseStream(params.id));
-  });
+  app.post<StreamParams>(
+    '/api/streams/:id/pause',
+    described('Stops reading a stream.', { reply: withSettingsReply }),
+    async ({ params, body }, reply) => {
+      check(noBody, body, 'body');
+      return withSettings(port, reply, await port.pauseStream(params.id));
+    },
+  );
 
-  app.post<StreamParams>('/api/streams/:id/resume', async ({ params, body }, reply) => {
-    check(noBody, body, 'body');
-    return withSettings(port, reply, await port.resumeStream(params.id));
-  });
+  app.post<StreamParams>(
+    '/api/streams/:id/resume',
+    described('Reads a paused stream again.', { reply: withSettingsReply }),
+    async ({ params, body }, reply) => {
+      check(noBody, body, 'body');
+      return withSettings(port, reply, await port.resumeStream(params.id));
+    },
+  );
 
-  app.delete<StreamParams>('/api/streams/:id', async (request, reply) => {
-    await port.removeStream(request.params.id, ifMatch(request));
-    return sayKept(port, reply).code(204).send();
-  });
+  app.delete<StreamParams>(
+    '/api/streams/:id',
+    described('Removes a stream.', { status: 204 }),
+    async (request, reply) => {
+      await port.removeStream(request.params.id, ifMatch(request));
+      return sayKept(port, reply).code(204).send();
+    },
+  );
+}
+
+/** Returns what of a report somebody may see. */
+function seenBy(identity: Identity | null, report: StreamsReply): StreamsReply {
+  return identity?.streams === undefined ? report : scopedReport(report, identity.streams);
 }
 
 /** Returns a report with the settings of the stream without secrets, and sends their tag. */

@@ -9,7 +9,9 @@ import { Incidents } from '../flow/incidents.ts';
 import { History } from '../history/history.ts';
 import type { EventKind } from '../protocol/feed.ts';
 import type { StreamsReply } from '../protocol/rest.ts';
+import { ProxyUsers } from './access/proxy-users.ts';
 import { accessOf } from './access/route-access.ts';
+import { requireScope } from './access/stream-scope.ts';
 import { AuditTrail } from './audit-trail.ts';
 import { type AccessGuard, isLoopback, requireRole, splitTarget } from './auth.ts';
 import { addressOf } from './client-address.ts';
@@ -22,9 +24,13 @@ import { type Gateway, type GatewayOptions, silentLogger } from './gateway-optio
 import { answerUnreadableUrl, installErrorReplies, installNotFound } from './http-errors.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { findPackageFiles } from './package-files.ts';
+import { RequestIntake } from './requests/request-intake.ts';
+import { addOpenApi } from './route-schema.ts';
+import { addDetectRoute } from './routes-detect.ts';
 import { addFleetRoutes } from './routes-fleet.ts';
 import { addHistoryRoutes } from './routes-history.ts';
 import { addHostRoutes } from './routes-host.ts';
+import { addKserveRoutes } from './routes-kserve.ts';
 import { addPipelineRoutes } from './routes-pipeline.ts';
 import { addRolloutRoutes } from './routes-rollouts.ts';
 import { addSignInRoutes, sendSignInPage, setCookie } from './routes-sign-in.ts';
@@ -50,7 +56,9 @@ const SIGN_IN_AFTER: ReadonlySet<string> = new Set(['UNAUTHORIZED', 'FORBIDDEN',
 export async function startGateway(runtime: RuntimePort, options: GatewayOptions): Promise<Gateway> {
   const host = options.host ?? '127.0.0.1';
   const { token, tokensFile, tls, allowedOrigins = [], clock = systemClock, wallMs = Date.now } = options;
-  const accessOptions = { host, token, tokensFile, tls, allowedOrigins, clock, wallMs };
+  const { trustedProxies = [] } = options;
+  const proxyUsers = options.proxyUsers === undefined ? null : new ProxyUsers(options.proxyUsers, trustedProxies);
+  const accessOptions = { host, token, tokensFile, tls, allowedOrigins, proxyUsers, clock, wallMs };
   const access = await GatewayAccess.open(accessOptions);
   const logger = options.logger ?? silentLogger;
   const incidents = options.incidents ?? new Incidents((text) => logger.warn({}, text), options.clock);
@@ -101,7 +109,7 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
   logger.info({ url, tokens: access.tokens.size }, 'the gateway is listening');
   if (access.tls !== null && access.tls.expiresMs <= wallMs())
     logger.warn({}, `gateway.tls.cert has expired at ${new Date(access.tls.expiresMs).toISOString()}`);
-  if (!isLoopback(host) && access.tls === null && (options.trustedProxies ?? []).length === 0)
+  if (!isLoopback(host) && access.tls === null && trustedProxies.length === 0)
     logger.warn(
       {},
       'tokens are sent unencrypted: set gateway.tls, or put a proxy in front and list it in gateway.trustedProxies',
@@ -126,7 +134,7 @@ async function buildApp(
   options: GatewayOptions,
   { access, feed, files, incidents, trail, history, sites }: GatewayParts,
 ): Promise<FastifyInstance> {
-  const { trustedProxies = [], basePath = '', frameAncestors = [] } = options;
+  const { trustedProxies = [], basePath = '', frameAncestors = [], requests, logger = silentLogger } = options;
   // Fastify's own request log would print URLs, and with them the token.
   const settings = {
     logger: false,
@@ -166,9 +174,10 @@ async function buildApp(
   addBasePath(app, basePath);
   addCompression(app);
   acceptJsonOnly(app);
-  installErrorReplies(app, options.logger ?? silentLogger, incidents);
+  installErrorReplies(app, logger, incidents);
   installNotFound(app, routes);
   await app.register(fastifyCookie);
+  await addOpenApi(app, files.version);
   await acceptUpgrades(app, feed);
   trail.follow(app);
   addGuard(app, access.guard, caps, incidents);
@@ -181,11 +190,21 @@ async function buildApp(
   addFleetRoutes(app, options.fleet ?? null);
   addSiteRoutes(app, runtime, sites);
   addRolloutRoutes(app, options.rollouts ?? null);
+  const intake = requests === undefined ? null : new RequestIntake(requests, options.clock ?? systemClock);
+  if (requests !== undefined && intake !== null) {
+    await addDetectRoute(app, requests, intake);
+    await addKserveRoutes(app, {
+      ...{ port: requests, intake, version: files.version },
+      isReady: () => runtime.readiness().isReady,
+      installErrors: (scope) =>
+        installErrorReplies(scope, logger, incidents, ({ message, code }) => ({ error: `${message} [${code}]` })),
+    });
+  }
   addHostRoutes(app, runtime, {
     version: files.version,
     pipelines: options.pipelines ?? [],
     models: options.models ?? (async () => []),
-    metrics: new GatewayMetrics(runtime, options.fleet ?? null, () => feed.figures, incidents, history),
+    metrics: new GatewayMetrics(runtime, options.fleet ?? null, () => feed.figures, incidents, history, intake?.ledger),
     rolloutProblem: () => options.rollouts?.problem() ?? null,
   });
   await addStaticFiles(app, { ...files, webDir: options.webDir ?? files.webDir });
@@ -201,9 +220,15 @@ function addGuard(app: FastifyInstance, guard: AccessGuard, caps: ConnectionCaps
     // A route without an entry in the table is for admins.
     const access = is404 ? null : (accessOf(method, routeOptions.url ?? '') ?? 'admin');
     try {
-      request.identity = guard.check({ method, url, headers, cookies, address, isOpen: access === 'open' }, request.ws);
+      const proxied = { peer: request.socket.remoteAddress, headers: request.raw.headersDistinct };
+      const isOpen = access === 'open';
+      request.identity = guard.check({ method, url, headers, cookies, address, proxied, isOpen }, request.ws);
       // An unknown route is answered with 404 for any token.
-      if (request.identity !== null && access !== null && access !== 'open') requireRole(request.identity, access);
+      if (request.identity !== null && access !== null && access !== 'open') {
+        requireRole(request.identity, access);
+        const { params, query: asked } = request;
+        requireScope(request.identity, { method, pattern: routeOptions.url ?? '', params, query: asked });
+      }
       caps.prove(request.raw.socket, request.identity?.hash ?? null);
     } catch (thrown) {
       caps.prove(request.raw.socket, null);

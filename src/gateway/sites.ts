@@ -7,6 +7,7 @@ import { MIB, readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import { type SiteReport, type SitesReply, type SummaryReply, summaryReply } from '../protocol/rest.ts';
+import { described } from './route-schema.ts';
 import type { RuntimePort } from './runtime-port.ts';
 
 const POLL_MS = 5_000;
@@ -95,8 +96,8 @@ class Site {
 
 /** Adds `/api/summary`, and `/api/sites` with those of other gateways. */
 export function addSiteRoutes(app: FastifyInstance, port: RuntimePort, sites: Sites): void {
-  app.get('/api/summary', (): SummaryReply => summaryOf(port.report()));
-  app.get('/api/sites', (): SitesReply => ({ sites: sites.reports }));
+  app.get('/api/summary', described('The sums of all streams.'), (): SummaryReply => summaryOf(port.report()));
+  app.get('/api/sites', described('The sums of other sites.'), (): SitesReply => ({ sites: sites.reports }));
 }
 
 /** Sums the figures of all streams up. */

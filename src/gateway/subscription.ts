@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import type { FeedFormat, SubscribeMessage, Topic } from '../protocol/feed.ts';
+import type { StreamScope } from './access/stream-scope.ts';
 import { ChangeFilter } from './change-filter.ts';
 
 /** Tolerance for moved boxes if the client states none: detectors move the box of a thing at rest by a pixel or two. */
@@ -16,18 +17,23 @@ interface Wanted {
 /** What one client wants: topics, streams, format and rates. A new `subscribe` of a topic replaces the earlier one. */
 export class Subscription {
   readonly #clock: Clock;
+  readonly #scope: StreamScope;
   readonly #wanted = new Map<Topic, Wanted>();
   /** Null: every frame. */
   #changes: ChangeFilter | null = null;
   /** Null: every picture that is made. */
   #pace: PreviewPace | null = null;
 
-  constructor(clock: Clock) {
+  /** @param scope - the only streams that the client may see. */
+  constructor(clock: Clock, scope?: StreamScope) {
     this.#clock = clock;
+    this.#scope = scope;
   }
 
   add({ topics, streams, format, detections, movedPx, previewFps }: SubscribeMessage): void {
-    const wanted: Wanted = { streams: streams === undefined ? 'all' : new Set(streams), format: format ?? 'json' };
+    const scope = this.#scope;
+    const seen = scope === undefined ? streams : [...scope].filter((id) => streams?.includes(id) !== false);
+    const wanted: Wanted = { streams: seen === undefined ? 'all' : new Set(seen), format: format ?? 'json' };
     for (const topic of topics) this.#wanted.set(topic, wanted);
     if (topics.includes('detections'))
       this.#changes = detections === 'changes' ? new ChangeFilter(movedPx ?? MOVED_PX, this.#clock) : null;
@@ -39,11 +45,12 @@ export class Subscription {
     for (const topic of topics) this.#wanted.delete(topic);
   }
 
-  /** `stream` is undefined for messages about the host: every subscriber of the topic gets them. */
+  /** `stream` is undefined for messages about the host: every subscriber of the topic gets them who may see all streams. */
   wants(topic: Topic, stream: string | undefined): boolean {
     const wanted = this.#wanted.get(topic);
     if (wanted === undefined) return false;
-    return stream === undefined || wanted.streams === 'all' || wanted.streams.has(stream);
+    if (stream === undefined) return this.#scope === undefined;
+    return wanted.streams === 'all' || wanted.streams.has(stream);
   }
 
   streamsOf(topic: Topic): 'all' | ReadonlySet<string> | null {

@@ -139,6 +139,7 @@ export class HistoryQueries {
     ];
     const conditions: Conditions = [
       ['stream = ?', query.stream],
+      [`stream IN (${(query.streams ?? []).map(() => '?').join()})`, ...(query.streams ?? [undefined])],
       oneOf('kind', kinds),
       ['time_ms >= ?', query.fromMs],
       ['time_ms < ?', query.toMs],
@@ -197,7 +198,7 @@ export class HistoryQueries {
     table: 'counts' | 'seen' | 'occupancy',
     columns: string,
     groups: readonly string[],
-    { fromS, toS, stepS, offsetS, stream }: SpanQuery,
+    { fromS, toS, stepS, offsetS, stream, streams }: SpanQuery,
     { only = [], most = MOST_ROWS }: { readonly only?: Conditions; readonly most?: number } = {},
   ): Promise<StepPage<Row>> {
     const oldestS = this.#database.oldestFigureS();
@@ -207,6 +208,7 @@ export class HistoryQueries {
       const endS = Math.min(toS, (Math.floor((nextS + offsetS) / stepS) + STEPS_AT_ONCE) * stepS - offsetS);
       const found: Row[] = [];
       for (const one of stream === undefined ? this.#database.streamsOf(table) : [stream]) {
+        if (streams?.includes(one) === false) continue;
         const which = joined([['stream = ?', one], ['time_s >= ?', nextS], ['time_s < ?', endS], ...only]);
         const sql = `SELECT ((time_s + ${WHOLE}) / ${WHOLE} * ${WHOLE} - ${WHOLE}) * 1000 AS timeMs, stream, ${columns} FROM ${table}
           WHERE ${which.sql} GROUP BY ${['timeMs', ...groups].join()}`;

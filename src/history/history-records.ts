@@ -56,6 +56,8 @@ export type HistoryWrite =
 /** What to look for among the events; every condition that is given must hold. */
 export interface EventQuery {
   readonly stream?: string | undefined;
+  /** Only of these; absent: of all, and those of the host. */
+  readonly streams?: readonly string[] | undefined;
   readonly kinds?: readonly string[] | undefined;
   /** Part of the message, the stream, the host or the kind, in any case of letters. */
   readonly text?: string | undefined;
@@ -94,6 +96,8 @@ export interface SpanQuery {
   /** Seconds by which steps begin before those of UTC. */
   readonly offsetS: number;
   readonly stream?: string | undefined;
+  /** Only these; absent: all. */
+  readonly streams?: readonly string[] | undefined;
 }
 
 /** Rows of whole steps, oldest first. */

@@ -8,7 +8,6 @@ import type { StreamReport } from '../protocol/report.ts';
 import type { StreamChange } from '../protocol/rest.ts';
 import { signalOf } from './call-options.ts';
 import { PUSHED } from './host-streams.ts';
-import { isPictureStream } from './picture-detector.ts';
 import type { PipelineHost } from './pipeline-host.ts';
 import { PushedStream } from './pushed-stream.ts';
 
@@ -101,7 +100,7 @@ export class EngineStreams {
 
   /** The figures of each stream, in the order in which they were added. */
   list(): readonly StreamReport[] {
-    return this.#host.report().streams.filter(({ id }) => !isPictureStream(id));
+    return this.#host.report().streams;
   }
 
   /** Whether these are settings at all is checked later. */

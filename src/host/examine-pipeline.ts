@@ -10,6 +10,7 @@ import { redact, redactSource } from '../core/redact.ts';
 import { FREE_ACCESS } from '../core/source.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { ProxyUsers } from '../gateway/access/proxy-users.ts';
 import { GatewayAccess } from '../gateway/gateway-access.ts';
 import { type InspectedPipeline, inspectPipeline, readPipelineText } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
@@ -248,7 +249,7 @@ async function inspectAccess(
   { environment, address }: CheckOptions,
   { mistakes }: Findings,
 ): Promise<void> {
-  const { host, tls, allowedOrigins } = config.gateway;
+  const { host, tls, allowedOrigins, proxyUsers = null } = config.gateway;
   const { caFile } = config.tls;
   const attempts: readonly (() => unknown)[] = [
     () => new Admission(config.fleet),
@@ -257,6 +258,7 @@ async function inspectAccess(
       GatewayAccess.open({
         ...{ host: address.host ?? host, token: environment.token, tokensFile: tokensFileOf(config, environment) },
         ...{ tls, allowedOrigins, clock: systemClock, wallMs: Date.now },
+        proxyUsers: proxyUsers === null ? null : new ProxyUsers(proxyUsers, config.gateway.trustedProxies),
       }),
   ];
   for (const attempt of attempts) {

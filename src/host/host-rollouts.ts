@@ -11,6 +11,7 @@ import { RuntimeTarget } from './runtime-target.ts';
 
 export interface HostRollouts {
   readonly agent: RolloutAgent;
+  readonly target: RuntimeTarget;
   close(): Promise<void>;
 }
 
@@ -67,6 +68,7 @@ export async function openHostRollouts(
   });
   return {
     agent,
+    target,
     close: async () => {
       await agent.close();
       target.close();

@@ -126,12 +126,15 @@ export class HostStreams {
   addPushed(config: StreamConfig, feed: PictureFeed, bulk?: BulkWork): Promise<RuntimeStream> {
     requirePushable(config);
     const input = { source: null, imagePaths: null, feed, label: PUSHED, picture: null, policy: pushPolicy(config) };
-    return this.#add(config, async () => (bulk === undefined ? input : { ...input, bulk }));
+    if (bulk === undefined) return this.#add(config, async () => input);
+    return this.#add(config, async () => ({ ...input, bulk }), true);
   }
 
+  /** @param isBulk - its settings are its own, whatever a version changes on streams. */
   async #add(
     config: StreamConfig,
     inputOf: (applied: StreamConfig, instance: string) => Promise<StreamInput>,
+    isBulk = false,
   ): Promise<RuntimeStream> {
     const { id } = config;
     const { limits } = this.#options;
@@ -142,7 +145,7 @@ export class HostStreams {
     try {
       return await this.#mutex.run(id, async () => {
         const instance = await this.#instanceOf(config);
-        const own = this.#changesOf(config);
+        const own = isBulk ? undefined : this.#changesOf(config);
         const applied = withChanges(config, own);
         const input = await inputOf(applied, instance);
         await this.#openVideo(applied, input);

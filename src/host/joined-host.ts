@@ -23,6 +23,7 @@ import { type HostRollouts, tryHostRollouts } from './host-rollouts.ts';
 import { type ListenAddress, logEvent, openGateway, openHistory } from './open-gateway.ts';
 import { PipelineHost } from './pipeline-host.ts';
 import type { ProcessContext } from './process-context.ts';
+import { RequestDetector } from './request-detector.ts';
 
 export interface JoinedHostOptions {
   readonly id: string;
@@ -123,7 +124,8 @@ export class JoinedHost {
             .hosts.flatMap((host) => (host.pipeline === config.name && host.state !== 'silent' ? [host.id] : [])),
       });
       const shown = rollouts === null ? {} : { rollouts: rollouts.agent };
-      const request = { config, address, log, history, fleet: view, incidents, ...shown };
+      const requests = new RequestDetector(host, config, rollouts);
+      const request = { config, address, log, history, fleet: view, incidents, requests, ...shown };
       const gateway = await openGateway(view, request, context);
       const joined = new JoinedHost(options, host, events, admission, view, gateway, rollouts, history);
       joined.#flushed = context.crash?.add(() => host.runtime.flushSinks());

@@ -7,6 +7,7 @@ import { MIB } from '../disk/given-file.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { FleetPort } from '../gateway/fleet-port.ts';
 import type { Gateway, GatewayLogger, GatewayOptions } from '../gateway/gateway-options.ts';
+import type { RequestPort } from '../gateway/requests/request-port.ts';
 import type { RolloutPort } from '../gateway/rollout-port.ts';
 import type { RuntimePort } from '../gateway/runtime-port.ts';
 import { startGateway } from '../gateway/server.ts';
@@ -60,6 +61,7 @@ export interface GatewayRequest {
   readonly history: History;
   readonly fleet?: FleetPort;
   readonly rollouts?: RolloutPort;
+  readonly requests?: RequestPort;
   readonly incidents: Incidents;
 }
 
@@ -110,9 +112,9 @@ export async function openGateway(
   request: GatewayRequest,
   context: Pick<ProcessContext, 'environment'>,
 ): Promise<Gateway> {
-  const { config, address, log, history, fleet, rollouts, incidents } = request;
+  const { config, address, log, history, fleet, rollouts, requests, incidents } = request;
   const { environment } = context;
-  const { host, tls, allowedOrigins, frameAncestors, trustedProxies, audit, sites } = config.gateway;
+  const { host, tls, allowedOrigins, frameAncestors, trustedProxies, proxyUsers, audit, sites } = config.gateway;
   // Why a host cannot load a version is a notice of its own.
   rollouts?.onRolloutEvent((event) => {
     if (event.kind !== 'rollout-not-loaded') logEvent(log, event);
@@ -128,6 +130,7 @@ export async function openGateway(
     frameAncestors,
     trustedProxies,
     sites,
+    proxyUsers,
     audit: {
       pathOf: (port) => audit.path ?? `${cachePath(config, environment, 'audit', port)}.jsonl`,
       maxBytes: audit.maxMb * MIB,
@@ -135,6 +138,7 @@ export async function openGateway(
     history,
     logger: log,
     incidents,
+    requests,
     maxConnections: connectionsFor(config.limits, log),
     maxConnectionsPerAddress: config.limits.connectionsPerAddress,
     pipelines: await shippedPipelines(),

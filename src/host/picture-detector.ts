@@ -1,3 +1,4 @@
+import type { StreamConfig } from '../config/stream.ts';
 import type { Detection } from '../core/detection.ts';
 import type { Picture } from '../core/picture.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -25,6 +26,7 @@ export interface PictureResult {
 const ID_PREFIX = 'detect:';
 
 interface PictureStream {
+  readonly id: string;
   readonly feed: PictureFeed;
   readonly added: Promise<unknown>;
   /** Calls without an answer. */
@@ -38,19 +40,45 @@ export function isPictureStream(id: string): boolean {
   return id.startsWith(ID_PREFIX);
 }
 
+export interface PictureDetectorOptions {
+  /** Pictures that are read and fitted at once: as many as there are lanes. */
+  readonly most: number;
+  /** Tells its streams from those of others. */
+  readonly name?: string;
+  /** The loaded model that infers the pictures; default: that of new streams. */
+  readonly instance?: string;
+  /** Default: that of the model of new streams. */
+  readonly scoreThreshold?: number;
+  /** Gets nothing while a frame of a stream waits. */
+  readonly isBelowStreams?: boolean;
+}
+
+/** Below what a stream can have. */
+const LOWEST_PRIORITY = -101;
+
 /** Detects objects in single pictures, which share batches with each other and with the frames of streams. */
 export class PictureDetector {
   readonly #runtime: Runtime;
   readonly #streams: HostStreams;
-  readonly #most: number;
+  readonly #options: PictureDetectorOptions;
   #own: PictureStream[] = [];
   #opened = 0;
 
-  /** @param most - pictures that are read and fitted at once: as many as there are lanes. */
-  constructor(runtime: Runtime, streams: HostStreams, most: number) {
+  constructor(runtime: Runtime, streams: HostStreams, options: PictureDetectorOptions) {
     this.#runtime = runtime;
     this.#streams = streams;
-    this.#most = most;
+    this.#options = options;
+  }
+
+  /** Ends its streams once the pictures that were given to it have their results. */
+  async close(): Promise<void> {
+    const ending = this.#own.map(async ({ id, feed, added }) => {
+      // Why it could not be added, its callers know.
+      await added.catch(() => undefined);
+      await feed.idle();
+      if (!feed.hasEnded) await this.#streams.remove(id);
+    });
+    await Promise.all(ending);
   }
 
   /** @throws as `PictureFeed.push` */
@@ -73,27 +101,35 @@ export class PictureDetector {
   }
 
   #leastBusy(): PictureStream {
+    const { most, name = '', scoreThreshold = this.#runtime.scoreThreshold, isBelowStreams = false } = this.#options;
     // A client of the gateway may have removed one.
     this.#own = this.#own.filter(({ feed }) => !feed.hasEnded);
     const idle = this.#own.toSorted((a, b) => a.pending - b.pending)[0];
-    if (idle !== undefined && (idle.pending === 0 || this.#own.length >= this.#most)) return idle;
+    if (idle !== undefined && (idle.pending === 0 || this.#own.length >= most)) return idle;
     const feed = new PictureFeed();
     this.#opened += 1;
-    const id = `${ID_PREFIX}${this.#opened}`;
-    const config = { ...parseStream({ id: 'detect', source: PUSHED }, {}), id };
+    const id = `${ID_PREFIX}${name}${this.#opened}`;
+    const own = parseStream({ id: 'detect', source: PUSHED }, {});
+    const config = { ...own, id, priority: isBelowStreams ? LOWEST_PRIORITY : own.priority };
     const warnings = new Map<number, string>();
     const bulk: BulkWork = {
-      scoreThreshold: this.#runtime.scoreThreshold,
+      scoreThreshold,
       take: () => null,
       takeWarning: (message, frame) => {
         if (frame !== undefined) warnings.set(frame, message);
         return frame !== undefined;
       },
-      isBackground: false,
+      isBackground: isBelowStreams,
     };
-    const stream: PictureStream = { feed, added: this.#streams.addPushed(config, feed, bulk), pending: 0, warnings };
+    const stream: PictureStream = { id, feed, added: this.#add(config, feed, bulk), pending: 0, warnings };
     this.#own.push(stream);
     stream.added.catch((error: unknown) => feed.end(SightlineError.from(error, 'INTERNAL_ERROR')));
     return stream;
+  }
+
+  async #add(config: StreamConfig, feed: PictureFeed, bulk: BulkWork): Promise<void> {
+    await this.#streams.addPushed(config, feed, bulk);
+    const { instance } = this.#options;
+    if (instance !== undefined) await this.#runtime.assignModel(config.id, instance);
   }
 }

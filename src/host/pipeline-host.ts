@@ -39,6 +39,7 @@ import { modelSpec } from '../store/manifests.ts';
 import { HostStreams } from './host-streams.ts';
 import { LayeredSettings, type SettingsSources } from './layered-settings.ts';
 import { NamedModels } from './named-models.ts';
+import { isPictureStream } from './picture-detector.ts';
 import { SourceRules } from './source-rules.ts';
 import { type Convergence, convergenceText, StreamReconciler } from './stream-reconciler.ts';
 
@@ -307,7 +308,8 @@ export class PipelineHost implements RuntimePort {
 
   #withSinks(report: RuntimeReport): RuntimeReport {
     // A stream that is started later, or took longer, keeps its place.
-    const streams = [...report.streams, ...this.#reconciler.reports].toSorted(
+    const shown = report.streams.filter(({ id }) => !isPictureStream(id));
+    const streams = [...shown, ...this.#reconciler.reports].toSorted(
       (a, b) => this.#placeOf(a.id) - this.#placeOf(b.id),
     );
     const withEvents = streams.map((stream) => ({ ...stream, ...this.#events.figuresOf(stream.id) }));

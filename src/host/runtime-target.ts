@@ -16,7 +16,17 @@ import type { ModelRoots } from '../store/admit-model.ts';
 import { type CostSample, HostCost } from './host-cost.ts';
 import type { HostStreams, LaneComparison, StreamVersion } from './host-streams.ts';
 import { OthersCpu } from './others-cpu.ts';
+import { isPictureStream } from './picture-detector.ts';
 import { requireModelMemory } from './stream-limits.ts';
+
+/** A version of the pipeline and its name in the runtime. */
+export interface LoadedVersion {
+  readonly hash: string;
+  readonly label: string;
+  readonly instance: string;
+  /** Boxes below it are not reported. */
+  readonly scoreThreshold: number;
+}
 
 export interface RuntimeTargetOptions {
   readonly runtime: Runtime;
@@ -72,6 +82,8 @@ export class RuntimeTarget implements RolloutTarget {
   /** Frames that each model inferred since the last observation. */
   readonly #inferred = new Map<string, number>();
   readonly #loading = new Map<string, Promise<void>>();
+  /** Hashes of versions that are being unloaded. */
+  readonly #ending = new Set<string>();
   /** Streams that are being moved. */
   readonly #moving = new Set<string>();
   readonly #shadows = new Map<string, { readonly hash: string; readonly ratio: number; readonly scoreSlack: number }>();
@@ -80,6 +92,8 @@ export class RuntimeTarget implements RolloutTarget {
   readonly #observations: Listeners<HostObservation>;
   readonly #unsubscribe: (() => void)[];
   readonly #timer: NodeJS.Timeout;
+  /** Makes others let go of a model that is about to be ended. */
+  beforeUnload: (instance: string) => Promise<void> = async () => {};
   /** When streams changed their version or began to run; what was seen since is observed once that has settled. */
   readonly #changedMs = new Map<string, number>();
   #sides: Sides | null = null;
@@ -107,9 +121,20 @@ export class RuntimeTarget implements RolloutTarget {
     return this.#taking.map(({ id }) => id);
   }
 
-  /** The streams that use the pipeline's own model, which a roll-out replaces. */
+  /** The streams that use the pipeline's own model, which a roll-out replaces. Requests are bound to a version, and belong to no side. */
   get #taking(): readonly RuntimeStream[] {
-    return this.#runtime.streams.filter(({ config }) => config.model === undefined);
+    return this.#runtime.streams.filter(({ id, config }) => config.model === undefined && !isPictureStream(id));
+  }
+
+  /** The versions that can infer now. */
+  get loaded(): readonly LoadedVersion[] {
+    return [...this.#versions.values()]
+      .filter(({ hash }) => this.isLoaded(hash))
+      .map(({ hash, label, model }) => {
+        const instance = this.#nameOf(hash);
+        const { scoreThreshold } = this.#runtime.specOf(instance);
+        return { hash, label, instance, scoreThreshold: model.scoreThreshold ?? scoreThreshold };
+      });
   }
 
   versionOf(stream: string): string {
@@ -121,7 +146,7 @@ export class RuntimeTarget implements RolloutTarget {
   /** False as soon as it is being unloaded. */
   isLoaded(hash: string): boolean {
     const name = this.#names.get(hash);
-    return name !== undefined && this.#runtime.models.includes(name);
+    return name !== undefined && !this.#ending.has(hash) && this.#runtime.models.includes(name);
   }
 
   load(version: Version): Promise<void> {
@@ -142,7 +167,13 @@ export class RuntimeTarget implements RolloutTarget {
   async unload(hash: string): Promise<void> {
     const name = this.#names.get(hash);
     if (name === undefined || name === this.#runtime.primary || !this.isLoaded(hash)) return;
-    await this.#runtime.unloadModel(name);
+    this.#ending.add(hash);
+    try {
+      await this.beforeUnload(name);
+      await this.#runtime.unloadModel(name);
+    } finally {
+      this.#ending.delete(hash);
+    }
     // It may have been loaded again meanwhile.
     if (this.isLoaded(hash)) return;
     this.#names.delete(hash);

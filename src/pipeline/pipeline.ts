@@ -9,6 +9,7 @@ import { limitsConfig } from '../config/limits.ts';
 import { modelConfig } from '../config/model-config.ts';
 import { whole } from '../config/number.ts';
 import type { Placeholders } from '../config/placeholders.ts';
+import { requestsConfig } from '../config/requests.ts';
 import { mayHoldPlaceholders } from '../config/schema-text.ts';
 import { streamConfig, streamDefaults } from '../config/stream.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -77,6 +78,9 @@ export const pipelineConfig = z.strictObject({
   history: historyConfig
     .prefault({})
     .describe('Events, counts, occupancy, heat maps and figures of the past; docs/history.md describes the tables.'),
+  requests: requestsConfig
+    .prefault({})
+    .describe('Pictures that clients send over HTTP, see docs/requests.md. Frames of streams go first.'),
   limits: limitsConfig.prefault({}).describe('What this host accepts at most.'),
   fleet: fleetConfig.prefault({}).describe('How this host takes part in a fleet (sightline host).'),
   tls: tlsConfig.prefault({}).describe('Which certificates of https:// and rtsps:// sources are trusted.'),

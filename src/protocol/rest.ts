@@ -10,6 +10,7 @@ import { modelConfig } from '../config/model-config.ts';
 import { range, whole } from '../config/number.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { trackConfig } from '../config/track.ts';
+import type { Detection } from '../core/detection.ts';
 import type { CrossingDirection } from '../core/frame.ts';
 import { name } from './bounds.ts';
 import type { EventMessage } from './feed.ts';
@@ -171,6 +172,34 @@ export interface HeatReply {
   /** Seconds that the stream was watched. */
   readonly seenS: number;
 }
+
+/** What was found in a picture: `POST /api/detect`. */
+export interface DetectReply {
+  /** Name of the pipeline. */
+  readonly model: string;
+  /** Number of the version that inferred it. */
+  readonly version: string;
+  /** Width of the picture in pixels, upright as its EXIF data says. */
+  readonly width: number;
+  /** Height of the picture in pixels, upright as its EXIF data says. */
+  readonly height: number;
+  /** Boxes in pixels of the picture, best score first. */
+  readonly detections: readonly Detection[];
+  /** Whether an equal picture had this result before. */
+  readonly cached: boolean;
+  /** What is wrong with the picture, such as that it is cut off; absent if nothing is. */
+  readonly warnings?: readonly string[];
+}
+export const detectReply = z.object({
+  ...{ model: z.string(), version: z.string(), width: z.int(), height: z.int(), cached: z.boolean() },
+  detections: z.array(
+    z.object({
+      ...{ classId: z.int(), label: z.string(), score: z.number() },
+      box: z.tuple([z.number(), z.number(), z.number(), z.number()]),
+    }),
+  ),
+  warnings: z.array(z.string()).optional(),
+});
 
 /** A detector that a host can load: `GET /api/models`. */
 export interface ModelSummary {

@@ -236,7 +236,7 @@ describe('detect', () => {
       admit: async () => undefined,
     });
     try {
-      const detector = new PictureDetector(host.runtime, host.streams, 1);
+      const detector = new PictureDetector(host.runtime, host.streams, { most: 1 });
       const detecting = Promise.all(Array.from({ length: 60 }, (_, i) => detector.detect(grey(i))));
       await detector.detect(grey(1));
       for (const lane of host.runtime.threads.lanes) await lane.crash();

@@ -35,6 +35,7 @@ const { packages: locked } = JSON.parse(readFileSync('package-lock.json', 'utf8'
 const REASONS: Readonly<Record<string, string>> = {
   '@fastify/cookie': 'parses and writes the cookie that holds the dashboard sign-in',
   '@fastify/static': "serves the dashboard's files with ETags",
+  '@fastify/swagger': 'makes the OpenAPI document of the schemas of the routes',
   '@fastify/websocket': 'passes upgrades through the hooks of fastify, so the guard answers them like requests',
   '@ffmpeg-installer/ffmpeg': 'an ffmpeg where the system has none',
   '@marcbachmann/cel-js': 'the expressions of rules, in a language that many know and that cannot loop',

@@ -174,6 +174,7 @@ describe('packages that are confined to one place', () => {
     ['fastify', ['gateway']],
     ['@fastify/cookie', ['gateway']],
     ['@fastify/static', ['gateway']],
+    ['@fastify/swagger', ['gateway']],
     ['@fastify/websocket', ['gateway']],
     ['ws', ['gateway']],
     ['tar', ['store']],

@@ -1,4 +1,5 @@
 import { openGateway } from './open-gateways.ts';
+import { RequestPortDouble } from './request-port-double.ts';
 import { RolloutPortDouble } from './rollout-port-double.ts';
 import { RuntimeDouble } from './runtime-double.ts';
 
@@ -7,6 +8,7 @@ export async function registeredRoutes(): Promise<readonly string[]> {
   const routes: string[] = [];
   await openGateway(new RuntimeDouble(), {
     rollouts: new RolloutPortDouble(),
+    requests: new RequestPortDouble(),
     onRoute: (route) => routes.push(route),
   });
   return routes;

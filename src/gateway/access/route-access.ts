@@ -7,7 +7,7 @@ export type RouteAccess = 'open' | Role;
  * Who may use which route. A route that is missing here needs the role admin, and a test fails.
  *
  * - metrics: `/metrics` only
- * - viewer: reads streams, pictures, jobs, hosts and roll-outs
+ * - viewer: reads streams, pictures, jobs, hosts and roll-outs; sends pictures to be inferred
  * - operator: changes streams and jobs
  * - admin: everything, such as roll-outs, and draining a host so that it can be stopped
  */
@@ -16,6 +16,8 @@ export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
   // The sign-in page needs its style sheet before there is a token.
   'GET /base.css': 'open',
   'POST /sign-in': 'open',
+  'GET /v2/health/live': 'open',
+  'GET /v2/health/ready': 'open',
 
   'GET /metrics': 'metrics',
 
@@ -44,6 +46,15 @@ export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
   'GET /api/rollouts/history': 'viewer',
   'GET /api/versions': 'viewer',
   'GET /api/versions/:id': 'viewer',
+  'POST /api/detect': 'viewer',
+  'GET /api/openapi.json': 'viewer',
+  'GET /v2': 'viewer',
+  'GET /v2/models/:model': 'viewer',
+  'GET /v2/models/:model/ready': 'viewer',
+  'POST /v2/models/:model/infer': 'viewer',
+  'GET /v2/models/:model/versions/:version': 'viewer',
+  'GET /v2/models/:model/versions/:version/ready': 'viewer',
+  'POST /v2/models/:model/versions/:version/infer': 'viewer',
 
   'POST /api/streams': 'operator',
   'POST /api/sources/test': 'operator',

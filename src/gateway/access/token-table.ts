@@ -10,7 +10,12 @@ export interface Identity {
   readonly expiresMs: number | null;
   /** Of the token, in hexadecimal; empty without one. */
   readonly hash: string;
+  /** Ids of the streams that they may see; absent: all. */
+  readonly streams?: ReadonlySet<string> | undefined;
 }
+
+/** In place of the hash of a token: a proxy has signed them in. */
+export const OF_PROXY = 'proxy';
 
 /** Everyone, on a gateway without tokens. */
 export const ANYONE: Identity = { name: null, role: 'admin', expiresMs: null, hash: '' };
@@ -73,6 +78,8 @@ export class TokenTable {
 
   /** Returns why a connection that was opened with this identity must end; null if it may go on. */
   endOf(identity: Identity): string | null {
+    // The proxy looks at every request; a connection that is open stays.
+    if (identity.hash === OF_PROXY) return null;
     if (identity.hash === '') return this.#isRequired ? 'a token is required now' : null;
     if (this.isExpired(identity)) return 'the token has expired';
     const now = this.#entries.find(({ hash }) => hash === identity.hash);

@@ -49,6 +49,47 @@ class Bench {
   }
 }
 
+describe('a stream without a floor, such as that of requests', () => {
+  const REQUESTS = { priority: -101, hasFloor: false, queueSize: null, maxAgeMs: null };
+
+  it('gets nothing while a frame of any other waits, for however long', () => {
+    const bench = new Bench({ door: { priority: -100 }, yard: { priority: 5 }, requests: REQUESTS }, LIVE);
+    bench.offer('requests', 3);
+    const served: string[] = [];
+    for (let i = 0; i < 200; i++) {
+      bench.offer('door');
+      served.push(bench.take(1));
+    }
+    bench.offer('yard', 2);
+    served.push(bench.take(2));
+    bench.nowMs += 5;
+    served.push(bench.take(4));
+    expect(served).toEqual([
+      ...Array.from({ length: 200 }, (_, i) => `door${i}`),
+      'yard0 yard1',
+      'requests0 requests1 requests2',
+    ]);
+    expect(bench.dropped).toEqual([]);
+  });
+
+  it('fills what the frames of others leave of a batch, behind them', () => {
+    const bench = new Bench({ door: {}, requests: REQUESTS }, LIVE);
+    bench.offer('requests', 9);
+    bench.offer('door', 2);
+    expect(bench.take(4)).toBe('door0 door1 requests0 requests1');
+  });
+
+  it('is not waited for: no frame of others is held back for the next request', () => {
+    const bench = new Bench({ door: {}, requests: REQUESTS }, LIVE).wake('door', 'requests');
+    bench.offer('door');
+    expect(bench.take(4)).toBe('door1');
+    // Another stream would be.
+    const other = new Bench({ door: {}, yard: {} }, LIVE).wake('door', 'yard');
+    other.offer('door');
+    expect(other.take(4)).toBe('wait 5');
+  });
+});
+
 describe('closing a batch', () => {
   it('is empty if nothing waits', () => {
     expect(new Bench({ a: {} }, FILE).take(4)).toBe('empty');

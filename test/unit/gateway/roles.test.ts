@@ -8,6 +8,7 @@ import { FeedSocket, upgradeStatus } from '../../support/feed-socket.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { openGateway } from '../../support/open-gateways.ts';
 import { registeredRoutes } from '../../support/registered-routes.ts';
+import { RequestPortDouble } from '../../support/request-port-double.ts';
 import { RolloutPortDouble } from '../../support/rollout-port-double.ts';
 import { RuntimeDouble } from '../../support/runtime-double.ts';
 import { bearer, TokensFolder, tokenOf, tokenRecord } from '../../support/tokens-folder.ts';
@@ -16,6 +17,8 @@ import { waitFor } from '../../support/wait-for.ts';
 /** What a route needs, said in another way than the table says it; null: nothing. */
 function neededFor(route: string): Role | null {
   const [method, path] = route.split(' ') as [string, string];
+  if (path.startsWith('/v2/health/')) return null;
+  if (path === '/api/detect' || path.startsWith('/v2')) return 'viewer';
   if (path === '/healthz' || path === '/base.css' || path === '/sign-in') return null;
   if (path === '/metrics') return 'metrics';
   if (method === 'GET' || method === 'OPTIONS' || path === '/sign-out') return 'viewer';
@@ -43,6 +46,7 @@ describe('a role', () => {
   const open = (more = {}): Promise<Gateway> =>
     openGateway(new RuntimeDouble(['gate']), {
       rollouts: new RolloutPortDouble(),
+      requests: new RequestPortDouble(),
       tokensFile: { path: files.path, mustExist: true },
       ...more,
     });
@@ -65,7 +69,7 @@ describe('a role', () => {
     const { url } = await open();
     const answered: string[] = [];
     for (const route of routes) if ((await statusOf(url, route, {})) !== 401) answered.push(route);
-    expect(answered.sort()).toEqual(['GET /base.css', 'GET /healthz']);
+    expect(answered.sort()).toEqual(['GET /base.css', 'GET /healthz', 'GET /v2/health/live', 'GET /v2/health/ready']);
   });
 
   it('that is too low is named together with the one that is needed', async () => {

@@ -1,0 +1,99 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { generate } from 'openapi-typescript-codegen';
+import { afterAll, describe, expect, it } from 'vitest';
+import { ROUTE_ACCESS } from '../../src/gateway/access/route-access.ts';
+import { openGateway } from '../support/open-gateways.ts';
+import { JPEG, RequestPortDouble } from '../support/request-port-double.ts';
+import { RuntimeDouble } from '../support/runtime-double.ts';
+
+interface Operation {
+  readonly summary: string;
+  readonly 'x-role': string;
+  readonly parameters?: readonly { readonly name: string }[];
+}
+
+interface Document {
+  readonly openapi: string;
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+}
+
+async function open() {
+  const { url } = await openGateway(new RuntimeDouble(['door']), { requests: new RequestPortDouble() });
+  return { url, document: (await (await fetch(`${url}/api/openapi.json`)).json()) as Document };
+}
+
+describe('the OpenAPI document', () => {
+  it('describes every route of REST with a sentence, its role and its parameters', async () => {
+    const { document } = await open();
+    expect(document.openapi).toBe('3.1.0');
+    const described = new Map<string, Operation>(
+      Object.entries(document.paths).flatMap(([path, methods]) =>
+        Object.entries(methods).map(([method, operation]) => [`${method.toUpperCase()} ${path}`, operation] as const),
+      ),
+    );
+    const pages = /^\S+ \/(ws|base\.css|sign-in|sign-out)$/;
+    for (const [route, role] of Object.entries(ROUTE_ACCESS)) {
+      if (pages.test(route)) continue;
+      const operation = described.get(route.replaceAll(/:(\w+)/g, '{$1}'));
+      expect([route, operation?.summary, operation?.['x-role']]).toEqual([
+        route,
+        expect.stringMatching(/^[A-Z].*\.$/),
+        role,
+      ]);
+      const names = (operation?.parameters ?? []).map(({ name }) => name);
+      for (const [, name] of route.matchAll(/:(\w+)/g))
+        expect([route, names]).toEqual([route, expect.arrayContaining([name])]);
+    }
+    expect([...described.keys()].filter((route) => route.startsWith('GET /lib') || route === 'GET /')).toEqual([]);
+    const { parameters = [] } = described.get('GET /api/events')!;
+    expect(parameters.map(({ name }) => name)).toContain('cursor');
+  });
+});
+
+describe('a client generated from it', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sightline-openapi-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it('sends pictures and reads streams, with types that refuse what the gateway does not have', async () => {
+    const { url, document } = await open();
+    await generate({ input: document, output: folder, httpClient: 'fetch', indent: '2' as never });
+    writeFileSync(
+      join(folder, 'use.ts'),
+      `
+      import { DefaultService } from './index';
+      const found = await DefaultService.postDetect(new Blob(), '2', 500);
+      const label: string = found.detections[0]!.label;
+      const stream = await DefaultService.getStreamsById('door');
+      const fps: number = stream.fps.in;
+      // @ts-expect-error no such key
+      found.boxes;
+      // @ts-expect-error no such path
+      DefaultService.getCameras;
+      // @ts-expect-error the id is text
+      DefaultService.getStreamsById(7);
+      export { label, fps };
+      `,
+    );
+    const flags =
+      '--noEmit --strict --skipLibCheck --target esnext --module esnext --moduleResolution bundler --ignoreConfig';
+    const tsc = resolve('node_modules/typescript/bin/tsc');
+    const checked = await promisify(execFile)(process.execPath, [
+      tsc,
+      ...flags.split(' '),
+      join(folder, 'use.ts'),
+    ]).catch((error: { stdout: string }) => error);
+    expect(checked.stdout).toBe('');
+    const { DefaultService, OpenAPI } = await import(/* @vite-ignore */ join(folder, 'index.ts'));
+    OpenAPI.BASE = url;
+    const picture = new Blob([JPEG], { type: 'image/jpeg' });
+    expect(await DefaultService.postDetect(picture, '2')).toMatchObject({ version: '2', width: 64 });
+    expect(await DefaultService.getStreamsById('door')).toMatchObject({ id: 'door', settings: {} });
+    await expect(DefaultService.getStreamsById('yard')).rejects.toMatchObject({
+      body: { error: { code: 'STREAM_NOT_FOUND' } },
+    });
+  }, 120_000);
+});

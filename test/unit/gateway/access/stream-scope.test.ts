@@ -1,0 +1,217 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { gatewayConfig } from '../../../../src/config/gateway.ts';
+import type { PublishedFrame } from '../../../../src/core/frame.ts';
+import { History } from '../../../../src/history/history.ts';
+import { FeedSocket } from '../../../support/feed-socket.ts';
+import { openGateway } from '../../../support/open-gateways.ts';
+import { RequestPortDouble } from '../../../support/request-port-double.ts';
+import { RolloutPortDouble, rolloutReport } from '../../../support/rollout-port-double.ts';
+import { publishedFrame, RuntimeDouble } from '../../../support/runtime-double.ts';
+import { alertFigures, streamReport } from '../../../support/sample-reports.ts';
+
+/** An id that occurs nowhere else. */
+const HIDDEN = 'yard-7f3a';
+const NOW_MS = Date.parse('2026-01-31T12:00:00Z');
+
+const { proxyUsers } = gatewayConfig.parse({
+  trustedProxies: ['127.0.0.1'],
+  proxyUsers: {
+    groups: [
+      { name: 'watchers', role: 'viewer', streams: ['door'] },
+      { name: 'keepers', role: 'operator', streams: ['door'] },
+      { name: 'heads', role: 'admin', streams: ['door'] },
+      { name: 'nobodies', role: 'viewer', streams: [] },
+      { name: 'admins', role: 'admin' },
+    ],
+  },
+});
+const as = (group: string): Record<string, string> => ({ 'remote-user': 'anna', 'remote-groups': group });
+
+let history: History;
+beforeEach(async () => {
+  const wallMs = (): number => NOW_MS;
+  history = await History.open({ path: null, maxBytes: 2 ** 24, days: 90, onNotice: () => undefined, wallMs });
+});
+afterEach(() => history.close());
+
+/** A gateway in which everything that can name a stream names the hidden one. */
+async function open() {
+  const runtime = new RuntimeDouble(['door', HIDDEN]);
+  runtime.put({ ...streamReport('door'), state: 'running' });
+  runtime.ready = { isReady: true, isDegraded: true, reason: `failed at the start: ${HIDDEN}` } as never;
+  runtime.host = {
+    ...runtime.host,
+    overload: { text: `${HIDDEN} is too fast`, reason: HIDDEN, remedies: [], streams: [HIDDEN] } as never,
+    sinks: [
+      { id: `file of ${HIDDEN}`, problem: `${HIDDEN}.jsonl: no space`, sent: 1, waiting: 0, retried: 0, lost: {} },
+    ],
+    alerts: { [`phone of ${HIDDEN}`]: alertFigures() },
+  };
+  const rollouts = new RolloutPortDouble(rolloutReport({ candidateStreams: [HIDDEN], reason: `${HIDDEN} waits` }));
+  const routes: string[] = [];
+  const { url } = await openGateway(runtime, {
+    ...{ proxyUsers, trustedProxies: ['127.0.0.1'], rollouts, history, wallMs: () => NOW_MS + 120_000 },
+    requests: new RequestPortDouble(),
+    onRoute: (route) => routes.push(route),
+  });
+  for (const streamId of ['door', HIDDEN])
+    for (let frame = 0; frame < 50; frame++) history.observe(seenFrame(streamId, frame));
+  for (const stream of ['door', HIDDEN])
+    runtime.emitEvent({
+      type: 'event',
+      timeMs: NOW_MS - 1,
+      kind: 'stream-warning',
+      stream,
+      message: `${stream} is dark`,
+    });
+  runtime.emitEvent({ type: 'event', timeMs: NOW_MS - 1, kind: 'overload-began', message: `${HIDDEN} is too fast` });
+  for (let i = 0; i < 3; i++) runtime.tick();
+  return { runtime, rollouts, url, routes };
+}
+
+/** A person in a zone, and over a line. */
+function seenFrame(streamId: string, frame: number): PublishedFrame {
+  const box = [300, 140, 40, 40] as const;
+  const crossings = [{ lineId: `line of ${streamId}`, trackId: 1, label: 'person', direction: 'left-to-right' }];
+  return {
+    ...publishedFrame(streamId, frame, [{ classId: 0, label: 'person', score: 0.9, box, trackId: frame }]),
+    ...{ run: 'r', zones: [{ id: `zone of ${streamId}`, inside: 1 }], crossings },
+  } as never;
+}
+
+const BODIES: Readonly<Record<string, unknown>> = {
+  'POST /api/rollouts/promote': { rollout: 'rollout-3', step: 2 },
+  'POST /api/streams': { id: 'porch', source: 'a.mp4' },
+  'POST /api/sources/test': { id: 'porch' },
+};
+
+/** Everything that a client gets: status, headers and body. */
+async function answerOf(url: string, route: string, group: string, id: string, query = ''): Promise<string> {
+  const [method, pattern] = route.split(' ') as [string, string];
+  const path = pattern.replace(':id', id).replace(':model', 'double').replace(':version', '1').replace('*', 'x');
+  const body =
+    method === 'GET' || method === 'DELETE' || method === 'OPTIONS' ? undefined : JSON.stringify(BODIES[route] ?? {});
+  const headers = { ...as(group), ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
+  const reply = await fetch(`${url}${path}${query}`, { method, headers, redirect: 'manual', ...(body && { body }) });
+  return `${reply.status} ${JSON.stringify([...reply.headers])} ${await reply.text()}`;
+}
+
+describe('somebody who may see one stream only', () => {
+  it.each(['watchers', 'keepers', 'heads', 'nobodies'])(
+    'gets no byte of another from any route, as one of the %s',
+    async (group) => {
+      const { url, routes } = await open();
+      const leaks: string[] = [];
+      for (const route of routes)
+        for (const [id, query] of [
+          ['door', ''],
+          ['door', '?stream=door'],
+          [HIDDEN, ''],
+          ['door', `?stream=${HIDDEN}`],
+          ['door', `?stream=door&stream=${HIDDEN}`],
+          ['door', `?q=${HIDDEN}`],
+          ['door', '?format=csv'],
+        ] as const) {
+          const answer = await answerOf(url, route, group, id, query);
+          if (answer.includes(HIDDEN)) leaks.push(`${route} ${id} ${query}: ${answer.slice(0, 300)}`);
+        }
+      expect(leaks).toEqual([]);
+    },
+  );
+
+  it('sees that the walk would notice: who may see all gets the other from most routes', async () => {
+    const { url, routes } = await open();
+    const shown: string[] = [];
+    // Once it is removed, nothing can show it.
+    for (const route of routes.filter((each) => !each.startsWith('DELETE')))
+      if ((await answerOf(url, route, 'admins', HIDDEN)).includes(HIDDEN)) shown.push(route);
+    expect(shown).toEqual(
+      expect.arrayContaining([
+        ...['GET /api/streams', 'GET /api/streams/:id', 'GET /api/pipeline', 'GET /api/events', 'GET /api/counts'],
+        ...['GET /api/occupancy', 'GET /api/seen', 'GET /api/rollouts', 'GET /metrics', 'GET /readyz'],
+      ]),
+    );
+  });
+
+  it('gets its own', async () => {
+    const { url } = await open();
+    const get = async (path: string): Promise<string> => (await fetch(url + path, { headers: as('watchers') })).text();
+    for (const path of [
+      '/api/streams',
+      '/api/streams/door',
+      '/api/events',
+      '/api/counts',
+      '/api/occupancy',
+      '/api/seen',
+    ])
+      expect([path, await get(path)]).toEqual([path, expect.stringContaining('door')]);
+    expect(await get('/metrics')).toContain('stream="door"');
+    expect(await get('/api/heat?stream=door')).toContain('"cells"');
+    expect(await get('/api/streams/door/history')).toContain('"fpsIn"');
+    expect(JSON.parse(await get('/api/events')).events).toMatchObject([{ stream: 'door' }]);
+  });
+
+  it('cannot tell a hidden stream from one that does not exist', async () => {
+    const { url } = await open();
+    const textOf = async (route: string, id: string): Promise<string> =>
+      (await answerOf(url, route, 'keepers', id)).replace(/\["date","[^"]*"\]/, '');
+    for (const route of ['GET /api/streams/:id', 'PATCH /api/streams/:id', 'DELETE /api/streams/:id'])
+      expect(await textOf(route, HIDDEN)).toBe(await textOf(route, 'porch'));
+  });
+
+  it('may not use a route that is about all streams, nor one that nobody has looked at', async () => {
+    const { url, routes } = await open();
+    const refused: string[] = [];
+    for (const route of routes)
+      if ((await answerOf(url, route, 'heads', 'door')).startsWith('403')) refused.push(route);
+    expect(refused.sort()).toEqual(
+      [
+        ...['GET /api/hosts', 'GET /api/jobs', 'GET /api/jobs/:id', 'GET /api/pipeline', 'GET /api/rollouts'],
+        ...['GET /api/rollouts/history', 'GET /api/scale', 'GET /api/versions', 'GET /api/versions/:id'],
+        ...['POST /api/hosts/:id/drain', 'POST /api/hosts/:id/undrain', 'POST /api/jobs', 'POST /api/jobs/:id/cancel'],
+        ...['POST /api/jobs/:id/retry', 'POST /api/pipeline/reset', 'POST /api/rollouts', 'POST /api/rollouts/abort'],
+        ...[
+          'POST /api/rollouts/hold',
+          'POST /api/rollouts/promote',
+          'POST /api/rollouts/resume',
+          'POST /api/rollouts/undo',
+        ],
+        ...['GET /api/sites', 'GET /api/summary'],
+        ...['POST /api/sources/test', 'POST /api/streams', 'POST /api/streams/:id/move'],
+      ].sort(),
+    );
+  });
+
+  it.each(['json', 'msgpack'] as const)('gets nothing of another over the feed, in %s', async (format) => {
+    const { url, runtime, rollouts } = await open();
+    const feed = await FeedSocket.open(url, as('watchers'));
+    const topics = ['stats', 'detections', 'preview', 'events'];
+    feed.say({ type: 'subscribe', topics, format });
+    feed.say({ type: 'subscribe', topics, format, streams: [HIDDEN, 'door'] });
+    feed.say({ type: 'subscribe', topics, format });
+    await feed.settle();
+    expect([...runtime.watched]).toEqual(['door']);
+    const jpeg = Uint8Array.of(1);
+    for (const id of [HIDDEN, 'door']) {
+      const frame = publishedFrame(id, 60);
+      runtime.publish(frame);
+      runtime.preview(frame, jpeg);
+      rollouts.shadow({ stream: id, frame: 60, control: [], candidate: [] } as never);
+      runtime.emitEvent({
+        type: 'event',
+        timeMs: NOW_MS,
+        kind: 'stream-warning',
+        stream: id,
+        message: `${id} is dark`,
+      });
+    }
+    runtime.emitEvent({ type: 'event', timeMs: NOW_MS, kind: 'overload-began', message: `${HIDDEN} is too fast` });
+    runtime.tick();
+    await feed.settle();
+    const all = [...feed.messages, ...feed.binary];
+    expect(JSON.stringify(all)).not.toContain(HIDDEN);
+    const types = new Set(all.map(({ type }) => type));
+    expect([...types]).toEqual(expect.arrayContaining(['hello', 'stats', 'detections', 'preview', 'event']));
+    feed.socket.terminate();
+  });
+});
