@@ -94,6 +94,10 @@ export class FeedPort implements RuntimePort {
     return refuse();
   }
 
+  tryRules(): Promise<never> {
+    return refuse();
+  }
+
   changeStream(): Promise<never> {
     return refuse();
   }

@@ -29,6 +29,7 @@ import type {
 import type { Decision, RolloutReport, VersionReport } from '../protocol/rollout-records.ts';
 import type { EventPhase } from '../protocol/rule-event.ts';
 import type { SourceTest } from '../protocol/source-test.ts';
+import type { RuleTrialReply } from '../protocol/tried-rules.ts';
 import type { CallOptions, GatewayRequest, SendRequest } from './send-request.ts';
 
 /** Options of a request that acts on a roll-out. */
@@ -121,6 +122,13 @@ export class GatewayApi {
     /** Gives a stream that runs all its settings; keys that are left out get the defaults. @throws as `update` */
     replace: (id: string, settings: Omit<StreamRequest, 'id'>, options?: ChangeCallOptions) =>
       this.#call<StreamDetails>({ ...options, method: 'PUT', path: pathOf('streams', id), body: settings }),
+    /**
+     * Tells which events rules would have made of what the stream saw in the last hour; nothing changes. What is left out is as it runs.
+     *
+     * @throws CONFIG_INVALID as `update`, STREAM_NOT_FOUND, LIMIT_REACHED, STREAM_STATE if another host of a fleet runs it
+     */
+    tryRules: (id: string, rules: Pick<StreamChange, 'events' | 'zones' | 'lines'>, options?: CallOptions) =>
+      this.#post<RuleTrialReply>(`${pathOf('streams', id, 'rules')}/try`, rules, options),
     /** Stops reading a stream until `resume`. @throws STREAM_NOT_FOUND, STREAM_STATE */
     pause: (id: string, options?: CallOptions) =>
       this.#post<StreamDetails>(pathOf('streams', id, 'pause'), undefined, options),

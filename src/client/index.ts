@@ -118,6 +118,7 @@ export type {
   RuleKind,
 } from '../protocol/rule-event.ts';
 export type { SourceTest } from '../protocol/source-test.ts';
+export type { RuleTrialReply, TriedEvent, TriedRule } from '../protocol/tried-rules.ts';
 export type { FeedState, SocketConstructor, SocketLike } from './feed-connection.ts';
 export type { FeedSettings, FeedSubscription } from './feed-subscription.ts';
 export {

@@ -1,10 +1,10 @@
 import type { StreamConfig } from '../config/stream.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
-import type { BlindReason, StreamReport } from '../protocol/report.ts';
+import type { StreamReport } from '../protocol/report.ts';
 import { type EventEnd, endOf, type RuleEvent } from '../protocol/rule-event.ts';
-import { SeeingLedger } from './seeing-ledger.ts';
-import { StreamEvents } from './stream-events.ts';
+import { type Seen, SeenRecords } from './seen-records.ts';
+import { WatchedStream } from './watched-stream.ts';
 
 /** Where events are kept, so that a kill loses none and leaves none open. */
 export interface EventKeeper {
@@ -19,6 +19,8 @@ export interface EventKeeper {
 export interface EventDeskOptions {
   /** Settings of a stream that runs. */
   readonly configOf: (stream: string) => StreamConfig;
+  /** Whether a stream with these settings follows its objects. */
+  readonly isTracked: (config: StreamConfig) => boolean;
   /** Passes a record to the sinks. @returns what resolves once all of them have it; undefined if they do. */
   readonly send: (event: RuleEvent) => Promise<void> | undefined;
   /** Passes the beginning and the end of an event to people. */
@@ -37,28 +39,18 @@ interface Outgoing {
   readonly onDone: (wasHandedOut: boolean) => void;
 }
 
-/** A stream of the host. */
-interface Watched {
-  readonly events: StreamEvents;
-  readonly seeing: SeeingLedger;
-  isLive: boolean;
-  /** What hides the scene from its camera. */
-  hiddenBy: BlindReason | null;
-  /** Since when no result comes, and its target is missed, on the monotonic clock. */
-  downSinceMs: number | null;
-  missedSinceMs: number | null;
-}
-
 /**
  * The rules of all streams of a host: takes their results, states and signs, and hands out events, in order, each kept before it
  * is sent.
  */
 export class EventDesk {
   readonly #options: EventDeskOptions;
-  readonly #streams = new Map<string, Watched>();
+  readonly #streams = new Map<string, WatchedStream>();
   readonly #clock: Pick<Clock, 'now'>;
   /** Null if nothing is kept. */
   #keeper: EventKeeper | null = null;
+  /** What was just seen, to try rules on; null if nothing is kept. */
+  #seen: SeenRecords | null = null;
   readonly #waiting: Outgoing[] = [];
   #draining: Promise<void> | null = null;
   #isClosed = false;
@@ -75,6 +67,7 @@ export class EventDesk {
   async keepIn(keeper: EventKeeper): Promise<void> {
     const { send } = this.#options;
     this.#keeper = keeper;
+    this.#seen = new SeenRecords();
     const { undelivered, open } = await keeper.unfinished();
     const isOwn = ({ fence }: RuleEvent): boolean => fence === undefined;
     for (const event of undelivered) {
@@ -105,85 +98,74 @@ export class EventDesk {
   /** Takes the next result of a stream. */
   onResult(frame: PublishedFrame): void {
     if (this.#isClosed) return;
-    const watched = this.#watchedOf(frame.streamId);
-    watched.isLive = frame.capturedAtMs !== undefined;
-    watched.seeing.onResult(this.#clock.now());
-    watched.events.onFrame(frame, watched.isLive ? this.#clock.now() : undefined);
+    const nowMs = this.#clock.now();
+    this.#watchOf(frame.streamId).onResult(frame, nowMs);
+    if (this.#seen === null) return;
+    const { configOf, isTracked } = this.#options;
+    this.#seen.onResult(frame, isTracked(configOf(frame.streamId)), nowMs);
   }
 
   /** Takes what is wrong with a stream's picture now; empty if nothing is. */
   onPicture(stream: string, signs: readonly string[]): void {
-    const watched = this.#streams.get(stream);
-    if (watched === undefined) return;
-    watched.hiddenBy = (['black', 'frozen'] as const).find((sign) => signs.includes(sign)) ?? null;
-    watched.events.onPicture(signs);
+    const watch = this.#streams.get(stream);
+    if (watch === undefined) return;
+    watch.onPicture(signs);
+    this.#seen?.onPicture(stream, signs, this.#clock.now());
   }
 
-  /** Takes the states of all streams, about once a second. @param nowMs - milliseconds since 1970. */
-  onReport(reports: readonly StreamReport[], nowMs: number): void {
+  /** Takes the states of all streams, about once a second. @param wallMs - milliseconds since 1970. */
+  onReport(reports: readonly StreamReport[], wallMs: number): void {
     if (this.#isClosed) return;
     // One that never ran is removed without an event of its own.
     const known = new Set(reports.map(({ id }) => id));
-    for (const id of this.#streams.keys()) if (!known.has(id)) this.onRemoved(id, false, nowMs);
-    for (const report of reports) {
-      const watched = this.#watchedOf(report.id);
-      const { state } = report;
-      const isPaused = state === 'pausing' || state === 'paused';
-      const isDown = state === 'starting' || state === 'reconnecting' || state === 'failed';
-      const trouble: BlindReason | null = isPaused ? 'paused' : isDown ? 'down' : null;
-      if (state === 'ended') watched.seeing.end(this.#clock.now());
-      else watched.seeing.onState(trouble, watched.hiddenBy, this.#clock.now(), report.frames.in);
-      if (isPaused || state === 'ended') watched.events.end(isPaused ? 'stopped' : 'source-ended', nowMs);
-      const wasInTrouble = watched.downSinceMs !== null || watched.missedSinceMs !== null;
-      if (!watched.isLive && !isDown && !wasInTrouble) continue;
-      const isMissing = watched.isLive && (report.isMissing.fps || report.isMissing.latency);
-      const monoMs = this.#clock.now();
-      watched.downSinceMs = isDown ? (watched.downSinceMs ?? monoMs) : null;
-      watched.missedSinceMs = isMissing ? (watched.missedSinceMs ?? monoMs) : null;
-      const { downSinceMs, missedSinceMs } = watched;
-      const troubles = [
-        ...(downSinceMs === null ? [] : [{ sign: 'down', sinceMs: downSinceMs }]),
-        ...(missedSinceMs === null ? [] : [{ sign: 'target-missed', sinceMs: missedSinceMs }]),
-      ];
-      watched.events.onTick(troubles, monoMs, nowMs);
+    for (const id of this.#streams.keys()) if (!known.has(id)) this.onRemoved(id, false, wallMs);
+    const nowMs = this.#clock.now();
+    for (const { id, state, isMissing, frames } of reports) {
+      const now = { state, isMissing: isMissing.fps || isMissing.latency, framesIn: frames.in };
+      this.#watchOf(id).onState(now, nowMs, wallMs);
+      this.#seen?.onState(id, now, nowMs, wallMs);
     }
   }
 
   /** A stream was removed: its events end. @param isOver - its recording was read to the end. */
   onRemoved(stream: string, isOver: boolean, nowMs: number): void {
-    this.#streams.get(stream)?.events.end(isOver ? 'source-ended' : 'stopped', nowMs);
+    this.#streams.get(stream)?.end(isOver ? 'source-ended' : 'stopped', nowMs);
     this.#streams.delete(stream);
+    this.#seen?.forget(stream);
   }
 
   /** What rules and eyes of a stream have done; null if nothing is known of it. */
   figuresOf(stream: string): Pick<Required<StreamReport>, 'seeing' | 'events'> | null {
     const watched = this.#streams.get(stream);
     if (watched === undefined) return null;
-    return { seeing: watched.seeing.report(this.#clock.now()), events: watched.events.figures };
+    return { seeing: watched.seeing(this.#clock.now()), events: watched.figures };
+  }
+
+  /** What is remembered of a stream, to try rules on. */
+  seenOf(stream: string): Seen {
+    return (this.#seen ?? new SeenRecords()).of(stream, this.#clock.now());
   }
 
   /** Ends all events, and resolves once they have been sent. */
   async close(reason: EventEnd = 'stopped', nowMs = Date.now()): Promise<void> {
-    if (!this.#isClosed) for (const { events } of this.#streams.values()) events.end(reason, nowMs);
+    if (!this.#isClosed) for (const watch of this.#streams.values()) watch.end(reason, nowMs);
     this.#isClosed = true;
     await this.#draining;
   }
 
-  #watchedOf(stream: string): Watched {
-    const config = this.#options.configOf(stream);
-    let watched = this.#streams.get(stream);
-    if (watched === undefined) {
-      const seeing = new SeeingLedger(this.#clock.now());
-      const events = new StreamEvents({
-        ...{ stream, settings: config },
-        emit: (event) => this.#emit(event),
-        onProblem: (text) => this.#options.onProblem(stream, text),
-        blindBefore: () => seeing.before(this.#clock.now()),
-      });
-      watched = { events, seeing, isLive: false, hiddenBy: null, downSinceMs: null, missedSinceMs: null };
-      this.#streams.set(stream, watched);
-    } else watched.events.change(config, Date.now());
-    return watched;
+  #watchOf(stream: string): WatchedStream {
+    const settings = this.#options.configOf(stream);
+    let watch = this.#streams.get(stream);
+    if (watch === undefined) {
+      const options = {
+        ...{ stream, settings },
+        emit: (event: RuleEvent) => this.#emit(event),
+        onProblem: (text: string) => this.#options.onProblem(stream, text),
+      };
+      watch = new WatchedStream(options, this.#clock.now());
+      this.#streams.set(stream, watch);
+    } else watch.change(settings, Date.now());
+    return watch;
   }
 
   #emit(event: RuleEvent): void {

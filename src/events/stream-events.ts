@@ -20,7 +20,12 @@ export type WatchedFrame = Pick<
   'run' | 'frame' | 'width' | 'height' | 'detections' | 'fence' | 'captureClock' | 'capturedAtMs'
 > & { readonly ptsUs: number; readonly crossings?: readonly LineCrossing[] };
 
-export interface StreamEventsOptions {
+/** What became of the conditions of one rule. */
+export interface RuleFigures extends EventFigures {
+  readonly rule: string;
+}
+
+interface StreamEventsOptions {
   readonly stream: string;
   readonly settings: EventSettings;
   readonly emit: (event: RuleEvent) => void;
@@ -98,6 +103,11 @@ export class StreamEvents {
     const sum = { ...this.#before, suppressed: { ...this.#before.suppressed } };
     for (const { figures } of this.#runs) add(sum, figures);
     return sum;
+  }
+
+  /** What became of the conditions of each rule that there is now. */
+  get ruleFigures(): RuleFigures[] {
+    return this.#runs.map(({ rule, figures }) => ({ rule: rule.id, ...figures }));
   }
 
   /** Takes the next result. @param nowMs - on the monotonic clock, for a live stream. */

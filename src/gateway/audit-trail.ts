@@ -6,6 +6,8 @@ import { addressOf } from './client-address.ts';
 import type { GatewayOptions } from './gateway-options.ts';
 
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+/** It needs the rights of a change, and is none. */
+const TRIAL = '/api/streams/:id/rules/try';
 const MOST_PATH_CHARS = 300;
 /** Statuses of requests that were refused for who sent them. */
 const REFUSED: ReadonlySet<number> = new Set([401, 403, 429]);
@@ -33,7 +35,8 @@ export class AuditTrail {
       const entry = { ...entryOf(request), status, ...(failure === null ? {} : { error: failure.code }) };
       const access = accessOf(method, routeOptions.url ?? '');
       // A request that fails with 5xx may have changed something.
-      const isChange = (access === 'operator' || access === 'admin') && (status < 400 || status >= 500);
+      const isChange =
+        (access === 'operator' || access === 'admin') && routeOptions.url !== TRIAL && (status < 400 || status >= 500);
       if (isChange) this.#audit?.addChange(entry);
       else this.#audit?.addVisit(entry);
     });

@@ -24,7 +24,7 @@ const anySettings = z.looseObject({});
 export const noBody = z.strictObject({}).nullish();
 
 /**
- * Adds `/api/streams`: list, add, show, change, replace, pause, resume, remove; and a test of a source. The runtime checks every
+ * Adds `/api/streams`: list, add, show, change, replace, try rules, pause, resume, remove; and a test of a source. The runtime checks every
  * body.
  */
 export function addStreamRoutes(app: FastifyInstance, port: RuntimePort): void {
@@ -86,6 +86,13 @@ export function addStreamRoutes(app: FastifyInstance, port: RuntimePort): void {
       const options = { isWhole: true, check: ifMatch(request) };
       return withSettings(port, reply, await port.changeStream(request.params.id, body, options));
     },
+  );
+
+  app.post<StreamParams>(
+    '/api/streams/:id/rules/try',
+    described('What rules would have made of the last hour.', { body: anySettings }),
+    ({ params, body }) =>
+      port.tryRules(params.id, requireBody(body, 'rules, e.g. {"events":[{"id":"lost","kind":"stream"}]}')),
   );
 
   app.post<StreamParams>(

@@ -4,6 +4,7 @@ import type { EventMessage } from '../protocol/feed.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import type { PipelineReport, StreamsReply } from '../protocol/rest.ts';
 import type { SourceTest } from '../protocol/source-test.ts';
+import type { RuleTrialReply } from '../protocol/tried-rules.ts';
 
 export interface Readiness {
   /** Whether the pipeline can work; false while the engine loads or is down. */
@@ -53,6 +54,11 @@ export interface RuntimePort {
   changeStream(id: string, request: unknown, options?: ChangeOptions): Promise<StreamReport>;
   /** Opens a source for a moment; `request` is unchecked, as for `addStream`. Throws CONFIG_INVALID, LIMIT_REACHED, SOURCE_*. */
   testSource(request: unknown): Promise<SourceTest>;
+  /**
+   * Tries rules on what the stream saw in the last hour; nothing changes. `request` is unchecked: `events`, `zones`, `lines`. Throws
+   * CONFIG_INVALID as the change would, STREAM_NOT_FOUND, LIMIT_REACHED, and STREAM_STATE if another host runs the stream.
+   */
+  tryRules(id: string, request: unknown): Promise<RuleTrialReply>;
   pauseStream(id: string): Promise<StreamReport>;
   resumeStream(id: string): Promise<StreamReport>;
   removeStream(id: string, check?: TagCheck): Promise<void>;

@@ -14,6 +14,7 @@ import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts'
 import { AlertDesk } from '../events/alert-desk.ts';
 import { EventDesk, type EventKeeper } from '../events/event-desk.ts';
 import { eventMessage } from '../events/event-message.ts';
+import { RuleTrials } from '../events/rule-trials.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
 import { Listeners } from '../flow/listeners.ts';
@@ -26,12 +27,14 @@ import type { StreamReport } from '../protocol/report.ts';
 import type { PipelineReport } from '../protocol/rest.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 import type { SourceTest } from '../protocol/source-test.ts';
+import type { RuleTrialReply } from '../protocol/tried-rules.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { openSinks } from '../runtime/results/open-sinks.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime, RuntimeReport } from '../runtime/runtime.ts';
 import { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
+import { isTracked } from '../runtime/stream/stream-analytics.ts';
 import type { FakeDetect } from '../runtime/stream/stream-port.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { countOf } from '../sinks/sink-failure.ts';
@@ -85,6 +88,7 @@ export class PipelineHost implements RuntimePort {
   readonly #disk: DiskProbe;
   readonly #alerts: AlertDesk;
   readonly #events: EventDesk;
+  readonly #trials = new RuleTrials();
   readonly #ruleEvents = new Listeners<RuleEvent>('events of rules');
   readonly #sinks: ResultSinks;
   readonly #early: EarlyEvents;
@@ -163,6 +167,7 @@ export class PipelineHost implements RuntimePort {
     });
     this.#events = new EventDesk({
       configOf: (id) => this.#reconciler.currentOf(id)?.config ?? runtime.stream(id).config,
+      isTracked,
       send: (event) => {
         this.#ruleEvents.emit(event);
         sinks.publishEvent(event, false);
@@ -356,6 +361,7 @@ export class PipelineHost implements RuntimePort {
   async stop(): ReturnType<Runtime['stop']> {
     this.#disk.close();
     await this.#reconciler.close();
+    await this.#trials.close();
     await this.#events.close();
     this.#alerts.close();
     return this.runtime.stop();
@@ -397,6 +403,15 @@ export class PipelineHost implements RuntimePort {
       return isWhole ? this.rules.rewritten(current, request) : this.rules.changed(current, request);
     };
     return this.#reportOf(await this.#reconciler.change(id, next));
+  }
+
+  async tryRules(id: string, request: unknown): Promise<RuleTrialReply> {
+    const { settings: current } = this.streamSettings(id);
+    const settings = await this.rules.tried(current, request);
+    const { spanMs, results, kept, ...seen } = this.#events.seenOf(id);
+    const toMs = Date.now();
+    const outcome = await this.#trials.try({ settings, seen });
+    return { fromMs: toMs - Math.round(spanMs), toMs, results, kept, ...outcome };
   }
 
   async pauseStream(id: string): Promise<StreamReport> {

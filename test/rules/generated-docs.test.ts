@@ -85,6 +85,8 @@ describe('docs/reports.md', () => {
       'Answers of REST',
       [
         'SourceTest',
+        'RuleTrialReply',
+        'TriedRule',
         'CountRow',
         'OccupancyRow',
         'SeenRow',

@@ -8,6 +8,7 @@ import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { HostReport, StreamReport, StreamState } from '../../src/protocol/report.ts';
 import type { PipelineReport, StreamsReply } from '../../src/protocol/rest.ts';
 import type { SourceTest } from '../../src/protocol/source-test.ts';
+import type { RuleTrialReply } from '../../src/protocol/tried-rules.ts';
 import { hostReport, streamReport } from './sample-reports.ts';
 
 type Listener<T> = (value: T) => void;
@@ -93,6 +94,14 @@ export class RuntimeDouble implements RuntimePort {
       ...{ source: 'rtsp://gate/1', codec: 'h264', width: 640, height: 360, statedFps: 25, measuredFps: 24.9 },
       ...{ firstFrameMs: 310, durationMs: null, frames: 38, readMs: 1500, ignoredAudio: ['aac'], timeProblems: [] },
     };
+  }
+
+  async tryRules(id: string, request: unknown): Promise<RuleTrialReply> {
+    this.#get(id);
+    this.calls.push(`try ${id} ${JSON.stringify(request)}`);
+    const seeing = { totalMs: 3_600_000, watchedMs: 3_600_000, blindMs: {} };
+    const span = { fromMs: this.timeMs - 3_600_000, toMs: this.timeMs, results: 54_000, kept: 54_000 };
+    return { ...span, isFollowedLater: false, seeing, rules: [] };
   }
 
   async addStream(stream: unknown): Promise<StreamReport> {

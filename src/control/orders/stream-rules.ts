@@ -21,6 +21,7 @@ export interface StreamRulesOptions {
 }
 
 const patchSchema = z.record(z.string(), z.unknown());
+const triedRules = z.strictObject({ events: z.unknown(), zones: z.unknown(), lines: z.unknown() }).partial();
 
 /**
  * The rules for a request to add or change a stream. `run`, `host` and the commands for a fleet share them, so that a
@@ -72,6 +73,16 @@ export class StreamRules {
     const where = `stream "${current.id}"`;
     const keys = this.#withSecrets(check(patchSchema, patch, where), current);
     return this.#changed(current, check(streamConfig, mergeSettings(current, keys), where));
+  }
+
+  /**
+   * Returns the settings of a stream with other rules, to try them.
+   *
+   * @param rules - as for a change, not validated yet: `events`, and the `zones` and `lines` that they use.
+   * @throws CONFIG_INVALID, as the change would.
+   */
+  tried(current: StreamConfig, rules: unknown): Promise<StreamConfig> {
+    return this.changed(current, check(triedRules, rules, `stream "${current.id}"`));
   }
 
   /**

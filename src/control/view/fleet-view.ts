@@ -12,6 +12,7 @@ import type { FleetHost, FleetReport, QueueReport, ScaleReport } from '../../pro
 import type { StreamReport } from '../../protocol/report.ts';
 import type { JobView, PipelineReport, StreamsReply } from '../../protocol/rest.ts';
 import type { SourceTest } from '../../protocol/source-test.ts';
+import type { RuleTrialReply } from '../../protocol/tried-rules.ts';
 import type { ControlPlane, FleetSnapshot } from '../control-plane.ts';
 import { JobOrders } from '../orders/job-orders.ts';
 import { StreamOrders, streamNotFound, tagOf } from '../orders/stream-orders.ts';
@@ -25,7 +26,7 @@ const MAX_FINISHED_JOBS = 20;
 export interface FleetViewOptions {
   readonly control: ControlPlane;
   /** Runtime of this gateway's host: its readiness and figures. */
-  readonly own: Pick<RuntimePort, 'report' | 'readiness' | 'pipeline'> & {
+  readonly own: Pick<RuntimePort, 'report' | 'readiness' | 'pipeline' | 'tryRules'> & {
     /** @param configOf - returns the stream of an id; null if there is none. */
     testSource(request: unknown, configOf: (id: string) => StreamConfig | null): Promise<SourceTest>;
   };
@@ -158,6 +159,17 @@ export class FleetView implements RuntimePort, FleetPort {
   async changeStream(id: string, request: unknown, options?: ChangeOptions): Promise<StreamReport> {
     await this.#streams.change(id, request, options);
     return this.#reportAfter(id);
+  }
+
+  /** Only the host that runs a stream remembers what it saw. */
+  async tryRules(id: string, request: unknown): Promise<RuleTrialReply> {
+    const { own, hostId } = this.#options;
+    this.streamSettings(id);
+    const host = this.report().streams.find((stream) => stream.id === id)?.host;
+    if (host === hostId) return own.tryRules(id, request);
+    const where = host === undefined ? 'on no host now' : `on host "${host}"`;
+    const text = `stream "${id}" runs ${where}; rules can be tried at the gateway of its own host, since that remembers what it saw`;
+    throw new SightlineError('STREAM_STATE', text, { stream: id });
   }
 
   async pauseStream(id: string): Promise<StreamReport> {

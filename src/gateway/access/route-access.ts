@@ -61,6 +61,7 @@ export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
   'PATCH /api/streams/:id': 'operator',
   'PUT /api/streams/:id': 'operator',
   'DELETE /api/streams/:id': 'operator',
+  'POST /api/streams/:id/rules/try': 'operator',
   'POST /api/streams/:id/pause': 'operator',
   'POST /api/streams/:id/resume': 'operator',
   'POST /api/streams/:id/move': 'operator',

@@ -56,7 +56,7 @@ export class StreamAnalytics {
   constructor(config: Analysed, reportScore: number, before: StreamAnalytics | null = null) {
     this.reportScore = reportScore;
     this.#labels = config.labels === undefined ? null : new Set(config.labels);
-    this.#isTracking = isTracking(config);
+    this.#isTracking = isTracked(config);
     this.#options = trackOptions(config, reportScore);
     const [known, rate] = before === null ? [null, null] : [before.#tracker, before.#rate];
     this.#tracker = known ?? (this.#isTracking ? new ByteTracker(this.#options) : null);
@@ -128,7 +128,7 @@ export function needsTracks({
 }
 
 /** Lines and rules need track ids and predicted boxes need tracks, so they enable the tracker. */
-function isTracking(config: Analysed): boolean {
+export function isTracked(config: Analysed): boolean {
   const { zones, skip } = config;
   return needsTracks(config) || zones.length > 0 || (skip !== undefined && detectEveryOf(skip) !== null);
 }
@@ -152,7 +152,7 @@ export function reportScoreOf(
 export function neededScore(config: Analysed, reportScore: number): number {
   const hasGate = config.skip !== undefined && changeGateOf(config.skip) !== null;
   const needed = hasGate ? uncertainFrom(reportScore) : reportScore;
-  if (!isTracking(config)) return needed;
+  if (!isTracked(config)) return needed;
   return Math.min(needed, typeof config.track === 'object' ? config.track.lowScore : TRACK_DEFAULTS.lowScore);
 }
 

@@ -29,6 +29,7 @@ async function askEverything(): Promise<string[]> {
       streams.remove('a/b'),
       streams.history('a/b'),
       streams.move('a/b', null),
+      streams.tryRules('a/b', {}),
     ],
     ...[hosts.list(), hosts.drain('a/b'), hosts.undrain('a/b')],
     ...[

@@ -19,6 +19,7 @@ function desk(
   const config = parseStream({ id: 'gate', source: 'clip.mp4', events: [{ id: 'lost', kind: 'stream' }] }, {});
   const events = new EventDesk({
     configOf: () => config,
+    isTracked: () => false,
     send: (event) => {
       sent.push(brief(event));
       return passing?.(event);

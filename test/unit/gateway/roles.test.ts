@@ -176,6 +176,12 @@ describe('who acts', () => {
       headers: { ...bearer('operator'), 'content-type': 'application/json' },
       body: '{"id":"new","source":"rtsp://user:hunter2@camera/1"}',
     });
+    // It changes nothing, however often a page asks.
+    await fetch(`${url}/api/streams/gate/rules/try`, {
+      method: 'POST',
+      headers: { ...bearer('operator'), 'content-type': 'application/json' },
+      body: '{}',
+    });
     await fetch(`${url}/api/streams/gate`, { method: 'DELETE', headers: bearer('viewer') });
     const client = await FeedSocket.open(`${url}`, bearer('viewer'));
     client.socket.terminate();
@@ -189,6 +195,7 @@ describe('who acts', () => {
     const visits = path.replace('audit.jsonl', 'audit-visits.jsonl');
     expect(shown(visits)).toEqual([
       ['operator', 'POST /api/streams/:id/pause', 404, 'STREAM_NOT_FOUND'],
+      ['operator', 'POST /api/streams/:id/rules/try', 200, undefined],
       ['viewer', 'DELETE /api/streams/:id', 403, 'FORBIDDEN'],
       ['viewer', 'GET /ws', 101, undefined],
     ]);

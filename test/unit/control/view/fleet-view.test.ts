@@ -334,6 +334,25 @@ describe('fleet view', () => {
     expect((await view.moveStream('gate', null)).id).toBe('gate');
   });
 
+  it('tries rules on the host that runs the stream, and says which one that is', async () => {
+    await view.addStream(gate);
+    await expect(view.tryRules('gate', {})).rejects.toMatchObject({
+      code: 'STREAM_STATE',
+      message: expect.stringContaining('stream "gate" runs on no host now'),
+    });
+    rig.own.put(streamReport('gate'));
+    await rig.takeOver('host-1', 'gate', 1, 10);
+    expect((await view.tryRules('gate', { events: [] })).results).toBe(54_000);
+    expect(rig.own.calls).toEqual(['try gate {"events":[]}']);
+    await rig.takeOver('host-2', 'gate', 2, 10);
+    await rig.second();
+    await expect(view.tryRules('gate', {})).rejects.toMatchObject({
+      code: 'STREAM_STATE',
+      message: expect.stringContaining('runs on host "host-2"; rules can be tried at the gateway of its own host'),
+    });
+    await expect(view.tryRules('yard', {})).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' });
+  });
+
   it('emits a report every second, with hosts, jobs, queue and recommendation', async () => {
     const reports: StreamsReply[] = [];
     view.onReport((each) => reports.push(each));
