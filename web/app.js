@@ -128,7 +128,7 @@ function loadStyle(href) {
 async function openCameraPage() {
   const [{ CameraPage }] = await Promise.all([
     import('./camera-page.js'),
-    loadStyles('camera.css', 'settings.css', 'history.css', 'vendor/uplot/uPlot.min.css'),
+    loadStyles('camera.css', 'settings.css', 'rules.css', 'history.css', 'vendor/uplot/uPlot.min.css'),
   ]);
   const actions = {
     pause: (/** @type {string} */ id) => attempt(() => client.streams.pause(id)),

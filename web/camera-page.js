@@ -36,7 +36,7 @@ import { errorText, missText, signText } from './trouble.js';
  */
 
 /** The tabs beside the picture, by their name in the address. Another one is a line here and its content in `#side`. */
-const TABS = { places: 'Zones and lines', events: 'Events', figures: 'Figures', settings: 'Settings' };
+const TABS = { places: 'Zones and rules', events: 'Events', figures: 'Figures', settings: 'Settings' };
 /** Colour of each state. @type {Record<StreamState, string>} */
 const TONES = {
   starting: 'busy',

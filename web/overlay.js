@@ -1,13 +1,16 @@
-/** @import { Detection, Preview } from './lib/client/index.js' */
+/** @import { Detection, Preview, TriedEvent } from './lib/client/index.js' */
 
 import { element } from './element.js';
 import { Labels } from './labels.js';
-import { drawPlaces } from './places.js';
+import { drawPlaces, strokeCased } from './places.js';
 import { Trails } from './trails.js';
 
 const LABEL_TEXT = '#0b0f14';
 /** People, vehicles and things are told apart at a glance; single classes are named. */
 const COLORS = { person: '#6fcbff', vehicle: '#a4e37b', object: '#cdb2ff' };
+/** The subject of an event, and its path. */
+const SUBJECT = '#ff5a5f';
+const PATH = 'rgb(255 255 255)';
 /** Boxes of an earlier picture are dashed; what has moved for longer than this would lie beside its box. */
 const OLDER_DASH = [5, 4];
 const MOST_OLDER_US = 1_000_000;
@@ -43,6 +46,8 @@ export class PictureView {
   #places = null;
   /** What lies over the picture, instead of its zones and lines. @type {HTMLElement | null} */
   #layer = null;
+  /** @type {TriedEvent | null} */
+  #event = null;
   #hasLabels;
   /** Where objects stood, stretched over the whole picture. @type {HTMLCanvasElement | null} */
   #heat = null;
@@ -64,6 +69,12 @@ export class PictureView {
    */
   set places(places) {
     this.#places = places;
+    this.#drawBoxes();
+  }
+
+  /** An event whose object and path are drawn: where it was, on the picture of now. */
+  set event(/** @type {TriedEvent | null} */ event) {
+    this.#event = event;
     this.#drawBoxes();
   }
 
@@ -174,6 +185,7 @@ export class PictureView {
     context.setLineDash([]);
     if (zones && this.#places !== null && this.#layer === null)
       drawPlaces(context, this.#places, size, this.#hasLabels ? labels : null, isSmall);
+    if (this.#event !== null) drawEvent(context, this.#event, size);
     if (boxes && this.#hasLabels) drawLabels(labels, detections, scale, isSmall);
   }
 }
@@ -206,6 +218,23 @@ function drawBox(context, { box, label }, scale, isSmall) {
   context.beginPath();
   context.roundRect(x, y, width, height, isSmall ? 2 : 3);
   context.stroke();
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {TriedEvent} event
+ * @param {{ width: number, height: number }} size of the picture, in CSS pixels
+ */
+function drawEvent(context, { path = [], best }, size) {
+  const way = new Path2D();
+  for (const [x, y] of path) way.lineTo(x * size.width, y * size.height);
+  strokeCased(context, way, PATH, 2);
+  if (best === undefined) return;
+  const scale = size.width / best.width;
+  const [x, y, width, height] = best.box.map((value) => value * scale);
+  const box = new Path2D();
+  box.rect(x, y, width, height);
+  strokeCased(context, box, SUBJECT, 3);
 }
 
 /**

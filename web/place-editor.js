@@ -6,6 +6,7 @@ import { element } from './element.js';
  * @typedef {object} Place
  * @property {'zones' | 'lines'} kind
  * @property {string} id
+ * @property {string} known the id by which rules name it
  * @property {string[]} labels empty: all
  * @property {[number, number][]} points corners of a zone, or both ends of a line, 0 to 1 of the picture
  * @property {object} rest its other settings

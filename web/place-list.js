@@ -1,3 +1,4 @@
+/** @import { EditHistory } from './edit-history.js' */
 /** @import { Place } from './place-editor.js' */
 /** @import { PlacedLine, PlacedZone, StreamDetails } from './lib/client/index.js' */
 /** @import { PictureView } from './overlay.js' */
@@ -25,29 +26,26 @@ const NEW = {
     [0.5, 0.25],
   ],
 };
-/** Most changes that can be undone. */
-const MOST_UNDONE = 50;
 const HELP = 'Drag shapes and corners on the picture, or use Tab and the arrow keys. Delete removes, + adds a corner.';
 
 /** The zones and lines of a stream: names, labels and counts, and their shapes on the picture. Nothing holds until it is saved. */
 export class PlaceList {
   #picture;
+  #history;
+  #onRename;
   /** @type {Place[]} */
   #places = [];
   /** @type {Place | null} */
   #selected = null;
   /** The settings that hold, as JSON. */
   #shown = { zones: '', lines: '' };
-  /** States before the changes, oldest first. @type {string[]} */
-  #undo = [];
-  #lastChange = '';
   #status = '';
   #isEditing = false;
   /** @type {{ zones: readonly PlacedZone[], lines: readonly PlacedLine[] }} */
   #counts = { zones: [], lines: [] };
   #editor = new PlaceEditor({
     onSelect: (place) => this.#select(place),
-    onChange: (what) => this.#remember(what),
+    onChange: (what) => this.#history.remember(what),
     onMoved: (text) => {
       this.#status = text;
       this.#changed();
@@ -57,17 +55,17 @@ export class PlaceList {
   });
   node = element('div', { class: 'places-group' });
 
-  /** @param {PictureView} picture of the stream */
-  constructor(picture) {
+  /**
+   * @param {PictureView} picture of the stream
+   * @param {EditHistory} history
+   * @param {(kind: Kind, from: string, to: string) => void} onRename called when rules must use another name
+   * @param {(event: KeyboardEvent) => void} onKey gets the keys that are pressed on the picture
+   */
+  constructor(picture, history, onRename, onKey) {
     this.#picture = picture;
-    /** @param {KeyboardEvent} event */
-    const onKey = (event) => {
-      if (event.key !== 'z' || !(event.ctrlKey || event.metaKey) || event.target instanceof HTMLInputElement) return;
-      event.preventDefault();
-      this.undo();
-    };
-    // The handles are on the picture.
-    for (const node of [this.node, this.#editor.node]) node.addEventListener('keydown', onKey);
+    this.#history = history;
+    this.#onRename = onRename;
+    this.#editor.node.addEventListener('keydown', onKey);
     // A drag has ended.
     this.#editor.node.addEventListener('pointerup', () => this.#changed());
   }
@@ -77,8 +75,6 @@ export class PlaceList {
     const selected = this.#selected;
     this.#places = KINDS.flatMap((kind) => settings[kind].map((value) => placeOf(kind, value)));
     for (const kind of KINDS) this.#shown[kind] = JSON.stringify(this.#settings(kind));
-    this.#undo = [];
-    this.#lastChange = '';
     this.#status = '';
     this.#select(this.#places.find(({ kind, id }) => kind === selected?.kind && id === selected.id) ?? null);
   }
@@ -132,23 +128,16 @@ export class PlaceList {
     this.#select(this.#places.find((place) => key.startsWith(`${this.#keyOf(place)}.`)) ?? this.#selected);
   }
 
-  undo() {
-    const before = this.#undo.pop();
-    if (before === undefined) return;
-    const at = this.#selected === null ? -1 : this.#places.indexOf(this.#selected);
-    this.#places = JSON.parse(before);
-    this.#lastChange = '';
-    this.#status = 'The last change was taken back.';
-    this.#select(this.#places[at] ?? null);
-    this.#changed();
+  /** All places as they are edited, to be restored. */
+  get state() {
+    return this.#places;
   }
 
-  /** Keeps the state before a change; changes of the same `what` in a row are one. @param {string} what */
-  #remember(what) {
-    if (what === this.#lastChange) return;
-    this.#lastChange = what;
-    this.#undo.push(JSON.stringify(this.#places));
-    if (this.#undo.length > MOST_UNDONE) this.#undo.shift();
+  set state(places) {
+    const at = this.#selected === null ? -1 : this.#places.indexOf(this.#selected);
+    this.#places = places;
+    this.#status = 'The last change was taken back.';
+    this.#select(places[at] ?? null);
   }
 
   /** @param {Kind} kind */
@@ -183,12 +172,19 @@ export class PlaceList {
 
   /** @param {Kind} kind */
   #add(kind) {
-    this.#remember(`add ${performance.now()}`);
+    this.#history.remember(`add ${performance.now()}`);
     const noun = NOUNS[kind].toLowerCase();
     const taken = new Set(this.#places.filter((place) => place.kind === kind).map(({ id }) => id));
     let number = 1;
     while (taken.has(`${noun}-${number}`)) number += 1;
-    const place = { kind, id: `${noun}-${number}`, labels: [], points: structuredClone(NEW[kind]), rest: {} };
+    const place = {
+      kind,
+      id: `${noun}-${number}`,
+      known: `${noun}-${number}`,
+      labels: [],
+      points: structuredClone(NEW[kind]),
+      rest: {},
+    };
     this.#places.push(place);
     this.#status = `${placeName(place)} was added. ${HELP}`;
     this.#select(place);
@@ -199,7 +195,7 @@ export class PlaceList {
 
   /** @param {Place} place */
   #remove(place) {
-    this.#remember(`remove ${performance.now()}`);
+    this.#history.remember(`remove ${performance.now()}`);
     const at = this.#places.indexOf(place);
     const isOnPicture = this.#editor.node.contains(document.activeElement);
     this.#places.splice(at, 1);
@@ -210,6 +206,14 @@ export class PlaceList {
     else if (isOnPicture) this.#editor.focus(next);
     else this.#pick(next)?.focus();
     this.#changed();
+  }
+
+  /** Rules use the new name once it is one. @param {Place} place */
+  #rename(place) {
+    const { kind, id, known } = place;
+    if (id === '' || this.#places.some((other) => other !== place && other.kind === kind && other.id === id)) return;
+    place.known = id;
+    this.#onRename(kind, known, id);
   }
 
   /** Something was changed that is no input of a field. */
@@ -223,7 +227,6 @@ export class PlaceList {
       html`<div class="places-head">
           <h2>Places</h2>
           <span data-needs="operator">
-            <button type="button" class="button" ?disabled=${this.#undo.length === 0} @click=${() => this.undo()}>Undo</button>
             ${KINDS.map(
               (kind) => html`<button type="button" class="button" aria-label="Add ${NOUNS[kind].toLowerCase()}"
               @click=${() => this.#add(kind)}>+ ${NOUNS[kind]}</button>`,
@@ -261,8 +264,9 @@ export class PlaceList {
           <input id="setting-${key}.id" name="${key}.id" .value=${place.id} autocomplete="off" spellcheck="false"
             aria-describedby="setting-${key}.id-error"
             @input=${(/** @type {Event} */ { currentTarget }) => {
-              this.#remember(`name ${key}`);
+              this.#history.remember(`name ${key}`);
               place.id = /** @type {HTMLInputElement} */ (currentTarget).value;
+              this.#rename(place);
             }}
             @change=${() => this.#select(place)}>
           <p class="field-error" id="setting-${key}.id-error"></p>
@@ -272,7 +276,7 @@ export class PlaceList {
           of: placeName(place),
           labels: place.labels,
           onChange: (labels) => {
-            this.#remember(`labels ${performance.now()}`);
+            this.#history.remember(`labels ${performance.now()}`);
             place.labels = labels;
             this.#changed();
           },
@@ -302,6 +306,7 @@ function placeOf(kind, value) {
   return {
     kind,
     id: value.id,
+    known: value.id,
     labels: [...(value.labels ?? [])],
     points: structuredClone(/** @type {[number, number][]} */ (points)),
     rest: value,

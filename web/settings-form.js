@@ -2,31 +2,18 @@
 /** @import { StreamChange, StreamDetails, StreamReport } from './lib/client/index.js' */
 
 import { errorMessage } from './dialogs.js';
+import { EditHistory } from './edit-history.js';
 import { element, runBusy, setData } from './element.js';
+import { changedWords, faultsOf, pathOf } from './faults.js';
 import { formatNumber } from './format.js';
 import { gateway } from './gateway.js';
 import { render } from './html.js';
 import { labelField } from './label-field.js';
 import { SightlineError } from './lib/client/index.js';
 import { PlaceList } from './place-list.js';
+import { RuleList } from './rule-list.js';
+import { RuleTrials, untriedText } from './rule-trial.js';
 import { SourceTester } from './source-test.js';
-
-/** A fault in a message of the gateway: `target.fps: expected at most maxFps, 10, received 25 (number)`. */
-const FAULT = /^([a-zA-Z]+(?:\[\d+\]|\.[a-zA-Z]+)*): /;
-/**
- * How a user would call a setting.
- *
- * @type {Readonly<Record<string, string>>}
- */
-const WORDS = {
-  source: 'the address',
-  maxFps: 'the rate',
-  every: 'the rate',
-  target: 'the targets',
-  track: 'tracking',
-  labels: 'the labels',
-  scoreThreshold: 'the score threshold',
-};
 
 /**
  * @typedef {object} Field
@@ -39,12 +26,24 @@ const WORDS = {
 /** @typedef {'places' | 'settings'} Pane */
 
 /**
- * The settings of one stream, to change what runs, in two panes: its zones and lines, and all else. Only what was edited is sent, and only
+ * The settings of one stream, to change what runs, in two panes: its zones, lines and rules, and all else. Only what was edited is sent, and only
  * if nobody else has changed the stream since it was read.
  */
 export class SettingsForm {
   #id;
+  #picture;
   #places;
+  #rules;
+  #trials;
+  #history = new EditHistory(
+    () => JSON.stringify({ places: this.#places.state, rules: this.#rules.state }),
+    (state) => {
+      const { places, rules } = JSON.parse(state);
+      this.#rules.state = rules;
+      this.#places.state = places;
+      this.#onInput();
+    },
+  );
   /** @type {Map<string, Field>} */
   #fields = new Map();
   /** @type {StreamDetails | null} */
@@ -57,6 +56,7 @@ export class SettingsForm {
   #done = element('p', { class: 'form-done', role: 'status' });
   #conflict = element('div', { class: 'conflict', role: 'alert', hidden: true });
   #submit = element('button', { class: 'button button-primary', type: 'submit' }, 'Save');
+  #undo = element('button', { class: 'button', type: 'button' }, 'Undo');
   #cancel = element('button', { class: 'button', type: 'button' }, 'Cancel');
   #groups = element('div', { class: 'pane settings-groups', 'data-pane': 'settings', 'data-needs': 'operator' });
   node;
@@ -69,32 +69,88 @@ export class SettingsForm {
   constructor(id, picture, onPane) {
     this.#id = id;
     this.#onPane = onPane;
-    this.#places = new PlaceList(picture);
+    this.#picture = picture;
+    /** @param {KeyboardEvent} event */
+    const onKey = (event) => {
+      const isText = event.target instanceof HTMLInputElement;
+      if (event.key !== 'z' || !(event.ctrlKey || event.metaKey) || isText) return;
+      event.preventDefault();
+      this.#history.undo();
+    };
+    this.#rules = new RuleList(this.#history, (event) => {
+      picture.event = event;
+    });
+    this.#places = new PlaceList(picture, this.#history, (kind, from, to) => this.#rules.rename(kind, from, to), onKey);
+    this.#trials = new RuleTrials(
+      id,
+      (reply) => {
+        this.#clearFaults();
+        this.#rules.trial = reply;
+      },
+      (error) => this.#showUntried(error),
+    );
+    const placesPane = element('div', { class: 'pane', 'data-pane': 'places' }, this.#places.node, this.#rules.node);
+    placesPane.addEventListener('keydown', onKey);
     const needs = { 'data-needs': 'operator' };
     this.node = element(
       'form',
       { class: 'settings', 'aria-label': 'Settings', novalidate: true },
-      element('div', { class: 'pane', 'data-pane': 'places' }, this.#places.node),
+      placesPane,
       this.#groups,
       element('div', needs, this.#error, this.#conflict),
-      element('div', { class: 'settings-actions', ...needs }, this.#done, this.#cancel, this.#submit),
+      element('div', { class: 'settings-actions', ...needs }, this.#done, this.#undo, this.#cancel, this.#submit),
     );
     this.node.addEventListener('submit', (event) => {
       event.preventDefault();
       runBusy(this.#submit, () => this.#apply());
     });
     this.#cancel.addEventListener('click', () => runBusy(this.#cancel, () => this.#discard('Nothing was changed.')));
-    this.node.addEventListener('input', () => {
-      this.#done.textContent = this.isEdited ? `${formatNumber(this.#edits, 'change')} not saved` : '';
-    });
+    this.#undo.addEventListener('click', () => this.#history.undo());
+    this.node.addEventListener('input', () => this.#onInput());
+  }
+
+  #onInput() {
+    this.#done.textContent = this.isEdited ? `${formatNumber(this.#edits, 'change')} not saved` : '';
+    this.#tryRules();
+  }
+
+  /** Asks what the rules as they are edited would have done. @param {number} [pauseMs] */
+  #tryRules(pauseMs) {
+    this.#undo.disabled = this.#history.isEmpty;
+    this.#rules.places = this.#places.state.map(({ kind, known: id, rest }) => ({
+      kind,
+      id,
+      isMetric: 'scale' in rest,
+    }));
+    if (this.node.dataset.shown !== 'places' || !this.#mayEdit || this.#details === null) return;
+    this.#rules.outdate();
+    this.#trials.ask({ ...this.#places.change, events: this.#rules.settings }, pauseMs);
+  }
+
+  /** @param {unknown} error */
+  #showUntried(error) {
+    this.#clearFaults();
+    const isWrong = error instanceof SightlineError && error.code === 'CONFIG_INVALID';
+    const isShown = isWrong && faultsOf(errorMessage(error)).filter((fault) => !this.#showFault(fault)).length === 0;
+    this.#rules.trial = isShown ? 'It is counted once what is marked is right.' : untriedText(error);
+  }
+
+  get #mayEdit() {
+    const { role } = document.body.dataset;
+    return role === 'operator' || role === 'admin';
   }
 
   /** Shows one of the panes; null hides the form and takes the handles from the picture. @param {Pane | null} pane */
   show(pane) {
     this.node.hidden = pane === null;
+    const isOpened = pane === 'places' && this.node.dataset.shown !== pane;
     setData(this.node, 'shown', pane);
-    const role = document.body.dataset.role;
-    this.#places.isEditing = pane === 'places' && (role === 'operator' || role === 'admin');
+    this.#undo.hidden = pane !== 'places';
+    this.#places.isEditing = pane === 'places' && this.#mayEdit;
+    if (isOpened) this.#tryRules(0);
+    if (pane === 'places') return;
+    this.#trials.stop();
+    this.#picture.event = null;
   }
 
   /** Zones and lines with their counts. @param {StreamReport} report */
@@ -168,7 +224,12 @@ export class SettingsForm {
           ]
         : []),
     );
-    if (settings !== undefined) this.#places.fill(settings);
+    if (settings !== undefined) {
+      this.#history.clear();
+      this.#places.fill(settings);
+      this.#rules.fill(settings);
+      this.#tryRules(0);
+    }
     this.#setLabels([...(settings?.labels ?? [])]);
   }
 
@@ -279,6 +340,7 @@ export class SettingsForm {
     this.#conflict.hidden = true;
     const edited = [...this.#fields.values()].filter(isEdited).map(({ key, input }) => ({ key, text: input.value }));
     const places = this.#places.draft;
+    const rules = this.#rules.isEdited ? this.#rules.state : null;
     const labels = this.#areLabelsEdited ? this.#labels : null;
     this.#fill(now);
     if (keepsEdits) {
@@ -288,6 +350,8 @@ export class SettingsForm {
         if (field !== undefined) field.input.value = text;
       }
       this.#places.draft = places;
+      if (rules !== null) this.#rules.state = rules;
+      this.#tryRules(0);
     }
     this.#done.textContent = keepsEdits
       ? 'These are the new settings with your changes. Save them if they still fit.'
@@ -298,7 +362,7 @@ export class SettingsForm {
   /** What was edited, as the gateway takes it: of a section only what was edited in it, and null for a field that is empty now. */
   #change() {
     /** @type {Record<string, unknown>} */
-    const change = { ...this.#places.change };
+    const change = { ...this.#places.change, ...this.#rules.change };
     if (this.#areLabelsEdited) change.labels = this.#labels.length === 0 ? null : this.#labels;
     for (const { key } of [...this.#fields.values()].filter(isEdited)) {
       const [section, name] = key.split('.');
@@ -333,13 +397,17 @@ export class SettingsForm {
     const input = /** @type {HTMLInputElement | null} */ (this.#labelsNode.querySelector('input'));
     const error = /** @type {HTMLElement | null} */ (this.#labelsNode.querySelector('.field-error'));
     const labels = input === null || error === null ? [] : [{ key: 'labels', input, error }];
-    return [...this.#fields.values(), ...labels, ...this.#places.fields];
+    return [...this.#fields.values(), ...labels, ...this.#places.fields, ...this.#rules.fields];
   }
 
   #clearErrors() {
     this.#error.textContent = '';
     this.#done.textContent = '';
     this.#conflict.hidden = true;
+    this.#clearFaults();
+  }
+
+  #clearFaults() {
     for (const { input, error } of this.#allFields) {
       error.textContent = '';
       input.removeAttribute('aria-invalid');
@@ -356,6 +424,8 @@ export class SettingsForm {
     const isSource =
       message.startsWith('source "') || (error instanceof SightlineError && error.code.startsWith('SOURCE_'));
     const faults = isSource ? [`source: ${message}`] : faultsOf(message);
+    const ofRule = faults.find((fault) => fault.startsWith('events['));
+    if (ofRule !== undefined) this.#rules.reveal(ofRule);
     const rest = faults.filter((fault) => !this.#showFault(fault));
     this.#error.textContent = rest.join('; ');
     const first = this.#allFields.find(({ input }) => input.getAttribute('aria-invalid') === 'true');
@@ -374,13 +444,14 @@ export class SettingsForm {
    * @returns {boolean} false if it belongs to no field
    */
   #showFault(fault) {
-    const path = FAULT.exec(fault)?.[1];
+    const path = pathOf(fault);
     if (path === undefined) return false;
     // `zones[0].labels[1]` is shown at `zones[0].labels`.
     const field = this.#allFields.find(({ key }) => path === key || path.startsWith(`${key}[`));
     if (field === undefined) return false;
     field.error.textContent = fault.slice(path.length + 2);
     field.input.setAttribute('aria-invalid', 'true');
+    field.input.closest('details')?.setAttribute('open', '');
     return true;
   }
 }
@@ -390,37 +461,6 @@ const isSection = (value) => typeof value === 'object' && value !== null && !Arr
 
 /** @param {Field} field */
 const isEdited = ({ input, shown }) => input.value !== shown;
-
-/**
- * What somebody else has changed, as a user would call it.
- *
- * @param {object | undefined} before
- * @param {object} now
- */
-function changedWords(before = {}, now) {
-  const [old, next] = /** @type {Record<string, unknown>[]} */ ([before, now]);
-  const keys = [...new Set([...Object.keys(old), ...Object.keys(next)])];
-  const changed = keys.filter((key) => JSON.stringify(old[key]) !== JSON.stringify(next[key]));
-  const words = [...new Set(changed.map((key) => WORDS[key] ?? key))];
-  return words.length === 0 ? 'settings' : words.join(', ');
-}
-
-/**
- * Splits `stream "gate": maxFps: expected …; target.fps: expected …` into faults.
- *
- * @param {string} message
- */
-function faultsOf(message) {
-  const parts = message.replace(/^stream "[^"]*": /, '').split('; ');
-  /** @type {string[]} */
-  const faults = [];
-  for (const part of parts) {
-    // A semicolon may be part of a fault.
-    if (faults.length === 0 || FAULT.test(part)) faults.push(part);
-    else faults[faults.length - 1] += `; ${part}`;
-  }
-  return faults;
-}
 
 /**
  * @param {string} title

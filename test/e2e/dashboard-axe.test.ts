@@ -6,12 +6,13 @@ import { FleetDouble } from '../support/fleet-double.ts';
 import { LiveDouble } from '../support/live-double.ts';
 import { openGateway } from '../support/open-gateways.ts';
 import { RolloutPortDouble } from '../support/rollout-port-double.ts';
-import { ruleEvent } from '../support/rule-events.ts';
+import { ruleEvent, ruleTrial } from '../support/rule-events.ts';
 import { alertFigures } from '../support/sample-reports.ts';
 
 /** Each violation with the elements that it is about. */
 const RUN =
   'axe.run().then((found) => found.violations.map((each) => each.id + ": " + each.nodes.map((node) => node.target)))';
+const RULE = { id: 'stays', kind: 'dwells', zone: 'yard', for: '15s', times: { on: ['daily 08:00-18:00'] } };
 const CAMERA_TABS = ['places', 'events', 'figures', 'settings'].map((tab) => `#stream=gate-1/${tab}`);
 const EVENTS = ['#events', '#events?event=lasts', '#events?show=alerts', '#events?show=log', '#events?stream=gate-3'];
 const SCREENS = ['#wall', ...CAMERA_TABS, ...EVENTS, '#system'];
@@ -35,7 +36,8 @@ describe.skipIf(browserPath === undefined)(browserTitle('every screen, for every
       [0.6, 0.2],
       [0.6, 0.6],
     ];
-    port.settings.set('gate-1', { labels: ['person'], zones: [{ id: 'yard', polygon: corners }] });
+    port.settings.set('gate-1', { labels: ['person'], zones: [{ id: 'yard', polygon: corners }], events: [RULE] });
+    port.tryRules = async () => ruleTrial([RULE.id], 9);
     const { url } = await openGateway(port, { rollouts: new RolloutPortDouble(), fleet: new FleetDouble(port) });
     port.tellHistory();
     port.alerts = [{ on: ['loiter'], to: ['webhook-1'], hold: '10m', group: '30s' }];
@@ -78,7 +80,12 @@ describe.skipIf(browserPath === undefined)(browserTitle('every screen, for every
       port.showPictures();
       await page.waitForSelector(screen === 'figures' ? '#figures tbody tr' : 'main > section:visible > *:visible');
       if (screen.includes('event=')) await page.waitForSelector('.event-detail');
-      if (screen.includes('places')) await page.click('[data-place="zones[0]"] .place-pick');
+      if (screen.includes('places')) {
+        await page.click('[data-place="zones[0]"] .place-pick');
+        await page.click('[data-rule="0"] .place-pick');
+        await page.waitForSelector('.tried-times button');
+        await page.locator('.tried-times button').first().click();
+      }
       expect(await page.evaluate(RUN), screen).toEqual([]);
     }
     await page.close();

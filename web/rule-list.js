@@ -1,0 +1,257 @@
+/** @import { RuleKind, RuleTrialReply, StreamChange, StreamDetails, TriedEvent } from './lib/client/index.js' */
+/** @import { EditHistory } from './edit-history.js' */
+/** @import { Rule } from './rule-kinds.js' */
+
+import { element } from './element.js';
+import { html, nothing, render, repeat } from './html.js';
+import { RuleFields } from './rule-fields.js';
+import { inOrder, ofKind, sentenceOf } from './rule-kinds.js';
+import { firedText, triedRule } from './rule-trial.js';
+
+/** Settings that are numbers; while they are edited they are texts. */
+const NUMBERS = ['above', 'below', 'minScore', 'minSize'];
+const TIMES = ['for', 'cooldown'];
+
+/**
+ * A place that a rule can name.
+ *
+ * @typedef {{ kind: 'zones' | 'lines', id: string, isMetric: boolean }} RulePlace
+ */
+
+/** The rules of a stream as sentences, with a form for the one that is open. Nothing holds until it is saved. */
+export class RuleList {
+  #history;
+  #fields;
+  #onShow;
+  /** @type {Rule[]} */
+  #rules = [];
+  /** Index of the one that is open. @type {number | null} */
+  #open = null;
+  /** The settings that hold, as JSON. */
+  #shown = '[]';
+  /** @type {readonly RulePlace[]} */
+  #places = [];
+  #status = '';
+  /** What they would have done; a text says why that is not known. @type {RuleTrialReply | string | null} */
+  #trial = null;
+  #isStale = false;
+  /** @type {TriedEvent | null} */
+  #event = null;
+  node = element('div', { class: 'rules-group' });
+
+  /**
+   * @param {EditHistory} history
+   * @param {(event: TriedEvent | null) => void} onShow called to show an event on the picture
+   */
+  constructor(history, onShow) {
+    this.#history = history;
+    this.#onShow = onShow;
+    this.#fields = new RuleFields((rule, what, change) => this.#set(rule, what, change));
+  }
+
+  /** @param {StreamDetails['settings']} settings */
+  fill({ events = [] }) {
+    this.#rules = events.map((rule) => inOrder(textsOf(/** @type {Rule} */ (/** @type {unknown} */ (rule)))));
+    this.#shown = JSON.stringify(this.settings);
+    if (this.#open !== null && this.#open >= this.#rules.length) this.#open = null;
+    this.#status = '';
+    this.#draw();
+  }
+
+  /** Zones and lines as they are edited. */
+  set places(/** @type {readonly RulePlace[]} */ places) {
+    this.#places = places;
+    this.#draw();
+  }
+
+  /** Rules follow the new name of their zone or line. @param {'zones' | 'lines'} kind @param {string} from @param {string} to */
+  rename(kind, from, to) {
+    const key = kind === 'zones' ? 'zone' : 'line';
+    this.#rules = this.#rules.map((rule) => (rule[key] === from ? { ...rule, [key]: to } : rule));
+  }
+
+  /** As the gateway takes them; it checks them. */
+  get settings() {
+    return /** @type {NonNullable<StreamChange['events']>} */ (/** @type {unknown} */ (this.#rules.map(settingsOf)));
+  }
+
+  get isEdited() {
+    return JSON.stringify(this.settings) !== this.#shown;
+  }
+
+  get change() {
+    return this.isEdited ? { events: this.settings } : {};
+  }
+
+  /** The rules as they are edited, to be restored. */
+  get state() {
+    return { rules: this.#rules, open: this.#open };
+  }
+
+  set state({ rules, open }) {
+    this.#rules = rules;
+    this.#open = open !== null && open < rules.length ? open : null;
+    this.#draw();
+  }
+
+  /** The fields of the rules, with the elements for their faults. */
+  get fields() {
+    const inputs = /** @type {NodeListOf<HTMLInputElement>} */ (this.node.querySelectorAll('[name^="events["]'));
+    return [...inputs].map((input) => {
+      const error = /** @type {HTMLElement} */ (input.closest('.field')?.querySelector('.field-error'));
+      return { key: input.name, input, error };
+    });
+  }
+
+  /** Shows the field of a fault. @param {string} key */
+  reveal(key) {
+    const index = /^events\[(\d+)\]/.exec(key)?.[1];
+    if (index !== undefined) this.#pick(Number(index));
+  }
+
+  /** What the rules would have done. @param {RuleTrialReply | string | null} trial */
+  set trial(trial) {
+    this.#trial = trial;
+    this.#isStale = false;
+    this.#show(null);
+  }
+
+  /** They have changed since they were tried. */
+  outdate() {
+    this.#isStale = true;
+    this.#draw();
+  }
+
+  /** @param {TriedEvent | null} event */
+  #show(event) {
+    this.#event = event;
+    this.#onShow(event);
+    this.#draw();
+  }
+
+  /** @param {number | null} index */
+  #pick(index) {
+    this.#open = index;
+    this.#show(null);
+  }
+
+  /** @param {number} index */
+  #pickNode(index) {
+    return /** @type {HTMLElement | null} */ (this.node.querySelector(`[data-rule="${index}"] .place-pick`));
+  }
+
+  /**
+   * Changes a rule.
+   *
+   * @param {Rule} rule
+   * @param {string} what changes of the same in a row are undone together
+   * @param {Rule} next
+   */
+  #set(rule, what, next) {
+    this.#history.remember(`rule ${this.#rules.indexOf(rule)} ${what}`);
+    this.#rules = this.#rules.map((each) => (each === rule ? inOrder(next) : each));
+    this.#changed();
+  }
+
+  #add() {
+    this.#history.remember(`add rule ${performance.now()}`);
+    const taken = new Set(this.#rules.map(({ id }) => id));
+    let number = this.#rules.length + 1;
+    while (taken.has(`rule-${number}`)) number += 1;
+    const { zone, line } = this.#firstPlaces;
+    const kind = zone === undefined && line !== undefined ? 'crosses' : 'dwells';
+    const rule = ofKind({ id: `rule-${number}`, kind }, kind, { zone, line });
+    this.#rules = [...this.#rules, inOrder({ ...rule, ...(zone === undefined || kind === 'crosses' ? {} : { zone }) })];
+    this.#status = `${rule.id} was added. It holds once you save.`;
+    this.#pick(this.#rules.length - 1);
+    this.#changed();
+    /** @type {HTMLElement | null} */ (this.node.querySelector('.rule-fields:not([hidden]) select'))?.focus();
+  }
+
+  /** @param {number} index */
+  #remove(index) {
+    this.#history.remember(`remove rule ${performance.now()}`);
+    this.#status = `${this.#rules[index].id} will be removed when you save. Undo brings it back.`;
+    this.#rules = this.#rules.toSpliced(index, 1);
+    this.#pick(null);
+    this.#changed();
+    (this.#pickNode(Math.min(index, this.#rules.length - 1)) ?? this.node.querySelector('button'))?.focus();
+  }
+
+  #changed() {
+    this.#isStale = true;
+    this.#draw();
+    this.node.dispatchEvent(new Event('input', { bubbles: true }));
+  }
+
+  get #firstPlaces() {
+    const first = (/** @type {string} */ kind) => this.#places.find((place) => place.kind === kind)?.id;
+    return { zone: first('zones'), line: first('lines') };
+  }
+
+  #draw() {
+    render(
+      html`<div class="places-head">
+          <h2>Rules</h2>
+          <span data-needs="operator"><button type="button" class="button" aria-label="Add rule" @click=${() => this.#add()}>+ Rule</button></span>
+        </div>
+        ${this.#rules.length === 0 ? html`<p class="none">No rule yet: a rule tells when somebody stays, crosses a line, or the picture is dark.</p>` : nothing}
+        <ul class="place-rows">${repeat(
+          this.#rules,
+          (_, i) => i,
+          (rule, i) => this.#row(rule, i),
+        )}</ul>
+        <p class="hint" role="status">${this.#status}</p>`,
+      this.node,
+    );
+  }
+
+  /** @param {Rule} rule @param {number} i */
+  #row(rule, i) {
+    const isOpen = i === this.#open;
+    const isMetric = this.#places.some(({ kind, id, isMetric }) => kind === 'zones' && id === rule.zone && isMetric);
+    const sentence = sentenceOf(rule, isMetric).map(({ text, isValue }) => (isValue ? html`<b>${text}</b>` : text));
+    return html`<li class="place-row rule-row" data-rule=${i} data-selected=${isOpen || nothing}>
+      <div class="place-line">
+        <button type="button" class="place-pick" aria-expanded=${isOpen} @click=${() => this.#pick(isOpen ? null : i)}>
+          <span>${sentence}<small>${rule.id}</small></span>
+          <span class="place-count" data-needs="operator">${isOpen ? '' : firedText(this.#trial, rule.id, this.#isStale)}</span>
+        </button>
+        <button type="button" class="button button-small" data-needs="operator" aria-label="Delete rule ${rule.id}"
+          @click=${() => this.#remove(i)}>Delete</button>
+      </div>
+      ${
+        isOpen
+          ? html`<div class="place-fields rule-fields" data-needs="operator">
+              ${this.#fields.draw(rule, `events[${i}]`, this.#places, (/** @type {RuleKind} */ kind) =>
+                this.#set(rule, `kind ${performance.now()}`, ofKind(rule, kind, this.#firstPlaces)),
+              )}
+              ${triedRule({
+                trial: this.#trial,
+                rule: rule.id,
+                isStale: this.#isStale,
+                shown: this.#event,
+                onShow: (event) => this.#show(event === this.#event ? null : event),
+              })}
+            </div>`
+          : nothing
+      }
+    </li>`;
+  }
+}
+
+/** @param {Rule} rule @returns {Rule} */
+function textsOf(rule) {
+  const texts = NUMBERS.flatMap((key) => (rule[key] === undefined ? [] : [[key, String(rule[key])]]));
+  return { ...rule, ...Object.fromEntries(texts) };
+}
+
+/** What is no number, or no time, is sent as it is: the gateway says what is wrong with it. @param {Rule} rule */
+function settingsOf(rule) {
+  const entries = Object.entries(rule).map(([key, value]) => {
+    const text = String(value).trim();
+    if (NUMBERS.includes(key)) return [key, Number.isNaN(Number(text)) ? value : Number(text)];
+    return [key, TIMES.includes(key) && /^[\d.]+$/.test(text) ? `${text}s` : value];
+  });
+  return /** @type {Rule} */ (Object.fromEntries(entries));
+}
