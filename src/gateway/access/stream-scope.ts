@@ -21,6 +21,7 @@ const SCOPED_ROUTES: ReadonlySet<string> = new Set([
   'PATCH /api/streams/:id',
   'PUT /api/streams/:id',
   'DELETE /api/streams/:id',
+  'POST /api/streams/:id/rules/try',
   'POST /api/streams/:id/pause',
   'POST /api/streams/:id/resume',
   'GET /api/streams/:id/history',
