@@ -313,7 +313,7 @@ export class GatewayApi {
     return this.#get('/healthz', options);
   }
 
-  /** Whether the pipeline can work. Resolves also if it cannot. */
+  /** Whether the pipeline can work; why only with a token. Resolves also if it cannot. */
   readiness(options?: CallOptions): Promise<ReadyReply> {
     return this.#call({ ...options, method: 'GET', path: '/readyz', okStatus: 503 });
   }

@@ -3,7 +3,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import type { Role } from '../protocol/feed.ts';
 import type { AttemptLimit } from './access/attempt-limit.ts';
 import type { ProxiedRequest, ProxyUsers } from './access/proxy-users.ts';
-import { includesRole } from './access/route-access.ts';
+import { includesRole, type RouteAccess } from './access/route-access.ts';
 import { ANYONE, type Identity, type TokenTable } from './access/token-table.ts';
 import { hashOfCookie, hashOfToken } from './access/tokens-file.ts';
 
@@ -28,13 +28,13 @@ export interface AccessRequest {
   readonly cookies: Readonly<Record<string, string | undefined>>;
   /** IP address of the client. */
   readonly address: string;
-  /** Whether the matched route needs no token. */
-  readonly isOpen: boolean;
+  /** What the matched route needs; null if there is no such route. */
+  readonly access: RouteAccess | null;
 }
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who sent the request; null on an open route, or before the guard has seen it. */
+    /** Who sent the request; null on an open route, without a token on one for probes, or before the guard has seen it. */
     identity: Identity | null;
   }
 }
@@ -66,7 +66,7 @@ export class AccessGuard {
   }
 
   /**
-   * Returns who sends the request; null on an open route. The caller then checks the role.
+   * Returns who sends the request; null on an open route, and without a token on one for probes. The caller then checks the role.
    *
    * @throws ORIGIN_REFUSED, UNAUTHORIZED, TOO_MANY_ATTEMPTS if the request is not allowed.
    */
@@ -75,10 +75,13 @@ export class AccessGuard {
     if (isUpgrade || !SAFE_METHODS.has(request.method)) {
       this.#checkOrigin(request.headers.origin, request.headers.host);
     }
-    if (request.isOpen) return null;
+    if (request.access === 'open') return null;
     const user = this.#rules.proxyUsers?.identify(request.proxied) ?? null;
     if (user !== null) return user;
-    return this.#isOpen ? ANYONE : this.#identify(hashesIn(request), request.address);
+    if (this.#isOpen) return ANYONE;
+    const hashes = hashesIn(request);
+    if (request.access === 'probe' && hashes.length === 0) return null;
+    return this.#identify(hashes, request.address);
   }
 
   /** Returns whose token this is. @throws UNAUTHORIZED, TOO_MANY_ATTEMPTS */

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { ModelSummary, PipelineSummary, ReadyReply } from '../protocol/rest.ts';
+import { includesRole } from './access/route-access.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import { described } from './route-schema.ts';
 import type { RuntimePort } from './runtime-port.ts';
@@ -24,12 +25,11 @@ export function addHostRoutes(app: FastifyInstance, port: RuntimePort, sources: 
 
   app.get('/readyz', described('Whether it can work.'), ({ identity }, reply): ReadyReply => {
     const { isReady, isDegraded = false, reason } = port.readiness();
+    if (!isReady) reply.code(503);
+    if (identity === null || !includesRole(identity.role, 'viewer')) return { status: isReady ? 'ready' : 'not-ready' };
     // Reasons name streams.
-    const isScoped = identity?.streams !== undefined;
-    if (!isReady) {
-      reply.code(503);
-      return { status: 'not-ready', reason: isScoped ? 'not ready' : reason };
-    }
+    const isScoped = identity.streams !== undefined;
+    if (!isReady) return { status: 'not-ready', reason: isScoped ? 'not ready' : reason };
     if (isScoped) return { status: isDegraded ? 'degraded' : 'ready', reason: isDegraded ? 'degraded' : 'ready' };
     const problem = isDegraded ? reason : sources.rolloutProblem();
     const { overload } = port.report().host;

@@ -221,10 +221,9 @@ function addGuard(app: FastifyInstance, guard: AccessGuard, caps: ConnectionCaps
     const access = is404 ? null : (accessOf(method, routeOptions.url ?? '') ?? 'admin');
     try {
       const proxied = { peer: request.socket.remoteAddress, headers: request.raw.headersDistinct };
-      const isOpen = access === 'open';
-      request.identity = guard.check({ method, url, headers, cookies, address, proxied, isOpen }, request.ws);
+      request.identity = guard.check({ method, url, headers, cookies, address, proxied, access }, request.ws);
       // An unknown route is answered with 404 for any token.
-      if (request.identity !== null && access !== null && access !== 'open') {
+      if (request.identity !== null && access !== null && access !== 'open' && access !== 'probe') {
         requireRole(request.identity, access);
         const { params, query: asked } = request;
         requireScope(request.identity, { method, pattern: routeOptions.url ?? '', params, query: asked });

@@ -447,10 +447,13 @@ export interface HealthReply {
 
 /** Whether the pipeline can work: `GET /readyz`. */
 export interface ReadyReply {
-  /** degraded: it works, but a sink cannot write, a stream could not be started, or a version could not be loaded. */
+  /**
+   * degraded: it works, but a sink cannot write, a stream could not be started, or a version could not be loaded. Without a token:
+   * ready.
+   */
   readonly status: 'ready' | 'degraded' | 'not-ready';
-  /** Why, one sentence. */
-  readonly reason: string;
+  /** Why, one sentence; only with a token of role viewer. */
+  readonly reason?: string;
   /** What is short, and what helps, while more is asked of the host than it can do; absent otherwise. It is ready all the same. */
   readonly overload?: string;
 }

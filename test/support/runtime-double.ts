@@ -2,7 +2,13 @@ import type { Detection } from '../../src/core/detection.ts';
 import type { PreviewPicture, PublishedFrame } from '../../src/core/frame.ts';
 import type { MonoMs, PtsUs } from '../../src/core/units.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
-import type { ChangeOptions, RuntimePort, TagCheck, TaggedSettings } from '../../src/gateway/runtime-port.ts';
+import type {
+  ChangeOptions,
+  Readiness,
+  RuntimePort,
+  TagCheck,
+  TaggedSettings,
+} from '../../src/gateway/runtime-port.ts';
 import { parseStream } from '../../src/pipeline/load-pipeline.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { HostReport, StreamReport, StreamState } from '../../src/protocol/report.ts';
@@ -20,7 +26,7 @@ type Listener<T> = (value: T) => void;
 export class RuntimeDouble implements RuntimePort {
   readonly calls: string[] = [];
   watched: ReadonlySet<string> = new Set();
-  ready = { isReady: true, reason: 'the engine is loaded' };
+  ready: Readiness = { isReady: true, reason: 'the engine is loaded' };
   timeMs = 1_700_000_000_000;
   host: HostReport = hostReport();
   /** Modifies every report before it is sent: a fleet adds hosts. */

@@ -1,7 +1,10 @@
 import { ROLES, type Role } from '../../protocol/feed.ts';
 
-/** What a route needs: nothing, or a token whose role is at least this one. */
-export type RouteAccess = 'open' | Role;
+/**
+ * What a route needs: nothing, or a token whose role is at least this one. `probe`: it answers without a token too, but says more to
+ * those who have one.
+ */
+export type RouteAccess = 'open' | 'probe' | Role;
 
 /**
  * Who may use which route. A route that is missing here needs the role admin, and a test fails.
@@ -13,6 +16,8 @@ export type RouteAccess = 'open' | Role;
  */
 export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
   'GET /healthz': 'open',
+  // Orchestrators have no token.
+  'GET /readyz': 'probe',
   // The sign-in page needs its style sheet before there is a token.
   'GET /base.css': 'open',
   'POST /sign-in': 'open',
@@ -21,7 +26,6 @@ export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
 
   'GET /metrics': 'metrics',
 
-  'GET /readyz': 'viewer',
   'GET /ws': 'viewer',
   'OPTIONS /ws': 'viewer',
   'POST /sign-out': 'viewer',

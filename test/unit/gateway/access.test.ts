@@ -48,7 +48,7 @@ describe('token', () => {
 
     const statuses = async (paths: string[], headers: Record<string, string>): Promise<number[]> =>
       Promise.all(paths.map((path) => statusFor(url + path, headers)));
-    const paths = ['/', '/app.js', '/api/streams', '/metrics', '/readyz'];
+    const paths = ['/', '/app.js', '/api/streams', '/metrics', '/api/models'];
     expect(await statuses(paths, {})).toEqual([401, 401, 401, 401, 401]);
     expect(await statuses(paths, { authorization: 'Bearer wrong' })).toEqual([401, 401, 401, 401, 401]);
     expect(await statuses(paths, bearer)).toEqual([200, 200, 200, 200, 200]);
@@ -58,6 +58,23 @@ describe('token', () => {
     expect(await upgradeStatus(`${url}/ws?token=wrong`)).toBe(401);
     expect(await upgradeStatus(`${url}/ws${query}`)).toBe(101);
     expect(await upgradeStatus(`${url}/ws`, bearer)).toBe(101);
+  });
+
+  it('is not needed to learn if it is ready, but to learn why', async () => {
+    const port = new RuntimeDouble(['gate']);
+    const { url } = await openGateway(port, { token: TOKEN });
+    const ready = async (headers: Record<string, string> = {}): Promise<unknown> => {
+      const reply = await fetch(`${url}/readyz`, { headers });
+      return [reply.status, reply.status === 401 ? null : await reply.json()];
+    };
+    const bearer = { authorization: `Bearer ${TOKEN}` };
+    port.ready = { isReady: true, isDegraded: true, reason: 'sink /srv/a.jsonl cannot write' };
+    expect(await ready()).toEqual([200, { status: 'ready' }]);
+    expect(await ready(bearer)).toEqual([200, { status: 'degraded', reason: 'sink /srv/a.jsonl cannot write' }]);
+    expect(await ready({ authorization: 'Bearer wrong' })).toEqual([401, null]);
+    port.ready = { isReady: false, reason: 'the disk does not answer' };
+    expect(await ready()).toEqual([503, { status: 'not-ready' }]);
+    expect(await ready(bearer)).toEqual([503, { status: 'not-ready', reason: 'the disk does not answer' }]);
   });
 
   it('cannot be bypassed with a path that resembles an open one', async () => {

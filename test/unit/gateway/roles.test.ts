@@ -19,7 +19,7 @@ function neededFor(route: string): Role | null {
   const [method, path] = route.split(' ') as [string, string];
   if (path.startsWith('/v2/health/')) return null;
   if (path === '/api/detect' || path.startsWith('/v2')) return 'viewer';
-  if (path === '/healthz' || path === '/base.css' || path === '/sign-in') return null;
+  if (path === '/healthz' || path === '/readyz' || path === '/base.css' || path === '/sign-in') return null;
   if (path === '/metrics') return 'metrics';
   if (method === 'GET' || method === 'OPTIONS' || path === '/sign-out') return 'viewer';
   return /^\/api\/(rollouts|hosts)/.test(path) ? 'admin' : 'operator';
@@ -65,11 +65,22 @@ describe('a role', () => {
     expect(wrong).toEqual([]);
   });
 
+  it('metrics learns if the host is ready, viewer why', async () => {
+    const { url } = await open();
+    const answer = async (role: Role): Promise<unknown> =>
+      (await fetch(`${url}/readyz`, { headers: bearer(role) })).json();
+    expect(await answer('metrics')).toEqual({ status: 'ready' });
+    expect(await answer('viewer')).toEqual({ status: 'ready', reason: 'the engine is loaded' });
+  });
+
   it('is not enough without a token: only what is open answers', async () => {
     const { url } = await open();
     const answered: string[] = [];
     for (const route of routes) if ((await statusOf(url, route, {})) !== 401) answered.push(route);
-    expect(answered.sort()).toEqual(['GET /base.css', 'GET /healthz', 'GET /v2/health/live', 'GET /v2/health/ready']);
+    expect(answered.sort()).toEqual([
+      ...['GET /base.css', 'GET /healthz', 'GET /readyz'],
+      ...['GET /v2/health/live', 'GET /v2/health/ready'],
+    ]);
   });
 
   it('that is too low is named together with the one that is needed', async () => {

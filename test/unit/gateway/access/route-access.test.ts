@@ -39,6 +39,8 @@ describe('the table of routes and roles', () => {
       'GET /v2/health/ready',
       'POST /sign-in',
     ]);
+    const probes = Object.entries(ROUTE_ACCESS).filter(([, access]) => access === 'probe');
+    expect(probes.map(([route]) => route)).toEqual(['GET /readyz']);
     for (const [route, access] of Object.entries(ROUTE_ACCESS)) {
       // A picture to be inferred changes nothing.
       if (/^(?:GET|OPTIONS) |^POST \/(?:sign-|api\/detect|v2\/)/.test(route)) continue;
@@ -48,7 +50,7 @@ describe('the table of routes and roles', () => {
 
   it('gives the role metrics exactly one route', () => {
     const routes = Object.entries(ROUTE_ACCESS).filter(
-      ([, access]) => access !== 'open' && includesRole('metrics', access),
+      ([, access]) => access !== 'open' && access !== 'probe' && includesRole('metrics', access),
     );
     expect(routes.map(([route]) => route)).toEqual(['GET /metrics']);
   });
