@@ -24,6 +24,14 @@ class FakeRunner implements StreamRunner {
     this.leases.set(id, lease);
   }
 
+  async standBy(): Promise<boolean> {
+    return false;
+  }
+
+  hasResult(): boolean {
+    return false;
+  }
+
   async change(): Promise<void> {}
 
   async stop(id: string): Promise<void> {

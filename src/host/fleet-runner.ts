@@ -16,6 +16,15 @@ export function fleetRunner(host: PipelineHost): StreamRunner {
       await streams.add(config, lease);
       started.add(config.id);
     },
+    async standBy(config: StreamConfig, lease: StreamLease): Promise<boolean> {
+      if (config.policy === 'file') return false;
+      await this.start(config, lease);
+      if (runtime.stream(config.id).input.policy === 'live') return true;
+      await this.stop(config.id);
+      return false;
+    },
+    hasResult: (streamId) =>
+      started.has(streamId) && (runtime.stream(streamId).telemetry.frames(0).dropped['lease-lost'] ?? 0) > 0,
     async change(config: StreamConfig): Promise<void> {
       await streams.change(config.id, (current) => rules.replaced(current, config));
     },

@@ -86,8 +86,11 @@ const eventBody = z.object({
     .optional(),
 });
 
-/** Topic `wake`: the hosts that should read the control plane; null means all hosts that the envelope's stream concerns. */
-const wakeBody = z.object({ hosts: z.array(id).max(MAX_STREAMS) }).nullable();
+/**
+ * Topic `wake`: the hosts that should read the control plane; null means all hosts that the envelope's stream concerns. With
+ * `standsBy` the sender is ready to go on with that stream, so its host can hand it over.
+ */
+const wakeBody = z.object({ hosts: z.array(id).max(MAX_STREAMS), standsBy: z.boolean().optional() }).nullable();
 export type WakeBody = Wire<typeof wakeBody>;
 
 /** A body, or what is wrong with it. */

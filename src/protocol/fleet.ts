@@ -32,6 +32,8 @@ export interface HostCard {
   readonly segments: number;
   /** What is short, and what helps, while more is asked of it than it can do; absent otherwise, and from older hosts. */
   readonly overload?: string | undefined;
+  /** It stops and hands over its streams; absent otherwise, and from older hosts. */
+  readonly isLeaving?: boolean | undefined;
   /** When it started, milliseconds since 1970. */
   readonly startedMs: number;
   /** Version of Sightline. */
@@ -48,6 +50,7 @@ export const hostCard = z.object({
   streams: count,
   segments: count,
   overload: text.optional(),
+  isLeaving: z.boolean().optional(),
   startedMs: count,
   version: name,
 });

@@ -32,6 +32,9 @@ export class PretendedRunner implements StreamRunner {
   readonly broken = new Map<string, SightlineError>();
   /** Starts wait for this promise. */
   gate: Promise<void> = Promise.resolve();
+  /** Streams can be started before their lease is there; and whether they have results then. */
+  canStandBy = false;
+  hasResults = false;
   /** Called before a stream stops. */
   onStop: (id: string) => void = () => {};
   readonly #busy = new Set<string>();
@@ -46,6 +49,20 @@ export class PretendedRunner implements StreamRunner {
     this.log.push(this.failure === null ? `start ${id}` : `fail ${id}`);
     if (this.failure !== null) throw this.failure;
     this.running.set(id, { config, lease });
+  }
+
+  async standBy(config: StreamConfig, lease: StreamLease): Promise<boolean> {
+    const { id } = config;
+    if (!this.canStandBy) return false;
+    if (this.running.has(id)) this.complaints.push(`${id} was started twice`);
+    if (lease.isValid()) this.complaints.push(`${id} stood by with its lease`);
+    this.log.push(`stand by ${id}`);
+    this.running.set(id, { config, lease });
+    return true;
+  }
+
+  hasResult(): boolean {
+    return this.hasResults;
   }
 
   async change(config: StreamConfig): Promise<void> {

@@ -15,6 +15,10 @@ import type { StreamRunner } from './stream-runner.ts';
 
 /** Wake messages closer together than this cause one heartbeat. */
 const WAKE_GAP_MS = 100;
+/** A stream that leaves a draining host waits so long for the next host, which may not reach a camera that takes one client. */
+const HAND_OVER_MS = 5_000;
+/** A host that stops hands over within this time, which leaves 10 s of what a service manager allows. */
+const LEAVE_MS = 15_000;
 
 export interface HostAgentOptions {
   readonly control: Pick<ControlPlane, 'state' | 'bus'>;
@@ -67,6 +71,9 @@ export class HostAgent {
   #isDue = false;
   #isUnreachable = false;
   #isDraining = false;
+  /** Hands over its streams, which it still runs; then it closes. */
+  #isLeaving = false;
+  #isClosed = false;
   #isLeader = false;
   #closing: Promise<void> | null = null;
   #stopTick: () => void = () => {};
@@ -119,7 +126,7 @@ export class HostAgent {
     return keeper !== undefined && keeper.fence !== null && keeper.isValid(keeper.fence);
   }
 
-  /** Leaves the fleet: stops streams, releases leases and notifies the other hosts. Idempotent. */
+  /** Leaves the fleet: hands over streams, stops those that no host takes, and releases leases. Idempotent. */
   stop(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -129,6 +136,8 @@ export class HostAgent {
     const allDone = new Promise<void>((resolve) => {
       this.#onAllDone = resolve;
     });
+    await this.#handOver(allDone);
+    this.#isClosed = true;
     for (const keeper of this.#keepers.values()) keeper.setWanted(null);
     // Heartbeats continue meanwhile: streams that still run need their leases.
     if (this.#keepers.size > 0) await allDone;
@@ -143,6 +152,37 @@ export class HostAgent {
       control.bus.publish({ topic: 'wake', hostId: card.id, stream: null, fence: null, body: null });
     } catch (error) {
       this.#options.onNotice(`host ${card.id} could not leave the fleet cleanly: ${(error as Error).message}`);
+    }
+  }
+
+  /** Goes on with the streams while hosts that could take them get ready. */
+  async #handOver(allDone: Promise<void>): Promise<void> {
+    const { beatMs, control, card } = this.#options;
+    for (let ms = 0; ms < LEAVE_MS && this.#keepers.size > 0 && (await this.#hasSuccessor()); ms += beatMs) {
+      if (!this.#isLeaving) {
+        this.#isLeaving = true;
+        await this.#beating;
+        await this.#beat().catch(() => undefined);
+        // The leader plans once it knows.
+        control.bus.publish({ topic: 'wake', hostId: card.id, stream: null, fence: null, body: null });
+      }
+      let stopTimer = (): void => {};
+      const beat = new Promise<void>((resolve) => {
+        stopTimer = this.#clock.setTimer(resolve, beatMs);
+      });
+      await Promise.race([allDone, beat]);
+      stopTimer();
+    }
+  }
+
+  /** Returns whether another host could take the streams. */
+  async #hasSuccessor(): Promise<boolean> {
+    const { control, card } = this.#options;
+    try {
+      const { hosts, draining } = await control.state.snapshot();
+      return hosts.some(({ id, pipeline }) => id !== card.id && pipeline === card.pipeline && !draining.has(id));
+    } catch {
+      return false;
     }
   }
 
@@ -192,8 +232,8 @@ export class HostAgent {
     }
     this.#isLeader = isLeader;
     if (!isLeader) this.#leader.resign();
-    if (this.#closing !== null) return;
-    if (plan !== null) this.#applyPlan(plan);
+    if (this.#isClosed) return;
+    if (plan !== null) this.#applyPlan(plan, isDraining || this.#isLeaving ? HAND_OVER_MS : 0);
     this.#planRevision = planRevision;
     if (isDraining !== this.#isDraining) {
       this.#isDraining = isDraining;
@@ -221,7 +261,11 @@ export class HostAgent {
     this.#leader.resign();
   }
 
-  #applyPlan(plan: ReadonlyMap<string, { readonly order: StreamOrder; readonly assignment: Assignment }>): void {
+  /** @param handOverMs - so long streams that go to another host wait for it. */
+  #applyPlan(
+    plan: ReadonlyMap<string, { readonly order: StreamOrder; readonly assignment: Assignment }>,
+    handOverMs: number,
+  ): void {
     for (const [id, { order, assignment }] of plan) {
       if (order.isPaused) continue;
       const config = limitedConfig(order.config, assignment.maxFps);
@@ -230,8 +274,8 @@ export class HostAgent {
       else keeper.setWanted(config);
     }
     for (const [id, keeper] of this.#keepers) {
-      const isWanted = plan.get(id)?.order.isPaused === false;
-      if (!isWanted) keeper.setWanted(null);
+      const planned = plan.get(id);
+      if (planned?.order.isPaused !== false) keeper.setWanted(null, planned === undefined ? handOverMs : 0);
     }
   }
 
@@ -243,6 +287,10 @@ export class HostAgent {
       ...{ runner, events },
       clock: this.#clock,
       leaseEndMs: () => this.#leaseEndMs(),
+      onStandsBy: (stream) => {
+        const body = { hosts: [], standsBy: true };
+        control.bus.publish({ topic: 'wake', hostId: card.id, stream, fence: null, body });
+      },
       onFailure: (id, error) => this.#onFailure(id, error),
       onDone: ({ id }) => {
         this.#keepers.delete(id);
@@ -284,12 +332,14 @@ export class HostAgent {
   }
 
   /** Sends a heartbeat only if the message concerns this host, to spare Redis. */
-  #onWake({ stream, body }: BusMessage): void {
+  #onWake({ hostId, stream, body }: BusMessage): void {
     const wake = readWake(body);
     if ('complaint' in wake) {
       this.#incidents.refuse('bus-wake', 'schema', () => wake.complaint);
       return;
     }
+    if (wake.body?.standsBy === true && stream !== null && hostId !== this.#options.card.id)
+      this.#keepers.get(stream)?.letGo();
     const concerns =
       wake.body === null
         ? stream === null || this.#isLeader || this.#keepers.has(stream)
@@ -316,7 +366,8 @@ export class HostAgent {
   }
 
   #card(streams: number): HostCard {
-    return { ...this.#options.card, ...this.#options.runner.report(), streams };
+    const leaving = this.#isLeaving ? { isLeaving: true } : {};
+    return { ...this.#options.card, ...this.#options.runner.report(), ...leaving, streams };
   }
 }
 

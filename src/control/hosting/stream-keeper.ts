@@ -1,5 +1,6 @@
 import type { StreamConfig } from '../../config/stream.ts';
 import type { Clock } from '../../core/clock.ts';
+import type { StreamLease } from '../../core/stream-lease.ts';
 import { SightlineError, type WireError } from '../../errors/sightline-error.ts';
 import { BackOff } from '../../flow/back-off.ts';
 import { Pause } from '../../flow/pause.ts';
@@ -7,8 +8,9 @@ import type { FleetState } from '../control-plane.ts';
 import type { LeasedEvents } from './leased-events.ts';
 import type { StreamRunner } from './stream-runner.ts';
 
-/** While another host still holds the lease. */
+/** While another host still holds the lease; and once that one can stop, which is the gap in the stream. */
 const CLAIM_RETRY_MS = 250;
+const TAKE_OVER_RETRY_MS = 50;
 const START_RETRY = { firstMs: 1_000, maxMs: 30_000 } as const;
 /** Between two attempts after an error that is not retryable: an operator has to fix the cause. */
 const PERMANENT_RETRY_MS = 30_000;
@@ -24,6 +26,8 @@ export interface KeeperPort {
   readonly clock: Clock;
   /** Returns when a lease claimed now expires, on the monotonic clock; in the past while the control plane is unreachable. */
   leaseEndMs(): number;
+  /** Called again and again while the next holder of the lease, which is this host, has all that it can have without it. */
+  onStandsBy(streamId: string): void;
   /** Called when the stream could not be started, changed or stopped, once for each new reason. */
   onFailure(streamId: string, error: SightlineError): void;
   /** Called when the stream is stopped and its lease released. */
@@ -36,9 +40,20 @@ interface Lease {
   endMs: number;
 }
 
+/** Fence of a stream that stands by: no lease has it. */
+const NO_FENCE = -1;
+
+interface Running {
+  /** Has the fence of the lease that it runs under. */
+  readonly lease: StreamLease & { fence: number };
+  readonly text: string;
+}
+
 /**
  * Brings one stream of a host to its wanted state, one step at a time: claim, start, change, stop, release. The wanted state
  * may change at any moment; the current step is finished first, so a stream is never started twice.
+ *
+ * While another host has the lease, a live stream is started all the same and stands by: it runs from the moment of the claim.
  */
 export class StreamKeeper {
   readonly id: string;
@@ -46,7 +61,11 @@ export class StreamKeeper {
   readonly #backOff: BackOff;
   #wanted: StreamConfig | null;
   #lease: Lease | null = null;
-  #running: { readonly fence: number; readonly text: string } | null = null;
+  #running: Running | null = null;
+  /** What cannot stand by, by its settings: it is not tried again. */
+  #cannotStandBy: StreamConfig | null = null;
+  /** Until when a stream that goes to another host waits for that one. */
+  #handOverEndMs = Number.NEGATIVE_INFINITY;
   #state: KeeperState = 'claiming';
   #failure: WireError | null = null;
   /** Something changed since the last step was chosen. */
@@ -81,12 +100,26 @@ export class StreamKeeper {
     return this.#lease?.fence === fence && this.#port.clock.now() < this.#lease.endMs;
   }
 
-  /** Sets the wanted configuration. @param config - null stops the stream and releases its lease. */
-  setWanted(config: StreamConfig | null): void {
+  /**
+   * Sets the wanted configuration.
+   *
+   * @param config - null stops the stream and releases its lease.
+   * @param handOverMs - so long it goes on first, if no `letGo` comes before.
+   */
+  setWanted(config: StreamConfig | null, handOverMs = 0): void {
     const isSame = config !== null && this.#wanted !== null && textOf(config) === textOf(this.#wanted);
+    if (handOverMs === 0) this.#handOverEndMs = Number.NEGATIVE_INFINITY;
+    else if (this.#wanted !== null) this.#handOverEndMs = this.#port.clock.now() + handOverMs;
     this.#wanted = config;
     if (isSame) return;
     this.#backOff.reset();
+    this.#wake();
+  }
+
+  /** Called when the next host stands by for the stream. Does nothing if this one is to keep it. */
+  letGo(): void {
+    if (this.#wanted !== null) return;
+    this.#handOverEndMs = Number.NEGATIVE_INFINITY;
     this.#wake();
   }
 
@@ -118,7 +151,10 @@ export class StreamKeeper {
       this.#isWoken = false;
       if (this.#lease !== null && !this.isValid(this.#lease.fence)) this.#lease = null;
       const failure = this.#runFailure();
-      if (this.#running !== null && (this.#wanted === null || this.#lease?.fence !== this.#running.fence)) {
+      const handOverMs = this.#handOverEndMs - this.#port.clock.now();
+      if (this.#running !== null && this.#wanted === null && this.#hasItsLease() && handOverMs > 0) {
+        await this.#pause(handOverMs);
+      } else if (this.#running !== null && (this.#wanted === null || !(this.#standsBy() || this.#hasItsLease()))) {
         await this.#stop();
       } else if (this.#wanted === null) {
         await this.#release();
@@ -126,7 +162,9 @@ export class StreamKeeper {
         if (this.#wanted === null) break;
       } else if (this.#lease === null) {
         this.#state = 'claiming';
-        if (!(await this.#claim())) await this.#pause(CLAIM_RETRY_MS);
+        const claimed = await this.#claim();
+        const isReady = claimed === 'held' && (await this.#standBy(this.#wanted));
+        if (claimed !== 'claimed') await this.#pause(isReady ? TAKE_OVER_RETRY_MS : CLAIM_RETRY_MS);
       } else if (failure !== null) {
         await this.#stop();
         await this.#pause(this.#fail(failure));
@@ -142,19 +180,57 @@ export class StreamKeeper {
     this.#port.onDone(this);
   }
 
-  async #claim(): Promise<boolean> {
-    const { state, hostId, clock } = this.#port;
+  #standsBy(): boolean {
+    return this.#running?.lease.fence === NO_FENCE;
+  }
+
+  #hasItsLease(): boolean {
+    return this.#lease !== null && this.#lease.fence === this.#running?.lease.fence;
+  }
+
+  /** @returns held: another host has the lease; unknown: ask again. */
+  async #claim(): Promise<'claimed' | 'held' | 'unknown'> {
+    const { state, hostId, clock, events } = this.#port;
     // The lease expires with the last answered heartbeat, not `leaseMs` after this call.
     const endMs = this.#port.leaseEndMs();
-    if (endMs <= clock.now()) return false;
+    if (endMs <= clock.now()) return 'unknown';
     try {
       const fence = await state.claim(this.id, hostId);
-      if (fence !== null) this.#lease = { fence, endMs };
-      return fence !== null;
+      if (fence === null) return 'held';
+      this.#lease = { fence, endMs };
+      if (this.#running !== null) {
+        this.#running.lease.fence = fence;
+        events?.open(this.id, this.#running.lease);
+      }
+      return 'claimed';
     } catch {
       // Redis is unreachable, or the order or this host is gone; the next heartbeat shows which.
-      return false;
+      return 'unknown';
     }
+  }
+
+  #newLease(fence: number): Running['lease'] {
+    const lease = { fence, isValid: () => this.isValid(lease.fence) };
+    return lease;
+  }
+
+  /** Starts a stream whose lease another host still has. @returns whether that one can stop now, which it is told. */
+  async #standBy(config: StreamConfig): Promise<boolean> {
+    const { runner } = this.#port;
+    if (this.#runFailure() !== null) {
+      await this.#stop();
+      this.#cannotStandBy = config;
+    }
+    if (this.#running === null && this.#cannotStandBy !== config) {
+      const lease = this.#newLease(NO_FENCE);
+      // What keeps it from running is reported once it has its lease.
+      const isStarted = await runner.standBy(config, lease).catch(() => false);
+      if (isStarted) this.#running = { lease, text: textOf(config) };
+      else this.#cannotStandBy = config;
+    }
+    const isReady = this.#running === null || runner.hasResult(this.id);
+    if (isReady) this.#port.onStandsBy(this.id);
+    return isReady;
   }
 
   /** @returns time to wait before the next attempt; null if it succeeded. */
@@ -164,11 +240,14 @@ export class StreamKeeper {
     try {
       if (this.#running === null) {
         this.#state = 'starting';
-        const lease = { fence, isValid: () => this.isValid(fence) };
+        const lease = this.#newLease(fence);
         this.#port.events?.open(this.id, lease);
         await runner.start(config, lease);
-      } else await runner.change(config);
-      this.#running = { fence, text };
+        this.#running = { lease, text };
+      } else {
+        await runner.change(config);
+        this.#running = { lease: this.#running.lease, text };
+      }
       this.#backOff.reset();
       return null;
     } catch (thrown) {

@@ -23,6 +23,16 @@ export interface StreamRunner {
    * @throws SightlineError if it cannot run as ordered; it is removed completely then.
    */
   start(config: StreamConfig, lease: StreamLease): Promise<void>;
+  /**
+   * Starts a stream while another host still has its lease, so that it runs without a gap once `lease` becomes valid. Until then its
+   * results are dropped.
+   *
+   * @returns false, and starts nothing, if its first frames must not be lost: a file.
+   * @throws as `start`.
+   */
+  standBy(config: StreamConfig, lease: StreamLease): Promise<boolean>;
+  /** Whether a stream that stands by has a result. */
+  hasResult(streamId: string): boolean;
   /** Changes the settings under the same lease. @throws as `start`; the stream then continues with its old settings. */
   change(config: StreamConfig): Promise<void>;
   /** Stops a stream; resolves when it has ended. Does nothing if there is no such stream. */

@@ -217,10 +217,11 @@ export class StoredState implements FleetState {
         if (this.#entries.takeOutdated(`order:${order.id}`)) this.replaceOrder(order).catch(() => undefined);
       }
     }
+    const cards = Array.from((await this.#cards.read(hosts)).values(), ({ card }) => card);
     return {
       nowMs,
-      hosts: Array.from((await this.#cards.read(hosts)).values(), ({ card }) => card),
-      draining: this.#draining,
+      hosts: cards,
+      draining: new Set([...draining, ...cards.flatMap(({ id, isLeaving }) => (isLeaving === true ? [id] : []))]),
       orders: known.orders,
       assignments: await this.#assignments.read(assignments),
       leases: await this.#leases.read(leases),

@@ -86,7 +86,7 @@ describe('a fleet of hosts', () => {
     const { rig, hosts } = await fleet(['a', 'b'], 8);
     const [a, b] = hosts as [RiggedHost, RiggedHost];
     const leaving = a.agent.stop();
-    await rig.pass(BEAT_MS);
+    await rig.pass(2 * BEAT_MS);
     await leaving;
     expect(a.runner.running.size).toBe(0);
     const snapshot = await rig.state.snapshot();
