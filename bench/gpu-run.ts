@@ -10,12 +10,16 @@ import type { Section } from './support/section.ts';
 
 /**
  * Measures the engines on an NVIDIA GPU. Without one it lists what it would measure and exits with 0; with `--cpu` it
- * runs a small part on the CPU instead, which shows that the steps work.
+ * runs a small part on the CPU instead, which shows that the steps work; with `--dense` only the dense networks.
  *
- *     npm run bench:gpu [-- --seconds 5] [--cpu]
+ *     npm run bench:gpu [-- --seconds 5] [--dense] [--cpu]
  */
 const { values } = parseArgs({
-  options: { seconds: { type: 'string', default: '5' }, cpu: { type: 'boolean', default: false } },
+  options: {
+    seconds: { type: 'string', default: '5' },
+    dense: { type: 'boolean', default: false },
+    cpu: { type: 'boolean', default: false },
+  },
 });
 const seconds = Number(values.seconds);
 const driver = nvidiaDriver();
@@ -29,7 +33,7 @@ if (!(seconds >= 1 && seconds <= 600)) {
   console.log('No NVIDIA GPU found (no driver in the kernel): nothing was measured. With a GPU this measures:');
   for (const name of [...GPU_CASES.map(caseName), ...denseCaseNames(DENSE_ON_GPU)]) console.log(`- ${name}`);
 } else {
-  await measure([gpu, gpuDense(DENSE_ON_GPU)]);
+  await measure([...(values.dense ? [] : [gpu]), gpuDense(DENSE_ON_GPU)]);
 }
 
 async function measure(chosen: readonly Section[]): Promise<void> {

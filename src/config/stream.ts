@@ -63,7 +63,7 @@ const seen = {
     .regex(/^[a-z0-9_]{1,32}$/, 'expected the name of a hardware decoder, such as cuda')
     .default('none')
     .describe(
-      'Hardware decoder as ffmpeg names it (auto, cuda, vaapi, qsv, videotoolbox); falls back to software with a warning.',
+      'Hardware decoder as ffmpeg names it (auto, cuda, vaapi, qsv, videotoolbox), or cuda_scale, which also scales on the GPU; falls back to software with a warning.',
     )
     .meta(mark({ rollout: 'changes' })),
   resizeBy: z

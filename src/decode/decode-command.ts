@@ -4,7 +4,7 @@ import { ROUNDING_SLACK } from '../geometry/placement.ts';
 import { cropFilter, isWhole, type View } from '../geometry/views.ts';
 import { type FfmpegCall, ffmpegArguments, NO_TAGS, ONE_THREAD, passthrough, seconds } from './ffmpeg-arguments.ts';
 import { headerFilter, pulseFilter } from './ffmpeg-log.ts';
-import { type InputPlan, inputOptions, skipsFrames } from './input-options.ts';
+import { type InputPlan, inputOptions, SCALED, skipsFrames } from './input-options.ts';
 import { LOOK_PIPE, lookFilters } from './look-filters.ts';
 import { type FrameRate, rateFilters } from './rate-filters.ts';
 import { shedFilters } from './shed-filters.ts';
@@ -52,7 +52,7 @@ export function decodeArguments(source: SourceInput, plan: DecodePlan): string[]
   return ffmpegArguments(['-hide_banner', ...options], {
     input: source.url,
     ...(isCounted ? { firstOutput: PACKET_COUNT } : {}),
-    inputOptions: inputOptions(source, plan),
+    inputOptions: inputOptions(source, { ...plan, staysOnDevice: scalesOnDevice(plan) }),
     ...(plan.takesCommands
       ? { graph: lookGraph(plan), ...picture('[frames]', 1), second: picture('[looks]', LOOK_PIPE) }
       : { filters: filters(plan, source.window), ...picture('0:v:0', 1) }),
@@ -65,8 +65,8 @@ function lookGraph(plan: DecodePlan): string {
   const choice = [...rateFilters(tag, plan), ...shedFilters(tag)];
   return [
     '[0:v:0]split[taken][seen]',
-    `[taken]${[...choice, headerFilter(tag), ...viewFilters(canvas)].join(',')}[frames]`,
-    `[seen]${[...lookFilters(tag), ...viewFilters(canvas, 'look')].join(',')}[looks]`,
+    `[taken]${[...choice, headerFilter(tag), ...viewFilters(canvas, plan)].join(',')}[frames]`,
+    `[seen]${[...lookFilters(tag), ...viewFilters(canvas, plan, 'look')].join(',')}[looks]`,
   ].join(';');
 }
 
@@ -97,7 +97,7 @@ function filters(plan: DecodePlan, window: SourceWindow | undefined): string[] {
   // The first frame at or after `toUs` also ends ffmpeg.
   if (window !== undefined && window.toUs !== null) list.push(`trim=end=${seconds(window.toUs)}`);
   const { headerTag } = plan;
-  const chosen = [...chooseFilters(plan, window), headerFilter(headerTag), ...viewFilters(plan.canvas)];
+  const chosen = [...chooseFilters(plan, window), headerFilter(headerTag), ...viewFilters(plan.canvas, plan)];
   if (logsEachFrame(plan)) return [...list, ...chosen];
   // ffmpeg may decode for long without a line about a frame: then only pulses show that it works.
   const pulse = ['split[pulse][all]', `[pulse]${pulseFilter(headerTag)},nullsink`, `[all]${chosen.join(',')}`];
@@ -127,11 +127,12 @@ const HALF_US = 0.5;
  * Returns the filters that make the canvas of each view and stack them. `vstack` pairs frames in the order in which they
  * arrive, also where the media repeat their timestamps, go back in time or have none.
  *
+ * @param plan - null for a still picture.
  * @param prefix - of the labels: they are unique in a graph.
  */
-function viewFilters(canvas: DecodePlan['canvas'], prefix = ''): string[] {
+function viewFilters(canvas: DecodePlan['canvas'], plan: DecodePlan | null, prefix = ''): string[] {
   const { views } = canvas;
-  if (views === undefined) return canvasFilters(canvas);
+  if (views === undefined) return canvasFilters(canvas, plan !== null && scalesOnDevice(plan));
   const branches = views.map((view) => [...(isWhole(view) ? [] : [cropFilter(view)]), ...canvasFilters(canvas)]);
   if (branches.length === 1) return branches[0]!;
   const labels = (name: string): string => views.map((_, i) => `[${prefix}${name}${i}]`).join('');
@@ -163,22 +164,37 @@ const SCALER_FLAGS: Readonly<Record<ResizeKernel, string>> = {
   'vips-linear': 'bicubic+accurate_rnd',
 };
 
+/** What scales on the GPU with about the same kernel; absent: nothing does. Not run on a GPU, so what it costs in AP is not known. */
+const CUDA_KERNELS: Readonly<Partial<Record<ResizeKernel, string>>> = {
+  linear: 'bicubic',
+  'antialiased-linear': 'bilinear',
+  cubic: 'bicubic',
+  'vips-linear': 'bicubic',
+};
+
+/**
+ * Returns whether frames are scaled before they leave the GPU, so that only pictures of the model's size are copied. Not with views:
+ * `crop` reads no frames of a GPU.
+ */
+export function scalesOnDevice({ hwaccel, canvas: { fit, views } }: DecodePlan): boolean {
+  return hwaccel === SCALED && views === undefined && CUDA_KERNELS[fit.kernel ?? 'antialiased-linear'] !== undefined;
+}
+
 /** Returns the arithmetic of `fitInto` as ffmpeg expressions, which ffmpeg re-evaluates when the picture size changes. */
-function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
-  const flags = SCALER_FLAGS[fit.kernel ?? 'antialiased-linear'];
-  if (fit.mode === 'stretch') return [`scale=w=${width}:h=${height}:flags=${flags}`, ...TO_RGB, 'setsar=1'];
+function canvasFilters({ width, height, fit }: DecodePlan['canvas'], isOnDevice = false): string[] {
+  const kernel = fit.kernel ?? 'antialiased-linear';
+  const scale = (w: number | string, h: number | string): string =>
+    isOnDevice
+      ? `scale_cuda=w=${w}:h=${h}:interp_algo=${CUDA_KERNELS[kernel]}:format=nv12,hwdownload,format=nv12`
+      : `scale=w=${w}:h=${h}:flags=${SCALER_FLAGS[kernel]}`;
+  if (fit.mode === 'stretch') return [scale(width, height), ...TO_RGB, 'setsar=1'];
   const ratio = `min(${width}/round(iw*sar)\\,${height}/ih)`;
   const half = fit.rounding === 'floor' ? ROUNDING_SLACK.toFixed(6) : '0.5';
   const w = `min(${width}\\,max(1\\,floor(round(iw*sar)*${ratio}+${half})))`;
   const h = `min(${height}\\,max(1\\,floor(ih*${ratio}+${half})))`;
   const at = fit.anchor === 'center' ? 'x=floor((ow-iw)/2):y=floor((oh-ih)/2)' : 'x=0:y=0';
   const grey = fit.padValue.toString(16).padStart(2, '0');
-  return [
-    `scale=w=${w}:h=${h}:flags=${flags}`,
-    ...TO_RGB,
-    `pad=w=${width}:h=${height}:${at}:color=0x${grey}${grey}${grey}`,
-    'setsar=1',
-  ];
+  return [scale(w, h), ...TO_RGB, `pad=w=${width}:h=${height}:${at}:color=0x${grey}${grey}${grey}`, 'setsar=1'];
 }
 
 /**
@@ -189,7 +205,7 @@ export function stillArguments(path: string, canvas: DecodePlan['canvas']): stri
   return ffmpegArguments(['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'error'], {
     input: `file:${path}`,
     inputOptions: ['-f image2', '-pattern_type none'],
-    filters: ['scale=out_range=tv', 'format=yuv420p', ...viewFilters(canvas)],
+    filters: ['scale=out_range=tv', 'format=yuv420p', ...viewFilters(canvas, null)],
     outputOptions: ['-map 0:v:0', '-frames:v 1', ...ONE_THREAD],
     format: 'rawvideo',
     output: 'pipe:1',

@@ -61,7 +61,7 @@ const DURATION = /^ {2}Duration: (\d+):(\d+):(\d+(?:\.\d+)?)/;
 /** Contexts (ffmpeg >= 6.1 prints two: `[vist#0:0/h264 @ 0x1] [dec:h264 @ 0x2]`; Windows omits 0x), then the level. */
 const PREFIX = /^(?:\[[^\]]+ @ (?:0x)?[0-9a-f]+\] )*(?:\[(info|warning|error|fatal|panic)\] )?/i;
 const HWACCEL =
-  /hwaccel|hw_?device|vaapi|cuda|nvdec|qsv|videotoolbox|No VA display|Device creation failed|Device setup failed|Hardware device setup|Failed setup for format|No device available/i;
+  /hwaccel|hw_?device|hw context|vaapi|cuda|nvdec|qsv|videotoolbox|No VA display|Device creation failed|Device setup failed|Hardware device setup|Failed setup for format|No device available/i;
 const DAMAGE =
   /error while decoding|corrupt|concealing|invalid data found|missing picture|decode_slice|no frame|non-existing|reference|out of range|PES packet size|error splitting|Invalid NAL|negative number|left block|top block|cabac|mb_type|sub_mb_type/i;
 const NO_MEMORY = /Cannot allocate memory|\bget_buffer\(\) failed/i;

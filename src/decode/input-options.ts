@@ -6,7 +6,7 @@ import { seconds } from './ffmpeg-arguments.ts';
 /** How ffmpeg decodes what it reads. */
 export interface InputPlan {
   readonly ffmpegMajor: number;
-  /** `-hwaccel` name, `auto`, or none. */
+  /** `-hwaccel` name, `auto`, or none; `cuda_scale`: cuda, and frames are scaled before they leave the GPU, see `scalesOnDevice`. */
   readonly hwaccel: string;
   /** Decoder threads; 0 lets ffmpeg choose. */
   readonly threads: number;
@@ -14,15 +14,19 @@ export interface InputPlan {
   readonly decode?: StreamConfig['decode'];
 }
 
+/** The `hwaccel` that scales on the GPU as well. */
+export const SCALED = 'cuda_scale';
+
 /**
  * Returns the options that make ffmpeg open the source: transport, time limits, pacing, where to start.
  */
-export function inputOptions(source: SourceInput, plan: InputPlan): string[] {
+export function inputOptions(source: SourceInput, plan: InputPlan & { readonly staysOnDevice?: boolean }): string[] {
   const { options } = source;
   const list: string[] = [];
   if (plan.threads > 0) list.push(`-threads ${plan.threads}`);
   if (skipsFrames(source, plan)) list.push(...SKIPPED[plan.decode]);
-  if (plan.hwaccel !== 'none') list.push(`-hwaccel ${plan.hwaccel}`);
+  if (plan.hwaccel !== 'none') list.push(`-hwaccel ${plan.hwaccel === SCALED ? 'cuda' : plan.hwaccel}`);
+  if (plan.staysOnDevice === true) list.push('-hwaccel_output_format cuda');
   if (needsPacing(source)) list.push('-re');
   if (options.loop && source.kind === 'file') list.push('-stream_loop -1');
   const timeoutUs = options.readTimeoutMs * 1000;

@@ -40,6 +40,58 @@ function graph(args: readonly string[]): string {
   return args[args.indexOf('-filter_complex') + 1]!;
 }
 
+describe('frames that stay on the GPU', () => {
+  const stretch = { width: 512, height: 288, fit: { mode: 'stretch' } } as const;
+  const letterbox = {
+    width: 416,
+    height: 416,
+    fit: { mode: 'letterbox', anchor: 'center', padValue: 114, kernel: 'linear' },
+  } as const;
+
+  it('are scaled there, and copied at the size of the model', () => {
+    const plan = { hwaccel: 'cuda_scale', canvas: stretch };
+    expect(inputPart(FILE, plan)).toContain('-hwaccel cuda -hwaccel_output_format cuda ');
+    expect(filters(plan)).toContain(
+      'scale_cuda=w=512:h=288:interp_algo=bilinear:format=nv12,hwdownload,format=nv12,format=yuv420p,format=rgb24',
+    );
+    expect(filters(plan)).not.toContain('flags=');
+  });
+
+  it('keep their shape as those that ffmpeg scales on the CPU, and are padded there', () => {
+    const onCpu = filters({ canvas: letterbox });
+    const onGpu = filters({ canvas: letterbox, hwaccel: 'cuda_scale' });
+    const size = /scale(?:_cuda)?=(w=.*?:h=.*?):(?:flags|interp_algo)=/;
+    expect(size.exec(onGpu)![1]).toBe(size.exec(onCpu)![1]);
+    expect(onGpu).toContain(':interp_algo=bicubic:');
+    expect(onGpu.slice(onGpu.indexOf('format=yuv420p'))).toBe(onCpu.slice(onCpu.indexOf('format=yuv420p')));
+  });
+
+  it('are scaled there in both outputs of a live source', () => {
+    const args = decodeArguments(
+      { ...FILE, isLive: true },
+      { ...PLAN, takesCommands: true, hwaccel: 'cuda_scale', canvas: stretch },
+    );
+    expect(graph(args).match(/scale_cuda=/g)).toHaveLength(2);
+  });
+
+  it('are copied at full size where the GPU cannot do it: views, and averaging over areas', () => {
+    const views = [
+      { left: 0, top: 0, right: 0.5, bottom: 1 },
+      { left: 0.5, top: 0, right: 1, bottom: 1 },
+    ];
+    for (const canvas of [{ ...stretch, views }, { ...stretch, fit: { mode: 'stretch', kernel: 'area' } } as const]) {
+      const plan = { hwaccel: 'cuda_scale', canvas };
+      expect(inputPart(FILE, plan)).toContain('-hwaccel cuda -protocol');
+      expect(filters(plan)).not.toContain('cuda');
+    }
+  });
+
+  it('leave it with hwaccel: cuda, as before', () => {
+    expect(inputPart(FILE, { hwaccel: 'cuda', canvas: stretch })).not.toContain('-hwaccel_output_format');
+    expect(filters({ hwaccel: 'cuda', canvas: stretch })).not.toContain('cuda');
+  });
+});
+
 describe('the scale filter', () => {
   const letterbox = { mode: 'letterbox', anchor: 'top-left', padValue: 114 } as const;
 

@@ -243,6 +243,8 @@ describe('classification of error lines', () => {
       'hwaccel',
       '[h264 @ 0x55d7a9f81600] [error] No device available for decoder: device type cuda needed for codec h264.',
     ],
+    ['hwaccel', "[AVFilterGraph @ 0x5580] [error] No such filter: 'scale_cuda'"],
+    ['hwaccel', '[Parsed_scale_cuda_3 @ 0x5581] [error] No hw context provided on input'],
     ['hwaccel', '[error] Device setup failed for decoder on input stream #0:0 : Operation not permitted'],
   ])('%s: %s', (kind, line) => {
     expect(read(line).map((event) => event.kind)).toEqual([kind]);
