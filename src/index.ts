@@ -41,6 +41,7 @@ export type { PictureResult } from './host/picture-detector.ts';
 export type { PushedStream, PushOptions } from './host/pushed-stream.ts';
 export type { Frozen } from './protocol/bounds.ts';
 export { EVENT_KINDS, type EventKind, type EventMessage } from './protocol/feed.ts';
+export type { GpuReport, PowerFigures, PowerReport } from './protocol/power-report.ts';
 export {
   type AlertFigures,
   type BatchReport,

@@ -15,6 +15,7 @@ const STAGES = { decode: 'Decode', preprocess: 'Preprocess', infer: 'Infer', mai
 export function hostPanel({ busyRatio, bottleneck, device, batch, ...machine }) {
   const { engine, provider, precision, threads, model, inputWidth, inputHeight, comparison } = device;
   const { cpuCores, cores, rssBytes, childRssBytes, memoryTotalBytes, eventLoop, uptimeS } = machine;
+  const { gpus, gpuProblem, power } = machine;
   return html`<div class="panel-host">
     <section class="panel">
       <h2>Stages <small>busy, last second</small></h2>
@@ -40,9 +41,42 @@ export function hostPanel({ busyRatio, bottleneck, device, batch, ...machine }) 
         ${fact('Memory', `${formatBytes(rssBytes + childRssBytes)} of ${formatBytes(memoryTotalBytes)}`)}
         ${fact('Decoders', formatBytes(childRssBytes))}
         ${fact('Event-loop delay p99', `${formatMs(eventLoop.p99DelayMs)} ms`)} ${fact('Running', formatDuration(uptimeS))}
+        ${fact('Power', powerText(power))}
+        ${fact('Energy a frame', power?.joulesPerFrame == null ? undefined : `${power.joulesPerFrame.toFixed(2)} J`, 'Of the whole machine')}
+        ${fact('GPU figures', gpuProblem)}
       </dl>
     </section>
+    ${gpus?.map(gpuPanel)}
   </div>`;
+}
+
+/** @param {HostReport['power']} power */
+function powerText(power) {
+  const parts = [
+    ['CPU', power?.cpuW],
+    ['GPU', power?.gpuW],
+  ];
+  const known = parts.flatMap(([name, watts]) => (typeof watts === 'number' ? [`${name} ${Math.round(watts)} W`] : []));
+  return known.length === 0 ? undefined : known.join(', ');
+}
+
+/** @param {NonNullable<HostReport['gpus']>[number]} gpu */
+function gpuPanel({ index, name, busyRatio, decoderRatio, memoryUsedBytes, memoryTotalBytes, powerW, temperatureC }) {
+  const memory =
+    memoryUsedBytes === null || memoryTotalBytes === null
+      ? undefined
+      : `${formatBytes(memoryUsedBytes)} of ${formatBytes(memoryTotalBytes)}`;
+  return html`<section class="panel">
+    <h2>GPU ${index} <small>${name}</small></h2>
+    <ul class="busy">
+      ${busyRatio === null ? nothing : busyBar(`gpu-${index}`, 'Compute', busyRatio, true)}
+      ${decoderRatio === null ? nothing : busyBar(`decoder-${index}`, 'Video decoder', decoderRatio, true)}
+    </ul>
+    <dl class="facts">
+      ${fact('Memory', memory)} ${fact('Power', powerW === null ? undefined : `${Math.round(powerW)} W`)}
+      ${fact('Temperature', temperatureC === null ? undefined : `${Math.round(temperatureC)} °C`)}
+    </dl>
+  </section>`;
 }
 
 /**

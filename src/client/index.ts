@@ -41,6 +41,7 @@ export type {
   ScaleReport,
 } from '../protocol/fleet-report.ts';
 export type { LoweredReport, OverloadReport, Remedy, RemedyBody, RemedyChange } from '../protocol/overload.ts';
+export type { GpuReport, PowerFigures, PowerReport } from '../protocol/power-report.ts';
 export type {
   AlertFigures,
   BatchReport,

@@ -289,9 +289,38 @@ export class GatewayMetrics {
     if (batch.settledSize !== null) {
       this.#set.gauge('sightline_batch_settled_size', 'Batch size chosen by measurement.', {}, batch.settledSize);
     }
+    this.#fillPower(host);
     const { engine, provider, precision, model } = device;
     const info = { engine, provider, device: device.device, precision, model };
     this.#set.gauge('sightline_device_info', 'Engine and device that run the model; always 1.', info, 1);
+  }
+
+  #fillPower({ gpus, gpuProblem, power }: HostReport): void {
+    const set = (name: string, help: string, value: number | null | undefined, labels: Labels = {}): void => {
+      if (value !== null && value !== undefined) this.#set.gauge(name, help, labels, value);
+    };
+    if (gpus !== undefined || gpuProblem !== undefined)
+      set(
+        'sightline_gpu_metrics_failing',
+        '1 while nvidia-smi reports nothing, else 0.',
+        gpuProblem === undefined ? 0 : 1,
+      );
+    for (const { index, name, ...gpu } of gpus ?? []) {
+      const labels = { gpu: index, name };
+      set('sightline_gpu_busy_ratio', 'Share of the time in which a GPU computed.', gpu.busyRatio, labels);
+      set(
+        'sightline_gpu_decoder_busy_ratio',
+        'Share of the time in which its video decoder worked.',
+        gpu.decoderRatio,
+        labels,
+      );
+      set('sightline_gpu_memory_used_bytes', 'Memory of a GPU in use.', gpu.memoryUsedBytes, labels);
+      set('sightline_gpu_memory_bytes', 'Memory of a GPU.', gpu.memoryTotalBytes, labels);
+      set('sightline_gpu_power_watts', 'What a GPU draws.', gpu.powerW, labels);
+      set('sightline_gpu_temperature_celsius', 'Temperature of a GPU.', gpu.temperatureC, labels);
+    }
+    set('sightline_cpu_power_watts', 'What the CPUs and their memory draw.', power?.cpuW);
+    set('sightline_frame_energy_joules', 'Energy of the machine for each published frame.', power?.joulesPerFrame);
   }
 
   #fillSink({ id: sink, problem, sent, waiting, retried, lost }: SinkReport): void {

@@ -6,7 +6,7 @@ import type { Environment } from '../config/environment.ts';
 import { requireFit } from '../config/model-fit.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { StreamRules } from '../control/orders/stream-rules.ts';
-import { systemClock } from '../core/clock.ts';
+import { monoNowMs, systemClock } from '../core/clock.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { DiskProbe } from '../disk/disk-probe.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
@@ -39,6 +39,7 @@ import type { FakeDetect } from '../runtime/stream/stream-port.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { countOf } from '../sinks/sink-failure.ts';
 import { modelSpec } from '../store/manifests.ts';
+import { PowerMeter } from '../telemetry/power-meter.ts';
 import { HostStreams } from './host-streams.ts';
 import { LayeredSettings, type SettingsSources } from './layered-settings.ts';
 import { NamedModels } from './named-models.ts';
@@ -86,6 +87,7 @@ export class PipelineHost implements RuntimePort {
   /** A random text for the settings of each stream. A hash would let those who may not see a password test guesses of it. */
   readonly #tags = new Map<string, { readonly config: StreamConfig; readonly tag: string }>();
   readonly #disk: DiskProbe;
+  readonly #power: PowerMeter;
   readonly #alerts: AlertDesk;
   readonly #events: EventDesk;
   readonly #trials = new RuleTrials();
@@ -187,6 +189,7 @@ export class PipelineHost implements RuntimePort {
       if (kind === 'stream-removed') this.#events.onRemoved(stream!, details?.hasEnded === true, timeMs);
     });
     this.onReport((report) => sinks.observe(report.streams));
+    this.#power = PowerMeter.open(environment.searchPath, monoNowMs());
     this.#disk = new DiskProbe({
       path: environment.cacheDir,
       onStalled: () =>
@@ -319,7 +322,11 @@ export class PipelineHost implements RuntimePort {
     );
     const withEvents = streams.map((stream) => ({ ...stream, ...this.#events.figuresOf(stream.id) }));
     const alerts = this.#alerts.figures;
-    const host = { ...report.host, sinks: this.#sinks.reports, ...(isEmpty(alerts) ? {} : { alerts }) };
+    const publishedFps = streams.reduce((sum, { fps }) => sum + fps.published, 0);
+    const host = {
+      ...{ ...report.host, ...this.#power.figures(monoNowMs(), publishedFps), sinks: this.#sinks.reports },
+      ...(isEmpty(alerts) ? {} : { alerts }),
+    };
     return { ...report, streams: withEvents, host };
   }
 
@@ -364,6 +371,7 @@ export class PipelineHost implements RuntimePort {
     await this.#trials.close();
     await this.#events.close();
     this.#alerts.close();
+    await this.#power.close();
     return this.runtime.stop();
   }
 

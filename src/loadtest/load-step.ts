@@ -1,10 +1,11 @@
-import { meanGpuUse } from '../measure/gpu-meter.ts';
 import { LatencyTally } from '../measure/latency-tally.ts';
 import { meanMachineUse } from '../measure/machine-counters.ts';
 import { addStreams, type StreamWindow } from '../measure/run-recorder.ts';
 import { addReasons, droppedOf, energyPerFrame, total } from '../measure/summarise-windows.ts';
 import { judgeTargets, type StreamEvidence, type Target, verdictOf } from '../measure/targets.ts';
-import { type FaultCounts, type GpuUse, type MachineUse, PARTS, type Part } from '../measure/trial-result.ts';
+import { type FaultCounts, type MachineUse, PARTS, type Part } from '../measure/trial-result.ts';
+import type { GpuReport } from '../protocol/power-report.ts';
+import { meanGpuUse } from '../telemetry/gpu-meter.ts';
 import type { CameraServerStats } from './cameras/camera-server.ts';
 import type { Constraint, LoadStep, StreamShare } from './load-result.ts';
 import type { LoadWindow } from './load-subject.ts';
@@ -25,7 +26,7 @@ export class LoadSpan {
   readonly #stages = { frames: 0, sumsMs: new Map<Part, number>() };
   /** Means so far: of the machine as one span, and of the GPUs. */
   #machine: { readonly use: MachineUse | null; readonly seconds: number } = { use: null, seconds: 0 };
-  #gpus: { readonly gpus: readonly GpuUse[]; readonly seconds: number } = { gpus: [], seconds: 0 };
+  #gpus: { readonly gpus: readonly GpuReport[]; readonly seconds: number } = { gpus: [], seconds: 0 };
 
   /**
    * @param streams - all streams at the start of the span. One that disappears later stays: it publishes nothing.
@@ -126,7 +127,7 @@ export class LoadSpan {
     return this.#machine.use;
   }
 
-  get gpus(): readonly GpuUse[] {
+  get gpus(): readonly GpuReport[] {
     return this.#gpus.gpus;
   }
 }

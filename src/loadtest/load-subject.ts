@@ -1,5 +1,6 @@
 import type { StreamWindow } from '../measure/run-recorder.ts';
-import type { GpuUse, MachineUse, Part } from '../measure/trial-result.ts';
+import type { MachineUse, Part } from '../measure/trial-result.ts';
+import type { GpuReport } from '../protocol/power-report.ts';
 import type { Constraint, SlopeFigure } from './load-result.ts';
 
 /** A stream to add: it reads one virtual camera. */
@@ -25,7 +26,7 @@ export interface LoadWindow {
   readonly stagesMs: Readonly<Record<Part, number>> | null;
   readonly machine: MachineUse | null;
   /** Empty where no GPU reports its use. */
-  readonly gpus: readonly GpuUse[];
+  readonly gpus: readonly GpuReport[];
 }
 
 /** A latency: exact if both are equal; from outside only bounds are known. */

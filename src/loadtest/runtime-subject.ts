@@ -5,7 +5,6 @@ import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { findBottlenecks } from '../measure/bottlenecks.ts';
 import { latencyParts } from '../measure/breakdown.ts';
-import type { GpuMeter } from '../measure/gpu-meter.ts';
 import { RunRecorder, type RunWindow } from '../measure/run-recorder.ts';
 import { summariseWindows } from '../measure/summarise-windows.ts';
 import { OpenTrial, serversOf, throwFailure, untilStarted } from '../measure/trial.ts';
@@ -13,6 +12,7 @@ import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
+import type { GpuMeter } from '../telemetry/gpu-meter.ts';
 import type { Constraint } from './load-result.ts';
 import {
   isFileSource,

@@ -35,6 +35,7 @@ export type BottleneckFigures = Pick<
   | 'queueGrowthPerS'
   | 'dropRatio'
   | 'machine'
+  | 'gpus'
 >;
 
 /** Facts besides the trial. */
@@ -93,6 +94,17 @@ function stageCosts(
   return { decode: cost('decode'), preprocess: cost('preprocess'), infer: cost('infer'), main: cost('main') };
 }
 
+/** What the driver of GPUs says of a stage: one that computes all the time is the limit, one that waits is not. */
+function deviceEvidence(stage: BusyStage, { gpus = [] }: Pick<BottleneckFigures, 'gpus'>): string {
+  const key = { infer: 'busyRatio', decode: 'decoderRatio', preprocess: null, main: null } as const;
+  const ratios = gpus
+    .flatMap((gpu) => (key[stage] === null ? [] : [gpu[key[stage]]]))
+    .filter((ratio) => ratio !== null);
+  if (ratios.length === 0 || Math.max(...ratios) === 0) return '';
+  const what = stage === 'infer' ? 'computes' : 'decodes';
+  return ` The GPU ${what} ${percent(Math.max(...ratios))} of the time.`;
+}
+
 function stageFindings(figures: BottleneckFigures, context: BottleneckContext, costs: StageCosts): Bottleneck[] {
   const { cores, fps, machine } = figures;
   const othersRatio = (machine.otherRatio ?? 0) + (machine.stealRatio ?? 0);
@@ -111,9 +123,10 @@ function stageFindings(figures: BottleneckFigures, context: BottleneckContext, c
     const { serviceMs, servers, cpuMs } = costs[stage];
     const alone = `${sentence(NAMES[stage])} takes ${ms(serviceMs)} a frame on ${counted(servers, 'thread')}, enough for ${rate(limit(stage))} frames/s`;
     const share = `${percent(cpuMs / totalCpuMs)} of the CPU time of a frame`;
+    const device = deviceEvidence(stage, figures);
     return isCpuBound
-      ? `${alone}; the ${counted(cores, 'core')} shared by all stages allow ${rate(now)}, and this is ${share}.${evidence}`
-      : `${alone}; ${rate(fps)} were measured. It is ${share}.${evidence}`;
+      ? `${alone}; the ${counted(cores, 'core')} shared by all stages allow ${rate(now)}, and this is ${share}.${device}${evidence}`
+      : `${alone}; ${rate(fps)} were measured. It is ${share}.${device}${evidence}`;
   };
   const add = (
     part: BottleneckPart,

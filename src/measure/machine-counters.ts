@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { cpuPowerW, type EnergyCounters, type ReadFile, readEnergy, readOrNull } from '../telemetry/energy-counters.ts';
 import type { MachineUse } from './trial-result.ts';
 
 /** Kernel ticks a second; 100 on every Linux that Node runs on. */
@@ -12,14 +12,7 @@ export interface MachineCounters {
   readonly network: { readonly inBytes: number; readonly outBytes: number } | null;
   readonly memoryAvailableBytes: number | null;
   /** RAPL domains that may be read: usually by root only. Null if there is none. */
-  readonly energy: readonly EnergyCounter[] | null;
-}
-
-/** Energy that a domain has used, up to a maximum at which it starts from 0 again. */
-interface EnergyCounter {
-  readonly path: string;
-  readonly usedUj: number;
-  readonly maxUj: number;
+  readonly energy: EnergyCounters | null;
 }
 
 /** CPU time of all cores together, in milliseconds. */
@@ -29,9 +22,6 @@ interface CpuCounters {
   /** Taken by the hypervisor. */
   readonly stealMs: number;
 }
-
-/** Reads a system file; null if it does not exist. */
-export type ReadFile = (path: string) => string | null;
 
 /** Reads the counters; costs 0.1 ms. */
 export function readMachineCounters(read: ReadFile = readOrNull): MachineCounters {
@@ -150,47 +140,6 @@ export function parseNetDev(text: string): { inBytes: number; outBytes: number }
   return { inBytes, outBytes };
 }
 
-const POWERCAP = '/sys/class/powercap';
-const MOST_DOMAINS = 64;
-
-/**
- * Reads the domains `package` and `dram`. The others are parts of a package (core, uncore), or hold everything once more (psys).
- */
-function readEnergy(read: ReadFile): EnergyCounter[] | null {
-  const counters: EnergyCounter[] = [];
-  const add = (path: string, wanted: RegExp): boolean => {
-    const name = read(`${path}/name`)?.trim();
-    if (name === undefined) return false;
-    const usedUj = parse(read(`${path}/energy_uj`), wholeNumber);
-    const maxUj = parse(read(`${path}/max_energy_range_uj`), wholeNumber);
-    if (wanted.test(name) && usedUj !== null && maxUj !== null) counters.push({ path, usedUj, maxUj });
-    return true;
-  };
-  for (let i = 0; i < MOST_DOMAINS && add(`${POWERCAP}/intel-rapl:${i}`, /^package/); i++)
-    for (let k = 0; k < MOST_DOMAINS && add(`${POWERCAP}/intel-rapl:${i}:${k}`, /^dram$/); k++);
-  return counters.length === 0 ? null : counters;
-}
-
-/** Null unless the same domains were read twice: a part of the energy would look like all of it. */
-function cpuPowerW(
-  before: MachineCounters['energy'],
-  after: MachineCounters['energy'],
-  seconds: number,
-): number | null {
-  if (before === null || after === null || before.length !== after.length) return null;
-  let uj = 0;
-  for (const [i, { path, usedUj, maxUj }] of after.entries()) {
-    const first = before[i]!;
-    if (first.path !== path) return null;
-    uj += usedUj - first.usedUj + (usedUj < first.usedUj ? maxUj : 0);
-  }
-  return uj / 1e6 / seconds;
-}
-
-function wholeNumber(text: string): number | null {
-  return /^\d+\s*$/.test(text) ? Number(text) : null;
-}
-
 function parseAvailable(text: string): number | null {
   const kib = /^MemAvailable: +(\d+) kB$/m.exec(text)?.[1];
   return kib === undefined ? null : Number(kib) * 1024;
@@ -198,14 +147,6 @@ function parseAvailable(text: string): number | null {
 
 function parse<T>(text: string | null, parser: (text: string) => T | null): T | null {
   return text === null ? null : parser(text);
-}
-
-function readOrNull(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return null;
-  }
 }
 
 function clamp(ratio: number): number {

@@ -1,16 +1,18 @@
 import { monoNowMs } from '../core/clock.ts';
 import type { FrameTimes } from '../core/frame.ts';
+import type { GpuReport } from '../protocol/power-report.ts';
 import { BUSY_STAGES, type BusyStage } from '../protocol/report.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { type CpuUse, subtractCpuUse } from '../telemetry/cpu-ledger.ts';
+import type { ReadFile } from '../telemetry/energy-counters.ts';
+import type { GpuMeter } from '../telemetry/gpu-meter.ts';
 import type { PartSums } from '../telemetry/part-times.ts';
 import { conservationGap } from '../telemetry/stream-telemetry.ts';
 import { subtractSums } from './breakdown.ts';
 import { DueClock } from './due-clock.ts';
-import type { GpuMeter } from './gpu-meter.ts';
-import { type MachineCounters, machineUse, type ReadFile, readMachineCounters } from './machine-counters.ts';
-import type { GpuUse, MachineUse } from './trial-result.ts';
+import { type MachineCounters, machineUse, readMachineCounters } from './machine-counters.ts';
+import type { MachineUse } from './trial-result.ts';
 
 /** How often frames in flight and held-back decoders are counted. Costs 0.2 % of a core. */
 const SAMPLE_MS = 5;
@@ -96,7 +98,7 @@ export interface RunWindow {
   readonly cpu: CpuUse | null;
   readonly machine: MachineUse;
   /** Empty where no GPU reports its use. */
-  readonly gpus: readonly GpuUse[];
+  readonly gpus: readonly GpuReport[];
   readonly sums: PartSums;
 }
 

@@ -1,8 +1,9 @@
+import type { GpuReport } from '../protocol/power-report.ts';
 import { BUSY_STAGES, type BusyStage, type Percentiles } from '../protocol/report.ts';
 import type { CpuUse } from '../telemetry/cpu-ledger.ts';
+import { meanGpuUse } from '../telemetry/gpu-meter.ts';
 import { percentilesOf } from '../telemetry/sliding-window.ts';
 import { addSums, latencyParts, littleLawGap } from './breakdown.ts';
-import { meanGpuUse } from './gpu-meter.ts';
 import { type InterferenceLimits, interference } from './interference.ts';
 import { latencyFigures } from './latency-tally.ts';
 import { meanMachineUse } from './machine-counters.ts';
@@ -12,7 +13,6 @@ import type { Target } from './targets.ts';
 import type {
   EnergyPerFrame,
   FaultCounts,
-  GpuUse,
   MachineUse,
   Part,
   StreamFigures,
@@ -177,7 +177,7 @@ export function addReasons(counts: readonly Readonly<Record<string, number>>[]):
 /** Null where neither the CPU nor a GPU reports its power. */
 export function energyPerFrame(
   machine: MachineUse | null,
-  gpus: readonly GpuUse[],
+  gpus: readonly GpuReport[],
   fps: number,
 ): EnergyPerFrame | null {
   if (fps <= 0) return null;

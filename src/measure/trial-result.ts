@@ -1,3 +1,4 @@
+import type { GpuReport } from '../protocol/power-report.ts';
 import type { BatchReport, BusyStage, DeviceReport, Percentiles } from '../protocol/report.ts';
 import type { CpuUse } from '../telemetry/cpu-ledger.ts';
 
@@ -32,17 +33,6 @@ export interface MachineUse {
   readonly memoryAvailableBytes: number | null;
   /** Mean power of the CPU packages and their memory (RAPL), other processes included. */
   readonly cpuPowerW: number | null;
-}
-
-/** Mean use of a GPU in a span of time, other processes included. Null where its driver does not report a figure. */
-export interface GpuUse {
-  readonly index: number;
-  readonly name: string;
-  /** Share of the time in which it computed, 0 to 1. */
-  readonly busyRatio: number | null;
-  readonly memoryUsedBytes: number | null;
-  readonly memoryTotalBytes: number | null;
-  readonly powerW: number | null;
 }
 
 /** Energy of the whole machine per published frame, as far as the machine reports it. */
@@ -166,7 +156,7 @@ export interface TrialResult {
   readonly childRssBytes: number;
   readonly machine: MachineUse;
   /** Absent where there is no GPU whose driver reports its use. */
-  readonly gpus?: readonly GpuUse[];
+  readonly gpus?: readonly GpuReport[];
   /** Absent where the machine reports no energy. */
   readonly energy?: EnergyPerFrame;
   readonly device: DeviceReport;

@@ -10,7 +10,7 @@ import { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
-import { GpuMeter } from './gpu-meter.ts';
+import { GpuMeter } from '../telemetry/gpu-meter.ts';
 import { DEFAULT_LIMITS, type InterferenceLimits } from './interference.ts';
 import { RunRecorder, type RunWindow } from './run-recorder.ts';
 import { type Scenario, scenarioName, scenarioStreams } from './scenario.ts';

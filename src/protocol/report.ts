@@ -9,6 +9,7 @@ import type { RatioPoint } from '../core/detection.ts';
 import type { DropReason, ZoneCount } from '../core/frame.ts';
 import { amount, count, durationMs, id, name, text, timeMs } from './bounds.ts';
 import { type LoweredReport, loweredReport, type OverloadReport, overloadReport } from './overload.ts';
+import { type PowerFigures, powerFigures } from './power-report.ts';
 
 /** Percentiles of `count` samples, in milliseconds; all 0 if there is none. */
 export interface Percentiles {
@@ -430,7 +431,7 @@ const sinkReport = z.object({
 });
 
 /** The figures of a host: device, batches, processor, sinks. */
-export interface HostReport {
+export interface HostReport extends PowerFigures {
   /** Seconds since its start. */
   readonly uptimeS: number;
   /** Processor cores of the machine. */
@@ -484,6 +485,7 @@ export const hostReport = z.object({
   batch: batchReport,
   overload: overloadReport.optional(),
   lowered: loweredReport.optional(),
+  ...powerFigures,
   sinks: z.array(sinkReport).max(MAX_COUNTERS).optional(),
   alerts: z
     .record(

@@ -10,7 +10,7 @@ import { FleetRig } from '../support/fleet-rig.ts';
 import { openGateway } from '../support/open-gateways.ts';
 import { ProtocolSources } from '../support/protocol-tables.ts';
 import { RuntimeDouble } from '../support/runtime-double.ts';
-import { alertFigures, streamReport } from '../support/sample-reports.ts';
+import { alertFigures, poweredHost, streamReport } from '../support/sample-reports.ts';
 
 /** Set to rewrite the pages before they are compared. */
 const MUST_WRITE = process.env.UPDATE_DOCS === '1';
@@ -76,7 +76,10 @@ describe('docs/reports.md', () => {
       'Stream report',
       ['StreamReport', 'FrameCounters', 'ResultCounters', 'SeeingReport', 'EventFigures', 'PlacedZone', 'PlacedLine'],
     ],
-    ['Host report', ['HostReport', 'DeviceReport', 'BatchReport', 'SinkReport', 'AlertFigures']],
+    [
+      'Host report',
+      ['HostReport', 'DeviceReport', 'BatchReport', 'GpuReport', 'PowerReport', 'SinkReport', 'AlertFigures'],
+    ],
     ['Events of rules', ['RuleEvent', 'EventMoment', 'EventPicture', 'BlindBefore', 'CloudEvent']],
     ['Roll-out', ['RolloutReport', 'GuardReport', 'StreamFinding', 'Gain', 'VersionReport', 'Decision']],
     ['Fleet report', ['FleetReport', 'FleetHost', 'PlacementReport', 'JobReport', 'QueueReport', 'ScaleReport']],
@@ -116,7 +119,7 @@ describe('docs/metrics.md', () => {
     placed.put({ ...streamReport('gate'), host: 'host-1', fence: 7 });
     const sink = { id: 'hook', problem: null, sent: 1, waiting: 0, retried: 0, lost: { overflow: 1 } };
     const alerts = { phone: alertFigures() };
-    placed.host = { ...placed.host, sinks: [sink], alerts };
+    placed.host = { ...placed.host, ...poweredHost(), sinks: [sink], alerts };
     const ports = [await openGateway(rig.view, { fleet: rig.view }), await openGateway(placed, { fleet: rig.view })];
     rig.view.close();
     const texts = await Promise.all(ports.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()));

@@ -21,7 +21,6 @@ const OPENERS: Readonly<Record<string, string>> = {
   'src/gateway/package-files.ts': 'a file of the package',
   'src/infer/optimised-graph.ts': '/proc/cpuinfo',
   'src/loadtest/own-streams.ts': '/proc',
-  'src/measure/machine-counters.ts': '/proc and /sys',
   'src/measure/machine-facts.ts': 'a file of the package',
   'src/measure/measurement-log.ts': 'own log',
   'src/process/descriptor-limit.ts': '/proc',
@@ -45,6 +44,7 @@ const OPENERS: Readonly<Record<string, string>> = {
   'src/store/tensorflow/nvidia-driver.ts': '/proc and /sys',
   'src/store/tensorflow/setup-tensorflow.ts': 'a list of the package, own record in the cache',
   'src/telemetry/cpu-ledger.ts': '/proc',
+  'src/telemetry/energy-counters.ts': '/proc and /sys',
   'src/telemetry/process-usage.ts': '/proc',
 };
 

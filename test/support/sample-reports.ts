@@ -84,6 +84,13 @@ export function hostReport(): HostReport {
   };
 }
 
+/** What a host with a GPU and counters of energy adds to its report. */
+export function poweredHost(): Pick<HostReport, 'gpus' | 'power'> {
+  const memory = { memoryUsedBytes: 3 * 1024 ** 3, memoryTotalBytes: 80 * 1024 ** 3 };
+  const gpu = { index: 0, name: 'NVIDIA H100', busyRatio: 0.93, decoderRatio: 0.12, powerW: 310, temperatureC: 61 };
+  return { gpus: [{ ...gpu, ...memory }], power: { cpuW: 90, gpuW: 310, joulesPerFrame: 0.4 } };
+}
+
 export function scaleReport(recommendedHosts: number): ScaleReport {
   return {
     loadRatio: 0.5,

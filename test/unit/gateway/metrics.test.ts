@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { openGateway } from '../../support/open-gateways.ts';
 import { RuntimeDouble } from '../../support/runtime-double.ts';
-import { alertFigures, streamReport } from '../../support/sample-reports.ts';
+import { alertFigures, poweredHost, streamReport } from '../../support/sample-reports.ts';
 
 async function scrape(url: string): Promise<string[]> {
   const reply = await fetch(`${url}/metrics`);
@@ -36,6 +36,29 @@ describe('metrics', () => {
         'sightline_feed_messages_dropped_total{topic="stats"} 0',
       ]),
     );
+  });
+
+  it('have what GPUs do and what the machine draws where that is reported, and no series where not', async () => {
+    const port = new RuntimeDouble(['gate']);
+    const { url } = await openGateway(port);
+    expect((await scrape(url)).filter((line) => /gpu|watts|joules/.test(line))).toEqual([]);
+    port.host = { ...port.host, ...poweredHost() };
+    expect(await scrape(url)).toEqual(
+      expect.arrayContaining([
+        'sightline_gpu_busy_ratio{gpu="0",name="NVIDIA H100"} 0.93',
+        'sightline_gpu_decoder_busy_ratio{gpu="0",name="NVIDIA H100"} 0.12',
+        'sightline_gpu_memory_used_bytes{gpu="0",name="NVIDIA H100"} 3221225472',
+        'sightline_gpu_power_watts{gpu="0",name="NVIDIA H100"} 310',
+        'sightline_gpu_temperature_celsius{gpu="0",name="NVIDIA H100"} 61',
+        'sightline_gpu_metrics_failing 0',
+        'sightline_cpu_power_watts 90',
+        'sightline_frame_energy_joules 0.4',
+      ]),
+    );
+    port.host = { ...port.host, gpus: [], gpuProblem: 'nvidia-smi reports nothing' };
+    const failing = await scrape(url);
+    expect(failing).toContain('sightline_gpu_metrics_failing 1');
+    expect(failing.filter((line) => line.startsWith('sightline_gpu_power_watts{'))).toEqual([]);
   });
 
   it('account for what rules did, for the time that was watched, and for what people were told', async () => {

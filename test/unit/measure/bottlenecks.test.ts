@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type BottleneckContext, findBottlenecks } from '../../../src/measure/bottlenecks.ts';
 import type { TrialResult } from '../../../src/measure/trial-result.ts';
+import type { GpuReport } from '../../../src/protocol/power-report.ts';
 import { QUIET, trialResult } from '../../support/trial-figures.ts';
 
 const CONTEXT: BottleneckContext = { hasOwnDevice: false, inferSlowdown: null, isResizedBySharp: false };
@@ -66,6 +67,29 @@ describe('bottlenecks', () => {
     });
     expect(first).toMatchObject({ part: 'decode', lever: 'decodeThreads' });
     expect(first!.predictedGain).toBeCloseTo(2, 9);
+  });
+
+  it('inference and decoding on a GPU are explained with what its driver says, and nothing is where it says nothing', () => {
+    const gpu = {
+      index: 0,
+      name: 'A100',
+      memoryUsedBytes: null,
+      memoryTotalBytes: null,
+      powerW: null,
+      temperatureC: null,
+    };
+    const figures = {
+      ...{ fps: 100, cores: 16, cpuMsPerFrame: cpu(4, 0, 1, 2) },
+      ...{ busyRatio: { decode: 0.1, preprocess: 0, infer: 1, main: 0.1 } },
+      servers: { decode: 4, preprocess: 4, infer: 1, main: 1 },
+    };
+    const text = (gpus?: readonly GpuReport[]): string =>
+      find({ ...figures, ...(gpus === undefined ? {} : { gpus }) }, { hasOwnDevice: true })
+        .map(({ explanation }) => explanation)
+        .join(' ');
+    expect(text([{ ...gpu, busyRatio: 0.97, decoderRatio: 0.4 }])).toContain('The GPU computes 97 % of the time.');
+    expect(text([{ ...gpu, busyRatio: null, decoderRatio: 0 }])).not.toContain('The GPU');
+    expect(text()).not.toContain('The GPU');
   });
 
   it('full pictures through sharp are moved to ffmpeg, only if sharp is used', () => {

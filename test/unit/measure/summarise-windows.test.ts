@@ -4,7 +4,7 @@ import { DEFAULT_LIMITS } from '../../../src/measure/interference.ts';
 import type { RecordedFrame, RunWindow, StreamWindow } from '../../../src/measure/run-recorder.ts';
 import { type DueTime, summariseWindows, windowFigures } from '../../../src/measure/summarise-windows.ts';
 import { judgeTargets, parseTargets } from '../../../src/measure/targets.ts';
-import type { GpuUse } from '../../../src/measure/trial-result.ts';
+import type { GpuReport } from '../../../src/protocol/power-report.ts';
 import { PartTimes } from '../../../src/telemetry/part-times.ts';
 import { QUIET } from '../../support/trial-figures.ts';
 
@@ -127,8 +127,9 @@ describe('windows together', () => {
   it('have the use of the GPUs and energy per frame only where the machine reports them', () => {
     expect(summary).not.toHaveProperty('gpus');
     expect(summary).not.toHaveProperty('energy');
-    const gpu = (powerW: number | null): GpuUse => ({
+    const gpu = (powerW: number | null): GpuReport => ({
       ...{ index: 0, name: 'A100', busyRatio: 0.5, memoryUsedBytes: 1e9, memoryTotalBytes: 8e10, powerW },
+      ...{ decoderRatio: 0.1, temperatureC: 40 },
     });
     const powered = windows.map((other) => ({ ...other, machine: { ...QUIET, cpuPowerW: 40 }, gpus: [gpu(100)] }));
     // 40 W and 100 W at 20 frames/s.

@@ -167,7 +167,12 @@ describe('the chapters', () => {
     const more = chapter(
       withTrial(live, {
         faults,
-        gpus: [{ index: 0, name: 'GPU', busyRatio: 0.4, memoryUsedBytes: null, memoryTotalBytes: null, powerW: null }],
+        gpus: [
+          {
+            ...{ index: 0, name: 'GPU', busyRatio: 0.4, decoderRatio: null, memoryUsedBytes: null },
+            ...{ memoryTotalBytes: null, powerW: null, temperatureC: null },
+          },
+        ],
         energy: { cpuJoules: 0.15, gpuJoules: 0.06 },
       }),
       'Where the time of a frame goes',
