@@ -109,9 +109,9 @@ describe.skipIf(!hasHelm)('the chart, rendered by helm', () => {
     return stdout;
   };
   const render = (...settings: readonly string[]): Rendered[] =>
-    parseAllDocuments(helm('template', 'cams', CHART, ...settings.flatMap((each) => ['--set', each]))).map(
-      (document) => document.toJS() as Rendered,
-    );
+    parseAllDocuments(
+      helm('template', 'cams', CHART, '--kube-version', '1.31.0', ...settings.flatMap((each) => ['--set', each])),
+    ).map((document) => document.toJS() as Rendered);
   const all = ['gpu.enabled=true', 'keda.enabled=true', 'podMonitor.enabled=true', 'recordings.claimName=footage'];
 
   it('passes lint, also with everything on', () => {

@@ -79,6 +79,7 @@ function trialTable(sides: readonly Side[]): Markdown {
   for (let i = 0; i < gpus; i++) {
     const name = gpus === 1 ? 'GPU' : `GPU ${i}`;
     row(`${name} in use`, ({ gpus: found }) => percent(found?.[i]?.busyRatio));
+    row(`video decoder of the ${name} in use`, ({ gpus: found }) => percent(found?.[i]?.decoderRatio));
     row(`memory of the ${name}`, ({ gpus: found }) => megabytes(found?.[i]?.memoryUsedBytes));
   }
   row('energy a frame', (trial) => joules(joulesPerFrame(trial)));

@@ -169,7 +169,7 @@ describe('the chapters', () => {
         faults,
         gpus: [
           {
-            ...{ index: 0, name: 'GPU', busyRatio: 0.4, decoderRatio: null, memoryUsedBytes: null },
+            ...{ index: 0, name: 'GPU', busyRatio: 0.4, decoderRatio: 0.25, memoryUsedBytes: null },
             ...{ memoryTotalBytes: null, powerW: null, temperatureC: null },
           },
         ],
@@ -179,6 +179,7 @@ describe('the chapters', () => {
     );
     expect(more).toContain('| decode errors per million frames | 0 | 1.50 |');
     expect(more).toContain('| GPU in use | – | 40 % |');
+    expect(more).toContain('| video decoder of the GPU in use | – | 25 % |');
     expect(more).toContain('| energy a frame | – | 0.21 J |');
   });
 
