@@ -176,7 +176,7 @@ const CUDA_KERNELS: Readonly<Partial<Record<ResizeKernel, string>>> = {
  * Returns whether frames are scaled before they leave the GPU, so that only pictures of the model's size are copied. Not with views:
  * `crop` reads no frames of a GPU.
  */
-export function scalesOnDevice({ hwaccel, canvas: { fit, views } }: DecodePlan): boolean {
+function scalesOnDevice({ hwaccel, canvas: { fit, views } }: DecodePlan): boolean {
   return hwaccel === SCALED && views === undefined && CUDA_KERNELS[fit.kernel ?? 'antialiased-linear'] !== undefined;
 }
 
