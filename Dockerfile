@@ -26,7 +26,7 @@ RUN python3 -m pip install --no-cache-dir --no-deps --only-binary=:all: --requir
  && install -m 0755 /opt/wheel/imageio_ffmpeg/binaries/ffmpeg-linux-* /usr/local/bin/ffmpeg
 
 # Runtime packages without files that the image does not need: ffmpeg of 2018, ONNX Runtime for other systems (245 MB), source maps
-# (65 MB).
+# (65 MB), types and reports (26 MB).
 FROM ${NODE_IMAGE} AS packages
 WORKDIR /opt/sightline
 COPY package.json package-lock.json .npmrc ./
@@ -37,7 +37,8 @@ RUN npm ci --omit=dev \
  && rm -r node_modules/@ffmpeg-installer \
  && find workers/requirements/onnxruntime-node/node_modules/onnxruntime-node/bin -mindepth 3 -maxdepth 3 -type d \
     ! -path "*/linux/$(node -p process.arch)" -exec rm -r {} + \
- && find node_modules workers -name '*.map' -delete
+ && rm -r node_modules/@types node_modules/fluent-ffmpeg/coverage node_modules/fluent-ffmpeg/doc \
+ && find node_modules workers \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete
 COPY models models
 COPY pipelines pipelines
 COPY web web
@@ -48,20 +49,20 @@ COPY --from=ffmpeg /usr/local/bin/ffmpeg /usr/local/bin/ffmpeg
 ENV SIGHTLINE_CACHE_DIR=/var/cache/sightline
 RUN node workers/sightline.mjs models pull centernet \
  && node workers/sightline.mjs models compile centernet --engine onnx --input-size 480x256 \
- && node workers/sightline.mjs bench --engine onnx --seconds 1
+ && node workers/sightline.mjs bench --engine onnx --seconds 1 \
+ && mv /var/cache/sightline/weights/centernet weights
 
 FROM ${DEBIAN_IMAGE}
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates tini \
- && rm -rf /var/lib/apt/lists/* \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
  && groupadd --gid 10001 sightline \
  && useradd --uid 10001 --gid sightline --no-create-home --home-dir /var/cache/sightline sightline \
  && install -d -o sightline -g sightline /data /data/results \
  && ln -s /opt/sightline/workers/sightline.mjs /usr/local/bin/sightline
 COPY --from=packages /usr/local/bin/node /usr/local/bin/ffmpeg /usr/local/bin/
 COPY --from=packages /opt/sightline /opt/sightline
-COPY --from=packages /var/cache/sightline/weights/centernet /opt/sightline/weights
 COPY --from=packages --chown=10001:10001 /var/cache/sightline /var/cache/sightline
 COPY LICENSE /opt/sightline/
 
