@@ -34,9 +34,10 @@ export const pageScroll: Section = {
   async run({ seconds }: BenchContext): Promise<SectionResult> {
     const port = await LiveDouble.create(CAMERAS);
     const gateway = await startGateway(port, { port: 0 });
+    let hasPictures = true;
     const timers = [
       setInterval(() => port.step(), REPORT_EVERY_MS),
-      setInterval(() => port.showPictures(), PICTURES_EVERY_MS),
+      setInterval(() => void (hasPictures && port.showPictures()), PICTURES_EVERY_MS),
     ];
     const browser = await chromium.launch({
       executablePath: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium',
@@ -44,10 +45,12 @@ export const pageScroll: Section = {
     });
     const scrolls: { readonly window: string; readonly scroll: Scroll }[] = [];
     try {
-      for (const viewport of WINDOWS) {
-        const scroll = await scrollWall(browser, gateway.url, viewport, seconds * 1000);
-        scrolls.push({ window: `${viewport.width}x${viewport.height}`, scroll });
-      }
+      for (const viewport of WINDOWS)
+        for (hasPictures of [true, false]) {
+          const scroll = await scrollWall(browser, gateway.url, viewport, seconds * 1000);
+          const window = `${viewport.width}x${viewport.height}${hasPictures ? '' : ', without new pictures'}`;
+          scrolls.push({ window, scroll });
+        }
     } finally {
       for (const timer of timers) clearInterval(timer);
       await browser.close();
