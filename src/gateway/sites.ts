@@ -96,7 +96,11 @@ class Site {
 
 /** Adds `/api/summary`, and `/api/sites` with those of other gateways. */
 export function addSiteRoutes(app: FastifyInstance, port: RuntimePort, sites: Sites): void {
-  app.get('/api/summary', described('The sums of all streams.'), (): SummaryReply => summaryOf(port.report()));
+  app.get(
+    '/api/summary',
+    described('The sums of all streams.', { reply: summaryReply }),
+    (): SummaryReply => summaryOf(port.report()),
+  );
   app.get('/api/sites', described('The sums of other sites.'), (): SitesReply => ({ sites: sites.reports }));
 }
 

@@ -1,5 +1,5 @@
 /** Why a request with a picture was refused. */
-export const REQUEST_REFUSALS = ['queue-full', 'size', 'invalid', 'deadline', 'hung-up'] as const;
+const REQUEST_REFUSALS = ['queue-full', 'size', 'invalid', 'deadline', 'hung-up'] as const;
 export type RequestRefusal = (typeof REQUEST_REFUSALS)[number];
 
 /** What became of a request. */
