@@ -58,6 +58,7 @@ export class HourBars {
   #askedAtMs = Number.NEGATIVE_INFINITY;
   /** The hour under the pointer or with the focus. @type {number | null} */
   #at = null;
+  #hasTable = false;
 
   /**
    * @param {() => void} onChange
@@ -183,9 +184,14 @@ export class HourBars {
       ...Object.fromEntries(Object.entries(spanQuery(this.#stream)).map(([key, value]) => [key, String(value)])),
       ...{ from: String(fromMs), to: String(toMs), format: 'csv' },
     });
-    return html`<details>
+    return html`<details @toggle=${(/** @type {Event} */ { target }) => {
+      this.#hasTable = /** @type {HTMLDetailsElement} */ (target).open;
+      this.#onChange();
+    }}>
       <summary>As a table</summary>
-      <div class="scroll" tabindex="0" role="region" aria-label="Hours as a table">
+      ${
+        this.#hasTable
+          ? html`      <div class="scroll" tabindex="0" role="region" aria-label="Hours as a table">
         <table>
           <thead><tr><th scope="col">Hour</th>${series.map(({ name }) => html`<th scope="col">${name}</th>`)}<th scope="col">Watched</th></tr></thead>
           <tbody>${hours
@@ -201,7 +207,9 @@ export class HourBars {
                 ${figures.map((value) => html`<td>${formatCount(Math.round(value * 10) / 10)}</td>`)}<td>${formatDuration(Math.round(seenS))}${more === '' ? '' : `, ${more}`}</td></tr>`,
             )}</tbody>
         </table>
-      </div>
+      </div>`
+          : nothing
+      }
       <a class="hours-csv" href="${PAGE_URL}api/${path}?${query}" download="${path}.csv">CSV of ${path}</a>
     </details>`;
   }

@@ -93,7 +93,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('counts by hour and heat
     await page.keyboard.press('ArrowRight');
     await page.keyboard.press('Enter');
     await until(async () => (await hours.nth(13).getAttribute('aria-current')) === 'true');
-    expect(new URL(page.url()).hash).toBe(`#events?stream=gate-1&day=${dayText(noonMs)}&hour=13`);
+    expect(new URL(page.url()).hash).toBe(`#events?day=${dayText(noonMs)}&stream=gate-1&hour=13`);
     const csv = new URLSearchParams((await page.locator('.event-csv').getAttribute('href'))!.split('?')[1]);
     expect([csv.get('from'), csv.get('to')]).toEqual([String(noonMs + HOUR_MS), String(noonMs + 2 * HOUR_MS)]);
     await page.click('[aria-label="The day after"]');
