@@ -11,6 +11,7 @@ import { hardCases } from './hard-cases.bench.ts';
 import { hotSwap } from './hot-swap.bench.ts';
 import { int8 } from './int8.bench.ts';
 import { memory } from './memory.bench.ts';
+import { metrics } from './metrics.bench.ts';
 import { optimizeSearch } from './optimize-search.bench.ts';
 import { overload } from './overload.bench.ts';
 import { ownCost } from './own-cost.bench.ts';
@@ -57,6 +58,7 @@ const SECTIONS: readonly Section[] = [
   optimizeSearch,
   bulk,
   feed,
+  metrics,
   pageLoad,
   pageScroll,
   hotSwap,

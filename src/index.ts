@@ -36,11 +36,13 @@ export type {
 } from './evaluate/coco-dataset.ts';
 export { readAnnotations, readResults } from './evaluate/coco-files.ts';
 export type { Gateway } from './gateway/gateway-options.ts';
+export type { DetectOptions, TraceOptions } from './host/call-options.ts';
 export type { EngineStreams, PushedStreamSettings } from './host/engine-streams.ts';
 export type { PictureResult } from './host/picture-detector.ts';
 export type { PushedStream, PushOptions } from './host/pushed-stream.ts';
 export type { Frozen } from './protocol/bounds.ts';
 export { EVENT_KINDS, type EventKind, type EventMessage } from './protocol/feed.ts';
+export type { LatencyCounts, LatencyHistogram, LatencyStage } from './protocol/latency.ts';
 export type { GpuReport, PowerFigures, PowerReport } from './protocol/power-report.ts';
 export {
   type AlertFigures,
@@ -52,7 +54,6 @@ export {
   type EventFigures,
   type FrameCounters,
   type HostReport,
-  type LatencyStage,
   type LineCount,
   LOSS_REASONS,
   type LossReason,
@@ -78,6 +79,7 @@ export {
   type RuleEvent,
   type RuleKind,
 } from './protocol/rule-event.ts';
+export type { TracingFigures } from './protocol/tracing-figures.ts';
 export type { RuntimeReport } from './runtime/runtime.ts';
 export type { FakeDetect, FakeFrame } from './runtime/stream/stream-port.ts';
 export {

@@ -13,13 +13,14 @@ import { SightlineError } from './errors/sightline-error.ts';
 import { Incidents } from './flow/incidents.ts';
 import { unlessAborted } from './flow/unless-aborted.ts';
 import { type Gateway, silentLogger } from './gateway/gateway-options.ts';
-import { signalOf, signalOption } from './host/call-options.ts';
+import { type DetectOptions, detectOptionsOf, signalOption } from './host/call-options.ts';
 import { EngineStreams } from './host/engine-streams.ts';
 import { type ListenAddress, openGateway, openHistory } from './host/open-gateway.ts';
 import { isPictureStream, PictureDetector, type PictureResult } from './host/picture-detector.ts';
 import { PipelineHost } from './host/pipeline-host.ts';
 import { isStreamState } from './host/pushed-stream.ts';
 import { RequestDetector } from './host/request-detector.ts';
+import { tracingOf } from './host/tracing-of.ts';
 import { checkPipeline, loadPipeline } from './pipeline/load-pipeline.ts';
 import type { PipelineConfig } from './pipeline/pipeline.ts';
 import type { EventMessage } from './protocol/feed.ts';
@@ -192,6 +193,7 @@ export class Sightline implements AsyncDisposable {
     // What the program names itself is bound by no rule for requests from elsewhere.
     const ownSources = new Set(config.streams.map(({ source }) => source));
     const incidents = new Incidents(onNotice);
+    const tracing = await tracingOf(config, onNotice);
     const host = await PipelineHost.open(config, {
       environment,
       stdout: new Writable({ write: (_chunk, _encoding, done) => done() }),
@@ -201,6 +203,7 @@ export class Sightline implements AsyncDisposable {
       incidents,
       signal: options.signal,
       fakeDetect: options.detect,
+      tracing,
     });
     const engine = new Sightline(host, config, environment, incidents, ownSources, onNotice);
     try {
@@ -256,10 +259,10 @@ export class Sightline implements AsyncDisposable {
    * @throws SOURCE_UNREADABLE, SOURCE_TOO_LARGE, CONFIG_INVALID, LIMIT_REACHED if 1024 pictures wait, ENGINE_FAILED; the reason
    *   of the signal.
    */
-  async detect(picture: Picture, options: { readonly signal?: AbortSignal } = {}): Promise<PictureResult> {
+  async detect(picture: Picture, options: DetectOptions = {}): Promise<PictureResult> {
     this.#requireOpen();
-    const signal = signalOf(options, 'detect');
-    return this.#detector.detect(picture, signal).catch((error: unknown) => {
+    const { signal, parent } = detectOptionsOf(options);
+    return this.#detector.detect(picture, signal, parent).catch((error: unknown) => {
       if (isStreamState(error)) this.#requireOpen();
       throw error;
     });
@@ -309,7 +312,9 @@ export class Sightline implements AsyncDisposable {
   async #openGateway(address: ListenAddress, environment: Environment): Promise<Gateway> {
     const history = await openHistory(this.#config, address, environment, this.#onNotice);
     const requests = new RequestDetector(this.#host, this.#config, null);
-    const request = { config: this.#config, address, log: silentLogger, history, incidents: this.#incidents, requests };
+    const { tracing } = this.#host;
+    const parts = { log: silentLogger, history, incidents: this.#incidents, requests, tracing };
+    const request = { config: this.#config, address, ...parts };
     const gateway = await openGateway(this.#host, request, { environment }).catch(async (error: unknown) => {
       await history.close();
       throw error;

@@ -1,6 +1,7 @@
 import { monoNowMs } from '../../src/core/clock.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
-import type { LatencyStage, Percentiles } from '../../src/protocol/report.ts';
+import type { LatencyStage } from '../../src/protocol/latency.ts';
+import type { Percentiles } from '../../src/protocol/report.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { percentilesOf } from '../../src/telemetry/sliding-window.ts';
 

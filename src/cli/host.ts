@@ -13,6 +13,7 @@ import type { GatewayLogger } from '../gateway/gateway-options.ts';
 import { JoinedHost } from '../host/joined-host.ts';
 import { stopped } from '../host/open-gateway.ts';
 import { SettingsReloader } from '../host/settings-reloader.ts';
+import { tracingOf } from '../host/tracing-of.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { limitPools } from '../process/allocator.ts';
@@ -58,7 +59,8 @@ async function host(path: string | undefined, flags: HostFlags, io: CliIo): Prom
   limitPools();
   const file = path ?? join(packageRoot(), 'pipelines/fleet-host.yaml');
   const config = configOf(loadPipeline(file, io.environment.variables), flags);
-  const log = openLog(io, flags.log);
+  const tracing = await tracingOf(config, (text) => log.warn({}, text));
+  const log = openLog(io, flags.log, tracing);
   const incidents = new Incidents((text) => log.warn({}, text));
   const reloader = new SettingsReloader(
     {
@@ -73,7 +75,8 @@ async function host(path: string | undefined, flags: HostFlags, io: CliIo): Prom
   try {
     const id = config.fleet.hostId ?? defaultId();
     await untilStopped(io, async () => {
-      joined = await JoinedHost.open({ id, config, address: flags, control, log, incidents, context: io });
+      const parts = { control, log, incidents, context: io, tracing };
+      joined = await JoinedHost.open({ id, config, address: flags, ...parts });
       try {
         note(io, `\n  Sightline is live at ${joined.url}\n`);
         await joined.join();

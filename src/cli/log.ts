@@ -2,7 +2,9 @@ import { pino } from 'pino';
 import { withoutHidden } from '../core/hidden-values.ts';
 import { redact } from '../core/redact.ts';
 import { terminalMessage } from '../core/terminal-text.ts';
+import { activeTrace } from '../flow/trace-context.ts';
 import type { GatewayLogger } from '../gateway/gateway-options.ts';
+import type { TracedLine, Tracing } from '../telemetry/tracing/open-tracing.ts';
 import type { CliIo } from './cli-io.ts';
 
 const LEVELS: Readonly<Record<number, string>> = { 30: '', 40: 'warning: ', 50: 'error: ' };
@@ -11,14 +13,34 @@ interface LogLine {
   readonly time: number;
   readonly level: number;
   readonly msg: string;
+  /** Of the span in which it was written. */
+  readonly trace_id?: string;
+  readonly span_id?: string;
   /** An unexpected exception, as pino writes it. */
   readonly err?: { readonly message: string; readonly stack?: string };
 }
 
 /** Logs go to standard error: JSON lines for machines, `14:03:07 text` for people. */
-export function openLog(io: CliIo, format: 'text' | 'json'): GatewayLogger {
-  const write = (line: string): void => void io.stderr.write(withoutHidden(format === 'json' ? line : toText(line)));
-  return pino({ base: null }, { write });
+export function openLog(io: CliIo, format: 'text' | 'json', tracing?: Pick<Tracing, 'log'>): GatewayLogger {
+  const write = (given: string): void => {
+    const line = withoutHidden(given);
+    io.stderr.write(format === 'json' ? line : toText(line));
+    tracing?.log(tracedLine(line));
+  };
+  return pino({ base: null, ...(tracing && { mixin: () => activeTrace() ?? {} }) }, { write });
+}
+
+function tracedLine(line: string): TracedLine {
+  const { time: timeMs, level, msg: text, err, trace_id, span_id, ...details } = JSON.parse(line) as LogLine;
+  const ids = trace_id === undefined || span_id === undefined ? undefined : { trace_id, span_id };
+  const error = err === undefined ? {} : { 'exception.message': err.message, 'exception.stacktrace': err.stack };
+  return {
+    timeMs,
+    level: level >= 50 ? 'error' : level >= 40 ? 'warn' : 'info',
+    text,
+    details: { ...details, ...error },
+    ids,
+  };
 }
 
 function toText(line: string): string {

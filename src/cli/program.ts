@@ -75,6 +75,10 @@ const COMMANDS: Readonly<Record<string, { readonly description: string; load(): 
     description: 'try rules of events on recordings, and compare two sets of rules',
     load: async () => (await import('./events.ts')).addEvents,
   },
+  alerts: {
+    description: 'print alert rules for Prometheus, made from the targets of a pipeline',
+    load: async () => (await import('./print-alert-rules.ts')).addAlerts,
+  },
   source: {
     description: 'test a source: what it is, or why it cannot be read',
     load: async () => (await import('./source-command.ts')).addSource,

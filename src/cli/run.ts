@@ -9,6 +9,7 @@ import { isPictureStream } from '../host/picture-detector.ts';
 import { PipelineHost } from '../host/pipeline-host.ts';
 import { RequestDetector } from '../host/request-detector.ts';
 import { SettingsReloader } from '../host/settings-reloader.ts';
+import { tracingOf } from '../host/tracing-of.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { limitPools, trimMemory } from '../process/allocator.ts';
@@ -69,7 +70,8 @@ async function serve(
   flags: RunFlags,
   io: CliIo,
 ): Promise<void> {
-  const log = openLog(io, flags.log);
+  const tracing = await tracingOf(config, (text) => log.warn({}, text));
+  const log = openLog(io, flags.log, tracing);
   const admission = new Admission({
     ...config.fleet,
     get placeholders() {
@@ -95,6 +97,7 @@ async function serve(
     incidents,
     sources: { path, overlay },
     signal: io.stop,
+    tracing,
   });
   const flushed = io.crash?.add(() => host.runtime.flushSinks());
   const { environment } = io;
@@ -106,7 +109,7 @@ async function serve(
     const rollouts = await tryHostRollouts(host, config, { environment, onNotice, incidents, fleet: null, streams });
     const shown = rollouts === null ? {} : { rollouts: rollouts.agent };
     const requests = new RequestDetector(host, config, rollouts);
-    const request = { config, address: flags, log, history, incidents, requests, ...shown };
+    const request = { config, address: flags, log, history, incidents, requests, tracing, ...shown };
     const gateway = await openGateway(host, request, io).catch(async (error: unknown) => {
       await rollouts?.close();
       throw error;

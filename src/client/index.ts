@@ -40,6 +40,7 @@ export type {
   QueueReport,
   ScaleReport,
 } from '../protocol/fleet-report.ts';
+export type { LatencyCounts, LatencyHistogram, LatencyStage } from '../protocol/latency.ts';
 export type { LoweredReport, OverloadReport, Remedy, RemedyBody, RemedyChange } from '../protocol/overload.ts';
 export type { GpuReport, PowerFigures, PowerReport } from '../protocol/power-report.ts';
 export type {
@@ -51,7 +52,6 @@ export type {
   EventFigures,
   FrameCounters,
   HostReport,
-  LatencyStage,
   LineCount,
   LossReason,
   Percentiles,
@@ -119,6 +119,7 @@ export type {
   RuleKind,
 } from '../protocol/rule-event.ts';
 export type { SourceTest } from '../protocol/source-test.ts';
+export type { TracingFigures } from '../protocol/tracing-figures.ts';
 export type { RuleTrialReply, TriedEvent, TriedRule } from '../protocol/tried-rules.ts';
 export type { FeedState, SocketConstructor, SocketLike } from './feed-connection.ts';
 export type { FeedSettings, FeedSubscription } from './feed-subscription.ts';

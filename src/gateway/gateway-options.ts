@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { History } from '../history/history.ts';
 import type { ModelSummary, PipelineSummary } from '../protocol/rest.ts';
+import type { Tracing } from '../telemetry/tracing/open-tracing.ts';
 import type { ProxyUsersConfig } from './access/proxy-users.ts';
 import type { TlsFiles } from './access/tls-files.ts';
 import type { FleetPort } from './fleet-port.ts';
@@ -44,6 +45,8 @@ export interface GatewayOptions {
   /** Folder of the dashboard, by default the package's own. */
   readonly webDir?: string;
   readonly logger?: GatewayLogger;
+  /** Absent unless requests are traced. */
+  readonly tracing?: Pick<Tracing, 'request'> | undefined;
   /** Hosts and jobs; absent if the gateway shows a single machine. */
   readonly fleet?: FleetPort;
   /** Roll-outs of the pipeline; absent if the host cannot run several models. */

@@ -3,14 +3,13 @@ import { DROP_REASONS, RESULT_ORIGINS } from '../core/frame.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { History } from '../history/history.ts';
 import { TOPICS } from '../protocol/feed.ts';
+import { LATENCY_EDGES_MS, LATENCY_STAGES, type LatencyHistogram } from '../protocol/latency.ts';
 import {
   type AlertFigures,
   BLIND_REASONS,
   BUSY_STAGES,
   type HostReport,
-  LATENCY_STAGES,
   LOSS_REASONS,
-  type Percentiles,
   type SinkReport,
   type StreamReport,
 } from '../protocol/report.ts';
@@ -18,12 +17,44 @@ import { type StreamScope, scopedReport } from './access/stream-scope.ts';
 import type { FeedFigures } from './feed-server.ts';
 import { fillFleetMetrics } from './fleet-metrics.ts';
 import type { FleetPort } from './fleet-port.ts';
-import { type Labels, MetricSet } from './metric-set.ts';
+import { type Buckets, type Labels, MetricSet } from './metric-set.ts';
 import type { RequestLedger } from './requests/request-ledger.ts';
 import type { RuntimePort } from './runtime-port.ts';
 
 const MS_PER_S = 1000;
-const QUANTILES = { '0.5': 'p50', '0.95': 'p95', '0.99': 'p99' } as const;
+/** Edges that every gateway has, in milliseconds: histograms of all hosts add up at these. */
+const COMMON_EDGES_MS = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000];
+
+/**
+ * Chooses the upper edges of the buckets that are published, in milliseconds: the common ones, and for each target the nearest below and above
+ * it, below its half and above its double. All streams have the same, so that their histograms add up.
+ */
+export function publishedEdges(targetsMs: Iterable<number | null>): readonly number[] {
+  const chosen = new Set(COMMON_EDGES_MS);
+  for (const target of new Set(targetsMs)) {
+    if (target === null) continue;
+    const near = [
+      LATENCY_EDGES_MS.findLast((edge) => edge <= target / 2),
+      LATENCY_EDGES_MS.findLast((edge) => edge <= target),
+      LATENCY_EDGES_MS.find((edge) => edge >= target),
+      LATENCY_EDGES_MS.find((edge) => edge >= 2 * target),
+    ];
+    for (const edge of near) if (edge !== undefined) chosen.add(edge);
+  }
+  return LATENCY_EDGES_MS.filter((edge) => chosen.has(edge));
+}
+
+/** Sums the fine buckets of a report up to each published edge. */
+function bucketsOf({ counts, sumMs }: LatencyHistogram, edgesMs: readonly number[]): Buckets {
+  const cumulative: number[] = [];
+  let total = 0;
+  let at = 0;
+  for (const edge of [...edgesMs, Number.POSITIVE_INFINITY]) {
+    while (at < counts.length && (LATENCY_EDGES_MS[at] ?? Number.POSITIVE_INFINITY) <= edge) total += counts[at++]!;
+    cumulative.push(total);
+  }
+  return { edges: edgesMs.map((edge) => edge / MS_PER_S), cumulative, sum: sumMs / MS_PER_S };
+}
 
 /**
  * Prometheus metrics, built from the runtime's report at each scrape, so that a removed stream leaves no series behind. Units
@@ -63,30 +94,12 @@ export class GatewayMetrics {
    *
    * @param scope - the only streams to show.
    */
-  scrape(scope?: StreamScope): Promise<string> {
+  scrape(scope?: StreamScope): string {
     this.#set.reset();
     const part = (fill: () => void): void => this.#incidents.run('a part of the metrics', fill);
     part(() => {
       const isReady = this.#port.readiness().isReady ? 1 : 0;
       this.#set.gauge('sightline_ready', '1 if the host can work, else 0.', {}, isReady);
-    });
-    part(() => {
-      const report = this.#port.report();
-      const { streams, host } = scope === undefined ? report : scopedReport(report, scope);
-      for (const stream of streams) {
-        part(() => this.#fillRates(stream));
-        part(() => this.#fillSight(stream));
-        part(() => this.#fillLatency(stream));
-        part(() => this.#fillFrames(stream));
-        part(() => this.#fillCounts(stream));
-        part(() => this.#fillEvents(stream));
-      }
-      part(() => this.#fillHost(host));
-      for (const sink of host.sinks ?? []) part(() => this.#fillSink(sink));
-      for (const [channel, figures] of Object.entries(host.alerts ?? {}))
-        part(() => this.#fillAlerts(channel, figures));
-      const fleet = scope === undefined ? this.#fleet : null;
-      if (fleet !== null) part(() => fillFleetMetrics(this.#set, fleet, streams));
     });
     part(() => this.#fillFeed(this.#feedFigures()));
     part(() => {
@@ -94,7 +107,32 @@ export class GatewayMetrics {
       this.#set.counter('sightline_history_lost_total', lost, {}, this.#history.lost);
     });
     part(() => this.#fillRequests());
+    let streams: readonly StreamReport[] = [];
+    part(() => {
+      const all = this.#port.report();
+      const { host, ...report } = scope === undefined ? all : scopedReport(all, scope);
+      streams = report.streams;
+      const edges = publishedEdges(streams.map(({ target }) => target.latencyMs));
+      part(() => this.#fillHost(host));
+      part(() => this.#fillStages(host, edges));
+      const { tracing } = host;
+      if (tracing !== undefined) part(() => this.#fillTracing(tracing));
+      for (const sink of host.sinks ?? []) part(() => this.#fillSink(sink));
+      for (const [channel, figures] of Object.entries(host.alerts ?? {}))
+        part(() => this.#fillAlerts(channel, figures));
+      const fleet = scope === undefined ? this.#fleet : null;
+      if (fleet !== null) part(() => fillFleetMetrics(this.#set, fleet, streams));
+      for (const stream of streams) {
+        part(() => this.#fillRates(stream));
+        part(() => this.#fillSight(stream));
+        part(() => this.#fillLatency(stream, edges));
+        part(() => this.#fillFrames(stream));
+        part(() => this.#fillEvents(stream));
+      }
+    });
     part(() => this.#fillIncidents());
+    // Last: what exceeds the bound of the series is left out, and people may draw any number of these.
+    for (const stream of streams) part(() => this.#fillCounts(stream));
     return this.#set.text();
   }
 
@@ -149,6 +187,8 @@ export class GatewayMetrics {
         Number(isMissing.latency),
       );
     }
+    const up = '1 while the stream gets pictures from its source, else 0.';
+    this.#set.gauge('sightline_stream_up', up, { stream }, Number(state === 'running'));
     this.#set.gauge('sightline_stream_state', 'Current state of the stream; always 1.', { stream, state }, 1);
   }
 
@@ -163,13 +203,43 @@ export class GatewayMetrics {
       this.#set.gauge('sightline_stream_last_frame_age_seconds', age, { stream }, lastFrameAgeMs / MS_PER_S);
   }
 
-  #fillLatency({ id: stream, latencyMs, stagesMs }: StreamReport): void {
-    const whole = 'Latency from captured to published, over the sliding window.';
-    this.#percentiles('sightline_stream_latency_seconds', whole, { stream }, latencyMs.window);
+  #fillLatency({ id: stream, target, latencyMs: { counted } }: StreamReport, edges: readonly number[]): void {
+    if (counted === undefined) return;
+    const whole = 'Latency of published frames, from captured to published.';
+    this.#set.histogram('sightline_stream_latency_seconds', whole, { stream }, bucketsOf(counted, edges));
+    const late = 'Published frames that took longer than the target at that time.';
+    if (target.latencyMs !== null)
+      this.#set.counter('sightline_stream_frames_late_total', late, { stream }, counted.late);
+    const part = 'Time of published frames in each stage; divided by their number, the mean.';
     for (const stage of LATENCY_STAGES) {
-      const part = 'Latency of one stage.';
-      this.#percentiles('sightline_stream_stage_latency_seconds', part, { stream, stage }, stagesMs[stage]);
+      const seconds = counted.stageSumsMs[stage] / MS_PER_S;
+      this.#set.counter('sightline_stream_stage_seconds_total', part, { stream, stage }, seconds);
     }
+  }
+
+  #fillTracing(figures: NonNullable<HostReport['tracing']>): void {
+    for (const [signal, { sent, lost }] of Object.entries(figures)) {
+      const has = 'Spans and log records that the collector has.';
+      this.#set.counter('sightline_tracing_sent_total', has, { signal }, sent);
+      const help = 'Spans and log records that the collector did not take, or that were too many at once.';
+      this.#set.counter('sightline_tracing_lost_total', help, { signal }, lost);
+    }
+  }
+
+  #fillStages({ stageHistograms, failedInferences }: HostReport, edges: readonly number[]): void {
+    if (stageHistograms !== undefined)
+      for (const stage of LATENCY_STAGES) {
+        const help = 'Time of published frames in a stage, all streams of this host together.';
+        this.#set.histogram(
+          'sightline_stage_latency_seconds',
+          help,
+          { stage },
+          bucketsOf(stageHistograms[stage], edges),
+        );
+      }
+    const failed = 'Frames whose inference failed; one that is tried again can fail again.';
+    if (failedInferences !== undefined)
+      this.#set.counter('sightline_inferences_failed_total', failed, {}, failedInferences);
   }
 
   #fillFrames({ id: stream, frames, results, decode, queueDepth, reconnects, decodeErrors }: StreamReport): void {
@@ -343,14 +413,6 @@ export class GatewayMetrics {
       this.#set.counter('sightline_feed_messages_sent_total', 'Feed messages sent.', { topic }, sent[topic]);
       const help = 'Feed messages dropped for slow clients.';
       this.#set.counter('sightline_feed_messages_dropped_total', help, { topic }, dropped[topic]);
-    }
-  }
-
-  #percentiles(name: string, help: string, labels: Labels, figures: Percentiles): void {
-    // Without samples there is no latency; 0 would be wrong.
-    if (figures.count === 0) return;
-    for (const [quantile, key] of Object.entries(QUANTILES)) {
-      this.#set.gauge(name, help, { ...labels, quantile }, figures[key] / MS_PER_S);
     }
   }
 }

@@ -39,9 +39,9 @@ export function addHostRoutes(app: FastifyInstance, port: RuntimePort, sources: 
     };
   });
 
-  app.get('/metrics', described('Figures for Prometheus.'), async ({ identity }, reply) => {
-    const text = await sources.metrics.scrape(identity?.streams);
-    return reply.type(sources.metrics.contentType).send(text);
+  app.get('/metrics', described('Figures for Prometheus.'), ({ identity }, reply) => {
+    const { contentType } = sources.metrics;
+    return reply.type(contentType).send(sources.metrics.scrape(identity?.streams));
   });
 
   app.get('/api/pipelines', described('The pipelines that come with this host.'), () => ({

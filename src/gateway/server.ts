@@ -38,6 +38,7 @@ import { addStreamRoutes } from './routes-streams.ts';
 import type { RuntimePort } from './runtime-port.ts';
 import { addSiteRoutes, Sites } from './sites.ts';
 import { addBasePath, addSecurityHeaders, addStaticFiles, withoutBasePath } from './static-files.ts';
+import { traceRequests } from './trace-requests.ts';
 
 const MAX_BODY_BYTES = 256 * 1024;
 /** Of a gateway that nobody gave a history. */
@@ -170,6 +171,7 @@ async function buildApp(
       options.onRoute?.(`${one} ${url}`);
     }
   });
+  if (options.tracing !== undefined) traceRequests(app, options.tracing);
   addSecurityHeaders(app, frameAncestors);
   addBasePath(app, basePath);
   addCompression(app);

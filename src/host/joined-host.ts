@@ -17,6 +17,7 @@ import type { History } from '../history/history.ts';
 import { measureCapacity } from '../measure/measure-capacity.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import type { EventMessage } from '../protocol/feed.ts';
+import type { Tracing } from '../telemetry/tracing/open-tracing.ts';
 import { BULK_ID_PREFIX, segmentRunner } from './bulk-runner.ts';
 import { fleetRunner } from './fleet-runner.ts';
 import { type HostRollouts, tryHostRollouts } from './host-rollouts.ts';
@@ -35,6 +36,7 @@ export interface JoinedHostOptions {
   /** Shared by the control plane and this host. */
   readonly incidents: Incidents;
   readonly context: ProcessContext;
+  readonly tracing?: Tracing | undefined;
 }
 
 /** One host of a fleet: its pipeline, its gateway and its control-plane agent. */
@@ -75,7 +77,7 @@ export class JoinedHost {
 
   /** Opens the engine and the gateway. The host does not join the fleet yet. */
   static async open(options: JoinedHostOptions): Promise<JoinedHost> {
-    const { id, config, control, log, context, address, incidents } = options;
+    const { id, config, control, log, context, address, incidents, tracing } = options;
     const admission = new Admission({ ...config.fleet, placeholders: config.placeholders });
     const events = new LeasedEvents({
       ...{ events: control.events, hostId: id, incidents },
@@ -92,6 +94,7 @@ export class JoinedHost {
       incidents,
       lendEvent: (event) => events.record(event),
       signal: context.stop,
+      tracing,
     });
     const { fillRatio, bulkConcurrency, minHosts, maxHosts } = config.fleet;
     const scale = { pipeline: config.name, fillRatio, tasksPerHost: Math.max(1, bulkConcurrency), minHosts, maxHosts };
@@ -125,7 +128,7 @@ export class JoinedHost {
       });
       const shown = rollouts === null ? {} : { rollouts: rollouts.agent };
       const requests = new RequestDetector(host, config, rollouts);
-      const request = { config, address, log, history, fleet: view, incidents, requests, ...shown };
+      const request = { config, address, log, history, fleet: view, incidents, requests, tracing, ...shown };
       const gateway = await openGateway(view, request, context);
       const joined = new JoinedHost(options, host, events, admission, view, gateway, rollouts, history);
       joined.#flushed = context.crash?.add(() => host.runtime.flushSinks());

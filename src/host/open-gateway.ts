@@ -18,6 +18,7 @@ import { descriptorsFor, descriptorsForConnections } from '../process/descriptor
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { PipelineSummary } from '../protocol/rest.ts';
 import { packageRoot } from '../store/package-root.ts';
+import type { Tracing } from '../telemetry/tracing/open-tracing.ts';
 import { knownModels } from './known-models.ts';
 import type { ProcessContext } from './process-context.ts';
 
@@ -63,6 +64,7 @@ export interface GatewayRequest {
   readonly rollouts?: RolloutPort;
   readonly requests?: RequestPort;
   readonly incidents: Incidents;
+  readonly tracing?: Tracing | undefined;
 }
 
 /** Path of a file in a folder of the cache, without its ending. */
@@ -139,6 +141,7 @@ export async function openGateway(
     logger: log,
     incidents,
     requests,
+    tracing: request.tracing,
     maxConnections: connectionsFor(config.limits, log),
     maxConnectionsPerAddress: config.limits.connectionsPerAddress,
     pipelines: await shippedPipelines(),

@@ -2,6 +2,7 @@ import type { StreamConfig } from '../config/stream.ts';
 import type { Detection } from '../core/detection.ts';
 import type { Picture } from '../core/picture.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { TraceParent } from '../flow/trace-context.ts';
 import { parseStream } from '../pipeline/load-pipeline.ts';
 import { roundDetection } from '../protocol/result-record.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -82,13 +83,13 @@ export class PictureDetector {
   }
 
   /** @throws as `PictureFeed.push` */
-  async detect(picture: Picture, signal?: AbortSignal): Promise<PictureResult> {
+  async detect(picture: Picture, signal?: AbortSignal, parent?: TraceParent): Promise<PictureResult> {
     signal?.throwIfAborted();
     const stream = this.#leastBusy();
     stream.pending += 1;
     try {
       await stream.added;
-      const { frame, width, height, detections } = await stream.feed.push(picture, null, signal);
+      const { frame, width, height, detections } = await stream.feed.push(picture, null, signal, parent);
       const warning = stream.warnings.get(frame);
       return {
         ...{ width, height, warnings: warning === undefined ? [] : [warning] },

@@ -40,6 +40,7 @@ import type { Sink } from '../sinks/sink.ts';
 import { countOf } from '../sinks/sink-failure.ts';
 import { modelSpec } from '../store/manifests.ts';
 import { PowerMeter } from '../telemetry/power-meter.ts';
+import type { Tracing } from '../telemetry/tracing/open-tracing.ts';
 import { HostStreams } from './host-streams.ts';
 import { LayeredSettings, type SettingsSources } from './layered-settings.ts';
 import { NamedModels } from './named-models.ts';
@@ -65,6 +66,8 @@ export interface HostContext {
   readonly signal?: AbortSignal | undefined;
   /** As in `EventDeskOptions`; what it accepts comes back through `deliverEvent`. */
   readonly lendEvent?: ((event: RuleEvent) => boolean) | undefined;
+  /** Absent unless frames are traced. It is closed with the host, or if that cannot be opened. */
+  readonly tracing?: Tracing | undefined;
   /** Boxes of the program instead of those of the fake engine. */
   readonly fakeDetect?: FakeDetect | undefined;
 }
@@ -93,6 +96,8 @@ export class PipelineHost implements RuntimePort {
   readonly #trials = new RuleTrials();
   readonly #ruleEvents = new Listeners<RuleEvent>('events of rules');
   readonly #sinks: ResultSinks;
+  /** Absent unless frames are traced. */
+  readonly tracing: Tracing | undefined;
   readonly #early: EarlyEvents;
   readonly #reconciler: StreamReconciler<RuntimeStream>;
   /** Of each stream that it was started with, by its id. */
@@ -104,7 +109,7 @@ export class PipelineHost implements RuntimePort {
     runtime: Runtime,
     config: PipelineConfig,
     sinks: ResultSinks,
-    { environment, onNotice, admit, ownSources, sources, signal, lendEvent }: HostContext,
+    { environment, onNotice, admit, ownSources, sources, signal, lendEvent, tracing }: HostContext,
     early: EarlyEvents,
     authorities: string | null,
     models: NamedModels,
@@ -113,6 +118,7 @@ export class PipelineHost implements RuntimePort {
     models.runIn(runtime);
     this.#signal = signal;
     this.#sinks = sinks;
+    this.tracing = tracing;
     this.#early = early;
     const settings = new LayeredSettings(config, sources ?? null);
     this.#settings = settings;
@@ -208,11 +214,15 @@ export class PipelineHost implements RuntimePort {
    * @throws CONFIG_INVALID, SINK_BUSY, and what `openRuntime` throws.
    */
   static open(config: PipelineConfig, context: HostContext): Promise<PipelineHost> {
-    return abortedFirst(PipelineHost.#open(config, context), context.signal);
+    const opening = PipelineHost.#open(config, context).catch(async (error: unknown) => {
+      await context.tracing?.close();
+      throw error;
+    });
+    return abortedFirst(opening, context.signal);
   }
 
   static async #open(config: PipelineConfig, context: HostContext): Promise<PipelineHost> {
-    const { environment, stdout, onNotice, incidents, signal, fakeDetect } = context;
+    const { environment, stdout, onNotice, incidents, signal, fakeDetect, tracing } = context;
     const { caFile } = config.tls;
     const authorities = caFile === undefined ? null : readAuthorities(caFile, 'tls.caFile');
     const ffmpeg = await openFfmpeg(environment, onNotice, config.decoder);
@@ -240,7 +250,8 @@ export class PipelineHost implements RuntimePort {
       onNotice: (text) => report('sink-notice', text, {}),
     });
     try {
-      runtime = await openRuntime({ ...config, sinks, ffmpeg, environment, onNotice, incidents, signal, fakeDetect });
+      const options = { ...config, sinks, ffmpeg, environment, onNotice, incidents, signal, fakeDetect };
+      runtime = await openRuntime({ ...options, tracer: tracing?.frames });
     } catch (error) {
       sinks.markCutShort();
       await sinks.close();
@@ -323,9 +334,11 @@ export class PipelineHost implements RuntimePort {
     const withEvents = streams.map((stream) => ({ ...stream, ...this.#events.figuresOf(stream.id) }));
     const alerts = this.#alerts.figures;
     const publishedFps = streams.reduce((sum, { fps }) => sum + fps.published, 0);
+    const tracing = this.tracing === undefined ? {} : { tracing: this.tracing.figures };
     const host = {
       ...{ ...report.host, ...this.#power.figures(monoNowMs(), publishedFps), sinks: this.#sinks.reports },
       ...(isEmpty(alerts) ? {} : { alerts }),
+      ...tracing,
     };
     return { ...report, streams: withEvents, host };
   }
@@ -372,7 +385,9 @@ export class PipelineHost implements RuntimePort {
     await this.#events.close();
     this.#alerts.close();
     await this.#power.close();
-    return this.runtime.stop();
+    const failures = await this.runtime.stop();
+    await this.tracing?.close();
+    return failures;
   }
 
   streamSettings(id: string): TaggedSettings {

@@ -6,11 +6,11 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { type ResultRecord, resultRecord } from '../protocol/result-record.ts';
 import { PictureFeed } from '../runtime/stream/picture-feed.ts';
 import { FILE_BOX_STEPS } from '../sinks/result-line.ts';
-import { signalOption } from './call-options.ts';
+import { parentOf, pictureOptions, type TraceOptions } from './call-options.ts';
 import { type HostStreams, PUSHED } from './host-streams.ts';
 
 /** About one pushed picture. */
-export interface PushOptions {
+export interface PushOptions extends TraceOptions {
   /** Media time in microseconds, above that of the picture before; default: the time since the first picture. */
   readonly ptsUs?: number;
   /** Takes the picture back, or stops waiting for its result. */
@@ -18,7 +18,7 @@ export interface PushOptions {
 }
 
 /** Times and sizes are checked with their picture. */
-const pushOptions = z.looseObject(signalOption);
+const pushOptions = z.looseObject(pictureOptions);
 
 /** A stream whose pictures the program hands over, from a decoder of its own for instance. Each picture gives one result. */
 export class PushedStream {
@@ -57,12 +57,16 @@ export class PushedStream {
     given: Uint8Array | string,
     options: PushOptions & Partial<Omit<RawPicture, 'data'>> = {},
   ): Promise<ResultRecord> {
-    const { signal } = check(pushOptions, options, 'push');
+    const { signal, ...trace } = check(pushOptions, options, 'push');
     const { ptsUs, width, height } = options;
     const isRaw = given instanceof Uint8Array && (width !== undefined || height !== undefined);
     const picture = isRaw ? { data: given, width: width ?? 0, height: height ?? 0 } : given;
     try {
-      return resultRecord(await this.#feed.push(picture, ptsUs ?? null, signal), FILE_BOX_STEPS, PUSHED);
+      return resultRecord(
+        await this.#feed.push(picture, ptsUs ?? null, signal, parentOf(trace)),
+        FILE_BOX_STEPS,
+        PUSHED,
+      );
     } catch (error) {
       if (isStreamState(error)) this.#requireOpen();
       throw error;

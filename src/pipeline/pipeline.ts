@@ -12,6 +12,7 @@ import type { Placeholders } from '../config/placeholders.ts';
 import { requestsConfig } from '../config/requests.ts';
 import { mayHoldPlaceholders } from '../config/schema-text.ts';
 import { streamConfig, streamDefaults } from '../config/stream.ts';
+import { tracingConfig } from '../config/tracing.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { sinkConfig } from '../sinks/sink-kinds.ts';
 
@@ -83,6 +84,11 @@ export const pipelineConfig = z.strictObject({
     .describe('Pictures that clients send over HTTP, see docs/requests.md. Frames of streams go first.'),
   limits: limitsConfig.prefault({}).describe('What this host accepts at most.'),
   fleet: fleetConfig.prefault({}).describe('How this host takes part in a fleet (sightline host).'),
+  tracing: tracingConfig
+    .optional()
+    .describe(
+      'Sends traces of frames, requests and log lines to an OpenTelemetry collector. Absent: nothing is traced, at no cost.',
+    ),
   tls: tlsConfig.prefault({}).describe('Which certificates of https:// and rtsps:// sources are trusted.'),
   rollout: rolloutConfig.prefault({}).describe('Where roll-outs are kept.'),
   preview: previewConfig.prefault({}).describe('Pictures for the dashboard.'),

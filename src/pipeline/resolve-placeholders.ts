@@ -1,9 +1,11 @@
+import type { z } from 'zod';
 import { inspect } from '../config/check.ts';
 import type { Variables } from '../config/environment.ts';
 import { hasPlaceholder, type Placeholders, resolvePlaceholders, sinkText } from '../config/placeholders.ts';
 import { jsonSchemaOf, marksOf, replaceTexts } from '../config/schema-text.ts';
+import { tracingConfig } from '../config/tracing.ts';
 import type { SightlineError } from '../errors/sightline-error.ts';
-import { type SinkConfig, sinkConfig } from '../sinks/sink-kinds.ts';
+import { sinkConfig } from '../sinks/sink-kinds.ts';
 import { type PipelineConfig, pipelineConfig } from './pipeline.ts';
 
 /** Returns a fault for each placeholder where none is resolved: `${env:NAME}` would stay as it is, which users do not expect. */
@@ -13,7 +15,7 @@ export function misplacedPlaceholders(document: unknown): string[] {
     // A key that the schema does not have is a fault of its own.
     if (node !== null && marksOf(node).placeholders !== true && /\$\{(?:env|file):/.test(text))
       faults.push(
-        `${at}: expected no placeholder here; sources can have them, and the settings of sinks that docs/config.md names`,
+        `${at}: expected no placeholder here; sources can have them, and the settings that docs/config.md names`,
       );
     return text;
   });
@@ -22,7 +24,7 @@ export function misplacedPlaceholders(document: unknown): string[] {
 
 /** Resolves the placeholders of sources and sinks, and checks the settings with their values. */
 export function resolveAll(
-  { streams, sinks }: PipelineConfig,
+  { streams, sinks, tracing }: PipelineConfig,
   variables: Variables,
 ): { readonly faults: readonly string[]; readonly placeholders?: Placeholders } {
   const values = { sources: new Map<string, string>(), sinks: new Map<string, string>() };
@@ -38,24 +40,32 @@ export function resolveAll(
   };
   for (const [i, { source }] of streams.entries()) resolve(values.sources, source, `streams[${i}].source`);
   for (const [i, sink] of sinks.entries()) {
-    const resolved = replaceMarked(sink, `sinks[${i}]`, (text, at) => resolve(values.sinks, text, at));
+    const resolved = replaceMarked(sinkConfig, sink, `sinks[${i}]`, (text, at) => resolve(values.sinks, text, at));
     for (const fault of inspect(sinkConfig, resolved).faults)
       faults.push(`sinks[${i}].${fault.replace(/, received .*$/s, '')} after the placeholders are resolved`);
   }
+  if (tracing !== undefined)
+    replaceMarked(tracingConfig, tracing, 'tracing', (text, at) => resolve(values.sinks, text, at));
   return values.sources.size + values.sinks.size === 0 ? { faults } : { faults, placeholders: values };
 }
 
 /** Returns the sinks with the values of their placeholders. @throws CONFIG_INVALID if they were not resolved. */
 export function resolvedSinks({ sinks, placeholders }: PipelineConfig): PipelineConfig['sinks'] {
   return sinks.map((sink, i) =>
-    replaceMarked(sink, `sinks[${i}]`, (text) => sinkText(text, placeholders?.sinks, `sinks[${i}]`)),
+    replaceMarked(sinkConfig, sink, `sinks[${i}]`, (text) => sinkText(text, placeholders?.sinks, `sinks[${i}]`)),
   );
 }
 
-function replaceMarked(sink: SinkConfig, at: string, replace: (text: string, at: string) => string): SinkConfig {
+/** As `resolvedSinks`, for where traces go. */
+export function resolvedTracing({ tracing, placeholders }: PipelineConfig): PipelineConfig['tracing'] {
+  const resolve = (text: string, at: string): string => sinkText(text, placeholders?.sinks, at);
+  return tracing && replaceMarked(tracingConfig, tracing, 'tracing', resolve);
+}
+
+function replaceMarked<T>(schema: z.ZodType, section: T, at: string, replace: (text: string, at: string) => string): T {
   return replaceTexts(
-    sink,
-    jsonSchemaOf(sinkConfig),
+    section,
+    jsonSchemaOf(schema),
     (text, place, node) => (marksOf(node).placeholders === true ? replace(text, place) : text),
     at,
   );

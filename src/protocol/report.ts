@@ -8,8 +8,11 @@ import { BLIND_SIGNS, type BlindSign } from '../core/blind-sign.ts';
 import type { RatioPoint } from '../core/detection.ts';
 import type { DropReason, ZoneCount } from '../core/frame.ts';
 import { amount, count, durationMs, id, name, text, timeMs } from './bounds.ts';
+import type { LatencyCounts, LatencyHistogram, LatencyStage } from './latency.ts';
+import { forStages, latencyCounts, latencyHistogram } from './latency.ts';
 import { type LoweredReport, loweredReport, type OverloadReport, overloadReport } from './overload.ts';
 import { type PowerFigures, powerFigures } from './power-report.ts';
+import { type TracingFigures, tracingFigures } from './tracing-figures.ts';
 
 /** Percentiles of `count` samples, in milliseconds; all 0 if there is none. */
 export interface Percentiles {
@@ -84,14 +87,6 @@ export interface AlertFigures {
   /** To be told: waits for the end of a group, or for the channel. */
   readonly pending: number;
 }
-
-/**
- * Stages of a frame's latency. decode: captured to decoded; preprocess: to preprocessed; queue: to batched;
- * infer: to inferred; publish: to published (waiting for earlier frames of the same stream included).
- */
-export const LATENCY_STAGES = ['decode', 'preprocess', 'queue', 'infer', 'publish'] as const;
-/** A stage of a frame's latency. */
-export type LatencyStage = (typeof LATENCY_STAGES)[number];
 
 /** Frames since the stream began, by what became of them: in = published + sum of dropped + inFlight, exactly, at any time. */
 export interface FrameCounters {
@@ -222,6 +217,8 @@ export interface StreamReport {
     readonly window: Percentiles;
     /** Of all frames since the stream began. */
     readonly total: Percentiles;
+    /** The same by their length; absent from older hosts. */
+    readonly counted?: LatencyCounts;
   };
   /** The parts of the latency of the newest frames, in milliseconds, see `LatencyStage`. */
   readonly stagesMs: Readonly<Record<LatencyStage, Percentiles>>;
@@ -305,14 +302,8 @@ export const streamReport = z.object({
   target: z.object({ fps: amount.nullable(), latencyMs: amount.nullable() }),
   isMissing: z.object({ fps: z.boolean(), latency: z.boolean() }),
   missReasons: z.object({ fps: text.nullable(), latency: text.nullable() }).optional(),
-  latencyMs: z.object({ window: percentiles, total: percentiles }),
-  stagesMs: z.object({
-    decode: percentiles,
-    preprocess: percentiles,
-    queue: percentiles,
-    infer: percentiles,
-    publish: percentiles,
-  } satisfies Record<LatencyStage, typeof percentiles>),
+  latencyMs: z.object({ window: percentiles, total: percentiles, counted: latencyCounts.optional() }),
+  stagesMs: z.object(forStages(() => percentiles)),
   seeing: z.object({ totalMs: amount, watchedMs: amount, blindMs: z.record(name, amount) }).optional(),
   events: z
     .object({ raised: count, ended: count, suppressed: z.object({ times: count, cooldown: count, when: count }) })
@@ -465,6 +456,12 @@ export interface HostReport extends PowerFigures {
   readonly lowered?: LoweredReport;
   /** Each sink; absent from older hosts. */
   readonly sinks?: readonly SinkReport[];
+  /** The stages of all its frames since its start, by their length; absent from older hosts. */
+  readonly stageHistograms?: Readonly<Record<LatencyStage, LatencyHistogram>>;
+  /** Frames whose inference failed; one that is tried again can fail again. Absent from older hosts. */
+  readonly failedInferences?: number;
+  /** What became of spans and log records that are sent to a collector; absent unless `tracing` is set. */
+  readonly tracing?: Readonly<Record<'spans' | 'logs', TracingFigures>>;
   /** What became of the events that each channel of alerts was to tell, by its name; absent without alerts. */
   readonly alerts?: Readonly<Record<string, AlertFigures>>;
 }
@@ -487,6 +484,9 @@ export const hostReport = z.object({
   lowered: loweredReport.optional(),
   ...powerFigures,
   sinks: z.array(sinkReport).max(MAX_COUNTERS).optional(),
+  stageHistograms: z.object(forStages(() => latencyHistogram)).optional(),
+  failedInferences: count.optional(),
+  tracing: z.object({ spans: tracingFigures, logs: tracingFigures }).optional(),
   alerts: z
     .record(
       name,

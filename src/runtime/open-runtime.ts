@@ -17,6 +17,7 @@ import { Runtime, type RuntimeOptions } from './runtime.ts';
 
 export interface OpenOptions extends EngineOptions {
   readonly fakeDetect?: RuntimeOptions['fakeDetect'];
+  readonly tracer?: RuntimeOptions['tracer'];
   /** Default: the default settings. */
   readonly preview?: PreviewConfig;
   readonly lanes?: number | undefined;

@@ -15,6 +15,7 @@ import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { HostReport, StreamReport } from '../protocol/report.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.ts';
 import { type CpuUse, cpuMsOf, readCpuUse } from '../telemetry/cpu-ledger.ts';
+import type { FrameTracer } from '../telemetry/frame-tracer.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
 import { busyOf, type OtherModel } from '../telemetry/judge-overload.ts';
 import { PartTimes } from '../telemetry/part-times.ts';
@@ -49,6 +50,7 @@ export interface RuntimeOptions {
   /** Counts exceptions of listeners. */
   readonly incidents?: Incidents;
   readonly fakeDetect?: FakeDetect | undefined;
+  readonly tracer?: FrameTracer | undefined;
   /** Other detectors that could be used, for what a report says in an overload. */
   readonly modelsAtHand?: (runtime: Pick<Runtime, 'spec' | 'engineInfo'>) => Promise<readonly OtherModel[]>;
 }
@@ -408,9 +410,9 @@ export class Runtime {
   }
 
   #streamPort(): StreamPort {
-    const { preview, sinks, fakeDetect } = this.#options;
+    const { preview, sinks, fakeDetect, tracer } = this.#options;
     return {
-      fakeDetect,
+      ...{ fakeDetect, tracer },
       primary: () => this.#primary,
       ffmpeg: this.ffmpeg,
       preview: { maxWidth: preview.width, fps: preview.fps, quality: preview.quality },
@@ -485,6 +487,8 @@ export class Runtime {
       ...this.overload.update(this.#streams.values(), usage, now, this.partTimes.sums().inferredInputs),
       device: deviceReport(this.#own, this.#options.engine, comparison),
       batch: this.#own.model.report(),
+      stageHistograms: this.partTimes.stageHistograms,
+      failedInferences: this.partTimes.failedFrames,
     };
     this.#report = { timeMs: Date.now(), streams, host };
     this.reports.emit(this.#report);

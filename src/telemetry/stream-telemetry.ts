@@ -1,7 +1,8 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { DropReason, FrameTimes, ResultOrigin } from '../core/frame.ts';
-import type { FrameCounters, LatencyStage, Percentiles, ResultCounters } from '../protocol/report.ts';
-import { LATENCY_STAGES } from '../protocol/report.ts';
+import { forStages, LATENCY_STAGES, type LatencyCounts, type LatencyStage, STAGE_BOUNDS } from '../protocol/latency.ts';
+import type { FrameCounters, Percentiles, ResultCounters } from '../protocol/report.ts';
+import { LatencyCounter } from './latency-counter.ts';
 import { RATE_WINDOW_MS, RateMeter } from './rate-meter.ts';
 import { NO_PERCENTILES, SlidingWindow } from './sliding-window.ts';
 
@@ -16,8 +17,11 @@ export class StreamTelemetry {
   readonly #inferredRate: RateMeter;
   readonly #publishedRate: RateMeter;
   readonly #latency = new SlidingWindow();
-  readonly #stages: Record<LatencyStage, SlidingWindow>;
+  readonly #stages = forStages(() => new SlidingWindow());
   readonly #total: RecordableHistogram = createHistogram({ lowest: 1, highest: MAX_US, figures: 2 });
+  readonly #counted = new LatencyCounter();
+  readonly #stageSumsMs = forStages(() => 0);
+  #late = 0;
   readonly #dropped: Partial<Record<DropReason, number>> = {};
   readonly #results: Record<ResultOrigin, number> = { inferred: 0, tracked: 0, unchanged: 0 };
   /** Drops so far at some moments of the last five seconds, oldest first. */
@@ -30,10 +34,6 @@ export class StreamTelemetry {
     this.#inRate = new RateMeter(nowMs);
     this.#inferredRate = new RateMeter(nowMs);
     this.#publishedRate = new RateMeter(nowMs);
-    this.#stages = Object.fromEntries(LATENCY_STAGES.map((stage) => [stage, new SlidingWindow()])) as Record<
-      LatencyStage,
-      SlidingWindow
-    >;
   }
 
   onIn(nowMs: number): void {
@@ -54,7 +54,8 @@ export class StreamTelemetry {
     this.#cached += 1;
   }
 
-  onPublished(times: Readonly<FrameTimes>, by: ResultOrigin = 'inferred'): void {
+  /** @param targetMs - of its latency. */
+  onPublished(times: Readonly<FrameTimes>, by: ResultOrigin = 'inferred', targetMs = Number.POSITIVE_INFINITY): void {
     const now = times.published;
     this.#published += 1;
     this.#results[by] += 1;
@@ -62,11 +63,14 @@ export class StreamTelemetry {
     const latencyMs = now - times.captured;
     this.#latency.add(now, latencyMs);
     this.#total.record(Math.min(MAX_US, Math.max(1, Math.round(latencyMs * 1000))));
-    this.#stages.decode.add(now, times.decoded - times.captured);
-    this.#stages.preprocess.add(now, times.preprocessed - times.decoded);
-    this.#stages.queue.add(now, times.batched - times.preprocessed);
-    this.#stages.infer.add(now, times.inferred - times.batched);
-    this.#stages.publish.add(now, now - times.inferred);
+    this.#counted.add(latencyMs);
+    if (latencyMs > targetMs) this.#late += 1;
+    for (const stage of LATENCY_STAGES) {
+      const [from, to] = STAGE_BOUNDS[stage];
+      const ms = times[to] - times[from];
+      this.#stages[stage].add(now, ms);
+      this.#stageSumsMs[stage] += Math.max(0, ms);
+    }
   }
 
   /** @param inFlight - frames that entered and are neither published nor dropped, as counted by the ledger. */
@@ -108,15 +112,13 @@ export class StreamTelemetry {
     return rates;
   }
 
-  latencyMs(nowMs: number): { window: Percentiles; total: Percentiles } {
-    return { window: this.#latency.percentiles(nowMs), total: histogramPercentiles(this.#total) };
+  latencyMs(nowMs: number): { window: Percentiles; total: Percentiles; counted: LatencyCounts } {
+    const counted = { ...this.#counted.report(), late: this.#late, stageSumsMs: { ...this.#stageSumsMs } };
+    return { window: this.#latency.percentiles(nowMs), total: histogramPercentiles(this.#total), counted };
   }
 
   stagesMs(nowMs: number): Record<LatencyStage, Percentiles> {
-    return Object.fromEntries(LATENCY_STAGES.map((stage) => [stage, this.#stages[stage].percentiles(nowMs)])) as Record<
-      LatencyStage,
-      Percentiles
-    >;
+    return forStages((stage) => this.#stages[stage].percentiles(nowMs));
   }
 }
 

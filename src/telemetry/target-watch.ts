@@ -1,3 +1,16 @@
+import { RATE_WINDOW_MS } from './rate-meter.ts';
+
+/** Share of the target rate that counts as reached, since camera clocks are not exact. */
+const FPS_TOLERANCE = 0.95;
+
+/**
+ * Returns the rate from which on a target is reached. One frame less in the window of the rate is no miss: with one frame a second it comes
+ * a little earlier or later by chance.
+ */
+export function leastFps(targetFps: number, windowMs = RATE_WINDOW_MS): number {
+  return Math.min(targetFps * FPS_TOLERANCE, targetFps - 1000 / windowMs);
+}
+
 /** A miss must last this long before it is reported, so that single slow frames are ignored. */
 const MISSED_MS = 5_000;
 /** A recovery must last longer: a rate at its limit swings, and would be missed and met in turn. */

@@ -185,6 +185,7 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
   // docs/secure.md, docs/monitoring.md, docs/cameras.md and docs/change-settings.md
   'sightline tokens add anna --role operator': { instead: TOKENS, says: /anna/ },
   'sightline tokens add prometheus --role metrics --expires 365d': { instead: TOKENS, says: /prometheus/ },
+  'sightline alerts cameras.yaml > sightline-rules.yaml': {},
   'sightline tokens list': { instead: TOKENS, says: /anna +operator/ },
   'sightline tokens remove anna': { instead: TOKENS, says: /anna/ },
   'sightline streams add gate @gate-url.txt --url https://host-1:8080 --token-file operator.token --ca ca.pem': {

@@ -43,6 +43,13 @@ const REASONS: Readonly<Record<string, string>> = {
   '@msgpack/msgpack': 'the binary form of the feed, in the gateway and on the dashboard',
   '@nats-io/jetstream': 'the sink nats: publishing with acknowledgement and message id',
   '@nats-io/transport-node': 'the connection of the sink nats',
+  '@opentelemetry/api': 'types and constants of traces',
+  '@opentelemetry/core': 'reads the W3C context of traces',
+  '@opentelemetry/exporter-logs-otlp-http': 'sends log lines, with the ids of their traces, to a collector',
+  '@opentelemetry/exporter-trace-otlp-http': 'sends spans of frames and requests to a collector',
+  '@opentelemetry/resources': 'says which host a span is of',
+  '@opentelemetry/sdk-logs': 'makes log records for a collector',
+  '@opentelemetry/sdk-trace-base': 'makes spans of frames and requests',
   '@platformatic/kafka': 'the sink kafka',
   '@tensorflow/tfjs-backend-wasm': 'the engine wasm, for machines on which no other engine loads',
   '@tensorflow/tfjs-converter': 'loads TensorFlow.js graph models for the engine wasm',
@@ -62,7 +69,6 @@ const REASONS: Readonly<Record<string, string>> = {
   'node-api-headers': 'headers to build the binding of TensorFlow',
   nodemailer: 'the sink mail',
   pino: 'the log',
-  'prom-client': 'metrics in the Prometheus format',
   protobufjs: 'reads and writes ONNX files and SavedModels',
   sharp: 'scales, decodes and encodes pictures',
   tar: 'reads weights from the archives of npm packages, which come from outside',
@@ -184,6 +190,13 @@ describe('dependencies', () => {
       );
       expect(eager.map(({ path }) => path)).toEqual([]);
     });
+  });
+
+  it('OpenTelemetry is loaded only where tracing is opened', () => {
+    const importers = shipped.filter(({ text }) => text.includes("import('@opentelemetry/"));
+    expect(importers.map(({ path }) => path)).toEqual(['src/telemetry/tracing/open-tracing.ts']);
+    const eager = shipped.filter(({ text }) => /^import (?!type )[^;]*from '@opentelemetry/m.test(text));
+    expect(eager.map(({ path }) => path)).toEqual([]);
   });
 
   it('a package that one command needs is loaded by that command only', () => {

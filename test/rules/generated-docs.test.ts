@@ -6,11 +6,8 @@ import { programFor } from '../../src/cli/program.ts';
 import { ERROR_CODES, type ErrorCode } from '../../src/errors/error-codes.ts';
 import { ROUTE_ACCESS } from '../../src/gateway/access/route-access.ts';
 import { statusOf } from '../../src/gateway/http-errors.ts';
-import { FleetRig } from '../support/fleet-rig.ts';
-import { openGateway } from '../support/open-gateways.ts';
+import { everyMetric } from '../support/every-metric.ts';
 import { ProtocolSources } from '../support/protocol-tables.ts';
-import { RuntimeDouble } from '../support/runtime-double.ts';
-import { alertFigures, poweredHost, streamReport } from '../support/sample-reports.ts';
 
 /** Set to rewrite the pages before they are compared. */
 const MUST_WRITE = process.env.UPDATE_DOCS === '1';
@@ -76,9 +73,19 @@ describe('docs/reports.md', () => {
       'Stream report',
       ['StreamReport', 'FrameCounters', 'ResultCounters', 'SeeingReport', 'EventFigures', 'PlacedZone', 'PlacedLine'],
     ],
+    ['Latencies', ['LatencyCounts', 'LatencyHistogram']],
     [
       'Host report',
-      ['HostReport', 'DeviceReport', 'BatchReport', 'GpuReport', 'PowerReport', 'SinkReport', 'AlertFigures'],
+      [
+        'HostReport',
+        'DeviceReport',
+        'BatchReport',
+        'GpuReport',
+        'PowerReport',
+        'SinkReport',
+        'AlertFigures',
+        'TracingFigures',
+      ],
     ],
     ['Events of rules', ['RuleEvent', 'EventMoment', 'EventPicture', 'BlindBefore', 'CloudEvent']],
     ['Roll-out', ['RolloutReport', 'GuardReport', 'StreamFinding', 'Gain', 'VersionReport', 'Decision']],
@@ -114,23 +121,11 @@ describe('docs/reports.md', () => {
 
 describe('docs/metrics.md', () => {
   it('has each metric with its labels and meaning as a gateway gives them', async () => {
-    const rig = await FleetRig.open();
-    const placed = new RuntimeDouble();
-    placed.put({ ...streamReport('gate'), host: 'host-1', fence: 7 });
-    const sink = { id: 'hook', problem: null, sent: 1, waiting: 0, retried: 0, lost: { overflow: 1 } };
-    const alerts = { phone: alertFigures() };
-    placed.host = { ...placed.host, ...poweredHost(), sinks: [sink], alerts };
-    const ports = [await openGateway(rig.view, { fleet: rig.view }), await openGateway(placed, { fleet: rig.view })];
-    rig.view.close();
-    const texts = await Promise.all(ports.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()));
-    const text = texts.join('\n');
-    const helps = new Map([...text.matchAll(/^# HELP (\S+) (.*)$/gm)].map(([, name, help]) => [name!, help!]));
-    const rows = [...helps].map(([name, help]) => {
-      const series = new RegExp(`^${name}(?:\\{([^}]*)\\})? `, 'm').exec(text)?.[1] ?? '';
-      const labels = [...series.matchAll(/(\w+)="/g)].map((match) => match[1]!);
-      return `| \`${name}${labels.length === 0 ? '' : `{${labels.join(',')}}`}\` | ${cell(help)} |`;
+    const rows = (await everyMetric()).map(({ name, type, help, series }) => {
+      const labels = [...new Set(series.flatMap((each) => Object.keys(each.labels)))].filter((label) => label !== 'le');
+      return `| \`${name}${labels.length === 0 ? '' : `{${labels.join(',')}}`}\` | ${type} | ${cell(help)} |`;
     });
-    expectGenerated('docs/metrics.md', 'metrics', ['| metric | meaning |', '|---|---|', ...rows]);
+    expectGenerated('docs/metrics.md', 'metrics', ['| metric | type | meaning |', '|---|---|---|', ...rows]);
   });
 });
 

@@ -13,7 +13,7 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-interface BrokerPlan {
+export interface BrokerPlan {
   /** Also the name of its Debian package. */
   readonly command: string;
   /** Settings, and the arguments that name them. */

@@ -1,4 +1,5 @@
 import type { ScaleReport } from '../../src/protocol/fleet-report.ts';
+import { LATENCY_EDGES_MS, type LatencyCounts, type LatencyHistogram } from '../../src/protocol/latency.ts';
 import type { AlertFigures, HostReport, Percentiles, StreamReport } from '../../src/protocol/report.ts';
 
 /** Percentiles of a made-up distribution with this median. */
@@ -26,7 +27,7 @@ export function streamReport(id: string): StreamReport {
     fps: { in: 25.1, inferred: 24.3, published: 24.2 },
     target: { fps: 24, latencyMs: 100 },
     isMissing: { fps: false, latency: false },
-    latencyMs: { window: percentiles(40), total: percentiles(42, 960) },
+    latencyMs: { window: percentiles(40), total: percentiles(42, 960), counted: latencyCounts() },
     stagesMs: {
       decode: percentiles(4),
       preprocess: percentiles(3),
@@ -48,6 +49,19 @@ export function streamReport(id: string): StreamReport {
     lines: [{ id: 'gate', leftToRight: 17, rightToLeft: 11, from: [0.1, 0.62], to: [0.45, 0.9] }],
     lastError: null,
   };
+}
+
+/** 960 frames, 900 of 30 to 40 ms, 55 of exactly 100, 5 of 2 s or more. */
+export function latencyCounts(): LatencyCounts {
+  const stageSumsMs = { decode: 4000, preprocess: 3000, queue: 9000, infer: 24_000, publish: 1000 };
+  return { ...histogram({ 40: 900, 100: 55, 2500: 5 }, 41_000), late: 5, stageSumsMs };
+}
+
+/** @param frames - by the upper edge of their bucket, in milliseconds. */
+function histogram(frames: Readonly<Record<number, number>>, sumMs: number): LatencyHistogram {
+  const last = Math.max(...Object.keys(frames).map(Number));
+  const counts = LATENCY_EDGES_MS.filter((edge) => edge <= last).map((edge) => frames[edge] ?? 0);
+  return { counts, sumMs };
 }
 
 export function alertFigures(): AlertFigures {
@@ -75,6 +89,14 @@ export function hostReport(): HostReport {
       inputWidth: 480,
       inputHeight: 256,
     },
+    stageHistograms: {
+      decode: histogram({ 5: 960 }, 4000),
+      preprocess: histogram({ 4: 960 }, 3000),
+      queue: histogram({ 8: 480, 12: 480 }, 9000),
+      infer: histogram({ 25: 960 }, 24_000),
+      publish: histogram({ 1.2: 960 }, 1000),
+    },
+    failedInferences: 7,
     batch: {
       histogram: { 1: 120, 2: 310, 4: 205 },
       maxBatch: 4,

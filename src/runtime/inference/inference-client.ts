@@ -12,16 +12,15 @@ import type {
   ThreadId,
   ToInference,
 } from '../../protocol/threads.ts';
+import type { TracedBatch } from '../../telemetry/frame-tracer.ts';
 import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 
 type Result = Extract<FromInference, { type: 'result' }>;
 type Ready = Extract<FromInference, { type: 'ready' }>;
 
 /** Frames that one message hands to a thread. */
-export interface Batch {
+export interface Batch extends TracedBatch {
   readonly frames: readonly InFlightFrame[];
-  /** Model inputs of all frames. */
-  readonly inputs: number;
   /** Model inputs per call of the engine, a warmed-up size; a larger batch takes several calls in a row. */
   readonly callSize: number;
   /** Boxes with lower scores are not returned. */

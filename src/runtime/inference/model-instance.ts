@@ -131,15 +131,18 @@ export class ModelInstance {
     }
     // A frame that has failed before runs alone, so that it cannot fail others again.
     const batches = isSuspect
-      ? items.map((frame) => this.#batch([frame], inputsPerModel(frame.ring.slots.shape), size, false))
-      : [this.#batch(items, inputs, size, isFull)];
+      ? items.map((frame) => this.#batch([frame], inputsPerModel(frame.ring.slots.shape), size, false, now))
+      : [this.#batch(items, inputs, size, isFull, now)];
     return { kind: 'batch', stale, batches };
   }
 
-  #batch(frames: readonly InFlightFrame[], inputs: number, size: number, isFull: boolean): Batch {
+  #batch(frames: readonly InFlightFrame[], inputs: number, size: number, isFull: boolean, closedMs: MonoMs): Batch {
     const callSize = this.#sizer!.callSize(inputs, size, isFull);
     this.#count(inputs, callSize);
-    return { frames, inputs, callSize, scoreThreshold: this.scoreThreshold };
+    const { name: model, scoreThreshold } = this;
+    const batch: Batch = { frames, inputs, callSize, scoreThreshold, model, closedMs, ran: null };
+    for (const frame of frames) frame.batch = batch;
+    return batch;
   }
 
   /** Total time in which a thread was free and no batch could be closed. */

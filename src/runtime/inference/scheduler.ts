@@ -279,6 +279,7 @@ export class Scheduler implements EnginePoolEvents {
   onResult(batch: Batch, result: Extract<FromInference, { type: 'result' }>): void {
     const { cache } = this.model;
     const { beganMs, busyMs, postprocessMs, counts, rows } = result;
+    batch.ran = { beganMs, endedMs: result.endedMs, postprocessMs };
     const endedMs = result.endedMs as MonoMs;
     const { inputs } = batch;
     const frames = batch.frames.length;

@@ -2,6 +2,7 @@ import { type Detection, unpackDetections } from '../../core/detection.ts';
 import type { DropReason, FrameTimes, PublishedFrame } from '../../core/frame.ts';
 import type { MonoMs } from '../../core/units.ts';
 import type { SightlineError } from '../../errors/sightline-error.ts';
+import { inTrace } from '../../flow/trace-context.ts';
 import type { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import { type FrameOwner, type FrameRing, type InFlightFrame, releaseFrame } from './in-flight-frame.ts';
 import { type Intake, mayShed, StreamIntake } from './intake.ts';
@@ -20,7 +21,7 @@ const NO_ROWS = new Float32Array(0);
 /** What a ledger needs from the runtime. */
 export type LedgerPort = Pick<
   StreamPort,
-  'partTimes' | 'event' | 'room' | 'publish' | 'ffmpeg' | 'fakeDetect' | 'scheduler'
+  'partTimes' | 'tracer' | 'event' | 'room' | 'publish' | 'ffmpeg' | 'fakeDetect' | 'scheduler'
 >;
 
 /**
@@ -168,6 +169,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
       status: 'waiting',
       batchedMs: NOT_YET,
       inferredMs: NOT_YET,
+      batch: null,
       rows: null,
       by: 'inferred',
       repeats: null,
@@ -187,17 +189,13 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   enterLost(count: number, reason: DropReason): void {
     for (let i = 0; i < count; i++) this.#telemetry.onIn(this.#now());
     this.#telemetry.onDropped(reason, count);
+    this.#port.tracer?.lost(this.id, count, reason, this.#now());
   }
 
   drop(frame: InFlightFrame, reason: DropReason): void {
     if (frame.status !== 'waiting') return;
-    frame.status = 'dropped';
-    this.#droppedMs += this.#now() - frame.meta.decoded;
-    this.#telemetry.onDropped(reason);
-    this.#leave();
-    releaseFrame(frame);
+    this.#discard(frame, reason);
     this.settings.skips?.onDropped();
-    this.#refuse(frame, reason);
     this.flush();
     this.#resume();
   }
@@ -270,9 +268,11 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   }
 
   #discard(frame: InFlightFrame, reason: DropReason): void {
+    const now = this.#now();
     frame.status = 'dropped';
     this.#telemetry.onDropped(reason);
-    this.#droppedMs += this.#now() - frame.meta.decoded;
+    this.#droppedMs += now - frame.meta.decoded;
+    this.#port.tracer?.dropped(frame, reason, now, this.settings.input.feed?.traceOf(frame.meta.frame));
     this.#leave();
     releaseFrame(frame);
     this.#refuse(frame, reason);
@@ -296,7 +296,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
 
   #publish(inFlight: InFlightFrame): void {
     const { meta, by } = inFlight;
-    const { input } = this.settings;
+    const { config, input } = this.settings;
     const analysed = this.#analyse(inFlight);
     // A frame that was not inferred waits only for earlier frames.
     const batched = by === 'inferred' ? inFlight.batchedMs : meta.preprocessed;
@@ -326,10 +326,19 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
       ...(input.lease === undefined ? {} : { fence: input.lease.fence }),
     };
     // Count before listeners are called, so that they see consistent figures.
-    this.#telemetry.onPublished(times, by);
+    this.#telemetry.onPublished(times, by, config.target.latencyMs);
+    this.#port.partTimes.addStages(times);
     this.#leave();
     this.previews?.onPublished(result);
-    const busy = this.#port.publish(result, inFlight, input);
+    const { tracer } = this.#port;
+    const span =
+      tracer == null
+        ? null
+        : tracer.published(inFlight, times, config.target.latencyMs, input.feed?.traceOf(meta.frame));
+    const busy =
+      span === null
+        ? this.#port.publish(result, inFlight, input)
+        : inTrace(span, () => this.#port.publish(result, inFlight, input));
     input.feed?.onPublished(result);
     if (busy === null) releaseFrame(inFlight);
     else busy.finally(() => releaseFrame(inFlight));

@@ -1,6 +1,7 @@
 import type { DropReason, ResultOrigin } from '../../core/frame.ts';
 import type { MonoMs } from '../../core/units.ts';
 import type { SlotMeta, SlotRing } from '../../flow/slot-ring.ts';
+import type { TracedBatch, TracedFrame } from '../../telemetry/frame-tracer.ts';
 
 /** The ring that holds a frame. */
 export interface FrameRing {
@@ -24,8 +25,7 @@ export interface FrameOwner {
 }
 
 /** A frame between its arrival from the lane and its publication or drop. */
-export interface InFlightFrame {
-  readonly streamId: string;
+export interface InFlightFrame extends TracedFrame {
   readonly owner: FrameOwner;
   readonly ring: FrameRing;
   readonly slot: number;
@@ -38,6 +38,8 @@ export interface InFlightFrame {
   status: 'waiting' | 'done' | 'dropped';
   batchedMs: MonoMs;
   inferredMs: MonoMs;
+  /** The newest one that it was in. */
+  batch: TracedBatch | null;
   rows: Float32Array | null;
   /** How it gets its result. */
   by: ResultOrigin;

@@ -1,7 +1,7 @@
 import type { StreamConfig } from '../../config/stream.ts';
 import type { DropReason } from '../../core/frame.ts';
-import type { LatencyStage, Percentiles } from '../../protocol/report.ts';
-import { LATENCY_STAGES } from '../../protocol/report.ts';
+import { LATENCY_STAGES, type LatencyStage } from '../../protocol/latency.ts';
+import type { Percentiles } from '../../protocol/report.ts';
 import type { Busy } from '../../telemetry/judge-overload.ts';
 
 /** The settings that limit how many frames a stream takes. */

@@ -3,6 +3,7 @@ import type { DropReason, PublishedFrame } from '../../core/frame.ts';
 import type { FramePicture, Picture } from '../../core/picture.ts';
 import type { MonoMs, PtsUs } from '../../core/units.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import type { TraceParent } from '../../flow/trace-context.ts';
 
 /** Most pictures that wait until the lane has room; `push` refuses more, so that a caller who never awaits is stopped. */
 const MOST_WAITING = 1024;
@@ -28,6 +29,8 @@ export interface PictureShedding {
 }
 
 interface Pushed extends FramePicture {
+  /** The trace in which the program pushed it. */
+  readonly parent: TraceParent | undefined;
   readonly resolve: (result: PublishedFrame) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -63,11 +66,17 @@ export class PictureFeed {
   /**
    * @param picture - must not change until the promise settles.
    * @param ptsUs - media time in microseconds, above that of the picture before; null: the time since the first picture.
+   * @param parent - the trace that it belongs to.
    * @param signal - takes back a picture that still waits; of another one, the result is ignored.
    * @throws CONFIG_INVALID for a wrong time or size, LIMIT_REACHED, SOURCE_UNREADABLE, SOURCE_TOO_LARGE, ENGINE_FAILED,
    *   STREAM_STATE if the stream has ended; the reason of the signal.
    */
-  async push(picture: Picture, ptsUs: number | null, signal?: AbortSignal): Promise<PublishedFrame> {
+  async push(
+    picture: Picture,
+    ptsUs: number | null,
+    signal?: AbortSignal,
+    parent?: TraceParent,
+  ): Promise<PublishedFrame> {
     signal?.throwIfAborted();
     if (this.#end !== null) throw this.#end;
     requirePicture(picture);
@@ -86,7 +95,7 @@ export class PictureFeed {
     const frame = this.#frames;
     this.#frames += 1;
     const result = new Promise<PublishedFrame>((resolve, reject) => {
-      this.#waiting.push({ picture, frame, ptsUs: timeUs as PtsUs, resolve, reject });
+      this.#waiting.push({ picture, frame, ptsUs: timeUs as PtsUs, parent, resolve, reject });
     });
     const stop = (): void => this.#takeBack(frame, signal?.reason);
     signal?.addEventListener('abort', stop, { once: true });
@@ -110,6 +119,11 @@ export class PictureFeed {
   /** Pictures wait from now on. */
   disconnect(): void {
     this.#receiver = null;
+  }
+
+  /** The trace in which a picture was pushed that has no result yet. */
+  traceOf(frame: number): TraceParent | undefined {
+    return this.#sent.get(frame)?.parent;
   }
 
   onPublished(result: PublishedFrame): void {

@@ -9,6 +9,7 @@ import type { PtsUs } from '../../core/units.ts';
 import type { Ffmpeg } from '../../process/confinement.ts';
 import type { EventKind } from '../../protocol/feed.ts';
 import type { RingHandle } from '../../protocol/threads.ts';
+import type { FrameTracer } from '../../telemetry/frame-tracer.ts';
 import type { PartTimes } from '../../telemetry/part-times.ts';
 import type { LaneClient } from '../lane/lane-client.ts';
 import type { InFlightFrame } from './in-flight-frame.ts';
@@ -154,6 +155,8 @@ export interface StreamPort {
   readonly ffmpeg: Ffmpeg;
   readonly preview: { readonly maxWidth: number; readonly fps: number; readonly quality: number };
   readonly partTimes: PartTimes;
+  /** Absent unless frames are traced. */
+  readonly tracer?: FrameTracer | undefined;
   pickLane(): LaneClient;
   attach(ring: RingHandle): void;
   detach(ringId: number): void;

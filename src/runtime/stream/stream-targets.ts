@@ -1,14 +1,7 @@
 import type { StreamConfig } from '../../config/stream.ts';
-import { RATE_WINDOW_MS } from '../../telemetry/rate-meter.ts';
-import { TargetWatch } from '../../telemetry/target-watch.ts';
+import { leastFps, TargetWatch } from '../../telemetry/target-watch.ts';
 import { latencyMiss, type Miss, type RateLimits, rateMiss, StatedReason, type StreamPace } from './miss-reason.ts';
 import type { TargetEvent } from './stream-port.ts';
-
-/** Share of the target rate that counts as reached, since camera clocks are not exact. */
-const FPS_TOLERANCE = 0.95;
-
-/** One frame in the window of the rate: with one frame a second it comes a little earlier or later by chance. */
-const ONE_FRAME_FPS = 1000 / RATE_WINDOW_MS;
 
 interface Reasons {
   readonly fps: string | null;
@@ -61,7 +54,7 @@ export class StreamTargets {
     let [rate, latency]: [Miss | null, Miss | null] = [null, null];
     this.#isBehind = false;
     if (fps !== undefined) {
-      const least = Math.min(fps * FPS_TOLERANCE, fps - ONE_FRAME_FPS);
+      const least = leastFps(fps);
       const change = this.#fps.update(published >= least, nowMs);
       const now = rateMiss(fps, least, this.#config, pace);
       this.#isBehind ||= published < least && now.isOfHost;

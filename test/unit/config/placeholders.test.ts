@@ -102,7 +102,7 @@ describe('a placeholder in a pipeline file', () => {
   it('is refused where none is resolved, and a description may speak of one', () => {
     const text = ref('#{env:HOME}/results.jsonl');
     expect(complaintOf(() => parse({ sinks: [{ type: 'jsonl', path: text }] }, { HOME: '/root' }))).toBe(
-      'CONFIG_INVALID p.yaml: sinks[0].path: expected no placeholder here; sources can have them, and the settings of sinks that docs/config.md names',
+      'CONFIG_INVALID p.yaml: sinks[0].path: expected no placeholder here; sources can have them, and the settings that docs/config.md names',
     );
     expect(parse({ description: text }).description).toBe(text);
   });

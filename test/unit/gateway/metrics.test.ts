@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { MOST_SERIES } from '../../../src/gateway/metric-set.ts';
+import { publishedEdges } from '../../../src/gateway/metrics.ts';
+import { LATENCY_EDGES_MS } from '../../../src/protocol/latency.ts';
+import { STREAM_STATES } from '../../../src/protocol/report.ts';
 import { openGateway } from '../../support/open-gateways.ts';
 import { RuntimeDouble } from '../../support/runtime-double.ts';
-import { alertFigures, poweredHost, streamReport } from '../../support/sample-reports.ts';
+import { alertFigures, latencyCounts, poweredHost, streamReport } from '../../support/sample-reports.ts';
 
 async function scrape(url: string): Promise<string[]> {
   const reply = await fetch(`${url}/metrics`);
@@ -17,8 +21,10 @@ describe('metrics', () => {
         'sightline_ready 1',
         'sightline_stream_fps{stream="gate",point="published"} 24.2',
         'sightline_stream_target_fps{stream="gate"} 24',
-        'sightline_stream_latency_seconds{stream="gate",quantile="0.99"} 0.08',
-        'sightline_stream_stage_latency_seconds{stream="gate",stage="infer",quantile="0.5"} 0.024',
+        'sightline_stream_up{stream="gate"} 1',
+        'sightline_stream_frames_late_total{stream="gate"} 5',
+        'sightline_stream_stage_seconds_total{stream="gate",stage="infer"} 24',
+        'sightline_inferences_failed_total 7',
         'sightline_stream_frames_in_total{stream="gate"} 1000',
         'sightline_stream_frames_published_total{stream="gate"} 960',
         'sightline_stream_frames_dropped_total{stream="gate",reason="queue-full"} 30',
@@ -108,14 +114,115 @@ describe('metrics', () => {
     );
   });
 
-  it('leave out a latency without samples and a target that is not set', async () => {
+  it('have latencies as histograms: what is at or below each edge, and all', async () => {
+    const { url } = await openGateway(new RuntimeDouble(['gate']));
+    const lines = await scrape(url);
+    const own = lines.filter((line) => line.startsWith('sightline_stream_latency_seconds'));
+    // 900 of up to 40 ms, 55 of exactly 100 ms, which is the target, and 5 of 2.5 s.
+    expect(
+      own.map((line) => line.replace('sightline_stream_latency_seconds', '').replace('stream="gate",', '')),
+    ).toEqual([
+      ...['0.001', '0.0025', '0.005', '0.01', '0.025'].map((edge) => `_bucket{le="${edge}"} 0`),
+      ...['0.05'].map((edge) => `_bucket{le="${edge}"} 900`),
+      ...['0.1', '0.2', '0.25', '0.5', '1'].map((edge) => `_bucket{le="${edge}"} 955`),
+      ...['2.5', '10', '+Inf'].map((edge) => `_bucket{le="${edge}"} 960`),
+      '_sum{stream="gate"} 41',
+      '_count{stream="gate"} 960',
+    ]);
+    expect(lines).toContain('sightline_stage_latency_seconds_bucket{stage="queue",le="0.01"} 480');
+    expect(lines).toContain('sightline_stage_latency_seconds_bucket{stage="queue",le="0.025"} 960');
+  });
+
+  it('of two hosts add up, in whatever buckets: each edge that both have counts what is below it', async () => {
+    const counted = latencyCounts();
+    const buckets = async (latencyMs: number | null): Promise<Map<string, number>> => {
+      const port = new RuntimeDouble();
+      const gate = streamReport('gate');
+      port.put({ ...gate, target: { fps: null, latencyMs }, latencyMs: { ...gate.latencyMs, counted } });
+      const lines = await scrape((await openGateway(port)).url);
+      const found = lines.flatMap(
+        (line) => /^sightline_stream_latency_seconds_bucket.*le="(.*)"\} (\d+)$/.exec(line) ?? [],
+      );
+      return new Map(found.flatMap((_, i) => (i % 3 === 0 ? [[found[i + 1]!, Number(found[i + 2])] as const] : [])));
+    };
+    const [plain, strict] = [await buckets(null), await buckets(40)];
+    expect([plain.has('0.04'), strict.has('0.04')]).toEqual([false, true]);
+    expect([...plain].map(([edge, count]) => [edge, strict.get(edge)! + count])).toEqual(
+      [...plain].map(([edge, count]) => [edge, 2 * count]),
+    );
+  });
+
+  it('leave out what is not known of a host, and a target that is not set', async () => {
     const port = new RuntimeDouble();
-    const gate = streamReport('gate');
-    const none = { count: 0, p50: 0, p95: 0, p99: 0, max: 0 };
-    port.put({ ...gate, latencyMs: { window: none, total: none }, target: { fps: null, latencyMs: null } });
+    const { latencyMs, ...gate } = streamReport('gate');
+    const { counted: _, ...old } = latencyMs;
+    port.put({ ...gate, latencyMs: old, target: { fps: null, latencyMs: null } });
+    const { stageHistograms: __, failedInferences: ___, ...host } = port.host;
+    port.host = host;
+    const { url } = await openGateway(port);
+    const lines = (await scrape(url)).join('\n');
+    for (const name of ['stream_latency', 'stage_latency', 'stream_target', 'stream_frames_late', 'inferences_failed'])
+      expect(lines).not.toContain(`sightline_${name}`);
+  });
+
+  it('have labels as Prometheus reads them, whatever a device is called', async () => {
+    const port = new RuntimeDouble();
+    port.host = { ...port.host, device: { ...port.host.device, device: 'a "GPU"\\1\nb' } };
+    const { url } = await openGateway(port);
+    const line = (await scrape(url)).find((each) => each.startsWith('sightline_device_info'));
+    expect(line).toContain('device="a \\"GPU\\"\\\\1\\nb",');
+  });
+
+  it('say of each stream whether it gets pictures', async () => {
+    const port = new RuntimeDouble(['gate']);
+    for (const state of STREAM_STATES) port.put({ ...streamReport(state), state });
+    const { url } = await openGateway(port);
+    const up = (await scrape(url)).filter((line) => /^sightline_stream_up.* 1$/.test(line));
+    expect(up).toEqual(['sightline_stream_up{stream="gate"} 1', 'sightline_stream_up{stream="running"} 1']);
+  });
+});
+
+describe('the number of series', () => {
+  /** Without zones and lines, which are as many as people draw. */
+  const MOST_A_STREAM = 80;
+
+  const seriesOf = (lines: readonly string[], of: string): number => lines.filter((line) => line.includes(of)).length;
+
+  it(`is at most ${MOST_A_STREAM} a stream, and all of a stream go with it`, async () => {
+    const port = new RuntimeDouble(['gate', ...Array.from({ length: 999 }, (_, i) => `camera-${i}`)]);
     const { url } = await openGateway(port);
     const lines = await scrape(url);
-    expect(lines.filter((line) => line.startsWith('sightline_stream_latency_seconds{'))).toEqual([]);
-    expect(lines.filter((line) => line.startsWith('sightline_stream_target'))).toEqual([]);
+    expect(seriesOf(lines, 'stream="gate"')).toBeLessThanOrEqual(MOST_A_STREAM);
+    expect(seriesOf(lines, 'stream="')).toBe(1000 * seriesOf(lines, 'stream="gate"'));
+    expect(lines.length).toBeLessThan(1000 * MOST_A_STREAM + 500);
+
+    port.decorate = (report) => ({ ...report, streams: report.streams.slice(0, 1) });
+    expect(seriesOf(await scrape(url), 'stream="')).toBe(seriesOf(lines, 'stream="gate"'));
+    port.decorate = (report) => ({ ...report, streams: [] });
+    expect(seriesOf(await scrape(url), 'sightline_stream_')).toBe(0);
+  });
+
+  it('has 44 edges at most, however many targets there are', () => {
+    const targets = Array.from({ length: 600_000 }, (_, i) => (i + 10) / 10);
+    expect(publishedEdges(targets)).toEqual(LATENCY_EDGES_MS);
+    expect(LATENCY_EDGES_MS).toHaveLength(44);
+    expect(publishedEdges([])).toEqual([1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000]);
+    // Below its half, below and above it, above its double.
+    expect(publishedEdges([130, 130, null]).filter((edge) => !publishedEdges([]).includes(edge))).toEqual([
+      60, 120, 150, 300,
+    ]);
+  });
+
+  it('is bounded: zones and lines that exceed it are left out and counted, and nothing else is', async () => {
+    const port = new RuntimeDouble();
+    const zones = Array.from({ length: 1000 }, (_, i) => ({ id: `zone-${i}`, inside: i }));
+    for (let i = 0; i < 210; i++) port.put({ ...streamReport(`camera-${i}`), zones });
+    const { url } = await openGateway(port);
+    await scrape(url);
+    const lines = (await scrape(url)).filter((line) => line !== '' && !line.startsWith('#'));
+    expect(lines.length).toBe(MOST_SERIES);
+    const skipped = lines.find((line) => line.startsWith('sightline_metrics_skipped_total'));
+    expect(Number(skipped?.split(' ')[1])).toBeGreaterThan(10_000);
+    expect(seriesOf(lines, 'sightline_stream_up{')).toBe(210);
   });
 });

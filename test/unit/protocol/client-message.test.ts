@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { clientMessage, EVENT_KINDS, TOPICS } from '../../../src/protocol/feed.ts';
-import { LATENCY_STAGES, STREAM_STATES } from '../../../src/protocol/report.ts';
+import { LATENCY_STAGES } from '../../../src/protocol/latency.ts';
+import { STREAM_STATES } from '../../../src/protocol/report.ts';
 
 describe('messages of a client', () => {
   it.each([

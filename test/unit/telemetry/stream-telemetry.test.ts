@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { FrameTimes } from '../../../src/core/frame.ts';
 import type { MonoMs } from '../../../src/core/units.ts';
+import { LATENCY_EDGES_MS } from '../../../src/protocol/latency.ts';
 import { conservationGap, StreamTelemetry } from '../../../src/telemetry/stream-telemetry.ts';
 
 function times(capturedMs: number, steps: readonly number[]): FrameTimes {
@@ -35,6 +36,32 @@ describe('StreamTelemetry', () => {
     expect(window).toEqual({ count: 1, p50: 31, p95: 31, p99: 31, max: 31 });
     expect(total.count).toBe(1);
     expect(Math.abs(total.p50 - 31)).toBeLessThan(0.5);
+  });
+
+  it('counts latencies by their length since the start, what was late, and the time in each stage', () => {
+    const telemetry = new StreamTelemetry(0);
+    for (const publish of [9, 10, 10.1, 70_000])
+      telemetry.onPublished(times(0, [0, 0, 1, 2, publish - 3]), 'tracked', 10);
+    // Edges are the last of their bucket; the clocks of two threads may differ by a little.
+    telemetry.onPublished(times(0, [-0.1, 0.1, 0, 0, 0]));
+    const { counted } = telemetry.latencyMs(60_000);
+    const filled = counted.counts.flatMap((count, i) => (count > 0 ? [[LATENCY_EDGES_MS[i], count]] : []));
+    expect(filled).toEqual([
+      [1, 1],
+      [10, 2],
+      [12, 1],
+      [undefined, 1],
+    ]);
+    expect(counted.sumMs).toBeCloseTo(70_029.1, 6);
+    expect(counted.late).toBe(2);
+    expect(counted.stageSumsMs).toMatchObject({ decode: 0, queue: 4, infer: 8 });
+  });
+
+  it('counts in buckets that are the same on every host, ascending, and close to each other', () => {
+    const ratios = LATENCY_EDGES_MS.slice(1, 40).map((edge, i) => edge / LATENCY_EDGES_MS[i]!);
+    expect(Math.min(...ratios)).toBeGreaterThan(1.1);
+    expect(Math.max(...ratios)).toBeLessThan(1.34);
+    expect([LATENCY_EDGES_MS[0], LATENCY_EDGES_MS.at(-1)]).toEqual([1, 60_000]);
   });
 
   it('says how many frames a second are dropped now, and forgets old drops', () => {

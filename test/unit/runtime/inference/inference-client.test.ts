@@ -31,7 +31,8 @@ async function threadInCall(timeoutMs: number) {
   const ring = SlotRing.create({ slots: 1, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
   client.attach({ ringId: 1, buffer: ring.buffer, shape: ring.shape });
   const frame = { ring: { ringId: 1, slots: ring }, slot: ring.acquire() } as unknown as InFlightFrame;
-  client.submit({ frames: [frame], inputs: 1, callSize: 1, scoreThreshold: 0.3 });
+  const about = { model: 'default', closedMs: 0, ran: null };
+  client.submit({ frames: [frame], inputs: 1, callSize: 1, scoreThreshold: 0.3, ...about });
   const { tid } = client;
   if (tid === null) throw new Error('the thread has no number');
   return { client, tid, lost, results };

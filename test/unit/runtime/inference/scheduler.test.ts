@@ -75,7 +75,7 @@ class Rig implements ScheduledStream, FrameOwner {
     return {
       ...{ streamId: this.id, owner: this, ring, slot, meta, capturedMs: time, failures: 0, status: 'waiting' },
       ...{ queuedMs: time, batchedMs: time, inferredMs: time, rows: null },
-      ...{ by: 'inferred', repeats: null, model: null, isCached: false, slotUsers: { count: 1 } },
+      ...{ by: 'inferred', batch: null, repeats: null, model: null, isCached: false, slotUsers: { count: 1 } },
     };
   }
 
