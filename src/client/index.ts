@@ -84,13 +84,10 @@ export type {
   SeenReply,
   SeenRow,
   SeenStep,
-  SiteReport,
-  SitesReply,
   StreamChange,
   StreamDetails,
   StreamRequest,
   StreamsReply,
-  SummaryReply,
 } from '../protocol/rest.ts';
 export type { ResultRecord } from '../protocol/result-record.ts';
 export type {
@@ -118,6 +115,7 @@ export type {
   RuleEvent,
   RuleKind,
 } from '../protocol/rule-event.ts';
+export type { SiteReport, SitesReply, SummaryReply } from '../protocol/sites.ts';
 export type { SourceTest } from '../protocol/source-test.ts';
 export type { TracingFigures } from '../protocol/tracing-figures.ts';
 export type { RuleTrialReply, TriedEvent, TriedRule } from '../protocol/tried-rules.ts';

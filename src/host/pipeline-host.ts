@@ -10,7 +10,7 @@ import { monoNowMs, systemClock } from '../core/clock.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { DiskProbe } from '../disk/disk-probe.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
-import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 import { AlertDesk } from '../events/alert-desk.ts';
 import { EventDesk, type EventKeeper } from '../events/event-desk.ts';
 import { eventMessage } from '../events/event-message.ts';
@@ -22,7 +22,6 @@ import { abortedFirst } from '../flow/unless-aborted.ts';
 import type { ChangeOptions, Readiness, RuntimePort, TagCheck, TaggedSettings } from '../gateway/runtime-port.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { resolvedSinks } from '../pipeline/resolve-placeholders.ts';
-import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import type { PipelineReport } from '../protocol/rest.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
@@ -41,6 +40,7 @@ import { countOf } from '../sinks/sink-failure.ts';
 import { modelSpec } from '../store/manifests.ts';
 import { PowerMeter } from '../telemetry/power-meter.ts';
 import type { Tracing } from '../telemetry/tracing/open-tracing.ts';
+import { EarlyEvents } from './early-events.ts';
 import { HostStreams } from './host-streams.ts';
 import { LayeredSettings, type SettingsSources } from './layered-settings.ts';
 import { NamedModels } from './named-models.ts';
@@ -70,11 +70,6 @@ export interface HostContext {
   readonly tracing?: Tracing | undefined;
   /** Boxes of the program instead of those of the fake engine. */
   readonly fakeDetect?: FakeDetect | undefined;
-}
-
-/** Events of sinks while nobody listens: notices at once, events for the first listener. Null once there is one. */
-interface EarlyEvents {
-  events: EventMessage[] | null;
 }
 
 /**
@@ -228,27 +223,19 @@ export class PipelineHost implements RuntimePort {
     const ffmpeg = await openFfmpeg(environment, onNotice, config.decoder);
     const { classes } = modelSpec(await loadConfigured(config.model, environment));
     const models = await NamedModels.open({ config, environment, onNotice });
-    let runtime: Runtime | null = null;
-    const early: EarlyEvents = { events: [] };
-    const report = (kind: EventKind, text: string, details: ErrorDetails): void => {
-      if (early.events === null) {
-        runtime?.emitEvent(kind, undefined, text, details);
-        return;
-      }
-      onNotice(kind === 'sink-failed' ? `error: ${text} [SINK_FAILED]` : text);
-      early.events.push({ type: 'event', timeMs: Date.now(), kind, message: text, details });
-    };
+    const early = new EarlyEvents(onNotice);
     const sinks = await openSinks(resolvedSinks(config), {
       classes,
       stdout,
       spoolFolder: join(environment.cacheDir, 'spool', encodeURIComponent(config.name).replaceAll('.', '%2E')),
-      onFailure: ({ message, code, details }) => report('sink-failed', message, { ...details, code }),
+      onFailure: ({ message, code, details }) => early.add('sink-failed', message, { ...details, code }),
       onRecovery: (id, lost) => {
         const text = `sink ${id} delivers again${lost === 0 ? '' : `; ${countOf(lost)} lost`}`;
-        report('sink-recovered', text, { id, lostResults: lost });
+        early.add('sink-recovered', text, { id, lostResults: lost });
       },
-      onNotice: (text) => report('sink-notice', text, {}),
+      onNotice: (text) => early.add('sink-notice', text, {}),
     });
+    let runtime: Runtime;
     try {
       const options = { ...config, sinks, ffmpeg, environment, onNotice, incidents, signal, fakeDetect };
       runtime = await openRuntime({ ...options, tracer: tracing?.frames });
@@ -337,7 +324,7 @@ export class PipelineHost implements RuntimePort {
     const tracing = this.tracing === undefined ? {} : { tracing: this.tracing.figures };
     const host = {
       ...{ ...report.host, ...this.#power.figures(monoNowMs(), publishedFps), sinks: this.#sinks.reports },
-      ...(isEmpty(alerts) ? {} : { alerts }),
+      ...(Object.keys(alerts).length === 0 ? {} : { alerts }),
       ...tracing,
     };
     return { ...report, streams: withEvents, host };
@@ -471,9 +458,7 @@ export class PipelineHost implements RuntimePort {
 
   onEvent(listener: Parameters<Runtime['events']['add']>[0]): () => void {
     const remove = this.runtime.events.add(listener);
-    const early = this.#early.events ?? [];
-    this.#early.events = null;
-    for (const event of early) this.runtime.events.emit(event);
+    this.#early.handOver(this.runtime);
     return remove;
   }
 
@@ -502,10 +487,6 @@ export class PipelineHost implements RuntimePort {
   watchPreviews(streamIds: ReadonlySet<string>): void {
     this.runtime.watchPreviews(streamIds);
   }
-}
-
-function isEmpty(record: object): boolean {
-  return Object.keys(record).length === 0;
 }
 
 function notOverlaid(id: string, changed: readonly string[]): SightlineError {

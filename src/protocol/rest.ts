@@ -299,51 +299,6 @@ export interface ScaleReply {
   readonly queue: FleetReport['queue'];
 }
 
-/** The figures of a gateway in sums: `GET /api/summary`. */
-export const summaryReply = z.object({
-  /** Of the report, wall clock, milliseconds since 1970. */
-  timeMs: z.number(),
-  /** Number of streams. */
-  streams: z.number(),
-  /** Of them, those that run. */
-  running: z.number(),
-  /** Those that should run and do not. */
-  down: z.number(),
-  /** Those with a sign, such as frozen. */
-  blind: z.number(),
-  /** Those that miss a target. */
-  missing: z.number(),
-  /** Published frames per second. */
-  fps: z.number(),
-  /** Number of hosts that answer. */
-  hosts: z.number(),
-  /** Of them, those that cannot do what is asked of them. */
-  overloaded: z.number(),
-});
-
-/** The figures of a gateway in sums. */
-export type SummaryReply = Readonly<z.infer<typeof summaryReply>>;
-
-/** What is known of the gateway of another site. */
-export interface SiteReport {
-  /** As `gateway.sites` names it. */
-  readonly name: string;
-  /** Address of its gateway. */
-  readonly url: string;
-  /** Its newest summary; null before the first one. */
-  readonly summary: SummaryReply | null;
-  /** When that came, milliseconds since 1970; null before the first one. */
-  readonly seenMs: number | null;
-  /** Why it gave none when it was last asked; null if it did. */
-  readonly problem: string | null;
-}
-
-/** The gateways of other sites: `GET /api/sites`. */
-export interface SitesReply {
-  /** As `gateway.sites` orders them. */
-  readonly sites: readonly SiteReport[];
-}
-
 /** What an operator can do with a roll-out. */
 export type RolloutVerb = 'promote' | 'hold' | 'resume' | 'abort' | 'undo';
 

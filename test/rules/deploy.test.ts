@@ -194,7 +194,7 @@ describe('deploy/try-images', () => {
   });
 
   it('refuses an image that does not exist', () => {
-    const ran = spawnSync('deploy/try-images', ['other'], { encoding: 'utf8' });
+    const ran = spawnSync('bash', ['deploy/try-images', 'other'], { encoding: 'utf8' });
     expect([ran.status, ran.stderr]).toEqual([2, 'expected cpu or gpu, received other\n']);
   });
 });
