@@ -26,7 +26,7 @@ import type {
 } from '../protocol/rest.ts';
 import type { Decision, RolloutReport, VersionReport } from '../protocol/rollout-records.ts';
 import type { EventPhase } from '../protocol/rule-event.ts';
-import type { SitesReply, SummaryReply } from '../protocol/sites.ts';
+import type { SitesReply, SummaryReply } from '../protocol/site-reports.ts';
 import type { SourceTest } from '../protocol/source-test.ts';
 import type { RuleTrialReply } from '../protocol/tried-rules.ts';
 import type { CallOptions, GatewayRequest, SendRequest } from './send-request.ts';

@@ -115,7 +115,7 @@ export type {
   RuleEvent,
   RuleKind,
 } from '../protocol/rule-event.ts';
-export type { SiteReport, SitesReply, SummaryReply } from '../protocol/sites.ts';
+export type { SiteReport, SitesReply, SummaryReply } from '../protocol/site-reports.ts';
 export type { SourceTest } from '../protocol/source-test.ts';
 export type { TracingFigures } from '../protocol/tracing-figures.ts';
 export type { RuleTrialReply, TriedEvent, TriedRule } from '../protocol/tried-rules.ts';

@@ -6,7 +6,7 @@ import type { Clock } from '../core/clock.ts';
 import { MIB, readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
-import { type SiteReport, type SitesReply, type SummaryReply, summaryReply } from '../protocol/sites.ts';
+import { type SiteReport, type SitesReply, type SummaryReply, summaryReply } from '../protocol/site-reports.ts';
 import { described } from './route-schema.ts';
 import type { RuntimePort } from './runtime-port.ts';
 

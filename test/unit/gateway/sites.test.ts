@@ -8,7 +8,7 @@ import { SightlineClient } from '../../../src/client/sightline-client.ts';
 import { systemClock } from '../../../src/core/clock.ts';
 import { Incidents } from '../../../src/flow/incidents.ts';
 import { Sites, summaryOf } from '../../../src/gateway/sites.ts';
-import type { SiteReport } from '../../../src/protocol/sites.ts';
+import type { SiteReport } from '../../../src/protocol/site-reports.ts';
 import { FleetRig } from '../../support/fleet-rig.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { openGateway } from '../../support/open-gateways.ts';
