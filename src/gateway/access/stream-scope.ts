@@ -70,7 +70,7 @@ export function requireScope({ name, streams }: Identity, { method, pattern, par
 
 /** Returns a report without what is about the host, the fleet or a roll-out as a whole, and so may name any stream. */
 export function withoutWhole({ timeMs, streams, host }: StreamsReply): StreamsReply {
-  const { overload: _overload, sinks: _sinks, alerts: _alerts, ...rest } = host;
+  const { overload: _overload, lowered: _lowered, sinks: _sinks, alerts: _alerts, ...rest } = host;
   return { timeMs, streams, host: rest };
 }
 

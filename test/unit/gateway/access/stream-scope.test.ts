@@ -42,6 +42,7 @@ async function open() {
   runtime.host = {
     ...runtime.host,
     overload: { text: `${HIDDEN} is too fast`, reason: HIDDEN, remedies: [], streams: [HIDDEN] } as never,
+    lowered: { sinceMs: 1, undo: [{ streams: [HIDDEN], body: {}, undo: {} }] },
     sinks: [
       { id: `file of ${HIDDEN}`, problem: `${HIDDEN}.jsonl: no space`, sent: 1, waiting: 0, retried: 0, lost: {} },
     ],
