@@ -52,7 +52,7 @@ describe('tritonclient', () => {
         model: {
           engine: 'fake',
           inputSize: '160x96',
-          fake: { callMs: 1, rows: [10, 20, 30, 40, 0.5, 2, 1, 2, 3, 4, 0.25, 0] },
+          fake: { callMs: 1, rows: [10, 20, 30, 40, 0.5, 2, 1, 2, 3, 4, 0.75, 0] },
         },
         cacheDir: folder,
       });
