@@ -143,7 +143,7 @@ describe('a trial with real processes and a fake engine', () => {
     'GPUs that the driver reports are in the result, with their energy',
     async () => {
       const program = join(videos.path, 'nvidia-smi');
-      await writeFile(program, '#!/bin/sh\nwhile :; do echo "0, 50, 100, 1000, 80.0, Fake"; sleep 0.1; done\n');
+      await writeFile(program, '#!/bin/sh\nwhile :; do echo "0, 50, 100, 1000, 80.0, 41, 7, Fake"; sleep 0.1; done\n');
       await chmod(program, 0o755);
       const base = setup();
       const searchPath = `${videos.path}${delimiter}${base.environment.searchPath}`;
