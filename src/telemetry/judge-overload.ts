@@ -138,7 +138,7 @@ function rateRemedies(load: HostLoad, stage: BusyStage, isEnough: boolean): Reme
   const remedies: Remedy[] = [
     {
       kind: 'rate',
-      text: `lower the rate to ${fpsText(rate)} frames/s`,
+      text: `lower the rate to ${fpsText(rate)} frames/s${streams.length > 1 ? ' each' : ''}`,
       ...outcome(streams, Math.min(rate, rateWithin(streams, load.capacity))),
       isEstimate: false,
       basis: 'what this host infers now',

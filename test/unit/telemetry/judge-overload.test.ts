@@ -44,7 +44,7 @@ describe('a detector that cannot keep up', () => {
     const judged = judgeOverload(busyDetector())!;
     // 95 % of 10 inferences/s for four streams is 2.375, rounded down.
     expect(judged.text).toBe(
-      'Detection cannot keep up: you ask 64 frames/s, this machine does 10: lower the rate to 2.3 frames/s.',
+      'Detection cannot keep up: you ask 64 frames/s, this machine does 10: lower the rate to 2.3 frames/s each.',
     );
     expect(judged).toMatchObject({ stage: 'infer', askedFps: 64, doneFps: 10 });
     expect(judged.remedies).toEqual([
@@ -81,7 +81,7 @@ describe('a detector that cannot keep up', () => {
 
   it('names the least rate if the machine does nothing at all, and promises no more than it does', () => {
     const [remedy] = judgeOverload(busyDetector({ capacity: 0 }))!.remedies;
-    expect(remedy).toMatchObject({ text: 'lower the rate to 0.1 frames/s', streamFps: 0, fps: 0 });
+    expect(remedy).toMatchObject({ text: 'lower the rate to 0.1 frames/s each', streamFps: 0, fps: 0 });
     expect(remedy?.changes[0]?.body).toMatchObject({ maxFps: 0.1, maxAgeMs: 10_000 });
   });
 
@@ -128,7 +128,7 @@ describe('a detector that cannot keep up', () => {
     ];
     const judged = judgeOverload(busyDetector({ models }))!;
     expect(judged.text).toBe(
-      'Detection cannot keep up: you ask 64 frames/s, this machine does 10: lower the rate to 2.3 frames/s, or use ten-times: about 16, or use twice: about 4.8.',
+      'Detection cannot keep up: you ask 64 frames/s, this machine does 10: lower the rate to 2.3 frames/s each, or use ten-times: about 16, or use twice: about 4.8.',
     );
     expect(judged.remedies.slice(1)).toMatchObject([
       // Preprocessing, which uses a tenth of its capacity for 10 frames/s, does 95.
@@ -163,7 +163,7 @@ describe('a detector that cannot keep up', () => {
   it('says so if frames are not too few but too late', () => {
     const late = ['a', 'b'].map((id) => ({ ...camera(id, { target: 5, published: 5 }), isBehind: true }));
     const judged = judgeOverload(busyDetector({ streams: late }))!;
-    expect(judged.text).toBe('Detection cannot keep up: frames are published too late: lower the rate to 4 frames/s.');
+    expect(judged.text).toBe('Detection cannot keep up: frames are published too late: lower the rate to 4 frames/s each.');
   });
 });
 
