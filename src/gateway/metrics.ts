@@ -112,7 +112,10 @@ export class GatewayMetrics {
       const all = this.#port.report();
       const { host, ...report } = scope === undefined ? all : scopedReport(all, scope);
       streams = report.streams;
-      const edges = publishedEdges(streams.map(({ target }) => target.latencyMs));
+      const edges = publishedEdges(
+        // A host may have sent anything.
+        streams.map(({ target }: Partial<StreamReport>) => target?.latencyMs ?? null),
+      );
       part(() => this.#fillHost(host));
       part(() => this.#fillStages(host, edges));
       const { tracing } = host;

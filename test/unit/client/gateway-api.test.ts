@@ -42,7 +42,17 @@ async function askEverything(): Promise<string[]> {
     ...[rollouts.newest(), rollouts.start({ model: 'm' }), rollouts.promote(seen), rollouts.hold(), rollouts.resume()],
     ...[rollouts.abort(), rollouts.undo(), rollouts.history(), versions.list(), versions.get('a/b')],
     ...[api.counts(), api.occupancy(), api.seen(), api.heat('gate')],
-    ...[api.models(), api.pipelines(), api.recentEvents(), api.scale(), api.health(), api.readiness(), api.signOut()],
+    ...[
+      api.models(),
+      api.pipelines(),
+      api.recentEvents(),
+      api.scale(),
+      api.summary(),
+      api.sites(),
+      api.health(),
+      api.readiness(),
+      api.signOut(),
+    ],
   ]);
   return routes.sort();
 }

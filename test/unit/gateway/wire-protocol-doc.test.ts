@@ -128,7 +128,7 @@ describe('docs/wire-protocol.md, rest.md, reports.md and metrics.md', () => {
     const source = groups.map((group) =>
       readFileSync(new URL(`../../../src/gateway/routes-${group}.ts`, import.meta.url), 'utf8'),
     );
-    const routes = [...source.join().matchAll(/(?:app|scope)\.(get|post|patch|put|delete)\S*\('([^']+)'/g)];
+    const routes = [...source.join().matchAll(/(?:app|scope)\.(get|post|patch|put|delete)\S*\(\s*'([^']+)'/g)];
     expect(routes.length).toBeGreaterThanOrEqual(22);
     expect(undocumented(routes.map(([, method, path]) => `${method!.toUpperCase()} ${path}`))).toEqual([]);
   });

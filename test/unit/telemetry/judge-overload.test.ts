@@ -163,7 +163,9 @@ describe('a detector that cannot keep up', () => {
   it('says so if frames are not too few but too late', () => {
     const late = ['a', 'b'].map((id) => ({ ...camera(id, { target: 5, published: 5 }), isBehind: true }));
     const judged = judgeOverload(busyDetector({ streams: late }))!;
-    expect(judged.text).toBe('Detection cannot keep up: frames are published too late: lower the rate to 4 frames/s each.');
+    expect(judged.text).toBe(
+      'Detection cannot keep up: frames are published too late: lower the rate to 4 frames/s each.',
+    );
   });
 });
 
