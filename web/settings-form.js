@@ -44,6 +44,8 @@ export class SettingsForm {
       this.#onInput();
     },
   );
+  /** What is marked is why a change was refused. */
+  #isRefused = false;
   /** @type {Map<string, Field>} */
   #fields = new Map();
   /** @type {StreamDetails | null} */
@@ -84,7 +86,7 @@ export class SettingsForm {
     this.#trials = new RuleTrials(
       id,
       (reply) => {
-        this.#clearFaults();
+        this.#clearTried();
         this.#rules.trial = reply;
       },
       (error) => this.#showUntried(error),
@@ -110,6 +112,7 @@ export class SettingsForm {
   }
 
   #onInput() {
+    this.#isRefused = false;
     this.#done.textContent = this.isEdited ? `${formatNumber(this.#edits, 'change')} not saved` : '';
     this.#tryRules();
   }
@@ -129,7 +132,7 @@ export class SettingsForm {
 
   /** @param {unknown} error */
   #showUntried(error) {
-    this.#clearFaults();
+    this.#clearTried();
     const isWrong = error instanceof SightlineError && error.code === 'CONFIG_INVALID';
     const isShown = isWrong && faultsOf(errorMessage(error)).filter((fault) => !this.#showFault(fault)).length === 0;
     this.#rules.trial = isShown ? 'It is counted once what is marked is right.' : untriedText(error);
@@ -407,7 +410,13 @@ export class SettingsForm {
     this.#clearFaults();
   }
 
+  /** Takes away what the last trial has marked; what a refused change has marked stays until something is edited. */
+  #clearTried() {
+    if (!this.#isRefused) this.#clearFaults();
+  }
+
   #clearFaults() {
+    this.#isRefused = false;
     for (const { input, error } of this.#allFields) {
       error.textContent = '';
       input.removeAttribute('aria-invalid');
@@ -428,6 +437,7 @@ export class SettingsForm {
     if (ofRule !== undefined) this.#rules.reveal(ofRule);
     const rest = faults.filter((fault) => !this.#showFault(fault));
     this.#error.textContent = rest.join('; ');
+    this.#isRefused = true;
     const first = this.#allFields.find(({ input }) => input.getAttribute('aria-invalid') === 'true');
     if (first === undefined) return;
     const pane = /** @type {HTMLElement | null} */ (first.input.closest('[data-pane]'))?.dataset.pane;
