@@ -265,7 +265,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('events, alerts and coun
     await page.goto(url);
     await page.waitForSelector('[data-stream="gate-1"]');
     await until(() => port.watched.size === 2);
-    expect(asked.filter((path) => /\/(?:event|alert|rule|hour|heat|history|vendor.lit)/.test(path))).toEqual([]);
+    expect(asked.filter((path) => /\/(?:event|alert|rule|hour|heat|vendor.lit)/.test(path))).toEqual([]);
     port.emitEvent(told('first', Date.now()));
     await page.waitForSelector('#rail li');
     expect(asked).toContain('/alert-rail.js');

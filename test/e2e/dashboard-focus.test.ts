@@ -193,7 +193,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
     const yesterday = new Date('2026-03-14T22:15:05').getTime();
     emit(yesterday, 'engine-failed', 'an inference thread ended');
     for (let i = 0; i < 400; i++) emit(yesterday + 1000 * i, 'line-crossed', `crossing ${i}`);
-    const { page, complaints } = await visit(browser, `${url}/#events`);
+    const { page, complaints } = await visit(browser, `${url}/#events?show=log`);
     const rows = page.locator('.events li:not(.none)');
     await until(async () => (await rows.count()) === 200);
     const failed = page.locator('.events [data-kind="engine-failed"]');

@@ -43,6 +43,8 @@ const OPENVINO = {
   test: 'test/e2e/accuracy.long.test.ts',
   has: "'openvino', 'bf16'",
 };
+const DEPLOY = 'test/rules/deploy.test.ts';
+const IMAGE = { why: 'needs Docker; deploy/try-images does the same without', test: DEPLOY, has: 'deploy/try-images' };
 const DOCKER = { why: 'needs Docker and a GPU', test: 'test/rules/dockerfile.test.ts', has: 'Dockerfile.gpu' };
 const LOAD = { why: 'takes minutes', test: 'test/e2e/loadtest.test.ts', has: "'loadtest', pipeline" };
 const OPTIMIZE = { why: 'takes minutes', test: 'test/e2e/optimize.test.ts', has: "'optimize', clip" };
@@ -88,6 +90,29 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
   'sightline detect recordings/ --out results/': { more: FAKE, says: /a\.mp4/ },
   'sightline detect recordings/ --out results/ --resume': { more: FAKE, says: /a\.mp4/ },
   // docs/deploy.md
+  'curl -H "Authorization: Bearer $SIGHTLINE_TOKEN" -H \'Content-Type: image/jpeg\' --data-binary @street.jpg http://127.0.0.1:8080/api/detect':
+    {
+      why: 'needs a gateway',
+      test: 'test/unit/gateway/requests.test.ts',
+      has: 'POST /api/detect',
+    },
+  'docker build -t sightline .': IMAGE,
+  'docker run --rm sightline doctor': IMAGE,
+  'docker run -e SIGHTLINE_TOKEN -p 127.0.0.1:8080:8080 sightline': IMAGE,
+  'docker run -e SIGHTLINE_TOKEN --read-only --tmpfs /tmp -v sightline:/var/cache/sightline -v ./door.yaml:/data/door.yaml:ro -p 127.0.0.1:8080:8080 sightline run /data/door.yaml --host 0.0.0.0':
+    IMAGE,
+  'cp deploy/sightline.service /etc/systemd/system/': {
+    why: 'changes the machine',
+    test: DEPLOY,
+    has: 'deploy/sightline.service',
+  },
+  'kubectl create secret generic sightline --from-literal=token=$(openssl rand -hex 24) --from-literal=redis-url=rediss://:PASSWORD@HOST:6379':
+    { why: 'needs a cluster' },
+  'helm install cams deploy/helm/sightline --set image.repository=registry.example/sightline': {
+    why: 'needs a cluster',
+    test: DEPLOY,
+    has: "helm('template', 'cams'",
+  },
   'docker build -f Dockerfile.gpu -t sightline:gpu .': DOCKER,
   'export SIGHTLINE_TOKEN=$(openssl rand -hex 24)': { needs: 'openssl' },
   'docker run --rm --gpus all sightline:gpu doctor': DOCKER,
