@@ -12,9 +12,8 @@ import { requireModelMemory } from './stream-limits.ts';
 type Classified = FittedModel['spec'];
 
 interface NamedModelsOptions {
-  /** The pipeline's own model, and the others by name. */
+  /** The detectors by their names, and how frames are batched. */
   readonly config: {
-    readonly model: ModelConfig;
     readonly models: Readonly<Record<string, ModelConfig>>;
     readonly batch: BatchConfig;
   };
@@ -37,13 +36,12 @@ export class NamedModels {
   /**
    * Reads the manifests of all, and loads none.
    *
+   * @param own - the detector of the pipeline itself.
    * @throws CONFIG_INVALID if one has other classes than the pipeline's own; MODEL_*
    */
-  static async open(options: NamedModelsOptions): Promise<NamedModels> {
+  static async open(options: NamedModelsOptions, own: Classified): Promise<NamedModels> {
     const { config, environment } = options;
     const fits = new Map<string, FittedModel>();
-    if (Object.keys(config.models).length === 0) return new NamedModels(options, fits);
-    const own = modelSpec(await loadConfigured(config.model, environment));
     for (const [name, model] of Object.entries(config.models)) {
       const spec = modelSpec(await loadConfigured(model, environment));
       const [fault] = otherClasses(name, spec, own);

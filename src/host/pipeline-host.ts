@@ -221,11 +221,11 @@ export class PipelineHost implements RuntimePort {
     const { caFile } = config.tls;
     const authorities = caFile === undefined ? null : readAuthorities(caFile, 'tls.caFile');
     const ffmpeg = await openFfmpeg(environment, onNotice, config.decoder);
-    const { classes } = modelSpec(await loadConfigured(config.model, environment));
-    const models = await NamedModels.open({ config, environment, onNotice });
+    const own = modelSpec(await loadConfigured(config.model, environment));
+    const models = await NamedModels.open({ config, environment, onNotice }, own);
     const early = new EarlyEvents(onNotice);
     const sinks = await openSinks(resolvedSinks(config), {
-      classes,
+      classes: own.classes,
       stdout,
       spoolFolder: join(environment.cacheDir, 'spool', encodeURIComponent(config.name).replaceAll('.', '%2E')),
       onFailure: ({ message, code, details }) => early.add('sink-failed', message, { ...details, code }),
