@@ -8,8 +8,8 @@ import { WatchedStream } from './watched-stream.ts';
 
 /** Where events are kept, so that a kill loses none and leaves none open. */
 export interface EventKeeper {
-  /** Resolves once the record is kept, with false if it could not be. Never rejects. */
-  record(event: RuleEvent): Promise<boolean>;
+  /** Resolves once the records are kept, with false if they could not be. Never rejects. */
+  record(...events: RuleEvent[]): Promise<boolean>;
   /** The sinks have it. */
   delivered(id: string, seq: number): void;
   /** What an earlier process left: records that the sinks may lack, and the last record of each event that has no end. */
@@ -176,9 +176,9 @@ export class EventDesk {
     const keeper = this.#keeper!;
     while (this.#waiting.length > 0) {
       // All at once: a disk that does not answer holds them up together.
-      const batch = this.#waiting.splice(0).map((next) => ({ ...next, kept: keeper.record(next.event) }));
-      for (const { event, mayHandOut, onDone, kept } of batch) {
-        await kept;
+      const batch = this.#waiting.splice(0);
+      await keeper.record(...batch.map(({ event }) => event));
+      for (const { event, mayHandOut, onDone } of batch) {
         const may = mayHandOut();
         // A record that could not be kept may be kept later all the same.
         this.#markDelivered(event, may ? this.#handOut(event) : undefined);

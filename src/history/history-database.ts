@@ -201,7 +201,7 @@ export class HistoryDatabase {
 
   #transaction(writes: readonly HistoryWrite[]): void {
     // A commit in WAL mode survives the end of the process in any case, and a power failure only with FULL.
-    const isRecord = writes.some(({ type }) => type === 'record');
+    const isRecord = writes.some(({ type }) => type === 'records');
     this.#database.exec(`PRAGMA synchronous = ${isRecord ? 'FULL' : 'NORMAL'}; BEGIN IMMEDIATE`);
     try {
       if (this.#spare > 0)
@@ -229,8 +229,8 @@ export class HistoryDatabase {
 
   #apply(write: HistoryWrite, schema: 'main' | 'spare' = 'main'): void {
     switch (write.type) {
-      case 'record':
-        this.#addEvent(schema, eventMessage(write.event, write.timeMs), 0);
+      case 'records':
+        for (const event of write.events) this.#addEvent(schema, eventMessage(event, write.timeMs), 0);
         return;
       case 'event':
         this.#addEvent(schema, write.event, null);
@@ -277,7 +277,7 @@ export class HistoryDatabase {
       );
     this.#isFailing = true;
     this.#lost += writes.filter(({ type }) => type === 'figures').length;
-    for (const write of writes) if (write.type === 'record' || write.type === 'event') this.#apply(write, 'spare');
+    for (const write of writes) if (write.type === 'records' || write.type === 'event') this.#apply(write, 'spare');
     const [{ count } = { count: 0 }] = this.#statement('SELECT count(*) AS count FROM spare.events').all() as {
       count: number;
     }[];

@@ -46,9 +46,9 @@ export interface FigureBatch {
   readonly figures: readonly FigureRow[];
 }
 
-/** Something to write. Only a `record` has to be on the disk before it is answered. */
+/** Something to write. Only `records` have to be on the disk before it is answered. */
 export type HistoryWrite =
-  | { readonly type: 'record'; readonly event: RuleEvent; readonly timeMs: number }
+  | { readonly type: 'records'; readonly events: readonly RuleEvent[]; readonly timeMs: number }
   | { readonly type: 'event'; readonly event: EventMessage }
   | { readonly type: 'delivered'; readonly records: readonly (readonly [id: string, seq: number])[] }
   | { readonly type: 'figures'; readonly batch: FigureBatch };

@@ -3,8 +3,8 @@ import { HistoryQueries } from './history-queries.ts';
 import type { FromHistory, HistoryCalls, HistoryRequest, HistoryThreadData, HistoryWrite } from './history-records.ts';
 
 const MAINTAIN_MS = 60_000;
-/** Writes of this long go to the disk together: each wait for it costs more than they do. */
-const GATHER_MS = 10;
+/** Writes of this long go to the disk together: each wait for it costs more than they do. A slow disk gets longer ones, to be idle most of the time. */
+const GATHER_MS = { least: 10, most: 100, writes: 4 };
 
 type Questions = Exclude<keyof HistoryCalls, 'write' | 'close'>;
 
@@ -18,6 +18,7 @@ export class HistoryService {
   readonly #send: (message: FromHistory) => void;
   readonly #maintenance: NodeJS.Timeout;
   #writes: HistoryRequest<'write'>[] = [];
+  #gatherMs = GATHER_MS.least;
   #lost = 0;
 
   constructor(data: HistoryThreadData, send: (message: FromHistory) => void) {
@@ -30,7 +31,7 @@ export class HistoryService {
 
   handle(request: HistoryRequest): void {
     if (isWrite(request)) {
-      if (this.#writes.push(request) === 1) setTimeout(() => this.#flush(), GATHER_MS);
+      if (this.#writes.push(request) === 1) setTimeout(() => this.#flush(), this.#gatherMs);
       return;
     }
     this.#flush();
@@ -42,7 +43,10 @@ export class HistoryService {
     const writes = this.#writes;
     if (writes.length === 0) return;
     this.#writes = [];
+    const beganMs = performance.now();
     const value = this.#write(writes.map(({ argument }) => argument));
+    const tookMs = performance.now() - beganMs;
+    this.#gatherMs = Math.min(Math.max(GATHER_MS.least, GATHER_MS.writes * tookMs), GATHER_MS.most);
     this.#send({ type: 'written', ids: writes.map(({ id }) => id), value });
     this.#reportLost();
   }

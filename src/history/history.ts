@@ -107,9 +107,9 @@ export class History {
     return this.#lostInThread + this.#lostHere;
   }
 
-  /** Writes a record of a rule, in the order of the calls. Resolves to whether it will survive the process and a power failure. */
-  async record(event: RuleEvent): Promise<boolean> {
-    return this.#write({ type: 'record', event, timeMs: this.#wallMs() });
+  /** Writes records of rules, in the order of the calls. Resolves to whether they will survive the process and a power failure. */
+  async record(...events: RuleEvent[]): Promise<boolean> {
+    return this.#write({ type: 'records', events, timeMs: this.#wallMs() });
   }
 
   /** Notes that the sinks have a record. */
@@ -246,7 +246,7 @@ export class History {
     try {
       return await this.#ask('write', write);
     } catch {
-      if (write.type !== 'delivered') this.#lostHere += 1;
+      if (write.type !== 'delivered') this.#lostHere += write.type === 'records' ? write.events.length : 1;
       return false;
     }
   }

@@ -31,7 +31,7 @@ function desk(
   });
 
   const keeper: EventKeeper = {
-    record: async (event) => kept.push(brief(event)) > 0,
+    record: async (...events) => kept.push(...events.map(brief)) > 0,
     delivered: (id, seq) => delivered.push(`${id}.${seq}`),
     unfinished: async () => ({ undelivered, open }),
   };

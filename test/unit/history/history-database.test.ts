@@ -179,11 +179,11 @@ describe('the tables of a history', () => {
 
   it('forget what is older than their days, except records that a start needs', async () => {
     database.write([
-      { type: 'record', event: ruleEvent('open', 0, 'new'), timeMs: NOW_S * 1000 },
-      { type: 'record', event: ruleEvent('waits', 0, 'new'), timeMs: NOW_S * 1000 },
-      { type: 'record', event: ruleEvent('waits', 1, 'end'), timeMs: NOW_S * 1000 },
-      { type: 'record', event: ruleEvent('over', 0, 'new'), timeMs: NOW_S * 1000 },
-      { type: 'record', event: ruleEvent('over', 1, 'end'), timeMs: NOW_S * 1000 },
+      { type: 'records', events: [ruleEvent('open', 0, 'new')], timeMs: NOW_S * 1000 },
+      { type: 'records', events: [ruleEvent('waits', 0, 'new')], timeMs: NOW_S * 1000 },
+      { type: 'records', events: [ruleEvent('waits', 1, 'end')], timeMs: NOW_S * 1000 },
+      { type: 'records', events: [ruleEvent('over', 0, 'new')], timeMs: NOW_S * 1000 },
+      { type: 'records', events: [ruleEvent('over', 1, 'end')], timeMs: NOW_S * 1000 },
       {
         type: 'delivered',
         records: [
