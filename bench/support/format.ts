@@ -2,7 +2,7 @@ import type { Percentiles } from '../../src/protocol/report.ts';
 import type { CpuUse } from '../../src/telemetry/cpu-ledger.ts';
 
 export function ms(value: number): string {
-  return `${value.toFixed(2)} ms`;
+  return Number.isNaN(value) ? '-' : `${value.toFixed(2)} ms`;
 }
 
 export function fps(value: number): string {

@@ -51,6 +51,8 @@ const PROMPT_RATIO = 0.8;
 const SATURATED_RATIO = 0.85;
 /** If fewer of the expected frames than this enter, they get lost before the detector. */
 const ENTERED_RATIO = 0.9;
+/** Share of the busy cores from which on decoding can be why frames do not enter. */
+const LATE_DECODING_RATIO = 0.3;
 /** Time of ffmpeg's decoder, relative to decoding all frames: 0.66 to 0.77 and 0.08 to 0.29 on three clips. */
 export const DECODE_TIME: Readonly<Record<StreamConfig['decode'], number>> = { all: 1, reference: 0.72, key: 0.19 };
 /** A remedy that gives less than this more than the one before is not named. */
@@ -59,6 +61,8 @@ const MOST_MODELS = 3;
 /** What a frame costs beside decoding, at least. */
 const LEAST_CORES_PER_FPS = 0.0005;
 const LEAST_FPS = 0.1;
+/** What is left where decoding less does not help. */
+const ELSEWHERE = 'read smaller streams of the cameras, or fewer';
 
 const WORK: Readonly<Record<BusyStage, string>> = {
   decode: 'decoding',
@@ -107,22 +111,24 @@ export function judgeOverload(load: HostLoad): Omit<OverloadReport, 'sinceMs'> |
   const figures = isEnough
     ? 'frames are published too late'
     : `you ask ${fpsText(askedFps)} frames/s, this machine does ${fpsText(doneFps)}`;
-  const ways = remedies.map(({ text }) => text).join(', or ');
+  const ways = remedies.length === 0 && stage === 'decode' ? ELSEWHERE : remedies.map(({ text }) => text).join(', or ');
   const text = `${WORK[stage]} cannot keep up: ${figures}${ways === '' ? '' : `: ${ways}`}`;
   return { stage, askedFps, doneFps, text: `${text[0]!.toUpperCase()}${text.slice(1)}.`, remedies };
 }
 
 /**
- * Decoding is short if all cores are busy, most of them with it, and frames do not even enter or the detector has time. Whatever waits
- * for a core looks busy as well, so that comes first.
+ * Decoding is short if all cores are busy, a good part of them with it, and frames do not even enter; or most of them, and the detector
+ * has time. Whatever waits for a core looks busy as well, so that comes first.
  */
 function shortStage({ streams, busyRatio, cpuCores, cores }: HostLoad): BusyStage | null {
-  const isMostlyDecoding = busyRatio.decode * cores > cpuCores / 2 && cpuCores >= SATURATED_RATIO * cores;
-  const hasLost = enteredRatio(streams) < ENTERED_RATIO || busyRatio.infer < BOTTLENECK_RATIO;
-  if (isMostlyDecoding && hasLost) return 'decode';
+  const isSaturated = cpuCores >= SATURATED_RATIO * cores;
+  const decoding = (busyRatio.decode * cores) / cpuCores;
+  const isLate = enteredRatio(streams) < ENTERED_RATIO;
+  if (isSaturated && isLate && decoding >= LATE_DECODING_RATIO) return 'decode';
+  if (isSaturated && busyRatio.infer < BOTTLENECK_RATIO && decoding > 0.5) return 'decode';
   const stages = ['infer', 'preprocess', 'main'] as const;
   const stage = stages.reduce((a, b) => (busyRatio[b] > busyRatio[a] ? b : a));
-  return busyRatio[stage] >= BOTTLENECK_RATIO ? stage : null;
+  return isSaturated || busyRatio[stage] >= BOTTLENECK_RATIO ? stage : null;
 }
 
 /** Share of the expected frames that enter. */
@@ -176,6 +182,7 @@ function outcome(streams: readonly StreamLoad[], rate: number): Pick<Remedy, 'fp
 
 function decodeRemedies(load: HostLoad): Remedy[] {
   const { streams } = load;
+  const doneFps = sum(streams, ({ fps }) => fps.published);
   const remedies: Remedy[] = [];
   for (const frames of ['reference', 'key'] as const) {
     const less = streams.filter(
@@ -183,6 +190,7 @@ function decodeRemedies(load: HostLoad): Remedy[] {
     );
     if (less.length === 0) continue;
     const { fps, streamFps } = decodingLess(load, frames);
+    if (fps !== null && fps < WORTHWHILE * doneFps) continue;
     const result = fps === null ? ', as many as the sources have' : `: about ${fpsText(fps)} frames/s`;
     remedies.push({
       kind: 'decode',
