@@ -83,7 +83,10 @@ async function scrollWall(
   const page = await browser.newPage({ viewport });
   try {
     await page.goto(url);
-    await page.waitForFunction(`document.querySelectorAll('.wall-tile').length === ${CAMERAS}`);
+    await page
+      .locator('.wall-tile')
+      .nth(CAMERAS - 1)
+      .waitFor({ state: 'attached' });
     const timesMs = await page.evaluate<number[]>(scrollAndTime(scrollMs));
     const sorted = timesMs.toSorted((a, b) => a - b);
     const at = (ratio: number): number => sorted[Math.ceil(ratio * sorted.length) - 1]!;

@@ -118,6 +118,7 @@ export class PictureView {
     if (this.#isDecoding) return;
     this.#isDecoding = true;
     while (this.#next !== null) {
+      await turnToDecode();
       const current = this.#next;
       this.#next = null;
       const bitmap = await decode(current.jpeg);
@@ -267,6 +268,39 @@ function labelText({ label, score, trackId }, isSmall) {
 }
 
 const area = (/** @type {Detection} */ { box }) => box[2] * box[3];
+
+/** Pictures that are decoded in one frame of the page: those of a hundred cameras come together, and would hold it up. */
+const MOST_A_FRAME = 2;
+/** While the page scrolls, and for a moment after, there is one picture in so many milliseconds. */
+const SCROLLING_MS = 250;
+let scrolledMs = Number.NEGATIVE_INFINITY;
+let turnMs = 0;
+document.addEventListener(
+  'scroll',
+  () => {
+    scrolledMs = performance.now();
+  },
+  { capture: true, passive: true },
+);
+/** Who waits for the next frame. @type {(() => void)[]} */
+const waiting = [];
+
+/** @returns {Promise<void>} */
+function turnToDecode() {
+  return new Promise((resolve) => {
+    if (waiting.push(resolve) === 1) requestAnimationFrame(giveTurns);
+  });
+}
+
+function giveTurns() {
+  const nowMs = performance.now();
+  const isScrolling = nowMs - scrolledMs < SCROLLING_MS;
+  if (!isScrolling || nowMs - turnMs >= SCROLLING_MS) {
+    turnMs = nowMs;
+    for (const resolve of waiting.splice(0, isScrolling ? 1 : MOST_A_FRAME)) resolve();
+  }
+  if (waiting.length > 0) requestAnimationFrame(giveTurns);
+}
 
 /**
  * @param {Uint8Array<ArrayBuffer>} jpeg
