@@ -215,6 +215,7 @@ export class SettingsForm {
         'Objects',
         this.#labelsNode,
         this.#field('scoreThreshold', 'Least score', settings?.scoreThreshold, hint ?? "Empty: the model's."),
+        this.#field('model', 'Detector', settings?.model, hint ?? "A name of the pipeline's models; empty: its own."),
       ),
       ...(isTracked
         ? [
@@ -273,7 +274,7 @@ export class SettingsForm {
       value: shown,
       autocomplete: 'off',
       spellcheck: 'false',
-      inputmode: key === 'source' ? null : 'decimal',
+      inputmode: key === 'source' || key === 'model' ? null : 'decimal',
       'aria-describedby': `${name}-error${hint === undefined ? '' : ` ${name}-hint`}`,
     });
     const error = element('p', { class: 'field-error', id: `${name}-error` });

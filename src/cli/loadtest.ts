@@ -19,8 +19,9 @@ import { type LoadPlan, runLoadTest } from '../loadtest/run-load-test.ts';
 import { RuntimeSubject } from '../loadtest/runtime-subject.ts';
 import { parseTargets, type Target } from '../measure/targets.ts';
 import { capacityText, counted, targetValue } from '../optimize/report/figures.ts';
-import { loadPipeline } from '../pipeline/load-pipeline.ts';
-import { type PipelineConfig, requireOwnModel } from '../pipeline/pipeline.ts';
+import { parsePipeline, readPipelineText } from '../pipeline/load-pipeline.ts';
+import { DETECTOR, withOneDetector } from '../pipeline/one-detector.ts';
+import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, show, wrongCommand } from './cli-io.ts';
 import { choice, numberIf, whole } from './flag-values.ts';
 import {
@@ -35,6 +36,7 @@ import { table } from './table.ts';
 
 interface LoadFlags extends AccessFlags, JsonFlag {
   readonly fleet?: boolean;
+  readonly detector?: string;
   readonly url?: string;
   readonly profile: ProfileName;
   readonly cameras?: number;
@@ -76,6 +78,7 @@ export function addLoadtest(program: Command, io: CliIo): void {
     .option('--fleet', 'load a running gateway instead of a pipeline')
     .option('--url <url>', `address of the gateway (default: ${DEFAULT_GATEWAY_URL}); implies --fleet`);
   addAccessFlags(command)
+    .option('--detector <name>', DETECTOR)
     .addOption(choice('--profile <name>', 'kind of load', PROFILES, 'baseline'))
     .option(
       '--cameras <n>',
@@ -109,8 +112,8 @@ async function loadtest(path: string | undefined, flags: LoadFlags, io: CliIo): 
   checkFlags(path, flags, isFleet);
   const { environment } = io;
   const onNotice = (text: string): void => note(io, text);
-  const pipeline = path === undefined ? null : loadPipeline(path);
-  if (pipeline !== null) requireOwnModel(pipeline, 'loadtest');
+  const pipeline =
+    path === undefined ? null : parsePipeline(withOneDetector(readPipelineText(path), path, flags.detector), path);
   const targets = targetsOf(flags, pipeline);
   const ffmpeg = await openFfmpeg(environment, onNotice, pipeline?.decoder);
   const plan = await planOf(flags, { pipeline, targets, ffmpeg, io });
@@ -136,6 +139,8 @@ function checkFlags(path: string | undefined, flags: LoadFlags, isFleet: boolean
   if (isFleet && path !== undefined) throw wrongCommand('--fleet: expected no pipeline, since the gateway has its own');
   if (!isFleet && path === undefined) throw wrongCommand('expected a pipeline file, or --fleet');
   if (!isFleet) refuseAccessFlags(flags, '--fleet');
+  if (isFleet && flags.detector !== undefined)
+    throw wrongCommand('--detector: expected a pipeline file, which has several');
 }
 
 /** @throws COMMAND_INVALID */

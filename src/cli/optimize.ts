@@ -19,6 +19,7 @@ import { isPipelineFile } from '../optimize/run/subject.ts';
 import type { SearchPlan } from '../optimize/search/plan-search.ts';
 import type { WorkKind } from '../optimize/search/time-budget.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
+import { DETECTOR } from '../pipeline/one-detector.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, show, wrongCommand } from './cli-io.ts';
 import { listOf, numberIf, whole } from './flag-values.ts';
 import { interruptedCode } from './interruption.ts';
@@ -36,6 +37,7 @@ interface OptimizeFlags extends JsonFlag {
   readonly maxLoss: number;
   readonly calibration?: string;
   readonly candidates?: string;
+  readonly detector?: string;
   readonly levers?: string;
   readonly budget: string;
   readonly report: string;
@@ -87,6 +89,7 @@ export function addOptimize(program: Command, io: CliIo): void {
       'pictures or a video like those that the detector will see: INT8 is made and tried where the CPU has no bf16',
     )
     .option('--candidates <dir>', 'folder with further detectors of the same classes: ONNX files or manifests')
+    .option('--detector <name>', DETECTOR)
     .option('--levers <list>', `levers to try, separated by commas (default: all): ${LEVER_IDS.join(', ')}`)
     .option('--budget <time>', 'time to use, such as 5m or 90s', '5m')
     .option('--report <dir>', 'folder for the report and all measurements', 'optimize-report')
@@ -186,6 +189,7 @@ async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Prom
         ? null
         : quantiser(calibration, splitEvidence(labels, holdOut, []).search.labels, maxLoss, io),
     candidates: flags.candidates ?? null,
+    detector: flags.detector,
     levers: flags.levers === undefined ? null : leversOf(flags.levers),
     budgetSeconds: secondsOf(flags.budget),
     report: flags.report,

@@ -217,7 +217,8 @@ export function ruleProblems(stream: RuledStream): RuleProblem[] {
   });
 }
 
-function namesOf(noun: string, list: readonly { readonly id: string }[]): string {
+/** Returns what is expected of a name. */
+export function namesOf(noun: string, list: readonly { readonly id: string }[]): string {
   return list.length === 0
     ? `a ${noun} of the stream, which has none`
     : `a ${noun} of the stream: ${list.map(({ id }) => id).join(', ')}`;

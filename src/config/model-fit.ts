@@ -1,6 +1,6 @@
 import { distance } from 'fastest-levenshtein';
 import { SightlineError } from '../errors/sightline-error.ts';
-import type { StreamConfig } from './stream.ts';
+import { modelsOf, type StreamConfig } from './stream.ts';
 
 /** What settings of a stream must fit. */
 export interface FittedModel {
@@ -41,6 +41,24 @@ export function unknownLabels(at: string, labels: readonly string[], classes: re
     const known = byLikeness.slice(0, MOST_NAMED).join(', ');
     return [`${at}[${i}]: expected a class of the model, received "${label}"; it has ${known}${more}`];
   });
+}
+
+/**
+ * As `requireFit`, for each detector that a stream may use.
+ *
+ * @param fitOf - undefined: nothing is known of it.
+ */
+export function requireFits(
+  next: StreamConfig,
+  fitOf: (name: string | undefined) => FittedModel | undefined,
+  current?: StreamConfig,
+): void {
+  const before = current === undefined ? [] : modelsOf(current);
+  for (const name of modelsOf(next)) {
+    const model = fitOf(name);
+    // What did not fit another model is no excuse.
+    if (model !== undefined) requireFit(next, model, before.includes(name) ? current : null);
+  }
 }
 
 /**

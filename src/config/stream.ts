@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { BLIND_SIGNS } from '../core/blind-sign.ts';
-import { ruleConfig, ruleProblems } from './event-rules.ts';
+import { namesOf, ruleConfig, ruleProblems } from './event-rules.ts';
 import { id } from './id.ts';
 import { range, whole } from './number.ts';
 import { regionConfig, tilesConfig } from './region.ts';
 import { mark, mayHoldPlaceholders } from './schema-text.ts';
 import { skipConfig } from './skip.ts';
 import { labels, lineConfig, trackConfig, uniqueIds, zoneConfig } from './track.ts';
+import { weeklyTimes } from './weekly-times.ts';
 
 const target = z.strictObject({
   fps: range(0.1, 1000).optional().describe('Published frames per second that the stream should reach.'),
@@ -112,6 +113,16 @@ const pace = {
     ),
 };
 
+const modelChoice = z
+  .strictObject({
+    model: id.describe('Name of a detector among `models`.'),
+    times: weeklyTimes.optional().describe('At these times of the week.'),
+    event: id.optional().describe('While an event of this rule of the stream is open.'),
+  })
+  .refine(({ times, event }) => times !== undefined || event !== undefined, {
+    message: 'expected times, event, or both, which then have to apply together',
+  });
+
 /** What a lane does not know, apart from the change gate in `skip`. A change takes effect between two frames. */
 const afterwards = {
   model: id
@@ -168,6 +179,13 @@ const afterwards = {
     .describe(
       'Rules that raise events: what objects do, how many there are, what is wrong with the picture or the stream.',
     ),
+  modelWhen: z
+    .array(modelChoice)
+    .max(10)
+    .default([])
+    .describe(
+      'Other detectors for some times, or while an event lasts: the first that applies is used instead of `model`.',
+    ),
 };
 
 const settings = { ...reading, ...seen, ...pace, ...afterwards };
@@ -205,7 +223,10 @@ export const streamConfig = storedStreamConfig.check(({ value, issues }) => {
   const refuse = (path: (string | number)[], input: unknown, limit: string): void =>
     void issues.push({ code: 'custom', input, path, message: `expected ${limit}` });
   for (const { path, input, expected } of ruleProblems(value)) refuse(['events', ...path], input, expected);
-  const { maxFps, target, track } = value;
+  const { maxFps, target, track, modelWhen, events } = value;
+  for (const [i, { event }] of modelWhen.entries())
+    if (event !== undefined && !events.some(({ id }) => id === event))
+      refuse(['modelWhen', i, 'event'], event, namesOf('rule', events));
   if (maxFps === undefined) return;
   if (target.fps !== undefined && target.fps > maxFps)
     refuse(['target', 'fps'], target.fps, `at most maxFps, ${maxFps}`);
@@ -233,3 +254,8 @@ function optionalOf(schema: z.ZodType): z.ZodOptional {
 }
 
 export type StreamConfig = z.infer<typeof streamConfig>;
+
+/** Returns the detectors that a stream may use; undefined: the pipeline's own. */
+export function modelsOf({ model, modelWhen }: Pick<StreamConfig, 'model' | 'modelWhen'>): (string | undefined)[] {
+  return [model, ...modelWhen.map((choice) => choice.model)];
+}

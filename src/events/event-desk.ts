@@ -134,6 +134,11 @@ export class EventDesk {
     this.#seen?.forget(stream);
   }
 
+  /** Whether an event of a rule of a stream is open. */
+  isOpen(stream: string, rule: string): boolean {
+    return this.#streams.get(stream)?.isOpen(rule) ?? false;
+  }
+
   /** What rules and eyes of a stream have done; null if nothing is known of it. */
   figuresOf(stream: string): Pick<Required<StreamReport>, 'seeing' | 'events'> | null {
     const watched = this.#streams.get(stream);

@@ -91,6 +91,11 @@ export class RuleRun {
     return { raised: this.#raised, ended: this.#ended, suppressed: { ...this.#suppressed } };
   }
 
+  /** Whether an event of it is open. */
+  get isOpen(): boolean {
+    return [...this.#conditions.values()].some(({ open }) => open !== null);
+  }
+
   /**
    * Takes the next moment.
    *

@@ -110,6 +110,11 @@ export class StreamEvents {
     return this.#runs.map(({ rule, figures }) => ({ rule: rule.id, ...figures }));
   }
 
+  /** Whether an event of a rule is open. */
+  isOpen(rule: string): boolean {
+    return this.#runs.some((run) => run.rule.id === rule && run.isOpen);
+  }
+
   /** Takes the next result. @param nowMs - on the monotonic clock, for a live stream. */
   onFrame(result: WatchedFrame, nowMs?: number): void {
     const { isBroken, elapsedUs } = this.#timeline.advance(result.ptsUs);

@@ -37,6 +37,11 @@ export class WatchedStream {
     this.#events.change(settings, wallMs);
   }
 
+  /** Whether an event of a rule is open. */
+  isOpen(rule: string): boolean {
+    return this.#events.isOpen(rule);
+  }
+
   /** Takes the next result. */
   onResult(frame: WatchedFrame, nowMs: number): void {
     this.#nowMs = nowMs;

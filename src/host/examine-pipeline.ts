@@ -3,7 +3,7 @@ import type { Environment } from '../config/environment.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import { type FittedModel, modelFaults, unknownLabels } from '../config/model-fit.ts';
 import { hasPlaceholder, type Placeholders, sourceText } from '../config/placeholders.ts';
-import type { StreamConfig } from '../config/stream.ts';
+import { modelsOf, type StreamConfig } from '../config/stream.ts';
 import { Admission } from '../control/orders/admission.ts';
 import { systemClock } from '../core/clock.ts';
 import { redact, redactSource } from '../core/redact.ts';
@@ -113,7 +113,12 @@ async function inspectParts(
   }
   const { streams, overlay } = await streamsOf(path, config, isComplete ? options : withoutOverlay(options), found);
   for (const { config: stream } of streams)
-    inspectStream(stream, config.placeholders?.sources, fits.get(stream.model) ?? null, found);
+    inspectStream(
+      stream,
+      config.placeholders?.sources,
+      modelsOf(stream).map((name) => fits.get(name) ?? null),
+      found,
+    );
   if (isComplete) inspectSinks(config, streams, model?.spec.classes ?? null, found);
   await inspectAccess(config, options, found);
   const { name, engine, provider, precision } = config.model;
@@ -186,7 +191,7 @@ async function streamsOf(
 function inspectStream(
   stream: StreamConfig,
   placeholders: Placeholders['sources'] | undefined,
-  model: FittedModel | null,
+  models: readonly (FittedModel | null)[],
   { mistakes, warnings }: Findings,
 ): void {
   const { id, source, loop, realtime, transport } = stream;
@@ -205,7 +210,8 @@ function inspectStream(
       else mistakes.push(text);
     }
   }
-  if (model !== null) mistakes.push(...modelFaults(stream, model).map((fault) => `stream "${id}": ${fault}`));
+  const faults = models.flatMap((model) => (model === null ? [] : modelFaults(stream, model)));
+  mistakes.push(...new Set(faults.map((fault) => `stream "${id}": ${fault}`)));
   warnings.push(...rateWarnings(stream));
 }
 

@@ -71,6 +71,8 @@ export interface HostStreamsOptions {
   readonly sourceRules: Pick<SourceRules, 'accessOf'>;
   /** The detectors that streams name; absent: they use the pipeline's own. */
   readonly models?: Pick<NamedModels, 'instanceOf'>;
+  /** The one that a stream uses now; absent: `model` of its settings. */
+  readonly modelOf?: (config: StreamConfig) => string | undefined;
   /** Sources of the pipeline file, as it is now, that have placeholders, see `sourceText`. */
   readonly placeholders?: () => Placeholders['sources'] | undefined;
   /** What ends the making of the demonstration clip now. */
@@ -144,9 +146,10 @@ export class HostStreams {
     this.#adding.add(id);
     try {
       return await this.#mutex.run(id, async () => {
-        const instance = await this.#instanceOf(config);
-        const own = isBulk ? undefined : this.#changesOf(config);
-        const applied = withChanges(config, own);
+        const chosen = this.#chosen(config);
+        const instance = await this.#instanceOf(chosen);
+        const own = isBulk ? undefined : this.#changesOf(chosen);
+        const applied = withChanges(chosen, own);
         const input = await inputOf(applied, instance);
         await this.#openVideo(applied, input);
         return this.#remember(this.#runtime.add(applied, input, instance), { own }, config);
@@ -169,9 +172,10 @@ export class HostStreams {
       const stream = this.#runtime.stream(id);
       const current = this.orderedConfig(stream);
       const ordered = await next(current);
-      if (ordered.model !== current.model) return this.#changeModel(stream, ordered);
+      const chosen = this.#chosen(ordered);
+      if (chosen.model !== stream.config.model) return this.#changeModel(stream, ordered);
       const versions = this.#versions.get(stream) ?? {};
-      const config = withChanges(ordered, versions.own);
+      const config = withChanges(chosen, versions.own);
       if (stream.input.feed !== undefined) requirePushable(config);
       const { instance, beside: before } = stream.arrangement;
       const beside = before === null ? null : { ...before, skip: withChanges(ordered, versions.beside).skip };
@@ -191,9 +195,10 @@ export class HostStreams {
   /** Moves a stream to another detector with its new settings, between two frames if the lane has to do nothing else. */
   async #changeModel(stream: RuntimeStream, ordered: StreamConfig): Promise<RuntimeStream> {
     const runtime = this.#runtime;
-    const own = this.#changesOf(ordered);
-    const config = withChanges(ordered, own);
-    const to: Arrangement = { config, instance: await this.#instanceOf(ordered), beside: null };
+    const chosen = this.#chosen(ordered);
+    const own = this.#changesOf(chosen);
+    const config = withChanges(chosen, own);
+    const to: Arrangement = { config, instance: await this.#instanceOf(chosen), beside: null };
     if (stream.input.feed !== undefined) requirePushable(config);
     // A roll-out compares no stream that has a detector of its own.
     runtime.stopShadow(stream.id);
@@ -201,6 +206,20 @@ export class HostStreams {
     if (input.source?.url !== stream.input.source?.url) await tryInput(input, runtime.ffmpeg, config.openTimeoutMs);
     await runtime.rearrange(stream, to, input);
     return this.#remember(stream, { own }, ordered);
+  }
+
+  /** Moves a stream to the detector that it is to use now. @throws STREAM_NOT_FOUND, MODEL_*, SOURCE_* */
+  followModel(id: string): Promise<void> {
+    return this.#mutex.run(id, async () => {
+      const stream = this.#runtime.stream(id);
+      const ordered = this.orderedConfig(stream);
+      if (this.#chosen(ordered).model !== stream.config.model) await this.#changeModel(stream, ordered);
+    });
+  }
+
+  #chosen(config: StreamConfig): StreamConfig {
+    const model = this.#options.modelOf === undefined ? config.model : this.#options.modelOf(config);
+    return model === config.model ? config : { ...config, model };
   }
 
   async #instanceOf({ model }: StreamConfig): Promise<string> {
@@ -248,7 +267,9 @@ export class HostStreams {
       const ordered = this.orderedConfig(stream);
       // The settings of a job are its own.
       const isBulk = stream.input.bulk !== undefined;
-      const config = isBulk ? ordered : withChanges(ordered, own.changes);
+      // It has got a detector of its own meanwhile.
+      if (!isBulk && stream.config.model !== undefined) return false;
+      const config = isBulk ? ordered : withChanges({ ...ordered, model: undefined }, own.changes);
       const isRead = stream.isOpen || stream.state === 'pausing';
       const to: Arrangement = {
         config,

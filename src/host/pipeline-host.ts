@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { isDeepStrictEqual } from 'node:util';
 import type { Environment } from '../config/environment.ts';
-import { requireFit } from '../config/model-fit.ts';
+import { requireFits } from '../config/model-fit.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { StreamRules } from '../control/orders/stream-rules.ts';
 import { monoNowMs, systemClock } from '../core/clock.ts';
@@ -43,6 +43,7 @@ import type { Tracing } from '../telemetry/tracing/open-tracing.ts';
 import { EarlyEvents } from './early-events.ts';
 import { HostStreams } from './host-streams.ts';
 import { LayeredSettings, type SettingsSources } from './layered-settings.ts';
+import { ModelChoice } from './model-choice.ts';
 import { NamedModels } from './named-models.ts';
 import { isPictureStream } from './picture-detector.ts';
 import { SourceRules } from './source-rules.ts';
@@ -72,6 +73,8 @@ export interface HostContext {
   readonly fakeDetect?: FakeDetect | undefined;
 }
 
+const DISK_STALLED = 'the file system, or the pool of threads that waits for it, does not answer; results on disk stop';
+
 /**
  * A running pipeline: the runtime with the streams and sinks of a configuration, and the operator's actions on it. A host of
  * a fleet drives the same `streams` under the same `rules` by its orders.
@@ -88,6 +91,7 @@ export class PipelineHost implements RuntimePort {
   readonly #power: PowerMeter;
   readonly #alerts: AlertDesk;
   readonly #events: EventDesk;
+  readonly #choice: ModelChoice;
   readonly #trials = new RuleTrials();
   readonly #ruleEvents = new Listeners<RuleEvent>('events of rules');
   readonly #sinks: ResultSinks;
@@ -124,6 +128,7 @@ export class PipelineHost implements RuntimePort {
     });
     this.streams = new HostStreams({
       ...{ runtime, config, sinks, environment, onNotice, limits: config.limits, sourceRules, models },
+      modelOf: (stream) => this.#choice.modelOf(stream),
       signal: () => this.#signal,
       placeholders: () => settings.file.placeholders?.sources,
     });
@@ -136,6 +141,7 @@ export class PipelineHost implements RuntimePort {
       sourceOfFile: (id) => settings.file.streams.find((stream) => stream.id === id)?.source,
     });
     const { streams, rules } = this;
+    this.#choice = new ModelChoice({ runtime, streams, isOpen: (id, rule) => this.#events.isOpen(id, rule) });
     this.#reconciler = new StreamReconciler({
       clock: systemClock,
       settings,
@@ -147,7 +153,7 @@ export class PipelineHost implements RuntimePort {
           }));
         },
         start: async (stream) => {
-          requireFit(stream, models.fitOf(stream.model));
+          requireFits(stream, (name) => models.fitOf(name));
           await sourceRules.admit(stream.source);
           return streams.add(stream, undefined, true);
         },
@@ -183,9 +189,10 @@ export class PipelineHost implements RuntimePort {
     runtime.published.add((frame) => this.#events.onResult(frame));
     runtime.signs.add(({ stream, sign }) => this.#events.onPicture(stream, sign === null ? [] : [sign]));
     // Also of streams that could not be started.
-    runtime.reports.add(({ streams: running, timeMs }) =>
-      this.#events.onReport([...running, ...this.#reconciler.reports], timeMs),
-    );
+    runtime.reports.add(({ streams: running, timeMs }) => {
+      this.#events.onReport([...running, ...this.#reconciler.reports], timeMs);
+      this.#choice.update();
+    });
     runtime.events.add(({ kind, stream, details, timeMs }) => {
       if (kind === 'stream-removed') this.#events.onRemoved(stream!, details?.hasEnded === true, timeMs);
     });
@@ -193,12 +200,7 @@ export class PipelineHost implements RuntimePort {
     this.#power = PowerMeter.open(environment.searchPath, monoNowMs());
     this.#disk = new DiskProbe({
       path: environment.cacheDir,
-      onStalled: () =>
-        runtime.emitEvent(
-          'disk-stalled',
-          undefined,
-          'the file system, or the pool of threads that waits for it, does not answer; results on disk stop',
-        ),
+      onStalled: () => runtime.emitEvent('disk-stalled', undefined, DISK_STALLED),
       onAnswered: () => runtime.emitEvent('disk-answered', undefined, 'the file system answers again'),
     });
   }

@@ -190,9 +190,15 @@ function wrongChannels({ alerts, sinks }: z.output<typeof pipelineConfig>): stri
 /** Returns a text for each stream whose detector does not exist. */
 function unknownModels({ models, streams }: z.output<typeof pipelineConfig>): string[] {
   const known = Object.keys(models).join(', ') || 'there is none';
-  return streams.flatMap(({ model }, i) =>
-    model === undefined || Object.hasOwn(models, model)
-      ? []
-      : [`streams[${i}].model: expected a name of the section models: ${known}; received "${model}"`],
-  );
+  return streams.flatMap(({ model, modelWhen }, i) => {
+    const named = [
+      ...(model === undefined ? [] : [{ at: 'model', name: model }]),
+      ...modelWhen.map((choice, j) => ({ at: `modelWhen[${j}].model`, name: choice.model })),
+    ];
+    return named
+      .filter(({ name }) => !Object.hasOwn(models, name))
+      .map(
+        ({ at, name }) => `streams[${i}].${at}: expected a name of the section models: ${known}; received "${name}"`,
+      );
+  });
 }

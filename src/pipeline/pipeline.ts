@@ -13,7 +13,6 @@ import { requestsConfig } from '../config/requests.ts';
 import { mayHoldPlaceholders } from '../config/schema-text.ts';
 import { streamConfig, streamDefaults } from '../config/stream.ts';
 import { tracingConfig } from '../config/tracing.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
 import { sinkConfig } from '../sinks/sink-kinds.ts';
 
 const rolloutConfig = z.strictObject({
@@ -93,16 +92,6 @@ export const pipelineConfig = z.strictObject({
   rollout: rolloutConfig.prefault({}).describe('Where roll-outs are kept.'),
   preview: previewConfig.prefault({}).describe('Pictures for the dashboard.'),
 });
-
-/** @throws CONFIG_INVALID if a stream has a detector of its own. @param what - measures the pipeline's own alone. */
-export function requireOwnModel({ streams }: Pick<PipelineConfig, 'streams'>, what: string): void {
-  const index = streams.findIndex(({ model }) => model !== undefined);
-  if (index === -1) return;
-  throw new SightlineError(
-    'CONFIG_INVALID',
-    `streams[${index}].model: ${what} measures the pipeline's own model; for "${streams[index]!.model}", use a copy of the file that has it as model`,
-  );
-}
 
 /** A pipeline with all its settings filled in; docs/config.md describes each. */
 export type PipelineConfig = z.infer<typeof pipelineConfig> & {

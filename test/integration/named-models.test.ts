@@ -129,6 +129,60 @@ describe('streams that name their detectors', () => {
     await ruled.host.removeStream('d');
   });
 
+  it('use another one at its times and while an event lasts, and go back; other changes leave it', async () => {
+    const isShown = (score: number) => async (): Promise<boolean> => {
+      await flows('a');
+      return scoresOf(of('a').slice(-5)).has(score) && scoresOf(of('a').slice(-5)).size === 1;
+    };
+    const always = { on: ['daily 00:00-24:00'] };
+    const never = { on: [`${new Date().getUTCDay() % 2 === 0 ? 'mon' : 'sat'} 03:00-03:01`], timeZone: 'UTC' };
+    const opened = ruled.host.runtime.childPids.toSorted();
+    await ruled.host.changeStream('a', { modelWhen: [{ model: 'night', times: always }] });
+    await waitFor('its time', isShown(SCORES.night));
+    expect(ruled.host.runtime.streamReport(ruled.host.runtime.stream('a')).model).toBe('night');
+    await ruled.host.changeStream('a', { priority: 1 });
+    await flows('a');
+    expect(scoresOf(of('a').slice(-5)), 'after another change').toEqual(new Set([SCORES.night]));
+    await ruled.host.changeStream('a', { priority: 0, modelWhen: [{ model: 'night', times: never }] });
+    await waitFor('the end of its time', isShown(SCORES.day));
+
+    const rule = { id: 'any', kind: 'count', above: 0 };
+    const choices = [
+      { model: 'night', event: 'any', times: never },
+      { model: 'night', event: 'any' },
+    ];
+    await ruled.host.changeStream('a', { events: [rule], modelWhen: choices });
+    await waitFor('its event', isShown(SCORES.night));
+    await ruled.host.changeStream('a', { events: [{ ...rule, above: 9 }] });
+    await waitFor('the end of its event', isShown(SCORES.day));
+    expect(ruled.host.runtime.childPids.toSorted(), 'no source was opened again').toEqual(opened);
+
+    await expect(
+      ruled.host.changeStream('a', { modelWhen: [{ model: 'night', event: 'gone' }] }),
+    ).rejects.toMatchObject({
+      message: expect.stringMatching(/modelWhen\[0\]\.event: expected a rule of the stream: any/),
+    });
+    await expect(ruled.host.changeStream('a', { modelWhen: [{ model: 'fog', times: always }] })).rejects.toMatchObject({
+      message: expect.stringContaining('received "fog"'),
+    });
+    const notices: string[] = [];
+    ruled.host.runtime.events.add(({ kind, message }) => kind === 'stream-warning' && notices.push(message));
+    await ruled.host.changeStream('a', { events: [], modelWhen: [{ model: 'broken', times: never }] });
+    await ruled.host.changeStream('a', {
+      modelWhen: [
+        { model: 'small', times: never },
+        { model: 'night', times: never },
+      ],
+    });
+    await waitFor('its own', isShown(SCORES.day));
+    await ruled.host.changeStream('a', { modelWhen: [] });
+    for (const id of ['a', 'b', 'c']) {
+      const report = ruled.host.runtime.streamReport(ruled.host.runtime.stream(id));
+      expect(conservationGap(report.frames)).toBe(0);
+    }
+    expect(notices).toEqual([]);
+  });
+
   it("take no part in a roll-out, which replaces the pipeline's own", async () => {
     const { runtime, streams } = ruled.host;
     const parts = { model: modelConfig.parse(detector(SCORES.day)), batch: batchConfig.parse({}), weights: [] };

@@ -13,7 +13,7 @@ const { signal } = new AbortController();
 
 function open(path: string): Promise<Subject> {
   const noDemo = (): Promise<string> => Promise.reject(new Error('no demo'));
-  return openSubject(path, testFfmpeg, noDemo, signal, () => undefined);
+  return openSubject(path, undefined, testFfmpeg, noDemo, signal, () => undefined);
 }
 
 async function differentPictures(subject: Subject): Promise<{ all: number; different: number }> {

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
 import { mergeSettings } from '../../config/merge-settings.ts';
-import { type FittedModel, requireFit } from '../../config/model-fit.ts';
+import { type FittedModel, requireFits } from '../../config/model-fit.ts';
 import { shownSetting } from '../../config/shown-settings.ts';
 import { type StreamConfig, streamConfig } from '../../config/stream.ts';
 import { isRedacted, redactSource } from '../../core/redact.ts';
@@ -43,7 +43,7 @@ export class StreamRules {
   async added(stream: unknown): Promise<StreamConfig> {
     const config = parseStream(stream, this.#options.defaults);
     requireShown(config);
-    this.#requireFit(config);
+    this.#requireFits(config);
     await this.admit(config);
     return config;
   }
@@ -113,15 +113,13 @@ export class StreamRules {
    * @throws SOURCE_FORBIDDEN, CONFIG_INVALID for what the model does not have
    */
   async replaced(current: StreamConfig, next: StreamConfig): Promise<StreamConfig> {
-    this.#requireFit(next, current);
+    this.#requireFits(next, current);
     if (next.source !== current.source) await this.admit(next);
     return next;
   }
 
-  #requireFit(next: StreamConfig, current?: StreamConfig): void {
-    const model = this.#options.modelOf?.(next.model);
-    // What did not fit another model is no excuse.
-    if (model !== undefined) requireFit(next, model, current?.model === next.model ? current : null);
+  #requireFits(next: StreamConfig, current?: StreamConfig): void {
+    requireFits(next, (name) => this.#options.modelOf?.(name), current);
   }
 
   /** @throws SOURCE_FORBIDDEN */

@@ -41,6 +41,8 @@ import { type Validity, validityOf } from './validity.ts';
 export interface OptimizeRequest {
   /** Path of a pipeline or of a video. */
   readonly subject: string;
+  /** The one of several detectors of the pipeline that is optimised; undefined if its streams use one. */
+  readonly detector?: string | undefined;
   /** As `--target` writes them; null for none. */
   readonly target: string | null;
   readonly labels: Labels | null;
@@ -314,7 +316,7 @@ async function undecidable(
 async function prepare(request: OptimizeRequest): Promise<Start> {
   const { environment, ffmpeg, note, signal } = request;
   const targets = request.target === null ? [] : parseTargets(request.target);
-  const subject = await openSubject(request.subject, ffmpeg, request.demoClip, signal, note);
+  const subject = await openSubject(request.subject, request.detector, ffmpeg, request.demoClip, signal, note);
   try {
     const { formats, isOnGpu, int8Engines, versions } = await machineFormats(environment, note, signal);
     const { pipeline, picture } = subject;

@@ -9,7 +9,8 @@ import { probeSource } from '../../decode/probe.ts';
 import { runFfmpeg } from '../../decode/run-ffmpeg.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { parsePipeline, readPipelineText } from '../../pipeline/load-pipeline.ts';
-import { type PipelineConfig, requireOwnModel } from '../../pipeline/pipeline.ts';
+import { withOneDetector } from '../../pipeline/one-detector.ts';
+import type { PipelineConfig } from '../../pipeline/pipeline.ts';
 import { parseSource, sourcePath, sourceScheme } from '../../source/parse-source.ts';
 
 /** What is optimised. */
@@ -38,19 +39,23 @@ const PROBE_TIMEOUT_MS = 20_000;
 /**
  * Reads a pipeline file, or makes a pipeline with one stream from a video file.
  *
+ * @param detector - the one of several that is optimised.
  * @param note - receives sentences about what takes long.
  * @param demoClip - returns the path of the demonstration clip, for source `demo`.
  * @throws CONFIG_*, SOURCE_*; COMMAND_INVALID if its first stream is not a file.
  */
 export async function openSubject(
   name: string,
+  detector: string | undefined,
   ffmpeg: FfmpegBinary,
   demoClip: () => Promise<string>,
   signal: AbortSignal,
   note: (text: string) => void,
 ): Promise<Subject> {
   const isPipeline = isPipelineFile(name);
-  const written = isPipeline ? readPipeline(name) : fromVideo(name);
+  if (!isPipeline && detector !== undefined)
+    throw new SightlineError('COMMAND_INVALID', '--detector: expected a pipeline file, which has several detectors');
+  const written = isPipeline ? readPipeline(name, detector) : fromVideo(name);
   const pipeline = await withDemoClip(written.pipeline, demoClip);
   const first = pipeline.streams[0];
   if (first === undefined)
@@ -95,11 +100,9 @@ export function isPipelineFile(name: string): boolean {
   return /\.ya?ml$/i.test(name);
 }
 
-function readPipeline(path: string): { text: string; pipeline: PipelineConfig } {
-  const text = readPipelineText(path);
-  const pipeline = parsePipeline(text, path);
-  requireOwnModel(pipeline, 'optimize');
-  return { text, pipeline };
+function readPipeline(path: string, detector: string | undefined): { text: string; pipeline: PipelineConfig } {
+  const text = withOneDetector(readPipelineText(path), path, detector);
+  return { text, pipeline: parsePipeline(text, path) };
 }
 
 function fromVideo(path: string): { text: string; pipeline: PipelineConfig } {
