@@ -166,6 +166,7 @@ export class JoinedHost {
         id,
         pipeline: config.name,
         model: this.#modelLabel(),
+        models: Object.keys(config.models),
         url: this.url,
         capacityFps,
         startedMs: Date.now(),

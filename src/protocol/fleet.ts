@@ -18,6 +18,8 @@ export interface HostCard {
   readonly pipeline: string;
   /** For people: model, input size, engine, precision. */
   readonly model: string;
+  /** Names of the detectors that streams can name; absent from older hosts. */
+  readonly models?: readonly string[] | undefined;
   /** URL of its gateway; null if it has none. */
   readonly url: string | null;
   /** Inferences per second that it can sustain, measured at its start or configured; after an overload as seen in it, for ten minutes. */
@@ -43,6 +45,7 @@ export const hostCard = z.object({
   id,
   pipeline: name.min(1),
   model: name,
+  models: z.array(id).max(256).optional(),
   url: text.nullable(),
   capacityFps: z.number().positive().max(1e9),
   liveFps: amount,

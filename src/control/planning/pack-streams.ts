@@ -2,6 +2,8 @@
 export interface Room {
   readonly hostId: string;
   readonly fps: number;
+  /** Names of detectors that it has beside its pipeline's own; none if absent. */
+  readonly models?: readonly string[] | undefined;
 }
 
 export interface PackedStream {
@@ -12,6 +14,13 @@ export interface PackedStream {
   readonly wantedHost: string | null;
   /** Host it is on now; null, or a host that is not in `rooms`, if it needs another one. */
   readonly currentHost: string | null;
+  /** Names of detectors that it may use beside its pipeline's own; none if absent. */
+  readonly models?: readonly string[] | undefined;
+}
+
+/** Whether a host has the detectors of a stream. */
+export function canRun({ models: has = [] }: Room, { models = [] }: Pick<PackedStream, 'models'>): boolean {
+  return models.every((name) => has.includes(name));
 }
 
 /**
@@ -63,8 +72,9 @@ export function currentPlaces<T extends PackedStream>(
   const loads = new Map<string, number>();
   for (const stream of streams) {
     const { id, currentHost, wantedHost } = stream;
-    if (currentHost === null || !rooms.has(currentHost)) return null;
-    if (wantedHost !== null && wantedHost !== currentHost && rooms.has(wantedHost)) return null;
+    if (currentHost === null || !rooms.has(currentHost) || !canRun(rooms.get(currentHost)!, stream)) return null;
+    const wanted = wantedHost === currentHost || wantedHost === null ? undefined : rooms.get(wantedHost);
+    if (wanted !== undefined && canRun(wanted, stream)) return null;
     const load = (loads.get(currentHost) ?? 0) + rateOf(stream);
     if (load > rooms.get(currentHost)!.fps * fill + ROUNDING_FPS) return null;
     loads.set(currentHost, load);
@@ -92,14 +102,17 @@ export function packStreams<T extends PackedStream>(
   const places = new Map<string, string>();
   const loads = new Map<string, number>();
   for (const { hostId } of rooms.values()) loads.set(hostId, 0);
-  const fits = (hostId: string | null, fps: number): hostId is string => {
+  const fits = (hostId: string | null, stream: T, fps: number): hostId is string => {
     const room = hostId === null ? undefined : rooms.get(hostId);
-    return room !== undefined && loads.get(room.hostId)! + fps <= room.fps * fill + ROUNDING_FPS;
+    return (
+      room !== undefined && canRun(room, stream) && loads.get(room.hostId)! + fps <= room.fps * fill + ROUNDING_FPS
+    );
   };
   for (const stream of ordered) {
     const fps = rateOf(stream);
     const hostId =
-      [stream.wantedHost, stream.currentHost].find((id): id is string => fits(id, fps)) ?? leastLoaded(fps);
+      [stream.wantedHost, stream.currentHost].find((id): id is string => fits(id, stream, fps)) ??
+      leastLoaded(stream, fps);
     if (hostId === null) {
       if (allowsUnplaced) continue;
       return null;
@@ -109,12 +122,13 @@ export function packStreams<T extends PackedStream>(
   }
   return places;
 
-  function leastLoaded(fps: number): string | null {
+  function leastLoaded(stream: T, fps: number): string | null {
     let best: string | null = null;
     let bestLoad = Number.POSITIVE_INFINITY;
-    for (const { hostId, fps: room } of rooms.values()) {
-      const load = (loads.get(hostId)! + fps) / room;
-      if (load < bestLoad && load <= fill + ROUNDING_FPS / room) [best, bestLoad] = [hostId, load];
+    for (const room of rooms.values()) {
+      const load = (loads.get(room.hostId)! + fps) / room.fps;
+      if (load < bestLoad && load <= fill + ROUNDING_FPS / room.fps && canRun(room, stream))
+        [best, bestLoad] = [room.hostId, load];
     }
     return best;
   }

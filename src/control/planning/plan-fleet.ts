@@ -1,8 +1,9 @@
+import { modelsOf } from '../../config/stream.ts';
 import { counted } from '../../core/counted.ts';
 import type { Assignment, HostCard, StreamOrder } from '../../protocol/fleet.ts';
 import type { FleetSnapshot } from '../control-plane.ts';
 import { MoveBudget } from './move-budget.ts';
-import type { Room } from './pack-streams.ts';
+import { canRun, type Room } from './pack-streams.ts';
 import { NoteWriter, type PlanNote, type RoundBefore } from './plan-notes.ts';
 import type { PlanOptions } from './plan-options.ts';
 import { type PipelineMemory, type PlannedStream, planPipeline } from './plan-pipeline.ts';
@@ -52,18 +53,26 @@ export function planFleet(snapshot: FleetSnapshot, memory: PlanMemory | null, op
   for (const [pipeline, ofPipeline] of byPipeline(active)) {
     const rooms = roomsOf(hosts, pipeline, draining, options.fillRatio);
     const largest = [...rooms.values()].reduce((most, { fps }) => Math.max(most, fps), 0);
-    const streams = ofPipeline.map((order) => plannedStream(order, assignments.get(order.id), largest, live));
+    const all = ofPipeline.map((order) => plannedStream(order, assignments.get(order.id), largest, live));
+    const isSettled = nowMs - startedMs >= options.settleMs;
+    const hostRooms = [...rooms.values()];
+    // Those that no host can run would press the rates of all others.
+    const unable = new Set(all.filter((stream) => rooms.size > 0 && !hostRooms.some((room) => canRun(room, stream))));
+    for (const { id, models } of unable) if (isSettled) refused.set(id, whyUnable(pipeline, models!));
+    const streams = all.filter((stream) => !unable.has(stream));
     const plan = planPipeline({
       streams,
       rooms,
       memory: previous?.pipelines.get(pipeline) ?? null,
       nowMs,
-      isSettled: nowMs - startedMs >= options.settleMs,
+      isSettled,
       budget,
       options,
     });
     pipelines.set(pipeline, plan.memory);
+    const waiting = new Set(isSettled ? [] : [...unable].map(({ id }) => id));
     for (const order of ofPipeline) {
+      if (waiting.has(order.id)) continue;
       const assignment = assignmentOf(order, plan.hosts, plan.rates, nowMs);
       if (!isSame(assignment, assignments.get(order.id) ?? null)) changes.set(order.id, assignment);
     }
@@ -115,7 +124,9 @@ function roomsOf(
   fillRatio: number,
 ): Map<string, Room> {
   const ready = hosts.filter((host) => host.pipeline === pipeline && !draining.has(host.id));
-  return new Map(ready.map(({ id, capacityFps }) => [id, { hostId: id, fps: capacityFps * fillRatio }]));
+  return new Map(
+    ready.map(({ id, capacityFps, models }) => [id, { hostId: id, fps: capacityFps * fillRatio, models }]),
+  );
 }
 
 /** @param largest - room of the largest ready host, inferences a second; 0 if there is none. */
@@ -134,6 +145,7 @@ function plannedStream(
     wantedHost: order.wantedHost,
     currentHost: assignment?.hostId ?? null,
     grantedFps: assignment?.maxFps ?? null,
+    models: modelsOf(order.config).filter((name) => name !== undefined),
     isRunning: assignment !== undefined && live.has(assignment.hostId),
   };
 }
@@ -152,6 +164,10 @@ function assignmentOf(
 
 function isSame(a: Assignment | null, b: Assignment | null): boolean {
   return a?.hostId === b?.hostId && a?.maxFps === b?.maxFps;
+}
+
+function whyUnable(pipeline: string, models: readonly string[]): string {
+  return `no ready host of pipeline "${pipeline}" has the detectors that it names: ${models.join(', ')}`;
 }
 
 function whyRefused(pipeline: string, rooms: ReadonlyMap<string, Room>): string {

@@ -1,5 +1,5 @@
 import type { MovingStream } from './move-streams.ts';
-import type { PackedStream, Room } from './pack-streams.ts';
+import { canRun, type PackedStream, type Room } from './pack-streams.ts';
 
 /** A move must close at least this much of the gap, or it is not worth the seconds without results. */
 const MIN_GAIN = 0.1;
@@ -32,7 +32,7 @@ export function rebalance(
   for (const stream of streams) {
     if (hosts.get(stream.id) !== fullest.hostId || stream.wantedHost === fullest.hostId) continue;
     const fps = rates.get(stream.id)!;
-    if (loads.get(emptiest.hostId)! + fps > emptiest.fps) continue;
+    if (loads.get(emptiest.hostId)! + fps > emptiest.fps || !canRun(emptiest, stream)) continue;
     const after = Math.abs(before - fps / fullest.fps - fps / emptiest.fps);
     if (after < bestGap || (after === bestGap && best !== null && stream.priority < best.priority))
       [best, bestGap] = [stream, after];

@@ -45,6 +45,39 @@ describe('a fleet with room', () => {
     expect(notes.at(-1)?.message).toBe('no stream of pipeline "street" runs: no host runs pipeline "street"');
   });
 
+  it('gives a stream only to hosts that have the detectors that it names; without one it presses nobody', () => {
+    const fleet = world()
+      .addHosts(hostCard('plain', 1000), hostCard('night', 100, { models: ['night', 'far'] }))
+      .addOrders(
+        ...tens(3, 'n', { model: 'night' }),
+        ...tens(2, 'w', { modelWhen: [{ model: 'far', times: { on: ['daily 20:00-06:00'] } }] }),
+        ...tens(4),
+      );
+    fleet.addOrders(streamOrder('fog', { maxFps: 10, model: 'fog', priority: 5 }));
+    const { refused } = fleet.plan();
+    expect(['n0', 'n1', 'n2', 'w0', 'w1'].map((id) => fleet.hostOf(id))).toEqual(Array(5).fill('night'));
+    expect(['s0', 's1', 's2', 's3'].map((id) => fleet.hostOf(id))).toEqual(Array(4).fill('plain'));
+    expect(['s0', 'n0'].map((id) => fleet.rateOf(id))).toEqual([10, 10]);
+    expect([...refused]).toEqual([['fog', 'no ready host of pipeline "street" has the detectors that it names: fog']]);
+    expect(fleet.hostOf('fog')).toBeNull();
+
+    // As full as it can be: what it alone can run stays.
+    fleet.addOrders(...tens(3, 'more', { model: 'night' }));
+    fleet.plan();
+    expect(fleet.loadOf('night')).toBe(80);
+    fleet.addHosts(hostCard('fog', 100, { models: ['fog'] }));
+    fleet.plan();
+    expect(fleet.hostOf('fog')).toBe('fog');
+  });
+
+  it('leaves a stream where it is until all hosts may have come back, though none has its detector yet', () => {
+    const fleet = world({ settleMs: 10_000 })
+      .addHosts(hostCard('a', 100, { models: ['night'] }))
+      .addOrders(...tens(1, 'n', { model: 'night' }));
+    fleet.plan();
+    expect(fleet.hostOf('n0')).toBe('a');
+  });
+
   it('changes nothing when nothing changed, and reports a refusal once', () => {
     const fleet = world()
       .addHosts(hostCard('a', 100), hostCard('b', 70))
