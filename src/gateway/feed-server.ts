@@ -41,6 +41,16 @@ export interface FeedOptions {
   readonly history?: Pick<History, 'add'>;
 }
 
+/** Somebody who gets the pictures of a stream outside of the feed. */
+export interface PictureWatch {
+  readonly stream: string;
+  /** Null where no token is asked for. */
+  readonly identity: Identity | null;
+  readonly onPicture: (picture: PreviewPicture) => void;
+  /** The stream was removed, the token ended, or the gateway closes. */
+  readonly onEnd: () => void;
+}
+
 /** Counts since the start, for the metrics. */
 export interface FeedFigures {
   readonly clients: number;
@@ -57,6 +67,7 @@ export class FeedServer {
   readonly #previews: WantedStreams;
   readonly #detections: WantedStreams;
   readonly #unsubscribe: (() => void)[];
+  readonly #watches = new Set<PictureWatch>();
   readonly #shadows = new ShadowFrames((found) => this.#publishShadow(found));
   #stats: StatsParts;
   #seq = 0;
@@ -128,6 +139,15 @@ export class FeedServer {
     socket.on('close', incidents.guard('the feed', onClose));
   }
 
+  /** Makes the pictures of a stream come, until the function that is returned is called. */
+  watchPictures(watch: PictureWatch): () => void {
+    this.#watches.add(watch);
+    this.#updateWanted();
+    return () => {
+      if (this.#watches.delete(watch) && this.#closed === null) this.#updateWanted();
+    };
+  }
+
   /** Sends an event of the gateway itself. */
   announce(event: EventMessage): void {
     this.#publishEvent(event);
@@ -143,6 +163,12 @@ export class FeedServer {
     endOf: (identity: Identity) => string | null,
     onClosed: (identity: Identity, reason: string) => void = () => {},
   ): void {
+    for (const watch of this.#watches) {
+      const reason = watch.identity === null ? null : endOf(watch.identity);
+      if (reason === null) continue;
+      watch.onEnd();
+      onClosed(watch.identity!, reason);
+    }
     for (const client of this.#clients) {
       const reason = endOf(client.identity);
       if (reason === null || client.isClosing) continue;
@@ -195,6 +221,7 @@ export class FeedServer {
   #publishPreview(picture: PreviewPicture): void {
     const { streamId } = picture.frame;
     if (!this.#previews.has(streamId)) return;
+    for (const watch of this.#watches) if (watch.stream === streamId) watch.onPicture(picture);
     this.#publish(
       'preview',
       streamId,
@@ -232,7 +259,10 @@ export class FeedServer {
   }
 
   #publishEvent(event: EventMessage): void {
-    if (event.kind === 'stream-removed' && event.stream !== undefined) this.#shadows.forget(event.stream);
+    if (event.kind === 'stream-removed' && event.stream !== undefined) {
+      this.#shadows.forget(event.stream);
+      for (const watch of this.#watches) if (watch.stream === event.stream) watch.onEnd();
+    }
     this.#options.history?.add(event);
     this.#publish('events', event.stream, () => event);
   }
@@ -261,7 +291,7 @@ export class FeedServer {
   #updateWanted(): void {
     const requests = (topic: Topic): ReturnType<Subscription['streamsOf']>[] =>
       [...this.#clients].map(({ subscription }) => subscription.streamsOf(topic));
-    this.#previews.update(requests('preview'));
+    this.#previews.update([...requests('preview'), new Set([...this.#watches].map(({ stream }) => stream))]);
     this.#detections.update(requests('detections'));
   }
 
@@ -277,6 +307,7 @@ export class FeedServer {
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#previews.update([]);
     this.#detections.update([]);
+    for (const watch of this.#watches) watch.onEnd();
     const clients = [...this.#clients];
     const allClosed = Promise.all(clients.map((client) => client.whenClosed()));
     for (const client of clients) client.close(CLOSE_GOING_AWAY, 'the gateway is shutting down');

@@ -31,6 +31,7 @@ import { addFleetRoutes } from './routes-fleet.ts';
 import { addHistoryRoutes } from './routes-history.ts';
 import { addHostRoutes } from './routes-host.ts';
 import { addKserveRoutes } from './routes-kserve.ts';
+import { addPictureRoutes } from './routes-pictures.ts';
 import { addPipelineRoutes } from './routes-pipeline.ts';
 import { addRolloutRoutes } from './routes-rollouts.ts';
 import { addSignInRoutes, sendSignInPage, setCookie } from './routes-sign-in.ts';
@@ -187,6 +188,7 @@ async function buildApp(
   const onConnected = (request: FastifyRequest): void => trail.addConnection(request);
   addFeedRoute(app, { feed, maxClients: options.maxClients ?? 200, incidents, onConnected });
   addStreamRoutes(app, runtime);
+  addPictureRoutes(app, runtime, feed);
   addPipelineRoutes(app, runtime);
   addHistoryRoutes(app, history, options.wallMs ?? Date.now);
   addFleetRoutes(app, options.fleet ?? null);

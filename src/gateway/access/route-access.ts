@@ -33,6 +33,8 @@ export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
   'GET /api/streams/:id': 'viewer',
   'GET /api/pipeline': 'viewer',
   'GET /api/streams/:id/history': 'viewer',
+  'GET /api/streams/:id/snapshot.jpg': 'viewer',
+  'GET /api/streams/:id/mjpeg': 'viewer',
   'GET /api/pipelines': 'viewer',
   'GET /api/models': 'viewer',
   'GET /api/events': 'viewer',

@@ -25,6 +25,8 @@ const SCOPED_ROUTES: ReadonlySet<string> = new Set([
   'POST /api/streams/:id/pause',
   'POST /api/streams/:id/resume',
   'GET /api/streams/:id/history',
+  'GET /api/streams/:id/snapshot.jpg',
+  'GET /api/streams/:id/mjpeg',
   'GET /api/pipelines',
   'GET /api/models',
   'GET /api/events',

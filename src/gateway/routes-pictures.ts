@@ -1,0 +1,157 @@
+import { PassThrough } from 'node:stream';
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { check } from '../config/check.ts';
+import type { PreviewPicture } from '../core/frame.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { drawOnJpeg } from '../sinks/drawing/draw-on-jpeg.ts';
+import type { FeedServer } from './feed-server.ts';
+import { described } from './route-schema.ts';
+import type { RuntimePort } from './runtime-port.ts';
+
+interface PictureRequest {
+  readonly Params: { readonly id: string };
+}
+
+/** Longest wait for the first picture: there are none while nobody watches. */
+const FIRST_MS = 5_000;
+/** Readers of endless pictures at a time, all together: each holds a connection. */
+const MOST_READERS = 64;
+const BOUNDARY = 'picture';
+
+const pictureQuery = z.strictObject({
+  boxes: z.enum(['true', 'false']).default('true').describe('Draws boxes, zones and lines.'),
+});
+
+/** Adds `/api/streams/:id/snapshot.jpg` and `.../mjpeg`: the pictures of the page, for programs that know no WebSocket. */
+export function addPictureRoutes(app: FastifyInstance, port: RuntimePort, feed: FeedServer): void {
+  let readers = 0;
+  app.get<PictureRequest>(
+    '/api/streams/:id/snapshot.jpg',
+    described('A picture of a stream, as it is now.', { query: pictureQuery }),
+    async (request, reply) => {
+      const { id } = request.params;
+      const hasBoxes = wantsBoxes(request.query);
+      requireStream(port, id);
+      const picture = await firstPicture(feed, { stream: id, identity: request.identity, hasBoxes }, () =>
+        stateOf(port, id),
+      );
+      const jpeg = hasBoxes ? await drawn(port, picture) : picture.jpeg;
+      return reply
+        .header('content-type', 'image/jpeg')
+        .header('cache-control', 'no-store')
+        .header('x-pts-us', String(ptsUsOf(picture)))
+        .send(Buffer.from(jpeg));
+    },
+  );
+
+  app.get<PictureRequest>(
+    '/api/streams/:id/mjpeg',
+    described('Pictures of a stream without end, as cameras send them (multipart/x-mixed-replace).', {
+      query: pictureQuery,
+    }),
+    (request, reply) => {
+      const { id } = request.params;
+      const hasBoxes = wantsBoxes(request.query);
+      requireStream(port, id);
+      if (readers >= MOST_READERS)
+        throw new SightlineError('LIMIT_REACHED', `${MOST_READERS} programs read pictures already; try again later`);
+      readers += 1;
+      const body = new PassThrough();
+      // The head of the reply leaves with the first bytes, and a picture may be long in coming.
+      body.write('\r\n');
+      let isDrawing = false;
+      const write = async (picture: PreviewPicture): Promise<void> => {
+        // A slow reader gets fewer pictures, not old ones.
+        if (isDrawing || body.readableLength > 0 || body.writableNeedDrain) return;
+        isDrawing = true;
+        try {
+          const jpeg = hasBoxes ? await drawn(port, picture) : picture.jpeg;
+          const head = `--${BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: ${jpeg.length}\r\nX-Pts-Us: ${ptsUsOf(picture)}\r\n\r\n`;
+          if (!body.destroyed) body.write(Buffer.concat([Buffer.from(head), jpeg, Buffer.from('\r\n')]));
+        } finally {
+          isDrawing = false;
+        }
+      };
+      const stop = feed.watchPictures({
+        ...{ stream: id, identity: request.identity },
+        onPicture: (picture) => void write(picture).catch((error: Error) => body.destroy(error)),
+        onEnd: () => body.end(),
+      });
+      body.once('close', () => {
+        readers -= 1;
+        stop();
+      });
+      return reply
+        .header('content-type', `multipart/x-mixed-replace; boundary=${BOUNDARY}`)
+        .header('cache-control', 'no-store')
+        .send(body);
+    },
+  );
+}
+
+function wantsBoxes(query: unknown): boolean {
+  return check(pictureQuery, query, 'query').boxes === 'true';
+}
+
+/** @throws STREAM_NOT_FOUND */
+function requireStream(port: RuntimePort, id: string): void {
+  if (stateOf(port, id) === null)
+    throw new SightlineError('STREAM_NOT_FOUND', `Stream "${id}": not found.`, { stream: id });
+}
+
+function stateOf(port: RuntimePort, id: string): string | null {
+  return port.report().streams.find((stream) => stream.id === id)?.state ?? null;
+}
+
+/**
+ * Resolves to the first picture that comes; to one whose frame has its result, if there is such a one in time.
+ *
+ * @throws STREAM_STATE if none comes.
+ */
+function firstPicture(
+  feed: FeedServer,
+  {
+    stream,
+    identity,
+    hasBoxes,
+  }: { stream: string; identity: Parameters<FeedServer['watchPictures']>[0]['identity']; hasBoxes: boolean },
+  state: () => string | null,
+): Promise<PreviewPicture> {
+  return new Promise((resolve, reject) => {
+    let newest: PreviewPicture | null = null;
+    const settle = (): void => {
+      clearTimeout(timer);
+      stop();
+      if (newest !== null) resolve(newest);
+      else
+        reject(
+          new SightlineError(
+            'STREAM_STATE',
+            `stream "${stream}": no picture came within ${FIRST_MS / 1000} s; its state is ${state() ?? 'removed'}`,
+            { stream },
+          ),
+        );
+    };
+    const timer = setTimeout(settle, FIRST_MS);
+    const stop = feed.watchPictures({
+      ...{ stream, identity },
+      onPicture(picture) {
+        newest = picture;
+        if (!hasBoxes || picture.hasResult !== false) settle();
+      },
+      onEnd: settle,
+    });
+  });
+}
+
+function ptsUsOf({ pictureUs, frame }: PreviewPicture): number {
+  return pictureUs ?? frame.ptsUs;
+}
+
+/** Returns the picture with the boxes of its result, and the zones and lines of its stream. */
+function drawn(port: RuntimePort, { jpeg, frame }: PreviewPicture): Promise<Buffer> {
+  const report = port.report().streams.find(({ id }) => id === frame.streamId);
+  const counts = { zones: frame.zones ?? [], lines: report?.lines ?? [] };
+  return drawOnJpeg(jpeg, frame, port.streamSettings(frame.streamId).settings, counts);
+}
