@@ -4,6 +4,12 @@ export type Box = readonly [x: number, y: number, width: number, height: number]
 /** A point as a ratio of the picture's width and height, 0 to 1, from the top left. */
 export type RatioPoint = readonly [x: number, y: number];
 
+/** Pixels of an object: run lengths of the whole picture as COCO compresses them, see `rle.ts`. */
+export interface Mask {
+  readonly size: readonly [height: number, width: number];
+  readonly counts: string;
+}
+
 /** One object found in one frame. */
 export interface Detection {
   /** Index into the model's class list, from 0. */
@@ -16,6 +22,27 @@ export interface Detection {
   readonly box: Box;
   /** Identity over time within one stream; only if a tracker runs. */
   readonly trackId?: number;
+  /** Its pixels; only of models that segment. */
+  readonly mask?: Mask;
+  /**
+   * x, y and score of each point in turn, as in COCO's result files: source pixels, and how sure the model is that it is seen, 0 to 1.
+   * Points may lie outside of the picture. Only of models that find poses.
+   */
+  readonly keypoints?: readonly number[];
+  /**
+   * Clockwise degrees by which `box` is turned about its centre, from -90 to below 90; only of models with oriented boxes, whose
+   * boxes are not clipped: part of a rectangle has another centre.
+   */
+  readonly angle?: number;
+}
+
+/** Returns what tasks other than boxes add to a detection; absent keys if nothing. */
+export function extrasOf({ mask, keypoints, angle }: Detection): Pick<Detection, 'mask' | 'keypoints' | 'angle'> {
+  return {
+    ...(mask === undefined ? {} : { mask }),
+    ...(keypoints === undefined ? {} : { keypoints }),
+    ...(angle === undefined ? {} : { angle }),
+  };
 }
 
 /** Columns of a packed detection row: x, y, width, height, score, classId. */
