@@ -6,8 +6,9 @@ import type { ModelSpec, OutputTensor } from '../src/core/model.ts';
  * @param outputs - by name; the first axis is the batch. Read only.
  * @param batchSize - number of pictures in the batch; the rest is padding.
  * @param scoreThreshold - rows below it are left out.
- * @returns for each picture packed rows `[n, 6]` f32: x, y, width, height in pixels of the model's input (top-left and size, not
- * clipped), score, classId. Before non-maximum suppression, in no particular order; owned by the caller.
+ * @returns for each picture packed rows `[n, columns]` f32: x, y, width, height in pixels of the model's input (top-left and size,
+ * not clipped), score, classId; then x, y and score of each key point, the clockwise angle in radians, or the coefficients of the
+ * mask. Before non-maximum suppression, in no particular order; owned by the caller.
  *
  * Runs for every frame, so implementations must not allocate an object per box.
  */

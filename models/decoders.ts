@@ -1,13 +1,19 @@
 import type { ModelFamily } from '../src/core/model.ts';
 import { decodeCenternet } from './centernet/decode.ts';
+import { decodeClassifier } from './classifier/decode.ts';
 import type { Decode } from './decoder.ts';
 import { decodeDeimv2 } from './deimv2/decode.ts';
 import { decodeDetr } from './detr/decode.ts';
 import { decodeGfl } from './gfl/decode.ts';
+import { decodeRtmpose } from './rtmpose/decode.ts';
 import { decodeSsd } from './ssd/decode.ts';
 import { decodeYoloEnd2end } from './yolo-end2end/decode.ts';
 import { decodeYolov5 } from './yolov5/decode.ts';
+import { decodeYolov5Seg } from './yolov5-seg/decode.ts';
 import { decodeYolov8 } from './yolov8/decode.ts';
+import { decodeYolov8Obb } from './yolov8-obb/decode.ts';
+import { decodeYolov8Pose } from './yolov8-pose/decode.ts';
+import { decodeYolov8Seg } from './yolov8-seg/decode.ts';
 import { decodeYolox } from './yolox/decode.ts';
 
 /** The decode function of each family. */
@@ -21,4 +27,10 @@ export const DECODERS: Readonly<Record<ModelFamily, Decode>> = {
   deimv2: decodeDeimv2,
   ssd: decodeSsd,
   gfl: decodeGfl,
+  'yolov5-seg': decodeYolov5Seg,
+  'yolov8-seg': decodeYolov8Seg,
+  'yolov8-pose': decodeYolov8Pose,
+  'yolov8-obb': decodeYolov8Obb,
+  rtmpose: decodeRtmpose,
+  classifier: decodeClassifier,
 };

@@ -3,6 +3,7 @@
 import { element } from './element.js';
 import { Labels } from './labels.js';
 import { drawPlaces, strokeCased } from './places.js';
+import { drawShape } from './shapes.js';
 import { Trails } from './trails.js';
 
 const LABEL_TEXT = '#0b0f14';
@@ -212,13 +213,21 @@ function contextOf(canvas) {
  * @param {number} scale CSS pixels per source pixel
  * @param {boolean} isSmall
  */
-function drawBox(context, { box, label }, scale, isSmall) {
+function drawBox(context, detection, scale, isSmall) {
+  const { box, label, angle = 0 } = detection;
   const [x, y, width, height] = box.map((value) => value * scale);
-  context.strokeStyle = colorOf(label);
-  context.lineWidth = isSmall ? 1.5 : 2;
+  const color = colorOf(label);
+  const lineWidth = isSmall ? 1.5 : 2;
+  drawShape(context, detection, scale, { color, lineWidth });
+  context.strokeStyle = color;
+  context.lineWidth = lineWidth;
+  context.save();
+  context.translate(x + width / 2, y + height / 2);
+  context.rotate((angle * Math.PI) / 180);
   context.beginPath();
-  context.roundRect(x, y, width, height, isSmall ? 2 : 3);
+  context.roundRect(-width / 2, -height / 2, width, height, isSmall ? 2 : 3);
   context.stroke();
+  context.restore();
 }
 
 /**

@@ -6,7 +6,7 @@ import { RowList } from '../row-list.ts';
 const FIRST_CLASS = 5;
 
 /** Reused for every picture on this thread. */
-const rows = new RowList(256);
+const boxRows = new RowList(256);
 
 /**
  * YOLOv5 and other networks with boxes in pixels and an objectness (v6, v7): `predictions` f32 [n, anchors, 5 + classes], with
@@ -14,7 +14,22 @@ const rows = new RowList(256);
  *
  * Objectness is an upper bound of the score, so the class scores of most anchors are never read.
  */
-export const decodeYolov5: Decode = (outputs, batchSize, { classesPerBox }, scoreThreshold) => {
+export const decodeYolov5: Decode = (outputs, batchSize, spec, scoreThreshold) =>
+  decodeAnchors(outputs, batchSize, spec, scoreThreshold, boxRows, 0);
+
+/**
+ * As `decodeYolov5`, for networks with more columns behind the class scores.
+ *
+ * @param rows - gets the boxes, and behind each its `extra` columns.
+ */
+export function decodeAnchors(
+  outputs: Parameters<Decode>[0],
+  batchSize: number,
+  { classesPerBox }: Parameters<Decode>[2],
+  scoreThreshold: number,
+  rows: RowList,
+  extra: number,
+): Float32Array[] {
   const { data, dims } = findOutput(outputs, 'predictions', (shape) => shape.length === 3 && shape[2]! > FIRST_CLASS);
   const [, anchors, width] = dims as [number, number, number];
   const values = data as Float32Array;
@@ -25,8 +40,9 @@ export const decodeYolov5: Decode = (outputs, batchSize, { classesPerBox }, scor
       const objectness = values[at + 4]!;
       if (!(objectness >= scoreThreshold)) continue;
       const first = at + FIRST_CLASS;
-      const best = classesPerBox === 'best' ? indexOfLargest(values, first, at + width) : first;
-      const end = classesPerBox === 'best' ? best + 1 : at + width;
+      const last = at + width - extra;
+      const best = classesPerBox === 'best' ? indexOfLargest(values, first, last) : first;
+      const end = classesPerBox === 'best' ? best + 1 : last;
       for (let index = best; index < end; index += 1) {
         const score = objectness * values[index]!;
         if (!(score >= scoreThreshold)) continue;
@@ -39,9 +55,10 @@ export const decodeYolov5: Decode = (outputs, batchSize, { classesPerBox }, scor
           score,
           index - first,
         );
+        if (extra > 0) rows.extend(values, last, 1);
       }
     }
     images.push(rows.take());
   }
   return images;
-};
+}

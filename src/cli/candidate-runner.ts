@@ -2,8 +2,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DECODERS } from '../../models/decoders.ts';
-import type { CompiledModel, ComputePrecision } from '../core/model.ts';
+import type { CompiledModel, ComputePrecision, ModelSpec, OutputTensor } from '../core/model.ts';
 import { selectDetections } from '../geometry/nms.ts';
+import { boxColumns, decodedColumns } from '../geometry/task-rows.ts';
 import { loadEngine } from '../infer/engine-kinds.ts';
 import type { InferenceEngine } from '../infer/inference-engine.ts';
 import type { EngineRequest } from '../protocol/threads.ts';
@@ -62,8 +63,19 @@ export async function detectIn(
   const size = batch === 'free' ? 1 : batch;
   engine.inputBuffer(size).set(frame);
   const outputs = await engine.infer(size, scoreThreshold);
-  const rows = DECODERS[spec.family](outputs, size, spec, scoreThreshold)[0]!;
-  return selectDetections(rows, spec.nmsIou, spec.maxDetections);
+  return selectedBoxes(outputs, size, spec, scoreThreshold);
+}
+
+/** Decodes the first picture of a batch. @returns packed rows `[n, 6]` in pixels of the model's input, after suppression. */
+export function selectedBoxes(
+  outputs: ReadonlyMap<string, OutputTensor>,
+  batchSize: number,
+  spec: ModelSpec,
+  scoreThreshold: number,
+): Float32Array {
+  const rows = DECODERS[spec.family](outputs, batchSize, spec, scoreThreshold)[0]!;
+  const columns = decodedColumns(spec, outputs);
+  return boxColumns(selectDetections(rows, spec.nmsIou, spec.maxDetections, columns), columns);
 }
 
 /**

@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { readOutline } from '../compile/inspect/outline.ts';
+import { whyNothingIsFound } from '../compile/inspect/task-layouts.ts';
 import { externalFiles } from '../compile/onnx/external-paths.ts';
 import { readModel } from '../disk/given-file.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
@@ -87,7 +89,9 @@ async function add(file: string, flags: AddFlags, io: CliIo): Promise<void> {
     (each) => resolve(each) === resolve(folder),
   );
   const use = isFound ? name : path;
-  report({ manifest, name, path, use, trials, drawn, counts, doubts: doubtsOf(manifest, counts, trials) }, flags, io);
+  const broken = counts.some((count) => count > 0) ? null : whyNothingIsFound(await readOutline(file));
+  const doubts = broken === null ? doubtsOf(manifest, counts, trials) : [`nothing found in any picture: ${broken}`];
+  report({ manifest, name, path, use, trials, drawn, counts, doubts }, flags, io);
 }
 
 /** @throws COMMAND_INVALID */
@@ -123,7 +127,7 @@ async function trialsOf(file: string, inferred: Manifest, flags: AddFlags, io: C
   const start: Preparation = {
     color: colours,
     range: range[1] === 255 ? 255 : 1,
-    resize: resize.mode === 'stretch' ? 'stretch' : resize.anchor === 'center' ? 'letterbox' : 'letterbox-top-left',
+    resize: resize.mode !== 'letterbox' ? resize.mode : resize.anchor === 'center' ? 'letterbox' : 'letterbox-top-left',
   };
   const settings = ['color', 'range', 'resize'] as const;
   const fixed = new Set(settings.filter((setting) => flags[setting] !== undefined));
@@ -220,22 +224,30 @@ interface Added {
 }
 
 function report({ manifest, name, path, use, trials, drawn, counts, doubts }: Added, flags: AddFlags, io: CliIo): void {
-  const { family, input, classes } = manifest;
+  const { family, task = 'boxes', input, classes } = manifest;
   for (const doubt of doubts) note(io, `warning: ${doubt}`);
   const pictures = drawn.map((picture, at) => ({ path: picture, boxes: counts[at]! }));
   if (flags.json === true) {
     const { width, height, colours, range, resize } = input;
-    const summary = { name, path, family, classes: classes.length, input: { width, height, colours, range, resize } };
+    const summary = {
+      name,
+      path,
+      family,
+      task,
+      classes: classes.length,
+      input: { width, height, colours, range, resize },
+    };
     printJson(io, { ...summary, trials: trials?.trials ?? [], pictures, doubts });
     return;
   }
   if (trials !== null) print(io, trialsTable(trials));
-  for (const picture of pictures) print(io, `${picture.path}: ${picture.boxes} boxes`);
+  const what = task === 'classes' ? 'classes' : 'boxes';
+  for (const picture of pictures) print(io, `${picture.path}: ${picture.boxes} ${what}`);
   if (doubts.length > 0) print(io, 'The result looks wrong: see the warnings above.');
   const { width, height, colours, range, resize } = input;
   const fit =
-    resize.mode === 'stretch' ? 'stretch' : `letterbox ${resize.anchor === 'center' ? 'centred' : 'top left'}`;
-  const settings = `${family}, ${width}x${height}, ${colours} 0..${range[1]}, ${fit}, ${classes.length} classes`;
+    resize.mode !== 'letterbox' ? resize.mode : `letterbox ${resize.anchor === 'center' ? 'centred' : 'top left'}`;
+  const settings = `${family}, ${task === 'boxes' ? '' : `${task}, `}${width}x${height}, ${colours} 0..${range[1]}, ${fit}, ${classes.length} classes`;
   print(io, `written: ${path} (${settings}${choiceOf(trials)}); use it with --model ${use}`);
 }
 

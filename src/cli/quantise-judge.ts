@@ -1,4 +1,3 @@
-import { DECODERS } from '../../models/decoders.ts';
 import { relativeLoss } from '../compile/quantise/output-gauge.ts';
 import type { Outputs } from '../compile/quantise/run-graph.ts';
 import { DETECTION_COLUMNS, unpackDetections } from '../core/detection.ts';
@@ -8,14 +7,13 @@ import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { picturePaths } from '../evaluate/coco-files.ts';
 import type { RecordedFrame, RecordedResults } from '../evaluate/recorded-results.ts';
 import { subsetOf } from '../evaluate/split-dataset.ts';
-import { selectDetections } from '../geometry/nms.ts';
 import { type Placement, rowsToSource } from '../geometry/placement.ts';
 import type { InferenceEngine } from '../infer/inference-engine.ts';
 import { AGREEMENT_SHARE, AP_SCORE } from '../optimize/gate/collect-results.ts';
 import type { GateVerdict } from '../optimize/gate/gate-verdict.ts';
 import { type Ground, judge } from '../optimize/gate/judge.ts';
 import { preprocessImage } from '../preprocess/sharp-preprocessor.ts';
-import { detectIn, type TrialEngine, withCandidate, withEngine } from './candidate-runner.ts';
+import { detectIn, selectedBoxes, type TrialEngine, withCandidate, withEngine } from './candidate-runner.ts';
 
 /** Weaker detections are numerous and say little about a network. */
 const LEAST_SCORE = 0.05;
@@ -105,8 +103,7 @@ export function searchedLoss({ objections, worstLoss }: GateVerdict): number {
  * Compares raw outputs by their detections, or, if there are none (as with an untrained network), number by number.
  */
 export function outputLossOf(spec: ModelSpec): (expected: Outputs, received: Outputs) => number {
-  const detections = (outputs: Outputs): Float32Array =>
-    selectDetections(DECODERS[spec.family](outputs, 1, spec, LEAST_SCORE)[0]!, spec.nmsIou, spec.maxDetections);
+  const detections = (outputs: Outputs): Float32Array => selectedBoxes(outputs, 1, spec, LEAST_SCORE);
   return (expected, received) => {
     const [wanted, found] = [detections(expected), detections(received)];
     return wanted.length === 0 && found.length === 0 ? relativeLoss(expected, received) : softLoss(wanted, found);

@@ -70,6 +70,7 @@ export async function detectInPictures(
   });
   try {
     const found: (readonly Detection[])[] = imagePaths.map(() => []);
+    runtime.masks.watch('program', null);
     runtime.published.add(({ frame, detections }) => {
       found[frame] = detections;
     });

@@ -4,7 +4,7 @@
  */
 
 export type { BlindSign } from '../core/blind-sign.ts';
-export type { Box, Detection, RatioPoint } from '../core/detection.ts';
+export type { Box, Detection, Mask, RatioPoint } from '../core/detection.ts';
 export type {
   CaptureClock,
   CrossingDirection,
@@ -116,6 +116,7 @@ export type {
   RuleKind,
 } from '../protocol/rule-event.ts';
 export type { SiteReport, SitesReply, SummaryReply } from '../protocol/site-reports.ts';
+export { type Pose, poseOf } from '../protocol/skeleton.ts';
 export type { SourceTest } from '../protocol/source-test.ts';
 export type { TracingFigures } from '../protocol/tracing-figures.ts';
 export type { RuleTrialReply, TriedEvent, TriedRule } from '../protocol/tried-rules.ts';

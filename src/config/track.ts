@@ -33,7 +33,12 @@ const scale = z
 export const zoneConfig = z.strictObject({
   id: id.describe('Name of the zone.'),
   polygon: z.array(point).min(3).max(1000).describe('Corners as [x, y], 0 to 1 of the picture.'),
-  anchor,
+  anchor: z
+    .enum(['bottom-center', 'center', 'mask-foot'])
+    .default('bottom-center')
+    .describe(
+      'The point of an object that is tested. mask-foot: the middle of the lowest row of its mask, or bottom-center without one.',
+    ),
   labels,
   scale: scale
     .optional()

@@ -17,6 +17,13 @@ export type ResizeRule =
       readonly kernel?: ResizeKernel;
     }
   | {
+      readonly mode: 'crop';
+      /** Part of the shorter side of the picture that fills the input, from its middle, above 0 up to 1. */
+      readonly share: number;
+      /** Default `antialiased-linear`. */
+      readonly kernel?: ResizeKernel;
+    }
+  | {
       readonly mode: 'letterbox';
       /** Position of the picture in the input. */
       readonly anchor: 'top-left' | 'center';
@@ -27,6 +34,11 @@ export type ResizeRule =
       /** How the scaled size is rounded to whole pixels; default `round`. */
       readonly rounding?: 'floor' | 'round';
     };
+
+/** What a network finds: boxes, boxes with masks, key points or an angle, or classes of the whole picture. */
+export const MODEL_TASKS = ['boxes', 'masks', 'keypoints', 'oriented-boxes', 'classes'] as const;
+
+export type ModelTask = (typeof MODEL_TASKS)[number];
 
 /** Families of detectors that share a decode function (one folder each under `models/`). */
 export const MODEL_FAMILIES = [
@@ -39,9 +51,29 @@ export const MODEL_FAMILIES = [
   'deimv2',
   'ssd',
   'gfl',
+  'yolov5-seg',
+  'yolov8-seg',
+  'yolov8-pose',
+  'yolov8-obb',
+  'rtmpose',
+  'classifier',
 ] as const;
 
 export type ModelFamily = (typeof MODEL_FAMILIES)[number];
+
+/** Tasks of the families that find more than boxes, or none. */
+const FAMILY_TASKS: Partial<Readonly<Record<ModelFamily, ModelTask>>> = {
+  'yolov5-seg': 'masks',
+  'yolov8-seg': 'masks',
+  'yolov8-pose': 'keypoints',
+  'yolov8-obb': 'oriented-boxes',
+  rtmpose: 'keypoints',
+  classifier: 'classes',
+};
+
+export function taskOf(family: ModelFamily): ModelTask {
+  return FAMILY_TASKS[family] ?? 'boxes';
+}
 
 /** Number format inside a compiled file. */
 export type Precision = 'f32' | 'f16';
@@ -56,6 +88,10 @@ export interface ModelSpec {
   /** Model input in pixels. */
   readonly input: { readonly width: number; readonly height: number; readonly resize: ResizeRule };
   readonly classes: readonly string[];
+  /** What it finds; absent: boxes. */
+  readonly task?: ModelTask;
+  /** Number of key points of an object; only for task `keypoints`. */
+  readonly keypoints?: number;
   /** IoU above which the weaker of two boxes of one class is removed; null if the network needs no NMS. */
   readonly nmsIou: number | null;
   /** Boxes below this are not reported, unless the user sets another threshold. */

@@ -188,6 +188,13 @@ function canvasFilters({ width, height, fit }: DecodePlan['canvas'], isOnDevice 
       ? `scale_cuda=w=${w}:h=${h}:interp_algo=${CUDA_KERNELS[kernel]}:format=nv12,hwdownload,format=nv12`
       : `scale=w=${w}:h=${h}:flags=${SCALER_FLAGS[kernel]}`;
   if (fit.mode === 'stretch') return [scale(width, height), ...TO_RGB, 'setsar=1'];
+  if (fit.mode === 'crop') {
+    const enlarged = `max(${width}/round(iw*sar)\\,${height}/ih)/${fit.share}`;
+    const w = `max(${width}\\,floor(round(iw*sar)*${enlarged}+0.5))`;
+    const h = `max(${height}\\,floor(ih*${enlarged}+0.5))`;
+    const middle = `x=floor((iw-${width})/2):y=floor((ih-${height})/2)`;
+    return [scale(w, h), ...TO_RGB, `crop=w=${width}:h=${height}:${middle}:exact=1`, 'setsar=1'];
+  }
   const ratio = `min(${width}/round(iw*sar)\\,${height}/ih)`;
   const half = fit.rounding === 'floor' ? ROUNDING_SLACK.toFixed(6) : '0.5';
   const w = `min(${width}\\,max(1\\,floor(round(iw*sar)*${ratio}+${half})))`;

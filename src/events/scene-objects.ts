@@ -2,14 +2,14 @@ import type { Detection, RatioPoint } from '../core/detection.ts';
 import type { GroundPlane } from '../geometry/ground-plane.ts';
 import { roundBox, roundScore } from '../protocol/result-record.ts';
 import type { EventMoment, EventPicture } from '../protocol/rule-event.ts';
-import { type Anchor, anchorOf } from '../track/anchor.ts';
+import { anchorOf, footOf, type ZoneAnchor } from '../track/anchor.ts';
 import { isInside } from '../track/zones.ts';
 
 /** A zone as rules use it. */
 export interface SceneZone {
   readonly id: string;
   readonly polygon: readonly RatioPoint[];
-  readonly anchor: Anchor;
+  readonly anchor: ZoneAnchor;
   /** Null: all. */
   readonly labels: ReadonlySet<string> | null;
   /** Null without a scale. */
@@ -169,7 +169,7 @@ export class SceneObject {
   }
 
   #stay(zone: SceneZone, detection: Detection, frame: SceneFrame): void {
-    const { x, y } = anchorOf(detection.box, zone.anchor);
+    const { x, y } = footOf(detection, zone.anchor);
     const isNow = isInside(zone.polygon, x / frame.width, y / frame.height);
     let stay = this.#stays.get(zone.id);
     if (stay === undefined) {

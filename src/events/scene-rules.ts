@@ -1,4 +1,4 @@
-import { anchorOf } from '../track/anchor.ts';
+import { footOf } from '../track/anchor.ts';
 import { isInside } from '../track/zones.ts';
 import { placeOf, ruleKind, seconds } from './rule-kind.ts';
 
@@ -9,11 +9,12 @@ export const count = ruleKind('count', {
   holds: ({ zone: id, labels, minScore = 0, minSize = 0, above, below }, { frame, zones }) => {
     const zone = id === undefined ? null : (zones.get(id) ?? null);
     if (frame === null || (id !== undefined && zone === null)) return [];
-    const found = frame.detections.filter(({ label, score, box }) => {
+    const found = frame.detections.filter((detection) => {
+      const { label, score, box } = detection;
       if (labels?.includes(label) === false || zone?.labels?.has(label) === false) return false;
       if (score < minScore || box[3] / frame.height < minSize) return false;
       if (zone === null) return true;
-      const { x, y } = anchorOf(box, zone.anchor);
+      const { x, y } = footOf(detection, zone.anchor);
       return isInside(zone.polygon, x / frame.width, y / frame.height);
     }).length;
     const isMet = (above === undefined || found > above) && (below === undefined || found < below);

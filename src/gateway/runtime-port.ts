@@ -78,7 +78,7 @@ export interface RuntimePort {
   watchPreviews(streamIds: ReadonlySet<string>): void;
   /**
    * Sets the streams whose detections a client wants, replacing the earlier set. A port that fetches results from other
-   * hosts fetches only these. A port with local results omits this method and publishes all.
+   * hosts fetches only these. A port with local results publishes all, and makes masks of these.
    */
   watchDetections?(streamIds: ReadonlySet<string>): void;
 }

@@ -81,6 +81,7 @@ const DISK_STALLED = 'the file system, or the pool of threads that waits for it,
  */
 export class PipelineHost implements RuntimePort {
   readonly runtime: Runtime;
+  readonly watchDetections = (ids: ReadonlySet<string>): void => this.runtime.masks.watch('detections', ids);
   readonly streams: HostStreams;
   readonly rules: StreamRules;
   readonly #settings: LayeredSettings;

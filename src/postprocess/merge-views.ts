@@ -1,9 +1,10 @@
 import { DETECTION_COLUMNS } from '../core/detection.ts';
+import { type RowKind, rowLength } from '../geometry/task-rows.ts';
 import type { Rect } from '../geometry/views.ts';
 
 /** Final boxes of one view. */
 export interface ViewRows {
-  /** `[n, 6]` f32: x, y, width, height in source pixels, score, classId. */
+  /** Final rows: x, y, width, height in source pixels, score, classId, and what their task adds. */
   readonly rows: Float32Array;
   /** What the view shows, in source pixels. */
   readonly bounds: Rect;
@@ -24,6 +25,7 @@ interface Candidate {
   readonly rows: Float32Array;
   /** Of its first column in `rows`. */
   readonly at: number;
+  readonly length: number;
   readonly view: number;
   readonly isCut: boolean;
   readonly rank: number;
@@ -43,31 +45,35 @@ interface Candidate {
  * @param limit - maximum number of boxes to return.
  * @returns a new packed array, by descending score.
  */
-export function mergeViews(parts: readonly ViewRows[], limit: number): Float32Array {
+export function mergeViews(parts: readonly ViewRows[], limit: number, kind: RowKind = {}): Float32Array {
   if (parts.length === 1) return parts[0]!.rows;
   const kept: Candidate[] = [];
-  for (const candidate of ranked(parts)) {
+  for (const candidate of ranked(parts, kind)) {
     if (!kept.some((better) => isDuplicate(candidate, better))) kept.push(candidate);
   }
   kept.sort((a, b) => b.rows[b.at + 4]! - a.rows[a.at + 4]!);
   const best = kept.slice(0, limit);
-  const merged = new Float32Array(best.length * DETECTION_COLUMNS);
-  for (const [i, { rows, at }] of best.entries())
-    merged.set(rows.subarray(at, at + DETECTION_COLUMNS), i * DETECTION_COLUMNS);
+  const merged = new Float32Array(best.reduce((sum, { length }) => sum + length, 0));
+  let end = 0;
+  for (const { rows, at, length } of best) {
+    merged.set(rows.subarray(at, at + length), end);
+    end += length;
+  }
   return merged;
 }
 
 /** Returns the boxes that can be reported, best first. */
-function ranked(parts: readonly ViewRows[]): Candidate[] {
+function ranked(parts: readonly ViewRows[], kind: RowKind): Candidate[] {
   const all: Candidate[] = [];
   const outer = outerBounds(parts);
   for (const [view, { rows, bounds }] of parts.entries()) {
     const inner = innerEdges(bounds, outer);
     const isEnclosed = parts.some((other, i) => i !== view && encloses(other.bounds, bounds));
-    for (let at = 0; at + DETECTION_COLUMNS <= rows.length; at += DETECTION_COLUMNS) {
+    for (let at = 0, length = 0; at + DETECTION_COLUMNS <= rows.length; at += length) {
+      length = rowLength(rows, at, kind);
       const isCut = touches(rows, at, bounds, inner);
       if (isEnclosed && (isCut || isLarge(rows, at, bounds))) continue;
-      all.push({ rows, at, view, isCut, rank: rows[at + 4]! * (isCut ? CUT_PENALTY : 1) });
+      all.push({ rows, at, length, view, isCut, rank: rows[at + 4]! * (isCut ? CUT_PENALTY : 1) });
     }
   }
   return all.sort((a, b) => b.rank - a.rank);

@@ -198,6 +198,15 @@ function resample(
   input: Uint8Array,
 ): void {
   const { width, height, resize } = size;
+  if (resize.mode === 'crop') {
+    const whole = new Uint8Array(fit.width * fit.height * 3);
+    resampler.run(picture, whole, 0, fit.width * 3);
+    for (let y = 0; y < height; y += 1) {
+      const from = ((y - fit.y) * fit.width - fit.x) * 3;
+      input.set(whole.subarray(from, from + width * 3), y * width * 3);
+    }
+    return;
+  }
   // The slot may still hold a picture of another shape.
   if (resize.mode === 'letterbox' && (fit.width < width || fit.height < height)) input.fill(resize.padValue);
   resampler.run(picture, input, (fit.y * width + fit.x) * 3, width * 3);
@@ -206,6 +215,7 @@ function resample(
 async function resizeWithVips(image: Sharp, fit: Fit, spec: ModelSpec): Promise<Buffer> {
   const { width, height, resize } = spec.input;
   let pipeline = image.resize(fit.width, fit.height, { fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false });
+  if (resize.mode === 'crop') pipeline = pipeline.extract({ left: -fit.x, top: -fit.y, width, height });
   if (resize.mode === 'letterbox' && (fit.width < width || fit.height < height)) {
     const grey = resize.padValue;
     pipeline = pipeline.extend({

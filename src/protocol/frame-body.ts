@@ -1,6 +1,7 @@
 /** The body of topic `detections`: the result of one frame. */
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { z } from 'zod';
+import type { Detection } from '../core/detection.ts';
 import { CAPTURE_CLOCKS, CROSSING_DIRECTIONS, type PublishedFrame, RESULT_ORIGINS } from '../core/frame.ts';
 import { count, id, LAST_MS, mediaTimeUs, name } from './bounds.ts';
 import { MAX_COUNTERS, zoneCount } from './report.ts';
@@ -9,6 +10,9 @@ import { MAX_COUNTERS, zoneCount } from './report.ts';
 const MAX_DETECTIONS = 5_000;
 const MAX_PX = 1e6;
 const MAX_LABEL_CHARS = 512;
+/** More than the mask of one object has in a picture of 8K. */
+const MAX_MASK_CHARS = 1_000_000;
+const MAX_KEYPOINT_NUMBERS = 3 * 256;
 /** Milliseconds of the monotonic clock, which counts from 1970. */
 const LAST_MONO_MS = 1e16;
 const MAX_RUN_CHARS = 64;
@@ -23,7 +27,10 @@ const detection = z.object({
   score: z.number().min(0).max(1),
   box: z.tuple([px, px, px, px]),
   trackId: count.optional(),
-});
+  mask: z.object({ size: z.tuple([sizePx, sizePx]), counts: z.string().max(MAX_MASK_CHARS) }).optional(),
+  keypoints: z.array(px).max(MAX_KEYPOINT_NUMBERS).optional(),
+  angle: z.number().min(-90).max(90).optional(),
+} satisfies Record<keyof Detection, z.ZodType>);
 
 const crossing = z.object({
   lineId: id,

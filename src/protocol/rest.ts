@@ -196,6 +196,9 @@ export const detectReply = z.object({
     z.object({
       ...{ classId: z.int(), label: z.string(), score: z.number() },
       box: z.tuple([z.number(), z.number(), z.number(), z.number()]),
+      mask: z.object({ size: z.tuple([z.int(), z.int()]), counts: z.string() }).optional(),
+      keypoints: z.array(z.number()).optional(),
+      angle: z.number().optional(),
     }),
   ),
   warnings: z.array(z.string()).optional(),

@@ -18,6 +18,8 @@ export interface ResultRecord extends FrameResult {
 
 /** No detector is more precise; more digits would only make messages larger. */
 const SCORE_STEPS = 10_000;
+/** Steps per degree. */
+const ANGLE_STEPS = 100;
 
 /**
  * Makes the record of a result. The order of its keys is part of the format of files.
@@ -51,9 +53,20 @@ export function resultRecord(frame: Omit<PublishedFrame, 'times'>, boxSteps: num
   return record as ResultRecord;
 }
 
-export function roundDetection({ classId, label, score, box, trackId }: Detection, boxSteps: number): Detection {
-  const rounded = { classId, label, score: roundScore(score), box: roundBox(box, boxSteps) };
-  return trackId === undefined ? rounded : { ...rounded, trackId };
+export function roundDetection(detection: Detection, boxSteps: number): Detection {
+  const { classId, label, score, box, trackId, mask, keypoints, angle } = detection;
+  const bare: Detection = { classId, label, score: roundScore(score), box: roundBox(box, boxSteps) };
+  const rounded: { -readonly [K in keyof Detection]: Detection[K] } = bare;
+  if (trackId !== undefined) rounded.trackId = trackId;
+  if (mask !== undefined) rounded.mask = mask;
+  if (keypoints !== undefined) rounded.keypoints = roundKeypoints(keypoints, boxSteps);
+  if (angle !== undefined) rounded.angle = Math.round(angle * ANGLE_STEPS) / ANGLE_STEPS;
+  return rounded;
+}
+
+/** @param keypoints - x, y and score of each in turn. @param steps - per pixel. */
+export function roundKeypoints(keypoints: readonly number[], steps: number): number[] {
+  return keypoints.map((value, i) => (i % 3 === 2 ? roundScore(value) : Math.round(value * steps) / steps));
 }
 
 export function roundScore(score: number): number {

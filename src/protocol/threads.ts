@@ -211,6 +211,8 @@ export type ToInference =
        */
       readonly callSize: number;
       readonly scoreThreshold: number;
+      /** Somebody reads masks of one of the frames; absent: nobody does. */
+      readonly masks?: boolean;
     }
   | { readonly type: 'shutdown' };
 
@@ -232,8 +234,8 @@ export type FromInference =
       readonly batchId: number;
       /** Packed rows of all frames, concatenated, in source pixels. */
       readonly rows: Float32Array;
-      /** Number of rows of each frame. */
-      readonly counts: readonly number[];
+      /** Numbers in the rows of each frame. */
+      readonly lengths: readonly number[];
       /** When the first call began: before that, the batch waited on the thread. */
       readonly beganMs: number;
       /** Total time of the engine's calls, decoding of their outputs included. */

@@ -28,6 +28,7 @@ import { StreamArranger } from './inference/stream-arranger.ts';
 import type { LaneClient } from './lane/lane-client.ts';
 import { LanePool } from './lane/lane-pool.ts';
 import { OverloadWatch } from './overload-watch.ts';
+import { MaskReaders } from './results/mask-readers.ts';
 import type { ResultSinks } from './results/result-sinks.ts';
 import type { Arrangement } from './stream/arrangement.ts';
 import { DEFAULT_INSTANCE, RuntimeStream } from './stream/runtime-stream.ts';
@@ -81,6 +82,7 @@ export class Runtime {
   /** Cameras that became blind, or see again. A stream that is not read any more has no sign. */
   readonly signs: Listeners<StreamSign>;
   readonly incidents: Incidents;
+  readonly masks: MaskReaders;
   readonly #options: RuntimeOptions;
   readonly #meter = new HostMeter(monoNowMs());
   readonly #streams = new Map<string, RuntimeStream>();
@@ -89,7 +91,6 @@ export class Runtime {
   readonly #shadows: Shadows;
   readonly #arranger: StreamArranger;
   readonly #port: StreamPort;
-  #watched: ReadonlySet<string> = new Set();
   #primary = DEFAULT_INSTANCE;
   #report: RuntimeReport | null = null;
   #reportTimer: NodeJS.Timeout | undefined;
@@ -116,7 +117,8 @@ export class Runtime {
       this.emitEvent(kind, undefined, text, details);
     const inferenceEvents = schedulerEvents(this.#meter, this.partTimes, emit, incidents);
     this.#shadows = new Shadows((result) => this.shadowed.emit(result), systemClock);
-    this.#models = new ModelInstances(inferenceEvents, systemClock, this.#shadows);
+    this.masks = new MaskReaders(options.sinks, (id) => this.#streams.get(id));
+    this.#models = new ModelInstances(inferenceEvents, systemClock, this.#shadows, this.masks);
     this.#models.add(DEFAULT_INSTANCE, { engine, batching, threads, scoreThreshold });
     this.#arranger = new StreamArranger(this.#models);
     this.#port = this.#streamPort();
@@ -157,7 +159,7 @@ export class Runtime {
     this.#streams.set(config.id, stream);
     this.#retune();
     this.emitEvent('stream-added', config.id, `${config.id} was added: ${input.label}`);
-    stream.isWatched = this.#watched.has(config.id);
+    stream.isWatched = this.masks.isWatched('previews', config.id);
     stream.start();
     if (stream.failure === null) return stream;
     this.#streams.delete(config.id);
@@ -327,7 +329,7 @@ export class Runtime {
   }
 
   watchPreviews(streamIds: ReadonlySet<string>): void {
-    this.#watched = streamIds;
+    this.masks.watch('previews', streamIds);
     for (const stream of this.#streams.values()) stream.isWatched = streamIds.has(stream.id);
   }
 

@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Detection } from '../core/detection.ts';
+import { type Detection, extrasOf } from '../core/detection.ts';
 import type { ResultOrigin } from '../core/frame.ts';
 import { readLines } from '../disk/read-lines.ts';
 import type { SightlineError, WireError } from '../errors/sightline-error.ts';
@@ -160,10 +160,12 @@ export class FrameRecord {
 
 type ParsedLine = RecordEntry | { readonly end: RecordedEnd };
 
-function numbersOf({ frame, ptsUs, width, height, by, detections }: RecordedFrame): (number | string)[] {
+/** Behind the numbers, a list of what other tasks add to each detection, if they add anything. */
+function numbersOf({ frame, ptsUs, width, height, by, detections }: RecordedFrame): (number | string | object)[] {
   const numbers: (number | string)[] = [frame, ptsUs, width, height, by];
   for (const { box, score, classId, trackId = -1 } of detections) numbers.push(...box, score, classId, trackId);
-  return numbers;
+  const extras = detections.map(extrasOf);
+  return extras.some((extra) => Object.keys(extra).length > 0) ? [...numbers, extras] : numbers;
 }
 
 /** @returns null if the line is damaged: a power failure can leave zeros. */
@@ -173,6 +175,7 @@ function parseLine(bytes: Buffer, classes: readonly string[]): ParsedLine | null
     if (typeof value !== 'object' || value === null) return null;
     if (!Array.isArray(value)) return value;
     const [frame, ptsUs, width, height, by, ...rest] = value as [number, number, number, number, ResultOrigin];
+    const extras = Array.isArray(rest.at(-1)) ? (rest.pop() as unknown as object[]) : [];
     const numbers: readonly number[] = rest;
     if (by === undefined || numbers.length % COLUMNS !== 0) return null;
     const detections: Detection[] = [];
@@ -180,7 +183,7 @@ function parseLine(bytes: Buffer, classes: readonly string[]): ParsedLine | null
       const [x, y, w, h, score, classId, trackId] = numbers.slice(i, i + COLUMNS) as [number, ...number[]];
       const label = classes[classId!] ?? `class ${classId}`;
       const detection = { classId: classId!, label, score: score!, box: [x, y!, w!, h!] as const };
-      detections.push(trackId === -1 ? detection : { ...detection, trackId: trackId! });
+      detections.push({ ...detection, ...(trackId === -1 ? {} : { trackId: trackId! }), ...extras[i / COLUMNS] });
     }
     return { frame, ptsUs, width, height, by, detections };
   } catch {

@@ -1,14 +1,14 @@
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import type { ByteWriter as Bytes, ColumnSource, ParquetWriter } from 'hyparquet-writer';
-import { roundBox, roundScore } from '../protocol/result-record.ts';
+import { roundDetection } from '../protocol/result-record.ts';
 import { FILE_BOX_STEPS } from './result-line.ts';
 import type { WrittenFrame } from './sink.ts';
 
 /** Rows that are encoded at once: about 10 ms of the main thread. */
 export const GROUP_ROWS = 5000;
 
-type Cell = string | number | bigint | Date | undefined;
+type Cell = string | number | bigint | Date | readonly number[] | undefined;
 interface Column {
   readonly name: string;
   readonly type: NonNullable<ColumnSource['type']>;
@@ -21,6 +21,7 @@ const COLUMNS = [
   ...[whole('frame'), whole('ptsUs'), { name: 'capturedAt', type: 'TIMESTAMP', nullable: true }],
   ...[small('width'), small('height'), text('by'), small('classId'), text('label'), real('score')],
   ...[real('x'), real('y'), real('boxWidth'), real('boxHeight'), small('trackId', true)],
+  ...[text('mask', true), { name: 'keypoints', type: 'JSON', nullable: true }, real('angle', true)],
 ] as const satisfies readonly Column[];
 
 function text(name: string, nullable = false): Column {
@@ -35,8 +36,8 @@ function small(name: string, nullable = false): Column {
   return { name, type: 'INT32', nullable };
 }
 
-function real(name: string): Column {
-  return { name, type: 'DOUBLE', nullable: false };
+function real(name: string, nullable = false): Column {
+  return { name, type: 'DOUBLE', nullable };
 }
 
 /** Detections that wait to be written, as columns. */
@@ -51,8 +52,9 @@ export class ParquetRows {
     const { streamId, run, frame: number, ptsUs, capturedAtMs, width, height, by } = frame;
     const capturedAt = capturedAtMs === undefined ? undefined : new Date(capturedAtMs);
     const ofFrame = [streamId, run, source, BigInt(number), BigInt(ptsUs), capturedAt, width, height, by];
-    for (const { classId, label, score, box, trackId } of frame.detections) {
-      const row: Cell[] = [...ofFrame, classId, label, roundScore(score), ...roundBox(box, FILE_BOX_STEPS), trackId];
+    for (const detection of frame.detections) {
+      const { classId, label, score, box, trackId, mask, keypoints, angle } = roundDetection(detection, FILE_BOX_STEPS);
+      const row: Cell[] = [...ofFrame, classId, label, score, ...box, trackId, mask?.counts, keypoints, angle];
       for (const [i, cells] of this.#cells.entries()) cells.push(row[i]);
     }
   }

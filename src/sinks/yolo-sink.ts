@@ -1,6 +1,10 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Detection } from '../core/detection.ts';
 import type { SightlineError } from '../errors/sightline-error.ts';
+import { outlineOf } from '../geometry/mask-outline.ts';
+import { runsOfMask } from '../geometry/rle.ts';
+import { turnedCorners } from '../geometry/rotated-iou.ts';
 import { partialPathOf } from './output-names.ts';
 import type { Sink, SinkFailureListener, SinkFigures, WrittenFrame } from './sink.ts';
 import { fileFailure } from './sink-failure.ts';
@@ -9,6 +13,8 @@ import { fileFailure } from './sink-failure.ts';
 const RATIO_DIGITS = 6;
 /** Files that may wait to be written before the caller should wait. */
 const MOST_WAITING = 64;
+/** A key point with a lower score is not seen. */
+const SEEN_SCORE = 0.5;
 
 export interface YoloSinkOptions {
   readonly id: string;
@@ -23,7 +29,9 @@ export interface YoloSinkOptions {
 
 /**
  * Writes the labels of one input in the text format of YOLO: a file for each frame, possibly empty, with one line for each detection:
- * class index, then the centre and the size of its box, in ratios of the picture. Each file appears complete or not at all.
+ * class index, then the centre and the size of its box, in ratios of the picture; with key points, behind them x, y and 2 for a point that
+ * is seen, else 0, of each. A mask is the polygon around its largest part instead, an oriented box its four corners. Each file appears
+ * complete or not at all.
  */
 export class YoloSink implements Sink {
   readonly id: string;
@@ -88,11 +96,18 @@ export function labelFileName(stem: string, frame: number | null): string {
 }
 
 function yoloLines({ width, height, detections }: WrittenFrame): string {
-  const ratio = (px: number, of: number): string => (px / of).toFixed(RATIO_DIGITS);
-  return detections
-    .map(({ classId, box: [x, y, w, h] }) => {
-      const values = [ratio(x + w / 2, width), ratio(y + h / 2, height), ratio(w, width), ratio(h, height)];
-      return `${classId} ${values.join(' ')}\n`;
-    })
-    .join('');
+  const ratio = (px: number, of: number): string => Math.min(1, Math.max(0, px / of)).toFixed(RATIO_DIGITS);
+  const corners = (points: readonly number[]): string[] =>
+    points.map((px, i) => ratio(px, i % 2 === 0 ? width : height));
+  const valuesOf = ({ box, mask, keypoints = [], angle }: Detection): string[] => {
+    const [x, y, w, h] = box;
+    const outline = mask === undefined ? [] : outlineOf(runsOfMask(mask));
+    if (outline.length > 0) return corners(outline);
+    if (angle !== undefined) return corners(turnedCorners(box, (angle * Math.PI) / 180).flat());
+    const points = keypoints.map((value, i) =>
+      i % 3 === 2 ? (value >= SEEN_SCORE ? '2' : '0') : ratio(value, i % 3 === 0 ? width : height),
+    );
+    return [ratio(x + w / 2, width), ratio(y + h / 2, height), ratio(w, width), ratio(h, height), ...points];
+  };
+  return detections.map((detection) => `${detection.classId} ${valuesOf(detection).join(' ')}\n`).join('');
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MODEL_FAMILIES, type ModelFamily } from '../core/model.ts';
+import { MODEL_FAMILIES, MODEL_TASKS, type ModelFamily, taskOf } from '../core/model.ts';
 
 const SOURCE_PATTERN = /^(npm:(@[^/@#]+\/)?[^/@#]+@[^@#/]+#[^#]+|https:\/\/[^\s]+|file:[^\s].*)$/;
 
@@ -29,6 +29,17 @@ const kernel = z
 
 const resizeRule = z.discriminatedUnion('mode', [
   z.strictObject({ mode: z.literal('stretch'), kernel }),
+  z.strictObject({
+    mode: z.literal('crop'),
+    share: z
+      .number()
+      .gt(0)
+      .max(1)
+      .describe(
+        'Part of the shorter side of the picture that fills the input, from its middle: 224 / 256 as torchvision.',
+      ),
+    kernel,
+  }),
   z.strictObject({
     mode: z.literal('letterbox'),
     anchor: z.enum(['top-left', 'center']).describe('Position of the picture in the input.'),
@@ -83,6 +94,12 @@ const OUTPUT_NAMES: Readonly<Record<Exclude<ModelFamily, 'gfl'>, readonly (reado
   detr: [['boxes', 'logits'], ['predictions'], ['detections']],
   deimv2: [['boxes', 'labels', 'scores']],
   ssd: [['boxes', 'classes', 'count', 'scores']],
+  'yolov5-seg': [['predictions', 'prototypes']],
+  'yolov8-seg': [['predictions', 'prototypes']],
+  'yolov8-pose': [['predictions']],
+  'yolov8-obb': [['predictions']],
+  rtmpose: [['x', 'y']],
+  classifier: [['logits'], ['probabilities']],
 };
 
 /** Returns the outputs of a `gfl` detector: two for each stride that the manifest names. */
@@ -99,6 +116,13 @@ export const manifestSchema = z
   .strictObject({
     name: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/, 'expected lower-case letters, digits, dots and dashes'),
     family: z.enum(MODEL_FAMILIES).describe('Selects the decode function for the outputs.'),
+    task: z.enum(MODEL_TASKS).optional().describe('What it finds; that of its family, which is the default.'),
+    keypoints: z
+      .int()
+      .min(1)
+      .max(256)
+      .optional()
+      .describe('Number of key points of an object. Needed for task keypoints, and only there.'),
     description: z.string().min(1),
     licence: z
       .strictObject({ name: z.string().min(1), url: z.url() })
@@ -152,6 +176,15 @@ export const manifestSchema = z
     if (!expected.includes(names.sort().join(', '))) {
       const message = `expected the keys ${expected.join(', or ')} for family ${manifest.family}`;
       context.addIssue({ code: 'custom', path: ['outputs'], message, input: manifest.outputs });
+    }
+    const task = taskOf(manifest.family);
+    if (manifest.task !== undefined && manifest.task !== task) {
+      const message = `expected ${task} for family ${manifest.family}`;
+      context.addIssue({ code: 'custom', path: ['task'], message, input: manifest.task });
+    }
+    if ((manifest.keypoints !== undefined) !== (task === 'keypoints')) {
+      const message = `expected ${task === 'keypoints' ? 'a whole number' : 'nothing'} for family ${manifest.family}`;
+      context.addIssue({ code: 'custom', path: ['keypoints'], message, input: manifest.keypoints });
     }
   });
 

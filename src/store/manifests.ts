@@ -3,7 +3,7 @@ import { distance } from 'fastest-levenshtein';
 import { glob } from 'tinyglobby';
 import type { z } from 'zod';
 import { parseYaml } from '../config/parse-yaml.ts';
-import type { ModelSpec } from '../core/model.ts';
+import { type ModelSpec, taskOf } from '../core/model.ts';
 import { MOST_BYTES, readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type AdmittedFile, isManifestPath } from './admit-model.ts';
@@ -87,7 +87,13 @@ export function modelSpec(manifest: Manifest): ModelSpec {
   const input = { width, height, resize };
   const { ap, apByFfmpeg } = { ap: 0, apByFfmpeg: null, ...manifest.reported };
   const resizeBy = apByFfmpeg !== null && ap - apByFfmpeg > MAX_AP_LOSS ? 'sharp' : 'ffmpeg';
-  return { name, family, input, classes, nmsIou, scoreThreshold, maxDetections, classesPerBox, resizeBy };
+  const { keypoints } = manifest;
+  const task = taskOf(family);
+  return {
+    ...{ name, family, input, classes, nmsIou, scoreThreshold, maxDetections, classesPerBox, resizeBy },
+    ...(task === 'boxes' ? {} : { task }),
+    ...(keypoints === undefined ? {} : { keypoints }),
+  };
 }
 
 async function builtInPaths(): Promise<Map<string, string>> {

@@ -188,10 +188,8 @@ export class ByteTracker {
     const strays: Detection[] = [];
     for (const { detection, track } of sightings) {
       if (detection.score < this.#options.reportScore) continue;
-      const { classId, label, score, box } = detection;
-      const bare = { classId, label, score, box };
-      reported.push(track !== null && track.id > 0 ? { ...bare, trackId: track.id } : bare);
-      if (track === null) strays.push(bare);
+      reported.push(track !== null && track.id > 0 ? { ...detection, trackId: track.id } : detection);
+      if (track === null) strays.push(detection);
     }
     this.#strays = strays;
     return reported;

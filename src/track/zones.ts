@@ -2,14 +2,14 @@ import { isDeepStrictEqual } from 'node:util';
 import type { RatioPoint } from '../core/detection.ts';
 import type { ZoneCount } from '../core/frame.ts';
 import { distanceToSegment } from '../geometry/distance-to-segment.ts';
-import { type Anchor, anchorOf, type CountedFrame } from './anchor.ts';
+import { type CountedFrame, footOf, type ZoneAnchor } from './anchor.ts';
 
 export interface ZoneOptions {
   readonly id: string;
   /** At least three corners; the last is connected to the first. May be concave. */
   readonly polygon: readonly RatioPoint[];
   /** Default `bottom-center`. */
-  readonly anchor?: Anchor | undefined;
+  readonly anchor?: ZoneAnchor | undefined;
   /** Labels of the classes to count; all if absent. */
   readonly labels?: readonly string[] | undefined;
 }
@@ -49,7 +49,7 @@ export class ZoneCounter {
       zone.inside = 0;
       for (const detection of frame.detections) {
         if (zone.labels?.has(detection.label) === false) continue;
-        const { x, y } = anchorOf(detection.box, anchor);
+        const { x, y } = footOf(detection, anchor);
         if (isInside(polygon, x / frame.width, y / frame.height)) zone.inside += 1;
       }
     }

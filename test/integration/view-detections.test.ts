@@ -63,8 +63,8 @@ async function detectLight(
   const runner = new BatchRunner(new LightDetector(size) as unknown as InferenceEngine, spec, () => []);
   runner.attach({ ringId: 1, buffer: ring.buffer, shape: ring.shape });
   const batch = { type: 'batch', batchId: 1, ringIds: [1], slots: [0], callSize: 1, scoreThreshold: 0 } as const;
-  const { rows, counts } = await runner.run(batch);
-  return Array.from({ length: counts[0]! }, (_, i) => Array.from(rows.subarray(i * 6, i * 6 + 4)));
+  const { rows, lengths } = await runner.run(batch);
+  return Array.from({ length: lengths[0]! / 6 }, (_, i) => Array.from(rows.subarray(i * 6, i * 6 + 4)));
 }
 
 describe('detections', () => {

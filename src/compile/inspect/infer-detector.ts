@@ -1,10 +1,10 @@
 import { MODEL_FAMILIES, type ModelFamily, type ResizeKernel, type ResizeRule } from '../../core/model.ts';
 import type { NetworkInput, PerChannel } from '../network-input.ts';
-import { FAMILY_SHAPES, fitLayout, type Layout, recogniseLayout } from './layouts.ts';
+import { FAMILY_SHAPES, fitLayout, recogniseLayout } from './layouts.ts';
 import { describePort, fault, type Outline, printable } from './outline.ts';
 import { type PictureInput, pictureInput } from './picture-input.ts';
 import { type PythonValue, parsePythonLiteral } from './python-literal.ts';
-import { askIfOtherTask, refuseOtherTasks } from './refuse-tasks.ts';
+import { askIfOtherTask, type Layout, refuseUnknownTasks } from './task-layouts.ts';
 import { type ResizeName, usualPreparation } from './usual-preparation.ts';
 
 /** What the user specifies about a file; overrides what is inferred. */
@@ -31,6 +31,8 @@ export interface InferredDetector {
   /** From the metadata, in the order of the class ids; null if there are none. */
   readonly classNames: readonly string[] | null;
   readonly nmsIou: number | null;
+  /** Number of key points of an object, if it finds poses. */
+  readonly keypoints?: number;
 }
 
 /** More classes than any detector has: a larger number means that the file is damaged. */
@@ -49,22 +51,28 @@ const NMS_IOU: Readonly<Record<ModelFamily, number | null>> = {
   deimv2: null,
   ssd: null,
   gfl: 0.6,
+  'yolov5-seg': 0.6,
+  'yolov8-seg': 0.7,
+  'yolov8-pose': 0.7,
+  'yolov8-obb': 0.7,
+  rtmpose: null,
+  classifier: null,
 };
 
 /**
  * Infers the manifest of an ONNX file: family, input, outputs, class names. Colours, range and resize rule are those of the
  * family's usual exporters.
  *
- * Throws MODEL_UNSUPPORTED if the network is not a detector; MODEL_AMBIGUOUS, with the missing flags, if the file lacks
+ * Throws MODEL_UNSUPPORTED if the network is for a task that no family has; MODEL_AMBIGUOUS, with the missing flags, if the file lacks
  * information; MODEL_INVALID if the file is inconsistent.
  */
 export function inferDetector(outline: Outline, hints: DetectorHints = {}): InferredDetector {
   const classNames = classNamesOf(outline);
   const namedClasses = hints.classCount ?? classNames?.length ?? null;
-  refuseOtherTasks(outline, namedClasses);
+  refuseUnknownTasks(outline);
   const picture = pictureInput(outline, hints.inputSize);
   const layout = layoutOf(outline, hints, { ...picture, namedClasses });
-  const { family, outputs, classCount } = layout;
+  const { family, outputs, classCount, keypoints } = layout;
   if (family === 'yolov8' && hints.family === undefined && namedClasses === null && !outline.metadata.has('task'))
     askIfOtherTask(outline);
   if (classCount !== null && classCount > MAX_CLASSES)
@@ -77,6 +85,7 @@ export function inferDetector(outline: Outline, hints: DetectorHints = {}): Infe
     classCount,
     classNames,
     nmsIou: NMS_IOU[family],
+    ...(keypoints === undefined ? {} : { keypoints }),
   };
 }
 
@@ -124,12 +133,21 @@ function networkInput(
     range: [0, white],
     ...(mean === undefined || type === 'u8' ? {} : { mean: scaled(mean) }),
     ...(deviation === undefined || type === 'u8' ? {} : { deviation: scaled(deviation) }),
-    resize: resizeRule(hints.resize ?? usual.resize, usual.kernel, family === 'yolox' ? 'floor' : 'round'),
+    resize: resizeRule(hints.resize ?? usual.resize, usual.kernel, family === 'yolox' ? 'floor' : 'round', outline),
   };
 }
 
-function resizeRule(name: ResizeName, kernel: ResizeKernel, rounding: 'floor' | 'round'): ResizeRule {
+/** Networks are tested on the middle of a picture, as torchvision crops it; Ultralytics takes the whole of its shorter side. */
+const CROP_SHARE = 224 / 256;
+
+function resizeRule(
+  name: ResizeName,
+  kernel: ResizeKernel,
+  rounding: 'floor' | 'round',
+  { metadata }: Outline,
+): ResizeRule {
   if (name === 'stretch') return { mode: 'stretch', kernel };
+  if (name === 'crop') return { mode: 'crop', share: metadata.has('task') ? 1 : CROP_SHARE, kernel };
   const anchor = name === 'letterbox' ? 'center' : 'top-left';
   return { mode: 'letterbox', anchor, padValue: PAD_VALUE, kernel, rounding };
 }

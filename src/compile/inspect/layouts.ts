@@ -1,14 +1,6 @@
-import type { ModelFamily } from '../../core/model.ts';
+import { type ModelFamily, taskOf } from '../../core/model.ts';
 import type { Outline, Port } from './outline.ts';
-
-/** How the outputs of a network are decoded to boxes. */
-export interface Layout {
-  readonly family: ModelFamily;
-  /** Maps the name that the decode function uses to the name in the file. */
-  readonly outputs: Readonly<Record<string, string>>;
-  /** Number of classes according to the shapes; null if the shapes do not depend on it. */
-  readonly classCount: number | null;
-}
+import { fitTask, type Layout, taskLayout } from './task-layouts.ts';
 
 /** What is known besides the outputs. */
 export interface LayoutContext {
@@ -29,6 +21,12 @@ export const FAMILY_SHAPES: Readonly<Record<ModelFamily, string>> = {
   deimv2: 'labels, boxes, scores beside an input orig_target_sizes; D-FINE, DEIM, RT-DETRv2',
   ssd: "detection_boxes, _classes, _scores, num_detections of TensorFlow's detection models",
   gfl: 'for each stride [n, cells, classes] and [n, cells, 4 x bins]; PicoDet, NanoDet',
+  'yolov5-seg': '[n, anchors, 5 + classes + m] and prototypes [n, m, height, width]',
+  'yolov8-seg': '[n, 4 + classes + m, cells] and prototypes [n, m, height, width]; also 11, 12',
+  'yolov8-pose': '[n, 4 + classes + 3 x points, cells]: x y visibility in pixels; also 11, 12',
+  'yolov8-obb': '[n, 4 + classes + 1, cells]: cx cy w h in pixels, angle in radians; also 11, 12',
+  rtmpose: 'simcc_x [n, points, columns] and simcc_y [n, points, rows] of one object that fills the picture',
+  classifier: '[n, classes] of the whole picture: logits, or probabilities behind a Softmax',
 };
 
 /**
@@ -39,6 +37,8 @@ export const FAMILY_SHAPES: Readonly<Record<ModelFamily, string>> = {
 export function recogniseLayout(outline: Outline, context: LayoutContext): Layout | null {
   const byName = named(outline);
   if (byName !== null) return byName;
+  const byTask = taskLayout(outline, context.namedClasses);
+  if (byTask !== null) return byTask;
   const [port, ...others] = outline.outputs;
   if (others.length > 0) return gflGrids(outline.outputs, context);
   return port === undefined ? null : single(port, outline, context);
@@ -51,6 +51,7 @@ export function fitLayout(family: ModelFamily, outline: Outline, context: Layout
   const { outputs } = outline;
   if (family === 'detr' && outputs.length === 2) return detrPair(outputs);
   if (family === 'gfl') return gflGrids(outputs, context);
+  if (taskOf(family) !== 'boxes') return fitTask(family, outline, context.namedClasses);
   const port = outputs[0];
   const [, rows, columns] = port?.dims ?? [];
   if (outputs.length !== 1 || port?.dims?.length !== 3) return null;

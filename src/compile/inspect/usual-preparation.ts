@@ -3,7 +3,7 @@ import type { PerChannel } from '../network-input.ts';
 import { fault, type Outline } from './outline.ts';
 
 /** Resize rules as named on the command line. */
-export type ResizeName = 'stretch' | 'letterbox' | 'letterbox-top-left';
+export type ResizeName = 'stretch' | 'letterbox' | 'letterbox-top-left' | 'crop';
 
 /** How a family preprocesses a picture. */
 export interface Preparation {
@@ -23,6 +23,10 @@ const YOLO: Preparation = { colours: 'rgb', white: 1, resize: 'letterbox', kerne
 const BY_PILLOW: Preparation = { colours: 'rgb', white: 1, resize: 'stretch', kernel: 'antialiased-linear' };
 const BY_OPENCV: Preparation = { colours: 'rgb', white: 1, resize: 'stretch', kernel: 'linear' };
 
+const RTMPOSE: Preparation = {
+  ...{ colours: 'rgb', white: 255, resize: 'letterbox', kernel: 'linear' },
+  ...{ mean: [123.675, 116.28, 103.53], deviation: [58.395, 57.12, 57.375] },
+};
 const PICODET: Preparation = { ...BY_OPENCV, ...IMAGENET, kernel: 'cubic' };
 const NANODET: Preparation = {
   ...{ colours: 'bgr', white: 255, resize: 'stretch', kernel: 'linear' },
@@ -45,6 +49,10 @@ export function usualPreparation(
     case 'yolov5':
     case 'yolov8':
     case 'yolo-end2end':
+    case 'yolov5-seg':
+    case 'yolov8-seg':
+    case 'yolov8-pose':
+    case 'yolov8-obb':
       return YOLO;
     case 'yolox':
       return { colours: 'bgr', white: 255, resize: 'letterbox-top-left', kernel: 'linear' };
@@ -57,6 +65,11 @@ export function usualPreparation(
       if (!('logits' in outputs) || outline.metadata.has('task')) return BY_OPENCV;
       // Output names of the rfdetr package.
       return /^dets(:\d+)?$/.test(outputs.boxes ?? '') ? { ...BY_PILLOW, ...IMAGENET } : BY_PILLOW;
+    case 'rtmpose':
+      return RTMPOSE;
+    case 'classifier':
+      // Ultralytics scales to 0..1 alone; others normalise as torchvision does.
+      return { ...BY_PILLOW, ...(outline.metadata.has('task') ? {} : IMAGENET), resize: 'crop' };
     case 'gfl':
       return gflPreparation(outputs, outline, colours);
   }

@@ -12,8 +12,11 @@ export interface VerifyRow {
   readonly images: number;
 }
 
-/** Families with a row for each cell of a grid, so that the order does not depend on scores. */
-const BY_CELL: ReadonlySet<ModelFamily> = new Set(['yolox', 'yolov5', 'yolov8', 'gfl']);
+/** Families with a row for each cell of a grid or each class, so that the order does not depend on scores. */
+const BY_CELL: ReadonlySet<ModelFamily> = new Set([
+  ...(['yolox', 'yolov5', 'yolov8', 'gfl', 'yolov5-seg', 'yolov8-seg', 'yolov8-pose', 'yolov8-obb'] as const),
+  ...(['rtmpose', 'classifier'] as const),
+]);
 
 type Outputs = ReadonlyMap<string, OutputTensor>;
 

@@ -73,8 +73,9 @@ class SegmentJoiner {
     this.#analytics = new StreamAnalytics({ track, zones: [], lines: [] }, reportScore);
   }
 
-  async add({ ptsUs, width, height, rows }: SegmentFrame, signal: AbortSignal): Promise<void> {
-    const raw = unpackDetections(rows, this.#classes);
+  async add({ ptsUs, width, height, rows, extras }: SegmentFrame, signal: AbortSignal): Promise<void> {
+    const boxes = unpackDetections(rows, this.#classes);
+    const raw = extras.length === 0 ? boxes : boxes.map((box, i) => ({ ...box, ...extras[i] }));
     const { detections } = this.#analytics.update({ ptsUs, width, height }, raw);
     const frame = this.#frames * this.#every;
     this.#frames += 1;

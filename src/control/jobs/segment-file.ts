@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
-import { DETECTION_COLUMNS } from '../../core/detection.ts';
+import { DETECTION_COLUMNS, extrasOf } from '../../core/detection.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
 import { isMissing, openGiven } from '../../disk/given-file.ts';
 import { type FileLine, readLines } from '../../disk/read-lines.ts';
@@ -32,6 +32,8 @@ export interface SegmentFrame {
   readonly height: number;
   /** `[n, 6]` f32 packed: x, y, width, height in source pixels, score, classId. */
   readonly rows: Float32Array;
+  /** What other tasks than boxes add to each row; empty if nothing. */
+  readonly extras: readonly ReturnType<typeof extrasOf>[];
 }
 
 /** Writes the results of one segment: a header, a line of numbers for each frame, and a last line with a checksum. */
@@ -55,7 +57,9 @@ export class SegmentWriter {
     this.frames += 1;
     const numbers: number[] = [ptsUs, width, height];
     for (const { box, score, classId } of detections) numbers.push(...box, score, classId);
-    return this.#line(JSON.stringify(numbers));
+    const extras = detections.map(extrasOf);
+    const hasExtras = extras.some((extra) => Object.keys(extra).length > 0);
+    return this.#line(JSON.stringify(hasExtras ? [...numbers, extras] : numbers));
   }
 
   /** @throws SINK_FAILED, after which nothing is left on disk. */
@@ -128,9 +132,9 @@ export class SegmentReader {
         return;
       }
       this.#hash.update(line).update('\n');
-      const numbers = this.#parse(line, FRAME);
+      const { numbers, extras } = this.#parse(line, FRAME);
       const [ptsUs, width, height] = numbers as [number, number, number];
-      yield { ptsUs, width, height, rows: Float32Array.from(numbers.slice(3)) };
+      yield { ptsUs, width, height, rows: Float32Array.from(numbers.slice(3)), extras };
       frames += 1;
     }
     throw this.#damaged(`it ends after ${frames} frames`);
@@ -157,13 +161,14 @@ export class SegmentReader {
 
 /** Not a schema: zod would take longer for these lines than the tracker does. */
 const FRAME = {
-  parse(value: unknown): readonly number[] {
+  parse(value: unknown): { readonly numbers: readonly number[]; readonly extras: SegmentFrame['extras'] } {
+    const extras = Array.isArray(value) && Array.isArray(value.at(-1)) ? value.pop() : [];
     const isFrame =
       Array.isArray(value) &&
       value.length >= 3 &&
       (value.length - 3) % DETECTION_COLUMNS === 0 &&
       value.every((number) => typeof number === 'number');
     if (!isFrame) throw new TypeError('not a frame');
-    return value as readonly number[];
+    return { numbers: value as readonly number[], extras };
   },
 };

@@ -1,9 +1,9 @@
 import { monoNowMs } from '../../core/clock.ts';
-import { DETECTION_COLUMNS } from '../../core/detection.ts';
 import { inputKey, type ModelSpec, type OutputTensor } from '../../core/model.ts';
 import { SlotRing, viewsFor } from '../../flow/slot-ring.ts';
 import { type InferenceEngine, ROWS_OUTPUT } from '../../infer/inference-engine.ts';
 import { finishRows } from '../../postprocess/finish-rows.ts';
+import type { MaskInput } from '../../postprocess/finish-task.ts';
 import { mergeViews, type ViewRows } from '../../postprocess/merge-views.ts';
 import type { FromInference, RingHandle, ToInference } from '../../protocol/threads.ts';
 
@@ -17,7 +17,7 @@ export type DecodeOutputs = (
 
 type Batch = Extract<ToInference, { type: 'batch' }>;
 /** Model inputs to run: the slot of each, and which of the slot's views it is. */
-interface Inputs extends Pick<Batch, 'ringIds' | 'slots' | 'callSize' | 'scoreThreshold'> {
+interface Inputs extends Pick<Batch, 'ringIds' | 'slots' | 'callSize' | 'scoreThreshold' | 'masks'> {
   /** Absent if each slot has one input, which shows the picture as a whole. */
   readonly views?: readonly number[];
 }
@@ -86,10 +86,10 @@ export class BatchRunner {
       rows.set(part, at);
       at += part.length;
     }
-    const counts = finished.map((part) => part.length / DETECTION_COLUMNS);
+    const lengths = finished.map((part) => part.length);
     const enginePid = this.#engine.pid ?? null;
     const times = { beganMs: firstBeganMs, busyMs, postprocessMs, endedMs: monoNowMs() };
-    return { type: 'result', batchId: batch.batchId, rows, counts, ...times, enginePid };
+    return { type: 'result', batchId: batch.batchId, rows, lengths, ...times, enginePid };
   }
 
   /** Returns the batch itself if each of its slots has one input that shows the picture as a whole. */
@@ -128,18 +128,22 @@ export class BatchRunner {
   }
 
   /** @returns packed rows of each input of one call, in source pixels. */
-  #finish(outputs: Outputs, { slots, ringIds, views, callSize, scoreThreshold }: Inputs, from: number): Float32Array[] {
+  #finish(outputs: Outputs, inputs: Inputs, from: number): Float32Array[] {
+    const { slots, ringIds, views, callSize, scoreThreshold } = inputs;
     const filled = slots.slice(from, from + callSize);
     const rows = this.#rowsOf(outputs, callSize, filled.length, scoreThreshold);
+    const prototypes = this.#spec.task === 'masks' ? outputs.get('prototypes') : undefined;
+    const masksOf = (image: number, picture: MaskInput['picture']): MaskInput | undefined =>
+      prototypes && { prototypes, image, picture, isWanted: inputs.masks === true };
     return filled.map((slot, i) => {
       const view = views?.[from + i] ?? WHOLE;
       const ring = this.#ring(ringIds[from + i]!);
       if (view === WHOLE) {
         const meta = ring.readMeta(slot);
-        return finishRows(rows[i]!, this.#spec, meta.placement, meta);
+        return finishRows(rows[i]!, this.#spec, meta.placement, meta, masksOf(i, meta));
       }
       const { placement, bounds } = ring.readView(slot, view);
-      return finishRows(rows[i]!, this.#spec, placement, bounds);
+      return finishRows(rows[i]!, this.#spec, placement, bounds, prototypes && masksOf(i, ring.readMeta(slot)));
     });
   }
 
@@ -154,7 +158,7 @@ export class BatchRunner {
         rows: found[at++]!,
         bounds: ring.readView(slot, from + view).bounds,
       }));
-      return mergeViews(parts, this.#spec.maxDetections);
+      return mergeViews(parts, this.#spec.maxDetections, this.#spec);
     });
   }
 

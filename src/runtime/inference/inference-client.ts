@@ -25,6 +25,8 @@ export interface Batch extends TracedBatch {
   readonly callSize: number;
   /** Boxes with lower scores are not returned. */
   readonly scoreThreshold: number;
+  /** Masks are made, because somebody reads those of one of the frames. */
+  readonly masks: boolean;
 }
 
 /** Receives what becomes of batches. */
@@ -138,6 +140,7 @@ export class InferenceClient {
       slots: batch.frames.map(({ slot }) => slot),
       callSize: batch.callSize,
       scoreThreshold: batch.scoreThreshold,
+      masks: batch.masks,
     });
   }
 

@@ -4,6 +4,7 @@ import type { MonoMs } from '../../core/units.ts';
 import { inputsPerModel } from '../../flow/slot-ring.ts';
 import type { BatchReport } from '../../protocol/report.ts';
 import type { EngineInfo, EngineRequest } from '../../protocol/threads.ts';
+import type { MaskReaders } from '../results/mask-readers.ts';
 import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 import { EnginePool, type EnginePoolEvents } from './engine-pool.ts';
 import type { Batch, InferenceClient } from './inference-client.ts';
@@ -49,6 +50,8 @@ export class ModelInstance {
   readonly pool: EnginePool;
   /** Results of pictures that may come again; null if none are kept. */
   readonly cache: ResultCache | null;
+  /** Whether somebody reads the masks of a frame; never if it makes none. */
+  readonly readsMasks: (frame: InFlightFrame) => boolean;
   readonly #settings: BatchSettings;
   readonly #histogram = new Map<number, number>();
   #sizer: BatchSizer | null = null;
@@ -65,8 +68,15 @@ export class ModelInstance {
   /** Batches that the engine accepts at once. */
   callsInFlight = 1;
 
-  constructor(name: string, request: EngineRequest, settings: BatchSettings, events: EnginePoolEvents) {
+  constructor(
+    name: string,
+    request: EngineRequest,
+    settings: BatchSettings,
+    events: EnginePoolEvents,
+    masks: Pick<MaskReaders, 'has'>,
+  ) {
     this.name = name;
+    this.readsMasks = request.model.spec.task === 'masks' ? ({ streamId }) => masks.has(streamId) : () => false;
     this.#settings = settings;
     this.batcher = new MicroBatcher(settings);
     this.cache = settings.cacheResults === 0 ? null : new ResultCache(settings.cacheResults);
@@ -140,7 +150,8 @@ export class ModelInstance {
     const callSize = this.#sizer!.callSize(inputs, size, isFull);
     this.#count(inputs, callSize);
     const { name: model, scoreThreshold } = this;
-    const batch: Batch = { frames, inputs, callSize, scoreThreshold, model, closedMs, ran: null };
+    const masks = frames.some(this.readsMasks);
+    const batch: Batch = { frames, inputs, callSize, scoreThreshold, masks, model, closedMs, ran: null };
     for (const frame of frames) frame.batch = batch;
     return batch;
   }

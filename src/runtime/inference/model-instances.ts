@@ -64,10 +64,15 @@ export class ModelInstances implements StreamScheduler {
   readonly #loaded = new Map<string, LoadedModel>();
   readonly #rings = new Map<number, RingHandle>();
 
-  constructor(events: SchedulerEvents, clock: Clock, shadows: Pick<Shadows, 'offer' | 'streamsOf'>) {
+  constructor(
+    events: SchedulerEvents,
+    clock: Clock,
+    shadows: Pick<Shadows, 'offer' | 'streamsOf'>,
+    masks: SchedulerContext['masks'],
+  ) {
     this.#shadows = shadows;
     const share = new FairShare(() => this.all.map(({ scheduler }) => scheduler), clock);
-    this.#context = { events, clock, shadows, share, serving: (streamId) => this.#serving(streamId) };
+    this.#context = { events, clock, shadows, share, masks, serving: (streamId) => this.#serving(streamId) };
   }
 
   /** Adds an instance without loading its engine. @throws RangeError if the name is taken. */
@@ -197,6 +202,12 @@ export class ModelInstances implements StreamScheduler {
       throw new SightlineError(
         'MODEL_INCOMPATIBLE',
         `${b.name} cannot take the place of ${a.name}: expected the same ${a.classes.length} classes in the same order, received ${b.classes.length}`,
+      );
+    const [own, other] = [a, b].map(({ task = 'boxes', keypoints }) => `${task} ${keypoints ?? ''}`.trimEnd());
+    if (own !== other)
+      throw new SightlineError(
+        'MODEL_INCOMPATIBLE',
+        `${b.name} cannot take the place of ${a.name}: expected task ${own}, received ${other}`,
       );
   }
 

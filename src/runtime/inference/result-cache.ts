@@ -7,6 +7,8 @@ interface Entry {
   rows: Float32Array | null;
   /** Boxes with lower scores are not among the rows. */
   scoreThreshold: number;
+  /** Its rows have masks, if their model makes any. */
+  hasMasks: boolean;
   /** Equal frames that wait for the first one. */
   waiting: InFlightFrame[];
 }
@@ -15,6 +17,8 @@ interface Entry {
 export interface CachedResult {
   readonly rows: Float32Array;
   readonly scoreThreshold: number;
+  /** Default false. */
+  readonly hasMasks?: boolean;
 }
 
 /** What a cache knows about a frame. */
@@ -50,14 +54,15 @@ export class ResultCache {
    * Looks a frame up. After `unknown` the caller infers the frame and calls `settle`.
    *
    * @param scoreThreshold - boxes from this score are needed.
+   * @param hasMasks - masks are needed.
    */
-  ask(frame: InFlightFrame, scoreThreshold: number): CacheAnswer {
+  ask(frame: InFlightFrame, scoreThreshold: number, hasMasks = false): CacheAnswer {
     const key = keyOf(frame);
     if (key === null) return UNKNOWN;
     const entry = this.#entries.get(key);
-    if (entry === undefined || entry.scoreThreshold > scoreThreshold) {
+    if (entry === undefined || entry.scoreThreshold > scoreThreshold || (hasMasks && !entry.hasMasks)) {
       // Frames that wait for the old entry are settled with the new one.
-      this.#put(key, { owner: frame, rows: null, scoreThreshold, waiting: entry?.waiting ?? [] });
+      this.#put(key, { owner: frame, rows: null, scoreThreshold, hasMasks, waiting: entry?.waiting ?? [] });
       return UNKNOWN;
     }
     if (entry.rows === null) {
@@ -82,12 +87,14 @@ export class ResultCache {
     // Another frame is being inferred for this entry. A result without the weak boxes that it asked for is no answer.
     const isOwn = entry.owner === frame;
     if (!isOwn && (result === null || result.scoreThreshold > entry.scoreThreshold)) return NONE;
+    if (!isOwn && entry.hasMasks && result?.hasMasks !== true) return NONE;
     const { waiting } = entry;
     entry.waiting = [];
     if (result === null) this.#entries.delete(key);
     else {
       entry.rows = result.rows.slice();
       entry.scoreThreshold = result.scoreThreshold;
+      entry.hasMasks = result.hasMasks === true;
     }
     return waiting;
   }

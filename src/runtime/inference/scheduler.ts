@@ -1,10 +1,10 @@
 import type { Clock } from '../../core/clock.ts';
-import { DETECTION_COLUMNS } from '../../core/detection.ts';
 import type { DropReason } from '../../core/frame.ts';
 import type { MonoMs } from '../../core/units.ts';
 import type { SightlineError } from '../../errors/sightline-error.ts';
 import type { EngineRequest, FromInference } from '../../protocol/threads.ts';
 import type { BatchTimes } from '../../telemetry/part-times.ts';
+import type { MaskReaders } from '../results/mask-readers.ts';
 import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 import type { ScheduledStream } from '../stream/stream-port.ts';
 import type { EnginePoolEvents } from './engine-pool.ts';
@@ -36,6 +36,8 @@ export interface SchedulerContext {
     /** Gives a frame to the candidate as well, if its stream has one. */
     offer(frame: InFlightFrame): void;
   };
+  /** Knows the streams whose masks somebody reads. */
+  readonly masks: Pick<MaskReaders, 'has'>;
   /** Says when it is the turn of which. */
   readonly share: Pick<FairShare, 'mayRun' | 'began' | 'ended'>;
   /** Returns the scheduler that serves a stream now; null if none does. */
@@ -79,7 +81,7 @@ export class Scheduler implements EnginePoolEvents {
   #skipping: ScheduledStream[] = [];
 
   constructor(name: string, request: EngineRequest, settings: BatchSettings, context: SchedulerContext) {
-    this.model = new ModelInstance(name, request, settings, this);
+    this.model = new ModelInstance(name, request, settings, this, context.masks);
     this.#context = context;
     this.#shedder = new LoadShedder(context.clock, {
       streams: () => sheddable(this.#streams.values()),
@@ -164,7 +166,7 @@ export class Scheduler implements EnginePoolEvents {
   /** Puts a frame into its stream's queue, unless the cache has its result or waits for it. @returns whether it is there. */
   #accept(frame: InFlightFrame): boolean {
     const { cache, scoreThreshold } = this.model;
-    const answer = cache === null ? null : cache.ask(frame, scoreThreshold);
+    const answer = cache === null ? null : cache.ask(frame, scoreThreshold, this.model.readsMasks(frame));
     if (answer?.kind === 'rows') this.#known.push({ frame, rows: answer.rows });
     if (answer !== null && answer.kind !== 'unknown') return false;
     this.#enqueue(frame);
@@ -278,7 +280,7 @@ export class Scheduler implements EnginePoolEvents {
   /** A thread has finished a batch, and is free. */
   onResult(batch: Batch, result: Extract<FromInference, { type: 'result' }>): void {
     const { cache } = this.model;
-    const { beganMs, busyMs, postprocessMs, counts, rows } = result;
+    const { beganMs, busyMs, postprocessMs, lengths, rows } = result;
     batch.ran = { beganMs, endedMs: result.endedMs, postprocessMs };
     const endedMs = result.endedMs as MonoMs;
     const { inputs } = batch;
@@ -292,9 +294,9 @@ export class Scheduler implements EnginePoolEvents {
     this.run();
     let at = 0;
     for (const [i, frame] of batch.frames.entries()) {
-      const end = at + counts[i]! * DETECTION_COLUMNS;
+      const end = at + lengths[i]!;
       const own = rows.subarray(at, end);
-      const equals = cache?.settle(frame, { rows: own, scoreThreshold: batch.scoreThreshold });
+      const equals = cache?.settle(frame, { rows: own, scoreThreshold: batch.scoreThreshold, hasMasks: batch.masks });
       frame.owner.complete(frame, own, endedMs);
       if (equals !== undefined) for (const equal of equals) this.#completeCached(equal, own, endedMs);
       at = end;

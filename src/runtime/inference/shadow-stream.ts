@@ -1,5 +1,7 @@
-import { type Detection, unpackDetections } from '../../core/detection.ts';
+import type { Detection } from '../../core/detection.ts';
 import type { DropReason, PublishedFrame } from '../../core/frame.ts';
+import type { ModelSpec } from '../../core/model.ts';
+import { type RowKind, unpackRows } from '../../geometry/task-rows.ts';
 import { type FrameOwner, holdFrame, type InFlightFrame, releaseFrame } from '../stream/in-flight-frame.ts';
 
 /** Detections of a candidate in a frame whose published result came from the stream's own model. */
@@ -48,7 +50,7 @@ export class ShadowStream implements FrameOwner {
   /** A failed frame is not tried again. */
   readonly retriesFrames = false;
   readonly #options: ShadowOptions;
-  readonly #classes: readonly string[];
+  readonly #spec: RowKind & Pick<ModelSpec, 'classes'>;
   readonly #onPair: (result: ShadowResult) => void;
   readonly #published = new Map<number, Published>();
   readonly #inferred = new Map<number, Inferred>();
@@ -58,12 +60,12 @@ export class ShadowStream implements FrameOwner {
   constructor(
     streamId: string,
     options: ShadowOptions,
-    classes: readonly string[],
+    spec: RowKind & Pick<ModelSpec, 'classes'>,
     onPair: (result: ShadowResult) => void,
   ) {
     this.id = `shadow of ${streamId}`;
     this.#options = options;
-    this.#classes = classes;
+    this.#spec = spec;
     this.#onPair = onPair;
   }
 
@@ -133,7 +135,7 @@ export class ShadowStream implements FrameOwner {
       Math.max(least, scoreThreshold),
     ) as [number, number];
     const boxesOf = (packed: Float32Array): Detection[] =>
-      unpackDetections(packed, this.#classes).filter(({ label }) => labels?.includes(label) !== false);
+      unpackRows(packed, this.#spec.classes, this.#spec).filter(({ label }) => labels?.includes(label) !== false);
     const found = boxesOf(rows);
     const published = own === null ? [] : boxesOf(own);
     const weakOf = (boxes: readonly Detection[], least: number): Detection[] =>

@@ -62,7 +62,7 @@ export class Shadows {
       ...{ ratio, minScore: scoreThreshold, publishedMinScore },
       ...{ scoreSlack, comparesSkipped, settingsOf: () => stream.arrangement.config },
     };
-    const shadow = new ShadowStream(id, options, spec.classes, this.#onPair);
+    const shadow = new ShadowStream(id, options, spec, this.#onPair);
     scheduler.model.batcher.setStream(shadow.id, SHADOW_OPTIONS);
     const neededScore = Math.max(0, Math.min(scoreThreshold, publishedMinScore) - scoreSlack);
     this.#shadows.set(id, { stream: shadow, scheduler, neededScore });

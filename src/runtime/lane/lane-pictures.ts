@@ -1,7 +1,7 @@
 import { monoNowMs } from '../../core/clock.ts';
 import type { PtsUs } from '../../core/units.ts';
 import type { FrameHeader } from '../../decode/ffmpeg-log.ts';
-import { type Fit, fitInto, PICTURE_FIT } from '../../geometry/placement.ts';
+import { type Fit, fitInto, fitOnTarget, PICTURE_FIT, placementOf } from '../../geometry/placement.ts';
 import type { Rect } from '../../geometry/views.ts';
 import { BlindSigns, SAMPLE_EVERY_MS, type SeenSign } from '../../preprocess/blind-signs.ts';
 import { PictureSampler } from '../../preprocess/picture-sampler.ts';
@@ -152,7 +152,17 @@ export class LanePictures {
     const size = { sourceWidth, sourceHeight, maxWidth: preview.maxWidth, quality: preview.quality };
     if (picture === null && this.#views !== null) return encodeParts(this.#views.previewParts(pixels, header), size);
     const { canvas, content } = canvasFit(this.#stream, header);
-    return encodePreview(pixels, { width: canvas.width, height: canvas.height, content, ...size });
+    const shown = { width: canvas.width, height: canvas.height, content: fitOnTarget(content, canvas) };
+    if (content.x >= 0 && content.y >= 0) return encodePreview(pixels, { ...shown, ...size });
+    // Only the middle of the picture was decoded at this size.
+    const { scaleX, scaleY, offsetX, offsetY } = placementOf(header, content);
+    const bounds = {
+      x: -offsetX / scaleX,
+      y: -offsetY / scaleY,
+      width: canvas.width / scaleX,
+      height: canvas.height / scaleY,
+    };
+    return encodeParts([{ pixels, ...shown, bounds }], size);
   }
 }
 
@@ -175,5 +185,7 @@ export function pictureAreas(
   views: LaneViews | null,
   header: FrameHeader,
 ): readonly Rect[] {
-  return views === null ? [canvasFit(stream, header).content] : views.areas(header);
+  if (views !== null) return views.areas(header);
+  const { canvas, content } = canvasFit(stream, header);
+  return [fitOnTarget(content, canvas)];
 }

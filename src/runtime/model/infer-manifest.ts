@@ -2,6 +2,7 @@ import { basename, resolve } from 'node:path';
 import { type DetectorHints, type InferredDetector, inferDetector } from '../../compile/inspect/infer-detector.ts';
 import { type Outline, readOutline } from '../../compile/inspect/outline.ts';
 import { rankedClassCountOfFile } from '../../compile/inspect/ranked-classes.ts';
+import { taskOf } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { admitModelFile, type ModelRoots } from '../../store/admit-model.ts';
 import { COCO, cocoClasses, readLabels } from '../../store/class-names.ts';
@@ -12,6 +13,9 @@ import { type DetectorRequest, modelName } from './detector-request.ts';
 
 /** Assumed if a file does not contain its number of classes: COCO has 80. */
 const DEFAULT_CLASS_COUNT = 80;
+/** The classes of a whole picture that are reported: the best five, if their score says anything. */
+const MOST_CLASSES = 5;
+const LEAST_CLASS_SCORE = 0.01;
 /** SSD networks of TensorFlow have one output per COCO category id; the ids go up to 90. */
 const DEFAULT_SSD_CLASS_COUNT = 90;
 
@@ -43,13 +47,16 @@ export async function inferManifest(path: string, request: DetectorRequest): Pro
       `${path}: expected ${inferred.classCount} class names, as many as its outputs have classes; ${source} ${classes.length}`,
     );
   }
-  const { family: found, input, outputs, batch, nmsIou } = inferred;
+  const { family: found, input, outputs, batch, nmsIou, keypoints } = inferred;
+  const isWhole = taskOf(found) === 'classes';
   // The hash is pinned, so that another file with this name in a search folder is not used instead.
   const file = { name: basename(path), sha256: await sha256OfFile(path), sources: [`file:${resolve(path)}`] };
   return {
     name: modelName(path),
     path: resolve(path),
     family: found,
+    ...(taskOf(found) === 'boxes' ? {} : { task: taskOf(found) }),
+    ...(keypoints === undefined ? {} : { keypoints }),
     description: `${basename(path)}, layout ${found}, ${classes.length} classes.`,
     licence: licenceOf(outline.metadata.get('license')),
     reported: null,
@@ -66,8 +73,8 @@ export async function inferManifest(path: string, request: DetectorRequest): Pro
     batch,
     classes,
     nmsIou,
-    scoreThreshold: 0.3,
-    maxDetections: 100,
+    scoreThreshold: isWhole ? LEAST_CLASS_SCORE : 0.3,
+    maxDetections: isWhole ? MOST_CLASSES : 100,
     classesPerBox: 'best',
   };
 }
@@ -136,6 +143,6 @@ function licenceOf(text: string | undefined): Manifest['licence'] {
 
 function fullRule(rule: InferredDetector['input']['resize']): Manifest['input']['resize'] {
   const kernel = rule.kernel ?? 'antialiased-linear';
-  if (rule.mode === 'stretch') return { mode: 'stretch', kernel };
+  if (rule.mode !== 'letterbox') return { ...rule, kernel };
   return { ...rule, kernel, rounding: rule.rounding ?? 'round' };
 }

@@ -44,6 +44,11 @@ export class ResultSinks {
     this.#bindings = this.#bindings.filter((binding) => binding.sink !== sink);
   }
 
+  /** Whether a sink gets the results of a stream. */
+  reads(streamId: string): boolean {
+    return this.#pictureSinks.has(streamId) || this.#bindings.some(({ streams }) => streams?.has(streamId) !== false);
+  }
+
   /** Adds a sink for a stream's full pictures. It can only be opened once their size is known. */
   addPictureSink(streamId: string, sink: PictureSink): void {
     this.#pictureSinks.set(streamId, sink);

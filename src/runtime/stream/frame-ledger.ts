@@ -1,8 +1,10 @@
-import { type Detection, unpackDetections } from '../../core/detection.ts';
+import type { Detection } from '../../core/detection.ts';
 import type { DropReason, FrameTimes, PublishedFrame } from '../../core/frame.ts';
+import type { ModelSpec } from '../../core/model.ts';
 import type { MonoMs } from '../../core/units.ts';
 import type { SightlineError } from '../../errors/sightline-error.ts';
 import { inTrace } from '../../flow/trace-context.ts';
+import { type RowKind, unpackRows } from '../../geometry/task-rows.ts';
 import type { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import { type FrameOwner, type FrameRing, type InFlightFrame, releaseFrame } from './in-flight-frame.ts';
 import { type Intake, mayShed, StreamIntake } from './intake.ts';
@@ -38,7 +40,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   ring: FrameRing | null = null;
   /** Null while nobody watches the stream. */
   previews: PreviewPairs | null = null;
-  readonly #classes: readonly string[];
+  readonly #spec: RowKind & Pick<ModelSpec, 'classes'>;
   readonly #place: StreamPlace;
   /** Detector of the newest inferred result, see `InFlightFrame`. */
   #model: string | null = null;
@@ -62,7 +64,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
    */
   constructor(
     { id, run }: { readonly id: string; readonly run: string },
-    classes: readonly string[],
+    spec: RowKind & Pick<ModelSpec, 'classes'>,
     settings: PreparedSettings,
     place: StreamPlace,
     telemetry: StreamTelemetry,
@@ -73,7 +75,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
     this.id = id;
     this.run = run;
     this.settings = settings;
-    this.#classes = classes;
+    this.#spec = spec;
     this.#place = place;
     this.#telemetry = telemetry;
     this.#port = port;
@@ -355,7 +357,8 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
 
   #boxesOf({ meta, rows, repeats }: InFlightFrame): readonly Detection[] {
     const { fakeDetect } = this.#port;
-    if (fakeDetect === undefined) return unpackDetections((repeats ?? { rows }).rows ?? NO_ROWS, this.#classes);
+    if (fakeDetect === undefined)
+      return unpackRows((repeats ?? { rows }).rows ?? NO_ROWS, this.#spec.classes, this.#spec);
     const { frame, ptsUs, width, height } = meta;
     return fakeDetect({ stream: this.id, frame, ptsUs, width, height });
   }

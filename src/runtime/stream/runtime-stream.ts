@@ -58,11 +58,10 @@ export class RuntimeStream implements LaneListener {
     if (input.startAfter !== undefined) this.#place.continueAfter(input.startAfter, config.every);
     this.#life = new StreamLife(this.id, (message, details) => port.event('stream-state', this.id, message, details));
     this.#sight = new CameraSight(this.id, port);
-    const { classes } = port.modelOf(instance).spec;
     const settings = this.#prepare({ config, instance, beside: null }, input, null);
     this.ledger = new FrameLedger(
       { id: this.id, run: RuntimeStream.#nextRun() },
-      classes,
+      port.modelOf(instance).spec,
       settings,
       this.#place,
       this.telemetry,

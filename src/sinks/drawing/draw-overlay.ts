@@ -1,6 +1,9 @@
-import type { Detection, RatioPoint } from '../../core/detection.ts';
+import type { Detection, Mask, RatioPoint } from '../../core/detection.ts';
 import type { Placement } from '../../geometry/placement.ts';
+import { runsOfMask, stretchesOf } from '../../geometry/rle.ts';
+import { turnedCorners } from '../../geometry/rotated-iou.ts';
 import type { OverlayCounts, OverlayPlan } from '../../protocol/annotate.ts';
+import { poseOf } from '../../protocol/skeleton.ts';
 import { type Canvas, type Colour, fillRectangle, outlineRectangle, type Rectangle, strokeLine } from './canvas.ts';
 import { classColour, textColour } from './class-colours.ts';
 import { LabelPlaces } from './label-places.ts';
@@ -8,6 +11,9 @@ import { Typeface } from './typeface.ts';
 
 const ZONE_COLOUR: Colour = [255, 196, 0];
 const LINE_COLOUR: Colour = [255, 90, 90];
+/** Inside of a key point. */
+const POINT_COLOUR: Colour = [255, 255, 255];
+const MASK_OPACITY = 0.4;
 
 /** Sizes in proportion to the picture, so that labels are equally readable at 360 and 2160 lines. */
 interface Sizes {
@@ -23,6 +29,15 @@ export interface OverlayFrame {
   readonly sourceHeight: number;
   /** From source pixels to pixels of the canvas. */
   readonly placement: Placement;
+}
+
+/** An object, and where its box and its label are on the canvas. */
+interface Mark {
+  readonly detection: Detection;
+  readonly box: Rectangle;
+  readonly label: Rectangle;
+  readonly text: string;
+  readonly colour: Colour;
 }
 
 /** Draws boxes with class, score and identity, and zones and lines with their counts, on pictures of one size. */
@@ -46,11 +61,11 @@ export class OverlayPainter {
     // The box with the highest score gets the best place for its label and is drawn on top.
     const byScore = [...frame.detections].sort((a, b) => b.score - a.score);
     const marks = byScore.map((detection) => this.#mark(detection, frame.placement, places));
-    for (const { box, colour } of marks.toReversed()) outlineRectangle(canvas, box, this.#sizes.thickness, colour);
+    for (const mark of marks.toReversed()) this.#drawObject(canvas, mark, frame.placement);
     for (const { label, text, colour } of marks.toReversed()) this.#drawLabel(canvas, label, text, colour);
   }
 
-  #mark(detection: Detection, placement: Placement, places: LabelPlaces) {
+  #mark(detection: Detection, placement: Placement, places: LabelPlaces): Mark {
     const [x, y, width, height] = detection.box;
     const left = Math.round(x * placement.scaleX + placement.offsetX);
     const top = Math.round(y * placement.scaleY + placement.offsetY);
@@ -58,7 +73,27 @@ export class OverlayPainter {
     const bottom = Math.round((y + height) * placement.scaleY + placement.offsetY);
     const box = { x: left, y: top, width: Math.max(1, right - left), height: Math.max(1, bottom - top) };
     const text = labelOf(detection);
-    return { box, text, colour: classColour(detection.classId), label: this.#place(box, text, places) };
+    return { detection, box, text, colour: classColour(detection.classId), label: this.#place(box, text, places) };
+  }
+
+  /** Draws the mask, the box and the key points of an object. */
+  #drawObject(canvas: Canvas, { detection, box, colour }: Mark, placement: Placement): void {
+    const { thickness } = this.#sizes;
+    const { mask, keypoints, angle } = detection;
+    const onCanvas = ([x, y]: readonly [number, number]): [number, number] => [
+      x * placement.scaleX + placement.offsetX,
+      y * placement.scaleY + placement.offsetY,
+    ];
+    if (mask !== undefined) fillMask(canvas, mask, placement, colour);
+    if (angle === undefined) outlineRectangle(canvas, box, thickness, colour);
+    else strokeAround(canvas, turnedCorners(detection.box, (angle * Math.PI) / 180).map(onCanvas), thickness, colour);
+    if (keypoints === undefined) return;
+    const { points, lines } = poseOf(keypoints);
+    for (const [from, to] of lines) strokeLine(canvas, onCanvas(from), onCanvas(to), thickness, colour);
+    for (const point of points.map(onCanvas)) {
+      strokeLine(canvas, point, point, thickness * 2.5, colour);
+      strokeLine(canvas, point, point, thickness * 1.25, POINT_COLOUR);
+    }
   }
 
   #place(at: Rectangle, text: string, places: LabelPlaces): Rectangle {
@@ -78,9 +113,7 @@ export class OverlayPainter {
   #drawZones(canvas: Canvas, frame: OverlayFrame, places: LabelPlaces): void {
     this.#plan.zones.forEach(({ id, polygon }, i) => {
       const corners = polygon.map((corner) => toCanvas(corner, frame));
-      corners.forEach((corner, k) => {
-        strokeLine(canvas, corner, corners[(k + 1) % corners.length]!, this.#sizes.thickness, ZONE_COLOUR);
-      });
+      strokeAround(canvas, corners, this.#sizes.thickness, ZONE_COLOUR);
       const inside = frame.counts.zones[i]?.inside;
       this.#drawTag(canvas, boundsOf(corners), inside === undefined ? id : `${id}: ${inside}`, ZONE_COLOUR, places);
     });
@@ -98,6 +131,26 @@ export class OverlayPainter {
 
   #drawTag(canvas: Canvas, at: Rectangle, text: string, colour: Colour, places: LabelPlaces): void {
     this.#drawLabel(canvas, this.#place(at, text, places), text, colour);
+  }
+}
+
+/** Draws a closed polygon. */
+function strokeAround(
+  canvas: Canvas,
+  corners: readonly (readonly [number, number])[],
+  thickness: number,
+  colour: Colour,
+): void {
+  for (const [k, corner] of corners.entries())
+    strokeLine(canvas, corner, corners[(k + 1) % corners.length]!, thickness, colour);
+}
+
+/** Tints the pixels of a mask. Neighbouring stretches of the source never meet on one pixel of the canvas. */
+function fillMask(canvas: Canvas, mask: Mask, { scaleX, scaleY, offsetX, offsetY }: Placement, colour: Colour): void {
+  for (const [column, from, to] of stretchesOf(runsOfMask(mask))) {
+    const [x, y] = [Math.round(column * scaleX + offsetX), Math.round(from * scaleY + offsetY)];
+    const width = Math.round((column + 1) * scaleX + offsetX) - x;
+    fillRectangle(canvas, { x, y, width, height: Math.round(to * scaleY + offsetY) - y }, colour, MASK_OPACITY);
   }
 }
 

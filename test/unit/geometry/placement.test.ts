@@ -4,6 +4,7 @@ import type { ResizeRule } from '../../../src/core/model.ts';
 import {
   composePlacements,
   fitInto,
+  fitOnTarget,
   type Placement,
   placementOf,
   rowsToSource,
@@ -13,6 +14,8 @@ const STRETCH: ResizeRule = { mode: 'stretch' };
 const CENTER: ResizeRule = { mode: 'letterbox', anchor: 'center', padValue: 0 };
 const TOP_LEFT: ResizeRule = { mode: 'letterbox', anchor: 'top-left', padValue: 114 };
 const FLOORED: ResizeRule = { ...TOP_LEFT, rounding: 'floor' };
+const CROP: ResizeRule = { mode: 'crop', share: 7 / 8 };
+const MIDDLE: ResizeRule = { mode: 'crop', share: 1 };
 const RULES = [STRETCH, CENTER, TOP_LEFT];
 
 const size = (max: number) => fc.record({ width: fc.integer({ min: 1, max }), height: fc.integer({ min: 1, max }) });
@@ -51,6 +54,20 @@ describe('fitInto', () => {
       { width: 416, height: 416 },
       FLOORED,
       [416, 416, 0, 0],
+    ],
+    [
+      'cropped: 7/8 of the shorter side',
+      { width: 640, height: 480 },
+      { width: 224, height: 224 },
+      CROP,
+      [341, 256, -58, -16],
+    ],
+    [
+      'cropped: all of the shorter side',
+      { width: 300, height: 900 },
+      { width: 100, height: 100 },
+      MIDDLE,
+      [100, 300, 0, -100],
     ],
     ['stretched, whatever the aspect', { width: 7, height: 3 }, { width: 512, height: 256 }, STRETCH, [512, 256, 0, 0]],
   ] as const)('%s', (_, source, target, rule, [width, height, x, y]) => {
@@ -105,6 +122,19 @@ describe('placements', () => {
         expect(onceY).toBeCloseTo(stepY, 5);
       }),
     );
+  });
+});
+
+describe('fitOnTarget', () => {
+  it('is the part of a cropped picture that the input shows, else all of it', () => {
+    const target = { width: 224, height: 224 };
+    expect(fitOnTarget({ width: 341, height: 256, x: -58, y: -16 }, target)).toEqual({ x: 0, y: 0, ...target });
+    expect(fitOnTarget({ width: 224, height: 126, x: 0, y: 49 }, target)).toEqual({
+      width: 224,
+      height: 126,
+      x: 0,
+      y: 49,
+    });
   });
 });
 

@@ -121,6 +121,79 @@ describe('YOLOv8: planes of centre, size and class scores', () => {
   });
 });
 
+describe('YOLO for other tasks: what stands behind the class scores', () => {
+  /** One cell, with class 1 of 3. */
+  const cell = (...more: number[]) => f32([1, 7 + more.length, 1], [50, 25, 20, 10, 0.1, 0.7, 0.5, ...more]);
+  const rowsOf = (family: ModelFamily, outputs: Record<string, OutputTensor>, more: Partial<ModelSpec> = {}) => {
+    const [rows] = DECODERS[family](new Map(Object.entries(outputs)), 1, { ...spec(family), ...more }, 0.3);
+    return Array.from(rows!, (value) => Number(value.toFixed(4)));
+  };
+  const box = [40, 20, 20, 10, 0.7, 1];
+  const prototypes = f32([1, 2, 1, 1], [0, 0]);
+
+  it('the coefficients of the mask', () => {
+    expect(rowsOf('yolov8-seg', { predictions: cell(-1, 2), prototypes })).toEqual([...box, -1, 2]);
+    const rows = [50, 25, 20, 10, 0.8, 0.1, 0.75, 0.5, 3, -4, ...[50, 25, 20, 10, 0.1, 1, 1, 1, 9, 9]];
+    expect(rowsOf('yolov5-seg', { predictions: f32([1, 2, 10], rows), prototypes })).toEqual([
+      40, 20, 20, 10, 0.6, 1, 3, -4,
+    ]);
+  });
+
+  it('the key points; without visibility they have the score of the box', () => {
+    const points = { keypoints: 2 };
+    const three = cell(1, 2, 0.9, 3, 4, 0.1);
+    expect(rowsOf('yolov8-pose', { predictions: three }, points)).toEqual([...box, 1, 2, 0.9, 3, 4, 0.1]);
+    expect(rowsOf('yolov8-pose', { predictions: cell(1, 2, 3, 4) }, points)).toEqual([...box, 1, 2, 0.7, 3, 4, 0.7]);
+  });
+
+  it('the angle', () => {
+    expect(rowsOf('yolov8-obb', { predictions: cell(0.5) })).toEqual([...box, 0.5]);
+  });
+
+  it('of each class of a box, if all are asked for', () => {
+    const rows = rowsOf('yolov8-obb', { predictions: cell(0.5) }, { classesPerBox: 'all' });
+    expect(rows).toEqual([...box, 0.5, 40, 20, 20, 10, 0.5, 2, 0.5]);
+  });
+});
+
+describe('RTMPose: the likeliest column and row of each point', () => {
+  it('with the smaller likelihood as its score, and the mean of them as that of the object', () => {
+    // Four columns of 25 pixels, two rows of 25.
+    const x = f32([2, 2, 4], [0, 0.1, 0.9, 0, 0.5, 0, 0, 0, ...Array(8).fill(0)]);
+    const y = f32([2, 2, 2], [0.7, 0, 0, 1.2, ...Array(4).fill(0)]);
+    const [first, second] = DECODERS.rtmpose(
+      new Map([
+        ['x', x],
+        ['y', y],
+      ]),
+      2,
+      spec('rtmpose'),
+      0.3,
+    );
+    expect(Array.from(first!, (value) => Number(value.toFixed(4)))).toEqual([
+      ...[0, 0, WIDTH, HEIGHT, 0.6, 0],
+      ...[50, 0, 0.7, 0, 25, 0.5],
+    ]);
+    expect(second).toHaveLength(0);
+  });
+});
+
+describe('classifiers: a row for each class, with the input as its box', () => {
+  const rows = [
+    [0, 0, WIDTH, HEIGHT, 0.6667, 1],
+    [0, 0, WIDTH, HEIGHT, 0.3333, 2],
+  ];
+
+  it('applies the softmax to logits, picture by picture', () => {
+    const logits = f32([2, 3], [-90, Math.log(2), 0, -900, 1000 + Math.log(2), 1000]);
+    expect(decoded('classifier', { logits }, { images: 2 })).toEqual([rows, rows]);
+  });
+
+  it('takes probabilities as they are', () => {
+    expect(decoded('classifier', { probabilities: f32([1, 3], [0, 2 / 3, 1 / 3]) })).toEqual([rows]);
+  });
+});
+
 describe('end-to-end YOLO: corners in pixels, score, class', () => {
   it('converts corners to sizes, and skips rows of zeros for any threshold', () => {
     const detections = f32([1, 3, 6], [10, 5, 30, 25, 0.9, 2, 1, 1, 2, 2, 0.1, 0, 0, 0, 0, 0, 0, 0]);

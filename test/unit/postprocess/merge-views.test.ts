@@ -26,6 +26,31 @@ describe('mergeViews', () => {
     expect(merged).toEqual([[91, 41, 20, 20, 0.8, 1]]);
   });
 
+  it('keeps what other tasks add to each row, also where rows differ in length', () => {
+    const left = Float32Array.from([
+      ...[90, 40, 20, 20, 0.6, 1],
+      200,
+      100,
+      2,
+      7,
+      19_993,
+      ...[5, 5, 9, 9, 0.9, 1],
+      200,
+      100,
+      0,
+    ]);
+    const right = Float32Array.from([...[91, 41, 20, 20, 0.8, 1], 200, 100, 3, 1, 2, 19_997]);
+    const parts = [
+      { rows: left, bounds: LEFT },
+      { rows: right, bounds: RIGHT },
+    ];
+    const merged = Array.from(mergeViews(parts, 9, { task: 'masks' }));
+    expect(merged.filter((value) => Number.isInteger(value))).toEqual([
+      ...[5, 5, 9, 9, 1, 200, 100, 0],
+      ...[91, 41, 20, 20, 1, 200, 100, 3, 1, 2, 19_997],
+    ]);
+  });
+
   it('keeps objects of two classes at the same place', () => {
     const merged = merge([part(LEFT, [90, 40, 20, 20, 0.6, 1]), part(RIGHT, [90, 40, 20, 20, 0.8, 2])]);
     expect(merged.map((row) => row[5])).toEqual([2, 1]);

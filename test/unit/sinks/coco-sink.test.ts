@@ -48,6 +48,24 @@ describe('the file', () => {
     ]);
   });
 
+  it('has the masks and key points of models that find them', async () => {
+    const { sink, read } = open('tasks.json');
+    const mask = { size: [720, 1280], counts: 'abc' } as const;
+    sink.publish(
+      frameOf(0, [
+        { ...person, mask },
+        { ...person, keypoints: [1.234, 5.678, 0.12346] },
+      ]),
+      'a.mp4',
+    );
+    await sink.close();
+    const entry = { image_id: 1, category_id: 1, bbox: [10, 20, 30, 40], score: 0.91 };
+    expect(read()).toEqual([
+      { ...entry, segmentation: mask },
+      { ...entry, keypoints: [1.23, 5.68, 0.1235] },
+    ]);
+  });
+
   it('is an empty list if there are no detections', async () => {
     const { sink, read } = open('empty.json');
     sink.publish(frameOf(0), 'a.mp4');

@@ -2,6 +2,7 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Detection } from '../../../src/core/detection.ts';
 import { FrameRecord, type RecordEntry, type Recorded, type RecordedFrame } from '../../../src/sinks/frame-record.ts';
 
 const END = { seconds: 1, frames: 3, decodeErrors: 0, cached: 0, warnings: [], error: null };
@@ -45,6 +46,23 @@ describe('the record of an item', () => {
     expect(again.recorded).toEqual({ frames: 3, ptsUs: 160_000, end: END });
     await again.close(null);
     expect(await all(again)).toEqual([frame(0), frame(1), frame(2)]);
+  });
+
+  it('keeps masks, key points and angles', async () => {
+    const [first, second] = frame(0).detections as [Detection, Detection];
+    const mask = { size: [480, 640], counts: 'abc' } as const;
+    const rich = {
+      ...frame(0),
+      detections: [
+        { ...first, mask, angle: 12.25 },
+        { ...second, keypoints: [1.5, 2, 0.25] },
+      ],
+    };
+    const record = await open();
+    record.add(rich);
+    record.add(frame(1));
+    await record.close(END);
+    expect(await all(record)).toEqual([rich, frame(1)]);
   });
 
   it('keeps the warnings about a picture, also about one without a result', async () => {

@@ -68,10 +68,20 @@ describe('a Parquet sink', () => {
     expect(rows[0]).toEqual({
       ...{ stream: 'door', run: 'r', source: 'rtsp://cam', frame: 1n, ptsUs: 40_000n, capturedAt: new Date(DAY) },
       ...{ width: 1280, height: 720, by: 'inferred', classId: 0, label: 'dog "Rex"', score: 0.91 },
-      ...{ x: 10, y: 20, boxWidth: 30, boxHeight: 40, trackId: 7 },
+      ...{ x: 10, y: 20, boxWidth: 30, boxHeight: 40, trackId: 7, mask: null, keypoints: null, angle: null },
     });
     expect(rows[1]!.trackId ?? null).toBeNull();
     expect(sink.figures).toMatchObject({ sent: 4, waiting: 0 });
+  });
+
+  it('has the masks, key points and angles of models that find them', async () => {
+    const path = join(folder, 'tasks');
+    const { sink } = openSink(path);
+    const mask = { size: [720, 1280], counts: 'abc' } as const;
+    sink.publish(frame('door', 1, DAY, { mask, keypoints: [1.234, 5, 0.5], angle: -30 }), 'rtsp://cam');
+    await sink.close();
+    const [row] = await parquetRows(join(path, filesIn(path)[0]!));
+    expect(row).toMatchObject({ mask: 'abc', keypoints: [1.23, 5, 0.5], angle: -30 });
   });
 
   it('holds a live stream up for nothing: it drops and counts what is too much, and makes files wait', async () => {

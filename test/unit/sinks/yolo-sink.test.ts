@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { PtsUs } from '../../../src/core/units.ts';
 import type { SightlineError } from '../../../src/errors/sightline-error.ts';
+import { maskOf, runsOfBitmap } from '../../../src/geometry/rle.ts';
+import type { WrittenFrame } from '../../../src/sinks/sink.ts';
 import { YoloSink } from '../../../src/sinks/yolo-sink.ts';
 
 describe('YOLO labels', () => {
@@ -21,7 +23,7 @@ describe('YOLO labels', () => {
     ({
       ...{ streamId: 's', frame: n, ptsUs: 0 as PtsUs, width: 200, height: 100, by: 'inferred' as const },
       detections: boxes.map((box) => ({ classId: 3, label: 'car', score: 0.5, box })),
-    }) as never;
+    }) as unknown as WrittenFrame;
 
   it('are the centre and size of each box, in ratios of the picture', async () => {
     const sink = open(true);
@@ -36,6 +38,30 @@ describe('YOLO labels', () => {
     expect(readFileSync(join(folder, 'a.txt'), 'utf8')).toBe(
       '3 0.500000 0.500000 0.500000 0.500000\n3 0.500000 0.500000 1.000000 1.000000\n',
     );
+  });
+
+  it('of other tasks are the outline of the mask, the corners of the box, or the box and its key points', async () => {
+    // A mask of 4x2 pixels at the left top, and one pixel elsewhere, which is not its largest part.
+    const bitmap = new Uint8Array(200 * 100);
+    for (const at of [0, 1, 2, 3, 200, 201, 202, 203, 150 * 50]) bitmap[at] = 1;
+    const mask = maskOf(runsOfBitmap(bitmap, 100, 200));
+    const boxed = { classId: 0, label: 'a', score: 0.5, box: [50, 25, 100, 50] as const };
+    const sink = open(true);
+    sink.publish({
+      ...frame(0, []),
+      detections: [
+        { ...boxed, mask },
+        { ...boxed, angle: 90 },
+        { ...boxed, keypoints: [20, 10, 0.9, 30, 10, 0.1] },
+      ],
+    });
+    await sink.close();
+    expect(readFileSync(join(folder, 'a.txt'), 'utf8').split('\n')).toEqual([
+      '0 0.000000 0.000000 0.020000 0.000000 0.020000 0.020000 0.000000 0.020000',
+      '0 0.625000 0.000000 0.625000 1.000000 0.375000 1.000000 0.375000 0.000000',
+      '0 0.500000 0.500000 0.500000 0.500000 0.100000 0.100000 2 0.150000 0.100000 0',
+      '',
+    ]);
   });
 
   it('of a video have a file for each frame, empty ones too', async () => {

@@ -27,6 +27,13 @@ describe('identities', () => {
     ]);
   });
 
+  it('keep mask, key points and angle of each detection', () => {
+    const extras = { mask: { size: [9, 9] as const, counts: 'a' }, keypoints: [1, 2, 0.5], angle: 30 };
+    const frames = run(new ByteTracker(SURE), 2, () => [{ ...personAt(100, 200), ...extras }]);
+    expect(frames[0]).toMatchObject([extras]);
+    expect(frames[1]).toMatchObject([{ ...extras, trackId: 1 }]);
+  });
+
   it('start after minHits consecutive frames; a miss before that resets the count', () => {
     const gap = new ByteTracker({ ...SURE, minHits: 3 });
     const frames = run(gap, 6, (k) => (k === 2 ? [] : [personAt(100, 200)]));

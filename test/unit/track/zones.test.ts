@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { maskOf, runsOfPolygons } from '../../../src/geometry/rle.ts';
 import { ZoneCounter, type ZoneOptions } from '../../../src/track/zones.ts';
 import { personAt } from './scenes.ts';
 
@@ -32,6 +33,15 @@ describe('ZoneCounter', () => {
     };
     expect(countIn(upper, personAt(100, 260, { trackId: 1 }))).toBe(0);
     expect(countIn({ ...upper, anchor: 'center' }, personAt(100, 260, { trackId: 1 }))).toBe(1);
+  });
+
+  it('counts objects by the foot of their mask, if it says so, and without a mask as before', () => {
+    // A tree that leans: its lowest row is at the right of its box, where the left half has ended.
+    const mask = maskOf(runsOfPolygons([[400, 100, 480, 100, 560, 200, 540, 200]], 500, 1000));
+    const leaning = { ...personAt(480, 150, { trackId: 1 }), box: [400, 100, 160, 100] as const };
+    const byFoot: ZoneOptions = { ...leftHalf, anchor: 'mask-foot' };
+    expect([countIn(leftHalf, { ...leaning, mask }), countIn(byFoot, { ...leaning, mask })]).toEqual([1, 0]);
+    expect(countIn(byFoot, leaning)).toBe(1);
   });
 
   it('counts what is there now, also without a track', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type DetectorHints, inferDetector } from '../../../../src/compile/inspect/infer-detector.ts';
 import type { Outline, Port } from '../../../../src/compile/inspect/outline.ts';
+import { whyNothingIsFound } from '../../../../src/compile/inspect/task-layouts.ts';
 
 type Dims = readonly (number | string)[];
 
@@ -136,26 +137,96 @@ describe('the family of a file', () => {
   });
 });
 
-describe('a network that is not a detector is rejected with the name of its task', () => {
-  it.each<[string, Outline, string]>([
+describe('a network for more than boxes, or for the picture as a whole, is recognised', () => {
+  const PERSON = "{0: 'person'}";
+  const yolo = (dims: Dims, metadata: Record<string, string>) => outline({ output0: dims }, { metadata });
+
+  it.each<[string, Outline, object]>([
     [
-      'segmentation, by its metadata',
+      'masks of YOLOv8, by the task in its metadata',
       outline({ output0: [1, 116, 8400], output1: [1, 32, 160, 160] }, { metadata: { task: 'segment' } }),
-      'instance segmentation',
+      { family: 'yolov8-seg', classCount: 80, outputs: { predictions: 'output0', prototypes: 'output1' } },
     ],
     [
-      'segmentation, by its shapes',
-      outline({ output0: [1, 39, 2000], output1: [1, 32, 80, 80] }),
-      'instance segmentation',
+      'masks of YOLOv8, by its shapes, with the prototypes first',
+      outline({ protos: [1, 32, 80, 80], output0: [1, 39, 2000] }),
+      { family: 'yolov8-seg', classCount: 3, outputs: { predictions: 'output0', prototypes: 'protos' } },
     ],
-    ['key points', outline({ output0: [1, 56, 8400] }, { metadata: { task: 'pose' } }), 'pose estimation'],
+    [
+      'masks of YOLOv5',
+      outline({ output0: [1, 25200, 117], output1: [1, 32, 160, 160] }),
+      { family: 'yolov5-seg', classCount: 80, nmsIou: 0.6 },
+    ],
+    [
+      'key points, by the metadata',
+      yolo([1, 28, 8400], { task: 'pose', names: "{0: 'hand', 1: 'paw'}", kpt_shape: '[11, 2]' }),
+      { family: 'yolov8-pose', classCount: 2, keypoints: 11 },
+    ],
     [
       'key points, by the number of channels',
-      outline({ output0: [1, 56, 8400] }, { metadata: { names: "{0: 'person'}" } }),
-      'pose estimation',
+      yolo([1, 56, 8400], { names: PERSON }),
+      { family: 'yolov8-pose', classCount: 1, keypoints: 17 },
     ],
-    ['oriented boxes', outline({ output0: [1, 20, 21504] }, { metadata: { task: 'obb' } }), 'oriented boxes'],
-    ['classification', outline({ output0: [1, 1000] }), 'classification'],
+    [
+      'oriented boxes',
+      yolo([1, 20, 21504], { task: 'obb' }),
+      { family: 'yolov8-obb', classCount: 15, outputs: { predictions: 'output0' } },
+    ],
+    [
+      'key points of one object',
+      outline({ simcc_y: ['n', 26, 512], simcc_x: ['n', 26, 384] }, { inputs: { input: ['n', 3, 256, 192] } }),
+      { family: 'rtmpose', classCount: 1, keypoints: 26, outputs: { x: 'simcc_x', y: 'simcc_y' } },
+    ],
+    [
+      'classes of ImageNet, before the softmax',
+      outline({ output0: ['n', 1000] }),
+      { family: 'classifier', classCount: 1000, outputs: { logits: 'output0' } },
+    ],
+    [
+      'classes of YOLO, behind it',
+      outline({ output0: [1, 9] }, { metadata: { task: 'classify' }, lastOperators: ['Softmax', 'Gemm'] }),
+      { family: 'classifier', classCount: 9, outputs: { probabilities: 'output0' } },
+    ],
+  ])('%s', (_, file, expected) => {
+    expect(inferDetector(file)).toMatchObject(expected);
+  });
+
+  it('by the family that the user names, if its metadata says nothing', () => {
+    const bare = outline({ output0: [1, 56, 8400] });
+    expect(inferDetector(bare, { family: 'yolov8-pose' })).toMatchObject({ classCount: 1, keypoints: 17 });
+    const turned = outline({ output0: [1, 20, 8400] });
+    expect(inferDetector(turned, { family: 'yolov8-obb' })).toMatchObject({ family: 'yolov8-obb', classCount: 15 });
+    expect(messageOf(bare, { family: 'yolov8-seg' })).toContain(
+      '--family yolov8-seg expects [n, 4 + classes + m, cells]',
+    );
+  });
+
+  it('but numbers that can be an embedding as well are asked about', () => {
+    const file = outline({ features: ['n', 512] });
+    expect(() => inferDetector(file)).toThrow(expect.objectContaining({ code: 'MODEL_AMBIGUOUS' }));
+    expect(messageOf(file)).toContain('give --labels FILE with their names, or --family classifier');
+    expect(inferDetector(file, { family: 'classifier' })).toMatchObject({ classCount: 512 });
+    expect(inferDetector(file, { classCount: 512 })).toMatchObject({ family: 'classifier' });
+  });
+
+  it('and one whose scores can only be 0 is named, with the reason', () => {
+    const metadata = { task: 'pose', names: PERSON };
+    const broken = outline(
+      { output0: [1, 56, 8400] },
+      { metadata, lastOperators: ['DequantizeLinear', 'QuantizeLinear'] },
+    );
+    expect(whyNothingIsFound(broken)).toContain('every score is rounded to 0');
+    expect(whyNothingIsFound(outline({ output0: [1, 56, 8400] }, { metadata }))).toBeNull();
+  });
+});
+
+describe('a network for a task that no family has is rejected with its name', () => {
+  it.each<[string, Outline, string]>([
+    [
+      'semantic segmentation',
+      outline({ output0: [1, 19, 80, 80] }, { metadata: { task: 'semantic' } }),
+      'semantic segmentation',
+    ],
     [
       'an unknown task',
       outline({ output0: [1, 84, 8400] }, { metadata: { task: 'tele\u0007path\ny' } }),
@@ -173,7 +244,6 @@ describe('a file without metadata whose channels are usual for another task', ()
   it.each([
     [56, 'key points (1 class, 17 points of 3 numbers)', 52],
     [20, 'oriented boxes', 16],
-    [116, 'masks', 112],
   ])('%i channels: it asks, and says which flags answer', (channels, task, classes) => {
     expect(() => inferDetector(bare(channels))).toThrow(expect.objectContaining({ code: 'MODEL_AMBIGUOUS' }));
     const message = messageOf(bare(channels));

@@ -67,6 +67,20 @@ describe('a segment result', () => {
     expect([...frames[2]!.rows.subarray(6)]).toEqual([...place, score, classId]);
   });
 
+  it('keeps what other tasks add to boxes', async () => {
+    const keypoints = [0.1, 0.2, 0.3].map(Math.fround);
+    const writer = await SegmentWriter.create(path, HEADER, results);
+    await writer.add(frameOf(0, [box(0), { ...box(1), keypoints }]));
+    await writer.add(frameOf(1, [{ ...box(0), mask: { size: [2, 3], counts: '06' }, angle: -12.5 }]));
+    await writer.commit();
+    const { frames } = await readAll();
+    expect(frames.map(({ rows }) => rows.length)).toEqual([12, 6]);
+    expect(frames.map(({ extras }) => extras)).toEqual([
+      [{}, { keypoints }],
+      [{ mask: { size: [2, 3], counts: '06' }, angle: -12.5 }],
+    ]);
+  });
+
   it('is read in chunks without losing a line', async () => {
     await write(5000);
     expect((await readAll()).frames.map(({ ptsUs }) => ptsUs)).toEqual(

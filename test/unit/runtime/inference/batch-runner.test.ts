@@ -46,7 +46,7 @@ describe('BatchRunner', () => {
     const result = await run(2);
     expect(engine.calls.map((call) => call.length)).toEqual([2, 2, 2]);
     expect(engine.calls.flat().slice(0, 5)).toEqual([10, 20, 30, 40, 50]);
-    expect(result.counts).toEqual([1, 1, 1, 1, 1]);
+    expect(result.lengths).toEqual([6, 6, 6, 6, 6]);
     const scores = [0, 1, 2, 3, 4].map((i) => Math.round(result.rows[i * 6 + 4]! * 255));
     expect(scores).toEqual([10, 20, 30, 40, 50]);
     expect(result.batchId).toBe(3);
@@ -56,7 +56,7 @@ describe('BatchRunner', () => {
     const { engine, run } = setUp(3);
     const result = await run(4);
     expect(engine.calls.map((call) => call.length)).toEqual([4]);
-    expect(result.counts).toEqual([1, 1, 1]);
+    expect(result.lengths).toEqual([6, 6, 6]);
   });
 
   it('does not decode the padding', async () => {
@@ -83,6 +83,28 @@ describe('BatchRunner', () => {
     expect(postprocessMs).toBeGreaterThan(0);
     expect(busyMs).toBeGreaterThanOrEqual(postprocessMs);
     expect(endedMs - beganMs).toBeGreaterThanOrEqual(busyMs - 1e-6);
+  });
+
+  it('makes masks of frames whose masks somebody reads, and returns how long the rows of each frame are', async () => {
+    const spec = { ...TINY_SPEC, task: 'masks' } as const;
+    // The whole of each prototype is above 0.
+    const prototypes = { data: new Float32Array(2 * SIDE * SIDE).fill(1), dims: [2, 1, SIDE, SIDE] };
+    const memory = new Uint8Array(2 * SIDE * SIDE * 3);
+    const engine = { inputBuffer: () => memory, infer: async () => new Map([['prototypes', prototypes]]) };
+    const runner = new BatchRunner(engine as unknown as InferenceEngine, spec, () => [
+      Float32Array.of(0, 0, 2, 2, 0.9, 0, 1),
+      new Float32Array(0),
+    ]);
+    const ring = SlotRing.create({ slots: 2, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
+    runner.attach({ ringId: 7, buffer: ring.buffer, shape: ring.shape });
+    const slots = [ring.acquire(), ring.acquire()];
+    for (const slot of slots) ring.writeMeta(slot, slotMeta({ frame: slot, width: SIDE, height: SIDE }));
+    const batch = { type: 'batch', batchId: 1, slots, ringIds: [7, 7], callSize: 2, scoreThreshold: 0 } as const;
+    const read = await runner.run({ ...batch, masks: true });
+    // Two pixels inside in each of two columns of four: 0 outside, 2 inside, 2 outside, 2 inside, 10 outside.
+    expect(Array.from(read.rows.slice(6))).toEqual([SIDE, SIDE, 5, 0, 2, 2, 2, 10]);
+    expect(read.lengths).toEqual([14, 0]);
+    expect((await runner.run(batch)).lengths).toEqual([9, 0]);
   });
 
   it('refuses a ring that was never attached', async () => {
@@ -140,8 +162,8 @@ describe('BatchRunner with frames of several views', () => {
   it.each([1, 2, 4, 8])(
     'returns the boxes of each frame together, in source pixels, with calls of %i',
     async (callSize) => {
-      const { counts, rows } = await rig().run(callSize);
-      expect(counts).toEqual([2, 1, 2]);
+      const { lengths, rows } = await rig().run(callSize);
+      expect(lengths).toEqual([12, 6, 12]);
       expect(boxes(rows)).toEqual([
         [40, 0, 20, 20, 110],
         [0, 0, 20, 20, 100],

@@ -32,7 +32,7 @@ async function threadInCall(timeoutMs: number) {
   client.attach({ ringId: 1, buffer: ring.buffer, shape: ring.shape });
   const frame = { ring: { ringId: 1, slots: ring }, slot: ring.acquire() } as unknown as InFlightFrame;
   const about = { model: 'default', closedMs: 0, ran: null };
-  client.submit({ frames: [frame], inputs: 1, callSize: 1, scoreThreshold: 0.3, ...about });
+  client.submit({ frames: [frame], inputs: 1, callSize: 1, scoreThreshold: 0.3, masks: false, ...about });
   const { tid } = client;
   if (tid === null) throw new Error('the thread has no number');
   return { client, tid, lost, results };

@@ -106,6 +106,26 @@ describe('ResultCache', () => {
     expect(cache.ask(frameOf(7), 0.1)).toEqual({ kind: 'unknown' });
   });
 
+  it('does not answer with a result without the masks that a stream needs', () => {
+    const cache = new ResultCache(10);
+    cache.ask(frameOf(7), 0.3, false);
+    cache.settle(frameOf(7), { rows: ROWS, scoreThreshold: 0.3 });
+    expect(cache.ask(frameOf(7), 0.3, true)).toEqual({ kind: 'unknown' });
+    cache.settle(frameOf(7), { rows: ROWS, scoreThreshold: 0.3, hasMasks: true });
+    expect(cache.ask(frameOf(7), 0.3, true)).toMatchObject({ kind: 'rows' });
+    expect(cache.ask(frameOf(7), 0.3, false), 'masks that nobody needs are fine').toMatchObject({ kind: 'rows' });
+  });
+
+  it('is not filled by a result without masks that was computed before they were needed', () => {
+    const cache = new ResultCache(10);
+    const [early, late] = [frameOf(7), frameOf(7)];
+    cache.ask(early, 0.3, false);
+    expect(cache.ask(late, 0.3, true)).toEqual({ kind: 'unknown' });
+    expect(cache.settle(early, { rows: ROWS, scoreThreshold: 0.3 })).toEqual([]);
+    expect(cache.ask(frameOf(7), 0.3, true)).toEqual({ kind: 'pending' });
+    expect(cache.settle(late, { rows: ROWS, scoreThreshold: 0.3, hasMasks: true })).toHaveLength(1);
+  });
+
   it('never answers for a frame that was not hashed', () => {
     const cache = new ResultCache(10);
     const bare = { meta: slotMeta({ frame: 0, width: 1, height: 1 }) } as unknown as InFlightFrame;

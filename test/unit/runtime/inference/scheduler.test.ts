@@ -54,6 +54,7 @@ class Rig implements ScheduledStream, FrameOwner {
       },
       systemClock,
       this.shadows,
+      { has: () => false },
     );
     this.model = this.add('default', callMs, { ...SETTINGS, cacheResults });
     this.model.servesLive = policy === LIVE;

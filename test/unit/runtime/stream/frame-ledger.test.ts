@@ -62,7 +62,15 @@ class Bench {
     };
     const clocks = [() => this.nowMs as MonoMs, () => this.nowMs + WALL_AHEAD_MS] as const;
     const stream = { id: 's', run: 'r' };
-    this.ledger = new FrameLedger(stream, ['person'], prepared, new StreamPlace(), this.telemetry, port, ...clocks);
+    this.ledger = new FrameLedger(
+      stream,
+      { classes: ['person'] },
+      prepared,
+      new StreamPlace(),
+      this.telemetry,
+      port,
+      ...clocks,
+    );
     this.ledger.ring = {
       ringId: 1,
       slots: this.ring,

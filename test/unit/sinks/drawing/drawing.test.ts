@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Detection } from '../../../../src/core/detection.ts';
+import { maskOf, runsOfBitmap } from '../../../../src/geometry/rle.ts';
 import {
   type Canvas,
   fillRectangle,
@@ -193,6 +194,44 @@ describe('an overlay', () => {
       label({ ...person, box, trackId: 7 }),
     ];
     expect(new Set(pictures).size).toBe(4);
+  });
+
+  const at = ({ pixels }: Canvas, x: number, y: number) => [
+    ...pixels.subarray((y * 640 + x) * 3, (y * 640 + x) * 3 + 3),
+  ];
+  const boxed = { ...person, box: [300, 100, 90, 80] } as const;
+
+  it('tints the pixels of a mask, also on a canvas of another size', () => {
+    const bitmap = new Uint8Array(640 * 360);
+    for (let y = 120; y < 150; y++) bitmap.fill(1, y * 640 + 320, y * 640 + 360);
+    const mask = maskOf(runsOfBitmap(bitmap, 360, 640));
+    const tinted = classColour(0).map((value) => Math.floor(value * 0.4));
+    const canvas = paint([{ ...boxed, mask }]);
+    expect(at(canvas, 340, 135)).toEqual(tinted);
+    expect([at(canvas, 319, 135), at(canvas, 360, 135), at(canvas, 340, 150)]).toEqual(Array(3).fill([0, 0, 0]));
+    const half = paint([{ ...boxed, mask }], { placement: { ...identity, scaleX: 0.5, scaleY: 0.5 } });
+    // No pixel is tinted twice where two of the source fall on one.
+    expect(at(half, 170, 67)).toEqual(tinted);
+    expect(at(half, 181, 67)).toEqual([0, 0, 0]);
+  });
+
+  it('draws the key points that are seen, and the lines of a person', () => {
+    const points = Array.from({ length: 17 }, (_, i) => [
+      320 + (i % 2) * 30,
+      110 + 4 * i,
+      i === 5 || i === 6 ? 0.9 : 0.1,
+    ]);
+    const canvas = paint([{ ...boxed, keypoints: points.flat() }]);
+    // The shoulders are points 5 and 6.
+    expect([at(canvas, 350, 130), at(canvas, 320, 134)]).toEqual(Array(2).fill([255, 255, 255]));
+    expect(at(canvas, 335, 132)).toEqual([...classColour(0)]);
+    expect(at(canvas, 320, 110)).toEqual([0, 0, 0]);
+  });
+
+  it('draws an oriented box turned about its centre', () => {
+    const canvas = paint([{ ...person, box: [400, 200, 100, 20], angle: 90 }]);
+    expect(at(canvas, 440, 240)).toEqual([...classColour(0)]);
+    expect(at(canvas, 420, 200)).toEqual([0, 0, 0]);
   });
 
   it('shows zones and lines, and their counts', () => {
