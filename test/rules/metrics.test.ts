@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { everyMetric, everyScrape } from '../support/every-metric.ts';
 import { promtool, runPromtool } from '../support/prometheus.ts';
+import { codeOf, readFiles } from './source-files.ts';
 
 /** Units in which Prometheus wants no metric, and what it wants instead. */
 const OTHER_UNITS = /_(?:ms|milliseconds|us|minutes|hours|days|kb|mb|gb|kilobytes|megabytes|percent|bits|s|b)(?:_|$)/;
@@ -18,6 +19,12 @@ describe('the metrics', () => {
       expect(name, 'names of parts').not.toMatch(/_(?:count|sum|bucket|gauge|counter|histogram|summary)$/);
       if (type === 'histogram') expect(name).toMatch(/_seconds$/);
     }
+  });
+
+  it('are all in the sample that the table in docs/metrics.md is made of', async () => {
+    const named = readFiles(['src'], ['.ts']).flatMap((file) => codeOf(file).match(/\bsightline_\w*[a-z]\b/g) ?? []);
+    const sampled = (await everyMetric()).map(({ name }) => name);
+    expect([...new Set(named)].sort()).toEqual(sampled.sort());
   });
 
   it('have labels that Prometheus does not use itself, and each series once', async () => {

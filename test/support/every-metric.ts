@@ -1,5 +1,6 @@
 import { FleetRig } from './fleet-rig.ts';
 import { openGateway } from './open-gateways.ts';
+import { RequestPortDouble } from './request-port-double.ts';
 import { RuntimeDouble } from './runtime-double.ts';
 import { alertFigures, hostReport, poweredHost, streamReport } from './sample-reports.ts';
 
@@ -25,7 +26,11 @@ export async function everyScrape(): Promise<readonly string[]> {
   const sink = { id: 'hook', problem: null, sent: 1, waiting: 0, retried: 0, lost: { overflow: 1 } };
   const tracing = { spans: { sent: 9, lost: 1 }, logs: { sent: 3, lost: 0 } };
   placed.host = { ...hostReport(), ...poweredHost(), sinks: [sink], alerts: { phone: alertFigures() }, tracing };
-  const ports = [await openGateway(rig.view, { fleet: rig.view }), await openGateway(placed, { fleet: rig.view })];
+  const requests = new RequestPortDouble();
+  const ports = [
+    await openGateway(rig.view, { fleet: rig.view }),
+    await openGateway(placed, { fleet: rig.view, requests }),
+  ];
   rig.view.close();
   return Promise.all(ports.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()));
 }
