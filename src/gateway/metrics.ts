@@ -142,10 +142,12 @@ export class GatewayMetrics {
   /** The ledger of requests: received = answered + refused + failed + in flight. */
   #fillRequests(): void {
     if (this.#requests === undefined) return;
-    const { received, answered, cached, refused, failed, inFlight } = this.#requests;
+    const { received, answered, cached, fallback, refused, failed, inFlight } = this.#requests;
     this.#set.counter('sightline_requests_received_total', 'Requests with a picture.', {}, received);
     this.#set.counter('sightline_requests_answered_total', 'Requests that got a result.', {}, answered);
     this.#set.counter('sightline_requests_cached_total', 'Answered requests whose result was known.', {}, cached);
+    const helped = 'Answered requests that the candidate of a roll-out had failed.';
+    this.#set.counter('sightline_requests_fallback_total', helped, {}, fallback);
     this.#set.counter('sightline_requests_failed_total', 'Requests that failed here.', {}, failed);
     for (const [reason, count] of Object.entries(refused))
       this.#set.counter('sightline_requests_refused_total', 'Requests without a result.', { reason }, count);

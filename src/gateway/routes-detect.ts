@@ -9,7 +9,12 @@ import type { RequestPort } from './requests/request-port.ts';
 import { described } from './route-schema.ts';
 
 const detectQuery = z.strictObject({
-  version: z.string().min(1).max(64).optional().describe('Default: the active one.'),
+  version: z
+    .string()
+    .min(1)
+    .max(64)
+    .optional()
+    .describe('Default: the active one; of a roll-out, the candidate for its share.'),
   timeoutMs: z.coerce.number().min(1).optional().describe('From its arrival; at most `requests.timeoutMs`.'),
 });
 
@@ -41,7 +46,7 @@ export async function addDetectRoute(app: FastifyInstance, port: RequestPort, in
       async (request): Promise<DetectReply> => {
         const { version, timeoutMs } = check(detectQuery, request.query, 'query');
         const found = await intake.detect(request, requirePicture(request.body), { version, timeoutMs });
-        const { isCached: cached, warnings, ...rest } = found;
+        const { isCached: cached, isFallback: _, warnings, ...rest } = found;
         return { model: port.name, ...rest, cached, ...(warnings.length === 0 ? {} : { warnings }) };
       },
     );

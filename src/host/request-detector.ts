@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { RequestsConfig } from '../config/requests.ts';
+import { isMember } from '../control/rollout/membership.ts';
 import type { Picture } from '../core/picture.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { DetectedPicture, DetectOptions, RequestPort, ServedVersion } from '../gateway/requests/request-port.ts';
@@ -14,7 +15,12 @@ import type { LoadedVersion } from './runtime-target.ts';
 interface KnownVersion extends Pick<LoadedVersion, 'instance' | 'scoreThreshold'> {
   /** What requests call it. */
   readonly version: string;
+  /** Null where there are no roll-outs. */
+  readonly hash: string | null;
 }
+
+/** What a version may do that another one would not: the picture itself is not the cause. */
+const FAILURES: readonly string[] = ['ENGINE_FAILED', 'MODEL_NOT_FOUND'];
 
 /** Answers the pictures of requests, each by a loaded version of the model. The frames of all streams go first. */
 export class RequestDetector implements RequestPort {
@@ -47,14 +53,32 @@ export class RequestDetector implements RequestPort {
     picture: Exclude<Picture, string>,
     { version: wanted, signal }: DetectOptions,
   ): Promise<DetectedPicture> {
-    const { cacheResults } = this.settings;
-    const hash = cacheResults === 0 ? null : await hashOf(picture);
+    const takesShare = wanted === undefined && this.#rollouts?.agent.candidate() != null;
+    const hash = this.settings.cacheResults === 0 && !takesShare ? null : await hashOf(picture);
     signal.throwIfAborted();
-    const { version, instance, scoreThreshold } = this.#find(wanted);
+    const candidate = takesShare ? this.#candidateFor(hash!) : undefined;
+    if (candidate === undefined) return this.#ask(this.#find(wanted), picture, hash, signal);
+    try {
+      return await this.#ask(candidate, picture, hash, signal);
+    } catch (error) {
+      if (!(error instanceof SightlineError) || !FAILURES.includes(error.code)) throw error;
+      signal.throwIfAborted();
+      return { ...(await this.#ask(this.#find(undefined), picture, hash, signal)), isFallback: true };
+    }
+  }
+
+  /** @param hash - of the picture; null: its result is not kept. */
+  async #ask(
+    { version, instance, scoreThreshold }: KnownVersion,
+    picture: Exclude<Picture, string>,
+    hash: string | null,
+    signal: AbortSignal,
+  ): Promise<DetectedPicture> {
+    const { cacheResults } = this.settings;
     const key = `${instance} ${hash}`;
     const known = hash === null ? undefined : this.#results.get(key);
     const result = known ?? (await this.#detectorOf(instance, scoreThreshold).detect(picture, signal).catch(explain));
-    if (hash !== null) {
+    if (hash !== null && cacheResults > 0) {
       this.#results.delete(key);
       this.#results.set(key, result);
       if (this.#results.size > cacheResults) this.#results.delete(this.#results.keys().next().value!);
@@ -69,14 +93,21 @@ export class RequestDetector implements RequestPort {
 
   get #loaded(): readonly KnownVersion[] {
     const { primary: instance, scoreThreshold } = this.#host.runtime;
-    if (this.#rollouts === null) return [{ version: '1', instance, scoreThreshold }];
+    if (this.#rollouts === null) return [{ version: '1', instance, scoreThreshold, hash: null }];
     const { target, agent } = this.#rollouts;
     // The records of a fleet may count a version otherwise than the host that started with it.
     const labels = new Map(agent.versions().map(({ hash, label }) => [hash, label]));
     return target.loaded.map(({ hash, label, ...version }) => ({
-      ...version,
+      ...{ ...version, hash },
       version: (labels.get(hash) ?? label).replace(/^.*@/, ''),
     }));
+  }
+
+  /** The candidate of a roll-out, if a picture is of its share. A picture that is sent again meets the same version, on every host. */
+  #candidateFor(picture: string): KnownVersion | undefined {
+    const candidate = this.#rollouts?.agent.candidate() ?? null;
+    if (candidate === null || !isMember(picture, candidate.share)) return undefined;
+    return this.#loaded.find(({ hash }) => hash === candidate.hash);
   }
 
   #find(wanted: string | undefined): KnownVersion {

@@ -26,7 +26,13 @@ afterEach(async () => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const modelOf = (score: number, callMs = 1) =>
-  ({ engine: 'fake', threads: 1, inputSize: '160x96', fake: { callMs, rows: [10, 20, 30, 40, score, 0] } }) as const;
+  ({
+    engine: 'fake',
+    threads: 1,
+    inputSize: '160x96',
+    timeoutMs: 1000,
+    fake: { callMs, rows: [10, 20, 30, 40, score, 0] },
+  }) as const;
 
 /** Two versions that a score tells apart. */
 function versionOf(score: number, label: string): Version {
@@ -35,7 +41,8 @@ function versionOf(score: number, label: string): Version {
 }
 
 async function open(more: object = {}, model: object = modelOf(0.5)) {
-  const config = checkPipeline({ name: 'people', description: 'x', model, lanes: 2, ...more }, 'test');
+  const rollout = { folder: mkdtempSync(join(folder, 'rollouts-')) };
+  const config = checkPipeline({ name: 'people', description: 'x', model, lanes: 2, rollout, ...more }, 'test');
   const environment = {
     ffmpegPath: testFfmpeg.path,
     searchPath: '',
@@ -52,7 +59,7 @@ async function open(more: object = {}, model: object = modelOf(0.5)) {
     onNotice,
     incidents,
     fleet: null,
-    streams: () => [],
+    streams: () => ['cam'],
   });
   closing.push(() => rollouts.close());
   const requests = new RequestDetector(host, config, rollouts);
@@ -160,6 +167,58 @@ describe('pictures over HTTP', () => {
     await waitFor('the streams of the old version to be gone', () =>
       host.runtime.streams.every(({ instance }) => instance === second.hash),
     );
+  });
+
+  /** Rolls a version out, and waits until requests meet it. */
+  async function rollOut({ rollouts, requests }: Awaited<ReturnType<typeof open>>, model: object, share: number) {
+    const { agent } = rollouts;
+    await agent.start();
+    const steps = share === 100 ? [100] : [share, 100];
+    const { id, step } = await agent.startRollout({ settings: { model: modelConfig.parse(model) }, steps }, 'me');
+    await waitFor('the candidate to be loaded', () => requests.versions().length === 2);
+    await agent.actOnRollout('promote', { who: 'me', isFull: false, seen: { rollout: id, step } });
+    expect(agent.candidate()?.share).toBe(share);
+  }
+
+  it('that name no version meet the candidate of a roll-out with its share, each picture always the same version', async () => {
+    const opened = await open({ requests: { cacheResults: 0 } });
+    const { rollouts, gateway, post } = opened;
+    const bodies = await Promise.all(Array.from({ length: 24 }, (_, i) => picture(i * 10)));
+    const versionsOf = async (query = ''): Promise<string[]> => {
+      const replies = await Promise.all(bodies.map((body) => post(body, query)));
+      for (const { status, reply } of replies)
+        expect([status, reply.detections[0]!.score]).toEqual([200, reply.version === '2' ? 0.9 : 0.5]);
+      return replies.map(({ reply }) => reply.version);
+    };
+    expect(new Set(await versionsOf())).toEqual(new Set(['1']));
+    await rollOut(opened, modelOf(0.9), 40);
+    const first = await versionsOf();
+    const share = first.filter((version) => version === '2').length / first.length;
+    // Of 24 pictures, 0.4 with a deviation of 0.1.
+    expect(share).toBeGreaterThan(0.1);
+    expect(share).toBeLessThan(0.7);
+    expect(await versionsOf()).toEqual(first);
+    expect(new Set(await versionsOf('?version=1'))).toEqual(new Set(['1']));
+    const data = [bodies[first.indexOf('2')]!.toString('base64')];
+    const body = JSON.stringify({ inputs: [{ name: 'encoded', shape: [1], datatype: 'BYTES', data }] });
+    const infer = await fetch(`${gateway.url}/v2/models/people/infer`, { method: 'POST', body });
+    expect(await infer.json()).toMatchObject({ model_name: 'people', model_version: '2' });
+    // Requests have no turns of the control beside them: they are no evidence.
+    expect(rollouts.agent.rollout()!.frames).toBe(0);
+    await rollouts.agent.actOnRollout('abort', { who: 'me', isFull: false, seen: null });
+    expect(new Set(await versionsOf())).toEqual(new Set(['1']));
+  });
+
+  it('are answered by the version in use if the candidate fails', async () => {
+    const opened = await open({ requests: { timeoutMs: 60_000 } });
+    // Each of its calls hangs.
+    await rollOut(opened, { ...modelOf(0.9, 10_000), timeoutMs: 100 }, 100);
+    const { status, reply } = await opened.post(await picture(1));
+    expect([status, reply.version, reply.detections[0]!.score]).toEqual([200, '1', 0.5]);
+    const metrics = await (await fetch(`${opened.gateway.url}/metrics`)).text();
+    expect(metrics).toMatch(/^sightline_requests_fallback_total 1$/m);
+    // A picture that is none is refused, not tried twice.
+    expect((await opened.post(Buffer.from('ffd8ffe000104a46', 'hex'))).status).toBe(422);
   });
 
   it('are inferred once no frame of a stream waits, and have an answer although one is read all the time', async () => {

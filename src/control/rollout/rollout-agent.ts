@@ -179,6 +179,12 @@ export class RolloutAgent implements RolloutPort {
     return failure === null ? report : { ...report, waitsFor: `${failure}; its streams keep their version.` };
   }
 
+  /** The version that takes a share of the work now, a percentage as in `isMember`; null while no roll-out runs. */
+  candidate(): { readonly hash: string; readonly share: number } | null {
+    const rollout = this.#rollout;
+    return rollout === null || !machine.isActive(rollout) ? null : { hash: rollout.to.hash, share: rollout.share };
+  }
+
   problem(): string | null {
     const rollout = this.#rollout;
     if (rollout === null) return null;

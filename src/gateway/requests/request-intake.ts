@@ -90,6 +90,7 @@ export class RequestIntake {
     try {
       const found = await this.#port.detect(picture, { version, signal: controller.signal });
       if (found.isCached) this.ledger.cached += 1;
+      if (found.isFallback === true) this.ledger.fallback += 1;
       return found;
     } finally {
       cancel();

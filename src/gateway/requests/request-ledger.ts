@@ -13,6 +13,8 @@ export class RequestLedger {
   inFlight = 0;
   /** Of the answered ones, those whose result was known. */
   cached = 0;
+  /** Of the answered ones, those that the candidate of a roll-out had failed. */
+  fallback = 0;
   readonly refused = Object.fromEntries(REQUEST_REFUSALS.map((reason) => [reason, 0])) as Record<
     RequestRefusal,
     number

@@ -6,12 +6,12 @@ import type { Picture } from '../../core/picture.ts';
 export interface ServedVersion {
   /** Number of the version, such as `3` of `people@3`. */
   readonly version: string;
-  /** Answers requests that name none. */
+  /** Answers requests that name none, but for the share of a candidate. */
   readonly isActive: boolean;
 }
 
 export interface DetectOptions {
-  /** Absent: the active one. */
+  /** Absent: the active one, or the candidate of a roll-out for its share of the pictures. */
   readonly version?: string | undefined;
   /** Ends the work; its reason is thrown. */
   readonly signal: AbortSignal;
@@ -27,6 +27,8 @@ export interface DetectedPicture {
   readonly warnings: readonly string[];
   /** An equal picture had the same result before. */
   readonly isCached: boolean;
+  /** The candidate of a roll-out had failed, and the active version answered. */
+  readonly isFallback?: boolean;
 }
 
 /** What the gateway needs to answer requests with pictures. */
