@@ -1,4 +1,4 @@
-/** @import { HistorySpan, StreamReport } from './lib/client/index.js' */
+/** @import { HistorySpan, SeenRow, StreamReport } from './lib/client/index.js' */
 
 import { formatCount, formatDuration, formatMinute } from './format.js';
 import { gateway, PAGE_URL } from './gateway.js';
@@ -195,7 +195,7 @@ export class HourBars {
         <table>
           <thead><tr><th scope="col">Hour</th>${series.map(({ name }) => html`<th scope="col">${name}</th>`)}<th scope="col">Watched</th></tr></thead>
           <tbody>${hours
-            .filter(({ values, seenS }) => seenS > 0 || sum(values) > 0)
+            .filter(({ values, seenS, more }) => seenS > 0 || more !== '' || sum(values) > 0)
             .map(
               ({
                 timeMs,
@@ -221,6 +221,16 @@ function hourText({ timeMs, values, figures = values, seenS, more }, series) {
   const watched = seenS === 0 ? 'not watched' : `watched ${formatDuration(Math.round(seenS))}`;
   const until = formatMinute(timeMs + HOUR_MS);
   return `${formatMinute(timeMs)} to ${until}: ${[...(counts.length === 0 ? ['nothing'] : counts), more, watched].filter(Boolean).join(', ')}`;
+}
+
+/** Why an hour was not watched, and for how long. @param {readonly SeenRow[]} rows */
+function blindText(rows) {
+  /** @type {Map<string, number>} */
+  const byReason = new Map();
+  for (const { blindS } of rows)
+    for (const [reason, seconds] of Object.entries(blindS)) byReason.set(reason, (byReason.get(reason) ?? 0) + seconds);
+  const parts = [...byReason].filter(([, seconds]) => seconds >= 1).toSorted(([, a], [, b]) => b - a);
+  return parts.map(([reason, seconds]) => `${reason} ${formatDuration(Math.round(seconds))}`).join(', ');
 }
 
 /** @param {string} what @param {readonly Hour[]} hours */
@@ -283,7 +293,10 @@ async function fetchHours(what, span) {
   }));
   for (const { timeMs, seenS } of seen) hours[indexOf(timeMs)].seenS += seenS;
   if (kind === 'seen') {
-    for (const hour of hours) hour.values = [hour.seenS / 60];
+    for (const [i, hour] of hours.entries()) {
+      hour.values = [hour.seenS / 60];
+      hour.more = blindText(seen.filter(({ timeMs }) => indexOf(timeMs) === i));
+    }
     return {
       series: [{ name: 'Minutes watched', total: formatCount(Math.round(sum(hours.map(({ seenS }) => seenS)) / 60)) }],
       hours,

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { type EventEnd, endOf, type RuleEvent } from '../protocol/rule-event.ts';
+import type { SeeingSpan } from './seeing-ledger.ts';
 import { type Seen, SeenRecords } from './seen-records.ts';
 import { WatchedStream } from './watched-stream.ts';
 
@@ -12,6 +13,8 @@ export interface EventKeeper {
   record(...events: RuleEvent[]): Promise<boolean>;
   /** The sinks have it. */
   delivered(id: string, seq: number): void;
+  /** Times in which a stream was watched, or was not, in order, each once. @param untilMs - now, by their clock. */
+  watched(stream: string, spans: readonly SeeingSpan[], untilMs: number): void;
   /** What an earlier process left: records that the sinks may lack, and the last record of each event that has no end. */
   unfinished(): Promise<{ readonly undelivered: readonly RuleEvent[]; readonly open: readonly RuleEvent[] }>;
 }
@@ -122,14 +125,18 @@ export class EventDesk {
     const nowMs = this.#clock.now();
     for (const { id, state, isMissing, frames } of reports) {
       const now = { state, isMissing: isMissing.fps || isMissing.latency, framesIn: frames.in };
-      this.#watchOf(id).onState(now, nowMs, wallMs);
+      const watch = this.#watchOf(id);
+      watch.onState(now, nowMs, wallMs);
+      this.#keepSeeing(id, watch);
       this.#seen?.onState(id, now, nowMs, wallMs);
     }
   }
 
   /** A stream was removed: its events end. @param isOver - its recording was read to the end. */
   onRemoved(stream: string, isOver: boolean, nowMs: number): void {
-    this.#streams.get(stream)?.end(isOver ? 'source-ended' : 'stopped', nowMs);
+    const watch = this.#streams.get(stream);
+    watch?.end(isOver ? 'source-ended' : 'stopped', nowMs);
+    if (watch !== undefined) this.#keepSeeing(stream, watch, true);
     this.#streams.delete(stream);
     this.#seen?.forget(stream);
   }
@@ -153,7 +160,11 @@ export class EventDesk {
 
   /** Ends all events, and resolves once they have been sent. */
   async close(reason: EventEnd = 'stopped', nowMs = Date.now()): Promise<void> {
-    if (!this.#isClosed) for (const watch of this.#streams.values()) watch.end(reason, nowMs);
+    if (!this.#isClosed)
+      for (const [stream, watch] of this.#streams) {
+        watch.end(reason, nowMs);
+        this.#keepSeeing(stream, watch, true);
+      }
     this.#isClosed = true;
     await this.#draining;
   }
@@ -171,6 +182,12 @@ export class EventDesk {
       this.#streams.set(stream, watch);
     } else watch.change(settings, Date.now());
     return watch;
+  }
+
+  #keepSeeing(stream: string, watch: WatchedStream, isGone = false): void {
+    const nowMs = this.#clock.now();
+    const spans = watch.takeSeeing(nowMs, isGone);
+    if (spans.length > 0) this.#keeper?.watched(stream, spans, nowMs);
   }
 
   #emit(event: RuleEvent): void {

@@ -13,11 +13,17 @@ const LEAST_BLIND_MS = 100;
 /** A frame that comes is noticed within this time. */
 const NOTICED_MS = 1100;
 
-/** A span in which nothing was seen. */
-interface BlindSpan {
-  readonly reason: BlindReason;
+/** A time in which a stream was watched, or was not. */
+export interface SeeingSpan {
+  /** Null: it was watched. */
+  readonly reason: BlindReason | null;
   readonly fromMs: number;
   toMs: number;
+}
+
+/** A span in which nothing was seen. */
+interface BlindSpan extends SeeingSpan {
+  readonly reason: BlindReason;
 }
 
 /**
@@ -42,6 +48,8 @@ export class SeeingLedger {
   #endMs: number | null = null;
   /** Of the last minute. */
   #spans: BlindSpan[] = [];
+  /** All that was counted since `take`, without a gap. */
+  #taken: SeeingSpan[] = [];
 
   /** @param nowMs - of a clock that never goes back, as all times here. */
   constructor(nowMs: number) {
@@ -77,14 +85,22 @@ export class SeeingLedger {
     if (framesIn !== this.#framesIn) this.#cameMs = nowMs;
     this.#framesIn = framesIn;
     if (trouble !== this.#trouble && trouble !== null) {
+      if (this.#trouble !== null) this.#count(nowMs, this.#trouble);
       // Until now it ran: the gap since the last result is as long as it may be, or nothing came for another reason.
-      this.#count(Math.min(nowMs, this.#countedMs + this.#longestGapMs), this.#sign);
+      else this.#count(Math.min(nowMs, this.#countedMs + this.#longestGapMs), this.#sign);
       this.#trouble = trouble;
     }
     if (this.#trouble !== null && trouble !== null) this.#count(nowMs, trouble);
     if (sign === this.#sign) return;
     if (this.#trouble === null && nowMs - this.#countedMs <= this.#longestGapMs) this.#count(nowMs, this.#sign);
     this.#sign = sign;
+  }
+
+  /** Returns what was counted since the last call, oldest first. */
+  take(): readonly SeeingSpan[] {
+    const spans = this.#taken;
+    this.#taken = [];
+    return spans;
   }
 
   report(untilMs: number): SeeingReport {
@@ -129,6 +145,9 @@ export class SeeingLedger {
     const ms = toMs - fromMs;
     if (ms <= 0) return;
     this.#countedMs = toMs;
+    const newest = this.#taken.at(-1);
+    if (newest?.reason === reason) newest.toMs = toMs;
+    else this.#taken.push({ reason, fromMs, toMs });
     if (reason === null) {
       this.#watchedMs += ms;
       return;

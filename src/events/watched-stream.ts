@@ -1,6 +1,6 @@
 import type { BlindReason, EventFigures, SeeingReport, StreamState } from '../protocol/report.ts';
 import type { EventEnd } from '../protocol/rule-event.ts';
-import { SeeingLedger } from './seeing-ledger.ts';
+import { SeeingLedger, type SeeingSpan } from './seeing-ledger.ts';
 import { type EventSettings, type RuleFigures, StreamEvents, type WatchedFrame } from './stream-events.ts';
 
 /** What rules read of the report of a stream. */
@@ -80,6 +80,12 @@ export class WatchedStream {
   /** Ends all events. */
   end(reason: EventEnd, wallMs: number): void {
     this.#events.end(reason, wallMs);
+  }
+
+  /** What was counted as watched, or not, since the last call. @param isGone - there is nothing more to see. */
+  takeSeeing(nowMs: number, isGone = false): readonly SeeingSpan[] {
+    if (isGone) this.#seeing.end(nowMs);
+    return this.#seeing.take();
   }
 
   seeing(nowMs: number): SeeingReport {

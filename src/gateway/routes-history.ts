@@ -5,6 +5,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import type { History } from '../history/history.ts';
 import type { EventCursor, EventQuery, SpanQuery } from '../history/history-records.ts';
 import { EVENT_KINDS, type EventMessage } from '../protocol/feed.ts';
+import { BLIND_REASONS } from '../protocol/report.ts';
 import type { CountsReply, EventsReply, HeatReply, HistoryReply, OccupancyReply, SeenReply } from '../protocol/rest.ts';
 import { csvField } from '../sinks/csv-sink.ts';
 import { described } from './route-schema.ts';
@@ -108,12 +109,24 @@ export function addHistoryRoutes(app: FastifyInstance, history: History, wallMs:
 
   app.get(
     '/api/seen',
-    described('How long streams were watched.', { query: seenQuery }),
+    described('How long streams were watched, and why they were not.', { query: seenQuery }),
     async (request, reply): Promise<SeenReply | FastifyReply> => {
       const { format, ...rest } = check(seenQuery, request.query, 'query');
       const { rows, nextS } = await history.seen(spanOf(rest, wallMs(), request));
       if (!wantsCsv(request, format)) return { seen: rows, next: nextOf(nextS) };
-      return sendRows(reply, ['timeMs', 'stream', 'frames', 'seenS'], rows, nextS);
+      const flat = rows.map(({ blindS, ...row }) => ({
+        ...row,
+        ...Object.fromEntries(BLIND_REASONS.map((reason) => [`${reason}S`, blindS[reason] ?? 0])),
+      }));
+      const columns = [
+        'timeMs',
+        'stream',
+        'frames',
+        'seenS',
+        'watchedS',
+        ...BLIND_REASONS.map((reason) => `${reason}S`),
+      ];
+      return sendRows(reply, columns as (keyof (typeof flat)[number])[], flat, nextS);
     },
   );
 

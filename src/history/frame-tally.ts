@@ -1,8 +1,10 @@
 import type { PublishedFrame } from '../core/frame.ts';
+import type { SeeingSpan } from '../events/seeing-ledger.ts';
 import { type FigureBatch, HEAT_GRID } from './history-records.ts';
 
 /** A longer time between two frames was not seen. */
 const MOST_GAP_US = 5_000_000;
+const MINUTE_MS = 60_000;
 /** Seconds without a frame after which a stream is forgotten. */
 const FORGET_S = 600;
 
@@ -34,11 +36,12 @@ export class FrameTally {
   #counts: FigureBatch['counts'][number][] = [];
   #occupancy: FigureBatch['occupancy'][number][] = [];
   #seen: FigureBatch['seen'][number][] = [];
+  readonly #seeing = new Map<string, [stream: string, minuteS: number, reason: string, ms: number]>();
   #heat: FigureBatch['heat'][number][] = [];
 
   observe(frame: PublishedFrame, nowMs: number): void {
     const { streamId, run, ptsUs, detections, crossings, zones } = frame;
-    const minuteS = Math.floor(nowMs / 60_000) * 60;
+    const minuteS = Math.floor(nowMs / MINUTE_MS) * 60;
     const tally = this.#tallyOf(streamId, run, minuteS);
     const gapUs = tally.lastPtsUs === null ? 0 : ptsUs - tally.lastPtsUs;
     tally.lastPtsUs = ptsUs;
@@ -59,16 +62,31 @@ export class FrameTally {
     }
   }
 
+  /** Adds times in which a stream was watched, or was not. @param aheadMs - of the host's clock, before theirs. */
+  addSeeing(stream: string, spans: readonly SeeingSpan[], aheadMs: number): void {
+    for (const { reason, fromMs, toMs } of spans)
+      for (let ms = fromMs + aheadMs, next = ms; ms < toMs + aheadMs; ms = next) {
+        const minute = Math.floor(ms / MINUTE_MS);
+        next = Math.min(toMs + aheadMs, (minute + 1) * MINUTE_MS);
+        const key = `${stream} ${minute} ${reason}`;
+        const row = this.#seeing.get(key);
+        if (row === undefined) this.#seeing.set(key, [stream, minute * 60, reason ?? '', next - ms]);
+        else row[3] += next - ms;
+      }
+  }
+
   /** Returns what came since the last call, and forgets streams that are gone. */
   take(nowMs: number): Omit<FigureBatch, 'figures'> {
     for (const [id, tally] of this.#streams) {
       this.#drain(id, tally);
       if (nowMs / 1000 - tally.minuteS > FORGET_S) this.#streams.delete(id);
     }
-    const batch = { counts: this.#counts, occupancy: this.#occupancy, seen: this.#seen, heat: this.#heat };
+    const seeing = [...this.#seeing.values()];
+    const batch = { counts: this.#counts, occupancy: this.#occupancy, seen: this.#seen, seeing, heat: this.#heat };
     this.#counts = [];
     this.#occupancy = [];
     this.#seen = [];
+    this.#seeing.clear();
     this.#heat = [];
     return batch;
   }

@@ -6,7 +6,15 @@ import { eventMessage } from '../events/event-message.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import { besidePath } from '../sinks/kept-lines.ts';
 import { FIGURE_STEP_S, type FigureBatch, type HistoryThreadData, type HistoryWrite } from './history-records.ts';
-import { ADD_ROWS, EVENT_COLUMNS, FIGURE_TABLES, SCHEMA_VERSION, SPARE_TABLES, TABLES } from './history-schema.ts';
+import {
+  ADD_ROWS,
+  EVENT_COLUMNS,
+  FIGURE_TABLES,
+  MIGRATIONS,
+  SCHEMA_VERSION,
+  SPARE_TABLES,
+  TABLES,
+} from './history-schema.ts';
 
 /** Primary result codes of SQLite, https://sqlite.org/rescode.html. */
 const SQLITE = { full: 13, corrupt: 11, notADatabase: 26 } as const;
@@ -155,6 +163,9 @@ export class HistoryDatabase {
     const version = Number(scalarOf(database, 'PRAGMA user_version'));
     if (version > SCHEMA_VERSION) throw new Error(`it was written by a newer version (tables ${version})`);
     if (version === 0) database.exec(`BEGIN; ${TABLES} COMMIT;`);
+    else
+      for (let from = version; from < SCHEMA_VERSION; from++)
+        database.exec(`BEGIN; ${MIGRATIONS[from]} PRAGMA user_version = ${from + 1}; COMMIT;`);
     database.exec(SPARE_TABLES);
     database.exec(`PRAGMA max_page_count = ${Math.ceil(maxBytes / Number(scalarOf(database, 'PRAGMA page_size')))}`);
     this.#statements.clear();
@@ -259,10 +270,11 @@ export class HistoryDatabase {
     );
   }
 
-  #addFigures({ counts, occupancy, seen, heat, figures }: FigureBatch): void {
+  #addFigures({ counts, occupancy, seen, seeing, heat, figures }: FigureBatch): void {
     for (const row of counts) this.#statement(ADD_ROWS.counts).run(...row);
     for (const row of occupancy) this.#statement(ADD_ROWS.occupancy).run(...row);
     for (const row of seen) this.#statement(ADD_ROWS.seen).run(...row);
+    for (const row of seeing) this.#statement(ADD_ROWS.seeing).run(...row);
     for (const [stream, hourS, cells] of heat)
       for (const [cell, ms] of cells.entries()) if (ms > 0) this.#statement(ADD_ROWS.heat).run(stream, hourS, cell, ms);
     for (const { stream, endS, fpsIn, fpsPublished, p50, p95, p99 } of figures)

@@ -1,6 +1,7 @@
 import type { SQLInputValue } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EventMessage } from '../protocol/feed.ts';
+import { BLIND_REASONS, type BlindReason } from '../protocol/report.ts';
 import type { CountRow, HeatReply, HistoryReply, OccupancyRow, SeenRow } from '../protocol/rest.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 import type { HistoryDatabase } from './history-database.ts';
@@ -30,6 +31,14 @@ const WHOLE = 'CAST(? AS INTEGER)';
 const MOST_ROWS = 10_000;
 const STEPS_AT_ONCE = 500;
 const SEEN_COLUMNS = 'sum(frames) AS frames, sum(seen_ms) / 1000 AS seenS';
+/** Some minutes have rows of one table only: nothing came, or nothing else was known then. */
+const WATCHED = `(SELECT stream, time_s, frames, seen_ms, NULL AS reason, NULL AS ms FROM seen
+  UNION ALL SELECT stream, time_s, 0, 0, reason, ms FROM seeing)`;
+const WATCHED_COLUMNS = ['', ...BLIND_REASONS]
+  .map((reason) => `sum(ms) FILTER (WHERE reason = '${reason}') / 1000 AS ${reason === '' ? 'watchedS' : reason}`)
+  .join();
+type WatchedSums = Pick<SeenRow, 'timeMs' | 'stream' | 'frames' | 'seenS'> &
+  Readonly<Record<'watchedS' | BlindReason, number | null>>;
 const ZONE_COLUMNS =
   'zone, max(most) AS max, sum(object_ms) / 1000 AS objectS, sum(occupied_ms) / 1000 AS occupiedS, sum(arrivals) AS arrivals';
 type ZoneSums = Omit<OccupancyRow, 'mean' | 'dwellS' | 'seenS'>;
@@ -80,8 +89,14 @@ export class HistoryQueries {
     return this.#steps('counts', columns, ['line', 'direction', 'label'], span, { only });
   }
 
-  seen(span: SpanQuery): Promise<StepPage<SeenRow>> {
-    return this.#steps('seen', SEEN_COLUMNS, [], span);
+  async seen(span: SpanQuery): Promise<StepPage<SeenRow>> {
+    const { rows, nextS } = await this.#steps<WatchedSums>('watched', `${SEEN_COLUMNS}, ${WATCHED_COLUMNS}`, [], span);
+    const whole = rows.map(({ timeMs, stream, frames, seenS, watchedS, ...blind }): SeenRow => {
+      const blindS = Object.fromEntries(Object.entries(blind).filter(([, seconds]) => seconds !== null));
+      const isKnown = watchedS !== null || Object.keys(blindS).length > 0;
+      return { timeMs, stream, frames, seenS, watchedS: isKnown ? (watchedS ?? 0) : null, blindS };
+    });
+    return { rows: whole, nextS };
   }
 
   async occupancy({ zone, ...span }: Parameters<HistoryCalls['occupancy']>[0]): Promise<StepPage<OccupancyRow>> {
@@ -89,7 +104,7 @@ export class HistoryQueries {
     const { rows, nextS } = await this.#steps<ZoneSums>('occupancy', ZONE_COLUMNS, ['zone'], span, { only });
     const seen = new Map<string, number>();
     for (const stream of new Set(rows.map((row) => row.stream))) {
-      const steps = await this.#steps<SeenRow>(
+      const steps = await this.#steps<Pick<SeenRow, 'timeMs' | 'seenS'>>(
         'seen',
         SEEN_COLUMNS,
         [],
@@ -195,22 +210,24 @@ export class HistoryQueries {
 
   /** Sums rows over the steps of a span, oldest first; ends after the step with the row number `most`. */
   async #steps<Row extends { readonly timeMs: number }>(
-    table: 'counts' | 'seen' | 'occupancy',
+    table: 'counts' | 'seen' | 'occupancy' | 'watched',
     columns: string,
     groups: readonly string[],
     { fromS, toS, stepS, offsetS, stream, streams }: SpanQuery,
     { only = [], most = MOST_ROWS }: { readonly only?: Conditions; readonly most?: number } = {},
   ): Promise<StepPage<Row>> {
     const oldestS = this.#database.oldestFigureS();
+    const tables = table === 'watched' ? (['seen', 'seeing'] as const) : [table];
+    const streamsNow = (): readonly string[] => [...new Set(tables.flatMap((each) => this.#database.streamsOf(each)))];
     let rows: Row[] = [];
     let nextS = Number.isNaN(oldestS) ? toS : Math.max(fromS, oldestS);
     while (nextS < toS && rows.length < most) {
       const endS = Math.min(toS, (Math.floor((nextS + offsetS) / stepS) + STEPS_AT_ONCE) * stepS - offsetS);
       const found: Row[] = [];
-      for (const one of stream === undefined ? this.#database.streamsOf(table) : [stream]) {
+      for (const one of stream === undefined ? streamsNow() : [stream]) {
         if (streams?.includes(one) === false) continue;
         const which = joined([['stream = ?', one], ['time_s >= ?', nextS], ['time_s < ?', endS], ...only]);
-        const sql = `SELECT ((time_s + ${WHOLE}) / ${WHOLE} * ${WHOLE} - ${WHOLE}) * 1000 AS timeMs, stream, ${columns} FROM ${table}
+        const sql = `SELECT ((time_s + ${WHOLE}) / ${WHOLE} * ${WHOLE} - ${WHOLE}) * 1000 AS timeMs, stream, ${columns} FROM ${table === 'watched' ? WATCHED : table}
           WHERE ${which.sql} GROUP BY ${['timeMs', ...groups].join()}`;
         for (const row of this.#database.all<Row>(sql, offsetS, stepS, stepS, offsetS, ...which.values))
           found.push(row);

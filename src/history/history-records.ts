@@ -41,6 +41,8 @@ export interface FigureBatch {
     arrivals: number,
   ])[];
   readonly seen: readonly (readonly [stream: string, minuteS: number, frames: number, seenMs: number])[];
+  /** Time in which it was watched, with an empty reason, and in which it was not. */
+  readonly seeing: readonly (readonly [stream: string, minuteS: number, reason: string, ms: number])[];
   /** Milliseconds that objects stood in each cell of `HEAT_GRID`, row by row. */
   readonly heat: readonly (readonly [stream: string, hourS: number, cells: Float64Array])[];
   readonly figures: readonly FigureRow[];

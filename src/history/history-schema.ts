@@ -1,5 +1,11 @@
 /** Version of the tables, as `PRAGMA user_version` has it. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
+
+const SEEING = `CREATE TABLE seeing (stream TEXT, time_s INTEGER, reason TEXT, ms REAL NOT NULL,
+  PRIMARY KEY (stream, time_s, reason)) WITHOUT ROWID;`;
+
+/** What makes the next version of the tables of each earlier one. */
+export const MIGRATIONS: Readonly<Record<number, string>> = { 1: SEEING };
 
 const EVENTS = `(
   id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, kind TEXT NOT NULL, stream TEXT, host TEXT, message TEXT NOT NULL,
@@ -10,7 +16,7 @@ export const EVENT_COLUMNS =
   'time_ms, kind, stream, host, message, event, seq, phase, rule, label, zone, line, delivered, json';
 
 /** The tables of figures. Each key begins with the stream and a time in seconds since 1970. */
-export const FIGURE_TABLES = ['counts', 'occupancy', 'seen', 'heat', 'figures'] as const;
+export const FIGURE_TABLES = ['counts', 'occupancy', 'seen', 'seeing', 'heat', 'figures'] as const;
 
 /** Makes the tables of a history; docs/history.md describes them. */
 export const TABLES = `
@@ -21,6 +27,7 @@ CREATE TABLE occupancy (stream TEXT, time_s INTEGER, zone TEXT, most INTEGER NOT
   occupied_ms REAL NOT NULL, arrivals INTEGER NOT NULL, PRIMARY KEY (stream, time_s, zone)) WITHOUT ROWID;
 CREATE TABLE seen (stream TEXT, time_s INTEGER, frames INTEGER NOT NULL, seen_ms REAL NOT NULL,
   PRIMARY KEY (stream, time_s)) WITHOUT ROWID;
+${SEEING}
 CREATE TABLE heat (stream TEXT, time_s INTEGER, cell INTEGER, object_ms REAL NOT NULL,
   PRIMARY KEY (stream, time_s, cell)) WITHOUT ROWID;
 CREATE TABLE figures (stream TEXT, time_s INTEGER, step_s INTEGER, fps_in REAL, fps_published REAL, p50_ms REAL, p95_ms REAL,
@@ -52,6 +59,7 @@ export const ADD_ROWS = {
     arrivals = arrivals + excluded.arrivals`,
   seen: `INSERT INTO seen VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET frames = frames + excluded.frames, seen_ms = seen_ms + excluded.seen_ms`,
+  seeing: 'INSERT INTO seeing VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET ms = ms + excluded.ms',
   heat: 'INSERT INTO heat VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET object_ms = object_ms + excluded.object_ms',
   figures: 'INSERT OR REPLACE INTO figures VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
 } as const satisfies Record<(typeof FIGURE_TABLES)[number], string>;

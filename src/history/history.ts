@@ -5,6 +5,7 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { THREAD_LIMITS, workerEntry } from '../core/worker-entry.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { SeeingSpan } from '../events/seeing-ledger.ts';
 import { BackOff } from '../flow/back-off.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import type { HeatReply, HistoryReply, StreamsReply } from '../protocol/rest.ts';
@@ -132,6 +133,11 @@ export class History {
   /** Counts what is in a result. Call it for each frame, on its way to the sinks. */
   observe(frame: PublishedFrame): void {
     this.#tally.observe(frame, this.#wallMs());
+  }
+
+  /** Adds times in which a stream was watched, or was not. @param untilMs - now, by their clock. */
+  watched(stream: string, spans: readonly SeeingSpan[], untilMs: number): void {
+    this.#tally.addSeeing(stream, spans, this.#wallMs() - untilMs);
   }
 
   /** Adds the figures of all streams, once a second. */

@@ -16,7 +16,7 @@ import { name } from './bounds.ts';
 import type { EventMessage } from './feed.ts';
 import { type DeadLetter, type JobOrder, type JobReport, jobOrder } from './fleet.ts';
 import type { FleetReport } from './fleet-report.ts';
-import type { HostReport, StreamReport } from './report.ts';
+import type { BlindReason, HostReport, StreamReport } from './report.ts';
 import {
   type LabelledVerdict,
   labelledVerdict,
@@ -109,6 +109,10 @@ export interface SeenRow {
   readonly frames: number;
   /** Seconds of media time between them, without gaps of more than 5 s. */
   readonly seenS: number;
+  /** Seconds of the host's clock in which its results showed the scene; null for a time of which that was not kept. */
+  readonly watchedS: number | null;
+  /** Seconds of the host's clock in which they did not, by reason: `down`, `paused`, `shed`, `black`, `frozen`; without those that are 0. */
+  readonly blindS: Readonly<Partial<Record<BlindReason, number>>>;
 }
 
 /** How full a zone was in one step of time. */

@@ -17,6 +17,7 @@ export function ruleEvent(id: string, seq: number, phase: EventPhase, more: Part
 export const NO_KEEPER: EventKeeper = {
   record: () => Promise.resolve(true),
   delivered: () => undefined,
+  watched: () => undefined,
   unfinished: () => Promise.resolve({ undelivered: [], open: [] }),
 };
 

@@ -1,9 +1,11 @@
 import { expect, it } from 'vitest';
 import { EventDesk, type EventKeeper } from '../../../src/events/event-desk.ts';
 import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
+import type { StreamReport } from '../../../src/protocol/report.ts';
 import type { RuleEvent } from '../../../src/protocol/rule-event.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { ruleEvent } from '../../support/rule-events.ts';
+import { streamReport } from '../../support/sample-reports.ts';
 
 const brief = ({ id, seq, phase, endReason }: RuleEvent): string => `${id}.${seq} ${endReason ?? phase}`;
 
@@ -15,6 +17,7 @@ function desk(
   passing?: (event: RuleEvent) => Promise<void> | undefined,
 ) {
   const [sent, kept, delivered]: [string[], string[], string[]] = [[], [], []];
+  const watched: object[] = [];
   const clock = new ManualClock();
   const config = parseStream({ id: 'gate', source: 'clip.mp4', events: [{ id: 'lost', kind: 'stream' }] }, {});
   const events = new EventDesk({
@@ -33,9 +36,10 @@ function desk(
   const keeper: EventKeeper = {
     record: async (...events) => kept.push(...events.map(brief)) > 0,
     delivered: (id, seq) => delivered.push(`${id}.${seq}`),
+    watched: (stream, spans) => watched.push(...spans.map((span) => ({ stream, ...span }))),
     unfinished: async () => ({ undelivered, open }),
   };
-  return { events, keeper, sent, kept, delivered, clock };
+  return { events, keeper, sent, kept, delivered, watched, clock };
 }
 
 it('what an earlier process left under a lease is neither sent nor ended by this host, but is open no longer', async () => {
@@ -120,4 +124,25 @@ it('a record counts as delivered once all have it: one that waits for the end of
   onTold();
   await told;
   expect(delivered).toEqual(['at-once.0', 'left.0', 'waits.0']);
+});
+
+it('the time in which a stream was watched, or was not, is kept once, to its end', async () => {
+  const { events, keeper, watched, clock } = desk();
+  await events.keepIn(keeper);
+  const report = (state: StreamReport['state']): void =>
+    events.onReport([{ ...streamReport('gate'), state, sign: null }], 0);
+  report('reconnecting');
+  clock.advance(1000);
+  report('reconnecting');
+  clock.advance(500);
+  report('paused');
+  clock.advance(250);
+  events.onRemoved('gate', false, 0);
+  await events.close();
+  const [at0, at1, at2] = [0, 1000, 1500].map((ms) => ms + clock.now() - 1750);
+  expect(watched).toEqual([
+    { stream: 'gate', reason: 'down', fromMs: at0, toMs: at1 },
+    { stream: 'gate', reason: 'down', fromMs: at1, toMs: at2 },
+    { stream: 'gate', reason: 'paused', fromMs: at2, toMs: clock.now() },
+  ]);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../src/core/seeded-random.ts';
-import { SeeingLedger } from '../../../src/events/seeing-ledger.ts';
+import { SeeingLedger, type SeeingSpan } from '../../../src/events/seeing-ledger.ts';
 import type { BlindReason } from '../../../src/protocol/report.ts';
 
 /** Results ten times a second from one moment to another, both included. */
@@ -83,6 +83,7 @@ describe('SeeingLedger', () => {
       const random = seededRandom(seed);
       const ledger = new SeeingLedger(500);
       let nowMs = 500;
+      const taken: SeeingSpan[] = [];
       for (let step = 0; step < 200; step++) {
         nowMs += Math.floor(random() ** 4 * 20_000);
         const trouble = reasons[Math.floor(random() * reasons.length)]!;
@@ -92,7 +93,17 @@ describe('SeeingLedger', () => {
         const blind = Object.values(blindMs).reduce((sum, ms) => sum + ms, 0);
         expect(totalMs).toBe(nowMs - 500);
         expect(watchedMs + blind).toBeCloseTo(totalMs, 3);
+        if (random() < 0.2) taken.push(...ledger.take());
       }
+      ledger.end(nowMs);
+      taken.push(...ledger.take());
+      expect(taken[0]!.fromMs).toBe(500);
+      expect(taken.slice(1).map(({ fromMs }) => fromMs)).toEqual(taken.slice(0, -1).map(({ toMs }) => toMs));
+      const { watchedMs, blindMs } = ledger.report(nowMs);
+      const msOf = (reason: string | null): number =>
+        taken.filter((span) => span.reason === reason).reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+      expect(msOf(null)).toBeCloseTo(watchedMs, 3);
+      for (const [reason, ms] of Object.entries(blindMs)) expect(msOf(reason)).toBeCloseTo(ms, 3);
     }
   });
 });

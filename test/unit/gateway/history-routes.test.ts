@@ -178,7 +178,9 @@ describe('figures of the past', () => {
 
   it('say how full zones were, how long streams were seen, and where objects stood', async () => {
     second('gate', 0);
+    history.watched('gate', [{ reason: null, fromMs: 0, toMs: 1000 }], 0);
     nowMs += MINUTE_MS;
+    history.watched('gate', [{ reason: 'down', fromMs: 1000, toMs: 31_000 }], MINUTE_MS);
     // 24 intervals of 40 ms.
     const [row] = (await api.occupancy()).occupancy;
     const { mean, objectS, dwellS, seenS, occupiedS, ...rest } = row!;
@@ -196,8 +198,14 @@ describe('figures of the past', () => {
       'time,stream,zone,max,mean,objectS,occupiedS,arrivals,dwellS,seenS',
     );
     expect((await api.seen({ by: 'minute' })).seen).toEqual([
-      { timeMs: NOON_MS, stream: 'gate', frames: 25, seenS: expect.closeTo(0.96) },
+      {
+        ...{ timeMs: NOON_MS, stream: 'gate', frames: 25, seenS: expect.closeTo(0.96) },
+        ...{ watchedS: expect.closeTo(1), blindS: { down: expect.closeTo(30) } },
+      },
     ]);
+    expect((await text('/api/seen?format=csv')).lines[0]).toBe(
+      'time,stream,frames,seenS,watchedS,downS,pausedS,shedS,blackS,frozenS',
+    );
     const { columns, rows, cells, ...heat } = await api.heat('gate', { fromMs: NOON_MS - HOUR_MS });
     expect([columns, rows, heat]).toEqual([32, 18, { stream: 'gate', seenS: expect.closeTo(0.96) }]);
     // The lower edge of the box has its middle in the middle of the picture.

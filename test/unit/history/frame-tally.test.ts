@@ -45,6 +45,28 @@ describe('the tally of results', () => {
     ]);
   });
 
+  it('adds up the times in which a stream was watched, or was not, by minutes of the host', () => {
+    const tally = new FrameTally();
+    // The other clock began 100 s before the minute.
+    const aheadMs = NOW_MS - 100_000;
+    const spans = [
+      { reason: null, fromMs: 90_000, toMs: 130_000 },
+      { reason: 'down', fromMs: 130_000, toMs: 290_000 },
+    ] as const;
+    tally.addSeeing('gate', spans, aheadMs);
+    tally.addSeeing('gate', [{ reason: null, fromMs: 290_000, toMs: 291_000 }], aheadMs);
+    expect(tally.take(NOW_MS).seeing).toEqual([
+      ['gate', MINUTE_S - 60, '', 10_000],
+      ['gate', MINUTE_S, '', 30_000],
+      ['gate', MINUTE_S, 'down', 30_000],
+      ['gate', MINUTE_S + 60, 'down', 60_000],
+      ['gate', MINUTE_S + 120, 'down', 60_000],
+      ['gate', MINUTE_S + 180, 'down', 10_000],
+      ['gate', MINUTE_S + 180, '', 1000],
+    ]);
+    expect(tally.take(NOW_MS).seeing).toEqual([]);
+  });
+
   it('counts crossings by line, direction and label, and each track when it appears', () => {
     const tally = new FrameTally();
     const crossing = { lineId: 'door', trackId: 1, label: 'person', direction: 'left-to-right', ptsUs: 0 } as const;

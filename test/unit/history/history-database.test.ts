@@ -46,7 +46,7 @@ describe('the tables of a history', () => {
   }
 
   function add(batch: Partial<FigureBatch>): boolean {
-    const none = { counts: [], occupancy: [], seen: [], heat: [], figures: [] };
+    const none = { counts: [], occupancy: [], seen: [], seeing: [], heat: [], figures: [] };
     return database.write([{ type: 'figures', batch: { ...none, ...batch } }]);
   }
 
@@ -112,7 +112,47 @@ describe('the tables of a history', () => {
       { ...common, zone: 'yard', max: 0, mean: 0, objectS: 0, occupiedS: 0, arrivals: 0, dwellS: null },
     ]);
     expect((await queries.occupancy({ ...span, zone: 'yard' })).rows.map(({ zone }) => zone)).toEqual(['yard']);
-    expect((await queries.seen(span)).rows).toEqual([{ ...common, frames: 3000 }]);
+    expect((await queries.seen(span)).rows).toEqual([{ ...common, frames: 3000, watchedS: null, blindS: {} }]);
+  });
+
+  it('say for how long a stream was watched, and why it was not, also where nothing came', async () => {
+    add({
+      seen: [['gate', NOW_S, 100, 20_000]],
+      seeing: [
+        ['gate', NOW_S, '', 21_000],
+        ['gate', NOW_S, 'down', 39_000],
+        ['gate', NOW_S + 60, 'down', 50_000],
+        ['gate', NOW_S + 60, 'black', 10_000],
+        ['yard', NOW_S + HOUR_S, 'paused', 60_000],
+      ],
+    });
+    add({ seeing: [['gate', NOW_S + 60, 'black', 500]] });
+    expect((await queries.seen(span)).rows).toEqual([
+      {
+        ...{ timeMs: NOW_S * 1000, stream: 'gate', frames: 100, seenS: 20, watchedS: 21 },
+        blindS: { down: 89, black: 10.5 },
+      },
+      {
+        ...{ timeMs: (NOW_S + HOUR_S) * 1000, stream: 'yard', frames: 0, seenS: 0, watchedS: 0 },
+        blindS: { paused: 60 },
+      },
+    ]);
+  });
+
+  it('of an earlier version are completed, and nothing is lost', async () => {
+    add({ seen: [['gate', NOW_S, 100, 20_000]] });
+    database.close();
+    const earlier = new DatabaseSync(path);
+    earlier.exec('DROP TABLE seeing; PRAGMA user_version = 1');
+    earlier.close();
+    open(16 * MIB);
+    expect(notices).toEqual([]);
+    add({ seeing: [['gate', NOW_S + HOUR_S, 'down', 60_000]] });
+    expect((await queries.seen(span)).rows.map(({ seenS, watchedS, blindS }) => [seenS, watchedS, blindS])).toEqual([
+      [20, null, {}],
+      [0, 0, { down: 60 }],
+    ]);
+    expect(database.all('PRAGMA user_version')).toEqual([{ user_version: 2 }]);
   });
 
   it('answer with whole steps, and say where the next page begins', async () => {

@@ -394,7 +394,15 @@ describe('the file', () => {
     const tables = askElsewhere("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name") as {
       name: string;
     }[];
-    expect(tables.map(({ name }) => name)).toEqual(['counts', 'events', 'figures', 'heat', 'occupancy', 'seen']);
+    expect(tables.map(({ name }) => name)).toEqual([
+      'counts',
+      'events',
+      'figures',
+      'heat',
+      'occupancy',
+      'seeing',
+      'seen',
+    ]);
     expect(await history.record(ruleEvent('a', 1, 'end'))).toBe(true);
   });
 
