@@ -6,7 +6,9 @@ export type RatioPoint = readonly [x: number, y: number];
 
 /** Pixels of an object: run lengths of the whole picture as COCO compresses them, see `rle.ts`. */
 export interface Mask {
+  /** Of the picture, in source pixels. */
   readonly size: readonly [height: number, width: number];
+  /** Compressed run lengths, column by column from the top left, the first of pixels outside. */
   readonly counts: string;
 }
 

@@ -176,7 +176,7 @@ function walk(a: Runs, b: Runs, report: (length: number, isInA: boolean, isInB: 
 }
 
 /** Number of pixels inside both. @throws RangeError for masks of different sizes. */
-export function sharedArea(a: Runs, b: Runs): number {
+function sharedArea(a: Runs, b: Runs): number {
   let shared = 0;
   walk(a, b, (length, isInA, isInB) => {
     if (isInA && isInB) shared += length;

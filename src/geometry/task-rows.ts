@@ -6,7 +6,7 @@ import { maskOf } from './rle.ts';
 export type RowKind = Pick<ModelSpec, 'task' | 'keypoints'>;
 
 /** Columns of a final row with a mask before its runs: those of the box, width and height of the picture, number of runs. */
-export const MASK_COLUMNS = DETECTION_COLUMNS + 3;
+const MASK_COLUMNS = DETECTION_COLUMNS + 3;
 
 /** Larger whole numbers have no exact f32: a longer run is written as several with runs of length 0 between them. */
 export const LONGEST_RUN = 2 ** 24;

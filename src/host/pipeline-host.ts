@@ -493,9 +493,6 @@ export class PipelineHost implements RuntimePort {
 }
 
 function notOverlaid(id: string, changed: readonly string[]): SightlineError {
-  return new SightlineError(
-    'STREAM_NOT_FOUND',
-    `the overlay changes no stream "${id}"; it changes ${changed.join(', ') || 'none'}`,
-    { id },
-  );
+  const known = changed.join(', ') || 'none';
+  return new SightlineError('STREAM_NOT_FOUND', `the overlay changes no stream "${id}"; it changes ${known}`, { id });
 }

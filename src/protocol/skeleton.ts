@@ -30,7 +30,9 @@ const LEAST_SCORE = 0.5;
 
 /** What is drawn of an object's key points. */
 export interface Pose {
+  /** Places of the points that are seen, in source pixels. */
   readonly points: readonly (readonly [x: number, y: number])[];
+  /** Between points of a person, in source pixels. */
   readonly lines: readonly (readonly [from: readonly [number, number], to: readonly [number, number]])[];
 }
 

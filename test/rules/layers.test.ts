@@ -128,6 +128,7 @@ describe('the client', () => {
       'src/errors/error-codes.ts',
       'src/errors/sightline-error.ts',
       'src/protocol/result-record.ts',
+      'src/protocol/skeleton.ts',
     ]);
   });
 
