@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from './rtsp-server.ts';
@@ -14,10 +14,15 @@ process.once('exit', () => {
 });
 
 export interface BrokerPlan {
-  /** Also the name of its Debian package. */
+  /** Also the name of its Debian package, unless `missing` is there. */
   readonly command: string;
+  /** Why it cannot be started, and what to do; null if it can. Default: looks for the command. */
+  readonly missing?: () => string | null;
   /** Settings, and the arguments that name them. */
-  readonly args: (place: { readonly port: number; readonly folder: string }) => readonly string[];
+  readonly args: (place: {
+    readonly port: number;
+    readonly folder: string;
+  }) => readonly string[] | Promise<readonly string[]>;
   /** What its log says once it accepts connections. */
   readonly ready: string;
   /** SIGTERM where it writes what it has to the disk only then. */
@@ -44,7 +49,12 @@ export class BrokerProcess {
   }
 
   /** Why it cannot be started; null if it can. */
-  static missing({ command }: BrokerPlan): string | null {
+  static missing({ command, missing }: BrokerPlan): string | null {
+    if (missing !== undefined) {
+      const why = missing();
+      if (why !== null) console.warn(`SKIPPED: ${why}`);
+      return why;
+    }
     const isThere = spawnSync(command, ['-h'], { env }).error === undefined;
     if (!isThere) console.warn(`SKIPPED: ${command} is not installed (apt-get install ${command})`);
     return isThere ? null : `${command} is not installed`;
@@ -53,7 +63,7 @@ export class BrokerProcess {
   /** Starts or restarts it with what it has kept. Resolves once it accepts connections. */
   async start(): Promise<void> {
     const { command, args, ready } = this.#plan;
-    const child = spawn(command, args(this), { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, await args(this), { env, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
     running.add(child);
     child.once('exit', () => running.delete(child));
@@ -125,3 +135,51 @@ export const NATS: BrokerPlan = {
   ready: 'Server is ready',
   killedBy: 'SIGKILL',
 };
+
+/** The jars of Kafka, as `java -cp` takes them: of Maven's `org.apache.kafka:kafka_2.13`, or `libs/*` of its archive. */
+const KAFKA_CLASSPATH = process.env.KAFKA_CLASSPATH ?? '';
+
+/**
+ * Kafka in KRaft mode, one node. Its listener for clients takes everybody on `port`; the user `someone` with the password `hush-hush` signs in with
+ * PLAIN at `signInPort`. It makes no topic by itself.
+ */
+export const KAFKA: BrokerPlan = {
+  command: 'java',
+  missing: () =>
+    KAFKA_CLASSPATH !== ''
+      ? null
+      : 'KAFKA_CLASSPATH is not set (mvn dependency:copy-dependencies of org.apache.kafka:kafka_2.13, with slf4j-simple)',
+  args: async ({ port, folder }) => {
+    const file = join(folder, 'server.properties');
+    const java = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', KAFKA_CLASSPATH];
+    if (!existsSync(file)) {
+      const [controller, signedIn] = [await freePort(), await freePort()];
+      const login = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_someone="hush-hush";';
+      const lines = [
+        ...['process.roles=broker,controller', 'node.id=1', `controller.quorum.voters=1@127.0.0.1:${controller}`],
+        `listeners=OPEN://127.0.0.1:${port},SIGNED://127.0.0.1:${signedIn},CONTROLLER://127.0.0.1:${controller}`,
+        ...['controller.listener.names=CONTROLLER', 'inter.broker.listener.name=OPEN'],
+        'listener.security.protocol.map=OPEN:PLAINTEXT,CONTROLLER:PLAINTEXT,SIGNED:SASL_PLAINTEXT',
+        ...['sasl.enabled.mechanisms=PLAIN', `listener.name.signed.plain.sasl.jaas.config=${login}`],
+        ...[`log.dirs=${join(folder, 'log')}`, 'auto.create.topics.enable=false', 'num.partitions=2'],
+        ...[
+          'offsets.topic.replication.factor=1',
+          'offsets.topic.num.partitions=1',
+          'group.initial.rebalance.delay.ms=0',
+        ],
+      ];
+      writeFileSync(file, `${lines.join('\n')}\n`);
+      const format = ['kafka.tools.StorageTool', 'format', '-t', 'AAAAAAAAAAAAAAAAAAAAAQ', '-c', file];
+      const { status, stderr, stdout } = spawnSync('java', [...java, ...format], { encoding: 'utf8' });
+      if (status !== 0) throw new Error(`Kafka's storage could not be made:\n${stdout}${stderr}`);
+    }
+    return [...java, 'kafka.Kafka', file];
+  },
+  ready: 'Kafka Server started',
+  killedBy: 'SIGKILL',
+};
+
+/** Where a broker of the plan `KAFKA` wants users to sign in. */
+export function signInPort({ folder }: Pick<BrokerProcess, 'folder'>): number {
+  return Number(/SIGNED:\/\/127\.0\.0\.1:(\d+)/.exec(readFileSync(join(folder, 'server.properties'), 'utf8'))![1]);
+}

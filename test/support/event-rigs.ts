@@ -1,10 +1,13 @@
+import { randomUUID } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect as connectNats, type NatsConnection } from '@nats-io/transport-node';
+import { Admin, Consumer, stringDeserializers } from '@platformatic/kafka';
 import { connectAsync, type MqttClient } from 'mqtt';
 import type { CloudEvent } from '../../src/protocol/rule-event.ts';
-import { BrokerProcess, MOSQUITTO, NATS } from './broker-process.ts';
+import { BrokerProcess, KAFKA, MOSQUITTO, NATS, signInPort } from './broker-process.ts';
 import { RedisServer, redisMissing } from './redis-server.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -182,6 +185,67 @@ export const natsRig: RigKind = {
       close: async () => {
         await connection.close();
         await broker.close();
+      },
+    };
+  },
+};
+
+/** It takes seconds to start, so that the tests share one, each with topics of its own. */
+let sharedKafka: Promise<BrokerProcess> | null = null;
+let kafkaRigs = 0;
+
+export const kafkaRig: RigKind = {
+  missing: BrokerProcess.missing(KAFKA),
+  async open() {
+    sharedKafka ??= BrokerProcess.open(KAFKA).then((opened) => {
+      process.once('exit', () => rmSync(opened.folder, { recursive: true, force: true }));
+      return opened;
+    });
+    const broker = await sharedKafka;
+    kafkaRigs += 1;
+    const [topic, small] = [`events-${kafkaRigs}`, `small-${kafkaRigs}`];
+    const client = { clientId: 'test', bootstrapBrokers: [{ host: '127.0.0.1', port: broker.port }] };
+    const admin = new Admin(client);
+    await admin.createTopics({ topics: [topic], partitions: 2, replicas: 1 });
+    const configs = [{ name: 'max.message.bytes', value: '100' }];
+    await admin.createTopics({ topics: [small], partitions: 1, replicas: 1, configs });
+    await admin.close();
+    let isRunning = true;
+    const start = async (): Promise<void> => {
+      await broker.start();
+      isRunning = true;
+    };
+    return {
+      settings: { url: `kafka://127.0.0.1:${broker.port}`, topic },
+      refused: { url: `kafka://someone:hush-hush@127.0.0.1:${signInPort(broker)}`, mechanism: 'PLAIN', topic: small },
+      start,
+      stop: async () => {
+        await broker.kill();
+        isRunning = false;
+      },
+      pause: () => broker.pause(),
+      resume: () => broker.resume(),
+      fill: null,
+      empty: null,
+      received: async () => {
+        const consumer = new Consumer({
+          ...{ ...client, groupId: `reader-${randomUUID()}`, deserializers: stringDeserializers },
+          ...{ autocommit: false, maxWaitTime: 200 },
+        });
+        try {
+          const ends = (await consumer.listOffsets({ topics: [topic] })).get(topic)!;
+          const count = Number(ends.reduce((sum, end) => sum + end, 0n));
+          const events: CloudEvent[] = [];
+          if (count === 0) return events;
+          for await (const { value } of await consumer.consume({ topics: [topic], mode: 'earliest' }))
+            if (events.push(JSON.parse(value) as CloudEvent) === count) break;
+          return events;
+        } finally {
+          await consumer.close(true);
+        }
+      },
+      close: async () => {
+        if (!isRunning) await start();
       },
     };
   },

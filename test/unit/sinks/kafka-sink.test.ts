@@ -6,7 +6,7 @@ import { sinkConfig } from '../../../src/sinks/sink-kinds.ts';
 import { TextSink } from '../../support/text-sink.ts';
 import { eventOf } from './events.ts';
 
-/** Delivery to a real broker is not tested here: there is none that a test could start. */
+/** Delivery to a real broker is in test/conformance/event-sinks.test.ts. */
 describe('a Kafka sink', () => {
   it('that reaches no broker, or one that ends each connection, reports it, accounts for each event and closes', async () => {
     const server = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
