@@ -195,6 +195,13 @@ export class MicroBatcher<T extends BatchItem> {
     return count;
   }
 
+  /** Whether a frame waits of a stream that has a floor: all others give way to it. */
+  get hasUrgent(): boolean {
+    for (const { options, waiting } of this.#streams.values())
+      if (options.hasFloor !== false && waiting.length > 0) return true;
+    return false;
+  }
+
   /** When the next batch closes: once a frame has waited for `delayMs`, or has reached half the age at which it is dropped. */
   #closesMs(delayMs: number): number {
     let closesMs = Number.POSITIVE_INFINITY;
