@@ -208,7 +208,7 @@ export class CameraPage {
       <h2 class="card-title">${id}</h2>
       <span class="badge">${signText(report) || (state === 'running' ? 'Watching' : formatName(state))}</span>
       <span class="card-host" title="Runs on ${host}" ?hidden=${host === undefined}>${host}</span>
-      <span class="source" title="${source}, ${policy}">${size}${source}</span>
+      <span class="source" title="${source}, ${policy}">${size}${source}${report.model === undefined ? '' : `, detector ${report.model}`}</span>
       <button type="button" class="button" data-needs="operator" aria-label="${verb} ${id}" ?hidden=${!canPause}
         @click=${busy(() => (canResume ? this.#actions.resume : this.#actions.pause)(id))}>${verb}</button>
       <button type="button" class="button" data-needs="operator" aria-label="Remove ${id}"

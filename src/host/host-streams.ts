@@ -146,8 +146,7 @@ export class HostStreams {
     this.#adding.add(id);
     try {
       return await this.#mutex.run(id, async () => {
-        const chosen = this.#chosen(config);
-        const instance = await this.#instanceOf(chosen);
+        const { chosen, instance } = await this.#firstModel(config);
         const own = isBulk ? undefined : this.#changesOf(chosen);
         const applied = withChanges(chosen, own);
         const input = await inputOf(applied, instance);
@@ -206,6 +205,18 @@ export class HostStreams {
     if (input.source?.url !== stream.input.source?.url) await tryInput(input, runtime.ffmpeg, config.openTimeoutMs);
     await runtime.rearrange(stream, to, input);
     return this.#remember(stream, { own }, ordered);
+  }
+
+  /** The detector that a new stream begins with: its own if that of its time cannot be loaded, which is tried again. */
+  async #firstModel(config: StreamConfig): Promise<{ readonly chosen: StreamConfig; readonly instance: string }> {
+    const chosen = this.#chosen(config);
+    if (chosen === config) return { chosen, instance: await this.#instanceOf(config) };
+    try {
+      return { chosen, instance: await this.#instanceOf(chosen) };
+    } catch {
+      // `followModel` says why, at once.
+      return { chosen: config, instance: await this.#instanceOf(config) };
+    }
   }
 
   /** Moves a stream to the detector that it is to use now. @throws STREAM_NOT_FOUND, MODEL_*, SOURCE_* */

@@ -6,6 +6,8 @@ import type { HostStreams } from './host-streams.ts';
 
 type Choice = StreamConfig['modelWhen'][number];
 
+/** So long a stream keeps a detector: one that finds less may end the event for which it was chosen. */
+const HOLD_MS = 30_000;
 /** A detector that cannot be loaded is tried again after so long. */
 const RETRY_MS = 60_000;
 
@@ -23,7 +25,7 @@ export class ModelChoice {
   readonly #options: ModelChoiceOptions;
   readonly #wallMs: () => number;
   readonly #clocks = new WeakMap<object, WeeklyClock>();
-  /** Streams that are being moved, and until when those that failed are left alone. */
+  /** Until when streams are left alone that were moved, or could not be. */
   readonly #held = new Map<string, number>();
 
   constructor(options: ModelChoiceOptions) {
@@ -40,10 +42,11 @@ export class ModelChoice {
   update(): void {
     const { runtime, streams } = this.#options;
     const nowMs = this.#wallMs();
+    for (const [id, untilMs] of this.#held) if (nowMs >= untilMs) this.#held.delete(id);
     for (const stream of runtime.streams) {
       const { id, model } = stream.config;
-      if (this.modelOf(streams.orderedConfig(stream)) === model) this.#held.delete(id);
-      else if (nowMs >= (this.#held.get(id) ?? 0)) void this.#move(id, nowMs);
+      if (this.modelOf(streams.orderedConfig(stream)) === model) continue;
+      if (!this.#held.has(id)) void this.#move(id, nowMs);
     }
   }
 
@@ -51,7 +54,7 @@ export class ModelChoice {
     this.#held.set(id, nowMs + RETRY_MS);
     try {
       await this.#options.streams.followModel(id);
-      this.#held.delete(id);
+      this.#held.set(id, nowMs + HOLD_MS);
     } catch (error) {
       const { code, message } = SightlineError.from(error, 'CONFIG_INVALID');
       if (code === 'STREAM_NOT_FOUND') this.#held.delete(id);

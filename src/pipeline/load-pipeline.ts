@@ -95,9 +95,12 @@ function inspectPlain(raw: unknown, variables: Variables | undefined): Inspected
     withDefaults(ofDefaults.length === 0 ? raw : withValidDefaults(raw)),
   );
   const others = faults.filter((fault) => !ofDefaults.includes(fault));
-  const references = data === undefined ? [] : [...wrongChannels(data), ...unknownModels(data)];
-  const all = [...ofDefaults, ...others, ...repeatedNames(raw), ...misplacedPlaceholders(raw), ...references];
   const config = data ?? validPart(pipelineConfig, withDefaults(withValidDefaults(raw)));
+  const references = [
+    ...(data === undefined ? [] : wrongChannels(data)),
+    ...(config === null ? [] : unknownModels(config, raw)),
+  ];
+  const all = [...ofDefaults, ...others, ...repeatedNames(raw), ...misplacedPlaceholders(raw), ...references];
   if (config === null) return { config: null, faults: all };
   const { faults: unresolved, placeholders } = variables === undefined ? { faults: [] } : resolveAll(config, variables);
   const whole = placeholders === undefined ? config : { ...config, placeholders };
@@ -187,8 +190,9 @@ function wrongChannels({ alerts, sinks }: z.output<typeof pipelineConfig>): stri
   );
 }
 
-/** Returns a text for each stream whose detector does not exist. */
-function unknownModels({ models, streams }: z.output<typeof pipelineConfig>): string[] {
+/** Returns a text for each stream whose detector does not exist. @param raw - has the names also of those with mistakes. */
+function unknownModels({ streams }: z.output<typeof pipelineConfig>, raw: unknown): string[] {
+  const models = isRecord(raw) && isRecord(raw.models) ? raw.models : {};
   const known = Object.keys(models).join(', ') || 'there is none';
   return streams.flatMap(({ model, modelWhen }, i) => {
     const named = [

@@ -17,6 +17,8 @@ const GAP_MS = 5_000;
 const BLACK_LEVEL = 24;
 /** ... and nine tenths of its cells differ by at most this: a scene at night has lamps and outlines, however dark it is. */
 const BLACK_SPREAD = 4;
+/** Pictures whose mean brightness differs by more have nothing to do with each other. */
+const CUT_LEVELS = 40;
 /** How fast what is judged follows the pictures. Noise and things that pass by fade. */
 const BLACK_MS = 1_500;
 const SCENE_MS = 5_000;
@@ -61,7 +63,10 @@ export class BlindSigns {
       this.#frozen.interrupt();
     }
     const frozenMs = this.#frozen.update(samples, nowMs);
-    this.#darkness = followed(this.#darkness, cellsOf(samples), passedMs / BLACK_MS);
+    const cells = cellsOf(samples);
+    // A camera is covered from one picture to the next: what was before must not fade for seconds.
+    const isCut = this.#darkness !== null && Math.abs(meanOf(cells) - meanOf(this.#darkness)) > CUT_LEVELS;
+    this.#darkness = followed(isCut ? null : this.#darkness, cells, passedMs / BLACK_MS);
     const isBlack = isDark(this.#darkness);
     const blackMs = this.#black.update(isBlack, nowMs);
     // A black picture is no scene, and a frozen one tells nothing about the camera.
@@ -132,9 +137,12 @@ function cellsOf(samples: Uint8Array | Float32Array): Float32Array {
   return cells;
 }
 
+function meanOf(cells: Float32Array): number {
+  return cells.reduce((sum, level) => sum + level, 0) / cells.length;
+}
+
 function isDark(cells: Float32Array): boolean {
-  const mean = cells.reduce((sum, level) => sum + level, 0) / cells.length;
-  if (mean > BLACK_LEVEL) return false;
+  if (meanOf(cells) > BLACK_LEVEL) return false;
   const sorted = cells.toSorted();
   return sorted[Math.floor(0.95 * sorted.length)]! - sorted[Math.floor(0.05 * sorted.length)]! <= BLACK_SPREAD;
 }

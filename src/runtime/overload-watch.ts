@@ -11,8 +11,8 @@ import {
 import { LoweredSettings } from './lowered-settings.ts';
 import type { EventDetails, TargetEvent } from './stream/stream-port.ts';
 
-/** An overload ends once nothing was short for so long. */
-const OVER_MS = 10_000;
+/** An overload ends once nothing was short for so long; later while most streams still miss their targets, whatever the reason seems to be. */
+const OVER_MS = { met: 10_000, missed: 60_000 };
 const SEEN_MS = 600_000;
 /** Targets are missed one after the other: so long the first ones may wait for the overload that they are the beginning of. */
 const HELD_MS = 3_000;
@@ -23,7 +23,7 @@ const LEAST_BUSY = 0.5;
 const MODELS_MS = 30_000;
 
 type EmitEvent = (kind: EventKind, stream: string | undefined, message: string, details: EventDetails) => void;
-type Usage = Pick<HostReport, 'busyRatio' | 'cpuCores' | 'cores'>;
+type Usage = Pick<HostReport, 'busyRatio' | 'cpuCores' | 'othersCores' | 'cores'>;
 
 /**
  * Says once that the host is asked for more than it can do, from when on, what helps, and when it is over. Until then it keeps back
@@ -100,7 +100,7 @@ export class OverloadWatch {
     if (this.#now === null) {
       if (judged !== null && running.some(({ isMissing }) => isMissing))
         this.#begin({ ...judged, sinceMs: Date.now() }, running, nowMs);
-    } else if (nowMs - this.#shortMs >= OVER_MS) this.#end(running, nowMs);
+    } else if (nowMs - this.#shortMs >= overMs(running)) this.#end(running, nowMs);
     else if (judged !== null) this.#now = { ...judged, sinceMs: this.#now.sinceMs };
     if (this.#now !== null) {
       this.#seenUntilMs = nowMs + SEEN_MS;
@@ -137,6 +137,7 @@ export class OverloadWatch {
     this.#usage = {
       cores: host.cores,
       cpuCores: follow(last?.cpuCores, host.cpuCores),
+      othersCores: follow(last?.othersCores, host.othersCores ?? 0),
       busyRatio: Object.fromEntries(busy) as Usage['busyRatio'],
     };
     return this.#usage;
@@ -193,6 +194,11 @@ export class OverloadWatch {
   #tell(id: string, { kind, message, details }: TargetEvent): void {
     this.#emit(kind, id, message, details);
   }
+}
+
+function overMs(running: readonly StreamLoad[]): number {
+  const missing = running.filter(({ isMissing }) => isMissing).length;
+  return missing > 0 && 2 * missing >= running.length ? OVER_MS.missed : OVER_MS.met;
 }
 
 /** A mean that follows the newest value. */

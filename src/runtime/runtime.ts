@@ -458,7 +458,8 @@ export class Runtime {
   }
 
   #countThreads(): void {
-    this.#meter.inferThreads = this.#models.all.reduce((sum, { threads }) => sum + threads, 0);
+    // All of them together run as many batches as the one with the most, see `FairShare`.
+    this.#meter.inferThreads = Math.max(1, ...this.#models.all.map(({ threads }) => threads));
   }
 
   /** Sends an event to the listeners. */

@@ -1,4 +1,4 @@
-import { availableParallelism, totalmem } from 'node:os';
+import { availableParallelism, cpus, totalmem } from 'node:os';
 import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import type { BusyStage, HostReport } from '../protocol/report.ts';
 import { readProcessUsage } from './process-usage.ts';
@@ -18,6 +18,7 @@ export class HostMeter {
   readonly #childCpuMs = new Map<number, number>();
   #loop: EventLoopUtilization = performance.eventLoopUtilization();
   #cpu = process.cpuUsage();
+  #machine = machineTimes();
   #lastMs: number;
   #preprocessMs = 0;
   #inferMs = 0;
@@ -49,6 +50,11 @@ export class HostMeter {
     const cpu = process.cpuUsage(this.#cpu);
     this.#cpu = process.cpuUsage();
     const children = this.#sampleChildren(childPids);
+    const cpuCores = ((cpu.user + cpu.system) / 1000 + children.cpuMs) / elapsedMs;
+    const machine = this.#machine;
+    this.#machine = machineTimes();
+    const totalMs = this.#machine.totalMs - machine.totalMs;
+    const busyCores = totalMs <= 0 ? 0 : (1 - (this.#machine.idleMs - machine.idleMs) / totalMs) * machine.cores;
     const loop = performance.eventLoopUtilization(this.#loop);
     this.#loop = performance.eventLoopUtilization();
     const busyRatio: Record<BusyStage, number> = {
@@ -62,7 +68,9 @@ export class HostMeter {
     const usage: HostUsage = {
       uptimeS: (nowMs - this.#startedMs) / 1000,
       cores,
-      cpuCores: ((cpu.user + cpu.system) / 1000 + children.cpuMs) / elapsedMs,
+      cpuCores,
+      // With fewer cores than the machine has, what others use is not taken from these.
+      ...(machine.cores === cores ? { othersCores: Math.max(0, busyCores - cpuCores) } : {}),
       rssBytes: process.memoryUsage.rss(),
       childRssBytes: children.rssBytes,
       memoryTotalBytes: totalmem(),
@@ -96,6 +104,18 @@ export class HostMeter {
   close(): void {
     this.#loopDelay.disable();
   }
+}
+
+/** CPU time of the whole machine since its start. */
+function machineTimes(): { readonly cores: number; readonly totalMs: number; readonly idleMs: number } {
+  const times = cpus().map((cpu) => cpu.times);
+  const sum = (of: (each: (typeof times)[number]) => number): number =>
+    times.reduce((total, each) => total + of(each), 0);
+  return {
+    cores: times.length,
+    totalMs: sum(({ user, nice, sys, idle, irq }) => user + nice + sys + idle + irq),
+    idleMs: sum(({ idle }) => idle),
+  };
 }
 
 function clamp(ratio: number): number {

@@ -32,7 +32,7 @@ export interface OtherModel {
   readonly basis: string;
 }
 
-export interface HostLoad extends Pick<HostReport, 'busyRatio' | 'cpuCores' | 'cores'> {
+export interface HostLoad extends Pick<HostReport, 'busyRatio' | 'cpuCores' | 'othersCores' | 'cores'> {
   readonly streams: readonly StreamLoad[];
   /** Model inputs per second that the host can infer for them, as measured. */
   readonly capacity: number;
@@ -83,8 +83,13 @@ export function busyOf(host: HostReport | undefined): Busy | null {
   if (host === undefined) return null;
   const ratio = host.busyRatio[host.bottleneck];
   if (ratio >= BOTTLENECK_RATIO) return { part: host.bottleneck, ratio };
-  const processor = host.cpuCores / host.cores;
+  const processor = usedCores(host) / host.cores;
   return processor < SATURATED_RATIO ? null : { part: 'processor', ratio: Math.min(1, processor) };
+}
+
+/** Cores that this process and all others use: none is left for more work, whoever has them. */
+function usedCores({ cpuCores, othersCores = 0 }: Pick<HostReport, 'cpuCores' | 'othersCores'>): number {
+  return cpuCores + othersCores;
 }
 
 /** Frames per second that somebody expects of a stream. */
@@ -120,8 +125,9 @@ export function judgeOverload(load: HostLoad): Omit<OverloadReport, 'sinceMs'> |
  * Decoding is short if all cores are busy, a good part of them with it, and frames do not even enter; or most of them, and the detector
  * has time. Whatever waits for a core looks busy as well, so that comes first.
  */
-function shortStage({ streams, busyRatio, cpuCores, cores }: HostLoad): BusyStage | null {
-  const isSaturated = cpuCores >= SATURATED_RATIO * cores;
+function shortStage(load: HostLoad): BusyStage | null {
+  const { streams, busyRatio, cpuCores, cores } = load;
+  const isSaturated = usedCores(load) >= SATURATED_RATIO * cores;
   const decoding = (busyRatio.decode * cores) / cpuCores;
   const isLate = enteredRatio(streams) < ENTERED_RATIO;
   if (isSaturated && isLate && decoding >= LATE_DECODING_RATIO) return 'decode';

@@ -16,8 +16,8 @@ export interface PresentModel {
 }
 
 /**
- * Returns the detectors with the same classes whose files are on this machine and whose time engine `auto` has measured here. Nothing is
- * measured or fetched for it.
+ * Returns the detectors with the same classes whose files are on this machine, whose time engine `auto` has measured here, and that a roll-out
+ * takes without labels: as good as the present one by their manifests. Nothing is measured or fetched for it.
  */
 export async function modelsAtHand(
   present: PresentModel,
@@ -31,18 +31,27 @@ export async function modelsAtHand(
     (engine === 'auto' ? measured[0] : undefined);
   const own = choices.find(isOwn);
   const ownMs = (own === undefined ? undefined : timeOf(own)?.frameMs) ?? warmMs(present.info);
+  const presentManifest = await manifestAtHand(present.name, environment);
   const models = new Map<string, OtherModel>();
   for (const choice of choices) {
     const time = timeOf(choice);
     if (choice.model === present.name || time === undefined || ownMs === null) continue;
     const manifest = await manifestAtHand(choice.model, environment);
     if (manifest === null || !isDeepStrictEqual(manifest.classes, present.classes)) continue;
+    if (!isAsGood(manifest, presentManifest)) continue;
     if (choice.inputSize !== `${manifest.input.width}x${manifest.input.height}`) continue;
     const times = `${time.frameMs.toFixed(1)} instead of ${ownMs.toFixed(1)} ms a frame`;
     const basis = `${times}, measured once on this machine on ${time.engine} ${time.precision}`;
     models.set(choice.model, { name: choice.model, speedup: ownMs / time.frameMs, basis });
   }
   return [...models.values()];
+}
+
+/** As a roll-out without labels wants it, see `labelledVerdictOf`. */
+function isAsGood(candidate: Manifest, present: Manifest | null): boolean {
+  const [ap, least] = [candidate.reported?.ap, present?.reported?.ap];
+  if (ap === undefined || least === undefined) return candidate.family === present?.family;
+  return ap >= least;
 }
 
 /** Time of an inference of one input, the best of the warm-up; null if it warmed up with more. */

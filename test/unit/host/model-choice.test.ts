@@ -75,6 +75,23 @@ it('leaves one that cannot be loaded alone for a minute, and says why each time'
   expect([calls, state.uses]).toEqual([2, 'night']);
 });
 
+it('keeps a detector for half a minute: the event that it was chosen for may end with it', async () => {
+  const ordered = stream({ modelWhen: [{ model: 'far', event: 'dark' }] });
+  let moves = 0;
+  const { choice, state } = choiceOf(ordered, async () => {
+    moves += 1;
+    state.uses = choice.modelOf(ordered);
+  });
+  for (let second = 0; second < 60; second++) {
+    state.nowMs += 1000;
+    if (state.uses === 'far') state.open.clear();
+    else state.open.add('dark');
+    choice.update();
+    await new Promise(setImmediate);
+  }
+  expect(moves).toBe(2);
+});
+
 it.each([
   [{ modelWhen: [{ model: 'night' }] }, /modelWhen\[0\]: expected times, event, or both/],
   [{ modelWhen: [{ model: 'night', event: 'rain' }] }, /modelWhen\[0\]\.event: expected a rule of the stream: dark/],
@@ -88,4 +105,9 @@ it.each([
   ],
 ])('refuses %o', (settings, message) => {
   expect(() => stream(settings)).toThrow(message);
+});
+
+it('names unknown detectors beside other mistakes', () => {
+  const broken = { modelWhen: [{ model: 'rain', times: AT.night }], maxFps: -1 };
+  expect(() => stream(broken)).toThrow(/maxFps: expected[\s\S]*received "rain"/);
 });

@@ -22,6 +22,7 @@ describe('modelsAtHand', () => {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'sightline-at-hand-'));
     choices = new EngineChoices(folder);
+    place('slow');
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
@@ -67,6 +68,14 @@ describe('modelsAtHand', () => {
         basis: '8.0 instead of 40.0 ms a frame, measured once on this machine on onnx f32',
       },
     ]);
+  });
+
+  it('are those that a roll-out takes without labels: no worse by their manifests, or of one family if one states nothing', async () => {
+    place('worse', (text) => text.replace('ap: 0.3376', 'ap: 0.31'));
+    place('better', (text) => text.replace('ap: 0.3376', 'ap: 0.35'));
+    place('silent', (text) => text.replace(/reported:\n(?: {2}.*\n)+/, 'reported: null\n'));
+    for (const name of ['worse', 'better', 'silent']) await keep(name, 8);
+    expect((await find()).map(({ name }) => name).toSorted()).toEqual(['better', 'silent']);
   });
 
   it('are compared with the same measurement of the present model, if there is one', async () => {
