@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { AlertConfig } from '../config/alerts.ts';
 import { durationMs } from '../config/duration.ts';
 import { WeeklyClock } from '../config/weekly-times.ts';
@@ -5,7 +6,7 @@ import type { Clock } from '../core/clock.ts';
 import { counted } from '../core/counted.ts';
 import type { AlertFigures } from '../protocol/report.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
-import type { Sink } from '../sinks/sink.ts';
+import type { KeepState, Sink } from '../sinks/sink.ts';
 
 /** A sink that carries nothing but alerts. */
 type AlertChannel = Pick<Sink, 'publishEvent' | 'figures'>;
@@ -18,6 +19,9 @@ interface AlertDeskOptions {
   /** Milliseconds since 1970. */
   readonly wallNow: () => number;
 }
+
+/** What the next process needs of a thread. */
+const keptThread = z.object({ toldMs: z.number(), wasTogether: z.boolean() });
 
 /** An event that waits for the end of its group. */
 interface Following {
@@ -54,6 +58,8 @@ interface Ledger {
 export class AlertDesk {
   readonly #options: AlertDeskOptions;
   readonly #alerts: readonly { readonly config: AlertConfig; readonly quiet: WeeklyClock | null }[];
+  #kept: ReadonlyMap<string, unknown> = new Map();
+  #keep: KeepState = () => undefined;
   readonly #threads = new Map<string, Thread>();
   readonly #ledgers: ReadonlyMap<string, Ledger>;
 
@@ -69,6 +75,12 @@ export class AlertDesk {
         { raised: 0, grouped: 0, suppressed: { hold: 0, quiet: 0 }, pending: 0, passed: 0 },
       ]),
     );
+  }
+
+  /** Goes on with what an earlier process told last. */
+  resume(kept: ReadonlyMap<string, unknown>, keep: KeepState): void {
+    this.#kept = kept;
+    this.#keep = keep;
   }
 
   /**
@@ -123,12 +135,7 @@ export class AlertDesk {
       return undefined;
     }
     const [holdMs, groupMs] = [durationMs(config.hold), durationMs(config.group)];
-    const thread = this.#threads.get(key) ?? {
-      toldMs: -Infinity,
-      wasTogether: false,
-      following: [],
-      cancelTimer: null,
-    };
+    const thread = this.#threads.get(key) ?? this.#resumed(config, event);
     this.#threads.set(key, thread);
     const passedMs = clock.now() - thread.toldMs;
     // Without a pause between messages, those of a storm follow each other as groups.
@@ -161,14 +168,28 @@ export class AlertDesk {
       ledger.pending -= events.length;
       ledger.grouped += events.length - 1;
     });
-    this.#tell(config, thread, events.length === 1 ? first : { ...first, ...together(events, config.group) });
-    thread.wasTogether = true;
+    this.#tell(config, thread, events.length === 1 ? first : { ...first, ...together(events, config.group) }, true);
     for (const { onTold } of following) onTold();
   }
 
-  #tell(config: AlertConfig, thread: Thread, event: RuleEvent): void {
-    thread.toldMs = this.#options.clock.now();
-    thread.wasTogether = false;
+  /** An alert is known by what it tells to whom: its times may be changed. */
+  #keyOf({ on, streams, to }: AlertConfig, { stream, rule }: Pick<RuleEvent, 'stream' | 'rule'>): string {
+    return `alert ${JSON.stringify([on, streams, to, stream, rule])}`;
+  }
+
+  #resumed(config: AlertConfig, event: RuleEvent): Thread {
+    const { clock, wallNow } = this.#options;
+    const none = { following: [], cancelTimer: null };
+    const { data } = keptThread.safeParse(this.#kept.get(this.#keyOf(config, event)));
+    if (data === undefined) return { toldMs: -Infinity, wasTogether: false, ...none };
+    return { ...none, ...data, toldMs: clock.now() - Math.max(0, wallNow() - data.toldMs) };
+  }
+
+  #tell(config: AlertConfig, thread: Thread, event: RuleEvent, wasTogether = false): void {
+    const { clock, wallNow } = this.#options;
+    thread.toldMs = clock.now();
+    thread.wasTogether = wasTogether;
+    this.#keep(this.#keyOf(config, event), { toldMs: wallNow(), wasTogether });
     for (const name of config.to) {
       this.#ledgers.get(name)!.passed += 1;
       this.#options.channels.get(name)?.publishEvent?.(event, false);

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { type EventEnd, endOf, type RuleEvent } from '../protocol/rule-event.ts';
+import type { KeepState } from '../sinks/sink.ts';
 import type { SeeingSpan } from './seeing-ledger.ts';
 import { type Seen, SeenRecords } from './seen-records.ts';
 import { WatchedStream } from './watched-stream.ts';
@@ -15,8 +16,14 @@ export interface EventKeeper {
   delivered(id: string, seq: number): void;
   /** Times in which a stream was watched, or was not, in order, each once. @param untilMs - now, by their clock. */
   watched(stream: string, spans: readonly SeeingSpan[], untilMs: number): void;
-  /** What an earlier process left: records that the sinks may lack, and the last record of each event that has no end. */
-  unfinished(): Promise<{ readonly undelivered: readonly RuleEvent[]; readonly open: readonly RuleEvent[] }>;
+  /** Keeps what limits depend on, no later than that the sinks have the next record. */
+  readonly keep: KeepState;
+  /** What an earlier process left: records that the sinks may lack, the last record of each event that has no end, and what it kept. */
+  unfinished(): Promise<{
+    readonly undelivered: readonly RuleEvent[];
+    readonly open: readonly RuleEvent[];
+    readonly kept: ReadonlyMap<string, unknown>;
+  }>;
 }
 
 export interface EventDeskOptions {
@@ -28,6 +35,8 @@ export interface EventDeskOptions {
   readonly send: (event: RuleEvent) => Promise<void> | undefined;
   /** Passes the beginning and the end of an event to people. */
   readonly announce: (event: RuleEvent) => void;
+  /** Those whose limits go on where an earlier process ended. */
+  readonly limited?: readonly { resume(kept: ReadonlyMap<string, unknown>, keep: KeepState): void }[];
   /** Called once for each rule that cannot work as it is. */
   readonly onProblem: (stream: string, text: string) => void;
   /** Takes a record that a fleet has to accept first, and passes it to `deliver` then; false: it is under no lease. */
@@ -68,10 +77,11 @@ export class EventDesk {
    * delivered and ended by its next holder; here they only count as ended. Call it before the first result.
    */
   async keepIn(keeper: EventKeeper): Promise<void> {
-    const { send } = this.#options;
+    const { send, limited = [] } = this.#options;
     this.#keeper = keeper;
     this.#seen = new SeenRecords();
-    const { undelivered, open } = await keeper.unfinished();
+    const { undelivered, open, kept } = await keeper.unfinished();
+    for (const each of limited) each.resume(kept, (key, value) => keeper.keep(key, value));
     const isOwn = ({ fence }: RuleEvent): boolean => fence === undefined;
     for (const event of undelivered) {
       this.#markDelivered(event, isOwn(event) ? send(event) : undefined);

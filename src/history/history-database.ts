@@ -107,6 +107,7 @@ export class HistoryDatabase {
       this.#database.exec('PRAGMA synchronous = NORMAL');
       const oldestS = nowS - this.#options.days * DAY_S;
       for (const table of FIGURE_TABLES) this.#deleteFigures(table, oldestS);
+      this.#statement('DELETE FROM kept WHERE time_ms < ?').run(oldestS * 1000);
       this.#statement(`DELETE FROM events WHERE time_ms < ? AND NOT coalesce(${NEEDED}, 0)`).run(oldestS * 1000);
       this.#joinFigures(Math.floor((nowS - HOUR_S) / MINUTE_S) * MINUTE_S);
       this.#prune(nowS);
@@ -252,6 +253,8 @@ export class HistoryDatabase {
             this.#statement(
               `UPDATE ${each}.events SET delivered = 1 WHERE event = ? AND seq = ? AND delivered = 0`,
             ).run(id, seq);
+        for (const [key, value] of write.kept)
+          this.#statement('INSERT OR REPLACE INTO kept VALUES (?, ?, ?)').run(key, write.timeMs, JSON.stringify(value));
         return;
       case 'figures':
         if (this.#isBlocked) this.#lost += 1;

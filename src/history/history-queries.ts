@@ -58,7 +58,11 @@ export class HistoryQueries {
       `SELECT json FROM main.events AS one WHERE delivered IS NOT NULL AND phase <> 'end' AND NOT EXISTS
         (SELECT 1 FROM main.events AS other WHERE other.event = one.event AND (other.phase = 'end' OR other.seq > one.seq)) ${order}`,
     );
-    return { undelivered: undelivered.flatMap(recordsOf), open: open.flatMap(recordsOf) };
+    const kept = this.#database.all<{ key: string; json: string }>('SELECT key, json FROM kept');
+    return {
+      ...{ undelivered: undelivered.flatMap(recordsOf), open: open.flatMap(recordsOf) },
+      kept: new Map(kept.map(({ key, json }) => [key, parsed(json)])),
+    };
   }
 
   async page(query: EventQuery): Promise<EventPage> {

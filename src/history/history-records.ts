@@ -52,7 +52,13 @@ export interface FigureBatch {
 export type HistoryWrite =
   | { readonly type: 'records'; readonly events: readonly RuleEvent[]; readonly timeMs: number }
   | { readonly type: 'event'; readonly event: EventMessage }
-  | { readonly type: 'delivered'; readonly records: readonly (readonly [id: string, seq: number])[] }
+  | {
+      readonly type: 'delivered';
+      readonly records: readonly (readonly [id: string, seq: number])[];
+      /** To keep with them, by key: what limits depend on. */
+      readonly kept: readonly (readonly [key: string, value: object])[];
+      readonly timeMs: number;
+    }
   | { readonly type: 'figures'; readonly batch: FigureBatch };
 
 /** What to look for among the events; every condition that is given must hold. */
@@ -113,7 +119,11 @@ export interface StepPage<Row> {
 export interface HistoryCalls {
   /** Whether it is on the disk. */
   write(write: HistoryWrite): boolean;
-  unfinished(): { readonly undelivered: RuleEvent[]; readonly open: RuleEvent[] };
+  unfinished(): {
+    readonly undelivered: RuleEvent[];
+    readonly open: RuleEvent[];
+    readonly kept: ReadonlyMap<string, unknown>;
+  };
   page(query: EventQuery): EventPage;
   /** The newest events, newest last. Without `kinds`, no kind takes more than a quarter while there are others. */
   newest(query: EventQuery): EventMessage[];

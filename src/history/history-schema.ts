@@ -4,8 +4,10 @@ export const SCHEMA_VERSION = 2;
 const SEEING = `CREATE TABLE seeing (stream TEXT, time_s INTEGER, reason TEXT, ms REAL NOT NULL,
   PRIMARY KEY (stream, time_s, reason)) WITHOUT ROWID;`;
 
+const KEPT = 'CREATE TABLE kept (key TEXT PRIMARY KEY, time_ms INTEGER NOT NULL, json TEXT NOT NULL) WITHOUT ROWID;';
+
 /** What makes the next version of the tables of each earlier one. */
-export const MIGRATIONS: Readonly<Record<number, string>> = { 1: SEEING };
+export const MIGRATIONS: Readonly<Record<number, string>> = { 1: `${SEEING} ${KEPT}` };
 
 const EVENTS = `(
   id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, kind TEXT NOT NULL, stream TEXT, host TEXT, message TEXT NOT NULL,
@@ -28,6 +30,7 @@ CREATE TABLE occupancy (stream TEXT, time_s INTEGER, zone TEXT, most INTEGER NOT
 CREATE TABLE seen (stream TEXT, time_s INTEGER, frames INTEGER NOT NULL, seen_ms REAL NOT NULL,
   PRIMARY KEY (stream, time_s)) WITHOUT ROWID;
 ${SEEING}
+${KEPT}
 CREATE TABLE heat (stream TEXT, time_s INTEGER, cell INTEGER, object_ms REAL NOT NULL,
   PRIMARY KEY (stream, time_s, cell)) WITHOUT ROWID;
 CREATE TABLE figures (stream TEXT, time_s INTEGER, step_s INTEGER, fps_in REAL, fps_published REAL, p50_ms REAL, p95_ms REAL,

@@ -63,6 +63,7 @@ export class History {
   #lostInThread = 0;
   #lostHere = 0;
   #marks: [id: string, seq: number][] = [];
+  readonly #kept = new Map<string, object>();
   #cancelMarks: (() => void) | null = null;
   #cancelFlush: () => void = () => {};
   #cancelRestart: () => void = () => {};
@@ -99,7 +100,7 @@ export class History {
     history.#start();
     history.#scheduleFlush();
     // Notices of a bad file come before its first user.
-    await history.#write({ type: 'delivered', records: [] });
+    await history.#write({ type: 'delivered', records: [], kept: [], timeMs: 0 });
     return history;
   }
 
@@ -119,10 +120,16 @@ export class History {
     this.#cancelMarks ??= this.#clock.setTimer(() => this.#flushMarks(), MARKS_MS);
   }
 
-  /** Returns what an earlier process left: records that the sinks did not get, in order, and the last record of each event without an end. */
+  /** Keeps what a limit depends on, together with the marks of the records that came before it and right after it. */
+  keep(key: string, value: object): void {
+    this.#kept.set(key, value);
+    this.#cancelMarks ??= this.#clock.setTimer(() => this.#flushMarks(), MARKS_MS);
+  }
+
+  /** Returns what an earlier process left: records that the sinks did not get, in order, the last record of each event without an end, and what it kept. */
   async unfinished(): Promise<ReturnType<HistoryCalls['unfinished']>> {
     this.#flushMarks();
-    return this.#ask('unfinished').catch(() => ({ undelivered: [], open: [] }));
+    return this.#ask('unfinished').catch(() => ({ undelivered: [], open: [], kept: new Map() }));
   }
 
   /** Adds an event. A record of a rule that was already written is left as it is. */
@@ -298,7 +305,10 @@ export class History {
     this.#cancelMarks = null;
     const records = this.#marks;
     this.#marks = [];
-    if (records.length > 0) void this.#write({ type: 'delivered', records });
+    const kept = [...this.#kept];
+    this.#kept.clear();
+    if (records.length > 0 || kept.length > 0)
+      void this.#write({ type: 'delivered', records, kept, timeMs: this.#wallMs() });
   }
 
   async #close(): Promise<void> {

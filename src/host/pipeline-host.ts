@@ -185,6 +185,7 @@ export class PipelineHost implements RuntimePort {
       },
       onProblem: (stream, text) => runtime.emitEvent('stream-warning', stream, text),
       lend: lendEvent,
+      limited: [sinks, this.#alerts],
       announce: (event) => runtime.events.emit(eventMessage(event, Date.now())),
     });
     runtime.published.add((frame) => this.#events.onResult(frame));

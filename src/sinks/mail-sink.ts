@@ -1,14 +1,13 @@
 import type { Transporter } from 'nodemailer';
 import { z } from 'zod';
 import { whole } from '../config/number.ts';
-import { type Clock, systemClock } from '../core/clock.ts';
 import { redactWebhook } from '../core/redact.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
 import { sentenceOf, titleOf } from './message-template.ts';
 import { sinkKind } from './sink-kind.ts';
 import { streams } from './sink-settings.ts';
-import { openSpooled, SpooledSink, spoolSettings } from './spooled-sink.ts';
+import { type EventLimit, openSpooled, SpooledSink, spoolSettings } from './spooled-sink.ts';
 import { topicLevel } from './topic-level.ts';
 import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal } from './transport.ts';
 
@@ -55,32 +54,60 @@ export const mail = sinkKind({
     });
     return openSpooled(settings, `${url} ${to.join()}`, context, (options) => {
       const more = { send: ['events'], phases: ['new'], batchResults: 1, batchMs: 0, timeoutMs: ACCEPT_MS } as const;
-      return new SpooledSink({ ...options, ...RETRY, ...more, transport, accepts: () => limit.take() });
+      return new SpooledSink({ ...options, ...RETRY, ...more, transport, limit });
     });
   },
 });
 
-/** Permits so many mails within an hour, and counts the events that got none. */
-export class HourlyLimit {
-  readonly #most: number;
-  readonly #clock: Pick<Clock, 'now'>;
-  /** When mails were permitted, within the last hour. */
-  #times: number[] = [];
-  /** Events without a mail that no mail has named yet. */
-  skipped = 0;
+const keptLimit = z.object({ times: z.array(z.number()), skipped: z.int().min(0) });
 
-  constructor(most: number, clock: Pick<Clock, 'now'> = systemClock) {
+/** Permits so many mails within an hour, and counts the events that got none. */
+export class HourlyLimit implements EventLimit {
+  readonly #most: number;
+  readonly #wallNow: () => number;
+  #keep: (value: z.infer<typeof keptLimit>) => void = () => undefined;
+  /** When mails were permitted, within the last hour: milliseconds since 1970, as the next process reads them. */
+  #times: number[] = [];
+  #skipped = 0;
+
+  constructor(most: number, wallNow: () => number = Date.now) {
     this.#most = most;
-    this.#clock = clock;
+    this.#wallNow = wallNow;
+  }
+
+  /** Events without a mail that no mail has named yet. */
+  get skipped(): number {
+    return this.#skipped;
   }
 
   take(): boolean {
-    const now = this.#clock.now();
-    this.#times = this.#times.filter((time) => now - time < HOUR_MS);
+    const now = this.#wallNow();
+    // A clock that was set back must not stop mails for longer.
+    this.#times = this.#times.filter((time) => Math.abs(now - time) < HOUR_MS);
     const isPermitted = this.#times.length < this.#most;
     if (isPermitted) this.#times.push(now);
-    else this.skipped += 1;
+    else this.#skipped += 1;
+    this.#keepNow();
     return isPermitted;
+  }
+
+  /** A mail has named so many. */
+  named(count: number): void {
+    if (count === 0) return;
+    this.#skipped -= count;
+    this.#keepNow();
+  }
+
+  resume(kept: unknown, keep: (value: object) => void): void {
+    this.#keep = keep;
+    const { data } = keptLimit.safeParse(kept);
+    if (data === undefined) return;
+    this.#times.push(...data.times);
+    this.#skipped += data.skipped;
+  }
+
+  #keepNow(): void {
+    this.#keep({ times: this.#times, skipped: this.#skipped });
   }
 }
 
@@ -134,7 +161,7 @@ class MailServer implements Connection {
         // A refused sign-in may be mended while events wait.
         throw responseCode >= FIRST_FINAL_REPLY && code !== 'EAUTH' ? new Refusal((error as Error).message) : error;
       }
-      limit.skipped -= skipped;
+      limit.named(skipped);
     }
   }
 

@@ -9,6 +9,9 @@ export type SinkFigures = Omit<SinkReport, 'id'>;
 /** The parts of a result that are written. */
 export type WrittenFrame = Omit<PublishedFrame, 'times'>;
 
+/** Keeps something for the next process; of a key, the newest. */
+export type KeepState = (key: string, value: object) => void;
+
 /**
  * A destination of results. `publish` never throws: failures are reported to `SinkFailureListener` when they happen and by
  * `close` at the end, so that a broken sink never stops its stream.
@@ -32,6 +35,9 @@ export interface Sink {
    * for events, or its settings want none.
    */
   publishEvent?(event: RuleEvent, canWait?: boolean): boolean;
+
+  /** Goes on with the limit of an earlier process. Absent if it has none. @param kept - what that kept last, by key. */
+  resume?(kept: ReadonlyMap<string, unknown>, keep: KeepState): void;
 
   /** Receives the figures of all streams of this host once a second. Absent if its kind shows no states. */
   observe?(streams: readonly StreamReport[]): void;

@@ -9,7 +9,7 @@ import { Pause } from '../flow/pause.ts';
 import { cloudEvent, type EventPhase, type RuleEvent } from '../protocol/rule-event.ts';
 import { RETRY_MS, type SyncPolicy } from './line-writer.ts';
 import { resultLine } from './result-line.ts';
-import type { Sink, SinkFailureListener, SinkFigures } from './sink.ts';
+import type { KeepState, Sink, SinkFailureListener, SinkFigures } from './sink.ts';
 import { countOf, fileFailure } from './sink-failure.ts';
 import type { SinkFiles } from './sink-files.ts';
 import type { OpenedSink, SinkContext } from './sink-kind.ts';
@@ -87,6 +87,14 @@ export function openMessages(
   return openSpooled(settings, receiver, context, (options) => new SpooledSink({ ...options, ...more }));
 }
 
+/** Decides which events are sent. */
+export interface EventLimit {
+  /** Returns whether one more event may be sent. One that may not counts as lost. */
+  take(): boolean;
+  /** Goes on where an earlier process ended. */
+  resume(kept: unknown, keep: (value: object) => void): void;
+}
+
 export interface SpooledSinkOptions {
   readonly id: string;
   readonly transport: Transport;
@@ -94,8 +102,8 @@ export interface SpooledSinkOptions {
   readonly send?: readonly Sent[];
   /** Only events with these phases; all if absent. */
   readonly phases?: readonly EventPhase[] | undefined;
-  /** Returns whether one more event may be sent. One that may not counts as lost. */
-  readonly accepts?: () => boolean;
+  /** How many events may be sent. */
+  readonly limit?: EventLimit;
   /**
    * Folder of this sink alone in which results wait until they are delivered, also by the next process. Null: they wait in
    * memory, and what is not delivered when the sink closes is lost.
@@ -189,13 +197,13 @@ export class SpooledSink implements Sink {
   constructor(options: SpooledSinkOptions) {
     this.id = options.id;
     this.#options = { ...DEFAULTS, ...options };
-    const { send, phases, accepts = () => true } = this.#options;
+    const { send, phases, limit } = this.#options;
     this.#sendsResults = send.includes('results');
     this.#noun = send.length > 1 ? 'record' : this.#sendsResults ? 'result' : 'event';
     if (send.includes('events'))
       this.publishEvent = (event, canWait) => {
         if (phases?.includes(event.phase) === false || this.#closing !== null) return true;
-        if (accepts()) return this.#append(() => JSON.stringify(cloudEvent(event)), canWait);
+        if (limit?.take() !== false) return this.#append(() => JSON.stringify(cloudEvent(event)), canWait);
         this.#unaccepted += 1;
         this.#noteDropped(1, 'more events came than may be sent');
         return true;
@@ -205,6 +213,11 @@ export class SpooledSink implements Sink {
     this.#random = options.random ?? Math.random;
     this.#live = this.#openSpool('live', 'drop-oldest');
     this.#file = this.#openSpool('files', 'wait');
+  }
+
+  resume(kept: ReadonlyMap<string, unknown>, keep: KeepState): void {
+    const key = `sink ${this.id}`;
+    this.#options.limit?.resume(kept.get(key), (value) => keep(key, value));
   }
 
   publish(frame: PublishedFrame, source: string, canWait?: boolean): boolean {

@@ -1,6 +1,6 @@
 /**
  * Runs a stream with rules, whose objects come and go, until it is killed. What its sinks would get is appended to a file, in one write each.
- * Arguments: path of the history, path of the file, path of ffmpeg, folder of the cache.
+ * Arguments: path of the history, path of the file, path of ffmpeg, folder of the cache, `stop` to stop instead, more of the pipeline as JSON.
  */
 import { appendFileSync } from 'node:fs';
 import { History } from '../../dist/src/history/history.js';
@@ -33,6 +33,7 @@ const pipeline = {
       ],
     },
   ],
+  ...JSON.parse(process.argv[7] ?? '{}'),
 };
 const startedMs = Date.now();
 // Somebody is there for 0.4 s of every 1.6 s, so that conditions of the whole picture begin and end.
@@ -54,5 +55,6 @@ await host.start();
 if (process.argv[6] === 'stop') {
   await new Promise((resolve) => setTimeout(resolve, 500));
   await host.stop();
+  process.stdout.write(JSON.stringify(host.report().host));
   await history.close();
 }

@@ -18,7 +18,8 @@ export const NO_KEEPER: EventKeeper = {
   record: () => Promise.resolve(true),
   delivered: () => undefined,
   watched: () => undefined,
-  unfinished: () => Promise.resolve({ undelivered: [], open: [] }),
+  keep: () => undefined,
+  unfinished: () => Promise.resolve({ undelivered: [], open: [], kept: new Map() }),
 };
 
 /** The answer of a host that has tried rules on an hour; each would have fired so many times. */

@@ -97,6 +97,11 @@ export class ResultSinks {
       if (streams?.has(event.stream) !== false && !this.#channels.has(sink)) sink.publishEvent?.(event, mayWait);
   }
 
+  /** Lets sinks go on with the limits of an earlier process. */
+  resume(...kept: Parameters<NonNullable<Sink['resume']>>): void {
+    for (const { sink } of this.#bindings) sink.resume?.(...kept);
+  }
+
   /** Passes the figures of streams, once a second, to the sinks that show them. */
   observe(reports: readonly StreamReport[]): void {
     for (const { sink, streams } of this.#bindings)

@@ -25,12 +25,12 @@ class Channel {
   }
 }
 
-function deskOf(alerts: readonly object[], names = ['phone'], waiting = 0) {
+function deskOf(alerts: readonly object[], names = ['phone'], waiting = 0, startMs = START) {
   const clock = new ManualClock();
   const channels = new Map(names.map((name) => [name, new Channel()]));
   for (const channel of channels.values()) channel.figures.waiting = waiting;
   const parsed = z.array(alertConfig).parse(alerts);
-  const desk = new AlertDesk({ alerts: parsed, channels, clock, wallNow: () => START + clock.now() });
+  const desk = new AlertDesk({ alerts: parsed, channels, clock, wallNow: () => startMs + clock.now() });
   return { clock, channels, desk, phone: channels.get('phone')! };
 }
 
@@ -117,6 +117,46 @@ describe('AlertDesk', () => {
     desk.onEvent(event('a'));
     expect(phone.texts).toHaveLength(1);
     expect(desk.figures.phone!.suppressed).toEqual({ hold: 0, quiet: 1 });
+  });
+
+  it('holds and groups on after a restart, by what was told, also if the times of the alert have changed', () => {
+    const kept = new Map<string, unknown>([['alert x', 'no state']]);
+    const next = (seconds: number, more: object) => {
+      const opened = deskOf([{ on: ['a'], to: ['phone'], ...more }], ['phone'], 0, START + seconds * 1000);
+      opened.desk.resume(new Map(kept), (key, value) => kept.set(key, structuredClone(value)));
+      return opened;
+    };
+    const first = next(0, { hold: '10m' });
+    first.desk.onEvent(event('a'));
+    first.desk.onEvent(event('a', { stream: 'yard' }));
+    const second = next(60, { hold: '10m' });
+    for (const stream of ['door', 'yard', 'gate']) second.desk.onEvent(event('a', { stream }));
+    expect(second.phone.texts).toHaveLength(1);
+    expect(second.desk.figures.phone).toMatchObject({ raised: 3, suppressed: { hold: 2, quiet: 0 }, pending: 1 });
+    const shorter = next(120, { hold: '3m' });
+    shorter.clock.advance(60_000 - 1);
+    shorter.desk.onEvent(event('a'));
+    expect(shorter.phone.texts).toEqual([]);
+    shorter.clock.advance(1);
+    shorter.desk.onEvent(event('a'));
+    expect(shorter.phone.texts).toHaveLength(1);
+    const grouped = next(200, { group: '30s' });
+    grouped.desk.onEvent(event('a'));
+    expect([grouped.phone.texts.length, grouped.desk.figures.phone!.pending]).toEqual([0, 1]);
+    grouped.clock.advance(10_000);
+    expect(grouped.phone.texts).toHaveLength(1);
+    // To others it was not told.
+    const others = deskOf([{ on: ['a'], to: ['mail'], hold: '10m' }], ['mail'], 0, START + 240_000);
+    others.desk.resume(kept, () => undefined);
+    others.desk.onEvent(event('a'));
+    expect(others.channels.get('mail')!.texts).toHaveLength(1);
+    // The clock was set back.
+    const back = deskOf([{ on: ['a'], to: ['phone'], hold: '10m' }], ['phone'], 0, START - 86_400_000);
+    back.desk.resume(kept, () => undefined);
+    back.desk.onEvent(event('a'));
+    back.clock.advance(600_000);
+    back.desk.onEvent(event('a'));
+    expect(back.phone.texts).toHaveLength(1);
   });
 
   it('tells at its end what waits for the end of a group', () => {

@@ -37,7 +37,8 @@ function desk(
     record: async (...events) => kept.push(...events.map(brief)) > 0,
     delivered: (id, seq) => delivered.push(`${id}.${seq}`),
     watched: (stream, spans) => watched.push(...spans.map((span) => ({ stream, ...span }))),
-    unfinished: async () => ({ undelivered, open }),
+    keep: () => undefined,
+    unfinished: async () => ({ undelivered, open, kept: new Map() }),
   };
   return { events, keeper, sent, kept, delivered, watched, clock };
 }

@@ -143,7 +143,7 @@ describe('the tables of a history', () => {
     add({ seen: [['gate', NOW_S, 100, 20_000]] });
     database.close();
     const earlier = new DatabaseSync(path);
-    earlier.exec('DROP TABLE seeing; PRAGMA user_version = 1');
+    earlier.exec('DROP TABLE seeing; DROP TABLE kept; PRAGMA user_version = 1');
     earlier.close();
     open(16 * MIB);
     expect(notices).toEqual([]);
@@ -226,6 +226,8 @@ describe('the tables of a history', () => {
       { type: 'records', events: [ruleEvent('over', 1, 'end')], timeMs: NOW_S * 1000 },
       {
         type: 'delivered',
+        kept: [],
+        timeMs: 0,
         records: [
           ['open', 0],
           ['waits', 0],

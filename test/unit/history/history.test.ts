@@ -83,10 +83,12 @@ describe('records of rules', () => {
     expect(await Promise.all(written.map((each) => first.record(each)))).toEqual(Array(5).fill(true));
     first.delivered('a', 0);
     first.delivered('c', 0);
+    for (const times of [[1], [1, 2]]) first.keep('sink mail-1', { times });
     await first.close();
 
     const second = await open();
-    const { undelivered, open: unended } = await second.unfinished();
+    const { undelivered, open: unended, kept } = await second.unfinished();
+    expect(kept).toEqual(new Map([['sink mail-1', { times: [1, 2] }]]));
     expect(undelivered).toEqual([written[1], written[2], written[4]]);
     expect(unended).toEqual([written[1], written[2]]);
     second.delivered('b', 0);
@@ -105,7 +107,7 @@ describe('records of rules', () => {
     const next = ruleEvent('moved', 1, 'update');
     history.add({ ...event(START_MS, 'rule', next.reason, 'gate'), rule: next });
     history.delivered('moved', 0);
-    expect(await history.unfinished()).toEqual({ undelivered: [], open: [] });
+    expect(await history.unfinished()).toEqual({ undelivered: [], open: [], kept: new Map() });
     expect((await records(history, {})).toSorted()).toEqual(['f.0', 'moved.0', 'moved.1']);
   });
 
@@ -399,6 +401,7 @@ describe('the file', () => {
       'events',
       'figures',
       'heat',
+      'kept',
       'occupancy',
       'seeing',
       'seen',

@@ -1,53 +1,10 @@
-import type { AddressInfo } from 'node:net';
-import { createServer, type Server, type Socket } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { openSinks } from '../../../src/runtime/results/open-sinks.ts';
 import { HourlyLimit } from '../../../src/sinks/mail-sink.ts';
 import { sinkConfig } from '../../../src/sinks/sink-kinds.ts';
+import { serveMail as serve } from '../../support/mail-server.ts';
 import { TextSink } from '../../support/text-sink.ts';
 import { eventOf } from './events.ts';
-
-const servers: Server[] = [];
-const sockets = new Set<Socket>();
-afterEach(() => {
-  for (const socket of sockets) socket.destroy();
-  for (const server of servers.splice(0)) server.close();
-});
-
-/** A mail server as RFC 5321 has it. @param answer - to the end of a mail. */
-async function serve(answer: (mails: number) => string): Promise<{ url: string; mails: string[]; sessions: string[] }> {
-  const mails: string[] = [];
-  const sessions: string[] = [];
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    let [text, isData] = ['', false];
-    const say = (line: string): void => void socket.write(`${line}\r\n`);
-    say('220 mail.test ESMTP');
-    socket.on('error', () => undefined);
-    socket.on('data', (chunk) => {
-      text += chunk.toString();
-      for (;;) {
-        const end = text.indexOf(isData ? '\r\n.\r\n' : '\r\n');
-        if (end === -1) return;
-        const part = text.slice(0, end);
-        text = text.slice(end + (isData ? 5 : 2));
-        if (isData) {
-          isData = false;
-          mails.push(part);
-          say(answer(mails.length));
-          continue;
-        }
-        sessions.push(part);
-        const verb = part.slice(0, 4).toUpperCase();
-        isData = verb === 'DATA';
-        say(isData ? '354 go on' : verb === 'QUIT' ? '221 bye' : '250 mail.test');
-      }
-    });
-  });
-  servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { url: `smtp://127.0.0.1:${(server.address() as AddressInfo).port}`, mails, sessions };
-}
 
 async function open(url: string, more: object = {}) {
   const failures: string[] = [];
@@ -79,18 +36,47 @@ describe('a mail sink', () => {
   });
 
   it('sends at most perHour, counts the others, and the next mail says how many', async () => {
-    const limit = new HourlyLimit(2, { now: () => now as never });
+    const limit = new HourlyLimit(2, () => now);
     let now = 0;
     expect([1, 2, 3, 4].map(() => limit.take())).toEqual([true, true, false, false]);
     expect(limit.skipped).toBe(2);
     now = 3_600_000;
     expect(limit.take()).toBe(true);
+    limit.named(2);
+    expect(limit.skipped).toBe(0);
     const { url, mails } = await serve(() => '250 ok');
     const { sinks, report } = await open(url, { perHour: 1 });
     for (const number of [1, 2, 3]) sinks.publishEvent(eventOf(number), false);
     await expect.poll(() => report()).toMatchObject({ sent: 1, waiting: 0, lost: { overflow: 2 } });
     expect(mails[0]).toContain('2 events before this one had no mail');
     expect((await sinks.close()).map(({ code }) => code)).toEqual(['SINK_FAILED']);
+  });
+
+  it('counts on after a restart, and takes no kept state that is none', () => {
+    let now = 1_000_000;
+    let kept: unknown = { times: 'none' };
+    const next = (): HourlyLimit => {
+      const limit = new HourlyLimit(2, () => now);
+      limit.resume(kept, (value) => {
+        kept = structuredClone(value);
+      });
+      return limit;
+    };
+    expect(next().take()).toBe(true);
+    now += 1_800_000;
+    const second = next();
+    expect([second.take(), second.take(), second.take()]).toEqual([true, false, false]);
+    now += 1_799_999;
+    const third = next();
+    expect([third.take(), third.skipped]).toEqual([false, 3]);
+    now += 1;
+    expect(next().take()).toBe(true);
+    const last = next();
+    last.named(3);
+    expect(next().skipped).toBe(0);
+    // The clock was set back by a day.
+    now -= 86_400_000;
+    expect(next().take()).toBe(true);
   });
 
   it('is refused a mail for good by 5xx, and tries again after 4xx', async () => {

@@ -98,7 +98,10 @@ describe('a spooled sink', () => {
 
   it('leaves out other phases, and counts what is more than it may send as lost', async () => {
     let most = 2;
-    const { sink, failures } = open(() => delivered, { phases: ['new'], accepts: () => most-- > 0 });
+    const { sink, failures } = open(() => delivered, {
+      phases: ['new'],
+      limit: { take: () => most-- > 0, resume: () => undefined },
+    });
     for (const phase of ['new', 'update', 'end', 'new', 'new'] as const) sink.publishEvent!(eventOf(0, { phase }));
     await expect(sink.close()).rejects.toMatchObject({ details: { lostResults: 1 } });
     expect(sink.figures).toMatchObject({ sent: 2, waiting: 0, lost: { overflow: 1 } });
