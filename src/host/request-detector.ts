@@ -3,6 +3,7 @@ import type { RequestsConfig } from '../config/requests.ts';
 import { isMember } from '../control/rollout/membership.ts';
 import type { Picture } from '../core/picture.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { activeTrace, type TraceParent } from '../flow/trace-context.ts';
 import type { DetectedPicture, DetectOptions, RequestPort, ServedVersion } from '../gateway/requests/request-port.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { defaultLanes } from '../runtime/open-runtime.ts';
@@ -77,7 +78,9 @@ export class RequestDetector implements RequestPort {
     const { cacheResults } = this.settings;
     const key = `${instance} ${hash}`;
     const known = hash === null ? undefined : this.#results.get(key);
-    const result = known ?? (await this.#detectorOf(instance, scoreThreshold).detect(picture, signal).catch(explain));
+    const result =
+      known ??
+      (await this.#detectorOf(instance, scoreThreshold).detect(picture, signal, parentNow()).catch(explain));
     if (hash !== null && cacheResults > 0) {
       this.#results.delete(key);
       this.#results.set(key, result);
@@ -160,6 +163,12 @@ function explain(error: unknown): never {
     {},
     { cause: error },
   );
+}
+
+/** The span of the request, which is sampled, as the parent of its picture. */
+function parentNow(): TraceParent | undefined {
+  const ids = activeTrace();
+  return ids === undefined ? undefined : { traceparent: `00-${ids.trace_id}-${ids.span_id}-01` };
 }
 
 /** Runs on another thread. */

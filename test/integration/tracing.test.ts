@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import sharp from 'sharp';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openLog } from '../../src/cli/log.ts';
 import { inTrace } from '../../src/flow/trace-context.ts';
@@ -165,6 +166,25 @@ describe('requests and log lines', () => {
       ['GET /api/streams', TRACE, PARENT, 200],
       ['GET /api/streams/:id', TRACE, PARENT, 404],
     ]);
+  });
+
+  it('with a picture have its frame below their span', async () => {
+    const receiver = await collector();
+    const engine = await open({ tracing: { url: receiver.url, sampleRatio: 0 } });
+    const { url } = await engine.serve({ port: 0 });
+    const body = await sharp({ create: { ...SIZE, channels: 3, background: '#888' } })
+      .jpeg()
+      .toBuffer();
+    for (const headers of [{ traceparent: `00-${TRACE}-${PARENT}-01` }, {}])
+      await fetch(`${url}/api/detect`, {
+        method: 'POST',
+        body: Buffer.concat([body, Buffer.from(JSON.stringify(headers))]),
+        headers: { 'content-type': 'image/jpeg', ...headers },
+      });
+    await engine.close();
+    const [request] = receiver.spans.filter(({ name }) => name === 'POST /api/detect');
+    const frames = receiver.spans.filter(({ name }) => name === 'frame');
+    expect(frames.map(({ traceId, parentSpanId }) => [traceId, parentSpanId])).toEqual([[TRACE, request!.spanId]]);
   });
 
   it('are sent with the ids of their span, which the lines on standard error have too', async () => {
