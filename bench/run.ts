@@ -15,6 +15,7 @@ import { metrics } from './metrics.bench.ts';
 import { optimizeSearch } from './optimize-search.bench.ts';
 import { overload } from './overload.bench.ts';
 import { ownCost } from './own-cost.bench.ts';
+import { packets } from './packets.bench.ts';
 import { pageLoad } from './page-load.bench.ts';
 import { pageScroll } from './page-scroll.bench.ts';
 import { peers } from './peers/peers.bench.ts';
@@ -59,6 +60,7 @@ const SECTIONS: readonly Section[] = [
   bulk,
   feed,
   metrics,
+  packets,
   pageLoad,
   pageScroll,
   hotSwap,

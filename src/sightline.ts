@@ -312,8 +312,8 @@ export class Sightline implements AsyncDisposable {
   async #openGateway(address: ListenAddress, environment: Environment): Promise<Gateway> {
     const history = await openHistory(this.#config, address, environment, this.#onNotice);
     const requests = new RequestDetector(this.#host, this.#config, null);
-    const { tracing } = this.#host;
-    const parts = { log: silentLogger, history, incidents: this.#incidents, requests, tracing };
+    const { tracing, recorder } = this.#host;
+    const parts = { log: silentLogger, history, incidents: this.#incidents, requests, recorder, tracing };
     const request = { config: this.#config, address, ...parts };
     const gateway = await openGateway(this.#host, request, { environment }).catch(async (error: unknown) => {
       await history.close();

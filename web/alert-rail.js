@@ -114,5 +114,6 @@ function line(group, reports, isActive, isFirst) {
         <span>${stream}, ${whenText(raisedMs, nowMs)}</span>
         ${isAlert ? html`<span class="rail-state">${endedMs === null ? `Open, ${lastedText(event, nowMs)}` : 'Over'}</span>` : nothing}</span>
     </a>
+    ${isOne && event.clip !== undefined && endedMs !== null ? html`<a class="rail-clip" href=".${event.clip}" target="_blank">Clip</a>` : nothing}
   </li>`;
 }

@@ -59,7 +59,18 @@ export const CHOICES = [
     label: 'Streams',
     kinds: ['stream-state', 'stream-added', 'stream-removed', 'stream-warning', 'stream-blind', 'stream-seeing'],
   },
-  { label: 'Results', kinds: ['sink-failed', 'sink-recovered', 'sink-notice', 'disk-stalled', 'disk-answered'] },
+  {
+    label: 'Results',
+    kinds: [
+      'sink-failed',
+      'sink-recovered',
+      'sink-notice',
+      'recording-failed',
+      'recording-recovered',
+      'disk-stalled',
+      'disk-answered',
+    ],
+  },
   { label: 'Settings', kinds: ['settings-failed', 'settings-reloaded', 'overlay-failed', 'overlay-recovered'] },
   {
     label: 'Roll-outs',

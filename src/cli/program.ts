@@ -75,6 +75,10 @@ const COMMANDS: Readonly<Record<string, { readonly description: string; load(): 
     description: 'try rules of events on recordings, and compare two sets of rules',
     load: async () => (await import('./events.ts')).addEvents,
   },
+  recordings: {
+    description: 'what is recorded: list, verify, export with a signed manifest',
+    load: async () => (await import('./recordings.ts')).addRecordings,
+  },
   alerts: {
     description: 'print alert rules for Prometheus, made from the targets of a pipeline',
     load: async () => (await import('./print-alert-rules.ts')).addAlerts,

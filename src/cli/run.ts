@@ -109,7 +109,8 @@ async function serve(
     const rollouts = await tryHostRollouts(host, config, { environment, onNotice, incidents, fleet: null, streams });
     const shown = rollouts === null ? {} : { rollouts: rollouts.agent };
     const requests = new RequestDetector(host, config, rollouts);
-    const request = { config, address: flags, log, history, incidents, requests, tracing, ...shown };
+    const { recorder } = host;
+    const request = { config, address: flags, log, history, incidents, requests, recorder, tracing, ...shown };
     const gateway = await openGateway(host, request, io).catch(async (error: unknown) => {
       await rollouts?.close();
       throw error;

@@ -22,6 +22,12 @@ const when = z
       issues.push({ code: 'custom', input: value, path: [], message: `expected a condition in CEL; ${result}` });
   });
 
+/** Seconds of an event's clip around it. */
+const clip = z.strictObject({
+  before: duration.default('5s').describe('From at least so long before the event was raised.'),
+  after: duration.default('5s').describe('To at least so long after it was over.'),
+});
+
 const common = {
   id: id.describe('Name of the rule, unique within its stream.'),
   times: weeklyTimes.optional().describe('Raises events only at these times of the week; always if absent.'),
@@ -33,6 +39,9 @@ const common = {
     .describe(
       'Another condition, in CEL, with label, score, age, held, size, speed, count and hour: "score > 0.6 && size > 0.2".',
     ),
+  clip: clip
+    .optional()
+    .describe('Keeps a clip and a picture of each event, in the folder of `recording`; none if absent.'),
 };
 
 const hold = duration.describe('How long it must hold before an event is raised.');

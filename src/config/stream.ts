@@ -186,6 +186,12 @@ const afterwards = {
     .describe(
       'Other detectors for some times, or while an event lasts: the first that applies is used instead of `model`.',
     ),
+  record: z
+    .enum(['events', 'continuous'])
+    .optional()
+    .describe(
+      'Keeps the video as it comes, in the folder of `recording`: around events of its rules, or all of it; none if absent.',
+    ),
 };
 
 const settings = { ...reading, ...seen, ...pace, ...afterwards };
@@ -258,4 +264,9 @@ export type StreamConfig = z.infer<typeof streamConfig>;
 /** Returns the detectors that a stream may use; undefined: the pipeline's own. */
 export function modelsOf({ model, modelWhen }: Pick<StreamConfig, 'model' | 'modelWhen'>): (string | undefined)[] {
   return [model, ...modelWhen.map((choice) => choice.model)];
+}
+
+/** Returns whether something keeps the packets of a stream. */
+export function tapsPackets({ record, events }: Pick<StreamConfig, 'record' | 'events'>): boolean {
+  return record !== undefined || events.some(({ clip }) => clip !== undefined);
 }

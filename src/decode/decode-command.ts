@@ -6,6 +6,7 @@ import { type FfmpegCall, ffmpegArguments, NO_TAGS, ONE_THREAD, passthrough, sec
 import { headerFilter, pulseFilter } from './ffmpeg-log.ts';
 import { type InputPlan, inputOptions, SCALED, skipsFrames } from './input-options.ts';
 import { LOOK_PIPE, lookFilters } from './look-filters.ts';
+import { PACKET_OUTPUT } from './packet-tap.ts';
 import { type FrameRate, rateFilters } from './rate-filters.ts';
 import { shedFilters } from './shed-filters.ts';
 
@@ -34,6 +35,8 @@ export interface DecodePlan extends InputPlan, FrameRate {
    * `shedCommand`, and that ask for a decoded frame on `LOOK_PIPE`, see `LOOK_COMMAND`. Not together with `afterUs` or a window.
    */
   readonly takesCommands: boolean;
+  /** Also copies the packets to `PACKET_PIPE`. */
+  readonly tapsPackets?: boolean;
 }
 
 /**
@@ -52,6 +55,7 @@ export function decodeArguments(source: SourceInput, plan: DecodePlan): string[]
   return ffmpegArguments(['-hide_banner', ...options], {
     input: source.url,
     ...(isCounted ? { firstOutput: PACKET_COUNT } : {}),
+    ...(plan.tapsPackets === true ? { lastOutput: PACKET_OUTPUT } : {}),
     inputOptions: inputOptions(source, { ...plan, staysOnDevice: scalesOnDevice(plan) }),
     ...(plan.takesCommands
       ? { graph: lookGraph(plan), ...picture('[frames]', 1), second: picture('[looks]', LOOK_PIPE) }

@@ -11,6 +11,8 @@ export interface FfmpegCall extends FfmpegOutput {
   readonly second?: FfmpegOutput;
   /** Arguments of another output, which comes first. */
   readonly firstOutput?: readonly string[];
+  /** Arguments of another output, which comes last. */
+  readonly lastOutput?: readonly string[];
 }
 
 interface FfmpegOutput {
@@ -36,7 +38,7 @@ export function ffmpegArguments(globalOptions: readonly string[], call: FfmpegCa
       .format(format);
   const args = (command as unknown as { _getArguments(): string[] })._getArguments();
   args.splice(args.indexOf('-i') + 2, 0, ...(call.firstOutput ?? []));
-  return [...globalOptions, ...args];
+  return [...globalOptions, ...args, ...(call.lastOutput ?? [])];
 }
 
 /**

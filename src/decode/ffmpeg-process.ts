@@ -6,6 +6,7 @@ import type { Ffmpeg } from '../process/confinement.ts';
 import type { Access } from '../process/sandbox-view.ts';
 import { startReader } from '../process/start-reader.ts';
 import { LOOK_PIPE } from './look-filters.ts';
+import { PACKET_PIPE } from './packet-tap.ts';
 
 export interface FfmpegCallbacks {
   /** Returns the memory for the next bytes of the picture; null pauses reading until `resume`. */
@@ -15,7 +16,9 @@ export interface FfmpegCallbacks {
   onLogLine(line: string): void;
   /** Bytes from `LOOK_PIPE`; absent if nothing is written there. */
   onLookBytes?(bytes: Uint8Array): void;
-  /** The process has ended and both pipes are read to their ends. Called once. */
+  /** Bytes from `PACKET_PIPE`; absent if nothing is written there. */
+  onPacketBytes?(bytes: Uint8Array): void;
+  /** The process has ended and its pipes are read to their ends. Called once. */
   onExit(exit: ChildExit): void;
 }
 
@@ -58,6 +61,13 @@ export class FfmpegProcess {
     const looks = child.stdio[LOOK_PIPE] as Readable | undefined;
     looks?.on('data', (bytes: Uint8Array) => callbacks.onLookBytes?.(bytes));
     looks?.on('error', () => looks.destroy());
+    const packets = (child.stdio as readonly unknown[])[PACKET_PIPE] as Readable | undefined | null;
+    if (packets != null) {
+      this.#openEnds += 1;
+      packets.on('data', (bytes: Uint8Array) => callbacks.onPacketBytes?.(bytes));
+      packets.on('error', () => packets.destroy());
+      packets.once('close', () => this.#endOne());
+    }
     // A child that has ended reads no command.
     child.stdin?.on('error', () => undefined);
     child.once('exit', (code, signal) => {
@@ -79,7 +89,11 @@ export class FfmpegProcess {
     callbacks: FfmpegCallbacks,
     stdin: 'ignore' | 'pipe' = 'ignore',
   ): Promise<FfmpegProcess> {
-    const { group, pid } = await startReader(ffmpeg, args, access, stdin, callbacks.onLookBytes !== undefined);
+    const pipes = [
+      ...(callbacks.onLookBytes === undefined ? [] : [LOOK_PIPE]),
+      ...(callbacks.onPacketBytes === undefined ? [] : [PACKET_PIPE]),
+    ];
+    const { group, pid } = await startReader(ffmpeg, args, access, stdin, pipes);
     const self = new FfmpegProcess(group, callbacks);
     self.#pid = await pid;
     setImmediate(() => self.#endOne());
@@ -161,7 +175,7 @@ export class FfmpegProcess {
     // Discard what is still in the pipe: a writer blocked on it could not exit, and without this the pipe of a process that
     // has exited would never be read to its end.
     this.#stdout.destroy();
-    this.#group.child.stdio[LOOK_PIPE]?.destroy();
+    for (const pipe of this.#group.child.stdio.slice(LOOK_PIPE)) pipe?.destroy();
     this.#group.end();
   }
 

@@ -98,6 +98,17 @@ export const ERROR_CODES = {
     exit: 1,
     doc: 'The history cannot be asked: its thread or its disk does not answer.',
   },
+  RECORDING_NOT_FOUND: {
+    retryable: false,
+    exit: 1,
+    doc: 'Nothing was recorded at this time, or an event has no clip, or not yet.',
+  },
+  RECORDING_MIXED: {
+    retryable: false,
+    exit: 1,
+    doc: 'The format of a recorded video changes within the time to export.',
+  },
+  RECORDING_DAMAGED: { retryable: false, exit: 1, doc: 'A file or folder of recordings cannot be read.' },
   CONTROL_UNREACHABLE: { retryable: true, exit: 1, doc: 'Redis does not answer, or is out of memory.' },
   CONTROL_UNSUITABLE: { retryable: false, exit: 2, doc: 'Redis is too old, may evict keys, or refuses the user.' },
   LEASE_LOST: { retryable: true, exit: 1, doc: 'Another host may run the stream now.' },

@@ -260,6 +260,7 @@ export class RuleRun {
       sign: held.sign,
       path: object?.path,
       best: object?.best,
+      clip: rule.clip === undefined || facts.run === undefined ? undefined : `/api/events/${open.id}/clip.mp4`,
       blind: facts.blind,
       fence: facts.fence,
     };

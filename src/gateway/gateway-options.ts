@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { History } from '../history/history.ts';
 import type { ModelSummary, PipelineSummary } from '../protocol/rest.ts';
+import type { Recorder } from '../recording/recorder.ts';
 import type { Tracing } from '../telemetry/tracing/open-tracing.ts';
 import type { ProxyUsersConfig } from './access/proxy-users.ts';
 import type { TlsFiles } from './access/tls-files.ts';
@@ -40,6 +41,8 @@ export interface GatewayOptions {
   readonly audit?: { readonly pathOf: (port: number) => string; readonly maxBytes: number };
   /** What it searches, and where it adds events and figures; the caller closes it. Absent: one in memory. */
   readonly history?: History | undefined;
+  /** Clips and recordings; absent if the gateway has none. */
+  readonly recorder?: Recorder | undefined;
   /** Allowed origins beside the gateway's own, e.g. `https://video.example` of a reverse proxy. */
   readonly allowedOrigins?: readonly string[];
   /** Folder of the dashboard, by default the package's own. */

@@ -13,6 +13,7 @@ import {
   type SinkReport,
   type StreamReport,
 } from '../protocol/report.ts';
+import type { Recorder } from '../recording/recorder.ts';
 import { type StreamScope, scopedReport } from './access/stream-scope.ts';
 import type { FeedFigures } from './feed-server.ts';
 import { fillFleetMetrics } from './fleet-metrics.ts';
@@ -68,6 +69,7 @@ export class GatewayMetrics {
   readonly #incidents: Incidents;
   readonly #history: Pick<History, 'lost'>;
   readonly #requests: RequestLedger | undefined;
+  readonly #recorder: Pick<Recorder, 'figures'> | undefined;
 
   constructor(
     port: RuntimePort,
@@ -76,7 +78,9 @@ export class GatewayMetrics {
     incidents: Incidents,
     history: Pick<History, 'lost'>,
     requests: RequestLedger | undefined,
+    recorder?: Pick<Recorder, 'figures'>,
   ) {
+    this.#recorder = recorder;
     this.#requests = requests;
     this.#history = history;
     this.#port = port;
@@ -107,6 +111,7 @@ export class GatewayMetrics {
       this.#set.counter('sightline_history_lost_total', lost, {}, this.#history.lost);
     });
     part(() => this.#fillRequests());
+    part(() => this.#fillRecordings());
     let streams: readonly StreamReport[] = [];
     part(() => {
       const all = this.#port.report();
@@ -152,6 +157,27 @@ export class GatewayMetrics {
     for (const [reason, count] of Object.entries(refused))
       this.#set.counter('sightline_requests_refused_total', 'Requests without a result.', { reason }, count);
     this.#set.gauge('sightline_requests_in_flight', 'Requests without a reply yet.', {}, inFlight);
+  }
+
+  #fillRecordings(): void {
+    if (this.#recorder === undefined) return;
+    const { bytes, memoryBytes, writtenBytes, deleted, problem } = this.#recorder.figures;
+    const isUp = problem === null ? 1 : 0;
+    this.#set.gauge('sightline_recording_up', '0 while clips and recordings cannot be written, else 1.', {}, isUp);
+    this.#set.gauge('sightline_recording_disk_bytes', 'Size of all clips and recordings.', {}, bytes);
+    this.#set.gauge('sightline_recording_memory_bytes', 'Undecoded packets in memory.', {}, memoryBytes);
+    this.#set.counter(
+      'sightline_recording_written_bytes_total',
+      'Packets written to clips and recordings.',
+      {},
+      writtenBytes,
+    );
+    this.#set.counter(
+      'sightline_recording_deleted_files_total',
+      'Clips and recordings deleted for their age or for room.',
+      {},
+      deleted,
+    );
   }
 
   #fillIncidents(): void {

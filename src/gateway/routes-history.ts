@@ -211,7 +211,8 @@ function streamsOf({ identity }: FastifyRequest): string[] | undefined {
   return identity?.streams === undefined ? undefined : ['', ...identity.streams];
 }
 
-function timeOf(key: string, value: string | undefined): number | undefined {
+/** Returns the milliseconds since 1970 of a query's time. @throws CONFIG_INVALID */
+export function timeOf(key: string, value: string | undefined): number | undefined {
   if (value === undefined) return undefined;
   const timeMs = /^\d+$/.test(value) ? Number(value) : Date.parse(value);
   if (timeMs <= 8.64e15) return timeMs;

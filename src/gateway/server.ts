@@ -33,6 +33,7 @@ import { addHostRoutes } from './routes-host.ts';
 import { addKserveRoutes } from './routes-kserve.ts';
 import { addPictureRoutes } from './routes-pictures.ts';
 import { addPipelineRoutes } from './routes-pipeline.ts';
+import { addRecordingRoutes } from './routes-recordings.ts';
 import { addRolloutRoutes } from './routes-rollouts.ts';
 import { addSignInRoutes, sendSignInPage, setCookie } from './routes-sign-in.ts';
 import { addStreamRoutes } from './routes-streams.ts';
@@ -191,6 +192,7 @@ async function buildApp(
   addPictureRoutes(app, runtime, feed);
   addPipelineRoutes(app, runtime);
   addHistoryRoutes(app, history, options.wallMs ?? Date.now);
+  addRecordingRoutes(app, options.recorder ?? null, history);
   addFleetRoutes(app, options.fleet ?? null);
   addSiteRoutes(app, runtime, sites);
   addRolloutRoutes(app, options.rollouts ?? null);
@@ -208,7 +210,15 @@ async function buildApp(
     version: files.version,
     pipelines: options.pipelines ?? [],
     models: options.models ?? (async () => []),
-    metrics: new GatewayMetrics(runtime, options.fleet ?? null, () => feed.figures, incidents, history, intake?.ledger),
+    metrics: new GatewayMetrics(
+      runtime,
+      options.fleet ?? null,
+      () => feed.figures,
+      incidents,
+      history,
+      intake?.ledger,
+      options.recorder,
+    ),
     rolloutProblem: () => options.rollouts?.problem() ?? null,
   });
   await addStaticFiles(app, { ...files, webDir: options.webDir ?? files.webDir });

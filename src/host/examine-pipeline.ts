@@ -3,7 +3,7 @@ import type { Environment } from '../config/environment.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import { type FittedModel, modelFaults, unknownLabels } from '../config/model-fit.ts';
 import { hasPlaceholder, type Placeholders, sourceText } from '../config/placeholders.ts';
-import { modelsOf, type StreamConfig } from '../config/stream.ts';
+import { modelsOf, type StreamConfig, tapsPackets } from '../config/stream.ts';
 import { Admission } from '../control/orders/admission.ts';
 import { systemClock } from '../core/clock.ts';
 import { redact, redactSource } from '../core/redact.ts';
@@ -16,7 +16,7 @@ import { type InspectedPipeline, inspectPipeline, readPipelineText } from '../pi
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { kindOf, type SinkConfig, sinkId } from '../sinks/sink-kinds.ts';
-import { parseSource } from '../source/parse-source.ts';
+import { parseSource, sourceScheme } from '../source/parse-source.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { otherClasses } from './named-models.ts';
 import { tokensFileOf } from './open-gateway.ts';
@@ -212,6 +212,8 @@ function inspectStream(
   }
   const faults = models.flatMap((model) => (model === null ? [] : modelFaults(stream, model)));
   mistakes.push(...new Set(faults.map((fault) => `stream "${id}": ${fault}`)));
+  if (tapsPackets(stream) && sourceScheme(source) === 'synthetic')
+    warnings.push(`stream "${id}": a test picture has no packets, so it has no clips and no recording`);
   warnings.push(...rateWarnings(stream));
 }
 

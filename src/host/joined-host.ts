@@ -128,7 +128,8 @@ export class JoinedHost {
       });
       const shown = rollouts === null ? {} : { rollouts: rollouts.agent };
       const requests = new RequestDetector(host, config, rollouts);
-      const request = { config, address, log, history, fleet: view, incidents, requests, tracing, ...shown };
+      const { recorder } = host;
+      const request = { config, address, log, history, fleet: view, incidents, requests, recorder, tracing, ...shown };
       const gateway = await openGateway(view, request, context);
       const joined = new JoinedHost(options, host, events, admission, view, gateway, rollouts, history);
       joined.#flushed = context.crash?.add(() => host.runtime.flushSinks());

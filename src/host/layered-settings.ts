@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { StreamConfig } from '../config/stream.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import type { PipelineReport } from '../protocol/rest.ts';
 import { type OverlaidStreams, overlaid, overlayEntryOf, type WantedStream } from './overlay/overlay.ts';
@@ -114,4 +115,13 @@ export class LayeredSettings {
       needsRestart: this.needsRestart,
     };
   }
+}
+
+/** The error of a reset of a stream that the overlay does not change. */
+export function notOverlaid(id: string, changed: readonly string[]): SightlineError {
+  return new SightlineError(
+    'STREAM_NOT_FOUND',
+    `the overlay changes no stream "${id}"; it changes ${changed.join(', ') || 'none'}`,
+    { id },
+  );
 }

@@ -17,6 +17,7 @@ import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { descriptorsFor, descriptorsForConnections } from '../process/descriptor-limit.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { PipelineSummary } from '../protocol/rest.ts';
+import type { Recorder } from '../recording/recorder.ts';
 import { packageRoot } from '../store/package-root.ts';
 import type { Tracing } from '../telemetry/tracing/open-tracing.ts';
 import { knownModels } from './known-models.ts';
@@ -36,6 +37,7 @@ const WARNINGS: ReadonlySet<EventKind> = new Set([
   'access-failed',
   'settings-failed',
   'overlay-failed',
+  'recording-failed',
 ]);
 
 /** Writes an event to the log. Its line names the stream once, even if the message does not name it. */
@@ -63,6 +65,7 @@ export interface GatewayRequest {
   readonly fleet?: FleetPort;
   readonly rollouts?: RolloutPort;
   readonly requests?: RequestPort;
+  readonly recorder?: Recorder;
   readonly incidents: Incidents;
   readonly tracing?: Tracing | undefined;
 }
@@ -141,6 +144,7 @@ export async function openGateway(
     logger: log,
     incidents,
     requests,
+    recorder: request.recorder,
     tracing: request.tracing,
     maxConnections: connectionsFor(config.limits, log),
     maxConnectionsPerAddress: config.limits.connectionsPerAddress,

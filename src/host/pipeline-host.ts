@@ -10,7 +10,7 @@ import { monoNowMs, systemClock } from '../core/clock.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { DiskProbe } from '../disk/disk-probe.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
+import type { SightlineError } from '../errors/sightline-error.ts';
 import { AlertDesk } from '../events/alert-desk.ts';
 import { EventDesk, type EventKeeper } from '../events/event-desk.ts';
 import { eventMessage } from '../events/event-message.ts';
@@ -27,6 +27,7 @@ import type { PipelineReport } from '../protocol/rest.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 import type { SourceTest } from '../protocol/source-test.ts';
 import type { RuleTrialReply } from '../protocol/tried-rules.ts';
+import type { Recorder } from '../recording/recorder.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { openSinks } from '../runtime/results/open-sinks.ts';
@@ -42,9 +43,10 @@ import { PowerMeter } from '../telemetry/power-meter.ts';
 import type { Tracing } from '../telemetry/tracing/open-tracing.ts';
 import { EarlyEvents } from './early-events.ts';
 import { HostStreams } from './host-streams.ts';
-import { LayeredSettings, type SettingsSources } from './layered-settings.ts';
+import { LayeredSettings, notOverlaid, type SettingsSources } from './layered-settings.ts';
 import { ModelChoice } from './model-choice.ts';
 import { NamedModels } from './named-models.ts';
+import { openRecorder } from './open-recorder.ts';
 import { isPictureStream } from './picture-detector.ts';
 import { SourceRules } from './source-rules.ts';
 import { type Convergence, convergenceText, StreamReconciler } from './stream-reconciler.ts';
@@ -96,6 +98,7 @@ export class PipelineHost implements RuntimePort {
   readonly #trials = new RuleTrials();
   readonly #ruleEvents = new Listeners<RuleEvent>('events of rules');
   readonly #sinks: ResultSinks;
+  readonly recorder: Recorder;
   /** Absent unless frames are traced. */
   readonly tracing: Tracing | undefined;
   readonly #early: EarlyEvents;
@@ -188,6 +191,8 @@ export class PipelineHost implements RuntimePort {
       limited: [sinks, this.#alerts],
       announce: (event) => runtime.events.emit(eventMessage(event, Date.now())),
     });
+    this.recorder = openRecorder(runtime, config, environment);
+    this.#ruleEvents.add((event) => this.recorder.onEvent(event));
     runtime.published.add((frame) => this.#events.onResult(frame));
     runtime.signs.add(({ stream, sign }) => this.#events.onPicture(stream, sign === null ? [] : [sign]));
     // Also of streams that could not be started.
@@ -377,6 +382,7 @@ export class PipelineHost implements RuntimePort {
     this.#alerts.close();
     await this.#power.close();
     const failures = await this.runtime.stop();
+    await this.recorder.close();
     await this.tracing?.close();
     return failures;
   }
@@ -491,9 +497,4 @@ export class PipelineHost implements RuntimePort {
   watchPreviews(streamIds: ReadonlySet<string>): void {
     this.runtime.watchPreviews(streamIds);
   }
-}
-
-function notOverlaid(id: string, changed: readonly string[]): SightlineError {
-  const known = changed.join(', ') || 'none';
-  return new SightlineError('STREAM_NOT_FOUND', `the overlay changes no stream "${id}"; it changes ${known}`, { id });
 }

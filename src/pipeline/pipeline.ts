@@ -46,6 +46,26 @@ const historyConfig = z.strictObject({
   days: whole(1, 36_500).default(90).describe('Days after which everything is deleted.'),
 });
 
+const recordingConfig = z.strictObject({
+  folder: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Folder of clips and recordings; the folder recordings/NAME of the cache if absent.'),
+  days: whole(1, 36_500).default(7).describe('Days after which recordings are deleted.'),
+  eventDays: whole(1, 36_500)
+    .default(30)
+    .describe(
+      'Days after which recordings of times with events are deleted; clips go with their events (`history.days`).',
+    ),
+  maxMb: whole(16, 1_000_000_000)
+    .default(51_200)
+    .describe('Most megabytes of all; the oldest recordings go first, then those of events, then clips.'),
+  ringMb: whole(1, 100_000)
+    .default(64)
+    .describe('Most megabytes of packets in memory, for each stream with clips or recordings.'),
+});
+
 const tlsConfig = z.strictObject({
   caFile: z
     .string()
@@ -78,6 +98,9 @@ export const pipelineConfig = z.strictObject({
   history: historyConfig
     .prefault({})
     .describe('Events, counts, occupancy, heat maps and figures of the past; docs/history.md describes the tables.'),
+  recording: recordingConfig
+    .prefault({})
+    .describe('Clips and recordings of streams whose rules have `clip`, or that have `record`; see docs/recording.md.'),
   requests: requestsConfig
     .prefault({})
     .describe('Pictures that clients send over HTTP, see docs/requests.md. Frames of streams go first.'),

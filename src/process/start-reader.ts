@@ -14,7 +14,7 @@ export interface StartedReader {
  * Starts a confined ffmpeg whose output and log are pipes.
  *
  * @param stdin - `pipe` if it reads commands.
- * @param hasSecondOutput - descriptor 4 is a pipe as well.
+ * @param extraPipes - descriptors from 4 on that are pipes as well.
  * @throws Error of the operating system if it cannot be started.
  */
 export async function startReader(
@@ -22,13 +22,14 @@ export async function startReader(
   args: readonly string[],
   access: Access,
   stdin: 'ignore' | 'pipe' = 'ignore',
-  hasSecondOutput = false,
+  extraPipes: readonly number[] = [],
 ): Promise<StartedReader> {
   // The launcher would start, and only then find that there is none.
   accessSync(ffmpeg.path, constants.X_OK);
   const { path, args: all, environment, pipe } = confinedReader(ffmpeg, args, access);
   const stdio: ('ignore' | 'pipe')[] = [stdin, 'pipe', 'pipe', pipe === null ? 'ignore' : 'pipe'];
-  if (hasSecondOutput) stdio.push('pipe');
+  for (let fd = stdio.length; fd <= Math.max(0, ...extraPipes); fd++)
+    stdio.push(extraPipes.includes(fd) ? 'pipe' : 'ignore');
   const group = await ChildGroup.start(path, all, { stdio, environment });
   return { group, pid: programPid(group, pipe) };
 }

@@ -203,6 +203,8 @@ export const EVENT_KINDS = [
   'disk-stalled',
   'disk-answered',
   'sink-notice',
+  'recording-failed',
+  'recording-recovered',
   'host-joined',
   'host-lost',
   'stream-placed',

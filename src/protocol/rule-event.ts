@@ -114,6 +114,8 @@ export interface RuleEvent extends EventMoment {
   readonly path?: readonly RatioPoint[];
   /** Where it is seen best. */
   readonly best?: EventPicture;
+  /** Path of its clip at the gateway of its host, once the time after it is over; `snapshot.jpg` is beside it. Absent if its rule keeps none. */
+  readonly clip?: string;
   /** How much of the minute before was not watched; absent if all of it was. */
   readonly blind?: BlindBefore;
   /** Of the lease, in a fleet: as in results. */

@@ -11,6 +11,7 @@ import type { WireError } from '../errors/sightline-error.ts';
 import type { SlotRingShape } from '../flow/slot-ring.ts';
 import type { View } from '../geometry/views.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
+import type { StreamPackets } from './packets.ts';
 
 /** What another thread needs to attach to a stream's ring. A `ringId` is never reused in a process. */
 export interface RingHandle {
@@ -72,6 +73,8 @@ export interface LaneStream extends ReadSettings, PaceSettings {
   readonly keepsInput: boolean;
   /** Computes the hash of each model input. */
   readonly hashesInput: boolean;
+  /** Posts the packets of the video as well. */
+  readonly tapsPackets: boolean;
   /** Runs ffmpeg at background priority. */
   readonly isBackground: boolean;
 }
@@ -131,6 +134,7 @@ export type FromLane =
   | { readonly type: 'duration'; readonly ringId: number; readonly durationUs: number }
   | ({ readonly type: 'preview'; readonly ringId: number } & LanePreview)
   | { readonly type: 'closed'; readonly ringId: number }
+  | StreamPackets
   /** Milliseconds spent in sharp since the last such message, about once a second. */
   | { readonly type: 'busy'; readonly preprocessMs: number };
 

@@ -12,6 +12,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import { Listeners } from '../flow/listeners.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
+import type { StreamPackets } from '../protocol/packets.ts';
 import type { HostReport, StreamReport } from '../protocol/report.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.ts';
 import { type CpuUse, cpuMsOf, readCpuUse } from '../telemetry/cpu-ledger.ts';
@@ -81,6 +82,7 @@ export class Runtime {
   readonly previews: Listeners<PreviewPicture>;
   /** Cameras that became blind, or see again. A stream that is not read any more has no sign. */
   readonly signs: Listeners<StreamSign>;
+  readonly packets = new Listeners<StreamPackets>('packets');
   readonly incidents: Incidents;
   readonly masks: MaskReaders;
   readonly #options: RuntimeOptions;
@@ -124,6 +126,7 @@ export class Runtime {
     this.#port = this.#streamPort();
     this.overload = new OverloadWatch(this.emitEvent.bind(this), async () => options.modelsAtHand?.(this) ?? []);
     this.#lanes = new LanePool(options.lanes, {
+      onPackets: (packets) => this.packets.emit(packets),
       onBusy: (preprocessMs) => this.#meter.addPreprocessMs(preprocessMs),
       onRestarted: (error) => this.emitEvent('lane-restarted', undefined, `${error.message}; its streams are reopened`),
     });
@@ -335,9 +338,8 @@ export class Runtime {
 
   readiness(): { isReady: boolean; reason: string } {
     if (this.#isStopping) return { isReady: false, reason: 'stopping' };
-    return this.#own.model.isReady
-      ? { isReady: true, reason: 'ready' }
-      : { isReady: false, reason: 'no inference thread is running' };
+    const { isReady } = this.#own.model;
+    return { isReady, reason: isReady ? 'ready' : 'no inference thread is running' };
   }
 
   /** Hash of everything that made the model with which the runtime started. */
@@ -374,8 +376,7 @@ export class Runtime {
   report(): RuntimeReport {
     const report = this.#report ?? this.#makeReport();
     const known = new Map(report.streams.map((stream) => [stream.id, stream]));
-    const streams = [...this.#streams.values()].map((stream) => known.get(stream.id) ?? this.streamReport(stream));
-    return { ...report, streams };
+    return { ...report, streams: this.streams.map((stream) => known.get(stream.id) ?? this.streamReport(stream)) };
   }
 
   /**

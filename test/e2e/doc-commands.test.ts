@@ -57,6 +57,12 @@ const BENCH = {
   has: 'sections of the benchmark',
 };
 
+const RECORDED = {
+  why: 'needs a folder of recordings',
+  test: 'test/integration/recordings.test.ts',
+  has: "'recordings', 'export'",
+};
+
 const COMMANDS: Readonly<Record<string, Run | Mark>> = {
   // README.md and CONTRIBUTING.md
   'npm run demo': DEMO,
@@ -89,6 +95,12 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
   'sightline detect recordings/ --dry-run --out results/': { more: FAKE, says: /a\.mp4/ },
   'sightline detect recordings/ --out results/': { more: FAKE, says: /a\.mp4/ },
   'sightline detect recordings/ --out results/ --resume': { more: FAKE, says: /a\.mp4/ },
+  // docs/recording.md
+  'sightline recordings list ~/.cache/sightline/recordings/live --stream door': RECORDED,
+  'sightline recordings verify ~/.cache/sightline/recordings/live': RECORDED,
+  'sightline recordings export ~/.cache/sightline/recordings/live --stream door --from 2026-05-04T21:30:00+02:00 --to 2026-05-04T21:35:00+02:00 --out door.mp4':
+    RECORDED,
+  'sightline recordings verify door.mp4': RECORDED,
   // docs/deploy.md
   'curl -H "Authorization: Bearer $SIGHTLINE_TOKEN" -H \'Content-Type: image/jpeg\' --data-binary @street.jpg http://127.0.0.1:8080/api/detect':
     {

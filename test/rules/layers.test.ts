@@ -30,6 +30,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   control: 3,
   events: 3,
   history: 3,
+  recording: 3,
   gateway: 3,
   measure: 3,
   optimize: 3,
@@ -170,7 +171,7 @@ describe('packages that are confined to one place', () => {
   });
 
   it.each([
-    ['sharp', ['preprocess', 'sinks', 'host', 'cli']],
+    ['sharp', ['preprocess', 'sinks', 'recording', 'host', 'cli']],
     ['onnxruntime-node', ['process', 'infer', 'compile']],
     ['fastify', ['gateway']],
     ['@fastify/cookie', ['gateway']],

@@ -7,6 +7,7 @@ import { codeOf, readFiles, type SourceFile } from './source-files.ts';
  */
 const OPENERS: Readonly<Record<string, string>> = {
   'src/cli/gateway-client.ts': 'a token or certificates of the caller, which a pipe may carry',
+  'src/cli/recordings.ts': 'creates a file of its own',
   'src/cli/secret-arguments.ts': 'a text of the caller, which a pipe may carry',
   'src/compile/compiler-version.ts': 'scripts of the package',
   'src/compile/onnx/external-data.ts':
@@ -23,6 +24,9 @@ const OPENERS: Readonly<Record<string, string>> = {
   'src/loadtest/own-streams.ts': '/proc',
   'src/measure/machine-facts.ts': 'a file of the package',
   'src/measure/measurement-log.ts': 'own log',
+  'src/recording/clip-picture.ts': 'own files of the folder of recordings',
+  'src/recording/export-span.ts': 'own files of the folder of recordings',
+  'src/recording/fragment-file.ts': 'own files of the folder of recordings',
   'src/process/descriptor-limit.ts': '/proc',
   'src/sinks/frame-record.ts': 'a file of its own',
   'src/process/fetched-packages.ts': 'a file of a package',

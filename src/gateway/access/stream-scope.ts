@@ -34,6 +34,13 @@ const SCOPED_ROUTES: ReadonlySet<string> = new Set([
   'GET /api/occupancy',
   'GET /api/seen',
   'GET /api/heat',
+  'GET /api/recordings',
+  'GET /api/recordings/playlist.m3u8',
+  'GET /api/recordings/export.mp4',
+  'GET /api/recordings/files/:name',
+  'GET /api/events/:id/clip.mp4',
+  'GET /api/events/:id/clip.json',
+  'GET /api/events/:id/snapshot.jpg',
   'GET /api/openapi.json',
   'POST /api/detect',
 ]);

@@ -4,6 +4,7 @@ import type { FramePicture } from '../../core/picture.ts';
 import { THREAD_LIMITS, workerEntry } from '../../core/worker-entry.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { signalGroup } from '../../process/child-group.ts';
+import type { StreamPackets } from '../../protocol/packets.ts';
 import type { FromLane, LaneStream, LaneTuning, ToLane } from '../../protocol/threads.ts';
 
 /**
@@ -27,6 +28,7 @@ export interface LaneListener {
 
 export interface LaneEvents {
   onBusy(preprocessMs: number): void;
+  onPackets(packets: StreamPackets): void;
   onLost(lane: LaneClient, error: SightlineError): void;
 }
 
@@ -149,6 +151,7 @@ export class LaneClient {
   #onMessage(message: FromLane): void {
     this.#silentTicks = 0;
     if (message.type === 'busy') this.#events.onBusy(message.preprocessMs);
+    else if (message.type === 'packets-opened' || message.type === 'packets') this.#events.onPackets(message);
     else if (message.type === 'child-started') this.#childPids.add(message.pid);
     else if (message.type === 'child-gone') this.#childPids.delete(message.pid);
     if (!('ringId' in message)) return;

@@ -1,7 +1,12 @@
 import { monoNowMs } from '../../core/clock.ts';
-import type { FrameHeader } from '../../decode/ffmpeg-log.ts';
+import type { DecodePlan } from '../../decode/decode-command.ts';
+import { type FrameHeader, newHeaderTag } from '../../decode/ffmpeg-log.ts';
 import type { FfmpegProcess } from '../../decode/ffmpeg-process.ts';
+import { takesCommands } from '../../decode/shed-filters.ts';
+import { PICTURE_FIT } from '../../geometry/placement.ts';
+import type { LaneStream } from '../../protocol/threads.ts';
 import type { OpenedSource } from '../../source/open/opened-source.ts';
+import type { LaneTap } from './lane-tap.ts';
 
 /**
  * A connection must last this long to reset the back-off; one that sends a frame and ends must not be retried in a
@@ -17,6 +22,8 @@ export interface Connection {
   readonly startedMs: number;
   process: FfmpegProcess | null;
   opened: OpenedSource | null;
+  /** Null if its packets are not kept. */
+  tap: LaneTap | null;
   isWarned: boolean;
   frames: number;
   /** Frames that ffmpeg decoded, taken or not. */
@@ -44,6 +51,7 @@ export function newConnection(pictures: number): Connection {
     startedMs: monoNowMs(),
     process: null,
     opened: null,
+    tap: null,
     isWarned: false,
     frames: 0,
     decoded: 0,
@@ -68,4 +76,23 @@ export function timed({ opened }: Connection, frame: FrameHeader): FrameHeader {
   if (wallMs === null) return frame;
   const ageMs = Date.now() - wallMs;
   return ageMs > -MOST_AHEAD_MS && ageMs < MOST_DELAY_MS ? { ...frame, wallMs } : frame;
+}
+
+/** Returns what ffmpeg is started with for the next connection of a stream. */
+export function decodePlan(
+  stream: LaneStream,
+  connection: Required<Pick<DecodePlan, 'afterUs' | 'hwaccel' | 'tapsPackets'>>,
+): DecodePlan {
+  const { picture, spec, views, ffmpeg, every, maxFps, decode, decodeThreads, policy } = stream;
+  return {
+    ...connection,
+    ffmpegMajor: ffmpeg.major,
+    headerTag: newHeaderTag(),
+    canvas: picture === null ? { ...spec.input, fit: spec.input.resize, views } : { ...picture, fit: PICTURE_FIT },
+    every,
+    maxFps,
+    takesCommands: policy === 'live' && takesCommands(ffmpeg.major),
+    threads: decodeThreads,
+    decode,
+  };
 }

@@ -92,6 +92,11 @@ export class LaneFrames {
     return this.#pictureCount;
   }
 
+  /** As `MediaTime.shiftUs`. */
+  get shiftUs(): number | null {
+    return this.#mediaTime.shiftUs;
+  }
+
   /** Discards that many pictures of the next connection: an earlier one has handed them over. */
   set discard(pictures: number) {
     this.#discard = pictures;

@@ -1,11 +1,11 @@
 import type { SightlineError } from '../../errors/sightline-error.ts';
 import { BackOff } from '../../flow/back-off.ts';
-import { LaneClient } from './lane-client.ts';
+import { LaneClient, type LaneEvents } from './lane-client.ts';
 
 /** A lane that ran this long resets the back-off. */
 const STEADY_MS = 10_000;
 
-export interface LanePoolEvents {
+export interface LanePoolEvents extends Pick<LaneEvents, 'onPackets'> {
   /** Time that a lane spent on preprocessing, in milliseconds. */
   onBusy(preprocessMs: number): void;
   /** A lane has died, and another one takes its place. */
@@ -40,6 +40,7 @@ export class LanePool {
 
   #add(startDelayMs = 0): void {
     const onBusy = (preprocessMs: number): void => this.#events.onBusy(preprocessMs);
+    const onPackets: LaneEvents['onPackets'] = (packets) => this.#events.onPackets(packets);
     const onLost = (lane: LaneClient, error: SightlineError): void => {
       this.#lanes.splice(this.#lanes.indexOf(lane), 1);
       if (this.#isStopping) return;
@@ -49,6 +50,6 @@ export class LanePool {
       this.#add(isSteady ? 0 : this.#backOff.nextMs());
       this.#events.onRestarted(error);
     };
-    this.#lanes.push(new LaneClient({ onBusy, onLost }, { startDelayMs }));
+    this.#lanes.push(new LaneClient({ onBusy, onPackets, onLost }, { startDelayMs }));
   }
 }

@@ -1,17 +1,16 @@
 import { monoNowMs } from '../../core/clock.ts';
 import { redact } from '../../core/redact.ts';
 import type { SourceInput } from '../../core/source.ts';
-import { countsPackets, type DecodePlan, decodeArguments, logsEachFrame } from '../../decode/decode-command.ts';
-import { explainExit, FfmpegLog, newHeaderTag } from '../../decode/ffmpeg-log.ts';
+import { countsPackets, decodeArguments, logsEachFrame } from '../../decode/decode-command.ts';
+import { explainExit, FfmpegLog } from '../../decode/ffmpeg-log.ts';
 import { type FfmpegCallbacks, FfmpegProcess, startFailure } from '../../decode/ffmpeg-process.ts';
 import { otherTracksReach } from '../../decode/other-tracks.ts';
+import { isTapProblem } from '../../decode/packet-tap.ts';
 import { findResumePoint, type ResumePoint } from '../../decode/resume-point.ts';
 import { accessOf } from '../../decode/sandbox-access.ts';
-import { takesCommands } from '../../decode/shed-filters.ts';
 import { REFUSED_SOURCE } from '../../errors/error-codes.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { AFTER_REFUSAL, BackOff } from '../../flow/back-off.ts';
-import { PICTURE_FIT } from '../../geometry/placement.ts';
 import type { ChildExit } from '../../process/child-group.ts';
 import { type Ffmpeg, sandboxFor } from '../../process/confinement.ts';
 import { lowerPriority } from '../../process/lower-priority.ts';
@@ -21,8 +20,9 @@ import { isReachable, openSource } from '../../source/open/open-source.ts';
 import type { OpenedSource } from '../../source/open/opened-source.ts';
 import { DecodeCounts } from './decode-counts.ts';
 import { FilterCommands } from './filter-commands.ts';
-import { type Connection, isSteady, newConnection, timed } from './lane-connection.ts';
+import { type Connection, decodePlan, isSteady, newConnection, timed } from './lane-connection.ts';
 import { LaneFrames, type LanePort } from './lane-frames.ts';
+import { LaneTaps } from './lane-tap.ts';
 
 const WATCH_INTERVAL_MS = 100;
 const PROBE_TIMEOUT_MS = 1000;
@@ -55,6 +55,7 @@ export class LaneVideo {
   #retry: NodeJS.Timeout | undefined;
   #hwaccel: string;
   #isWarned = false;
+  readonly #taps: LaneTaps;
   readonly #counts: DecodeCounts;
   #faults = 0;
   #durationUs: number | null = null;
@@ -70,6 +71,7 @@ export class LaneVideo {
     this.#frames = new LaneFrames(stream, port, (fault) => this.#onFault(this.#connection, fault));
     this.#hwaccel = stream.hwaccel;
     this.#commands = new FilterCommands(this.#ringId, stream);
+    this.#taps = new LaneTaps(stream, this.#frames, port, (why) => this.#warn(`${source.label}: ${why}`));
     this.#counts = new DecodeCounts(this.#ringId, (message) => this.#post(message));
   }
 
@@ -173,7 +175,9 @@ export class LaneVideo {
     const { ffmpeg } = this.#stream;
     const access = accessOf(source, this.#hwaccel);
     this.#warnIfFree(ffmpeg, access);
-    const plan = this.#plan(afterUs);
+    const tap = this.#taps.open((why) => this.#onOutOfStep(connection, why));
+    connection.tap = tap;
+    const plan = decodePlan(this.#stream, { afterUs, hwaccel: this.#hwaccel, tapsPackets: tap !== null });
     const log = new FfmpegLog(source.url, plan.headerTag);
     const assembler = this.#frames.assembler;
     this.#frames.discard = discard;
@@ -189,8 +193,10 @@ export class LaneVideo {
       ...(plan.takesCommands
         ? { onLookBytes: (bytes) => void this.#guard(connection, () => this.#onLookBytes(connection, bytes)) }
         : {}),
+      ...(tap === null ? {} : { onPacketBytes: (bytes) => tap.push(bytes) }),
       onLogLine: (line) => void this.#guard(connection, () => this.#onLogLine(connection, log, line)),
       onExit: (exit) => {
+        tap?.end();
         connection.opened?.close();
         this.#children.delete(process);
         this.#post({ type: 'child-gone', ringId: this.#ringId, pid: process.pid });
@@ -250,24 +256,6 @@ export class LaneVideo {
     );
   }
 
-  #plan(afterUs: number | null): DecodePlan {
-    const { picture, spec, views, ffmpeg, every, maxFps, decode, decodeThreads } = this.#stream;
-    const canvas =
-      picture === null ? { ...spec.input, fit: spec.input.resize, views } : { ...picture, fit: PICTURE_FIT };
-    return {
-      ffmpegMajor: ffmpeg.major,
-      headerTag: newHeaderTag(),
-      canvas,
-      every,
-      maxFps,
-      afterUs,
-      takesCommands: this.policy === 'live' && takesCommands(ffmpeg.major),
-      hwaccel: this.#hwaccel,
-      threads: decodeThreads,
-      decode,
-    };
-  }
-
   #onLogLine(connection: Connection, log: FfmpegLog, line: string): void {
     const event = log.read(line);
     if (!connection.isOver) this.#commands.builds = log.builds;
@@ -323,7 +311,8 @@ export class LaneVideo {
         else this.#fallBack(event.text);
         break;
       case 'problem':
-        connection.problems.push(redact(event.text));
+        if (isTapProblem(event.text)) this.#taps.refuse(event.text);
+        else connection.problems.push(redact(event.text));
         if (connection.problems.length > PROBLEMS_KEPT) connection.problems.shift();
         break;
     }
@@ -347,8 +336,10 @@ export class LaneVideo {
     const { mismatch } = this.#frames.assembler;
     if (exit.code === 0 && mismatch !== null) return this.#onOutOfStep(connection, mismatch);
     const { code, cause, said } = explainExit(connection.problems);
-    if (exit.code !== 0 && connection.frames === 0 && this.#stream.hwaccel !== 'none' && this.#hwaccel === 'none') {
-      // The hardware decoder made ffmpeg fail: retry in software.
+    const isSoftware = this.#stream.hwaccel !== 'none' && this.#hwaccel === 'none';
+    const isWithoutTap = connection.tap !== null && this.#taps.isRefused;
+    if (exit.code !== 0 && connection.frames === 0 && (isSoftware || isWithoutTap)) {
+      // The hardware decoder, or the output of packets, made ffmpeg fail: retry in software, or without.
       connection.isOver = true;
       this.#frames.startOver();
       return this.#connectSoon();
@@ -469,6 +460,7 @@ export class LaneVideo {
     const connection = this.#connection;
     connection?.abort.abort();
     if (connection === null || connection.isOver) return;
+    connection.tap?.end();
     connection.isOver = true;
     connection.process?.kill();
     connection.opened?.close();

@@ -30,6 +30,11 @@ export class MediaTime {
     this.#shiftUs = null;
   }
 
+  /** What is added to the times of the source; null before the first frame of a connection. */
+  get shiftUs(): number | null {
+    return this.#shiftUs;
+  }
+
   /** Returns the media time of a picture that is no frame. */
   of(ptsUs: number): PtsUs {
     return (this.#shiftUs === null ? this.#lastUs : Math.max(0, ptsUs + this.#shiftUs)) as PtsUs;

@@ -1,5 +1,5 @@
 import { changeGateOf, type SkipConfig } from '../../config/skip.ts';
-import { LANE_KEYS, type StreamConfig } from '../../config/stream.ts';
+import { LANE_KEYS, type StreamConfig, tapsPackets } from '../../config/stream.ts';
 import { inputKey, type ModelSpec } from '../../core/model.ts';
 import { viewsOf } from '../../geometry/views.ts';
 import type { LaneSettings, LaneStream, LaneTuning } from '../../protocol/threads.ts';
@@ -89,7 +89,7 @@ export function laneKey(
 /** Returns how a source is read. Settings that have no effect on a source of its kind are left out. */
 function readingOf(config: StreamConfig): object {
   const { source, policy } = config;
-  const all = { source, ...settingsOf(config, LANE_KEYS.reading) };
+  const all = { source, taps: tapsPackets(config), ...settingsOf(config, LANE_KEYS.reading) };
   // Only the placeholder's value says what it is.
   if (/^\$\{/.test(source)) return all;
   const camera = { policy: policy === 'file', loop: undefined, realtime: undefined };

@@ -1,4 +1,4 @@
-import { LANE_KEYS, type StreamConfig } from '../../config/stream.ts';
+import { LANE_KEYS, type StreamConfig, tapsPackets } from '../../config/stream.ts';
 import { takesCommands } from '../../decode/shed-filters.ts';
 import { viewsOf } from '../../geometry/views.ts';
 import type { LaneStream, LaneTuning } from '../../protocol/threads.ts';
@@ -43,6 +43,7 @@ export function laneStream(
     changeGate,
     keepsInput,
     hashesInput,
+    tapsPackets: bulk === undefined && tapsPackets(config),
     isBackground: bulk?.isBackground === true,
   };
 }

@@ -68,6 +68,7 @@ describe('a change of a stream', () => {
     ],
     lines: [{ id: 'l', from: [0, 0.5], to: [1, 0.5] }],
     events: [{ id: 'e', kind: 'appears' }],
+    record: 'events',
   };
   const full = streamConfig.parse({ ...plain, ...FULL }) as Settings & typeof plain;
 

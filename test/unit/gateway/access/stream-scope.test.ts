@@ -1,8 +1,13 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { gatewayConfig } from '../../../../src/config/gateway.ts';
 import type { PublishedFrame } from '../../../../src/core/frame.ts';
 import { History } from '../../../../src/history/history.ts';
+import { Recorder } from '../../../../src/recording/recorder.ts';
 import { FeedSocket } from '../../../support/feed-socket.ts';
+import { ManualClock } from '../../../support/manual-clock.ts';
 import { openGateway } from '../../../support/open-gateways.ts';
 import { RequestPortDouble } from '../../../support/request-port-double.ts';
 import { RolloutPortDouble, rolloutReport } from '../../../support/rollout-port-double.ts';
@@ -26,6 +31,22 @@ const { proxyUsers } = gatewayConfig.parse({
   },
 });
 const as = (group: string): Record<string, string> => ({ 'remote-user': 'anna', 'remote-groups': group });
+
+const EVENTS = { door: 'd0'.repeat(12), [HIDDEN]: '1d'.repeat(12) };
+/** Recordings and clips of both streams; the clips are no video. */
+const folder = mkdtempSync(join(tmpdir(), 'sightline-scope-'));
+for (const [stream, event] of Object.entries(EVENTS)) {
+  mkdirSync(join(folder, stream, 'clips'), { recursive: true });
+  writeFileSync(join(folder, stream, '1000-61000-continuous.mp4'), `video of ${stream}`);
+  writeFileSync(join(folder, stream, 'clips', `1000-9000-${event}.mp4`), `clip of ${stream}`);
+  writeFileSync(join(folder, stream, 'clips', `${event}.jpg`), `picture of ${stream}`);
+}
+afterAll(() => rmSync(folder, { recursive: true }));
+const recorder = new Recorder({
+  ...{ folder, ringBytes: 1, retention: { days: 1e6, eventDays: 1e6, clipDays: 1e6, maxBytes: 1e9 } },
+  ...{ ffmpeg: null as never, configOf: () => null, onState: () => undefined, onNotice: () => undefined },
+  ...{ clock: new ManualClock(), wallMs: () => NOW_MS },
+});
 
 let history: History;
 beforeEach(async () => {
@@ -52,7 +73,7 @@ async function open() {
   const routes: string[] = [];
   const { url } = await openGateway(runtime, {
     ...{ proxyUsers, trustedProxies: ['127.0.0.1'], rollouts, history, wallMs: () => NOW_MS + 120_000 },
-    requests: new RequestPortDouble(),
+    ...{ requests: new RequestPortDouble(), recorder },
     onRoute: (route) => routes.push(route),
   });
   for (const streamId of ['door', HIDDEN])
@@ -89,7 +110,12 @@ const BODIES: Readonly<Record<string, unknown>> = {
 /** Everything that a client gets: status, headers and body. */
 async function answerOf(url: string, route: string, group: string, id: string, query = ''): Promise<string> {
   const [method, pattern] = route.split(' ') as [string, string];
-  const path = pattern.replace(':id', id).replace(':model', 'double').replace(':version', '1').replace('*', 'x');
+  const path = pattern
+    .replace(':id', id)
+    .replace(':model', 'double')
+    .replace(':version', '1')
+    .replace('*', 'x')
+    .replace(':name', '1000-61000-continuous.mp4');
   const body =
     method === 'GET' || method === 'DELETE' || method === 'OPTIONS' ? undefined : JSON.stringify(BODIES[route] ?? {});
   const headers = { ...as(group), ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
@@ -150,6 +176,25 @@ describe('somebody who may see one stream only', () => {
     expect(await get('/api/heat?stream=door')).toContain('"cells"');
     expect(await get('/api/streams/door/history')).toContain('"fpsIn"');
     expect(JSON.parse(await get('/api/events')).events).toMatchObject([{ stream: 'door' }]);
+  });
+
+  it('gets the recordings and clips of its own stream, and those of no other', async () => {
+    const { url } = await open();
+    const get = async (path: string, group: string): Promise<string> => {
+      const reply = await fetch(url + path, { headers: as(group) });
+      return `${reply.status} ${await reply.text()}`;
+    };
+    const paths = (stream: string, event: string): string[] => [
+      ...[`/api/recordings/files/1000-61000-continuous.mp4?stream=${stream}`, `/api/events/${event}/clip.mp4`],
+      `/api/events/${event}/snapshot.jpg?boxes=0`,
+    ];
+    for (const path of paths('door', EVENTS.door!)) expect(await get(path, 'watchers')).toMatch(/^200 \w+ of door$/);
+    for (const path of paths(HIDDEN, EVENTS[HIDDEN]!)) {
+      expect(await get(path, 'watchers')).toMatch(/^404 /);
+      expect(await get(path, 'admins')).toMatch(/^200 \w+ of yard/);
+    }
+    expect(JSON.parse((await get('/api/recordings', 'watchers')).slice(4)).spans).toMatchObject([{ stream: 'door' }]);
+    expect(JSON.parse((await get('/api/recordings', 'admins')).slice(4)).spans).toHaveLength(2);
   });
 
   it('cannot tell a hidden stream from one that does not exist', async () => {

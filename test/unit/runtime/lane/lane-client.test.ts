@@ -10,7 +10,11 @@ const LISTEN = "import { parentPort as port } from 'node:worker_threads';";
 
 describe('LaneClient', () => {
   const losses: string[] = [];
-  const events = { onBusy: () => {}, onLost: (_: LaneClient, error: SightlineError) => losses.push(error.message) };
+  const events = {
+    onBusy: () => {},
+    onPackets: () => {},
+    onLost: (_: LaneClient, error: SightlineError) => losses.push(error.message),
+  };
   let lane: LaneClient;
 
   afterEach(async () => {

@@ -1,0 +1,151 @@
+import { open, rm } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { counted } from '../core/counted.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { Archive, type RecordingFile } from '../recording/archive.ts';
+import { type ExportManifest, exportSpan, hostKey, verifyExport } from '../recording/export-span.ts';
+import { faultsOf } from '../recording/fragment-file.ts';
+import { recordingsIn, spansOf } from '../recording/spans.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, show, wrongCommand } from './cli-io.ts';
+import { ReportedFailure } from './reported-failure.ts';
+import { table } from './table.ts';
+
+interface ListFlags extends JsonFlag {
+  readonly stream?: string;
+  readonly from?: string;
+  readonly to?: string;
+}
+
+interface ExportFlags extends JsonFlag {
+  readonly stream: string;
+  readonly from: string;
+  readonly to: string;
+  readonly out: string;
+}
+
+const HELP = `
+Examples:
+  sightline recordings list ~/.cache/sightline/recordings/live --stream door
+  sightline recordings verify ~/.cache/sightline/recordings/live          every file, fragment by fragment
+  sightline recordings export ~/.cache/sightline/recordings/live --stream door \\
+    --from 2026-05-04T21:30:00+02:00 --to 2026-05-04T21:35:00+02:00 --out door.mp4
+  sightline recordings verify door.mp4                                    an exported file
+
+The folder is recording.folder of the pipeline file, else recordings/NAME in the cache. An export begins at the key frame at or
+before its beginning; its last box is a manifest of what is missing and why, signed with the key of the host (host-key.pem).`;
+
+/** Adds `recordings`: lists, checks and exports what a host has recorded. */
+export function addRecordings(program: Command, io: CliIo): void {
+  const recordings = program.command('recordings').addHelpText('after', HELP);
+  recordings
+    .command('list <folder>')
+    .description('list what is recorded, and what is missing in between')
+    .option('--stream <id>', 'only of this stream')
+    .option('--from <time>', 'only from this date and time on')
+    .option('--to <time>', 'only up to this date and time')
+    .option(...JSON_FLAG)
+    .action((folder: string, flags: ListFlags) => list(folder, flags, io));
+  recordings
+    .command('verify <path>')
+    .description('compare recordings, or an exported file, with their hashes')
+    .option(...JSON_FLAG)
+    .action((path: string, flags: JsonFlag) => verify(path, flags, io));
+  recordings
+    .command('export <folder>')
+    .description('write a time of a stream as one MP4, with a signed manifest')
+    .requiredOption('--stream <id>', 'stream')
+    .requiredOption('--from <time>', 'date and time of its beginning')
+    .requiredOption('--to <time>', 'date and time of its end')
+    .requiredOption('--out <file>', 'file to write; it must not exist')
+    .option(...JSON_FLAG)
+    .action((folder: string, flags: ExportFlags) => exportTo(folder, flags, io));
+}
+
+async function list(folder: string, { stream, from, to, ...flags }: ListFlags, io: CliIo): Promise<void> {
+  const query = { stream, fromMs: timeOf('--from', from), toMs: timeOf('--to', to) };
+  const spans = spansOf(recordingsIn((await archiveIn(folder)).files, query));
+  const rows = spans.map((span) => [
+    span.stream,
+    new Date(span.fromMs).toISOString(),
+    new Date(span.toMs).toISOString(),
+    span.ofEvents ? 'events' : 'continuous',
+    `${(span.bytes / 2 ** 20).toFixed(1)} MiB`,
+    span.gap === null ? '' : `before it: ${span.gap}`,
+  ]);
+  show(io, flags, { folder, spans }, () => (rows.length === 0 ? `Nothing is recorded in ${folder}.` : table(rows)));
+}
+
+async function verify(path: string, flags: JsonFlag, io: CliIo): Promise<void> {
+  const { files, manifest } = path.endsWith('.mp4') ? await verifyFile(path) : await verifyFolder(path);
+  const bad = files.filter(({ faults }) => faults.length > 0);
+  show(io, flags, { path, files: files.length, bad, ...(manifest === undefined ? {} : { manifest }) }, () =>
+    [
+      ...(manifest === undefined ? [] : [manifestText(manifest)]),
+      ...bad.flatMap((file) => file.faults.map((fault) => `${file.path}: ${fault}`)),
+      `${counted(files.length, 'file')}, ${bad.length} damaged`,
+    ].join('\n'),
+  );
+  const [first] = bad;
+  if (first !== undefined)
+    throw new ReportedFailure(new SightlineError('RECORDING_DAMAGED', `${first.path}: ${first.faults[0]}`));
+}
+
+interface Checked {
+  readonly files: readonly { readonly path: string; readonly faults: readonly string[] }[];
+  readonly manifest?: ExportManifest;
+}
+
+async function verifyFile(path: string): Promise<Checked> {
+  const exported = await verifyExport(path).catch((error: Error) => unreadable(path, error));
+  if (exported === null) return { files: [{ path, faults: await faultsOf(path) }] };
+  return { files: [{ path, faults: exported.faults }], manifest: exported.manifest };
+}
+
+async function verifyFolder(folder: string): Promise<Checked> {
+  const files = [];
+  for (const { path } of (await archiveIn(folder)).files.filter((file) => !file.isOpen))
+    files.push({ path, faults: await faultsOf(path).catch((error: Error) => [error.message]) });
+  return { files };
+}
+
+async function exportTo(folder: string, { stream, from, to, out, ...flags }: ExportFlags, io: CliIo): Promise<void> {
+  const [fromMs, toMs] = [timeOf('--from', from)!, timeOf('--to', to)!];
+  if (fromMs >= toMs) throw wrongCommand('--from: expected a time before --to');
+  const files: RecordingFile[] = recordingsIn((await archiveIn(folder)).files, { stream, fromMs, toMs });
+  const parts = exportSpan(files, { fromMs, toMs }, await hostKey(folder));
+  const handle = await open(out, 'wx').catch((error: Error) => unreadable(out, error));
+  try {
+    let next = await parts.next();
+    for (; next.done !== true; next = await parts.next()) await handle.writeFile(next.value);
+    await handle.close();
+    const manifest = next.value;
+    show(io, flags, { file: out, manifest }, () => manifestText(manifest));
+    note(io, `${out}: ${counted(manifest.frames, 'frame')}, ${manifest.missingFrames} missing`);
+  } catch (error) {
+    await handle.close();
+    await rm(out, { force: true });
+    throw error;
+  }
+}
+
+function manifestText({ stream, from, to, gaps, publicKey }: ExportManifest): string {
+  const rows = gaps.map((gap) => ['gap', gap.from, gap.to, `${counted(gap.frames, 'frame')}, ${gap.reason}`]);
+  return table([['stream', stream], ['from', from], ['to', to], ['key', publicKey], ...rows]);
+}
+
+/** @throws RECORDING_NOT_FOUND if there is none */
+async function archiveIn(folder: string): Promise<Archive> {
+  const archive = await Archive.read(folder);
+  if (archive.files.length > 0) return archive;
+  throw new SightlineError('RECORDING_NOT_FOUND', `${folder}: expected a folder of recordings, found none in it`);
+}
+
+function unreadable(path: string, { message }: Error): never {
+  throw new SightlineError('RECORDING_DAMAGED', `${path}: ${message}`, { path });
+}
+
+function timeOf(flag: string, text: string | undefined): number | undefined {
+  const timeMs = text === undefined ? undefined : Date.parse(text);
+  if (timeMs === undefined || !Number.isNaN(timeMs)) return timeMs;
+  throw wrongCommand(`${flag}: expected a date and time such as 2026-05-04T21:30:00+02:00, received "${text}"`);
+}

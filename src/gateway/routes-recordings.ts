@@ -1,0 +1,149 @@
+import { basename, dirname } from 'node:path';
+import { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { check } from '../config/check.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { History } from '../history/history.ts';
+import type { RecordingsReply } from '../protocol/rest.ts';
+import type { RecordingFile } from '../recording/archive.ts';
+import { pictureOf } from '../recording/clip-picture.ts';
+import { exportSpan, hostKey } from '../recording/export-span.ts';
+import { readIndex, summaryOf } from '../recording/fragment-file.ts';
+import type { Recorder } from '../recording/recorder.ts';
+import { playlistOf, recordingsIn, spansOf } from '../recording/spans.ts';
+import { described } from './route-schema.ts';
+import { timeOf } from './routes-history.ts';
+
+/** A playlist reads the index of each file. */
+const LONGEST_PLAYLIST_MS = 6 * 3_600_000;
+
+const stream = z.string().min(1).max(64);
+const time = z.string().min(1).max(40);
+const listQuery = z.strictObject({ stream: stream.optional(), from: time.optional(), to: time.optional() });
+const spanQuery = z.strictObject({ stream, from: time, to: time });
+const fileQuery = z.strictObject({ stream });
+const pictureQuery = z.strictObject({ boxes: z.enum(['0', '1']).default('1') });
+
+/** Adds the routes of clips and recordings. @param recorder - null if this gateway has none. */
+export function addRecordingRoutes(app: FastifyInstance, recorder: Recorder | null, history: History): void {
+  const recordings = async (span: { stream: string; from: string; to: string }): Promise<Span> => {
+    const [fromMs, toMs] = [timeOf('from', span.from)!, timeOf('to', span.to)!];
+    if (fromMs >= toMs) throw new SightlineError('CONFIG_INVALID', 'query: from: expected a time before "to".');
+    const files = recordingsIn((await recorder?.archive())?.files ?? [], { stream: span.stream, fromMs, toMs });
+    if (files.length === 0) throw notFound('Nothing of this stream is recorded in this time.');
+    return { files, fromMs, toMs };
+  };
+
+  app.get(
+    '/api/recordings',
+    described('What is recorded, and what is missing in between.', { query: listQuery }),
+    async (request): Promise<RecordingsReply> => {
+      const { stream, from, to } = check(listQuery, request.query, 'query');
+      const archive = await recorder?.archive();
+      const query = { stream, fromMs: timeOf('from', from), toMs: timeOf('to', to) };
+      const spans = spansOf(recordingsIn(archive?.files ?? [], query).filter((file) => maySee(request, file)));
+      const { bytes = 0, problem = null } = recorder?.figures ?? {};
+      // Its path may name any stream.
+      const shown = problem !== null && request.identity?.streams !== undefined ? 'nothing can be written' : problem;
+      return { spans, bytes, problem: shown };
+    },
+  );
+
+  app.get(
+    '/api/recordings/playlist.m3u8',
+    described('An HLS playlist of what is recorded.', { query: spanQuery }),
+    async (request, reply): Promise<FastifyReply> => {
+      const { files, fromMs, toMs } = await recordings(check(spanQuery, request.query, 'query'));
+      if (toMs - fromMs > LONGEST_PLAYLIST_MS)
+        throw new SightlineError('CONFIG_INVALID', 'query: to: expected at most 6 hours after "from".');
+      const of = encodeURIComponent(files[0]!.stream);
+      const text = await playlistOf(files, (name) => `files/${name}?stream=${of}`);
+      return reply.type('application/vnd.apple.mpegurl').send(text);
+    },
+  );
+
+  app.get(
+    '/api/recordings/export.mp4',
+    described('One MP4 of a time, with a signed manifest of what it lacks.', { query: spanQuery }),
+    async (request, reply): Promise<FastifyReply> => {
+      const { files, ...span } = await recordings(check(spanQuery, request.query, 'query'));
+      const parts = exportSpan(files, span, await hostKey((await recorder!.archive()).folder));
+      // What is wrong is said before the answer begins.
+      const first = await parts.next();
+      const name = `${files[0]!.stream}-${span.fromMs}.mp4`;
+      return reply
+        .type('video/mp4')
+        .header('content-disposition', `attachment; filename="${name}"`)
+        .send(Readable.from(continued(first.value as Buffer, parts), { objectMode: false }));
+    },
+  );
+
+  app.get<{ Params: { name: string } }>(
+    '/api/recordings/files/:name',
+    described('A file of a recording, also in parts.', { query: fileQuery }),
+    async (request, reply): Promise<FastifyReply> => {
+      const { stream } = check(fileQuery, request.query, 'query');
+      const files = recordingsIn((await recorder?.archive())?.files ?? [], { stream });
+      const file = files.find(({ path }) => basename(path) === request.params.name);
+      if (file === undefined) throw notFound('No such file of this stream.');
+      return sendVideo(reply, file);
+    },
+  );
+
+  const clipOf = async (request: FastifyRequest): Promise<RecordingFile> => {
+    const { id } = request.params as { id: string };
+    const clip = (await recorder?.archive())?.clipOf(id);
+    if (clip === undefined || clip.isOpen || !maySee(request, clip))
+      throw notFound('There is no clip of this event, or not yet.');
+    return clip;
+  };
+
+  app.get('/api/events/:id/clip.mp4', described('The clip of an event, also in parts.'), async (request, reply) =>
+    sendVideo(reply, await clipOf(request)),
+  );
+
+  app.get(
+    '/api/events/:id/clip.json',
+    described('What the clip of an event shows, and what it lacks.'),
+    async (request) => summaryOf(await readIndex((await clipOf(request)).path)),
+  );
+
+  app.get(
+    '/api/events/:id/snapshot.jpg',
+    described('The picture in which the object of an event is seen best.', { query: pictureQuery }),
+    async (request, reply): Promise<FastifyReply> => {
+      const { boxes } = check(pictureQuery, request.query, 'query');
+      const clip = await clipOf(request);
+      const { event } = clip;
+      const page = boxes === '0' ? null : await history.page({ event: event!, phase: 'last', limit: 1 });
+      const jpeg = await pictureOf(clip.path, page?.events[0]?.rule).catch(() => {
+        throw notFound('There is no picture of this event, or not yet.');
+      });
+      return reply.type('image/jpeg').header('cache-control', 'no-cache').send(jpeg);
+    },
+  );
+}
+
+interface Span {
+  readonly files: RecordingFile[];
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+async function* continued(first: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield first;
+  yield* rest;
+}
+
+function sendVideo(reply: FastifyReply, { path }: RecordingFile): FastifyReply {
+  return reply.type('video/mp4').sendFile(basename(path), dirname(path));
+}
+
+function maySee({ identity }: FastifyRequest, { stream }: RecordingFile): boolean {
+  return identity?.streams === undefined || identity.streams.has(stream);
+}
+
+function notFound(message: string): SightlineError {
+  return new SightlineError('RECORDING_NOT_FOUND', message);
+}

@@ -1,0 +1,57 @@
+import { open, readFile } from 'node:fs/promises';
+import sharp from 'sharp';
+import { decodePicture } from '../decode/packet-picture.ts';
+import { writeWholeFile } from '../disk/replace-file.ts';
+import type { Ffmpeg } from '../process/confinement.ts';
+import type { RuleEvent } from '../protocol/rule-event.ts';
+import { OverlayPainter } from '../sinks/drawing/draw-overlay.ts';
+import { picturePath } from './archive.ts';
+import { type FileIndex, readFragment } from './fragment-file.ts';
+
+/** Makes the picture of an event from its clip: where its object is seen best, or when it was raised. @throws Error */
+export async function keepPicture(
+  ffmpeg: Ffmpeg,
+  clip: string,
+  event: RuleEvent,
+  { init, head, fragments }: FileIndex,
+): Promise<void> {
+  const [first] = fragments;
+  const lastUs = (fragments.at(-1)?.endUs ?? 0) - 1;
+  const wantedUs = event.best?.ptsUs ?? event.raised.ptsUs ?? first!.firstUs;
+  const timeUs = Math.min(Math.max(wantedUs, first!.firstUs), lastUs);
+  const from = fragments.findLastIndex(({ key, firstUs }) => key && firstUs <= timeUs);
+  // Pictures are not shown in the order in which they are decoded.
+  const until = fragments.findIndex(({ startUs }) => startUs > timeUs);
+  const handle = await open(clip, 'r');
+  try {
+    const parts: Buffer[] = [init];
+    for (const fragment of fragments.slice(Math.max(0, from), until === -1 ? undefined : until + 1))
+      parts.push(await readFragment(handle, fragment));
+    await writeWholeFile(picturePath(clip), await decodePicture(ffmpeg, parts, timeUs - head.originUs));
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Returns the picture of an event, with the box of its object if that is wanted and known. @throws Error if there is none. */
+export async function pictureOf(clip: string, event: RuleEvent | undefined): Promise<Buffer> {
+  const jpeg = await readFile(picturePath(clip));
+  const best = event?.best;
+  if (event === undefined || best === undefined) return jpeg;
+  const { data, info } = await sharp(jpeg).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+  const { label = event.rule, trackId } = event;
+  const box = { classId: 0, label, score: best.score, box: best.box, ...(trackId === undefined ? {} : { trackId }) };
+  new OverlayPainter(info, { zones: [], lines: [] }).draw(
+    { pixels: data, width: info.width, height: info.height },
+    {
+      detections: [box],
+      counts: { zones: [], lines: [] },
+      sourceWidth: best.width,
+      sourceHeight: best.height,
+      placement: { scaleX: info.width / best.width, scaleY: info.height / best.height, offsetX: 0, offsetY: 0 },
+    },
+  );
+  return sharp(data, { raw: { width: info.width, height: info.height, channels: 3 } })
+    .jpeg({ quality: 85 })
+    .toBuffer();
+}

@@ -1,0 +1,226 @@
+import { stat } from 'node:fs/promises';
+import type { StreamConfig } from '../config/stream.ts';
+import type { Clock } from '../core/clock.ts';
+import { MIB } from '../disk/given-file.ts';
+import type { Ffmpeg } from '../process/confinement.ts';
+import type { GapReason, StreamPackets } from '../protocol/packets.ts';
+import type { RuleEvent } from '../protocol/rule-event.ts';
+import { Archive, expired, oldestFirst, type RecordingFile, type Retention } from './archive.ts';
+import { keepPicture } from './clip-picture.ts';
+import { readIndex, summaryOf } from './fragment-file.ts';
+import type { WriterDisk } from './recording-writer.ts';
+import { MOST_CLIPS, StreamRecorder } from './stream-recorder.ts';
+
+const SWEEP_MS = 60_000;
+/** After a failure, nothing is written for this long. */
+const RETRY_MS = 10_000;
+/** A full disk gets so much room at once. */
+const ROOM_BYTES = 16 * MIB;
+
+export interface RecorderOptions {
+  readonly folder: string;
+  /** Most bytes of packets in memory, for each stream. */
+  readonly ringBytes: number;
+  readonly retention: Retention;
+  readonly ffmpeg: Ffmpeg;
+  /** Settings of a stream that runs; null if there is none. */
+  readonly configOf: (stream: string) => StreamConfig | null;
+  /** Recording stopped, with the reason, or goes on: null. */
+  readonly onState: (problem: string | null) => void;
+  readonly onNotice: (stream: string, text: string) => void;
+  readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number;
+}
+
+/** What a recorder has done. */
+export interface RecordingFigures {
+  /** Of all files. */
+  readonly bytes: number;
+  readonly files: number;
+  /** Of packets in memory. */
+  readonly memoryBytes: number;
+  readonly writtenBytes: number;
+  /** Files that were deleted, for their age or for room. */
+  readonly deleted: number;
+  /** Why nothing is recorded now; null if nothing is wrong. */
+  readonly problem: string | null;
+}
+
+/** Keeps clips and recordings of the streams of a host. Nothing that is wrong with the disk reaches a stream. */
+export class Recorder {
+  readonly #options: RecorderOptions;
+  readonly #streams = new Map<string, StreamRecorder>();
+  #archive: Promise<Archive> | null = null;
+  #known: Archive | null = null;
+  #problem: { readonly text: string; readonly reason: GapReason; readonly retryMs: number } | null = null;
+  #writtenBytes = 0;
+  #deleted = 0;
+  /** Pictures are made one after the other. */
+  #pictures: Promise<void> = Promise.resolve();
+  #sweeping: Promise<void> = Promise.resolve();
+  #cancelSweep: () => void = () => {};
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+    this.#scheduleSweep();
+  }
+
+  /** What is on disk. Its folder is made when something is written first. */
+  archive(): Promise<Archive> {
+    this.#archive ??= Archive.read(this.#options.folder).then(
+      (archive) => {
+        this.#known = archive;
+        return archive;
+      },
+      (error: unknown) => {
+        this.#archive = null;
+        throw error;
+      },
+    );
+    return this.#archive;
+  }
+
+  get figures(): RecordingFigures {
+    const memoryBytes = [...this.#streams.values()].reduce((sum, { ring }) => sum + ring.bytes, 0);
+    const files = this.#known?.files ?? [];
+    return {
+      bytes: this.#known?.bytes ?? 0,
+      files: files.length,
+      memoryBytes,
+      writtenBytes: this.#writtenBytes,
+      deleted: this.#deleted,
+      problem: this.#problem?.text ?? null,
+    };
+  }
+
+  onPackets(packets: StreamPackets): void {
+    const { stream } = packets;
+    const config = this.#options.configOf(stream);
+    let recorder = this.#streams.get(stream);
+    if (recorder === undefined) {
+      if (config === null) return;
+      recorder = this.#newStream(config);
+      this.#streams.set(stream, recorder);
+    } else if (packets.type === 'packets-opened' && config !== null) recorder.settings = config;
+    recorder.onPackets(packets);
+  }
+
+  /** Takes each record of an event. */
+  onEvent(event: RuleEvent): void {
+    const recorder = this.#streams.get(event.stream);
+    const config = this.#options.configOf(event.stream);
+    if (recorder === undefined) return;
+    if (config !== null) recorder.settings = config;
+    recorder.onEvent(event);
+  }
+
+  /** A stream is paused, over or removed. */
+  async onStopped(stream: string, isGone: boolean): Promise<void> {
+    const recorder = this.#streams.get(stream);
+    if (isGone) this.#streams.delete(stream);
+    await recorder?.flush('reopened');
+  }
+
+  /** Deletes what is too old or too much. */
+  sweep(): Promise<void> {
+    this.#sweeping = this.#sweeping
+      .then(() => this.#sweep())
+      .catch((error: unknown) => void this.#onFailed(error as Error));
+    return this.#sweeping;
+  }
+
+  async close(): Promise<void> {
+    this.#cancelSweep();
+    await Promise.all([...this.#streams.keys()].map((stream) => this.onStopped(stream, true)));
+    await this.#pictures;
+    await this.#sweeping;
+    await this.#known?.close();
+  }
+
+  #newStream(config: StreamConfig): StreamRecorder {
+    const { ringBytes } = this.#options;
+    const disk: WriterDisk = {
+      archive: () => this.archive(),
+      refusal: () => this.#refusal(),
+      makeRoom: () => this.#makeRoom(),
+      onFailed: (error) => this.#onFailed(error),
+      onWritten: (bytes) => {
+        this.#writtenBytes += bytes;
+        if (this.#problem === null) return;
+        this.#problem = null;
+        this.#options.onState(null);
+      },
+    };
+    return new StreamRecorder(config, {
+      ...{ stream: config.id, ringBytes, disk, gap: 'restart' },
+      onClip: (...clip) => this.#onClip(...clip),
+      onRefused: ({ stream, id }) =>
+        this.#options.onNotice(
+          stream,
+          `event ${id}: it has no clip, since ${MOST_CLIPS} others of its stream are being written`,
+        ),
+    });
+  }
+
+  #refusal(): GapReason | null {
+    const problem = this.#problem;
+    return problem === null || this.#options.clock.now() >= problem.retryMs ? null : problem.reason;
+  }
+
+  #onFailed(error: Error): GapReason {
+    const { code = 'error' } = error as NodeJS.ErrnoException;
+    const reason: GapReason = code === 'ENOSPC' || code === 'EDQUOT' ? 'disk-full' : 'disk-failed';
+    const text = `${this.#options.folder}: ${error.message}`;
+    if (this.#problem === null) this.#options.onState(text);
+    this.#problem = { text, reason, retryMs: this.#options.clock.now() + RETRY_MS };
+    return reason;
+  }
+
+  async #makeRoom(): Promise<boolean> {
+    const archive = await this.archive();
+    let bytes = 0;
+    for (const file of oldestFirst(archive.files.filter(({ isOpen }) => !isOpen))) {
+      if (bytes >= ROOM_BYTES) break;
+      await archive.remove(file);
+      this.#deleted += 1;
+      bytes += file.bytes;
+    }
+    return bytes > 0;
+  }
+
+  async #sweep(): Promise<void> {
+    const { folder, retention, wallMs } = this.#options;
+    const isThere = await stat(folder).catch(() => null);
+    if (isThere === null) return;
+    const archive = await this.archive();
+    await archive.lock();
+    for (const file of expired(archive.files, retention, wallMs())) {
+      await archive.remove(file);
+      this.#deleted += 1;
+    }
+  }
+
+  #scheduleSweep(): void {
+    this.#cancelSweep = this.#options.clock.setTimer(() => {
+      void this.sweep();
+      this.#scheduleSweep();
+    }, SWEEP_MS);
+  }
+
+  #onClip(event: RuleEvent, { path }: RecordingFile, untilUs: number): void {
+    const { ffmpeg } = this.#options;
+    const say = (text: string): void => this.#options.onNotice(event.stream, `event ${event.id}: ${text}`);
+    this.#pictures = this.#pictures
+      .then(async () => {
+        const index = await readIndex(path);
+        const { lateUs, endUs } = summaryOf(index);
+        if (lateUs > 0)
+          say(`its clip begins ${(lateUs / 1e6).toFixed(1)} s later than asked: no older packets were in memory`);
+        if (endUs < untilUs)
+          say(`its clip ends ${((untilUs - endUs) / 1e6).toFixed(1)} s earlier than asked: no more packets came`);
+        await keepPicture(ffmpeg, path, event, index);
+      })
+      .catch((error: Error) => say(`its picture could not be made: ${error.message}`));
+  }
+}

@@ -1,0 +1,83 @@
+import { basename } from 'node:path';
+import type { RecordedSpan } from '../protocol/rest.ts';
+import type { RecordingFile } from './archive.ts';
+import { type IndexedFragment, readIndex } from './fragment-file.ts';
+
+/** Two files that are nearer have nothing missing between them. */
+const JOIN_MS = 2_000;
+/** Parts of a playlist are at least so long, in media time. */
+const PART_US = 4_000_000;
+
+/** Recordings that overlap a time, without clips, in order. */
+export function recordingsIn(
+  files: readonly RecordingFile[],
+  {
+    stream,
+    fromMs = 0,
+    toMs = Number.POSITIVE_INFINITY,
+  }: { stream?: string | undefined; fromMs?: number | undefined; toMs?: number | undefined },
+): RecordingFile[] {
+  return files
+    .filter((file) => file.kind !== 'clip' && (stream === undefined || file.stream === stream))
+    .filter((file) => file.endMs > fromMs && file.startMs < toMs)
+    .sort((a, b) => (a.stream < b.stream ? -1 : a.stream > b.stream ? 1 : a.startMs - b.startMs));
+}
+
+/** Joins recordings that follow each other. @param files - as `recordingsIn` returns them. */
+export function spansOf(files: readonly RecordingFile[]): RecordedSpan[] {
+  const spans: RecordedSpan[] = [];
+  for (const { stream, startMs, endMs, bytes, kind, gap } of files) {
+    const last = spans.at(-1);
+    const ofEvents = kind === 'events';
+    const follows = last?.stream === stream && last.ofEvents === ofEvents && gap === undefined;
+    if (last !== undefined && follows && startMs - last.toMs < JOIN_MS)
+      spans[spans.length - 1] = { ...last, toMs: endMs, bytes: last.bytes + bytes, files: last.files + 1 };
+    else spans.push({ stream, fromMs: startMs, toMs: endMs, bytes, files: 1, ofEvents, gap: gap ?? null });
+  }
+  return spans;
+}
+
+/** Returns an HLS playlist over stored fragments. @param urlOf - of a file, by its name. */
+export async function playlistOf(files: readonly RecordingFile[], urlOf: (name: string) => string): Promise<string> {
+  const lines: string[] = [];
+  let longestS = 1;
+  for (const { path, isOpen } of files) {
+    // It gets another name.
+    if (isOpen) continue;
+    const { init, fragments } = await readIndex(path);
+    const url = urlOf(basename(path));
+    const beganMs = fragments[0]!.endMs - (fragments[0]!.endUs - fragments[0]!.startUs) / 1000;
+    if (lines.length > 0) lines.push('#EXT-X-DISCONTINUITY');
+    lines.push(`#EXT-X-MAP:URI="${url}",BYTERANGE="${init.length}@0"`);
+    lines.push(`#EXT-X-PROGRAM-DATE-TIME:${new Date(beganMs).toISOString()}`);
+    for (const part of partsOf(fragments)) {
+      const [first, last] = [part[0]!, part.at(-1)!];
+      const seconds = (last.endUs - first.startUs) / 1e6;
+      longestS = Math.max(longestS, seconds);
+      lines.push(
+        `#EXTINF:${seconds.toFixed(6)},`,
+        `#EXT-X-BYTERANGE:${last.at + last.bytes - first.at}@${first.at}`,
+        url,
+      );
+    }
+  }
+  const head = [
+    '#EXTM3U',
+    '#EXT-X-VERSION:7',
+    '#EXT-X-PLAYLIST-TYPE:VOD',
+    `#EXT-X-TARGETDURATION:${Math.ceil(longestS)}`,
+  ];
+  return `${[...head, ...lines, '#EXT-X-ENDLIST'].join('\n')}\n`;
+}
+
+/** Divides fragments at key frames. */
+function partsOf(fragments: readonly IndexedFragment[]): IndexedFragment[][] {
+  const parts: IndexedFragment[][] = [];
+  for (const fragment of fragments) {
+    const last = parts.at(-1);
+    const isLong = last !== undefined && fragment.firstUs - last[0]!.firstUs >= PART_US;
+    if (last === undefined || (isLong && fragment.key)) parts.push([fragment]);
+    else last.push(fragment);
+  }
+  return parts;
+}

@@ -1,0 +1,176 @@
+import { durationMs } from '../config/duration.ts';
+import type { StreamConfig } from '../config/stream.ts';
+import type { GapReason, StreamPackets } from '../protocol/packets.ts';
+import type { EventMoment, RuleEvent } from '../protocol/rule-event.ts';
+import type { RecordingFile } from './archive.ts';
+import { PacketRing } from './packet-ring.ts';
+import { RecordingWriter, type WriterDisk } from './recording-writer.ts';
+
+/** `record: events` keeps so much around an event, or as much as the clip of its rule. */
+const AROUND_US = 5_000_000;
+/** A clip ends after this time, also if its event lasts longer. */
+const LONGEST_CLIP_US = 600_000_000;
+/** Clips of one stream at once. */
+export const MOST_CLIPS = 16;
+/** How far results may be behind the packets. */
+const LATE_US = 5_000_000;
+
+type RecorderSettings = Pick<StreamConfig, 'record' | 'events'>;
+
+interface StreamRecorderOptions {
+  readonly stream: string;
+  readonly ringBytes: number;
+  readonly disk: WriterDisk;
+  /** What is missing before the first packets. */
+  readonly gap: GapReason;
+  /** The clip of an event is complete. @param event - its newest record. @param untilUs - media time that it was to reach. */
+  readonly onClip: (event: RuleEvent, file: RecordingFile, untilUs: number) => void;
+  /** An event gets no clip, because there are `MOST_CLIPS`. */
+  readonly onRefused: (event: RuleEvent) => void;
+}
+
+/** A clip that is being written. */
+interface OpenClip {
+  readonly writer: RecordingWriter;
+  readonly limitUs: number;
+  event: RuleEvent;
+  /** Null while its event lasts. */
+  untilUs: number | null;
+}
+
+/** Keeps the packets of one stream: in memory, and on disk what its settings and its events ask for. */
+export class StreamRecorder {
+  readonly ring: PacketRing;
+  readonly #options: StreamRecorderOptions;
+  #settings: RecorderSettings;
+  #recording: RecordingWriter | null = null;
+  /** What is missing before the next recording. */
+  #gap: GapReason;
+  /** Ids of events that last. */
+  readonly #active = new Set<string>();
+  readonly #clips = new Map<string, OpenClip>();
+  /** Files that are being completed. */
+  readonly #ending = new Set<Promise<unknown>>();
+  /** Recordings of events go on until then. */
+  #eventsUntilUs = Number.NEGATIVE_INFINITY;
+  /** What recordings of events have. */
+  #recordedUs = Number.NEGATIVE_INFINITY;
+
+  constructor(settings: RecorderSettings, options: StreamRecorderOptions) {
+    this.#options = options;
+    this.ring = new PacketRing(options.ringBytes);
+    this.#gap = options.gap;
+    this.#settings = settings;
+    this.settings = settings;
+  }
+
+  set settings(settings: RecorderSettings) {
+    if (settings.record !== this.#settings.record) this.#endRecording('event');
+    this.#settings = settings;
+    const before = settings.events.map(({ clip }) => (clip === undefined ? 0 : durationMs(clip.before) * 1000));
+    const needsRing = settings.record === 'events' || settings.events.some(({ clip }) => clip !== undefined);
+    this.ring.neededUs = needsRing ? Math.max(settings.record === 'events' ? AROUND_US : 0, ...before) + LATE_US : 0;
+  }
+
+  onPackets(packets: StreamPackets): void {
+    const kept = this.ring.push(packets);
+    if (kept === null) return;
+    const { fragment } = kept;
+    const isOfEvent = this.#active.size > 0 || fragment.startUs <= this.#eventsUntilUs;
+    const { record } = this.#settings;
+    if (record === 'continuous' || (record === 'events' && isOfEvent)) {
+      const writer = this.#recordingWriter();
+      writer.isOfEvent = isOfEvent;
+      writer.push(kept);
+      this.#recordedUs = fragment.endUs;
+    } else this.#endRecording('event');
+    for (const clip of this.#clips.values()) {
+      clip.writer.push(kept);
+      this.#endIfDone(clip);
+    }
+  }
+
+  /** Takes a record of an event of this stream. */
+  onEvent(event: RuleEvent): void {
+    const { endUs } = this.ring;
+    const { clip } = this.#settings.events.find(({ id }) => id === event.rule) ?? {};
+    const usOf = (moment: EventMoment | undefined): number => moment?.ptsUs ?? event.ptsUs ?? endUs ?? 0;
+    const open = this.#clips.get(event.id);
+    if (open !== undefined) open.event = event;
+    if (event.phase === 'new' && endUs !== null) {
+      this.#active.add(event.id);
+      const raisedUs = usOf(event.raised);
+      const beforeUs = clip === undefined ? 0 : durationMs(clip.before) * 1000;
+      if (this.#settings.record === 'events') this.#recordSince(raisedUs - Math.max(AROUND_US, beforeUs));
+      if (clip !== undefined) this.#openClip(event, raisedUs - beforeUs);
+    }
+    if (event.phase !== 'end') return;
+    this.#active.delete(event.id);
+    const afterUs = clip === undefined ? 0 : durationMs(clip.after) * 1000;
+    const overUs = Math.max(usOf(event.raised), usOf(event.ended));
+    this.#eventsUntilUs = Math.max(this.#eventsUntilUs, overUs + Math.max(AROUND_US, afterUs));
+    if (open === undefined) return;
+    open.untilUs = overUs + afterUs;
+    this.#endIfDone(open);
+  }
+
+  /** No packets will come for now: what is being written is complete. @returns once it is on disk. */
+  async flush(gap: GapReason): Promise<void> {
+    for (const clip of this.#clips.values()) this.#endClip(clip);
+    this.#endRecording(gap);
+    await Promise.all(this.#ending);
+  }
+
+  #endRecording(gap: GapReason): void {
+    if (this.#recording === null) return;
+    this.#await(this.#recording.end());
+    this.#gap = gap;
+    this.#recording = null;
+  }
+
+  #await(ending: Promise<unknown>): void {
+    this.#ending.add(ending);
+    void ending.finally(() => this.#ending.delete(ending));
+  }
+
+  #recordingWriter(): RecordingWriter {
+    const { stream, disk } = this.#options;
+    this.#recording ??= new RecordingWriter({ stream, kind: this.#settings.record!, gap: this.#gap }, disk);
+    return this.#recording;
+  }
+
+  /** Records what is in memory and not recorded. */
+  #recordSince(fromUs: number): void {
+    const missing = this.ring.since(fromUs).filter(({ fragment }) => fragment.startUs >= this.#recordedUs);
+    const writer = this.#recordingWriter();
+    writer.isOfEvent = true;
+    for (const kept of missing) writer.push(kept);
+    this.#recordedUs = Math.max(this.#recordedUs, missing.at(-1)?.fragment.endUs ?? Number.NEGATIVE_INFINITY);
+  }
+
+  #openClip(event: RuleEvent, askedFromUs: number): void {
+    const { stream, disk, onRefused } = this.#options;
+    if (this.#clips.size >= MOST_CLIPS) {
+      onRefused(event);
+      return;
+    }
+    const writer = new RecordingWriter({ stream, kind: 'clip', event: event.id, askedFromUs }, disk);
+    const clip = { writer, event, untilUs: null, limitUs: askedFromUs + LONGEST_CLIP_US };
+    this.#clips.set(event.id, clip);
+    for (const kept of this.ring.since(askedFromUs)) writer.push(kept);
+  }
+
+  #endIfDone(clip: OpenClip): void {
+    const untilUs = Math.min(clip.untilUs ?? clip.limitUs, clip.limitUs);
+    if ((this.ring.endUs ?? Number.NEGATIVE_INFINITY) >= untilUs) this.#endClip(clip);
+  }
+
+  #endClip(clip: OpenClip): void {
+    this.#clips.delete(clip.event.id);
+    const untilUs = Math.min(clip.untilUs ?? clip.limitUs, clip.limitUs);
+    const ended = clip.writer.end().then((file) => {
+      if (file !== null) this.#options.onClip(clip.event, file, untilUs);
+    });
+    this.#await(ended);
+  }
+}

@@ -1,0 +1,176 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseFragment } from '../../src/decode/fragment-reader.ts';
+import { sourceUs } from '../../src/decode/packet-tap.ts';
+import type { Gateway } from '../../src/gateway/gateway-options.ts';
+import { startGateway } from '../../src/gateway/server.ts';
+import { History } from '../../src/history/history.ts';
+import { PipelineHost } from '../../src/host/pipeline-host.ts';
+import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
+import type { RuleEvent } from '../../src/protocol/rule-event.ts';
+import { type FileSummary, readIndex } from '../../src/recording/fragment-file.ts';
+import type { FakeDetect } from '../../src/runtime/stream/stream-port.ts';
+import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
+import { RtspServer, rtspScript } from '../support/rtsp-server.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const videos = new VideoFolder();
+const root = mkdtempSync(join(tmpdir(), 'sightline-clips-'));
+afterAll(() => {
+  videos.remove();
+  rmSync(root, { recursive: true });
+});
+
+let host: PipelineHost;
+let history: History;
+let gateway: Gateway;
+let records: RuleEvent[];
+let published: number[];
+/** A person who is there while the test says so. */
+const scene = { isThere: false };
+const fakeDetect: FakeDetect = () =>
+  scene.isThere ? [{ classId: 0, label: 'person', score: 0.9, box: [100, 40, 60, 100] }] : [];
+
+beforeEach(() => {
+  [scene.isThere, records, published] = [false, [], []];
+});
+afterEach(async () => {
+  await gateway.close();
+  await host.stop();
+  await history.close();
+});
+
+async function open(stream: object): Promise<void> {
+  const cacheDir = mkdtempSync(join(root, 'cache-'));
+  const model = { engine: 'fake', inputSize: '64x64', threads: 1 };
+  const rules = [{ id: 'in', kind: 'appears', clip: { before: '2s', after: '2s' } }];
+  const file = {
+    name: 'clips',
+    description: 'Clips.',
+    model,
+    lanes: 1,
+    streams: [{ id: 'cam', events: rules, maxAgeMs: 60_000, queueSize: 64, ...stream }],
+  };
+  host = await PipelineHost.open(parsePipeline(JSON.stringify(file), 'test'), {
+    environment: { ffmpegPath: testFfmpeg.path, searchPath: '', modelPath: [], cacheDir, token: undefined },
+    stdout: process.stdout,
+    onNotice: () => undefined,
+    admit: () => Promise.resolve(),
+    fakeDetect,
+  });
+  history = await History.open({ path: null, maxBytes: 2 ** 24, days: 90, onNotice: () => undefined });
+  host.onRuleEvent((event) => void records.push(event));
+  host.onPublished(({ ptsUs }) => void published.push(ptsUs));
+  await host.keepEvents(history);
+  gateway = await startGateway(host, { port: 0, history, recorder: host.recorder });
+  await host.start();
+}
+
+/** Somebody comes and goes. @returns the id of the event, once its clip is there. */
+async function visit(): Promise<string> {
+  const before = published.length;
+  await waitFor(
+    'three seconds before',
+    () => published.length > before && published.at(-1)! - published[before]! > 4e6,
+  );
+  scene.isThere = true;
+  await waitFor('an event', () => records.some(({ phase }) => phase === 'new'));
+  const id = records.find(({ phase }) => phase === 'new')!.id;
+  await waitFor('a second', () => published.at(-1)! > records[0]!.raised.ptsUs! + 1e6);
+  scene.isThere = false;
+  await waitFor('the clip and its picture', async () => (await get(id, 'snapshot.jpg')).status === 200, {
+    deadlineMs: 30_000,
+  });
+  return id;
+}
+
+const get = (id: string, what: string, headers = {}): Promise<Response> =>
+  fetch(`${gateway.url}/api/events/${id}/${what}`, { headers });
+
+/** Checks a clip against the events and the published frames. */
+async function check(id: string): Promise<FileSummary> {
+  const summary = (await (await get(id, 'clip.json')).json()) as FileSummary;
+  const raisedUs = records.find(({ phase }) => phase === 'new')!.raised.ptsUs!;
+  const endedUs = records.find(({ phase }) => phase === 'end')!.ended!.ptsUs!;
+  expect(summary.startUs).toBeLessThanOrEqual(raisedUs - 2e6);
+  expect(summary.endUs).toBeGreaterThanOrEqual(endedUs + 2e6);
+  expect(summary).toMatchObject({ codec: 'avc1', lateUs: 0, gaps: [] });
+  const clip = (await host.recorder.archive()).clipOf(id)!;
+  const { head, fragments } = await readIndex(clip.path);
+  const bytes = Buffer.from(await (await get(id, 'clip.mp4')).arrayBuffer());
+  const times = fragments
+    .flatMap(({ at, bytes: length, added, shiftUs }) => {
+      const { ptsTicks } = parseFragment(bytes.subarray(at, at + length));
+      return ptsTicks.map((ticks) => sourceUs(ticks - added, head.timescale) + shiftUs);
+    })
+    .toSorted((a, b) => a - b);
+  expect(times).toHaveLength(summary.frames);
+  // Each frame of the clip has a result of the same media time, and none is missing.
+  expect(times).toEqual(published.filter((ptsUs) => ptsUs >= times[0]! && ptsUs <= times.at(-1)!));
+  return summary;
+}
+
+describe('an event with a clip', () => {
+  it('of a file that loops has it over HTTP, in parts, with a picture with and without its box', async () => {
+    const source = await videos.make('loop.mp4', { frames: 500, bFrames: 2 });
+    await open({ source, loop: true });
+    const id = await visit();
+    await check(id);
+    const whole = Buffer.from(await (await get(id, 'clip.mp4')).arrayBuffer());
+    const part = await get(id, 'clip.mp4', { range: 'bytes=100-299' });
+    expect([part.status, part.headers.get('content-range')]).toEqual([206, `bytes 100-299/${whole.length}`]);
+    expect(part.headers.get('content-type')).toBe('video/mp4');
+    expect(Buffer.from(await part.arrayBuffer())).toEqual(whole.subarray(100, 300));
+    const pixels = async (boxes: string) => {
+      const jpeg = Buffer.from(await (await get(id, `snapshot.jpg?boxes=${boxes}`)).arrayBuffer());
+      return sharp(jpeg).raw().toBuffer({ resolveWithObject: true });
+    };
+    const [plain, boxed] = [await pixels('0'), await pixels('1')];
+    expect([plain.info.width, plain.info.height]).toEqual([320, 180]);
+    const differs = (x: number, y: number): boolean =>
+      [0, 1, 2].some((c) => Math.abs(plain.data[(y * 320 + x) * 3 + c]! - boxed.data[(y * 320 + x) * 3 + c]!) > 40);
+    const along = Array.from({ length: 90 }, (_, i) => differs(100, 45 + i) || differs(101, 45 + i));
+    expect(along.filter(Boolean).length, 'the left edge of the box').toBeGreaterThan(60);
+    expect(differs(130, 90), 'its middle').toBe(false);
+    expect((await get('00', 'clip.mp4')).status).toBe(404);
+    expect((await get(id, 'snapshot.jpg?boxes=2')).status).toBe(400);
+  }, 90_000);
+
+  it('of a stream that ends has what came', async () => {
+    scene.isThere = true;
+    await open({ source: await videos.make('short.mp4', { frames: 100 }), realtime: true });
+    await waitFor('the end', () => records.some(({ phase }) => phase === 'new') && published.length >= 100);
+    const { id } = records[0]!;
+    await waitFor('the clip', async () => (await get(id, 'clip.json')).status === 200);
+    const summary = (await (await get(id, 'clip.json')).json()) as FileSummary;
+    expect(summary.frames).toBe(100);
+    expect(summary.lateUs).toBeGreaterThan(1e6);
+  });
+
+  it('nothing is written where no rule has a clip and nothing is recorded', async () => {
+    const source = await videos.make('loop.mp4', { frames: 500, bFrames: 2 });
+    await open({ source, loop: true, events: [{ id: 'in', kind: 'appears' }] });
+    scene.isThere = true;
+    await waitFor('an event', () => records.length > 0);
+    expect(host.recorder.figures).toMatchObject({ files: 0, memoryBytes: 0, writtenBytes: 0 });
+    expect(existsSync(join(root, 'recordings'))).toBe(false);
+  });
+});
+
+if (rtspScript.path === null) console.warn(`clips of a camera are not tested: ${rtspScript.reason}`);
+it.skipIf(rtspScript.path === null)(
+  'a clip of a camera has the frames of the results, to the microsecond',
+  async () => {
+    const camera = await RtspServer.open(await videos.make('camera.mp4', { frames: 2000, bFrames: 2 }));
+    try {
+      await open({ source: camera.url, staleMs: 5000 });
+      await check(await visit());
+    } finally {
+      await camera.stop();
+    }
+  },
+  90_000,
+);

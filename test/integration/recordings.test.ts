@@ -1,0 +1,481 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { serialize } from 'node:v8';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { seededRandom } from '../../src/core/seeded-random.ts';
+import { passthrough } from '../../src/decode/ffmpeg-arguments.ts';
+import { parseStream } from '../../src/pipeline/load-pipeline.ts';
+import type { StreamPackets } from '../../src/protocol/packets.ts';
+import type { RuleEvent } from '../../src/protocol/rule-event.ts';
+import { Archive } from '../../src/recording/archive.ts';
+import { type ExportManifest, exportSpan, hostKey, verifyExport } from '../../src/recording/export-span.ts';
+import { faultsOf, readIndex, summaryOf } from '../../src/recording/fragment-file.ts';
+import { Recorder, type RecorderOptions } from '../../src/recording/recorder.ts';
+import { playlistOf, recordingsIn, spansOf } from '../../src/recording/spans.ts';
+import { cliHere } from '../support/cli-here.ts';
+import { EndlessPackets, packetsOf } from '../support/made-packets.ts';
+import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { ruleEvent } from '../support/rule-events.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const KILLS = Number(process.env.KILLS ?? 5);
+const WRITER = fileURLToPath(new URL('../support/killed-recorder.mjs', import.meta.url));
+const EVENT = 'e1'.repeat(12);
+const T0_MS = Date.parse('2026-01-31T00:00:00Z');
+
+const videos = new VideoFolder();
+const root = mkdtempSync(join(tmpdir(), 'sightline-recordings-'));
+let folders = 0;
+let packets: StreamPackets[];
+beforeAll(async () => {
+  packets = await packetsOf(await videos.make('v.mp4', { frames: 250, width: 160, height: 96, bFrames: 2 }));
+});
+afterAll(() => {
+  rmSync(root, { recursive: true });
+  videos.remove();
+});
+const open: Recorder[] = [];
+afterEach(() => Promise.all(open.splice(0).map((recorder) => recorder.close())));
+
+/** A recorder of one stream, `cam`, whose clock the test advances. */
+function recorderOf(settings: object, more: Partial<RecorderOptions> = {}) {
+  const [clock, said] = [new ManualClock(), [] as string[]];
+  const config = parseStream({ id: 'cam', source: 'a.mp4', track: true, ...settings }, {});
+  const folder = more.folder ?? join(root, String(folders++));
+  const state = { wallMs: T0_MS };
+  const recorder = new Recorder({
+    ...{ folder, ringBytes: 2 ** 26, ffmpeg: testFfmpeg, clock, wallMs: () => state.wallMs },
+    retention: { days: 1e4, eventDays: 1e4, clipDays: 1e4, maxBytes: 1e12 },
+    configOf: (id) => (id === 'cam' ? config : null),
+    onState: (problem) => void said.push(problem ?? 'recovered'),
+    onNotice: (_, text) => void said.push(text),
+    ...more,
+  });
+  open.push(recorder);
+  return { recorder, folder, clock, said, state };
+}
+
+/** Gives a recorder so many seconds of packets. @returns the last fragment. */
+function play(recorder: Recorder, camera: EndlessPackets, seconds: number) {
+  let last = camera.next(T0_MS);
+  const untilUs = last.startUs + seconds * 1e6;
+  recorder.onPackets(last);
+  while (last.endUs < untilUs) {
+    last = camera.next(T0_MS);
+    recorder.onPackets(last);
+  }
+  return last;
+}
+
+const event = (phase: RuleEvent['phase'], ptsUs: number, more: Partial<RuleEvent> = {}): RuleEvent =>
+  ruleEvent(EVENT, phase === 'new' ? 0 : 1, phase, {
+    ...{ rule: 'in', stream: 'cam', raised: { ptsUs }, began: { ptsUs }, ptsUs, ...more },
+  });
+const RULES = [{ id: 'in', kind: 'appears', clip: { before: '5s', after: '3s' } }];
+
+/** How many frames ffmpeg decodes of a file. */
+function decoded(path: string): number {
+  const args = [
+    '-hide_banner',
+    '-xerror',
+    '-i',
+    path,
+    ...passthrough(testFfmpeg.major).flatMap((each) => each.split(' ')),
+    '-f',
+    'framecrc',
+    '-',
+  ];
+  const text = execFileSync(testFfmpeg.path, args, {
+    ...{ encoding: 'utf8', maxBuffer: 2 ** 26, stdio: ['ignore', 'pipe', 'ignore'] as const },
+  });
+  return text.split('\n').filter((line) => /^\d/.test(line)).length;
+}
+
+describe('the clip of an event', () => {
+  it('is never shorter than asked, begins at a key frame, and has all frames in between', async () => {
+    const { recorder, said } = recorderOf({ events: RULES });
+    const camera = new EndlessPackets(packets);
+    recorder.onPackets(camera.open('start'));
+    const raisedUs = play(recorder, camera, 20).endUs - 700_000;
+    recorder.onEvent(event('new', raisedUs));
+    const endedUs = play(recorder, camera, 4).endUs;
+    recorder.onEvent(event('end', endedUs, { ended: { ptsUs: endedUs } }));
+    play(recorder, camera, 6);
+    await recorder.onStopped('cam', false);
+    const clip = (await recorder.archive()).clipOf(EVENT)!;
+    const summary = summaryOf(await readIndex(clip.path));
+    expect(summary.startUs).toBeLessThanOrEqual(raisedUs - 5e6);
+    expect(summary.startUs).toBeGreaterThan(raisedUs - 6.5e6);
+    expect(summary.endUs).toBeGreaterThanOrEqual(endedUs + 3e6);
+    expect(summary).toMatchObject({ codec: 'avc1', lateUs: 0, gaps: [] });
+    expect(summary.frames).toBe(Math.round((summary.endUs - summary.startUs) / 40_000));
+    expect(decoded(clip.path)).toBe(summary.frames);
+    expect(await faultsOf(clip.path)).toEqual([]);
+    await waitFor('its picture', () => existsSync(join(clip.path, '..', `${EVENT}.jpg`)));
+    expect(said).toEqual([]);
+  });
+
+  it('says that it begins later, or ends earlier, than asked', async () => {
+    const { recorder, said } = recorderOf({ events: RULES });
+    const camera = new EndlessPackets(packets);
+    recorder.onPackets(camera.open('start'));
+    const { endUs } = play(recorder, camera, 2);
+    recorder.onEvent(event('new', endUs));
+    recorder.onEvent(event('end', endUs, { ended: { ptsUs: endUs } }));
+    await recorder.onStopped('cam', false);
+    await recorder.close();
+    expect(said[0]).toMatch(/its clip begins \d\.\d s later than asked/);
+    expect(said[1]).toMatch(/its clip ends 3\.\d s earlier than asked/);
+  });
+
+  it('goes on over another connection, with the gap in its index', async () => {
+    const { recorder } = recorderOf({ events: RULES });
+    const camera = new EndlessPackets(packets);
+    recorder.onPackets(camera.open('start'));
+    recorder.onEvent(event('new', play(recorder, camera, 8).endUs));
+    recorder.onPackets(camera.open('reconnect', 2_500_000));
+    // The new connection begins with the video.
+    while (!camera.next(T0_MS).isKey);
+    const { endUs } = play(recorder, camera, 5);
+    recorder.onEvent(event('end', endUs, { ended: { ptsUs: endUs } }));
+    play(recorder, camera, 5);
+    await recorder.onStopped('cam', false);
+    const {
+      gaps,
+      startUs,
+      frames,
+      endUs: untilUs,
+    } = summaryOf(await readIndex((await recorder.archive()).clipOf(EVENT)!.path));
+    expect(gaps).toMatchObject([{ reason: 'reconnect' }]);
+    const missingUs = gaps[0]!.toUs - gaps[0]!.fromUs;
+    expect(missingUs).toBeGreaterThanOrEqual(2_500_000);
+    expect(frames).toBe(Math.round((untilUs - startUs - missingUs) / 40_000));
+  });
+
+  it('ends after ten minutes, also if its event lasts longer', async () => {
+    const { recorder } = recorderOf({ events: RULES });
+    const camera = new EndlessPackets(packets);
+    recorder.onPackets(camera.open('start'));
+    recorder.onEvent(event('new', play(recorder, camera, 8).endUs));
+    for (let minute = 0; minute < 11; minute++) play(recorder, camera, 60);
+    await waitFor('the clip', async () => (await recorder.archive()).clipOf(EVENT)?.isOpen === false);
+    const { startUs, endUs } = summaryOf(await readIndex((await recorder.archive()).clipOf(EVENT)!.path));
+    expect((endUs - startUs) / 60e6).toBeCloseTo(10, 1);
+  });
+});
+
+describe('a recording', () => {
+  it('has a file for each minute and after each gap, whose names are its index', async () => {
+    const { recorder, folder } = recorderOf({ record: 'continuous' });
+    const camera = new EndlessPackets(packets);
+    recorder.onPackets(camera.open('start'));
+    play(recorder, camera, 150);
+    recorder.onPackets(camera.open('reconnect', 4_000_000));
+    while (!camera.next(T0_MS).isKey);
+    play(recorder, camera, 30);
+    await recorder.close();
+    const archive = await Archive.read(folder);
+    const spans = spansOf(recordingsIn(archive.files, {}));
+    expect(spans.map(({ gap, files }) => [gap, files])).toEqual([
+      [null, 3],
+      ['reconnect', 1],
+    ]);
+    for (const file of archive.files) {
+      expect(await faultsOf(file.path)).toEqual([]);
+      expect((await readIndex(file.path)).fragments.at(-1)!.endMs).toBe(file.endMs);
+    }
+    expect(spans[1]!.fromMs - spans[0]!.toMs).toBeGreaterThanOrEqual(4000);
+  });
+
+  it('around events has what was before and after each, and nothing else', async () => {
+    const { recorder, folder } = recorderOf({ record: 'events', events: [{ id: 'in', kind: 'appears' }] });
+    const camera = new EndlessPackets(packets);
+    recorder.onPackets(camera.open('start'));
+    for (let i = 0; i < 2; i++) {
+      const { endUs } = play(recorder, camera, 40);
+      recorder.onEvent(event('new', endUs));
+      recorder.onEvent(event('end', endUs, { ended: { ptsUs: endUs } }));
+    }
+    play(recorder, camera, 20);
+    await recorder.close();
+    const spans = spansOf(recordingsIn((await Archive.read(folder)).files, {}));
+    expect(spans.map(({ gap, ofEvents }) => [gap, ofEvents])).toEqual([
+      [null, true],
+      ['event', true],
+    ]);
+    for (const { fromMs, toMs } of spans) {
+      expect(toMs - fromMs).toBeGreaterThanOrEqual(10_000);
+      expect(toMs - fromMs).toBeLessThan(14_000);
+    }
+  });
+
+  it('of a day keeps what its retention says, minute by minute', async () => {
+    // A frame every minute, each a fragment.
+    const path = join(videos.path, 'slow.mp4');
+    const source = ['-f', 'lavfi', '-i', 'testsrc2=size=64x64:rate=1/60', '-frames:v', '60', '-g', '1'];
+    execFileSync(testFfmpeg.path, ['-loglevel', 'error', '-y', ...source, '-c:v', 'libx264', '-bf', '0', path]);
+    const camera = new EndlessPackets(await packetsOf(path));
+    const HOUR_MS = 3_600_000;
+    const retention = { days: 6 / 24, eventDays: 12 / 24, clipDays: 18 / 24, maxBytes: 1e12 };
+    const { recorder, clock, state } = recorderOf({ record: 'continuous', events: RULES }, { retention });
+    recorder.onPackets(camera.open('start'));
+    const archive = await recorder.archive();
+    for (let minute = 0; minute < 24 * 60; minute++) {
+      const { endUs } = play(recorder, camera, 60);
+      const id = `${Math.floor(minute / 60)}`.padStart(6, '0');
+      if (minute % 60 === 30) recorder.onEvent(event('new', endUs, { id }));
+      if (minute % 60 === 31) recorder.onEvent(event('end', endUs, { id, ended: { ptsUs: endUs } }));
+      state.wallMs = T0_MS + endUs / 1000;
+      clock.advance(60_000);
+      if (minute % 10 === 9) await recorder.sweep();
+    }
+    await recorder.onStopped('cam', false);
+    await recorder.sweep();
+    const files = (kind: string) =>
+      archive.files.filter((file) => file.kind === kind).toSorted((a, b) => a.startMs - b.startMs);
+    const ageH = (ms: number): number => (state.wallMs - ms) / HOUR_MS;
+    const [plain, ofEvents, clips] = [files('continuous'), files('events'), files('clip')];
+    for (const [kept, hours] of [
+      [plain, 6],
+      [ofEvents, 12],
+      [clips, 18],
+    ] as const) {
+      expect(ageH(kept[0]!.endMs)).toBeLessThanOrEqual(hours);
+      // The hour with the next event, or minute, before it is gone.
+      expect(ageH(kept[0]!.endMs)).toBeGreaterThan(hours - 1.1);
+    }
+    expect(clips).toHaveLength(18);
+    // Nothing is missing in the last six hours.
+    const newest = spansOf(recordingsIn(archive.files, { fromMs: state.wallMs - 6 * HOUR_MS }));
+    expect(newest.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0)).toBeGreaterThan(5.9 * HOUR_MS);
+    expect(newest.every(({ gap }) => gap === null)).toBe(true);
+    expect(recorder.figures.deleted).toBeGreaterThan(900);
+  }, 180_000);
+});
+
+const DISK_KIB = 3000;
+const disk = mountSmallDisk(join(root, 'small'), DISK_KIB);
+describe.skipIf(disk === null)('a full disk (skipped where nothing can be mounted)', () => {
+  afterAll(() => disk?.remove());
+
+  it('loses the oldest recordings, and recording goes on', async () => {
+    const { recorder, said } = recorderOf({ record: 'continuous' }, { folder: join(disk!.path, 'a') });
+    const camera = new EndlessPackets(packets);
+    recorder.onPackets(camera.open('start'));
+    let last = 0;
+    while (recorder.figures.deleted < 3) {
+      const { bytes } = play(recorder, camera, 30);
+      last += bytes.length;
+      await waitFor('the disk', () => recorder.figures.writtenBytes > 0);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      expect(last).toBeLessThan(1e9);
+    }
+    play(recorder, camera, 5);
+    await recorder.close();
+    expect(said).toEqual([]);
+    const { files } = await Archive.read(join(disk!.path, 'a'));
+    for (const file of files) expect(await faultsOf(file.path)).toEqual([]);
+    expect(files.some(({ gap }) => gap === 'disk-full')).toBe(false);
+    rmSync(join(disk!.path, 'a'), { recursive: true });
+  }, 60_000);
+
+  it('that others fill ends recording, says so, and recording goes on when there is room', async () => {
+    const { recorder, said, clock } = recorderOf({ record: 'continuous' }, { folder: join(disk!.path, 'b') });
+    const camera = new EndlessPackets(packets);
+    const other = join(disk!.path, 'other');
+    recorder.onPackets(camera.open('start'));
+    try {
+      writeFileSync(other, Buffer.alloc(DISK_KIB * 1024));
+    } catch {
+      // It is full.
+    }
+    play(recorder, camera, 10);
+    await waitFor('a failure', () => said.length > 0);
+    expect(said[0]).toMatch(/ENOSPC|no space/);
+    expect(recorder.figures.problem).not.toBeNull();
+    rmSync(other);
+    clock.advance(10_000);
+    play(recorder, camera, 10);
+    await waitFor('a recovery', () => said.length > 1);
+    expect([said[1], recorder.figures.problem]).toEqual(['recovered', null]);
+    await recorder.close();
+    const { files } = await Archive.read(join(disk!.path, 'b'));
+    expect(files.length).toBeGreaterThan(0);
+    for (const file of files) expect(await faultsOf(file.path)).toEqual([]);
+  });
+});
+
+it(
+  `leaves playable files and a true index over ${KILLS} kills at random moments (KILLS sets how many)`,
+  async () => {
+    const folder = join(root, 'killed');
+    const random = seededRandom(5);
+    const camera = new EndlessPackets(packets);
+    const written = join(root, 'packets.bin');
+    let expected = 0;
+    for (let kill = 0; kill < KILLS; kill++) {
+      const opened = camera.open('reopened', 1_000_000);
+      const run: StreamPackets[] = [opened];
+      while (!(run.length > 1 ? run.length > 150 : false)) run.push(camera.next(T0_MS));
+      writeFileSync(written, serialize(run));
+      const id = kill.toString(16).padStart(8, '0');
+      const child = spawn(process.execPath, [WRITER, folder, written, id], { stdio: ['ignore', 'pipe', 'inherit'] });
+      let text = '';
+      child.stdout.on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+        if (text === 'writing\n') setTimeout(() => child.kill('SIGKILL'), random() * 200);
+      });
+      await new Promise((resolve) => child.once('close', resolve));
+      expect(text).toBe('writing\n');
+      const archive = await Archive.read(folder);
+      await archive.lock();
+      const { files } = archive;
+      await archive.close();
+      expect(files.filter(({ isOpen }) => isOpen)).toEqual([]);
+      const recordings = files.filter(({ kind }) => kind !== 'clip').toSorted((a, b) => a.startMs - b.startMs);
+      expect(recordings.length).toBeGreaterThan(expected);
+      expected = recordings.length;
+      for (const file of kill === KILLS - 1 ? files : [recordings.at(-1)!, archive.clipOf(id)!].filter(Boolean)) {
+        expect(await faultsOf(file.path)).toEqual([]);
+        const index = await readIndex(file.path);
+        expect([index.wholeBytes, index.fragments.at(-1)!.endMs]).toEqual([statSync(file.path).size, file.endMs]);
+        expect(decoded(file.path)).toBe(summaryOf(index).frames);
+      }
+      expect(recordings[0]!.gap).toBeUndefined();
+      for (const { gap } of recordings.filter((each, i) => i > 0 && each.startMs - recordings[i - 1]!.endMs > 900))
+        expect(gap).toBe('restart');
+    }
+  },
+  60_000 + KILLS * 5_000,
+);
+
+describe('an export', () => {
+  let folder: string;
+  beforeAll(async () => {
+    const { recorder, folder: own } = recorderOf({ record: 'continuous' });
+    folder = own;
+    const camera = new EndlessPackets(packets);
+    recorder.onPackets(camera.open('start'));
+    play(recorder, camera, 100);
+    recorder.onPackets(camera.open('reconnect', 10_000_000));
+    while (!camera.next(T0_MS).isKey);
+    play(recorder, camera, 60);
+    await recorder.close();
+  });
+
+  async function exported(fromS: number, toS: number, path: string): Promise<ExportManifest> {
+    const span = { fromMs: T0_MS + fromS * 1000, toMs: T0_MS + toS * 1000 };
+    const files = recordingsIn((await Archive.read(folder)).files, { stream: 'cam', ...span });
+    const parts = exportSpan(files, span, await hostKey(folder));
+    const chunks: Buffer[] = [];
+    for (;;) {
+      const next = await parts.next();
+      if (next.done === true) {
+        writeFileSync(path, Buffer.concat(chunks));
+        return next.value;
+      }
+      chunks.push(next.value);
+    }
+  }
+
+  it('is one MP4 with the frames and the gaps that its signed manifest says', async () => {
+    const path = join(root, 'export.mp4');
+    const manifest = await exported(50, 140, path);
+    expect(decoded(path)).toBe(manifest.frames);
+    expect(manifest.gaps).toHaveLength(1);
+    expect(manifest.gaps[0]).toMatchObject({ reason: 'reconnect' });
+    expect(manifest.missingFrames).toBeGreaterThanOrEqual(245);
+    expect(manifest.missingFrames).toBeLessThan(290);
+    const whole = ((140 - 50) * 1000) / 40;
+    expect(manifest.frames + manifest.missingFrames).toBeGreaterThanOrEqual(whole - 1);
+    expect(await verifyExport(path)).toEqual({ manifest, faults: [] });
+  });
+
+  it('over several files without a gap has every frame once', async () => {
+    const path = join(root, 'whole.mp4');
+    const manifest = await exported(30, 90, path);
+    expect(manifest).toMatchObject({ gaps: [], missingFrames: 0 });
+    expect(decoded(path)).toBe(manifest.frames);
+    const text = execFileSync(testFfmpeg.path, ['-i', path, '-c', 'copy', '-f', 'framecrc', '-'], {
+      ...{ encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] as const },
+    });
+    const rows = text
+      .split('\n')
+      .filter((line) => /^\d/.test(line))
+      .map((line) => Number(line.split(',')[1]));
+    const steps = new Set(rows.slice(1).map((dts, i) => dts - rows[i]!));
+    expect(steps.size).toBe(1);
+  });
+
+  it('that was changed is found out: a bit of the video, a word of the manifest', async () => {
+    const path = join(root, 'changed.mp4');
+    await exported(10, 20, path);
+    const bytes = readFileSync(path);
+    bytes[5000]! ^= 1;
+    writeFileSync(path, bytes);
+    expect((await verifyExport(path))!.faults).toEqual(['the video is not the one that was signed']);
+    bytes[5000]! ^= 1;
+    const at = bytes.indexOf('"frames":');
+    bytes[at + 9] = 0x31 + ((bytes[at + 9]! - 0x30) % 9);
+    writeFileSync(path, bytes);
+    expect((await verifyExport(path))!.faults).toEqual(['the signature is not that of this manifest']);
+    truncateSync(path, 9000);
+    expect(await verifyExport(path)).toBeNull();
+  });
+
+  it('has a playlist whose parts are those of its files', async () => {
+    const { files } = await Archive.read(folder);
+    const text = await playlistOf(recordingsIn(files, { stream: 'cam' }), (name) => `files/${name}`);
+    expect(text.match(/#EXT-X-MAP:/g)).toHaveLength(files.length);
+    expect(text.match(/#EXT-X-DISCONTINUITY/g)).toHaveLength(files.length - 1);
+    const seconds = [...text.matchAll(/#EXTINF:([\d.]+)/g)].reduce((sum, [, each]) => sum + Number(each), 0);
+    // As a player does: what the map says, then each range, anew after each discontinuity.
+    let frames = 0;
+    for (const [i, part] of text.split('#EXT-X-DISCONTINUITY').entries()) {
+      const bytes = readFileSync(`${folder}/cam/${/^files\/(.*)$/m.exec(part)![1]}`);
+      const ranges = [...part.matchAll(/BYTERANGE(?:="|:)(\d+)@(\d+)/g)].map(([, length, at]) => [
+        Number(length),
+        Number(at),
+      ]);
+      const path = join(root, `part-${i}.mp4`);
+      writeFileSync(path, Buffer.concat(ranges.map(([length, at]) => bytes.subarray(at!, at! + length!))));
+      frames += decoded(path);
+    }
+    expect(frames).toBe(Math.round(seconds * 25));
+  });
+
+  it('is made, listed and verified on the command line, whose errors say what was expected', async () => {
+    const out = join(root, 'cli.mp4');
+    const times = ['--from', new Date(T0_MS + 20_000).toISOString(), '--to', new Date(T0_MS + 40_000).toISOString()];
+    const list = await cliHere(['recordings', 'list', folder, '--json']);
+    expect(JSON.parse(list.stdout).spans).toHaveLength(2);
+    const made = await cliHere(['recordings', 'export', folder, '--stream', 'cam', ...times, '--out', out]);
+    expect([made.code, made.stderr]).toEqual([0, expect.stringMatching(/\d+ frames, 0 missing/)]);
+    expect((await cliHere(['recordings', 'verify', out])).stdout).toMatch(/1 file, 0 damaged/);
+    expect((await cliHere(['recordings', 'verify', folder])).stdout).toMatch(/[3-9] files, 0 damaged/);
+    const other = await cliHere(['recordings', 'export', folder, '--stream', 'yard', ...times, '--out', `${out}2`]);
+    expect([other.code, other.stderr, existsSync(`${out}2`)]).toEqual([
+      1,
+      expect.stringMatching(/nothing is recorded/),
+      false,
+    ]);
+    const twice = await cliHere(['recordings', 'export', folder, '--stream', 'cam', ...times, '--out', out]);
+    expect([twice.code, twice.stderr]).toEqual([1, expect.stringMatching(/EEXIST/)]);
+    expect((await cliHere(['recordings', 'list', root, '--from', 'noon'])).stderr).toMatch(/--from: expected a date/);
+    expect((await cliHere(['recordings', 'verify', videos.path])).stderr).toMatch(/expected a folder of recordings/);
+    const damaged = (await Archive.read(folder)).files[0]!.path;
+    const bytes = readFileSync(damaged);
+    bytes[bytes.length - 3]! ^= 4;
+    writeFileSync(damaged, bytes);
+    const verdict = await cliHere(['recordings', 'verify', folder]);
+    expect([verdict.code, verdict.stdout]).toEqual([
+      1,
+      expect.stringMatching(/is not what was written \(at byte \d+\)/),
+    ]);
+  });
+});

@@ -1,0 +1,33 @@
+/**
+ * Records packets until it is killed. Arguments: the folder, a file with packets (v8), and the id of the event whose clip it writes.
+ * Prints `writing` once bytes are on the disk.
+ */
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { deserialize } from 'node:v8';
+import { systemClock } from '../../dist/src/core/clock.js';
+import { Recorder } from '../../dist/src/recording/recorder.js';
+
+const [folder, file, event] = process.argv.slice(2);
+const packets = deserialize(readFileSync(file));
+const clip = { before: '5s', after: '5s' };
+const recorder = new Recorder({
+  ...{ folder, ringBytes: 2 ** 24, ffmpeg: null, clock: systemClock, wallMs: Date.now },
+  retention: { days: 1e6, eventDays: 1e6, clipDays: 1e6, maxBytes: 1e12 },
+  configOf: (id) => ({ id, record: 'continuous', events: [{ id: 'in', clip }] }),
+  onState: (problem) => process.stdout.write(`problem ${problem}\n`),
+  onNotice: () => undefined,
+});
+let isWriting = false;
+for (const [i, each] of packets.entries()) {
+  recorder.onPackets(each);
+  const moment = { ptsUs: each.endUs };
+  if (i === 3)
+    recorder.onEvent({ id: event, seq: 0, phase: 'new', rule: 'in', stream: 'cam', raised: moment, began: moment });
+  await sleep(1);
+  if (!isWriting && recorder.figures.writtenBytes > 0) {
+    isWriting = true;
+    process.stdout.write('writing\n');
+  }
+}
+await sleep(60_000);

@@ -1,0 +1,88 @@
+import { describe, expect, it } from 'vitest';
+import { expired, type RecordingFile } from '../../../src/recording/archive.ts';
+import { recordingsIn, spansOf } from '../../../src/recording/spans.ts';
+
+const DAY_MS = 86_400_000;
+const keep = { days: 2, eventDays: 4, clipDays: 6, maxBytes: 1e9 };
+
+const file = (
+  name: string,
+  kind: RecordingFile['kind'],
+  day: number,
+  more: Partial<RecordingFile> = {},
+): RecordingFile => ({
+  ...{ path: name, stream: 'cam', kind, startMs: day * DAY_MS - 1000, endMs: day * DAY_MS, bytes: 100, isOpen: false },
+  ...more,
+});
+const goneOf = (files: RecordingFile[], retention: object, day: number): string[] =>
+  expired(files, { ...keep, ...retention }, day * DAY_MS).map(({ path }) => path);
+
+describe('what is deleted', () => {
+  it('is what is older than its kind is kept', () => {
+    const files = (['continuous', 'events', 'clip'] as const).map((kind) => file(kind, kind, 0));
+    expect(goneOf(files, {}, 2)).toEqual([]);
+    expect(goneOf(files, {}, 2.01)).toEqual(['continuous']);
+    expect(goneOf(files, {}, 4.01)).toEqual(['continuous', 'events']);
+    expect(goneOf(files, {}, 6.01)).toEqual(['continuous', 'events', 'clip']);
+  });
+
+  it('is, of too much, the oldest recordings first, then those of events, then clips, and no more than needed', () => {
+    const files = [
+      ...[
+        file('clip', 'clip', 0),
+        file('event', 'events', 0),
+        file('new', 'continuous', 1),
+        file('old', 'continuous', 0.5),
+      ],
+    ];
+    const at = (maxBytes: number): string[] => goneOf(files, { maxBytes }, 1);
+    expect(at(400)).toEqual([]);
+    expect(at(399)).toEqual(['old']);
+    expect(at(200)).toEqual(['old', 'new']);
+    expect(at(199)).toEqual(['old', 'new', 'event']);
+    expect(at(99)).toEqual(['old', 'new', 'event', 'clip']);
+  });
+
+  it('is never a file that is being written, though its bytes count', () => {
+    const files = [file('open', 'continuous', 0, { isOpen: true, bytes: 1000 }), file('done', 'continuous', 9)];
+    expect(goneOf(files, { maxBytes: 500 }, 9)).toEqual(['done']);
+  });
+});
+
+describe('what is recorded', () => {
+  const at = (stream: string, fromS: number, toS: number, more: Partial<RecordingFile> = {}): RecordingFile =>
+    file(`${stream}${fromS}`, 'continuous', 0, { stream, startMs: fromS * 1000, endMs: toS * 1000, ...more });
+
+  it('is joined where nothing is missing, and has the reason of each gap', () => {
+    const files = [
+      at('b', 0, 60),
+      at('a', 60, 120),
+      at('a', 0, 60),
+      at('a', 300, 360, { gap: 'reconnect' }),
+      at('a', 360, 420),
+    ];
+    const spans = spansOf(recordingsIn(files, {}));
+    expect(
+      spans.map(({ stream, fromMs, toMs, gap, files: count }) => [stream, fromMs / 1000, toMs / 1000, gap, count]),
+    ).toEqual([
+      ['a', 0, 120, null, 2],
+      ['a', 300, 420, 'reconnect', 2],
+      ['b', 0, 60, null, 1],
+    ]);
+  });
+
+  it('is apart where its kind changes, where time passed, and without clips', () => {
+    const files = [
+      at('a', 0, 60),
+      at('a', 60, 120, { kind: 'events' }),
+      at('a', 130, 140),
+      at('a', 0, 9, { kind: 'clip' }),
+    ];
+    expect(spansOf(recordingsIn(files, {})).map(({ fromMs, ofEvents }) => [fromMs / 1000, ofEvents])).toEqual([
+      [0, false],
+      [60, true],
+      [130, false],
+    ]);
+    expect(recordingsIn(files, { fromMs: 60_000, toMs: 130_000 })).toHaveLength(1);
+  });
+});
