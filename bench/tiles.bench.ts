@@ -83,7 +83,7 @@ function tableOf(runs: readonly TilesRun[]): SectionResult['tables'][number] {
     rows: [
       ['model', 'tiles', 'inputs', 'AP', 'APs', 'APm', 'APl', 'clip'],
       ...runs.map(({ evaluation: { model, tiles: grid, figures }, inputs, clipFps }) => {
-        const ratios = [figures.AP, figures.APs, figures.APm, figures.APl].map((value) => value.toFixed(3));
+        const ratios = ['AP', 'APs', 'APm', 'APl'].map((name) => figures[name]!.toFixed(3));
         return [model, grid ?? 'none', `${inputs}`, ...ratios, fps(clipFps)];
       }),
     ],

@@ -8,7 +8,7 @@ export type * from './config/keys/pipeline-keys.ts';
 export type * from './config/keys/sink-keys.ts';
 export type * from './config/keys/stream-keys.ts';
 export { BLIND_SIGNS, type BlindSign } from './core/blind-sign.ts';
-export type { Box, Detection, RatioPoint } from './core/detection.ts';
+export type { Box, Detection, Mask, RatioPoint } from './core/detection.ts';
 export {
   CAPTURE_CLOCKS,
   type CaptureClock,
@@ -25,7 +25,13 @@ export {
 export type { Picture, RawPicture } from './core/picture.ts';
 export { ERROR_CODES, type ErrorCode } from './errors/error-codes.ts';
 export { type ErrorDetails, type KnownDetails, SightlineError, type WireError } from './errors/sightline-error.ts';
-export { COCO_FIGURES, type CocoFigures, scoreDetections } from './evaluate/average-precision.ts';
+export {
+  COCO_FIGURES,
+  type CocoFigures,
+  type Figures,
+  scoreDetections,
+  scoreResults,
+} from './evaluate/average-precision.ts';
 export type {
   CocoAnnotation,
   CocoAnnotations,
@@ -33,8 +39,10 @@ export type {
   CocoCategory,
   CocoImage,
   CocoResult,
+  CocoShape,
 } from './evaluate/coco-dataset.ts';
 export { readAnnotations, readResults } from './evaluate/coco-files.ts';
+export { IOU_TYPES, type IouType } from './evaluate/coco-rules.ts';
 export type { Gateway } from './gateway/gateway-options.ts';
 export type { DetectOptions, TraceOptions } from './host/call-options.ts';
 export type { EngineStreams, PushedStreamSettings } from './host/engine-streams.ts';

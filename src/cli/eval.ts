@@ -51,7 +51,8 @@ export function addEval(program: Command, io: CliIo): void {
     for (const model of names) evaluations.push(await evaluateModel({ ...flags, model }, annotations, io));
     if (flags.json === true) printJson(io, { annotations: annotationsPath, models: evaluations });
     else
-      for (const evaluation of evaluations) print(io, `${heading(evaluation)}\n${figuresTable(evaluation.figures)}\n`);
+      for (const evaluation of evaluations)
+        print(io, `${heading(evaluation)}\n${figuresTable(evaluation.figures, evaluation.iouType)}\n`);
   });
 }
 

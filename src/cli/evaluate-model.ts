@@ -1,9 +1,10 @@
 import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
-import { type CocoFigures, scoreDetections } from '../evaluate/average-precision.ts';
+import { type Figures, scoreResults } from '../evaluate/average-precision.ts';
 import { categoryIdsOfClasses } from '../evaluate/class-categories.ts';
 import type { CocoAnnotations, CocoResult } from '../evaluate/coco-dataset.ts';
 import { picturePaths, writeResults } from '../evaluate/coco-files.ts';
+import type { IouType } from '../evaluate/coco-rules.ts';
 import { cocoResultsOf } from '../evaluate/recorded-results.ts';
 import { type CollectedResults, collectOnImages } from '../optimize/gate/collect-results.ts';
 import { fileFailure } from '../sinks/sink-failure.ts';
@@ -25,7 +26,8 @@ export interface Evaluation {
   readonly tiles: string | null;
   readonly images: number;
   readonly imagesPerSecond: number;
-  readonly figures: CocoFigures;
+  readonly iouType: IouType;
+  readonly figures: Figures;
 }
 
 /**
@@ -42,8 +44,9 @@ export async function evaluateModel(
 ): Promise<Evaluation> {
   const { collected, results } = await detectOnLabels(flags, annotations, io);
   const { coco } = flags;
+  const { iouType = 'bbox' } = annotations;
   if (coco !== undefined)
-    await writeResults(coco, results).catch((error: Error) => {
+    await writeResults(coco, results, iouType).catch((error: Error) => {
       throw fileFailure('--coco', coco, error);
     });
   const { spec, engine, provider, precision, seconds } = collected;
@@ -55,7 +58,8 @@ export async function evaluateModel(
     tiles: flags.tiles ?? null,
     images: length,
     imagesPerSecond: length / seconds,
-    figures: scoreDetections(annotations, results),
+    iouType,
+    figures: scoreResults(annotations, results),
   };
 }
 

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { detectorNameOf } from '../control/rollout/other-detector.ts';
 import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { DECIDING_FIGURE, IOU_TYPES } from '../evaluate/coco-rules.ts';
 import { type LabelledVerdict, type Prediction, prediction } from '../protocol/rollout-records.ts';
 import { wrongCommand } from './cli-io.ts';
 
@@ -12,11 +13,20 @@ const outcome = z.object({ speedup: z.object({ ratio: positive, interval: z.tupl
 /** Its verdict on quality, if it was judged by labels. */
 const judged = z.object({
   outcome: z.literal('faster'),
-  quality: z.object({ kind: z.literal('ap'), loss: z.number().min(-1).max(1) }),
+  quality: z.object({ kind: z.enum(['ap', 'top-1']), loss: z.number().min(-1).max(1) }),
 });
-/** What "sightline eval --json" prints; of its keys only AP counts here. */
+/** What "sightline eval --json" prints; of its figures only the first counts here. */
 const evaluation = z.object({
-  models: z.array(z.object({ model: z.string(), figures: z.object({ AP: z.number().min(0).max(1) }) })),
+  models: z.array(
+    z.object({
+      model: z.string(),
+      iouType: z.enum(IOU_TYPES).default('bbox'),
+      figures: z
+        .record(z.string(), z.number())
+        .transform((figures) => Object.values(figures)[0])
+        .pipe(z.number().min(0).max(1)),
+    }),
+  ),
 });
 
 /**
@@ -64,10 +74,12 @@ export function evaluatedVerdict(path: string, candidate: string): LabelledVerdi
       `expected two detectors, ${name} and the one in use, received ${found}; make it with "sightline eval instances.json --images DIR --model OLD --model ${name} --json"`,
     );
   }
-  const [controlAp, candidateAp] = [control.figures.AP, one.figures.AP];
+  if (one.iouType !== control.iouType)
+    throw refused(`expected one --iou-type for both, received ${one.iouType} and ${control.iouType}`);
+  const [controlAp, candidateAp] = [control.figures, one.figures];
   if (candidateAp < controlAp)
     throw refused(
-      `${name} has AP ${candidateAp.toFixed(3)}, ${control.model} ${controlAp.toFixed(3)}: it is worse, so it is not rolled out`,
+      `${name} has ${DECIDING_FIGURE[one.iouType]} ${candidateAp.toFixed(3)}, ${control.model} ${controlAp.toFixed(3)}: it is worse, so it is not rolled out`,
     );
   return {
     controlAp,

@@ -5,6 +5,7 @@ import type { CompiledModel, ModelSpec } from '../core/model.ts';
 import { softLoss } from '../evaluate/agreement.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { picturePaths } from '../evaluate/coco-files.ts';
+import { DECIDING_FIGURE, type DecidingFigure } from '../evaluate/coco-rules.ts';
 import type { RecordedFrame, RecordedResults } from '../evaluate/recorded-results.ts';
 import { subsetOf } from '../evaluate/split-dataset.ts';
 import { type Placement, rowsToSource } from '../geometry/placement.ts';
@@ -32,7 +33,7 @@ interface JudgedPicture {
 
 /** What a quantised file is judged on against its float form. */
 export interface QuantiseEvidence {
-  readonly measure: 'AP' | 'F1 against float';
+  readonly measure: DecidingFigure | 'F1 against float';
   readonly pictures: readonly JudgedPicture[];
   readonly ground: Ground;
   /** As it runs for this judgement. */
@@ -56,7 +57,8 @@ export async function labelledEvidence(
     pictures.push({ frame, placement, width, height });
   }
   const ground = { kind: 'labels', annotations: labelled } as const;
-  return { measure: 'AP', pictures, ground, model: { ...model, spec }, leastScore: AP_SCORE };
+  const measure = DECIDING_FIGURE[annotations.iouType ?? 'bbox'];
+  return { measure, pictures, ground, model: { ...model, spec }, leastScore: AP_SCORE };
 }
 
 /** Pictures without labels: the objects must be those that the float file finds. */

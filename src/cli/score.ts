@@ -1,30 +1,46 @@
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 import { counted } from '../core/counted.ts';
-import { COCO_FIGURES, type CocoFigures, scoreDetections } from '../evaluate/average-precision.ts';
-import { readAnnotations, readResults } from '../evaluate/coco-files.ts';
+import { type Figures, scoreResults } from '../evaluate/average-precision.ts';
+import { readAnnotations, readTypedResults } from '../evaluate/coco-files.ts';
+import { IOU_TYPES, type IouType } from '../evaluate/coco-rules.ts';
 import { unknownCategories } from '../evaluate/match-dataset.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, show } from './cli-io.ts';
+import { choice } from './flag-values.ts';
 import { table } from './table.ts';
 
 const MOST_NAMED = 10;
+
+interface ScoreFlags extends JsonFlag {
+  readonly iouType?: IouType;
+}
+
+/** The flag of commands that score. */
+export function iouTypeFlag(preset: string): Option {
+  return choice(
+    '--iou-type <type>',
+    `what is compared: boxes, masks, keypoints, oriented boxes, or classes of whole pictures (default: ${preset})`,
+    IOU_TYPES,
+  );
+}
 
 export function addScore(program: Command, io: CliIo): void {
   program
     .command('score')
     .argument('<annotations>', 'COCO annotations, such as instances_val2017.json')
     .argument('<results>', 'COCO results: [{image_id, category_id, bbox: [x, y, w, h], score}]')
+    .addOption(iouTypeFlag('what the first result has'))
     .option(...JSON_FLAG)
     .addHelpText(
       'after',
-      '\nExample:\n  sightline detect photos/ --coco results.json && sightline score instances.json results.json\n\nThe figures equal those of pycocotools.',
+      '\nExample:\n  sightline detect photos/ --coco results.json && sightline score instances.json results.json\n  sightline score instances.json results.json --iou-type segm\n\nThe figures equal those of pycocotools. Results with keypoints are scored by them, with an angle or four corners as oriented boxes, with a mask by\nmasks, else by boxes. --iou-type classes takes results without a place: [{image_id, category_id, score}].',
     )
-    .action(async (annotationsPath: string, resultsPath: string, flags: JsonFlag) => {
-      const annotations = await readAnnotations(annotationsPath);
-      const results = await readResults(resultsPath);
-      const figures = scoreDetections(annotations, results, resultsPath);
+    .action(async (annotationsPath: string, resultsPath: string, flags: ScoreFlags) => {
+      const { iouType, results } = await readTypedResults(resultsPath, flags.iouType);
+      const annotations = await readAnnotations(annotationsPath, iouType);
+      const figures = scoreResults(annotations, results, resultsPath);
       const unknown = unknownCategories(annotations, results);
       if (unknown.size > 0) note(io, unknownText(annotationsPath, unknown));
-      show(io, flags, figures, () => figuresTable(figures));
+      show(io, flags, figures, () => figuresTable(figures, iouType));
     });
 }
 
@@ -36,12 +52,24 @@ function unknownText(annotationsPath: string, unknown: ReadonlyMap<number, numbe
   return `warning: ${counted(results, 'result')} left out, of categories that ${annotationsPath} does not have: ${named.join(', ')}${more}`;
 }
 
-/** Formats the twelve figures with their meaning, in COCO's order. */
-export function figuresTable(figures: CocoFigures): string {
-  return table(COCO_FIGURES.map((name) => [name, figures[name].toFixed(4), MEANING[name]]));
+/** Formats the figures with their meaning, in COCO's order. */
+export function figuresTable(figures: Figures, iouType: IouType): string {
+  const by = COMPARED[iouType];
+  return table(
+    Object.entries(figures).map(([name, value]) => [name, value.toFixed(4), MEANING[name]!.replace('IoU', by)]),
+  );
 }
 
-const MEANING: Readonly<Record<keyof CocoFigures, string>> = {
+/** What thresholds are of. */
+const COMPARED: Readonly<Record<IouType, string>> = {
+  bbox: 'IoU',
+  segm: 'IoU of masks',
+  keypoints: 'similarity of keypoints (OKS)',
+  'oriented-boxes': 'IoU of oriented boxes',
+  classes: '',
+};
+
+const MEANING: Readonly<Record<string, string>> = {
   AP: 'average precision, IoU 0.50 to 0.95',
   AP50: 'at IoU 0.50',
   AP75: 'at IoU 0.75',
@@ -54,4 +82,9 @@ const MEANING: Readonly<Record<keyof CocoFigures, string>> = {
   ARs: 'small objects',
   ARm: 'medium objects',
   ARl: 'large objects',
+  AR: 'average recall with 20 detections per image',
+  AR50: 'at IoU 0.50',
+  AR75: 'at IoU 0.75',
+  top1: 'pictures whose first class is a label',
+  top5: 'pictures with a label among the first five classes',
 };

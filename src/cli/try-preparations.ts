@@ -1,5 +1,5 @@
 import { SightlineError } from '../errors/sightline-error.ts';
-import { scoreDetections } from '../evaluate/average-precision.ts';
+import { scoreResults } from '../evaluate/average-precision.ts';
 import type { CocoAnnotations, CocoResult } from '../evaluate/coco-dataset.ts';
 import { comparePrecision } from '../evaluate/precision-loss.ts';
 import { type CliIo, note } from './cli-io.ts';
@@ -10,6 +10,7 @@ import type { FileFlags } from './model-flags.ts';
 export type Preparation = Required<Pick<FileFlags, 'color' | 'range' | 'resize'>>;
 
 export interface Trial extends Preparation {
+  /** The figure that decides, and the one after it: AP and AP50, or top-1 and top-5. */
   readonly ap: number;
   readonly ap50: number;
   /** Preparation that it was compared with, and the gain of AP with the interval that decides; null for the first. */
@@ -99,7 +100,7 @@ export function judgeByRunning(
       try {
         const request = { ...flags, ...preparation, ...ENGINE, resizeBy: 'sharp' } as const;
         const { results: found } = await detectOnLabels(request, annotations, io);
-        const { AP: ap, AP50: ap50 } = scoreDetections(annotations, found);
+        const [ap = 0, ap50 = 0] = Object.values(scoreResults(annotations, found));
         return { ap, ap50, found };
       } catch (error) {
         // A network with u8 input supports one range only.

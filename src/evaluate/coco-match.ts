@@ -1,5 +1,6 @@
-import type { CocoAnnotation, CocoBox, CocoResult } from './coco-dataset.ts';
-import { AP_MAX_DETECTIONS, AREA_RANGES, IOU_THRESHOLDS } from './coco-rules.ts';
+import type { CocoAnnotation, CocoResult } from './coco-dataset.ts';
+import { AP_MAX_DETECTIONS, AREA_RANGES, IOU_THRESHOLDS, type IouType } from './coco-rules.ts';
+import { OVERLAPS } from './overlaps.ts';
 
 /** Outcomes of a detection at one threshold and area range. */
 export const FALSE_POSITIVE = 0;
@@ -12,7 +13,7 @@ const THRESHOLDS = IOU_THRESHOLDS.length;
 
 /** The matching of one category's detections in one image. */
 export interface ImageMatches {
-  /** `[d]`, descending, at most 100. */
+  /** `[d]`, descending, at most `AP_MAX_DETECTIONS`. */
   readonly scores: Float64Array;
   /** `[area][threshold][d]`: FALSE_POSITIVE, TRUE_POSITIVE or IGNORED. */
   readonly outcomes: Uint8Array;
@@ -25,24 +26,30 @@ export interface ImageMatches {
  *
  * Detections are matched in order of descending score (equal scores: in the order given). Each takes the free annotation
  * with the highest IoU at or above the threshold; among equals, the last one given. A counted annotation is always
- * preferred to an ignored one. A crowd can be matched any number of times. Source: the matching rule of COCO's published
- * evaluation.
+ * preferred to an ignored one: a crowd, an object of another size, one without a labelled keypoint. A crowd can be matched any number
+ * of times. Source: the matching rule of COCO's published evaluation.
  */
-export function matchImage(results: readonly CocoResult[], annotations: readonly CocoAnnotation[]): ImageMatches {
-  const ranked = results.toSorted((a, b) => b.score - a.score).slice(0, AP_MAX_DETECTIONS);
+export function matchImage(
+  results: readonly CocoResult[],
+  annotations: readonly CocoAnnotation[],
+  iouType: IouType = 'bbox',
+): ImageMatches {
+  const ranked = results.toSorted((a, b) => b.score - a.score).slice(0, AP_MAX_DETECTIONS[iouType]);
   const count = ranked.length;
-  const ious = overlaps(ranked, annotations);
+  const ious = OVERLAPS[iouType](ranked, annotations);
   const best = bestOverlaps(ious, count, annotations.length);
   const outcomes = new Uint8Array(AREAS * THRESHOLDS * count);
   const objects = new Int32Array(AREAS);
 
   for (const [area, range] of AREA_RANGES.entries()) {
     const isOutside = (px: number) => px < range.minPx || px > range.maxPx;
-    const isIgnored = annotations.map((object) => object.isCrowd || isOutside(object.areaPx));
+    const isIgnored = annotations.map(
+      ({ isCrowd, areaPx, keypointCount }) => isCrowd || keypointCount === 0 || isOutside(areaPx),
+    );
     const counted = indices(annotations.length, (i) => !isIgnored[i]);
     const order = [...counted, ...indices(annotations.length, (i) => isIgnored[i]!)];
     objects[area] = counted.length;
-    const isOtherSize = ranked.map((result) => isOutside(result.box[2] * result.box[3]));
+    const isOtherSize = ranked.map(({ box, areaPx = box[2] * box[3] }) => isOutside(areaPx));
     for (const [t, threshold] of IOU_THRESHOLDS.entries()) {
       const isTaken = new Uint8Array(annotations.length);
       const row = (area * THRESHOLDS + t) * count;
@@ -82,26 +89,6 @@ function choose(
     match = annotation;
   }
   return match;
-}
-
-/** Returns `[detections, annotations]` IoU; for a crowd, the share of the detection that lies inside it. */
-function overlaps(results: readonly CocoResult[], annotations: readonly CocoAnnotation[]): Float64Array {
-  const ious = new Float64Array(results.length * annotations.length);
-  let k = 0;
-  for (const { box } of results) {
-    for (const object of annotations) ious[k++] = overlap(box, object.box, object.isCrowd);
-  }
-  return ious;
-}
-
-function overlap(a: CocoBox, b: CocoBox, isCrowd: boolean): number {
-  const width = Math.min(a[0] + a[2], b[0] + b[2]) - Math.max(a[0], b[0]);
-  if (width <= 0) return 0;
-  const height = Math.min(a[1] + a[3], b[1] + b[3]) - Math.max(a[1], b[1]);
-  if (height <= 0) return 0;
-  const shared = width * height;
-  const areaPx = a[2] * a[3];
-  return shared / (isCrowd ? areaPx : areaPx + b[2] * b[3] - shared);
 }
 
 function bestOverlaps(ious: Float64Array, rows: number, columns: number): Float64Array {

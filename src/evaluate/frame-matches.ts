@@ -1,5 +1,5 @@
 import type { Detection } from '../core/detection.ts';
-import { iouXywh } from '../geometry/iou.ts';
+import { detectionOverlap } from '../geometry/detection-overlap.ts';
 import { matchBoxes } from '../geometry/match-boxes.ts';
 import type { RecordedFrame, RecordedResults } from './recorded-results.ts';
 
@@ -26,7 +26,7 @@ export interface FrameMatches {
 /**
  * Matches the objects of two runs, frame by frame, in the frames that both published; in the order of the reference.
  *
- * An object that one side reports is found again if the other has one of its class at IoU 0.5 with at least half its
+ * An object that one side reports is found again if the other has one of its class at IoU 0.5 (of masks, oriented boxes, or OKS of keypoints, if its model finds them) with at least half its
  * threshold: a score that slips just below the threshold is no loss. Classes are compared by label, so that two models may number
  * them differently.
  */
@@ -63,9 +63,9 @@ function matchObjects(
   const matches = new Int32Array(wanted.length).fill(NOT_ASKED);
   const asked = [...wanted.keys()].filter((i) => wanted[i]!.score >= wantedScore);
   const found = matchBoxes(asked, there.length, (i, other) => {
-    const { box, label, score } = there[other]!;
+    const { label, score } = there[other]!;
     const isPossible = score >= thereScore * SLACK && label === wanted[i]!.label;
-    return isPossible ? iouXywh(...wanted[i]!.box, ...box) : 0;
+    return isPossible ? detectionOverlap(wanted[i]!, there[other]!) : 0;
   });
   for (const [at, i] of asked.entries()) matches[i] = found[at]!;
   return matches;

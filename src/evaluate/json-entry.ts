@@ -1,6 +1,6 @@
+import type { Box } from '../core/detection.ts';
 import { MOST_BYTES, readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import type { CocoBox } from './coco-dataset.ts';
 
 /**
  * Reads a whole JSON file.
@@ -38,48 +38,55 @@ export class JsonEntry {
     this.#fields = value as Record<string, unknown>;
   }
 
+  has(key: string): boolean {
+    return this.#fields[key] !== undefined;
+  }
+
   integer(key: string): number {
-    return this.#field(key, 'a whole number', Number.isSafeInteger);
+    return this.field(key, 'a whole number', Number.isSafeInteger);
   }
 
   /** Returns a finite number. */
   number(key: string): number {
-    return this.#field(key, 'a number', Number.isFinite);
+    return this.field(key, 'a number', Number.isFinite);
   }
 
   text(key: string): string {
-    return this.#field(key, 'a string', (value) => typeof value === 'string');
+    return this.field(key, 'a string', (value) => typeof value === 'string');
   }
 
   /** Returns a flag, written as 0, 1, true or false; false if absent. */
   flag(key: string): boolean {
-    return Boolean(this.#field(key, '0 or 1', (value) => [undefined, 0, 1, false, true].includes(value as 0)));
+    return Boolean(this.field(key, '0 or 1', (value) => [undefined, 0, 1, false, true].includes(value as 0)));
   }
 
   list(key: string): readonly unknown[] {
-    return this.#field(key, 'a list', Array.isArray);
+    return this.field(key, 'a list', Array.isArray);
   }
 
   optionalTexts(key: string): readonly string[] | undefined {
-    return this.#field(key, 'a list of strings', (value) => value === undefined || isTexts(value));
+    return this.field(key, 'a list of strings', (value) => value === undefined || isTexts(value));
   }
 
   /** Returns `[x, y, width, height]`; width and height are not negative. */
-  box(key: string): CocoBox {
-    return this.#field(
+  box(key: string): Box {
+    return this.field(
       key,
       '[x, y, width, height] with a size that is not negative',
-      (value) =>
-        Array.isArray(value) && value.length === 4 && value.every(Number.isFinite) && value[2] >= 0 && value[3] >= 0,
+      (value) => isNumbers(value) && value.length === 4 && value[2]! >= 0 && value[3]! >= 0,
     );
   }
 
-  /** @throws DATASET_INVALID if it is not as expected. */
-  #field<T>(key: string, expected: string, isExpected: (value: unknown) => boolean): T {
+  /** Returns a field as it is. @throws DATASET_INVALID if it is not as expected. */
+  field<T>(key: string, expected: string, isExpected: (value: unknown) => boolean): T {
     const value = this.#fields[key];
     if (!isExpected(value)) throw invalid(this.path, this.place === '' ? key : `${this.place}.${key}`, expected, value);
     return value as T;
   }
+}
+
+export function isNumbers(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every(Number.isFinite);
 }
 
 function isTexts(value: unknown): boolean {

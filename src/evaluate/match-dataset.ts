@@ -1,5 +1,6 @@
 import type { CocoAnnotation, CocoAnnotations, CocoResult } from './coco-dataset.ts';
 import { type ImageMatches, matchImage } from './coco-match.ts';
+import { requireShapes } from './coco-shapes.ts';
 import { invalid } from './json-entry.ts';
 
 /** The matching of one category's detections in all images. */
@@ -12,12 +13,12 @@ export interface CategoryMatches {
 }
 
 /**
- * Matches detections with annotations, category by category, in the order of the annotations file.
+ * Matches detections with annotations by the type of the annotations, category by category, in the order of the annotations file.
  *
  * @param results - in the order of their file, which decides between equal scores.
  * @param resultsName - path of that file, for messages.
- * @throws DATASET_INVALID if a result refers to an image that is not in the annotations, or if no result refers to one of
- *   their categories.
+ * @throws DATASET_INVALID if a result refers to an image that is not in the annotations, if no result refers to one of their categories,
+ *   or if an entry lacks what it is matched by.
  */
 export function matchDataset(
   annotations: CocoAnnotations,
@@ -25,6 +26,7 @@ export function matchDataset(
   resultsName = 'results',
 ): CategoryMatches[] {
   checkReferences(annotations, results, resultsName);
+  requireShapes(annotations, results, resultsName);
   const imageIds = annotations.images.map((image) => image.id).sort((a, b) => a - b);
   const objectsByCategory = groupByCategoryAndImage(annotations.annotations);
   const resultsByCategory = groupByCategoryAndImage(results);
@@ -35,7 +37,7 @@ export function matchDataset(
       const objects: readonly CocoAnnotation[] = objectsByCategory.get(categoryId)?.get(imageId) ?? [];
       const found: readonly CocoResult[] = resultsByCategory.get(categoryId)?.get(imageId) ?? [];
       if (objects.length === 0 && found.length === 0) continue;
-      images.push(matchImage(found, objects));
+      images.push(matchImage(found, objects, annotations.iouType));
       places.push(place);
     }
     return { categoryId, images, places };
@@ -88,7 +90,12 @@ export function unknownCategories(
   return counts;
 }
 
-function checkReferences(annotations: CocoAnnotations, results: readonly CocoResult[], resultsName: string): void {
+/** @throws DATASET_INVALID if a result refers to no image of the annotations, or none to a category of them */
+export function checkReferences(
+  annotations: CocoAnnotations,
+  results: readonly CocoResult[],
+  resultsName: string,
+): void {
   const imageIds = new Set(annotations.images.map((image) => image.id));
   const unknownIds = new Set(results.map((result) => result.imageId).filter((id) => !imageIds.has(id)));
   if (unknownIds.size > 0) {

@@ -1,3 +1,4 @@
+import { extrasOf } from '../core/detection.ts';
 import type { PublishedFrame, ResultOrigin } from '../core/frame.ts';
 import { categoryIdsOfClasses } from './class-categories.ts';
 import type { CocoAnnotations, CocoResult } from './coco-dataset.ts';
@@ -32,9 +33,10 @@ export function cocoResultsOf({ classes, frames }: RecordedResults, annotations:
       throw new RangeError(
         `frame ${frame}: expected a place in the ${annotations.images.length} images of ${annotations.path}`,
       );
-    return detections.flatMap(({ classId, box, score }): CocoResult[] => {
-      const categoryId = categoryIds[classId];
-      return categoryId == null ? [] : [{ imageId: image.id, categoryId, box: [...box], score }];
+    return detections.flatMap((found): CocoResult[] => {
+      const categoryId = categoryIds[found.classId];
+      const { box, score } = found;
+      return categoryId == null ? [] : [{ imageId: image.id, categoryId, box: [...box], score, ...extrasOf(found) }];
     });
   });
 }

@@ -1,5 +1,5 @@
 import type { Detection } from '../../core/detection.ts';
-import { iouXywh } from '../../geometry/iou.ts';
+import { detectionOverlap } from '../../geometry/detection-overlap.ts';
 import { matchBoxes, NOT_FOUND } from '../../geometry/match-boxes.ts';
 import type { ShadowObservation } from '../../protocol/rollout-records.ts';
 import type { ClassBlock } from './guards/guard.ts';
@@ -63,7 +63,7 @@ function asked(
   const matches = matchBoxes(bestFirst, there.length, (box, other) => {
     const [a, b] = [wanted[box]!, there[other]!];
     const isNearThreshold = a.score < threshold + scoreSlack && a.score - b.score <= scoreSlack;
-    return a.label === b.label && (other < published.length || isNearThreshold) ? iouXywh(...a.box, ...b.box) : 0;
+    return a.label === b.label && (other < published.length || isNearThreshold) ? detectionOverlap(a, b) : 0;
   });
   return bestFirst.map((box, i) => {
     const { label, score } = wanted[box]!;

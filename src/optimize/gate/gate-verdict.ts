@@ -1,4 +1,5 @@
 import type { BoxDrift } from '../../evaluate/box-drift.ts';
+import type { DecidingFigure } from '../../evaluate/coco-rules.ts';
 import type { LossEstimate } from '../../evaluate/loss-bootstrap.ts';
 import type { ClassLoss, SizeLoss } from '../../evaluate/precision-loss.ts';
 import type { PublishedLoss } from '../../evaluate/published-loss.ts';
@@ -6,6 +7,9 @@ import type { TagLoss } from '../../evaluate/tag-loss.ts';
 import type { TrackAgreement } from '../../evaluate/track-agreement.ts';
 import type { CountComparison } from './compare-counts.ts';
 import type { Verdict } from './loss-verdict.ts';
+
+/** The figure on a video. */
+export const AGREEMENT = 'F1 against the reference';
 
 /** Findings on a video besides the agreement of single frames. */
 export interface VideoFindings {
@@ -22,7 +26,7 @@ export interface VideoFindings {
 /** The verdict of the gate. Whatever is not `passed` must not be used. Loss, interval and figures are those of `measure`. */
 export interface GateVerdict extends LossEstimate {
   readonly verdict: Verdict;
-  readonly measure: 'AP' | 'F1 against the reference';
+  readonly measure: DecidingFigure | typeof AGREEMENT;
   /** One-sided confidence of the ends of its intervals. */
   readonly level: number;
   /** The loss that is allowed. */

@@ -5,7 +5,7 @@ import type { RecordedResults } from '../../evaluate/recorded-results.ts';
 import { compareTracks } from '../../evaluate/track-agreement.ts';
 import { compareOnVideo } from '../../evaluate/video-agreement.ts';
 import { type CountComparison, type Counters, compareCounts } from './compare-counts.ts';
-import { CLASSES_SHOWN, type GateVerdict, type VideoFindings } from './gate-verdict.ts';
+import { AGREEMENT, CLASSES_SHOWN, type GateVerdict, type VideoFindings } from './gate-verdict.ts';
 import {
   classWarnings,
   conclude,
@@ -102,7 +102,7 @@ export async function judgeVideo(
   const { worstLoss, ...judged } = judgeLosses(losses, allowed, evidence);
   const figures = byClass.map((loss) => ({ ...loss, measure: 'F1' as const }));
   const facts = {
-    ...{ measure: 'F1 against the reference' as const, ...overall, level, allowed, worstLoss, bySize },
+    ...{ measure: AGREEMENT as typeof AGREEMENT, ...overall, level, allowed, worstLoss, bySize },
     ...{ pictures: frames.length, byClass: byClass.slice(0, CLASSES_SHOWN), byTag: [], published: null },
     warnings: demands.agreement ? classWarnings(figures, allowed, level) : [],
     ...{ video, isLossJudged: demands.agreement, evidence: blocks },

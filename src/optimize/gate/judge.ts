@@ -1,4 +1,5 @@
 import type { CocoAnnotations } from '../../evaluate/coco-dataset.ts';
+import { DECIDING_FIGURE, type DecidingFigure } from '../../evaluate/coco-rules.ts';
 import { type BootstrapOptions, type LossEstimate, SINGLE_LEVEL } from '../../evaluate/loss-bootstrap.ts';
 import { type ClassLoss, comparePrecision } from '../../evaluate/precision-loss.ts';
 import { comparePublished, equalThreshold, type PublishedLoss } from '../../evaluate/published-loss.ts';
@@ -60,7 +61,7 @@ const FEWEST_RESAMPLES = 100;
 /**
  * Judges whether a candidate keeps the quality of the reference: by labels, or by agreement on a video.
  *
- * With labels the losses of AP, and of recall and precision at each side's score threshold, are estimated with a paired bootstrap over
+ * With labels the losses of the figure that the annotations are matched for, and of recall and precision at each side's score threshold, are estimated with a paired bootstrap over
  * pictures, and all must pass. Of another detector the F1 of the two must pass, since its threshold gives from one to the other, and neither may
  * fall by more than is allowed in the estimate. On a video objects, tracks, counts and first
  * appearances are compared frame by frame, with what is published for the frames in between.
@@ -112,7 +113,8 @@ async function judgeByLabels(
     bootstrap,
   );
   const { level } = bootstrap;
-  const figures = classFigures(byClass, published);
+  const measure = DECIDING_FIGURE[annotations.iouType ?? 'bbox'];
+  const figures = classFigures(measure, byClass, published);
   const evidence = { units: pictures, fewestUnits: FEWEST_PICTURES, level };
   const share = PUBLISHED_FACTOR * allowed;
   const proven = isOtherDetector ? [published.f1] : [published.recall, published.precision];
@@ -132,7 +134,7 @@ async function judgeByLabels(
     ...fallenClasses(figures, allowed),
   ];
   const facts = {
-    ...{ measure: 'AP' as const, ...overall, level, allowed, worstLoss, pictures, bySize },
+    ...{ measure, ...overall, level, allowed, worstLoss, pictures, bySize },
     published: { ...published, allowedShare: share },
     ...{ byClass: byClass.slice(0, CLASSES_SHOWN), byTag: await compareByTag(annotations, wanted, got, bootstrap) },
     ...{ warnings: classWarnings(figures, allowed, level), video: null, isLossJudged: true },
@@ -143,22 +145,26 @@ async function judgeByLabels(
     pictures === 0
       ? 'the pictures contain no labelled object, so nothing can be judged'
       : !(overall.reference > allowed)
-        ? `the AP of the reference is only ${figure(overall.reference)}: no candidate could lose more than the allowed ${figure(allowed)}`
+        ? `the ${measure} of the reference is only ${figure(overall.reference)}: no candidate could lose more than the allowed ${figure(allowed)}`
         : published.recall.reference === 0
           ? `the reference finds no labelled object with a score of ${reference.scoreThreshold} or more, so what is published cannot be judged`
           : null;
   const open = { objections: [], picturesThatWouldDecide: null, verdict: 'inconclusive' } as const;
   if (nothing !== null) return { ...facts, ...open, worstLoss: Number.NaN, reason: nothing };
-  const text = `${lossText(overall, allowed, level)}; ${publishedText(published, share, level, isOtherDetector)}`;
+  const text = `${lossText(measure, overall, allowed, level)}; ${publishedText(published, share, level, isOtherDetector)}`;
   return { ...facts, ...conclude({ text, objections, judged, pieces: pictures, noun: 'pictures', piecesOfUnit: 1 }) };
 }
 
 /** All figures of classes that may fall. */
-function classFigures(byClass: readonly ClassLoss[], { byClass: published }: PublishedLoss): ClassFigure[] {
+function classFigures(
+  measure: DecidingFigure,
+  byClass: readonly ClassLoss[],
+  { byClass: published }: PublishedLoss,
+): ClassFigure[] {
   return [
-    ...byClass.map((loss) => ({ ...loss, measure: 'AP' as const })),
-    ...(['recall', 'precision'] as const).flatMap((measure) =>
-      published.map(({ label, units, objects, [measure]: loss }) => ({ label, units, objects, measure, ...loss })),
+    ...byClass.map((loss) => ({ ...loss, measure })),
+    ...(['recall', 'precision'] as const).flatMap((name) =>
+      published.map(({ label, units, objects, [name]: loss }) => ({ label, units, objects, measure: name, ...loss })),
     ),
   ];
 }
@@ -178,7 +184,12 @@ function publishedText(
   return `${both}${hasF1 ? `, together F1 ${part(f1)},` : ''} where ${percent(share)} of each may be lost`;
 }
 
-function lossText({ reference, candidate, loss, interval }: LossEstimate, allowed: number, level: number): string {
+function lossText(
+  measure: DecidingFigure,
+  { reference, candidate, loss, interval }: LossEstimate,
+  allowed: number,
+  level: number,
+): string {
   const span = intervalText(interval, level);
-  return `AP ${figure(candidate)} against ${figure(reference)} of the reference, a loss of ${figure(loss)} (${span}) where ${figure(allowed)} is allowed`;
+  return `${measure} ${figure(candidate)} against ${figure(reference)} of the reference, a loss of ${figure(loss)} (${span}) where ${figure(allowed)} is allowed`;
 }

@@ -1,3 +1,4 @@
+import type { DecidingFigure } from '../../evaluate/coco-rules.ts';
 import { type LossEstimate, SINGLE_LEVEL } from '../../evaluate/loss-bootstrap.ts';
 import type { PublishedClass } from '../../evaluate/published-loss.ts';
 import { normalQuantile } from '../../measure/distributions.ts';
@@ -152,7 +153,7 @@ const LOST_SHOWN = 5;
 
 /** One figure of a class. */
 export interface ClassFigure extends LossEstimate, Pick<PublishedClass, 'label' | 'units' | 'objects'> {
-  readonly measure: 'AP' | 'F1' | 'recall' | 'precision';
+  readonly measure: DecidingFigure | 'F1' | 'recall' | 'precision';
 }
 
 /** Returns the most that the figure of a class may fall. */

@@ -1,3 +1,4 @@
+import { AGREEMENT } from '../gate/gate-verdict.ts';
 import { changedLevers, LEVERS } from '../levers/levers.ts';
 import {
   amount,
@@ -173,7 +174,7 @@ function keyFigures(findings: Findings): Markdown {
   for (const { target } of baseline.targets)
     add(md`target ${code(target)}`, targetCell(baseline, target), targetCell(best, target), '');
   if (quality !== null) {
-    const name = `${quality.measure === 'AP' ? 'AP' : 'agreement (F1)'}, ${input.quality.heldOut === null ? 'part that chose' : 'held-out part'}`;
+    const name = `${quality.measure === AGREEMENT ? 'agreement (F1)' : quality.measure}, ${input.quality.heldOut === null ? 'part that chose' : 'held-out part'}`;
     const gain = `${change(quality.loss)} (${changeInterval(quality.interval, '\u00a0')})`;
     add(name, score(quality.reference), score(quality.candidate), gain, quality.measurements);
   }

@@ -1,4 +1,5 @@
 import type { LossEstimate } from '../../evaluate/loss-bootstrap.ts';
+import { AGREEMENT } from '../gate/gate-verdict.ts';
 import type { Configuration } from '../result.ts';
 import { describeConfiguration, furtherDifferences } from './configuration-text.ts';
 import { change, changeInterval, counted, fps, ms, percent, score, whole } from './figures.ts';
@@ -62,10 +63,15 @@ export function gateSection(findings: Findings): Markdown {
 
 const PUBLISHED = { recall: 'recall: objects found', precision: 'precision: boxes that are right' } as const;
 
+/** A figure in a table. */
+function figureName(measure: QualityFigure['measure']): string {
+  return measure === AGREEMENT ? 'F1' : measure;
+}
+
 /** The losses of a part that were judged, each with what was allowed. */
 function lossesOf(part: string, of: QualityFigure) {
   const { measure, measurements, published } = of;
-  const own = { ...of, of, name: md`${part}, ${measure === 'AP' ? 'AP' : 'F1'}${measured(...measurements)}` };
+  const own = { ...of, of, name: md`${part}, ${figureName(measure)}${measured(...measurements)}` };
   if (published === null) return [own];
   const [before, after] = published.thresholds;
   const at = `score ${after} or more${before === after ? '' : `, before ${before}`}`;
@@ -110,7 +116,7 @@ function sliceTable(figure: QualityFigure | null): Markdown {
     md`The greatest loss first${shown.length === slices.length ? '' : `, ${whole(shown.length)} of ${whole(slices.length)}`}${measured(...figure.measurements)}.`,
     table(shown, {
       Objects: ({ by, name }) => `${by} ${name}`,
-      [`>Change of ${figure.measure === 'AP' ? 'AP' : 'F1'}`]: ({ loss }) => change(loss),
+      [`>Change of ${figureName(figure.measure)}`]: ({ loss }) => change(loss),
       '>95 % interval': ({ interval }) => changeInterval(interval),
       '>Pictures': ({ pictures }) => whole(pictures),
       '>Objects': ({ objects }) => whole(objects),
@@ -143,7 +149,7 @@ interface Mark extends ParetoMark {
 }
 
 interface Front {
-  /** Figures of the part that chose, as those of the front; null where it did not judge by AP. */
+  /** Figures of the part that chose, as those of the front; null where it did not judge by labels. */
   readonly search: QualityFigure | null;
   readonly marks: readonly Mark[];
 }
@@ -153,7 +159,8 @@ function frontOf({ input, before }: Findings): Front {
   const byId = new Map(input.measurements.map((record) => [record.id, record]));
   const { configuration: own, measurement } = input.baseline;
   const figure = input.quality.search;
-  const search = figure?.measure === 'AP' && input.pareto.every(({ ap }) => ap !== null) ? figure : null;
+  const search =
+    figure !== null && figure.measure !== AGREEMENT && input.pareto.every(({ ap }) => ap !== null) ? figure : null;
   const figuresOf = ({ fps: rate, latencyMs, cpuMsPerFrame }: ReportTrial) => ({
     ...{ fps: rate, p99Ms: latencyMs.p99, cpuMsPerFrame: cpuMsPerFrame?.total ?? null },
   });
@@ -190,7 +197,7 @@ function pareto(findings: Findings): Markdown {
       md`${nameOf(configuration, findings.input.baseline.configuration)}${measured(...ids)}`,
     Kind: ({ kind }) => kind,
     '>Rate': ({ fps: rate }) => fps(rate),
-    '>AP': ({ value }) => (search === null ? null : score(value)),
+    [`>${search === null ? 'AP' : search.measure}`]: ({ value }) => (search === null ? null : score(value)),
     '>p99': ({ p99Ms }) => ms(p99Ms),
     '>CPU a frame': ({ cpuMsPerFrame }) => ms(cpuMsPerFrame),
   });

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { check } from '../../config/check.ts';
 import { MOST_BYTES, readGivenText } from '../../disk/given-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { AGREEMENT, type GateVerdict } from '../gate/gate-verdict.ts';
 import { findingsOf } from './findings.ts';
 import { joulesPerFrame, type ReportInput, type ReportSide, type ReportTrial } from './report-input.ts';
 
@@ -41,7 +42,7 @@ const resultFile = z.object({
   speedup: z.object({ ratio: z.number().positive(), interval }).nullable(),
   /** Of the held-out part; null if there was none. */
   quality: z
-    .object({ kind: z.enum(['ap', 'agreement']), loss: z.number(), interval })
+    .object({ kind: z.enum(['ap', 'top-1', 'agreement']), loss: z.number(), interval })
     .nullable()
     .default(null),
   baseline: side,
@@ -65,11 +66,15 @@ export function resultOf(input: ReportInput): ResultFile {
     ...{ kind: 'sightline-optimize', version: VERSION, subject: input.subject, createdAt: input.createdAt },
     ...{ machine: { cpuModel, cores, memoryBytes }, device, validity: input.validity, outcome },
     speedup: input.speedup,
-    quality: heldOut === null ? null : { ...heldOut, kind: heldOut.measure === 'AP' ? 'ap' : 'agreement' },
+    quality: heldOut === null ? null : { ...heldOut, kind: kindOf(heldOut.measure) },
     ...{ baseline: sideOf(input.baseline, before), best: sideOf(input.best, after) },
     ...{ target: input.options.target, cameraFps: input.options.cameraFps },
     ...{ headroomRatio: input.options.headroomRatio, hostPrice: input.options.hostPrice },
   });
+}
+
+function kindOf(measure: GateVerdict['measure']): 'ap' | 'top-1' | 'agreement' {
+  return measure === AGREEMENT ? 'agreement' : measure === 'top-1' ? measure : 'ap';
 }
 
 function sideOf({ configuration, targets, capacity }: ReportSide, trial: ReportTrial): object {

@@ -101,6 +101,8 @@ export interface Optimization {
   readonly counts: readonly CountComparison[];
   /** Recall and precision at the score thresholds, on the held-out part; null without labels. */
   readonly published: GateVerdict['published'];
+  /** What labels judged by: the figure that `ap` of a side is; null without labels. */
+  readonly measure: GateVerdict['measure'] | null;
   /** Classes that lost much. */
   readonly warnings: readonly string[];
   readonly steps: readonly Step[];
@@ -288,6 +290,7 @@ async function searchAndReport(
       loss: judged === null ? null : { estimate: judged.loss, upperBound: judged.upperBound },
       counts: judged === null ? [] : countsOf(judged),
       published: judged?.labels?.published ?? null,
+      measure: judged?.labels?.measure ?? null,
       warnings: judged === null ? [] : warningsOf(judged),
       ...{ steps: found.steps, refused: found.refused, bottlenecks, pareto: found.pareto },
       ...{ measurements: log.records.length, seconds, files },

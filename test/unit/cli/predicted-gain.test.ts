@@ -40,3 +40,30 @@ it.each([
     expect.objectContaining({ code: 'COMMAND_INVALID', message: expect.stringMatching(says) }),
   );
 });
+
+/** The verdict on evaluations of a as control and b as candidate. */
+function verdictOn(control: object, candidate: object): ReturnType<typeof evaluatedVerdict> {
+  const path = join(temporary.path, 'eval.json');
+  writeFileSync(
+    path,
+    JSON.stringify({
+      models: [
+        { model: 'a', ...control },
+        { model: 'b', ...candidate },
+      ],
+    }),
+  );
+  return evaluatedVerdict(path, 'b');
+}
+
+it('compares the first figure of the task', () => {
+  const [top, ap] = [
+    { iouType: 'classes', figures: { top1: 0.5, top5: 0.9 } },
+    { iouType: 'segm', figures: { AP: 0.25, AP50: 0.75 } },
+  ];
+  const better = { iouType: 'classes', figures: { top1: 0.625, top5: 0.7 } };
+  expect(verdictOn(top, better)).toMatchObject({ controlAp: 0.5, candidateAp: 0.625, loss: -0.125 });
+  expect(() => verdictOn(better, top)).toThrow(/b has top-1 0\.500, a 0\.625: it is worse/);
+  expect(() => verdictOn(top, ap)).toThrow(/expected one --iou-type for both, received segm and classes/);
+  expect(() => verdictOn(ap, { ...ap, figures: { AP: 0.2 } })).toThrow(/b has mask AP 0\.200, a 0\.250/);
+});
