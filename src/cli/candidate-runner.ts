@@ -2,11 +2,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DECODERS } from '../../models/decoders.ts';
+import type { Detection } from '../core/detection.ts';
 import type { CompiledModel, ComputePrecision, ModelSpec, OutputTensor } from '../core/model.ts';
-import { selectDetections } from '../geometry/nms.ts';
-import { boxColumns, decodedColumns } from '../geometry/task-rows.ts';
+import type { Placement } from '../geometry/placement.ts';
+import { unpackRows } from '../geometry/task-rows.ts';
 import { loadEngine } from '../infer/engine-kinds.ts';
 import type { InferenceEngine } from '../infer/inference-engine.ts';
+import { finishRows } from '../postprocess/finish-rows.ts';
 import type { EngineRequest } from '../protocol/threads.ts';
 
 /** An engine on which compiled files are tried in this process, one picture at a time on one thread. */
@@ -53,29 +55,37 @@ export async function withCandidate<T>(
   }
 }
 
-/** Detects in one fitted picture. @returns packed rows in pixels of the model's input, after suppression. */
-export async function detectIn(
-  engine: InferenceEngine,
-  frame: Uint8Array,
-  { spec, batch }: CompiledModel,
-  scoreThreshold: number,
-): Promise<Float32Array> {
-  const size = batch === 'free' ? 1 : batch;
-  engine.inputBuffer(size).set(frame);
-  const outputs = await engine.infer(size, scoreThreshold);
-  return selectedBoxes(outputs, size, spec, scoreThreshold);
+/** A picture of `width` x `height` pixels, and where it lies in the model's input. */
+export interface FittedPicture {
+  readonly placement: Placement;
+  readonly width: number;
+  readonly height: number;
 }
 
-/** Decodes the first picture of a batch. @returns packed rows `[n, 6]` in pixels of the model's input, after suppression. */
-export function selectedBoxes(
+/** Detects in one fitted picture. @param frame - its pixels as the model takes them. */
+export async function detectIn(
+  engine: InferenceEngine,
+  { frame, ...picture }: FittedPicture & { readonly frame: Uint8Array },
+  { spec, batch }: CompiledModel,
+  scoreThreshold: number,
+): Promise<Detection[]> {
+  const size = batch === 'free' ? 1 : batch;
+  engine.inputBuffer(size).set(frame);
+  return detectionsIn(await engine.infer(size, scoreThreshold), size, spec, scoreThreshold, picture);
+}
+
+/** Decodes the first picture of a batch. @returns all that its task finds, in pixels of the picture, after suppression. */
+export function detectionsIn(
   outputs: ReadonlyMap<string, OutputTensor>,
   batchSize: number,
   spec: ModelSpec,
   scoreThreshold: number,
-): Float32Array {
+  { placement, ...picture }: FittedPicture,
+): Detection[] {
   const rows = DECODERS[spec.family](outputs, batchSize, spec, scoreThreshold)[0]!;
-  const columns = decodedColumns(spec, outputs);
-  return boxColumns(selectDetections(rows, spec.nmsIou, spec.maxDetections, columns), columns);
+  const prototypes = spec.task === 'masks' ? outputs.get('prototypes') : undefined;
+  const masks = prototypes && { prototypes, image: 0, picture, isWanted: true };
+  return unpackRows(finishRows(rows, spec, placement, picture, masks), spec.classes, spec);
 }
 
 /**

@@ -2,15 +2,19 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { counted } from '../core/counted.ts';
+import { taskOf } from '../core/model.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { picturePaths, readAnnotations } from '../evaluate/coco-files.ts';
+import type { IouType } from '../evaluate/coco-rules.ts';
+import { IOU_TYPES_OF } from '../evaluate/task-types.ts';
+import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { isDevice } from '../sinks/output-names.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, print, printJson, wrongCommand } from './cli-io.ts';
 import { requireWritable } from './detect-outputs.ts';
 import { type Evaluation, evaluateModel, type ResizeBy } from './evaluate-model.ts';
 import { choice, repeated } from './flag-values.ts';
-import { addEngineFlags, addFileFlags, type ModelFlags } from './model-flags.ts';
-import { figuresTable } from './score.ts';
+import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
+import { figuresTable, iouTypeFlag } from './score.ts';
 import { addTilesFlag } from './view-flags.ts';
 
 interface EvalFlags extends Omit<ModelFlags, 'model'>, JsonFlag {
@@ -19,6 +23,7 @@ interface EvalFlags extends Omit<ModelFlags, 'model'>, JsonFlag {
   readonly resizeBy: ResizeBy;
   readonly tiles?: string;
   readonly coco?: string;
+  readonly iouType?: IouType;
 }
 
 export function addEval(program: Command, io: CliIo): void {
@@ -36,6 +41,7 @@ export function addEval(program: Command, io: CliIo): void {
         'sharp',
       ),
     )
+    .addOption(iouTypeFlag('by the task of the model'))
     .option('--coco <file>', 'write the detections as COCO results, which "sightline score" reads; one model only')
     .option(...JSON_FLAG)
     .addHelpText(
@@ -44,16 +50,35 @@ export function addEval(program: Command, io: CliIo): void {
     );
   command.action(async (annotationsPath: string, flags: EvalFlags) => {
     if (flags.coco !== undefined) await requireCocoFile(flags.coco, annotationsPath, flags.model);
-    const annotations = await readAnnotations(annotationsPath);
-    requirePictures(annotations, flags.images);
+    // Without places: what else is read of objects depends on the models.
+    requirePictures(await readAnnotations(annotationsPath, 'classes'), flags.images);
     const names = flags.model.length === 0 ? ['centernet'] : flags.model;
+    const types: IouType[] = [];
+    for (const model of names) types.push(await iouTypeFor({ ...flags, model }, io));
+    const read = new Map<IouType, CocoAnnotations>();
+    for (const iouType of new Set(types)) read.set(iouType, await readAnnotations(annotationsPath, iouType));
     const evaluations: Evaluation[] = [];
-    for (const model of names) evaluations.push(await evaluateModel({ ...flags, model }, annotations, io));
+    for (const [i, model] of names.entries())
+      evaluations.push(await evaluateModel({ ...flags, model }, read.get(types[i]!)!, io));
     if (flags.json === true) printJson(io, { annotations: annotationsPath, models: evaluations });
     else
       for (const evaluation of evaluations)
         print(io, `${heading(evaluation)}\n${figuresTable(evaluation.figures, evaluation.iouType)}\n`);
   });
+}
+
+/** By what the results of a model are matched. @throws COMMAND_INVALID if it does not find what the flag asks for; as `loadConfigured` */
+async function iouTypeFor(
+  flags: ModelFlags & Pick<EvalFlags, 'iouType'> & { readonly model: string },
+  io: CliIo,
+): Promise<IouType> {
+  const task = taskOf((await loadConfigured(modelConfigOf(flags), io.environment)).family);
+  const possible = IOU_TYPES_OF[task];
+  const { iouType = possible[0] } = flags;
+  if (possible.includes(iouType)) return iouType;
+  throw wrongCommand(
+    `--iou-type: expected ${possible.join(' or ')} for ${flags.model}, which finds ${task}, received ${iouType}`,
+  );
 }
 
 /** Checked before the detector is opened. @throws DATASET_INVALID, COMMAND_INVALID */

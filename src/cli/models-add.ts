@@ -8,6 +8,7 @@ import { externalFiles } from '../compile/onnx/external-paths.ts';
 import { readModel } from '../disk/given-file.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';
+import { iouTypeOf } from '../evaluate/task-types.ts';
 import { loadConfigured, manifestFolders } from '../runtime/model/load-detector.ts';
 import { isOnnxFile } from '../store/admit-model.ts';
 import { listManifests, type Manifest } from '../store/manifests.ts';
@@ -115,6 +116,8 @@ async function freeName(name: string, folder: string, mayReplace: boolean): Prom
 }
 
 interface Trials {
+  /** Names of the two figures. */
+  readonly figures: readonly string[];
   readonly trials: readonly Trial[];
   readonly best: Trial;
   readonly pictures: number;
@@ -122,7 +125,7 @@ interface Trials {
 
 async function trialsOf(file: string, inferred: Manifest, flags: AddFlags, io: CliIo): Promise<Trials | null> {
   if (flags.annotations === undefined) return null;
-  const annotations = firstPictures(await readAnnotations(flags.annotations), MAX_LABELLED);
+  const annotations = firstPictures(await readAnnotations(flags.annotations, iouTypeOf(inferred)), MAX_LABELLED);
   const { colours, range, resize } = inferred.input;
   const start: Preparation = {
     color: colours,
@@ -135,7 +138,8 @@ async function trialsOf(file: string, inferred: Manifest, flags: AddFlags, io: C
   if (inferred.input.mean.some((value) => value !== 0))
     for (const setting of ['color', 'range'] as const) fixed.add(setting);
   const judge = judgeByRunning({ ...fileFlagsOf(flags), model: file, images: flags.images! }, annotations, io);
-  return { ...(await tryPreparations(start, fixed, judge)), pictures: annotations.images.length };
+  const figures = annotations.iouType === 'classes' ? ['top1', 'top5'] : ['AP', 'AP50'];
+  return { figures, ...(await tryPreparations(start, fixed, judge)), pictures: annotations.images.length };
 }
 
 function firstPictures(dataset: CocoAnnotations, max: number): CocoAnnotations {
@@ -179,7 +183,7 @@ async function save(
   }
   const source = flags.copy === true ? `file:${weights}` : `file:${resolve(file)}`;
   const reported =
-    trials === null
+    trials === null || trials.figures[0] !== 'AP'
       ? null
       : {
           ap: trials.best.ap,
@@ -206,7 +210,7 @@ function doubtsOf(manifest: Manifest, counts: readonly number[], trials: Trials 
     );
   if (trials !== null && trials.best.ap < MIN_CREDIBLE_AP)
     doubts.push(
-      `an average precision of ${trials.best.ap.toFixed(4)} means that the model does not work: check --family, and that --labels has the order of the network's classes`,
+      `${trials.figures[0]} of ${trials.best.ap.toFixed(4)} means that the model does not work: check --family, and that --labels has the order of the network's classes`,
     );
   return doubts;
 }
@@ -251,14 +255,14 @@ function report({ manifest, name, path, use, trials, drawn, counts, doubts }: Ad
   print(io, `written: ${path} (${settings}${choiceOf(trials)}); use it with --model ${use}`);
 }
 
-function trialsTable({ trials, best, pictures }: Trials): string {
+function trialsTable({ figures, trials, best, pictures }: Trials): string {
   const rows = trials.map((trial) => [
     trial === best ? '*' : '',
     ...[trial.color, `0..${trial.range}`, trial.resize, trial.ap.toFixed(4), trial.ap50.toFixed(4)],
     trial.gain === null ? '' : `${signed(trial.gain.ap)} (${trial.gain.interval.map(signed).join(' to ')})`,
   ]);
   return [
-    table([['', 'colours', 'range', 'resize', 'AP', 'AP50', 'gain'], ...rows]),
+    table([['', 'colours', 'range', 'resize', ...figures, 'gain'], ...rows]),
     `* chosen; ${pictures} pictures, all with onnx in f32; a change is kept if its gain is certainly above 0\n`,
   ].join('\n');
 }

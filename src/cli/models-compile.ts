@@ -3,11 +3,11 @@ import { type EngineName, parseInputSize } from '../config/model-config.ts';
 import type { CompiledModel } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
-import { readAnnotations } from '../evaluate/coco-files.ts';
 import { fileSettings } from '../runtime/model/detector-request.ts';
 import { prepareModel } from '../runtime/model/prepare-model.ts';
 import { findOpenvino, requireOpenvino } from '../store/openvino/openvino-place.ts';
 import { provideOnnxRuntime } from '../store/packages/provide-package.ts';
+import { annotationsFor } from './annotations-for.ts';
 import { calibrationFrames } from './calibration-frames.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, show, wrongCommand } from './cli-io.ts';
 import { listOf, numberIf } from './flag-values.ts';
@@ -90,7 +90,7 @@ async function compileInt8(name: string, flags: CompileFlags, io: CliIo): Promis
   const labels =
     annotations === undefined || images === undefined
       ? null
-      : { annotations: await readAnnotations(annotations), images };
+      : { annotations: await annotationsFor(modelConfigOf({ ...flags, model: name }), annotations, io), images };
   const reports: QuantiseReport[] = [];
   for (const engine of engines) {
     const report = await quantiseFor(engine, name, { flags, calibration, labels, maxLoss, keepFloat }, io);

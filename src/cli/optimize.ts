@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { durationMs } from '../config/duration.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
-import { readAnnotations } from '../evaluate/coco-files.ts';
+import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { demoSource } from '../host/demo-source.ts';
 import { LEVER_IDS } from '../optimize/levers/levers.ts';
 import { shellQuoted } from '../optimize/report/markdown.ts';
@@ -20,9 +20,11 @@ import type { SearchPlan } from '../optimize/search/plan-search.ts';
 import type { WorkKind } from '../optimize/search/time-budget.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import { DETECTOR } from '../pipeline/one-detector.ts';
+import { annotationsFor } from './annotations-for.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, show, wrongCommand } from './cli-io.ts';
 import { listOf, numberIf, whole } from './flag-values.ts';
 import { interruptedCode } from './interruption.ts';
+import { modelConfigOf } from './model-flags.ts';
 import { quantiseFor } from './models-compile.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import { table } from './table.ts';
@@ -70,7 +72,7 @@ export function addOptimize(program: Command, io: CliIo): void {
     .command('optimize')
     .argument('[pipeline|input]', 'pipeline file (.yaml) whose first stream is a recording, or a video file')
     .option('--target <targets>', 'what to reach, such as "fps>=30,p99<=50ms,streams>=8"')
-    .option('--annotations <file>', 'COCO annotations; quality is then judged by AP')
+    .option('--annotations <file>', "COCO annotations; quality is then judged by the AP of the model's task, or top-1")
     .option('--images <dir>', 'folder with the images of the annotations')
     .option(
       '--holdout-annotations <file>',
@@ -80,7 +82,7 @@ export function addOptimize(program: Command, io: CliIo): void {
     .option('--accept-counts', 'accept other counts at lines and zones, and without labels another detector')
     .option(
       '--max-loss <0..1>',
-      'largest loss allowed, of AP, or of agreement without labels',
+      'largest loss allowed, of AP or top-1, or of agreement without labels',
       numberIf('--max-loss', 'a number from 0 to 1', (value) => value >= 0 && value <= 1),
       0.02,
     )
@@ -172,10 +174,14 @@ async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Prom
   const { maxLoss, seed, calibration, annotations = null, images = null } = flags;
   if (/^\/(?:proc|sys|dev)(?:\/|$)/.test(resolve(flags.report)))
     throw wrongCommand(`--report: expected a folder on a disk, received "${flags.report}"`);
-  const decoder = isPipelineFile(subject) ? loadPipeline(subject).decoder : undefined;
-  const ffmpeg = await openFfmpeg(environment, (text) => note(io, text), decoder);
-  const labels = await labelsOf(annotations, images, '');
-  const holdOut = await labelsOf(flags.holdoutAnnotations ?? null, flags.holdoutImages ?? null, 'holdout-');
+  const pipeline = isPipelineFile(subject) ? loadPipeline(subject) : null;
+  const ffmpeg = await openFfmpeg(environment, (text) => note(io, text), pipeline?.decoder);
+  const { models = {}, model = modelConfigOf({}) } = pipeline ?? {};
+  const read = (path: string): Promise<CocoAnnotations> =>
+    annotationsFor(models[flags.detector ?? ''] ?? model, path, io);
+  const labels = await labelsOf(annotations, images, '', read);
+  const { holdoutAnnotations = null, holdoutImages = null } = flags;
+  const holdOut = await labelsOf(holdoutAnnotations, holdoutImages, 'holdout-', read);
   if (holdOut !== null && labels === null)
     throw wrongCommand('--holdout-annotations: expected --annotations and --images too, which the search uses');
   await requireDistinct(labels, holdOut);
@@ -202,11 +208,16 @@ async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Prom
   };
 }
 
-async function labelsOf(annotations: string | null, images: string | null, prefix: string): Promise<Labels | null> {
+async function labelsOf(
+  annotations: string | null,
+  images: string | null,
+  prefix: string,
+  read: (path: string) => Promise<CocoAnnotations>,
+): Promise<Labels | null> {
   if (annotations === null && images === null) return null;
   if (annotations === null || images === null)
     throw wrongCommand(`--${prefix}annotations and --${prefix}images: expected both or neither`);
-  return labelsIn(await readAnnotations(annotations), images);
+  return labelsIn(await read(annotations), images);
 }
 
 function quantiser(
@@ -285,7 +296,11 @@ function outcomeText(outcome: Optimization): string {
     ...(validity.isValid
       ? []
       : ['MEASUREMENT INVALID', ...validity.reasons, 'Repeat it on a machine that does nothing else.', '']),
-    table([['', 'rate', 'CPU a frame', 'AP', 'cameras', 'detector'], row('baseline', baseline), row('best', best)]),
+    table([
+      ['', 'rate', 'CPU a frame', outcome.measure ?? 'AP', 'cameras', 'detector'],
+      row('baseline', baseline),
+      row('best', best),
+    ]),
     verdictText(outcome),
     ...publishedText(outcome.published),
     ...outcome.counts.map(countText),

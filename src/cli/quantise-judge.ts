@@ -1,6 +1,6 @@
 import { relativeLoss } from '../compile/quantise/output-gauge.ts';
 import type { Outputs } from '../compile/quantise/run-graph.ts';
-import { DETECTION_COLUMNS, unpackDetections } from '../core/detection.ts';
+import type { Detection } from '../core/detection.ts';
 import type { CompiledModel, ModelSpec } from '../core/model.ts';
 import { softLoss } from '../evaluate/agreement.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
@@ -8,13 +8,20 @@ import { picturePaths } from '../evaluate/coco-files.ts';
 import { DECIDING_FIGURE, type DecidingFigure } from '../evaluate/coco-rules.ts';
 import type { RecordedFrame, RecordedResults } from '../evaluate/recorded-results.ts';
 import { subsetOf } from '../evaluate/split-dataset.ts';
-import { type Placement, rowsToSource } from '../geometry/placement.ts';
+import type { Placement } from '../geometry/placement.ts';
 import type { InferenceEngine } from '../infer/inference-engine.ts';
-import { AGREEMENT_SHARE, AP_SCORE } from '../optimize/gate/collect-results.ts';
+import { AGREEMENT_SHARE, leastScoreOf } from '../optimize/gate/collect-results.ts';
 import type { GateVerdict } from '../optimize/gate/gate-verdict.ts';
 import { type Ground, judge } from '../optimize/gate/judge.ts';
 import { preprocessImage } from '../preprocess/sharp-preprocessor.ts';
-import { detectIn, selectedBoxes, type TrialEngine, withCandidate, withEngine } from './candidate-runner.ts';
+import {
+  detectIn,
+  detectionsIn,
+  type FittedPicture,
+  type TrialEngine,
+  withCandidate,
+  withEngine,
+} from './candidate-runner.ts';
 
 /** Weaker detections are numerous and say little about a network. */
 const LEAST_SCORE = 0.05;
@@ -23,12 +30,8 @@ const UNMOVED: Placement = { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 };
 /** Pictures are independent, so each is a block of its own. */
 const PICTURE_US = 1e6;
 
-/** A fitted picture, and where it lies in its source of `width` x `height` pixels. */
-interface JudgedPicture {
+interface JudgedPicture extends FittedPicture {
   readonly frame: Uint8Array;
-  readonly placement: Placement;
-  readonly width: number;
-  readonly height: number;
 }
 
 /** What a quantised file is judged on against its float form. */
@@ -58,7 +61,7 @@ export async function labelledEvidence(
   }
   const ground = { kind: 'labels', annotations: labelled } as const;
   const measure = DECIDING_FIGURE[annotations.iouType ?? 'bbox'];
-  return { measure, pictures, ground, model: { ...model, spec }, leastScore: AP_SCORE };
+  return { measure, pictures, ground, model: { ...model, spec }, leastScore: leastScoreOf(spec) };
 }
 
 /** Pictures without labels: the objects must be those that the float file finds. */
@@ -81,11 +84,10 @@ export async function openGate(
   const { classes, scoreThreshold } = model.spec;
   const run = async (engine: InferenceEngine): Promise<RecordedResults> => {
     const frames: RecordedFrame[] = [];
-    for (const [i, { frame, placement, ...size }] of pictures.entries()) {
-      const rows = await detectIn(engine, frame, model, leastScore);
-      const kept = rowsToSource(rows, placement, size);
-      const detections = unpackDetections(rows.subarray(0, kept * DETECTION_COLUMNS), classes);
-      frames.push({ frame: i, ptsUs: i * PICTURE_US, ...size, detections });
+    for (const [i, picture] of pictures.entries()) {
+      const { width, height } = picture;
+      const detections = await detectIn(engine, picture, model, leastScore);
+      frames.push({ frame: i, ptsUs: i * PICTURE_US, width, height, detections });
     }
     return { classes, scoreThreshold, frames };
   };
@@ -105,7 +107,9 @@ export function searchedLoss({ objections, worstLoss }: GateVerdict): number {
  * Compares raw outputs by their detections, or, if there are none (as with an untrained network), number by number.
  */
 export function outputLossOf(spec: ModelSpec): (expected: Outputs, received: Outputs) => number {
-  const detections = (outputs: Outputs): Float32Array => selectedBoxes(outputs, 1, spec, LEAST_SCORE);
+  const { width, height } = spec.input;
+  const input = { placement: UNMOVED, width, height };
+  const detections = (outputs: Outputs): Detection[] => detectionsIn(outputs, 1, spec, LEAST_SCORE, input);
   return (expected, received) => {
     const [wanted, found] = [detections(expected), detections(received)];
     return wanted.length === 0 && found.length === 0 ? relativeLoss(expected, received) : softLoss(wanted, found);

@@ -1,7 +1,7 @@
 import type { Box, Mask } from '../core/detection.ts';
 import { KEYPOINT_SIGMAS, labelledPoints } from '../geometry/keypoint-similarity.ts';
-import { isConvex, signedArea } from '../geometry/oriented-boxes.ts';
 import { areaOfRuns, boxOfRuns, maskOf, runsOfMask, runsOfPolygons } from '../geometry/rle.ts';
+import { isConvex, signedArea } from '../geometry/rotated-iou.ts';
 import type { CocoAnnotation, CocoAnnotations, CocoImage, CocoResult } from './coco-dataset.ts';
 import type { IouType } from './coco-rules.ts';
 import { invalid, isNumbers, type JsonEntry } from './json-entry.ts';

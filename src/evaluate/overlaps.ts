@@ -1,7 +1,7 @@
 import type { Box } from '../core/detection.ts';
 import { keypointSimilarity } from '../geometry/keypoint-similarity.ts';
-import { cornersOf, sharedConvexArea, signedArea } from '../geometry/oriented-boxes.ts';
 import { boxOfRuns, maskIou, runsOfMask } from '../geometry/rle.ts';
+import { cornersOf, sharedConvexArea, signedArea } from '../geometry/rotated-iou.ts';
 import type { CocoAnnotation, CocoResult } from './coco-dataset.ts';
 import type { IouType } from './coco-rules.ts';
 

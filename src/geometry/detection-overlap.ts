@@ -1,8 +1,8 @@
 import type { Detection } from '../core/detection.ts';
 import { iouXywh } from './iou.ts';
 import { keypointSimilarity } from './keypoint-similarity.ts';
-import { cornersOf, sharedConvexArea } from './oriented-boxes.ts';
 import { maskIou, runsOfMask } from './rle.ts';
+import { cornersOf, sharedConvexArea } from './rotated-iou.ts';
 
 /** An object covers about this share of its box. */
 const COVERED = 0.5;

@@ -1,5 +1,5 @@
 import { DETECTION_COLUMNS, type Detection, unpackDetections } from '../core/detection.ts';
-import type { ModelSpec, OutputTensor } from '../core/model.ts';
+import type { ModelSpec } from '../core/model.ts';
 import { maskOf } from './rle.ts';
 
 /** What decides the columns of a packed row behind the six of every detection. */
@@ -21,16 +21,6 @@ export function rowColumns({ task, keypoints = 0 }: RowKind): number {
   if (task === 'keypoints') return DETECTION_COLUMNS + 3 * keypoints;
   if (task === 'oriented-boxes') return DETECTION_COLUMNS + 1;
   return task === 'masks' ? MASK_COLUMNS : DETECTION_COLUMNS;
-}
-
-/** Columns of each row that a decoder of this task returns: with coefficients instead of a mask. */
-export function decodedColumns(kind: RowKind, outputs: ReadonlyMap<string, OutputTensor>): number {
-  return kind.task === 'masks' ? DETECTION_COLUMNS + outputs.get('prototypes')!.dims[1]! : rowColumns(kind);
-}
-
-/** Returns the first six columns of rows that have more, as `[n, 6]`. */
-export function boxColumns(rows: Float32Array, columns: number): Float32Array {
-  return columns === DETECTION_COLUMNS ? rows : rows.filter((_, i) => i % columns < DETECTION_COLUMNS);
 }
 
 /** Length of the final row that begins at `at`. */

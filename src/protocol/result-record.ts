@@ -65,7 +65,7 @@ export function roundDetection(detection: Detection, boxSteps: number): Detectio
 }
 
 /** @param keypoints - x, y and score of each in turn. @param steps - per pixel. */
-export function roundKeypoints(keypoints: readonly number[], steps: number): number[] {
+function roundKeypoints(keypoints: readonly number[], steps: number): number[] {
   return keypoints.map((value, i) => (i % 3 === 2 ? roundScore(value) : Math.round(value * steps) / steps));
 }
 

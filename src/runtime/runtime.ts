@@ -446,6 +446,7 @@ export class Runtime {
 
   /** Updates what depends on the set of streams. */
   #retune(): void {
+    this.masks.watch('shadows', this.#shadows.compared);
     const streams = [...this.#streams.values()];
     const needed = streams.map(({ config, input, instance }) =>
       neededScore(config, reportScoreOf(config, input, this.#models.get(instance).scoreThreshold)),

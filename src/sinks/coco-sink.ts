@@ -1,7 +1,7 @@
 import { basename, extname } from 'node:path';
 import { z } from 'zod';
 import { LAST_COCO_ID, UNUSED_COCO_IDS } from '../core/coco-ids.ts';
-import { roundBox, roundKeypoints, roundScore } from '../protocol/result-record.ts';
+import { roundDetection } from '../protocol/result-record.ts';
 import { isJsonObject, type LineFile } from './line-file.ts';
 import { LineSink, type LineSinkOptions } from './line-sink.ts';
 import { PartialFile } from './partial-file.ts';
@@ -42,7 +42,7 @@ export interface CocoSinkOptions extends LineSinkOptions {
 const OPEN_LIST = { header: '[\n', firstCharacters: '[', isWhole: isEntry };
 
 /**
- * Writes COCO results: `[{"image_id", "category_id", "bbox": [x, y, w, h], "score"}]`, with `segmentation` (RLE) or `keypoints`
+ * Writes COCO results: `[{"image_id", "category_id", "bbox": [x, y, w, h], "score"}]`, with `segmentation` (RLE), `keypoints` or `angle`
  * where the model finds them, which `sightline score` and pycocotools read. Written as `NAME.partial.EXT`, one line per detection, and renamed when it is complete, so that a file
  * with the final name is always valid.
  */
@@ -60,14 +60,16 @@ export class CocoSink extends LineSink {
 
   protected linesOf(frame: WrittenFrame, source: string): string[] {
     const imageId = this.#imageIds.imageId(source, frame.frame);
-    return frame.detections.map(({ classId, box, score, mask, keypoints }) => {
+    return frame.detections.map((detection) => {
+      const { classId, box, score, mask, keypoints, angle } = roundDetection(detection, FILE_BOX_STEPS);
       const entry = {
         image_id: imageId,
         category_id: this.#categoryIds[classId] ?? classId + 1,
-        bbox: roundBox(box, FILE_BOX_STEPS),
-        score: roundScore(score),
+        bbox: box,
+        score,
         ...(mask === undefined ? {} : { segmentation: mask }),
-        ...(keypoints === undefined ? {} : { keypoints: roundKeypoints(keypoints, FILE_BOX_STEPS) }),
+        ...(keypoints === undefined ? {} : { keypoints }),
+        ...(angle === undefined ? {} : { angle }),
       };
       return `${JSON.stringify(entry)},\n`;
     });

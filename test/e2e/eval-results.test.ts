@@ -51,6 +51,15 @@ describe('eval --coco', () => {
     expect(stderr).toMatch(message);
   });
 
+  it('refuses what the model does not find, before any picture is read', async () => {
+    const own = join(folder, 'masks.json');
+    writeFileSync(own, JSON.stringify({ images: [], annotations: [], categories: [{ id: 1, name: 'person' }] }));
+    const flags = ['--model', 'yolox-nano', '--iou-type', 'segm'];
+    const { code, stderr } = await cliHere(['eval', own, '--images', folder, ...flags]);
+    const message = '--iou-type: expected bbox for yolox-nano, which finds boxes, received segm';
+    expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
+  });
+
   it('names the folder and a picture that is missing, before the detector is opened', async () => {
     const images = [1, 2, 3].map((id) => ({ id, file_name: `${id}.jpg` }));
     const own = join(folder, 'own.json');

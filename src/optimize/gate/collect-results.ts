@@ -47,20 +47,26 @@ export interface CollectedResults extends RecordedResults {
 }
 
 /** Average precision is measured with every class of every box down to this score. */
-export const AP_SCORE = 0.001;
+const AP_SCORE = 0.001;
+
+/** Score down to which a model is judged by labels: a class among the first five may have any. */
+export function leastScoreOf({ task }: Pick<ModelSpec, 'task'>): number {
+  return task === 'classes' ? 0 : AP_SCORE;
+}
 /** Agreement needs weaker boxes than those that are reported: see `matchFrames`. */
 export const AGREEMENT_SHARE = 0.5;
 
 /**
- * Runs a configuration on pictures, for average precision: every class of every box down to a score of 0.001.
+ * Runs a configuration on pictures, for the figure of its task: every class of every box down to the score of `leastScoreOf`.
  *
  * @returns results whose frame numbers are places in the list of pictures, with the threshold that users see.
  * @throws the errors of `openRuntime`; CONFIG_INVALID for wrong settings; ENGINE_FAILED if pictures were given up;
  *   COMMAND_INVALID if it was stopped.
  */
 export async function collectOnImages(options: CollectOptions, images: PictureSet): Promise<CollectedResults> {
-  const scoreThreshold = await publishedFrom(options);
-  const model = { ...options.model, scoreThreshold: AP_SCORE, classesPerBox: 'all' as const };
+  const spec = modelSpec(await loadConfigured(options.model, options.environment));
+  const { scoreThreshold = spec.scoreThreshold } = options.model;
+  const model = { ...options.model, scoreThreshold: leastScoreOf(spec), classesPerBox: 'all' as const };
   return withRuntime({ ...options, model }, async (runtime) => {
     const config = parseStream({ id: 'pictures', source: images.label, policy: 'file', ...images.settings }, {});
     const start = (): RuntimeStream =>
@@ -167,6 +173,7 @@ async function record(
   { stop, onProgress }: CollectOptions,
 ): Promise<Omit<CollectedResults, 'scoreThreshold'>> {
   const frames: RecordedFrame[] = [];
+  runtime.masks.watch('program', null);
   const unsubscribe = runtime.published.add((published) => {
     frames.push(recordOf(published));
     onProgress?.(frames.length);

@@ -4,6 +4,7 @@ import { glob } from 'tinyglobby';
 import { takesAnySize } from '../../compile/network-input.ts';
 import type { Environment } from '../../config/environment.ts';
 import { parseInputSize } from '../../config/model-config.ts';
+import { taskOf } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { loadDetector, manifestFolders } from '../../runtime/model/load-detector.ts';
 import { prepareModel } from '../../runtime/model/prepare-model.ts';
@@ -28,7 +29,7 @@ interface Named {
 }
 
 /**
- * Lists the detectors that could take the place of the pipeline's own: those with the same classes whose weights are on this
+ * Lists the detectors that could take the place of the pipeline's own: those of the same task and classes whose weights are on this
  * machine, from the store, the user's manifests and a folder. Nothing is downloaded.
  *
  * @throws what `loadDetector` throws for the pipeline's own detector; COMMAND_INVALID if the folder holds no detector.
@@ -47,7 +48,7 @@ export async function candidateModels(options: CandidateOptions): Promise<Candid
   for (const { name, manifest } of named) {
     const isKnown = candidates.some((candidate) => candidate.name === name);
     const isSame = manifest.name === ownManifest.name && name !== own;
-    if (isKnown || isSame || !hasSameClasses(manifest, ownManifest)) continue;
+    if (isKnown || isSame || !findsTheSame(manifest, ownManifest)) continue;
     if (await hasWeights(manifest, environment)) candidates.push(await candidateOf(name, manifest, options));
   }
   return candidates;
@@ -120,8 +121,12 @@ async function hasWeights(manifest: Manifest, { modelPath, cacheDir }: Environme
   }
 }
 
-function hasSameClasses(a: Manifest, b: Manifest): boolean {
-  return a.classes.length === b.classes.length && a.classes.every((label, i) => label === b.classes[i]);
+function findsTheSame(a: Manifest, b: Manifest): boolean {
+  return (
+    taskOf(a.family) === taskOf(b.family) &&
+    a.classes.length === b.classes.length &&
+    a.classes.every((label, i) => label === b.classes[i])
+  );
 }
 
 function places({ modelPath, cacheDir }: Environment): { searchPath: readonly string[]; cacheDir: string } {

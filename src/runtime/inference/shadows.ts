@@ -73,6 +73,11 @@ export class Shadows {
     return [...this.#shadows.values()].map(({ neededScore }) => neededScore);
   }
 
+  /** Ids of the streams that are compared, and of their shadows: both sides need all that their task finds. */
+  get compared(): ReadonlySet<string> {
+    return new Set([...this.#shadows].flatMap(([id, { stream }]) => [id, stream.id]));
+  }
+
   /** Ends the shadow of a stream, if it has one. */
   stop(streamId: string): void {
     const shadow = this.#shadows.get(streamId);

@@ -2,8 +2,8 @@ import type { StreamConfig } from '../../config/stream.ts';
 import type { StreamInput } from '../stream/stream-port.ts';
 import type { ResultSinks } from './result-sinks.ts';
 
-/** Readers of results besides sinks: pages that show pictures, clients of the feed, and a program that runs all of this. */
-type Reader = 'previews' | 'detections' | 'program';
+/** Readers of results besides sinks: pages that show pictures, clients of the feed, comparisons of two versions, and a program that runs all. */
+type Reader = 'previews' | 'detections' | 'shadows' | 'program';
 
 interface ReadStream {
   readonly input: Pick<StreamInput, 'bulk' | 'feed' | 'isKeptFromSinks'>;

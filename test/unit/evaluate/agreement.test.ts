@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { unpackDetections } from '../../../src/core/detection.ts';
 import { softLoss } from '../../../src/evaluate/agreement.ts';
 
 /** x, y, width, height, score, class. */
-const rows = (...all: readonly (readonly [number, number, number, number, number, number])[]): Float32Array =>
-  Float32Array.from(all.flat());
+const rows = (...all: readonly (readonly [number, number, number, number, number, number])[]) =>
+  unpackDetections(Float32Array.from(all.flat()), []);
 
 const CAR = [0, 0, 10, 10, 0.8, 2] as const;
 

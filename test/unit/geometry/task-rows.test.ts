@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { bitmapOfRuns, runsOfMask } from '../../../src/geometry/rle.ts';
-import { boxColumns, decodedColumns, rowColumns, rowLength, unpackRows } from '../../../src/geometry/task-rows.ts';
+import { rowColumns, rowLength, unpackRows } from '../../../src/geometry/task-rows.ts';
 
 const CLASSES = ['person', 'ship'];
 const BOX = [10, 20, 30, 40, 0.5, 0];
@@ -47,11 +47,5 @@ describe('columns', () => {
     expect(rowColumns({ task: 'classes' })).toBe(6);
     expect(rowColumns({ task: 'keypoints', keypoints: 17 })).toBe(57);
     expect(rowColumns({ task: 'oriented-boxes' })).toBe(7);
-    const prototypes = { data: new Float32Array(0), dims: [1, 32, 160, 160] };
-    expect(decodedColumns({ task: 'masks' }, new Map([['prototypes', prototypes]]))).toBe(38);
-  });
-
-  it('of the box can be taken alone', () => {
-    expect(Array.from(boxColumns(Float32Array.from([...BOX, 7, ...BOX, 8]), 7))).toEqual([...BOX, ...BOX]);
   });
 });

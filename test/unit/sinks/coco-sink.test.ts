@@ -55,6 +55,7 @@ describe('the file', () => {
       frameOf(0, [
         { ...person, mask },
         { ...person, keypoints: [1.234, 5.678, 0.12346] },
+        { ...person, angle: 12.346 },
       ]),
       'a.mp4',
     );
@@ -63,6 +64,7 @@ describe('the file', () => {
     expect(read()).toEqual([
       { ...entry, segmentation: mask },
       { ...entry, keypoints: [1.23, 5.68, 0.1235] },
+      { ...entry, angle: 12.35 },
     ]);
   });
 

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import type { Detection } from '../../../../src/core/detection.ts';
 import { scoreDetections } from '../../../../src/evaluate/average-precision.ts';
+import type { CocoAnnotations } from '../../../../src/evaluate/coco-dataset.ts';
 import { cocoResultsOf, type RecordedResults } from '../../../../src/evaluate/recorded-results.ts';
+import { maskOf, runsOfPolygons } from '../../../../src/geometry/rle.ts';
 import type { GateVerdict } from '../../../../src/optimize/gate/gate-verdict.ts';
 import { judge } from '../../../../src/optimize/gate/judge.ts';
 import { asleepFrom, labelledScene, mapDetections, seePictures, shiftedBy } from '../../../support/gate-scenes.ts';
@@ -35,6 +38,40 @@ describe('the gate with labels passes', () => {
     expect(got).toBe(found!.AP);
     expect(loss).toBe(wanted!.AP - found!.AP);
     expect(bySize.map(({ reference: before }) => before)).toEqual([wanted!.APs, wanted!.APm, wanted!.APl]);
+  });
+});
+
+describe('the gate of a model for another task', () => {
+  /** Half of each box is the object; the mask of a candidate may be its other half, in the same box. */
+  const half = (side: 'upper' | 'lower') => (found: Detection) => {
+    const [x, y, width, height] = found.box.map(Math.round) as [number, number, number, number];
+    const middle = y + Math.round(height / 2);
+    const [top, bottom] = side === 'upper' ? [y, middle] : [middle, y + height];
+    const polygon = [x, top, x + width, top, x + width, bottom, x, bottom];
+    return { ...found, mask: maskOf(runsOfPolygons([polygon], 480, 640)) };
+  };
+  const segmented: CocoAnnotations = {
+    ...{ ...SCENE, iouType: 'segm' },
+    images: SCENE.images.map((image) => ({ ...image, size: [480, 640] })),
+    annotations: SCENE.annotations.map((object) => ({
+      ...object,
+      mask: half('upper')({ classId: 0, label: '', score: 1, box: object.box }).mask,
+    })),
+  };
+
+  it('judges masks by masks: one in the same box that shows another part is refused', async () => {
+    const reference = mapDetections(REFERENCE, half('upper'));
+    const same = await judged(reference, reference, segmented);
+    expect(same).toMatchObject({ verdict: 'passed', measure: 'mask AP', loss: 0 });
+    const other = await judged(mapDetections(REFERENCE, half('lower')), reference, segmented);
+    expect(other).toMatchObject({ verdict: 'refused', measure: 'mask AP', candidate: 0 });
+    expect(other.reason).toMatch(/^mask AP 0\.000 against 0\.\d+ of the reference/);
+  });
+
+  it('never judges results without masks by their boxes', async () => {
+    await expect(judged(REFERENCE, REFERENCE, segmented)).rejects.toThrow(
+      /segmentation: expected what segm is matched by/,
+    );
   });
 });
 

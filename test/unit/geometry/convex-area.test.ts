@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { cornersOf, isConvex, sharedConvexArea, signedArea } from '../../../src/geometry/oriented-boxes.ts';
+import { cornersOf, isConvex, sharedConvexArea, signedArea } from '../../../src/geometry/rotated-iou.ts';
 
 describe('the corners of a turned box', () => {
   it('turn clockwise as a picture shows it', () => {
