@@ -79,8 +79,7 @@ export class RequestDetector implements RequestPort {
     const key = `${instance} ${hash}`;
     const known = hash === null ? undefined : this.#results.get(key);
     const result =
-      known ??
-      (await this.#detectorOf(instance, scoreThreshold).detect(picture, signal, parentNow()).catch(explain));
+      known ?? (await this.#detectorOf(instance, scoreThreshold).detect(picture, signal, parentNow()).catch(explain));
     if (hash !== null && cacheResults > 0) {
       this.#results.delete(key);
       this.#results.set(key, result);

@@ -83,8 +83,7 @@ export interface RolloutAgentOptions {
  * One host's part in the roll-outs of its pipeline. With every beat it reads the record, makes its streams follow it, sends
  * what it observed, writes the audit log, and decides if it is the controller. Also does what operators ask for.
  *
- * While the control plane is unreachable nothing changes: streams keep their versions. A control plane that lost its data
- * gets the newest record back from the hosts that know it.
+ * While the control plane is unreachable, streams keep their versions. If it lost its data, hosts give it the newest record that they know.
  */
 export class RolloutAgent implements RolloutPort {
   readonly #options: RolloutAgentOptions;
@@ -173,8 +172,7 @@ export class RolloutAgent implements RolloutPort {
   rollout(): RolloutReport | null {
     const rollout = this.#rollout;
     if (rollout === null) return null;
-    const streams = this.#options.streams();
-    const report = reportOf(rollout, this.#evidence(), this.#usersOf(rollout), streams, this.#nowMs);
+    const report = reportOf(rollout, this.#evidence(), this.#usersOf(rollout), this.#options.streams(), this.#nowMs);
     const failure = machine.isActive(rollout) ? null : this.problem();
     return failure === null ? report : { ...report, waitsFor: `${failure}; its streams keep their version.` };
   }
@@ -197,13 +195,12 @@ export class RolloutAgent implements RolloutPort {
     const { target, streams } = this.#options;
     const own = new Set(target.streams());
     const members = new Set(membersOf(streams(), rollout.share));
-    const isUser = (stream: string): boolean => {
+    return streams().filter((stream) => {
       if (!own.has(stream)) return members.has(stream);
       // While a step runs, members take turns.
       if (machine.isActive(rollout)) return members.has(stream) && target.isLoaded(rollout.to.hash);
       return target.versionOf(stream) === rollout.to.hash;
-    };
-    return streams().filter(isUser);
+    });
   }
 
   versions(): readonly VersionReport[] {
