@@ -1,11 +1,15 @@
-import type { ModelFamily } from '../src/core/model.ts';
+import type { ModelFamily, ReaderFamily } from '../src/core/model.ts';
 import { decodeCenternet } from './centernet/decode.ts';
 import { decodeClassifier } from './classifier/decode.ts';
+import { decodeCtc } from './ctc/decode.ts';
 import type { Decode } from './decoder.ts';
 import { decodeDeimv2 } from './deimv2/decode.ts';
 import { decodeDetr } from './detr/decode.ts';
+import { decodeEmbedding } from './embedding/decode.ts';
 import { decodeGfl } from './gfl/decode.ts';
+import { decodeHeads } from './heads/decode.ts';
 import { decodeRtmpose } from './rtmpose/decode.ts';
+import { decodeSlots } from './slots/decode.ts';
 import { decodeSsd } from './ssd/decode.ts';
 import { decodeYoloEnd2end } from './yolo-end2end/decode.ts';
 import { decodeYolov5 } from './yolov5/decode.ts';
@@ -17,7 +21,7 @@ import { decodeYolov8Seg } from './yolov8-seg/decode.ts';
 import { decodeYolox } from './yolox/decode.ts';
 
 /** The decode function of each family. */
-export const DECODERS: Readonly<Record<ModelFamily, Decode>> = {
+export const DECODERS: Readonly<Record<ModelFamily | ReaderFamily, Decode>> = {
   centernet: decodeCenternet,
   yolox: decodeYolox,
   yolov5: decodeYolov5,
@@ -33,4 +37,8 @@ export const DECODERS: Readonly<Record<ModelFamily, Decode>> = {
   'yolov8-obb': decodeYolov8Obb,
   rtmpose: decodeRtmpose,
   classifier: decodeClassifier,
+  heads: decodeHeads,
+  ctc: decodeCtc,
+  slots: decodeSlots,
+  embedding: decodeEmbedding,
 };

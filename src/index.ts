@@ -8,7 +8,7 @@ export type * from './config/keys/pipeline-keys.ts';
 export type * from './config/keys/sink-keys.ts';
 export type * from './config/keys/stream-keys.ts';
 export { BLIND_SIGNS, type BlindSign } from './core/blind-sign.ts';
-export type { Box, Detection, Mask, RatioPoint } from './core/detection.ts';
+export type { Attribute, Box, Detection, Mask, RatioPoint } from './core/detection.ts';
 export {
   CAPTURE_CLOCKS,
   type CaptureClock,
@@ -87,8 +87,9 @@ export {
   type RuleEvent,
   type RuleKind,
 } from './protocol/rule-event.ts';
+export { type SecondStageReport, SKIP_REASONS, type SkipReason } from './protocol/second-stage-report.ts';
 export type { TracingFigures } from './protocol/tracing-figures.ts';
-export type { RuntimeReport } from './runtime/runtime.ts';
+export type { RuntimeReport } from './runtime/runtime-options.ts';
 export type { FakeDetect, FakeFrame } from './runtime/stream/stream-port.ts';
 export {
   type ResultsOptions,

@@ -26,7 +26,7 @@ import type { PipelineConfig } from './pipeline/pipeline.ts';
 import type { EventMessage } from './protocol/feed.ts';
 import type { ResultRecord } from './protocol/result-record.ts';
 import { defaultLanes } from './runtime/open-runtime.ts';
-import type { RuntimeReport } from './runtime/runtime.ts';
+import type { RuntimeReport } from './runtime/runtime-options.ts';
 import type { RuntimeStream } from './runtime/stream/runtime-stream.ts';
 import type { FakeDetect } from './runtime/stream/stream-port.ts';
 import { type CustomSink, DEFAULT_CAPACITY, ObjectSink } from './sinks/object-sink.ts';

@@ -15,7 +15,7 @@ const STAGES = { decode: 'Decode', preprocess: 'Preprocess', infer: 'Infer', mai
 export function hostPanel({ busyRatio, bottleneck, device, batch, ...machine }) {
   const { engine, provider, precision, threads, model, inputWidth, inputHeight, comparison } = device;
   const { cpuCores, cores, rssBytes, childRssBytes, memoryTotalBytes, eventLoop, uptimeS } = machine;
-  const { gpus, gpuProblem, power } = machine;
+  const { gpus, gpuProblem, power, secondStages } = machine;
   return html`<div class="panel-host">
     <section class="panel">
       <h2>Stages <small>busy, last second</small></h2>
@@ -46,8 +46,22 @@ export function hostPanel({ busyRatio, bottleneck, device, batch, ...machine }) 
         ${fact('GPU figures', gpuProblem)}
       </dl>
     </section>
-    ${gpus?.map(gpuPanel)}
+    ${gpus?.map(gpuPanel)} ${secondStages?.map(stagePanel)}
   </div>`;
+}
+
+/** @param {NonNullable<HostReport['secondStages']>[number]} stage */
+function stagePanel({ name, model, engine, wanted, looked, skipped, inFlight, fps, latencyMs }) {
+  const why = Object.entries(skipped).map(([reason, count]) => `${formatCount(count)} ${reason}`);
+  return html`<section class="panel">
+    <h2>${name} <small>second stage</small></h2>
+    <dl class="facts">
+      ${fact('Model', model)} ${fact('Engine', engine)} ${fact('Rate', `${fps.toFixed(1)} objects/s`)}
+      ${fact('Latency', `${formatMs(latencyMs.p50)} ms, p99 ${formatMs(latencyMs.p99)} ms`)}
+      ${fact('Looked at', `${formatCount(looked)} of ${formatCount(wanted)}`, `${formatCount(inFlight)} wait`)}
+      ${fact('Skipped', why.length === 0 ? undefined : why.join('\n'))}
+    </dl>
+  </section>`;
 }
 
 /** @param {HostReport['power']} power */

@@ -271,9 +271,10 @@ function drawLabels(labels, detections, scale, isSmall) {
  * @param {Detection} detection
  * @param {boolean} isSmall
  */
-function labelText({ label, score, trackId }, isSmall) {
+function labelText({ label, score, trackId, attributes = {} }, isSmall) {
   const track = trackId === undefined ? '' : ` #${trackId}`;
-  return isSmall ? `${label}${track}` : `${label}${track} ${Math.round(score * 100)} %`;
+  const said = Object.values(attributes).flatMap((attribute) => attribute.label ?? []);
+  return [`${label}${track}`, ...(isSmall ? [] : [`${Math.round(score * 100)} %`]), ...said].join(' ');
 }
 
 const area = (/** @type {Detection} */ { box }) => box[2] * box[3];

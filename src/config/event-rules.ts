@@ -37,7 +37,7 @@ const common = {
   when: when
     .optional()
     .describe(
-      'Another condition, in CEL, with label, score, age, held, size, speed, count and hour: "score > 0.6 && size > 0.2".',
+      'Another condition, in CEL, with label, score, age, held, size, speed, count, hour and attributes of second stages: "score > 0.6 && size > 0.2".',
     ),
   clip: clip
     .optional()

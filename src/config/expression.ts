@@ -18,6 +18,8 @@ export interface RuleFacts {
   readonly count: number;
   /** Hour of the day, 0 to 23, in the time zone of the rule's times, or that of the host; -1 for a recording without a clock. */
   readonly hour: number;
+  /** What second stages have said of the object so far, by the attribute's name. */
+  readonly attributes: Readonly<Record<string, string>>;
 }
 
 /** Returns whether a rule is met. */
@@ -34,7 +36,8 @@ const environment = new Environment({ limits: LIMITS })
   .registerVariable('size', 'double')
   .registerVariable('speed', 'double')
   .registerVariable('count', 'double')
-  .registerVariable('hour', 'double');
+  .registerVariable('hour', 'double')
+  .registerVariable('attributes', 'map<string, string>');
 
 /** A pattern that backtracks would hold the main thread up, and lists within lists take long. */
 const REFUSED = /\.\s*(matches|map|filter|all|exists|exists_one)\s*\(/;

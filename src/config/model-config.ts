@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MODEL_FAMILIES } from '../core/model.ts';
+import { MODEL_FAMILIES, READER_FAMILIES } from '../core/model.ts';
 import { range, whole } from './number.ts';
 
 export const ENGINES = ['auto', 'tensorflow', 'openvino', 'onnx', 'wasm', 'fake'] as const;
@@ -40,7 +40,7 @@ export const modelConfig = z.strictObject({
     .default('centernet')
     .describe('Name of a detector, path of a manifest, or path of an ONNX file.'),
   family: z
-    .enum(MODEL_FAMILIES)
+    .enum([...MODEL_FAMILIES, ...READER_FAMILIES])
     .optional()
     .describe('ONNX files: how outputs become boxes; found in the file if absent.'),
   labels: z

@@ -130,6 +130,13 @@ const afterwards = {
     .describe(
       'Name of its detector among `models`; `model` of the pipeline if absent. Roll-outs replace that one only.',
     ),
+  stages: z
+    .array(id)
+    .max(100)
+    .optional()
+    .describe(
+      'Names of the second stages of the pipeline that look at its objects, `[]` for none; all if absent. They need tracks and pictures of up to 1920 pixels in width, which costs time.',
+    ),
   labels: labels.describe('Only objects with these labels are reported, tracked and counted; all if absent.'),
   scoreThreshold: range(0, 1)
     .optional()

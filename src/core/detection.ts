@@ -36,6 +36,10 @@ export interface Detection {
    * boxes are not clipped: part of a rectangle has another centre.
    */
   readonly angle?: number;
+  /** Of an object that a second stage found in another one: the track of that one. */
+  readonly parent?: number;
+  /** What second stages have said about its track so far, by name. */
+  readonly attributes?: Readonly<Record<string, Attribute>>;
 }
 
 /** Returns what tasks other than boxes add to a detection; absent keys if nothing. */
@@ -45,6 +49,18 @@ export function extrasOf({ mask, keypoints, angle }: Detection): Pick<Detection,
     ...(keypoints === undefined ? {} : { keypoints }),
     ...(angle === undefined ? {} : { angle }),
   };
+}
+
+/** What a second stage says about an object. */
+export interface Attribute {
+  /** The class, or the text that was read; absent for a vector. */
+  readonly label?: string;
+  /** How sure the model is, 0 to 1; of a text the mean of its characters. Absent for a vector. */
+  readonly score?: number;
+  /** An embedding of unit length; the feed does not carry it. */
+  readonly vector?: readonly number[];
+  /** Media time in microseconds of the frame in which the object was looked at. */
+  readonly atUs: number;
 }
 
 /** Columns of a packed detection row: x, y, width, height, score, classId. */

@@ -62,7 +62,7 @@ export const MODEL_FAMILIES = [
 export type ModelFamily = (typeof MODEL_FAMILIES)[number];
 
 /** Tasks of the families that find more than boxes, or none. */
-const FAMILY_TASKS: Partial<Readonly<Record<ModelFamily, ModelTask>>> = {
+const FAMILY_TASKS: Partial<Readonly<Record<ModelFamily | ReaderFamily, ModelTask>>> = {
   'yolov5-seg': 'masks',
   'yolov8-seg': 'masks',
   'yolov8-pose': 'keypoints',
@@ -71,8 +71,21 @@ const FAMILY_TASKS: Partial<Readonly<Record<ModelFamily, ModelTask>>> = {
   classifier: 'classes',
 };
 
-export function taskOf(family: ModelFamily): ModelTask {
+export function taskOf(family: ModelFamily | ReaderFamily): ModelTask {
   return FAMILY_TASKS[family] ?? 'boxes';
+}
+
+/**
+ * Families of networks that read crops of objects, for second stages. heads: one class of each output; ctc, slots: a text, by
+ * connectionist temporal classification or with a character in each slot; embedding: a vector.
+ */
+export const READER_FAMILIES = ['heads', 'ctc', 'slots', 'embedding'] as const;
+
+export type ReaderFamily = (typeof READER_FAMILIES)[number];
+
+/** Returns whether networks of a family say something about a crop, instead of finding boxes in it. */
+export function isReader(family: ModelFamily | ReaderFamily): family is ReaderFamily {
+  return (READER_FAMILIES as readonly string[]).includes(family);
 }
 
 /** Number format inside a compiled file. */
@@ -84,7 +97,9 @@ export type ComputePrecision = Precision | 'bf16' | 'int8';
 /** What every stage needs to know about a detector. Plain data: crosses threads. */
 export interface ModelSpec {
   readonly name: string;
-  readonly family: ModelFamily;
+  readonly family: ModelFamily | ReaderFamily;
+  /** Of family `heads`: its outputs, whose classes follow each other in `classes`. */
+  readonly heads?: readonly string[];
   /** Model input in pixels. */
   readonly input: { readonly width: number; readonly height: number; readonly resize: ResizeRule };
   readonly classes: readonly string[];

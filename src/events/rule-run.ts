@@ -194,6 +194,7 @@ export class RuleRun {
       speed: held.speed ?? object?.speed(null) ?? 0,
       count: held.count ?? 0,
       hour: timeMs === null ? -1 : this.#clock.hour(timeMs),
+      attributes: object?.attributes ?? {},
     });
     return isMet ? null : 'when';
   }
@@ -203,6 +204,8 @@ export class RuleRun {
     try {
       return expression(facts);
     } catch (error) {
+      // Nothing is known of an object before a second stage has looked at it.
+      if ((error as { readonly code?: string }).code === 'no_such_key') return false;
       const why = (error as Error).message.split('\n', 1)[0]!;
       if (!this.#hasFailed) this.#onProblem(`rule ${this.rule.id}: its expression fails, and counts as false: ${why}`);
       this.#hasFailed = true;

@@ -82,6 +82,8 @@ export class SceneObject {
   /** Height of its newest box, as a ratio of the picture's height. */
   size = 0;
   best: EventPicture;
+  /** What second stages have said of it. */
+  attributes: Readonly<Record<string, string>> = NO_ATTRIBUTES;
   /** When it came to where it stands. */
   still: SceneTime & { readonly x: number; readonly y: number };
   readonly #scores = new Map<string, number>();
@@ -105,6 +107,7 @@ export class SceneObject {
     this.last = timeOf(frame);
     this.size = detection.box[3] / frame.height;
     this.#aspect = frame.width / frame.height;
+    if (detection.attributes !== undefined) this.attributes = labelsOf(detection.attributes);
     if (detection.score > this.best.score) this.best = pictureOf(detection, frame);
     this.#scores.set(detection.label, (this.#scores.get(detection.label) ?? 0) + detection.score);
     const foot = anchorOf(detection.box, 'bottom-center');
@@ -190,6 +193,21 @@ export class SceneObject {
     stay.change = null;
     stay.changedNow = true;
   }
+}
+
+const NO_ATTRIBUTES = Object.freeze({});
+/** Of each set of attributes, which the frames of a track share. */
+const labelsKnown = new WeakMap<object, Readonly<Record<string, string>>>();
+
+function labelsOf(attributes: NonNullable<Detection['attributes']>): Readonly<Record<string, string>> {
+  let labels = labelsKnown.get(attributes);
+  if (labels === undefined) {
+    labels = Object.fromEntries(
+      Object.entries(attributes).flatMap(([name, { label }]) => (label === undefined ? [] : [[name, label]])),
+    );
+    labelsKnown.set(attributes, labels);
+  }
+  return labels;
 }
 
 /** Objects that are remembered at once: more than a picture can show. */

@@ -1,4 +1,4 @@
-import type { Box } from '../core/detection.ts';
+import type { Box, Detection } from '../core/detection.ts';
 import { CAPTURE_CLOCKS } from '../core/frame.ts';
 import { STREAM_STATES } from '../protocol/report.ts';
 import type { WatchedFrame } from './stream-events.ts';
@@ -29,6 +29,7 @@ const TYPES = ['result', 'picture', 'state'] as const;
 /** Of the first byte of an entry: two bits are its type. */
 const HAS_CONTEXT = 4;
 const HAS_CLOCK = 8;
+const HAS_ATTRIBUTES = 16;
 const IS_MISSING = 4;
 const HAS_COME = 8;
 
@@ -55,6 +56,9 @@ class Before {
   framesIn = 0;
   /** By track; those without one by their place in the result. */
   readonly boxes = new Map<number, [x: number, y: number, width: number, height: number]>();
+
+  /** By track: what second stages have said, as JSON. */
+  readonly attributes = new Map<number, string>();
 
   boxOf(trackId: number | undefined, i: number): [number, number, number, number] {
     const key = trackId ?? -1 - i;
@@ -100,7 +104,9 @@ export class SeenWriter {
     const [width, height, beforeRun, beforeClock] = before.context;
     const hasContext =
       width !== frame.width || height !== frame.height || beforeRun !== runNumber || beforeClock !== clock;
-    this.#begin('result', nowMs, (hasContext ? HAS_CONTEXT : 0) + (capturedAtMs === undefined ? 0 : HAS_CLOCK));
+    const hasAttributes = detections.some(({ attributes }) => attributes !== undefined);
+    const flags = (capturedAtMs === undefined ? 0 : HAS_CLOCK) + (hasAttributes ? HAS_ATTRIBUTES : 0);
+    this.#begin('result', nowMs, (hasContext ? HAS_CONTEXT : 0) + flags);
     if (hasContext) {
       before.context = [frame.width, frame.height, runNumber, clock];
       for (const value of before.context) this.#uint(value);
@@ -134,6 +140,21 @@ export class SeenWriter {
         last[side] = steps;
       }
     }
+    if (hasAttributes) for (const detection of detections) this.#attributes(detection);
+  }
+
+  /** Written where they differ from those of the track before; no rule reads more than their labels. */
+  #attributes({ trackId = -1, attributes = {} }: WatchedFrame['detections'][number]): void {
+    const labels = Object.entries(attributes).map(([name, { label }]) => [name, { label }]);
+    const text = JSON.stringify(Object.fromEntries(labels));
+    const isKnown = this.#before.attributes.get(trackId) === text;
+    const bytes = isKnown ? null : new TextEncoder().encode(text);
+    this.#reserve(ENTRY_BYTES + (bytes?.length ?? 0));
+    this.#uint(bytes?.length ?? 0);
+    if (bytes === null) return;
+    this.#before.attributes.set(trackId, text);
+    this.#bytes.set(bytes, this.#at);
+    this.#at += bytes.length;
   }
 
   picture(signs: readonly string[], nowMs: number): void {
@@ -204,6 +225,14 @@ export function* readSeen(bytes: Uint8Array, names: readonly string[]): Generato
     }
   };
   const int = (): number => unzigzag(uint());
+  const withAttributes = (detection: Detection): Detection => {
+    const { trackId = -1 } = detection;
+    const length = uint();
+    if (length > 0) before.attributes.set(trackId, new TextDecoder().decode(bytes.subarray(at, at + length)));
+    at += length;
+    const attributes = JSON.parse(before.attributes.get(trackId)!) as NonNullable<Detection['attributes']>;
+    return { ...detection, attributes };
+  };
   while (at < bytes.length) {
     const head = bytes[at++]!;
     before.nowMs += int();
@@ -242,8 +271,9 @@ export function* readSeen(bytes: Uint8Array, names: readonly string[]): Generato
       // No rule reads the number of a class.
       return { classId: 0, label, score, box, ...(track > 0 ? { trackId: newest } : {}) };
     });
+    const seen = (head & HAS_ATTRIBUTES) === 0 ? detections : detections.map(withAttributes);
     const frame = {
-      ...{ frame: before.frame, ptsUs: before.ptsUs, width, height, detections },
+      ...{ frame: before.frame, ptsUs: before.ptsUs, width, height, detections: seen },
       ...(run === 0 ? {} : { run: names[run - 1]! }),
       ...(clock === 0 ? {} : { captureClock: CAPTURE_CLOCKS[clock - 1]! }),
       ...((head & HAS_CLOCK) > 0 ? { capturedAtMs: before.capturedMs } : {}),

@@ -48,7 +48,7 @@ export class ChangeFilter {
 
 /**
  * Returns whether two frames have the same counts of zones and show the same objects at the same places: each detection of one has its own counterpart in the
- * other, with equal class, label and track id and each edge within `movedPx`. Scores and the order of detections do not
+ * other, with equal class, label, track id and attributes and each edge within `movedPx`. Scores and the order of detections do not
  * count. Among objects that overlap within the tolerance it may miss a pairing and return false, never the reverse.
  */
 export function isSameScene(left: Scene, right: Scene, movedPx: number): boolean {
@@ -70,6 +70,7 @@ export function isSameScene(left: Scene, right: Scene, movedPx: number): boolean
 
 function isSameObject(left: Detection, right: Detection, movedPx: number): boolean {
   if (left.classId !== right.classId || left.label !== right.label || left.trackId !== right.trackId) return false;
+  if (left.attributes !== right.attributes && !isDeepStrictEqual(left.attributes, right.attributes)) return false;
   const [leftX, leftY, leftWidth, leftHeight] = left.box;
   const [rightX, rightY, rightWidth, rightHeight] = right.box;
   return (

@@ -89,7 +89,8 @@ export function shadowMessage({ stream, frame, control, candidate }: ShadowObser
 
 function frameFields(frame: PublishedFrame): Omit<DetectionsMessage, 'type'> {
   const latencyMs = round(frame.times.published - frame.times.captured, 100);
-  return { ...resultRecord(frame, FEED_BOX_STEPS), latencyMs };
+  const record = resultRecord(frame, FEED_BOX_STEPS);
+  return { ...record, detections: record.detections.map(withoutVectors), latencyMs };
 }
 
 /** Rounds a detection: f32 values print with 17 digits, and a tenth of a pixel is finer than any detector. */
@@ -196,4 +197,12 @@ class MsgpackParts {
 
 function packed(value: unknown): Uint8Array {
   return exactEncoder.encode(value);
+}
+
+/** Embeddings stay in files and messages: no page shows who looks like whom. */
+function withoutVectors(detection: Detection): Detection {
+  const { attributes, ...rest } = detection;
+  if (attributes === undefined) return detection;
+  const shown = Object.entries(attributes).filter(([, { vector }]) => vector === undefined);
+  return shown.length === 0 ? rest : { ...rest, attributes: Object.fromEntries(shown) };
 }

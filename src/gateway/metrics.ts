@@ -13,6 +13,7 @@ import {
   type SinkReport,
   type StreamReport,
 } from '../protocol/report.ts';
+import { type SecondStageReport, SKIP_REASONS, type SkipReason } from '../protocol/second-stage-report.ts';
 import type { Recorder } from '../recording/recorder.ts';
 import { type StreamScope, scopedReport } from './access/stream-scope.ts';
 import type { FeedFigures } from './feed-server.ts';
@@ -125,6 +126,7 @@ export class GatewayMetrics {
       part(() => this.#fillStages(host, edges));
       const { tracing } = host;
       if (tracing !== undefined) part(() => this.#fillTracing(tracing));
+      for (const stage of host.secondStages ?? []) part(() => this.#fillSecondStage(stage));
       for (const sink of host.sinks ?? []) part(() => this.#fillSink(sink));
       for (const [channel, figures] of Object.entries(host.alerts ?? {}))
         part(() => this.#fillAlerts(channel, figures));
@@ -271,6 +273,23 @@ export class GatewayMetrics {
     const failed = 'Frames whose inference failed; one that is tried again can fail again.';
     if (failedInferences !== undefined)
       this.#set.counter('sightline_inferences_failed_total', failed, {}, failedInferences);
+  }
+
+  #fillSecondStage({ name: stage, wanted, looked, skipped, inFlight, latencyMs }: SecondStageReport): void {
+    const of = { stage };
+    this.#set.counter(
+      'sightline_second_stage_wanted_total',
+      'Objects that a second stage wanted to look at.',
+      of,
+      wanted,
+    );
+    this.#set.counter('sightline_second_stage_looked_total', 'Objects that it looked at.', of, looked);
+    const why = 'Objects that it did not look at.';
+    for (const reason of Object.keys(SKIP_REASONS) as SkipReason[])
+      this.#set.counter('sightline_second_stage_skipped_total', why, { stage, reason }, skipped[reason] ?? 0);
+    this.#set.gauge('sightline_second_stage_waiting', 'Objects that wait for it, or are being inferred.', of, inFlight);
+    const late = 'Time from the choice of an object to what was found, in the last ten seconds, 99th percentile.';
+    this.#set.gauge('sightline_second_stage_p99_seconds', late, of, latencyMs.p99 / MS_PER_S);
   }
 
   #fillFrames({ id: stream, frames, results, decode, queueDepth, reconnects, decodeErrors }: StreamReport): void {

@@ -7,8 +7,8 @@ import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import type { StreamChange } from '../protocol/rest.ts';
 import { signalOf } from './call-options.ts';
-import { PUSHED } from './host-streams.ts';
 import type { PipelineHost } from './pipeline-host.ts';
+import { PUSHED } from './push-source.ts';
 import { PushedStream } from './pushed-stream.ts';
 
 /** Settings of a lane that pictures have as well which a program hands over. */

@@ -15,9 +15,11 @@ import { GatewayAccess } from '../gateway/gateway-access.ts';
 import { type InspectedPipeline, inspectPipeline, readPipelineText } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
+import { notDetector } from '../runtime/open-runtime.ts';
 import { kindOf, type SinkConfig, sinkId } from '../sinks/sink-kinds.ts';
 import { parseSource, sourceScheme } from '../source/parse-source.ts';
 import { findWeights } from '../store/find-weights.ts';
+import { inspectStages } from './host-stages.ts';
 import { otherClasses } from './named-models.ts';
 import { tokensFileOf } from './open-gateway.ts';
 import { type Overlay, overlaid, type WantedStream } from './overlay/overlay.ts';
@@ -111,6 +113,9 @@ async function inspectParts(
     fits.set(name, fit);
     if (fit !== null && model !== null) found.mistakes.push(...otherClasses(name, fit.spec, model.spec));
   }
+  const stages = await inspectStages(config, model?.spec.classes ?? null, environment);
+  found.mistakes.push(...stages.mistakes);
+  found.warnings.push(...stages.warnings);
   const { streams, overlay } = await streamsOf(path, config, isComplete ? options : withoutOverlay(options), found);
   for (const { config: stream } of streams)
     inspectStream(
@@ -156,6 +161,8 @@ async function inspectModel(
 ): Promise<(FittedModel & { readonly input: string }) | null> {
   try {
     const manifest = await loadConfigured(model, environment);
+    const fault = notDetector(manifest);
+    if (fault !== null) throw new SightlineError('CONFIG_INVALID', fault);
     const { modelPath: searchPath, cacheDir } = environment;
     const weights = { searchPath, cacheDir, onNotice: () => undefined, mayFetch: false };
     if (model.engine !== 'fake')

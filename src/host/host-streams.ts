@@ -24,12 +24,11 @@ import type { BulkWork, StreamInput } from '../runtime/stream/stream-port.ts';
 import { sinkId } from '../sinks/sink-kinds.ts';
 import { withOpenSource } from '../source/open/open-source.ts';
 import { demoSource } from './demo-source.ts';
+import { type HostStages, LOOKED_AT_WIDTH } from './host-stages.ts';
 import type { NamedModels } from './named-models.ts';
+import { PUSHED, pushPolicy, requirePushable } from './push-source.ts';
 import type { SourceRules } from './source-rules.ts';
 import { requireRoom } from './stream-limits.ts';
-
-/** Source of a stream whose pictures the program hands over. */
-export const PUSHED = 'push';
 
 /** Pictures that two models share are this many times as wide as the wider input, so that resizing twice costs no detail. */
 const SHARED_PICTURE_SCALE = 2;
@@ -73,6 +72,8 @@ export interface HostStreamsOptions {
   readonly models?: Pick<NamedModels, 'instanceOf'>;
   /** The one that a stream uses now; absent: `model` of its settings. */
   readonly modelOf?: (config: StreamConfig) => string | undefined;
+  /** Which second stages look at the objects of a stream; absent: there are none. */
+  readonly stages?: Pick<HostStages, 'appliedTo' | 'requireKnown'>;
   /** Sources of the pipeline file, as it is now, that have placeholders, see `sourceText`. */
   readonly placeholders?: () => Placeholders['sources'] | undefined;
   /** What ends the making of the demonstration clip now. */
@@ -146,9 +147,10 @@ export class HostStreams {
     this.#adding.add(id);
     try {
       return await this.#mutex.run(id, async () => {
+        this.#options.stages?.requireKnown(config);
         const { chosen, instance } = await this.#firstModel(config);
         const own = isBulk ? undefined : this.#changesOf(chosen);
-        const applied = withChanges(chosen, own);
+        const applied = isBulk ? config : this.#applied(chosen, own);
         const input = await inputOf(applied, instance);
         await this.#openVideo(applied, input);
         return this.#remember(this.#runtime.add(applied, input, instance), { own }, config);
@@ -171,10 +173,11 @@ export class HostStreams {
       const stream = this.#runtime.stream(id);
       const current = this.orderedConfig(stream);
       const ordered = await next(current);
+      if (ordered !== current) this.#options.stages?.requireKnown(ordered);
       const chosen = this.#chosen(ordered);
       if (chosen.model !== stream.config.model) return this.#changeModel(stream, ordered);
       const versions = this.#versions.get(stream) ?? {};
-      const config = withChanges(chosen, versions.own);
+      const config = this.#applied(chosen, versions.own);
       if (stream.input.feed !== undefined) requirePushable(config);
       const { instance, beside: before } = stream.arrangement;
       const beside = before === null ? null : { ...before, skip: withChanges(ordered, versions.beside).skip };
@@ -196,7 +199,7 @@ export class HostStreams {
     const runtime = this.#runtime;
     const chosen = this.#chosen(ordered);
     const own = this.#changesOf(chosen);
-    const config = withChanges(chosen, own);
+    const config = this.#applied(chosen, own);
     const to: Arrangement = { config, instance: await this.#instanceOf(chosen), beside: null };
     if (stream.input.feed !== undefined) requirePushable(config);
     // A roll-out compares no stream that has a detector of its own.
@@ -231,6 +234,11 @@ export class HostStreams {
   #chosen(config: StreamConfig): StreamConfig {
     const model = this.#options.modelOf === undefined ? config.model : this.#options.modelOf(config);
     return model === config.model ? config : { ...config, model };
+  }
+
+  #applied(ordered: StreamConfig, changes: StreamChanges | undefined): StreamConfig {
+    const config = withChanges(ordered, changes);
+    return this.#options.stages?.appliedTo(config) ?? config;
   }
 
   async #instanceOf({ model }: StreamConfig): Promise<string> {
@@ -280,7 +288,7 @@ export class HostStreams {
       const isBulk = stream.input.bulk !== undefined;
       // It has got a detector of its own meanwhile.
       if (!isBulk && stream.config.model !== undefined) return false;
-      const config = isBulk ? ordered : withChanges({ ...ordered, model: undefined }, own.changes);
+      const config = isBulk ? ordered : this.#applied({ ...ordered, model: undefined }, own.changes);
       const isRead = stream.isOpen || stream.state === 'pausing';
       const to: Arrangement = {
         config,
@@ -304,7 +312,7 @@ export class HostStreams {
     if (stream.input.bulk !== undefined) return { isInPlace: true, isSamePicture: true, pace: null };
     const ordered = this.orderedConfig(stream);
     const specOf = (name: string): ModelSpec => this.#runtime.specOf(name);
-    const [first, second] = [withChanges(ordered, a.changes), withChanges(ordered, b.changes)];
+    const [first, second] = [this.#applied(ordered, a.changes), this.#applied(ordered, b.changes)];
     const onA = { config: first, instance: a.instance, beside: { instance: b.instance, skip: second.skip } };
     const onB = { config: second, instance: b.instance, beside: { instance: a.instance, skip: first.skip } };
     return {
@@ -398,7 +406,7 @@ export class HostStreams {
     spec: ModelSpec = this.#runtime.spec,
     sharedWidth = 0,
   ): Promise<StreamInput> {
-    const need = this.#pictureNeed(config.id);
+    const need = this.#pictureNeed(config);
     const shared = need?.maxWidth === null ? need : { maxWidth: Math.max(sharedWidth, need?.maxWidth ?? 0) };
     const input = await this.#resolved(config, sharedWidth === 0 ? need : shared, spec);
     const picture = this.#videoSizes.get(config.id) ?? input.picture;
@@ -464,26 +472,15 @@ export class HostStreams {
     sinks.addPictureSink(config.id, video);
   }
 
-  #pictureNeed(id: string): PictureNeed | null {
+  #pictureNeed({ id, stages = [] }: StreamConfig): PictureNeed | null {
     const { sinks, preview } = this.#options.config;
     if (sinks.some((sink) => sink.type === 'video' && sink.streams.includes(id))) return { maxWidth: null };
-    return preview.picture === 'source' ? { maxWidth: preview.width } : null;
+    const widths = [
+      ...(preview.picture === 'source' ? [preview.width] : []),
+      ...(stages.length > 0 ? [LOOKED_AT_WIDTH] : []),
+    ];
+    return widths.length === 0 ? null : { maxWidth: Math.max(...widths) };
   }
-}
-
-/** @throws CONFIG_INVALID for settings that choose frames, or another source. */
-function requirePushable({ id, source, every, maxFps }: StreamConfig): void {
-  const wrong = source !== PUSHED ? 'source' : every !== 1 ? 'every' : maxFps === undefined ? null : 'maxFps';
-  if (wrong === null) return;
-  throw new SightlineError(
-    'CONFIG_INVALID',
-    `stream "${id}": ${wrong}: the program hands over each picture of this stream; leave it out`,
-  );
-}
-
-/** `auto` loses no picture: each has a caller who waits for its result. */
-function pushPolicy({ policy }: StreamConfig): StreamInput['policy'] {
-  return policy === 'live' ? 'live' : 'file';
 }
 
 /** Names an input as its settings do, not by the values of their placeholders. */

@@ -7,7 +7,7 @@ import { type OverlaidStreams, overlaid, overlayEntryOf, type WantedStream } fro
 import type { OverlayFile } from './overlay/overlay-file.ts';
 
 /** Sections that a running pipeline takes from a file that is read again. */
-const RELOADED: ReadonlySet<string> = new Set(['streams', 'defaults', 'description', 'placeholders']);
+const RELOADED: ReadonlySet<string> = new Set(['streams', 'defaults', 'stages', 'description', 'placeholders']);
 
 export interface SettingsSources {
   /** Path of the pipeline file. */
@@ -110,18 +110,14 @@ export class LayeredSettings {
           ? null
           : { path: overlay.path, streams: overlay.streams, notes: this.wanted.notes, problem: overlay.problem },
       keepingProblem: this.problem,
-      effective: { ...this.#atStart, defaults: this.defaults, streams: now.map(({ config }) => config) },
+      effective: {
+        ...this.#atStart,
+        stages: this.#file.stages,
+        defaults: this.defaults,
+        streams: now.map(({ config }) => config),
+      },
       paused: now.filter(({ isPaused }) => isPaused).map(({ config }) => config.id),
       needsRestart: this.needsRestart,
     };
   }
-}
-
-/** The error of a reset of a stream that the overlay does not change. */
-export function notOverlaid(id: string, changed: readonly string[]): SightlineError {
-  return new SightlineError(
-    'STREAM_NOT_FOUND',
-    `the overlay changes no stream "${id}"; it changes ${changed.join(', ') || 'none'}`,
-    { id },
-  );
 }

@@ -92,7 +92,7 @@ export class NamedModels {
     const { config, environment, onNotice } = this.#options;
     requireModelMemory(`models.${name}`);
     const request = { model: config.models[name]!, batch: config.batch, environment, onNotice };
-    await loadBeside(runtime, name, request, name);
+    await loadBeside(runtime, name, request, { recordAs: name });
     return name;
   }
 }

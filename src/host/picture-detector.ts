@@ -9,7 +9,8 @@ import type { Runtime } from '../runtime/runtime.ts';
 import { PictureFeed } from '../runtime/stream/picture-feed.ts';
 import type { BulkWork } from '../runtime/stream/stream-port.ts';
 import { FILE_BOX_STEPS } from '../sinks/result-line.ts';
-import { type HostStreams, PUSHED } from './host-streams.ts';
+import type { HostStreams } from './host-streams.ts';
+import { PUSHED } from './push-source.ts';
 
 /** What was found in one picture. */
 export interface PictureResult {

@@ -32,7 +32,8 @@ import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { openSinks } from '../runtime/results/open-sinks.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
-import type { Runtime, RuntimeReport } from '../runtime/runtime.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import type { RuntimeReport } from '../runtime/runtime-options.ts';
 import { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { isTracked } from '../runtime/stream/stream-analytics.ts';
 import type { FakeDetect } from '../runtime/stream/stream-port.ts';
@@ -42,11 +43,13 @@ import { modelSpec } from '../store/manifests.ts';
 import { PowerMeter } from '../telemetry/power-meter.ts';
 import type { Tracing } from '../telemetry/tracing/open-tracing.ts';
 import { EarlyEvents } from './early-events.ts';
+import { HostStages } from './host-stages.ts';
 import { HostStreams } from './host-streams.ts';
-import { LayeredSettings, notOverlaid, type SettingsSources } from './layered-settings.ts';
+import { LayeredSettings, type SettingsSources } from './layered-settings.ts';
 import { ModelChoice } from './model-choice.ts';
 import { NamedModels } from './named-models.ts';
 import { openRecorder } from './open-recorder.ts';
+import { notOverlaid, overlayTrouble } from './overlay/overlay.ts';
 import { isPictureStream } from './picture-detector.ts';
 import { SourceRules } from './source-rules.ts';
 import { type Convergence, convergenceText, StreamReconciler } from './stream-reconciler.ts';
@@ -87,6 +90,7 @@ export class PipelineHost implements RuntimePort {
   readonly streams: HostStreams;
   readonly rules: StreamRules;
   readonly #settings: LayeredSettings;
+  readonly #stages: HostStages;
   readonly #reloads = new KeyedMutex();
   /** A random text for the settings of each stream. A hash would let those who may not see a password test guesses of it. */
   readonly #tags = new Map<string, { readonly config: StreamConfig; readonly tag: string }>();
@@ -116,8 +120,10 @@ export class PipelineHost implements RuntimePort {
     early: EarlyEvents,
     authorities: string | null,
     models: NamedModels,
+    stages: HostStages,
   ) {
     this.runtime = runtime;
+    this.#stages = stages;
     models.runIn(runtime);
     this.#signal = signal;
     this.#sinks = sinks;
@@ -125,14 +131,14 @@ export class PipelineHost implements RuntimePort {
     this.#early = early;
     const settings = new LayeredSettings(config, sources ?? null);
     this.#settings = settings;
-    settings.overlay?.onTrouble((problem) => this.#onOverlayTrouble(problem));
+    settings.overlay?.onTrouble((problem) => runtime.emitEvent(...overlayTrouble(problem)));
     const sourceRules = new SourceRules({
       ...{ fleet: config.fleet, authorities, admitOther: admit },
       isOwn: (source) => ownSources?.has(source) ?? settings.ownsSource(source),
     });
     this.streams = new HostStreams({
       ...{ runtime, config, sinks, environment, onNotice, limits: config.limits, sourceRules, models },
-      modelOf: (stream) => this.#choice.modelOf(stream),
+      ...{ stages, modelOf: (stream) => this.#choice.modelOf(stream) },
       signal: () => this.#signal,
       placeholders: () => settings.file.placeholders?.sources,
     });
@@ -227,11 +233,11 @@ export class PipelineHost implements RuntimePort {
 
   static async #open(config: PipelineConfig, context: HostContext): Promise<PipelineHost> {
     const { environment, stdout, onNotice, incidents, signal, fakeDetect, tracing } = context;
-    const { caFile } = config.tls;
-    const authorities = caFile === undefined ? null : readAuthorities(caFile, 'tls.caFile');
+    const authorities = config.tls.caFile === undefined ? null : readAuthorities(config.tls.caFile, 'tls.caFile');
     const ffmpeg = await openFfmpeg(environment, onNotice, config.decoder);
     const own = modelSpec(await loadConfigured(config.model, environment));
     const models = await NamedModels.open({ config, environment, onNotice }, own);
+    const stages = new HostStages({ batch: config.batch, environment, onNotice, classes: own.classes });
     const early = new EarlyEvents(onNotice);
     const sinks = await openSinks(resolvedSinks(config), {
       classes: own.classes,
@@ -244,16 +250,17 @@ export class PipelineHost implements RuntimePort {
       },
       onNotice: (text) => early.add('sink-notice', text, {}),
     });
-    let runtime: Runtime;
+    let runtime: Runtime | undefined;
     try {
       const options = { ...config, sinks, ffmpeg, environment, onNotice, incidents, signal, fakeDetect };
       runtime = await openRuntime({ ...options, tracer: tracing?.frames });
+      await stages.use(runtime, config.stages);
     } catch (error) {
       sinks.markCutShort();
-      await sinks.close();
+      await (runtime?.stop() ?? sinks.close());
       throw error;
     }
-    return new PipelineHost(runtime, config, sinks, context, early, authorities, models);
+    return new PipelineHost(runtime, config, sinks, context, early, authorities, models, stages);
   }
 
   /**
@@ -281,13 +288,14 @@ export class PipelineHost implements RuntimePort {
     return this.#reloads.run('', async () => {
       const before = this.placeholders?.sources;
       this.#settings.setFile(file);
+      const fault = await this.#stages.follow(this.runtime, this.streams, file.stages);
       const now = this.placeholders?.sources;
       const outcome = await this.#reconciler.converge(
         (source) => before?.has(source) === true && before.get(source) !== now?.get(source),
       );
       const { needsRestart, wanted } = this.#settings;
       const restart = needsRestart.length === 0 ? '' : `; only a restart applies ${needsRestart.join(', ')}`;
-      const text = `the pipeline file was read again; ${convergenceText(outcome)}${restart}`;
+      const text = `the pipeline file was read again; ${convergenceText(outcome)}${restart}${fault}`;
       this.runtime.emitEvent('settings-reloaded', undefined, text);
       for (const note of wanted.notes) this.runtime.emitEvent('overlay-failed', undefined, note);
       return outcome;
@@ -305,16 +313,6 @@ export class PipelineHost implements RuntimePort {
       const outcome = await this.#reconciler.converge();
       this.runtime.emitEvent('settings-reloaded', undefined, `the overlay was reset; ${convergenceText(outcome)}`);
     });
-  }
-
-  #onOverlayTrouble(problem: string | null): void {
-    if (problem === null) this.runtime.emitEvent('overlay-recovered', undefined, 'changes of streams are kept again');
-    else
-      this.runtime.emitEvent(
-        'overlay-failed',
-        undefined,
-        `${problem}; changes of streams take effect, but they will be lost at a restart`,
-      );
   }
 
   report(): ReturnType<Runtime['report']> {

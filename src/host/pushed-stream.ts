@@ -7,7 +7,8 @@ import { type ResultRecord, resultRecord } from '../protocol/result-record.ts';
 import { PictureFeed } from '../runtime/stream/picture-feed.ts';
 import { FILE_BOX_STEPS } from '../sinks/result-line.ts';
 import { parentOf, pictureOptions, type TraceOptions } from './call-options.ts';
-import { type HostStreams, PUSHED } from './host-streams.ts';
+import type { HostStreams } from './host-streams.ts';
+import { PUSHED } from './push-source.ts';
 
 /** About one pushed picture. */
 export interface PushOptions extends TraceOptions {

@@ -97,7 +97,7 @@ function inspectPlain(raw: unknown, variables: Variables | undefined): Inspected
   const others = faults.filter((fault) => !ofDefaults.includes(fault));
   const config = data ?? validPart(pipelineConfig, withDefaults(withValidDefaults(raw)));
   const references = [
-    ...(data === undefined ? [] : wrongChannels(data)),
+    ...(data === undefined ? [] : [...wrongChannels(data), ...unknownStages(data)]),
     ...(config === null ? [] : unknownModels(config, raw)),
   ];
   const all = [...ofDefaults, ...others, ...repeatedNames(raw), ...misplacedPlaceholders(raw), ...references];
@@ -185,6 +185,20 @@ function wrongChannels({ alerts, sinks }: z.output<typeof pipelineConfig>): stri
         ? []
         : [
             `alerts[${i}].to[${j}]: expected a sink that sends new events alone (send: [events]), of all streams: ${known}; received "${id}"`,
+          ],
+    ),
+  );
+}
+
+/** Returns a text for each second stage that a stream names and the pipeline does not have. */
+function unknownStages({ stages, streams }: z.output<typeof pipelineConfig>): string[] {
+  const names = stages.map(({ name }) => name);
+  return streams.flatMap(({ stages: wanted = [] }, i) =>
+    wanted.flatMap((name, j) =>
+      names.includes(name)
+        ? []
+        : [
+            `streams[${i}].stages[${j}]: expected a name of the section stages: ${names.join(', ') || 'there is none'}; received "${name}"`,
           ],
     ),
   );

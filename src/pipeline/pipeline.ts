@@ -11,6 +11,7 @@ import { whole } from '../config/number.ts';
 import type { Placeholders } from '../config/placeholders.ts';
 import { requestsConfig } from '../config/requests.ts';
 import { mayHoldPlaceholders } from '../config/schema-text.ts';
+import { stagesConfig } from '../config/stages.ts';
 import { streamConfig, streamDefaults } from '../config/stream.ts';
 import { tracingConfig } from '../config/tracing.ts';
 import { sinkConfig } from '../sinks/sink-kinds.ts';
@@ -85,6 +86,11 @@ export const pipelineConfig = z.strictObject({
     )
     .default({})
     .describe('Other detectors by name, each with settings as `model` has them, for `streams[].model`.'),
+  stages: stagesConfig
+    .default([])
+    .describe(
+      'Second stages: models on crops of the objects that are found, see docs/second-stages.md. Read again with the file.',
+    ),
   batch: batchConfig.prefault({}).describe('How frames of different streams are batched.'),
   lanes: whole(1, 64).optional().describe('Threads that read and preprocess; half the cores if absent.'),
   decoder: decoderConfig

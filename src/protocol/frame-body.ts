@@ -1,7 +1,7 @@
 /** The body of topic `detections`: the result of one frame. */
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { z } from 'zod';
-import type { Detection } from '../core/detection.ts';
+import type { Attribute, Detection } from '../core/detection.ts';
 import { CAPTURE_CLOCKS, CROSSING_DIRECTIONS, type PublishedFrame, RESULT_ORIGINS } from '../core/frame.ts';
 import { count, id, LAST_MS, mediaTimeUs, name } from './bounds.ts';
 import { MAX_COUNTERS, zoneCount } from './report.ts';
@@ -21,12 +21,21 @@ const px = z.number().min(-MAX_PX).max(MAX_PX);
 const sizePx = z.number().int().min(1).max(MAX_PX);
 const monoMs = z.number().min(0).max(LAST_MONO_MS);
 
+/** What second stages say of an object; vectors of embeddings stay on the host. */
+const attribute = z.object({
+  label: z.string().max(MAX_LABEL_CHARS).optional(),
+  score: z.number().min(0).max(1).optional(),
+  atUs: mediaTimeUs,
+} satisfies Record<Exclude<keyof Attribute, 'vector'>, z.ZodType>);
+
 const detection = z.object({
   classId: count,
   label: name.max(MAX_LABEL_CHARS),
   score: z.number().min(0).max(1),
   box: z.tuple([px, px, px, px]),
   trackId: count.optional(),
+  parent: count.optional(),
+  attributes: z.record(id, attribute).optional(),
   mask: z.object({ size: z.tuple([sizePx, sizePx]), counts: z.string().max(MAX_MASK_CHARS) }).optional(),
   keypoints: z.array(px).max(MAX_KEYPOINT_NUMBERS).optional(),
   angle: z.number().min(-90).max(90).optional(),

@@ -12,6 +12,7 @@ import type { LatencyCounts, LatencyHistogram, LatencyStage } from './latency.ts
 import { forStages, latencyCounts, latencyHistogram } from './latency.ts';
 import { type LoweredReport, loweredReport, type OverloadReport, overloadReport } from './overload.ts';
 import { type PowerFigures, powerFigures } from './power-report.ts';
+import { type SecondStageFigures, secondStageFigures } from './second-stage-report.ts';
 import { type TracingFigures, tracingFigures } from './tracing-figures.ts';
 
 /** Percentiles of `count` samples, in milliseconds; all 0 if there is none. */
@@ -422,7 +423,7 @@ const sinkReport = z.object({
 });
 
 /** The figures of a host: device, batches, processor, sinks. */
-export interface HostReport extends PowerFigures {
+export interface HostReport extends PowerFigures, SecondStageFigures {
   /** Seconds since its start. */
   readonly uptimeS: number;
   /** Processor cores of the machine. */
@@ -485,7 +486,7 @@ export const hostReport = z.object({
   batch: batchReport,
   overload: overloadReport.optional(),
   lowered: loweredReport.optional(),
-  ...powerFigures,
+  ...{ ...powerFigures, ...secondStageFigures },
   sinks: z.array(sinkReport).max(MAX_COUNTERS).optional(),
   stageHistograms: z.object(forStages(() => latencyHistogram)).optional(),
   failedInferences: count.optional(),

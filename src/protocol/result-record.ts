@@ -54,10 +54,12 @@ export function resultRecord(frame: Omit<PublishedFrame, 'times'>, boxSteps: num
 }
 
 export function roundDetection(detection: Detection, boxSteps: number): Detection {
-  const { classId, label, score, box, trackId, mask, keypoints, angle } = detection;
+  const { classId, label, score, box, trackId, parent, attributes, mask, keypoints, angle } = detection;
   const bare: Detection = { classId, label, score: roundScore(score), box: roundBox(box, boxSteps) };
   const rounded: { -readonly [K in keyof Detection]: Detection[K] } = bare;
   if (trackId !== undefined) rounded.trackId = trackId;
+  if (parent !== undefined) rounded.parent = parent;
+  if (attributes !== undefined) rounded.attributes = attributes;
   if (mask !== undefined) rounded.mask = mask;
   if (keypoints !== undefined) rounded.keypoints = roundKeypoints(keypoints, boxSteps);
   if (angle !== undefined) rounded.angle = Math.round(angle * ANGLE_STEPS) / ANGLE_STEPS;

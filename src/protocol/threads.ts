@@ -9,7 +9,7 @@ import type { SourceInput } from '../core/source.ts';
 import type { PtsUs } from '../core/units.ts';
 import type { WireError } from '../errors/sightline-error.ts';
 import type { SlotRingShape } from '../flow/slot-ring.ts';
-import type { View } from '../geometry/views.ts';
+import type { Rect, View } from '../geometry/views.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import type { StreamPackets } from './packets.ts';
 
@@ -201,6 +201,11 @@ export interface EngineInfo {
 /** Kernel id of a thread; null if the system does not provide it. */
 export type ThreadId = number | null;
 
+/** A part of a slot's full picture that becomes a model's input, in whole pixels. */
+export interface Crop extends Rect {
+  readonly pictureWidth: number;
+}
+
 export type ToInference =
   | { readonly type: 'attach'; readonly ring: RingHandle }
   | { readonly type: 'detach'; readonly ringId: number }
@@ -217,6 +222,8 @@ export type ToInference =
       readonly scoreThreshold: number;
       /** Somebody reads masks of one of the frames; absent: nobody does. */
       readonly masks?: boolean;
+      /** Of each slot, for a second stage: its inputs are cut from the full pictures. Boxes are then in pixels of these. */
+      readonly crops?: readonly Crop[];
     }
   | { readonly type: 'shutdown' };
 

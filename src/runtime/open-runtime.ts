@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import type { DecoderConfig } from '../config/decoder-config.ts';
 import { type PreviewConfig, previewConfig } from '../config/gateway.ts';
 import type { EngineName, ModelConfig, Provider } from '../config/model-config.ts';
+import { isReader, type ModelSpec } from '../core/model.ts';
 import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
@@ -9,11 +10,13 @@ import { unlessAborted } from '../flow/unless-aborted.ts';
 import { ENGINE_KINDS, kindOf } from '../infer/engine-kinds.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { comparisonText, type EngineChoice } from '../store/engine-choices.ts';
+import type { BatchSettings } from './inference/model-instance.ts';
 import { candidates } from './model/choose-engine.ts';
 import { type EngineOptions, prepareEngine } from './model/engine-request.ts';
 import { modelsAtHand } from './model/models-at-hand.ts';
 import { ResultSinks } from './results/result-sinks.ts';
-import { Runtime, type RuntimeOptions } from './runtime.ts';
+import { Runtime } from './runtime.ts';
+import type { RuntimeOptions } from './runtime-options.ts';
 
 export interface OpenOptions extends EngineOptions {
   readonly fakeDetect?: RuntimeOptions['fakeDetect'];
@@ -75,6 +78,8 @@ async function open(given: OpenOptions): Promise<Runtime> {
   const ffmpeg = options.ffmpeg ?? (await openFfmpeg(options.environment, options.onNotice, options.decoder));
   return onFirstEngine(options, (engine, choice) => {
     signal?.throwIfAborted();
+    const fault = notDetector(engine.model.spec);
+    if (fault !== null) throw new SightlineError('CONFIG_INVALID', `model: ${fault}`);
     return Runtime.start({
       ...options,
       incidents,
@@ -107,6 +112,12 @@ async function onFirstEngine<T>(
   throw new RangeError('no engine to try');
 }
 
+/** Returns why a model cannot find objects in frames; null if it can. */
+export function notDetector({ name, family }: Pick<ModelSpec, 'name' | 'family'>): string | null {
+  if (!isReader(family)) return null;
+  return `expected a detector; ${name} reads crops of objects (family ${family}): use it in the section stages`;
+}
+
 /** Counts cached files that had changed on the disk. */
 function damageTo(incidents: Incidents): (error: SightlineError) => void {
   return (error) => incidents.fail('model-check', error);
@@ -121,20 +132,21 @@ function comparisonFor(engine: EngineName, choice: EngineChoice | null): string 
  * Prepares another model and loads it beside those of a runtime, on the engine that its configuration names or `auto` finds.
  *
  * @param name - by which streams use it.
- * @param recordAs - see `BatchSettings`.
+ * @param as - see `BatchSettings`; what reads crops has one thread unless its settings say more.
  * @throws MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE
  */
 export function loadBeside(
   runtime: Runtime,
   name: string,
   given: EngineOptions,
-  recordAs?: string,
+  as: Pick<BatchSettings, 'recordAs' | 'readsCrops'> = {},
 ): Promise<EngineInfo> {
   const { model, batch } = given;
   const { timeoutMs, cacheResults, scoreThreshold } = model;
-  const batching = { ...batch, timeoutMs, cacheResults, recordAs };
+  const batching = { ...batch, timeoutMs, cacheResults: as.readsCrops === true ? 0 : cacheResults, ...as };
+  const threaded = as.readsCrops === true ? { ...model, threads: model.threads ?? 1 } : model;
   return onFirstEngine({ ...given, onDamaged: damageTo(runtime.incidents) }, (engine) =>
-    runtime.loadModel(name, { engine, batching, threads: inferenceThreads(model, engine), scoreThreshold }),
+    runtime.loadModel(name, { engine, batching, threads: inferenceThreads(threaded, engine), scoreThreshold }),
   );
 }
 

@@ -1,6 +1,4 @@
-import type { BatchConfig } from '../config/batch.ts';
-import type { PreviewConfig } from '../config/gateway.ts';
-import type { ModelConfig } from '../config/model-config.ts';
+import type { StageConfig } from '../config/stages.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import type { StreamSign } from '../core/blind-sign.ts';
 import { monoNowMs, systemClock } from '../core/clock.ts';
@@ -14,11 +12,10 @@ import { Listeners } from '../flow/listeners.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { StreamPackets } from '../protocol/packets.ts';
 import type { HostReport, StreamReport } from '../protocol/report.ts';
-import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.ts';
+import type { EngineInfo, RingHandle } from '../protocol/threads.ts';
 import { type CpuUse, cpuMsOf, readCpuUse } from '../telemetry/cpu-ledger.ts';
-import type { FrameTracer } from '../telemetry/frame-tracer.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
-import { busyOf, type OtherModel } from '../telemetry/judge-overload.ts';
+import { busyOf } from '../telemetry/judge-overload.ts';
 import { PartTimes } from '../telemetry/part-times.ts';
 import type { ModelInstance } from './inference/model-instance.ts';
 import { deviceReport, type LoadedModel, type LoadRequest, ModelInstances } from './inference/model-instances.ts';
@@ -30,48 +27,22 @@ import type { LaneClient } from './lane/lane-client.ts';
 import { LanePool } from './lane/lane-pool.ts';
 import { OverloadWatch } from './overload-watch.ts';
 import { MaskReaders } from './results/mask-readers.ts';
-import type { ResultSinks } from './results/result-sinks.ts';
+import type { RuntimeOptions, RuntimeReport } from './runtime-options.ts';
+import { SecondStages } from './stages/second-stages.ts';
+import { StreamStages } from './stages/stream-stages.ts';
 import type { Arrangement } from './stream/arrangement.ts';
 import { DEFAULT_INSTANCE, RuntimeStream } from './stream/runtime-stream.ts';
 import { neededScore, reportScoreOf } from './stream/stream-analytics.ts';
-import type { EventDetails, FakeDetect, StreamInput, StreamPort } from './stream/stream-port.ts';
+import type { EventDetails, StreamInput, StreamPort } from './stream/stream-port.ts';
 
 const REPORT_INTERVAL_MS = 1000;
-
-export interface RuntimeOptions {
-  readonly engine: EngineRequest;
-  /** The measured times by which engine `auto` chose, for the report. */
-  readonly comparison?: string | undefined;
-  readonly model: ModelConfig;
-  readonly batch: BatchConfig;
-  readonly preview: PreviewConfig;
-  readonly ffmpeg: FfmpegBinary;
-  readonly lanes: number;
-  readonly inferenceThreads: number;
-  readonly sinks: ResultSinks;
-  /** Counts exceptions of listeners. */
-  readonly incidents?: Incidents;
-  readonly fakeDetect?: FakeDetect | undefined;
-  readonly tracer?: FrameTracer | undefined;
-  /** Other detectors that could be used, for what a report says in an overload. */
-  readonly modelsAtHand?: (runtime: Pick<Runtime, 'spec' | 'engineInfo'>) => Promise<readonly OtherModel[]>;
-}
-
-/** The figures of all streams and of the host, made once a second. */
-export interface RuntimeReport {
-  /** Wall clock, milliseconds since 1970. */
-  readonly timeMs: number;
-  /** The figures of each stream. */
-  readonly streams: readonly StreamReport[];
-  /** The figures of this process. */
-  readonly host: HostReport;
-}
 
 /** Runs N streams on one device: threads, streams, batches, metrics. Reports everything that happens to listeners. */
 export class Runtime {
   /** The ffmpeg that decodes its streams. */
   readonly ffmpeg: FfmpegBinary;
   readonly overload: OverloadWatch;
+  readonly secondStages = new SecondStages();
   /** Where the time of frames goes between the times that each frame carries. */
   readonly partTimes = new PartTimes();
   readonly published: Listeners<PublishedFrame>;
@@ -229,6 +200,11 @@ export class Runtime {
     this.#retune();
     this.#countThreads();
     return info;
+  }
+
+  /** Replaces the second stages by those with these settings, each on a loaded model. @throws MODEL_NOT_FOUND */
+  useStages(stages: readonly { readonly config: StageConfig; readonly instance: string }[]): void {
+    this.secondStages.use(stages.map(({ config, instance }) => ({ config, model: this.#models.get(instance) })));
   }
 
   /**
@@ -425,6 +401,7 @@ export class Runtime {
       attach: (ring: RingHandle) => this.#models.attach(ring),
       detach: (ringId) => this.#models.detach(ringId),
       scheduler: this.#models,
+      stagesOf: (settings, classCount) => new StreamStages(() => this.secondStages.all, settings, classCount),
       event: (kind, stream, message, details) => this.emitEvent(kind, stream, message, details),
       onTarget: (id, event) => this.overload.onTarget(id, event),
       room: (stream, { policy, bulk, isKeptFromSinks = false }) =>
@@ -451,17 +428,19 @@ export class Runtime {
     const needed = streams.map(({ config, input, instance }) =>
       neededScore(config, reportScoreOf(config, input, this.#models.get(instance).scoreThreshold)),
     );
-    const loaded = this.#models.all.map((model) => model.scoreThreshold);
+    const detectors = this.#models.all.filter(({ model }) => !model.readsCrops);
+    const loaded = detectors.map((model) => model.scoreThreshold);
     const scoreThreshold = Math.min(...loaded, ...needed, ...this.#shadows.neededScores);
-    for (const { model } of this.#models.all) {
+    for (const { model } of detectors) {
       model.servesLive = streams.some(({ instance, input }) => instance === model.name && input.policy === 'live');
       model.scoreThreshold = scoreThreshold;
     }
   }
 
   #countThreads(): void {
-    // All of them together run as many batches as the one with the most, see `FairShare`.
-    this.#meter.inferThreads = Math.max(1, ...this.#models.all.map(({ threads }) => threads));
+    // All detectors together run as many batches as the one with the most, see `FairShare`.
+    const threads = this.#models.all.map(({ model, threads: own }) => (model.readsCrops ? 0 : own));
+    this.#meter.inferThreads = Math.max(1, ...threads);
   }
 
   /** Sends an event to the listeners. */
@@ -494,6 +473,7 @@ export class Runtime {
       batch: this.#own.model.report(),
       stageHistograms: this.partTimes.stageHistograms,
       failedInferences: this.partTimes.failedFrames,
+      ...(this.secondStages.all.length === 0 ? {} : { secondStages: this.secondStages.reports(now) }),
     };
     this.#report = { timeMs: Date.now(), streams, host };
     this.reports.emit(this.#report);

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { MODEL_FAMILIES, MODEL_TASKS, type ModelFamily, taskOf } from '../core/model.ts';
+import {
+  MODEL_FAMILIES,
+  MODEL_TASKS,
+  type ModelFamily,
+  READER_FAMILIES,
+  type ReaderFamily,
+  taskOf,
+} from '../core/model.ts';
 
 const SOURCE_PATTERN = /^(npm:(@[^/@#]+\/)?[^/@#]+@[^@#/]+#[^#]+|https:\/\/[^\s]+|file:[^\s].*)$/;
 
@@ -84,8 +91,10 @@ const networkInput = z.strictObject({
 
 const averagePrecision = z.number().min(0).max(1);
 
-/** Sets of output names that the decode function of a family accepts; for `gfl` see `gflOutputs`. */
-const OUTPUT_NAMES: Readonly<Record<Exclude<ModelFamily, 'gfl'>, readonly (readonly string[])[]>> = {
+/** Sets of output names that the decode function of a family accepts; for `gfl` see `gflOutputs`. Those of `heads` are its heads. */
+const OUTPUT_NAMES: Readonly<
+  Record<Exclude<ModelFamily | ReaderFamily, 'gfl' | 'heads'>, readonly (readonly string[])[]>
+> = {
   centernet: [['detections']],
   yolox: [['predictions']],
   yolov5: [['predictions']],
@@ -100,6 +109,9 @@ const OUTPUT_NAMES: Readonly<Record<Exclude<ModelFamily, 'gfl'>, readonly (reado
   'yolov8-obb': [['predictions']],
   rtmpose: [['x', 'y']],
   classifier: [['logits'], ['probabilities']],
+  ctc: [['scores']],
+  slots: [['scores']],
+  embedding: [['vector']],
 };
 
 /** Returns the outputs of a `gfl` detector: two for each stride that the manifest names. */
@@ -115,7 +127,7 @@ function gflOutputs(names: readonly string[]): string[] {
 export const manifestSchema = z
   .strictObject({
     name: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/, 'expected lower-case letters, digits, dots and dashes'),
-    family: z.enum(MODEL_FAMILIES).describe('Selects the decode function for the outputs.'),
+    family: z.enum([...MODEL_FAMILIES, ...READER_FAMILIES]).describe('Selects the decode function for the outputs.'),
     task: z.enum(MODEL_TASKS).optional().describe('What it finds; that of its family, which is the default.'),
     keypoints: z
       .int()
@@ -158,9 +170,14 @@ export const manifestSchema = z
     input: networkInput,
     outputs: z
       .record(z.string(), z.string())
-      .describe('Maps the name that the decode function uses to the name in the file.'),
+      .refine((outputs) => Object.keys(outputs).length > 0, 'expected at least one output')
+      .describe(
+        'Maps the name that the decode function uses to the name in the file; of family heads, the attribute that each gives.',
+      ),
     batch: z.union([z.literal('free'), z.int().positive()]).describe('Batch sizes that the published file takes.'),
-    classes: z.union([z.literal('coco-80'), z.array(z.string().min(1)).min(1)]),
+    classes: z
+      .union([z.literal('coco-80'), z.array(z.string().min(1)).min(1)])
+      .describe('Of family heads: those of all heads, one after the other. Of a reader of text: its characters.'),
     nmsIou: z.number().gt(0).max(1).nullable().describe('IoU for suppression; null if the network needs none.'),
     scoreThreshold: z.number().min(0).max(1).describe('Default threshold: boxes with a lower score are not reported.'),
     maxDetections: z.int().positive().describe('Maximum number of boxes per frame.'),
@@ -171,6 +188,7 @@ export const manifestSchema = z
   })
   .superRefine((manifest, context) => {
     const names = Object.keys(manifest.outputs);
+    if (manifest.family === 'heads') return;
     const sets = manifest.family === 'gfl' ? [gflOutputs(names).sort()] : OUTPUT_NAMES[manifest.family];
     const expected = sets.map((set) => set.join(', '));
     if (!expected.includes(names.sort().join(', '))) {

@@ -86,11 +86,13 @@ export function modelSpec(manifest: Manifest): ModelSpec {
   const { width, height, resize } = manifest.input;
   const input = { width, height, resize };
   const { ap, apByFfmpeg } = { ap: 0, apByFfmpeg: null, ...manifest.reported };
+  const heads = family === 'heads' ? { heads: Object.keys(manifest.outputs) } : {};
   const resizeBy = apByFfmpeg !== null && ap - apByFfmpeg > MAX_AP_LOSS ? 'sharp' : 'ffmpeg';
   const { keypoints } = manifest;
   const task = taskOf(family);
   return {
     ...{ name, family, input, classes, nmsIou, scoreThreshold, maxDetections, classesPerBox, resizeBy },
+    ...heads,
     ...(task === 'boxes' ? {} : { task }),
     ...(keypoints === undefined ? {} : { keypoints }),
   };

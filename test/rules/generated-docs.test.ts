@@ -6,6 +6,7 @@ import { programFor } from '../../src/cli/program.ts';
 import { ERROR_CODES, type ErrorCode } from '../../src/errors/error-codes.ts';
 import { ROUTE_ACCESS } from '../../src/gateway/access/route-access.ts';
 import { statusOf } from '../../src/gateway/http-errors.ts';
+import { SKIP_REASONS } from '../../src/protocol/second-stage-report.ts';
 import { everyMetric } from '../support/every-metric.ts';
 import { ProtocolSources } from '../support/protocol-tables.ts';
 
@@ -54,6 +55,13 @@ describe('docs/errors.md', () => {
   });
 });
 
+describe('docs/second-stages.md', () => {
+  it('has each reason for which an object is not looked at', () => {
+    const rows = Object.entries(SKIP_REASONS).map(([reason, doc]) => `| \`${reason}\` | ${doc} |`);
+    expectGenerated('docs/second-stages.md', 'skip-reasons', ['| reason | meaning |', '|---|---|', ...rows]);
+  });
+});
+
 describe('docs/rest.md', () => {
   it('has each route with its role as in the source, and what it answers', () => {
     const answers = lastCells('docs/rest.md');
@@ -78,6 +86,8 @@ describe('docs/reports.md', () => {
       'Host report',
       [
         'HostReport',
+        'SecondStageFigures',
+        'SecondStageReport',
         'DeviceReport',
         'BatchReport',
         'GpuReport',

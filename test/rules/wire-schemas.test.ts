@@ -26,7 +26,7 @@ type Shape<T> = T extends readonly (infer E)[]
   : T extends object
     ? string extends keyof T
       ? 'record'
-      : { readonly [K in keyof T]: K extends 'dropped' | 'lost' | 'blindMs' ? 'counts' : Shape<T[K]> }
+      : { readonly [K in keyof T]: K extends 'dropped' | 'skipped' | 'lost' | 'blindMs' ? 'counts' : Shape<T[K]> }
     : T;
 /** As `Shape`, with every key required: of a type that lacks an optional key the other could take the place. */
 type Whole<T> = T extends readonly (infer E)[]
@@ -34,7 +34,7 @@ type Whole<T> = T extends readonly (infer E)[]
   : T extends object
     ? string extends keyof T
       ? 'record'
-      : { readonly [K in keyof T]-?: K extends 'dropped' | 'lost' | 'blindMs' ? 'counts' : Whole<T[K]> }
+      : { readonly [K in keyof T]-?: K extends 'dropped' | 'skipped' | 'lost' | 'blindMs' ? 'counts' : Whole<T[K]> }
     : T;
 
 // The types that an editor shows are written out, since those that TypeScript derives from a schema have no comments. `npm run types`

@@ -97,6 +97,12 @@ export function hostReport(): HostReport {
       publish: histogram({ 1.2: 960 }, 1000),
     },
     failedInferences: 7,
+    secondStages: [
+      {
+        ...{ name: 'plate', model: 'plate-text', engine: 'onnx f32', wanted: 40, looked: 31, inFlight: 2, fps: 3.2 },
+        ...{ skipped: { max: 4, stale: 3 }, latencyMs: { p50: 14, p99: 61 }, batches: { 1: 11, 4: 5 } },
+      },
+    ],
     batch: {
       histogram: { 1: 120, 2: 310, 4: 205 },
       maxBatch: 4,

@@ -1,4 +1,4 @@
-import type { ModelFamily, OutputTensor } from '../../core/model.ts';
+import { isReader, type ModelFamily, type OutputTensor, type ReaderFamily } from '../../core/model.ts';
 
 /** Difference between a compiled model and its source for one output. */
 export interface VerifyRow {
@@ -38,7 +38,7 @@ const SHARE = 80;
  * is lost, and its score counts as the difference.
  */
 export function compareOutputs(
-  family: ModelFamily,
+  family: ModelFamily | ReaderFamily,
   source: readonly Outputs[],
   compiled: readonly Outputs[],
 ): VerifyRow[] {
@@ -50,7 +50,7 @@ export function compareOutputs(
   };
   for (const [index, expected] of source.entries()) {
     const received = compiled[index]!;
-    if (BY_CELL.has(family)) {
+    if (isReader(family) || BY_CELL.has(family)) {
       for (const [name, output] of expected) gauge(name).compareAll(output, received.get(name)!);
     } else {
       const [before, after] = [toRows(family, expected), toRows(family, received)];

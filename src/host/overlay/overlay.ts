@@ -3,8 +3,10 @@ import { z } from 'zod';
 import { check } from '../../config/check.ts';
 import { type StreamConfig, streamConfig } from '../../config/stream.ts';
 import { ID_PATTERN } from '../../core/ids.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
 import { parseStream } from '../../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../../pipeline/pipeline.ts';
+import type { EventKind } from '../../protocol/feed.ts';
 
 type Settings = Readonly<Record<string, unknown>>;
 
@@ -151,4 +153,23 @@ function usualSettings(id: string, source: string, defaults: Settings): Settings
   } catch {
     return {};
   }
+}
+
+/** Makes the error of a stream that an overlay says nothing of. @param changed - those of which it does. */
+export function notOverlaid(id: string, changed: readonly string[]): SightlineError {
+  return new SightlineError(
+    'STREAM_NOT_FOUND',
+    `the overlay changes no stream "${id}"; it changes ${changed.join(', ') || 'none'}`,
+    { id },
+  );
+}
+
+/** Makes the event of a problem with the overlay, or of its end. */
+export function overlayTrouble(problem: string | null): readonly [kind: EventKind, stream: undefined, message: string] {
+  if (problem === null) return ['overlay-recovered', undefined, 'changes of streams are kept again'];
+  return [
+    'overlay-failed',
+    undefined,
+    `${problem}; changes of streams take effect, but they will be lost at a restart`,
+  ];
 }

@@ -1,10 +1,11 @@
 import { monoNowMs } from '../../core/clock.ts';
-import { inputKey, type ModelSpec, type OutputTensor } from '../../core/model.ts';
+import { inputKey, isReader, type ModelSpec, type OutputTensor } from '../../core/model.ts';
 import { SlotRing, viewsFor } from '../../flow/slot-ring.ts';
 import { type InferenceEngine, ROWS_OUTPUT } from '../../infer/inference-engine.ts';
 import { finishRows } from '../../postprocess/finish-rows.ts';
 import type { MaskInput } from '../../postprocess/finish-task.ts';
 import { mergeViews, type ViewRows } from '../../postprocess/merge-views.ts';
+import { cropPlacement, cutCrop } from '../../preprocess/cut-crop.ts';
 import type { FromInference, RingHandle, ToInference } from '../../protocol/threads.ts';
 
 /** A family's decode function: converts raw outputs of a batch to packed rows per input, in model pixels. */
@@ -17,7 +18,7 @@ export type DecodeOutputs = (
 
 type Batch = Extract<ToInference, { type: 'batch' }>;
 /** Model inputs to run: the slot of each, and which of the slot's views it is. */
-interface Inputs extends Pick<Batch, 'ringIds' | 'slots' | 'callSize' | 'scoreThreshold' | 'masks'> {
+interface Inputs extends Pick<Batch, 'ringIds' | 'slots' | 'callSize' | 'scoreThreshold' | 'masks' | 'crops'> {
   /** Absent if each slot has one input, which shows the picture as a whole. */
   readonly views?: readonly number[];
 }
@@ -94,8 +95,8 @@ export class BatchRunner {
 
   /** Returns the batch itself if each of its slots has one input that shows the picture as a whole. */
   #inputsOf(batch: Batch): Inputs {
-    const { ringIds, slots } = batch;
-    if (ringIds.every((ringId) => this.#ring(ringId).shape.views === undefined)) return batch;
+    const { ringIds, slots, crops } = batch;
+    if (crops !== undefined || ringIds.every((ringId) => this.#ring(ringId).shape.views === undefined)) return batch;
     const all = slots.flatMap((slot, i) => {
       const ringId = ringIds[i]!;
       const { shape } = this.#ring(ringId);
@@ -115,9 +116,17 @@ export class BatchRunner {
   }
 
   /** Runs one call with `callSize` inputs, or the remaining ones if fewer. */
-  #infer({ slots, ringIds, views, callSize, scoreThreshold }: Inputs, from: number): Promise<Outputs> {
+  #infer({ slots, ringIds, views, callSize, scoreThreshold, crops }: Inputs, from: number): Promise<Outputs> {
     // The only copy on this thread; the library does not accept shared memory.
     const memory = this.#engine.inputBuffer(callSize);
+    if (crops !== undefined) {
+      for (const [i, crop] of crops.slice(from, from + callSize).entries()) {
+        const input = memory.subarray(i * this.#inputBytes, (i + 1) * this.#inputBytes);
+        const picture = this.#ring(ringIds[from + i]!).picture(slots[from + i]!);
+        cutCrop(picture, crop.pictureWidth, crop, this.#spec, input);
+      }
+      return this.#engine.infer(callSize, scoreThreshold);
+    }
     slots.slice(from, from + callSize).forEach((slot, i) => {
       const view = views?.[from + i] ?? WHOLE;
       const ring = this.#ring(ringIds[from + i]!);
@@ -129,9 +138,15 @@ export class BatchRunner {
 
   /** @returns packed rows of each input of one call, in source pixels. */
   #finish(outputs: Outputs, inputs: Inputs, from: number): Float32Array[] {
-    const { slots, ringIds, views, callSize, scoreThreshold } = inputs;
+    const { slots, ringIds, views, callSize, scoreThreshold, crops } = inputs;
     const filled = slots.slice(from, from + callSize);
     const rows = this.#rowsOf(outputs, callSize, filled.length, scoreThreshold);
+    if (isReader(this.#spec.family)) return [...rows];
+    if (crops !== undefined)
+      return filled.map((_, i) => {
+        const crop = crops[from + i]!;
+        return finishRows(rows[i]!, this.#spec, cropPlacement(crop, this.#spec), crop);
+      });
     const prototypes = this.#spec.task === 'masks' ? outputs.get('prototypes') : undefined;
     const masksOf = (image: number, picture: MaskInput['picture']): MaskInput | undefined =>
       prototypes && { prototypes, image, picture, isWanted: inputs.masks === true };

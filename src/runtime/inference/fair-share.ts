@@ -6,13 +6,21 @@ import type { ModelInstance } from './model-instance.ts';
 const LONG_MS = 1000;
 /** Frames of each stream that a detector may be behind for having had none; more are not made up for. */
 const MOST_BEHIND = 2;
+/**
+ * Share of the inference time that second stages together get while frames wait. With none, objects of a busy camera would never be looked
+ * at; what they get the frames lose.
+ */
+export const STAGE_RATIO = 0.2;
+/** Inference time that the share is of; what is older counts half. */
+const SHARED_MS = 2000;
+
 /** When a detector that must wait looks again although no batch began or ended. */
 const LOOK_MS = 20;
 
 /** A detector with its streams. */
 interface Sharer {
   readonly streams: ReadonlyMap<string, { readonly policy: { readonly hasFloor?: boolean } }>;
-  readonly model: Pick<ModelInstance, 'isNamed' | 'pool' | 'callsInFlight' | 'freeThread' | 'batcher'>;
+  readonly model: Pick<ModelInstance, 'isNamed' | 'readsCrops' | 'pool' | 'callsInFlight' | 'freeThread' | 'batcher'>;
   /** Its loop. */
   run(): void;
 }
@@ -27,6 +35,8 @@ interface Running {
  * one with the most threads would alone, and the next batch is that of the one whose streams have had the fewest frames (start-time
  * fair queueing). Versions of one detector, as in a roll-out, are not held back. Requests and jobs, whose streams have no floor, wait for the
  * frames of all others, whichever detector these use, and take no turns from them.
+ *
+ * Second stages run while no frame waits, and else for `STAGE_RATIO` of the time at most.
  */
 export class FairShare {
   readonly #schedulers: () => readonly Sharer[];
@@ -34,6 +44,8 @@ export class FairShare {
   readonly #running = new Map<Batch, Running>();
   readonly #urgent = new Turns(true);
   readonly #others = new Turns(false);
+  /** Of late: time of batches of frames, and of crops. */
+  readonly #usedMs = { frames: 0, crops: 0 };
   readonly #held = new Set<Sharer>();
   #isWaking = false;
   #cancelLook: (() => void) | null = null;
@@ -45,10 +57,30 @@ export class FairShare {
 
   /** Whether it is a detector's turn; if it is not, its loop runs again when it may be. */
   mayRun(scheduler: Sharer): boolean {
-    const all = this.#schedulers();
-    if (all.length === 1) return true;
+    const every = this.#schedulers();
+    if (every.length === 1) return true;
+    const all = every.filter(({ model }) => !model.readsCrops);
+    if (scheduler.model.readsCrops) return this.#mayReadCrops(all) || this.#hold(scheduler);
     const sharers = all.filter(({ streams }) => streams.size > 0);
     if (sharers.length < 2 || !sharers.includes(scheduler) || this.#isTurnOf(scheduler, sharers)) return true;
+    return this.#hold(scheduler);
+  }
+
+  /** @param detectors - of frames. */
+  #mayReadCrops(detectors: readonly Sharer[]): boolean {
+    const isAnyWaiting = detectors.some(
+      ({ streams, model }) => streams.size > 0 && (model.batcher.waitingInputs > 0 || model.freeThread() === null),
+    );
+    const { frames, crops } = this.#usedMs;
+    return !isAnyWaiting || (!this.#isReadingCrops && crops <= STAGE_RATIO * (frames + crops));
+  }
+
+  get #isReadingCrops(): boolean {
+    for (const { by } of this.#running.values()) if (by.model.readsCrops) return true;
+    return false;
+  }
+
+  #hold(scheduler: Sharer): false {
     this.#held.add(scheduler);
     this.#cancelLook ??= this.#clock.setTimer(() => this.#wake(), LOOK_MS);
     return false;
@@ -56,7 +88,7 @@ export class FairShare {
 
   #isTurnOf(scheduler: Sharer, sharers: readonly Sharer[]): boolean {
     const oldestMs = this.#clock.now() - LONG_MS;
-    const running = [...this.#running.values()].filter(({ beganMs }) => beganMs > oldestMs);
+    const running = [...this.#running.values()].filter(({ beganMs, by }) => beganMs > oldestMs && !by.model.readsCrops);
     const isUrgent = scheduler.model.batcher.hasUrgent;
     // One that hangs is not waited for.
     const goesOn = (other: Sharer): boolean =>
@@ -74,15 +106,28 @@ export class FairShare {
   }
 
   began(scheduler: Sharer, batch: Batch): void {
-    this.#urgent.count(scheduler, batch);
-    this.#others.count(scheduler, batch);
+    if (!scheduler.model.readsCrops) {
+      this.#urgent.count(scheduler, batch);
+      this.#others.count(scheduler, batch);
+    }
     this.#running.set(batch, { by: scheduler, beganMs: this.#clock.now() });
     this.#wakeSoon();
   }
 
   ended(batch: Batch): void {
+    const began = this.#running.get(batch);
     this.#running.delete(batch);
+    if (began !== undefined)
+      this.#use(began.by.model.readsCrops ? 'crops' : 'frames', this.#clock.now() - began.beganMs);
     this.#wakeSoon();
+  }
+
+  #use(what: 'frames' | 'crops', ms: number): void {
+    const used = this.#usedMs;
+    used[what] += ms;
+    if (used.frames + used.crops <= SHARED_MS) return;
+    used.frames /= 2;
+    used.crops /= 2;
   }
 
   /** Not within the loop of another detector. */

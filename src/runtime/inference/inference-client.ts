@@ -133,9 +133,11 @@ export class InferenceClient {
     const batchId = this.#nextBatchId++;
     if (this.#batches.size === 0) this.#busyMs = 0;
     this.#batches.set(batchId, batch);
+    const crops = batch.frames.flatMap(({ crop }) => crop ?? []);
     this.#post({
       type: 'batch',
       batchId,
+      ...(crops.length === 0 ? {} : { crops }),
       ringIds: batch.frames.map(({ ring }) => ring.ringId),
       slots: batch.frames.map(({ slot }) => slot),
       callSize: batch.callSize,

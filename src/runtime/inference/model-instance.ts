@@ -30,6 +30,8 @@ export interface BatchSettings {
   readonly cacheResults: number;
   /** What results name as their detector; absent: nothing, it is the pipeline's own. */
   readonly recordAs?: string | undefined;
+  /** It is a second stage: it reads crops, and takes turns with what infers frames, see `FairShare`. */
+  readonly readsCrops?: boolean | undefined;
 }
 
 /** What to do with a free thread. Frames in `stale` were too old and are dropped for every kind. */
@@ -94,6 +96,10 @@ export class ModelInstance {
   /** Whether it is a detector that streams name. */
   get isNamed(): boolean {
     return this.#settings.recordAs !== undefined;
+  }
+
+  get readsCrops(): boolean {
+    return this.#settings.readsCrops === true;
   }
 
   get isReady(): boolean {

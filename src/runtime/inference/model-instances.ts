@@ -34,6 +34,7 @@ export class LoadedModel implements StreamModel {
     this.spec = engine.model.spec;
     this.threads = threads;
     this.scoreThreshold = scoreThreshold ?? this.spec.scoreThreshold;
+    if (this.model.readsCrops) this.model.scoreThreshold = this.scoreThreshold;
   }
 
   get model(): ModelInstance {

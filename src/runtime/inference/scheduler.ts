@@ -15,7 +15,7 @@ import { type BatchSettings, ModelInstance } from './model-instance.ts';
 
 /** What the scheduler reports, for telemetry and the log. */
 export interface SchedulerEvents {
-  /** An inference thread finished a batch that took `inferMs`, all its calls together. */
+  /** An inference thread finished a batch of frames that took `inferMs`, all its calls together. */
   onBusy(inferMs: number, times: BatchTimes): void;
   /** A batch failed; its thread may still run. Called once per batch. @param frames - of those that were being inferred. */
   onBatchFailed(error: SightlineError, frames: number): void;
@@ -260,7 +260,7 @@ export class Scheduler implements EnginePoolEvents {
 
   /** Drops a frame. Equal frames that waited for its result take their place in the queue. */
   #drop(frame: InFlightFrame, reason: DropReason): void {
-    if (reason === 'queue-full' || reason === 'stale') this.#shedder.onWasted();
+    if (!this.model.readsCrops && (reason === 'queue-full' || reason === 'stale')) this.#shedder.onWasted();
     const waiting = this.model.cache?.settle(frame, null);
     frame.owner.drop(frame, reason);
     if (waiting !== undefined) this.#requeue(waiting);
@@ -286,7 +286,9 @@ export class Scheduler implements EnginePoolEvents {
     const { inputs } = batch;
     const frames = batch.frames.length;
     const waitMs = frames === 0 ? 0 : beganMs - batch.frames[0]!.batchedMs;
-    this.#context.events.onBusy(busyMs, { frames, inputs, waitMs, inferMs: busyMs - postprocessMs, postprocessMs });
+    const times = { frames, inputs, waitMs, inferMs: busyMs - postprocessMs, postprocessMs };
+    // Second stages have figures of their own; these say whether the host keeps up with its frames.
+    if (!this.model.readsCrops) this.#context.events.onBusy(busyMs, times);
     const settled = this.model.observe(batch, busyMs);
     if (settled !== null) this.#context.events.onSettled(settled);
     this.#context.share.ended(batch);
@@ -307,7 +309,7 @@ export class Scheduler implements EnginePoolEvents {
   /** A batch failed, or its thread was lost. Frames of files are tried again. */
   onFailed(batch: Batch, error: SightlineError, wasRunning: boolean): void {
     this.#context.share.ended(batch);
-    this.#context.events.onBatchFailed(error, wasRunning ? batch.frames.length : 0);
+    this.#context.events.onBatchFailed(error, wasRunning && !this.model.readsCrops ? batch.frames.length : 0);
     // In reverse, since each frame is requeued before the others.
     for (const frame of batch.frames.toReversed()) {
       if (wasRunning) frame.failures += 1;

@@ -1,8 +1,9 @@
 import { basename, resolve } from 'node:path';
 import { type DetectorHints, type InferredDetector, inferDetector } from '../../compile/inspect/infer-detector.ts';
+import { type InferredReader, inferReader } from '../../compile/inspect/infer-reader.ts';
 import { type Outline, readOutline } from '../../compile/inspect/outline.ts';
 import { rankedClassCountOfFile } from '../../compile/inspect/ranked-classes.ts';
-import { taskOf } from '../../core/model.ts';
+import { isReader, type ResizeRule, taskOf } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { admitModelFile, type ModelRoots } from '../../store/admit-model.ts';
 import { COCO, cocoClasses, readLabels } from '../../store/class-names.ts';
@@ -37,8 +38,11 @@ export async function inferManifest(path: string, request: DetectorRequest): Pro
   const outline = await readOutline(path);
   const { labels, family, colours, range, resize } = settings;
   const listed = await listedClasses(labels, modelRoots);
-  const hints: DetectorHints = { family, colours, white: range, resize, inputSize, classCount: listed?.length };
-  const inferred = await withRankedClasses(await inferOrMeasure(outline, hints, request), path);
+  const hints = { colours, white: range, resize, inputSize, classCount: listed?.length };
+  const inferred =
+    family === undefined || isReader(family)
+      ? (inferReader(outline, { ...hints, family }) ?? (await detectorOf(outline, hints, request)))
+      : await detectorOf(outline, { ...hints, family }, request);
   const classes = listed ?? (await classesOf(inferred, labels, path));
   if (inferred.classCount !== null && classes.length !== inferred.classCount) {
     const source = labels === undefined ? 'its metadata names' : `--labels ${labels} has`;
@@ -77,6 +81,10 @@ export async function inferManifest(path: string, request: DetectorRequest): Pro
     maxDetections: isWhole ? MOST_CLASSES : 100,
     classesPerBox: 'best',
   };
+}
+
+async function detectorOf(outline: Outline, hints: DetectorHints, request: DetectorRequest): Promise<InferredDetector> {
+  return withRankedClasses(await inferOrMeasure(outline, hints, request), outline.path);
 }
 
 /** If the declared shapes are not sufficient, the network is run once to get the real ones. */
@@ -119,7 +127,7 @@ async function withRankedClasses(inferred: InferredDetector, path: string): Prom
  * on.
  */
 async function classesOf(
-  { classNames, classCount, family }: InferredDetector,
+  { classNames, classCount, family }: InferredDetector | InferredReader,
   labels: string | undefined,
   path: string,
 ): Promise<readonly string[]> {
@@ -141,7 +149,7 @@ function licenceOf(text: string | undefined): Manifest['licence'] {
   return name === undefined || url === undefined ? null : { name, url };
 }
 
-function fullRule(rule: InferredDetector['input']['resize']): Manifest['input']['resize'] {
+function fullRule(rule: ResizeRule): Manifest['input']['resize'] {
   const kernel = rule.kernel ?? 'antialiased-linear';
   if (rule.mode !== 'letterbox') return { ...rule, kernel };
   return { ...rule, kernel, rounding: rule.rounding ?? 'round' };

@@ -83,7 +83,9 @@ export function laneKey(
   const tuning = Object.entries(laneTuning(arrangement, specOf)).filter(
     ([key]) => !tunable.has(key as keyof LaneTuning),
   );
-  return JSON.stringify([readingOf(config), pixelKey(arrangement, specOf), tuning, inputs]);
+  // Their crops are cut from full pictures.
+  const isLookedAt = (config.stages?.length ?? 0) > 0;
+  return JSON.stringify([readingOf(config), pixelKey(arrangement, specOf), tuning, inputs, isLookedAt]);
 }
 
 /** Returns how a source is read. Settings that have no effect on a source of its kind are left out. */

@@ -3,6 +3,7 @@ import type { DropReason, FrameTimes, PublishedFrame } from '../../core/frame.ts
 import type { ModelSpec } from '../../core/model.ts';
 import type { MonoMs } from '../../core/units.ts';
 import type { SightlineError } from '../../errors/sightline-error.ts';
+import { settlesWithin } from '../../flow/settles-within.ts';
 import { inTrace } from '../../flow/trace-context.ts';
 import { type RowKind, unpackRows } from '../../geometry/task-rows.ts';
 import type { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
@@ -13,17 +14,28 @@ import type { PreparedSettings } from './prepared-settings.ts';
 import type { PreviewPairs } from './preview-pairs.ts';
 import type { AnalysedResult } from './stream-analytics.ts';
 import type { StreamPlace } from './stream-place.ts';
-import type { ScheduledStream, StreamPolicy, StreamPort } from './stream-port.ts';
+import type { FrameStages, Looks, ScheduledStream, StreamPolicy, StreamPort } from './stream-port.ts';
 
 /** Time of a stage that a frame has not reached. */
 const NOT_YET = 0 as MonoMs;
 
 const NO_ROWS = new Float32Array(0);
 
+/** Longest that a frame of a file waits for second stages, in case one neither answers nor is given up. */
+const LONGEST_LOOK_MS = 60_000;
+
+/** A frame that was analysed, and waits for second stages or for frames before it. */
+interface HeldFrame {
+  readonly frame: InFlightFrame;
+  readonly analysed: AnalysedResult;
+  readonly looks: Looks | null;
+  isReady: boolean;
+}
+
 /** What a ledger needs from the runtime. */
 export type LedgerPort = Pick<
   StreamPort,
-  'partTimes' | 'tracer' | 'event' | 'room' | 'publish' | 'ffmpeg' | 'fakeDetect' | 'scheduler'
+  'partTimes' | 'tracer' | 'event' | 'room' | 'publish' | 'ffmpeg' | 'fakeDetect' | 'scheduler' | 'stagesOf'
 >;
 
 /**
@@ -34,12 +46,13 @@ export type LedgerPort = Pick<
 export class FrameLedger implements FrameOwner, ScheduledStream {
   readonly id: string;
   readonly run: string;
-  /** Replaced as a whole, between two frames. */
-  settings: PreparedSettings;
+  #settings: PreparedSettings;
   /** The ring that the lane fills; null while there is none. */
   ring: FrameRing | null = null;
   /** Null while nobody watches the stream. */
   previews: PreviewPairs | null = null;
+  /** Null until second stages look at its objects. */
+  #stages: FrameStages | null = null;
   readonly #spec: RowKind & Pick<ModelSpec, 'classes'>;
   readonly #place: StreamPlace;
   /** Detector of the newest inferred result, see `InFlightFrame`. */
@@ -50,6 +63,8 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   readonly #wallNowMs: () => number;
   /** In the order of arrival. */
   readonly #frames: InFlightFrame[] = [];
+  /** Frames of a file that second stages look at, and those behind them. */
+  readonly #held: HeldFrame[] = [];
   /** The newest frame, while its stream cannot decide whether it must be inferred. */
   #undecided: InFlightFrame | null = null;
   #inFlight = 0;
@@ -74,13 +89,27 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   ) {
     this.id = id;
     this.run = run;
-    this.settings = settings;
+    this.#settings = settings;
     this.#spec = spec;
     this.#place = place;
     this.#telemetry = telemetry;
     this.#port = port;
     this.#now = now;
     this.#wallNowMs = wallNowMs;
+    this.settings = settings;
+  }
+
+  get settings(): PreparedSettings {
+    return this.#settings;
+  }
+
+  /** Replaced as a whole, between two frames. */
+  set settings(settings: PreparedSettings) {
+    this.#settings = settings;
+    const { config, input } = settings;
+    if (this.#stages !== null) this.#stages.retune(config);
+    else if (config.stages !== undefined && config.stages.length > 0 && input.bulk === undefined)
+      this.#stages = this.#port.stagesOf?.(config, this.#spec.classes.length) ?? null;
   }
 
   get intake(): Intake | null {
@@ -120,6 +149,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   pendingMs(nowMs: number): number {
     let sum = 0;
     for (const { status, meta } of this.#frames) if (status !== 'dropped') sum += nowMs - meta.decoded;
+    for (const { frame } of this.#held) sum += nowMs - frame.meta.decoded;
     return sum;
   }
 
@@ -235,20 +265,57 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   /** While it closes, what is inferred does not wait for slow sinks. */
   set isClosing(isClosing: boolean) {
     this.#isClosing = isClosing;
+    if (isClosing) {
+      this.#stages?.withdraw(this.id);
+      for (const held of this.#held) held.isReady = true;
+    }
     this.flush();
   }
 
   /** Publishes what is done, as far as no earlier frame waits, and sinks have room. */
   flush(most = Number.POSITIVE_INFINITY): void {
-    for (let n = 0; n < most && this.#frames.length > 0 && this.#frames[0]!.status !== 'waiting'; n++) {
-      if (this.#mustWait()) return;
+    for (let n = 0; n < most; n++) {
+      const isHeldReady = this.#held[0]?.isReady === true;
+      const isNextDone = this.#frames.length > 0 && this.#frames[0]!.status !== 'waiting';
+      if ((!isHeldReady && !isNextDone) || this.#mustWait()) return;
+      if (isHeldReady) {
+        const { frame, analysed, looks } = this.#held.shift()!;
+        if (!this.#isLeased) this.#discard(frame, 'lease-lost');
+        else this.#publish(frame, analysed, looks);
+        continue;
+      }
       const frame = this.#frames.shift()!;
       if (frame.status !== 'done') continue;
       // Another host may publish this stream by now, so a late result is dropped.
-      if (this.settings.input.lease?.isValid() === false) this.#discard(frame, 'lease-lost');
+      if (!this.#isLeased) this.#discard(frame, 'lease-lost');
       else if (frame.repeats !== null && frame.repeats.rows === null) this.#discard(frame, 'reference-lost');
-      else this.#publish(frame);
+      else this.#look(frame, this.#analyse(frame));
     }
+  }
+
+  get #isLeased(): boolean {
+    return this.settings.input.lease?.isValid() !== false;
+  }
+
+  /** Lets second stages look at a frame, and publishes it; a frame of a file waits for them, and for the frames before it. */
+  #look(frame: InFlightFrame, analysed: AnalysedResult): void {
+    const { policy, picture } = this.settings.input;
+    const isLive = policy === 'live';
+    const size = frame.ring.slots.shape.pictureBytes === 0 ? null : picture;
+    const looks = this.#stages?.look({ frame, picture: size, isLive }, analysed.detections) ?? null;
+    const isReady = looks === null || looks.isOver || this.#isClosing;
+    if (isReady && this.#held.length === 0) {
+      this.#publish(frame, analysed, looks);
+      return;
+    }
+    const held: HeldFrame = { frame, analysed, looks, isReady };
+    this.#held.push(held);
+    if (isReady) return;
+    void settlesWithin(looks.settled, LONGEST_LOOK_MS).then(() => {
+      held.isReady = true;
+      this.flush();
+      this.#resume();
+    });
   }
 
   #mustWait(): boolean {
@@ -296,10 +363,10 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
     this.settings.input.feed?.onRefused(meta.frame, droppedPicture(this.id, reason));
   }
 
-  #publish(inFlight: InFlightFrame): void {
+  #publish(inFlight: InFlightFrame, analysed: AnalysedResult, looks: Looks | null): void {
     const { meta, by } = inFlight;
     const { config, input } = this.settings;
-    const analysed = this.#analyse(inFlight);
+    const detections = this.#stages?.dress(analysed.detections, meta.ptsUs, looks) ?? analysed.detections;
     // A frame that was not inferred waits only for earlier frames.
     const batched = by === 'inferred' ? inFlight.batchedMs : meta.preprocessed;
     const times: FrameTimes = {
@@ -323,6 +390,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
       height: meta.height,
       by,
       ...analysed,
+      detections,
       times,
       ...(this.#model === null ? {} : { model: this.#model }),
       ...(input.lease === undefined ? {} : { fence: input.lease.fence }),

@@ -1,6 +1,7 @@
 import type { DropReason, ResultOrigin } from '../../core/frame.ts';
 import type { MonoMs } from '../../core/units.ts';
 import type { SlotMeta, SlotRing } from '../../flow/slot-ring.ts';
+import type { Crop } from '../../protocol/threads.ts';
 import type { TracedBatch, TracedFrame } from '../../telemetry/frame-tracer.ts';
 
 /** The ring that holds a frame. */
@@ -52,7 +53,9 @@ export interface InFlightFrame extends TracedFrame {
   model: string | null;
   /** Its rows are those of an equal picture. */
   isCached: boolean;
-  /** Users of its slot, which is released with the last one. Shared with the frame's shadow. */
+  /** The part of it that a second stage looks at; absent: it is a frame. */
+  readonly crop?: Crop;
+  /** Users of its slot, which is released with the last one. Shared with the frame's shadow and crops. */
   readonly slotUsers: { count: number };
 }
 

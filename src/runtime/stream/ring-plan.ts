@@ -8,6 +8,8 @@ import type { StreamInput, StreamModel } from './stream-port.ts';
  * Slots in addition to the queue and the inference threads: one being filled, one ready, one for a message in transit.
  */
 const SPARE_SLOTS = 3;
+/** Frames of a live stream whose full pictures second stages hold at once, in slots of their own. */
+export const LOOKED_FRAMES = 4;
 /** Size limit of a file's ring; the minimum number of slots may exceed it. */
 const FILE_RING_BYTES = 64 * 2 ** 20;
 
@@ -28,7 +30,11 @@ export interface RingPlan {
  * @param second - model with another input that shares the frames; null if there is none.
  */
 export function planRing(
-  { queueSize, ...settings }: Pick<StreamConfig, 'queueSize'> & ViewSettings,
+  {
+    queueSize,
+    stages = [],
+    ...settings
+  }: Pick<StreamConfig, 'queueSize'> & Partial<Pick<StreamConfig, 'stages'>> & ViewSettings,
   { policy, picture }: Pick<StreamInput, 'policy' | 'picture'>,
   { spec, inferenceCalls, inferenceInputs, handOverInputs }: RingDemand,
   second: ModelSpec | null = null,
@@ -47,7 +53,7 @@ export function planRing(
     pictureBytes: picture === null ? 0 : picture.width * picture.height * 3,
   };
   if (policy === 'live') {
-    const slots = queueSize + inferenceSlots + SPARE_SLOTS;
+    const slots = queueSize + inferenceSlots + SPARE_SLOTS + (stages.length === 0 ? 0 : LOOKED_FRAMES);
     return { shape: { slots, ...bytes }, refillAt: slots };
   }
   const affordable = Math.floor(

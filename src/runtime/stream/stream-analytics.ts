@@ -24,7 +24,7 @@ export type AnalysedResult = Pick<PublishedFrame, 'detections' | 'crossings' | '
 
 /** The settings that analytics depend on. */
 type Analysed = Pick<StreamConfig, 'track' | 'zones' | 'lines'> &
-  Partial<Pick<StreamConfig, 'labels' | 'skip' | 'maxFps' | 'events'>>;
+  Partial<Pick<StreamConfig, 'labels' | 'skip' | 'maxFps' | 'events' | 'stages'>>;
 
 /** An unseen object keeps its identity for at least this many frames, however slow the stream is. */
 const LOST_FRAMES = 2.5;
@@ -127,15 +127,26 @@ export function needsTracks({
   return track !== false || lines.length > 0 || events.some(ruleNeedsTracks);
 }
 
-/** Lines and rules need track ids and predicted boxes need tracks, so they enable the tracker. */
+/** Lines, rules and second stages need track ids and predicted boxes need tracks, so they enable the tracker. */
 export function isTracked(config: Analysed): boolean {
-  const { zones, skip } = config;
-  return needsTracks(config) || zones.length > 0 || (skip !== undefined && detectEveryOf(skip) !== null);
+  const { zones, skip, stages = [] } = config;
+  return (
+    needsTracks(config) || zones.length > 0 || stages.length > 0 || (skip !== undefined && detectEveryOf(skip) !== null)
+  );
+}
+
+/** Returns the media time after which an unseen track has ended. */
+export function lostMsOf({
+  track,
+  maxFps,
+}: Pick<StreamConfig, 'track'> & Partial<Pick<StreamConfig, 'maxFps'>>): number {
+  const frameMs = maxFps === undefined ? 0 : 1000 / maxFps;
+  const set = typeof track === 'object' ? track.lostMs : undefined;
+  return set ?? Math.max(TRACK_DEFAULTS.lostMs, LOST_FRAMES * frameMs);
 }
 
 function trackOptions({ track, maxFps }: Analysed, reportScore: number): ResolvedTrackOptions {
-  const frameMs = maxFps === undefined ? 0 : 1000 / maxFps;
-  const lostMs = Math.max(TRACK_DEFAULTS.lostMs, LOST_FRAMES * frameMs);
+  const lostMs = lostMsOf({ track, maxFps });
   return resolveTrackOptions({ lostMs, ...(typeof track === 'object' ? plain(track) : {}), reportScore });
 }
 

@@ -1,4 +1,5 @@
 import type { BatchStreamOptions } from '../../batch/micro-batcher.ts';
+import type { StreamConfig } from '../../config/stream.ts';
 import type { StreamSign } from '../../core/blind-sign.ts';
 import type { Detection } from '../../core/detection.ts';
 import type { PreviewPicture, PublishedFrame } from '../../core/frame.ts';
@@ -145,6 +146,47 @@ export interface FakeFrame {
 /** Gives the boxes of a frame, in source pixels, instead of those of the fake engine. It must not throw. */
 export type FakeDetect = (frame: FakeFrame) => readonly Detection[];
 
+/** Looks of second stages at the objects of a frame. */
+export interface Looks {
+  /** Each object was looked at or skipped. */
+  readonly isOver: boolean;
+  /** Resolves when they are over, or nobody shall wait for them. */
+  readonly settled: Promise<void>;
+}
+
+/** A frame whose objects second stages look at. */
+export interface LookedFrame {
+  readonly frame: InFlightFrame;
+  /** Size of its full picture; null if it has none. */
+  readonly picture: { readonly width: number; readonly height: number } | null;
+  /** It does not wait for them. */
+  readonly isLive: boolean;
+}
+
+/** Second stages on the objects of one stream. */
+export interface FrameStages {
+  /**
+   * Looks at the objects of a frame that are due. Call it once for each frame, in order.
+   *
+   * @returns the looks at a frame of a file, for `dress`; null if there are none, or if they take effect by themselves.
+   */
+  look(frame: LookedFrame, detections: readonly Detection[]): Looks | null;
+  /**
+   * Returns the detections of a frame with what is known of their tracks, and what was found in them. Call it once for each frame, in
+   * order, perhaps after `look` for later ones.
+   *
+   * @param looks - at the frame, which take effect now.
+   */
+  dress(detections: readonly Detection[], ptsUs: number, looks: Looks | null): readonly Detection[];
+  /** Skips the crops of a stream that wait for a batch, and holds no frame back. */
+  withdraw(streamId: string): void;
+  /** Takes other settings of the stream. */
+  retune(settings: StagedSettings): void;
+}
+
+/** Settings of a stream that second stages depend on. */
+export type StagedSettings = Pick<StreamConfig, 'stages' | 'zones' | 'track' | 'maxFps'>;
+
 /** What a stream needs from the runtime. */
 export interface StreamPort {
   /** Runs here, since functions cannot be sent to the thread of an engine. */
@@ -161,6 +203,8 @@ export interface StreamPort {
   attach(ring: RingHandle): void;
   detach(ringId: number): void;
   readonly scheduler: StreamScheduler;
+  /** @param classCount - of the stream's detector. Absent: there are no second stages. */
+  stagesOf?(settings: StagedSettings, classCount: number): FrameStages;
   event(kind: EventKind, stream: string, message: string, details?: EventDetails): void;
   /** A target is missed, or met again. */
   onTarget(stream: string, event: TargetEvent): void;

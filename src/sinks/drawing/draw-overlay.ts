@@ -154,9 +154,10 @@ function fillMask(canvas: Canvas, mask: Mask, { scaleX, scaleY, offsetX, offsetY
   }
 }
 
-/** Returns `#7 person 91%`, or `person 91%` without a track id. */
-function labelOf({ label, score, trackId }: Detection): string {
-  const name = `${label} ${Math.round(score * 100)}%`;
+/** Returns `#7 car 91% red`: without a track id, and what second stages have said of it, as far as there is any. */
+function labelOf({ label, score, trackId, attributes = {} }: Detection): string {
+  const said = Object.values(attributes).flatMap((attribute) => attribute.label ?? []);
+  const name = [`${label} ${Math.round(score * 100)}%`, ...said].join(' ');
   return trackId === undefined ? name : `#${trackId} ${name}`;
 }
 

@@ -111,7 +111,7 @@ describe('WeeklyClock', () => {
 });
 
 it('an expression compares numbers and texts', () => {
-  const facts = { label: 'car', score: 0.9, age: 3, held: 2, size: 0.2, speed: 4, count: 2, hour: 23 };
+  const facts = { label: 'car', score: 0.9, age: 3, held: 2, size: 0.2, speed: 4, count: 2, hour: 23, attributes: {} };
   const results = ['speed > 3 && count >= 2', 'label in ["car", "bus"]', '!(hour >= 22 || hour < 6)'].map((text) => {
     const expression = compileExpression(text);
     return typeof expression === 'string' ? expression : expression(facts);

@@ -50,6 +50,7 @@ describe('a change of a stream', () => {
       maxAgeMs: 900,
     },
     ...{ staleMs: 4000, openTimeoutMs: 5000, signs: ['black'], labels: ['car'], scoreThreshold: 0.6, model: 'night' },
+    stages: ['colour'],
     modelWhen: [{ model: 'far', times: { on: ['daily 20:00-06:00'] } }],
     region: { x: 0.1, y: 0.1, width: 0.5, height: 0.5 },
     tiles: { columns: 2, rows: 2, overlap: 0.1, whole: false },

@@ -250,6 +250,26 @@ describe('what holds a rule back', () => {
     expect(scene.events.figures.suppressed.when).toBe(1);
   });
 
+  it('knows what second stages have said of an object, from then on; before it is neither met nor broken', () => {
+    const scene = rulesOn([
+      { id: 'red', kind: 'appears', when: 'attributes.colour == "red" && attributes.plate.startsWith("A")' },
+      { id: 'none', kind: 'appears', when: 'attributes.shape == "round"' },
+      { id: 'any', kind: 'appears', when: '!("plate" in attributes)' },
+    ]);
+    const said = {
+      colour: { label: 'red', score: 0.9, atUs: 0 },
+      plate: { label: 'A1', score: 0.8, atUs: 0 },
+      like: { vector: [1], atUs: 0 },
+    };
+    for (let frame = 0; frame < 30; frame++) {
+      const { detections, ...rest } = frameOf(frame, [{ id: 1, x: 100 }]);
+      const dressed = detections.map((each) => (frame < 12 ? each : { ...each, attributes: said }));
+      scene.events.onFrame({ ...rest, detections: dressed });
+    }
+    expect(brief(scene.records)).toEqual(['any new 0', 'red new 1.2']);
+    expect(scene.problems).toEqual([]);
+  });
+
   it('raises if its expression is true', () => {
     const when = 'label == "person" && score > 0.7 && held > 1.5';
     const scene = rulesOn([{ id: 'seen', kind: 'appears', when }]);

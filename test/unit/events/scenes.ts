@@ -14,13 +14,16 @@ export interface Actor {
   readonly score?: number;
   readonly x: number;
   readonly y?: number;
+  /** What second stages have said of it. */
+  readonly colour?: string | undefined;
 }
 
 export function frameOf(frame: number, actors: readonly Actor[], more: Partial<WatchedFrame> = {}): WatchedFrame {
-  const detections = actors.map(({ id, label = 'person', score = 0.8, x, y = 400 }) => ({
+  const detections = actors.map(({ id, label = 'person', score = 0.8, x, y = 400, colour }) => ({
     classId: 0,
     ...{ label, score, trackId: id },
     box: [x - 20, y - 100, 40, 100] as const,
+    ...(colour === undefined ? {} : { attributes: { colour: { label: colour, score: 1, atUs: 0 } } }),
   }));
   return { frame, ptsUs: frame * FRAME_US, width: WIDTH, height: HEIGHT, detections, ...more };
 }

@@ -20,6 +20,7 @@ const RULES = [
   { id: 'two', kind: 'count', zone: 'left', above: 1, for: '300ms' },
   { id: 'inside', kind: 'enters', zone: 'left', minScore: 0.5 },
   { id: 'gone', kind: 'leaves', when: 'age > 1.0' },
+  { id: 'red', kind: 'dwells', for: '300ms', when: 'attributes.colour == "red"' },
   { id: 'hidden', kind: 'picture', for: '500ms' },
   { id: 'lost', kind: 'stream', for: '3s', troubles: ['down'] },
 ];
@@ -77,6 +78,7 @@ const actor = fc.record({
   x: fc.integer({ min: 0, max: 1000 }),
   y: fc.integer({ min: 100, max: 500 }),
   speed: fc.integer({ min: -40, max: 40 }),
+  colour: fc.option(fc.constantFrom('red', 'grün', ''), { nil: undefined }),
 });
 const step: fc.Arbitrary<Step> = fc.oneof(
   {

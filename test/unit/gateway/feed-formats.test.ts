@@ -3,7 +3,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { PublishedFrame } from '../../../src/core/frame.ts';
 import type { PtsUs } from '../../../src/core/units.ts';
-import { encodeMessage, SharedMessage, StatsParts } from '../../../src/gateway/feed-encoding.ts';
+import {
+  detectionsMessage,
+  encodeMessage,
+  previewMessage,
+  SharedMessage,
+  StatsParts,
+} from '../../../src/gateway/feed-encoding.ts';
 import { EVENT_KINDS, type ServerMessage, TOPICS } from '../../../src/protocol/feed.ts';
 import { FeedSocket } from '../../support/feed-socket.ts';
 import { openGateway } from '../../support/open-gateways.ts';
@@ -324,4 +330,19 @@ describe('a slow client in MessagePack', () => {
     expect(seen.at(-1)).toBe(pictures - 1);
     expect(slow.binaryOf('stats')[1]!.droppedMessages).toBe(pictures - seen.length);
   });
+});
+
+it('attributes of second stages are in messages of frames, and vectors are not', () => {
+  const like = { vector: [0.6, 0.8], atUs: 5 };
+  const plate = { label: 'A1', score: 0.8123, atUs: 5 };
+  const object = { classId: 2, label: 'car', score: 0.9, box: [1, 2, 3, 4] as const, trackId: 7 };
+  const detections = [
+    { ...object, attributes: { plate, like } },
+    { ...object, attributes: { like } },
+    { ...object, parent: 7, trackId: 8 },
+  ];
+  const frame = publishedFrame('gate', 1, detections);
+  const shown = [{ ...object, attributes: { plate } }, object, { ...object, trackId: 8, parent: 7 }];
+  expect(detectionsMessage(frame).detections).toEqual(shown);
+  expect(previewMessage({ frame, jpeg: new Uint8Array() }).detections).toEqual(shown);
 });

@@ -53,6 +53,51 @@ describe('the check of a pipeline file', () => {
     });
   });
 
+  it('finds second stages that do not fit: models, labels, zones, chains, attributes', async () => {
+    const manifest = (name: string, outputs: object): string => {
+      const text = {
+        ...{ name, family: 'heads', description: 'd', licence: null, reported: null, format: 'onnx' },
+        files: [{ name: 'none.onnx', sha256: null, sources: ['file:none.onnx'] }],
+        input: {
+          ...{
+            tensor: 'x',
+            layout: 'nchw',
+            width: 8,
+            height: 8,
+            colours: 'rgb',
+            range: [0, 1],
+            resize: { mode: 'stretch' },
+          },
+        },
+        ...{ outputs, batch: 1, classes: ['a', 'b'], nmsIou: null, scoreThreshold: 0.3, maxDetections: 1 },
+      };
+      writeFileSync(join(folder, `${name}.yaml`), JSON.stringify(text));
+      return join(folder, `${name}.yaml`);
+    };
+    const one = { name: manifest('one', { one: 'x' }), engine: 'fake' };
+    const two = { name: manifest('two', { type: 'x', b: 'y' }), engine: 'fake' };
+    const stages = [
+      { name: 'b', model: one, on: { labels: ['pers'], zone: 'yard' } },
+      { name: 'more', model: two },
+      { name: 'last', model: { engine: 'fake' }, on: { from: 'b' } },
+      { name: 'none', model: { name: 'no-such-model' } },
+    ];
+    const { mistakes } = await check({ stages, streams: [{ id: 's', source: 'demo', zones: [] }] });
+    expect(mistakes).toEqual([
+      expect.stringMatching(/^stages\[3\]\.model: model no-such-model: no manifest has this name/),
+      'stages[0].on.zone: expected a zone of a stream: there is none; received "yard"',
+      expect.stringMatching(
+        /^stages\[0\]\.on\.labels\[0\]: expected a class of the model, received "pers"; it has person/,
+      ),
+      'stages[1].name: expected an attribute of its own; "b" gives b, too',
+      'stages[2].on.from: expected detector, or a second stage whose model is a detector; "b" is of family heads',
+    ]);
+    const { mistakes: own } = await check({ model: one });
+    expect(own).toEqual([
+      expect.stringContaining('model: expected a detector; one reads crops of objects (family heads)'),
+    ]);
+  });
+
   it('finds them beside mistakes in the settings, each once', async () => {
     const { isValid, mistakes, opens } = await check({
       model: { name: 'no-such-model', colour: 'red' },

@@ -1,0 +1,236 @@
+import { statSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
+import type { BatchConfig } from '../config/batch.ts';
+import type { Environment } from '../config/environment.ts';
+import { unknownLabels } from '../config/model-fit.ts';
+import { DETECTOR, type StageConfig } from '../config/stages.ts';
+import type { StreamConfig } from '../config/stream.ts';
+import { isReader, type ModelSpec } from '../core/model.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { PipelineConfig } from '../pipeline/pipeline.ts';
+import { loadConfigured } from '../runtime/model/load-detector.ts';
+import { loadBeside } from '../runtime/open-runtime.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import { attributeNames } from '../runtime/stages/crop-readings.ts';
+import { findWeights } from '../store/find-weights.ts';
+import { modelSpec } from '../store/manifests.ts';
+import { requireModelMemory } from './stream-limits.ts';
+
+interface HostStagesOptions {
+  readonly batch: BatchConfig;
+  readonly environment: Environment;
+  readonly onNotice: (text: string) => void;
+  /** Classes of the pipeline's detector. */
+  readonly classes: readonly string[];
+}
+
+/** Widest full picture of a stream that second stages look at: more takes memory for each slot, and text is readable at it. */
+export const LOOKED_AT_WIDTH = 1920;
+
+/** The streams of a host, see `HostStreams`. */
+interface ChangedStreams {
+  change(id: string, next: (current: StreamConfig) => Promise<StreamConfig>): Promise<unknown>;
+}
+
+type StageSpec = Pick<ModelSpec, 'family' | 'heads' | 'classes' | 'task'>;
+
+/** A loaded second stage. */
+interface LoadedStage {
+  readonly config: StageConfig;
+  readonly instance: string;
+}
+
+/** The second stages of a pipeline: loads their models, and replaces those that a file which is read again changes. */
+export class HostStages {
+  readonly #options: HostStagesOptions;
+  #loaded: readonly LoadedStage[] = [];
+  #count = 0;
+
+  constructor(options: HostStagesOptions) {
+    this.#options = options;
+  }
+
+  get #names(): readonly string[] {
+    return this.#loaded.map(({ config }) => config.name);
+  }
+
+  /** Returns the settings of a stream with the names of the second stages that look at its objects. */
+  appliedTo(config: StreamConfig): StreamConfig {
+    const names = this.#names;
+    // A file that was read again may have fewer.
+    return { ...config, stages: config.stages?.filter((name) => names.includes(name)) ?? [...names] };
+  }
+
+  /** @throws CONFIG_INVALID for settings that name a second stage which does not exist. */
+  requireKnown({ id, stages = [] }: Pick<StreamConfig, 'id' | 'stages'>): void {
+    const unknown = stages.find((name) => !this.#names.includes(name));
+    if (unknown === undefined) return;
+    const known = this.#names.join(', ') || 'there is none';
+    throw new SightlineError(
+      'CONFIG_INVALID',
+      `stream "${id}": stages: expected names of the section stages: ${known}; received "${unknown}"`,
+    );
+  }
+
+  /**
+   * Makes these the second stages of a runtime. Those that stay the same go on; new ones are loaded before the others are ended.
+   *
+   * @throws CONFIG_INVALID if they do not fit each other or the detector; MODEL_*, ENGINE_UNAVAILABLE, also if there is too little memory.
+   *   All is then as before.
+   */
+  async use(runtime: Runtime, wanted: readonly StageConfig[]): Promise<void> {
+    const before = this.#loaded;
+    await this.#requireFit(wanted);
+    const next: LoadedStage[] = [];
+    try {
+      for (const config of wanted)
+        next.push(before.find((loaded) => isSameModel(loaded.config, config)) ?? (await this.#load(runtime, config)));
+    } catch (error) {
+      await this.#unload(
+        runtime,
+        next.filter((loaded) => !before.includes(loaded)),
+      );
+      throw error;
+    }
+    this.#loaded = next.map(({ instance }, i) => ({ instance, config: wanted[i]! }));
+    runtime.useStages(this.#loaded);
+    await this.#unload(
+      runtime,
+      before.filter(({ instance }) => !next.some((loaded) => loaded.instance === instance)),
+    );
+  }
+
+  /**
+   * As `use`, while streams run: those whose second stages are others are opened again, unless they had some before.
+   *
+   * @returns why all is as before, for a message; empty if it is not.
+   */
+  async follow(runtime: Runtime, streams: ChangedStreams, wanted: readonly StageConfig[]): Promise<string> {
+    const before = this.#names;
+    try {
+      await this.use(runtime, wanted);
+      if (isDeepStrictEqual(before, this.#names)) return '';
+      const own = runtime.streams.filter(({ input }) => input.bulk === undefined);
+      await Promise.all(own.map(({ id }) => streams.change(id, async (current) => current)));
+      return '';
+    } catch (error) {
+      return `; second stages: ${(error as Error).message}`;
+    }
+  }
+
+  async #requireFit(wanted: readonly StageConfig[]): Promise<void> {
+    const specs = new Map<string, StageSpec>();
+    for (const { name, model } of wanted) {
+      const manifest = await loadConfigured(model, this.#options.environment).catch((error: unknown) => {
+        throw explained(`stages.${name}.model`, error);
+      });
+      specs.set(name, modelSpec(manifest));
+    }
+    const faults = stageFaults(wanted, specs, this.#options.classes);
+    if (faults.length > 0) throw new SightlineError('CONFIG_INVALID', faults.join('; '));
+  }
+
+  async #load(runtime: Runtime, config: StageConfig): Promise<LoadedStage> {
+    const { batch, environment, onNotice } = this.#options;
+    requireModelMemory(`stages.${config.name}`);
+    this.#count += 1;
+    // No name of the section models has a colon.
+    const instance = `stage:${config.name}:${this.#count}`;
+    await loadBeside(runtime, instance, { model: config.model, batch, environment, onNotice }, { readsCrops: true });
+    return { config, instance };
+  }
+
+  async #unload(runtime: Runtime, stages: readonly LoadedStage[]): Promise<void> {
+    await Promise.all(stages.map(({ instance }) => runtime.unloadModel(instance)));
+  }
+}
+
+function isSameModel(a: StageConfig, b: StageConfig): boolean {
+  return a.name === b.name && isDeepStrictEqual(a.model, b.model);
+}
+
+/** Says at a model that is neither a detector nor reads crops what a second stage can be. */
+function explained(at: string, error: unknown): unknown {
+  if (!(error instanceof SightlineError)) return error;
+  const isOther = error.code === 'MODEL_UNSUPPORTED' || error.code === 'MODEL_AMBIGUOUS';
+  const advice = isOther
+    ? '. A second stage is a detector, or has model.family heads (an output [n, classes] for each head), ctc ([n, steps, 1 + characters]), slots ([n, slots, characters]) or embedding ([n, length])'
+    : '';
+  return new SightlineError(error.code, `${at}: ${error.message}${advice}`, error.details, { cause: error });
+}
+
+/** Memory that a second stage takes beside its weights, and how often it holds these: as file, compiled and in the library. */
+const STAGE_BYTES = 64 * 2 ** 20;
+const WEIGHT_COPIES = 4;
+
+/** Finds what is wrong with the second stages of a pipeline, without loading a model. @param classes - as of `stageFaults`. */
+export async function inspectStages(
+  { stages, streams, defaults }: Pick<PipelineConfig, 'stages' | 'streams' | 'defaults'>,
+  classes: readonly string[] | null,
+  environment: Environment,
+): Promise<{ readonly mistakes: readonly string[]; readonly warnings: readonly string[] }> {
+  const mistakes: string[] = [];
+  const warnings: string[] = [];
+  const specs = new Map<string, StageSpec>();
+  const { modelPath: searchPath, cacheDir } = environment;
+  let freeBytes = process.availableMemory();
+  for (const [i, { name, model }] of stages.entries()) {
+    const at = `stages[${i}].model`;
+    try {
+      const manifest = await loadConfigured(model, environment);
+      specs.set(name, modelSpec(manifest));
+      requireModelMemory(name, freeBytes);
+      if (model.engine === 'fake') continue;
+      const places = { searchPath, cacheDir, onNotice: () => undefined, mayFetch: false };
+      const paths = await findWeights(manifest, places).catch((error: Error) => {
+        warnings.push(`${at}: ${error.message}`);
+        return [];
+      });
+      const bytes = paths.reduce((sum, path) => sum + statSync(path).size, 0);
+      freeBytes -= STAGE_BYTES + WEIGHT_COPIES * bytes;
+    } catch (error) {
+      mistakes.push((explained(at, error) as Error).message);
+    }
+  }
+  const zones = new Set([...streams, defaults].flatMap((stream) => (stream.zones ?? []).map(({ id }) => id)));
+  for (const [i, { on }] of stages.entries())
+    if (on.zone !== undefined && !zones.has(on.zone))
+      mistakes.push(
+        `stages[${i}].on.zone: expected a zone of a stream: ${[...zones].join(', ') || 'there is none'}; received "${on.zone}"`,
+      );
+  return { mistakes: [...mistakes, ...stageFaults(stages, specs, classes)], warnings };
+}
+
+/**
+ * Returns a text for each setting of second stages that does not fit their models.
+ *
+ * @param specs - by name of the stage; those of models that were not found are missing, and nothing is said about them.
+ * @param classes - of the detector; null if it was not found.
+ */
+function stageFaults(
+  stages: readonly StageConfig[],
+  specs: ReadonlyMap<string, StageSpec>,
+  classes: readonly string[] | null,
+): string[] {
+  const givenBy = new Map<string, string>();
+  return stages.flatMap(({ name, on }, i) => {
+    const faults: string[] = [];
+    const source = on.from === DETECTOR ? null : specs.get(on.from);
+    if (source != null && (isReader(source.family) || source.task !== undefined))
+      faults.push(
+        `stages[${i}].on.from: expected detector, or a second stage whose model is a detector; "${on.from}" is of family ${source.family}`,
+      );
+    const known = source === null ? classes : (source?.classes ?? null);
+    if (known !== null) faults.push(...unknownLabels(`stages[${i}].on.labels`, on.labels ?? [], known));
+    const spec = specs.get(name);
+    if (spec?.task !== undefined && spec.task !== 'classes')
+      faults.push(`stages[${i}].model: expected boxes, classes, text or a vector; it finds ${spec.task}`);
+    for (const attribute of spec === undefined ? [] : attributeNames(spec, name)) {
+      const other = givenBy.get(attribute);
+      if (other !== undefined)
+        faults.push(`stages[${i}].name: expected an attribute of its own; "${other}" gives ${attribute}, too`);
+      givenBy.set(attribute, name);
+    }
+    return faults;
+  });
+}

@@ -1,0 +1,129 @@
+import { type Attribute, type Box, DETECTION_COLUMNS, type Detection, unpackDetections } from '../../core/detection.ts';
+import type { ModelSpec } from '../../core/model.ts';
+import { type Fit, fitInto, PICTURE_FIT } from '../../geometry/placement.ts';
+import { roundScore } from '../../protocol/result-record.ts';
+import type { Crop } from '../../protocol/threads.ts';
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Digits of a vector's numbers: more would only make records larger. */
+const VECTOR_STEPS = 1e5;
+
+/** Returns the names of the attributes that a model gives as a second stage; none for a detector. */
+export function attributeNames({ family, heads = [] }: Pick<ModelSpec, 'family' | 'heads'>, stage: string): string[] {
+  switch (family) {
+    case 'classifier':
+      return [stage];
+    case 'heads':
+      return heads.length === 1 ? [stage] : [...heads];
+    case 'ctc':
+    case 'slots':
+    case 'embedding':
+      return [stage];
+    default:
+      return [];
+  }
+}
+
+/**
+ * Returns what a model that reads crops says of one, by name.
+ *
+ * @param rows - as its decoder packs them.
+ * @param leastScore - what is less sure is left out.
+ */
+export function attributesOf(
+  spec: ModelSpec,
+  stage: string,
+  rows: Float32Array,
+  leastScore: number,
+  atUs: number,
+): Readonly<Record<string, Attribute>> {
+  const names = attributeNames(spec, stage);
+  if (spec.family === 'embedding') {
+    const vector = Array.from(
+      rows.filter((value) => !Number.isNaN(value)),
+      (value) => Math.round(value * VECTOR_STEPS) / VECTOR_STEPS,
+    );
+    return { [stage]: { vector, atUs } };
+  }
+  // Of a network for whole pictures: a box for each class, the surest first.
+  const ranked = spec.task === 'classes' ? rows.subarray(0, DETECTION_COLUMNS) : rows;
+  const readings = Array.from({ length: ranked.length / DETECTION_COLUMNS }, (_, row) => {
+    const at = row * DETECTION_COLUMNS;
+    return { place: ranked[at]!, score: ranked[at + 4]!, label: spec.classes[ranked[at + 5]!] ?? '' };
+  });
+  const read =
+    spec.family === 'heads'
+      ? readings.map(({ place, ...reading }) => ({ name: names[place]!, ...reading }))
+      : [
+          {
+            name: stage,
+            label: readings
+              .map(({ label }) => label)
+              .join('')
+              .trim(),
+            score: meanScore(readings),
+          },
+        ];
+  const sure = read.filter(({ label, score }) => label !== '' && score >= leastScore);
+  return Object.fromEntries(sure.map(({ name, label, score }) => [name, { label, score: roundScore(score), atUs }]));
+}
+
+function meanScore(readings: readonly { readonly score: number }[]): number {
+  return readings.reduce((sum, { score }) => sum + score, 0) / Math.max(1, readings.length);
+}
+
+/**
+ * Returns the part of a full picture that shows a box, in whole pixels; null if none of it is in the picture.
+ *
+ * @param marginRatio - added on each side, as a ratio of the box's sides.
+ */
+export function cropOf(box: Box, source: Size, picture: Size, marginRatio: number): Crop | null {
+  const fit = fitInto(source, picture, PICTURE_FIT);
+  const [x, y, width, height] = boxOnPicture(box, source, fit);
+  const left = Math.max(fit.x, Math.round(x - width * marginRatio));
+  const top = Math.max(fit.y, Math.round(y - height * marginRatio));
+  const right = Math.min(fit.x + fit.width, Math.round(x + width * (1 + marginRatio)));
+  const bottom = Math.min(fit.y + fit.height, Math.round(y + height * (1 + marginRatio)));
+  if (right <= left || bottom <= top) return null;
+  return { x: left, y: top, width: right - left, height: bottom - top, pictureWidth: picture.width };
+}
+
+/** Returns the pixels of the full picture on the shorter side of a box. */
+export function shorterSidePx(box: Box, source: Size, picture: Size): number {
+  const [, , width, height] = boxOnPicture(box, source, fitInto(source, picture, PICTURE_FIT));
+  return Math.min(width, height);
+}
+
+function boxOnPicture([x, y, width, height]: Box, source: Size, fit: Fit): Box {
+  const [scaleX, scaleY] = [fit.width / source.width, fit.height / source.height];
+  return [fit.x + x * scaleX, fit.y + y * scaleY, width * scaleX, height * scaleY];
+}
+
+/**
+ * Returns the objects that a detector found in a crop, in source pixels.
+ *
+ * @param rows - in pixels of the full picture.
+ * @param firstClass - number of its first class: the classes of all models are told apart.
+ */
+export function objectsIn(
+  rows: Float32Array,
+  { classes }: Pick<ModelSpec, 'classes'>,
+  leastScore: number,
+  source: Size,
+  picture: Size,
+  firstClass: number,
+): Detection[] {
+  const fit = fitInto(source, picture, PICTURE_FIT);
+  const [scaleX, scaleY] = [source.width / fit.width, source.height / fit.height];
+  return unpackDetections(rows, classes)
+    .filter(({ score }) => score >= leastScore)
+    .map(({ box: [x, y, width, height], classId, ...found }) => ({
+      ...found,
+      classId: firstClass + classId,
+      box: [(x - fit.x) * scaleX, (y - fit.y) * scaleY, width * scaleX, height * scaleY] as const,
+    }));
+}

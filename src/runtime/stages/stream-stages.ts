@@ -1,0 +1,281 @@
+import { durationMs } from '../../config/duration.ts';
+import { DETECTOR } from '../../config/stages.ts';
+import type { Attribute, Box, Detection } from '../../core/detection.ts';
+import { isReader } from '../../core/model.ts';
+import { footOf } from '../../track/anchor.ts';
+import { isInside } from '../../track/zones.ts';
+import type { InFlightFrame } from '../stream/in-flight-frame.ts';
+import { LOOKED_FRAMES } from '../stream/ring-plan.ts';
+import { lostMsOf } from '../stream/stream-analytics.ts';
+import type { FrameStages, LookedFrame, StagedSettings } from '../stream/stream-port.ts';
+import { attributesOf, cropOf, objectsIn, shorterSidePx } from './crop-readings.ts';
+import { type Look, LookGroup } from './look-group.ts';
+import type { SecondStage } from './second-stage.ts';
+
+/** With `per: bestOfTrack`: most looks at a track, and how much better each picture must be than the one before. */
+const BEST_LOOKS = 3;
+const BETTER_RATIO = 2;
+/** What a second stage did for a track. */
+interface Looked {
+  readonly count: number;
+  readonly atUs: number;
+  /** Best picture that it looked at: size times score. */
+  readonly quality: number;
+}
+
+interface Track {
+  seenUs: number;
+  /** Shared with records, so replaced as a whole. */
+  attributes: Readonly<Record<string, Attribute>>;
+  /** Found in it, and in no record yet; boxes as ratios of the box of the track. */
+  found: Detection[];
+  readonly looked: Map<string, Looked>;
+}
+
+/** A part of a frame that may be looked at. */
+interface Candidate {
+  readonly object: Detection;
+  readonly trackId: number;
+  /** Of the track in this frame. */
+  readonly trackBox: Box;
+}
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/**
+ * Second stages on the objects of one stream: which are looked at, and what is known of each track. A frame of a live stream is published
+ * with what is known by then; one of a file waits for its own crops, so that each reading of the file gives the same records.
+ */
+export class StreamStages implements FrameStages {
+  /** The second stages of the pipeline; another list once one is replaced. */
+  readonly #all: () => readonly SecondStage[];
+  /** Classes of the detector. */
+  readonly #classCount: number;
+  readonly #tracks = new Map<number, Track>();
+  /** Those that are not over. */
+  readonly #open = new Set<LookGroup>();
+  #settings: StagedSettings;
+  #known: readonly SecondStage[] | null = null;
+  #own: readonly SecondStage[] = [];
+
+  constructor(all: () => readonly SecondStage[], settings: StagedSettings, classCount: number) {
+    this.#all = all;
+    this.#settings = settings;
+    this.#classCount = classCount;
+  }
+
+  retune(settings: StagedSettings): void {
+    this.#settings = settings;
+    this.#known = null;
+  }
+
+  /** Tracks of which something is remembered. */
+  get trackCount(): number {
+    return this.#tracks.size;
+  }
+
+  /** The second stages of the stream, in the order of the pipeline. */
+  get #stages(): readonly SecondStage[] {
+    const all = this.#all();
+    if (all === this.#known) return this.#own;
+    const own = all.filter(({ name }) => this.#settings.stages?.includes(name) === true);
+    // What another model said, and how often it looked, holds no more.
+    if (this.#own.some((stage) => !own.includes(stage))) this.#tracks.clear();
+    this.#known = all;
+    this.#own = own;
+    return own;
+  }
+
+  look(looked: LookedFrame, detections: readonly Detection[]): LookGroup | null {
+    const stages = this.#stages;
+    if (stages.length === 0) return null;
+    const { frame, isLive } = looked;
+    const candidates: Candidate[] = [];
+    for (const object of detections) {
+      if (object.trackId === undefined) continue;
+      this.#see(object.trackId, frame.meta.ptsUs);
+      candidates.push({ object, trackId: object.trackId, trackBox: object.box });
+    }
+    // A box that is predicted may lie beside its object.
+    if (frame.by !== 'inferred') return null;
+    const ofFrame = isLive ? null : this.#group(frame, () => undefined);
+    // Nothing is over before all have begun.
+    ofFrame?.enter();
+    for (const stage of stages.filter(({ config }) => config.on.from === DETECTOR)) {
+      const looks = this.#lookAt(stage, candidates, looked, ofFrame ?? 'each alone');
+      ofFrame?.looks.push(...looks);
+    }
+    ofFrame?.leave();
+    return ofFrame === null || ofFrame.looks.length === 0 ? null : ofFrame;
+  }
+
+  dress(detections: readonly Detection[], ptsUs: number, group: LookGroup | null): readonly Detection[] {
+    for (const look of group?.looks ?? []) this.#take(look);
+    this.#forget(ptsUs);
+    if (this.#tracks.size === 0) return detections;
+    return detections.flatMap((detection) => {
+      const track = detection.trackId === undefined ? undefined : this.#tracks.get(detection.trackId);
+      if (track === undefined) return [detection];
+      const { attributes, found } = track;
+      track.found = [];
+      const known = Object.keys(attributes).length === 0 ? {} : { attributes };
+      const inside = found.map((object) => ({ ...object, box: withinBox(object.box, detection.box) }));
+      return [{ ...detection, ...known }, ...inside];
+    });
+  }
+
+  withdraw(streamId: string): void {
+    for (const stage of this.#stages) stage.withdraw(streamId);
+    for (const group of this.#open) group.giveUp();
+  }
+
+  #group(frame: InFlightFrame, onOver: (group: LookGroup) => void): LookGroup {
+    const group = new LookGroup(frame, (over) => {
+      this.#open.delete(over);
+      onOver(over);
+    });
+    this.#open.add(group);
+    return group;
+  }
+
+  #see(trackId: number, seenUs: number): void {
+    const track = this.#tracks.get(trackId);
+    if (track !== undefined) track.seenUs = seenUs;
+    else this.#tracks.set(trackId, { seenUs, attributes: {}, found: [], looked: new Map() });
+  }
+
+  /** Forgets tracks that have ended. */
+  #forget(nowUs: number): void {
+    const lostUs = lostMsOf(this.#settings) * 1000;
+    for (const [trackId, { seenUs }] of this.#tracks) if (nowUs - seenUs > lostUs) this.#tracks.delete(trackId);
+  }
+
+  /**
+   * Looks at those of the candidates that are due, the largest first.
+   *
+   * @param into - whose looks they are; or each is a group, and takes effect when it is over.
+   */
+  #lookAt(
+    stage: SecondStage,
+    candidates: readonly Candidate[],
+    looked: LookedFrame,
+    into: LookGroup | 'each alone',
+  ): Look[] {
+    const { picture, isLive, frame } = looked;
+    const { max, on } = stage.config;
+    const due = candidates.filter((candidate) => this.#isDue(stage, candidate, looked));
+    due.sort((a, b) => areaOf(b.object) - areaOf(a.object));
+    const looks: Look[] = [];
+    for (const [i, candidate] of due.entries()) {
+      const crop = picture === null ? null : cropOf(candidate.object.box, frame.meta, picture, on.marginRatio);
+      if (i >= max) stage.skip('max');
+      else if (crop === null) stage.skip('no-picture');
+      else if (isLive && this.#hasNoRoom(frame)) stage.skip('queue-full');
+      else {
+        const undo = this.#note(stage, candidate, frame.meta.ptsUs);
+        const group = into === 'each alone' ? this.#group(frame, ({ looks: [only] }) => this.#take(only!)) : into;
+        const look: Look = { stage, ...candidate, attributes: {}, found: [], inner: [] };
+        looks.push(look);
+        if (into === 'each alone') group.looks.push(look);
+        group.enter();
+        stage.look(frame, crop, isLive, (rows) => {
+          if (rows === null) undo();
+          else this.#read(look, rows, looked, group);
+          group.leave();
+        });
+      }
+    }
+    return looks;
+  }
+
+  #hasNoRoom(frame: InFlightFrame): boolean {
+    const held = new Set([...this.#open].map((group) => group.frame));
+    return !held.has(frame) && held.size >= LOOKED_FRAMES;
+  }
+
+  #isDue(stage: SecondStage, { object, trackId }: Candidate, { frame, picture }: LookedFrame): boolean {
+    const { on, per, again } = stage.config;
+    if (on.labels?.includes(object.label) === false) return false;
+    if (shorterSidePx(object.box, frame.meta, picture ?? frame.meta) < on.minPixels) return false;
+    if (on.zone !== undefined && !this.#isInZone(on.zone, object, frame.meta)) return false;
+    const looked = this.#tracks.get(trackId)?.looked.get(stage.name);
+    if (per === 'frame' || looked === undefined) return true;
+    if (per === 'track') return again !== undefined && frame.meta.ptsUs - looked.atUs >= durationMs(again) * 1000;
+    return looked.count < BEST_LOOKS && qualityOf(object) >= BETTER_RATIO * looked.quality;
+  }
+
+  #isInZone(id: string, object: Detection, { width, height }: Size): boolean {
+    const zone = this.#settings.zones.find((each) => each.id === id);
+    if (zone === undefined) return false;
+    const { x, y } = footOf(object, zone.anchor);
+    return isInside(zone.polygon, x / width, y / height);
+  }
+
+  /** Notes a look, so that the next frames know of it while it is not over. @returns what to call if it was skipped. */
+  #note(stage: SecondStage, { object, trackId }: Candidate, atUs: number): () => void {
+    const looked = this.#tracks.get(trackId)?.looked;
+    const before = looked?.get(stage.name);
+    const quality = Math.max(qualityOf(object), before?.quality ?? 0);
+    looked?.set(stage.name, { count: (before?.count ?? 0) + 1, atUs, quality });
+    return () => {
+      if (before === undefined) looked?.delete(stage.name);
+      else looked?.set(stage.name, before);
+    };
+  }
+
+  /** Reads what a model found in a crop, and looks at the objects among it. */
+  #read(look: Look, rows: Float32Array, looked: LookedFrame, group: LookGroup): void {
+    const { stage, trackId } = look;
+    const { spec, scoreThreshold } = stage.model;
+    const { meta } = looked.frame;
+    if (isReader(spec.family) || spec.task === 'classes') {
+      look.attributes = attributesOf(spec, stage.name, rows, scoreThreshold, meta.ptsUs);
+      return;
+    }
+    look.found = objectsIn(rows, spec, scoreThreshold, meta, looked.picture!, this.#classCount);
+    // Its track may have ended, or the stream.
+    if (!this.#tracks.has(trackId)) return;
+    const candidates = look.found.map((object) => ({ object, trackId, trackBox: look.trackBox }));
+    const next = this.#stages.filter(({ config }) => config.on.from === stage.name);
+    look.inner = next.flatMap((inner) => this.#lookAt(inner, candidates, looked, group));
+  }
+
+  /** Lets a look take effect: on its track, unless that has ended. @returns what it says of its object. */
+  #take({ stage, trackId, trackBox, attributes, found, inner }: Look): Readonly<Record<string, Attribute>> {
+    const track = this.#tracks.get(trackId);
+    if (track === undefined || !this.#stages.includes(stage)) return attributes;
+    track.attributes = merged(track.attributes, attributes, stage.config.per === 'bestOfTrack');
+    const said = inner.map((each) => ({ object: each.object, attributes: this.#take(each) }));
+    for (const object of found) {
+      const own = Object.assign({}, ...said.filter((each) => each.object === object).map((each) => each.attributes));
+      const known = Object.keys(own).length === 0 ? {} : { attributes: own };
+      track.found.push({ ...object, parent: trackId, box: relativeTo(object.box, trackBox), ...known });
+    }
+    return attributes;
+  }
+}
+
+/** @param isBest - what was said with more certainty stays. */
+function merged(before: Track['attributes'], next: Track['attributes'], isBest: boolean): Track['attributes'] {
+  const better = Object.entries(next).filter(([name, { score = 1 }]) => !isBest || score >= (before[name]?.score ?? 0));
+  return better.length === 0 ? before : { ...before, ...Object.fromEntries(better) };
+}
+
+function areaOf({ box }: Detection): number {
+  return box[2] * box[3];
+}
+
+function qualityOf(object: Detection): number {
+  return areaOf(object) * object.score;
+}
+
+function relativeTo([x, y, width, height]: Box, [left, top, outerWidth, outerHeight]: Box): Box {
+  return [(x - left) / outerWidth, (y - top) / outerHeight, width / outerWidth, height / outerHeight];
+}
+
+function withinBox([x, y, width, height]: Box, [left, top, outerWidth, outerHeight]: Box): Box {
+  return [left + x * outerWidth, top + y * outerHeight, width * outerWidth, height * outerHeight];
+}
