@@ -3,6 +3,7 @@
 // First, so that a bundle fails with words.
 import './core/worker-entry.ts';
 
+export type { TimesSettings } from './config/keys/event-keys.ts';
 export type * from './config/keys/gateway-keys.ts';
 export type * from './config/keys/pipeline-keys.ts';
 export type * from './config/keys/sink-keys.ts';

@@ -1,7 +1,7 @@
 import type { ModelConfig } from '../config/model-config.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';
-import { iouTypeOf } from '../evaluate/task-types.ts';
+import { iouTypeOf } from '../evaluate/task-iou.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import type { CliIo } from './cli-io.ts';
 

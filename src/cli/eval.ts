@@ -6,7 +6,7 @@ import { taskOf } from '../core/model.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { picturePaths, readAnnotations } from '../evaluate/coco-files.ts';
 import type { IouType } from '../evaluate/coco-rules.ts';
-import { IOU_TYPES_OF } from '../evaluate/task-types.ts';
+import { IOU_TYPES_OF } from '../evaluate/task-iou.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { isDevice } from '../sinks/output-names.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, print, printJson, wrongCommand } from './cli-io.ts';

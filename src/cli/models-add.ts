@@ -8,7 +8,7 @@ import { externalFiles } from '../compile/onnx/external-paths.ts';
 import { readModel } from '../disk/given-file.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';
-import { iouTypeOf } from '../evaluate/task-types.ts';
+import { iouTypeOf } from '../evaluate/task-iou.ts';
 import { loadConfigured, manifestFolders } from '../runtime/model/load-detector.ts';
 import { isOnnxFile } from '../store/admit-model.ts';
 import { listManifests, type Manifest } from '../store/manifests.ts';

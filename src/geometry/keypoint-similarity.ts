@@ -12,7 +12,7 @@ export const KEYPOINT_SIGMAS: readonly number[] = [
 /**
  * COCO's object keypoint similarity, 0 to 1: the mean over the labelled points of exp(-d² / (8 sigma² area)), where d is the distance. If
  * no point is labelled, distances are those from the box enlarged by its size on each side. Source: `computeOks` of COCO's published
- * evaluation.
+ * evaluation; skeletons of another number of points have one sigma, 1 over it.
  *
  * @param found - x, y and score of each point in turn.
  * @param object - x, y and visibility, which is above 0 for a labelled point.
@@ -28,7 +28,10 @@ export function keypointSimilarity(
   const beyond = (at: number, from: number, size: number): number =>
     Math.max(0, from - size - at) + Math.max(0, at - from - 2 * size);
   let [sum, count] = [0, 0];
-  for (const [i, sigma] of KEYPOINT_SIGMAS.entries()) {
+  const points = found.length / 3;
+  for (let i = 0; i < points; i++) {
+    // Of other skeletons nobody has published how precisely people mark them.
+    const sigma = points === KEYPOINT_SIGMAS.length ? KEYPOINT_SIGMAS[i]! : 1 / points;
     const at = 3 * i;
     if (hasLabelled && !(object[at + 2]! > 0)) continue;
     const dx = hasLabelled ? found[at]! - object[at]! : beyond(found[at]!, left, width);

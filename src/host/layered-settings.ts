@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { StreamConfig } from '../config/stream.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import type { PipelineReport } from '../protocol/rest.ts';
 import { type OverlaidStreams, overlaid, overlayEntryOf, type WantedStream } from './overlay/overlay.ts';

@@ -44,6 +44,8 @@ const powerReport = z.object({
 
 /** The part of a host's report about what GPUs do and what the machine draws. */
 export interface PowerFigures {
+  /** Cores that other processes of the machine use; absent where it has more cores than this process may use, and from older hosts. */
+  readonly othersCores?: number;
   /** Each NVIDIA GPU; absent without nvidia-smi, and from older hosts. */
   readonly gpus?: readonly GpuReport[];
   /** Why nvidia-smi reports nothing now; absent if it does, or there is none. */
@@ -52,6 +54,7 @@ export interface PowerFigures {
   readonly power?: PowerReport;
 }
 export const powerFigures = {
+  othersCores: amount.optional(),
   gpus: z.array(gpuReport).max(64).optional(),
   gpuProblem: text.optional(),
   power: powerReport.optional(),

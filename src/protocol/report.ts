@@ -430,8 +430,6 @@ export interface HostReport extends PowerFigures, SecondStageFigures {
   readonly cores: number;
   /** CPU used by this process and its ffmpeg children, 1 = one core. */
   readonly cpuCores: number;
-  /** Cores that other processes of the machine use; absent where it has more cores than this process may use, and from older hosts. */
-  readonly othersCores?: number;
   /** Resident memory of this process, in bytes. */
   readonly rssBytes: number;
   /** Resident memory of the ffmpeg children, in bytes; 0 if the system does not report it. */
@@ -472,7 +470,6 @@ export const hostReport = z.object({
   uptimeS: amount,
   cores: count,
   cpuCores: amount,
-  othersCores: amount.optional(),
   rssBytes: amount,
   childRssBytes: amount,
   memoryTotalBytes: amount,

@@ -33,9 +33,14 @@ function using(pattern: RegExp, permitted = /$^/): string[] {
   return library.filter((file) => lines(file).some((line) => pattern.test(line))).map(({ path }) => path);
 }
 
+/** Made from the schemas, and not committed. */
+const GENERATED = 'src/config/keys/';
+
 describe('size', () => {
   it(`no file has more than ${MOST_LINES} lines`, () => {
-    expect(named(everything.filter(({ lineCount }) => lineCount > MOST_LINES))).toEqual([]);
+    expect(
+      named(everything.filter(({ path, lineCount }) => lineCount > MOST_LINES && !path.startsWith(GENERATED))),
+    ).toEqual([]);
   });
 
   it(`the entry points in workers have fewer than ${MOST_LINES_OF_AN_ENTRY}`, () => {

@@ -30,3 +30,11 @@ it('without a labelled point is 1 within the box enlarged by its size on each si
   expect(to(22, 5)).toBeCloseTo(mean, 12);
   expect(to(-12, 5)).toBeCloseTo(mean, 12);
 });
+
+it.each([1, 5, 21])('compares skeletons of %d points, too', (count) => {
+  const at = (x: number): number[] => Array.from({ length: count }, () => [x, 5, 2]).flat();
+  expect(keypointSimilarity(at(5), at(5), 100, [0, 0, 10, 10])).toBe(1);
+  const near = keypointSimilarity(at(6), at(5), 100, [0, 0, 10, 10]);
+  expect(near).toBeGreaterThan(0);
+  expect(near).toBeLessThan(1);
+});
