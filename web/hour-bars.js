@@ -230,7 +230,8 @@ function blindText(rows) {
   for (const { blindS } of rows)
     for (const [reason, seconds] of Object.entries(blindS)) byReason.set(reason, (byReason.get(reason) ?? 0) + seconds);
   const parts = [...byReason].filter(([, seconds]) => seconds >= 1).toSorted(([, a], [, b]) => b - a);
-  return parts.map(([reason, seconds]) => `${reason} ${formatDuration(Math.round(seconds))}`).join(', ');
+  const texts = parts.map(([reason, seconds]) => `${reason} ${formatDuration(Math.round(seconds))}`);
+  return texts.length === 0 ? '' : `not watched: ${texts.join(', ')}`;
 }
 
 /** @param {string} what @param {readonly Hour[]} hours */

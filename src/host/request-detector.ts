@@ -54,7 +54,7 @@ export class RequestDetector implements RequestPort {
     picture: Exclude<Picture, string>,
     { version: wanted, signal }: DetectOptions,
   ): Promise<DetectedPicture> {
-    const takesShare = wanted === undefined && this.#rollouts?.agent.candidate() != null;
+    const takesShare = wanted === undefined && this.#rollouts?.agent.running != null;
     const hash = this.settings.cacheResults === 0 && !takesShare ? null : await hashOf(picture);
     signal.throwIfAborted();
     const candidate = takesShare ? this.#candidateFor(hash!) : undefined;
@@ -107,9 +107,9 @@ export class RequestDetector implements RequestPort {
 
   /** The candidate of a roll-out, if a picture is of its share. A picture that is sent again meets the same version, on every host. */
   #candidateFor(picture: string): KnownVersion | undefined {
-    const candidate = this.#rollouts?.agent.candidate() ?? null;
-    if (candidate === null || !isMember(picture, candidate.share)) return undefined;
-    return this.#loaded.find(({ hash }) => hash === candidate.hash);
+    const rollout = this.#rollouts?.agent.running ?? null;
+    if (rollout === null || !isMember(picture, rollout.share)) return undefined;
+    return this.#loaded.find(({ hash }) => hash === rollout.to.hash);
   }
 
   #find(wanted: string | undefined): KnownVersion {

@@ -51,6 +51,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('counts by hour and heat
     const noonMs = new Date(nowMs - 24 * HOUR_MS).setHours(12, 0, 0, 0);
     nowMs = noonMs;
     watch('gate-1', 0, 30, 'person');
+    history.watched('gate-1', [{ reason: 'down', fromMs: 0, toMs: 20_000 }], 0);
     nowMs = noonMs + HOUR_MS;
     watch('gate-1', 3600, 10, 'car');
     watch('yard-1', 3600, 5, 'person');
@@ -86,7 +87,9 @@ describe.skipIf(browserPath === undefined)(browserTitle('counts by hour and heat
     await page.selectOption('.hours select', 'zone doorway');
     await until(async () => (await labelOf(12))!.includes('inside on average 2, at most 2'));
     await page.selectOption('.hours select', 'seen');
-    await until(async () => (await labelOf(12)) === '12:00 to 13:00: Minutes watched 0.5, watched 30 s');
+    await until(
+      async () => (await labelOf(12)) === '12:00 to 13:00: Minutes watched 0.5, not watched: down 20 s, watched 30 s',
+    );
 
     await hours.nth(12).focus();
     await until(async () => (await page.locator('.hours-said').textContent())!.startsWith('12:00 to 13:00'));

@@ -177,7 +177,7 @@ describe('pictures over HTTP', () => {
     const { id, step } = await agent.startRollout({ settings: { model: modelConfig.parse(model) }, steps }, 'me');
     await waitFor('the candidate to be loaded', () => requests.versions().length === 2);
     await agent.actOnRollout('promote', { who: 'me', isFull: false, seen: { rollout: id, step } });
-    expect(agent.candidate()?.share).toBe(share);
+    expect(agent.running?.share).toBe(share);
   }
 
   it('that name no version meet the candidate of a roll-out with its share, each picture always the same version', async () => {
@@ -224,6 +224,7 @@ describe('pictures over HTTP', () => {
   it('are inferred once no frame of a stream waits, and have an answer although one is read all the time', async () => {
     const { host, post } = await open({
       streams: [{ id: 'cam', source: 'synthetic:testsrc2=size=320x192:rate=10', realtime: true, policy: 'live' }],
+      requests: { timeoutMs: 60_000 },
     });
     await host.start();
     await waitFor('frames', () => host.report().streams[0]!.frames.published > 2);

@@ -177,10 +177,9 @@ export class RolloutAgent implements RolloutPort {
     return failure === null ? report : { ...report, waitsFor: `${failure}; its streams keep their version.` };
   }
 
-  /** The version that takes a share of the work now, a percentage as in `isMember`; null while no roll-out runs. */
-  candidate(): { readonly hash: string; readonly share: number } | null {
-    const rollout = this.#rollout;
-    return rollout === null || !machine.isActive(rollout) ? null : { hash: rollout.to.hash, share: rollout.share };
+  /** The roll-out that runs now; null if none does. */
+  get running(): Rollout | null {
+    return this.#rollout !== null && machine.isActive(this.#rollout) ? this.#rollout : null;
   }
 
   problem(): string | null {
@@ -223,8 +222,7 @@ export class RolloutAgent implements RolloutPort {
     const { pipeline, initial, panels, resolve, detectorOf, running } = this.#options;
     await this.#inTurn(() => this.#read());
     const live = machine.liveVersion(this.#rollout) ?? initial;
-    if (this.#rollout !== null && machine.isActive(this.#rollout))
-      throw rolloutErrors.isRunning(this.#rollout.id, this.#rollout.state);
+    if (this.running !== null) throw rolloutErrors.isRunning(this.running.id, this.running.state);
     const request = readStartRequest(raw, live, running);
     if (this.#options.streams().length === 0) throw rolloutErrors.noStreams(pipeline);
     const guards = panels.check(request.guards);
@@ -422,16 +420,15 @@ export class RolloutAgent implements RolloutPort {
 
   #observe(observation: HostObservation): void {
     if ('control' in observation) this.#shadows.emit(observation);
-    if (this.#rollout === null || !machine.isActive(this.#rollout)) return;
+    if (this.running === null) return;
     this.#observations.push(observation);
     if (this.#observations.length > MOST_OBSERVATIONS) this.#observations.shift();
   }
 
   #takeObservations(pipeline: string): ObservationsBody[] {
-    const taken = this.#observations;
+    const [taken, rollout] = [this.#observations, this.running];
     this.#observations = [];
-    const rollout = this.#rollout;
-    if (rollout === null || !machine.isActive(rollout)) return [];
+    if (rollout === null) return [];
     const isLoaded = this.#options.target.isLoaded(rollout.to.hash);
     const head = { pipeline, rollout: rollout.id, step: rollout.step, isLoaded };
     const failure = this.#failureOf(rollout.to);
