@@ -57,6 +57,7 @@ export class HostStages {
   /** Returns the settings of a stream with the names of the second stages that look at its objects. */
   appliedTo(config: StreamConfig): StreamConfig {
     const names = this.#names;
+    if (names.length === 0 && config.stages === undefined) return config;
     // A file that was read again may have fewer.
     return { ...config, stages: config.stages?.filter((name) => names.includes(name)) ?? [...names] };
   }
