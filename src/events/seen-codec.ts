@@ -231,7 +231,8 @@ export function* readSeen(bytes: Uint8Array, names: readonly string[]): Generato
     if (length > 0) before.attributes.set(trackId, new TextDecoder().decode(bytes.subarray(at, at + length)));
     at += length;
     const attributes = JSON.parse(before.attributes.get(trackId)!) as NonNullable<Detection['attributes']>;
-    return { ...detection, attributes };
+    // None in this frame: an object keeps what was said of it.
+    return Object.keys(attributes).length === 0 ? detection : { ...detection, attributes };
   };
   while (at < bytes.length) {
     const head = bytes[at++]!;

@@ -119,6 +119,19 @@ describe('a rule that is tried on what was just seen', () => {
     expect([...raised.keys()].sort()).toEqual(RULES.map(({ id }) => id).sort());
   });
 
+  it('keeps what was said of an object while another one is looked at', () => {
+    const settings = settingsOf(RULES, LINES);
+    const actor = { id: 1, label: 'person', score: 0.3, x: 0, y: 100, speed: 0 };
+    const steps = [
+      { frames: 1, actors: [{ ...actor, colour: 'red' }] },
+      { frames: 3, actors: [{ ...actor, id: 2, colour: 'red' }, actor] },
+    ];
+    const { live, seen } = play(steps as Parameters<typeof play>[0], settings);
+    expect(live.length).toBeGreaterThan(0);
+    const tried = tryOnSeen({ settings, seen }).rules.flatMap((rule) => rule.events);
+    expect(tried.map(({ id }) => id).toSorted()).toEqual(live.map(({ id }) => id).toSorted());
+  });
+
   it('is said how long nothing was seen, and why, and so is each event', () => {
     const settings = settingsOf([{ id: 'stays', kind: 'dwells', zone: 'left', for: '1s' }]);
     const person = { frames: 30, actors: [{ id: 1, x: 100, speed: 0 }] };
