@@ -28,7 +28,7 @@ function fieldNames(value: unknown, into = new Set<string>()): Set<string> {
   else if (typeof value === 'object' && value !== null) {
     for (const [name, inner] of Object.entries(value)) {
       into.add(name);
-      if (!['dropped', 'histogram', 'details'].includes(name)) fieldNames(inner, into);
+      if (!['dropped', 'histogram', 'batches', 'details'].includes(name)) fieldNames(inner, into);
     }
   }
   return into;

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { gatewayConfig } from '../../../../src/config/gateway.ts';
 import type { PublishedFrame } from '../../../../src/core/frame.ts';
@@ -48,7 +49,13 @@ const recorder = new Recorder({
   ...{ clock: new ManualClock(), wallMs: () => NOW_MS },
 });
 
+const JPEG = await sharp({ create: { width: 16, height: 16, channels: 3, background: '#808080' } })
+  .jpeg()
+  .toBuffer();
+
 let history: History;
+let pictures: NodeJS.Timeout | undefined;
+afterEach(() => clearInterval(pictures));
 beforeEach(async () => {
   const wallMs = (): number => NOW_MS;
   history = await History.open({ path: null, maxBytes: 2 ** 24, days: 90, onNotice: () => undefined, wallMs });
@@ -70,6 +77,10 @@ async function open() {
     alerts: { [`phone of ${HIDDEN}`]: alertFigures() },
   };
   const rollouts = new RolloutPortDouble(rolloutReport({ candidateStreams: [HIDDEN], reason: `${HIDDEN} waits` }));
+  // Cameras that send pictures.
+  pictures = setInterval(() => {
+    for (const id of runtime.watched) runtime.preview(publishedFrame(id, 1), JPEG);
+  }, 20);
   const routes: string[] = [];
   const { url } = await openGateway(runtime, {
     ...{ proxyUsers, trustedProxies: ['127.0.0.1'], rollouts, history, wallMs: () => NOW_MS + 120_000 },
@@ -120,7 +131,18 @@ async function answerOf(url: string, route: string, group: string, id: string, q
     method === 'GET' || method === 'DELETE' || method === 'OPTIONS' ? undefined : JSON.stringify(BODIES[route] ?? {});
   const headers = { ...as(group), ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
   const reply = await fetch(`${url}${path}${query}`, { method, headers, redirect: 'manual', ...(body && { body }) });
-  return `${reply.status} ${JSON.stringify([...reply.headers])} ${await reply.text()}`;
+  return `${reply.status} ${JSON.stringify([...reply.headers])} ${await bodyOf(reply)}`;
+}
+
+/** The whole body; of pictures without end, the first of them. */
+async function bodyOf(reply: Response): Promise<string> {
+  if (reply.headers.get('content-type')?.startsWith('multipart/') !== true) return reply.text();
+  let text = '';
+  for await (const chunk of reply.body!) {
+    text += Buffer.from(chunk).toString('latin1');
+    if (text.includes('Content-Type: image/jpeg')) break;
+  }
+  return text;
 }
 
 describe('somebody who may see one stream only', () => {
