@@ -20,7 +20,7 @@ const MOST_READERS = 64;
 const BOUNDARY = 'picture';
 
 const pictureQuery = z.strictObject({
-  boxes: z.enum(['true', 'false']).default('true').describe('Draws boxes, zones and lines.'),
+  boxes: z.enum(['0', '1']).default('1').describe('Draws boxes, zones and lines.'),
 });
 
 /** Adds `/api/streams/:id/snapshot.jpg` and `.../mjpeg`: the pictures of the page, for programs that know no WebSocket. */
@@ -91,7 +91,7 @@ export function addPictureRoutes(app: FastifyInstance, port: RuntimePort, feed: 
 }
 
 function wantsBoxes(query: unknown): boolean {
-  return check(pictureQuery, query, 'query').boxes === 'true';
+  return check(pictureQuery, query, 'query').boxes === '1';
 }
 
 /** @throws STREAM_NOT_FOUND */

@@ -66,7 +66,7 @@ describe('snapshot.jpg', () => {
       port.preview(frame, GREY);
       return asked;
     };
-    const plain = await take('?boxes=false');
+    const plain = await take('?boxes=0');
     expect(Object.fromEntries(plain.headers)).toMatchObject({
       ...{ 'content-type': 'image/jpeg', 'cache-control': 'no-store', 'x-pts-us': '280000' },
     });
@@ -110,7 +110,7 @@ describe('mjpeg', () => {
   it('has each picture as a part, until the reader goes', async () => {
     const { port, url } = await open();
     const [a, b] = await Promise.all([
-      read(`${url}/api/streams/gate/mjpeg?boxes=false`),
+      read(`${url}/api/streams/gate/mjpeg?boxes=0`),
       read(`${url}/api/streams/gate/mjpeg`),
     ]);
     expect(a.contentType).toBe('multipart/x-mixed-replace; boundary=picture');
@@ -145,7 +145,7 @@ describe('mjpeg', () => {
   it('leaves out pictures for a reader that is slow, and holds none of them', async () => {
     const { port, url } = await open();
     const noise = Buffer.alloc(400_000, 1);
-    const slow = request(`${url}/api/streams/gate/mjpeg?boxes=false`, (reply) => reply.pause());
+    const slow = request(`${url}/api/streams/gate/mjpeg?boxes=0`, (reply) => reply.pause());
     onTestFinished(() => void slow.destroy());
     slow.end();
     await waitFor('a watcher', () => port.watched.has('gate'));
