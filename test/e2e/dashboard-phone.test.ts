@@ -169,6 +169,8 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard by touch 
     await page.waitForSelector('#remove-dialog[open]');
     await page.keyboard.press('Escape');
     await until(async () => (await page.locator(':focus').getAttribute('aria-label')) === 'Remove yard-1');
+    // A button does one thing at a time, and the dialog says a moment later that it is closed.
+    await page.waitForSelector('[aria-label="Remove yard-1"]:not([aria-disabled])');
     await page.keyboard.press('Enter');
     await page.click('#remove-dialog [value="remove"]');
     await until(async () => (await page.locator('[data-stream="yard-1"]').count()) === 0);
