@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import type { StreamConfig } from '../config/stream.ts';
+import { type StreamConfig, tapsPackets } from '../config/stream.ts';
 import type { Clock } from '../core/clock.ts';
 import { MIB } from '../disk/given-file.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
@@ -108,10 +108,14 @@ export class Recorder {
 
   /** Takes each record of an event. */
   onEvent(event: RuleEvent): void {
-    const recorder = this.#streams.get(event.stream);
     const config = this.#options.configOf(event.stream);
-    if (recorder === undefined) return;
-    if (config !== null) recorder.settings = config;
+    let recorder = this.#streams.get(event.stream);
+    if (recorder === undefined) {
+      // Its first packets come once the first group of pictures is over.
+      if (config === null || !tapsPackets(config)) return;
+      recorder = this.#newStream(config);
+      this.#streams.set(event.stream, recorder);
+    } else if (config !== null) recorder.settings = config;
     recorder.onEvent(event);
   }
 

@@ -97,7 +97,8 @@ export class StreamRecorder {
     const usOf = (moment: EventMoment | undefined): number => moment?.ptsUs ?? event.ptsUs ?? endUs ?? 0;
     const open = this.#clips.get(event.id);
     if (open !== undefined) open.event = event;
-    if (event.phase === 'new' && endUs !== null) {
+    // Also before the first packets: they come a group of pictures later than results.
+    if (event.phase === 'new') {
       this.#active.add(event.id);
       const raisedUs = usOf(event.raised);
       const beforeUs = clip === undefined ? 0 : durationMs(clip.before) * 1000;

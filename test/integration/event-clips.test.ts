@@ -142,7 +142,7 @@ describe('an event with a clip', () => {
   it('of a stream that ends has what came', async () => {
     scene.isThere = true;
     await open({ source: await videos.make('short.mp4', { frames: 100 }), realtime: true });
-    await waitFor('the end', () => records.some(({ phase }) => phase === 'new') && published.length >= 100);
+    await waitFor('the end', () => records.some(({ phase }) => phase === 'end'));
     const { id } = records[0]!;
     await waitFor('the clip', async () => (await get(id, 'clip.json')).status === 200);
     const summary = (await (await get(id, 'clip.json')).json()) as FileSummary;
