@@ -157,7 +157,9 @@ describe.each(Object.entries(RIGS))('events of a sink of the kind %s', (type, { 
     await waitFor(10);
     rig.pause();
     raise(opened, 10, 60);
-    await expect.poll(() => opened.sinks.reports[0]!.problem, { timeout: 60_000 }).toMatch(/no answer|timeout/i);
+    await expect
+      .poll(() => opened.sinks.reports[0]!.problem, { timeout: 60_000 })
+      .toMatch(/no answer|timeout|did not answer/i);
     expect(accounted(opened)).toBe(60);
     rig.resume();
     expectAll(await waitFor(60), 60);
