@@ -1,8 +1,8 @@
 /** Constants of COCO's published evaluation for its detection and keypoint challenges. */
 
 /**
- * What detections are matched by: IoU of boxes, masks or oriented boxes, or COCO's similarity of keypoints. `classes`: whole pictures have
- * labels, so a class matches wherever it is.
+ * What detections are matched by: IoU of boxes, masks or oriented boxes, or COCO's similarity of keypoints. `classes`: the label of a whole
+ * picture, which has no place in it.
  */
 export const IOU_TYPES = ['bbox', 'segm', 'keypoints', 'oriented-boxes', 'classes'] as const;
 

@@ -19,8 +19,9 @@ const FIRST_MS = 5_000;
 const MOST_READERS = 64;
 const BOUNDARY = 'picture';
 
-const pictureQuery = z.strictObject({
-  boxes: z.enum(['0', '1']).default('1').describe('Draws boxes, zones and lines.'),
+/** How a picture is asked for. */
+export const pictureQuery = z.strictObject({
+  boxes: z.enum(['0', '1']).default('1').describe('0: as it came; 1: with what was found drawn on it.'),
 });
 
 /** Adds `/api/streams/:id/snapshot.jpg` and `.../mjpeg`: the pictures of the page, for programs that know no WebSocket. */

@@ -14,6 +14,7 @@ import type { Recorder } from '../recording/recorder.ts';
 import { playlistOf, recordingsIn, spansOf } from '../recording/spans.ts';
 import { described } from './route-schema.ts';
 import { timeOf } from './routes-history.ts';
+import { pictureQuery } from './routes-pictures.ts';
 
 /** A playlist reads the index of each file. */
 const LONGEST_PLAYLIST_MS = 6 * 3_600_000;
@@ -23,7 +24,6 @@ const time = z.string().min(1).max(40);
 const listQuery = z.strictObject({ stream: stream.optional(), from: time.optional(), to: time.optional() });
 const spanQuery = z.strictObject({ stream, from: time, to: time });
 const fileQuery = z.strictObject({ stream });
-const pictureQuery = z.strictObject({ boxes: z.enum(['0', '1']).default('1') });
 
 /** Adds the routes of clips and recordings. @param recorder - null if this gateway has none. */
 export function addRecordingRoutes(app: FastifyInstance, recorder: Recorder | null, history: History): void {
