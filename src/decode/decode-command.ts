@@ -3,7 +3,7 @@ import type { SourceInput, SourceWindow } from '../core/source.ts';
 import { ROUNDING_SLACK } from '../geometry/placement.ts';
 import { cropFilter, isWhole, type View } from '../geometry/views.ts';
 import { type FfmpegCall, ffmpegArguments, NO_TAGS, ONE_THREAD, passthrough, seconds } from './ffmpeg-arguments.ts';
-import { headerFilter, pulseFilter } from './ffmpeg-log.ts';
+import { headerFilter, keyFilters, pulseFilter } from './ffmpeg-log.ts';
 import { type InputPlan, inputOptions, SCALED, skipsFrames } from './input-options.ts';
 import { LOOK_PIPE, lookFilters } from './look-filters.ts';
 import { PACKET_OUTPUT } from './packet-tap.ts';
@@ -68,9 +68,10 @@ function lookGraph(plan: DecodePlan): string {
   const { headerTag: tag, canvas } = plan;
   const choice = [...rateFilters(tag, plan), ...shedFilters(tag)];
   return [
-    '[0:v:0]split[taken][seen]',
+    '[0:v:0]split=3[taken][seen][keys]',
     `[taken]${[...choice, headerFilter(tag), ...viewFilters(canvas, plan)].join(',')}[frames]`,
     `[seen]${[...lookFilters(tag), ...viewFilters(canvas, plan, 'look')].join(',')}[looks]`,
+    `[keys]${keyFilters(tag)}`,
   ].join(';');
 }
 

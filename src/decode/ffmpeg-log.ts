@@ -31,6 +31,8 @@ export type LogEvent =
   | { readonly kind: 'read'; readonly packets: number; readonly untilUs: number | null; readonly isEnd: boolean }
   /** ffmpeg has decoded a frame and dropped it before scaling, see `shedFilters`. */
   | { readonly kind: 'shed' }
+  /** ffmpeg has decoded a key frame, whether or not it is taken. `isNext`: as the frame before it was. */
+  | { readonly kind: 'key'; readonly ptsUs: PtsUs; readonly isNext: boolean }
   /** A frame that a `LOOK_COMMAND` asked for, whether or not it is taken. */
   | { readonly kind: 'look'; readonly frame: FrameHeader }
   /** A frame header is missing or duplicated: from here on, headers and pictures no longer match. */
@@ -82,6 +84,20 @@ export function headerFilter(tag: string): string {
   return `showinfo@${tag}=checksum=0`;
 }
 
+/** Returns the filters that print a line for each key frame. Register 0 says whether the frame before was one, too: those have another name. */
+export function keyFilters(tag: string): string {
+  const printed = [keyName(tag), nextKeyName(tag)].map((name, i) => `[k${i}]showinfo@${name}=checksum=0,nullsink`);
+  return [String.raw`select=outputs=2:expr=if(key\,1+ld(0)+0*st(0\,1)\,st(0\,0))[k0][k1]`, ...printed].join(';');
+}
+
+function keyName(tag: string): string {
+  return `key${tag}`;
+}
+
+function nextKeyName(tag: string): string {
+  return `next${tag}`;
+}
+
 /** Time between two pulses, in seconds. Well below the shortest `staleMs`. */
 const PULSE_S = 0.05;
 
@@ -115,6 +131,7 @@ export class FfmpegLog {
   readonly #shedMark: string | null;
   readonly #leftOutMark: string | null;
   readonly #lookMark: string | null;
+  readonly #keyMarks: readonly string[];
   /** The beginning of a line, while its end is missing: since version 7 an answer to a command can be printed in the middle. */
   #cut = '';
   #timeBase = 1 / 1000;
@@ -138,6 +155,8 @@ export class FfmpegLog {
     this.#shedMark = headerTag === null ? null : `[metadata@${shedName(headerTag)} @ `;
     this.#leftOutMark = headerTag === null ? null : `[metadata@${leftOutName(headerTag)} @ `;
     this.#lookMark = headerTag === null ? null : `[showinfo@${lookName(headerTag)} @ `;
+    this.#keyMarks =
+      headerTag === null ? [] : [keyName(headerTag), nextKeyName(headerTag)].map((name) => `[showinfo@${name} @ `);
   }
 
   /** How often ffmpeg has built its filters: at its start, and for each new picture size. Each time it forgets all commands. */
@@ -168,6 +187,8 @@ export class FfmpegLog {
       if (line.includes(this.#leftOutMark!)) return PRINTED_FRAME.test(line) ? LEFT_OUT : null;
       const lookAt = line.indexOf(this.#lookMark!);
       if (lookAt >= 0) return this.#look(line.slice(lookAt));
+      for (const [i, mark] of this.#keyMarks.entries())
+        if (line.includes(mark)) return this.#key(line.slice(line.indexOf(mark)), i === 1);
     }
     const prefix = PREFIX.exec(line);
     const level = prefix?.[1];
@@ -212,10 +233,20 @@ export class FfmpegLog {
     return null;
   }
 
-  /** Its filter has the same time base as that of the frames: both get what the decoder gives. */
   #look(line: string): LogEvent | null {
+    const frame = this.#printedFrame(line);
+    return frame === null ? null : { kind: 'look', frame };
+  }
+
+  #key(line: string, isNext: boolean): LogEvent | null {
+    const frame = this.#printedFrame(line);
+    return frame === null ? null : { kind: 'key', ptsUs: frame.ptsUs, isNext };
+  }
+
+  /** Of a filter with the same time base as that of the frames: both get what the decoder gives. */
+  #printedFrame(line: string): FrameHeader | null {
     const frame = FRAME.exec(line.slice(line.indexOf('] [info] ') + '] [info] '.length));
-    return frame === null ? null : { kind: 'look', frame: this.#headerOf(frame, this.#lastPtsUs) };
+    return frame === null ? null : this.#headerOf(frame, this.#lastPtsUs);
   }
 
   #frame(printed: RegExpExecArray): LogEvent {

@@ -201,9 +201,10 @@ export class PipelineHost implements RuntimePort {
     this.#ruleEvents.add((event) => this.recorder.onEvent(event));
     runtime.published.add((frame) => this.#events.onResult(frame));
     runtime.signs.add(({ stream, sign }) => this.#events.onPicture(stream, sign === null ? [] : [sign]));
-    // Also of streams that could not be started.
+    // Also of streams that could not be started. One whose detector still loads is not down: a restart raises no alert.
     runtime.reports.add(({ streams: running, timeMs }) => {
-      this.#events.onReport([...running, ...this.#reconciler.reports], timeMs);
+      const failed = this.#reconciler.reports.filter(({ state }) => state !== 'starting');
+      this.#events.onReport([...running, ...failed], timeMs);
       this.#choice.update();
     });
     runtime.events.add(({ kind, stream, details, timeMs }) => {

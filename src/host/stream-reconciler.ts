@@ -98,6 +98,8 @@ export interface Convergence {
 export class StreamReconciler<Running> {
   readonly #options: ReconcilerOptions<Running>;
   readonly #failed = new Map<string, FailedStart>();
+  /** Those whose first attempt is in progress: loading a detector or finding a camera takes seconds. */
+  readonly #starting = new Map<string, { readonly config: StreamConfig; seq: number }>();
   readonly #attempts = new KeyedMutex();
   readonly #gate = new KeyedGate();
   #isClosed = false;
@@ -121,9 +123,11 @@ export class StreamReconciler<Running> {
     return new Map([...this.#failed].flatMap(([id, { isPaused, error }]) => (isPaused ? [] : [[id, error] as const])));
   }
 
-  /** Those of the streams that could not be started. */
+  /** Those of the streams that could not be started, or are being started. */
   get reports(): readonly StreamReport[] {
-    return [...this.#failed.values()].map(reportOf);
+    const running = new Set(this.#options.running.current.map(({ config }) => config.id));
+    const starting = [...this.#starting.values()].filter(({ config }) => !running.has(config.id));
+    return [...[...this.#failed.values()].map(reportOf), ...starting.map(startingReportOf)];
   }
 
   /** Starts the wanted streams, several at once. @returns why each failed; null if it runs, or is paused. */
@@ -311,6 +315,7 @@ export class StreamReconciler<Running> {
     const { running, signal, random } = this.#options;
     const failure = await this.#attempts.run(config.id, async () => {
       signal?.()?.throwIfAborted();
+      this.#starting.set(config.id, { config, seq: 0 });
       try {
         await running.start(config);
         return null;
@@ -326,6 +331,8 @@ export class StreamReconciler<Running> {
         this.#failed.set(config.id, entry);
         this.#fail(entry, error);
         return error;
+      } finally {
+        this.#starting.delete(config.id);
       }
     });
     if (!isPaused) return failure;
@@ -413,6 +420,10 @@ function reportOf(entry: FailedStart): StreamReport {
     lastErrorAtMs: sinceMs,
     startFailure: { code: error.code, attempts, retryAtMs },
   };
+}
+
+function startingReportOf(entry: { readonly config: StreamConfig; seq: number }): StreamReport {
+  return { ...emptyReport({ id: entry.config.id, config: entry.config }), seq: entry.seq++, state: 'starting' };
 }
 
 function inTime<T>(step: Promise<T>, clock: Clock): Promise<T> {

@@ -14,6 +14,8 @@ export interface StreamLoad {
   readonly isMissing: boolean;
   /** Key frames per second of its source, at least; null if unknown. */
   readonly keyFps: number | null;
+  /** Its source has no other frames. */
+  readonly hasKeyFramesOnly: boolean;
 }
 
 /** What can say its load. */
@@ -192,7 +194,7 @@ function decodeRemedies(load: HostLoad): Remedy[] {
   const remedies: Remedy[] = [];
   for (const frames of ['reference', 'key'] as const) {
     const less = streams.filter(
-      (stream) => DECODE_TIME[stream.config.decode] > DECODE_TIME[frames] && !hasKeyFramesOnly(stream),
+      (stream) => DECODE_TIME[stream.config.decode] > DECODE_TIME[frames] && !stream.hasKeyFramesOnly,
     );
     if (less.length === 0) continue;
     const { fps, streamFps } = decodingLess(load, frames);
@@ -207,11 +209,6 @@ function decodeRemedies(load: HostLoad): Remedy[] {
     });
   }
   return remedies;
-}
-
-/** Of such a source nothing can be left out. */
-function hasKeyFramesOnly({ keyFps, fps }: StreamLoad): boolean {
-  return keyFps !== null && keyFps >= ENTERED_RATIO * fps.in;
 }
 
 /** Decoding takes its part of the cores first: it does not wait for what comes behind it. The rest is for the other work of each frame. */

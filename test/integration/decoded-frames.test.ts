@@ -66,6 +66,26 @@ describe('a stream with decode', () => {
     expect(await live.close()).toEqual([]);
   }, 90_000);
 
+  it('knows the distance of key frames also if most of them are not taken', async () => {
+    const path = await clips.reordered('few.mp4');
+    const [first, second] = (await decodeFrames(ffmpegs[0]!.binary, fileSource(path), { decode: 'key' })).frames;
+    const live = await LiveRuntime.open();
+    const stream = await live.add({ id: 'cam', source: path, loop: true, maxFps: 0.7 });
+    const fps = 1e6 / (second!.ptsUs - first!.ptsUs);
+    await waitFor('two key frames', () => stream.decoding.keyFps !== null);
+    expect([stream.decoding.keyFps, stream.decoding.hasKeyFramesOnly]).toEqual([expect.closeTo(fps, 3), false]);
+    const still = await live.add({
+      id: 'still',
+      source: 'synthetic:testsrc2=size=160x96:rate=10',
+      maxFps: 0.7,
+      policy: 'live',
+    });
+    await waitFor('two frames', () => still.decoding.keyFps !== null);
+    expect([still.decoding.keyFps, still.decoding.hasKeyFramesOnly]).toEqual([expect.closeTo(10, 3), true]);
+    expect(live.report('cam').frames.in).toBeLessThan(4);
+    expect(await live.close()).toEqual([]);
+  }, 90_000);
+
   it('can be changed while it is read: a file goes on behind its last frame and loses none', async () => {
     const path = await clips.reordered('changed.mp4');
     const all = await decodeFrames(ffmpegs[0]!.binary, fileSource(path), { decode: 'key' });

@@ -35,13 +35,17 @@ export class DecodeCounts {
     this.#lastKeyUs = null;
   }
 
-  /** Of a stream that takes few frames, most key frames are not seen: the shortest distance counts. */
-  onKeyFrame(ptsUs: number): void {
+  /**
+   * The shortest distance counts: of a damaged video, key frames are missing.
+   *
+   * @param isNext - the frame before it was a key frame, too.
+   */
+  onKeyFrame(ptsUs: number, isNext: boolean): void {
     const gapUs = ptsUs - (this.#lastKeyUs ?? ptsUs);
     this.#lastKeyUs = ptsUs;
     if (gapUs <= 0 || gapUs > KEY_GAP_CHANGE * this.#keyGapUs) return;
     this.#keyGapUs = gapUs;
-    this.#post({ type: 'key-gap', ringId: this.#ringId, us: gapUs });
+    this.#post({ type: 'key-gap', ringId: this.#ringId, us: gapUs, isEachFrame: isNext });
   }
 
   /**

@@ -271,6 +271,9 @@ export class LaneVideo {
       case 'look':
         this.#frames.looks.onHeader(event.frame);
         break;
+      case 'key':
+        this.#counts.onKeyFrame(event.ptsUs, event.isNext);
+        break;
       case 'read':
         this.#counts.onRead(connection, event);
         break;
@@ -286,7 +289,6 @@ export class LaneVideo {
         this.#frames.ring.noteDecoded(monoNowMs());
         this.#lastGapUs = event.frame.ptsUs - this.#lastPtsUs;
         this.#lastPtsUs = event.frame.ptsUs;
-        if (event.frame.isKey) this.#counts.onKeyFrame(event.frame.ptsUs);
         this.#frames.onHeader(timed(connection, event.frame));
         // A discarded picture frees its slot, and no other event reports that.
         connection.process?.resume();

@@ -54,7 +54,11 @@ function policyOf(config: StreamConfig, { policy, bulk }: StreamInput): StreamPo
 }
 
 /** Returns what a stream's settings say about its load. */
-export function loadOf({ config, policy, targets }: PreparedSettings): Omit<StreamLoad, 'fps' | 'keyFps'> {
+export function loadOf({
+  config,
+  policy,
+  targets,
+}: PreparedSettings): Omit<StreamLoad, 'fps' | 'keyFps' | 'hasKeyFramesOnly'> {
   const { isBehind, isMissing } = targets;
   return { config, views: policy.views ?? 1, isBehind, isMissing: isMissing.fps || isMissing.latency };
 }

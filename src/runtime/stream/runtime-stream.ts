@@ -474,7 +474,8 @@ export class RuntimeStream implements LaneListener {
   /** What is expected of it and what it does; null unless it is a live stream that runs. */
   load(nowMs: number): StreamLoad | null {
     if (this.state !== 'running' || this.input.policy !== 'live') return null;
-    return { ...loadOf(this.#settings), fps: this.telemetry.fps(nowMs), keyFps: this.decoding.keyFps };
+    const { keyFps, hasKeyFramesOnly } = this.decoding;
+    return { ...loadOf(this.#settings), fps: this.telemetry.fps(nowMs), keyFps, hasKeyFramesOnly };
   }
 
   /** State of zones and lines after the newest frame. */

@@ -8,6 +8,8 @@ export class StreamDecoding {
   /** Frames that were not decoded, by choice; null if that is not known. */
   #skipped: number | null = 0;
   #keyGapUs: number | null = null;
+  /** Nothing of its source can be left out. */
+  hasKeyFramesOnly = false;
 
   /** Takes any message of a lane; most say nothing about it. */
   onMessage(message: FromLane): void {
@@ -20,6 +22,7 @@ export class StreamDecoding {
         break;
       case 'key-gap':
         this.#keyGapUs = message.us;
+        this.hasKeyFramesOnly = message.isEachFrame;
         break;
     }
   }

@@ -147,8 +147,11 @@ describe('decodeArguments', () => {
       { left: 0.5, top: 0, right: 1, bottom: 1 },
     ];
     const args = decodeArguments(FILE, { ...PLAN, takesCommands: true, every: 2, canvas: { ...PLAN.canvas, views } });
-    const [split, taken, seen] = graph(args).split(/;(?=\[(?:taken|seen)\])/);
-    expect(split).toBe('[0:v:0]split[taken][seen]');
+    const [split, taken, seen, keys] = graph(args).split(/;(?=\[(?:taken|seen|keys)\])/);
+    expect([split, keys]).toEqual([
+      '[0:v:0]split=3[taken][seen][keys]',
+      String.raw`[keys]select=outputs=2:expr=if(key\,1+ld(0)+0*st(0\,1)\,st(0\,0))[k0][k1];[k0]showinfo@keya1b2=checksum=0,nullsink;[k1]showinfo@nexta1b2=checksum=0,nullsink`,
+    ]);
     const picture = /showinfo@\w+=checksum=0,(.*)\[\w+\]$/;
     const plain = (part: string): string => picture.exec(part)![1]!.replaceAll('[look', '[');
     expect(plain(seen!)).toBe(plain(taken!));

@@ -30,6 +30,17 @@ it('the header of a look is no frame, has its own number, and the time base of t
   ]);
 });
 
+it('a key frame is said whether or not it is taken, and has no number among those that are', () => {
+  const line = (mark: string, n: number, pts: number) =>
+    `[showinfo@${mark}${TAG} @ 0x55b1f6dda680] [info] n:   ${n} pts:   ${pts} pts_time:0.08 fmt:yuv420p sar:1/1 s:320x240 i:P iskey:1 type:I`;
+  const config = `${P} config in time_base: 1/25000, frame_rate: 25/2`;
+  expect(read(config, line('key', 0, 2000), line('next', 0, 3000), line('', 0, 4000))).toMatchObject([
+    { kind: 'key', ptsUs: 80_000, isNext: false },
+    { kind: 'key', ptsUs: 120_000, isNext: true },
+    { kind: 'frame', frame: { ptsUs: 160_000 } },
+  ]);
+});
+
 describe('what ffmpeg has read', () => {
   const block = (packets: number, time: string, state: string): string[] =>
     `frame=${packets}\nfps=0.00\nstream_1_0_q=-0.0\nbitrate=N/A\ntotal_size=N/A\nout_time_us=${time}\nout_time=N/A\nspeed=1x\nprogress=${state}`.split(

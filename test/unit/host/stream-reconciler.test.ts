@@ -120,6 +120,19 @@ describe('streams that fail at their start', () => {
     expect(attempts.length).toBe(before);
   });
 
+  it('one is reported from its first attempt on, once, until it runs or has failed', async () => {
+    open();
+    const states = (): string[] => starts.reports.map(({ id, state, seq }) => `${id} ${state} ${seq}`);
+    const during: string[][] = [];
+    onAttempt = () => during.push(states(), states());
+    await start(CAM);
+    expect([during, states()]).toEqual([[['cam starting 0'], ['cam starting 1']], ['cam failed 0']]);
+    existing.add(CAM.source);
+    running = [];
+    await starts.resume('cam');
+    expect(states()).toEqual([]);
+  });
+
   it('one that a signal ends has not failed: nothing is reported, and nothing tried again', async () => {
     open();
     const stop = new AbortController();

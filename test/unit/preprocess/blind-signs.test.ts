@@ -102,6 +102,15 @@ describe('BlindSigns', () => {
     expect(camera.judge(written(120, 120))).toBeNull();
   });
 
+  it('a bright camera that is covered from one picture to the next is black from then on', () => {
+    const camera = new Camera();
+    camera.show(20, (x, y) => 100 + street(x, y) / 2);
+    const coveredMs = camera.nowMs + SAMPLE_EVERY_MS;
+    const covered = camera.show(6, () => 2, 2);
+    expect(secondsUntil(covered, 'black')).toBeLessThanOrEqual(4.5);
+    expect(camera.signs.update(written(2, 3), camera.nowMs, BLIND_SIGNS)).toEqual({ sign: 'black', sinceMs: coveredMs });
+  });
+
   it('a black picture has a sign within 10 s, and none within 3 s after it', () => {
     const camera = new Camera();
     camera.show(20, street);

@@ -29,7 +29,15 @@ class Bench {
   set(id: string, published: number, isMissing = published < 9.5): void {
     const config = { id, target: { fps: 10 }, maxAgeMs: 500, track: false, decode: 'all' } as StreamLoad['config'];
     const fps = { in: 10, inferred: published, published };
-    this.cameras.set(id, { config, fps, views: 1, isBehind: published < 9.5, isMissing, keyFps: null });
+    this.cameras.set(id, {
+      config,
+      fps,
+      views: 1,
+      isBehind: published < 9.5,
+      isMissing,
+      keyFps: null,
+      hasKeyFramesOnly: false,
+    });
   }
 
   tell(id: string, kind: TargetEvent['kind'], isOfHost = true): void {

@@ -10,11 +10,12 @@ interface Camera {
   readonly inferred?: number;
   readonly views?: number;
   readonly keyFps?: number | null;
+  readonly hasKeyFramesOnly?: boolean;
   readonly config?: Partial<StreamLoad['config']>;
 }
 
 function camera(id: string, { target, config = {}, ...rates }: Camera): StreamLoad {
-  const { published = 2.5, inferred = published, views = 1, keyFps = null } = rates;
+  const { published = 2.5, inferred = published, views = 1, keyFps = null, hasKeyFramesOnly = false } = rates;
   const entered = rates.in ?? target ?? published;
   const settings = {
     id,
@@ -26,7 +27,7 @@ function camera(id: string, { target, config = {}, ...rates }: Camera): StreamLo
   return {
     config: { ...settings, ...config } as StreamLoad['config'],
     fps: { in: entered, inferred, published },
-    ...{ views, keyFps, isMissing: true, isBehind: published < 0.95 * (target ?? 0) },
+    ...{ views, keyFps, hasKeyFramesOnly, isMissing: true, isBehind: published < 0.95 * (target ?? 0) },
   };
 }
 
@@ -228,7 +229,7 @@ describe('decoding that cannot keep up', () => {
   });
 
   it('offers nothing where every frame is a key frame', () => {
-    const streams = [camera('mjpeg', { target: 25, in: 20, published: 5, keyFps: 20 })];
+    const streams = [camera('mjpeg', { target: 25, in: 20, published: 5, keyFps: 20, hasKeyFramesOnly: true })];
     const usage = { cores: 2, cpuCores: 1.95, busyRatio: { ...IDLE, decode: 0.9 } };
     expect(judgeOverload({ streams, capacity: 10, models: [], ...usage })?.remedies).toEqual([]);
   });
