@@ -179,9 +179,10 @@ async function openSystemPage() {
     },
     retry: (id) => attempt(() => client.jobs.retry(id)),
     showFailures: (id) => attempt(async () => showDeadLetters(id, (await client.jobs.get(id)).deadLetters)),
-    act: async (verb, question, seen) => {
+    act: async (verb, question, seen, detector) => {
       if (question !== null && !(await confirmRollout(...question))) return;
-      await attempt(() => (verb === 'promote' ? client.rollouts.promote(seen) : client.rollouts[verb]()));
+      const { rollouts } = client;
+      await attempt(() => (verb === 'promote' ? rollouts.promote(seen, { detector }) : rollouts[verb]({ detector })));
     },
     onWatch: watchSoon,
   });

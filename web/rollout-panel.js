@@ -14,7 +14,7 @@ import { guardList, guardTable } from './rollout-guards.js';
  * @typedef {'hold' | 'promote' | 'abort' | 'undo'} Verb
  *
  * @typedef {object} RolloutActions
- * @property {(verb: Verb | 'resume', question: Question, seen: { rollout: string, step: number }) => Promise<void>} act
+ * @property {(verb: Verb | 'resume', question: Question, seen: { rollout: string, step: number }, detector?: string) => Promise<void>} act
  * @property {() => void} onWatch called when the panel needs the pictures of other streams
  */
 
@@ -100,10 +100,11 @@ export class RolloutPanel {
    * @param {RolloutReport} report the step that the user sees now: the roll-out may advance while the dialog is open
    */
   #button(verb, report) {
-    const { id: rollout, step, state, heldBy } = report;
+    const { id: rollout, step, state, heldBy, detector } = report;
     const isRelease = verb === 'hold' && heldBy !== null;
     const isShown = verb === 'undo' ? state === 'promoted' : isActive(report);
-    const ask = () => this.#actions.act(isRelease ? 'resume' : verb, question(verb, report), { rollout, step });
+    const given = isRelease ? 'resume' : verb;
+    const ask = () => this.#actions.act(given, question(verb, report), { rollout, step }, detector);
     const style = verb === 'abort' || verb === 'undo' ? 'button button-danger' : 'button';
     return html`<button type="button" class=${style} data-needs="admin" data-verb=${verb} ?hidden=${!isShown} @click=${busy(ask)}>${isRelease ? 'Release' : formatName(verb)}</button>`;
   }

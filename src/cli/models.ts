@@ -39,9 +39,12 @@ export function addModels(program: Command, io: CliIo): void {
       const manifest = await loadConfigured(modelConfigOf({ model: name }), io.environment);
       for (const path of await pull(manifest, io)) print(io, path);
     });
-  addGatewayFlags(
-    models.command('versions').description('list the versions that a running host has used, newest last'),
-  ).action((flags: GatewayFlags & JsonFlag) => listVersions(flags, io));
+  addGatewayFlags(models.command('versions').description('list the versions that a running host has used, newest last'))
+    .option(
+      '--detector <name>',
+      'of which detector, if the pipeline has several: a name of its models (default: its own)',
+    )
+    .action((flags: VersionsFlags) => listVersions(flags, io));
   addModelsAdd(models, io);
   addModelsCompile(models, io);
   const verify = models
@@ -58,8 +61,12 @@ export function addModels(program: Command, io: CliIo): void {
     .action((name: string, flags: VerifyFlags, command: Command) => verifyAll(name, flags, command, io));
 }
 
-async function listVersions(flags: GatewayFlags & JsonFlag, io: CliIo): Promise<void> {
-  const versions = await gatewayApi(io, flags).versions.list();
+interface VersionsFlags extends GatewayFlags {
+  readonly detector?: string;
+}
+
+async function listVersions(flags: VersionsFlags, io: CliIo): Promise<void> {
+  const versions = await gatewayApi(io, flags).versions.list({ detector: flags.detector });
   show(io, flags, versions, () => versionsText(versions));
 }
 

@@ -15,12 +15,17 @@ import { addGatewayFlags, type GatewayFlags, gatewayApi } from './gateway-client
 import { evaluatedVerdict, optimisedVerdict, predictedGain } from './predicted-gain.ts';
 import { historyText, rolloutText } from './rollout-tables.ts';
 
-interface PromoteFlags extends GatewayFlags {
+/** Which detector it is about. */
+interface RolloutFlags extends GatewayFlags {
+  readonly detector?: string;
+}
+
+interface PromoteFlags extends RolloutFlags {
   readonly full?: boolean;
   readonly step?: number;
 }
 
-interface StartFlags extends GatewayFlags {
+interface StartFlags extends RolloutFlags {
   readonly model?: string;
   readonly pipeline?: string;
   readonly steps: readonly number[];
@@ -53,7 +58,10 @@ Every command talks to a running host (--url), and any host of a fleet will do. 
 export function addRollout(program: Command, io: CliIo): void {
   const rollout = program.command('rollout').addHelpText('after', HELP);
   const command = (name: string, description: string): Command =>
-    addGatewayFlags(rollout.command(name).description(description));
+    addGatewayFlags(rollout.command(name).description(description)).option(
+      '--detector <name>',
+      'which detector, if the pipeline has several: a name of its models (default: its own)',
+    );
 
   command('start', 'start a roll-out')
     .argument('[pipeline]', 'the same as --pipeline')
@@ -72,9 +80,9 @@ export function addRollout(program: Command, io: CliIo): void {
     .option('--partial', 'leave out settings that need a restart')
     .action(async (file: string | undefined, flags: StartFlags) => {
       const body = startBody(file, flags);
-      report(await gatewayApi(io, flags).rollouts.start(body), flags);
+      report(await gatewayApi(io, flags).rollouts.start(body, { detector: flags.detector }), flags);
     });
-  command('status', 'show the roll-out with its guards').action(async (flags: GatewayFlags) =>
+  command('status', 'show the roll-out with its guards').action(async (flags: RolloutFlags) =>
     report(await newest(flags), flags),
   );
   command('promote', 'go to the next step now, whatever the guards say')
@@ -89,35 +97,35 @@ export function addRollout(program: Command, io: CliIo): void {
       const { id: rollout, step } = await newest(flags);
       const seen = { rollout, step: flags.step ?? step };
       const wanted = flags.full === true ? { ...seen, full: true } : seen;
-      report(await gatewayApi(io, flags).rollouts.promote(wanted, { by: userName() }), flags);
+      report(await gatewayApi(io, flags).rollouts.promote(wanted, { by: userName(), detector: flags.detector }), flags);
     });
   command('hold', 'stay at this share until promote, abort, undo or hold --release; guards can still roll back')
     .option('--release', 'end your hold, so that it continues by itself')
-    .action((flags: GatewayFlags & { readonly release?: boolean }) =>
+    .action((flags: RolloutFlags & { readonly release?: boolean }) =>
       act(flags.release === true ? 'resume' : 'hold', flags),
     );
-  command('abort', 'stop it: all streams return to the version before').action((flags: GatewayFlags) =>
+  command('abort', 'stop it: all streams return to the version before').action((flags: RolloutFlags) =>
     act('abort', flags),
   );
-  command('undo', 'return to the version before, also after the promotion').action((flags: GatewayFlags) =>
+  command('undo', 'return to the version before, also after the promotion').action((flags: RolloutFlags) =>
     act('undo', flags),
   );
-  command('history', 'list all decisions, newest first').action(async (flags: GatewayFlags) => {
-    const decisions = await gatewayApi(io, flags).rollouts.history();
+  command('history', 'list all decisions, newest first').action(async (flags: RolloutFlags) => {
+    const decisions = await gatewayApi(io, flags).rollouts.history({ detector: flags.detector });
     show(io, flags, decisions, () => historyText(decisions));
   });
 
-  async function newest(flags: GatewayFlags): Promise<RolloutReport> {
-    const rollout = await gatewayApi(io, flags).rollouts.newest();
+  async function newest(flags: RolloutFlags): Promise<RolloutReport> {
+    const rollout = await gatewayApi(io, flags).rollouts.newest({ detector: flags.detector });
     if (rollout !== null) return rollout;
     throw new SightlineError('ROLLOUT_NOT_FOUND', `${flags.url}: this pipeline has had no roll-out; start one first`);
   }
 
-  async function act(verb: Exclude<RolloutVerb, 'promote'>, flags: GatewayFlags): Promise<void> {
-    report(await gatewayApi(io, flags).rollouts[verb]({ by: userName() }), flags);
+  async function act(verb: Exclude<RolloutVerb, 'promote'>, flags: RolloutFlags): Promise<void> {
+    report(await gatewayApi(io, flags).rollouts[verb]({ by: userName(), detector: flags.detector }), flags);
   }
 
-  function report(rollout: RolloutReport, flags: GatewayFlags): void {
+  function report(rollout: RolloutReport, flags: RolloutFlags): void {
     show(io, flags, rollout, () => rolloutText(rollout));
   }
 }

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { Admission } from '../control/orders/admission.ts';
 import { counted } from '../core/counted.ts';
 import { Incidents } from '../flow/incidents.ts';
-import { tryHostRollouts } from '../host/host-rollouts.ts';
+import { HostRollouts } from '../host/host-rollouts.ts';
 import { logEvent, openGateway, openHistory, stopped } from '../host/open-gateway.ts';
 import { OverlayFile } from '../host/overlay/overlay-file.ts';
 import { isPictureStream } from '../host/picture-detector.ts';
@@ -105,10 +105,13 @@ async function serve(
   try {
     host.onPublished((frame) => history.observe(frame));
     const onNotice = (text: string): void => log.info({}, text);
-    const streams = (): string[] => host.runtime.streams.map(({ id }) => id).filter((id) => !isPictureStream(id));
-    const rollouts = await tryHostRollouts(host, config, { environment, onNotice, incidents, fleet: null, streams });
-    const shown = rollouts === null ? {} : { rollouts: rollouts.agent };
-    const requests = new RequestDetector(host, config, rollouts);
+    const streams = () => host.runtime.streams.map(({ config }) => config).filter(({ id }) => !isPictureStream(id));
+    const rollouts = await HostRollouts.tryOpen(host, config, {
+      ...{ environment, onNotice, incidents, streams },
+      fleet: null,
+    });
+    const shown = rollouts === null ? {} : { rollouts };
+    const requests = new RequestDetector(host, config, rollouts?.own ?? null);
     const { recorder } = host;
     const request = { config, address: flags, log, history, incidents, requests, recorder, tracing, ...shown };
     const gateway = await openGateway(host, request, io).catch(async (error: unknown) => {
@@ -122,7 +125,7 @@ async function serve(
       await host.start();
       // Models and libraries that the first start fetched and compiled.
       trimMemory();
-      await rollouts?.agent.start();
+      await rollouts?.start();
       log.info({}, `${config.name} is running with ${countOf(host)}`);
       reloader.start();
       if (config.model.name === BETTER_MODEL.instead) log.info({}, `${BETTER_MODEL_TEXT}: ${BETTER_MODEL.command}`);

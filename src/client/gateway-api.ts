@@ -31,8 +31,14 @@ import type { SourceTest } from '../protocol/source-test.ts';
 import type { RuleTrialReply } from '../protocol/tried-rules.ts';
 import type { CallOptions, GatewayRequest, SendRequest } from './send-request.ts';
 
+/** Options of a request about roll-outs. */
+export interface DetectorCallOptions extends CallOptions {
+  /** Which detector, by its name among `models`; absent: the pipeline's own. */
+  readonly detector?: string | undefined;
+}
+
 /** Options of a request that acts on a roll-out. */
-export interface RolloutCallOptions extends CallOptions {
+export interface RolloutCallOptions extends DetectorCallOptions {
   /** Who acts, for the audit log. Only for a gateway without tokens: otherwise the name of the token counts. */
   readonly by?: string | undefined;
 }
@@ -184,11 +190,12 @@ export class GatewayApi {
   /** The change of the pipeline's version, step by step. */
   readonly rollouts = {
     /** The newest roll-out; null if there was none. */
-    newest: async (options?: CallOptions) =>
-      (await this.#get<{ readonly rollout: RolloutReport | null }>('/api/rollouts', options)).rollout,
+    newest: async (options?: DetectorCallOptions) =>
+      (await this.#get<{ readonly rollout: RolloutReport | null }>(ofDetector('/api/rollouts', options), options))
+        .rollout,
     /** Starts a roll-out. @throws CONFIG_INVALID, MODEL_*, ROLLOUT_RUNNING, ROLLOUT_PARTIAL */
-    start: (rollout: RolloutRequest, options?: CallOptions) =>
-      this.#post<RolloutReport>('/api/rollouts', rollout, options),
+    start: (rollout: RolloutRequest, options?: DetectorCallOptions) =>
+      this.#post<RolloutReport>(ofDetector('/api/rollouts', options), rollout, options),
     /**
      * Goes to the next step, or to the end if `full`.
      *
@@ -206,17 +213,22 @@ export class GatewayApi {
     /** As `abort`, also after the promotion. @throws ROLLOUT_NOT_FOUND, ROLLOUT_STATE */
     undo: (options?: RolloutCallOptions) => this.#act('undo', options),
     /** All decisions, newest first. */
-    history: async (options?: CallOptions) =>
-      (await this.#get<{ readonly decisions: readonly Decision[] }>('/api/rollouts/history', options)).decisions,
+    history: async (options?: DetectorCallOptions) => {
+      const path = ofDetector('/api/rollouts/history', options);
+      return (await this.#get<{ readonly decisions: readonly Decision[] }>(path, options)).decisions;
+    },
   };
 
   /** The versions that a roll-out can start from or lead to. */
   readonly versions = {
     /** All known versions of the pipeline, oldest first. */
-    list: async (options?: CallOptions) =>
-      (await this.#get<{ readonly versions: readonly VersionReport[] }>('/api/versions', options)).versions,
+    list: async (options?: DetectorCallOptions) => {
+      const path = ofDetector('/api/versions', options);
+      return (await this.#get<{ readonly versions: readonly VersionReport[] }>(path, options)).versions;
+    },
     /** One version. @param id - label, or at least 8 digits of the hash. @throws ROLLOUT_NOT_FOUND */
-    get: (id: string, options?: CallOptions) => this.#get<VersionReport>(pathOf('versions', id), options),
+    get: (id: string, options?: DetectorCallOptions) =>
+      this.#get<VersionReport>(ofDetector(pathOf('versions', id), options), options),
   };
 
   /**
@@ -324,7 +336,7 @@ export class GatewayApi {
 
   #act(verb: RolloutVerb, { by, ...options }: RolloutCallOptions = {}, seen?: SeenStep): Promise<RolloutReport> {
     const body = seen === undefined && by === undefined ? undefined : { ...seen, ...(by === undefined ? {} : { by }) };
-    return this.#post(`/api/rollouts/${verb}`, body, options);
+    return this.#post(ofDetector(`/api/rollouts/${verb}`, options), body, options);
   }
 
   #get<T>(path: string, options?: CallOptions): Promise<T> {
@@ -342,6 +354,10 @@ export class GatewayApi {
 
 function spanQuery<T extends HistorySpan>({ fromMs, toMs, ...query }: T): Record<string, string | number | undefined> {
   return { ...(query as Record<string, string>), from: fromMs, to: toMs };
+}
+
+function ofDetector(path: string, { detector }: DetectorCallOptions = {}): string {
+  return withQuery(path, { detector });
 }
 
 function withQuery(path: string, query: Readonly<Record<string, string | number | undefined>>): string {

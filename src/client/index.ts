@@ -124,6 +124,7 @@ export type { FeedState, SocketConstructor, SocketLike } from './feed-connection
 export type { FeedSettings, FeedSubscription } from './feed-subscription.ts';
 export {
   type ChangeCallOptions,
+  type DetectorCallOptions,
   type EventPageSearch,
   type EventSearch,
   GatewayApi,

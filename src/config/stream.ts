@@ -125,11 +125,7 @@ const modelChoice = z
 
 /** What a lane does not know, apart from the change gate in `skip`. A change takes effect between two frames. */
 const afterwards = {
-  model: id
-    .optional()
-    .describe(
-      'Name of its detector among `models`; `model` of the pipeline if absent. Roll-outs replace that one only.',
-    ),
+  model: id.optional().describe('Name of its detector among `models`; `model` of the pipeline if absent.'),
   stages: z
     .array(id)
     .max(100)

@@ -36,7 +36,8 @@ export interface FeedOptions {
   readonly heartbeatMs: number;
   readonly clock: Clock;
   readonly incidents: Incidents;
-  readonly rollouts?: RolloutPort;
+  /** The first one is that of the pipeline's own detector. */
+  readonly rollouts?: readonly RolloutPort[];
   /** Keeps what the feed sends. */
   readonly history?: Pick<History, 'add'>;
 }
@@ -87,15 +88,13 @@ export class FeedServer {
       port.onPreview((picture) => this.#publishPreview(picture)),
       port.onEvent((event) => this.#publishEvent(event)),
     ];
-    const { rollouts } = options;
-    if (rollouts !== undefined) {
+    for (const rollouts of options.rollouts ?? [])
       this.#unsubscribe.push(
         rollouts.onRolloutEvent((event) => this.#publishEvent(event)),
         rollouts.onShadow((found) => {
           if (this.#previews.has(found.stream)) this.#shadows.addBoxes(found);
         }),
       );
-    }
     this.#scheduleHeartbeat();
   }
 
@@ -254,8 +253,10 @@ export class FeedServer {
   }
 
   #withRollout(report: StreamsReply): StreamsReply {
-    const rollout = this.#options.rollouts?.rollout() ?? null;
-    return rollout === null ? report : { ...report, rollout };
+    const reports = (this.#options.rollouts ?? []).flatMap((port) => port.rollout() ?? []);
+    // Of several detectors, the one that is rolled out now, or was at last.
+    const rollout = reports.toSorted((a, b) => (b.endedMs ?? Infinity) - (a.endedMs ?? Infinity) || 0)[0];
+    return rollout === undefined ? report : { ...report, rollout };
   }
 
   #publishEvent(event: EventMessage): void {

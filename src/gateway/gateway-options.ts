@@ -54,6 +54,8 @@ export interface GatewayOptions {
   readonly fleet?: FleetPort;
   /** Roll-outs of the pipeline; absent if the host cannot run several models. */
   readonly rollouts?: RolloutPort;
+  /** Of the detectors that streams name, by their names. */
+  readonly namedRollouts?: ReadonlyMap<string, RolloutPort>;
   /** Gateways of other sites to ask for their summaries. */
   readonly sites?: readonly SiteConfig[];
   /** Answers pictures of clients; absent if the gateway takes none. */

@@ -9,6 +9,15 @@ import { addressOf } from './client-address.ts';
 import type { RolloutPort } from './rollout-port.ts';
 import { described } from './route-schema.ts';
 
+/** Which detector it is about. */
+const detectorQuery = z.strictObject({
+  detector: z
+    .string()
+    .max(64)
+    .default('default')
+    .describe('A name of models, or default: the one of the pipeline itself.'),
+});
+
 /** Used only where there are no tokens. The audit log and terminals show it, so it has no control characters. */
 const by = z.string().regex(/^[\p{L}\p{N} ._@+\\-]{1,128}$/u, 'expected a name of letters, digits, spaces and ._@+\\-');
 const actBody = z.strictObject({ by: by.optional() }).nullish();
@@ -27,44 +36,59 @@ interface IdParams {
 /**
  * Adds `/api/rollouts` and `/api/versions`.
  *
- * @param port - null if this host has no roll-outs: then the routes answer with an error that says so.
+ * @param own - null if this host has no roll-outs: then the routes answer with an error that says so.
+ * @param named - those of the detectors that streams name.
  */
-export function addRolloutRoutes(app: FastifyInstance, port: RolloutPort | null): void {
-  const rollouts = (): RolloutPort => port ?? refuse();
+export function addRolloutRoutes(
+  app: FastifyInstance,
+  own: RolloutPort | null,
+  named: ReadonlyMap<string, RolloutPort> = new Map(),
+): void {
+  const rolloutsOf = (request: FastifyRequest): RolloutPort => {
+    const { detector } = check(detectorQuery, request.query, 'query');
+    const port = detector === 'default' ? (own ?? refuse()) : named.get(detector);
+    if (port !== undefined) return port;
+    const expected = ['default', ...named.keys()].join(', ');
+    throw new SightlineError('CONFIG_INVALID', `detector: expected one of ${expected}; received "${detector}"`);
+  };
   const act = async (verb: RolloutVerb, request: FastifyRequest): Promise<RolloutReport> => {
     const who = whoOf(request);
+    const rollouts = rolloutsOf(request);
     if (verb !== 'promote') {
       check(actBody, request.body, 'body');
-      return rollouts().actOnRollout(verb, { who, isFull: false, seen: null });
+      return rollouts.actOnRollout(verb, { who, isFull: false, seen: null });
     }
     const { full: isFull = false, rollout, step } = check(promoteBody, request.body ?? {}, 'body');
-    return rollouts().actOnRollout(verb, { who, isFull, seen: { rollout, step } });
+    return rollouts.actOnRollout(verb, { who, isFull, seen: { rollout, step } });
   };
+  const query = detectorQuery;
 
-  app.get('/api/rollouts', described('The newest roll-out.'), () => ({ rollout: rollouts().rollout() }));
+  app.get('/api/rollouts', described('The newest roll-out.', { query }), (request) => ({
+    rollout: rolloutsOf(request).rollout(),
+  }));
   app.post(
     '/api/rollouts',
-    described('Starts a roll-out.', { body: rolloutRequest, status: 201 }),
+    described('Starts a roll-out.', { body: rolloutRequest, query, status: 201 }),
     async (request, reply) => {
-      const report = await rollouts().startRollout(request.body, whoOf(request));
+      const report = await rolloutsOf(request).startRollout(request.body, whoOf(request));
       return reply.code(201).header('location', '/api/rollouts').send(report);
     },
   );
-  app.get('/api/rollouts/history', described('Decisions, newest first.'), async () => ({
-    decisions: await rollouts().rolloutHistory(),
+  app.get('/api/rollouts/history', described('Decisions, newest first.', { query }), async (request) => ({
+    decisions: await rolloutsOf(request).rolloutHistory(),
   }));
   for (const verb of ['promote', 'hold', 'resume', 'abort', 'undo'] as const)
     app.post(
       `/api/rollouts/${verb}`,
-      described(`Makes the roll-out ${verb}.`, { body: verb === 'promote' ? promoteBody : actBody }),
+      described(`Makes the roll-out ${verb}.`, { body: verb === 'promote' ? promoteBody : actBody, query }),
       (request) => act(verb, request),
     );
 
-  app.get('/api/versions', described('The versions of the pipeline, oldest first.'), () => ({
-    versions: rollouts().versions(),
+  app.get('/api/versions', described('The versions of the pipeline, oldest first.', { query }), (request) => ({
+    versions: rolloutsOf(request).versions(),
   }));
-  app.get<IdParams>('/api/versions/:id', described('A version.'), ({ params }) =>
-    findVersion(rollouts().versions(), params.id),
+  app.get<IdParams>('/api/versions/:id', described('A version.', { query }), (request) =>
+    findVersion(rolloutsOf(request).versions(), request.params.id),
   );
 }
 

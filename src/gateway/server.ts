@@ -25,6 +25,7 @@ import { answerUnreadableUrl, installErrorReplies, installNotFound } from './htt
 import { GatewayMetrics } from './metrics.ts';
 import { findPackageFiles } from './package-files.ts';
 import { RequestIntake } from './requests/request-intake.ts';
+import type { RolloutPort } from './rollout-port.ts';
 import { addOpenApi } from './route-schema.ts';
 import { addDetectRoute } from './routes-detect.ts';
 import { addFleetRoutes } from './routes-fleet.ts';
@@ -80,7 +81,7 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
     clock: incidents.clock('the feed', clock),
     incidents,
     history,
-    ...(options.rollouts === undefined ? {} : { rollouts: options.rollouts }),
+    rollouts: rolloutsOf(options),
   });
   // A report of another host may lack what its type demands.
   const remember = incidents.guard('the history', (report: StreamsReply) => history.addReport(report));
@@ -195,7 +196,7 @@ async function buildApp(
   addRecordingRoutes(app, options.recorder ?? null, history);
   addFleetRoutes(app, options.fleet ?? null);
   addSiteRoutes(app, runtime, sites);
-  addRolloutRoutes(app, options.rollouts ?? null);
+  addRolloutRoutes(app, options.rollouts ?? null, options.namedRollouts);
   const intake = requests === undefined ? null : new RequestIntake(requests, options.clock ?? systemClock);
   if (requests !== undefined && intake !== null) {
     await addDetectRoute(app, requests, intake);
@@ -219,7 +220,10 @@ async function buildApp(
       intake?.ledger,
       options.recorder,
     ),
-    rolloutProblem: () => options.rollouts?.problem() ?? null,
+    rolloutProblem: () =>
+      rolloutsOf(options)
+        .map((port) => port.problem())
+        .find((problem) => problem !== null) ?? null,
   });
   await addStaticFiles(app, { ...files, webDir: options.webDir ?? files.webDir });
   return app;
@@ -308,4 +312,9 @@ function explainListenError(thrown: NodeJS.ErrnoException, host: string, port: n
 function urlHost(host: string): string {
   if (host === '0.0.0.0' || host === '::') return 'localhost';
   return host.includes(':') ? `[${host}]` : host;
+}
+
+/** Those of the pipeline's own detector first. */
+function rolloutsOf({ rollouts, namedRollouts }: GatewayOptions): RolloutPort[] {
+  return rollouts === undefined ? [] : [rollouts, ...(namedRollouts?.values() ?? [])];
 }

@@ -9,23 +9,80 @@ import { configuredVersion, openRollouts, type RolloutRequest, type VersionConte
 import type { PipelineHost } from './pipeline-host.ts';
 import { RuntimeTarget } from './runtime-target.ts';
 
-export interface HostRollouts {
+/** The roll-outs of one detector. */
+export interface DetectorRollouts {
   readonly agent: RolloutAgent;
   readonly target: RuntimeTarget;
-  close(): Promise<void>;
 }
 
-/** As `openHostRollouts`; null, with a notice, if the audit log cannot be written: the pipeline runs without roll-outs. */
-export async function tryHostRollouts(
-  ...[host, config, request]: Parameters<typeof openHostRollouts>
-): Promise<HostRollouts | null> {
-  try {
-    return await openHostRollouts(host, config, request);
-  } catch (error) {
-    if (!(error instanceof SightlineError) || error.code !== 'SINK_FAILED') throw error;
-    request.onNotice(`roll-outs are off: ${error.message}; rollout.folder names another place`);
-    return null;
+/** What roll-outs need of the host and its fleet. */
+export interface RolloutContext extends VersionContext, Pick<RolloutRequest, 'fleet' | 'hosts'> {
+  /** All streams of the pipeline, on all hosts. */
+  readonly streams: () => readonly { readonly id: string; readonly model?: string | undefined }[];
+  readonly incidents: Incidents;
+}
+
+/** The roll-outs of a host: of the pipeline's own detector, and of each that streams name. */
+export class HostRollouts {
+  readonly own: DetectorRollouts;
+  readonly #named: ReadonlyMap<string, DetectorRollouts>;
+
+  private constructor(own: DetectorRollouts, named: ReadonlyMap<string, DetectorRollouts>) {
+    this.own = own;
+    this.#named = named;
   }
+
+  /**
+   * Opens roll-outs on a host's runtime. The caller starts and closes them.
+   *
+   * @returns null, with a notice, if the audit log cannot be written: the pipeline runs without roll-outs.
+   * @throws MODEL_*
+   */
+  static async tryOpen(
+    host: PipelineHost,
+    config: PipelineConfig,
+    context: RolloutContext,
+  ): Promise<HostRollouts | null> {
+    const opened: DetectorRollouts[] = [];
+    try {
+      const own = await openDetector(host, config, undefined, context);
+      opened.push(own);
+      const named = new Map<string, DetectorRollouts>();
+      for (const [name, model] of Object.entries(config.models)) {
+        named.set(name, await openDetector(host, { ...config, model }, name, context));
+        opened.push(named.get(name)!);
+      }
+      return new HostRollouts(own, named);
+    } catch (error) {
+      await Promise.all(opened.map(closeDetector));
+      if (!(error instanceof SightlineError) || error.code !== 'SINK_FAILED') throw error;
+      context.onNotice(`roll-outs are off: ${error.message}; rollout.folder names another place`);
+      return null;
+    }
+  }
+
+  /** By names of detectors. */
+  get named(): ReadonlyMap<string, RolloutAgent> {
+    return new Map([...this.#named].map(([name, { agent }]) => [name, agent]));
+  }
+
+  get #all(): readonly DetectorRollouts[] {
+    return [this.own, ...this.#named.values()];
+  }
+
+  /** @throws CONTROL_UNREACHABLE */
+  async start(): Promise<void> {
+    await Promise.all(this.#all.map(({ agent }) => agent.start()));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#all.map(closeDetector));
+  }
+}
+
+async function closeDetector({ agent, target }: DetectorRollouts): Promise<void> {
+  await agent.close();
+  target.close();
 }
 
 /** What a roll-out may name by path: what is below the roots, and what the pipeline file of this host names itself. */
@@ -34,44 +91,31 @@ function modelRootsOf({ model: { name, labels }, rollout: { modelRoots: roots } 
   return { roots, files };
 }
 
-/**
- * Opens roll-outs on a host's runtime. The caller starts the agent.
- *
- * @param fleet - null if the host is alone.
- * @param streams - names of all streams of the pipeline, on all hosts.
- * @throws MODEL_*, SINK_FAILED
- */
-export async function openHostRollouts(
+/** @param config - `model` is the detector. @throws MODEL_*, SINK_FAILED */
+async function openDetector(
   host: PipelineHost,
   config: PipelineConfig,
-  {
-    fleet,
-    streams,
-    incidents,
-    ...context
-  }: VersionContext & Pick<RolloutRequest, 'fleet' | 'streams' | 'hosts'> & { readonly incidents: Incidents },
-): Promise<HostRollouts> {
-  const { runtime } = host;
+  detector: string | undefined,
+  { fleet, streams, incidents, hosts, ...context }: RolloutContext,
+): Promise<DetectorRollouts> {
+  const { runtime, models } = host;
   const { environment, onNotice } = context;
-  const initial = await configuredVersion(config, context);
+  const initial = await configuredVersion(config, detector, context);
   const modelRoots = modelRootsOf(config);
-  const target = new RuntimeTarget({ runtime, streams: host.streams, initial, environment, modelRoots, onNotice });
+  const named = detector === undefined ? undefined : { detector, models };
+  const { streams: ofHost } = host;
+  const target = new RuntimeTarget({ runtime, streams: ofHost, named, initial, environment, modelRoots, onNotice });
   const panels = rolloutPanels({
-    scoreThreshold: ({ model }) => model.scoreThreshold ?? runtime.scoreThreshold,
+    scoreThreshold: ({ model }) => model.scoreThreshold ?? models.fitOf(detector).scoreThreshold,
     judgesDeviceTime: ({ model }) =>
       model.engine !== 'fake' && model.provider === 'cpu' && runtime.inferenceCpuMs(runtime.primary) !== null,
   });
-  const request = { config, modelRoots, initial, target, panels, fleet, streams, incidents, ...context };
+  const names = (): string[] => streams().flatMap(({ id, model }) => (model === detector ? [id] : []));
+  const given = { config, detector, modelRoots, initial, target, panels, fleet, streams: names, incidents };
+  const request = { ...given, ...context, ...(hosts === undefined ? {} : { hosts }) };
   const agent = await openRollouts(request).catch((error: unknown) => {
     target.close();
     throw error;
   });
-  return {
-    agent,
-    target,
-    close: async () => {
-      await agent.close();
-      target.close();
-    },
-  };
+  return { agent, target };
 }

@@ -40,6 +40,8 @@ export interface StreamVersion {
   /** Name of the loaded model. */
   readonly instance: string;
   readonly changes: StreamChanges | undefined;
+  /** The detector that it is a version of, as `model` of a stream names it. */
+  readonly detector?: string | undefined;
 }
 
 /** What the version of a stream changes on it, and the one beside it. */
@@ -95,8 +97,8 @@ export class HostStreams {
   /** Settings of each stream as they were ordered, before a version changed them. */
   readonly #ordered = new WeakMap<RuntimeStream, StreamConfig>();
   readonly #versions = new WeakMap<RuntimeStream, VersionChanges>();
-  /** For new streams. */
-  #newChanges: StreamChanges | undefined;
+  /** For new streams, by the name of their detector. */
+  readonly #newChanges = new Map<string | undefined, StreamChanges | undefined>();
   /** Picture size of each stream with a video sink. */
   readonly #videoSizes = new Map<string, { readonly width: number; readonly height: number }>();
   #demoClip: Promise<string> | null = null;
@@ -202,7 +204,7 @@ export class HostStreams {
     const config = this.#applied(chosen, own);
     const to: Arrangement = { config, instance: await this.#instanceOf(chosen), beside: null };
     if (stream.input.feed !== undefined) requirePushable(config);
-    // A roll-out compares no stream that has a detector of its own.
+    // It compares versions of the detector that the stream leaves.
     runtime.stopShadow(stream.id);
     const input = stream.isInPlace(to) ? stream.input : await this.#inputOf(stream, to);
     if (input.source?.url !== stream.input.source?.url) await tryInput(input, runtime.ffmpeg, config.openTimeoutMs);
@@ -248,9 +250,9 @@ export class HostStreams {
     throw new SightlineError('CONFIG_INVALID', `model: this program has no section models; received "${model}"`);
   }
 
-  /** What a roll-out changes on a new stream; nothing on one that has a detector of its own. */
+  /** What a roll-out changes on a new stream. */
   #changesOf({ model }: StreamConfig): StreamChanges | undefined {
-    return model === undefined ? this.#newChanges : undefined;
+    return this.#newChanges.get(model);
   }
 
   /**
@@ -266,9 +268,9 @@ export class HostStreams {
     });
   }
 
-  /** Makes new streams begin with what a version changes. */
-  set newChanges(changes: StreamChanges | undefined) {
-    this.#newChanges = changes;
+  /** Makes new streams with a detector begin with what a version of it changes. */
+  setNewChanges(detector: string | undefined, changes: StreamChanges | undefined): void {
+    this.#newChanges.set(detector, changes);
   }
 
   /**
@@ -286,9 +288,9 @@ export class HostStreams {
       const ordered = this.orderedConfig(stream);
       // The settings of a job are its own.
       const isBulk = stream.input.bulk !== undefined;
-      // It has got a detector of its own meanwhile.
-      if (!isBulk && stream.config.model !== undefined) return false;
-      const config = isBulk ? ordered : this.#applied({ ...ordered, model: undefined }, own.changes);
+      // It has got another detector meanwhile.
+      if (!isBulk && stream.config.model !== own.detector) return false;
+      const config = isBulk ? ordered : this.#applied({ ...ordered, model: own.detector }, own.changes);
       const isRead = stream.isOpen || stream.state === 'pausing';
       const to: Arrangement = {
         config,

@@ -20,7 +20,7 @@ import type { EventMessage } from '../protocol/feed.ts';
 import type { Tracing } from '../telemetry/tracing/open-tracing.ts';
 import { BULK_ID_PREFIX, segmentRunner } from './bulk-runner.ts';
 import { fleetRunner } from './fleet-runner.ts';
-import { type HostRollouts, tryHostRollouts } from './host-rollouts.ts';
+import { HostRollouts } from './host-rollouts.ts';
 import { type ListenAddress, logEvent, openGateway, openHistory } from './open-gateway.ts';
 import { PipelineHost } from './pipeline-host.ts';
 import type { ProcessContext } from './process-context.ts';
@@ -117,17 +117,17 @@ export class JoinedHost {
     let rollouts: HostRollouts | null = null;
     try {
       await view.start();
-      rollouts = await tryHostRollouts(host, config, {
+      rollouts = await HostRollouts.tryOpen(host, config, {
         ...{ environment: context.environment, onNotice: (text: string) => log.info({}, text), incidents },
-        fleet: { hostId: id, store: control.rollouts(config.name), bus: control.bus },
-        streams: () => view.report().streams.map((stream) => stream.id),
+        fleet: { hostId: id, storeOf: (key) => control.rollouts(key), bus: control.bus },
+        streams: () => view.report().streams,
         hosts: () =>
           view
             .fleet()
             .hosts.flatMap((host) => (host.pipeline === config.name && host.state !== 'silent' ? [host.id] : [])),
       });
-      const shown = rollouts === null ? {} : { rollouts: rollouts.agent };
-      const requests = new RequestDetector(host, config, rollouts);
+      const shown = rollouts === null ? {} : { rollouts };
+      const requests = new RequestDetector(host, config, rollouts?.own ?? null);
       const { recorder } = host;
       const request = { config, address, log, history, fleet: view, incidents, requests, recorder, tracing, ...shown };
       const gateway = await openGateway(view, request, context);
@@ -190,7 +190,7 @@ export class JoinedHost {
     });
     this.#unsubscribe = control.onAlarm((alarm) => this.#onAlarm(alarm));
     await this.#register(agent);
-    await this.#rollouts?.agent.start();
+    await this.#rollouts?.start();
     this.#publisher = new FleetPublisher({
       bus: control.bus,
       hostId: id,

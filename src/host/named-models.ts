@@ -26,6 +26,8 @@ export class NamedModels {
   readonly #options: NamedModelsOptions;
   readonly #fits: ReadonlyMap<string, FittedModel>;
   readonly #loaded = new Map<string, Promise<string>>();
+  /** What a roll-out has put in the place of one, by its name. */
+  readonly #adopted = new Map<string, string>();
   #runtime: Runtime | null = null;
 
   private constructor(options: NamedModelsOptions, fits: ReadonlyMap<string, FittedModel>) {
@@ -51,9 +53,10 @@ export class NamedModels {
     return new NamedModels(options, fits);
   }
 
-  /** Gives them the runtime that runs them. */
-  runIn(runtime: Runtime): void {
+  /** Gives them the runtime that runs them. @returns itself */
+  runIn(runtime: Runtime): this {
     this.#runtime = runtime;
+    return this;
   }
 
   /** What the settings of a stream must fit. @param name - undefined: the pipeline's own. @throws CONFIG_INVALID */
@@ -69,9 +72,9 @@ export class NamedModels {
   }
 
   /**
-   * Loads a detector if it is not loaded yet.
+   * Loads a detector if it is not loaded yet, or what a roll-out has put in its place.
    *
-   * @param name - undefined: the pipeline's own, or what a roll-out has put in its place.
+   * @param name - undefined: the pipeline's own.
    * @returns the name of its instance.
    * @throws CONFIG_INVALID, MODEL_*, ENGINE_UNAVAILABLE, also if there is too little memory; the next call tries again.
    */
@@ -79,13 +82,35 @@ export class NamedModels {
     const runtime = this.#runtime!;
     if (name === undefined) return runtime.primary;
     this.fitOf(name);
+    return this.#adopted.get(name) ?? this.load(name);
+  }
+
+  /** As `instanceOf`, but as the pipeline file names it, whatever is in its place. */
+  load(name: string): Promise<string> {
     let loaded = this.#loaded.get(name);
     if (loaded === undefined) {
-      loaded = this.#load(runtime, name);
+      loaded = this.#load(this.#runtime!, name);
       this.#loaded.set(name, loaded);
       loaded.catch(() => this.#loaded.delete(name));
     }
     return loaded;
+  }
+
+  /** The instance that streams get which name this detector. */
+  currentOf(name: string): string {
+    return this.#adopted.get(name) ?? name;
+  }
+
+  /** Makes streams get a version of a detector instead of what the file names. @throws MODEL_INCOMPATIBLE */
+  adopt(name: string, instance: string): void {
+    if (this.currentOf(name) === instance) return;
+    this.#runtime!.requireSameClasses(instance);
+    this.#adopted.set(name, instance);
+  }
+
+  /** Notes that the instance of this name was unloaded. */
+  forget(name: string): void {
+    this.#loaded.delete(name);
   }
 
   async #load(runtime: Runtime, name: string): Promise<string> {

@@ -8,7 +8,6 @@ import type { Incidents } from '../flow/incidents.ts';
 import type { FleetPort } from '../gateway/fleet-port.ts';
 import type { Gateway, GatewayLogger, GatewayOptions } from '../gateway/gateway-options.ts';
 import type { RequestPort } from '../gateway/requests/request-port.ts';
-import type { RolloutPort } from '../gateway/rollout-port.ts';
 import type { RuntimePort } from '../gateway/runtime-port.ts';
 import { startGateway } from '../gateway/server.ts';
 import { History } from '../history/history.ts';
@@ -20,6 +19,7 @@ import type { PipelineSummary } from '../protocol/rest.ts';
 import type { Recorder } from '../recording/recorder.ts';
 import { packageRoot } from '../store/package-root.ts';
 import type { Tracing } from '../telemetry/tracing/open-tracing.ts';
+import type { HostRollouts } from './host-rollouts.ts';
 import { knownModels } from './known-models.ts';
 import type { ProcessContext } from './process-context.ts';
 
@@ -63,7 +63,7 @@ export interface GatewayRequest {
   readonly log: GatewayLogger;
   readonly history: History;
   readonly fleet?: FleetPort;
-  readonly rollouts?: RolloutPort;
+  readonly rollouts?: HostRollouts;
   readonly requests?: RequestPort;
   readonly recorder?: Recorder;
   readonly incidents: Incidents;
@@ -121,9 +121,10 @@ export async function openGateway(
   const { environment } = context;
   const { host, tls, allowedOrigins, frameAncestors, trustedProxies, proxyUsers, audit, sites } = config.gateway;
   // Why a host cannot load a version is a notice of its own.
-  rollouts?.onRolloutEvent((event) => {
-    if (event.kind !== 'rollout-not-loaded') logEvent(log, event);
-  });
+  for (const agent of rollouts === undefined ? [] : [rollouts.own.agent, ...rollouts.named.values()])
+    agent.onRolloutEvent((event) => {
+      if (event.kind !== 'rollout-not-loaded') logEvent(log, event);
+    });
   return startGateway(port, {
     host: address.host ?? host,
     port: address.port ?? config.gateway.port,
@@ -151,7 +152,7 @@ export async function openGateway(
     pipelines: await shippedPipelines(),
     models: knownModels(config.model, environment),
     ...(fleet === undefined ? {} : { fleet }),
-    ...(rollouts === undefined ? {} : { rollouts }),
+    ...(rollouts === undefined ? {} : { rollouts: rollouts.own.agent, namedRollouts: rollouts.named }),
   });
 }
 

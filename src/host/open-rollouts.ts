@@ -31,7 +31,10 @@ export interface VersionContext {
 }
 
 export interface RolloutRequest extends VersionContext {
+  /** `model` is the detector whose versions are rolled out. */
   readonly config: PipelineConfig;
+  /** Its name among `models`; undefined: the pipeline's own. */
+  readonly detector: string | undefined;
   /** The files that a version may be made of that somebody names over the network. */
   readonly modelRoots: ModelRoots;
   /** The version that the configuration names, see `configuredVersion`. The target has loaded it. */
@@ -39,12 +42,25 @@ export interface RolloutRequest extends VersionContext {
   readonly target: RolloutTarget;
   readonly panels: GuardPanels;
   /** null: this host is alone, and keeps the state of its roll-outs in a folder. */
-  readonly fleet: { readonly hostId: string; readonly store: RolloutStore; readonly bus: FleetBus } | null;
-  /** Names of all streams of the pipeline, on all hosts. */
+  readonly fleet: FleetRollouts | null;
+  /** Names of all streams that use it, on all hosts. */
   readonly streams: () => readonly string[];
   /** Ids of all hosts that run the pipeline; absent if this host is alone. */
   readonly hosts?: () => readonly string[];
   readonly incidents: Incidents;
+}
+
+/** Where the hosts of a fleet keep roll-outs. */
+interface FleetRollouts {
+  readonly hostId: string;
+  /** @param key - see `rolloutKey`. */
+  readonly storeOf: (key: string) => RolloutStore;
+  readonly bus: FleetBus;
+}
+
+/** Under which the roll-outs of a detector are kept and announced: the name of the pipeline, and that of the detector if it has one. */
+function rolloutKey(pipeline: string, detector: string | undefined): string {
+  return detector === undefined ? pipeline : `${pipeline}:${detector}`;
 }
 
 /** Name of a host without a fleet in decisions. */
@@ -56,8 +72,8 @@ const ALONE = 'this-host';
  * @throws SINK_FAILED if the audit log cannot be written.
  */
 export async function openRollouts(request: RolloutRequest): Promise<RolloutAgent> {
-  const { config, environment, fleet, onNotice, initial, target, panels, streams, incidents } = request;
-  const pipeline = config.name;
+  const { config, detector, environment, fleet, onNotice, initial, target, panels, streams, incidents } = request;
+  const pipeline = rolloutKey(config.name, detector);
   const { folder = join(environment.cacheDir, 'rollouts'), warmMs } = config.rollout;
   const { beatMs, leaseMs } = config.fleet;
   const hostId = fleet?.hostId ?? ALONE;
@@ -65,7 +81,8 @@ export async function openRollouts(request: RolloutRequest): Promise<RolloutAgen
   const fileOf = (what: string): string => join(folder, `${encodeURIComponent(pipeline)}-${hostId}-${what}`);
   return new RolloutAgent({
     store:
-      fleet?.store ?? new KeptRollouts({ store: new MemoryStore(systemClock), leaseMs, pipeline, folder, onNotice }),
+      fleet?.storeOf(pipeline) ??
+      new KeptRollouts({ store: new MemoryStore(systemClock), leaseMs, pipeline, folder, onNotice }),
     bus: fleet?.bus ?? new MemoryBus(incidents),
     audit: await AuditLog.open(fileOf('audit.jsonl'), onNotice),
     starts: new StartLog(fileOf('starts.json'), onNotice),
@@ -78,14 +95,17 @@ export async function openRollouts(request: RolloutRequest): Promise<RolloutAgen
       const { family, reported } = await loadConfigured(model, environment, request.modelRoots);
       return { family, reportedAp: reported?.ap ?? null };
     },
-    ...{ target, panels, hostId, pipeline, initial, streams, hosts, beatMs, warmMs, onNotice, incidents },
+    ...{ target, panels, hostId, pipeline, detector, initial, streams, hosts, beatMs, warmMs, onNotice, incidents },
   });
 }
 
 /** Names the version that a configuration describes. @throws MODEL_* */
-export async function configuredVersion(config: PipelineConfig, context: VersionContext): Promise<Version> {
-  const { name, model, batch } = config;
-  return firstVersion(name, await resolveVersion({ model, batch }, context), Date.now());
+export async function configuredVersion(
+  { name, model, batch }: PipelineConfig,
+  detector: string | undefined,
+  context: VersionContext,
+): Promise<Version> {
+  return firstVersion(rolloutKey(name, detector), await resolveVersion({ model, batch }, context), Date.now());
 }
 
 /** Finds, or fetches, the files of a network, with their hashes: a hash of the manifest has been verified. @throws MODEL_* */

@@ -88,6 +88,7 @@ export class PipelineHost implements RuntimePort {
   readonly runtime: Runtime;
   readonly watchDetections = (ids: ReadonlySet<string>): void => this.runtime.masks.watch('detections', ids);
   readonly streams: HostStreams;
+  readonly models: NamedModels;
   readonly rules: StreamRules;
   readonly #settings: LayeredSettings;
   readonly #stages: HostStages;
@@ -124,7 +125,7 @@ export class PipelineHost implements RuntimePort {
   ) {
     this.runtime = runtime;
     this.#stages = stages;
-    models.runIn(runtime);
+    this.models = models.runIn(runtime);
     this.#signal = signal;
     this.#sinks = sinks;
     this.tracing = tracing;

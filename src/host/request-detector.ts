@@ -7,7 +7,7 @@ import { activeTrace, type TraceParent } from '../flow/trace-context.ts';
 import type { DetectedPicture, DetectOptions, RequestPort, ServedVersion } from '../gateway/requests/request-port.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { defaultLanes } from '../runtime/open-runtime.ts';
-import type { HostRollouts } from './host-rollouts.ts';
+import type { DetectorRollouts } from './host-rollouts.ts';
 import { PictureDetector, type PictureResult } from './picture-detector.ts';
 import type { PipelineHost } from './pipeline-host.ts';
 import { isStreamState } from './pushed-stream.ts';
@@ -29,14 +29,14 @@ export class RequestDetector implements RequestPort {
   readonly settings: RequestsConfig;
   readonly #host: PipelineHost;
   readonly #lanes: number;
-  readonly #rollouts: HostRollouts | null;
+  readonly #rollouts: DetectorRollouts | null;
   /** By instance. */
   readonly #detectors = new Map<string, PictureDetector>();
   /** By instance and content, the one that was used least recently first. */
   readonly #results = new Map<string, PictureResult>();
 
   /** @param rollouts - which load other versions; null without. */
-  constructor(host: PipelineHost, config: PipelineConfig, rollouts: HostRollouts | null) {
+  constructor(host: PipelineHost, config: PipelineConfig, rollouts: DetectorRollouts | null) {
     this.#host = host;
     this.name = config.name;
     this.settings = config.requests;

@@ -15,6 +15,7 @@ import { DEFAULT_INSTANCE, type RuntimeStream } from '../runtime/stream/runtime-
 import type { ModelRoots } from '../store/admit-model.ts';
 import { type CostSample, HostCost } from './host-cost.ts';
 import type { HostStreams, LaneComparison, StreamVersion } from './host-streams.ts';
+import type { NamedModels } from './named-models.ts';
 import { OthersCpu } from './others-cpu.ts';
 import { isPictureStream } from './picture-detector.ts';
 import { requireModelMemory } from './stream-limits.ts';
@@ -31,6 +32,8 @@ export interface LoadedVersion {
 export interface RuntimeTargetOptions {
   readonly runtime: Runtime;
   readonly streams: HostStreams;
+  /** The detector whose versions they are, among `models` of the pipeline; absent: its own. */
+  readonly named?: { readonly detector: string; readonly models: NamedModels } | undefined;
   /** The version that the runtime has loaded. */
   readonly initial: Version;
   readonly environment: Environment;
@@ -104,7 +107,7 @@ export class RuntimeTarget implements RolloutTarget {
   constructor(options: RuntimeTargetOptions) {
     this.#options = options;
     this.#runtime = options.runtime;
-    this.#names = new Map([[options.initial.hash, DEFAULT_INSTANCE]]);
+    this.#names = new Map([[options.initial.hash, options.named?.detector ?? DEFAULT_INSTANCE]]);
     this.#versions = new Map([[options.initial.hash, options.initial]]);
     this.#cost = new HostCost(options.runtime);
     this.#othersCpu = this.#newOthersCpu();
@@ -121,9 +124,19 @@ export class RuntimeTarget implements RolloutTarget {
     return this.#taking.map(({ id }) => id);
   }
 
-  /** The streams that use the pipeline's own model, which a roll-out replaces. Requests are bound to a version, and belong to no side. */
+  /** The streams that use the detector which a roll-out replaces. Requests are bound to a version, and belong to no side. */
   get #taking(): readonly RuntimeStream[] {
-    return this.#runtime.streams.filter(({ id, config }) => config.model === undefined && !isPictureStream(id));
+    return this.#runtime.streams.filter(({ id, config }) => this.#takes(config) && !isPictureStream(id));
+  }
+
+  #takes({ model }: StreamConfig): boolean {
+    return model === this.#options.named?.detector;
+  }
+
+  /** The instance that new streams of the detector get. */
+  get #current(): string {
+    const { named } = this.#options;
+    return named === undefined ? this.#runtime.primary : named.models.currentOf(named.detector);
   }
 
   /** The versions that can infer now. */
@@ -160,17 +173,20 @@ export class RuntimeTarget implements RolloutTarget {
   }
 
   adopt(hash: string): void {
-    this.#runtime.primary = this.#nameOf(hash);
-    this.#options.streams.newChanges = this.#versions.get(hash)?.streams;
+    const { streams, named } = this.#options;
+    if (named === undefined) this.#runtime.primary = this.#nameOf(hash);
+    else named.models.adopt(named.detector, this.#nameOf(hash));
+    streams.setNewChanges(named?.detector, this.#versions.get(hash)?.streams);
   }
 
   async unload(hash: string): Promise<void> {
     const name = this.#names.get(hash);
-    if (name === undefined || name === this.#runtime.primary || !this.isLoaded(hash)) return;
+    if (name === undefined || name === this.#current || !this.isLoaded(hash)) return;
     this.#ending.add(hash);
     try {
       await this.beforeUnload(name);
-      await this.#runtime.unloadModel(name);
+      await this.#runtime.unloadModel(name, this.#current);
+      this.#options.named?.models.forget(name);
     } finally {
       this.#ending.delete(hash);
     }
@@ -289,16 +305,21 @@ export class RuntimeTarget implements RolloutTarget {
 
   async #load(version: Version): Promise<void> {
     const { hash, label, model, batch } = version;
-    const { environment, modelRoots, onNotice } = this.#options;
-    requireModelMemory(label);
-    // As many threads as after a fresh start: what is compared is what stays.
-    await loadBeside(this.#runtime, hash, { model, batch, environment, modelRoots, onNotice });
-    this.#names.set(hash, hash);
+    const { environment, modelRoots, onNotice, named, initial } = this.#options;
+    if (named !== undefined && hash === initial.hash) this.#names.set(hash, await named.models.load(named.detector));
+    else {
+      requireModelMemory(label);
+      // As many threads as after a fresh start: what is compared is what stays.
+      const files = { model, batch, environment, modelRoots, onNotice };
+      await loadBeside(this.#runtime, hash, files, named === undefined ? {} : { recordAs: named.detector });
+      this.#names.set(hash, hash);
+    }
     this.#versions.set(hash, version);
   }
 
   #versionFor(hash: string): StreamVersion {
-    return { instance: this.#nameOf(hash), changes: this.#versions.get(hash)?.streams };
+    const detector = this.#options.named?.detector;
+    return { instance: this.#nameOf(hash), changes: this.#versions.get(hash)?.streams, detector };
   }
 
   /** A stream that cannot be moved is tried again with each beat; each reason is reported once. */
@@ -316,7 +337,7 @@ export class RuntimeTarget implements RolloutTarget {
 
   #onPublished({ streamId, detections, times, by }: PublishedFrame): void {
     if (this.#sides === null || this.#moving.has(streamId)) return;
-    if (this.#runtime.stream(streamId).config.model !== undefined) return;
+    if (!this.#takes(this.#runtime.stream(streamId).config)) return;
     const tally = this.#tallyOf(streamId);
     tally.frames += 1;
     tally.boxes += detections.length;
@@ -370,7 +391,7 @@ export class RuntimeTarget implements RolloutTarget {
     const nowMs = performance.now();
     const fromMs = this.#observedMs;
     this.#observedMs = nowMs;
-    this.#cost.sample();
+    if (this.#taking.length > 0) this.#cost.sample();
     if (sides === null) return;
     const controlCost = this.#controlCost.shift();
     if (controlCost !== undefined) this.#observations.emit({ costOf: 'control', ...controlCost });

@@ -386,8 +386,10 @@ export const rolloutWake = z.object({ pipeline: name.min(1) });
 export interface RolloutReport {
   /** Id of the roll-out. */
   readonly id: string;
-  /** Name of the pipeline. */
+  /** Name of the pipeline, and of the detector if it has one: `street`, `street:night`. */
   readonly pipeline: string;
+  /** Name of the detector among `models`; absent: the pipeline's own. */
+  readonly detector?: string;
   /** What it does now. */
   readonly state: RolloutState;
   /** The current step, an index into `steps`. */

@@ -210,24 +210,25 @@ export class Runtime {
   /**
    * Ends a model once its last batch is done.
    *
+   * @param instead - what streams that are over and used it would run with again.
    * @throws MODEL_NOT_FOUND; MODEL_BUSY if it is the primary one or streams use it, paused ones included.
    */
-  async unloadModel(name: string): Promise<void> {
-    this.#releaseModel(name);
+  async unloadModel(name: string, instead: string = this.#primary): Promise<void> {
+    this.#releaseModel(name, instead);
     // While its last batch runs, a stream may be assigned to it.
-    await this.#models.unload(name, () => this.#releaseModel(name));
+    await this.#models.unload(name, () => this.#releaseModel(name, instead));
     this.#countThreads();
   }
 
   /** Takes a model away from streams that are over. @throws MODEL_BUSY if others use it. */
-  #releaseModel(name: string): void {
+  #releaseModel(name: string, instead: string): void {
     const users = this.streams.filter((stream) => stream.uses(name));
     const running = users.filter(({ state }) => state !== 'ended' && state !== 'failed').map(({ id }) => id);
     if (name === this.#primary) running.unshift('new streams');
     if (running.length > 0)
       throw new SightlineError('MODEL_BUSY', `model "${name}" is in use by ${running.slice(0, 5).join(', ')}`);
     for (const stream of users)
-      stream.rearrange({ ...stream.arrangement, instance: this.#primary, beside: null }, stream.input);
+      stream.rearrange({ ...stream.arrangement, instance: instead, beside: null }, stream.input);
   }
 
   /** Name of the loaded model that new streams use and that reports describe; at first `default`. */
@@ -238,8 +239,13 @@ export class Runtime {
   /** @throws MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if the classes differ. */
   set primary(name: string) {
     if (name === this.#primary) return;
-    this.#models.requireSameClasses(this.#primary, name);
+    this.requireSameClasses(name);
     this.#primary = name;
+  }
+
+  /** @throws MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if a model has other classes than the primary one. */
+  requireSameClasses(name: string): void {
+    this.#models.requireSameClasses(this.#primary, name);
   }
 
   get #own(): LoadedModel {

@@ -9,7 +9,7 @@ import { firstVersion } from '../../src/control/rollout/versions.ts';
 import { Incidents } from '../../src/flow/incidents.ts';
 import type { Gateway } from '../../src/gateway/gateway-options.ts';
 import { startGateway } from '../../src/gateway/server.ts';
-import { openHostRollouts } from '../../src/host/host-rollouts.ts';
+import { HostRollouts } from '../../src/host/host-rollouts.ts';
 import { PipelineHost } from '../../src/host/pipeline-host.ts';
 import { RequestDetector } from '../../src/host/request-detector.ts';
 import { checkPipeline } from '../../src/pipeline/load-pipeline.ts';
@@ -54,15 +54,15 @@ async function open(more: object = {}, model: object = modelOf(0.5)) {
   const context = { environment, stdout: process.stdout, onNotice, admit: async () => undefined };
   const host = await PipelineHost.open(config, context);
   closing.push(() => host.stop());
-  const rollouts = await openHostRollouts(host, config, {
+  const rollouts = (await HostRollouts.tryOpen(host, config, {
     environment,
     onNotice,
     incidents,
     fleet: null,
-    streams: () => ['cam'],
-  });
+    streams: () => [{ id: 'cam' }],
+  }))!;
   closing.push(() => rollouts.close());
-  const requests = new RequestDetector(host, config, rollouts);
+  const requests = new RequestDetector(host, config, rollouts.own);
   const gateway: Gateway = await startGateway(host, { port: 0, requests });
   closing.push(() => gateway.close());
   const post = async (body: Buffer, query = ''): Promise<{ status: number; reply: DetectReply }> => {
@@ -135,7 +135,7 @@ describe('pictures over HTTP', () => {
 
   it('are answered exactly once each while the model is switched, by the version that they name or the active one', async () => {
     const { host, rollouts, post } = await open();
-    const { target } = rollouts;
+    const { target } = rollouts.own;
     const [first] = target.loaded;
     const second = versionOf(0.9, 'people@2');
     const bodies = await Promise.all(Array.from({ length: 12 }, (_, i) => picture(i * 20)));
@@ -171,7 +171,7 @@ describe('pictures over HTTP', () => {
 
   /** Rolls a version out, and waits until requests meet it. */
   async function rollOut({ rollouts, requests }: Awaited<ReturnType<typeof open>>, model: object, share: number) {
-    const { agent } = rollouts;
+    const { agent } = rollouts.own;
     await agent.start();
     const steps = share === 100 ? [100] : [share, 100];
     const { id, step } = await agent.startRollout({ settings: { model: modelConfig.parse(model) }, steps }, 'me');
@@ -204,8 +204,8 @@ describe('pictures over HTTP', () => {
     const infer = await fetch(`${gateway.url}/v2/models/people/infer`, { method: 'POST', body });
     expect(await infer.json()).toMatchObject({ model_name: 'people', model_version: '2' });
     // Requests have no turns of the control beside them: they are no evidence.
-    expect(rollouts.agent.rollout()!.frames).toBe(0);
-    await rollouts.agent.actOnRollout('abort', { who: 'me', isFull: false, seen: null });
+    expect(rollouts.own.agent.rollout()!.frames).toBe(0);
+    await rollouts.own.agent.actOnRollout('abort', { who: 'me', isFull: false, seen: null });
     expect(new Set(await versionsOf())).toEqual(new Set(['1']));
   });
 

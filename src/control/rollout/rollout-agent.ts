@@ -59,7 +59,9 @@ export interface RolloutAgentOptions {
   readonly audit: AuditLog;
   readonly starts: StartLog;
   readonly hostId: string;
+  /** By which it is kept and announced, see `rolloutKey`. */
   readonly pipeline: string;
+  readonly detector?: string | undefined;
   /** The version that the configuration names. */
   readonly initial: Version;
   /** What this host runs, by its configuration. */
@@ -172,7 +174,8 @@ export class RolloutAgent implements RolloutPort {
   rollout(): RolloutReport | null {
     const rollout = this.#rollout;
     if (rollout === null) return null;
-    const report = reportOf(rollout, this.#evidence(), this.#usersOf(rollout), this.#options.streams(), this.#nowMs);
+    const { detector, streams } = this.#options;
+    const report = reportOf(rollout, this.#evidence(), this.#usersOf(rollout), streams(), this.#nowMs, detector);
     const failure = machine.isActive(rollout) ? null : this.problem();
     return failure === null ? report : { ...report, waitsFor: `${failure}; its streams keep their version.` };
   }

@@ -35,6 +35,7 @@ export function reportOf(
   candidateStreams: readonly string[],
   streams: readonly string[],
   nowMs: number,
+  detector?: string,
 ): RolloutReport {
   const { id, pipeline, state, step, steps, share, from, to, shadow, heldBy, startedBy, startedMs } = rollout;
   const { stepStartedMs, endedMs, holdMs, minFrames, fence } = rollout;
@@ -43,6 +44,7 @@ export function reportOf(
   const missing = waits ? missingEvidence(rollout, members, evidence) : null;
   return {
     ...{ id, pipeline, state, step, steps, share, members, candidateStreams, from: from.label, to: to.label },
+    ...(detector === undefined ? {} : { detector }),
     ...{ streams: streams.length, stepStreams: steps.map((each) => membersOf(streams, each).length) },
     ...{ shadow, heldBy, startedBy, startedMs, stepStartedMs, endedMs, holdMs, minFrames },
     frames: evidence.frames,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Incidents } from '../../../src/flow/incidents.ts';
-import { type HostRollouts, openHostRollouts } from '../../../src/host/host-rollouts.ts';
+import { HostRollouts } from '../../../src/host/host-rollouts.ts';
 import { PipelineHost } from '../../../src/host/pipeline-host.ts';
 import { RuntimeTarget } from '../../../src/host/runtime-target.ts';
 import { parsePipeline } from '../../../src/pipeline/load-pipeline.ts';
@@ -36,14 +36,14 @@ async function open(model: object, roots: readonly string[]): Promise<void> {
     admit: async () => undefined,
   });
   const incidents = new Incidents();
-  rollouts = await openHostRollouts(host, config, {
+  rollouts = (await HostRollouts.tryOpen(host, config, {
     environment,
     onNotice,
     incidents,
     fleet: null,
-    streams: () => ['camera'],
-  });
-  await rollouts.agent.start();
+    streams: () => [{ id: 'camera' }],
+  }))!;
+  await rollouts.start();
 }
 
 beforeEach(() => {
@@ -93,10 +93,10 @@ describe('a request for a roll-out over the network', () => {
     'that names the file %s is refused without opening it, and other requests go on',
     async (model) => {
       await open({}, []);
-      const refused = [1, 2, 3, 4, 5].map(() => rollouts.agent.startRollout({ model }, 'somebody'));
+      const refused = [1, 2, 3, 4, 5].map(() => rollouts.own.agent.startRollout({ model }, 'somebody'));
       for (const each of refused)
         await expect(within('the answer', 10_000, each)).rejects.toMatchObject({ code: 'MODEL_FORBIDDEN' });
-      await expect(rollouts.agent.startRollout({ model: 'yolox-nano' }, 'somebody')).resolves.toMatchObject({
+      await expect(rollouts.own.agent.startRollout({ model: 'yolox-nano' }, 'somebody')).resolves.toMatchObject({
         to: 'people@2',
       });
     },
@@ -106,7 +106,7 @@ describe('a request for a roll-out over the network', () => {
     await open({}, [join(folder, 'models')]);
     const model = makePipe(join(folder, 'models/pipe.onnx'));
     await expect(
-      within('the answer', 10_000, rollouts.agent.startRollout({ model }, 'somebody')),
+      within('the answer', 10_000, rollouts.own.agent.startRollout({ model }, 'somebody')),
     ).rejects.toMatchObject({
       message: expect.stringMatching(/it is a pipe/),
     });
@@ -115,17 +115,17 @@ describe('a request for a roll-out over the network', () => {
   it('may change the settings of the file that the host runs, and name files below a root', async () => {
     await open({ name: join(folder, 'own.yaml') }, [join(folder, 'models')]);
     const start = (name: string, scoreThreshold: number) =>
-      rollouts.agent.startRollout({ settings: { model: { engine: 'fake', name, scoreThreshold } } }, 'somebody');
+      rollouts.own.agent.startRollout({ settings: { model: { engine: 'fake', name, scoreThreshold } } }, 'somebody');
     await expect(start(join(folder, 'other.yaml'), 0.4)).rejects.toMatchObject({ code: 'MODEL_FORBIDDEN' });
     await start(join(folder, 'own.yaml'), 0.4);
-    await rollouts.agent.actOnRollout('abort', { who: 'somebody', isFull: false, seen: null });
+    await rollouts.own.agent.actOnRollout('abort', { who: 'somebody', isFull: false, seen: null });
     await start(join(folder, 'models/third.yaml'), 0.4);
   });
 
   it('may not name class names elsewhere', async () => {
     await open({ name: join(folder, 'own.yaml') }, []);
     const settings = { model: { engine: 'fake', name: 'x.onnx', labels: '/etc/passwd' } };
-    await expect(rollouts.agent.startRollout({ settings }, 'somebody')).rejects.toMatchObject({
+    await expect(rollouts.own.agent.startRollout({ settings }, 'somebody')).rejects.toMatchObject({
       code: 'MODEL_FORBIDDEN',
     });
   });

@@ -108,7 +108,10 @@ describe('BlindSigns', () => {
     const coveredMs = camera.nowMs + SAMPLE_EVERY_MS;
     const covered = camera.show(6, () => 2, 2);
     expect(secondsUntil(covered, 'black')).toBeLessThanOrEqual(4.5);
-    expect(camera.signs.update(written(2, 3), camera.nowMs, BLIND_SIGNS)).toEqual({ sign: 'black', sinceMs: coveredMs });
+    expect(camera.signs.update(written(2, 3), camera.nowMs, BLIND_SIGNS)).toEqual({
+      sign: 'black',
+      sinceMs: coveredMs,
+    });
   });
 
   it('a black picture has a sign within 10 s, and none within 3 s after it', () => {
