@@ -26,6 +26,7 @@ async function start(): Promise<void> {
   nameInferenceThread(tid);
   const engine = await loadEngine(request);
   const runner = new BatchRunner(engine, request.model.spec, DECODERS[request.model.spec.family]);
+  if (request.engine !== 'fake') await runner.tryOutputs();
   // One promise chain per concurrent call. Batches are assigned to the chains in turn, so they start in message order.
   const chains: Promise<void>[] = Array.from({ length: engine.info.callsInFlight }, () => Promise.resolve());
   let batches = 0;

@@ -203,7 +203,9 @@ function doubtsOf(manifest: Manifest, counts: readonly number[], trials: Trials 
     doubts.push(
       `no box in any of ${counts.length} pictures: the settings look wrong, or the pictures show none of its classes. ${advice}`,
     );
-  const full = counts.filter((count) => count >= manifest.maxDetections).length;
+  // The best classes of a picture are always as many.
+  const isFull = (count: number): boolean => manifest.task !== 'classes' && count >= manifest.maxDetections;
+  const full = counts.filter(isFull).length;
   if (full * 2 > counts.length)
     doubts.push(
       `${full} of ${counts.length} pictures have ${manifest.maxDetections} boxes or more: the settings look wrong. ${advice}`,

@@ -111,9 +111,18 @@ async function verifyFolder(folder: string): Promise<Checked> {
 async function exportTo(folder: string, { stream, from, to, out, ...flags }: ExportFlags, io: CliIo): Promise<void> {
   const [fromMs, toMs] = [timeOf('--from', from)!, timeOf('--to', to)!];
   if (fromMs >= toMs) throw wrongCommand('--from: expected a time before --to');
-  const files: RecordingFile[] = recordingsIn((await archiveIn(folder)).files, { stream, fromMs, toMs });
+  const archive = await archiveIn(folder);
+  const known = [...new Set(archive.files.map((file) => file.stream))];
+  if (!known.includes(stream))
+    throw new SightlineError(
+      'RECORDING_NOT_FOUND',
+      `${folder}: nothing of stream "${stream}"; it has ${known.join(', ')}`,
+    );
+  const files: RecordingFile[] = recordingsIn(archive.files, { stream, fromMs, toMs });
   const parts = exportSpan(files, { fromMs, toMs }, await hostKey(folder));
-  const handle = await open(out, 'wx').catch((error: Error) => unreadable(out, error));
+  const handle = await open(out, 'wx').catch((error: NodeJS.ErrnoException) => {
+    throw wrongCommand(`--out: expected a new file, ${error.code === 'EEXIST' ? `${out} exists` : error.message}`);
+  });
   try {
     let next = await parts.next();
     for (; next.done !== true; next = await parts.next()) await handle.writeFile(next.value);

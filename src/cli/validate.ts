@@ -47,12 +47,14 @@ export async function validate(path: string, { overlay, json, host, port }: Vali
   if (!isValid) throw new ReportedFailure(new SightlineError('CONFIG_INVALID', mistakes[0]!));
 }
 
-function opensText({ name, model, streams, sinks, gateway, overlay }: PipelineOpens): string {
+function opensText({ name, model, models, stages, streams, sinks, gateway, overlay }: PipelineOpens): string {
   const scheme = gateway.tls ? 'https' : 'http';
   return table([
     ['pipeline', name],
     ['model', `${model.name}${model.input === null ? '' : ` ${model.input}`}`],
     ['engine', `${model.engine}, provider ${model.provider}, precision ${model.precision}`],
+    ...models.map(({ id, name: of }) => ['detector', `${id}  ${of}`]),
+    ...stages.map(({ id, name: of }) => ['stage', `${id}  ${of}`]),
     ...streams.map(({ id, source, isPaused, from }) => [
       'stream',
       `${id}  ${source}${isPaused ? '  (paused)' : ''}${from === 'overlay' ? '  (overlay)' : ''}`,

@@ -38,24 +38,39 @@ const SIZE_STEP_PX = 32;
  * engine cannot run this family).
  */
 export async function compileModel(source: CompileSource, options: CompileOptions): Promise<CompiledModel> {
-  requireSupported(source, options);
   const { engine, precision } = options;
-  const size = options.inputSize ?? { width: source.input.width, height: source.input.height };
-  requireSize(source, size);
+  const { size, batch, target } = targetOf(source, options);
   const spec: ModelSpec = { ...source.spec, input: { ...source.spec.input, ...size } };
   const sources = await hashFiles(source);
   const digests = sources.map(({ sha256 }) => Buffer.from(sha256, 'hex'));
   const hash = hashOf(source, options, size, digests);
   const common = { spec, precision, hash };
-  if (engine === 'wasm') return { ...common, format: 'tfjs', path: source.weightPaths[0]!, batch: 1, files: sources };
-
-  const isBatchFree = source.batch === 'free' || source.format === 'tfjs' || isBatchFreed(source.spec.family);
-  const batch = isBatchFree ? 'free' : source.batch;
+  if (target === null) return { ...common, format: 'tfjs', path: source.weightPaths[0]!, batch, files: sources };
   const format = engine === 'tensorflow' ? 'saved-model' : 'onnx';
   const name = `${source.spec.name}-${size.width}x${size.height}-${precision}-${hash.slice(0, 16)}.${format}`;
   const path = join(options.cacheDir, 'compiled', name);
-  const target: BuildTarget = { engine, size, batch, precision, isGated: isGated(source, options) };
   return { ...common, format, path, batch, files: [await artefactFor({ source, target, path }, format, options)] };
+}
+
+/** Reads a network as `compileModel` does, and writes nothing. Throws the same. */
+export async function checkNetwork(source: CompileSource, options: Omit<CompileOptions, 'cacheDir'>): Promise<void> {
+  const { target } = targetOf(source, options);
+  if (target !== null) await (await import('./build-graph.ts')).buildGraph(source, target);
+}
+
+/** `target` is null if the published files are used as they are. Throws COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE. */
+function targetOf(
+  source: CompileSource,
+  options: Omit<CompileOptions, 'cacheDir'>,
+): Pick<BuildTarget, 'size' | 'batch'> & { readonly target: BuildTarget | null } {
+  requireSupported(source, options);
+  const { engine, precision } = options;
+  const size = options.inputSize ?? { width: source.input.width, height: source.input.height };
+  requireSize(source, size);
+  if (engine === 'wasm') return { size, batch: 1, target: null };
+  const isBatchFree = source.batch === 'free' || source.format === 'tfjs' || isBatchFreed(source.spec.family);
+  const batch = isBatchFree ? 'free' : source.batch;
+  return { size, batch, target: { engine, size, batch, precision, isGated: isGated(source, options) } };
 }
 
 /** Finds an artefact in the cache, or compiles it. @throws MODEL_INTEGRITY if it does not stay as it was written. */
@@ -89,7 +104,7 @@ async function artefactFor(
   );
 }
 
-function requireSupported(source: CompileSource, options: CompileOptions): void {
+function requireSupported(source: CompileSource, options: Omit<CompileOptions, 'cacheDir'>): void {
   const { name } = source.spec;
   if (options.engine === 'openvino' && options.precision !== 'f32') {
     throw unsupported(
@@ -131,7 +146,7 @@ function requireSize(source: CompileSource, size: SizePx): void {
 }
 
 /** Gates class scores on CPUs only: on a GPU, waiting for the number of passing cells costs more than scoring all cells. */
-function isGated({ spec }: CompileSource, { engine, provider = 'cpu' }: CompileOptions): boolean {
+function isGated({ spec }: CompileSource, { engine, provider = 'cpu' }: Omit<CompileOptions, 'cacheDir'>): boolean {
   return spec.family === 'yolox' && (engine === 'onnx' || engine === 'openvino') && provider === 'cpu';
 }
 

@@ -15,6 +15,7 @@ import { GatewayAccess } from '../gateway/gateway-access.ts';
 import { type InspectedPipeline, inspectPipeline, readPipelineText } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
+import { checkModel } from '../runtime/model/prepare-model.ts';
 import { notDetector } from '../runtime/open-runtime.ts';
 import { kindOf, type SinkConfig, sinkId } from '../sinks/sink-kinds.ts';
 import { parseSource, sourceScheme } from '../source/parse-source.ts';
@@ -46,6 +47,9 @@ export interface PipelineOpens {
     readonly provider: string;
     readonly precision: string;
   };
+  /** Detectors that streams name, and second stages: the model of each. */
+  readonly models: readonly { readonly id: string; readonly name: string }[];
+  readonly stages: readonly { readonly id: string; readonly name: string }[];
   readonly streams: readonly {
     readonly id: string;
     readonly source: string;
@@ -117,13 +121,17 @@ async function inspectParts(
   found.mistakes.push(...stages.mistakes);
   found.warnings.push(...stages.warnings);
   const { streams, overlay } = await streamsOf(path, config, isComplete ? options : withoutOverlay(options), found);
-  for (const { config: stream } of streams)
+  const stageNames = config.stages.map(({ name }) => name);
+  for (const { config: stream } of streams) {
     inspectStream(
       stream,
       config.placeholders?.sources,
       modelsOf(stream).map((name) => fits.get(name) ?? null),
       found,
     );
+    const given = (stream.stages ?? stageNames).map((name) => stages.attributes.get(name) ?? null);
+    if (!given.includes(null)) found.warnings.push(...unknownAttributes(stream, given.flat() as string[]));
+  }
   if (isComplete) inspectSinks(config, streams, model?.spec.classes ?? null, found);
   await inspectAccess(config, options, found);
   const { name, engine, provider, precision } = config.model;
@@ -140,6 +148,8 @@ async function inspectParts(
       to: targetOf(sink),
       streams: sink.streams ?? null,
     })),
+    models: Object.entries(config.models).map(([id, { name: of }]) => ({ id, name: redact(of) })),
+    stages: config.stages.map(({ name: id, model: { name: of } }) => ({ id, name: redact(of) })),
     gateway: { host, port, tls: tls !== undefined },
     overlay: Object.keys(overlay).length === 0 ? null : overlayPath(placeOf(path, config, options)),
   };
@@ -165,8 +175,13 @@ async function inspectModel(
     if (fault !== null) throw new SightlineError('CONFIG_INVALID', fault);
     const { modelPath: searchPath, cacheDir } = environment;
     const weights = { searchPath, cacheDir, onNotice: () => undefined, mayFetch: false };
-    if (model.engine !== 'fake')
-      await findWeights(manifest, weights).catch((error: Error) => warnings.push(`${at}: ${error.message}`));
+    if (model.engine !== 'fake') {
+      const paths = await findWeights(manifest, weights).catch((error: Error) => {
+        warnings.push(`${at}: ${error.message}`);
+        return null;
+      });
+      if (paths !== null) await checkModel(manifest, paths, model);
+    }
     return {
       spec: manifest,
       scoreThreshold: model.scoreThreshold ?? manifest.scoreThreshold,
@@ -222,6 +237,19 @@ function inspectStream(
   if (tapsPackets(stream) && sourceScheme(source) === 'synthetic')
     warnings.push(`stream "${id}": a test picture has no packets, so it has no clips and no recording`);
   warnings.push(...rateWarnings(stream));
+}
+
+/** Warns of rules that wait for an attribute which nothing gives. @param given - names of those that the stream's second stages give. */
+function unknownAttributes({ id, events }: StreamConfig, given: readonly string[]): string[] {
+  return events.flatMap(({ when = '' }, i) => {
+    const asked = [...when.matchAll(/\battributes\s*(?:\.\s*(\w+)|\[\s*["']([^"']+)["']\s*\])/g)];
+    const unknown = new Set(asked.map(([, name, quoted]) => name ?? quoted!).filter((name) => !given.includes(name)));
+    const known = given.join(', ') || 'there are none';
+    return [...unknown].map(
+      (name) =>
+        `stream "${id}": events[${i}].when: expected attributes of its second stages: ${known}; received ${name}, so the rule never fires`,
+    );
+  });
 }
 
 function targetOf(sink: SinkConfig): string {

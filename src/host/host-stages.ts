@@ -9,6 +9,7 @@ import { isReader, type ModelSpec } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
+import { checkModel } from '../runtime/model/prepare-model.ts';
 import { loadBeside } from '../runtime/open-runtime.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { attributeNames } from '../runtime/stages/crop-readings.ts';
@@ -164,12 +165,19 @@ function explained(at: string, error: unknown): unknown {
 const STAGE_BYTES = 64 * 2 ** 20;
 const WEIGHT_COPIES = 4;
 
+interface InspectedStages {
+  readonly mistakes: readonly string[];
+  readonly warnings: readonly string[];
+  /** Names of the attributes that each gives; those whose model was not found are missing. */
+  readonly attributes: ReadonlyMap<string, readonly string[]>;
+}
+
 /** Finds what is wrong with the second stages of a pipeline, without loading a model. @param classes - as of `stageFaults`. */
 export async function inspectStages(
   { stages, streams, defaults }: Pick<PipelineConfig, 'stages' | 'streams' | 'defaults'>,
   classes: readonly string[] | null,
   environment: Environment,
-): Promise<{ readonly mistakes: readonly string[]; readonly warnings: readonly string[] }> {
+): Promise<InspectedStages> {
   const mistakes: string[] = [];
   const warnings: string[] = [];
   const specs = new Map<string, StageSpec>();
@@ -185,8 +193,10 @@ export async function inspectStages(
       const places = { searchPath, cacheDir, onNotice: () => undefined, mayFetch: false };
       const paths = await findWeights(manifest, places).catch((error: Error) => {
         warnings.push(`${at}: ${error.message}`);
-        return [];
+        return null;
       });
+      if (paths === null) continue;
+      await checkModel(manifest, paths, model);
       const bytes = paths.reduce((sum, path) => sum + statSync(path).size, 0);
       freeBytes -= STAGE_BYTES + WEIGHT_COPIES * bytes;
     } catch (error) {
@@ -199,7 +209,8 @@ export async function inspectStages(
       mistakes.push(
         `stages[${i}].on.zone: expected a zone of a stream: ${[...zones].join(', ') || 'there is none'}; received "${on.zone}"`,
       );
-  return { mistakes: [...mistakes, ...stageFaults(stages, specs, classes)], warnings };
+  const attributes = new Map([...specs].map(([name, spec]) => [name, attributeNames(spec, name)]));
+  return { mistakes: [...mistakes, ...stageFaults(stages, specs, classes)], warnings, attributes };
 }
 
 /**

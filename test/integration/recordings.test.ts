@@ -461,11 +461,14 @@ describe('an export', () => {
     const other = await cliHere(['recordings', 'export', folder, '--stream', 'yard', ...times, '--out', `${out}2`]);
     expect([other.code, other.stderr, existsSync(`${out}2`)]).toEqual([
       1,
-      expect.stringMatching(/nothing is recorded/),
+      expect.stringMatching(/nothing of stream "yard"; it has cam/),
       false,
     ]);
     const twice = await cliHere(['recordings', 'export', folder, '--stream', 'cam', ...times, '--out', out]);
-    expect([twice.code, twice.stderr]).toEqual([1, expect.stringMatching(/EEXIST/)]);
+    expect([twice.code, twice.stderr]).toEqual([
+      2,
+      expect.stringMatching(/--out: expected a new file, .*cli\.mp4 exists/),
+    ]);
     expect((await cliHere(['recordings', 'list', root, '--from', 'noon'])).stderr).toMatch(/--from: expected a date/);
     expect((await cliHere(['recordings', 'verify', videos.path])).stderr).toMatch(/expected a folder of recordings/);
     const damaged = (await Archive.read(folder)).files[0]!.path;

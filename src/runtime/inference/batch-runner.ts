@@ -1,5 +1,6 @@
 import { monoNowMs } from '../../core/clock.ts';
 import { inputKey, isReader, type ModelSpec, type OutputTensor } from '../../core/model.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
 import { SlotRing, viewsFor } from '../../flow/slot-ring.ts';
 import { type InferenceEngine, ROWS_OUTPUT } from '../../infer/inference-engine.ts';
 import { finishRows } from '../../postprocess/finish-rows.ts';
@@ -52,6 +53,28 @@ export class BatchRunner {
 
   detach(ringId: number): void {
     this.#rings.delete(ringId);
+  }
+
+  /**
+   * Reads the outputs of an empty picture, so that a model which does not fit its manifest fails when it is loaded, and not at each picture.
+   *
+   * @throws MODEL_INVALID with what was expected and what came; ENGINE_FAILED
+   */
+  async tryOutputs(): Promise<void> {
+    const { name, scoreThreshold } = this.#spec;
+    const size = this.#engine.info.batchSizes[0]!;
+    this.#engine.inputBuffer(size).fill(0);
+    const outputs = await this.#engine.infer(size, scoreThreshold);
+    try {
+      this.#rowsOf(outputs, size, 1, scoreThreshold);
+    } catch (error) {
+      throw new SightlineError(
+        'MODEL_INVALID',
+        `model ${name}: ${(error as Error).message}`,
+        { model: name },
+        { cause: error },
+      );
+    }
   }
 
   /** @throws ENGINE_FAILED; RangeError if the batch names a ring that was never attached. */

@@ -1,6 +1,6 @@
-import { compileModel } from '../../compile/compile-model.ts';
+import { checkNetwork, compileModel } from '../../compile/compile-model.ts';
 import type { CompileSource } from '../../compile/compile-source.ts';
-import type { EngineName } from '../../config/model-config.ts';
+import { type EngineName, type ModelConfig, parseInputSize } from '../../config/model-config.ts';
 import type { CompiledModel, ComputePrecision, Precision } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { kindOf } from '../../infer/engine-kinds.ts';
@@ -63,6 +63,27 @@ export async function prepareModel(nameOrPath: string, options: PrepareOptions):
     write: (job) => compileInChild(job, options.signal),
   });
   return options.precision === 'int8' ? quantisedModel(compiled, options.engine, nameOrPath) : compiled;
+}
+
+/**
+ * Checks that a detector fits its files as far as reading them tells, without compiling or loading it.
+ *
+ * @param model - settings; those of engine `fake` are not checked.
+ * @throws MODEL_INVALID, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE
+ */
+export async function checkModel(
+  manifest: Manifest,
+  weightPaths: readonly string[],
+  model: ModelConfig,
+): Promise<void> {
+  const { engine, precision, provider } = model;
+  // What `auto` chooses is measured when it is loaded.
+  const { network } = engine === 'auto' ? { network: 'onnx' as const } : kindOf(engine);
+  if (network === null) return;
+  const inputSize = model.inputSize === undefined ? undefined : parseInputSize(model.inputSize);
+  const options = { engine: network, provider, inputSize };
+  const ofFile = engine === 'auto' ? 'f32' : filePrecision({ engine, precision, provider }, manifest);
+  await checkNetwork(compileSource(manifest, weightPaths), { ...options, precision: ofFile });
 }
 
 /** Providers that compute f16 natively, at twice the rate of f32 or more. */

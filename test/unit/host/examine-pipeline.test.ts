@@ -2,8 +2,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { emitOnnx } from '../../../src/compile/onnx/emit-onnx.ts';
 import { examinePipeline, type PipelineCheck } from '../../../src/host/examine-pipeline.ts';
 import { overlayPath } from '../../../src/host/overlay/overlay-file.ts';
+import { manifestText, tinyYolov8 } from '../../support/tiny-models.ts';
 
 describe('the check of a pipeline file', () => {
   let folder: string;
@@ -47,6 +49,7 @@ describe('the check of a pipeline file', () => {
           { id: 'jsonl-1', to: '/out/day.jsonl', streams: null },
           { id: 'webhook-2', to: 'https://***@hooks.example', streams: ['door'] },
         ],
+        ...{ models: [], stages: [] },
         gateway: { host: '127.0.0.1', port: 9000, tls: false },
         overlay: null,
       },
@@ -95,6 +98,52 @@ describe('the check of a pipeline file', () => {
     const { mistakes: own } = await check({ model: one });
     expect(own).toEqual([
       expect.stringContaining('model: expected a detector; one reads crops of objects (family heads)'),
+    ]);
+  });
+
+  it('reads the files of models and second stages: outputs and sizes that they do not have are mistakes', async () => {
+    const manifest = (name: string, text: string): string => {
+      writeFileSync(join(folder, `${name}.yaml`), text);
+      return join(folder, `${name}.yaml`);
+    };
+    writeFileSync(join(folder, 'tiny.onnx'), emitOnnx(tinyYolov8(2)));
+    const text = manifestText('tiny', 'tiny.onnx');
+    const small = { name: manifest('small', text.replace('tensor: images', 'tensor: picture')), engine: 'onnx' };
+    const other = { name: manifest('other', text.replaceAll('64', '640').replace(': out }', ': boxes }')) };
+    const { mistakes } = await check({ model: small, stages: [{ name: 'look', model: other }] });
+    expect(mistakes).toEqual([
+      expect.stringMatching(/^model: .*: expected the network to have the input picture; it has images$/),
+      expect.stringMatching(/^stages\[0\]\.model: .*: expected the network to have the output boxes; it has out$/),
+    ]);
+  });
+
+  it('warns of rules that wait for attributes which no second stage of their stream gives', async () => {
+    const rule = (id: string, when: string): object => ({ id, kind: 'appears', labels: ['person'], when });
+    const events = [
+      rule('a', 'attributes.look == "x"'),
+      rule('b', 'attributes["colr"] == "red" || attributes.look == "y"'),
+    ];
+    const text = manifestText('one', 'none.onnx')
+      .replace('yolox', 'heads')
+      .replace('{ predictions: out }', '{ one: out }');
+    writeFileSync(join(folder, 'one.yaml'), text);
+    const stages = [{ name: 'look', model: { name: join(folder, 'one.yaml'), engine: 'fake' } }];
+    const stream = { source: 'synthetic:testsrc2', track: true, events };
+    const { warnings } = await check({
+      stages,
+      streams: [
+        { ...stream, id: 'seen' },
+        { ...stream, id: 'none', stages: [] },
+      ],
+    });
+    expect(warnings.filter((text) => text.includes('attributes'))).toEqual([
+      'stream "seen": events[1].when: expected attributes of its second stages: look; received colr, so the rule never fires',
+      ...[0, 1].flatMap((i) =>
+        (i === 0 ? ['look'] : ['colr', 'look']).map(
+          (name) =>
+            `stream "none": events[${i}].when: expected attributes of its second stages: there are none; received ${name}, so the rule never fires`,
+        ),
+      ),
     ]);
   });
 

@@ -59,6 +59,32 @@ describe('BatchRunner', () => {
     expect(result.lengths).toEqual([6, 6, 6]);
   });
 
+  it('reads the outputs of an empty picture once it is loaded, and names the model whose manifest does not fit', async () => {
+    const calls: number[] = [];
+    const engine = {
+      info: { batchSizes: [4, 8] },
+      inputBuffer: () => new Uint8Array(4 * SIDE * SIDE * 3).fill(7),
+      infer: async (size: number) => {
+        calls.push(size);
+        return new Map();
+      },
+    };
+    const decode = (error: Error | null) => () => {
+      if (error !== null) throw error;
+      return [new Float32Array(0)];
+    };
+    const runnerOf = (error: Error | null) =>
+      new BatchRunner(engine as unknown as InferenceEngine, TINY_SPEC, decode(error));
+    await runnerOf(null).tryOutputs();
+    expect(calls).toEqual([4]);
+    await expect(
+      runnerOf(new RangeError('output type: expected 5 scores; received 4')).tryOutputs(),
+    ).rejects.toMatchObject({
+      code: 'MODEL_INVALID',
+      message: `model ${TINY_SPEC.name}: output type: expected 5 scores; received 4`,
+    });
+  });
+
   it('does not decode the padding', async () => {
     const decoded: number[] = [];
     const engine = { inputBuffer: () => new Uint8Array(4 * SIDE * SIDE * 3), infer: async () => new Map() };
