@@ -1,3 +1,4 @@
+import { element } from './element.js';
 import { gateway } from './gateway.js';
 import { html } from './html.js';
 
@@ -62,4 +63,19 @@ export function labelField({ name, of, labels, onChange }) {
     <datalist id="${id}-list">${known.filter((label) => !labels.includes(label)).map((label) => html`<option value=${label}></option>`)}</datalist>
     <p class="field-error" id="${id}-error"></p>
   </div>`;
+}
+
+/** Returns the list that suggests the detectors of the pipeline in a field. @param {HTMLInputElement} input */
+export function detectorList(input) {
+  const list = element('datalist', { id: `${input.id}-list` });
+  input.setAttribute('list', list.id);
+  // Without it a name is typed; the gateway refuses one that is not there, and names those that are.
+  gateway.pipeline.get().then(
+    ({ effective }) => {
+      const { models = {} } = /** @type {{ models?: object }} */ (effective);
+      list.append(...Object.keys(models).map((value) => element('option', { value })));
+    },
+    () => undefined,
+  );
+  return list;
 }

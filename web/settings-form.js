@@ -8,7 +8,7 @@ import { changedWords, faultsOf, pathOf } from './faults.js';
 import { formatNumber } from './format.js';
 import { gateway } from './gateway.js';
 import { render } from './html.js';
-import { labelField } from './label-field.js';
+import { detectorList, labelField } from './label-field.js';
 import { SightlineError } from './lib/client/index.js';
 import { PlaceList } from './place-list.js';
 import { RuleList } from './rule-list.js';
@@ -215,7 +215,7 @@ export class SettingsForm {
         'Objects',
         this.#labelsNode,
         this.#field('scoreThreshold', 'Least score', settings?.scoreThreshold, hint ?? "Empty: the model's."),
-        this.#field('model', 'Detector', settings?.model, hint ?? "A name of the pipeline's models; empty: its own."),
+        this.#detectorField(settings, hint),
       ),
       ...(isTracked
         ? [
@@ -257,6 +257,15 @@ export class SettingsForm {
     row.append(input, test.button);
     node.append(test.result);
     return [node];
+  }
+
+  /** @param {StreamDetails['settings'] | undefined} settings @param {string} [hint] */
+  #detectorField(settings, hint) {
+    const others = [...new Set(settings?.modelWhen?.map(({ model }) => model))].join(', ');
+    const when = others === '' ? '' : ` At times, or during events: ${others}.`;
+    const node = this.#field('model', 'Detector', settings?.model, hint ?? `Empty: the pipeline's own.${when}`);
+    node.append(detectorList(/** @type {Field} */ (this.#fields.get('model')).input));
+    return node;
   }
 
   /**
