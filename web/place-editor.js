@@ -4,7 +4,7 @@ import { element } from './element.js';
  * A zone or a line while it is edited.
  *
  * @typedef {object} Place
- * @property {'zones' | 'lines'} kind
+ * @property {'zones' | 'lines' | 'masks'} kind
  * @property {string} id
  * @property {string} known the id by which rules name it
  * @property {string[]} labels empty: all
@@ -29,7 +29,7 @@ const LEAST_CORNERS = 3;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** @param {Place} place */
-export const placeName = ({ kind, id }) => `${kind === 'zones' ? 'zone' : 'line'} ${id}`;
+export const placeName = ({ kind, id }) => `${kind.slice(0, -1)} ${id}`;
 
 /** Handles over the picture that move zones and lines: whole ones, and the corners and ends of the one that is selected. */
 export class PlaceEditor {
@@ -163,7 +163,7 @@ export class PlaceEditor {
       this.#move(place, part, [(ARROWS[key][0] * step) / width, (ARROWS[key][1] * step) / height]);
       this.#events.onMoved(`${labelOf(place, part)}: ${placeText(positionOf(place, part))}`);
     } else if (key === 'Delete' || key === 'Backspace') this.#remove(place, part);
-    else if ((key === '+' || key === 'Insert') && place.kind === 'zones' && part !== 'whole') {
+    else if ((key === '+' || key === 'Insert') && place.kind !== 'lines' && part !== 'whole') {
       const at = Number(part) + 1;
       this.#events.onChange(`corner ${event.timeStamp}`);
       this.#addCorner(place, at);
@@ -240,7 +240,7 @@ function positionOf({ points, kind }, part) {
   if (part === 'arrow') return middleOf(points);
   if (part !== 'whole') return points[Number(part)];
   // On a line beside its middle, where its label and its arrow are.
-  return kind === 'zones' ? middleOf(points) : middleOf([points[0], middleOf(points)]);
+  return kind === 'lines' ? middleOf([points[0], middleOf(points)]) : middleOf(points);
 }
 
 /** @param {readonly (readonly [number, number])[]} points @returns {[number, number]} */
@@ -256,7 +256,7 @@ function shapeOf({ kind }, index, isSelected) {
   group.setAttribute('class', isSelected ? `${kind} selected` : kind);
   // The wide one cannot be seen: it is there to be dragged.
   for (const name of ['shape', 'grip']) {
-    const part = document.createElementNS(SVG, kind === 'zones' ? 'polygon' : 'polyline');
+    const part = document.createElementNS(SVG, kind === 'lines' ? 'polyline' : 'polygon');
     part.setAttribute('class', name);
     part.setAttribute('data-handle', `${index} whole`);
     group.append(part);

@@ -8,11 +8,11 @@ import { html, nothing, render, repeat } from './html.js';
 import { labelField } from './label-field.js';
 import { PlaceEditor, placeName } from './place-editor.js';
 
-/** @typedef {'zones' | 'lines'} Kind */
+/** @typedef {'zones' | 'lines' | 'masks'} Kind */
 /** @type {readonly Kind[]} */
-const KINDS = ['zones', 'lines'];
+const KINDS = ['zones', 'lines', 'masks'];
 /** @type {Record<Kind, string>} */
-const NOUNS = { zones: 'Zone', lines: 'Line' };
+const NOUNS = { zones: 'Zone', lines: 'Line', masks: 'Mask' };
 /** @type {Record<Kind, [number, number][]>} */
 const NEW = {
   zones: [
@@ -25,10 +25,16 @@ const NEW = {
     [0.5, 0.85],
     [0.5, 0.25],
   ],
+  masks: [
+    [0.1, 0.1],
+    [0.3, 0.1],
+    [0.3, 0.3],
+    [0.1, 0.3],
+  ],
 };
 const HELP = 'Drag shapes and corners on the picture, or use Tab and the arrow keys. Delete removes, + adds a corner.';
 
-/** The zones and lines of a stream: names, labels and counts, and their shapes on the picture. Nothing holds until it is saved. */
+/** The zones, lines and masks of a stream: names, labels and counts, and their shapes on the picture. Nothing holds until it is saved. */
 export class PlaceList {
   #picture;
   #history;
@@ -38,7 +44,7 @@ export class PlaceList {
   /** @type {Place | null} */
   #selected = null;
   /** The settings that hold, as JSON. */
-  #shown = { zones: '', lines: '' };
+  #shown = { zones: '', lines: '', masks: '' };
   #status = '';
   #isEditing = false;
   /** @type {{ zones: readonly PlacedZone[], lines: readonly PlacedLine[] }} */
@@ -58,7 +64,7 @@ export class PlaceList {
   /**
    * @param {PictureView} picture of the stream
    * @param {EditHistory} history
-   * @param {(kind: Kind, from: string, to: string) => void} onRename called when rules must use another name
+   * @param {(kind: 'zones' | 'lines', from: string, to: string) => void} onRename called when rules must use another name
    * @param {(event: KeyboardEvent) => void} onKey gets the keys that are pressed on the picture
    */
   constructor(picture, history, onRename, onKey) {
@@ -213,7 +219,7 @@ export class PlaceList {
     const { kind, id, known } = place;
     if (id === '' || this.#places.some((other) => other !== place && other.kind === kind && other.id === id)) return;
     place.known = id;
-    this.#onRename(kind, known, id);
+    if (kind !== 'masks') this.#onRename(kind, known, id);
   }
 
   /** Something was changed that is no input of a field. */
@@ -233,7 +239,7 @@ export class PlaceList {
             )}
           </span>
         </div>
-        ${this.#places.length === 0 ? html`<p class="none">No zone and no line yet: a zone counts who is inside, a line who crosses it.</p>` : nothing}
+        ${this.#places.length === 0 ? html`<p class="none">No zone and no line yet: a zone counts who is inside, a line who crosses it. A mask hides.</p>` : nothing}
         <ul class="place-rows">${repeat(
           this.#places,
           (place) => place,
@@ -248,7 +254,8 @@ export class PlaceList {
   #row(place) {
     const key = this.#keyOf(place);
     const isSelected = place === this.#selected;
-    const whom = place.labels.length === 0 ? 'everything' : place.labels.join(', ');
+    const whom =
+      place.kind === 'masks' ? fillOf(place) : place.labels.length === 0 ? 'everything' : place.labels.join(', ');
     return html`<li class="place-row" data-place=${key} data-kind=${place.kind} data-selected=${isSelected || nothing}>
       <div class="place-line">
         <button type="button" class="place-pick" aria-expanded=${isSelected} @click=${() => this.#select(isSelected ? null : place)}>
@@ -271,22 +278,43 @@ export class PlaceList {
             @change=${() => this.#select(place)}>
           <p class="field-error" id="setting-${key}.id-error"></p>
         </div>
-        ${labelField({
-          name: `${key}.labels`,
-          of: placeName(place),
-          labels: place.labels,
-          onChange: (labels) => {
-            this.#history.remember(`labels ${performance.now()}`);
-            place.labels = labels;
-            this.#changed();
-          },
-        })}
+        ${
+          place.kind === 'masks'
+            ? this.#fillField(place, key)
+            : labelField({
+                name: `${key}.labels`,
+                of: placeName(place),
+                labels: place.labels,
+                onChange: (labels) => {
+                  this.#history.remember(`labels ${performance.now()}`);
+                  place.labels = labels;
+                  this.#changed();
+                },
+              })
+        }
       </div>
     </li>`;
   }
 
+  /** @param {Place} place @param {string} key */
+  #fillField(place, key) {
+    return html`<div class="field">
+      <label for="setting-${key}.fill">Shown instead</label>
+      <select id="setting-${key}.fill" name="${key}.fill" .value=${fillOf(place)}
+        @change=${(/** @type {Event} */ { currentTarget }) => {
+          this.#history.remember(`fill ${performance.now()}`);
+          place.rest = { ...place.rest, fill: /** @type {HTMLSelectElement} */ (currentTarget).value };
+          this.#changed();
+        }}>
+        ${['black', 'blur'].map((fill) => html`<option value=${fill} ?selected=${fill === fillOf(place)}>${fill}</option>`)}
+      </select>
+      <p class="field-error"></p>
+    </div>`;
+  }
+
   /** @param {Place} place */
   #countText({ kind, id }) {
+    if (kind === 'masks') return '';
     if (kind === 'zones') {
       const zone = this.#counts.zones.find((each) => each.id === id);
       return zone === undefined ? '' : html`<b>${zone.inside}</b> inside`;
@@ -307,15 +335,20 @@ function placeOf(kind, value) {
     kind,
     id: value.id,
     known: value.id,
-    labels: [...(value.labels ?? [])],
+    labels: 'labels' in value ? [...(value.labels ?? [])] : [],
     points: structuredClone(/** @type {[number, number][]} */ (points)),
     rest: value,
   };
 }
 
 /** @param {Place} place */
+function fillOf({ rest }) {
+  return /** @type {{ fill?: string }} */ (rest).fill ?? 'black';
+}
+
+/** @param {Place} place */
 function settingsOf({ kind, id, labels, points, rest }) {
   const { labels: _, ...others } = /** @type {{ labels?: unknown }} */ (rest);
-  const shape = kind === 'zones' ? { polygon: points } : { from: points[0], to: points[1] };
+  const shape = kind === 'lines' ? { from: points[0], to: points[1] } : { polygon: points };
   return { ...others, id, ...shape, ...(labels.length === 0 ? {} : { labels }) };
 }

@@ -120,14 +120,13 @@ export class SettingsForm {
   /** Asks what the rules as they are edited would have done. @param {number} [pauseMs] */
   #tryRules(pauseMs) {
     this.#undo.disabled = this.#history.isEmpty;
-    this.#rules.places = this.#places.state.map(({ kind, known: id, rest }) => ({
-      kind,
-      id,
-      isMetric: 'scale' in rest,
-    }));
+    this.#rules.places = this.#places.state.flatMap(({ kind, known: id, rest }) =>
+      kind === 'masks' ? [] : [{ kind, id, isMetric: 'scale' in rest }],
+    );
     if (this.node.dataset.shown !== 'places' || !this.#mayEdit || this.#details === null) return;
     this.#rules.outdate();
-    this.#trials.ask({ ...this.#places.change, events: this.#rules.settings }, pauseMs);
+    const { masks: _, ...places } = this.#places.change;
+    this.#trials.ask({ ...places, events: this.#rules.settings }, pauseMs);
   }
 
   /** @param {unknown} error */

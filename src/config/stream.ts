@@ -6,7 +6,7 @@ import { range, whole } from './number.ts';
 import { regionConfig, tilesConfig } from './region.ts';
 import { mark, mayHoldPlaceholders } from './schema-text.ts';
 import { skipConfig } from './skip.ts';
-import { labels, lineConfig, trackConfig, uniqueIds, zoneConfig } from './track.ts';
+import { labels, lineConfig, maskConfig, trackConfig, uniqueIds, zoneConfig } from './track.ts';
 import { weeklyTimes } from './weekly-times.ts';
 
 const target = z.strictObject({
@@ -18,6 +18,7 @@ const target = z.strictObject({
 
 /** Most zones or lines that a report can carry. */
 const MAX_COUNTERS = 1000;
+const MAX_MASKS = 100;
 /** Each rule looks at each frame. */
 const MAX_RULES = 200;
 
@@ -111,6 +112,13 @@ const pace = {
     .describe(
       'Signs of a blind camera that are looked for in its pictures; `[]` for none. A test picture is never frozen.',
     ),
+  masks: z
+    .array(maskConfig)
+    .max(MAX_MASKS)
+    .check(uniqueIds('mask'))
+    .default([])
+    .describe('Areas that nobody sees: they are hidden in every picture, before the detector and all others get it.')
+    .meta(mark({ rollout: 'fixed' })),
 };
 
 const modelChoice = z
@@ -195,6 +203,12 @@ const afterwards = {
     .describe(
       'Keeps the video as it comes, in the folder of `recording`: around events of its rules, or all of it; none if absent.',
     ),
+  recordMasked: z
+    .enum(['refused', 'allowed'])
+    .default('refused')
+    .describe(
+      'Whether a stream with masks may be recorded and have clips. These are packets as the camera sends them: masks do not hide anything in them.',
+    ),
 };
 
 const settings = { ...reading, ...seen, ...pace, ...afterwards };
@@ -232,6 +246,13 @@ export const streamConfig = storedStreamConfig.check(({ value, issues }) => {
   const refuse = (path: (string | number)[], input: unknown, limit: string): void =>
     void issues.push({ code: 'custom', input, path, message: `expected ${limit}` });
   for (const { path, input, expected } of ruleProblems(value)) refuse(['events', ...path], input, expected);
+  if (!mayCopyPackets(value))
+    for (const { path, input, what } of copiesOf(value))
+      refuse(
+        path,
+        input,
+        `no ${what} of a stream with masks, which cannot hide anything in undecoded video, unless recordMasked is allowed`,
+      );
   const { maxFps, target, track, modelWhen, events } = value;
   for (const [i, { event }] of modelWhen.entries())
     if (event !== undefined && !events.some(({ id }) => id === event))
@@ -269,7 +290,24 @@ export function modelsOf({ model, modelWhen }: Pick<StreamConfig, 'model' | 'mod
   return [model, ...modelWhen.map((choice) => choice.model)];
 }
 
+type CopySettings = Pick<StreamConfig, 'record' | 'events'> & Partial<Pick<StreamConfig, 'masks' | 'recordMasked'>>;
+
+/** Returns the settings of a stream that ask for its packets. */
+function copiesOf({ record, events }: CopySettings): { path: (string | number)[]; input: unknown; what: string }[] {
+  return [
+    ...(record === undefined ? [] : [{ path: ['record'], input: record, what: 'recording' }]),
+    ...events.flatMap(({ clip }, i) =>
+      clip === undefined ? [] : [{ path: ['events', i, 'clip'], input: clip, what: 'clip' }],
+    ),
+  ];
+}
+
+/** Returns whether anybody may get the packets of a stream, in which nothing can be hidden. */
+export function mayCopyPackets({ masks = [], recordMasked }: Pick<CopySettings, 'masks' | 'recordMasked'>): boolean {
+  return masks.length === 0 || recordMasked === 'allowed';
+}
+
 /** Returns whether something keeps the packets of a stream. */
-export function tapsPackets({ record, events }: Pick<StreamConfig, 'record' | 'events'>): boolean {
-  return record !== undefined || events.some(({ clip }) => clip !== undefined);
+export function tapsPackets(config: CopySettings): boolean {
+  return mayCopyPackets(config) && copiesOf(config).length > 0;
 }

@@ -5,6 +5,7 @@ import { id } from './id.ts';
 import { range, whole } from './number.ts';
 
 const point = z.tuple([range(0, 1), range(0, 1)]);
+const polygon = z.array(point).min(3).max(1000).describe('Corners as [x, y], 0 to 1 of the picture.');
 export const labels = z
   .array(z.string().min(1).max(512))
   .min(1)
@@ -32,7 +33,7 @@ const scale = z
 
 export const zoneConfig = z.strictObject({
   id: id.describe('Name of the zone.'),
-  polygon: z.array(point).min(3).max(1000).describe('Corners as [x, y], 0 to 1 of the picture.'),
+  polygon,
   anchor: z
     .enum(['bottom-center', 'center', 'mask-foot'])
     .default('bottom-center')
@@ -40,10 +41,25 @@ export const zoneConfig = z.strictObject({
       'The point of an object that is tested. mask-foot: the middle of the lowest row of its mask, or bottom-center without one.',
     ),
   labels,
+  minScore: range(0, 1).optional().describe('Only objects with at least this score; for rules, that have reached it.'),
+  minSize: range(0, 1).optional().describe("Only objects at least this tall, as a ratio of the picture's height."),
   scale: scale
     .optional()
     .describe('How large things on the ground are, so that rules can give speeds in metres per second.'),
 });
+
+export const maskConfig = z.strictObject({
+  id: id.describe('Name of the mask.'),
+  polygon,
+  fill: z
+    .enum(['black', 'blur'])
+    .default('black')
+    .describe(
+      'What is shown instead. blur leaves about 24 patches of colour across the picture: that somebody moves can be seen.',
+    ),
+});
+
+export type MaskConfig = z.infer<typeof maskConfig>;
 
 const lineKeys = z.strictObject({
   id: id.describe('Name of the line.'),

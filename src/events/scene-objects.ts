@@ -12,6 +12,8 @@ export interface SceneZone {
   readonly anchor: ZoneAnchor;
   /** Null: all. */
   readonly labels: ReadonlySet<string> | null;
+  readonly minScore: number;
+  readonly minSize: number;
   /** Null without a scale. */
   readonly ground: GroundPlane | null;
 }
@@ -139,9 +141,10 @@ export class SceneObject {
     return [...this.#path, rounded(x, y)];
   }
 
-  /** Where it is with regard to a zone; null if the zone does not count objects of its class. */
+  /** Where it is with regard to a zone; null if the zone does not count objects of its class, score or size. */
   stay(zone: SceneZone): Readonly<Stay> | null {
-    return zone.labels?.has(this.label) === false ? null : (this.#stays.get(zone.id) ?? null);
+    const isWanted = zone.labels?.has(this.label) !== false && this.score >= zone.minScore && this.size >= zone.minSize;
+    return isWanted ? (this.#stays.get(zone.id) ?? null) : null;
   }
 
   /** @returns metres per second on the ground, else picture heights per second; null until it has been seen for long enough. */

@@ -12,7 +12,8 @@ export const count = ruleKind('count', {
     const found = frame.detections.filter((detection) => {
       const { label, score, box } = detection;
       if (labels?.includes(label) === false || zone?.labels?.has(label) === false) return false;
-      if (score < minScore || box[3] / frame.height < minSize) return false;
+      const size = box[3] / frame.height;
+      if (score < Math.max(minScore, zone?.minScore ?? 0) || size < Math.max(minSize, zone?.minSize ?? 0)) return false;
       if (zone === null) return true;
       const { x, y } = footOf(detection, zone.anchor);
       return isInside(zone.polygon, x / frame.width, y / frame.height);

@@ -260,10 +260,10 @@ function zonesOf({ events, zones }: EventSettings): Map<string, SceneZone> {
   const used = new Set(events.map((rule) => ('zone' in rule ? rule.zone : undefined)));
   const usedZones = zones.filter(({ id }) => used.has(id));
   return new Map(
-    usedZones.map(({ id, polygon, anchor, labels, scale }) => [
+    usedZones.map(({ id, polygon, anchor, labels, minScore = 0, minSize = 0, scale }) => [
       id,
       {
-        ...{ id, polygon, anchor },
+        ...{ id, polygon, anchor, minScore, minSize },
         labels: labels === undefined ? null : new Set(labels),
         ground: scale === undefined ? null : groundPlane(scale.corners, scale.metres),
       },

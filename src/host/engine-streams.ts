@@ -12,7 +12,7 @@ import { PUSHED } from './push-source.ts';
 import { PushedStream } from './pushed-stream.ts';
 
 /** Settings of a lane that pictures have as well which a program hands over. */
-const OF_PICTURES = ['policy', 'region', 'tiles'] as const;
+const OF_PICTURES = ['policy', 'region', 'tiles', 'masks'] as const;
 /** Which frames of a source are taken. These are refused later, since `defaults` can have them too. */
 const OF_CHOICE = ['every', 'maxFps'] as const;
 type OfSource = Exclude<(typeof LANE_KEYS)[keyof typeof LANE_KEYS][number], (typeof OF_PICTURES)[number]>;

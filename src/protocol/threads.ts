@@ -105,6 +105,8 @@ export interface LanePreview {
   /** Size of the source's picture. */
   readonly width: number;
   readonly height: number;
+  /** Messages `tune` that the lane had when it took the picture. */
+  readonly tunings: number;
   readonly jpeg: Uint8Array;
 }
 

@@ -1,7 +1,9 @@
 import { open, readFile } from 'node:fs/promises';
 import sharp from 'sharp';
+import type { StreamConfig } from '../config/stream.ts';
 import { decodePicture } from '../decode/packet-picture.ts';
 import { writeWholeFile } from '../disk/replace-file.ts';
+import { PictureMask } from '../preprocess/picture-mask.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 import { OverlayPainter } from '../sinks/drawing/draw-overlay.ts';
@@ -14,6 +16,7 @@ export async function keepPicture(
   clip: string,
   event: RuleEvent,
   { init, head, fragments }: FileIndex,
+  masks: StreamConfig['masks'],
 ): Promise<void> {
   const [first] = fragments;
   const lastUs = (fragments.at(-1)?.endUs ?? 0) - 1;
@@ -27,10 +30,25 @@ export async function keepPicture(
     const parts: Buffer[] = [init];
     for (const fragment of fragments.slice(Math.max(0, from), until === -1 ? undefined : until + 1))
       parts.push(await readFragment(handle, fragment));
-    await writeWholeFile(picturePath(clip), await decodePicture(ffmpeg, parts, timeUs - head.originUs));
+    const jpeg = await decodePicture(ffmpeg, parts, timeUs - head.originUs);
+    await writeWholeFile(picturePath(clip), masks.length === 0 ? jpeg : await masked(jpeg, masks));
   } finally {
     await handle.close();
   }
+}
+
+async function masked(jpeg: Buffer, masks: StreamConfig['masks']): Promise<Buffer> {
+  const { data, info } = await sharp(jpeg).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+  const { width, height } = info;
+  const placement = { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 };
+  new PictureMask(masks).hide(data, info, info, [{ placement, bounds: { x: 0, y: 0, width, height } }]);
+  return encoded(data, info);
+}
+
+function encoded(pixels: Buffer, { width, height }: { width: number; height: number }): Promise<Buffer> {
+  return sharp(pixels, { raw: { width, height, channels: 3 } })
+    .jpeg({ quality: 85 })
+    .toBuffer();
 }
 
 /** Returns the picture of an event, with the box of its object if that is wanted and known. @throws Error if there is none. */
@@ -51,7 +69,5 @@ export async function pictureOf(clip: string, event: RuleEvent | undefined): Pro
       placement: { scaleX: info.width / best.width, scaleY: info.height / best.height, offsetX: 0, offsetY: 0 },
     },
   );
-  return sharp(data, { raw: { width: info.width, height: info.height, channels: 3 } })
-    .jpeg({ quality: 85 })
-    .toBuffer();
+  return encoded(data, info);
 }

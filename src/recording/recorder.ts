@@ -212,7 +212,7 @@ export class Recorder {
     }, SWEEP_MS);
   }
 
-  #onClip(event: RuleEvent, { path }: RecordingFile, untilUs: number): void {
+  #onClip(event: RuleEvent, { path }: RecordingFile, untilUs: number, masks: StreamConfig['masks']): void {
     const { ffmpeg } = this.#options;
     const say = (text: string): void => this.#options.onNotice(event.stream, `event ${event.id}: ${text}`);
     this.#pictures = this.#pictures
@@ -223,7 +223,8 @@ export class Recorder {
           say(`its clip begins ${(lateUs / 1e6).toFixed(1)} s later than asked: no older packets were in memory`);
         if (endUs < untilUs)
           say(`its clip ends ${((untilUs - endUs) / 1e6).toFixed(1)} s earlier than asked: no more packets came`);
-        await keepPicture(ffmpeg, path, event, index);
+        const now = this.#options.configOf(event.stream)?.masks;
+        await keepPicture(ffmpeg, path, event, index, now ?? masks);
       })
       .catch((error: Error) => say(`its picture could not be made: ${error.message}`));
   }

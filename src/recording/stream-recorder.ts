@@ -15,7 +15,7 @@ export const MOST_CLIPS = 16;
 /** How far results may be behind the packets. */
 const LATE_US = 5_000_000;
 
-type RecorderSettings = Pick<StreamConfig, 'record' | 'events'>;
+type RecorderSettings = Pick<StreamConfig, 'record' | 'events' | 'masks'>;
 
 interface StreamRecorderOptions {
   readonly stream: string;
@@ -24,7 +24,7 @@ interface StreamRecorderOptions {
   /** What is missing before the first packets. */
   readonly gap: GapReason;
   /** The clip of an event is complete. @param event - its newest record. @param untilUs - media time that it was to reach. */
-  readonly onClip: (event: RuleEvent, file: RecordingFile, untilUs: number) => void;
+  readonly onClip: (event: RuleEvent, file: RecordingFile, untilUs: number, masks: StreamConfig['masks']) => void;
   /** An event gets no clip, because there are `MOST_CLIPS`. */
   readonly onRefused: (event: RuleEvent) => void;
 }
@@ -170,7 +170,7 @@ export class StreamRecorder {
     this.#clips.delete(clip.event.id);
     const untilUs = Math.min(clip.untilUs ?? clip.limitUs, clip.limitUs);
     const ended = clip.writer.end().then((file) => {
-      if (file !== null) this.#options.onClip(clip.event, file, untilUs);
+      if (file !== null) this.#options.onClip(clip.event, file, untilUs, this.#settings.masks);
     });
     this.#await(ended);
   }

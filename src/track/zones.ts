@@ -12,6 +12,10 @@ export interface ZoneOptions {
   readonly anchor?: ZoneAnchor | undefined;
   /** Labels of the classes to count; all if absent. */
   readonly labels?: readonly string[] | undefined;
+  /** Only boxes with at least this score. */
+  readonly minScore?: number | undefined;
+  /** Only boxes at least this tall, as a ratio of the picture's height. */
+  readonly minSize?: number | undefined;
 }
 
 interface Zone {
@@ -45,10 +49,11 @@ export class ZoneCounter {
   /** Counts in the next frame of the stream. */
   update(frame: CountedFrame): void {
     for (const zone of this.#zones) {
-      const { polygon, anchor = 'bottom-center' } = zone.options;
+      const { polygon, anchor = 'bottom-center', minScore = 0, minSize = 0 } = zone.options;
       zone.inside = 0;
       for (const detection of frame.detections) {
         if (zone.labels?.has(detection.label) === false) continue;
+        if (detection.score < minScore || detection.box[3] / frame.height < minSize) continue;
         const { x, y } = footOf(detection, anchor);
         if (isInside(polygon, x / frame.width, y / frame.height)) zone.inside += 1;
       }

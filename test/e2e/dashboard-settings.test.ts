@@ -230,6 +230,27 @@ describe.skipIf(browserPath === undefined)(browserTitle('settings on the dashboa
     await page.close();
   });
 
+  it('a mask is added beside zones and made a blur; rules do not know of it', async () => {
+    const { page, complaints, done, changes } = await openSettings({ zones: [ZONE] }, 'places');
+    await page.waitForSelector('.place-layer');
+    await page.click('[aria-label="Add mask"]');
+    await until(async () => (await focused(page))!.startsWith('Whole mask mask-1'));
+    await page.locator('[name="masks[0].id"]').fill('street');
+    await page.locator('[name="masks[0].fill"]').selectOption('blur');
+    expect(await page.locator('[data-place="masks[0]"] small').textContent()).toBe('Mask, blur');
+    await page.click('.settings button[type="submit"]');
+    await until(async () => (await done()) === 'Saved.');
+    const polygon = [
+      [0.1, 0.1],
+      [0.3, 0.1],
+      [0.3, 0.3],
+      [0.1, 0.3],
+    ];
+    expect(changes()).toEqual([{ masks: [{ id: 'street', fill: 'blur', polygon }] }]);
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
   it('a fault is shown at its field, which has the focus', async () => {
     const { port, page, field } = await openSettings({ zones: [ZONE] }, 'places');
     const message = 'stream "gate-1": zones[0].id: expected letters, received "a b" (string)';

@@ -139,6 +139,27 @@ describe('an event with a clip', () => {
     expect((await get(id, 'snapshot.jpg?boxes=2')).status).toBe(400);
   }, 90_000);
 
+  it('of a stream with masks has a picture with masks, if it may be recorded at all', async () => {
+    const source = await videos.make('loop.mp4', { frames: 500, bFrames: 2 });
+    const polygon = [
+      [0, 0],
+      [0.5, 0],
+      [0.5, 1],
+      [0, 1],
+    ];
+    await open({ source, loop: true, masks: [{ id: 'street', polygon }], recordMasked: 'allowed' });
+    const id = await visit();
+    const jpeg = Buffer.from(await (await get(id, 'snapshot.jpg?boxes=0')).arrayBuffer());
+    const levels = async (left: number): Promise<number[]> => {
+      const { channels } = await sharp(
+        await sharp(jpeg).extract({ left, top: 0, width: 150, height: 180 }).toBuffer(),
+      ).stats();
+      return channels.map(({ max }) => max);
+    };
+    expect(Math.max(...(await levels(0)))).toBeLessThan(30);
+    expect(Math.max(...(await levels(170)))).toBeGreaterThan(200);
+  }, 90_000);
+
   it('of a stream that ends has what came', async () => {
     scene.isThere = true;
     await open({ source: await videos.make('short.mp4', { frames: 100 }), realtime: true });

@@ -62,6 +62,7 @@ export async function readViews(
       isBackground: false,
       changeGate: null,
       signs: [],
+      masks: [],
       hashesInput: false,
     },
   } as unknown as LaneStream;

@@ -9,10 +9,11 @@ import { composePlacements, type Placement, placementOf } from '../../geometry/p
 import { PICTURE } from '../../geometry/views.ts';
 import { ChangeGate } from '../../preprocess/change-gate.ts';
 import { hashInput, type InputHash, NO_HASH } from '../../preprocess/input-hash.ts';
+import { PictureMask } from '../../preprocess/picture-mask.ts';
 import { SharpPreprocessor } from '../../preprocess/sharp-preprocessor.ts';
 import type { FromLane, LaneStream, LaneTuning } from '../../protocol/threads.ts';
 import { LaneLooks } from './lane-looks.ts';
-import { canvasFit, LanePictures, pictureAreas } from './lane-pictures.ts';
+import { canvasFit, type DecodedPicture, LanePictures, pictureAreas } from './lane-pictures.ts';
 import { isSameSize, LaneViews } from './lane-views.ts';
 import { MediaTime } from './media-time.ts';
 
@@ -45,6 +46,7 @@ export class LaneFrames {
   #pending = 0;
   #frame: number;
   readonly #mediaTime: MediaTime;
+  #mask: PictureMask;
   #pictureCount = 0;
   #discard = 0;
   /** Frames shed since the last header. */
@@ -71,6 +73,7 @@ export class LaneFrames {
     this.#scratch = stream.policy === 'live' ? new Uint8Array(writtenBytes) : null;
     this.pictures = new LanePictures(stream, port, this.#views);
     this.looks = new LaneLooks(writtenBytes, this.pictures, (pixels, header) => this.#onLook(pixels, header));
+    this.#mask = new PictureMask(stream.masks);
     this.#frame = stream.firstFrame;
     this.#mediaTime = new MediaTime(stream.mediaTime, stream.policy === 'live' || isCamera(stream));
     this.#assembler = this.#newAssembler();
@@ -83,6 +86,7 @@ export class LaneFrames {
   /** Applies from the next picture on. */
   tune(tuning: LaneTuning): void {
     if (!isDeepStrictEqual(tuning.changeGate, this.stream.changeGate)) this.#gate = null;
+    if (!isDeepStrictEqual(tuning.masks, this.stream.masks)) this.#mask = new PictureMask(tuning.masks);
     this.#stream = { ...this.stream, ...tuning };
     this.pictures.tune(tuning);
   }
@@ -177,7 +181,22 @@ export class LaneFrames {
   #onLook(pixels: Uint8Array, header: FrameHeader): void {
     const frame = Math.max(0, this.#frame - this.stream.every);
     const ptsUs = this.#mediaTime.of(header.ptsUs);
-    if (!this.#isClosed) this.pictures.take({ pixels, header, ptsUs, frame, kind: 'look' });
+    if (!this.#isClosed) this.#see({ pixels, header, ptsUs, frame, kind: 'look' });
+  }
+
+  /** Every picture passes here before anybody else gets its pixels. */
+  #see(picture: DecodedPicture): void {
+    // Signs are of the camera, not of what hides a part of its picture.
+    this.pictures.sample(picture);
+    const { pixels, header } = picture;
+    const { canvas, content } = canvasFit(this.stream, header);
+    const whole = {
+      placement: placementOf(header, content),
+      bounds: { x: 0, y: 0, width: header.width, height: header.height },
+    };
+    const views = this.stream.picture === null ? this.#views?.placed(header) : undefined;
+    this.#mask.hide(pixels, header, canvas, views ?? [whole]);
+    this.pictures.show(picture);
   }
 
   /** The memory of a slot that ffmpeg writes. */
@@ -198,7 +217,7 @@ export class LaneFrames {
     const ptsUs = this.#mediaTime.next(header.ptsUs, decoded);
     const hasSlot = slot !== NO_SLOT;
     const pixels = hasSlot ? this.#written(slot) : this.#scratch!;
-    this.pictures.take({ pixels, header, ptsUs, frame, kind: hasSlot ? 'frame' : 'dropped' });
+    this.#see({ pixels, header, ptsUs, frame, kind: hasSlot ? 'frame' : 'dropped' });
     this.ring.countCompleted();
     if (!hasSlot) {
       this.#port.post({ type: 'dropped', ringId: this.stream.ring.ringId, reason: 'queue-full', count: 1 });

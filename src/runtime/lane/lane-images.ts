@@ -4,8 +4,9 @@ import type { PtsUs } from '../../core/units.ts';
 import { decodeStill } from '../../decode/still-picture.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { SlotRing } from '../../flow/slot-ring.ts';
-import { placeView, type View } from '../../geometry/views.ts';
+import { placeView, type View, type ViewPlacement } from '../../geometry/views.ts';
 import { hashInput, NO_HASH } from '../../preprocess/input-hash.ts';
+import { PictureMask } from '../../preprocess/picture-mask.ts';
 import {
   type PictureSize,
   preprocessImage,
@@ -16,6 +17,7 @@ import {
 import type { LaneStream } from '../../protocol/threads.ts';
 import type { LanePort } from './lane-frames.ts';
 
+type Fitted = Awaited<ReturnType<typeof preprocessImage>> & { readonly placed?: readonly ViewPlacement[] };
 type Images = Exclude<LaneStream['input'], { kind: 'video' }>;
 
 const UNSCALED = { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 } as const;
@@ -29,6 +31,7 @@ export class LaneImages {
   readonly #images: Images;
   readonly #port: LanePort;
   readonly #ring: SlotRing;
+  readonly #mask: PictureMask;
   readonly #pushed: FramePicture[] = [];
   /** For raw pictures of this size. */
   #preprocessor: { readonly size: PictureSize; readonly preprocessor: SharpPreprocessor } | null = null;
@@ -42,6 +45,7 @@ export class LaneImages {
     this.#images = images;
     this.#port = port;
     this.#ring = SlotRing.attach(stream.ring.buffer, stream.ring.shape);
+    this.#mask = new PictureMask(stream.masks);
   }
 
   get policy(): LaneStream['policy'] {
@@ -113,7 +117,9 @@ export class LaneImages {
 
   async #makeFrame({ picture, frame, ptsUs }: FramePicture, slot: number): Promise<void> {
     const captured = monoNowMs();
-    const { placement, width, height, damage } = await this.#fit(picture, slot);
+    const { placement, width, height, damage, placed } = await this.#fit(picture, slot);
+    const whole = { placement, bounds: { x: 0, y: 0, width, height } };
+    this.#mask.hide(this.#ring.input(slot), { width, height }, this.#stream.spec.input, placed ?? [whole]);
     const done = monoNowMs();
     this.#port.addPreprocessMs(done - captured);
     if (damage !== null) {
@@ -139,7 +145,7 @@ export class LaneImages {
     if (this.#ring.hand(slot)) this.#port.post({ type: 'frames', ringId: this.#stream.ring.ringId });
   }
 
-  async #fit(picture: Picture, slot: number): ReturnType<typeof preprocessImage> {
+  async #fit(picture: Picture, slot: number): Promise<Fitted> {
     const { spec, views, ffmpeg } = this.#stream;
     const { maxPixels } = ffmpeg.confinement;
     const input = this.#ring.input(slot);
@@ -154,7 +160,7 @@ export class LaneImages {
     return fitted;
   }
 
-  async #fitRaw({ data, width, height }: RawPicture, slot: number): ReturnType<typeof preprocessImage> {
+  async #fitRaw({ data, width, height }: RawPicture, slot: number): Promise<Fitted> {
     const { spec, views, ffmpeg } = this.#stream;
     requirePixels({ width, height }, ffmpeg.confinement.maxPixels, 'pixels');
     if (views !== undefined) return this.#fitViews({ pixels: data, width, height, damage: null }, slot, views);
@@ -172,14 +178,14 @@ export class LaneImages {
     { pixels, ...size }: Awaited<ReturnType<typeof readImage>>,
     slot: number,
     views: readonly View[],
-  ): ReturnType<typeof preprocessImage> {
+  ): Promise<Fitted> {
     const { spec } = this.#stream;
     const placed = views.map((view) => placeView(view, size, 1, UNSCALED, spec.input));
     for (const [view, place] of placed.entries()) {
       this.#ring.writeView(slot, view, place);
       await new SharpPreprocessor(spec, size, place.crop).run(pixels, this.#ring.input(slot, view));
     }
-    return { ...size, placement: placed[0]!.placement };
+    return { ...size, placement: placed[0]!.placement, placed };
   }
 
   async #slot(): Promise<number | null> {

@@ -46,6 +46,7 @@ export class LanePictures {
   readonly #signs = new BlindSigns();
   #sampler: { readonly header: FrameHeader; readonly sampler: PictureSampler } | null = null;
   #isWatched = false;
+  #tunings = 0;
   #nextPreviewMs = 0;
   #lastMs = Number.NEGATIVE_INFINITY;
   #sampledMs = Number.NEGATIVE_INFINITY;
@@ -65,6 +66,7 @@ export class LanePictures {
 
   /** A sign that is not looked for any more is taken back with the next picture. */
   tune(tuning: LaneTuning): void {
+    this.#tunings += 1;
     this.#stream = { ...this.#stream, ...tuning };
   }
 
@@ -81,10 +83,15 @@ export class LanePictures {
     return Math.min(forPreview, forSigns ?? forPreview);
   }
 
-  take(picture: DecodedPicture): void {
+  /** Looks for signs in a picture, of which nobody gets anything else. */
+  sample(picture: DecodedPicture): void {
     this.#lastMs = monoNowMs();
-    if (this.#isWatched) this.#preview(picture);
     if (this.#stream.signs.length > 0 || this.#sign !== null) this.#look(picture);
+  }
+
+  /** Makes a preview of a picture if somebody watches. */
+  show(picture: DecodedPicture): void {
+    if (this.#isWatched) this.#preview(picture);
   }
 
   /** Resolves when no preview is being encoded. */
@@ -136,9 +143,10 @@ export class LanePictures {
     const { ringId } = this.#stream.ring;
     const { width, height } = header;
     const isFrame = kind === 'frame';
+    const tunings = this.#tunings;
     this.#previewing = this.#encode(picture).then(
       (jpeg) =>
-        this.#port.post({ type: 'preview', ringId, frame, isFrame, ptsUs, width, height, jpeg }, [
+        this.#port.post({ type: 'preview', ringId, frame, isFrame, ptsUs, width, height, tunings, jpeg }, [
           jpeg.buffer as ArrayBuffer,
         ]),
       (error: unknown) =>

@@ -76,10 +76,15 @@ export class LaneViews {
     });
   }
 
+  /** Returns where each view of the own model lies in its input. */
+  placed(header: FrameHeader): readonly ViewPlacement[] {
+    // A second model has the same views.
+    return this.#planFor(header).placed.slice(0, this.#views.length);
+  }
+
   /** Returns where the views lie in what ffmpeg writes: the full picture, or their inputs one below the other. In pixels. */
   areas(header: FrameHeader): Rect[] {
     const { picture, spec } = this.#stream;
-    // A second model has the same views.
     const placed = this.#planFor(header).placed.slice(0, this.#views.length);
     if (picture === null) return placed.map(({ fit }, view) => ({ ...fit, y: fit.y + view * spec.input.height }));
     const { x, y } = fitInto(header, picture, PICTURE_FIT);

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Detection } from '../../core/detection.ts';
 import type { DropReason, FrameTimes, PublishedFrame } from '../../core/frame.ts';
 import type { ModelSpec } from '../../core/model.ts';
@@ -105,8 +106,9 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
 
   /** Replaced as a whole, between two frames. */
   set settings(settings: PreparedSettings) {
-    this.#settings = settings;
     const { config, input } = settings;
+    if (!isDeepStrictEqual(config.masks, this.#settings.config.masks)) this.previews?.forgetPictures();
+    this.#settings = settings;
     if (this.#stages !== null) this.#stages.retune(config);
     else if (config.stages !== undefined && config.stages.length > 0 && input.bulk === undefined)
       this.#stages = this.#port.stagesOf?.(config, this.#spec.classes.length) ?? null;

@@ -63,5 +63,5 @@ export function tunableOf(
   const rate = policy === 'live' && takesCommands(ffmpegMajor) ? (['every', 'maxFps'] as const) : [];
   // Where sharp makes the input, a frame that the old gate called unchanged has none, and the new settings may need it.
   const gate = picture === null ? (['changeGate', 'keepsInput'] as const) : [];
-  return new Set([...rate, ...gate, 'staleMs', 'openTimeoutMs', 'signs']);
+  return new Set([...rate, ...gate, 'staleMs', 'openTimeoutMs', 'signs', 'masks']);
 }

@@ -41,6 +41,11 @@ export class PreviewPairs {
     if (this.#waiting.length > 0) this.#pair();
   }
 
+  /** Discards the pictures that wait: they show what is hidden from now on. */
+  forgetPictures(): void {
+    this.#waiting.length = 0;
+  }
+
   /** Passes on the pictures that need not wait any more, oldest first. */
   #pair(): void {
     for (;;) {

@@ -154,7 +154,7 @@ export class RuntimeStream implements LaneListener {
     this.ledger.settings = isDeepStrictEqual(config.skip, to.config.skip) ? { ...next, skips } : next;
     if (this.#ring === null) return;
     if (this.ledger.intake === null) this.#ring.keepRatio = 1;
-    if (!isDeepStrictEqual(before, tuning)) this.#ring.lane.tune(this.#ring.ringId, tuning);
+    this.#ring.tune(before, tuning);
   }
 
   /**
@@ -318,7 +318,7 @@ export class RuntimeStream implements LaneListener {
         this.durationUs = message.durationUs;
         break;
       case 'preview':
-        this.ledger.previews?.onPicture(message);
+        if (ring.mayShow(message)) this.ledger.previews?.onPicture(message);
         break;
       case 'closed':
         this.#onClosed?.();

@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { SlotRing, type SlotRingShape } from '../../flow/slot-ring.ts';
-import type { RingHandle } from '../../protocol/threads.ts';
+import type { LanePreview, LaneTuning, RingHandle } from '../../protocol/threads.ts';
 import type { LaneClient } from '../lane/lane-client.ts';
 import type { FrameRing } from './in-flight-frame.ts';
 
@@ -16,6 +17,9 @@ export class StreamRing implements FrameRing {
   hasDelivered = false;
   #held = 0;
   #keepRatio = 1;
+  #tunings = 0;
+  /** Previews that were taken with fewer tunings show what is hidden now. */
+  #shownFrom = 0;
   #isRetired = false;
   #isLaneGone = false;
   readonly #refillAt: number;
@@ -56,6 +60,18 @@ export class StreamRing implements FrameRing {
     if (keepRatio === this.#keepRatio) return;
     this.#keepRatio = keepRatio;
     this.lane.shed(this.ringId, keepRatio);
+  }
+
+  /** Changes how the lane reads, if that is another way than before. */
+  tune(before: LaneTuning, tuning: LaneTuning): void {
+    if (isDeepStrictEqual(before, tuning)) return;
+    this.lane.tune(this.ringId, tuning);
+    this.#tunings += 1;
+    if (!isDeepStrictEqual(before.masks, tuning.masks)) this.#shownFrom = this.#tunings;
+  }
+
+  mayShow({ tunings }: Pick<LanePreview, 'tunings'>): boolean {
+    return tunings >= this.#shownFrom;
   }
 
   onEntered(): void {

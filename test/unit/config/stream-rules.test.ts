@@ -11,6 +11,7 @@ const SQUARE = [
   [1, 0],
   [1, 1],
 ];
+const MASK = { id: 'm', polygon: SQUARE };
 const LINE = { id: 'l', from: [0, 0], to: [1, 1] };
 
 /** Settings that are valid one by one, and what is said about them together. */
@@ -41,6 +42,21 @@ const CONTRADICTIONS: readonly [settings: object, complaint: string][] = [
     },
     'zones[1].id: expected an id that no other zone has, received "a" (string)',
   ],
+  [
+    { masks: [MASK], record: 'events' },
+    'record: expected no recording of a stream with masks, which cannot hide anything in undecoded video, unless recordMasked is allowed, received "events" (string)',
+  ],
+  [
+    {
+      masks: [MASK],
+      events: [
+        { id: 'r', kind: 'picture' },
+        { id: 's', kind: 'picture', clip: {} },
+      ],
+    },
+    'events[1].clip: expected no clip of a stream with masks, which cannot hide anything in undecoded video, unless recordMasked is allowed, received {} (object)',
+  ],
+  [{ masks: [MASK, MASK] }, 'masks[1].id: expected an id that no other mask has, received "m" (string)'],
   [{ region: 'zones' }, 'region: expected a rectangle, since the stream has no zones, received "zones" (string)'],
   [{ maxFps: 2, target: { fps: 5 } }, 'target.fps: expected at most maxFps, 2, received 5 (number)'],
   [
@@ -107,6 +123,8 @@ describe('settings that fit together', () => {
     { maxFps: 0.1, track: true },
     { maxFps: 0.1, track: { lostMs: 10_000 } },
     { every: 1000, maxFps: 0.1, staleMs: 100 },
+    { masks: [MASK], record: 'events', recordMasked: 'allowed' },
+    { masks: [], record: 'continuous' },
   ])('%j are accepted', (settings) => {
     expect(() => parseStream({ id: 'cam', source: 'a', ...settings }, {})).not.toThrow();
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Actor, brief, frameOf, play, rulesOn } from './scenes.ts';
+import { type Actor, brief, frameOf, play, rulesOn, settingsOf } from './scenes.ts';
 
 /** Walks from x = 900 to x = 100, 10 pixels a frame: the border of the zone, at 500, is reached in frame 40. */
 const walker = (frame: number): Actor[] => [{ id: 1, x: 900 - 10 * frame }];
@@ -94,6 +94,24 @@ describe('rules', () => {
     const scene = rulesOn([{ id: 'empty', kind: 'count', below: 1, for: '2s' }]);
     play(scene, 0, 60, (frame) => (frame < 10 || frame > 50 ? [{ id: 1, x: 400 }] : []));
     expect(brief(scene.records)).toEqual(['empty new 3']);
+  });
+
+  it('a zone with a least score and size is entered by nobody, and counts nobody, who does not reach both', () => {
+    const [zone] = settingsOf([]).zones;
+    const rules = [
+      { id: 'in', kind: 'enters', zone: 'left' },
+      { id: 'crowd', kind: 'count', zone: 'left', above: 0 },
+    ];
+    const walks = (score: number) => (): Actor[] => [{ id: 1, x: 200, score }];
+    const raised = (minima: object, score: number): string[] => {
+      const scene = rulesOn(rules, { zones: [{ ...zone, ...minima }] });
+      play(scene, 0, 20, walks(score));
+      return scene.records.map(({ rule }) => rule).sort();
+    };
+    // People of this scene are a fifth of the picture tall.
+    expect(raised({ minScore: 0.7, minSize: 0.2 }, 0.8)).toEqual(['crowd', 'in']);
+    expect(raised({ minScore: 0.7 }, 0.6)).toEqual([]);
+    expect(raised({ minSize: 0.21 }, 0.8)).toEqual([]);
   });
 
   it('speed: in picture heights, and in metres per second on a zone with a scale', () => {

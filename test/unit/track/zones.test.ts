@@ -54,6 +54,18 @@ describe('ZoneCounter', () => {
     expect(countIn(cars, ...scene)).toBe(1);
   });
 
+  it('counts neither what is too small nor what is too unsure', () => {
+    const scene = [
+      personAt(100, 200),
+      personAt(200, 200, { score: 0.5 }),
+      { ...personAt(300, 200), box: [290, 150, 20, 49] as const },
+    ];
+    expect(countIn(leftHalf, ...scene)).toBe(3);
+    expect(countIn({ ...leftHalf, minScore: 0.6 }, ...scene)).toBe(2);
+    expect(countIn({ ...leftHalf, minSize: 0.1 }, ...scene)).toBe(2);
+    expect(countIn({ ...leftHalf, minScore: 0.6, minSize: 0.1 }, ...scene)).toBe(1);
+  });
+
   it('counts an object cut off by the lower border of the picture', () => {
     expect(countIn(leftHalf, personAt(100, 500, { trackId: 1 }))).toBe(1);
     expect(countIn(leftHalf, personAt(100, Math.fround(500.00003), { trackId: 1 }))).toBe(1);

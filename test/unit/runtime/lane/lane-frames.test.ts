@@ -14,7 +14,15 @@ function rig(every = 1, more: object = {}) {
   const spec = { input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } };
   const stream = {
     ...{ ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape }, spec, policy: 'live', picture: null },
-    ...{ every, firstFrame: 0, mediaTime: { lastUs: 0, shiftUs: 0 }, changeGate: null, hashesInput: false, signs: [] },
+    ...{
+      every,
+      firstFrame: 0,
+      mediaTime: { lastUs: 0, shiftUs: 0 },
+      changeGate: null,
+      hashesInput: false,
+      signs: [],
+      masks: [],
+    },
     ...more,
   } as unknown as LaneStream;
   const port = { post: (message: FromLane) => void messages.push(message), addPreprocessMs: () => undefined };
@@ -40,6 +48,39 @@ function rig(every = 1, more: object = {}) {
     messages.flatMap((message) => (message.type === 'dropped' && message.reason === 'shed' ? [message.count] : []));
   return { frames, ring, header, picture, handed, times, shedCounts };
 }
+
+it('masks apply from the next picture on: one that is complete has the old ones, and no picture has none', () => {
+  const of = (left: number, right: number) => ({
+    masks: [
+      {
+        id: 'm',
+        polygon: [
+          [left, 0],
+          [right, 0],
+          [right, 1],
+          [left, 1],
+        ],
+        fill: 'black',
+      },
+    ],
+  });
+  const wide = { ring: SlotRing.create({ slots: 8, inputBytes: 64 * 4 * 3, pictureBytes: 0 }) };
+  const spec = { input: { width: 64, height: 4, resize: { mode: 'stretch' } } };
+  const handle = { ring: { ringId: 1, buffer: wide.ring.buffer, shape: wide.ring.shape }, spec };
+  const { frames } = rig(1, { ...handle, ...of(0, 0.25) });
+  const deliver = (): number[] => {
+    frames.onHeader({ ptsUs: 0 as PtsUs, width: 64, height: 4 });
+    frames.assembler.onBytes(frames.assembler.nextBuffer()!.fill(200).length);
+    const input = wide.ring.input(wide.ring.take());
+    return [input[0]!, input[63 * 3]!];
+  };
+  expect(deliver()).toEqual([0, 200]);
+  frames.assembler.nextBuffer()!.fill(200);
+  frames.tune({ ...frames.stream, ...of(0.75, 1) } as LaneStream);
+  expect(deliver()).toEqual([200, 0]);
+  frames.tune({ ...frames.stream, masks: [] } as LaneStream);
+  expect(deliver()).toEqual([200, 200]);
+});
 
 describe('frames that were shed', () => {
   it.each([1, 3])('have numbers, so that those after them have the right ones (every %i)', (every) => {

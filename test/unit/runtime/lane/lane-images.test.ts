@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 
 /** Reads images with a ring of this many slots; each frame is released as soon as it is reported. */
-function read(images: readonly string[], { skip = 0, slots = 2 } = {}) {
+function read(images: readonly string[], { skip = 0, slots = 2, masks = [] as object[] } = {}) {
   const ring = SlotRing.create({ slots, inputBytes: 4 * 4 * 3, pictureBytes: 0 });
   const frames: [frame: number, width: number, grey: number][] = [];
   const last: FromLane[] = [];
@@ -45,7 +45,7 @@ function read(images: readonly string[], { skip = 0, slots = 2 } = {}) {
   } as const;
   const after = skip === 0 ? null : { frames: skip, ptsUs: 0 };
   const shared = { ringId: 7, buffer: ring.buffer, shape: ring.shape };
-  const stream = { ring: shared, spec, after, ffmpeg: testFfmpeg } as unknown as LaneStream;
+  const stream = { ring: shared, spec, after, masks, ffmpeg: testFfmpeg } as unknown as LaneStream;
   const lane = new LaneImages(
     stream,
     { kind: 'images', paths: images, resizeBy: 'sharp' },
@@ -67,6 +67,17 @@ describe('LaneImages', () => {
     const { frames, last } = read(paths, { skip: 2 });
     await expect.poll(() => last.at(-1)).toMatchObject({ type: 'ended' });
     expect(frames.map(([frame]) => frame)).toEqual([2, 3]);
+  });
+
+  it('hides what is masked before anybody gets the picture', async () => {
+    const polygon = [
+      [0, 0],
+      [1, 0],
+      [1, 1],
+    ];
+    const { frames, last } = read(paths, { masks: [{ id: 'm', polygon, fill: 'black' }] });
+    await expect.poll(() => last.at(-1)).toMatchObject({ type: 'ended' });
+    expect(frames.map(([, , grey]) => grey)).toEqual([0, 0, 0, 0]);
   });
 
   it('fails on a file that is not an image, and names it', async () => {

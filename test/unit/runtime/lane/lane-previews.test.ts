@@ -36,6 +36,7 @@ class Camera {
         changeGate: null,
         hashesInput: false,
         signs: [],
+        masks: [],
       },
       preview: { maxWidth: SIDE, fps, quality: 72 },
     } as unknown as LaneStream;
@@ -78,7 +79,7 @@ it('a lane passes on which memory is to be transferred', async () => {
   const transfers: unknown[] = [];
   const lane = new Lane((_, transfer) => void transfers.push(transfer));
   const jpeg = new Uint8Array(4);
-  const picture = { frame: 0, isFrame: true, ptsUs: 0 as PtsUs, width: 1, height: 1, jpeg };
+  const picture = { frame: 0, isFrame: true, ptsUs: 0 as PtsUs, width: 1, height: 1, tunings: 0, jpeg };
   lane.post({ type: 'preview', ringId: 1, ...picture }, [jpeg.buffer]);
   await lane.shutdown();
   expect(transfers).toEqual([[jpeg.buffer]]);

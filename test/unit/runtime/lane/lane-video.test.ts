@@ -54,7 +54,7 @@ describe.skipIf(!hasProc)('a file that delivers no frames (needs /proc)', () => 
         mediaTime: { lastUs: 0, shiftUs: 0 },
         isBackground: false,
       },
-      ...{ changeGate: null, hashesInput: false, signs: [] },
+      ...{ changeGate: null, hashesInput: false, signs: [], masks: [] },
     } as unknown as LaneStream;
     const options = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;
     const input: SourceInput = { ...source, label: 'still.mp4', isLive: false, probeAddress: null, options };

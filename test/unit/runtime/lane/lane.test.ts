@@ -40,7 +40,7 @@ describe('a lane with a stream whose code throws', () => {
         mediaTime: { lastUs: 0, shiftUs: 0 },
         after: null,
       },
-      ...{ isBackground: false, changeGate: null, hashesInput: false, signs: [] },
+      ...{ isBackground: false, changeGate: null, hashesInput: false, signs: [], masks: [] },
     } as unknown as LaneStream;
     return { message, ring };
   }

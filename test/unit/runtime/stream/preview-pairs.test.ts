@@ -12,7 +12,7 @@ function frame(n: number): PublishedFrame {
 }
 
 function picture(n: number, isFrame = true): LanePreview {
-  return { frame: n, isFrame, ptsUs: us(n), width: 64, height: 36, jpeg: Uint8Array.of(n) };
+  return { frame: n, isFrame, ptsUs: us(n), width: 64, height: 36, tunings: 0, jpeg: Uint8Array.of(n) };
 }
 
 /** A picture that is no frame, between frame n and the next. */
@@ -35,6 +35,16 @@ class Bench {
 }
 
 describe('PreviewPairs', () => {
+  it('passes on none of the pictures that waited when masks changed', () => {
+    const { pairs, told } = new Bench();
+    pairs.onPicture(picture(1));
+    pairs.forgetPictures();
+    pairs.onPublished(frame(1));
+    pairs.onPublished(frame(2));
+    pairs.onPicture(picture(2));
+    expect(told).toEqual(['2 of 2']);
+  });
+
   it('pairs the picture and boxes of one frame, whichever comes first', () => {
     const { pairs, told } = new Bench();
     pairs.onPicture(picture(1));

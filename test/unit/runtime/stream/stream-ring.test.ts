@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { SlotRing } from '../../../../src/flow/slot-ring.ts';
+import type { LaneTuning } from '../../../../src/protocol/threads.ts';
 import type { LaneClient } from '../../../../src/runtime/lane/lane-client.ts';
 import { StreamRing } from '../../../../src/runtime/stream/stream-ring.ts';
 
@@ -40,4 +41,20 @@ it('a lane that starts to wait with few frames in flight is woken by the next re
   laneSide.acquire();
   laneSide.setWaiting(true);
   expect(release(2)).toBe(2);
+});
+
+it('shows no preview that a lane took before it had the masks of now', () => {
+  const tuned: number[] = [];
+  const lane = { tune: (ringId: number) => void tuned.push(ringId) } as unknown as LaneClient;
+  const ring = new StreamRing({ slots: 1, inputBytes: 12, pictureBytes: 0 }, lane, 1, () => undefined);
+  const tuning = { every: 1, masks: [] } as unknown as LaneTuning;
+  const masked = { ...tuning, masks: [{ id: 'm' }] } as unknown as LaneTuning;
+  const shown = (): boolean[] => [0, 1, 2, 3].map((tunings) => ring.mayShow({ tunings }));
+  ring.tune(tuning, { ...tuning, every: 2 });
+  expect(shown()).toEqual([true, true, true, true]);
+  ring.tune(tuning, masked);
+  expect(shown()).toEqual([false, false, true, true]);
+  ring.tune(masked, { ...masked });
+  ring.tune(masked, { ...masked, every: 3 });
+  expect([shown(), tuned.length]).toEqual([[false, false, true, true], 3]);
 });
