@@ -154,9 +154,9 @@ export class Archive {
     return finished;
   }
 
-  /** Deletes a file, and the picture beside that of a clip. */
+  /** Deletes a file, and the pictures beside that of a clip. */
   async remove({ path }: RecordingFile): Promise<void> {
-    for (const each of [path, picturePath(path)])
+    for (const each of [path, picturePath(path), picturePath(path, true)])
       await unlink(each).catch((error: NodeJS.ErrnoException) => {
         if (error.code !== 'ENOENT') throw error;
       });
@@ -188,13 +188,13 @@ export class Archive {
   }
 }
 
-/** Where the picture of a clip is. */
-export function picturePath(clip: string): string {
+/** Where the picture of a clip is. @param hasBox - the one with the box of the event's object. */
+export function picturePath(clip: string, hasBox = false): string {
   const event = basename(clip)
     .split('-')
     .at(-1)!
     .replace(/\.(?:part\.)?mp4$/, '');
-  return join(dirname(clip), `${event}.jpg`);
+  return join(dirname(clip), `${event}${hasBox ? '-box' : ''}.jpg`);
 }
 
 /** Returns the names in a folder; none if it does not exist. @throws RECORDING_DAMAGED */

@@ -5,12 +5,15 @@ import { decodePicture } from '../decode/packet-picture.ts';
 import { writeWholeFile } from '../disk/replace-file.ts';
 import { PictureMask } from '../preprocess/picture-mask.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
-import type { RuleEvent } from '../protocol/rule-event.ts';
+import type { EventPicture, RuleEvent } from '../protocol/rule-event.ts';
 import { OverlayPainter } from '../sinks/drawing/draw-overlay.ts';
 import { picturePath } from './archive.ts';
 import { type FileIndex, readFragment } from './fragment-file.ts';
 
-/** Makes the picture of an event from its clip: where its object is seen best, or when it was raised. @throws Error */
+/**
+ * Makes the pictures of an event from its clip: where its object is seen best, with its box and without. If that was before the clip, or after
+ * it, there is one when it was raised, without a box: the box would lie on another picture. @throws Error
+ */
 export async function keepPicture(
   ffmpeg: Ffmpeg,
   clip: string,
@@ -20,7 +23,9 @@ export async function keepPicture(
 ): Promise<void> {
   const [first] = fragments;
   const lastUs = (fragments.at(-1)?.endUs ?? 0) - 1;
-  const wantedUs = event.best?.ptsUs ?? event.raised.ptsUs ?? first!.firstUs;
+  const bestUs = event.best?.ptsUs ?? Number.NaN;
+  const isBestShown = bestUs >= first!.firstUs && bestUs <= lastUs;
+  const wantedUs = isBestShown ? bestUs : (event.raised.ptsUs ?? first!.firstUs);
   const timeUs = Math.min(Math.max(wantedUs, first!.firstUs), lastUs);
   const from = fragments.findLastIndex(({ key, firstUs }) => key && firstUs <= timeUs);
   // Pictures are not shown in the order in which they are decoded.
@@ -30,8 +35,10 @@ export async function keepPicture(
     const parts: Buffer[] = [init];
     for (const fragment of fragments.slice(Math.max(0, from), until === -1 ? undefined : until + 1))
       parts.push(await readFragment(handle, fragment));
-    const jpeg = await decodePicture(ffmpeg, parts, timeUs - head.originUs);
-    await writeWholeFile(picturePath(clip), masks.length === 0 ? jpeg : await masked(jpeg, masks));
+    const decoded = await decodePicture(ffmpeg, parts, timeUs - head.originUs);
+    const jpeg = masks.length === 0 ? decoded : await masked(decoded, masks);
+    if (isBestShown) await writeWholeFile(picturePath(clip, true), await withBox(jpeg, event, event.best!));
+    await writeWholeFile(picturePath(clip), jpeg);
   } finally {
     await handle.close();
   }
@@ -52,10 +59,12 @@ function encoded(pixels: Buffer, { width, height }: { width: number; height: num
 }
 
 /** Returns the picture of an event, with the box of its object if that is wanted and known. @throws Error if there is none. */
-export async function pictureOf(clip: string, event: RuleEvent | undefined): Promise<Buffer> {
-  const jpeg = await readFile(picturePath(clip));
-  const best = event?.best;
-  if (event === undefined || best === undefined) return jpeg;
+export function pictureOf(clip: string, wantsBox: boolean): Promise<Buffer> {
+  const plain = (): Promise<Buffer> => readFile(picturePath(clip));
+  return wantsBox ? readFile(picturePath(clip, true)).catch(plain) : plain();
+}
+
+async function withBox(jpeg: Buffer, event: RuleEvent, best: EventPicture): Promise<Buffer> {
   const { data, info } = await sharp(jpeg).removeAlpha().raw().toBuffer({ resolveWithObject: true });
   const { label = event.rule, trackId } = event;
   const box = { classId: 0, label, score: best.score, box: best.box, ...(trackId === undefined ? {} : { trackId }) };

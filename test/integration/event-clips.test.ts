@@ -1,6 +1,6 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseFragment } from '../../src/decode/fragment-reader.ts';
@@ -11,6 +11,8 @@ import { History } from '../../src/history/history.ts';
 import { PipelineHost } from '../../src/host/pipeline-host.ts';
 import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
 import type { RuleEvent } from '../../src/protocol/rule-event.ts';
+import { picturePath } from '../../src/recording/archive.ts';
+import { keepPicture, pictureOf } from '../../src/recording/clip-picture.ts';
 import { type FileSummary, readIndex } from '../../src/recording/fragment-file.ts';
 import type { FakeDetect } from '../../src/runtime/stream/stream-port.ts';
 import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
@@ -113,6 +115,22 @@ async function check(id: string): Promise<FileSummary> {
   return summary;
 }
 
+/** Where the object was seen best before the clip begins, its box belongs to none of the clip's pictures. */
+async function pictureOfAnEarlierBest(id: string): Promise<void> {
+  const { path } = (await host.recorder.archive()).clipOf(id)!;
+  const index = await readIndex(path);
+  const event = records.findLast((record) => record.id === id)!;
+  const best = { ...event.best!, ptsUs: index.fragments[0]!.firstUs - 40_000 };
+  const copy = join(root, `${basename(path, '.mp4')}0.mp4`);
+  copyFileSync(path, copy);
+  await keepPicture(host.runtime.ffmpeg, copy, { ...event, best }, index, []);
+  expect([existsSync(picturePath(path, true)), existsSync(picturePath(copy, true))]).toEqual([true, false]);
+  const raised = { ...event, best: { ...event.best!, ptsUs: event.raised.ptsUs! } };
+  const plain = await pictureOf(copy, true);
+  await keepPicture(host.runtime.ffmpeg, copy, raised, index, []);
+  expect(await pictureOf(copy, false), 'the picture when it was raised').toEqual(plain);
+}
+
 describe('an event with a clip', () => {
   it('of a file that loops has it over HTTP, in parts, with a picture with and without its box', async () => {
     const source = await videos.make('loop.mp4', { frames: 500, bFrames: 2 });
@@ -136,6 +154,7 @@ describe('an event with a clip', () => {
     expect(along.filter(Boolean).length, 'the left edge of the box').toBeGreaterThan(60);
     expect(differs(130, 90), 'its middle').toBe(false);
     expect((await get('00', 'clip.mp4')).status).toBe(404);
+    await pictureOfAnEarlierBest(id);
     expect((await get(id, 'snapshot.jpg?boxes=2')).status).toBe(400);
   }, 90_000);
 
