@@ -32,7 +32,7 @@ Examples:
   sightline recordings verify door.mp4                                    an exported file
 
 The folder is recording.folder of the pipeline file, else recordings/NAME in the cache. An export begins at the key frame at or
-before its beginning; its last box is a manifest of what is missing and why, signed with the key of the host (host-key.pem).`;
+before its beginning; its last box is a manifest of what is missing and why, signed with the key of the host (+host-key.pem).`;
 
 /** Adds `recordings`: lists, checks and exports what a host has recorded. */
 export function addRecordings(program: Command, io: CliIo): void {

@@ -5,6 +5,8 @@ import { check } from '../config/check.ts';
 import type { PreviewPicture } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { drawOnJpeg } from '../sinks/drawing/draw-on-jpeg.ts';
+import { seenBy, unknownStream } from './access/stream-scope.ts';
+import type { Identity } from './access/token-table.ts';
 import type { FeedServer } from './feed-server.ts';
 import { described } from './route-schema.ts';
 import type { RuntimePort } from './runtime-port.ts';
@@ -33,7 +35,7 @@ export function addPictureRoutes(app: FastifyInstance, port: RuntimePort, feed: 
     async (request, reply) => {
       const { id } = request.params;
       const hasBoxes = wantsBoxes(request.query);
-      requireStream(port, id);
+      requireStream(port, request.identity, id);
       const picture = await firstPicture(feed, { stream: id, identity: request.identity, hasBoxes }, () =>
         stateOf(port, id),
       );
@@ -54,7 +56,7 @@ export function addPictureRoutes(app: FastifyInstance, port: RuntimePort, feed: 
     (request, reply) => {
       const { id } = request.params;
       const hasBoxes = wantsBoxes(request.query);
-      requireStream(port, id);
+      requireStream(port, request.identity, id);
       if (readers >= MOST_READERS)
         throw new SightlineError('LIMIT_REACHED', `${MOST_READERS} programs read pictures already; try again later`);
       readers += 1;
@@ -96,9 +98,8 @@ function wantsBoxes(query: unknown): boolean {
 }
 
 /** @throws STREAM_NOT_FOUND */
-function requireStream(port: RuntimePort, id: string): void {
-  if (stateOf(port, id) === null)
-    throw new SightlineError('STREAM_NOT_FOUND', `Stream "${id}": not found.`, { stream: id });
+function requireStream(port: RuntimePort, identity: Identity | null, id: string): void {
+  if (stateOf(port, id) === null) throw unknownStream(id, seenBy(identity, port.report()).streams);
 }
 
 function stateOf(port: RuntimePort, id: string): string | null {

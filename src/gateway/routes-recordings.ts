@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { check } from '../config/check.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { History } from '../history/history.ts';
 import type { RecordingsReply } from '../protocol/rest.ts';
 import type { RecordingFile } from '../recording/archive.ts';
 import { pictureOf } from '../recording/clip-picture.ts';
@@ -25,7 +26,7 @@ const spanQuery = z.strictObject({ stream, from: time, to: time });
 const fileQuery = z.strictObject({ stream });
 
 /** Adds the routes of clips and recordings. @param recorder - null if this gateway has none. */
-export function addRecordingRoutes(app: FastifyInstance, recorder: Recorder | null): void {
+export function addRecordingRoutes(app: FastifyInstance, recorder: Recorder | null, history: History): void {
   const recordings = async (span: { stream: string; from: string; to: string }): Promise<Span> => {
     const [fromMs, toMs] = [timeOf('from', span.from)!, timeOf('to', span.to)!];
     if (fromMs >= toMs) throw new SightlineError('CONFIG_INVALID', 'query: from: expected a time before "to".');
@@ -114,9 +115,17 @@ export function addRecordingRoutes(app: FastifyInstance, recorder: Recorder | nu
     async (request, reply): Promise<FastifyReply> => {
       const { boxes } = check(pictureQuery, request.query, 'query');
       const clip = await clipOf(request);
-      const jpeg = await pictureOf(clip.path, boxes === '1').catch(() => {
-        throw notFound('There is no picture of this event, or not yet.');
-      });
+      const picture = (): Promise<Buffer> => pictureOf(clip.path, boxes === '1');
+      const remade = async (): Promise<Buffer> => {
+        const { events } = await history.page({ event: clip.event!, phase: 'last', limit: 1 });
+        if (events[0]?.rule !== undefined) await recorder!.remakePicture(events[0].rule, clip);
+        return picture();
+      };
+      const jpeg = await picture()
+        .catch(remade)
+        .catch(() => {
+          throw notFound('There is no picture of this event, or not yet.');
+        });
       return reply.type('image/jpeg').header('cache-control', 'no-cache').send(jpeg);
     },
   );

@@ -5,9 +5,7 @@ import { shownSettings } from '../config/shown-settings.ts';
 import { streamConfig } from '../config/stream.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { hostReport, type StreamReport, streamReport } from '../protocol/report.ts';
-import type { StreamsReply } from '../protocol/rest.ts';
-import { scopedReport } from './access/stream-scope.ts';
-import type { Identity } from './access/token-table.ts';
+import { seenBy, unknownStream } from './access/stream-scope.ts';
 import { described } from './route-schema.ts';
 import type { RuntimePort, TagCheck } from './runtime-port.ts';
 
@@ -58,14 +56,7 @@ export function addStreamRoutes(app: FastifyInstance, port: RuntimePort): void {
       const { streams } = seenBy(request.identity, port.report());
       const found = streams.find((stream) => stream.id === request.params.id);
       if (found !== undefined) return withSettings(port, reply, found, false);
-      const known = streams.map((stream) => stream.id).join(', ') || 'none';
-      throw new SightlineError(
-        'STREAM_NOT_FOUND',
-        `Stream "${request.params.id}": not found. Streams here: ${known}.`,
-        {
-          stream: request.params.id,
-        },
-      );
+      throw unknownStream(request.params.id, streams);
     },
   );
 
@@ -124,10 +115,6 @@ export function addStreamRoutes(app: FastifyInstance, port: RuntimePort): void {
 }
 
 /** Returns what of a report somebody may see. */
-function seenBy(identity: Identity | null, report: StreamsReply): StreamsReply {
-  return identity?.streams === undefined ? report : scopedReport(report, identity.streams);
-}
-
 /** Returns a report with the settings of the stream without secrets, and sends their tag. */
 function withSettings(port: RuntimePort, reply: FastifyReply, report: StreamReport, isChange = true): object {
   const { settings, tag } = port.streamSettings(report.id);

@@ -193,7 +193,7 @@ async function buildApp(
   addPictureRoutes(app, runtime, feed);
   addPipelineRoutes(app, runtime);
   addHistoryRoutes(app, history, options.wallMs ?? Date.now);
-  addRecordingRoutes(app, options.recorder ?? null);
+  addRecordingRoutes(app, options.recorder ?? null, history);
   addFleetRoutes(app, options.fleet ?? null);
   addSiteRoutes(app, runtime, sites);
   addRolloutRoutes(app, options.rollouts ?? null, options.namedRollouts);

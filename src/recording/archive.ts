@@ -103,7 +103,8 @@ export class Archive {
 
   async #take(): Promise<void> {
     await mkdir(this.folder, { recursive: true });
-    this.#lock = await OutputLock.take(join(this.folder, 'recordings'), 'recording');
+    // No stream has a name with a plus.
+    this.#lock = await OutputLock.take(join(this.folder, '+recordings'), 'recording');
     for (const file of this.files) if (file.isOpen) await this.#recover(file);
   }
 

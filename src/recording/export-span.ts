@@ -27,7 +27,8 @@ import {
 
 /** A shorter time before the first picture, or after the last one, is no gap. */
 const LEAST_GAP_MS = 1_000;
-const KEY_FILE = 'host-key.pem';
+/** No stream has a name with a plus: each has a folder beside it. */
+const KEY_FILE = '+host-key.pem';
 const BOX_HEAD_BYTES = 8;
 const MOST_MANIFEST_BYTES = 16 * 2 ** 20;
 

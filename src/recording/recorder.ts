@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { type StreamConfig, tapsPackets } from '../config/stream.ts';
 import type { Clock } from '../core/clock.ts';
@@ -5,7 +6,7 @@ import { MIB } from '../disk/given-file.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import type { GapReason, StreamPackets } from '../protocol/packets.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
-import { Archive, expired, oldestFirst, type RecordingFile, type Retention } from './archive.ts';
+import { Archive, expired, oldestFirst, picturePath, type RecordingFile, type Retention } from './archive.ts';
 import { keepPicture } from './clip-picture.ts';
 import { readIndex, summaryOf } from './fragment-file.ts';
 import type { WriterDisk } from './recording-writer.ts';
@@ -210,6 +211,16 @@ export class Recorder {
       void this.sweep();
       this.#scheduleSweep();
     }, SWEEP_MS);
+  }
+
+  /** Makes the pictures of a clip that has none, since its host was killed before. Without its stream nobody knows what they must hide. */
+  remakePicture(event: RuleEvent, { path }: RecordingFile): Promise<void> {
+    const masks = this.#options.configOf(event.stream)?.masks;
+    this.#pictures = this.#pictures.then(async () => {
+      if (masks !== undefined && !existsSync(picturePath(path)))
+        await keepPicture(this.#options.ffmpeg, path, event, await readIndex(path), masks).catch(() => undefined);
+    });
+    return this.#pictures;
   }
 
   #onClip(event: RuleEvent, { path }: RecordingFile, untilUs: number, masks: StreamConfig['masks']): void {

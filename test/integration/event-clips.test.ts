@@ -155,6 +155,14 @@ describe('an event with a clip', () => {
     expect(differs(130, 90), 'its middle').toBe(false);
     expect((await get('00', 'clip.mp4')).status).toBe(404);
     await pictureOfAnEarlierBest(id);
+    const { path } = (await host.recorder.archive()).clipOf(id)!;
+    for (const hasBox of [false, true]) rmSync(picturePath(path, hasBox));
+    const again = await get(id, 'snapshot.jpg');
+    expect([again.status, existsSync(picturePath(path)), existsSync(picturePath(path, true))]).toEqual([
+      200,
+      true,
+      true,
+    ]);
     expect((await get(id, 'snapshot.jpg?boxes=2')).status).toBe(400);
   }, 90_000);
 

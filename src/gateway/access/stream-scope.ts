@@ -77,6 +77,17 @@ export function requireScope({ name, streams }: Identity, { method, pattern, par
   );
 }
 
+/** Returns what a client may see of a report. @param identity - null: nobody has to sign in. */
+export function seenBy(identity: Identity | null, report: StreamsReply): StreamsReply {
+  return identity?.streams === undefined ? report : scopedReport(report, identity.streams);
+}
+
+/** @param streams - those that the client may see. */
+export function unknownStream(id: string, streams: readonly { readonly id: string }[]): SightlineError {
+  const known = streams.map((stream) => stream.id).join(', ') || 'none';
+  return new SightlineError('STREAM_NOT_FOUND', `Stream "${id}": not found. Streams here: ${known}.`, { stream: id });
+}
+
 /** Returns a report without what is about the host, the fleet or a roll-out as a whole, and so may name any stream. */
 export function withoutWhole({ timeMs, streams, host }: StreamsReply): StreamsReply {
   const { overload: _overload, lowered: _lowered, sinks: _sinks, alerts: _alerts, ...rest } = host;
