@@ -31,6 +31,18 @@ export class PacketRing {
     return this.#kept.at(-1)?.fragment.endUs ?? null;
   }
 
+  /**
+   * Media time before which no picture is missing: with B-frames, the last ones that are shown before the newest packet's come after it.
+   * Null if there are no packets.
+   */
+  get completeUs(): number | null {
+    const newest = this.#kept.at(-1);
+    if (newest === undefined) return null;
+    const { firstUs, firstTicks, baseTicks, startUs, endUs } = newest.fragment;
+    const decodedUs = firstUs - ((firstTicks - baseTicks) / newest.opened.timescale) * 1e6;
+    return Math.min(endUs, Math.round(decodedUs + endUs - startUs));
+  }
+
   /** @returns what is to be kept; null if nothing can be decoded of it. */
   push(packets: StreamPackets): KeptFragment | null {
     if (packets.type === 'packets-opened') {

@@ -163,7 +163,7 @@ export class StreamRecorder {
 
   #endIfDone(clip: OpenClip): void {
     const untilUs = Math.min(clip.untilUs ?? clip.limitUs, clip.limitUs);
-    if ((this.ring.endUs ?? Number.NEGATIVE_INFINITY) >= untilUs) this.#endClip(clip);
+    if ((this.ring.completeUs ?? Number.NEGATIVE_INFINITY) >= untilUs) this.#endClip(clip);
   }
 
   #endClip(clip: OpenClip): void {

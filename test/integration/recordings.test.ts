@@ -7,6 +7,7 @@ import { serialize } from 'node:v8';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/core/seeded-random.ts';
 import { passthrough } from '../../src/decode/ffmpeg-arguments.ts';
+import { parseFragment } from '../../src/decode/fragment-reader.ts';
 import { parseStream } from '../../src/pipeline/load-pipeline.ts';
 import type { StreamPackets } from '../../src/protocol/packets.ts';
 import type { RuleEvent } from '../../src/protocol/rule-event.ts';
@@ -118,6 +119,35 @@ describe('the clip of an event', () => {
     expect(await faultsOf(clip.path)).toEqual([]);
     await waitFor('its picture', () => existsSync(join(clip.path, '..', `${EVENT}.jpg`)));
     expect(said).toEqual([]);
+  });
+
+  it('has each picture up to its end, whichever is the last one that is asked for', async () => {
+    const shape = { frames: 250, width: 160, height: 96, bFrames: 2, keyEvery: 50 };
+    const { recorder } = recorderOf({ events: RULES });
+    const camera = new EndlessPackets(await packetsOf(await videos.make('long.mp4', shape)));
+    recorder.onPackets(camera.open('start'));
+    const { endUs } = play(recorder, camera, 8);
+    const untilOf = (i: number): number => endUs + i * 40_000;
+    const idOf = (i: number): string => `${i + 10}`.repeat(12);
+    for (let i = 0; i < 25; i += 5) {
+      const { phase: _, ...ended } = event('end', untilOf(i), { ended: { ptsUs: untilOf(i) } });
+      recorder.onEvent({ ...event('new', endUs), id: idOf(i) });
+      recorder.onEvent({ ...ended, phase: 'end', id: idOf(i) });
+    }
+    play(recorder, camera, 10);
+    await recorder.onStopped('cam', false);
+    for (let i = 0; i < 25; i += 5) {
+      const { path } = (await recorder.archive()).clipOf(idOf(i))!;
+      const { head, fragments } = await readIndex(path);
+      const bytes = readFileSync(path);
+      const times = fragments
+        .flatMap(({ at, bytes: length }) => parseFragment(bytes.subarray(at, at + length)).ptsTicks)
+        .map((ticks) => Math.round((ticks / head.timescale) * 1e6) + head.originUs)
+        .toSorted((a, b) => a - b)
+        .filter((ptsUs) => ptsUs <= untilOf(i) + 3e6);
+      expect(times.at(-1)! + 40_000, `${i}`).toBeGreaterThan(untilOf(i) + 3e6);
+      expect(new Set(times.slice(1).map((ptsUs, k) => Math.round((ptsUs - times[k]!) / 1000)))).toEqual(new Set([40]));
+    }
   });
 
   it('says that it begins later, or ends earlier, than asked', async () => {

@@ -12,6 +12,8 @@ export interface VideoShape {
   readonly height?: number;
   /** Frames between two others that refer to both: they are sent in another order than shown. */
   readonly bFrames?: number;
+  /** Between two key frames; half a second if absent. */
+  readonly keyEvery?: number;
 }
 
 /** The ffmpeg that the tests use, as the product would find it. */
@@ -30,13 +32,24 @@ export class VideoFolder {
   }
 
   /** Makes an H.264 test video with a key frame every half second, so that a reader can join quickly. */
-  async make(name: string, { frames, fps = 25, width = 320, height = 180, bFrames = 0 }: VideoShape): Promise<string> {
+  async make(
+    name: string,
+    { frames, fps = 25, width = 320, height = 180, bFrames = 0, keyEvery }: VideoShape,
+  ): Promise<string> {
     const path = join(this.path, name);
     await promisify(execFile)(testFfmpeg.path, [
       ...['-hide_banner', '-loglevel', 'error', '-nostdin', '-y'],
       ...['-f', 'lavfi', '-i', `testsrc2=size=${width}x${height}:rate=${fps}`, '-frames:v', String(frames)],
       ...['-c:v', 'libx264', '-preset', 'ultrafast', ...(bFrames === 0 ? ['-tune', 'zerolatency'] : [])],
-      ...['-pix_fmt', 'yuv420p', '-g', String(Math.max(1, Math.round(fps / 2))), '-bf', String(bFrames), path],
+      ...[
+        '-pix_fmt',
+        'yuv420p',
+        '-g',
+        String(keyEvery ?? Math.max(1, Math.round(fps / 2))),
+        '-bf',
+        String(bFrames),
+        path,
+      ],
     ]);
     return path;
   }

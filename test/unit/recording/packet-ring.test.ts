@@ -34,6 +34,15 @@ describe('the packets in memory', () => {
     expect(packets.endUs).toBe(20e6);
   });
 
+  it('are complete up to the time that is decoded next: with B-frames, pictures before the last one shown come later', () => {
+    const packets = ring(10_000, 60);
+    expect(packets.completeUs).toBeNull();
+    packets.push(at(0));
+    expect(packets.completeUs).toBe(1e6);
+    packets.push({ ...at(1), firstTicks: 1080, baseTicks: 1000 });
+    expect(packets.completeUs).toBe(1.92e6);
+  });
+
   it('are given from the key frame at or before a time on', () => {
     const packets = ring(10_000, 60);
     for (let second = 0; second < 8; second++) packets.push(at(second, second % 3 === 0));
