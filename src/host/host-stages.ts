@@ -105,19 +105,16 @@ export class HostStages {
   /**
    * As `use`, while streams run: those whose second stages are others are opened again, unless they had some before.
    *
-   * @returns why all is as before, for a message; empty if it is not.
+   * @returns what was changed, for a message; empty if nothing was.
    */
   async follow(runtime: Runtime, streams: ChangedStreams, wanted: readonly StageConfig[]): Promise<string> {
-    const before = this.#names;
-    try {
-      await this.use(runtime, wanted);
-      if (isDeepStrictEqual(before, this.#names)) return '';
+    const [before, named] = [this.#loaded, this.#names];
+    await this.use(runtime, wanted);
+    if (!isDeepStrictEqual(named, this.#names)) {
       const own = runtime.streams.filter(({ input }) => input.bulk === undefined);
       await Promise.all(own.map(({ id }) => streams.change(id, async (current) => current)));
-      return '';
-    } catch (error) {
-      return `; second stages: ${(error as Error).message}`;
     }
+    return isDeepStrictEqual(before, this.#loaded) ? '' : `; second stages: ${this.#names.join(', ') || 'none'}`;
   }
 
   async #requireFit(wanted: readonly StageConfig[]): Promise<void> {

@@ -284,20 +284,20 @@ export class PipelineHost implements RuntimePort {
 
   /**
    * Takes the pipeline file that was read again: its streams follow as if each had been changed over REST, and keep what the
-   * overlay says. Other sections need a restart. Emits `settings-reloaded`.
+   * overlay says. Other sections need a restart. Emits `settings-reloaded`. @throws what `HostStages.use` throws; all is then as before.
    */
   reload(file: PipelineConfig): Promise<Convergence> {
     return this.#reloads.run('', async () => {
       const before = this.placeholders?.sources;
+      const stages = await this.#stages.follow(this.runtime, this.streams, file.stages);
       this.#settings.setFile(file);
-      const fault = await this.#stages.follow(this.runtime, this.streams, file.stages);
       const now = this.placeholders?.sources;
       const outcome = await this.#reconciler.converge(
         (source) => before?.has(source) === true && before.get(source) !== now?.get(source),
       );
       const { needsRestart, wanted } = this.#settings;
       const restart = needsRestart.length === 0 ? '' : `; only a restart applies ${needsRestart.join(', ')}`;
-      const text = `the pipeline file was read again; ${convergenceText(outcome)}${restart}${fault}`;
+      const text = `the pipeline file was read again; ${convergenceText(outcome)}${stages}${restart}`;
       this.runtime.emitEvent('settings-reloaded', undefined, text);
       for (const note of wanted.notes) this.runtime.emitEvent('overlay-failed', undefined, note);
       return outcome;

@@ -4,14 +4,21 @@ import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import type { Detection } from '../../src/core/detection.ts';
 import type { FakeFrame } from '../../src/runtime/stream/stream-port.ts';
-import { makeColourClip, StagedHost, writeClassifier, writeColourNetwork } from '../support/staged-host.ts';
+import {
+  makeColourClip,
+  StagedHost,
+  writeBlackNetwork,
+  writeClassifier,
+  writeColourNetwork,
+} from '../support/staged-host.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-stages-'));
 const clip = makeColourClip(join(folder, 'colours.mp4'));
 const network = writeColourNetwork(folder);
 const colours = { name: writeClassifier(folder, 'colour', ['red', 'green', 'blue'], network), engine: 'onnx' };
-const broken = { name: writeClassifier(folder, 'broken', ['red', 'green'], network), engine: 'onnx' };
+const misfit = { name: writeClassifier(folder, 'misfit', ['red', 'green'], network), engine: 'onnx' };
+const broken = { name: writeClassifier(folder, 'broken', ['a', 'b', 'c'], writeBlackNetwork(folder)), engine: 'onnx' };
 /** Says `yes` of everything, after some time. */
 const yes = (callMs: number, more: object = {}): object => ({
   ...{ name: writeClassifier(folder, 'yes', ['yes', 'no']), engine: 'fake' },
@@ -163,10 +170,13 @@ describe('cameras with second stages', () => {
     expect(last('a')[0]!.trackId).toBe(track);
     expect(staged.host.runtime.models.filter((name) => name.startsWith('stage:'))).toHaveLength(1);
 
-    await staged.reload({ stages: [{ name: 'colour', model: { name: 'no-such-model' } }] });
-    expect(staged.events.at(-1)!.message).toContain(
-      'second stages: stages.colour.model: model no-such-model: no manifest',
-    );
+    expect(staged.events.at(-1)!.message).toMatch(/nothing changed; second stages: colour$/);
+    const faulty = { stages: [{ name: 'colour', model: { name: 'no-such-model' } }], streams: [live('a')] };
+    await expect(staged.reload(faulty)).rejects.toThrow('stages.colour.model: model no-such-model: no manifest');
+    expect(
+      staged.host.runtime.streams.map(({ id }) => id),
+      'the file is refused as a whole',
+    ).toEqual(['a', 'b']);
     expect(staged.reports.map(({ model }) => model)).toEqual(['colour']);
 
     await staged.reload({ stages: [] });
@@ -182,6 +192,9 @@ it('refuses at its start what does not fit', async () => {
   const refused = (stages: object[]): Promise<unknown> => StagedHost.open(folder, { stages }, cars);
   await expect(refused([{ name: 'a', model: colours, on: { labels: ['carr'] } }])).rejects.toThrow(
     'stages[0].on.labels[0]: expected a class of the model, received "carr"; it has car',
+  );
+  await expect(refused([{ name: 'a', model: misfit }])).rejects.toThrow(
+    'model misfit: output misfit: expected 2 scores, as the manifest has classes; received 3',
   );
   await expect(
     refused([

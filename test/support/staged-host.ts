@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { f32Tensor } from '../../src/compile/graph.ts';
 import { GraphBuilder } from '../../src/compile/graph-builder.ts';
 import { emitOnnx } from '../../src/compile/onnx/emit-onnx.ts';
+import { ONNX_ELEMENT_TYPES } from '../../src/compile/onnx/onnx-numbers.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
 import { PipelineHost } from '../../src/host/pipeline-host.ts';
 import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
@@ -47,6 +49,26 @@ export function writeColourNetwork(folder: string): string {
   });
   writeFileSync(join(folder, 'colours.onnx'), emitOnnx(graph));
   return 'colours.onnx';
+}
+
+/** A network for black pictures only: any other is out of the bounds of its table, so each look at one fails. */
+export function writeBlackNetwork(folder: string): string {
+  const builder = new GraphBuilder('');
+  const mean = builder.node('ReduceMean', 'brightness', ['input'], { axes: [2, 3], keepdims: 0 });
+  const place = builder.node(
+    'Cast',
+    'place',
+    [builder.node('Mul', 'hundredths', [mean, builder.constant('hundred', f32Tensor([1], [100]))])],
+    { to: ONNX_ELEMENT_TYPES.i64 },
+  );
+  builder.node('Gather', 'mean', [builder.constant('table', f32Tensor([1], [0])), place], { axis: 0 });
+  const graph = builder.finish({
+    ...{ name: 'black', opset: 17 },
+    inputs: [{ name: 'input', type: 'f32', dims: ['n', 3, 16, 16] }],
+    outputs: [{ name: 'mean', type: 'f32', dims: ['n', 3] }],
+  });
+  writeFileSync(join(folder, 'black.onnx'), emitOnnx(graph));
+  return 'black.onnx';
 }
 
 /** A clip whose left third is red, middle green and right blue. */
