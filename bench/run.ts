@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { table } from '../src/cli/table.ts';
+import { table } from '../src/cli/cli-io.ts';
 import { bulk } from './bulk.bench.ts';
 import { cameraLatency } from './camera-latency.bench.ts';
 import { controlMemory } from './control-memory.bench.ts';

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { table } from '../../src/cli/table.ts';
+import { table } from '../../src/cli/cli-io.ts';
 import { packageRoot } from '../../src/store/package-root.ts';
 import { isMet, ratioToTarget, type SectionResult, type Table, type Target } from './section.ts';
 

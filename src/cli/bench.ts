@@ -11,11 +11,10 @@ import { PARTS } from '../measure/trial-result.ts';
 import { parseStream } from '../pipeline/load-pipeline.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, show } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table } from './cli-io.ts';
 import { addDecoderFlags, type DecoderFlags, decoderConfigOf } from './decoder-flags.ts';
 import { numberIf, whole } from './flag-values.ts';
 import { addEngineFlags, addModelFlag, type ModelFlags, modelConfigOf } from './model-flags.ts';
-import { table } from './table.ts';
 
 interface BenchFlags extends ModelFlags, DecoderFlags, JsonFlag {
   readonly streams: number;

@@ -12,10 +12,9 @@ import { loadConfigured } from '../runtime/model/load-detector.ts';
 import type { OpenOptions } from '../runtime/open-runtime.ts';
 import { parseSource } from '../source/parse-source.ts';
 import { modelSpec } from '../store/manifests.ts';
-import { type CliIo, show } from './cli-io.ts';
+import { type CliIo, show, table } from './cli-io.ts';
 import { pathsWritten } from './detect-outputs.ts';
 import { type DetectFlags, type DetectPlan, type DetectSource, labelOf } from './detect-plan.ts';
-import { table } from './table.ts';
 
 const PROBE_MS = 10_000;
 

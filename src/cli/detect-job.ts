@@ -5,7 +5,7 @@ import { readAuthorities } from '../disk/read-authorities.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type OpenOptions, openRuntime } from '../runtime/open-runtime.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import { type CliIo, note, print, printJson, wrongCommand } from './cli-io.ts';
+import { type CliIo, note, print, printJson, table, wrongCommand } from './cli-io.ts';
 import { DetectOutputs, lockPlan, pathsWritten, writtenLabels } from './detect-outputs.ts';
 import { type DetectFlags, type DetectPlan, leftOutText } from './detect-plan.ts';
 import { conditionsOf, ResumeFolder } from './detect-resume.ts';
@@ -14,7 +14,6 @@ import { interruptedCode } from './interruption.ts';
 import type { InputSummary, ItemSummary } from './item-results.ts';
 import { startProgress } from './progress.ts';
 import { ReportedFailure } from './reported-failure.ts';
-import { table } from './table.ts';
 import { TotalProgress } from './total-progress.ts';
 
 export interface PlannedDetect {

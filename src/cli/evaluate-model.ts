@@ -1,12 +1,15 @@
 import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
+import type { ModelConfig } from '../config/model-config.ts';
 import { type Figures, scoreResults } from '../evaluate/average-precision.ts';
 import { categoryIdsOfClasses } from '../evaluate/class-categories.ts';
 import type { CocoAnnotations, CocoResult } from '../evaluate/coco-dataset.ts';
-import { picturePaths, writeResults } from '../evaluate/coco-files.ts';
+import { picturePaths, readAnnotations, writeResults } from '../evaluate/coco-files.ts';
 import type { IouType } from '../evaluate/coco-rules.ts';
 import { cocoResultsOf } from '../evaluate/recorded-results.ts';
+import { iouTypeOf } from '../evaluate/task-iou.ts';
 import { type CollectedResults, collectOnImages } from '../optimize/gate/collect-results.ts';
+import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { fileFailure } from '../sinks/sink-failure.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { type ModelFlags, modelConfigOf } from './model-flags.ts';
@@ -97,4 +100,13 @@ export async function detectOnLabels(
   } finally {
     (progress as Progress | null)?.stop();
   }
+}
+
+/** Reads annotations with what a model is judged by. @throws DATASET_INVALID, and as `loadConfigured` */
+export async function annotationsFor(
+  model: ModelConfig,
+  path: string,
+  { environment }: Pick<CliIo, 'environment'>,
+): Promise<CocoAnnotations> {
+  return readAnnotations(path, iouTypeOf(await loadConfigured(model, environment)));
 }

@@ -10,12 +10,11 @@ import { differenceOf, type RuleDifference, RuleTrial, type WholeEvent } from '.
 import type { WatchedFrame } from '../events/stream-events.ts';
 import type { GivenRules } from '../host/try-rules.ts';
 import { cloudEvent } from '../protocol/rule-event.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, wrongCommand } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, table, wrongCommand } from './cli-io.ts';
 import { requireWritable } from './detect-outputs.ts';
 import { interruptedCode } from './interruption.ts';
 import { addEngineFlags, addModelFlag, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { ReportedFailure } from './reported-failure.ts';
-import { table } from './table.ts';
 
 interface EventsFlags extends ModelFlags, JsonFlag {
   readonly rules: string;

@@ -1,7 +1,7 @@
 import type { ControlPlane } from '../control/control-plane.ts';
 import type { DeadLetter, JobReport } from '../protocol/fleet.ts';
 import type { JobView } from '../protocol/rest.ts';
-import { table } from './table.ts';
+import { table } from './cli-io.ts';
 
 const MAX_LISTED = 20;
 

@@ -22,7 +22,7 @@ import { capacityText, counted, targetValue } from '../optimize/report/figures.t
 import { parsePipeline, readPipelineText } from '../pipeline/load-pipeline.ts';
 import { DETECTOR, withOneDetector } from '../pipeline/one-detector.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, show, wrongCommand } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table, wrongCommand } from './cli-io.ts';
 import { choice, numberIf, whole } from './flag-values.ts';
 import {
   type AccessFlags,
@@ -32,7 +32,6 @@ import {
   refuseAccessFlags,
 } from './gateway-client.ts';
 import { ReportedFailure } from './reported-failure.ts';
-import { table } from './table.ts';
 
 interface LoadFlags extends AccessFlags, JsonFlag {
   readonly fleet?: boolean;

@@ -13,11 +13,10 @@ import { loadConfigured, manifestFolders } from '../runtime/model/load-detector.
 import { isOnnxFile } from '../store/admit-model.ts';
 import { listManifests, type Manifest } from '../store/manifests.ts';
 import { copyWeights, saveManifest, writableModelFolder } from '../store/save-manifest.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, wrongCommand } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, table, wrongCommand } from './cli-io.ts';
 import { given } from './flag-values.ts';
 import { addFileFlags, type FileFlags, modelConfigOf } from './model-flags.ts';
 import { demoPictures, detectInPictures, drawPictures, picturesIn } from './sample-pictures.ts';
-import { table } from './table.ts';
 import { judgeByRunning, type Preparation, type Trial, tryPreparations } from './try-preparations.ts';
 
 interface AddFlags extends FileFlags, JsonFlag {

@@ -7,13 +7,12 @@ import { fileSettings } from '../runtime/model/detector-request.ts';
 import { prepareModel } from '../runtime/model/prepare-model.ts';
 import { findOpenvino, requireOpenvino } from '../store/openvino/openvino-place.ts';
 import { provideOnnxRuntime } from '../store/packages/provide-package.ts';
-import { annotationsFor } from './annotations-for.ts';
 import { calibrationFrames } from './calibration-frames.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, show, wrongCommand } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, show, table, wrongCommand } from './cli-io.ts';
+import { annotationsFor } from './evaluate-model.ts';
 import { listOf, numberIf } from './flag-values.ts';
 import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { type QuantiseReport, quantiseModel } from './quantise-model.ts';
-import { table } from './table.ts';
 
 interface CompileFlags extends ModelFlags, JsonFlag {
   readonly calibration?: string;

@@ -8,7 +8,7 @@ import { type FetchState, fetchText } from '../store/fetch-progress.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { listManifests, listUserManifests, type Manifest } from '../store/manifests.ts';
 import { findOpenvino } from '../store/openvino/openvino-place.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, print, show } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, print, show, table } from './cli-io.ts';
 import { addGatewayFlags, type GatewayFlags, gatewayApi } from './gateway-client.ts';
 import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { addModelsAdd } from './models-add.ts';
@@ -16,7 +16,6 @@ import { addModelsCompile, compiled } from './models-compile.ts';
 import { type Progress, startProgress } from './progress.ts';
 import { versionsText } from './rollout-tables.ts';
 import { picturesIn } from './sample-pictures.ts';
-import { table } from './table.ts';
 
 type VerifyFlags = ModelFlags & JsonFlag & { readonly images: string };
 type VerifiedRow = Awaited<ReturnType<typeof verifyCompiled>>[number] & {

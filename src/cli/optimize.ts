@@ -20,14 +20,13 @@ import type { SearchPlan } from '../optimize/search/plan-search.ts';
 import type { WorkKind } from '../optimize/search/time-budget.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import { DETECTOR } from '../pipeline/one-detector.ts';
-import { annotationsFor } from './annotations-for.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, show, wrongCommand } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table, wrongCommand } from './cli-io.ts';
+import { annotationsFor } from './evaluate-model.ts';
 import { listOf, numberIf, whole } from './flag-values.ts';
 import { interruptedCode } from './interruption.ts';
 import { modelConfigOf } from './model-flags.ts';
 import { quantiseFor } from './models-compile.ts';
 import { ReportedFailure } from './reported-failure.ts';
-import { table } from './table.ts';
 
 interface OptimizeFlags extends JsonFlag {
   readonly target?: string;

@@ -6,9 +6,8 @@ import { Archive, type RecordingFile } from '../recording/archive.ts';
 import { type ExportManifest, exportSpan, hostKey, verifyExport } from '../recording/export-span.ts';
 import { faultsOf } from '../recording/fragment-file.ts';
 import { recordingsIn, spansOf } from '../recording/spans.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, show, wrongCommand } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table, wrongCommand } from './cli-io.ts';
 import { ReportedFailure } from './reported-failure.ts';
-import { table } from './table.ts';
 
 interface ListFlags extends JsonFlag {
   readonly stream?: string;

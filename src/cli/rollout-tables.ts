@@ -1,7 +1,7 @@
 import { isAloneAt } from '../control/rollout/rollout-machine.ts';
 import { counted } from '../core/counted.ts';
 import type { Decision, GuardReport, Prediction, RolloutReport, VersionReport } from '../protocol/rollout-records.ts';
-import { table } from './table.ts';
+import { table } from './cli-io.ts';
 
 /** Describes a roll-out: its state, its steps, and what each guard found. */
 export function rolloutText(report: RolloutReport): string {

@@ -4,9 +4,8 @@ import { type Figures, scoreResults } from '../evaluate/average-precision.ts';
 import { readAnnotations, readTypedResults } from '../evaluate/coco-files.ts';
 import { IOU_TYPES, type IouType } from '../evaluate/coco-rules.ts';
 import { unknownCategories } from '../evaluate/match-dataset.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, show } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table } from './cli-io.ts';
 import { choice } from './flag-values.ts';
-import { table } from './table.ts';
 
 const MOST_NAMED = 10;
 

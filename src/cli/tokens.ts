@@ -10,9 +10,8 @@ import {
   type TokenRecord,
 } from '../gateway/access/tokens-file.ts';
 import { ROLES, type Role } from '../protocol/feed.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, show, wrongCommand } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table, wrongCommand } from './cli-io.ts';
 import { choice } from './flag-values.ts';
-import { table } from './table.ts';
 
 interface TokensFlags extends JsonFlag {
   readonly file?: string;

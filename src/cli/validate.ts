@@ -2,11 +2,10 @@ import type { Command } from 'commander';
 import { counted } from '../core/counted.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { examinePipeline, type PipelineOpens } from '../host/examine-pipeline.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, table } from './cli-io.ts';
 import { given } from './flag-values.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import type { ServerFlags } from './server-flags.ts';
-import { table } from './table.ts';
 
 export interface ValidateFlags extends Partial<Pick<ServerFlags, 'host' | 'port'>>, JsonFlag {
   /** False with `--no-overlay`. */

@@ -4,22 +4,17 @@ import { readModel } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { CompileSource } from './compile-source.ts';
 import { addFront } from './front.ts';
-import type { Graph } from './graph.ts';
-import { removeUnused } from './graph-index.ts';
-import { isBatchFreed, type NetworkInput } from './network-input.ts';
+import { type Graph, i64Tensor, type Tensor } from './graph.ts';
+import { removeUnused, renameValues, reshapeTargets } from './graph-index.ts';
+import { FRAMES, isBatchFreed, type NetworkInput } from './network-input.ts';
 import { ExternalData } from './onnx/external-data.ts';
 import { importOnnx } from './onnx/import-onnx.ts';
-import { freeBatch } from './passes/free-batch.ts';
 import { gateClasses } from './passes/gate-classes.ts';
-import { keepNames } from './passes/keep-names.ts';
 import { optimise } from './passes/optimise.ts';
-import { renameOutputs } from './passes/rename-outputs.ts';
 import { replaceFocus } from './passes/replace-focus.ts';
 import { resizeGrids } from './passes/resize-grids.ts';
-import { roundHalfOutputs } from './passes/round-half-outputs.ts';
-import { toHalf } from './passes/to-half.ts';
-import { widenHalf } from './passes/widen-half.ts';
-import { unsupported } from './refusals.ts';
+import { roundHalfOutputs, toHalf, widenHalf } from './passes/to-half.ts';
+import { invalid, unsupported } from './refusals.ts';
 import { importTfjs } from './tfjs/import-tfjs.ts';
 import type { SizePx } from './tfjs/lowering.ts';
 import { readTfjs } from './tfjs/read-tfjs.ts';
@@ -106,4 +101,60 @@ function checkPicture(graph: Graph, input: NetworkInput, anySize: boolean): void
     throw unsupported(
       `the input ${picture.name} takes bytes: expected the range 0 to 255, received ${range[0]} to ${range[1]}`,
     );
+}
+
+/**
+ * Frees the batch dimension of a network that was exported for one picture: reshapes to a batch of 1 keep the batch of their input
+ * instead. Only for networks where nothing else depends on the batch (convolutions, pools, element-wise operators,
+ * concatenations along other axes), as in the YOLOX family.
+ */
+export function freeBatch(graph: Graph): Graph {
+  const constants = new Map<string, Tensor>(graph.constants);
+  for (const [name, dims] of reshapeTargets(graph)) {
+    // In a reshape 0 means "same as the input".
+    if (dims[0] === 1 && dims.length > 1) constants.set(name, i64Tensor([dims.length], [0, ...dims.slice(1)]));
+  }
+  return { ...graph, constants };
+}
+
+/** Names that the front and other passes add. A file that was compiled before contains such names. */
+const RESERVED = new RegExp(`^(${FRAMES}|gate|cells|passing|classes)$|^(front|gated)/|/(half|cast)$`);
+
+/**
+ * Renames inner values of an imported network that would clash with names added by passes. Inputs and outputs keep their names,
+ * because they are looked up by name.
+ */
+export function keepNames(graph: Graph): Graph {
+  const kept = new Set([...graph.inputs, ...graph.outputs].map(({ name }) => name));
+  const rename = (name: string): string => (RESERVED.test(name) && !kept.has(name) ? `published/${name}/own` : name);
+  return renameValues(graph, rename);
+}
+
+/**
+ * Renames the outputs to the names that the family's decode function expects, and drops other outputs.
+ *
+ * @param outputs - wanted name -> published name.
+ * @param batch - becomes the first dimension of every output.
+ * Throws MODEL_INVALID if the network lacks an output.
+ */
+export function renameOutputs(graph: Graph, outputs: Readonly<Record<string, string>>, batch: 'free' | number): Graph {
+  const wanted = new Map(Object.entries(outputs).map(([name, published]) => [published, name]));
+  const missing = [...wanted.keys()].filter((name) => !graph.outputs.some((output) => output.name === name));
+  if (missing.length > 0) {
+    const names = graph.outputs.map(({ name }) => name).join(', ');
+    throw invalid(`expected the network to have the output ${missing[0]}; it has ${names}`);
+  }
+  const taken = new Set(wanted.values());
+  // Another value of the network may already have an output's new name.
+  const rename = (name: string) => wanted.get(name) ?? (taken.has(name) ? `published/${name}/own` : name);
+  return {
+    ...renameValues(graph, rename),
+    outputs: graph.outputs
+      .filter(({ name }) => wanted.has(name))
+      .map((output) => ({
+        ...output,
+        name: rename(output.name),
+        dims: output.dims.map((size, axis) => (axis === 0 ? (batch === 'free' ? 'n' : batch) : size)),
+      })),
+  };
 }

@@ -14,7 +14,6 @@ import { GpuMeter } from '../telemetry/gpu-meter.ts';
 import { DEFAULT_LIMITS, type InterferenceLimits } from './interference.ts';
 import { RunRecorder, type RunWindow } from './run-recorder.ts';
 import { type Scenario, scenarioName, scenarioStreams } from './scenario.ts';
-import { isStable, STABLE_WINDOWS } from './stability.ts';
 import { type DueTime, summariseWindows, windowFigures } from './summarise-windows.ts';
 import { judgeTargets, type Target } from './targets.ts';
 import type { TrialResult, WindowFigures } from './trial-result.ts';
@@ -309,4 +308,26 @@ function reasonOf(figures: readonly WindowFigures[]): string {
   const fps = last.map((window) => window.fps.toFixed(1)).join(', ');
   const p50 = last.map(({ latencyMs }) => latencyMs.p50.toFixed(1)).join(', ');
   return `: the last ones had ${fps} frames/s and a median latency of ${p50} ms`;
+}
+
+/** Windows that must agree. */
+const STABLE_WINDOWS = 3;
+/** Largest over smallest, as in Triton's perf_analyzer. */
+const MAX_SPREAD = 1.1;
+/** Latencies that differ by less than this are equal: the system's timers are not more exact. */
+const LATENCY_SLACK_MS = 0.5;
+
+/** True if rate and median latency of the last three windows are within 10 % of each other. */
+export function isStable(windows: readonly Pick<WindowFigures, 'fps' | 'latencyMs'>[]): boolean {
+  const last = windows.slice(-STABLE_WINDOWS);
+  if (last.length < STABLE_WINDOWS || last.some(({ latencyMs }) => latencyMs.count === 0)) return false;
+  const rates = last.map(({ fps }) => fps);
+  const medians = last.map(({ latencyMs }) => latencyMs.p50);
+  return areClose(rates, 0) && areClose(medians, LATENCY_SLACK_MS);
+}
+
+function areClose(values: readonly number[], slack: number): boolean {
+  const smallest = Math.min(...values);
+  const largest = Math.max(...values);
+  return largest <= smallest * MAX_SPREAD || largest - smallest <= slack;
 }

@@ -1,7 +1,8 @@
-import type { ElementType, Graph, GraphNode, Tensor } from '../graph.ts';
+import type { Attribute, ElementType, Graph, GraphNode, Tensor } from '../graph.ts';
 import { castNode } from '../graph-builder.ts';
-import { GraphIndex, removeUnused } from '../graph-index.ts';
-import { floatValues, HALF_MAX, toHalfTensor } from '../half.ts';
+import { GraphIndex, removeUnused, renameValues } from '../graph-index.ts';
+import { floatValues, HALF_MAX, toHalfTensor, widenTensor } from '../half.ts';
+import { ONNX_ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 import { traceElements } from './trace-elements.ts';
 
 /** Layers with weights: they take most of the time, and a GPU runs them in half on its tensor cores with f32 sums. */
@@ -146,4 +147,67 @@ class HalfRewriter {
 
 function halfName(name: string): string {
   return `${name}/half`;
+}
+
+/**
+ * Rounds the outputs of a widened network to half if they were f16 in the published one, or cast from f16. Then scores tie as they
+ * do in the published network, and suppression keeps the same boxes.
+ *
+ * @param published - the network before `widenHalf`.
+ * @param widened - the network after it.
+ */
+export function roundHalfOutputs(published: Graph, widened: Graph): Graph {
+  if (published === widened) return widened;
+  const types = traceElements(published);
+  const index = new GraphIndex(published);
+  const isHalf = (name: string): boolean => {
+    const producer = index.producer(name);
+    return types.get(name) === 'f16' || (producer?.op === 'Cast' && types.get(producer.inputs[0]!) === 'f16');
+  };
+  const halves = new Set(widened.outputs.map(({ name }) => name).filter(isHalf));
+  const rename = (name: string) => (halves.has(name) ? `${name}/full` : name);
+  const renamed = renameValues(widened, rename);
+  const rounding = [...halves].flatMap((name) => [
+    castNode(rename(name), `${name}/rounded`, 'f16'),
+    castNode(`${name}/rounded`, name, 'f32'),
+  ]);
+  return { ...renamed, nodes: [...renamed.nodes, ...rounding] };
+}
+
+/** Attributes that set the element type of a result. */
+const TYPE_ATTRIBUTES: ReadonlySet<string> = new Set(['to', 'dtype', 'output_dtype']);
+
+/**
+ * Converts a network that was published in half precision to f32: weights, inputs, outputs and casts. Results are the same or more
+ * exact, all other passes work on it, and `toHalf` can convert it back. (On CPUs ONNX Runtime computes halves in f32 too.)
+ *
+ * Returns a graph without halves unchanged.
+ */
+export function widenHalf(graph: Graph): Graph {
+  const isHalf = ({ type }: { readonly type: string }) => type === 'f16';
+  const castsToHalf = (node: GraphNode) =>
+    node.domain === '' && [...node.attributes].some(([name, a]) => isToHalf(name, a));
+  const values = [...graph.inputs, ...graph.outputs, ...graph.constants.values()];
+  if (!values.some(isHalf) && !graph.nodes.some(castsToHalf)) return graph;
+  const widen = <T extends { readonly type: Tensor['type'] }>(value: T): T =>
+    isHalf(value) ? { ...value, type: 'f32' } : value;
+  return {
+    ...graph,
+    inputs: graph.inputs.map(widen),
+    outputs: graph.outputs.map(widen),
+    constants: new Map(Array.from(graph.constants, ([name, tensor]) => [name, widenTensor(tensor)])),
+    nodes: graph.nodes.map((node) => ({
+      ...node,
+      attributes: new Map(Array.from(node.attributes, ([name, value]) => [name, widenAttribute(node, name, value)])),
+    })),
+  };
+}
+
+function isToHalf(name: string, attribute: Attribute): boolean {
+  return TYPE_ATTRIBUTES.has(name) && attribute.kind === 'int' && attribute.value === ONNX_ELEMENT_TYPES.f16;
+}
+
+function widenAttribute({ domain }: GraphNode, name: string, attribute: Attribute): Attribute {
+  if (attribute.kind === 'tensor') return { kind: 'tensor', value: widenTensor(attribute.value) };
+  return domain === '' && isToHalf(name, attribute) ? { kind: 'int', value: ONNX_ELEMENT_TYPES.f32 } : attribute;
 }

@@ -1,9 +1,15 @@
+import type { io } from '@tensorflow/tfjs-core';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { CompiledModel, OutputTensor } from '../../core/model.ts';
+import { readModel } from '../../disk/given-file.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { onnxRuntime } from '../../process/fetched-packages.ts';
 import type { CompileSource } from '../compile-source.ts';
+import { floatToHalf, halfToFloat } from '../half.ts';
+import { halfTensor } from '../onnx/half-tensor.ts';
 import { unsupported } from '../refusals.ts';
 import { compareOutputs, type VerifyRow } from './compare-outputs.ts';
-import { runOnnxSource } from './run-onnx.ts';
-import { runTfjs } from './run-tfjs.ts';
+import { normalise } from './normalise.ts';
 
 /** Runs a compiled model and returns the outputs for each picture. The caller provides it, because the compiler loads no engine. */
 export type RunCompiled = (
@@ -37,4 +43,123 @@ export async function verifyModel(
   const received = await runCompiled(compiled, frames);
   const expected = source.format === 'tfjs' ? await runTfjs(source, frames) : await runOnnxSource(source, frames);
   return compareOutputs(source.spec.family, expected, received);
+}
+
+/**
+ * Runs a TensorFlow.js graph model as published, on the WebAssembly backend, one picture at a time.
+ *
+ * @param frames - u8 [height, width, 3] RGB at the size of the input.
+ * @returns for each picture the outputs, under the names that the decode function uses.
+ * Throws ENGINE_UNAVAILABLE if the backend cannot be loaded.
+ */
+async function runTfjs(source: CompileSource, frames: readonly Uint8Array[]): Promise<Map<string, OutputTensor>[]> {
+  const tf = await import('@tensorflow/tfjs-core');
+  const { loadGraphModel } = await import('@tensorflow/tfjs-converter');
+  await import('@tensorflow/tfjs-backend-wasm');
+  if (!(await tf.setBackend('wasm'))) {
+    throw new SightlineError(
+      'ENGINE_UNAVAILABLE',
+      'the WebAssembly backend of TensorFlow.js cannot be loaded; install Sightline again',
+    );
+  }
+  const model = await loadGraphModel({ load: () => readArtifacts(source) });
+  const { width, height } = source.input;
+  const published = Object.entries(source.outputs);
+  try {
+    return frames.map((frame) => {
+      const input = tf.tensor4d(normalise(frame, source.input), [1, height, width, 3]);
+      const results = model.execute(
+        input,
+        published.map(([, name]) => name),
+      );
+      const tensors = Array.isArray(results) ? results : [results];
+      const outputs = new Map<string, OutputTensor>(
+        published.map(([name], index) => [
+          name,
+          { data: tensors[index]!.dataSync() as Float32Array, dims: tensors[index]!.shape },
+        ]),
+      );
+      tf.dispose([input, ...tensors]);
+      return outputs;
+    });
+  } finally {
+    model.dispose();
+  }
+}
+
+async function readArtifacts(source: CompileSource): Promise<io.ModelArtifacts> {
+  const [modelPath, ...dataPaths] = source.weightPaths as [string, ...string[]];
+  const model = JSON.parse((await readModel(modelPath)).toString('utf8')) as io.ModelJSON;
+  const binary = Buffer.concat(await Promise.all(dataPaths.map((path) => readModel(path))));
+  return {
+    modelTopology: model.modelTopology,
+    weightSpecs: model.weightsManifest.flatMap((group) => group.weights),
+    weightData: Uint8Array.from(binary).buffer,
+  };
+}
+
+/**
+ * Runs an ONNX file as published, one picture at a time, with the preprocessing that compiled files do in their front.
+ *
+ * @param frames - u8 [height, width, 3] RGB at the size of the input.
+ * @returns for each picture the outputs, under the names that the decode function uses.
+ */
+export async function runOnnxSource(
+  source: CompileSource,
+  frames: readonly Uint8Array[],
+): Promise<Map<string, OutputTensor>[]> {
+  const { input } = source;
+  const session = await openSession(source.weightPaths[0]!);
+  const images: Map<string, OutputTensor>[] = [];
+  try {
+    for (const frame of frames) {
+      const feeds: Record<string, Tensor> = {
+        [input.tensor]: toPicture(frame, source, typeOf(session, input.tensor)),
+      };
+      if (input.sizeTensor !== null) {
+        const size = BigInt64Array.from([input.width, input.height], BigInt);
+        feeds[input.sizeTensor] = new (onnxRuntime().Tensor)('int64', size, [1, 2]);
+      }
+      const results = await session.run(feeds);
+      images.push(new Map(Object.entries(source.outputs).map(([name, file]) => [name, toOutput(results[file]!)])));
+    }
+  } finally {
+    await session.release();
+  }
+  return images;
+}
+
+/** Converts interleaved u8 to the type, layout, colour order, range, mean and deviation that the network takes. */
+function toPicture(frame: Uint8Array, source: CompileSource, type: string): Tensor {
+  const { width, height, layout } = source.input;
+  const values = normalise(frame, source.input);
+  const cells = width * height;
+  const picture =
+    layout === 'nhwc' ? values : values.map((_, at) => values[(at % cells) * 3 + Math.floor(at / cells)]!);
+  const dims = layout === 'nhwc' ? [1, height, width, 3] : [1, 3, height, width];
+  const ort = onnxRuntime();
+  if (type === 'uint8') return new ort.Tensor('uint8', Uint8Array.from(picture, Math.round), dims);
+  if (type === 'float16') return halfTensor(Uint16Array.from(picture, floatToHalf), dims);
+  return new ort.Tensor('float32', picture, dims);
+}
+
+function typeOf(session: InferenceSession, input: string): string {
+  const value = session.inputMetadata.find(({ name }) => name === input);
+  return value?.isTensor === true ? value.type : 'float32';
+}
+
+function openSession(path: string): Promise<InferenceSession> {
+  return onnxRuntime().InferenceSession.create(path, {
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    logSeverityLevel: 3,
+  });
+}
+
+function toOutput(tensor: Tensor): OutputTensor {
+  const { data, dims } = tensor;
+  if (tensor.type !== 'float16') return { data: data as OutputTensor['data'], dims };
+  // Without Float16Array (Node 20) the library returns the bits of the halves, otherwise numbers.
+  const isBits = data instanceof Uint16Array;
+  return { data: Float32Array.from(data as ArrayLike<number>, (half) => (isBits ? halfToFloat(half) : half)), dims };
 }

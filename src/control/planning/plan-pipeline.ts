@@ -1,10 +1,16 @@
 import type { MoveBudget } from './move-budget.ts';
 import { type MovingStream, moveStreams } from './move-streams.ts';
-import type { PackedStream, Room } from './pack-streams.ts';
-import { PlaceFinder, type Places } from './place-finder.ts';
+import {
+  canRun,
+  currentPlaces,
+  inOrder,
+  type PackedStream,
+  type PackOrder,
+  packStreams,
+  type Room,
+} from './pack-streams.ts';
 import type { PlanOptions } from './plan-options.ts';
 import { type RateCut, RateLadder } from './rate-ladder.ts';
-import { rebalance } from './rebalance.ts';
 
 export interface PlannedStream extends PackedStream {
   /** Limit in inferences a second when the round began; null for no limit. */
@@ -141,4 +147,114 @@ function wantedMoves(
     if (to === undefined || to === currentHost) return [];
     return [{ id, priority, from: currentHost, to, fps: rates.get(id)!, isUnplaced: !isRunning }];
   });
+}
+
+/** A move must close at least this much of the gap, or it is not worth the seconds without results. */
+const MIN_GAIN = 0.1;
+
+/**
+ * Finds the move that brings the relative loads of the fullest and the emptiest host closest together; null if none is worth it.
+ *
+ * @param plan - host and rate of each stream, and the load of each host.
+ * @param gap - difference in relative load up to which nothing is moved.
+ */
+function rebalance(
+  streams: readonly PackedStream[],
+  rooms: ReadonlyMap<string, Room>,
+  plan: {
+    readonly hosts: ReadonlyMap<string, string>;
+    readonly rates: ReadonlyMap<string, number>;
+    readonly loads: ReadonlyMap<string, number>;
+  },
+  gap: number,
+): MovingStream | null {
+  const { hosts, rates, loads } = plan;
+  const ratio = ({ hostId, fps }: Room): number => loads.get(hostId)! / fps;
+  const byLoad = [...rooms.values()].sort((a, b) => ratio(a) - ratio(b));
+  const [emptiest, fullest] = [byLoad[0], byLoad.at(-1)];
+  if (emptiest === undefined || fullest === undefined) return null;
+  const before = ratio(fullest) - ratio(emptiest);
+  if (before <= gap) return null;
+  let best: PackedStream | null = null;
+  let bestGap = before - MIN_GAIN;
+  for (const stream of streams) {
+    if (hosts.get(stream.id) !== fullest.hostId || stream.wantedHost === fullest.hostId) continue;
+    const fps = rates.get(stream.id)!;
+    if (loads.get(emptiest.hostId)! + fps > emptiest.fps || !canRun(emptiest, stream)) continue;
+    const after = Math.abs(before - fps / fullest.fps - fps / emptiest.fps);
+    if (after < bestGap || (after === bestGap && best !== null && stream.priority < best.priority))
+      [best, bestGap] = [stream, after];
+  }
+  if (best === null) return null;
+  const { id, priority } = best;
+  return { id, priority, from: fullest.hostId, to: emptiest.hostId, fps: rates.get(id)!, isUnplaced: false };
+}
+
+interface Places {
+  readonly rung: number;
+  /** Host of each placed stream. */
+  readonly hosts: ReadonlyMap<string, string>;
+}
+
+/**
+ * Finds hosts for the streams of one pipeline: with few moves, and preferring moves to lower rates.
+ */
+class PlaceFinder<T extends PackedStream> {
+  readonly #rooms: ReadonlyMap<string, Room>;
+  readonly #ladder: RateLadder;
+  readonly #streams: readonly T[];
+  readonly #orders = new Map<PackOrder, readonly T[]>();
+
+  constructor(streams: readonly T[], rooms: ReadonlyMap<string, Room>, ladder: RateLadder) {
+    this.#rooms = rooms;
+    this.#ladder = ladder;
+    this.#streams = streams;
+  }
+
+  /** @returns places for all streams at a rung, within the share `fill` of every room; null if they do not fit. */
+  all(rung: number, fill = 1): Places | null {
+    const rateOf = (stream: T): number => this.#ladder.rateAt(stream, rung);
+    const hosts =
+      currentPlaces(this.#streams, this.#rooms, rateOf, fill) ??
+      packStreams(this.#inOrder('stay'), this.#rooms, rateOf, fill, false) ??
+      packStreams(this.#inOrder('yield'), this.#rooms, rateOf, fill, false);
+    return hosts === null ? null : { rung, hosts };
+  }
+
+  /** @returns places for as many as possible, higher priorities first. */
+  some(rung: number): Places {
+    const hosts = packStreams(
+      this.#inOrder('yield'),
+      this.#rooms,
+      (stream) => this.#ladder.rateAt(stream, rung),
+      1,
+      true,
+    )!;
+    return { rung, hosts };
+  }
+
+  /**
+   * Binary search over the rungs.
+   *
+   * @returns places at the lowest rung from `from` to `to` at which all streams fit; null if they fit at none.
+   */
+  lowest(from: number, to: number, fill = 1): Places | null {
+    let found: Places | null = null;
+    for (let [low, high] = [from, to]; low <= high; ) {
+      const middle = (low + high) >> 1;
+      const places = this.all(middle, fill);
+      if (places === null) low = middle + 1;
+      else [found, high] = [places, middle - 1];
+    }
+    return found;
+  }
+
+  /** Sorts lazily: in most rounds all streams stay where they are. */
+  #inOrder(order: PackOrder): readonly T[] {
+    const known = this.#orders.get(order);
+    if (known !== undefined) return known;
+    const sorted = inOrder(this.#streams, this.#rooms, order);
+    this.#orders.set(order, sorted);
+    return sorted;
+  }
 }

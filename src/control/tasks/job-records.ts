@@ -17,8 +17,20 @@ import type { EntryReader } from '../store/entry-reader.ts';
 import { type FleetSigner, signedJson } from '../store/fleet-signer.ts';
 import type { FleetStore, Write } from '../store/fleet-store.ts';
 import { type Transaction, transact } from '../store/transaction.ts';
-import { type Account, accountOf, bitOf, COUNT_FIELDS, number, settlement } from './job-account.ts';
-import { busyGapMs, type Completion, countedFrames, isDone, RISES, segmentCompletion } from './job-accounting.ts';
+import {
+  type Account,
+  accountOf,
+  bitOf,
+  busyGapMs,
+  COUNT_FIELDS,
+  type Completion,
+  countedFrames,
+  isDone,
+  number,
+  RISES,
+  segmentCompletion,
+  settlement,
+} from './job-accounting.ts';
 import type { JobFacts } from './job-facts.ts';
 import { INPUTS_AT_ONCE, orderDigest } from './order-digest.ts';
 import { taskId } from './task-id.ts';

@@ -1,17 +1,15 @@
 import { Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 import { decodeOnnx, encodeOnnx, type OnnxModel } from '../../../bench/support/onnx-file.ts';
+import { keepNames, renameOutputs } from '../../../src/compile/build-graph.ts';
 import { addFront } from '../../../src/compile/front.ts';
 import { f32Tensor, type Graph, type GraphNode, i64Tensor } from '../../../src/compile/graph.ts';
 import type { GraphBuilder } from '../../../src/compile/graph-builder.ts';
 import { toHalfTensor } from '../../../src/compile/half.ts';
 import { emitOnnx } from '../../../src/compile/onnx/emit-onnx.ts';
 import { importOnnx } from '../../../src/compile/onnx/import-onnx.ts';
-import { keepNames } from '../../../src/compile/passes/keep-names.ts';
 import { optimise } from '../../../src/compile/passes/optimise.ts';
-import { renameOutputs } from '../../../src/compile/passes/rename-outputs.ts';
-import { toHalf } from '../../../src/compile/passes/to-half.ts';
-import { widenHalf } from '../../../src/compile/passes/widen-half.ts';
+import { toHalf, widenHalf } from '../../../src/compile/passes/to-half.ts';
 import { convolution, network, noise, number, pictures, runGraph } from './networks.ts';
 
 /** A convolution, a relu, a factor, which passes fold. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { compileModel } from '../../../src/compile/compile-model.ts';
 import type { CompileSource } from '../../../src/compile/compile-source.ts';
-import { runOnnxSource } from '../../../src/compile/verify/run-onnx.ts';
+import { runOnnxSource } from '../../../src/compile/verify/verify-model.ts';
 import type { Precision } from '../../../src/core/model.ts';
 import { runCompiled } from '../../../src/runtime/model/run-compiled.ts';
 import { sharedDir } from '../../support/shared.ts';

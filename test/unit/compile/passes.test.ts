@@ -1,16 +1,14 @@
 import { describe, expect, it } from 'vitest';
+import { freeBatch, renameOutputs } from '../../../src/compile/build-graph.ts';
 import { f32Tensor, type Graph, i64Tensor } from '../../../src/compile/graph.ts';
 import type { GraphBuilder } from '../../../src/compile/graph-builder.ts';
 import { alignChannels } from '../../../src/compile/passes/align-channels.ts';
-import { cascadePools } from '../../../src/compile/passes/cascade-pools.ts';
 import { delayEnlargements } from '../../../src/compile/passes/delay-enlargements.ts';
 import { foldScalars } from '../../../src/compile/passes/fold-scalars.ts';
-import { freeBatch } from '../../../src/compile/passes/free-batch.ts';
 import { keepBlocked } from '../../../src/compile/passes/keep-blocked.ts';
-import { renameOutputs } from '../../../src/compile/passes/rename-outputs.ts';
+import { cascadePools, splitRelus } from '../../../src/compile/passes/optimise.ts';
 import { replaceFocus } from '../../../src/compile/passes/replace-focus.ts';
 import { resizeGrids } from '../../../src/compile/passes/resize-grids.ts';
-import { splitRelus } from '../../../src/compile/passes/split-relus.ts';
 import { convolution, network, noise, number, pictures, runGraph } from './networks.ts';
 
 /** Runs both graphs on the same pictures, without the runtime's optimisation: they must return the same numbers. */

@@ -4,8 +4,7 @@ import { f32Tensor, type Graph } from '../../../src/compile/graph.ts';
 import { GraphBuilder } from '../../../src/compile/graph-builder.ts';
 import { floatToHalf, halfToFloat, toHalfTensor } from '../../../src/compile/half.ts';
 import { ONNX_ELEMENT_TYPES } from '../../../src/compile/onnx/onnx-numbers.ts';
-import { roundHalfOutputs } from '../../../src/compile/passes/round-half-outputs.ts';
-import { widenHalf } from '../../../src/compile/passes/widen-half.ts';
+import { roundHalfOutputs, widenHalf } from '../../../src/compile/passes/to-half.ts';
 import { noise, runGraph } from './networks.ts';
 
 const feed = new Tensor('float32', noise(64), [1, 64]);

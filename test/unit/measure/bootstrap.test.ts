@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../src/core/seeded-random.ts';
-import { ratioInterval } from '../../../src/measure/bootstrap.ts';
-import { comparisonVerdict } from '../../../src/measure/compare.ts';
+import { comparisonVerdict, ratioInterval } from '../../../src/measure/compare.ts';
 
 const PAIRS = 6;
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DueClock } from '../../../src/measure/due-clock.ts';
+import { DueClock } from '../../../src/measure/run-recorder.ts';
 
 const PERIOD_MS = 40;
 

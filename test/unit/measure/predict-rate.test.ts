@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { predictRate, type StageCosts } from '../../../src/measure/predict-rate.ts';
+import { predictRate, type StageCosts } from '../../../src/measure/bottlenecks.ts';
 
 const IDLE = { servers: 1, serviceMs: 0, cpuMs: 0 };
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isStable } from '../../../src/measure/stability.ts';
+import { isStable } from '../../../src/measure/trial.ts';
 
 function windows(...figures: readonly (readonly [fps: number, p50: number])[]) {
   return figures.map(([fps, p50]) => ({ fps, latencyMs: { count: 10, p50, p95: p50, p99: p50, max: p50 } }));

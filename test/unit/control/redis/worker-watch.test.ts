@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { WorkerWatch } from '../../../../src/control/redis/worker-watch.ts';
+import { WorkerWatch } from '../../../../src/control/redis/bull-worker.ts';
 
 const STUCK = { ready: 3, hasRoom: true, taken: 5 };
 

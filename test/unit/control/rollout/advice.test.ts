@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { adviceAfter } from '../../../../src/control/rollout/advice.ts';
 import { GUARD_NAMES } from '../../../../src/control/rollout/guards/guards.ts';
+import { adviceAfter } from '../../../../src/control/rollout/rollout-machine.ts';
 
 it('every guard that can roll a candidate back says what to do next', () => {
   const hard = ['errors', 'results', 'slow', 'crashes', 'target', 'fullLoad'];
