@@ -25,28 +25,33 @@ export function jobHandler(tools: JobTools): TaskHandler {
 }
 
 /**
- * Infers every frame of one segment and writes its result. If the segment does not match the file's index, the file is marked
- * to be inferred as a whole by the merge task: no frame is lost, and its other segments are left out.
+ * Infers every frame of one segment and writes its result. If the segment does not match the file's index, the merge task infers the
+ * file as a whole: no frame is lost, and its other segments are left out.
  *
  * @throws SOURCE_*, DECODE_EXITED, ENGINE_FAILED, LANE_FAILED, SINK_FAILED
  */
 async function doSegment(
   tools: JobTools,
-  task: Extract<Task, { kind: 'segment' }>,
+  { file, span }: Extract<Task, { kind: 'segment' }>,
   order: JobOrder,
   context: TaskContext,
 ): Promise<TaskOutcome> {
-  const place = await JobPlace.find(tools.admission, order, task.file);
-  if (await place.isMarkedWhole()) return { frames: 0, next: null };
+  const place = await JobPlace.find(tools.admission, order, file);
+  const path = place.segmentPath(span.index);
+  const frames = await unlessMismatched(place, tools, () => inferSegment(tools, place, order, span, path, context));
+  return { frames: frames ?? 0, next: null };
+}
+
+/** Runs a step of a file in segments. @returns null if the file must be inferred as a whole, for which it is marked if it was not yet. */
+async function unlessMismatched<T>(place: JobPlace, { onNotice }: JobTools, run: () => Promise<T>): Promise<T | null> {
+  if (await place.isMarkedWhole()) return null;
   try {
-    const { span } = task;
-    const frames = await inferSegment(tools, place, order, span, place.segmentPath(span.index), context);
-    return { frames, next: null };
+    return await run();
   } catch (error) {
     if (!(error instanceof SightlineError) || error.code !== 'SEGMENT_MISMATCH') throw error;
     await place.markWhole(error.message);
-    tools.onNotice(`${error.message}; the file is inferred as a whole`);
-    return { frames: 0, next: null };
+    onNotice(`${error.message}; the file is inferred as a whole`);
+    return null;
   }
 }
 
@@ -80,40 +85,22 @@ async function splitFile(
  */
 async function mergeFile(
   tools: JobTools,
-  task: Extract<Task, { kind: 'merge' }>,
+  { file, segments }: Extract<Task, { kind: 'merge' }>,
   order: JobOrder,
   context: TaskContext,
 ): Promise<TaskOutcome> {
-  const place = await JobPlace.find(tools.admission, order, task.file);
+  const place = await JobPlace.find(tools.admission, order, file);
+  const join = async (paths: readonly string[]): Promise<true> => {
+    await joinSegments(tools.runner, order, place, paths, context.signal);
+    return true;
+  };
+  const parts = Array.from({ length: segments }, (_, index) => place.segmentPath(index));
   let frames = 0;
-  if (!(await place.isMerged())) {
-    if (!(await joinOrMarkWhole(tools, task, order, place, context.signal))) {
-      const path = place.segmentPath('whole');
-      frames = await inferSegment(tools, place, order, WHOLE_FILE, path, context);
-      await joinSegments(tools.runner, order, place, [path], context.signal);
-    }
+  if (!(await place.isMerged()) && (await unlessMismatched(place, tools, () => join(parts))) === null) {
+    const path = place.segmentPath('whole');
+    frames = await inferSegment(tools, place, order, WHOLE_FILE, path, context);
+    await join([path]);
   }
   await place.clear();
   return { frames, next: null };
-}
-
-/** @returns false if the file must be inferred as a whole. */
-async function joinOrMarkWhole(
-  { runner, onNotice }: JobTools,
-  { segments }: Extract<Task, { kind: 'merge' }>,
-  order: JobOrder,
-  place: JobPlace,
-  signal: AbortSignal,
-): Promise<boolean> {
-  if (await place.isMarkedWhole()) return false;
-  const paths = Array.from({ length: segments }, (_, index) => place.segmentPath(index));
-  try {
-    await joinSegments(runner, order, place, paths, signal);
-    return true;
-  } catch (error) {
-    if (!(error instanceof SightlineError) || error.code !== 'SEGMENT_MISMATCH') throw error;
-    await place.markWhole(error.message);
-    onNotice(`${error.message}; the file is inferred as a whole`);
-    return false;
-  }
 }

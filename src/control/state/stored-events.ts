@@ -1,7 +1,6 @@
-import type { Incidents } from '../../flow/incidents.ts';
 import { type KeptEvent, keptEvent } from '../../protocol/fleet.ts';
 import type { FleetEvents } from '../control-plane.ts';
-import { EntryReader } from '../store/entry-reader.ts';
+import { EntryReader, type StoreOptions } from '../store/entry-reader.ts';
 import { type FleetSigner, signedJson } from '../store/fleet-signer.ts';
 import type { FleetStore, Write } from '../store/fleet-store.ts';
 import { decoded, pairs, transact } from '../store/transaction.ts';
@@ -12,12 +11,7 @@ export class StoredEvents implements FleetEvents {
   readonly #signer: FleetSigner | null;
   readonly #entries: EntryReader;
 
-  /** @param options - as those of `StoredState`. */
-  constructor(options: {
-    readonly store: FleetStore;
-    readonly incidents?: Incidents | undefined;
-    readonly signer?: FleetSigner | null;
-  }) {
+  constructor(options: StoreOptions) {
     this.#store = options.store;
     this.#signer = options.signer ?? null;
     this.#entries = new EntryReader(options.incidents, this.#signer);

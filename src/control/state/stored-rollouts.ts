@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
-import type { Incidents } from '../../flow/incidents.ts';
 import {
   type Decision,
   decision,
@@ -10,7 +9,7 @@ import {
   rolloutFigures,
 } from '../../protocol/rollout-records.ts';
 import type { Evidence, RolloutBeat, RolloutChange, RolloutReply, RolloutStore } from '../rollout/rollout-store.ts';
-import { EntryReader, type SignedPlace } from '../store/entry-reader.ts';
+import { EntryReader, type SignedPlace, type StoreOptions } from '../store/entry-reader.ts';
 import { type FleetSigner, signedJson } from '../store/fleet-signer.ts';
 import type { FleetStore, Write } from '../store/fleet-store.ts';
 import { decoded, numbered, type Transaction, transact } from '../store/transaction.ts';
@@ -22,15 +21,10 @@ const TAIL_CHARS = 40;
 
 const signedEvidence = z.object({ snapshot: z.string() });
 
-export interface StoredRolloutsOptions {
-  readonly store: FleetStore;
+export interface StoredRolloutsOptions extends StoreOptions {
   /** How long a host stays the controller without a beat. */
   readonly leaseMs: number;
   readonly pipeline: string;
-  /** Counts entries that are ignored. */
-  readonly incidents?: Incidents | undefined;
-  /** Signs and checks records; null or absent: they are not signed. */
-  readonly signer?: FleetSigner | null;
 }
 
 /** The rules of the roll-out of a pipeline, over the store that keeps it. */

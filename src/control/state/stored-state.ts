@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { check } from '../../config/check.ts';
 import { counted } from '../../core/counted.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { Incidents } from '../../flow/incidents.ts';
 import {
   type Assignment,
   assignment,
@@ -13,7 +12,7 @@ import {
   streamOrder,
 } from '../../protocol/fleet.ts';
 import type { Beat, BeatReply, FleetAlarm, FleetSnapshot, FleetState } from '../control-plane.ts';
-import { EntryReader } from '../store/entry-reader.ts';
+import { EntryReader, type StoreOptions } from '../store/entry-reader.ts';
 import { type FleetSigner, signedJson } from '../store/fleet-signer.ts';
 import { type FleetStore, NUMBER, type Write } from '../store/fleet-store.ts';
 import { HashReader } from '../store/hash-reader.ts';
@@ -84,16 +83,13 @@ export class StoredState implements FleetState {
   #lost: LostState | null = null;
 
   /** @param leaseMs - how long a card, leases and leadership last without a heartbeat. */
-  constructor(options: {
-    readonly store: FleetStore;
-    readonly leaseMs: number;
-    /** Counts entries that are ignored. */
-    readonly incidents?: Incidents | undefined;
-    /** Signs and checks records; null or absent: they are not signed. */
-    readonly signer?: FleetSigner | null;
-    /** Called when the store has lost the state. */
-    readonly onAlarm?: (alarm: FleetAlarm) => void;
-  }) {
+  constructor(
+    options: StoreOptions & {
+      readonly leaseMs: number;
+      /** Called when the store has lost the state. */
+      readonly onAlarm?: (alarm: FleetAlarm) => void;
+    },
+  ) {
     this.#store = options.store;
     this.#leaseMs = options.leaseMs;
     this.#signer = options.signer ?? null;

@@ -3,9 +3,19 @@ import { check } from '../../config/check.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { Incidents } from '../../flow/incidents.ts';
 import type { FleetSigner } from './fleet-signer.ts';
+import type { FleetStore } from './fleet-store.ts';
 
 /** A request that orders a stream has at most 256 KiB, and no other record is larger, except the evidence of a roll-out. */
 const MAX_CHARS = 1024 * 1024;
+
+/** What the rules over the state of a fleet share. */
+export interface StoreOptions {
+  readonly store: FleetStore;
+  /** Counts entries that are ignored. */
+  readonly incidents?: Incidents | undefined;
+  /** Signs and checks records; null or absent: they are not signed. */
+  readonly signer?: FleetSigner | null;
+}
 
 /** The place under which a record was signed, and which part of the entry it is; absent: all of it. */
 export interface SignedPlace {

@@ -3,9 +3,7 @@ import type { Incidents } from '../../flow/incidents.ts';
 import type { DeadLetter, JobOrder, JobReport } from '../../protocol/fleet.ts';
 import type { TaskCounts, TaskHandler, TaskQueue, TaskWorker } from '../control-plane.ts';
 import type { Notices } from '../notices.ts';
-import { EntryReader } from '../store/entry-reader.ts';
-import type { FleetSigner } from '../store/fleet-signer.ts';
-import type { FleetStore } from '../store/fleet-store.ts';
+import { EntryReader, type StoreOptions } from '../store/entry-reader.ts';
 import { type JobFacts, jobReportOf } from './job-facts.ts';
 import { JobRecords } from './job-records.ts';
 import { OrderCache } from './order-cache.ts';
@@ -17,16 +15,13 @@ import { expiredJobs, type TaskPolicy } from './task-policy.ts';
 const FILES_AT_ONCE = 500;
 const EXPIRE_EVERY_MS = 600_000;
 
-export interface StoredTasksOptions {
-  readonly store: FleetStore;
+export interface StoredTasksOptions extends StoreOptions {
   readonly broker: TaskBroker;
   readonly policy: TaskPolicy;
   readonly notices: Notices;
   /** Counts refused records and tasks. */
   readonly incidents: Incidents;
   readonly clock?: Clock;
-  /** Signs and checks records and tasks; null or absent: they are not signed. */
-  readonly signer?: FleetSigner | null;
 }
 
 /**
