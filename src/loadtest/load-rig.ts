@@ -2,24 +2,17 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Target } from '../measure/targets.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
-import type { CameraMix, CameraPlanOptions, CameraSpec } from './cameras/camera-plan.ts';
+import type { CameraPlanOptions, CameraSpec } from './cameras/camera-plan.ts';
 import { planCameras } from './cameras/camera-plan.ts';
 import { CameraProcess } from './cameras/camera-process.ts';
 import type { CameraServerStats } from './cameras/camera-server.ts';
 import type { CameraCost, CameraProtocol, LoadStep } from './load-result.ts';
-import { LoadSpan, loadStep } from './load-step.ts';
+import { type CameraSpan, LoadSpan, loadStep } from './load-step.ts';
 import type { LoadObserver, LoadSubject, LoadWindow } from './load-subject.ts';
 
 /** What the cameras of a load test are like. */
-export interface RigOptions {
+export interface RigOptions extends Omit<CameraPlanOptions, 'count'> {
   readonly protocol: CameraProtocol;
-  readonly mix: CameraMix;
-  readonly seed: number;
-  /** Expected length of the run: cameras leave and freeze within it. */
-  readonly seconds: number;
-  readonly fps: number;
-  readonly size: CameraPlanOptions['size'];
-  readonly pictures: CameraSpec['pictures'];
   /** Address on which cameras listen and are reached. */
   readonly cameraHost: string;
   readonly ffmpeg: Ffmpeg;
@@ -58,13 +51,8 @@ export class LoadRig {
   readonly #options: RigOptions;
   readonly #process: CameraProcess | null;
   #specs: readonly CameraSpec[] = [];
-  #cpuMs = 0;
-  #seconds = 0;
-  #rssBytes = 0;
-  #offered = 0;
-  #lost = 0;
-  #unread = 0;
-  #lateMs = 0;
+  /** What was measured of the cameras. */
+  readonly #sums = { cpuMs: 0, seconds: 0, rssBytes: 0, lateMs: 0, offered: 0, lost: 0, unread: 0 };
   #most = 0;
 
   private constructor(subject: LoadSubject, options: RigOptions, process: CameraProcess | null) {
@@ -129,6 +117,10 @@ export class LoadRig {
       await this.#pause(settleSeconds);
       const span = new LoadSpan((await observer.look()).streams, targets);
       const before = await this.#stats();
+      const since = async (): Promise<CameraSpan | null> => {
+        const after = await this.#stats();
+        return before === null || after === null ? null : { before, after };
+      };
       const looks = plannedLooks(seconds, mostSeconds);
       for (let done = 0; done < looks.length; ) {
         await this.#pause(Math.max(0.1, Math.min(WINDOW_S, seconds)));
@@ -138,12 +130,9 @@ export class LoadRig {
         if (span.seconds + WINDOW_S / 2 < looks[done]!) continue;
         done += 1;
         if (done === looks.length) break;
-        const now = await this.#stats();
-        const cameras = before === null || now === null ? null : { before, after: now };
-        if (this.#step(name, span, looks.length, observer, cameras).verdict !== 'not enough frames') break;
+        if (this.#step(name, span, looks.length, observer, await since()).verdict !== 'not enough frames') break;
       }
-      const after = await this.#stats();
-      const cameras = before === null || after === null ? null : { before, after };
+      const cameras = await since();
       if (cameras !== null) this.#account(cameras, span.seconds);
       return this.#step(name, span, looks.length, observer, cameras);
     } finally {
@@ -152,16 +141,15 @@ export class LoadRig {
   }
 
   get cost(): CameraCost {
+    const { cpuMs, seconds, rssBytes, lateMs, offered, lost, unread } = this.#sums;
     const hasProcess = this.#process !== null;
     return {
       count: this.#most,
       protocol: this.#options.protocol,
-      cpuCores: hasProcess && this.#seconds > 0 ? this.#cpuMs / (this.#seconds * 1000) : null,
-      rssBytes: hasProcess ? this.#rssBytes : null,
-      framesOffered: this.#offered,
-      framesLost: this.#lost,
-      framesUnread: this.#unread,
-      lateMs: hasProcess ? this.#lateMs : null,
+      cpuCores: hasProcess && seconds > 0 ? cpuMs / (seconds * 1000) : null,
+      rssBytes: hasProcess ? rssBytes : null,
+      ...{ framesOffered: offered, framesLost: lost, framesUnread: unread },
+      lateMs: hasProcess ? lateMs : null,
     };
   }
 
@@ -188,13 +176,7 @@ export class LoadRig {
     return pictures.kind === 'file' ? pictures.path : `synthetic:testsrc2=size=${width}x${height}:rate=${fps}`;
   }
 
-  #step(
-    name: string,
-    span: LoadSpan,
-    looks: number,
-    observer: LoadObserver,
-    cameras: { readonly before: CameraServerStats; readonly after: CameraServerStats } | null,
-  ): LoadStep {
+  #step(name: string, span: LoadSpan, looks: number, observer: LoadObserver, cameras: CameraSpan | null): LoadStep {
     const indexOf = new Map(this.#ids.map((id, i) => [id, i]));
     return loadStep({
       ...{ name, span, looks, cameras, cores: availableParallelism() },
@@ -212,16 +194,15 @@ export class LoadRig {
     return (await this.#process?.stats()) ?? null;
   }
 
-  #account({ before, after }: { before: CameraServerStats; after: CameraServerStats }, seconds: number): void {
-    this.#cpuMs += after.cpuMs - before.cpuMs;
-    this.#seconds += seconds;
-    this.#rssBytes = Math.max(this.#rssBytes, after.rssBytes);
-    this.#lateMs = Math.max(this.#lateMs, after.lateMs);
+  #account({ before, after }: CameraSpan, seconds: number): void {
+    const sums = this.#sums;
+    sums.cpuMs += after.cpuMs - before.cpuMs;
+    sums.seconds += seconds;
+    sums.rssBytes = Math.max(sums.rssBytes, after.rssBytes);
+    sums.lateMs = Math.max(sums.lateMs, after.lateMs);
     for (const camera of after.cameras) {
       const first = before.cameras.find(({ id }) => id === camera.id);
-      this.#offered += camera.offered - (first?.offered ?? 0);
-      this.#lost += camera.lost - (first?.lost ?? 0);
-      this.#unread += camera.unread - (first?.unread ?? 0);
+      for (const key of ['offered', 'lost', 'unread'] as const) sums[key] += camera[key] - (first?.[key] ?? 0);
     }
   }
 

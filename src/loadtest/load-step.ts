@@ -132,14 +132,20 @@ export class LoadSpan {
   }
 }
 
+/** The cameras at the start and the end of a span. */
+export interface CameraSpan {
+  readonly before: CameraServerStats;
+  readonly after: CameraServerStats;
+}
+
 export interface StepFacts {
   readonly name: string;
   readonly span: LoadSpan;
   /** How often the span is judged; see `judgeTargets`. Default 1. */
   readonly looks?: number;
   readonly constraints: readonly Constraint[];
-  /** Of the cameras at the start and the end of the span, in the same order of time; null with protocol `file`. */
-  readonly cameras: { readonly before: CameraServerStats; readonly after: CameraServerStats } | null;
+  /** Null with protocol `file`. */
+  readonly cameras: CameraSpan | null;
   /** The camera that a stream reads. */
   readonly cameraOf: (streamId: string) => string;
   /** Rate of a stream's camera, and how much of it the stream takes. */

@@ -73,10 +73,7 @@ export class VirtualCamera {
   #isFrozen = false;
   #lastSendMs = 0;
   #mediaMs = 0;
-  #offered = 0;
-  #sent = 0;
-  #lost = 0;
-  #unread = 0;
+  readonly #counts = { offered: 0, sent: 0, lost: 0, unread: 0 };
   /** The longest that a frame was sent after its time since the last call of `takeLateMs`. */
   #lateMs = 0;
 
@@ -94,14 +91,7 @@ export class VirtualCamera {
   }
 
   get counts(): CameraCounts {
-    return {
-      id: this.spec.id,
-      offered: this.#offered,
-      sent: this.#sent,
-      lost: this.#lost,
-      unread: this.#unread,
-      readers: this.#readers.size,
-    };
+    return { id: this.spec.id, ...this.#counts, readers: this.#readers.size };
   }
 
   addReader(reader: CameraReader): void {
@@ -197,22 +187,17 @@ export class VirtualCamera {
   }
 
   #send(frame: CodedFrame, pts: number): void {
+    const counts = this.#counts;
     let isOffered = false;
     for (const [reader, state] of this.#readers) {
-      if (state.needsKey && !frame.isKey) {
-        if (!state.hasStarted) continue;
-        this.#lost += 1;
-        this.#offered += 1;
-        isOffered = true;
-        continue;
-      }
+      const isMissed = state.needsKey && !frame.isKey;
+      if (isMissed && !state.hasStarted) continue;
       isOffered = true;
-      this.#offered += 1;
+      counts.offered += 1;
       state.hasStarted = true;
-      state.needsKey = !reader.take(frame, pts);
-      if (state.needsKey) this.#lost += 1;
-      else this.#sent += 1;
+      state.needsKey = isMissed || !reader.take(frame, pts);
+      counts[state.needsKey ? 'lost' : 'sent'] += 1;
     }
-    if (!isOffered) this.#unread += 1;
+    if (!isOffered) counts.unread += 1;
   }
 }
