@@ -106,17 +106,8 @@ async function requireCocoFile(path: string, annotations: string, models: readon
   await requireWritable('--coco', { path, isFolder: false });
 }
 
-function heading({
-  model,
-  engine,
-  provider,
-  precision,
-  inputSize,
-  resizeBy,
-  tiles,
-  images,
-  imagesPerSecond,
-}: Evaluation): string {
+function heading(evaluation: Evaluation): string {
+  const { model, engine, provider, precision, inputSize, resizeBy, tiles, images, imagesPerSecond } = evaluation;
   const divided = tiles === null ? '' : `, tiles ${tiles}`;
   return `${model} (${engine}/${provider} ${precision}, ${inputSize}, resized by ${resizeBy}${divided}): ${images} images, ${imagesPerSecond.toFixed(1)} a second`;
 }

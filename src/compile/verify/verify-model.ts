@@ -6,10 +6,10 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import { onnxRuntime } from '../../process/fetched-packages.ts';
 import type { CompileSource } from '../compile-source.ts';
 import { floatToHalf, halfToFloat } from '../half.ts';
+import type { NetworkInput } from '../network-input.ts';
 import { halfTensor } from '../onnx/half-tensor.ts';
 import { unsupported } from '../refusals.ts';
 import { compareOutputs, type VerifyRow } from './compare-outputs.ts';
-import { normalise } from './normalise.ts';
 
 /** Runs a compiled model and returns the outputs for each picture. The caller provides it, because the compiler loads no engine. */
 export type RunCompiled = (
@@ -162,4 +162,21 @@ function toOutput(tensor: Tensor): OutputTensor {
   // Without Float16Array (Node 20) the library returns the bits of the halves, otherwise numbers.
   const isBits = data instanceof Uint16Array;
   return { data: Float32Array.from(data as ArrayLike<number>, (half) => (isBits ? halfToFloat(half) : half)), dims };
+}
+
+/**
+ * Converts a picture to the values that a published network takes, without changing the layout.
+ *
+ * @param frame - u8 [height, width, 3] RGB.
+ * @returns f32 [height, width, 3] in the network's colour order.
+ */
+function normalise(
+  frame: Uint8Array,
+  { colours, range: [black, white], mean = [0, 0, 0], deviation = [1, 1, 1] }: NetworkInput,
+): Float32Array<ArrayBuffer> {
+  return Float32Array.from(frame, (_, at) => {
+    const channel = (at % 3) as 0 | 1 | 2;
+    const level = frame[colours === 'rgb' ? at : at - channel + 2 - channel]!;
+    return (black + (level / 255) * (white - black) - mean[channel]) / deviation[channel];
+  });
 }
