@@ -1,29 +1,33 @@
 /**
- * Writes the types of settings that programs see: an editor shows the comments of an interface, but none of a type that TypeScript
+ * Writes the types of settings and of records that programs see: an editor shows the comments of an interface, but none of a type that TypeScript
  * derives from a schema. They are made before anything is compiled or checked, if a schema is newer than they are.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const folder = join(root, 'src/config/keys');
+/** The types of records that hosts send. */
+const wireFile = join(root, 'src/protocol/keys/reports.ts');
 /** Where schemas are, and what writes the types. */
-const SOURCES = ['src/config', 'src/core', 'src/geometry', 'src/pipeline', 'src/sinks', 'workers'];
+const SOURCES = ['src/config', 'src/core', 'src/geometry', 'src/pipeline', 'src/protocol', 'src/sinks', 'workers'];
 
 if (!isNewest()) await write();
 
 function isNewest() {
-  const written = statSync(join(folder, 'stream-keys.ts'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  // The last one that is written.
+  const written = statSync(wireFile, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const changedMs = (path) => statSync(path).mtimeMs;
-  const filesOf = (path) =>
-    statSync(path).isFile()
-      ? [path]
-      : readdirSync(path, { recursive: true }).flatMap((name) => (name.endsWith('.ts') ? [join(path, name)] : []));
   return SOURCES.flatMap((path) => filesOf(join(root, path)))
-    .filter((path) => dirname(path) !== folder)
+    .filter((path) => dirname(path) !== folder && path !== wireFile)
     .every((path) => changedMs(path) <= written);
+}
+
+function filesOf(path) {
+  if (statSync(path).isFile()) return [path];
+  return readdirSync(path, { recursive: true }).flatMap((name) => (name.endsWith('.ts') ? [join(path, name)] : []));
 }
 
 /** The schemas are compiled for this without a look at their types, which need the files that are written. */
@@ -41,6 +45,16 @@ async function write() {
     mkdirSync(folder, { recursive: true });
     for (const [name, text] of Object.entries(settingsSource(jsonSchemaOf(pipelineConfig))))
       writeFileSync(join(folder, name), text);
+    const { wireSource } = await load('workers/wire-source.js');
+    mkdirSync(dirname(wireFile), { recursive: true });
+    writeFileSync(
+      wireFile,
+      wireSource(
+        filesOf(join(root, 'src/protocol'))
+          .map((path) => readFileSync(path, 'utf8'))
+          .join(''),
+      ),
+    );
   } finally {
     rmSync(out, { recursive: true, force: true });
   }

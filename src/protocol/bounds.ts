@@ -27,3 +27,25 @@ export const mediaTimeUs = z.number().int();
 export const name = z.string().max(512);
 /** A sentence for people, or a path or URL. */
 export const text = z.string().max(16_384);
+
+/** Names for `workers/settings-types.mjs`. Not in zod's global registry, which would show in JSON schemas such as that of the REST API. */
+export const RECORDS = z.registry<{ readonly id: string }>();
+export const KNOWN_KEYS = z.registry<{ readonly keys: readonly string[] }>();
+
+/** A record of the wire. `workers/settings-types.mjs` makes its interface: comments are those of its schemas, and the one above it. */
+export function record<S extends z.ZodRawShape>(id: string, shape: S) {
+  return z.object(shape).register(RECORDS, { id });
+}
+
+/** As `record`, of what a user writes: unknown keys are mistakes, and keys with a default may be absent. */
+export function request<S extends z.ZodRawShape>(id: string, shape: S) {
+  return z.strictObject(shape).register(RECORDS, { id });
+}
+
+/** Counts by reason, at most 64. @param known - reasons of this version; newer hosts may send others. */
+export function countsBy(known: readonly string[]) {
+  return z
+    .record(name, count)
+    .refine((reasons) => Object.keys(reasons).length <= 64, 'expected at most 64 reasons')
+    .register(KNOWN_KEYS, { keys: known });
+}

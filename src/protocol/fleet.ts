@@ -7,55 +7,48 @@ import { z } from 'zod';
 import type { TrackSettings } from '../config/keys/stream-keys.ts';
 import { storedStreamConfig } from '../config/stream.ts';
 import { trackConfig } from '../config/track.ts';
-import { amount, count, id, name, text } from './bounds.ts';
+import { amount, count, id, name, record, text } from './bounds.ts';
 import type { RuleEvent } from './rule-event.ts';
 
+export type { DeadLetter, HostCard, JobReport } from './keys/reports.ts';
+
 /** What a host reports about itself with every heartbeat. */
-export interface HostCard {
-  /** Name of the host. */
-  readonly id: string;
-  /** Hosts of one pipeline run the same model with the same settings. Streams and jobs name the pipeline that they need. */
-  readonly pipeline: string;
-  /** For people: model, input size, engine, precision. */
-  readonly model: string;
-  /** Names of the detectors that streams can name; absent from older hosts. */
-  readonly models?: readonly string[] | undefined;
-  /** URL of its gateway; null if it has none. */
-  readonly url: string | null;
-  /** Inferences per second that it can sustain, measured at its start or configured; after an overload as seen in it, for ten minutes. */
-  readonly capacityFps: number;
-  /** Inferences per second for live streams, over the last seconds. */
-  readonly liveFps: number;
-  /** Inferences per second for segments of jobs, over the last seconds. */
-  readonly bulkFps: number;
-  /** Streams that it holds a lease of. */
-  readonly streams: number;
-  /** Segments of jobs that it infers now. */
-  readonly segments: number;
-  /** What is short, and what helps, while more is asked of it than it can do; absent otherwise, and from older hosts. */
-  readonly overload?: string | undefined;
-  /** It stops and hands over its streams; absent otherwise, and from older hosts. */
-  readonly isLeaving?: boolean | undefined;
-  /** When it started, milliseconds since 1970. */
-  readonly startedMs: number;
-  /** Version of Sightline. */
-  readonly version: string;
-}
-export const hostCard = z.object({
-  id,
-  pipeline: name.min(1),
-  model: name,
-  models: z.array(id).max(256).optional(),
-  url: text.nullable(),
-  capacityFps: z.number().positive().max(1e9),
-  liveFps: amount,
-  bulkFps: amount,
-  streams: count,
-  segments: count,
-  overload: text.optional(),
-  isLeaving: z.boolean().optional(),
-  startedMs: count,
-  version: name,
+export const hostCard = record('HostCard', {
+  id: id.describe('Name of the host.'),
+  pipeline: name
+    .min(1)
+    .describe(
+      'Hosts of one pipeline run the same model with the same settings. Streams and jobs name the pipeline that they need.',
+    ),
+  model: name.describe('For people: model, input size, engine, precision.'),
+  models: z
+    .array(id)
+    .max(256)
+    .optional()
+    .describe('Names of the detectors that streams can name; absent from older hosts.'),
+  url: text.nullable().describe('URL of its gateway; null if it has none.'),
+  capacityFps: z
+    .number()
+    .positive()
+    .max(1e9)
+    .describe(
+      'Inferences per second that it can sustain, measured at its start or configured; after an overload as seen in it, for ten minutes.',
+    ),
+  liveFps: amount.describe('Inferences per second for live streams, over the last seconds.'),
+  bulkFps: amount.describe('Inferences per second for segments of jobs, over the last seconds.'),
+  streams: count.describe('Streams that it holds a lease of.'),
+  segments: count.describe('Segments of jobs that it infers now.'),
+  overload: text
+    .optional()
+    .describe(
+      'What is short, and what helps, while more is asked of it than it can do; absent otherwise, and from older hosts.',
+    ),
+  isLeaving: z
+    .boolean()
+    .optional()
+    .describe('It stops and hands over its streams; absent otherwise, and from older hosts.'),
+  startedMs: count.describe('When it started, milliseconds since 1970.'),
+  version: name.describe('Version of Sightline.'),
 });
 
 /** A live stream that an operator has ordered, independent of the host that runs it. */
@@ -190,78 +183,38 @@ export const JOB_STATES = ['waiting', 'running', 'done', 'failed', 'cancelled'] 
 export type JobState = (typeof JOB_STATES)[number];
 
 /** The progress of a job. */
-export interface JobReport {
-  /** Name of the job. */
-  readonly id: string;
-  /** Its hosts run this pipeline. */
-  readonly pipeline: string;
-  /** What the job does now. */
-  readonly state: JobState;
-  /** Number of input files. */
-  readonly inputs: number;
-  /** Number of files whose results are written. */
-  readonly filesDone: number;
-  /** Segments of the files that have been split so far. */
-  readonly segments: number;
-  /** Segments that were inferred. */
-  readonly segmentsDone: number;
-  /** Tasks that failed and are not tried again. */
-  readonly deadLetters: number;
-  /** Segments done divided by segments expected, 0 to 1. */
-  readonly progressRatio: number;
-  /** Frames that were inferred. */
-  readonly frames: number;
-  /** Seconds until it is done, estimated from the speed so far; null while there is no estimate. */
-  readonly secondsLeft: number | null;
-  /** When it was submitted, milliseconds since 1970. */
-  readonly createdMs: number;
-  /** When it ended, milliseconds since 1970; null if it has not. */
-  readonly finishedMs: number | null;
-  /** Folder with one JSONL file for each input; an absolute path on the hosts. */
-  readonly outDir: string;
-}
-export const jobReport = z.object({
-  id,
-  pipeline: name,
-  state: z.enum(JOB_STATES),
-  inputs: count,
-  filesDone: count,
-  segments: count,
-  segmentsDone: count,
-  deadLetters: count,
-  progressRatio: z.number().min(0).max(1),
-  frames: count,
-  secondsLeft: amount.nullable(),
-  createdMs: count,
-  finishedMs: count.nullable(),
-  outDir: text,
+export const jobReport = record('JobReport', {
+  id: id.describe('Name of the job.'),
+  pipeline: name.describe('Its hosts run this pipeline.'),
+  state: z.enum(JOB_STATES).describe('What the job does now.'),
+  inputs: count.describe('Number of input files.'),
+  filesDone: count.describe('Number of files whose results are written.'),
+  segments: count.describe('Segments of the files that have been split so far.'),
+  segmentsDone: count.describe('Segments that were inferred.'),
+  deadLetters: count.describe('Tasks that failed and are not tried again.'),
+  progressRatio: z.number().min(0).max(1).describe('Segments done divided by segments expected, 0 to 1.'),
+  frames: count.describe('Frames that were inferred.'),
+  secondsLeft: amount
+    .nullable()
+    .describe('Seconds until it is done, estimated from the speed so far; null while there is no estimate.'),
+  createdMs: count.describe('When it was submitted, milliseconds since 1970.'),
+  finishedMs: count.nullable().describe('When it ended, milliseconds since 1970; null if it has not.'),
+  outDir: text.describe('Folder with one JSONL file for each input; an absolute path on the hosts.'),
 });
 
 /** A task of a job that failed and is not tried again, and why. */
-export interface DeadLetter {
-  /** Id of the task in the queue. */
-  readonly taskId: string;
-  /** Name of its job. */
-  readonly jobId: string;
-  /** What the task was to do with the input: find its segments, infer a segment, or merge the results of all. */
-  readonly kind: 'split' | 'segment' | 'merge';
-  /** Path of the input file. */
-  readonly input: string;
-  /** Why it failed, one sentence. */
-  readonly reason: string;
-  /** How often it was tried. */
-  readonly attempts: number;
-  /** When it failed last, milliseconds since 1970. */
-  readonly failedMs: number;
-}
-export const deadLetter = z.object({
-  taskId: name,
-  jobId: id,
-  kind: z.enum(['split', 'segment', 'merge']),
-  input: text,
-  reason: text,
-  attempts: count,
-  failedMs: count,
+export const deadLetter = record('DeadLetter', {
+  taskId: name.describe('Id of the task in the queue.'),
+  jobId: id.describe('Name of its job.'),
+  kind: z
+    .enum(['split', 'segment', 'merge'])
+    .describe(
+      'What the task was to do with the input: find its segments, infer a segment, or merge the results of all.',
+    ),
+  input: text.describe('Path of the input file.'),
+  reason: text.describe('Why it failed, one sentence.'),
+  attempts: count.describe('How often it was tried.'),
+  failedMs: count.describe('When it failed last, milliseconds since 1970.'),
 });
 
 /** Topics that hosts publish. Consumers drop messages with a lower fence than they have seen for the stream. */

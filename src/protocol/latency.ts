@@ -1,7 +1,9 @@
 /** Latencies counted by their length. All hosts count in the same buckets, so that counts of different hosts add up. */
 import { z } from 'zod';
 import type { FrameTimes } from '../core/frame.ts';
-import { amount, count } from './bounds.ts';
+import { amount, count, record } from './bounds.ts';
+
+export type { LatencyCounts, LatencyHistogram } from './keys/reports.ts';
 
 /**
  * Stages of a frame's latency. decode: captured to decoded; preprocess: to preprocessed; queue: to batched;
@@ -34,24 +36,17 @@ export const LATENCY_EDGES_MS: readonly number[] = [
 ];
 
 /** Latencies since the start, by their length. */
-export interface LatencyHistogram {
-  /** Frames in each bucket, the shortest first; buckets at the end without frames are left out. */
-  readonly counts: readonly number[];
-  /** Sum of all latencies, in milliseconds. */
-  readonly sumMs: number;
-}
-
-export const latencyHistogram = z.object({
-  counts: z.array(count).max(LATENCY_EDGES_MS.length + 1),
-  sumMs: amount,
+export const latencyHistogram = record('LatencyHistogram', {
+  counts: z
+    .array(count)
+    .max(LATENCY_EDGES_MS.length + 1)
+    .describe('Frames in each bucket, the shortest first; buckets at the end without frames are left out.'),
+  sumMs: amount.describe('Sum of all latencies, in milliseconds.'),
 });
 
 /** The latencies of all frames of a stream since it began. */
-export interface LatencyCounts extends LatencyHistogram {
-  /** Frames that took longer than the target at that time. */
-  readonly late: number;
-  /** Sum of each stage, in milliseconds. */
-  readonly stageSumsMs: Readonly<Record<LatencyStage, number>>;
-}
-
-export const latencyCounts = latencyHistogram.extend({ late: count, stageSumsMs: z.object(forStages(() => amount)) });
+export const latencyCounts = record('LatencyCounts', {
+  ...latencyHistogram.shape,
+  late: count.describe('Frames that took longer than the target at that time.'),
+  stageSumsMs: z.object(forStages(() => amount)).describe('Sum of each stage, in milliseconds.'),
+});

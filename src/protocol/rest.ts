@@ -4,28 +4,21 @@
  */
 import { z } from 'zod';
 import { batchConfig } from '../config/batch.ts';
-import type { BatchSettings, ModelSettings } from '../config/keys/pipeline-keys.ts';
-import type { StreamSettings, TrackSettings } from '../config/keys/stream-keys.ts';
+import type { StreamSettings } from '../config/keys/stream-keys.ts';
 import { modelConfig } from '../config/model-config.ts';
 import { range, whole } from '../config/number.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { trackConfig } from '../config/track.ts';
-import type { Detection } from '../core/detection.ts';
 import type { CrossingDirection } from '../core/frame.ts';
-import { name } from './bounds.ts';
+import { name, RECORDS, record, request } from './bounds.ts';
 import type { EventMessage } from './feed.ts';
 import { type DeadLetter, type JobOrder, type JobReport, jobOrder } from './fleet.ts';
 import type { FleetReport } from './fleet-report.ts';
 import type { GapReason } from './packets.ts';
 import type { BlindReason, HostReport, StreamReport } from './report.ts';
-import {
-  type LabelledVerdict,
-  labelledVerdict,
-  MOST_STEPS,
-  type Prediction,
-  prediction,
-  type RolloutReport,
-} from './rollout-records.ts';
+import { labelledVerdict, MOST_STEPS, prediction, type RolloutReport } from './rollout-records.ts';
+
+export type { DetectReply, JobRequest, RolloutRequest } from './keys/reports.ts';
 
 /** A new stream: `id`, `source`, and settings as in a pipeline file (docs/config.md). `pipeline` only in a fleet. */
 export interface StreamRequest extends StreamSettings {
@@ -206,35 +199,27 @@ export interface RecordingsReply {
   readonly problem: string | null;
 }
 
+const detection = z
+  .object({
+    ...{ classId: z.int(), label: z.string(), score: z.number() },
+    box: z.tuple([z.number(), z.number(), z.number(), z.number()]),
+    mask: z.object({ size: z.tuple([z.int(), z.int()]), counts: z.string() }).optional(),
+    keypoints: z.array(z.number()).optional(),
+    angle: z.number().optional(),
+  })
+  .register(RECORDS, { id: 'Detection' });
 /** What was found in a picture: `POST /api/detect`. */
-export interface DetectReply {
-  /** Name of the pipeline. */
-  readonly model: string;
-  /** Number of the version that inferred it. */
-  readonly version: string;
-  /** Width of the picture in pixels, upright as its EXIF data says. */
-  readonly width: number;
-  /** Height of the picture in pixels, upright as its EXIF data says. */
-  readonly height: number;
-  /** Boxes in pixels of the picture, best score first. */
-  readonly detections: readonly Detection[];
-  /** Whether an equal picture had this result before. */
-  readonly cached: boolean;
-  /** What is wrong with the picture, such as that it is cut off; absent if nothing is. */
-  readonly warnings?: readonly string[];
-}
-export const detectReply = z.object({
-  ...{ model: z.string(), version: z.string(), width: z.int(), height: z.int(), cached: z.boolean() },
-  detections: z.array(
-    z.object({
-      ...{ classId: z.int(), label: z.string(), score: z.number() },
-      box: z.tuple([z.number(), z.number(), z.number(), z.number()]),
-      mask: z.object({ size: z.tuple([z.int(), z.int()]), counts: z.string() }).optional(),
-      keypoints: z.array(z.number()).optional(),
-      angle: z.number().optional(),
-    }),
-  ),
-  warnings: z.array(z.string()).optional(),
+export const detectReply = record('DetectReply', {
+  model: z.string().describe('Name of the pipeline.'),
+  version: z.string().describe('Number of the version that inferred it.'),
+  width: z.int().describe('Width of the picture in pixels, upright as its EXIF data says.'),
+  height: z.int().describe('Height of the picture in pixels, upright as its EXIF data says.'),
+  detections: z.array(detection).describe('Boxes in pixels of the picture, best score first.'),
+  cached: z.boolean().describe('Whether an equal picture had this result before.'),
+  warnings: z
+    .array(z.string())
+    .optional()
+    .describe('What is wrong with the picture, such as that it is cut off; absent if nothing is.'),
 });
 
 /** A detector that a host can load: `GET /api/models`. */
@@ -280,36 +265,26 @@ export const DEFAULT_SEGMENT_S = 60;
 const { id, pipeline, inputs, outDir, every, segmentSeconds, priority } = jobOrder.shape;
 
 /** A new job of a fleet, as a user requests it. */
-export interface JobRequest {
-  /** Name of the job; absent: the fleet makes one. */
-  readonly id?: string | undefined;
-  /** Pipeline of the hosts that should run it; absent: that of the gateway's host. */
-  readonly pipeline?: string | undefined;
-  /** Detector that the hosts of the pipeline must run; chooses the pipeline if that is absent. */
-  readonly model?: string | undefined;
-  /** Absolute paths on the hosts: files, folders and patterns. */
-  readonly inputs: string[];
-  /** Folder that gets one JSONL file for each input; an absolute path on the hosts. */
-  readonly outDir: string;
-  /** Gives detections track ids, with these settings; default false. */
-  readonly track?: boolean | TrackSettings | undefined;
-  /** Infer every n-th frame, 1 to 1000; default 1. */
-  readonly every?: number | undefined;
-  /** Length of the segments in seconds of media time, 0 to 86,400; 0 leaves files whole; default 60. */
-  readonly segmentSeconds?: number | undefined;
-  /** 0 to 1000; jobs of higher priority run first; default 0. */
-  readonly priority?: number | undefined;
-}
-export const jobRequest = z.strictObject({
-  id: id.optional(),
-  pipeline: pipeline.optional(),
-  model: name.min(1).optional(),
-  inputs,
-  outDir,
-  track: z.union([z.boolean(), trackConfig]).default(false),
-  every: every.default(1),
-  segmentSeconds: segmentSeconds.default(DEFAULT_SEGMENT_S),
-  priority: priority.default(0),
+export const jobRequest = request('JobRequest', {
+  id: id.optional().describe('Name of the job; absent: the fleet makes one.'),
+  pipeline: pipeline
+    .optional()
+    .describe("Pipeline of the hosts that should run it; absent: that of the gateway's host."),
+  model: name
+    .min(1)
+    .optional()
+    .describe('Detector that the hosts of the pipeline must run; chooses the pipeline if that is absent.'),
+  inputs: inputs.describe('Absolute paths on the hosts: files, folders and patterns.'),
+  outDir: outDir.describe('Folder that gets one JSONL file for each input; an absolute path on the hosts.'),
+  track: z
+    .union([z.boolean(), trackConfig])
+    .default(false)
+    .describe('Gives detections track ids, with these settings; default false.'),
+  every: every.default(1).describe('Infer every n-th frame, 1 to 1000; default 1.'),
+  segmentSeconds: segmentSeconds
+    .default(DEFAULT_SEGMENT_S)
+    .describe('Length of the segments in seconds of media time, 0 to 86,400; 0 leaves files whole; default 60.'),
+  priority: priority.default(0).describe('0 to 1000; jobs of higher priority run first; default 0.'),
 });
 
 /** A job with its report and failures. The list of inputs is left out, since it can be long. */
@@ -347,66 +322,33 @@ export interface SeenStep {
 }
 
 /** A new roll-out: either `model`, or `settings`. */
-export interface RolloutRequest {
-  /** Name or path of a detector; all other settings stay as they are. */
-  readonly model?: string | undefined;
-  /** Sections of a pipeline file, of which a roll-out changes those that a version has. */
-  readonly settings?:
-    | {
-        /** The detector and how it is run. */
-        readonly model: ModelSettings;
-        /** Sizes of batches. */
-        readonly batch?: BatchSettings | undefined;
-        /** Lane threads; only a restart changes them. */
-        readonly lanes?: number | undefined;
-        /** Settings of every stream that does not set them itself. */
-        readonly defaults?: Record<string, unknown> | undefined;
-        /** Settings of single streams, by their `id`. */
-        readonly streams?: { readonly [key: string]: unknown; readonly id: string }[] | undefined;
-      }
-    | undefined;
-  /** Starts although some settings need a restart; they are left out. Default false. */
-  readonly partial?: boolean | undefined;
-  /** The gain that the optimiser expects. */
-  readonly predicted?: Prediction | undefined;
-  /**
-   * How good both versions are on labelled pictures. If the candidate is another network, it is judged by this, and not by its
-   * agreement with the control.
-   */
-  readonly labelled?: LabelledVerdict | undefined;
-  /** Percentages of the streams, rising, 0.1 to 100, the last one 100; default 1, 10, 50, 100. */
-  readonly steps?: number[] | undefined;
-  /** Shortest time of a step, in milliseconds; default 60,000. */
-  readonly holdMs?: number | undefined;
-  /** Fewest frames that the candidate infers in a step; default 1000. */
-  readonly minFrames?: number | undefined;
-  /** Settings of guards, by name, see docs/guards.md. */
-  readonly guards?: Record<string, unknown> | undefined;
-  /** Lets the candidate infer frames of streams that use the control, to compare the boxes; default false. */
-  readonly shadow?: boolean | undefined;
-  /** Share of a stream's frames that both versions infer, 0.01 to 1; default 0.2. */
-  readonly shadowRatio?: number | undefined;
-  /** Who starts it, for the audit log. Only for a gateway without tokens. */
-  readonly by?: string | undefined;
-}
-export const rolloutRequest = z.strictObject({
+export const rolloutRequest = request('RolloutRequest', {
   model: modelConfig.shape.name
     .unwrap()
     .optional()
     .describe('Name or path of a detector; all other settings stay as they are.'),
   settings: z
     .strictObject({
-      model: modelConfig,
-      batch: batchConfig.prefault({}),
-      lanes: whole(1, 64).optional(),
-      defaults: z.record(z.string(), z.unknown()).optional(),
-      streams: z.array(z.looseObject({ id: z.string() })).optional(),
+      model: modelConfig.describe('The detector and how it is run.'),
+      batch: batchConfig.prefault({}).describe('Sizes of batches.'),
+      lanes: whole(1, 64).optional().describe('Lane threads; only a restart changes them.'),
+      defaults: z
+        .record(z.string(), z.unknown())
+        .optional()
+        .describe('Settings of every stream that does not set them itself.'),
+      streams: z
+        .array(z.looseObject({ id: z.string().describe('Name of the stream.') }))
+        .optional()
+        .describe('Settings of single streams, by their `id`.'),
     })
     .optional()
     .describe(
       'The sections of a pipeline file that a version has, and those of its stream settings that a roll-out can change.',
     ),
-  partial: z.boolean().default(false).describe('Starts although some settings need a restart; they are left out.'),
+  partial: z
+    .boolean()
+    .default(false)
+    .describe('Starts although some settings need a restart; they are left out. Default false.'),
   predicted: prediction.optional().describe('The gain that the optimiser expects.'),
   labelled: labelledVerdict
     .optional()
@@ -419,13 +361,23 @@ export const rolloutRequest = z.strictObject({
     .max(MOST_STEPS - 2)
     .refine((steps) => steps.every((share, i) => i === 0 || share > steps[i - 1]!), 'expected rising percentages')
     .refine((steps) => steps.at(-1) === 100, 'expected a list that ends with 100')
-    .default([1, 10, 50, 100]),
-  holdMs: whole(0, 7 * 86_400_000).default(60_000),
-  minFrames: whole(1, 1_000_000_000).default(1000),
-  guards: z.record(z.string(), z.unknown()).default({}),
-  shadow: z.boolean().default(false),
-  shadowRatio: range(0.01, 1).default(0.2),
-  by: z.string().max(128).optional(),
+    .default([1, 10, 50, 100])
+    .describe('Percentages of the streams, rising, 0.1 to 100, the last one 100; default 1, 10, 50, 100.'),
+  holdMs: whole(0, 7 * 86_400_000)
+    .default(60_000)
+    .describe('Shortest time of a step, in milliseconds; default 60,000.'),
+  minFrames: whole(1, 1_000_000_000)
+    .default(1000)
+    .describe('Fewest frames that the candidate infers in a step; default 1000.'),
+  guards: z.record(z.string(), z.unknown()).default({}).describe('Settings of guards, by name, see docs/guards.md.'),
+  shadow: z
+    .boolean()
+    .default(false)
+    .describe('Lets the candidate infer frames of streams that use the control, to compare the boxes; default false.'),
+  shadowRatio: range(0.01, 1)
+    .default(0.2)
+    .describe("Share of a stream's frames that both versions infer, 0.01 to 1; default 0.2."),
+  by: z.string().max(128).optional().describe('Who starts it, for the audit log. Only for a gateway without tokens.'),
 });
 
 /** Whether the process lives: `GET /healthz`. */

@@ -6,8 +6,19 @@ import { z } from 'zod';
 import { type BatchConfig, batchConfig } from '../config/batch.ts';
 import type { BatchSettings, ModelSettings } from '../config/keys/pipeline-keys.ts';
 import { type ModelConfig, modelConfig } from '../config/model-config.ts';
-import { amount, count, id, name, text, timeMs, type Wire } from './bounds.ts';
+import { amount, count, id, name, record, text, timeMs, type Wire } from './bounds.ts';
 import { tolerant } from './fleet.ts';
+import type { Gain, GuardReport, LabelledVerdict, Prediction, StreamChanges } from './keys/reports.ts';
+
+export type {
+  Decision,
+  Gain,
+  GuardReport,
+  LabelledVerdict,
+  Prediction,
+  StreamChanges,
+  StreamFinding,
+} from './keys/reports.ts';
 
 /** Most steps of a roll-out, guards of a report, versions of a pipeline, and decisions that the control plane keeps. */
 export const MOST_STEPS = 20;
@@ -20,18 +31,11 @@ const streamPatch = z.record(z.string().max(64), z.unknown());
 /** What a version changes on a stream, by setting; null removes one. */
 export type StreamPatch = Readonly<Record<string, unknown>>;
 
-const streamChanges = z.object({
-  /** For every stream that `byId` does not name. */
-  all: streamPatch,
-  byId: z.record(id, streamPatch),
-});
 /** What a version changes on the streams of a pipeline. */
-export interface StreamChanges {
-  /** For every stream that `byId` does not name. */
-  readonly all: StreamPatch;
-  /** For these streams, by id. */
-  readonly byId: Readonly<Record<string, StreamPatch>>;
-}
+const streamChanges = record('StreamChanges', {
+  all: streamPatch.describe('For every stream that `byId` does not name.'),
+  byId: z.record(id, streamPatch).describe('For these streams, by id.'),
+});
 
 /** A model with the settings that matter for its results. It never changes; its hash names it. */
 const version = z.object({
@@ -58,106 +62,72 @@ export const GUARD_VERDICTS = ['pass', 'fail', 'undecided', 'no-data'] as const;
 export type GuardVerdict = (typeof GUARD_VERDICTS)[number];
 
 /** What a guard found on one stream. */
-export interface StreamFinding {
-  /** Name of the stream. */
-  readonly stream: string;
-  /** fail: harm is certain. undecided: it is likely. no-data: it was not observed long enough. */
-  readonly verdict: 'fail' | 'undecided' | 'no-data';
-  /** How much worse the candidate is than the control; null while unknown. */
-  readonly estimate: number | null;
-  /** One sentence with figures. */
-  readonly reason: string;
-}
-const streamFinding = z.object({
-  stream: id,
-  verdict: z.enum(GUARD_VERDICTS).exclude(['pass']),
-  estimate: z.number().nullable(),
-  reason: text,
+const streamFinding = record('StreamFinding', {
+  stream: id.describe('Name of the stream.'),
+  verdict: z
+    .enum(GUARD_VERDICTS)
+    .exclude(['pass'])
+    .describe('fail: harm is certain. undecided: it is likely. no-data: it was not observed long enough.'),
+  estimate: z.number().nullable().describe('How much worse the candidate is than the control; null while unknown.'),
+  reason: text.describe('One sentence with figures.'),
 });
 /** Most streams that a guard names. */
 export const MOST_FINDINGS = 100;
 
 /** What one guard found so far in a step. docs/guards.md has the unit of each guard's figures. */
-export interface GuardReport {
-  /** Name of the guard. */
-  readonly guard: string;
-  /** hard: one event fails it. statistical: it needs enough frames. */
-  readonly kind: 'hard' | 'statistical';
-  /** What it says now. */
-  readonly verdict: GuardVerdict;
-  /** How much worse the candidate is than the control; null while unknown. */
-  readonly estimate: number | null;
-  /** Lower bound of `estimate`; null while unknown. */
-  readonly low: number | null;
-  /** Upper bound of `estimate`; null while unknown. */
-  readonly high: number | null;
-  /** The largest harm that the guard allows. */
-  readonly margin: number;
-  /** Frames that it has judged. */
-  readonly frames: number;
-  /** One sentence with figures. */
-  readonly reason: string;
-  /** Milliseconds until it decides, if the figures stay as they are; null if that cannot be estimated. */
-  readonly leftMs: number | null;
-  /** Streams that it does not find within its limit, at most 100: if there are as many, more may exist. Absent if it judges no single streams, and from older hosts. */
-  readonly streams?: readonly StreamFinding[] | undefined;
-}
-const guardReport = z.object({
-  guard: name.min(1),
-  kind: z.enum(['hard', 'statistical']),
-  verdict: z.enum(GUARD_VERDICTS),
-  estimate: z.number().nullable(),
-  low: z.number().nullable(),
-  high: z.number().nullable(),
-  margin: z.number(),
-  frames: count,
-  reason: text,
-  leftMs: amount.nullable().default(null),
-  streams: z.array(streamFinding).max(MOST_FINDINGS).optional(),
+const guardReport = record('GuardReport', {
+  guard: name.min(1).describe('Name of the guard.'),
+  kind: z.enum(['hard', 'statistical']).describe('hard: one event fails it. statistical: it needs enough frames.'),
+  verdict: z.enum(GUARD_VERDICTS).describe('What it says now.'),
+  estimate: z.number().nullable().describe('How much worse the candidate is than the control; null while unknown.'),
+  low: z.number().nullable().describe('Lower bound of `estimate`; null while unknown.'),
+  high: z.number().nullable().describe('Upper bound of `estimate`; null while unknown.'),
+  margin: z.number().describe('The largest harm that the guard allows.'),
+  frames: count.describe('Frames that it has judged.'),
+  reason: text.describe('One sentence with figures.'),
+  leftMs: amount
+    .nullable()
+    .default(null)
+    .describe('Milliseconds until it decides, if the figures stay as they are; null if that cannot be estimated.'),
+  streams: z
+    .array(streamFinding)
+    .max(MOST_FINDINGS)
+    .optional()
+    .describe(
+      'Streams that it does not find within its limit, at most 100: if there are as many, more may exist. Absent if it judges no single streams, and from older hosts.',
+    ),
 });
 
-/** An expected gain in speed. */
-export interface Prediction {
-  /** How many times as fast, above 0. */
-  readonly ratio: number;
-  /** Lower bound of `ratio`. */
-  readonly low: number;
-  /** Upper bound of `ratio`. */
-  readonly high: number;
-}
 const ratio = z.number().positive().max(1e6);
-export const prediction = z.object({ ratio, low: ratio, high: ratio });
+/** An expected gain in speed. */
+export const prediction = record('Prediction', {
+  ratio: ratio.describe('How many times as fast, above 0.'),
+  low: ratio.describe('Lower bound of `ratio`.'),
+  high: ratio.describe('Upper bound of `ratio`.'),
+});
 
-/** How good both versions are on labelled pictures. */
-export interface LabelledVerdict {
-  /** Average precision of the control, 0 to 1; null if only the difference is known. */
-  readonly controlAp: number | null;
-  /** The same of the candidate. */
-  readonly candidateAp: number | null;
-  /** What the candidate loses of it; negative: it is better. */
-  readonly loss: number;
-  /** Where that comes from, for people. */
-  readonly source: string;
-  /** Name of the detector that the candidate was compared with; it must be the one in use. Absent: not known. */
-  readonly control?: string | undefined;
-}
 const averagePrecision = z.number().min(0).max(1).nullable();
-export const labelledVerdict = z.object({
-  controlAp: averagePrecision,
-  candidateAp: averagePrecision,
-  loss: z.number().min(-1).max(1),
-  source: z.string().min(1).max(512),
-  control: name.optional(),
+/** How good both versions are on labelled pictures. */
+export const labelledVerdict = record('LabelledVerdict', {
+  controlAp: averagePrecision.describe(
+    'Average precision of the control, 0 to 1; null if only the difference is known.',
+  ),
+  candidateAp: averagePrecision.describe('The same of the candidate.'),
+  loss: z.number().min(-1).max(1).describe('What the candidate loses of it; negative: it is better.'),
+  source: z.string().min(1).max(512).describe('Where that comes from, for people.'),
+  control: name
+    .optional()
+    .describe(
+      'Name of the detector that the candidate was compared with; it must be the one in use. Absent: not known.',
+    ),
 });
 
 /** A measured gain in speed: CPU time that all stages together take for one published frame. */
-export interface Gain extends Prediction {
-  /** With the control before the roll-out, in milliseconds. */
-  readonly controlMs: number;
-  /** With the candidate alone, in milliseconds. */
-  readonly candidateMs: number;
-}
-const gain = prediction.extend({ controlMs: amount, candidateMs: amount });
+const gain = record('Gain', {
+  ...prediction.shape,
+  controlMs: amount.describe('With the control before the roll-out, in milliseconds.'),
+  candidateMs: amount.describe('With the candidate alone, in milliseconds.'),
+});
 
 /** running: the step collects evidence. holding: it waits for evidence or for a person. The others are final. */
 export const ROLLOUT_STATES = ['running', 'holding', 'promoted', 'rolled-back', 'aborted'] as const;
@@ -256,54 +226,22 @@ const DECISION_KINDS = [
 export type DecisionKind = (typeof DECISION_KINDS)[number];
 
 /** One change of a roll-out, by a person or by its guards: a line of the audit log. */
-export interface Decision {
-  /** The fence that the change gave the record. */
-  readonly fence: number;
-  /** When it was made, milliseconds since 1970. */
-  readonly timeMs: number;
-  /** Id of the roll-out. */
-  readonly rollout: string;
-  /** Name of the pipeline. */
-  readonly pipeline: string;
-  /** What it did. */
-  readonly kind: DecisionKind;
-  /** A person, or the host that decided by the guards. */
-  readonly who: string;
-  /** True if the guards decided. */
-  readonly isAutomatic: boolean;
-  /** Label of the control. */
-  readonly from: string;
-  /** Label of the candidate. */
-  readonly to: string;
-  /** State of the roll-out after it. */
-  readonly state: RolloutState;
-  /** Step of the roll-out after it, an index from 0. */
-  readonly step: number;
-  /** Percentage of streams that use the candidate after it, 0 to 100. */
-  readonly share: number;
-  /** Why, one sentence. */
-  readonly reason: string;
-  /** Frames that the candidate inferred in the step before. */
-  readonly frames: number;
-  /** What each guard had found. */
-  readonly reports: readonly GuardReport[];
-}
-export const decision = z.object({
-  fence: count,
-  timeMs,
-  rollout: id,
-  pipeline: name.min(1),
-  kind: z.enum(DECISION_KINDS),
-  who: name,
-  isAutomatic: z.boolean(),
-  from: name,
-  to: name,
-  state: z.enum(ROLLOUT_STATES),
-  step: count,
-  share: amount,
-  reason: text,
-  frames: count,
-  reports: z.array(guardReport).max(MOST_GUARDS),
+export const decision = record('Decision', {
+  fence: count.describe('The fence that the change gave the record.'),
+  timeMs: timeMs.describe('When it was made, milliseconds since 1970.'),
+  rollout: id.describe('Id of the roll-out.'),
+  pipeline: name.min(1).describe('Name of the pipeline.'),
+  kind: z.enum(DECISION_KINDS).describe('What it did.'),
+  who: name.describe('A person, or the host that decided by the guards.'),
+  isAutomatic: z.boolean().describe('True if the guards decided.'),
+  from: name.describe('Label of the control.'),
+  to: name.describe('Label of the candidate.'),
+  state: z.enum(ROLLOUT_STATES).describe('State of the roll-out after it.'),
+  step: count.describe('Step of the roll-out after it, an index from 0.'),
+  share: amount.describe('Percentage of streams that use the candidate after it, 0 to 100.'),
+  reason: text.describe('Why, one sentence.'),
+  frames: count.describe('Frames that the candidate inferred in the step before.'),
+  reports: z.array(guardReport).max(MOST_GUARDS).describe('What each guard had found.'),
 });
 
 const detection = z.object({

@@ -1,5 +1,8 @@
 import { z } from 'zod';
-import { amount, count, id, name } from './bounds.ts';
+import { amount, count, countsBy, id, name, record } from './bounds.ts';
+import type { SecondStageReport } from './keys/reports.ts';
+
+export type { SecondStageReport } from './keys/reports.ts';
 
 /** Why a second stage did not look at an object that it wanted to look at. Every skip has one of these reasons. */
 export const SKIP_REASONS = {
@@ -15,48 +18,39 @@ export const SKIP_REASONS = {
 export type SkipReason = keyof typeof SKIP_REASONS;
 
 /** What became of the objects that a second stage wanted to look at: wanted = looked + skipped + inFlight, exactly. */
-export interface SecondStageReport {
-  /** Name of the second stage. */
-  readonly name: string;
-  /** Name of its model. */
-  readonly model: string;
-  /** Engine and precision as executed, such as `onnx f32`. */
-  readonly engine: string;
-  /** Times that an object was due. */
-  readonly wanted: number;
-  /** Those that the model has seen. */
-  readonly looked: number;
-  /** Those that it has not seen, by reason; reasons that did not occur are absent. */
-  readonly skipped: Readonly<Partial<Record<SkipReason, number>>>;
-  /** Those that wait, or are being inferred. */
-  readonly inFlight: number;
-  /** Objects per second that it looked at, in the last five seconds. */
-  readonly fps: number;
-  /** From the choice of an object to what was found, in the last ten seconds, in milliseconds: median and 99th percentile. */
-  readonly latencyMs: { readonly p50: number; readonly p99: number };
-  /** Number of calls by the objects in each. */
-  readonly batches: Readonly<Record<string, number>>;
-}
-
-const secondStageReport = z.object({
-  name: id,
-  model: name,
-  engine: name,
-  ...{ wanted: count, looked: count, inFlight: count, fps: amount },
-  skipped: z.record(name, count).refine((reasons) => Object.keys(reasons).length <= 64, 'expected at most 64 reasons'),
-  latencyMs: z.object({ p50: amount, p99: amount }),
-  batches: z.record(z.string().regex(/^\d{1,6}$/), count),
+const secondStageReport = record('SecondStageReport', {
+  name: id.describe('Name of the second stage.'),
+  model: name.describe('Name of its model.'),
+  engine: name.describe('Engine and precision as executed, such as `onnx f32`.'),
+  wanted: count.describe('Times that an object was due.'),
+  looked: count.describe('Those that the model has seen.'),
+  inFlight: count.describe('Those that wait, or are being inferred.'),
+  fps: amount.describe('Objects per second that it looked at, in the last five seconds.'),
+  skipped: countsBy(Object.keys(SKIP_REASONS)).describe(
+    'Those that it has not seen, by reason; reasons that did not occur are absent.',
+  ),
+  latencyMs: z
+    .object({
+      p50: amount,
+      p99: amount,
+    })
+    .describe(
+      'From the choice of an object to what was found, in the last ten seconds, in milliseconds: median and 99th percentile.',
+    ),
+  batches: z.record(z.string().regex(/^\d{1,6}$/), count).describe('Number of calls by the objects in each.'),
 });
 
 /** Most second stages that a report carries. */
 const MOST_STAGES = 100;
 
 /** The second stages in the report of a host. */
-export interface SecondStageFigures {
-  /** Each second stage; absent without, and from older hosts. */
-  readonly secondStages?: readonly SecondStageReport[];
-}
-export const secondStageFigures = { secondStages: z.array(secondStageReport).max(MOST_STAGES).optional() };
+export const secondStageFigures = record('SecondStageFigures', {
+  secondStages: z
+    .array(secondStageReport)
+    .max(MOST_STAGES)
+    .optional()
+    .describe('Each second stage; absent without, and from older hosts.'),
+});
 
 /** Returns wanted - looked - skipped - inFlight. Anything but 0 is a bug. */
 export function lookGap({

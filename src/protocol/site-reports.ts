@@ -1,41 +1,23 @@
 /** What gateways of several sites know of each other. */
 import { z } from 'zod';
+import { record } from './bounds.ts';
+import type { SummaryReply } from './keys/reports.ts';
 
-/** The figures of a gateway in sums: `GET /api/summary`. */
-export interface SummaryReply {
-  /** Of the report, wall clock, milliseconds since 1970. */
-  readonly timeMs: number;
-  /** Number of streams. */
-  readonly streams: number;
-  /** Of them, those that run. */
-  readonly running: number;
-  /** Those that should run and do not. */
-  readonly down: number;
-  /** Those with a sign, such as frozen. */
-  readonly blind: number;
-  /** Those that miss a target. */
-  readonly missing: number;
-  /** Published frames per second. */
-  readonly fps: number;
-  /** Number of hosts that answer. */
-  readonly hosts: number;
-  /** Of them, those that cannot do what is asked of them. */
-  readonly overloaded: number;
-}
+export type { SummaryReply } from './keys/reports.ts';
 
 const sum = z.number();
-/** What another gateway may answer. */
-export const summaryReply = z.object({
-  timeMs: sum,
-  streams: sum,
-  running: sum,
-  down: sum,
-  blind: sum,
-  missing: sum,
-  fps: sum,
-  hosts: sum,
-  overloaded: sum,
-} satisfies Record<keyof SummaryReply, typeof sum>);
+/** The figures of a gateway in sums: `GET /api/summary`. */
+export const summaryReply = record('SummaryReply', {
+  timeMs: sum.describe('Of the report, wall clock, milliseconds since 1970.'),
+  streams: sum.describe('Number of streams.'),
+  running: sum.describe('Of them, those that run.'),
+  down: sum.describe('Those that should run and do not.'),
+  blind: sum.describe('Those with a sign, such as frozen.'),
+  missing: sum.describe('Those that miss a target.'),
+  fps: sum.describe('Published frames per second.'),
+  hosts: sum.describe('Number of hosts that answer.'),
+  overloaded: sum.describe('Of them, those that cannot do what is asked of them.'),
+});
 
 /** What is known of the gateway of another site. */
 export interface SiteReport {

@@ -1,12 +1,9 @@
-import { z } from 'zod';
-import { count } from './bounds.ts';
+import { count, record } from './bounds.ts';
+
+export type { TracingFigures } from './keys/reports.ts';
 
 /** What became of what was traced, since the start. */
-export interface TracingFigures {
-  /** What the collector has. */
-  readonly sent: number;
-  /** What it did not take, or what was too much at once. */
-  readonly lost: number;
-}
-
-export const tracingFigures = z.object({ sent: count, lost: count });
+export const tracingFigures = record('TracingFigures', {
+  sent: count.describe('What the collector has.'),
+  lost: count.describe('What it did not take, or what was too much at once.'),
+});

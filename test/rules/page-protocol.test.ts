@@ -38,7 +38,7 @@ describe('the dashboard and the protocol', () => {
   });
 
   it.each([
-    ['queueDepth', 'src/protocol/report.ts', 'web/camera-figures.js'],
+    ['queueDepth', 'src/protocol/keys/reports.ts', 'web/camera-figures.js'],
     ['jpeg', 'src/protocol/feed.ts', 'web/overlay.js'],
     ['recommendedHosts', 'src/protocol/fleet-report.ts', 'web/fleet-panel.js'],
     ['waitsFor', 'src/protocol/rollout-records.ts', 'web/rollout-panel.js'],

@@ -34,13 +34,13 @@ function using(pattern: RegExp, permitted = /$^/): string[] {
 }
 
 /** Made from the schemas, and not committed. */
-const GENERATED = 'src/config/keys/';
+const GENERATED = /^src\/(?:config|protocol)\/keys\//;
 
 describe('size', () => {
   it(`no file has more than ${MOST_LINES} lines`, () => {
-    expect(
-      named(everything.filter(({ path, lineCount }) => lineCount > MOST_LINES && !path.startsWith(GENERATED))),
-    ).toEqual([]);
+    expect(named(everything.filter(({ path, lineCount }) => lineCount > MOST_LINES && !GENERATED.test(path)))).toEqual(
+      [],
+    );
   });
 
   it(`the entry points in workers have fewer than ${MOST_LINES_OF_AN_ENTRY}`, () => {

@@ -2,19 +2,8 @@ import { expect, it } from 'vitest';
 import type { z } from 'zod';
 import type { Frozen, Wire } from '../../src/protocol/bounds.ts';
 import type { clientMessage, SubscribeMessage } from '../../src/protocol/feed.ts';
-import type {
-  DeadLetter,
-  deadLetter,
-  HostCard,
-  hostCard,
-  JobOrder,
-  JobReport,
-  jobOrder,
-  jobReport,
-} from '../../src/protocol/fleet.ts';
-import type { HostReport, hostReport, StreamReport, streamReport } from '../../src/protocol/report.ts';
+import type { JobOrder, jobOrder } from '../../src/protocol/fleet.ts';
 import type { JobRequest, jobRequest, RolloutRequest, rolloutRequest } from '../../src/protocol/rest.ts';
-import type { Decision, decision, Gain, Prediction, prediction, rollout } from '../../src/protocol/rollout-records.ts';
 
 /** True if each type can take the place of the other, and neither has a key that the other lacks. */
 type Same<A, B> =
@@ -37,21 +26,12 @@ type Whole<T> = T extends readonly (infer E)[]
       : { readonly [K in keyof T]-?: K extends 'dropped' | 'skipped' | 'lost' | 'blindMs' ? 'counts' : Whole<T[K]> }
     : T;
 
-// The types that an editor shows are written out, since those that TypeScript derives from a schema have no comments. `npm run types`
-// checks that they are the same.
+// Interfaces have comments, which those that TypeScript derives from a schema have not. Two are written by hand, the others are made
+// (`workers/wire-source.ts`). `npm run types` checks that they are the same.
 it('the types of the wire are those of its schemas', () => {
-  const streams: Same<Wire<typeof streamReport>, StreamReport> = true;
-  const hosts: Same<Wire<typeof hostReport>, HostReport> = true;
-  const cards: Same<Wire<typeof hostCard>, HostCard> = true;
   const orders: Same<Wire<typeof jobOrder>, JobOrder> = true;
-  const jobs: Same<Wire<typeof jobReport>, JobReport> = true;
-  const letters: Same<Wire<typeof deadLetter>, DeadLetter> = true;
-  const decisions: Same<Wire<typeof decision>, Decision> = true;
-  const predictions: Same<Wire<typeof prediction>, Prediction> = true;
-  const gains: Same<NonNullable<Wire<typeof rollout>['measured']>, Gain> = true;
   const subscriptions: Same<Extract<z.output<typeof clientMessage>, { type: 'subscribe' }>, SubscribeMessage> = true;
   const newJobs: Same<z.input<typeof jobRequest>, JobRequest> = true;
   const rollouts: Same<z.input<typeof rolloutRequest>, RolloutRequest> = true;
-  expect([streams, hosts, cards, orders, jobs, letters]).not.toContain(false);
-  expect([decisions, predictions, gains, subscriptions, newJobs, rollouts]).not.toContain(false);
+  expect([orders, subscriptions, newJobs, rollouts]).not.toContain(false);
 });

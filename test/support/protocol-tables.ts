@@ -22,7 +22,8 @@ export class ProtocolSources {
   readonly #unions = new Map<string, readonly string[]>();
 
   constructor() {
-    const files = readdirSync('src/protocol').map((name) => join('src/protocol', name));
+    const names = readdirSync('src/protocol', { recursive: true, encoding: 'utf8' });
+    const files = names.filter((name) => name.endsWith('.ts')).map((name) => join('src/protocol', name));
     const text = [...files, 'src/core/detection.ts', 'src/core/frame.ts']
       .map((file) => readFileSync(file, 'utf8'))
       .join('\n');
@@ -95,6 +96,8 @@ export class ProtocolSources {
       .replaceAll(/\breadonly |\s*\| undefined$/g, '')
       .replaceAll(/\s+/g, ' ')
       .trim();
+    const byWord = /^Readonly<(?:Partial<)?Record<('[^>]*'), (\w+)>/.exec(type);
+    if (byWord !== null) return `${this.#typeText(byWord[2]!)} by ${this.#typeText(byWord[1]!)}`;
     const byKey = /^Readonly<(?:Partial<)?Record<(\w+), (\w+)>/.exec(type);
     if (byKey !== null && this.#unions.has(byKey[1]!)) return `${byKey[2]} by ${this.#typeText(byKey[1]!)}`;
     const known = this.#unions.get(type.replace(/ \| null$/, ''));
