@@ -49,7 +49,7 @@ export const ERROR_CODES = {
     doc: 'A model that was named over the network is in a file that may not be read.',
   },
   MODEL_INVALID: { retryable: false, exit: 2, doc: 'A manifest or a weights file is malformed.' },
-  MODEL_UNSUPPORTED: { retryable: false, exit: 2, doc: 'The network does something other than object detection.' },
+  MODEL_UNSUPPORTED: { retryable: false, exit: 2, doc: 'The network does something that no model here does.' },
   MODEL_AMBIGUOUS: { retryable: false, exit: 2, doc: 'A model file lacks information that is needed to run it.' },
   MODEL_WEIGHTS_MISSING: {
     retryable: false,

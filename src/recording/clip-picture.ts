@@ -21,12 +21,11 @@ export async function keepPicture(
   { init, head, fragments }: FileIndex,
   masks: StreamConfig['masks'],
 ): Promise<void> {
-  const [first] = fragments;
-  const lastUs = (fragments.at(-1)?.endUs ?? 0) - 1;
+  const [first, last] = [fragments[0]!, fragments.at(-1)!];
   const bestUs = event.best?.ptsUs ?? Number.NaN;
-  const isBestShown = bestUs >= first!.firstUs && bestUs <= lastUs;
-  const wantedUs = isBestShown ? bestUs : (event.raised.ptsUs ?? first!.firstUs);
-  const timeUs = Math.min(Math.max(wantedUs, first!.firstUs), lastUs);
+  const isBestShown = bestUs >= first.firstUs && bestUs < last.endUs;
+  const wantedUs = isBestShown ? bestUs : (event.raised.ptsUs ?? first.firstUs);
+  const timeUs = wantedUs < last.endUs ? Math.max(wantedUs, first.firstUs) : last.firstUs;
   const from = fragments.findLastIndex(({ key, firstUs }) => key && firstUs <= timeUs);
   // Pictures are not shown in the order in which they are decoded.
   const until = fragments.findIndex(({ startUs }) => startUs > timeUs);

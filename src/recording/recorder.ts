@@ -10,7 +10,7 @@ import { Archive, expired, oldestFirst, picturePath, type RecordingFile, type Re
 import { keepPicture } from './clip-picture.ts';
 import { readIndex, summaryOf } from './fragment-file.ts';
 import type { WriterDisk } from './recording-writer.ts';
-import { MOST_CLIPS, StreamRecorder } from './stream-recorder.ts';
+import { type ClipEnd, MOST_CLIPS, StreamRecorder } from './stream-recorder.ts';
 
 const SWEEP_MS = 60_000;
 /** After a failure, nothing is written for this long. */
@@ -223,7 +223,7 @@ export class Recorder {
     return this.#pictures;
   }
 
-  #onClip(event: RuleEvent, { path }: RecordingFile, untilUs: number, masks: StreamConfig['masks']): void {
+  #onClip(event: RuleEvent, { path }: RecordingFile, { untilUs, lack, masks }: ClipEnd): void {
     const { ffmpeg } = this.#options;
     const say = (text: string): void => this.#options.onNotice(event.stream, `event ${event.id}: ${text}`);
     this.#pictures = this.#pictures
@@ -232,8 +232,7 @@ export class Recorder {
         const { lateUs, endUs } = summaryOf(index);
         if (lateUs > 0)
           say(`its clip begins ${(lateUs / 1e6).toFixed(1)} s later than asked: no older packets were in memory`);
-        if (endUs < untilUs)
-          say(`its clip ends ${((untilUs - endUs) / 1e6).toFixed(1)} s earlier than asked: no more packets came`);
+        if (endUs < untilUs) say(`its clip ends ${((untilUs - endUs) / 1e6).toFixed(1)} s earlier than asked: ${lack}`);
         const now = this.#options.configOf(event.stream)?.masks;
         await keepPicture(ffmpeg, path, event, index, now ?? masks);
       })

@@ -44,6 +44,8 @@ export class RecordingWriter {
   #kind: RecordingKind;
   /** A clip cannot go on. */
   #isOver = false;
+  /** Why a clip ends earlier than it was to, if it does. */
+  lack = 'no more packets came';
   /** What is written now belongs to an event. */
   isOfEvent = false;
 
@@ -90,6 +92,7 @@ export class RecordingWriter {
         const isFull = error.code === 'ENOSPC' || error.code === 'EDQUOT';
         if (isFull && (await this.#disk.makeRoom())) continue;
         this.#lost = this.#disk.onFailed(error);
+        this.lack = 'the disk failed';
         await this.#finish();
         return;
       }
@@ -105,7 +108,9 @@ export class RecordingWriter {
     const gap = kept.gap === 'start' || (kept.gap === 'restart' && isFirst()) ? null : kept.gap;
     if (this.#file !== null && this.#entry !== null) {
       const isDue = fragment.isKey && startMs - this.#entry.startMs >= SEGMENT_MS;
-      if (kind === 'clip' ? !this.#file.fits(kept) : gap !== null || isDue) await this.#finish();
+      const isOther = !this.#file.fits(kept);
+      if (kind === 'clip' && isOther) this.lack = 'the format of the video changed';
+      if (kind === 'clip' ? isOther : gap !== null || isDue) await this.#finish();
     }
     if (this.#isOver) return;
     if (this.#file === null || this.#entry === null) {

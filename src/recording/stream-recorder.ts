@@ -23,16 +23,27 @@ interface StreamRecorderOptions {
   readonly disk: WriterDisk;
   /** What is missing before the first packets. */
   readonly gap: GapReason;
-  /** The clip of an event is complete. @param event - its newest record. @param untilUs - media time that it was to reach. */
-  readonly onClip: (event: RuleEvent, file: RecordingFile, untilUs: number, masks: StreamConfig['masks']) => void;
+  /** The clip of an event is complete. @param event - its newest record. */
+  readonly onClip: (event: RuleEvent, file: RecordingFile, end: ClipEnd) => void;
   /** An event gets no clip, because there are `MOST_CLIPS`. */
   readonly onRefused: (event: RuleEvent) => void;
+}
+
+/** How a clip ended. */
+export interface ClipEnd {
+  /** Media time that it was to reach. */
+  readonly untilUs: number;
+  /** Why it has not, if so. */
+  readonly lack: string;
+  readonly masks: StreamConfig['masks'];
 }
 
 /** A clip that is being written. */
 interface OpenClip {
   readonly writer: RecordingWriter;
   readonly limitUs: number;
+  /** After the end of its event. */
+  readonly afterUs: number;
   event: RuleEvent;
   /** Null while its event lasts. */
   untilUs: number | null;
@@ -103,7 +114,7 @@ export class StreamRecorder {
       const raisedUs = usOf(event.raised);
       const beforeUs = clip === undefined ? 0 : durationMs(clip.before) * 1000;
       if (this.#settings.record === 'events') this.#recordSince(raisedUs - Math.max(AROUND_US, beforeUs));
-      if (clip !== undefined) this.#openClip(event, raisedUs - beforeUs);
+      if (clip !== undefined) this.#openClip(event, raisedUs - beforeUs, durationMs(clip.after) * 1000);
     }
     if (event.phase !== 'end') return;
     this.#active.delete(event.id);
@@ -149,14 +160,14 @@ export class StreamRecorder {
     this.#recordedUs = Math.max(this.#recordedUs, missing.at(-1)?.fragment.endUs ?? Number.NEGATIVE_INFINITY);
   }
 
-  #openClip(event: RuleEvent, askedFromUs: number): void {
+  #openClip(event: RuleEvent, askedFromUs: number, afterUs: number): void {
     const { stream, disk, onRefused } = this.#options;
     if (this.#clips.size >= MOST_CLIPS) {
       onRefused(event);
       return;
     }
     const writer = new RecordingWriter({ stream, kind: 'clip', event: event.id, askedFromUs }, disk);
-    const clip = { writer, event, untilUs: null, limitUs: askedFromUs + LONGEST_CLIP_US };
+    const clip = { writer, event, untilUs: null, afterUs, limitUs: askedFromUs + LONGEST_CLIP_US };
     this.#clips.set(event.id, clip);
     for (const kept of this.ring.since(askedFromUs)) writer.push(kept);
   }
@@ -168,9 +179,12 @@ export class StreamRecorder {
 
   #endClip(clip: OpenClip): void {
     this.#clips.delete(clip.event.id);
-    const untilUs = Math.min(clip.untilUs ?? clip.limitUs, clip.limitUs);
+    // Of an event that lasts when its stream ends, nobody knows more.
+    const overUs = clip.untilUs ?? (this.ring.endUs ?? clip.limitUs) + clip.afterUs;
+    const untilUs = Math.min(overUs, clip.limitUs);
     const ended = clip.writer.end().then((file) => {
-      if (file !== null) this.#options.onClip(clip.event, file, untilUs, this.#settings.masks);
+      const { masks } = this.#settings;
+      if (file !== null) this.#options.onClip(clip.event, file, { untilUs, lack: clip.writer.lack, masks });
     });
     this.#await(ended);
   }

@@ -160,7 +160,37 @@ describe('the clip of an event', () => {
     await recorder.onStopped('cam', false);
     await recorder.close();
     expect(said[0]).toMatch(/its clip begins \d\.\d s later than asked/);
-    expect(said[1]).toMatch(/its clip ends 3\.\d s earlier than asked/);
+    expect(said[1]).toMatch(/its clip ends 3\.\d s earlier than asked: no more packets came/);
+  });
+
+  it('of a stream that ends while its event lasts, or that changes its format, says by how much and why', async () => {
+    const { recorder, said } = recorderOf({ events: RULES });
+    const camera = new EndlessPackets(packets);
+    recorder.onPackets(camera.open('start'));
+    recorder.onEvent(event('new', play(recorder, camera, 8).endUs));
+    play(recorder, camera, 2);
+    await recorder.onStopped('cam', false);
+    await recorder.close();
+    expect(said).toEqual([expect.stringMatching(/its clip ends 3\.0 s earlier than asked: no more packets came/)]);
+    const other = recorderOf({ events: RULES });
+    other.recorder.onPackets(camera.open('start'));
+    other.recorder.onEvent(event('new', play(other.recorder, camera, 8).endUs));
+    play(other.recorder, camera, 2);
+    const smaller = await packetsOf(await videos.make('small.mp4', { frames: 250, width: 96, height: 64 }));
+    const another = new EndlessPackets(smaller);
+    other.recorder.onPackets({ ...another.open('reconnect'), connection: 'other', shiftUs: 60e6 });
+    for (let i = 0; i < 8; i++) {
+      const { startUs, endUs, firstUs, ...fragment } = another.next(T0_MS);
+      const moved = { startUs: startUs + 60e6, endUs: endUs + 60e6, firstUs: firstUs + 60e6 };
+      other.recorder.onPackets({ ...fragment, ...moved, connection: 'other' });
+    }
+    const endedUs = 66e6;
+    other.recorder.onEvent(event('end', endedUs, { ended: { ptsUs: endedUs } }));
+    await other.recorder.onStopped('cam', false);
+    await other.recorder.close();
+    expect(other.said).toEqual([
+      expect.stringMatching(/its clip ends \d+\.\d s earlier than asked: the format of the video changed/),
+    ]);
   });
 
   it('goes on over another connection, with the gap in its index', async () => {

@@ -16,25 +16,33 @@ export function schedulerEvents(
   emit: (kind: EventKind, message: string, details?: EventDetails) => void,
   incidents: Incidents,
 ): SchedulerEvents {
-  let failedBatches = 0;
-  let reportedMs = 0;
+  const failures = new Map<string, { batches: number; reportedMs: number }>();
   return {
     onBusy: (inferMs, batch) => {
       meter.addInferMs(inferMs);
       times.addBatch(batch);
     },
-    onBatchFailed: ({ message, code }, frames) => {
+    onBatchFailed: ({ message, code }, model, frames) => {
       times.addFailed(frames);
-      failedBatches += 1;
+      const failed = failures.get(model) ?? { batches: 0, reportedMs: 0 };
+      failures.set(model, failed);
+      failed.batches += 1;
       const now = monoNowMs();
-      if (now - reportedMs < FAILURES_EVERY_MS) return;
-      emit('engine-failed', `${failedBatches} batch(es) failed: ${message}`, { code });
-      failedBatches = 0;
-      reportedMs = now;
+      if (now - failed.reportedMs < FAILURES_EVERY_MS) return;
+      emit('engine-failed', `${ofStage(model)}${failed.batches} batch(es) failed: ${message}`, { code, model });
+      Object.assign(failed, { batches: 0, reportedMs: now });
     },
-    onThreadLost: ({ message }, model) => emit('engine-restarted', `${message}; it is being restarted`, { model }),
-    onThreadRestarted: () => emit('engine-restarted', 'an inference thread has restarted'),
+    onThreadLost: ({ message }, model) =>
+      emit('engine-restarted', `${ofStage(model)}${message}; it is being restarted`, { model }),
+    onThreadRestarted: (model) =>
+      emit('engine-restarted', `${ofStage(model)}an inference thread has restarted`, { model }),
     onFileDamaged: (error) => incidents.fail('model-check', error),
     onSettled: (reason) => emit('batch-settled', `batch size ${reason}`),
   };
+}
+
+/** Names the second stage that a model belongs to, see `HostStages`; nothing for a detector. */
+function ofStage(model: string): string {
+  const stage = /^stage:(.+):\d+$/.exec(model)?.[1];
+  return stage === undefined ? '' : `second stage ${stage}: `;
 }

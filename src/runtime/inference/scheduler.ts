@@ -18,10 +18,10 @@ export interface SchedulerEvents {
   /** An inference thread finished a batch of frames that took `inferMs`, all its calls together. */
   onBusy(inferMs: number, times: BatchTimes): void;
   /** A batch failed; its thread may still run. Called once per batch. @param frames - of those that were being inferred. */
-  onBatchFailed(error: SightlineError, frames: number): void;
+  onBatchFailed(error: SightlineError, model: string, frames: number): void;
   /** @param model - name of the instance. */
   onThreadLost(error: SightlineError, model: string): void;
-  onThreadRestarted(): void;
+  onThreadRestarted(model: string): void;
   /** A cached file of a model had changed, and was made again. */
   onFileDamaged(error: SightlineError): void;
   /** The trial has settled the batch size. */
@@ -309,7 +309,11 @@ export class Scheduler implements EnginePoolEvents {
   /** A batch failed, or its thread was lost. Frames of files are tried again. */
   onFailed(batch: Batch, error: SightlineError, wasRunning: boolean): void {
     this.#context.share.ended(batch);
-    this.#context.events.onBatchFailed(error, wasRunning && !this.model.readsCrops ? batch.frames.length : 0);
+    this.#context.events.onBatchFailed(
+      error,
+      this.model.name,
+      wasRunning && !this.model.readsCrops ? batch.frames.length : 0,
+    );
     // In reverse, since each frame is requeued before the others.
     for (const frame of batch.frames.toReversed()) {
       if (wasRunning) frame.failures += 1;
@@ -333,7 +337,7 @@ export class Scheduler implements EnginePoolEvents {
   }
 
   onThreadRestarted(): void {
-    this.#context.events.onThreadRestarted();
+    this.#context.events.onThreadRestarted(this.model.name);
     this.run();
   }
 

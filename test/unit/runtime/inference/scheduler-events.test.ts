@@ -22,10 +22,17 @@ describe('what the scheduler reports', () => {
     const failures = [0, 100, 900, 1000, 1100, 2500];
     for (const atMs of failures) {
       now = 1e6 + atMs;
-      events.onBatchFailed(new SightlineError('ENGINE_FAILED', 'no memory'), 2);
+      events.onBatchFailed(new SightlineError('ENGINE_FAILED', 'no memory'), 'default', 2);
     }
+    // Another model has a second of its own, and a second stage its name.
+    events.onBatchFailed(new SightlineError('ENGINE_FAILED', 'no memory'), 'stage:plate:3', 0);
+    events.onThreadRestarted('stage:plate:3');
     meter.close();
-    expect(messages).toEqual([1, 3, 2].map((count) => `${count} batch(es) failed: no memory`));
+    expect(messages).toEqual([
+      ...[1, 3, 2].map((count) => `${count} batch(es) failed: no memory`),
+      'second stage plate: 1 batch(es) failed: no memory',
+      'second stage plate: an inference thread has restarted',
+    ]);
   });
 
   it('counts and logs a cached file that had changed', () => {

@@ -46,7 +46,7 @@ class Rig implements ScheduledStream, FrameOwner {
     this.models = new ModelInstances(
       {
         onBusy: (ms) => void this.busy.push(ms),
-        onBatchFailed: (_, frames) => void this.failed.push(frames),
+        onBatchFailed: (_, _model, frames) => void this.failed.push(frames),
         onThreadLost: () => {},
         onThreadRestarted: () => {},
         onFileDamaged: () => {},
