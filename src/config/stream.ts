@@ -303,7 +303,7 @@ function copiesOf({ record, events }: CopySettings): { path: (string | number)[]
 }
 
 /** Returns whether anybody may get the packets of a stream, in which nothing can be hidden. */
-export function mayCopyPackets({ masks = [], recordMasked }: Pick<CopySettings, 'masks' | 'recordMasked'>): boolean {
+function mayCopyPackets({ masks = [], recordMasked }: Pick<CopySettings, 'masks' | 'recordMasked'>): boolean {
   return masks.length === 0 || recordMasked === 'allowed';
 }
 
