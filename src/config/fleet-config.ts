@@ -28,8 +28,8 @@ const fleetKeys = z.strictObject({
     .default([])
     .describe('Folders below which files may be read and results written; none if empty.'),
   schemes: z
-    .array(z.enum(['rtsp', 'rtsps', 'http', 'https', 'file', 'device', 'synthetic', 'demo']))
-    .default(['rtsp', 'rtsps', 'http', 'https', 'synthetic', 'demo'])
+    .array(z.enum(['rtsp', 'rtsps', 'rtmp', 'rtmps', 'srt', 'http', 'https', 'file', 'device', 'synthetic', 'demo']))
+    .default(['rtsp', 'rtsps', 'rtmp', 'rtmps', 'srt', 'http', 'https', 'synthetic', 'demo'])
     .describe(
       'Kinds of sources that may be added over REST or the fleet; file needs roots as well. Streams of the pipeline file may have any.',
     ),

@@ -43,7 +43,9 @@ const reading = {
   insecureTls: z
     .boolean()
     .default(false)
-    .describe('Accept any certificate of an https:// or rtsps:// source. Better: its authority in `tls.caFile`.'),
+    .describe(
+      'Accept any certificate of an https://, rtsps:// or rtmps:// source. Better: its authority in `tls.caFile`.',
+    ),
   transport: z.enum(['tcp', 'udp']).default('tcp').describe('Transport protocol for RTSP.'),
   decode: z
     .enum(DECODED_FRAMES)
@@ -229,7 +231,7 @@ const everyKey = z.strictObject({
   source: mayHoldPlaceholders(z.string().min(1).max(16_384))
     .meta(mark({ secret: 'source' }))
     .describe(
-      'A file, http(s)://, rtsp(s)://, device:/dev/video0, synthetic:GENERATOR (a test picture, such as synthetic:testsrc2=size=1280x720:rate=30), or demo for the demonstration clip.',
+      'A file, http(s)://, rtsp(s)://, rtmp(s)://, srt://, device:/dev/video0, synthetic:GENERATOR (a test picture, such as synthetic:testsrc2=size=1280x720:rate=30), or demo for the demonstration clip.',
     ),
   ...settings,
 });

@@ -1,6 +1,6 @@
 /** A source of frames, parsed and ready for ffmpeg. Plain data: crosses threads. */
 export interface SourceInput {
-  readonly kind: 'file' | 'http' | 'rtsp' | 'device' | 'synthetic';
+  readonly kind: 'file' | 'http' | 'rtsp' | 'rtmp' | 'srt' | 'device' | 'synthetic';
   /** What ffmpeg opens; may hold credentials, so it is never printed. */
   readonly url: string;
   /** The URL for display, credentials redacted. */
@@ -12,6 +12,8 @@ export interface SourceInput {
   readonly options: SourceOptions;
   /** HTTP proxy on this machine that ffmpeg asks for everything it opens; absent before the source is opened, see `openSource`. */
   readonly proxyUrl?: string;
+  /** Application of an RTMP server as it knows it, with its own name; absent before the source is opened. */
+  readonly tcUrl?: string;
   /** Only this stretch of a file; all of it if absent. */
   readonly window?: SourceWindow;
 }

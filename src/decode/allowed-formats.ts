@@ -27,6 +27,11 @@ export const FILE_ACCESS = allow(['file'], SELF_CONTAINED);
 /** No `https`: the proxy encrypts, and verifies certificates. `crypto` decrypts HLS segments that came over `http`. */
 export const HTTP_ACCESS = allow(['http', 'tcp', 'crypto'], [...SELF_CONTAINED, ...PLAYLIST]);
 
+/** The relay encrypts, and verifies certificates. */
+export const RTMP_ACCESS = allow(['rtmp', 'tcp'], ['flv', 'live_flv']);
+
+export const SRT_ACCESS = allow(['srt'], SELF_CONTAINED);
+
 /** No `tls`: a camera that redirects to an encrypted address would not be verified. */
 export function rtspAccess(transport: 'tcp' | 'udp'): readonly string[] {
   return allow(transport === 'udp' ? ['tcp', 'udp', 'rtp'] : ['tcp'], [...SELF_CONTAINED, 'rtsp']);

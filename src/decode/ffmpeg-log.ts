@@ -192,7 +192,7 @@ export class FfmpegLog {
     }
     const prefix = PREFIX.exec(line);
     const level = prefix?.[1];
-    if (level === undefined) return null;
+    if (level === undefined) return SRT_REFUSAL.test(line) ? { kind: 'problem', text: line } : null;
     const rest = line.slice(prefix![0].length);
     if (level === 'info') return duration(rest);
     // Replace only what looks like a path or a URL: a generator such as "color" may be a word of any message.
@@ -285,6 +285,9 @@ function duration(text: string): LogEvent | null {
   return { kind: 'duration', durationUs: Math.round(seconds * 1e6) };
 }
 
+/** The SRT library writes its own log, with the time and the name of a thread. */
+const SRT_REFUSAL = /^[\d:.]+\/SRT:.*Incorrect passphrase/;
+
 /** In a cause, `$1` stands for the first group of the pattern. */
 const CAUSES: readonly (readonly [RegExp, ErrorCode, string])[] = [
   [
@@ -310,6 +313,8 @@ const CAUSES: readonly (readonly [RegExp, ErrorCode, string])[] = [
     'SOURCE_UNAUTHORIZED',
     'the server refuses the credentials',
   ],
+  [/Incorrect passphrase/, 'SOURCE_UNAUTHORIZED', 'the server refuses the credentials'],
+  [/Protocol not found/i, 'SOURCE_UNREADABLE', 'this build of ffmpeg cannot read such an address (ffmpeg -protocols)'],
   [/method \w+ failed: 404\b/i, 'SOURCE_UNREACHABLE', 'the camera has no such path'],
   [/\b404 Not Found/i, 'SOURCE_UNREACHABLE', 'the server has nothing at this address'],
   [

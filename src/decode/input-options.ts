@@ -1,6 +1,6 @@
 import type { StreamConfig } from '../config/stream.ts';
 import type { SourceInput, SourceWindow } from '../core/source.ts';
-import { FILE_ACCESS, HTTP_ACCESS, rtspAccess } from './allowed-formats.ts';
+import { FILE_ACCESS, HTTP_ACCESS, RTMP_ACCESS, rtspAccess, SRT_ACCESS } from './allowed-formats.ts';
 import { seconds } from './ffmpeg-arguments.ts';
 
 /** How ffmpeg decodes what it reads. */
@@ -39,6 +39,13 @@ export function inputOptions(source: SourceInput, plan: InputPlan & { readonly s
         ...SHORT_PROBE,
       );
       list.push(`${plan.ffmpegMajor >= 5 ? '-timeout' : '-stimeout'} ${timeoutUs}`);
+      break;
+    case 'rtmp':
+      list.push(...RTMP_ACCESS, '-flags low_delay', ...SHORT_PROBE);
+      if (source.tcUrl !== undefined) list.push(`-rtmp_tcurl ${source.tcUrl}`);
+      break;
+    case 'srt':
+      list.push(...SRT_ACCESS, `-timeout ${timeoutUs}`, '-flags low_delay', ...SHORT_PROBE);
       break;
     case 'http':
       list.push(...HTTP_ACCESS, `-rw_timeout ${timeoutUs}`);
@@ -98,7 +105,7 @@ const RECORDING = /\.(?:mp4|m4v|mov|mkv|webm|avi|flv|wmv|mxf)$/i;
  * time anyway, and pacing would turn what was read while probing into a permanent delay (measured: 5 s).
  */
 function needsPacing({ kind, url, isLive, options }: SourceInput): boolean {
-  if (kind === 'rtsp') return false;
+  if (kind === 'rtsp' || kind === 'rtmp' || kind === 'srt') return false;
   if (kind !== 'http') return options.realtime;
   const path = new URL(url).pathname;
   return path.toLowerCase().endsWith('.m3u8') ? isLive : options.realtime && RECORDING.test(path);

@@ -5,16 +5,32 @@ import type { SourceInput, SourceOptions } from '../core/source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { syntheticGraph } from './synthetic.ts';
 
-const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'rtsp:': 554, 'rtsps:': 322, 'http:': 80, 'https:': 443 };
+const DEFAULT_PORTS: Readonly<Record<string, number>> = {
+  ...{ 'rtsp:': 554, 'rtsps:': 322, 'http:': 80, 'https:': 443, 'rtmp:': 1935, 'rtmps:': 443 },
+};
 
-export type SourceScheme = 'rtsp' | 'rtsps' | 'http' | 'https' | 'device' | 'synthetic' | 'file';
+/** Kinds of sources behind an address, by scheme. */
+const NETWORK = {
+  ...({ rtsp: 'rtsp', rtsps: 'rtsp', http: 'http', https: 'http' } as const),
+  ...({ rtmp: 'rtmp', rtmps: 'rtmp', srt: 'srt' } as const),
+};
+type NetworkScheme = keyof typeof NETWORK;
 
-const SCHEMES: ReadonlySet<string> = new Set(['rtsp', 'rtsps', 'http', 'https', 'device', 'synthetic']);
+const EXAMPLES: Readonly<Record<(typeof NETWORK)[NetworkScheme], string>> = {
+  rtsp: 'rtsp://user:password@camera:554/stream',
+  http: 'https://user:password@server/live.m3u8',
+  rtmp: 'rtmp://server/live/key',
+  srt: 'srt://server:9000?streamid=camera&passphrase=secret',
+};
+
+export type SourceScheme = NetworkScheme | 'device' | 'synthetic' | 'file';
+
+const SCHEMES: ReadonlySet<string> = new Set([...Object.keys(NETWORK), 'device', 'synthetic']);
 const KNOWN = [...SCHEMES].map((scheme) => `${scheme}:`).join(' ');
 
 /** Protocols that are no kind of source: even where the name is close to one of ours, it is not a typing mistake. */
 const OTHER_PROTOCOLS: ReadonlySet<string> = new Set([
-  ...['rtmp', 'rtmps', 'rtp', 'srt', 'udp', 'tcp', 'mms', 'hls', 'dash'],
+  ...['rtp', 'udp', 'tcp', 'mms', 'hls', 'dash'],
   ...['ftp', 'ftps', 'sftp', 'smb', 'nfs', 's3', 'ws', 'wss'],
 ]);
 const MOST_TYPOS = 2;
@@ -26,7 +42,7 @@ export function sourceScheme(text: string): SourceScheme {
 }
 
 /**
- * Parses a source as a user writes it: a file, `http(s)://` (HLS included), `rtsp(s)://`, `device:/dev/video0` or
+ * Parses a source as a user writes it: a file, `http(s)://` (HLS included), `rtsp(s)://`, `rtmp(s)://`, `srt://`, `device:/dev/video0` or
  * `synthetic:GENERATOR` (a test picture of ffmpeg, such as `synthetic:testsrc2=size=1280x720:rate=30`).
  *
  * @throws SOURCE_NOT_FOUND if a file or device does not exist, CONFIG_INVALID if the text cannot be a source,
@@ -34,8 +50,8 @@ export function sourceScheme(text: string): SourceScheme {
  */
 export function parseSource(text: string, options: SourceOptions): SourceInput {
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase();
-  if (scheme === 'rtsp' || scheme === 'rtsps') return network('rtsp', text, options);
-  if (scheme === 'http' || scheme === 'https') return network('http', text, options);
+  if (scheme !== undefined && Object.hasOwn(NETWORK, scheme))
+    return network(NETWORK[scheme as NetworkScheme], text, options);
   if (scheme === 'device') return device(text.slice('device:'.length), options);
   if (scheme === 'synthetic') {
     const graph = syntheticGraph(text.slice('synthetic:'.length));
@@ -67,7 +83,7 @@ export function requireKnownScheme(text: string): void {
 /** Returns the scheme that was probably meant; null if none is close. */
 function nearestScheme(typed: string): string | null {
   if (OTHER_PROTOCOLS.has(typed)) return null;
-  const schemes = Object.keys(DEFAULT_PORTS).map((name) => name.slice(0, -1));
+  const schemes = Object.keys(NETWORK);
   const sorted = (text: string): string => [...text].sort().join('');
   // Two letters that changed places are the most frequent mistake.
   const swapped = schemes.find((scheme) => sorted(scheme) === sorted(typed));
@@ -86,16 +102,14 @@ export function sourcePath(text: string): string {
 }
 
 /** Parses an address. Every playlist counts as live; a plain file behind HTTP is read once, like a local one. */
-function network(kind: 'rtsp' | 'http', text: string, options: SourceOptions): SourceInput {
+function network(kind: keyof typeof EXAMPLES, text: string, options: SourceOptions): SourceInput {
   // Redaction stops at white space, which would expose the rest of a password that contains it.
   const label = redact(text.replace(/\s/g, '%20'));
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || url.hostname === '') {
-    const example =
-      kind === 'rtsp' ? 'rtsp://user:password@camera:554/stream' : 'https://user:password@server/live.m3u8';
     throw new SightlineError(
       'CONFIG_INVALID',
-      `source "${label}": expected a URL such as ${example} (special characters of a password percent-encoded)`,
+      `source "${label}": expected a URL such as ${EXAMPLES[kind]} (special characters of a password percent-encoded)`,
     );
   }
   if (isRedacted(text))
@@ -103,8 +117,28 @@ function network(kind: 'rtsp' | 'http', text: string, options: SourceOptions): S
       'CONFIG_INVALID',
       `source "${label}": expected the address with its secrets, received one in which they are hidden (***)`,
     );
-  const isLive = kind === 'rtsp' || url.pathname.toLowerCase().endsWith('.m3u8') || options.realtime;
-  return { kind, url: text, label, isLive, probeAddress: networkTarget(text), options };
+  const problem = kind === 'srt' ? srtProblem(text, url) : null;
+  if (problem !== null) throw new SightlineError('CONFIG_INVALID', `source "${label}": ${problem}`);
+  const isLive = kind !== 'http' || url.pathname.toLowerCase().endsWith('.m3u8') || options.realtime;
+  // SRT is UDP, and an encoder that waits for an RTMP client may take the first connection only.
+  const probeAddress = kind === 'srt' || kind === 'rtmp' ? null : networkTarget(text);
+  return { kind, url: text, label, isLive, probeAddress, options };
+}
+
+/** What an SRT address may say. Others open ports of this machine, or make ffmpeg send to another address. */
+const SRT_OPTIONS: ReadonlySet<string> = new Set(['mode', 'streamid', 'passphrase', 'pbkeylen', 'latency']);
+
+/** Returns what is wrong with an SRT address; null if nothing is. */
+function srtProblem(text: string, { port }: URL): string | null {
+  if (port === '') return `expected a port, as in ${EXAMPLES.srt}`;
+  const [, query = ''] = /\?([\s\S]*)$/.exec(text) ?? [];
+  for (const option of query.split('&')) {
+    const [name, value] = option.split('=') as [string, string | undefined];
+    if (option !== '' && !SRT_OPTIONS.has(name))
+      return `expected options among ${[...SRT_OPTIONS].join(', ')}, received "${redact(`?${name}=`).slice(1, -1)}"`;
+    if (name === 'mode' && value !== 'caller') return 'expected mode=caller: this end connects, and listens to nobody';
+  }
+  return null;
 }
 
 /** Returns where a valid URL of a camera or server connects to. */

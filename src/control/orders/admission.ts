@@ -17,6 +17,9 @@ export type AdmissionRules = Pick<FleetConfig, 'roots' | 'schemes' | 'networks'>
 /** Resolves a host name to all its addresses. */
 export type HostLookup = (host: string) => Promise<readonly string[]>;
 
+/** Kinds of sources that lead to no network. */
+const WITHOUT_ADDRESS: ReadonlySet<string> = new Set(['device', 'synthetic', 'demo']);
+
 /**
  * Decides which files, folders and URLs a fleet may open, by the operator's rules. Checked when an order is submitted, and
  * again on the host that executes it, whose disks, links and name server may differ.
@@ -77,7 +80,7 @@ export class Admission {
         `sources of kind "${scheme}" are not allowed; allowed are ${schemes.join(', ') || 'none'} (fleet.schemes)`,
       );
     if (scheme === 'file') await this.file(sourcePath(text));
-    else if (scheme.startsWith('http') || scheme.startsWith('rtsp')) await this.#url(text);
+    else if (!WITHOUT_ADDRESS.has(scheme)) await this.#url(text);
   }
 
   async #url(text: string): Promise<void> {

@@ -315,5 +315,5 @@ export class LaneFrames {
 
 /** A connection to a camera begins in the middle of its pictures, also if it is read once (policy `file`). */
 function isCamera({ input }: LaneStream): boolean {
-  return input?.kind === 'video' && (input.source.kind === 'rtsp' || input.source.kind === 'device');
+  return input?.kind === 'video' && ['rtsp', 'rtmp', 'srt', 'device'].includes(input.source.kind);
 }

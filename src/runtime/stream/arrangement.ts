@@ -99,7 +99,11 @@ function readingOf(config: StreamConfig): object {
     case 'rtsp':
       return { ...all, ...camera, insecureTls: undefined };
     case 'rtsps':
+    case 'rtmps':
       return { ...all, ...camera, transport: undefined };
+    case 'rtmp':
+    case 'srt':
+      return { ...all, ...camera, transport: undefined, insecureTls: undefined };
     case 'http':
     case 'https':
       return { ...all, loop: undefined, realtime: isPaced(config), transport: undefined };

@@ -55,6 +55,15 @@ export class Dialler {
     });
   };
 
+  /** Resolves a host to an address within the rules. @throws SOURCE_FORBIDDEN, SOURCE_UNREACHABLE */
+  resolve(host: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.lookup(host, {}, (error, address) =>
+        error === null ? resolve(address as string) : reject(connectFailure(error, host)),
+      );
+    });
+  }
+
   /** Checks a host that is an address already, which sockets do not look up. @throws SOURCE_FORBIDDEN if it is outside of the networks. */
   checkHost(host: string): void {
     const refusal = isIP(host) === 0 ? null : this.#refusal(host, host);

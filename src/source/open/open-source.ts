@@ -1,16 +1,19 @@
 import { realpath } from 'node:fs/promises';
+import { isIPv6 } from 'node:net';
 import { FREE_ACCESS, type SourceAccess, type SourceInput } from '../../core/source.ts';
 import { isBelowRoot } from '../../disk/real-path.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { networkTarget } from '../parse-source.ts';
 import { Dialler } from './dialler.ts';
 import type { OpenedSource } from './opened-source.ts';
-import { RtspRelay } from './rtsp-relay.ts';
+import { SourceRelay } from './source-relay.ts';
 
 /**
  * Makes a source ready for one ffmpeg, so that all that it opens is bound by the rules of the source: redirects, playlists and
  * their entries, names that resolve to another address later, links that point elsewhere now.
  *
- * HTTP goes through a proxy of our own (`HttpProxy`), RTSP through a relay (`RtspRelay`) unless it is over UDP. Close it when the ffmpeg has ended.
+ * HTTP goes through a proxy of our own (`HttpProxy`), RTMP and RTSP through a relay (`SourceRelay`), unless RTSP is over UDP. Close it when the ffmpeg
+ * has ended.
  *
  * @throws SOURCE_FORBIDDEN, SOURCE_NOT_FOUND, CONFIG_INVALID
  */
@@ -22,6 +25,10 @@ export async function openSource(source: SourceInput): Promise<OpenedSource> {
       return await (await import('./http-proxy.ts')).HttpProxy.open(source, new Dialler(access));
     case 'rtsp':
       return await openRtsp(source, new Dialler(access));
+    case 'rtmp':
+      return await SourceRelay.open(source, new Dialler(access));
+    case 'srt':
+      return direct(await srtAddress(source, new Dialler(access)));
     case 'file':
       return direct(access.roots === null ? source : await rootedFile(source, access.roots));
     default:
@@ -75,7 +82,20 @@ async function openRtsp(source: SourceInput, dialler: Dialler): Promise<OpenedSo
       `${source.label}: a camera can send ffmpeg to any address over UDP, and networks are limited (fleet.networks): use transport tcp`,
     );
   }
-  return await RtspRelay.open(source, dialler);
+  return await SourceRelay.open(source, dialler);
+}
+
+/** Gives ffmpeg the address that was checked, whatever the name server answers next time. SRT has no redirects. */
+async function srtAddress(source: SourceInput, dialler: Dialler): Promise<SourceInput> {
+  const { host, port } = networkTarget(source.url);
+  try {
+    const address = await dialler.resolve(host);
+    const authority = `${isIPv6(address) ? `[${address}]` : address}:${port}`;
+    return { ...source, url: source.url.replace(/^srt:\/\/[^/?#]*/i, `srt://${authority}`) };
+  } catch (error) {
+    const { code, message } = SightlineError.from(error, 'SOURCE_UNREACHABLE');
+    throw new SightlineError(code, `${source.label}: ${message}`);
+  }
 }
 
 /** Gives ffmpeg the real path, since the links in a path may have changed after it was checked. */

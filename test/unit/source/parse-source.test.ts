@@ -98,14 +98,14 @@ describe('a source on this machine', () => {
   it.each([
     ['/nowhere/a.mp4', 'SOURCE_NOT_FOUND', '/nowhere/a.mp4: no such file'],
     [
-      'rtmp://u:secret@h/x',
+      'udp://u:secret@h/x',
       'CONFIG_INVALID',
-      'source "rtmp://***@h/x": "rtmp://" is not a kind of source; known are rtsp: rtsps: http: https: device: synthetic:',
+      'source "udp://***@h/x": "udp://" is not a kind of source; known are rtsp: rtsps: http: https: rtmp: rtmps: srt: device: synthetic:',
     ],
     [
       'rstp:a.mp4',
       'SOURCE_NOT_FOUND',
-      'rstp:a.mp4: no such file ("rstp:" is not a kind of source; known are rtsp: rtsps: http: https: device: synthetic:)',
+      'rstp:a.mp4: no such file ("rstp:" is not a kind of source; known are rtsp: rtsps: http: https: rtmp: rtmps: srt: device: synthetic:)',
     ],
     [folder, 'CONFIG_INVALID', `${folder}: is a folder; a stream reads one file (commands take folders and patterns)`],
     ['file:///a%zz.mp4', 'CONFIG_INVALID', 'source "file:///a%zz.mp4": expected a URL such as file:///videos/a.mp4'],
@@ -129,12 +129,33 @@ describe('a source on this machine', () => {
     });
   });
 
-  it.each(['ftp', 'srt', 'rtmp', 'udp', 's3', 'gopher'])(
-    '%s:// is a protocol of its own, so nothing is guessed',
-    (scheme) => {
-      expect(refusal(`${scheme}://h/x`).message).toContain('; known are rtsp: rtsps:');
-    },
-  );
+  it.each(['ftp', 'mms', 'udp', 's3', 'gopher'])('%s:// is a protocol of its own, so nothing is guessed', (scheme) => {
+    expect(refusal(`${scheme}://h/x`).message).toContain('; known are rtsp: rtsps:');
+  });
+
+  it('RTMP and SRT are live, and hide keys, stream ids and passphrases', () => {
+    expect(parseSource('rtmps://live.example/app/abcd-1234', OPTIONS)).toMatchObject({
+      ...{ kind: 'rtmp', isLive: true, label: 'rtmps://live.example/app/***' },
+      probeAddress: null,
+    });
+    expect(
+      parseSource('srt://[::1]:9000?mode=caller&streamid=#!::r=a,u=b&passphrase=hush&latency=200000', OPTIONS),
+    ).toMatchObject({ kind: 'srt', isLive: true, probeAddress: null, label: expect.not.stringMatching(/hush|u=b/) });
+  });
+
+  it.each([
+    ['srt://camera', 'expected a port, as in srt://server:9000'],
+    ['srt://:9000', 'expected a URL such as srt://server:9000'],
+    ['srt://0.0.0.0:9000?mode=listener', 'expected mode=caller: this end connects'],
+    ['srt://camera:9000?mode=rendezvous&streamid=a', 'expected mode=caller'],
+    [
+      'srt://camera:9000?localport=22',
+      'expected options among mode, streamid, passphrase, pbkeylen, latency, received "localport"',
+    ],
+    ['srt://camera:9000?streamid=a?adapter=10.0.0.1&localaddr=b', 'received "localaddr"'],
+  ])('%s is refused: SRT only calls', (text, message) => {
+    expect(refusal(text)).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining(message) });
+  });
 
   it('an empty generator is rejected with an example', () => {
     expect(refusal('synthetic:')).toMatchObject({

@@ -144,6 +144,14 @@ describe('the source of a stream', () => {
     );
   });
 
+  it.each(['rtmp://192.168.1.9/live/key', 'rtmps://both.lan/live/key', 'srt://192.168.1.9:9000?streamid=a'])(
+    'is bound by the networks whatever brings it: %s',
+    async (source) => {
+      const refused = admission({ schemes: ['rtmp', 'rtmps', 'srt'] }).source(source);
+      await expect(refused).rejects.toMatchObject(forbidden(/leads to 192\.168\.1\.9/));
+    },
+  );
+
   it('whose host has no address is SOURCE_UNREACHABLE', async () => {
     await expect(admission().source('rtsp://absent.lan/1')).rejects.toMatchObject({ code: 'SOURCE_UNREACHABLE' });
   });

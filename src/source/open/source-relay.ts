@@ -15,13 +15,13 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const MAX_CONNECTIONS = 8;
 
 /**
- * Passes on the connection of one ffmpeg to a camera. It connects within the rules of the source and speaks TLS, which ffmpeg
+ * Passes on the connection of one ffmpeg to a camera or server. It connects within the rules of the source and speaks TLS, which ffmpeg
  * then need not. A redirect leads ffmpeg back here, and its next connection to the new address, which is checked as well.
  *
- * Only messages before `PLAY` are changed, since ffmpeg follows no redirect later; from then on bytes pass as they are. All are read for the
+ * RTMP passes as it is. Of RTSP only messages before `PLAY` are changed, since ffmpeg follows no redirect later; from then on bytes pass as they are. All are read for the
  * times of frames (`RtspClock`).
  */
-export class RtspRelay implements OpenedSource {
+export class SourceRelay implements OpenedSource {
   readonly source: SourceInput;
   readonly #dialler: Dialler;
   readonly #failure: OpenFailure;
@@ -44,15 +44,16 @@ export class RtspRelay implements OpenedSource {
     this.source = {
       ...source,
       url: relayedUrl(source.url, this.#port),
+      ...(source.kind === 'rtmp' ? { tcUrl: tcUrlOf(source.url) } : {}),
       options: { ...source.options, rtspTransport: 'tcp' },
     };
     server.on('connection', (socket) => void this.#relay(this.#keep(socket), this.#url));
   }
 
-  static async open(source: SourceInput, dialler: Dialler): Promise<RtspRelay> {
+  static async open(source: SourceInput, dialler: Dialler): Promise<SourceRelay> {
     const server = createServer();
     await listenLocally(server);
-    return new RtspRelay(source, dialler, server);
+    return new SourceRelay(source, dialler, server);
   }
 
   get failure(): SightlineError | null {
@@ -81,7 +82,7 @@ export class RtspRelay implements OpenedSource {
     try {
       this.#connections += 1;
       if (this.#connections > MAX_CONNECTIONS) throw new Error('it redirects again and again');
-      const target = { host, port, isTls: /^rtsps:/i.test(url) };
+      const target = { host, port, isTls: /^rt[sm]ps:/i.test(url) };
       camera = this.#keep(await this.#dialler.connect(target, CONNECT_TIMEOUT_MS));
     } catch (error) {
       this.#failure.set(connectFailure(error as Error, `${host}:${port}`));
@@ -92,7 +93,12 @@ export class RtspRelay implements OpenedSource {
     ffmpeg.once('close', () => camera.destroy());
     camera.once('close', () => ffmpeg.destroySoon());
     if (ffmpeg.destroyed) camera.destroy();
-    else this.#passMessages(ffmpeg, camera, url);
+    else if (this.source.kind === 'rtmp') {
+      // ffmpeg has no limit of its own for RTMP.
+      camera.setTimeout(this.source.options.readTimeoutMs, () => camera.destroy());
+      camera.pipe(ffmpeg);
+      ffmpeg.pipe(camera);
+    } else this.#passMessages(ffmpeg, camera, url);
   }
 
   #passMessages(ffmpeg: Socket, camera: Socket, url: string): void {
@@ -133,8 +139,15 @@ export class RtspRelay implements OpenedSource {
 
 /** Returns the URL of the same stream at a port of this machine. The user and the path stay. */
 function relayedUrl(url: string, port: number): string {
-  const [, user = '', path = ''] = /^[^:]*:\/\/((?:[^/?#]*@)?)[^/?#]*([\s\S]*)$/.exec(url) ?? [];
-  return `rtsp://${user}127.0.0.1:${port}${path}`;
+  const [, scheme = '', user = '', path = ''] = /^(rt[sm]p)s?:\/\/((?:[^/?#]*@)?)[^/?#]*([\s\S]*)$/i.exec(url) ?? [];
+  return `${scheme.toLowerCase()}://${user}127.0.0.1:${port}${path}`;
+}
+
+/** Returns what an RTMP server is asked for, without the key: one server may serve several names. Applications are found as ffmpeg does. */
+function tcUrlOf(url: string): string {
+  const [, origin = '', path = ''] = /^([^:]*:\/\/)(?:[^/?#]*@)?([^?#]*)/.exec(url) ?? [];
+  const [host = '', ...parts] = path.split('/');
+  return `${origin}${host}/${parts.slice(0, Math.max(1, Math.min(2, parts.length - 1))).join('/')}`;
 }
 
 /**
