@@ -67,6 +67,10 @@ const COMMANDS: Readonly<Record<string, { readonly description: string; load(): 
     description: 'bulk jobs of the fleet: list, show, cancel, retry',
     load: async () => (await import('./jobs.ts')).addJobs,
   },
+  discover: {
+    description: 'find ONVIF cameras, and which of their streams to use',
+    load: async () => (await import('./discover.ts')).addDiscover,
+  },
   streams: {
     description: 'live streams of the fleet: list, add, move, remove; drain hosts',
     load: async () => (await import('./streams.ts')).addStreams,

@@ -57,6 +57,11 @@ const BENCH = {
   has: 'sections of the benchmark',
 };
 
+const DISCOVER = {
+  why: 'asks the networks of the machine',
+  test: 'test/integration/discover.test.ts',
+  has: "'--login-file', loginFile",
+};
 const RECORDED = {
   why: 'needs a folder of recordings',
   test: 'test/integration/recordings.test.ts',
@@ -230,6 +235,9 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
     test: 'test/e2e/access.test.ts',
     has: "'streams', 'add'",
   },
+  'sightline discover': DISCOVER,
+  'sightline discover --login-file login.txt': DISCOVER,
+  'sightline discover --login-file login.txt --yaml > cameras.yaml': DISCOVER,
   'sightline source test @gate-url.txt': { says: /h264, 320x180/ },
   'sightline run cameras.yaml': { isService: true, more: '--no-overlay --port 0', says: /live at http/ },
   'sightline validate cameras.yaml': { says: /cameras/ },

@@ -57,6 +57,7 @@ const REASONS: Readonly<Record<string, string>> = {
   bullmq: 'the job queue of a fleet',
   'cli-progress': 'progress bars',
   commander: 'commands and flags',
+  'fast-xml-parser': 'reads the replies of ONVIF cameras',
   'fastest-levenshtein': 'suggests the key, route or name that was meant',
   fastify: 'HTTP',
   'fluent-ffmpeg': 'builds the commands of ffmpeg',
