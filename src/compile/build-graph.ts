@@ -11,6 +11,7 @@ import { ExternalData } from './onnx/external-data.ts';
 import { importOnnx } from './onnx/import-onnx.ts';
 import { gateClasses } from './passes/gate-classes.ts';
 import { optimise } from './passes/optimise.ts';
+import { plainWeights } from './passes/plain-weights.ts';
 import { replaceFocus } from './passes/replace-focus.ts';
 import { resizeGrids } from './passes/resize-grids.ts';
 import { roundHalfOutputs, toHalf, widenHalf } from './passes/to-half.ts';
@@ -57,7 +58,7 @@ async function build(source: CompileSource, { engine, size, batch, precision, is
     input = { ...input, tensor: graph.inputs[0]!.name, layout: 'nchw' };
   } else {
     const named = keepNames(importOnnx(await readModel(modelPath), basename(modelPath), new ExternalData(modelPath)));
-    graph = roundHalfOutputs(named, widenHalf(named));
+    graph = plainWeights(roundHalfOutputs(named, widenHalf(named)));
     const hasFixedGrids = source.spec.family === 'gfl' && source.input.anySize !== true;
     const taken = hasFixedGrids ? source.input : input;
     checkPicture(graph, taken, source.input.anySize ?? source.spec.family === 'yolox');

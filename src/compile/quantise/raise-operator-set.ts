@@ -1,4 +1,6 @@
+import { intOf } from '../attributes.ts';
 import { type Graph, type GraphNode, i64Tensor, type Tensor } from '../graph.ts';
+import { GraphBuilder } from '../graph-builder.ts';
 import { unsupported } from '../refusals.ts';
 
 /** The first operator set in which weights may have a scale for each channel. */
@@ -20,7 +22,7 @@ const FLATTENING: ReadonlySet<string> = new Set(['Softmax', 'LogSoftmax', 'Hardm
 /**
  * Rewrites a graph of operator set 11 or 12 for 13, which quantised weights need. Newer graphs are returned as they are.
  *
- * Throws COMPILE_UNSUPPORTED for older graphs, and for a softmax over several axes.
+ * Throws COMPILE_UNSUPPORTED for older graphs.
  */
 export function raiseOperatorSet(graph: Graph): Graph {
   if (graph.opset >= NEEDED) return graph;
@@ -29,9 +31,9 @@ export function raiseOperatorSet(graph: Graph): Graph {
       `INT8 needs a network of operator set ${OLDEST} or newer, received ${graph.opset}; export it again with a newer one`,
     );
   const constants = new Map<string, Tensor>(graph.constants);
-  const nodes = graph.nodes.map((node): GraphNode => {
+  const nodes = graph.nodes.flatMap((node): GraphNode | GraphNode[] => {
     if (node.domain !== '') return node;
-    if (FLATTENING.has(node.op)) return lastAxisOnly(node);
+    if (FLATTENING.has(node.op)) return flattened(node);
     const list = LISTS[node.op];
     const attribute = list === undefined ? undefined : node.attributes.get(list);
     if (attribute?.kind !== 'ints') return node;
@@ -44,11 +46,15 @@ export function raiseOperatorSet(graph: Graph): Graph {
   return { ...graph, opset: NEEDED, nodes, constants };
 }
 
-function lastAxisOnly(node: GraphNode): GraphNode {
-  const axis = node.attributes.get('axis');
-  if (axis?.kind === 'int' && axis.value === -1) return node;
-  throw unsupported(
-    `${node.name}: ${node.op} over the axes from ${axis?.kind === 'int' ? axis.value : 1} on has another meaning in operator set ` +
-      `${NEEDED}, which INT8 needs; export the network again with operator set ${NEEDED} or newer`,
-  );
+/** What the older operator did itself: all axes from one on are one axis, and then themselves again. */
+function flattened(node: GraphNode): GraphNode | GraphNode[] {
+  const axis = intOf(node, 'axis', 1);
+  if (axis === -1) return node;
+  const [input, output] = [node.inputs[0]!, node.outputs[0]!];
+  const builder = new GraphBuilder(`${output}/`);
+  const shape = builder.node('Shape', 'shape', [input]);
+  const rows = builder.node('Flatten', 'rows', [input], { axis });
+  const scores = builder.node(node.op, 'scores', [rows], { axis: -1 });
+  const whole = { op: 'Reshape', name: node.name, domain: '', inputs: [scores, shape], outputs: [output] };
+  return [...builder.nodes, { ...whole, attributes: new Map() }];
 }

@@ -7,6 +7,7 @@ import { delayEnlargements } from '../../../src/compile/passes/delay-enlargement
 import { foldScalars } from '../../../src/compile/passes/fold-scalars.ts';
 import { keepBlocked } from '../../../src/compile/passes/keep-blocked.ts';
 import { cascadePools, splitRelus } from '../../../src/compile/passes/optimise.ts';
+import { plainWeights } from '../../../src/compile/passes/plain-weights.ts';
 import { replaceFocus } from '../../../src/compile/passes/replace-focus.ts';
 import { resizeGrids } from '../../../src/compile/passes/resize-grids.ts';
 import { convolution, network, noise, number, pictures, runGraph } from './networks.ts';
@@ -335,5 +336,57 @@ describe('renaming outputs', () => {
     expect(() => renameOutputs(graph, { predictions: 'output' }, 'free')).toThrow(
       'expected the network to have the output output; it has out',
     );
+  });
+});
+
+describe('weights that are stored as bytes', () => {
+  /** Levels of weights [4, 3, 1, 1] with scales of all, or of each output channel. */
+  function stored(builder: GraphBuilder, scales: readonly number[], type: 'u8' | 'i8'): string {
+    const levels = Uint8Array.from({ length: 12 }, (_, i) => i * 21);
+    const zero = { type, dims: scales.length === 1 ? [] : [4], bytes: Uint8Array.from(scales, (_, i) => 100 + i) };
+    const inputs = [
+      builder.constant('levels', { type, dims: [4, 3, 1, 1], bytes: levels }),
+      builder.constant('scales', f32Tensor(scales.length === 1 ? [] : [4], scales)),
+      builder.constant('zero', zero),
+    ];
+    return builder.node('DequantizeLinear', 'weights', inputs, scales.length === 1 ? {} : { axis: 0 });
+  }
+
+  it.each([
+    ['u8', [0.02]],
+    ['i8', [0.02]],
+    ['u8', [0.01, 0.02, 0.03, 0.04]],
+    ['i8', [0.01, 0.02, 0.03, 0.04]],
+  ] as const)('become numbers, and sums for each channel biases (%s, scales %j)', async (type, scales) => {
+    const graph = network(3, (builder) => {
+      const conv = builder.node('Conv', 'conv', ['images', stored(builder, scales, type)]);
+      const shape = builder.constant('shape', i64Tensor([4], [1, -1, 1, 1]));
+      const bias = builder.node('Reshape', 'bias', [builder.constant('sums', f32Tensor([4], noise(4))), shape]);
+      return builder.node('Add', 'add', [bias, conv]);
+    });
+    const plain = plainWeights(graph);
+    expect(ops(plain)).toEqual(['Conv', 'Identity']);
+    await expectSame(graph, plain, 3);
+  });
+
+  it('leaves a sum that is not one for each channel, and a bias that others read', async () => {
+    const graph = network(3, (builder) => {
+      const conv = builder.node('Conv', 'conv', ['images', stored(builder, [0.02], 'u8')]);
+      const row = builder.node('Add', 'row', [conv, builder.constant('sums', f32Tensor([12], noise(12)))]);
+      return builder.node('Mul', 'both', [conv, row]);
+    });
+    const plain = plainWeights(graph);
+    expect(ops(plain)).toEqual(['Conv', 'Add', 'Mul', 'Identity']);
+    await expectSame(graph, plain, 3);
+  });
+
+  it('leaves a network whose activations are quantised, which engines fuse', () => {
+    const graph = network(3, (builder) => {
+      const scale = number(builder, 'scale', 0.02);
+      const bytes = builder.node('QuantizeLinear', 'bytes', ['images', scale]);
+      const real = builder.node('DequantizeLinear', 'real', [bytes, scale]);
+      return builder.node('Conv', 'conv', [real, stored(builder, [0.02], 'u8')]);
+    });
+    expect(plainWeights(graph)).toBe(graph);
   });
 });
