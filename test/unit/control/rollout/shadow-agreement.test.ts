@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BOXES, compareFrame, type ScoreRule } from '../../../../src/control/rollout/shadow-agreement.ts';
 import type { Box, Detection } from '../../../../src/core/detection.ts';
+import { encodeCounts } from '../../../../src/geometry/rle.ts';
 
 const RULE: ScoreRule = { controlThreshold: 0.5, candidateThreshold: 0.5, scoreSlack: 0.1 };
 
@@ -39,6 +40,21 @@ describe('compareFrame', () => {
     // 100 x 100 against 100 x 50 inside of it: 5000 / 10000.
     expect(compare([one], [found([0, 0, 100, 50])])).toMatchObject({ missed: 0, extra: 0 });
     expect(compare([one], [found([0, 0, 100, 49])])).toMatchObject({ missed: 1, extra: 1 });
+  });
+
+  it('compares persons of two pose models by their keypoints, masks by their pixels', () => {
+    const pose = (shift: number): Detection => ({
+      ...one,
+      keypoints: Array.from({ length: 17 }, (_, i) => [10 + 5 * i + shift, 50, 0.9]).flat(),
+    });
+    expect(compare([pose(0)], [pose(1)])).toMatchObject({ missed: 0, extra: 0 });
+    // The same box, and every keypoint 40 pixels beside it.
+    expect(compare([pose(0)], [pose(40)])).toMatchObject({ missed: 1, extra: 1 });
+    // Runs of columns of 100 pixels: the left and the right half of the same box.
+    const half = (runs: string): Detection => ({ ...one, mask: { size: [100, 100], counts: runs } });
+    const [left, right] = [encodeCounts([0, 5000, 5000]), encodeCounts([5000, 5000])];
+    expect(compare([half(left)], [half(left)])).toMatchObject({ missed: 0, extra: 0 });
+    expect(compare([half(left)], [half(right)])).toMatchObject({ missed: 1, extra: 1 });
   });
 
   it('does not take one class for another', () => {
