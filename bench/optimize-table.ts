@@ -77,6 +77,7 @@ const FIXED = {
   decode: 'all',
   skipUnchanged: false,
   trackBetween: 1,
+  stages: '',
 } as const;
 const BASELINE: Configuration = {
   ...{ model: 'centernet', engine: 'onnx', precision: 'f32', inputSize: '512x512' },

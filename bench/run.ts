@@ -18,6 +18,7 @@ import { ownCost } from './own-cost.bench.ts';
 import { packets } from './packets.bench.ts';
 import { pageLoad } from './page-load.bench.ts';
 import { pageScroll } from './page-scroll.bench.ts';
+import { cascade } from './peers/cascade.bench.ts';
 import { peers } from './peers/peers.bench.ts';
 import { peersOpenvino } from './peers/peers-openvino.bench.ts';
 import { requests } from './requests.bench.ts';
@@ -54,6 +55,7 @@ const SECTIONS: readonly Section[] = [
   tiles,
   peers,
   peersOpenvino,
+  cascade,
   controlPlane,
   controlMemory,
   optimizeSearch,

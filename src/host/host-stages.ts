@@ -25,9 +25,6 @@ interface HostStagesOptions {
   readonly classes: readonly string[];
 }
 
-/** Widest full picture of a stream that second stages look at: more takes memory for each slot, and text is readable at it. */
-export const LOOKED_AT_WIDTH = 1920;
-
 /** The streams of a host, see `HostStreams`. */
 interface ChangedStreams {
   change(id: string, next: (current: StreamConfig) => Promise<StreamConfig>): Promise<unknown>;

@@ -5,6 +5,7 @@ import { monoNowMs } from '../core/clock.ts';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
+import { loadStages, lookedAt } from '../runtime/load-stages.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -20,7 +21,8 @@ import type { TrialResult, WindowFigures } from './trial-result.ts';
 
 /** What is measured. */
 export interface TrialSetup {
-  readonly pipeline: Pick<PipelineConfig, 'model' | 'batch' | 'preview' | 'lanes' | 'streams'>;
+  readonly pipeline: Pick<PipelineConfig, 'model' | 'batch' | 'preview' | 'lanes' | 'streams'> &
+    Partial<Pick<PipelineConfig, 'stages'>>;
   readonly environment: Environment;
   readonly ffmpeg?: FfmpegBinary;
   /** Default none. Closed with the runtime. */
@@ -70,11 +72,13 @@ export class OpenTrial {
   /** Null where there are none whose driver reports their use. */
   readonly gpus: GpuMeter | null;
   readonly #streams: readonly StreamConfig[];
+  readonly #stages: PipelineConfig['stages'];
   readonly #restated: NonNullable<TrialSetup['restated']>;
 
   private constructor(runtime: Runtime, setup: TrialSetup, gpus: GpuMeter | null) {
     this.runtime = runtime;
     this.#streams = setup.pipeline.streams;
+    this.#stages = setup.pipeline.stages ?? [];
     this.#restated = setup.restated ?? ((result) => result);
     this.gpus = gpus;
   }
@@ -88,7 +92,14 @@ export class OpenTrial {
     const { model, batch, preview, lanes } = setup.pipeline;
     const { environment, ffmpeg, sinks = new ResultSinks([]) } = setup;
     const options = { model, batch, preview, lanes, ffmpeg, sinks, environment, onNotice: note, signal };
-    return new OpenTrial(await openRuntime(options), setup, GpuMeter.find(environment.searchPath));
+    const runtime = await openRuntime(options);
+    try {
+      await loadStages(runtime, setup.pipeline.stages ?? [], options);
+    } catch (error) {
+      await runtime.stop();
+      throw error;
+    }
+    return new OpenTrial(runtime, setup, GpuMeter.find(environment.searchPath));
   }
 
   /**
@@ -98,9 +109,10 @@ export class OpenTrial {
    */
   async measure(scenario: Scenario, options: TrialOptions): Promise<TrialResult> {
     const { runtime } = this;
-    const configs = scenarioStreams(this.#streams, scenario);
+    const looked = scenarioStreams(this.#streams, scenario).map((stream) => lookedAt(stream, this.#stages));
+    const configs = looked.map(({ config }) => config);
     const inputs = await Promise.all(
-      configs.map((config) => resolveStreamInput(config, runtime.ffmpeg, null, runtime.spec)),
+      looked.map(({ config, need }) => resolveStreamInput(config, runtime.ffmpeg, need, runtime.spec)),
     );
     options.signal.throwIfAborted();
     const streams: RuntimeStream[] = [];

@@ -24,6 +24,8 @@ export interface Configuration {
   readonly skipUnchanged: boolean;
   /** Every n-th frame is inferred; 1 infers all. */
   readonly trackBetween: number;
+  /** How second stages look at objects, see `stagesValue`; empty without any. */
+  readonly stages: string;
 }
 
 /** Each key of a configuration is a lever. */

@@ -75,6 +75,7 @@ export function madeTable(seed: number, frozenNoise = 0.02): ConfigurationTable 
     decode: 'all',
     skipUnchanged: false,
     trackBetween: 1,
+    stages: '',
   } as const;
   return {
     ...{ machine: { cpu: 'made' }, secondsPerRun: 2, noiseRatio: 0.03, cores: CORES, picturePx: 960 * 540 },

@@ -15,6 +15,7 @@ export const BASELINE: Configuration = {
   decode: 'all',
   skipUnchanged: false,
   trackBetween: 1,
+  stages: '',
 };
 
 export const BEST: Configuration = {

@@ -1,5 +1,6 @@
 import { check } from '../../config/check.ts';
 import { previewConfig } from '../../config/gateway.ts';
+import type { StageConfig } from '../../config/stages.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import { trackConfig } from '../../config/track.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
@@ -7,6 +8,7 @@ import type { ModelSpec } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { RecordedFrame, RecordedResults } from '../../evaluate/recorded-results.ts';
 import { parseStream } from '../../pipeline/load-pipeline.ts';
+import { loadStages, lookedAt } from '../../runtime/load-stages.ts';
 import { loadConfigured } from '../../runtime/model/load-detector.ts';
 import { type OpenOptions, openRuntime } from '../../runtime/open-runtime.ts';
 import { ResultSinks } from '../../runtime/results/result-sinks.ts';
@@ -17,6 +19,8 @@ import { modelSpec } from '../../store/manifests.ts';
 
 /** A configuration to run; what it publishes is kept. */
 export interface CollectOptions extends Omit<OpenOptions, 'sinks' | 'preview'> {
+  /** Second stages, on clips; default none. */
+  readonly stages?: readonly StageConfig[];
   /** Ends the run early, with an error. */
   readonly stop?: AbortSignal;
   /** Called before the first frame. What it throws ends the run. */
@@ -103,13 +107,17 @@ export async function collectOnVideo(
   // Tracks begin where they do for users, though weaker boxes are recorded.
   const own = typeof stream.track === 'object' ? stream.track : trackConfig.parse({});
   const track = { ...own, newScore: own.newScore ?? Math.max(scoreThreshold, own.highScore ?? own.lowScore) };
-  const config: StreamConfig = { ...stream, policy: 'file', loop: false, realtime: false, track };
+  const { config, need } = lookedAt<StreamConfig>(
+    { ...stream, policy: 'file', loop: false, realtime: false, track },
+    options.stages,
+  );
   delete config.scoreThreshold;
   return withRuntime({ ...options, model }, async (runtime) => {
+    await loadStages(runtime, options.stages ?? [], options);
     const collected: CollectedResults[] = [];
     for (const source of clips) {
       const clip = { ...config, source };
-      const input = await resolveStreamInput(clip, runtime.ffmpeg, null, runtime.spec);
+      const input = await resolveStreamInput(clip, runtime.ffmpeg, need, runtime.spec);
       let running: RuntimeStream | null = null;
       const start = (): RuntimeStream => {
         // Weaker boxes are recorded, but work is skipped by the threshold that users see.

@@ -1,3 +1,4 @@
+import type { AttributeAgreement } from '../../evaluate/attribute-agreement.ts';
 import type { BoxDrift } from '../../evaluate/box-drift.ts';
 import type { DecidingFigure } from '../../evaluate/coco-rules.ts';
 import type { LossEstimate } from '../../evaluate/loss-bootstrap.ts';
@@ -6,6 +7,7 @@ import type { PublishedLoss } from '../../evaluate/published-loss.ts';
 import type { TagLoss } from '../../evaluate/tag-loss.ts';
 import type { TrackAgreement } from '../../evaluate/track-agreement.ts';
 import type { CountComparison } from './compare-counts.ts';
+import type { EventComparison } from './compare-events.ts';
 import type { Verdict } from './loss-verdict.ts';
 
 /** The figure on a video. */
@@ -21,6 +23,10 @@ export interface VideoFindings {
   /** Boxes that the candidate reports for each one of the reference, of objects that both see; see `VideoAgreement`. */
   readonly published: LossEstimate;
   readonly counts: readonly CountComparison[];
+  /** Of objects, by attribute; absent if nothing gives any. */
+  readonly attributes?: readonly AttributeAgreement[];
+  /** Of the stream's rules; absent where they are not compared. */
+  readonly events?: EventComparison;
 }
 
 /** The verdict of the gate. Whatever is not `passed` must not be used. Loss, interval and figures are those of `measure`. */

@@ -1,3 +1,5 @@
+import type { StreamConfig } from '../../config/stream.ts';
+import { type AttributeAgreement, compareAttributes } from '../../evaluate/attribute-agreement.ts';
 import { measureDrift } from '../../evaluate/box-drift.ts';
 import { type FrameMatches, matchFrames, NOT_ASKED } from '../../evaluate/frame-matches.ts';
 import type { BootstrapOptions, LossEstimate } from '../../evaluate/loss-bootstrap.ts';
@@ -5,6 +7,7 @@ import type { RecordedResults } from '../../evaluate/recorded-results.ts';
 import { compareTracks } from '../../evaluate/track-agreement.ts';
 import { compareOnVideo } from '../../evaluate/video-agreement.ts';
 import { type CountComparison, type Counters, compareCounts } from './compare-counts.ts';
+import { compareEvents } from './compare-events.ts';
 import { AGREEMENT, CLASSES_SHOWN, type GateVerdict, type VideoFindings } from './gate-verdict.ts';
 import {
   classWarnings,
@@ -36,6 +39,8 @@ export interface VideoTolerances {
 export interface VideoGround {
   /** Lines and zones of the stream; default none. */
   readonly counters?: Counters;
+  /** The stream whose rules raise events, and whose objects have attributes; default: none are compared. */
+  readonly watched?: StreamConfig;
   /**
    * Whether the video is the only judge of the candidate; default true. If labels judge it too, a short clip, or one without objects,
    * does not make the verdict inconclusive, unless objects are counted in it.
@@ -79,7 +84,7 @@ const TRACKS_FOR_ONE = 5;
 export async function judgeVideo(
   reference: RecordedResults,
   candidate: RecordedResults,
-  { counters = { lines: [], zones: [] }, demands = EVERYTHING, isOnlyEvidence = true }: VideoGround,
+  { counters = { lines: [], zones: [] }, watched, demands = EVERYTHING, isOnlyEvidence = true }: VideoGround,
   options: BootstrapOptions & { readonly maxLoss: number; readonly level: number } & Partial<VideoTolerances>,
 ): Promise<GateVerdict> {
   const { maxLoss: allowed, seed, resamples, level } = options;
@@ -95,6 +100,7 @@ export async function judgeVideo(
     drift: measureDrift(frames),
     published,
     counts: compareCounts(reference, candidate, counters, countTolerance),
+    ...(watched === undefined ? {} : watchedFindings(frames, reference, candidate, watched)),
   };
   const shifts = [published, mirrored(published)].map((estimate) => ({ estimate, factor: PUBLISHED_FACTOR }));
   const evidence = { units: blocks, fewestUnits: FEWEST_BLOCKS, level };
@@ -110,7 +116,7 @@ export async function judgeVideo(
   const f1 = `F1 ${figure(overall.candidate)} against the reference at IoU 0.5`;
   const text = demands.agreement
     ? `${f1}, a loss of ${figure(overall.loss)} (${intervalText(overall.interval, level)}) where ${figure(allowed)} is allowed; ${publishedText(published, allowed, level)}`
-    : `${f1}, which is not judged`;
+    : `${[...(video.attributes ?? []).map(attributeText), `${f1}, which is not judged`].join('; ')}`;
   const objections = [
     ...objectionsTo(video, tolerances, demands),
     ...(demands.agreement ? shiftsOf(published, allowed) : []),
@@ -130,10 +136,27 @@ export async function judgeVideo(
   if (isOnlyEvidence && !frames.some(hasObject))
     return decided('inconclusive', 'the reference finds no object in the video, so nothing can be judged');
   if (demands.agreement) return { ...facts, ...said };
+  const described = (video.attributes ?? []).reduce((sum, { objects }) => sum + objects, 0);
+  if (watched !== undefined && described < TRACKS_FOR_ONE)
+    return decided('inconclusive', `${text}; ${described} objects with attributes are too few to decide`);
   const isCounted = counters.lines.length + counters.zones.length > 0;
   if (blocks >= FEWEST_BLOCKS || !(isOnlyEvidence || isCounted)) return decided('passed', text);
   const seconds = (FEWEST_BLOCKS * blockMs) / 1000;
   return decided('inconclusive', `${text}; less than ${seconds} s of video is too short to decide`);
+}
+
+function watchedFindings(
+  frames: readonly FrameMatches[],
+  reference: RecordedResults,
+  candidate: RecordedResults,
+  watched: StreamConfig,
+): Pick<VideoFindings, 'attributes' | 'events'> {
+  const events = compareEvents(reference, candidate, watched);
+  return { attributes: compareAttributes(frames), ...(events === null ? {} : { events }) };
+}
+
+function attributeText({ attribute, objects, agreeing, interval: [low, high] }: AttributeAgreement): string {
+  return `${attribute} agrees for ${agreeing} of ${objects} objects (95 % interval ${percent(low)} to ${percent(high)})`;
 }
 
 /** Of two different detectors it is not known whose boxes are right, so a class counts as found if it is reported at all. */
@@ -180,6 +203,14 @@ function objectionsTo(
     for (const [what, share] of Object.entries(drift))
       if (Math.abs(share) > driftTolerance)
         objections.push(`boxes differ in ${what} by ${figure(share)} of their size`);
+  const beyond = (changed: number, all: number): boolean =>
+    changed > Math.max(all >= TRACKS_FOR_ONE ? 1 : 0, trackTolerance * all);
+  for (const found of video.attributes ?? [])
+    if (beyond(found.objects - found.agreeing, found.objects)) objections.push(attributeText(found));
+  const { events = { kept: 0, lost: 0, gained: 0 } } = video;
+  const wanted = events.kept + events.lost;
+  if (beyond(events.lost, wanted) || beyond(events.gained, wanted))
+    objections.push(`of ${wanted} events it loses ${events.lost}, and it raises ${events.gained} others`);
   if (!demands.counts) return objections;
   return [...objections, ...counts.filter(({ difference, allowed }) => difference > allowed).map(countText)];
 }

@@ -38,6 +38,8 @@ export interface LeverOptions {
   readonly formats: readonly EngineFormat[];
   readonly cores: number;
   readonly models: readonly CandidateModel[];
+  /** Models that give the attributes of a second stage, by its name; absent: only its own. */
+  readonly stageModels?: ReadonlyMap<string, readonly string[]>;
   /** Width / height of the streams' pictures; null if unknown or mixed. */
   readonly streamAspect: number | null;
   readonly streams: number;

@@ -4,6 +4,7 @@ import { kindOf } from '../../infer/engine-kinds.ts';
 import type { PipelineConfig } from '../../pipeline/pipeline.ts';
 import type { Configuration, LeverId } from '../result.ts';
 import type { InferPart, LeverOptions } from './lever-options.ts';
+import { FILE_SETTINGS, otherStages, stageSettings, stagesValue } from './stages-lever.ts';
 
 /** Values that a pipeline leaves to the machine, as the machine chose them. */
 export type ConfigurationDefaults = Pick<
@@ -36,10 +37,12 @@ export interface Lever<L extends LeverId = LeverId> {
   readonly affectsDetections: boolean;
   /** Of a lever that leaves some frames without an inference of their own: the value that leaves none. */
   readonly skipsNone?: Configuration[L];
+  /** Whether it changes what is known of tracks, and nothing that is found in one picture. */
+  readonly isOfTracks?: boolean;
   /** Whether it has a second value here; default yes. */
   isOffered?(options: LeverOptions): boolean;
   /** All values to try; absent for what determines the time of an inference: those come from the models and formats there are. */
-  values?(options: LeverOptions): readonly Configuration[L][];
+  values?(options: LeverOptions, at: Configuration): readonly Configuration[L][];
   /** @param stream - the first one, or the defaults. */
   read(pipeline: PipelineConfig, stream: StreamPart, defaults: ConfigurationDefaults): Configuration[L];
   /** What to write into the pipeline. */
@@ -53,9 +56,6 @@ const CPU_BATCHES = [1, 4, 8];
 const GPU_BATCHES = [1, 2, 4, 8, 16, 32];
 const DELAYS_MS = [0, 5, 20];
 const TRACK_BETWEEN = [1, 2, 3, 5];
-
-/** Settings of a model file that do not apply to another file. */
-const FILE_SETTINGS = ['family', 'labels', 'colours', 'range', 'resize'] as const;
 
 const hasCores = ({ cores }: LeverOptions): boolean => cores > 1;
 
@@ -228,6 +228,18 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
     writeStream: ({ skip }, to) =>
       skip === undefined && to.trackBetween === 1 ? {} : { skip: { trackBetween: to.trackBetween } },
   },
+  stages: {
+    name: 'second stages',
+    does: 'Looks at objects at another pace, or with another model for the same attributes.',
+    risk: 'medium',
+    riskReason: 'An attribute that changes while its object is seen is noticed late.',
+    affectsDetections: true,
+    isOfTracks: true,
+    isOffered: ({ mayJudgeVideo, baseline }) => mayJudgeVideo && baseline.stages !== '',
+    values: ({ stageModels }, { stages }) => otherStages(stages, stageModels),
+    read: ({ stages }) => stagesValue(stages),
+    write: ({ stages }, to) => stageSettings(stages, to.stages),
+  },
 };
 
 export const LEVER_IDS = Object.keys(LEVERS) as readonly LeverId[];
@@ -273,7 +285,7 @@ export function qualityKey(configuration: Configuration): string {
 
 /** Text that is equal for configurations that find the same in one picture. */
 export function pictureKey(configuration: Configuration): string {
-  return keyOf(configuration, ({ affectsDetections, skipsNone }) => affectsDetections && skipsNone === undefined);
+  return keyOf(configuration, (lever) => lever.affectsDetections && lever.skipsNone === undefined && !lever.isOfTracks);
 }
 
 /** Text that is equal for equal parts. */

@@ -38,7 +38,8 @@ export function openSpace(options: LeverOptions): SearchSpace {
     isPossible,
     valuesOf: <L extends LeverId>(lever: L, at: Configuration): readonly Configuration[L][] => {
       if (!may.has(lever)) return [];
-      const values = LEVERS[lever].values?.(options) ?? new Set(parts.map((part) => part[lever as keyof InferPart]));
+      const values =
+        LEVERS[lever].values?.(options, at) ?? new Set(parts.map((part) => part[lever as keyof InferPart]));
       return ([...values] as Configuration[L][]).filter((value) => {
         const next = withLever({ models }, at, lever, value);
         return value !== at[lever] && next[lever] === value && isPossible(next);

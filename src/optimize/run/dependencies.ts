@@ -28,11 +28,11 @@ export interface RunGround {
  */
 export async function dependenciesOf(ground: RunGround): Promise<(kind: MeasurementKind) => Dependencies> {
   const { pipeline, machine, labels, holdOut, seed } = ground;
-  const { model, batch, preview, lanes, streams } = pipeline;
+  const { model, batch, preview, lanes, streams, stages } = pipeline;
   const { versions, ...hardware } = machine;
   const all = {
     recording: configHash(await Promise.all(ground.recordings.map((path) => fingerprintOfFile(path)))),
-    pipeline: configHash({ model, batch, preview, lanes, streams: streams.map(withoutPlace) }),
+    pipeline: configHash({ model, batch, preview, lanes, streams: streams.map(withoutPlace), stages }),
     machine: configHash(hardware),
     versions: configHash(versions),
   };

@@ -17,6 +17,7 @@ import { judgeTargets, type Target } from '../../measure/targets.ts';
 import { OpenTrial, type TrialOptions, type TrialSetup } from '../../measure/trial.ts';
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import type { PipelineConfig } from '../../pipeline/pipeline.ts';
+import { candidates } from '../../runtime/model/choose-engine.ts';
 import { prepareEngine } from '../../runtime/model/engine-request.ts';
 import { apply } from '../levers/apply-configuration.ts';
 import type { InferPart } from '../levers/lever-options.ts';
@@ -87,6 +88,20 @@ export class PipelineEvaluator implements Evaluator {
     const configuration = { ...this.#options.baseline, ...part };
     const { result } = await this.#measure('engine', configuration, 'engine alone', () => this.#probe(part));
     return result as unknown as InferTimes;
+  }
+
+  /** CPU milliseconds of one crop on one thread, by name of the second stage. */
+  async cropTimes(): Promise<ReadonlyMap<string, number>> {
+    const { pipeline, environment, note: onNotice, pictures } = this.#options;
+    const times = new Map<string, number>();
+    for (const { name, model } of pipeline.stages) {
+      const options = { model, batch: pipeline.batch, environment, onNotice };
+      const { engines } = await candidates(options);
+      const request = await prepareEngine(options, engines[0]!);
+      const run = await engineAlone(request, await pictures.fittedTo(request.model.spec), { seconds: PROBE_SECONDS });
+      times.set(name, run.cpuMsPerFrame);
+    }
+    return times;
   }
 
   async trial(configuration: Configuration): Promise<Trial> {

@@ -59,6 +59,8 @@ interface Gates {
   video: GateVerdict | null;
   /** Skipped work against the same configuration that infers every frame; null where it skips as the baseline does. */
   skips: GateVerdict | null;
+  /** Attributes of objects and events, all of it against the baseline; absent without second stages. */
+  stages?: GateVerdict;
 }
 
 type PartName = keyof Evidence;
@@ -114,6 +116,11 @@ export class QualityBench {
     const ground = [...pictures, `${blocks.length} blocks of video`].join(' and ');
     const { maxLoss, acceptsCounts } = this.#options;
     return `${where}: ${ground}, at most ${maxLoss} lost${acceptsCounts ? ', counts accepted' : ''}`;
+  }
+
+  /** What the baseline finds in the search part of the recording. */
+  get baselineResults(): Promise<CollectedResults> {
+    return this.#video('search', this.#options.baseline);
   }
 
   /** Labelled pictures of the held-out part; infinite without labels, where agreement on video decides. */
@@ -212,6 +219,10 @@ export class QualityBench {
       const demands = { agreement: true, tracks: true, counts: !acceptsCounts };
       gates.skips = await this.#onBlocks(part, [still, configuration], demands, level);
     }
+    if (baseline.stages !== '' && qualityKey(configuration) !== qualityKey(baseline)) {
+      const demands = { agreement: false, tracks: false, counts: false };
+      gates.stages = await this.#onBlocks(part, [baseline, configuration], demands, level, stream);
+    }
     const ap = gates.labels?.candidate ?? (labels === null ? null : await this.#baselineAp(part));
     return { ...together(gates, allowed), ...gates, ap, chance: 1 };
   }
@@ -258,9 +269,13 @@ export class QualityBench {
     [reference, candidate]: readonly [Configuration, Configuration],
     demands: VideoDemands,
     level: number | undefined,
+    watched?: StreamConfig,
   ): Promise<GateVerdict> {
     const isOnlyEvidence = this.#part(part).labels === null || demands.agreement;
-    const ground: Ground = { kind: 'video', counters: this.#options.stream, demands, isOnlyEvidence };
+    const ground: Ground = {
+      ...{ kind: 'video', counters: this.#options.stream, demands, isOnlyEvidence },
+      ...(watched === undefined ? {} : { watched }),
+    };
     const [every, found] = [await this.#video(part, reference), await this.#video(part, candidate)];
     return this.#compare(
       ground,
@@ -300,7 +315,7 @@ export class QualityBench {
   }
 
   /** The chance to pass on the held-out part; evidence that says nothing counts as an open question. */
-  #chanceOf({ labels, video, skips }: Judgement, level: number, isOwn: boolean): number {
+  #chanceOf({ labels, video, skips, ...rest }: Judgement, level: number, isOwn: boolean): number {
     const { maxLoss: allowed } = this.#options;
     const heldOutBlocks = this.#parts.heldOut.blocks.length / Math.max(1, this.#part('search').blocks.length);
     const pictures = this.#parts.heldOut.labels?.paths.length ?? 0;
@@ -309,13 +324,16 @@ export class QualityBench {
       ...{ loss: gate.loss, standardError: gate.standardError },
       ...{ units: gate.evidence, heldOutUnits: gate.evidence * growth },
     });
-    const isOpen = gatesOf({ labels, video, skips }).some((gate) => gate.evidence === 0 || Number.isNaN(gate.loss));
+    const isOpen = gatesOf({ labels, video, skips, ...rest }).some(
+      (gate) => gate.evidence === 0 || Number.isNaN(gate.loss),
+    );
     if (isOpen) return UNKNOWN_CHANCE;
     const estimates: SearchEstimate[] = [];
     const ownOr = (found: SearchEstimate): SearchEstimate => (isOwn ? withPrior(found, OWN_FORMAT_LOSS) : found);
     if (labels !== null) estimates.push(ownOr(estimate(labels, pictures / searched)));
     else if (video?.isLossJudged) estimates.push(ownOr(estimate(video, heldOutBlocks)));
     if (skips !== null) estimates.push(estimate(skips, heldOutBlocks));
+    if (rest.stages?.verdict === 'inconclusive') return UNKNOWN_CHANCE;
     return passChance(estimates, allowed, level);
   }
 
@@ -354,9 +372,9 @@ export class QualityBench {
     });
   }
 
-  #collect({ model, batch, lanes }: PipelineConfig): CollectOptions {
+  #collect({ model, batch, lanes, stages }: PipelineConfig): CollectOptions {
     const { environment, ffmpeg, signal: stop, note } = this.#options;
-    return { model, batch, lanes, environment, ffmpeg, stop, onNotice: note };
+    return { model, batch, lanes, stages, environment, ffmpeg, stop, onNotice: note };
   }
 }
 
@@ -382,8 +400,8 @@ function together(
   return { verdict: allOf([verdict, ofSum]), loss, upperBound, allowed, reason: reasons.join('; ') };
 }
 
-function gatesOf({ labels, video, skips }: Readonly<Gates>): GateVerdict[] {
-  return [labels, video, skips].filter((gate) => gate !== null);
+function gatesOf({ labels, video, skips, stages }: Readonly<Gates>): GateVerdict[] {
+  return [labels, video, skips, stages ?? null].filter((gate) => gate !== null);
 }
 
 function needsLabels(allowed: number, { model }: Configuration, baseline: Configuration): Judgement {

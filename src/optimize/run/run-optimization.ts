@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Environment } from '../../config/environment.ts';
+import type { StreamConfig } from '../../config/stream.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
 import { writeWholeFile } from '../../disk/replace-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
@@ -13,7 +14,7 @@ import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import { parseStream } from '../../pipeline/load-pipeline.ts';
 import type { CountComparison } from '../gate/compare-counts.ts';
 import type { GateVerdict } from '../gate/gate-verdict.ts';
-import { applyToText, configurationOf } from '../levers/apply-configuration.ts';
+import { apply, applyToText, configurationOf } from '../levers/apply-configuration.ts';
 import { configurationKey, isSkipLever, LEVER_IDS, LEVERS } from '../levers/levers.ts';
 import { openSpace, type SearchSpace } from '../levers/search-space.ts';
 import type { HostPrice, ReportCapacity } from '../report/report-input.ts';
@@ -26,7 +27,8 @@ import { planSearch, type SearchPlan } from '../search/plan-search.ts';
 import { EXPECTED_SECONDS, MOST_FINALISTS, type SearchResult, search } from '../search/search.ts';
 import { searchSeconds } from '../search/time-budget.ts';
 import { CAPACITY_FPS, capacitiesOf, pacedTiming, pacedVerdicts } from './cameras.ts';
-import { candidateModels } from './candidate-models.ts';
+import { type CandidateOptions, candidateModels } from './candidate-models.ts';
+import { cropMsPerFrame } from './crop-costs.ts';
 import { type Decodable, decodableOf } from './decodable.ts';
 import { dependenciesOf, leftAsideText } from './dependencies.ts';
 import { type Labels, splitEvidence } from './evidence.ts';
@@ -224,6 +226,7 @@ async function searchAndReport(
   try {
     const { fps: baselineFps } = (await evaluator.offline(baseline, 'short')).result as TrialResult;
     const space = start.spaceWithout(await undecidable(quality, request, baselineFps));
+    const crops = await cropCosts(evaluator, quality, subject, stream);
     const hasTimeForCapacity = request.budgetSeconds >= LEAST_BUDGET_FOR_CAPACITY;
     const runSeconds = hasLongRuns ? longSeconds * 1.25 + OPEN_SECONDS : OPEN_SECONDS;
     const pacingOf = (decode: Configuration['decode']): ReturnType<typeof pacedTiming> =>
@@ -233,7 +236,7 @@ async function searchAndReport(
     const spent = (performance.now() - startedMs) / 1000;
     const budgetSeconds = searchSeconds(request.budgetSeconds, spent, reserved);
     const found = await search({
-      ...{ baseline, space, machine: shape, evaluator, budgetSeconds, seed, signal },
+      ...{ baseline, space, machine: { ...shape, ...crops }, evaluator, budgetSeconds, seed, signal },
       heldOutPictures: quality.heldOutPictures,
       expectedSeconds: { ...EXPECTED_SECONDS, compare: isBrief ? COMPARE_SECONDS.brief : COMPARE_SECONDS.full },
       onStep: request.onStep,
@@ -301,6 +304,48 @@ async function searchAndReport(
   }
 }
 
+/** What crops of second stages cost, for the cost model; nothing without any. */
+async function cropCosts(
+  evaluator: PipelineEvaluator,
+  quality: QualityBench,
+  { pipeline }: Subject,
+  stream: StreamConfig,
+): Promise<Pick<MachineShape, 'cropMs'>> {
+  if (pipeline.stages.length === 0) return {};
+  const [times, results] = [await evaluator.cropTimes(), await quality.baselineResults];
+  const known = new Map<string, number>();
+  return {
+    cropMs: (configuration) => {
+      const { stages, trackBetween } = configuration;
+      const key = `${stages} ${trackBetween}`;
+      const ms =
+        known.get(key) ?? cropMsPerFrame(results, apply(pipeline, configuration).stages, stream, trackBetween, times);
+      known.set(key, ms);
+      return ms;
+    },
+  };
+}
+
+/** Models on this machine that give the attributes of a second stage, by its name. */
+async function stageModelsOf(
+  { pipeline }: Subject,
+  options: Omit<CandidateOptions, 'own'>,
+): Promise<Map<string, string[]>> {
+  const found = new Map<string, string[]>();
+  for (const { name, model } of pipeline.stages) {
+    const others = await candidateModels({ ...options, own: model.name }).catch((error: unknown) => {
+      if (!(error instanceof SightlineError)) throw error;
+      options.note(`no other models are tried for stage ${name}: ${error.message}`);
+      return [];
+    });
+    found.set(
+      name,
+      others.map((other) => other.name).filter((other) => other !== model.name),
+    );
+  }
+  return found;
+}
+
 /** Reports what the evidence cannot decide, and returns the levers that are not tried because of it. */
 async function undecidable(
   quality: QualityBench,
@@ -343,8 +388,12 @@ async function prepare(request: OptimizeRequest): Promise<Start> {
       ...{ baseline, formats, cores, models, streams, isOnGpu, decodes },
       streamAspect: picture.width / picture.height,
       hwaccels: isOnGpu ? ['cuda'] : [],
-      needsFullPictures: pipeline.preview.picture === 'source' || pipeline.sinks.some(({ type }) => type === 'video'),
+      needsFullPictures:
+        pipeline.stages.length > 0 ||
+        pipeline.preview.picture === 'source' ||
+        pipeline.sinks.some(({ type }) => type === 'video'),
       mayJudgeVideo: true,
+      stageModels: await stageModelsOf(subject, { environment, folder: request.candidates, int8Engines: [], note }),
     };
     const spaceWithout: Start['spaceWithout'] = (excluded) =>
       openSpace({ ...options, levers: levers.filter((lever) => !excluded(lever)) });

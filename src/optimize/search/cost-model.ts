@@ -13,6 +13,8 @@ export interface MachineShape {
   readonly decodedRatio: Readonly<Record<Configuration['decode'], number>>;
   /** Whether inference runs on a device of its own, so that it takes no CPU. */
   readonly isOnGpu: boolean;
+  /** CPU milliseconds of the crops of a frame that second stages look at; absent: there are none. */
+  readonly cropMs?: (configuration: Configuration) => number;
 }
 
 /** CPU milliseconds in each stage for one frame, whether it is decoded or the last result holds for it. */
@@ -21,6 +23,8 @@ export interface StageCosts {
   readonly preprocess: number;
   readonly infer: number;
   readonly main: number;
+  /** Of second stages. */
+  readonly crops: number;
 }
 
 /** What the cost of decoding depends on. */
@@ -44,7 +48,7 @@ const UNCHANGED_RATIO = 0.3;
 /**
  * Predicts the throughput of an offline pipeline from its parts:
  *
- *     fps = min(cores / (decode + preprocess + infer + main), threads / infer, decoders / decode, 1 / main)
+ *     fps = min(cores / (decode + preprocess + infer + main + crops), threads / infer, decoders / decode, 1 / main, 1 / crops)
  *
  * with CPU seconds of one frame. Costs are learned from every run; a prediction for a configuration is the measured rate
  * of a similar one times the ratio of the formula.
@@ -83,17 +87,18 @@ export class CostModel {
       preprocess: decoded * this.#preprocessMs(configuration, isOptimistic),
       infer: decoded * this.#inferMs(configuration, isOptimistic),
       main: decoded * (this.#mainMs ?? MAIN_MS),
+      crops: decoded * (this.#machine.cropMs?.(configuration) ?? 0),
     };
   }
 
   /** Frames per second by the formula; a ceiling if optimistic. */
   fps(configuration: Configuration, isOptimistic = false): number {
     const { cores, streams, isOnGpu } = this.#machine;
-    const { decode, preprocess, infer, main } = this.costs(configuration, isOptimistic);
+    const { decode, preprocess, infer, main, crops } = this.costs(configuration, isOptimistic);
     const { inferenceThreads, decodeThreads } = configuration;
     const decoders = streams * (1 + DECODER_GAIN * (Math.max(1, decodeThreads) - 1));
-    const cpu = decode + preprocess + main + (isOnGpu ? 0 : infer);
-    return 1000 * Math.min(cores / cpu, inferenceThreads / infer, decoders / decode, 1 / main);
+    const cpu = decode + preprocess + main + crops + (isOnGpu ? 0 : infer);
+    return 1000 * Math.min(cores / cpu, inferenceThreads / infer, decoders / decode, 1 / main, 1 / crops);
   }
 
   /** Ratio of frames per second after a change to those before. */

@@ -195,7 +195,7 @@ describe('a setting of a stream', () => {
     const to: Configuration = {
       ...{ model: 'yolox-nano', engine: 'onnx', precision: 'f32', inputSize: '416x416', inferenceThreads: 1, lanes: 1 },
       ...{ decodeThreads: 2, maxBatch: 1, maxDelayMs: 1, resizeBy: 'sharp', hwaccel: 'cuda', skipUnchanged: true },
-      ...{ decode: 'key', trackBetween: 3 },
+      ...{ decode: 'key', trackBetween: 3, stages: '' },
     };
     const written = Object.values(LEVERS).flatMap((lever) => Object.keys(lever.writeStream?.(plain, to) ?? {}));
     const rolled = keysMarked(streamConfig, 'rollout', 'changes');

@@ -22,7 +22,7 @@ sinks:
 const WANTED: Configuration = {
   ...{ model: 'yolox-nano', engine: 'openvino', precision: 'bf16', inputSize: '480x256' },
   ...{ inferenceThreads: 2, lanes: 3, decodeThreads: 2, maxBatch: 4, maxDelayMs: 7, resizeBy: 'ffmpeg' },
-  ...{ hwaccel: 'vaapi', decode: 'reference', skipUnchanged: false, trackBetween: 1 },
+  ...{ hwaccel: 'vaapi', decode: 'reference', skipUnchanged: false, trackBetween: 1, stages: '' },
 };
 const DEFAULTS: ConfigurationDefaults = {
   ...{ engine: 'onnx', precision: 'f32', inputSize: '512x512', inferenceThreads: 9, lanes: 9, resizeBy: 'sharp' },

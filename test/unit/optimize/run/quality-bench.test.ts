@@ -19,7 +19,7 @@ import {
 const BASELINE: Configuration = {
   ...{ model: 'own', engine: 'onnx', precision: 'f32', inputSize: '512x512', inferenceThreads: 1, lanes: 1 },
   ...{ decodeThreads: 1, maxBatch: 1, maxDelayMs: 5, resizeBy: 'sharp', hwaccel: 'none' },
-  ...{ decode: 'all', skipUnchanged: false, trackBetween: 1 },
+  ...{ decode: 'all', skipUnchanged: false, trackBetween: 1, stages: '' },
 };
 const OTHER: Configuration = { ...BASELINE, model: 'other' };
 const FAST_FORMAT: Configuration = { ...BASELINE, engine: 'openvino', precision: 'bf16' };
@@ -203,10 +203,11 @@ describe('a lever', () => {
   const others: Configuration = {
     ...{ model: 'other', engine: 'openvino', precision: 'bf16', inputSize: '416x416', inferenceThreads: 2, lanes: 2 },
     ...{ decodeThreads: 2, maxBatch: 4, maxDelayMs: 20, resizeBy: 'ffmpeg', hwaccel: 'cuda' },
-    ...{ decode: 'key', skipUnchanged: true, trackBetween: 3 },
+    ...{ decode: 'key', skipUnchanged: true, trackBetween: 3, stages: '' },
   };
 
-  it.each(LEVER_IDS)('that may change detections is judged as it is written into the pipeline: %s', async (lever) => {
+  // Second stages, which this pipeline has none of, are judged below.
+  it.each(LEVER_IDS.filter((id) => id !== 'stages'))('that may change detections is judged as it is written into the pipeline: %s', async (lever) => {
     const { bench, runs } = benchOf({ labelled: true, acceptsCounts: true });
     await bench.confirm({ ...BASELINE, [lever]: others[lever] }, 1);
     const { affectsDetections } = LEVERS[lever];
@@ -347,5 +348,43 @@ describe('a short budget', () => {
     const judged = collected.find((entry) => entry.startsWith('pictures other'))!;
     expect(Number(judged.split(': ')[1])).toBeGreaterThanOrEqual(40);
     expect(Number(judged.split(': ')[1])).toBeLessThan(300);
+  });
+});
+
+describe('second stages', () => {
+  const parts = { name: 'test', description: 'Made up.', streams: [{ id: 'cam', source: 'clip.mp4' }] };
+  const stages = [{ name: 'colour', model: { name: 'm.yaml' }, per: 'frame' }];
+  const pipeline = parsePipeline(JSON.stringify({ ...parts, stages }), 'test');
+  const baseline: Configuration = { ...BASELINE, stages: 'colour m.yaml frame' };
+  const paces: string[] = [];
+
+  /** Says the same for each object at any pace, but another colour where it looks for the best picture. */
+  function bench() {
+    const onVideo = async ({ stages: [stage] = [] }: Parameters<Collectors['onVideo']>[0]) => {
+      const per = stage?.per ?? 'none';
+      paces.push(per);
+      const label = per === 'bestOfTrack' ? 'blue' : 'red';
+      const clip = mapDetections(seeVideo(SIGHT), (found) => ({
+        ...found,
+        attributes: { colour: { label, score: 1, atUs: 0 } },
+      }));
+      return { ...clip, seconds: 1, startsUs: [0] } as unknown as CollectedResults;
+    };
+    const collectors = { onVideo, onImages: () => Promise.reject(new Error('no pictures')) } as Collectors;
+    return benchOf({ pipeline, baseline, collectors }).bench;
+  }
+
+  it('are judged by what they say of each object, at the pace of the configuration', async () => {
+    const same = await bench().confirm({ ...baseline, stages: 'colour m.yaml track' }, 1);
+    expect(same.verdict, same.reason).toBe('passed');
+    expect(same.stages!.video!.attributes![0]).toMatchObject({ attribute: 'colour' });
+    const other = await bench().confirm({ ...baseline, stages: 'colour m.yaml bestOfTrack' }, 1);
+    expect([other.verdict, other.reason]).toEqual(['refused', expect.stringMatching(/colour agrees for 0 of/)]);
+    expect(new Set(paces)).toEqual(new Set(['frame', 'track', 'bestOfTrack']));
+  });
+
+  it('are judged with skipped work too, and not where a pipeline has none', async () => {
+    expect((await bench().confirm({ ...baseline, trackBetween: 3 }, 1)).stages).toBeDefined();
+    expect((await benchOf({}).bench.confirm(SKIPPING, 1)).stages).toBeUndefined();
   });
 });

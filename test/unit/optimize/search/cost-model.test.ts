@@ -13,7 +13,7 @@ const SHAPE = {
 const HERE: Configuration = {
   ...{ model: 'a', engine: 'onnx', precision: 'f32', inputSize: '320x320' },
   ...{ inferenceThreads: 2, lanes: 1, decodeThreads: 1, maxBatch: 1, maxDelayMs: 5, resizeBy: 'sharp' },
-  ...{ hwaccel: 'none', decode: 'all', skipUnchanged: false, trackBetween: 1 },
+  ...{ hwaccel: 'none', decode: 'all', skipUnchanged: false, trackBetween: 1, stages: '' },
 };
 
 function learned(isOnGpu = false): CostModel {
@@ -52,6 +52,21 @@ describe('the predicted throughput', () => {
 
   it('of every third frame counts a third of inference: 2 / (3 + 6 + 10/3 + 1 ms)', () => {
     expect(learned().fps({ ...HERE, trackBetween: 3 })).toBeCloseTo(2000 / (10 + 10 / 3));
+  });
+
+  it('counts the crops of second stages, which have one thread: 2 / (20 + 5 ms), and 1 / 30 ms', () => {
+    const withCrops = (ms: number): CostModel => {
+      const times = new InferTimeBook();
+      times.add(HERE, { oneThreadMs: 8, allThreadsMs: 10 });
+      const costs = new CostModel({ ...SHAPE, cropMs: ({ stages }) => (stages === '' ? 0 : ms) }, times);
+      const cpuMsPerFrame = { decode: 3, preprocess: 6, infer: 10, main: 1, total: 20 };
+      costs.learn(HERE, { fps: 90, p99Ms: 30, meetsTargets: true, measurements: [], cpuMsPerFrame });
+      return costs;
+    };
+    const cascade = { ...HERE, stages: 'colour m.yaml frame' };
+    expect(withCrops(5).fps(HERE)).toBeCloseTo(2000 / 20);
+    expect(withCrops(5).fps(cascade)).toBeCloseTo(2000 / 25);
+    expect(withCrops(30).fps(cascade)).toBeCloseTo(1000 / 30);
   });
 
   it('of key frames counts a fiftieth of the work behind the decoder, which is the limit then: 1 / (0.19 * 3 ms)', () => {

@@ -7,7 +7,7 @@ import { Predictions } from '../../../../src/optimize/search/predictions.ts';
 const at = (change: Partial<Configuration> = {}): Configuration => ({
   ...{ model: 'a', engine: 'onnx', precision: 'f32', inputSize: '320x320', inferenceThreads: 1, lanes: 1 },
   ...{ decodeThreads: 1, maxBatch: 1, maxDelayMs: 5, resizeBy: 'ffmpeg', hwaccel: 'none' },
-  ...{ decode: 'all', skipUnchanged: false, trackBetween: 1 },
+  ...{ decode: 'all', skipUnchanged: false, trackBetween: 1, stages: '' },
   ...change,
 });
 const measured = (configuration: Configuration, fps: number) => ({ configuration, fps });

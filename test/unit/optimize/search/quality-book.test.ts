@@ -6,7 +6,7 @@ import { QualityBook } from '../../../../src/optimize/search/quality-book.ts';
 const BASE: Configuration = {
   ...{ model: 'large', engine: 'onnx', precision: 'f32', inputSize: '512x512' },
   ...{ inferenceThreads: 1, maxBatch: 1, lanes: 1, maxDelayMs: 5, decodeThreads: 1 },
-  ...{ resizeBy: 'ffmpeg', hwaccel: 'none', decode: 'all', skipUnchanged: false, trackBetween: 1 },
+  ...{ resizeBy: 'ffmpeg', hwaccel: 'none', decode: 'all', skipUnchanged: false, trackBetween: 1, stages: '' },
 };
 const SMALL = { ...BASE, model: 'small' };
 
