@@ -1,11 +1,13 @@
 import { existsSync, statSync } from 'node:fs';
 import { changeGateOf, detectEveryOf } from '../config/skip.ts';
+import type { StageConfig } from '../config/stages.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import type { SourceAccess } from '../core/source.ts';
 import type { PtsUs } from '../core/units.ts';
 import { SightlineError, type WireError } from '../errors/sightline-error.ts';
 import { runToEnd } from '../host/run-to-end.ts';
+import { lookedAt } from '../runtime/load-stages.ts';
 import { openVideoSink } from '../runtime/results/open-video-sink.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { InFlightFrame } from '../runtime/stream/in-flight-frame.ts';
@@ -23,6 +25,8 @@ export interface ReadJob {
   readonly runtime: Runtime;
   readonly outputs: DetectOutputs;
   readonly flags: DetectFlags;
+  /** Second stages, which are loaded. */
+  readonly stages: readonly StageConfig[];
   /** What the inputs may open. */
   readonly access: SourceAccess;
   readonly classes: ReadonlySet<string> | null;
@@ -49,6 +53,7 @@ export function whyWhole({ kind, sources }: DetectItem, flags: DetectFlags): str
   if (kind === 'pictures') return null;
   const { path } = sources[0]!;
   const { skip } = detectStream('input', path, flags);
+  if (flags.stages !== undefined) return 'what second stages look at depends on the frames before';
   if (flags.video !== undefined) return 'the video that it writes cannot be continued';
   if (detectEveryOf(skip) !== null || changeGateOf(skip) !== null)
     return 'which frames it skips depends on the frames before';
@@ -70,7 +75,8 @@ interface StreamEnd extends Omit<ItemEnd, 'seconds'> {
 
 async function readVideo(job: ReadJob, item: DetectItem, done: Recorded, take: TakeEntry): Promise<StreamEnd> {
   const { runtime, flags } = job;
-  const config = detectStream(`input-${item.order + 1}`, item.sources[0]!.path, flags);
+  const own = detectStream(`input-${item.order + 1}`, item.sources[0]!.path, flags);
+  const { config, need } = lookedAt(own, job.stages);
   const isRaw = whyWhole(item, flags) === null;
   let stream: RuntimeStream | null = null;
   let video: PictureSink | null = null;
@@ -84,7 +90,7 @@ async function readVideo(job: ReadJob, item: DetectItem, done: Recorded, take: T
     },
   };
   const end = await readStream(job, async () => {
-    const needs = flags.video === undefined ? null : { maxWidth: null };
+    const needs = flags.video === undefined ? need : { maxWidth: null };
     const resolved = await resolveStreamInput(config, runtime.ffmpeg, needs, runtime.spec, job.access);
     video = await openVideo(job, item, config, resolved);
     const input = { ...resolved, bulk, ...(done.frames === 0 ? {} : { startAfter: startAfter(done) }) };

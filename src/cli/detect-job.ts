@@ -1,10 +1,14 @@
+import type { StageConfig } from '../config/stages.ts';
 import { counted } from '../core/counted.ts';
 import { FREE_ACCESS } from '../core/source.ts';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { HostStages } from '../host/host-stages.ts';
+import { parsePipeline, readPipelineText } from '../pipeline/load-pipeline.ts';
 import { type OpenOptions, openRuntime } from '../runtime/open-runtime.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import { attributeNames } from '../runtime/stages/crop-readings.ts';
 import { type CliIo, note, print, printJson, table, wrongCommand } from './cli-io.ts';
 import { DetectOutputs, lockPlan, pathsWritten, writtenLabels } from './detect-outputs.ts';
 import { type DetectFlags, type DetectPlan, leftOutText } from './detect-plan.ts';
@@ -43,6 +47,7 @@ export async function runDetect({ plan, jobs, flags, opening, ffmpeg, io }: Plan
       throw error;
     });
     if (plan.skipped.length > 0) onNotice(leftOutText(plan.skipped, 'neither video nor picture'));
+    const stages = await stagesOf(flags, runtime, opening);
     const classes = classesOf(flags, runtime.spec.classes);
     const conditions = await conditionsOf(plan, flags, runtime);
     const resume = await ResumeFolder.open(plan.outputs, conditions, flags.resume === true);
@@ -54,7 +59,15 @@ export async function runDetect({ plan, jobs, flags, opening, ffmpeg, io }: Plan
     }
     const isResumed = resume?.left.isContinued === true;
     const outputs = await DetectOutputs.open({
-      ...{ plan, classes: runtime.spec.classes, isResumed, before: resume?.left, io, onFailure },
+      ...{
+        plan,
+        classes: runtime.spec.classes,
+        attributes: attributesIn(runtime),
+        isResumed,
+        before: resume?.left,
+        io,
+        onFailure,
+      },
     });
     await resume?.begin(onNotice).catch(async (error: unknown) => {
       await outputs.close(false);
@@ -64,7 +77,7 @@ export async function runDetect({ plan, jobs, flags, opening, ffmpeg, io }: Plan
     const bar = startProgress(io, 'files', { ownEstimate: true, everyMinute: flags.json !== true });
     const progress = new TotalProgress(bar, plan.items);
     const job = {
-      ...{ runtime, outputs, flags, access, classes, io, stop, onFailure },
+      ...{ runtime, outputs, flags, stages, access, classes, io, stop, onFailure },
       ...{ items: plan.items, jobs, resume, progress },
     };
     const items = await detectAll(job).finally(() => bar.stop());
@@ -85,6 +98,25 @@ export async function runDetect({ plan, jobs, flags, opening, ffmpeg, io }: Plan
     await runtime?.stop();
     await Promise.all(locks.map((lock) => lock.release()));
   }
+}
+
+/** Loads the second stages of `--stages`. @throws COMMAND_INVALID, CONFIG_INVALID, MODEL_*, ENGINE_UNAVAILABLE */
+async function stagesOf(
+  { stages: path }: DetectFlags,
+  runtime: Runtime,
+  { batch, environment, onNotice }: PlannedDetect['opening'],
+): Promise<readonly StageConfig[]> {
+  if (path === undefined) return [];
+  const { stages } = parsePipeline(readPipelineText(path), path);
+  if (stages.length === 0)
+    throw wrongCommand(`--stages ${path}: expected a pipeline with stages, received one without`);
+  await new HostStages({ batch, environment, onNotice, classes: runtime.spec.classes }).use(runtime, stages);
+  return stages;
+}
+
+/** Names of all that second stages say. */
+function attributesIn({ secondStages }: Runtime): string[] {
+  return secondStages.all.flatMap(({ name, model }) => attributeNames(model.spec, name));
 }
 
 /** @throws COMMAND_INVALID */

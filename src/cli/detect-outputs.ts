@@ -32,6 +32,8 @@ export interface OutputOptions {
   readonly plan: DetectPlan;
   /** Labels of the model. */
   readonly classes: readonly string[];
+  /** Names of all that second stages say. */
+  readonly attributes: readonly string[];
   /** An earlier run is continued: its partial files are written again. */
   readonly isResumed: boolean;
   /** A finished run whose label files may be replaced, and why. */
@@ -206,11 +208,15 @@ async function replaceableLabels(folder: string, before: OutputOptions['before']
   throw wrongCommand(`${why}--yolo: ${folder} holds labels already (${foreign}); name an empty folder`);
 }
 
-function resultSink({ plan, classes, io, onFailure }: OutputOptions, { id, format }: OutputPlace, path: string): Sink {
+function resultSink(
+  { plan, classes, attributes, io, onFailure }: OutputOptions,
+  { id, format }: OutputPlace,
+  path: string,
+): Sink {
   const common = { id, path, onFailure, onNotice: (text: string): void => note(io, text) };
   if (id === '--coco') return new CocoSink({ ...common, classes, sources: plan.sources.map((source) => source.path) });
   if (id === '--parquet') return new ParquetFileSink(common);
-  if (format === 'csv') return new CsvSink(common);
+  if (format === 'csv') return new CsvSink({ ...common, attributes });
   return new JsonlSink({ ...common, namesInputs: true, stdout: io.stdout });
 }
 

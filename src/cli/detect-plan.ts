@@ -25,6 +25,7 @@ export interface DetectFlags extends ModelFlags, ViewFlags, DecoderFlags, JsonFl
   readonly video?: string;
   readonly classes?: readonly string[];
   readonly track?: boolean;
+  readonly stages?: string;
   readonly skipUnchanged?: boolean;
   readonly trackBetween?: number | 'auto';
   readonly every: number;

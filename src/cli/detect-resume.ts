@@ -152,6 +152,7 @@ export async function conditionsOf(plan: DetectPlan, flags: DetectFlags, runtime
   const conditions = {
     inputs,
     ...options,
+    ...(flags.stages === undefined ? {} : { stages: runtime.secondStages.all.map(({ config }) => config) }),
     // A single one as in the records of earlier releases.
     ...(flags.out?.length === 1 ? { '--out': flags.out[0] } : {}),
     model: `${runtime.spec.name} ${runtime.modelHash} ${spec}`,

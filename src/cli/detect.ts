@@ -30,6 +30,7 @@ Examples:
   sightline detect yard.mp4 --skip-unchanged --track-between auto --out yard.jsonl    infer only what is new
   sightline detect archive/ --decode key --out index.jsonl                 one frame every few seconds, fast
   sightline detect street.mp4 --tiles 3x2 --out small-objects.jsonl
+  sightline detect gate.mp4 --stages gate.yaml --out cars.csv              with a column for each attribute
 
 Every frame of every input that is decoded gets one line; in CSV, every detection. Folders are read recursively, videos and pictures; files of other
 kinds are counted and left out. If an input cannot be read, the command reports it, processes the others and ends with exit code 1.
@@ -62,6 +63,10 @@ export function addDetect(program: Command, io: CliIo): void {
       'write the video with boxes drawn on it; DIR/ gets one for each input, of a picture a JPEG',
     )
     .option('--track', 'track objects from frame to frame')
+    .option(
+      '--stages <file>',
+      'pipeline file whose second stages look at the objects in videos, which are then tracked',
+    )
     .option('--skip-unchanged', 'repeat the result of the last inferred frame while nothing changes')
     .option(
       '--track-between <n|auto>',

@@ -60,7 +60,9 @@ export class CocoSink extends LineSink {
 
   protected linesOf(frame: WrittenFrame, source: string): string[] {
     const imageId = this.#imageIds.imageId(source, frame.frame);
-    return frame.detections.map((detection) => {
+    // What second stages found is no class of the model.
+    const own = frame.detections.filter(({ parent }) => parent === undefined);
+    return own.map((detection) => {
       const { classId, box, score, mask, keypoints, angle } = roundDetection(detection, FILE_BOX_STEPS);
       const entry = {
         image_id: imageId,

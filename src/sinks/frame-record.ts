@@ -164,8 +164,13 @@ type ParsedLine = RecordEntry | { readonly end: RecordedEnd };
 function numbersOf({ frame, ptsUs, width, height, by, detections }: RecordedFrame): (number | string | object)[] {
   const numbers: (number | string)[] = [frame, ptsUs, width, height, by];
   for (const { box, score, classId, trackId = -1 } of detections) numbers.push(...box, score, classId, trackId);
-  const extras = detections.map(extrasOf);
+  const extras = detections.map((detection) => ({ ...extrasOf(detection), ...lookedOf(detection) }));
   return extras.some((extra) => Object.keys(extra).length > 0) ? [...numbers, extras] : numbers;
+}
+
+/** What second stages said, and of an object that one has found its label, which is none of the detector. */
+function lookedOf({ attributes, parent, label }: Detection): object {
+  return { ...(attributes === undefined ? {} : { attributes }), ...(parent === undefined ? {} : { parent, label }) };
 }
 
 /** @returns null if the line is damaged: a power failure can leave zeros. */

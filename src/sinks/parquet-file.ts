@@ -8,7 +8,7 @@ import type { WrittenFrame } from './sink.ts';
 /** Rows that are encoded at once: about 10 ms of the main thread. */
 export const GROUP_ROWS = 5000;
 
-type Cell = string | number | bigint | Date | readonly number[] | undefined;
+type Cell = string | number | bigint | Date | readonly number[] | object | undefined;
 interface Column {
   readonly name: string;
   readonly type: NonNullable<ColumnSource['type']>;
@@ -22,6 +22,7 @@ const COLUMNS = [
   ...[small('width'), small('height'), text('by'), small('classId'), text('label'), real('score')],
   ...[real('x'), real('y'), real('boxWidth'), real('boxHeight'), small('trackId', true)],
   ...[text('mask', true), { name: 'keypoints', type: 'JSON', nullable: true }, real('angle', true)],
+  { name: 'attributes', type: 'JSON', nullable: true },
 ] as const satisfies readonly Column[];
 
 function text(name: string, nullable = false): Column {
@@ -53,8 +54,20 @@ export class ParquetRows {
     const capturedAt = capturedAtMs === undefined ? undefined : new Date(capturedAtMs);
     const ofFrame = [streamId, run, source, BigInt(number), BigInt(ptsUs), capturedAt, width, height, by];
     for (const detection of frame.detections) {
-      const { classId, label, score, box, trackId, mask, keypoints, angle } = roundDetection(detection, FILE_BOX_STEPS);
-      const row: Cell[] = [...ofFrame, classId, label, score, ...box, trackId, mask?.counts, keypoints, angle];
+      const { classId, label, score, box, trackId, ...rest } = roundDetection(detection, FILE_BOX_STEPS);
+      const { mask, keypoints, angle, attributes } = rest;
+      const row: Cell[] = [
+        ...ofFrame,
+        classId,
+        label,
+        score,
+        ...box,
+        trackId,
+        mask?.counts,
+        keypoints,
+        angle,
+        attributes,
+      ];
       for (const [i, cells] of this.#cells.entries()) cells.push(row[i]);
     }
   }

@@ -109,5 +109,7 @@ function yoloLines({ width, height, detections }: WrittenFrame): string {
     );
     return [ratio(x + w / 2, width), ratio(y + h / 2, height), ratio(w, width), ratio(h, height), ...points];
   };
-  return detections.map((detection) => `${detection.classId} ${valuesOf(detection).join(' ')}\n`).join('');
+  // What second stages found is no class of the model.
+  const own = detections.filter(({ parent }) => parent === undefined);
+  return own.map((detection) => `${detection.classId} ${valuesOf(detection).join(' ')}\n`).join('');
 }

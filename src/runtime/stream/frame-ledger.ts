@@ -106,11 +106,11 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
 
   /** Replaced as a whole, between two frames. */
   set settings(settings: PreparedSettings) {
-    const { config, input } = settings;
+    const { config } = settings;
     if (!isDeepStrictEqual(config.masks, this.#settings.config.masks)) this.previews?.forgetPictures();
     this.#settings = settings;
     if (this.#stages !== null) this.#stages.retune(config);
-    else if (config.stages !== undefined && config.stages.length > 0 && input.bulk === undefined)
+    else if (config.stages !== undefined && config.stages.length > 0)
       this.#stages = this.#port.stagesOf?.(config, this.#spec.classes.length) ?? null;
   }
 

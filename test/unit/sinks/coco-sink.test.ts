@@ -48,6 +48,13 @@ describe('the file', () => {
     ]);
   });
 
+  it('leaves out what second stages found, which is no class of the model', async () => {
+    const { sink, read } = open('found.json');
+    sink.publish(frameOf(0, [person, { ...person, classId: 80, label: 'plate', parent: 1 }]), 'a.mp4');
+    await sink.close();
+    expect(read().map(({ category_id }) => category_id)).toEqual([1]);
+  });
+
   it('has the masks and key points of models that find them', async () => {
     const { sink, read } = open('tasks.json');
     const mask = { size: [720, 1280], counts: 'abc' } as const;

@@ -36,6 +36,21 @@ describe('a CSV file', () => {
     ]);
   });
 
+  it('has a column for each attribute that second stages give', async () => {
+    const options = { id: '--out', path: join(folder, 'r.csv'), attributes: ['colour', 'plate'] };
+    const sink = new CsvSink({ ...options, onFailure: (error) => expect.unreachable(error.message) });
+    const car = { classId: 2, label: 'car', score: 0.9, box: [1, 2, 30, 40], trackId: 7 };
+    const attributes = { colour: { label: 'red', score: 1, atUs: 0 }, other: { label: 'x', score: 1, atUs: 0 } };
+    const plate = { plate: { label: 'A,B', score: 1, atUs: 0 } };
+    sink.publish(frame(0, [car, { ...car, attributes }, { ...car, attributes: plate }]), 'a.mp4');
+    await sink.close();
+    const place = 'a.mp4,0,0,640,480,inferred,2,car,0.9,1,2,30,40,7';
+    expect(readFileSync(join(folder, 'r.csv'), 'utf8').split('\n')).toEqual([
+      `${HEADER},attributes.colour,attributes.plate`,
+      ...[`${place},,`, `${place},red,`, `${place},,"A,B"`, ''],
+    ]);
+  });
+
   it('without a detection has only its header', async () => {
     await open().close();
     expect(readFileSync(join(folder, 'r.csv'), 'utf8')).toBe(`${HEADER}\n`);

@@ -48,14 +48,15 @@ describe('the record of an item', () => {
     expect(await all(again)).toEqual([frame(0), frame(1), frame(2)]);
   });
 
-  it('keeps masks, key points and angles', async () => {
+  it('keeps masks, key points and angles, attributes, and the label of what a second stage found', async () => {
     const [first, second] = frame(0).detections as [Detection, Detection];
     const mask = { size: [480, 640], counts: 'abc' } as const;
     const rich = {
       ...frame(0),
       detections: [
         { ...first, mask, angle: 12.25 },
-        { ...second, keypoints: [1.5, 2, 0.25] },
+        { ...second, keypoints: [1.5, 2, 0.25], attributes: { colour: { label: 'red', score: 0.5, atUs: 7 } } },
+        { ...second, classId: 80, label: 'plate', parent: 7 },
       ],
     };
     const record = await open();

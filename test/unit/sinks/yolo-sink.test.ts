@@ -40,6 +40,15 @@ describe('YOLO labels', () => {
     );
   });
 
+  it('leave out what second stages found, which is no class of the model', async () => {
+    const sink = open(true);
+    const found = { classId: 80, label: 'plate', score: 0.5, box: [0, 0, 20, 10], parent: 1 };
+    const own = frame(0, [[50, 25, 100, 50]]);
+    sink.publish({ ...own, detections: [...own.detections, found] } as unknown as WrittenFrame);
+    await sink.close();
+    expect(readFileSync(join(folder, 'a.txt'), 'utf8')).toBe('3 0.500000 0.500000 0.500000 0.500000\n');
+  });
+
   it('of other tasks are the outline of the mask, the corners of the box, or the box and its key points', async () => {
     // A mask of 4x2 pixels at the left top, and one pixel elsewhere, which is not its largest part.
     const bitmap = new Uint8Array(200 * 100);
