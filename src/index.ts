@@ -53,8 +53,8 @@ export type { Frozen } from './protocol/bounds.ts';
 export { EVENT_KINDS, type EventKind, type EventMessage } from './protocol/feed.ts';
 export type { LatencyCounts, LatencyHistogram, LatencyStage } from './protocol/latency.ts';
 export type { GpuReport, PowerFigures, PowerReport } from './protocol/power-report.ts';
+export type { AlertFigures, SnapshotFigures } from './protocol/report.ts';
 export {
-  type AlertFigures,
   type BatchReport,
   BLIND_REASONS,
   type BlindReason,
@@ -87,6 +87,7 @@ export {
   type EventPicture,
   type RuleEvent,
   type RuleKind,
+  type Snapshot,
 } from './protocol/rule-event.ts';
 export { type SecondStageReport, SKIP_REASONS, type SkipReason } from './protocol/second-stage-report.ts';
 export type { TracingFigures } from './protocol/tracing-figures.ts';

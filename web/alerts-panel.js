@@ -17,6 +17,12 @@ const COLUMNS = [
   ['+ Failed', ({ failed }) => failed],
   ['+ Pending', ({ pending }) => pending],
 ];
+/** @param {AlertFigures} figures */
+const pictures = ({ snapshots }) => {
+  const { sent, failed, pending } = snapshots ?? { sent: 0, failed: 0, pending: 0 };
+  if (sent + failed + pending === 0) return '';
+  return `${formatCount(sent)} sent, ${formatCount(failed)} failed, ${formatCount(pending)} pending`;
+};
 
 /**
  * Who is told of what, and what became of each event in each channel.
@@ -36,10 +42,10 @@ export function alertsPanel(alerts, { alerts: ledgers = {}, sinks = [] }) {
       <h2>What each channel was to tell <small>since the host started, adds up</small></h2>
       <div class="scroll" tabindex="0" role="region" aria-label="Ledger of alerts">
         <table>
-          <thead><tr><th scope="col">Channel</th>${COLUMNS.map(([title]) => html`<th scope="col">${title}</th>`)}</tr></thead>
+          <thead><tr><th scope="col">Channel</th>${COLUMNS.map(([title]) => html`<th scope="col">${title}</th>`)}<th scope="col">Pictures, after it</th></tr></thead>
           <tbody>${Object.entries(ledgers).map(
             ([channel, figures]) => html`<tr data-channel=${channel}><th scope="row">${channel}</th>
-              ${COLUMNS.map(([title, of]) => html`<td data-bad=${(title === '+ Failed' && of(figures) > 0) || nothing}>${formatCount(of(figures))}</td>`)}</tr>`,
+              ${COLUMNS.map(([title, of]) => html`<td data-bad=${(title === '+ Failed' && of(figures) > 0) || nothing}>${formatCount(of(figures))}</td>`)}<td>${pictures(figures)}</td></tr>`,
           )}</tbody>
         </table>
       </div>

@@ -13,9 +13,8 @@ import { type FoundDevice, findDevices } from '../source/onvif/find-devices.ts';
 import { type Login, type MediaProfile, OnvifDevice } from '../source/onvif/onvif-device.ts';
 import { Dialler } from '../source/open/dialler.ts';
 import { withOpenSource } from '../source/open/open-source.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, wrongCommand } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, table, wrongCommand } from './cli-io.ts';
 import { addDecoderFlags, type DecoderFlags, decoderConfigOf } from './decoder-flags.ts';
-import { table } from './table.ts';
 
 interface DiscoverFlags extends DecoderFlags, JsonFlag {
   readonly network: readonly string[];

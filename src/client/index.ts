@@ -60,6 +60,7 @@ export type {
   ResultCounters,
   SeeingReport,
   SinkReport,
+  SnapshotFigures,
   StreamReport,
   StreamState,
 } from '../protocol/report.ts';
@@ -114,6 +115,7 @@ export type {
   EventPicture,
   RuleEvent,
   RuleKind,
+  Snapshot,
 } from '../protocol/rule-event.ts';
 export type { SiteReport, SitesReply, SummaryReply } from '../protocol/site-reports.ts';
 export { type Pose, poseOf } from '../protocol/skeleton.ts';

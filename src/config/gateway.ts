@@ -81,6 +81,10 @@ export const gatewayConfig = z
       .describe(
         'Path below which a proxy serves the gateway and which it passes on, such as "/cams". One that removes the path needs no setting.',
       ),
+    publicUrl: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe('Address at which people reach the gateway, with its base path; links in messages begin with it.'),
     tokensFile: z
       .string()
       .min(1)

@@ -6,15 +6,20 @@ import type { Clock } from '../core/clock.ts';
 import { counted } from '../core/counted.ts';
 import type { AlertFigures } from '../protocol/report.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
-import type { KeepState, Sink } from '../sinks/sink.ts';
+import type { KeepState, Sink, SnapshotChannel } from '../sinks/sink.ts';
+import { AwaitedSnapshots } from './awaited-snapshots.ts';
 
 /** A sink that carries nothing but alerts. */
-type AlertChannel = Pick<Sink, 'publishEvent' | 'figures'>;
+type AlertChannel = Pick<Sink, 'publishEvent' | 'openSnapshots' | 'figures'>;
 
 interface AlertDeskOptions {
   readonly alerts: readonly AlertConfig[];
   /** By their names; every `to` has one. */
   readonly channels: ReadonlyMap<string, AlertChannel>;
+  /** Returns the picture of an event that an earlier process told; null if there is none. */
+  readonly snapshotOf: (event: RuleEvent) => Promise<Uint8Array | null>;
+  /** What links begin with; absent: they are paths at the gateway. */
+  readonly publicUrl?: string | undefined;
   readonly clock: Clock;
   /** Milliseconds since 1970. */
   readonly wallNow: () => number;
@@ -62,9 +67,18 @@ export class AlertDesk {
   #keep: KeepState = () => undefined;
   readonly #threads = new Map<string, Thread>();
   readonly #ledgers: ReadonlyMap<string, Ledger>;
+  readonly #snapshots: AwaitedSnapshots;
+  /** Passes a picture that is there, or that there is none, to the channels that told its event. */
+  readonly onPicture: AwaitedSnapshots['onPicture'];
 
   constructor(options: AlertDeskOptions) {
     this.#options = options;
+    const snapshots = [...options.channels].flatMap(([name, channel]): [string, SnapshotChannel][] => {
+      const opened = channel.openSnapshots?.();
+      return opened === undefined ? [] : [[name, opened]];
+    });
+    this.#snapshots = new AwaitedSnapshots({ ...options, channels: new Map(snapshots) });
+    this.onPicture = (...picture) => this.#snapshots.onPicture(...picture);
     this.#alerts = options.alerts.map((config) => ({
       config,
       quiet: config.quiet === undefined ? null : new WeeklyClock(config.quiet),
@@ -81,6 +95,7 @@ export class AlertDesk {
   resume(kept: ReadonlyMap<string, unknown>, keep: KeepState): void {
     this.#kept = kept;
     this.#keep = keep;
+    this.#snapshots.resume(kept, keep);
   }
 
   /**
@@ -109,17 +124,18 @@ export class AlertDesk {
         const failed = Object.values(lost).reduce((sum, each) => sum + each, 0);
         const carried = sent + waiting + failed - passed;
         const figures = { sent, grouped, suppressed: { ...suppressed }, failed, pending: waiting + pending };
-        return [name, { raised: raised + carried, ...figures }];
+        return [name, { raised: raised + carried, ...figures, ...this.#snapshots.figuresOf(name) }];
       }),
     );
   }
 
-  /** Tells what waits for the end of its group. */
+  /** Tells what waits for the end of its group. Pictures that are not there yet are left to the next process. */
   close(): void {
     for (const [key, { cancelTimer }] of this.#threads) {
       cancelTimer?.();
       this.#tellFollowing(key, this.#alerts[Number.parseInt(key, 10)]!.config);
     }
+    this.#snapshots.close();
   }
 
   #take(key: string, config: AlertConfig, quiet: WeeklyClock | null, event: RuleEvent): Promise<void> | undefined {
@@ -168,7 +184,8 @@ export class AlertDesk {
       ledger.pending -= events.length;
       ledger.grouped += events.length - 1;
     });
-    this.#tell(config, thread, events.length === 1 ? first : { ...first, ...together(events, config.group) }, true);
+    const message = events.length === 1 ? first : { ...first, ...together(events, config.group) };
+    this.#tell(config, thread, message, events.length, true);
     for (const { onTold } of following) onTold();
   }
 
@@ -185,7 +202,8 @@ export class AlertDesk {
     return { ...none, ...data, toldMs: clock.now() - Math.max(0, wallNow() - data.toldMs) };
   }
 
-  #tell(config: AlertConfig, thread: Thread, event: RuleEvent, wasTogether = false): void {
+  /** @param count - of how many events the message tells. */
+  #tell(config: AlertConfig, thread: Thread, event: RuleEvent, count = 1, wasTogether = false): void {
     const { clock, wallNow } = this.#options;
     thread.toldMs = clock.now();
     thread.wasTogether = wasTogether;
@@ -194,6 +212,8 @@ export class AlertDesk {
       this.#ledgers.get(name)!.passed += 1;
       this.#options.channels.get(name)?.publishEvent?.(event, false);
     }
+    // A message about several events has no picture.
+    if (event.clip !== undefined && count === 1) this.#snapshots.await(event, config.to, wasTogether);
   }
 
   #count({ to }: AlertConfig, add: (ledger: Ledger) => void): void {

@@ -4,8 +4,8 @@ import type { Incidents } from '../flow/incidents.ts';
 import type { History } from '../history/history.ts';
 import { TOPICS } from '../protocol/feed.ts';
 import { LATENCY_EDGES_MS, LATENCY_STAGES, type LatencyHistogram } from '../protocol/latency.ts';
+import type { AlertFigures } from '../protocol/report.ts';
 import {
-  type AlertFigures,
   BLIND_REASONS,
   BUSY_STAGES,
   type HostReport,
@@ -360,14 +360,21 @@ export class GatewayMetrics {
     }
   }
 
-  /** The ledger of a channel: raised = the sum of the others. */
-  #fillAlerts(channel: string, { raised, sent, grouped, suppressed, failed, pending }: AlertFigures): void {
+  /** The ledger of a channel: raised = the sum of the others. Pictures are counted apart. */
+  #fillAlerts(channel: string, figures: AlertFigures): void {
+    const { raised, sent, grouped, suppressed, failed, pending, snapshots } = figures;
     this.#set.counter('sightline_alerts_raised_total', 'Events that a channel was to tell.', { channel }, raised);
     const help = 'Events that a channel was to tell, by what became of them.';
     const outcomes = { sent, grouped, failed, ...suppressed };
     for (const [outcome, count] of Object.entries(outcomes))
       this.#set.counter('sightline_alerts_total', help, { channel, outcome }, count);
     this.#set.gauge('sightline_alerts_pending', 'Events that a channel still has to tell.', { channel }, pending);
+    if (snapshots === undefined) return;
+    const pictures = 'Pictures of events that a channel has told, by what became of them.';
+    for (const outcome of ['sent', 'failed'] as const)
+      this.#set.counter('sightline_alert_snapshots_total', pictures, { channel, outcome }, snapshots[outcome]);
+    const waiting = 'Pictures that are not there yet, or wait for their channel.';
+    this.#set.gauge('sightline_alert_snapshots_pending', waiting, { channel }, snapshots.pending);
   }
 
   #fillHost(host: HostReport): void {

@@ -3,7 +3,7 @@ import type { Environment } from '../config/environment.ts';
 import { systemClock } from '../core/clock.ts';
 import { MIB } from '../disk/given-file.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
-import { Recorder } from '../recording/recorder.ts';
+import { Recorder, type RecorderOptions } from '../recording/recorder.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 
 /** States in which a stream gives no packets until somebody acts. */
@@ -14,6 +14,7 @@ export function openRecorder(
   runtime: Runtime,
   { name, recording, history }: PipelineConfig,
   { cacheDir }: Pick<Environment, 'cacheDir'>,
+  onPicture: RecorderOptions['onPicture'] & {},
 ): Recorder {
   const { days, eventDays, maxMb, ringMb } = recording;
   const recorder = new Recorder({
@@ -27,6 +28,7 @@ export function openRecorder(
       else runtime.emitEvent('recording-failed', undefined, `no clip and no recording is kept: ${problem}`);
     },
     onNotice: (stream, text) => runtime.emitEvent('stream-warning', stream, text),
+    onPicture,
     clock: systemClock,
     wallMs: Date.now,
   });

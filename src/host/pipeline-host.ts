@@ -182,6 +182,8 @@ export class PipelineHost implements RuntimePort {
     this.#alerts = new AlertDesk({
       alerts: config.alerts,
       channels: new Map(config.alerts.flatMap(({ to }) => to.map((id) => [id, sinks.channel(id)] as const))),
+      snapshotOf: (event) => this.recorder.snapshotOf(event),
+      publicUrl: config.gateway.publicUrl,
       clock: systemClock,
       wallNow: Date.now,
     });
@@ -198,7 +200,7 @@ export class PipelineHost implements RuntimePort {
       limited: [sinks, this.#alerts],
       announce: (event) => runtime.events.emit(eventMessage(event, Date.now())),
     });
-    this.recorder = openRecorder(runtime, config, environment);
+    this.recorder = openRecorder(runtime, config, environment, (...picture) => void this.#alerts.onPicture(...picture));
     this.#ruleEvents.add((event) => this.recorder.onEvent(event));
     runtime.published.add((frame) => this.#events.onResult(frame));
     runtime.signs.add(({ stream, sign }) => this.#events.onPicture(stream, sign === null ? [] : [sign]));

@@ -26,6 +26,7 @@ export type {
   ResultCounters,
   SeeingReport,
   SinkReport,
+  SnapshotFigures,
   StreamReport,
 } from './keys/reports.ts';
 
@@ -80,6 +81,12 @@ const eventFigures = record('EventFigures', {
       'Met, but not raised. `times`: at another time of the week; `cooldown`: too soon after an event; `when`: the expression was false.',
     ),
 });
+/** What became of the pictures that follow the messages of a channel. */
+const snapshotFigures = record('SnapshotFigures', {
+  sent: count.describe('Delivered.'),
+  failed: count.describe('Given up, or there was no picture.'),
+  pending: count.describe('Its clip is not over yet, or it waits for the channel.'),
+});
 /**
  * What became of the events that a channel was to tell: raised = sent + grouped + sum of suppressed + failed + pending,
  * exactly.
@@ -93,6 +100,7 @@ const alertFigures = record('AlertFigures', {
     .describe('Not told. `hold`: too soon after the last message; `quiet`: at a quiet time.'),
   failed: count.describe('Messages that were given up.'),
   pending: count.describe('To be told: waits for the end of a group, or for the channel.'),
+  snapshots: snapshotFigures.optional().describe('Pictures of what it told; absent if it sends none.'),
 });
 /**
  * Frames since the stream began, by what became of them: in = published + sum of dropped + inFlight, exactly, at any

@@ -137,16 +137,24 @@ export interface CloudEvent {
   readonly id: string;
   /** The stream. */
   readonly source: string;
-  /** What it tells about an event. */
-  readonly type: `io.sightline.event.${EventPhase}`;
+  /** What it tells about an event; `snapshot`: its picture is there. */
+  readonly type: `io.sightline.event.${EventPhase | 'snapshot'}`;
   /** The rule. */
   readonly subject: string;
   /** When it happened; absent for recordings. */
   readonly time?: string;
   /** Format of `data`. */
   readonly datacontenttype: 'application/json';
-  /** The record itself. */
-  readonly data: RuleEvent;
+  /** The record itself; of a snapshot, the newest record of its event. */
+  readonly data: RuleEvent & Partial<Snapshot>;
+}
+
+/** The picture of an event that people were told of. */
+export interface Snapshot {
+  /** Address of the picture: below `gateway.publicUrl`, else a path at the gateway of its host. */
+  readonly snapshot: string;
+  /** The picture itself as JPEG in base64, at most 1280 wide; only of sinks with `snapshot: data`. */
+  readonly jpeg?: string;
 }
 
 /** Returns a rule event as CloudEvents' JSON format wants it. @see https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md */
@@ -162,4 +170,10 @@ export function cloudEvent(event: RuleEvent): CloudEvent {
     datacontenttype: 'application/json',
     data: event,
   };
+}
+
+/** Returns the follow-up to the message about an event, with its picture. */
+export function snapshotEvent(event: RuleEvent, snapshot: Snapshot): CloudEvent {
+  const id = `${event.id}.snapshot`;
+  return { ...cloudEvent(event), id, type: 'io.sightline.event.snapshot', data: { ...event, ...snapshot } };
 }

@@ -10,6 +10,8 @@ import { OverlayPainter } from '../sinks/drawing/draw-overlay.ts';
 import { picturePath } from './archive.ts';
 import { type FileIndex, readFragment } from './fragment-file.ts';
 
+const SNAPSHOT_WIDTH = 1280;
+
 /**
  * Makes the pictures of an event from its clip: where its object is seen best, with its box and without. If that was before the clip, or after
  * it, there is one when it was raised, without a box: the box would lie on another picture. @throws Error
@@ -55,6 +57,12 @@ function encoded(pixels: Buffer, { width, height }: { width: number; height: num
   return sharp(pixels, { raw: { width, height, channels: 3 } })
     .jpeg({ quality: 85 })
     .toBuffer();
+}
+
+/** Returns the picture of an event as messages carry it: with its box, at most 1280 wide. @throws Error if there is none. */
+export async function snapshotOf(clip: string): Promise<Buffer> {
+  const picture = sharp(await pictureOf(clip, true));
+  return picture.resize({ width: SNAPSHOT_WIDTH, withoutEnlargement: true }).jpeg({ quality: 80 }).toBuffer();
 }
 
 /** Returns the picture of an event, with the box of its object if that is wanted and known. @throws Error if there is none. */

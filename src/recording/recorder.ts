@@ -7,7 +7,7 @@ import type { Ffmpeg } from '../process/confinement.ts';
 import type { GapReason, StreamPackets } from '../protocol/packets.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 import { Archive, expired, oldestFirst, picturePath, type RecordingFile, type Retention } from './archive.ts';
-import { keepPicture } from './clip-picture.ts';
+import { keepPicture, snapshotOf } from './clip-picture.ts';
 import { readIndex, summaryOf } from './fragment-file.ts';
 import type { WriterDisk } from './recording-writer.ts';
 import { type ClipEnd, MOST_CLIPS, StreamRecorder } from './stream-recorder.ts';
@@ -29,6 +29,8 @@ export interface RecorderOptions {
   /** Recording stopped, with the reason, or goes on: null. */
   readonly onState: (problem: string | null) => void;
   readonly onNotice: (stream: string, text: string) => void;
+  /** The picture of an event is there, or it will have none: null. @param event - its newest record. */
+  readonly onPicture?: (event: RuleEvent, snapshot: (() => Promise<Buffer>) | null) => void;
   readonly clock: Clock;
   /** Milliseconds since 1970. */
   readonly wallMs: () => number;
@@ -120,6 +122,20 @@ export class Recorder {
     recorder.onEvent(event);
   }
 
+  /** Returns the picture of an event whose clip an earlier process began; null if there is none. */
+  async snapshotOf(event: RuleEvent): Promise<Buffer | null> {
+    try {
+      const archive = await this.archive();
+      await archive.lock();
+      const clip = archive.clipOf(event.id);
+      if (clip === undefined || clip.isOpen) return null;
+      await this.remakePicture(event, clip);
+      return await snapshotOf(clip.path);
+    } catch {
+      return null;
+    }
+  }
+
   /** A stream is paused, over or removed. */
   async onStopped(stream: string, isGone: boolean): Promise<void> {
     const recorder = this.#streams.get(stream);
@@ -160,11 +176,11 @@ export class Recorder {
     return new StreamRecorder(config, {
       ...{ stream: config.id, ringBytes, disk, gap: 'restart' },
       onClip: (...clip) => this.#onClip(...clip),
-      onRefused: ({ stream, id }) =>
-        this.#options.onNotice(
-          stream,
-          `event ${id}: it has no clip, since ${MOST_CLIPS} others of its stream are being written`,
-        ),
+      onRefused: (event) => {
+        const text = `it has no clip, since ${MOST_CLIPS} others of its stream are being written`;
+        this.#options.onNotice(event.stream, `event ${event.id}: ${text}`);
+        this.#options.onPicture?.(event, null);
+      },
     });
   }
 
@@ -215,16 +231,19 @@ export class Recorder {
 
   /** Makes the pictures of a clip that has none, since its host was killed before. Without its stream nobody knows what they must hide. */
   remakePicture(event: RuleEvent, { path }: RecordingFile): Promise<void> {
-    const masks = this.#options.configOf(event.stream)?.masks;
-    this.#pictures = this.#pictures.then(async () => {
-      if (masks !== undefined && !existsSync(picturePath(path)))
-        await keepPicture(this.#options.ffmpeg, path, event, await readIndex(path), masks).catch(() => undefined);
-    });
+    const { ffmpeg, configOf } = this.#options;
+    const masks = configOf(event.stream)?.masks;
+    this.#pictures = this.#pictures
+      .then(async () => {
+        if (masks !== undefined && !existsSync(picturePath(path)))
+          await keepPicture(ffmpeg, path, event, await readIndex(path), masks);
+      })
+      .catch(() => undefined);
     return this.#pictures;
   }
 
   #onClip(event: RuleEvent, { path }: RecordingFile, { untilUs, lack, masks }: ClipEnd): void {
-    const { ffmpeg } = this.#options;
+    const { ffmpeg, onPicture } = this.#options;
     const say = (text: string): void => this.#options.onNotice(event.stream, `event ${event.id}: ${text}`);
     this.#pictures = this.#pictures
       .then(async () => {
@@ -235,7 +254,11 @@ export class Recorder {
         if (endUs < untilUs) say(`its clip ends ${((untilUs - endUs) / 1e6).toFixed(1)} s earlier than asked: ${lack}`);
         const now = this.#options.configOf(event.stream)?.masks;
         await keepPicture(ffmpeg, path, event, index, now ?? masks);
+        onPicture?.(event, () => snapshotOf(path));
       })
-      .catch((error: Error) => say(`its picture could not be made: ${error.message}`));
+      .catch((error: Error) => {
+        say(`its picture could not be made: ${error.message}`);
+        onPicture?.(event, null);
+      });
   }
 }

@@ -2,8 +2,8 @@ import type { Producer } from '@platformatic/kafka';
 import { z } from 'zod';
 import { redactWebhook } from '../core/redact.ts';
 import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
+import { messageSettings, openMessages } from './open-spooled.ts';
 import { sinkKind } from './sink-kind.ts';
-import { messageSettings, openMessages } from './spooled-sink.ts';
 import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal } from './transport.ts';
 
 const SCHEMES = { kafka: 9092, kafkas: 9093 };

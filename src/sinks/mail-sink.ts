@@ -2,14 +2,15 @@ import type { Transporter } from 'nodemailer';
 import { z } from 'zod';
 import { whole } from '../config/number.ts';
 import { redactWebhook } from '../core/redact.ts';
-import type { RuleEvent } from '../protocol/rule-event.ts';
+import type { CloudEvent } from '../protocol/rule-event.ts';
 import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
 import { sentenceOf, titleOf } from './message-template.ts';
+import { openSpooled, spoolSettings } from './open-spooled.ts';
 import { sinkKind } from './sink-kind.ts';
 import { streams } from './sink-settings.ts';
-import { type EventLimit, openSpooled, SpooledSink, spoolSettings } from './spooled-sink.ts';
+import { type EventLimit, SpooledSink } from './spooled-sink.ts';
 import { topicLevel } from './topic-level.ts';
-import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal } from './transport.ts';
+import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal, SNAPSHOT } from './transport.ts';
 
 const SCHEMES = { smtp: 587, smtps: 465 };
 const CONNECT_MS = 5000;
@@ -35,7 +36,7 @@ export const mail = sinkKind({
     to: z.array(mailAddress).min(1).max(20).describe('Addresses of the receivers.'),
     perHour: whole(1, 1000)
       .default(20)
-      .describe('Most mails within an hour; the next mail says how many events had none.'),
+      .describe('Most mails within an hour, those with pictures too; the next mail says how many events had none.'),
     ...brokerSettings,
     streams,
     ...spoolSettings,
@@ -54,7 +55,8 @@ export const mail = sinkKind({
     });
     return openSpooled(settings, `${url} ${to.join()}`, context, (options) => {
       const more = { send: ['events'], phases: ['new'], batchResults: 1, batchMs: 0, timeoutMs: ACCEPT_MS } as const;
-      return new SpooledSink({ ...options, ...RETRY, ...more, transport, limit });
+      const { snapshot = 'data' } = settings;
+      return new SpooledSink({ ...options, ...RETRY, ...more, snapshot, transport, limit });
     });
   },
 });
@@ -80,13 +82,13 @@ export class HourlyLimit implements EventLimit {
     return this.#skipped;
   }
 
-  take(): boolean {
+  take(isSnapshot = false): boolean {
     const now = this.#wallNow();
     // A clock that was set back must not stop mails for longer.
     this.#times = this.#times.filter((time) => Math.abs(now - time) < HOUR_MS);
     const isPermitted = this.#times.length < this.#most;
     if (isPermitted) this.#times.push(now);
-    else this.#skipped += 1;
+    else if (!isSnapshot) this.#skipped += 1;
     this.#keepNow();
     return isPermitted;
   }
@@ -141,20 +143,25 @@ class MailServer implements Connection {
 
   async send(records: readonly OutgoingRecord[]): Promise<void> {
     const { from, to, limit } = this.#plan;
-    for (const { id, event } of records) {
+    for (const { id, type, event } of records) {
       // What an earlier run left may be results.
       if (event === null) throw new Refusal('results have no mail');
       const { skipped } = limit;
       const more =
         skipped === 0 ? '' : `\n${skipped} events before this one had no mail, because of the limit perHour.\n`;
-      const messageId = `<${topicLevel(id)}@sightline>`;
+      const { data } = event;
+      // Mail programs show it below the mail about the beginning of the event.
+      const first = messageId(`${data.id}.0`);
+      const thread = type === SNAPSHOT ? { inReplyTo: first, references: first } : {};
+      const picture =
+        data.jpeg === undefined
+          ? {}
+          : { attachments: [{ filename: 'snapshot.jpg', content: Buffer.from(data.jpeg, 'base64') }] };
       try {
         await this.#server.sendMail({
-          from,
-          to: [...to],
-          messageId,
-          subject: titleOf(event.data),
-          text: `${mailText(event.data)}${more}`,
+          ...{ from, to: [...to], messageId: messageId(id), ...thread, ...picture },
+          subject: titleOf(type === SNAPSHOT ? { ...data, phase: 'new' } : data),
+          text: `${mailText(data)}${more}`,
         });
       } catch (error) {
         const { responseCode = 0, code } = error as { readonly responseCode?: number; readonly code?: string };
@@ -170,10 +177,14 @@ class MailServer implements Connection {
   }
 }
 
+function messageId(id: string): string {
+  return `<${topicLevel(id)}@sightline>`;
+}
+
 /** Returns an event as plain text, a line for each fact. */
-function mailText(event: RuleEvent): string {
-  const { stream, rule, zone, line, label, count, id } = event;
-  const facts = Object.entries({ stream, rule, zone, line, label, count, event: id });
+function mailText(event: CloudEvent['data']): string {
+  const { stream, rule, zone, line, label, count, id, snapshot } = event;
+  const facts = Object.entries({ stream, rule, zone, line, label, count, event: id, snapshot });
   const lines = facts.filter(([, value]) => value !== undefined).map(([name, value]) => `${name}: ${value}`);
   return `${sentenceOf(event)}\n\n${lines.join('\n')}\n`;
 }

@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { SightlineError } from '../errors/sightline-error.ts';
-import type { RuleEvent } from '../protocol/rule-event.ts';
+import type { CloudEvent, RuleEvent } from '../protocol/rule-event.ts';
+import type { PostBody } from './webhook-request.ts';
 
 /** What a template may name: keys of an event that are text or numbers. */
 const NAMES = [
   ...(['id', 'seq', 'phase', 'rule', 'kind', 'stream', 'reason', 'at', 'ptsUs', 'zone', 'line', 'direction'] as const),
-  ...(['trackId', 'label', 'score', 'count', 'speed', 'sign', 'endReason'] as const),
-] satisfies readonly (keyof RuleEvent)[];
+  ...(['trackId', 'label', 'score', 'count', 'speed', 'sign', 'endReason', 'snapshot'] as const),
+] satisfies readonly (keyof CloudEvent['data'])[];
 const PART = /\{\{\s*([^{}]*?)\s*\}\}/g;
 
 const ownTemplate = z.strictObject({
@@ -38,15 +39,17 @@ export const messageTemplate = z
 /** The form of a message about one event. */
 export type MessageTemplate = NonNullable<z.output<typeof messageTemplate>>;
 
+export type MessageBody = Omit<PostBody, 'key'>;
+
 /** Returns the body of the message about an event. @param topic - of ntfy. */
-export function messageBody(
-  template: MessageTemplate,
-  topic: string,
-  event: RuleEvent,
-): { readonly contentType: string; readonly text: string } {
-  if (template === 'ntfy') return json({ topic, title: titleOf(event), message: sentenceOf(event) });
+export function messageBody(template: MessageTemplate, topic: string, event: CloudEvent['data']): MessageBody {
+  const { snapshot } = event;
+  if (template === 'ntfy') {
+    const link = snapshot === undefined ? {} : { click: snapshot };
+    return json({ topic, title: titleOf(event), message: sentenceOf(event), sequence_id: event.id, ...link });
+  }
   if (template === 'slack') {
-    const plain = `${titleOf(event)}: ${sentenceOf(event)}`;
+    const plain = [`${titleOf(event)}: ${sentenceOf(event)}`, snapshot ?? []].flat().join('\n');
     // As Slack asks for it; a label could mention everybody otherwise.
     return json({ text: plain.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;') });
   }
@@ -54,9 +57,23 @@ export function messageBody(
   const escaped = escapeFor(contentType);
   return {
     contentType,
-    text: body.replace(PART, (_, name: string) =>
+    content: body.replace(PART, (_, name: string) =>
       escaped(String((event as unknown as Record<string, unknown>)[name] ?? '')),
     ),
+  };
+}
+
+/** Returns the body of the message with the picture of an event, which replaces the first message where the receiver can do that. */
+export function snapshotBody(template: MessageTemplate, topic: string, event: CloudEvent['data']): MessageBody {
+  const told = { ...event, phase: 'new' } as const;
+  if (template !== 'ntfy' || event.jpeg === undefined) return messageBody(template, topic, told);
+  // A header cannot hold every label.
+  const query = new URLSearchParams({ title: titleOf(told), message: sentenceOf(told), filename: 'snapshot.jpg' });
+  return {
+    contentType: 'image/jpeg',
+    content: Buffer.from(event.jpeg, 'base64'),
+    target: { path: topic, query },
+    headers: { 'x-sequence-id': event.id },
   };
 }
 
@@ -89,8 +106,8 @@ export function ntfyAddress(id: string, url: string): { readonly server: string;
   return { server: parsed.href, topic };
 }
 
-function json(value: object): { readonly contentType: string; readonly text: string } {
-  return { contentType: 'application/json', text: JSON.stringify(value) };
+function json(value: object): MessageBody {
+  return { contentType: 'application/json', content: JSON.stringify(value) };
 }
 
 function escapeFor(contentType: string): (text: string) => string {

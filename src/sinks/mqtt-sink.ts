@@ -9,10 +9,11 @@ import { BackOff } from '../flow/back-off.ts';
 import { settlesWithin } from '../flow/settles-within.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
+import { messageSettings, openSpooled } from './open-spooled.ts';
 import { RetainedState } from './retained-state.ts';
 import type { SinkFigures } from './sink.ts';
 import { sinkKind } from './sink-kind.ts';
-import { messageSettings, openSpooled, SpooledSink, type SpooledSinkOptions } from './spooled-sink.ts';
+import { SpooledSink, type SpooledSinkOptions } from './spooled-sink.ts';
 import { topicLevel } from './topic-level.ts';
 import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal, reasonOf } from './transport.ts';
 
@@ -237,12 +238,12 @@ class MqttConnection implements Connection {
 
   async send(records: readonly OutgoingRecord[]): Promise<void> {
     const { topic } = this.#place;
-    for (const { stream, event, text } of records) {
+    for (const { stream, rule, text } of records) {
       const place =
-        event === null
+        rule === null
           ? `${topic}/results/${topicLevel(stream)}`
-          : `${topic}/events/${topicLevel(stream)}/${topicLevel(event.subject)}`;
-      const contentType = event === null ? 'application/json' : 'application/cloudevents+json; charset=utf-8';
+          : `${topic}/events/${topicLevel(stream)}/${topicLevel(rule)}`;
+      const contentType = rule === null ? 'application/json' : 'application/cloudevents+json; charset=utf-8';
       await this.publish(place, text, { properties: { contentType } });
     }
   }

@@ -5,8 +5,8 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import { z } from 'zod';
 import { redactWebhook } from '../core/redact.ts';
 import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
+import { messageSettings, openMessages } from './open-spooled.ts';
 import { sinkKind } from './sink-kind.ts';
-import { messageSettings, openMessages } from './spooled-sink.ts';
 import { topicLevel } from './topic-level.ts';
 import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal } from './transport.ts';
 
@@ -77,9 +77,9 @@ class JetStream implements Connection {
   }
 
   async send(records: readonly OutgoingRecord[]): Promise<void> {
-    for (const { id, stream, event, text } of records) {
-      const kind = event === null ? 'results' : 'events';
-      const levels = event === null ? [stream] : [stream, event.subject];
+    for (const { id, stream, rule, text } of records) {
+      const kind = rule === null ? 'results' : 'events';
+      const levels = rule === null ? [stream] : [stream, rule];
       const subject = [this.#subject, kind, ...levels.map(topicLevel)].join('.');
       const limit = this.#connection.info?.max_payload ?? Number.POSITIVE_INFINITY;
       if (Buffer.byteLength(text) > limit) throw new Refusal(`a message has more than ${limit} bytes`);

@@ -4,8 +4,8 @@ import { whole } from '../config/number.ts';
 import { mark } from '../config/schema-text.ts';
 import { redactWebhook } from '../core/redact.ts';
 import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
+import { messageSettings, openMessages } from './open-spooled.ts';
 import { sinkKind } from './sink-kind.ts';
-import { messageSettings, openMessages } from './spooled-sink.ts';
 import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal } from './transport.ts';
 
 const SCHEMES = { redis: 6379, rediss: 6379 };

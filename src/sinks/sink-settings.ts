@@ -30,6 +30,17 @@ export const phases = z
     'Only events that are `new`, an `update` or at their `end`; all if absent, and with a template only new ones.',
   );
 
+const SNAPSHOTS = ['none', 'link', 'data'] as const;
+/** What a channel of alerts sends of the picture of an event. */
+export type SnapshotPart = (typeof SNAPSHOTS)[number];
+
+export const snapshot = z
+  .enum(SNAPSHOTS)
+  .optional()
+  .describe(
+    'What a channel of alerts sends once the picture of an event is there, if its rule keeps a `clip`: nothing, its address, or the picture. If absent, mail and ntfy get the picture, templates nothing, others the address.',
+  );
+
 export const sync = z
   .enum(['never', 'interval', 'batch'])
   .default('interval')

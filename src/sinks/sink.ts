@@ -1,6 +1,6 @@
 import type { PublishedFrame } from '../core/frame.ts';
 import type { SightlineError } from '../errors/sightline-error.ts';
-import type { SinkReport, StreamReport } from '../protocol/report.ts';
+import type { SinkReport, SnapshotFigures, StreamReport } from '../protocol/report.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 
 /** What became of the results that a sink accepted: the sum of `sent`, `waiting` and all of `lost`. */
@@ -8,6 +8,13 @@ export type SinkFigures = Omit<SinkReport, 'id'>;
 
 /** The parts of a result that are written. */
 export type WrittenFrame = Omit<PublishedFrame, 'times'>;
+
+/** Sends pictures of events after the events themselves. What waits survives the process as they do. */
+export interface SnapshotChannel {
+  /** @param link - address of the picture. @param jpeg - the picture. */
+  send(event: RuleEvent, link: string, jpeg: Uint8Array): void;
+  readonly figures: SnapshotFigures;
+}
 
 /** Keeps something for the next process; of a key, the newest. */
 export type KeepState = (key: string, value: object) => void;
@@ -35,6 +42,9 @@ export interface Sink {
    * for events, or its settings want none.
    */
   publishEvent?(event: RuleEvent, canWait?: boolean): boolean;
+
+  /** Begins to send pictures of events, which `figures` does not count. Absent if its settings want none. */
+  openSnapshots?(): SnapshotChannel;
 
   /** Goes on with the limit of an earlier process. Absent if it has none. @param kept - what that kept last, by key. */
   resume?(kept: ReadonlyMap<string, unknown>, keep: KeepState): void;

@@ -1,96 +1,23 @@
 import { join } from 'node:path';
-import { z } from 'zod';
-import { range, whole } from '../config/number.ts';
 import { type Clock, keepAliveClock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { backOffMs } from '../flow/back-off.ts';
 import { Pause } from '../flow/pause.ts';
-import { cloudEvent, type EventPhase, type RuleEvent } from '../protocol/rule-event.ts';
+import { cloudEvent, type EventPhase, type RuleEvent, snapshotEvent } from '../protocol/rule-event.ts';
 import { RETRY_MS, type SyncPolicy } from './line-writer.ts';
 import { resultLine } from './result-line.ts';
-import type { KeepState, Sink, SinkFailureListener, SinkFigures } from './sink.ts';
+import type { KeepState, Sink, SinkFailureListener, SinkFigures, SnapshotChannel } from './sink.ts';
 import { countOf, fileFailure } from './sink-failure.ts';
 import type { SinkFiles } from './sink-files.ts';
-import type { OpenedSink, SinkContext } from './sink-kind.ts';
-import { filter, MEGABYTE, phases, type Sent, send, streams, sync } from './sink-settings.ts';
+import type { Sent, SnapshotPart } from './sink-settings.ts';
 import { Spool, type SpoolFailure, type SpoolOptions } from './spool.ts';
-import { takeSpoolFolder } from './spool-folder.ts';
 import type { Attempt, Transport } from './transport.ts';
-
-/** Results that wait in memory if there is no spool. */
-const MEMORY_BYTES = 8 * MEGABYTE;
-
-/** Settings of every kind that keeps what it sends until the receiver has it. */
-export const spoolSettings = {
-  maxAttempts: whole(1, 100)
-    .default(8)
-    .describe(
-      'Attempts before a request that the receiver refuses is given up. Other failures are retried until they end.',
-    ),
-  spoolFolder: z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      'Folder of this sink alone where results wait until they are delivered; below the cache folder if absent.',
-    ),
-  spoolMaxMb: range(0, 1_000_000)
-    .default(256)
-    .describe(
-      'Most megabytes that results of live streams wait in, and as many for files; 0 keeps at most 8 in memory.',
-    ),
-  sync,
-};
-
-/** Settings of every kind whose receivers are made for events. */
-export const messageSettings = { send: send('events'), phases, streams, filter, ...spoolSettings };
-
-interface SpoolSettings {
-  readonly maxAttempts: number;
-  readonly spoolFolder?: string | undefined;
-  readonly spoolMaxMb: number;
-  readonly sync: SyncPolicy;
-}
-
-type SpoolOptionsOfSink = Pick<SpooledSinkOptions, 'spoolFolder' | 'maxSpoolBytes' | 'maxAttempts' | 'sync'>;
-
-/**
- * Finds the spool of a sink and opens the sink with it.
- *
- * @param receiver - what waits for one receiver is never sent to another.
- * @throws SINK_BUSY if another process uses the folder of the settings.
- */
-export async function openSpooled(
-  { maxAttempts, spoolFolder, spoolMaxMb, sync }: SpoolSettings,
-  receiver: string,
-  context: SinkContext,
-  open: (options: Omit<SinkContext, 'spoolFolder'> & Required<SpoolOptionsOfSink>) => Sink,
-): Promise<OpenedSink> {
-  const { folder, lock } =
-    spoolMaxMb === 0
-      ? { folder: null, lock: null }
-      : await takeSpoolFolder({ id: context.id, receiver, folder: spoolFolder, parent: context.spoolFolder });
-  const maxSpoolBytes = spoolMaxMb === 0 ? MEMORY_BYTES : Math.round(spoolMaxMb * MEGABYTE);
-  return { sink: open({ ...context, maxAttempts, sync, spoolFolder: folder, maxSpoolBytes }), lock };
-}
-
-/** As `openSpooled`, for a kind that has nothing special but its transport. */
-export function openMessages(
-  settings: SpoolSettings & Pick<SpooledSinkOptions, 'phases'> & { readonly send: readonly Sent[] },
-  receiver: string,
-  context: SinkContext,
-  transport: Transport,
-): Promise<OpenedSink> {
-  const { send: sent, phases: only } = settings;
-  const more = { transport, send: sent, phases: only, batchMs: 0 };
-  return openSpooled(settings, receiver, context, (options) => new SpooledSink({ ...options, ...more }));
-}
 
 /** Decides which events are sent. */
 export interface EventLimit {
-  /** Returns whether one more event may be sent. One that may not counts as lost. */
-  take(): boolean;
+  /** Returns whether one more event may be sent. One that may not counts as lost. @param isSnapshot - it is the picture of one. */
+  take(isSnapshot?: boolean): boolean;
   /** Goes on where an earlier process ended. */
   resume(kept: unknown, keep: (value: object) => void): void;
 }
@@ -104,6 +31,8 @@ export interface SpooledSinkOptions {
   readonly phases?: readonly EventPhase[] | undefined;
   /** How many events may be sent. */
   readonly limit?: EventLimit;
+  /** What a channel of alerts sends of pictures. */
+  readonly snapshot?: SnapshotPart;
   /**
    * Folder of this sink alone in which results wait until they are delivered, also by the next process. Null: they wait in
    * memory, and what is not delivered when the sink closes is lost.
@@ -138,6 +67,7 @@ export interface SpooledSinkOptions {
 
 const DEFAULTS = {
   send: ['results'],
+  snapshot: 'link',
   spoolFolder: null,
   maxSpoolBytes: 256 * 1024 * 1024,
   sync: 'interval',
@@ -153,6 +83,17 @@ const DEFAULTS = {
 
 const OVERFLOW_REPORT_MS = 1000;
 
+/** Records that wait in one spool, and what became of others that did. */
+interface Lane {
+  readonly spool: Spool;
+  sent: number;
+  refused: number;
+  /** Left when the sink closed. */
+  failed: number;
+  /** Were never in the spool. */
+  unaccepted: number;
+}
+
 /**
  * Delivers results and events over a transport, each at least once, and in order for each stream whose policy does not change: they wait in
  * a spool on the disk, and one batch at a time is sent until the receiver has accepted it. What the receiver refuses is dropped after
@@ -163,22 +104,22 @@ export class SpooledSink implements Sink {
   readonly id: string;
   /** Absent if it sends no events. */
   readonly publishEvent?: (event: RuleEvent, canWait?: boolean) => boolean;
+  /** Absent if it sends no pictures. */
+  readonly openSnapshots?: () => SnapshotChannel;
   readonly #options: SpooledSinkOptions & Required<Pick<SpooledSinkOptions, keyof typeof DEFAULTS>>;
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #sendsResults: boolean;
   /** What it counts, in messages. */
   readonly #noun: string;
-  readonly #live: Spool;
-  readonly #file: Spool;
-  /** Index of the spool to send from next. */
+  readonly #live: Lane;
+  readonly #file: Lane;
+  /** Null unless it is a channel of alerts. */
+  #snapshots: Lane | null = null;
+  /** Index of the lane to send from next. */
   #turn = 0;
   #batches = 0;
-  #sent = 0;
   #retried = 0;
-  #refused = 0;
-  #failed = 0;
-  #unaccepted = 0;
   #lostWhileFailing = 0;
   #isSending = false;
   #cancelBatchTimer: (() => void) | null = null;
@@ -197,22 +138,48 @@ export class SpooledSink implements Sink {
   constructor(options: SpooledSinkOptions) {
     this.id = options.id;
     this.#options = { ...DEFAULTS, ...options };
-    const { send, phases, limit } = this.#options;
+    const { send, phases, limit, snapshot } = this.#options;
     this.#sendsResults = send.includes('results');
     this.#noun = send.length > 1 ? 'record' : this.#sendsResults ? 'result' : 'event';
     if (send.includes('events'))
       this.publishEvent = (event, canWait) => {
         if (phases?.includes(event.phase) === false || this.#closing !== null) return true;
         if (limit?.take() !== false) return this.#append(() => JSON.stringify(cloudEvent(event)), canWait);
-        this.#unaccepted += 1;
+        this.#live.unaccepted += 1;
         this.#noteDropped(1, 'more events came than may be sent');
         return true;
       };
+    if (send.includes('events') && snapshot !== 'none') this.openSnapshots = () => this.#openSnapshots();
     this.#clock = options.clock ?? keepAliveClock;
     this.#pause = new Pause(this.#clock);
     this.#random = options.random ?? Math.random;
-    this.#live = this.#openSpool('live', 'drop-oldest');
-    this.#file = this.#openSpool('files', 'wait');
+    this.#live = this.#openLane('live', 'drop-oldest');
+    this.#file = this.#openLane('files', 'wait');
+  }
+
+  #openSnapshots(): SnapshotChannel {
+    this.#snapshots ??= this.#openLane('snapshots', 'drop-oldest');
+    const lane = this.#snapshots;
+    const { limit, snapshot } = this.#options;
+    const figures = (): SnapshotChannel['figures'] => {
+      const { sent, waiting, lost } = figuresOf([lane]);
+      return { sent, failed: sumOf(lost), pending: waiting };
+    };
+    return {
+      get figures() {
+        return figures();
+      },
+      send: (event, link, jpeg) => {
+        if (this.#closing !== null) return;
+        if (limit?.take(true) === false) {
+          lane.unaccepted += 1;
+          return;
+        }
+        const data = snapshot === 'data' ? { jpeg: Buffer.from(jpeg).toString('base64') } : {};
+        lane.spool.append(JSON.stringify(snapshotEvent(event, { snapshot: link, ...data })));
+        this.#schedule();
+      },
+    };
   }
 
   resume(kept: ReadonlyMap<string, unknown>, keep: KeepState): void {
@@ -226,32 +193,22 @@ export class SpooledSink implements Sink {
 
   #append(text: () => string, canWait = true): boolean {
     if (this.#closing !== null) return true;
-    const spool = canWait ? this.#file : this.#live;
+    const { spool } = canWait ? this.#file : this.#live;
     const hasRoom = spool.append(text());
     this.#schedule();
     return hasRoom;
   }
 
   drained(): Promise<void> {
-    return this.#closing === null ? this.#file.drained() : Promise.resolve();
+    return this.#closing === null ? this.#file.spool.drained() : Promise.resolve();
   }
 
   get figures(): SinkFigures {
-    const spools = this.#spools.map(({ figures }) => figures);
-    const failure = this.#spools.map((spool) => spool.failure).find((each) => each !== null) ?? null;
-    const sum = (key: 'overflow' | 'damaged' | 'retried'): number =>
-      spools.reduce((total, each) => total + each[key], 0);
+    const failure = this.#lanes.map(({ spool }) => spool.failure).find((each) => each !== null) ?? null;
     return {
       problem: this.#problem?.message ?? (failure === null ? null : this.#spoolFailure(failure).message),
-      sent: this.#sent,
-      waiting: this.#waiting - this.#failed,
-      retried: this.#retried + sum('retried'),
-      lost: {
-        overflow: sum('overflow') + this.#unaccepted,
-        failed: this.#failed,
-        refused: this.#refused,
-        damaged: sum('damaged'),
-      },
+      ...figuresOf([this.#live, this.#file]),
+      retried: this.#retried + this.#lanes.reduce((sum, { spool }) => sum + spool.figures.retried, 0),
     };
   }
 
@@ -260,22 +217,26 @@ export class SpooledSink implements Sink {
     return this.#closing;
   }
 
-  get #spools(): readonly [Spool, Spool] {
-    return [this.#live, this.#file];
+  get #lanes(): readonly Lane[] {
+    return [this.#live, this.#file, ...(this.#snapshots === null ? [] : [this.#snapshots])];
+  }
+
+  /** Records other than pictures. */
+  get #recordsWaiting(): number {
+    return this.#live.spool.waiting + this.#file.spool.waiting;
   }
 
   get #waiting(): number {
-    return this.#live.waiting + this.#file.waiting;
+    return this.#recordsWaiting + (this.#snapshots?.spool.waiting ?? 0);
   }
 
   get #lostResults(): number {
-    const { lost } = this.figures;
-    return Object.values(lost).reduce((total, each) => total + each, 0);
+    return sumOf(this.figures.lost);
   }
 
-  #openSpool(name: string, whenFull: SpoolOptions['whenFull']): Spool {
+  #openLane(name: string, whenFull: SpoolOptions['whenFull']): Lane {
     const { spoolFolder, maxSpoolBytes, sync, files, clock } = this.#options;
-    return new Spool({
+    const spool = new Spool({
       folder: spoolFolder === null ? null : join(spoolFolder, name),
       maxBytes: maxSpoolBytes,
       whenFull,
@@ -293,6 +254,7 @@ export class SpooledSink implements Sink {
       clock,
       files,
     });
+    return { spool, sent: 0, refused: 0, failed: 0, unaccepted: 0 };
   }
 
   async #finish(): Promise<void> {
@@ -304,11 +266,10 @@ export class SpooledSink implements Sink {
     cancelDeadline();
     this.#cancelBatchTimer?.();
     const { transport } = this.#options;
-    const [unwritten] = await Promise.all([
-      Promise.all(this.#spools.map((spool) => spool.close())),
-      transport.close?.(),
-    ]);
-    this.#failed = unwritten[0]! + unwritten[1]!;
+    const closeLane = async (lane: Lane): Promise<void> => {
+      lane.failed = await lane.spool.close();
+    };
+    await Promise.all([...this.#lanes.map(closeLane), transport.close?.()]);
     const { waiting } = this.figures;
     if (waiting > 0)
       this.#options.onNotice?.(
@@ -327,7 +288,8 @@ export class SpooledSink implements Sink {
 
   get #hasBatch(): boolean {
     const least = this.#closing === null ? this.#options.batchResults : 1;
-    return this.#spools.some(({ waiting }) => waiting >= least);
+    if (this.#recordsWaiting === 0) return this.#waiting > 0;
+    return this.#live.spool.waiting >= least || this.#file.spool.waiting >= least;
   }
 
   #startSending(): void {
@@ -342,11 +304,14 @@ export class SpooledSink implements Sink {
   async #sendBatches(): Promise<void> {
     do {
       let hasTaken = false;
-      for (let i = 0; i < this.#spools.length && !this.#isGivenUp; i++) {
-        const spool = this.#spools[this.#turn]!;
+      for (let i = 0; i < 2 && !this.#isGivenUp; i++) {
+        const lane = [this.#live, this.#file][this.#turn]!;
         this.#turn = 1 - this.#turn;
-        if (await this.#deliver(spool)) hasTaken = true;
+        if (await this.#deliver(lane)) hasTaken = true;
       }
+      // A picture never comes before the message about its event.
+      if (this.#snapshots !== null && this.#recordsWaiting === 0 && !this.#isGivenUp)
+        if (await this.#deliver(this.#snapshots, 1)) hasTaken = true;
       if (!hasTaken && this.#waiting > 0) await this.#waitForDisk();
     } while (this.#hasBatch && !this.#isGivenUp);
     this.#isSending = false;
@@ -361,8 +326,9 @@ export class SpooledSink implements Sink {
   }
 
   /** @returns false if there is no result to send now. */
-  async #deliver(spool: Spool): Promise<boolean> {
-    const records = await spool.take(this.#options.batchResults);
+  async #deliver(lane: Lane, most = this.#options.batchResults): Promise<boolean> {
+    const { spool } = lane;
+    const records = await spool.take(most);
     if (records.length === 0) return false;
     this.#batches += 1;
     const texts = records.map(({ text }) => text);
@@ -373,7 +339,7 @@ export class SpooledSink implements Sink {
       const delivered = outcome.kind === 'delivered' ? rest.length : (outcome.delivered ?? 0);
       if (delivered > 0) {
         spool.acknowledge(delivered);
-        this.#sent += delivered;
+        lane.sent += delivered;
         done += delivered;
       }
       if (outcome.kind === 'delivered') {
@@ -383,7 +349,7 @@ export class SpooledSink implements Sink {
         const refused = outcome.delivered === undefined ? rest.length : 1;
         spool.acknowledge(refused);
         done += refused;
-        this.#refused += refused;
+        lane.refused += refused;
         this.#lostWhileFailing += refused;
         this.#report(`batch ${this.#batches} was given up: ${outcome.reason}. ${this.#countOf(refused)} lost`);
       }
@@ -438,7 +404,7 @@ export class SpooledSink implements Sink {
   }
 
   #recovered(): void {
-    const isWell = this.#problem === null && this.#spools.every(({ failure }) => failure === null);
+    const isWell = this.#problem === null && this.#lanes.every(({ spool }) => spool.failure === null);
     if (!isWell || this.#lastFailure === null) return;
     this.#lastFailure = null;
     this.#options.onRecovery?.(this.#lostWhileFailing);
@@ -481,6 +447,24 @@ export class SpooledSink implements Sink {
   #waitingText(records: number): string {
     return records === 1 ? `1 ${this.#noun} waits` : `${records} ${this.#noun}s wait`;
   }
+}
+
+function figuresOf(lanes: readonly Lane[]): Pick<SinkFigures, 'sent' | 'waiting' | 'lost'> {
+  const sum = (of: (lane: Lane) => number): number => lanes.reduce((total, lane) => total + of(lane), 0);
+  return {
+    sent: sum(({ sent }) => sent),
+    waiting: sum(({ spool, failed }) => spool.waiting - failed),
+    lost: {
+      overflow: sum(({ spool, unaccepted }) => spool.figures.overflow + unaccepted),
+      failed: sum(({ failed }) => failed),
+      refused: sum(({ refused }) => refused),
+      damaged: sum(({ spool }) => spool.figures.damaged),
+    },
+  };
+}
+
+function sumOf(lost: SinkFigures['lost']): number {
+  return Object.values(lost).reduce((total, each) => total + each, 0);
 }
 
 /**

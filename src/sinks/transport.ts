@@ -39,6 +39,9 @@ export interface Transport {
   close?(): Promise<void>;
 }
 
+/** Type of the record of a picture. */
+export const SNAPSHOT = 'io.sightline.event.snapshot' satisfies CloudEvent['type'];
+
 /** Returns whether a record is an event; all others are results. */
 export function isEventText(text: string): boolean {
   return text.startsWith('{"specversion"');
@@ -52,7 +55,9 @@ export interface OutgoingRecord {
   readonly stream: string;
   /** Of an event as in `CloudEvent`. */
   readonly type: CloudEvent['type'] | 'io.sightline.result';
-  /** Null for a result. */
+  /** The rule of an event; null for a result. */
+  readonly rule: string | null;
+  /** Parsed when it is asked for; null for a result. */
   readonly event: CloudEvent | null;
   /** The record as a line of JSON. */
   readonly text: string;
@@ -61,11 +66,19 @@ export interface OutgoingRecord {
 /** Reads a record of a batch. */
 export function outgoingRecord(text: string): OutgoingRecord {
   if (isEventText(text)) {
-    const event = JSON.parse(text) as CloudEvent;
-    return { id: event.id, stream: event.data.stream, type: event.type, event, text };
+    // What addresses it comes before its data, which most transports pass on as they are.
+    const head = `${text.slice(0, text.indexOf(',"datacontenttype"'))}}`;
+    const { id, source, type, subject } = JSON.parse(head) as CloudEvent;
+    const stream = decodeURIComponent(source.slice('/streams/'.length));
+    return {
+      ...{ id, stream, type, rule: subject, text },
+      get event() {
+        return JSON.parse(text) as CloudEvent;
+      },
+    };
   }
   const { stream, run = '', frame } = JSON.parse(text) as ResultRecord;
-  return { id: `${stream}.${run}.${frame}`, stream, type: 'io.sightline.result', event: null, text };
+  return { id: `${stream}.${run}.${frame}`, stream, type: 'io.sightline.result', rule: null, event: null, text };
 }
 
 /** Says that the receiver does not want a record, and would not want it later: it is tried a few times more, then dropped. */

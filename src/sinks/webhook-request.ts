@@ -42,7 +42,10 @@ export function parseDestination(
 /** What is posted. */
 export interface PostBody {
   readonly contentType: string;
-  readonly text: string;
+  readonly content: string | Uint8Array<ArrayBuffer>;
+  /** Where below the address it goes, if not to that itself. */
+  readonly target?: { readonly path: string; readonly query: URLSearchParams };
+  readonly headers?: Readonly<Record<string, string>>;
   /** The same for the same records. */
   readonly key: string;
 }
@@ -51,19 +54,20 @@ export interface PostBody {
 export async function attemptPost(
   post: typeof fetch,
   destination: Destination,
-  { contentType, text, key }: PostBody,
+  { contentType, content, target, headers = {}, key }: PostBody,
   signal: AbortSignal,
 ): Promise<Attempt> {
   try {
-    const response = await post(destination.url, {
+    const response = await post(addressOf(destination.url, target), {
       method: 'POST',
       headers: {
         'content-type': contentType,
+        ...headers,
         ...destination.headers,
         'idempotency-key': key,
-        ...signatureOf(destination.secret, text),
+        ...signatureOf(destination.secret, content),
       },
-      body: text,
+      body: content,
       signal,
       // A redirect would turn a POST into a GET, or carry the credentials to another host.
       redirect: 'manual',
@@ -76,14 +80,22 @@ export async function attemptPost(
   }
 }
 
+function addressOf(text: string, target: PostBody['target']): string {
+  if (target === undefined) return text;
+  const url = new URL(text);
+  url.pathname = `${url.pathname.replace(/\/$/, '')}/${target.path}`;
+  for (const [name, value] of target.query) url.searchParams.append(name, value);
+  return url.href;
+}
+
 /**
  * Returns the headers that prove who sent a body, and when: HMAC-SHA256 of `TIME.BODY`, in hexadecimal digits. TIME is in
  * seconds since 1970, so that a receiver can refuse requests that were recorded and sent again.
  */
-function signatureOf(secret: string | null, body: string): Record<string, string> {
+function signatureOf(secret: string | null, body: PostBody['content']): Record<string, string> {
   if (secret === null) return {};
   const time = Math.floor(Date.now() / 1000);
-  const digest = createHmac('sha256', secret).update(`${time}.${body}`).digest('hex');
+  const digest = createHmac('sha256', secret).update(`${time}.`).update(body).digest('hex');
   return { 'sightline-timestamp': `${time}`, 'sightline-signature': `sha256=${digest}` };
 }
 

@@ -4,12 +4,20 @@ import { whole } from '../config/number.ts';
 import { orPlaceholder } from '../config/placeholders.ts';
 import { mark, mayHoldPlaceholders } from '../config/schema-text.ts';
 import { redactWebhook } from '../core/redact.ts';
-import { type MessageTemplate, messageBody, messageTemplate, ntfyAddress } from './message-template.ts';
+import {
+  type MessageBody,
+  type MessageTemplate,
+  messageBody,
+  messageTemplate,
+  ntfyAddress,
+  snapshotBody,
+} from './message-template.ts';
+import { openSpooled, spoolSettings } from './open-spooled.ts';
 import { sinkKind } from './sink-kind.ts';
 import { filter, phases, send, streams } from './sink-settings.ts';
-import { openSpooled, SpooledSink, type SpooledSinkOptions, spoolSettings } from './spooled-sink.ts';
-import { type Attempt, type Batch, isEventText, outgoingRecord, type Transport } from './transport.ts';
-import { attemptPost, type Destination, type PostBody, parseDestination } from './webhook-request.ts';
+import { SpooledSink, type SpooledSinkOptions } from './spooled-sink.ts';
+import { type Attempt, type Batch, isEventText, outgoingRecord, SNAPSHOT, type Transport } from './transport.ts';
+import { attemptPost, type Destination, parseDestination } from './webhook-request.ts';
 
 const LEAST_SECRET_CHARS = 16;
 const webAddress = z.url({ protocol: /^https?$/ });
@@ -67,10 +75,11 @@ export const webhook = sinkKind({
     template !== undefined && sent.includes('results') ? 'send: expected [events] with a template' : null,
   open: (settings, context) => {
     const { url, headers, batchSize, secret, send: sent, phases: only, template } = settings;
+    const snapshot = settings.snapshot ?? (template === undefined ? 'link' : template === 'ntfy' ? 'data' : 'none');
     return openSpooled(settings, url, context, (options) => {
       const more = template === undefined ? { phases: only } : { phases: only ?? ['new'], template };
       return new WebhookSink({
-        ...{ ...options, ...more, url, secret, send: sent, batchResults: batchSize },
+        ...{ ...options, ...more, url, secret, send: sent, snapshot, batchResults: batchSize },
         ...(headers === undefined ? {} : { headers }),
       });
     });
@@ -100,10 +109,11 @@ export class WebhookSink extends SpooledSink {
   constructor({ url, headers = {}, secret, template, ...options }: WebhookSinkOptions) {
     const { id, send: sent = ['results'] } = options;
     const { server, topic } = template === 'ntfy' ? ntfyAddress(id, url) : { server: url, topic: '' };
-    const bodyOf = (batch: Batch): Body | null => {
+    const bodyOf = (batch: Batch): MessageBody | null => {
       if (template === undefined) return sent.includes('results') ? resultsBody(id, batch) : eventsBody(id, batch);
       // What an earlier run left may be results.
-      const { event } = outgoingRecord(batch.texts[0]!);
+      const { type, event } = outgoingRecord(batch.texts[0]!);
+      if (type === SNAPSHOT) return snapshotBody(template, topic, event!.data);
       return event === null ? null : messageBody(template, topic, event.data);
     };
     const alone = template === undefined ? {} : { batchResults: 1, batchMs: 0 };
@@ -112,13 +122,11 @@ export class WebhookSink extends SpooledSink {
   }
 }
 
-type Body = Omit<PostBody, 'key'>;
-
 class WebhookTransport implements Transport {
   readonly #destination: Destination;
-  readonly #bodyOf: (batch: Batch) => Body | null;
+  readonly #bodyOf: (batch: Batch) => MessageBody | null;
 
-  constructor(destination: Destination, bodyOf: (batch: Batch) => Body | null) {
+  constructor(destination: Destination, bodyOf: (batch: Batch) => MessageBody | null) {
     this.#destination = destination;
     this.#bodyOf = bodyOf;
   }
@@ -135,17 +143,17 @@ class WebhookTransport implements Transport {
   }
 }
 
-function resultsBody(sink: string, { number, lost, texts }: Batch): Body {
+function resultsBody(sink: string, { number, lost, texts }: Batch): MessageBody {
   const results = texts.filter((text) => !isEventText(text));
   const events = texts.filter(isEventText);
   const head = JSON.stringify({ sink, batch: number, lostResults: lost }).slice(0, -1);
   const tail = events.length === 0 ? '' : `,"events":[${events.join(',')}]`;
-  return { contentType: 'application/json', text: `${head},"results":[${results.join(',')}]${tail}}` };
+  return { contentType: 'application/json', content: `${head},"results":[${results.join(',')}]${tail}}` };
 }
 
-function eventsBody(sink: string, batch: Batch): Body {
+function eventsBody(sink: string, batch: Batch): MessageBody {
   const { texts } = batch;
   // What an earlier run left may be results.
   if (!texts.every(isEventText)) return resultsBody(sink, batch);
-  return { contentType: 'application/cloudevents-batch+json', text: `[${texts.join(',')}]` };
+  return { contentType: 'application/cloudevents-batch+json', content: `[${texts.join(',')}]` };
 }

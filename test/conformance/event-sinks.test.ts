@@ -107,6 +107,32 @@ describe.each(Object.entries(RIGS))('events of a sink of the kind %s', (type, { 
     expect(first.sinks.reports[0]).toMatchObject({ sent: 60, waiting: 0 });
   });
 
+  it.skipIf(missing !== null)(
+    'are followed by their pictures, also from a spool that an earlier process left',
+    async () => {
+      await rig.stop();
+      const first = await open(type, settings({ snapshot: 'data' }));
+      const channel = first.sinks.channel(first.sinks.reports[0]!.id);
+      const jpeg = Buffer.alloc(100_000, 7);
+      channel.openSnapshots!().send(eventOf(0), '/link', jpeg);
+      channel.publishEvent!(eventOf(0), false);
+      await expect.poll(() => first.sinks.reports[0]!.problem, { timeout: 60_000 }).not.toBeNull();
+      expect([channel.openSnapshots!().figures.pending, channel.figures.waiting]).toEqual([1, 1]);
+      expect(await first.sinks.close()).toEqual([]);
+      await rig.start();
+      const second = await open(type, settings({ snapshot: 'data' }));
+      const later = second.sinks.channel(second.sinks.reports[0]!.id);
+      const { figures } = later.openSnapshots!();
+      expect(figures.sent).toBe(0);
+      const events = await waitFor(2);
+      expect(events.map(({ id }) => id)).toEqual(['event-0.0', 'event-0.snapshot']);
+      expect(Buffer.from(events[1]!.data.jpeg!, 'base64').equals(jpeg)).toBe(true);
+      await expect.poll(() => later.openSnapshots!().figures).toEqual({ sent: 1, failed: 0, pending: 0 });
+      expect(later.figures).toMatchObject({ sent: 1, waiting: 0 });
+      expect(await second.sinks.close()).toEqual([]);
+    },
+  );
+
   it.skipIf(missing !== null)('that are raised while the broker is away arrive when it is back', async () => {
     const opened = await open(type, settings());
     raise(opened, 0, 20);

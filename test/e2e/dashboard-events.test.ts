@@ -228,9 +228,11 @@ describe.skipIf(browserPath === undefined)(browserTitle('events, alerts and coun
     const cells = page.locator('[data-channel="webhook-1"] td');
     await until(async () => {
       port.tick();
-      return (await cells.count()) === 7;
+      return (await cells.count()) === 8;
     });
-    const [raised, ...parts] = (await cells.allTextContents()).map(Number);
+    const texts = await cells.allTextContents();
+    const [raised, ...parts] = texts.slice(0, 7).map(Number);
+    expect(texts[7]).toBe('3 sent, 1 failed, 2 pending');
     expect([raised, parts]).toEqual([12, [4, 3, 2, 1, 1, 1]]);
     expect(parts.reduce((sum, part) => sum + part, 0)).toBe(raised);
     expect(await page.locator('.alert-list li').textContent()).toBe(

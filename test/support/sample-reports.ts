@@ -65,7 +65,15 @@ function histogram(frames: Readonly<Record<number, number>>, sumMs: number): Lat
 }
 
 export function alertFigures(): AlertFigures {
-  return { raised: 12, sent: 4, grouped: 3, suppressed: { hold: 2, quiet: 1 }, failed: 1, pending: 1 };
+  return {
+    raised: 12,
+    sent: 4,
+    grouped: 3,
+    suppressed: { hold: 2, quiet: 1 },
+    failed: 1,
+    pending: 1,
+    snapshots: { sent: 3, failed: 1, pending: 2 },
+  };
 }
 
 export function hostReport(): HostReport {

@@ -83,6 +83,9 @@ describe('metrics', () => {
         'sightline_alerts_total{channel="phone",outcome="sent"} 4',
         'sightline_alerts_total{channel="phone",outcome="hold"} 2',
         'sightline_alerts_pending{channel="phone"} 1',
+        'sightline_alert_snapshots_total{channel="phone",outcome="sent"} 3',
+        'sightline_alert_snapshots_total{channel="phone",outcome="failed"} 1',
+        'sightline_alert_snapshots_pending{channel="phone"} 2',
       ]),
     );
   });

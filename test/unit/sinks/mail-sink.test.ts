@@ -35,6 +35,30 @@ describe('a mail sink', () => {
     expect(mails[0]).toContain('label: per<son');
   });
 
+  it('sends the picture as an answer to its first mail, within perHour', async () => {
+    const { url, mails } = await serve(() => '250 ok');
+    const { sinks, report } = await open(url, { perHour: 2 });
+    const channel = sinks.channel('mail-1');
+    const snapshots = channel.openSnapshots!();
+    channel.publishEvent!(eventOf(1), false);
+    const jpeg = Buffer.alloc(5000, 0xfe);
+    for (const number of [1, 2]) snapshots.send(eventOf(number, { seq: 3, phase: 'end' }), `/link/${number}`, jpeg);
+    await expect.poll(() => snapshots.figures).toEqual({ sent: 1, failed: 1, pending: 0 });
+    const [first, second] = mails as [string, string];
+    const headerOf = (mail: string, name: string): string | undefined =>
+      new RegExp(`^${name}: (.*)$`, 'm').exec(mail)?.[1];
+    expect(headerOf(second, 'In-Reply-To')).toBe(headerOf(first, 'Message-ID'));
+    expect(headerOf(second, 'Subject')).toBe(headerOf(first, 'Subject'));
+    expect(second).toContain('snapshot: /link/1');
+    const [, encoded] = /Content-Type: image\/jpeg[\s\S]*?\r\n\r\n([\w+/=\r\n]+)/.exec(second)!;
+    expect(Buffer.from(encoded!, 'base64').equals(jpeg)).toBe(true);
+    expect(report()).toMatchObject({ sent: 1, waiting: 0, lost: { overflow: 0 } });
+    // The event before it had a mail: what was left out is a picture.
+    sinks.channel('mail-1').publishEvent!(eventOf(3), false);
+    expect(report().lost.overflow).toBe(1);
+    await sinks.close();
+  });
+
   it('sends at most perHour, counts the others, and the next mail says how many', async () => {
     const limit = new HourlyLimit(2, () => now);
     let now = 0;

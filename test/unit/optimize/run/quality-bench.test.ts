@@ -207,15 +207,18 @@ describe('a lever', () => {
   };
 
   // Second stages, which this pipeline has none of, are judged below.
-  it.each(LEVER_IDS.filter((id) => id !== 'stages'))('that may change detections is judged as it is written into the pipeline: %s', async (lever) => {
-    const { bench, runs } = benchOf({ labelled: true, acceptsCounts: true });
-    await bench.confirm({ ...BASELINE, [lever]: others[lever] }, 1);
-    const { affectsDetections } = LEVERS[lever];
-    const distinct = (kind: string): number => new Set(runs.filter((run) => run.startsWith(kind))).size;
-    // The baseline, and the candidate where it may differ; a picture does not show what is skipped.
-    expect(distinct('video')).toBe(affectsDetections ? 2 : 1);
-    expect(distinct('pictures')).toBe(affectsDetections && !isSkipLever(lever) ? 2 : 1);
-  });
+  it.each(LEVER_IDS.filter((id) => id !== 'stages'))(
+    'that may change detections is judged as it is written into the pipeline: %s',
+    async (lever) => {
+      const { bench, runs } = benchOf({ labelled: true, acceptsCounts: true });
+      await bench.confirm({ ...BASELINE, [lever]: others[lever] }, 1);
+      const { affectsDetections } = LEVERS[lever];
+      const distinct = (kind: string): number => new Set(runs.filter((run) => run.startsWith(kind))).size;
+      // The baseline, and the candidate where it may differ; a picture does not show what is skipped.
+      expect(distinct('video')).toBe(affectsDetections ? 2 : 1);
+      expect(distinct('pictures')).toBe(affectsDetections && !isSkipLever(lever) ? 2 : 1);
+    },
+  );
 });
 
 describe('threads and lanes', () => {
