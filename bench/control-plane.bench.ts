@@ -1,3 +1,6 @@
+import { FleetInbox } from '../src/control/view/fleet-inbox.ts';
+import { allReported } from '../src/control/view/fleet-summary.ts';
+import { systemClock } from '../src/core/clock.ts';
 import { percentilesOf } from '../src/telemetry/sliding-window.ts';
 import type { BenchContext } from './support/bench-context.ts';
 import { ms, percent } from './support/format.ts';
@@ -32,6 +35,8 @@ interface FleetRun {
   readonly scriptsPerS: number;
   readonly commandsPerS: number;
   readonly outputBytesPerS: number;
+  /** What comes on top while one gateway is looked at. */
+  readonly watched: { readonly outputBytesPerS: number; readonly cpu: number };
   readonly redisBytesPerStream: number;
   readonly beatMs: { readonly p50: number; readonly p99: number };
   readonly snapshotMs: number;
@@ -110,6 +115,11 @@ const ROWS: readonly (readonly [string, (run: FleetRun) => string])[] = [
   ['scripts called', ({ scriptsPerS }) => `${scriptsPerS.toFixed(0)}/s`],
   ['commands, including those in scripts', ({ commandsPerS }) => `${commandsPerS.toFixed(0)}/s`],
   ['Redis sends', ({ outputBytesPerS }) => `${(outputBytesPerS / 1000).toFixed(0)} kB/s`],
+  ['more while one gateway is looked at', ({ watched }) => `${(watched.outputBytesPerS / 1000).toFixed(0)} kB/s`],
+  [
+    'CPU of that, all hosts, a stream each second',
+    ({ watched, streams }) => `${((watched.cpu * 1e6) / streams).toFixed(0)} us`,
+  ],
   ['Redis memory a stream', ({ redisBytesPerStream }) => `${(redisBytesPerStream / 1000).toFixed(1)} kB`],
   ['heartbeat p50', ({ beatMs }) => ms(beatMs.p50)],
   ['heartbeat p99', ({ beatMs }) => ms(beatMs.p99)],
@@ -129,6 +139,7 @@ async function measureFleet(context: BenchContext, size: { hosts: number; stream
       await sleep(context.warmUpSeconds * 1000);
       const { memoryBytes, ...steady } = await measureSteady(context, redis.url, fleet);
       const redisBytesPerStream = (memoryBytes - emptyBytes) / size.streams;
+      const watched = await measureWatched(context, redis.url, fleet, steady);
       const snapshotMs = await measureSnapshot(fleet);
       fleet.leader!.isDead = true;
       const diedMs = performance.now();
@@ -138,6 +149,7 @@ async function measureFleet(context: BenchContext, size: { hosts: number; stream
         ...size,
         placedS,
         ...steady,
+        watched,
         redisBytesPerStream,
         snapshotMs,
         newLeaderS,
@@ -172,6 +184,29 @@ async function measureSteady({ seconds }: BenchContext, url: string, fleet: Simu
     beatMs: { p50, p99 },
     memoryBytes: after.memoryBytes,
   };
+}
+
+/** As while a page of one gateway is open: it receives the statistics of all streams. */
+async function measureWatched(
+  context: BenchContext,
+  url: string,
+  fleet: SimulatedFleet,
+  unwatched: { readonly outputBytesPerS: number; readonly clientCpu: number },
+): Promise<FleetRun['watched']> {
+  const { state, bus } = fleet.leader!.control;
+  const inbox = new FleetInbox({ bus, state, clock: systemClock });
+  inbox.follow(true);
+  const snapshot = await state.snapshot();
+  inbox.update(snapshot);
+  await allReported(inbox, snapshot, systemClock);
+  const { outputBytesPerS, clientCpu } = await measureSteady(context, url, fleet);
+  const received = [...inbox.hosts.fresh(systemClock.now()).values()].reduce(
+    (sum, { streams }) => sum + streams.length,
+    0,
+  );
+  inbox.close();
+  if (received !== fleet.running) throw new Error(`expected ${fleet.running} streams, received ${received}`);
+  return { outputBytesPerS: outputBytesPerS - unwatched.outputBytesPerS, cpu: clientCpu - unwatched.clientCpu };
 }
 
 /** Mean duration of a leader's snapshots. Only the first one reads everything. */

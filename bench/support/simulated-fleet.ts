@@ -1,12 +1,15 @@
 import type { StreamConfig } from '../../src/config/stream.ts';
 import type { ControlPlane, FleetState } from '../../src/control/control-plane.ts';
+import { FleetPublisher, type FleetPublisherOptions } from '../../src/control/hosting/fleet-publisher.ts';
 import { HostAgent } from '../../src/control/hosting/host-agent.ts';
 import type { StreamRunner } from '../../src/control/hosting/stream-runner.ts';
 import { PLAN_DEFAULTS, type PlanOptions } from '../../src/control/planning/plan-options.ts';
 import { openRedisControlPlane } from '../../src/control/redis/redis-control-plane.ts';
+import { emptyReport } from '../../src/control/view/merge-streams.ts';
 import type { StreamLease } from '../../src/core/stream-lease.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import { parseStream } from '../../src/pipeline/load-pipeline.ts';
+import { hostReport } from '../../test/support/sample-reports.ts';
 
 const PIPELINE = 'simulated';
 const STREAM_FPS = 10;
@@ -20,8 +23,11 @@ export const PLAN: PlanOptions = { ...PLAN_DEFAULTS, fillRatio: 0.8, movesPerSec
 class FakeRunner implements StreamRunner {
   readonly leases = new Map<string, StreamLease>();
 
-  async start({ id }: StreamConfig, lease: StreamLease): Promise<void> {
-    this.leases.set(id, lease);
+  readonly configs = new Map<string, StreamConfig>();
+
+  async start(config: StreamConfig, lease: StreamLease): Promise<void> {
+    this.leases.set(config.id, lease);
+    this.configs.set(config.id, config);
   }
 
   async standBy(): Promise<boolean> {
@@ -36,6 +42,7 @@ class FakeRunner implements StreamRunner {
 
   async stop(id: string): Promise<void> {
     this.leases.delete(id);
+    this.configs.delete(id);
   }
 
   failureOf(): null {
@@ -47,8 +54,27 @@ class FakeRunner implements StreamRunner {
   }
 }
 
+/** Reports the streams of a runner once a second, and no results. */
+function portOf(runner: FakeRunner): FleetPublisherOptions['port'] {
+  const never = (): (() => void) => () => undefined;
+  return {
+    ...{ onPublished: never, onEvent: never, onPreview: never, watchPreviews: () => undefined },
+    onReport: (listener) => {
+      const timer = setInterval(() => {
+        const streams = [...runner.configs.values()].map((config) => ({
+          ...emptyReport({ id: config.id, config }),
+          state: 'running' as const,
+        }));
+        listener({ timeMs: Date.now(), streams, host: hostReport() });
+      }, BEAT_MS);
+      return () => clearInterval(timer);
+    },
+  };
+}
+
 interface SimulatedHost {
   readonly agent: HostAgent;
+  readonly publisher: FleetPublisher;
   readonly runner: FakeRunner;
   readonly control: ControlPlane;
   /** If true, none of its calls reach Redis, as if the machine had lost power. */
@@ -87,6 +113,7 @@ export class SimulatedFleet {
 
   async close(): Promise<void> {
     for (const host of this.hosts) host.isDead = false;
+    for (const { publisher } of this.hosts) publisher.close();
     await Promise.all(this.hosts.map(({ agent }) => agent.stop()));
     await Promise.all(this.hosts.map(({ control }) => control.close()));
   }
@@ -113,7 +140,13 @@ export class SimulatedFleet {
       onDraining: () => {},
       onNotice: () => {},
     });
-    const host: SimulatedHost = { agent, runner, control, isDead: false };
+    const publisher = new FleetPublisher({
+      bus: control.bus,
+      hostId: `host-${index}`,
+      port: portOf(runner),
+      leases: agent,
+    });
+    const host: SimulatedHost = { agent, publisher, runner, control, isDead: false };
     this.hosts.push(host);
     await agent.start();
   }

@@ -198,6 +198,7 @@ export class FeedServer {
   }
 
   #publishStats(report: StreamsReply): void {
+    if (this.#clients.size > 0) void this.#port.look?.();
     this.#seq += 1;
     this.#stats = new StatsParts(this.#seq, this.#withRollout(report));
     const ids = new Set(report.streams.map(({ id }) => id));

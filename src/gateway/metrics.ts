@@ -115,7 +115,7 @@ export class GatewayMetrics {
     part(() => this.#fillRecordings());
     let streams: readonly StreamReport[] = [];
     part(() => {
-      const all = this.#port.report();
+      const all = this.#port.scraped?.() ?? this.#port.report();
       const { host, ...report } = scope === undefined ? all : scopedReport(all, scope);
       streams = report.streams;
       const edges = publishedEdges(

@@ -34,6 +34,10 @@ export interface ChangeOptions {
 export interface RuntimePort {
   /** Returns the newest report. One is made every second, even if nobody reads it. */
   report(): StreamsReply;
+  /** What metrics show: the report, or in a large fleet that of this host alone. Absent: the report. */
+  scraped?(): StreamsReply;
+  /** Somebody looks: resolves once the report is of all hosts, and keeps it so for half a minute. Absent if it always is. */
+  look?(): Promise<void>;
   readiness(): Readiness;
 
   /** @throws STREAM_NOT_FOUND */

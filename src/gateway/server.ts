@@ -186,6 +186,9 @@ async function buildApp(
   await acceptUpgrades(app, feed);
   trail.follow(app);
   addGuard(app, access.guard, caps, incidents);
+  app.addHook('preHandler', async ({ url }) => {
+    if (/^\/(?:api\/(?!detect)|ws\b)/.test(url)) await runtime.look?.();
+  });
   await addSignInRoutes(app, access.guard, incidents);
   const onConnected = (request: FastifyRequest): void => trail.addConnection(request);
   addFeedRoute(app, { feed, maxClients: options.maxClients ?? 200, incidents, onConnected });

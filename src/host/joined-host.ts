@@ -120,7 +120,7 @@ export class JoinedHost {
       rollouts = await HostRollouts.tryOpen(host, config, {
         ...{ environment: context.environment, onNotice: (text: string) => log.info({}, text), incidents },
         fleet: { hostId: id, storeOf: (key) => control.rollouts(key), bus: control.bus },
-        streams: () => view.report().streams,
+        streams: () => view.streams(),
         hosts: () =>
           view
             .fleet()

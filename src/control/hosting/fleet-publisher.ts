@@ -36,8 +36,8 @@ export interface FleetPublisherOptions {
 }
 
 /**
- * Publishes the runtime's output for leased streams on the bus, each message with its fence. Statistics and events are
- * always published; results and pictures only for streams with subscribers, which are queried once a second. Nothing is
+ * Publishes the runtime's output for leased streams on the bus, each message with its fence. Events are always published; statistics,
+ * and results and pictures of a stream, only while somebody subscribes to them, which is queried once a second. Nothing is
  * queued: what the bus cannot take is dropped, and the next message is newer.
  */
 export class FleetPublisher {
@@ -47,6 +47,8 @@ export class FleetPublisher {
   /** Streams in this host's last report for which it holds a lease. */
   #streams: readonly string[] = [];
   #wanted: Readonly<Record<'detections' | 'preview', ReadonlySet<string>>> = NO_AUDIENCE;
+  /** Somebody receives statistics. */
+  #isFollowed = true;
   #withheldCount = 0;
   #isClosed = false;
   #stopTimer: () => void = () => {};
@@ -83,6 +85,7 @@ export class FleetPublisher {
       return fence === null ? [] : [{ ...stream, fence }];
     });
     this.#streams = held.map(({ id }) => id);
+    if (!this.#isFollowed) return;
     const body: StatsBody = { timeMs, streams: held, failures: this.#failures(), host };
     this.#publish('stats', null, null, body);
   }
@@ -142,7 +145,12 @@ export class FleetPublisher {
     const { bus } = this.#options;
     const ask = (topic: BusTopic): Promise<ReadonlySet<string>> => bus.audience(topic, this.#streams);
     try {
-      const [detections, preview] = await Promise.all([ask('detections'), ask('preview')]);
+      const [detections, preview, { size }] = await Promise.all([
+        ask('detections'),
+        ask('preview'),
+        bus.audience('stats', ['']),
+      ]);
+      this.#isFollowed = size > 0;
       if (!this.#isClosed) this.#setAudience({ detections, preview });
     } catch {
       // Without a connection to the bus no message would arrive, so encoding would be wasted.

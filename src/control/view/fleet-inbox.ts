@@ -28,7 +28,7 @@ interface HeldEvent {
 }
 
 /**
- * Receives the hosts' messages for a gateway: statistics and events of all hosts, results and pictures of the watched
+ * Receives the hosts' messages for a gateway: events of all hosts, statistics while they are followed, results and pictures of the watched
  * streams. Messages from an older holder of a stream, with a fence that no lease record confirms, or with an invalid body
  * are refused and counted.
  */
@@ -38,12 +38,15 @@ export class FleetInbox {
   readonly frames: Listeners<PublishedFrame>;
   readonly events: Listeners<EventMessage>;
   readonly pictures: Listeners<PreviewPicture>;
+  readonly #bus: FleetBus;
   readonly #clock: Clock;
   readonly #incidents: Incidents;
   readonly #inquiry: LeaseInquiry;
   readonly #detections: BusStreams;
   readonly #previews: BusStreams;
-  readonly #unsubscribe: readonly (() => void)[];
+  readonly #unsubscribe: () => void;
+  /** Null while statistics are not followed. */
+  #unfollow: (() => void) | null = null;
   /** Streams of the newest snapshot: the only ones whose records are looked up. */
   #ordered: ReadonlySet<string> = new Set();
   #held: HeldEvent[] = [];
@@ -67,10 +70,19 @@ export class FleetInbox {
     });
     this.#detections = new BusStreams(bus, 'detections', (message) => this.#takeFrame(message));
     this.#previews = new BusStreams(bus, 'preview', (message) => this.#takePreview(message));
-    this.#unsubscribe = [
-      bus.subscribe('stats', null, (message) => this.#takeStats(message)),
-      bus.subscribe('events', null, (message) => this.#takeEvent(message)),
-    ];
+    this.#bus = bus;
+    this.#unsubscribe = bus.subscribe('events', null, (message) => this.#takeEvent(message));
+  }
+
+  /** Begins or ends to receive the statistics of all hosts, which they publish only while somebody does. */
+  follow(isOn: boolean): void {
+    if (isOn === (this.#unfollow !== null)) return;
+    this.#unfollow?.();
+    this.#unfollow = isOn ? this.#bus.subscribe('stats', null, (message) => this.#takeStats(message)) : null;
+  }
+
+  get isFollowing(): boolean {
+    return this.#unfollow !== null;
   }
 
   get staleMessages(): number {
@@ -83,7 +95,7 @@ export class FleetInbox {
 
   /** Takes a snapshot of the control plane: the live hosts and the newest lease of each stream. */
   update(snapshot: FleetSnapshot): void {
-    this.hosts.update(snapshot, this.#clock.now());
+    this.hosts.update(snapshot, this.#clock.now(), this.isFollowing);
     this.#ordered = new Set(snapshot.orders.map(({ id }) => id));
     this.fences.update(snapshot.leases, this.#clock.now());
     this.fences.keepOnly(this.#ordered);
@@ -99,7 +111,8 @@ export class FleetInbox {
   }
 
   close(): void {
-    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    this.follow(false);
+    this.#unsubscribe();
     this.#inquiry.close();
     this.#detections.setStreams(new Set());
     this.#previews.setStreams(new Set());

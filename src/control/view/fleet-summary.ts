@@ -1,12 +1,12 @@
-import { systemClock } from '../../core/clock.ts';
+import { type Clock, systemClock } from '../../core/clock.ts';
 import type { FleetHost } from '../../protocol/fleet-report.ts';
 import type { StreamReport } from '../../protocol/report.ts';
-import type { ControlPlane } from '../control-plane.ts';
+import type { ControlPlane, FleetSnapshot } from '../control-plane.ts';
 import { FleetInbox } from './fleet-inbox.ts';
 import { mergeStreams } from './merge-streams.ts';
 
-/** Hosts report once a second. */
-const TIMEOUT_MS = 2_500;
+/** Hosts look once a second if somebody follows, and report once a second. */
+const TIMEOUT_MS = 3_500;
 const CHECK_EVERY_MS = 50;
 
 export interface FleetSummary {
@@ -17,20 +17,17 @@ export interface FleetSummary {
 }
 
 /**
- * Reads the state of the fleet once: waits until every host has reported its statistics, at most 2.5 s.
+ * Reads the state of the fleet once: waits until every host has reported its statistics, at most 3.5 s.
  *
  * @throws CONTROL_UNREACHABLE
  */
 export async function readFleetSummary({ bus, state }: ControlPlane): Promise<FleetSummary> {
   const inbox = new FleetInbox({ bus, state, clock: systemClock });
   try {
+    inbox.follow(true);
     const snapshot = await state.snapshot();
     inbox.update(snapshot);
-    const deadlineMs = systemClock.now() + TIMEOUT_MS;
-    const isComplete = (): boolean => snapshot.hosts.every(({ id }) => inbox.hosts.fresh(systemClock.now()).has(id));
-    while (!isComplete() && systemClock.now() < deadlineMs) {
-      await new Promise((resolve) => setTimeout(resolve, CHECK_EVERY_MS));
-    }
+    await allReported(inbox, snapshot, systemClock);
     const nowMs = systemClock.now();
     const hosts = inbox.hosts.hosts(nowMs);
     const stats = inbox.hosts.fresh(nowMs);
@@ -38,4 +35,12 @@ export async function readFleetSummary({ bus, state }: ControlPlane): Promise<Fl
   } finally {
     inbox.close();
   }
+}
+
+/** Resolves once every host has reported its statistics, or has had the time for it. */
+export async function allReported(inbox: FleetInbox, { hosts }: FleetSnapshot, clock: Clock): Promise<void> {
+  const deadlineMs = clock.now() + TIMEOUT_MS;
+  const isComplete = (): boolean => hosts.every(({ id }) => inbox.hosts.fresh(clock.now()).has(id));
+  while (!isComplete() && clock.now() < deadlineMs)
+    await new Promise<void>((resolve) => clock.setTimer(resolve, CHECK_EVERY_MS));
 }

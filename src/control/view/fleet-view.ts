@@ -17,9 +17,13 @@ import type { ControlPlane, FleetSnapshot } from '../control-plane.ts';
 import { JobOrders } from '../orders/job-orders.ts';
 import { StreamOrders, streamNotFound, tagOf } from '../orders/stream-orders.ts';
 import { FleetInbox } from './fleet-inbox.ts';
-import { mergeStreams } from './merge-streams.ts';
+import { allReported } from './fleet-summary.ts';
+import { mergeStreams, ownStreams } from './merge-streams.ts';
 
 const REFRESH_MS = 1_000;
+/** A fleet of more streams is followed only while somebody looks: all gateways together would get streams x hosts statistics a second. */
+export const MOST_FOLLOWED = 500;
+const LOOK_MS = 30_000;
 /** Limit for the dashboard; REST returns all jobs. */
 const MAX_FINISHED_JOBS = 20;
 
@@ -60,7 +64,8 @@ const NOTHING_KNOWN: Known = {
 
 /**
  * Presents a whole fleet as one runtime, so that any gateway can show it. Orders are read from the control plane once a
- * second; the state of streams comes from the hosts' messages, for each stream only from the newest lease holder.
+ * second; the state of streams comes from the hosts' messages, for each stream only from the newest lease holder. Of a large
+ * fleet it has the streams of its own host alone while nobody looks.
  */
 export class FleetView implements RuntimePort, FleetPort {
   readonly #options: FleetViewOptions;
@@ -76,6 +81,8 @@ export class FleetView implements RuntimePort, FleetPort {
   #shown = 0;
   #isRefreshing = false;
   #failure: SightlineError | null = null;
+  #lookedMs = Number.NEGATIVE_INFINITY;
+  #looking: Promise<void> | null = null;
   #stopTimer: () => void = () => {};
 
   constructor(options: FleetViewOptions) {
@@ -97,6 +104,7 @@ export class FleetView implements RuntimePort, FleetPort {
   /** Refreshes once, so that the first page is not empty, then every second. Rejects if the first refresh fails. */
   async start(): Promise<void> {
     await this.#refresh();
+    this.#follow();
     this.#schedule();
   }
 
@@ -106,13 +114,46 @@ export class FleetView implements RuntimePort, FleetPort {
   }
 
   report(): StreamsReply {
-    const { own } = this.#options;
-    const { streams, fleet } = this.#merge();
-    return { timeMs: Math.floor(this.#clock.now()), streams, host: own.report().host, fleet };
+    return this.#report(this.#inbox.isFollowing);
+  }
+
+  scraped(): StreamsReply {
+    return this.#report(!this.#isLarge);
+  }
+
+  /** All streams, each with its detector: what its host says, or what was ordered where that is not followed. */
+  streams(): readonly { readonly id: string; readonly model?: string | undefined }[] {
+    const reported = new Map(this.report().streams.map((stream) => [stream.id, stream]));
+    return this.#known.snapshot.orders.map(({ id, config: { model } }) => reported.get(id) ?? { id, model });
+  }
+
+  look(): Promise<void> {
+    this.#lookedMs = this.#clock.now();
+    if (this.#inbox.isFollowing && this.#looking === null) return Promise.resolve();
+    this.#inbox.follow(true);
+    this.#looking ??= allReported(this.#inbox, this.#known.snapshot, this.#clock).finally(() => {
+      this.#looking = null;
+      this.#reports.emit(this.report());
+    });
+    return this.#looking;
+  }
+
+  get #isLarge(): boolean {
+    return this.#known.snapshot.orders.length > MOST_FOLLOWED;
+  }
+
+  #follow(): void {
+    this.#inbox.follow(!this.#isLarge || this.#clock.now() - this.#lookedMs < LOOK_MS);
+  }
+
+  /** @param isWhole - of all hosts; else of this one. */
+  #report(isWhole: boolean): StreamsReply {
+    const { streams, fleet } = this.#merge(isWhole);
+    return { timeMs: Math.floor(this.#clock.now()), streams, host: this.#options.own.report().host, fleet };
   }
 
   fleet(): FleetReport {
-    return this.#merge().fleet;
+    return this.#merge(this.#inbox.isFollowing).fleet;
   }
 
   readiness(): Readiness {
@@ -253,18 +294,21 @@ export class FleetView implements RuntimePort, FleetPort {
     return this.#options.control.tasks;
   }
 
-  #merge(): { readonly streams: readonly StreamReport[]; readonly fleet: FleetReport } {
+  #merge(isWhole: boolean): { readonly streams: readonly StreamReport[]; readonly fleet: FleetReport } {
     const { snapshot, jobs, queue, scale } = this.#known;
     const nowMs = this.#clock.now();
     const hosts = this.#inbox.hosts.hosts(nowMs);
-    const stats = this.#inbox.hosts.fresh(nowMs);
-    const { streams, placement } = mergeStreams({ snapshot, stats, fences: this.#inbox.fences });
+    const { own, hostId } = this.#options;
+    const { streams, placement } = isWhole
+      ? mergeStreams({ snapshot, stats: this.#inbox.hosts.fresh(nowMs), fences: this.#inbox.fences })
+      : ownStreams(snapshot, hostId, own.report().streams);
     return { streams, fleet: { hosts, placement, jobs: jobsToShow(jobs), queue, scale } };
   }
 
   #schedule(): void {
     this.#stopTimer = this.#clock.setTimer(() => {
       this.#schedule();
+      this.#follow();
       // A slow control plane must not delay the hosts' statistics.
       if (this.#isRefreshing) this.#reports.emit(this.report());
       else this.#incidents.run('the view of the fleet', () => this.#refreshAndReport());

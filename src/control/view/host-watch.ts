@@ -29,14 +29,19 @@ export class HostWatch {
   readonly #hosts = new Map<string, WatchedHost>();
   readonly #stats = new Map<string, ReceivedStats>();
 
-  /** Takes the listed hosts. A dead host stays listed until its lease expires, so being listed does not update `lastSeenMs`. */
-  update(snapshot: FleetSnapshot, nowMs: number): void {
+  /**
+   * Takes the listed hosts. A dead host stays listed until its lease expires, so being listed does not update `lastSeenMs`.
+   *
+   * @param isFollowing - their statistics are received; if not, the list is all that is known.
+   */
+  update(snapshot: FleetSnapshot, nowMs: number, isFollowing: boolean): void {
     const listed = new Set(snapshot.hosts.map(({ id }) => id));
     for (const card of snapshot.hosts) {
-      const lastSeenMs = this.#hosts.get(card.id)?.lastSeenMs ?? nowMs;
+      const lastSeenMs = (isFollowing ? this.#hosts.get(card.id)?.lastSeenMs : undefined) ?? nowMs;
       this.#hosts.set(card.id, { card, isDraining: snapshot.draining.has(card.id), lastSeenMs });
     }
-    for (const id of this.#hosts.keys()) if (!listed.has(id) && this.#hasJustReported(id, nowMs)) this.#remove(id);
+    for (const id of this.#hosts.keys())
+      if (!listed.has(id) && (!isFollowing || this.#hasJustReported(id, nowMs))) this.#remove(id);
   }
 
   /**

@@ -36,6 +36,22 @@ export function mergeStreams(view: StreamView): MergedStreams {
   return { streams, placement };
 }
 
+/** Returns what one host has to report of its own streams, and by the leases which others run. */
+export function ownStreams(
+  { orders, leases, nowMs }: FleetSnapshot,
+  host: string,
+  reports: readonly StreamReport[],
+): MergedStreams {
+  const holderOf = (id: string): string | undefined => {
+    const lease = leases.get(id);
+    return lease !== undefined && lease.expiresMs > nowMs ? lease.hostId : undefined;
+  };
+  const placement = { placed: 0, waiting: 0, paused: 0 };
+  for (const { id, isPaused } of orders)
+    placement[isPaused ? 'paused' : holderOf(id) === undefined ? 'waiting' : 'placed'] += 1;
+  return { streams: reports.flatMap((report) => (holderOf(report.id) === host ? { ...report, host } : [])), placement };
+}
+
 /** Returns for each stream the entry from the holder of its newest confirmed lease, if that host has reported one. */
 function newest<T extends { readonly id: string; readonly fence?: number }>(
   { stats, fences }: StreamView,

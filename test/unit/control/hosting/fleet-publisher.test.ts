@@ -66,6 +66,28 @@ describe('fleet publisher', () => {
     expect(host).toEqual(port.host);
   });
 
+  it('publishes no statistics while nobody follows them, within a second of the last', async () => {
+    const stop = listen('stats', null);
+    await second();
+    await second();
+    expect(heard).toHaveLength(2);
+    stop();
+    await second();
+    listen('detections', null);
+    const sent: BusMessage[] = [];
+    const { publish } = bus;
+    bus.publish = (message) => {
+      sent.push(message);
+      publish.call(bus, message);
+    };
+    await second();
+    expect(sent.filter(({ topic }) => topic === 'stats')).toEqual([]);
+    listen('stats', null);
+    await second();
+    await second();
+    expect(heard.filter(({ topic }) => topic === 'stats')).toHaveLength(3);
+  });
+
   it('reports which streams it holds but cannot run, and why', async () => {
     kept = [
       { id: 'gate', fence: 7, failure: null },

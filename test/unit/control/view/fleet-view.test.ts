@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { FleetView } from '../../../../src/control/view/fleet-view.ts';
+import { type FleetView, MOST_FOLLOWED } from '../../../../src/control/view/fleet-view.ts';
+import { parseStream } from '../../../../src/pipeline/load-pipeline.ts';
 import type { EventMessage } from '../../../../src/protocol/feed.ts';
 import type { BusTopic } from '../../../../src/protocol/fleet.ts';
 import type { StreamReport } from '../../../../src/protocol/report.ts';
@@ -9,6 +10,10 @@ import { FleetRig, settled } from '../../../support/fleet-rig.ts';
 import { publishedFrame } from '../../../support/runtime-double.ts';
 import { hostReport, streamReport } from '../../../support/sample-reports.ts';
 
+const orderOf = (id: string): Parameters<FleetPlane['memory']['addOrder']>[0] => {
+  const config = parseStream({ id, source: `rtsp://camera.example/${id}` }, {});
+  return { id, pipeline: 'street', config, isPaused: false, wantedHost: null, createdMs: 0, revision: 0 };
+};
 const gate = { id: 'gate', source: 'rtsp://user:secret@camera.example/gate' };
 
 describe('fleet view', () => {
@@ -29,6 +34,67 @@ describe('fleet view', () => {
   function stream(id: string): StreamReport | undefined {
     return view.report().streams.find((each) => each.id === id);
   }
+
+  /** Until the view has read the orders of a large fleet, and a second more. */
+  async function allKnown(): Promise<void> {
+    await expect
+      .poll(async () => {
+        await rig.second();
+        return view.streams().length;
+      })
+      .toBe(MOST_FOLLOWED + 1);
+    await rig.second();
+  }
+
+  it('of a large fleet has its own streams until somebody looks, and for half a minute after', async () => {
+    const { own, clock } = rig;
+    for (let i = 0; i <= MOST_FOLLOWED; i++) await plane.memory.addOrder(orderOf(`s${i}`));
+    own.put(streamReport('s0'));
+    plane.hold('s0', 'host-1', 1);
+    plane.hold('s1', 'host-2', 2);
+    await allKnown();
+    const ids = (): string[] => view.report().streams.map(({ id }) => id);
+    const follows = async (): Promise<boolean> => (await plane.bus.audience('stats', [''])).size > 0;
+    expect([await follows(), ids()]).toEqual([false, ['s0']]);
+    expect(view.report().streams[0]!.host).toBe('host-1');
+    expect(view.fleet().placement).toEqual({ placed: 2, waiting: MOST_FOLLOWED - 1, paused: 0 });
+    expect(view.streams()).toHaveLength(MOST_FOLLOWED + 1);
+    // Without statistics no host is silent while it is listed.
+    for (let i = 0; i < 8; i++) await rig.second();
+    expect(view.fleet().hosts.map(({ state }) => state)).toEqual(['ready', 'ready']);
+    const reports: StreamsReply[] = [];
+    const stop = view.onReport((report) => void reports.push(report));
+    const looking = view.look();
+    expect(await follows()).toBe(true);
+    await rig.report('host-1', 's0', 1, 10);
+    await rig.report('host-2', 's1', 2, 20);
+    clock.advance(50);
+    await looking;
+    await settled();
+    expect(reports.at(-1)!.streams).toHaveLength(MOST_FOLLOWED + 1);
+    expect(stream('s1')).toMatchObject({ host: 'host-2', state: 'running', fps: { published: 20 } });
+    // Metrics of a large fleet are scraped at each host.
+    expect(view.scraped().streams.map(({ id }) => id)).toEqual(['s0']);
+    for (let i = 0; i < 20; i++) await rig.second();
+    await view.look();
+    for (let i = 0; i < 20; i++) await rig.second();
+    expect(await follows()).toBe(true);
+    for (let i = 0; i < 15; i++) await rig.second();
+    expect([await follows(), ids()]).toEqual([false, ['s0']]);
+    stop();
+  });
+
+  it('resolves a look also if a host does not report', async () => {
+    for (let i = 0; i <= MOST_FOLLOWED; i++) await plane.memory.addOrder(orderOf(`s${i}`));
+    await allKnown();
+    const looking = view.look();
+    for (let i = 0; i < 80; i++) {
+      rig.clock.advance(50);
+      await settled();
+    }
+    await looking;
+    expect(stream('s1')?.state).toBe('starting');
+  });
 
   it('shows an order without a host as starting, with the reason, and without the password', async () => {
     const added = await view.addStream(gate);
