@@ -206,6 +206,8 @@ export class EventDesk {
 
   async #drain(): Promise<void> {
     const keeper = this.#keeper!;
+    // The other events of the same frame come with the first.
+    await Promise.resolve();
     while (this.#waiting.length > 0) {
       // All at once: a disk that does not answer holds them up together.
       const batch = this.#waiting.splice(0);

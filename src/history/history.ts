@@ -25,6 +25,8 @@ import { NEWEST_S, StreamFigures } from './stream-figures.ts';
 /** Figures are written once a minute, so that a busy host writes each row once. */
 const FLUSH_MS = 60_000;
 /** Marks are collected: a mark that is lost only means that a record is delivered twice. */
+/** Records whose announcement may still come. */
+const MOST_RECORDED = 1000;
 const MARKS_MS = 200;
 /** A disk that does not answer must not hold anybody up for longer. */
 const ANSWER_MS = 10_000;
@@ -64,6 +66,8 @@ export class History {
   #lostHere = 0;
   #marks: [id: string, seq: number][] = [];
   readonly #kept = new Map<string, object>();
+  /** Records that were just written. */
+  readonly #recorded = new Set<string>();
   #cancelMarks: (() => void) | null = null;
   #cancelFlush: () => void = () => {};
   #cancelRestart: () => void = () => {};
@@ -111,7 +115,13 @@ export class History {
 
   /** Writes records of rules, in the order of the calls. Resolves to whether they will survive the process and a power failure. */
   async record(...events: RuleEvent[]): Promise<boolean> {
-    return this.#write({ type: 'records', events, timeMs: this.#wallMs() });
+    const isKept = await this.#write({ type: 'records', events, timeMs: this.#wallMs() });
+    if (isKept) for (const event of events) this.#recorded.add(recordKey(event));
+    for (const key of this.#recorded) {
+      if (this.#recorded.size <= MOST_RECORDED) break;
+      this.#recorded.delete(key);
+    }
+    return isKept;
   }
 
   /** Notes that the sinks have a record. */
@@ -134,6 +144,8 @@ export class History {
 
   /** Adds an event. A record of a rule that was already written is left as it is. */
   add(event: EventMessage): void {
+    // What people are told of it is in its record.
+    if (event.rule !== undefined && this.#recorded.delete(recordKey(event.rule))) return;
     void this.#write({ type: 'event', event });
   }
 
@@ -326,4 +338,8 @@ export class History {
 
 function unavailable(why: string): SightlineError {
   return new SightlineError('HISTORY_UNAVAILABLE', `the history cannot answer: ${why}`);
+}
+
+function recordKey({ id, seq }: RuleEvent): string {
+  return `${id} ${seq}`;
 }

@@ -57,8 +57,8 @@ it('a record that may not be handed out once it is kept is only kept', async () 
   await events.keepIn(keeper);
   let isHeld = true;
   const first = events.deliver(ruleEvent('e', 0, 'new'), () => isHeld);
-  const second = events.deliver(ruleEvent('e', 1, 'end'), () => isHeld);
   expect(await first).toBe(true);
+  const second = events.deliver(ruleEvent('e', 1, 'end'), () => isHeld);
   isHeld = false;
   expect(await second).toBe(false);
   expect([sent, kept]).toEqual([['e.0 new'], ['e.0 new', 'e.1 over']]);
@@ -100,6 +100,7 @@ it('a keeper that does not answer holds all records up together, not one after t
   await events.keepIn(silent);
   const done = [0, 1, 2].map((seq) => events.deliver(ruleEvent('e', seq, 'update'), () => true));
   await Promise.resolve();
+  expect(answers, 'records of one moment are written at once').toHaveLength(1);
   for (const answer of answers.splice(0)) answer();
   await Promise.resolve();
   while (answers.length > 0) {

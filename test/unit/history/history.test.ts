@@ -12,7 +12,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Worker } from 'node:worker_threads';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { seededRandom } from '../../../src/core/seeded-random.ts';
 import { History, type HistoryOptions } from '../../../src/history/history.ts';
 import type { EventQuery } from '../../../src/history/history-records.ts';
@@ -119,6 +120,20 @@ describe('records of rules', () => {
     await history.record(one);
     expect(await records(history, {})).toEqual(['a.0']);
     expect((await history.unfinished()).undelivered).toEqual([one]);
+  });
+
+  it('are not sent to its thread again when they are announced', async () => {
+    const post = vi.spyOn(Worker.prototype, 'postMessage');
+    const history = await open();
+    const announced = (rule: RuleEvent): EventMessage => ({ ...event(START_MS, 'rule', rule.reason, 'gate'), rule });
+    await history.record(ruleEvent('a', 0, 'new'), ruleEvent('b', 0, 'new'));
+    const before = post.mock.calls.length;
+    history.add(announced(ruleEvent('a', 0, 'new')));
+    expect(post.mock.calls.length).toBe(before);
+    history.add(announced(ruleEvent('a', 1, 'end')));
+    expect(post.mock.calls.length).toBe(before + 1);
+    expect((await records(history, {})).toSorted()).toEqual(['a.0', 'a.1', 'b.0']);
+    post.mockRestore();
   });
 
   it('with fields of any content and kind neither stop the history nor break a search', async () => {
