@@ -1,6 +1,7 @@
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { JobReport } from '../protocol/fleet.ts';
 import type { FleetHost } from '../protocol/fleet-report.ts';
+import type { RecordingsReply } from '../protocol/recordings.ts';
 import type {
   CountsReply,
   EventsReply,
@@ -302,6 +303,16 @@ export class GatewayApi {
     { signal, fromMs, toMs }: Pick<HistorySpan, 'signal' | 'fromMs' | 'toMs'> = {},
   ): Promise<HeatReply> {
     return this.#get(withQuery('/api/heat', { stream, from: fromMs, to: toMs }), { signal });
+  }
+
+  /** What is recorded of a time, and the clip of an event. */
+  recordings({
+    signal,
+    ...query
+  }: Pick<HistorySpan, 'signal' | 'stream' | 'fromMs' | 'toMs'> & {
+    readonly event?: string;
+  } = {}): Promise<RecordingsReply> {
+    return this.#get(withQuery('/api/recordings', spanQuery(query)), { signal });
   }
 
   /** Fleet only: the recommended number of hosts. */

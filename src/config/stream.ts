@@ -211,6 +211,12 @@ const afterwards = {
     .describe(
       'Whether a stream with masks may be recorded and have clips. These are packets as the camera sends them: masks do not hide anything in them.',
     ),
+  live: z
+    .boolean()
+    .default(false)
+    .describe(
+      'The page shows live video instead of pictures, and there is `live.m3u8`. Streams with `record` or a `clip` have both anyway.',
+    ),
 };
 
 const settings = { ...reading, ...seen, ...pace, ...afterwards };
@@ -292,11 +298,17 @@ export function modelsOf({ model, modelWhen }: Pick<StreamConfig, 'model' | 'mod
   return [model, ...modelWhen.map((choice) => choice.model)];
 }
 
-type CopySettings = Pick<StreamConfig, 'record' | 'events'> & Partial<Pick<StreamConfig, 'masks' | 'recordMasked'>>;
+type CopySettings = Pick<StreamConfig, 'live' | 'record' | 'events'> &
+  Partial<Pick<StreamConfig, 'masks' | 'recordMasked'>>;
 
 /** Returns the settings of a stream that ask for its packets. */
-function copiesOf({ record, events }: CopySettings): { path: (string | number)[]; input: unknown; what: string }[] {
+function copiesOf({
+  live,
+  record,
+  events,
+}: CopySettings): { path: (string | number)[]; input: unknown; what: string }[] {
   return [
+    ...(live ? [{ path: ['live'], input: live, what: 'live video' }] : []),
     ...(record === undefined ? [] : [{ path: ['record'], input: record, what: 'recording' }]),
     ...events.flatMap(({ clip }, i) =>
       clip === undefined ? [] : [{ path: ['events', i, 'clip'], input: clip, what: 'clip' }],

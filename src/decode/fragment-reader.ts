@@ -59,6 +59,47 @@ export function codecOf(init: Uint8Array): string {
   return stsd === undefined ? 'unknown' : typeAt(init, stsd.body + 8);
 }
 
+/** A sample entry of video is so long before its boxes, ISO/IEC 14496-12, 12.1.3. */
+const ENTRY_BYTES = 86;
+const hex = (value: number): string => value.toString(16).padStart(2, '0');
+const tens = (value: number): string => String(value).padStart(2, '0');
+
+/** What follows the name of a codec, by the box of its settings. RFC 6381; ISO/IEC 14496-15, E.3; the bindings of VP9 and AV1. */
+const PARAMETERS: Readonly<Record<string, (box: Buffer) => string>> = {
+  avcC: (box) => box.toString('hex', 1, 4),
+  hvcC: (box) => {
+    const [profile, level] = [box.readUInt8(1), box.readUInt8(12)];
+    const space = ['', 'A', 'B', 'C'][profile >> 6]!;
+    const compatible = Number.parseInt(
+      box.readUInt32BE(2).toString(2).padStart(32, '0').split('').reverse().join(''),
+      2,
+    );
+    const constraints = [...box.subarray(6, 12)]
+      .map(hex)
+      .join('.')
+      .replace(/(?:\.00)+$/, '');
+    return `${space}${profile & 31}.${compatible.toString(16)}.${profile & 32 ? 'H' : 'L'}${level}.${constraints}`;
+  },
+  vpcC: (box) => [box.readUInt8(4), box.readUInt8(5), box.readUInt8(6) >> 4].map(tens).join('.'),
+  av1C: (box) => {
+    const [profile, flags] = [box.readUInt8(1), box.readUInt8(2)];
+    const bits = flags & 0x40 ? (flags & 0x20 ? 12 : 10) : 8;
+    return `${profile >> 5}.${tens(profile & 31)}${flags & 0x80 ? 'H' : 'M'}.${tens(bits)}`;
+  },
+};
+
+/** Returns the media type of a video as browsers ask for it, such as `video/mp4; codecs="avc1.64001f"`. @param init - `ftyp` and `moov`. */
+export function mediaTypeOf(init: Uint8Array): string {
+  const [stsd] = find(init, ['moov', 'trak', 'mdia', 'minf', 'stbl', 'stsd']);
+  if (stsd === undefined) return 'video/mp4';
+  const boxes = boxesIn(init, stsd.body + 8 + ENTRY_BYTES, stsd.end);
+  const known = boxes.find(({ type }) => Object.hasOwn(PARAMETERS, type));
+  const codec = codecOf(init);
+  if (known === undefined) return `video/mp4; codecs="${codec}"`;
+  const body = Buffer.from(init.buffer, init.byteOffset + known.body, known.end - known.body);
+  return `video/mp4; codecs="${codec}.${PARAMETERS[known.type]!(body)}"`;
+}
+
 /** Reads the times of a fragment. @throws PROTOCOL_INVALID, RangeError */
 export function parseFragment(bytes: Uint8Array): ParsedFragment {
   const view = viewOf(bytes);

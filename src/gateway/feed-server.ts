@@ -42,12 +42,13 @@ export interface FeedOptions {
   readonly history?: Pick<History, 'add'>;
 }
 
-/** Somebody who gets the pictures of a stream outside of the feed. */
-export interface PictureWatch {
+/** Somebody who watches a stream outside of the feed. */
+export interface StreamWatch {
   readonly stream: string;
   /** Null where no token is asked for. */
   readonly identity: Identity | null;
-  readonly onPicture: (picture: PreviewPicture) => void;
+  /** Absent: no pictures are needed. */
+  readonly onPicture?: (picture: PreviewPicture) => void;
   /** The stream was removed, the token ended, or the gateway closes. */
   readonly onEnd: () => void;
 }
@@ -68,7 +69,7 @@ export class FeedServer {
   readonly #previews: WantedStreams;
   readonly #detections: WantedStreams;
   readonly #unsubscribe: (() => void)[];
-  readonly #watches = new Set<PictureWatch>();
+  readonly #watches = new Set<StreamWatch>();
   readonly #shadows = new ShadowFrames((found) => this.#publishShadow(found));
   #stats: StatsParts;
   #seq = 0;
@@ -138,8 +139,8 @@ export class FeedServer {
     socket.on('close', incidents.guard('the feed', onClose));
   }
 
-  /** Makes the pictures of a stream come, until the function that is returned is called. */
-  watchPictures(watch: PictureWatch): () => void {
+  /** Makes the pictures of a stream come, and says when it is over, until the function that is returned is called. */
+  watchStream(watch: StreamWatch): () => void {
     this.#watches.add(watch);
     this.#updateWanted();
     return () => {
@@ -221,7 +222,7 @@ export class FeedServer {
   #publishPreview(picture: PreviewPicture): void {
     const { streamId } = picture.frame;
     if (!this.#previews.has(streamId)) return;
-    for (const watch of this.#watches) if (watch.stream === streamId) watch.onPicture(picture);
+    for (const watch of this.#watches) if (watch.stream === streamId) watch.onPicture?.(picture);
     this.#publish(
       'preview',
       streamId,
@@ -293,7 +294,8 @@ export class FeedServer {
   #updateWanted(): void {
     const requests = (topic: Topic): ReturnType<Subscription['streamsOf']>[] =>
       [...this.#clients].map(({ subscription }) => subscription.streamsOf(topic));
-    this.#previews.update([...requests('preview'), new Set([...this.#watches].map(({ stream }) => stream))]);
+    const watched = [...this.#watches].flatMap(({ stream, onPicture }) => (onPicture === undefined ? [] : stream));
+    this.#previews.update([...requests('preview'), new Set(watched)]);
     this.#detections.update(requests('detections'));
   }
 

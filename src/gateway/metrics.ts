@@ -163,11 +163,14 @@ export class GatewayMetrics {
 
   #fillRecordings(): void {
     if (this.#recorder === undefined) return;
-    const { bytes, memoryBytes, writtenBytes, deleted, problem } = this.#recorder.figures;
+    const { bytes, memoryBytes, writtenBytes, deleted, viewers, skippedFrames, problem } = this.#recorder.figures;
     const isUp = problem === null ? 1 : 0;
     this.#set.gauge('sightline_recording_up', '0 while clips and recordings cannot be written, else 1.', {}, isUp);
     this.#set.gauge('sightline_recording_disk_bytes', 'Size of all clips and recordings.', {}, bytes);
     this.#set.gauge('sightline_recording_memory_bytes', 'Undecoded packets in memory.', {}, memoryBytes);
+    this.#set.gauge('sightline_live_viewers', 'Who watches live video; an HLS playlist counts as one.', {}, viewers);
+    const skipped = 'Frames of live video that viewers did not get because they were slow.';
+    this.#set.counter('sightline_live_skipped_frames_total', skipped, {}, skippedFrames);
     this.#set.counter(
       'sightline_recording_written_bytes_total',
       'Packets written to clips and recordings.',

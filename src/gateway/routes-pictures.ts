@@ -76,7 +76,7 @@ export function addPictureRoutes(app: FastifyInstance, port: RuntimePort, feed: 
           isDrawing = false;
         }
       };
-      const stop = feed.watchPictures({
+      const stop = feed.watchStream({
         ...{ stream: id, identity: request.identity },
         onPicture: (picture) => void write(picture).catch((error: Error) => body.destroy(error)),
         onEnd: () => body.end(),
@@ -98,11 +98,11 @@ function wantsBoxes(query: unknown): boolean {
 }
 
 /** @throws STREAM_NOT_FOUND */
-function requireStream(port: RuntimePort, identity: Identity | null, id: string): void {
+export function requireStream(port: RuntimePort, identity: Identity | null, id: string): void {
   if (stateOf(port, id) === null) throw unknownStream(id, seenBy(identity, port.report()).streams);
 }
 
-function stateOf(port: RuntimePort, id: string): string | null {
+export function stateOf(port: RuntimePort, id: string): string | null {
   return port.report().streams.find((stream) => stream.id === id)?.state ?? null;
 }
 
@@ -117,7 +117,7 @@ function firstPicture(
     stream,
     identity,
     hasBoxes,
-  }: { stream: string; identity: Parameters<FeedServer['watchPictures']>[0]['identity']; hasBoxes: boolean },
+  }: { stream: string; identity: Parameters<FeedServer['watchStream']>[0]['identity']; hasBoxes: boolean },
   state: () => string | null,
 ): Promise<PreviewPicture> {
   return new Promise((resolve, reject) => {
@@ -136,7 +136,7 @@ function firstPicture(
         );
     };
     const timer = setTimeout(settle, FIRST_MS);
-    const stop = feed.watchPictures({
+    const stop = feed.watchStream({
       ...{ stream, identity },
       onPicture(picture) {
         newest = picture;

@@ -1,3 +1,4 @@
+import { access } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -5,8 +6,8 @@ import { z } from 'zod';
 import { check } from '../config/check.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { History } from '../history/history.ts';
-import type { RecordingsReply } from '../protocol/rest.ts';
-import type { RecordingFile } from '../recording/archive.ts';
+import type { EventClip, RecordingsReply } from '../protocol/recordings.ts';
+import { picturePath, type RecordingFile } from '../recording/archive.ts';
 import { pictureOf } from '../recording/clip-picture.ts';
 import { exportSpan, hostKey } from '../recording/export-span.ts';
 import { readIndex, summaryOf } from '../recording/fragment-file.ts';
@@ -14,14 +15,19 @@ import type { Recorder } from '../recording/recorder.ts';
 import { playlistOf, recordingsIn, spansOf } from '../recording/spans.ts';
 import { described } from './route-schema.ts';
 import { timeOf } from './routes-history.ts';
+import { whyNoVideo } from './routes-live.ts';
 import { pictureQuery } from './routes-pictures.ts';
 
 /** A playlist reads the index of each file. */
 const LONGEST_PLAYLIST_MS = 6 * 3_600_000;
+const DAY_MS = 86_400_000;
 
 const stream = z.string().min(1).max(64);
 const time = z.string().min(1).max(40);
-const listQuery = z.strictObject({ stream: stream.optional(), from: time.optional(), to: time.optional() });
+const listQuery = z.strictObject({
+  ...{ stream: stream.optional(), from: time.optional(), to: time.optional() },
+  event: z.string().min(1).max(64).optional(),
+});
 const spanQuery = z.strictObject({ stream, from: time, to: time });
 const fileQuery = z.strictObject({ stream });
 
@@ -39,14 +45,20 @@ export function addRecordingRoutes(app: FastifyInstance, recorder: Recorder | nu
     '/api/recordings',
     described('What is recorded, and what is missing in between.', { query: listQuery }),
     async (request): Promise<RecordingsReply> => {
-      const { stream, from, to } = check(listQuery, request.query, 'query');
+      const { stream, from, to, event } = check(listQuery, request.query, 'query');
       const archive = await recorder?.archive();
       const query = { stream, fromMs: timeOf('from', from), toMs: timeOf('to', to) };
       const spans = spansOf(recordingsIn(archive?.files ?? [], query).filter((file) => maySee(request, file)));
       const { bytes = 0, problem = null } = recorder?.figures ?? {};
       // Its path may name any stream.
       const shown = problem !== null && request.identity?.streams !== undefined ? 'nothing can be written' : problem;
-      return { spans, bytes, problem: shown };
+      const clip = event === undefined ? undefined : archive?.clipOf(event);
+      const isShown = clip !== undefined && maySee(request, clip);
+      return {
+        ...{ spans, bytes, problem: shown },
+        ...(stream === undefined ? {} : { noLive: recorder?.streamOf(stream) == null ? whyNoVideo(recorder) : null }),
+        ...(event === undefined ? {} : { clip: isShown ? await stateOf(clip, recorder!.retention.clipDays) : null }),
+      };
     },
   );
 
@@ -58,7 +70,7 @@ export function addRecordingRoutes(app: FastifyInstance, recorder: Recorder | nu
       if (toMs - fromMs > LONGEST_PLAYLIST_MS)
         throw new SightlineError('CONFIG_INVALID', 'query: to: expected at most 6 hours after "from".');
       const of = encodeURIComponent(files[0]!.stream);
-      const text = await playlistOf(files, (name) => `files/${name}?stream=${of}`);
+      const text = await playlistOf(files, (startMs) => `files/${startMs}.mp4?stream=${of}`);
       return reply.type('application/vnd.apple.mpegurl').send(text);
     },
   );
@@ -81,11 +93,14 @@ export function addRecordingRoutes(app: FastifyInstance, recorder: Recorder | nu
 
   app.get<{ Params: { name: string } }>(
     '/api/recordings/files/:name',
-    described('A file of a recording, also in parts.', { query: fileQuery }),
+    described('A file of a recording, by when it begins: milliseconds since 1970. Also in parts.', {
+      query: fileQuery,
+    }),
     async (request, reply): Promise<FastifyReply> => {
       const { stream } = check(fileQuery, request.query, 'query');
       const files = recordingsIn((await recorder?.archive())?.files ?? [], { stream });
-      const file = files.find(({ path }) => basename(path) === request.params.name);
+      const { name } = request.params;
+      const file = files.find(({ path, startMs }) => name === `${startMs}.mp4` || name === basename(path));
       if (file === undefined) throw notFound('No such file of this stream.');
       return sendVideo(reply, file);
     },
@@ -140,6 +155,15 @@ interface Span {
 async function* continued(first: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   yield first;
   yield* rest;
+}
+
+async function stateOf(clip: RecordingFile, clipDays: number): Promise<EventClip> {
+  const { path, stream, isOpen, endMs } = clip;
+  const hasPicture = await access(picturePath(path)).then(
+    () => true,
+    () => false,
+  );
+  return { stream, isReady: !isOpen, hasPicture, keptUntilMs: endMs + clipDays * DAY_MS };
 }
 
 function sendVideo(reply: FastifyReply, { path }: RecordingFile): FastifyReply {

@@ -32,6 +32,7 @@ import { addFleetRoutes } from './routes-fleet.ts';
 import { addHistoryRoutes } from './routes-history.ts';
 import { addHostRoutes } from './routes-host.ts';
 import { addKserveRoutes } from './routes-kserve.ts';
+import { addLiveRoutes } from './routes-live.ts';
 import { addPictureRoutes } from './routes-pictures.ts';
 import { addPipelineRoutes } from './routes-pipeline.ts';
 import { addRecordingRoutes } from './routes-recordings.ts';
@@ -196,6 +197,7 @@ async function buildApp(
   addPictureRoutes(app, runtime, feed);
   addPipelineRoutes(app, runtime);
   addHistoryRoutes(app, history, options.wallMs ?? Date.now);
+  addLiveRoutes(app, runtime, feed, options.recorder ?? null);
   addRecordingRoutes(app, options.recorder ?? null, history);
   addFleetRoutes(app, options.fleet ?? null);
   addSiteRoutes(app, runtime, sites);

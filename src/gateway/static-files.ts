@@ -15,6 +15,7 @@ const contentSecurityPolicy = (frameAncestors: readonly string[]): string =>
     "style-src 'self'",
     "img-src 'self' data: blob:",
     "connect-src 'self'",
+    "media-src 'self' blob:",
     "base-uri 'none'",
     "form-action 'self'",
     `frame-ancestors ${frameAncestors.join(' ') || "'none'"}`,

@@ -235,7 +235,7 @@ function inspectStream(
   const faults = models.flatMap((model) => (model === null ? [] : modelFaults(stream, model)));
   mistakes.push(...new Set(faults.map((fault) => `stream "${id}": ${fault}`)));
   if (tapsPackets(stream) && sourceScheme(source) === 'synthetic')
-    warnings.push(`stream "${id}": a test picture has no packets, so it has no clips and no recording`);
+    warnings.push(`stream "${id}": a test picture has no packets, so it has no clips, no recording and no live video`);
   warnings.push(...rateWarnings(stream));
 }
 

@@ -14,7 +14,6 @@ import { name, RECORDS, record, request } from './bounds.ts';
 import type { EventMessage } from './feed.ts';
 import { type DeadLetter, type JobOrder, type JobReport, jobOrder } from './fleet.ts';
 import type { FleetReport } from './fleet-report.ts';
-import type { GapReason } from './packets.ts';
 import type { BlindReason, HostReport, StreamReport } from './report.ts';
 import { labelledVerdict, MOST_STEPS, prediction, type RolloutReport } from './rollout-records.ts';
 
@@ -169,34 +168,6 @@ export interface HeatReply {
   readonly cells: readonly number[];
   /** Seconds that the stream was watched. */
   readonly seenS: number;
-}
-
-/** A stretch of time of one stream that is recorded without a gap. */
-export interface RecordedSpan {
-  /** Id of the stream. */
-  readonly stream: string;
-  /** When it begins, wall clock, milliseconds since 1970. */
-  readonly fromMs: number;
-  /** When it ends. */
-  readonly toMs: number;
-  /** Size of its files. */
-  readonly bytes: number;
-  /** Number of its files. */
-  readonly files: number;
-  /** It has events, so it is kept longer. */
-  readonly ofEvents: boolean;
-  /** Why nothing is recorded just before; null if nothing is known to be missing. */
-  readonly gap: GapReason | null;
-}
-
-/** What is recorded: `GET /api/recordings`. */
-export interface RecordingsReply {
-  /** By stream, oldest first. */
-  readonly spans: readonly RecordedSpan[];
-  /** Size of all recordings and clips of the host. */
-  readonly bytes: number;
-  /** Why nothing is recorded now; null if nothing is wrong. */
-  readonly problem: string | null;
 }
 
 const detection = z

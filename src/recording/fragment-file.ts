@@ -213,6 +213,8 @@ export async function recover(path: string): Promise<FileIndex | null> {
 /** What a file shows, and what it lacks. Media time as in results, in microseconds. */
 export interface FileSummary {
   readonly codec: string;
+  /** At which the time of the video is 0. */
+  readonly originUs: number;
   readonly startUs: number;
   readonly endUs: number;
   readonly frames: number;
@@ -229,6 +231,7 @@ export function summaryOf({ head, fragments }: Pick<FileIndex, 'head' | 'fragmen
   const frames = fragments.reduce((sum, fragment) => sum + fragment.frames, 0);
   return {
     codec: head.codec,
+    originUs: head.originUs,
     startUs,
     endUs,
     frames,

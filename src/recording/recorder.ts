@@ -46,6 +46,10 @@ export interface RecordingFigures {
   readonly writtenBytes: number;
   /** Files that were deleted, for their age or for room. */
   readonly deleted: number;
+  /** Who watches live; playlists count as one. */
+  readonly viewers: number;
+  /** Frames that slow ones did not get. */
+  readonly skippedFrames: number;
   /** Why nothing is recorded now; null if nothing is wrong. */
   readonly problem: string | null;
 }
@@ -59,6 +63,8 @@ export class Recorder {
   #problem: { readonly text: string; readonly reason: GapReason; readonly retryMs: number } | null = null;
   #writtenBytes = 0;
   #deleted = 0;
+  /** Counted by those who send live video. */
+  skippedFrames = 0;
   /** Pictures are made one after the other. */
   #pictures: Promise<void> = Promise.resolve();
   #sweeping: Promise<void> = Promise.resolve();
@@ -84,15 +90,21 @@ export class Recorder {
     return this.#archive;
   }
 
+  get retention(): Retention {
+    return this.#options.retention;
+  }
+
   get figures(): RecordingFigures {
-    const memoryBytes = [...this.#streams.values()].reduce((sum, { ring }) => sum + ring.bytes, 0);
+    const streams = [...this.#streams.values()];
     const files = this.#known?.files ?? [];
     return {
       bytes: this.#known?.bytes ?? 0,
       files: files.length,
-      memoryBytes,
+      memoryBytes: streams.reduce((sum, { ring }) => sum + ring.bytes, 0),
       writtenBytes: this.#writtenBytes,
       deleted: this.#deleted,
+      viewers: streams.reduce((sum, { viewers }) => sum + viewers.size, 0),
+      skippedFrames: this.skippedFrames,
       problem: this.#problem?.text ?? null,
     };
   }
@@ -109,17 +121,22 @@ export class Recorder {
     recorder.onPackets(packets);
   }
 
+  /** What keeps the packets of a stream; null if nothing asks for them. */
+  streamOf(id: string): StreamRecorder | null {
+    const config = this.#options.configOf(id);
+    if (config === null || !tapsPackets(config)) return null;
+    // Its first packets come once the first group of pictures is over.
+    const recorder = this.#streams.get(id) ?? this.#newStream(config);
+    this.#streams.set(id, recorder);
+    return recorder;
+  }
+
   /** Takes each record of an event. */
   onEvent(event: RuleEvent): void {
     const config = this.#options.configOf(event.stream);
-    let recorder = this.#streams.get(event.stream);
-    if (recorder === undefined) {
-      // Its first packets come once the first group of pictures is over.
-      if (config === null || !tapsPackets(config)) return;
-      recorder = this.#newStream(config);
-      this.#streams.set(event.stream, recorder);
-    } else if (config !== null) recorder.settings = config;
-    recorder.onEvent(event);
+    const recorder = this.#streams.get(event.stream) ?? this.streamOf(event.stream);
+    if (recorder !== null && config !== null) recorder.settings = config;
+    recorder?.onEvent(event);
   }
 
   /** Returns the picture of an event whose clip an earlier process began; null if there is none. */

@@ -1,5 +1,4 @@
-import { basename } from 'node:path';
-import type { RecordedSpan } from '../protocol/rest.ts';
+import type { RecordedSpan } from '../protocol/recordings.ts';
 import type { RecordingFile } from './archive.ts';
 import { type IndexedFragment, readIndex } from './fragment-file.ts';
 
@@ -37,15 +36,15 @@ export function spansOf(files: readonly RecordingFile[]): RecordedSpan[] {
   return spans;
 }
 
-/** Returns an HLS playlist over stored fragments. @param urlOf - of a file, by its name. */
-export async function playlistOf(files: readonly RecordingFile[], urlOf: (name: string) => string): Promise<string> {
+/** Returns an HLS playlist over stored fragments. @param urlOf - of a file, by when it begins: one that is being written gets another name. */
+export async function playlistOf(files: readonly RecordingFile[], urlOf: (startMs: number) => string): Promise<string> {
   const lines: string[] = [];
   let longestS = 1;
-  for (const { path, isOpen } of files) {
-    // It gets another name.
-    if (isOpen) continue;
+  for (const { path, startMs, isOpen } of files) {
     const { init, fragments } = await readIndex(path);
-    const url = urlOf(basename(path));
+    // Its first second is being written.
+    if (isOpen && fragments.length === 0) continue;
+    const url = urlOf(startMs);
     const beganMs = fragments[0]!.endMs - (fragments[0]!.endUs - fragments[0]!.startUs) / 1000;
     if (lines.length > 0) lines.push('#EXT-X-DISCONTINUITY');
     lines.push(`#EXT-X-MAP:URI="${url}",BYTERANGE="${init.length}@0"`);

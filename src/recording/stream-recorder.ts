@@ -3,7 +3,7 @@ import type { StreamConfig } from '../config/stream.ts';
 import type { GapReason, StreamPackets } from '../protocol/packets.ts';
 import type { EventMoment, RuleEvent } from '../protocol/rule-event.ts';
 import type { RecordingFile } from './archive.ts';
-import { PacketRing } from './packet-ring.ts';
+import { type KeptFragment, PacketRing } from './packet-ring.ts';
 import { RecordingWriter, type WriterDisk } from './recording-writer.ts';
 
 /** `record: events` keeps so much around an event, or as much as the clip of its rule. */
@@ -52,6 +52,8 @@ interface OpenClip {
 /** Keeps the packets of one stream: in memory, and on disk what its settings and its events ask for. */
 export class StreamRecorder {
   readonly ring: PacketRing;
+  /** Who watches live gets what is kept as it comes. */
+  readonly viewers = new Set<(kept: KeptFragment) => void>();
   readonly #options: StreamRecorderOptions;
   #settings: RecorderSettings;
   #recording: RecordingWriter | null = null;
@@ -86,6 +88,7 @@ export class StreamRecorder {
   onPackets(packets: StreamPackets): void {
     const kept = this.ring.push(packets);
     if (kept === null) return;
+    for (const view of this.viewers) view(kept);
     const { fragment } = kept;
     const isOfEvent = this.#active.size > 0 || fragment.startUs <= this.#eventsUntilUs;
     const { record } = this.#settings;

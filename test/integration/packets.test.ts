@@ -142,7 +142,9 @@ describe('the packets of a file', () => {
     await stream.settled();
     expect(stream.failure).toBeNull();
     expect([packets.length, frames.length]).toEqual([0, 75]);
-    expect(stream.warnings.join()).toMatch(/its packets cannot be kept as MP4, so it has no clips and no recording/);
+    expect(stream.warnings.join()).toMatch(
+      /its packets cannot be kept as MP4, so it has no clips, no recording and no live video/,
+    );
   });
 
   it('are left out of a test picture, which has none', async () => {

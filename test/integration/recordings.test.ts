@@ -490,14 +490,15 @@ describe('an export', () => {
 
   it('has a playlist whose parts are those of its files', async () => {
     const { files } = await Archive.read(folder);
-    const text = await playlistOf(recordingsIn(files, { stream: 'cam' }), (name) => `files/${name}`);
+    const text = await playlistOf(recordingsIn(files, { stream: 'cam' }), (startMs) => `files/${startMs}.mp4`);
     expect(text.match(/#EXT-X-MAP:/g)).toHaveLength(files.length);
     expect(text.match(/#EXT-X-DISCONTINUITY/g)).toHaveLength(files.length - 1);
     const seconds = [...text.matchAll(/#EXTINF:([\d.]+)/g)].reduce((sum, [, each]) => sum + Number(each), 0);
     // As a player does: what the map says, then each range, anew after each discontinuity.
     let frames = 0;
     for (const [i, part] of text.split('#EXT-X-DISCONTINUITY').entries()) {
-      const bytes = readFileSync(`${folder}/cam/${/^files\/(.*)$/m.exec(part)![1]}`);
+      const { path: file } = files.find(({ startMs }) => part.includes(`\nfiles/${startMs}.mp4\n`))!;
+      const bytes = readFileSync(file);
       const ranges = [...part.matchAll(/BYTERANGE(?:="|:)(\d+)@(\d+)/g)].map(([, length, at]) => [
         Number(length),
         Number(at),
@@ -507,6 +508,22 @@ describe('an export', () => {
       frames += decoded(path);
     }
     expect(frames).toBe(Math.round(seconds * 25));
+  });
+
+  it('has the seconds of the file that is being written in its playlist, as soon as they are whole', async () => {
+    const { recorder } = recorderOf({ record: 'continuous' });
+    const camera = new EndlessPackets(packets);
+    recorder.onPackets(camera.open('start'));
+    const text = async (): Promise<string> =>
+      playlistOf(recordingsIn((await recorder.archive()).files, {}), (startMs) => `files/${startMs}.mp4`);
+    const secondsOf = async (): Promise<number> =>
+      [...(await text()).matchAll(/#EXTINF:([\d.]+)/g)].reduce((sum, [, each]) => sum + Number(each), 0);
+    play(recorder, camera, 10);
+    await waitFor('ten seconds', async () => (await secondsOf()) > 9);
+    expect((await recorder.archive()).files).toMatchObject([{ isOpen: true }]);
+    const before = await secondsOf();
+    play(recorder, camera, 10);
+    await waitFor('ten more', async () => (await secondsOf()) > before + 9);
   });
 
   it('is made, listed and verified on the command line, whose errors say what was expected', async () => {

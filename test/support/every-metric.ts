@@ -27,7 +27,8 @@ export async function everyScrape(): Promise<readonly string[]> {
   const tracing = { spans: { sent: 9, lost: 1 }, logs: { sent: 3, lost: 0 } };
   placed.host = { ...hostReport(), ...poweredHost(), sinks: [sink], alerts: { phone: alertFigures() }, tracing };
   const requests = new RequestPortDouble();
-  const figures = { bytes: 1, files: 1, memoryBytes: 1, writtenBytes: 1, deleted: 1, problem: null };
+  const live = { viewers: 1, skippedFrames: 1 };
+  const figures = { bytes: 1, files: 1, memoryBytes: 1, writtenBytes: 1, deleted: 1, ...live, problem: null };
   const recorder = { figures } as never;
   const ports = [
     await openGateway(rig.view, { fleet: rig.view }),

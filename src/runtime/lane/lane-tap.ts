@@ -61,7 +61,7 @@ export class LaneTaps {
 
   refuse(why: string): void {
     if (!this.#isRefused)
-      this.#onRefused(`its packets cannot be kept as MP4, so it has no clips and no recording: ${why}`);
+      this.#onRefused(`its packets cannot be kept as MP4, so it has no clips, no recording and no live video: ${why}`);
     this.#isRefused = true;
   }
 }

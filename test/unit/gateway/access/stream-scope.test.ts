@@ -215,6 +215,12 @@ describe('somebody who may see one stream only', () => {
       expect(await get(path, 'watchers')).toMatch(/^404 /);
       expect(await get(path, 'admins')).toMatch(/^200 \w+ of yard/);
     }
+    const clipOf = async (stream: string, group: string): Promise<unknown> =>
+      JSON.parse((await get(`/api/recordings?event=${(EVENTS as Record<string, string>)[stream]}`, group)).slice(4))
+        .clip;
+    expect(await clipOf('door', 'watchers')).toMatchObject({ stream: 'door', isReady: true, hasPicture: true });
+    expect([await clipOf(HIDDEN, 'watchers'), await clipOf('porch', 'watchers')]).toEqual([null, null]);
+    expect(await clipOf(HIDDEN, 'admins')).toMatchObject({ stream: HIDDEN });
     expect(JSON.parse((await get('/api/recordings', 'watchers')).slice(4)).spans).toMatchObject([{ stream: 'door' }]);
     expect(JSON.parse((await get('/api/recordings', 'admins')).slice(4)).spans).toHaveLength(2);
   });
