@@ -182,10 +182,8 @@ export class PipelineHost implements RuntimePort {
     this.#alerts = new AlertDesk({
       alerts: config.alerts,
       channels: new Map(config.alerts.flatMap(({ to }) => to.map((id) => [id, sinks.channel(id)] as const))),
-      snapshotOf: (event) => this.recorder.snapshotOf(event),
-      publicUrl: config.gateway.publicUrl,
-      clock: systemClock,
-      wallNow: Date.now,
+      ...{ snapshotOf: (event) => this.recorder.snapshotOf(event), publicUrl: config.gateway.publicUrl },
+      ...{ clock: systemClock, wallNow: Date.now },
     });
     this.#events = new EventDesk({
       configOf: (id) => this.#reconciler.currentOf(id)?.config ?? runtime.stream(id).config,

@@ -1,233 +1,34 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { serialize } from 'node:v8';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/core/seeded-random.ts';
-import { passthrough } from '../../src/decode/ffmpeg-arguments.ts';
-import { parseFragment } from '../../src/decode/fragment-reader.ts';
-import { parseStream } from '../../src/pipeline/load-pipeline.ts';
 import type { StreamPackets } from '../../src/protocol/packets.ts';
-import type { RuleEvent } from '../../src/protocol/rule-event.ts';
 import { Archive } from '../../src/recording/archive.ts';
 import { type ExportManifest, exportSpan, hostKey, verifyExport } from '../../src/recording/export-span.ts';
 import { faultsOf, readIndex, summaryOf } from '../../src/recording/fragment-file.ts';
-import { Recorder, type RecorderOptions } from '../../src/recording/recorder.ts';
 import { playlistOf, recordingsIn, spansOf } from '../../src/recording/spans.ts';
 import { cliHere } from '../support/cli-here.ts';
 import { EndlessPackets, packetsOf } from '../support/made-packets.ts';
-import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
-import { ManualClock } from '../support/manual-clock.ts';
-import { ruleEvent } from '../support/rule-events.ts';
+import { testFfmpeg } from '../support/made-videos.ts';
+import { decoded, event, play, RecorderRig, RULES, T0_MS } from '../support/recorder-rig.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const KILLS = Number(process.env.KILLS ?? 5);
 const WRITER = fileURLToPath(new URL('../support/killed-recorder.mjs', import.meta.url));
-const EVENT = 'e1'.repeat(12);
-const T0_MS = Date.parse('2026-01-31T00:00:00Z');
 
-const videos = new VideoFolder();
-const root = mkdtempSync(join(tmpdir(), 'sightline-recordings-'));
-let folders = 0;
+const rig = new RecorderRig();
+const { root, videos } = rig;
+const recorderOf = rig.recorderOf.bind(rig);
 let packets: StreamPackets[];
 beforeAll(async () => {
-  packets = await packetsOf(await videos.make('v.mp4', { frames: 250, width: 160, height: 96, bFrames: 2 }));
+  packets = await rig.packets();
 });
-afterAll(() => {
-  rmSync(root, { recursive: true });
-  videos.remove();
-});
-const open: Recorder[] = [];
-afterEach(() => Promise.all(open.splice(0).map((recorder) => recorder.close())));
-
-/** A recorder of one stream, `cam`, whose clock the test advances. */
-function recorderOf(settings: object, more: Partial<RecorderOptions> = {}) {
-  const [clock, said] = [new ManualClock(), [] as string[]];
-  const config = parseStream({ id: 'cam', source: 'a.mp4', track: true, ...settings }, {});
-  const folder = more.folder ?? join(root, String(folders++));
-  const state = { wallMs: T0_MS };
-  const recorder = new Recorder({
-    ...{ folder, ringBytes: 2 ** 26, ffmpeg: testFfmpeg, clock, wallMs: () => state.wallMs },
-    retention: { days: 1e4, eventDays: 1e4, clipDays: 1e4, maxBytes: 1e12 },
-    configOf: (id) => (id === 'cam' ? config : null),
-    onState: (problem) => void said.push(problem ?? 'recovered'),
-    onNotice: (_, text) => void said.push(text),
-    ...more,
-  });
-  open.push(recorder);
-  return { recorder, folder, clock, said, state };
-}
-
-/** Gives a recorder so many seconds of packets. @returns the last fragment. */
-function play(recorder: Recorder, camera: EndlessPackets, seconds: number) {
-  let last = camera.next(T0_MS);
-  const untilUs = last.startUs + seconds * 1e6;
-  recorder.onPackets(last);
-  while (last.endUs < untilUs) {
-    last = camera.next(T0_MS);
-    recorder.onPackets(last);
-  }
-  return last;
-}
-
-const event = (phase: RuleEvent['phase'], ptsUs: number, more: Partial<RuleEvent> = {}): RuleEvent =>
-  ruleEvent(EVENT, phase === 'new' ? 0 : 1, phase, {
-    ...{ rule: 'in', stream: 'cam', raised: { ptsUs }, began: { ptsUs }, ptsUs, ...more },
-  });
-const RULES = [{ id: 'in', kind: 'appears', clip: { before: '5s', after: '3s' } }];
-
-/** How many frames ffmpeg decodes of a file. */
-function decoded(path: string): number {
-  const args = [
-    '-hide_banner',
-    '-xerror',
-    '-i',
-    path,
-    ...passthrough(testFfmpeg.major).flatMap((each) => each.split(' ')),
-    '-f',
-    'framecrc',
-    '-',
-  ];
-  const text = execFileSync(testFfmpeg.path, args, {
-    ...{ encoding: 'utf8', maxBuffer: 2 ** 26, stdio: ['ignore', 'pipe', 'ignore'] as const },
-  });
-  return text.split('\n').filter((line) => /^\d/.test(line)).length;
-}
-
-describe('the clip of an event', () => {
-  it('is never shorter than asked, begins at a key frame, and has all frames in between', async () => {
-    const { recorder, said } = recorderOf({ events: RULES });
-    const camera = new EndlessPackets(packets);
-    recorder.onPackets(camera.open('start'));
-    const raisedUs = play(recorder, camera, 20).endUs - 700_000;
-    recorder.onEvent(event('new', raisedUs));
-    const endedUs = play(recorder, camera, 4).endUs;
-    recorder.onEvent(event('end', endedUs, { ended: { ptsUs: endedUs } }));
-    play(recorder, camera, 6);
-    await recorder.onStopped('cam', false);
-    const clip = (await recorder.archive()).clipOf(EVENT)!;
-    const summary = summaryOf(await readIndex(clip.path));
-    expect(summary.startUs).toBeLessThanOrEqual(raisedUs - 5e6);
-    expect(summary.startUs).toBeGreaterThan(raisedUs - 6.5e6);
-    expect(summary.endUs).toBeGreaterThanOrEqual(endedUs + 3e6);
-    expect(summary).toMatchObject({ codec: 'avc1', lateUs: 0, gaps: [] });
-    expect(summary.frames).toBe(Math.round((summary.endUs - summary.startUs) / 40_000));
-    expect(decoded(clip.path)).toBe(summary.frames);
-    expect(await faultsOf(clip.path)).toEqual([]);
-    await waitFor('its picture', () => existsSync(join(clip.path, '..', `${EVENT}.jpg`)));
-    expect(said).toEqual([]);
-  });
-
-  it('has each picture up to its end, whichever is the last one that is asked for', async () => {
-    const shape = { frames: 250, width: 160, height: 96, bFrames: 2, keyEvery: 50 };
-    const { recorder } = recorderOf({ events: RULES });
-    const camera = new EndlessPackets(await packetsOf(await videos.make('long.mp4', shape)));
-    recorder.onPackets(camera.open('start'));
-    const { endUs } = play(recorder, camera, 8);
-    const untilOf = (i: number): number => endUs + i * 40_000;
-    const idOf = (i: number): string => `${i + 10}`.repeat(12);
-    for (let i = 0; i < 25; i += 5) {
-      const { phase: _, ...ended } = event('end', untilOf(i), { ended: { ptsUs: untilOf(i) } });
-      recorder.onEvent({ ...event('new', endUs), id: idOf(i) });
-      recorder.onEvent({ ...ended, phase: 'end', id: idOf(i) });
-    }
-    play(recorder, camera, 10);
-    await recorder.onStopped('cam', false);
-    for (let i = 0; i < 25; i += 5) {
-      const { path } = (await recorder.archive()).clipOf(idOf(i))!;
-      const { head, fragments } = await readIndex(path);
-      const bytes = readFileSync(path);
-      const times = fragments
-        .flatMap(({ at, bytes: length }) => parseFragment(bytes.subarray(at, at + length)).ptsTicks)
-        .map((ticks) => Math.round((ticks / head.timescale) * 1e6) + head.originUs)
-        .toSorted((a, b) => a - b)
-        .filter((ptsUs) => ptsUs <= untilOf(i) + 3e6);
-      expect(times.at(-1)! + 40_000, `${i}`).toBeGreaterThan(untilOf(i) + 3e6);
-      expect(new Set(times.slice(1).map((ptsUs, k) => Math.round((ptsUs - times[k]!) / 1000)))).toEqual(new Set([40]));
-    }
-  });
-
-  it('says that it begins later, or ends earlier, than asked', async () => {
-    const { recorder, said } = recorderOf({ events: RULES });
-    const camera = new EndlessPackets(packets);
-    recorder.onPackets(camera.open('start'));
-    const { endUs } = play(recorder, camera, 2);
-    recorder.onEvent(event('new', endUs));
-    recorder.onEvent(event('end', endUs, { ended: { ptsUs: endUs } }));
-    await recorder.onStopped('cam', false);
-    await recorder.close();
-    expect(said[0]).toMatch(/its clip begins \d\.\d s later than asked/);
-    expect(said[1]).toMatch(/its clip ends 3\.\d s earlier than asked: no more packets came/);
-  });
-
-  it('of a stream that ends while its event lasts, or that changes its format, says by how much and why', async () => {
-    const { recorder, said } = recorderOf({ events: RULES });
-    const camera = new EndlessPackets(packets);
-    recorder.onPackets(camera.open('start'));
-    recorder.onEvent(event('new', play(recorder, camera, 8).endUs));
-    play(recorder, camera, 2);
-    await recorder.onStopped('cam', false);
-    await recorder.close();
-    expect(said).toEqual([expect.stringMatching(/its clip ends 3\.0 s earlier than asked: no more packets came/)]);
-    const other = recorderOf({ events: RULES });
-    other.recorder.onPackets(camera.open('start'));
-    other.recorder.onEvent(event('new', play(other.recorder, camera, 8).endUs));
-    play(other.recorder, camera, 2);
-    const smaller = await packetsOf(await videos.make('small.mp4', { frames: 250, width: 96, height: 64 }));
-    const another = new EndlessPackets(smaller);
-    other.recorder.onPackets({ ...another.open('reconnect'), connection: 'other', shiftUs: 60e6 });
-    for (let i = 0; i < 8; i++) {
-      const { startUs, endUs, firstUs, ...fragment } = another.next(T0_MS);
-      const moved = { startUs: startUs + 60e6, endUs: endUs + 60e6, firstUs: firstUs + 60e6 };
-      other.recorder.onPackets({ ...fragment, ...moved, connection: 'other' });
-    }
-    const endedUs = 66e6;
-    other.recorder.onEvent(event('end', endedUs, { ended: { ptsUs: endedUs } }));
-    await other.recorder.onStopped('cam', false);
-    await other.recorder.close();
-    expect(other.said).toEqual([
-      expect.stringMatching(/its clip ends \d+\.\d s earlier than asked: the format of the video changed/),
-    ]);
-  });
-
-  it('goes on over another connection, with the gap in its index', async () => {
-    const { recorder } = recorderOf({ events: RULES });
-    const camera = new EndlessPackets(packets);
-    recorder.onPackets(camera.open('start'));
-    recorder.onEvent(event('new', play(recorder, camera, 8).endUs));
-    recorder.onPackets(camera.open('reconnect', 2_500_000));
-    // The new connection begins with the video.
-    while (!camera.next(T0_MS).isKey);
-    const { endUs } = play(recorder, camera, 5);
-    recorder.onEvent(event('end', endUs, { ended: { ptsUs: endUs } }));
-    play(recorder, camera, 5);
-    await recorder.onStopped('cam', false);
-    const {
-      gaps,
-      startUs,
-      frames,
-      endUs: untilUs,
-    } = summaryOf(await readIndex((await recorder.archive()).clipOf(EVENT)!.path));
-    expect(gaps).toMatchObject([{ reason: 'reconnect' }]);
-    const missingUs = gaps[0]!.toUs - gaps[0]!.fromUs;
-    expect(missingUs).toBeGreaterThanOrEqual(2_500_000);
-    expect(frames).toBe(Math.round((untilUs - startUs - missingUs) / 40_000));
-  });
-
-  it('ends after ten minutes, also if its event lasts longer', async () => {
-    const { recorder } = recorderOf({ events: RULES });
-    const camera = new EndlessPackets(packets);
-    recorder.onPackets(camera.open('start'));
-    recorder.onEvent(event('new', play(recorder, camera, 8).endUs));
-    for (let minute = 0; minute < 11; minute++) play(recorder, camera, 60);
-    await waitFor('the clip', async () => (await recorder.archive()).clipOf(EVENT)?.isOpen === false);
-    const { startUs, endUs } = summaryOf(await readIndex((await recorder.archive()).clipOf(EVENT)!.path));
-    expect((endUs - startUs) / 60e6).toBeCloseTo(10, 1);
-  });
-});
+afterAll(() => rig.remove());
+afterEach(() => rig.close());
 
 describe('a recording', () => {
   it('has a file for each minute and after each gap, whose names are its index', async () => {

@@ -1,0 +1,151 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { parseFragment } from '../../src/decode/fragment-reader.ts';
+import type { StreamPackets } from '../../src/protocol/packets.ts';
+import { faultsOf, readIndex, summaryOf } from '../../src/recording/fragment-file.ts';
+import { EndlessPackets, packetsOf } from '../support/made-packets.ts';
+import { decoded, EVENT, event, play, RecorderRig, RULES, T0_MS } from '../support/recorder-rig.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const rig = new RecorderRig();
+const { videos } = rig;
+const recorderOf = rig.recorderOf.bind(rig);
+let packets: StreamPackets[];
+beforeAll(async () => {
+  packets = await rig.packets();
+});
+afterAll(() => rig.remove());
+afterEach(() => rig.close());
+
+describe('the clip of an event', () => {
+  it('is never shorter than asked, begins at a key frame, and has all frames in between', async () => {
+    const { recorder, said } = recorderOf({ events: RULES });
+    const camera = new EndlessPackets(packets);
+    recorder.onPackets(camera.open('start'));
+    const raisedUs = play(recorder, camera, 20).endUs - 700_000;
+    recorder.onEvent(event('new', raisedUs));
+    const endedUs = play(recorder, camera, 4).endUs;
+    recorder.onEvent(event('end', endedUs, { ended: { ptsUs: endedUs } }));
+    play(recorder, camera, 6);
+    await recorder.onStopped('cam', false);
+    const clip = (await recorder.archive()).clipOf(EVENT)!;
+    const summary = summaryOf(await readIndex(clip.path));
+    expect(summary.startUs).toBeLessThanOrEqual(raisedUs - 5e6);
+    expect(summary.startUs).toBeGreaterThan(raisedUs - 6.5e6);
+    expect(summary.endUs).toBeGreaterThanOrEqual(endedUs + 3e6);
+    expect(summary).toMatchObject({ codec: 'avc1', lateUs: 0, gaps: [] });
+    expect(summary.frames).toBe(Math.round((summary.endUs - summary.startUs) / 40_000));
+    expect(decoded(clip.path)).toBe(summary.frames);
+    expect(await faultsOf(clip.path)).toEqual([]);
+    await waitFor('its picture', () => existsSync(join(clip.path, '..', `${EVENT}.jpg`)));
+    expect(said).toEqual([]);
+  });
+
+  it('has each picture up to its end, whichever is the last one that is asked for', async () => {
+    const shape = { frames: 250, width: 160, height: 96, bFrames: 2, keyEvery: 50 };
+    const { recorder } = recorderOf({ events: RULES });
+    const camera = new EndlessPackets(await packetsOf(await videos.make('long.mp4', shape)));
+    recorder.onPackets(camera.open('start'));
+    const { endUs } = play(recorder, camera, 8);
+    const untilOf = (i: number): number => endUs + i * 40_000;
+    const idOf = (i: number): string => `${i + 10}`.repeat(12);
+    for (let i = 0; i < 25; i += 5) {
+      const { phase: _, ...ended } = event('end', untilOf(i), { ended: { ptsUs: untilOf(i) } });
+      recorder.onEvent({ ...event('new', endUs), id: idOf(i) });
+      recorder.onEvent({ ...ended, phase: 'end', id: idOf(i) });
+    }
+    play(recorder, camera, 10);
+    await recorder.onStopped('cam', false);
+    for (let i = 0; i < 25; i += 5) {
+      const { path } = (await recorder.archive()).clipOf(idOf(i))!;
+      const { head, fragments } = await readIndex(path);
+      const bytes = readFileSync(path);
+      const times = fragments
+        .flatMap(({ at, bytes: length }) => parseFragment(bytes.subarray(at, at + length)).ptsTicks)
+        .map((ticks) => Math.round((ticks / head.timescale) * 1e6) + head.originUs)
+        .toSorted((a, b) => a - b)
+        .filter((ptsUs) => ptsUs <= untilOf(i) + 3e6);
+      expect(times.at(-1)! + 40_000, `${i}`).toBeGreaterThan(untilOf(i) + 3e6);
+      expect(new Set(times.slice(1).map((ptsUs, k) => Math.round((ptsUs - times[k]!) / 1000)))).toEqual(new Set([40]));
+    }
+  });
+
+  it('says that it begins later, or ends earlier, than asked', async () => {
+    const { recorder, said } = recorderOf({ events: RULES });
+    const camera = new EndlessPackets(packets);
+    recorder.onPackets(camera.open('start'));
+    const { endUs } = play(recorder, camera, 2);
+    recorder.onEvent(event('new', endUs));
+    recorder.onEvent(event('end', endUs, { ended: { ptsUs: endUs } }));
+    await recorder.onStopped('cam', false);
+    await recorder.close();
+    expect(said[0]).toMatch(/its clip begins \d\.\d s later than asked/);
+    expect(said[1]).toMatch(/its clip ends 3\.\d s earlier than asked: no more packets came/);
+  });
+
+  it('of a stream that ends while its event lasts, or that changes its format, says by how much and why', async () => {
+    const { recorder, said } = recorderOf({ events: RULES });
+    const camera = new EndlessPackets(packets);
+    recorder.onPackets(camera.open('start'));
+    recorder.onEvent(event('new', play(recorder, camera, 8).endUs));
+    play(recorder, camera, 2);
+    await recorder.onStopped('cam', false);
+    await recorder.close();
+    expect(said).toEqual([expect.stringMatching(/its clip ends 3\.0 s earlier than asked: no more packets came/)]);
+    const other = recorderOf({ events: RULES });
+    other.recorder.onPackets(camera.open('start'));
+    other.recorder.onEvent(event('new', play(other.recorder, camera, 8).endUs));
+    play(other.recorder, camera, 2);
+    const smaller = await packetsOf(await videos.make('small.mp4', { frames: 250, width: 96, height: 64 }));
+    const another = new EndlessPackets(smaller);
+    other.recorder.onPackets({ ...another.open('reconnect'), connection: 'other', shiftUs: 60e6 });
+    for (let i = 0; i < 8; i++) {
+      const { startUs, endUs, firstUs, ...fragment } = another.next(T0_MS);
+      const moved = { startUs: startUs + 60e6, endUs: endUs + 60e6, firstUs: firstUs + 60e6 };
+      other.recorder.onPackets({ ...fragment, ...moved, connection: 'other' });
+    }
+    const endedUs = 66e6;
+    other.recorder.onEvent(event('end', endedUs, { ended: { ptsUs: endedUs } }));
+    await other.recorder.onStopped('cam', false);
+    await other.recorder.close();
+    expect(other.said).toEqual([
+      expect.stringMatching(/its clip ends \d+\.\d s earlier than asked: the format of the video changed/),
+    ]);
+  });
+
+  it('goes on over another connection, with the gap in its index', async () => {
+    const { recorder } = recorderOf({ events: RULES });
+    const camera = new EndlessPackets(packets);
+    recorder.onPackets(camera.open('start'));
+    recorder.onEvent(event('new', play(recorder, camera, 8).endUs));
+    recorder.onPackets(camera.open('reconnect', 2_500_000));
+    // The new connection begins with the video.
+    while (!camera.next(T0_MS).isKey);
+    const { endUs } = play(recorder, camera, 5);
+    recorder.onEvent(event('end', endUs, { ended: { ptsUs: endUs } }));
+    play(recorder, camera, 5);
+    await recorder.onStopped('cam', false);
+    const {
+      gaps,
+      startUs,
+      frames,
+      endUs: untilUs,
+    } = summaryOf(await readIndex((await recorder.archive()).clipOf(EVENT)!.path));
+    expect(gaps).toMatchObject([{ reason: 'reconnect' }]);
+    const missingUs = gaps[0]!.toUs - gaps[0]!.fromUs;
+    expect(missingUs).toBeGreaterThanOrEqual(2_500_000);
+    expect(frames).toBe(Math.round((untilUs - startUs - missingUs) / 40_000));
+  });
+
+  it('ends after ten minutes, also if its event lasts longer', async () => {
+    const { recorder } = recorderOf({ events: RULES });
+    const camera = new EndlessPackets(packets);
+    recorder.onPackets(camera.open('start'));
+    recorder.onEvent(event('new', play(recorder, camera, 8).endUs));
+    for (let minute = 0; minute < 11; minute++) play(recorder, camera, 60);
+    await waitFor('the clip', async () => (await recorder.archive()).clipOf(EVENT)?.isOpen === false);
+    const { startUs, endUs } = summaryOf(await readIndex((await recorder.archive()).clipOf(EVENT)!.path));
+    expect((endUs - startUs) / 60e6).toBeCloseTo(10, 1);
+  });
+});
