@@ -51,7 +51,8 @@ export async function playlistOf(files: readonly RecordingFile[], urlOf: (startM
     lines.push(`#EXT-X-PROGRAM-DATE-TIME:${new Date(beganMs).toISOString()}`);
     for (const part of partsOf(fragments)) {
       const [first, last] = [part[0]!, part.at(-1)!];
-      const seconds = (last.endUs - first.startUs) / 1e6;
+      // With B-frames, the last pictures of a fragment come with the next one.
+      const seconds = part.reduce((sum, { startUs, endUs }) => sum + endUs - startUs, 0) / 1e6;
       longestS = Math.max(longestS, seconds);
       lines.push(
         `#EXTINF:${seconds.toFixed(6)},`,
