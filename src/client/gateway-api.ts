@@ -1,7 +1,7 @@
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { JobReport } from '../protocol/fleet.ts';
 import type { FleetHost } from '../protocol/fleet-report.ts';
-import type { RecordingsReply } from '../protocol/recordings.ts';
+import type { RecordingsReply } from '../protocol/recordings-reply.ts';
 import type {
   CountsReply,
   EventsReply,

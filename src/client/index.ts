@@ -43,7 +43,7 @@ export type {
 export type { LatencyCounts, LatencyHistogram, LatencyStage } from '../protocol/latency.ts';
 export type { LoweredReport, OverloadReport, Remedy, RemedyBody, RemedyChange } from '../protocol/overload.ts';
 export type { GpuReport, PowerFigures, PowerReport } from '../protocol/power-report.ts';
-export type { EventClip, RecordedSpan, RecordingsReply } from '../protocol/recordings.ts';
+export type { EventClip, RecordedSpan, RecordingsReply } from '../protocol/recordings-reply.ts';
 export type {
   AlertFigures,
   BatchReport,

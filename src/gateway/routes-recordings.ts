@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { check } from '../config/check.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { History } from '../history/history.ts';
-import type { EventClip, RecordingsReply } from '../protocol/recordings.ts';
+import type { EventClip, RecordingsReply } from '../protocol/recordings-reply.ts';
 import { picturePath, type RecordingFile } from '../recording/archive.ts';
 import { pictureOf } from '../recording/clip-picture.ts';
 import { exportSpan, hostKey } from '../recording/export-span.ts';

@@ -1,4 +1,4 @@
-import type { RecordedSpan } from '../protocol/recordings.ts';
+import type { RecordedSpan } from '../protocol/recordings-reply.ts';
 import type { RecordingFile } from './archive.ts';
 import { type IndexedFragment, readIndex } from './fragment-file.ts';
 
