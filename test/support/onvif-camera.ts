@@ -9,7 +9,7 @@ const TDS = 'http://www.onvif.org/ver10/device/wsdl';
 const TRT = 'http://www.onvif.org/ver10/media/wsdl';
 const SOAP = 'http://www.w3.org/2003/05/soap-envelope';
 
-export interface OnvifProfile {
+interface OnvifProfile {
   readonly token: string;
   readonly name: string;
   readonly width: number;
