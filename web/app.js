@@ -128,7 +128,7 @@ function loadStyle(href) {
 async function openCameraPage() {
   const [{ CameraPage }] = await Promise.all([
     import('./camera-page.js'),
-    loadStyles('camera.css', 'settings.css', 'rules.css', 'history.css', 'vendor/uplot/uPlot.min.css'),
+    loadStyles('camera.css', 'settings.css', 'rules.css', 'history.css', 'time-line.css', 'vendor/uplot/uPlot.min.css'),
   ]);
   const actions = {
     pause: (/** @type {string} */ id) => attempt(() => client.streams.pause(id)),
@@ -137,7 +137,7 @@ async function openCameraPage() {
       if (await confirmRemoval(id)) await attempt(() => client.streams.remove(id));
     },
   };
-  camera = new CameraPage(byId('focus'), actions, showError);
+  camera = new CameraPage(byId('focus'), { ...actions, watch: watchSoon }, showError);
 }
 
 async function openRail() {
@@ -200,6 +200,9 @@ follow(client.events(), (event) => {
   notice.addEvent(event);
 });
 follow(pictures, showPicture);
+/** Of the open camera, while its live video is wanted. */
+const results = client.results({ streams: [] });
+follow(results, (message) => camera?.showResult(message));
 
 /**
  * @template Message
@@ -298,7 +301,11 @@ function watchSoon() {
 /** Subscribes to the pictures that are in view; to none while the page is in the background. */
 function watchVisible() {
   const isKnown = newest?.streams.some(({ id }) => id === focused) === true;
-  const wanted = focused == null ? visible : isKnown ? [focused] : [];
+  const watched = focused == null ? visible : isKnown ? [focused] : [];
+  // Its video takes the place of its pictures.
+  const video = document.hidden ? null : (camera?.liveStream ?? null);
+  results.update({ streams: video === null ? [] : [video.id] });
+  const wanted = watched.filter((id) => !(video?.isShown && id === video.id));
   pictures.update({
     streams: document.hidden
       ? []

@@ -1,4 +1,4 @@
-/** @import { EventMessage, Preview, StatsMessage, StreamReport, StreamState } from './lib/client/index.js' */
+/** @import { DetectionsMessage, EventMessage, Preview, StatsMessage, StreamReport, StreamState } from './lib/client/index.js' */
 
 import { CameraCharts } from './camera-charts.js';
 import { CameraEvents } from './camera-events.js';
@@ -9,8 +9,11 @@ import { HeatMap } from './heat-map.js';
 import { HourBars } from './hour-bars.js';
 import { html, nothing, render } from './html.js';
 import { useModel } from './label-field.js';
+import { LiveVideo } from './live-video.js';
 import { PictureView } from './overlay.js';
+import { RecordedVideo } from './recorded-video.js';
 import { SettingsForm } from './settings-form.js';
+import { TimeLine } from './time-line.js';
 import { errorText, missText, signText } from './trouble.js';
 
 /**
@@ -20,6 +23,7 @@ import { errorText, missText, signText } from './trouble.js';
  * @property {(id: string) => Promise<void>} pause
  * @property {(id: string) => Promise<void>} resume
  * @property {(id: string) => Promise<void>} remove
+ * @property {() => void} watch what is needed of the feed has changed
  *
  * @typedef {keyof typeof TABS} Tab
  *
@@ -33,6 +37,9 @@ import { errorText, missText, signText } from './trouble.js';
  * @property {CameraEvents} events
  * @property {HourBars} hours
  * @property {HeatMap} heat
+ * @property {LiveVideo} live
+ * @property {RecordedVideo} recorded
+ * @property {TimeLine} line
  */
 
 /** The tabs beside the picture, by their name in the address. Another one is a line here and its content in `#side`. */
@@ -69,6 +76,7 @@ export class CameraPage {
   /** Those that were left with changes not saved, by stream: they are shown again with them. @type {Map<string, Opened>} */
   #drafts = new Map();
   /** What is drawn over the pictures of all cameras. */
+  #wantsVideo = true;
   #layers = { boxes: true, zones: true, paths: false };
   /** @type {StreamReport | null} */
   #report = null;
@@ -122,7 +130,18 @@ export class CameraPage {
     const events = new CameraEvents(id, this.#onError);
     const hours = new HourBars(() => this.#draw(), this.#onError);
     const heat = new HeatMap(id, () => this.#draw(), this.#onError);
-    return { id, picture, settings, charts: new CameraCharts(id), events, hours, heat };
+    const live = new LiveVideo(id, picture, () => {
+      this.#actions.watch();
+      this.#draw();
+    });
+    const recorded = new RecordedVideo(id, () => this.#draw(), this.#onError);
+    const line = new TimeLine(
+      id,
+      (timeMs) => recorded.play(timeMs),
+      () => this.#draw(),
+      this.#onError,
+    );
+    return { id, picture, settings, charts: new CameraCharts(id), events, hours, heat, live, recorded, line };
   }
 
   #leave() {
@@ -131,6 +150,8 @@ export class CameraPage {
     this.#opened = null;
     this.#report = null;
     opened.settings.show(null);
+    opened.live.stop();
+    opened.recorded.stop();
     if (opened.settings.isEdited) this.#drafts.set(opened.id, opened);
     else destroy(opened);
   }
@@ -140,6 +161,17 @@ export class CameraPage {
     this.#opened?.events.load();
     this.#opened?.charts.forget();
     this.#opened?.hours.forget();
+  }
+
+  /** The stream whose live video is wanted, and whether it is shown; null if none is. */
+  get liveStream() {
+    const { id, live } = this.#opened ?? {};
+    return id !== undefined && live?.isRunning ? { id, isShown: live.isShown } : null;
+  }
+
+  /** @param {DetectionsMessage} message */
+  showResult(message) {
+    if (message.stream === this.#opened?.id) this.#opened.live.addResult(message);
   }
 
   /** @param {Preview} message */
@@ -178,13 +210,17 @@ export class CameraPage {
     opened.picture.heat = opened.heat.canvas;
     if (this.#tab === 'figures') opened.hours.show(opened.id, Date.now());
     opened.settings.show(this.#tab === 'places' || this.#tab === 'settings' ? this.#tab : null);
+    opened.line.show();
     const { state } = report;
+    const isLive = this.#wantsVideo && opened.line.noLive === null && opened.recorded.timeMs === null;
+    if (isLive && state === 'running' && !document.hidden) opened.live.start();
+    else opened.live.stop();
     render(
       html`<article class="camera" aria-label="Camera ${opened.id}" data-camera=${opened.id} data-tone=${signText(report) === '' ? TONES[state] : 'warn'}>
         ${this.#head(report)}
         <div class="camera-main">
-          <div class="camera-view">${opened.picture.node}<p class="veil" ?hidden=${state === 'running'}>${formatName(state)}</p></div>
-          ${this.#bar(report, opened)}
+          <div class="camera-view">${opened.picture.node}${opened.recorded.node}<p class="veil" ?hidden=${state === 'running'}>${formatName(state)}</p></div>
+          ${this.#bar(report, opened)} ${opened.line.template(opened.recorded.timeMs)}
           <p class="miss" role="status">${missText(report)}</p>
           <p class="card-warning" role="status">${report.trackProblem ?? ''}</p>
           <p class="card-error" data-past=${state === 'running' || nothing}>${errorText(report)}</p>
@@ -220,7 +256,18 @@ export class CameraPage {
    * @param {StreamReport} report
    * @param {Opened} opened
    */
-  #bar({ fps, latencyMs: { window } }, { picture, heat }) {
+  #bar({ fps, latencyMs: { window } }, { picture, heat, live, recorded, line }) {
+    const isRecorded = recorded.timeMs !== null;
+    const why = line.noLive ?? live.problem;
+    const shown = isRecorded ? 'Recording' : live.isShown ? 'Live video' : 'Pictures';
+    const video = isRecorded
+      ? html`<button type="button" class="chip" @click=${() => recorded.stop()}>Back to live</button>`
+      : line.noLive === null
+        ? html`<button type="button" class="chip" aria-pressed=${this.#wantsVideo} @click=${() => {
+            this.#wantsVideo = !this.#wantsVideo;
+            this.#draw();
+          }}>Video</button>`
+        : nothing;
     const chip = (/** @type {keyof typeof LAYERS} */ layer) => html`<button type="button" class="chip"
       aria-pressed=${this.#layers[layer]} @click=${() => {
         this.#layers = { ...this.#layers, [layer]: !this.#layers[layer] };
@@ -228,7 +275,8 @@ export class CameraPage {
       }}>${LAYERS[layer]}</button>`;
     return html`<div class="camera-bar">
       <fieldset aria-label="Shown on the picture">${chip('boxes')} ${chip('zones')} ${chip('paths')}
-        <button type="button" class="chip" aria-pressed=${heat.isOn} @click=${() => heat.toggle()}>${heat.label}</button></fieldset>
+        <button type="button" class="chip" aria-pressed=${heat.isOn} @click=${() => heat.toggle()}>${heat.label}</button> ${video}
+        <span class="shown-as" title=${why}>${shown}${shown === 'Pictures' && live.problem !== '' ? `: ${live.problem}` : ''}</span></fieldset>
       <span>${formatFps(fps.published)} frames/s</span> <span>${window.count === 0 ? '' : `${formatMs(window.p99)} ms`}</span>
       <button type="button" class="chip" @click=${() => picture.node.requestFullscreen().catch(this.#onError)}>Full screen</button>
     </div>`;

@@ -1,4 +1,5 @@
 /** @import { AlertWatch, Rule } from './alert-watch.js' */
+/** @import { EventClipView } from './event-clip.js' */
 /** @import { RuleEvent, StreamReport } from './lib/client/index.js' */
 /** @import { KnownEvent } from './rule-events.js' */
 
@@ -23,12 +24,15 @@ const CURVE = { width: 200, height: 32 };
  * @param {AlertWatch} watch
  * @param {StreamReport | undefined} report of its stream
  * @param {{ close: string, newer: string | null, older: string | null }} links
+ * @param {EventClipView} clip
  */
-export function eventDetail({ event, life }, watch, report, links) {
+export function eventDetail({ event, life }, watch, report, links, clip) {
   const { stream, rule: name, beganMs, endedMs, reason, trackId, direction, speed, blind } = event;
   const nowMs = Date.now();
   const rule = watch.rules.find((each) => each.stream === stream && each.rule.id === name)?.rule;
   const channels = watch.channelsOf(event);
+  clip.show(event, rule?.clip !== undefined);
+  const isAlert = watch.isAlert(event) && endedMs === null;
   const lasted = lastedText(event, nowMs);
   const more = endText(event);
   const facts = [
@@ -52,6 +56,7 @@ export function eventDetail({ event, life }, watch, report, links) {
         ? 'All of the minute before was watched.'
         : `Blind for ${blind.seconds} s of the minute before: ${formatName(blind.reason).toLowerCase()}.`,
     ],
+    ['Clip', clip.text],
     [
       'Told',
       channels.length === 0
@@ -62,12 +67,15 @@ export function eventDetail({ event, life }, watch, report, links) {
   const step = (/** @type {string | null} */ href, /** @type {string} */ label, /** @type {string} */ sign) =>
     href === null ? nothing : html`<a class="button" href=${href} aria-label=${label}>${sign}</a>`;
   return html`<article class="panel event-detail" aria-label="Event ${eventTitle(event)}" data-event=${event.id}>
-    <figure>${eventPicture(event, report, watch.isAlert(event) && endedMs === null, `Path and box of the event on ${stream}`)}
-      <figcaption>${backdrops.of(stream) === undefined ? '' : 'Path and box are those of the event; the scene in grey is as it is now.'}</figcaption></figure>
+    <figure>${
+      clip.player(event, report, isAlert) ??
+      html`${eventPicture(event, report, isAlert, `Path and box of the event on ${stream}`)}
+      <figcaption>${backdrops.of(stream) === undefined ? '' : 'Path and box are those of the event; the scene in grey is as it is now.'}</figcaption>`
+    }</figure>
     <header><h3>${eventTitle(event)}${lasted === '' ? '' : ` for ${lasted}`}</h3> ${endedMs === null ? html`<span class="open-pill">Open</span>` : nothing}</header>
     <dl>${facts.map(([term, value]) => (value === null ? nothing : html`<div><dt>${term}</dt><dd>${value}</dd></div>`))}</dl>
     <footer>${step(links.newer, 'Newer event', '\u2039')} ${step(links.older, 'Older event', '\u203a')}
-      <a class="button" href="#stream=${encodeURIComponent(stream)}">Open camera</a>
+      <a class="button" href="#stream=${encodeURIComponent(stream)}">Open camera</a> ${clip.download}
       <a class="button" id="event-close" href=${links.close}>Close</a></footer>
   </article>`;
 }

@@ -52,15 +52,16 @@ export const backdrops = new Backdrops();
  * @param {StreamReport | undefined} report of its stream
  * @param {boolean} isAlert
  * @param {string} [name] for screen readers; without one, the text beside it says what it shows
+ * @param {boolean} [hasScene] false: it lies over a video
  */
-export function eventPicture(event, report, isAlert, name) {
+export function eventPicture(event, report, isAlert, name, hasScene = true) {
   const { stream, best, path = [], label, zone, line } = event;
   const { width, height } = best ?? sizeOf(report);
   const points = (/** @type {readonly (readonly [number, number])[]} */ list) =>
     list.map(([x, y]) => `${(x * width).toFixed(1)},${(y * height).toFixed(1)}`).join(' ');
   const area = report?.zones.find(({ id }) => id === zone)?.polygon;
   const edge = report?.lines.find(({ id }) => id === line);
-  const url = backdrops.of(stream);
+  const url = hasScene ? backdrops.of(stream) : undefined;
   const [x, y, boxWidth, boxHeight] = best?.box ?? [0, 0, 0, 0];
   return html`<svg class="event-picture" viewBox="0 0 ${width} ${height}" role=${name === undefined ? nothing : 'img'}
     aria-label=${name ?? nothing} aria-hidden=${name === undefined ? 'true' : nothing}>

@@ -3,6 +3,7 @@
 /** @import { KnownEvent, Wanted } from './rule-events.js' */
 
 import { alertsPanel } from './alerts-panel.js';
+import { EventClipView } from './event-clip.js';
 import { eventDetail } from './event-detail.js';
 import { eventPicture } from './event-picture.js';
 import { eventTitle, lastedText, whenText } from './event-text.js';
@@ -36,6 +37,7 @@ export class EventsPage {
   #list;
   #bars;
   #log;
+  #clip;
   #params = new URLSearchParams();
   #isShown = false;
   /** @type {StatsMessage | null} */
@@ -58,6 +60,7 @@ export class EventsPage {
     this.#list = new EventList('last', () => this.drawSoon(), onError);
     this.#bars = new HourBars(() => this.drawSoon(), onError);
     this.#log = new EventsLog({ onError });
+    this.#clip = new EventClipView(() => this.drawSoon(), onError);
     this.#log.load();
     // What had the focus may be gone, as the link to an older event beside the oldest one.
     addEventListener('keydown', (event) => {
@@ -341,7 +344,7 @@ export class EventsPage {
     const link = (/** @type {KnownEvent | undefined} */ event) =>
       event === undefined || at < 0 ? null : this.#href({ event: event.id });
     const links = { close: this.#href({ event: null }), newer: link(events[at - 1]), older: link(events[at + 1]) };
-    return eventDetail(shown, this.#watch, reports.get(shown.event.stream), links);
+    return eventDetail(shown, this.#watch, reports.get(shown.event.stream), links, this.#clip);
   }
 
   /** Arrows move between the cards; Escape closes the event that is open. @param {KeyboardEvent} event */

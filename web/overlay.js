@@ -15,7 +15,15 @@ const PATH = 'rgb(255 255 255)';
 /** Boxes of an earlier picture are dashed; what has moved for longer than this would lie beside its box. */
 const OLDER_DASH = [5, 4];
 const MOST_OLDER_US = 1_000_000;
+/** Of live video. */
+const MOST_VIDEO_PX = 1920;
 const VEHICLES = new Set(['car', 'truck', 'bus', 'motorcycle', 'bicycle', 'train', 'van', 'boat', 'airplane']);
+
+/**
+ * What is drawn over a picture.
+ *
+ * @typedef {Pick<Preview, 'stream' | 'frame' | 'ptsUs' | 'pictureUs' | 'detections' | 'width' | 'height'>} Shown
+ */
 
 /**
  * Whether a label is a person, a vehicle or another object.
@@ -36,9 +44,11 @@ function colorOf(label) {
 /** The picture of a stream with its boxes drawn over it. */
 export class PictureView {
   node = element('div', { class: 'view' });
+  /** Frames of a video are shown, and no other pictures. */
+  isLive = false;
   #picture = element('canvas', { class: 'picture', role: 'img', 'aria-label': 'No picture yet' });
   #overlay = element('canvas', { class: 'overlay' });
-  /** @type {Preview | null} */
+  /** @type {Shown | null} */
   #shown = null;
   #isDecoding = false;
   /** @type {Preview | null} */
@@ -115,6 +125,7 @@ export class PictureView {
    * @param {Preview} preview
    */
   async show(preview) {
+    if (this.isLive) return;
     this.#next = preview;
     if (this.#isDecoding) return;
     this.#isDecoding = true;
@@ -123,7 +134,9 @@ export class PictureView {
       const current = this.#next;
       this.#next = null;
       const bitmap = await decode(current.jpeg);
-      if (bitmap !== null) this.#draw(bitmap, current);
+      // Live video may have begun meanwhile.
+      if (bitmap !== null && !this.isLive) this.#draw(bitmap, bitmap.width, bitmap.height, current);
+      bitmap?.close();
     }
     this.#isDecoding = false;
   }
@@ -134,18 +147,31 @@ export class PictureView {
   }
 
   /**
+   * Shows the frame that a video shows now.
+   *
+   * @param {HTMLVideoElement} video
+   * @param {Shown} result
+   */
+  showFrame(video, result) {
+    this.#next = null;
+    const scale = Math.min(1, MOST_VIDEO_PX / video.videoWidth);
+    this.#draw(video, Math.round(video.videoWidth * scale), Math.round(video.videoHeight * scale), result);
+  }
+
+  /**
    * Draws picture and boxes in the same task, so that boxes never appear on the wrong frame.
    *
-   * @param {ImageBitmap} bitmap
-   * @param {Preview} preview
+   * @param {ImageBitmap | HTMLVideoElement} picture
+   * @param {number} width
+   * @param {number} height
+   * @param {Shown} preview
    */
-  #draw(bitmap, preview) {
-    if (this.#picture.width !== bitmap.width || this.#picture.height !== bitmap.height) {
-      this.#picture.width = bitmap.width;
-      this.#picture.height = bitmap.height;
+  #draw(picture, width, height, preview) {
+    if (this.#picture.width !== width || this.#picture.height !== height) {
+      this.#picture.width = width;
+      this.#picture.height = height;
     }
-    contextOf(this.#picture).drawImage(bitmap, 0, 0);
-    bitmap.close();
+    contextOf(this.#picture).drawImage(picture, 0, 0, width, height);
     this.#shown = preview;
     if (this.#layers.paths) this.#trails.add(preview);
     this.node.dataset.hasPicture = 'true';
@@ -195,7 +221,7 @@ export class PictureView {
 /**
  * The boxes to draw: those of the same frame, or the newest that are not newer.
  *
- * @param {Preview} preview
+ * @param {Shown} preview
  */
 function boxesOf({ detections, ptsUs, pictureUs = ptsUs }) {
   const isOlder = pictureUs > ptsUs;
@@ -325,7 +351,7 @@ async function decode(jpeg) {
   }
 }
 
-/** @param {Preview} preview */
+/** @param {Shown} preview */
 function describe(preview) {
   const { stream } = preview;
   const { detections, isOlder } = boxesOf(preview);

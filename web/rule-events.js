@@ -22,7 +22,7 @@ const MOST = 1000;
  * @param {EventMessage} message
  * @returns {KnownEvent | null} null if it is not about a rule
  */
-function knownEvent({ rule, timeMs }) {
+export function knownEvent({ rule, timeMs }) {
   if (rule === undefined) return null;
   const timeOf = (/** @type {{ ptsUs?: number, at?: string }} */ { at, ptsUs }) =>
     at === undefined ? timeMs - ((rule.ptsUs ?? 0) - (ptsUs ?? rule.ptsUs ?? 0)) / 1000 : Date.parse(at);

@@ -13,7 +13,7 @@ export class Trails {
   #trails = new Map();
   #frame = -1;
 
-  /** @param {Preview} preview those with the boxes of the same frame add nothing */
+  /** @param {Pick<Preview, 'frame' | 'detections'>} preview those with the boxes of the same frame add nothing */
   add({ frame, detections }) {
     if (frame === this.#frame) return;
     this.#frame = frame;
