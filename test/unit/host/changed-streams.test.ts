@@ -265,8 +265,17 @@ const CORNERS: [number, number][] = [
 ];
 
 describe('a change in place', () => {
+  const MASK = {
+    id: 'street',
+    polygon: [
+      [0, 0],
+      [1, 0],
+      [1, 1],
+    ],
+  };
   const ALL = {
     ...{ every: 1, maxFps: null, changeGate: null, keepsInput: false, staleMs: 3000, openTimeoutMs: 10_000 },
+    masks: [],
     signs: [...BLIND_SIGNS],
   };
   const zone = {
@@ -289,6 +298,7 @@ describe('a change in place', () => {
     ['when it counts as stale', { staleMs: 9000 }, [{ ...ALL, staleMs: 9000 }]],
     ['how long it may take to open', { openTimeoutMs: 500 }, [{ ...ALL, openTimeoutMs: 500 }]],
     ['which signs are looked for', { signs: ['black'] }, [{ ...ALL, signs: ['black'] }]],
+    ['masks', { masks: [MASK] }, [{ ...ALL, masks: [{ ...MASK, fill: 'black' }] }]],
     ['what only other kinds of sources have', { transport: 'udp', insecureTls: true }, []],
     ['tracking between', { skip: { trackBetween: 4 } }, []],
     ['the tracker', { track: { highScore: 0.4 } }, []],
