@@ -34,7 +34,7 @@ export const cascade: Section = {
   id: 'cascade',
   title: 'A detector and a second stage on each object',
   async run(given): Promise<SectionResult> {
-    const context = given.isQuick ? { ...given, warmUpSeconds: 1 } : given;
+    const context = given.isQuick ? { ...given, warmUpSeconds: 3 } : given;
     const classifier = join(context.sharedDir, 'tasks/models', CLASSIFIER);
     if (context.model !== FAST_MODEL || !existsSync(classifier))
       return skipped(`it needs the weights of ${FAST_MODEL} and ${classifier}`);
@@ -83,7 +83,7 @@ async function besidePython(
 ): Promise<{ ours: Side; theirs: Side }[]> {
   const weights = await publishedWeights(context);
   const pairs: { ours: Side; theirs: Side }[] = [];
-  for (let round = 0; round < (context.isQuick ? 1 : ROUNDS); round++) {
+  for (let round = 0; round < (context.isQuick ? 2 : ROUNDS); round++) {
     const theirs = await pythonRun(context, python, SCRIPT, weights, ['--crops', classifier]);
     const { result, looked } = await measured(context, [stage]);
     pairs.push({
@@ -146,7 +146,7 @@ async function predictions(context: BenchContext, stageOf: (pace: object) => Sta
     const run = await engineAlone(request, await pictures.fittedTo(request.model.spec), { seconds: 2, threads });
     return run.cpuMsPerFrame;
   };
-  const cropMs = new Map([['vehicle', await alone(stageOf({}).model, 1)]]);
+  const cropMs = new Map([['vehicle', await alone(stageOf({}).model, CORES)]]);
   const times = new InferTimeBook();
   const baseline = configurationOf(none, {
     ...{ engine: 'onnx', precision: 'f32', inputSize: '480x256', inferenceThreads: CORES, lanes: 1, resizeBy: 'sharp' },

@@ -90,15 +90,17 @@ export class PipelineEvaluator implements Evaluator {
     return result as unknown as InferTimes;
   }
 
-  /** CPU milliseconds of one crop on one thread, by name of the second stage. */
+  /** CPU milliseconds of one crop while all cores are busy, as beside a detector, by name of the second stage. */
   async cropTimes(): Promise<ReadonlyMap<string, number>> {
-    const { pipeline, environment, note: onNotice, pictures } = this.#options;
+    const { pipeline, environment, note: onNotice, pictures, machine } = this.#options;
     const times = new Map<string, number>();
     for (const { name, model } of pipeline.stages) {
       const options = { model, batch: pipeline.batch, environment, onNotice };
       const { engines } = await candidates(options);
       const request = await prepareEngine(options, engines[0]!);
-      const run = await engineAlone(request, await pictures.fittedTo(request.model.spec), { seconds: PROBE_SECONDS });
+      const run = await engineAlone(request, await pictures.fittedTo(request.model.spec), {
+        ...{ seconds: PROBE_SECONDS, threads: machine.cores },
+      });
       times.set(name, run.cpuMsPerFrame);
     }
     return times;
