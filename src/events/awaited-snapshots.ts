@@ -10,6 +10,8 @@ const GIVE_UP_MS = 900_000;
 export const MOST_AWAITED = 100;
 /** By then, what was passed to a channel is in its spool on the disk. */
 const ON_DISK_MS = 1000;
+const RESUMED_LOOKS = 12;
+const LOOK_MS = 5000;
 const KEY = 'alert snapshots';
 
 const kept = z.object({
@@ -58,7 +60,8 @@ export class AwaitedSnapshots {
     this.#keep = keep;
     for (const { event, to } of kept.safeParse(state.get(KEY)).data?.awaited ?? []) {
       const awaited = this.#add(event, to);
-      if (awaited !== null) void this.#look(awaited, true);
+      // Its stream has to run first: nobody else knows what its pictures must hide.
+      if (awaited !== null) void this.#look(awaited, RESUMED_LOOKS);
     }
   }
 
@@ -71,7 +74,7 @@ export class AwaitedSnapshots {
       this.#settle(oldest!, event, null);
     }
     this.#keepNow();
-    if (isLate) void this.#look(awaited, false);
+    if (isLate) void this.#look(awaited, null);
   }
 
   /** @param snapshot - makes the picture; null if there will be none. */
@@ -113,10 +116,16 @@ export class AwaitedSnapshots {
     return awaited;
   }
 
-  async #look(awaited: Awaited, isLast: boolean): Promise<void> {
+  /** @param looks - how often it is looked for before it is given up; null: it may still come by itself. */
+  async #look(awaited: Awaited, looks: number | null): Promise<void> {
     const { event } = awaited;
-    const jpeg = await this.#options.snapshotOf(event).catch(() => null);
-    if (awaited.isFound || this.#isClosed || (jpeg === null && !isLast)) return;
+    const { snapshotOf, clock } = this.#options;
+    const jpeg = await snapshotOf(event).catch(() => null);
+    if (awaited.isFound || this.#isClosed || (jpeg === null && looks === null)) return;
+    if (jpeg === null && looks! > 1) {
+      clock.setTimer(() => void this.#look(awaited, looks! - 1), LOOK_MS);
+      return;
+    }
     awaited.isFound = true;
     this.#settle(awaited, event, jpeg);
   }

@@ -258,7 +258,13 @@ describe('AlertDesk', () => {
       Promise.resolve(id === left.id ? new Uint8Array(7) : null);
     const second = deskOf([{ on: ['a'], to: ['phone'] }], ['phone'], 0, START, look as typeof noPicture);
     second.desk.resume(new Map(kept), keep);
-    await expect.poll(() => second.desk.figures.phone!.snapshots).toEqual({ sent: 1, failed: 1, pending: 0 });
+    await expect.poll(() => second.desk.figures.phone!.snapshots).toEqual({ sent: 1, failed: 0, pending: 1 });
+    // The stream of the other never runs again.
+    for (let i = 0; i < 12; i++) {
+      second.clock.advance(5000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(second.desk.figures.phone!.snapshots).toEqual({ sent: 1, failed: 1, pending: 0 });
     expect(second.phone.pictures[0]).toContain(left.id);
     second.desk.close();
     const third = deskOf([{ on: ['a'], to: ['phone'] }]);
