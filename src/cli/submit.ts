@@ -21,6 +21,7 @@ interface SubmitFlags extends FleetClientFlags {
   readonly model?: string;
   readonly track?: boolean;
   readonly every?: number;
+  readonly parquet?: boolean;
   readonly segmentSeconds?: number;
   readonly priority?: number;
   readonly id?: string;
@@ -50,6 +51,7 @@ export function addSubmit(program: Command, io: CliIo, open: OpenControl = openR
     .option('--model <name>', 'detector: the pipeline whose hosts run it')
     .option('--track', 'track objects from frame to frame')
     .option('--every <n>', 'process every n-th frame', Number)
+    .option('--parquet', 'write a Parquet file for each input too, with a row for each detection')
     .option(
       '--segment-seconds <s>',
       `length of the segments; 0 leaves files whole (default: ${DEFAULT_SEGMENT_S})`,
@@ -64,8 +66,8 @@ export function addSubmit(program: Command, io: CliIo, open: OpenControl = openR
 
 async function submit(inputs: readonly string[], flags: SubmitFlags, io: CliIo, open: OpenControl): Promise<void> {
   const paths = await absolutePaths(inputs, io);
-  const { pipeline, model, track, every, segmentSeconds, priority, id } = flags;
-  const set = given({ pipeline, model, track, every, segmentSeconds, priority, id });
+  const { pipeline, model, track, every, parquet, segmentSeconds, priority, id } = flags;
+  const set = given({ pipeline, model, track, every, parquet, segmentSeconds, priority, id });
   await withFleet(flags, io, open, async (desk) => {
     const order = await desk.submitJob({ inputs: paths, outDir: resolve(flags.out), ...set });
     note(io, `job ${order.id}: ${paths.length} files for pipeline ${order.pipeline}, results in ${order.outDir}`);

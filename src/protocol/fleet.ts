@@ -122,6 +122,8 @@ export interface JobOrder {
   readonly track: boolean | JobTracking;
   /** Every n-th frame is inferred, 1 to 1000. */
   readonly every: number;
+  /** Each input gets a Parquet file too. */
+  readonly parquet?: boolean | undefined;
   /** Files are split at key frames into segments of about this length, in seconds of media time; 0 leaves them whole. */
   readonly segmentSeconds: number;
   /** 0 to 1000. Jobs of higher priority run first; live streams have precedence over all jobs. */
@@ -138,6 +140,7 @@ export const jobOrder = z.object({
   outDir: text.min(1),
   track: tolerant(z.union([z.boolean(), trackConfig])),
   every: z.number().int().min(1).max(1000),
+  parquet: z.boolean().optional(),
   segmentSeconds: z.number().min(0).max(86_400),
   priority: z.number().int().min(0).max(1000),
   createdMs: count,

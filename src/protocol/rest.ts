@@ -233,7 +233,7 @@ export interface PipelineSummary {
 /** Long segments spread the fixed cost of 0.15 s of CPU each; tapering keeps hosts from idling long at the end of a job. */
 export const DEFAULT_SEGMENT_S = 60;
 
-const { id, pipeline, inputs, outDir, every, segmentSeconds, priority } = jobOrder.shape;
+const { id, pipeline, inputs, outDir, every, parquet, segmentSeconds, priority } = jobOrder.shape;
 
 /** A new job of a fleet, as a user requests it. */
 export const jobRequest = request('JobRequest', {
@@ -252,6 +252,7 @@ export const jobRequest = request('JobRequest', {
     .default(false)
     .describe('Gives detections track ids, with these settings; default false.'),
   every: every.default(1).describe('Infer every n-th frame, 1 to 1000; default 1.'),
+  parquet: parquet.describe('A Parquet file for each input, beside its JSON lines; default false.'),
   segmentSeconds: segmentSeconds
     .default(DEFAULT_SEGMENT_S)
     .describe('Length of the segments in seconds of media time, 0 to 86,400; 0 leaves files whole; default 60.'),

@@ -89,8 +89,12 @@ export class ParquetFile {
 
   /** Creates the file, or replaces one. @throws the system's errors. */
   static async open(path: string): Promise<ParquetFile> {
+    return ParquetFile.of(await open(path, 'w'));
+  }
+
+  /** Writes to an empty file, which it closes. */
+  static async of(handle: FileHandle): Promise<ParquetFile> {
     const { ByteWriter, ParquetWriter: Writer, schemaFromColumnData } = await import('hyparquet-writer');
-    const handle = await open(path, 'w');
     const bytes = new ByteWriter() as Bytes & { flush?: () => Promise<void>; finish: () => Promise<void> };
     const flush = async (): Promise<void> => {
       const chunk = Buffer.from(bytes.buffer.slice(0, bytes.index));

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -5,10 +6,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { trackConfig } from '../../src/config/track.ts';
 import { parseStream } from '../../src/pipeline/load-pipeline.ts';
 import type { Task } from '../../src/protocol/fleet.ts';
+import type { ResultRecord } from '../../src/protocol/result-record.ts';
 import { resolveStreamInput } from '../../src/runtime/stream/stream-input.ts';
 import { BulkRig } from '../support/bulk-rig.ts';
 import { CutClips } from '../support/cut-clips.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
+import { parquetRows } from '../support/parquet-rows.ts';
 import { isAlive } from '../support/processes.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -49,6 +52,60 @@ describe('a job', () => {
     expect(await rig.run(order)).toBe(5);
     expect(rig.result(order)).toBe(await rig.detect(order));
     expect([left(), rig.notices]).toEqual([['reordered.mp4.jsonl'], []]);
+  });
+
+  it('gives the same as a table, in one file, and nothing if it is cut short', async () => {
+    const order = rig.order(clip, { track: true, segmentSeconds: 1, parquet: true });
+    expect(await rig.run(order)).toBe(5);
+    expect(left()).toEqual(['reordered.mp4.jsonl', 'reordered.mp4.parquet']);
+    const lines = rig.result(order).trimEnd().split('\n');
+    const records = lines.map((line) => JSON.parse(line) as ResultRecord);
+    const expected = records.flatMap(({ stream, source, frame, ptsUs, detections }) =>
+      detections.map(({ label, score, box, trackId = null }) => ({
+        stream,
+        source,
+        frame,
+        ptsUs,
+        label,
+        score,
+        box,
+        trackId,
+      })),
+    );
+    expect(expected.length).toBeGreaterThan(100);
+    const rows = await parquetRows(join(out, 'reordered.mp4.parquet'));
+    const table = rows.map(({ stream, source, frame, ptsUs, label, score, x, y, boxWidth, boxHeight, trackId }) => ({
+      ...{ stream, source, frame: Number(frame), ptsUs: Number(ptsUs), label, score },
+      ...{ box: [x, y, boxWidth, boxHeight], trackId },
+    }));
+    expect(table).toEqual(expected);
+    rmSync(join(out, 'reordered.mp4.jsonl'));
+    mkdirSync(join(out, 'reordered.mp4.jsonl'));
+    await expect(rig.run(rig.order(clip, { parquet: true }))).rejects.toMatchObject({ code: 'SINK_FAILED' });
+    expect(left().filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  const READERS = {
+    duckdb: `import duckdb, sys
+print(duckdb.connect().execute(f"select count(*), sum(frame)::bigint from '{sys.argv[1]}'").fetchall()[0])`,
+    pandas: `import pandas, sys
+d = pandas.read_parquet(sys.argv[1])
+print((len(d), int(d.frame.sum())))`,
+  };
+  it.for(Object.entries(READERS))('has a table that %s reads, if Python has it', async ([name, script], { skip }) => {
+    const modules = name === 'pandas' ? 'pandas, pyarrow' : name;
+    if (spawnSync('python3', ['-c', `import ${modules}`]).status !== 0) skip(`Python has no ${modules}`);
+    const order = rig.order(clip, { segmentSeconds: 1, parquet: true });
+    await rig.run(order);
+    const lines = rig.result(order).trimEnd().split('\n');
+    const frames = lines.flatMap((line) => {
+      const { frame, detections } = JSON.parse(line) as ResultRecord;
+      return detections.map(() => frame);
+    });
+    const { stdout, stderr } = spawnSync('python3', ['-c', script, join(out, 'reordered.mp4.parquet')], {
+      encoding: 'utf8',
+    });
+    expect(stdout, stderr).toBe(`(${frames.length}, ${frames.reduce((sum, frame) => sum + frame, 0)})\n`);
   });
 
   it('that is not cut gives the same result too', async () => {

@@ -43,21 +43,8 @@ export class AtomicFile {
    * @throws SINK_FAILED
    */
   static async create(id: string, path: string, stem: string, folder: SegmentFolder): Promise<AtomicFile> {
-    const temporaryPath = `${stem}.${randomUUID()}.tmp`;
-    for (let tries = 1; ; tries++) {
-      let handle: FileHandle | null = null;
-      try {
-        await folder.make();
-        handle = await open(temporaryPath, 'ax+');
-        await folder.requireInside(handle.fd, basename(temporaryPath));
-        return new AtomicFile(id, path, temporaryPath, folder, handle);
-      } catch (error) {
-        await handle?.close();
-        if (error instanceof SightlineError) throw error;
-        const isGone = (error as NodeJS.ErrnoException).code === 'ENOENT';
-        if (!isGone || tries === FOLDER_TRIES) throw fileFailure(id, path, error as Error);
-      }
-    }
+    const { temporaryPath, handle } = await createTemporary(id, path, stem, folder);
+    return new AtomicFile(id, path, temporaryPath, folder, handle);
   }
 
   /**
@@ -94,5 +81,29 @@ export class AtomicFile {
   #close(isComplete: boolean): Promise<void> {
     this.#closing ??= this.#output.finish(isComplete);
     return this.#closing;
+  }
+}
+
+/** Creates the file that becomes `path`, see `AtomicFile.create`. @throws SINK_FAILED */
+export async function createTemporary(
+  id: string,
+  path: string,
+  stem: string,
+  folder: SegmentFolder,
+): Promise<{ readonly temporaryPath: string; readonly handle: FileHandle }> {
+  const temporaryPath = `${stem}.${randomUUID()}.tmp`;
+  for (let tries = 1; ; tries++) {
+    let handle: FileHandle | null = null;
+    try {
+      await folder.make();
+      handle = await open(temporaryPath, 'ax+');
+      await folder.requireInside(handle.fd, basename(temporaryPath));
+      return { temporaryPath, handle };
+    } catch (error) {
+      await handle?.close();
+      if (error instanceof SightlineError) throw error;
+      const isGone = (error as NodeJS.ErrnoException).code === 'ENOENT';
+      if (!isGone || tries === FOLDER_TRIES) throw fileFailure(id, path, error as Error);
+    }
   }
 }

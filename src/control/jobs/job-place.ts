@@ -45,6 +45,11 @@ export class JobPlace {
     return new JobPlace(order, file, inputPath, outDir, folder);
   }
 
+  /** The result as a table, if the order wants one. */
+  get tablePath(): string {
+    return this.resultPath.replace(/\.jsonl$/, '.parquet');
+  }
+
   /** @param segment - its index; `whole` for a file that is inferred as a whole. */
   segmentPath(segment: number | 'whole'): string {
     return join(this.folder.path, `${this.#file}-${segment}.jsonl`);

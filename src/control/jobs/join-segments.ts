@@ -5,6 +5,7 @@ import type { JobOrder } from '../../protocol/fleet.ts';
 import { StreamAnalytics } from '../../runtime/stream/stream-analytics.ts';
 import { inputLine } from '../../sinks/result-line.ts';
 import { AtomicFile } from './atomic-file.ts';
+import { AtomicTable } from './atomic-table.ts';
 import type { JobPlace } from './job-place.ts';
 import { type SegmentFrame, type SegmentHeader, SegmentReader } from './segment-file.ts';
 import type { SegmentRunner } from './segment-runner.ts';
@@ -18,7 +19,7 @@ const MAX_BUSY_MS = 3;
  *
  * @throws SINK_FAILED if a segment result is missing or the result cannot be written, SEGMENT_MISMATCH if one is damaged or does
  *   not
- *   follow the previous one; the signal's reason if it aborts. No result is left then.
+ *   follow the previous one; the signal's reason if it aborts. No lines are left then.
  */
 export async function joinSegments(
   runner: Pick<SegmentRunner, 'classes' | 'reportScore'>,
@@ -27,9 +28,12 @@ export async function joinSegments(
   paths: readonly string[],
   signal: AbortSignal,
 ): Promise<void> {
-  const file = await AtomicFile.create('job', place.resultPath, place.resultStem, place.folder);
+  const { resultStem, folder } = place;
+  const file = await AtomicFile.create('job', place.resultPath, resultStem, folder);
+  let table: AtomicTable | null = null;
   try {
-    const joiner = new SegmentJoiner(runner, order, place.label, file);
+    if (order.parquet === true) table = await AtomicTable.create('job', place.tablePath, resultStem, folder);
+    const joiner = new SegmentJoiner(runner, order, place.label, file, table);
     let previous: SegmentHeader | null = null;
     for (const [i, path] of paths.entries()) {
       const reader = await SegmentReader.open(path);
@@ -43,8 +47,11 @@ export async function joinSegments(
       }
     }
     signal.throwIfAborted();
+    // The lines are last: a file that has them is done.
+    await table?.commit();
     await file.commit();
   } catch (error) {
+    await table?.discard();
     await file.discard();
     throw error;
   }
@@ -56,6 +63,7 @@ class SegmentJoiner {
   readonly #label: string;
   readonly #every: number;
   readonly #file: AtomicFile;
+  readonly #table: AtomicTable | null;
   readonly #analytics: StreamAnalytics;
   #frames = 0;
   #busySinceMs = performance.now();
@@ -65,11 +73,13 @@ class SegmentJoiner {
     { track, every }: JobOrder,
     label: string,
     file: AtomicFile,
+    table: AtomicTable | null,
   ) {
     this.#classes = classes;
     this.#label = label;
     this.#every = every;
     this.#file = file;
+    this.#table = table;
     this.#analytics = new StreamAnalytics({ track, zones: [], lines: [] }, reportScore);
   }
 
@@ -80,8 +90,9 @@ class SegmentJoiner {
     const frame = this.#frames * this.#every;
     this.#frames += 1;
     const place = { streamId: this.#label, frame, ptsUs: ptsUs as PtsUs };
-    const line = inputLine({ ...place, width, height, by: 'inferred', detections }, this.#label);
-    const wait = this.#file.write(`${line}\n`);
+    const result = { ...place, width, height, by: 'inferred', detections } as const;
+    const written = this.#file.write(`${inputLine(result, this.#label)}\n`);
+    const wait = this.#table?.add(result, this.#label)?.then(() => written) ?? written;
     if (wait !== null) await wait;
     else if (performance.now() - this.#busySinceMs < MAX_BUSY_MS) return;
     else await new Promise((resolve) => setImmediate(resolve));
