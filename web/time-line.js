@@ -48,6 +48,8 @@ export class TimeLine {
   noLive;
   #isKnown = false;
   #askedAtMs = Number.NEGATIVE_INFINITY;
+  /** Up to when it is known what is recorded, wall clock. */
+  #knownMs = 0;
   #cursorMs = Date.now();
   /** Under the pointer. @type {number | null} */
   #hoverMs = null;
@@ -76,6 +78,7 @@ export class TimeLine {
 
   async #load() {
     this.#askedAtMs = performance.now();
+    const askedMs = Date.now();
     const { fromMs, toMs } = this.#day;
     const span = { stream: this.#id, fromMs, toMs };
     try {
@@ -85,6 +88,8 @@ export class TimeLine {
       ]);
       if (fromMs !== this.#day.fromMs) return;
       [this.#spans, this.noLive, this.#isKnown] = [spans, noLive, true];
+      // The second that is arriving is not written yet.
+      this.#knownMs = Math.min(askedMs, Math.max(spans.at(-1)?.toMs ?? 0, askedMs - REFRESH_MS));
       this.#events = events.flatMap((each) => knownEvent(each) ?? []).sort((a, b) => a.raisedMs - b.raisedMs);
       this.#onChange();
     } catch (error) {
@@ -126,7 +131,8 @@ export class TimeLine {
     const event = this.#events.find(({ raisedMs }) => Math.abs(raisedMs - timeMs) <= nearMs);
     const has = (/** @type {{ fromMs: number, toMs: number }} */ { fromMs, toMs }) => fromMs <= timeMs && timeMs < toMs;
     const gap = this.#gaps.find(has);
-    const what = this.#spans.some(has) ? 'recorded' : `not recorded${gap === undefined ? '' : `: ${gap.reason}`}`;
+    const lack = timeMs > this.#knownMs ? '' : `not recorded${gap === undefined ? '' : `: ${gap.reason}`}`;
+    const what = this.#spans.some(has) ? 'recorded' : lack;
     return [formatTime(timeMs), event === undefined ? '' : eventTitle(event), what].filter(Boolean).join(', ');
   }
 
