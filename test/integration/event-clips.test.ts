@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { parseFragment } from '../../src/decode/fragment-reader.ts';
+import { FragmentReader, parseFragment, timescaleOf } from '../../src/decode/fragment-reader.ts';
 import { sourceUs } from '../../src/decode/packet-tap.ts';
 import type { Gateway } from '../../src/gateway/gateway-options.ts';
 import { startGateway } from '../../src/gateway/server.ts';
@@ -207,6 +207,50 @@ describe('an event with a clip', () => {
     expect(existsSync(join(root, 'recordings'))).toBe(false);
   });
 });
+
+it('ten viewers of live video get the frames of the results, from the packets of one ffmpeg', async () => {
+  await open({
+    source: await videos.make('live.mp4', { frames: 500, bFrames: 2 }),
+    loop: true,
+    live: true,
+    events: [],
+  });
+  await waitFor('the first results', () => published.length > 25);
+  const viewers = await Promise.all(
+    Array.from({ length: 10 }, async () => {
+      const stop = new AbortController();
+      const reply = await fetch(`${gateway.url}/api/streams/cam/live.mp4`, { signal: stop.signal });
+      expect(reply.headers.get('content-type')).toMatch(/^video\/mp4; codecs="avc1\.[0-9a-f]{6}"$/);
+      const seen: number[] = [];
+      let timescale = 0;
+      const reader = new FragmentReader(
+        (init) => {
+          timescale = timescaleOf(init);
+        },
+        (bytes) => {
+          for (const ticks of parseFragment(bytes).ptsTicks)
+            seen.push((ticks / timescale) * 1e6 + Number(reply.headers.get('x-origin-us')));
+        },
+      );
+      const reading = (async () => {
+        for await (const chunk of reply.body!) reader.push(chunk);
+      })().catch(() => undefined);
+      return { seen, stop, reading };
+    }),
+  );
+  await waitFor('three seconds', () => viewers.every(({ seen }) => seen.length > 75));
+  const { figures } = host.recorder;
+  expect(figures).toMatchObject({ viewers: 10, skippedFrames: 0, files: 0, writtenBytes: 0 });
+  for (const { stop, reading, seen } of viewers) {
+    stop.abort();
+    await reading;
+    // To a tick of the clock of the video.
+    const known = new Set(published.flatMap((ptsUs) => [-2, -1, 0, 1, 2].map((us) => ptsUs + us)));
+    const last = published.at(-1)!;
+    expect(seen.filter((us) => us <= last && !known.has(Math.round(us)))).toEqual([]);
+  }
+  await waitFor('nobody', () => host.recorder.figures.viewers === 0);
+}, 60_000);
 
 if (rtspScript.path === null) console.warn(`clips of a camera are not tested: ${rtspScript.reason}`);
 it.skipIf(rtspScript.path === null)(
