@@ -188,7 +188,7 @@ describe('a setting of a stream', () => {
       b: z.int(),
     });
     expect(keysMarked(madeUpStream, 'rollout', 'changes')).toEqual(['a']);
-    expect(of('fixed')).toEqual(['region', 'tiles']);
+    expect(of('fixed')).toEqual(['region', 'tiles', 'masks']);
   });
 
   it('that a lever of the optimiser writes can be rolled out', () => {

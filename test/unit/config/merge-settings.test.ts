@@ -69,7 +69,17 @@ describe('a change of a stream', () => {
     ],
     lines: [{ id: 'l', from: [0, 0.5], to: [1, 0.5] }],
     events: [{ id: 'e', kind: 'appears' }],
-    record: 'events',
+    ...{ record: 'events', live: true, recordMasked: 'allowed' },
+    masks: [
+      {
+        id: 'm',
+        polygon: [
+          [0, 0],
+          [1, 0],
+          [1, 1],
+        ],
+      },
+    ],
   };
   const full = streamConfig.parse({ ...plain, ...FULL }) as Settings & typeof plain;
 
@@ -77,13 +87,22 @@ describe('a change of a stream', () => {
     expect(Object.keys(FULL).toSorted()).toEqual(Object.keys(streamDefaults.shape).toSorted());
   });
 
-  it.each(Object.keys(FULL))('%s: null gives the default and leaves the others alone', async (key) => {
-    const { [key]: _, ...others } = full;
-    const { [key]: byDefault } = plain as Settings;
-    expect(await rules.changed(full, { [key]: null })).toEqual(
-      byDefault === undefined ? others : { ...others, [key]: byDefault },
-    );
+  it('takes the leave to record away only if nothing is recorded', async () => {
+    await expect(rules.changed(full, { recordMasked: null })).rejects.toThrow('no recording of a stream with masks');
+    const none = { recordMasked: null, record: null, live: null };
+    await expect(rules.changed(full, none)).resolves.toMatchObject({ recordMasked: 'refused', live: false });
   });
+
+  it.each(Object.keys(FULL).filter((key) => key !== 'recordMasked'))(
+    '%s: null gives the default and leaves the others alone',
+    async (key) => {
+      const { [key]: _, ...others } = full;
+      const { [key]: byDefault } = plain as Settings;
+      expect(await rules.changed(full, { [key]: null })).toEqual(
+        byDefault === undefined ? others : { ...others, [key]: byDefault },
+      );
+    },
+  );
 
   const inSections = Object.entries(FULL).flatMap(([key, value]) =>
     isSection(value) ? Object.entries(full[key] as Settings).map(([name, inner]) => [key, name, inner] as const) : [],
