@@ -98,7 +98,7 @@ export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
 
 /** The page, its modules and style sheets, the client, and the libraries that they load. Each is a route of its own. */
 const DASHBOARD_FILE =
-  /^GET \/(?:[\w-]+\.(?:html|js|css|svg)|vendor\/(?:uplot|msgpack|lit)\/[\w./-]*|lib\/(?:client|core|errors|protocol)\/[\w-]+\.js)?$/;
+  /^GET \/(?:[\w-]+\.(?:html|js|css|svg)|vendor\/(?:uplot|msgpack|lit)\/[\w./-]*|lib\/(?:client|core|errors|protocol)\/(?:keys\/)?[\w-]+\.js)?$/;
 
 /**
  * Returns what a route needs; null if it is not in the table.
