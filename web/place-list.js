@@ -79,7 +79,8 @@ export class PlaceList {
   /** @param {StreamDetails['settings']} settings */
   fill(settings) {
     const selected = this.#selected;
-    this.#places = KINDS.flatMap((kind) => settings[kind].map((value) => placeOf(kind, value)));
+    // A gateway of an older host knows no masks.
+    this.#places = KINDS.flatMap((kind) => (settings[kind] ?? []).map((value) => placeOf(kind, value)));
     for (const kind of KINDS) this.#shown[kind] = JSON.stringify(this.#settings(kind));
     this.#status = '';
     this.#select(this.#places.find(({ kind, id }) => kind === selected?.kind && id === selected.id) ?? null);
