@@ -167,6 +167,8 @@ it('an alert tells its events by its own sink, and the ledger of the channel is 
     suppressed: { hold: 0, quiet: 0 },
     failed: 0,
     pending: 0,
+    // Its rules keep no clips, so no picture follows.
+    snapshots: { sent: 0, failed: 0, pending: 0 },
   });
   await host.stop();
   server.close();
