@@ -53,8 +53,8 @@ export type { Frozen } from './protocol/bounds.ts';
 export { EVENT_KINDS, type EventKind, type EventMessage } from './protocol/feed.ts';
 export type { LatencyCounts, LatencyHistogram, LatencyStage } from './protocol/latency.ts';
 export type { GpuReport, PowerFigures, PowerReport } from './protocol/power-report.ts';
-export type { AlertFigures, SnapshotFigures } from './protocol/report.ts';
 export {
+  type AlertFigures,
   type BatchReport,
   BLIND_REASONS,
   type BlindReason,
@@ -72,6 +72,7 @@ export {
   type ResultCounters,
   type SeeingReport,
   type SinkReport,
+  type SnapshotFigures,
   STREAM_STATES,
   type StreamReport,
   type StreamState,

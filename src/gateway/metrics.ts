@@ -4,8 +4,8 @@ import type { Incidents } from '../flow/incidents.ts';
 import type { History } from '../history/history.ts';
 import { TOPICS } from '../protocol/feed.ts';
 import { LATENCY_EDGES_MS, LATENCY_STAGES, type LatencyHistogram } from '../protocol/latency.ts';
-import type { AlertFigures } from '../protocol/report.ts';
 import {
+  type AlertFigures,
   BLIND_REASONS,
   BUSY_STAGES,
   type HostReport,

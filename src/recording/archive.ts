@@ -155,7 +155,7 @@ export class Archive {
     return finished;
   }
 
-  /** Deletes a file, and the pictures beside that of a clip. */
+  /** Deletes a file, and of a clip its pictures as well. */
   async remove({ path }: RecordingFile): Promise<void> {
     for (const each of [path, picturePath(path), picturePath(path, true)])
       await unlink(each).catch((error: NodeJS.ErrnoException) => {

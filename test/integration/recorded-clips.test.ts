@@ -1,27 +1,20 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { parseFragment } from '../../src/decode/fragment-reader.ts';
-import type { StreamPackets } from '../../src/protocol/packets.ts';
 import { faultsOf, readIndex, summaryOf } from '../../src/recording/fragment-file.ts';
 import { EndlessPackets, packetsOf } from '../support/made-packets.ts';
-import { decoded, EVENT, event, play, RecorderRig, RULES, T0_MS } from '../support/recorder-rig.ts';
+import { decoded, EVENT, event, play, RULES, recorderRig, T0_MS } from '../support/recorder-rig.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-const rig = new RecorderRig();
+const rig = recorderRig();
 const { videos } = rig;
 const recorderOf = rig.recorderOf.bind(rig);
-let packets: StreamPackets[];
-beforeAll(async () => {
-  packets = await rig.packets();
-});
-afterAll(() => rig.remove());
-afterEach(() => rig.close());
 
 describe('the clip of an event', () => {
   it('is never shorter than asked, begins at a key frame, and has all frames in between', async () => {
     const { recorder, said } = recorderOf({ events: RULES });
-    const camera = new EndlessPackets(packets);
+    const camera = rig.camera();
     recorder.onPackets(camera.open('start'));
     const raisedUs = play(recorder, camera, 20).endUs - 700_000;
     recorder.onEvent(event('new', raisedUs));
@@ -73,7 +66,7 @@ describe('the clip of an event', () => {
 
   it('says that it begins later, or ends earlier, than asked', async () => {
     const { recorder, said } = recorderOf({ events: RULES });
-    const camera = new EndlessPackets(packets);
+    const camera = rig.camera();
     recorder.onPackets(camera.open('start'));
     const { endUs } = play(recorder, camera, 2);
     recorder.onEvent(event('new', endUs));
@@ -86,7 +79,7 @@ describe('the clip of an event', () => {
 
   it('of a stream that ends while its event lasts, or that changes its format, says by how much and why', async () => {
     const { recorder, said } = recorderOf({ events: RULES });
-    const camera = new EndlessPackets(packets);
+    const camera = rig.camera();
     recorder.onPackets(camera.open('start'));
     recorder.onEvent(event('new', play(recorder, camera, 8).endUs));
     play(recorder, camera, 2);
@@ -116,7 +109,7 @@ describe('the clip of an event', () => {
 
   it('goes on over another connection, with the gap in its index', async () => {
     const { recorder } = recorderOf({ events: RULES });
-    const camera = new EndlessPackets(packets);
+    const camera = rig.camera();
     recorder.onPackets(camera.open('start'));
     recorder.onEvent(event('new', play(recorder, camera, 8).endUs));
     recorder.onPackets(camera.open('reconnect', 2_500_000));
@@ -140,7 +133,7 @@ describe('the clip of an event', () => {
 
   it('ends after ten minutes, also if its event lasts longer', async () => {
     const { recorder } = recorderOf({ events: RULES });
-    const camera = new EndlessPackets(packets);
+    const camera = rig.camera();
     recorder.onPackets(camera.open('start'));
     recorder.onEvent(event('new', play(recorder, camera, 8).endUs));
     for (let minute = 0; minute < 11; minute++) play(recorder, camera, 60);

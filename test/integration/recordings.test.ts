@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { serialize } from 'node:v8';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/core/seeded-random.ts';
 import type { StreamPackets } from '../../src/protocol/packets.ts';
 import { Archive } from '../../src/recording/archive.ts';
@@ -13,27 +13,21 @@ import { playlistOf, recordingsIn, spansOf } from '../../src/recording/spans.ts'
 import { cliHere } from '../support/cli-here.ts';
 import { EndlessPackets, packetsOf } from '../support/made-packets.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
-import { decoded, event, play, RecorderRig, RULES, T0_MS } from '../support/recorder-rig.ts';
+import { decoded, event, play, RULES, recorderRig, T0_MS } from '../support/recorder-rig.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const KILLS = Number(process.env.KILLS ?? 5);
 const WRITER = fileURLToPath(new URL('../support/killed-recorder.mjs', import.meta.url));
 
-const rig = new RecorderRig();
+const rig = recorderRig();
 const { root, videos } = rig;
 const recorderOf = rig.recorderOf.bind(rig);
-let packets: StreamPackets[];
-beforeAll(async () => {
-  packets = await rig.packets();
-});
-afterAll(() => rig.remove());
-afterEach(() => rig.close());
 
 describe('a recording', () => {
   it('has a file for each minute and after each gap, whose names are its index', async () => {
     const { recorder, folder } = recorderOf({ record: 'continuous' });
-    const camera = new EndlessPackets(packets);
+    const camera = rig.camera();
     recorder.onPackets(camera.open('start'));
     play(recorder, camera, 150);
     recorder.onPackets(camera.open('reconnect', 4_000_000));
@@ -55,7 +49,7 @@ describe('a recording', () => {
 
   it('around events has what was before and after each, and nothing else', async () => {
     const { recorder, folder } = recorderOf({ record: 'events', events: [{ id: 'in', kind: 'appears' }] });
-    const camera = new EndlessPackets(packets);
+    const camera = rig.camera();
     recorder.onPackets(camera.open('start'));
     for (let i = 0; i < 2; i++) {
       const { endUs } = play(recorder, camera, 40);
@@ -126,7 +120,7 @@ describe.skipIf(disk === null)('a full disk (skipped where nothing can be mounte
 
   it('loses the oldest recordings, and recording goes on', async () => {
     const { recorder, said } = recorderOf({ record: 'continuous' }, { folder: join(disk!.path, 'a') });
-    const camera = new EndlessPackets(packets);
+    const camera = rig.camera();
     recorder.onPackets(camera.open('start'));
     let last = 0;
     while (recorder.figures.deleted < 3) {
@@ -147,7 +141,7 @@ describe.skipIf(disk === null)('a full disk (skipped where nothing can be mounte
 
   it('that others fill ends recording, says so, and recording goes on when there is room', async () => {
     const { recorder, said, clock } = recorderOf({ record: 'continuous' }, { folder: join(disk!.path, 'b') });
-    const camera = new EndlessPackets(packets);
+    const camera = rig.camera();
     const other = join(disk!.path, 'other');
     recorder.onPackets(camera.open('start'));
     try {
@@ -176,7 +170,7 @@ it(
   async () => {
     const folder = join(root, 'killed');
     const random = seededRandom(5);
-    const camera = new EndlessPackets(packets);
+    const camera = rig.camera();
     const written = join(root, 'packets.bin');
     let expected = 0;
     for (let kill = 0; kill < KILLS; kill++) {
@@ -220,7 +214,7 @@ describe('an export', () => {
   beforeAll(async () => {
     const { recorder, folder: own } = recorderOf({ record: 'continuous' });
     folder = own;
-    const camera = new EndlessPackets(packets);
+    const camera = rig.camera();
     recorder.onPackets(camera.open('start'));
     play(recorder, camera, 100);
     recorder.onPackets(camera.open('reconnect', 10_000_000));
@@ -313,7 +307,7 @@ describe('an export', () => {
 
   it('has the seconds of the file that is being written in its playlist, as soon as they are whole', async () => {
     const { recorder } = recorderOf({ record: 'continuous' });
-    const camera = new EndlessPackets(packets);
+    const camera = rig.camera();
     recorder.onPackets(camera.open('start'));
     const text = async (): Promise<string> =>
       playlistOf(recordingsIn((await recorder.archive()).files, {}), (startMs) => `files/${startMs}.mp4`);

@@ -2,12 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll } from 'vitest';
 import { passthrough } from '../../src/decode/ffmpeg-arguments.ts';
 import { parseStream } from '../../src/pipeline/load-pipeline.ts';
 import type { StreamPackets } from '../../src/protocol/packets.ts';
 import type { RuleEvent } from '../../src/protocol/rule-event.ts';
 import { Recorder, type RecorderOptions } from '../../src/recording/recorder.ts';
-import { type EndlessPackets, packetsOf } from './made-packets.ts';
+import { EndlessPackets, packetsOf } from './made-packets.ts';
 import { testFfmpeg, VideoFolder } from './made-videos.ts';
 import { ManualClock } from './manual-clock.ts';
 import { ruleEvent } from './rule-events.ts';
@@ -18,15 +19,30 @@ export const EVENT = 'e1'.repeat(12);
 export const T0_MS = Date.parse('2026-01-31T00:00:00Z');
 export const RULES = [{ id: 'in', kind: 'appears', clip: { before: '5s', after: '3s' } }];
 
+/** Returns a rig for the tests of a file, which ends each recorder after its test. */
+export function recorderRig(): RecorderRig {
+  const rig = new RecorderRig();
+  beforeAll(() => rig.makePackets());
+  afterEach(() => rig.close());
+  afterAll(() => rig.remove());
+  return rig;
+}
+
 /** Recorders of one stream, `cam`, and packets of a camera with B-frames. */
-export class RecorderRig {
+class RecorderRig {
   readonly root = mkdtempSync(join(tmpdir(), 'sightline-recordings-'));
   readonly videos = new VideoFolder();
   readonly #open: Recorder[] = [];
   #folders = 0;
+  #packets: readonly StreamPackets[] = [];
 
-  async packets(): Promise<StreamPackets[]> {
-    return packetsOf(await this.videos.make('v.mp4', { frames: 250, width: 160, height: 96, bFrames: 2 }));
+  async makePackets(): Promise<void> {
+    const shape = { frames: 250, width: 160, height: 96, bFrames: 2 };
+    this.#packets = await packetsOf(await this.videos.make('v.mp4', shape));
+  }
+
+  camera(): EndlessPackets {
+    return new EndlessPackets(this.#packets);
   }
 
   /** Its clock is advanced by the test. */
