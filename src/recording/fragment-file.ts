@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { z } from 'zod';
+import { maskConfig } from '../config/track.ts';
 import { parseFragment } from '../decode/fragment-reader.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { GAP_REASONS, type GapReason } from '../protocol/packets.ts';
@@ -22,6 +23,8 @@ const headSchema = z.object({
   originUs: z.number(),
   /** What was asked for, in media time; absent of recordings. */
   askedFromUs: z.number().optional(),
+  /** What its pictures must hide, as far as that was known when it was begun; absent if nothing. */
+  masks: z.array(maskConfig).optional(),
 });
 /** What a file says of itself. */
 export type FileHead = z.infer<typeof headSchema>;
@@ -88,9 +91,12 @@ export class FragmentFile {
   }
 
   /** @throws the system's error; nothing is left then. */
-  static async create(path: string, { fragment, opened }: KeptFragment, askedFromUs?: number): Promise<FragmentFile> {
+  static async create(
+    path: string,
+    { fragment, opened }: KeptFragment,
+    asked: Pick<FileHead, 'askedFromUs' | 'masks'>,
+  ): Promise<FragmentFile> {
     const { stream, timescale, init, codec } = opened;
-    const asked = askedFromUs === undefined ? {} : { askedFromUs };
     const { firstUs, firstTicks, baseTicks } = fragment;
     const originUs = firstUs - Math.round(((firstTicks - baseTicks) / timescale) * 1e6);
     const head = { stream, timescale, codec, originUs, ...asked };

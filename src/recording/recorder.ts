@@ -118,6 +118,7 @@ export class Recorder {
       recorder = this.#newStream(config);
       this.#streams.set(stream, recorder);
     } else if (packets.type === 'packets-opened' && config !== null) recorder.settings = config;
+    else if (config !== null) recorder.masks = config.masks;
     recorder.onPackets(packets);
   }
 
@@ -252,8 +253,9 @@ export class Recorder {
     const masks = configOf(event.stream)?.masks;
     this.#pictures = this.#pictures
       .then(async () => {
-        if (masks !== undefined && !existsSync(picturePath(path)))
-          await keepPicture(ffmpeg, path, event, await readIndex(path), masks);
+        if (masks === undefined || existsSync(picturePath(path))) return;
+        const index = await readIndex(path);
+        await keepPicture(ffmpeg, path, event, index, [...masks, ...(index.head.masks ?? [])]);
       })
       .catch(() => undefined);
     return this.#pictures;
@@ -269,8 +271,8 @@ export class Recorder {
         if (lateUs > 0)
           say(`its clip begins ${(lateUs / 1e6).toFixed(1)} s later than asked: no older packets were in memory`);
         if (endUs < untilUs) say(`its clip ends ${((untilUs - endUs) / 1e6).toFixed(1)} s earlier than asked: ${lack}`);
-        const now = this.#options.configOf(event.stream)?.masks;
-        await keepPicture(ffmpeg, path, event, index, now ?? masks);
+        const now = this.#options.configOf(event.stream)?.masks ?? [];
+        await keepPicture(ffmpeg, path, event, index, [...masks, ...now]);
         onPicture?.(event, () => snapshotOf(path));
       })
       .catch((error: Error) => {

@@ -1,6 +1,6 @@
 import type { GapReason } from '../protocol/packets.ts';
 import type { Archive, RecordingFile, RecordingKind } from './archive.ts';
-import { FragmentFile } from './fragment-file.ts';
+import { type FileHead, FragmentFile } from './fragment-file.ts';
 import type { KeptFragment } from './packet-ring.ts';
 import { recordingsIn } from './spans.ts';
 
@@ -23,6 +23,8 @@ export interface WriterDisk {
 interface WriterOptions extends Pick<RecordingFile, 'stream' | 'kind' | 'event'> {
   /** Of a clip: media time that it is to begin at. */
   readonly askedFromUs?: number;
+  /** Of a clip: what its pictures must hide; absent if nothing. */
+  readonly masks?: FileHead['masks'];
   /** What is missing before the first packets. */
   readonly gap?: GapReason;
 }
@@ -100,7 +102,7 @@ export class RecordingWriter {
   }
 
   async #place(kept: KeptFragment, isOfEvent: boolean): Promise<void> {
-    const { kind, askedFromUs, stream, event } = this.#options;
+    const { kind, askedFromUs, masks, stream, event } = this.#options;
     const { fragment } = kept;
     const startMs = fragment.endMs - Math.round((fragment.endUs - fragment.startUs) / 1000);
     const archive = await this.#disk.archive();
@@ -122,7 +124,10 @@ export class RecordingWriter {
         ...(kind === 'clip' || gap === null ? {} : { gap }),
       });
       try {
-        this.#file = await FragmentFile.create(entry.path, kept, askedFromUs);
+        this.#file = await FragmentFile.create(entry.path, kept, {
+          ...(askedFromUs === undefined ? {} : { askedFromUs }),
+          ...(masks === undefined ? {} : { masks }),
+        });
         this.#entry = entry;
       } catch (error) {
         await archive.remove(entry);

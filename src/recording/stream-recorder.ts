@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { durationMs } from '../config/duration.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import type { GapReason, StreamPackets } from '../protocol/packets.ts';
@@ -35,6 +36,7 @@ export interface ClipEnd {
   readonly untilUs: number;
   /** Why it has not, if so. */
   readonly lack: string;
+  /** All that its pictures must hide: what a camera showed while it had a mask is never shown, also if the mask is gone. */
   readonly masks: StreamConfig['masks'];
 }
 
@@ -42,6 +44,8 @@ export interface ClipEnd {
 interface OpenClip {
   readonly writer: RecordingWriter;
   readonly limitUs: number;
+  /** Media time of its first packets. */
+  readonly fromUs: number;
   /** After the end of its event. */
   readonly afterUs: number;
   event: RuleEvent;
@@ -56,6 +60,8 @@ export class StreamRecorder {
   readonly viewers = new Set<(kept: KeptFragment) => void>();
   readonly #options: StreamRecorderOptions;
   #settings: RecorderSettings;
+  /** Masks that were taken away, and the media time from which no picture belongs to them. */
+  #formerMasks: { readonly masks: StreamConfig['masks']; readonly untilUs: number }[] = [];
   #recording: RecordingWriter | null = null;
   /** What is missing before the next recording. */
   #gap: GapReason;
@@ -79,10 +85,26 @@ export class StreamRecorder {
 
   set settings(settings: RecorderSettings) {
     if (settings.record !== this.#settings.record) this.#endRecording('event');
+    this.masks = settings.masks;
     this.#settings = settings;
     const before = settings.events.map(({ clip }) => (clip === undefined ? 0 : durationMs(clip.before) * 1000));
     const needsRing = settings.record === 'events' || settings.events.some(({ clip }) => clip !== undefined);
     this.ring.neededUs = needsRing ? Math.max(settings.record === 'events' ? AROUND_US : 0, ...before) + LATE_US : 0;
+  }
+
+  /** What is hidden now. Packets come after their pictures, so a mask that is taken away counts a while longer. */
+  set masks(masks: StreamConfig['masks']) {
+    const { masks: before } = this.#settings;
+    if (masks === before || isDeepStrictEqual(masks, before)) return;
+    const nowUs = this.ring.endUs ?? 0;
+    this.#formerMasks = this.#formerMasks.filter(({ untilUs }) => untilUs > nowUs - 2 * LONGEST_CLIP_US);
+    this.#formerMasks.push({ masks: before, untilUs: nowUs + LATE_US });
+    this.#settings = { ...this.#settings, masks };
+  }
+
+  #masksSince(fromUs: number): StreamConfig['masks'] {
+    const former = this.#formerMasks.flatMap(({ masks, untilUs }) => (untilUs > fromUs ? masks : []));
+    return [...this.#settings.masks, ...former];
   }
 
   onPackets(packets: StreamPackets): void {
@@ -169,10 +191,14 @@ export class StreamRecorder {
       onRefused(event);
       return;
     }
-    const writer = new RecordingWriter({ stream, kind: 'clip', event: event.id, askedFromUs }, disk);
-    const clip = { writer, event, untilUs: null, afterUs, limitUs: askedFromUs + LONGEST_CLIP_US };
+    const before = this.ring.since(askedFromUs);
+    const fromUs = Math.min(askedFromUs, before[0]?.fragment.startUs ?? askedFromUs);
+    const masks = this.#masksSince(fromUs);
+    const asked = { askedFromUs, ...(masks.length === 0 ? {} : { masks }) };
+    const writer = new RecordingWriter({ stream, kind: 'clip', event: event.id, ...asked }, disk);
+    const clip = { writer, event, untilUs: null, afterUs, fromUs, limitUs: askedFromUs + LONGEST_CLIP_US };
     this.#clips.set(event.id, clip);
-    for (const kept of this.ring.since(askedFromUs)) writer.push(kept);
+    for (const kept of before) writer.push(kept);
   }
 
   #endIfDone(clip: OpenClip): void {
@@ -186,7 +212,7 @@ export class StreamRecorder {
     const overUs = clip.untilUs ?? (this.ring.endUs ?? clip.limitUs) + clip.afterUs;
     const untilUs = Math.min(overUs, clip.limitUs);
     const ended = clip.writer.end().then((file) => {
-      const { masks } = this.#settings;
+      const masks = this.#masksSince(clip.fromUs);
       if (file !== null) this.#options.onClip(clip.event, file, { untilUs, lack: clip.writer.lack, masks });
     });
     this.#await(ended);

@@ -187,6 +187,39 @@ describe('an event with a clip', () => {
     expect(Math.max(...(await levels(170)))).toBeGreaterThan(200);
   }, 90_000);
 
+  it('hides in its picture what was hidden when it was taken, also if the mask is gone since, or the host was killed', async () => {
+    const source = await videos.make('loop.mp4', { frames: 500, bFrames: 2 });
+    const half = (left: number): number[][] => [
+      [left, 0],
+      [left + 0.5, 0],
+      [left + 0.5, 1],
+      [left, 1],
+    ];
+    await open({ source, loop: true, masks: [{ id: 'street', polygon: half(0) }], recordMasked: 'allowed' });
+    await waitFor('some video', () => published.length > 0 && published.at(-1)! - published[0]! > 3e6);
+    scene.isThere = true;
+    await waitFor('an event', () => records.some(({ phase }) => phase === 'new'));
+    const { id } = records[0]!;
+    await host.changeStream('cam', { masks: [{ id: 'other', polygon: half(0.5) }] });
+    await waitFor('a second', () => published.at(-1)! > records[0]!.raised.ptsUs! + 1e6);
+    await host.changeStream('cam', { masks: [] });
+    scene.isThere = false;
+    const picture = async (): Promise<Response> => get(id, 'snapshot.jpg?boxes=0');
+    await waitFor('its picture', async () => (await picture()).status === 200, { deadlineMs: 30_000 });
+    const brightest = async (left: number): Promise<number> => {
+      const jpeg = Buffer.from(await (await picture()).arrayBuffer());
+      const part = await sharp(jpeg).extract({ left, top: 0, width: 150, height: 180 }).toBuffer();
+      return Math.max(...(await sharp(part).stats()).channels.map(({ max }) => max));
+    };
+    expect(
+      [await brightest(0), await brightest(170)].every((level) => level < 30),
+      'both halves',
+    ).toBe(true);
+    const { path } = (await host.recorder.archive()).clipOf(id)!;
+    for (const hasBox of [false, true]) rmSync(picturePath(path, hasBox), { force: true });
+    expect(await brightest(0), 'made again by what its file says').toBeLessThan(30);
+  }, 90_000);
+
   it('of a stream that ends has what came', async () => {
     scene.isThere = true;
     await open({ source: await videos.make('short.mp4', { frames: 100 }), realtime: true });
