@@ -65,7 +65,10 @@ export function addRollout(program: Command, io: CliIo): void {
 
   command('start', 'start a roll-out')
     .argument('[pipeline]', 'the same as --pipeline')
-    .option('--model <name>', 'detector to change to; all other settings stay as they are')
+    .option(
+      '--model <name>',
+      'detector to change to, at its own input size; other settings of model and streams stay as they are',
+    )
     .option('--pipeline <file>', 'pipeline whose model, batch and stream settings to change to')
     .option('--steps <list>', 'percentages of the streams, rising to 100', stepsOf, [1, 10, 50, 100])
     .option('--hold <time>', 'shortest time of a step, such as 60s, 10m or 1h', holdOf, 60_000)
@@ -138,7 +141,7 @@ function startBody(file: string | undefined, flags: StartFlags): object {
       `a pipeline file, --pipeline or --model: expected one of them, received ${given.length === 0 ? 'none' : given.length}`,
     );
   const path = file ?? flags.pipeline;
-  const changes = path === undefined ? { model: absolute(model!) } : pipelineBody(path);
+  const changes = path === undefined ? { model: absolute(model!) } : pipelineBody(path, flags.detector);
   const candidate = 'model' in changes ? changes.model : changes.settings.model.name;
   return {
     ...changes,
@@ -149,9 +152,15 @@ function startBody(file: string | undefined, flags: StartFlags): object {
   };
 }
 
-/** What a pipeline file changes, and the gain that the report beside it predicts. */
-function pipelineBody(path: string) {
-  const { model, batch, lanes, defaults, streams } = loadPipeline(path);
+/** What a pipeline file changes on a detector, and the gain that the report beside it predicts. */
+function pipelineBody(path: string, detector: string | undefined) {
+  const { model: own, models, batch, lanes, defaults, streams } = loadPipeline(path);
+  const known = Object.keys(models);
+  // What optimize writes has one detector, whichever it is about.
+  const isOwn = detector === undefined || detector === 'default' || known.length === 0;
+  const model = isOwn ? own : models[detector];
+  if (model === undefined)
+    throw wrongCommand(`--detector ${detector}: expected a name of the section models of ${path}: ${known.join(', ')}`);
   const [predicted, labelled] = [predictedGain(dirname(path)), optimisedVerdict(dirname(path))];
   return {
     settings: {

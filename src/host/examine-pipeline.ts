@@ -239,7 +239,7 @@ function inspectStream(
   warnings.push(...rateWarnings(stream));
 }
 
-/** Warns of rules that wait for an attribute which nothing gives. @param given - names of those that the stream's second stages give. */
+/** Warns of rules that ask for an attribute which nothing sets. @param given - names of those that the stream's second stages give. */
 function unknownAttributes({ id, events }: StreamConfig, given: readonly string[]): string[] {
   return events.flatMap(({ when = '' }, i) => {
     const asked = [...when.matchAll(/\battributes\s*(?:\.\s*(\w+)|\[\s*["']([^"']+)["']\s*\])/g)];
@@ -247,7 +247,7 @@ function unknownAttributes({ id, events }: StreamConfig, given: readonly string[
     const known = given.join(', ') || 'there are none';
     return [...unknown].map(
       (name) =>
-        `stream "${id}": events[${i}].when: expected attributes of its second stages: ${known}; received ${name}, so the rule never fires`,
+        `stream "${id}": events[${i}].when: expected attributes of its second stages: ${known}; received ${name}, which nothing sets`,
     );
   });
 }

@@ -50,7 +50,9 @@ describe('sightline rollout', () => {
       bus: new MemoryBus(),
     });
     host = await rig.host('one');
-    gateway = await openGateway(new RuntimeDouble(['gate']), { rollouts: host.agent, token: TOKEN });
+    gateway = await openGateway(new RuntimeDouble(['gate']), {
+      ...{ rollouts: host.agent, namedRollouts: new Map([['night', host.agent]]), token: TOKEN },
+    });
   });
   afterEach(() => rig.close());
 
@@ -99,6 +101,29 @@ describe('sightline rollout', () => {
       ['people@1', 'control', 'old'],
       ['people@2', 'candidate', 'new'],
     ]);
+  });
+
+  it('takes the detector of a pipeline file that is meant; a file with one detector is about that', async () => {
+    const file = join(folder, 'several.yaml');
+    const [old, other] = ['old', 'new'].map((name) => ({ name, engine: 'fake' }));
+    const pipeline = { name: 'people', description: 'x', model: old, models: { night: other } };
+    writeFileSync(file, JSON.stringify(pipeline));
+    const refused = await run(['rollout', 'start', file, '--detector', 'far']);
+    expect([refused.code, refused.stderr]).toEqual([
+      2,
+      expect.stringMatching(/--detector far: .*several\.yaml: night/),
+    ]);
+    const candidate = async (): Promise<string | undefined> => {
+      const versions = (await json('models', 'versions')) as unknown as { role: string; model: string }[];
+      return versions.find(({ role }) => role === 'candidate')?.model;
+    };
+    await json('rollout', 'start', file, '--detector', 'night');
+    expect(await candidate()).toBe('new');
+    await json('rollout', 'abort');
+    await json('rollout', 'start', join(folder, 'new.yaml'), '--detector', 'night');
+    expect(await candidate()).toBe('new');
+    await json('rollout', 'abort');
+    expect((await run(['rollout', 'start', file])).stderr).toContain('has the same model');
   });
 
   it('takes the whole result of optimize: settings of streams too, with the gain that it predicts', async () => {

@@ -137,11 +137,11 @@ describe('the check of a pipeline file', () => {
       ],
     });
     expect(warnings.filter((text) => text.includes('attributes'))).toEqual([
-      'stream "seen": events[1].when: expected attributes of its second stages: look; received colr, so the rule never fires',
+      'stream "seen": events[1].when: expected attributes of its second stages: look; received colr, which nothing sets',
       ...[0, 1].flatMap((i) =>
         (i === 0 ? ['look'] : ['colr', 'look']).map(
           (name) =>
-            `stream "none": events[${i}].when: expected attributes of its second stages: there are none; received ${name}, so the rule never fires`,
+            `stream "none": events[${i}].when: expected attributes of its second stages: there are none; received ${name}, which nothing sets`,
         ),
       ),
     ]);
