@@ -24,6 +24,7 @@ import { peersOpenvino } from './peers/peers-openvino.bench.ts';
 import { requests } from './requests.bench.ts';
 import { rolloutSimulation } from './rollout-simulation.bench.ts';
 import { rollouts } from './rollouts.bench.ts';
+import { rules } from './rules.bench.ts';
 import { serviceMemory } from './service-memory.bench.ts';
 import { skipping } from './skipping.bench.ts';
 import { openContext } from './support/bench-context.ts';
@@ -69,6 +70,7 @@ const SECTIONS: readonly Section[] = [
   requests,
   rolloutSimulation,
   rollouts,
+  rules,
 ];
 const SECONDS = 10;
 const QUICK_SECONDS = 3;

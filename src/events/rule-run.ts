@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { durationMs } from '../config/duration.ts';
 import type { RuleConfig, RuleOf } from '../config/event-rules.ts';
 import { compileExpression, type Expression, type RuleFacts } from '../config/expression.ts';
@@ -61,7 +61,6 @@ export class RuleRun {
   readonly #cooldownUs: number;
   readonly #when: Expression | null;
   readonly #times: WeeklyClock | null;
-  readonly #clock: WeeklyClock;
   readonly #emit: (event: RuleEvent) => void;
   readonly #onProblem: (text: string) => void;
   #hasFailed = false;
@@ -82,7 +81,6 @@ export class RuleRun {
     this.#cooldownUs = durationMs(rule.cooldown) * 1000;
     this.#when = rule.when === undefined ? null : (compileExpression(rule.when) as Expression);
     this.#times = rule.times === undefined ? null : new WeeklyClock(rule.times);
-    this.#clock = this.#times ?? new WeeklyClock({ on: ['daily 00:00-24:00'] });
     this.#emit = emit;
     this.#onProblem = onProblem;
   }
@@ -193,7 +191,7 @@ export class RuleRun {
       size: object?.size ?? 0,
       speed: held.speed ?? object?.speed(null) ?? 0,
       count: held.count ?? 0,
-      hour: timeMs === null ? -1 : this.#clock.hour(timeMs),
+      hour: timeMs === null ? -1 : (this.#times ?? hostClock()).hour(timeMs),
       attributes: object?.attributes ?? {},
     });
     return isMet ? null : 'when';
@@ -267,10 +265,18 @@ export class RuleRun {
       blind: facts.blind,
       fence: facts.fence,
     };
-    this.#emit(
-      Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined)) as unknown as RuleEvent,
-    );
+    const event: Record<string, unknown> = {};
+    for (const [name, value] of Object.entries(entries)) if (value !== undefined) event[name] = value;
+    this.#emit(event as unknown as RuleEvent);
   }
+}
+
+let everyDay: WeeklyClock | undefined;
+
+/** The clock on the wall of this host, for rules without times of their own. */
+function hostClock(): WeeklyClock {
+  everyDay ??= new WeeklyClock({ on: ['daily 00:00-24:00'] });
+  return everyDay;
 }
 
 function newCondition(held: Held, now: SceneTime): Condition {
@@ -283,5 +289,5 @@ const ID_DIGITS = 24;
 function idOf({ stream, run = '' }: StreamFacts, rule: string, { key, object, count }: Held, frame: number): string {
   const seen = object === undefined ? [count] : [object.label, roundScore(object.score)];
   const text = JSON.stringify([stream, run, rule, key, frame, seen]);
-  return createHash('sha256').update(text).digest('hex').slice(0, ID_DIGITS);
+  return hash('sha256', text).slice(0, ID_DIGITS);
 }

@@ -27,6 +27,7 @@ import { withOpenSource } from '../source/open/open-source.ts';
 import { demoSource } from './demo-source.ts';
 import type { HostStages } from './host-stages.ts';
 import type { NamedModels } from './named-models.ts';
+import type { WantedStream } from './overlay/overlay.ts';
 import { PUSHED, pushPolicy, requirePushable } from './push-source.ts';
 import type { SourceRules } from './source-rules.ts';
 import { requireRoom } from './stream-limits.ts';
@@ -344,6 +345,13 @@ export class HostStreams {
     return this.#ordered.get(stream) ?? stream.config;
   }
 
+  /** As it was ordered, and whether it is paused; null if it does not run. */
+  wantedOf(id: string): WantedStream | null {
+    const stream = this.#runtime.find(id);
+    if (stream === undefined) return null;
+    return { config: this.orderedConfig(stream), isPaused: stream.state === 'pausing' || stream.state === 'paused' };
+  }
+
   #remember(stream: RuntimeStream, versions: VersionChanges, ordered: StreamConfig): RuntimeStream {
     this.#ordered.set(stream, ordered);
     this.#versions.set(stream, versions);
@@ -455,13 +463,7 @@ export class HostStreams {
     const id = sinkId(sink, index);
     const runtime = this.#runtime;
     const video = await openVideoSink({
-      id,
-      path: sink.path,
-      keepsEarlier: true,
-      ffmpeg: runtime.ffmpeg,
-      picture,
-      policy,
-      overlay: config,
+      ...{ id, path: sink.path, keepsEarlier: true, ffmpeg: runtime.ffmpeg, picture, policy, overlay: config },
       counts: () => runtime.stream(config.id).counts,
       onFailure: ({ message, code, details }) =>
         runtime.emitEvent('sink-failed', config.id, message, { ...details, code }),

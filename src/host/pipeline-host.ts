@@ -158,11 +158,9 @@ export class PipelineHost implements RuntimePort {
       settings,
       running: {
         get current() {
-          return runtime.streams.map((stream) => ({
-            config: streams.orderedConfig(stream),
-            isPaused: stream.state === 'pausing' || stream.state === 'paused',
-          }));
+          return runtime.streams.map(({ id }) => streams.wantedOf(id)!);
         },
+        of: (id) => streams.wantedOf(id),
         start: async (stream) => {
           requireFits(stream, (name) => models.fitOf(name));
           await sourceRules.admit(stream.source);

@@ -31,6 +31,8 @@ const MAY_APPEAR: ReadonlySet<ErrorCode> = new Set([
 export interface RunningStreams<Running> {
   /** The settings of each. */
   readonly current: readonly WantedStream[];
+  /** The settings of one; null if it does not run. */
+  of(id: string): WantedStream | null;
   /** Starts a stream of the settings, once it is known that they fit and that its source can be read. */
   start(config: StreamConfig): Promise<Running>;
   /** Adds a stream for a client, whose settings were checked. */
@@ -115,7 +117,7 @@ export class StreamReconciler<Running> {
   }
 
   currentOf(id: string): WantedStream | null {
-    return this.current.find(({ config }) => config.id === id) ?? null;
+    return this.#options.running.of(id) ?? this.#failed.get(id) ?? null;
   }
 
   /** Why streams have failed at their start, by id; a paused one has not. */

@@ -144,7 +144,7 @@ export class Runtime {
 
   /** @throws STREAM_NOT_FOUND */
   stream(id: string): RuntimeStream {
-    const stream = this.#streams.get(id);
+    const stream = this.find(id);
     if (stream === undefined) {
       const known = [...this.#streams.keys()].join(', ') || 'none';
       throw new SightlineError('STREAM_NOT_FOUND', `no stream "${id}"; running are: ${known}`, { id });
@@ -260,6 +260,10 @@ export class Runtime {
   /** Boxes of the primary model below this are not reported. */
   get scoreThreshold(): number {
     return this.#own.scoreThreshold;
+  }
+
+  find(id: string): RuntimeStream | undefined {
+    return this.#streams.get(id);
   }
 
   get streams(): readonly RuntimeStream[] {

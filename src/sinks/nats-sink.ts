@@ -8,10 +8,12 @@ import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, broke
 import { messageSettings, openMessages } from './open-spooled.ts';
 import { sinkKind } from './sink-kind.ts';
 import { topicLevel } from './topic-level.ts';
-import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal } from './transport.ts';
+import { ConnectedTransport, type Connection, type OutgoingRecord, Pipeline, Refusal } from './transport.ts';
 
 const SCHEMES = { nats: 4222, tls: 4222 };
 const CONNECT_MS = 5000;
+/** Messages that wait for their confirmation at once. */
+const MOST_AT_ONCE = 50;
 /** Status of a message that the stream would not take later either, such as a too large one. A full stream has another. */
 const REFUSED = 400;
 
@@ -37,8 +39,7 @@ export const nats = sinkKind({
     const address = brokerAddress(context.id, settings, SCHEMES);
     const transport = new ConnectedTransport({
       shownUrl: address.shownUrl,
-      // The server has no way to store several messages as one: the next waits until it has confirmed the last.
-      mostAtOnce: 1,
+      mostAtOnce: MOST_AT_ONCE,
       open: (onLost) => JetStream.open(address, subject, onLost),
     });
     return openMessages(settings, `${url} ${subject}`, context, transport);
@@ -49,6 +50,7 @@ class JetStream implements Connection {
   readonly #connection: NatsConnection;
   readonly #client: JetStreamClient;
   readonly #subject: string;
+  readonly #pipeline = new Pipeline();
 
   private constructor(connection: NatsConnection, client: JetStreamClient, subject: string) {
     this.#connection = connection;
@@ -76,8 +78,8 @@ class JetStream implements Connection {
     return new JetStream(connection, jetstream(connection), subject);
   }
 
-  async send(records: readonly OutgoingRecord[]): Promise<void> {
-    for (const { id, stream, rule, text } of records) {
+  send(records: readonly OutgoingRecord[]): Promise<void> {
+    return this.#pipeline.send(records, MOST_AT_ONCE, async ({ id, stream, rule, text }) => {
       const kind = rule === null ? 'results' : 'events';
       const levels = rule === null ? [stream] : [stream, rule];
       const subject = [this.#subject, kind, ...levels.map(topicLevel)].join('.');
@@ -88,7 +90,7 @@ class JetStream implements Connection {
         const { status, message } = error as Error & { readonly status?: number };
         throw status === REFUSED ? new Refusal(message) : error;
       });
-    }
+    });
   }
 
   async end(): Promise<void> {

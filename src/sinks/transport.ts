@@ -95,9 +95,38 @@ export interface Connection {
   end(): unknown;
 }
 
+/** Sends to a receiver that confirms each record alone: without waiting between them, and none twice on one connection. */
+export class Pipeline {
+  /** Ids of records that were confirmed, though one before them was not. */
+  readonly #early = new Set<string>();
+
+  /**
+   * As `Connection.send`.
+   *
+   * @param atOnce - how many may wait for their confirmation, at least 1.
+   * @param publish - resolves once the receiver has confirmed the record; called in order.
+   */
+  async send(
+    records: readonly OutgoingRecord[],
+    atOnce: number,
+    publish: (record: OutgoingRecord) => Promise<unknown>,
+  ): Promise<void> {
+    const missing = records.filter(({ id }) => !this.#early.has(id));
+    for (let i = 0; i < missing.length; i += atOnce) {
+      const sent = missing.slice(i, i + atOnce);
+      const outcomes = await Promise.allSettled(sent.map(publish));
+      for (const [k, { id }] of sent.entries()) if (outcomes[k]!.status === 'fulfilled') this.#early.add(id);
+      // The first counts: some receivers end the connection after a refusal.
+      const failure = outcomes.find((outcome) => outcome.status === 'rejected');
+      if (failure !== undefined) throw failure.reason;
+    }
+    for (const { id } of records) this.#early.delete(id);
+  }
+}
+
 export interface ConnectionPlan<C extends Connection> {
   readonly shownUrl: string;
-  /** Records that are sent at once and are stored as one or not at all; 1 where the receiver has no such thing. */
+  /** Records that are sent at once. */
   readonly mostAtOnce: number;
   /** @param onLost - to be called when the connection has ended by itself. */
   readonly open: (onLost: () => void) => Promise<C>;

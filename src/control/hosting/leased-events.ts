@@ -220,8 +220,11 @@ class Outbox {
         if (kept?.isSent !== false) this.#unknown.delete(id);
         if (kept === null) this.#handedOut.delete(id);
       }
-      for (const event of batch) {
-        if (!(await deliver(event, () => !this.#isOver && this.lease.isValid()))) return false;
+      // All at once: those that come together are kept and sent together.
+      const mayHandOut = (): boolean => !this.#isOver && this.lease.isValid();
+      const wereHandedOut = await Promise.all(batch.map((event) => deliver(event, mayHandOut)));
+      for (const [i, event] of batch.entries()) {
+        if (!wereHandedOut[i]) return false;
         this.#handedOut.set(event.id, [...this.#recent(event.id), { event, atMs: this.#clock.now() }]);
         this.#unknown.add(event.id);
         this.#waiting.shift();

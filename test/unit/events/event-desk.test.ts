@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { EventDesk, type EventKeeper } from '../../../src/events/event-desk.ts';
 import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
@@ -53,13 +54,14 @@ it('what an earlier process left under a lease is neither sent nor ended by this
 });
 
 it('a record that may not be handed out once it is kept is only kept', async () => {
-  const { events, keeper, sent, kept } = desk();
+  const { events, keeper, sent, kept, clock } = desk();
   await events.keepIn(keeper);
   let isHeld = true;
   const first = events.deliver(ruleEvent('e', 0, 'new'), () => isHeld);
   expect(await first).toBe(true);
   const second = events.deliver(ruleEvent('e', 1, 'end'), () => isHeld);
   isHeld = false;
+  clock.advance(100);
   expect(await second).toBe(false);
   expect([sent, kept]).toEqual([['e.0 new'], ['e.0 new', 'e.1 over']]);
 });
@@ -111,6 +113,27 @@ it('a keeper that does not answer holds all records up together, not one after t
   expect(sent).toEqual(['e.0 update', 'e.1 update', 'e.2 update']);
 });
 
+it('a record that comes after a while waits for nothing, those that follow it soon are kept and sent together', async () => {
+  const { events, keeper, sent, clock } = desk();
+  const batches: string[][] = [];
+  const record: EventKeeper['record'] = async (...records) => batches.push(records.map(brief)) > 0;
+  await events.keepIn({ ...keeper, record });
+  const raise = (seq: number): Promise<boolean> => events.deliver(ruleEvent('e', seq, 'update'), () => true);
+  await raise(0);
+  const later = [raise(1), raise(2)];
+  clock.advance(99);
+  const last = raise(3);
+  await setImmediate();
+  expect(sent, 'none of those that follow').toEqual(['e.0 update']);
+  clock.advance(1);
+  await Promise.all([...later, last]);
+  expect(batches).toEqual([['e.0 update'], ['e.1 update', 'e.2 update', 'e.3 update']]);
+  const atTheEnd = raise(4);
+  await events.close();
+  expect(await atTheEnd, 'who closes does not wait').toBe(true);
+  expect(batches.at(-1)).toEqual(['e.4 update']);
+});
+
 it('a record counts as delivered once all have it: one that waits for the end of a group is told again after a kill', async () => {
   let onTold = (): void => undefined;
   const told = new Promise<void>((resolve) => {
@@ -120,8 +143,7 @@ it('a record counts as delivered once all have it: one that waits for the end of
     id === 'at-once' ? undefined : told,
   );
   await events.keepIn(keeper);
-  await events.deliver(ruleEvent('waits', 0, 'new'), () => true);
-  await events.deliver(ruleEvent('at-once', 0, 'new'), () => true);
+  await Promise.all(['waits', 'at-once'].map((id) => events.deliver(ruleEvent(id, 0, 'new'), () => true)));
   expect(delivered).toEqual(['at-once.0']);
   onTold();
   await told;

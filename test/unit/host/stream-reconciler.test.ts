@@ -54,6 +54,7 @@ describe('streams that fail at their start', () => {
         get current() {
           return running;
         },
+        of: (id) => running.find(({ config }) => config.id === id) ?? null,
         start: async (config) => {
           attempts.push(config);
           onAttempt();
@@ -366,6 +367,10 @@ class Streams implements RunningStreams<void> {
 
   constructor(...before: readonly WantedStream[]) {
     this.current = before;
+  }
+
+  of(id: string): WantedStream | null {
+    return this.current.find(({ config }) => config.id === id) ?? null;
   }
 
   converge(wanted: readonly WantedStream[], isOther?: (source: string) => boolean): Promise<Convergence> {

@@ -8,6 +8,7 @@ import {
   isEventText,
   type OutgoingRecord,
   outgoingRecord,
+  Pipeline,
   Refusal,
 } from '../../../src/sinks/transport.ts';
 import { eventOf } from './events.ts';
@@ -140,6 +141,28 @@ describe('a connected transport', () => {
     expect(await transport.send(batch, signal)).toEqual(failed({ isFinal: true, delivered: 2, reason: 'too large' }));
     expect(calls).toEqual([['s.r.0', 's.r.1', 's.r.2', 's.r.3'], ['s.r.0'], ['s.r.1'], ['s.r.2']]);
     expect(ended, 'a refusal says nothing about the connection').toEqual([]);
+  });
+
+  it('does not send again what was confirmed after a refused record', async () => {
+    const pipeline = new Pipeline();
+    const published: string[] = [];
+    let isRefused = true;
+    const { transport, batch } = connect(4, (records) =>
+      pipeline.send(records, 3, async ({ id }) => {
+        published.push(id.slice(-1));
+        await settle(0);
+        if (isRefused && id === 's.r.1') throw new Refusal('too large');
+      }),
+    );
+    expect(await transport.send(batch, signal)).toMatchObject({ isFinal: true, delivered: 1 });
+    expect(published.join(''), 'three without waiting, then the one that was refused').toBe('0121');
+    const rest = { ...batch, texts: batch.texts.slice(1) };
+    expect(await transport.send(rest, signal)).toMatchObject({ isFinal: true, delivered: 0 });
+    isRefused = false;
+    expect(await transport.send(rest, signal)).toEqual(delivered);
+    expect(published.join('')).toBe('01211311');
+    expect(await transport.send(batch, signal)).toEqual(delivered);
+    expect(published.join('').slice(8), 'records of a later batch').toBe('0123');
   });
 
   it('makes a new connection after a failure, and after one was lost', async () => {
