@@ -131,8 +131,13 @@ export type FromLane =
   | { readonly type: 'decode-errors'; readonly ringId: number; readonly count: number }
   /** Frames that ffmpeg left out, as `decode` says; null: from now on nobody knows. */
   | { readonly type: 'not-decoded'; readonly ringId: number; readonly count: number | null }
-  /** Media time between two key frames, the shortest so far, and whether no other frame was decoded between them. */
-  | { readonly type: 'key-gap'; readonly ringId: number; readonly us: number; readonly isEachFrame: boolean }
+  /**
+   * Media time between two key frames, the shortest so far, whether no other frame was decoded between them, and how many frames were
+   * decoded in it.
+   */
+  | ({ readonly type: 'key-gap'; readonly ringId: number; readonly us: number; readonly isEachFrame: boolean } & {
+      readonly frames: number;
+    })
   | { readonly type: 'duration'; readonly ringId: number; readonly durationUs: number }
   | ({ readonly type: 'preview'; readonly ringId: number } & LanePreview)
   | { readonly type: 'closed'; readonly ringId: number }

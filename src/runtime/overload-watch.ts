@@ -25,6 +25,13 @@ const MODELS_MS = 30_000;
 type EmitEvent = (kind: EventKind, stream: string | undefined, message: string, details: EventDetails) => void;
 type Usage = Pick<HostReport, 'busyRatio' | 'cpuCores' | 'othersCores' | 'cores'>;
 
+/** Model inputs that were inferred, and the processor time of the threads and processes that did it. */
+interface Inferred {
+  readonly inputs: number;
+  /** Null if unknown. */
+  readonly cpuMs: number | null;
+}
+
 /**
  * Says once that the host is asked for more than it can do, from when on, what helps, and when it is over. Until then it keeps back
  * the events of the streams that miss a target for that reason.
@@ -45,8 +52,10 @@ export class OverloadWatch {
   #seen: number | null = null;
   /** Model inputs that are inferred per second, for all; null before the second report. */
   #done: number | null = null;
+  /** Cores that inference uses; null before the second report. */
+  #inferCores: number | null = null;
   /** Until the last report. */
-  #inferred: { readonly inputs: number; readonly atMs: number } | null = null;
+  #inferred: (Inferred & { readonly atMs: number }) | null = null;
   #models: readonly OtherModel[] = [];
   #modelsAskedMs = Number.NEGATIVE_INFINITY;
   #usage: Usage | null = null;
@@ -79,20 +88,21 @@ export class OverloadWatch {
    * Called once a second, once all streams have made their reports.
    *
    * @param nowMs - monotonic.
-   * @param inferredInputs - model inputs that were inferred since the start, for whomever.
+   * @param inferred - since the start, for whomever.
    */
   update(
     all: Iterable<LoadedStream>,
     host: Usage,
     nowMs: number,
-    inferredInputs: number,
+    inferred: Inferred,
   ): Pick<HostReport, 'overload' | 'lowered'> {
     const streams = [...all];
     const running = streams.map((stream) => stream.load(nowMs)).filter((load) => load !== null);
     const usage = this.#smoothed(host);
-    this.#count(inferredInputs, nowMs);
+    this.#count(inferred, nowMs);
     this.#measure(running, host);
-    const judged = judgeOverload({ ...usage, streams: running, capacity: this.#capacity ?? 0, models: this.#models });
+    const inputs = { capacity: this.#capacity ?? 0, inferred: this.#done ?? 0, inferCores: this.#inferCores };
+    const judged = judgeOverload({ ...usage, ...inputs, streams: running, models: this.#models });
     if (judged !== null) {
       this.#shortMs = nowMs;
       this.#askForModels(nowMs);
@@ -143,11 +153,14 @@ export class OverloadWatch {
     return this.#usage;
   }
 
-  #count(inputs: number, atMs: number): void {
+  #count({ inputs, cpuMs }: Inferred, atMs: number): void {
     const last = this.#inferred;
-    this.#inferred = { inputs, atMs };
+    this.#inferred = { inputs, cpuMs, atMs };
     if (last === null || atMs <= last.atMs) return;
     this.#done = follow(this.#done, ((inputs - last.inputs) * 1000) / (atMs - last.atMs));
+    // The time of a thread that was replaced is gone.
+    if (cpuMs !== null && last.cpuMs !== null && cpuMs >= last.cpuMs)
+      this.#inferCores = follow(this.#inferCores, (cpuMs - last.cpuMs) / (atMs - last.atMs));
   }
 
   /** What is inferred, and would be in the rest of the time. Of a detector that mostly waits, that says nothing. */

@@ -478,7 +478,10 @@ export class Runtime {
     const usage = this.#meter.sample(now, this.childPids);
     const host: HostReport = {
       ...usage,
-      ...this.overload.update(this.#streams.values(), usage, now, this.partTimes.sums().inferredInputs),
+      ...this.overload.update(this.#streams.values(), usage, now, {
+        inputs: this.partTimes.sums().inferredInputs,
+        cpuMs: cpuMsOf(this.threads.inference),
+      }),
       device: deviceReport(this.#own, this.#options.engine, comparison),
       batch: this.#own.model.report(),
       stageHistograms: this.partTimes.stageHistograms,

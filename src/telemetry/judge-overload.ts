@@ -14,6 +14,8 @@ export interface StreamLoad {
   readonly isMissing: boolean;
   /** Key frames per second of its source, at least; null if unknown. */
   readonly keyFps: number | null;
+  /** Share of its frames that are key frames, if all are decoded; null if unknown. */
+  readonly keyShare: number | null;
   /** Its source has no other frames. */
   readonly hasKeyFramesOnly: boolean;
 }
@@ -38,6 +40,10 @@ export interface HostLoad extends Pick<HostReport, 'busyRatio' | 'cpuCores' | 'o
   readonly streams: readonly StreamLoad[];
   /** Model inputs per second that the host can infer for them, as measured. */
   readonly capacity: number;
+  /** Those that it infers now, also of frames that are too old then. */
+  readonly inferred: number;
+  /** Cores that this takes; null if that is not known. */
+  readonly inferCores: number | null;
   readonly models: readonly OtherModel[];
 }
 
@@ -60,8 +66,10 @@ export const DECODE_TIME: Readonly<Record<StreamConfig['decode'], number>> = { a
 /** A remedy that gives less than this more than the one before is not named. */
 const WORTHWHILE = 1.1;
 const MOST_MODELS = 3;
-/** What a frame costs beside decoding, at least. */
-const LEAST_CORES_PER_FPS = 0.0005;
+/** The same for key frames, by their share of all frames: 0.15 for one of 50, 0.44 for one of 10, which take more bits then. */
+const KEY_TIME = { none: 0.07, each: 3.7 };
+/** What a frame costs beside decoding and inference: messages, the tracker, the page. */
+const CORES_PER_FPS = 0.002;
 const LEAST_FPS = 0.1;
 /** What is left where decoding less does not help. */
 const ELSEWHERE = 'read smaller streams of the cameras, or fewer';
@@ -204,7 +212,7 @@ function decodeRemedies(load: HostLoad): Remedy[] {
       kind: 'decode',
       text: `decode ${frames} frames only${result}`,
       ...{ fps, streamFps, isEstimate: true },
-      basis: `decoding ${frames} frames takes about ${Math.round(100 * DECODE_TIME[frames])} % of the time of all, as measured on other videos`,
+      basis: `decoding ${frames} frames takes about ${Math.round((100 * sum(less, (stream) => decodeTime(stream, frames))) / less.length)} % of the time of all, as measured on other videos`,
       changes: changesOf(less.map(({ config: { id, decode } }) => [id, { decode: frames }, { decode }] as const)),
     });
   }
@@ -213,26 +221,37 @@ function decodeRemedies(load: HostLoad): Remedy[] {
 
 /** Decoding takes its part of the cores first: it does not wait for what comes behind it. The rest is for the other work of each frame. */
 function decodingLess(
-  { streams, busyRatio, cores, cpuCores }: HostLoad,
+  { streams, busyRatio, cores, cpuCores, inferred, inferCores }: HostLoad,
   frames: 'reference' | 'key',
 ): Pick<Remedy, 'fps' | 'streamFps'> {
   const isKey = ({ config }: StreamLoad): boolean => frames === 'key' || config.decode === 'key';
   if (streams.some((stream) => isKey(stream) && stream.keyFps === null)) return { fps: null, streamFps: null };
   const now = sum(streams, ({ config }) => DECODE_TIME[config.decode]);
-  const after = sum(streams, ({ config }) => Math.min(DECODE_TIME[config.decode], DECODE_TIME[frames]));
+  const after = sum(streams, (stream) => Math.min(DECODE_TIME[stream.config.decode], decodeTime(stream, frames)));
   const decoding = busyRatio.decode * cores;
   const needed = ((decoding / Math.max(0.01, enteredRatio(streams))) * after) / now;
   // Media time that is decoded per time.
   const speed = Math.min(1, cpuCores / needed);
-  const done = sum(streams, ({ fps }) => fps.published);
-  const perFrame = Math.max(LEAST_CORES_PER_FPS, (cpuCores - decoding) / Math.max(LEAST_FPS, done));
-  const possible = Math.max(done, (cpuCores - needed) / perFrame);
+  const published = sum(streams, ({ fps }) => fps.published);
+  const inputs = sum(streams, (stream) => stream.fps.published * inputsPerFrame(stream));
+  // Frames that were inferred and came too late have cost as much as those that are published.
+  const done = Math.max(LEAST_FPS, published * Math.max(1, inputs === 0 ? 1 : inferred / inputs));
+  const perFrame = CORES_PER_FPS + (inferCores ?? Math.max(0, cpuCores - decoding)) / done;
+  // All else goes with the packets that come, which stay as many.
+  const rest = Math.max(0, cpuCores - decoding - perFrame * done);
+  const possible = Math.max(published, (cpuCores - needed - rest) / perFrame);
   const wanted = streams.map((stream) =>
     Math.min(demandOf(stream), isKey(stream) ? stream.keyFps! : Number.POSITIVE_INFINITY),
   );
   const all = sum(wanted, (fps) => fps);
   const share = Math.min(speed, possible / all);
   return { fps: share * all, streamFps: share * Math.max(...wanted) };
+}
+
+/** Time of the decoder of a stream for these frames, relative to all frames. */
+function decodeTime({ config, keyShare }: StreamLoad, frames: 'reference' | 'key'): number {
+  if (frames !== 'key' || keyShare === null || config.decode !== 'all') return DECODE_TIME[frames];
+  return Math.min(1, KEY_TIME.none + KEY_TIME.each * keyShare);
 }
 
 type Change = readonly [id: string, body: RemedyBody, undo: RemedyBody];

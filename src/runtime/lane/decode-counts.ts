@@ -16,7 +16,7 @@ export class DecodeCounts {
   readonly #post: (message: FromLane) => void;
   #errors = 0;
   #notDecoded = 0;
-  #lastKeyUs: number | null = null;
+  #lastKey: { readonly us: number; readonly decoded: number } | null = null;
   #keyGapUs = Number.POSITIVE_INFINITY;
   /** Media time of the newest packet, which may not be decoded; 0 while packets are not counted. */
   readUntilUs = 0;
@@ -32,20 +32,23 @@ export class DecodeCounts {
 
   /** Times of another connection are of another source. */
   onConnection(): void {
-    this.#lastKeyUs = null;
+    this.#lastKey = null;
   }
 
   /**
    * The shortest distance counts: of a damaged video, key frames are missing.
    *
    * @param isNext - the frame before it was a key frame, too.
+   * @param decoded - frames that were decoded so far on its connection.
    */
-  onKeyFrame(ptsUs: number, isNext: boolean): void {
-    const gapUs = ptsUs - (this.#lastKeyUs ?? ptsUs);
-    this.#lastKeyUs = ptsUs;
+  onKeyFrame(us: number, isNext: boolean, decoded: number): void {
+    const last = this.#lastKey ?? { us, decoded };
+    this.#lastKey = { us, decoded };
+    const gapUs = us - last.us;
     if (gapUs <= 0 || gapUs > KEY_GAP_CHANGE * this.#keyGapUs) return;
     this.#keyGapUs = gapUs;
-    this.#post({ type: 'key-gap', ringId: this.#ringId, us: gapUs, isEachFrame: isNext });
+    const frames = Math.max(1, decoded - last.decoded);
+    this.#post({ type: 'key-gap', ringId: this.#ringId, us: gapUs, isEachFrame: isNext, frames });
   }
 
   /**

@@ -272,7 +272,7 @@ export class LaneVideo {
         this.#frames.looks.onHeader(event.frame);
         break;
       case 'key':
-        this.#counts.onKeyFrame(event.ptsUs, event.isNext);
+        this.#counts.onKeyFrame(event.ptsUs, event.isNext, connection.decoded);
         break;
       case 'read':
         this.#counts.onRead(connection, event);

@@ -58,7 +58,7 @@ export function loadOf({
   config,
   policy,
   targets,
-}: PreparedSettings): Omit<StreamLoad, 'fps' | 'keyFps' | 'hasKeyFramesOnly'> {
+}: PreparedSettings): Omit<StreamLoad, 'fps' | 'keyFps' | 'keyShare' | 'hasKeyFramesOnly'> {
   const { isBehind, isMissing } = targets;
   return { config, views: policy.views ?? 1, isBehind, isMissing: isMissing.fps || isMissing.latency };
 }

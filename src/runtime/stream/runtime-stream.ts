@@ -474,8 +474,8 @@ export class RuntimeStream implements LaneListener {
   /** What is expected of it and what it does; null unless it is a live stream that runs. */
   load(nowMs: number): StreamLoad | null {
     if (this.state !== 'running' || this.input.policy !== 'live') return null;
-    const { keyFps, hasKeyFramesOnly } = this.decoding;
-    return { ...loadOf(this.#settings), fps: this.telemetry.fps(nowMs), keyFps, hasKeyFramesOnly };
+    const { keyFps, keyShare, hasKeyFramesOnly } = this.decoding;
+    return { ...loadOf(this.#settings), fps: this.telemetry.fps(nowMs), keyFps, keyShare, hasKeyFramesOnly };
   }
 
   /** State of zones and lines after the newest frame. */

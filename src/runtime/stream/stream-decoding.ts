@@ -10,6 +10,8 @@ export class StreamDecoding {
   #keyGapUs: number | null = null;
   /** Nothing of its source can be left out. */
   hasKeyFramesOnly = false;
+  /** Share of the decoded frames that are key frames; null if unknown. */
+  keyShare: number | null = null;
 
   /** Takes any message of a lane; most say nothing about it. */
   onMessage(message: FromLane): void {
@@ -23,6 +25,7 @@ export class StreamDecoding {
       case 'key-gap':
         this.#keyGapUs = message.us;
         this.hasKeyFramesOnly = message.isEachFrame;
+        this.keyShare = 1 / message.frames;
         break;
     }
   }

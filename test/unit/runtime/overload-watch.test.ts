@@ -36,6 +36,7 @@ class Bench {
       isBehind: published < 9.5,
       isMissing,
       keyFps: null,
+      keyShare: null,
       hasKeyFramesOnly: false,
     });
   }
@@ -53,7 +54,8 @@ class Bench {
       const away = { config: { ...loads[0]!.config, id: 'away' }, load: () => null };
       for (const { fps, views } of this.cameras.values()) this.#inferred += fps.inferred * views;
       this.#inferred += this.beside;
-      last = this.watch.update([...loads, away], host, this.nowMs, this.#inferred).overload ?? null;
+      const inferred = { inputs: this.#inferred, cpuMs: null };
+      last = this.watch.update([...loads, away], host, this.nowMs, inferred).overload ?? null;
     }
     return last;
   }

@@ -10,12 +10,14 @@ interface Camera {
   readonly inferred?: number;
   readonly views?: number;
   readonly keyFps?: number | null;
+  readonly keyShare?: number | null;
   readonly hasKeyFramesOnly?: boolean;
   readonly config?: Partial<StreamLoad['config']>;
 }
 
 function camera(id: string, { target, config = {}, ...rates }: Camera): StreamLoad {
-  const { published = 2.5, inferred = published, views = 1, keyFps = null, hasKeyFramesOnly = false } = rates;
+  const { published = 2.5, inferred = published, views = 1, keyFps = null, keyShare = null } = rates;
+  const { hasKeyFramesOnly = false } = rates;
   const entered = rates.in ?? target ?? published;
   const settings = {
     id,
@@ -27,7 +29,7 @@ function camera(id: string, { target, config = {}, ...rates }: Camera): StreamLo
   return {
     config: { ...settings, ...config } as StreamLoad['config'],
     fps: { in: entered, inferred, published },
-    ...{ views, keyFps, hasKeyFramesOnly, isMissing: true, isBehind: published < 0.95 * (target ?? 0) },
+    ...{ views, keyFps, keyShare, hasKeyFramesOnly, isMissing: true, isBehind: published < 0.95 * (target ?? 0) },
   };
 }
 
@@ -35,7 +37,16 @@ function camera(id: string, { target, config = {}, ...rates }: Camera): StreamLo
 function busyDetector(change: Partial<HostLoad> = {}): HostLoad {
   const streams = ['a', 'b', 'c', 'd'].map((id) => camera(id, { target: 16 }));
   return {
-    ...{ streams, capacity: 10, models: [], cores: 2, cpuCores: 1.6, busyRatio: { ...IDLE, infer: 0.99 } },
+    ...{
+      streams,
+      capacity: 10,
+      inferred: 0,
+      inferCores: null,
+      models: [],
+      cores: 2,
+      cpuCores: 1.6,
+      busyRatio: { ...IDLE, infer: 0.99 },
+    },
     ...change,
   };
 }
@@ -219,19 +230,36 @@ describe('decoding that cannot keep up', () => {
     const judged = judgeOverload(
       busyDecoder([camera('a', { ...slow, keyFps: 0.5 }), camera('b', { ...slow, keyFps: 20 })]),
     )!;
-    // Key frames need 6 * 0.19 = 1.14 cores; 0.81 are left, and a frame takes 0.45 / 4 of a core beside its decoding.
-    expect(judged.remedies[0]!.fps).toBeCloseTo(0.81 / (0.45 / 4), 9);
-    expect(judged.remedies[0]!.streamFps).toBeCloseTo((8 / 8.5) * (0.81 / (0.45 / 4)), 9);
+    // Key frames need 6 * 0.19 = 1.14 cores; 0.81 are left, and a frame takes 0.45 / 4 of a core and 2 ms beside its decoding.
+    expect(judged.remedies[0]!.fps).toBeCloseTo(0.81 / (0.45 / 4 + 0.002), 9);
+    expect(judged.remedies[0]!.streamFps).toBeCloseTo((8 / 8.5) * (0.81 / (0.45 / 4 + 0.002)), 9);
     const cheap = busyDecoder([camera('a', { ...slow, keyFps: 0.5 }), camera('b', { ...slow, keyFps: 20 })], {
       busyRatio: { ...IDLE, decode: 0.95, infer: 0.9 },
     });
     expect(judgeOverload(cheap)!.remedies.at(-1)).toMatchObject({ fps: 0.5 + 8, streamFps: 8 });
   });
 
+  it('tells what goes with each frame from what goes with the packets, and counts frames that come too late', () => {
+    const streams = ['a', 'b'].map((id) => camera(id, { ...slow, keyFps: 8, keyShare: 1 / 50 }));
+    const busyRatio = { ...IDLE, decode: 0.5, infer: 0.9 };
+    /** One of 1.95 cores decodes a quarter; key frames of this source take 0.144 of the time of all. */
+    const judge = (inferred: number): number => {
+      const remedies = judgeOverload(busyDecoder(streams, { busyRatio, inferred, inferCores: 0.4 }))!.remedies;
+      expect(remedies).toHaveLength(1);
+      return remedies[0]!.fps!;
+    };
+    const expected = (inferred: number): number => {
+      const perFrame = 0.4 / inferred + 0.002;
+      return (1.95 - 4 * 0.144 - (0.95 - inferred * perFrame)) / perFrame;
+    };
+    expect(judge(4)).toBeCloseTo(expected(4), 9);
+    expect(judge(6), 'two of six come too late').toBeCloseTo(expected(6), 9);
+  });
+
   it('offers nothing where every frame is a key frame', () => {
     const streams = [camera('mjpeg', { target: 25, in: 20, published: 5, keyFps: 20, hasKeyFramesOnly: true })];
     const usage = { cores: 2, cpuCores: 1.95, busyRatio: { ...IDLE, decode: 0.9 } };
-    expect(judgeOverload({ streams, capacity: 10, models: [], ...usage })?.remedies).toEqual([]);
+    expect(judgeOverload({ ...busyDetector({ streams, ...usage }) })?.remedies).toEqual([]);
   });
 
   it('names what is left: key frames where reference frames are decoded, nothing below', () => {

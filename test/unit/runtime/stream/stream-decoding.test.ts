@@ -24,7 +24,7 @@ describe('StreamDecoding', () => {
   it('knows the rate of key frames from their distance', () => {
     const decoding = new StreamDecoding();
     expect(decoding.keyFps).toBeNull();
-    decoding.onMessage({ type: 'key-gap', ringId: 1, us: 4_000_000, isEachFrame: true });
-    expect([decoding.keyFps, decoding.hasKeyFramesOnly]).toEqual([0.25, true]);
+    decoding.onMessage({ type: 'key-gap', ringId: 1, us: 4_000_000, isEachFrame: true, frames: 1 });
+    expect([decoding.keyFps, decoding.keyShare, decoding.hasKeyFramesOnly]).toEqual([0.25, 1, true]);
   });
 });
