@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { BLIND_SIGNS } from '../core/blind-sign.ts';
+import { PICTURE_STATES } from '../core/blind-sign.ts';
 import type { RatioPoint } from '../core/detection.ts';
 import { CROSSING_DIRECTIONS } from '../core/frame.ts';
 import { duration } from './duration.ts';
@@ -132,9 +132,9 @@ const stationary = z.strictObject({
 });
 
 const picture = z.strictObject({
-  kind: z.literal('picture').describe('The camera is covered, turned or stuck.'),
+  kind: z.literal('picture').describe('The camera is covered, turned or stuck, or it is dark.'),
   ...common,
-  signs: z.array(z.enum(BLIND_SIGNS)).min(1).optional().describe('Only these; all if absent.'),
+  signs: z.array(z.enum(PICTURE_STATES)).min(1).optional().describe('Only these; all but `dark` if absent.'),
   for: hold.default('0s'),
 });
 

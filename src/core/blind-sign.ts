@@ -6,15 +6,20 @@ import type { PtsUs } from './units.ts';
  */
 export const BLIND_SIGNS = ['frozen', 'black', 'blurred', 'moved'] as const;
 
+/** What rules on the picture can be about: signs, and that it is dark, as at night, which is nothing wrong. */
+export const PICTURE_STATES = [...BLIND_SIGNS, 'dark'] as const;
+
 /** A sign that a camera is blind, see `BLIND_SIGNS`. */
 export type BlindSign = (typeof BLIND_SIGNS)[number];
 
-/** A stream has got a sign, another sign, or has lost its sign. */
+/** A stream has got a sign, another sign, has lost its sign, or has become dark or light. */
 export interface StreamSign {
   readonly stream: string;
   /** Null: the camera sees again, or its stream is not read any more. */
   readonly sign: BlindSign | null;
-  /** Since when, on the wall clock, in milliseconds since 1970. */
+  /** It is dark, as at night. */
+  readonly isDark: boolean;
+  /** Since when it has this sign, or none, on the wall clock, in milliseconds since 1970. */
   readonly sinceMs: number;
   /** Media time of the picture since which it is so. */
   readonly ptsUs: PtsUs;

@@ -1,3 +1,4 @@
+import { BLIND_SIGNS } from '../core/blind-sign.ts';
 import { footOf } from '../track/anchor.ts';
 import { isInside } from '../track/zones.ts';
 import { placeOf, ruleKind, seconds } from './rule-kind.ts';
@@ -32,7 +33,7 @@ export const count = ruleKind('count', {
 export const picture = ruleKind('picture', {
   holds: ({ signs }, { troubles }) =>
     troubles
-      .filter(({ sign }) => (signs as readonly string[] | undefined)?.includes(sign) !== false)
+      .filter(({ sign }) => ((signs ?? BLIND_SIGNS) as readonly string[]).includes(sign))
       .map(({ sign, since }) => ({ key: sign, sign, since })),
   sentence: (_rule, { sign }) => (sign === 'moved' ? 'the camera has moved' : `the picture is ${sign}`),
 });

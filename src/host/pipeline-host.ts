@@ -199,7 +199,9 @@ export class PipelineHost implements RuntimePort {
     this.recorder = openRecorder(runtime, config, environment, (...picture) => void this.#alerts.onPicture(...picture));
     this.#ruleEvents.add((event) => this.recorder.onEvent(event));
     runtime.published.add((frame) => this.#events.onResult(frame));
-    runtime.signs.add(({ stream, sign }) => this.#events.onPicture(stream, sign === null ? [] : [sign]));
+    runtime.signs.add(({ stream, sign, isDark }) =>
+      this.#events.onPicture(stream, [...(sign === null ? [] : [sign]), ...(isDark ? ['dark'] : [])]),
+    );
     // Also of streams that could not be started. One whose detector still loads is not down: a restart raises no alert.
     runtime.reports.add(({ streams: running, timeMs }) => {
       const failed = this.#reconciler.reports.filter(({ state }) => state !== 'starting');

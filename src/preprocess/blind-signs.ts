@@ -19,6 +19,8 @@ const BLACK_LEVEL = 24;
 const BLACK_SPREAD = 4;
 /** Pictures whose mean brightness differs by more have nothing to do with each other. */
 const CUT_LEVELS = 40;
+/** Pictures are dark while their mean brightness stays below the first, and light once it stays above the second. */
+const DARK_LEVELS = { dark: 50, light: 65 };
 /** How fast what is judged follows the pictures. Noise and things that pass by fade. */
 const BLACK_MS = 1_500;
 const SCENE_MS = 5_000;
@@ -28,6 +30,7 @@ const LASTS_MS = {
   black: { raise: 4_000, clear: 1_000 },
   moved: { raise: 20_000, clear: 5_000 },
   blurred: { raise: 20_000, clear: 5_000 },
+  dark: { raise: 20_000, clear: 20_000 },
 } as const;
 
 /**
@@ -40,6 +43,9 @@ export class BlindSigns {
   readonly #black = new Lasting(LASTS_MS.black);
   readonly #moved = new Lasting(LASTS_MS.moved);
   readonly #blurred = new Lasting(LASTS_MS.blurred);
+  readonly #dark = new Lasting(LASTS_MS.dark);
+  /** It is dark, as at night: for twenty seconds the pictures were. */
+  isDark = false;
   #darkness: Float32Array | null = null;
   #slow: Float32Array | null = null;
   #lastMs = Number.NEGATIVE_INFINITY;
@@ -67,7 +73,10 @@ export class BlindSigns {
     // A camera is covered from one picture to the next: what was before must not fade for seconds.
     const isCut = this.#darkness !== null && Math.abs(meanOf(cells) - meanOf(this.#darkness)) > CUT_LEVELS;
     this.#darkness = followed(isCut ? null : this.#darkness, cells, passedMs / BLACK_MS);
-    const isBlack = isDark(this.#darkness);
+    const level = meanOf(this.#darkness);
+    const isDim = level < DARK_LEVELS.dark ? true : level > DARK_LEVELS.light ? false : null;
+    this.isDark = this.#dark.update(isDim, nowMs) !== null;
+    const isBlack = isWithoutContent(this.#darkness);
     const blackMs = this.#black.update(isBlack, nowMs);
     // A black picture is no scene, and a frozen one tells nothing about the camera.
     const isScene = !isBlack && blackMs === null && frozenMs === null;
@@ -141,7 +150,7 @@ function meanOf(cells: Float32Array): number {
   return cells.reduce((sum, level) => sum + level, 0) / cells.length;
 }
 
-function isDark(cells: Float32Array): boolean {
+function isWithoutContent(cells: Float32Array): boolean {
   if (meanOf(cells) > BLACK_LEVEL) return false;
   const sorted = cells.toSorted();
   return sorted[Math.floor(0.95 * sorted.length)]! - sorted[Math.floor(0.05 * sorted.length)]! <= BLACK_SPREAD;

@@ -57,6 +57,8 @@ const USE_RATIO = 0.95;
 const PROMPT_RATIO = 0.8;
 /** From this share of all cores on, processes wait for each other. */
 const SATURATED_RATIO = 0.85;
+/** From this share of the cores on, what other programs take is said. */
+const OTHERS_RATIO = 0.25;
 /** If fewer of the expected frames than this enter, they get lost before the detector. */
 const ENTERED_RATIO = 0.9;
 /** Share of the busy cores from which on decoding can be why frames do not enter. */
@@ -127,7 +129,10 @@ export function judgeOverload(load: HostLoad): Omit<OverloadReport, 'sinceMs'> |
     ? 'frames are published too late'
     : `you ask ${fpsText(askedFps)} frames/s, this machine does ${fpsText(doneFps)}`;
   const ways = remedies.length === 0 && stage === 'decode' ? ELSEWHERE : remedies.map(({ text }) => text).join(', or ');
-  const text = `${WORK[stage]} cannot keep up: ${figures}${ways === '' ? '' : `: ${ways}`}`;
+  const { othersCores = 0, cores } = load;
+  const others =
+    othersCores < OTHERS_RATIO * cores ? '' : `; other programs use ${othersCores.toFixed(1)} of ${cores} cores`;
+  const text = `${WORK[stage]} cannot keep up: ${figures}${others}${ways === '' ? '' : `: ${ways}`}`;
   return { stage, askedFps, doneFps, text: `${text[0]!.toUpperCase()}${text.slice(1)}.`, remedies };
 }
 

@@ -51,6 +51,7 @@ export class LanePictures {
   #lastMs = Number.NEGATIVE_INFINITY;
   #sampledMs = Number.NEGATIVE_INFINITY;
   #sign: SeenSign | null = null;
+  #isDark = false;
   /** The preview that is being encoded. It is delivered even if the stream ends meanwhile. */
   #previewing: Promise<void> = Promise.resolve();
 
@@ -111,14 +112,16 @@ export class LanePictures {
     if (passedMs < SAMPLE_EVERY_MS - EARLY_MS) return;
     this.#sampledMs = nowMs;
     const seen = this.#signs.update(this.#samplerFor(header).sample(pixels), nowMs, wanted);
-    if (seen?.sign === this.#sign?.sign) return;
+    const { isDark } = this.#signs;
+    if (seen?.sign === this.#sign?.sign && isDark === this.#isDark) return;
     this.#sign = seen;
+    this.#isDark = isDark;
     const ageMs = seen === null ? 0 : nowMs - seen.sinceMs;
     const since = {
       sinceMs: Math.round(Date.now() - ageMs),
       ptsUs: Math.max(0, Math.round(ptsUs - ageMs * 1000)) as PtsUs,
     };
-    this.#port.post({ type: 'sign', ringId: ring.ringId, sign: seen?.sign ?? null, ...since });
+    this.#port.post({ type: 'sign', ringId: ring.ringId, sign: seen?.sign ?? null, isDark, ...since });
   }
 
   /** A source that changes its size lies elsewhere in the written picture. */

@@ -31,10 +31,11 @@ export class CameraSight {
     return { sign, lastFrameAgeMs: slots?.decodedAgeMs(nowMs) ?? earlier };
   }
 
-  onSign({ sign, sinceMs, ptsUs }: Omit<StreamSign, 'stream'>): void {
+  onSign({ sign, isDark, sinceMs, ptsUs }: Omit<StreamSign, 'stream'>): void {
     const before = this.#now?.sign ?? null;
+    if (sign === before && isDark === (this.#now?.isDark ?? false)) return;
+    this.#set({ stream: this.#id, sign, isDark, sinceMs, ptsUs });
     if (sign === before) return;
-    this.#set({ stream: this.#id, sign, sinceMs, ptsUs });
     const message = sign === null ? `${this.#id} sees again: it was ${before}` : `${this.#id} is blind: ${TEXTS[sign]}`;
     this.#port.event(sign === null ? 'stream-seeing' : 'stream-blind', this.#id, message, {
       sign,
@@ -48,8 +49,8 @@ export class CameraSight {
   end(slots: SlotRing, nowMs: number): void {
     const ageMs = slots.decodedAgeMs(nowMs);
     if (ageMs !== null) this.#lastFrameMs = nowMs - ageMs;
-    if (this.#now?.sign == null) return;
-    this.#set({ ...this.#now, sign: null, sinceMs: Date.now() });
+    if (this.#now === null || (this.#now.sign === null && !this.#now.isDark)) return;
+    this.#set({ ...this.#now, sign: null, isDark: false, sinceMs: Date.now() });
   }
 
   #set(sign: StreamSign): void {

@@ -169,6 +169,17 @@ describe('rules', () => {
     expect(scene.records[0]!.began).toEqual({ ptsUs: 1_000_000 });
   });
 
+  it('picture: dark only for rules that name it, since nothing is wrong then', () => {
+    const scene = rulesOn([
+      { id: 'covered', kind: 'picture' },
+      { id: 'night', kind: 'picture', signs: ['dark'] },
+    ]);
+    scene.events.onPicture(['black', 'dark']);
+    play(scene, 10, 12, () => []);
+    expect(brief(scene.records)).toEqual(['covered new 1', 'night new 1']);
+    expect(scene.records.map(({ reason }) => reason)).toEqual(['the picture is black', 'the picture is dark']);
+  });
+
   it('stream: down for long enough, on the clock of the wall, although no frame comes', () => {
     const scene = rulesOn([{ id: 'lost', kind: 'stream', for: '10s' }]);
     const start = Date.parse('2026-05-04T10:00:00Z');

@@ -58,6 +58,25 @@ describe('BlindSigns', () => {
     expect(new Set(new Camera().show(120, street))).toEqual(new Set([null]));
   });
 
+  it('is dark after twenty seconds of dim pictures, light after twenty bright ones, and has no sign for it', () => {
+    const camera = new Camera();
+    const dim: Level = (x, y) => street(x, y) / 4;
+    const seen = new Set(camera.show(30, street));
+    expect(camera.signs.isDark).toBe(false);
+    for (const sign of camera.show(19, dim)) seen.add(sign);
+    expect(camera.signs.isDark, 'a cloud, a lorry').toBe(false);
+    for (const sign of camera.show(5, dim)) seen.add(sign);
+    expect(camera.signs.isDark).toBe(true);
+    // Between both limits, as at dusk, it stays as it is.
+    camera.show(60, (x, y) => street(x, y) / 2.05);
+    expect(camera.signs.isDark).toBe(true);
+    camera.show(15, street);
+    expect(camera.signs.isDark, 'headlights').toBe(true);
+    camera.show(10, street);
+    expect(camera.signs.isDark).toBe(false);
+    expect(seen).toEqual(new Set([null]));
+  });
+
   it('a picture that stays exactly the same is frozen within 10 s, and no longer once it goes on', () => {
     const camera = new Camera();
     camera.show(20, street);

@@ -97,6 +97,13 @@ describe('a detector that cannot keep up', () => {
     expect(remedy?.changes[0]?.body).toMatchObject({ maxFps: 0.1, maxAgeMs: 10_000 });
   });
 
+  it('says what other programs take, if that is much', () => {
+    expect(judgeOverload(busyDetector({ othersCores: 0.4 }))!.text).not.toContain('other programs');
+    expect(judgeOverload(busyDetector({ othersCores: 1.26 }))!.text).toBe(
+      'Detection cannot keep up: you ask 64 frames/s, this machine does 10; other programs use 1.3 of 2 cores: lower the rate to 2.3 frames/s each.',
+    );
+  });
+
   it('leaves streams alone that ask for less, and shares the rest among the others', () => {
     const streams = [
       camera('slow', { target: 1, published: 1 }),

@@ -5,7 +5,7 @@ import { SlotRing } from '../../../../src/flow/slot-ring.ts';
 import { CameraSight } from '../../../../src/runtime/stream/camera-sight.ts';
 
 const SHAPE = { slots: 1, inputBytes: 4, pictureBytes: 0 };
-const at = (sinceMs: number) => ({ sinceMs, ptsUs: (sinceMs * 10) as PtsUs });
+const at = (sinceMs: number, isDark = false) => ({ isDark, sinceMs, ptsUs: (sinceMs * 10) as PtsUs });
 
 function rig() {
   const signs: StreamSign[] = [];
@@ -46,6 +46,16 @@ describe('CameraSight', () => {
     expect(sight.report(null, 0).sign).toBeNull();
     expect(signs.map(({ sign }) => sign)).toEqual(['moved', null]);
     expect(events).toHaveLength(1);
+  });
+
+  it('tells listeners alone that it is dark: nothing is wrong then', () => {
+    const { sight, signs, events } = rig();
+    sight.onSign({ sign: null, ...at(1000, true) });
+    sight.onSign({ sign: null, ...at(2000, true) });
+    expect(sight.report(null, 0).sign).toBeNull();
+    sight.end(SlotRing.create(SHAPE), 0);
+    expect(signs.map(({ isDark }) => isDark)).toEqual([true, false]);
+    expect(events).toEqual([]);
   });
 
   it('knows the age of the last frame, also of a ring that is gone', () => {
