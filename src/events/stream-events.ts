@@ -131,7 +131,8 @@ export class StreamEvents {
     this.#objects.update(frame, this.#zones, this.#goneUs);
     const scene = this.#scene(timeOf(frame), frame, result.crossings ?? []);
     const facts = (): StreamFacts => this.#facts(result);
-    for (const run of this.#runs) if (!isOnWall(run)) run.step(scene, this.#releaseUs, facts);
+    const releaseUs = this.#releaseUs;
+    for (const run of this.#runs) if (!isOnWall(run)) run.step(scene, releaseUs, facts);
   }
 
   /** Takes what is wrong with the picture from the next frame on; null if nothing is. */
