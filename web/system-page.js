@@ -66,13 +66,14 @@ export class SystemPage {
 function heading({ host, streams }) {
   const busiest = host.busyRatio[host.bottleneck];
   const live = streams.filter(({ state, policy }) => state === 'running' && policy === 'live').length;
-  const room = Math.floor(live * (BOTTLENECK_RATIO / Math.max(busiest, 0.01) - 1));
+  const { cpuCores, othersCores = 0, cores, overload } = host;
+  // A stage ends it, or the cores that all programs leave.
+  const free = Math.max(0, BOTTLENECK_RATIO * cores - cpuCores - othersCores);
+  const growth = Math.min(BOTTLENECK_RATIO / Math.max(busiest, 0.01) - 1, free / Math.max(cpuCores, 0.01));
+  const room = overload === undefined ? Math.floor(live * growth) : 0;
   // In a fleet the streams are those of all hosts, and the busiest stage is that of one.
   const isKnown = live > 0 && !streams.some((stream) => stream.host !== undefined);
-  const text =
-    busiest >= BOTTLENECK_RATIO
-      ? 'No room for more cameras'
-      : `Room for ${formatNumber(room, 'more camera')} like these`;
+  const text = room < 1 ? 'No room for more cameras' : `Room for ${formatNumber(room, 'more camera')} like these`;
   const fps = streams.reduce((sum, stream) => sum + stream.fps.published, 0);
   const p99 = Math.max(0, ...streams.map(({ latencyMs }) => latencyMs.window.p99));
   return html`<header class="system-head">
