@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
-import { openGateway } from '../support/open-gateways.ts';
+import { openWholeGateway } from '../support/open-gateways.ts';
 import { publishedFrame, RuntimeDouble } from '../support/runtime-double.ts';
 
 const page = readFileSync('docs/client.md', 'utf8');
@@ -47,7 +47,7 @@ function runModule(code: string): Promise<{ code: number | null; stdout: string;
 describe('the examples of docs/client.md', () => {
   it('Node.js: prints streams and three results, and the process ends by itself', async () => {
     const port = new RuntimeDouble(['door', 'yard']);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const code = exampleOf('Node.js').replace('http://127.0.0.1:8080', url);
     expect(code).toContain(url);
     const { stdout, stderr, code: status } = await whilePublishing(port, () => runModule(code));
@@ -68,7 +68,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the examples of docs/cl
     const [html, script] = exampleOf('Browsers').split('<script type="module">') as [string, string];
     writeFileSync(join(webDir, 'index.html'), `<!doctype html>${html}<script type="module" src="/own.js"></script>`);
     writeFileSync(join(webDir, 'own.js'), script.replace('</script>', ''));
-    const { url } = await openGateway(port, { webDir });
+    const { url } = await openWholeGateway(port, { webDir });
     const browser = await openBrowser();
     try {
       const { page, complaints } = await visit(browser, url);

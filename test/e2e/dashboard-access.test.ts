@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Gateway } from '../../src/gateway/gateway-options.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
-import { openGateway } from '../support/open-gateways.ts';
+import { openWholeGateway } from '../support/open-gateways.ts';
 import { RolloutPortDouble } from '../support/rollout-port-double.ts';
 import { TokensFolder, tokenOf, tokenRecord } from '../support/tokens-folder.ts';
 
@@ -24,7 +24,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard of a role
   async function open(port: LiveDouble): Promise<Gateway> {
     files.writeRoles();
     const tokensFile = { path: files.path, mustExist: true };
-    return openGateway(port, { tokensFile, rollouts: new RolloutPortDouble() });
+    return openWholeGateway(port, { tokensFile, rollouts: new RolloutPortDouble() });
   }
 
   /** Signs in with the form and waits for the streams. */
@@ -118,7 +118,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard of a role
   });
 
   it('shows everything and nobody on a gateway without tokens', async () => {
-    const { url } = await openGateway(await LiveDouble.create(1));
+    const { url } = await openWholeGateway(await LiveDouble.create(1));
     const { page, complaints } = await visit(browser, url);
     await page.waitForSelector('#add');
     expect(await page.isVisible('#signed-in')).toBe(false);

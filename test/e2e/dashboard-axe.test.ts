@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { browserPath, browserTitle, openBrowser, visit } from '../support/chromium.ts';
 import { FleetDouble } from '../support/fleet-double.ts';
 import { LiveDouble } from '../support/live-double.ts';
-import { openGateway } from '../support/open-gateways.ts';
+import { openWholeGateway } from '../support/open-gateways.ts';
 import { RolloutPortDouble } from '../support/rollout-port-double.ts';
 import { ruleEvent, ruleTrial } from '../support/rule-events.ts';
 import { alertFigures } from '../support/sample-reports.ts';
@@ -38,7 +38,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('every screen, for every
     ];
     port.settings.set('gate-1', { labels: ['person'], zones: [{ id: 'yard', polygon: corners }], events: [RULE] });
     port.tryRules = async () => ruleTrial([RULE.id], 9);
-    const { url } = await openGateway(port, { rollouts: new RolloutPortDouble(), fleet: new FleetDouble(port) });
+    const { url } = await openWholeGateway(port, { rollouts: new RolloutPortDouble(), fleet: new FleetDouble(port) });
     port.tellHistory();
     port.alerts = [{ on: ['loiter'], to: ['webhook-1'], hold: '10m', group: '30s' }];
     port.host = { ...port.host, alerts: { 'webhook-1': alertFigures() } };

@@ -4,7 +4,7 @@ import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { EventPhase, RuleEvent } from '../../src/protocol/rule-event.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
-import { openGateway } from '../support/open-gateways.ts';
+import { openWholeGateway } from '../support/open-gateways.ts';
 import { ruleEvent } from '../support/rule-events.ts';
 import { alertFigures } from '../support/sample-reports.ts';
 
@@ -42,7 +42,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('events, alerts and coun
 
   async function openWith(count: number, events: readonly EventMessage[], hash = '#events') {
     const port = await LiveDouble.create(count);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     for (const event of events) port.emitEvent(event);
     const { page, complaints } = await visit(browser, `${url}/${hash}`);
     await until(async () => {
@@ -191,7 +191,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('events, alerts and coun
   it('shows open alerts beside the wall, in the state line, on the tile and the tab, and a storm as one line', async () => {
     const port = await LiveDouble.create(4);
     port.alerts = [{ on: ['loiter'], streams: ['yard-1'], to: ['webhook-1'], hold: '0s', group: '0s' }];
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page, complaints } = await visit(browser, url);
     const now = Date.now();
     await page.waitForSelector('[data-stream="yard-1"]');
@@ -260,7 +260,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('events, alerts and coun
       const { events: _, ...without } = report;
       port.put(without);
     }
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page } = await visit(browser, 'about:blank');
     const asked: string[] = [];
     page.on('request', (request) => asked.push(new URL(request.url()).pathname));

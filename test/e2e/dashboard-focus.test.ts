@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EventKind } from '../../src/protocol/feed.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
-import { openGateway } from '../support/open-gateways.ts';
+import { openWholeGateway } from '../support/open-gateways.ts';
 
 describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the dashboard'), () => {
   let browser: Browser;
@@ -33,7 +33,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
 
   it('charts are full after the page is loaded, with the minutes before', async () => {
     const port = await LiveDouble.create(1);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     for (let i = 0; i < 170; i++) port.step();
     const { page, complaints } = await visit(browser, `${url}/#stream=gate-1/figures`);
     for (let i = 0; i < 2; i++) {
@@ -49,7 +49,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
 
   it('a focused stream shows its last hour and its own events only', async () => {
     const port = await LiveDouble.create(3);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     for (let i = 0; i < 3500; i++) port.step();
     const emit = (stream: string, message: string): void =>
       port.emitEvent({ type: 'event', timeMs: Date.now(), kind: 'stream-warning', stream, message });
@@ -72,7 +72,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
 
   it('an address that names no camera, or is cut off, says so and shows the wall', async () => {
     const port = await LiveDouble.create(1);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     for (const [hash, name] of [
       ['#stream=no%20such', 'no such'],
       ['#stream=gate%2', 'gate%2'],
@@ -87,7 +87,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
 
   it('settings are changed in place, and a fault is shown at its field', async () => {
     const port = await LiveDouble.create(1);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page } = await visit(browser, `${url}/#stream=gate-1/settings`);
     const field = (key: string) => page.locator(`.settings [name="${key}"]`);
     const apply = page.locator('.settings button[type="submit"]');
@@ -129,7 +129,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
 
   it('thresholds and labels are changed, and nothing else is sent of the tracker; an empty field is unset', async () => {
     const port = await LiveDouble.create(1);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const corners = [
       [0, 0],
       [1, 0],
@@ -187,7 +187,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
 
   it('events have a date, are found by text and kind, and crossings do not push out the others', async () => {
     const port = await LiveDouble.create(1);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const emit = (timeMs: number, kind: EventKind, message: string): void =>
       port.emitEvent({ type: 'event', timeMs, kind, stream: 'gate-1', message });
     const yesterday = new Date('2026-03-14T22:15:05').getTime();
@@ -220,7 +220,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is past, on the da
 
   it('the filter is in the address, so that it survives a reload', async () => {
     const port = await LiveDouble.create(12);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page, complaints } = await visit(browser, url);
     const shown = page.locator('.wall-tile:visible');
     await until(async () => (await shown.count()) === 12);

@@ -4,7 +4,7 @@ import type { PublishedFrame } from '../../src/core/frame.ts';
 import { History } from '../../src/history/history.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
-import { openGateway } from '../support/open-gateways.ts';
+import { openWholeGateway } from '../support/open-gateways.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -57,7 +57,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('counts by hour and heat
     watch('yard-1', 3600, 5, 'person');
     nowMs = Date.now();
     const port = await LiveDouble.create(2);
-    const { url } = await openGateway(port, { history });
+    const { url } = await openWholeGateway(port, { history });
     const { page, complaints } = await visit(browser, `${url}/#events?day=${dayText(noonMs)}`);
     const keys = page.locator('.hours-keys > span');
     const texts = async (): Promise<string> => (await keys.allTextContents()).join();
@@ -109,7 +109,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('counts by hour and heat
     watch('gate-1', 0, 30, 'person');
     const port = await LiveDouble.create(1);
     port.put({ ...port.report().streams[0]!, zones: [], lines: [] });
-    const { url } = await openGateway(port, { history });
+    const { url } = await openWholeGateway(port, { history });
     const { page, complaints } = await visit(browser, `${url}/#stream=gate-1/figures`);
     await page.waitForSelector('[data-camera="gate-1"] .heat');
     await page.click('.camera-bar .chip:text("Boxes")');

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GatewayOptions } from '../../src/gateway/gateway-options.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
-import { openGateway } from '../support/open-gateways.ts';
+import { openWholeGateway } from '../support/open-gateways.ts';
 import { RolloutPortDouble, rolloutReport } from '../support/rollout-port-double.ts';
 
 const PHONE = { width: 390, height: 844 };
@@ -17,7 +17,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard by touch 
 
   async function openPhone(count: number, options: Partial<GatewayOptions> = {}, query = '/') {
     const port = await LiveDouble.create(count);
-    const { url } = await openGateway(port, options);
+    const { url } = await openWholeGateway(port, options);
     port.tellHistory();
     const { page, complaints } = await visit(browser, url);
     await page.setViewportSize(PHONE);
@@ -123,7 +123,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard by touch 
 
   it('has one tab stop for the wall; arrows move between cameras, Enter opens one, Escape leads back', async () => {
     const port = await LiveDouble.create(3);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page } = await visit(browser, url);
     await page.waitForSelector('[data-stream="dock-1"][data-state]');
     const focused = (): Promise<string | null> => page.locator(':focus').getAttribute('data-stream');
@@ -161,7 +161,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard by touch 
 
   it('gives the focus back after a dialog, and when a camera goes', async () => {
     const port = await LiveDouble.create(3);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page } = await visit(browser, `${url}/#stream=yard-1`);
     await page.waitForSelector('[data-camera="yard-1"]');
     await page.focus('[aria-label="Remove yard-1"]');

@@ -2,7 +2,7 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
-import { openGateway } from '../support/open-gateways.ts';
+import { openWholeGateway } from '../support/open-gateways.ts';
 import { openProxy } from '../support/path-proxy.ts';
 
 /** Set to a folder to keep pictures of the pages. */
@@ -21,7 +21,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard behind a 
     ['removes the path', {}, { path: '/cams', removesPath: true }],
   ])('that %s: signs in below the path, shows streams, pictures and details', async (_, options, proxy) => {
     const port = await LiveDouble.create(2);
-    const { url } = await openGateway(port, { ...options, token: TOKEN });
+    const { url } = await openWholeGateway(port, { ...options, token: TOKEN });
     const origin = await openProxy(url, proxy);
     const { page, complaints } = await visit(browser, `${origin}/cams/`);
     // Without a token the page itself is refused, and Chromium says so.
@@ -43,7 +43,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard behind a 
 
   it('that sends another Host: says that the page is refused, and what to set, and asks no more', async () => {
     const port = await LiveDouble.create(2);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const origin = await openProxy(url, { path: '/', changesHost: true });
     const { page } = await visit(browser, `${origin}/`);
     await until(async () => (await page.textContent('#connection')) === 'Refused');

@@ -10,7 +10,7 @@ import type { RuleEvent } from '../../src/protocol/rule-event.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
-import { openGateway } from '../support/open-gateways.ts';
+import { openWholeGateway } from '../support/open-gateways.ts';
 import { NO_KEEPER, ruleTrial } from '../support/rule-events.ts';
 
 const ZONE = {
@@ -40,7 +40,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('rules on the dashboard'
       tried.push(request as (typeof tried)[number]);
       return ruleTrial((request as (typeof tried)[number]).events.map(({ id }) => id));
     };
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page, complaints } = await visit(browser, `${url}/#stream=gate-1/places`);
     await page.waitForSelector('.rules-group:visible [aria-label="Add rule"]');
     const field = (key: string) => page.locator(`.settings [name="${key}"]`);
@@ -73,7 +73,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('rules on the dashboard'
     const events: RuleEvent[] = [];
     host.onRuleEvent((event) => events.push(event));
     await host.keepEvents(NO_KEEPER);
-    const { url } = await openGateway(host);
+    const { url } = await openWholeGateway(host);
     await host.start();
     const { page, complaints } = await visit(browser, `${url}/#stream=door/places`);
     await page.click('[aria-label="Add zone"]');
@@ -236,7 +236,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('rules on the dashboard'
       const port = await LiveDouble.create(1);
       port.settings.set('gate-1', { zones: [ZONE], events: [STAYS, { ...STAYS, id: 'second' }] });
       port.tryRules = async () => ruleTrial(['stays', 'second'], 9);
-      const { url } = await openGateway(port);
+      const { url } = await openWholeGateway(port);
       const { page } = await visit(browser, `${url}/#stream=gate-1/places`, scheme);
       await page.setViewportSize({ width: 390, height: 844 });
       await page.click('[data-rule="1"] .place-pick');

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
-import { openGateway } from '../support/open-gateways.ts';
+import { openWholeGateway } from '../support/open-gateways.ts';
 
 type Point = readonly [number, number];
 const YARD: readonly Point[] = [
@@ -25,7 +25,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('settings on the dashboa
   async function openSettings(settings: Record<string, unknown> = {}, tab = 'settings') {
     const port = await LiveDouble.create(2);
     port.settings.set('gate-1', { source: 'rtsp://bob:hunter2@camera.example/1', ...settings });
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page, complaints } = await visit(browser, `${url}/#stream=gate-1/${tab}`);
     await page.waitForSelector('.settings [name="source"]', { state: 'attached' });
     const field = (key: string) => page.locator(`.settings [name="${key}"]`);
@@ -271,7 +271,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('settings on the dashboa
     const labels = ['person', 'car', 'traffic light'];
     const summary = { family: 'yolox', inputWidth: 416, inputHeight: 416, reportedAp: null, labels };
     const models = async () => [{ ...summary, name: port.host.device.model }];
-    const { url } = await openGateway(port, { models });
+    const { url } = await openWholeGateway(port, { models });
     const { page, complaints } = await visit(browser, `${url}/#stream=gate-1/settings`);
     const listed = page.locator('[data-pane="settings"] datalist option');
     await until(async () => {
@@ -293,7 +293,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('settings on the dashboa
 
   it('a single stream has a way to its settings, and removing it leads back', async () => {
     const port = await LiveDouble.create(1);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page } = await visit(browser, url);
     await page.click('[data-stream="gate-1"]');
     await page.click('[data-camera-tab="settings"]');
@@ -313,7 +313,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('settings on the dashboa
   it('says why changes are not kept, asks about it once for several events, and stops when they are', async () => {
     const port = await LiveDouble.create(1);
     port.unkept = 'this process keeps no overlay';
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     let asked = 0;
     const pipeline = port.pipeline.bind(port);
     port.pipeline = () => {

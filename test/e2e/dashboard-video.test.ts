@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import type { EventPhase, RuleEvent } from '../../src/protocol/rule-event.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
-import { openGateway } from '../support/open-gateways.ts';
+import { openWholeGateway } from '../support/open-gateways.ts';
 import { ruleEvent } from '../support/rule-events.ts';
 import { publishedFrame } from '../support/runtime-double.ts';
 import { CLOCK_FRAMES, frameScript, shownFrame, VideoRig } from '../support/video-rig.ts';
@@ -27,7 +27,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('video'), () => {
     const [port, rig] = [await LiveDouble.create(1), await VideoRig.open(settings)];
     onTestFinished(() => rig.close());
     port.settings.set('gate-1', settings as Record<string, unknown>);
-    const { url } = await openGateway(port, { recorder: rig.recorder });
+    const { url } = await openWholeGateway(port, { recorder: rig.recorder });
     return { port, rig, url };
   }
 

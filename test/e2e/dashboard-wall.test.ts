@@ -4,7 +4,7 @@ import type { OverloadReport, Remedy } from '../../src/protocol/overload.ts';
 import type { StreamReport } from '../../src/protocol/report.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
-import { openGateway } from '../support/open-gateways.ts';
+import { openWholeGateway } from '../support/open-gateways.ts';
 
 const RATE: Remedy = {
   kind: 'rate',
@@ -35,7 +35,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the wall'), () => {
   it('gives most of a tile to its picture, and keeps tiles where they are', async () => {
     for (const count of [1, 4, 16]) {
       const port = await LiveDouble.create(count);
-      const { url } = await openGateway(port);
+      const { url } = await openWholeGateway(port);
       const { page } = await visit(browser, url);
       await page.setViewportSize({ width: 1280, height: 800 });
       const tiles = page.locator('.wall-tile');
@@ -57,7 +57,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the wall'), () => {
 
   it('says once how all cameras are: calm, a camera that is blind, or a machine that cannot keep up', async () => {
     const port = await LiveDouble.create(4);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page, complaints } = await visit(browser, url);
     const said = (): Promise<string> => page.locator('.state-said').textContent().then(String);
     const put = (change: Partial<StreamReport>, ids: readonly string[]): void => {
@@ -99,7 +99,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the wall'), () => {
 
   it('lowers the rates of an overloaded machine to what it does, and gives each camera its own again', async () => {
     const port = await LiveDouble.create(4);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page, complaints } = await visit(browser, url);
     port.host = { ...port.host, overload: OVERLOAD };
     port.tick();
@@ -157,7 +157,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the wall'), () => {
 
   it('says that a camera of the address is not there, and shows the others', async () => {
     const port = await LiveDouble.create(2);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page, complaints } = await visit(browser, `${url}/#stream=${'gone'.repeat(20)}`);
     await until(() => page.locator('[data-stream="gate-1"]').isVisible());
     expect(await page.locator('.toast').textContent()).toMatch(/There is no camera "gonegone/);
@@ -168,7 +168,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the wall'), () => {
 
   it('shows the figures of all cameras in one table that F opens and any column sorts', async () => {
     const port = await LiveDouble.create(12);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page, complaints } = await visit(browser, url);
     await page.waitForSelector('[data-stream="gate-1"]');
     await page.keyboard.press('f');

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Detection } from '../../src/core/detection.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
-import { openGateway } from '../support/open-gateways.ts';
+import { openWholeGateway } from '../support/open-gateways.ts';
 import { publishedFrame, type RuntimeDouble } from '../support/runtime-double.ts';
 
 describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
@@ -34,7 +34,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
 
   it('shows a camera with its picture and boxes on the wall, and with all its figures on its page', async () => {
     const port = await LiveDouble.create(1);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page, complaints } = await visit(browser, url);
 
     await page.waitForSelector('[data-stream="gate-1"]');
@@ -87,7 +87,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
       };
       port.tick();
     };
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page, complaints } = await visit(browser, `${url}/#stream=gate-1`);
     await page.waitForSelector('[data-camera="gate-1"]');
     const note = page.locator('[data-tile="p99"] .tile-note');
@@ -108,7 +108,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
 
   it('draws zones and lines where they are in the picture, also one that is not as wide as its tile', async () => {
     const port = await LiveDouble.create(1);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page, complaints } = await visit(browser, url);
     await page.waitForSelector('[data-stream="gate-1"]');
     await until(() => port.watched.has('gate-1'));
@@ -147,7 +147,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
 
   it('names objects on the page of a camera only: on the wall they are counted', async () => {
     const port = await LiveDouble.create(7);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page } = await visit(browser, url);
     await page.waitForSelector('[data-stream="gate-1"]');
     await until(() => port.watched.has('gate-1'));
@@ -184,7 +184,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
 
   it('shows sixty cameras and watches only those in view', async () => {
     const port = await LiveDouble.create(60);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page, complaints } = await visit(browser, url, 'light');
 
     await until(async () => (await page.locator('.wall-tile').count()) === 60);
@@ -212,7 +212,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
 
   it('pauses, resumes, adds and removes streams, asks before removing, and shows errors', async () => {
     const port: RuntimeDouble = await LiveDouble.create(2);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page } = await visit(browser, `${url}/#stream=gate-1`);
 
     await page.click('button[aria-label="Pause gate-1"]');
@@ -244,7 +244,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
 
   it('names the stream of an event once, whether or not its message names it', async () => {
     const port = await LiveDouble.create(1);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const events = [
       { stream: 'gate-1', message: 'gate-1 is running' },
       { stream: 'gate-1', message: 'gate-1: 2 ring slots were not released' },
@@ -272,7 +272,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
 
   it('shows the times by which engine auto chose, only if it compared engines', async () => {
     const port = await LiveDouble.create(1);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const { page, complaints } = await visit(browser, url);
     const compared = page.locator('.facts > div', { hasText: 'Compared' });
     await page.waitForSelector('[data-stream="gate-1"]');
@@ -289,7 +289,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
 
   it('shows a lost connection and reconnects when the gateway is back', async () => {
     const port = await LiveDouble.create(1);
-    const first = await openGateway(port);
+    const first = await openWholeGateway(port);
     const { page } = await visit(browser, first.url);
     await until(async () => (await page.locator('#connection').textContent()) === 'Live');
 
@@ -297,7 +297,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     await until(async () => (await page.locator('#connection').textContent())!.startsWith('Connection lost'));
     await page.setViewportSize({ width: 1280, height: 900 });
     expect(await page.evaluate('document.documentElement.scrollWidth'), 'the bar fits').toBe(1280);
-    const second = await openGateway(port, { port: first.port });
+    const second = await openWholeGateway(port, { port: first.port });
     expect(second.url).toBe(first.url);
     await until(async () => (await page.locator('#connection').textContent()) === 'Live');
     await until(() => port.watched.has('gate-1'));
@@ -306,7 +306,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
 
   it('lists events by their time, also those from before a reconnect that arrive later', async () => {
     const port = await LiveDouble.create(1);
-    const first = await openGateway(port);
+    const first = await openWholeGateway(port);
     const { page } = await visit(browser, `${first.url}/#events?show=log`);
     await page.waitForSelector('.panel-events:visible');
     await until(async () => (await page.locator('#connection').textContent()) === 'Live');
@@ -319,7 +319,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
       await gate;
       await route.continue();
     });
-    await openGateway(port, { port: first.port });
+    await openWholeGateway(port, { port: first.port });
     const emit = (timeMs: number, message: string): void =>
       port.emitEvent({ type: 'event', timeMs, kind: 'stream-warning', message });
     emit(1000, 'missed first');
@@ -341,7 +341,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
 
   it('opens with the token in the address, removes it there, and reloads without it', async () => {
     const port = await LiveDouble.create(1);
-    const { url } = await openGateway(port, { token: 'open sesame, please' });
+    const { url } = await openWholeGateway(port, { token: 'open sesame, please' });
     const { page, complaints } = await visit(browser, `${url}/?token=open+sesame%2C+please`);
     await page.waitForSelector('[data-stream="gate-1"]');
     expect(page.url()).toBe(`${url}/`);
@@ -359,7 +359,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
 
   it('shows a stream that could not be started, with the reason and its attempts, and can pause it', async () => {
     const port = await LiveDouble.create(2);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const gate = port.report().streams[0]!;
     const lastError = 'late.mp4: no such file';
     const failed = (attempts: number, retryAtMs: number | null): void => {
@@ -388,7 +388,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
 
   it('shows the whole of a long error on a small tile, to the pointer, to the keyboard and on the page of the camera', async () => {
     const port = await LiveDouble.create(30);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const lastError = `rtsp://10.0.0.7:554/Streaming/Channels/101: ${'the camera refuses the connection '.repeat(4)}`;
     port.put({ ...port.report().streams[0]!, state: 'reconnecting', lastError });
     port.tick();
@@ -422,7 +422,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     const evil = '<img src=x onerror="document.title=\'owned\'">';
     const gate = port.report().streams[0]!;
     port.put({ ...gate, source: evil, lastError: evil, zones: [{ id: evil, inside: 1 }] });
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     port.emitEvent({ type: 'event', timeMs: 1, kind: 'stream-warning', stream: evil, message: evil });
     const { page, complaints } = await visit(browser, `${url}/#events?show=log`);
     await until(async () => (await page.locator('.events').textContent())!.includes(evil));

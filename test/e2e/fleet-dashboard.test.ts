@@ -4,7 +4,7 @@ import { browserPath, browserTitle, openBrowser, until, visit } from '../support
 import { FleetDouble } from '../support/fleet-double.ts';
 import { hostCard } from '../support/fleet-plane.ts';
 import { LiveDouble } from '../support/live-double.ts';
-import { openGateway } from '../support/open-gateways.ts';
+import { openWholeGateway } from '../support/open-gateways.ts';
 import { scaleReport } from '../support/sample-reports.ts';
 
 describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'), () => {
@@ -24,7 +24,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
   async function open(count = 12): Promise<Visited> {
     const live = await LiveDouble.create(count);
     const fleet = new FleetDouble(live);
-    const { url } = await openGateway(live, { fleet });
+    const { url } = await openWholeGateway(live, { fleet });
     const { page, complaints } = await visit(browser, `${url}/#system`);
     await page.waitForSelector('[data-host="rack-7"]');
     return { page, complaints, live, fleet };
@@ -141,14 +141,14 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
 
   it('shows other sites, those in trouble first, and since when one does not answer', async () => {
     const live = await LiveDouble.create(2);
-    const depot = await openGateway(await LiveDouble.create(3));
+    const depot = await openWholeGateway(await LiveDouble.create(3));
     const evil = '<img src=x onerror="document.title=\'owned\'">';
     const sites = [
       { name: evil, url: depot.url },
       { name: 'depot', url: depot.url },
       { name: 'yard', url: 'http://127.0.0.1:9' },
     ];
-    const { url } = await openGateway(live, { sites });
+    const { url } = await openWholeGateway(live, { sites });
     const { page, complaints } = await visit(browser, `${url}/#system`);
     live.tick();
     await until(async () => {
@@ -165,7 +165,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
 
   it('is hidden outside a fleet', async () => {
     const live = await LiveDouble.create(2);
-    const { url } = await openGateway(live);
+    const { url } = await openWholeGateway(live);
     const { page, complaints } = await visit(browser, url);
     await page.waitForSelector('[data-stream="gate-1"]');
     live.tick();

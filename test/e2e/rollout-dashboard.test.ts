@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Detection } from '../../src/core/detection.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
-import { openGateway } from '../support/open-gateways.ts';
+import { openWholeGateway } from '../support/open-gateways.ts';
 import { guardReport } from '../support/rollout-doubles.ts';
 import { RolloutPortDouble, rolloutReport } from '../support/rollout-port-double.ts';
 import { publishedFrame, RuntimeDouble } from '../support/runtime-double.ts';
@@ -25,7 +25,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the roll-out on the das
 
   async function open(rollouts: RolloutPortDouble) {
     const live = new RuntimeDouble(['gate', 'yard']);
-    const { url } = await openGateway(live, { rollouts });
+    const { url } = await openWholeGateway(live, { rollouts });
     const { page, complaints } = await visit(browser, `${url}/#system`);
     live.tick();
     await page.waitForSelector('#rollout:not([hidden])');
@@ -214,7 +214,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the roll-out on the das
       { ...summary, name: 'yolox-s', reportedAp: 0.405, cost: null },
       { ...summary, name: 'yolox-l', reportedAp: 0.49, cost: null, isHere: false },
     ];
-    const { url } = await openGateway(live, { rollouts, models });
+    const { url } = await openWholeGateway(live, { rollouts, models });
     const { page } = await visit(browser, `${url}/#system`);
     live.tick();
     const start = page.locator('.rollout-start');

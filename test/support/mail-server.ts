@@ -1,18 +1,12 @@
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { afterEach } from 'vitest';
-
-const servers: Server[] = [];
-const sockets = new Set<Socket>();
-afterEach(() => {
-  for (const socket of sockets) socket.destroy();
-  for (const server of servers.splice(0)) server.close();
-});
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
 
 /** A mail server as RFC 5321 has it. @param answer - to the end of a mail. */
 export async function serveMail(
   answer: (mails: number) => string,
 ): Promise<{ url: string; mails: string[]; sessions: string[] }> {
   const mails: string[] = [];
+  const sockets = new Set<Socket>();
   const sessions: string[] = [];
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -40,7 +34,10 @@ export async function serveMail(
       }
     });
   });
-  servers.push(server);
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return { url: `smtp://127.0.0.1:${(server.address() as AddressInfo).port}`, mails, sessions };
 }

@@ -1,8 +1,6 @@
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { type ClientOptions, SightlineClient, type SocketConstructor } from '../../src/client/index.ts';
-
-const open: SightlineClient[] = [];
 
 /** The global one where Node.js has it. */
 const socketConstructor: SocketConstructor =
@@ -11,7 +9,7 @@ const socketConstructor: SocketConstructor =
 /** Makes a client that comes back quickly after a loss; it is closed after the test. */
 export function openClient(url: string, options: Partial<ClientOptions> = {}): SightlineClient {
   const client = new SightlineClient({ url, WebSocket: socketConstructor, retryMs: [10, 100], ...options });
-  open.push(client);
+  onTestFinished(() => client.close());
   return client;
 }
 
@@ -24,7 +22,3 @@ export async function take<T>(messages: AsyncIterable<T>, count: number): Promis
   }
   return taken;
 }
-
-afterEach(() => {
-  for (const client of open.splice(0)) client.close();
-});

@@ -1,17 +1,24 @@
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 import type { Gateway, GatewayOptions } from '../../src/gateway/gateway-options.ts';
 import type { RuntimePort } from '../../src/gateway/runtime-port.ts';
 import { startGateway } from '../../src/gateway/server.ts';
+import { History } from '../../src/history/history.ts';
 
-const open: Gateway[] = [];
+/** Of this process: each has a thread, which takes longer to start than a gateway. */
+let shared: Promise<History> | undefined;
 
-/** Starts a gateway on a free port; it is closed after the test. */
+/**
+ * Starts a gateway on a free port; it is closed after the test. Without a history in `options` it has that of all tests of the process,
+ * which is enough for a test that asks for none.
+ */
 export async function openGateway(port: RuntimePort, options: Partial<GatewayOptions> = {}): Promise<Gateway> {
-  const gateway = await startGateway(port, { port: 0, ...options });
-  open.push(gateway);
-  return gateway;
+  shared ??= History.open({ path: null, maxBytes: 2 ** 24, days: 1, wallMs: Date.now, onNotice: console.warn });
+  return openWholeGateway(port, { history: await shared, ...options });
 }
 
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((gateway) => gateway.close()));
-});
+/** Starts a gateway with a history of its own, as a page shows it. */
+export async function openWholeGateway(port: RuntimePort, options: Partial<GatewayOptions> = {}): Promise<Gateway> {
+  const gateway = await startGateway(port, { port: 0, ...options });
+  onTestFinished(() => gateway.close());
+  return gateway;
+}

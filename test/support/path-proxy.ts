@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, request } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { connect } from 'node:net';
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 
 interface ProxyOptions {
   /** Path below which the gateway is served, such as `/cams`. */
@@ -11,8 +11,6 @@ interface ProxyOptions {
   /** Sends the gateway's own name as `Host`, as nginx does by default. */
   readonly changesHost?: boolean;
 }
-
-const open: (() => void)[] = [];
 
 /** Starts a reverse proxy in front of a gateway; it is closed after the test. @returns its origin. */
 export async function openProxy(gatewayUrl: string, options: ProxyOptions): Promise<string> {
@@ -45,13 +43,9 @@ export async function openProxy(gatewayUrl: string, options: ProxyOptions): Prom
     client.on('error', () => gateway.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  open.push(() => {
+  onTestFinished(() => {
     server.close();
     for (const socket of sockets) socket.destroy();
   });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
-
-afterEach(() => {
-  for (const close of open.splice(0)) close();
-});

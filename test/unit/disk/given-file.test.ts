@@ -4,6 +4,7 @@ import {
   chmodSync,
   closeSync,
   ftruncateSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -145,14 +146,15 @@ describe('readGiven', () => {
   });
 
   it('never waits for a FIFO that takes the place of the file between check and use', async () => {
-    writeFileSync(path, 'name: a');
+    const [pipe, file] = [join(folder, 'pipe'), join(folder, 'file')];
+    makePipe(pipe);
+    for (const name of [file, path]) writeFileSync(name, 'name: a');
     let isSwapping = true;
     const outcomes = new Set<string>();
     const swap = (async () => {
       for (let i = 0; isSwapping; i += 1) {
         const other = join(folder, `other-${i}`);
-        if (i % 2 === 0) makePipe(other);
-        else writeFileSync(other, 'name: a');
+        linkSync(i % 2 === 0 ? pipe : file, other);
         renameSync(other, path);
         await new Promise((resolved) => setImmediate(resolved));
       }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
 import type { EventMessage } from '../../../src/protocol/feed.ts';
 import type { HistoryReply } from '../../../src/protocol/rest.ts';
-import { openGateway } from '../../support/open-gateways.ts';
+import { openGateway, openWholeGateway } from '../../support/open-gateways.ts';
 import { RolloutPortDouble } from '../../support/rollout-port-double.ts';
 import { RuntimeDouble } from '../../support/runtime-double.ts';
 
@@ -165,7 +165,7 @@ describe('REST', () => {
     const port = new RuntimeDouble(['gate']);
     const pipelines = [{ name: 'live', description: 'One camera.', path: 'pipelines/live.yaml' }];
     const models = [{ name: 'centernet', family: 'centernet', inputWidth: 512, inputHeight: 512, reportedAp: 0.3 }];
-    const { url } = await openGateway(port, { pipelines, models: async () => models });
+    const { url } = await openWholeGateway(port, { pipelines, models: async () => models });
     const event = { type: 'event', timeMs: 5, kind: 'engine-restarted', message: 'The engine is back.' } as const;
     port.emitEvent(event);
 
@@ -176,7 +176,7 @@ describe('REST', () => {
 
   it('finds events by stream, kind, text and time, and says what is wrong with a search', async () => {
     const port = new RuntimeDouble(['gate', 'yard']);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     const at = Date.parse('2026-01-31T08:00:00Z');
     const emit = (timeMs: number, stream: string, kind: 'line-crossed' | 'target-missed'): void =>
       port.emitEvent({ type: 'event', timeMs, kind, stream, message: `${kind} at ${stream}` });
@@ -206,7 +206,7 @@ describe('REST', () => {
 
   it('returns what a stream did in the last hour', async () => {
     const port = new RuntimeDouble(['gate']);
-    const { url } = await openGateway(port);
+    const { url } = await openWholeGateway(port);
     for (let i = 0; i < 60; i++) port.tick();
     const short = (await ask(`${url}/api/streams/gate/history?seconds=180`)).body as unknown as HistoryReply;
     expect([short.stepS, short.times.length, short.fpsPublished.at(-1)]).toEqual([1, 61, 24.2]);

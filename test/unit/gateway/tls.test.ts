@@ -10,7 +10,7 @@ import { requestGateway } from '../../../src/gateway/request-gateway.ts';
 import type { ServerMessage } from '../../../src/protocol/feed.ts';
 import { hasOpenssl, type MadeCertificate, TestAuthority } from '../../support/certificates.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
-import { openGateway } from '../../support/open-gateways.ts';
+import { openGateway, openWholeGateway } from '../../support/open-gateways.ts';
 import { RuntimeDouble } from '../../support/runtime-double.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -100,7 +100,7 @@ describe.skipIf(!hasOpenssl)('a gateway with a certificate', () => {
 
   it('uses new files without a restart, and says so', async () => {
     const runtime = new RuntimeDouble();
-    const { url } = await openGateway(runtime, { tls, token: TOKEN });
+    const { url } = await openWholeGateway(runtime, { tls, token: TOKEN });
     install(second);
     await waitFor('the new certificate', async () => (await servedSerial(url)) === serialOf(second));
     const { events } = (await requestGateway(
