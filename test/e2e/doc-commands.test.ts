@@ -73,7 +73,7 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
   'npm run demo': DEMO,
   'npm run dev': DEMO,
   'npm test': SUITE,
-  'npm run test:all': { why: 'this is a part of it', test: '.ci/run', has: 'npm run test:rest -- --project long' },
+  'npm run test:all': { why: 'this is a part of it', test: '.ci/run', has: '--project rest --project long' },
   'git clone ... && cd sightline': { why: 'a clone is where tests run' },
   'npx sightline doctor': { says: /engine onnx/ },
   'npx sightline run pipelines/live-detect.yaml': { isService: true, more: '--port 0', says: /live at http/ },
