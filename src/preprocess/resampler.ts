@@ -180,8 +180,10 @@ function horizontalTwo(source: Uint8Array, start: number, taps: Taps, width: num
   const { positions, weights } = taps;
   for (let x = 0, out = 0; x < width; x += 1, out += 3) {
     const tap = x * 2;
-    const [a, b] = [start + positions[tap]!, start + positions[tap + 1]!];
-    const [u, v] = [weights[tap]!, weights[tap + 1]!];
+    const a = start + positions[tap]!;
+    const b = start + positions[tap + 1]!;
+    const u = weights[tap]!;
+    const v = weights[tap + 1]!;
     line[out] = source[a]! * u + source[b]! * v;
     line[out + 1] = source[a + 1]! * u + source[b + 1]! * v;
     line[out + 2] = source[a + 2]! * u + source[b + 2]! * v;
@@ -192,9 +194,14 @@ function horizontalFour(source: Uint8Array, start: number, taps: Taps, width: nu
   const { positions, weights } = taps;
   for (let x = 0, out = 0; x < width; x += 1, out += 3) {
     const tap = x * 4;
-    const [a, b] = [start + positions[tap]!, start + positions[tap + 1]!];
-    const [c, d] = [start + positions[tap + 2]!, start + positions[tap + 3]!];
-    const [s, t, u, v] = [weights[tap]!, weights[tap + 1]!, weights[tap + 2]!, weights[tap + 3]!];
+    const a = start + positions[tap]!;
+    const b = start + positions[tap + 1]!;
+    const c = start + positions[tap + 2]!;
+    const d = start + positions[tap + 3]!;
+    const s = weights[tap]!;
+    const t = weights[tap + 1]!;
+    const u = weights[tap + 2]!;
+    const v = weights[tap + 3]!;
     line[out] = source[a]! * s + source[b]! * t + source[c]! * u + source[d]! * v;
     line[out + 1] = source[a + 1]! * s + source[b + 1]! * t + source[c + 1]! * u + source[d + 1]! * v;
     line[out + 2] = source[a + 2]! * s + source[b + 2]! * t + source[c + 2]! * u + source[d + 2]! * v;

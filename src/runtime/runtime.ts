@@ -441,10 +441,12 @@ export class Runtime {
     const detectors = this.#models.all.filter(({ model }) => !model.readsCrops);
     const loaded = detectors.map((model) => model.scoreThreshold);
     const scoreThreshold = Math.min(...loaded, ...needed, ...this.#shadows.neededScores);
-    for (const { model } of detectors) {
-      model.servesLive = streams.some(({ instance, input }) => instance === model.name && input.policy === 'live');
-      model.scoreThreshold = scoreThreshold;
-    }
+    for (const { model } of detectors) model.scoreThreshold = scoreThreshold;
+    const live = streams.filter(({ input }) => input.policy === 'live');
+    for (const { model } of this.#models.all)
+      model.servesLive = live.some(({ instance, config }) =>
+        model.readsCrops ? (config.stages ?? []).length > 0 : instance === model.name,
+      );
   }
 
   #countThreads(): void {

@@ -20,7 +20,10 @@ const LOOK_MS = 20;
 /** A detector with its streams. */
 interface Sharer {
   readonly streams: ReadonlyMap<string, { readonly policy: { readonly hasFloor?: boolean } }>;
-  readonly model: Pick<ModelInstance, 'isNamed' | 'readsCrops' | 'pool' | 'callsInFlight' | 'freeThread' | 'batcher'>;
+  readonly model: Pick<
+    ModelInstance,
+    'isNamed' | 'readsCrops' | 'servesLive' | 'pool' | 'callsInFlight' | 'freeThread' | 'batcher'
+  >;
   /** Its loop. */
   run(): void;
 }
@@ -36,7 +39,8 @@ interface Running {
  * fair queueing). Versions of one detector, as in a roll-out, are not held back. Requests and jobs, whose streams have no floor, wait for the
  * frames of all others, whichever detector these use, and take no turns from them.
  *
- * Second stages run while no frame waits, and else for `STAGE_RATIO` of the time at most.
+ * Second stages run while no frame of a detector with live streams waits, and else for `STAGE_RATIO` of the time at most. Frames of files
+ * wait for their own crops: if those waited for the next frames, the file would fill its ring, and then one thread would work alone.
  */
 export class FairShare {
   readonly #schedulers: () => readonly Sharer[];
@@ -69,7 +73,8 @@ export class FairShare {
   /** @param detectors - of frames. */
   #mayReadCrops(detectors: readonly Sharer[]): boolean {
     const isAnyWaiting = detectors.some(
-      ({ streams, model }) => streams.size > 0 && (model.batcher.waitingInputs > 0 || model.freeThread() === null),
+      ({ streams, model }) =>
+        streams.size > 0 && model.servesLive && (model.batcher.waitingInputs > 0 || model.freeThread() === null),
     );
     const { frames, crops } = this.#usedMs;
     return !isAnyWaiting || (!this.#isReadingCrops && crops <= STAGE_RATIO * (frames + crops));

@@ -18,8 +18,12 @@ const FILE_DEPTH = 2;
  * per second with YOLOX-nano.
  */
 export const HAND_OVER_INPUTS = 4;
+/** The same of crops, which hold no slots of their own: of most models those of a frame in one message. */
+const HAND_OVER_CROPS = 8;
 /** Most work in one message, so that no thread becomes idle at the end of a file. */
 const HAND_OVER_MS = 50;
+/** The same beside live streams, whose frames wait for it if they share the cores. */
+const LIVE_CROPS_MS = 10;
 
 export interface BatchSettings {
   readonly maxBatch: number;
@@ -169,8 +173,10 @@ export class ModelInstance {
 
   /** Number of calls of `size` inputs in one message; 1 if no more frames wait. */
   #callsAtOnce(sizer: BatchSizer, size: number, waiting: number): number {
-    if (this.servesLive || !sizer.isSettled) return 1;
-    const most = Math.min(HAND_OVER_INPUTS / size, HAND_OVER_MS / (size * sizer.singleCallMs));
+    if ((this.servesLive && !this.readsCrops) || !sizer.isSettled) return 1;
+    const inputs = this.readsCrops ? HAND_OVER_CROPS : HAND_OVER_INPUTS;
+    const mostMs = this.servesLive ? LIVE_CROPS_MS : HAND_OVER_MS;
+    const most = Math.min(inputs / size, mostMs / (size * sizer.singleCallMs));
     return Math.max(1, Math.floor(Math.min(most, waiting / size)));
   }
 

@@ -48,6 +48,7 @@ export class SecondStage implements FrameOwner {
   readonly #latency = new SlidingWindow();
   readonly #rest = new BackOff(REST);
   #restUntilMs = 0;
+  #isDue = false;
   #wanted = 0;
   #looked = 0;
   readonly #skipped: Partial<Record<SkipReason, number>> = {};
@@ -83,12 +84,21 @@ export class SecondStage implements FrameOwner {
       ...{ onLooked, wantedMs: now },
     };
     this.#waiting.add(waiting);
-    const { scheduler } = this.model;
-    const { batcher } = scheduler.model;
+    const { batcher } = this.model.scheduler.model;
     const bounds = isLive ? { queueSize: LIVE_CROPS, maxAgeMs: LIVE_AGE_MS } : { queueSize: null, maxAgeMs: null };
     batcher.setStream(frame.streamId, { priority: 0, weight: 1, ...bounds });
     for (const displaced of batcher.add(frame.streamId, waiting, now)) this.drop(displaced, 'queue-full');
-    scheduler.run();
+    this.#runSoon();
+  }
+
+  /** Once for all crops of the frames whose results are here, so that they go to the thread together. */
+  #runSoon(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    queueMicrotask(() => {
+      this.#isDue = false;
+      this.model.scheduler.run();
+    });
   }
 
   /** Counts an object that was due and that nobody will look at. */

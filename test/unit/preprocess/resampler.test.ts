@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { PerformanceObserver } from 'node:perf_hooks';
+import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { Resampler, type ResamplerKernel } from '../../../src/preprocess/resampler.ts';
 
@@ -55,6 +57,19 @@ describe('Resampler', () => {
       Array.from({ length: 6 }, (_, x) => target[(y * 6 + x) * 3]!).join(' '),
     );
     expect(rows).toEqual(['7 7 7 7 7 7', '7 7 90 90 90 7', '7 7 90 90 90 7', '7 7 7 7 7 7', '7 7 7 7 7 7']);
+  });
+
+  it.each(['linear', 'cubic', 'area'] as const)('%s makes no garbage with a picture', async (kernel) => {
+    const source = noise({ width: 960, height: 540 });
+    const target = new Uint8Array(455 * 256 * 3);
+    const resampler = new Resampler({ width: 960, height: 540 }, { width: 455, height: 256 }, kernel);
+    const collections = new PerformanceObserver(() => undefined);
+    collections.observe({ entryTypes: ['gc'] });
+    for (let i = 0; i < 40; i++) resampler.run(source, target, 0, 455 * 3);
+    await turn();
+    // An object for each pixel would be 9 million of them.
+    expect(collections.takeRecords().length).toBeLessThan(20);
+    collections.disconnect();
   });
 
   it('gives the same result for a repeated picture', () => {

@@ -17,7 +17,7 @@ class Rig {
       waiting: 1,
       isFree: true,
       model: {
-        ...{ isNamed: false, readsCrops, callsInFlight: 1, pool: { threadCount: 1 } },
+        ...{ isNamed: false, readsCrops, servesLive: true, callsInFlight: 1, pool: { threadCount: 1 } },
         freeThread: () => (own.isFree ? {} : null),
         batcher: {
           get waitingInputs() {
@@ -80,6 +80,14 @@ describe('the share of second stages', () => {
     rig.work(1000, { frames: 10, crops: 10 });
     expect(rig.usedMs).toEqual({ frames: 0, crops: expect.any(Number) });
     expect(rig.usedMs.crops).toBeGreaterThan(900);
+  });
+
+  it('is all that they need beside files, whose frames wait for their own crops', () => {
+    const rig = new Rig();
+    rig.detector.model.servesLive = false;
+    rig.work(1000, { frames: 10, crops: 10 });
+    expect(rig.usedMs.crops).toBeGreaterThan(900);
+    expect(rig.usedMs.frames).toBeGreaterThan(900);
   });
 
   it('is never taken from the detector: it may always run', () => {

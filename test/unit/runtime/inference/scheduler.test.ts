@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../../../src/core/clock.ts';
 import type { MonoMs } from '../../../../src/core/units.ts';
 import { SlotRing } from '../../../../src/flow/slot-ring.ts';
@@ -139,6 +139,27 @@ describe('Scheduler', () => {
     expect(rig.busy, '4, 4 and 2 frames').toHaveLength(3);
     expect(rig.model.report().histogram, 'calls of one frame').toEqual({ 1: 10 });
     expect(Math.min(...rig.busy), 'the time of all calls').toBeGreaterThanOrEqual(2 * 2 - 1);
+  });
+
+  it.each([
+    ['of files', false, 1, [8, 4]],
+    ['of files by a slow model', false, 20, [2, 2, 2, 2, 2, 2]],
+    ['of live streams', true, 1, [8, 4]],
+    ['of live streams by a slow model one', true, 20, Array.from({ length: 12 }, () => 1)],
+  ])('hands over crops %s at a time, as far as they take little of it', async (_, isLive, callMs, wanted) => {
+    rig = new Rig();
+    const batching = { ...SETTINGS, readsCrops: true };
+    const { model, scheduler } = rig.models.add('stage', { engine: fakeEngineRequest(callMs), batching, threads: 1 });
+    model.servesLive = isLive;
+    model.pool.attach({ ringId: 1, buffer: rig.slots.buffer, shape: rig.slots.shape });
+    await rig.models.start('stage');
+    const [thread] = model.pool.clients;
+    const submit = vi.spyOn(thread!, 'submit');
+    model.batcher.setStream(rig.id, FILE);
+    for (const crop of frames(12)) model.batcher.add(rig.id, crop, 0);
+    scheduler.run();
+    await waitFor('all crops', () => rig.inferred.length === 12);
+    expect(submit.mock.calls.map(([batch]) => batch.frames.length)).toEqual(wanted);
   });
 
   it('requests messages for frames of a file while a thread is idle, and otherwise collects them when a batch ends', async () => {

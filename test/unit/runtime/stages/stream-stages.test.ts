@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Detection } from '../../../../src/core/detection.ts';
 import { COLOURS, car, PLATES, StageRig, says, TEXT } from '../../../support/stage-rig.ts';
 
@@ -105,6 +105,20 @@ describe('which objects a second stage looks at', () => {
     rig.stream.look({ frame, picture: null, isLive: false }, [car(1)]);
     expect(stage.report(0)).toMatchObject({ wanted: 1, skipped: { 'no-picture': 1 } });
   });
+});
+
+it('crops of all objects of frames whose results come together are handed over together', async () => {
+  const rig = new StageRig();
+  const { model } = rig.add({ per: 'frame' });
+  const run = vi.spyOn(model.scheduler, 'run');
+  rig.look([car(1), car(2), car(3)]);
+  rig.look([car(1), car(2)]);
+  expect(run).not.toHaveBeenCalled();
+  await Promise.resolve();
+  expect(run).toHaveBeenCalledTimes(1);
+  rig.look([car(1)]);
+  await Promise.resolve();
+  expect(run).toHaveBeenCalledTimes(2);
 });
 
 describe('when a look takes effect', () => {
