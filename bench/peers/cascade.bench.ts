@@ -8,7 +8,7 @@ import { OpenTrial } from '../../src/measure/trial.ts';
 import type { TrialResult } from '../../src/measure/trial-result.ts';
 import { collectOnVideo } from '../../src/optimize/gate/collect-results.ts';
 import { configurationOf } from '../../src/optimize/levers/apply-configuration.ts';
-import { cropMsPerFrame, cropsPerFrame } from '../../src/optimize/run/crop-costs.ts';
+import { cropMsPerFrame, cropsPerFrame, measureCrop } from '../../src/optimize/run/crop-costs.ts';
 import { PictureSample } from '../../src/optimize/run/picture-sample.ts';
 import { CostModel } from '../../src/optimize/search/cost-model.ts';
 import { InferTimeBook } from '../../src/optimize/search/infer-times.ts';
@@ -146,7 +146,6 @@ async function predictions(context: BenchContext, stageOf: (pace: object) => Sta
     const run = await engineAlone(request, await pictures.fittedTo(request.model.spec), { seconds: 2, threads });
     return run.cpuMsPerFrame;
   };
-  const cropMs = new Map([['vehicle', await alone(stageOf({}).model, CORES)]]);
   const times = new InferTimeBook();
   const baseline = configurationOf(none, {
     ...{ engine: 'onnx', precision: 'f32', inputSize: '480x256', inferenceThreads: CORES, lanes: 1, resizeBy: 'sharp' },
@@ -155,9 +154,13 @@ async function predictions(context: BenchContext, stageOf: (pace: object) => Sta
     oneThreadMs: await alone(none.model, 1),
     allThreadsMs: await alone(none.model, CORES),
   });
-  await pictures.close();
   const { model, batch, lanes } = none;
   const results = await collectOnVideo({ model, batch, lanes, environment, ffmpeg, onNotice: note }, stream!);
+  const vehicle = stageOf({});
+  const engine = await prepareEngine({ model: vehicle.model, batch, environment, onNotice: note }, 'onnx');
+  const options = { seconds: 2, threads: CORES };
+  const cropMs = new Map([['vehicle', await measureCrop(vehicle, engine, results, pictures, stream!, options)]]);
+  await pictures.close();
   const staged = new Map(PACES.map((pace) => [JSON.stringify(pace), stageOf(pace)]));
   const shape = { ...{ cores: CORES, streams: 1, picturePx: 960 * 540 }, isOnGpu: false };
   const costs = new CostModel(

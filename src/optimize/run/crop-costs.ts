@@ -1,47 +1,92 @@
 import { DETECTOR, type StageConfig } from '../../config/stages.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import type { ModelSpec } from '../../core/model.ts';
-import type { RecordedResults } from '../../evaluate/recorded-results.ts';
+import type { RecordedFrame, RecordedResults } from '../../evaluate/recorded-results.ts';
+import { cropsAlone } from '../../measure/crops-alone.ts';
+import type { Crop, EngineRequest } from '../../protocol/threads.ts';
 import { LOOKED_AT_WIDTH } from '../../runtime/load-stages.ts';
 import type { SecondStage } from '../../runtime/stages/second-stage.ts';
 import { StreamStages } from '../../runtime/stages/stream-stages.ts';
 import type { LookedFrame } from '../../runtime/stream/stream-port.ts';
+import type { PictureSample } from './picture-sample.ts';
 
 /** A model that says nothing: what is due depends on the looks alone. */
 const SILENT = { family: 'heads', heads: [], classes: [] } as unknown as ModelSpec;
 const NOTHING = new Float32Array();
 
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+type Looked = Pick<RecordedResults, 'frames' | 'scoreThreshold'>;
+
+/** Size of the full pictures of a stream that second stages look at. */
+export function lookedAtSize({ width, height }: Pick<RecordedFrame, 'width' | 'height'>): Size {
+  const scale = Math.min(1, LOOKED_AT_WIDTH / width);
+  return { width: Math.round(width * scale), height: Math.round(height * scale) };
+}
+
 /**
- * Counts the crops of a frame that each second stage looks at, by the code that chooses them, on what a run has recorded.
+ * Finds the crops that each second stage looks at, by the code that chooses them, on what a run has recorded.
  *
  * @param inferEvery - every so many frames are inferred; objects of the others are not looked at.
- * @returns by name; a stage behind another one gets as many for each look of that one as the record has objects found in crops.
+ * @returns by name; none for a stage behind another one.
  */
-export function cropsPerFrame(
-  { frames, scoreThreshold }: Pick<RecordedResults, 'frames' | 'scoreThreshold'>,
+export function chosenCrops(
+  { frames, scoreThreshold }: Looked,
   stages: readonly StageConfig[],
   stream: StreamConfig,
   inferEvery: number,
-): ReadonlyMap<string, number> {
-  const looks = new Map(stages.map(({ name }) => [name, 0]));
+): ReadonlyMap<string, readonly Crop[]> {
+  const looks = new Map(stages.map(({ name }): [string, Crop[]] => [name, []]));
   const counting = stages.map((config) => ({
     ...{ config, name: config.name, model: { spec: SILENT, scoreThreshold: 0 }, skip: () => undefined },
-    look: (...[, , , onLooked]: Parameters<SecondStage['look']>) => {
-      looks.set(config.name, looks.get(config.name)! + 1);
+    look: (...[, crop, , onLooked]: Parameters<SecondStage['look']>) => {
+      looks.get(config.name)!.push(crop);
       onLooked(NOTHING);
     },
   })) as unknown as readonly SecondStage[];
   const settings = { ...stream, stages: stages.map(({ name }) => name) };
   const choosing = new StreamStages(() => counting, settings, 0);
   for (const [i, { ptsUs, width, height, detections }] of frames.entries()) {
-    const scale = Math.min(1, LOOKED_AT_WIDTH / width);
-    const picture = { width: Math.round(width * scale), height: Math.round(height * scale) };
+    const picture = lookedAtSize({ width, height });
     const frame = { meta: { ptsUs, width, height }, by: i % inferEvery === 0 ? 'inferred' : 'tracked' };
     const objects = detections.filter(({ score, parent }) => score >= scoreThreshold && parent === undefined);
     const looked = { frame, picture, isLive: false };
     choosing.dress([], ptsUs, choosing.look(looked as unknown as LookedFrame, objects));
   }
-  return new Map([...looks].map(([name, count]) => [name, count / Math.max(1, frames.length)]));
+  return looks;
+}
+
+/** Counts the crops of a frame, see `chosenCrops`. */
+export function cropsPerFrame(...[results, ...how]: Parameters<typeof chosenCrops>): ReadonlyMap<string, number> {
+  const { length } = results.frames;
+  return new Map([...chosenCrops(results, ...how)].map(([name, crops]) => [name, crops.length / Math.max(1, length)]));
+}
+
+/**
+ * Measures the crops of a second stage alone: parts of pictures of the video, of the sizes that a run has recorded.
+ *
+ * @returns CPU milliseconds of one while all cores are busy, as beside a detector.
+ * @throws ENGINE_UNAVAILABLE, ENGINE_FAILED
+ */
+export async function measureCrop(
+  stage: StageConfig,
+  request: EngineRequest,
+  results: RecordedResults,
+  pictures: PictureSample,
+  stream: StreamConfig,
+  options: { readonly seconds: number; readonly threads: number },
+): Promise<number> {
+  const size = lookedAtSize(results.frames[0]!);
+  const everyObject: StageConfig = { ...stage, per: 'frame', on: { ...stage.on, from: DETECTOR } };
+  const crops = chosenCrops(results, [everyObject], stream, 1).get(stage.name)!;
+  const whole = { x: 0, y: 0, ...size, pictureWidth: size.width };
+  const { spec } = request.model;
+  const input = { ...spec.input, ...size, resize: { mode: 'stretch', kernel: 'linear' } } as const;
+  const full = await pictures.fittedTo({ ...spec, input });
+  return cropsAlone(stage, request, full, crops.length === 0 ? [whole] : crops, options);
 }
 
 /** CPU milliseconds of the crops of a frame. @param cropMs - of one crop, by name of the second stage. */

@@ -1,7 +1,9 @@
 import type { Environment } from '../../config/environment.ts';
+import type { StreamConfig } from '../../config/stream.ts';
 import { monoNowMs } from '../../core/clock.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import type { RecordedResults } from '../../evaluate/recorded-results.ts';
 import { compareTrials, measurePair } from '../../measure/compare.ts';
 import { engineAlone } from '../../measure/engine-alone.ts';
 import type { MachineFacts } from '../../measure/machine-facts.ts';
@@ -24,6 +26,7 @@ import type { InferPart } from '../levers/lever-options.ts';
 import { partKey } from '../levers/levers.ts';
 import type { Configuration } from '../result.ts';
 import type { Comparison, Evaluator, InferTimes, Pair, Quality, Trial } from '../search/evaluator.ts';
+import { measureCrop } from './crop-costs.ts';
 import { inFramesOf } from './in-frames-of.ts';
 import type { PictureSample } from './picture-sample.ts';
 import type { QualityBench } from './quality-bench.ts';
@@ -90,18 +93,16 @@ export class PipelineEvaluator implements Evaluator {
     return result as unknown as InferTimes;
   }
 
-  /** CPU milliseconds of one crop while all cores are busy, as beside a detector, by name of the second stage. */
-  async cropTimes(): Promise<ReadonlyMap<string, number>> {
+  /** CPU milliseconds of one crop, by name of the second stage, see `measureCrop`. */
+  async cropTimes(results: RecordedResults, stream: StreamConfig): Promise<ReadonlyMap<string, number>> {
     const { pipeline, environment, note: onNotice, pictures, machine } = this.#options;
     const times = new Map<string, number>();
-    for (const { name, model } of pipeline.stages) {
-      const options = { model, batch: pipeline.batch, environment, onNotice };
+    const alone = { seconds: PROBE_SECONDS, threads: machine.cores };
+    for (const stage of pipeline.stages) {
+      const options = { model: stage.model, batch: pipeline.batch, environment, onNotice };
       const { engines } = await candidates(options);
       const request = await prepareEngine(options, engines[0]!);
-      const run = await engineAlone(request, await pictures.fittedTo(request.model.spec), {
-        ...{ seconds: PROBE_SECONDS, threads: machine.cores },
-      });
-      times.set(name, run.cpuMsPerFrame);
+      times.set(stage.name, await measureCrop(stage, request, results, pictures, stream, alone));
     }
     return times;
   }

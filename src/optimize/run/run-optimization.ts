@@ -312,7 +312,8 @@ async function cropCosts(
   stream: StreamConfig,
 ): Promise<Pick<MachineShape, 'cropMs'>> {
   if (pipeline.stages.length === 0) return {};
-  const [times, results] = [await evaluator.cropTimes(), await quality.baselineResults];
+  const results = await quality.baselineResults;
+  const times = await evaluator.cropTimes(results, stream);
   const known = new Map<string, number>();
   return {
     cropMs: (configuration) => {
