@@ -22,7 +22,7 @@ interface Size {
 type Looked = Pick<RecordedResults, 'frames' | 'scoreThreshold'>;
 
 /** Size of the full pictures of a stream that second stages look at. */
-export function lookedAtSize({ width, height }: Pick<RecordedFrame, 'width' | 'height'>): Size {
+function lookedAtSize({ width, height }: Pick<RecordedFrame, 'width' | 'height'>): Size {
   const scale = Math.min(1, LOOKED_AT_WIDTH / width);
   return { width: Math.round(width * scale), height: Math.round(height * scale) };
 }
