@@ -14,7 +14,7 @@ import { PictureView } from './overlay.js';
 import { RecordedVideo } from './recorded-video.js';
 import { SettingsForm } from './settings-form.js';
 import { TimeLine } from './time-line.js';
-import { errorText, missText, signText } from './trouble.js';
+import { errorText, missText, signText, troubleOf } from './trouble.js';
 
 /**
  * What the buttons of the page do with its stream.
@@ -212,6 +212,7 @@ export class CameraPage {
     opened.settings.show(this.#tab === 'places' || this.#tab === 'settings' ? this.#tab : null);
     opened.line.show();
     const { state } = report;
+    const trouble = troubleOf(report);
     const isLive = this.#wantsVideo && opened.line.noLive === null && opened.recorded.timeMs === null;
     if (isLive && state === 'running' && !document.hidden) opened.live.start();
     else opened.live.stop();
@@ -219,11 +220,12 @@ export class CameraPage {
       html`<article class="camera" aria-label="Camera ${opened.id}" data-camera=${opened.id} data-tone=${signText(report) === '' ? TONES[state] : 'warn'}>
         ${this.#head(report)}
         <div class="camera-main">
-          <div class="camera-view">${opened.picture.node}${opened.recorded.node}<p class="veil" ?hidden=${state === 'running'}>${formatName(state)}</p></div>
-          ${this.#bar(report, opened)} ${opened.line.template(opened.recorded.timeMs)}
-          <p class="miss" role="status">${missText(report)}</p>
+          <div class="camera-view">${opened.picture.node}${opened.recorded.node}<p class="veil" ?hidden=${trouble === null}><b>${trouble?.title}</b><span class="veil-next">${trouble?.next}</span></p></div>
+          ${this.#bar(report, opened)}
+          <p class="miss" role="status">${trouble === null ? missText(report) : ''}</p>
           <p class="card-warning" role="status">${report.trackProblem ?? ''}</p>
           <p class="card-error" data-past=${state === 'running' || nothing}>${errorText(report)}</p>
+          ${opened.line.template(opened.recorded.timeMs)}
         </div>
         ${this.#side(report, opened)}
       </article>`,

@@ -62,6 +62,9 @@ export class SystemPage {
   }
 }
 
+/** From this share of the cores on, what other programs take is said. */
+const OTHERS_RATIO = 0.25;
+
 /** @param {StatsMessage} message */
 function heading({ host, streams }) {
   const busiest = host.busyRatio[host.bottleneck];
@@ -74,11 +77,13 @@ function heading({ host, streams }) {
   // In a fleet the streams are those of all hosts, and the busiest stage is that of one.
   const isKnown = live > 0 && !streams.some((stream) => stream.host !== undefined);
   const text = room < 1 ? 'No room for more cameras' : `Room for ${formatNumber(room, 'more camera')} like these`;
+  const others =
+    othersCores < OTHERS_RATIO * cores ? '' : `; other programs use ${othersCores.toFixed(1)} of ${cores} cores`;
   const fps = streams.reduce((sum, stream) => sum + stream.fps.published, 0);
   const p99 = Math.max(0, ...streams.map(({ latencyMs }) => latencyMs.window.p99));
   return html`<header class="system-head">
     <h2>${isKnown ? text : 'System'}</h2>
-    <p>${formatName(host.bottleneck)} is the busiest stage at ${Math.round(100 * busiest)} %</p>
+    <p>${formatName(host.bottleneck)} is the busiest stage at ${Math.round(100 * busiest)} %${others}</p>
     <p class="state-figures"><span><b>${formatFps(fps)}</b> frames/s</span> <span><b>${formatMs(p99)}</b> ms worst p99</span></p>
   </header>`;
 }
