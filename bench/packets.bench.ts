@@ -73,6 +73,7 @@ async function runOnce(context: BenchContext, mode: Mode): Promise<Run> {
     configOf: (id) => runtime.streams.find((stream) => stream.id === id)?.config ?? null,
     onState: (problem) => context.note(problem ?? 'recording goes on'),
     onNotice: (_, text) => context.note(text),
+    openTarget: () => Promise.reject(new Error('nothing is pushed')),
   });
   runtime.packets.add((each) => recorder.onPackets(each));
   try {

@@ -6,6 +6,7 @@ import type { ModelSettings, PipelineSettings } from './config/keys/pipeline-key
 import type { SinkSettings } from './config/keys/sink-keys.ts';
 import type { StreamSettings } from './config/keys/stream-keys.ts';
 import { whole } from './config/number.ts';
+import { addressesOf } from './config/stream.ts';
 import { Admission } from './control/orders/admission.ts';
 import { ID_PATTERN } from './core/ids.ts';
 import type { Picture } from './core/picture.ts';
@@ -191,7 +192,7 @@ export class Sightline implements AsyncDisposable {
     const environment = environmentOf(options);
     const admission = new Admission({ ...config.fleet, placeholders: config.placeholders });
     // What the program names itself is bound by no rule for requests from elsewhere.
-    const ownSources = new Set(config.streams.map(({ source }) => source));
+    const ownSources = new Set(config.streams.flatMap(addressesOf));
     const incidents = new Incidents(onNotice);
     const tracing = await tracingOf(config, onNotice);
     const host = await PipelineHost.open(config, {

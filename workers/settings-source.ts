@@ -10,7 +10,7 @@ const FILES: Readonly<Record<string, readonly string[]>> = {
   'event-keys.ts': ['streams[].events'],
 };
 /** Given by `defaults`, which has the keys of a stream once more. */
-const DEFAULTS_TYPE = `Omit<StreamSettings, 'id' | 'source'>`;
+const DEFAULTS_TYPE = `Omit<StreamSettings, 'id' | 'source' | 'restream'>`;
 const HEADER = '// Made from the schemas by workers/settings-types.mjs. Not a file to edit.\n';
 
 /** Returns the interfaces of all settings of a schema by the name of their file, not formatted yet. */

@@ -1,15 +1,16 @@
 import type { GatewayApi } from '../client/gateway-api.ts';
 import { sourceText } from '../config/placeholders.ts';
+import { shownSettings } from '../config/shown-settings.ts';
+import { streamConfig } from '../config/stream.ts';
 import type { ControlPlane } from '../control/control-plane.ts';
 import { JobOrders } from '../control/orders/job-orders.ts';
 import { StreamOrders } from '../control/orders/stream-orders.ts';
 import { type FleetSummary, readFleetSummary } from '../control/view/fleet-summary.ts';
-import { redact } from '../core/redact.ts';
 import type { JobReport } from '../protocol/fleet.ts';
 import type { JobRequest, JobView, StreamRequest } from '../protocol/rest.ts';
 import { jobDocument } from './job-tables.ts';
 
-/** What `--json` prints of an added stream: its order with Redis, its report with a gateway. The source is redacted. */
+/** What `--json` prints of an added stream: its order with Redis, its report with a gateway. Addresses are redacted. */
 type AddedStream = { readonly id: string; readonly pipeline?: string } & Readonly<Record<string, unknown>>;
 
 /** What commands do with a fleet, either in its Redis or through the gateway of a host. */
@@ -33,14 +34,14 @@ export interface FleetDesk {
 /** Works on the records in Redis, so it needs no host. */
 export function controlDesk(control: ControlPlane): FleetDesk {
   // The hosts check what a source may open, and fill in placeholders from their own machines.
-  const admit = ({ source }: { readonly source: string }): void => void sourceText(source, undefined);
+  const admit = (address: string): void => void sourceText(address, undefined);
   const streams = new StreamOrders({ control, sender: 'cli', pipeline: null, defaults: {}, admit });
   const jobs = new JobOrders({ control, pipeline: null, admit: () => {} });
   return {
     summary: () => readFleetSummary(control),
     async addStream(request) {
       const order = await streams.add(request);
-      return { ...order, config: { ...order.config, source: redact(order.config.source) } };
+      return { ...order, config: shownSettings(streamConfig, order.config) };
     },
     moveStream: (id, host) => streams.move(id, host),
     removeStream: (id) => streams.remove(id),

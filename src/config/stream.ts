@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BLIND_SIGNS } from '../core/blind-sign.ts';
+import { redactSource } from '../core/redact.ts';
 import { namesOf, ruleConfig, ruleProblems } from './event-rules.ts';
 import { id } from './id.ts';
 import { range, whole } from './number.ts';
@@ -232,6 +233,8 @@ function keysOf<T extends object>(group: T): readonly (keyof T)[] {
   return Object.keys(group) as (keyof T)[];
 }
 
+const PUSHED_TO = /^(?:rtsps?|rtmps?|srt):\/\/[^/?#]/i;
+
 const everyKey = z.strictObject({
   id: id.describe('Name of the stream.'),
   source: mayHoldPlaceholders(z.string().min(1).max(16_384))
@@ -239,6 +242,18 @@ const everyKey = z.strictObject({
     .describe(
       'A file, http(s)://, rtsp(s)://, rtmp(s)://, srt://, device:/dev/video0, synthetic:GENERATOR (a test picture, such as synthetic:testsrc2=size=1280x720:rate=30), or demo for the demonstration clip.',
     ),
+  restream: mayHoldPlaceholders(
+    z
+      .string()
+      .max(16_384)
+      .refine(
+        (text) => text.includes('${') || (PUSHED_TO.test(text) && URL.canParse(text)),
+        'expected an address that begins with rtsp://, rtsps://, rtmp://, rtmps:// or srt://',
+      ),
+  )
+    .optional()
+    .meta(mark({ secret: 'source' }))
+    .describe('A media server that gets the video as the camera sends it, undecoded; none if absent.'),
   ...settings,
 });
 
@@ -298,7 +313,7 @@ export function modelsOf({ model, modelWhen }: Pick<StreamConfig, 'model' | 'mod
   return [model, ...modelWhen.map((choice) => choice.model)];
 }
 
-type CopySettings = Pick<StreamConfig, 'live' | 'record' | 'events'> &
+type CopySettings = Pick<StreamConfig, 'live' | 'record' | 'events' | 'restream'> &
   Partial<Pick<StreamConfig, 'masks' | 'recordMasked'>>;
 
 /** Returns the settings of a stream that ask for its packets. */
@@ -306,14 +321,21 @@ function copiesOf({
   live,
   record,
   events,
+  restream,
 }: CopySettings): { path: (string | number)[]; input: unknown; what: string }[] {
   return [
     ...(live ? [{ path: ['live'], input: live, what: 'live video' }] : []),
     ...(record === undefined ? [] : [{ path: ['record'], input: record, what: 'recording' }]),
+    ...(restream === undefined ? [] : [{ path: ['restream'], input: redactSource(restream), what: 'restream' }]),
     ...events.flatMap(({ clip }, i) =>
       clip === undefined ? [] : [{ path: ['events', i, 'clip'], input: clip, what: 'clip' }],
     ),
   ];
+}
+
+/** Returns the addresses that a stream connects to. */
+export function addressesOf({ source, restream }: Pick<StreamConfig, 'source' | 'restream'>): readonly string[] {
+  return restream === undefined ? [source] : [source, restream];
 }
 
 /** Returns whether anybody may get the packets of a stream, in which nothing can be hidden. */

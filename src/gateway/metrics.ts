@@ -138,6 +138,7 @@ export class GatewayMetrics {
         part(() => this.#fillLatency(stream, edges));
         part(() => this.#fillFrames(stream));
         part(() => this.#fillEvents(stream));
+        part(() => this.#fillRestream(stream));
       }
     });
     part(() => this.#fillIncidents());
@@ -183,6 +184,26 @@ export class GatewayMetrics {
       {},
       deleted,
     );
+  }
+
+  #fillRestream({ id, restream }: StreamReport): void {
+    if (restream === undefined) return;
+    const [of, set] = [{ stream: id }, this.#set];
+    set.gauge(
+      'sightline_restream_up',
+      '1 while a media server takes the video of a stream, else 0.',
+      of,
+      restream.state === 'sending' ? 1 : 0,
+    );
+    set.counter(
+      'sightline_restream_connections_total',
+      'Times that it began to take the video.',
+      of,
+      restream.connections,
+    );
+    set.counter('sightline_restream_frames_total', 'Frames pushed to it.', of, restream.sentFrames);
+    const skipped = 'Frames that it did not get: it was away, refused, or was slow.';
+    set.counter('sightline_restream_skipped_frames_total', skipped, of, restream.skippedFrames);
   }
 
   #fillIncidents(): void {

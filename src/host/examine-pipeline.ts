@@ -3,7 +3,7 @@ import type { Environment } from '../config/environment.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import { type FittedModel, modelFaults, unknownLabels } from '../config/model-fit.ts';
 import { hasPlaceholder, type Placeholders, sourceText } from '../config/placeholders.ts';
-import { modelsOf, type StreamConfig, tapsPackets } from '../config/stream.ts';
+import { addressesOf, modelsOf, type StreamConfig, tapsPackets } from '../config/stream.ts';
 import { Admission } from '../control/orders/admission.ts';
 import { systemClock } from '../core/clock.ts';
 import { redact, redactSource } from '../core/redact.ts';
@@ -217,11 +217,11 @@ function inspectStream(
   { mistakes, warnings }: Findings,
 ): void {
   const { id, source, loop, realtime, transport } = stream;
-  // A placeholder without a value is a mistake that was named already.
-  const isUnresolved = hasPlaceholder(source) && placeholders?.has(source) !== true;
-  if (source !== 'demo' && !isUnresolved) {
+  for (const address of addressesOf(stream)) {
+    // A placeholder without a value is a mistake that was named already.
+    if (address === 'demo' || (hasPlaceholder(address) && placeholders?.has(address) !== true)) continue;
     try {
-      parseSource(sourceText(source, placeholders), {
+      parseSource(sourceText(address, placeholders), {
         ...{ loop, realtime: realtime ?? loop, rtspTransport: transport, readTimeoutMs: 0, access: FREE_ACCESS },
       });
     } catch (thrown) {
@@ -235,7 +235,9 @@ function inspectStream(
   const faults = models.flatMap((model) => (model === null ? [] : modelFaults(stream, model)));
   mistakes.push(...new Set(faults.map((fault) => `stream "${id}": ${fault}`)));
   if (tapsPackets(stream) && sourceScheme(source) === 'synthetic')
-    warnings.push(`stream "${id}": a test picture has no packets, so it has no clips, no recording and no live video`);
+    warnings.push(
+      `stream "${id}": a test picture has no packets, so it has no clips, no recording, no live video and no restream`,
+    );
   warnings.push(...rateWarnings(stream));
 }
 

@@ -105,7 +105,7 @@ export class JoinedHost {
       hostId: id,
       pipeline: config.name,
       defaults: config.defaults,
-      admitStream: ({ source }) => admission.source(source),
+      admitStream: (address) => admission.source(address),
       admitJob: async ({ inputs, outDir }) => {
         for (const input of inputs) await admission.file(input);
         await admission.outDir(outDir);
@@ -271,7 +271,7 @@ export class JoinedHost {
       sender: id,
       pipeline: config.name,
       defaults: {},
-      admit: ({ source }) => this.#admission.source(source),
+      admit: (address) => this.#admission.source(address),
     });
     for (const stream of streams) {
       try {

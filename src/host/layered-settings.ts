@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { StreamConfig } from '../config/stream.ts';
+import { addressesOf, type StreamConfig } from '../config/stream.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import type { PipelineReport } from '../protocol/rest.ts';
 import { type OverlaidStreams, overlaid, overlayEntryOf, type WantedStream } from './overlay/overlay.ts';
@@ -68,9 +68,9 @@ export class LayeredSettings {
     return keys.filter((key) => !RELOADED.has(key) && !isDeepStrictEqual(this.#atStart[key], this.#file[key]));
   }
 
-  /** Returns whether the pipeline file names a source: the owner's rules for others do not bind it. */
-  ownsSource(source: string): boolean {
-    return [...this.#bases.values(), ...this.#file.streams].some((stream) => stream.source === source);
+  /** Returns whether the pipeline file names an address: the owner's rules for others do not bind it. */
+  ownsAddress(address: string): boolean {
+    return [...this.#bases.values(), ...this.#file.streams].some((stream) => addressesOf(stream).includes(address));
   }
 
   /** Takes a file that was read again. The streams follow with `follow`, one by one. */

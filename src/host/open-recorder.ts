@@ -1,10 +1,25 @@
 import { join } from 'node:path';
 import type { Environment } from '../config/environment.ts';
+import { sourceText } from '../config/placeholders.ts';
 import { systemClock } from '../core/clock.ts';
 import { MIB } from '../disk/given-file.ts';
+import type { AlertDesk } from '../events/alert-desk.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
-import { Recorder, type RecorderOptions } from '../recording/recorder.ts';
+import { Recorder } from '../recording/recorder.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import { openSource } from '../source/open/open-source.ts';
+import { parseSource } from '../source/parse-source.ts';
+import type { LayeredSettings } from './layered-settings.ts';
+import type { SourceRules } from './source-rules.ts';
+
+/** An RTMP server that is silent for so long is given up. */
+const TARGET_TIMEOUT_MS = 30_000;
+
+interface RecorderPorts {
+  readonly sourceRules: Pick<SourceRules, 'accessOf'>;
+  readonly settings: Pick<LayeredSettings, 'file'>;
+  readonly alerts: Pick<AlertDesk, 'onPicture'>;
+}
 
 /** States in which a stream gives no packets until somebody acts. */
 const STOPPED: ReadonlySet<unknown> = new Set(['ended', 'failed', 'paused']);
@@ -14,7 +29,7 @@ export function openRecorder(
   runtime: Runtime,
   { name, recording, history }: PipelineConfig,
   { cacheDir }: Pick<Environment, 'cacheDir'>,
-  onPicture: RecorderOptions['onPicture'] & {},
+  { sourceRules, settings, alerts }: RecorderPorts,
 ): Recorder {
   const { days, eventDays, maxMb, ringMb } = recording;
   const recorder = new Recorder({
@@ -28,11 +43,21 @@ export function openRecorder(
       else runtime.emitEvent('recording-failed', undefined, `no clip and no recording is kept: ${problem}`);
     },
     onNotice: (stream, text) => runtime.emitEvent('stream-warning', stream, text),
-    onPicture,
+    openTarget: (address) =>
+      openSource(
+        parseSource(sourceText(address, settings.file.placeholders?.sources), {
+          ...{ loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: TARGET_TIMEOUT_MS },
+          access: sourceRules.accessOf(address),
+        }),
+      ),
+    onPicture: alerts.onPicture,
     clock: systemClock,
     wallMs: Date.now,
   });
   runtime.packets.add((packets) => recorder.onPackets(packets));
+  runtime.reports.add(({ streams }) => {
+    for (const { id } of streams) recorder.follow(id);
+  });
   runtime.events.add(({ kind, stream, details }) => {
     const isGone = kind === 'stream-removed';
     if (isGone || (kind === 'stream-state' && STOPPED.has(details?.to))) return recorder.onStopped(stream!, isGone);

@@ -135,21 +135,20 @@ export class PipelineHost implements RuntimePort {
     settings.overlay?.onTrouble((problem) => runtime.emitEvent(...overlayTrouble(problem)));
     const sourceRules = new SourceRules({
       ...{ fleet: config.fleet, authorities, admitOther: admit },
-      isOwn: (source) => ownSources?.has(source) ?? settings.ownsSource(source),
+      isOwn: (address) => ownSources?.has(address) ?? settings.ownsAddress(address),
     });
     this.streams = new HostStreams({
       ...{ runtime, config, sinks, environment, onNotice, limits: config.limits, sourceRules, models },
       ...{ stages, modelOf: (stream) => this.#choice.modelOf(stream) },
-      signal: () => this.#signal,
-      placeholders: () => settings.file.placeholders?.sources,
+      ...{ signal: () => this.#signal, placeholders: () => settings.file.placeholders?.sources },
     });
     this.rules = new StreamRules({
       get defaults() {
         return settings.defaults;
       },
       modelOf: (name) => models.fitOf(name),
-      admit: ({ source }) => sourceRules.admit(source),
-      sourceOfFile: (id) => settings.file.streams.find((stream) => stream.id === id)?.source,
+      admit: (address) => sourceRules.admit(address),
+      ofFile: (id) => settings.file.streams.find((stream) => stream.id === id),
     });
     const { streams, rules } = this;
     this.#choice = new ModelChoice({ runtime, streams, isOpen: (id, rule) => this.#events.isOpen(id, rule) });
@@ -163,7 +162,7 @@ export class PipelineHost implements RuntimePort {
         of: (id) => streams.wantedOf(id),
         start: async (stream) => {
           requireFits(stream, (name) => models.fitOf(name));
-          await sourceRules.admit(stream.source);
+          await rules.admit(stream);
           return streams.add(stream, undefined, true);
         },
         add: (stream) => streams.add(stream),
@@ -196,7 +195,7 @@ export class PipelineHost implements RuntimePort {
       limited: [sinks, this.#alerts],
       announce: (event) => runtime.events.emit(eventMessage(event, Date.now())),
     });
-    this.recorder = openRecorder(runtime, config, environment, (...picture) => void this.#alerts.onPicture(...picture));
+    this.recorder = openRecorder(runtime, config, environment, { sourceRules, settings, alerts: this.#alerts });
     this.#ruleEvents.add((event) => this.recorder.onEvent(event));
     runtime.published.add((frame) => this.#events.onResult(frame));
     runtime.signs.add(({ stream, sign, isDark }) =>
@@ -327,7 +326,8 @@ export class PipelineHost implements RuntimePort {
     const streams = [...shown, ...this.#reconciler.reports].toSorted(
       (a, b) => this.#placeOf(a.id) - this.#placeOf(b.id),
     );
-    const withEvents = streams.map((stream) => ({ ...stream, ...this.#events.figuresOf(stream.id) }));
+    const figuresOf = (id: string) => ({ ...this.#events.figuresOf(id), ...this.recorder.figuresOf(id) });
+    const withEvents = streams.map((stream) => ({ ...stream, ...figuresOf(stream.id) }));
     const alerts = this.#alerts.figures;
     const publishedFps = streams.reduce((sum, { fps }) => sum + fps.published, 0);
     const tracing = this.tracing === undefined ? {} : { tracing: this.tracing.figures };

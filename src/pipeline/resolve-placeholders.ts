@@ -38,7 +38,10 @@ export function resolveAll(
     }
     return known.get(written) ?? written;
   };
-  for (const [i, { source }] of streams.entries()) resolve(values.sources, source, `streams[${i}].source`);
+  for (const [i, { source, restream = '' }] of streams.entries()) {
+    resolve(values.sources, source, `streams[${i}].source`);
+    resolve(values.sources, restream, `streams[${i}].restream`);
+  }
   for (const [i, sink] of sinks.entries()) {
     const resolved = replaceMarked(sinkConfig, sink, `sinks[${i}]`, (text, at) => resolve(values.sinks, text, at));
     for (const fault of inspect(sinkConfig, resolved).faults)

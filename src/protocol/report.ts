@@ -23,6 +23,7 @@ export type {
   Percentiles,
   PlacedLine,
   PlacedZone,
+  RestreamReport,
   ResultCounters,
   SeeingReport,
   SinkReport,
@@ -142,6 +143,20 @@ const point = z.tuple([z.number().min(0).max(1), z.number().min(0).max(1)]).regi
 /** Most points of all zones of a stream. A report with more has no polygons: it is sent every second. */
 export const MAX_POINTS = 2000;
 
+/** How the packets of a stream are pushed on: each frame is sent, skipped, or on its way. */
+const restreamReport = record('RestreamReport', {
+  to: text.describe('Address of the media server, credentials redacted.'),
+  state: z
+    .enum(['waiting', 'connecting', 'sending'])
+    .describe(
+      '`waiting`: for video, or for the time of the next attempt; `connecting`; `sending`: it takes the video.',
+    ),
+  connections: count.describe('Times that it began to take the video.'),
+  sentFrames: count.describe('Frames that ffmpeg has handed to the network.'),
+  skippedFrames: count.describe('Frames that were not sent: it was away, refused, or was slow.'),
+  problem: text.nullable().describe('Why it does not take the video, in one sentence; null if nothing is wrong.'),
+});
+
 /** Objects inside a zone in the newest frame, and where the zone is. */
 const placedZone = record('PlacedZone', {
   ...zoneCount.shape,
@@ -240,6 +255,7 @@ export const streamReport = record('StreamReport', {
     .optional()
     .describe('How long it was watched; absent before its first report, and from older hosts.'),
   events: eventFigures.optional().describe('What its rules did; absent before its first report, and from older hosts.'),
+  restream: restreamReport.optional().describe('How its video is pushed to a media server; only if it is.'),
   frames: frameCounters.describe('Frames since the stream began, by what became of them.'),
   results: resultCounters.optional().describe('How the published frames got their results; absent from older hosts.'),
   decode: z

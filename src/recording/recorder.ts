@@ -5,11 +5,13 @@ import type { Clock } from '../core/clock.ts';
 import { MIB } from '../disk/given-file.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import type { GapReason, StreamPackets } from '../protocol/packets.ts';
+import type { StreamReport } from '../protocol/report.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 import { Archive, expired, oldestFirst, picturePath, type RecordingFile, type Retention } from './archive.ts';
 import { keepPicture, snapshotOf } from './clip-picture.ts';
 import { readIndex, summaryOf } from './fragment-file.ts';
 import type { WriterDisk } from './recording-writer.ts';
+import { type OpenTarget, Restream } from './restream.ts';
 import { type ClipEnd, MOST_CLIPS, StreamRecorder } from './stream-recorder.ts';
 
 const SWEEP_MS = 60_000;
@@ -31,6 +33,8 @@ export interface RecorderOptions {
   readonly onNotice: (stream: string, text: string) => void;
   /** The picture of an event is there, or it will have none: null. @param event - its newest record. */
   readonly onPicture?: (event: RuleEvent, snapshot: (() => Promise<Buffer>) | null) => void;
+  /** Opens a media server within the rules of its stream. */
+  readonly openTarget: OpenTarget;
   readonly clock: Clock;
   /** Milliseconds since 1970. */
   readonly wallMs: () => number;
@@ -119,6 +123,7 @@ export class Recorder {
       this.#streams.set(stream, recorder);
     } else if (packets.type === 'packets-opened' && config !== null) recorder.settings = config;
     else if (config !== null) recorder.masks = config.masks;
+    this.#setRestream(recorder, config);
     recorder.onPackets(packets);
   }
 
@@ -130,6 +135,29 @@ export class Recorder {
     const recorder = this.#streams.get(id) ?? this.#newStream(config);
     this.#streams.set(id, recorder);
     return recorder;
+  }
+
+  /** Looks whether a stream is pushed to where its settings say. */
+  follow(id: string): void {
+    const config = this.#options.configOf(id);
+    const recorder = this.#streams.get(id) ?? (config?.restream === undefined ? null : this.streamOf(id));
+    if (recorder !== null) this.#setRestream(recorder, config);
+  }
+
+  /** How a stream is pushed, for its report. */
+  figuresOf(id: string): Pick<StreamReport, 'restream'> {
+    const restream = this.#streams.get(id)?.restream;
+    return restream == null ? {} : { restream: restream.figures };
+  }
+
+  #setRestream(recorder: StreamRecorder, config: StreamConfig | null): void {
+    // Masks may have come with a change that no packet follows.
+    const to = config !== null && tapsPackets(config) ? config.restream : undefined;
+    if (recorder.restream?.address === to) return;
+    void recorder.restream?.close();
+    const { ffmpeg, clock, openTarget, onNotice } = this.#options;
+    const options = { ffmpeg, clock, openTarget, onNotice: (text: string) => onNotice(config!.id, text) };
+    recorder.restream = to === undefined ? null : new Restream(to, options);
   }
 
   /** Takes each record of an event. */
@@ -159,6 +187,7 @@ export class Recorder {
     const recorder = this.#streams.get(stream);
     if (isGone) this.#streams.delete(stream);
     await recorder?.flush('reopened');
+    if (isGone) await recorder?.restream?.close();
   }
 
   /** Deletes what is too old or too much. */

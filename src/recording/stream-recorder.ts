@@ -6,6 +6,7 @@ import type { EventMoment, RuleEvent } from '../protocol/rule-event.ts';
 import type { RecordingFile } from './archive.ts';
 import { type KeptFragment, PacketRing } from './packet-ring.ts';
 import { RecordingWriter, type WriterDisk } from './recording-writer.ts';
+import type { Restream } from './restream.ts';
 
 /** `record: events` keeps so much around an event, or as much as the clip of its rule. */
 const AROUND_US = 5_000_000;
@@ -58,6 +59,8 @@ export class StreamRecorder {
   readonly ring: PacketRing;
   /** Who watches live gets what is kept as it comes. */
   readonly viewers = new Set<(kept: KeptFragment) => void>();
+  /** Pushes what is kept to a media server; null if nothing asks for it. */
+  restream: Restream | null = null;
   readonly #options: StreamRecorderOptions;
   #settings: RecorderSettings;
   /** Masks that were taken away, and the media time from which no picture belongs to them. */
@@ -111,6 +114,7 @@ export class StreamRecorder {
     const kept = this.ring.push(packets);
     if (kept === null) return;
     for (const view of this.viewers) view(kept);
+    this.restream?.push(kept);
     const { fragment } = kept;
     const isOfEvent = this.#active.size > 0 || fragment.startUs <= this.#eventsUntilUs;
     const { record } = this.#settings;
@@ -155,7 +159,7 @@ export class StreamRecorder {
   async flush(gap: GapReason): Promise<void> {
     for (const clip of this.#clips.values()) this.#endClip(clip);
     this.#endRecording(gap);
-    await Promise.all(this.#ending);
+    await Promise.all([...this.#ending, this.restream?.pause()]);
   }
 
   #endRecording(gap: GapReason): void {

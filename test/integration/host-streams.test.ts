@@ -244,7 +244,7 @@ describe('the streams of a host, with real ffmpeg and the fake engine', () => {
   ])('%s gets the same error from one host and from a fleet, and changes nothing', async (_, request) => {
     await open();
     const control = openMemoryControlPlane({ leaseMs: 5_000 });
-    const admit = ({ source }: StreamConfig): Promise<void> => doorman.admit(source);
+    const { admit } = doorman;
     const orders = new StreamOrders({ control, sender: 'a', pipeline: 'one', defaults: DEFAULTS, admit });
     const single: Actions = { add: (s) => host.addStream(s), change: (id, patch) => host.changeStream(id, patch) };
     const fleet: Actions = { add: (s) => orders.add(s), change: (id, patch) => orders.change(id, patch) };

@@ -143,7 +143,7 @@ describe('the packets of a file', () => {
     expect(stream.failure).toBeNull();
     expect([packets.length, frames.length]).toEqual([0, 75]);
     expect(stream.warnings.join()).toMatch(
-      /its packets cannot be kept as MP4, so it has no clips, no recording and no live video/,
+      /its packets cannot be kept as MP4, so it has no clips, no recording, no live video and no restream/,
     );
   });
 

@@ -22,7 +22,11 @@ export async function everyScrape(): Promise<readonly string[]> {
   const rig = await FleetRig.open();
   const placed = new RuntimeDouble();
   const decode = { frames: 'key', skipped: 40 } as const;
-  placed.put({ ...streamReport('gate'), host: 'host-1', fence: 7, decode });
+  const restream = {
+    ...({ to: 'rtsp://media.example/gate', state: 'sending', problem: null } as const),
+    ...{ connections: 1, sentFrames: 1, skippedFrames: 1 },
+  };
+  placed.put({ ...streamReport('gate'), host: 'host-1', fence: 7, decode, restream });
   const sink = { id: 'hook', problem: null, sent: 1, waiting: 0, retried: 0, lost: { overflow: 1 } };
   const tracing = { spans: { sent: 9, lost: 1 }, logs: { sent: 3, lost: 0 } };
   placed.host = { ...hostReport(), ...poweredHost(), sinks: [sink], alerts: { phone: alertFigures() }, tracing };

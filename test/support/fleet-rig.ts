@@ -25,8 +25,8 @@ export class FleetRig {
       hostId: 'host-1',
       pipeline: 'street',
       defaults: { maxFps: 12 },
-      admitStream: ({ source }) => {
-        if (source.startsWith('file:'))
+      admitStream: (address) => {
+        if (address.startsWith('file:'))
           throw new SightlineError('SOURCE_FORBIDDEN', 'stream: source: file: is refused');
       },
       admitJob: () => {},

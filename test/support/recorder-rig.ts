@@ -8,6 +8,8 @@ import { parseStream } from '../../src/pipeline/load-pipeline.ts';
 import type { StreamPackets } from '../../src/protocol/packets.ts';
 import type { RuleEvent } from '../../src/protocol/rule-event.ts';
 import { Recorder, type RecorderOptions } from '../../src/recording/recorder.ts';
+import { openSource } from '../../src/source/open/open-source.ts';
+import { parseSource } from '../../src/source/parse-source.ts';
 import { EndlessPackets, packetsOf } from './made-packets.ts';
 import { testFfmpeg, VideoFolder } from './made-videos.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -57,6 +59,8 @@ class RecorderRig {
       configOf: (id) => (id === 'cam' ? config : null),
       onState: (problem) => void said.push(problem ?? 'recovered'),
       onNotice: (_, text) => void said.push(text),
+      openTarget: (address) =>
+        openSource(parseSource(address, { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 10_000 })),
       ...more,
     });
     this.#open.push(recorder);

@@ -68,6 +68,7 @@ export class VideoRig {
       configOf: (stream) => (stream === 'gate-1' ? config : null),
       onState: () => undefined,
       onNotice: () => undefined,
+      openTarget: () => Promise.reject(new Error('nothing is pushed')),
     });
     made ??= makeClock();
     const camera = new EndlessPackets(await made);

@@ -4,7 +4,7 @@ import { check } from '../../config/check.ts';
 import { mergeSettings } from '../../config/merge-settings.ts';
 import { type FittedModel, requireFits } from '../../config/model-fit.ts';
 import { shownSetting } from '../../config/shown-settings.ts';
-import { type StreamConfig, streamConfig } from '../../config/stream.ts';
+import { addressesOf, type StreamConfig, streamConfig } from '../../config/stream.ts';
 import { isRedacted, redactSource } from '../../core/redact.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { parseStream } from '../../pipeline/load-pipeline.ts';
@@ -12,10 +12,10 @@ import { parseStream } from '../../pipeline/load-pipeline.ts';
 export interface StreamRulesOptions {
   /** Default settings of a new stream, for those that the request leaves out. */
   readonly defaults: Readonly<Record<string, unknown>>;
-  /** Refuses sources that must not be opened. @throws SOURCE_FORBIDDEN */
-  readonly admit: (config: StreamConfig) => Promise<void> | void;
-  /** Source of a stream in the pipeline file; undefined if the file does not have it. Absent: there is no file. */
-  readonly sourceOfFile?: (id: string) => string | undefined;
+  /** Refuses sources, and servers to push to, that must not be opened. @throws SOURCE_FORBIDDEN */
+  readonly admit: (address: string) => Promise<void> | void;
+  /** A stream of the pipeline file; undefined if the file does not have it. Absent: there is no file. */
+  readonly ofFile?: (id: string) => StreamConfig | undefined;
   /** Returns the detector that a stream names; absent if detectors are not known here. @throws CONFIG_INVALID */
   readonly modelOf?: (name: string | undefined) => FittedModel;
 }
@@ -107,14 +107,14 @@ export class StreamRules {
   }
 
   /**
-   * Returns `next` if it may replace the current settings. The source is checked only if it is another one: a camera whose
+   * Returns `next` if it may replace the current settings. Addresses are checked only if they are others: a camera whose
    * host name does not resolve at the moment can still get another priority.
    *
    * @throws SOURCE_FORBIDDEN, CONFIG_INVALID for what the model does not have
    */
   async replaced(current: StreamConfig, next: StreamConfig): Promise<StreamConfig> {
     this.#requireFits(next, current);
-    if (next.source !== current.source) await this.admit(next);
+    await this.#admitAll(addressesOf(next).filter((address) => !addressesOf(current).includes(address)));
     return next;
   }
 
@@ -124,20 +124,26 @@ export class StreamRules {
 
   /** @throws SOURCE_FORBIDDEN */
   async admit(config: StreamConfig): Promise<void> {
-    await this.#options.admit(config);
+    await this.#admitAll(addressesOf(config));
+  }
+
+  async #admitAll(addresses: readonly string[]): Promise<void> {
+    for (const address of addresses) await this.#options.admit(address);
   }
 
   /**
    * A client that read the settings and writes them back sends them without their secrets. They are taken from those that the stream has;
-   * those of its source also from what the pipeline file says.
+   * those of its addresses also from what the pipeline file says.
    */
   #withSecrets(keys: Record<string, unknown>, current: StreamConfig): Record<string, unknown> {
     const { id } = current;
-    const ofFile = this.#options.sourceOfFile?.(id);
-    const known = [current, ...(ofFile === undefined ? [] : [{ id, source: ofFile }])];
+    const { source, restream } = this.#options.ofFile?.(id) ?? {};
+    const known = [current, { source, restream }];
     const entries = Object.entries(keys).map(([key, value]) => [key, meantBy(key, value, known)]);
     const meant = Object.fromEntries(entries);
-    if (typeof meant.source === 'string' && meant.source === keys.source) requireShown({ id, source: meant.source });
+    // What is unchanged here has not been known.
+    const sent = ADDRESSES.filter((key) => typeof meant[key] === 'string' && meant[key] === keys[key]);
+    requireShown({ id, ...Object.fromEntries(sent.map((key) => [key, meant[key]])) });
     return meant;
   }
 }
@@ -162,11 +168,14 @@ function withKnownSource(request: unknown, currentOf: (id: string) => StreamConf
   return { ...(request as object), source: current.source };
 }
 
-/** Refuses a source with hidden secrets, as read from another stream: it could never be opened. @throws CONFIG_INVALID */
-function requireShown({ id, source }: Pick<StreamConfig, 'id' | 'source'>): void {
-  if (!isRedacted(source)) return;
+const ADDRESSES = ['source', 'restream'] as const;
+
+/** Refuses an address with hidden secrets, as read from another stream: it could never be opened. @throws CONFIG_INVALID */
+function requireShown({ id, ...config }: Pick<StreamConfig, 'id'> & Partial<StreamConfig>): void {
+  const key = ADDRESSES.find((each) => isRedacted(config[each] ?? ''));
+  if (key === undefined) return;
   throw new SightlineError(
     'CONFIG_INVALID',
-    `stream "${id}": source: expected the address with its secrets, received one in which they are hidden (***)`,
+    `stream "${id}": ${key}: expected the address with its secrets, received one in which they are hidden (***)`,
   );
 }

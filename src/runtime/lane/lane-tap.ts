@@ -61,7 +61,9 @@ export class LaneTaps {
 
   refuse(why: string): void {
     if (!this.#isRefused)
-      this.#onRefused(`its packets cannot be kept as MP4, so it has no clips, no recording and no live video: ${why}`);
+      this.#onRefused(
+        `its packets cannot be kept as MP4, so it has no clips, no recording, no live video and no restream: ${why}`,
+      );
     this.#isRefused = true;
   }
 }

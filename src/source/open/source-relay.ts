@@ -18,7 +18,7 @@ const MAX_CONNECTIONS = 8;
  * Passes on the connection of one ffmpeg to a camera or server. It connects within the rules of the source and speaks TLS, which ffmpeg
  * then need not. A redirect leads ffmpeg back here, and its next connection to the new address, which is checked as well.
  *
- * RTMP passes as it is. Of RTSP only messages before `PLAY` are changed, since ffmpeg follows no redirect later; from then on bytes pass as they are. All are read for the
+ * RTMP passes as it is. Of RTSP only messages before `PLAY` or `RECORD` are changed, since ffmpeg follows no redirect later; from then on bytes pass as they are. All are read for the
  * times of frames (`RtspClock`).
  */
 export class SourceRelay implements OpenedSource {
@@ -114,7 +114,7 @@ export class SourceRelay implements OpenedSource {
     const onRequest = (bytes: Buffer): void => {
       const text = bytes.toString('latin1');
       camera.write(Buffer.from(namingCamera(text, relayedUrl(url, this.#port), url), 'latin1'));
-      if (!/^PLAY /m.test(text)) return;
+      if (!/^(?:PLAY|RECORD) /m.test(text)) return;
       this.#server.close();
       camera.off('data', onReply);
       ffmpeg.off('data', onRequest);

@@ -56,6 +56,14 @@ const CONTRADICTIONS: readonly [settings: object, complaint: string][] = [
     },
     'events[1].clip: expected no clip of a stream with masks, which cannot hide anything in undecoded video, unless recordMasked is allowed, received {} (object)',
   ],
+  [
+    { masks: [MASK], restream: 'rtsp://bob:hunter2@10.0.0.1/door' },
+    'restream: expected no restream of a stream with masks, which cannot hide anything in undecoded video, unless recordMasked is allowed, received "rtsp://***@10.0.0.1/door" (string)',
+  ],
+  [
+    { restream: 'http://10.0.0.1/door' },
+    'restream: expected an address that begins with rtsp://, rtsps://, rtmp://, rtmps:// or srt://, received "http://10.0.0.1/door" (string)',
+  ],
   [{ masks: [MASK, MASK] }, 'masks[1].id: expected an id that no other mask has, received "m" (string)'],
   [{ region: 'zones' }, 'region: expected a rectangle, since the stream has no zones, received "zones" (string)'],
   [{ maxFps: 2, target: { fps: 5 } }, 'target.fps: expected at most maxFps, 2, received 5 (number)'],
@@ -125,6 +133,8 @@ describe('settings that fit together', () => {
     { every: 1000, maxFps: 0.1, staleMs: 100 },
     { masks: [MASK], record: 'events', recordMasked: 'allowed' },
     { masks: [], record: 'continuous' },
+    { masks: [MASK], restream: 'rtsp://10.0.0.1/door', recordMasked: 'allowed' },
+    { restream: `\${env:MEDIA_SERVER}/door` },
   ])('%j are accepted', (settings) => {
     expect(() => parseStream({ id: 'cam', source: 'a', ...settings }, {})).not.toThrow();
   });
@@ -133,7 +143,7 @@ describe('settings that fit together', () => {
 describe('a source whose secrets are hidden', () => {
   const rules = new StreamRules({
     ...{ defaults: {}, admit: () => undefined },
-    sourceOfFile: (id) => (id === 'cam' ? 'rtsp://bob:hunter2@camera.example/1' : undefined),
+    ofFile: (id) => (id === 'cam' ? parseStream({ id, source: 'rtsp://bob:hunter2@camera.example/1' }, {}) : undefined),
   });
   const other = parseStream({ id: 'cam', source: 'rtsp://other.example/1' }, {});
 
@@ -146,6 +156,12 @@ describe('a source whose secrets are hidden', () => {
   ])('is refused for a new stream, and for one that had it never: %s', async (source) => {
     const complaint = 'source: expected the address with its secrets, received one in which they are hidden (***)';
     expect(await messageOf(() => rules.added({ id: 'new', source }))).toBe(`stream "new": ${complaint}`);
+    const hidden = 'rtsp://***@10.0.0.1/door';
+    const ofServer = complaint.replace('source', 'restream');
+    expect(await messageOf(() => rules.added({ id: 'new', source: 'a', restream: hidden }))).toBe(
+      `stream "new": ${ofServer}`,
+    );
+    expect(await messageOf(() => rules.changed(other, { restream: hidden }))).toBe(`stream "cam": ${ofServer}`);
     const gate = { ...other, id: 'gate' };
     expect(await messageOf(() => rules.changed(gate, { source }))).toBe(`stream "gate": ${complaint}`);
     expect(await messageOf(() => rules.rewritten(gate, { source }))).toBe(`stream "gate": ${complaint}`);
@@ -166,7 +182,7 @@ describe('settings that were read and are written back', () => {
   const SHOWN = redactSource(SOURCE);
   const current = parseStream({ id: 'cam', source: SOURCE, maxFps: 7, every: 2 }, { priority: 4 });
   const admitted: string[] = [];
-  const rules = new StreamRules({ defaults: { priority: 4 }, admit: ({ source }) => void admitted.push(source) });
+  const rules = new StreamRules({ defaults: { priority: 4 }, admit: (address) => void admitted.push(address) });
 
   it('keep the source, whose secrets a client never sees', async () => {
     expect(SHOWN).not.toContain('hunter2');
@@ -178,6 +194,8 @@ describe('settings that were read and are written back', () => {
   it('with another source are checked as any', async () => {
     expect((await rules.changed(current, { source: 'rtsp://other.example/1' })).source).toBe('rtsp://other.example/1');
     expect(admitted).toEqual(['rtsp://other.example/1']);
+    await rules.changed(current, { restream: 'rtsp://media.example/1' });
+    expect(admitted.slice(1), 'its source runs already').toEqual(['rtsp://media.example/1']);
   });
 
   it('as a whole take away what they leave out, down to the defaults', async () => {

@@ -61,6 +61,7 @@ async function open(settings: object = { live: true }) {
     configOf: (id) => (id === 'gate' ? config : null),
     onState: () => undefined,
     onNotice: () => undefined,
+    openTarget: () => Promise.reject(new Error('nothing is pushed')),
   });
   const { url, close } = await openGateway(port, { recorder });
   const camera = new Camera('one');

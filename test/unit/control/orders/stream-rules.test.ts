@@ -8,7 +8,7 @@ const currentOf = (id: string) => (id === 'gate' ? gate : null);
 
 function rig() {
   const admitted: string[] = [];
-  return { admitted, rules: new StreamRules({ defaults: {}, admit: (config) => void admitted.push(config.source) }) };
+  return { admitted, rules: new StreamRules({ defaults: {}, admit: (address) => void admitted.push(address) }) };
 }
 
 describe('the test of a source', () => {

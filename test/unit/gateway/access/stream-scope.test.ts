@@ -46,7 +46,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const recorder = new Recorder({
   ...{ folder, ringBytes: 1, retention: { days: 1e6, eventDays: 1e6, clipDays: 1e6, maxBytes: 1e9 } },
   ...{ ffmpeg: null as never, configOf: () => null, onState: () => undefined, onNotice: () => undefined },
-  ...{ clock: new ManualClock(), wallMs: () => NOW_MS },
+  ...{ clock: new ManualClock(), wallMs: () => NOW_MS, openTarget: () => Promise.reject(new Error()) },
 });
 
 const JPEG = await sharp({ create: { width: 16, height: 16, channels: 3, background: '#808080' } })
