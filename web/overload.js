@@ -120,9 +120,16 @@ class Offer {
   }
 }
 
-/** @param {Remedy} remedy */
-function labelOf({ kind, streamFps, model, changes }) {
-  if (kind === 'model') return `Use ${model}`;
-  if (kind === 'decode') return `Decode ${changes[0]?.body.decode} frames`;
+/** What it does and gives: the line beside the buttons does not repeat it. @param {Remedy} remedy */
+function labelOf({ kind, fps, streamFps, model, changes }) {
+  if (kind === 'model') return `Use ${model}: ${formatFps(streamFps ?? 0)}/s`;
+  if (kind === 'decode')
+    return `Decode ${changes[0]?.body.decode} frames${fps === null ? '' : `: ${formatFps(fps)}/s in all`}`;
   return `Lower rate to ${formatFps(streamFps ?? 0)}/s`;
+}
+
+/** Whether the person at the page has a button for it. @param {Remedy} remedy */
+export function mayApply({ kind }) {
+  const { role } = document.body.dataset;
+  return role === 'admin' || (role === 'operator' && kind !== 'model');
 }

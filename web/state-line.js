@@ -1,8 +1,8 @@
-/** @import { FleetReport, HostReport, StreamReport } from './lib/client/index.js' */
+/** @import { FleetReport, HostReport, OverloadReport, StreamReport } from './lib/client/index.js' */
 
 import { byId, element, setData, setText } from './element.js';
 import { formatFps, formatMs, formatNumber } from './format.js';
-import { OverloadRemedies } from './overload.js';
+import { mayApply, OverloadRemedies } from './overload.js';
 import { isBlind, needsAttention, signText } from './trouble.js';
 
 const NAMES_SHOWN = 3;
@@ -68,7 +68,8 @@ function whatToSay(streams, host, fleet) {
   const overload = overloadText(host, fleet);
   if (overload !== undefined) {
     const also = blind.length === 0 ? '' : ` Also: ${blindText}.`;
-    const [, title = '', text = ''] = /^(.*?): (.*)$/.exec(overload) ?? [];
+    const [title = '', ...rest] = overload.split(': ');
+    const text = rest.join(': ');
     return { state: 'overload', title, text: `${text[0]?.toUpperCase()}${text.slice(1)}${also}` };
   }
   const missText =
@@ -108,9 +109,17 @@ function watchingText(streams) {
  * @param {FleetReport | undefined} fleet
  */
 function overloadText({ overload }, fleet) {
-  if (fleet === undefined) return overload?.text;
+  if (fleet === undefined) return overload && withoutButtons(overload);
   const short = fleet.hosts.find((each) => each.overload !== undefined);
   return short?.overload && `Host ${short.id}, ${short.overload}`;
+}
+
+/** What is short, and only those ways out that have no button here. @param {OverloadReport} overload */
+function withoutButtons({ text, remedies }) {
+  if (remedies.length === 0) return text;
+  const ways = remedies.filter((remedy) => !mayApply(remedy)).map((remedy) => remedy.text);
+  const said = text.replace(/\.$/, '').split(': ').slice(0, 2).join(': ');
+  return `${said}${ways.length === 0 ? '' : `: ${ways.join(', or ')}`}.`;
 }
 
 /**
