@@ -61,25 +61,41 @@ function findLevels(outputs: ReadonlyMap<string, OutputTensor>, { name, input }:
 }
 
 function addLevel(rows: RowList, level: Level, image: number, spec: ModelSpec, scoreThreshold: number): void {
-  const { stridePx, columns, cells, classes, bins, scores, distances } = level;
+  const { cells, classes, scores } = level;
   const isBestOnly = spec.classesPerBox === 'best';
   for (let cell = 0; cell < cells; cell += 1) {
     const first = (image * cells + cell) * classes;
     const from = isBestOnly ? indexOfLargest(scores, first, first + classes) : first;
     const to = isBestOnly ? from + 1 : first + classes;
+    // The same for all classes of a cell.
+    let box: CellBox | null = null;
     for (let index = from; index < to; index += 1) {
       const score = scores[index]!;
       if (!(score >= scoreThreshold)) continue;
-      const side = (image * cells + cell) * 4 * bins;
-      const left = meanBin(distances, side, bins);
-      const top = meanBin(distances, side + bins, bins);
-      const width = (left + meanBin(distances, side + 2 * bins, bins)) * stridePx;
-      const height = (top + meanBin(distances, side + 3 * bins, bins)) * stridePx;
-      const x = ((cell % columns) + 0.5 - left) * stridePx;
-      const y = (Math.floor(cell / columns) + 0.5 - top) * stridePx;
-      rows.add(x, y, width, height, score, index - first);
+      box ??= boxOf(level, image, cell);
+      rows.add(box.x, box.y, box.width, box.height, score, index - first);
     }
   }
+}
+
+interface CellBox {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Returns the box of a cell in pixels of the input, from the distances of its sides. */
+function boxOf({ stridePx, columns, cells, bins, distances }: Level, image: number, cell: number): CellBox {
+  const side = (image * cells + cell) * 4 * bins;
+  const left = meanBin(distances, side, bins);
+  const top = meanBin(distances, side + bins, bins);
+  return {
+    x: ((cell % columns) + 0.5 - left) * stridePx,
+    y: (Math.floor(cell / columns) + 0.5 - top) * stridePx,
+    width: (left + meanBin(distances, side + 2 * bins, bins)) * stridePx,
+    height: (top + meanBin(distances, side + 3 * bins, bins)) * stridePx,
+  };
 }
 
 /** Returns the mean of 0 .. bins - 1 under the softmax of `bins` numbers. */
