@@ -7,26 +7,26 @@ import {
   sign,
   verify,
 } from 'node:crypto';
-import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { canonicalJson } from '../core/canonical-json.ts';
-import { parseFragment } from '../decode/fragment-reader.ts';
+import { codecOf } from '../decode/fragment-reader.ts';
 import { openGiven } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { RecordingFile } from './archive.ts';
+import { indexAt, indexBox } from './fragment-file.ts';
 import {
-  type IndexedFragment,
-  indexAt,
-  indexBox,
-  readFragment,
-  readIndex,
-  readInit,
-  ticksOf,
-} from './fragment-file.ts';
+  type ExportedSpan,
+  inOrder,
+  iso,
+  type PlacedFile,
+  type RecordedGap,
+  type RecordedPart,
+  readSpan,
+  videoOf,
+} from './recorded-span.ts';
 
-/** A shorter time before the first picture, or after the last one, is no gap. */
-const LEAST_GAP_MS = 1_000;
 /** No stream has a name with a plus: each has a folder beside it. */
 const KEY_FILE = '+host-key.pem';
 const BOX_HEAD_BYTES = 8;
@@ -72,12 +72,6 @@ export async function hostKey(folder: string): Promise<KeyObject> {
   return createPrivateKey(await readFile(path, 'utf8'));
 }
 
-/** A span of a stream, in wall-clock milliseconds since 1970. */
-export interface ExportedSpan {
-  readonly fromMs: number;
-  readonly toMs: number;
-}
-
 /**
  * Makes one MP4 of a span, from the key frame at or before its beginning, with a signed manifest in its last box, which players skip.
  *
@@ -86,63 +80,41 @@ export interface ExportedSpan {
  */
 export async function* exportSpan(
   files: readonly RecordingFile[],
-  { fromMs, toMs }: ExportedSpan,
+  span: ExportedSpan,
   key: KeyObject,
 ): AsyncGenerator<Buffer, ExportManifest> {
+  const { parts, gaps: known } = await readSpan(files, span);
+  const [{ files: placed }, other] = parts as [RecordedPart, RecordedPart?];
+  if (other !== undefined)
+    throw new SightlineError(
+      'RECORDING_MIXED',
+      `the video has another format at ${iso(other.files[0]!.startMs)}, or nothing was recorded for a day: export the time before and after it apart`,
+    );
+  const [first] = placed as [PlacedFile];
   const hash = createHash('sha256');
-  let bytes = 0;
-  const pass = (part: Buffer): Buffer => {
+  let [bytes, codec, frames] = [0, '', placed.reduce((sum, file) => sum + file.frames, 0)];
+  const lost: RecordedGap[] = [];
+  const onLost = (gap: RecordedGap, gone: number): void => {
+    lost.push(gap);
+    frames -= gone;
+  };
+  const recordedUs = placed.reduce((sum, { firstUs, endUs }) => sum + endUs - firstUs, 0);
+  const perMs = (frames * 1000) / recordedUs;
+  for await (const part of videoOf(placed, onLost)) {
+    if (bytes === 0) codec = codecOf(part);
     hash.update(part);
     bytes += part.length;
-    return part;
-  };
-  const gaps: { fromMs: number; toMs: number; reason: string }[] = [];
-  await requireOneFormat(files);
-  let begun: { readonly init: Buffer; readonly codec: string; readonly originUs: number } | null = null;
-  let last: IndexedFragment | null = null;
-  let added = 0;
-  let frames = 0;
-  let recordedUs = 0;
-  for (const { path } of files) {
-    const index = await readIndex(path);
-    const { timescale } = index.head;
-    const chosen = within(index.fragments, { fromMs, toMs }, last === null);
-    if (chosen.length === 0) continue;
-    const handle = await open(path, 'r');
-    try {
-      for (const fragment of chosen) {
-        const part = await readFragment(handle, fragment);
-        const { baseTicks, baseAt, ptsTicks } = parseFragment(part);
-        const ticks = (each: number): number => each - fragment.added;
-        const isGap: boolean =
-          last !== null && (fragment.gap !== undefined || startOf(fragment) - last.endMs > LEAST_GAP_MS);
-        if (begun === null) {
-          const leadUs = Math.round(((ptsTicks[0]! - baseTicks) / timescale) * 1e6);
-          begun = { init: index.init, codec: index.head.codec, originUs: fragment.firstUs - leadUs };
-          added = -ticks(baseTicks);
-          yield pass(begun.init);
-        } else if (isGap || last?.shiftUs !== fragment.shiftUs)
-          added = Math.round(((fragment.firstUs - begun.originUs) / 1e6) * timescale) - ticks(ptsTicks[0]!);
-        const before = last?.endMs ?? fromMs;
-        if (isGap || (last === null && startOf(fragment) - before > LEAST_GAP_MS))
-          gaps.push({ fromMs: before, toMs: startOf(fragment), reason: fragment.gap ?? 'start' });
-        part.set(ticksOf(ticks(baseTicks) + added), baseAt);
-        yield pass(part);
-        frames += fragment.frames;
-        recordedUs += fragment.endUs - fragment.startUs;
-        last = fragment;
-      }
-    } finally {
-      await handle.close();
-    }
+    yield part;
   }
-  if (begun === null || last === null)
-    throw new SightlineError('RECORDING_NOT_FOUND', `nothing is recorded from ${iso(fromMs)} to ${iso(toMs)}`);
-  if (toMs - last.endMs > LEAST_GAP_MS) gaps.push({ fromMs: last.endMs, toMs, reason: 'end' });
-  const missing = (gap: ExportedSpan): number => Math.round(((gap.toMs - gap.fromMs) * 1000 * frames) / recordedUs);
+  const gaps = inOrder([...known, ...lost]);
+  const missing = (gap: ExportedSpan): number => Math.round((gap.toMs - gap.fromMs) * perMs);
   const unsigned = {
-    ...{ version: 1 as const, stream: files[0]!.stream, codec: begun.codec, from: iso(fromMs), to: iso(toMs) },
-    ...{ originUs: begun.originUs, frames, missingFrames: gaps.reduce((sum, gap) => sum + missing(gap), 0) },
+    ...{ version: 1 as const, stream: files[0]!.stream, codec, from: iso(span.fromMs), to: iso(span.toMs) },
+    ...{
+      originUs: first.firstUs - first.fromUs,
+      frames,
+      missingFrames: gaps.reduce((sum, gap) => sum + missing(gap), 0),
+    },
     gaps: gaps.map((gap) => ({ from: iso(gap.fromMs), to: iso(gap.toMs), frames: missing(gap), reason: gap.reason })),
     ...{ bytes, sha256: hash.digest('hex') },
     publicKey: createPublicKey(key).export({ type: 'spki', format: 'der' }).toString('base64'),
@@ -187,34 +159,4 @@ export async function verifyExport(path: string): Promise<{ manifest: ExportMani
   } finally {
     await handle.close();
   }
-}
-
-/** Before the first byte is sent. @throws RECORDING_MIXED */
-async function requireOneFormat(files: readonly RecordingFile[]): Promise<void> {
-  const first = files[0] === undefined ? null : await readInit(files[0].path);
-  for (const { path, startMs } of files)
-    if (first?.equals(await readInit(path)) === false)
-      throw new SightlineError(
-        'RECORDING_MIXED',
-        `the format of the video changes at ${iso(startMs)}: export the time before and after it apart`,
-      );
-}
-
-/** From the key frame at or before the beginning, unless something came before. */
-function within(
-  fragments: readonly IndexedFragment[],
-  { fromMs, toMs }: ExportedSpan,
-  isFirst: boolean,
-): readonly IndexedFragment[] {
-  const key = isFirst ? fragments.findLastIndex((each) => each.key && startOf(each) <= fromMs) : 0;
-  return fragments.slice(Math.max(0, key)).filter((each) => startOf(each) < toMs);
-}
-
-/** Wall clock of its first picture. */
-function startOf({ endMs, endUs, startUs }: IndexedFragment): number {
-  return endMs - (endUs - startUs) / 1000;
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -274,7 +274,7 @@ export async function faultsOf(path: string): Promise<string[]> {
 }
 
 /** The hash of a fragment as its packets were. @param bytes - overwritten. */
-function originalHash(bytes: Buffer, added: number): string | null {
+export function originalHash(bytes: Buffer, added: number): string | null {
   try {
     const { baseAt, baseTicks } = parseFragment(bytes);
     bytes.set(ticksOf(baseTicks - added), baseAt);

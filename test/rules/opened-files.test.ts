@@ -26,6 +26,7 @@ const OPENERS: Readonly<Record<string, string>> = {
   'src/measure/measurement-log.ts': 'own log',
   'src/recording/clip-picture.ts': 'own files of the folder of recordings',
   'src/recording/export-span.ts': 'own files of the folder of recordings',
+  'src/recording/recorded-span.ts': 'own files of the folder of recordings',
   'src/recording/fragment-file.ts': 'own files of the folder of recordings',
   'src/process/descriptor-limit.ts': '/proc',
   'src/sinks/frame-record.ts': 'a file of its own',
