@@ -5,6 +5,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { Archive, type RecordingFile } from '../recording/archive.ts';
 import { type ExportManifest, exportSpan, hostKey, verifyExport } from '../recording/export-span.ts';
 import { faultsOf } from '../recording/fragment-file.ts';
+import { type ExportedSpan, iso, type RecordedSpan, readSpan } from '../recording/recorded-span.ts';
 import { recordingsIn, spansOf } from '../recording/spans.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table, wrongCommand } from './cli-io.ts';
 import { ReportedFailure } from './reported-failure.ts';
@@ -107,17 +108,38 @@ async function verifyFolder(folder: string): Promise<Checked> {
   return { files };
 }
 
-async function exportTo(folder: string, { stream, from, to, out, ...flags }: ExportFlags, io: CliIo): Promise<void> {
-  const [fromMs, toMs] = [timeOf('--from', from)!, timeOf('--to', to)!];
+/** Reads a time of a stream, without the file that is being written: it gets another name. @throws as `recordedFiles` */
+export async function readRecorded(folder: string, stream: string, span: ExportedSpan): Promise<RecordedSpan> {
+  const files = await recordedFiles(folder, stream, span);
+  return await readSpan(
+    files.filter(({ isOpen }) => !isOpen),
+    span,
+  );
+}
+
+/**
+ * Returns the recordings of a stream that overlap a time, in order.
+ *
+ * @throws COMMAND_INVALID, RECORDING_NOT_FOUND if there are none, with what there is.
+ */
+async function recordedFiles(folder: string, stream: string, { fromMs, toMs }: ExportedSpan): Promise<RecordingFile[]> {
   if (fromMs >= toMs) throw wrongCommand('--from: expected a time before --to');
   const archive = await archiveIn(folder);
-  const known = [...new Set(archive.files.map((file) => file.stream))];
-  if (!known.includes(stream))
-    throw new SightlineError(
-      'RECORDING_NOT_FOUND',
-      `${folder}: nothing of stream "${stream}"; it has ${known.join(', ')}`,
-    );
-  const files: RecordingFile[] = recordingsIn(archive.files, { stream, fromMs, toMs });
+  const known = [...new Set(archive.files.map((file) => file.stream))].sort();
+  const missing = (what: string): SightlineError =>
+    new SightlineError('RECORDING_NOT_FOUND', `${folder}: nothing of stream "${stream}"${what}`);
+  if (!known.includes(stream)) throw missing(`; it has ${known.join(', ')}`);
+  const files = recordingsIn(archive.files, { stream, fromMs, toMs });
+  if (files.length > 0) return files;
+  const [first, last] = [0, -1].map((i) => recordingsIn(archive.files, { stream }).at(i));
+  const there =
+    first === undefined ? 'it has clips only' : `its recordings are of ${iso(first.startMs)} to ${iso(last!.endMs)}`;
+  throw missing(` is recorded from ${iso(fromMs)} to ${iso(toMs)}; ${there}`);
+}
+
+async function exportTo(folder: string, { stream, from, to, out, ...flags }: ExportFlags, io: CliIo): Promise<void> {
+  const [fromMs, toMs] = [timeOf('--from', from)!, timeOf('--to', to)!];
+  const files = await recordedFiles(folder, stream, { fromMs, toMs });
   const parts = exportSpan(files, { fromMs, toMs }, await hostKey(folder));
   const handle = await open(out, 'wx').catch((error: NodeJS.ErrnoException) => {
     throw wrongCommand(`--out: expected a new file, ${error.code === 'EEXIST' ? `${out} exists` : error.message}`);
@@ -152,7 +174,8 @@ function unreadable(path: string, { message }: Error): never {
   throw new SightlineError('RECORDING_DAMAGED', `${path}: ${message}`, { path });
 }
 
-function timeOf(flag: string, text: string | undefined): number | undefined {
+/** Reads a date and time of a flag, as milliseconds since 1970. @throws COMMAND_INVALID */
+export function timeOf(flag: string, text: string | undefined): number | undefined {
   const timeMs = text === undefined ? undefined : Date.parse(text);
   if (timeMs === undefined || !Number.isNaN(timeMs)) return timeMs;
   throw wrongCommand(`${flag}: expected a date and time such as 2026-05-04T21:30:00+02:00, received "${text}"`);

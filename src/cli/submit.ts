@@ -1,11 +1,15 @@
 import { existsSync } from 'node:fs';
-import { isAbsolute, resolve } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { isAbsolute, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
+import { RECORDED_ENDING } from '../control/jobs/recorded-input.ts';
 import { redact } from '../core/redact.ts';
+import { writeWholeFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { JobReport } from '../protocol/fleet.ts';
 import { DEFAULT_SEGMENT_S, type JobView } from '../protocol/rest.ts';
+import { groupsOf, iso } from '../recording/recorded-span.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
 import { type CliIo, note, show, wrongCommand } from './cli-io.ts';
 import { isPicture, leftOutText } from './detect-plan.ts';
@@ -13,10 +17,14 @@ import { given } from './flag-values.ts';
 import { addFleetClientFlags, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
 import { deadLetterLines, jobText, timeLeft } from './job-tables.ts';
 import { startProgress } from './progress.ts';
+import { readRecorded, timeOf } from './recordings.ts';
 import { ReportedFailure } from './reported-failure.ts';
 
 interface SubmitFlags extends FleetClientFlags {
   readonly out: string;
+  readonly recorded?: string;
+  readonly from?: string;
+  readonly to?: string;
   readonly pipeline?: string;
   readonly model?: string;
   readonly track?: boolean;
@@ -32,11 +40,15 @@ const HELP = `
 Examples:
   sightline submit archive/ --out results/ --wait
   sightline submit "cam1/*.mkv" cam2.mp4 --out /shared/results --track --priority 10 --id night-3
+  sightline submit /shared/recordings --recorded door --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z --out /shared/may
 
 Jobs take videos; \`sightline detect\` reads pictures as well. Files are split at key frames, the hosts of the fleet infer the segments, and --out gets one JSONL file per input, the same as
 \`sightline detect\` writes. Folders are read recursively. Hosts must see files and results under the same paths as this
 machine, below their fleet.roots. The job continues after this command ends; \`sightline jobs ID\` shows its progress. With
 --id the command can be repeated: the same job under the same id is submitted once.
+
+With --recorded the input is the folder of recordings of a host, in which every host must see them. --out gets a list of recordings
+and one JSONL file for each day.
 
 With --wait the exit code is 0 if everything succeeded, and 1 if something failed for good, the job was cancelled, or Ctrl-C
 ended the wait.`;
@@ -44,9 +56,12 @@ ended the wait.`;
 export function addSubmit(program: Command, io: CliIo, open: OpenControl = openRedis): void {
   const command = program
     .command('submit')
-    .argument('<input...>', 'video files, folders, patterns')
+    .argument('<input...>', 'video files, folders, patterns; with --recorded a folder of recordings')
     .requiredOption('--out <dir>', 'folder for the results, one JSONL file per input');
   addFleetClientFlags(command)
+    .option('--recorded <stream>', 'a stream that a host has recorded')
+    .option('--from <time>', 'of what is recorded: date and time of its beginning')
+    .option('--to <time>', 'of what is recorded: date and time of its end')
     .option('--pipeline <name>', 'pipeline to run it (default: the only one that the hosts run)')
     .option('--model <name>', 'detector: the pipeline whose hosts run it')
     .option('--track', 'track objects from frame to frame')
@@ -65,7 +80,11 @@ export function addSubmit(program: Command, io: CliIo, open: OpenControl = openR
 }
 
 async function submit(inputs: readonly string[], flags: SubmitFlags, io: CliIo, open: OpenControl): Promise<void> {
-  const paths = await absolutePaths(inputs, io);
+  const { recorded: stream, from, to } = flags;
+  if (stream === undefined && (from ?? to) !== undefined)
+    throw wrongCommand('--from, --to: only valid with --recorded');
+  const paths =
+    stream === undefined ? await absolutePaths(inputs, io) : await listRecorded(inputs, { ...flags, stream }, io);
   const { pipeline, model, track, every, parquet, segmentSeconds, priority, id } = flags;
   const set = given({ pipeline, model, track, every, parquet, segmentSeconds, priority, id });
   await withFleet(flags, io, open, async (desk) => {
@@ -77,6 +96,38 @@ async function submit(inputs: readonly string[], flags: SubmitFlags, io: CliIo, 
     show(io, flags, job, () => (flags.wait === true ? jobText(job) : follow));
     if (flags.wait === true) requireDone(job, io);
   });
+}
+
+/** A list of recordings has the files of so long; each has results of its own. */
+const DAY_US = 86_400e6;
+
+/** Writes lists of what is recorded in a time beside the results. @returns their paths. @throws COMMAND_INVALID, RECORDING_*, SINK_FAILED */
+async function listRecorded(
+  [folder, ...others]: readonly string[],
+  { stream, from, to, ...flags }: SubmitFlags & { readonly stream: string },
+  io: CliIo,
+): Promise<string[]> {
+  if (folder === undefined || others.length > 0)
+    throw wrongCommand(`expected one folder of recordings, received ${others.length + 1}`);
+  const [fromMs, toMs] = [timeOf('--from', from), timeOf('--to', to)];
+  if (fromMs === undefined || toMs === undefined) throw wrongCommand('--recorded: expected --from and --to with it');
+  const { parts, gaps } = await readRecorded(resolve(folder), stream, { fromMs, toMs });
+  for (const gap of gaps) note(io, `gap ${iso(gap.fromMs)} to ${iso(gap.toMs)}: ${gap.reason}`);
+  const out = resolve(flags.out);
+  try {
+    await mkdir(out, { recursive: true });
+    const lists = parts.flatMap((part) => groupsOf(part.files, DAY_US).map((files) => ({ ...part, files })));
+    return await Promise.all(
+      lists.map(async (list) => {
+        const began = iso(list.files[0]!.startMs).replaceAll(/[-:]|\.\d+/g, '');
+        const path = join(out, `${stream}-${began}${RECORDED_ENDING}`);
+        await writeWholeFile(path, JSON.stringify(list));
+        return path;
+      }),
+    );
+  } catch (error) {
+    throw new SightlineError('SINK_FAILED', `--out: ${out} cannot be written: ${(error as Error).message}`);
+  }
 }
 
 /** Expands inputs to absolute paths: a relative path has another meaning on each host. @throws SOURCE_*, COMMAND_INVALID */

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
+import type { PtsUs } from '../../core/units.ts';
 import { SpanCheck } from '../../decode/span-check.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { JobOrder, SegmentSpan } from '../../protocol/fleet.ts';
@@ -7,7 +8,9 @@ import { neededScore } from '../../runtime/stream/stream-analytics.ts';
 import type { TaskContext } from '../control-plane.ts';
 import type { JobPlace } from './job-place.ts';
 import type { JobTools } from './job-tools.ts';
+import { RecordedInput } from './recorded-input.ts';
 import { type SegmentHeader, SegmentReader, SegmentWriter } from './segment-file.ts';
+import type { Stretch, StretchSummary } from './segment-runner.ts';
 
 /**
  * Infers a segment of a file and writes its result. An existing result that is complete and of the same input is kept.
@@ -69,7 +72,7 @@ async function countFrames(path: string, header: SegmentHeader): Promise<number 
 
 async function fill(
   writer: SegmentWriter,
-  { runner }: JobTools,
+  tools: JobTools,
   { inputPath, label }: JobPlace,
   { span, every, scoreThreshold }: SegmentHeader,
   context: TaskContext,
@@ -80,12 +83,12 @@ async function fill(
   if (!isWhole && check.expectedFrames === 0) return;
   const mismatched = new AbortController();
   const { fromUs, toUs, firstFrame } = span;
-  const window = isWhole ? null : { fromUs, toUs, firstFrame };
-  const stretch = { path: inputPath, label, window, every, scoreThreshold };
-  const summary = await runner
-    .run(
-      stretch,
-      (frame) => {
+  const stretch = { label, every, scoreThreshold };
+  const run = (part: Pick<Stretch, 'path' | 'window'>, ptsOf: (ptsUs: number) => number): Promise<StretchSummary> =>
+    tools.runner.run(
+      { ...stretch, ...part },
+      (decoded) => {
+        const frame = { ...decoded, ptsUs: ptsOf(decoded.ptsUs) as PtsUs };
         const complaint = isWhole ? null : check.next(frame);
         if (complaint !== null) mismatched.abort(mismatch(label, span, complaint));
         const wait = writer.add(frame);
@@ -93,10 +96,17 @@ async function fill(
         return wait;
       },
       AbortSignal.any([context.signal, mismatched.signal]),
-    )
-    .catch((error: unknown) => {
-      throw mismatched.signal.aborted ? mismatched.signal.reason : error;
-    });
+    );
+  const recorded = await RecordedInput.open(inputPath);
+  // The video of a recorded segment has nothing else.
+  const summary = await (recorded === null
+    ? run({ path: inputPath, window: isWhole ? null : { fromUs, toUs, firstFrame } }, (ptsUs) => ptsUs)
+    : recorded.lend(span, tools, (path, ptsOf) =>
+        run({ path, window: { fromUs: null, toUs: null, firstFrame } }, ptsOf),
+      )
+  ).catch((error: unknown) => {
+    throw mismatched.signal.aborted ? mismatched.signal.reason : error;
+  });
   if (mismatched.signal.aborted) throw mismatched.signal.reason;
   const complaint = isWhole ? null : check.end(summary.decodeErrors);
   if (complaint !== null) throw mismatch(label, span, complaint);

@@ -6,6 +6,7 @@ import { JobPlace } from './job-place.ts';
 import type { JobTools } from './job-tools.ts';
 import { joinSegments } from './join-segments.ts';
 import { planSegments, WHOLE_FILE } from './plan-segments.ts';
+import { RecordedInput } from './recorded-input.ts';
 
 /**
  * Returns the handler for the tasks of bulk jobs. Each input file gets one JSONL file in the order's `outDir`, identical to
@@ -64,14 +65,17 @@ async function splitFile(
 ): Promise<TaskOutcome> {
   const { jobId, pipeline, file } = task;
   const { inputPath } = await JobPlace.find(tools.admission, order, file);
-  const spans = await planSegments({
-    ffmpeg: tools.ffmpeg,
-    path: inputPath,
-    segmentSeconds: order.segmentSeconds,
-    // After the last file a host that finishes early has nothing left to do.
-    tapers: file === order.inputs.length - 1,
-    signal,
-  });
+  const recorded = await RecordedInput.open(inputPath);
+  const spans =
+    recorded?.segments(order.segmentSeconds) ??
+    (await planSegments({
+      ffmpeg: tools.ffmpeg,
+      path: inputPath,
+      segmentSeconds: order.segmentSeconds,
+      // After the last file a host that finishes early has nothing left to do.
+      tapers: file === order.inputs.length - 1,
+      signal,
+    }));
   const parent: Task = { kind: 'merge', jobId, pipeline, file, segments: spans.length };
   const children = spans.map((span): Task => ({ kind: 'segment', jobId, pipeline, file, span }));
   return { frames: 0, next: { parent, children } };

@@ -7,6 +7,7 @@ import { inputLine } from '../../sinks/result-line.ts';
 import { AtomicFile } from './atomic-file.ts';
 import { AtomicTable } from './atomic-table.ts';
 import type { JobPlace } from './job-place.ts';
+import { RecordedInput } from './recorded-input.ts';
 import { type SegmentFrame, type SegmentHeader, SegmentReader } from './segment-file.ts';
 import type { SegmentRunner } from './segment-runner.ts';
 
@@ -33,7 +34,8 @@ export async function joinSegments(
   let table: AtomicTable | null = null;
   try {
     if (order.parquet === true) table = await AtomicTable.create('job', place.tablePath, resultStem, folder);
-    const joiner = new SegmentJoiner(runner, order, place.label, file, table);
+    const clock = (await RecordedInput.open(place.inputPath))?.clock() ?? null;
+    const joiner = new SegmentJoiner(runner, order, place.label, file, table, clock);
     let previous: SegmentHeader | null = null;
     for (const [i, path] of paths.entries()) {
       const reader = await SegmentReader.open(path);
@@ -65,6 +67,8 @@ class SegmentJoiner {
   readonly #file: AtomicFile;
   readonly #table: AtomicTable | null;
   readonly #analytics: StreamAnalytics;
+  /** Of a recording. */
+  readonly #clock: ((ptsUs: number) => number) | null;
   #frames = 0;
   #busySinceMs = performance.now();
 
@@ -74,7 +78,9 @@ class SegmentJoiner {
     label: string,
     file: AtomicFile,
     table: AtomicTable | null,
+    clock: ((ptsUs: number) => number) | null,
   ) {
+    this.#clock = clock;
     this.#classes = classes;
     this.#label = label;
     this.#every = every;
@@ -90,7 +96,9 @@ class SegmentJoiner {
     const frame = this.#frames * this.#every;
     this.#frames += 1;
     const place = { streamId: this.#label, frame, ptsUs: ptsUs as PtsUs };
-    const result = { ...place, width, height, by: 'inferred', detections } as const;
+    const captured =
+      this.#clock === null ? {} : ({ capturedAtMs: this.#clock(ptsUs), captureClock: 'arrival' } as const);
+    const result = { ...place, ...captured, width, height, by: 'inferred', detections } as const;
     const written = this.#file.write(`${inputLine(result, this.#label)}\n`);
     const wait = this.#table?.add(result, this.#label)?.then(() => written) ?? written;
     if (wait !== null) await wait;
