@@ -1,16 +1,11 @@
+import './quiet-sqlite.ts';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { HistoryRequest, HistoryThreadData } from '../src/history/history-records.ts';
 
 /** Keeps the history of one pipeline in SQLite, whose calls block. */
 const port = parentPort!;
 
-// Node.js calls its SQLite experimental. Nothing else is kept from the log.
-const { emitWarning } = process;
-process.emitWarning = ((warning: string | Error, ...rest: [never]) => {
-  if (!String(warning).startsWith('SQLite is an experimental feature')) emitWarning(warning, ...rest);
-}) as typeof emitWarning;
-
-// Imported late, since the import itself warns.
+// Imported late, since the import itself warns. Nothing else is kept from the log.
 const { HistoryService } = await import('../src/history/history-service.ts');
 const service = new HistoryService(workerData as HistoryThreadData, (message) => port.postMessage(message));
 port.on('message', (request: HistoryRequest) => {

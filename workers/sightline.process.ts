@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import './quiet-sqlite.ts';
 import { readFileSync } from 'node:fs';
 import inspector from 'node:inspector';
 import { join } from 'node:path';

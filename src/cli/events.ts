@@ -10,14 +10,20 @@ import { differenceOf, type RuleDifference, RuleTrial, type WholeEvent } from '.
 import type { WatchedFrame } from '../events/stream-events.ts';
 import type { GivenRules } from '../host/try-rules.ts';
 import { cloudEvent } from '../protocol/rule-event.ts';
+import type { ExportedSpan } from '../recording/recorded-span.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, table, wrongCommand } from './cli-io.ts';
 import { requireWritable } from './detect-outputs.ts';
 import { interruptedCode } from './interruption.ts';
 import { addEngineFlags, addModelFlag, type ModelFlags, modelConfigOf } from './model-flags.ts';
+import type { Comparison, Outcome } from './recorded-events.ts';
 import { ReportedFailure } from './reported-failure.ts';
 
 interface EventsFlags extends ModelFlags, JsonFlag {
   readonly rules: string;
+  readonly recorded?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly history?: string;
   readonly compare?: string;
   readonly stream?: string;
   readonly start?: string;
@@ -31,21 +37,35 @@ Examples:
   sightline events door.mp4 --rules new.yaml --compare old.yaml     which events the new rules gain and lose
   sightline events door.mp4 --rules door.yaml --start 2026-05-04T21:30:00+02:00 --out events.jsonl
 
+  sightline events --recorded door --from 2026-05-04T20:00:00Z --to 2026-05-04T21:00:00Z --rules cameras.yaml --model picodet-s
+                                                                    what another detector would have changed
+
   sightline detect door.mp4 --track --out door.jsonl && sightline events door.jsonl --rules door.yaml
                                                                     try rules again and again, without inferring again
 
 A rules file has settings of a stream: events, and the zones, lines, labels and track that they need. Rules run in media time, so
 a recording gives the same events at any speed. Rules with times of the week need --start, the time of the first frame. --out
-gets a line for each beginning, update and end of an event, as CloudEvents. docs/events.md describes rules and events.`;
+gets a line for each beginning, update and end of an event, as CloudEvents. docs/events.md describes rules and events.
+
+--recorded reads what a host has recorded: the argument is its folder of recordings (default: that of the pipeline file of the
+rules). Events are compared with those of --compare, with those of the model of the pipeline file if --model is another, and with
+what happened live if the history of the host has it.`;
 
 /** Adds `events`: tries rules on recordings. */
 export function addEvents(program: Command, io: CliIo): void {
   const command = program
     .command('events')
-    .argument('<recording...>', 'videos, or results of detect --track (.jsonl)')
+    .argument(
+      '[recording...]',
+      'videos, or results of detect --track (.jsonl); with --recorded the folder of recordings',
+    )
     .requiredOption('--rules <file>', 'rules: settings of a stream, or a pipeline file');
   addEngineFlags(addModelFlag(command))
     .option('--stream <id>', 'stream of the pipeline file whose rules are meant')
+    .option('--recorded <stream>', 'a stream that a host has recorded')
+    .option('--from <time>', 'of what is recorded: date and time of its beginning')
+    .option('--to <time>', 'of what is recorded: date and time of its end')
+    .option('--history <file>', 'history of the host that recorded (default: that of the pipeline file of the rules)')
     .option('--compare <file>', 'rules before, of the same kind: lists events gained and lost')
     .option('--start <time>', 'date and time of the first frame, such as 2026-05-04T21:30:00+02:00')
     .option('--min-score <0..1>', 'lowest score to report (default: from the manifest)', Number)
@@ -57,36 +77,64 @@ export function addEvents(program: Command, io: CliIo): void {
     );
 }
 
-/** What one recording gave. */
-interface Outcome {
-  readonly input: string;
-  readonly events: readonly WholeEvent[];
-  readonly figures: RuleTrial['figures'];
-  readonly compared?: RuleDifference;
-}
-
 async function events(inputs: readonly string[], flags: EventsFlags, namesModel: boolean, io: CliIo): Promise<void> {
   const { readRules, ruledStream } = await import('../host/try-rules.ts');
-  const startMs = startOf(flags.start);
-  const sets = [flags.rules, flags.compare].flatMap((path) =>
-    path === undefined ? [] : [readRules(path, flags.stream)],
-  );
-  const [{ model }] = sets as [GivenRules];
-  const chosen = namesModel || model === undefined ? modelConfigOf(flags) : model;
-  for (const set of sets) refuseUnusable(set, ruledStream(set, inputs[0]!), startMs);
-  if (flags.out !== undefined) await requireOwnFile(flags.out, [...inputs, ...sets.map(({ path }) => path)]);
+  const { recorded: stream, stream: named = stream } = flags;
+  const span = spanOf(inputs, flags);
+  const startMs = span?.fromMs ?? startOf('--start', flags.start);
+  const sets = [flags.rules, flags.compare].flatMap((path) => (path === undefined ? [] : [readRules(path, named)]));
+  const [set] = sets as [GivenRules];
+  const given = modelConfigOf(flags);
+  const chosen = namesModel || set.model === undefined ? given : set.model;
+  for (const each of sets)
+    refuseUnusable(each, ruledStream(each, span === null ? inputs[0]! : `${stream}.mp4`), startMs);
+  const read = [...(span === null ? inputs : []), ...sets.map(({ path }) => path)];
+  if (flags.out !== undefined) await requireOwnFile(flags.out, read);
   const outcomes: Outcome[] = [];
   const lines: string[] = [];
-  for (const input of inputs) {
-    for (const [name, [now, before]] of await tryOn(input, sets, startMs, chosen, io)) {
-      lines.push(...now!.records.map((record) => `${JSON.stringify(cloudEvent(record))}\n`));
-      const compared = before === undefined ? {} : { compared: differenceOf(before.events, now!.events) };
-      outcomes.push({ input: name, events: now!.events, figures: now!.figures, ...compared });
-      if (flags.json !== true) print(io, outcomeText(outcomes.at(-1)!));
+  const add = (outcome: Outcome, { records }: RuleTrial): void => {
+    lines.push(...records.map((record) => `${JSON.stringify(cloudEvent(record))}\n`));
+    outcomes.push(outcome);
+    if (flags.json !== true) print(io, outcomeText(outcome));
+  };
+  if (span !== null) {
+    const { tryOnRecorded } = await import('./recorded-events.ts');
+    const sides = sets.map((each, i) => ({
+      name: each.path,
+      set: each,
+      model: i === 0 ? chosen : (each.model ?? chosen),
+    }));
+    // A detector takes the place of that of the pipeline file.
+    if (sets.length === 1 && namesModel && set.model !== undefined)
+      sides.push({ name: set.model.name, set, model: set.model });
+    const question = { folder: inputs[0], stream: stream!, ...span, sides, history: flags.history };
+    const { outcome, trial } = await unlessStopped(io, () => tryOnRecorded(question, io));
+    add(outcome, trial);
+  } else
+    for (const input of inputs) {
+      for (const [name, [now, before]] of await tryOn(input, sets, startMs, chosen, io)) {
+        const compared = before === undefined ? {} : { compared: differenceOf(before.events, now!.events) };
+        add({ input: name, events: now!.events, figures: now!.figures, ...compared }, now!);
+      }
     }
-  }
   if (flags.out !== undefined) await writeLines(flags.out, lines);
   if (flags.json === true) printJson(io, { rules: flags.rules, recordings: outcomes });
+}
+
+/** Returns the time of what a host has recorded; null for other inputs. @throws COMMAND_INVALID for flags that do not go together. */
+function spanOf(inputs: readonly string[], flags: EventsFlags): ExportedSpan | null {
+  const { recorded, start, from, to } = flags;
+  if (recorded === undefined) {
+    for (const flag of ['from', 'to', 'history'] as const)
+      if (flags[flag] !== undefined) throw wrongCommand(`--${flag}: only valid with --recorded`);
+    if (inputs.length === 0) throw wrongCommand('expected a video, results of detect, or --recorded');
+    return null;
+  }
+  if (start !== undefined) throw wrongCommand('--start: not with --recorded, whose times are known');
+  if (inputs.length > 1) throw wrongCommand(`expected one folder of recordings, received ${inputs.length}`);
+  const [fromMs, toMs] = [startOf('--from', from), startOf('--to', to)];
+  if (fromMs === undefined || toMs === undefined) throw wrongCommand('--recorded: expected --from and --to with it');
+  return { fromMs, toMs };
 }
 
 /** Runs each set of rules over one input. @returns the trials of each of its recordings, by what to call it. */
@@ -111,18 +159,24 @@ async function tryOn(
   const onFrame = (frame: WatchedFrame, source = input): void => {
     for (const trial of trialsOf(source)) trial.onFrame(frame);
   };
-  try {
+  await unlessStopped(io, async () => {
     const needsTracks = configs.some(({ events: rules }) => rules.some(ruleNeedsTracks));
     if (isResults) await readResults(input, needsTracks, onFrame);
     else await followObjects(configs[0]!, model, onFrame, { ...io, onNotice: (text) => note(io, text) });
-  } catch (error) {
-    if (!io.stop.aborted) throw error;
-    throw new ReportedFailure({ message: 'interrupted', exitCode: interruptedCode(io.stop) });
-  }
+  });
   for (const each of trials.size === 0 ? [trialsOf(input)] : trials.values()) for (const trial of each) trial.end();
   if (isResults) for (const text of unseenIn(input, configs[0]!, [...trials.values()])) note(io, text);
   const nameOf = (source: string): string => (trials.size > 1 ? `${input}, ${source}` : input);
   return new Map([...trials].map(([source, each]) => [nameOf(source), each]));
+}
+
+async function unlessStopped<T>(io: CliIo, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!io.stop.aborted) throw error;
+    throw new ReportedFailure({ message: 'interrupted', exitCode: interruptedCode(io.stop) });
+  }
 }
 
 /** Returns what rules ask for that results cannot have, or do not have, a text each. */
@@ -156,13 +210,13 @@ async function requireOwnFile(path: string, read: readonly string[]): Promise<vo
 /** A date that exists, with its distance from UTC. */
 const START = /^(\d{4}-\d\d-\d\d)T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)$/;
 
-function startOf(text: string | undefined): number | undefined {
+function startOf(flag: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const day = new Date(`${START.exec(text)?.[1]}T00:00:00Z`);
   const isDay = !Number.isNaN(day.getTime()) && text.startsWith(day.toISOString().slice(0, 10));
   if (isDay && !Number.isNaN(Date.parse(text))) return Date.parse(text);
   const expected = 'a date and time with its distance from UTC, such as 2026-05-04T21:30:00+02:00';
-  throw wrongCommand(`--start: expected ${expected}, received "${text}"`);
+  throw wrongCommand(`${flag}: expected ${expected}, received "${text}"`);
 }
 
 async function writeLines(path: string, lines: readonly string[]): Promise<void> {
@@ -173,24 +227,51 @@ async function writeLines(path: string, lines: readonly string[]): Promise<void>
   }
 }
 
-function outcomeText({ input, events: found, figures, compared }: Outcome): string {
+function outcomeText({ input, events: found, figures, compared, live, recorded }: Outcome): string {
   const { times, cooldown, when } = figures.suppressed;
   const held = [`${times} at other times`, `${cooldown} within a cooldown`, `${when} by an expression`];
   const head = `${input}: ${counted(found.length, 'event')}; kept back: ${held.join(', ')}`;
-  const parts = [head, eventsTable(found)];
-  if (compared !== undefined) {
-    const { gained, lost, kept } = compared;
-    parts.push(`compared: ${gained.length} gained, ${lost.length} lost, ${kept} the same`);
-    parts.push(eventsTable(gained, '+'), eventsTable(lost, '-'));
+  // Those of a recording have the time of the day.
+  const timeOf = recorded === undefined ? clock : (_ptsUs?: number, at = ''): string => at;
+  const parts = [...recordedLines(recorded), head, eventsTable(found, timeOf)];
+  for (const each of [compared, live]) {
+    if (each === undefined || each === null) continue;
+    const { gained, lost } = each;
+    parts.push(comparedText(each), eventsTable(gained, timeOf, '+'), eventsTable(lost, timeOf, '-'));
   }
+  if (live === null) parts.push('what happened live: the history has nothing of this stream in this time');
   return parts.filter((part) => part !== '').join('\n');
 }
 
-function eventsTable(list: readonly WholeEvent[], sign = ''): string {
+function recordedLines(recorded: Outcome['recorded']): string[] {
+  if (recorded === undefined) return [];
+  const { from, to, frames, gaps } = recorded;
+  const rows = gaps.map((gap) => ['gap', gap.from, `to ${gap.to}`, gap.reason]);
+  return [`${from} to ${to}: ${counted(frames, 'frame')}, ${counted(gaps.length, 'gap')}`, table(rows)];
+}
+
+function comparedText({ gained, lost, kept, ...more }: RuleDifference | Comparison): string {
+  if (!('rates' in more)) return `compared: ${gained.length} gained, ${lost.length} lost, ${kept} the same`;
+  const { rates, unjudged } = more;
+  const percent = (share: number): string => (share * 100).toFixed(1);
+  const of = (noun: string, { share, interval: [low, high] }: Comparison['rates']['gained']): string =>
+    share === null
+      ? ''
+      : ` (${percent(share)} % of those ${noun}, 95 % interval ${percent(low)} to ${percent(high)} %)`;
+  const counts = [
+    `${gained.length} gained${of('now', rates.gained)}`,
+    `${lost.length} lost${of('before', rates.lost)}`,
+    `${kept} the same`,
+    `${unjudged} not judged`,
+  ];
+  return `compared with ${more.with}: ${counts.join(', ')}`;
+}
+
+function eventsTable(list: readonly WholeEvent[], timeOf: (ptsUs?: number, at?: string) => string, sign = ''): string {
   return table(
     list.map(({ rule, reason, raised, ended }) => [
-      `${sign}${clock(raised.ptsUs)}`,
-      ended === undefined || (ended.ptsUs ?? 0) <= (raised.ptsUs ?? 0) ? '' : `to ${clock(ended.ptsUs)}`,
+      `${sign}${timeOf(raised.ptsUs, raised.at)}`,
+      ended === undefined || (ended.ptsUs ?? 0) <= (raised.ptsUs ?? 0) ? '' : `to ${timeOf(ended.ptsUs, ended.at)}`,
       rule,
       reason,
     ]),

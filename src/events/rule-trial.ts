@@ -1,6 +1,6 @@
 import type { StreamConfig } from '../config/stream.ts';
 import type { EventFigures } from '../protocol/report.ts';
-import type { RuleEvent } from '../protocol/rule-event.ts';
+import type { EventMoment, RuleEvent } from '../protocol/rule-event.ts';
 import { LineCounter } from '../track/lines.ts';
 import { StreamEvents, type WatchedFrame } from './stream-events.ts';
 
@@ -68,8 +68,16 @@ export class RuleTrial {
   }
 }
 
-/** Compares the events of two sets of rules over the same results: by rule and object, and when they began. */
-export function differenceOf(before: readonly WholeEvent[], after: readonly WholeEvent[]): RuleDifference {
+/**
+ * Compares events of the same stream and time.
+ *
+ * @param isSame - whether two events are one; default: of the same object, for rules over the same results.
+ */
+export function differenceOf(
+  before: readonly WholeEvent[],
+  after: readonly WholeEvent[],
+  isSame: (a: WholeEvent, b: WholeEvent) => boolean = isOfObject,
+): RuleDifference {
   const left = new Set(before);
   const gained = after.filter((event) => {
     const same = [...left].find((other) => isSame(other, event));
@@ -78,7 +86,28 @@ export function differenceOf(before: readonly WholeEvent[], after: readonly Whol
   return { gained, lost: [...left], kept: before.length - left.size };
 }
 
-function isSame(a: WholeEvent, b: WholeEvent): boolean {
+function isOfObject(a: WholeEvent, b: WholeEvent): boolean {
   const apartMs = Math.abs((a.began.ptsUs ?? 0) - (b.began.ptsUs ?? 0)) / 1000;
   return a.rule === b.rule && a.trackId === b.trackId && a.direction === b.direction && apartMs <= SAME_MS;
+}
+
+/** Whether two events of one rule were on at the same time by the wall clock: other detectors give other tracks. */
+export function isOfMoment(a: WholeEvent, b: WholeEvent): boolean {
+  const startsBeforeEnd = (one: WholeEvent, other: WholeEvent): boolean =>
+    wallMs(one.raised) <= wallMs(other.ended ?? other.raised) + SAME_MS;
+  return a.rule === b.rule && a.direction === b.direction && startsBeforeEnd(a, b) && startsBeforeEnd(b, a);
+}
+
+/** Takes events apart: those that touch a time of which nothing is known, wall clock, cannot be compared. */
+export function judgeable(
+  events: readonly WholeEvent[],
+  unknown: readonly { readonly fromMs: number; readonly toMs: number }[],
+): { judged: WholeEvent[]; unjudged: WholeEvent[] } {
+  const isUnknown = ({ began, raised }: WholeEvent): boolean =>
+    unknown.some(({ fromMs, toMs }) => wallMs(began) <= toMs + SAME_MS && wallMs(raised) >= fromMs);
+  return { judged: events.filter((event) => !isUnknown(event)), unjudged: events.filter(isUnknown) };
+}
+
+function wallMs({ at = '' }: EventMoment): number {
+  return Date.parse(at);
 }

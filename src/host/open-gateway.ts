@@ -80,6 +80,15 @@ function cachePath(
   return join(cacheDir, folder, `${encodeURIComponent(name)}-${port}`);
 }
 
+/** Returns the file of the history of a pipeline; null if it is in memory. */
+export function historyPath(
+  config: PipelineConfig,
+  environment: Pick<Environment, 'cacheDir'>,
+  port = config.gateway.port,
+): string | null {
+  return config.history.path ?? (port === 0 ? null : `${cachePath(config, environment, 'history', port)}.db`);
+}
+
 /**
  * Opens the history of a pipeline. The caller closes it. A gateway that takes any free port has another one at each start, so its history is in
  * memory unless the pipeline names a file.
@@ -92,7 +101,7 @@ export async function openHistory(
 ): Promise<History> {
   const { maxMb, days } = config.history;
   const port = address.port ?? config.gateway.port;
-  const path = config.history.path ?? (port === 0 ? null : `${cachePath(config, environment, 'history', port)}.db`);
+  const path = historyPath(config, environment, port);
   const before = `${cachePath(config, environment, 'events', port)}.jsonl`;
   if (path !== null && !existsSync(path) && existsSync(before))
     onNotice(`events of earlier versions stay in ${before}; the history does not read them`);

@@ -24,18 +24,26 @@ interface RecorderPorts {
 /** States in which a stream gives no packets until somebody acts. */
 const STOPPED: ReadonlySet<unknown> = new Set(['ended', 'failed', 'paused']);
 
+/** Returns where a pipeline keeps its recordings. */
+export function recordingsFolder(
+  { name, recording }: Pick<PipelineConfig, 'name' | 'recording'>,
+  { cacheDir }: Pick<Environment, 'cacheDir'>,
+): string {
+  return recording.folder ?? join(cacheDir, 'recordings', encodeURIComponent(name).replaceAll('.', '%2E'));
+}
+
 /** Returns what keeps clips and recordings of the streams of a runtime. It touches no disk before a stream asks for it. */
 export function openRecorder(
   runtime: Runtime,
-  { name, recording, history }: PipelineConfig,
-  { cacheDir }: Pick<Environment, 'cacheDir'>,
+  config: PipelineConfig,
+  environment: Pick<Environment, 'cacheDir'>,
   { sourceRules, settings, alerts }: RecorderPorts,
 ): Recorder {
-  const { days, eventDays, maxMb, ringMb } = recording;
+  const { days, eventDays, maxMb, ringMb } = config.recording;
   const recorder = new Recorder({
-    folder: recording.folder ?? join(cacheDir, 'recordings', encodeURIComponent(name).replaceAll('.', '%2E')),
+    folder: recordingsFolder(config, environment),
     ringBytes: ringMb * MIB,
-    retention: { days, eventDays, clipDays: history.days, maxBytes: maxMb * MIB },
+    retention: { days, eventDays, clipDays: config.history.days, maxBytes: maxMb * MIB },
     ffmpeg: runtime.ffmpeg,
     configOf: (id) => runtime.streams.find((stream) => stream.id === id)?.config ?? null,
     onState: (problem) => {

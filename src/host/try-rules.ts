@@ -20,6 +20,7 @@ export interface GivenRules {
   readonly settings: Readonly<Record<string, unknown>>;
   /** Of the pipeline file that has them; absent if the file has rules only. */
   readonly model?: ModelConfig;
+  readonly pipeline?: PipelineConfig;
 }
 
 /**
@@ -48,7 +49,7 @@ export function readRules(path: string, stream: string | undefined): GivenRules 
     );
   }
   const { id: _id, source: _source, ...settings } = chosen[0]!;
-  return { path, settings, model: config.model };
+  return { path, settings, model: config.model, pipeline: config };
 }
 
 /** @throws CONFIG_INVALID for rules that cannot be used. */
@@ -77,6 +78,9 @@ const OF_LIVE_STREAMS = [
   'maxAgeMs',
   'priority',
   'weight',
+  'record',
+  'live',
+  'restream',
 ] as const;
 
 /**

@@ -38,6 +38,24 @@ export function isBeyond(share: number, misses: number, frames: number, risk = R
   return share <= 0 || 1 - atMost(frames, misses - 1, share) <= risk;
 }
 
+/**
+ * Returns the exact (Clopper-Pearson) interval of a share of which `hits` of `trials` were seen; from 0 to 1 without a trial.
+ *
+ * @param risk - that it misses the share, half of it on each side.
+ */
+export function shareInterval(hits: number, trials: number, risk = 0.05): readonly [low: number, high: number] {
+  const lowest = (seen: number): number => {
+    let [low, high] = [0, 1];
+    for (let i = 0; i < 50; i++) {
+      const middle = (low + high) / 2;
+      if (isBeyond(middle, seen, trials, risk / 2)) low = middle;
+      else high = middle;
+    }
+    return low;
+  };
+  return [lowest(hits), 1 - lowest(trials - hits)];
+}
+
 /** Probability of at most `k` events in `n` trials of probability `p`; logarithms, since the terms may be tiny. */
 function atMost(n: number, k: number, p: number): number {
   if (k >= n) return 1;

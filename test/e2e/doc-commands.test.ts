@@ -62,6 +62,11 @@ const DISCOVER = {
   test: 'test/integration/discover.test.ts',
   has: "'--login-file', loginFile",
 };
+const RETRIED = {
+  why: 'needs a recording',
+  test: 'test/integration/recorded-events.test.ts',
+  has: "'events', ...args, '--recorded', 'cam'",
+};
 const RECORDED = {
   why: 'needs a folder of recordings',
   test: 'test/integration/recordings.test.ts',
@@ -106,6 +111,10 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
   'sightline recordings export ~/.cache/sightline/recordings/live --stream door --from 2026-05-04T21:30:00+02:00 --to 2026-05-04T21:35:00+02:00 --out door.mp4':
     RECORDED,
   'sightline recordings verify door.mp4': RECORDED,
+  'sightline events --recorded door --from 2026-05-04T20:00:00Z --to 2026-05-04T22:00:00Z --rules cameras.yaml --model picodet-s':
+    RETRIED,
+  'sightline events ~/.cache/sightline/recordings/live --recorded door --from 2026-05-04T20:00:00Z --to 2026-05-04T22:00:00Z --rules new.yaml --compare old.yaml':
+    RETRIED,
   // docs/deploy.md
   'curl -H "Authorization: Bearer $SIGHTLINE_TOKEN" -H \'Content-Type: image/jpeg\' --data-binary @street.jpg http://127.0.0.1:8080/api/detect':
     {
@@ -170,6 +179,17 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
     instead: { 'rtsp://camera/stream': '$PWD/recordings/a.mp4' },
     needs: 'redis',
     says: /gate/,
+  },
+  'sightline submit /shared/recordings/live --recorded door --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z --out /shared/may --track --wait':
+    {
+      why: 'needs a recording',
+      test: 'test/integration/recorded-job.test.ts',
+      has: "'submit', folder, '--recorded', 'cam'",
+    },
+  'sightline events /shared/may/*.jsonl --rules new.yaml --compare old.yaml': {
+    why: 'needs the results of a fleet',
+    test: 'test/e2e/events.test.ts',
+    has: "'--compare'",
   },
   'npx sightline submit /srv/footage/ --out /srv/results --track --wait': {
     instead: { '/srv/footage/': '$PWD/recordings/a.mp4', '/srv/results': '$PWD/results' },

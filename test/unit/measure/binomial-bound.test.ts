@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { framesNeeded, isBeyond } from '../../../src/measure/binomial-bound.ts';
+import { framesNeeded, isBeyond, shareInterval } from '../../../src/measure/binomial-bound.ts';
 
 describe('frames that a percentile needs', () => {
   it.each([
@@ -69,5 +69,24 @@ describe('a share that is surely exceeded', () => {
     // Mean 10,000, standard deviation 99.5: 232 above is 2.33 of them, the 1 % point.
     expect(isBeyond(0.01, 10_200, 1_000_000)).toBe(false);
     expect(isBeyond(0.01, 10_260, 1_000_000)).toBe(true);
+  });
+});
+
+describe('the interval of a share', () => {
+  it.each([
+    // By sums of decimals with 50 digits.
+    [0, 10, 0, 0.3084971],
+    [5, 10, 0.187086, 0.812914],
+    [10, 10, 0.6915029, 1],
+    [3, 40, 0.01574218, 0.2038647],
+    [1, 1000, 0.00002531749, 0.005558924],
+  ])('%i of %i: that of Clopper and Pearson', (hits, trials, low, high) => {
+    const [from, to] = shareInterval(hits, trials);
+    expect(from).toBeCloseTo(low, 6);
+    expect(to).toBeCloseTo(high, 6);
+  });
+
+  it('says nothing without a trial', () => {
+    expect(shareInterval(0, 0)).toEqual([0, 1]);
   });
 });

@@ -1,0 +1,222 @@
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import type { ModelConfig } from '../config/model-config.ts';
+import type { CaptureClock } from '../core/frame.ts';
+import {
+  differenceOf,
+  isOfMoment,
+  judgeable,
+  type RuleDifference,
+  RuleTrial,
+  type WholeEvent,
+} from '../events/rule-trial.ts';
+import { pastEvents } from '../history/past-events.ts';
+import { historyPath } from '../host/open-gateway.ts';
+import { recordingsFolder } from '../host/open-recorder.ts';
+import { followObjects, type GivenRules, ruledStream } from '../host/try-rules.ts';
+import { shareInterval } from '../measure/binomial-bound.ts';
+import type { EventMoment } from '../protocol/rule-event.ts';
+import {
+  type ExportedSpan,
+  inOrder,
+  iso,
+  type RecordedGap,
+  type RecordedSpan,
+  spanTime,
+  videoOf,
+  wallClock,
+} from '../recording/recorded-span.ts';
+import { serveVideo } from '../recording/serve-video.ts';
+import { type CliIo, note, wrongCommand } from './cli-io.ts';
+import { readRecorded } from './recordings.ts';
+
+/** Rules and the detector whose results they see. */
+interface Side {
+  readonly name: string;
+  readonly set: GivenRules;
+  readonly model: ModelConfig;
+}
+
+interface RecordedQuestion extends ExportedSpan {
+  /** Absent: where the pipeline file of the rules records, or the only one that has the stream. */
+  readonly folder: string | undefined;
+  readonly stream: string;
+  /** What is tried, and what it is compared with, if anything. */
+  readonly sides: readonly Side[];
+  /** Absent: that of the pipeline file of the rules. */
+  readonly history: string | undefined;
+}
+
+/** A share of events, with its 95 % interval; null if there were none. */
+interface Rate {
+  readonly share: number | null;
+  readonly interval: readonly [low: number, high: number];
+}
+
+export interface Comparison extends RuleDifference {
+  readonly with: string;
+  /** Of all events after, and of all before. */
+  readonly rates: { readonly gained: Rate; readonly lost: Rate };
+  /** Events that began before the span or in a gap: neither gained nor lost. */
+  readonly unjudged: number;
+}
+
+/** What was seen. */
+interface RecordedFacts {
+  readonly from: string;
+  readonly to: string;
+  /** Whose clock the times of events are. */
+  readonly captureClock: CaptureClock;
+  readonly frames: number;
+  readonly gaps: readonly { readonly from: string; readonly to: string; readonly reason: string }[];
+}
+
+/** What one recording gave. */
+export interface Outcome {
+  readonly input: string;
+  readonly events: readonly WholeEvent[];
+  readonly figures: RuleTrial['figures'];
+  readonly compared?: RuleDifference | Comparison;
+  /** With what the history of the host has, of what it has recorded; null if that is nothing. */
+  readonly live?: Comparison | null;
+  readonly recorded?: RecordedFacts;
+}
+
+/**
+ * Runs rules and a detector over what a host has recorded, and compares the events with those of others, and with what happened live.
+ *
+ * @throws RECORDING_NOT_FOUND, RECORDING_DAMAGED, COMMAND_INVALID, and what following objects throws.
+ */
+export async function tryOnRecorded(
+  question: RecordedQuestion,
+  io: CliIo,
+): Promise<{ outcome: Outcome; trial: RuleTrial }> {
+  const { stream, sides, fromMs, toMs } = question;
+  const folder = question.folder ?? (await ownFolder(stream, sides[0]!.set, io));
+  const span = await readRecorded(folder, stream, { fromMs, toMs });
+  const live = liveEvents(question, span, io);
+  const tried = sides.map(({ set, model }) => ({
+    ...{ set, model, trial: new RuleTrial(ruledStream(set, `${stream}.mp4`), fromMs, (text) => note(io, text)) },
+  }));
+  const [now, before] = tried as [Tried, Tried?];
+  const hasSameModel = before === undefined || isDeepStrictEqual(before.model, now.model);
+  const { frames, lost } = await follow(span, hasSameModel ? tried : [now], io);
+  if (!hasSameModel) await follow(span, [before], io);
+  const gaps = inOrder([...span.gaps, ...lost]);
+  const unknown = [{ fromMs: -Infinity, toMs: fromMs }, ...gaps, { fromMs: toMs, toMs: Infinity }];
+  const after = now.trial.events;
+  const compare = (name: string, old: readonly WholeEvent[], isSame?: typeof isOfMoment): Comparison =>
+    comparison(name, judgeable(old, unknown), judgeable(after, unknown), isSame);
+  const compared = before && compare(sides[1]!.name, before.trial.events, hasSameModel ? undefined : isOfMoment);
+  const outcome: Outcome = {
+    ...{ input: stream, events: after, figures: now.trial.figures, ...(compared === undefined ? {} : { compared }) },
+    live: live === null ? null : compare('what happened live', live, isOfMoment),
+    recorded: {
+      ...{ from: iso(fromMs), to: iso(toMs), captureClock: 'arrival', frames },
+      gaps: gaps.map((gap) => ({ from: iso(gap.fromMs), to: iso(gap.toMs), reason: gap.reason })),
+    },
+  };
+  return { outcome, trial: now.trial };
+}
+
+interface Tried extends Omit<Side, 'name'> {
+  readonly trial: RuleTrial;
+}
+
+/** Shows a recorded span to rules with one detector. */
+async function follow(
+  { parts }: RecordedSpan,
+  pass: readonly Tried[],
+  io: CliIo,
+): Promise<{ frames: number; lost: readonly RecordedGap[] }> {
+  const [{ set, model }] = pass as [Tried];
+  let [frames, tracks] = [0, 0];
+  // A part is read twice: first for its size.
+  const lost = new Map<number, RecordedGap>();
+  for (const part of parts) {
+    const { files, stream } = part;
+    const [ptsOf, wallOf] = [spanTime(part, files[0]!), wallClock(files)];
+    // Each part has its own tracks.
+    const firstTrack = tracks;
+    const onFrame: Parameters<typeof followObjects>[2] = (result) => {
+      const ptsUs = ptsOf(result.ptsUs);
+      const detections = result.detections.map((found) => {
+        if (found.trackId === undefined) return found;
+        const trackId = firstTrack + found.trackId;
+        tracks = Math.max(tracks, trackId);
+        return { ...found, trackId };
+      });
+      const clock = { capturedAtMs: wallOf(ptsUs), captureClock: 'arrival' as const };
+      const frame = { ...result, ...clock, frame: frames, ptsUs, detections };
+      frames += 1;
+      for (const { trial } of pass) trial.onFrame(frame);
+    };
+    const context = { ...io, onNotice: (text: string) => note(io, text) };
+    const video = () => videoOf(files, (gap) => void lost.set(gap.fromMs, gap));
+    await serveVideo(stream, video, (url) => followObjects(ruledStream(set, url), model, onFrame, context));
+  }
+  for (const { trial } of pass) trial.end();
+  return { frames, lost: [...lost.values()] };
+}
+
+/** Returns the recordings of the pipeline file of the rules, or the only ones in the cache that have the stream. */
+async function ownFolder(stream: string, { pipeline }: GivenRules, { environment }: CliIo): Promise<string> {
+  if (pipeline !== undefined) return recordingsFolder(pipeline, environment);
+  const all = join(environment.cacheDir, 'recordings');
+  const names = await readdir(all).catch(() => []);
+  const found = names.map((name) => join(all, name)).filter((folder) => existsSync(join(folder, stream)));
+  if (found.length === 1) return found[0]!;
+  const what = found.length === 0 ? `none below ${all} has stream "${stream}"` : `there are ${found.join(', ')}`;
+  throw wrongCommand(`--recorded: expected the folder of recordings as the argument, since ${what}`);
+}
+
+/** Returns the events of the history with the wall clock of the recording, by the frames that they name; null if it has nothing of this time. */
+function liveEvents(
+  { stream, fromMs, toMs, sides, history }: RecordedQuestion,
+  { parts }: RecordedSpan,
+  { environment }: CliIo,
+): WholeEvent[] | null {
+  const { pipeline } = sides[0]!.set;
+  const path = history ?? (pipeline === undefined ? null : historyPath(pipeline, environment));
+  if (history !== undefined && !existsSync(history)) throw wrongCommand(`--history: ${history}: no such file`);
+  const past = path === null ? null : pastEvents(path, stream, fromMs, toMs);
+  if (past === null) return null;
+  const files = parts.flatMap((part) => part.files);
+  return past.flatMap(({ record: { seq: _seq, phase: _phase, ...event }, raisedMs }) => {
+    // Recordings do not show what is wrong with a picture or a stream.
+    if (event.kind === 'picture' || event.kind === 'stream') return [];
+    const raisedUs = event.raised.ptsUs ?? 0;
+    const shown = files
+      .filter(({ firstUs, endUs }) => raisedUs >= firstUs && raisedUs < endUs)
+      .map(({ firstUs, startMs }) => startMs + (raisedUs - firstUs) / 1000)
+      // Media time begins anew with each start of a host.
+      .find((ms) => Math.abs(ms - raisedMs) < LATEST_MS);
+    const at = ({ ptsUs = raisedUs }: EventMoment): EventMoment => ({
+      ...{ ptsUs, at: new Date((shown ?? raisedMs) + (ptsUs - raisedUs) / 1000).toISOString() },
+    });
+    const { began, raised, ended = { ptsUs: raisedUs + (toMs - raisedMs) * 1000 } } = event;
+    return [{ ...event, began: at(began), raised: at(raised), ended: at(ended) }];
+  });
+}
+
+/** A host raises an event sooner after its frame has come. */
+const LATEST_MS = 30_000;
+
+function comparison(
+  name: string,
+  before: ReturnType<typeof judgeable>,
+  after: ReturnType<typeof judgeable>,
+  isSame?: typeof isOfMoment,
+): Comparison {
+  const difference = differenceOf(before.judged, after.judged, isSame);
+  const rate = (hits: number, all: number): Rate => ({
+    ...{ share: all === 0 ? null : hits / all, interval: shareInterval(hits, all) },
+  });
+  const { gained, lost } = difference;
+  return {
+    ...{ with: name, ...difference, unjudged: before.unjudged.length + after.unjudged.length },
+    rates: { gained: rate(gained.length, after.judged.length), lost: rate(lost.length, before.judged.length) },
+  };
+}
