@@ -4,6 +4,7 @@
 /** @import { FeedState, HelloMessage, PipelineReport, Preview, ShadowMessage, StatsMessage, StreamReport } from './lib/client/index.js' */
 /** @import { SystemPage } from './system-page.js' */
 
+import { setUpAddSource } from './add-source.js';
 import {
   confirmCancel,
   confirmRemoval,
@@ -18,7 +19,6 @@ import { FiguresTable } from './figures-table.js';
 import { PAGE_URL } from './gateway.js';
 import { KeepingNotice } from './keeping-notice.js';
 import { SightlineClient } from './lib/client/index.js';
-import { SourceTester } from './source-test.js';
 import { StateLine } from './state-line.js';
 import { Wall } from './wall.js';
 
@@ -493,8 +493,5 @@ document.addEventListener('visibilitychange', () => {
 });
 addEventListener('online', () => client.reconnect());
 setUpAddDialog((stream) => client.streams.add(stream));
-const addTest = new SourceTester(byId('add-source', HTMLInputElement), () => ({}));
-byId('add-source-row').append(addTest.button);
-byId('add-source-row').after(addTest.result);
-byId('add-dialog').addEventListener('close', () => addTest.clear());
+setUpAddSource();
 showPlace();

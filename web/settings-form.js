@@ -1,4 +1,5 @@
 /** @import { PictureView } from './overlay.js' */
+/** @import { Field } from './setting-field.js' */
 /** @import { StreamChange, StreamDetails, StreamReport } from './lib/client/index.js' */
 
 import { errorMessage } from './dialogs.js';
@@ -13,15 +14,8 @@ import { SightlineError } from './lib/client/index.js';
 import { PlaceList } from './place-list.js';
 import { RuleList } from './rule-list.js';
 import { RuleTrials, untriedText } from './rule-trial.js';
+import { settingField, VIDEO_FIELDS } from './setting-field.js';
 import { SourceTester } from './source-test.js';
-
-/**
- * @typedef {object} Field
- * @property {string} key as the gateway names it, such as `target.fps`
- * @property {HTMLInputElement} input
- * @property {HTMLElement} error
- * @property {string} shown text when the form was filled
- */
 
 /** @typedef {'places' | 'settings'} Pane */
 
@@ -211,6 +205,12 @@ export class SettingsForm {
         this.#field('target.latencyMs', 'p99, ms', target.latencyMs ?? undefined, 'Empty: none.'),
       ),
       group(
+        'Video as it comes',
+        ...VIDEO_FIELDS.map(({ key, label, hint, choices }) =>
+          this.#field(key, label, settings?.[key] || undefined, hint, choices),
+        ),
+      ),
+      group(
         'Objects',
         this.#labelsNode,
         this.#field('scoreThreshold', 'Least score', settings?.scoreThreshold, hint ?? "Empty: the model's."),
@@ -249,7 +249,7 @@ export class SettingsForm {
   /** @param {string} source */
   #sourceField(source) {
     const node = this.#field('source', 'Address', source, 'Passwords are not shown. An unchanged address keeps them.');
-    const { input } = /** @type {Field} */ (this.#fields.get('source'));
+    const input = /** @type {HTMLInputElement} */ (this.#fields.get('source')?.input);
     const test = new SourceTester(input, () => ({ ...this.#details?.settings, id: this.#id }));
     const row = element('div', { class: 'with-button' });
     input.replaceWith(row);
@@ -263,38 +263,15 @@ export class SettingsForm {
     const others = [...new Set(settings?.modelWhen?.map(({ model }) => model))].join(', ');
     const when = others === '' ? '' : ` At times, or during events: ${others}.`;
     const node = this.#field('model', 'Detector', settings?.model, hint ?? `Empty: the pipeline's own.${when}`);
-    node.append(detectorList(/** @type {Field} */ (this.#fields.get('model')).input));
+    node.append(detectorList(/** @type {HTMLInputElement} */ (this.#fields.get('model')?.input)));
     return node;
   }
 
-  /**
-   * @param {string} key
-   * @param {string} label
-   * @param {string | number | undefined} value
-   * @param {string} [hint]
-   */
-  #field(key, label, value, hint) {
-    const name = `setting-${key}`;
-    const shown = value === undefined ? '' : String(value);
-    const input = element('input', {
-      id: name,
-      name: key,
-      value: shown,
-      autocomplete: 'off',
-      spellcheck: 'false',
-      inputmode: key === 'source' || key === 'model' ? null : 'decimal',
-      'aria-describedby': `${name}-error${hint === undefined ? '' : ` ${name}-hint`}`,
-    });
-    const error = element('p', { class: 'field-error', id: `${name}-error` });
-    this.#fields.set(key, { key, input, error, shown });
-    return element(
-      'div',
-      { class: 'field' },
-      element('label', { for: name }, label),
-      input,
-      ...(hint === undefined ? [] : [element('p', { class: 'hint', id: `${name}-hint` }, hint)]),
-      error,
-    );
+  /** @param {Parameters<typeof settingField>} args */
+  #field(...args) {
+    const { node, field } = settingField(...args);
+    this.#fields.set(field.key, field);
+    return node;
   }
 
   async #apply() {
@@ -378,7 +355,8 @@ export class SettingsForm {
     if (this.#areLabelsEdited) change.labels = this.#labels.length === 0 ? null : this.#labels;
     for (const { key } of [...this.#fields.values()].filter(isEdited)) {
       const [section, name] = key.split('.');
-      const value = key === 'source' ? this.#text(key) : (this.#number(key) ?? null);
+      const given = this.#number(key) ?? null;
+      const value = key === 'source' ? this.#text(key) : key === 'live' ? given === 'true' : given;
       if (name === undefined) change[section] = value;
       else change[section] = { .../** @type {object | undefined} */ (change[section]), [name]: value };
     }

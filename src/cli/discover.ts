@@ -7,10 +7,12 @@ import { testSource } from '../decode/test-source.ts';
 import { readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { parseStream } from '../pipeline/load-pipeline.ts';
+import type { OfferedCamera, OfferedStream } from '../protocol/offered-camera.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import { NetworkList } from '../source/network-list.ts';
-import { type FoundDevice, findDevices } from '../source/onvif/find-devices.ts';
-import { type Login, type MediaProfile, OnvifDevice } from '../source/onvif/onvif-device.ts';
+import { askDevices, PRIVATE_NETWORKS } from '../source/onvif/ask-devices.ts';
+import { findDevices } from '../source/onvif/find-devices.ts';
+import type { Login } from '../source/onvif/onvif-device.ts';
 import { Dialler } from '../source/open/dialler.ts';
 import { withOpenSource } from '../source/open/open-source.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, table, wrongCommand } from './cli-io.ts';
@@ -25,12 +27,7 @@ interface DiscoverFlags extends DecoderFlags, JsonFlag {
   readonly yaml?: boolean;
 }
 
-/** Networks that the internet does not route. */
-const PRIVATE = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16'];
-const REPLY_MS = 5_000;
 const OPEN_MS = 8_000;
-/** Devices that are asked at once. */
-const AT_ONCE = 8;
 
 const HELP = `
 Examples:
@@ -42,15 +39,14 @@ Asks the private networks of this machine for ONVIF cameras, opens each of their
 smallest that is not smaller than the model's input. A camera is only contacted at the address from which it answers.`;
 
 /** A stream of a camera, and what came when it was opened. */
-interface FoundStream extends MediaProfile {
+interface FoundStream extends OfferedStream {
   readonly measured: { readonly width: number; readonly height: number; readonly fps: number | null } | null;
   /** Why it could not be opened; null if it was, or was not tried. */
   readonly problem: string | null;
   readonly isRecommended: boolean;
 }
 
-interface FoundCamera extends Omit<FoundDevice, 'url'> {
-  readonly problem: string | null;
+interface FoundCamera extends OfferedCamera {
   readonly streams: readonly FoundStream[];
 }
 
@@ -58,7 +54,7 @@ interface FoundCamera extends Omit<FoundDevice, 'url'> {
 export function addDiscover(program: Command, io: CliIo): void {
   const command = program
     .command('discover')
-    .option('--network <cidr...>', 'networks that may be searched (default: private ones)', PRIVATE)
+    .option('--network <cidr...>', 'networks that may be searched (default: private ones)', PRIVATE_NETWORKS)
     .option('--login-file <file>', 'file that holds user:password of the cameras')
     .option('--wait <seconds>', 'for answers', Number, 3)
     .option('--no-measure', 'believe what cameras say of their streams, and open none')
@@ -83,13 +79,9 @@ async function run(flags: DiscoverFlags, io: CliIo): Promise<void> {
     ? await openFfmpeg(io.environment, (text) => note(io, text), decoderConfigOf(flags))
     : null;
   const cameras: FoundCamera[] = [];
-  for (let i = 0; i < devices.length; i += AT_ONCE) {
-    const some = devices.slice(i, i + AT_ONCE);
-    const asked = await Promise.all(some.map((device) => ask(device, login, dialler)));
-    // One after the other: streams that are opened at once measure each other.
-    for (const { streams, ...camera } of asked)
-      cameras.push({ ...camera, streams: recommended(await measure(streams, login, flags.network, opener), input) });
-  }
+  // One after the other: streams that are opened at once measure each other.
+  for (const { streams, ...camera } of await askDevices(devices, login, dialler, io.stop))
+    cameras.push({ ...camera, streams: recommended(await measure(streams, login, flags.network, opener), input) });
   if (flags.json === true) printJson(io, { cameras });
   else if (flags.yaml === true) {
     for (const { address, problem, streams } of cameras)
@@ -107,23 +99,9 @@ async function readLogin(path: string): Promise<Login> {
   throw wrongCommand(`--login-file ${path}: expected user:password in it`);
 }
 
-async function ask(
-  { url, ...device }: FoundDevice,
-  login: Login | null,
-  dialler: Dialler,
-): Promise<Omit<FoundCamera, 'streams'> & { streams: MediaProfile[] }> {
-  if (url === null) return { ...device, problem: 'it names no service at its own address', streams: [] };
-  try {
-    const options = { url, address: device.address, login, dialler, timeoutMs: REPLY_MS };
-    return { ...device, problem: null, streams: await new OnvifDevice(options).profiles() };
-  } catch (error) {
-    return { ...device, problem: SightlineError.from(error, 'SOURCE_UNREADABLE').message, streams: [] };
-  }
-}
-
 /** Opens each stream as a pipeline would. */
 async function measure(
-  streams: readonly MediaProfile[],
+  streams: readonly OfferedStream[],
   login: Login | null,
   networks: readonly string[],
   ffmpeg: FfmpegBinary | null,

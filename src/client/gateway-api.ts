@@ -1,6 +1,7 @@
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { JobReport } from '../protocol/fleet.ts';
 import type { FleetHost } from '../protocol/fleet-report.ts';
+import type { OfferedCamera } from '../protocol/offered-camera.ts';
 import type { RecordingsReply } from '../protocol/recordings-reply.ts';
 import type {
   CountsReply,
@@ -240,6 +241,21 @@ export class GatewayApi {
    */
   testSource(source: Omit<StreamRequest, 'id'> & { readonly id?: string }, options?: CallOptions): Promise<SourceTest> {
     return this.#post('/api/sources/test', source, options);
+  }
+
+  /**
+   * Asks the networks of the host for ONVIF cameras, and these for their streams.
+   *
+   * @param login - of the cameras: most name their streams only with one.
+   * @throws LIMIT_REACHED while somebody searches, SOURCE_UNREACHABLE if the host is in none of the networks
+   */
+  async discover(
+    login?: { readonly user: string; readonly password: string },
+    options?: CallOptions,
+  ): Promise<readonly OfferedCamera[]> {
+    return (
+      await this.#post<{ readonly cameras: readonly OfferedCamera[] }>('/api/sources/discover', { login }, options)
+    ).cameras;
   }
 
   /** The detectors that the host can load. */

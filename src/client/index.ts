@@ -41,6 +41,7 @@ export type {
   ScaleReport,
 } from '../protocol/fleet-report.ts';
 export type { LatencyCounts, LatencyHistogram, LatencyStage } from '../protocol/latency.ts';
+export type { OfferedCamera, OfferedStream } from '../protocol/offered-camera.ts';
 export type { LoweredReport, OverloadReport, Remedy, RemedyBody, RemedyChange } from '../protocol/overload.ts';
 export type { GpuReport, PowerFigures, PowerReport } from '../protocol/power-report.ts';
 export type { EventClip, RecordedSpan, RecordingsReply } from '../protocol/recordings-reply.ts';

@@ -10,6 +10,7 @@ import type { TlsFiles } from './access/tls-files.ts';
 import type { FleetPort } from './fleet-port.ts';
 import type { RequestPort } from './requests/request-port.ts';
 import type { RolloutPort } from './rollout-port.ts';
+import type { Discovery } from './routes-discover.ts';
 
 /** What the gateway needs from a logger; pino satisfies it. */
 export interface GatewayLogger {
@@ -43,6 +44,8 @@ export interface GatewayOptions {
   readonly history?: History | undefined;
   /** Clips and recordings; absent if the gateway has none. */
   readonly recorder?: Recorder | undefined;
+  /** Where cameras are searched; absent: in private networks. */
+  readonly discovery?: Discovery;
   /** Allowed origins beside the gateway's own, e.g. `https://video.example` of a reverse proxy. */
   readonly allowedOrigins?: readonly string[];
   /** Folder of the dashboard, by default the package's own. */

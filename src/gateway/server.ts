@@ -28,6 +28,7 @@ import { RequestIntake } from './requests/request-intake.ts';
 import type { RolloutPort } from './rollout-port.ts';
 import { addOpenApi } from './route-schema.ts';
 import { addDetectRoute } from './routes-detect.ts';
+import { addDiscoverRoute } from './routes-discover.ts';
 import { addFleetRoutes } from './routes-fleet.ts';
 import { addHistoryRoutes } from './routes-history.ts';
 import { addHostRoutes } from './routes-host.ts';
@@ -194,6 +195,7 @@ async function buildApp(
   const onConnected = (request: FastifyRequest): void => trail.addConnection(request);
   addFeedRoute(app, { feed, maxClients: options.maxClients ?? 200, incidents, onConnected });
   addStreamRoutes(app, runtime);
+  addDiscoverRoute(app, options.discovery);
   addPictureRoutes(app, runtime, feed);
   addPipelineRoutes(app, runtime);
   addHistoryRoutes(app, history, options.wallMs ?? Date.now);

@@ -145,6 +145,7 @@ export async function openGateway(
     frameAncestors,
     trustedProxies,
     sites,
+    discovery: { networks: config.fleet.networks },
     proxyUsers,
     audit: {
       pathOf: (port) => audit.path ?? `${cachePath(config, environment, 'audit', port)}.jsonl`,

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
+import { OnvifCamera } from '../support/onvif-camera.ts';
 import { openWholeGateway } from '../support/open-gateways.ts';
 
 type Point = readonly [number, number];
@@ -93,6 +94,78 @@ describe.skipIf(browserPath === undefined)(browserTitle('settings on the dashboa
     await page.click('#add-dialog [aria-label="Test the source"]');
     await until(async () => (await page.locator('#add-dialog .source-test').textContent())!.startsWith('It works'));
     expect(port.calls).toContain('test {"source":"rtsp://10.0.0.9/1"}');
+    await page.close();
+  });
+
+  it('cameras on the network are found in the dialog, and a stream that is chosen fills it in', async () => {
+    const port = 43_900 + (process.pid % 1000);
+    const login = { user: 'viewer', password: 'a b&c' };
+    const sub = { token: 'sub', name: 'Sub', width: 640, height: 360, fps: 10, uri: 'rtsp://127.0.0.1:9/sub' };
+    const camera = await OnvifCamera.open({ port, login, profiles: [sub] });
+    try {
+      const runtime = await LiveDouble.create(2);
+      const { url } = await openWholeGateway(runtime, { discovery: { networks: ['127.0.0.0/8'], port } });
+      const { page, complaints } = await visit(browser, url);
+      await page.click('#add');
+      await page.click('.find-cameras summary');
+      const search = async (text: RegExp): Promise<void> => {
+        await page.click('#find-start');
+        await until(async () => text.test((await page.locator('#found').textContent())!));
+      };
+      await search(/login/);
+      await page.fill('#find-user', login.user);
+      await page.fill('#find-password', login.password);
+      await search(/Sub: H264, 640 x 360, 10 frames\/s/);
+      expect(await page.locator('#found b').textContent()).toBe('Front Door, T-1000');
+      for (const [scheme, width, height] of [
+        ['dark', 1280, 800],
+        ['light', 1280, 800],
+        ['dark', 390, 844],
+        ['light', 390, 844],
+      ] as const) {
+        await page.emulateMedia({ colorScheme: scheme });
+        await page.setViewportSize({ width, height });
+        const { scrollWidth, clientWidth } = await page
+          .locator('#add-dialog')
+          .evaluate((node: { scrollWidth: number; clientWidth: number }) => ({
+            ...{ scrollWidth: node.scrollWidth, clientWidth: node.clientWidth },
+          }));
+        expect(scrollWidth, `${width}, ${scheme}`).toBeLessThanOrEqual(clientWidth);
+      }
+      await page.click('#found button');
+      expect(await page.inputValue('#add-id')).toBe('front-door');
+      expect(await page.inputValue('#add-source')).toBe('rtsp://viewer:a%20b%26c@127.0.0.1:9/sub');
+      await page.click('#add-submit');
+      await until(() => runtime.calls.some((call) => call.startsWith('add')));
+      expect(complaints).toEqual([]);
+      await page.close();
+    } finally {
+      camera.close();
+    }
+  });
+
+  it('recording, live video and a media server are settings of the form', async () => {
+    const restream = 'rtsp://bob:hunter2@media.example/door';
+    const off = await openSettings();
+    expect([await off.field('record').inputValue(), await off.field('live').inputValue()]).toEqual(['', '']);
+    await off.field('record').selectOption('continuous');
+    await off.field('live').selectOption('true');
+    expect(await off.done()).toBe('2 changes not saved');
+    await off.page.click('.settings [type="submit"]');
+    await until(() => off.changes().length === 1);
+    expect(off.changes()).toEqual([{ record: 'continuous', live: true }]);
+    await off.page.close();
+
+    const { page, complaints, field, changes } = await openSettings({ record: 'events', live: true, restream });
+    expect(await field('restream').inputValue()).toBe('rtsp://***@media.example/door');
+    expect([await field('record').inputValue(), await field('live').inputValue()]).toEqual(['events', 'true']);
+    await field('record').selectOption('');
+    await field('live').selectOption('');
+    await field('restream').fill('');
+    await page.click('.settings [type="submit"]');
+    await until(() => changes().length === 1);
+    expect(changes()).toEqual([{ record: null, live: false, restream: null }]);
+    expect([...complaints, ...off.complaints]).toEqual([]);
     await page.close();
   });
 

@@ -74,6 +74,7 @@ export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
 
   'POST /api/streams': 'operator',
   'POST /api/sources/test': 'operator',
+  'POST /api/sources/discover': 'operator',
   'PATCH /api/streams/:id': 'operator',
   'PUT /api/streams/:id': 'operator',
   'DELETE /api/streams/:id': 'operator',

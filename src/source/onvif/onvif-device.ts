@@ -3,6 +3,7 @@ import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { redact } from '../../core/redact.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import type { OfferedStream } from '../../protocol/offered-camera.ts';
 import { connectFailure } from '../open/connect-failure.ts';
 import type { Dialler } from '../open/dialler.ts';
 import { isAt } from './find-devices.ts';
@@ -17,19 +18,6 @@ const MOST_PROFILES = 16;
 export interface Login {
   readonly user: string;
   readonly password: string;
-}
-
-/** A stream that a camera offers. */
-export interface MediaProfile {
-  readonly name: string;
-  /** As the camera says: `H264`. Empty if it does not. */
-  readonly codec: string;
-  /** Null if the camera does not say. */
-  readonly width: number | null;
-  readonly height: number | null;
-  readonly fps: number | null;
-  /** RTSP address without a login. */
-  readonly source: string;
 }
 
 interface DeviceOptions {
@@ -54,12 +42,12 @@ export class OnvifDevice {
   }
 
   /** @throws SOURCE_UNREACHABLE, SOURCE_UNAUTHORIZED, SOURCE_UNREADABLE, SOURCE_FORBIDDEN, SOURCE_UNTRUSTED */
-  async profiles(): Promise<MediaProfile[]> {
+  async profiles(): Promise<OfferedStream[]> {
     const { url } = this.#options;
     this.#aheadMs = await this.#clock(url);
     const media = await this.#mediaService(url);
     const body = await this.#ask(media, MEDIA, '<GetProfiles xmlns="NS"/>');
-    const profiles: MediaProfile[] = [];
+    const profiles: OfferedStream[] = [];
     for (const profile of listOf(childOf(body, 'GetProfilesResponse').Profiles).slice(0, MOST_PROFILES)) {
       const encoder = childOf(profile, 'VideoEncoderConfiguration');
       const token = profile['@token'];

@@ -251,7 +251,7 @@ describe('somebody who may see one stream only', () => {
           'POST /api/rollouts/undo',
         ],
         ...['GET /api/sites', 'GET /api/summary'],
-        ...['POST /api/sources/test', 'POST /api/streams', 'POST /api/streams/:id/move'],
+        ...['POST /api/sources/discover', 'POST /api/sources/test', 'POST /api/streams', 'POST /api/streams/:id/move'],
       ].sort(),
     );
   });
