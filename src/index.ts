@@ -69,6 +69,7 @@ export {
   type Percentiles,
   type PlacedLine,
   type PlacedZone,
+  type RestreamReport,
   type ResultCounters,
   type SeeingReport,
   type SinkReport,

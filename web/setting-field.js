@@ -25,9 +25,9 @@ export const VIDEO_FIELDS = [
     ],
   },
   {
-    ...{ key: 'live', label: 'Live on this page' },
+    ...{ key: 'live', label: 'Live' },
     choices: [
-      ['', 'Pictures, or video that is kept anyway'],
+      ['', 'Pictures'],
       ['true', 'Video'],
     ],
   },

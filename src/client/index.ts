@@ -59,6 +59,7 @@ export type {
   Percentiles,
   PlacedLine,
   PlacedZone,
+  RestreamReport,
   ResultCounters,
   SeeingReport,
   SinkReport,

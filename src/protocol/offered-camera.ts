@@ -4,9 +4,11 @@ export interface OfferedStream {
   readonly name: string;
   /** As the camera says: `H264`. Empty if it does not. */
   readonly codec: string;
-  /** Width and height in pixels, and frames per second, as the camera says; null if it does not. */
+  /** Pixels, as the camera says; null if it does not. */
   readonly width: number | null;
+  /** Pixels, as the camera says; null if it does not. */
   readonly height: number | null;
+  /** Frames per second, as the camera says; null if it does not. */
   readonly fps: number | null;
   /** RTSP address without a login. */
   readonly source: string;
@@ -22,5 +24,6 @@ export interface OfferedCamera {
   readonly hardware: string;
   /** Why it names no streams, such as a login that it needs; null if nothing is wrong. */
   readonly problem: string | null;
+  /** In the order of the camera: mostly the largest first. */
   readonly streams: readonly OfferedStream[];
 }

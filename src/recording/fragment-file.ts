@@ -171,14 +171,6 @@ async function readHead(path: string, handle: FileHandle): Promise<Pick<FileInde
   return { head: found.value, init: beginning.subarray(0, at), at: at + found.boxBytes };
 }
 
-/** Returns `ftyp` and `moov` of a file. @throws RECORDING_DAMAGED */
-export async function readInit(path: string): Promise<Buffer> {
-  const handle = await open(path, 'r');
-  return readHead(path, handle)
-    .then(({ init }) => init)
-    .finally(() => handle.close());
-}
-
 async function readAt(handle: FileHandle, at: number, bytes: number): Promise<Buffer> {
   const buffer = Buffer.alloc(bytes);
   const { bytesRead } = await handle.read(buffer, 0, bytes, at);
