@@ -365,9 +365,10 @@ export class SpooledSink implements Sink {
       if (this.#isGivenUp) return null;
       const outcome = await this.#try(() => transport.send(batch, this.#attempt!.signal));
       if (outcome.kind === 'delivered') return outcome;
-      const { isFinal, delivered = 0, retryAfterMs } = outcome;
+      const { isFinal, delivered = 0, retryAfterMs, refusals } = outcome;
       const reason = `${outcome.reason} (attempt ${attempt})`;
-      if (isFinal && delivered === 0 && attempt >= maxAttempts) return { ...outcome, reason };
+      // What the receiver refuses time and again holds up the others no longer.
+      if (isFinal && delivered === 0 && (refusals ?? attempt) >= maxAttempts) return { ...outcome, reason };
       // The attempts for the next record begin now.
       if (delivered > 0) return { ...outcome, isFinal: false };
       this.#noteFailedAttempt(`batch ${batch.number} could not be delivered: ${reason}`);
@@ -375,7 +376,9 @@ export class SpooledSink implements Sink {
       if (this.#closing !== null && (isKept || attempt >= maxAttempts)) this.#giveUp();
       if (this.#isGivenUp) return null;
       this.#retried += 1;
-      await this.#pause.wait(retryDelayMs(attempt, this.#random(), this.#options, retryAfterMs));
+      // Others wait behind a record that is refused.
+      const failures = refusals === undefined ? attempt : 1;
+      await this.#pause.wait(retryDelayMs(failures, this.#random(), this.#options, retryAfterMs));
     }
   }
 

@@ -17,6 +17,8 @@ export type Attempt =
       readonly retryAfterMs: number | null;
       /** How many records were delivered, from the first; absent if a batch is delivered as one. */
       readonly delivered?: number;
+      /** How often the receiver has refused records like this one, each time that it was asked; absent while it refuses all. */
+      readonly refusals?: number;
     };
 
 /** Records that wait, oldest first. */
@@ -132,12 +134,30 @@ export interface ConnectionPlan<C extends Connection> {
   readonly open: (onLost: () => void) => Promise<C>;
 }
 
+/** After a connection was lost with several records under way. */
+const MOST_ALONE = 200;
+/** After so many refusals and no delivery, a receiver refuses all. */
+const REFUSES_ALL = 24;
+/** Streams and rules whose refusals are counted. */
+const MOST_LIKE = 10_000;
+
+/** What a receiver refuses, it refuses by its place, which is that of its stream and rule. */
+function likeOf({ stream, rule }: OutgoingRecord): string {
+  return JSON.stringify([stream, rule]);
+}
+
 /** Delivers over one connection, which is made when it is needed and made anew after each failure. */
 export class ConnectedTransport<C extends Connection = Connection> implements Transport {
   readonly shownUrl: string;
   readonly #plan: ConnectionPlan<C>;
   #connection: Promise<C> | null = null;
   #isClosed = false;
+  /** Refusals since a record of the same stream and rule was delivered. */
+  readonly #refusals = new Map<string, number>();
+  /** Of any record, since one was delivered. */
+  #refusalsInRow = 0;
+  /** So many records are sent one by one: a receiver that ends the connection says nothing about those behind the one that it refuses. */
+  #alone = 0;
 
   constructor(plan: ConnectionPlan<C>) {
     this.#plan = plan;
@@ -148,18 +168,36 @@ export class ConnectedTransport<C extends Connection = Connection> implements Tr
     let delivered = 0;
     let atOnce = this.#plan.mostAtOnce;
     while (delivered < texts.length) {
-      const records = texts.slice(delivered, delivered + atOnce).map(outgoingRecord);
+      const most = this.#alone > 0 ? 1 : atOnce;
+      const records = texts.slice(delivered, delivered + most).map(outgoingRecord);
       try {
         await this.use((connection) => connection.send(records), signal);
         delivered += records.length;
+        this.#alone = Math.max(0, this.#alone - records.length);
+        this.#refusalsInRow = 0;
+        for (const record of records) this.#refusals.delete(likeOf(record));
       } catch (error) {
-        const isFinal = error instanceof Refusal;
+        const failed = { kind: 'failed', reason: reasonOf(error), retryAfterMs: null, delivered } as const;
+        if (!(error instanceof Refusal)) {
+          if (records.length > 1) this.#alone = MOST_ALONE;
+          return { ...failed, isFinal: false };
+        }
+        if (this.#alone > 0) this.#alone = MOST_ALONE;
         // One record of them is refused: the others must not be lost with it.
-        if (isFinal && records.length > 1) atOnce = 1;
-        else return { kind: 'failed', reason: reasonOf(error), isFinal, retryAfterMs: null, delivered };
+        if (records.length > 1) atOnce = 1;
+        else return { ...failed, isFinal: true, ...this.#noteRefusal(likeOf(records[0]!)) };
       }
     }
     return { kind: 'delivered' };
+  }
+
+  #noteRefusal(like: string): { readonly refusals?: number } {
+    const refusals = (this.#refusals.get(like) ?? 0) + 1;
+    if (this.#refusals.size >= MOST_LIKE) this.#refusals.clear();
+    this.#refusals.set(like, refusals);
+    this.#refusalsInRow += 1;
+    // Then nothing else waits that it would take, and somebody may mend it.
+    return this.#refusalsInRow > REFUSES_ALL ? {} : { refusals };
   }
 
   /** Does something with the connection, which is opened if there is none, and ended if that fails with anything but a `Refusal`. */

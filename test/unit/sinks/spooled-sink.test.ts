@@ -138,7 +138,8 @@ describe('a connected transport', () => {
       calls.push(records.map(({ id }) => id));
       if (records.some(({ id }) => id === 's.r.2')) throw new Refusal('too large');
     });
-    expect(await transport.send(batch, signal)).toEqual(failed({ isFinal: true, delivered: 2, reason: 'too large' }));
+    const refused = { isFinal: true, delivered: 2, reason: 'too large', refusals: 1 };
+    expect(await transport.send(batch, signal)).toEqual(failed(refused));
     expect(calls).toEqual([['s.r.0', 's.r.1', 's.r.2', 's.r.3'], ['s.r.0'], ['s.r.1'], ['s.r.2']]);
     expect(ended, 'a refusal says nothing about the connection').toEqual([]);
   });
@@ -163,6 +164,38 @@ describe('a connected transport', () => {
     expect(published.join('')).toBe('01211311');
     expect(await transport.send(batch, signal)).toEqual(delivered);
     expect(published.join('').slice(8), 'records of a later batch').toBe('0123');
+  });
+
+  it('sends one by one after a connection was lost with several under way: some end it when they refuse one', async () => {
+    const calls: string[] = [];
+    const { transport, batch } = connect(4, async (records) => {
+      calls.push(records.map(({ id }) => id.slice(-1)).join(''));
+      if (records.length > 1) throw new Error('read ECONNRESET');
+      if (records[0]!.id === 's.r.1') throw new Refusal('not authorised');
+    });
+    expect(await transport.send(batch, signal)).toMatchObject({ isFinal: false, delivered: 0 });
+    expect(await transport.send(batch, signal)).toMatchObject({ isFinal: true, delivered: 1, refusals: 1 });
+    expect(await transport.send({ ...batch, texts: batch.texts.slice(1) }, signal)).toMatchObject({ refusals: 2 });
+    expect(await transport.send({ ...batch, texts: batch.texts.slice(2) }, signal)).toEqual(delivered);
+    expect(calls).toEqual(['0123', '0', '1', '1', '2', '3']);
+  });
+
+  it('counts how often records of a rule were refused in a row, and not while all are', async () => {
+    let refused: readonly string[] = ['1'];
+    const { transport, batch } = connect(4, async (records) => {
+      if (records.some(({ stream }) => refused.includes(stream))) throw new Refusal('not authorised');
+    });
+    const send = (...streams: string[]): Promise<Attempt> =>
+      transport.send({ ...batch, texts: streams.map((stream) => JSON.stringify({ ...frame(0), stream })) }, signal);
+    expect(await send('0', '1', '2')).toMatchObject({ delivered: 1, refusals: 1 });
+    expect(await send('2', '1')).toMatchObject({ delivered: 1, refusals: 2 });
+    refused = [];
+    expect(await send('1')).toEqual(delivered);
+    refused = ['1'];
+    expect(await send('1')).toMatchObject({ refusals: 1 });
+    for (let i = 2; i <= 24; i++) expect(await send('1')).toMatchObject({ refusals: i });
+    expect(await send('1')).not.toHaveProperty('refusals');
+    expect(await send('0', '1')).toMatchObject({ delivered: 1, refusals: 26 });
   });
 
   it('makes a new connection after a failure, and after one was lost', async () => {
