@@ -56,6 +56,12 @@ describe('a search for devices', () => {
     expect(await find()).toEqual([{ address: '127.0.0.1', url, name: 'Front Door', hardware: 'T-1000' }]);
   });
 
+  it('finds all that one address answers for, and drops an answer without a service beside one that has it', async () => {
+    const others = ['http://127.0.0.1:1/camera-1', 'http://127.0.0.1:1/camera-2'];
+    const { url } = await open({ others: ['http://10.0.0.1/onvif/device_service', ...others] });
+    expect((await find()).map((device) => device.url)).toEqual([...others, url]);
+  });
+
   it('sends nothing into networks that are not allowed', async () => {
     await open();
     expect(await failure(find(['10.99.0.0/16']))).toMatch(/^SOURCE_UNREACHABLE this machine has no address/);

@@ -29,6 +29,8 @@ export interface OnvifShape {
   readonly isOld?: boolean;
   /** Of its services, instead of its own. */
   readonly xaddr?: string;
+  /** Services of others for which it answers, before its own. */
+  readonly others?: readonly string[];
   readonly mediaXaddr?: string;
   /** Answers each request by itself. @returns whether it did. */
   readonly answer?: (request: string, response: ServerResponse) => boolean;
@@ -78,10 +80,14 @@ export class OnvifCamera {
   #onProbe(text: string, from: { address: string; port: number }): void {
     const id = /<\w+:MessageID>([^<]+)</.exec(text)?.[1];
     if (id === undefined || !/Types>\w+:NetworkVideoTransmitter</.test(text)) return;
-    const { xaddr = this.url } = this.#shape;
+    const { xaddr = this.url, others = [] } = this.#shape;
     const scopes =
       'onvif://www.onvif.org/type/video_encoder onvif://www.onvif.org/name/Front%20Door onvif://www.onvif.org/hardware/T-1000';
-    const reply = `<?xml version="1.0"?><s:Envelope xmlns:s="${SOAP}" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" xmlns:d="http://schemas.xmlsoap.org/ws/2005/04/discovery"><s:Header><a:RelatesTo>${id}</a:RelatesTo></s:Header><s:Body><d:ProbeMatches><d:ProbeMatch><a:EndpointReference><a:Address>urn:uuid:1</a:Address></a:EndpointReference><d:Types>dn:NetworkVideoTransmitter</d:Types><d:Scopes>${scopes}</d:Scopes><d:XAddrs>${xaddr}</d:XAddrs><d:MetadataVersion>1</d:MetadataVersion></d:ProbeMatch></d:ProbeMatches></s:Body></s:Envelope>`;
+    const matches = [...others, xaddr].map(
+      (address, i) =>
+        `<d:ProbeMatch><a:EndpointReference><a:Address>urn:uuid:${i}</a:Address></a:EndpointReference><d:Types>dn:NetworkVideoTransmitter</d:Types><d:Scopes>${scopes}</d:Scopes><d:XAddrs>${address}</d:XAddrs><d:MetadataVersion>1</d:MetadataVersion></d:ProbeMatch>`,
+    );
+    const reply = `<?xml version="1.0"?><s:Envelope xmlns:s="${SOAP}" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" xmlns:d="http://schemas.xmlsoap.org/ws/2005/04/discovery"><s:Header><a:RelatesTo>${id}</a:RelatesTo></s:Header><s:Body><d:ProbeMatches>${matches.join('')}</d:ProbeMatches></s:Body></s:Envelope>`;
     const answer = createSocket('udp4');
     answer.bind(0, '127.0.0.1', () => answer.send(reply, from.port, from.address, () => answer.close()));
   }

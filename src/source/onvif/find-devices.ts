@@ -12,6 +12,8 @@ const PORT = 3702;
 const AGAIN_MS = 500;
 const MOST_DEVICES = 256;
 const MOST_REPLIES = 4096;
+/** Recorders and gateways answer for their cameras. */
+const MOST_AT_ADDRESS = 64;
 
 /** A device that has answered. */
 export interface FoundDevice {
@@ -47,9 +49,12 @@ export async function findDevices(
   let replies = 0;
   const onReply = (bytes: Buffer, address: string): void => {
     replies += 1;
-    if (replies > MOST_REPLIES || found.size >= MOST_DEVICES || found.has(address) || !networks.has(address)) return;
-    const device = deviceOf(bytes, address, id);
-    if (device !== null) found.set(address, device);
+    if (replies > MOST_REPLIES || !networks.has(address)) return;
+    for (const device of devicesOf(bytes, address, id)) {
+      const key = `${address} ${device.url}`;
+      const others = [...found.values()].filter((each) => each.address === address).length;
+      if (found.size < MOST_DEVICES && others < MOST_AT_ADDRESS && !found.has(key)) found.set(key, device);
+    }
   };
   const sockets: Socket[] = [];
   try {
@@ -64,7 +69,11 @@ export async function findDevices(
   } finally {
     for (const socket of sockets) socket.close();
   }
-  return [...found.values()].toSorted((a, b) => a.address.localeCompare(b.address, 'en', { numeric: true }));
+  const devices = [...found.values()];
+  // Somebody else may have answered in its name.
+  const isNamed = ({ address, url }: FoundDevice): boolean =>
+    url !== null || devices.every((each) => each.address !== address || each.url === null);
+  return devices.filter(isNamed).toSorted((a, b) => a.address.localeCompare(b.address, 'en', { numeric: true }));
 }
 
 async function ask(
@@ -99,24 +108,27 @@ function probe(id: string): string {
   ].join('');
 }
 
-/** @returns null for what is no answer to this question. */
-function deviceOf(bytes: Buffer, address: string, id: string): FoundDevice | null {
+/** @returns none for what is no answer to this question. */
+function devicesOf(bytes: Buffer, address: string, id: string): FoundDevice[] {
   try {
     const { header, body } = soapParts(bytes.toString('utf8'));
-    const [match] = listOf(childOf(body, 'ProbeMatches').ProbeMatch);
-    if (match === undefined || textAt(header, 'RelatesTo') !== id) return null;
-    const urls = textAt(match, 'XAddrs').split(/\s+/);
-    const scopes = textAt(match, 'Scopes').split(/\s+/);
-    const scope = (name: string): string => {
-      const prefix = `onvif://www.onvif.org/${name}/`;
-      const value = scopes.find((each) => each.startsWith(prefix))?.slice(prefix.length) ?? '';
-      return decoded(value).slice(0, 100);
-    };
-    const url = urls.find((each) => isAt(each, address)) ?? null;
-    return { address, url, name: scope('name'), hardware: scope('hardware') };
+    if (textAt(header, 'RelatesTo') !== id) return [];
+    return listOf(childOf(body, 'ProbeMatches').ProbeMatch).map((match) => deviceOf(match, address));
   } catch {
-    return null;
+    return [];
   }
+}
+
+function deviceOf(match: Parameters<typeof textAt>[0], address: string): FoundDevice {
+  const urls = textAt(match, 'XAddrs').split(/\s+/);
+  const scopes = textAt(match, 'Scopes').split(/\s+/);
+  const scope = (name: string): string => {
+    const prefix = `onvif://www.onvif.org/${name}/`;
+    const value = scopes.find((each) => each.startsWith(prefix))?.slice(prefix.length) ?? '';
+    return decoded(value).slice(0, 100);
+  };
+  const url = urls.find((each) => isAt(each, address)) ?? null;
+  return { address, url, name: scope('name'), hardware: scope('hardware') };
 }
 
 /** Returns whether an HTTP address leads to a host. */
