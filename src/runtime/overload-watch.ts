@@ -18,6 +18,8 @@ const SEEN_MS = 600_000;
 const HELD_MS = 3_000;
 /** Weight of the newest report: rates of single seconds scatter. */
 const NEWEST_WEIGHT = 0.2;
+/** The same where the host can do less than it seemed. */
+const LESS_WEIGHT = 0.5;
 const LEAST_BUSY = 0.5;
 /** The models at hand are asked for again after so long: what runs may be another one. */
 const MODELS_MS = 30_000;
@@ -167,7 +169,10 @@ export class OverloadWatch {
   #measure(streams: readonly StreamLoad[], { busyRatio }: Usage): void {
     const busy = Math.max(busyRatio.infer, busyRatio.preprocess, busyRatio.main);
     if (busy < LEAST_BUSY) return;
-    this.#capacity = follow(this.#capacity, inputsOf(streams) / busy);
+    const capacity = inputsOf(streams) / busy;
+    // A rate that is too low helps at once; one that is too high does not.
+    const weight = capacity < (this.#capacity ?? 0) ? LESS_WEIGHT : NEWEST_WEIGHT;
+    this.#capacity = follow(this.#capacity, capacity, weight);
     if (this.#done !== null) this.#total = follow(this.#total, this.#done / busy);
   }
 
@@ -215,8 +220,8 @@ function overMs(running: readonly StreamLoad[]): number {
 }
 
 /** A mean that follows the newest value. */
-function follow(before: number | null | undefined, now: number): number {
-  return before == null ? now : before + NEWEST_WEIGHT * (now - before);
+function follow(before: number | null | undefined, now: number, weight = NEWEST_WEIGHT): number {
+  return before == null ? now : before + weight * (now - before);
 }
 
 /** Model inputs per second that are inferred for the streams. */

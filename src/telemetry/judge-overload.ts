@@ -162,16 +162,18 @@ function rateRemedies(load: HostLoad, stage: BusyStage, isEnough: boolean): Reme
   const { streams, models, busyRatio } = load;
   const use = isEnough ? PROMPT_RATIO : USE_RATIO;
   const rate = downToTwoDigits(Math.max(LEAST_FPS, rateWithin(streams, use * load.capacity)));
-  const remedies: Remedy[] = [
-    {
+  const slower = streams.filter((stream) => takenBy(stream) > rate).map((stream) => toRate(stream, rate));
+  const remedies: Remedy[] = [];
+  // A moment ago the host could do more than is asked of it.
+  if (slower.length > 0)
+    remedies.push({
       kind: 'rate',
       text: `lower the rate to ${fpsText(rate)} frames/s${streams.length > 1 ? ' each' : ''}`,
       ...outcome(streams, Math.min(rate, rateWithin(streams, load.capacity))),
       isEstimate: false,
       basis: 'what this host infers now',
-      changes: changesOf(streams.filter((stream) => takenBy(stream) > rate).map((stream) => toRate(stream, rate))),
-    },
-  ];
+      changes: changesOf(slower),
+    });
   if (stage !== 'infer') return remedies;
   // The other stages have more to do then.
   const others = Math.max(busyRatio.preprocess, busyRatio.main, 0.01);

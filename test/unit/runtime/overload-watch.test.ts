@@ -144,6 +144,18 @@ describe('an overload', () => {
     expect(bench.pass(1)?.remedies.map(({ kind }) => kind)).toEqual(['rate', 'model']);
   });
 
+  it('believes at once that it can do less, and slowly that it can do more', () => {
+    const bench = new Bench(IDS);
+    bench.pass(30);
+    const rateOf = (report: OverloadReport | null): number => report!.remedies[0]!.streamFps!;
+    const before = rateOf(bench.pass(1));
+    for (const id of IDS) bench.set(id, 0.5);
+    const less = rateOf(bench.pass(3));
+    expect(less).toBeLessThan(0.45 * before);
+    for (const id of IDS) bench.set(id, 2);
+    expect(rateOf(bench.pass(3))).toBeLessThan(0.7 * before);
+  });
+
   it('shows the capacity that was seen, smoothed, and for ten minutes more: not what the host declared', () => {
     const bench = new Bench(IDS);
     expect(bench.watch.capacitySeen).toBeNull();

@@ -139,6 +139,12 @@ describe('a detector that cannot keep up', () => {
     expect(judgeOverload(busyDetector({ streams: skipping }))?.remedies[0]?.streamFps).toBe(7.6);
   });
 
+  it('names no rate that lowers nothing: a moment ago the host could do more than is asked of it', () => {
+    const judged = judgeOverload(busyDetector({ capacity: 200 }))!;
+    expect(judged.remedies).toEqual([]);
+    expect(judged.text).toBe('Detection cannot keep up: you ask 64 frames/s, this machine does 10.');
+  });
+
   it('names other models by what they give, as estimates, the fastest first, and only if that is more', () => {
     const models = [
       { name: 'as-slow', speedup: 1.05, basis: 'x' },
