@@ -12,6 +12,9 @@ export const PICTURE_STATES = [...BLIND_SIGNS, 'dark'] as const;
 /** A sign that a camera is blind, see `BLIND_SIGNS`. */
 export type BlindSign = (typeof BLIND_SIGNS)[number];
 
+/** As a lane says it, which does not know at its beginning whether it is dark: null. */
+export type LaneSign = Omit<StreamSign, 'stream' | 'isDark'> & { readonly isDark: boolean | null };
+
 /** A stream has got a sign, another sign, has lost its sign, or has become dark or light. */
 export interface StreamSign {
   readonly stream: string;

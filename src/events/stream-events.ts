@@ -175,9 +175,10 @@ export class StreamEvents {
     this.#objects.clear();
   }
 
-  /** Ends the events of rules about what is seen. */
-  #endSeen(reason: EventEnd, now: SceneTime): void {
-    for (const run of this.#runs) if (!isOnWall(run)) run.end(reason, now);
+  /** Ends the events of rules about what is seen. Pictures are looked at also while the detector gives no results. */
+  #endSeen(reason: 'discontinuity' | 'blind', now: SceneTime): void {
+    for (const run of this.#runs)
+      if (!isOnWall(run) && (reason !== 'blind' || run.rule.kind !== 'picture')) run.end(reason, now);
     this.#objects.clear();
   }
 

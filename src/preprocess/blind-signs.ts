@@ -31,6 +31,7 @@ const LASTS_MS = {
   moved: { raise: 20_000, clear: 5_000 },
   blurred: { raise: 20_000, clear: 5_000 },
   dark: { raise: 20_000, clear: 20_000 },
+  light: { raise: 20_000, clear: 0 },
 } as const;
 
 /**
@@ -44,8 +45,9 @@ export class BlindSigns {
   readonly #moved = new Lasting(LASTS_MS.moved);
   readonly #blurred = new Lasting(LASTS_MS.blurred);
   readonly #dark = new Lasting(LASTS_MS.dark);
-  /** It is dark, as at night: for twenty seconds the pictures were. */
-  isDark = false;
+  readonly #light = new Lasting(LASTS_MS.light);
+  /** It is dark, as at night: for twenty seconds the pictures were. Null until they were dark or light for so long. */
+  isDark: boolean | null = null;
   #darkness: Float32Array | null = null;
   #slow: Float32Array | null = null;
   #lastMs = Number.NEGATIVE_INFINITY;
@@ -75,7 +77,9 @@ export class BlindSigns {
     this.#darkness = followed(isCut ? null : this.#darkness, cells, passedMs / BLACK_MS);
     const level = meanOf(this.#darkness);
     const isDim = level < DARK_LEVELS.dark ? true : level > DARK_LEVELS.light ? false : null;
-    this.isDark = this.#dark.update(isDim, nowMs) !== null;
+    const isLight = this.#light.update(isDim === false, nowMs) !== null;
+    if (this.#dark.update(isDim, nowMs) !== null) this.isDark = true;
+    else if (this.isDark !== null || isLight) this.isDark = false;
     const isBlack = isWithoutContent(this.#darkness);
     const blackMs = this.#black.update(isBlack, nowMs);
     // A black picture is no scene, and a frozen one tells nothing about the camera.

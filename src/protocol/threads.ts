@@ -1,7 +1,7 @@
 /** Messages between the main thread and its lane and inference threads. Pixels stay in ring slots, except for pushed pictures. */
 import type { EngineName } from '../config/model-config.ts';
 import type { LANE_KEYS, StreamConfig } from '../config/stream.ts';
-import type { StreamSign } from '../core/blind-sign.ts';
+import type { LaneSign } from '../core/blind-sign.ts';
 import type { DropReason } from '../core/frame.ts';
 import type { CompiledModel, ComputePrecision, ModelSpec } from '../core/model.ts';
 import type { FramePicture } from '../core/picture.ts';
@@ -127,7 +127,7 @@ export type FromLane =
   /** @param frame - that it is about, before the frame itself; absent if it is about the source. */
   | { readonly type: 'warning'; readonly ringId: number; readonly message: string; readonly frame?: number }
   /** The stream has got a sign, another one, or none, see `StreamSign`. */
-  | ({ readonly type: 'sign'; readonly ringId: number } & Omit<StreamSign, 'stream'>)
+  | ({ readonly type: 'sign'; readonly ringId: number } & LaneSign)
   | { readonly type: 'decode-errors'; readonly ringId: number; readonly count: number }
   /** Frames that ffmpeg left out, as `decode` says; null: from now on nobody knows. */
   | { readonly type: 'not-decoded'; readonly ringId: number; readonly count: number | null }

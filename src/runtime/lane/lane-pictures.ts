@@ -51,7 +51,7 @@ export class LanePictures {
   #lastMs = Number.NEGATIVE_INFINITY;
   #sampledMs = Number.NEGATIVE_INFINITY;
   #sign: SeenSign | null = null;
-  #isDark = false;
+  #isDark: boolean | null = null;
   /** The preview that is being encoded. It is delivered even if the stream ends meanwhile. */
   #previewing: Promise<void> = Promise.resolve();
 

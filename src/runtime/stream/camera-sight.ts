@@ -1,4 +1,4 @@
-import type { BlindSign, StreamSign } from '../../core/blind-sign.ts';
+import type { BlindSign, LaneSign, StreamSign } from '../../core/blind-sign.ts';
 import type { SlotRing } from '../../flow/slot-ring.ts';
 import type { StreamReport } from '../../protocol/report.ts';
 import type { StreamPort } from './stream-port.ts';
@@ -11,11 +11,16 @@ const TEXTS: Readonly<Record<BlindSign, string>> = {
   moved: 'it shows another scene: look where the camera points; pause and resume the stream if that is intended',
 };
 
+/** Nobody knows if it is still dark after a longer time without pictures. */
+const MOST_DARK_MS = 60_000;
+
 /** What one stream's lane says about the pictures of its camera: when the last one came, and the sign that the camera is blind. */
 export class CameraSight {
   readonly #id: string;
   readonly #port: Pick<StreamPort, 'event' | 'onSign'>;
   #now: StreamSign | null = null;
+  /** When the last ring ended. */
+  #endedMs = 0;
   /** When the last frame of the rings before was decoded. */
   #lastFrameMs: number | null = null;
 
@@ -31,9 +36,11 @@ export class CameraSight {
     return { sign, lastFrameAgeMs: slots?.decodedAgeMs(nowMs) ?? earlier };
   }
 
-  onSign({ sign, isDark, sinceMs, ptsUs }: Omit<StreamSign, 'stream'>): void {
+  onSign({ sign, isDark: nowDark, sinceMs, ptsUs }: LaneSign): void {
     const before = this.#now?.sign ?? null;
-    if (sign === before && isDark === (this.#now?.isDark ?? false)) return;
+    const wasDark = this.#now?.isDark ?? false;
+    const isDark = nowDark ?? wasDark;
+    if (sign === before && isDark === wasDark) return;
     this.#set({ stream: this.#id, sign, isDark, sinceMs, ptsUs });
     if (sign === before) return;
     const message = sign === null ? `${this.#id} sees again: it was ${before}` : `${this.#id} is blind: ${TEXTS[sign]}`;
@@ -45,12 +52,19 @@ export class CameraSight {
     });
   }
 
+  /** A ring is filled from now on. It is as dark as it was a moment ago: another detector, chosen for the dark, may open the source again. */
+  begin(nowMs: number): void {
+    if (this.#now?.isDark === true && nowMs - this.#endedMs > MOST_DARK_MS)
+      this.#set({ ...this.#now, isDark: false, sinceMs: Date.now() });
+  }
+
   /** The ring is not filled any more, so nothing is known. The stream's state says that, so there is no event. */
   end(slots: SlotRing, nowMs: number): void {
     const ageMs = slots.decodedAgeMs(nowMs);
     if (ageMs !== null) this.#lastFrameMs = nowMs - ageMs;
-    if (this.#now === null || (this.#now.sign === null && !this.#now.isDark)) return;
-    this.#set({ ...this.#now, sign: null, isDark: false, sinceMs: Date.now() });
+    this.#endedMs = nowMs;
+    if (this.#now?.sign == null) return;
+    this.#set({ ...this.#now, sign: null, sinceMs: Date.now() });
   }
 
   #set(sign: StreamSign): void {

@@ -268,7 +268,7 @@ export class RuntimeStream implements LaneListener {
     if (ring === null) {
       this.input.feed?.disconnect();
       if (this.#ring !== null) this.#sight.end(this.#ring.slots, monoNowMs());
-    }
+    } else this.#sight.begin(monoNowMs());
     this.#ring = ring;
     this.ledger.ring = ring;
   }
@@ -423,7 +423,7 @@ export class RuntimeStream implements LaneListener {
     const fps = this.telemetry.fps(nowMs);
     const latencyMs = this.telemetry.latencyMs(nowMs);
     const stagesMs = this.telemetry.stagesMs(nowMs);
-    const { state, lastError, lastErrorAtMs } = this.#life;
+    const { reported: state, lastError, lastErrorAtMs } = this.#life;
     const { targets } = this.#settings;
     const pace: StreamPace = {
       fps,

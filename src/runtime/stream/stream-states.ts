@@ -47,6 +47,12 @@ export class StreamLife {
     return this.#state;
   }
 
+  /** As others see it: a pause that nobody ordered, to open the source again, is a start. */
+  get reported(): StreamState {
+    const isHeld = this.#state === 'pausing' || this.#state === 'paused';
+    return isHeld && this.#announced !== 'pausing' && this.#announced !== 'paused' ? 'starting' : this.#state;
+  }
+
   /** Message of the newest error; null if there was none. */
   get lastError(): string | null {
     return this.#lastError?.message ?? null;

@@ -141,6 +141,29 @@ describe('the life of an event', () => {
     expect(scene.records.at(-1)).toMatchObject({ phase: 'end', endReason: 'blind' });
   });
 
+  it('about the picture goes on while the detector gives no result: pictures are looked at all the same', () => {
+    const scene = rulesOn([
+      { id: 'in', kind: 'enters', zone: 'left' },
+      { id: 'night', kind: 'picture', signs: ['dark'] },
+    ]);
+    const startMs = Date.parse('2026-05-04T10:00:00Z');
+    const see = (from: number, to: number): void => {
+      for (let frame = from; frame <= to; frame++)
+        scene.events.onFrame(frameOf(frame, standing(), { capturedAtMs: 0 }), frame * 100);
+    };
+    scene.events.onPicture(['dark']);
+    see(0, 20);
+    scene.events.onTick([], 30_000, startMs);
+    see(300, 310);
+    const ofNight = (): string[] =>
+      scene.records.filter(({ rule }) => rule === 'night').map(({ phase, endReason }) => endReason ?? phase);
+    expect(scene.records.map(({ rule, endReason }) => `${rule} ${endReason}`)).toContain('in blind');
+    expect(ofNight()).toEqual(['new']);
+    scene.events.onPicture([]);
+    see(311, 330);
+    expect(ofNight()).toEqual(['new', 'over']);
+  });
+
   it('ends when a recording has no frame for more than ten seconds, and when its time jumps ahead', () => {
     const scene = rulesOn([{ id: 'seen', kind: 'appears' }]);
     play(scene, 0, 50, standing);

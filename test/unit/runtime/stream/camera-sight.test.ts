@@ -53,7 +53,13 @@ describe('CameraSight', () => {
     sight.onSign({ sign: null, ...at(1000, true) });
     sight.onSign({ sign: null, ...at(2000, true) });
     expect(sight.report(null, 0).sign).toBeNull();
+    // A detector for the dark may open the source again, whose lane does not know yet.
     sight.end(SlotRing.create(SHAPE), 0);
+    sight.begin(5000);
+    sight.onSign({ ...at(3000), sign: null, isDark: null });
+    expect(signs.map(({ isDark }) => isDark)).toEqual([true]);
+    sight.end(SlotRing.create(SHAPE), 10_000);
+    sight.begin(80_000);
     expect(signs.map(({ isDark }) => isDark)).toEqual([true, false]);
     expect(events).toEqual([]);
   });

@@ -45,6 +45,20 @@ describe('the newest error of a stream', () => {
   });
 });
 
+it('a pause that nobody ordered is reported as a start: its source is opened again', () => {
+  const life = new StreamLife('gate', () => undefined);
+  life.enter('running');
+  life.enter('pausing', undefined, null);
+  expect([life.state, life.reported]).toEqual(['pausing', 'starting']);
+  life.enter('paused', undefined, null);
+  expect([life.state, life.reported]).toEqual(['paused', 'starting']);
+  life.enter('starting', undefined, 'settings changed');
+  life.enter('pausing');
+  expect(life.reported).toBe('pausing');
+  life.enter('paused');
+  expect(life.reported).toBe('paused');
+});
+
 describe('the state table of a stream', () => {
   it('reaches every state from `starting`', () => {
     expect([...reach('starting')].sort()).toEqual([...STREAM_STATES].sort());
