@@ -117,7 +117,8 @@ export class StreamReconciler<Running> {
   }
 
   currentOf(id: string): WantedStream | null {
-    return this.#options.running.of(id) ?? this.#failed.get(id) ?? null;
+    const { config, isPaused } = this.#failed.get(id) ?? {};
+    return this.#options.running.of(id) ?? (config === undefined ? null : { config, isPaused: isPaused === true });
   }
 
   /** Why streams have failed at their start, by id; a paused one has not. */

@@ -52,6 +52,7 @@ async function askEverything(): Promise<string[]> {
       api.health(),
       api.readiness(),
       api.signOut(),
+      api.discover(),
     ],
   ]);
   return routes.sort();
