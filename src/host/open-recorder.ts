@@ -45,7 +45,7 @@ export function openRecorder(
     ringBytes: ringMb * MIB,
     retention: { days, eventDays, clipDays: config.history.days, maxBytes: maxMb * MIB },
     ffmpeg: runtime.ffmpeg,
-    configOf: (id) => runtime.streams.find((stream) => stream.id === id)?.config ?? null,
+    configOf: (id) => runtime.find(id)?.config ?? null,
     onState: (problem) => {
       if (problem === null) runtime.emitEvent('recording-recovered', undefined, 'clips and recordings are kept again');
       else runtime.emitEvent('recording-failed', undefined, `no clip and no recording is kept: ${problem}`);

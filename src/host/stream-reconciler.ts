@@ -112,13 +112,12 @@ export class StreamReconciler<Running> {
 
   /** The settings of all streams, those that run first. */
   get current(): readonly WantedStream[] {
-    const failed = [...this.#failed.values()].map(({ config, isPaused }) => ({ config, isPaused }));
-    return [...this.#options.running.current, ...failed];
+    return [...this.#options.running.current, ...[...this.#failed.values()].map(wantedOf)];
   }
 
   currentOf(id: string): WantedStream | null {
-    const { config, isPaused } = this.#failed.get(id) ?? {};
-    return this.#options.running.of(id) ?? (config === undefined ? null : { config, isPaused: isPaused === true });
+    const failed = this.#failed.get(id);
+    return this.#options.running.of(id) ?? (failed === undefined ? null : wantedOf(failed));
   }
 
   /** Why streams have failed at their start, by id; a paused one has not. */
@@ -411,6 +410,11 @@ function errorOf(thrown: unknown): SightlineError {
 
 function mayHelp(code: ErrorCode): boolean {
   return ERROR_CODES[code].retryable || MAY_APPEAR.has(code);
+}
+
+/** Without why it failed. */
+function wantedOf({ config, isPaused }: FailedStart): WantedStream {
+  return { config, isPaused };
 }
 
 function reportOf(entry: FailedStart): StreamReport {

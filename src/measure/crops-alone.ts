@@ -7,7 +7,7 @@ import type { Crop, EngineRequest } from '../protocol/threads.ts';
 import { ModelInstances } from '../runtime/inference/model-instances.ts';
 import { SecondStage } from '../runtime/stages/second-stage.ts';
 import type { InFlightFrame } from '../runtime/stream/in-flight-frame.ts';
-import { readProcessUsage } from '../telemetry/process-usage.ts';
+import { processesMs } from '../telemetry/cpu-ledger.ts';
 import type { LoopPictures } from './engine-alone.ts';
 
 const NAME = 'crops';
@@ -74,10 +74,7 @@ export async function cropsAlone(
   };
   const cpuMs = (): number => {
     const { user, system } = process.cpuUsage();
-    const engines = loaded.model.pool.clients.map(({ enginePid }) =>
-      enginePid === null ? 0 : (readProcessUsage(enginePid)?.cpuMs ?? 0),
-    );
-    return (user + system) / 1000 + engines.reduce((sum, ms) => sum + ms, 0);
+    return (user + system) / 1000 + processesMs(loaded.model.pool.clients.flatMap(({ enginePid }) => enginePid ?? []));
   };
   try {
     await models.start(NAME);

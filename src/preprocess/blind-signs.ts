@@ -80,7 +80,7 @@ export class BlindSigns {
     const isLight = this.#light.update(isDim === false, nowMs) !== null;
     if (this.#dark.update(isDim, nowMs) !== null) this.isDark = true;
     else if (this.isDark !== null || isLight) this.isDark = false;
-    const isBlack = isWithoutContent(this.#darkness);
+    const isBlack = level <= BLACK_LEVEL && isPlain(this.#darkness);
     const blackMs = this.#black.update(isBlack, nowMs);
     // A black picture is no scene, and a frozen one tells nothing about the camera.
     const isScene = !isBlack && blackMs === null && frozenMs === null;
@@ -154,8 +154,8 @@ function meanOf(cells: Float32Array): number {
   return cells.reduce((sum, level) => sum + level, 0) / cells.length;
 }
 
-function isWithoutContent(cells: Float32Array): boolean {
-  if (meanOf(cells) > BLACK_LEVEL) return false;
+/** Shows nothing, however bright. */
+function isPlain(cells: Float32Array): boolean {
   const sorted = cells.toSorted();
   return sorted[Math.floor(0.95 * sorted.length)]! - sorted[Math.floor(0.05 * sorted.length)]! <= BLACK_SPREAD;
 }

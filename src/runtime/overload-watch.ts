@@ -2,7 +2,7 @@ import type { EventKind } from '../protocol/feed.ts';
 import type { OverloadReport } from '../protocol/overload.ts';
 import type { BusyStage, HostReport } from '../protocol/report.ts';
 import {
-  inputsPerFrame,
+  inputsOf,
   judgeOverload,
   type LoadedStream,
   type OtherModel,
@@ -222,9 +222,4 @@ function overMs(running: readonly StreamLoad[]): number {
 /** A mean that follows the newest value. */
 function follow(before: number | null | undefined, now: number, weight = NEWEST_WEIGHT): number {
   return before == null ? now : before + weight * (now - before);
-}
-
-/** Model inputs per second that are inferred for the streams. */
-function inputsOf(streams: readonly StreamLoad[]): number {
-  return streams.reduce((sum, stream) => sum + stream.fps.published * inputsPerFrame(stream), 0);
 }

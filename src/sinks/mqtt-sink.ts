@@ -241,7 +241,7 @@ class MqttConnection implements Connection {
   send(records: readonly OutgoingRecord[]): Promise<void> {
     // A broker ends a connection that has more under way than it allows. One may be about the state of streams.
     const atOnce = Math.max(1, (this.#client.serverProperties?.receiveMaximum ?? Number.POSITIVE_INFINITY) - 1);
-    return this.#pipeline.send(records, atOnce, (record) => this.#publishRecord(record));
+    return this.#pipeline.send(records, (record) => this.#publishRecord(record), atOnce);
   }
 
   #publishRecord({ stream, rule, text }: OutgoingRecord): Promise<void> {

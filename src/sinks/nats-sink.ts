@@ -79,7 +79,7 @@ class JetStream implements Connection {
   }
 
   send(records: readonly OutgoingRecord[]): Promise<void> {
-    return this.#pipeline.send(records, MOST_AT_ONCE, async ({ id, stream, rule, text }) => {
+    return this.#pipeline.send(records, async ({ id, stream, rule, text }) => {
       const kind = rule === null ? 'results' : 'events';
       const levels = rule === null ? [stream] : [stream, rule];
       const subject = [this.#subject, kind, ...levels.map(topicLevel)].join('.');

@@ -105,13 +105,13 @@ export class Pipeline {
   /**
    * As `Connection.send`.
    *
-   * @param atOnce - how many may wait for their confirmation, at least 1.
    * @param publish - resolves once the receiver has confirmed the record; called in order.
+   * @param atOnce - how many may wait for their confirmation, at least 1; default: all.
    */
   async send(
     records: readonly OutgoingRecord[],
-    atOnce: number,
     publish: (record: OutgoingRecord) => Promise<unknown>,
+    atOnce = Number.POSITIVE_INFINITY,
   ): Promise<void> {
     const missing = records.filter(({ id }) => !this.#early.has(id));
     for (let i = 0; i < missing.length; i += atOnce) {

@@ -105,7 +105,8 @@ function sumOf(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0);
 }
 
-function processesMs(pids: readonly number[]): number {
+/** CPU milliseconds of processes, without their children. */
+export function processesMs(pids: readonly number[]): number {
   return sumOf(pids.map((pid) => readProcessUsage(pid)?.cpuMs ?? 0));
 }
 

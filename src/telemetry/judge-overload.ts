@@ -240,7 +240,7 @@ function decodingLess(
   // Media time that is decoded per time.
   const speed = Math.min(1, cpuCores / needed);
   const published = sum(streams, ({ fps }) => fps.published);
-  const inputs = sum(streams, (stream) => stream.fps.published * inputsPerFrame(stream));
+  const inputs = inputsOf(streams);
   // Frames that were inferred and came too late have cost as much as those that are published.
   const done = Math.max(LEAST_FPS, published * Math.max(1, inputs === 0 ? 1 : inferred / inputs));
   const perFrame = CORES_PER_FPS + (inferCores ?? Math.max(0, cpuCores - decoding)) / done;
@@ -303,8 +303,13 @@ function rateWithin(streams: readonly StreamLoad[], capacity: number): number {
   return takenBy(sorted.at(-1)!);
 }
 
+/** Model inputs per second that are inferred for the published frames of streams. */
+export function inputsOf(streams: readonly StreamLoad[]): number {
+  return sum(streams, (stream) => stream.fps.published * inputsPerFrame(stream));
+}
+
 /** Model inputs that a published frame of a stream costs: fewer if some are not inferred. */
-export function inputsPerFrame({ fps, views }: Pick<StreamLoad, 'fps' | 'views'>): number {
+function inputsPerFrame({ fps, views }: Pick<StreamLoad, 'fps' | 'views'>): number {
   const share = fps.published === 0 ? 1 : Math.min(1, Math.max(0.01, fps.inferred / fps.published));
   return share * views;
 }

@@ -149,11 +149,15 @@ describe('a connected transport', () => {
     const published: string[] = [];
     let isRefused = true;
     const { transport, batch } = connect(4, (records) =>
-      pipeline.send(records, 3, async ({ id }) => {
-        published.push(id.slice(-1));
-        await settle(0);
-        if (isRefused && id === 's.r.1') throw new Refusal('too large');
-      }),
+      pipeline.send(
+        records,
+        async ({ id }) => {
+          published.push(id.slice(-1));
+          await settle(0);
+          if (isRefused && id === 's.r.1') throw new Refusal('too large');
+        },
+        3,
+      ),
     );
     expect(await transport.send(batch, signal)).toMatchObject({ isFinal: true, delivered: 1 });
     expect(published.join(''), 'three without waiting, then the one that was refused').toBe('0121');
