@@ -7,7 +7,7 @@ import { Archive } from '../../src/recording/archive.ts';
 import { readIndex } from '../../src/recording/fragment-file.ts';
 import { recordingsIn } from '../../src/recording/spans.ts';
 import { cliHere } from '../support/cli-here.ts';
-import { play, recorderRig, T0_MS } from '../support/recorder-rig.ts';
+import { recorderRig, T0_MS } from '../support/recorder-rig.ts';
 import { ruleEvent } from '../support/rule-events.ts';
 
 const rig = recorderRig();
@@ -36,16 +36,8 @@ function pipeline(fake: object = SEES, more: object = {}): string {
 
 /** 70 s in two files, at least 20 s without, and 15 s. */
 beforeAll(async () => {
-  const made = rig.recorderOf({ record: 'continuous' });
-  folder = made.folder;
+  folder = await rig.recordedWithGap(70, 20_000_000, 15);
   cache = mkdtempSync(join(rig.root, 'cache-'));
-  const camera = rig.camera();
-  made.recorder.onPackets(camera.open('start'));
-  play(made.recorder, camera, 70);
-  made.recorder.onPackets(camera.open('reconnect', 20_000_000));
-  while (!camera.next(T0_MS).isKey);
-  play(made.recorder, camera, 15);
-  await made.recorder.close();
   const files = recordingsIn((await Archive.read(folder)).files, {});
   const indices = await Promise.all(files.map(({ path }) => readIndex(path)));
   framesThen = indices.flatMap(({ fragments }) => fragments).reduce((sum, { frames }) => sum + frames, 0);

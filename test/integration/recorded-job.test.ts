@@ -9,7 +9,7 @@ import { readSpan } from '../../src/recording/recorded-span.ts';
 import { recordingsIn } from '../../src/recording/spans.ts';
 import { BulkRig } from '../support/bulk-rig.ts';
 import { cliHere } from '../support/cli-here.ts';
-import { play, recorderRig, T0_MS } from '../support/recorder-rig.ts';
+import { recorderRig, T0_MS } from '../support/recorder-rig.ts';
 
 const rig = recorderRig();
 let bulk: BulkRig;
@@ -18,15 +18,7 @@ let folder: string;
 
 beforeAll(async () => {
   bulk = await BulkRig.open({ root: rig.root });
-  const made = rig.recorderOf({ record: 'continuous' });
-  folder = made.folder;
-  const camera = rig.camera();
-  made.recorder.onPackets(camera.open('start'));
-  play(made.recorder, camera, 70);
-  made.recorder.onPackets(camera.open('reconnect', 4_000_000));
-  while (!camera.next(T0_MS).isKey);
-  play(made.recorder, camera, 20);
-  await made.recorder.close();
+  folder = await rig.recordedWithGap(70, 4_000_000, 20);
   input = await list('cam.recorded.json');
 });
 afterAll(() => bulk.close());

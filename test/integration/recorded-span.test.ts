@@ -20,14 +20,7 @@ const rig = recorderRig();
 
 /** A recording of three files, a gap of four seconds, and another file. */
 async function recorded(): Promise<{ folder: string; files: RecordingFile[] }> {
-  const { recorder, folder } = rig.recorderOf({ record: 'continuous' });
-  const camera = rig.camera();
-  recorder.onPackets(camera.open('start'));
-  play(recorder, camera, 150);
-  recorder.onPackets(camera.open('reconnect', 4_000_000));
-  while (!camera.next(T0_MS).isKey);
-  play(recorder, camera, 30);
-  await recorder.close();
+  const folder = await rig.recordedWithGap(150, 4_000_000, 30);
   return { folder, files: await filesIn(folder) };
 }
 

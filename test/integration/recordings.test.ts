@@ -26,14 +26,7 @@ const recorderOf = rig.recorderOf.bind(rig);
 
 describe('a recording', () => {
   it('has a file for each minute and after each gap, whose names are its index', async () => {
-    const { recorder, folder } = recorderOf({ record: 'continuous' });
-    const camera = rig.camera();
-    recorder.onPackets(camera.open('start'));
-    play(recorder, camera, 150);
-    recorder.onPackets(camera.open('reconnect', 4_000_000));
-    while (!camera.next(T0_MS).isKey);
-    play(recorder, camera, 30);
-    await recorder.close();
+    const folder = await rig.recordedWithGap(150, 4_000_000, 30);
     const archive = await Archive.read(folder);
     const spans = spansOf(recordingsIn(archive.files, {}));
     expect(spans.map(({ gap, files }) => [gap, files])).toEqual([

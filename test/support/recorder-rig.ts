@@ -67,6 +67,19 @@ class RecorderRig {
     return { recorder, folder, clock, said, state };
   }
 
+  /** Records so many seconds, then a lost connection, then again some seconds. @returns the folder. */
+  async recordedWithGap(beforeS: number, gapUs: number, afterS: number): Promise<string> {
+    const { recorder, folder } = this.recorderOf({ record: 'continuous' });
+    const camera = this.camera();
+    recorder.onPackets(camera.open('start'));
+    play(recorder, camera, beforeS);
+    recorder.onPackets(camera.open('reconnect', gapUs));
+    while (!camera.next(T0_MS).isKey);
+    play(recorder, camera, afterS);
+    await recorder.close();
+    return folder;
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#open.splice(0).map((recorder) => recorder.close()));
   }
