@@ -1,6 +1,9 @@
 import { availableParallelism } from 'node:os';
-import { defineConfig } from 'vitest/config';
+import { dirname, join, relative, resolve } from 'node:path';
+import { defineConfig, type Plugin } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+const root = import.meta.dirname;
 
 /** CI asks for a report as JSON beside the one for people. */
 const reportPath = process.env.SIGHTLINE_TEST_REPORT;
@@ -60,6 +63,21 @@ const ORDER = [
   '/test/unit/',
 ];
 
+/**
+ * Lets tests import the compiled files of the project by Node.js itself, instead of transforming the sources again in each process:
+ * half of the CPU time of a test file was that. Types are checked on the sources, and `before-all.ts` compiles.
+ */
+const compiled: Plugin = {
+  name: 'compiled',
+  enforce: 'pre',
+  resolveId(source, importer) {
+    if (importer === undefined || !source.startsWith('.')) return;
+    const path = relative(root, resolve(dirname(importer), source));
+    if (/^(?:src|models|workers|bench)\/.*\.ts$/.test(path))
+      return { id: join(root, 'dist', path.replace(/\.ts$/, '.js')), external: true };
+  },
+};
+
 /** Starts the longest files first: by their last run, else by folder and size. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -82,10 +100,11 @@ export default defineConfig({
     projects: [
       // One process runs many files: most of what a file with logic alone costs is its process and its imports.
       { test: { name: 'logic', include: LOGIC, exclude: [...ALONE, ...LONG], isolate: false, ...patience } },
-      { test: { name: 'main', include: MAIN, ...patience } },
+      { plugins: [compiled], test: { name: 'main', include: MAIN, ...patience } },
       { test: { name: 'alone', include: ALONE, ...patience } },
-      { test: { name: 'long', include: LONG, ...patience } },
+      { plugins: [compiled], test: { name: 'long', include: LONG, ...patience } },
       {
+        plugins: [compiled],
         test: {
           name: 'rest',
           include: ['test/**/*.test.ts'],
@@ -93,7 +112,7 @@ export default defineConfig({
           ...patience,
         },
       },
-      { test: { name: 'paced', include: PACED, ...patience } },
+      { plugins: [compiled], test: { name: 'paced', include: PACED, ...patience } },
     ],
   },
 });
