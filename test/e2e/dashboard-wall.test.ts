@@ -95,6 +95,25 @@ describe.skipIf(browserPath === undefined)(browserTitle('the wall'), () => {
     await page.close();
   });
 
+  it('keeps trouble in sight of a wall that is longer than the window, and begins at its top', async () => {
+    const port = await LiveDouble.create(60);
+    const { url } = await openWholeGateway(port);
+    const { page } = await visit(browser, url);
+    port.host = { ...port.host, overload: OVERLOAD };
+    port.tick();
+    await until(() => page.locator('button:text("Lower rate to 3.8/s")').isVisible());
+    const top = async (): Promise<number> => (await page.locator('#state').boundingBox())!.y;
+    const scrolled = (): Promise<number> => page.evaluate(() => scrollY);
+    const [before, bar] = [await top(), (await page.locator('header.top').boundingBox())!.height];
+    await page.evaluate('scrollTo(0, 9999)');
+    await until(async () => (await scrolled()) > 200);
+    expect(await top()).toBeCloseTo(bar, 0);
+    await page.click('#tabs a[data-tab="wall"]');
+    await until(async () => (await scrolled()) === 0);
+    expect(await top()).toBe(before);
+    await page.close();
+  });
+
   it('lowers the rates of an overloaded machine to what it does, and gives each camera its own again', async () => {
     const port = await LiveDouble.create(4);
     const { url } = await openWholeGateway(port);
