@@ -204,6 +204,8 @@ export class CameraPage {
   }
 
   #draw() {
+    // An address that an operator has sent.
+    if (this.#tab === 'settings' && document.body.dataset.role === 'viewer') this.#tab = 'places';
     const [opened, report] = [this.#opened, this.#report];
     if (opened === null || report === null) return;
     opened.picture.layers = this.#layers;

@@ -76,6 +76,10 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard of a role
       await page.click(CONTROLS.pause);
       await until(async () => (await page.locator('[data-camera="gate-1"] .badge').textContent()) === 'Paused');
     }
+    // The address of a tab that a role does not have leads to the first one.
+    await page.evaluate("location.hash = '#stream=gate-1/settings'");
+    const tab = page.locator('[data-camera="gate-1"] [aria-current="page"]');
+    await until(async () => (await tab.textContent()) === (role === 'viewer' ? 'Zones and rules' : 'Settings'));
     await page.click('[data-tab="system"]');
     await page.waitForSelector('.rollout:visible');
     await look();
