@@ -4,13 +4,16 @@
 import { eventPicture } from './event-picture.js';
 import { formatDate, formatDuration, formatName, formatTime } from './format.js';
 import { gateway, PAGE_URL } from './gateway.js';
-import { html, nothing } from './html.js';
+import { html, nothing, render, svg } from './html.js';
+import { kindOf } from './overlay.js';
 
 /** How often a clip that is not complete is looked for, and for how long after its event. */
 const RETRY_MS = 3_000;
 const LATE_MS = 120_000;
 /** Frames of video and results agree to a tick of the video's clock. */
 const SAME_US = 1_000;
+/** For so long the boxes of a frame stand for those after it, where not every frame has a result. */
+const HELD_US = 1_000_000;
 
 /**
  * What a clip shows. Times are media time as in results, in microseconds; `originUs` is where the time of the video is 0.
@@ -22,6 +25,14 @@ const SAME_US = 1_000;
  * @property {number} endUs
  * @property {number} lateUs
  * @property {readonly { fromUs: number, toUs: number, reason: string }[]} gaps
+ * @property {ClipBoxes | null} boxes what was found in its frames
+ */
+
+/**
+ * @typedef {object} ClipBoxes
+ * @property {number} width of the picture, in pixels
+ * @property {number} height
+ * @property {readonly { ptsUs: number, boxes: readonly (readonly [number, number, number, number, string, number?])[] }[]} frames
  */
 
 /** The clip of the event that is open: its player, and what is said of it. */
@@ -129,16 +140,17 @@ export class EventClipView {
       return picture === null
         ? null
         : html`<img class="event-picture" src=${picture} alt="The object of the event on ${stream}">`;
-    const { originUs } = this.#summary;
+    const { originUs, boxes } = this.#summary;
     const bestS = best?.ptsUs === undefined ? null : (best.ptsUs - originUs) / 1e6;
     return html`<div class="event-video" data-alert=${isAlert || nothing}>
         <video controls playsinline muted preload="auto" aria-label="Clip of the event on ${stream}" src="${urlOf(id)}/clip.mp4" poster=${picture ?? nothing}
-          @loadstart=${(/** @type {Event} */ { target }) => followFrames(/** @type {HTMLVideoElement} */ (target), bestS)}
+          @loadstart=${(/** @type {Event} */ { target }) => followFrames(/** @type {HTMLVideoElement} */ (target), bestS, originUs, boxes, event.trackId)}
           @error=${() => {
             this.#cannotPlay = true;
             this.#onChange();
           }}></video>
         ${eventPicture(event, report, isAlert, undefined, false)}
+        ${boxes === null ? nothing : html`<svg class="event-picture clip-boxes" viewBox="0 0 ${boxes.width} ${boxes.height}" aria-hidden="true"></svg>`}
       </div>
       <figcaption>${
         bestS === null
@@ -158,16 +170,34 @@ export class EventClipView {
 const urlOf = (id) => `${PAGE_URL}api/events/${encodeURIComponent(id)}`;
 
 /**
- * Shows the box of an event in its frame, and in no other.
+ * Shows in each frame the boxes that were found in it, that of the event marked; without them, the box of the event in its frame, and in no other.
  *
  * @param {HTMLVideoElement} video
- * @param {number | null} bestS time of the frame
+ * @param {number | null} bestS time of the frame in which the object is seen best
+ * @param {number} originUs
+ * @param {ClipBoxes | null} found
+ * @param {number | undefined} track of the event's object
  */
-function followFrames(video, bestS) {
+function followFrames(video, bestS, originUs, found, track) {
   const { src } = video;
   const onFrame = (/** @type {number} */ _, /** @type {VideoFrameCallbackMetadata} */ { mediaTime }) => {
-    const isBest = bestS !== null && Math.abs(mediaTime - bestS) * 1e6 <= SAME_US;
+    const isBest = found === null && bestS !== null && Math.abs(mediaTime - bestS) * 1e6 <= SAME_US;
     video.parentElement?.toggleAttribute('data-best', isBest);
+    const node = video.parentElement?.querySelector('.clip-boxes');
+    if (found !== null && node != null) {
+      const timeUs = mediaTime * 1e6 + originUs;
+      const frame = found.frames.findLast(({ ptsUs }) => ptsUs <= timeUs + SAME_US);
+      // Frames between two results show the boxes of the one before.
+      const boxes = frame === undefined || timeUs - frame.ptsUs > HELD_US ? [] : frame.boxes;
+      const isOfEvent = (/** @type {number | undefined} */ id) => track !== undefined && id === track;
+      render(
+        boxes.map(
+          ([x, y, width, height, label, id]) =>
+            svg`<rect class="event-box" data-kind=${kindOf(label)} data-event=${isOfEvent(id) || nothing} x=${x} y=${y} width=${width} height=${height} />`,
+        ),
+        /** @type {HTMLElement} */ (node),
+      );
+    }
     if (video.src === src) video.requestVideoFrameCallback(onFrame);
   };
   video.requestVideoFrameCallback(onFrame);

@@ -8,6 +8,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import type { History } from '../history/history.ts';
 import type { EventClip, RecordingsReply } from '../protocol/recordings-reply.ts';
 import { picturePath, type RecordingFile } from '../recording/archive.ts';
+import { boxesOf } from '../recording/clip-boxes.ts';
 import { pictureOf } from '../recording/clip-picture.ts';
 import { exportSpan, hostKey } from '../recording/export-span.ts';
 import { readIndex, summaryOf } from '../recording/fragment-file.ts';
@@ -121,7 +122,10 @@ export function addRecordingRoutes(app: FastifyInstance, recorder: Recorder | nu
   app.get(
     '/api/events/:id/clip.json',
     described('What the clip of an event shows, and what it lacks.'),
-    async (request) => summaryOf(await readIndex((await clipOf(request)).path)),
+    async (request) => {
+      const { path } = await clipOf(request);
+      return { ...summaryOf(await readIndex(path)), boxes: await boxesOf(path) };
+    },
   );
 
   app.get(

@@ -63,6 +63,7 @@ export function openRecorder(
     wallMs: Date.now,
   });
   runtime.packets.add((packets) => recorder.onPackets(packets));
+  runtime.published.add((frame) => recorder.onFrame(frame));
   runtime.reports.add(({ streams }) => {
     for (const { id } of streams) recorder.follow(id);
   });

@@ -155,9 +155,9 @@ export class Archive {
     return finished;
   }
 
-  /** Deletes a file, and of a clip its pictures as well. */
+  /** Deletes a file, and of a clip its pictures and boxes as well. */
   async remove({ path }: RecordingFile): Promise<void> {
-    for (const each of [path, picturePath(path), picturePath(path, true)])
+    for (const each of [path, picturePath(path), picturePath(path, true), boxesPath(path)])
       await unlink(each).catch((error: NodeJS.ErrnoException) => {
         if (error.code !== 'ENOENT') throw error;
       });
@@ -187,6 +187,11 @@ export class Archive {
     }
     await this.finish({ ...file, endMs: last.endMs, bytes: index.wholeBytes });
   }
+}
+
+/** Where the boxes of a clip are. */
+export function boxesPath(clip: string): string {
+  return picturePath(clip).replace(/jpg$/, 'boxes.json');
 }
 
 /** Where the picture of a clip is. @param hasBox - the one with the box of the event's object. */

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { type StreamConfig, tapsPackets } from '../config/stream.ts';
 import type { Clock } from '../core/clock.ts';
+import type { PublishedFrame } from '../core/frame.ts';
 import { MIB } from '../disk/given-file.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import type { GapReason, StreamPackets } from '../protocol/packets.ts';
@@ -125,6 +126,11 @@ export class Recorder {
     else if (config !== null) recorder.masks = config.masks;
     this.#setRestream(recorder, config);
     recorder.onPackets(packets);
+  }
+
+  /** Takes the result of a frame. */
+  onFrame(frame: PublishedFrame): void {
+    this.#streams.get(frame.streamId)?.onFrame(frame);
   }
 
   /** What keeps the packets of a stream; null if nothing asks for them. */

@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { durationMs } from '../config/duration.ts';
 import type { StreamConfig } from '../config/stream.ts';
+import type { FrameResult } from '../core/frame.ts';
 import type { GapReason, StreamPackets } from '../protocol/packets.ts';
 import type { EventMoment, RuleEvent } from '../protocol/rule-event.ts';
 import type { RecordingFile } from './archive.ts';
+import { BoxMemory, keepBoxes } from './clip-boxes.ts';
 import { type KeptFragment, PacketRing } from './packet-ring.ts';
 import { RecordingWriter, type WriterDisk } from './recording-writer.ts';
 import type { Restream } from './restream.ts';
@@ -71,6 +73,8 @@ export class StreamRecorder {
   /** Ids of events that last. */
   readonly #active = new Set<string>();
   readonly #clips = new Map<string, OpenClip>();
+  /** What was found lately, where a rule has clips. */
+  readonly #boxes = new BoxMemory();
   /** Files that are being completed. */
   readonly #ending = new Set<Promise<unknown>>();
   /** Recordings of events go on until then. */
@@ -128,6 +132,13 @@ export class StreamRecorder {
       clip.writer.push(kept);
       this.#endIfDone(clip);
     }
+  }
+
+  /** Takes the result of a frame, for the clips that show it. */
+  onFrame(frame: FrameResult): void {
+    if (this.#clips.size === 0 && !this.#settings.events.some(({ clip }) => clip !== undefined)) return;
+    const begun = [...this.#clips.values()].map(({ fromUs }) => fromUs);
+    this.#boxes.push(frame, Math.min(frame.ptsUs - this.ring.neededUs - LATE_US, ...begun));
   }
 
   /** Takes a record of an event of this stream. */
@@ -215,9 +226,11 @@ export class StreamRecorder {
     // Of an event that lasts when its stream ends, nobody knows more.
     const overUs = clip.untilUs ?? (this.ring.endUs ?? clip.limitUs) + clip.afterUs;
     const untilUs = Math.min(overUs, clip.limitUs);
-    const ended = clip.writer.end().then((file) => {
+    const ended = clip.writer.end().then(async (file) => {
       const masks = this.#masksSince(clip.fromUs);
-      if (file !== null) this.#options.onClip(clip.event, file, { untilUs, lack: clip.writer.lack, masks });
+      if (file === null) return;
+      await keepBoxes(file.path, this.#boxes.between(clip.fromUs, this.ring.endUs ?? untilUs));
+      this.#options.onClip(clip.event, file, { untilUs, lack: clip.writer.lack, masks });
     });
     this.#await(ended);
   }

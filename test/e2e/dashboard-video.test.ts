@@ -93,6 +93,62 @@ describe.skipIf(browserPath === undefined)(browserTitle('video'), () => {
     await page.close();
   });
 
+  it('draws the boxes that were found in a frame of a clip on that frame, that of the event marked', async () => {
+    const { port, rig, url } = await open({ events: [CLIP] });
+    const zeroMs = Date.now() - 60_000;
+    const moment = (s: number) => ({ at: new Date(zeroMs + s * 1000).toISOString(), ptsUs: s * 1e6 });
+    const times = { ...moment(8), began: moment(8), raised: moment(8) };
+    const rule = ruleEvent('e4', 0, 'new', { stream: 'gate-1', rule: 'loiter', ...times, trackId: 7 });
+    // Two of three frames have a result; where its boxes are says of which frame they are.
+    const find = (fromS: number, toS: number): void => {
+      for (let frame = fromS * 25; frame < toS * 25; frame++) {
+        const box = [frame % POSITIONS, 100, 30, 40] as const;
+        const [person, car] = [
+          { classId: 0, label: 'person', score: 0.9, box, trackId: 7 },
+          { classId: 2, label: 'car', score: 0.9, box: [frame % POSITIONS, 40, 30, 40] as const, trackId: 8 },
+        ];
+        const found = publishedFrame('gate-1', frame, [person, car], { width: 320, height: 180 });
+        if (frame % 3 > 0) rig.recorder.onFrame(found);
+      }
+    };
+    find(0, 8);
+    rig.play(8, zeroMs);
+    rig.recorder.onEvent(rule);
+    find(8, 14);
+    rig.play(2, zeroMs);
+    const end = { ...rule, phase: 'end' as const, ...moment(10), ended: moment(10) };
+    rig.recorder.onEvent(end);
+    rig.play(4, zeroMs);
+    const timeMs = zeroMs + 10_000;
+    port.emitEvent({ type: 'event', timeMs, kind: 'rule', stream: 'gate-1', message: rule.reason, rule: end });
+    const { page, complaints } = await visit(browser, `${url}/#events?event=e4`);
+    const video = page.locator('.event-video video');
+    await until(async () => {
+      port.tick();
+      return (await video.count()) === 1;
+    });
+    const places = `[...document.querySelectorAll('.clip-boxes rect')].map((box) =>
+      [Number(box.getAttribute('x')), box.hasAttribute('data-event'), box.dataset.kind])`;
+    // A clip begins three seconds before its event, or up to a second earlier, at a key frame.
+    for (const second of [1.3, 3.08, 4.52, 6.2]) {
+      await video.evaluate(`(video, second) => void (video.currentTime = second)`, second);
+      let frame = -1;
+      await until(async () => {
+        frame = await shownFrame(page, '.event-video video');
+        const x = (frame - (frame % 3 === 0 ? 1 : 0)) % POSITIONS;
+        const wanted = [
+          [x, true, 'person'],
+          [x, false, 'vehicle'],
+        ];
+        const isSought = !(await video.evaluate('(video) => video.seeking'));
+        return isSought && JSON.stringify(await page.evaluate(places)) === JSON.stringify(wanted);
+      });
+      expect(frame).toBeGreaterThan(100);
+    }
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
   it('shows the picture of an event whose clip the browser cannot play, and says so', async () => {
     const { port, rig, url } = await open({ events: [CLIP] });
     const zeroMs = Date.now() - 60_000;

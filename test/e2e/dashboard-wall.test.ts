@@ -103,7 +103,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the wall'), () => {
     port.tick();
     await until(() => page.locator('button:text("Lower rate to 3.8/s")').isVisible());
     const top = async (): Promise<number> => (await page.locator('#state').boundingBox())!.y;
-    const scrolled = (): Promise<number> => page.evaluate(() => scrollY);
+    const scrolled = (): Promise<number> => page.evaluate('scrollY');
     const [before, bar] = [await top(), (await page.locator('header.top').boundingBox())!.height];
     await page.evaluate('scrollTo(0, 9999)');
     await until(async () => (await scrolled()) > 200);

@@ -12,6 +12,7 @@ import { PipelineHost } from '../../src/host/pipeline-host.ts';
 import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
 import type { RuleEvent } from '../../src/protocol/rule-event.ts';
 import { picturePath } from '../../src/recording/archive.ts';
+import type { ClipBoxes } from '../../src/recording/clip-boxes.ts';
 import { keepPicture, pictureOf } from '../../src/recording/clip-picture.ts';
 import { type FileSummary, readIndex } from '../../src/recording/fragment-file.ts';
 import type { FakeDetect } from '../../src/runtime/stream/stream-port.ts';
@@ -31,13 +32,14 @@ let history: History;
 let gateway: Gateway;
 let records: RuleEvent[];
 let published: number[];
+let found: ClipBoxes['frames'];
 /** A person who is there while the test says so. */
 const scene = { isThere: false };
 const fakeDetect: FakeDetect = () =>
   scene.isThere ? [{ classId: 0, label: 'person', score: 0.9, box: [100, 40, 60, 100] }] : [];
 
 beforeEach(() => {
-  [scene.isThere, records, published] = [false, [], []];
+  [scene.isThere, records, published, found] = [false, [], [], []];
 });
 afterEach(async () => {
   await gateway.close();
@@ -65,7 +67,18 @@ async function open(stream: object): Promise<void> {
   });
   history = await History.open({ path: null, maxBytes: 2 ** 24, days: 90, onNotice: () => undefined });
   host.onRuleEvent((event) => void records.push(event));
-  host.onPublished(({ ptsUs }) => void published.push(ptsUs));
+  host.onPublished(({ ptsUs, detections }) => {
+    published.push(ptsUs);
+    found = [
+      ...found,
+      {
+        ptsUs,
+        boxes: detections.map(({ box, label, trackId }) =>
+          trackId === undefined ? [...box, label] : [...box, label, trackId],
+        ),
+      },
+    ];
+  });
   await host.keepEvents(history);
   gateway = await startGateway(host, { port: 0, history, recorder: host.recorder });
   await host.start();
@@ -94,7 +107,7 @@ const get = (id: string, what: string, headers = {}): Promise<Response> =>
 
 /** Checks a clip against the events and the published frames. */
 async function check(id: string): Promise<FileSummary> {
-  const summary = (await (await get(id, 'clip.json')).json()) as FileSummary;
+  const summary = (await (await get(id, 'clip.json')).json()) as FileSummary & { boxes: ClipBoxes };
   const raisedUs = records.find(({ phase }) => phase === 'new')!.raised.ptsUs!;
   const endedUs = records.find(({ phase }) => phase === 'end')!.ended!.ptsUs!;
   expect(summary.startUs).toBeLessThanOrEqual(raisedUs - 2e6);
@@ -112,6 +125,11 @@ async function check(id: string): Promise<FileSummary> {
   expect(times).toHaveLength(summary.frames);
   // Each frame of the clip has a result of the same media time, and none is missing.
   expect(times).toEqual(published.filter((ptsUs) => ptsUs >= times[0]! && ptsUs <= times.at(-1)!));
+  // What was found in the frames that it shows.
+  const isShown = ({ ptsUs }: { ptsUs: number }): boolean => times.includes(ptsUs);
+  expect(summary.boxes).toMatchObject({ width: 320, height: 180 });
+  expect(summary.boxes.frames.filter(isShown)).toEqual(found.filter(isShown));
+  expect(summary.boxes.frames.some(({ boxes }) => boxes.length > 0)).toBe(true);
   return summary;
 }
 
