@@ -13,6 +13,7 @@ import { cloudEvent } from '../protocol/rule-event.ts';
 import type { ExportedSpan } from '../recording/recorded-span.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, table, wrongCommand } from './cli-io.ts';
 import { requireWritable } from './detect-outputs.ts';
+import { recordedSpan, timeOf } from './flag-values.ts';
 import { interruptedCode } from './interruption.ts';
 import { addEngineFlags, addModelFlag, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import type { Comparison, Outcome } from './recorded-events.ts';
@@ -81,7 +82,7 @@ async function events(inputs: readonly string[], flags: EventsFlags, namesModel:
   const { readRules, ruledStream } = await import('../host/try-rules.ts');
   const { recorded: stream, stream: named = stream } = flags;
   const span = spanOf(inputs, flags);
-  const startMs = span?.fromMs ?? startOf('--start', flags.start);
+  const startMs = span?.fromMs ?? timeOf('--start', flags.start);
   const sets = [flags.rules, flags.compare].flatMap((path) => (path === undefined ? [] : [readRules(path, named)]));
   const [set] = sets as [GivenRules];
   const given = modelConfigOf(flags);
@@ -123,7 +124,7 @@ async function events(inputs: readonly string[], flags: EventsFlags, namesModel:
 
 /** Returns the time of what a host has recorded; null for other inputs. @throws COMMAND_INVALID for flags that do not go together. */
 function spanOf(inputs: readonly string[], flags: EventsFlags): ExportedSpan | null {
-  const { recorded, start, from, to } = flags;
+  const { recorded, start } = flags;
   if (recorded === undefined) {
     for (const flag of ['from', 'to', 'history'] as const)
       if (flags[flag] !== undefined) throw wrongCommand(`--${flag}: only valid with --recorded`);
@@ -131,10 +132,7 @@ function spanOf(inputs: readonly string[], flags: EventsFlags): ExportedSpan | n
     return null;
   }
   if (start !== undefined) throw wrongCommand('--start: not with --recorded, whose times are known');
-  if (inputs.length > 1) throw wrongCommand(`expected one folder of recordings, received ${inputs.length}`);
-  const [fromMs, toMs] = [startOf('--from', from), startOf('--to', to)];
-  if (fromMs === undefined || toMs === undefined) throw wrongCommand('--recorded: expected --from and --to with it');
-  return { fromMs, toMs };
+  return recordedSpan(inputs, flags);
 }
 
 /** Runs each set of rules over one input. @returns the trials of each of its recordings, by what to call it. */
@@ -207,18 +205,6 @@ async function requireOwnFile(path: string, read: readonly string[]): Promise<vo
   await requireWritable('--out', { path, isFolder: false });
 }
 
-/** A date that exists, with its distance from UTC. */
-const START = /^(\d{4}-\d\d-\d\d)T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)$/;
-
-function startOf(flag: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const day = new Date(`${START.exec(text)?.[1]}T00:00:00Z`);
-  const isDay = !Number.isNaN(day.getTime()) && text.startsWith(day.toISOString().slice(0, 10));
-  if (isDay && !Number.isNaN(Date.parse(text))) return Date.parse(text);
-  const expected = 'a date and time with its distance from UTC, such as 2026-05-04T21:30:00+02:00';
-  throw wrongCommand(`${flag}: expected ${expected}, received "${text}"`);
-}
-
 async function writeLines(path: string, lines: readonly string[]): Promise<void> {
   try {
     await writeFile(path, lines.join(''));
@@ -232,12 +218,12 @@ function outcomeText({ input, events: found, figures, compared, live, recorded }
   const held = [`${times} at other times`, `${cooldown} within a cooldown`, `${when} by an expression`];
   const head = `${input}: ${counted(found.length, 'event')}; kept back: ${held.join(', ')}`;
   // Those of a recording have the time of the day.
-  const timeOf = recorded === undefined ? clock : (_ptsUs?: number, at = ''): string => at;
-  const parts = [...recordedLines(recorded), head, eventsTable(found, timeOf)];
+  const shownTime = recorded === undefined ? clock : (_ptsUs?: number, at = ''): string => at;
+  const parts = [...recordedLines(recorded), head, eventsTable(found, shownTime)];
   for (const each of [compared, live]) {
     if (each === undefined || each === null) continue;
     const { gained, lost } = each;
-    parts.push(comparedText(each), eventsTable(gained, timeOf, '+'), eventsTable(lost, timeOf, '-'));
+    parts.push(comparedText(each), eventsTable(gained, shownTime, '+'), eventsTable(lost, shownTime, '-'));
   }
   if (live === null) parts.push('what happened live: the history has nothing of this stream in this time');
   return parts.filter((part) => part !== '').join('\n');
@@ -267,11 +253,11 @@ function comparedText({ gained, lost, kept, ...more }: RuleDifference | Comparis
   return `compared with ${more.with}: ${counts.join(', ')}`;
 }
 
-function eventsTable(list: readonly WholeEvent[], timeOf: (ptsUs?: number, at?: string) => string, sign = ''): string {
+function eventsTable(list: readonly WholeEvent[], shown: (ptsUs?: number, at?: string) => string, sign = ''): string {
   return table(
     list.map(({ rule, reason, raised, ended }) => [
-      `${sign}${timeOf(raised.ptsUs, raised.at)}`,
-      ended === undefined || (ended.ptsUs ?? 0) <= (raised.ptsUs ?? 0) ? '' : `to ${timeOf(ended.ptsUs, ended.at)}`,
+      `${sign}${shown(raised.ptsUs, raised.at)}`,
+      ended === undefined || (ended.ptsUs ?? 0) <= (raised.ptsUs ?? 0) ? '' : `to ${shown(ended.ptsUs, ended.at)}`,
       rule,
       reason,
     ]),

@@ -1,6 +1,7 @@
 import { Option } from 'commander';
 import { parseYaml } from '../config/parse-yaml.ts';
 import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts';
+import type { ExportedSpan } from '../recording/recorded-span.ts';
 import { wrongCommand } from './cli-io.ts';
 
 /** Reads the value of a flag. @throws COMMAND_INVALID */
@@ -28,6 +29,32 @@ export function numberIf(flag: string, expected: string, isFit: (value: number) 
 /** A flag that can be given several times. */
 export function repeated(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
+}
+
+/** A date and time with its distance from UTC. */
+const TIME = /^(\d{4}-\d\d-\d\d)T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)$/;
+
+/** Reads a date and time that exist, as milliseconds since 1970. @throws COMMAND_INVALID */
+export function timeOf(flag: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const day = new Date(`${TIME.exec(text)?.[1]}T00:00:00Z`);
+  const isDay = !Number.isNaN(day.getTime()) && text.startsWith(day.toISOString().slice(0, 10));
+  if (isDay && !Number.isNaN(Date.parse(text))) return Date.parse(text);
+  const expected = 'a date and time with its distance from UTC, such as 2026-05-04T21:30:00+02:00';
+  throw wrongCommand(`${flag}: expected ${expected}, received "${text}"`);
+}
+
+interface SpanFlags {
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+}
+
+/** Reads which time of what is recorded is meant, of one folder at most. @throws COMMAND_INVALID */
+export function recordedSpan(folders: readonly string[], { from, to }: SpanFlags): ExportedSpan {
+  if (folders.length > 1) throw wrongCommand(`expected one folder of recordings, received ${folders.length}`);
+  const [fromMs, toMs] = [timeOf('--from', from), timeOf('--to', to)];
+  if (fromMs === undefined || toMs === undefined) throw wrongCommand('--recorded: expected --from and --to with it');
+  return { fromMs, toMs };
 }
 
 /** Words separated by commas. */

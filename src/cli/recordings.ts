@@ -8,6 +8,7 @@ import { faultsOf } from '../recording/fragment-file.ts';
 import { type ExportedSpan, iso, type RecordedSpan, readSpan } from '../recording/recorded-span.ts';
 import { recordingsIn, spansOf } from '../recording/spans.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table, wrongCommand } from './cli-io.ts';
+import { timeOf } from './flag-values.ts';
 import { ReportedFailure } from './reported-failure.ts';
 
 interface ListFlags extends JsonFlag {
@@ -172,11 +173,4 @@ async function archiveIn(folder: string): Promise<Archive> {
 
 function unreadable(path: string, { message }: Error): never {
   throw new SightlineError('RECORDING_DAMAGED', `${path}: ${message}`, { path });
-}
-
-/** Reads a date and time of a flag, as milliseconds since 1970. @throws COMMAND_INVALID */
-export function timeOf(flag: string, text: string | undefined): number | undefined {
-  const timeMs = text === undefined ? undefined : Date.parse(text);
-  if (timeMs === undefined || !Number.isNaN(timeMs)) return timeMs;
-  throw wrongCommand(`${flag}: expected a date and time such as 2026-05-04T21:30:00+02:00, received "${text}"`);
 }

@@ -13,11 +13,11 @@ import { groupsOf, iso } from '../recording/recorded-span.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
 import { type CliIo, note, show, wrongCommand } from './cli-io.ts';
 import { isPicture, leftOutText } from './detect-plan.ts';
-import { given } from './flag-values.ts';
+import { given, recordedSpan } from './flag-values.ts';
 import { addFleetClientFlags, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
 import { deadLetterLines, jobText, timeLeft } from './job-tables.ts';
 import { startProgress } from './progress.ts';
-import { readRecorded, timeOf } from './recordings.ts';
+import { readRecorded } from './recordings.ts';
 import { ReportedFailure } from './reported-failure.ts';
 
 interface SubmitFlags extends FleetClientFlags {
@@ -103,15 +103,12 @@ const DAY_US = 86_400e6;
 
 /** Writes lists of what is recorded in a time beside the results. @returns their paths. @throws COMMAND_INVALID, RECORDING_*, SINK_FAILED */
 async function listRecorded(
-  [folder, ...others]: readonly string[],
-  { stream, from, to, ...flags }: SubmitFlags & { readonly stream: string },
+  folders: readonly string[],
+  { stream, ...flags }: SubmitFlags & { readonly stream: string },
   io: CliIo,
 ): Promise<string[]> {
-  if (folder === undefined || others.length > 0)
-    throw wrongCommand(`expected one folder of recordings, received ${others.length + 1}`);
-  const [fromMs, toMs] = [timeOf('--from', from), timeOf('--to', to)];
-  if (fromMs === undefined || toMs === undefined) throw wrongCommand('--recorded: expected --from and --to with it');
-  const { parts, gaps } = await readRecorded(resolve(folder), stream, { fromMs, toMs });
+  const span = recordedSpan(folders, flags);
+  const { parts, gaps } = await readRecorded(resolve(folders[0]!), stream, span);
   for (const gap of gaps) note(io, `gap ${iso(gap.fromMs)} to ${iso(gap.toMs)}: ${gap.reason}`);
   const out = resolve(flags.out);
   try {

@@ -334,7 +334,8 @@ describe('an export', () => {
       2,
       expect.stringMatching(/--out: expected a new file, .*cli\.mp4 exists/),
     ]);
-    expect((await cliHere(['recordings', 'list', root, '--from', 'noon'])).stderr).toMatch(/--from: expected a date/);
+    for (const time of ['noon', '2026-01-31T00:00:00', '2026-02-30T00:00:00Z'])
+      expect((await cliHere(['recordings', 'list', root, '--from', time])).stderr).toMatch(/--from: expected a date/);
     expect((await cliHere(['recordings', 'verify', videos.path])).stderr).toMatch(/expected a folder of recordings/);
     const damaged = (await Archive.read(folder)).files[0]!.path;
     const bytes = readFileSync(damaged);
