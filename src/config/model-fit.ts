@@ -34,13 +34,16 @@ export function modelFaults(stream: FittedSettings, model: FittedModel): string[
 
 /** Returns a text for each label that is no class, with what there is: the most similar first. @param at - path of the list. */
 export function unknownLabels(at: string, labels: readonly string[], classes: readonly string[]): string[] {
-  return labels.flatMap((label, i) => {
-    if (classes.includes(label)) return [];
-    const byLikeness = classes.toSorted((a, b) => distance(label, a) - distance(label, b));
-    const more = classes.length > MOST_NAMED ? ` and ${classes.length - MOST_NAMED} more` : '';
-    const known = byLikeness.slice(0, MOST_NAMED).join(', ');
-    return [`${at}[${i}]: expected a class of the model, received "${label}"; it has ${known}${more}`];
-  });
+  return labels.flatMap((label, i) => unknownLabel(`${at}[${i}]`, label, classes));
+}
+
+/** As `unknownLabels`, of one. */
+export function unknownLabel(at: string, label: string, classes: readonly string[]): string[] {
+  if (classes.includes(label)) return [];
+  const byLikeness = classes.toSorted((a, b) => distance(label, a) - distance(label, b));
+  const more = classes.length > MOST_NAMED ? ` and ${classes.length - MOST_NAMED} more` : '';
+  const known = byLikeness.slice(0, MOST_NAMED).join(', ');
+  return [`${at}: expected a class of the model, received "${label}"; it has ${known}${more}`];
 }
 
 /**

@@ -21,7 +21,6 @@ import { pictureQuery } from './routes-pictures.ts';
 
 /** A playlist reads the index of each file. */
 const LONGEST_PLAYLIST_MS = 6 * 3_600_000;
-const DAY_MS = 86_400_000;
 
 const stream = z.string().min(1).max(64);
 const time = z.string().min(1).max(40);
@@ -58,7 +57,7 @@ export function addRecordingRoutes(app: FastifyInstance, recorder: Recorder | nu
       return {
         ...{ spans, bytes, problem: shown },
         ...(stream === undefined ? {} : { noLive: recorder?.streamOf(stream) == null ? whyNoVideo(recorder) : null }),
-        ...(event === undefined ? {} : { clip: isShown ? await stateOf(clip, recorder!.retention.clipDays) : null }),
+        ...(event === undefined ? {} : { clip: isShown ? await stateOf(clip, recorder!) : null }),
       };
     },
   );
@@ -161,13 +160,13 @@ async function* continued(first: Buffer, rest: AsyncIterable<Buffer>): AsyncGene
   yield* rest;
 }
 
-async function stateOf(clip: RecordingFile, clipDays: number): Promise<EventClip> {
-  const { path, stream, isOpen, endMs } = clip;
+async function stateOf(clip: RecordingFile, recorder: Recorder): Promise<EventClip> {
+  const { path, stream, isOpen } = clip;
   const hasPicture = await access(picturePath(path)).then(
     () => true,
     () => false,
   );
-  return { stream, isReady: !isOpen, hasPicture, keptUntilMs: endMs + clipDays * DAY_MS };
+  return { stream, isReady: !isOpen, hasPicture, keptUntilMs: recorder.keptUntilMs(clip) };
 }
 
 function sendVideo(reply: FastifyReply, { path }: RecordingFile): FastifyReply {

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Environment } from '../config/environment.ts';
 import type { ModelConfig } from '../config/model-config.ts';
-import { type FittedModel, modelFaults, unknownLabels } from '../config/model-fit.ts';
+import { type FittedModel, modelFaults, unknownLabel, unknownLabels } from '../config/model-fit.ts';
 import { hasPlaceholder, type Placeholders, sourceText } from '../config/placeholders.ts';
 import { addressesOf, modelsOf, type StreamConfig, tapsPackets } from '../config/stream.ts';
 import { Admission } from '../control/orders/admission.ts';
@@ -133,6 +133,7 @@ async function inspectParts(
     if (!given.includes(null)) found.warnings.push(...unknownAttributes(stream, given.flat() as string[]));
   }
   if (isComplete) inspectSinks(config, streams, model?.spec.classes ?? null, found);
+  found.warnings.push(...keptWarnings(config, streams, model?.spec.classes ?? null));
   await inspectAccess(config, options, found);
   const { name, engine, provider, precision } = config.model;
   const { host, port, tls } = { ...config.gateway, ...withoutAbsent(address) };
@@ -239,6 +240,21 @@ function inspectStream(
       `stream "${id}": a test picture has no packets, so it has no clips, no recording, no live video and no restream`,
     );
   warnings.push(...rateWarnings(stream));
+}
+
+/** Warns of days by label that nothing has, or that clips do not reach. */
+function keptWarnings(
+  { recording: { labelDays }, history }: PipelineConfig,
+  streams: readonly WantedStream[],
+  classes: readonly string[] | null,
+): string[] {
+  const hasClips = streams.some(({ config }) => config.events.some(({ clip }) => clip !== undefined));
+  return Object.entries(labelDays).flatMap(([label, days]) => {
+    const at = `recording.labelDays.${label}`;
+    if (classes !== null && !classes.includes(label)) return unknownLabel(at, label, classes);
+    if (!hasClips || days <= history.days) return [];
+    return [`${at}: recordings are kept ${days} days, clips with their events ${history.days} (history.days)`];
+  });
 }
 
 /** Warns of rules that ask for an attribute which nothing sets. @param given - names of those that the stream's second stages give. */

@@ -39,11 +39,11 @@ export function openRecorder(
   environment: Pick<Environment, 'cacheDir'>,
   { sourceRules, settings, alerts }: RecorderPorts,
 ): Recorder {
-  const { days, eventDays, maxMb, ringMb } = config.recording;
+  const { days, eventDays, labelDays, maxMb, ringMb } = config.recording;
   const recorder = new Recorder({
     folder: recordingsFolder(config, environment),
     ringBytes: ringMb * MIB,
-    retention: { days, eventDays, clipDays: config.history.days, maxBytes: maxMb * MIB },
+    retention: { days, eventDays, labelDays, clipDays: config.history.days, maxBytes: maxMb * MIB },
     ffmpeg: runtime.ffmpeg,
     configOf: (id) => runtime.find(id)?.config ?? null,
     onState: (problem) => {

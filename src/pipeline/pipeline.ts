@@ -59,9 +59,17 @@ const recordingConfig = z.strictObject({
     .describe(
       'Days after which recordings of times with events are deleted; clips go with their events (`history.days`).',
     ),
+  labelDays: z
+    .record(z.string().min(1).max(512), whole(1, 36_500))
+    .default({})
+    .describe(
+      'Whole days from 1 to 36500 by the label of an event, such as { person: 30, car: 3 }, instead of eventDays; of several labels, the longest counts. Its clip is kept as long, but never after the event (`history.days`).',
+    ),
   maxMb: whole(16, 1_000_000_000)
     .default(51_200)
-    .describe('Most megabytes of all; the oldest recordings go first, then those of events, then clips.'),
+    .describe(
+      'Most megabytes of all; recordings go first, then those with events, then clips; of each, first what would be kept for the shortest time.',
+    ),
   ringMb: whole(1, 100_000)
     .default(64)
     .describe('Most megabytes of packets in memory, for each stream with clips or recordings.'),

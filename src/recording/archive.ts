@@ -5,9 +5,8 @@ import { GAP_REASONS, type GapReason } from '../protocol/packets.ts';
 import { OutputLock } from '../sinks/output-lock.ts';
 import { recover } from './fragment-file.ts';
 
-/** What a file is kept for. Those of events are kept longer. */
-const RECORDING_KINDS = ['continuous', 'events', 'clip'] as const;
-export type RecordingKind = (typeof RECORDING_KINDS)[number];
+/** What a file was made for; `events`: of a stream that records around events, or, by earlier versions, of any that shows one. */
+type RecordingKind = 'continuous' | 'events' | 'clip';
 
 /** One file of the archive. */
 export interface RecordingFile {
@@ -22,6 +21,8 @@ export interface RecordingFile {
   readonly bytes: number;
   /** Why packets are missing before it; absent of a clip, and if none are. */
   readonly gap?: GapReason;
+  /** Labels of the events that it shows, as `labelsText` has them; absent if it shows none, while it is written, and of earlier versions. */
+  readonly labels?: string;
   /** It is being written. */
   readonly isOpen: boolean;
 }
@@ -31,29 +32,73 @@ export interface Retention {
   readonly days: number;
   readonly eventDays: number;
   readonly clipDays: number;
+  /** By label of an event, instead of the two before. */
+  readonly labelDays: Readonly<Record<string, number>>;
   readonly maxBytes: number;
 }
 
 const DAY_MS = 86_400_000;
-const NAME = /^(\d{1,15})-(\d{1,15})-(continuous|events)(?:-([a-z-]+))?\.mp4$/;
+/** A name of 255 bytes has room for them. */
+const MOST_LABEL_CHARS = 120;
+/** Stands for labels that are too many. */
+const MANY = '=';
+const NAME = /^(\d{1,15})-(\d{1,15})-(continuous|events)(?:-([a-z-]+))?(?:=([\w~+=]*))?\.mp4$/;
 const PART = /^(\d{1,15})-(continuous|events)(?:-([a-z-]+))?\.part\.mp4$/;
-const CLIP = /^(\d{1,15})-(\d{1,15})-([0-9a-f]{1,64})\.mp4$/;
+const CLIP = /^(\d{1,15})-(\d{1,15})-([0-9a-f]{1,64})(?:=([\w~+=]*))?\.mp4$/;
 const PART_CLIP = /^(\d{1,15})-([0-9a-f]{1,64})\.part\.mp4$/;
 const CLIPS = 'clips';
 
-/** Returns what has to go, in this order: too old; then, of too much, the oldest recordings, those of events, clips. */
-export function expired(
-  files: readonly RecordingFile[],
-  { days, eventDays, clipDays, maxBytes }: Retention,
-  nowMs: number,
-): RecordingFile[] {
-  const daysOf = { continuous: days, events: eventDays, clip: clipDays };
-  const isOld = ({ kind, endMs, isOpen }: RecordingFile): boolean => !isOpen && nowMs - endMs > daysOf[kind] * DAY_MS;
+/** Returns labels as names of files have them, such as `car+person`; empty if there are none. */
+export function labelsText(labels: readonly string[]): string {
+  return joinLabels(labels.map(escaped)) ?? '';
+}
+
+/** Joins labels as `labelsText` returns them. @returns undefined if all are undefined: there is no event. */
+export function joinLabels(texts: readonly (string | undefined)[]): string | undefined {
+  const known = texts.filter((text) => text !== undefined);
+  if (known.length === 0) return undefined;
+  const labels = new Set(known.flatMap((text) => text.split('+')).filter((label) => label !== ''));
+  const text = [...labels].sort().join('+');
+  return text.length > MOST_LABEL_CHARS || labels.has(MANY) ? MANY : text;
+}
+
+/** Two labels never become the same. */
+function escaped(label: string): string {
+  return label.replace(/\W/g, (char) => `~${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** Returns what says until when a file is kept, in milliseconds since 1970: of several labels, the longest counts. */
+export function keptUntil({ days, eventDays, clipDays, labelDays }: Retention): (file: RecordingFile) => number {
+  const daysOf = new Map(Object.entries(labelDays).map(([label, each]) => [escaped(label), each]));
+  const longest = Math.max(...daysOf.values());
+  const ofEvent = (labels: string, otherDays: number): number =>
+    Math.max(
+      ...labels
+        .split('+')
+        .map((label) => (label === MANY ? Math.max(longest, otherDays) : (daysOf.get(label) ?? otherDays))),
+    );
+  const daysOfFile = ({ kind, labels = '' }: RecordingFile): number =>
+    kind === 'clip' ? Math.min(clipDays, ofEvent(labels, clipDays)) : ofEvent(labels, eventDays);
+  return (file) => {
+    const leastDays = file.kind === 'continuous' ? days : 0;
+    return file.endMs + Math.max(leastDays, isOfEvent(file) ? daysOfFile(file) : 0) * DAY_MS;
+  };
+}
+
+/** Whether a file shows an event, as far as that is known. */
+export function isOfEvent({ kind, labels }: Pick<RecordingFile, 'kind' | 'labels'>): boolean {
+  return kind !== 'continuous' || labels !== undefined;
+}
+
+/** Returns what has to go: too old; then, of too much, what `leastNeeded` has first. */
+export function expired(files: readonly RecordingFile[], retention: Retention, nowMs: number): RecordingFile[] {
+  const untilMs = keptUntil(retention);
+  const isOld = (file: RecordingFile): boolean => !file.isOpen && nowMs > untilMs(file);
   const gone = files.filter(isOld);
   const rest = files.filter((file) => !isOld(file));
-  let excess = rest.reduce((sum, { bytes }) => sum + bytes, 0) - maxBytes;
+  let excess = rest.reduce((sum, { bytes }) => sum + bytes, 0) - retention.maxBytes;
   if (excess <= 0) return gone;
-  for (const file of oldestFirst(rest.filter(({ isOpen }) => !isOpen))) {
+  for (const file of leastNeeded(rest, retention)) {
     if (excess <= 0) break;
     excess -= file.bytes;
     gone.push(file);
@@ -61,10 +106,15 @@ export function expired(
   return gone;
 }
 
-/** Those that are kept for nothing in particular come first. */
-export function oldestFirst(files: readonly RecordingFile[]): RecordingFile[] {
-  const rank = ({ kind }: RecordingFile): number => RECORDING_KINDS.indexOf(kind);
-  return files.toSorted((a, b) => rank(a) - rank(b) || a.startMs - b.startMs);
+/** Sorts complete files: recordings without events, those with events, clips; of each, first what would be kept for the shortest time. */
+export function leastNeeded(files: readonly RecordingFile[], retention: Retention): RecordingFile[] {
+  const untilMs = keptUntil(retention);
+  const rank = (file: RecordingFile): number => (file.kind === 'clip' ? 2 : isOfEvent(file) ? 1 : 0);
+  return files
+    .filter(({ isOpen }) => !isOpen)
+    .map((file) => ({ file, rank: rank(file), untilMs: untilMs(file) }))
+    .sort((a, b) => a.rank - b.rank || a.untilMs - b.untilMs)
+    .map(({ file }) => file);
 }
 
 /** The recordings of a host, in one folder: a folder for each stream, whose file names say what they hold. */
@@ -143,14 +193,15 @@ export class Archive {
     return grown;
   }
 
-  /** Gives a file that is complete its name. @param kind - what it turned out to be kept for. */
-  async finish(file: RecordingFile, kind: RecordingKind = file.kind): Promise<RecordingFile> {
-    const { startMs, endMs, event, gap } = file;
-    const end = kind === 'clip' ? event : `${kind}${gap === undefined ? '' : `-${gap}`}`;
-    const path = join(dirname(file.path), `${startMs}-${endMs}-${end}.mp4`);
+  /** Gives a file that is complete its name. */
+  async finish(file: RecordingFile): Promise<RecordingFile> {
+    const { startMs, endMs, kind, event, gap, labels } = file;
+    const what = kind === 'clip' ? event : `${kind}${gap === undefined ? '' : `-${gap}`}`;
+    const name = `${startMs}-${endMs}-${what}${labels === undefined ? '' : `=${labels}`}.mp4`;
+    const path = join(dirname(file.path), name);
     await rename(file.path, path);
     this.#files.delete(file.path);
-    const finished = { ...file, path, kind, isOpen: false };
+    const finished = { ...file, path, isOpen: false };
     this.#files.set(path, finished);
     return finished;
   }
@@ -165,16 +216,19 @@ export class Archive {
   }
 
   async #add(stream: string, path: string, name: string, isClip: boolean): Promise<void> {
-    const [whole, part] = isClip ? [CLIP.exec(name), PART_CLIP.exec(name)] : [NAME.exec(name), PART.exec(name)];
+    const whole = (isClip ? CLIP : NAME).exec(name);
+    const part = whole === null ? (isClip ? PART_CLIP : PART).exec(name) : null;
     if (whole === null && part === null) return;
     const { size: bytes, mtimeMs } = await stat(path);
     const [startMs, endMs] = [Number((whole ?? part)![1]), whole === null ? mtimeMs : Number(whole[2])];
     const [kind, gap] = whole === null ? part!.slice(2) : whole.slice(3);
+    const labels = whole?.[isClip ? 4 : 5];
     const known = GAP_REASONS.find((reason) => reason === gap);
     const what = isClip
       ? { kind: 'clip' as const, event: kind! }
       : { kind: kind as RecordingKind, ...(known === undefined ? {} : { gap: known }) };
-    this.#files.set(path, { path, stream, ...what, startMs, endMs, bytes, isOpen: whole === null });
+    const file = { path, stream, ...what, startMs, endMs, bytes, isOpen: whole === null };
+    this.#files.set(path, labels === undefined ? file : { ...file, labels });
   }
 
   async #recover(file: RecordingFile): Promise<void> {
@@ -185,7 +239,9 @@ export class Archive {
       this.#files.delete(file.path);
       return;
     }
-    await this.finish({ ...file, endMs: last.endMs, bytes: index.wholeBytes });
+    const labels = file.kind === 'clip' ? last.labels : joinLabels(index.fragments.map((each) => each.labels));
+    const whole = { ...file, endMs: last.endMs, bytes: index.wholeBytes };
+    await this.finish(labels === undefined ? whole : { ...whole, labels });
   }
 }
 
@@ -196,10 +252,8 @@ export function boxesPath(clip: string): string {
 
 /** Where the picture of a clip is. @param hasBox - the one with the box of the event's object. */
 export function picturePath(clip: string, hasBox = false): string {
-  const event = basename(clip)
-    .split('-')
-    .at(-1)!
-    .replace(/\.(?:part\.)?mp4$/, '');
+  const [times] = basename(clip).split(/[=.]/);
+  const event = times!.split('-').at(-1)!;
   return join(dirname(clip), `${event}${hasBox ? '-box' : ''}.jpg`);
 }
 

@@ -46,6 +46,8 @@ const recordSchema = z.object({
   /** Wall clock at its end, milliseconds since 1970. */
   endMs: z.number(),
   gap: z.enum(GAP_REASONS).optional(),
+  /** Of the events that it shows; absent if it shows none, or was written by an earlier version. */
+  labels: z.string().optional(),
   /** Hash of the record before; empty of the first. */
   before: z.string(),
 });
@@ -121,7 +123,7 @@ export class FragmentFile {
   }
 
   /** Writes a fragment, whole or not at all. @throws the system's error */
-  async append({ fragment, opened, gap }: KeptFragment): Promise<void> {
+  async append({ fragment, opened, gap }: KeptFragment, labels?: string): Promise<void> {
     const { bytes, sha256, isKey, frames, firstUs, firstTicks, startUs, endUs, endMs, baseTicks, baseAt } = fragment;
     const { connection, timescale, shiftUs } = opened;
     if (this.#added?.connection !== connection) {
@@ -132,6 +134,7 @@ export class FragmentFile {
     const record: FragmentRecord = {
       ...{ bytes: bytes.length, sha256, added, shiftUs, key: isKey, frames, firstUs, startUs, endUs, endMs },
       ...(gap === null ? {} : { gap }),
+      ...(labels === undefined ? {} : { labels }),
       before: this.#before,
     };
     const parts = [indexBox(record), bytes.subarray(0, baseAt), ticksOf(baseTicks + added), bytes.subarray(baseAt + 8)];

@@ -8,7 +8,15 @@ import type { Ffmpeg } from '../process/confinement.ts';
 import type { GapReason, StreamPackets } from '../protocol/packets.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
-import { Archive, expired, oldestFirst, picturePath, type RecordingFile, type Retention } from './archive.ts';
+import {
+  Archive,
+  expired,
+  keptUntil,
+  leastNeeded,
+  picturePath,
+  type RecordingFile,
+  type Retention,
+} from './archive.ts';
 import { keepPicture, snapshotOf } from './clip-picture.ts';
 import { readIndex, summaryOf } from './fragment-file.ts';
 import type { WriterDisk } from './recording-writer.ts';
@@ -95,8 +103,9 @@ export class Recorder {
     return this.#archive;
   }
 
-  get retention(): Retention {
-    return this.#options.retention;
+  /** Until when a file is kept, milliseconds since 1970, if there is room. */
+  keptUntilMs(file: RecordingFile): number {
+    return keptUntil(this.#options.retention)(file);
   }
 
   get figures(): RecordingFigures {
@@ -254,7 +263,7 @@ export class Recorder {
   async #makeRoom(): Promise<boolean> {
     const archive = await this.archive();
     let bytes = 0;
-    for (const file of oldestFirst(archive.files.filter(({ isOpen }) => !isOpen))) {
+    for (const file of leastNeeded(archive.files, this.#options.retention)) {
       if (bytes >= ROOM_BYTES) break;
       await archive.remove(file);
       this.#deleted += 1;

@@ -1,5 +1,5 @@
 import type { GapReason } from '../protocol/packets.ts';
-import type { Archive, RecordingFile, RecordingKind } from './archive.ts';
+import { type Archive, joinLabels, type RecordingFile } from './archive.ts';
 import { type FileHead, FragmentFile } from './fragment-file.ts';
 import type { KeptFragment } from './packet-ring.ts';
 import { recordingsIn } from './spans.ts';
@@ -14,7 +14,7 @@ export interface WriterDisk {
   readonly archive: () => Promise<Archive>;
   /** Why nothing can be written now; null if it can. */
   readonly refusal: () => GapReason | null;
-  /** Deletes the oldest. @returns false if nothing is left to delete. */
+  /** Deletes what is needed least. @returns false if nothing is left to delete. */
   readonly makeRoom: () => Promise<boolean>;
   readonly onFailed: (error: Error) => GapReason;
   readonly onWritten: (bytes: number) => void;
@@ -43,31 +43,29 @@ export class RecordingWriter {
   #work: Promise<void> = Promise.resolve();
   /** Why packets are missing since the last one that was written. */
   #lost: GapReason | null;
-  #kind: RecordingKind;
+  /** Of the events that the file shows; of a clip, the newest. */
+  #labels: string | undefined;
   /** A clip cannot go on. */
   #isOver = false;
   /** Why a clip ends earlier than it was to, if it does. */
   lack = 'no more packets came';
-  /** What is written now belongs to an event. */
-  isOfEvent = false;
 
   constructor(options: WriterOptions, disk: WriterDisk) {
     this.#options = options;
     this.#disk = disk;
     this.#lost = options.gap ?? null;
-    this.#kind = options.kind;
   }
 
-  push(kept: KeptFragment): void {
+  /** @param labels - of the events that it shows, as `labelsText` has them; absent if it shows none. */
+  push(kept: KeptFragment, labels?: string): void {
     const bytes = kept.fragment.bytes.length;
     if (this.#waitingBytes + bytes > MOST_WAITING_BYTES) {
       this.#lost ??= 'disk-slow';
       return;
     }
     this.#waitingBytes += bytes;
-    const isOfEvent = this.isOfEvent;
     this.#work = this.#work.then(async () => {
-      await this.#write(kept, isOfEvent);
+      await this.#write(kept, labels);
       this.#waitingBytes -= bytes;
     });
   }
@@ -78,14 +76,14 @@ export class RecordingWriter {
     return this.#work.then(() => this.#finished);
   }
 
-  async #write(kept: KeptFragment, isOfEvent: boolean): Promise<void> {
+  async #write(kept: KeptFragment, labels: string | undefined): Promise<void> {
     const refusal = this.#disk.refusal();
     if (refusal !== null) this.#lost = refusal;
     if (refusal !== null || this.#isOver || (!kept.fragment.isKey && (this.#file === null || this.#lost !== null)))
       return;
     for (;;) {
       try {
-        await this.#place({ ...kept, gap: this.#lost ?? kept.gap }, isOfEvent);
+        await this.#place({ ...kept, gap: this.#lost ?? kept.gap }, labels);
         this.#lost = null;
         this.#disk.onWritten(kept.fragment.bytes.length);
         return;
@@ -101,7 +99,7 @@ export class RecordingWriter {
     }
   }
 
-  async #place(kept: KeptFragment, isOfEvent: boolean): Promise<void> {
+  async #place(kept: KeptFragment, labels: string | undefined): Promise<void> {
     const { kind, askedFromUs, masks, stream, event } = this.#options;
     const { fragment } = kept;
     const startMs = fragment.endMs - Math.round((fragment.endUs - fragment.startUs) / 1000);
@@ -116,7 +114,7 @@ export class RecordingWriter {
     }
     if (this.#isOver) return;
     if (this.#file === null || this.#entry === null) {
-      this.#kind = kind;
+      this.#labels = undefined;
       const entry = await archive.begin({
         ...{ stream, ...(event === undefined ? {} : { event }) },
         kind,
@@ -134,13 +132,13 @@ export class RecordingWriter {
         throw error;
       }
     }
-    await this.#file.append({ ...kept, gap });
-    if (isOfEvent && kind === 'continuous') this.#kind = 'events';
+    await this.#file.append({ ...kept, gap }, labels);
+    this.#labels = kind === 'clip' ? labels : joinLabels([this.#labels, labels]);
     this.#entry = archive.grow(this.#entry, fragment.endMs, this.#file.bytes);
   }
 
   async #finish(): Promise<void> {
-    const [file, entry] = [this.#file, this.#entry];
+    const [file, entry, labels] = [this.#file, this.#entry, this.#labels];
     [this.#file, this.#entry] = [null, null];
     if (file === null || entry === null) return;
     this.#isOver = this.#options.kind === 'clip';
@@ -148,7 +146,7 @@ export class RecordingWriter {
       await file.close();
       const archive = await this.#disk.archive();
       if (entry.bytes === 0) await archive.remove(entry);
-      else this.#finished = await archive.finish(entry, this.#kind);
+      else this.#finished = await archive.finish(labels === undefined ? entry : { ...entry, labels });
     } catch (error) {
       this.#disk.onFailed(error as Error);
     }

@@ -1,5 +1,5 @@
 import type { RecordedSpan } from '../protocol/recordings-reply.ts';
-import type { RecordingFile } from './archive.ts';
+import { isOfEvent, type RecordingFile } from './archive.ts';
 import { type IndexedFragment, readIndex } from './fragment-file.ts';
 
 /** Two files that are nearer have nothing missing between them. */
@@ -25,9 +25,10 @@ export function recordingsIn(
 /** Joins recordings that follow each other. @param files - as `recordingsIn` returns them. */
 export function spansOf(files: readonly RecordingFile[]): RecordedSpan[] {
   const spans: RecordedSpan[] = [];
-  for (const { stream, startMs, endMs, bytes, kind, gap } of files) {
+  for (const file of files) {
+    const { stream, startMs, endMs, bytes, gap } = file;
     const last = spans.at(-1);
-    const ofEvents = kind === 'events';
+    const ofEvents = isOfEvent(file);
     const follows = last?.stream === stream && last.ofEvents === ofEvents && gap === undefined;
     if (last !== undefined && follows && startMs - last.toMs < JOIN_MS)
       spans[spans.length - 1] = { ...last, toMs: endMs, bytes: last.bytes + bytes, files: last.files + 1 };

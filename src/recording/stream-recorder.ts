@@ -4,7 +4,7 @@ import type { StreamConfig } from '../config/stream.ts';
 import type { FrameResult } from '../core/frame.ts';
 import type { GapReason, StreamPackets } from '../protocol/packets.ts';
 import type { EventMoment, RuleEvent } from '../protocol/rule-event.ts';
-import type { RecordingFile } from './archive.ts';
+import { joinLabels, labelsText, type RecordingFile } from './archive.ts';
 import { BoxMemory, keepBoxes } from './clip-boxes.ts';
 import { type KeptFragment, PacketRing } from './packet-ring.ts';
 import { RecordingWriter, type WriterDisk } from './recording-writer.ts';
@@ -70,15 +70,15 @@ export class StreamRecorder {
   #recording: RecordingWriter | null = null;
   /** What is missing before the next recording. */
   #gap: GapReason;
-  /** Ids of events that last. */
-  readonly #active = new Set<string>();
+  /** Labels of the events that last, by id. */
+  readonly #active = new Map<string, string>();
   readonly #clips = new Map<string, OpenClip>();
   /** What was found lately, where a rule has clips. */
   readonly #boxes = new BoxMemory();
   /** Files that are being completed. */
   readonly #ending = new Set<Promise<unknown>>();
-  /** Recordings of events go on until then. */
-  #eventsUntilUs = Number.NEGATIVE_INFINITY;
+  /** Recordings of events that are over go on until then, by their labels. */
+  readonly #untilUs = new Map<string, number>();
   /** What recordings of events have. */
   #recordedUs = Number.NEGATIVE_INFINITY;
 
@@ -120,16 +120,15 @@ export class StreamRecorder {
     for (const view of this.viewers) view(kept);
     this.restream?.push(kept);
     const { fragment } = kept;
-    const isOfEvent = this.#active.size > 0 || fragment.startUs <= this.#eventsUntilUs;
+    const after = [...this.#untilUs].flatMap(([each, untilUs]) => (fragment.startUs <= untilUs ? [each] : []));
+    const labels = joinLabels([...this.#active.values(), ...after]);
     const { record } = this.#settings;
-    if (record === 'continuous' || (record === 'events' && isOfEvent)) {
-      const writer = this.#recordingWriter();
-      writer.isOfEvent = isOfEvent;
-      writer.push(kept);
+    if (record === 'continuous' || (record === 'events' && labels !== undefined)) {
+      this.#recordingWriter().push(kept, labels);
       this.#recordedUs = fragment.endUs;
     } else this.#endRecording('event');
     for (const clip of this.#clips.values()) {
-      clip.writer.push(kept);
+      clip.writer.push(kept, this.#labelsOf(clip.event));
       this.#endIfDone(clip);
     }
   }
@@ -141,6 +140,13 @@ export class StreamRecorder {
     this.#boxes.push(frame, Math.min(frame.ptsUs - this.ring.neededUs - LATE_US, ...begun));
   }
 
+  /** Of an event without a class of its own, as one that counts, the labels of its rule. */
+  #labelsOf({ label, rule }: RuleEvent): string {
+    const settings = this.#settings.events.find(({ id }) => id === rule);
+    const ofRule = settings !== undefined && 'labels' in settings ? settings.labels : undefined;
+    return labelsText(label === undefined ? (ofRule ?? []) : [label]);
+  }
+
   /** Takes a record of an event of this stream. */
   onEvent(event: RuleEvent): void {
     const { endUs } = this.ring;
@@ -148,19 +154,21 @@ export class StreamRecorder {
     const usOf = (moment: EventMoment | undefined): number => moment?.ptsUs ?? event.ptsUs ?? endUs ?? 0;
     const open = this.#clips.get(event.id);
     if (open !== undefined) open.event = event;
+    const labels = this.#labelsOf(event);
     // Also before the first packets: they come a group of pictures later than results.
+    if (event.phase === 'new' || this.#active.has(event.id)) this.#active.set(event.id, labels);
     if (event.phase === 'new') {
-      this.#active.add(event.id);
       const raisedUs = usOf(event.raised);
       const beforeUs = clip === undefined ? 0 : durationMs(clip.before) * 1000;
-      if (this.#settings.record === 'events') this.#recordSince(raisedUs - Math.max(AROUND_US, beforeUs));
+      if (this.#settings.record === 'events') this.#recordSince(raisedUs - Math.max(AROUND_US, beforeUs), labels);
       if (clip !== undefined) this.#openClip(event, raisedUs - beforeUs, durationMs(clip.after) * 1000);
     }
     if (event.phase !== 'end') return;
     this.#active.delete(event.id);
     const afterUs = clip === undefined ? 0 : durationMs(clip.after) * 1000;
     const overUs = Math.max(usOf(event.raised), usOf(event.ended));
-    this.#eventsUntilUs = Math.max(this.#eventsUntilUs, overUs + Math.max(AROUND_US, afterUs));
+    const untilUs = overUs + Math.max(AROUND_US, afterUs);
+    this.#untilUs.set(labels, Math.max(this.#untilUs.get(labels) ?? untilUs, untilUs));
     if (open === undefined) return;
     open.untilUs = overUs + afterUs;
     this.#endIfDone(open);
@@ -192,11 +200,10 @@ export class StreamRecorder {
   }
 
   /** Records what is in memory and not recorded. */
-  #recordSince(fromUs: number): void {
+  #recordSince(fromUs: number, labels: string): void {
     const missing = this.ring.since(fromUs).filter(({ fragment }) => fragment.startUs >= this.#recordedUs);
     const writer = this.#recordingWriter();
-    writer.isOfEvent = true;
-    for (const kept of missing) writer.push(kept);
+    for (const kept of missing) writer.push(kept, labels);
     this.#recordedUs = Math.max(this.#recordedUs, missing.at(-1)?.fragment.endUs ?? Number.NEGATIVE_INFINITY);
   }
 
@@ -213,7 +220,7 @@ export class StreamRecorder {
     const writer = new RecordingWriter({ stream, kind: 'clip', event: event.id, ...asked }, disk);
     const clip = { writer, event, untilUs: null, afterUs, fromUs, limitUs: askedFromUs + LONGEST_CLIP_US };
     this.#clips.set(event.id, clip);
-    for (const kept of before) writer.push(kept);
+    for (const kept of before) writer.push(kept, this.#labelsOf(event));
   }
 
   #endIfDone(clip: OpenClip): void {

@@ -1,12 +1,12 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { serialize } from 'node:v8';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/core/seeded-random.ts';
 import type { StreamPackets } from '../../src/protocol/packets.ts';
-import { Archive } from '../../src/recording/archive.ts';
+import { Archive, isOfEvent } from '../../src/recording/archive.ts';
 import { type ExportManifest, exportSpan, hostKey, verifyExport } from '../../src/recording/export-span.ts';
 import { faultsOf, readIndex, summaryOf } from '../../src/recording/fragment-file.ts';
 import { playlistOf, recordingsIn, spansOf } from '../../src/recording/spans.ts';
@@ -19,6 +19,16 @@ import { waitFor } from '../support/wait-for.ts';
 
 const KILLS = Number(process.env.KILLS ?? 5);
 const WRITER = fileURLToPath(new URL('../support/killed-recorder.mjs', import.meta.url));
+
+const HOUR_MS = 3_600_000;
+
+/** A frame every so many seconds, each a fragment. */
+async function slowCamera(everyS: number): Promise<EndlessPackets> {
+  const path = join(videos.path, `slow${everyS}.mp4`);
+  const source = ['-f', 'lavfi', '-i', `testsrc2=size=64x64:rate=1/${everyS}`, '-frames:v', '60', '-g', '1'];
+  execFileSync(testFfmpeg.path, ['-loglevel', 'error', '-y', ...source, '-c:v', 'libx264', '-bf', '0', path]);
+  return new EndlessPackets(await packetsOf(path));
+}
 
 const rig = recorderRig();
 const { root, videos } = rig;
@@ -63,13 +73,8 @@ describe('a recording', () => {
   });
 
   it('of a day keeps what its retention says, minute by minute', async () => {
-    // A frame every minute, each a fragment.
-    const path = join(videos.path, 'slow.mp4');
-    const source = ['-f', 'lavfi', '-i', 'testsrc2=size=64x64:rate=1/60', '-frames:v', '60', '-g', '1'];
-    execFileSync(testFfmpeg.path, ['-loglevel', 'error', '-y', ...source, '-c:v', 'libx264', '-bf', '0', path]);
-    const camera = new EndlessPackets(await packetsOf(path));
-    const HOUR_MS = 3_600_000;
-    const retention = { days: 6 / 24, eventDays: 12 / 24, clipDays: 18 / 24, maxBytes: 1e12 };
+    const camera = await slowCamera(60);
+    const retention = { days: 6 / 24, eventDays: 12 / 24, clipDays: 18 / 24, labelDays: {}, maxBytes: 1e12 };
     const { recorder, clock, state } = recorderOf({ record: 'continuous', events: RULES }, { retention });
     recorder.onPackets(camera.open('start'));
     const archive = await recorder.archive();
@@ -84,10 +89,12 @@ describe('a recording', () => {
     }
     await recorder.onStopped('cam', false);
     await recorder.sweep();
-    const files = (kind: string) =>
-      archive.files.filter((file) => file.kind === kind).toSorted((a, b) => a.startMs - b.startMs);
+    const files = (kind: string, ofEvent: boolean) =>
+      archive.files
+        .filter((file) => file.kind === kind && isOfEvent(file) === ofEvent)
+        .toSorted((a, b) => a.startMs - b.startMs);
     const ageH = (ms: number): number => (state.wallMs - ms) / HOUR_MS;
-    const [plain, ofEvents, clips] = [files('continuous'), files('events'), files('clip')];
+    const [plain, ofEvents, clips] = [files('continuous', false), files('continuous', true), files('clip', true)];
     for (const [kept, hours] of [
       [plain, 6],
       [ofEvents, 12],
@@ -104,6 +111,102 @@ describe('a recording', () => {
     expect(newest.every(({ gap }) => gap === null)).toBe(true);
     expect(recorder.figures.deleted).toBeGreaterThan(900);
   }, 180_000);
+
+  it('of weeks keeps each label for its days, over a restart and beside files of earlier versions', async () => {
+    const camera = await slowCamera(3600);
+    const labelDays = { person: 14, car: 3, 'traffic light': 9 };
+    const retention = { days: 2, eventDays: 7, clipDays: 10, labelDays, maxBytes: 1e12 };
+    const rules = [
+      ...[...RULES, { id: 'seen', kind: 'appears' }],
+      { id: 'many', kind: 'count', above: 1, labels: ['car', 'person'] },
+    ];
+    // By hour of the day: what is seen in it, by which rule on every third day and on the others, and for how many days it is kept.
+    const seen: Record<number, { labels: (string | null)[]; rule: string; days: number; clipDays?: number }> = {
+      3: { labels: ['person'], rule: 'in', days: 14, clipDays: 10 },
+      6: { labels: ['car'], rule: 'in', days: 3, clipDays: 3 },
+      9: { labels: ['traffic light'], rule: 'in', days: 9, clipDays: 9 },
+      12: { labels: ['dog'], rule: 'in', days: 7, clipDays: 10 },
+      15: { labels: ['car', 'person'], rule: 'seen', days: 14 },
+      18: { labels: [null], rule: 'many', days: 14 },
+    };
+    const folder = join(root, 'weeks');
+    mkdirSync(join(folder, 'cam', 'clips'), { recursive: true });
+    const old = { continuous: 2, events: 7, clip: 10 };
+    writeFileSync(join(folder, 'cam', `${T0_MS - 2 * HOUR_MS}-${T0_MS - HOUR_MS}-continuous-restart.mp4`), 'old');
+    writeFileSync(join(folder, 'cam', `${T0_MS - HOUR_MS}-${T0_MS}-events.mp4`), 'old');
+    for (const name of [`${T0_MS - HOUR_MS}-${T0_MS}-abcd.mp4`, 'abcd.jpg'])
+      writeFileSync(join(folder, 'cam', 'clips', name), 'old');
+    const open = () => {
+      const opened = recorderOf({ record: 'continuous', events: rules }, { retention, folder });
+      opened.recorder.onPackets(camera.open('start'));
+      return opened;
+    };
+    let { recorder, state } = open();
+    const idOf = (day: number, hour: number, i = 0): string => (0x10000 + day * 0x100 + hour * 4 + i).toString(16);
+    for (let day = 0; day < 21; day++) {
+      if (day === 8) {
+        await recorder.close();
+        ({ recorder, state } = open());
+      }
+      let endUs = 0;
+      let atUs = day * 24 * HOUR_MS * 1000;
+      for (let hour = 0; hour < 24; hour++) {
+        const { labels = [], rule = '' } = seen[hour] ?? {};
+        const events = labels.map((label, i) => ({
+          ...{ id: idOf(day, hour, i), rule: rule === 'in' && day % 3 > 0 ? 'seen' : rule },
+          ...(label === null ? {} : { label }),
+          raised: { ptsUs: atUs + 1e6 },
+        }));
+        for (const each of events) recorder.onEvent(event('new', atUs + 1e6, each));
+        ({ endUs } = play(recorder, camera, 1));
+        for (const each of events) recorder.onEvent(event('end', endUs, { ...each, ended: { ptsUs: endUs - 60e6 } }));
+        atUs = endUs;
+      }
+      await recorder.onStopped('cam', false);
+      state.wallMs = T0_MS + endUs / 1000;
+      await recorder.sweep();
+      const { files } = await Archive.read(folder);
+      const names = files.map(({ kind, startMs, event: id }) => id ?? `${kind} ${(startMs - T0_MS) / HOUR_MS}`);
+      const expected: string[] = [];
+      const oldAge = day + 1;
+      if (oldAge <= old.events) expected.push('events -1');
+      if (oldAge <= old.clip) expected.push('abcd');
+      if (oldAge + 1 / 24 <= old.continuous) expected.push('continuous -2');
+      for (let from = 0; from <= day; from++)
+        for (let hour = 0; hour < 24; hour++) {
+          const { days = retention.days, clipDays = 0, labels = [] } = seen[hour] ?? {};
+          const ageDays = day + 1 - from - (hour + 1) / 24;
+          if (ageDays <= days) expected.push(`continuous ${from * 24 + hour}`);
+          if (from % 3 === 0 && labels.length > 0 && ageDays <= clipDays) expected.push(idOf(from, hour));
+        }
+      expect(names.toSorted()).toEqual(expected.toSorted());
+    }
+    await recorder.close();
+    expect(existsSync(join(folder, 'cam', 'clips', 'abcd.jpg'))).toBe(false);
+  }, 180_000);
+
+  it('that a kill left half written keeps the labels of its events', async () => {
+    const { recorder, folder } = recorderOf({ record: 'continuous', events: RULES });
+    const camera = rig.camera();
+    recorder.onPackets(camera.open('start'));
+    const { endUs } = play(recorder, camera, 10);
+    recorder.onEvent(event('new', endUs, { label: 'fire hydrant' }));
+    play(recorder, camera, 10);
+    await waitFor('the disk', async () => {
+      const { files } = await recorder.archive();
+      return files.length === 2 && files.every(({ bytes }) => bytes > 10_000);
+    });
+    const killed = join(root, 'killed-labels');
+    cpSync(folder, killed, { recursive: true, filter: (from) => !from.endsWith('.lock') });
+    const archive = await Archive.read(killed);
+    await archive.lock();
+    expect(archive.files.map(({ kind, labels }) => [kind, labels]).toSorted()).toEqual([
+      ['clip', 'fire~0020hydrant'],
+      ['continuous', 'fire~0020hydrant'],
+    ]);
+    for (const file of archive.files) expect(await faultsOf(file.path)).toEqual([]);
+    await archive.close();
+  });
 });
 
 const DISK_KIB = 3000;

@@ -55,7 +55,7 @@ class RecorderRig {
     const state = { wallMs: T0_MS };
     const recorder = new Recorder({
       ...{ folder, ringBytes: 2 ** 26, ffmpeg: testFfmpeg, clock, wallMs: () => state.wallMs },
-      retention: { days: 1e4, eventDays: 1e4, clipDays: 1e4, maxBytes: 1e12 },
+      retention: { days: 1e4, eventDays: 1e4, clipDays: 1e4, labelDays: {}, maxBytes: 1e12 },
       configOf: (id) => (id === 'cam' ? config : null),
       onState: (problem) => void said.push(problem ?? 'recovered'),
       onNotice: (_, text) => void said.push(text),

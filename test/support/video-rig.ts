@@ -64,7 +64,7 @@ export class VideoRig {
     const config = parseStream({ id: 'gate-1', source: 'a.mp4', track: true, ...settings }, {});
     const recorder = new Recorder({
       ...{ folder: join(folder, 'kept'), ringBytes: 2 ** 26, ffmpeg: testFfmpeg, clock: systemClock, wallMs: Date.now },
-      retention: { days: 7, eventDays: 30, clipDays: 90, maxBytes: 1e12 },
+      retention: { days: 7, eventDays: 30, clipDays: 90, labelDays: {}, maxBytes: 1e12 },
       configOf: (stream) => (stream === 'gate-1' ? config : null),
       onState: () => undefined,
       onNotice: () => undefined,

@@ -57,7 +57,7 @@ async function open(settings: object = { live: true }) {
   const config = parseStream({ id: 'gate', source: 'a.mp4', ...settings }, {});
   const recorder = new Recorder({
     ...{ folder: '/nowhere/at-all', ringBytes: 2 ** 26, ffmpeg: null as never, clock: CLOCK, wallMs: Date.now },
-    retention: { days: 1, eventDays: 1, clipDays: 1, maxBytes: 1 },
+    retention: { days: 1, eventDays: 1, clipDays: 1, labelDays: {}, maxBytes: 1 },
     configOf: (id) => (id === 'gate' ? config : null),
     onState: () => undefined,
     onNotice: () => undefined,

@@ -270,6 +270,21 @@ describe('the check of a pipeline file', () => {
     ]);
   });
 
+  it('warns of days for labels that the model lacks, and of clips that go earlier than their labels say', async () => {
+    const clip = { events: [{ id: 'in', kind: 'appears', clip: {} }], track: true };
+    const checked = (more: object, labelDays: object = { person: 91, car: 90, bycicle: 3 }) =>
+      check({ recording: { labelDays }, streams: [{ id: 'gate', source: 'demo', ...more }] });
+    const unknown = expect.stringMatching(
+      /^recording\.labelDays\.bycicle: expected a class of the model, received "bycicle"; it has bicycle, /,
+    );
+    const short = expect.stringMatching(/^recording\.labelDays\.person: recordings are kept 91 days, clips .* 90 \(/);
+    expect((await checked(clip)).warnings).toEqual([short, unknown]);
+    expect(await checked({})).toMatchObject({ isValid: true, warnings: [unknown] });
+    expect((await checked(clip, { car: '3d' })).mistakes).toEqual([
+      expect.stringMatching(/recording\.labelDays\.car: expected .*number.*, received "3d"/),
+    ]);
+  });
+
   it('judges what placeholders stand for, and shows them as they are written', async () => {
     const streams = [
       { id: 'a', source: '$'.concat('{env:WHOLE}') },

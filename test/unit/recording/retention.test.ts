@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { expired, type RecordingFile } from '../../../src/recording/archive.ts';
+import { expired, joinLabels, labelsText, type RecordingFile } from '../../../src/recording/archive.ts';
 import { recordingsIn, spansOf } from '../../../src/recording/spans.ts';
 
 const DAY_MS = 86_400_000;
-const keep = { days: 2, eventDays: 4, clipDays: 6, maxBytes: 1e9 };
+const keep = { days: 2, eventDays: 4, clipDays: 6, labelDays: {}, maxBytes: 1e9 };
 
 const file = (
   name: string,
@@ -41,6 +41,52 @@ describe('what is deleted', () => {
     expect(at(200)).toEqual(['old', 'new']);
     expect(at(199)).toEqual(['old', 'new', 'event']);
     expect(at(99)).toEqual(['old', 'new', 'event', 'clip']);
+  });
+
+  it('is kept as long as its label says: of several the longest, of a clip no longer than its event, of all recorded as long as that', () => {
+    const labelDays = { person: 5, car: 1, 'traffic light': 3, dog: 9 };
+    const at = (kind: RecordingFile['kind'], ...labels: string[]): RecordingFile =>
+      file(`${kind} ${labels}`, kind, 0, { labels: labelsText(labels) });
+    const files = [
+      ...[at('events', 'car'), at('events', 'car', 'person'), at('events', 'traffic light'), at('events', 'cat')],
+      ...[at('events'), at('continuous', 'car'), at('continuous', 'person'), at('continuous')],
+      ...[at('clip', 'car'), at('clip', 'person'), at('clip', 'dog'), at('clip', 'cat')],
+    ];
+    const newlyGone = (day: number): string[] =>
+      goneOf(files, { labelDays }, day + 0.01).filter((path) => !goneOf(files, { labelDays }, day).includes(path));
+    expect([1, 2, 3, 4, 5, 6].map(newlyGone)).toEqual([
+      ['events car', 'clip car'],
+      ['continuous car'],
+      ['events traffic light'],
+      ['events cat', 'events ', 'continuous '],
+      ['events car,person', 'continuous person', 'clip person'],
+      ['clip dog', 'clip cat'],
+    ]);
+  });
+
+  it('is, of too much, what would go first anyway, among those with events and among clips', () => {
+    const labelDays = { person: 5, car: 1 };
+    const files = [
+      file('person', 'events', 0, { labels: 'person' }),
+      file('car', 'events', 0.5, { labels: 'car' }),
+      file('person clip', 'clip', 0, { labels: 'person' }),
+      file('car clip', 'clip', 0.5, { labels: 'car' }),
+      file('new', 'continuous', 0.9),
+    ];
+    expect(goneOf(files, { labelDays, maxBytes: 0 }, 1)).toEqual(['new', 'car', 'person', 'car clip', 'person clip']);
+  });
+
+  it('is never taken for another label, and with more labels than a name can hold it is kept the longest', () => {
+    const labels = ['a b', 'a_b', 'a~0020b', 'ab', '車', 'a-b', 'a.b', 'a+b', 'a=b', '=', '+', 'constructor'];
+    expect(new Set(labels.map((label) => labelsText([label]))).size).toBe(labels.length);
+    const many = labelsText(Array.from({ length: 80 }, (_, i) => `class ${i}`));
+    expect(many).toBe(joinLabels([many, 'car']));
+    const file80 = file('many', 'events', 0, { labels: many });
+    for (const days of [1, 20]) {
+      const until = Math.max(days, keep.eventDays);
+      expect(goneOf([file80], { labelDays: { other: days } }, until)).toEqual([]);
+      expect(goneOf([file80], { labelDays: { other: days } }, until + 0.01)).toEqual(['many']);
+    }
   });
 
   it('is never a file that is being written, though its bytes count', () => {

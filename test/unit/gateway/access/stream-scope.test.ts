@@ -44,7 +44,7 @@ for (const [stream, event] of Object.entries(EVENTS)) {
 }
 afterAll(() => rmSync(folder, { recursive: true }));
 const recorder = new Recorder({
-  ...{ folder, ringBytes: 1, retention: { days: 1e6, eventDays: 1e6, clipDays: 1e6, maxBytes: 1e9 } },
+  ...{ folder, ringBytes: 1, retention: { days: 1e6, eventDays: 1e6, clipDays: 1e6, labelDays: {}, maxBytes: 1e9 } },
   ...{ ffmpeg: null as never, configOf: () => null, onState: () => undefined, onNotice: () => undefined },
   ...{ clock: new ManualClock(), wallMs: () => NOW_MS, openTarget: () => Promise.reject(new Error()) },
 });
