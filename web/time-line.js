@@ -29,6 +29,7 @@ const REASONS = {
   'disk-full': 'the disk was full',
   'disk-failed': 'the disk failed',
   event: 'there was no event',
+  missing: 'a file is gone',
 };
 
 /** A day of recordings of one stream: what there is, what is missing and why, and its events. A click plays, a drag chooses a span. */

@@ -96,7 +96,8 @@ async function events(inputs: readonly string[], flags: EventsFlags, namesModel:
   const add = (outcome: Outcome, { records }: RuleTrial): void => {
     lines.push(...records.map((record) => `${JSON.stringify(cloudEvent(record))}\n`));
     outcomes.push(outcome);
-    if (flags.json !== true) print(io, outcomeText(outcome));
+    const hasClock = span !== null || startMs === undefined;
+    if (flags.json !== true) print(io, outcomeText(outcome, hasClock));
   };
   if (span !== null) {
     const { tryOnRecorded } = await import('./recorded-events.ts');
@@ -213,12 +214,12 @@ async function writeLines(path: string, lines: readonly string[]): Promise<void>
   }
 }
 
-function outcomeText({ input, events: found, figures, compared, live, recorded }: Outcome): string {
+/** @param hasClock - times are those of the day, where the recording has them. */
+function outcomeText({ input, events: found, figures, compared, live, recorded }: Outcome, hasClock: boolean): string {
   const { times, cooldown, when } = figures.suppressed;
   const held = [`${times} at other times`, `${cooldown} within a cooldown`, `${when} by an expression`];
   const head = `${input}: ${counted(found.length, 'event')}; kept back: ${held.join(', ')}`;
-  // Those of a recording have the time of the day.
-  const shownTime = recorded === undefined ? clock : (_ptsUs?: number, at = ''): string => at;
+  const shownTime = (ptsUs?: number, at?: string): string => (hasClock && at !== undefined ? at : clock(ptsUs));
   const parts = [...recordedLines(recorded), head, eventsTable(found, shownTime)];
   for (const each of [compared, live]) {
     if (each === undefined || each === null) continue;

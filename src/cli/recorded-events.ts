@@ -215,8 +215,10 @@ function comparison(
     ...{ share: all === 0 ? null : hits / all, interval: shareInterval(hits, all) },
   });
   const { gained, lost } = difference;
+  // One that both have counts once.
+  const unknown = differenceOf(before.unjudged, after.unjudged, isSame);
   return {
-    ...{ with: name, ...difference, unjudged: before.unjudged.length + after.unjudged.length },
+    ...{ with: name, ...difference, unjudged: unknown.gained.length + unknown.lost.length + unknown.kept },
     rates: { gained: rate(gained.length, after.judged.length), lost: rate(lost.length, before.judged.length) },
   };
 }

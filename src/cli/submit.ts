@@ -48,7 +48,7 @@ machine, below their fleet.roots. The job continues after this command ends; \`s
 --id the command can be repeated: the same job under the same id is submitted once.
 
 With --recorded the input is the folder of recordings of a host, in which every host must see them. --out gets a list of recordings
-and one JSONL file for each day.
+and one JSONL file for each 24 hours.
 
 With --wait the exit code is 0 if everything succeeded, and 1 if something failed for good, the job was cancelled, or Ctrl-C
 ended the wait.`;
@@ -98,7 +98,7 @@ async function submit(inputs: readonly string[], flags: SubmitFlags, io: CliIo, 
   });
 }
 
-/** A list of recordings has the files of so long; each has results of its own. */
+/** A list of recordings has the files of so long, from its first one on; each has results of its own. */
 const DAY_US = 86_400e6;
 
 /** Writes lists of what is recorded in a time beside the results. @returns their paths. @throws COMMAND_INVALID, RECORDING_*, SINK_FAILED */

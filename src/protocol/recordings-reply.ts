@@ -15,7 +15,7 @@ export interface RecordedSpan {
   /** It has events, so it is kept longer. */
   readonly ofEvents: boolean;
   /** Why nothing is recorded just before; null if nothing is known to be missing. */
-  readonly gap: GapReason | null;
+  readonly gap: GapReason | 'missing' | null;
 }
 
 /** The clip of an event. */

@@ -99,10 +99,11 @@ export async function readSpan(files: readonly RecordingFile[], span: ExportedSp
     const [first, end] = [chosen[0], chosen.at(-1)];
     if (typeof index === 'string' || first === undefined || end === undefined) continue;
     // Packets come late, never early.
-    const clockMs = Math.min(...chosen.map(({ endMs, endUs }) => endMs - endUs / 1000));
+    const clockMs = Math.min(...index.fragments.map(({ endMs, endUs }) => endMs - endUs / 1000));
     const startMs = clockMs + first.startUs / 1000;
     const isLate = startMs - untilMs > LEAST_GAP_MS;
-    if (isLate || (parts.length > 0 && file.gap !== undefined))
+    // Without a time between, nothing is missing around an event; another gap is one however short it is.
+    if (isLate || (parts.length > 0 && file.gap !== undefined && file.gap !== 'event'))
       gaps.push({
         ...{ fromMs: untilMs, toMs: Math.max(startMs, untilMs) },
         reason: lost ?? file.gap ?? (parts.length === 0 ? 'start' : 'missing'),

@@ -32,7 +32,12 @@ export function spansOf(files: readonly RecordingFile[]): RecordedSpan[] {
     const follows = last?.stream === stream && last.ofEvents === ofEvents && gap === undefined;
     if (last !== undefined && follows && startMs - last.toMs < JOIN_MS)
       spans[spans.length - 1] = { ...last, toMs: endMs, bytes: last.bytes + bytes, files: last.files + 1 };
-    else spans.push({ stream, fromMs: startMs, toMs: endMs, bytes, files: 1, ofEvents, gap: gap ?? null });
+    else {
+      // Whatever was there is gone.
+      const isMissing = last?.stream === stream && startMs - last.toMs >= JOIN_MS;
+      const why = gap ?? (isMissing ? 'missing' : null);
+      spans.push({ stream, fromMs: startMs, toMs: endMs, bytes, files: 1, ofEvents, gap: why });
+    }
   }
   return spans;
 }

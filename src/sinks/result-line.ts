@@ -13,6 +13,6 @@ export function resultLine(frame: WrittenFrame, source: string): string {
  * As `resultLine`, for a command or a job that reads inputs from start to end: the input is the stream, and there is no run, so
  * that it gives the same lines each time (docs/adr/0045-one-result-record.md).
  */
-export function inputLine({ run: _, ...frame }: WrittenFrame, source: string): string {
-  return resultLine({ ...frame, streamId: source }, source);
+export function inputLine({ run: _, ...frame }: WrittenFrame, source: string, stream = source): string {
+  return resultLine({ ...frame, streamId: stream }, source);
 }

@@ -264,6 +264,16 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     expect((await queue.tasks.jobs()).map(({ id }) => id)).toEqual(['a']);
   });
 
+  it('frames of a file that is inferred as a whole count instead of those of its segments', async () => {
+    const handler = new ScriptedHandler(3, async (task) =>
+      task.kind === 'merge' && task.file === 1 ? { frames: 25, next: null } : undefined,
+    );
+    await queue.tasks.submit(jobOrderOf('a', 2));
+    work(handler.handle);
+    await done('a');
+    expect((await queue.tasks.job('a')).report).toMatchObject({ filesDone: 2, frames: 55 });
+  });
+
   it('a second split with another number of segments is an error', async () => {
     await queue.tasks.submit(jobOrderOf('a', 1));
     await server.admin.hset(key('job:a:files'), '0', '0 5');

@@ -75,9 +75,9 @@ describe('sightline events --recorded', () => {
     // All that both found began with the recording, or after a gap.
     expect(compared).toMatchObject({ with: rules, gained: [], lost: [], kept: 0, unjudged: 4 });
     expect(compared.rates.lost).toEqual({ share: null, interval: [0, 1] });
-    expect((await events('--rules', rules, ...SPAN)).stdout).toMatch(
-      /3 gaps\ngap .* start\ngap .* reconnect\ngap .* end\ncam: 2 events/,
-    );
+    const { stdout } = await events('--rules', rules, '--compare', rules, ...SPAN);
+    expect(stdout).toMatch(/3 gaps\ngap .* start\ngap .* reconnect\ngap .* end\ncam: 2 events/);
+    expect(stdout).toContain('0 gained, 0 lost, 0 the same, 2 not judged');
   });
 
   it('compares with what happened live, frame by frame, if the history has it', async () => {

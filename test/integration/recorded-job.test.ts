@@ -54,6 +54,7 @@ describe('a job over a recorded span', () => {
     const indices = await Promise.all(files.map(({ path }) => readIndex(path)));
     const frames = indices.flatMap(({ fragments }) => fragments).reduce((sum, fragment) => sum + fragment.frames, 0);
     expect(results).toHaveLength(Math.ceil(frames / settings.every));
+    expect(new Set(results.map(({ stream }) => stream))).toEqual(new Set(['cam']));
     // The wall clock of its frames is that of the media time of then, over the gap too.
     for (const { ptsUs, capturedAt, captureClock } of results) {
       const wallMs = T0_MS + Math.round((ptsUs - results[0]!.ptsUs) / 1000);

@@ -34,8 +34,8 @@ export async function joinSegments(
   let table: AtomicTable | null = null;
   try {
     if (order.parquet === true) table = await AtomicTable.create('job', place.tablePath, resultStem, folder);
-    const clock = (await RecordedInput.open(place.inputPath))?.clock() ?? null;
-    const joiner = new SegmentJoiner(runner, order, place.label, file, table, clock);
+    const recorded = await RecordedInput.open(place.inputPath);
+    const joiner = new SegmentJoiner(runner, order, place.label, file, table, recorded);
     let previous: SegmentHeader | null = null;
     for (const [i, path] of paths.entries()) {
       const reader = await SegmentReader.open(path);
@@ -67,6 +67,7 @@ class SegmentJoiner {
   readonly #file: AtomicFile;
   readonly #table: AtomicTable | null;
   readonly #analytics: StreamAnalytics;
+  readonly #stream: string;
   /** Of a recording. */
   readonly #clock: ((ptsUs: number) => number) | null;
   #frames = 0;
@@ -78,9 +79,10 @@ class SegmentJoiner {
     label: string,
     file: AtomicFile,
     table: AtomicTable | null,
-    clock: ((ptsUs: number) => number) | null,
+    recorded: RecordedInput | null,
   ) {
-    this.#clock = clock;
+    this.#clock = recorded?.clock() ?? null;
+    this.#stream = recorded?.stream ?? label;
     this.#classes = classes;
     this.#label = label;
     this.#every = every;
@@ -99,7 +101,7 @@ class SegmentJoiner {
     const captured =
       this.#clock === null ? {} : ({ capturedAtMs: this.#clock(ptsUs), captureClock: 'arrival' } as const);
     const result = { ...place, ...captured, width, height, by: 'inferred', detections } as const;
-    const written = this.#file.write(`${inputLine(result, this.#label)}\n`);
+    const written = this.#file.write(`${inputLine(result, this.#label, this.#stream)}\n`);
     const wait = this.#table?.add(result, this.#label)?.then(() => written) ?? written;
     if (wait !== null) await wait;
     else if (performance.now() - this.#busySinceMs < MAX_BUSY_MS) return;

@@ -37,6 +37,11 @@ export class RecordedInput {
     }
   }
 
+  /** The one that was recorded. */
+  get stream(): string {
+    return this.#part.stream;
+  }
+
   /** Wall clock of its frames, whose times rise; milliseconds since 1970. */
   clock(): (ptsUs: number) => number {
     return wallClock(this.#part.files);

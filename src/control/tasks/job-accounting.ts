@@ -64,7 +64,7 @@ export function segmentCompletion(done: number, segments: number): Completion {
   return done === segments ? 'lastSegment' : 'segment';
 }
 
-/** Returns the frames of a task that count for its job: each frame is inferred in a segment, so the others have none. */
+/** Returns the frames of a task that count for its job while it runs: those of a file that is merged were counted in its segments. */
 export function countedFrames(kind: Task['kind'], frames: number): number {
   return kind === 'segment' ? Math.round(frames) : 0;
 }
@@ -124,16 +124,21 @@ export interface Account {
   readonly busyMs: number;
   readonly frames: number;
   readonly counts: OpenCounts;
-  /** The file that the change is about: the first bit of its segments, and how many there are; null if it was never split. */
-  readonly file: { readonly base: number; readonly segments: number; readonly done: number } | null;
+  /** The file that the change is about: the first bit of its segments, how many there are and are done, and their frames; null if it was never split. */
+  readonly file: {
+    readonly base: number;
+    readonly segments: number;
+    readonly done: number;
+    readonly frames: number;
+  } | null;
 }
 
 /** @param file - the one that the change is about. */
 export async function accountOf(transaction: Transaction, job: string, file: number): Promise<Account> {
-  const [fields, deadLetters, [span = null, done = null]] = await transaction.read(
+  const [fields, deadLetters, [span = null, done = null, counted = null]] = await transaction.read(
     ['HMGET', job, 'digest', 'cancelled', 'startedMs', 'finishedMs', 'lastMs', 'busyMs', 'frames', ...COUNT_FIELDS],
     ['HLEN', `${job}:dead`],
-    ['HMGET', `${job}:files`, file, `d${file}`],
+    ['HMGET', `${job}:files`, file, `d${file}`, `f${file}`],
   );
   const [digest, cancelled, startedMs = null, finishedMs = null, lastMs, busyMs, frames, ...counts] = fields;
   const [inputs = 0, splits = 0, segments = 0, segmentsDone = 0, mergeable = 0, filesDone = 0] = counts.map(number);
@@ -147,7 +152,10 @@ export async function accountOf(transaction: Transaction, job: string, file: num
     busyMs: number(busyMs),
     frames: number(frames),
     counts: { inputs, splits, segments, segmentsDone, mergeable, filesDone, deadLetters },
-    file: match === null ? null : { base: Number(match[1]), segments: Number(match[2]), done: number(done) },
+    file:
+      match === null
+        ? null
+        : { base: Number(match[1]), segments: Number(match[2]), done: number(done), frames: number(counted) },
   };
 }
 

@@ -102,7 +102,7 @@ export interface TickedTask {
  *     pipelines        set   of pipelines that had a job
  *     job:ID           hash  head (the order without its inputs), digest, counts and times
  *     job:ID:inputs    hash  number of a chunk -> list of inputs
- *     job:ID:files     hash  FILE -> "base count": its segments are the bits from base on; dFILE -> number done
+ *     job:ID:files     hash  FILE -> "base count": its segments are the bits from base on; dFILE -> number done; fFILE -> their frames
  *     job:ID:split, job:ID:bits, job:ID:merged   bitmaps of completed work: by file, by segment, by file
  *     job:ID:live      hash  task -> frames so far
  *     job:ID:dead      hash  task -> dead letter
@@ -203,24 +203,18 @@ export class JobRecords {
         let risen = completion;
         if (task.kind === 'segment') {
           const { nowMs } = transaction;
-          const { segments, done: doneBefore } = account.file!;
+          const { segments, done: doneBefore, frames: framesBefore } = account.file!;
           const done = doneBefore + 1;
+          const counted = countedFrames(task.kind, frames);
           risen = segmentCompletion(done, segments);
           const busyMs = account.busyMs + busyGapMs(nowMs - account.lastMs, { ...account, ...account.counts });
           writes.push(
-            ['HSET', `${job}:files`, `d${task.file}`, done],
-            [
-              'HSET',
-              job,
-              'busyMs',
-              busyMs,
-              'lastMs',
-              nowMs,
-              'frames',
-              account.frames + countedFrames(task.kind, frames),
-            ],
+            ['HSET', `${job}:files`, `d${task.file}`, done, `f${task.file}`, framesBefore + counted],
+            ['HSET', job, 'busyMs', busyMs, 'lastMs', nowMs, 'frames', account.frames + counted],
           );
-        }
+        } else if (frames > 0)
+          // The file was inferred as a whole, instead of its segments.
+          writes.push(['HSET', job, 'frames', account.frames - (account.file?.frames ?? 0) + Math.round(frames)]);
         for (const name of RISES[risen]) writes.push(['HSET', job, name, ++counts[name]]);
       }
       await transaction.commit([...writes, ...settlement(job, counts, account, transaction.nowMs)]);

@@ -124,10 +124,11 @@ describe('what is recorded', () => {
       at('a', 130, 140),
       at('a', 0, 9, { kind: 'clip' }),
     ];
-    expect(spansOf(recordingsIn(files, {})).map(({ fromMs, ofEvents }) => [fromMs / 1000, ofEvents])).toEqual([
-      [0, false],
-      [60, true],
-      [130, false],
+    const spans = spansOf(recordingsIn(files, {}));
+    expect(spans.map(({ fromMs, ofEvents, gap }) => [fromMs / 1000, ofEvents, gap])).toEqual([
+      [0, false, null],
+      [60, true, null],
+      [130, false, 'missing'],
     ]);
     expect(recordingsIn(files, { fromMs: 60_000, toMs: 130_000 })).toHaveLength(1);
   });
