@@ -23,12 +23,12 @@ describe('BatchSizer', () => {
     const sizer = new BatchSizer(SIZES, [10, 18, 34, 66], 8);
     runTrial(sizer, (size) => 10 * size);
     expect(sizer.settledSize).toBe(1);
-    expect(sizer.reason).toContain('measured under load');
+    expect(sizer.reason).toContain('(1: 10.00 ms, 2: 10.00 ms, 4: 10.00 ms, 8: 10.00 ms; measured under load)');
   });
 
   it('settles on the largest if a batch costs little more than a frame (a GPU), whatever the warm-up measured', () => {
     const sizer = new BatchSizer(SIZES, [5, 20, 60, 130], 8);
-    runTrial(sizer, (size) => 5 + 0.2 * size);
+    runTrial(sizer, (size) => 5 + 0.2 * size, 8);
     expect(sizer.settledSize).toBe(8);
   });
 
@@ -42,7 +42,7 @@ describe('BatchSizer', () => {
   it('is not misled by a few slow calls', () => {
     const sizer = new BatchSizer([1, 2], [10, 11], 2);
     let calls = 0;
-    runTrial(sizer, (size) => (calls++ % 4 === 0 ? 500 : size === 1 ? 10 : 11));
+    runTrial(sizer, (size) => (calls++ % 4 === 1 ? 500 : size === 1 ? 10 : 11));
     expect(sizer.settledSize).toBe(2);
   });
 
@@ -61,13 +61,21 @@ describe('BatchSizer', () => {
       expect(sizer.nextSize(3)).toBeLessThanOrEqual(3);
       sizer.observe(sizer.nextSize(3), 10);
     }
+    expect(sizer.nextSize(3), 'the choice so far, once 1 and 2 are measured').toBe(1);
   });
 
   it('reports the end of the trial once; one size needs no trial', () => {
     const sizer = new BatchSizer([1, 2], [10, 20], 2);
     runTrial(sizer, (size) => size);
     expect(sizer.observe(1, 1)).toBe(false);
-    expect(new BatchSizer([1], [10], 8).observe(1, 10)).toBe(false);
+    const single = new BatchSizer([1], [10], 8);
+    expect([single.isSettled, single.observe(1, 10)]).toEqual([true, false]);
+    expect(single.reason).toContain('(1: 10.00 ms; from warm-up)');
+  });
+
+  it('says how long one frame alone takes: a call of the smallest size', () => {
+    expect(new BatchSizer([1, 2], [10, 11], 2).singleCallMs).toBe(10);
+    expect(new BatchSizer([4, 8], [8, 9], 8).singleCallMs).toBe(8);
   });
 
   it('pads to the next warmed-up size and refuses more than the largest', () => {
@@ -102,13 +110,21 @@ describe('the size of the calls of a batch', () => {
     expect(settled((size) => 5 + 0.2 * size).callSize(9, 8, false)).toBe(8);
     // With calls of 1 ms for each input and 0.5 ms for each call: 2 x 8.5, 3 x 4.5, 5 x 2.5 or 9 x 1.5 ms.
     expect(settled((size) => 0.5 + size).callSize(9, 8, false)).toBe(2);
+    // One by one and in pairs, 6 inputs take as long: pairs are fewer calls.
+    expect(settled((size) => size).callSize(6, 4, false)).toBe(2);
+  });
+
+  it('is one call for what one call holds, and never larger than the batch was closed at', () => {
+    expect(settled((size) => (size === 4 ? 40 : size)).callSize(3, 8, false)).toBe(4);
+    const perFrame: Record<number, number> = { 1: 10, 2: 6, 4: 4.1, 8: 4 };
+    expect(settled((size) => perFrame[size]! * size).callSize(7, 4, false)).toBe(4);
   });
 
   it('is the closing size in the trial, so that a size which no number of frames fills is measured, too', () => {
     const sizer = new BatchSizer(SIZES, [10, 11, 12, 13], 8);
-    expect(sizer.callSize(5, 8, true)).toBe(8);
+    expect(sizer.callSize(3, 8, true)).toBe(8);
     expect(sizer.callSize(3, 8, false), 'no more frames wait').toBe(4);
-    expect(sizer.callSize(5, 2, false)).toBe(2);
+    expect(new BatchSizer(SIZES, [10, 30, 60, 120], 8).callSize(5, 2, false), 'however slow so far').toBe(2);
     let rounds = 0;
     for (; !sizer.isSettled && rounds < 1000; rounds++) {
       // Frames of three inputs, of which ten wait at all times: a batch of 8 holds two.

@@ -83,6 +83,11 @@ describe('a stream without a floor, such as that of requests', () => {
     const bench = new Bench({ door: {}, requests: REQUESTS }, LIVE).wake('door', 'requests');
     bench.offer('door');
     expect(bench.take(4)).toBe('door1');
+    expect(bench.batcher.hasUrgent, 'only the request could wait').toBe(false);
+    bench.offer('requests');
+    expect(bench.batcher.hasUrgent).toBe(false);
+    bench.offer('door');
+    expect(bench.batcher.hasUrgent, 'the request gives way').toBe(true);
     // Another stream would be.
     const other = new Bench({ door: {}, yard: {} }, LIVE).wake('door', 'yard');
     other.offer('door');
@@ -151,6 +156,23 @@ describe('closing a batch', () => {
 });
 
 describe('dropping frames', () => {
+  it('says beforehand that the next frame displaces one; a file has room for any number', () => {
+    const bench = new Bench({ live: {}, file: { queueSize: null } }, LIVE);
+    const full: [boolean, boolean][] = [];
+    for (let i = 0; i < 4; i++) {
+      full.push([bench.batcher.isFull('live'), bench.dropped.length > 0]);
+      bench.offer('live');
+      bench.offer('file');
+    }
+    expect(full).toEqual([
+      [false, false],
+      [false, false],
+      [true, false],
+      [true, true],
+    ]);
+    expect(bench.batcher.isFull('file')).toBe(false);
+  });
+
   it('drops the oldest frame of a full live queue, and counts it', () => {
     const bench = new Bench({ a: {} }, LIVE);
     bench.offer('a', 5);
@@ -203,6 +225,34 @@ describe('sharing between streams', () => {
     for (const id of ['high', 'mid', 'low']) bench.offer(id, 100);
     const names = Array.from({ length: 40 }, () => bench.take(1).replace(/\d+/, '')[0]).join('');
     expect(names).toBe('hhhhhhhhhmhhhhhhhhhlhhhhhhhhhmhhhhhhhhhl');
+  });
+
+  it('counts for the tenth only what was taken while lower frames waited, and not what they got for want of others', () => {
+    const names = (bench: Bench) => Array.from({ length: 11 }, () => bench.take(1)[0]).join('');
+    const late = new Bench({ high: { priority: 5 }, low: {} }, FILE);
+    late.offer('high', 100);
+    for (let i = 0; i < 50; i++) late.take(1);
+    late.offer('low', 10);
+    expect(names(late)).toBe('hhhhhhhhhlh');
+    const early = new Bench({ high: { priority: 5 }, low: {} }, FILE);
+    early.offer('low', 100);
+    for (let i = 0; i < 50; i++) early.take(1);
+    early.offer('high', 100);
+    expect(names(early)).toBe('hhhhhhhhhlh');
+  });
+
+  it('adds up the waits of lower frames that became too old', () => {
+    const bench = new Bench({ high: { priority: 5 }, low: { maxAgeMs: 50 } }, FILE);
+    bench.offer('high', 100);
+    const served: string[] = [];
+    for (let round = 0; round < 2; round++) {
+      bench.offer('low');
+      for (let i = 0; i < 5; i++) served.push(bench.take(1));
+      bench.nowMs += 51;
+      served.push(bench.take(1));
+    }
+    // Five in the first round and four in the second.
+    expect(served.indexOf('low1')).toBe(6 + 4);
   });
 
   it('gives nothing to a lower priority without a floor while others have frames', () => {
@@ -284,20 +334,33 @@ describe('sharing between streams', () => {
   });
 
   it('gives a stream that was idle its share from now on, without a catch-up', () => {
-    const bench = new Bench({ a: {}, b: {} }, FILE);
+    const bench = new Bench({ a: {}, b: {}, gone: {}, high: { priority: 1 }, last: {} }, FILE);
     bench.offer('a', 1000);
     for (let i = 0; i < 500; i++) bench.take(1);
-    bench.offer('b', 100);
-    const names = Array.from({ length: 100 }, () => bench.take(1)[0]).join('');
-    expect(names.match(/b/g)).toHaveLength(50);
+    for (const id of ['gone', 'high', 'last']) bench.batcher.removeStream(id);
+    const served = Array.from({ length: 100 }, () => {
+      bench.offer('b');
+      return bench.take(1)[0];
+    });
+    expect(served.filter((name) => name === 'b')).toHaveLength(50);
+  });
+
+  it('gives a stream no more for changes of its settings', () => {
+    const bench = new Bench({ a: {}, b: {} }, FILE);
+    for (const id of ['a', 'b']) bench.offer(id, 100);
+    const served = Array.from({ length: 100 }, () => {
+      bench.batcher.setStream('a', { ...FILE });
+      return bench.take(1)[0];
+    });
+    expect(served.filter((name) => name === 'a')).toHaveLength(50);
   });
 
   it('neither starves nor favours a stream that changes its priority', () => {
     const bench = new Bench({ a: {}, b: { priority: 1 } }, FILE);
     bench.offer('a', 2000);
     for (let i = 0; i < 1000; i++) bench.take(1);
-    bench.offer('b', 200);
-    bench.take(1);
+    bench.offer('b', 300);
+    for (let i = 0; i < 100; i++) bench.take(1);
     bench.batcher.setStream('a', { ...FILE, priority: 1 });
     const names = Array.from({ length: 100 }, () => bench.take(1)[0]).join('');
     expect(names.match(/a/g)?.length).toBeGreaterThanOrEqual(49);
@@ -311,7 +374,7 @@ describe('adding and removing streams', () => {
     bench.offer('a', 3);
     bench.offer('b');
     expect(bench.batcher.removeStream('a').map(({ n }) => n)).toEqual([0, 1, 2]);
-    expect(bench.batcher.removeStream('a')).toEqual([]);
+    expect([bench.batcher.removeStream('a'), bench.batcher.depth('a')]).toEqual([[], 0]);
     expect(bench.dropped).toEqual([]);
     expect(bench.take(8)).toBe('b0');
   });
