@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { CHANNELS, Incidents, REFUSALS, REFUSALS_OF } from '../../../src/flow/incidents.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
@@ -36,6 +37,24 @@ describe('incidents', () => {
     expect(told.at(-1)).toBe('a message was refused (rest, json): later (and 999 more since the last report)');
   });
 
+  it('of operations that are tried again are counted from 0 on, with the code or the stack of the error', () => {
+    const clock = new ManualClock();
+    const told: string[] = [];
+    const incidents = new Incidents((text) => told.push(text), clock);
+    expect(Object.fromEntries(incidents.failures)).toEqual({ planning: 0, 'model-check': 0 });
+    incidents.fail('planning', new SightlineError('FRAME_LEAKED', 'slot 3'));
+    incidents.fail('model-check', new Error('a bug'));
+    expect(Object.fromEntries(incidents.failures)).toEqual({ planning: 1, 'model-check': 1 });
+    expect(told[0]).toBe('planning failed and is tried again: slot 3 [FRAME_LEAKED]');
+    expect(told[1]).toMatch(/^model-check failed and is tried again: Error: a bug\n +at /);
+    clock.advance(1000);
+    incidents.fail('planning', 'x'.repeat(1e6));
+    expect(told[2]!.length, 'what is no error is quoted in part, too').toBeLessThan(400);
+    clock.advance(1000);
+    incidents.fail('planning', new Error('again'));
+    expect(told[3], 'nothing went unreported').not.toContain('more since');
+  });
+
   it('stop exceptions, rejections and failing reports at a barrier', async () => {
     const incidents = new Incidents(() => {
       throw new Error('the log is gone');
@@ -57,7 +76,9 @@ describe('incidents', () => {
     incidents.clock('a timer', clock).setTimer(() => {
       throw new Error('a bug');
     }, 10);
-    expect(() => clock.advance(10)).not.toThrow();
+    expect(() => clock.advance(9)).not.toThrow();
+    expect([incidents.caught.size, incidents.clock('a timer', clock).now()]).toEqual([0, 9]);
+    expect(() => clock.advance(1)).not.toThrow();
     expect(incidents.caught.get('a timer')).toBe(1);
   });
 

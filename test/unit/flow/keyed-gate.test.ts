@@ -55,6 +55,26 @@ describe('KeyedGate', () => {
     await first;
   });
 
+  it('runs nothing beside either of two that run alone one after the other', async () => {
+    const gate = new KeyedGate();
+    const log: string[] = [];
+    const names = ['alone 1', 'a', 'alone 2', 'b'] as const;
+    const all = names.map((name) => {
+      const operation = new Operation(name, log);
+      operation.end();
+      return name.startsWith('alone') ? gate.alone('x', operation.run) : gate.pass('x', operation.run);
+    });
+    expect(gate.size).toBe(1);
+    await Promise.all(all);
+    const at = (what: string) => log.indexOf(what);
+    expect(at('alone 1 ends')).toBeLessThan(at('alone 2 begins'));
+    for (const name of ['a', 'b']) {
+      const isBeside = (alone: string) =>
+        at(`${name} begins`) < at(`${alone} ends`) && at(`${alone} begins`) < at(`${name} ends`);
+      expect([isBeside('alone 1'), isBeside('alone 2')], name).toEqual([false, false]);
+    }
+  });
+
   it('goes on after operations that fail, and forgets their key', async () => {
     const gate = new KeyedGate();
     const fails = async (): Promise<never> => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type SlotMeta, SlotRing } from '../../../src/flow/slot-ring.ts';
+import { inputsPerModel, type SlotMeta, SlotRing, viewsFor } from '../../../src/flow/slot-ring.ts';
 
 const SHAPE = { slots: 3, inputBytes: 100, pictureBytes: 300 };
 
@@ -68,6 +68,14 @@ describe('SlotRing', () => {
     ring.setWaiting(true);
     ring.setWaiting(false);
     expect(ring.takeWaiting()).toBe(false);
+  });
+
+  it('asks the lane once for each requested look', () => {
+    const ring = SlotRing.create(SHAPE);
+    const lane = SlotRing.attach(ring.buffer, ring.shape);
+    expect(lane.takeLookRequest()).toBe(false);
+    ring.requestLook();
+    expect([lane.takeLookRequest(), lane.takeLookRequest(), lane.isWaiting]).toEqual([true, false, false]);
   });
 
   it('gives the host each handed-over slot once and in order, however often the ring wraps', () => {
@@ -200,6 +208,20 @@ describe('a ring of frames with several model inputs', () => {
     const other = SlotRing.attach(ring.buffer, shape);
     for (let slot = 0; slot < shape.slots; slot++)
       for (let view = 0; view < views; view++) expect(other.readView(slot, view)).toEqual(place(10 * slot + view));
+  });
+
+  it('shared by two models has half of the views for each', () => {
+    const models: [string, string] = ['old', 'new'];
+    expect([viewsFor({ views: 6, models }, 'old'), viewsFor({ views: 6, models }, 'new')]).toEqual([
+      { from: 0, count: 3 },
+      { from: 3, count: 3 },
+    ]);
+    expect(() => viewsFor({ views: 6, models }, 'third')).toThrow('a ring has no inputs for third');
+    expect([viewsFor({ views: 6 }, 'any'), viewsFor({}, 'any')]).toEqual([
+      { from: 0, count: 6 },
+      { from: 0, count: 1 },
+    ]);
+    expect([{ views: 6, models }, { views: 6 }, {}].map(inputsPerModel)).toEqual([3, 6, 1]);
   });
 
   it('refuses a view that it does not have', () => {
