@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Detection } from '../../../src/core/detection.ts';
 import { ByteTracker } from '../../../src/track/byte-tracker.ts';
-import type { TrackOptions } from '../../../src/track/track-options.ts';
+import { resolveTrackOptions, type TrackOptions } from '../../../src/track/track-options.ts';
 import { idsOf, personAt, seen } from './scenes.ts';
 
 const FRAME_US = 40_000;
@@ -101,8 +101,8 @@ describe('identities', () => {
   it('end when there is no frame for longer than lostMs', () => {
     const tracker = new ByteTracker({ ...SURE, lostMs: 1000, minHits: 1 });
     tracker.update([personAt(100, 200)], 0);
-    expect(idsOf(tracker.update([personAt(100, 200)], 900_000))).toEqual([1]);
-    expect(idsOf(tracker.update([personAt(100, 200)], 2_000_000))).toEqual([2]);
+    expect(idsOf(tracker.update([personAt(100, 200)], 1_000_000))).toEqual([1]);
+    expect(idsOf(tracker.update([personAt(100, 200)], 2_000_001))).toEqual([2]);
   });
 
   it('end when media time restarts, and survive timestamp jitter', () => {
@@ -110,6 +110,14 @@ describe('identities', () => {
     const at = (us: number) => idsOf(tracker.update([personAt(100, 200)], us));
     expect([at(5_000_000), at(5_040_000), at(5_030_000), at(5_080_000)]).toEqual([[1], [1], [1], [1]]);
     expect(at(0)).toEqual([2]);
+  });
+
+  it('follow a change of lostMs from the next frame on', () => {
+    const tracker = new ByteTracker({ ...SURE, lostMs: 1000, minHits: 1 });
+    const at = (us: number) => idsOf(tracker.update([personAt(100, 200)], us));
+    expect([at(5_000_000), at(4_500_000)]).toEqual([[1], [1]]);
+    tracker.options = resolveTrackOptions({ ...SURE, lostMs: 100, minHits: 1 });
+    expect([at(5_000_000), at(4_500_000)], 'no jitter any more').toEqual([[1], [2]]);
   });
 
   it('do not move to an object of another class or one far away', () => {
@@ -154,6 +162,22 @@ describe('detections of low score', () => {
       personAt(100, 200, { score: k >= 5 && k < 15 ? 0.05 : 0.9 }),
     ]);
     expect(idsOf(fading.at(-1)!)).toEqual([2]);
+  });
+
+  it('continue only a track that was near, from lowScore up; those from highScore on also one farther away', () => {
+    const idAfter = (score: number, shiftPx: number) =>
+      idsOf(
+        run(new ByteTracker({ ...SURE, lowScore: 0.1, reportScore: 0 }), 6, (k) => [
+          personAt(100 + (k < 5 ? 0 : shiftPx), 200, k < 5 ? {} : { score }),
+        ]).at(-1)!,
+      )[0];
+    // Boxes of 40 px: shifted by 10 they overlap by 30 / 50, by 20 by a third.
+    expect([idAfter(0.1, 10), idAfter(0.09, 10), idAfter(0.39, 20), idAfter(0.4, 20)]).toEqual([
+      1,
+      undefined,
+      undefined,
+      1,
+    ]);
   });
 
   it('are returned from reportScore up; lower ones are only used for tracking', () => {
@@ -202,13 +226,11 @@ describe('any input', () => {
   it('accepts boxes without area but gives them no identity', () => {
     const frames = run(new ByteTracker({ ...SURE, minHits: 1 }), 3, () => [
       seen([10, 10, 0, 50]),
+      seen([10, 10, 50, 0]),
+      seen([10, Number.POSITIVE_INFINITY, 50, 50]),
       seen([10, 10, 50, 50]),
     ]);
-    expect(frames.map(idsOf)).toEqual([
-      [undefined, 1],
-      [undefined, 1],
-      [undefined, 1],
-    ]);
+    expect(frames.map(idsOf)).toEqual(Array(3).fill([undefined, undefined, undefined, 1]));
   });
 });
 
@@ -216,10 +238,28 @@ describe('options', () => {
   it.each([
     [{ highScore: 1.5 }, /highScore: expected a number from 0 to 1, received 1.5/],
     [{ lowScore: 0.6, highScore: 0.4, newScore: 0.5 }, /lowScore <= highScore <= newScore, received 0.6, 0.4 and 0.5/],
-    [{ lostMs: -1 }, /lostMs/],
-    [{ minHits: 0 }, /minHits/],
+    [{ matchIou: -0.1 }, /matchIou: expected a number from 0 to 1, received -0.1/],
+    [{ highScore: 0.5, newScore: 0.4 }, /lowScore <= highScore <= newScore, received 0.1, 0.5 and 0.4/],
+    [{ lostMs: -1 }, /lostMs: expected a number from 0, received -1/],
+    [{ lostMs: Number.NaN }, /lostMs/],
+    [{ minHits: 0 }, /minHits: expected a whole number from 1, received 0/],
+    [{ minHits: 1.5 }, /minHits/],
   ])('%o is rejected', (options, message) => {
     expect(() => new ByteTracker(options)).toThrowError(message);
+  });
+
+  it('may be at the ends of their ranges', () => {
+    const ends = {
+      lowScore: 0,
+      highScore: 0,
+      newScore: 0,
+      reportScore: 1,
+      matchIou: 0,
+      lowMatchIou: 1,
+      lostMs: 0,
+      minHits: 1,
+    };
+    expect(resolveTrackOptions(ends)).toMatchObject(ends);
   });
 });
 
@@ -259,9 +299,23 @@ describe('prediction of frames that are not inferred', () => {
     expect(boxes.at(-1)).toBeNull();
   });
 
+  it('clips boxes at each border, and repeats what is tracked only as far as it is reported', () => {
+    const tracker = new ByteTracker({ ...SURE, reportScore: 0.35 });
+    const still = [seen([-10, -20, 40, 80]), seen([610, 300, 40, 80]), seen([300, 100, 40, 80], { score: 0.6 })];
+    run(tracker, 5, (k) =>
+      k < 4 ? still : [...still.slice(0, 2), { ...still[2]!, score: 0.34 }, seen([100, 200, 9, 9])],
+    );
+    expect(tracker.predict(5 * FRAME_US, PICTURE).map(({ box, trackId }) => [...box, trackId])).toEqual([
+      [0, 0, 30, 60, 1],
+      [610, 300, 30, 60, 2],
+      [100, 200, 9, 9, undefined],
+    ]);
+  });
+
   it('forgets everything when a source starts again', () => {
     const tracker = new ByteTracker({ ...SURE, lostMs: 100 });
-    run(tracker, 20, () => [personAt(100, 200)]);
+    run(tracker, 20, () => [personAt(100, 200), personAt(500, 300, { score: 0.35 })]);
+    expect(tracker.predict(20 * FRAME_US, PICTURE)).toHaveLength(2);
     expect(tracker.predict(0, PICTURE)).toEqual([]);
   });
 
@@ -272,5 +326,16 @@ describe('prediction of frames that are not inferred', () => {
     expect(tracker.quality.leastIou).toBeGreaterThan(0.9);
     tracker.update([personAt(140, 200), personAt(300, 300)], 10 * FRAME_US);
     expect(tracker.quality).toMatchObject({ tracks: 2, lost: 1, fresh: 1 });
+  });
+
+  it('says how far the worst of the found objects was from its prediction, and counts only sure ones as new', () => {
+    const tracker = new ByteTracker({ ...SURE, newScore: 0.4 });
+    run(tracker, 10, () => [personAt(100, 200), personAt(400, 200)]);
+    // 10 of 40 px further: they share 30 of 50.
+    tracker.update([personAt(110, 200), personAt(400, 200), personAt(600, 200, { score: 0.49 })], 10 * FRAME_US);
+    expect(tracker.quality).toMatchObject({ tracks: 2, lost: 0, fresh: 0 });
+    expect(tracker.quality.leastIou).toBeCloseTo(0.6, 6);
+    tracker.update([personAt(250, 200, { score: 0.5 })], 11 * FRAME_US);
+    expect(tracker.quality).toEqual({ tracks: 2, lost: 2, fresh: 1, leastIou: 1 });
   });
 });

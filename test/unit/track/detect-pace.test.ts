@@ -17,7 +17,9 @@ function run(pace: DetectPace, frames: number, qualityOf: (frame: number) => typ
 
 describe('DetectPace', () => {
   it('infers every n-th frame, beginning with the first', () => {
-    expect(run(new DetectPace({ min: 4, max: 4 }), 13, () => POOR)).toEqual([0, 4, 8, 12]);
+    const pace = new DetectPace({ min: 4, max: 4 });
+    expect(run(pace, 13, () => POOR)).toEqual([0, 4, 8, 12]);
+    expect([pace.isAdaptive, pace.longestGap]).toEqual([false, 4]);
   });
 
   it('never lets more than n frames pass: the longest distance is what it publishes', () => {
@@ -49,6 +51,28 @@ describe('DetectPace', () => {
       run(pace, 8, () => surprise, 500);
       expect(pace.stride).toBe(4);
     }
+  });
+
+  it.each([
+    ['three good ones in a row', { ...GOOD, leastIou: 0.65 }, 5],
+    ['none if an object was found farther away', { ...GOOD, leastIou: 0.64 }, 4],
+    ['none, but is not halved, from an overlap of 0.4 on', { ...GOOD, leastIou: 0.4 }, 4],
+    ['a half for less', { ...GOOD, leastIou: 0.39 }, 2],
+    ['none for a surprise among ten objects', { ...GOOD, tracks: 10, lost: 1 }, 4],
+    ['a half for one among nine', { ...GOOD, tracks: 9, fresh: 1 }, 2],
+    ['a half for two kinds of surprise among nineteen', { ...GOOD, tracks: 19, lost: 1, fresh: 1 }, 2],
+  ])('grows by one after three good predictions: %s', (_, quality, expected) => {
+    const pace = new DetectPace({ min: 2, max: 8 });
+    for (let i = 0; i < 6; i++) pace.onInferred(GOOD);
+    expect([pace.stride, pace.isAdaptive]).toEqual([4, true]);
+    for (let i = 0; i < 2; i++) pace.onInferred(GOOD);
+    pace.onInferred(quality);
+    expect(pace.stride).toBe(expected);
+    // Good ones are counted anew.
+    for (let i = 0; i < 2; i++) pace.onInferred(GOOD);
+    expect(pace.stride).toBe(expected);
+    pace.onInferred(GOOD);
+    expect(pace.stride).toBe(expected + 1);
   });
 
   it('infers a frame that is urgent, and counts from there', () => {

@@ -44,7 +44,25 @@ describe('an object that crosses', () => {
       // 5 px a frame: beyond the band at 510 (frame 22), and 200 ms later is frame 27.
       { lineId: 'gate', trackId: 7, label: 'person', direction: 'left-to-right', ptsUs: 27 * FRAME_US },
     ]);
-    expect(walk(straight([600, 250], [400, 250], 40))).toMatchObject({ leftToRight: 0, rightToLeft: 1 });
+    const back = walk(straight([600, 250], [400, 250], 40));
+    expect(back).toMatchObject({ leftToRight: 0, rightToLeft: 1, crossings: [{ direction: 'right-to-left' }] });
+  });
+
+  it('is counted as soon as the settings of its line say', () => {
+    // 5 px a frame: in frame 20 on the line, in 22 beyond its band.
+    const countedAt = (options: Partial<LineOptions>) =>
+      walk(straight([400, 250], [600, 250], 40), options).crossings.map(({ ptsUs }) => ptsUs / FRAME_US);
+    expect(countedAt({ settleMs: 0, settleFrames: 1 })).toEqual([22]);
+    expect(countedAt({ settleMs: 0, settleFrames: 10 })).toEqual([31]);
+    expect(countedAt({ settleMs: 400, settleFrames: 1 })).toEqual([32]);
+    expect(countedAt({ settleMs: 0, settleFrames: 1, bandRatio: 0.098 }), 'beyond 549').toEqual([30]);
+  });
+
+  it('is counted by the point of its box that the line says', () => {
+    // Its feet pass below the end of the line, its centre 40 px higher through it.
+    const places = straight([400, 430], [600, 430], 40);
+    expect(walk(places)).toMatchObject({ leftToRight: 0 });
+    expect(walk(places, { anchor: 'center' })).toMatchObject({ leftToRight: 1 });
   });
 
   it('is counted the other way if the line is reversed', () => {
@@ -146,7 +164,36 @@ describe('tracking errors', () => {
     expect(walk([...places, ...straight([700, 250], [400, 250], 60)])).toMatchObject({ rightToLeft: 1 });
   });
 
+  const across: Partial<LineOptions> = { from: [0.2, 0.5], to: [0.8, 0.5] };
+  it.each([
+    ['right', [1, 0], 40, {}],
+    ['left', [-1, 0], 40, {}],
+    ['down', [0, 1], 80, across],
+    ['up', [0, -1], 80, across],
+  ] as const)(
+    'a move %s counts if its box touches the way from the last one to where it was heading',
+    (_, [dx, dy], sizePx, line) => {
+      const at = (px: number): Place => [500 + px * dx, 250 + px * dy];
+      const counted = (places: Place[]) => {
+        const { leftToRight, rightToLeft } = walk(places, line);
+        return leftToRight + rightToLeft;
+      };
+      const jump = (px: number) => [...stay(at(-px / 2), 20), ...stay(at(px / 2), 20)];
+      expect([counted(jump(sizePx - 1)), counted(jump(sizePx + 1))]).toEqual([1, 0]);
+      const heading = Array.from({ length: 48 }, (__, k) => (k > 13 && k < 34 ? null : at(5 * k - 80)));
+      expect(counted(heading), 'not seen for 105 px').toBe(1);
+      const turned = [
+        ...Array.from({ length: 14 }, (__, k) => at(20 + 5 * k)),
+        ...stay(null, 20),
+        ...stay(at(-40), 20),
+      ];
+      expect(counted(turned), 'seen again 125 px behind').toBe(0);
+    },
+  );
+
   it('a track that returns after a long absence starts over', () => {
+    const back = [...straight([400, 250], [485, 250], 20), ...stay(null, 124), ...stay([515, 250], 20)];
+    expect(walk(back), 'just 5 s are not long').toMatchObject({ leftToRight: 1, rightToLeft: 0 });
     const places = [...straight([400, 250], [485, 250], 20), ...stay(null, 150), ...stay([515, 250], 20)];
     expect(walk(places)).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
   });

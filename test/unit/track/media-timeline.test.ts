@@ -16,6 +16,11 @@ describe('MediaTimeline', () => {
     expect(advanced(0, 100, 60, 140)).toEqual({ nowMs: 140, breaks: [false, false, false, false] });
   });
 
+  it('takes a step back of just its limit for jitter', () => {
+    expect(advanced(0, 5000, 4000, 5010)).toEqual({ nowMs: 5010, breaks: [false, false, false, false] });
+    expect(advanced(0, 5000, 3999, 4009)).toEqual({ nowMs: 5010, breaks: [false, false, true, false] });
+  });
+
   it('reports a break at a large step back, and continues from there', () => {
     expect(advanced(0, 5000, 0, 40)).toEqual({ nowMs: 5040, breaks: [false, false, true, false] });
   });

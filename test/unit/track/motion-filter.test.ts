@@ -22,6 +22,58 @@ function followed(frameMs: number, untilMs: number): MotionFilter {
   return filter;
 }
 
+/**
+ * The Kalman filter of Wojke et al. (2017) over centre, aspect, height and the velocity of each, with whole matrices. Time in frames of
+ * 1/30 s; the coordinates of a measurement are taken one after the other, as their noise is independent.
+ */
+class TextbookFilter {
+  #x: number[];
+  #p: number[][];
+
+  constructor(box: Box) {
+    this.#x = [...TextbookFilter.measure(box), 0, 0, 0, 0];
+    const [place, speed] = [(2 * box[3]) / 20, (10 * box[3]) / 160];
+    const spread = [place, place, 1e-2, place, speed, speed, 1e-5, speed];
+    this.#p = spread.map((value, i) => spread.map((_, j) => (i === j ? value ** 2 : 0)));
+  }
+
+  static measure([x, y, width, height]: Box): number[] {
+    return [x + width / 2, y + height / 2, width / height, height];
+  }
+
+  get box(): number[] {
+    const [x, y, aspect, height] = this.#x as [number, number, number, number];
+    return [x - (aspect * height) / 2, y - height / 2, aspect * height, height];
+  }
+
+  predict(frames: number, holdsSize: boolean): void {
+    if (holdsSize) this.#x[7] = 0;
+    const [place, speed] = [this.#x[3]! / 20, this.#x[3]! / 160];
+    const noise = [place, place, 1e-2, place, speed, speed, 1e-5, speed];
+    const motion = noise.map((_, i) => noise.map((__, j) => (i === j ? 1 : j === i + 4 ? frames : 0)));
+    const times = (a: number[][], b: number[][]) =>
+      a.map((row) => b[0]!.map((_, j) => row.reduce((sum, value, k) => sum + value * b[k]![j]!, 0)));
+    const turned = (a: number[][]) => a[0]!.map((_, j) => a.map((row) => row[j]!));
+    this.#x = times(motion, turned([this.#x])).map(([value]) => value!);
+    this.#p = times(times(motion, this.#p), turned(motion)).map((row, i) =>
+      row.map((value, j) => value + (i === j ? noise[i]! ** 2 * frames : 0)),
+    );
+  }
+
+  correct(box: Box): void {
+    const place = this.#x[3]! / 20;
+    const spread = [place, place, 1e-1, place];
+    for (const [k, measured] of TextbookFilter.measure(box).entries()) {
+      const total = this.#p[k]![k]! + spread[k]! ** 2;
+      const gain = this.#p.map((row) => row[k]! / total);
+      const innovation = measured - this.#x[k]!;
+      const row = this.#p[k]!;
+      this.#x = this.#x.map((value, i) => value + gain[i]! * innovation);
+      this.#p = this.#p.map((values, i) => values.map((value, j) => value - gain[i]! * row[j]!));
+    }
+  }
+}
+
 describe('MotionFilter', () => {
   it('starts at the box that it was given', () => {
     expect(boxOf(new MotionFilter([10, 20, 30, 60]))).toEqual([10, 20, 30, 60]);
@@ -61,6 +113,23 @@ describe('MotionFilter', () => {
     filter.predict(2e6 / 30, false);
     filter.correct([110, 100, 40, 80]);
     expect(boxOf(filter)[0]).toBeCloseTo(100 + (10 * 196) / 212, 9);
+  });
+
+  it("is the textbook's filter with matrices of 8 x 8", () => {
+    const box = (k: number): Box => [100 + 7 * k, 80 - 3 * k + (k % 3), 40 + (k % 4), 80 + 2 * k + (k % 5)];
+    const filter = new MotionFilter(box(0));
+    const textbook = new TextbookFilter(box(0));
+    for (let k = 1; k <= 12; k++) {
+      const frames = 1 + (k % 3) / 2;
+      const isLost = k > 9;
+      filter.predict((frames * 1e6) / 30, isLost);
+      textbook.predict(frames, isLost);
+      expect(boxOf(filter).map((value) => value.toFixed(6))).toEqual(textbook.box.map((value) => value.toFixed(6)));
+      if (isLost) continue;
+      filter.correct(box(k));
+      textbook.correct(box(k));
+      expect(boxOf(filter).map((value) => value.toFixed(6))).toEqual(textbook.box.map((value) => value.toFixed(6)));
+    }
   });
 
   it('keeps the size of a lost object, and never lets a size reach zero', () => {

@@ -42,4 +42,8 @@ describe('a rate at which objects cannot be followed', () => {
   ])('%f frames/s: %s', (fps, isTooLow) => {
     expect(trackRateProblem(fps) !== null).toBe(isTooLow);
   });
+
+  it('is named, with one that is enough', () => {
+    expect(trackRateProblem(2.449)).toMatch(/^2\.4 frames\/s are too few .* Take 5 or more/);
+  });
 });

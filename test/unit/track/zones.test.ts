@@ -62,7 +62,9 @@ describe('ZoneCounter', () => {
     ];
     expect(countIn(leftHalf, ...scene)).toBe(3);
     expect(countIn({ ...leftHalf, minScore: 0.6 }, ...scene)).toBe(2);
+    expect(countIn({ ...leftHalf, minScore: 0.5 }, ...scene), 'just its limit').toBe(3);
     expect(countIn({ ...leftHalf, minSize: 0.1 }, ...scene)).toBe(2);
+    expect(countIn({ ...leftHalf, minSize: 49 / 500 }, ...scene), 'just its limit').toBe(3);
     expect(countIn({ ...leftHalf, minScore: 0.6, minSize: 0.1 }, ...scene)).toBe(1);
   });
 
