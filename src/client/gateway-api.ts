@@ -21,6 +21,7 @@ import type {
   ScaleReply,
   SeenReply,
   SeenStep,
+  SimilarReply,
   StreamChange,
   StreamDetails,
   StreamRequest,
@@ -97,6 +98,32 @@ export interface HistorySpan extends CallOptions {
   readonly utcOffset?: number;
   /** Only this stream. */
   readonly stream?: string;
+}
+
+/** Which object others are compared with: that of an event, or a track of a stream; and which others. */
+export interface SimilarSearch extends CallOptions {
+  /** Id of the event of a rule. */
+  readonly event?: string;
+  /** The stream of a track. */
+  readonly stream?: string;
+  /** The track. */
+  readonly trackId?: number;
+  /** The run of the track; by default the newest. */
+  readonly run?: string;
+  /** The second stage whose embeddings are compared; by default the first by name. */
+  readonly attribute?: string;
+  /** Only objects that were seen from this time on, milliseconds since 1970. */
+  readonly fromMs?: number;
+  /** Only objects that were seen before this time, milliseconds since 1970. */
+  readonly toMs?: number;
+  /** Only objects of this class. */
+  readonly label?: string;
+  /** Only objects of these streams. */
+  readonly streams?: readonly string[];
+  /** Most objects, 1 to 100; by default 20. */
+  readonly limit?: number;
+  /** Least similarity, -1 to 1; by default all. */
+  readonly min?: number;
 }
 
 /**
@@ -319,6 +346,12 @@ export class GatewayApi {
     { signal, fromMs, toMs }: Pick<HistorySpan, 'signal' | 'fromMs' | 'toMs'> = {},
   ): Promise<HeatReply> {
     return this.#get(withQuery('/api/heat', { stream, from: fromMs, to: toMs }), { signal });
+  }
+
+  /** Objects that look like that of an event, or like a track of a stream, the most similar first. */
+  similar({ signal, fromMs, toMs, trackId, streams, ...same }: SimilarSearch): Promise<SimilarReply> {
+    const query = { ...same, track: trackId, streams: streams?.join(), from: fromMs, to: toMs };
+    return this.#get(withQuery('/api/similar', query), { signal });
   }
 
   /** What is recorded of a time, and the clip of an event. */

@@ -76,6 +76,7 @@ export type {
   HistoryReply,
   JobRequest,
   JobView,
+  KeptObject,
   ModelSummary,
   OccupancyReply,
   OccupancyRow,
@@ -88,6 +89,8 @@ export type {
   SeenReply,
   SeenRow,
   SeenStep,
+  SimilarObject,
+  SimilarReply,
   StreamChange,
   StreamDetails,
   StreamRequest,
@@ -135,6 +138,7 @@ export {
   GatewayApi,
   type HistorySpan,
   type RolloutCallOptions,
+  type SimilarSearch,
 } from './gateway-api.ts';
 export type { FeedMessage, Jpeg, Preview } from './read-message.ts';
 export type { CallOptions, GatewayRequest, SendRequest } from './send-request.ts';

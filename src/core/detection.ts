@@ -59,6 +59,10 @@ export interface Attribute {
   readonly score?: number;
   /** An embedding of unit length; the feed does not carry it. */
   readonly vector?: readonly number[];
+  /** Of a vector: name and hash of the model that made it. Vectors of different models cannot be compared. */
+  readonly model?: string;
+  /** Of a vector: what the model saw, in source pixels. */
+  readonly box?: Box;
   /** Media time in microseconds of the frame in which the object was looked at. */
   readonly atUs: number;
 }

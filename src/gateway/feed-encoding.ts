@@ -199,7 +199,7 @@ function packed(value: unknown): Uint8Array {
   return exactEncoder.encode(value);
 }
 
-/** Embeddings stay in files and messages: no page shows who looks like whom. */
+/** Embeddings stay in files, messages and the history, which tells who looks like whom, and not by which numbers. */
 function withoutVectors(detection: Detection): Detection {
   const { attributes, ...rest } = detection;
   if (attributes === undefined) return detection;

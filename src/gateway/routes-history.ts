@@ -6,7 +6,15 @@ import type { History } from '../history/history.ts';
 import type { EventCursor, EventQuery, SpanQuery } from '../history/history-records.ts';
 import { EVENT_KINDS, type EventMessage } from '../protocol/feed.ts';
 import { BLIND_REASONS } from '../protocol/report.ts';
-import type { CountsReply, EventsReply, HeatReply, HistoryReply, OccupancyReply, SeenReply } from '../protocol/rest.ts';
+import type {
+  CountsReply,
+  EventsReply,
+  HeatReply,
+  HistoryReply,
+  OccupancyReply,
+  SeenReply,
+  SimilarReply,
+} from '../protocol/rest.ts';
 import { csvField } from '../sinks/csv-sink.ts';
 import { described } from './route-schema.ts';
 
@@ -58,6 +66,13 @@ const countsQuery = z.strictObject({ ...span, line: text(200), label: text(200) 
 const occupancyQuery = z.strictObject({ ...span, zone: text(200) });
 const seenQuery = z.strictObject(span);
 const heatQuery = z.strictObject({ stream: z.string().min(1).max(64), from: span.from, to: span.to });
+const similarQuery = z.strictObject({
+  ...{ event: text(64), stream: text(64), track: z.coerce.number().int().min(0).optional(), run: text(64) },
+  ...{ attribute: text(64), from: text(40), to: text(40), label: text(200), limit: count(100).default(20) },
+  /** One or several, separated by commas. */
+  streams: text(10_000),
+  min: z.coerce.number().min(-1).max(1).default(-1),
+});
 const figuresQuery = z.strictObject({ seconds: count(MOST_DAYS * 86_400).default(3600) });
 
 /** Adds the routes of the past: events, counts, occupancy, heat maps, figures of streams. */
@@ -158,6 +173,20 @@ export function addHistoryRoutes(app: FastifyInstance, history: History, wallMs:
     const { fromS, toS } = spanOf({ from, to, by: 'hour', utcOffset: 0 }, wallMs(), request);
     return history.heat({ stream, fromS, toS });
   });
+
+  app.get(
+    '/api/similar',
+    described('Objects that look like another one.', { query: similarQuery }),
+    async (request): Promise<SimilarReply> => {
+      const { from, to, track, streams, ...same } = check(similarQuery, request.query, 'query');
+      const isTrack = same.stream !== undefined && track !== undefined;
+      if (same.event === undefined ? !isTrack : (same.stream ?? track ?? same.run) !== undefined)
+        throw new SightlineError('CONFIG_INVALID', 'query: expected either event, or stream and track.');
+      const span = { fromMs: timeOf('from', from), toMs: timeOf('to', to) };
+      const scope = { streams: streams?.split(','), visible: streamsOf(request) };
+      return history.similar({ ...same, trackId: track, ...span, ...scope });
+    },
+  );
 
   app.get<{ Params: { id: string } }>(
     '/api/streams/:id/history',

@@ -76,7 +76,7 @@ export class FrameTally {
   }
 
   /** Returns what came since the last call, and forgets streams that are gone. */
-  take(nowMs: number): Omit<FigureBatch, 'figures'> {
+  take(nowMs: number): Omit<FigureBatch, 'figures' | 'embeddings'> {
     for (const [id, tally] of this.#streams) {
       this.#drain(id, tally);
       if (nowMs / 1000 - tally.minuteS > FORGET_S) this.#streams.delete(id);

@@ -5,7 +5,13 @@ import { MIB } from '../disk/given-file.ts';
 import { eventMessage } from '../events/event-message.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import { besidePath } from '../sinks/kept-lines.ts';
-import { FIGURE_STEP_S, type FigureBatch, type HistoryThreadData, type HistoryWrite } from './history-records.ts';
+import {
+  type EmbeddingRow,
+  FIGURE_STEP_S,
+  type FigureBatch,
+  type HistoryThreadData,
+  type HistoryWrite,
+} from './history-records.ts';
 import {
   ADD_ROWS,
   EVENT_COLUMNS,
@@ -15,6 +21,7 @@ import {
   SPARE_TABLES,
   TABLES,
 } from './history-schema.ts';
+import { isLarger } from './track-vectors.ts';
 
 /** Primary result codes of SQLite, https://sqlite.org/rescode.html. */
 const SQLITE = { full: 13, corrupt: 11, notADatabase: 26 } as const;
@@ -30,6 +37,8 @@ const MOST_LOG_BYTES = 64 * MIB;
 const MOST_STATEMENTS = 200;
 /** How long a write waits for another program that writes the file. */
 const BUSY_MS = 2000;
+/** Of all streams; and their share of the bytes of the file, in which those of more than 480 numbers take a page each. */
+const EMBEDDINGS = { most: 100_000, ratio: 0.5, pageBytes: 4096 } as const;
 const DAY_S = 86_400;
 const HOUR_S = 3600;
 const MINUTE_S = 60;
@@ -109,6 +118,7 @@ export class HistoryDatabase {
       for (const table of FIGURE_TABLES) this.#deleteFigures(table, oldestS);
       this.#statement('DELETE FROM kept WHERE time_ms < ?').run(oldestS * 1000);
       this.#statement(`DELETE FROM events WHERE time_ms < ? AND NOT coalesce(${NEEDED}, 0)`).run(oldestS * 1000);
+      this.#boundEmbeddings(nowS * 1000);
       this.#joinFigures(Math.floor((nowS - HOUR_S) / MINUTE_S) * MINUTE_S);
       this.#prune(nowS);
       this.#watchLog();
@@ -273,7 +283,7 @@ export class HistoryDatabase {
     );
   }
 
-  #addFigures({ counts, occupancy, seen, seeing, heat, figures }: FigureBatch): void {
+  #addFigures({ counts, occupancy, seen, seeing, heat, figures, embeddings }: FigureBatch): void {
     for (const row of counts) this.#statement(ADD_ROWS.counts).run(...row);
     for (const row of occupancy) this.#statement(ADD_ROWS.occupancy).run(...row);
     for (const row of seen) this.#statement(ADD_ROWS.seen).run(...row);
@@ -282,6 +292,50 @@ export class HistoryDatabase {
       for (const [cell, ms] of cells.entries()) if (ms > 0) this.#statement(ADD_ROWS.heat).run(stream, hourS, cell, ms);
     for (const { stream, endS, fpsIn, fpsPublished, p50, p95, p99 } of figures)
       this.#statement(ADD_ROWS.figures).run(stream, endS, FIGURE_STEP_S, fpsIn, fpsPublished, p50, p95, p99);
+    for (const row of embeddings) this.#addEmbedding(row);
+  }
+
+  /** Of the pictures of an object, the largest stays. */
+  #addEmbedding(row: EmbeddingRow): void {
+    const { stream, run, trackId, attribute, label, lastMs, lastUs, box, width, height, model, vector } = row;
+    let { firstMs, firstUs } = row;
+    const known = this.#statement(
+      'SELECT id, box, model, first_ms AS firstMs, first_us AS firstUs FROM embeddings WHERE stream = ? AND run = ? AND track = ? AND attribute = ?',
+    ).get(stream, run, trackId, attribute) as Pick<EmbeddingRow, 'model' | 'firstMs' | 'firstUs'> & {
+      readonly id: number;
+      readonly box: string;
+    };
+    if (known !== undefined) {
+      ({ firstMs, firstUs } = known);
+      if (known.model === model && !isLarger(box, JSON.parse(known.box) as EmbeddingRow['box'])) {
+        const seen = 'UPDATE embeddings SET label = ?, last_ms = ?, last_us = ? WHERE id = ?';
+        this.#statement(seen).run(label, Math.round(lastMs), lastUs, known.id);
+        return;
+      }
+    }
+    this.#statement('INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
+      ...[known?.id ?? null, stream, run, trackId, attribute, label, Math.round(firstMs), Math.round(lastMs)],
+      ...[firstUs, lastUs, Math.round(row.bestMs), row.bestUs, JSON.stringify(box), width, height, model],
+      new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength),
+    );
+  }
+
+  /** Deletes embeddings that are too old or too many, and overwrites them: they tell people apart. */
+  #boundEmbeddings(nowMs: number): void {
+    const [newest] = this.all<{ bytes: number }>(
+      'SELECT length(vector) AS bytes FROM embeddings ORDER BY last_ms DESC LIMIT 1',
+    );
+    if (newest === undefined) return;
+    const { most, ratio, pageBytes } = EMBEDDINGS;
+    const rowBytes = Math.ceil((newest.bytes + 250) / pageBytes) * pageBytes;
+    const kept = Math.min(most, Math.floor((ratio * this.#options.maxBytes) / rowBytes));
+    const oldestMs = nowMs - (this.#options.embeddingsMs ?? 0);
+    this.#database.exec('PRAGMA secure_delete = ON');
+    this.#statement('DELETE FROM embeddings WHERE last_ms < ?').run(oldestMs);
+    this.#statement(
+      'DELETE FROM embeddings WHERE id IN (SELECT id FROM embeddings ORDER BY last_ms DESC LIMIT -1 OFFSET CAST(? AS INTEGER))',
+    ).run(kept);
+    this.#database.exec('PRAGMA secure_delete = OFF');
   }
 
   /** Keeps events in memory that the disk refuses. */
@@ -304,7 +358,7 @@ export class HistoryDatabase {
     this.#spare = count - excess;
   }
 
-  /** Deletes the oldest until enough is free: figures, then crossings of lines, then other events; figures of the last day come last. */
+  /** Deletes the oldest until enough is free: figures, then crossings of lines, embeddings, other events; figures of the last day come last. */
   #prune(nowS: number): number {
     const most = Number(scalarOf(this.#database, 'PRAGMA max_page_count'));
     const used = (): number =>
@@ -317,18 +371,20 @@ export class HistoryDatabase {
         for (const table of FIGURE_TABLES) this.#deleteFigures(table, toS);
         return isEnough();
       });
-    const events = (which: string): void => {
+    const rows = (table: string, time: string, which = 'true'): void => {
+      if (isEnough()) return;
       const [span] = this.#statement(
-        `SELECT min(time_ms) / 1000 AS fromS, max(time_ms) / 1000 + 1 AS toS FROM main.events WHERE ${which}`,
+        `SELECT min(${time}) / 1000 AS fromS, max(${time}) / 1000 + 1 AS toS FROM ${table} WHERE ${which}`,
       ).all() as { fromS: number | null; toS: number }[];
       inSteps(span?.fromS ?? Number.NaN, span?.toS ?? 0, (toS) => {
-        this.#statement(`DELETE FROM main.events WHERE ${which} AND time_ms < ?`).run(toS * 1000);
+        this.#statement(`DELETE FROM ${table} WHERE ${which} AND ${time} < ?`).run(toS * 1000);
         return isEnough();
       });
     };
     figures(nowS - DAY_S);
-    if (!isEnough()) events(FREQUENT);
-    if (!isEnough()) events('true');
+    rows('main.events', 'time_ms', FREQUENT);
+    rows('embeddings', 'last_ms');
+    rows('main.events', 'time_ms');
     if (!isEnough()) figures(nowS + MINUTE_S);
     this.#database.exec('PRAGMA incremental_vacuum(1000)');
     return before - used();

@@ -2,7 +2,7 @@ import type { SQLInputValue } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EventMessage } from '../protocol/feed.ts';
 import { BLIND_REASONS, type BlindReason } from '../protocol/report.ts';
-import type { CountRow, HeatReply, HistoryReply, OccupancyRow, SeenRow } from '../protocol/rest.ts';
+import type { CountRow, HeatReply, HistoryReply, OccupancyRow, SeenRow, SimilarReply } from '../protocol/rest.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 import type { HistoryDatabase } from './history-database.ts';
 import {
@@ -11,9 +11,11 @@ import {
   type EventQuery,
   HEAT_GRID,
   type HistoryCalls,
+  type SimilarQuery,
   type SpanQuery,
   type StepPage,
 } from './history-records.ts';
+import { similarObjects } from './similar-objects.ts';
 import { inColumns } from './stream-figures.ts';
 
 /** Rows that are read at once, so that records of rules do not wait for a long search. */
@@ -138,6 +140,10 @@ export class HistoryQueries {
       ...[stream, fromS, toS],
     );
     return { stream, ...HEAT_GRID, cells, seenS: seen?.seenS ?? 0 };
+  }
+
+  similar(query: SimilarQuery): Promise<SimilarReply> {
+    return similarObjects(this.#database, query);
   }
 
   figures({ stream, fromS, stepS }: Parameters<HistoryCalls['figures']>[0]): HistoryReply {

@@ -1,6 +1,7 @@
 /** What the main thread and the thread of the history send each other. */
+import type { Box } from '../core/detection.ts';
 import type { EventMessage } from '../protocol/feed.ts';
-import type { CountRow, HeatReply, HistoryReply, OccupancyRow, SeenRow } from '../protocol/rest.ts';
+import type { CountRow, HeatReply, HistoryReply, OccupancyRow, SeenRow, SimilarReply } from '../protocol/rest.ts';
 import type { EventPhase, RuleEvent } from '../protocol/rule-event.ts';
 
 /** Grid of a heat map over the picture. */
@@ -19,6 +20,29 @@ export interface FigureRow {
   readonly p50: number | null;
   readonly p95: number | null;
   readonly p99: number | null;
+}
+
+/** What a second stage made of an object: a row of `embeddings`, see docs/history.md. Times in `Ms` are since 1970. */
+export interface EmbeddingRow {
+  readonly stream: string;
+  /** Empty for one that has none. */
+  readonly run: string;
+  readonly trackId: number;
+  readonly attribute: string;
+  readonly label: string;
+  readonly firstMs: number;
+  readonly lastMs: number;
+  readonly firstUs: number;
+  readonly lastUs: number;
+  readonly bestMs: number;
+  readonly bestUs: number;
+  readonly box: Box;
+  /** Of the picture, in source pixels. */
+  readonly width: number;
+  readonly height: number;
+  readonly model: string;
+  /** Of unit length. */
+  readonly vector: Float32Array;
 }
 
 /** Rows to add to the tables of the same names, in the order of their columns; see docs/history.md. */
@@ -46,6 +70,7 @@ export interface FigureBatch {
   /** Milliseconds that objects stood in each cell of `HEAT_GRID`, row by row. */
   readonly heat: readonly (readonly [stream: string, hourS: number, cells: Float64Array])[];
   readonly figures: readonly FigureRow[];
+  readonly embeddings: readonly EmbeddingRow[];
 }
 
 /** Something to write. Only `records` have to be on the disk before it is answered. */
@@ -108,6 +133,27 @@ export interface SpanQuery {
   readonly streams?: readonly string[] | undefined;
 }
 
+/** What is looked for among the embeddings: objects like that of an event, or like a track of a stream. */
+export interface SimilarQuery {
+  readonly event?: string | undefined;
+  readonly stream?: string | undefined;
+  readonly trackId?: number | undefined;
+  /** Absent: the newest that has the track. */
+  readonly run?: string | undefined;
+  /** Absent: the first by name. */
+  readonly attribute?: string | undefined;
+  /** Seen in this time, milliseconds since 1970; the end is excluded. */
+  readonly fromMs?: number | undefined;
+  readonly toMs?: number | undefined;
+  readonly label?: string | undefined;
+  readonly streams?: readonly string[] | undefined;
+  /** Nothing of other streams is shown, nor compared; absent: all. */
+  readonly visible?: readonly string[] | undefined;
+  readonly limit: number;
+  /** Least similarity. */
+  readonly min: number;
+}
+
 /** Rows of whole steps, oldest first. */
 export interface StepPage<Row> {
   readonly rows: Row[];
@@ -133,6 +179,7 @@ export interface HistoryCalls {
   seen(query: SpanQuery): StepPage<SeenRow>;
   occupancy(query: SpanQuery & { readonly zone?: string | undefined }): StepPage<OccupancyRow>;
   heat(query: Pick<SpanQuery, 'fromS' | 'toS'> & { readonly stream: string }): HeatReply;
+  similar(query: SimilarQuery): SimilarReply;
   figures(query: Pick<SpanQuery, 'fromS' | 'stepS'> & { readonly stream: string }): HistoryReply;
   close(): null;
 }
@@ -158,4 +205,6 @@ export interface HistoryThreadData {
   readonly path: string | null;
   readonly maxBytes: number;
   readonly days: number;
+  /** How long embeddings are kept; absent or 0: not at all. */
+  readonly embeddingsMs?: number | undefined;
 }

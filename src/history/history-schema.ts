@@ -1,13 +1,20 @@
 /** Version of the tables, as `PRAGMA user_version` has it. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 const SEEING = `CREATE TABLE seeing (stream TEXT, time_s INTEGER, reason TEXT, ms REAL NOT NULL,
   PRIMARY KEY (stream, time_s, reason)) WITHOUT ROWID;`;
 
 const KEPT = 'CREATE TABLE kept (key TEXT PRIMARY KEY, time_ms INTEGER NOT NULL, json TEXT NOT NULL) WITHOUT ROWID;';
 
+/** The vector stands last: SQLite passes over it where it is not asked for. */
+const EMBEDDINGS = `CREATE TABLE embeddings (id INTEGER PRIMARY KEY, stream TEXT NOT NULL, run TEXT NOT NULL, track INTEGER NOT NULL,
+  attribute TEXT NOT NULL, label TEXT NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, first_us INTEGER NOT NULL,
+  last_us INTEGER NOT NULL, best_ms INTEGER NOT NULL, best_us INTEGER NOT NULL, box TEXT NOT NULL, width INTEGER NOT NULL,
+  height INTEGER NOT NULL, model TEXT NOT NULL, vector BLOB NOT NULL, UNIQUE (stream, track, run, attribute));
+CREATE INDEX embeddings_by_time ON embeddings (last_ms);`;
+
 /** What makes the next version of the tables of each earlier one. */
-export const MIGRATIONS: Readonly<Record<number, string>> = { 1: `${SEEING} ${KEPT}` };
+export const MIGRATIONS: Readonly<Record<number, string>> = { 1: `${SEEING} ${KEPT}`, 2: EMBEDDINGS };
 
 const EVENTS = `(
   id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, kind TEXT NOT NULL, stream TEXT, host TEXT, message TEXT NOT NULL,
@@ -31,6 +38,7 @@ CREATE TABLE seen (stream TEXT, time_s INTEGER, frames INTEGER NOT NULL, seen_ms
   PRIMARY KEY (stream, time_s)) WITHOUT ROWID;
 ${SEEING}
 ${KEPT}
+${EMBEDDINGS}
 CREATE TABLE heat (stream TEXT, time_s INTEGER, cell INTEGER, object_ms REAL NOT NULL,
   PRIMARY KEY (stream, time_s, cell)) WITHOUT ROWID;
 CREATE TABLE figures (stream TEXT, time_s INTEGER, step_s INTEGER, fps_in REAL, fps_published REAL, p50_ms REAL, p95_ms REAL,

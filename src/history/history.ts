@@ -8,7 +8,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import type { SeeingSpan } from '../events/seeing-ledger.ts';
 import { BackOff } from '../flow/back-off.ts';
 import type { EventMessage } from '../protocol/feed.ts';
-import type { HeatReply, HistoryReply, StreamsReply } from '../protocol/rest.ts';
+import type { HeatReply, HistoryReply, SimilarReply, StreamsReply } from '../protocol/rest.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 import { OutputLock } from '../sinks/output-lock.ts';
 import { FrameTally } from './frame-tally.ts';
@@ -19,8 +19,10 @@ import type {
   HistoryCalls,
   HistoryThreadData,
   HistoryWrite,
+  SimilarQuery,
 } from './history-records.ts';
 import { NEWEST_S, StreamFigures } from './stream-figures.ts';
+import { TrackVectors } from './track-vectors.ts';
 
 /** Figures are written once a minute, so that a busy host writes each row once. */
 const FLUSH_MS = 60_000;
@@ -58,6 +60,7 @@ export class History {
   readonly #lock: OutputLock | null;
   readonly #tally = new FrameTally();
   readonly #figures = new StreamFigures();
+  readonly #vectors: TrackVectors | null;
   readonly #waiting = new Map<number, Waiting>();
   readonly #restarts = new BackOff(RESTART);
   #worker: Worker | null = null;
@@ -79,6 +82,7 @@ export class History {
     this.#wallMs = options.wallMs ?? Date.now;
     this.#path = path;
     this.#lock = lock;
+    this.#vectors = (options.embeddingsMs ?? 0) > 0 ? new TrackVectors() : null;
   }
 
   /**
@@ -151,7 +155,9 @@ export class History {
 
   /** Counts what is in a result. Call it for each frame, on its way to the sinks. */
   observe(frame: PublishedFrame): void {
-    this.#tally.observe(frame, this.#wallMs());
+    const nowMs = this.#wallMs();
+    this.#tally.observe(frame, nowMs);
+    if (this.#vectors?.observe(frame, nowMs) === true) this.#flush();
   }
 
   /** Adds times in which a stream was watched, or was not. @param untilMs - now, by their clock. */
@@ -194,6 +200,12 @@ export class History {
     return this.#ask('heat', query);
   }
 
+  /** Objects that look like another one, the most similar first. */
+  similar(query: SimilarQuery): Promise<SimilarReply> {
+    this.#flush();
+    return this.#ask('similar', query);
+  }
+
   /** @param seconds - how far back. Null for a stream without figures. */
   async figures(stream: string, seconds: number): Promise<HistoryReply | null> {
     const newest = this.#figures.newest(stream, seconds);
@@ -217,8 +229,8 @@ export class History {
   }
 
   #start(): void {
-    const { maxBytes, days } = this.#options;
-    const workerData: HistoryThreadData = { path: this.#path, maxBytes, days };
+    const { maxBytes, days, embeddingsMs } = this.#options;
+    const workerData: HistoryThreadData = { path: this.#path, maxBytes, days, embeddingsMs };
     const worker = new Worker(workerEntry('history.thread'), { workerData, resourceLimits: THREAD_LIMITS });
     this.#worker = worker;
     let why = '';
@@ -308,7 +320,8 @@ export class History {
   }
 
   #flush(): void {
-    const batch = { ...this.#tally.take(this.#wallMs()), figures: this.#figures.take() };
+    const figures = this.#figures.take();
+    const batch = { ...this.#tally.take(this.#wallMs()), figures, embeddings: this.#vectors?.take() ?? [] };
     if (Object.values(batch).some((rows) => rows.length > 0)) void this.#write({ type: 'figures', batch });
   }
 

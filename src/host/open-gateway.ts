@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { durationMs } from '../config/duration.ts';
 import type { Environment } from '../config/environment.ts';
 import type { LimitsConfig } from '../config/limits.ts';
 import { MIB } from '../disk/given-file.ts';
@@ -99,13 +100,13 @@ export async function openHistory(
   environment: Environment,
   onNotice: (text: string) => void,
 ): Promise<History> {
-  const { maxMb, days } = config.history;
+  const { maxMb, days, embeddings = '0s' } = config.history;
   const port = address.port ?? config.gateway.port;
   const path = historyPath(config, environment, port);
   const before = `${cachePath(config, environment, 'events', port)}.jsonl`;
   if (path !== null && !existsSync(path) && existsSync(before))
     onNotice(`events of earlier versions stay in ${before}; the history does not read them`);
-  return History.open({ path, maxBytes: maxMb * MIB, days, onNotice });
+  return History.open({ path, maxBytes: maxMb * MIB, days, embeddingsMs: durationMs(embeddings), onNotice });
 }
 
 /** Leaves enough descriptors for the streams that the host accepts. */

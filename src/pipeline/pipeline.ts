@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { alertConfig } from '../config/alerts.ts';
 import { batchConfig } from '../config/batch.ts';
 import { decoderConfig } from '../config/decoder-config.ts';
+import { duration } from '../config/duration.ts';
 import { fleetConfig } from '../config/fleet-config.ts';
 import { gatewayConfig, previewConfig } from '../config/gateway.ts';
 import { id } from '../config/id.ts';
@@ -45,6 +46,11 @@ const historyConfig = z.strictObject({
     .default(256)
     .describe('Most megabytes of the file; the oldest figures go first, events last.'),
   days: whole(1, 36_500).default(90).describe('Days after which everything is deleted.'),
+  embeddings: duration
+    .optional()
+    .describe(
+      'How long embeddings of objects are kept, to find them again: at most 100,000, in half of `maxMb`. None if absent; see docs/second-stages.md.',
+    ),
 });
 
 const recordingConfig = z.strictObject({

@@ -26,7 +26,7 @@ const attribute = z.object({
   label: z.string().max(MAX_LABEL_CHARS).optional(),
   score: z.number().min(0).max(1).optional(),
   atUs: mediaTimeUs,
-} satisfies Record<Exclude<keyof Attribute, 'vector'>, z.ZodType>);
+} satisfies Record<Exclude<keyof Attribute, 'vector' | 'model' | 'box'>, z.ZodType>);
 
 const detection = z.object({
   classId: count,

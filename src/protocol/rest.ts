@@ -9,6 +9,7 @@ import { modelConfig } from '../config/model-config.ts';
 import { range, whole } from '../config/number.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { trackConfig } from '../config/track.ts';
+import type { Box } from '../core/detection.ts';
 import type { CrossingDirection } from '../core/frame.ts';
 import { name, RECORDS, record, request } from './bounds.ts';
 import type { EventMessage } from './feed.ts';
@@ -168,6 +169,56 @@ export interface HeatReply {
   readonly cells: readonly number[];
   /** Seconds that the stream was watched. */
   readonly seenS: number;
+}
+
+/** An object of which an embedding is kept. Times are those of the host's clock, milliseconds since 1970, and media time in microseconds. */
+export interface KeptObject {
+  /** Name of the stream. */
+  readonly stream: string;
+  /** As in results: which run of the stream the track belongs to; empty if it has none. */
+  readonly run: string;
+  /** Its track. */
+  readonly trackId: number;
+  /** Its class. */
+  readonly label: string;
+  /** The second stage that made the embedding. */
+  readonly attribute: string;
+  /** Name and hash of the model; those of different models are never compared. */
+  readonly model: string;
+  /** When it was looked at first. */
+  readonly firstMs: number;
+  /** When it was seen last. */
+  readonly lastMs: number;
+  /** The same as `firstMs`, in media time. */
+  readonly firstUs: number;
+  /** The same as `lastMs`, in media time. */
+  readonly lastUs: number;
+  /** When the picture was taken that the embedding was made of. */
+  readonly bestMs: number;
+  /** The same in media time. */
+  readonly bestUs: number;
+  /** Where it was in that picture, in source pixels. */
+  readonly box: Box;
+  /** Width of the picture in source pixels. */
+  readonly width: number;
+  /** Height of the picture in source pixels. */
+  readonly height: number;
+}
+
+/** An object that looks like another one. */
+export interface SimilarObject extends KeptObject {
+  /** Cosine of the two embeddings, -1 to 1. */
+  readonly similarity: number;
+  /** The first event of a rule about it; null if there is none. */
+  readonly event: string | null;
+}
+
+/** Objects that look like another one: `GET /api/similar`. */
+export interface SimilarReply {
+  /** The object that was asked about; null if no embedding of it is kept. */
+  readonly of: KeptObject | null;
+  /** The most similar first. */
+  readonly objects: readonly SimilarObject[];
 }
 
 const detection = z

@@ -136,6 +136,7 @@ function modelOf(spec: ModelSpec): StageModel {
   };
   return {
     spec,
+    hash: 'f'.repeat(64),
     scoreThreshold: spec.scoreThreshold,
     info,
     scheduler: { model: { batcher, report, name: spec.name }, run: () => {} },

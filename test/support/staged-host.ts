@@ -82,7 +82,7 @@ export function makeColourClip(path: string, frames = 100): string {
   return path;
 }
 
-/** A host with second stages, whose boxes a test gives. */
+/** A host with second stages, whose boxes a test gives, or a detector that it names. */
 export class StagedHost {
   readonly frames: PublishedFrame[] = [];
   readonly events: EventMessage[] = [];
@@ -96,7 +96,7 @@ export class StagedHost {
     host.onEvent((event) => this.events.push(event));
   }
 
-  static async open(cacheDir: string, given: object, fakeDetect: FakeDetect): Promise<StagedHost> {
+  static async open(cacheDir: string, given: object, fakeDetect?: FakeDetect): Promise<StagedHost> {
     const model = { engine: 'fake', inputSize: '64x64', threads: 1, fake: { callMs: 1 } };
     const parts = { name: 'staged', description: 'With second stages.', lanes: 1, model, ...given };
     const environment = {

@@ -45,6 +45,7 @@ export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
   'GET /api/occupancy': 'viewer',
   'GET /api/seen': 'viewer',
   'GET /api/heat': 'viewer',
+  'GET /api/similar': 'viewer',
   'GET /api/recordings': 'viewer',
   'GET /api/recordings/playlist.m3u8': 'viewer',
   'GET /api/recordings/export.mp4': 'viewer',

@@ -37,6 +37,7 @@ const SCOPED_ROUTES: ReadonlySet<string> = new Set([
   'GET /api/occupancy',
   'GET /api/seen',
   'GET /api/heat',
+  'GET /api/similar',
   'GET /api/recordings',
   'GET /api/recordings/playlist.m3u8',
   'GET /api/recordings/export.mp4',

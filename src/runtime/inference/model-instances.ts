@@ -24,6 +24,7 @@ export interface LoadRequest {
 export class LoadedModel implements StreamModel {
   readonly scheduler: Scheduler;
   readonly spec: ModelSpec;
+  readonly hash: string;
   readonly scoreThreshold: number;
   readonly threads: number;
   /** null until the engine is loaded. */
@@ -32,6 +33,7 @@ export class LoadedModel implements StreamModel {
   constructor(scheduler: Scheduler, { engine, threads, scoreThreshold }: LoadRequest) {
     this.scheduler = scheduler;
     this.spec = engine.model.spec;
+    this.hash = engine.model.hash;
     this.threads = threads;
     this.scoreThreshold = scoreThreshold ?? this.spec.scoreThreshold;
     if (this.model.readsCrops) this.model.scoreThreshold = this.scoreThreshold;

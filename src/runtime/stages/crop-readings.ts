@@ -1,16 +1,19 @@
 import { type Attribute, type Box, DETECTION_COLUMNS, type Detection, unpackDetections } from '../../core/detection.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import { type Fit, fitInto, PICTURE_FIT } from '../../geometry/placement.ts';
-import { roundScore } from '../../protocol/result-record.ts';
+import { roundBox, roundScore } from '../../protocol/result-record.ts';
 import type { Crop } from '../../protocol/threads.ts';
+import type { StageModel } from './second-stage.ts';
 
 interface Size {
   readonly width: number;
   readonly height: number;
 }
 
-/** Digits of a vector's numbers: more would only make records larger. */
+/** Digits of a vector's numbers, and of the pixels that it was made of: more would only make records larger. */
 const VECTOR_STEPS = 1e5;
+const BOX_STEPS = 10;
+const HASH_DIGITS = 12;
 
 /** Returns the names of the attributes that a model gives as a second stage; none for a detector. */
 export function attributeNames({ family, heads = [] }: Pick<ModelSpec, 'family' | 'heads'>, stage: string): string[] {
@@ -29,16 +32,16 @@ export function attributeNames({ family, heads = [] }: Pick<ModelSpec, 'family' 
 }
 
 /**
- * Returns what a model that reads crops says of one, by name.
+ * Returns what a model that reads crops says of one, by name. What is less sure than its threshold is left out.
  *
  * @param rows - as its decoder packs them.
- * @param leastScore - what is less sure is left out.
+ * @param box - of the object, in source pixels.
  */
 export function attributesOf(
-  spec: ModelSpec,
+  { spec, hash, scoreThreshold }: Pick<StageModel, 'spec' | 'hash' | 'scoreThreshold'>,
   stage: string,
   rows: Float32Array,
-  leastScore: number,
+  box: Box,
   atUs: number,
 ): Readonly<Record<string, Attribute>> {
   const names = attributeNames(spec, stage);
@@ -47,7 +50,8 @@ export function attributesOf(
       rows.filter((value) => !Number.isNaN(value)),
       (value) => Math.round(value * VECTOR_STEPS) / VECTOR_STEPS,
     );
-    return { [stage]: { vector, atUs } };
+    const model = `${spec.name}@${hash.slice(0, HASH_DIGITS)}`;
+    return { [stage]: { vector, model, box: roundBox(box, BOX_STEPS), atUs } };
   }
   // Of a network for whole pictures: a box for each class, the surest first.
   const ranked = spec.task === 'classes' ? rows.subarray(0, DETECTION_COLUMNS) : rows;
@@ -68,7 +72,7 @@ export function attributesOf(
             score: meanScore(readings),
           },
         ];
-  const sure = read.filter(({ label, score }) => label !== '' && score >= leastScore);
+  const sure = read.filter(({ label, score }) => label !== '' && score >= scoreThreshold);
   return Object.fromEntries(sure.map(({ name, label, score }) => [name, { label, score: roundScore(score), atUs }]));
 }
 

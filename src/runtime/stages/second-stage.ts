@@ -20,6 +20,8 @@ const REST = { firstMs: 1000, maxMs: 60_000 };
 /** A loaded model, as far as a second stage needs it. */
 export interface StageModel {
   readonly spec: ModelSpec;
+  /** Of everything that made it, hex. */
+  readonly hash: string;
   /** What is less sure is not reported. */
   readonly scoreThreshold: number;
   readonly info: EngineInfo | null;

@@ -232,7 +232,7 @@ export class StreamStages implements FrameStages {
     const { spec, scoreThreshold } = stage.model;
     const { meta } = looked.frame;
     if (isReader(spec.family) || spec.task === 'classes') {
-      look.attributes = attributesOf(spec, stage.name, rows, scoreThreshold, meta.ptsUs);
+      look.attributes = attributesOf(stage.model, stage.name, rows, look.object.box, meta.ptsUs);
       return;
     }
     look.found = objectsIn(rows, spec, scoreThreshold, meta, looked.picture!, this.#classCount);

@@ -12,6 +12,7 @@ import { RuntimeDouble } from '../../support/runtime-double.ts';
 const NOON_MS = Date.parse('2026-01-31T12:00:00Z');
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
+const KEEPING = { embeddingsMs: 24 * HOUR_MS };
 
 let history: History;
 let nowMs: number;
@@ -20,7 +21,14 @@ let api: GatewayApi;
 beforeEach(async () => {
   nowMs = NOON_MS;
   const wallMs = (): number => nowMs;
-  history = await History.open({ path: null, maxBytes: 2 ** 24, days: 90, onNotice: () => undefined, wallMs });
+  history = await History.open({
+    path: null,
+    maxBytes: 2 ** 24,
+    days: 90,
+    onNotice: () => undefined,
+    wallMs,
+    ...KEEPING,
+  });
   ({ url } = await openGateway(new RuntimeDouble(['gate']), { history, wallMs }));
   api = new GatewayApi(async ({ path }) => (await fetch(url + path)).json());
 });
@@ -226,6 +234,30 @@ describe('figures of the past', () => {
     expect((await text(`/api/streams/gate/history?seconds=${31 * 86_400 + 1}`)).status).toBe(400);
   });
 
+  it('find objects that look like another one, by its track or its event, and never show a vector', async () => {
+    const looked = (streamId: string, vector: readonly number[]): void => {
+      const box = [300, 140, 40, 80] as const;
+      const attributes = { like: { vector, model: 'm@1', box, atUs: 0 } };
+      const detections = [{ classId: 0, label: 'person', score: 0.9, box, trackId: 7, attributes }];
+      second(streamId, 0, { detections });
+    };
+    looked('gate', [0.6, 0.8]);
+    looked('yard', [0.8, 0.6]);
+    looked('hall', [1, 0]);
+    await history.record(ruleEvent('e', 0, 'new', { stream: 'yard', run: 'r' }));
+    const found = await api.similar({ stream: 'gate', trackId: 7 });
+    expect(found.of).toMatchObject({ stream: 'gate', trackId: 7, box: [300, 140, 40, 80] });
+    expect(found.objects.map(({ stream, similarity, event }) => [stream, similarity, event])).toEqual([
+      ['yard', 0.96, 'e'],
+      ['hall', 0.6, null],
+    ]);
+    const { of, objects } = await api.similar({ event: 'e', streams: ['gate', 'porch'], fromMs: NOON_MS, min: 0.9 });
+    expect([of?.stream, objects.map(({ stream }) => stream)]).toEqual(['yard', ['gate']]);
+    expect(await api.similar({ stream: 'porch', trackId: 7 })).toEqual({ of: null, objects: [] });
+    const { lines } = await text('/api/similar?event=e');
+    expect(JSON.stringify(lines)).not.toMatch(/vector|\[[\d.]+,[\d.]+\]/);
+  });
+
   it('are refused with what is wrong', async () => {
     for (const [path, fault] of [
       ['counts?by=week', 'by: expected one of "minute", "hour", "day"'],
@@ -233,6 +265,12 @@ describe('figures of the past', () => {
       ['occupancy?from=2026-01-31T12:00:00Z&to=2026-01-31T11:00:00Z', 'from: expected a time before'],
       ['seen?utcOffset=900', 'utcOffset: expected'],
       ['heat', 'stream: expected'],
+      ['similar', 'expected either event, or stream and track'],
+      ['similar?stream=gate', 'expected either event, or stream and track'],
+      ['similar?event=e&stream=gate', 'expected either event, or stream and track'],
+      ['similar?event=e&limit=101', 'limit: expected'],
+      ['similar?event=e&min=2', 'min: expected'],
+      ['similar?event=e&from=noon', 'from: expected a date and time'],
     ] as const) {
       const { status, lines } = await text(`/api/${path}`);
       expect([path, status, lines[0]]).toEqual([path, 400, expect.stringContaining(fault.replaceAll('"', '\\"'))]);

@@ -46,7 +46,7 @@ describe('the tables of a history', () => {
   }
 
   function add(batch: Partial<FigureBatch>): boolean {
-    const none = { counts: [], occupancy: [], seen: [], seeing: [], heat: [], figures: [] };
+    const none = { counts: [], occupancy: [], seen: [], seeing: [], heat: [], figures: [], embeddings: [] };
     return database.write([{ type: 'figures', batch: { ...none, ...batch } }]);
   }
 
@@ -143,7 +143,7 @@ describe('the tables of a history', () => {
     add({ seen: [['gate', NOW_S, 100, 20_000]] });
     database.close();
     const earlier = new DatabaseSync(path);
-    earlier.exec('DROP TABLE seeing; DROP TABLE kept; PRAGMA user_version = 1');
+    earlier.exec('DROP TABLE seeing; DROP TABLE kept; DROP TABLE embeddings; PRAGMA user_version = 1');
     earlier.close();
     open(16 * MIB);
     expect(notices).toEqual([]);
@@ -152,7 +152,7 @@ describe('the tables of a history', () => {
       [20, null, {}],
       [0, 0, { down: 60 }],
     ]);
-    expect(database.all('PRAGMA user_version')).toEqual([{ user_version: 2 }]);
+    expect(database.all('PRAGMA user_version')).toEqual([{ user_version: 3 }]);
   });
 
   it('answer with whole steps, and say where the next page begins', async () => {

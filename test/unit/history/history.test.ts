@@ -413,6 +413,7 @@ describe('the file', () => {
     }[];
     expect(tables.map(({ name }) => name)).toEqual([
       'counts',
+      'embeddings',
       'events',
       'figures',
       'heat',

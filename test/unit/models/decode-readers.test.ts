@@ -18,7 +18,9 @@ function tensor(dims: readonly number[], values: readonly number[]): OutputTenso
 /** What the second stage `s` says of each picture of a batch. */
 function read(of: ModelSpec, outputs: Record<string, OutputTensor>, batchSize: number): object[] {
   const rows = DECODERS[of.family](new Map(Object.entries(outputs)), batchSize, of, 0);
-  return rows.map((each) => attributesOf(of, 's', each, of.scoreThreshold, 5));
+  return rows.map((each) =>
+    attributesOf({ spec: of, hash: 'ab'.repeat(32), scoreThreshold: of.scoreThreshold }, 's', each, [1.04, 2, 3, 4], 5),
+  );
 }
 
 const near = (value: number): number => expect.closeTo(value, 3) as unknown as number;
@@ -88,7 +90,9 @@ describe('an embedding', () => {
     const [one, two] = read(of, { vector: tensor([2, 7], [3, 4, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1]) }, 2) as {
       s: { vector: number[] };
     }[];
-    expect(one).toEqual({ s: { vector: [0.6, 0.8, 0, 0, 0, 0, 0], atUs: 5 } });
+    expect(one).toEqual({
+      s: { vector: [0.6, 0.8, 0, 0, 0, 0, 0], model: 'reader@abababababab', box: [1, 2, 3, 4], atUs: 5 },
+    });
     expect(two!.s.vector).toHaveLength(7);
     expect(Math.hypot(...two!.s.vector)).toBeCloseTo(1, 4);
   });

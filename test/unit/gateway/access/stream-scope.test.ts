@@ -6,17 +6,20 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { gatewayConfig } from '../../../../src/config/gateway.ts';
 import type { PublishedFrame } from '../../../../src/core/frame.ts';
 import { History } from '../../../../src/history/history.ts';
+import type { SimilarReply } from '../../../../src/protocol/rest.ts';
 import { Recorder } from '../../../../src/recording/recorder.ts';
 import { FeedSocket } from '../../../support/feed-socket.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
 import { openGateway } from '../../../support/open-gateways.ts';
 import { RequestPortDouble } from '../../../support/request-port-double.ts';
 import { RolloutPortDouble, rolloutReport } from '../../../support/rollout-port-double.ts';
+import { ruleEvent } from '../../../support/rule-events.ts';
 import { publishedFrame, RuntimeDouble } from '../../../support/runtime-double.ts';
 import { alertFigures, streamReport } from '../../../support/sample-reports.ts';
 
 /** An id that occurs nowhere else. */
 const HIDDEN = 'yard-7f3a';
+const KEEPING = { embeddingsMs: 3_600_000 };
 const NOW_MS = Date.parse('2026-01-31T12:00:00Z');
 
 const { proxyUsers } = gatewayConfig.parse({
@@ -33,6 +36,8 @@ const { proxyUsers } = gatewayConfig.parse({
 });
 const as = (group: string): Record<string, string> => ({ 'remote-user': 'anna', 'remote-groups': group });
 
+/** An event of the hidden stream, of whose object an embedding is kept. */
+const SEEN = 'seen-in-yard';
 const EVENTS = { door: 'd0'.repeat(12), [HIDDEN]: '1d'.repeat(12) };
 /** Recordings and clips of both streams; the clips are no video. */
 const folder = mkdtempSync(join(tmpdir(), 'sightline-scope-'));
@@ -58,7 +63,14 @@ let pictures: NodeJS.Timeout | undefined;
 afterEach(() => clearInterval(pictures));
 beforeEach(async () => {
   const wallMs = (): number => NOW_MS;
-  history = await History.open({ path: null, maxBytes: 2 ** 24, days: 90, onNotice: () => undefined, wallMs });
+  history = await History.open({
+    path: null,
+    maxBytes: 2 ** 24,
+    days: 90,
+    onNotice: () => undefined,
+    wallMs,
+    ...KEEPING,
+  });
 });
 afterEach(() => history.close());
 
@@ -89,6 +101,9 @@ async function open() {
   });
   for (const streamId of ['door', HIDDEN])
     for (let frame = 0; frame < 50; frame++) history.observe(seenFrame(streamId, frame));
+  await history.record(
+    ruleEvent(SEEN, 0, 'new', { stream: HIDDEN, run: 'r', trackId: 1, reason: `${HIDDEN} has one` }),
+  );
   for (const stream of ['door', HIDDEN])
     runtime.emitEvent({
       type: 'event',
@@ -106,8 +121,9 @@ async function open() {
 function seenFrame(streamId: string, frame: number): PublishedFrame {
   const box = [300, 140, 40, 40] as const;
   const crossings = [{ lineId: `line of ${streamId}`, trackId: 1, label: 'person', direction: 'left-to-right' }];
+  const attributes = { like: { vector: [1, 0], model: 'm@1', box, atUs: 0 } };
   return {
-    ...publishedFrame(streamId, frame, [{ classId: 0, label: 'person', score: 0.9, box, trackId: frame }]),
+    ...publishedFrame(streamId, frame, [{ classId: 0, label: 'person', score: 0.9, box, trackId: frame, attributes }]),
     ...{ run: 'r', zones: [{ id: `zone of ${streamId}`, inside: 1 }], crossings },
   } as never;
 }
@@ -160,6 +176,9 @@ describe('somebody who may see one stream only', () => {
           ['door', `?stream=door&stream=${HIDDEN}`],
           ['door', `?q=${HIDDEN}`],
           ['door', '?format=csv'],
+          ['door', '?stream=door&track=1'],
+          ['door', `?stream=${HIDDEN}&track=1`],
+          ['door', `?event=${SEEN}`],
         ] as const) {
           const answer = await answerOf(url, route, group, id, query);
           if (answer.includes(HIDDEN)) leaks.push(`${route} ${id} ${query}: ${answer.slice(0, 300)}`);
@@ -195,6 +214,16 @@ describe('somebody who may see one stream only', () => {
     ])
       expect([path, await get(path)]).toEqual([path, expect.stringContaining('door')]);
     expect(await get('/metrics')).toContain('stream="door"');
+    // Objects of the same picture are not compared.
+    const similar = async (query: string, group: string): Promise<unknown[]> => {
+      const reply = await fetch(`${url}/api/similar?limit=100&${query}`, { headers: as(group) });
+      const { of, objects } = (await reply.json()) as SimilarReply;
+      return [of?.stream, new Set(objects.map(({ stream }) => stream))];
+    };
+    expect(await similar('stream=door&track=1', 'watchers')).toEqual(['door', new Set()]);
+    expect(await similar('stream=door&track=1', 'admins')).toEqual(['door', new Set([HIDDEN])]);
+    expect(await similar(`event=${SEEN}`, 'watchers')).toEqual([undefined, new Set()]);
+    expect(await similar(`event=${SEEN}`, 'admins')).toEqual([HIDDEN, new Set(['door'])]);
     expect(await get('/api/heat?stream=door')).toContain('"cells"');
     expect(await get('/api/streams/door/history')).toContain('"fpsIn"');
     expect(JSON.parse(await get('/api/events')).events).toMatchObject([{ stream: 'door' }]);
