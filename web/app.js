@@ -22,7 +22,7 @@ import { SightlineClient } from './lib/client/index.js';
 import { StateLine } from './state-line.js';
 import { Wall } from './wall.js';
 
-const CAMERA_HASH = /^#stream=([^/]+)(?:\/(\w+))?$/;
+const CAMERA_HASH = /^#stream=([^/@]+)(?:@(\d+))?(?:\/(\w+))?$/;
 /** Views that the address may name; without one it shows the wall. A new one is a word here, and a link and a section in `index.html`. */
 const VIEW_HASH = /^#(wall|events|system)(?:\?(.*))?$/;
 const filterField = byId('filter', HTMLInputElement);
@@ -378,7 +378,7 @@ function decoded(name) {
 /** Shows what the address names: a camera, or one of the views. */
 async function showPlace() {
   const { hash } = location;
-  const [, name, tab] = CAMERA_HASH.exec(hash) ?? [];
+  const [, name, at, tab] = CAMERA_HASH.exec(hash) ?? [];
   const stream = name === undefined ? null : decoded(name);
   const before = focused;
   focused = stream;
@@ -407,7 +407,7 @@ async function showPlace() {
   });
   // Another address may have been opened while the page was loaded.
   if (location.hash !== hash) return;
-  camera?.show(stream, tab);
+  camera?.show(stream, tab, at === undefined ? undefined : Number(at));
   if (view === 'events') events?.show(query);
   else events?.hide();
   if (newest !== null) {

@@ -77,6 +77,8 @@ export class CameraPage {
   #drafts = new Map();
   /** What is drawn over the pictures of all cameras. */
   #wantsVideo = true;
+  /** When the recording is to be played from. @type {number | undefined} */
+  #atMs;
   #layers = { boxes: true, zones: true, paths: false };
   /** @type {StreamReport | null} */
   #report = null;
@@ -99,11 +101,14 @@ export class CameraPage {
   /**
    * @param {string | null} id of the stream, shown as soon as it is known; null hides the page
    * @param {string | undefined} [tab] of its address
+   * @param {number | undefined} [atMs] of its recording, to be played
    */
-  show(id, tab = 'places') {
+  show(id, tab = 'places', atMs) {
     this.#wanted = id;
     this.#tab = Object.hasOwn(TABS, tab) ? /** @type {Tab} */ (tab) : 'places';
     if (id !== this.#opened?.id) this.#open(null);
+    else if (atMs !== undefined && atMs !== this.#atMs) this.#opened?.line.playAt(atMs);
+    this.#atMs = atMs;
     this.#draw();
   }
 
@@ -115,10 +120,11 @@ export class CameraPage {
     const draft = this.#drafts.get(id);
     this.#drafts.delete(id);
     this.#opened = draft ?? this.#build(id);
-    const { settings, events } = this.#opened;
+    const { settings, events, line } = this.#opened;
     if (draft === undefined) settings.load();
     else settings.remind();
     events.load();
+    if (this.#atMs !== undefined) line.playAt(this.#atMs);
   }
 
   /** @param {string} id @returns {Opened} */

@@ -2,6 +2,7 @@
 /** @import { EventClipView } from './event-clip.js' */
 /** @import { RuleEvent, StreamReport } from './lib/client/index.js' */
 /** @import { KnownEvent } from './rule-events.js' */
+/** @import { SeenAgain } from './seen-again.js' */
 
 import { backdrops, eventPicture } from './event-picture.js';
 import { endText, eventTitle, lastedText, whenText } from './event-text.js';
@@ -24,14 +25,15 @@ const CURVE = { width: 200, height: 32 };
  * @param {AlertWatch} watch
  * @param {StreamReport | undefined} report of its stream
  * @param {{ close: string, newer: string | null, older: string | null }} links
- * @param {EventClipView} clip
+ * @param {{ clip: EventClipView, again: SeenAgain }} asked what the gateway is asked about it
  */
-export function eventDetail({ event, life }, watch, report, links, clip) {
+export function eventDetail({ event, life }, watch, report, links, { clip, again }) {
   const { stream, rule: name, beganMs, endedMs, reason, trackId, direction, speed, blind } = event;
   const nowMs = Date.now();
   const rule = watch.rules.find((each) => each.stream === stream && each.rule.id === name)?.rule;
   const channels = watch.channelsOf(event);
   clip.show(event, rule?.clip !== undefined);
+  again.show(event);
   const isAlert = watch.isAlert(event) && endedMs === null;
   const lasted = lastedText(event, nowMs);
   const more = endText(event);
@@ -57,6 +59,7 @@ export function eventDetail({ event, life }, watch, report, links, clip) {
         : `Blind for ${blind.seconds} s of the minute before: ${formatName(blind.reason).toLowerCase()}.`,
     ],
     ['Clip', clip.text],
+    ['Seen again', again.facts],
     [
       'Told',
       channels.length === 0

@@ -13,6 +13,7 @@ import { PAGE_URL } from './gateway.js';
 import { dayOf, HourBars } from './hour-bars.js';
 import { html, nothing, render, repeat } from './html.js';
 import { EventList, eventById, grouped } from './rule-events.js';
+import { SeenAgain } from './seen-again.js';
 
 /** Drawn at most so often: a storm brings hundreds of events in a second. */
 const DRAW_MS = 200;
@@ -38,6 +39,7 @@ export class EventsPage {
   #bars;
   #log;
   #clip;
+  #again;
   #params = new URLSearchParams();
   #isShown = false;
   /** @type {StatsMessage | null} */
@@ -61,6 +63,7 @@ export class EventsPage {
     this.#bars = new HourBars(() => this.drawSoon(), onError);
     this.#log = new EventsLog({ onError });
     this.#clip = new EventClipView(() => this.drawSoon(), onError);
+    this.#again = new SeenAgain(() => this.drawSoon(), onError);
     this.#log.load();
     // What had the focus may be gone, as the link to an older event beside the oldest one.
     addEventListener('keydown', (event) => {
@@ -344,7 +347,10 @@ export class EventsPage {
     const link = (/** @type {KnownEvent | undefined} */ event) =>
       event === undefined || at < 0 ? null : this.#href({ event: event.id });
     const links = { close: this.#href({ event: null }), newer: link(events[at - 1]), older: link(events[at + 1]) };
-    return eventDetail(shown, this.#watch, reports.get(shown.event.stream), links, this.#clip);
+    return eventDetail(shown, this.#watch, reports.get(shown.event.stream), links, {
+      clip: this.#clip,
+      again: this.#again,
+    });
   }
 
   /** Arrows move between the cards; Escape closes the event that is open. @param {KeyboardEvent} event */

@@ -202,6 +202,13 @@ export class TimeLine {
     this.#onChange();
   }
 
+  /** Shows the day of a time, and plays from then on. @param {number} timeMs */
+  async playAt(timeMs) {
+    this.#day = dayOf(timeMs);
+    await this.#load();
+    this.#playFrom(timeMs);
+  }
+
   /** Plays from a time on, or from where something is recorded next. @param {number} timeMs */
   #playFrom(timeMs) {
     const span = this.#spans.find(({ toMs }) => toMs > timeMs);
