@@ -6,6 +6,7 @@ import '../src/protocol/site-reports.ts';
 import { batchConfig } from '../src/config/batch.ts';
 import { modelConfig } from '../src/config/model-config.ts';
 import { optionsOf, type SchemaNode } from '../src/config/schema-text.ts';
+import { stageConfig } from '../src/config/stages.ts';
 import { trackConfig } from '../src/config/track.ts';
 import { KNOWN_KEYS, RECORDS } from '../src/protocol/bounds.ts';
 import { comment, literal } from './settings-words.ts';
@@ -17,10 +18,12 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   Detection: '../../core/detection.ts',
   RatioPoint: '../../core/detection.ts',
   ModelSettings: PIPELINE_KEYS,
+  SecondStageSettings: PIPELINE_KEYS,
   BatchSettings: PIPELINE_KEYS,
   TrackSettings: STREAM_KEYS,
 };
 modelConfig.register(RECORDS, { id: 'ModelSettings' });
+stageConfig.register(RECORDS, { id: 'SecondStageSettings' });
 batchConfig.register(RECORDS, { id: 'BatchSettings' });
 trackConfig.register(RECORDS, { id: 'TrackSettings' });
 

@@ -5,7 +5,6 @@ import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { HostStages } from '../host/host-stages.ts';
-import { parsePipeline, readPipelineText } from '../pipeline/load-pipeline.ts';
 import { type OpenOptions, openRuntime } from '../runtime/open-runtime.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { attributeNames } from '../runtime/stages/crop-readings.ts';
@@ -18,6 +17,7 @@ import { interruptedCode } from './interruption.ts';
 import type { InputSummary, ItemSummary } from './item-results.ts';
 import { startProgress } from './progress.ts';
 import { ReportedFailure } from './reported-failure.ts';
+import { stagesIn } from './stages-flag.ts';
 import { TotalProgress } from './total-progress.ts';
 
 export interface PlannedDetect {
@@ -107,9 +107,7 @@ async function stagesOf(
   { batch, environment, onNotice }: PlannedDetect['opening'],
 ): Promise<readonly StageConfig[]> {
   if (path === undefined) return [];
-  const { stages } = parsePipeline(readPipelineText(path), path);
-  if (stages.length === 0)
-    throw wrongCommand(`--stages ${path}: expected a pipeline with stages, received one without`);
+  const stages = stagesIn(path);
   await new HostStages({ batch, environment, onNotice, classes: runtime.spec.classes }).use(runtime, stages);
   return stages;
 }

@@ -19,6 +19,7 @@ import { deadLetterLines, jobText, timeLeft } from './job-tables.ts';
 import { startProgress } from './progress.ts';
 import { readRecorded } from './recordings.ts';
 import { ReportedFailure } from './reported-failure.ts';
+import { stagesForHosts } from './stages-flag.ts';
 
 interface SubmitFlags extends FleetClientFlags {
   readonly out: string;
@@ -30,6 +31,7 @@ interface SubmitFlags extends FleetClientFlags {
   readonly track?: boolean;
   readonly every?: number;
   readonly parquet?: boolean;
+  readonly stages?: string;
   readonly segmentSeconds?: number;
   readonly priority?: number;
   readonly id?: string;
@@ -40,12 +42,16 @@ const HELP = `
 Examples:
   sightline submit archive/ --out results/ --wait
   sightline submit "cam1/*.mkv" cam2.mp4 --out /shared/results --track --priority 10 --id night-3
+  sightline submit archive/ --out results/ --stages cars.yaml --parquet
   sightline submit /shared/recordings --recorded door --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z --out /shared/may
 
 Jobs take videos; \`sightline detect\` reads pictures as well. Files are split at key frames, the hosts of the fleet infer the segments, and --out gets one JSONL file per input, the same as
 \`sightline detect\` writes. Folders are read recursively. Hosts must see files and results under the same paths as this
 machine, below their fleet.roots. The job continues after this command ends; \`sightline jobs ID\` shows its progress. With
 --id the command can be repeated: the same job under the same id is submitted once.
+
+With --stages each object gets what the second stages of a pipeline file say of it. The hosts must have their models under the same names or, below
+their rollout.modelRoots, under the same paths.
 
 With --recorded the input is the folder of recordings of a host, in which every host must see them. --out gets a list of recordings
 and one JSONL file for each 24 hours.
@@ -65,6 +71,7 @@ export function addSubmit(program: Command, io: CliIo, open: OpenControl = openR
     .option('--pipeline <name>', 'pipeline to run it (default: the only one that the hosts run)')
     .option('--model <name>', 'detector: the pipeline whose hosts run it')
     .option('--track', 'track objects from frame to frame')
+    .option('--stages <file>', 'pipeline file whose second stages look at the objects, which are then tracked')
     .option('--every <n>', 'process every n-th frame', Number)
     .option('--parquet', 'write a Parquet file for each input too, with a row for each detection')
     .option(
@@ -83,10 +90,11 @@ async function submit(inputs: readonly string[], flags: SubmitFlags, io: CliIo, 
   const { recorded: stream, from, to } = flags;
   if (stream === undefined && (from ?? to) !== undefined)
     throw wrongCommand('--from, --to: only valid with --recorded');
+  const stages = flags.stages === undefined ? undefined : await stagesForHosts(flags.stages, io);
   const paths =
     stream === undefined ? await absolutePaths(inputs, io) : await listRecorded(inputs, { ...flags, stream }, io);
   const { pipeline, model, track, every, parquet, segmentSeconds, priority, id } = flags;
-  const set = given({ pipeline, model, track, every, parquet, segmentSeconds, priority, id });
+  const set = given({ pipeline, model, track, every, parquet, segmentSeconds, priority, id, stages });
   await withFleet(flags, io, open, async (desk) => {
     const order = await desk.submitJob({ inputs: paths, outDir: resolve(flags.out), ...set });
     note(io, `job ${order.id}: ${paths.length} files for pipeline ${order.pipeline}, results in ${order.outDir}`);

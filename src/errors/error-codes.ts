@@ -87,6 +87,11 @@ export const ERROR_CODES = {
   LANE_FAILED: { retryable: true, exit: 1, doc: 'A lane thread ended.' },
   STREAM_NOT_FOUND: { retryable: false, exit: 1, doc: 'No stream has this id.' },
   LIMIT_REACHED: { retryable: true, exit: 1, doc: 'This host has no room for what was asked for.' },
+  HOST_UNFIT: {
+    retryable: true,
+    exit: 1,
+    doc: 'This host cannot load the second stages of a job; another one of its pipeline takes the task.',
+  },
   REQUEST_EXPIRED: { retryable: true, exit: 1, doc: 'A request had no result before its deadline.' },
   STREAM_EXISTS: { retryable: false, exit: 1, doc: 'A stream with this id already runs.' },
   STREAM_CHANGED: { retryable: false, exit: 1, doc: 'The stream was changed after the request had read it.' },

@@ -1,11 +1,13 @@
-import type { SegmentRunner, Stretch, StretchSummary } from '../control/jobs/segment-runner.ts';
-import type { PublishedFrame } from '../core/frame.ts';
+import type { SegmentRunner, Stretch, StretchFrame, StretchSummary } from '../control/jobs/segment-runner.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { unpackRows } from '../geometry/task-rows.ts';
 import { parseStream } from '../pipeline/load-pipeline.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
+import { lookedAt } from '../runtime/load-stages.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import { StreamStages } from '../runtime/stages/stream-stages.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
-import type { StreamInput } from '../runtime/stream/stream-port.ts';
+import type { BulkWork, StreamInput } from '../runtime/stream/stream-port.ts';
 import { runToEnd } from './run-to-end.ts';
 
 /** Below every priority that a user can configure. */
@@ -45,24 +47,47 @@ async function runStretch(
   ffmpeg: Ffmpeg,
   { id, priority }: { readonly id: string; readonly priority: number },
   stretch: Stretch,
-  take: (frame: PublishedFrame) => Promise<unknown> | null,
+  take: (frame: StretchFrame) => Promise<unknown> | null,
   signal: AbortSignal,
 ): Promise<StretchSummary> {
-  const { path, label, window, every, scoreThreshold } = stretch;
-  const config = { ...parseStream({ id, source: path, policy: 'file', every }, {}), priority };
-  const resolved = await resolveStreamInput(config, ffmpeg, null, runtime.spec);
+  const { path, label, window, every, track, stages } = stretch;
+  const own = { ...parseStream({ id, source: path, policy: 'file', every }, {}), priority };
+  const looked = lookedAt(
+    { ...own, track: stages.length > 0 && track },
+    stages.map((stage) => stage.config),
+  );
+  const resolved = await resolveStreamInput(looked.config, ffmpeg, looked.need, runtime.spec);
   const source = window === null ? resolved.source! : { ...resolved.source!, window };
   const input: StreamInput = {
     ...resolved,
     source: { ...source, label },
     label,
-    bulk: { scoreThreshold, isBackground: true, take: (frame) => (signal.aborted ? null : take(frame)) },
+    bulk: bulkWork(runtime, stretch, resolved.picture, (frame) => (signal.aborted ? null : take(frame))),
   };
   signal.throwIfAborted();
-  const { stream, error, isStopped } = await runToEnd(runtime, async () => runtime.add(config, input), signal);
+  const { stream, error, isStopped } = await runToEnd(runtime, async () => runtime.add(looked.config, input), signal);
   signal.throwIfAborted();
   if (isStopped)
     throw new SightlineError('LANE_FAILED', `${label}: it was stopped before its end; it can be tried again`);
   if (error !== null) throw error;
   return { decodeErrors: stream.decoding.errors };
+}
+
+/** Where second stages look, objects are tracked: what they were before, the frame in flight still has. */
+function bulkWork(
+  { spec, scoreThreshold: reportScore }: Runtime,
+  { stages, scoreThreshold }: Stretch,
+  picture: StreamInput['picture'],
+  take: (frame: StretchFrame) => Promise<unknown> | null,
+): BulkWork {
+  if (stages.length === 0) return { scoreThreshold, isBackground: true, take };
+  return {
+    ...{ scoreThreshold: reportScore, isBackground: true },
+    stagesOf: (settings, classCount) => new StreamStages(() => stages, settings, classCount),
+    take: (frame, { rows, readings }) => {
+      const raw = unpackRows(rows ?? new Float32Array(0), spec.classes, spec);
+      const detections = raw.filter(({ score }) => score >= scoreThreshold);
+      return take({ ...frame, detections, picture, readings: readings ?? [] });
+    },
+  };
 }

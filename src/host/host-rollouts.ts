@@ -85,9 +85,12 @@ async function closeDetector({ agent, target }: DetectorRollouts): Promise<void>
   target.close();
 }
 
-/** What a roll-out may name by path: what is below the roots, and what the pipeline file of this host names itself. */
-function modelRootsOf({ model: { name, labels }, rollout: { modelRoots: roots } }: PipelineConfig): ModelRoots {
-  const files = [...(isModelPath(name) ? [name] : []), ...(labels === undefined || labels === COCO ? [] : [labels])];
+/** What roll-outs and jobs may name by path: what is below the roots, and what the pipeline file of this host names itself. */
+export function modelRootsOf({ model, stages, rollout: { modelRoots: roots } }: PipelineConfig): ModelRoots {
+  const files = [model, ...stages.map((stage) => stage.model)].flatMap(({ name, labels }) => [
+    ...(isModelPath(name) ? [name] : []),
+    ...(labels === undefined || labels === COCO ? [] : [labels]),
+  ]);
   return { roots, files };
 }
 

@@ -13,16 +13,22 @@ import { checkModel } from '../runtime/model/prepare-model.ts';
 import { loadBeside } from '../runtime/open-runtime.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { attributeNames } from '../runtime/stages/crop-readings.ts';
+import type { LoadedStage, SecondStages } from '../runtime/stages/second-stages.ts';
+import type { ModelRoots } from '../store/admit-model.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { modelSpec } from '../store/manifests.ts';
 import { requireModelMemory } from './stream-limits.ts';
 
-interface HostStagesOptions {
+export interface HostStagesOptions {
   readonly batch: BatchConfig;
   readonly environment: Environment;
   readonly onNotice: (text: string) => void;
   /** Classes of the pipeline's detector. */
   readonly classes: readonly string[];
+  /** See `DetectorPlaces`. */
+  readonly modelRoots?: ModelRoots | undefined;
+  /** What they become; default: the second stages of the runtime. */
+  readonly into?: SecondStages | undefined;
 }
 
 /** The streams of a host, see `HostStreams`. */
@@ -32,17 +38,12 @@ interface ChangedStreams {
 
 type StageSpec = Pick<ModelSpec, 'family' | 'heads' | 'classes' | 'task'>;
 
-/** A loaded second stage. */
-interface LoadedStage {
-  readonly config: StageConfig;
-  readonly instance: string;
-}
-
 /** The second stages of a pipeline: loads their models, and replaces those that a file which is read again changes. */
 export class HostStages {
   readonly #options: HostStagesOptions;
   #loaded: readonly LoadedStage[] = [];
-  #count = 0;
+  /** Of all in the process: names of instances are used once. */
+  static #count = 0;
 
   constructor(options: HostStagesOptions) {
     this.#options = options;
@@ -79,7 +80,7 @@ export class HostStages {
    */
   async use(runtime: Runtime, wanted: readonly StageConfig[]): Promise<void> {
     const before = this.#loaded;
-    await this.#requireFit(wanted);
+    await this.requireFit(wanted);
     const next: LoadedStage[] = [];
     try {
       for (const config of wanted)
@@ -92,7 +93,7 @@ export class HostStages {
       throw error;
     }
     this.#loaded = next.map(({ instance }, i) => ({ instance, config: wanted[i]! }));
-    runtime.useStages(this.#loaded);
+    runtime.useStages(this.#loaded, this.#options.into);
     await this.#unload(
       runtime,
       before.filter(({ instance }) => !next.some((loaded) => loaded.instance === instance)),
@@ -114,25 +115,29 @@ export class HostStages {
     return isDeepStrictEqual(before, this.#loaded) ? '' : `; second stages: ${this.#names.join(', ') || 'none'}`;
   }
 
-  async #requireFit(wanted: readonly StageConfig[]): Promise<void> {
+  /** Checks settings, without loading a model. @throws as `use`, if they do not fit or a model is missing */
+  async requireFit(wanted: readonly StageConfig[]): Promise<void> {
+    const { environment, classes, modelRoots } = this.#options;
+    const specOf = async ({ name, model }: StageConfig): Promise<StageSpec> =>
+      modelSpec(
+        await loadConfigured(model, environment, modelRoots).catch((error: unknown) => {
+          throw explained(`stages.${name}.model`, error);
+        }),
+      );
     const specs = new Map<string, StageSpec>();
-    for (const { name, model } of wanted) {
-      const manifest = await loadConfigured(model, this.#options.environment).catch((error: unknown) => {
-        throw explained(`stages.${name}.model`, error);
-      });
-      specs.set(name, modelSpec(manifest));
-    }
-    const faults = stageFaults(wanted, specs, this.#options.classes);
+    for (const stage of wanted) specs.set(stage.name, await specOf(stage));
+    const faults = stageFaults(wanted, specs, classes);
     if (faults.length > 0) throw new SightlineError('CONFIG_INVALID', faults.join('; '));
   }
 
   async #load(runtime: Runtime, config: StageConfig): Promise<LoadedStage> {
-    const { batch, environment, onNotice } = this.#options;
+    const { batch, environment, onNotice, modelRoots } = this.#options;
     requireModelMemory(`stages.${config.name}`);
-    this.#count += 1;
+    HostStages.#count += 1;
     // No name of the section models has a colon.
-    const instance = `stage:${config.name}:${this.#count}`;
-    await loadBeside(runtime, instance, { model: config.model, batch, environment, onNotice }, { readsCrops: true });
+    const instance = `stage:${config.name}:${HostStages.#count}`;
+    const options = { model: config.model, batch, environment, onNotice, modelRoots };
+    await loadBeside(runtime, instance, options, { readsCrops: true });
     return { config, instance };
   }
 
@@ -166,11 +171,17 @@ interface InspectedStages {
   readonly attributes: ReadonlyMap<string, readonly string[]>;
 }
 
-/** Finds what is wrong with the second stages of a pipeline, without loading a model. @param classes - as of `stageFaults`. */
+/**
+ * Finds what is wrong with the second stages of a pipeline, without loading a model.
+ *
+ * @param classes - as of `stageFaults`.
+ * @param where - they run: other machines may have models that this one lacks, and other memory.
+ */
 export async function inspectStages(
   { stages, streams, defaults }: Pick<PipelineConfig, 'stages' | 'streams' | 'defaults'>,
   classes: readonly string[] | null,
   environment: Environment,
+  where: 'here' | 'elsewhere' = 'here',
 ): Promise<InspectedStages> {
   const mistakes: string[] = [];
   const warnings: string[] = [];
@@ -182,7 +193,7 @@ export async function inspectStages(
     try {
       const manifest = await loadConfigured(model, environment);
       specs.set(name, modelSpec(manifest));
-      requireModelMemory(name, freeBytes);
+      if (where === 'here') requireModelMemory(name, freeBytes);
       if (model.engine === 'fake') continue;
       const places = { searchPath, cacheDir, onNotice: () => undefined, mayFetch: false };
       const paths = await findWeights(manifest, places).catch((error: Error) => {
@@ -194,7 +205,9 @@ export async function inspectStages(
       const bytes = paths.reduce((sum, path) => sum + statSync(path).size, 0);
       freeBytes -= STAGE_BYTES + WEIGHT_COPIES * bytes;
     } catch (error) {
-      mistakes.push((explained(at, error) as Error).message);
+      const isMissing = error instanceof SightlineError && error.code === 'MODEL_NOT_FOUND';
+      const texts = where === 'elsewhere' && isMissing ? warnings : mistakes;
+      texts.push((explained(at, error) as Error).message);
     }
   }
   const zones = new Set([...streams, defaults].flatMap((stream) => (stream.zones ?? []).map(({ id }) => id)));

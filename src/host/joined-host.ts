@@ -20,11 +20,16 @@ import type { EventMessage } from '../protocol/feed.ts';
 import type { Tracing } from '../telemetry/tracing/open-tracing.ts';
 import { BULK_ID_PREFIX, segmentRunner } from './bulk-runner.ts';
 import { fleetRunner } from './fleet-runner.ts';
-import { HostRollouts } from './host-rollouts.ts';
+import { HostRollouts, modelRootsOf } from './host-rollouts.ts';
+import { HostStages } from './host-stages.ts';
+import { JobStages } from './job-stages.ts';
 import { type ListenAddress, logEvent, openGateway, openHistory } from './open-gateway.ts';
 import { PipelineHost } from './pipeline-host.ts';
 import type { ProcessContext } from './process-context.ts';
 import { RequestDetector } from './request-detector.ts';
+
+/** How long a host that cannot run a task leaves all tasks to others. */
+const UNFIT_REST_MS = 10_000;
 
 export interface JoinedHostOptions {
   readonly id: string;
@@ -106,9 +111,15 @@ export class JoinedHost {
       pipeline: config.name,
       defaults: config.defaults,
       admitStream: (address) => admission.source(address),
-      admitJob: async ({ inputs, outDir }) => {
+      admitJob: async ({ inputs, outDir, pipeline, stages }) => {
         for (const input of inputs) await admission.file(input);
         await admission.outDir(outDir);
+        if (stages === undefined || pipeline !== config.name) return;
+        const fitting = { ...jobStageOptions(options), classes: host.runtime.spec.classes };
+        await new HostStages(fitting).requireFit(stages).catch((error: SightlineError) => {
+          // Another host of the pipeline may have it.
+          if (error.code !== 'MODEL_NOT_FOUND') throw error;
+        });
       },
       advise: (snapshot, queue) => advisor.advise(snapshot, queue),
       incidents,
@@ -208,10 +219,31 @@ export class JoinedHost {
       admission: this.#admission,
       ffmpeg,
       runner: segmentRunner(runtime, ffmpeg),
+      lendStages: this.#jobStages(agent).lend,
       onNotice: (text: string) => log.warn({}, text),
     };
     this.#worker = control.tasks.work(config.name, fleet.bulkConcurrency, jobHandler(tools));
     this.#worker.setPaused(agent.isDraining);
+  }
+
+  /** The second stages of jobs. A host that lacks a model of theirs, or memory for it, rests, so that others take their tasks. */
+  #jobStages(agent: HostAgent): JobStages {
+    const { id, config, control, log } = this.#options;
+    const { runtime } = this.#host;
+    return new JobStages({
+      ...jobStageOptions(this.#options),
+      runtime,
+      onUnfit: async (cause) => {
+        const message = `host ${id} cannot run the job: ${cause.message}`;
+        log.warn({ code: cause.code }, message);
+        const { hosts } = await control.state.snapshot();
+        const isAlone = !hosts.some((host) => host.id !== id && host.pipeline === config.name);
+        if (isAlone) return new SightlineError(cause.code, message, cause.details, { cause });
+        this.#worker?.setPaused(true);
+        setTimeout(() => this.#worker?.setPaused(agent.isDraining), UNFIT_REST_MS).unref();
+        return new SightlineError('HOST_UNFIT', `${message} [${cause.code}]`, {}, { cause });
+      },
+    });
   }
 
   /**
@@ -283,6 +315,12 @@ export class JoinedHost {
       }
     }
   }
+}
+
+/** How the second stages of jobs are loaded. */
+function jobStageOptions({ config, context: { environment }, log }: JoinedHostOptions) {
+  const onNotice = (text: string): void => log.info({}, text);
+  return { batch: config.batch, environment, modelRoots: modelRootsOf(config), onNotice };
 }
 
 /** True for events of segments, of which there are thousands; only their warnings are logged. */

@@ -4,6 +4,7 @@ import type { ModelConfig } from '../config/model-config.ts';
 import { requireFit } from '../config/model-fit.ts';
 import { parseYaml } from '../config/parse-yaml.ts';
 import type { StreamConfig } from '../config/stream.ts';
+import type { Attribute } from '../core/detection.ts';
 import { MOST_BYTES, openGiven, readGivenTextSync } from '../disk/given-file.ts';
 import { readLines } from '../disk/read-lines.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -184,9 +185,18 @@ const recordedResult = z.looseObject({
       score: z.number(),
       box: z.tuple([z.number(), z.number(), z.number(), z.number()]),
       trackId: z.int().optional(),
+      attributes: z
+        .record(z.string(), z.custom<Attribute>(isAttribute, 'expected what a second stage says'))
+        .optional(),
     }),
   ),
 });
+
+/** Rules read labels. */
+function isAttribute(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return !('label' in value) || typeof value.label === 'string';
+}
 
 function resultOf(text: string, where: string): RecordedResult {
   let value: unknown;
@@ -204,7 +214,11 @@ function resultOf(text: string, where: string): RecordedResult {
   const { capturedAt, detections, frame, ptsUs, width, height, source, stream } = data;
   return {
     ...{ frame, ptsUs, width, height, source, stream },
-    detections: detections.map(({ trackId, ...each }) => (trackId === undefined ? each : { ...each, trackId })),
+    detections: detections.map(({ trackId, attributes, ...each }) => ({
+      ...each,
+      ...(trackId === undefined ? {} : { trackId }),
+      ...(attributes === undefined ? {} : { attributes }),
+    })),
     ...(capturedAt === undefined ? {} : { capturedAtMs: Date.parse(capturedAt) }),
   };
 }

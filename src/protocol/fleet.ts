@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import type { TrackSettings } from '../config/keys/stream-keys.ts';
+import { type StageConfig, stagesConfig } from '../config/stages.ts';
 import { storedStreamConfig } from '../config/stream.ts';
 import { trackConfig } from '../config/track.ts';
 import { amount, count, id, name, record, text } from './bounds.ts';
@@ -124,6 +125,8 @@ export interface JobOrder {
   readonly every: number;
   /** Each input gets a Parquet file too. */
   readonly parquet?: boolean | undefined;
+  /** Second stages that look at the objects, which are then tracked. */
+  readonly stages?: readonly StageConfig[] | undefined;
   /** Files are split at key frames into segments of about this length, in seconds of media time; 0 leaves them whole. */
   readonly segmentSeconds: number;
   /** 0 to 1000. Jobs of higher priority run first; live streams have precedence over all jobs. */
@@ -141,6 +144,7 @@ export const jobOrder = z.object({
   track: tolerant(z.union([z.boolean(), trackConfig])),
   every: z.number().int().min(1).max(1000),
   parquet: z.boolean().optional(),
+  stages: tolerant(stagesConfig).optional(),
   segmentSeconds: z.number().min(0).max(86_400),
   priority: z.number().int().min(0).max(1000),
   createdMs: count,

@@ -7,6 +7,7 @@ import { batchConfig } from '../config/batch.ts';
 import type { StreamSettings } from '../config/keys/stream-keys.ts';
 import { modelConfig } from '../config/model-config.ts';
 import { range, whole } from '../config/number.ts';
+import { stagesConfig } from '../config/stages.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { trackConfig } from '../config/track.ts';
 import type { Box } from '../core/detection.ts';
@@ -304,6 +305,10 @@ export const jobRequest = request('JobRequest', {
     .describe('Gives detections track ids, with these settings; default false.'),
   every: every.default(1).describe('Infer every n-th frame, 1 to 1000; default 1.'),
   parquet: parquet.describe('A Parquet file for each input, beside its JSON lines; default false.'),
+  stages: stagesConfig
+    .min(1)
+    .optional()
+    .describe('Second stages that look at the objects, as in a pipeline file; objects are then tracked.'),
   segmentSeconds: segmentSeconds
     .default(DEFAULT_SEGMENT_S)
     .describe('Length of the segments in seconds of media time, 0 to 86,400; 0 leaves files whole; default 60.'),

@@ -1,4 +1,3 @@
-import type { StageConfig } from '../config/stages.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import type { StreamSign } from '../core/blind-sign.ts';
 import { monoNowMs, systemClock } from '../core/clock.ts';
@@ -28,7 +27,7 @@ import { LanePool } from './lane/lane-pool.ts';
 import { OverloadWatch } from './overload-watch.ts';
 import { MaskReaders } from './results/mask-readers.ts';
 import type { RuntimeOptions, RuntimeReport } from './runtime-options.ts';
-import { SecondStages } from './stages/second-stages.ts';
+import { type LoadedStage, SecondStages } from './stages/second-stages.ts';
 import { StreamStages } from './stages/stream-stages.ts';
 import type { Arrangement } from './stream/arrangement.ts';
 import { DEFAULT_INSTANCE, RuntimeStream } from './stream/runtime-stream.ts';
@@ -202,9 +201,9 @@ export class Runtime {
     return info;
   }
 
-  /** Replaces the second stages by those with these settings, each on a loaded model. @throws MODEL_NOT_FOUND */
-  useStages(stages: readonly { readonly config: StageConfig; readonly instance: string }[]): void {
-    this.secondStages.use(stages.map(({ config, instance }) => ({ config, model: this.#models.get(instance) })));
+  /** Replaces second stages, by default those of all streams, by ones on loaded models. @throws MODEL_NOT_FOUND */
+  useStages(stages: readonly LoadedStage[], replaced = this.secondStages): void {
+    replaced.use(stages.map(({ config, instance }) => ({ config, model: this.#models.get(instance) })));
   }
 
   /**

@@ -110,6 +110,21 @@ describe('sightline events over results of detect', () => {
     expect(events[0].raised).toEqual({ ptsUs: 3_000_000, at: '2026-05-04T12:00:00.000Z' });
   });
 
+  it('reads what second stages said', async () => {
+    const said = Array.from({ length: 100 }, (_, frame) => {
+      const { detections, ...result } = JSON.parse(line(frame));
+      const attributes = { coat: { label: 'red', score: 0.9, atUs: 0 } };
+      return `${JSON.stringify({ ...result, detections: detections.map((each: object) => ({ ...each, attributes })) })}\n`;
+    }).join('');
+    const counts = ['red', 'blue'].map(async (coat) => {
+      const event = { id: 'coat', kind: 'appears', when: `attributes.coat == "${coat}"` };
+      const rules = file(`${coat}.yaml`, { events: [event] });
+      const { stdout } = await cliHere(['events', file('said.jsonl', said), '--rules', rules, '--json']);
+      return JSON.parse(stdout).recordings[0].events.length;
+    });
+    expect(await Promise.all(counts)).toEqual([1, 0]);
+  });
+
   it('takes results of several recordings apart, and a recording in which nothing is seen', async () => {
     const of = (source: string, hasObjects: boolean): string =>
       Array.from({ length: 100 }, (_, frame) => {

@@ -1,10 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { batchConfig } from '../../src/config/batch.ts';
+import type { Environment } from '../../src/config/environment.ts';
 import type { TaskContext, TaskHandler, TaskOutcome } from '../../src/control/control-plane.ts';
 import { jobHandler } from '../../src/control/jobs/job-handler.ts';
 import { Admission } from '../../src/control/orders/admission.ts';
 import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
+import type { SightlineError } from '../../src/errors/sightline-error.ts';
 import { segmentRunner } from '../../src/host/bulk-runner.ts';
+import { JobStages } from '../../src/host/job-stages.ts';
 import { parsePipeline, parseStream } from '../../src/pipeline/load-pipeline.ts';
 import type { JobOrder, Task } from '../../src/protocol/fleet.ts';
 import { openRuntime } from '../../src/runtime/open-runtime.ts';
@@ -38,6 +42,8 @@ const FAKE_MODEL = {
 export class BulkRig {
   readonly runtime: Runtime;
   readonly notices: string[] = [];
+  /** What loading second stages failed with. */
+  readonly unfit: SightlineError[] = [];
   readonly root: string;
   readonly #ffmpeg: FfmpegBinary;
   readonly #handler: TaskHandler;
@@ -49,6 +55,7 @@ export class BulkRig {
     bindings: SinkBinding[],
     { root, roots = [] }: BulkRigSettings,
     ffmpeg: FfmpegBinary,
+    environment: Environment,
   ) {
     this.runtime = runtime;
     this.root = root;
@@ -58,6 +65,19 @@ export class BulkRig {
       admission: new Admission({ roots: [root, ...roots], schemes: [], networks: [] }),
       ffmpeg,
       runner: segmentRunner(runtime, ffmpeg),
+      lendStages: new JobStages({
+        ...{
+          runtime,
+          batch: batchConfig.parse({}),
+          environment,
+          onNotice: () => undefined,
+          modelRoots: { roots: [root, ...roots], files: [] },
+        },
+        onUnfit: async (error) => {
+          this.unfit.push(error);
+          return error;
+        },
+      }).lend,
       onNotice: (text) => this.notices.push(text),
     });
   }
@@ -75,7 +95,7 @@ export class BulkRig {
     const bindings: SinkBinding[] = [];
     const sinks = new ResultSinks(bindings);
     const runtime = await openRuntime({ ...config, sinks, environment, onNotice: () => undefined });
-    return new BulkRig(runtime, bindings, settings, ffmpeg);
+    return new BulkRig(runtime, bindings, settings, ffmpeg, environment);
   }
 
   order(input: string, settings: Partial<JobOrder> = {}): JobOrder {

@@ -17,8 +17,12 @@ export class HostProcess {
     this.#result = result;
   }
 
-  static async start(id: string, args: readonly string[]): Promise<HostProcess> {
-    const child = startCli(['host', ...args, '--id', id, '--port', '0']);
+  static async start(
+    id: string,
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<HostProcess> {
+    const child = startCli(['host', ...args, '--id', id, '--port', '0'], environment);
     const result = ended(child);
     const url = new Promise<string>((resolve, reject) => {
       let log = '';
@@ -34,6 +38,17 @@ export class HostProcess {
 
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
+  }
+
+  /** Resolves once it logs what matches. */
+  logged(pattern: RegExp): Promise<void> {
+    return new Promise((resolve) => {
+      let log = '';
+      this.#child.stderr!.on('data', (chunk: Buffer) => {
+        log += chunk.toString();
+        if (pattern.test(log)) resolve();
+      });
+    });
   }
 
   /** Shuts it down cleanly. @returns what it printed. */

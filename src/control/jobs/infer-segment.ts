@@ -7,8 +7,9 @@ import type { JobOrder, SegmentSpan } from '../../protocol/fleet.ts';
 import { neededScore } from '../../runtime/stream/stream-analytics.ts';
 import type { TaskContext } from '../control-plane.ts';
 import type { JobPlace } from './job-place.ts';
-import type { JobTools } from './job-tools.ts';
+import type { TaskTools } from './job-tools.ts';
 import { RecordedInput } from './recorded-input.ts';
+import { analysed } from './replayed-stages.ts';
 import { type SegmentHeader, SegmentReader, SegmentWriter } from './segment-file.ts';
 import type { Stretch, StretchSummary } from './segment-runner.ts';
 
@@ -20,7 +21,7 @@ import type { Stretch, StretchSummary } from './segment-runner.ts';
  *   `SegmentRunner.run` throws. The segment result is deleted then.
  */
 export async function inferSegment(
-  tools: JobTools,
+  tools: TaskTools,
   place: JobPlace,
   order: JobOrder,
   span: SegmentSpan,
@@ -33,7 +34,7 @@ export async function inferSegment(
   context.signal.throwIfAborted();
   const writer = await SegmentWriter.create(path, header, place.folder);
   try {
-    await fill(writer, tools, place, header, context);
+    await fill(writer, tools, place, order, header, context);
     await writer.commit();
   } catch (error) {
     await writer.discard();
@@ -43,13 +44,13 @@ export async function inferSegment(
 }
 
 async function headerOf(
-  { runner }: JobTools,
+  { runner, stages }: TaskTools,
   { inputPath }: JobPlace,
   { every, track }: JobOrder,
   span: SegmentSpan,
 ): Promise<SegmentHeader> {
   const { size, mtimeMs } = await stat(inputPath);
-  const scoreThreshold = neededScore({ track, zones: [], lines: [] }, runner.reportScore);
+  const scoreThreshold = neededScore(analysed(track, stages), runner.reportScore);
   return { version: 1, span, every, scoreThreshold, input: { bytes: size, modifiedMs: Math.floor(mtimeMs) } };
 }
 
@@ -72,8 +73,9 @@ async function countFrames(path: string, header: SegmentHeader): Promise<number 
 
 async function fill(
   writer: SegmentWriter,
-  tools: JobTools,
+  tools: TaskTools,
   { inputPath, label }: JobPlace,
+  { track }: JobOrder,
   { span, every, scoreThreshold }: SegmentHeader,
   context: TaskContext,
 ): Promise<void> {
@@ -83,7 +85,7 @@ async function fill(
   if (!isWhole && check.expectedFrames === 0) return;
   const mismatched = new AbortController();
   const { fromUs, toUs, firstFrame } = span;
-  const stretch = { label, every, scoreThreshold };
+  const stretch = { label, every, scoreThreshold, track, stages: tools.stages };
   const run = (part: Pick<Stretch, 'path' | 'window'>, ptsOf: (ptsUs: number) => number): Promise<StretchSummary> =>
     tools.runner.run(
       { ...stretch, ...part },

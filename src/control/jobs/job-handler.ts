@@ -3,7 +3,7 @@ import type { JobOrder, Task } from '../../protocol/fleet.ts';
 import type { TaskContext, TaskHandler, TaskOutcome } from '../control-plane.ts';
 import { inferSegment } from './infer-segment.ts';
 import { JobPlace } from './job-place.ts';
-import type { JobTools } from './job-tools.ts';
+import type { JobTools, TaskTools } from './job-tools.ts';
 import { joinSegments } from './join-segments.ts';
 import { planSegments, WHOLE_FILE } from './plan-segments.ts';
 import { RecordedInput } from './recorded-input.ts';
@@ -13,16 +13,19 @@ import { RecordedInput } from './recorded-input.ts';
  * the output of `sightline detect`, however the file was cut and however often a task was repeated or killed.
  */
 export function jobHandler(tools: JobTools): TaskHandler {
-  return (task, order, context) => {
-    switch (task.kind) {
-      case 'split':
-        return splitFile(tools, task, order, context);
-      case 'segment':
-        return doSegment(tools, task, order, context);
-      case 'merge':
-        return mergeFile(tools, task, order, context);
-    }
-  };
+  return (task, order, context) =>
+    tools.lendStages(order.stages ?? [], (stages) => doTask({ ...tools, stages }, task, order, context));
+}
+
+function doTask(tools: TaskTools, task: Task, order: JobOrder, context: TaskContext): Promise<TaskOutcome> {
+  switch (task.kind) {
+    case 'split':
+      return splitFile(tools, task, order, context);
+    case 'segment':
+      return doSegment(tools, task, order, context);
+    case 'merge':
+      return mergeFile(tools, task, order, context);
+  }
 }
 
 /**
@@ -32,7 +35,7 @@ export function jobHandler(tools: JobTools): TaskHandler {
  * @throws SOURCE_*, DECODE_EXITED, ENGINE_FAILED, LANE_FAILED, SINK_FAILED
  */
 async function doSegment(
-  tools: JobTools,
+  tools: TaskTools,
   { file, span }: Extract<Task, { kind: 'segment' }>,
   order: JobOrder,
   context: TaskContext,
@@ -44,7 +47,7 @@ async function doSegment(
 }
 
 /** Runs a step of a file in segments. @returns null if the file must be inferred as a whole, for which it is marked if it was not yet. */
-async function unlessMismatched<T>(place: JobPlace, { onNotice }: JobTools, run: () => Promise<T>): Promise<T | null> {
+async function unlessMismatched<T>(place: JobPlace, { onNotice }: TaskTools, run: () => Promise<T>): Promise<T | null> {
   if (await place.isMarkedWhole()) return null;
   try {
     return await run();
@@ -58,7 +61,7 @@ async function unlessMismatched<T>(place: JobPlace, { onNotice }: JobTools, run:
 
 /** Decides where to cut one file, and returns its segments and merge as follow-up tasks. @throws SOURCE_FORBIDDEN, SOURCE_NOT_FOUND, FFMPEG_MISSING */
 async function splitFile(
-  tools: JobTools,
+  tools: TaskTools,
   task: Extract<Task, { kind: 'split' }>,
   order: JobOrder,
   { signal }: TaskContext,
@@ -88,14 +91,14 @@ async function splitFile(
  * @throws SINK_FAILED if a segment result is missing or the result cannot be written, and what inferring the whole file throws.
  */
 async function mergeFile(
-  tools: JobTools,
+  tools: TaskTools,
   { file, segments }: Extract<Task, { kind: 'merge' }>,
   order: JobOrder,
   context: TaskContext,
 ): Promise<TaskOutcome> {
   const place = await JobPlace.find(tools.admission, order, file);
   const join = async (paths: readonly string[]): Promise<true> => {
-    await joinSegments(tools.runner, order, place, paths, context.signal);
+    await joinSegments(tools, order, place, paths, context.signal);
     return true;
   };
   const parts = Array.from({ length: segments }, (_, index) => place.segmentPath(index));

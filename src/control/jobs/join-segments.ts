@@ -1,5 +1,4 @@
 import { unpackDetections } from '../../core/detection.ts';
-import type { PtsUs } from '../../core/units.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { JobOrder } from '../../protocol/fleet.ts';
 import { StreamAnalytics } from '../../runtime/stream/stream-analytics.ts';
@@ -7,9 +6,12 @@ import { inputLine } from '../../sinks/result-line.ts';
 import { AtomicFile } from './atomic-file.ts';
 import { AtomicTable } from './atomic-table.ts';
 import type { JobPlace } from './job-place.ts';
+import type { TaskTools } from './job-tools.ts';
 import { RecordedInput } from './recorded-input.ts';
+import { analysed, ReplayedStages } from './replayed-stages.ts';
 import { type SegmentFrame, type SegmentHeader, SegmentReader } from './segment-file.ts';
-import type { SegmentRunner } from './segment-runner.ts';
+
+type JoinTools = Pick<TaskTools, 'runner' | 'stages'>;
 
 /** Longest time that joining blocks the thread, which also serves live streams. */
 const MAX_BUSY_MS = 3;
@@ -23,7 +25,7 @@ const MAX_BUSY_MS = 3;
  *   follow the previous one; the signal's reason if it aborts. No lines are left then.
  */
 export async function joinSegments(
-  runner: Pick<SegmentRunner, 'classes' | 'reportScore'>,
+  tools: JoinTools,
   order: JobOrder,
   place: JobPlace,
   paths: readonly string[],
@@ -35,7 +37,7 @@ export async function joinSegments(
   try {
     if (order.parquet === true) table = await AtomicTable.create('job', place.tablePath, resultStem, folder);
     const recorded = await RecordedInput.open(place.inputPath);
-    const joiner = new SegmentJoiner(runner, order, place.label, file, table, recorded);
+    const joiner = new SegmentJoiner(tools, order, place.label, file, table, recorded);
     let previous: SegmentHeader | null = null;
     for (const [i, path] of paths.entries()) {
       const reader = await SegmentReader.open(path);
@@ -68,13 +70,15 @@ class SegmentJoiner {
   readonly #table: AtomicTable | null;
   readonly #analytics: StreamAnalytics;
   readonly #stream: string;
+  /** Null without second stages. */
+  readonly #stages: ReplayedStages | null;
   /** Of a recording. */
   readonly #clock: ((ptsUs: number) => number) | null;
   #frames = 0;
   #busySinceMs = performance.now();
 
   constructor(
-    { classes, reportScore }: Pick<SegmentRunner, 'classes' | 'reportScore'>,
+    { runner: { classes, reportScore }, stages }: JoinTools,
     { track, every }: JobOrder,
     label: string,
     file: AtomicFile,
@@ -88,16 +92,19 @@ class SegmentJoiner {
     this.#every = every;
     this.#file = file;
     this.#table = table;
-    this.#analytics = new StreamAnalytics({ track, zones: [], lines: [] }, reportScore);
+    this.#analytics = new StreamAnalytics(analysed(track, stages), reportScore);
+    this.#stages = stages.length === 0 ? null : new ReplayedStages(stages, track, classes.length);
   }
 
-  async add({ ptsUs, width, height, rows, extras }: SegmentFrame, signal: AbortSignal): Promise<void> {
+  async add(segmentFrame: SegmentFrame, signal: AbortSignal): Promise<void> {
+    const { ptsUs, width, height, rows, extras } = segmentFrame;
     const boxes = unpackDetections(rows, this.#classes);
     const raw = extras.length === 0 ? boxes : boxes.map((box, i) => ({ ...box, ...extras[i] }));
-    const { detections } = this.#analytics.update({ ptsUs, width, height }, raw);
+    const tracked = this.#analytics.update({ ptsUs, width, height }, raw).detections;
+    const detections = this.#stages?.dress(segmentFrame, tracked) ?? tracked;
     const frame = this.#frames * this.#every;
     this.#frames += 1;
-    const place = { streamId: this.#label, frame, ptsUs: ptsUs as PtsUs };
+    const place = { streamId: this.#label, frame, ptsUs };
     const captured =
       this.#clock === null ? {} : ({ capturedAtMs: this.#clock(ptsUs), captureClock: 'arrival' } as const);
     const result = { ...place, ...captured, width, height, by: 'inferred', detections } as const;

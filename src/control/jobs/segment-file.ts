@@ -3,13 +3,15 @@ import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { DETECTION_COLUMNS, extrasOf } from '../../core/detection.ts';
-import type { PublishedFrame } from '../../core/frame.ts';
+import type { PtsUs } from '../../core/units.ts';
 import { isMissing, openGiven } from '../../disk/given-file.ts';
 import { type FileLine, readLines } from '../../disk/read-lines.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { segmentSpan } from '../../protocol/fleet.ts';
+import type { CropReading } from '../../runtime/stream/in-flight-frame.ts';
 import { AtomicFile } from './atomic-file.ts';
 import type { SegmentFolder } from './segment-folder.ts';
+import type { StretchFrame } from './segment-runner.ts';
 
 /** First line of a segment result: which segment of which input it holds. */
 const segmentHeader = z.strictObject({
@@ -27,13 +29,16 @@ const segmentEnd = z.strictObject({ frames: z.number(), sha256: z.string() });
 
 /** A frame's result before tracking: every box that a tracker can use, in full precision. */
 export interface SegmentFrame {
-  readonly ptsUs: number;
+  readonly ptsUs: PtsUs;
   readonly width: number;
   readonly height: number;
   /** `[n, 6]` f32 packed: x, y, width, height in source pixels, score, classId. */
   readonly rows: Float32Array;
   /** What other tasks than boxes add to each row; empty if nothing. */
   readonly extras: readonly ReturnType<typeof extrasOf>[];
+  /** Size of the full picture, and what second stages found in its crops; null and none if they looked at nothing. */
+  readonly picture: { readonly width: number; readonly height: number } | null;
+  readonly readings: readonly CropReading[];
 }
 
 /** Writes the results of one segment: a header, a line of numbers for each frame, and a last line with a checksum. */
@@ -53,13 +58,16 @@ export class SegmentWriter {
   }
 
   /** @returns a promise to await before the next frame; null if there is none. */
-  add({ ptsUs, width, height, detections }: PublishedFrame): Promise<void> | null {
+  add({ ptsUs, width, height, detections, picture, readings = [] }: StretchFrame): Promise<void> | null {
     this.frames += 1;
     const numbers: number[] = [ptsUs, width, height];
     for (const { box, score, classId } of detections) numbers.push(...box, score, classId);
     const extras = detections.map(extrasOf);
     const hasExtras = extras.some((extra) => Object.keys(extra).length > 0);
-    return this.#line(JSON.stringify(hasExtras ? [...numbers, extras] : numbers));
+    const looks = { picture, readings: readings.map((reading) => ({ ...reading, rows: [...reading.rows] })) };
+    return this.#line(
+      JSON.stringify([...numbers, ...(hasExtras ? [extras] : []), ...(readings.length === 0 ? [] : [looks])]),
+    );
   }
 
   /** @throws SINK_FAILED, after which nothing is left on disk. */
@@ -132,9 +140,9 @@ export class SegmentReader {
         return;
       }
       this.#hash.update(line).update('\n');
-      const { numbers, extras } = this.#parse(line, FRAME);
-      const [ptsUs, width, height] = numbers as [number, number, number];
-      yield { ptsUs, width, height, rows: Float32Array.from(numbers.slice(3)), extras };
+      const { numbers, ...more } = this.#parse(line, FRAME);
+      const [ptsUs, width, height] = numbers as [PtsUs, number, number];
+      yield { ptsUs, width, height, rows: Float32Array.from(numbers.slice(3)), ...more };
       frames += 1;
     }
     throw this.#damaged(`it ends after ${frames} frames`);
@@ -161,7 +169,11 @@ export class SegmentReader {
 
 /** Not a schema: zod would take longer for these lines than the tracker does. */
 const FRAME = {
-  parse(value: unknown): { readonly numbers: readonly number[]; readonly extras: SegmentFrame['extras'] } {
+  parse(
+    value: unknown,
+  ): { readonly numbers: readonly number[] } & Pick<SegmentFrame, 'extras' | 'picture' | 'readings'> {
+    const hasLooks = Array.isArray(value) && Object.hasOwn(Object(value.at(-1)), 'readings');
+    const { picture, readings } = hasLooks ? (value.pop() as WrittenLooks) : { picture: null, readings: [] };
     const extras = Array.isArray(value) && Array.isArray(value.at(-1)) ? value.pop() : [];
     const isFrame =
       Array.isArray(value) &&
@@ -169,6 +181,14 @@ const FRAME = {
       (value.length - 3) % DETECTION_COLUMNS === 0 &&
       value.every((number) => typeof number === 'number');
     if (!isFrame) throw new TypeError('not a frame');
-    return { numbers: value as readonly number[], extras };
+    // JSON has no NaN, which fills the rows of a vector.
+    const rowsOf = (rows: readonly (number | null)[]) => Float32Array.from(rows, (number) => number ?? Number.NaN);
+    const read = readings.map((reading) => ({ ...reading, rows: rowsOf(reading.rows) }));
+    return { numbers: value as readonly number[], extras, picture, readings: read };
   },
 };
+
+/** What second stages found, as it is in a line. */
+interface WrittenLooks extends Pick<SegmentFrame, 'picture'> {
+  readonly readings: readonly (Omit<CropReading, 'rows'> & { readonly rows: readonly (number | null)[] })[];
+}

@@ -1,5 +1,8 @@
 import type { PublishedFrame } from '../../core/frame.ts';
 import type { SourceWindow } from '../../core/source.ts';
+import type { JobOrder } from '../../protocol/fleet.ts';
+import type { CropReader } from '../../runtime/stages/look-group.ts';
+import type { CropReading } from '../../runtime/stream/in-flight-frame.ts';
 
 /** What to infer: a file, or a segment of one. */
 export interface Stretch {
@@ -11,6 +14,17 @@ export interface Stretch {
   readonly every: number;
   /** Lowest score of the boxes that are delivered. */
   readonly scoreThreshold: number;
+  /** Second stages that look at its objects, which are tracked for that as the order says. */
+  readonly stages: readonly CropReader[];
+  readonly track: JobOrder['track'];
+}
+
+/** A result, untracked. */
+export interface StretchFrame extends Pick<PublishedFrame, 'ptsUs' | 'width' | 'height' | 'detections'> {
+  /** Size of the full picture in which second stages looked; absent without them. */
+  readonly picture?: { readonly width: number; readonly height: number } | null;
+  /** What they found in this frame. */
+  readonly readings?: readonly CropReading[];
 }
 
 export interface StretchSummary {
@@ -33,7 +47,7 @@ export interface SegmentRunner {
    */
   run(
     stretch: Stretch,
-    take: (frame: PublishedFrame) => Promise<unknown> | null,
+    take: (frame: StretchFrame) => Promise<unknown> | null,
     signal: AbortSignal,
   ): Promise<StretchSummary>;
 }

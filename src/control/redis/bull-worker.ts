@@ -92,6 +92,7 @@ export class BullWorker implements TaskWorker {
   }
 
   setPaused(isPaused: boolean): void {
+    if (this.#closed !== null) return;
     this.#isPaused = isPaused;
     this.#apply(this.#bull.worker);
   }

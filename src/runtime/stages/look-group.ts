@@ -2,9 +2,17 @@ import type { Attribute, Box, Detection } from '../../core/detection.ts';
 import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 import type { SecondStage } from './second-stage.ts';
 
+/** A second stage as streams see it, on frames of this kind. */
+export interface CropReader<F = InFlightFrame> extends Pick<SecondStage, 'name' | 'config' | 'skip' | 'withdraw'> {
+  readonly model: Pick<SecondStage['model'], 'spec' | 'hash' | 'scoreThreshold'>;
+  /** As `SecondStage.look`. */
+  look(frame: F, ...rest: Tail<Parameters<SecondStage['look']>>): void;
+}
+type Tail<T extends readonly unknown[]> = T extends readonly [unknown, ...infer Rest] ? Rest : never;
+
 /** A second stage's look at one object of a frame, and what it found. */
-export interface Look {
-  readonly stage: SecondStage;
+export interface Look<F = InFlightFrame> {
+  readonly stage: CropReader<F>;
   readonly object: Detection;
   /** Track of the object, or of the one in which it was found. */
   readonly trackId: number;
@@ -13,14 +21,14 @@ export interface Look {
   /** In source pixels. */
   found: readonly Detection[];
   /** At what was found. */
-  inner: readonly Look[];
+  inner: readonly Look<F>[];
 }
 
 /** Looks at one frame that take effect together, once all of them are over. */
-export class LookGroup {
-  readonly frame: InFlightFrame;
-  readonly looks: Look[] = [];
-  readonly #onOver: (group: LookGroup) => void;
+export class LookGroup<F = InFlightFrame> {
+  readonly frame: F;
+  readonly looks: Look<F>[] = [];
+  readonly #onOver: (group: LookGroup<F>) => void;
   #open = 0;
   #settle: () => void = () => undefined;
   /** Resolves once all are over, or nobody waits for them any more. */
@@ -28,7 +36,7 @@ export class LookGroup {
     this.#settle = resolve;
   });
 
-  constructor(frame: InFlightFrame, onOver: (group: LookGroup) => void) {
+  constructor(frame: F, onOver: (group: LookGroup<F>) => void) {
     this.frame = frame;
     this.#onOver = onOver;
   }

@@ -4,6 +4,12 @@ import { systemClock } from '../../core/clock.ts';
 import type { SecondStageReport } from '../../protocol/second-stage-report.ts';
 import { SecondStage, type StageModel } from './second-stage.ts';
 
+/** Settings of a second stage, and the name of its model instance. */
+export interface LoadedStage {
+  readonly config: StageConfig;
+  readonly instance: string;
+}
+
 /** The second stages of a runtime, which all its streams share. */
 export class SecondStages {
   #all: readonly SecondStage[] = [];

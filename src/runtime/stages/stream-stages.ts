@@ -7,10 +7,9 @@ import { isInside } from '../../track/zones.ts';
 import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 import { LOOKED_FRAMES } from '../stream/ring-plan.ts';
 import { lostMsOf } from '../stream/stream-analytics.ts';
-import type { FrameStages, LookedFrame, StagedSettings } from '../stream/stream-port.ts';
+import type { FrameStages, LookedFrame, SeenFrame, StagedSettings } from '../stream/stream-port.ts';
 import { attributesOf, cropOf, objectsIn, shorterSidePx } from './crop-readings.ts';
-import { type Look, LookGroup } from './look-group.ts';
-import type { SecondStage } from './second-stage.ts';
+import { type CropReader, type Look, LookGroup } from './look-group.ts';
 
 /** With `per: bestOfTrack`: most looks at a track, and how much better each picture must be than the one before. */
 const BEST_LOOKS = 3;
@@ -49,19 +48,19 @@ interface Size {
  * Second stages on the objects of one stream: which are looked at, and what is known of each track. A frame of a live stream is published
  * with what is known by then; one of a file waits for its own crops, so that each reading of the file gives the same records.
  */
-export class StreamStages implements FrameStages {
+export class StreamStages<F extends SeenFrame = InFlightFrame> implements FrameStages<F> {
   /** The second stages of the pipeline; another list once one is replaced. */
-  readonly #all: () => readonly SecondStage[];
+  readonly #all: () => readonly CropReader<F>[];
   /** Classes of the detector. */
   readonly #classCount: number;
   readonly #tracks = new Map<number, Track>();
   /** Those that are not over. */
-  readonly #open = new Set<LookGroup>();
+  readonly #open = new Set<LookGroup<F>>();
   #settings: StagedSettings;
-  #known: readonly SecondStage[] | null = null;
-  #own: readonly SecondStage[] = [];
+  #known: readonly CropReader<F>[] | null = null;
+  #own: readonly CropReader<F>[] = [];
 
-  constructor(all: () => readonly SecondStage[], settings: StagedSettings, classCount: number) {
+  constructor(all: () => readonly CropReader<F>[], settings: StagedSettings, classCount: number) {
     this.#all = all;
     this.#settings = settings;
     this.#classCount = classCount;
@@ -78,7 +77,7 @@ export class StreamStages implements FrameStages {
   }
 
   /** The second stages of the stream, in the order of the pipeline. */
-  get #stages(): readonly SecondStage[] {
+  get #stages(): readonly CropReader<F>[] {
     const all = this.#all();
     if (all === this.#known) return this.#own;
     const own = all.filter(({ name }) => this.#settings.stages?.includes(name) === true);
@@ -89,7 +88,7 @@ export class StreamStages implements FrameStages {
     return own;
   }
 
-  look(looked: LookedFrame, detections: readonly Detection[]): LookGroup | null {
+  look(looked: LookedFrame<F>, detections: readonly Detection[]): LookGroup<F> | null {
     const stages = this.#stages;
     if (stages.length === 0) return null;
     const { frame, isLive } = looked;
@@ -112,7 +111,7 @@ export class StreamStages implements FrameStages {
     return ofFrame === null || ofFrame.looks.length === 0 ? null : ofFrame;
   }
 
-  dress(detections: readonly Detection[], ptsUs: number, group: LookGroup | null): readonly Detection[] {
+  dress(detections: readonly Detection[], ptsUs: number, group: LookGroup<F> | null): readonly Detection[] {
     for (const look of group?.looks ?? []) this.#take(look);
     this.#forget(ptsUs);
     if (this.#tracks.size === 0) return detections;
@@ -132,7 +131,7 @@ export class StreamStages implements FrameStages {
     for (const group of this.#open) group.giveUp();
   }
 
-  #group(frame: InFlightFrame, onOver: (group: LookGroup) => void): LookGroup {
+  #group(frame: F, onOver: (group: LookGroup<F>) => void): LookGroup<F> {
     const group = new LookGroup(frame, (over) => {
       this.#open.delete(over);
       onOver(over);
@@ -159,16 +158,16 @@ export class StreamStages implements FrameStages {
    * @param into - whose looks they are; or each is a group, and takes effect when it is over.
    */
   #lookAt(
-    stage: SecondStage,
+    stage: CropReader<F>,
     candidates: readonly Candidate[],
-    looked: LookedFrame,
-    into: LookGroup | 'each alone',
-  ): Look[] {
+    looked: LookedFrame<F>,
+    into: LookGroup<F> | 'each alone',
+  ): Look<F>[] {
     const { picture, isLive, frame } = looked;
     const { max, on } = stage.config;
     const due = candidates.filter((candidate) => this.#isDue(stage, candidate, looked));
     due.sort((a, b) => areaOf(b.object) - areaOf(a.object));
-    const looks: Look[] = [];
+    const looks: Look<F>[] = [];
     for (const [i, candidate] of due.entries()) {
       const crop = picture === null ? null : cropOf(candidate.object.box, frame.meta, picture, on.marginRatio);
       if (i >= max) stage.skip('max');
@@ -177,13 +176,16 @@ export class StreamStages implements FrameStages {
       else {
         const undo = this.#note(stage, candidate, frame.meta.ptsUs);
         const group = into === 'each alone' ? this.#group(frame, ({ looks: [only] }) => this.#take(only!)) : into;
-        const look: Look = { stage, ...candidate, attributes: {}, found: [], inner: [] };
+        const look: Look<F> = { stage, ...candidate, attributes: {}, found: [], inner: [] };
         looks.push(look);
         if (into === 'each alone') group.looks.push(look);
         group.enter();
         stage.look(frame, crop, isLive, (rows) => {
           if (rows === null) undo();
-          else this.#read(look, rows, looked, group);
+          else {
+            if (!isLive) frame.readings = [...(frame.readings ?? []), { stage: stage.name, crop, rows }];
+            this.#read(look, rows, looked, group);
+          }
           group.leave();
         });
       }
@@ -191,12 +193,12 @@ export class StreamStages implements FrameStages {
     return looks;
   }
 
-  #hasNoRoom(frame: InFlightFrame): boolean {
+  #hasNoRoom(frame: F): boolean {
     const held = new Set([...this.#open].map((group) => group.frame));
     return !held.has(frame) && held.size >= LOOKED_FRAMES;
   }
 
-  #isDue(stage: SecondStage, { object, trackId }: Candidate, { frame, picture }: LookedFrame): boolean {
+  #isDue(stage: CropReader<F>, { object, trackId }: Candidate, { frame, picture }: LookedFrame<F>): boolean {
     const { on, per, again } = stage.config;
     if (on.labels?.includes(object.label) === false) return false;
     if (shorterSidePx(object.box, frame.meta, picture ?? frame.meta) < on.minPixels) return false;
@@ -215,7 +217,7 @@ export class StreamStages implements FrameStages {
   }
 
   /** Notes a look, so that the next frames know of it while it is not over. @returns what to call if it was skipped. */
-  #note(stage: SecondStage, { object, trackId }: Candidate, atUs: number): () => void {
+  #note(stage: CropReader<F>, { object, trackId }: Candidate, atUs: number): () => void {
     const looked = this.#tracks.get(trackId)?.looked;
     const before = looked?.get(stage.name);
     const quality = Math.max(qualityOf(object), before?.quality ?? 0);
@@ -227,7 +229,7 @@ export class StreamStages implements FrameStages {
   }
 
   /** Reads what a model found in a crop, and looks at the objects among it. */
-  #read(look: Look, rows: Float32Array, looked: LookedFrame, group: LookGroup): void {
+  #read(look: Look<F>, rows: Float32Array, looked: LookedFrame<F>, group: LookGroup<F>): void {
     const { stage, trackId } = look;
     const { spec, scoreThreshold } = stage.model;
     const { meta } = looked.frame;
@@ -244,7 +246,7 @@ export class StreamStages implements FrameStages {
   }
 
   /** Lets a look take effect: on its track, unless that has ended. @returns what it says of its object. */
-  #take({ stage, trackId, trackBox, attributes, found, inner }: Look): Readonly<Record<string, Attribute>> {
+  #take({ stage, trackId, trackBox, attributes, found, inner }: Look<F>): Readonly<Record<string, Attribute>> {
     const track = this.#tracks.get(trackId);
     if (track === undefined || !this.#stages.includes(stage)) return attributes;
     track.attributes = merged(track.attributes, attributes, stage.config.per === 'bestOfTrack');

@@ -111,7 +111,8 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
     this.#settings = settings;
     if (this.#stages !== null) this.#stages.retune(config);
     else if (config.stages !== undefined && config.stages.length > 0)
-      this.#stages = this.#port.stagesOf?.(config, this.#spec.classes.length) ?? null;
+      this.#stages =
+        (settings.input.bulk?.stagesOf ?? this.#port.stagesOf)?.(config, this.#spec.classes.length) ?? null;
   }
 
   get intake(): Intake | null {

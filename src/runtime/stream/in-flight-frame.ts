@@ -25,6 +25,15 @@ export interface FrameOwner {
   drop(frame: InFlightFrame, reason: DropReason): void;
 }
 
+/** What a second stage found in a part of a frame. */
+export interface CropReading {
+  /** Name of the second stage. */
+  readonly stage: string;
+  readonly crop: Crop;
+  /** As the decoder of its model packs them. */
+  readonly rows: Float32Array;
+}
+
 /** A frame between its arrival from the lane and its publication or drop. */
 export interface InFlightFrame extends TracedFrame {
   readonly owner: FrameOwner;
@@ -55,6 +64,8 @@ export interface InFlightFrame extends TracedFrame {
   isCached: boolean;
   /** The part of it that a second stage looks at; absent: it is a frame. */
   readonly crop?: Crop;
+  /** What second stages found in it, in any order; only of a file. */
+  readings?: CropReading[];
   /** Users of its slot, which is released with the last one. Shared with the frame's shadow and crops. */
   readonly slotUsers: { count: number };
 }

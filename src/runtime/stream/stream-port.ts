@@ -37,6 +37,8 @@ export interface BulkWork {
    * @returns true if it shall not become one.
    */
   takeWarning?(message: string, frame: number | undefined): boolean;
+  /** Its second stages; absent: those of the runtime. */
+  readonly stagesOf?: StreamPort['stagesOf'];
 }
 
 /** A stream's source, and the size of full pictures if they are needed. */
@@ -154,9 +156,14 @@ export interface Looks {
   readonly settled: Promise<void>;
 }
 
+/** A frame, as far as second stages ask. */
+export interface SeenFrame extends Pick<InFlightFrame, 'by' | 'readings'> {
+  readonly meta: Pick<InFlightFrame['meta'], 'ptsUs' | 'width' | 'height'>;
+}
+
 /** A frame whose objects second stages look at. */
-export interface LookedFrame {
-  readonly frame: InFlightFrame;
+export interface LookedFrame<F extends SeenFrame = InFlightFrame> {
+  readonly frame: F;
   /** Size of its full picture; null if it has none. */
   readonly picture: { readonly width: number; readonly height: number } | null;
   /** It does not wait for them. */
@@ -164,13 +171,13 @@ export interface LookedFrame {
 }
 
 /** Second stages on the objects of one stream. */
-export interface FrameStages {
+export interface FrameStages<F extends SeenFrame = InFlightFrame> {
   /**
    * Looks at the objects of a frame that are due. Call it once for each frame, in order.
    *
    * @returns the looks at a frame of a file, for `dress`; null if there are none, or if they take effect by themselves.
    */
-  look(frame: LookedFrame, detections: readonly Detection[]): Looks | null;
+  look(frame: LookedFrame<F>, detections: readonly Detection[]): Looks | null;
   /**
    * Returns the detections of a frame with what is known of their tracks, and what was found in them. Call it once for each frame, in
    * order, perhaps after `look` for later ones.

@@ -67,6 +67,25 @@ describe('a segment result', () => {
     expect([...frames[2]!.rows.subarray(6)]).toEqual([...place, score, classId]);
   });
 
+  it('keeps what second stages found in crops, also the empty places of a vector', async () => {
+    const crop = { x: 1, y: 2, width: 3, height: 4, pictureWidth: 640 };
+    const readings = [
+      { stage: 'colour', crop, rows: Float32Array.of(0, 0, 0, 0, 0.1, 2) },
+      { stage: 'like', crop, rows: Float32Array.of(0.3, Number.NaN) },
+    ];
+    const picture = { width: 640, height: 360 };
+    const writer = await SegmentWriter.create(path, HEADER, results);
+    await writer.add({ ...frameOf(0, [{ ...box(0), angle: 5 }]), picture, readings });
+    await writer.add({ ...frameOf(1, [box(0)]), picture, readings: [] });
+    await writer.commit();
+    const { frames } = await readAll();
+    expect(frames.map((frame) => [frame.picture, frame.readings])).toEqual([
+      [picture, readings],
+      [null, []],
+    ]);
+    expect(frames.map(({ extras }) => extras)).toEqual([[{ angle: 5 }], []]);
+  });
+
   it('keeps what other tasks add to boxes', async () => {
     const keypoints = [0.1, 0.2, 0.3].map(Math.fround);
     const writer = await SegmentWriter.create(path, HEADER, results);
