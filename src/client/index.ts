@@ -44,7 +44,7 @@ export type { LatencyCounts, LatencyHistogram, LatencyStage } from '../protocol/
 export type { OfferedCamera, OfferedStream } from '../protocol/offered-camera.ts';
 export type { LoweredReport, OverloadReport, Remedy, RemedyBody, RemedyChange } from '../protocol/overload.ts';
 export type { GpuReport, PowerFigures, PowerReport } from '../protocol/power-report.ts';
-export type { EventClip, RecordedSpan, RecordingsReply } from '../protocol/recordings-reply.ts';
+export type { EventClip, RecordedElsewhere, RecordedSpan, RecordingsReply } from '../protocol/recordings-reply.ts';
 export type {
   AlertFigures,
   BatchReport,

@@ -84,7 +84,9 @@ export const gatewayConfig = z
     publicUrl: z
       .url({ protocol: /^https?$/ })
       .optional()
-      .describe('Address at which people reach the gateway, with its base path; links in messages begin with it.'),
+      .describe(
+        'Address at which people reach the gateway, with its base path; links in messages begin with it. If the gateway listens on all addresses or the loopback, its fleet knows it by this one.',
+      ),
     tokensFile: z
       .string()
       .min(1)

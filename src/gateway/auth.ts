@@ -43,7 +43,7 @@ declare module 'fastify' {
 const QUERY_TOKEN_PATHS: ReadonlySet<string> = new Set(['/', '/ws']);
 /** A browser sends the origin of its page with all other methods. */
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
-const LOOPBACK_NAME = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|::1)$/;
+const LOOPBACK_NAME = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/;
 
 /** Returns whether an address can be reached from this machine only. */
 export function isLoopback(host: string): boolean {

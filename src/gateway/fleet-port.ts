@@ -18,6 +18,8 @@ export interface FleetFigures {
  * promise rejects with CONTROL_UNREACHABLE while the control plane does not answer.
  */
 export interface FleetPort {
+  /** Name of the host of this gateway. */
+  readonly hostId: string;
   fleet(): FleetReport;
   figures(): FleetFigures;
   /** @throws HOST_NOT_FOUND */

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { check } from '../config/check.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { History } from '../history/history.ts';
-import type { EventClip, RecordingsReply } from '../protocol/recordings-reply.ts';
+import type { EventClip, RecordedElsewhere, RecordingsReply } from '../protocol/recordings-reply.ts';
 import { picturePath, type RecordingFile } from '../recording/archive.ts';
 import { boxesOf } from '../recording/clip-boxes.ts';
 import { pictureOf } from '../recording/clip-picture.ts';
@@ -14,10 +14,13 @@ import { exportSpan, hostKey } from '../recording/export-span.ts';
 import { readIndex, summaryOf } from '../recording/fragment-file.ts';
 import type { Recorder } from '../recording/recorder.ts';
 import { playlistOf, recordingsIn, spansOf } from '../recording/spans.ts';
+import { isLoopback } from './auth.ts';
+import type { FleetPort } from './fleet-port.ts';
 import { described } from './route-schema.ts';
 import { timeOf } from './routes-history.ts';
 import { whyNoVideo } from './routes-live.ts';
 import { pictureQuery } from './routes-pictures.ts';
+import type { RuntimePort } from './runtime-port.ts';
 
 /** A playlist reads the index of each file. */
 const LONGEST_PLAYLIST_MS = 6 * 3_600_000;
@@ -32,12 +35,34 @@ const spanQuery = z.strictObject({ stream, from: time, to: time });
 const fileQuery = z.strictObject({ stream });
 
 /** Adds the routes of clips and recordings. @param recorder - null if this gateway has none. */
-export function addRecordingRoutes(app: FastifyInstance, recorder: Recorder | null, history: History): void {
+export function addRecordingRoutes(
+  app: FastifyInstance,
+  recorder: Recorder | null,
+  history: History,
+  { port, fleet }: { port: Pick<RuntimePort, 'report'>; fleet: FleetPort | null },
+): void {
+  const elsewhere = (host: string | undefined): RecordedElsewhere | null => {
+    if (fleet === null || host === undefined || host === fleet.hostId) return null;
+    const url = fleet.fleet().hosts.find(({ id }) => id === host)?.url ?? '';
+    return { host, url: URL.canParse(url) && !isLoopback(new URL(url).hostname) ? url : null };
+  };
+  /** Which other host runs a stream now. */
+  const runsAt = (stream: string): RecordedElsewhere | null =>
+    fleet === null ? null : elsewhere(port.report().streams.find(({ id }) => id === stream)?.host);
+  /** On which other host an event was raised, which may be in the fleet no more. */
+  const raisedAt = async ({ identity }: FastifyRequest, event: string): Promise<RecordedElsewhere | null> => {
+    if (fleet === null) return null;
+    const streams = identity?.streams === undefined ? {} : { streams: [...identity.streams] };
+    const page = await history.page({ event, phase: 'new', limit: 1, ...streams }).catch(() => null);
+    return elsewhere(page?.events[0]?.host);
+  };
+
   const recordings = async (span: { stream: string; from: string; to: string }): Promise<Span> => {
     const [fromMs, toMs] = [timeOf('from', span.from)!, timeOf('to', span.to)!];
     if (fromMs >= toMs) throw new SightlineError('CONFIG_INVALID', 'query: from: expected a time before "to".');
     const files = recordingsIn((await recorder?.archive())?.files ?? [], { stream: span.stream, fromMs, toMs });
-    if (files.length === 0) throw notFound('Nothing of this stream is recorded in this time.');
+    if (files.length === 0)
+      throw notFound('Nothing of this stream is recorded in this time.', runsAt(span.stream), 'It runs');
     return { files, fromMs, toMs };
   };
 
@@ -54,10 +79,14 @@ export function addRecordingRoutes(app: FastifyInstance, recorder: Recorder | nu
       const shown = problem !== null && request.identity?.streams !== undefined ? 'nothing can be written' : problem;
       const clip = event === undefined ? undefined : archive?.clipOf(event);
       const isShown = clip !== undefined && maySee(request, clip);
+      const runs = stream === undefined ? null : runsAt(stream);
+      const at = event === undefined ? runs : isShown ? null : await raisedAt(request, event);
+      const noLive = runs === null ? whyNoVideo(recorder) : `its video is where it runs, ${placeOf(runs)}`;
       return {
         ...{ spans, bytes, problem: shown },
-        ...(stream === undefined ? {} : { noLive: recorder?.streamOf(stream) == null ? whyNoVideo(recorder) : null }),
+        ...(stream === undefined ? {} : { noLive: recorder?.streamOf(stream) == null ? noLive : null }),
         ...(event === undefined ? {} : { clip: isShown ? await stateOf(clip, recorder!) : null }),
+        ...(at === null ? {} : { elsewhere: at }),
       };
     },
   );
@@ -101,7 +130,7 @@ export function addRecordingRoutes(app: FastifyInstance, recorder: Recorder | nu
       const files = recordingsIn((await recorder?.archive())?.files ?? [], { stream });
       const { name } = request.params;
       const file = files.find(({ path, startMs }) => name === `${startMs}.mp4` || name === basename(path));
-      if (file === undefined) throw notFound('No such file of this stream.');
+      if (file === undefined) throw notFound('No such file of this stream.', runsAt(stream), 'It runs');
       return sendVideo(reply, file);
     },
   );
@@ -110,7 +139,7 @@ export function addRecordingRoutes(app: FastifyInstance, recorder: Recorder | nu
     const { id } = request.params as { id: string };
     const clip = (await recorder?.archive())?.clipOf(id);
     if (clip === undefined || clip.isOpen || !maySee(request, clip))
-      throw notFound('There is no clip of this event, or not yet.');
+      throw notFound('There is no clip of this event, or not yet.', await raisedAt(request, id), 'It happened');
     return clip;
   };
 
@@ -177,6 +206,12 @@ function maySee({ identity }: FastifyRequest, { stream }: RecordingFile): boolea
   return identity?.streams === undefined || identity.streams.has(stream);
 }
 
-function notFound(message: string): SightlineError {
-  return new SightlineError('RECORDING_NOT_FOUND', message);
+/** @param what - is or was at another host. */
+function notFound(message: string, at: RecordedElsewhere | null = null, what = ''): SightlineError {
+  const text = at === null ? message : `${message} ${what} ${placeOf(at)}, which keeps what it records.`;
+  return new SightlineError('RECORDING_NOT_FOUND', text, { ...at });
+}
+
+function placeOf({ host, url }: RecordedElsewhere): string {
+  return `on host "${host}"${url === null ? ' (an address is known if gateway.publicUrl is set there)' : ` at ${url}`}`;
 }

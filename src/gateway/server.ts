@@ -200,7 +200,7 @@ async function buildApp(
   addPipelineRoutes(app, runtime);
   addHistoryRoutes(app, history, options.wallMs ?? Date.now);
   addLiveRoutes(app, runtime, feed, options.recorder ?? null);
-  addRecordingRoutes(app, options.recorder ?? null, history);
+  addRecordingRoutes(app, options.recorder ?? null, history, { port: runtime, fleet: options.fleet ?? null });
   addFleetRoutes(app, options.fleet ?? null);
   addSiteRoutes(app, runtime, sites);
   addRolloutRoutes(app, options.rollouts ?? null, options.namedRollouts);

@@ -11,6 +11,7 @@ import { SCALE_DEFAULTS, ScaleAdvisor } from '../control/planning/scale-advisor.
 import { FleetView } from '../control/view/fleet-view.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
+import { isLoopback } from '../gateway/auth.ts';
 import type { Gateway, GatewayLogger } from '../gateway/gateway-options.ts';
 import { findPackageFiles } from '../gateway/package-files.ts';
 import type { History } from '../history/history.ts';
@@ -179,7 +180,7 @@ export class JoinedHost {
         pipeline: config.name,
         model: this.#modelLabel(),
         models: Object.keys(config.models),
-        url: this.url,
+        url: isLoopback(new URL(this.url).hostname) ? (config.gateway.publicUrl ?? this.url) : this.url,
         capacityFps,
         startedMs: Date.now(),
         version: findPackageFiles().version,

@@ -27,7 +27,11 @@ export const hostCard = record('HostCard', {
     .max(256)
     .optional()
     .describe('Names of the detectors that streams can name; absent from older hosts.'),
-  url: text.nullable().describe('URL of its gateway; null if it has none.'),
+  url: text
+    .nullable()
+    .describe(
+      'Address of its gateway: where it listens, or its `gateway.publicUrl` where that is no address for other machines; null if it has none.',
+    ),
   capacityFps: z
     .number()
     .positive()

@@ -30,6 +30,14 @@ export interface EventClip {
   readonly keptUntilMs: number;
 }
 
+/** Another host of the fleet, which keeps what it records itself. */
+export interface RecordedElsewhere {
+  /** Name of the host. */
+  readonly host: string;
+  /** Address of its gateway; null if none is known that other machines reach. */
+  readonly url: string | null;
+}
+
 /** What is recorded: `GET /api/recordings`. */
 export interface RecordingsReply {
   /** By stream, oldest first. */
@@ -42,4 +50,6 @@ export interface RecordingsReply {
   readonly noLive?: string | null;
   /** Of the event that was asked for; null if it has none. Absent otherwise. */
   readonly clip?: EventClip | null;
+  /** Where the event that was asked for happened, or else the stream runs, if on another host of the fleet. */
+  readonly elsewhere?: RecordedElsewhere;
 }

@@ -24,6 +24,7 @@ const OPENERS: Readonly<Record<string, string>> = {
   'src/loadtest/own-streams.ts': '/proc',
   'src/measure/machine-facts.ts': 'a file of the package',
   'src/measure/measurement-log.ts': 'own log',
+  'src/recording/clip-boxes.ts': 'own files of the folder of recordings',
   'src/recording/clip-picture.ts': 'own files of the folder of recordings',
   'src/recording/export-span.ts': 'own files of the folder of recordings',
   'src/recording/recorded-span.ts': 'own files of the folder of recordings',

@@ -10,6 +10,7 @@ import { scaleReport } from './sample-reports.ts';
 
 /** A fleet in front of a runtime double: three hosts share its streams, two jobs run. Records the operator's actions. */
 export class FleetDouble implements FleetPort {
+  readonly hostId = 'edge-1';
   readonly calls: string[] = [];
   readonly runtime: RuntimeDouble;
   readonly hosts = new Map<string, FleetHost>();

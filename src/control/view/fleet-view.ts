@@ -113,6 +113,10 @@ export class FleetView implements RuntimePort, FleetPort {
     this.#inbox.close();
   }
 
+  get hostId(): string {
+    return this.#options.hostId;
+  }
+
   report(): StreamsReply {
     return this.#report(this.#inbox.isFollowing);
   }
