@@ -1,4 +1,4 @@
-/** @import { EventClip, RecordedElsewhere, StreamReport } from './lib/client/index.js' */
+/** @import { EventClip, StreamReport } from './lib/client/index.js' */
 /** @import { KnownEvent } from './rule-events.js' */
 
 import { eventPicture } from './event-picture.js';
@@ -44,8 +44,6 @@ export class EventClipView {
   #isExpected = false;
   /** @type {EventClip | null} */
   #clip = null;
-  /** @type {RecordedElsewhere | null} */
-  #elsewhere = null;
   /** @type {Summary | null} */
   #summary = null;
   #cannotPlay = false;
@@ -70,7 +68,7 @@ export class EventClipView {
    */
   show(event, isExpected) {
     if (event.id !== this.#event?.id) {
-      [this.#clip, this.#elsewhere, this.#summary, this.#askedMs] = [null, null, null, null];
+      [this.#clip, this.#summary, this.#askedMs] = [null, null, null];
       this.#cannotPlay = false;
     }
     [this.#event, this.#isExpected] = [event, isExpected];
@@ -83,7 +81,7 @@ export class EventClipView {
   get #mayCome() {
     const { endedMs = null } = this.#event ?? {};
     const isNew = endedMs === null || Date.now() - endedMs < LATE_MS;
-    return isNew && (this.#isExpected || this.#clip !== null) && this.#elsewhere === null;
+    return isNew && (this.#isExpected || this.#clip !== null);
   }
 
   /** @param {KnownEvent} event */
@@ -91,14 +89,9 @@ export class EventClipView {
     this.#isAsking = true;
     this.#askedMs = performance.now();
     try {
-      const { clip = null, elsewhere = null } = await gateway.recordings({
-        stream,
-        fromMs: raisedMs,
-        toMs: raisedMs,
-        event: id,
-      });
+      const { clip = null } = await gateway.recordings({ stream, fromMs: raisedMs, toMs: raisedMs, event: id });
       const summary = clip?.isReady ? await (await fetch(`${urlOf(id)}/clip.json`)).json() : null;
-      if (id === this.#event?.id) [this.#clip, this.#elsewhere, this.#summary] = [clip, elsewhere, summary];
+      if (id === this.#event?.id) [this.#clip, this.#summary] = [clip, summary];
     } catch (error) {
       this.#onError(error);
     }
@@ -110,10 +103,6 @@ export class EventClipView {
   get text() {
     const [event, summary] = [this.#event, this.#summary];
     if (event === null) return null;
-    if (summary === null && this.#elsewhere !== null && this.#isExpected) {
-      const { host, url } = this.#elsewhere;
-      return `On host ${host}${url === null ? '' : `, at ${url}`}.`;
-    }
     if (summary === null)
       return this.#mayCome ? 'Ready once the time after the event is over.' : this.#isExpected ? 'None is kept.' : null;
     const { startUs, endUs, lateUs, gaps, codec } = summary;

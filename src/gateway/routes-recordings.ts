@@ -24,6 +24,8 @@ import type { RuntimePort } from './runtime-port.ts';
 
 /** A playlist reads the index of each file. */
 const LONGEST_PLAYLIST_MS = 6 * 3_600_000;
+/** Hosts in a message. */
+const MOST_NAMED = 8;
 
 const stream = z.string().min(1).max(64);
 const time = z.string().min(1).max(40);
@@ -49,20 +51,18 @@ export function addRecordingRoutes(
   /** Which other host runs a stream now. */
   const runsAt = (stream: string): RecordedElsewhere | null =>
     fleet === null ? null : elsewhere(port.report().streams.find(({ id }) => id === stream)?.host);
-  /** On which other host an event was raised, which may be in the fleet no more. */
-  const raisedAt = async ({ identity }: FastifyRequest, event: string): Promise<RecordedElsewhere | null> => {
-    if (fleet === null) return null;
-    const streams = identity?.streams === undefined ? {} : { streams: [...identity.streams] };
-    const page = await history.page({ event, phase: 'new', limit: 1, ...streams }).catch(() => null);
-    return elsewhere(page?.events[0]?.host);
+  /** Where the clip of an event may be that this host knows nothing of: events do not say it to other hosts. Names no hosts to those who may see some streams. */
+  const otherHosts = async ({ identity }: FastifyRequest, event: string): Promise<RecordedElsewhere[]> => {
+    if (fleet === null || identity?.streams !== undefined) return [];
+    const known = await history.page({ event, limit: 1 }).catch(() => null);
+    return known?.events.length === 0 ? fleet.fleet().hosts.flatMap(({ id }) => elsewhere(id) ?? []) : [];
   };
 
   const recordings = async (span: { stream: string; from: string; to: string }): Promise<Span> => {
     const [fromMs, toMs] = [timeOf('from', span.from)!, timeOf('to', span.to)!];
     if (fromMs >= toMs) throw new SightlineError('CONFIG_INVALID', 'query: from: expected a time before "to".');
     const files = recordingsIn((await recorder?.archive())?.files ?? [], { stream: span.stream, fromMs, toMs });
-    if (files.length === 0)
-      throw notFound('Nothing of this stream is recorded in this time.', runsAt(span.stream), 'It runs');
+    if (files.length === 0) throw notOfStream('Nothing of this stream is recorded in this time.', runsAt(span.stream));
     return { files, fromMs, toMs };
   };
 
@@ -79,9 +79,8 @@ export function addRecordingRoutes(
       const shown = problem !== null && request.identity?.streams !== undefined ? 'nothing can be written' : problem;
       const clip = event === undefined ? undefined : archive?.clipOf(event);
       const isShown = clip !== undefined && maySee(request, clip);
-      const runs = stream === undefined ? null : runsAt(stream);
-      const at = event === undefined ? runs : isShown ? null : await raisedAt(request, event);
-      const noLive = runs === null ? whyNoVideo(recorder) : `its video is where it runs, ${placeOf(runs)}`;
+      const at = stream === undefined ? null : runsAt(stream);
+      const noLive = at === null ? whyNoVideo(recorder) : `its video is where it runs, on host ${placeOf(at)}`;
       return {
         ...{ spans, bytes, problem: shown },
         ...(stream === undefined ? {} : { noLive: recorder?.streamOf(stream) == null ? noLive : null }),
@@ -130,7 +129,7 @@ export function addRecordingRoutes(
       const files = recordingsIn((await recorder?.archive())?.files ?? [], { stream });
       const { name } = request.params;
       const file = files.find(({ path, startMs }) => name === `${startMs}.mp4` || name === basename(path));
-      if (file === undefined) throw notFound('No such file of this stream.', runsAt(stream), 'It runs');
+      if (file === undefined) throw notOfStream('No such file of this stream.', runsAt(stream));
       return sendVideo(reply, file);
     },
   );
@@ -138,9 +137,13 @@ export function addRecordingRoutes(
   const clipOf = async (request: FastifyRequest): Promise<RecordingFile> => {
     const { id } = request.params as { id: string };
     const clip = (await recorder?.archive())?.clipOf(id);
-    if (clip === undefined || clip.isOpen || !maySee(request, clip))
-      throw notFound('There is no clip of this event, or not yet.', await raisedAt(request, id), 'It happened');
-    return clip;
+    if (clip !== undefined && !clip.isOpen && maySee(request, clip)) return clip;
+    const message = 'There is no clip of this event, or not yet.';
+    const hosts = clip === undefined ? await otherHosts(request, id) : [];
+    if (hosts.length === 0) throw notFound(message);
+    const named = hosts.slice(0, MOST_NAMED).map(placeOf).join(', ');
+    const more = hosts.length > MOST_NAMED ? ` and ${hosts.length - MOST_NAMED} more` : '';
+    throw notFound(`${message} It did not happen on this host; the one where it did keeps its clip: ${named}${more}.`);
   };
 
   app.get('/api/events/:id/clip.mp4', described('The clip of an event, also in parts.'), async (request, reply) =>
@@ -206,12 +209,18 @@ function maySee({ identity }: FastifyRequest, { stream }: RecordingFile): boolea
   return identity?.streams === undefined || identity.streams.has(stream);
 }
 
-/** @param what - is or was at another host. */
-function notFound(message: string, at: RecordedElsewhere | null = null, what = ''): SightlineError {
-  const text = at === null ? message : `${message} ${what} ${placeOf(at)}, which keeps what it records.`;
-  return new SightlineError('RECORDING_NOT_FOUND', text, { ...at });
+/** @param at - which other host runs the stream. */
+function notOfStream(message: string, at: RecordedElsewhere | null): SightlineError {
+  return notFound(
+    at === null ? message : `${message} It runs on host ${placeOf(at)}, which keeps what it records.`,
+    at,
+  );
+}
+
+function notFound(message: string, details: object | null = null): SightlineError {
+  return new SightlineError('RECORDING_NOT_FOUND', message, { ...details });
 }
 
 function placeOf({ host, url }: RecordedElsewhere): string {
-  return `on host "${host}"${url === null ? ' (an address is known if gateway.publicUrl is set there)' : ` at ${url}`}`;
+  return url === null ? `"${host}" (it has no gateway.publicUrl)` : `"${host}" at ${url}`;
 }

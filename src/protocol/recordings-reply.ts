@@ -50,6 +50,6 @@ export interface RecordingsReply {
   readonly noLive?: string | null;
   /** Of the event that was asked for; null if it has none. Absent otherwise. */
   readonly clip?: EventClip | null;
-  /** Where the event that was asked for happened, or else the stream runs, if on another host of the fleet. */
+  /** Where the stream that was asked for runs, if on another host of the fleet. */
   readonly elsewhere?: RecordedElsewhere;
 }
