@@ -1,11 +1,13 @@
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { History } from '../../src/history/history.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { EventPhase, RuleEvent } from '../../src/protocol/rule-event.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
 import { openWholeGateway } from '../support/open-gateways.ts';
 import { ruleEvent } from '../support/rule-events.ts';
+import { publishedFrame } from '../support/runtime-double.ts';
 import { alertFigures } from '../support/sample-reports.ts';
 
 const MINUTE_MS = 60_000;
@@ -95,6 +97,44 @@ describe.skipIf(browserPath === undefined)(browserTitle('events, alerts and coun
     await until(async () => (await cards(page)).length === 6);
     await page.goto(`${url}/#events?day=2020-01-01`);
     await until(() => page.locator('.empty:visible', { hasText: 'No event matches' }).isVisible());
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('says where the object of an event was seen again, if its embedding is kept', async () => {
+    const now = Date.now();
+    const keeping = { path: null, maxBytes: 2 ** 24, days: 1, embeddingsMs: 3_600_000, onNotice: console.warn };
+    const history = await History.open(keeping);
+    onTestFinished(() => history.close());
+    const seen = (stream: string, trackId: number, vector: readonly number[]): void => {
+      const attributes = { like: { vector, model: 'm@1', box: [0, 0, 9, 9], atUs: 0 } };
+      const detection = { classId: 0, label: 'person', score: 0.9, box: [0, 0, 9, 9], trackId, attributes };
+      history.observe(publishedFrame(stream, 0, [detection as never]));
+    };
+    seen('gate-1', 7, [0.6, 0.8]);
+    seen('dock-1', 9, [0.8, 0.6]);
+    seen('yard-1', 4, [0, 1]);
+    const port = await LiveDouble.create(3);
+    const { url } = await openWholeGateway(port, { history });
+    port.emitEvent(told('one', now - MINUTE_MS, { phase: 'end' }));
+    port.emitEvent(told('again', now, { stream: 'dock-1', trackId: 9 }));
+    port.emitEvent(told('other', now, { stream: 'gate-1', trackId: 8 }));
+    const { page, complaints } = await visit(browser, `${url}/#events?event=one`);
+    const again = page.locator('.seen-again li');
+    await until(async () => {
+      port.tick();
+      return (await again.count()) === 2;
+    });
+    expect(await again.allTextContents()).toEqual([
+      expect.stringMatching(/^person 9 on dock-1, .* similarity 0\.96$/),
+      expect.stringMatching(/^person 4 on yard-1, .* similarity 0\.80$/),
+    ]);
+    expect(await page.locator('.seen-again a').count(), 'neither an event nor a recording of the second').toBe(1);
+    await again.locator('a').click();
+    await until(async () => (await page.locator('.event-detail').getAttribute('data-event')) === 'again');
+    await page.goto(`${url}/#events?event=other`);
+    await until(async () => (await page.locator('.event-detail').getAttribute('data-event')) === 'other');
+    expect(await page.locator('.seen-again').count()).toBe(0);
     expect(complaints).toEqual([]);
     await page.close();
   });
