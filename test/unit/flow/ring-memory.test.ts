@@ -21,6 +21,13 @@ describe('ring memory', () => {
     expect(SlotRing.create(SHAPE).buffer).not.toBe(SlotRing.create(SHAPE).buffer);
   });
 
+  it('keeps at most eight blocks of a size', () => {
+    const rings = Array.from({ length: 10 }, () => SlotRing.create({ ...SHAPE, slots: 7 }));
+    const before = keptRingBytes();
+    for (const ring of rings) ring.recycle();
+    expect(keptRingBytes() - before).toBe(8 * rings[0]!.buffer.byteLength);
+  });
+
   it('keeps at most 256 MiB, whatever sizes come, and the newest of them', () => {
     const mib = 2 ** 20;
     const rings = Array.from({ length: 40 }, (_, i) =>

@@ -206,6 +206,10 @@ describe('a ring of frames with several model inputs', () => {
     for (let slot = 0; slot < shape.slots; slot++)
       for (let view = 0; view < views; view++) ring.writeView(slot, view, place(10 * slot + view));
     const other = SlotRing.attach(ring.buffer, shape);
+    for (let slot = 0; slot < shape.slots; slot++) {
+      ring.input(slot).fill(255);
+      ring.picture(slot).fill(255);
+    }
     for (let slot = 0; slot < shape.slots; slot++)
       for (let view = 0; view < views; view++) expect(other.readView(slot, view)).toEqual(place(10 * slot + view));
   });
