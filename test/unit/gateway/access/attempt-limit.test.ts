@@ -50,9 +50,21 @@ describe('the limit on wrong tokens', () => {
     expect(limit.isKnown('203.0.113.10', 'hash-1')).toBe(false);
   });
 
+  it('remembers a hundred tokens of an address, those that came first', () => {
+    const { limit } = afterFailures(0);
+    for (let i = 0; i < 101; i += 1) limit.countSuccess(GUESSER, `hash-${i}`);
+    expect(['hash-0', 'hash-99', 'hash-100'].map((hash) => limit.isKnown(GUESSER, hash))).toEqual([true, true, false]);
+  });
+
   it('forgets the address that failed longest ago once there are ten thousand', () => {
     const { limit } = afterFailures(20);
-    for (let i = 0; i < 10_000; i += 1) limit.countFailure(`198.51.${i >> 8}.${i & 255}`);
+    const other = (i: number) => limit.countFailure(`198.51.${i >> 8}.${i & 255}`);
+    for (let i = 0; i < 9_999; i += 1) other(i);
+    expect(limit.waitS(GUESSER), 'there is room for it').toBe(3);
+    limit.countFailure(GUESSER);
+    for (let i = 9_999; i < 19_998; i += 1) other(i);
+    expect(limit.waitS(GUESSER), 'it failed again').toBe(3);
+    other(19_998);
     expect(limit.waitS(GUESSER)).toBe(0);
   });
 });

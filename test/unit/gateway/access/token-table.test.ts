@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ANYONE, TokenTable } from '../../../../src/gateway/access/token-table.ts';
+import { ANYONE, OF_PROXY, TokenTable } from '../../../../src/gateway/access/token-table.ts';
 import {
   cookieOf,
   hashOfCookie,
@@ -71,6 +71,18 @@ describe('the table', () => {
     expect(table.endOf(ANYONE)).toBe('a token is required now');
     table.replace([]);
     expect(table.isRequired).toBe(true);
+  });
+
+  it('ends the connection of a token once it has expired, and none that a proxy has signed in', () => {
+    let nowMs = NOW_MS;
+    const table = new TokenTable([], () => nowMs);
+    table.replace([record('anna', 'a', { expiresAt: '2026-06-01T00:00:01.000Z' }), record('ben', 'b')]);
+    expect(table.size).toBe(2);
+    const ends = () => ['a', 'b'].map((token) => table.endOf(table.find(hashOfToken(token))!));
+    expect(ends()).toEqual([null, null]);
+    nowMs += 1000;
+    expect(ends()).toEqual(['the token has expired', null]);
+    expect(table.endOf({ ...ANYONE, name: 'carl', hash: OF_PROXY })).toBeNull();
   });
 
   it('keeps tokens that are not in the file', () => {
