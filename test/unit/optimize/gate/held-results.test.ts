@@ -37,6 +37,18 @@ it('a result holds until the next one of the same clip, whose times may be round
   expect(held.startsUs).toEqual(every.startsUs);
 });
 
+it('a result of a millisecond later is that of the frame, one of more is not', () => {
+  const every = results(
+    [0],
+    [0, 40_000].map((ptsUs) => [ptsUs, 'x'] as const),
+  );
+  const heldFrom = (ptsUs: number) => labelsOf(heldResults(every, results([0], [[ptsUs, 'a']])));
+  expect([heldFrom(1000), heldFrom(1001)]).toEqual([
+    ['a', 'a'],
+    ['', 'a'],
+  ]);
+});
+
 it('a run of all frames is what it was', () => {
   const every = results(
     [0],

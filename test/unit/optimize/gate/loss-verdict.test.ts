@@ -4,9 +4,13 @@ import type { LossEstimate } from '../../../../src/evaluate/loss-bootstrap.ts';
 import {
   type ClassFigure,
   classWarnings,
+  conclude,
   fallenClasses,
+  figure,
+  intervalText,
   judgeAll,
   judgeLoss,
+  judgeLosses,
   lostClasses,
   lostTogether,
 } from '../../../../src/optimize/gate/loss-verdict.ts';
@@ -36,6 +40,19 @@ describe('the verdict on a loss', () => {
     expect(verdict).toEqual({ verdict: 'inconclusive', unitsThatWouldDecide: 30 });
   });
 
+  it('is passed on just as many pictures as are needed', () => {
+    const at = (units: number) => judgeLoss(estimate(0.005, 0.02), 0.02, { units, fewestUnits: 30 });
+    expect(at(30)).toEqual({ verdict: 'passed', unitsThatWouldDecide: null });
+    expect(at(29)).toEqual({ verdict: 'inconclusive', unitsThatWouldDecide: 30 });
+  });
+
+  it('counts on the standard error where the interval is narrower, at its level', () => {
+    // 1.96 and 1.2816 standard errors of 0.02 are 3.92 and 2.5631 times the room of 0.01.
+    const needed = (level?: number) =>
+      judgeLoss(estimate(0.01, 0.03, 0.02), 0.02, { ...HUNDRED, ...(level && { level }) }).unitsThatWouldDecide;
+    expect([needed(), needed(0.9)]).toEqual([1537, 657]);
+  });
+
   it('names no number if the estimate lies at the limit', () => {
     expect(judgeLoss(estimate(0.02, 0.04), 0.02, HUNDRED).unitsThatWouldDecide).toBeNull();
   });
@@ -56,6 +73,46 @@ describe('verdicts on several losses', () => {
     expect(judgeAll([open(null), open(200)])).toEqual(open(null));
     expect(judgeAll([open(200), refused])).toEqual(refused);
   });
+
+  it('each have their own allowance, and the worst is named in relation to it', () => {
+    const losses = (share: number) => [
+      { estimate: estimate(0.01, 0.015), factor: 1 },
+      { estimate: estimate(share, share + 0.02), factor: 5 },
+    ];
+    expect(judgeLosses(losses(0.06), 0.02, HUNDRED)).toMatchObject({ verdict: 'passed', worstLoss: 0.012 });
+    expect(judgeLosses(losses(0.04), 0.02, HUNDRED)).toMatchObject({ verdict: 'passed', worstLoss: 0.01 });
+    expect(judgeLosses(losses(0.11), 0.02, HUNDRED)).toMatchObject({ verdict: 'refused', worstLoss: 0.022 });
+  });
+
+  const said = (objections: string[], units: number | null, verdict: 'passed' | 'inconclusive' = 'inconclusive') =>
+    conclude({
+      ...{ text: 'F1 0.9', objections, judged: { verdict, unitsThatWouldDecide: units } },
+      ...{ pieces: 60, noun: 'frames', piecesOfUnit: 7.5 },
+    });
+
+  it('are said with three objections at most, which refuse whatever the loss', () => {
+    const listed = (count: number) => said(['a', 'b', 'c', 'd', 'e'].slice(0, count), null, 'passed');
+    expect(listed(3)).toMatchObject({ verdict: 'refused', reason: 'F1 0.9; a; b; c', picturesThatWouldDecide: null });
+    expect(listed(5)).toMatchObject({ verdict: 'refused', reason: 'F1 0.9; a; b; c; 2 more like it' });
+    expect(listed(0)).toMatchObject({ verdict: 'passed', reason: 'F1 0.9' });
+  });
+
+  it('are said with the whole frames that would decide, if any number would', () => {
+    expect(said([], 11)).toMatchObject({
+      ...{ verdict: 'inconclusive', reason: 'F1 0.9; 60 frames are too few, about 83 would settle it' },
+      picturesThatWouldDecide: 83,
+    });
+    expect(said([], null)).toMatchObject({
+      ...{ verdict: 'inconclusive', picturesThatWouldDecide: null },
+      reason: 'F1 0.9; an estimate lies at the limit, so no number of frames would decide',
+    });
+  });
+
+  it('are written with three decimals, and intervals with both their ends', () => {
+    expect([figure(0.12345), figure(-0.0004), figure(-0.0006)]).toEqual(['0.123', '0.000', '-0.001']);
+    expect(intervalText([-0.01, 0.012], 0.975)).toBe('95 % interval -0.010 to 0.012');
+    expect(intervalText([0, 1], 0.9996)).toBe('99.9 % interval 0.000 to 1.000');
+  });
 });
 
 describe('classes', () => {
@@ -70,13 +127,18 @@ describe('classes', () => {
       expect.stringMatching(/^dog falls in recall from 0\.400 to 0\.100/),
     ]);
     expect(fallenClasses([dog({ standardError: 0.07 })], 0.02)).toEqual([]);
-    expect(fallenClasses([dog({ units: 5 })], 0.02)).toEqual([]);
+    expect([10, 9].map((units) => fallenClasses([dog({ units })], 0.02).length)).toEqual([1, 0]);
     expect(fallenClasses([dog({})], 0.05)).toEqual([]);
   });
 
   it('are warned of, though chance may explain the fall', () => {
     const rare = dog({ units: 1, objects: 2, loss: 0.5, standardError: 0.5 });
     expect(classWarnings([rare], 0.02, 0.975)).toEqual([expect.stringContaining('2 objects in 1 piece of evidence')]);
+    expect(classWarnings([dog({ objects: 1, units: 2 })], 0.02, 0.975)).toEqual([
+      expect.stringContaining('1 object in 2 pieces of evidence'),
+    ]);
+    expect([0.1, 0.099].map((loss) => classWarnings([dog({ loss })], 0.02, 0.975).length)).toEqual([1, 0]);
+    expect([0.2, 0.199].map((loss) => classWarnings([dog({ loss })], 0.04, 0.975).length)).toEqual([1, 0]);
   });
 
   const fewest = { objects: 7, units: 2 };
@@ -107,6 +169,20 @@ describe('classes', () => {
     expect(rare(Array.from({ length: 9 }, () => [3, 0]))).toEqual([
       'class 0, class 1, class 2, class 3, class 4 and 4 more are never found, and the reference finds 27 of them',
     ]);
+    expect(rare(Array.from({ length: 5 }, () => [3, 0]))).toEqual([
+      'class 0, class 1, class 2, class 3, class 4 are never found, and the reference finds 15 of them',
+    ]);
+    // A sum of 6 or more among two classes of 3 has a chance of 1 in 64, of 7 or more among 6 and 1 one of 1 in 128.
+    expect([
+      rare([
+        [3, 0],
+        [3, 0],
+      ]).length,
+      rare([
+        [6, 0],
+        [1, 0],
+      ]).length,
+    ]).toEqual([0, 1]);
     expect(rare([[3, 0], ...Array.from({ length: 8 }, () => [3, 2] as const)])).toEqual([]);
     expect(rare([[6, 0], [2, 0], ...Array.from({ length: 20 }, () => [3, 3] as const)])).toEqual([]);
     // Many objects of one picture are one piece of evidence.

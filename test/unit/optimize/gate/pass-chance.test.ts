@@ -13,6 +13,7 @@ describe('the confidence of several verdicts', () => {
     expect(levelFor(1)).toBe(0.975);
     expect(1 - levelFor(3)).toBeCloseTo(0.025 / 3);
     expect(() => levelFor(0)).toThrow('from 1');
+    expect(() => levelFor(1.5)).toThrow('received 1.5');
   });
 });
 
@@ -56,7 +57,10 @@ describe('the chance to pass on data that nobody has looked at', () => {
     expect(passChance([], 0.02, 0.99)).toBe(1);
     expect(passChance([{ ...sure, loss: Number.NaN }], 0.02, 0.99)).toBe(0);
     expect(passChance([{ ...sure, heldOutUnits: 0 }], 0.02, 0.99)).toBe(0);
-    expect(passChance([{ ...sure, loss: 0, standardError: 0 }], 0.02, 0.99)).toBe(1);
+    for (const unknown of [{ standardError: Number.POSITIVE_INFINITY }, { units: 0 }, { units: -1 }])
+      expect(passChance([{ ...sure, ...unknown }], 0.02, 0.99)).toBe(0);
+    const exact = (loss: number) => passChance([{ ...sure, loss, standardError: 0 }], 0.02, 0.99);
+    expect([exact(0), exact(0.02), exact(0.021)]).toEqual([1, 1, 0]);
   });
 });
 
