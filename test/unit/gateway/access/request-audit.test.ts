@@ -143,6 +143,27 @@ describe('the audit log', () => {
     ).toMatchObject({ repeats: 239 });
   });
 
+  it('has a line for each of a hundred visitors with a token, and one for all others', async () => {
+    const audit = open();
+    for (let i = 0; i < 105; i += 1) audit.addVisit({ ...FEED, who: `user ${i}` });
+    await audit.close();
+    expect(visits()).toHaveLength(100 + 2);
+    expect(visits()[99]).toMatchObject({ who: 'user 99' });
+    const others = { who: null, role: null, address: null, action: 'others' };
+    expect(visits().slice(100)).toMatchObject([others, { ...others, repeats: 4 }]);
+  });
+
+  it('counts the repeats of each minute anew', async () => {
+    const audit = open();
+    for (const visitors of [1, 2, 3, 0, 1]) {
+      for (let i = 0; i < visitors; i += 1) audit.addVisit(FEED);
+      clock.advance(60_000);
+    }
+    await audit.close();
+    // One in the first minute is forgotten with it; so is the second minute's once the fourth has none.
+    expect(visits().map(({ repeats }) => repeats)).toEqual([undefined, undefined, 1, 3, undefined]);
+  });
+
   it('keeps lines while it cannot be written, says so once, and writes them later', async () => {
     mkdirSync(path, { recursive: true });
     const audit = open();

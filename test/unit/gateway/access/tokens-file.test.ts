@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -85,6 +85,13 @@ describe('the tokens file', () => {
     await changeTokensFile(path, () => []);
     writeFileSync(path, text);
     await expect(readTokensFile(path)).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
+  });
+
+  it('that cannot be read does not say how to create it', async () => {
+    mkdirSync(path, { recursive: true });
+    const { code, message } = (await readTokensFile(path).catch((error) => error)) as { code: string; message: string };
+    expect([code, message]).toEqual(['CONFIG_NOT_FOUND', expect.stringContaining(`tokens file ${path}`)]);
+    expect(message).not.toContain('tokens add');
   });
 
   it('that is missing says how to create it', async () => {
