@@ -87,7 +87,9 @@ describe('verdicts on several losses', () => {
   const said = (objections: string[], units: number | null, verdict: 'passed' | 'inconclusive' = 'inconclusive') =>
     conclude({
       ...{ text: 'F1 0.9', objections, judged: { verdict, unitsThatWouldDecide: units } },
-      ...{ pieces: 60, noun: 'frames', piecesOfUnit: 7.5 },
+      pieces: 60,
+      noun: 'frames',
+      piecesOfUnit: 7.5,
     });
 
   it('are said with three objections at most, which refuse whatever the loss', () => {
