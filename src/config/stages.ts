@@ -24,6 +24,12 @@ const on = z.strictObject({
   marginRatio: range(0, 1)
     .default(0)
     .describe("Added on each side, as a ratio of the box's sides, within the picture."),
+  align: z
+    .enum(['box'])
+    .optional()
+    .describe(
+      'box: an oriented box is cut along its angle, so that the model sees it upright. Absent: along the picture.',
+    ),
 });
 
 export const stageConfig = z.strictObject({

@@ -244,6 +244,10 @@ function stageFaults(
     const spec = specs.get(name);
     if (spec?.task !== undefined && spec.task !== 'classes')
       faults.push(`stages[${i}].model: expected boxes, classes, text or a vector; it finds ${spec.task}`);
+    if (on.align !== undefined && spec !== undefined && !isReader(spec.family) && spec.task !== 'classes')
+      faults.push(
+        `stages[${i}].on.align: expected a model that reads crops, since what a detector finds in a turned crop has no place in the picture; received family ${spec.family}`,
+      );
     for (const attribute of spec === undefined ? [] : attributeNames(spec, name)) {
       const other = givenBy.get(attribute);
       if (other !== undefined)

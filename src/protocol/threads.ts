@@ -211,6 +211,8 @@ export type ThreadId = number | null;
 /** A part of a slot's full picture that becomes a model's input, in whole pixels. */
 export interface Crop extends Rect {
   readonly pictureWidth: number;
+  /** Clockwise degrees by which it is turned about its centre, perhaps beyond the picture; absent: it is in the picture and not turned. */
+  readonly angle?: number;
 }
 
 export type ToInference =

@@ -22,24 +22,34 @@ afterEach(() => staged?.close());
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Pictures are no sources; FFV1 keeps their pixels as they are. */
-function asVideo(path: string, i: number): string {
+function asVideo(path: string, i: number, filter = 'null'): string {
   const video = join(folder, `${i}.mkv`);
   const codec = ['-c:v', 'ffv1', '-pix_fmt', 'bgr0'];
-  execFileSync(testFfmpeg.path, ['-loglevel', 'error', '-nostdin', '-y', '-i', path, ...codec, video]);
+  execFileSync(testFfmpeg.path, ['-loglevel', 'error', '-nostdin', '-y', '-i', path, '-vf', filter, ...codec, video]);
   return video;
+}
+
+function angled({ angle }: { readonly angle?: number }): Pick<Detection, 'angle'> {
+  return angle === undefined ? {} : { angle };
 }
 
 /** Reads pictures as files of one frame with a box each. */
 async function look(
   stage: object,
-  pictures: readonly { readonly path: string; readonly box: Box }[],
+  pictures: readonly { readonly path: string; readonly box: Box; readonly angle?: number; readonly filter?: string }[],
 ): Promise<Detection[]> {
-  const streams = pictures.map(({ path }, i) => {
-    const source = asVideo(path, i);
+  const streams = pictures.map(({ path, filter }, i) => {
+    const source = asVideo(path, i, filter);
     return { id: `p${i}`, source, policy: 'file', track: { minHits: 1 } };
   });
   const detect = ({ stream }: { readonly stream: string }): Detection[] => [
-    { classId: 2, label: 'car', score: 0.9, box: pictures[Number(stream.slice(1))]!.box },
+    {
+      classId: 2,
+      label: 'car',
+      score: 0.9,
+      box: pictures[Number(stream.slice(1))]!.box,
+      ...angled(pictures[Number(stream.slice(1))]!),
+    },
   ];
   staged = await StagedHost.open(modelPlaces.cacheDir, { stages: [stage], streams }, detect);
   await staged.host.start();
@@ -100,6 +110,21 @@ describe.skipIf(sharedDir === null)('networks of others as second stages (needs 
       [{ path: join(tasks, 'pictures/fast_alpr_test_image.png'), box: [305, 189, 84, 22] }],
     );
     expect(plate!.attributes?.plate?.label).toBe('5AU5341');
+  });
+
+  it('a plate in a turned picture, once it is cut along its box', async () => {
+    const path = join(tasks, 'pictures/fast_alpr_test_image.png');
+    // The plate is put into the middle and turned there.
+    const filter = 'crop=168:168:263:116,rotate=35*PI/180';
+    const turned = { path, box: [42, 73, 84, 22] as Box, angle: 35, filter };
+    const model = { name: join(tasks, 'models/cct_xs_v2_global.onnx'), engine: 'onnx' };
+    const read = async (align: object) => {
+      const [plate] = await look({ name: 'plate', on: { minPixels: 1, ...align }, model }, [turned]);
+      await staged.close();
+      return plate!.attributes?.plate?.label;
+    };
+    expect(await read({ align: 'box' })).toBe('5AU5341');
+    expect(await read({})).not.toBe('5AU5341');
   });
 
   it('vectors of persons near those of the same network in Python, of unit length', async () => {

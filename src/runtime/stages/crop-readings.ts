@@ -84,10 +84,18 @@ function meanScore(readings: readonly { readonly score: number }[]): number {
  * Returns the part of a full picture that shows a box, in whole pixels; null if none of it is in the picture.
  *
  * @param marginRatio - added on each side, as a ratio of the box's sides.
+ * @param angle - of an oriented box that is cut upright, clockwise degrees; the part may then lie beyond the picture.
  */
-export function cropOf(box: Box, source: Size, picture: Size, marginRatio: number): Crop | null {
+export function cropOf(box: Box, source: Size, picture: Size, marginRatio: number, angle = 0): Crop | null {
   const fit = fitInto(source, picture, PICTURE_FIT);
   const [x, y, width, height] = boxOnPicture(box, source, fit);
+  if (angle !== 0) {
+    const [outerWidth, outerHeight] = [width, height].map((side) => Math.round(side * (1 + 2 * marginRatio)));
+    if (outerWidth! < 1 || outerHeight! < 1) return null;
+    const [centreX, centreY] = [x + width / 2, y + height / 2];
+    const at = { x: centreX - outerWidth! / 2, y: centreY - outerHeight! / 2 };
+    return { ...at, width: outerWidth!, height: outerHeight!, pictureWidth: picture.width, angle };
+  }
   const left = Math.max(fit.x, Math.round(x - width * marginRatio));
   const top = Math.max(fit.y, Math.round(y - height * marginRatio));
   const right = Math.min(fit.x + fit.width, Math.round(x + width * (1 + marginRatio)));

@@ -169,7 +169,9 @@ export class StreamStages<F extends SeenFrame = InFlightFrame> implements FrameS
     due.sort((a, b) => areaOf(b.object) - areaOf(a.object));
     const looks: Look<F>[] = [];
     for (const [i, candidate] of due.entries()) {
-      const crop = picture === null ? null : cropOf(candidate.object.box, frame.meta, picture, on.marginRatio);
+      const { box, angle } = candidate.object;
+      const turned = on.align === 'box' ? angle : 0;
+      const crop = picture === null ? null : cropOf(box, frame.meta, picture, on.marginRatio, turned);
       if (i >= max) stage.skip('max');
       else if (crop === null) stage.skip('no-picture');
       else if (isLive && this.#hasNoRoom(frame)) stage.skip('queue-full');

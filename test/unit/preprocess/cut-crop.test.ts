@@ -23,7 +23,7 @@ function spec(width: number, height: number, resize: ResizeRule, family: ModelSp
   };
 }
 
-function cut(of: ModelSpec, crop: { x: number; y: number; width: number; height: number }): number[][] {
+function cut(of: ModelSpec, crop: { x: number; y: number; width: number; height: number; angle?: number }): number[][] {
   const { width, height } = of.input;
   const input = new Uint8Array(width * height * 3).fill(200);
   cutCrop(picture, WIDTH, crop, of, input);
@@ -57,6 +57,33 @@ describe('a crop', () => {
     const long = cut(text, { x: 0, y: 0, width: 16, height: 4 });
     expect(long.map((row) => row[0]! % 100)).toEqual([0, 1, 2, 3]);
     expect(long[0]!.map((value) => Math.floor(value / 100))).toEqual([1, 3, 5, 7, 9, 11, 13, 15]);
+  });
+
+  it('of a turned box is what the box shows upright', () => {
+    const [size, centre, side] = [120, [62.5, 57.25] as const, { width: 60, height: 24 }];
+    /** What is at a place of the upright box, from its centre. */
+    const shown = (u: number, v: number): number[] => [128 + 2 * u, 128 + 3 * v, 128 + 100 * Math.sin(u / 9 + v / 7)];
+    for (const angle of [-90, -37.5, 0.1, 30, 89]) {
+      const [cos, sin] = [Math.cos((angle * Math.PI) / 180), Math.sin((angle * Math.PI) / 180)];
+      const turned = Uint8Array.from({ length: size * size * 3 }, (_, at) => {
+        const [i, j] = [Math.floor(at / 3) % size, Math.floor(at / 3 / size)];
+        const [dx, dy] = [i + 0.5 - centre[0], j + 0.5 - centre[1]];
+        return Math.min(255, Math.max(0, Math.round(shown(dx * cos + dy * sin, -dx * sin + dy * cos)[at % 3]!)));
+      });
+      const crop = { x: centre[0] - side.width / 2, y: centre[1] - side.height / 2, ...side, angle };
+      const input = new Uint8Array(side.width * side.height * 3);
+      cutCrop(turned, size, crop, spec(side.width, side.height, { mode: 'stretch', kernel: 'linear' }), input);
+      const off = Array.from(input, (value, at) => {
+        const [i, j] = [Math.floor(at / 3) % side.width, Math.floor(at / 3 / side.width)];
+        return Math.abs(value - shown(i + 0.5 - side.width / 2, j + 0.5 - side.height / 2)[at % 3]!);
+      });
+      expect([angle, Math.max(...off) < 2.5]).toEqual([angle, true]);
+    }
+  });
+
+  it('of a turned box goes on with the border beyond the picture', () => {
+    const of = spec(4, 2, { mode: 'stretch', kernel: 'linear' });
+    expect(cut(of, { x: -2, y: -1, width: 4, height: 2, angle: 0 })[0]).toEqual([0, 0, 0, 100]);
   });
 
   it('maps pixels of the picture to those of the input', () => {
