@@ -118,7 +118,15 @@ function stepItem({ steps, step, state }, i) {
   const isOpen = isActive({ state });
   const isNow = isOpen && i === step;
   const isDone = state === 'promoted' || (isOpen && i < step);
-  const text = steps[i] === 0 ? 'Baseline' : isAlone(steps, i) ? '100 % alone' : `${steps[i]} %`;
+  // The first of two steps at 0 % tries both on recordings.
+  const isTrial = i === 0 && steps[1] === 0;
+  const text = isTrial
+    ? 'Recordings'
+    : steps[i] === 0
+      ? 'Baseline'
+      : isAlone(steps, i)
+        ? '100 % alone'
+        : `${steps[i]} %`;
   return html`<li data-phase=${isNow ? 'now' : isDone ? 'done' : nothing} aria-current=${isNow ? 'step' : nothing}>${text}</li>`;
 }
 

@@ -46,6 +46,7 @@ export class RolloutStart {
       <div class="rollout-how">
         <label>Steps, % of the cameras <input name="steps" value="1, 10, 50, 100" inputmode="decimal" autocomplete="off"></label>
         <label>Shortest step, minutes <input name="minutes" value="1" inputmode="decimal" autocomplete="off"></label>
+        <label>First on recordings of the last hours <input name="hours" placeholder="none" inputmode="decimal" autocomplete="off"></label>
         <label class="check"><input type="checkbox" name="shadow"> Also compare both on the same frames</label>
         <button class="button button-primary" type="submit">Start</button>
       </div>
@@ -75,7 +76,9 @@ function requestOf(fields) {
   const steps = text('steps').split(',').map(Number);
   const model = fields.get('model') === null ? {} : { model: text('model') };
   const holdMs = 60_000 * Number(text('minutes'));
-  return /** @type {RolloutRequest} */ ({ ...model, steps, holdMs, shadow: fields.has('shadow') });
+  const recorded =
+    text('hours').trim() === '' ? {} : { recorded: { lastMs: Math.round(3_600_000 * Number(text('hours'))) } };
+  return /** @type {RolloutRequest} */ ({ ...model, steps, holdMs, ...recorded, shadow: fields.has('shadow') });
 }
 
 /**

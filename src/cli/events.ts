@@ -8,6 +8,7 @@ import { counted } from '../core/counted.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { differenceOf, type RuleDifference, RuleTrial, type WholeEvent } from '../events/rule-trial.ts';
 import type { WatchedFrame } from '../events/stream-events.ts';
+import type { Comparison, Outcome } from '../host/recorded-events.ts';
 import type { GivenRules } from '../host/try-rules.ts';
 import { cloudEvent } from '../protocol/rule-event.ts';
 import type { ExportedSpan } from '../recording/recorded-span.ts';
@@ -16,7 +17,6 @@ import { requireWritable } from './detect-outputs.ts';
 import { recordedSpan, timeOf } from './flag-values.ts';
 import { interruptedCode } from './interruption.ts';
 import { addEngineFlags, addModelFlag, type ModelFlags, modelConfigOf } from './model-flags.ts';
-import type { Comparison, Outcome } from './recorded-events.ts';
 import { ReportedFailure } from './reported-failure.ts';
 
 interface EventsFlags extends ModelFlags, JsonFlag {
@@ -100,7 +100,7 @@ async function events(inputs: readonly string[], flags: EventsFlags, namesModel:
     if (flags.json !== true) print(io, outcomeText(outcome, hasClock));
   };
   if (span !== null) {
-    const { tryOnRecorded } = await import('./recorded-events.ts');
+    const { tryOnRecorded } = await import('../host/recorded-events.ts');
     const sides = sets.map((each, i) => ({
       name: each.path,
       set: each,
@@ -110,7 +110,9 @@ async function events(inputs: readonly string[], flags: EventsFlags, namesModel:
     if (sets.length === 1 && namesModel && set.model !== undefined)
       sides.push({ name: set.model.name, set, model: set.model });
     const question = { folder: inputs[0], stream: stream!, ...span, sides, history: flags.history };
-    const { outcome, trial } = await unlessStopped(io, () => tryOnRecorded(question, io));
+    const { outcome, trial } = await unlessStopped(io, () =>
+      tryOnRecorded(question, { ...io, onNotice: (text) => note(io, text) }),
+    );
     add(outcome, trial);
   } else
     for (const input of inputs) {

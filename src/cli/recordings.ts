@@ -2,10 +2,9 @@ import { open, rm } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { counted } from '../core/counted.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { Archive, type RecordingFile } from '../recording/archive.ts';
 import { type ExportManifest, exportSpan, hostKey, verifyExport } from '../recording/export-span.ts';
 import { faultsOf } from '../recording/fragment-file.ts';
-import { type ExportedSpan, iso, type RecordedSpan, readSpan } from '../recording/recorded-span.ts';
+import { archiveIn, recordedFiles } from '../recording/read-recorded.ts';
 import { recordingsIn, spansOf } from '../recording/spans.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table, wrongCommand } from './cli-io.ts';
 import { timeOf } from './flag-values.ts';
@@ -109,35 +108,6 @@ async function verifyFolder(folder: string): Promise<Checked> {
   return { files };
 }
 
-/** Reads a time of a stream, without the file that is being written: it gets another name. @throws as `recordedFiles` */
-export async function readRecorded(folder: string, stream: string, span: ExportedSpan): Promise<RecordedSpan> {
-  const files = await recordedFiles(folder, stream, span);
-  return await readSpan(
-    files.filter(({ isOpen }) => !isOpen),
-    span,
-  );
-}
-
-/**
- * Returns the recordings of a stream that overlap a time, in order.
- *
- * @throws COMMAND_INVALID, RECORDING_NOT_FOUND if there are none, with what there is.
- */
-async function recordedFiles(folder: string, stream: string, { fromMs, toMs }: ExportedSpan): Promise<RecordingFile[]> {
-  if (fromMs >= toMs) throw wrongCommand('--from: expected a time before --to');
-  const archive = await archiveIn(folder);
-  const known = [...new Set(archive.files.map((file) => file.stream))].sort();
-  const missing = (what: string): SightlineError =>
-    new SightlineError('RECORDING_NOT_FOUND', `${folder}: nothing of stream "${stream}"${what}`);
-  if (!known.includes(stream)) throw missing(`; it has ${known.join(', ')}`);
-  const files = recordingsIn(archive.files, { stream, fromMs, toMs });
-  if (files.length > 0) return files;
-  const [first, last] = [0, -1].map((i) => recordingsIn(archive.files, { stream }).at(i));
-  const there =
-    first === undefined ? 'it has clips only' : `its recordings are of ${iso(first.startMs)} to ${iso(last!.endMs)}`;
-  throw missing(` is recorded from ${iso(fromMs)} to ${iso(toMs)}; ${there}`);
-}
-
 async function exportTo(folder: string, { stream, from, to, out, ...flags }: ExportFlags, io: CliIo): Promise<void> {
   const [fromMs, toMs] = [timeOf('--from', from)!, timeOf('--to', to)!];
   const files = await recordedFiles(folder, stream, { fromMs, toMs });
@@ -162,13 +132,6 @@ async function exportTo(folder: string, { stream, from, to, out, ...flags }: Exp
 function manifestText({ stream, from, to, gaps, publicKey }: ExportManifest): string {
   const rows = gaps.map((gap) => ['gap', gap.from, gap.to, `${counted(gap.frames, 'frame')}, ${gap.reason}`]);
   return table([['stream', stream], ['from', from], ['to', to], ['key', publicKey], ...rows]);
-}
-
-/** @throws RECORDING_NOT_FOUND if there is none */
-async function archiveIn(folder: string): Promise<Archive> {
-  const archive = await Archive.read(folder);
-  if (archive.files.length > 0) return archive;
-  throw new SightlineError('RECORDING_NOT_FOUND', `${folder}: expected a folder of recordings, found none in it`);
 }
 
 function unreadable(path: string, { message }: Error): never {

@@ -20,8 +20,9 @@ export function rolloutText(report: RolloutReport): string {
   return guards.length === 0 ? lines.join('\n') : `${lines.join('\n')}\n\n${guardTable(guards)}`;
 }
 
-/** The second step of 100 % has no turns. */
+/** The first of two steps at 0 % tries both on recordings; the second step of 100 % has no turns. */
 function stepText(steps: readonly number[], at: number): string {
+  if (at === 0 && steps[1] === 0) return 'recordings';
   return isAloneAt(steps, at) ? '100 alone' : String(steps[at]);
 }
 

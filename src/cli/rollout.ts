@@ -10,7 +10,7 @@ import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import type { RolloutVerb } from '../protocol/rest.ts';
 import type { RolloutReport } from '../protocol/rollout-records.ts';
 import { type CliIo, show, wrongCommand } from './cli-io.ts';
-import { numberIf, settingsIn } from './flag-values.ts';
+import { numberIf, recordedSpan, settingsIn } from './flag-values.ts';
 import { addGatewayFlags, type GatewayFlags, gatewayApi } from './gateway-client.ts';
 import { evaluatedVerdict, optimisedVerdict, predictedGain } from './predicted-gain.ts';
 import { historyText, rolloutText } from './rollout-tables.ts';
@@ -35,6 +35,9 @@ interface StartFlags extends RolloutFlags {
   readonly eval?: string;
   readonly shadow?: boolean;
   readonly shadowRatio?: number;
+  readonly recorded?: string | true;
+  readonly from?: string;
+  readonly to?: string;
   readonly partial?: boolean;
 }
 
@@ -44,6 +47,7 @@ Examples:
   sightline rollout start report/best.yaml                       the result of optimize: model, batches and settings of streams
   sightline rollout start --pipeline new.yaml --steps 5,25,100 --hold 10m --guards guards.yaml
   sightline rollout start --model picodet-s --shadow             first compares boxes, without any stream using it
+  sightline rollout start --model picodet-s --recorded 2h        first tries both on the recordings: a loss of events refuses it
   sightline rollout start --model mine.onnx --eval eval.json     another detector, which labels show to be as good
   sightline rollout status
   sightline rollout hold                                         stay at this share; hold --release lets it go on
@@ -80,6 +84,12 @@ export function addRollout(program: Command, io: CliIo): void {
     )
     .option('--shadow', 'compare boxes on frames that both versions infer, before any stream uses the new one')
     .option('--shadow-ratio <r>', 'share of a stream that both versions infer, 0.01 to 1 (default: 0.2)', Number)
+    .option(
+      '--recorded [time]',
+      'first run both versions over what is recorded of the last time, such as 2h, or of --from to --to, and compare the events of the rules',
+    )
+    .option('--from <time>', 'with --recorded: date and time of its beginning')
+    .option('--to <time>', 'with --recorded: date and time of its end')
     .option('--partial', 'leave out settings that need a restart')
     .action(async (file: string | undefined, flags: StartFlags) => {
       const body = startBody(file, flags);
@@ -149,6 +159,7 @@ function startBody(file: string | undefined, flags: StartFlags): object {
     ...{ steps, holdMs: hold, minFrames, shadow: shadow === true, partial: partial === true, by: userName() },
     ...(shadowRatio === undefined ? {} : { shadowRatio }),
     ...(guards === undefined ? {} : { guards: readGuards(guards) }),
+    ...recordedBody(flags),
   };
 }
 
@@ -195,6 +206,20 @@ function holdOf(text: string): number {
   const ms = durationMs(/\d$/.test(text) ? `${text}s` : text, ['ms', 's', 'm', 'h']);
   if (Number.isFinite(ms)) return Math.round(ms);
   throw wrongCommand(`--hold: expected a time such as 60s, 10m or 1h, received "${text}"`);
+}
+
+/** Which recordings both versions are tried on first, if any. */
+function recordedBody({ recorded, from, to }: StartFlags): object {
+  if (recorded === undefined) {
+    if ((from ?? to) !== undefined) throw wrongCommand('--from, --to: only valid with --recorded');
+    return {};
+  }
+  if (recorded === true) return { recorded: recordedSpan([], { from, to }) };
+  if ((from ?? to) !== undefined)
+    throw wrongCommand('--recorded: expected either a time or --from and --to, received both');
+  const lastMs = durationMs(recorded, ['m', 'h', 'd']);
+  if (Number.isFinite(lastMs)) return { recorded: { lastMs: Math.round(lastMs) } };
+  throw wrongCommand(`--recorded: expected a time such as 30m, 2h or 1d, received "${recorded}"`);
 }
 
 /** For the audit log. A user without an entry in the system's list is shown by the gateway with its address. */

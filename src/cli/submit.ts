@@ -9,6 +9,7 @@ import { writeWholeFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { JobReport } from '../protocol/fleet.ts';
 import { DEFAULT_SEGMENT_S, type JobView } from '../protocol/rest.ts';
+import { readRecorded } from '../recording/read-recorded.ts';
 import { groupsOf, iso } from '../recording/recorded-span.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
 import { type CliIo, note, show, wrongCommand } from './cli-io.ts';
@@ -17,7 +18,6 @@ import { given, recordedSpan } from './flag-values.ts';
 import { addFleetClientFlags, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
 import { deadLetterLines, jobText, timeLeft } from './job-tables.ts';
 import { startProgress } from './progress.ts';
-import { readRecorded } from './recordings.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import { stagesForHosts } from './stages-flag.ts';
 

@@ -5,6 +5,7 @@ import type { Incidents } from '../flow/incidents.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { isModelPath, type ModelRoots } from '../store/admit-model.ts';
 import { COCO } from '../store/class-names.ts';
+import { recordingsFolder } from './open-recorder.ts';
 import { configuredVersion, openRollouts, type RolloutRequest, type VersionContext } from './open-rollouts.ts';
 import type { PipelineHost } from './pipeline-host.ts';
 import { RuntimeTarget } from './runtime-target.ts';
@@ -107,7 +108,10 @@ async function openDetector(
   const modelRoots = modelRootsOf(config);
   const named = detector === undefined ? undefined : { detector, models };
   const { streams: ofHost } = host;
-  const target = new RuntimeTarget({ runtime, streams: ofHost, named, initial, environment, modelRoots, onNotice });
+  const target = new RuntimeTarget({
+    ...{ runtime, streams: ofHost, named, initial, environment, modelRoots, onNotice },
+    recordings: recordingsFolder(config, environment),
+  });
   const panels = rolloutPanels({
     scoreThreshold: ({ model }) => model.scoreThreshold ?? models.fitOf(detector).scoreThreshold,
     judgesDeviceTime: ({ model }) =>

@@ -7,7 +7,7 @@ import type { PublishedFrame } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Listeners } from '../flow/listeners.ts';
 import type { EventMessage } from '../protocol/feed.ts';
-import type { HostObservation, SideObservation, Version } from '../protocol/rollout-records.ts';
+import type { HostObservation, Rollout, SideObservation, Version } from '../protocol/rollout-records.ts';
 import type { ShadowResult } from '../runtime/inference/shadow-stream.ts';
 import { loadBeside } from '../runtime/open-runtime.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -18,6 +18,7 @@ import type { HostStreams, LaneComparison, StreamVersion } from './host-streams.
 import type { NamedModels } from './named-models.ts';
 import { OthersCpu } from './others-cpu.ts';
 import { isPictureStream } from './picture-detector.ts';
+import { RecordedTrials } from './recorded-trials.ts';
 import { requireModelMemory } from './stream-limits.ts';
 
 /** A version of the pipeline and its name in the runtime. */
@@ -39,6 +40,7 @@ export interface RuntimeTargetOptions {
   readonly environment: Environment;
   /** The files that a version may be made of: its record comes over the network. */
   readonly modelRoots: ModelRoots;
+  readonly recordings: string;
   readonly onNotice: (text: string) => void;
 }
 
@@ -82,6 +84,7 @@ export class RuntimeTarget implements RolloutTarget {
   /** CPU time of the inference threads of each model at the last observation. */
   readonly #cpuMs = new Map<string, number>();
   #othersCpu: OthersCpu;
+  readonly #recorded: RecordedTrials;
   /** Frames that each model inferred since the last observation. */
   readonly #inferred = new Map<string, number>();
   readonly #loading = new Map<string, Promise<void>>();
@@ -111,6 +114,10 @@ export class RuntimeTarget implements RolloutTarget {
     this.#versions = new Map([[options.initial.hash, options.initial]]);
     this.#cost = new HostCost(options.runtime);
     this.#othersCpu = this.#newOthersCpu();
+    const { recordings: folder, streams } = options;
+    const ordered = (): StreamConfig[] =>
+      this.#taking.filter(({ input }) => input.bulk === undefined).map((stream) => streams.orderedConfig(stream));
+    this.#recorded = new RecordedTrials({ ...options, folder, streams: ordered });
     this.#observations = new Listeners('observations of a roll-out', options.runtime.incidents);
     this.#unsubscribe = [
       this.#runtime.published.add((frame) => this.#onPublished(frame)),
@@ -241,6 +248,11 @@ export class RuntimeTarget implements RolloutTarget {
     return compared;
   }
 
+  tryRecorded(rollout: Rollout | null, nowMs: number): void {
+    const found = this.#recorded.follow(rollout, nowMs);
+    if (found !== null) this.#observations.emit(found);
+  }
+
   measureCost(isAlone: boolean): void {
     if (isAlone && !this.#isAlone) this.#cost.restart();
     this.#isAlone = isAlone;
@@ -300,6 +312,7 @@ export class RuntimeTarget implements RolloutTarget {
 
   close(): void {
     clearInterval(this.#timer);
+    this.#recorded.close();
     for (const remove of this.#unsubscribe) remove();
   }
 

@@ -12,7 +12,7 @@ import type { StreamConfig } from '../config/stream.ts';
 import { trackConfig } from '../config/track.ts';
 import type { Box } from '../core/detection.ts';
 import type { CrossingDirection } from '../core/frame.ts';
-import { name, RECORDS, record, request } from './bounds.ts';
+import { name, RECORDS, record, request, timeMs } from './bounds.ts';
 import type { EventMessage } from './feed.ts';
 import { type DeadLetter, type JobOrder, type JobReport, jobOrder } from './fleet.ts';
 import type { FleetReport } from './fleet-report.ts';
@@ -386,7 +386,7 @@ export const rolloutRequest = request('RolloutRequest', {
   steps: z
     .array(range(0.1, 100))
     .min(1)
-    .max(MOST_STEPS - 2)
+    .max(MOST_STEPS - 3)
     .refine((steps) => steps.every((share, i) => i === 0 || share > steps[i - 1]!), 'expected rising percentages')
     .refine((steps) => steps.at(-1) === 100, 'expected a list that ends with 100')
     .default([1, 10, 50, 100])
@@ -405,6 +405,20 @@ export const rolloutRequest = request('RolloutRequest', {
   shadowRatio: range(0.01, 1)
     .default(0.2)
     .describe("Share of a stream's frames that both versions infer, 0.01 to 1; default 0.2."),
+  recorded: z
+    .union([
+      z.strictObject({ lastMs: whole(60_000, 31 * 86_400_000).describe('Length of the time that ends now.') }),
+      z
+        .strictObject({
+          fromMs: timeMs.describe('Its beginning, milliseconds since 1970.'),
+          toMs: timeMs.describe('Its end.'),
+        })
+        .refine(({ fromMs, toMs }) => fromMs < toMs, 'expected fromMs before toMs'),
+    ])
+    .optional()
+    .describe(
+      'Before the candidate gets a frame, both versions run over what is recorded of this time, and events that are lost and gained are judged (guards.recorded).',
+    ),
   by: z.string().max(128).optional().describe('Who starts it, for the audit log. Only for a gateway without tokens.'),
 });
 

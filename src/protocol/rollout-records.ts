@@ -21,7 +21,7 @@ export type {
 } from './keys/reports.ts';
 
 /** Most steps of a roll-out, guards of a report, versions of a pipeline, and decisions that the control plane keeps. */
-export const MOST_STEPS = 20;
+export const MOST_STEPS = 21;
 const MOST_GUARDS = 64;
 export const MOST_VERSIONS = 50;
 export const MOST_DECISIONS = 1000;
@@ -134,6 +134,9 @@ export const ROLLOUT_STATES = ['running', 'holding', 'promoted', 'rolled-back', 
 /** State of a roll-out. */
 export type RolloutState = (typeof ROLLOUT_STATES)[number];
 
+/** A time of which something is recorded, milliseconds since 1970. */
+const recordedTime = z.object({ fromMs: timeMs, toMs: timeMs });
+
 /** The record of a roll-out: one for each pipeline, the newest. */
 export const rollout = z.object({
   id,
@@ -163,6 +166,8 @@ export const rollout = z.object({
   guards: z.record(z.string(), z.unknown()),
   /** Present if the candidate is another detector, which labels have shown to be as good. */
   labelled: labelledVerdict.optional(),
+  /** Both versions first run over what is recorded of this time: step 0, at 0 %. Absent: nobody asked for it. */
+  recorded: recordedTime.optional(),
   /** Gain that the optimiser expects; absent if nobody said. */
   predicted: prediction.optional(),
   /** Gain measured on the live streams at 100 %; absent until then. */
@@ -176,7 +181,11 @@ export const rollout = z.object({
 });
 export type GuardSettings = Readonly<Record<string, unknown>>;
 export interface Rollout
-  extends Omit<Wire<typeof rollout>, 'from' | 'to' | 'versions' | 'guards' | 'predicted' | 'measured' | 'labelled'> {
+  extends Omit<
+    Wire<typeof rollout>,
+    'from' | 'to' | 'versions' | 'guards' | 'predicted' | 'measured' | 'labelled' | 'recorded'
+  > {
+  readonly recorded?: Wire<typeof recordedTime> | undefined;
   readonly labelled?: LabelledVerdict | undefined;
   readonly predicted?: Prediction | undefined;
   readonly measured?: Gain | undefined;
@@ -301,16 +310,39 @@ const costObservation = z.object({
 });
 export type CostObservation = Wire<typeof costObservation>;
 
+/** Events of a stream on what one host has recorded of it, with both versions. */
+const recordedFinding = z.object({
+  stream: id,
+  /** none: there is nothing to judge by, as without rules. failed: it could not be judged. */
+  state: z.enum(['judged', 'none', 'failed']),
+  /** Why it is not judged, one sentence; empty if it is. */
+  reason: text,
+  frames: count,
+  /** Events with the control, and those of them that the candidate lacks. */
+  before: count,
+  lost: count,
+  /** Events with the candidate, and those of them that the control lacks. */
+  after: count,
+  gained: count,
+});
+export type RecordedFinding = Wire<typeof recordedFinding>;
+
+/** What one host has found on its recordings so far. */
+const recordedObservation = z.object({ recorded: z.array(recordedFinding).max(10_000), isDone: z.boolean() });
+export type RecordedObservation = Wire<typeof recordedObservation>;
+
 /** What guards judge. */
 export type Observation = SideObservation | ShadowObservation | EngineObservation;
-export type HostObservation = Observation | CostObservation;
+export type HostObservation = Observation | CostObservation | RecordedObservation;
 
 /** Topic `observations`: what one host observed in a step, or why it cannot load the candidate. */
 export const observationsBody = z.object({
   pipeline: name.min(1),
   rollout: id,
   step: count,
-  observations: z.array(z.union([sideObservation, shadowObservation, engineObservation, costObservation])).max(1000),
+  observations: z
+    .array(z.union([sideObservation, shadowObservation, engineObservation, costObservation, recordedObservation]))
+    .max(1000),
   failure: text.nullable(),
   /** Whether the host has the candidate loaded; absent: unknown, of an older host. */
   isLoaded: z.boolean().optional(),

@@ -225,7 +225,7 @@ describe.each(rigMakers())('hosts that roll out a version in $name', (maker) => 
     const [good, bad] = [new PanelsDouble(), new PanelsDouble()];
     good.say(guardReport('pass'));
     bad.say(guardReport('fail'));
-    const common = { store, streams: () => CAMERAS, onNotice: () => {}, clock: systemClock };
+    const common = { store, streams: () => CAMERAS, hosts: () => ['one'], onNotice: () => {}, clock: systemClock };
     const make = (panels: PanelsDouble): RolloutController =>
       new RolloutController({ ...common, panels, hostId: 'one' });
     const results = await Promise.all([make(good).round(rollout!, nowMs), make(bad).round(rollout!, nowMs)]);

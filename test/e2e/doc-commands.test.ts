@@ -323,6 +323,11 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
     test: 'test/unit/control/rollout/other-detector.test.ts',
     has: "side('picodet-s'",
   },
+  'sightline rollout start --model picodet-s --recorded 2h': {
+    why: 'needs recordings',
+    test: 'test/integration/recorded-rollout.long.test.ts',
+    has: 'recorded: { fromMs',
+  },
   'sightline rollout start report/best.yaml': {
     more: `${PIPELINE_URL} --guards guards.yaml`,
     says: /rollout-1: cameras@1 -> cameras@2/,

@@ -189,7 +189,15 @@ describe('streams that name their detectors', () => {
     const initial = firstVersion('people', parts, 0);
     const environment = { ffmpegPath: undefined, searchPath: '', modelPath: [], cacheDir: folder, token: undefined };
     const modelRoots = { roots: [], files: [] };
-    const target = new RuntimeTarget({ runtime, streams, initial, environment, modelRoots, onNotice: () => undefined });
+    const target = new RuntimeTarget({
+      runtime,
+      streams,
+      initial,
+      environment,
+      modelRoots,
+      recordings: '',
+      onNotice: () => undefined,
+    });
     onTestFinished(() => target.close());
     const observed = new Set<string>();
     target.onObservation((observation) => 'side' in observation && observed.add(observation.stream));

@@ -66,7 +66,15 @@ describe('streams that take turns between two versions', () => {
       sourceRules: { accessOf: () => FREE_ACCESS },
     });
     const modelRoots = { roots: [], files: [] };
-    target = new RuntimeTarget({ runtime, streams, initial: control, environment, modelRoots, onNotice });
+    target = new RuntimeTarget({
+      runtime,
+      streams,
+      initial: control,
+      environment,
+      modelRoots,
+      recordings: '',
+      onNotice,
+    });
     seen = [];
     results = [];
     target.onObservation((observation) => seen.push(observation));

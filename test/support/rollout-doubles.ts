@@ -11,7 +11,9 @@ import type {
   GuardReport,
   GuardSettings,
   GuardVerdict,
+  HostObservation,
   Observation,
+  RecordedObservation,
   Rollout,
   SideObservation,
   Version,
@@ -184,7 +186,12 @@ export class TargetDouble implements RolloutTarget {
   adopted: string;
   failure: SightlineError | null = null;
   readonly #names: readonly string[];
-  readonly #listeners = new Set<(observation: Observation) => void>();
+  /** What it has found on its recordings; null while it says nothing. */
+  found: RecordedObservation | null = null;
+  /** Roll-out that it tries on its recordings. */
+  tried: string | null = null;
+  span: Rollout['recorded'];
+  readonly #listeners = new Set<(observation: HostObservation) => void>();
 
   constructor(names: readonly string[], initial: Version) {
     this.#names = names;
@@ -250,7 +257,13 @@ export class TargetDouble implements RolloutTarget {
     this.sides = sides;
   }
 
-  onObservation(listener: (observation: Observation) => void): () => void {
+  tryRecorded(rollout: Rollout | null): void {
+    this.tried = rollout?.id ?? null;
+    this.span = rollout?.recorded;
+    if (rollout !== null && this.found !== null) for (const listener of this.#listeners) listener(this.found);
+  }
+
+  onObservation(listener: (observation: HostObservation) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }

@@ -30,7 +30,7 @@ import type { RolloutChange, RolloutReply, RolloutStore } from './rollout-store.
 import type { RolloutTarget } from './rollout-target.ts';
 import { eventOf, reportOf } from './rollout-view.ts';
 import type { StartLog } from './start-log.ts';
-import { type RunningPipeline, readStartRequest } from './start-request.ts';
+import { type RunningPipeline, readStartRequest, stepsOf } from './start-request.ts';
 import { type VersionParts, versionReports, withVersion } from './versions.ts';
 
 /** Observations in one message: a frame with many boxes has some kilobytes. */
@@ -244,10 +244,9 @@ export class RolloutAgent implements RolloutPort {
       const { steps, holdMs, minFrames, shadowRatio, predicted, labelled: given } = request;
       const labelled = labelledVerdictOf({ ...from, ...facts.control }, { ...to, ...facts.candidate }, given);
       const settings = {
-        ...{ pipeline, from, to, versions, guards, holdMs, minFrames, shadowRatio },
+        ...{ pipeline, from, to, versions, guards, holdMs, minFrames, shadowRatio, ...stepsOf(request, actor.nowMs) },
         ...(predicted === null ? {} : { predicted }),
         ...(labelled === undefined ? {} : { labelled }),
-        steps: [0, ...steps, 100],
         shadow: request.shadow || !this.#options.streams().some((stream) => isMember(stream, steps[0]!)),
       };
       return machine.start(rollout, settings, { ...actor, who });

@@ -1,10 +1,17 @@
 import { z } from 'zod';
 import type { Clock } from '../../core/clock.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { ObservationsBody, Rollout, RolloutFigures } from '../../protocol/rollout-records.ts';
+import type {
+  GuardReport,
+  ObservationsBody,
+  RecordedObservation,
+  Rollout,
+  RolloutFigures,
+} from '../../protocol/rollout-records.ts';
 import { FullLoad, fullLoadState } from './full-load.ts';
 import { LiveGain, liveGainState } from './live-gain.ts';
 import { membersOf } from './membership.ts';
+import { isRecordedStep, recordedReport } from './recorded-verdict.ts';
 import { decide, isActive, isAlone, rollBack } from './rollout-machine.ts';
 import type { GuardPanel, GuardPanels } from './rollout-panels.ts';
 import type { Evidence, RolloutStore } from './rollout-store.ts';
@@ -15,6 +22,8 @@ export interface RolloutControllerOptions {
   readonly hostId: string;
   /** Names of all streams of the pipeline, on all hosts. */
   readonly streams: () => readonly string[];
+  /** Ids of all hosts that run the pipeline. */
+  readonly hosts: () => readonly string[];
   readonly onNotice: (text: string) => void;
   readonly clock: Clock;
 }
@@ -44,6 +53,9 @@ interface Watch {
   readonly gain: LiveGain;
   /** Percentage of the streams at the next step; these must have a baseline. 0 at the last step. */
   readonly nextShare: number;
+  /** In the step that tries both on recordings: what judges them, and what each host has found. */
+  readonly recorded: Pick<Rollout, 'guards' | 'stepStartedMs'> | null;
+  readonly foundBy: Map<string, RecordedObservation>;
   frames: number;
   failure: string | null;
   /** Since when the step has no stream, by the control plane's clock; null if it has some. */
@@ -88,6 +100,10 @@ export class RolloutController {
     if (failure !== null) watch.failure ??= failure;
     if (watch.step !== step) return;
     for (const observation of observations) {
+      if ('recorded' in observation) {
+        watch.foundBy.set(hostId, observation);
+        continue;
+      }
       if ('costOf' in observation) {
         watch.gain.add(observation);
         continue;
@@ -106,19 +122,28 @@ export class RolloutController {
   /** What is known in this step; null if this host is not the controller. */
   figures(): RolloutFigures | null {
     if (this.#watch === null) return null;
-    const { id, step, share, frames, panel, nextShare, isAlone, load, gain } = this.#watch;
+    const { id, step, share, frames, panel, nextShare, isAlone, load, gain, recorded, foundBy } = this.#watch;
     const streams = this.#options.streams();
     const next = membersOf(streams, nextShare);
     const unready = panel.withoutBaseline(next);
     const abandoned = panel.abandoned(next).length;
     const silent = panel.silent(membersOf(streams, share)).length;
     const baseline = { unready: unready.length, readyInMs: panel.readyInMs(unready), abandoned };
-    const reports = [
-      ...panel.reports(streams.length === 0 ? undefined : streams),
-      ...(isAlone ? [load.report(this.#nowMs)] : []),
-    ];
+    const reports =
+      recorded !== null
+        ? [this.#recordedReport(recorded, foundBy)]
+        : [
+            ...panel.reports(streams.length === 0 ? undefined : streams),
+            ...(isAlone ? [load.report(this.#nowMs)] : []),
+          ];
     const loadedOn = this.#loaded.rollout === id ? [...this.#loaded.on] : [];
     return { rollout: id, step, frames, ...baseline, silent, gain: gain.gain, loadedOn, reports };
+  }
+
+  #recordedReport({ guards, stepStartedMs }: NonNullable<Watch['recorded']>, found: Watch['foundBy']): GuardReport {
+    const { hosts, streams } = this.#options;
+    const elapsedMs = this.#nowMs - stepStartedMs;
+    return recordedReport(guards, { found, hosts: hosts(), streams: streams(), elapsedMs });
   }
 
   /**
@@ -172,6 +197,8 @@ export class RolloutController {
       reference: changesRate(rollout) ? ('candidate' as const) : ('control' as const),
       // Streams that use the candidate already need no baseline for the next step.
       nextShare: nextShare > share ? nextShare : 0,
+      recorded: isRecordedStep(rollout) ? rollout : null,
+      foundBy: new Map(),
     };
     const evidence = before?.id === id ? { ...before, frames: 0 } : null;
     if (evidence !== null) this.#begin(evidence, fixed.isAlone);

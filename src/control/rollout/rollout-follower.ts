@@ -2,6 +2,7 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Rollout, Version } from '../../protocol/rollout-records.ts';
 import { scoreSlackOf } from './guards/guards.ts';
 import { isControlTurn, isMember } from './membership.ts';
+import { isRecordedStep } from './recorded-verdict.ts';
 import { isActive, isAlone, liveVersion } from './rollout-machine.ts';
 import type { RolloutTarget } from './rollout-target.ts';
 import { skipsDiffer } from './stream-changes.ts';
@@ -54,7 +55,10 @@ export class RolloutFollower {
     const isWarm = !isRunning && nowMs - (rollout.endedMs ?? nowMs) < this.#options.warmMs;
     // The control first: it is what streams fall back to.
     const wanted = isRunning || isWarm ? [from, to] : [live];
-    for (const version of wanted) if (isRunning || version.hash === live.hash) this.#load(version, nowMs);
+    // While both are tried on recordings, the candidate is loaded in another process only.
+    const isTried = isRunning && isRecordedStep(rollout);
+    target.tryRecorded(isTried ? rollout : null, nowMs);
+    for (const version of wanted) if ((isRunning && !isTried) || version.hash === live.hash) this.#load(version, nowMs);
     if (target.isLoaded(live.hash)) target.adopt(live.hash);
     target.compare(isRunning ? { control: from.hash, candidate: to.hash } : null);
     const alone = isAlone(rollout);
@@ -67,7 +71,7 @@ export class RolloutFollower {
       const own = isIn && !isOthersTurn ? to : from;
       // A stream of the candidate is compared with the control, and with --shadow the other way round as well.
       const other = own === to ? from : to;
-      const isCompared = isRunning && (isIn || shadow) && target.isLoaded(other.hash);
+      const isCompared = isRunning && !isTried && (isIn || shadow) && target.isLoaded(other.hash);
       // Alone, frames are made for the candidate only; the control infers a few of them, if they suit it.
       if (target.isLoaded(own.hash)) target.assign(stream, own.hash, isCompared && !alone ? other.hash : null);
       // In the control's turn, frames that only the candidate skips would be compared as if it inferred them.

@@ -9,12 +9,15 @@ import type {
   Version,
 } from '../../protocol/rollout-records.ts';
 import { labelledText } from './other-detector.ts';
+import { isRecordedStep, RECORDED, recordedSettingsOf } from './recorded-verdict.ts';
 import { rolloutErrors } from './rollout-errors.ts';
 import type { RolloutChange, RolloutDraft } from './rollout-store.ts';
 
 /**
  * The rules of a roll-out, as functions of its record, the evidence and the time. They change nothing: each returns the next
  * record and the decision that led to it.
+ *
+ * The first step is at 0 %; if the candidate is tried on recordings first, the first two are.
  *
  * The last two steps are at 100 %: in the first one both versions take turns, in the second one the candidate is alone. If the machine is
  * too busy to judge it alone, it goes back to the turns.
@@ -59,7 +62,7 @@ export interface Actor {
 export type StartSettings = Pick<
   Rollout,
   | ('pipeline' | 'from' | 'to' | 'versions' | 'steps' | 'holdMs' | 'minFrames')
-  | ('guards' | 'shadow' | 'shadowRatio' | 'predicted' | 'labelled')
+  | ('guards' | 'shadow' | 'shadowRatio' | 'predicted' | 'labelled' | 'recorded')
 >;
 
 export const NO_EVIDENCE: StepEvidence = { frames: 0, unready: 0, reports: [] };
@@ -125,8 +128,10 @@ export function decide(rollout: Rollout, members: number, actor: Actor): Rollout
     return rollBack(rollout, `${failed.guard}: ${failed.reason}${adviceAfter(failed.guard)}`, actor);
   if (rollout.heldBy !== null) return null;
   if (actor.nowMs - rollout.stepStartedMs < stepMs(rollout)) return null;
+  // It has a time limit of its own.
+  if (isRecordedStep(rollout) && recordedOf(reports)?.verdict === 'no-data') return null;
   const missing = missingEvidence(rollout, members, actor.evidence);
-  if (missing === null) return advance(rollout, passText(actor.evidence), actor, true);
+  if (missing === null) return advance(rollout, passText(rollout, actor.evidence), actor, true);
   if (givesNoEvidence(rollout, members, actor.evidence))
     return advance(rollout, silentText(rollout, members), actor, true);
   if (isAlone(rollout) && actor.evidence.needsControl === true)
@@ -153,6 +158,11 @@ export function patienceLeftMs(rollout: Rollout, nowMs: number): number {
 /** Says what is missing before the step may end, in one sentence; null if nothing is. */
 export function missingEvidence(rollout: Rollout, members: number, evidence: StepEvidence): string | null {
   const { frames, unready, reports } = evidence;
+  if (isRecordedStep(rollout)) {
+    const { verdict = 'no-data', reason = 'Nothing is known of the recordings yet.' } = recordedOf(reports) ?? {};
+    const mayContinue = verdict === 'undecided' && recordedSettingsOf(rollout.guards).undecided === 'continue';
+    return verdict === 'pass' || mayContinue ? null : `${reason} ${WAITING_ADVICE}`;
+  }
   if (unready > 0)
     return `Waiting for a baseline: ${counted(unready, 'stream')} of the next step ${unready === 1 ? 'was' : 'were'} observed too briefly.`;
   if (observesOnly(rollout)) return null;
@@ -210,14 +220,19 @@ function silentText({ share }: Rollout, members: number): string {
   return `${streams} at ${share} % published no frame for 10 minutes: there is nothing to compare before the next step.`;
 }
 
+function recordedOf(reports: readonly GuardReport[]): GuardReport | undefined {
+  return reports.find(({ guard }) => guard === RECORDED);
+}
+
 /** Shortest time of the current step. */
 export function stepMs(rollout: Rollout): number {
+  if (isRecordedStep(rollout)) return 0;
   return observesOnly(rollout) ? Math.min(rollout.holdMs, BASELINE_MS) : rollout.holdMs;
 }
 
 /** Returns whether the candidate infers nothing in this step. */
-export function observesOnly({ share, shadow }: Rollout): boolean {
-  return share === 0 && !shadow;
+export function observesOnly(rollout: Rollout): boolean {
+  return rollout.share === 0 && (!rollout.shadow || isRecordedStep(rollout));
 }
 
 /** Rolls back without a guard: a host cannot run the candidate. */
@@ -322,16 +337,21 @@ function decisionOf(
   return { timeMs: nowMs, who, isAutomatic, ...what, frames: evidence.frames, reports: evidence.reports };
 }
 
-function shareText({ steps, shadow }: StartSettings): string {
+function shareText({ steps, shadow, recorded }: StartSettings): string {
   const first = steps.find((share) => share > 0);
-  return `first to ${first} %, after ${shadow ? 'a comparison of boxes' : 'a look at the control'}`;
+  const tried = recorded === undefined ? '' : 'a trial on the recordings and ';
+  return `first to ${first} %, after ${tried}${shadow ? 'a comparison of boxes' : 'a look at the control'}`;
 }
 
 function isFailed(kind: GuardReport['kind']): (report: GuardReport) => boolean {
   return (report) => report.kind === kind && report.verdict === 'fail';
 }
 
-function passText({ frames, abandoned = 0, reports }: StepEvidence): string {
+function passText(rollout: Rollout, { frames, abandoned = 0, reports }: StepEvidence): string {
+  if (isRecordedStep(rollout)) {
+    const { verdict, reason } = recordedOf(reports)!;
+    return verdict === 'pass' ? reason : `${reason} It continues all the same, as recorded.undecided says.`;
+  }
   if (frames === 0)
     return `The control was observed long enough to compare the candidate with it.${abandonedText(abandoned)}`;
   const passed = reports.filter(({ verdict }) => verdict === 'pass');
@@ -377,6 +397,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   slow: ABOUT_SPEED,
   target: ABOUT_SPEED,
   fullLoad: ABOUT_SPEED,
+  recorded:
+    'Look at the events with "sightline events --recorded"; if the candidate is right, start it with larger shares under recorded in --guards FILE.',
   errors: ABOUT_FAULTS,
   results: ABOUT_FAULTS,
   crashes: ABOUT_FAULTS,

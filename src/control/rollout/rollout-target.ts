@@ -1,4 +1,4 @@
-import type { HostObservation, Version } from '../../protocol/rollout-records.ts';
+import type { HostObservation, Rollout, Version } from '../../protocol/rollout-records.ts';
 
 /** Which of two versions is the control and which the candidate, by hash. */
 export interface Sides {
@@ -47,6 +47,13 @@ export interface RolloutTarget {
   measureCost(isAlone: boolean): void;
   /** Says which sides the observations are of; null while there is no roll-out, and then none are made. */
   compare(sides: Sides | null): void;
+  /**
+   * Runs both versions of a roll-out over what this host has recorded of its streams, beside the live work, and reports with each call what
+   * was found so far. null ends it.
+   *
+   * @param nowMs - the control plane's time.
+   */
+  tryRecorded(rollout: Rollout | null, nowMs: number): void;
   /** Called about once a second for each stream and side, and once for each frame that both sides inferred. */
   onObservation(listener: (observation: HostObservation) => void): () => void;
 }

@@ -5,7 +5,7 @@ import { type ModelConfig, modelConfig } from '../../config/model-config.ts';
 import { streamConfig } from '../../config/stream.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { rolloutRequest } from '../../protocol/rest.ts';
-import type { Prediction, StreamChanges, Version } from '../../protocol/rollout-records.ts';
+import type { Prediction, Rollout, StreamChanges, Version } from '../../protocol/rollout-records.ts';
 import { rolloutErrors } from './rollout-errors.ts';
 import { type ComparedSettings, changesBetween, changesNothing, fixedBetween, withChanges } from './stream-changes.ts';
 
@@ -51,6 +51,16 @@ export function readStartRequest(raw: unknown, live: Version, running: RunningPi
   // Each must make a valid stream. Its source, and what is not rolled out, does not matter.
   for (const { id } of running.streams) withChanges(streamConfig.parse({ id, source: 'demo' }), changes);
   return { ...rest, ...sections, predicted, streams: changesNothing(changes) ? undefined : changes };
+}
+
+/** Returns all steps of a request, and the time of the recordings that the first one is about. @param nowMs - of the control plane. */
+export function stepsOf(
+  { steps, recorded: time }: Pick<StartRequest, 'steps' | 'recorded'>,
+  nowMs: number,
+): Pick<Rollout, 'steps' | 'recorded'> {
+  const all = [0, ...steps, 100];
+  if (time === undefined) return { steps: all };
+  return { steps: [0, ...all], recorded: 'lastMs' in time ? { fromMs: nowMs - time.lastMs, toMs: nowMs } : time };
 }
 
 /** Changes the network. What describes the old network does not describe the new one: that is left to its manifest. */

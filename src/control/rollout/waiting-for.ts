@@ -1,5 +1,6 @@
 import { counted } from '../../core/counted.ts';
 import type { Rollout } from '../../protocol/rollout-records.ts';
+import { isRecordedStep, recordedSettingsOf } from './recorded-verdict.ts';
 import {
   canBeLeftOut,
   lostItsStreams,
@@ -79,6 +80,11 @@ function waitsOf(rollout: Rollout, members: number, evidence: StepEvidence, nowM
   const { frames, unready, readyInMs = null, reports } = evidence;
   const waits: Wait[] = [];
   const elapsedMs = nowMs - stepStartedMs;
+  if (isRecordedStep(rollout)) {
+    if (rollout.state === 'holding') return [{ what: 'a person, since the recordings do not decide', leftMs: null }];
+    const mostMs = recordedSettingsOf(rollout.guards).limitMs - elapsedMs;
+    return [{ what: 'the events on what is recorded', leftMs: null, mostMs: Math.max(0, mostMs) }];
+  }
   const holdMs = stepMs(rollout) - elapsedMs;
   if (holdMs > 0) waits.push({ what: 'the time of the step', leftMs: holdMs });
   if (unready > 0)

@@ -45,6 +45,7 @@ describe('sightline rollout', () => {
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   beforeEach(async () => {
     const clock = new ManualClock();
+    clock.advance(86_400_000);
     rig = new RolloutRig({
       store: new StoredRollouts({ store: new MemoryStore(clock), leaseMs: 5000, pipeline: 'people' }),
       bus: new MemoryBus(),
@@ -92,6 +93,19 @@ describe('sightline rollout', () => {
     expect(stdout).toContain('steps   [0] 5 100 100 alone %');
     expect(stdout).toContain('-0.0123 to 0.0456');
     expect(stdout).toMatch(/^now {5}Waiting for the time of the step: about \d+ s left\.$/m);
+  });
+
+  it.each([
+    [['--recorded', '2h'], 7_200_000],
+    [['--recorded', '--from', '2026-05-04T20:00:00Z', '--to', '2026-05-04T20:30:00Z'], 1_800_000],
+  ])('first tries both on what is recorded with %j', async (flags, lengthMs) => {
+    const started = await json('rollout', 'start', '--model', 'new', ...flags);
+    expect(started).toMatchObject({ step: 0, share: 0, steps: [0, 0, 1, 10, 50, 100, 100] });
+    const { fromMs, toMs } = host.target.span!;
+    expect(toMs - fromMs).toBe(lengthMs);
+    const { stdout } = await run(['rollout', 'status']);
+    expect(stdout).toContain('steps   [recordings] 0 1 10 50 100 100 alone %');
+    expect(stdout).toMatch(/^now {5}Waiting for the events on what is recorded: at most 4 h left\.$/m);
   });
 
   it('takes model and batch settings from a pipeline file', async () => {
@@ -178,6 +192,25 @@ describe('sightline rollout', () => {
     ['steps that end early', 2, 'that ends with 100', ['start', '--model', 'new', '--steps', '1,50']],
     ['steps that are no numbers', 2, '--steps: expected percentages', ['start', '--model', 'new', '--steps', 'a,b']],
     ['a hold time without meaning', 2, '--hold: expected a time', ['start', '--model', 'new', '--hold', 'soon']],
+    [
+      'a length of recordings that is none',
+      2,
+      '--recorded: expected a time',
+      ['start', '--model', 'new', '--recorded', '2'],
+    ],
+    ['recordings without an end', 2, 'expected --from and --to', ['start', '--model', 'new', '--recorded']],
+    [
+      'two times of recordings',
+      2,
+      'received both',
+      ['start', '--model', 'new', '--recorded', '2h', '--from', '2026-05-04T20:00:00Z'],
+    ],
+    [
+      'a time without recordings',
+      2,
+      '--from, --to: only valid',
+      ['start', '--model', 'new', '--from', '2026-05-04T20:00:00Z'],
+    ],
     ['too few frames', 2, 'minFrames: expected', ['start', '--model', 'new', '--min-frames', '0']],
     ['a guards file that is missing', 2, 'CONFIG_NOT_FOUND', ['start', '--model', 'new', '--guards', '/none.yaml']],
     ['a guards file that is no YAML', 2, 'line 2', ['start', '--model', 'new', '--guards', 'BROKEN']],

@@ -75,6 +75,7 @@ describe('the record of a roll-out, which somebody may have forged', () => {
         initial: versionOf('a', {}),
         environment: ENVIRONMENT,
         modelRoots: { roots: [], files: [] },
+        recordings: '',
         onNotice: () => undefined,
       });
       const forged = versionOf('b', model);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { range } from '../../../config/number.ts';
 import { hardSettings } from '../hard-guards.ts';
+import { recordedSettings } from '../recorded-verdict.ts';
 import { agreement } from './agreement-guard.ts';
 import { blind } from './blind-guard.ts';
 import { boxes } from './boxes-guard.ts';
@@ -55,6 +56,7 @@ export const guardsConfig = z.strictObject({
     [G in GuardName]: Guards[G]['settings'];
   }),
   hard: hardSettings,
+  recorded: recordedSettings,
 });
 
 export type GuardsConfig = z.infer<typeof guardsConfig>;

@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Writable } from 'node:stream';
 import { isDeepStrictEqual } from 'node:util';
 import type { ModelConfig } from '../config/model-config.ts';
 import type { CaptureClock } from '../core/frame.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 import {
   differenceOf,
   isOfMoment,
@@ -13,11 +15,10 @@ import {
   type WholeEvent,
 } from '../events/rule-trial.ts';
 import { pastEvents } from '../history/past-events.ts';
-import { historyPath } from '../host/open-gateway.ts';
-import { recordingsFolder } from '../host/open-recorder.ts';
-import { followObjects, type GivenRules, ruledStream } from '../host/try-rules.ts';
 import { shareInterval } from '../measure/binomial-bound.ts';
+import type { RecordedFinding } from '../protocol/rollout-records.ts';
 import type { EventMoment } from '../protocol/rule-event.ts';
+import { readRecorded } from '../recording/read-recorded.ts';
 import {
   type ExportedSpan,
   inOrder,
@@ -29,8 +30,11 @@ import {
   wallClock,
 } from '../recording/recorded-span.ts';
 import { serveVideo } from '../recording/serve-video.ts';
-import { type CliIo, note, wrongCommand } from './cli-io.ts';
-import { readRecorded } from './recordings.ts';
+import { historyPath } from './open-gateway.ts';
+import { recordingsFolder } from './open-recorder.ts';
+import type { ProcessContext } from './process-context.ts';
+import type { RecordedSide, RecordedTrialJob } from './recorded-trials.ts';
+import { followObjects, type GivenRules, ruledStream } from './try-rules.ts';
 
 /** Rules and the detector whose results they see. */
 interface Side {
@@ -46,7 +50,13 @@ interface RecordedQuestion extends ExportedSpan {
   /** What is tried, and what it is compared with, if anything. */
   readonly sides: readonly Side[];
   /** Absent: that of the pipeline file of the rules. */
-  readonly history: string | undefined;
+  readonly history?: string | undefined;
+  /** Each side sees results of its own, although the model is the same: the settings of its stream differ. */
+  readonly isApart?: boolean;
+}
+
+interface RecordedContext extends ProcessContext {
+  readonly onNotice: (text: string) => void;
 }
 
 /** A share of events, with its 95 % interval; null if there were none. */
@@ -91,19 +101,20 @@ export interface Outcome {
  */
 export async function tryOnRecorded(
   question: RecordedQuestion,
-  io: CliIo,
+  context: RecordedContext,
 ): Promise<{ outcome: Outcome; trial: RuleTrial }> {
   const { stream, sides, fromMs, toMs } = question;
-  const folder = question.folder ?? (await ownFolder(stream, sides[0]!.set, io));
+  const folder = question.folder ?? (await ownFolder(stream, sides[0]!.set, context));
   const span = await readRecorded(folder, stream, { fromMs, toMs });
-  const live = liveEvents(question, span, io);
+  const live = liveEvents(question, span, context);
   const tried = sides.map(({ set, model }) => ({
-    ...{ set, model, trial: new RuleTrial(ruledStream(set, `${stream}.mp4`), fromMs, (text) => note(io, text)) },
+    ...{ set, model, trial: new RuleTrial(ruledStream(set, `${stream}.mp4`), fromMs, context.onNotice) },
   }));
   const [now, before] = tried as [Tried, Tried?];
-  const hasSameModel = before === undefined || isDeepStrictEqual(before.model, now.model);
-  const { frames, lost } = await follow(span, hasSameModel ? tried : [now], io);
-  if (!hasSameModel) await follow(span, [before], io);
+  const hasSameModel =
+    before === undefined || (question.isApart !== true && isDeepStrictEqual(before.model, now.model));
+  const { frames, lost } = await follow(span, hasSameModel ? tried : [now], context);
+  if (!hasSameModel) await follow(span, [before], context);
   const gaps = inOrder([...span.gaps, ...lost]);
   const unknown = [{ fromMs: -Infinity, toMs: fromMs }, ...gaps, { fromMs: toMs, toMs: Infinity }];
   const after = now.trial.events;
@@ -121,6 +132,25 @@ export async function tryOnRecorded(
   return { outcome, trial: now.trial };
 }
 
+/** Runs both versions over a recorded stream. @throws as `tryOnRecorded` */
+export async function tryVersions(
+  { candidate, control, environment, stream, ...job }: RecordedTrialJob,
+  stdout: Writable,
+  stop: AbortSignal,
+): Promise<RecordedFinding> {
+  const side = (name: string, { model, settings }: RecordedSide) => ({
+    ...{ name, model, set: { path: `stream "${stream}"`, settings } },
+  });
+  const sides = [side('candidate', candidate), side('control', control)];
+  const question = { ...job, stream, sides, isApart: true };
+  const { outcome } = await tryOnRecorded(question, { environment, stdout, stop, onNotice: () => undefined });
+  const { gained, lost, kept } = outcome.compared!;
+  return {
+    ...{ stream, state: 'judged', reason: '', frames: outcome.recorded!.frames },
+    ...{ before: kept + lost.length, lost: lost.length, after: kept + gained.length, gained: gained.length },
+  };
+}
+
 interface Tried extends Omit<Side, 'name'> {
   readonly trial: RuleTrial;
 }
@@ -129,7 +159,7 @@ interface Tried extends Omit<Side, 'name'> {
 async function follow(
   { parts }: RecordedSpan,
   pass: readonly Tried[],
-  io: CliIo,
+  context: RecordedContext,
 ): Promise<{ frames: number; lost: readonly RecordedGap[] }> {
   const [{ set, model }] = pass as [Tried];
   let [frames, tracks] = [0, 0];
@@ -153,7 +183,6 @@ async function follow(
       frames += 1;
       for (const { trial } of pass) trial.onFrame(frame);
     };
-    const context = { ...io, onNotice: (text: string) => note(io, text) };
     const video = () => videoOf(files, (gap) => void lost.set(gap.fromMs, gap));
     await serveVideo(stream, video, (url) => followObjects(ruledStream(set, url), model, onFrame, context));
   }
@@ -162,25 +191,29 @@ async function follow(
 }
 
 /** Returns the recordings of the pipeline file of the rules, or the only ones in the cache that have the stream. */
-async function ownFolder(stream: string, { pipeline }: GivenRules, { environment }: CliIo): Promise<string> {
+async function ownFolder(stream: string, { pipeline }: GivenRules, { environment }: RecordedContext): Promise<string> {
   if (pipeline !== undefined) return recordingsFolder(pipeline, environment);
   const all = join(environment.cacheDir, 'recordings');
   const names = await readdir(all).catch(() => []);
   const found = names.map((name) => join(all, name)).filter((folder) => existsSync(join(folder, stream)));
   if (found.length === 1) return found[0]!;
   const what = found.length === 0 ? `none below ${all} has stream "${stream}"` : `there are ${found.join(', ')}`;
-  throw wrongCommand(`--recorded: expected the folder of recordings as the argument, since ${what}`);
+  throw new SightlineError(
+    'COMMAND_INVALID',
+    `--recorded: expected the folder of recordings as the argument, since ${what}`,
+  );
 }
 
 /** Returns the events of the history with the wall clock of the recording, by the frames that they name; null if it has nothing of this time. */
 function liveEvents(
   { stream, fromMs, toMs, sides, history }: RecordedQuestion,
   { parts }: RecordedSpan,
-  { environment }: CliIo,
+  { environment }: RecordedContext,
 ): WholeEvent[] | null {
   const { pipeline } = sides[0]!.set;
   const path = history ?? (pipeline === undefined ? null : historyPath(pipeline, environment));
-  if (history !== undefined && !existsSync(history)) throw wrongCommand(`--history: ${history}: no such file`);
+  if (history !== undefined && !existsSync(history))
+    throw new SightlineError('COMMAND_INVALID', `--history: ${history}: no such file`);
   const past = path === null ? null : pastEvents(path, stream, fromMs, toMs);
   if (past === null) return null;
   const files = parts.flatMap((part) => part.files);
