@@ -253,7 +253,13 @@ function comparedText({ gained, lost, kept, ...more }: RuleDifference | Comparis
     `${kept} the same`,
     `${unjudged} not judged`,
   ];
-  return `compared with ${more.with}: ${counts.join(', ')}`;
+  // What a host could not keep up with cannot have raised an event.
+  const { frames } = more as NonNullable<Outcome['live']>;
+  const fewer =
+    frames === undefined || frames.live >= frames.now
+      ? ''
+      : `, where it saw ${frames.live} of ${counted(frames.now, 'frame')}`;
+  return `compared with ${more.with}${fewer}: ${counts.join(', ')}`;
 }
 
 function eventsTable(list: readonly WholeEvent[], shown: (ptsUs?: number, at?: string) => string, sign = ''): string {

@@ -10,19 +10,28 @@ interface PastEvent {
   readonly raisedMs: number;
 }
 
+/** What the history of a host has of a stream in a time. */
+interface Past {
+  readonly events: readonly PastEvent[];
+  /** Frames with a result, by the minute in which they came: seconds since 1970. */
+  readonly frames: ReadonlyMap<number, number>;
+}
+
 /**
  * Reads the events of the rules of a stream that were raised in a time from the history of a host, which may be running.
  *
  * @returns null if the history has nothing of the stream in this time.
  * @throws HISTORY_UNAVAILABLE
  */
-export function pastEvents(path: string, stream: string, fromMs: number, toMs: number): PastEvent[] | null {
+export function pastEvents(path: string, stream: string, fromMs: number, toMs: number): Past | null {
   if (!existsSync(path)) return null;
   try {
     const database = new DatabaseSync(path, { readOnly: true });
     try {
-      const seen = 'SELECT 1 FROM seen WHERE stream = ? AND time_s >= ? AND time_s < ? AND frames > 0 LIMIT 1';
-      if (database.prepare(seen).get(stream, Math.floor(fromMs / 60_000) * 60, toMs / 1000) === undefined) return null;
+      const seen = database
+        .prepare('SELECT time_s, frames FROM seen WHERE stream = ? AND time_s >= ? AND time_s < ? AND frames > 0')
+        .all(stream, Math.floor(fromMs / 60_000) * 60, toMs / 1000) as { time_s: number; frames: number }[];
+      if (seen.length === 0) return null;
       const rows = database
         .prepare('SELECT time_ms, json FROM events WHERE event IS NOT NULL AND stream = ? AND time_ms >= ? ORDER BY id')
         .all(stream, fromMs) as { time_ms: number; json: string }[];
@@ -33,7 +42,7 @@ export function pastEvents(path: string, stream: string, fromMs: number, toMs: n
         if (record === undefined || (known === undefined && (record.phase !== 'new' || timeMs >= toMs))) continue;
         events.set(record.id, { record, raisedMs: known?.raisedMs ?? timeMs });
       }
-      return [...events.values()];
+      return { events: [...events.values()], frames: new Map(seen.map((row) => [row.time_s, row.frames])) };
     } finally {
       database.close();
     }

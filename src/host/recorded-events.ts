@@ -73,6 +73,11 @@ export interface Comparison extends RuleDifference {
   readonly unjudged: number;
 }
 
+interface LiveComparison extends Comparison {
+  /** Frames with a result, then and now, in whole minutes that are recorded; absent without one. A host that could not keep up saw fewer, so its events may be others. */
+  readonly frames?: { readonly live: number; readonly now: number };
+}
+
 /** What was seen. */
 interface RecordedFacts {
   readonly from: string;
@@ -90,7 +95,7 @@ export interface Outcome {
   readonly figures: RuleTrial['figures'];
   readonly compared?: RuleDifference | Comparison;
   /** With what the history of the host has, of what it has recorded; null if that is nothing. */
-  readonly live?: Comparison | null;
+  readonly live?: LiveComparison | null;
   readonly recorded?: RecordedFacts;
 }
 
@@ -113,7 +118,7 @@ export async function tryOnRecorded(
   const [now, before] = tried as [Tried, Tried?];
   const hasSameModel =
     before === undefined || (question.isApart !== true && isDeepStrictEqual(before.model, now.model));
-  const { frames, lost } = await follow(span, hasSameModel ? tried : [now], context);
+  const { frames, minutes, lost } = await follow(span, hasSameModel ? tried : [now], context);
   if (!hasSameModel) await follow(span, [before], context);
   const gaps = inOrder([...span.gaps, ...lost]);
   const unknown = [{ fromMs: -Infinity, toMs: fromMs }, ...gaps, { fromMs: toMs, toMs: Infinity }];
@@ -123,7 +128,15 @@ export async function tryOnRecorded(
   const compared = before && compare(sides[1]!.name, before.trial.events, hasSameModel ? undefined : isOfMoment);
   const outcome: Outcome = {
     ...{ input: stream, events: after, figures: now.trial.figures, ...(compared === undefined ? {} : { compared }) },
-    live: live === null ? null : compare('what happened live', live, isOfMoment),
+    live:
+      live === null
+        ? null
+        : {
+            ...compare('what happened live', live.events, isOfMoment),
+            ...framesOf(live.frames, minutes, (ms) =>
+              unknown.some(({ fromMs: gap, toMs: end }) => Math.min(end, ms + 60_000) - Math.max(gap, ms) > SHORT_MS),
+            ),
+          },
     recorded: {
       ...{ from: iso(fromMs), to: iso(toMs), captureClock: 'arrival', frames },
       gaps: gaps.map((gap) => ({ from: iso(gap.fromMs), to: iso(gap.toMs), reason: gap.reason })),
@@ -160,9 +173,10 @@ async function follow(
   { parts }: RecordedSpan,
   pass: readonly Tried[],
   context: RecordedContext,
-): Promise<{ frames: number; lost: readonly RecordedGap[] }> {
+): Promise<{ frames: number; minutes: ReadonlyMap<number, number>; lost: readonly RecordedGap[] }> {
   const [{ set, model }] = pass as [Tried];
   let [frames, tracks] = [0, 0];
+  const minutes = new Map<number, number>();
   // A part is read twice: first for its size.
   const lost = new Map<number, RecordedGap>();
   for (const part of parts) {
@@ -181,13 +195,27 @@ async function follow(
       const clock = { capturedAtMs: wallOf(ptsUs), captureClock: 'arrival' as const };
       const frame = { ...result, ...clock, frame: frames, ptsUs, detections };
       frames += 1;
+      const minuteS = Math.floor(clock.capturedAtMs / 60_000) * 60;
+      minutes.set(minuteS, (minutes.get(minuteS) ?? 0) + 1);
       for (const { trial } of pass) trial.onFrame(frame);
     };
     const video = () => videoOf(files, (gap) => void lost.set(gap.fromMs, gap));
     await serveVideo(stream, video, (url) => followObjects(ruledStream(set, url), model, onFrame, context));
   }
   for (const { trial } of pass) trial.end();
-  return { frames, lost: [...lost.values()] };
+  return { frames, minutes, lost: [...lost.values()] };
+}
+
+/** Adds up the frames of whole minutes. @param isUnknown - of the minute that begins then, milliseconds since 1970, something is missing. */
+function framesOf(
+  then: ReadonlyMap<number, number>,
+  now: ReadonlyMap<number, number>,
+  isUnknown: (ms: number) => boolean,
+): Pick<LiveComparison, 'frames'> {
+  const whole = [...now].filter(([minuteS]) => !isUnknown(minuteS * 1000));
+  if (whole.length === 0) return {};
+  const live = whole.reduce((sum, [minuteS]) => sum + (then.get(minuteS) ?? 0), 0);
+  return { frames: { live, now: whole.reduce((sum, [, frames]) => sum + frames, 0) } };
 }
 
 /** Returns the recordings of the pipeline file of the rules, or the only ones in the cache that have the stream. */
@@ -209,7 +237,7 @@ function liveEvents(
   { stream, fromMs, toMs, sides, history }: RecordedQuestion,
   { parts }: RecordedSpan,
   { environment }: RecordedContext,
-): WholeEvent[] | null {
+): { events: WholeEvent[]; frames: ReadonlyMap<number, number> } | null {
   const { pipeline } = sides[0]!.set;
   const path = history ?? (pipeline === undefined ? null : historyPath(pipeline, environment));
   if (history !== undefined && !existsSync(history))
@@ -217,7 +245,7 @@ function liveEvents(
   const past = path === null ? null : pastEvents(path, stream, fromMs, toMs);
   if (past === null) return null;
   const files = parts.flatMap((part) => part.files);
-  return past.flatMap(({ record: { seq: _seq, phase: _phase, ...event }, raisedMs }) => {
+  const events = past.events.flatMap(({ record: { seq: _seq, phase: _phase, ...event }, raisedMs }) => {
     // Recordings do not show what is wrong with a picture or a stream.
     if (event.kind === 'picture' || event.kind === 'stream') return [];
     const raisedUs = event.raised.ptsUs ?? 0;
@@ -232,8 +260,11 @@ function liveEvents(
     const { began, raised, ended = { ptsUs: raisedUs + (toMs - raisedMs) * 1000 } } = event;
     return [{ ...event, began: at(began), raised: at(raised), ended: at(ended) }];
   });
+  return { events, frames: past.frames };
 }
 
+/** So much of a minute may be missing. */
+const SHORT_MS = 1_000;
 /** A host raises an event sooner after its frame has come. */
 const LATEST_MS = 30_000;
 

@@ -113,6 +113,11 @@ describe('sightline events --recorded', () => {
       now = T0_MS + 60_000 + frame * 40;
       history.observe({ streamId: 'cam', run: 'r', frame, ptsUs: frame * 40_000, detections } as never);
     }
+    // An overloaded host: three frames in the first minute, the only one without a gap.
+    for (const frame of [2, 3, 4]) {
+      now = T0_MS + 10_000 + frame * 1000;
+      history.observe({ streamId: 'cam', run: 's', frame, ptsUs: frame * 1e6, detections } as never);
+    }
     await history.close();
     const live = await ask();
     const timesOf = (list: RuleEvent[]) => list.map(({ rule, raised, ended }) => [rule, raised.at, ended!.at]);
@@ -121,6 +126,9 @@ describe('sightline events --recorded', () => {
       ['gone', at(62), at(63)],
     ]);
     expect(live).toMatchObject({ with: 'what happened live', gained: [], kept: 0, unjudged: 3 });
+    expect(live.frames).toEqual({ live: 3, now: expect.toSatisfy((frames: number) => frames > 290 && frames < 1510) });
+    const { stdout } = await events('--rules', pipeline(), '--history', path, ...SPAN);
+    expect(stdout).toMatch(/compared with what happened live, where it saw 3 of [\d,]+ frames: 0 gained/);
     const [low, high] = live.rates.lost.interval;
     // Two of two: 0.025 ** (1 / 2).
     expect([live.rates.lost.share, low, high]).toEqual([1, expect.closeTo(Math.sqrt(0.025), 6), 1]);
