@@ -172,7 +172,7 @@ export class Recorder {
     void recorder.restream?.close();
     const { ffmpeg, clock, openTarget, onNotice } = this.#options;
     const options = { ffmpeg, clock, openTarget, onNotice: (text: string) => onNotice(config!.id, text) };
-    recorder.restream = to === undefined ? null : new Restream(to, options);
+    recorder.restream = to === undefined ? null : new Restream(to, options, recorder.pushed);
   }
 
   /** Takes each record of an event. */

@@ -5,6 +5,7 @@ import type { SourceInput } from '../core/source.ts';
 import { ffmpegArguments, NO_TAGS } from '../decode/ffmpeg-arguments.ts';
 import { explainExit } from '../decode/ffmpeg-log.ts';
 import { MIB } from '../disk/given-file.ts';
+import type { ErrorCode } from '../errors/error-codes.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { AFTER_REFUSAL, backOffMs } from '../flow/back-off.ts';
 import type { ChildGroup } from '../process/child-group.ts';
@@ -38,6 +39,11 @@ interface RestreamOptions {
   readonly onNotice: (text: string) => void;
 }
 
+/** What was pushed of a stream since its host began. */
+export type PushCounts = {
+  -readonly [K in 'connections' | 'sentFrames' | 'skippedFrames']: RestreamReport[K];
+};
+
 /** How ffmpeg writes to each kind of server. */
 const OUTPUTS: Readonly<Record<string, { readonly format: string; readonly options: readonly string[] }>> = {
   rtsp: { format: 'rtsp', options: ['-rtsp_transport tcp'] },
@@ -53,29 +59,27 @@ export class Restream {
   #running: Promise<void> = Promise.resolve();
   /** Not null while the next attempt has to wait. */
   #cancelRetry: (() => void) | null = null;
+  readonly #counts: PushCounts;
   #failures = 0;
-  #connections = 0;
-  #sentFrames = 0;
-  #skippedFrames = 0;
   #problem: string | null = null;
 
-  constructor(address: string, options: RestreamOptions) {
+  /** @param counts - go on from those of an earlier address of the stream. */
+  constructor(address: string, options: RestreamOptions, counts: PushCounts) {
     this.address = address;
     this.#options = options;
+    this.#counts = counts;
   }
 
   get figures(): RestreamReport {
-    return {
-      ...{ to: redactSource(this.address), state: this.#push?.state ?? 'waiting', connections: this.#connections },
-      ...{ sentFrames: this.#sentFrames, skippedFrames: this.#skippedFrames, problem: this.#problem },
-    };
+    const [to, state] = [redactSource(this.address), this.#push?.state ?? 'waiting'] as const;
+    return { to, state, ...this.#counts, problem: this.#problem };
   }
 
   push({ fragment, opened }: KeptFragment): void {
     // Another connection of the camera has times of its own, and maybe another format.
     if (this.#push !== null && this.#push.connection !== opened.connection) this.#push.end();
     if (this.#push === null && this.#cancelRetry === null && fragment.isKey) this.#start(opened);
-    if (this.#push?.take(fragment) !== true) this.#skippedFrames += fragment.frames;
+    if (this.#push?.take(fragment) !== true) this.#counts.skippedFrames += fragment.frames;
   }
 
   /** Says goodbye until the next packets. @returns once ffmpeg has ended. */
@@ -94,18 +98,18 @@ export class Restream {
     this.#push = push;
     this.#running = push.run(this.address, this.#options).then((failure) => {
       this.#push = null;
-      this.#skippedFrames += push.waitingFrames;
+      this.#counts.skippedFrames += push.waitingFrames;
       if (failure !== null) this.#onFailed(failure, push.isSteady);
     });
   }
 
   #onSent(frames: number, isFirst: boolean): void {
     if (isFirst) {
-      this.#connections += 1;
+      this.#counts.connections += 1;
       if (this.#problem !== null) this.#options.onNotice(`${redactSource(this.address)} takes its video again`);
       this.#problem = null;
     }
-    this.#sentFrames += frames;
+    this.#counts.sentFrames += frames;
   }
 
   #onFailed({ message, isRetryable }: SightlineError, wasSteady: boolean): void {
@@ -201,7 +205,7 @@ class Push {
       if (this.#isOver) group.killAfter(END_MS);
       lowerPriority(await pid);
       await closed;
-      return this.#failure(label, opened.failure ?? exitFailure(log.text, label));
+      return this.#failure(label, opened.failure ?? pushFailure(log.text, opened.source, this.#sentFrames > 0));
     } catch (error) {
       return this.#failure(label, SightlineError.from(error, 'SOURCE_UNREACHABLE'));
     } finally {
@@ -245,12 +249,31 @@ function argumentsFor({ kind, url, label, tcUrl }: SourceInput): string[] {
   });
 }
 
-function exitFailure(log: string, label: string): SightlineError {
-  const { code, cause, said } = explainExit(
-    log
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => redact(line)),
-  );
-  return new SightlineError(code, `${label}: ${cause} (ffmpeg: ${said})`);
+/** What ffmpeg prints of an end that only the server explains. */
+const SERVER_ENDED = /Invalid data found|handshake|End of file|Broken pipe|Connection reset/i;
+/** The lines that give a reason; those after them only say that there was one. */
+const REASON = /failed: \d|handshake|\): |refused|timed out|passphrase/i;
+const NO_REASON = /Could not write header|Error initializing output|Error writing trailer/i;
+
+/** Why a push ended. @param log - what ffmpeg printed. @param hasSent - whether the server had taken video. */
+export function pushFailure(log: string, { kind, url, label }: SourceInput, hasSent: boolean): SightlineError {
+  const lines = log
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => redact(line.replaceAll(url, label)));
+  const reason = lines.findLast((line) => REASON.test(line) && !NO_REASON.test(line));
+  const { code, cause } = causeOf(lines, kind.toUpperCase(), hasSent);
+  return new SightlineError(code, `${label}: ${cause}${reason === undefined ? '' : ` (ffmpeg: ${reason})`}`);
+}
+
+function causeOf(lines: readonly string[], kind: string, hasSent: boolean): { code: ErrorCode; cause: string } {
+  const text = lines.join('\n');
+  const code = 'SOURCE_UNREACHABLE';
+  if (/\b404 Not Found|failed: 404\b/.test(text)) return { code, cause: 'the media server has no such path' };
+  if (!SERVER_ENDED.test(text)) return explainExit(lines);
+  if (hasSent) return { code, cause: 'the server ended the connection' };
+  return {
+    code,
+    cause: `the server takes no video: it ended the connection, redirects, or does not answer as ${kind} servers do that take video`,
+  };
 }

@@ -8,7 +8,7 @@ import { joinLabels, labelsText, type RecordingFile } from './archive.ts';
 import { BoxMemory, keepBoxes } from './clip-boxes.ts';
 import { type KeptFragment, PacketRing } from './packet-ring.ts';
 import { RecordingWriter, type WriterDisk } from './recording-writer.ts';
-import type { Restream } from './restream.ts';
+import type { PushCounts, Restream } from './restream.ts';
 
 /** `record: events` keeps so much around an event, or as much as the clip of its rule. */
 const AROUND_US = 5_000_000;
@@ -63,6 +63,8 @@ export class StreamRecorder {
   readonly viewers = new Set<(kept: KeptFragment) => void>();
   /** Pushes what is kept to a media server; null if nothing asks for it. */
   restream: Restream | null = null;
+  /** Go on when it gets another address. */
+  readonly pushed: PushCounts = { connections: 0, sentFrames: 0, skippedFrames: 0 };
   readonly #options: StreamRecorderOptions;
   #settings: RecorderSettings;
   /** Masks that were taken away, and the media time from which no picture belongs to them. */

@@ -179,7 +179,9 @@ describe('a server that does not take the video', () => {
 
   it.each([
     ['401 Unauthorized', /the server refuses the credentials/],
-    ['404 Not Found', /has no such path|has nothing at this address/],
+    ['404 Not Found', /: the media server has no such path/],
+    ['403 Forbidden', /the server refuses the credentials .*failed: 403 Forbidden\)$/],
+    ['302 Found', /: the server takes no video: .* redirects, .* RTSP [^()]*$/],
     ['500 Internal Server Error', /the server answers with an error/],
     [null, /it took nothing for \d+ s/],
   ])('because it answers %s is named without secrets', async (status, reason) => {
@@ -248,12 +250,16 @@ it('a stream that is given another address, masks or none is followed', async ()
   const settings = { id: 'cam', source: 'a.mp4', track: true };
   let config = parseStream({ ...settings, restream: `rtsp://127.0.0.1:${await freePort()}/a` }, {});
   const { recorder } = rig.recorderOf({}, { configOf: () => config });
-  recorder.onPackets(rig.camera().open('start'));
+  const camera = rig.camera();
+  recorder.onPackets(camera.open('start'));
   recorder.follow('cam');
   expect(figuresOf(recorder).to).toMatch(/\/a$/);
+  await playUntil(recorder, camera, 'frames', () => figuresOf(recorder).skippedFrames > 0);
+  const { skippedFrames } = figuresOf(recorder);
   config = { ...config, restream: config.restream!.replace('/a', '/b') };
   recorder.follow('cam');
   expect(figuresOf(recorder).to).toMatch(/\/b$/);
+  expect(figuresOf(recorder).skippedFrames, 'counters go on').toBeGreaterThanOrEqual(skippedFrames);
   const masked = { ...config, masks: [{ id: 'desk', polygon: [], fill: 'black' as const }] };
   config = masked as never;
   recorder.follow('cam');
