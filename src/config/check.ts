@@ -1,6 +1,6 @@
 import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
-import { HIDDEN, redact } from '../core/redact.ts';
+import { HIDDEN, redact, redactSource } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { branchFor, childOf, jsonSchemaOf, nodeAt, type SchemaNode, typeText, withArticle } from './schema-text.ts';
 import { isSecret } from './shown-settings.ts';
@@ -48,6 +48,8 @@ const MAX_SHOWN_DEPTH = 5;
 const MAX_READ_CHARS = 1000;
 /** No setting has a longer name. */
 const PLAIN_KEY = /^[A-Za-z_][\w-]{0,23}$/;
+/** A password in it may hold white space. */
+const ADDRESS = /^[a-z][a-z0-9+.-]*:\/\//i;
 /** For longer keys no other name is suggested. */
 const MAX_KEY_CHARS = 64;
 
@@ -101,8 +103,7 @@ function expected(issue: z.core.$ZodIssue, path: readonly PropertyKey[], documen
     (issue.origin === 'string' || issue.origin === 'array')
   )
     return lengthText(issue);
-  if (issue.code === 'custom' || (issue.code === 'invalid_format' && issue.message.startsWith('expected ')))
-    return issue.message.replace(/^expected /, '');
+  if (issue.code === 'custom' || issue.message.startsWith('expected ')) return issue.message.replace(/^expected /, '');
   if (issue.code === 'invalid_union' && 'options' in issue && issue.options !== undefined)
     return typeText({ enum: [...issue.options] as string[] });
   const node = nodeAt(jsonSchemaOf(document.schema), path, document.value);
@@ -133,6 +134,7 @@ function received(path: readonly PropertyKey[], document: Document): string {
 /** JSON of a value without secrets, cut at a depth beyond which it is unreadable: a request may nest thousands of lists. */
 function textOf(value: unknown, node: SchemaNode | null, root: SchemaNode, depth = 0): string {
   if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'string' && ADDRESS.test(value)) return JSON.stringify(redactSource(value));
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? String(value);
   if (depth === MAX_SHOWN_DEPTH) return Array.isArray(value) ? '[...]' : '{...}';
   const branch = node === null ? null : branchFor(node, value);

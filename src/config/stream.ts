@@ -233,7 +233,19 @@ function keysOf<T extends object>(group: T): readonly (keyof T)[] {
   return Object.keys(group) as (keyof T)[];
 }
 
-const PUSHED_TO = /^(?:rtsps?|rtmps?|srt):\/\/[^/?#]/i;
+const PUSHED_TO = /^(rtsps?|rtmps?|srt):\/\/([^/?#]*)/i;
+
+/** Returns what is expected of an address of a media server that this one is not; null if nothing is. */
+function expectedTarget(text: string): string | null {
+  const [, scheme = '', authority = ''] = PUSHED_TO.exec(text) ?? [];
+  if (scheme === '') return 'an address that begins with rtsp://, rtsps://, rtmp://, rtmps:// or srt://';
+  if (/\s/.test(text)) return 'an address without white space (%20 in a password)';
+  const [, host = '', port] = /^(?:.*@)?(\[[^\]]*\]|[^:]*)(?::(.*))?$/.exec(authority) ?? [];
+  if (host === '') return `a host after ${scheme}://`;
+  if (port === undefined ? /^srt$/i.test(scheme) : !/^\d{1,5}$/.test(port) || Number(port) > 65_535)
+    return `a port from 1 to 65535 after ${host}:`;
+  return URL.canParse(text) ? null : 'an address such as rtsp://user:password@server:8554/path';
+}
 
 const everyKey = z.strictObject({
   id: id.describe('Name of the stream.'),
@@ -246,10 +258,10 @@ const everyKey = z.strictObject({
     z
       .string()
       .max(16_384)
-      .refine(
-        (text) => text.includes('${') || (PUSHED_TO.test(text) && URL.canParse(text)),
-        'expected an address that begins with rtsp://, rtsps://, rtmp://, rtmps:// or srt://',
-      ),
+      .check(({ value, issues }) => {
+        const expected = value.includes('${') ? null : expectedTarget(value);
+        if (expected !== null) issues.push({ code: 'custom', input: value, message: `expected ${expected}` });
+      }),
   )
     .optional()
     .meta(mark({ secret: 'source' }))

@@ -61,6 +61,19 @@ const CONTRADICTIONS: readonly [settings: object, complaint: string][] = [
     'restream: expected no restream of a stream with masks, which cannot hide anything in undecoded video, unless recordMasked is allowed, received "rtsp://***@10.0.0.1/door" (string)',
   ],
   [
+    { restream: 'rtsp://bob:hunter2@h:99999/x' },
+    'restream: expected a port from 1 to 65535 after h:, received "rtsp://***@h:99999/x" (string)',
+  ],
+  [{ restream: 'rtsp://' }, 'restream: expected a host after rtsp://, received "rtsp://" (string)'],
+  [
+    { restream: 'srt://127.0.0.1' },
+    'restream: expected a port from 1 to 65535 after 127.0.0.1:, received "srt://127.0.0.1" (string)',
+  ],
+  [
+    { restream: 'rtsp://bob:hunter 2@h/x' },
+    'restream: expected an address without white space (%20 in a password), received "rtsp://***@h/x" (string)',
+  ],
+  [
     { restream: 'http://10.0.0.1/door' },
     'restream: expected an address that begins with rtsp://, rtsps://, rtmp://, rtmps:// or srt://, received "http://10.0.0.1/door" (string)',
   ],
