@@ -108,6 +108,7 @@ export const ERROR_CODES = {
     exit: 1,
     doc: 'Nothing was recorded at this time, or an event has no clip, or not yet.',
   },
+  RANGE_UNMET: { retryable: false, exit: 1, doc: 'The part of a file that `Range` asks for is not in it.' },
   RECORDING_MIXED: {
     retryable: false,
     exit: 1,

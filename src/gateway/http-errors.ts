@@ -27,6 +27,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   // 412: the condition of If-Match does not hold.
   STREAM_CHANGED: 412,
   SOURCE_TOO_LARGE: 413,
+  RANGE_UNMET: 416,
   TOO_MANY_ATTEMPTS: 429,
   LIMIT_REACHED: 429,
   REQUEST_EXPIRED: 504,
@@ -78,6 +79,7 @@ export function installErrorReplies(
     countAccessRefusal(incidents, error);
     // RFC 9110 requires a challenge with every 401.
     if (status === 401) reply.header('www-authenticate', 'Bearer realm="sightline"');
+    if (error.code === 'RANGE_UNMET') reply.header('content-range', `bytes */${error.details.bytes}`);
     if (typeof error.details.waitS === 'number') reply.header('retry-after', error.details.waitS);
     return reply.code(status).send(bodyOf(error));
   });
@@ -101,7 +103,8 @@ function refusalOf(code: ErrorCode, status: number): Refusal | null {
   if (code === 'CONFIG_INVALID') return 'schema';
   if (code === 'LIMIT_REACHED') return 'limit';
   if (code !== 'PROTOCOL_INVALID') return null;
-  return status === 413 ? 'size' : 'json';
+  if (status === 413) return 'size';
+  return status === 400 || status === 415 ? 'json' : null;
 }
 
 /**
@@ -139,11 +142,18 @@ function classify(
   if (thrown instanceof SightlineError) return { error: thrown, status: statusOf(thrown.code) };
   const status = 'statusCode' in thrown ? thrown.statusCode : undefined;
   if (status !== undefined && status >= 400 && status < 500) {
-    const { bodyLimit } = request.routeOptions;
+    const { method, routeOptions, headers } = request;
+    const bytes = status === 416 && 'headers' in thrown ? bytesOf(thrown.headers) : null;
+    if (bytes !== null) {
+      const message = `Range: expected a part of its ${bytes} bytes, received "${headers.range}"`;
+      return { error: new SightlineError('RANGE_UNMET', message, { bytes }), status };
+    }
     const message =
       status === 413
-        ? `${request.method} body: expected at most ${bodyLimit} bytes, received more`
-        : `${request.method} body: expected JSON as application/json. ${thrown.message}`;
+        ? `${method} body: expected at most ${routeOptions.bodyLimit} bytes, received more`
+        : method === 'GET' || method === 'HEAD'
+          ? `${method}: ${thrown.message}`
+          : `${method} body: expected JSON as application/json. ${thrown.message}`;
     return { error: new SightlineError('PROTOCOL_INVALID', message), status };
   }
   // Logs only the route's pattern: the query may hold the token.
@@ -153,4 +163,11 @@ function classify(
   );
   const message = 'The gateway failed unexpectedly. See its log for the cause.';
   return { error: new SightlineError('INTERNAL_ERROR', message), status: 500 };
+}
+
+/** Returns how long a file is, from the header that says so when a part of it cannot be sent. */
+function bytesOf(headers: unknown): number | null {
+  const range = (headers as Record<string, unknown> | undefined)?.['Content-Range'];
+  const bytes = /^bytes \*\/(\d+)$/.exec(String(range))?.[1];
+  return bytes === undefined ? null : Number(bytes);
 }

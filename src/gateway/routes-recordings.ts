@@ -28,7 +28,10 @@ const LONGEST_PLAYLIST_MS = 6 * 3_600_000;
 const MOST_NAMED = 8;
 
 const stream = z.string().min(1).max(64);
-const time = z.string().min(1).max(40);
+const time = z
+  .string('expected a date and time such as 2026-01-31T08:00:00Z, or milliseconds since 1970')
+  .min(1)
+  .max(40);
 const listQuery = z.strictObject({
   ...{ stream: stream.optional(), from: time.optional(), to: time.optional() },
   event: z.string().min(1).max(64).optional(),
@@ -58,11 +61,20 @@ export function addRecordingRoutes(
     return known?.events.length === 0 ? fleet.fleet().hosts.flatMap(({ id }) => elsewhere(id) ?? []) : [];
   };
 
-  const recordings = async (span: { stream: string; from: string; to: string }): Promise<Span> => {
+  const recordings = async (request: FastifyRequest): Promise<Span> => {
+    const span = check(spanQuery, request.query, 'query');
     const [fromMs, toMs] = [timeOf('from', span.from)!, timeOf('to', span.to)!];
-    if (fromMs >= toMs) throw new SightlineError('CONFIG_INVALID', 'query: from: expected a time before "to".');
-    const files = recordingsIn((await recorder?.archive())?.files ?? [], { stream: span.stream, fromMs, toMs });
-    if (files.length === 0) throw notOfStream('Nothing of this stream is recorded in this time.', runsAt(span.stream));
+    requireOrder(fromMs, toMs);
+    const all = (await recorder?.archive())?.files ?? [];
+    // Who may see some streams only learns of no other.
+    const known = [...new Set(all.filter((file) => maySee(request, file)).map((file) => file.stream))].sort();
+    const runs = maySee(request, span) ? runsAt(span.stream) : null;
+    if (!known.includes(span.stream)) {
+      const text = `Nothing of stream "${span.stream}" is recorded; recorded are: ${known.join(', ') || 'none'}.`;
+      throw notOfStream(text, runs);
+    }
+    const files = recordingsIn(all, { stream: span.stream, fromMs, toMs });
+    if (files.length === 0) throw notOfStream('Nothing of this stream is recorded in this time.', runs);
     return { files, fromMs, toMs };
   };
 
@@ -73,6 +85,7 @@ export function addRecordingRoutes(
       const { stream, from, to, event } = check(listQuery, request.query, 'query');
       const archive = await recorder?.archive();
       const query = { stream, fromMs: timeOf('from', from), toMs: timeOf('to', to) };
+      requireOrder(query.fromMs, query.toMs);
       const spans = spansOf(recordingsIn(archive?.files ?? [], query).filter((file) => maySee(request, file)));
       const { bytes = 0, problem = null } = recorder?.figures ?? {};
       // Its path may name any stream.
@@ -94,7 +107,7 @@ export function addRecordingRoutes(
     '/api/recordings/playlist.m3u8',
     described('An HLS playlist of what is recorded.', { query: spanQuery }),
     async (request, reply): Promise<FastifyReply> => {
-      const { files, fromMs, toMs } = await recordings(check(spanQuery, request.query, 'query'));
+      const { files, fromMs, toMs } = await recordings(request);
       if (toMs - fromMs > LONGEST_PLAYLIST_MS)
         throw new SightlineError('CONFIG_INVALID', 'query: to: expected at most 6 hours after "from".');
       const of = encodeURIComponent(files[0]!.stream);
@@ -107,7 +120,7 @@ export function addRecordingRoutes(
     '/api/recordings/export.mp4',
     described('One MP4 of a time, with a signed manifest of what it lacks.', { query: spanQuery }),
     async (request, reply): Promise<FastifyReply> => {
-      const { files, ...span } = await recordings(check(spanQuery, request.query, 'query'));
+      const { files, ...span } = await recordings(request);
       const parts = exportSpan(files, span, await hostKey((await recorder!.archive()).folder));
       // What is wrong is said before the answer begins.
       const first = await parts.next();
@@ -130,7 +143,7 @@ export function addRecordingRoutes(
       const { name } = request.params;
       const file = files.find(({ path, startMs }) => name === `${startMs}.mp4` || name === basename(path));
       if (file === undefined) throw notOfStream('No such file of this stream.', runsAt(stream));
-      return sendVideo(reply, file);
+      return sendVideo(request, reply, file);
     },
   );
 
@@ -147,7 +160,7 @@ export function addRecordingRoutes(
   };
 
   app.get('/api/events/:id/clip.mp4', described('The clip of an event, also in parts.'), async (request, reply) =>
-    sendVideo(reply, await clipOf(request)),
+    sendVideo(request, reply, await clipOf(request)),
   );
 
   app.get(
@@ -201,12 +214,30 @@ async function stateOf(clip: RecordingFile, recorder: Recorder): Promise<EventCl
   return { stream, isReady: !isOpen, hasPicture, keptUntilMs: recorder.keptUntilMs(clip) };
 }
 
-function sendVideo(reply: FastifyReply, { path }: RecordingFile): FastifyReply {
-  return reply.type('video/mp4').sendFile(basename(path), dirname(path));
+/** As RFC 9110: what is no range is ignored, and one that counts from the end may be longer than the file. */
+function sendVideo({ raw }: FastifyRequest, reply: FastifyReply, { path }: RecordingFile): FastifyReply {
+  const onFile = (_: string, { size }: { size: number }): void => {
+    if (raw.headers.range !== undefined && !isRange(raw.headers.range, size)) delete raw.headers.range;
+  };
+  return reply.type('video/mp4').sendFile(basename(path), dirname(path), { onFile });
 }
 
-function maySee({ identity }: FastifyRequest, { stream }: RecordingFile): boolean {
+function isRange(header: string, size: number): boolean {
+  const ranges = /^\s*bytes=(.*)$/.exec(header)?.[1]?.split(',') ?? [];
+  return ranges.every((range) => {
+    const [, first = '', last = ''] = /^\s*(\d*)-(\d*)\s*$/.exec(range) ?? [];
+    if (first === '') return last !== '' && Number(last) <= size;
+    return last === '' || Number(first) <= Number(last);
+  });
+}
+
+function maySee({ identity }: FastifyRequest, { stream }: Pick<RecordingFile, 'stream'>): boolean {
   return identity?.streams === undefined || identity.streams.has(stream);
+}
+
+/** @throws CONFIG_INVALID */
+function requireOrder(fromMs = Number.NEGATIVE_INFINITY, toMs = Number.POSITIVE_INFINITY): void {
+  if (fromMs >= toMs) throw new SightlineError('CONFIG_INVALID', 'query: from: expected a time before "to".');
 }
 
 /** @param at - which other host runs the stream. */

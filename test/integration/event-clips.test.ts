@@ -149,6 +149,22 @@ async function pictureOfAnEarlierBest(id: string): Promise<void> {
   expect(await pictureOf(copy, false), 'the picture when it was raised').toEqual(plain);
 }
 
+async function asksForOddRanges(id: string, bytes: number): Promise<void> {
+  for (const range of ['bytes=abc', 'bytes=100-50', 'bytes=0-5,x', 'lines=1-2', `bytes=-${bytes + 1}`]) {
+    const { status, headers } = await get(id, 'clip.mp4', { range });
+    expect([status, headers.get('content-length')], range).toEqual([200, String(bytes)]);
+  }
+  for (const range of [`bytes=${bytes}-`, 'bytes=99999999-', 'bytes=-0']) {
+    const reply = await get(id, 'clip.mp4', { range });
+    expect([reply.status, reply.headers.get('content-range')], range).toEqual([416, `bytes */${bytes}`]);
+    expect(reply.headers.get('content-type')).toMatch(/^application\/json/);
+    const message = `Range: expected a part of its ${bytes} bytes, received "${range}"`;
+    expect(await reply.json()).toEqual({ error: { code: 'RANGE_UNMET', message, details: { bytes } } });
+  }
+  const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
+  expect(metrics).toContain('sightline_messages_refused_total{channel="rest",reason="json"} 0');
+}
+
 describe('an event with a clip', () => {
   it('of a file that loops has it over HTTP, in parts, with a picture with and without its box', async () => {
     const source = await videos.make('loop.mp4', { frames: 500, bFrames: 2 });
@@ -160,6 +176,7 @@ describe('an event with a clip', () => {
     expect([part.status, part.headers.get('content-range')]).toEqual([206, `bytes 100-299/${whole.length}`]);
     expect(part.headers.get('content-type')).toBe('video/mp4');
     expect(Buffer.from(await part.arrayBuffer())).toEqual(whole.subarray(100, 300));
+    await asksForOddRanges(id, whole.length);
     const pixels = async (boxes: string) => {
       const jpeg = Buffer.from(await (await get(id, `snapshot.jpg?boxes=${boxes}`)).arrayBuffer());
       return sharp(jpeg).raw().toBuffer({ resolveWithObject: true });

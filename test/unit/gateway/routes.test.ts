@@ -253,3 +253,18 @@ describe('dashboard files', () => {
     }
   });
 });
+
+describe('recordings of a time', () => {
+  const DAY = 'from=2026-05-04T00:00:00Z&to=2026-05-05T00:00:00Z';
+  it.each([
+    ['?from=2026-05-05T00:00:00Z&to=2026-05-04T00:00:00Z', 400, 'query: from: expected a time before "to".'],
+    ['/playlist.m3u8?stream=nope', 400, /^query: from: expected a date and time such as .*, received nothing/],
+    [`/playlist.m3u8?stream=nope&${DAY}`, 404, 'Nothing of stream "nope" is recorded; recorded are: none.'],
+    [`/export.mp4?stream=nope&${DAY}`, 404, 'Nothing of stream "nope" is recorded; recorded are: none.'],
+  ])('%s are refused with what was expected', async (query, status, message) => {
+    const { url } = await openWholeGateway(new RuntimeDouble(['gate']));
+    const refused = await ask(`${url}/api/recordings${query}`);
+    expect(refused.status).toBe(status);
+    expect(refused.body.error.message).toEqual(typeof message === 'string' ? message : expect.stringMatching(message));
+  });
+});
