@@ -54,9 +54,9 @@ function opensText({ name, model, models, stages, streams, sinks, gateway, overl
     ['engine', `${model.engine}, provider ${model.provider}, precision ${model.precision}`],
     ...models.map(({ id, name: of }) => ['detector', `${id}  ${of}`]),
     ...stages.map(({ id, name: of }) => ['stage', `${id}  ${of}`]),
-    ...streams.map(({ id, source, isPaused, from }) => [
+    ...streams.map(({ id, source, restream, isPaused, from }) => [
       'stream',
-      `${id}  ${source}${isPaused ? '  (paused)' : ''}${from === 'overlay' ? '  (overlay)' : ''}`,
+      `${id}  ${source}${restream === null ? '' : `  pushed to ${restream}`}${isPaused ? '  (paused)' : ''}${from === 'overlay' ? '  (overlay)' : ''}`,
     ]),
     ...sinks.map(({ id, to, streams: only }) => [
       'sink',

@@ -53,6 +53,8 @@ export interface PipelineOpens {
   readonly streams: readonly {
     readonly id: string;
     readonly source: string;
+    /** Media server that gets its video; null if none does. */
+    readonly restream: string | null;
     readonly isPaused: boolean;
     /** Whether the overlay says something of it. */
     readonly from: 'file' | 'overlay';
@@ -140,8 +142,9 @@ async function inspectParts(
   return {
     name: config.name,
     model: { name: redact(name), input: model?.input ?? null, engine, provider, precision },
-    streams: streams.map(({ config: { id, source }, isPaused }) => ({
+    streams: streams.map(({ config: { id, source, restream }, isPaused }) => ({
       ...{ id, source: redactSource(source), isPaused },
+      restream: restream === undefined ? null : redactSource(restream),
       from: Object.hasOwn(overlay, id) ? 'overlay' : 'file',
     })),
     sinks: config.sinks.map((sink, i) => ({

@@ -32,7 +32,9 @@ describe('the check of a pipeline file', () => {
 
   it('lists what would be opened, without passwords', async () => {
     const result = await check({
-      streams: [{ id: 'door', source: 'rtsp://bob:hunter2@camera.example/1' }],
+      streams: [
+        { id: 'door', source: 'rtsp://bob:hunter2@camera.example/1', restream: 'rtsp://bob:hunter3@media.example/1' },
+      ],
       sinks: [
         { type: 'jsonl', path: '/out/day.jsonl' },
         { type: 'webhook', url: 'https://bob:hunter2@hooks.example/a', streams: ['door'] },
@@ -44,7 +46,12 @@ describe('the check of a pipeline file', () => {
       opens: {
         name: 'day',
         model: { name: 'centernet', input: '160x96', engine: 'fake', provider: 'cpu', precision: 'auto' },
-        streams: [{ id: 'door', source: 'rtsp://***@camera.example/1', isPaused: false, from: 'file' }],
+        streams: [
+          {
+            ...{ id: 'door', source: 'rtsp://***@camera.example/1', isPaused: false, from: 'file' },
+            restream: 'rtsp://***@media.example/1',
+          },
+        ],
         sinks: [
           { id: 'jsonl-1', to: '/out/day.jsonl', streams: null },
           { id: 'webhook-2', to: 'https://***@hooks.example', streams: ['door'] },
