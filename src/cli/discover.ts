@@ -17,6 +17,7 @@ import { Dialler } from '../source/open/dialler.ts';
 import { withOpenSource } from '../source/open/open-source.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, table, wrongCommand } from './cli-io.ts';
 import { addDecoderFlags, type DecoderFlags, decoderConfigOf } from './decoder-flags.ts';
+import { numberIf } from './flag-values.ts';
 
 interface DiscoverFlags extends DecoderFlags, JsonFlag {
   readonly network: readonly string[];
@@ -56,7 +57,12 @@ export function addDiscover(program: Command, io: CliIo): void {
     .command('discover')
     .option('--network <cidr...>', 'networks that may be searched (default: private ones)', PRIVATE_NETWORKS)
     .option('--login-file <file>', 'file that holds user:password of the cameras')
-    .option('--wait <seconds>', 'for answers', Number, 3)
+    .option(
+      '--wait <seconds>',
+      'for answers',
+      numberIf('--wait', '0.5 to 60 seconds', (value) => value >= 0.5 && value <= 60),
+      3,
+    )
     .option('--no-measure', 'believe what cameras say of their streams, and open none')
     .option('--input-size <WxH>', "of the model's input", '416x416')
     .option('--yaml', 'print the recommended streams as a pipeline file')
@@ -69,8 +75,6 @@ async function run(flags: DiscoverFlags, io: CliIo): Promise<void> {
   const input = /^(\d{1,5})x(\d{1,5})$/.exec(flags.inputSize)?.slice(1).map(Number);
   if (input === undefined)
     throw wrongCommand(`--input-size: expected a size such as 416x416, received "${flags.inputSize}"`);
-  if (!(flags.wait >= 0.5 && flags.wait <= 60))
-    throw wrongCommand(`--wait: expected 0.5 to 60 seconds, received ${flags.wait}`);
   const networks = new NetworkList(flags.network, '--network');
   const login = flags.loginFile === undefined ? null : await readLogin(flags.loginFile);
   const devices = await findDevices(networks, flags.wait * 1000, io.stop);

@@ -1,10 +1,10 @@
-import { open, rm } from 'node:fs/promises';
+import { open, rm, stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { counted } from '../core/counted.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type ExportManifest, exportSpan, hostKey, verifyExport } from '../recording/export-span.ts';
 import { faultsOf } from '../recording/fragment-file.ts';
-import { archiveIn, recordedFiles } from '../recording/read-recorded.ts';
+import { archiveIn, recordedFiles, requireOrder, requireStream } from '../recording/read-recorded.ts';
 import { recordingsIn, spansOf } from '../recording/spans.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table, wrongCommand } from './cli-io.ts';
 import { timeOf } from './flag-values.ts';
@@ -63,7 +63,10 @@ export function addRecordings(program: Command, io: CliIo): void {
 
 async function list(folder: string, { stream, from, to, ...flags }: ListFlags, io: CliIo): Promise<void> {
   const query = { stream, fromMs: timeOf('--from', from), toMs: timeOf('--to', to) };
-  const spans = spansOf(recordingsIn((await archiveIn(folder)).files, query));
+  if (query.fromMs !== undefined && query.toMs !== undefined) requireOrder(query.fromMs, query.toMs);
+  const archive = await archiveIn(folder);
+  if (stream !== undefined) requireStream(archive, folder, stream);
+  const spans = spansOf(recordingsIn(archive.files, query));
   const rows = spans.map((span) => [
     span.stream,
     new Date(span.fromMs).toISOString(),
@@ -97,11 +100,16 @@ interface Checked {
 
 async function verifyFile(path: string): Promise<Checked> {
   const exported = await verifyExport(path).catch((error: Error) => unreadable(path, error));
-  if (exported === null) return { files: [{ path, faults: await faultsOf(path) }] };
+  if (exported === null) return { files: [{ path, faults: await faultsOf(path).catch(() => noExport(path)) }] };
   return { files: [{ path, faults: exported.faults }], manifest: exported.manifest };
 }
 
 async function verifyFolder(folder: string): Promise<Checked> {
+  const isFolder = await stat(folder).then(
+    (found) => found.isDirectory(),
+    () => true,
+  );
+  if (!isFolder) throw wrongCommand(`${folder}: expected a folder of recordings or a file .mp4, received another file`);
   const files = [];
   for (const { path } of (await archiveIn(folder)).files.filter((file) => !file.isOpen))
     files.push({ path, faults: await faultsOf(path).catch((error: Error) => [error.message]) });
@@ -135,5 +143,11 @@ function manifestText({ stream, from, to, gaps, publicKey }: ExportManifest): st
 }
 
 function unreadable(path: string, { message }: Error): never {
-  throw new SightlineError('RECORDING_DAMAGED', `${path}: ${message}`, { path });
+  const said = message.startsWith(`${path}: `) ? message : `${path}: ${message}`;
+  throw new SightlineError('RECORDING_DAMAGED', said, { path });
+}
+
+function noExport(path: string): never {
+  const expected = 'it is no export of Sightline: it has no manifest; nor one of its recordings: it has no index';
+  throw new SightlineError('RECORDING_DAMAGED', `${path}: ${expected}`, { path });
 }

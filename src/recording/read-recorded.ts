@@ -22,18 +22,30 @@ export async function recordedFiles(
   stream: string,
   { fromMs, toMs }: ExportedSpan,
 ): Promise<RecordingFile[]> {
-  if (fromMs >= toMs) throw new SightlineError('COMMAND_INVALID', '--from: expected a time before --to');
+  requireOrder(fromMs, toMs);
   const archive = await archiveIn(folder);
-  const known = [...new Set(archive.files.map((file) => file.stream))].sort();
-  const missing = (what: string): SightlineError =>
-    new SightlineError('RECORDING_NOT_FOUND', `${folder}: nothing of stream "${stream}"${what}`);
-  if (!known.includes(stream)) throw missing(`; it has ${known.join(', ')}`);
+  requireStream(archive, folder, stream);
   const files = recordingsIn(archive.files, { stream, fromMs, toMs });
   if (files.length > 0) return files;
   const [first, last] = [0, -1].map((i) => recordingsIn(archive.files, { stream }).at(i));
   const there =
     first === undefined ? 'it has clips only' : `its recordings are of ${iso(first.startMs)} to ${iso(last!.endMs)}`;
-  throw missing(` is recorded from ${iso(fromMs)} to ${iso(toMs)}; ${there}`);
+  throw missing(folder, stream, ` is recorded from ${iso(fromMs)} to ${iso(toMs)}; ${there}`);
+}
+
+/** @throws COMMAND_INVALID */
+export function requireOrder(fromMs: number, toMs: number): void {
+  if (fromMs >= toMs) throw new SightlineError('COMMAND_INVALID', '--from: expected a time before --to');
+}
+
+/** @throws RECORDING_NOT_FOUND with the streams that are there. */
+export function requireStream({ files }: Archive, folder: string, stream: string): void {
+  const known = [...new Set(files.map((file) => file.stream))].sort();
+  if (!known.includes(stream)) throw missing(folder, stream, `; it has ${known.join(', ')}`);
+}
+
+function missing(folder: string, stream: string, what: string): SightlineError {
+  return new SightlineError('RECORDING_NOT_FOUND', `${folder}: nothing of stream "${stream}"${what}`);
 }
 
 /** @throws RECORDING_NOT_FOUND if there is none */

@@ -11,6 +11,7 @@ export class NetworkList {
   readonly #networks = { ipv4: new BlockList(), ipv6: new BlockList() };
   /** The list contains every address, so no host name needs to be resolved. */
   readonly isAll: boolean;
+  readonly #text: string;
 
   /**
    * @param key - key of the list in the configuration.
@@ -18,6 +19,7 @@ export class NetworkList {
    */
   constructor(networks: readonly string[], key: string) {
     for (const [i, network] of networks.entries()) this.#add(network, `${key}[${i}]`);
+    this.#text = `${networks.join(', ') || 'no network'} (${key})`;
     this.isAll = networks.includes('0.0.0.0/0') && networks.includes('::/0');
   }
 
@@ -30,6 +32,11 @@ export class NetworkList {
         { key },
       );
     this.#networks[parsed.version].addSubnet(parsed.address, parsed.bits, parsed.version);
+  }
+
+  /** The networks, and where they are set. */
+  toString(): string {
+    return this.#text;
   }
 
   has(address: string): boolean {

@@ -64,7 +64,9 @@ describe('a search for devices', () => {
 
   it('sends nothing into networks that are not allowed', async () => {
     await open();
-    expect(await failure(find(['10.99.0.0/16']))).toMatch(/^SOURCE_UNREACHABLE this machine has no address/);
+    expect(await failure(find(['10.99.0.0/16']))).toBe(
+      'SOURCE_UNREACHABLE this machine has no address in 10.99.0.0/16 (--network), which may be searched',
+    );
   });
 
   it.each([
@@ -212,11 +214,14 @@ describe('sightline discover', () => {
     90_000,
   );
 
-  it('refuses a size and a login that are none', async () => {
+  it('refuses a size, a time and a login that are none', async () => {
     const bad = join(folder.path, 'bad.txt');
     writeFileSync(bad, 'nothing');
     expect(await discover('--input-size', 'large')).toMatchObject({
       text: expect.stringContaining('--input-size: expected a size'),
+    });
+    expect(await discover('--wait', 'x')).toMatchObject({
+      text: expect.stringContaining('--wait: expected 0.5 to 60 seconds, received "x"'),
     });
     expect(await discover('--login-file', bad)).toMatchObject({
       text: expect.stringContaining('expected user:password in it'),

@@ -440,6 +440,18 @@ describe('an export', () => {
     for (const time of ['noon', '2026-01-31T00:00:00', '2026-02-30T00:00:00Z'])
       expect((await cliHere(['recordings', 'list', root, '--from', time])).stderr).toMatch(/--from: expected a date/);
     expect((await cliHere(['recordings', 'verify', videos.path])).stderr).toMatch(/expected a folder of recordings/);
+    const [plain, empty] = [join(videos.path, 'v.mp4'), join(root, 'empty.mp4')];
+    writeFileSync(empty, '');
+    for (const [args, said] of [
+      [['list', folder, '--stream', 'nope'], /nothing of stream "nope"; it has cam/],
+      [['list', folder, ...times.with(1, times[3]!).with(3, times[1]!)], /--from: expected a time before --to/],
+      [['verify', plain], /v\.mp4: it is no export of Sightline: it has no manifest/],
+      [['verify', empty], /^(?!.*empty\.mp4.*empty\.mp4).*empty\.mp4/],
+      [['verify', fileURLToPath(import.meta.url)], /expected a folder of recordings or a file \.mp4/],
+    ] as const) {
+      const refused = await cliHere(['recordings', ...args]);
+      expect([refused.code === 0, refused.stderr], args.join(' ')).toEqual([false, expect.stringMatching(said)]);
+    }
     const damaged = (await Archive.read(folder)).files[0]!.path;
     const bytes = readFileSync(damaged);
     bytes[bytes.length - 3]! ^= 4;

@@ -43,7 +43,7 @@ export async function findDevices(
   const interfaces = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   const own = interfaces.filter(({ family, address }) => family === 'IPv4' && networks.has(address));
   if (own.length === 0)
-    throw new SightlineError('SOURCE_UNREACHABLE', 'this machine has no address in the networks that may be searched');
+    throw new SightlineError('SOURCE_UNREACHABLE', `this machine has no address in ${networks}, which may be searched`);
   const id = `uuid:${randomUUID()}`;
   const found = new Map<string, FoundDevice>();
   let replies = 0;
