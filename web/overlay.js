@@ -133,6 +133,8 @@ export class PictureView {
       await turnToDecode();
       const current = this.#next;
       this.#next = null;
+      // While it waited for its turn, live video began or the page was left.
+      if (current === null) break;
       const bitmap = await decode(current.jpeg);
       // Live video may have begun meanwhile.
       if (bitmap !== null && !this.isLive) this.#draw(bitmap, bitmap.width, bitmap.height, current);

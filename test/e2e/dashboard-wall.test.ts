@@ -223,4 +223,26 @@ describe.skipIf(browserPath === undefined)(browserTitle('the wall'), () => {
     expect(complaints).toEqual([]);
     await page.close();
   });
+
+  it('goes on with pictures after one that was to be decoded when it was left', async () => {
+    const port = await LiveDouble.create(1);
+    const { url } = await openWholeGateway(port);
+    const { page, complaints } = await visit(browser, url);
+    const shown = await page.evaluate(`(async () => {
+      const { PictureView } = await import('./overlay.js');
+      const canvas = document.createElement('canvas');
+      const blob = await new Promise((resolve) => canvas.toBlob(resolve, 'image/jpeg'));
+      const jpeg = new Uint8Array(await blob.arrayBuffer());
+      const picture = { stream: 'gate-1', frame: 0, ptsUs: 0, width: 300, height: 150, detections: [], jpeg };
+      const view = new PictureView();
+      const left = view.show(picture);
+      view.destroy();
+      await left;
+      await view.show(picture);
+      return view.node.dataset.hasPicture;
+    })()`);
+    expect(shown).toBe('true');
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
 });
