@@ -11,7 +11,17 @@ const MOST_ID = 64;
 /** Sets up how the dialog for a new camera tests its address, and finds cameras that fill it in. */
 export function setUpAddSource() {
   const source = byId('add-source', HTMLInputElement);
-  const test = new SourceTester(source, () => ({}));
+  /** What stands for the login of a camera that was found, and the login. */
+  let hidden = { shown: '', real: '' };
+  const withLogin = (/** @type {string} */ address) => {
+    const rest = address.slice(hidden.shown.length);
+    const isSame = hidden.shown !== '' && address.startsWith(hidden.shown) && /^(?:[/?#]|$)/.test(rest);
+    return isSame ? `${hidden.real}${rest}` : address;
+  };
+  const test = new SourceTester(source, () => ({}), withLogin);
+  byId('add-form').addEventListener('formdata', ({ formData }) =>
+    formData.set('source', withLogin(String(formData.get('source')).trim())),
+  );
   byId('add-source-row').append(test.button);
   byId('add-source-row').after(test.result);
   const [user, password] = [byId('find-user', HTMLInputElement), byId('find-password', HTMLInputElement)];
@@ -35,8 +45,12 @@ export function setUpAddSource() {
   /** @param {OfferedCamera} camera @param {OfferedStream} stream @param {{ user: string, password: string } | undefined} login */
   const choose = ({ name, address }, stream, login) => {
     const [userName, secret] = [login?.user ?? '', login?.password ?? ''].map(encodeURIComponent);
-    source.value =
-      login === undefined ? stream.source : stream.source.replace('://', () => `://${userName}:${secret}@`);
+    const [, scheme = '', host = '', path = ''] = /^([^:]+:\/\/)([^/?#]*)(.*)$/.exec(stream.source) ?? [];
+    hidden =
+      login === undefined
+        ? { shown: '', real: '' }
+        : { shown: `${scheme}***@${host}`, real: `${scheme}${userName}:${secret}@${host}` };
+    source.value = login === undefined ? stream.source : `${hidden.shown}${path}`;
     source.dispatchEvent(new Event('input', { bubbles: true }));
     const id = byId('add-id', HTMLInputElement);
     if (id.value === '') id.value = idOf(name) || idOf(address);
@@ -54,6 +68,7 @@ export function setUpAddSource() {
     test.clear();
     list.replaceChildren();
     [status.textContent, password.value] = ['', ''];
+    hidden = { shown: '', real: '' };
   });
 }
 

@@ -14,11 +14,12 @@ export class SourceTester {
   /**
    * @param {HTMLInputElement} input the address
    * @param {() => object} settings how it is opened, and the stream that it belongs to
+   * @param {(typed: string) => string} [address] what is meant by what was typed
    */
-  constructor(input, settings) {
+  constructor(input, settings, address = (typed) => typed) {
     this.button.setAttribute('aria-label', 'Test the source');
     this.button.addEventListener('click', () =>
-      runBusy(this.button, () => this.#test({ ...settings(), source: input.value.trim() })),
+      runBusy(this.button, () => this.#test({ ...settings(), source: address(input.value.trim()) })),
     );
     input.addEventListener('input', () => this.clear());
   }

@@ -134,9 +134,12 @@ describe.skipIf(browserPath === undefined)(browserTitle('settings on the dashboa
       }
       await page.click('#found button');
       expect(await page.inputValue('#add-id')).toBe('front-door');
-      expect(await page.inputValue('#add-source')).toBe('rtsp://viewer:a%20b%26c@127.0.0.1:9/sub');
+      expect(await page.inputValue('#add-source')).toBe('rtsp://***@127.0.0.1:9/sub');
+      const real = 'rtsp://viewer:a%20b%26c@127.0.0.1:9/sub';
+      await page.click('#add-dialog button:text-is("Test")');
+      await until(() => runtime.calls.includes(`test {"source":"${real}"}`));
       await page.click('#add-submit');
-      await until(() => runtime.calls.some((call) => call.startsWith('add')));
+      await until(() => runtime.calls.includes(`add front-door ${real}`));
       expect(complaints).toEqual([]);
       await page.close();
     } finally {
