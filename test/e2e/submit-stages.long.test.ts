@@ -23,7 +23,7 @@ describe.skipIf(sharedDir === null || redisMissing !== null)(
   () => {
     const temporary = temporaryFolder();
     const folder = realpathSync(temporary.path);
-    const clip = realpathSync(join(sharedDir ?? '.', 'videos/bikes.mp4'));
+    const clip = join(realpathSync(sharedDir ?? '.'), 'videos/bikes.mp4');
     const hosts: HostProcess[] = [];
     let redis: RedisServer;
     let able: HostProcess;
