@@ -49,6 +49,9 @@ const DOCKER = { why: 'needs Docker and a GPU', test: 'test/rules/dockerfile.tes
 const LOAD = { why: 'takes minutes', test: 'test/e2e/loadtest.test.ts', has: "'loadtest', pipeline" };
 const OPTIMIZE = { why: 'takes minutes', test: 'test/e2e/optimize.test.ts', has: "'optimize', clip" };
 const SETUP = (engine: string) => ({ why: 'fetches by pip', test: '.ci/run', has: `set_up ${engine}` });
+const JOB = { why: 'needs a fleet', test: 'test/e2e/submit-stages.long.test.ts', has: "'submit', clip, '--stages'" };
+const TRIED_TEST = 'test/integration/recorded-rollout.long.test.ts';
+const TRIED = { why: 'needs recordings', test: TRIED_TEST, has: 'recorded: { fromMs' };
 const DEMO = { why: 'runs until it is stopped', test: '.ci/smoke', has: 'run pipelines/live-detect.yaml' };
 const SUITE = { why: 'this is a part of it', test: '.ci/run', has: 'npm test' };
 const BENCH = {
@@ -191,6 +194,7 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
     test: 'test/e2e/events.test.ts',
     has: "'--compare'",
   },
+  'sightline submit /srv/footage/ --out /srv/results --stages cars.yaml --parquet --wait': JOB,
   'npx sightline submit /srv/footage/ --out /srv/results --track --wait': {
     instead: { '/srv/footage/': '$PWD/recordings/a.mp4', '/srv/results': '$PWD/results' },
     needs: 'redis',
@@ -323,11 +327,7 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
     test: 'test/unit/control/rollout/other-detector.test.ts',
     has: "side('picodet-s'",
   },
-  'sightline rollout start --model picodet-s --recorded 2h': {
-    why: 'needs recordings',
-    test: 'test/integration/recorded-rollout.long.test.ts',
-    has: 'recorded: { fromMs',
-  },
+  'sightline rollout start --model picodet-s --recorded 2h': TRIED,
   'sightline rollout start report/best.yaml': {
     more: `${PIPELINE_URL} --guards guards.yaml`,
     says: /rollout-1: cameras@1 -> cameras@2/,
