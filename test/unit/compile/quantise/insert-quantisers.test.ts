@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { InferenceSession, type Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 import { f32Values, type Graph } from '../../../../src/compile/graph.ts';
@@ -53,6 +54,11 @@ function wholeNumbers(graph: Graph, feed: Tensor): number[] {
   return results;
 }
 
+/** Whether the processor multiplies whole numbers of 8 bits exactly, as far as that is known. */
+function hasVnni(): boolean {
+  return existsSync('/proc/cpuinfo') && /^flags.*vnni/m.test(readFileSync('/proc/cpuinfo', 'utf8'));
+}
+
 async function runFused(graph: Graph, feed: Tensor): Promise<Float32Array> {
   const session = await InferenceSession.create(emitOnnx(graph), {
     graphOptimizationLevel: 'all',
@@ -87,8 +93,9 @@ describe('insertQuantisers', () => {
     const isOff = (value: number, at: number): boolean => Math.abs(value - expected[at]!) > 1e-5;
     // A sum in f32 may fall on the other side of a tie.
     expect(values.filter(isOff).length).toBeLessThan(values.length / 500);
+    // Without VNNI, its fused kernel adds pairs of products in 16 bits, where the largest saturate.
     const fused = await runFused(quantised, feed);
-    expect(fused.filter(isOff).length).toBeLessThan(values.length / 500);
+    expect(fused.filter(isOff).length).toBeLessThan(values.length / (hasVnni() ? 500 : 50));
   });
 
   it('leaves layers that are not named as they are', async () => {
