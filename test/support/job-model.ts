@@ -34,6 +34,8 @@ export class JobModel {
   readonly #dead = new Map<string, Task>();
   #segments = 0;
   #framesDone = 0;
+  /** Of the segments of each file. */
+  readonly #framesOf = new Map<number, number>();
   #startedMs: number | null = null;
   #finishedMs: number | null = null;
   #lastSegmentMs = 0;
@@ -101,6 +103,8 @@ export class JobModel {
   #complete(task: Task, frames: number, next: FollowUp | null, nowMs: number): readonly Task[] {
     if (task.kind === 'split') return this.#split(task.file, next);
     if (task.kind === 'segment') return this.#segment(task, frames, nowMs);
+    // A file that was inferred as a whole.
+    if (task.kind === 'merge' && frames > 0) this.#framesDone += frames - (this.#framesOf.get(task.file) ?? 0);
     this.#raise('merge');
     return [];
   }
@@ -115,6 +119,7 @@ export class JobModel {
 
   #segment(task: Task, frames: number, nowMs: number): readonly Task[] {
     this.#framesDone += countedFrames(task.kind, frames);
+    this.#framesOf.set(task.file, (this.#framesOf.get(task.file) ?? 0) + countedFrames(task.kind, frames));
     const pace = { busyMs: this.#busyMs, segmentsDone: this.#risen.segmentsDone };
     this.#busyMs += busyGapMs(nowMs - this.#lastSegmentMs, pace);
     this.#lastSegmentMs = nowMs;

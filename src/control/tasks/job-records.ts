@@ -212,7 +212,7 @@ export class JobRecords {
             ['HSET', `${job}:files`, `d${task.file}`, done, `f${task.file}`, framesBefore + counted],
             ['HSET', job, 'busyMs', busyMs, 'lastMs', nowMs, 'frames', account.frames + counted],
           );
-        } else if (frames > 0)
+        } else if (task.kind === 'merge' && frames > 0)
           // The file was inferred as a whole, instead of its segments.
           writes.push(['HSET', job, 'frames', account.frames - (account.file?.frames ?? 0) + Math.round(frames)]);
         for (const name of RISES[risen]) writes.push(['HSET', job, name, ++counts[name]]);
