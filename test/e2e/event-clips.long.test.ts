@@ -204,21 +204,25 @@ describe.skipIf(sharedDir === null)('rules on clips (needs the shared folder)', 
   const folder = mkdtempSync(join(tmpdir(), 'sightline-event-clips-'));
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  it.each(Object.keys(CLIPS))('%s gives the events that are seen in it', async (name) => {
-    const { rules, seen } = CLIPS[name]!;
-    const path = join(folder, `${name}.yaml`);
-    writeFileSync(path, JSON.stringify(rules));
-    const clip = join(sharedDir!, 'videos', name);
-    const { code, stdout, stderr } = await cli(['events', clip, '--rules', path, '--json']);
-    expect(code, stderr).toBe(0);
-    const [{ events }] = (JSON.parse(stdout) as { recordings: [{ events: WholeEvent[] }] }).recordings;
-    const begins = events.map(({ rule, raised }) => ({ rule, s: raised.ptsUs! / 1e6 }));
-    const isIn =
-      ([rule, fromS, toS]: readonly [string, number, number], lateS: number) =>
-      (event: (typeof begins)[0]) =>
-        event.rule === rule && event.s >= fromS && event.s <= toS + lateS;
-    expect(seen.found.filter((fact) => !begins.some(isIn(fact, LATE_S)))).toEqual([]);
-    expect(seen.nothing.flatMap((span) => begins.filter(isIn(span, 0)))).toEqual([]);
-    // Minutes of video, on a machine that does other work.
-  }, 900_000);
+  it.each(Object.keys(CLIPS))(
+    '%s gives the events that are seen in it',
+    async (name) => {
+      const { rules, seen } = CLIPS[name]!;
+      const path = join(folder, `${name}.yaml`);
+      writeFileSync(path, JSON.stringify(rules));
+      const clip = join(sharedDir!, 'videos', name);
+      const { code, stdout, stderr } = await cli(['events', clip, '--rules', path, '--json']);
+      expect(code, stderr).toBe(0);
+      const [{ events }] = (JSON.parse(stdout) as { recordings: [{ events: WholeEvent[] }] }).recordings;
+      const begins = events.map(({ rule, raised }) => ({ rule, s: raised.ptsUs! / 1e6 }));
+      const isIn =
+        ([rule, fromS, toS]: readonly [string, number, number], lateS: number) =>
+        (event: (typeof begins)[0]) =>
+          event.rule === rule && event.s >= fromS && event.s <= toS + lateS;
+      expect(seen.found.filter((fact) => !begins.some(isIn(fact, LATE_S)))).toEqual([]);
+      expect(seen.nothing.flatMap((span) => begins.filter(isIn(span, 0)))).toEqual([]);
+      // Minutes of video, on a machine that does other work.
+    },
+    900_000,
+  );
 });
