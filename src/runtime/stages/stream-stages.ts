@@ -185,7 +185,10 @@ export class StreamStages<F extends SeenFrame = InFlightFrame> implements FrameS
         stage.look(frame, crop, isLive, (rows) => {
           if (rows === null) undo();
           else {
-            if (!isLive) frame.readings = [...(frame.readings ?? []), { stage: stage.name, crop, rows }];
+            if (!isLive) {
+              frame.readings ??= [];
+              frame.readings.push({ stage: stage.name, crop, rows });
+            }
             this.#read(look, rows, looked, group);
           }
           group.leave();

@@ -113,7 +113,7 @@ describe('a roll-out that tries its candidate on recordings first', () => {
     );
   });
 
-  it('waits for a person if they do not decide, unless it was told to continue', () => {
+  it('is undecided if there are too few events: a person decides, or it continues if told to', () => {
     const held = decide(record(), 0, actor('undecided'))!;
     expect(held.rollout).toMatchObject({ state: 'holding', step: 0 });
     expect(held.rollout.reason).toContain('"rollout promote" goes on without that');
