@@ -8,6 +8,7 @@ import { decodeDetr } from './detr/decode.ts';
 import { decodeEmbedding } from './embedding/decode.ts';
 import { decodeGfl } from './gfl/decode.ts';
 import { decodeHeads } from './heads/decode.ts';
+import { decodeRtmdet } from './rtmdet/decode.ts';
 import { decodeRtmpose } from './rtmpose/decode.ts';
 import { decodeSlots } from './slots/decode.ts';
 import { decodeSsd } from './ssd/decode.ts';
@@ -31,6 +32,8 @@ export const DECODERS: Readonly<Record<ModelFamily | ReaderFamily, Decode>> = {
   deimv2: decodeDeimv2,
   ssd: decodeSsd,
   gfl: decodeGfl,
+  rtmdet: decodeRtmdet,
+  'rtmdet-ins': decodeRtmdet,
   'yolov5-seg': decodeYolov5Seg,
   'yolov8-seg': decodeYolov8Seg,
   'yolov8-pose': decodeYolov8Pose,

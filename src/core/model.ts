@@ -51,6 +51,8 @@ export const MODEL_FAMILIES = [
   'deimv2',
   'ssd',
   'gfl',
+  'rtmdet',
+  'rtmdet-ins',
   'yolov5-seg',
   'yolov8-seg',
   'yolov8-pose',
@@ -63,6 +65,7 @@ export type ModelFamily = (typeof MODEL_FAMILIES)[number];
 
 /** Tasks of the families that find more than boxes, or none. */
 const FAMILY_TASKS: Partial<Readonly<Record<ModelFamily | ReaderFamily, ModelTask>>> = {
+  'rtmdet-ins': 'masks',
   'yolov5-seg': 'masks',
   'yolov8-seg': 'masks',
   'yolov8-pose': 'keypoints',

@@ -84,7 +84,8 @@ export function finishMasks(
   const selected = selectDetections(rows, spec.nmsIou, spec.maxDetections, columns);
   const end = rowsToSource(selected, placement, shown, columns) * columns;
   const planes = (prototypes.data as Float32Array).subarray(image * count * height * width);
-  const cut: MaskCut = { planes, width, height, ...shownCells(spec, placement, shown, width, height), picture };
+  const level = spec.family === 'rtmdet-ins' ? 0.5 : 0;
+  const cut: MaskCut = { planes, width, height, ...shownCells(spec, placement, shown, width, height), picture, level };
   const packed: number[] = [];
   for (let at = 0; at < end; at += columns) {
     const box = selected.subarray(at, at + DETECTION_COLUMNS);

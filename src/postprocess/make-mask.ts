@@ -12,6 +12,8 @@ export interface MaskCut {
   /** What these cells show, in source pixels. */
   readonly shown: Rect;
   readonly picture: { readonly width: number; readonly height: number };
+  /** A pixel is inside where the sum of the planes is above this: 0 for logits, 0.5 for probabilities. */
+  readonly level: number;
 }
 
 /** Where a source pixel lies between two neighbouring cells. */
@@ -27,8 +29,8 @@ let logits = new Float32Array(0);
 let column = new Float32Array(0);
 
 /**
- * Makes the mask of one box: the sum of prototypes times coefficients, resized linearly to the source picture, where it is above 0
- * inside the box.
+ * Makes the mask of one box: the sum of prototypes times coefficients, resized linearly to the source picture, where it is above
+ * its level inside the box.
  *
  * @param coefficients - one for each plane.
  * @param box - x, y, width, height in source pixels.
@@ -49,18 +51,18 @@ export function maskRuns(coefficients: Float32Array, box: ArrayLike<number>, cut
         const at = row * wide - left;
         column[row] = logits[at + x.first]! * (1 - x.share) + logits[at + x.second]! * x.share;
       }
-      addColumn(ys.at, top, (xs.from + i) * picture.height + ys.from, runs);
+      addColumn(ys.at, cut.level, top, (xs.from + i) * picture.height + ys.from, runs);
     }
   }
   return runs.take(picture.width * picture.height);
 }
 
 /** Adds the pixels of one column of the picture; `at` is the number of its first pixel in the box. */
-function addColumn(ys: readonly Between[], top: number, at: number, runs: RunList): void {
+function addColumn(ys: readonly Between[], level: number, top: number, at: number, runs: RunList): void {
   let from = -1;
   for (let i = 0; i < ys.length; i += 1) {
     const { first, second, share } = ys[i]!;
-    const isInside = column[first - top]! * (1 - share) + column[second - top]! * share > 0;
+    const isInside = column[first - top]! * (1 - share) + column[second - top]! * share > level;
     if (isInside === from >= 0) continue;
     if (isInside) from = i;
     else {
@@ -100,6 +102,8 @@ function sumPlanes(coefficients: Float32Array, { planes, width, height }: MaskCu
   if (column.length < area.height) column = new Float32Array(area.height);
   logits.fill(0, 0, size);
   for (const [plane, coefficient] of coefficients.entries()) {
+    // A network that has a plane for each object uses one of them.
+    if (coefficient === 0) continue;
     const corner = (plane * height + area.y) * width + area.x;
     for (let y = 0; y < area.height; y += 1) {
       const [to, from] = [y * area.width, corner + y * width];

@@ -103,6 +103,8 @@ const OUTPUT_NAMES: Readonly<
   detr: [['boxes', 'logits'], ['predictions'], ['detections']],
   deimv2: [['boxes', 'labels', 'scores']],
   ssd: [['boxes', 'classes', 'count', 'scores']],
+  rtmdet: [['boxes', 'labels']],
+  'rtmdet-ins': [['boxes', 'labels', 'prototypes']],
   'yolov5-seg': [['predictions', 'prototypes']],
   'yolov8-seg': [['predictions', 'prototypes']],
   'yolov8-pose': [['predictions']],

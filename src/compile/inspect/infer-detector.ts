@@ -51,6 +51,8 @@ const NMS_IOU: Readonly<Record<ModelFamily, number | null>> = {
   deimv2: null,
   ssd: null,
   gfl: 0.6,
+  rtmdet: null,
+  'rtmdet-ins': null,
   'yolov5-seg': 0.6,
   'yolov8-seg': 0.7,
   'yolov8-pose': 0.7,
@@ -119,7 +121,12 @@ function networkInput(
   const { tensor, sizeTensor, layout, width, height, anySize, type } = picture;
   const usual = usualPreparation(family, outputs, outline, hints.colours);
   const white = hints.white ?? (type === 'u8' ? 255 : usual.white);
-  const scaled = (values: PerChannel) => values.map((value) => (value / usual.white) * white) as unknown as PerChannel;
+  const isSwapped = hints.colours !== undefined && hints.colours !== usual.colours;
+  // The usual values are of red, green and blue, or the other way round.
+  const scaled = (values: PerChannel) => {
+    const [first, second, third] = values.map((value) => (value / usual.white) * white) as [number, number, number];
+    return isSwapped ? ([third, second, first] as const) : ([first, second, third] as const);
+  };
   const { mean, deviation } = usual;
   return {
     tensor,

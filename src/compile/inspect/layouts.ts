@@ -21,6 +21,8 @@ export const FAMILY_SHAPES: Readonly<Record<ModelFamily, string>> = {
   deimv2: 'labels, boxes, scores beside an input orig_target_sizes; D-FINE, DEIM, RT-DETRv2',
   ssd: "detection_boxes, _classes, _scores, num_detections of TensorFlow's detection models",
   gfl: 'for each stride [n, cells, classes] and [n, cells, 4 x bins]; PicoDet, NanoDet',
+  rtmdet: 'dets [n, rows, 5]: x1 y1 x2 y2 in pixels, score; labels [n, rows]; exports of MMDeploy',
+  'rtmdet-ins': 'the same and masks [n, rows, height, width], 0..1',
   'yolov5-seg': '[n, anchors, 5 + classes + m] and prototypes [n, m, height, width]',
   'yolov8-seg': '[n, 4 + classes + m, cells] and prototypes [n, m, height, width]; also 11, 12',
   'yolov8-pose': '[n, 4 + classes + 3 x points, cells]: x y visibility in pixels; also 11, 12',
@@ -87,6 +89,12 @@ function named({ inputs, outputs }: Outline): Layout | null {
   if (ssd.every((port) => port !== undefined)) {
     const [boxNames, classes, scoreNames, count] = ssd.map(({ name }) => name) as [string, string, string, string];
     return { family: 'ssd', outputs: { boxes: boxNames, classes, scores: scoreNames, count }, classCount: null };
+  }
+  const [dets, masks] = [find('dets'), find('masks')];
+  if (dets?.dims?.[2] === 5 && labels?.dims?.length === 2 && outputs.length === (masks ? 3 : 2)) {
+    const names = { boxes: dets.name, labels: labels.name };
+    if (masks === undefined) return { family: 'rtmdet', outputs: names, classCount: null };
+    return { family: 'rtmdet-ins', outputs: { ...names, prototypes: masks.name }, classCount: null };
   }
   const [logits, detrBoxes] = [find('logits') ?? labels, find('pred_boxes') ?? find('dets')];
   return logits && detrBoxes ? detrPair([logits, detrBoxes]) : null;

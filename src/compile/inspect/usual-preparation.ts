@@ -65,6 +65,9 @@ export function usualPreparation(
       if (!('logits' in outputs) || outline.metadata.has('task')) return BY_OPENCV;
       // Output names of the rfdetr package.
       return /^dets(:\d+)?$/.test(outputs.boxes ?? '') ? { ...BY_PILLOW, ...IMAGENET } : BY_PILLOW;
+    case 'rtmdet':
+    case 'rtmdet-ins':
+      return { ...NANODET, resize: 'letterbox-top-left' };
     case 'rtmpose':
       return RTMPOSE;
     case 'classifier':

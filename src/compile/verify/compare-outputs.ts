@@ -103,6 +103,11 @@ function toRows(family: ModelFamily, outputs: Outputs): Row[] {
     const rows = packedRows(detections);
     return family === 'detr' ? rows.map(cornersOf) : rows;
   }
+  if (family === 'rtmdet' || family === 'rtmdet-ins') {
+    const [dets, { data }] = [outputs.get('boxes')!, outputs.get('labels')!];
+    const labelled = (_: unknown, i: number) => row(dets, i * 5, Number(dets.data[i * 5 + 4]), Number(data[i]));
+    return Array.from({ length: data.length }, labelled);
+  }
   const [boxes, scores] = ['boxes', 'scores'].map((name) => outputs.get(name));
   const predictions = outputs.get('predictions') ?? outputs.get('logits');
   if (predictions !== undefined) return headRows(boxes, predictions).map(cornersOf);

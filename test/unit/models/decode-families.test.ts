@@ -156,6 +156,32 @@ describe('YOLO for other tasks: what stands behind the class scores', () => {
   });
 });
 
+describe('RTMDet: boxes with labels that the network has already selected', () => {
+  const outputs = {
+    boxes: f32([2, 2, 5], [10, 5, 30, 25, 0.9, 0, 0, 0, 0, 0.2, ...[0, 0, 0, 0, 0], 1, 2, 4, 8, 0.5]),
+    labels: { dims: [2, 2], data: BigInt64Array.from([2n, 1n, -1n, 0n]) },
+  };
+
+  it('are read by picture, without the rows that only fill it up', () => {
+    expect(decoded('rtmdet', outputs, { images: 2 })).toEqual([[[10, 5, 20, 20, 0.9, 2]], [[1, 2, 3, 6, 0.5, 0]]]);
+  });
+
+  it('and a row without a class is no box, whatever the threshold', () => {
+    expect(decoded('rtmdet', outputs, { images: 2, threshold: 0 })[1]).toHaveLength(1);
+  });
+
+  it('of RTMDet-Ins choose the mask of their own row', () => {
+    const [first, second] = DECODERS['rtmdet-ins'](
+      new Map(Object.entries(outputs)),
+      2,
+      { ...spec('rtmdet-ins'), task: 'masks' },
+      0.3,
+    );
+    expect(Array.from(first!.subarray(6))).toEqual([1, 0]);
+    expect(Array.from(second!.subarray(6))).toEqual([0, 1]);
+  });
+});
+
 describe('RTMPose: the likeliest column and row of each point', () => {
   it('with the smaller likelihood as its score, and the mean of them as that of the object', () => {
     // Four columns of 25 pixels, two rows of 25.

@@ -130,6 +130,32 @@ describe('masks', () => {
     expect(second!.some((inside) => inside === 1)).toBe(true);
   });
 
+  it('of RTMDet-Ins are the plane of the row, a probability, where it is above a half', () => {
+    const chosen = spec('masks', { family: 'rtmdet-ins', nmsIou: null });
+    const halves = Float32Array.from({ length: 2 * side * side }, (_, at) => {
+      const isLeft = at % side < side / 2;
+      return at < side * side ? (isLeft ? 0.6 : 0.4) : isLeft ? 0.1 : 0.9;
+    });
+    const input = {
+      prototypes: { data: halves, dims: [1, 2, side, side] },
+      image: 0,
+      picture: PICTURE,
+      isWanted: true,
+    };
+    const whole = [0, 20, 80, 40];
+    const rows = Float32Array.from([...whole, 0.9, 0, 1, 0, ...whole, 0.8, 1, 0, 1]);
+    const found = unpackRows(finishRows(rows, chosen, LETTERBOX, PICTURE, input), CLASSES, chosen);
+    const inside = found.map(({ mask }) => bitmapOfRuns(runsOfMask(mask!)));
+    const share = (from: number, part: Uint8Array): number => {
+      const columns = part.filter((_, at) => at % PICTURE.width >= from && at % PICTURE.width < from + 60);
+      return columns.filter((value) => value === 1).length / columns.length;
+    };
+    expect(inside.map((part) => [share(0, part), share(100, part)])).toEqual([
+      [1, 0],
+      [0, 1],
+    ]);
+  });
+
   it('are empty where no logit is above 0', () => {
     const nothing = { prototypes: { data: new Float32Array(planes.length), dims: prototypes.dims }, image: 0 };
     const input = { ...nothing, picture: PICTURE, isWanted: true };

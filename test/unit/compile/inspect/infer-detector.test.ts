@@ -158,6 +158,16 @@ describe('a network for more than boxes, or for the picture as a whole, is recog
       { family: 'yolov5-seg', classCount: 80, nmsIou: 0.6 },
     ],
     [
+      'boxes of MMDeploy',
+      outline({ dets: ['n', 'k', 5], labels: ['n', 'k'] }),
+      { family: 'rtmdet', classCount: null, nmsIou: null, outputs: { boxes: 'dets', labels: 'labels' } },
+    ],
+    [
+      'masks of MMDeploy',
+      outline({ dets: [1, 100, 5], labels: [1, 100], masks: [1, 100, 640, 640] }),
+      { family: 'rtmdet-ins', outputs: { boxes: 'dets', labels: 'labels', prototypes: 'masks' } },
+    ],
+    [
       'key points, by the metadata',
       yolo([1, 28, 8400], { task: 'pose', names: "{0: 'hand', 1: 'paw'}", kpt_shape: '[11, 2]' }),
       { family: 'yolov8-pose', classCount: 2, keypoints: 11 },
@@ -322,6 +332,12 @@ describe('colours, range and resize rule', () => {
     });
     const rfdetr = outline({ dets: [1, 300, 4], labels: [1, 300, 91] });
     expect(rule(rfdetr)).toMatchObject({ mean: [0.485, 0.456, 0.406], resize: { mode: 'stretch' } });
+  });
+
+  it('keep the mean of each colour where the user swaps them', () => {
+    const file = outline({ dets: ['n', 'k', 5], labels: ['n', 'k'] });
+    expect(rule(file)).toMatchObject({ colours: 'bgr', mean: [103.53, 116.28, 123.675] });
+    expect(rule(file, { colours: 'rgb' })).toMatchObject({ colours: 'rgb', mean: [123.675, 116.28, 103.53] });
   });
 
   it('are those that the user specifies', () => {
