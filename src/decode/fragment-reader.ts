@@ -100,6 +100,37 @@ export function mediaTypeOf(init: Uint8Array): string {
   return `video/mp4; codecs="${codec}.${PARAMETERS[known.type]!(body)}"`;
 }
 
+const HVCC_ARRAYS_AT = 22;
+/** NAL unit types of the parameter sets, ITU-T H.265, table 7-1: video, sequence, picture. */
+const PARAMETER_SETS = [32, 33, 34];
+/** `array_completeness`, ISO/IEC 14496-15, 8.3.2.1.2. */
+const COMPLETE = 0x80;
+
+/**
+ * Names H.265 as Apple's players need it, `hvc1`, where ffmpeg writes `hev1`, in place; unless the parameter sets are only between the
+ * pictures.
+ *
+ * @param init - `ftyp` and `moov`.
+ */
+export function nameAsPlayed(init: Uint8Array): void {
+  const [stsd] = find(init, ['moov', 'trak', 'mdia', 'minf', 'stbl', 'stsd']);
+  if (stsd === undefined || codecOf(init) !== 'hev1') return;
+  const settings = boxesIn(init, stsd.body + 8 + ENTRY_BYTES, stsd.end).find(({ type }) => type === 'hvcC');
+  if (settings === undefined) return;
+  const view = viewOf(init);
+  const arrays = new Map<number, number>();
+  let at = settings.body + HVCC_ARRAYS_AT;
+  for (let left = view.getUint8(at++); left > 0; left--) {
+    arrays.set(view.getUint8(at) & 63, at);
+    const units = view.getUint16(at + 1);
+    at += 3;
+    for (let unit = 0; unit < units; unit++) at += 2 + view.getUint16(at);
+  }
+  if (!PARAMETER_SETS.every((type) => arrays.has(type))) return;
+  for (const type of PARAMETER_SETS) init[arrays.get(type)!]! |= COMPLETE;
+  init.set(Buffer.from('hvc1'), stsd.body + 12);
+}
+
 /** Reads the times of a fragment. @throws PROTOCOL_INVALID, RangeError */
 export function parseFragment(bytes: Uint8Array): ParsedFragment {
   const view = viewOf(bytes);

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { parseFragment } from '../../src/decode/fragment-reader.ts';
+import { mediaTypeOf, parseFragment } from '../../src/decode/fragment-reader.ts';
 import { sourceUs } from '../../src/decode/packet-tap.ts';
 import type { PacketFragment, PacketsOpened, StreamPackets } from '../../src/protocol/packets.ts';
 import { LiveRuntime } from '../support/live-runtime.ts';
@@ -65,6 +65,8 @@ const picture = (rate: string, seconds: number): string[] => [
   `testsrc2=size=160x96:rate=${rate}:duration=${seconds}`,
 ];
 
+const H265 = ['-c:v', 'libx265', '-x265-params', 'log-level=none:keyint=25', '-pix_fmt', 'yuv420p'] as const;
+
 describe('the packets of a file', () => {
   const clips: [string, () => Promise<string>][] = [
     ['H.264 without B-frames', () => folder.make('plain.mp4', { frames: 120 })],
@@ -96,6 +98,7 @@ describe('the packets of a file', () => {
         ),
     ],
     ['MPEG-4', () => make('m4.mp4', ...picture('25', 4), '-c:v', 'mpeg4', '-bf', '2')],
+    ['H.265', () => make('h265.ts', ...picture('25', 4), ...H265)],
   ];
   it.each(clips)('are those of its frames, each with its media time: %s', async (_, clip) => {
     const { packets, frames } = await open();
@@ -107,6 +110,17 @@ describe('the packets of a file', () => {
     const fragments = fragmentsOf(packets);
     expect(fragments[0]!.isKey).toBe(true);
     for (const { startUs, endUs } of fragments) expect(endUs - startUs).toBeLessThan(1_500_000);
+  });
+
+  it('of H.265 have the name that players of Apple ask for, in MP4 too', async () => {
+    for (const name of ['named.ts', 'named.mp4']) {
+      const { packets } = await open();
+      const source = await make(name, ...picture('25', 2), ...H265);
+      await (await live.add({ id: 'cam', source, policy: 'file', record: 'continuous' })).settled();
+      const { init, codec } = packets[0] as PacketsOpened;
+      expect([codec, mediaTypeOf(init)]).toEqual(['hvc1', expect.stringMatching(/^video\/mp4; codecs="hvc1\.1\./)]);
+      if (name === 'named.ts') await live.close();
+    }
   });
 
   it.skipIf(sharedDir === null)(

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { codecOf, FragmentReader, parseFragment, timescaleOf } from '../../decode/fragment-reader.ts';
+import { codecOf, FragmentReader, nameAsPlayed, parseFragment, timescaleOf } from '../../decode/fragment-reader.ts';
 import { sourceUs } from '../../decode/packet-tap.ts';
 import type { GapReason, StreamPackets } from '../../protocol/packets.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
@@ -120,6 +120,7 @@ export class LaneTap {
   }
 
   #onInit(init: Uint8Array<ArrayBuffer>): void {
+    nameAsPlayed(init);
     this.#init = init;
     this.#timescale = timescaleOf(init);
   }
