@@ -1,7 +1,14 @@
 /** What the main thread and the thread of the history send each other. */
-import type { Box } from '../core/detection.ts';
 import type { EventMessage } from '../protocol/feed.ts';
-import type { CountRow, HeatReply, HistoryReply, OccupancyRow, SeenRow, SimilarReply } from '../protocol/rest.ts';
+import type {
+  CountRow,
+  HeatReply,
+  HistoryReply,
+  KeptObject,
+  OccupancyRow,
+  SeenRow,
+  SimilarReply,
+} from '../protocol/rest.ts';
 import type { EventPhase, RuleEvent } from '../protocol/rule-event.ts';
 
 /** Grid of a heat map over the picture. */
@@ -23,24 +30,7 @@ export interface FigureRow {
 }
 
 /** What a second stage made of an object: a row of `embeddings`, see docs/history.md. Times in `Ms` are since 1970. */
-export interface EmbeddingRow {
-  readonly stream: string;
-  /** Empty for one that has none. */
-  readonly run: string;
-  readonly trackId: number;
-  readonly attribute: string;
-  readonly label: string;
-  readonly firstMs: number;
-  readonly lastMs: number;
-  readonly firstUs: number;
-  readonly lastUs: number;
-  readonly bestMs: number;
-  readonly bestUs: number;
-  readonly box: Box;
-  /** Of the picture, in source pixels. */
-  readonly width: number;
-  readonly height: number;
-  readonly model: string;
+export interface EmbeddingRow extends KeptObject {
   /** Of unit length. */
   readonly vector: Float32Array;
 }
