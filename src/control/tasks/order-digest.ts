@@ -10,9 +10,11 @@ export const INPUTS_AT_ONCE = 1_000;
  * command repeated after a broken connection finds its job. Yields to the event loop, since there may be 100,000 inputs.
  */
 export async function orderDigest(order: JobOrder): Promise<string> {
-  const { id, pipeline, inputs, outDir, track, every, segmentSeconds, priority, stages } = order;
+  const { id, pipeline, inputs, outDir, track, every, segmentSeconds, priority, parquet, stages } = order;
   const hash = createHash('sha256');
   hash.update(JSON.stringify([id, pipeline, outDir, sortedKeys(track), every, segmentSeconds, priority]));
+  // Absent settings add nothing: orders of earlier versions keep their digest.
+  if (parquet === true) hash.update('parquet');
   // What a schema returned has its keys in one order.
   if (stages !== undefined) hash.update(JSON.stringify(stages));
   for (let at = 0; at < inputs.length; at += INPUTS_AT_ONCE) {

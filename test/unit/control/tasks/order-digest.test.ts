@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { stagesConfig } from '../../../../src/config/stages.ts';
 import { orderDigest } from '../../../../src/control/tasks/order-digest.ts';
 import type { JobOrder } from '../../../../src/protocol/fleet.ts';
 import { jobOrderOf } from '../../../support/task-handlers.ts';
@@ -27,8 +28,14 @@ describe('the digest of an order', () => {
     { every: 2 },
     { segmentSeconds: 61 },
     { priority: 1 },
+    { parquet: true },
+    { stages: stagesConfig.parse([{ name: 'a', model: {} }]) },
   ])('differs for %j', async (change) => {
     expect(await orderDigest({ ...ORDER, ...change })).not.toBe(await orderDigest(ORDER));
+  });
+
+  it('is that of earlier versions without what they did not know', async () => {
+    expect(await orderDigest({ ...ORDER, parquet: false, stages: undefined })).toBe(await orderDigest(ORDER));
   });
 
   it('covers the last of many inputs, and yields to the event loop', async () => {
