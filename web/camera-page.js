@@ -192,8 +192,8 @@ export class CameraPage {
         destroy(draft);
         this.#drafts.delete(id);
       }
-    useModel(host.device.model);
     const report = streams.find(({ id }) => id === this.#wanted);
+    useModel(host.device.model, report?.model);
     const id = report?.id ?? null;
     if (id !== (this.#opened?.id ?? null)) this.#open(id);
     if (report === undefined || this.#opened === null) return;

@@ -10,12 +10,20 @@ let model = null;
 /** What browsers say of a text that was chosen and not typed, or nothing. */
 const PICKED = 'insertReplacementText';
 
-/** Suggests the labels of this model from now on. @param {string} name */
-export async function useModel(name) {
+/**
+ * Suggests the labels of this model from now on.
+ *
+ * @param {string} own the detector of the pipeline
+ * @param {string} [detector] the name of the one that the stream has instead
+ */
+export async function useModel(own, detector) {
+  const name = detector ?? own;
   if (name === model) return;
   model = name;
   try {
-    const found = (await gateway.models()).find((each) => each.name === name);
+    const isMeant = (/** @type {{ name: string, detectors?: readonly string[] }} */ each) =>
+      detector === undefined ? each.name === own : each.detectors?.includes(detector) === true;
+    const found = (await gateway.models()).find(isMeant);
     if (name === model) known = found?.labels ?? [];
   } catch {
     // Labels are typed then; the gateway refuses those that the model lacks.

@@ -1,10 +1,14 @@
 import { distance } from 'fastest-levenshtein';
+import type { ModelSpec } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { modelsOf, type StreamConfig } from './stream.ts';
 
+/** What a detector finds: the classes, and whether boxes, masks or key points. */
+export type FoundKind = Pick<ModelSpec, 'classes' | 'task' | 'keypoints'>;
+
 /** What settings of a stream must fit. */
 export interface FittedModel {
-  readonly spec: { readonly classes: readonly string[] };
+  readonly spec: FoundKind;
   /** The model reports no box below this. */
   readonly scoreThreshold: number;
 }
@@ -14,6 +18,37 @@ type FittedSettings = Pick<StreamConfig, 'labels' | 'scoreThreshold' | 'zones' |
 
 /** Classes that a message names; the others are counted. */
 const MOST_NAMED = 12;
+
+/**
+ * Returns what keeps a detector from taking the place of another on a stream, whose tracker, counts and readers know objects by their
+ * class; null if nothing does.
+ */
+export function foundDifference(now: FoundKind, next: FoundKind): string | null {
+  if (now.classes.length !== next.classes.length || now.classes.some((label, i) => label !== next.classes[i]))
+    return `expected the same ${now.classes.length} classes in the same order, received ${next.classes.length}`;
+  const [own, other] = [now, next].map(({ task = 'boxes', keypoints }) => `${task} ${keypoints ?? ''}`.trimEnd());
+  return own === other ? null : `expected task ${own}, received ${other}`;
+}
+
+/** The classes of several detectors, each once: those of the first keep their numbers, double names included. */
+export function allClasses([own, ...others]: readonly (readonly string[])[]): readonly string[] {
+  return [...(own ?? []), ...new Set(others.flat().filter((label) => own?.includes(label) !== true))];
+}
+
+/** Returns a text for each detector of a stream that finds something else than its first. @param models - by name; undefined: the pipeline's own. */
+export function mixedModels(models: ReadonlyMap<string | undefined, FittedModel>): string[] {
+  const [first, ...others] = models;
+  return others.flatMap(([name, { spec }]) => {
+    const difference = foundDifference(first![1].spec, spec);
+    return difference === null
+      ? []
+      : [`modelWhen: ${named(name)} cannot take turns with ${named(first![0])}: ${difference}`];
+  });
+}
+
+function named(model: string | undefined): string {
+  return model === undefined ? "the pipeline's own detector" : `"${model}"`;
+}
 
 /** Returns which settings of a stream a model cannot fulfil, a text each. */
 export function modelFaults(stream: FittedSettings, model: FittedModel): string[] {
@@ -56,12 +91,24 @@ export function requireFits(
   fitOf: (name: string | undefined) => FittedModel | undefined,
   current?: StreamConfig,
 ): void {
-  const before = current === undefined ? [] : modelsOf(current);
+  const { id } = next;
+  const models = new Map<string | undefined, FittedModel>();
   for (const name of modelsOf(next)) {
     const model = fitOf(name);
-    // What did not fit another model is no excuse.
-    if (model !== undefined) requireFit(next, model, before.includes(name) ? current : null);
+    if (model !== undefined) models.set(name, model);
   }
+  const [was, is] = [current && fitOf(current.model), models.get(next.model)];
+  const difference = was && is ? foundDifference(was.spec, is.spec) : null;
+  const [mixed] =
+    difference === null
+      ? mixedModels(models)
+      : [
+          `model: ${named(next.model)} cannot follow ${named(current!.model)}: ${difference}; remove the stream and add it again with the other one`,
+        ];
+  if (mixed !== undefined) throw new SightlineError('CONFIG_INVALID', `stream "${id}": ${mixed}`);
+  const before = current === undefined ? [] : modelsOf(current);
+  // What did not fit another model is no excuse.
+  for (const [name, model] of models) requireFit(next, model, before.includes(name) ? current : null);
 }
 
 /**

@@ -1,7 +1,14 @@
 import { resolve } from 'node:path';
 import type { Environment } from '../config/environment.ts';
 import type { ModelConfig } from '../config/model-config.ts';
-import { type FittedModel, modelFaults, unknownLabel, unknownLabels } from '../config/model-fit.ts';
+import {
+  allClasses,
+  type FittedModel,
+  mixedModels,
+  modelFaults,
+  unknownLabel,
+  unknownLabels,
+} from '../config/model-fit.ts';
 import { hasPlaceholder, type Placeholders, sourceText } from '../config/placeholders.ts';
 import { addressesOf, modelsOf, type StreamConfig, tapsPackets } from '../config/stream.ts';
 import { Admission } from '../control/orders/admission.ts';
@@ -20,8 +27,8 @@ import { notDetector } from '../runtime/open-runtime.ts';
 import { kindOf, type SinkConfig, sinkId } from '../sinks/sink-kinds.ts';
 import { parseSource, sourceScheme } from '../source/parse-source.ts';
 import { findWeights } from '../store/find-weights.ts';
+import { modelSpec } from '../store/manifests.ts';
 import { inspectStages } from './host-stages.ts';
-import { otherClasses } from './named-models.ts';
 import { tokensFileOf } from './open-gateway.ts';
 import { type Overlay, overlaid, type WantedStream } from './overlay/overlay.ts';
 import { type OverlayPlace, overlayPath, readOverlay } from './overlay/overlay-file.ts';
@@ -117,9 +124,11 @@ async function inspectParts(
   for (const [name, other] of Object.entries(config.models)) {
     const fit = await inspectModel(other, `models.${name}`, environment, found);
     fits.set(name, fit);
-    if (fit !== null && model !== null) found.mistakes.push(...otherClasses(name, fit.spec, model.spec));
   }
-  const stages = await inspectStages(config, model?.spec.classes ?? null, environment);
+  const known = [...fits.values()].flatMap((fit) => (fit === null ? [] : [fit.spec.classes]));
+  // Of a detector that was not found nothing is known.
+  const classes = known.length < fits.size ? null : allClasses(known);
+  const stages = await inspectStages(config, classes, environment);
   found.mistakes.push(...stages.mistakes);
   found.warnings.push(...stages.warnings);
   const { streams, overlay } = await streamsOf(path, config, isComplete ? options : withoutOverlay(options), found);
@@ -128,14 +137,14 @@ async function inspectParts(
     inspectStream(
       stream,
       config.placeholders?.sources,
-      modelsOf(stream).map((name) => fits.get(name) ?? null),
+      new Map(modelsOf(stream).map((name) => [name, fits.get(name) ?? null])),
       found,
     );
     const given = (stream.stages ?? stageNames).map((name) => stages.attributes.get(name) ?? null);
     if (!given.includes(null)) found.warnings.push(...unknownAttributes(stream, given.flat() as string[]));
   }
-  if (isComplete) inspectSinks(config, streams, model?.spec.classes ?? null, found);
-  found.warnings.push(...keptWarnings(config, streams, model?.spec.classes ?? null));
+  if (isComplete) inspectSinks(config, streams, classes, found);
+  found.warnings.push(...keptWarnings(config, streams, classes));
   await inspectAccess(config, options, found);
   const { name, engine, provider, precision } = config.model;
   const { host, port, tls } = { ...config.gateway, ...withoutAbsent(address) };
@@ -187,7 +196,7 @@ async function inspectModel(
       if (paths !== null) await checkModel(manifest, paths, model);
     }
     return {
-      spec: manifest,
+      spec: modelSpec(manifest),
       scoreThreshold: model.scoreThreshold ?? manifest.scoreThreshold,
       input: model.inputSize ?? `${manifest.input.width}x${manifest.input.height}`,
     };
@@ -217,7 +226,7 @@ async function streamsOf(
 function inspectStream(
   stream: StreamConfig,
   placeholders: Placeholders['sources'] | undefined,
-  models: readonly (FittedModel | null)[],
+  models: ReadonlyMap<string | undefined, FittedModel | null>,
   { mistakes, warnings }: Findings,
 ): void {
   const { id, source, loop, realtime, transport } = stream;
@@ -236,7 +245,9 @@ function inspectStream(
       else mistakes.push(text);
     }
   }
-  const faults = models.flatMap((model) => (model === null ? [] : modelFaults(stream, model)));
+  const fitted = new Map([...models].flatMap(([name, model]) => (model === null ? [] : [[name, model] as const])));
+  const faults = [...fitted.values()].flatMap((model) => modelFaults(stream, model));
+  faults.push(...mixedModels(fitted));
   mistakes.push(...new Set(faults.map((fault) => `stream "${id}": ${fault}`)));
   if (tapsPackets(stream) && sourceScheme(source) === 'synthetic')
     warnings.push(

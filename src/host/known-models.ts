@@ -10,27 +10,41 @@ import { listManifests, listUserManifests, type Manifest } from '../store/manife
 /** Whoever adds a model or fetches its weights sees it after this time; hashing all weights takes a second. */
 const KEPT_MS = 30_000;
 
+interface Configured {
+  readonly model: ModelConfig;
+  /** By the names that streams give them. */
+  readonly models: Readonly<Record<string, ModelConfig>>;
+}
+
 /**
- * Returns a function that lists the built-in detectors, the user's own and the configured one: what is known of their quality, and what
+ * Returns a function that lists the built-in detectors, the user's own and the configured ones: what is known of their quality, and what
  * a frame costs on this machine where engine `auto` has measured it.
  */
-export function knownModels(model: ModelConfig, environment: Environment): () => Promise<readonly ModelSummary[]> {
+export function knownModels(config: Configured, environment: Environment): () => Promise<readonly ModelSummary[]> {
   let kept: { readonly untilMs: number; readonly models: Promise<readonly ModelSummary[]> } | null = null;
   return () => {
     if (kept === null || performance.now() > kept.untilMs)
-      kept = { untilMs: performance.now() + KEPT_MS, models: listModels(model, environment) };
+      kept = { untilMs: performance.now() + KEPT_MS, models: listModels(config, environment) };
     return kept.models;
   };
 }
 
-async function listModels(model: ModelConfig, environment: Environment): Promise<ModelSummary[]> {
+async function listModels({ model, models }: Configured, environment: Environment): Promise<ModelSummary[]> {
   const { modelPath: searchPath, cacheDir } = environment;
   // What is wrong with a manifest or a file is said by the command that uses it.
   const ignore = (): void => undefined;
-  const configured = await loadConfigured(model, environment).then(
-    (manifest) => [manifest],
-    () => [],
-  );
+  const manifestOf = (each: ModelConfig): Promise<Manifest[]> =>
+    loadConfigured(each, environment).then(
+      (manifest) => [manifest],
+      () => [],
+    );
+  const configured = await manifestOf(model);
+  const detectors = new Map<string, string[]>();
+  for (const [name, each] of Object.entries(models))
+    for (const manifest of await manifestOf(each)) {
+      configured.push(manifest);
+      detectors.set(manifest.name, [...(detectors.get(manifest.name) ?? []), name]);
+    }
   const own = await listUserManifests(manifestFolders({ searchPath, cacheDir }), ignore);
   const manifests = new Map([...(await listManifests()), ...own, ...configured].map((each) => [each.name, each]));
   const costs = await new EngineChoices(cacheDir).list();
@@ -42,7 +56,8 @@ async function listModels(model: ModelConfig, environment: Environment): Promise
       () => true,
       () => false,
     );
-    summaries.push(summaryOf(manifest, isHere, costs));
+    const names = detectors.get(manifest.name);
+    summaries.push({ ...summaryOf(manifest, isHere, costs), ...(names === undefined ? {} : { detectors: names }) });
   }
   return summaries;
 }

@@ -1,15 +1,13 @@
 import type { BatchConfig } from '../config/batch.ts';
 import type { Environment } from '../config/environment.ts';
 import type { ModelConfig } from '../config/model-config.ts';
-import type { FittedModel } from '../config/model-fit.ts';
+import { allClasses, type FittedModel, foundDifference } from '../config/model-fit.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { loadBeside } from '../runtime/open-runtime.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { modelSpec } from '../store/manifests.ts';
 import { requireModelMemory } from './stream-limits.ts';
-
-type Classified = FittedModel['spec'];
 
 interface NamedModelsOptions {
   /** The detectors by their names, and how frames are batched. */
@@ -38,16 +36,13 @@ export class NamedModels {
   /**
    * Reads the manifests of all, and loads none.
    *
-   * @param own - the detector of the pipeline itself.
-   * @throws CONFIG_INVALID if one has other classes than the pipeline's own; MODEL_*
+   * @throws MODEL_*
    */
-  static async open(options: NamedModelsOptions, own: Classified): Promise<NamedModels> {
+  static async open(options: NamedModelsOptions): Promise<NamedModels> {
     const { config, environment } = options;
     const fits = new Map<string, FittedModel>();
     for (const [name, model] of Object.entries(config.models)) {
       const spec = modelSpec(await loadConfigured(model, environment));
-      const [fault] = otherClasses(name, spec, own);
-      if (fault !== undefined) throw new SightlineError('CONFIG_INVALID', fault);
       fits.set(name, { spec, scoreThreshold: model.scoreThreshold ?? spec.scoreThreshold });
     }
     return new NamedModels(options, fits);
@@ -57,6 +52,11 @@ export class NamedModels {
   runIn(runtime: Runtime): this {
     this.#runtime = runtime;
     return this;
+  }
+
+  /** The classes of all, those of `own` first. */
+  classesWith(own: readonly string[]): readonly string[] {
+    return allClasses([own, ...[...this.#fits.values()].map(({ spec }) => spec.classes)]);
   }
 
   /** What the settings of a stream must fit. @param name - undefined: the pipeline's own. @throws CONFIG_INVALID */
@@ -104,7 +104,10 @@ export class NamedModels {
   /** Makes streams get a version of a detector instead of what the file names. @throws MODEL_INCOMPATIBLE */
   adopt(name: string, instance: string): void {
     if (this.currentOf(name) === instance) return;
-    this.#runtime!.requireSameClasses(instance);
+    const { spec } = this.fitOf(name);
+    const difference = foundDifference(spec, this.#runtime!.specOf(instance));
+    if (difference !== null)
+      throw new SightlineError('MODEL_INCOMPATIBLE', `${instance} cannot take the place of ${name}: ${difference}`);
     this.#adopted.set(name, instance);
   }
 
@@ -120,15 +123,4 @@ export class NamedModels {
     await loadBeside(runtime, name, request, { recordAs: name });
     return name;
   }
-}
-
-/**
- * Returns a text if a detector has other classes than the pipeline's own, by which sinks, trackers and readers know objects; none if it
- * has not.
- */
-export function otherClasses(name: string, { classes }: Classified, own: Classified): string[] {
-  if (classes.join() === own.classes.join()) return [];
-  return [
-    `models.${name}: expected the ${own.classes.length} classes of the pipeline's own model in the same order, received ${classes.length}`,
-  ];
 }

@@ -161,7 +161,7 @@ export async function openGateway(
     maxConnections: connectionsFor(config.limits, log),
     maxConnectionsPerAddress: config.limits.connectionsPerAddress,
     pipelines: await shippedPipelines(),
-    models: knownModels(config.model, environment),
+    models: knownModels(config, environment),
     ...(fleet === undefined ? {} : { fleet }),
     ...(rollouts === undefined ? {} : { rollouts: rollouts.own.agent, namedRollouts: rollouts.named }),
   });

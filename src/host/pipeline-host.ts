@@ -237,11 +237,12 @@ export class PipelineHost implements RuntimePort {
     const authorities = config.tls.caFile === undefined ? null : readAuthorities(config.tls.caFile, 'tls.caFile');
     const ffmpeg = await openFfmpeg(environment, onNotice, config.decoder);
     const own = modelSpec(await loadConfigured(config.model, environment));
-    const models = await NamedModels.open({ config, environment, onNotice }, own);
-    const stages = new HostStages({ batch: config.batch, environment, onNotice, classes: own.classes });
+    const models = await NamedModels.open({ config, environment, onNotice });
+    const classes = models.classesWith(own.classes);
+    const stages = new HostStages({ batch: config.batch, environment, onNotice, classes });
     const early = new EarlyEvents(onNotice);
     const sinks = await openSinks(resolvedSinks(config), {
-      classes: own.classes,
+      classes,
       stdout,
       spoolFolder: join(environment.cacheDir, 'spool', encodeURIComponent(config.name).replaceAll('.', '%2E')),
       onFailure: ({ message, code, details }) => early.add('sink-failed', message, { ...details, code }),

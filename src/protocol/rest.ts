@@ -259,6 +259,8 @@ export interface ModelSummary {
   readonly reportedAp: number | null;
   /** Whether its weights are on this machine. Absent from older gateways. */
   readonly isHere?: boolean;
+  /** Names among `models` of the pipeline by which streams choose it; absent if there is none. */
+  readonly detectors?: readonly string[];
   /** Its classes, by id. Absent from older gateways. */
   readonly labels?: readonly string[];
   /** What a frame costs on this machine with its fastest engine; null if that was not measured. Absent from older gateways. */

@@ -238,13 +238,8 @@ export class Runtime {
   /** @throws MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if the classes differ. */
   set primary(name: string) {
     if (name === this.#primary) return;
-    this.requireSameClasses(name);
-    this.#primary = name;
-  }
-
-  /** @throws MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if a model has other classes than the primary one. */
-  requireSameClasses(name: string): void {
     this.#models.requireSameClasses(this.#primary, name);
+    this.#primary = name;
   }
 
   get #own(): LoadedModel {

@@ -32,7 +32,10 @@ export interface CocoSinkOptions extends LineSinkOptions {
    * after a failure such as a full disk. Otherwise a complete file replaces an earlier one.
    */
   readonly keepsEarlier?: boolean | undefined;
-  /** The model's labels. COCO's own 80 get COCO's category ids; all others get their class index + 1. */
+  /**
+   * Labels: those of the pipeline's detector, then what other detectors add. If the first 80 are COCO's they get COCO's category ids; others
+   * get their index + 1, behind COCO's from 91 on.
+   */
   readonly classes: readonly string[];
   /** Sources in the user's order, which decides the image ids, see `CocoImageIds`. */
   readonly sources?: readonly string[] | undefined;
@@ -48,14 +51,18 @@ const OPEN_LIST = { header: '[\n', firstCharacters: '[', isWhole: isEntry };
  */
 export class CocoSink extends LineSink {
   readonly #imageIds: CocoImageIds;
+  readonly #classes: readonly string[];
   readonly #categoryIds: readonly number[];
+  readonly #byLabel: ReadonlyMap<string, number>;
 
   constructor(options: CocoSinkOptions) {
     const keepsEarlier = options.keepsEarlier ?? false;
     const more = { kind: OPEN_LIST, seal: closeList, keepsEarlier };
     super(options.id, new PartialFile({ ...options, ...more }));
     this.#imageIds = new CocoImageIds(options.sources ?? []);
+    this.#classes = options.classes;
     this.#categoryIds = cocoCategoryIds(options.classes);
+    this.#byLabel = new Map(options.classes.map((label, i) => [label, this.#categoryIds[i]!]));
   }
 
   protected linesOf(frame: WrittenFrame, source: string): string[] {
@@ -63,10 +70,10 @@ export class CocoSink extends LineSink {
     // What second stages found is no class of the model.
     const own = frame.detections.filter(({ parent }) => parent === undefined);
     return own.map((detection) => {
-      const { classId, box, score, mask, keypoints, angle } = roundDetection(detection, FILE_BOX_STEPS);
+      const { classId, label, box, score, mask, keypoints, angle } = roundDetection(detection, FILE_BOX_STEPS);
       const entry = {
         image_id: imageId,
-        category_id: this.#categoryIds[classId] ?? classId + 1,
+        category_id: this.#categoryOf(classId, label),
         bbox: box,
         score,
         ...(mask === undefined ? {} : { segmentation: mask }),
@@ -75,6 +82,12 @@ export class CocoSink extends LineSink {
       };
       return `${JSON.stringify(entry)},\n`;
     });
+  }
+
+  /** Detectors with classes of their own number them alike, so the label decides. */
+  #categoryOf(classId: number, label: string): number {
+    const isOwn = this.#classes[classId] === label;
+    return (isOwn ? this.#categoryIds[classId] : this.#byLabel.get(label)) ?? classId + 1;
   }
 }
 
@@ -91,11 +104,14 @@ async function closeList(file: LineFile): Promise<void> {
   else if (end === '}\n') await file.replaceEnd(0, ']\n');
 }
 
-/** Returns COCO's ids 1 to 90 for its 80 classes, recognised by count, first and last label; else index + 1. */
+const COCO_CLASSES = 80;
+
+/** Returns COCO's ids 1 to 90 for its 80 classes, recognised by the first and the last label, and the next ones for more; else index + 1. */
 function cocoCategoryIds(classes: readonly string[]): number[] {
-  const isCoco = classes.length === 80 && classes[0] === 'person' && classes[79] === 'toothbrush';
+  const isCoco = classes[0] === 'person' && classes[COCO_CLASSES - 1] === 'toothbrush';
   if (!isCoco) return classes.map((_, classId) => classId + 1);
-  return Array.from({ length: LAST_COCO_ID }, (_, i) => i + 1).filter((id) => !UNUSED_COCO_IDS.has(id));
+  const ids = Array.from({ length: LAST_COCO_ID }, (_, i) => i + 1).filter((id) => !UNUSED_COCO_IDS.has(id));
+  return classes.map((_, classId) => ids[classId] ?? LAST_COCO_ID + 1 + classId - COCO_CLASSES);
 }
 
 /** Frames that one source can have before its image ids overlap those of the next: 92 hours at 30 fps. */

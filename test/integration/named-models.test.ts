@@ -32,6 +32,8 @@ describe('streams that name their detectors', () => {
     const manifest = join(folder, 'broken.yaml');
     const text = readFileSync(new URL('../../models/centernet/centernet.yaml', import.meta.url), 'utf8');
     writeFileSync(manifest, text.replaceAll(/"npm:[^"]*"/g, '"file:none.bin"'));
+    const faces = join(folder, 'faces.yaml');
+    writeFileSync(faces, text.replace('name: centernet', 'name: faces').replace('classes: coco-80', 'classes: [face]'));
     const stream = { policy: 'live', realtime: true };
     ruled = await RuledHost.open({
       ffmpegPath: testFfmpeg.path,
@@ -41,6 +43,7 @@ describe('streams that name their detectors', () => {
         night: detector(SCORES.night),
         small: detector(SCORES.small, '320x192'),
         broken: { name: manifest, engine: 'onnx' },
+        faces: { ...detector(SCORES.day), name: faces },
       },
       streams: [
         { ...stream, id: 'a', source: camera(50) },
@@ -115,7 +118,7 @@ describe('streams that name their detectors', () => {
     await expect(ruled.host.changeStream('a', { model: 'fog' })).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringMatching(
-        /stream "a".*night, small, broken; received "fog"|night, small, broken; received "fog"/,
+        /stream "a".*night, small, broken, faces; received "fog"|night, small, broken, faces; received "fog"/,
       ),
     });
     for (let i = 0; i < 2; i++)
@@ -127,6 +130,29 @@ describe('streams that name their detectors', () => {
     await flows('a');
     expect(scoresOf(of('a').slice(-5))).toEqual(new Set([SCORES.day]));
     await ruled.host.removeStream('d');
+  });
+
+  it('may have classes of its own, by which labels and settings go; none of other classes follows it', async () => {
+    const stream = { id: 'gate', source: camera(50), policy: 'live', realtime: true, model: 'faces' };
+    await expect(ruled.host.addStream({ ...stream, labels: ['car'] })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+    });
+    await ruled.host.addStream({ ...stream, labels: ['face'] });
+    await flows('a', 'gate');
+    const labels = (id: string) => new Set(of(id).flatMap(({ detections }) => detections.map(({ label }) => label)));
+    expect([...labels('a'), ...labels('gate')]).toEqual(['person', 'face']);
+    for (const [id, model] of [
+      ['a', 'faces'],
+      ['gate', 'night'],
+      ['gate', null],
+    ] as const)
+      await expect(ruled.host.changeStream(id, { model }), id).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+        message: expect.stringMatching(/cannot follow .*: expected the same \d+ classes in the same order/),
+      });
+    await flows('a', 'gate');
+    expect([...labels('a'), ...labels('gate')]).toEqual(['person', 'face']);
+    await ruled.host.removeStream('gate');
   });
 
   it('use another one at its times and while an event lasts, and go back; other changes leave it', async () => {
@@ -235,7 +261,7 @@ describe('detectors of one pipeline, together asked for more than the machine do
       await waitFor('frames', () => ids.reduce((sum, id, i) => sum + ruled.framesOf(id) - from[i]!, 0) >= frames);
       return ids.map((id, i) => ruled.framesOf(id) - from[i]!);
     };
-    await shares(40);
+    await waitFor('all of them', () => ids.every((id) => ruled.framesOf(id) > 5));
     const counts = await shares(300);
     const [sum, squares] = [counts.reduce((a, b) => a + b), counts.reduce((a, b) => a + b * b, 0)];
     expect(sum ** 2 / (counts.length * squares), `${counts}`).toBeGreaterThan(0.98);

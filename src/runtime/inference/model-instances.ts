@@ -1,3 +1,4 @@
+import { foundDifference } from '../../config/model-fit.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
@@ -200,18 +201,9 @@ export class ModelInstances implements StreamScheduler {
    */
   requireSameClasses(from: string, to: string): void {
     const [a, b] = [this.get(from).spec, this.get(to).spec];
-    const differs = a.classes.length !== b.classes.length || a.classes.some((label, i) => label !== b.classes[i]);
-    if (differs)
-      throw new SightlineError(
-        'MODEL_INCOMPATIBLE',
-        `${b.name} cannot take the place of ${a.name}: expected the same ${a.classes.length} classes in the same order, received ${b.classes.length}`,
-      );
-    const [own, other] = [a, b].map(({ task = 'boxes', keypoints }) => `${task} ${keypoints ?? ''}`.trimEnd());
-    if (own !== other)
-      throw new SightlineError(
-        'MODEL_INCOMPATIBLE',
-        `${b.name} cannot take the place of ${a.name}: expected task ${own}, received ${other}`,
-      );
+    const difference = foundDifference(a, b);
+    if (difference !== null)
+      throw new SightlineError('MODEL_INCOMPATIBLE', `${b.name} cannot take the place of ${a.name}: ${difference}`);
   }
 
   /** Returns whether both take the same input, so that frames of one can be inferred by the other. */

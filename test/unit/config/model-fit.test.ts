@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { modelFaults } from '../../../src/config/model-fit.ts';
+import { allClasses, foundDifference, modelFaults } from '../../../src/config/model-fit.ts';
 import { StreamRules } from '../../../src/control/orders/stream-rules.ts';
 import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 
@@ -56,5 +56,64 @@ describe('settings that a model cannot fulfil', () => {
       message: expect.stringMatching(/^stream "cam": labels\[1\]: /),
     });
     expect((await rules.changed(old, { labels: null })).labels).toBeUndefined();
+  });
+});
+
+describe('detectors of one pipeline', () => {
+  const models = new Map<string | undefined, typeof MODEL>([
+    [undefined, MODEL],
+    ['night', { ...MODEL, scoreThreshold: 0.5 }],
+    ['faces', { spec: { classes: ['face'] }, scoreThreshold: 0.3 }],
+  ]);
+  const rules = new StreamRules({ defaults: {}, admit: () => undefined, modelOf: (name) => models.get(name)! });
+  const by = (model: string | null, more: object = {}) => ({
+    ...made({}),
+    ...(model === null ? {} : { model }),
+    ...more,
+  });
+
+  it('may have other classes; a stream is held to those of its own', async () => {
+    const stream = { id: 'a', source: 'a', model: 'faces' };
+    expect(await rules.added({ ...stream, labels: ['face'] })).toMatchObject({ model: 'faces' });
+    await expect(rules.added({ ...stream, labels: ['car'] })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  });
+
+  it('with other classes do not follow one another on a stream, in whatever direction', async () => {
+    expect(await rules.replaced(by(null), by('night'))).toMatchObject({ model: 'night' });
+    await expect(rules.replaced(by('night'), by('faces'))).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message:
+        'stream "cam": model: "faces" cannot follow "night": expected the same 4 classes in the same order, received 1; remove the stream and add it again with the other one',
+    });
+    await expect(rules.replaced(by('faces'), by(null))).rejects.toThrow("the pipeline's own detector cannot follow");
+    expect(await rules.replaced(by('faces'), by('faces', { priority: 2 }))).toMatchObject({ priority: 2 });
+  });
+
+  it('with other classes do not take turns on a stream', async () => {
+    const times = { timeZone: 'UTC', on: ['daily 20:00-06:00'] };
+    const mixed = { id: 'a', source: 'a', modelWhen: [{ model: 'faces', times }] };
+    await expect(rules.added(mixed)).rejects.toThrow(
+      `stream "a": modelWhen: "faces" cannot take turns with the pipeline's own detector: expected the same 4 classes`,
+    );
+    expect(await rules.added({ ...mixed, modelWhen: [{ model: 'night', times }] })).toMatchObject({ id: 'a' });
+  });
+
+  it('differ by their classes, the order of them, and what they find', () => {
+    const pose = { classes: ['person'], task: 'keypoints', keypoints: 17 } as const;
+    expect(foundDifference(pose, pose)).toBeNull();
+    expect(foundDifference({ classes: ['a', 'b'] }, { classes: ['b', 'a'] })).toContain('in the same order');
+    expect(foundDifference(pose, { ...pose, keypoints: 5 })).toBe('expected task keypoints 17, received keypoints 5');
+    expect(foundDifference({ classes: ['person'] }, pose)).toBe('expected task boxes, received keypoints 17');
+  });
+
+  it('have all classes together: those of the first keep their numbers', () => {
+    expect(
+      allClasses([
+        ['a', 'b', 'a'],
+        ['c', 'b'],
+        ['c', 'd'],
+      ]),
+    ).toEqual(['a', 'b', 'a', 'c', 'd']);
+    expect(allClasses([])).toEqual([]);
   });
 });

@@ -20,7 +20,7 @@ function place() {
   folders.push(folder);
   const environment = { modelPath: [folder], cacheDir: folder } as unknown as Environment;
   const find = async (name: string) =>
-    (await knownModels(modelConfig.parse({}), environment)()).find((each) => each.name === name);
+    (await knownModels({ model: modelConfig.parse({}), models: {} }, environment)()).find((each) => each.name === name);
   return { folder, environment, find };
 }
 
@@ -70,12 +70,23 @@ describe('the models that a host knows', () => {
     expect((await find('pets'))?.cost).toEqual({ engine: 'onnx', precision: 'f32', frameMs: 5 });
   });
 
+  it('say by which names of the pipeline streams choose them', async () => {
+    const { folder, environment } = place();
+    addModel(folder, 'pets', 'pets weights');
+    const of = (name: string) => modelConfig.parse({ name });
+    const models = { day: of('pets'), night: of('pets'), gone: of(join(folder, 'gone.yaml')) };
+    const known = await knownModels({ model: of('yolox-nano'), models }, environment)();
+    expect(known.filter(({ detectors }) => detectors !== undefined)).toMatchObject([
+      { name: 'pets', detectors: ['day', 'night'] },
+    ]);
+  });
+
   it('include the configured one, also if it is named by a path, and are listed without it if that is gone', async () => {
     const { folder, environment } = place();
     addModel(join(folder), 'pets', 'pets weights');
     const elsewhere = { ...environment, modelPath: [] };
     const names = async (name: string) =>
-      (await knownModels(modelConfig.parse({ name }), elsewhere)()).map((model) => model.name);
+      (await knownModels({ model: modelConfig.parse({ name }), models: {} }, elsewhere)()).map((model) => model.name);
     expect(await names(join(folder, 'pets.yaml'))).toContain('pets');
     expect(await names(join(folder, 'gone.yaml'))).not.toContain('pets');
   });

@@ -109,7 +109,7 @@ describe('category ids', () => {
     sink.publish(
       frameOf(
         0,
-        [0, 10, 11, 79].map((classId) => ({ ...person, classId })),
+        [0, 10, 11, 79].map((classId) => ({ ...person, classId, label: coco80[classId]! })),
       ),
       'a.mp4',
     );
@@ -122,6 +122,18 @@ describe('category ids', () => {
     sink.publish(frameOf(0, [person, { ...person, classId: 1, label: 'helmet' }]), 'a.mp4');
     await sink.close();
     expect(read().map((entry) => entry.category_id)).toEqual([1, 2]);
+  });
+
+  it('of another detector of the pipeline go by the label: known ones are the same, new ones come behind', async () => {
+    const { sink, read } = open('several.json', { classes: [...coco80, 'face', 'plate'] });
+    const found = (['plate', 'person', 'face', 'class 2'] as const).map((label, classId) => ({
+      ...person,
+      classId,
+      label,
+    }));
+    sink.publish(frameOf(0, found), 'a.mp4');
+    await sink.close();
+    expect(read().map((entry) => entry.category_id)).toEqual([92, 1, 91, 3]);
   });
 });
 
