@@ -2,6 +2,7 @@ import type { BatchConfig } from '../config/batch.ts';
 import type { Environment } from '../config/environment.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import { allClasses, type FittedModel, foundDifference } from '../config/model-fit.ts';
+import type { ModelSpec } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { loadBeside } from '../runtime/open-runtime.ts';
@@ -12,6 +13,8 @@ import { requireModelMemory } from './stream-limits.ts';
 interface NamedModelsOptions {
   /** The detectors by their names, and how frames are batched. */
   readonly config: {
+    /** The pipeline's own. */
+    readonly model: ModelConfig;
     readonly models: Readonly<Record<string, ModelConfig>>;
     readonly batch: BatchConfig;
   };
@@ -21,6 +24,8 @@ interface NamedModelsOptions {
 
 /** The detectors of a pipeline that streams name. Each is loaded once, when the first stream uses it, beside the pipeline's own. */
 export class NamedModels {
+  /** Of all, those of the pipeline's own first. */
+  readonly classes: readonly string[];
   readonly #options: NamedModelsOptions;
   readonly #fits: ReadonlyMap<string, FittedModel>;
   readonly #loaded = new Map<string, Promise<string>>();
@@ -28,9 +33,10 @@ export class NamedModels {
   readonly #adopted = new Map<string, string>();
   #runtime: Runtime | null = null;
 
-  private constructor(options: NamedModelsOptions, fits: ReadonlyMap<string, FittedModel>) {
+  private constructor(options: NamedModelsOptions, own: ModelSpec, fits: ReadonlyMap<string, FittedModel>) {
     this.#options = options;
     this.#fits = fits;
+    this.classes = allClasses([own, ...[...fits.values()].map(({ spec }) => spec)].map(({ classes }) => classes));
   }
 
   /**
@@ -40,23 +46,20 @@ export class NamedModels {
    */
   static async open(options: NamedModelsOptions): Promise<NamedModels> {
     const { config, environment } = options;
+    const specOf = async (model: ModelConfig) => modelSpec(await loadConfigured(model, environment));
+    const own = await specOf(config.model);
     const fits = new Map<string, FittedModel>();
     for (const [name, model] of Object.entries(config.models)) {
-      const spec = modelSpec(await loadConfigured(model, environment));
+      const spec = await specOf(model);
       fits.set(name, { spec, scoreThreshold: model.scoreThreshold ?? spec.scoreThreshold });
     }
-    return new NamedModels(options, fits);
+    return new NamedModels(options, own, fits);
   }
 
   /** Gives them the runtime that runs them. @returns itself */
   runIn(runtime: Runtime): this {
     this.#runtime = runtime;
     return this;
-  }
-
-  /** The classes of all, those of `own` first. */
-  classesWith(own: readonly string[]): readonly string[] {
-    return allClasses([own, ...[...this.#fits.values()].map(({ spec }) => spec.classes)]);
   }
 
   /** What the settings of a stream must fit. @param name - undefined: the pipeline's own. @throws CONFIG_INVALID */

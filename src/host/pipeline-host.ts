@@ -28,7 +28,6 @@ import type { RuleEvent } from '../protocol/rule-event.ts';
 import type { SourceTest } from '../protocol/source-test.ts';
 import type { RuleTrialReply } from '../protocol/tried-rules.ts';
 import type { Recorder } from '../recording/recorder.ts';
-import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { openSinks } from '../runtime/results/open-sinks.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
@@ -39,7 +38,6 @@ import { isTracked } from '../runtime/stream/stream-analytics.ts';
 import type { FakeDetect } from '../runtime/stream/stream-port.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { countOf } from '../sinks/sink-failure.ts';
-import { modelSpec } from '../store/manifests.ts';
 import { PowerMeter } from '../telemetry/power-meter.ts';
 import type { Tracing } from '../telemetry/tracing/open-tracing.ts';
 import { EarlyEvents } from './early-events.ts';
@@ -236,9 +234,8 @@ export class PipelineHost implements RuntimePort {
     const { environment, stdout, onNotice, incidents, signal, fakeDetect, tracing } = context;
     const authorities = config.tls.caFile === undefined ? null : readAuthorities(config.tls.caFile, 'tls.caFile');
     const ffmpeg = await openFfmpeg(environment, onNotice, config.decoder);
-    const own = modelSpec(await loadConfigured(config.model, environment));
     const models = await NamedModels.open({ config, environment, onNotice });
-    const classes = models.classesWith(own.classes);
+    const { classes } = models;
     const stages = new HostStages({ batch: config.batch, environment, onNotice, classes });
     const early = new EarlyEvents(onNotice);
     const sinks = await openSinks(resolvedSinks(config), {

@@ -195,6 +195,6 @@ describe('deploy/try-images', () => {
 
   it('refuses an image that does not exist', () => {
     const ran = spawnSync('bash', ['deploy/try-images', 'other'], { encoding: 'utf8' });
-    expect([ran.status, ran.stderr]).toEqual([2, 'expected cpu or gpu, received other\n']);
+    expect([ran.status, ran.stderr]).toEqual([2, 'expected cpu, gpu or arm64, received other\n']);
   });
 });

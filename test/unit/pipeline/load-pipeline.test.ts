@@ -23,7 +23,7 @@ function complaintOf(text: string): string {
 
 describe('an invalid pipeline is refused with the key, the expected and the received value', () => {
   it.each([
-    ['a missing key', 'name: a', 'description: expected text, received nothing'],
+    ['a missing key', 'description: b', 'name: expected text, received nothing'],
     ['an empty document', '', 'document: expected a section, received null'],
     ['a document that is a list', '[1, 2]', 'document: expected a section, received [1,2] (list)'],
     [
@@ -263,7 +263,7 @@ describe('a pipeline file', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('needs only a name and a description', () => {
+  it('needs only a name', () => {
     const path = join(mkdtempSync(join(tmpdir(), 'sightline-config-')), 'p.yaml');
     writeFileSync(path, HEAD);
     const config = loadPipeline(path);
