@@ -282,7 +282,7 @@ it(
         if (text === 'writing\n') setTimeout(() => child.kill('SIGKILL'), random() * 200);
       });
       await new Promise((resolve) => child.once('close', resolve));
-      expect(text).toBe('writing\n');
+      expect(text, `kill ${kill}`).toBe('writing\n');
       const archive = await Archive.read(folder);
       await archive.lock();
       const { files } = archive;

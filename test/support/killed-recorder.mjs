@@ -19,15 +19,21 @@ const recorder = new Recorder({
   onNotice: () => undefined,
 });
 let isWriting = false;
+function tellOnce() {
+  if (isWriting || recorder.figures.writtenBytes === 0) return;
+  isWriting = true;
+  process.stdout.write('writing\n');
+}
 for (const [i, each] of packets.entries()) {
   recorder.onPackets(each);
   const moment = { ptsUs: each.endUs };
   if (i === 3)
     recorder.onEvent({ id: event, seq: 0, phase: 'new', rule: 'in', stream: 'cam', raised: moment, began: moment });
   await sleep(1);
-  if (!isWriting && recorder.figures.writtenBytes > 0) {
-    isWriting = true;
-    process.stdout.write('writing\n');
-  }
+  tellOnce();
 }
-await sleep(60_000);
+// A slow disk may not have taken the first bytes yet.
+for (let i = 0; i < 6000; i++) {
+  tellOnce();
+  await sleep(10);
+}
