@@ -6,8 +6,10 @@ import type { PipelineHost } from './pipeline-host.ts';
 /**
  * Runs the fleet's streams on this host's pipeline, with the settings that their orders state. Each source is checked again
  * by this host's rules. @throws SOURCE_FORBIDDEN
+ *
+ * @param unfit - second stages of jobs that it cannot load, see `HostCard`.
  */
-export function fleetRunner(host: PipelineHost): StreamRunner {
+export function fleetRunner(host: PipelineHost, unfit: () => readonly string[] = () => []): StreamRunner {
   const { runtime, streams, rules } = host;
   const started = new Set<string>();
   return {
@@ -33,7 +35,10 @@ export function fleetRunner(host: PipelineHost): StreamRunner {
     },
     // Failures of a stream that is being stopped are ignored.
     failureOf: (streamId) => (started.has(streamId) ? runtime.failureOf(streamId) : null),
-    report: () => loadOf(host),
+    report: () => {
+      const keys = unfit();
+      return { ...loadOf(host), ...(keys.length === 0 ? {} : { unfit: keys }) };
+    },
   };
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { StageConfig } from '../config/stages.ts';
 import type { JobTools } from '../control/jobs/job-tools.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -10,8 +11,8 @@ const IDLE_MS = 30_000;
 
 export interface JobStagesOptions extends Pick<HostStagesOptions, 'batch' | 'environment' | 'onNotice' | 'modelRoots'> {
   readonly runtime: Runtime;
-  /** Called when this host cannot load what a task needs. @returns what the task fails with. */
-  readonly onUnfit: (error: SightlineError) => Promise<SightlineError>;
+  /** Called when this host cannot load what a task needs. @param key - names it, the same on all hosts. @returns what the task fails with. */
+  readonly onUnfit: (error: SightlineError, key: string) => Promise<SightlineError>;
 }
 
 interface StageSet {
@@ -41,7 +42,7 @@ export class JobStages {
     clearTimeout(set.idle);
     try {
       await set.ready.catch(async (thrown: unknown) => {
-        throw await this.#unfit(thrown);
+        throw await this.#unfit(thrown, key);
       });
       return await use(set.stages.all);
     } finally {
@@ -68,8 +69,12 @@ export class JobStages {
   }
 
   /** What does not fit the detector fits it on no host. */
-  async #unfit(thrown: unknown): Promise<SightlineError> {
+  async #unfit(thrown: unknown, key: string): Promise<SightlineError> {
     const error = SightlineError.from(thrown, 'ENGINE_UNAVAILABLE');
-    return error.code === 'CONFIG_INVALID' ? error : this.#options.onUnfit(error);
+    return error.code === 'CONFIG_INVALID' ? error : this.#options.onUnfit(error, hashOf(key));
   }
+}
+
+function hashOf(key: string): string {
+  return createHash('sha256').update(key).digest('base64url').slice(0, 16);
 }

@@ -31,6 +31,9 @@ import { RequestDetector } from './request-detector.ts';
 
 /** How long a host that cannot run a task leaves all tasks to others. */
 const UNFIT_REST_MS = 10_000;
+/** How long the fleet is told what this host could not load; it tries again before. */
+const UNFIT_KNOWN_MS = 120_000;
+const MOST_UNFIT = 64;
 
 export interface JoinedHostOptions {
   readonly id: string;
@@ -59,6 +62,8 @@ export class JoinedHost {
   #publisher: FleetPublisher | null = null;
   #worker: TaskWorker | null = null;
   #flushed: (() => void) | undefined;
+  /** When second stages of jobs could last not be loaded, by their hash. */
+  readonly #unfit = new Map<string, number>();
   #unsubscribe: () => void = () => {};
 
   private constructor(
@@ -173,7 +178,7 @@ export class JoinedHost {
     await this.#host.keepEvents(this.#history);
     const agent = new HostAgent({
       control,
-      runner: fleetRunner(this.#host),
+      runner: fleetRunner(this.#host, () => this.#unfitNow()),
       events: this.#events,
       card: {
         id,
@@ -234,17 +239,25 @@ export class JoinedHost {
     return new JobStages({
       ...jobStageOptions(this.#options),
       runtime,
-      onUnfit: async (cause) => {
+      onUnfit: async (cause, key) => {
         const message = `host ${id} cannot run the job: ${cause.message}`;
         log.warn({ code: cause.code }, message);
+        this.#unfit.set(key, performance.now());
         const { hosts } = await control.state.snapshot();
-        const isAlone = !hosts.some((host) => host.id !== id && host.pipeline === config.name);
-        if (isAlone) return new SightlineError(cause.code, message, cause.details, { cause });
+        const others = hosts.filter((host) => host.id !== id && host.pipeline === config.name);
+        if (others.every(({ unfit }) => unfit?.includes(key)))
+          return new SightlineError(cause.code, message, cause.details, { cause });
         this.#worker?.setPaused(true);
         setTimeout(() => this.#worker?.setPaused(agent.isDraining), UNFIT_REST_MS).unref();
         return new SightlineError('HOST_UNFIT', `${message} [${cause.code}]`, {}, { cause });
       },
     });
+  }
+
+  #unfitNow(): string[] {
+    const since = performance.now() - UNFIT_KNOWN_MS;
+    for (const [key, atMs] of this.#unfit) if (atMs < since) this.#unfit.delete(key);
+    return [...this.#unfit.keys()].slice(-MOST_UNFIT);
   }
 
   /**

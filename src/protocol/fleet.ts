@@ -27,6 +27,13 @@ export const hostCard = record('HostCard', {
     .max(256)
     .optional()
     .describe('Names of the detectors that streams can name; absent from older hosts.'),
+  unfit: z
+    .array(name)
+    .max(64)
+    .optional()
+    .describe(
+      'Second stages of jobs that it could not load in the last minutes, by their hashes; absent if there are none.',
+    ),
   url: text
     .nullable()
     .describe(

@@ -55,6 +55,22 @@ describeQueues(({ openTasks, work, untilState }) => {
       expect((await tasks.job('a')).deadLetters).toMatchObject([{ attempts: 1 }]);
     });
 
+    it('go back without costing an attempt from a host that cannot run them, however often', async () => {
+      const tasks = await openTasks({ attempts: 2 });
+      let refusals = 5;
+      const handler = new ScriptedHandler(1, () => {
+        if (refusals-- > 0) return Promise.reject(new SightlineError('HOST_UNFIT', 'no such model here'));
+        return Promise.reject(new SightlineError('SOURCE_UNREADABLE', 'not a video'));
+      });
+      await tasks.submit(jobOrderOf('a', 1));
+      work(tasks, 1, handler.handle);
+      await untilState(tasks, 'a', 'failed');
+      expect(handler.begun).toHaveLength(6);
+      expect((await tasks.job('a')).deadLetters).toMatchObject([
+        { attempts: 1, reason: 'SOURCE_UNREADABLE: not a video' },
+      ]);
+    });
+
     it('do not count the frames of a segment that has failed', async () => {
       const tasks = await openTasks({ attempts: 2 });
       const handler = new ScriptedHandler(2, async (task, context) => {

@@ -12,6 +12,8 @@ export interface RunnerReport {
   readonly capacityFps?: number;
   /** What is short, and what helps; absent unless it is overloaded. */
   readonly overload?: string;
+  /** Second stages of jobs that the host could not load lately, by their hashes. */
+  readonly unfit?: readonly string[];
 }
 
 /** What a host agent needs from the runtime: to start, change and stop single streams. Calls for one stream never overlap. */

@@ -113,6 +113,8 @@ export class TaskRun {
     } catch (error) {
       if (this.#stopped === 'closing') return { kind: 'returned' };
       if (this.#stopped !== null) return this.#leave(this.#stopped);
+      // Says nothing about the task: one idle host could use up all its attempts while those that can run it are busy.
+      if (error instanceof SightlineError && error.code === 'HOST_UNFIT') return { kind: 'returned' };
       const { reason, isRetryable } = taskFailure(error);
       if (isRetryable && this.#delivery.attempt < this.#delivery.mostAttempts) return { kind: 'failed', reason };
       return this.#addDeadLetter(task, reason);
