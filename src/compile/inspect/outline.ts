@@ -28,6 +28,8 @@ export interface Outline {
   readonly metadata: ReadonlyMap<string, string>;
   /** Operator that produces the first output, and the one before it. */
   readonly lastOperators: readonly string[];
+  /** Present if its 8-bit ranges are those of a whole batch (`DynamicQuantizeLinear`): what it finds in a picture depends on the others. */
+  readonly rangesOfBatch?: true;
 }
 
 /**
@@ -51,6 +53,7 @@ export async function readOutline(path: string): Promise<Outline> {
     outputs: parts.outputs.map(({ port }) => port()),
     metadata: parts.metadata,
     lastOperators: lastOperators(parts),
+    ...(hasDynamicRanges(parts) ? { rangesOfBatch: true } : {}),
   };
 }
 
@@ -142,6 +145,10 @@ function lastOperators({ nodes, outputs }: Parts): string[] {
     wanted = firstInput(producer.again());
   }
   return operators;
+}
+
+function hasDynamicRanges({ nodes }: Parts): boolean {
+  return nodes.some((node) => node.again().textAt(NODE.operator) === 'DynamicQuantizeLinear');
 }
 
 function makes(node: WireReader, value: string): boolean {

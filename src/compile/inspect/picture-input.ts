@@ -64,7 +64,7 @@ export function pictureInput(outline: Outline, requested: Size | undefined): Pic
     layout,
     ...size,
     anySize: typeof width === 'string' && typeof height === 'string',
-    batch: typeof batch === 'string' ? 'free' : batch,
+    batch: typeof batch !== 'string' ? batch : outline.rangesOfBatch ? 1 : 'free',
   };
 }
 

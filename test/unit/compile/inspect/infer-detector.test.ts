@@ -248,6 +248,12 @@ describe('a network for a task that no family has is rejected with its name', ()
   });
 });
 
+it('a network whose ranges are those of a batch gets one picture at a time, so that none depends on the others', () => {
+  const file = outline({ output0: ['n', 84, 8400] }, { inputs: { images: ['n', 3, 640, 640] }, metadata: TASK });
+  expect(inferDetector(file).batch).toBe('free');
+  expect(inferDetector({ ...file, rangesOfBatch: true }).batch).toBe(1);
+});
+
 describe('a file without metadata whose channels are usual for another task', () => {
   const bare = (channels: number): Outline => outline({ output0: [1, channels, 8400] });
 
