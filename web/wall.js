@@ -22,6 +22,8 @@ export class Wall {
   #empty;
   /** @type {string | null} */
   #refusal = null;
+  /** Whether the first report has come. */
+  #isKnown = false;
   #onVisible;
   /** @type {Map<string, Tile>} */
   #tiles = new Map();
@@ -58,6 +60,7 @@ export class Wall {
 
   /** @param {readonly StreamReport[]} reports */
   update(reports) {
+    this.#isKnown = true;
     const ids = new Set(reports.map(({ id }) => id));
     for (const [id, tile] of this.#tiles) if (!ids.has(id)) this.#remove(id, tile);
     for (const report of reports) (this.#tiles.get(report.id) ?? this.#add(report.id)).update(report);
@@ -175,6 +178,7 @@ export class Wall {
 
   #emptyText() {
     if (this.#refusal !== null) return this.#refusal;
+    if (!this.#isKnown) return '';
     if (this.#tiles.size === 0) return 'No streams. Add one to begin.';
     return this.#filter.onlyAttention ? 'No stream needs attention.' : 'No stream matches.';
   }

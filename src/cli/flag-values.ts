@@ -54,6 +54,7 @@ export function recordedSpan(folders: readonly string[], { from, to }: SpanFlags
   if (folders.length > 1) throw wrongCommand(`expected one folder of recordings, received ${folders.length}`);
   const [fromMs, toMs] = [timeOf('--from', from), timeOf('--to', to)];
   if (fromMs === undefined || toMs === undefined) throw wrongCommand('--recorded: expected --from and --to with it');
+  if (fromMs >= toMs) throw wrongCommand(`--from: expected a time before --to, received ${from} and ${to}`);
   return { fromMs, toMs };
 }
 

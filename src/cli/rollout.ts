@@ -218,8 +218,8 @@ function recordedBody({ recorded, from, to }: StartFlags): object {
   if ((from ?? to) !== undefined)
     throw wrongCommand('--recorded: expected either a time or --from and --to, received both');
   const lastMs = durationMs(recorded, ['m', 'h', 'd']);
-  if (Number.isFinite(lastMs)) return { recorded: { lastMs: Math.round(lastMs) } };
-  throw wrongCommand(`--recorded: expected a time such as 30m, 2h or 1d, received "${recorded}"`);
+  if (lastMs >= 60_000) return { recorded: { lastMs: Math.round(lastMs) } };
+  throw wrongCommand(`--recorded: expected a time of a minute or more, such as 30m, 2h or 1d, received "${recorded}"`);
 }
 
 /** For the audit log. A user without an entry in the system's list is shown by the gateway with its address. */

@@ -10,10 +10,11 @@ import type { HostCard } from '../../protocol/fleet.ts';
 export function choosePipeline(hosts: readonly HostCard[], option: string): string {
   const names = [...new Set(hosts.map(({ pipeline }) => pipeline))].sort();
   if (names.length === 1) return names[0]!;
-  const found = names.length === 0 ? 'the fleet has no hosts' : `hosts run ${names.join(', ')}`;
+  if (names.length === 0)
+    throw new SightlineError('CONFIG_INVALID', `${option}: none is given, and no host of the fleet has joined yet`);
   throw new SightlineError(
     'CONFIG_INVALID',
-    `${option}: expected the name of a pipeline, received none, and ${found}; name one`,
+    `${option}: expected the name of a pipeline, received none, and hosts run ${names.join(', ')}; name one`,
     {
       pipelines: names.join(', '),
     },

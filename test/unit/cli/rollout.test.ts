@@ -198,6 +198,21 @@ describe('sightline rollout', () => {
       '--recorded: expected a time',
       ['start', '--model', 'new', '--recorded', '2'],
     ],
+    [
+      'recordings of no time',
+      2,
+      '--recorded: expected a time of a minute or more',
+      ['start', '--model', 'new', '--recorded', '0h'],
+    ],
+    [
+      'recordings that end before they begin',
+      2,
+      '--from: expected a time before --to, received 2026-05-04T20:00:00Z and 2026-05-04T19:00:00Z',
+      [
+        ...['start', '--model', 'new', '--recorded'],
+        ...['--from', '2026-05-04T20:00:00Z', '--to', '2026-05-04T19:00:00Z'],
+      ],
+    ],
     ['recordings without an end', 2, 'expected --from and --to', ['start', '--model', 'new', '--recorded']],
     [
       'two times of recordings',
