@@ -19,10 +19,7 @@ const size: OptionCheck = (value) => {
   return isInRange(width) && isInRange(height) ? `${width}x${height}` : null;
 };
 
-const number =
-  (min: number, max: number): OptionCheck =>
-  (value) =>
-    /^\d{1,9}(\.\d{1,9})?$/.test(value) && Number(value) >= min && Number(value) <= max ? value : null;
+const seconds: OptionCheck = (value) => (/^\d{1,9}(\.\d{1,9})?$/.test(value) ? value : null);
 
 /** Frames per second, as a number or a fraction such as 30000/1001. */
 const rate: OptionCheck = (value) => {
@@ -36,7 +33,7 @@ const ratio: OptionCheck = (value) => (/^[1-9]\d{0,3}\/[1-9]\d{0,3}$/.test(value
 /** A name such as `gray`, or `0x` and six hexadecimal digits. */
 const colour: OptionCheck = (value) => (/^(?:[A-Za-z]{3,20}|0x[0-9A-Fa-f]{6})$/.test(value) ? value : null);
 
-const COMMON = { size, s: size, rate, r: rate, duration: number(0, 1e9), d: number(0, 1e9), sar: ratio } as const;
+const COMMON = { size, s: size, rate, r: rate, duration: seconds, d: seconds, sar: ratio } as const;
 /** `mandelbrot` takes neither a duration nor a sample aspect ratio. */
 const ENDLESS = { size, s: size, rate, r: rate } as const;
 

@@ -62,6 +62,25 @@ describe('a search for devices', () => {
     expect((await find()).map((device) => device.url)).toEqual([...others, url]);
   });
 
+  it.each([
+    ['another question', { relatesTo: 'uuid:somebody-else' }],
+    ['an address outside of the networks', { answersFrom: '127.0.0.2' }],
+  ])('takes no answer to or from %s', async (_, shape) => {
+    await open(shape);
+    expect(await find(['127.0.0.1/32'])).toEqual([]);
+  });
+
+  it('takes a name from those who send one', async () => {
+    await open({ scopes: '' });
+    expect(await find()).toMatchObject([{ name: '', hardware: '' }]);
+  });
+
+  it('takes 64 services of an address, however many it names', async () => {
+    const others = Array.from({ length: 100 }, (_, i) => `http://127.0.0.1:1/camera-${i}`);
+    await open({ others });
+    expect((await find()).map(({ url }) => url)).toEqual(others.slice(0, 64));
+  });
+
   it('sends nothing into networks that are not allowed', async () => {
     await open();
     expect(await failure(find(['10.99.0.0/16']))).toBe(
@@ -73,6 +92,7 @@ describe('a search for devices', () => {
     'http://10.0.0.1/onvif/device_service',
     'http://127.0.0.1@10.0.0.1/',
     'file:///etc/passwd',
+    'ftp://127.0.0.1/http://',
     'http://localhost:22/',
     '',
   ])('never takes another address than the one that answered: %s', async (xaddr) => {
@@ -95,6 +115,11 @@ describe('a device', () => {
     expect(bodies.join()).not.toContain(LOGIN.password);
   });
 
+  it('may call its profiles by numbers', async () => {
+    const { url } = await open({ profiles: [{ ...main, token: '007' }] });
+    expect(await ask(url)).toMatchObject([{ name: 'Main', source: main.uri }]);
+  });
+
   it('says if the login is wrong, or missing', async () => {
     const { url } = await open({ login: LOGIN });
     expect(await failure(ask(url, { user: 'viewer', password: 'wrong' }))).toBe(
@@ -113,6 +138,7 @@ describe('a device', () => {
       'rtsp://10.0.0.7/1',
       'rtsp://127.0.0.1@10.0.0.7/1',
       'http://127.0.0.1/admin',
+      'http://127.0.0.1/rtsp://127.0.0.1/',
       'file:///etc/passwd',
     ]) {
       const again = await open({ profiles: [{ ...sub, uri }] });

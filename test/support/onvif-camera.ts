@@ -7,6 +7,8 @@ import type { AddressInfo } from 'node:net';
 const GROUP = '239.255.255.250';
 const TDS = 'http://www.onvif.org/ver10/device/wsdl';
 const TRT = 'http://www.onvif.org/ver10/media/wsdl';
+const SCOPES =
+  'onvif://www.onvif.org/type/video_encoder onvif://www.onvif.org/name/Front%20Door onvif://www.onvif.org/hardware/T-1000';
 const SOAP = 'http://www.w3.org/2003/05/soap-envelope';
 
 interface OnvifProfile {
@@ -32,6 +34,12 @@ export interface OnvifShape {
   /** Services of others for which it answers, before its own. */
   readonly others?: readonly string[];
   readonly mediaXaddr?: string;
+  /** Address that its answers to a search come from, instead of 127.0.0.1. */
+  readonly answersFrom?: string;
+  /** The question that it says it answers, instead of the one that was asked. */
+  readonly relatesTo?: string;
+  /** What it says of itself, instead of its name and hardware. */
+  readonly scopes?: string;
   /** Answers each request by itself. @returns whether it did. */
   readonly answer?: (request: string, response: ServerResponse) => boolean;
 }
@@ -80,16 +88,14 @@ export class OnvifCamera {
   #onProbe(text: string, from: { address: string; port: number }): void {
     const id = /<\w+:MessageID>([^<]+)</.exec(text)?.[1];
     if (id === undefined || !/Types>\w+:NetworkVideoTransmitter</.test(text)) return;
-    const { xaddr = this.url, others = [] } = this.#shape;
-    const scopes =
-      'onvif://www.onvif.org/type/video_encoder onvif://www.onvif.org/name/Front%20Door onvif://www.onvif.org/hardware/T-1000';
+    const { xaddr = this.url, others = [], answersFrom = '127.0.0.1', relatesTo = id, scopes = SCOPES } = this.#shape;
     const matches = [...others, xaddr].map(
       (address, i) =>
         `<d:ProbeMatch><a:EndpointReference><a:Address>urn:uuid:${i}</a:Address></a:EndpointReference><d:Types>dn:NetworkVideoTransmitter</d:Types><d:Scopes>${scopes}</d:Scopes><d:XAddrs>${address}</d:XAddrs><d:MetadataVersion>1</d:MetadataVersion></d:ProbeMatch>`,
     );
-    const reply = `<?xml version="1.0"?><s:Envelope xmlns:s="${SOAP}" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" xmlns:d="http://schemas.xmlsoap.org/ws/2005/04/discovery"><s:Header><a:RelatesTo>${id}</a:RelatesTo></s:Header><s:Body><d:ProbeMatches>${matches.join('')}</d:ProbeMatches></s:Body></s:Envelope>`;
+    const reply = `<?xml version="1.0"?><s:Envelope xmlns:s="${SOAP}" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" xmlns:d="http://schemas.xmlsoap.org/ws/2005/04/discovery"><s:Header><a:RelatesTo>${relatesTo}</a:RelatesTo></s:Header><s:Body><d:ProbeMatches>${matches.join('')}</d:ProbeMatches></s:Body></s:Envelope>`;
     const answer = createSocket('udp4');
-    answer.bind(0, '127.0.0.1', () => answer.send(reply, from.port, from.address, () => answer.close()));
+    answer.bind(0, answersFrom, () => answer.send(reply, from.port, from.address, () => answer.close()));
   }
 
   async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -97,7 +97,7 @@ export class RolloutController {
     if (this.#loaded.rollout !== rollout) this.#loaded = { rollout, on: new Set() };
     if (isLoaded === true) this.#loaded.on.add(hostId);
     else if (isLoaded === false) this.#loaded.on.delete(hostId);
-    if (failure !== null) watch.failure ??= failure;
+    watch.failure ??= failure;
     if (watch.step !== step) return;
     for (const observation of observations) {
       if ('recorded' in observation) {

@@ -35,9 +35,9 @@ function unreadable(problem: string): SightlineError {
 
 /** Returns an element by its path; one without content if there is none. */
 export function childOf(node: SoapNode, ...path: readonly string[]): SoapNode {
-  let at: unknown = node;
-  for (const name of path) at = listOf((at as SoapNode)[name])[0] ?? {};
-  return typeof at === 'object' && at !== null ? (at as SoapNode) : {};
+  let at = node;
+  for (const name of path) at = listOf(at[name])[0] ?? {};
+  return at;
 }
 
 /** Returns all elements of a name. */

@@ -97,7 +97,7 @@ export class RtspClock {
   }
 
   #onReport(head: DataView): void {
-    if (head.getUint8(1) !== SENDER_REPORT || this.#source === null || head.getUint32(4) !== this.#source) return;
+    if (head.getUint8(1) !== SENDER_REPORT || head.getUint32(4) !== this.#source) return;
     const ntpS = head.getUint32(8) + head.getUint32(12) / 2 ** 32;
     if (ntpS === 0) return;
     this.#report = { ntpS, ticks: this.#unwrapped(head.getUint32(16)) };

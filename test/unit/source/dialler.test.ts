@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
+import { rootCertificates } from 'node:tls';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FREE_ACCESS } from '../../../src/core/source.ts';
 import { Dialler } from '../../../src/source/open/dialler.ts';
@@ -84,6 +85,31 @@ describe('Dialler', () => {
         code: expect.stringMatching(/^SOURCE_(FORBIDDEN|UNREACHABLE)$/) as string,
       });
     expect(callers).toEqual([]);
+  });
+
+  it('says if a name has no address', async () => {
+    vi.mocked(lookup).mockImplementation(((_host: string, _options: object, done: (error: Error) => void) =>
+      done(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' }))) as never);
+    await expect(dial('camera.example', null)).rejects.toMatchObject({
+      code: 'SOURCE_UNREACHABLE',
+      message: `camera.example:${port}: the host name has no address`,
+    });
+  });
+
+  it('resolves a name to one address', async () => {
+    answering(['127.0.0.2', '127.0.0.1']);
+    expect(await new Dialler(FREE_ACCESS).resolve('camera.example')).toBe('127.0.0.2');
+  });
+
+  it('trusts the authorities of its source, and reads the same ones once', () => {
+    const trusted = (authorities: string | null) =>
+      new Dialler({ ...FREE_ACCESS, authorities }).tlsOptions.secureContext;
+    const [first, other] = rootCertificates;
+    expect(trusted(null)).toBeUndefined();
+    const context = trusted(first!);
+    expect(context).toBeDefined();
+    expect(trusted(first!)).toBe(context);
+    expect(trusted(other!)).not.toBe(context);
   });
 
   it('connects anywhere without networks, or with all of them', async () => {

@@ -60,7 +60,9 @@ describe('expandInputs', () => {
     const root = folder('notes.txt');
     await expect(expandInputs([root])).rejects.toMatchObject({
       code: 'SOURCE_EMPTY',
-      message: expect.stringContaining(`${root}: no video in this folder (looked for mp4, `),
+      message: expect.stringContaining(
+        `${root}: no video in this folder (looked for mp4, m4v, mov, mkv, webm, avi and 15 more endings)`,
+      ),
     });
     await expect(expandInputs([`${root}/*.mp4`])).rejects.toMatchObject({
       code: 'SOURCE_EMPTY',

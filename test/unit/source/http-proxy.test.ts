@@ -123,6 +123,18 @@ describe('HttpProxy', () => {
     expect(error.code).toBe('ECONNRESET');
   });
 
+  it('does not call it a failure that it was closed', async () => {
+    let isAsked = false;
+    await open(() => {
+      isAsked = true;
+    });
+    const failed = ask().catch((error: NodeJS.ErrnoException) => error.code);
+    await expect.poll(() => isAsked).toBe(true);
+    opened.close();
+    expect(await failed).toBe('ECONNRESET');
+    expect(opened.failure).toBeNull();
+  });
+
   it('keeps a connection to the server for the next request', async () => {
     const ports = new Set<number | undefined>();
     await open((request, response) => {
@@ -145,6 +157,52 @@ describe('HttpProxy', () => {
     expect((await other.setEncoding('utf8').toArray()).join('')).toBe('the other');
   });
 
+  it('hides the host that a redirect to https leads to as well, and asks it by TLS', async () => {
+    await open((_, response) => response.writeHead(307, { location: 'https://127.0.0.1:1/a b?c' }).end());
+    const moved = (await ask()).resume();
+    expect(moved.headers.location).toMatch(/^http:\/\/s[^/]+\.invalid:1\/a%20b\?c$/);
+    expect((await ask(moved.headers.location!)).statusCode).toBe(502);
+    expect(opened.failure).toMatchObject({ message: expect.stringContaining('127.0.0.1:1: connection refused') });
+  });
+
+  it('gives ffmpeg the user and the rest of the address as they were written', async () => {
+    await open(() => undefined);
+    opened.close();
+    opened = await openSource(parseSource('http://user:pa%40ss@camera.example:81/a b?c=http://x/#d', OPTIONS));
+    expect(opened.source.url).toMatch(
+      /^http:\/\/user:pa%40ss@h[0-9a-f]+\.[0-9a-f]+\.invalid:81\/a b\?c=http:\/\/x\/#d$/,
+    );
+  });
+
+  it('leaves out headers that cannot be passed on, and the domains of cookies: hosts are masked', async () => {
+    const odd = createTcpServer((socket) => {
+      socket.on('error', () => undefined);
+      const headers = [
+        'X-Odd: a\x01b',
+        'X-Even: ab',
+        'Set-Cookie: a=1; Domain=camera.example; Path=/',
+        'Connection: close',
+      ];
+      socket.once('data', () => socket.end(`HTTP/1.1 200 OK\r\n${headers.join('\r\n')}\r\n\r\nbody`));
+    });
+    await open(() => undefined);
+    opened.close();
+    odd.listen(0, '127.0.0.1');
+    await once(odd, 'listening');
+    opened = await openSource(parseSource(`http://127.0.0.1:${(odd.address() as AddressInfo).port}/live.ts`, OPTIONS));
+    const { headers } = (await ask()).resume();
+    expect([headers['x-odd'], headers['x-even'], headers['set-cookie']]).toEqual([undefined, 'ab', ['a=1; Path=/']]);
+    odd.close();
+  });
+
+  it('passes on the cookies of a redirect, and none of its other headers', async () => {
+    await open((_, response) =>
+      response.writeHead(302, { location: '/b', 'set-cookie': ['a=1', 'b=2'], 'x-other': 'c' }).end(),
+    );
+    const { headers } = (await ask()).resume();
+    expect([headers['set-cookie'], headers['x-other']]).toEqual([['a=1', 'b=2'], undefined]);
+  });
+
   it('refuses a redirect that leads to a file', async () => {
     await open((_, response) => response.writeHead(301, { location: 'file:///etc/passwd' }).end());
     expect((await ask()).statusCode).toBe(502);
@@ -159,5 +217,27 @@ describe('HttpProxy', () => {
     await open((_request, response) => response.end('x'));
     expect((await ask(url)).statusCode).toBe(502);
     expect(opened.failure).toMatchObject({ code: 'SOURCE_FORBIDDEN' });
+  });
+
+  it('opens nothing for a masked address inside of another', async () => {
+    await open((_, response) => response.end('x'));
+    expect((await ask(`ftp://x/${opened.source.url}`)).statusCode).toBe(502);
+    expect(opened.failure).toMatchObject({ code: 'SOURCE_FORBIDDEN' });
+  });
+
+  it('says why a server cannot be reached, until it can', async () => {
+    await open((_, response) => response.end('x'));
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    server.closeAllConnections();
+    expect((await ask()).statusCode).toBe(502);
+    expect(opened.failure).toMatchObject({
+      code: 'SOURCE_UNREACHABLE',
+      message: `http://127.0.0.1:${port}/live.ts: 127.0.0.1:${port}: connection refused`,
+    });
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+    expect((await ask()).statusCode).toBe(200);
+    expect(opened.failure).toBeNull();
   });
 });

@@ -26,6 +26,10 @@ describe('MaskedUrls', () => {
     (host) => expect(urls.reveal(host)).toBeNull(),
   );
 
+  it.each(['http://a:b:80/x', 'http://[::1]a/x'])('leaves %s, which nobody can read, for the proxy to refuse', (url) =>
+    expect(urls.maskAll(url)).toBe(url),
+  );
+
   it('masks each address of a playlist, wherever it is', () => {
     const list = [
       '#EXTM3U',

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { SourceOptions } from '../../../src/core/source.ts';
-import { parseSource } from '../../../src/source/parse-source.ts';
+import { parseSource, sourceScheme } from '../../../src/source/parse-source.ts';
 
 const OPTIONS: SourceOptions = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 };
 const folder = mkdtempSync(join(tmpdir(), 'sightline-source-'));
@@ -163,4 +163,16 @@ describe('a source on this machine', () => {
       message: expect.stringContaining('as in synthetic:testsrc2=size=1280x720:rate=30'),
     });
   });
+});
+
+describe('the scheme of a source', () => {
+  it.each([
+    ['RTSPS://cam/live', 'rtsps'],
+    ['device:/dev/video0', 'device'],
+    ['synthetic:testsrc2', 'synthetic'],
+    ['ftp://server/a.mp4', 'file'],
+    ['a:b.mp4', 'file'],
+    ['/videos/rtsp:a.mp4', 'file'],
+    ['a.mp4', 'file'],
+  ])('of %s is %s', (text, scheme) => expect(sourceScheme(text)).toBe(scheme));
 });

@@ -19,6 +19,7 @@ describe('a synthetic source', () => {
     ['testsrc=s=hd720:r=30000/1001:d=2.5', 'testsrc=s=1280x720:r=30000/1001:d=2.5'],
     ['color=c=gray:size=480x256:rate=0.5', 'color=c=gray:size=480x256:rate=0.5'],
     ['color=c=0x10FF20:sar=4/3', 'color=c=0x10FF20:sar=4/3'],
+    ['testsrc2=d=3600:rate=100', 'testsrc2=d=3600:rate=100'],
     ['mandelbrot=size=64x64', 'mandelbrot=size=64x64'],
   ])('%s is allowed', (text, graph) => {
     expect(syntheticGraph(text)).toBe(graph);
@@ -40,6 +41,7 @@ describe('a synthetic source', () => {
     ['an expression', 'testsrc2=rate=if(1\\,2\\,3)'],
     ['a size out of range', 'testsrc2=size=100000x2'],
     ['a rate of zero', 'testsrc2=rate=0'],
+    ['a rate behind a quote', "testsrc2=rate='30"],
     ['a rate out of range', 'testsrc2=rate=100000'],
     ['a line break', 'testsrc2=size=64x64\n'],
     ['a generator named like an object property', 'constructor=size=64x64'],
@@ -51,6 +53,10 @@ describe('a synthetic source', () => {
   it('that is rejected names the expected and the received value', () => {
     expect(refusal('testsrc2=size=1x1').message).toBe(
       'source "synthetic:testsrc2=size=1x1": option size: expected a size such as 1280x720, sides from 2 to 7680; received "1x1"',
+    );
+    const long = `${'x'.repeat(60)}y`;
+    expect(refusal(`testsrc2=sar=${long}`).message, 'no endless text in a log').toBe(
+      `source "synthetic:testsrc2=sar=${'x'.repeat(37)}...": option sar: expected a ratio such as 4/3; received "${'x'.repeat(60)}..."`,
     );
     expect(refusal('movie=/etc/passwd').message).toContain('generator: expected testsrc, testsrc2');
   });

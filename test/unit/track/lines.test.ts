@@ -138,6 +138,20 @@ describe('an object is not counted if it', () => {
     expect(walk(straight([400, 105], [600, 105], 40))).toMatchObject({ leftToRight: 1, rightToLeft: 0 });
   });
 
+  it('passes the end between two frames, on a slanted way', () => {
+    // Steps of 30 px across the line and 35 px along it; the line is reached half-way between two frames.
+    const down = (endPx: number) =>
+      [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5].map((k) => [500 + 30 * k, endPx - 35 * k] as const);
+    const settled = { settleMs: 0, settleFrames: 1 };
+    expect(walk(down(395), settled)).toMatchObject({ leftToRight: 1, rightToLeft: 0 });
+    expect(walk(down(405), settled)).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
+    const lying: Partial<LineOptions> = { ...settled, from: [0.2, 0.5], to: [0.8, 0.5] };
+    const across = (endPx: number) =>
+      [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5].map((k) => [endPx - 35 * k, 250 + 30 * k] as const);
+    expect(walk(across(795), lying)).toMatchObject({ leftToRight: 1, rightToLeft: 0 });
+    expect(walk(across(805), lying)).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
+  });
+
   it('goes around the end; coming back through the line is counted', () => {
     const round = straight([400, 450], [600, 450], 40);
     const up = straight([600, 450], [600, 250], 40);
@@ -148,7 +162,8 @@ describe('an object is not counted if it', () => {
   });
 
   it('was first seen on the line', () => {
-    expect(walk(straight([500, 250], [600, 250], 20))).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
+    for (const x of [500, 496])
+      expect(walk(straight([x, 250], [600, 250], 20))).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
   });
 
   it('is lost before it has settled on the other side', () => {
@@ -162,6 +177,11 @@ describe('tracking errors', () => {
     const places = [...stay([300, 250], 20), ...stay([700, 250], 20)];
     expect(walk(places)).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
     expect(walk([...places, ...straight([700, 250], [400, 250], 60)])).toMatchObject({ rightToLeft: 1 });
+    const crossed = straight([400, 250], [600, 250], 40);
+    expect(walk([...crossed, ...stay([300, 250], 20)]), 'nor one back').toMatchObject({
+      leftToRight: 1,
+      rightToLeft: 0,
+    });
   });
 
   const across: Partial<LineOptions> = { from: [0.2, 0.5], to: [0.8, 0.5] };
@@ -182,6 +202,9 @@ describe('tracking errors', () => {
       expect([counted(jump(sizePx - 1)), counted(jump(sizePx + 1))]).toEqual([1, 0]);
       const heading = Array.from({ length: 48 }, (__, k) => (k > 13 && k < 34 ? null : at(5 * k - 80)));
       expect(counted(heading), 'not seen for 105 px').toBe(1);
+      // Last seen at -15, and 5 px a frame lead to 90.
+      const again = (px: number) => [...heading.slice(0, 34), ...stay(at(90 + px), 20)];
+      expect([counted(again(sizePx - 1)), counted(again(sizePx + 1))], 'not seen, and then far ahead').toEqual([1, 0]);
       const turned = [
         ...Array.from({ length: 14 }, (__, k) => at(20 + 5 * k)),
         ...stay(null, 20),
@@ -190,6 +213,19 @@ describe('tracking errors', () => {
       expect(counted(turned), 'seen again 125 px behind').toBe(0);
     },
   );
+
+  it('a frame with the time of the one before it changes nothing', () => {
+    const counter = new LineCounter([gate]);
+    for (const [k, [x, y]] of straight([400, 250], [600, 250], 40)
+      .map((place) => place!)
+      .entries())
+      for (let twice = 0; twice < 2; twice++)
+        counter.update({
+          ...{ width: 1000, height: 500, ptsUs: k * FRAME_US },
+          detections: [personAt(x, y, { trackId: 7 })],
+        });
+    expect(counter.report()).toEqual([{ id: 'gate', leftToRight: 1, rightToLeft: 0 }]);
+  });
 
   it('a track that returns after a long absence starts over', () => {
     const back = [...straight([400, 250], [485, 250], 20), ...stay(null, 124), ...stay([515, 250], 20)];

@@ -45,7 +45,10 @@ describe('a step', () => {
       frames: 100,
     });
     expect(change?.decision.reports).toEqual([hard('pass'), pass]);
-    expect(change?.rollout.reason).toContain('it is pass on 1200 frames');
+    expect(decide(rolloutRecord(), 1, actor([pass]))?.rollout.reason).toMatch(
+      /^1 guard passes on 100 frames: agreement: .*it is pass on 1200 frames/,
+    );
+    expect(change?.rollout.reason).toMatch(/^2 guards pass on 100 frames: errors: .*; agreement: /);
   });
 
   it('goes on a millisecond before its time is over, whatever the guards say', () => {
@@ -321,7 +324,11 @@ describe('a person', () => {
     const { id: _, fence: __, ...settings } = rolloutRecord();
     if (isActive)
       expect(() => start(record, settings, anna)).toThrow(expect.objectContaining({ code: 'ROLLOUT_RUNNING' }));
-    else expect(start(record, settings, anna).rollout).toMatchObject({ id: 'rollout-2', step: 0, share: 0 });
+    else {
+      const started = start(record, { ...settings, steps: [0, 25, 100] }, anna).rollout;
+      expect(started).toMatchObject({ id: 'rollout-2', step: 0, share: 0 });
+      expect(started.reason, 'the first share with streams').toContain('first to 25 %');
+    }
     if (!isActive) expect(decide(record, 1, actor([guardReport('fail')]))).toBeNull();
   });
 });

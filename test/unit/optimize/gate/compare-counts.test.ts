@@ -55,5 +55,6 @@ it('what is below the threshold is not counted, and without lines and zones noth
     { reference: [1.5], candidate: [0] },
   ]);
   expect(compareCounts(walkers(3), walkers(3), { ...COUNTERS, lines: [] }, 0.1).map(({ id }) => id)).toEqual(['hall']);
+  expect(compareCounts(walkers(3), walkers(3), { ...COUNTERS, zones: [] }, 0.1).map(({ id }) => id)).toEqual(['gate']);
   expect(compareCounts(walkers(3), walkers(3), { lines: [], zones: [] }, 0.1)).toEqual([]);
 });

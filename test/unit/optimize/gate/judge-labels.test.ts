@@ -103,7 +103,11 @@ describe('at the score threshold, the gate with labels', () => {
     expect(await judged(scaled)).toMatchObject({
       ...{ verdict: 'passed', published: { thresholds: [0.3, 0.15], recall: { loss: 0 }, precision: { loss: 0 } } },
     });
-    expect((await judged({ ...REFERENCE, scoreThreshold: 0.9 })).verdict).toBe('refused');
+    const higher = await judged({ ...REFERENCE, scoreThreshold: 0.75 });
+    expect(higher.verdict).toBe('refused');
+    expect(higher.reason).toMatch(
+      /at a score of 0\.75 or more \(the reference: 0\.3\) recall 0\.\d{3} against 0\.\d{3} \(loss 95 % interval .*\) and precision \d\.\d{3} against/,
+    );
   });
 
   it('does not decide on a small fall that chance may hide', async () => {

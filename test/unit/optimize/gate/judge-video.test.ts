@@ -149,6 +149,48 @@ describe('the gate on a video refuses', () => {
   });
 });
 
+describe('the gate on a video', () => {
+  const judgedWith = (candidate: RecordedResults, options: object, ground: object = {}, reference = REFERENCE) =>
+    judge(reference, candidate, { kind: 'video', ...ground }, { maxLoss: 0.02, resamples: 100, ...options });
+
+  it('lets one of many tracks go, whatever the tolerance, and no second one', async () => {
+    const without = (...lost: readonly number[]) =>
+      mapDetections(REFERENCE, (found) => (lost.includes(found.trackId!) ? null : found));
+    const [first, second] = [
+      ...new Set(REFERENCE.frames.flatMap(({ detections }) => detections.map((d) => d.trackId!))),
+    ];
+    const objectionsTo = async (candidate: RecordedResults) =>
+      (await judgedWith(candidate, { trackTolerance: 0 })).objections.filter((text) => /tracks were kept/.test(text));
+    expect(await objectionsTo(without(first!))).toEqual([]);
+    expect(await objectionsTo(without(first!, second!))).toHaveLength(1);
+  });
+
+  it('shows counts that differ, and judges them only where that is demanded', async () => {
+    const candidate = mapDetections(REFERENCE, (found) => ({
+      ...found,
+      trackId: found.trackId! * 10 + (found.box[0] + found.box[2] / 2 < 128 ? 0 : 1),
+    }));
+    const judgedBy = (counts: boolean) =>
+      judgedWith(candidate, {}, { counters: COUNTERS, demands: { agreement: true, tracks: false, counts } });
+    const [strict, lenient] = [await judgedBy(true), await judgedBy(false)];
+    expect(strict.objections).toEqual([expect.stringMatching(/^line gate counts/)]);
+    expect(lenient.objections).toEqual([]);
+    expect(lenient.video!.counts).toEqual(strict.video!.counts);
+  });
+
+  it.each([
+    ['decides nothing by a few seconds alone', { isOnlyEvidence: true }, 'inconclusive'],
+    ['has no objection by a few seconds beside labels', { isOnlyEvidence: false }, 'passed'],
+    ['wants more than a few seconds to count in', { isOnlyEvidence: false, counters: COUNTERS }, 'inconclusive'],
+  ])('of another detector %s', async (_, ground, expected) => {
+    const demands = { agreement: false, tracks: false, counts: true };
+    const [reference, candidate] = [seeVideo({ seed: 1, ...GOOD }, 80), seeVideo({ seed: 2, ...GOOD }, 80)];
+    const { verdict, reason } = await judgedWith(candidate, {}, { demands, ...ground }, reference);
+    expect(verdict, reason).toBe(expected);
+    if (expected === 'inconclusive') expect(reason).toMatch(/less than 10 s of video is too short to decide$/);
+  });
+});
+
 describe('the gate on a video does not decide', () => {
   it('on a few seconds, and names a number of frames that would do', async () => {
     const clip = (seed: number): RecordedResults => seeVideo({ seed, missRatio: 0.01, jitter: 0.03 }, 60);

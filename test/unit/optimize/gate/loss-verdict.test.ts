@@ -186,6 +186,11 @@ describe('classes', () => {
       ]).length,
     ]).toEqual([0, 1]);
     expect(rare([[3, 0], ...Array.from({ length: 8 }, () => [3, 2] as const)])).toEqual([]);
+    const many = (each: readonly [number, number, number]) => rare(Array.from({ length: 9 }, () => each)).length;
+    expect([many([10, 0, 1]), many([10, 0, 2]), many([7, 0, 20])], 'those judged alone are left out').toEqual([
+      1, 0, 0,
+    ]);
+    expect([many([20, 2, 1]), many([20, 3, 1])], 'a tenth is lost').toEqual([1, 0]);
     expect(rare([[6, 0], [2, 0], ...Array.from({ length: 20 }, () => [3, 3] as const)])).toEqual([]);
     // Many objects of one picture are one piece of evidence.
     expect(rare([[12, 0, 1]])).toEqual([]);
