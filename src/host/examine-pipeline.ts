@@ -6,6 +6,7 @@ import { hasPlaceholder, type Placeholders, sourceText } from '../config/placeho
 import { addressesOf, modelsOf, type StreamConfig, tapsPackets } from '../config/stream.ts';
 import { Admission } from '../control/orders/admission.ts';
 import { systemClock } from '../core/clock.ts';
+import type { ModelSpec } from '../core/model.ts';
 import { redact, redactSource } from '../core/redact.ts';
 import { FREE_ACCESS } from '../core/source.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
@@ -20,6 +21,7 @@ import { notDetector } from '../runtime/open-runtime.ts';
 import { kindOf, type SinkConfig, sinkId } from '../sinks/sink-kinds.ts';
 import { parseSource, sourceScheme } from '../source/parse-source.ts';
 import { findWeights } from '../store/find-weights.ts';
+import { modelSpec } from '../store/manifests.ts';
 import { inspectStages } from './host-stages.ts';
 import { otherClasses } from './named-models.ts';
 import { tokensFileOf } from './open-gateway.ts';
@@ -119,7 +121,7 @@ async function inspectParts(
     fits.set(name, fit);
     if (fit !== null && model !== null) found.mistakes.push(...otherClasses(name, fit.spec, model.spec));
   }
-  const stages = await inspectStages(config, model?.spec.classes ?? null, environment);
+  const stages = await inspectStages(config, model?.spec ?? null, environment);
   found.mistakes.push(...stages.mistakes);
   found.warnings.push(...stages.warnings);
   const { streams, overlay } = await streamsOf(path, config, isComplete ? options : withoutOverlay(options), found);
@@ -172,7 +174,7 @@ async function inspectModel(
   at: string,
   environment: Environment,
   { mistakes, warnings }: Findings,
-): Promise<(FittedModel & { readonly input: string }) | null> {
+): Promise<(FittedModel & { readonly spec: ModelSpec; readonly input: string }) | null> {
   try {
     const manifest = await loadConfigured(model, environment);
     const fault = notDetector(manifest);
@@ -187,7 +189,7 @@ async function inspectModel(
       if (paths !== null) await checkModel(manifest, paths, model);
     }
     return {
-      spec: manifest,
+      spec: modelSpec(manifest),
       scoreThreshold: model.scoreThreshold ?? manifest.scoreThreshold,
       input: model.inputSize ?? `${manifest.input.width}x${manifest.input.height}`,
     };

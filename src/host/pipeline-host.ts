@@ -238,7 +238,7 @@ export class PipelineHost implements RuntimePort {
     const ffmpeg = await openFfmpeg(environment, onNotice, config.decoder);
     const own = modelSpec(await loadConfigured(config.model, environment));
     const models = await NamedModels.open({ config, environment, onNotice }, own);
-    const stages = new HostStages({ batch: config.batch, environment, onNotice, classes: own.classes });
+    const stages = new HostStages({ batch: config.batch, environment, onNotice, detector: own });
     const early = new EarlyEvents(onNotice);
     const sinks = await openSinks(resolvedSinks(config), {
       classes: own.classes,

@@ -2,12 +2,14 @@ import { durationMs } from '../../config/duration.ts';
 import { DETECTOR } from '../../config/stages.ts';
 import type { Attribute, Box, Detection } from '../../core/detection.ts';
 import { isReader } from '../../core/model.ts';
+import type { Crop } from '../../protocol/threads.ts';
 import { footOf } from '../../track/anchor.ts';
 import { isInside } from '../../track/zones.ts';
 import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 import { LOOKED_FRAMES } from '../stream/ring-plan.ts';
 import { lostMsOf } from '../stream/stream-analytics.ts';
 import type { FrameStages, LookedFrame, SeenFrame, StagedSettings } from '../stream/stream-port.ts';
+import { alignedCrop } from './aligned-crop.ts';
 import { attributesOf, cropOf, objectsIn, shorterSidePx } from './crop-readings.ts';
 import { type CropReader, type Look, LookGroup } from './look-group.ts';
 
@@ -169,11 +171,9 @@ export class StreamStages<F extends SeenFrame = InFlightFrame> implements FrameS
     due.sort((a, b) => areaOf(b.object) - areaOf(a.object));
     const looks: Look<F>[] = [];
     for (const [i, candidate] of due.entries()) {
-      const { box, angle } = candidate.object;
-      const turned = on.align === 'box' ? angle : 0;
-      const crop = picture === null ? null : cropOf(box, frame.meta, picture, on.marginRatio, turned);
+      const crop = picture === null ? null : cropFor(stage, candidate.object, frame.meta, picture);
       if (i >= max) stage.skip('max');
-      else if (crop === null) stage.skip('no-picture');
+      else if (crop === null) stage.skip(picture !== null && on.align === 'keypoints' ? 'no-points' : 'no-picture');
       else if (isLive && this.#hasNoRoom(frame)) stage.skip('queue-full');
       else {
         const undo = this.#note(stage, candidate, frame.meta.ptsUs);
@@ -263,6 +263,19 @@ export class StreamStages<F extends SeenFrame = InFlightFrame> implements FrameS
     }
     return attributes;
   }
+}
+
+/** Returns the part of a full picture that a second stage looks at; null if there is none. */
+function cropFor<F>(
+  { config: { on }, model }: CropReader<F>,
+  object: Detection,
+  source: Size,
+  picture: Size,
+): Crop | null {
+  const { box, angle, keypoints = [] } = object;
+  if (on.align === 'keypoints')
+    return alignedCrop(keypoints, on.template ?? null, model.spec.input, source, picture, on.marginRatio);
+  return cropOf(box, source, picture, on.marginRatio, on.align === 'box' ? angle : 0);
 }
 
 /** @param isBest - what was said with more certainty stays. */
