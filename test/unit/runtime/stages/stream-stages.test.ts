@@ -158,6 +158,26 @@ describe('when a look takes effect', () => {
     expect(labels).toEqual(['red', 'green']);
   });
 
+  it('says how long frames of a file waited: for each second stage behind another, and for all of them', () => {
+    const rig = new StageRig();
+    rig.add({ name: 'a' }, PLATES);
+    rig.add({ name: 'b', on: { from: 'a', minPixels: 1 } }, TEXT);
+    let asked = 0;
+    rig.pass([car(1)], () => {
+      rig.clock.advance(asked++ === 0 ? 30 : 70);
+      return Float32Array.of(110, 110, 20, 10, 0.9, 0);
+    });
+    const { whole, byStage } = rig.stream.waits(rig.clock.now());
+    expect([whole.count, whole.p99]).toEqual([1, 100]);
+    expect([...byStage].map(([name, { p99 }]) => [name, p99])).toEqual([
+      ['a', 30],
+      ['b', 70],
+    ]);
+    rig.isLive = true;
+    rig.pass([car(2)], () => RED);
+    expect(rig.stream.waits(rig.clock.now()).whole.count).toBe(1);
+  });
+
   it('a live frame waits for nothing, and has what is known by then', () => {
     const rig = new StageRig();
     rig.isLive = true;
