@@ -20,6 +20,7 @@ import { decodeYolov8Obb } from './yolov8-obb/decode.ts';
 import { decodeYolov8Pose } from './yolov8-pose/decode.ts';
 import { decodeYolov8Seg } from './yolov8-seg/decode.ts';
 import { decodeYolox } from './yolox/decode.ts';
+import { decodeYunet } from './yunet/decode.ts';
 
 /** The decode function of each family. */
 export const DECODERS: Readonly<Record<ModelFamily | ReaderFamily, Decode>> = {
@@ -39,6 +40,7 @@ export const DECODERS: Readonly<Record<ModelFamily | ReaderFamily, Decode>> = {
   'yolov8-pose': decodeYolov8Pose,
   'yolov8-obb': decodeYolov8Obb,
   rtmpose: decodeRtmpose,
+  yunet: decodeYunet,
   classifier: decodeClassifier,
   heads: decodeHeads,
   ctc: decodeCtc,

@@ -109,6 +109,7 @@ class SettingsSource {
       case 'number':
         return 'number';
       case 'string':
+      case 'null':
       case 'boolean':
         return node.type;
       case 'array':

@@ -108,7 +108,7 @@ async function stagesOf(
 ): Promise<readonly StageConfig[]> {
   if (path === undefined) return [];
   const stages = stagesIn(path);
-  await new HostStages({ batch, environment, onNotice, classes: runtime.spec.classes }).use(runtime, stages);
+  await new HostStages({ batch, environment, onNotice, detectors: [runtime.spec] }).use(runtime, stages);
   return stages;
 }
 

@@ -30,7 +30,7 @@ export async function stagesForHosts(path: string, io: CliIo): Promise<readonly 
   });
   // Files of jobs have no zones.
   const pipeline = { stages: stagesConfig.parse(stages), streams: [], defaults: {} };
-  const { mistakes, warnings } = await inspectStages(pipeline, null, io.environment, 'elsewhere');
+  const { mistakes, warnings } = await inspectStages(pipeline, [], io.environment, 'elsewhere');
   for (const warning of warnings) note(io, `warning: ${warning}; the hosts must have it`);
   if (mistakes.length > 0) throw new SightlineError('CONFIG_INVALID', `--stages ${path}: ${mistakes.join('; ')}`);
   return stages;

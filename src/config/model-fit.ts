@@ -31,8 +31,9 @@ export function foundDifference(now: FoundKind, next: FoundKind): string | null 
 }
 
 /** The classes of several detectors, each once: those of the first keep their numbers, double names included. */
-export function allClasses([own, ...others]: readonly (readonly string[])[]): readonly string[] {
-  return [...(own ?? []), ...new Set(others.flat().filter((label) => own?.includes(label) !== true))];
+export function allClasses([own, ...others]: readonly Pick<FoundKind, 'classes'>[]): readonly string[] {
+  const known = own?.classes ?? [];
+  return [...known, ...new Set(others.flatMap(({ classes }) => classes).filter((label) => !known.includes(label)))];
 }
 
 /** Returns a text for each detector of a stream that finds something else than its first. @param models - by name; undefined: the pipeline's own. */

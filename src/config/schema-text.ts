@@ -157,10 +157,11 @@ function alternatives(options: readonly string[]): string {
   return options.length < 3 ? options.join(' or ') : `one of ${options.join(', ')}`;
 }
 
-/** The branch of a union that a value selects: by its discriminator, or else the first section for an object. */
+/** The branch of a union that a value selects: by its discriminator, or else the first section for an object, the first list for a list. */
 export function branchFor(node: SchemaNode, value: unknown): SchemaNode {
   const options = optionsOf(node);
   if (options === null || typeof value !== 'object' || value === null) return node;
+  if (Array.isArray(value)) return options.find(({ type }) => type === 'array') ?? node;
   const sections = options.filter(({ type }) => type === 'object');
   const key = discriminatorOf(options);
   if (key === null) return sections[0] ?? node;

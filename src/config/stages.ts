@@ -3,12 +3,14 @@ import { duration } from './duration.ts';
 import { id } from './id.ts';
 import { modelConfig } from './model-config.ts';
 import { range, whole } from './number.ts';
-import { labels } from './track.ts';
+import { labels, point } from './track.ts';
 
 /** What second stages call the detector of a stream. */
 export const DETECTOR = 'detector';
 /** Stages behind each other, the detector not counted. */
 const MOST_DEEP = 3;
+/** As many as a manifest may have. */
+const MOST_POINTS = 256;
 /** Each has its own threads and memory. */
 const MOST_STAGES = 16;
 
@@ -25,10 +27,18 @@ const on = z.strictObject({
     .default(0)
     .describe("Added on each side, as a ratio of the box's sides, within the picture."),
   align: z
-    .enum(['box'])
+    .enum(['box', 'keypoints'])
     .optional()
     .describe(
-      'box: an oriented box is cut along its angle, so that the model sees it upright. Absent: along the picture.',
+      'box: an oriented box is cut along its angle, so that the model sees it upright. keypoints: turned, scaled and shifted so that its key points lie where `template` says. Absent: along the picture.',
+    ),
+  template: z
+    .array(point.nullable())
+    .min(2)
+    .max(MOST_POINTS)
+    .optional()
+    .describe(
+      'With align: keypoints: where each key point of the detector lies in what the model sees, as ratios of its sides; null for one that is not used. Absent: as networks for face recognition are trained, for detectors with five points.',
     ),
 });
 
@@ -67,6 +77,10 @@ export const stagesConfig = z
       if (names.indexOf(name) !== i) refuse([i, 'name'], name, 'a name that no other second stage has');
       if (again !== undefined && per !== 'track')
         refuse([i, 'again'], again, 'none, since only per: track looks again');
+      if (on.template !== undefined && on.align !== 'keypoints')
+        refuse([i, 'on', 'template'], on.template, 'none without align: keypoints');
+      if (on.template !== undefined && new Set(on.template.filter((at) => at !== null).map(String)).size < 2)
+        refuse([i, 'on', 'template'], on.template, 'at least two points, in different places');
       const chain = chainOf(name, value);
       if (chain === null)
         refuse([i, 'on', 'from'], on.from, `${[DETECTOR, ...names.filter((other) => other !== name)].join(' or ')}`);

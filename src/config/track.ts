@@ -4,7 +4,8 @@ import { isConvex } from '../geometry/ground-plane.ts';
 import { id } from './id.ts';
 import { range, whole } from './number.ts';
 
-const point = z.tuple([range(0, 1), range(0, 1)]);
+/** A place as ratios of width and height, from the top left. */
+export const point = z.tuple([range(0, 1), range(0, 1)]);
 const polygon = z.array(point).min(3).max(1000).describe('Corners as [x, y], 0 to 1 of the picture.');
 export const labels = z
   .array(z.string().min(1).max(512))

@@ -58,6 +58,7 @@ export const MODEL_FAMILIES = [
   'yolov8-pose',
   'yolov8-obb',
   'rtmpose',
+  'yunet',
   'classifier',
 ] as const;
 
@@ -71,6 +72,7 @@ const FAMILY_TASKS: Partial<Readonly<Record<ModelFamily | ReaderFamily, ModelTas
   'yolov8-pose': 'keypoints',
   'yolov8-obb': 'oriented-boxes',
   rtmpose: 'keypoints',
+  yunet: 'keypoints',
   classifier: 'classes',
 };
 

@@ -13,6 +13,7 @@ import { hasPlaceholder, type Placeholders, sourceText } from '../config/placeho
 import { addressesOf, modelsOf, type StreamConfig, tapsPackets } from '../config/stream.ts';
 import { Admission } from '../control/orders/admission.ts';
 import { systemClock } from '../core/clock.ts';
+import type { ModelSpec } from '../core/model.ts';
 import { redact, redactSource } from '../core/redact.ts';
 import { FREE_ACCESS } from '../core/source.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
@@ -125,10 +126,11 @@ async function inspectParts(
     const fit = await inspectModel(other, `models.${name}`, environment, found);
     fits.set(name, fit);
   }
-  const known = [...fits.values()].flatMap((fit) => (fit === null ? [] : [fit.spec.classes]));
+  const known = [...fits.values()].flatMap((fit) => (fit === null ? [] : [fit.spec]));
   // Of a detector that was not found nothing is known.
-  const classes = known.length < fits.size ? null : allClasses(known);
-  const stages = await inspectStages(config, classes, environment);
+  const isKnown = known.length === fits.size;
+  const classes = isKnown ? allClasses(known) : null;
+  const stages = await inspectStages(config, isKnown ? known : [], environment);
   found.mistakes.push(...stages.mistakes);
   found.warnings.push(...stages.warnings);
   const { streams, overlay } = await streamsOf(path, config, isComplete ? options : withoutOverlay(options), found);
@@ -181,7 +183,7 @@ async function inspectModel(
   at: string,
   environment: Environment,
   { mistakes, warnings }: Findings,
-): Promise<(FittedModel & { readonly input: string }) | null> {
+): Promise<(FittedModel & { readonly spec: ModelSpec; readonly input: string }) | null> {
   try {
     const manifest = await loadConfigured(model, environment);
     const fault = notDetector(manifest);

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import type { BatchConfig } from '../config/batch.ts';
 import type { Environment } from '../config/environment.ts';
-import { unknownLabels } from '../config/model-fit.ts';
+import { allClasses, type FoundKind, unknownLabels } from '../config/model-fit.ts';
 import { DETECTOR, type StageConfig } from '../config/stages.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { isReader, type ModelSpec } from '../core/model.ts';
@@ -12,6 +12,7 @@ import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { checkModel } from '../runtime/model/prepare-model.ts';
 import { loadBeside } from '../runtime/open-runtime.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import { builtInTemplate } from '../runtime/stages/aligned-crop.ts';
 import { attributeNames } from '../runtime/stages/crop-readings.ts';
 import type { LoadedStage, SecondStages } from '../runtime/stages/second-stages.ts';
 import type { ModelRoots } from '../store/admit-model.ts';
@@ -23,8 +24,8 @@ export interface HostStagesOptions {
   readonly batch: BatchConfig;
   readonly environment: Environment;
   readonly onNotice: (text: string) => void;
-  /** Classes of the pipeline's detector. */
-  readonly classes: readonly string[];
+  /** The pipeline's. */
+  readonly detectors: readonly FoundKind[];
   /** See `DetectorPlaces`. */
   readonly modelRoots?: ModelRoots | undefined;
   /** What they become; default: the second stages of the runtime. */
@@ -36,7 +37,7 @@ interface ChangedStreams {
   change(id: string, next: (current: StreamConfig) => Promise<StreamConfig>): Promise<unknown>;
 }
 
-type StageSpec = Pick<ModelSpec, 'family' | 'heads' | 'classes' | 'task'>;
+type StageSpec = FoundKind & Pick<ModelSpec, 'family' | 'heads' | 'input'>;
 
 /** The second stages of a pipeline: loads their models, and replaces those that a file which is read again changes. */
 export class HostStages {
@@ -117,7 +118,7 @@ export class HostStages {
 
   /** Checks settings, without loading a model. @throws as `use`, if they do not fit or a model is missing */
   async requireFit(wanted: readonly StageConfig[]): Promise<void> {
-    const { environment, classes, modelRoots } = this.#options;
+    const { environment, detectors, modelRoots } = this.#options;
     const specOf = async ({ name, model }: StageConfig): Promise<StageSpec> =>
       modelSpec(
         await loadConfigured(model, environment, modelRoots).catch((error: unknown) => {
@@ -126,7 +127,7 @@ export class HostStages {
       );
     const specs = new Map<string, StageSpec>();
     for (const stage of wanted) specs.set(stage.name, await specOf(stage));
-    const faults = stageFaults(wanted, specs, classes);
+    const faults = stageFaults(wanted, specs, detectors);
     if (faults.length > 0) throw new SightlineError('CONFIG_INVALID', faults.join('; '));
   }
 
@@ -174,12 +175,12 @@ interface InspectedStages {
 /**
  * Finds what is wrong with the second stages of a pipeline, without loading a model.
  *
- * @param classes - as of `stageFaults`.
+ * @param detectors - as of `stageFaults`.
  * @param where - they run: other machines may have models that this one lacks, and other memory.
  */
 export async function inspectStages(
   { stages, streams, defaults }: Pick<PipelineConfig, 'stages' | 'streams' | 'defaults'>,
-  classes: readonly string[] | null,
+  detectors: readonly FoundKind[],
   environment: Environment,
   where: 'here' | 'elsewhere' = 'here',
 ): Promise<InspectedStages> {
@@ -217,19 +218,19 @@ export async function inspectStages(
         `stages[${i}].on.zone: expected a zone of a stream: ${[...zones].join(', ') || 'there is none'}; received "${on.zone}"`,
       );
   const attributes = new Map([...specs].map(([name, spec]) => [name, attributeNames(spec, name)]));
-  return { mistakes: [...mistakes, ...stageFaults(stages, specs, classes)], warnings, attributes };
+  return { mistakes: [...mistakes, ...stageFaults(stages, specs, detectors)], warnings, attributes };
 }
 
 /**
  * Returns a text for each setting of second stages that does not fit their models.
  *
  * @param specs - by name of the stage; those of models that were not found are missing, and nothing is said about them.
- * @param classes - of the detector; null if it was not found.
+ * @param detectors - of the pipeline; none if they were not found.
  */
 function stageFaults(
   stages: readonly StageConfig[],
   specs: ReadonlyMap<string, StageSpec>,
-  classes: readonly string[] | null,
+  detectors: readonly FoundKind[],
 ): string[] {
   const givenBy = new Map<string, string>();
   return stages.flatMap(({ name, on }, i) => {
@@ -239,8 +240,9 @@ function stageFaults(
       faults.push(
         `stages[${i}].on.from: expected detector, or a second stage whose model is a detector; "${on.from}" is of family ${source.family}`,
       );
-    const known = source === null ? classes : (source?.classes ?? null);
-    if (known !== null) faults.push(...unknownLabels(`stages[${i}].on.labels`, on.labels ?? [], known));
+    const sources = source === null ? detectors : source === undefined ? [] : [source];
+    if (sources.length > 0)
+      faults.push(...unknownLabels(`stages[${i}].on.labels`, on.labels ?? [], allClasses(sources)));
     const spec = specs.get(name);
     if (spec?.task !== undefined && spec.task !== 'classes')
       faults.push(`stages[${i}].model: expected boxes, classes, text or a vector; it finds ${spec.task}`);
@@ -248,6 +250,11 @@ function stageFaults(
       faults.push(
         `stages[${i}].on.align: expected a model that reads crops, since what a detector finds in a turned crop has no place in the picture; received family ${spec.family}`,
       );
+    if (on.align === 'keypoints') {
+      const misfits = sources.map((each) => alignFaults(i, on, each, spec));
+      // Of several detectors, one may be for it.
+      if (misfits.every((texts) => texts.length > 0)) faults.push(...(misfits[0] ?? []));
+    }
     for (const attribute of spec === undefined ? [] : attributeNames(spec, name)) {
       const other = givenBy.get(attribute);
       if (other !== undefined)
@@ -256,4 +263,23 @@ function stageFaults(
     }
     return faults;
   });
+}
+
+/** @param source - whose objects are aligned. */
+function alignFaults(
+  i: number,
+  { from, template }: StageConfig['on'],
+  source: FoundKind,
+  reader: StageSpec | undefined,
+): string[] {
+  const { task = 'boxes', keypoints = 0 } = source;
+  const finds = `"${from}" finds ${task === 'keypoints' ? `${keypoints} points` : task}`;
+  if (task !== 'keypoints') return [`stages[${i}].on.align: expected a detector with key points; ${finds}`];
+  if (template !== undefined && template.length !== keypoints)
+    return [
+      `stages[${i}].on.template: expected ${keypoints} points, one for each key point; received ${template.length}`,
+    ];
+  if (template === undefined && reader !== undefined && builtInTemplate(keypoints, reader.input) === null)
+    return [`stages[${i}].on.template: expected one, since only faces of 5 points have one of their own; ${finds}`];
+  return [];
 }

@@ -54,7 +54,7 @@ export class JobStages {
   #load(key: string, wanted: readonly StageConfig[]): StageSet {
     const { runtime, onUnfit: _, ...options } = this.#options;
     const stages = new SecondStages();
-    const host = new HostStages({ ...options, classes: runtime.spec.classes, into: stages });
+    const host = new HostStages({ ...options, detectors: [runtime.spec], into: stages });
     const set = { host, stages, ready: host.use(runtime, wanted), users: 0, idle: undefined };
     this.#sets.set(key, set);
     // It may be there at the next attempt.

@@ -121,7 +121,7 @@ export class JoinedHost {
         for (const input of inputs) await admission.file(input);
         await admission.outDir(outDir);
         if (stages === undefined || pipeline !== config.name) return;
-        const fitting = { ...jobStageOptions(options), classes: host.runtime.spec.classes };
+        const fitting = { ...jobStageOptions(options), detectors: [host.runtime.spec] };
         await new HostStages(fitting).requireFit(stages).catch((error: SightlineError) => {
           // Another host of the pipeline may have it.
           if (error.code !== 'MODEL_NOT_FOUND') throw error;

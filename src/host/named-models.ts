@@ -1,7 +1,7 @@
 import type { BatchConfig } from '../config/batch.ts';
 import type { Environment } from '../config/environment.ts';
 import type { ModelConfig } from '../config/model-config.ts';
-import { allClasses, type FittedModel, foundDifference } from '../config/model-fit.ts';
+import { allClasses, type FittedModel, type FoundKind, foundDifference } from '../config/model-fit.ts';
 import type { ModelSpec } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
@@ -24,6 +24,8 @@ interface NamedModelsOptions {
 
 /** The detectors of a pipeline that streams name. Each is loaded once, when the first stream uses it, beside the pipeline's own. */
 export class NamedModels {
+  /** What each finds, the pipeline's own first. */
+  readonly detectors: readonly FoundKind[];
   /** Of all, those of the pipeline's own first. */
   readonly classes: readonly string[];
   readonly #options: NamedModelsOptions;
@@ -36,7 +38,8 @@ export class NamedModels {
   private constructor(options: NamedModelsOptions, own: ModelSpec, fits: ReadonlyMap<string, FittedModel>) {
     this.#options = options;
     this.#fits = fits;
-    this.classes = allClasses([own, ...[...fits.values()].map(({ spec }) => spec)].map(({ classes }) => classes));
+    this.detectors = [own, ...[...fits.values()].map(({ spec }) => spec)];
+    this.classes = allClasses(this.detectors);
   }
 
   /**

@@ -235,8 +235,8 @@ export class PipelineHost implements RuntimePort {
     const authorities = config.tls.caFile === undefined ? null : readAuthorities(config.tls.caFile, 'tls.caFile');
     const ffmpeg = await openFfmpeg(environment, onNotice, config.decoder);
     const models = await NamedModels.open({ config, environment, onNotice });
-    const { classes } = models;
-    const stages = new HostStages({ batch: config.batch, environment, onNotice, classes });
+    const { classes, detectors } = models;
+    const stages = new HostStages({ batch: config.batch, environment, onNotice, detectors });
     const early = new EarlyEvents(onNotice);
     const sinks = await openSinks(resolvedSinks(config), {
       classes,

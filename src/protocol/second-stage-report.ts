@@ -11,6 +11,8 @@ export const SKIP_REASONS = {
   stale: 'Older than two seconds when its batch closed; only in live streams.',
   'engine-failed': 'The inference thread that held it failed or hung, or the second stage rests after that.',
   'no-picture': 'The frame has no full picture: it was pushed, or the camera was away when its stream was opened.',
+  'no-points':
+    'With `align: keypoints`: fewer than two of its key points are seen (a score of 0.5, within the picture), they lie in one place, or the part that they give would be larger than the picture.',
   stopped: 'Its stream was paused, changed or removed, or the second stage was replaced.',
 } as const;
 

@@ -25,8 +25,8 @@ const PERSON_SKELETON: readonly (readonly [number, number])[] = [
   ] as const),
 ];
 
-/** A point with a lower score is hidden or outside of the picture, and is not drawn. */
-const LEAST_SCORE = 0.5;
+/** A point with a lower score is hidden or outside of the picture: it is not drawn, and nothing is aligned by it. */
+export const LEAST_SCORE = 0.5;
 
 /** What is drawn of an object's key points. */
 export interface Pose {

@@ -208,7 +208,7 @@ export interface EngineInfo {
 /** Kernel id of a thread; null if the system does not provide it. */
 export type ThreadId = number | null;
 
-/** A part of a slot's full picture that becomes a model's input, in whole pixels. */
+/** A part of a slot's full picture that becomes a model's input, in pixels; whole ones unless it is turned. */
 export interface Crop extends Rect {
   readonly pictureWidth: number;
   /** Clockwise degrees by which it is turned about its centre, perhaps beyond the picture; absent: it is in the picture and not turned. */

@@ -110,6 +110,7 @@ const OUTPUT_NAMES: Readonly<
   'yolov8-pose': [['predictions']],
   'yolov8-obb': [['predictions']],
   rtmpose: [['x', 'y']],
+  yunet: [['ious', 'predictions', 'scores']],
   classifier: [['logits'], ['probabilities']],
   ctc: [['scores']],
   slots: [['scores']],

@@ -50,7 +50,12 @@ export class StageRig {
   constructor(settings: Partial<StagedSettings> = {}) {
     const own = { stages: undefined, zones: [], track: true, maxFps: undefined, ...settings };
     const names = ['a', 'b', 'c'];
-    this.stream = new StreamStages(() => this.list, { ...own, stages: settings.stages ?? names }, 80);
+    this.stream = new StreamStages(
+      () => this.list,
+      { ...own, stages: settings.stages ?? names },
+      80,
+      () => this.clock.now(),
+    );
   }
 
   add(config: object, spec: ModelSpec = COLOURS): SecondStage {

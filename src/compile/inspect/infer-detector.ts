@@ -58,6 +58,7 @@ const NMS_IOU: Readonly<Record<ModelFamily, number | null>> = {
   'yolov8-pose': 0.7,
   'yolov8-obb': 0.7,
   rtmpose: null,
+  yunet: 0.3,
   classifier: null,
 };
 
@@ -85,7 +86,7 @@ export function inferDetector(outline: Outline, hints: DetectorHints = {}): Infe
     outputs,
     batch: picture.batch,
     classCount,
-    classNames,
+    classNames: classNames ?? (family === 'yunet' ? ['face'] : null),
     nmsIou: NMS_IOU[family],
     ...(keypoints === undefined ? {} : { keypoints }),
   };

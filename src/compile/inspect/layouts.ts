@@ -28,6 +28,7 @@ export const FAMILY_SHAPES: Readonly<Record<ModelFamily, string>> = {
   'yolov8-pose': '[n, 4 + classes + 3 x points, cells]: x y visibility in pixels; also 11, 12',
   'yolov8-obb': '[n, 4 + classes + 1, cells]: cx cy w h in pixels, angle in radians; also 11, 12',
   rtmpose: 'simcc_x [n, points, columns] and simcc_y [n, points, rows] of one object that fills the picture',
+  yunet: 'loc [priors, 14], conf [priors, 2] and iou [priors, 1]: faces with five points; BGR 0..255',
   classifier: '[n, classes] of the whole picture: logits, or probabilities behind a Softmax',
 };
 
@@ -95,6 +96,11 @@ function named({ inputs, outputs }: Outline): Layout | null {
     const names = { boxes: dets.name, labels: labels.name };
     if (masks === undefined) return { family: 'rtmdet', outputs: names, classCount: null };
     return { family: 'rtmdet-ins', outputs: { ...names, prototypes: masks.name }, classCount: null };
+  }
+  const [loc, conf, iou] = [find('loc'), find('conf'), find('iou')];
+  if (loc?.dims?.at(-1) === 14 && conf !== undefined && iou !== undefined) {
+    const names = { predictions: loc.name, scores: conf.name, ious: iou.name };
+    return { family: 'yunet', outputs: names, classCount: 1, keypoints: 5 };
   }
   const [logits, detrBoxes] = [find('logits') ?? labels, find('pred_boxes') ?? find('dets')];
   return logits && detrBoxes ? detrPair([logits, detrBoxes]) : null;

@@ -56,6 +56,8 @@ export function usualPreparation(
       return YOLO;
     case 'yolox':
       return { colours: 'bgr', white: 255, resize: 'letterbox-top-left', kernel: 'linear' };
+    case 'yunet':
+      return { colours: 'bgr', white: 255, resize: 'letterbox', kernel: 'linear' };
     case 'centernet':
     case 'ssd':
       return { ...BY_OPENCV, white: 255 };

@@ -15,7 +15,7 @@ export interface VerifyRow {
 /** Families with a row for each cell of a grid or each class, so that the order does not depend on scores. */
 const BY_CELL: ReadonlySet<ModelFamily> = new Set([
   ...(['yolox', 'yolov5', 'yolov8', 'gfl', 'yolov5-seg', 'yolov8-seg', 'yolov8-pose', 'yolov8-obb'] as const),
-  ...(['rtmpose', 'classifier'] as const),
+  ...(['rtmpose', 'yunet', 'classifier'] as const),
 ]);
 
 type Outputs = ReadonlyMap<string, OutputTensor>;

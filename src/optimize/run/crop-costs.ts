@@ -11,7 +11,11 @@ import type { LookedFrame } from '../../runtime/stream/stream-port.ts';
 import type { PictureSample } from './picture-sample.ts';
 
 /** A model that says nothing: what is due depends on the looks alone. */
-const SILENT = { family: 'heads', heads: [], classes: [] } as unknown as ModelSpec;
+const SILENT = {
+  ...{ family: 'heads', heads: [], classes: [] },
+  // Crops that are aligned have the shape of the input, and the size of their objects.
+  input: { width: 112, height: 112, resize: { mode: 'stretch' } },
+} as unknown as ModelSpec;
 const NOTHING = new Float32Array();
 
 interface Size {

@@ -1,13 +1,17 @@
 import { durationMs } from '../../config/duration.ts';
 import { DETECTOR } from '../../config/stages.ts';
+import { monoNowMs } from '../../core/clock.ts';
 import type { Attribute, Box, Detection } from '../../core/detection.ts';
 import { isReader } from '../../core/model.ts';
+import type { Crop } from '../../protocol/threads.ts';
+import { SlidingWindow } from '../../telemetry/sliding-window.ts';
 import { footOf } from '../../track/anchor.ts';
 import { isInside } from '../../track/zones.ts';
 import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 import { LOOKED_FRAMES } from '../stream/ring-plan.ts';
 import { lostMsOf } from '../stream/stream-analytics.ts';
-import type { FrameStages, LookedFrame, SeenFrame, StagedSettings } from '../stream/stream-port.ts';
+import type { FrameStages, LookedFrame, SeenFrame, StagedSettings, StageWaits } from '../stream/stream-port.ts';
+import { alignedCrop } from './aligned-crop.ts';
 import { attributesOf, cropOf, objectsIn, shorterSidePx } from './crop-readings.ts';
 import { type CropReader, type Look, LookGroup } from './look-group.ts';
 
@@ -56,11 +60,19 @@ export class StreamStages<F extends SeenFrame = InFlightFrame> implements FrameS
   readonly #tracks = new Map<number, Track>();
   /** Those that are not over. */
   readonly #open = new Set<LookGroup<F>>();
+  readonly #now: () => number;
+  readonly #waits = { whole: new SlidingWindow(), byStage: new Map<string, SlidingWindow>() };
   #settings: StagedSettings;
   #known: readonly CropReader<F>[] | null = null;
   #own: readonly CropReader<F>[] = [];
 
-  constructor(all: () => readonly CropReader<F>[], settings: StagedSettings, classCount: number) {
+  constructor(
+    all: () => readonly CropReader<F>[],
+    settings: StagedSettings,
+    classCount: number,
+    now: () => number = monoNowMs,
+  ) {
+    this.#now = now;
     this.#all = all;
     this.#settings = settings;
     this.#classCount = classCount;
@@ -69,6 +81,11 @@ export class StreamStages<F extends SeenFrame = InFlightFrame> implements FrameS
   retune(settings: StagedSettings): void {
     this.#settings = settings;
     this.#known = null;
+  }
+
+  waits(nowMs: number): StageWaits {
+    const byStage = [...this.#waits.byStage].map(([name, window]) => [name, window.percentiles(nowMs)] as const);
+    return { whole: this.#waits.whole.percentiles(nowMs), byStage: new Map(byStage) };
   }
 
   /** Tracks of which something is remembered. */
@@ -100,7 +117,12 @@ export class StreamStages<F extends SeenFrame = InFlightFrame> implements FrameS
     }
     // A box that is predicted may lie beside its object.
     if (frame.by !== 'inferred') return null;
-    const ofFrame = isLive ? null : this.#group(frame, () => undefined);
+    const beganMs = this.#now();
+    const ofFrame = isLive
+      ? null
+      : this.#group(frame, ({ looks }) => {
+          if (looks.length > 0) this.#waits.whole.add(this.#now(), this.#now() - beganMs);
+        });
     // Nothing is over before all have begun.
     ofFrame?.enter();
     for (const stage of stages.filter(({ config }) => config.on.from === DETECTOR)) {
@@ -169,11 +191,9 @@ export class StreamStages<F extends SeenFrame = InFlightFrame> implements FrameS
     due.sort((a, b) => areaOf(b.object) - areaOf(a.object));
     const looks: Look<F>[] = [];
     for (const [i, candidate] of due.entries()) {
-      const { box, angle } = candidate.object;
-      const turned = on.align === 'box' ? angle : 0;
-      const crop = picture === null ? null : cropOf(box, frame.meta, picture, on.marginRatio, turned);
+      const crop = picture === null ? null : cropFor(stage, candidate.object, frame.meta, picture);
       if (i >= max) stage.skip('max');
-      else if (crop === null) stage.skip('no-picture');
+      else if (crop === null) stage.skip(picture !== null && on.align === 'keypoints' ? 'no-points' : 'no-picture');
       else if (isLive && this.#hasNoRoom(frame)) stage.skip('queue-full');
       else {
         const undo = this.#note(stage, candidate, frame.meta.ptsUs);
@@ -182,7 +202,9 @@ export class StreamStages<F extends SeenFrame = InFlightFrame> implements FrameS
         looks.push(look);
         if (into === 'each alone') group.looks.push(look);
         group.enter();
+        const beganMs = this.#now();
         stage.look(frame, crop, isLive, (rows) => {
+          if (!isLive) this.#waited(stage.name, beganMs);
           if (rows === null) undo();
           else {
             if (!isLive) {
@@ -201,6 +223,12 @@ export class StreamStages<F extends SeenFrame = InFlightFrame> implements FrameS
   #hasNoRoom(frame: F): boolean {
     const held = new Set([...this.#open].map((group) => group.frame));
     return !held.has(frame) && held.size >= LOOKED_FRAMES;
+  }
+
+  #waited(stage: string, beganMs: number): void {
+    const window = this.#waits.byStage.get(stage) ?? new SlidingWindow();
+    this.#waits.byStage.set(stage, window);
+    window.add(this.#now(), this.#now() - beganMs);
   }
 
   #isDue(stage: CropReader<F>, { object, trackId }: Candidate, { frame, picture }: LookedFrame<F>): boolean {
@@ -263,6 +291,19 @@ export class StreamStages<F extends SeenFrame = InFlightFrame> implements FrameS
     }
     return attributes;
   }
+}
+
+/** Returns the part of a full picture that a second stage looks at; null if there is none. */
+function cropFor<F>(
+  { config: { on }, model }: CropReader<F>,
+  object: Detection,
+  source: Size,
+  picture: Size,
+): Crop | null {
+  const { box, angle, keypoints = [] } = object;
+  if (on.align === 'keypoints')
+    return alignedCrop(keypoints, on.template ?? null, model.spec.input, source, picture, on.marginRatio);
+  return cropOf(box, source, picture, on.marginRatio, on.align === 'box' ? angle : 0);
 }
 
 /** @param isBest - what was said with more certainty stays. */

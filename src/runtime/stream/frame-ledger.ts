@@ -15,7 +15,7 @@ import type { PreparedSettings } from './prepared-settings.ts';
 import type { PreviewPairs } from './preview-pairs.ts';
 import type { AnalysedResult } from './stream-analytics.ts';
 import type { StreamPlace } from './stream-place.ts';
-import type { FrameStages, Looks, ScheduledStream, StreamPolicy, StreamPort } from './stream-port.ts';
+import type { FrameStages, Looks, ScheduledStream, StageWaits, StreamPolicy, StreamPort } from './stream-port.ts';
 
 /** Time of a stage that a frame has not reached. */
 const NOT_YET = 0 as MonoMs;
@@ -141,6 +141,11 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   /** Frames that entered and are neither published nor dropped. */
   get inFlight(): number {
     return this.#inFlight;
+  }
+
+  /** See `FrameStages`; null without second stages. */
+  stageWaits(nowMs: number): StageWaits | null {
+    return this.#stages?.waits(nowMs) ?? null;
   }
 
   /** Sum over all dropped frames of the time from decoded to dropped, in milliseconds. */

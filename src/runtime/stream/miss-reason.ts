@@ -3,6 +3,7 @@ import type { DropReason } from '../../core/frame.ts';
 import { LATENCY_STAGES, type LatencyStage } from '../../protocol/latency.ts';
 import type { Percentiles } from '../../protocol/report.ts';
 import type { Busy } from '../../telemetry/judge-overload.ts';
+import type { StageWaits } from './stream-port.ts';
 
 /** The settings that limit how many frames a stream takes. */
 export type RateLimits = Pick<StreamConfig, 'every' | 'maxFps' | 'decode'>;
@@ -14,6 +15,8 @@ export interface StreamPace {
   readonly droppedFps: Readonly<Partial<Record<DropReason, number>>>;
   readonly latencyMs: Percentiles;
   readonly stagesMs: Readonly<Record<LatencyStage, Percentiles>>;
+  /** Null without second stages. */
+  readonly stageWaits: StageWaits | null;
   /** The source is being opened again. */
   readonly isReconnecting: boolean;
   /** Its decoder waits, because no slot is free: a file that is read faster than it is inferred. */
@@ -83,6 +86,9 @@ function rateCause(target: number, least: number, { every, maxFps, decode }: Rat
     return { cause: DROP_TEXT[reason], isOfHost: ['shed', 'queue-full', 'stale'].includes(reason), text };
   }
   if (isCapped) return own('maxFps', `maxFps is ${maxFps}`);
+  const step = slowestStep(pace);
+  if (isHeldBack && step.isSecond)
+    return { cause: step.name, isOfHost: true, text: `${step.name} cannot keep up (p99 ${step.p99.toFixed(0)} ms)` };
   if (isHeldBack) return { cause: 'held back', isOfHost: true, text: `the detector cannot keep up${busyText(busy)}` };
   // A detector that is busy costs frames that have entered; it does not keep them from entering.
   const sendsTooFew = busy?.part === 'infer' && fps.in < least;
@@ -105,12 +111,32 @@ function busyText(busy: StreamPace['busy']): string {
 }
 
 /** Returns why results are older than the target, as "p99 520 ms, target 400 ms, most of it in queue (p99 310 ms)". */
-export function latencyMiss(limitMs: number, { latencyMs, stagesMs, busy }: StreamPace): Miss {
+export function latencyMiss(limitMs: number, pace: StreamPace): Miss {
+  const { latencyMs, busy } = pace;
   const figures = `p99 ${latencyMs.p99.toFixed(0)} ms, target ${limitMs} ms`;
   if (latencyMs.p99 <= limitMs) return own('none', `${figures}, within it for less than 30 s`);
-  const stage = LATENCY_STAGES.reduce((a, b) => (stagesMs[b].p99 > stagesMs[a].p99 ? b : a));
-  const text = `${figures}, most of it in ${stage} (p99 ${stagesMs[stage].p99.toFixed(0)} ms)`;
-  return { cause: stage, isOfHost: busy !== null, text };
+  const { name, p99 } = slowestStep(pace);
+  const text = `${figures}, most of it in ${name} (p99 ${p99.toFixed(0)} ms)`;
+  return { cause: name, isOfHost: busy !== null, text };
+}
+
+interface Step {
+  readonly name: string;
+  readonly p99: number;
+  /** It is a second stage. */
+  readonly isSecond: boolean;
+}
+
+/** Returns the step with the most time: a stage of the frame, or a second stage, where frames wait for these before they are published. */
+function slowestStep({ stagesMs, stageWaits }: Pick<StreamPace, 'stagesMs' | 'stageWaits'>): Step {
+  const waited = stageWaits?.whole.p99 ?? 0;
+  const steps: Step[] = LATENCY_STAGES.map((name) => {
+    const { p99 } = stagesMs[name];
+    return { name, p99: name === 'publish' ? p99 - waited : p99, isSecond: false };
+  });
+  for (const [name, { p99 }] of stageWaits?.byStage ?? [])
+    steps.push({ name: `second stage "${name}"`, p99, isSecond: true });
+  return steps.reduce((a, b) => (b.p99 > a.p99 ? b : a));
 }
 
 /** A reason is replaced by another one once that has held for so long. */

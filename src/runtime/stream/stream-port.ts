@@ -9,6 +9,7 @@ import type { StreamLease } from '../../core/stream-lease.ts';
 import type { PtsUs } from '../../core/units.ts';
 import type { Ffmpeg } from '../../process/confinement.ts';
 import type { EventKind } from '../../protocol/feed.ts';
+import type { Percentiles } from '../../protocol/report.ts';
 import type { RingHandle } from '../../protocol/threads.ts';
 import type { FrameTracer } from '../../telemetry/frame-tracer.ts';
 import type { PartTimes } from '../../telemetry/part-times.ts';
@@ -170,6 +171,14 @@ export interface LookedFrame<F extends SeenFrame = InFlightFrame> {
   readonly isLive: boolean;
 }
 
+/** Time of the looks that frames waited for, in milliseconds. */
+export interface StageWaits {
+  /** All looks at a frame. */
+  readonly whole: Percentiles;
+  /** Each look of a second stage, from the choice of the object. */
+  readonly byStage: ReadonlyMap<string, Percentiles>;
+}
+
 /** Second stages on the objects of one stream. */
 export interface FrameStages<F extends SeenFrame = InFlightFrame> {
   /**
@@ -185,6 +194,8 @@ export interface FrameStages<F extends SeenFrame = InFlightFrame> {
    * @param looks - at the frame, which take effect now.
    */
   dress(detections: readonly Detection[], ptsUs: number, looks: Looks | null): readonly Detection[];
+  /** How long frames waited for looks, in the last ten seconds. Nothing of live frames, which do not wait. */
+  waits(nowMs: number): StageWaits;
   /** Skips the crops of a stream that wait for a batch, and holds no frame back. */
   withdraw(streamId: string): void;
   /** Takes other settings of the stream. */

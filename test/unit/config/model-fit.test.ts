@@ -107,13 +107,12 @@ describe('detectors of one pipeline', () => {
   });
 
   it('have all classes together: those of the first keep their numbers', () => {
-    expect(
-      allClasses([
-        ['a', 'b', 'a'],
-        ['c', 'b'],
-        ['c', 'd'],
-      ]),
-    ).toEqual(['a', 'b', 'a', 'c', 'd']);
+    const lists = [
+      ['a', 'b', 'a'],
+      ['c', 'b'],
+      ['c', 'd'],
+    ];
+    expect(allClasses(lists.map((classes) => ({ classes })))).toEqual(['a', 'b', 'a', 'c', 'd']);
     expect(allClasses([])).toEqual([]);
   });
 });

@@ -56,6 +56,21 @@ describe('second stages', () => {
       [stage('a', 'detector', { per: 'second' })],
       'stages[0].per: expected one of "frame", "track", "bestOfTrack"',
     ],
+    [
+      'a template without key points',
+      [stage('a', 'detector', { on: { align: 'box', template: [[0, 0], null, [1, 1]] } })],
+      'stages[0].on.template: expected none without align: keypoints',
+    ],
+    [
+      'a template in one place',
+      [stage('a', 'detector', { on: { align: 'keypoints', template: [[0.5, 0], null, [0.5, 0]] } })],
+      'stages[0].on.template: expected at least two points, in different places',
+    ],
+    [
+      'a template in pixels',
+      [stage('a', 'detector', { on: { align: 'keypoints', template: [[38, 51], null, [0.5, 0]] } })],
+      'stages[0].on.template[0][0]: expected a number from 0 to 1, received 38',
+    ],
     ['a typing mistake', [{ ...stage('a'), modle: {} }], 'stages[0].modle: unknown key; did you mean "model"?'],
     ['the name of the detector', [stage('detector')], 'stages[0].name: expected another name'],
   ])('with %s are refused', (_, stages, fault) => {

@@ -64,7 +64,7 @@ describe('the check of a pipeline file', () => {
   });
 
   it('finds second stages that do not fit: models, labels, zones, chains, attributes', async () => {
-    const manifest = (name: string, outputs: object): string => {
+    const manifest = (name: string, outputs: object, more: object = {}): string => {
       const text = {
         ...{ name, family: 'heads', description: 'd', licence: null, reported: null, format: 'onnx' },
         files: [{ name: 'none.onnx', sha256: null, sources: ['file:none.onnx'] }],
@@ -80,6 +80,7 @@ describe('the check of a pipeline file', () => {
           },
         },
         ...{ outputs, batch: 1, classes: ['a', 'b'], nmsIou: null, scoreThreshold: 0.3, maxDetections: 1 },
+        ...more,
       };
       writeFileSync(join(folder, `${name}.yaml`), JSON.stringify(text));
       return join(folder, `${name}.yaml`);
@@ -102,6 +103,23 @@ describe('the check of a pipeline file', () => {
       'stages[1].name: expected an attribute of its own; "b" gives b, too',
       'stages[2].on.from: expected detector, or a second stage whose model is a detector; "b" is of family heads',
     ]);
+    const aligned = async (model: object, on: object = {}) =>
+      (await check({ model, stages: [{ name: 'b', model: one, on: { align: 'keypoints', ...on } }] })).mistakes;
+    const template = [[0, 0], null, [1, 1]];
+    const poses = (keypoints: number): object => ({
+      name: manifest(`poses-${keypoints}`, { predictions: 'x' }, { family: 'yolov8-pose', keypoints }),
+      engine: 'fake',
+    });
+    expect(await aligned({ engine: 'fake' })).toEqual([
+      'stages[0].on.align: expected a detector with key points; "detector" finds boxes',
+    ]);
+    expect(await aligned(poses(17))).toEqual([
+      'stages[0].on.template: expected one, since only faces of 5 points have one of their own; "detector" finds 17 points',
+    ]);
+    expect(await aligned(poses(5), { template })).toEqual([
+      'stages[0].on.template: expected 5 points, one for each key point; received 3',
+    ]);
+    expect([await aligned(poses(5)), await aligned(poses(3), { template })]).toEqual([[], []]);
     const { mistakes: own } = await check({ model: one });
     expect(own).toEqual([
       expect.stringContaining('model: expected a detector; one reads crops of objects (family heads)'),

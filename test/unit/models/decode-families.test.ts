@@ -204,6 +204,33 @@ describe('RTMPose: the likeliest column and row of each point', () => {
   });
 });
 
+describe('YuNet: offsets from the priors of each cell', () => {
+  it('with five points of the score of their face, picture after picture', () => {
+    // 12 x 6 cells with 3 priors, 6 x 3 with 2, 3 x 1 with 2, and none of stride 64, whose grid rounds down.
+    const priors = 216 + 36 + 6;
+    const [predictions, scores, ious] = [14, 2, 1].map((columns) => f32([2 * priors, columns], []));
+    for (const [output, columns] of [
+      [predictions, 14],
+      [scores, 2],
+      [ious, 1],
+    ] as const)
+      Object.assign(output!, { data: new Float32Array(2 * priors * columns) });
+    // Of the second picture, stride 16, column 2, row 1: the larger of its priors, 48 pixels about 40, 24.
+    const at = priors + 216 + (1 * 6 + 2) * 2 + 1;
+    const points = Array.from({ length: 10 }, (_, i) => (i % 2 === 0 ? i / 2 : -(i - 1) / 2));
+    (predictions!.data as Float32Array).set([1, -1, 10 * Math.log(0.5), 5 * Math.log(2), ...points], 14 * at);
+    (scores!.data as Float32Array).set([0.19, 0.81], 2 * at);
+    (ious!.data as Float32Array).set([1.5], at);
+    const outputs = new Map(Object.entries({ predictions: predictions!, scores: scores!, ious: ious! }));
+    const [first, second] = DECODERS.yunet(outputs, 2, { ...spec('yunet'), keypoints: 5 }, 0.3);
+    expect(first).toHaveLength(0);
+    expect(Array.from(second!, (value) => Number(value.toFixed(4)))).toEqual([
+      ...[44.8 - 12, 19.2 - 48, 24, 96, 0.9, 0].map((value) => Number(value.toFixed(4))),
+      ...[0, 1, 2, 3, 4].flatMap((i) => [40 + 4.8 * i, 24 - 4.8 * i, 0.9].map((value) => Number(value.toFixed(4)))),
+    ]);
+  });
+});
+
 describe('classifiers: a row for each class, with the input as its box', () => {
   const rows = [
     [0, 0, WIDTH, HEIGHT, 0.6667, 1],

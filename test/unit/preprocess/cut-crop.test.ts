@@ -86,6 +86,13 @@ describe('a crop', () => {
     expect(cut(of, { x: -2, y: -1, width: 4, height: 2, angle: 0 })[0]).toEqual([0, 0, 0, 100]);
   });
 
+  it('shows the middle of a part if the model is given the middle of pictures', () => {
+    const of = spec(4, 4, { mode: 'crop', share: 0.5, kernel: 'linear' });
+    expect(cut(of, { x: 4, y: 6, width: 16, height: 8 })).toEqual(
+      [8, 9, 10, 11].map((y) => [10, 11, 12, 13].map((x) => x * 100 + y)),
+    );
+  });
+
   it('maps pixels of the picture to those of the input', () => {
     const { scaleX, scaleY, offsetX, offsetY } = cropPlacement(
       { x: 10, y: 20, width: 20, height: 5 },

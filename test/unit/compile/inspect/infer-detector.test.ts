@@ -188,6 +188,14 @@ describe('a network for more than boxes, or for the picture as a whole, is recog
       { family: 'rtmpose', classCount: 1, keypoints: 26, outputs: { x: 'simcc_x', y: 'simcc_y' } },
     ],
     [
+      'faces with five points',
+      outline({ loc: ['n', 14], conf: ['n', 2], iou: ['n', 1] }, { inputs: { input: [1, 3, 120, 160] } }),
+      {
+        ...{ family: 'yunet', classCount: 1, keypoints: 5, classNames: ['face'] },
+        outputs: { predictions: 'loc', scores: 'conf', ious: 'iou' },
+      },
+    ],
+    [
       'classes of ImageNet, before the softmax',
       outline({ output0: ['n', 1000] }),
       { family: 'classifier', classCount: 1000, outputs: { logits: 'output0' } },

@@ -96,6 +96,27 @@ describe('which objects a second stage looks at', () => {
     expect.assertions(1);
   });
 
+  it('cuts along key points where it is to, and counts objects whose points do not say how', () => {
+    const rig = new StageRig();
+    const stage = rig.add({ on: { align: 'keypoints', template: [[0.25, 0.5], null, [0.75, 0.5]] }, per: 'frame' });
+    const seen = { ...car(1), keypoints: [100, 100, 0.9, 0, 0, 0.9, 100, 140, 0.5] };
+    const hidden = { ...car(2), keypoints: [100, 100, 0.9, 0, 0, 0.9, 100, 140, 0.4] };
+    const crops: unknown[] = [];
+    rig.pass([seen, hidden, car(3), { ...car(4), keypoints: [1, 2, 0.9] }], ({ crop }) => {
+      crops.push(crop);
+      return RED;
+    });
+    // Points 40 pixels apart, one below the other, are half of the crop's width apart, side by side.
+    const found = { x: 60, y: 80, width: 80, height: 80, pictureWidth: 640, angle: 90 };
+    expect(crops).toEqual([
+      Object.fromEntries(Object.entries(found).map(([key, value]) => [key, expect.closeTo(value, 6)])),
+    ]);
+    expect(stage.report(0)).toMatchObject({ wanted: 4, looked: 1, skipped: { 'no-points': 3 } });
+    rig.stream.look({ frame: rig.frame(), picture: null, isLive: false }, [seen]);
+    expect(stage.report(0).skipped).toEqual({ 'no-points': 3, 'no-picture': 1 });
+    expect(rig.leaks.gap).toBe(0);
+  });
+
   it('skips frames without a picture, and looks at no box that was predicted', () => {
     const rig = new StageRig();
     const stage = rig.add({});
@@ -135,6 +156,26 @@ describe('when a look takes effect', () => {
       ({ frame, looks }) => rig.stream.dress([car(1)], frame.meta.ptsUs, looks as never)[0]!.attributes!.a!.label,
     );
     expect(labels).toEqual(['red', 'green']);
+  });
+
+  it('says how long frames of a file waited: for each second stage behind another, and for all of them', () => {
+    const rig = new StageRig();
+    rig.add({ name: 'a' }, PLATES);
+    rig.add({ name: 'b', on: { from: 'a', minPixels: 1 } }, TEXT);
+    let asked = 0;
+    rig.pass([car(1)], () => {
+      rig.clock.advance(asked++ === 0 ? 30 : 70);
+      return Float32Array.of(110, 110, 20, 10, 0.9, 0);
+    });
+    const { whole, byStage } = rig.stream.waits(rig.clock.now());
+    expect([whole.count, whole.p99]).toEqual([1, 100]);
+    expect([...byStage].map(([name, { p99 }]) => [name, p99])).toEqual([
+      ['a', 30],
+      ['b', 70],
+    ]);
+    rig.isLive = true;
+    rig.pass([car(2)], () => RED);
+    expect(rig.stream.waits(rig.clock.now()).whole.count).toBe(1);
   });
 
   it('a live frame waits for nothing, and has what is known by then', () => {

@@ -17,6 +17,7 @@ function paceOf(published: number, p99: number, change: Partial<StreamPace> = {}
     droppedFps: {},
     latencyMs: percentiles(p99),
     stagesMs: { decode: short, preprocess: short, queue: short, infer: short, publish: short },
+    stageWaits: null,
     isReconnecting: false,
     isHeldBack: false,
     busy: null,
@@ -189,5 +190,31 @@ describe('the reason of a missed target', () => {
       'p99 520 ms, target 400 ms, most of it in queue (p99 310 ms)',
     );
     expect(latencyMiss(400, paceOf(25, 268)).text).toBe('p99 268 ms, target 400 ms, within it for less than 30 s');
+  });
+
+  it('names the second stage that results of a file wait for, if it takes most of the time', () => {
+    const of = (publish: number, queue: number, whole: number, waits: Readonly<Record<string, number>>) => {
+      const late = paceOf(25, 520);
+      const stagesMs = { ...late.stagesMs, queue: percentiles(queue), publish: percentiles(publish) };
+      const byStage = new Map(Object.entries(waits).map(([name, p99]) => [name, percentiles(p99)]));
+      const pace = { ...late, stagesMs, stageWaits: { whole: percentiles(whole), byStage } };
+      return {
+        late: latencyMiss(400, pace),
+        held: rateMiss(25, 24, ALL, { ...pace, fps: NINE, isHeldBack: true }).text,
+      };
+    };
+    const NINE = { in: 9, published: 9 };
+    const read = of(480, 20, 470, { plates: 150, plate: 310 });
+    expect(read.late).toMatchObject({
+      cause: 'second stage "plate"',
+      text: 'p99 520 ms, target 400 ms, most of it in second stage "plate" (p99 310 ms)',
+    });
+    expect(read.held).toBe('publishes 9.0 of 25 frames/s because second stage "plate" cannot keep up (p99 310 ms)');
+    // The detector is slower than that, or whatever else results wait for.
+    expect(of(480, 320, 470, { plates: 150, plate: 310 }).late.cause).toBe('queue');
+    expect(of(480, 320, 470, { plate: 310 }).held).toContain('because the detector cannot keep up');
+    expect(of(480, 20, 120, { plate: 120 }).late.text).toContain('most of it in publish (p99 360 ms)');
+    // Live frames wait for none.
+    expect(of(480, 20, 0, {}).late.text).toContain('most of it in publish (p99 480 ms)');
   });
 });
