@@ -13,8 +13,8 @@ import { examineOpenvino } from './doctor-openvino.ts';
 import { examineTensorflow } from './doctor-tensorflow.ts';
 import { type Finding, fine, missing, remark, type Verdict } from './finding.ts';
 import { addFlags } from './flag-values.ts';
+import { ReportedFailure } from './interruption.ts';
 import { BETTER_MODEL, BETTER_MODEL_TEXT } from './model-hint.ts';
-import { ReportedFailure } from './reported-failure.ts';
 
 /** The first one with SQLite. */
 const LEAST_NODE = { major: 22, minor: 13 } as const;

@@ -15,9 +15,8 @@ import type { ExportedSpan } from '../recording/recorded-span.ts';
 import { type CliIo, JSON_FLAG, note, print, printJson, table, wrongCommand } from './cli-io.ts';
 import { requireWritable } from './detect-outputs.ts';
 import { addFlags, type FlagsOf, flagTable, recordedSpan, required, timeOf } from './flag-values.ts';
-import { interruptedCode } from './interruption.ts';
+import { interruptedCode, ReportedFailure } from './interruption.ts';
 import { ENGINE_FLAGS, MODEL_FLAGS, modelConfigOf } from './model-flags.ts';
-import { ReportedFailure } from './reported-failure.ts';
 
 const FLAGS = flagTable({
   '--rules <file>': required('rules: settings of a stream, or a pipeline file'),

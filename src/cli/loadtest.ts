@@ -19,7 +19,7 @@ import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { type CliIo, JSON_FLAG, note, show, table, wrongCommand } from './cli-io.ts';
 import { addFlags, type FlagsOf, flagTable, numberIf, whole } from './flag-values.ts';
 import { ACCESS_FLAGS, DEFAULT_GATEWAY_URL, gatewayAddress, refuseAccessFlags } from './gateway-client.ts';
-import { ReportedFailure } from './reported-failure.ts';
+import { ReportedFailure } from './interruption.ts';
 
 const CAMERA_FPS = 25;
 

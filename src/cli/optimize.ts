@@ -23,10 +23,9 @@ import { DETECTOR } from '../pipeline/one-detector.ts';
 import { type CliIo, JSON_FLAG, note, show, table, wrongCommand } from './cli-io.ts';
 import { annotationsFor } from './evaluate-model.ts';
 import { addFlags, type FlagsOf, flagTable, listOf, numberIf, whole } from './flag-values.ts';
-import { interruptedCode } from './interruption.ts';
+import { interruptedCode, ReportedFailure } from './interruption.ts';
 import { modelConfigOf } from './model-flags.ts';
 import { quantiseFor } from './models-compile.ts';
-import { ReportedFailure } from './reported-failure.ts';
 
 const FLAGS = flagTable({
   '--target <targets>': 'what to reach, such as "fps>=30,p99<=50ms,streams>=8"',

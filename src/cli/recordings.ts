@@ -8,7 +8,7 @@ import { archiveIn, recordedFiles, requireOrder, requireStream } from '../record
 import { recordingsIn, spansOf } from '../recording/spans.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table, wrongCommand } from './cli-io.ts';
 import { addFlags, type FlagsOf, type FlagTable, flagTable, required, timeOf } from './flag-values.ts';
-import { ReportedFailure } from './reported-failure.ts';
+import { ReportedFailure } from './interruption.ts';
 
 const LIST_FLAGS = flagTable({
   '--stream <id>': 'only of this stream',

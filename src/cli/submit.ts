@@ -16,9 +16,9 @@ import { type CliIo, note, show, wrongCommand } from './cli-io.ts';
 import { isPicture, leftOutText } from './detect-plan.ts';
 import { addFlags, type FlagsOf, flagTable, given, recordedSpan, required } from './flag-values.ts';
 import { FLEET_CLIENT_FLAGS, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
+import { ReportedFailure } from './interruption.ts';
 import { deadLetterLines, jobText, timeLeft } from './job-tables.ts';
 import { startProgress } from './progress.ts';
-import { ReportedFailure } from './reported-failure.ts';
 import { stagesForHosts } from './stages-flag.ts';
 
 const FLAGS = flagTable({

@@ -4,7 +4,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { examinePipeline, type PipelineOpens } from '../host/examine-pipeline.ts';
 import { type CliIo, JSON_FLAG, note, print, printJson, table } from './cli-io.ts';
 import { addFlags, type FlagsOf, flagTable, given } from './flag-values.ts';
-import { ReportedFailure } from './reported-failure.ts';
+import { ReportedFailure } from './interruption.ts';
 import type { ServerFlags } from './server-flags.ts';
 
 const FLAGS = flagTable({
