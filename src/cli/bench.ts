@@ -11,17 +11,30 @@ import { PARTS } from '../measure/trial-result.ts';
 import { parseStream } from '../pipeline/load-pipeline.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table } from './cli-io.ts';
-import { addDecoderFlags, type DecoderFlags, decoderConfigOf } from './decoder-flags.ts';
-import { numberIf, whole } from './flag-values.ts';
-import { addEngineFlags, addModelFlag, type ModelFlags, modelConfigOf } from './model-flags.ts';
+import { type CliIo, JSON_FLAG, note, show, table } from './cli-io.ts';
+import { DECODER_FLAGS, decoderConfigOf } from './decoder-flags.ts';
+import { addFlags, type FlagsOf, flagTable, numberIf, whole } from './flag-values.ts';
+import { ENGINE_FLAGS, MODEL_FLAGS, modelConfigOf } from './model-flags.ts';
 
-interface BenchFlags extends ModelFlags, DecoderFlags, JsonFlag {
-  readonly streams: number;
-  readonly realtime?: boolean;
-  readonly seconds: number;
-  readonly warmUp: number;
-}
+const FLAGS = flagTable({
+  ...MODEL_FLAGS,
+  ...ENGINE_FLAGS,
+  ...DECODER_FLAGS,
+  '--streams <n>': ['number of streams that read the input at the same time', whole('--streams', 1, 256), 1],
+  '--realtime': 'read the input at its own frame rate and loop it, like a camera',
+  '--seconds <s>': [
+    'length of the measurement',
+    numberIf('--seconds', 'a number above 0, up to 3600', (value) => value > 0 && value <= 3600),
+    10,
+  ],
+  '--warm-up <s>': [
+    'time to run before the measurement starts',
+    numberIf('--warm-up', 'a number from 0 to 3600', (value) => value >= 0 && value <= 3600),
+    2,
+  ],
+  ...JSON_FLAG,
+});
+type BenchFlags = FlagsOf<typeof FLAGS>;
 
 const HELP = `
 Examples:
@@ -34,22 +47,7 @@ for every frame: --warm-up 12 excludes them.`;
 
 export function addBench(program: Command, io: CliIo): void {
   const command = program.command('bench').argument('[input]', 'video file or URL (default: the demonstration clip)');
-  addDecoderFlags(addEngineFlags(addModelFlag(command)))
-    .option('--streams <n>', 'number of streams that read the input at the same time', whole('--streams', 1, 256), 1)
-    .option('--realtime', 'read the input at its own frame rate and loop it, like a camera')
-    .option(
-      '--seconds <s>',
-      'length of the measurement',
-      numberIf('--seconds', 'a number above 0, up to 3600', (value) => value > 0 && value <= 3600),
-      10,
-    )
-    .option(
-      '--warm-up <s>',
-      'time to run before the measurement starts',
-      numberIf('--warm-up', 'a number from 0 to 3600', (value) => value >= 0 && value <= 3600),
-      2,
-    )
-    .option(...JSON_FLAG)
+  addFlags(command, FLAGS)
     .addHelpText('after', HELP)
     .action((input: string | undefined, flags: BenchFlags) => bench(input, flags, io));
 }

@@ -8,8 +8,8 @@ export interface CliIo extends ProcessContext {
   readonly stderr: Writable & { readonly isTTY?: boolean };
 }
 
-/** The flag of every command that prints something to process further, and its description. */
-export const JSON_FLAG = ['--json', 'one JSON document on standard output'] as const;
+/** The flag of every command that prints something to process further. */
+export const JSON_FLAG = { '--json': 'one JSON document on standard output' } as const;
 export interface JsonFlag {
   readonly json?: boolean | undefined;
 }

@@ -13,10 +13,9 @@ import { DetectOutputs, lockPlan, pathsWritten, writtenLabels } from './detect-o
 import { type DetectFlags, type DetectPlan, leftOutText } from './detect-plan.ts';
 import { conditionsOf, ResumeFolder } from './detect-resume.ts';
 import { detectAll } from './detect-run.ts';
-import { interruptedCode } from './interruption.ts';
+import { interruptedCode, ReportedFailure } from './interruption.ts';
 import type { InputSummary, ItemSummary } from './item-results.ts';
 import { startProgress } from './progress.ts';
-import { ReportedFailure } from './reported-failure.ts';
 import { stagesIn } from './stages-flag.ts';
 import { TotalProgress } from './total-progress.ts';
 

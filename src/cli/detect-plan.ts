@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, extname, join, resolve, sep } from 'node:path';
-import type { StreamConfig } from '../config/stream.ts';
+import { DECODED_FRAMES, type StreamConfig } from '../config/stream.ts';
 import { outputNames } from '../control/jobs/output-name.ts';
 import { redact } from '../core/redact.ts';
 import { compressionOf, compressionProblem } from '../disk/compression.ts';
@@ -10,35 +10,55 @@ import { parseStream } from '../pipeline/load-pipeline.ts';
 import { isDevice } from '../sinks/output-names.ts';
 import { expandInputs, PICTURE_EXTENSIONS } from '../source/expand-inputs.ts';
 import { parseSource } from '../source/parse-source.ts';
-import { type JsonFlag, wrongCommand } from './cli-io.ts';
-import type { DecoderFlags } from './decoder-flags.ts';
-import type { ModelFlags } from './model-flags.ts';
-import { type ViewFlags, viewSettingsOf } from './view-flags.ts';
+import { wrongCommand } from './cli-io.ts';
+import { DECODER_FLAGS } from './decoder-flags.ts';
+import { type FlagsOf, flagTable, listOf, repeated, whole } from './flag-values.ts';
+import { ENGINE_FLAGS, MODEL_FLAGS } from './model-flags.ts';
+import { VIEW_FLAGS, viewSettingsOf } from './view-flags.ts';
 
-export interface DetectFlags extends ModelFlags, ViewFlags, DecoderFlags, JsonFlag {
-  /** Each `--out`. */
-  readonly out?: readonly string[];
-  readonly format?: ResultFormat;
-  readonly coco?: string;
-  readonly parquet?: string;
-  readonly yolo?: string;
-  readonly video?: string;
-  readonly classes?: readonly string[];
-  readonly track?: boolean;
-  readonly stages?: string;
-  readonly skipUnchanged?: boolean;
-  readonly trackBetween?: number | 'auto';
-  readonly every: number;
-  readonly decode?: StreamConfig['decode'];
-  readonly jobs?: number;
-  readonly resume?: boolean;
-  readonly dryRun?: boolean;
-  readonly ca?: string;
-  readonly insecureTls?: boolean;
-}
+/** Each has an ffmpeg and a ring of frames. */
+const MOST_JOBS = 16;
 
-export const RESULT_FORMATS = ['jsonl', 'csv'] as const;
+const RESULT_FORMATS = ['jsonl', 'csv'] as const;
 type ResultFormat = (typeof RESULT_FORMATS)[number];
+
+export const DETECT_FLAGS = flagTable({
+  ...MODEL_FLAGS,
+  ...ENGINE_FLAGS,
+  ...DECODER_FLAGS,
+  ...VIEW_FLAGS,
+  '--min-score <0..1>': ['lowest score to report (default: from the manifest)', Number],
+  '--classes <names>': ['report only these classes, separated by commas', listOf],
+  '--out <file|dir/>': [
+    'write one JSON line for each frame, or with .csv one line for each detection; DIR/ gets a file for each input; .jsonl.gz or .jsonl.zst compresses; "-" for standard output; may be given several times',
+    repeated,
+  ],
+  '--format <format>': ['format of the files in --out DIR/', RESULT_FORMATS],
+  '--coco <file>': 'write COCO results',
+  '--parquet <file|dir/>': 'write a Parquet file with a row for each detection; DIR/ gets a file for each input',
+  '--yolo <dir>': 'write label files of YOLO, one for each picture or frame',
+  '--video <file|dir/>': 'write the video with boxes drawn on it; DIR/ gets one for each input, of a picture a JPEG',
+  '--track': 'track objects from frame to frame',
+  '--stages <file>': 'pipeline file whose second stages look at the objects in videos, which are then tracked',
+  '--skip-unchanged': 'repeat the result of the last inferred frame while nothing changes',
+  '--track-between <n|auto>': [
+    'infer every n-th frame and predict the boxes between by tracking; auto adapts n to the motion',
+    (text) => (text === 'auto' ? text : Number(text)),
+  ],
+  '--cache <n>': ['keep the results of n pictures; equal pictures are inferred once', Number],
+  '--every <n>': ['process every n-th frame of those that are decoded', Number, 1],
+  '--decode <frames>': [
+    'which frames are decoded: all, reference (those that others depend on) or key (those that depend on no other)',
+    DECODED_FRAMES,
+  ],
+  '--jobs <n>': [`files that are read at once (default: ${defaultJobs()} on this machine)`, whole('--jobs', 1, 64)],
+  '--resume': 'continue where the same command was interrupted',
+  '--dry-run': 'list inputs, outputs, model and engine, and do nothing else',
+  '--ca <file>': 'PEM file of certificate authorities that https:// and rtsps:// inputs may use',
+  '--insecure-tls': 'accept any certificate of https:// and rtsps:// inputs',
+  '--json': 'one JSON document with the summary on standard output',
+});
+export type DetectFlags = Partial<FlagsOf<typeof DETECT_FLAGS>> & { readonly every: number };
 
 /** Container of the videos in a folder. */
 const VIDEO_EXTENSION = '.mp4';
@@ -284,9 +304,6 @@ export function detectStream(id: string, source: string, flags: DetectFlags): St
     {},
   );
 }
-
-/** Each has an ffmpeg and a ring of frames. */
-const MOST_JOBS = 16;
 
 /** Items at once, if the user does not say. Measured in docs/adr/0052-results-are-recorded-before-they-are-written.md. */
 export function defaultJobs(): number {

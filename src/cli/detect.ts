@@ -1,21 +1,19 @@
 import type { Command } from 'commander';
 import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
-import { DECODED_FRAMES } from '../config/stream.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { type CliIo, note, wrongCommand } from './cli-io.ts';
-import { addDecoderFlags, decoderConfigOf } from './decoder-flags.ts';
+import { decoderConfigOf } from './decoder-flags.ts';
 import {
+  DETECT_FLAGS,
   type DetectFlags,
   type DetectPlan,
   defaultJobs,
   detectStream,
   planDetect,
-  RESULT_FORMATS,
 } from './detect-plan.ts';
-import { choice, listOf, repeated, whole } from './flag-values.ts';
-import { addEngineFlags, addModelFlag, modelConfigOf } from './model-flags.ts';
-import { addRegionFlag, addTilesFlag } from './view-flags.ts';
+import { addFlags } from './flag-values.ts';
+import { modelConfigOf } from './model-flags.ts';
 
 const HELP = `
 Examples:
@@ -43,55 +41,7 @@ export function addDetect(program: Command, io: CliIo): void {
   const command = program
     .command('detect')
     .argument('<input...>', 'videos, pictures, folders, patterns, http(s):// or rtsp://');
-  addTilesFlag(addRegionFlag(addDecoderFlags(addEngineFlags(addModelFlag(command)))))
-    .option('--min-score <0..1>', 'lowest score to report (default: from the manifest)', Number)
-    .option('--classes <names>', 'report only these classes, separated by commas', listOf)
-    .option(
-      '--out <file|dir/>',
-      'write one JSON line for each frame, or with .csv one line for each detection; DIR/ gets a file for each input; .jsonl.gz or .jsonl.zst compresses; "-" for standard output; may be given several times',
-      repeated,
-    )
-    .addOption(choice('--format <format>', 'format of the files in --out DIR/', RESULT_FORMATS))
-    .option('--coco <file>', 'write COCO results')
-    .option(
-      '--parquet <file|dir/>',
-      'write a Parquet file with a row for each detection; DIR/ gets a file for each input',
-    )
-    .option('--yolo <dir>', 'write label files of YOLO, one for each picture or frame')
-    .option(
-      '--video <file|dir/>',
-      'write the video with boxes drawn on it; DIR/ gets one for each input, of a picture a JPEG',
-    )
-    .option('--track', 'track objects from frame to frame')
-    .option(
-      '--stages <file>',
-      'pipeline file whose second stages look at the objects in videos, which are then tracked',
-    )
-    .option('--skip-unchanged', 'repeat the result of the last inferred frame while nothing changes')
-    .option(
-      '--track-between <n|auto>',
-      'infer every n-th frame and predict the boxes between by tracking; auto adapts n to the motion',
-      (text) => (text === 'auto' ? text : Number(text)),
-    )
-    .option('--cache <n>', 'keep the results of n pictures; equal pictures are inferred once', Number)
-    .option('--every <n>', 'process every n-th frame of those that are decoded', Number, 1)
-    .addOption(
-      choice(
-        '--decode <frames>',
-        'which frames are decoded: all, reference (those that others depend on) or key (those that depend on no other)',
-        DECODED_FRAMES,
-      ),
-    )
-    .option(
-      '--jobs <n>',
-      `files that are read at once (default: ${defaultJobs()} on this machine)`,
-      whole('--jobs', 1, 64),
-    )
-    .option('--resume', 'continue where the same command was interrupted')
-    .option('--dry-run', 'list inputs, outputs, model and engine, and do nothing else')
-    .option('--ca <file>', 'PEM file of certificate authorities that https:// and rtsps:// inputs may use')
-    .option('--insecure-tls', 'accept any certificate of https:// and rtsps:// inputs')
-    .option('--json', 'one JSON document with the summary on standard output')
+  addFlags(command, DETECT_FLAGS)
     .addHelpText('after', HELP)
     .action((inputs: string[], flags: DetectFlags) => detect(inputs, flags, io));
 }

@@ -15,18 +15,25 @@ import { findDevices } from '../source/onvif/find-devices.ts';
 import type { Login } from '../source/onvif/onvif-device.ts';
 import { Dialler } from '../source/open/dialler.ts';
 import { withOpenSource } from '../source/open/open-source.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, table, wrongCommand } from './cli-io.ts';
-import { addDecoderFlags, type DecoderFlags, decoderConfigOf } from './decoder-flags.ts';
-import { numberIf } from './flag-values.ts';
+import { type CliIo, JSON_FLAG, note, print, printJson, table, wrongCommand } from './cli-io.ts';
+import { DECODER_FLAGS, decoderConfigOf } from './decoder-flags.ts';
+import { addFlags, type FlagsOf, flagTable, numberIf } from './flag-values.ts';
 
-interface DiscoverFlags extends DecoderFlags, JsonFlag {
-  readonly network: readonly string[];
-  readonly loginFile?: string;
-  readonly wait: number;
-  readonly measure: boolean;
-  readonly inputSize: string;
-  readonly yaml?: boolean;
-}
+const FLAGS = flagTable({
+  '--network <cidr...>': ['networks that may be searched (default: private ones)', undefined, PRIVATE_NETWORKS],
+  '--login-file <file>': 'file that holds user:password of the cameras',
+  '--wait <seconds>': [
+    'for answers',
+    numberIf('--wait', '0.5 to 60 seconds', (value) => value >= 0.5 && value <= 60),
+    3,
+  ],
+  '--no-measure': 'believe what cameras say of their streams, and open none',
+  '--input-size <WxH>': ["of the model's input", '416x416'],
+  '--yaml': 'print the recommended streams as a pipeline file',
+  ...JSON_FLAG,
+  ...DECODER_FLAGS,
+});
+type DiscoverFlags = FlagsOf<typeof FLAGS>;
 
 const OPEN_MS = 8_000;
 
@@ -53,22 +60,9 @@ interface FoundCamera extends OfferedCamera {
 
 /** Adds `discover`. */
 export function addDiscover(program: Command, io: CliIo): void {
-  const command = program
-    .command('discover')
-    .option('--network <cidr...>', 'networks that may be searched (default: private ones)', PRIVATE_NETWORKS)
-    .option('--login-file <file>', 'file that holds user:password of the cameras')
-    .option(
-      '--wait <seconds>',
-      'for answers',
-      numberIf('--wait', '0.5 to 60 seconds', (value) => value >= 0.5 && value <= 60),
-      3,
-    )
-    .option('--no-measure', 'believe what cameras say of their streams, and open none')
-    .option('--input-size <WxH>', "of the model's input", '416x416')
-    .option('--yaml', 'print the recommended streams as a pipeline file')
-    .option(...JSON_FLAG)
-    .addHelpText('after', HELP);
-  addDecoderFlags(command).action((flags: DiscoverFlags) => run(flags, io));
+  addFlags(program.command('discover').addHelpText('after', HELP), FLAGS).action((flags: DiscoverFlags) =>
+    run(flags, io),
+  );
 }
 
 async function run(flags: DiscoverFlags, io: CliIo): Promise<void> {

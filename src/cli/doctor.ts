@@ -12,36 +12,34 @@ import { examineDecoder } from './doctor-decoder.ts';
 import { examineOpenvino } from './doctor-openvino.ts';
 import { examineTensorflow } from './doctor-tensorflow.ts';
 import { type Finding, fine, missing, remark, type Verdict } from './finding.ts';
+import { addFlags } from './flag-values.ts';
+import { ReportedFailure } from './interruption.ts';
 import { BETTER_MODEL, BETTER_MODEL_TEXT } from './model-hint.ts';
-import { ReportedFailure } from './reported-failure.ts';
 
 /** The first one with SQLite. */
 const LEAST_NODE = { major: 22, minor: 13 } as const;
 
 export function addDoctor(program: Command, io: CliIo): void {
-  program
-    .command('doctor')
-    .option(...JSON_FLAG)
-    .action(async (flags: JsonFlag) => {
-      const findings = [
-        node(),
-        machine(),
-        ...(await examineDecoder(io.environment)),
-        await sharp(),
-        await onnx(io.environment.cacheDir),
-        await wasm(),
-        ...(await examineOpenvino(io.environment, io.stop)),
-        ...(await examineTensorflow(io.environment.cacheDir)),
-        ...(await folders(io)),
-        ...(await engineChoices(io)),
-        ...(await models(io)),
-        remark('model choice', BETTER_MODEL_TEXT, BETTER_MODEL.command),
-      ];
-      show(io, flags, findings, () => findings.map(lineOf).join('\n'));
-      const lacking = findings.find(({ verdict }) => verdict === 'missing');
-      if (lacking !== undefined)
-        throw new ReportedFailure(new SightlineError('ENGINE_UNAVAILABLE', `${lacking.what}: ${lacking.found}`));
-    });
+  addFlags(program.command('doctor'), JSON_FLAG).action(async (flags: JsonFlag) => {
+    const findings = [
+      node(),
+      machine(),
+      ...(await examineDecoder(io.environment)),
+      await sharp(),
+      await onnx(io.environment.cacheDir),
+      await wasm(),
+      ...(await examineOpenvino(io.environment, io.stop)),
+      ...(await examineTensorflow(io.environment.cacheDir)),
+      ...(await folders(io)),
+      ...(await engineChoices(io)),
+      ...(await models(io)),
+      remark('model choice', BETTER_MODEL_TEXT, BETTER_MODEL.command),
+    ];
+    show(io, flags, findings, () => findings.map(lineOf).join('\n'));
+    const lacking = findings.find(({ verdict }) => verdict === 'missing');
+    if (lacking !== undefined)
+      throw new ReportedFailure(new SightlineError('ENGINE_UNAVAILABLE', `${lacking.what}: ${lacking.found}`));
+  });
 }
 
 const MARK: Readonly<Record<Verdict, string>> = { ok: '[ok]  ', note: '[note]', missing: '[miss]' };

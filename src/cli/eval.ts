@@ -5,49 +5,41 @@ import { counted } from '../core/counted.ts';
 import { taskOf } from '../core/model.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { picturePaths, readAnnotations } from '../evaluate/coco-files.ts';
-import type { IouType } from '../evaluate/coco-rules.ts';
+import { IOU_TYPES, type IouType } from '../evaluate/coco-rules.ts';
 import { IOU_TYPES_OF } from '../evaluate/task-iou.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { isDevice } from '../sinks/output-names.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, print, printJson, wrongCommand } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, print, printJson, wrongCommand } from './cli-io.ts';
 import { requireWritable } from './detect-outputs.ts';
-import { type Evaluation, evaluateModel, type ResizeBy } from './evaluate-model.ts';
-import { choice, repeated } from './flag-values.ts';
-import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
-import { figuresTable, iouTypeFlag } from './score.ts';
-import { addTilesFlag } from './view-flags.ts';
+import { type Evaluation, evaluateModel } from './evaluate-model.ts';
+import { addFlags, type FlagsOf, flagTable, repeated, required } from './flag-values.ts';
+import { ENGINE_FLAGS, FILE_FLAGS, type ModelFlags, modelConfigOf } from './model-flags.ts';
+import { figuresTable, IOU_TYPE_MEANS } from './score.ts';
+import { TILES_FLAG } from './view-flags.ts';
 
-interface EvalFlags extends Omit<ModelFlags, 'model'>, JsonFlag {
-  readonly images: string;
-  readonly model: readonly string[];
-  readonly resizeBy: ResizeBy;
-  readonly tiles?: string;
-  readonly coco?: string;
-  readonly iouType?: IouType;
-}
+const FLAGS = flagTable({
+  '--images <dir>': required('folder with the images of the annotations'),
+  '--model <name>': ['detector to evaluate; may be given several times (default: centernet)', repeated, []],
+  ...FILE_FLAGS,
+  ...ENGINE_FLAGS,
+  ...TILES_FLAG,
+  '--resize-by <tool>': [
+    "sharp: with the publisher's kernel; ffmpeg: as live video is scaled",
+    ['sharp', 'ffmpeg'],
+    'sharp',
+  ],
+  '--iou-type <type>': [`${IOU_TYPE_MEANS} (default: by the task of the model)`, IOU_TYPES],
+  '--coco <file>': 'write the detections as COCO results, which "sightline score" reads; one model only',
+  ...JSON_FLAG,
+});
+type EvalFlags = FlagsOf<typeof FLAGS>;
 
 export function addEval(program: Command, io: CliIo): void {
-  const command = program
-    .command('eval')
-    .argument('<annotations>', 'COCO annotations, such as instances_val2017.json')
-    .requiredOption('--images <dir>', 'folder with the images of the annotations')
-    .option('--model <name>', 'detector to evaluate; may be given several times (default: centernet)', repeated, []);
-  addTilesFlag(addEngineFlags(addFileFlags(command)))
-    .addOption(
-      choice(
-        '--resize-by <tool>',
-        "sharp: with the publisher's kernel; ffmpeg: as live video is scaled",
-        ['sharp', 'ffmpeg'],
-        'sharp',
-      ),
-    )
-    .addOption(iouTypeFlag('by the task of the model'))
-    .option('--coco <file>', 'write the detections as COCO results, which "sightline score" reads; one model only')
-    .option(...JSON_FLAG)
-    .addHelpText(
-      'after',
-      '\nExamples:\n  sightline eval instances.json --images val2017\n  sightline eval instances.json --images val2017 --model yolox-nano --model deimv2-femto --json\n  sightline eval instances.json --images val2017 --resize-by ffmpeg\n  sightline eval instances.json --images val2017 --tiles 2x2\n  sightline eval instances.json --images val2017 --coco results.json && sightline score instances.json results.json',
-    );
+  const command = program.command('eval').argument('<annotations>', 'COCO annotations, such as instances_val2017.json');
+  addFlags(command, FLAGS).addHelpText(
+    'after',
+    '\nExamples:\n  sightline eval instances.json --images val2017\n  sightline eval instances.json --images val2017 --model yolox-nano --model deimv2-femto --json\n  sightline eval instances.json --images val2017 --resize-by ffmpeg\n  sightline eval instances.json --images val2017 --tiles 2x2\n  sightline eval instances.json --images val2017 --coco results.json && sightline score instances.json results.json',
+  );
   command.action(async (annotationsPath: string, flags: EvalFlags) => {
     if (flags.coco !== undefined) await requireCocoFile(flags.coco, annotationsPath, flags.model);
     // Without places: what else is read of objects depends on the models.

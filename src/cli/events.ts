@@ -12,24 +12,28 @@ import type { Comparison, Outcome } from '../host/recorded-events.ts';
 import type { GivenRules } from '../host/try-rules.ts';
 import { cloudEvent } from '../protocol/rule-event.ts';
 import type { ExportedSpan } from '../recording/recorded-span.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, table, wrongCommand } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, note, print, printJson, table, wrongCommand } from './cli-io.ts';
 import { requireWritable } from './detect-outputs.ts';
-import { recordedSpan, timeOf } from './flag-values.ts';
-import { interruptedCode } from './interruption.ts';
-import { addEngineFlags, addModelFlag, type ModelFlags, modelConfigOf } from './model-flags.ts';
-import { ReportedFailure } from './reported-failure.ts';
+import { addFlags, type FlagsOf, flagTable, recordedSpan, required, timeOf } from './flag-values.ts';
+import { interruptedCode, ReportedFailure } from './interruption.ts';
+import { ENGINE_FLAGS, MODEL_FLAGS, modelConfigOf } from './model-flags.ts';
 
-interface EventsFlags extends ModelFlags, JsonFlag {
-  readonly rules: string;
-  readonly recorded?: string;
-  readonly from?: string;
-  readonly to?: string;
-  readonly history?: string;
-  readonly compare?: string;
-  readonly stream?: string;
-  readonly start?: string;
-  readonly out?: string;
-}
+const FLAGS = flagTable({
+  '--rules <file>': required('rules: settings of a stream, or a pipeline file'),
+  ...MODEL_FLAGS,
+  ...ENGINE_FLAGS,
+  '--stream <id>': 'stream of the pipeline file whose rules are meant',
+  '--recorded <stream>': 'a stream that a host has recorded',
+  '--from <time>': 'of what is recorded: date and time of its beginning',
+  '--to <time>': 'of what is recorded: date and time of its end',
+  '--history <file>': 'history of the host that recorded (default: that of the pipeline file of the rules)',
+  '--compare <file>': 'rules before, of the same kind: lists events gained and lost',
+  '--start <time>': 'date and time of the first frame, such as 2026-05-04T21:30:00+02:00',
+  '--min-score <0..1>': ['lowest score to report (default: from the manifest)', Number],
+  '--out <file>': 'write each record of an event as a CloudEvent, a JSON line each',
+  ...JSON_FLAG,
+});
+type EventsFlags = FlagsOf<typeof FLAGS>;
 
 const HELP = `
 Examples:
@@ -59,19 +63,8 @@ export function addEvents(program: Command, io: CliIo): void {
     .argument(
       '[recording...]',
       'videos, or results of detect --track (.jsonl); with --recorded the folder of recordings',
-    )
-    .requiredOption('--rules <file>', 'rules: settings of a stream, or a pipeline file');
-  addEngineFlags(addModelFlag(command))
-    .option('--stream <id>', 'stream of the pipeline file whose rules are meant')
-    .option('--recorded <stream>', 'a stream that a host has recorded')
-    .option('--from <time>', 'of what is recorded: date and time of its beginning')
-    .option('--to <time>', 'of what is recorded: date and time of its end')
-    .option('--history <file>', 'history of the host that recorded (default: that of the pipeline file of the rules)')
-    .option('--compare <file>', 'rules before, of the same kind: lists events gained and lost')
-    .option('--start <time>', 'date and time of the first frame, such as 2026-05-04T21:30:00+02:00')
-    .option('--min-score <0..1>', 'lowest score to report (default: from the manifest)', Number)
-    .option('--out <file>', 'write each record of an event as a CloudEvent, a JSON line each')
-    .option(...JSON_FLAG)
+    );
+  addFlags(command, FLAGS)
     .addHelpText('after', HELP)
     .action((inputs: string[], flags: EventsFlags) =>
       events(inputs, flags, command.getOptionValueSource('model') === 'cli', io),

@@ -1,4 +1,4 @@
-import { Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { parseYaml } from '../config/parse-yaml.ts';
 import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts';
 import type { ExportedSpan } from '../recording/recorded-span.ts';
@@ -6,6 +6,85 @@ import { wrongCommand } from './cli-io.ts';
 
 /** Reads the value of a flag. @throws COMMAND_INVALID */
 type Read<T> = (text: string) => T;
+
+/** A flag that must be given, as text or as one of some words. */
+interface Required {
+  readonly text: string;
+  readonly words: readonly string[] | undefined;
+}
+
+/** A description, then what reads the value or the words that it takes, then its default; a text after the description is the default. */
+type Declared = readonly [
+  text: string,
+  values?: ((text: string) => unknown) | readonly string[] | string | undefined,
+  preset?: unknown,
+];
+
+/** The flags of a command, as commander writes them, in the order in which help lists them. */
+export type FlagTable = Readonly<Record<`--${string}`, string | Declared | Required>>;
+
+type Camel<Name extends string> = Name extends `${infer A}-${infer B}` ? `${A}${Capitalize<Camel<B>>}` : Name;
+type NameOf<Flag> = Flag extends `--no-${infer Name}`
+  ? Camel<Name>
+  : Flag extends `--${infer Name} ${string}`
+    ? Camel<Name>
+    : Flag extends `--${infer Name}`
+      ? Camel<Name>
+      : never;
+type Raw<Flag> = Flag extends `${string}...>`
+  ? readonly string[]
+  : Flag extends `${string} <${string}`
+    ? string
+    : Flag extends `${string} [${string}`
+      ? string | true
+      : boolean;
+type ValueOf<Flag, Declared> = Declared extends { readonly words: readonly (infer Word)[] }
+  ? Word
+  : Declared extends readonly [string, infer Values, ...unknown[]]
+    ? Values extends (text: string) => infer Value
+      ? Value
+      : Values extends readonly (infer Word)[]
+        ? Word
+        : Raw<Flag>
+    : Raw<Flag>;
+/** Those that always have a value. */
+type Sure<Table> = {
+  [Flag in keyof Table]: Flag extends `--no-${string}`
+    ? Flag
+    : Table[Flag] extends Required | readonly [string, string] | readonly [string, unknown, unknown]
+      ? Flag
+      : never;
+}[keyof Table];
+
+/** The values of a command's flags, by the names that commander gives them. */
+export type FlagsOf<Table> = {
+  readonly [Flag in Sure<Table> as NameOf<Flag>]: ValueOf<Flag, Table[Flag]>;
+} & { readonly [Flag in Exclude<keyof Table, Sure<Table>> as NameOf<Flag>]?: ValueOf<Flag, Table[Flag]> };
+
+/** Keeps the names and the words of a table for its type. */
+export function flagTable<const Table extends FlagTable>(table: Table): Table {
+  return table;
+}
+
+/** Declares a flag that must be given. @param words - those that it takes; default: any text. */
+export function required<const Words extends readonly string[] | undefined = undefined>(text: string, words?: Words) {
+  return { text, words: words as Words };
+}
+
+/** Adds flags to a command, in the order of the table. */
+export function addFlags(command: Command, table: FlagTable): Command {
+  for (const [flag, declared] of Object.entries(table)) {
+    const isRequired = typeof declared === 'object' && 'words' in declared;
+    const [text, values, preset]: Declared =
+      typeof declared === 'string' ? [declared] : isRequired ? [declared.text, declared.words] : declared;
+    const option = new Option(flag, text).makeOptionMandatory(isRequired);
+    if (typeof values === 'string') option.default(values);
+    else if (typeof values === 'function') option.argParser(values);
+    else if (values !== undefined) option.choices(values);
+    command.addOption(preset === undefined ? option : option.default(preset));
+  }
+  return command;
+}
 
 /** Whole numbers from `least` to `most`. */
 export function whole(flag: string, least: number, most = Number.MAX_SAFE_INTEGER): Read<number> {
@@ -68,12 +147,6 @@ export function given<T extends object>(values: T): { [K in keyof T]?: Exclude<T
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
     [K in keyof T]?: Exclude<T[K], undefined>;
   };
-}
-
-/** An option that takes one of some words. */
-export function choice(flags: string, description: string, words: readonly string[], preset?: string): Option {
-  const option = new Option(flags, description).choices(words);
-  return preset === undefined ? option : option.default(preset);
 }
 
 /** Returns the settings in YAML, of which JSON is a part. @param from - starts every message. @throws CONFIG_INVALID */

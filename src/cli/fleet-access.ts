@@ -1,32 +1,28 @@
-import type { Command } from 'commander';
 import type { ControlPlane } from '../control/control-plane.ts';
 import { openRedisControlPlane } from '../control/redis/redis-control-plane.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, wrongCommand } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, note, wrongCommand } from './cli-io.ts';
+import { type FlagsOf, flagTable } from './flag-values.ts';
 import { controlDesk, type FleetDesk, gatewayDesk } from './fleet-desk.ts';
-import { type AccessFlags, addAccessFlags, gatewayApi, refuseAccessFlags } from './gateway-client.ts';
+import { ACCESS_FLAGS, gatewayApi, refuseAccessFlags } from './gateway-client.ts';
 
-export interface FleetFlags {
-  readonly redis?: string;
-}
+/** Names the Redis of a fleet. */
+export const FLEET_FLAG = flagTable({
+  '--redis <url>': "the fleet's Redis, such as redis://host:6379 (default: REDIS_URL)",
+});
 
-/** Flags of commands that work on a fleet, in its Redis or through a gateway. */
-export interface FleetClientFlags extends FleetFlags, AccessFlags, JsonFlag {
-  readonly url?: string;
-}
+/** Flags of commands that work on a fleet, in its Redis or through the gateway of any host. */
+export const FLEET_CLIENT_FLAGS = flagTable({
+  ...FLEET_FLAG,
+  '--url <url>': 'gateway of a host, such as https://host:8080, in place of Redis',
+  ...ACCESS_FLAGS,
+  ...JSON_FLAG,
+});
+
+export type FleetFlags = FlagsOf<typeof FLEET_FLAG>;
+export type FleetClientFlags = FlagsOf<typeof FLEET_CLIENT_FLAGS>;
 
 /** Opens the control plane for a command. Tests pass their own. */
 export type OpenControl = (url: string, io: CliIo) => Promise<ControlPlane>;
-
-/** Adds the flag that names the Redis of a fleet. */
-export function addFleetFlag(command: Command): Command {
-  return command.option('--redis <url>', "the fleet's Redis, such as redis://host:6379 (default: REDIS_URL)");
-}
-
-/** Adds the flags of commands that work on a fleet, either in its Redis or through the gateway of any host. */
-export function addFleetClientFlags(command: Command): Command {
-  const url = 'gateway of a host, such as https://host:8080, in place of Redis';
-  return addAccessFlags(addFleetFlag(command).option('--url <url>', url)).option(...JSON_FLAG);
-}
 
 export const openRedis: OpenControl = (url, io) =>
   openRedisControlPlane({

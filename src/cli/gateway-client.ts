@@ -1,36 +1,29 @@
 import { readFileSync } from 'node:fs';
-import type { Command } from 'commander';
 import { GatewayApi } from '../client/gateway-api.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { type GatewayAddress, requestGateway } from '../gateway/request-gateway.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, wrongCommand } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, wrongCommand } from './cli-io.ts';
+import { type FlagsOf, flagTable } from './flag-values.ts';
 
 export const DEFAULT_GATEWAY_URL = 'http://127.0.0.1:8080';
 /** Starting a roll-out hashes the files of a network first. */
 const TIMEOUT_MS = 60_000;
 
-export interface AccessFlags {
-  readonly tokenFile?: string;
-  readonly ca?: string;
-}
+/** Tokens and certificates. A token itself is no flag: every user of the machine could read it. */
+export const ACCESS_FLAGS = flagTable({
+  '--token-file <file>': 'file with the token of the gateway (default: SIGHTLINE_TOKEN)',
+  '--ca <file>': "PEM file of the authority of the gateway's certificate (or NODE_EXTRA_CA_CERTS)",
+});
 
-export interface GatewayFlags extends AccessFlags, JsonFlag {
-  readonly url: string;
-}
+/** Flags of commands that talk to a running host, and print what it answers. */
+export const GATEWAY_FLAGS = flagTable({
+  '--url <url>': ['gateway of a running host', DEFAULT_GATEWAY_URL],
+  ...ACCESS_FLAGS,
+  ...JSON_FLAG,
+});
 
-/** Adds the flags of commands that talk to a running host, and print what it answers. */
-export function addGatewayFlags(command: Command): Command {
-  return addAccessFlags(command.option('--url <url>', 'gateway of a running host', DEFAULT_GATEWAY_URL)).option(
-    ...JSON_FLAG,
-  );
-}
-
-/** Adds the flags for tokens and certificates. A token itself is no flag: every user of the machine could read it. */
-export function addAccessFlags(command: Command): Command {
-  return command
-    .option('--token-file <file>', 'file with the token of the gateway (default: SIGHTLINE_TOKEN)')
-    .option('--ca <file>', "PEM file of the authority of the gateway's certificate (or NODE_EXTRA_CA_CERTS)");
-}
+export type AccessFlags = FlagsOf<typeof ACCESS_FLAGS>;
+export type GatewayFlags = FlagsOf<typeof GATEWAY_FLAGS>;
 
 /** @throws COMMAND_INVALID if one of the flags is given without the one that it belongs to. */
 export function refuseAccessFlags({ tokenFile, ca }: AccessFlags, owner: '--url' | '--fleet'): void {

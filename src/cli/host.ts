@@ -19,18 +19,21 @@ import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { limitPools } from '../process/allocator.ts';
 import { packageRoot } from '../store/package-root.ts';
 import { type CliIo, note } from './cli-io.ts';
-import { given, repeated } from './flag-values.ts';
-import { addFleetFlag, type FleetFlags } from './fleet-access.ts';
+import { addFlags, type FlagsOf, flagTable, given, repeated } from './flag-values.ts';
+import { FLEET_FLAG, type FleetFlags } from './fleet-access.ts';
 import { untilStopped } from './interruption.ts';
 import { openLog } from './log.ts';
-import { addServerFlags, type ServerFlags } from './server-flags.ts';
+import { SERVER_FLAGS } from './server-flags.ts';
 
-interface HostFlags extends ServerFlags, FleetFlags {
-  readonly id?: string;
-  readonly capacity?: number;
-  readonly root: readonly string[];
-  readonly model?: string;
-}
+const FLAGS = flagTable({
+  ...FLEET_FLAG,
+  ...SERVER_FLAGS,
+  '--id <name>': 'name in the fleet (default: host name and process id)',
+  '--capacity <fps>': ['inferences per second that this host can sustain (default: measured)', Number],
+  '--model <name>': 'detector instead of that of the file: name, path of a manifest or of an ONNX file',
+  '--root <folder>': ['folder below which files may be read and written; repeatable', repeated, []],
+});
+type HostFlags = FlagsOf<typeof FLAGS>;
 
 const HELP = `
 Examples:
@@ -46,11 +49,7 @@ new in its file on SIGHUP. Ctrl-C hands the streams to other hosts, then stops.`
 
 export function addHost(program: Command, io: CliIo): void {
   const command = program.command('host').argument('[pipeline]', 'YAML file (default: pipelines/fleet-host.yaml)');
-  addServerFlags(addFleetFlag(command))
-    .option('--id <name>', 'name in the fleet (default: host name and process id)')
-    .option('--capacity <fps>', 'inferences per second that this host can sustain (default: measured)', Number)
-    .option('--model <name>', 'detector instead of that of the file: name, path of a manifest or of an ONNX file')
-    .option('--root <folder>', 'folder below which files may be read and written; repeatable', repeated, [])
+  addFlags(command, FLAGS)
     .addHelpText('after', HELP)
     .action((path: string | undefined, flags: HostFlags) => host(path, flags, io));
 }

@@ -1,12 +1,15 @@
 import type { Command } from 'commander';
 import { type CliIo, note, show, wrongCommand } from './cli-io.ts';
-import { addFleetClientFlags, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
+import { addFlags, type FlagsOf, flagTable } from './flag-values.ts';
+import { FLEET_CLIENT_FLAGS, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
 import { jobsTable, jobText } from './job-tables.ts';
 
-interface JobsFlags extends FleetClientFlags {
-  readonly cancel?: boolean;
-  readonly retry?: boolean;
-}
+const FLAGS = flagTable({
+  ...FLEET_CLIENT_FLAGS,
+  '--cancel': 'stop the job',
+  '--retry': 'put tasks that failed for good back in the queue',
+});
+type JobsFlags = FlagsOf<typeof FLAGS>;
 
 const HELP = `
 Examples:
@@ -17,9 +20,7 @@ Examples:
 
 export function addJobs(program: Command, io: CliIo, open: OpenControl = openRedis): void {
   const command = program.command('jobs').argument('[id]', 'one job');
-  addFleetClientFlags(command)
-    .option('--cancel', 'stop the job')
-    .option('--retry', 'put tasks that failed for good back in the queue')
+  addFlags(command, FLAGS)
     .addHelpText('after', HELP)
     .action((id: string | undefined, flags: JobsFlags) => jobs(id, flags, io, open));
 }

@@ -6,13 +6,7 @@ import { demoSource } from '../host/demo-source.ts';
 import type { CameraSpec } from '../loadtest/cameras/camera-plan.ts';
 import { GatewaySubject } from '../loadtest/gateway-subject.ts';
 import { figureText, reasonsText, writeLoadReport } from '../loadtest/load-report.ts';
-import {
-  CAMERA_PROTOCOLS,
-  type CameraProtocol,
-  type LoadResult,
-  PROFILES,
-  type ProfileName,
-} from '../loadtest/load-result.ts';
+import { CAMERA_PROTOCOLS, type LoadResult, PROFILES, type ProfileName } from '../loadtest/load-result.ts';
 import type { LoadSubject } from '../loadtest/load-subject.ts';
 import { ownStreamId, thisOwner } from '../loadtest/own-streams.ts';
 import { type LoadPlan, runLoadTest } from '../loadtest/run-load-test.ts';
@@ -22,40 +16,47 @@ import { capacityText, counted, targetValue } from '../optimize/report/figures.t
 import { parsePipeline, readPipelineText } from '../pipeline/load-pipeline.ts';
 import { DETECTOR, withOneDetector } from '../pipeline/one-detector.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table, wrongCommand } from './cli-io.ts';
-import { choice, numberIf, whole } from './flag-values.ts';
-import {
-  type AccessFlags,
-  addAccessFlags,
-  DEFAULT_GATEWAY_URL,
-  gatewayAddress,
-  refuseAccessFlags,
-} from './gateway-client.ts';
-import { ReportedFailure } from './reported-failure.ts';
+import { type CliIo, JSON_FLAG, note, show, table, wrongCommand } from './cli-io.ts';
+import { addFlags, type FlagsOf, flagTable, numberIf, whole } from './flag-values.ts';
+import { ACCESS_FLAGS, DEFAULT_GATEWAY_URL, gatewayAddress, refuseAccessFlags } from './gateway-client.ts';
+import { ReportedFailure } from './interruption.ts';
 
-interface LoadFlags extends AccessFlags, JsonFlag {
-  readonly fleet?: boolean;
-  readonly detector?: string;
-  readonly url?: string;
-  readonly profile: ProfileName;
-  readonly cameras?: number;
-  readonly minutes?: number;
-  readonly target?: string;
-  readonly protocol: CameraProtocol;
-  readonly cameraFps?: number;
-  readonly cameraSize?: LoadPlan['size'];
-  readonly cameraHost: string;
-  readonly maxCameras: number;
-  readonly seed: number;
-  readonly report?: string;
-}
+const CAMERA_FPS = 25;
+
+const FLAGS = flagTable({
+  '--fleet': 'load a running gateway instead of a pipeline',
+  '--url <url>': `address of the gateway (default: ${DEFAULT_GATEWAY_URL}); implies --fleet`,
+  ...ACCESS_FLAGS,
+  '--detector <name>': DETECTOR,
+  '--profile <name>': ['kind of load', PROFILES, 'baseline'],
+  '--cameras <n>': [
+    "cameras at a time (default: the pipeline's streams); stress: to begin with",
+    whole('--cameras', 1, 1024),
+  ],
+  '--minutes <m>': [
+    'length (default: baseline 1, peak 3, stress 3, endurance 60)',
+    numberIf('--minutes', 'a number above 0, up to 10080 (a week)', (value) => value > 0 && value <= 10_080),
+  ],
+  '--target <targets>': 'such as "fps>=10,p99<=200ms,drops<=1%" (default: the targets of the streams)',
+  '--protocol <name>': ['how cameras are read', CAMERA_PROTOCOLS, 'http'],
+  '--camera-fps <n>': [
+    `full rate of a camera (default: ${CAMERA_FPS}, or that of the target)`,
+    numberIf('--camera-fps', 'a number from 1 to 120', (value) => value >= 1 && value <= 120),
+  ],
+  '--camera-size <size>': ['size of every camera, such as 1280x720 (default: several sizes)', cameraSizeOf],
+  '--camera-host <address>': ['address of this machine on which hosts reach the cameras', '127.0.0.1'],
+  '--max-cameras <n>': ['stress: most cameras', whole('--max-cameras', 1, 1024), 256],
+  '--seed <n>': ['start value of everything random in the plan of the cameras', whole('--seed', 0, 2 ** 31), 1],
+  '--report <dir>': 'write loadtest.json, loadtest.md and loadtest.html there',
+  ...JSON_FLAG,
+});
+type LoadFlags = FlagsOf<typeof FLAGS>;
 
 const DEFAULT_MINUTES: Readonly<Record<ProfileName, number>> = { baseline: 1, peak: 3, stress: 3, endurance: 60 };
 /** Expected load of a gateway, which does not say what it was built for. */
 const GATEWAY_CAMERAS = 4;
 /** A peak is this much above the expected load. */
 const PEAK_RATIO = 1.5;
-const CAMERA_FPS = 25;
 const DEFAULT_P99_MS = 500;
 
 const HELP = `
@@ -73,35 +74,8 @@ Exit codes: 0 all targets met; 3 a target was missed, or the frames do not prove
 export function addLoadtest(program: Command, io: CliIo): void {
   const command = program
     .command('loadtest')
-    .argument('[pipeline]', 'YAML file; its model and the settings of its streams are used, not their sources')
-    .option('--fleet', 'load a running gateway instead of a pipeline')
-    .option('--url <url>', `address of the gateway (default: ${DEFAULT_GATEWAY_URL}); implies --fleet`);
-  addAccessFlags(command)
-    .option('--detector <name>', DETECTOR)
-    .addOption(choice('--profile <name>', 'kind of load', PROFILES, 'baseline'))
-    .option(
-      '--cameras <n>',
-      "cameras at a time (default: the pipeline's streams); stress: to begin with",
-      whole('--cameras', 1, 1024),
-    )
-    .option(
-      '--minutes <m>',
-      'length (default: baseline 1, peak 3, stress 3, endurance 60)',
-      numberIf('--minutes', 'a number above 0, up to 10080 (a week)', (value) => value > 0 && value <= 10_080),
-    )
-    .option('--target <targets>', 'such as "fps>=10,p99<=200ms,drops<=1%" (default: the targets of the streams)')
-    .addOption(choice('--protocol <name>', 'how cameras are read', CAMERA_PROTOCOLS, 'http'))
-    .option(
-      '--camera-fps <n>',
-      `full rate of a camera (default: ${CAMERA_FPS}, or that of the target)`,
-      numberIf('--camera-fps', 'a number from 1 to 120', (value) => value >= 1 && value <= 120),
-    )
-    .option('--camera-size <size>', 'size of every camera, such as 1280x720 (default: several sizes)', cameraSizeOf)
-    .option('--camera-host <address>', 'address of this machine on which hosts reach the cameras', '127.0.0.1')
-    .option('--max-cameras <n>', 'stress: most cameras', whole('--max-cameras', 1, 1024), 256)
-    .option('--seed <n>', 'start value of everything random in the plan of the cameras', whole('--seed', 0, 2 ** 31), 1)
-    .option('--report <dir>', 'write loadtest.json, loadtest.md and loadtest.html there')
-    .option(...JSON_FLAG)
+    .argument('[pipeline]', 'YAML file; its model and the settings of its streams are used, not their sources');
+  addFlags(command, FLAGS)
     .addHelpText('after', HELP)
     .action((pipeline: string | undefined, flags: LoadFlags) => loadtest(pipeline, flags, io));
 }

@@ -13,21 +13,24 @@ import { loadConfigured, manifestFolders } from '../runtime/model/load-detector.
 import { isOnnxFile } from '../store/admit-model.ts';
 import { listManifests, type Manifest } from '../store/manifests.ts';
 import { copyWeights, saveManifest, writableModelFolder } from '../store/save-manifest.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, table, wrongCommand } from './cli-io.ts';
-import { given } from './flag-values.ts';
-import { addFileFlags, type FileFlags, modelConfigOf } from './model-flags.ts';
+import { type CliIo, JSON_FLAG, note, print, printJson, table, wrongCommand } from './cli-io.ts';
+import { addFlags, type FlagsOf, flagTable, given } from './flag-values.ts';
+import { FILE_FLAGS, type FileFlags, modelConfigOf } from './model-flags.ts';
 import { demoPictures, detectInPictures, drawPictures, picturesIn } from './sample-pictures.ts';
 import { judgeByRunning, type Preparation, type Trial, tryPreparations } from './try-preparations.ts';
 
-interface AddFlags extends FileFlags, JsonFlag {
-  readonly name?: string;
-  readonly images?: string;
-  readonly annotations?: string;
-  readonly pictures?: string;
-  readonly copy?: boolean;
-  readonly into?: string;
-  readonly force?: boolean;
-}
+const FLAGS = flagTable({
+  '--name <name>': 'name of the model (default: name of the file)',
+  ...FILE_FLAGS,
+  '--images <dir>': 'pictures to run it on (default: photographs from npm)',
+  '--annotations <file>': 'COCO annotations of the pictures; settings are chosen by average precision',
+  '--pictures <dir>': 'folder for the pictures with boxes (default: beside the manifest)',
+  '--into <dir>': 'folder for the manifest, such as one of SIGHTLINE_MODEL_PATH; made if it is missing',
+  '--copy': 'copy the weights beside the manifest instead of referring to the file',
+  '--force': 'replace an added model of this name',
+  ...JSON_FLAG,
+});
+type AddFlags = FlagsOf<typeof FLAGS>;
 
 const HELP = `
 Examples:
@@ -49,16 +52,8 @@ export function addModelsAdd(models: Command, io: CliIo): void {
   const command = models
     .command('add')
     .description('write a manifest for an ONNX file, run it on pictures and show the boxes')
-    .argument('<file>', 'ONNX file of a detector')
-    .option('--name <name>', 'name of the model (default: name of the file)');
-  addFileFlags(command)
-    .option('--images <dir>', 'pictures to run it on (default: photographs from npm)')
-    .option('--annotations <file>', 'COCO annotations of the pictures; settings are chosen by average precision')
-    .option('--pictures <dir>', 'folder for the pictures with boxes (default: beside the manifest)')
-    .option('--into <dir>', 'folder for the manifest, such as one of SIGHTLINE_MODEL_PATH; made if it is missing')
-    .option('--copy', 'copy the weights beside the manifest instead of referring to the file')
-    .option('--force', 'replace an added model of this name')
-    .option(...JSON_FLAG)
+    .argument('<file>', 'ONNX file of a detector');
+  addFlags(command, FLAGS)
     .addHelpText('after', HELP)
     .action((file: string, flags: AddFlags) => add(file, flags, io));
 }

@@ -8,38 +8,35 @@ import { prepareModel } from '../runtime/model/prepare-model.ts';
 import { findOpenvino, requireOpenvino } from '../store/openvino/openvino-place.ts';
 import { provideOnnxRuntime } from '../store/packages/provide-package.ts';
 import { calibrationFrames } from './calibration-frames.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, show, table, wrongCommand } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, note, print, printJson, show, table, wrongCommand } from './cli-io.ts';
 import { annotationsFor } from './evaluate-model.ts';
-import { listOf, numberIf } from './flag-values.ts';
-import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
+import { addFlags, type FlagsOf, flagTable, listOf, numberIf } from './flag-values.ts';
+import { ENGINE_FLAGS, FILE_FLAGS, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { type QuantiseReport, quantiseModel } from './quantise-model.ts';
 
-interface CompileFlags extends ModelFlags, JsonFlag {
-  readonly calibration?: string;
-  readonly maxLoss?: number;
-  readonly annotations?: string;
-  readonly images?: string;
-  readonly keepFloat?: readonly string[];
-}
-
 const USUAL_MAX_LOSS = 0.02;
+
+const FLAGS = flagTable({
+  ...FILE_FLAGS,
+  ...ENGINE_FLAGS,
+  '--calibration <place>': 'int8: folder of pictures, or a video, like those that the detector will see',
+  '--max-loss <loss>': [
+    `int8: largest loss allowed, of average precision or of agreement with float (default: ${USUAL_MAX_LOSS})`,
+    numberIf('--max-loss', 'a number from 0 to 1', (loss) => loss >= 0 && loss < 1),
+  ],
+  '--annotations <file>': 'int8: COCO annotations; average precision on --images decides',
+  '--images <dir>': 'int8: folder of the pictures that the annotations name',
+  '--keep-float <names>': ['int8: names of layers that stay in float, separated by commas', listOf],
+  ...JSON_FLAG,
+});
+type CompileFlags = FlagsOf<typeof FLAGS>;
 
 export function addModelsCompile(models: Command, io: CliIo): void {
   const compile = models
     .command('compile')
     .description('compile a detector for an engine; the file is cached')
     .argument('<model>', 'name, path of a manifest, or path of an ONNX file');
-  addEngineFlags(addFileFlags(compile))
-    .option('--calibration <place>', 'int8: folder of pictures, or a video, like those that the detector will see')
-    .option(
-      '--max-loss <loss>',
-      `int8: largest loss allowed, of average precision or of agreement with float (default: ${USUAL_MAX_LOSS})`,
-      numberIf('--max-loss', 'a number from 0 to 1', (loss) => loss >= 0 && loss < 1),
-    )
-    .option('--annotations <file>', 'int8: COCO annotations; average precision on --images decides')
-    .option('--images <dir>', 'int8: folder of the pictures that the annotations name')
-    .option('--keep-float <names>', 'int8: names of layers that stay in float, separated by commas', listOf)
-    .option(...JSON_FLAG)
+  addFlags(compile, FLAGS)
     .addHelpText(
       'after',
       '\nWith --precision int8 the layers that lose most stay in float. --engine auto makes a file for each engine that is here.\n\nExamples:\n  sightline models compile yolox-nano --engine openvino\n  sightline models compile centernet --precision int8 --calibration photos --annotations val.json --images val\n  sightline models compile best.onnx --precision int8 --calibration street.mp4 --max-loss 0.05 --json',

@@ -9,15 +9,27 @@ import { findWeights } from '../store/find-weights.ts';
 import { listManifests, listUserManifests, type Manifest } from '../store/manifests.ts';
 import { findOpenvino } from '../store/openvino/openvino-place.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, print, show, table } from './cli-io.ts';
-import { addGatewayFlags, type GatewayFlags, gatewayApi } from './gateway-client.ts';
-import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
+import { addFlags, type FlagsOf, flagTable, required } from './flag-values.ts';
+import { GATEWAY_FLAGS, gatewayApi } from './gateway-client.ts';
+import { ENGINE_FLAGS, FILE_FLAGS, modelConfigOf } from './model-flags.ts';
 import { addModelsAdd } from './models-add.ts';
 import { addModelsCompile, compiled } from './models-compile.ts';
 import { type Progress, startProgress } from './progress.ts';
 import { versionsText } from './rollout-tables.ts';
 import { picturesIn } from './sample-pictures.ts';
 
-type VerifyFlags = ModelFlags & JsonFlag & { readonly images: string };
+const VERSIONS_FLAGS = flagTable({
+  ...GATEWAY_FLAGS,
+  '--detector <name>': 'of which detector, if the pipeline has several: a name of its models (default: its own)',
+});
+const VERIFY_FLAGS = flagTable({
+  ...FILE_FLAGS,
+  ...ENGINE_FLAGS,
+  '--images <dir>': required('folder of pictures'),
+  ...JSON_FLAG,
+});
+type VersionsFlags = FlagsOf<typeof VERSIONS_FLAGS>;
+type VerifyFlags = FlagsOf<typeof VERIFY_FLAGS>;
 type VerifiedRow = Awaited<ReturnType<typeof verifyCompiled>>[number] & {
   readonly engine: string;
   readonly precision: string;
@@ -25,11 +37,10 @@ type VerifiedRow = Awaited<ReturnType<typeof verifyCompiled>>[number] & {
 
 export function addModels(program: Command, io: CliIo): void {
   const models = program.command('models');
-  models
+  const shown = models
     .command('list')
-    .description('list the built-in detectors and your own, and whether their weights are on this machine')
-    .option(...JSON_FLAG)
-    .action((flags: JsonFlag) => list(flags, io));
+    .description('list the built-in detectors and your own, and whether their weights are on this machine');
+  addFlags(shown, JSON_FLAG).action((flags: JsonFlag) => list(flags, io));
   models
     .command('pull')
     .description('fetch the weights of a detector')
@@ -38,30 +49,22 @@ export function addModels(program: Command, io: CliIo): void {
       const manifest = await loadConfigured(modelConfigOf({ model: name }), io.environment);
       for (const path of await pull(manifest, io)) print(io, path);
     });
-  addGatewayFlags(models.command('versions').description('list the versions that a running host has used, newest last'))
-    .option(
-      '--detector <name>',
-      'of which detector, if the pipeline has several: a name of its models (default: its own)',
-    )
-    .action((flags: VersionsFlags) => listVersions(flags, io));
+  const versions = models
+    .command('versions')
+    .description('list the versions that a running host has used, newest last');
+  addFlags(versions, VERSIONS_FLAGS).action((flags: VersionsFlags) => listVersions(flags, io));
   addModelsAdd(models, io);
   addModelsCompile(models, io);
   const verify = models
     .command('verify')
     .description('compare a detector, as compiled for each engine and precision, with its source on real pictures')
     .argument('<model>', 'name, path of a manifest, or path of an ONNX file');
-  addEngineFlags(addFileFlags(verify))
-    .requiredOption('--images <dir>', 'folder of pictures')
-    .option(...JSON_FLAG)
+  addFlags(verify, VERIFY_FLAGS)
     .addHelpText(
       'after',
       '\nWithout --engine and --precision every engine and precision is compared.\n\nExamples:\n  sightline models verify centernet --images photos\n  sightline models verify yolox-nano --engine tensorflow --precision f16 --images photos --json',
     )
     .action((name: string, flags: VerifyFlags, command: Command) => verifyAll(name, flags, command, io));
-}
-
-interface VersionsFlags extends GatewayFlags {
-  readonly detector?: string;
 }
 
 async function listVersions(flags: VersionsFlags, io: CliIo): Promise<void> {

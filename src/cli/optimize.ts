@@ -20,34 +20,40 @@ import type { SearchPlan } from '../optimize/search/plan-search.ts';
 import type { WorkKind } from '../optimize/search/time-budget.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import { DETECTOR } from '../pipeline/one-detector.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table, wrongCommand } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, note, show, table, wrongCommand } from './cli-io.ts';
 import { annotationsFor } from './evaluate-model.ts';
-import { listOf, numberIf, whole } from './flag-values.ts';
-import { interruptedCode } from './interruption.ts';
+import { addFlags, type FlagsOf, flagTable, listOf, numberIf, whole } from './flag-values.ts';
+import { interruptedCode, ReportedFailure } from './interruption.ts';
 import { modelConfigOf } from './model-flags.ts';
 import { quantiseFor } from './models-compile.ts';
-import { ReportedFailure } from './reported-failure.ts';
 
-interface OptimizeFlags extends JsonFlag {
-  readonly target?: string;
-  readonly annotations?: string;
-  readonly images?: string;
-  readonly holdoutAnnotations?: string;
-  readonly holdoutImages?: string;
-  readonly acceptCounts?: boolean;
-  readonly maxLoss: number;
-  readonly calibration?: string;
-  readonly candidates?: string;
-  readonly detector?: string;
-  readonly levers?: string;
-  readonly budget: string;
-  readonly report: string;
-  readonly resume?: boolean;
-  readonly plan?: boolean;
-  readonly seed: number;
-  readonly hostPrice?: string;
-  readonly merge?: readonly string[];
-}
+const FLAGS = flagTable({
+  '--target <targets>': 'what to reach, such as "fps>=30,p99<=50ms,streams>=8"',
+  '--annotations <file>': "COCO annotations; quality is then judged by the AP of the model's task, or top-1",
+  '--images <dir>': 'folder with the images of the annotations',
+  '--holdout-annotations <file>': 'COCO annotations used only for the verdict (default: three quarters of the above)',
+  '--holdout-images <dir>': 'folder with the images of these annotations',
+  '--accept-counts': 'accept other counts at lines and zones, and without labels another detector',
+  '--max-loss <0..1>': [
+    'largest loss allowed, of AP or top-1, or of agreement without labels',
+    numberIf('--max-loss', 'a number from 0 to 1', (value) => value >= 0 && value <= 1),
+    0.02,
+  ],
+  '--calibration <place>':
+    'pictures or a video like those that the detector will see: INT8 is made and tried where the CPU has no bf16',
+  '--candidates <dir>': 'folder with further detectors of the same classes: ONNX files or manifests',
+  '--detector <name>': DETECTOR,
+  '--levers <list>': `levers to try, separated by commas (default: all): ${LEVER_IDS.join(', ')}`,
+  '--budget <time>': ['time to use, such as 5m or 90s', '5m'],
+  '--report <dir>': ['folder for the report and all measurements', 'optimize-report'],
+  '--resume': 'continue where a run with the same report folder was interrupted',
+  '--plan': 'list what would be tried and how long it takes, and measure nothing',
+  '--seed <n>': ['start value of everything random', whole('--seed', 0), 1],
+  '--host-price <price>': 'price of one host for a month, such as "60 EUR", for the plan in the report',
+  '--merge <dirs...>': 'measure nothing: join the reports of several machine types into one choice',
+  ...JSON_FLAG,
+});
+type OptimizeFlags = FlagsOf<typeof FLAGS>;
 
 const SEARCH_WORK: Readonly<Record<WorkKind, string>> = {
   ...{ probe: 'engines timed', trial: 'runs', screen: 'screened', pair: 'pairs', confirm: 'verdicts' },
@@ -67,39 +73,10 @@ interrupted run goes on with --resume. A configuration that fails the quality ga
 that precision is tried, too. Use a quiet machine: windows in which other processes took the CPU are discarded.`;
 
 export function addOptimize(program: Command, io: CliIo): void {
-  program
+  const command = program
     .command('optimize')
-    .argument('[pipeline|input]', 'pipeline file (.yaml) whose first stream is a recording, or a video file')
-    .option('--target <targets>', 'what to reach, such as "fps>=30,p99<=50ms,streams>=8"')
-    .option('--annotations <file>', "COCO annotations; quality is then judged by the AP of the model's task, or top-1")
-    .option('--images <dir>', 'folder with the images of the annotations')
-    .option(
-      '--holdout-annotations <file>',
-      'COCO annotations used only for the verdict (default: three quarters of the above)',
-    )
-    .option('--holdout-images <dir>', 'folder with the images of these annotations')
-    .option('--accept-counts', 'accept other counts at lines and zones, and without labels another detector')
-    .option(
-      '--max-loss <0..1>',
-      'largest loss allowed, of AP or top-1, or of agreement without labels',
-      numberIf('--max-loss', 'a number from 0 to 1', (value) => value >= 0 && value <= 1),
-      0.02,
-    )
-    .option(
-      '--calibration <place>',
-      'pictures or a video like those that the detector will see: INT8 is made and tried where the CPU has no bf16',
-    )
-    .option('--candidates <dir>', 'folder with further detectors of the same classes: ONNX files or manifests')
-    .option('--detector <name>', DETECTOR)
-    .option('--levers <list>', `levers to try, separated by commas (default: all): ${LEVER_IDS.join(', ')}`)
-    .option('--budget <time>', 'time to use, such as 5m or 90s', '5m')
-    .option('--report <dir>', 'folder for the report and all measurements', 'optimize-report')
-    .option('--resume', 'continue where a run with the same report folder was interrupted')
-    .option('--plan', 'list what would be tried and how long it takes, and measure nothing')
-    .option('--seed <n>', 'start value of everything random', whole('--seed', 0), 1)
-    .option('--host-price <price>', 'price of one host for a month, such as "60 EUR", for the plan in the report')
-    .option('--merge <dirs...>', 'measure nothing: join the reports of several machine types into one choice')
-    .option(...JSON_FLAG)
+    .argument('[pipeline|input]', 'pipeline file (.yaml) whose first stream is a recording, or a video file');
+  addFlags(command, FLAGS)
     .addHelpText('after', HELP)
     .action((subject: string | undefined, flags: OptimizeFlags) => {
       if (flags.merge !== undefined) return runMerge(flags.merge, subject, flags, io);

@@ -8,7 +8,8 @@ import { OverlayFile, overlayPath, readOverlay } from '../host/overlay/overlay-f
 import { loadPipeline, parsePipeline, readPipelineText } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, print, show, wrongCommand } from './cli-io.ts';
-import { addAccessFlags, type GatewayFlags, gatewayApi, refuseAccessFlags } from './gateway-client.ts';
+import { addFlags } from './flag-values.ts';
+import { ACCESS_FLAGS, type GatewayFlags, gatewayApi, refuseAccessFlags } from './gateway-client.ts';
 
 const HELP = `
 Examples:
@@ -22,25 +23,22 @@ diff and export read the files, so they work whether the pipeline runs or not.`;
 /** Adds `pipeline`: shows, exports and drops what REST and the dashboard changed of a pipeline. */
 export function addPipeline(program: Command, io: CliIo): void {
   const pipeline = program.command('pipeline').addHelpText('after', HELP);
-  pipeline
-    .command('diff <pipeline>')
-    .description('list the changes, passwords hidden')
-    .option(...JSON_FLAG)
-    .action((path: string, flags: JsonFlag) => diff(path, flags, io));
+  const shown = pipeline.command('diff <pipeline>').description('list the changes, passwords hidden');
+  addFlags(shown, JSON_FLAG).action((path: string, flags: JsonFlag) => diff(path, flags, io));
   pipeline
     .command('export <pipeline>')
     .description('print the pipeline file with the changes')
     .action((path: string) => exportFile(path, io));
-  addAccessFlags(
-    pipeline
-      .command('reset [pipeline] [streams...]')
-      .description('drop the changes of these streams, or of all; with --url, name no file')
-      .option('--url <url>', 'gateway of the running pipeline'),
-  )
-    .option(...JSON_FLAG)
-    .action((path: string | undefined, streams: readonly string[], flags: Partial<GatewayFlags>) =>
-      reset(path, streams, flags, io),
-    );
+  const dropped = pipeline
+    .command('reset [pipeline] [streams...]')
+    .description('drop the changes of these streams, or of all; with --url, name no file');
+  addFlags(dropped, {
+    '--url <url>': 'gateway of the running pipeline',
+    ...ACCESS_FLAGS,
+    ...JSON_FLAG,
+  }).action((path: string | undefined, streams: readonly string[], flags: Partial<GatewayFlags>) =>
+    reset(path, streams, flags, io),
+  );
 }
 
 async function open(path: string, { environment: { cacheDir } }: CliIo) {

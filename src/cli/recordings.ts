@@ -7,21 +7,24 @@ import { faultsOf } from '../recording/fragment-file.ts';
 import { archiveIn, recordedFiles, requireOrder, requireStream } from '../recording/read-recorded.ts';
 import { recordingsIn, spansOf } from '../recording/spans.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table, wrongCommand } from './cli-io.ts';
-import { timeOf } from './flag-values.ts';
-import { ReportedFailure } from './reported-failure.ts';
+import { addFlags, type FlagsOf, type FlagTable, flagTable, required, timeOf } from './flag-values.ts';
+import { ReportedFailure } from './interruption.ts';
 
-interface ListFlags extends JsonFlag {
-  readonly stream?: string;
-  readonly from?: string;
-  readonly to?: string;
-}
-
-interface ExportFlags extends JsonFlag {
-  readonly stream: string;
-  readonly from: string;
-  readonly to: string;
-  readonly out: string;
-}
+const LIST_FLAGS = flagTable({
+  '--stream <id>': 'only of this stream',
+  '--from <time>': 'only from this date and time on',
+  '--to <time>': 'only up to this date and time',
+  ...JSON_FLAG,
+});
+const EXPORT_FLAGS = flagTable({
+  '--stream <id>': required('stream'),
+  '--from <time>': required('date and time of its beginning'),
+  '--to <time>': required('date and time of its end'),
+  '--out <file>': required('file to write; it must not exist'),
+  ...JSON_FLAG,
+});
+type ListFlags = FlagsOf<typeof LIST_FLAGS>;
+type ExportFlags = FlagsOf<typeof EXPORT_FLAGS>;
 
 const HELP = `
 Examples:
@@ -37,28 +40,17 @@ before its beginning; its last box is a manifest of what is missing and why, sig
 /** Adds `recordings`: lists, checks and exports what a host has recorded. */
 export function addRecordings(program: Command, io: CliIo): void {
   const recordings = program.command('recordings').addHelpText('after', HELP);
-  recordings
-    .command('list <folder>')
-    .description('list what is recorded, and what is missing in between')
-    .option('--stream <id>', 'only of this stream')
-    .option('--from <time>', 'only from this date and time on')
-    .option('--to <time>', 'only up to this date and time')
-    .option(...JSON_FLAG)
-    .action((folder: string, flags: ListFlags) => list(folder, flags, io));
-  recordings
-    .command('verify <path>')
-    .description('compare recordings, or an exported file, with their hashes')
-    .option(...JSON_FLAG)
-    .action((path: string, flags: JsonFlag) => verify(path, flags, io));
-  recordings
-    .command('export <folder>')
-    .description('write a time of a stream as one MP4, with a signed manifest')
-    .requiredOption('--stream <id>', 'stream')
-    .requiredOption('--from <time>', 'date and time of its beginning')
-    .requiredOption('--to <time>', 'date and time of its end')
-    .requiredOption('--out <file>', 'file to write; it must not exist')
-    .option(...JSON_FLAG)
-    .action((folder: string, flags: ExportFlags) => exportTo(folder, flags, io));
+  const command = (usage: string, description: string, flags: FlagTable): Command =>
+    addFlags(recordings.command(usage).description(description), flags);
+  command('list <folder>', 'list what is recorded, and what is missing in between', LIST_FLAGS).action(
+    (folder: string, flags: ListFlags) => list(folder, flags, io),
+  );
+  command('verify <path>', 'compare recordings, or an exported file, with their hashes', JSON_FLAG).action(
+    (path: string, flags: JsonFlag) => verify(path, flags, io),
+  );
+  command('export <folder>', 'write a time of a stream as one MP4, with a signed manifest', EXPORT_FLAGS).action(
+    (folder: string, flags: ExportFlags) => exportTo(folder, flags, io),
+  );
 }
 
 async function list(folder: string, { stream, from, to, ...flags }: ListFlags, io: CliIo): Promise<void> {

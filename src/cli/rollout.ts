@@ -10,36 +10,56 @@ import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import type { RolloutVerb } from '../protocol/rest.ts';
 import type { RolloutReport } from '../protocol/rollout-records.ts';
 import { type CliIo, show, wrongCommand } from './cli-io.ts';
-import { numberIf, recordedSpan, settingsIn } from './flag-values.ts';
-import { addGatewayFlags, type GatewayFlags, gatewayApi } from './gateway-client.ts';
+import {
+  addFlags,
+  type FlagsOf,
+  type FlagTable,
+  flagTable,
+  numberIf,
+  recordedSpan,
+  settingsIn,
+} from './flag-values.ts';
+import { GATEWAY_FLAGS, gatewayApi } from './gateway-client.ts';
 import { evaluatedVerdict, optimisedVerdict, predictedGain } from './predicted-gain.ts';
 import { historyText, rolloutText } from './rollout-tables.ts';
 
-/** Which detector it is about. */
-interface RolloutFlags extends GatewayFlags {
-  readonly detector?: string;
-}
-
-interface PromoteFlags extends RolloutFlags {
-  readonly full?: boolean;
-  readonly step?: number;
-}
-
-interface StartFlags extends RolloutFlags {
-  readonly model?: string;
-  readonly pipeline?: string;
-  readonly steps: readonly number[];
-  readonly hold: number;
-  readonly minFrames: number;
-  readonly guards?: string;
-  readonly eval?: string;
-  readonly shadow?: boolean;
-  readonly shadowRatio?: number;
-  readonly recorded?: string | true;
-  readonly from?: string;
-  readonly to?: string;
-  readonly partial?: boolean;
-}
+const FLAGS = flagTable({
+  ...GATEWAY_FLAGS,
+  '--detector <name>': 'which detector, if the pipeline has several: a name of its models (default: its own)',
+});
+const START_FLAGS = flagTable({
+  ...FLAGS,
+  '--model <name>':
+    'detector to change to, at its own input size; other settings of model and streams stay as they are',
+  '--pipeline <file>': 'pipeline whose model, batch and stream settings to change to',
+  '--steps <list>': ['percentages of the streams, rising to 100', stepsOf, [1, 10, 50, 100]],
+  '--hold <time>': ['shortest time of a step, such as 60s, 10m or 1h', holdOf, 60_000],
+  '--min-frames <n>': ['frames that the candidate must have inferred in a step', Number, 1000],
+  '--guards <file>': 'YAML file with margins of the guards (default: see docs/guards.md)',
+  '--eval <file>':
+    'output of "sightline eval --json" about both: another detector is judged by labels, not by its agreement with the old one',
+  '--shadow': 'compare boxes on frames that both versions infer, before any stream uses the new one',
+  '--shadow-ratio <r>': ['share of a stream that both versions infer, 0.01 to 1 (default: 0.2)', Number],
+  '--recorded [time]':
+    'first run both versions over what is recorded of the last time, such as 2h, or of --from to --to, and compare the events of the rules',
+  '--from <time>': 'with --recorded: date and time of its beginning',
+  '--to <time>': 'with --recorded: date and time of its end',
+  '--partial': 'leave out settings that need a restart',
+});
+const PROMOTE_FLAGS = flagTable({
+  ...FLAGS,
+  '--full': 'go to 100 % and end the roll-out',
+  '--step <n>': [
+    'step that you saw, as "status" shows it; refused if it is at another (default: the newest)',
+    numberIf('--step', 'a number as "rollout status" shows it', (step) => Number.isInteger(step) && step >= 0),
+  ],
+});
+const HOLD_FLAGS = flagTable({
+  ...FLAGS,
+  '--release': 'end your hold, so that it continues by itself',
+});
+type RolloutFlags = FlagsOf<typeof FLAGS>;
+type StartFlags = FlagsOf<typeof START_FLAGS>;
 
 const HELP = `
 Examples:
@@ -61,36 +81,11 @@ Every command talks to a running host (--url), and any host of a fleet will do. 
 /** Adds `rollout`: starts and steers the roll-out of a pipeline through the gateway of a running host. */
 export function addRollout(program: Command, io: CliIo): void {
   const rollout = program.command('rollout').addHelpText('after', HELP);
-  const command = (name: string, description: string): Command =>
-    addGatewayFlags(rollout.command(name).description(description)).option(
-      '--detector <name>',
-      'which detector, if the pipeline has several: a name of its models (default: its own)',
-    );
+  const command = (name: string, description: string, flags: FlagTable = FLAGS): Command =>
+    addFlags(rollout.command(name).description(description), flags);
 
-  command('start', 'start a roll-out')
+  command('start', 'start a roll-out', START_FLAGS)
     .argument('[pipeline]', 'the same as --pipeline')
-    .option(
-      '--model <name>',
-      'detector to change to, at its own input size; other settings of model and streams stay as they are',
-    )
-    .option('--pipeline <file>', 'pipeline whose model, batch and stream settings to change to')
-    .option('--steps <list>', 'percentages of the streams, rising to 100', stepsOf, [1, 10, 50, 100])
-    .option('--hold <time>', 'shortest time of a step, such as 60s, 10m or 1h', holdOf, 60_000)
-    .option('--min-frames <n>', 'frames that the candidate must have inferred in a step', Number, 1000)
-    .option('--guards <file>', 'YAML file with margins of the guards (default: see docs/guards.md)')
-    .option(
-      '--eval <file>',
-      'output of "sightline eval --json" about both: another detector is judged by labels, not by its agreement with the old one',
-    )
-    .option('--shadow', 'compare boxes on frames that both versions infer, before any stream uses the new one')
-    .option('--shadow-ratio <r>', 'share of a stream that both versions infer, 0.01 to 1 (default: 0.2)', Number)
-    .option(
-      '--recorded [time]',
-      'first run both versions over what is recorded of the last time, such as 2h, or of --from to --to, and compare the events of the rules',
-    )
-    .option('--from <time>', 'with --recorded: date and time of its beginning')
-    .option('--to <time>', 'with --recorded: date and time of its end')
-    .option('--partial', 'leave out settings that need a restart')
     .action(async (file: string | undefined, flags: StartFlags) => {
       const body = startBody(file, flags);
       report(await gatewayApi(io, flags).rollouts.start(body, { detector: flags.detector }), flags);
@@ -98,25 +93,20 @@ export function addRollout(program: Command, io: CliIo): void {
   command('status', 'show the roll-out with its guards').action(async (flags: RolloutFlags) =>
     report(await newest(flags), flags),
   );
-  command('promote', 'go to the next step now, whatever the guards say')
-    .option('--full', 'go to 100 % and end the roll-out')
-    .option(
-      '--step <n>',
-      'step that you saw, as "status" shows it; refused if it is at another (default: the newest)',
-      numberIf('--step', 'a number as "rollout status" shows it', (step) => Number.isInteger(step) && step >= 0),
-    )
-    .action(async (flags: PromoteFlags) => {
+  command('promote', 'go to the next step now, whatever the guards say', PROMOTE_FLAGS).action(
+    async (flags: FlagsOf<typeof PROMOTE_FLAGS>) => {
       // Sends the step that it read: of two people who promote at once, one is refused.
       const { id: rollout, step } = await newest(flags);
       const seen = { rollout, step: flags.step ?? step };
       const wanted = flags.full === true ? { ...seen, full: true } : seen;
       report(await gatewayApi(io, flags).rollouts.promote(wanted, { by: userName(), detector: flags.detector }), flags);
-    });
-  command('hold', 'stay at this share until promote, abort, undo or hold --release; guards can still roll back')
-    .option('--release', 'end your hold, so that it continues by itself')
-    .action((flags: RolloutFlags & { readonly release?: boolean }) =>
-      act(flags.release === true ? 'resume' : 'hold', flags),
-    );
+    },
+  );
+  command(
+    'hold',
+    'stay at this share until promote, abort, undo or hold --release; guards can still roll back',
+    HOLD_FLAGS,
+  ).action((flags: FlagsOf<typeof HOLD_FLAGS>) => act(flags.release === true ? 'resume' : 'hold', flags));
   command('abort', 'stop it: all streams return to the version before').action((flags: RolloutFlags) =>
     act('abort', flags),
   );

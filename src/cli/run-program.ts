@@ -3,8 +3,7 @@ import { withoutHidden } from '../core/hidden-values.ts';
 import { terminalText } from '../core/terminal-text.ts';
 import { SightlineError, unwritableText } from '../errors/sightline-error.ts';
 import { type CliIo, note } from './cli-io.ts';
-import { interruptedCode } from './interruption.ts';
-import { ReportedFailure } from './reported-failure.ts';
+import { interruptedCode, ReportedFailure } from './interruption.ts';
 
 /**
  * Runs one command line of a program.

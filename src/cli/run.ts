@@ -13,18 +13,21 @@ import { tracingOf } from '../host/tracing-of.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { limitPools, trimMemory } from '../process/allocator.ts';
-import { type CliIo, type JsonFlag, note, wrongCommand } from './cli-io.ts';
+import { type CliIo, note, wrongCommand } from './cli-io.ts';
+import { addFlags, type FlagsOf, flagTable } from './flag-values.ts';
 import { untilStopped } from './interruption.ts';
 import { openLog } from './log.ts';
 import { BETTER_MODEL, BETTER_MODEL_TEXT } from './model-hint.ts';
-import { addServerFlags, type ServerFlags } from './server-flags.ts';
+import { SERVER_FLAGS } from './server-flags.ts';
 import { validate } from './validate.ts';
 
-interface RunFlags extends ServerFlags, JsonFlag {
-  /** False with `--no-overlay`. */
-  readonly overlay: boolean;
-  readonly dryRun?: boolean;
-}
+const FLAGS = flagTable({
+  ...SERVER_FLAGS,
+  '--no-overlay': 'neither use nor keep what REST and the dashboard change of streams',
+  '--dry-run': 'list every mistake and what would be opened, and start nothing',
+  '--json': 'with --dry-run: one JSON document on standard output',
+});
+type RunFlags = FlagsOf<typeof FLAGS>;
 
 const HELP = `
 Examples:
@@ -39,10 +42,7 @@ SIGHTLINE_TOKEN or sightline tokens add. Ctrl-C stops in an orderly way.`;
 
 export function addRun(program: Command, io: CliIo): void {
   const command = program.command('run').argument('<pipeline>', 'YAML file; see pipelines/ for examples');
-  addServerFlags(command)
-    .option('--no-overlay', 'neither use nor keep what REST and the dashboard change of streams')
-    .option('--dry-run', 'list every mistake and what would be opened, and start nothing')
-    .option('--json', 'with --dry-run: one JSON document on standard output')
+  addFlags(command, FLAGS)
     .addHelpText('after', HELP)
     .action((path: string, flags: RunFlags) =>
       flags.dryRun === true ? validate(path, flags, io) : run(path, flags, io),

@@ -1,39 +1,33 @@
-import type { Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { counted } from '../core/counted.ts';
 import { type Figures, scoreResults } from '../evaluate/average-precision.ts';
 import { readAnnotations, readTypedResults } from '../evaluate/coco-files.ts';
 import { IOU_TYPES, type IouType } from '../evaluate/coco-rules.ts';
 import { unknownCategories } from '../evaluate/match-dataset.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table } from './cli-io.ts';
-import { choice } from './flag-values.ts';
+import { type CliIo, JSON_FLAG, note, show, table } from './cli-io.ts';
+import { addFlags, type FlagsOf, flagTable } from './flag-values.ts';
 
 const MOST_NAMED = 10;
 
-interface ScoreFlags extends JsonFlag {
-  readonly iouType?: IouType;
-}
+/** What the flag of commands that score says. */
+export const IOU_TYPE_MEANS = 'what is compared: boxes, masks, keypoints, oriented boxes, or classes of whole pictures';
 
-/** The flag of commands that score. */
-export function iouTypeFlag(preset: string): Option {
-  return choice(
-    '--iou-type <type>',
-    `what is compared: boxes, masks, keypoints, oriented boxes, or classes of whole pictures (default: ${preset})`,
-    IOU_TYPES,
-  );
-}
+const FLAGS = flagTable({
+  '--iou-type <type>': [`${IOU_TYPE_MEANS} (default: what the first result has)`, IOU_TYPES],
+  ...JSON_FLAG,
+});
 
 export function addScore(program: Command, io: CliIo): void {
-  program
+  const command = program
     .command('score')
     .argument('<annotations>', 'COCO annotations, such as instances_val2017.json')
-    .argument('<results>', 'COCO results: [{image_id, category_id, bbox: [x, y, w, h], score}]')
-    .addOption(iouTypeFlag('what the first result has'))
-    .option(...JSON_FLAG)
+    .argument('<results>', 'COCO results: [{image_id, category_id, bbox: [x, y, w, h], score}]');
+  addFlags(command, FLAGS)
     .addHelpText(
       'after',
       '\nExample:\n  sightline detect photos/ --coco results.json && sightline score instances.json results.json\n  sightline score instances.json results.json --iou-type segm\n\nThe figures equal those of pycocotools. Results with keypoints are scored by them, with an angle or four corners as oriented boxes, with a mask by\nmasks, else by boxes. --iou-type classes takes results without a place: [{image_id, category_id, score}].',
     )
-    .action(async (annotationsPath: string, resultsPath: string, flags: ScoreFlags) => {
+    .action(async (annotationsPath: string, resultsPath: string, flags: FlagsOf<typeof FLAGS>) => {
       const { iouType, results } = await readTypedResults(resultsPath, flags.iouType);
       const annotations = await readAnnotations(annotationsPath, iouType);
       const figures = scoreResults(annotations, results, resultsPath);

@@ -6,17 +6,21 @@ import type { StreamRequest } from '../protocol/rest.ts';
 import type { SourceTest } from '../protocol/source-test.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import { withOpenSource } from '../source/open/open-source.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, show } from './cli-io.ts';
-import { addDecoderFlags, type DecoderFlags, decoderConfigOf } from './decoder-flags.ts';
-import { choice, given } from './flag-values.ts';
-import { type AccessFlags, addAccessFlags, gatewayApi, refuseAccessFlags } from './gateway-client.ts';
+import { type CliIo, JSON_FLAG, note, show } from './cli-io.ts';
+import { DECODER_FLAGS, decoderConfigOf } from './decoder-flags.ts';
+import { addFlags, type FlagsOf, flagTable, given } from './flag-values.ts';
+import { ACCESS_FLAGS, gatewayApi, refuseAccessFlags } from './gateway-client.ts';
 
-interface SourceFlags extends DecoderFlags, AccessFlags, JsonFlag {
-  readonly transport?: string;
-  readonly insecureTls?: boolean;
-  readonly timeout?: number;
-  readonly url?: string;
-}
+const FLAGS = flagTable({
+  '--transport <protocol>': ['of RTSP', ['tcp', 'udp']],
+  '--insecure-tls': 'accept any certificate of an https:// or rtsps:// source',
+  '--timeout <seconds>': ['longest wait for the first frame, at most 15 with --url (default: 10)', Number],
+  '--url <url>': 'gateway of a host that opens it, such as https://host:8080, in place of this machine',
+  ...JSON_FLAG,
+  ...DECODER_FLAGS,
+  ...ACCESS_FLAGS,
+});
+type SourceFlags = FlagsOf<typeof FLAGS>;
 
 const HELP = `
 Examples:
@@ -31,13 +35,8 @@ export function addSource(program: Command, io: CliIo): void {
   const source = program.command('source').addHelpText('after', HELP);
   const test = source
     .command('test <source>')
-    .description('open a source for a moment: codec, size, frame rate, delay, or why not')
-    .addOption(choice('--transport <protocol>', 'of RTSP', ['tcp', 'udp']))
-    .option('--insecure-tls', 'accept any certificate of an https:// or rtsps:// source')
-    .option('--timeout <seconds>', 'longest wait for the first frame, at most 15 with --url (default: 10)', Number)
-    .option('--url <url>', 'gateway of a host that opens it, such as https://host:8080, in place of this machine')
-    .option(...JSON_FLAG);
-  addAccessFlags(addDecoderFlags(test)).action((text: string, flags: SourceFlags) => run(text, flags, io));
+    .description('open a source for a moment: codec, size, frame rate, delay, or why not');
+  addFlags(test, FLAGS).action((text: string, flags: SourceFlags) => run(text, flags, io));
 }
 
 async function run(source: string, flags: SourceFlags, io: CliIo): Promise<void> {

@@ -6,9 +6,21 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import type { FleetHost } from '../protocol/fleet-report.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { type CliIo, show, table, wrongCommand } from './cli-io.ts';
-import { given, settingsIn } from './flag-values.ts';
-import { addFleetClientFlags, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
+import { addFlags, type FlagsOf, type FlagTable, flagTable, given, settingsIn } from './flag-values.ts';
+import { FLEET_CLIENT_FLAGS, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
 import type { FleetDesk } from './fleet-desk.ts';
+
+const ADD_FLAGS = flagTable({
+  ...FLEET_CLIENT_FLAGS,
+  '--pipeline <name>': 'pipeline to run it (default: the only one that the hosts run)',
+  '--max-fps <n>': ['maximum frames per second', Number],
+  '--priority <n>': ['-100 to 100; a full fleet slows streams of higher priority last', Number],
+  '--config <file>': 'settings of streams[] in docs/config.md: a YAML or JSON file, or inline JSON',
+});
+const DRAIN_FLAGS = flagTable({
+  ...FLEET_CLIENT_FLAGS,
+  '--undo': 'assign work to the host again',
+});
 
 const HELP = `
 Examples:
@@ -36,10 +48,14 @@ export function addStreams(program: Command, io: CliIo, open: OpenControl = open
       const [document, text] = await run(desk);
       show(io, flags, document, () => text);
     });
-  const command = (usage: string, description: string, options: CommandOptions = {}): Command =>
-    addFleetClientFlags(streams.command(usage, options).description(description));
+  const command = (
+    usage: string,
+    description: string,
+    flags: FlagTable = FLEET_CLIENT_FLAGS,
+    options: CommandOptions = {},
+  ): Command => addFlags(streams.command(usage, options).description(description), flags);
 
-  command('list', 'list every stream with its host and figures', { isDefault: true })
+  command('list', 'list every stream with its host and figures', FLEET_CLIENT_FLAGS, { isDefault: true })
     .allowExcessArguments()
     .action(async (flags: FleetClientFlags, { args: [unknown] }: Command) => {
       // Commander passes a command that it does not know to the default one.
@@ -52,18 +68,14 @@ export function addStreams(program: Command, io: CliIo, open: OpenControl = open
         return [summary, summaryText(summary)];
       });
     });
-  command('add <id> <source>', 'add a stream to the fleet')
-    .option('--pipeline <name>', 'pipeline to run it (default: the only one that the hosts run)')
-    .option('--max-fps <n>', 'maximum frames per second', Number)
-    .option('--priority <n>', '-100 to 100; a full fleet slows streams of higher priority last', Number)
-    .option('--config <file>', 'settings of streams[] in docs/config.md: a YAML or JSON file, or inline JSON')
-    .action((id: string, source: string, flags: FleetClientFlags & StreamRequestFlags) =>
+  command('add <id> <source>', 'add a stream to the fleet', ADD_FLAGS).action(
+    (id: string, source: string, flags: FlagsOf<typeof ADD_FLAGS>) =>
       act(flags, async (desk) => {
         const added = await desk.addStream(streamRequest(id, source, flags));
         const where = added.pipeline === undefined ? '' : ` to pipeline ${added.pipeline}`;
         return [added, `${added.id} is added${where}`];
       }),
-    );
+  );
   command('move <id> <host>', 'choose the host of a stream; "auto" lets the fleet choose').action(
     (id: string, host: string, flags: FleetClientFlags) =>
       act(flags, async (desk) => {
@@ -79,27 +91,18 @@ export function addStreams(program: Command, io: CliIo, open: OpenControl = open
       return [{ id }, `${id} is removed`];
     }),
   );
-  command('drain <host>', 'move all streams off a host and assign it no more work')
-    .option('--undo', 'assign work to the host again')
-    .action((host: string, flags: FleetClientFlags & { undo?: boolean }) =>
+  command('drain <host>', 'move all streams off a host and assign it no more work', DRAIN_FLAGS).action(
+    (host: string, flags: FlagsOf<typeof DRAIN_FLAGS>) =>
       act(flags, async (desk) => {
         const isDraining = flags.undo !== true;
         await desk.setDraining(host, isDraining);
         return [{ host, isDraining }, isDraining ? `${host} is draining` : `${host} takes work again`];
       }),
-    );
-}
-
-interface StreamRequestFlags {
-  readonly pipeline?: string;
-  readonly maxFps?: number;
-  readonly priority?: number;
-  /** Path of a file, or inline JSON. */
-  readonly config?: string;
+  );
 }
 
 /** Builds a stream request from a command line. Single flags override `--config`. The result is not validated. */
-function streamRequest(id: string, source: string, flags: StreamRequestFlags): object {
+function streamRequest(id: string, source: string, flags: FlagsOf<typeof ADD_FLAGS>): object {
   const { pipeline, maxFps, priority, config } = flags;
   return { ...(config === undefined ? {} : readConfig(config)), ...given({ pipeline, maxFps, priority }), id, source };
 }

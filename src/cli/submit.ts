@@ -14,29 +14,31 @@ import { groupsOf, iso } from '../recording/recorded-span.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
 import { type CliIo, note, show, wrongCommand } from './cli-io.ts';
 import { isPicture, leftOutText } from './detect-plan.ts';
-import { given, recordedSpan } from './flag-values.ts';
-import { addFleetClientFlags, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
+import { addFlags, type FlagsOf, flagTable, given, recordedSpan, required } from './flag-values.ts';
+import { FLEET_CLIENT_FLAGS, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
+import { ReportedFailure } from './interruption.ts';
 import { deadLetterLines, jobText, timeLeft } from './job-tables.ts';
 import { startProgress } from './progress.ts';
-import { ReportedFailure } from './reported-failure.ts';
 import { stagesForHosts } from './stages-flag.ts';
 
-interface SubmitFlags extends FleetClientFlags {
-  readonly out: string;
-  readonly recorded?: string;
-  readonly from?: string;
-  readonly to?: string;
-  readonly pipeline?: string;
-  readonly model?: string;
-  readonly track?: boolean;
-  readonly every?: number;
-  readonly parquet?: boolean;
-  readonly stages?: string;
-  readonly segmentSeconds?: number;
-  readonly priority?: number;
-  readonly id?: string;
-  readonly wait?: boolean;
-}
+const FLAGS = flagTable({
+  '--out <dir>': required('folder for the results, one JSONL file per input'),
+  ...FLEET_CLIENT_FLAGS,
+  '--recorded <stream>': 'a stream that a host has recorded',
+  '--from <time>': 'of what is recorded: date and time of its beginning',
+  '--to <time>': 'of what is recorded: date and time of its end',
+  '--pipeline <name>': 'pipeline to run it (default: the only one that the hosts run)',
+  '--model <name>': 'detector: the pipeline whose hosts run it',
+  '--track': 'track objects from frame to frame',
+  '--stages <file>': 'pipeline file whose second stages look at the objects, which are then tracked',
+  '--every <n>': ['process every n-th frame', Number],
+  '--parquet': 'write a Parquet file for each input too, with a row for each detection',
+  '--segment-seconds <s>': [`length of the segments; 0 leaves files whole (default: ${DEFAULT_SEGMENT_S})`, Number],
+  '--priority <n>': ['0 to 1000; jobs of higher priority run first', Number],
+  '--id <id>': 'name of the job (default: generated)',
+  '--wait': 'show progress and wait until the job ends',
+});
+type SubmitFlags = FlagsOf<typeof FLAGS>;
 
 const HELP = `
 Examples:
@@ -62,26 +64,8 @@ ended the wait.`;
 export function addSubmit(program: Command, io: CliIo, open: OpenControl = openRedis): void {
   const command = program
     .command('submit')
-    .argument('<input...>', 'video files, folders, patterns; with --recorded a folder of recordings')
-    .requiredOption('--out <dir>', 'folder for the results, one JSONL file per input');
-  addFleetClientFlags(command)
-    .option('--recorded <stream>', 'a stream that a host has recorded')
-    .option('--from <time>', 'of what is recorded: date and time of its beginning')
-    .option('--to <time>', 'of what is recorded: date and time of its end')
-    .option('--pipeline <name>', 'pipeline to run it (default: the only one that the hosts run)')
-    .option('--model <name>', 'detector: the pipeline whose hosts run it')
-    .option('--track', 'track objects from frame to frame')
-    .option('--stages <file>', 'pipeline file whose second stages look at the objects, which are then tracked')
-    .option('--every <n>', 'process every n-th frame', Number)
-    .option('--parquet', 'write a Parquet file for each input too, with a row for each detection')
-    .option(
-      '--segment-seconds <s>',
-      `length of the segments; 0 leaves files whole (default: ${DEFAULT_SEGMENT_S})`,
-      Number,
-    )
-    .option('--priority <n>', '0 to 1000; jobs of higher priority run first', Number)
-    .option('--id <id>', 'name of the job (default: generated)')
-    .option('--wait', 'show progress and wait until the job ends')
+    .argument('<input...>', 'video files, folders, patterns; with --recorded a folder of recordings');
+  addFlags(command, FLAGS)
     .addHelpText('after', HELP)
     .action((inputs: string[], flags: SubmitFlags) => submit(inputs, flags, io, open));
 }

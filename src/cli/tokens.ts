@@ -9,18 +9,21 @@ import {
   readTokensFile,
   type TokenRecord,
 } from '../gateway/access/tokens-file.ts';
-import { ROLES, type Role } from '../protocol/feed.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table, wrongCommand } from './cli-io.ts';
-import { choice } from './flag-values.ts';
+import { ROLES } from '../protocol/feed.ts';
+import { type CliIo, JSON_FLAG, note, show, table, wrongCommand } from './cli-io.ts';
+import { addFlags, type FlagsOf, type FlagTable, flagTable, required } from './flag-values.ts';
 
-interface TokensFlags extends JsonFlag {
-  readonly file?: string;
-}
-
-interface AddFlags extends TokensFlags {
-  readonly role: Role;
-  readonly expires?: string;
-}
+const FLAGS = flagTable({
+  '--file <file>': 'tokens file (default: SIGHTLINE_TOKENS_FILE, else sightline/tokens.json in ~/.config)',
+  ...JSON_FLAG,
+});
+const ADD_FLAGS = flagTable({
+  ...FLAGS,
+  '--role <role>': required('what it may do', ROLES),
+  '--expires <when>': 'such as 12h, 30d, 2026-12-31 or 2026-12-31T18:00:00Z (default: never)',
+});
+type TokensFlags = FlagsOf<typeof FLAGS>;
+type AddFlags = FlagsOf<typeof ADD_FLAGS>;
 
 const HELP = `
 Examples:
@@ -37,17 +40,12 @@ gateways read the file again when it changes, and close the connections of remov
 /** Adds `tokens`: creates, lists and removes the tokens that gateways of this machine accept. */
 export function addTokens(program: Command, io: CliIo): void {
   const tokens = program.command('tokens').addHelpText('after', HELP);
-  const command = (usage: string, description: string): Command =>
-    tokens
-      .command(usage)
-      .description(description)
-      .option('--file <file>', 'tokens file (default: SIGHTLINE_TOKENS_FILE, else sightline/tokens.json in ~/.config)')
-      .option(...JSON_FLAG);
+  const command = (usage: string, description: string, flags: FlagTable = FLAGS): Command =>
+    addFlags(tokens.command(usage).description(description), flags);
 
-  command('add <name>', 'create a token and print it once')
-    .addOption(choice('--role <role>', 'what it may do', ROLES).makeOptionMandatory())
-    .option('--expires <when>', 'such as 12h, 30d, 2026-12-31 or 2026-12-31T18:00:00Z (default: never)')
-    .action((name: string, flags: AddFlags) => add(name, flags, io));
+  command('add <name>', 'create a token and print it once', ADD_FLAGS).action((name: string, flags: AddFlags) =>
+    add(name, flags, io),
+  );
   command('list', 'list names, roles and expiry').action((flags: TokensFlags) => list(flags, io));
   command('remove <name>', 'remove a token; what uses it is disconnected').action((name: string, flags: TokensFlags) =>
     remove(name, flags, io),

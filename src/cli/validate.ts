@@ -2,15 +2,15 @@ import type { Command } from 'commander';
 import { counted } from '../core/counted.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { examinePipeline, type PipelineOpens } from '../host/examine-pipeline.ts';
-import { type CliIo, JSON_FLAG, type JsonFlag, note, print, printJson, table } from './cli-io.ts';
-import { given } from './flag-values.ts';
-import { ReportedFailure } from './reported-failure.ts';
+import { type CliIo, JSON_FLAG, note, print, printJson, table } from './cli-io.ts';
+import { addFlags, type FlagsOf, flagTable, given } from './flag-values.ts';
+import { ReportedFailure } from './interruption.ts';
 import type { ServerFlags } from './server-flags.ts';
 
-export interface ValidateFlags extends Partial<Pick<ServerFlags, 'host' | 'port'>>, JsonFlag {
-  /** False with `--no-overlay`. */
-  readonly overlay: boolean;
-}
+const FLAGS = flagTable({
+  '--no-overlay': 'leave out what REST and the dashboard changed of streams',
+  ...JSON_FLAG,
+});
 
 const HELP = `
 Examples:
@@ -22,17 +22,17 @@ sink or port. Exit code 0: no mistakes, perhaps warnings; 2: mistakes. run --dry
 
 /** Adds `validate`: checks a pipeline file without starting anything. */
 export function addValidate(program: Command, io: CliIo): void {
-  program
-    .command('validate')
-    .argument('<pipeline>', 'YAML file')
-    .option('--no-overlay', 'leave out what REST and the dashboard changed of streams')
-    .option(...JSON_FLAG)
+  addFlags(program.command('validate').argument('<pipeline>', 'YAML file'), FLAGS)
     .addHelpText('after', HELP)
-    .action((path: string, flags: ValidateFlags) => validate(path, flags, io));
+    .action((path: string, flags: FlagsOf<typeof FLAGS>) => validate(path, flags, io));
 }
 
 /** Prints the check of a pipeline file. @throws if it has mistakes. */
-export async function validate(path: string, { overlay, json, host, port }: ValidateFlags, io: CliIo): Promise<void> {
+export async function validate(
+  path: string,
+  { overlay, json, host, port }: FlagsOf<typeof FLAGS> & Pick<ServerFlags, 'host' | 'port'>,
+  io: CliIo,
+): Promise<void> {
   const address = given({ host, port });
   const result = await examinePipeline(path, { environment: io.environment, usesOverlay: overlay, address });
   const { mistakes, warnings, opens, isValid } = result;

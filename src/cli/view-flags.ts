@@ -1,26 +1,20 @@
-import type { Command } from 'commander';
 import { faultsText, inspect } from '../config/check.ts';
 import { regionConfig, tilesConfig } from '../config/region.ts';
 import { wrongCommand } from './cli-io.ts';
-import { given } from './flag-values.ts';
+import { type FlagsOf, flagTable, given } from './flag-values.ts';
 
-export interface ViewFlags {
-  readonly region?: string;
-  readonly tiles?: string;
-}
+/** Divides pictures into tiles. */
+export const TILES_FLAG = flagTable({
+  '--tiles <CxR>': 'infer each picture in columns and rows of tiles too, for small objects: 2x2',
+});
 
-/** Adds the flag that limits inference to a rectangle. */
-export function addRegionFlag(command: Command): Command {
-  return command.option(
-    '--region <x,y,w,h>',
-    'infer only this rectangle, in ratios of the picture, such as 0.25,0,0.5,1',
-  );
-}
+/** Which parts of pictures are inferred. */
+export const VIEW_FLAGS = flagTable({
+  '--region <x,y,w,h>': 'infer only this rectangle, in ratios of the picture, such as 0.25,0,0.5,1',
+  ...TILES_FLAG,
+});
 
-/** Adds the flag that divides pictures into tiles. */
-export function addTilesFlag(command: Command): Command {
-  return command.option('--tiles <CxR>', 'infer each picture in columns and rows of tiles too, for small objects: 2x2');
-}
+export type ViewFlags = FlagsOf<typeof VIEW_FLAGS>;
 
 /** Returns what the flags say as settings of a stream, not yet checked. @throws COMMAND_INVALID */
 export function viewSettingsOf({ region, tiles }: ViewFlags): Readonly<Record<string, unknown>> {

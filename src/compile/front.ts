@@ -1,8 +1,7 @@
 import { intsOf } from './attributes.ts';
-import { f32Tensor, f32Values, type Graph, type GraphNode, i64Tensor } from './graph.ts';
+import { ELEMENTS, f32Tensor, f32Values, type Graph, type GraphNode, i64Tensor } from './graph.ts';
 import { GraphBuilder } from './graph-builder.ts';
 import { channelMaps, FRAMES, type NetworkInput, type PerChannel } from './network-input.ts';
-import { ONNX_ELEMENT_TYPES } from './onnx/onnx-numbers.ts';
 import { permuteTensor } from './permute.ts';
 import { unsupported } from './refusals.ts';
 
@@ -93,7 +92,7 @@ function interleave(graph: Graph, input: NetworkInput): Graph | null {
   const builder = new GraphBuilder('front/');
   const shape = builder.constant('shape', i64Tensor([4], [-1, 1, input.height, input.width * 3]));
   const plane = builder.node('Reshape', 'interleaved', [FRAMES, shape]);
-  let picture = builder.node('Cast', 'picture', [plane], { to: ONNX_ELEMENT_TYPES.f32 });
+  let picture = builder.node('Cast', 'picture', [plane], { to: ELEMENTS.f32.onnx });
   const { offsets } = channelMaps(input);
   if (offsets.some((offset) => offset !== 0)) {
     const row = Array.from({ length: input.width * 3 }, (_, at) => offsets[(at % 3) as 0 | 1 | 2]);
@@ -140,7 +139,7 @@ function addPlanes(graph: Graph, input: NetworkInput): Graph {
   }
   // A network with a u8 input casts it itself.
   const isBytes = graph.inputs.some(({ name, type }) => name === input.tensor && type === 'u8');
-  if (!isBytes) value = builder.node('Cast', 'picture', [value], { to: ONNX_ELEMENT_TYPES.f32 });
+  if (!isBytes) value = builder.node('Cast', 'picture', [value], { to: ELEMENTS.f32.onnx });
   const { gains, offsets } = channelMaps(input);
   const dims = input.layout === 'nchw' ? [1, 3, 1, 1] : [1, 1, 1, 3];
   const perChannel = (values: PerChannel) =>

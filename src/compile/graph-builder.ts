@@ -1,5 +1,12 @@
-import type { Attribute, ElementType, Graph, GraphNode, GraphValue, Tensor } from './graph.ts';
-import { ONNX_ELEMENT_TYPES } from './onnx/onnx-numbers.ts';
+import {
+  type Attribute,
+  ELEMENTS,
+  type ElementType,
+  type Graph,
+  type GraphNode,
+  type GraphValue,
+  type Tensor,
+} from './graph.ts';
 
 /** Accepted attribute values: a number is an int; a float is written as `{ float: 0.5 }`. */
 export type AttributeInput = number | string | readonly number[] | { readonly float: number };
@@ -57,7 +64,7 @@ export class GraphBuilder {
 
 /** Makes a node that casts the value `from` to an element type, as the value `to`. */
 export function castNode(from: string, to: string, type: ElementType): GraphNode {
-  const attributes = new Map([['to', { kind: 'int', value: ONNX_ELEMENT_TYPES[type] } as const]]);
+  const attributes = new Map([['to', { kind: 'int', value: ELEMENTS[type].onnx } as const]]);
   return { op: 'Cast', name: `${to}/cast`, domain: '', inputs: [from], outputs: [to], attributes };
 }
 

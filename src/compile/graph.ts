@@ -1,22 +1,24 @@
 import { unsupported } from './refusals.ts';
 
-/** Element types that the compiler supports. The names are the project's, not those of a file format. */
-export type ElementType = 'f32' | 'f64' | 'f16' | 'u8' | 'u16' | 'u32' | 'u64' | 'i8' | 'i16' | 'i32' | 'i64' | 'bool';
-
-export const ELEMENT_BYTES: Readonly<Record<ElementType, number>> = {
-  f32: 4,
-  f64: 8,
-  f16: 2,
-  u8: 1,
-  u16: 2,
-  u32: 4,
-  u64: 8,
-  i8: 1,
-  i16: 2,
-  i32: 4,
-  i64: 8,
-  bool: 1,
-};
+/**
+ * Element types that the compiler supports, by the project's own names: bytes of a number, and the number of the type in the files of ONNX
+ * and of TensorFlow.
+ */
+export const ELEMENTS = {
+  f32: { bytes: 4, onnx: 1, tensorflow: 1 },
+  f64: { bytes: 8, onnx: 11, tensorflow: 2 },
+  f16: { bytes: 2, onnx: 10, tensorflow: 19 },
+  u8: { bytes: 1, onnx: 2, tensorflow: 4 },
+  u16: { bytes: 2, onnx: 4, tensorflow: 17 },
+  u32: { bytes: 4, onnx: 12, tensorflow: 22 },
+  u64: { bytes: 8, onnx: 13, tensorflow: 23 },
+  i8: { bytes: 1, onnx: 3, tensorflow: 6 },
+  i16: { bytes: 2, onnx: 5, tensorflow: 5 },
+  i32: { bytes: 4, onnx: 6, tensorflow: 3 },
+  i64: { bytes: 8, onnx: 7, tensorflow: 9 },
+  bool: { bytes: 1, onnx: 9, tensorflow: 10 },
+} as const;
+export type ElementType = keyof typeof ELEMENTS;
 
 /** A constant: row-major, little-endian bytes. Immutable; passes create new ones. */
 export interface Tensor {

@@ -1,10 +1,10 @@
-import { ELEMENT_BYTES, type Tensor } from './graph.ts';
+import { ELEMENTS, type Tensor } from './graph.ts';
 
 /** Reorders the axes of a constant: axis `i` of the result is axis `order[i]` of the tensor. */
 export function permuteTensor(tensor: Tensor, order: readonly number[]): Tensor {
   const dims = order.map((axis) => tensor.dims[axis]!);
   if (order.every((axis, index) => axis === index)) return tensor;
-  const width = ELEMENT_BYTES[tensor.type];
+  const width = ELEMENTS[tensor.type].bytes;
   const strides = stridesOf(tensor.dims);
   const sourceStrides = order.map((axis) => strides[axis]! * width);
   const bytes = new Uint8Array(tensor.bytes.length);

@@ -15,7 +15,7 @@ import { isLoopback } from '../gateway/auth.ts';
 import type { Gateway, GatewayLogger } from '../gateway/gateway-options.ts';
 import { findPackageFiles } from '../gateway/package-files.ts';
 import type { History } from '../history/history.ts';
-import { measureCapacity } from '../measure/measure-capacity.ts';
+import { measureCapacity } from '../measure/measure-run.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import type { Tracing } from '../telemetry/tracing/open-tracing.ts';

@@ -1,17 +1,15 @@
-import { type AttemptOutcome, outcomeOf, searchCapacity } from '../measure/search-capacity.ts';
+import {
+  type AttemptOutcome,
+  type CapacitySearchOptions,
+  outcomeOf,
+  searchCapacity,
+} from '../measure/search-capacity.ts';
 import type { BreakPoint, Degradation, LoadStep } from './load-result.ts';
 
 /** Runs and measures a number of cameras; added and removed as needed. @param isProof - as that of an `Attempt`. */
 export type MeasureCameras = (cameras: number, name: string, isProof: boolean) => Promise<LoadStep>;
 
-export interface StressOptions {
-  /** Cameras of the first step. */
-  readonly start: number;
-  /** Most cameras. */
-  readonly most: number;
-  /** As that of a `CapacitySearchOptions`. */
-  readonly isOver?: () => boolean;
-  readonly signal: AbortSignal;
+export interface StressOptions extends Pick<CapacitySearchOptions, 'start' | 'most' | 'isOver' | 'signal'> {
   readonly note: (text: string) => void;
 }
 

@@ -35,13 +35,10 @@ export interface EngineAloneOptions {
 }
 
 /** What one thread of the loop gets. */
-export interface EngineLoopData {
+export interface EngineLoopData extends Required<Omit<EngineAloneOptions, 'threads'>> {
   readonly request: EngineRequest;
   readonly frames: SharedArrayBuffer;
   readonly frameBytes: number;
-  readonly seconds: number;
-  readonly batchSize: number;
-  readonly maxInFlight: number;
 }
 
 /** The thread's first message. */

@@ -1,4 +1,4 @@
-import { type AttemptOutcome, outcomeOf, searchCapacity } from './search-capacity.ts';
+import { type AttemptOutcome, type CapacitySearchOptions, outcomeOf, searchCapacity } from './search-capacity.ts';
 import { DEFAULT_DROPS, judgeTargets, parseTargets } from './targets.ts';
 import type { TargetVerdict, TrialResult } from './trial-result.ts';
 
@@ -25,14 +25,10 @@ export interface Capacity {
   readonly isProven: boolean;
 }
 
-export interface CapacityOptions {
-  /** A guess where to start; default 1. */
-  readonly start?: number;
-  /** Most cameras to try; default 256. */
-  readonly most?: number;
-  /** True when no time is left; default never. */
-  readonly isOver?: () => boolean;
-  readonly signal: AbortSignal;
+/** By default from 1 camera on, and at most 256. */
+export interface CapacityOptions
+  extends Pick<CapacitySearchOptions, 'isOver' | 'signal'>,
+    Partial<Pick<CapacitySearchOptions, 'start' | 'most'>> {
   readonly note: (text: string) => void;
 }
 

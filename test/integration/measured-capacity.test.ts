@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { PipelineHost } from '../../src/host/pipeline-host.ts';
-import { measureCapacity } from '../../src/measure/measure-capacity.ts';
+import { measureCapacity } from '../../src/measure/measure-run.ts';
 import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 

@@ -1,10 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { f32Tensor } from '../../src/compile/graph.ts';
+import { ELEMENTS, f32Tensor } from '../../src/compile/graph.ts';
 import { GraphBuilder } from '../../src/compile/graph-builder.ts';
 import { emitOnnx } from '../../src/compile/onnx/emit-onnx.ts';
-import { ONNX_ELEMENT_TYPES } from '../../src/compile/onnx/onnx-numbers.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
 import { PipelineHost } from '../../src/host/pipeline-host.ts';
 import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
@@ -59,7 +58,7 @@ export function writeBlackNetwork(folder: string): string {
     'Cast',
     'place',
     [builder.node('Mul', 'hundredths', [mean, builder.constant('hundred', f32Tensor([1], [100]))])],
-    { to: ONNX_ELEMENT_TYPES.i64 },
+    { to: ELEMENTS.i64.onnx },
   );
   builder.node('Gather', 'mean', [builder.constant('table', f32Tensor([1], [0])), place], { axis: 0 });
   const graph = builder.finish({

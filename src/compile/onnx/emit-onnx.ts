@@ -1,6 +1,6 @@
 import protobuf from 'protobufjs';
-import type { Attribute, Graph, GraphValue, Tensor } from '../graph.ts';
-import { ONNX_ATTRIBUTE_TYPES, ONNX_ELEMENT_TYPES } from './onnx-numbers.ts';
+import { type Attribute, ELEMENTS, type Graph, type GraphValue, type Tensor } from '../graph.ts';
+import { ONNX_ATTRIBUTE_TYPES } from './onnx-numbers.ts';
 
 /** What the compiler writes of an ONNX file, with the published field numbers of the format; see the ONNX specification for their meaning. */
 const SCHEMA = `
@@ -66,11 +66,11 @@ export function emitOnnx(graph: Graph): Uint8Array {
 
 function emitValue(value: GraphValue): object {
   const dim = value.dims.map((size) => (typeof size === 'number' ? { dim_value: size } : { dim_param: size }));
-  return { name: value.name, type: { tensor_type: { elem_type: ONNX_ELEMENT_TYPES[value.type], shape: { dim } } } };
+  return { name: value.name, type: { tensor_type: { elem_type: ELEMENTS[value.type].onnx, shape: { dim } } } };
 }
 
 function emitTensor(name: string, tensor: Tensor): object {
-  return { dims: [...tensor.dims], data_type: ONNX_ELEMENT_TYPES[tensor.type], name, raw_data: tensor.bytes };
+  return { dims: [...tensor.dims], data_type: ELEMENTS[tensor.type].onnx, name, raw_data: tensor.bytes };
 }
 
 function emitAttribute(name: string, attribute: Attribute): object {

@@ -1,4 +1,4 @@
-import { ELEMENT_BYTES, type ElementType, type Tensor } from '../graph.ts';
+import { ELEMENTS, type ElementType, type Tensor } from '../graph.ts';
 import { invalid, unsupported } from '../refusals.ts';
 import type { ExternalData, ExternalPlace } from './external-data.ts';
 import { ELEMENT_TYPES } from './onnx-numbers.ts';
@@ -56,7 +56,7 @@ export function readTensor(
     throw unsupported(`${where} ${problem}, which is not supported`);
   }
   const count = countOf(header.dims, where);
-  const wanted = count * ELEMENT_BYTES[type];
+  const wanted = count * ELEMENTS[type].bytes;
   const { name, dims } = header;
   if (header.external !== undefined) {
     if (external === null) throw unsupported(`${where} is in another file, which is not supported here`);
@@ -124,7 +124,7 @@ function listBytes(reader: WireReader, type: ElementType, count: number, where: 
   // Each number takes at least one byte.
   if (count > reader.length)
     throw invalid(where, `expected ${count} numbers, received a constant of ${reader.length} bytes`);
-  const width = ELEMENT_BYTES[type];
+  const width = ELEMENTS[type].bytes;
   const memory = new DataView(new ArrayBuffer(count * width));
   const field = listField(type);
   let filled = 0;

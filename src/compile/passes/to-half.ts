@@ -1,8 +1,7 @@
-import type { Attribute, ElementType, Graph, GraphNode, Tensor } from '../graph.ts';
+import { type Attribute, ELEMENTS, type Graph, type GraphNode, type Tensor } from '../graph.ts';
 import { castNode } from '../graph-builder.ts';
 import { GraphIndex, removeUnused, renameValues } from '../graph-index.ts';
 import { floatValues, HALF_MAX, toHalfTensor, widenTensor } from '../half.ts';
-import { ONNX_ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 import { traceElements } from './trace-elements.ts';
 
 /** Layers with weights: they take most of the time, and a GPU runs them in half on its tensor cores with f32 sums. */
@@ -30,8 +29,7 @@ const ONE_DATA_INPUT: ReadonlySet<string> = new Set(['Resize']);
  * Casts are inserted between the two, one per value. Weights are rounded to the nearest half, ties to even.
  */
 export function toHalf(graph: Graph): Graph {
-  const half = halfNodes(graph);
-  return removeUnused(new HalfRewriter(graph).rewrite(half));
+  return removeUnused(rewritten(graph, halfNodes(graph)));
 }
 
 /** Chooses the nodes that run in half, in topological order, because the choice depends on the nodes before. */
@@ -85,64 +83,45 @@ function dataInputs(node: GraphNode): readonly string[] {
 }
 
 /** Rewrites the chosen nodes. The half of a value `x` is always named `x/half`. */
-class HalfRewriter {
-  readonly #graph: Graph;
-  readonly #types: ReadonlyMap<string, ElementType>;
-  readonly #index: GraphIndex;
-  readonly #nodes: GraphNode[] = [];
-  readonly #constants: Map<string, Tensor>;
+function rewritten(graph: Graph, chosen: ReadonlySet<GraphNode>): Graph {
+  const types = traceElements(graph);
+  const index = new GraphIndex(graph);
+  const nodes: GraphNode[] = [];
+  const constants = new Map(graph.constants);
   /** Values in the new graph so far. */
-  readonly #made = new Set<string>();
-
-  constructor(graph: Graph) {
-    this.#graph = graph;
-    this.#types = traceElements(graph);
-    this.#index = new GraphIndex(graph);
-    this.#constants = new Map(graph.constants);
-  }
-
-  rewrite(half: ReadonlySet<GraphNode>): Graph {
-    for (const node of this.#graph.nodes) {
-      if (half.has(node)) this.#writeHalf(node);
-      else this.#write({ ...node, inputs: node.inputs.map((name) => this.#full(name)) });
-    }
-    for (const { name } of this.#graph.outputs) this.#full(name);
-    return { ...this.#graph, nodes: this.#nodes, constants: this.#constants };
-  }
-
-  #writeHalf(node: GraphNode): void {
-    const data = new Set(dataInputs(node));
-    const inputs = node.inputs.map((name) =>
-      data.has(name) && this.#types.get(name) === 'f32' ? this.#half(name) : name,
-    );
-    const outputs = node.outputs.map((name) => (this.#types.get(name) === 'f32' ? halfName(name) : name));
-    this.#write({ ...node, inputs, outputs });
-  }
-
-  #write(node: GraphNode): void {
-    this.#nodes.push(node);
-    for (const output of node.outputs) this.#made.add(output);
-  }
-
+  const made = new Set<string>();
+  const write = (node: GraphNode): void => {
+    nodes.push(node);
+    for (const output of node.outputs) made.add(output);
+  };
   /** Returns the name of a value in half; adds a cast if it only exists in f32. */
-  #half(name: string): string {
-    const half = halfName(name);
-    const tensor = this.#graph.constants.get(name);
+  const half = (name: string): string => {
+    const ofHalf = halfName(name);
+    const tensor = graph.constants.get(name);
     if (tensor !== undefined) {
-      if (!this.#constants.has(half)) this.#constants.set(half, toHalfTensor(tensor, name));
-    } else if (!this.#made.has(half)) {
-      const producer = this.#index.producer(name);
+      if (!constants.has(ofHalf)) constants.set(ofHalf, toHalfTensor(tensor, name));
+    } else if (!made.has(ofHalf)) {
+      const producer = index.producer(name);
       // A value that is itself a cast to f32 is cast from its source instead.
-      this.#write(castNode(producer?.op === 'Cast' ? producer.inputs[0]! : name, half, 'f16'));
+      write(castNode(producer?.op === 'Cast' ? producer.inputs[0]! : name, ofHalf, 'f16'));
     }
-    return half;
-  }
-
+    return ofHalf;
+  };
   /** Returns the name of a value in its own type; adds a cast if it only exists in half. */
-  #full(name: string): string {
-    if (this.#made.has(halfName(name)) && !this.#made.has(name)) this.#write(castNode(halfName(name), name, 'f32'));
+  const full = (name: string): string => {
+    if (made.has(halfName(name)) && !made.has(name)) write(castNode(halfName(name), name, 'f32'));
     return name;
+  };
+  for (const node of graph.nodes) {
+    if (chosen.has(node)) {
+      const data = new Set(dataInputs(node));
+      const inputs = node.inputs.map((name) => (data.has(name) && types.get(name) === 'f32' ? half(name) : name));
+      const outputs = node.outputs.map((name) => (types.get(name) === 'f32' ? halfName(name) : name));
+      write({ ...node, inputs, outputs });
+    } else write({ ...node, inputs: node.inputs.map(full) });
   }
+  for (const { name } of graph.outputs) full(name);
+  return { ...graph, nodes, constants };
 }
 
 function halfName(name: string): string {
@@ -204,10 +183,10 @@ export function widenHalf(graph: Graph): Graph {
 }
 
 function isToHalf(name: string, attribute: Attribute): boolean {
-  return TYPE_ATTRIBUTES.has(name) && attribute.kind === 'int' && attribute.value === ONNX_ELEMENT_TYPES.f16;
+  return TYPE_ATTRIBUTES.has(name) && attribute.kind === 'int' && attribute.value === ELEMENTS.f16.onnx;
 }
 
 function widenAttribute({ domain }: GraphNode, name: string, attribute: Attribute): Attribute {
   if (attribute.kind === 'tensor') return { kind: 'tensor', value: widenTensor(attribute.value) };
-  return domain === '' && isToHalf(name, attribute) ? { kind: 'int', value: ONNX_ELEMENT_TYPES.f32 } : attribute;
+  return domain === '' && isToHalf(name, attribute) ? { kind: 'int', value: ELEMENTS.f32.onnx } : attribute;
 }

@@ -1,8 +1,8 @@
-import { floatOf, intOf } from '../attributes.ts';
-import type { ElementType, GraphNode } from '../graph.ts';
+import { floatOf, intOf, textOf } from '../attributes.ts';
+import { type ElementType, f32Tensor, type GraphNode } from '../graph.ts';
 import { ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 import { broadcastDims, type Dim } from './dims.ts';
-import { type Emission, type EmissionRule, elementsOf, identityOrder, type Value } from './emission.ts';
+import { type Emission, type EmissionRule, elementsOf, identityOrder, plainValue, type Value } from './emission.ts';
 
 /** Rule for an operator with one input and the same meaning in TensorFlow, whose only attribute is the type. */
 export function unary(op: string): EmissionRule {
@@ -25,7 +25,7 @@ export function binary(op: string, opForIntegers = op): EmissionRule {
 }
 
 /** Brings operands into the same axis order: that of the largest one, so that only smaller ones are transposed. */
-export function alignOperands(
+function alignOperands(
   emission: Emission,
   node: GraphNode,
   operands: readonly number[],
@@ -105,4 +105,111 @@ export const emitSoftmax: EmissionRule = (emission, node) => {
     throw emission.unsupported(node, 'before operator set 13 it covers several axes at once');
   const arranged = emission.arranged(value, [...value.order.filter((other) => other !== axis), axis]);
   return [{ ...arranged, reference: emission.node(node, 'Softmax', [arranged.reference], { T: value.type }) }];
+};
+
+/** Rule for a comparison of two values, with a boolean result. */
+export function comparison(op: string): EmissionRule {
+  return (emission, node) => {
+    const { type, references, ...rest } = alignOperands(emission, node, [0, 1]);
+    return [{ ...rest, type: 'bool', reference: emission.node(node, op, references, { T: type }) }];
+  };
+}
+
+/** Rule for And and Or of two booleans. */
+export function logical(op: string): EmissionRule {
+  return (emission, node) => {
+    const { references, ...rest } = alignOperands(emission, node, [0, 1]);
+    return [{ ...rest, reference: emission.node(node, op, references, {}) }];
+  };
+}
+
+export const emitNot: EmissionRule = (emission, node) => {
+  const value = emission.input(node, 0);
+  return [{ ...value, reference: emission.node(node, 'LogicalNot', [value.reference], {}) }];
+};
+
+/** Where: selects from two values, element by element. */
+export const emitWhere: EmissionRule = (emission, node) => {
+  const { references, order, dims } = alignOperands(emission, node, [0, 1, 2]);
+  const { type } = emission.shapeOf(node, 1);
+  return [{ reference: emission.node(node, 'SelectV2', references, { T: type }), type, dims, order }];
+};
+
+/** Expand: broadcasts a value to a shape. */
+export const emitExpand: EmissionRule = (emission, node) => {
+  const value = emission.plain(emission.input(node, 0));
+  const dims = broadcastDims(value.dims, emission.knownInput(node, 1));
+  const shape = emission.shapeReference(dims, `${node.name}/shape`);
+  const attributes = { T: value.type, Tidx: 'i64' } as const;
+  return [plainValue(emission.node(node, 'BroadcastTo', [value.reference, shape], attributes), value.type, dims)];
+};
+
+/** ConstantOfShape: fills a shape with one number. */
+export const emitConstantOfShape: EmissionRule = (emission, node) => {
+  const dims = emission.knownInput(node, 0);
+  const value = node.attributes.get('value');
+  const tensor = value?.kind === 'tensor' ? value.value : f32Tensor([], [0]);
+  const shape = emission.shapeReference(dims, `${node.name}/shape`);
+  const number = emission.builder.constant(`${node.name}/number`, { ...tensor, dims: [] });
+  const attributes = { T: tensor.type, index_type: 'i64' } as const;
+  return [plainValue(emission.node(node, 'Fill', [shape, number], attributes), tensor.type, dims)];
+};
+
+/** Emits a chain of operators on a value, each with a number or another value of the same shape. */
+class Steps {
+  readonly #emission: Emission;
+  readonly #node: GraphNode;
+  readonly #value: Value;
+  #count = 0;
+
+  constructor(emission: Emission, node: GraphNode) {
+    this.#emission = emission;
+    this.#node = node;
+    this.#value = emission.input(node, 0);
+  }
+
+  get start(): string {
+    return this.#value.reference;
+  }
+
+  step(op: string, value: string, other?: number | string): string {
+    const { type } = this.#value;
+    const name = `/step-${this.#count++}`;
+    const number =
+      typeof other === 'number' ? this.#emission.number(`${this.#node.name}${name}/number`, type, other) : other;
+    const inputs = number === undefined ? [value] : [value, number];
+    return this.#emission.node(this.#node, op, inputs, { T: type }, name);
+  }
+
+  result(reference: string): Value[] {
+    return [{ ...this.#value, reference }];
+  }
+}
+
+/** clip(alpha x + beta, 0, 1). */
+function hardSigmoid(steps: Steps, alpha: number, beta: number): string {
+  const line = steps.step('AddV2', steps.step('Mul', steps.start, alpha), beta);
+  return steps.step('Minimum', steps.step('Relu', line), 1);
+}
+
+export const emitHardSigmoid: EmissionRule = (emission, node) => {
+  const steps = new Steps(emission, node);
+  return steps.result(hardSigmoid(steps, floatOf(node, 'alpha', 0.2), floatOf(node, 'beta', 0.5)));
+};
+
+export const emitHardSwish: EmissionRule = (emission, node) => {
+  const steps = new Steps(emission, node);
+  return steps.result(steps.step('Mul', hardSigmoid(steps, 1 / 6, 0.5), steps.start));
+};
+
+/** Gelu: x times the normal cumulative distribution at x, or its approximation by tanh. */
+export const emitGelu: EmissionRule = (emission, node) => {
+  const steps = new Steps(emission, node);
+  const x = steps.start;
+  let share: string;
+  if (textOf(node, 'approximate', 'none') === 'tanh') {
+    const cube = steps.step('Mul', steps.step('Mul', steps.step('Square', x), x), 0.044715);
+    share = steps.step('Tanh', steps.step('Mul', steps.step('AddV2', cube, x), Math.sqrt(2 / Math.PI)));
+  } else share = steps.step('Erf', steps.step('Mul', x, Math.SQRT1_2));
+  return steps.result(steps.step('Mul', steps.step('Mul', steps.step('AddV2', share, 1), x), 0.5));
 };

@@ -1,14 +1,28 @@
-import { emitGelu, emitHardSigmoid, emitHardSwish } from './activations.ts';
-import { binary, emitCast, emitClip, emitLeakyRelu, emitMod, emitPow, emitSoftmax, unary } from './elementwise.ts';
+import {
+  binary,
+  comparison,
+  emitCast,
+  emitClip,
+  emitConstantOfShape,
+  emitExpand,
+  emitGelu,
+  emitHardSigmoid,
+  emitHardSwish,
+  emitLeakyRelu,
+  emitMod,
+  emitNot,
+  emitPow,
+  emitSoftmax,
+  emitWhere,
+  logical,
+  unary,
+} from './elementwise.ts';
 import type { EmissionRule } from './emission.ts';
-import { emitGridSample } from './grid-sample.ts';
-import { comparison, emitConstantOfShape, emitExpand, emitNot, emitWhere, logical } from './logic.ts';
 import { emitEinsum, emitGemm, emitMatMul } from './matrices.ts';
 import { emitBatchNormalization, emitLayerNormalization } from './normalisations.ts';
-import { emitGatherNd, emitScatterNd, extreme } from './places.ts';
-import { emitGatherElements, emitTopK, reduction } from './reductions.ts';
 import { emitFlatten, emitReshape, emitSqueeze, emitTranspose, emitUnsqueeze } from './reshapes.ts';
-import { emitResize } from './resize.ts';
+import { emitGridSample, emitResize } from './sampling.ts';
+import { emitGatherElements, emitGatherNd, emitScatterNd, emitTopK, extreme, reduction } from './selections.ts';
 import { emitConcat, emitGather, emitPad, emitSlice, emitSplit, emitTile } from './slices.ts';
 import { emitAveragePool, emitConvolution, emitGlobalAveragePool, emitMaxPool } from './windows.ts';
 

@@ -1,22 +1,6 @@
-import type { ElementType, Tensor } from '../graph.ts';
+import { ELEMENTS, type ElementType, type Tensor } from '../graph.ts';
 import { type Dim, sizeOf } from './dims.ts';
 import type { AttrValue, NodeDef, TensorInfo, TensorShape } from './graph-def-schema.ts';
-
-/** Number of each element type in TensorFlow's files. */
-const DATA_TYPES: Readonly<Record<ElementType, number>> = {
-  f32: 1,
-  f64: 2,
-  i32: 3,
-  u8: 4,
-  i16: 5,
-  i8: 6,
-  i64: 9,
-  bool: 10,
-  f16: 19,
-  u16: 17,
-  u32: 22,
-  u64: 23,
-};
 
 /** Accepted attribute values: a number is an int, the name of an element type is that type, other text is bytes, a list is ints. */
 export type AttributeInput = number | boolean | string | readonly number[] | { readonly float: number };
@@ -33,13 +17,16 @@ export class GraphDefBuilder {
   }
 
   constant(name: string, tensor: Tensor): string {
-    const dtype = DATA_TYPES[tensor.type];
+    const dtype = ELEMENTS[tensor.type].tensorflow;
     const value = { dtype, tensor_shape: shapeOf(tensor.dims), tensor_content: tensor.bytes };
     return this.#add('Const', name, [], { dtype: { type: dtype }, value: { tensor: value } });
   }
 
   placeholder(name: string, type: ElementType, dims: readonly Dim[]): string {
-    return this.#add('Placeholder', name, [], { dtype: { type: DATA_TYPES[type] }, shape: { shape: shapeOf(dims) } });
+    return this.#add('Placeholder', name, [], {
+      dtype: { type: ELEMENTS[type].tensorflow },
+      shape: { shape: shapeOf(dims) },
+    });
   }
 
   #add(op: string, name: string, input: readonly string[], attr: Record<string, AttrValue>): string {
@@ -60,7 +47,7 @@ export class GraphDefBuilder {
 
 /** Creates a signature entry, which maps an input or output to a value of the graph. */
 export function tensorInfo(reference: string, type: ElementType, dims: readonly Dim[]): TensorInfo {
-  return { name: `${reference}:0`, dtype: DATA_TYPES[type], tensor_shape: shapeOf(dims) };
+  return { name: `${reference}:0`, dtype: ELEMENTS[type].tensorflow, tensor_shape: shapeOf(dims) };
 }
 
 function shapeOf(dims: readonly Dim[]): TensorShape {
@@ -70,11 +57,12 @@ function shapeOf(dims: readonly Dim[]): TensorShape {
 function toAttrValue(value: AttributeInput): AttrValue {
   if (typeof value === 'number') return { i: value };
   if (typeof value === 'boolean') return { b: value };
-  if (typeof value === 'string') return isElementType(value) ? { type: DATA_TYPES[value] } : { s: Buffer.from(value) };
+  if (typeof value === 'string')
+    return isElementType(value) ? { type: ELEMENTS[value].tensorflow } : { s: Buffer.from(value) };
   if ('float' in value) return { f: value.float };
   return { list: { i: value } };
 }
 
 function isElementType(text: string): text is ElementType {
-  return Object.hasOwn(DATA_TYPES, text);
+  return Object.hasOwn(ELEMENTS, text);
 }

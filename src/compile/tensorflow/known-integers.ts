@@ -1,6 +1,5 @@
 import { intOf } from '../attributes.ts';
-import { type GraphNode, intValues } from '../graph.ts';
-import { ONNX_ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
+import { ELEMENTS, type GraphNode, intValues } from '../graph.ts';
 import { type Dim, divideDims, isFree, multiplyDims, sameDim } from './dims.ts';
 import { axisOf, type Emission, type KnownIntegers } from './emission.ts';
 
@@ -9,7 +8,7 @@ type Rule = (emission: Emission, node: GraphNode, inputs: readonly KnownIntegers
 /** Operators that exporters use to compute shapes. */
 const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['Identity', (_emission, _node, [value]) => value!],
-  ['Cast', (_emission, node, [value]) => (intOf(node, 'to', 0) === ONNX_ELEMENT_TYPES.i64 ? value! : null)],
+  ['Cast', (_emission, node, [value]) => (intOf(node, 'to', 0) === ELEMENTS.i64.onnx ? value! : null)],
   [
     'Squeeze',
     (_emission, _node, [value]) => (value!.known.length === 1 ? { known: value!.known, isScalar: true } : null),

@@ -1,6 +1,5 @@
-import { f32Tensor, i64Tensor } from '../graph.ts';
+import { ELEMENTS, f32Tensor, i64Tensor } from '../graph.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
-import { ONNX_ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 import type { LoweredValue, Lowering } from './lowering.ts';
 import type { TfNode } from './read-tfjs.ts';
 
@@ -107,7 +106,7 @@ export function emitCenternetHead(
   const signed = builder.node('Mul', 'head/signed', [distances, signs]);
 
   const asColumn = (name: string, value: string, isFloat: boolean) => {
-    const number = isFloat ? value : builder.node('Cast', `head/${name}-f32`, [value], { to: ONNX_ELEMENT_TYPES.f32 });
+    const number = isFloat ? value : builder.node('Cast', `head/${name}-f32`, [value], { to: ELEMENTS.f32.onnx });
     return builder.node('Unsqueeze', `head/${name}-column`, [number, lastAxis]);
   };
   const x = asColumn('x', column, false);

@@ -1,5 +1,5 @@
 import { readModel } from '../../disk/given-file.ts';
-import { ELEMENT_BYTES, elementCount, type Tensor } from '../graph.ts';
+import { ELEMENTS, elementCount, type Tensor } from '../graph.ts';
 import { halfToFloat } from '../half.ts';
 import { invalid, unsupported } from '../refusals.ts';
 
@@ -118,7 +118,7 @@ function readWeight(entry: WeightEntry, bytes: Uint8Array<ArrayBuffer>): Tensor 
     for (let i = 0; i < values.length; i += 1) values[i] = levels[i]! * scale + min;
   }
   if (entry.dtype !== 'int32') return { type: 'f32', dims, bytes: new Uint8Array(values.buffer) };
-  const whole = new Uint8Array(values.length * ELEMENT_BYTES.i32);
+  const whole = new Uint8Array(values.length * ELEMENTS.i32.bytes);
   new Int32Array(whole.buffer).set(values.map(Math.round));
   return { type: 'i32', dims, bytes: whole };
 }

@@ -1,10 +1,9 @@
 import type { CocoAnnotations } from '../../evaluate/coco-dataset.ts';
 import { DECIDING_FIGURE, type DecidingFigure } from '../../evaluate/coco-rules.ts';
 import { type BootstrapOptions, type LossEstimate, SINGLE_LEVEL } from '../../evaluate/loss-bootstrap.ts';
-import { type ClassLoss, comparePrecision } from '../../evaluate/precision-loss.ts';
+import { type ClassLoss, compareByTag, comparePrecision } from '../../evaluate/precision-loss.ts';
 import { comparePublished, equalThreshold, type PublishedLoss } from '../../evaluate/published-loss.ts';
 import { cocoResultsOf, type RecordedResults } from '../../evaluate/recorded-results.ts';
-import { compareByTag } from '../../evaluate/tag-loss.ts';
 import { CLASSES_SHOWN, type GateVerdict } from './gate-verdict.ts';
 import { judgeVideo, type VideoGround, type VideoTolerances } from './judge-video.ts';
 import {

@@ -5,9 +5,9 @@ import type { MeasurementRecord } from '../../measure/measurement-log.ts';
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import type { CountComparison } from '../gate/compare-counts.ts';
 import type { GateVerdict } from '../gate/gate-verdict.ts';
-import type { Configuration, ParetoPoint, Refusal, Step } from '../result.ts';
+import type { Configuration, Refusal } from '../result.ts';
 import type { Comparison } from '../search/evaluator.ts';
-import type { FinalVerdict } from '../search/finals.ts';
+import type { SearchResult } from '../search/search.ts';
 import type { LoadTest } from './load-tests.ts';
 
 /** What a report shows of the machine that a measurement ran on. */
@@ -154,7 +154,7 @@ export interface ReportOptions {
  * Everything that a report shows. Each id that a part names is the id of one of `measurements`; the report refuses to be
  * written otherwise.
  */
-export interface ReportInput {
+export interface ReportInput extends Pick<SearchResult, 'steps' | 'ended' | 'finalists' | 'pareto'> {
   /** The pipeline or input as the user named it. */
   readonly subject: string;
   readonly createdAt: string;
@@ -166,16 +166,11 @@ export interface ReportInput {
   readonly best: ReportSide;
   /** null if the best is the baseline, or if there was no time to compare them in turn. */
   readonly speedup: ReportSpeedup | null;
-  readonly steps: readonly Step[];
-  /** `budget`: there was more to try. */
-  readonly ended: 'done' | 'budget';
   readonly refusals: readonly Refusal[];
-  readonly finalists: readonly FinalVerdict[];
   /** Of the baseline, the worst first. `measuredGain` only of a change that does what `predictedGain` assumes. */
   readonly bottlenecks: readonly ReportBottleneck[];
   /** Of the best configuration: what to do after it. */
   readonly nextBottlenecks: readonly ReportBottleneck[];
-  readonly pareto: readonly ParetoPoint[];
   readonly quality: ReportQuality;
   /** null if the best configuration infers every frame, or if `quality` says it already. */
   readonly skipped: ReportSkipped | null;

@@ -1,7 +1,5 @@
-import type { Environment } from '../../config/environment.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import { monoNowMs } from '../../core/clock.ts';
-import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { RecordedResults } from '../../evaluate/recorded-results.ts';
 import { compareTrials, measurePair } from '../../measure/compare.ts';
@@ -18,7 +16,6 @@ import { type Scenario, scenarioName } from '../../measure/scenario.ts';
 import { judgeTargets, type Target } from '../../measure/targets.ts';
 import { OpenTrial, type TrialOptions, type TrialSetup } from '../../measure/trial.ts';
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
-import type { PipelineConfig } from '../../pipeline/pipeline.ts';
 import { candidates } from '../../runtime/model/choose-engine.ts';
 import { prepareEngine } from '../../runtime/model/engine-request.ts';
 import { apply } from '../levers/apply-configuration.ts';
@@ -27,30 +24,23 @@ import { partKey } from '../levers/levers.ts';
 import type { Configuration } from '../result.ts';
 import type { Comparison, Evaluator, InferTimes, Pair, Quality, Trial } from '../search/evaluator.ts';
 import { measureCrop } from './crop-costs.ts';
-import { inFramesOf } from './in-frames-of.ts';
 import type { PictureSample } from './picture-sample.ts';
-import type { QualityBench } from './quality-bench.ts';
+import type { QualityBench, QualityOptions } from './quality-bench.ts';
 
 export type Log = MeasurementLog<Configuration, object>;
 export type LoggedRecord = MeasurementRecord<Configuration, object>;
 
-export interface EvaluatorOptions {
-  readonly pipeline: PipelineConfig;
-  readonly baseline: Configuration;
-  readonly environment: Environment;
-  readonly ffmpeg: FfmpegBinary;
+export interface EvaluatorOptions
+  extends Pick<QualityOptions, 'pipeline' | 'baseline' | 'environment' | 'ffmpeg' | 'seed' | 'signal' | 'note'> {
   readonly machine: MachineFacts;
   readonly log: Log;
   readonly targets: readonly Target[];
   readonly quality: QualityBench;
   readonly pictures: PictureSample;
-  readonly seed: number;
   /** Measured time of a long run. */
   readonly longSeconds: number;
   /** Whether comparisons are short. */
   readonly isBrief: boolean;
-  readonly signal: AbortSignal;
-  readonly note: (text: string) => void;
 }
 
 type Timing = Pick<TrialOptions, 'seconds' | 'warmUpSeconds' | 'windowSeconds' | 'limitSeconds'>;
@@ -367,4 +357,28 @@ function middleOf([first, second]: readonly [TrialResult, TrialResult]): Pick<
 > {
   const latencyMs = { ...first.latencyMs, p99: (first.latencyMs.p99 + second.latencyMs.p99) / 2 };
   return { fps: Math.sqrt(first.fps * second.fps), latencyMs, cpuMsPerFrame: first.cpuMsPerFrame };
+}
+
+/**
+ * Restates a run of a configuration that decodes fewer frames in those of another run of the same streams: so many as that one publishes for
+ * the same media time. Each result of the run holds until its next one, so all of them are answered.
+ *
+ * @param own - the other run; both read files as fast as they can.
+ */
+export function inFramesOf(own: TrialResult, result: TrialResult): TrialResult {
+  const perStream = result.perStream.map((stream, i) => {
+    const { fps, mediaSpeed } = own.perStream[i]!;
+    return mediaSpeed > 0 ? { ...stream, fps: (stream.mediaSpeed * fps) / mediaSpeed } : stream;
+  });
+  const streamFps = perStream.map((stream) => stream.fps);
+  const fps = streamFps.reduce((sum, rate) => sum + rate, 0);
+  const published = fps > 0 ? result.fps / fps : 1;
+  const scaled = <T extends object>(costs: T): T =>
+    Object.fromEntries(Object.entries(costs).map(([name, cost]) => [name, cost * published])) as T;
+  const { cpuMsPerFrame, energy } = result;
+  return {
+    ...{ ...result, fps, streamFps, perStream },
+    cpuMsPerFrame: cpuMsPerFrame === null ? null : scaled(cpuMsPerFrame),
+    ...(energy === undefined ? {} : { energy: scaled(energy) }),
+  };
 }

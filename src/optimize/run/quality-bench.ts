@@ -7,9 +7,9 @@ import {
   type CollectOptions,
   collectOnImages,
   collectOnVideo,
+  heldResults,
 } from '../gate/collect-results.ts';
 import type { GateVerdict } from '../gate/gate-verdict.ts';
-import { heldResults } from '../gate/held-results.ts';
 import { type Ground, judge, thresholdBeside } from '../gate/judge.ts';
 import type { VideoDemands } from '../gate/judge-video.ts';
 import { allOf, figure, levelFor } from '../gate/loss-verdict.ts';

@@ -25,14 +25,10 @@ import type { Judgement } from './quality-bench.ts';
 import { validityOf } from './validity.ts';
 
 /** What an optimisation knows at its end. */
-export interface Finished {
-  readonly subject: string;
-  readonly createdAt: string;
-  readonly seed: number;
+export interface Finished
+  extends Pick<ReportInput, 'subject' | 'createdAt' | 'seed' | 'baseline' | 'best' | 'options'> {
   readonly machine: MachineFacts;
   readonly found: SearchResult;
-  readonly baseline: ReportSide;
-  readonly best: ReportSide;
   /** All of the log. */
   readonly records: readonly LoggedRecord[];
   readonly isOnGpu: boolean;
@@ -43,7 +39,6 @@ export interface Finished {
   /** Why no fewer frames were decoded; null if that was tried. */
   readonly whyNotFewer: string | null;
   readonly acceptsCounts: boolean;
-  readonly options: ReportOptions;
 }
 
 /** Turns the end of an optimisation into what its report shows. */

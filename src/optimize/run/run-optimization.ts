@@ -17,12 +17,10 @@ import type { GateVerdict } from '../gate/gate-verdict.ts';
 import { apply, applyToText, configurationOf } from '../levers/apply-configuration.ts';
 import { configurationKey, isSkipLever, LEVER_IDS, LEVERS } from '../levers/levers.ts';
 import { openSpace, type SearchSpace } from '../levers/search-space.ts';
-import type { HostPrice, ReportCapacity } from '../report/report-input.ts';
+import type { HostPrice, ReportSide } from '../report/report-input.ts';
 import { writeReport } from '../report/write-report.ts';
-import type { Configuration, LeverId, ParetoPoint, Refusal, Step } from '../result.ts';
+import type { Configuration, LeverId, Step } from '../result.ts';
 import type { MachineShape } from '../search/cost-model.ts';
-import type { Comparison } from '../search/evaluator.ts';
-import type { FinalVerdict } from '../search/finals.ts';
 import { planSearch, type SearchPlan } from '../search/plan-search.ts';
 import { EXPECTED_SECONDS, MOST_FINALISTS, type SearchResult, search } from '../search/search.ts';
 import { searchSeconds } from '../search/time-budget.ts';
@@ -75,28 +73,16 @@ export interface OptimizeRequest {
 }
 
 /** The outcome, as `--json` prints it. */
-export interface Optimization {
+export interface Optimization
+  extends Pick<SearchResult, 'speedup' | 'finalists' | 'steps' | 'refused' | 'pareto' | 'predictions' | 'ended'> {
   readonly baseline: OptimizedSide;
   readonly best: OptimizedSide;
   /** Whether the machine was left alone enough for the figures to hold. */
   readonly validity: Validity;
-  /** The best against the baseline, measured in turn; null if the baseline is the best. */
-  readonly speedup: Comparison | null;
   /** Changes that were measured or judged. */
   readonly tried: number;
-  /** `budget`: there was more to try. */
-  readonly ended: 'done' | 'budget';
-  /** How many predicted gains were measured, and their median error; null without any. */
-  readonly predictions: SearchResult['predictions'];
   /** What the search took of its time, by kind of measurement. */
-  readonly searched: {
-    readonly seconds: number;
-    readonly budgetSeconds: number;
-    readonly counts: SearchResult['counts'];
-    readonly spentSeconds: SearchResult['spentSeconds'];
-  };
-  /** What was judged on the held-out part. */
-  readonly finalists: readonly FinalVerdict[];
+  readonly searched: Pick<SearchResult, 'seconds' | 'counts' | 'spentSeconds'> & { readonly budgetSeconds: number };
   /** What the best loses on the held-out part; null if it detects what the baseline detects. */
   readonly loss: { readonly estimate: number; readonly upperBound: number | null } | null;
   /** Lines and zones before and after, on the held-out part. */
@@ -107,10 +93,7 @@ export interface Optimization {
   readonly measure: GateVerdict['measure'] | null;
   /** Classes that lost much. */
   readonly warnings: readonly string[];
-  readonly steps: readonly Step[];
-  readonly refused: readonly Refusal[];
   readonly bottlenecks: readonly Bottleneck[];
-  readonly pareto: readonly ParetoPoint[];
   /** Number of measurements. */
   readonly measurements: number;
   readonly seconds: number;
@@ -119,15 +102,12 @@ export interface Optimization {
   readonly files: readonly string[];
 }
 
-interface OptimizedSide {
-  readonly configuration: Configuration;
+interface OptimizedSide extends Pick<ReportSide, 'configuration' | 'capacity' | 'measurement'> {
   readonly fps: number;
   readonly p99Ms: number;
   readonly cpuMsPerFrame: number | null;
   readonly ap: number | null;
   readonly targets: readonly TargetVerdict[];
-  readonly capacity: ReportCapacity | null;
-  readonly measurement: string;
 }
 
 /** Share of the budget for each of the two long runs at the end, and the most of it in seconds. */

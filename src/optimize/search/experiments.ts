@@ -1,12 +1,12 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { studentQuantile } from '../../measure/distributions.ts';
 import type { InferPart } from '../levers/lever-options.ts';
 import { configurationKey } from '../levers/levers.ts';
 import type { SearchSpace } from '../levers/search-space.ts';
 import type { Configuration } from '../result.ts';
 import { CostModel, type MachineShape } from './cost-model.ts';
-import type { Comparison, Evaluator, Quality, Trial } from './evaluator.ts';
+import type { Comparison, Evaluator, Pair, Quality, Trial } from './evaluator.ts';
 import { InferTimeBook } from './infer-times.ts';
-import { PairNoise, ratioOf } from './pair-noise.ts';
 import { Predictions } from './predictions.ts';
 import { QualityBook } from './quality-book.ts';
 import { TimeBudget, WORK_KINDS, type WorkKind } from './time-budget.ts';
@@ -51,12 +51,14 @@ export interface ExperimentOptions {
   readonly machine: MachineShape;
   readonly evaluator: Evaluator;
   readonly budgetSeconds: number;
+  /** Seconds of each kind of measurement, until the first one was seen. */
   readonly expectedSeconds: Readonly<Record<WorkKind, number>>;
   /** Most runs of pipelines and engines (`RUNS_OF`); infinite if only time counts. */
   readonly mostRuns: number;
   /** Standard deviation of the rate of a run relative to it, until pairs have shown it. */
   readonly noiseRatio: number;
   readonly signal: AbortSignal;
+  /** Labelled pictures that the verdict stands on: with few, only a network that is expected to be better is likely to pass. */
   readonly heldOutPictures?: number;
 }
 
@@ -299,4 +301,45 @@ function gainKey(from: Configuration, to: Configuration): string {
 function together(a: Estimate, b: Estimate): Estimate {
   const weights = 1 / a.variance + 1 / b.variance;
   return { log: (a.log / a.variance + b.log / b.variance) / weights, variance: 1 / weights };
+}
+
+/** Counts as this many observed pairs of the noise that is expected. */
+const PRIOR_PAIRS = 4;
+/** A pair is looked at up to twice, so each look has half of the 5 % that a 95 % interval leaves. */
+const LEVEL = 1 - 0.025 / 2;
+
+/**
+ * Estimates the noise of this machine from pairs of runs: the two halves of each pair measure the same ratio, so their difference is
+ * only noise. All pairs share one estimate, since a single pair says little.
+ */
+export class PairNoise {
+  #squares: number;
+  #pairs = PRIOR_PAIRS;
+
+  /** @param noiseRatio - expected standard deviation of the rate of one run, relative to it. */
+  constructor(noiseRatio: number) {
+    // The logarithm of a ratio of two runs has twice the variance of one.
+    this.#squares = PRIOR_PAIRS * 2 * noiseRatio ** 2;
+  }
+
+  add({ ratios: [first, second] }: Pair): void {
+    this.#squares += Math.log(first / second) ** 2 / 2;
+    this.#pairs += 1;
+  }
+
+  /** Variance of the logarithm of a pair's ratio, the mean of its halves. */
+  get variance(): number {
+    return this.#squares / this.#pairs / 2;
+  }
+
+  /** The interval of a ratio: at least 95 %, also if it was looked at twice. @param variance - of the logarithm of `ratio`. */
+  interval(ratio: number, variance: number): readonly [number, number] {
+    const reach = studentQuantile(LEVEL, this.#pairs) * Math.sqrt(variance);
+    return [ratio * Math.exp(-reach), ratio * Math.exp(reach)];
+  }
+}
+
+/** The ratio of a pair: the geometric mean of its halves. */
+export function ratioOf({ ratios: [first, second] }: Pick<Pair, 'ratios'>): number {
+  return Math.sqrt(first * second);
 }

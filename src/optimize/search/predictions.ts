@@ -1,7 +1,6 @@
-import { partKey } from '../levers/levers.ts';
+import { changedLevers, partKey } from '../levers/levers.ts';
 import type { Configuration, LeverId } from '../result.ts';
 import type { CostModel } from './cost-model.ts';
-import { differences } from './step-log.ts';
 
 interface Measured {
   readonly configuration: Configuration;
@@ -31,7 +30,7 @@ export class Predictions {
   /** Takes in what a prediction was worth. A change of a single lever also says what its value brings beside other values. */
   add(from: Configuration, to: Configuration, predicted: number, measured: number): void {
     this.#errors.push(Math.abs(Math.log(measured / predicted)));
-    const [lever, ...others] = differences(from, to);
+    const [lever, ...others] = changedLevers(from, to);
     if (lever === undefined || others.length > 0) return;
     const key = `${lever} ${to[lever]}`;
     // `predicted` holds what was learned before.
@@ -64,7 +63,7 @@ export class Predictions {
     const formula = this.#costs.fps(to, isOptimistic) / this.#costs.fps(from);
     const correctionOf = (lever: LeverId, at: Configuration): number =>
       this.#corrections.get(`${lever} ${at[lever]}`) ?? 1;
-    return differences(from, to).reduce(
+    return changedLevers(from, to).reduce(
       (gain, lever) => (gain * correctionOf(lever, to)) / correctionOf(lever, from),
       formula,
     );

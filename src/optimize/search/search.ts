@@ -1,10 +1,24 @@
-import { configurationKey, hasSameSkips, isPartLever, LEVERS, qualityKey, skipsWork } from '../levers/levers.ts';
+import {
+  changedLevers,
+  configurationKey,
+  hasSameSkips,
+  isPartLever,
+  LEVERS,
+  qualityKey,
+  skipsWork,
+} from '../levers/levers.ts';
 import { type SearchSpace, withLever } from '../levers/search-space.ts';
 import type { Configuration, LeverId, ParetoPoint, Refusal, Step, StepVerdict } from '../result.ts';
 import { Candidates } from './candidates.ts';
-import type { MachineShape } from './cost-model.ts';
-import type { Comparison, Evaluator } from './evaluator.ts';
-import { BudgetSpent, Experiments, type Gain, type MeasuredConfiguration, RUNS_OF } from './experiments.ts';
+import type { Comparison } from './evaluator.ts';
+import {
+  BudgetSpent,
+  type ExperimentOptions,
+  Experiments,
+  type Gain,
+  type MeasuredConfiguration,
+  RUNS_OF,
+} from './experiments.ts';
 import {
   chooseFinalists,
   expectedAlone,
@@ -14,25 +28,13 @@ import {
   LEAST_BENEFIT,
 } from './finals.ts';
 import { paretoFront } from './pareto.ts';
-import { type Change, differences, StepLog } from './step-log.ts';
+import { type Change, StepLog } from './step-log.ts';
 import type { WorkKind } from './time-budget.ts';
 
-export interface SearchOptions {
-  readonly baseline: Configuration;
-  readonly space: SearchSpace;
-  readonly machine: MachineShape;
-  readonly evaluator: Evaluator;
-  readonly budgetSeconds: number;
-  /** Seconds of each kind of measurement, until the first one was seen. */
-  readonly expectedSeconds?: Readonly<Record<WorkKind, number>>;
-  /** Most runs; see `RUNS_OF`. */
-  readonly mostRuns?: number;
+type Defaulted = 'expectedSeconds' | 'mostRuns' | 'noiseRatio' | 'signal';
+
+export interface SearchOptions extends Omit<ExperimentOptions, Defaulted>, Partial<Pick<ExperimentOptions, Defaulted>> {
   readonly seed: number;
-  /** Standard deviation of the rate of a run, relative to it, until pairs have shown it. */
-  readonly noiseRatio?: number;
-  readonly signal?: AbortSignal;
-  /** Labelled pictures that the verdict stands on: with few, only a network that is expected to be better is likely to pass. */
-  readonly heldOutPictures?: number;
   /** Receives every step when it is decided. */
   readonly onStep?: (step: Step) => void;
 }
@@ -174,7 +176,7 @@ class Search {
     );
     while (target !== null) {
       const here = this.#current.configuration;
-      const levers = differences(here, target);
+      const levers = changedLevers(here, target);
       const changes = levers
         .map((lever) => this.#changeTo(withLever(this.#space, here, lever, target[lever])))
         .filter(({ to, predictedGain }) => predictedGain >= 1 && this.#isOpen(to) && this.#chanceOf(to) > 0)
@@ -245,7 +247,7 @@ class Search {
   /** Whether a configuration may still be run. */
   #isOpen(to: Configuration): boolean {
     if (this.#lab.measured(to) !== null || this.#lab.failureOf(to) !== null) return false;
-    const [lever, ...others] = differences(this.#current.configuration, to);
+    const [lever, ...others] = changedLevers(this.#current.configuration, to);
     return others.length > 0 || !this.#poor.has(`${lever} ${to[lever!]}`);
   }
 
@@ -305,7 +307,7 @@ class Search {
     const verdict = verdictOn(gain, to);
     const isBetter = before.meetsTargets === after.meetsTargets ? verdict === 'better' : after.meetsTargets;
     const isTaken = isBetter && this.#worth(after) > this.#worth(before);
-    const isOnlyOne = differences(before.configuration, to).length === 1;
+    const isOnlyOne = changedLevers(before.configuration, to).length === 1;
     if (verdict === 'worse' && isOnlyOne && !isPartLever(lever)) this.#poor.add(`${lever} ${to[lever]}`);
     this.#lab.predictions.add(change.from, to, predicted.predictedGain, gain.ratio);
     this.#log.add(predicted, verdict, reasonOf(gain, isTaken, before, after, this.#chanceOf(to)), {
@@ -426,7 +428,7 @@ class Search {
   }
 
   #changeFrom({ configuration: from }: MeasuredConfiguration, to: Configuration): Change {
-    return { lever: differences(from, to)[0]!, from, to, predictedGain: this.#lab.predictions.gain(from, to) };
+    return { lever: changedLevers(from, to)[0]!, from, to, predictedGain: this.#lab.predictions.gain(from, to) };
   }
 
   #pareto(): ParetoPoint[] {

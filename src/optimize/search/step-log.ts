@@ -1,4 +1,4 @@
-import { isPartLever, LEVER_IDS } from '../levers/levers.ts';
+import { changedLevers, isPartLever } from '../levers/levers.ts';
 import type { Configuration, LeverId, Refusal, Step, StepVerdict } from '../result.ts';
 import type { Quality } from './evaluator.ts';
 
@@ -63,14 +63,9 @@ export class StepLog {
   }
 }
 
-/** Returns the levers whose values differ, the weightiest first. */
-export function differences(a: Configuration, b: Configuration): LeverId[] {
-  return LEVER_IDS.filter((lever) => a[lever] !== b[lever]);
-}
-
 /** The value of a lever, with the values that changed along with it. */
 function valueText(lever: LeverId, configuration: Configuration, other: Configuration): string {
-  const along = differences(configuration, other)
+  const along = changedLevers(configuration, other)
     .filter((each) => each !== lever)
     .map((each) => `${each} ${configuration[each]}`);
   const value = String(configuration[lever]);

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { given, listOf, numberIf, repeated, settingsIn, whole } from '../../../src/cli/flag-values.ts';
-import { addServerFlags } from '../../../src/cli/server-flags.ts';
+import { addFlags, given, listOf, numberIf, repeated, settingsIn, whole } from '../../../src/cli/flag-values.ts';
+import { SERVER_FLAGS } from '../../../src/cli/server-flags.ts';
 import { durationMs } from '../../../src/config/duration.ts';
 
 const refused = (says: RegExp) =>
@@ -50,7 +50,7 @@ describe('the value of a flag', () => {
   });
 
   it('is refused if it names an unknown format of the log', () => {
-    const command = addServerFlags(new Command('run'))
+    const command = addFlags(new Command('run'), SERVER_FLAGS)
       .exitOverride()
       .configureOutput({ writeErr: () => undefined });
     expect(() => command.parse(['--log', 'xml'], { from: 'user' })).toThrowError(/--log.*text, json/);

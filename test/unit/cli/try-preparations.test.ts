@@ -60,7 +60,7 @@ describe('choosing the preparation by average precision', () => {
   });
 
   it('keeps the default resize rule while a better score may be chance', async () => {
-    const truth = { ...START, resize: 'letterbox-top-left' };
+    const truth: Preparation = { ...START, resize: 'letterbox-top-left' };
     expect((await tryPreparations(START, new Set(), trainedOn(truth, 0.03))).best.resize).toBe('letterbox');
     expect((await tryPreparations(START, new Set(), trainedOn(truth, 0.01))).best.resize).toBe('letterbox-top-left');
   });

@@ -1,9 +1,8 @@
 import { Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
-import { f32Tensor, type Graph } from '../../../src/compile/graph.ts';
+import { ELEMENTS, f32Tensor, type Graph } from '../../../src/compile/graph.ts';
 import { GraphBuilder } from '../../../src/compile/graph-builder.ts';
 import { floatToHalf, halfToFloat, toHalfTensor } from '../../../src/compile/half.ts';
-import { ONNX_ELEMENT_TYPES } from '../../../src/compile/onnx/onnx-numbers.ts';
 import { roundHalfOutputs, widenHalf } from '../../../src/compile/passes/to-half.ts';
 import { noise, runGraph } from './networks.ts';
 
@@ -13,9 +12,9 @@ const feed = new Tensor('float32', noise(64), [1, 64]);
 function published(isCastBack: boolean): Graph {
   const builder = new GraphBuilder('');
   const factor = builder.constant('factor', toHalfTensor(f32Tensor([1], [1 / 3]), 'factor'));
-  const half = builder.node('Cast', 'half', ['images'], { to: ONNX_ELEMENT_TYPES.f16 });
+  const half = builder.node('Cast', 'half', ['images'], { to: ELEMENTS.f16.onnx });
   const product = builder.node('Mul', isCastBack ? 'product' : 'out', [half, factor]);
-  if (isCastBack) builder.node('Cast', 'out', [product], { to: ONNX_ELEMENT_TYPES.f32 });
+  if (isCastBack) builder.node('Cast', 'out', [product], { to: ELEMENTS.f32.onnx });
   return builder.finish({
     name: 'half',
     opset: 17,

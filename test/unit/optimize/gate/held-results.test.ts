@@ -1,7 +1,6 @@
 import { expect, it } from 'vitest';
 import type { RecordedFrame } from '../../../../src/evaluate/recorded-results.ts';
-import type { CollectedResults } from '../../../../src/optimize/gate/collect-results.ts';
-import { heldResults } from '../../../../src/optimize/gate/held-results.ts';
+import { type CollectedResults, heldResults } from '../../../../src/optimize/gate/collect-results.ts';
 
 function results(startsUs: readonly number[], frames: readonly (readonly [ptsUs: number, labels: string])[]) {
   const recorded = frames.map(([ptsUs, labels], frame): RecordedFrame => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { inFramesOf } from '../../../../src/optimize/run/in-frames-of.ts';
+import { inFramesOf } from '../../../../src/optimize/run/pipeline-evaluator.ts';
 import { streamFigures, trialResult } from '../../../support/trial-figures.ts';
 
 const stream = (id: string, fps: number, mediaSpeed: number) => streamFigures(id, [], [], { fps, mediaSpeed });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../../src/core/seeded-random.ts';
 import type { Pair } from '../../../../src/optimize/search/evaluator.ts';
-import { PairNoise, ratioOf } from '../../../../src/optimize/search/pair-noise.ts';
+import { PairNoise, ratioOf } from '../../../../src/optimize/search/experiments.ts';
 
 const random = seededRandom(11);
 const normal = (): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
