@@ -42,9 +42,7 @@ const historyConfig = z.strictObject({
     .min(1)
     .optional()
     .describe('SQLite file. If absent, NAME-PORT.db in the folder history of the cache; in memory if the port is 0.'),
-  maxMb: whole(1, 100_000)
-    .default(256)
-    .describe('Most megabytes of the file; the oldest figures go first, events last.'),
+  maxMb: whole(1, 100_000).default(256).describe('Most MiB of the file; the oldest figures go first, events last.'),
   days: whole(1, 36_500).default(90).describe('Days after which everything is deleted.'),
   embeddings: duration
     .optional()
@@ -74,11 +72,11 @@ const recordingConfig = z.strictObject({
   maxMb: whole(16, 1_000_000_000)
     .default(51_200)
     .describe(
-      'Most megabytes of all; recordings go first, then those with events, then clips; of each, first what would be kept for the shortest time.',
+      'Most MiB of all files, with the pictures and boxes of clips; recordings go first, then those with events, then clips; of each, first what would be kept for the shortest time.',
     ),
   ringMb: whole(1, 100_000)
     .default(64)
-    .describe('Most megabytes of packets in memory, for each stream with clips or recordings.'),
+    .describe('Most MiB of packets in memory, for each stream with clips or recordings.'),
 });
 
 const tlsConfig = z.strictObject({

@@ -42,7 +42,7 @@ export interface RecordedElsewhere {
 export interface RecordingsReply {
   /** By stream, oldest first. */
   readonly spans: readonly RecordedSpan[];
-  /** Size of all recordings and clips of the host. */
+  /** Size of all recordings and clips of the host, with their pictures and boxes. */
   readonly bytes: number;
   /** Why nothing is recorded now; null if nothing is wrong. */
   readonly problem: string | null;

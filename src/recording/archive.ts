@@ -18,6 +18,7 @@ export interface RecordingFile {
   /** Wall clock, milliseconds since 1970. */
   readonly startMs: number;
   readonly endMs: number;
+  /** With the pictures and boxes of a clip. */
   readonly bytes: number;
   /** Why packets are missing before it; absent of a clip, and if none are. */
   readonly gap?: GapReason;
@@ -207,19 +208,28 @@ export class Archive {
   }
 
   /** Deletes a file, and of a clip its pictures and boxes as well. */
-  async remove({ path }: RecordingFile): Promise<void> {
-    for (const each of [path, picturePath(path), picturePath(path, true), boxesPath(path)])
+  async remove({ path }: Pick<RecordingFile, 'path'>): Promise<void> {
+    // The video last: after a kill in between, the next sweep finds the rest.
+    for (const each of filesOf(path).reverse())
       await unlink(each).catch((error: NodeJS.ErrnoException) => {
         if (error.code !== 'ENOENT') throw error;
       });
     this.#files.delete(path);
   }
 
+  /** Counts the pictures and boxes that a clip has got. If it was deleted meanwhile, they are too. */
+  async weigh({ path }: Pick<RecordingFile, 'path'>): Promise<void> {
+    const bytes = await bytesOf(path);
+    const file = this.#files.get(path);
+    if (file === undefined) await this.remove({ path });
+    else this.#files.set(path, { ...file, bytes });
+  }
+
   async #add(stream: string, path: string, name: string, isClip: boolean): Promise<void> {
     const whole = (isClip ? CLIP : NAME).exec(name);
     const part = whole === null ? (isClip ? PART_CLIP : PART).exec(name) : null;
     if (whole === null && part === null) return;
-    const { size: bytes, mtimeMs } = await stat(path);
+    const [{ mtimeMs, size }, allBytes] = await Promise.all([stat(path), isClip ? bytesOf(path) : 0]);
     const [startMs, endMs] = [Number((whole ?? part)![1]), whole === null ? mtimeMs : Number(whole[2])];
     const [kind, gap] = whole === null ? part!.slice(2) : whole.slice(3);
     const labels = whole?.[isClip ? 4 : 5];
@@ -227,7 +237,7 @@ export class Archive {
     const what = isClip
       ? { kind: 'clip' as const, event: kind! }
       : { kind: kind as RecordingKind, ...(known === undefined ? {} : { gap: known }) };
-    const file = { path, stream, ...what, startMs, endMs, bytes, isOpen: whole === null };
+    const file = { path, stream, ...what, startMs, endMs, bytes: isClip ? allBytes : size, isOpen: whole === null };
     this.#files.set(path, labels === undefined ? file : { ...file, labels });
   }
 
@@ -241,8 +251,20 @@ export class Archive {
     }
     const labels = file.kind === 'clip' ? last.labels : joinLabels(index.fragments.map((each) => each.labels));
     const whole = { ...file, endMs: last.endMs, bytes: index.wholeBytes };
-    await this.finish(labels === undefined ? whole : { ...whole, labels });
+    const finished = await this.finish(labels === undefined ? whole : { ...whole, labels });
+    if (file.kind === 'clip') await this.weigh(finished);
   }
+}
+
+/** A clip and what may be beside it. */
+function filesOf(clip: string): string[] {
+  return [clip, picturePath(clip), picturePath(clip, true), boxesPath(clip)];
+}
+
+/** Size of a clip with what is beside it. */
+async function bytesOf(clip: string): Promise<number> {
+  const sizes = await Promise.all(filesOf(clip).map((path) => stat(path).catch(() => ({ size: 0 }))));
+  return sizes.reduce((sum, { size }) => sum + size, 0);
 }
 
 /** Where the boxes of a clip are. */

@@ -300,6 +300,7 @@ export class Recorder {
         if (masks === undefined || existsSync(picturePath(path))) return;
         const index = await readIndex(path);
         await keepPicture(ffmpeg, path, event, index, [...masks, ...(index.head.masks ?? [])]);
+        await (await this.archive()).weigh({ path });
       })
       .catch(() => undefined);
     return this.#pictures;
@@ -322,6 +323,8 @@ export class Recorder {
       .catch((error: Error) => {
         say(`its picture could not be made: ${error.message}`);
         onPicture?.(event, null);
-      });
+      })
+      .then(async () => (await this.archive()).weigh({ path }))
+      .catch((error: Error) => void this.#onFailed(error));
   }
 }

@@ -1,10 +1,12 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseFragment } from '../../src/decode/fragment-reader.ts';
+import { Archive } from '../../src/recording/archive.ts';
 import { faultsOf, readIndex, summaryOf } from '../../src/recording/fragment-file.ts';
 import { EndlessPackets, packetsOf } from '../support/made-packets.ts';
 import { decoded, EVENT, event, play, RULES, recorderRig, T0_MS } from '../support/recorder-rig.ts';
+import { publishedFrame } from '../support/runtime-double.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const rig = recorderRig();
@@ -140,5 +142,70 @@ describe('the clip of an event', () => {
     await waitFor('the clip', async () => (await recorder.archive()).clipOf(EVENT)?.isOpen === false);
     const { startUs, endUs } = summaryOf(await readIndex((await recorder.archive()).clipOf(EVENT)!.path));
     expect((endUs - startUs) / 60e6).toBeCloseTo(10, 1);
+  });
+});
+
+/** Size of all files of a folder but locks. */
+function sizeOf(folder: string): number {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && !entry.name.endsWith('.lock'))
+    .reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+}
+
+describe('what clips take of the disk', () => {
+  /** Of an event that is over: its clip, with a picture and boxes. */
+  async function withClip(more: object) {
+    const opened = recorderOf({ record: 'continuous', events: RULES }, more);
+    const { recorder } = opened;
+    const camera = rig.camera();
+    recorder.onPackets(camera.open('start'));
+    const raisedUs = play(recorder, camera, 8).endUs;
+    for (let frame = 0; frame < 500; frame++)
+      recorder.onFrame(publishedFrame('cam', frame, [{ classId: 0, label: 'person', score: 0.9, box: [1, 2, 3, 4] }]));
+    const best = { frame: 0, ptsUs: raisedUs, box: [10, 10, 40, 40] as const, width: 160, height: 96, score: 0.9 };
+    recorder.onEvent(event('new', raisedUs, { best }));
+    recorder.onEvent(event('end', raisedUs, { best, ended: { ptsUs: raisedUs } }));
+    play(recorder, camera, 6);
+    await recorder.onStopped('cam', true);
+    return opened;
+  }
+
+  it('counts their pictures and boxes, while a host runs and when it starts', async () => {
+    const { recorder, folder } = await withClip({});
+    await recorder.close();
+    expect(readdirSync(join(folder, 'cam', 'clips'))).toHaveLength(4);
+    expect(recorder.figures.bytes).toBe(sizeOf(folder));
+    expect((await Archive.read(folder)).bytes).toBe(sizeOf(folder));
+  });
+
+  it('is freed with them, so that no more is deleted than needed, and no less', async () => {
+    const { recorder, folder } = await withClip({});
+    await recorder.close();
+    const recordingBytes = (await Archive.read(folder)).files.find(({ kind }) => kind !== 'clip')!.bytes;
+    const all = sizeOf(folder);
+    for (const [maxBytes, left] of [
+      [all, ['clip', 'continuous']],
+      [all - 1, ['clip']],
+      [all - recordingBytes - 1, []],
+    ] as const) {
+      const retention = { days: 1e4, eventDays: 1e4, clipDays: 1e4, labelDays: {}, maxBytes };
+      const next = recorderOf({}, { folder, retention });
+      await next.recorder.sweep();
+      await next.recorder.close();
+      expect((await Archive.read(folder)).files.map(({ kind }) => kind).toSorted()).toEqual(left);
+      expect(sizeOf(folder)).toBeLessThanOrEqual(maxBytes);
+    }
+    expect(sizeOf(folder)).toBe(0);
+  });
+
+  it('is nothing once a clip is gone, also if its picture was being made then', async () => {
+    const { recorder, folder } = await withClip({});
+    const archive = await recorder.archive();
+    const clip = archive.clipOf(EVENT)!;
+    await archive.remove(clip);
+    await recorder.close();
+    writeFileSync(join(clip.path, '..', `${EVENT}.jpg`), 'late');
+    await archive.weigh(clip);
+    expect(readdirSync(join(folder, 'cam', 'clips'))).toEqual([]);
   });
 });
