@@ -1,27 +1,23 @@
-import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { MIB } from '../disk/given-file.ts';
 import { eventMessage } from '../events/event-message.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import { besidePath } from '../sinks/kept-lines.ts';
-import {
-  type EmbeddingRow,
-  FIGURE_STEP_S,
-  type FigureBatch,
-  type HistoryThreadData,
-  type HistoryWrite,
-} from './history-records.ts';
+import { FIGURE_STEP_S, type FigureBatch, type HistoryThreadData, type HistoryWrite } from './history-records.ts';
 import {
   ADD_ROWS,
+  CARELESS_VERSION,
   EVENT_COLUMNS,
   FIGURE_TABLES,
   MIGRATIONS,
+  NO_EMBEDDINGS,
   SCHEMA_VERSION,
   SPARE_TABLES,
   TABLES,
 } from './history-schema.ts';
-import { isLarger } from './track-vectors.ts';
+import { addEmbedding, boundEmbeddings } from './kept-embeddings.ts';
 
 /** Primary result codes of SQLite, https://sqlite.org/rescode.html. */
 const SQLITE = { full: 13, corrupt: 11, notADatabase: 26 } as const;
@@ -37,8 +33,6 @@ const MOST_LOG_BYTES = 64 * MIB;
 const MOST_STATEMENTS = 200;
 /** How long a write waits for another program that writes the file. */
 const BUSY_MS = 2000;
-/** Of all streams; and their share of the bytes of the file, in which those of more than 480 numbers take a page each. */
-const EMBEDDINGS = { most: 100_000, ratio: 0.5, pageBytes: 4096 } as const;
 const DAY_S = 86_400;
 const HOUR_S = 3600;
 const MINUTE_S = 60;
@@ -66,6 +60,8 @@ export class HistoryDatabase {
   /** Whether the disk refused the newest write. */
   #isFailing = false;
   #isBlocked = false;
+  /** Whether embeddings were deleted, and may still be in the file or in its log. */
+  #isInLog = false;
   #spare = 0;
   #lost = 0;
 
@@ -118,10 +114,12 @@ export class HistoryDatabase {
       for (const table of FIGURE_TABLES) this.#deleteFigures(table, oldestS);
       this.#statement('DELETE FROM kept WHERE time_ms < ?').run(oldestS * 1000);
       this.#statement(`DELETE FROM events WHERE time_ms < ? AND NOT coalesce(${NEEDED}, 0)`).run(oldestS * 1000);
-      this.#boundEmbeddings(nowS * 1000);
+      const oldestMs = nowS * 1000 - (this.#options.embeddingsMs ?? 0);
+      if (boundEmbeddings((sql) => this.#statement(sql), oldestMs, this.#options.maxBytes)) this.#isInLog = true;
       this.#joinFigures(Math.floor((nowS - HOUR_S) / MINUTE_S) * MINUTE_S);
       this.#prune(nowS);
       this.#watchLog();
+      this.#finishDeletion();
     });
   }
 
@@ -156,12 +154,14 @@ export class HistoryDatabase {
     const database = new DatabaseSync(path);
     try {
       database.exec(
-        `PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = ${8 * MIB}`,
+        `PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = ${8 * MIB};
+          PRAGMA secure_delete = ON`,
       );
       const [check] = Object.values(database.prepare('PRAGMA quick_check(1)').get() ?? {});
       if (check !== 'ok')
         throw Object.assign(new Error(String(check).replaceAll('\n', ' ')), { errcode: SQLITE.corrupt });
       this.#prepare(database, this.#options.maxBytes);
+      this.#holdEmbeddings(database, path);
       this.#files = filesOf(path);
       return database;
     } catch (error) {
@@ -177,6 +177,7 @@ export class HistoryDatabase {
     else
       for (let from = version; from < SCHEMA_VERSION; from++)
         database.exec(`BEGIN; ${MIGRATIONS[from]} PRAGMA user_version = ${from + 1}; COMMIT;`);
+    if (version === CARELESS_VERSION) database.exec('VACUUM');
     database.exec(SPARE_TABLES);
     database.exec(`PRAGMA max_page_count = ${Math.ceil(maxBytes / Number(scalarOf(database, 'PRAGMA page_size')))}`);
     this.#statements.clear();
@@ -184,19 +185,41 @@ export class HistoryDatabase {
     return database;
   }
 
-  /** @returns false if it cannot be renamed. */
+  /**
+   * Marks the file before it gets embeddings; without the setting, deletes those of an earlier process. What a process that was killed has
+   * deleted may be in the log only.
+   */
+  #holdEmbeddings(database: DatabaseSync, path: string): void {
+    const isKeeping = (this.#options.embeddingsMs ?? 0) > 0;
+    if (isKeeping) writeFileSync(markOf(path), '');
+    else if (exists(markOf(path)) || scalarOf(database, 'SELECT count(*) FROM embeddings') !== 0)
+      database.exec(`BEGIN; ${NO_EMBEDDINGS} COMMIT;`);
+    this.#isInLog = !emptyLog(database);
+    if (!isKeeping && !this.#isInLog) rmSync(markOf(path), { force: true });
+  }
+
+  /** Until then deleted embeddings are in the file itself, and in its log. Another program that reads holds it up, until the next call. */
+  #finishDeletion(): void {
+    if (this.#path === null || !this.#isInLog || !emptyLog(this.#database)) return;
+    this.#isInLog = false;
+    if ((this.#options.embeddingsMs ?? 0) === 0) rmSync(markOf(this.#path), { force: true });
+  }
+
+  /** Deletes the file instead if it may have embeddings. @returns false if it cannot be renamed. */
   #setAside(why: string): boolean {
     const path = this.#path!;
     const aside = besidePath(path, 'damaged');
+    const isPrivate = exists(markOf(path));
     try {
       for (const end of ['-wal', '-shm', '']) {
-        rmSync(aside + end, { force: true });
-        if (exists(path + end)) renameSync(path + end, aside + end);
+        rmSync(isPrivate ? path + end : aside + end, { force: true });
+        if (!isPrivate && exists(path + end)) renameSync(path + end, aside + end);
       }
     } catch {
       return false;
     }
-    this.#options.onNotice(`the history ${path} is damaged (${why}); it is now ${aside}, and a new one begins`);
+    const fate = isPrivate ? 'it had embeddings, so it is deleted' : `it is now ${aside}`;
+    this.#options.onNotice(`the history ${path} is damaged (${why}); ${fate}, and a new one begins`);
     return true;
   }
 
@@ -292,50 +315,7 @@ export class HistoryDatabase {
       for (const [cell, ms] of cells.entries()) if (ms > 0) this.#statement(ADD_ROWS.heat).run(stream, hourS, cell, ms);
     for (const { stream, endS, fpsIn, fpsPublished, p50, p95, p99 } of figures)
       this.#statement(ADD_ROWS.figures).run(stream, endS, FIGURE_STEP_S, fpsIn, fpsPublished, p50, p95, p99);
-    for (const row of embeddings) this.#addEmbedding(row);
-  }
-
-  /** Of the pictures of an object, the largest stays. */
-  #addEmbedding(row: EmbeddingRow): void {
-    const { stream, run, trackId, attribute, label, lastMs, lastUs, box, width, height, model, vector } = row;
-    let { firstMs, firstUs } = row;
-    const known = this.#statement(
-      'SELECT id, box, model, first_ms AS firstMs, first_us AS firstUs FROM embeddings WHERE stream = ? AND run = ? AND track = ? AND attribute = ?',
-    ).get(stream, run, trackId, attribute) as Pick<EmbeddingRow, 'model' | 'firstMs' | 'firstUs'> & {
-      readonly id: number;
-      readonly box: string;
-    };
-    if (known !== undefined) {
-      ({ firstMs, firstUs } = known);
-      if (known.model === model && !isLarger(box, JSON.parse(known.box) as EmbeddingRow['box'])) {
-        const seen = 'UPDATE embeddings SET label = ?, last_ms = ?, last_us = ? WHERE id = ?';
-        this.#statement(seen).run(label, Math.round(lastMs), lastUs, known.id);
-        return;
-      }
-    }
-    this.#statement('INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
-      ...[known?.id ?? null, stream, run, trackId, attribute, label, Math.round(firstMs), Math.round(lastMs)],
-      ...[firstUs, lastUs, Math.round(row.bestMs), row.bestUs, JSON.stringify(box), width, height, model],
-      new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength),
-    );
-  }
-
-  /** Deletes embeddings that are too old or too many, and overwrites them: they tell people apart. */
-  #boundEmbeddings(nowMs: number): void {
-    const [newest] = this.all<{ bytes: number }>(
-      'SELECT length(vector) AS bytes FROM embeddings ORDER BY last_ms DESC LIMIT 1',
-    );
-    if (newest === undefined) return;
-    const { most, ratio, pageBytes } = EMBEDDINGS;
-    const rowBytes = Math.ceil((newest.bytes + 250) / pageBytes) * pageBytes;
-    const kept = Math.min(most, Math.floor((ratio * this.#options.maxBytes) / rowBytes));
-    const oldestMs = nowMs - (this.#options.embeddingsMs ?? 0);
-    this.#database.exec('PRAGMA secure_delete = ON');
-    this.#statement('DELETE FROM embeddings WHERE last_ms < ?').run(oldestMs);
-    this.#statement(
-      'DELETE FROM embeddings WHERE id IN (SELECT id FROM embeddings ORDER BY last_ms DESC LIMIT -1 OFFSET CAST(? AS INTEGER))',
-    ).run(kept);
-    this.#database.exec('PRAGMA secure_delete = OFF');
+    for (const row of embeddings) addEmbedding((sql) => this.#statement(sql), row);
   }
 
   /** Keeps events in memory that the disk refuses. */
@@ -384,6 +364,7 @@ export class HistoryDatabase {
     figures(nowS - DAY_S);
     rows('main.events', 'time_ms', FREQUENT);
     rows('embeddings', 'last_ms');
+    this.#isInLog = true;
     rows('main.events', 'time_ms');
     if (!isEnough()) figures(nowS + MINUTE_S);
     this.#database.exec('PRAGMA incremental_vacuum(1000)');
@@ -435,9 +416,7 @@ export class HistoryDatabase {
     if (this.#path === null) return;
     const log = `${this.#path}-wal`;
     const bytes = (): number => statSync(log, { throwIfNoEntry: false })?.size ?? 0;
-    // Without a wait: a record must not wait for a reader.
-    if (bytes() > MOST_LOG_BYTES)
-      this.#database.exec(`PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = ${BUSY_MS}`);
+    if (bytes() > MOST_LOG_BYTES) emptyLog(this.#database);
     const isBlocked = bytes() > MOST_LOG_BYTES;
     if (isBlocked && !this.#isBlocked)
       this.#options.onNotice(
@@ -454,6 +433,21 @@ export class HistoryDatabase {
     this.#statements.set(sql, statement);
     return statement;
   }
+}
+
+/** Writes the log into the file, without a wait: a record must not wait for a reader. @returns false if another program reads. */
+function emptyLog(database: DatabaseSync): boolean {
+  database.exec('PRAGMA busy_timeout = 0');
+  try {
+    return scalarOf(database, 'PRAGMA wal_checkpoint(TRUNCATE)') === 0;
+  } finally {
+    database.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
+  }
+}
+
+/** Lies beside a file that may have embeddings: a damaged one cannot be asked. */
+function markOf(path: string): string {
+  return `${path}-embeddings`;
 }
 
 /** Calls with rising ends of what is oldest, each a twentieth of the way. @param isDone - whether it is enough. */

@@ -1,20 +1,27 @@
 /** Version of the tables, as `PRAGMA user_version` has it. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
 
 const SEEING = `CREATE TABLE seeing (stream TEXT, time_s INTEGER, reason TEXT, ms REAL NOT NULL,
   PRIMARY KEY (stream, time_s, reason)) WITHOUT ROWID;`;
 
 const KEPT = 'CREATE TABLE kept (key TEXT PRIMARY KEY, time_ms INTEGER NOT NULL, json TEXT NOT NULL) WITHOUT ROWID;';
 
-/** The vector stands last: SQLite passes over it where it is not asked for. */
+/** Vectors are apart, so that they can be overwritten: `kept-embeddings.ts` says why. */
 const EMBEDDINGS = `CREATE TABLE embeddings (id INTEGER PRIMARY KEY, stream TEXT NOT NULL, run TEXT NOT NULL, track INTEGER NOT NULL,
   attribute TEXT NOT NULL, label TEXT NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, first_us INTEGER NOT NULL,
   last_us INTEGER NOT NULL, best_ms INTEGER NOT NULL, best_us INTEGER NOT NULL, box TEXT NOT NULL, width INTEGER NOT NULL,
-  height INTEGER NOT NULL, model TEXT NOT NULL, vector BLOB NOT NULL, UNIQUE (stream, track, run, attribute));
-CREATE INDEX embeddings_by_time ON embeddings (last_ms);`;
+  height INTEGER NOT NULL, model TEXT NOT NULL, UNIQUE (stream, track, run, attribute));
+CREATE INDEX embeddings_by_time ON embeddings (last_ms);
+CREATE TABLE vectors (id INTEGER PRIMARY KEY REFERENCES embeddings ON DELETE CASCADE, filler BLOB NOT NULL, vector BLOB NOT NULL,
+  tail BLOB NOT NULL);`;
+
+/** Empties the tables of embeddings. A page of a table that is dropped is overwritten as a whole. */
+export const NO_EMBEDDINGS = `DROP TABLE IF EXISTS vectors; DROP TABLE IF EXISTS embeddings; ${EMBEDDINGS}`;
 
 /** What makes the next version of the tables of each earlier one. */
-export const MIGRATIONS: Readonly<Record<number, string>> = { 1: `${SEEING} ${KEPT}`, 2: EMBEDDINGS };
+export const MIGRATIONS: Readonly<Record<number, string>> = { 1: `${SEEING} ${KEPT}`, 2: '', 3: NO_EMBEDDINGS };
+/** Versions of the tables whose deleted embeddings were not overwritten everywhere. */
+export const CARELESS_VERSION = 3;
 
 const EVENTS = `(
   id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, kind TEXT NOT NULL, stream TEXT, host TEXT, message TEXT NOT NULL,

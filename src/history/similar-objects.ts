@@ -29,7 +29,7 @@ export async function similarObjects(database: HistoryDatabase, query: SimilarQu
   const lists = [query.streams, visible].filter((list) => list !== undefined);
   const streams = lists.map((list) => `AND stream IN (${list.map(() => '?').join()})`).join(' ');
   // By their ids, which stay, and not by the index of times, which change. Two objects in one picture are never the same.
-  const sql = `SELECT id, vector FROM embeddings WHERE id > ? AND model = ? AND length(vector) = ? AND +last_ms >= ? AND first_ms < ?
+  const sql = `SELECT id, vector FROM embeddings CROSS JOIN vectors USING (id) WHERE id > ? AND model = ? AND length(vector) = ? AND +last_ms >= ? AND first_ms < ?
     AND (? IS NULL OR label = ?) ${streams} AND NOT (stream = ? AND run = ? AND first_ms <= ? AND last_ms >= ?) ORDER BY id LIMIT ${BLOCK}`;
   const values: SQLInputValue[] = [
     of.model,
@@ -72,7 +72,7 @@ function askedFor(database: HistoryDatabase, query: SimilarQuery): (Row & { vect
     [stream, trackId, run] = [record?.stream, record?.trackId, record?.run ?? ''];
   }
   const [row] = database.all<Row & { vector: Uint8Array }>(
-    `SELECT ${COLUMNS}, vector FROM embeddings WHERE stream = ? AND track = ? AND run = coalesce(?, run)
+    `SELECT ${COLUMNS}, vector FROM embeddings JOIN vectors USING (id) WHERE stream = ? AND track = ? AND run = coalesce(?, run)
       AND attribute = coalesce(?, attribute) ORDER BY run DESC, attribute LIMIT 1`,
     ...[stream ?? null, trackId ?? null, run ?? null, query.attribute ?? null],
   );

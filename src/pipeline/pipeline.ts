@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { alertConfig } from '../config/alerts.ts';
 import { batchConfig } from '../config/batch.ts';
 import { decoderConfig } from '../config/decoder-config.ts';
-import { duration } from '../config/duration.ts';
+import { duration, durationMs } from '../config/duration.ts';
 import { fleetConfig } from '../config/fleet-config.ts';
 import { gatewayConfig, previewConfig } from '../config/gateway.ts';
 import { id } from '../config/id.ts';
@@ -45,9 +45,11 @@ const historyConfig = z.strictObject({
   maxMb: whole(1, 100_000).default(256).describe('Most MiB of the file; the oldest figures go first, events last.'),
   days: whole(1, 36_500).default(90).describe('Days after which everything is deleted.'),
   embeddings: duration
+    // They are written and deleted once a minute.
+    .refine((text) => !(durationMs(text) < 60_000), 'expected a time of at least 1m, at most 7d')
     .optional()
     .describe(
-      'How long embeddings of objects are kept, to find them again: at most 100,000, in half of `maxMb`. None if absent; see docs/second-stages.md.',
+      'How long embeddings of objects are kept, to find them again, 1m to 7d: at most 100,000, in half of `maxMb`. None if absent; see docs/second-stages.md.',
     ),
 });
 

@@ -152,7 +152,7 @@ describe('the tables of a history', () => {
       [20, null, {}],
       [0, 0, { down: 60 }],
     ]);
-    expect(database.all('PRAGMA user_version')).toEqual([{ user_version: 3 }]);
+    expect(database.all('PRAGMA user_version')).toEqual([{ user_version: 4 }]);
   });
 
   it('answer with whole steps, and say where the next page begins', async () => {

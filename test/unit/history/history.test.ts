@@ -421,6 +421,7 @@ describe('the file', () => {
       'occupancy',
       'seeing',
       'seen',
+      'vectors',
     ]);
     expect(await history.record(ruleEvent('a', 1, 'end'))).toBe(true);
   });

@@ -180,15 +180,15 @@ describe('embeddings', () => {
       }),
     );
     const columns = 'label, first_ms, last_ms, last_us, box, vector';
-    const [first] = database.all<{ vector: Uint8Array }>(`SELECT ${columns} FROM embeddings`);
+    const [first] = database.all<{ vector: Uint8Array }>(`SELECT ${columns} FROM embeddings JOIN vectors USING (id)`);
     const { vector, ...rest } = first!;
     expect(rest).toEqual({ label: 'man', first_ms: at, last_ms: at + 70_000, last_us: 7, box: '[10,20,30,60]' });
     // 0.6 and 0.8 in IEEE 754, by hand.
     expect(Buffer.from(vector).toString('hex')).toBe('9a99193fcdcc4c3f');
     add(row('gate', 1, [1, 0], { firstMs: at + 80_000, box: [0, 0, 100, 100] }));
-    expect(database.all('SELECT first_ms, box, hex(vector) AS vector FROM embeddings')).toEqual([
-      { first_ms: at, box: '[0,0,100,100]', vector: '0000803F00000000' },
-    ]);
+    expect(database.all('SELECT first_ms, box, hex(vector) AS vector FROM embeddings JOIN vectors USING (id)')).toEqual(
+      [{ first_ms: at, box: '[0,0,100,100]', vector: '0000803F00000000' }],
+    );
   });
 
   it('go when they are too old, and no byte of them stays in the file', () => {
@@ -225,16 +225,16 @@ describe('embeddings', () => {
     const unit = Array.from({ length: 512 }, (_, i) => (i === 0 ? 1 : 0));
     add(...Array.from({ length: 300 }, (_, i) => row('gate', i, unit, at(i))));
     database.maintain();
-    // A page of 4 KiB each.
-    expect(rows()).toBe(256);
-    expect(database.all('SELECT min(track) AS oldest FROM embeddings')).toEqual([{ oldest: 44 }]);
+    // 5 KiB each.
+    expect(rows()).toBe(204);
+    expect(database.all('SELECT min(track) AS oldest FROM embeddings')).toEqual([{ oldest: 96 }]);
     const event = { type: 'event', kind: 'stream-warning', message: 'x'.repeat(500) } as const;
     for (let i = 0; i < 1000; i += 50)
       database.write(
         Array.from({ length: 50 }, () => ({ type: 'event', event: { ...event, timeMs: NOW_MS - HOUR_MS } }) as const),
       );
     database.maintain();
-    expect(rows()).toBeLessThan(256);
+    expect(rows()).toBeLessThan(204);
     expect(database.all('SELECT count(*) AS events FROM events')).toEqual([{ events: 1000 }]);
     expect(notices).toEqual([]);
   });
