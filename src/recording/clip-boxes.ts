@@ -28,13 +28,20 @@ export class BoxMemory {
   #size = { width: 0, height: 0 };
   #frames: BoxedFrame[] = [];
   #count = 0;
+  /** Media time of the newest result, also if it was forgotten. */
+  newestUs = Number.NEGATIVE_INFINITY;
+
+  /** Whether a frame ends what is remembered: it has another size, or the clock was set back. */
+  endsWith({ ptsUs, width, height }: Pick<FrameResult, 'ptsUs' | 'width' | 'height'>): boolean {
+    return ptsUs <= this.newestUs || width !== this.#size.width || height !== this.#size.height;
+  }
 
   /** @param fromUs - media time from which frames are needed */
-  push({ ptsUs, width, height, detections }: FrameResult, fromUs: number): void {
-    // Of another size, or of a clock that was set back.
-    const isAfter = ptsUs > (this.#frames.at(-1)?.ptsUs ?? Number.NEGATIVE_INFINITY);
-    if (!isAfter || width !== this.#size.width || height !== this.#size.height) [this.#frames, this.#count] = [[], 0];
+  push(frame: FrameResult, fromUs: number): void {
+    const { ptsUs, width, height, detections } = frame;
+    if (this.endsWith(frame)) [this.#frames, this.#count] = [[], 0];
     this.#size = { width, height };
+    this.newestUs = ptsUs;
     const boxes = detections.map(({ box: [x, y, w, h], label, trackId }): ClipBox => {
       const pixels = [Math.round(x), Math.round(y), Math.round(w), Math.round(h)] as const;
       return trackId === undefined ? [...pixels, label] : [...pixels, label, trackId];
@@ -49,8 +56,9 @@ export class BoxMemory {
     if (gone !== 0) this.#frames.splice(0, gone === -1 ? this.#frames.length : gone);
   }
 
+  /** @param untilUs - where its last picture ends */
   between(fromUs: number, untilUs: number): ClipBoxes {
-    return { ...this.#size, frames: this.#frames.filter(({ ptsUs }) => ptsUs >= fromUs && ptsUs <= untilUs) };
+    return { ...this.#size, frames: this.#frames.filter(({ ptsUs }) => ptsUs >= fromUs && ptsUs < untilUs) };
   }
 }
 

@@ -222,7 +222,7 @@ export class Recorder {
   }
 
   #newStream(config: StreamConfig): StreamRecorder {
-    const { ringBytes } = this.#options;
+    const { ringBytes, clock } = this.#options;
     const disk: WriterDisk = {
       archive: () => this.archive(),
       refusal: () => this.#refusal(),
@@ -236,7 +236,7 @@ export class Recorder {
       },
     };
     return new StreamRecorder(config, {
-      ...{ stream: config.id, ringBytes, disk, gap: 'restart' },
+      ...{ stream: config.id, ringBytes, disk, clock, gap: 'restart' },
       onClip: (...clip) => this.#onClip(...clip),
       onRefused: (event) => {
         const text = `it has no clip, since ${MOST_CLIPS} others of its stream are being written`;

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { durationMs } from '../config/duration.ts';
 import type { StreamConfig } from '../config/stream.ts';
+import type { Clock } from '../core/clock.ts';
 import type { FrameResult } from '../core/frame.ts';
 import type { GapReason, StreamPackets } from '../protocol/packets.ts';
 import type { EventMoment, RuleEvent } from '../protocol/rule-event.ts';
@@ -18,6 +19,8 @@ const LONGEST_CLIP_US = 600_000_000;
 export const MOST_CLIPS = 16;
 /** How far results may be behind the packets. */
 const LATE_US = 5_000_000;
+/** A clip waits so long for the results of its last frames. */
+const RESULTS_MS = 5_000;
 
 type RecorderSettings = Pick<StreamConfig, 'record' | 'events' | 'masks'>;
 
@@ -25,6 +28,7 @@ interface StreamRecorderOptions {
   readonly stream: string;
   readonly ringBytes: number;
   readonly disk: WriterDisk;
+  readonly clock: Pick<Clock, 'setTimer'>;
   /** What is missing before the first packets. */
   readonly gap: GapReason;
   /** The clip of an event is complete. @param event - its newest record. */
@@ -56,6 +60,16 @@ interface OpenClip {
   untilUs: number | null;
 }
 
+/** A clip that has its packets, but maybe not yet the results of its last frames. */
+interface LateClip {
+  readonly clip: OpenClip;
+  readonly file: ReturnType<RecordingWriter['end']>;
+  /** Media time that it was to reach, and at which its packets end. */
+  readonly untilUs: number;
+  readonly endUs: number;
+  readonly giveUp: () => void;
+}
+
 /** Keeps the packets of one stream: in memory, and on disk what its settings and its events ask for. */
 export class StreamRecorder {
   readonly ring: PacketRing;
@@ -75,6 +89,7 @@ export class StreamRecorder {
   /** Labels of the events that last, by id. */
   readonly #active = new Map<string, string>();
   readonly #clips = new Map<string, OpenClip>();
+  readonly #lateClips = new Set<LateClip>();
   /** What was found lately, where a rule has clips. */
   readonly #boxes = new BoxMemory();
   /** Files that are being completed. */
@@ -137,9 +152,12 @@ export class StreamRecorder {
 
   /** Takes the result of a frame, for the clips that show it. */
   onFrame(frame: FrameResult): void {
-    if (this.#clips.size === 0 && !this.#settings.events.some(({ clip }) => clip !== undefined)) return;
-    const begun = [...this.#clips.values()].map(({ fromUs }) => fromUs);
+    const clips = [...this.#clips.values(), ...[...this.#lateClips].map(({ clip }) => clip)];
+    if (clips.length === 0 && !this.#settings.events.some(({ clip }) => clip !== undefined)) return;
+    if (this.#boxes.endsWith(frame)) this.#completeUpTo(Number.POSITIVE_INFINITY);
+    const begun = clips.map(({ fromUs }) => fromUs);
     this.#boxes.push(frame, Math.min(frame.ptsUs - this.ring.neededUs - LATE_US, ...begun));
+    this.#completeUpTo(frame.ptsUs);
   }
 
   /** Of an event without a class of its own, as one that counts, the labels of its rule. */
@@ -179,6 +197,8 @@ export class StreamRecorder {
   /** No packets will come for now: what is being written is complete. @returns once it is on disk. */
   async flush(gap: GapReason): Promise<void> {
     for (const clip of this.#clips.values()) this.#endClip(clip);
+    // All results are there, or will never come.
+    this.#completeUpTo(Number.POSITIVE_INFINITY);
     this.#endRecording(gap);
     await Promise.all([...this.#ending, this.restream?.pause()]);
   }
@@ -235,10 +255,27 @@ export class StreamRecorder {
     // Of an event that lasts when its stream ends, nobody knows more.
     const overUs = clip.untilUs ?? (this.ring.endUs ?? clip.limitUs) + clip.afterUs;
     const untilUs = Math.min(overUs, clip.limitUs);
-    const ended = clip.writer.end().then(async (file) => {
+    const giveUp = this.#options.clock.setTimer(() => this.#complete(late), RESULTS_MS);
+    const late: LateClip = { clip, file: clip.writer.end(), untilUs, endUs: this.ring.endUs ?? untilUs, giveUp };
+    this.#lateClips.add(late);
+    const { newestUs } = this.#boxes;
+    this.#completeUpTo(newestUs === Number.NEGATIVE_INFINITY ? Number.POSITIVE_INFINITY : newestUs);
+  }
+
+  /** Completes the clips whose results are all there. @param resultUs - media time of the newest one. */
+  #completeUpTo(resultUs: number): void {
+    for (const late of this.#lateClips) if (late.endUs <= resultUs) this.#complete(late);
+  }
+
+  #complete(late: LateClip): void {
+    const { clip, file: whole, untilUs, endUs, giveUp } = late;
+    giveUp();
+    this.#lateClips.delete(late);
+    const boxes = this.#boxes.between(clip.fromUs, endUs);
+    const ended = whole.then(async (file) => {
       const masks = this.#masksSince(clip.fromUs);
       if (file === null) return;
-      await keepBoxes(file.path, this.#boxes.between(clip.fromUs, this.ring.endUs ?? untilUs));
+      await keepBoxes(file.path, boxes);
       this.#options.onClip(clip.event, file, { untilUs, lack: clip.writer.lack, masks });
     });
     this.#await(ended);

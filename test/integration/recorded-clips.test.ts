@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseFragment } from '../../src/decode/fragment-reader.ts';
 import { Archive } from '../../src/recording/archive.ts';
+import { boxesOf } from '../../src/recording/clip-boxes.ts';
 import { faultsOf, readIndex, summaryOf } from '../../src/recording/fragment-file.ts';
 import { EndlessPackets, packetsOf } from '../support/made-packets.ts';
 import { decoded, EVENT, event, play, RULES, recorderRig, T0_MS } from '../support/recorder-rig.ts';
@@ -131,6 +132,34 @@ describe('the clip of an event', () => {
     const missingUs = gaps[0]!.toUs - gaps[0]!.fromUs;
     expect(missingUs).toBeGreaterThanOrEqual(2_500_000);
     expect(frames).toBe(Math.round((untilUs - startUs - missingUs) / 40_000));
+  });
+
+  it('waits for the results of its last frames, so that its boxes reach to its end, but not for long', async () => {
+    const found = [{ classId: 0, label: 'person', score: 0.9, box: [1, 2, 3, 4] as const }];
+    for (const comes of ['results', 'nothing']) {
+      const { recorder, clock } = recorderOf({ events: RULES });
+      const camera = rig.camera();
+      recorder.onPackets(camera.open('start'));
+      const raisedUs = play(recorder, camera, 8).endUs;
+      let frame = 0;
+      const give = (untilUs: number): void => {
+        for (; frame * 40_000 <= untilUs; frame++) recorder.onFrame(publishedFrame('cam', frame, found));
+      };
+      give(raisedUs);
+      recorder.onEvent(event('new', raisedUs));
+      recorder.onEvent(event('end', raisedUs, { ended: { ptsUs: raisedUs } }));
+      const { endUs } = play(recorder, camera, 6);
+      await waitFor('the file', async () => (await recorder.archive()).clipOf(EVENT)?.isOpen === false);
+      const { path } = (await recorder.archive()).clipOf(EVENT)!;
+      expect(await boxesOf(path)).toBeNull();
+      if (comes === 'results') give(endUs + 1_000_000);
+      else clock.advance(5_000);
+      await waitFor('its boxes', async () => (await boxesOf(path)) !== null);
+      const summary = summaryOf(await readIndex(path));
+      const boxes = (await boxesOf(path))!.frames.map(({ ptsUs }) => ptsUs);
+      if (comes === 'results') expect(boxes).toHaveLength(summary.frames);
+      expect(boxes.at(-1)).toBe(comes === 'results' ? summary.endUs - 40_000 : raisedUs);
+    }
   });
 
   it('ends after ten minutes, also if its event lasts longer', async () => {

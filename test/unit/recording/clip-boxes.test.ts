@@ -10,7 +10,7 @@ it('keeps the frames that a clip may still begin with, those without a box as we
   for (let frame = 0; frame < 10; frame++)
     memory.push(publishedFrame('a', frame, frame % 2 === 0 ? [person(0.6)] : []), 6 * 40_000);
   expect(times(memory)).toEqual([6, 7, 8, 9]);
-  const { frames } = memory.between(7 * 40_000, 8 * 40_000);
+  const { frames } = memory.between(7 * 40_000, 9 * 40_000);
   expect(frames).toEqual([
     { ptsUs: 280_000, boxes: [] },
     { ptsUs: 320_000, boxes: [[1, 2, 3, 4, 'person']] },
