@@ -285,20 +285,18 @@ describe('sightline validate', () => {
       good!,
       JSON.stringify({ name: 'a', description: 'b', model, streams: [{ id: 'a', source: 'demo' }] }),
     );
-    writeFileSync(bad!, JSON.stringify({ name: 'a', streams: [{ id: 'a', source: 'demo', every: 0 }], sinks: [{}] }));
+    writeFileSync(bad!, JSON.stringify({ streams: [{ id: 'a', source: 'demo', every: 0 }], sinks: [{}] }));
     for (const args of [['validate'], ['run', '--dry-run']]) {
       const fine = await cliHere([...args, good!, '--json'], env);
       expect([fine.code, JSON.parse(fine.stdout)]).toEqual([0, expect.objectContaining({ isValid: true })]);
       const wrong = await cliHere([...args, bad!, '--json'], env);
       expect(wrong.code).toBe(2);
       expect(JSON.parse(wrong.stdout).mistakes).toEqual([
-        expect.stringMatching(/^description: /),
+        expect.stringMatching(/^name: /),
         expect.stringMatching(/^streams\[0\]\.every: /),
         expect.stringMatching(/^sinks\[0\]/),
       ]);
-      expect((await cliHere([...args, bad!], env)).stderr).toMatch(
-        /mistake: description: .*\nmistake: streams\[0\].*\n/,
-      );
+      expect((await cliHere([...args, bad!], env)).stderr).toMatch(/mistake: name: .*\nmistake: streams\[0\].*\n/);
     }
     expect(readdirSync(temporary.path).sort()).toEqual(['bad.yaml', 'good.yaml']);
     temporary.remove();
