@@ -342,8 +342,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('video'), () => {
         await page.emulateMedia({ colorScheme });
         await page.setViewportSize({ width, height: 800 });
         // Colours change over some frames.
-        await page.evaluate('Promise.allSettled(document.getAnimations().map((each) => each.finished))');
-        expect(await page.evaluate(AXE)).toEqual([]);
+        await expect.poll(() => page.evaluate(AXE), { timeout: 15_000, interval: 500 }).toEqual([]);
         expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width);
         if (process.env.SHOTS !== undefined)
           await page.screenshot({ path: `${process.env.SHOTS}/line-${colorScheme}-${width}.png` });

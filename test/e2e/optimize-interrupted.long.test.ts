@@ -69,6 +69,8 @@ describe.skipIf(sharedDir === null)('an interrupted `sightline optimize` (needs 
     const before = logged();
     const killed = start(clip, '--resume');
     await untilLogged(before.length + 1);
+    // On a busy machine it would be done before the second has started.
+    killed.child.kill('SIGSTOP');
     const second = await start(clip, '--resume').result;
     expect(second.code, second.stderr).toBe(2);
     expect(second.stderr).toContain(`process ${killed.child.pid} on`);

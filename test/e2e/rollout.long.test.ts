@@ -51,7 +51,7 @@ describe('sightline rollout on a running pipeline', () => {
     running = new PipelineProcess(at('people.yaml'));
     await waitFor('the address', () => /live at (\S+)/.test(running.log));
     url = /live at (\S+)/.exec(running.log)![1]!;
-    await waitFor('four running streams', () => running.log.includes('d is running'));
+    await waitFor('four running streams', () => running.log.includes('d is running'), { deadlineMs: 60_000 });
   };
   const rollout = async (...args: string[]): Promise<Status> => {
     const { code, stdout, stderr } = await cli(['rollout', ...args, '--url', url, '--json']);

