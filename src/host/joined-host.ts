@@ -31,7 +31,7 @@ import { RequestDetector } from './request-detector.ts';
 
 /** How long a host that cannot run a task leaves all tasks to others. */
 const UNFIT_REST_MS = 10_000;
-/** How long the fleet is told what this host could not load; it tries again before. */
+/** How long the card of this host names what it could not load; it tries again before. */
 const UNFIT_KNOWN_MS = 120_000;
 const MOST_UNFIT = 64;
 

@@ -152,9 +152,10 @@ export class StreamRecorder {
 
   /** Takes the result of a frame, for the clips that show it. */
   onFrame(frame: FrameResult): void {
-    const clips = [...this.#clips.values(), ...[...this.#lateClips].map(({ clip }) => clip)];
-    if (clips.length === 0 && !this.#settings.events.some(({ clip }) => clip !== undefined)) return;
+    const isNeeded = this.#clips.size > 0 || this.#lateClips.size > 0;
+    if (!isNeeded && !this.#settings.events.some(({ clip }) => clip !== undefined)) return;
     if (this.#boxes.endsWith(frame)) this.#completeUpTo(Number.POSITIVE_INFINITY);
+    const clips = [...this.#clips.values(), ...[...this.#lateClips].map(({ clip }) => clip)];
     const begun = clips.map(({ fromUs }) => fromUs);
     this.#boxes.push(frame, Math.min(frame.ptsUs - this.ring.neededUs - LATE_US, ...begun));
     this.#completeUpTo(frame.ptsUs);
