@@ -106,7 +106,7 @@ export const ERROR_CODES = {
   RECORDING_NOT_FOUND: {
     retryable: false,
     exit: 1,
-    doc: 'Nothing was recorded at this time, or an event has no clip, or not yet.',
+    doc: 'Nothing was recorded at this time, or an event has no clip, or its clip is not complete yet.',
   },
   RANGE_UNMET: { retryable: false, exit: 1, doc: 'The part of a file that `Range` asks for is not in it.' },
   RECORDING_MIXED: {

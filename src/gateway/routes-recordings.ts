@@ -150,9 +150,10 @@ export function addRecordingRoutes(
 
   const clipOf = async (request: FastifyRequest): Promise<RecordingFile> => {
     const { id } = request.params as { id: string };
-    const clip = (await recorder?.archive())?.clipOf(id);
-    if (clip !== undefined && !clip.isOpen && maySee(request, clip)) return clip;
-    const message = 'There is no clip of this event, or not yet.';
+    const found = (await recorder?.archive())?.clipOf(id);
+    const clip = found !== undefined && maySee(request, found) ? found : undefined;
+    if (clip?.isOpen === false) return clip;
+    const message = clip ? 'The clip of this event is not complete yet.' : 'There is no clip of this event.';
     const hosts = clip === undefined ? await otherHosts(request, id) : [];
     if (hosts.length === 0) throw notFound(message);
     const named = hosts.slice(0, MOST_NAMED).map(placeOf).join(', ');

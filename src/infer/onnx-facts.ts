@@ -77,10 +77,16 @@ export function checkedFacts(engine: string, { model, precision = 'auto' }: Engi
   } catch (error) {
     throw unavailable(engine, `cannot load ${model.path}: ${(error as Error).message}`, error);
   }
-  if (precision === 'auto' || (precision === 'int8') === facts.isQuantised) return facts;
-  const why = facts.isQuantised
-    ? `${model.spec.name} is quantised and computed in int8, received precision ${precision}; use auto or int8`
-    : `${model.spec.name} is not quantised, received precision int8. Use a manifest whose file was quantised to INT8 (operators ` +
+  requirePrecision(engine, model.spec.name, precision, facts.isQuantised);
+  return facts;
+}
+
+/** @throws ENGINE_UNAVAILABLE for a quantised file that is to be computed in another number format, or the reverse. */
+export function requirePrecision(engine: string, name: string, precision: string, isQuantised: boolean): void {
+  if (precision === 'auto' || (precision === 'int8') === isQuantised) return;
+  const why = isQuantised
+    ? `${name} is quantised and computed in int8, received precision ${precision}; use auto or int8`
+    : `${name} is not quantised, received precision int8. Use a manifest whose file was quantised to INT8 (operators ` +
       'QuantizeLinear and DequantizeLinear)';
   throw new SightlineError('ENGINE_UNAVAILABLE', `engine ${engine}: ${why}`, { precision });
 }

@@ -178,7 +178,9 @@ function publishedText(
   const [before, after] = thresholds;
   const other = before === after ? '' : ` (the reference: ${before})`;
   const part = (loss: LossEstimate): string =>
-    `${figure(loss.candidate)} against ${figure(loss.reference)} (loss ${intervalText(loss.interval, level)})`;
+    Number.isNaN(loss.candidate)
+      ? `of nothing, since it publishes nothing, against ${figure(loss.reference)}`
+      : `${figure(loss.candidate)} against ${figure(loss.reference)} (loss ${intervalText(loss.interval, level)})`;
   const both = `at a score of ${after} or more${other} recall ${part(recall)} and precision ${part(precision)}`;
   return `${both}${hasF1 ? `, together F1 ${part(f1)},` : ''} where ${percent(share)} of each may be lost`;
 }

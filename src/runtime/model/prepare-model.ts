@@ -4,6 +4,7 @@ import { type EngineName, type ModelConfig, parseInputSize } from '../../config/
 import type { CompiledModel, ComputePrecision, Precision } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { kindOf } from '../../infer/engine-kinds.ts';
+import { readOnnxFacts, requirePrecision } from '../../infer/onnx-facts.ts';
 import type { ModelRoots } from '../../store/admit-model.ts';
 import { findWeights } from '../../store/find-weights.ts';
 import { type Manifest, modelSpec } from '../../store/manifests.ts';
@@ -84,6 +85,9 @@ export async function checkModel(
   const options = { engine: network, provider, inputSize };
   const ofFile = engine === 'auto' ? 'f32' : filePrecision({ engine, precision, provider }, manifest);
   await checkNetwork(compileSource(manifest, weightPaths), { ...options, precision: ofFile });
+  // Whether an INT8 form was made of a float file is known where it is loaded.
+  if (manifest.format === 'onnx' && precision !== 'int8')
+    requirePrecision(engine, manifest.name, precision, readOnnxFacts(weightPaths[0]!).isQuantised);
 }
 
 /** Providers that compute f16 natively, at twice the rate of f32 or more. */

@@ -14,7 +14,7 @@ interface Reply {
 
 const NOW_MS = Date.parse('2026-01-31T12:00:00Z');
 const SPAN = 'from=2026-01-31T10:00:00Z&to=2026-01-31T11:00:00Z';
-const PLAIN = 'There is no clip of this event, or not yet.';
+const PLAIN = 'There is no clip of this event.';
 const AT = { host: 'edge-2', url: 'http://10.0.0.2:8080' };
 const { proxyUsers } = gatewayConfig.parse({
   trustedProxies: ['127.0.0.1'],

@@ -142,6 +142,29 @@ describe('the check of a pipeline file', () => {
     ]);
   });
 
+  it('finds a number format in which a quantised file cannot be computed', async () => {
+    const tiny = tinyYolov8(1);
+    const quantiser = {
+      ...tiny.nodes[0]!,
+      op: 'QuantizeLinear',
+      name: 'q',
+      inputs: ['images', 'shape'],
+      outputs: ['q'],
+    };
+    const file = join(folder, 'tiny.onnx');
+    writeFileSync(file, emitOnnx({ ...tiny, nodes: [...tiny.nodes, quantiser] }));
+    const manifest = join(folder, 'tiny.yaml');
+    writeFileSync(manifest, manifestText('tiny', 'tiny.onnx').replaceAll('64', '640'));
+    const of = async (precision: string): Promise<readonly string[]> => {
+      const look = { name: 'look', model: { name: manifest, engine: 'onnx', precision } };
+      return (await check({ stages: [look] })).mistakes;
+    };
+    expect(await of('f32')).toEqual([
+      'stages[0].model: engine onnx: tiny is quantised and computed in int8, received precision f32; use auto or int8',
+    ]);
+    expect(await of('auto')).toEqual([]);
+  });
+
   it('warns of rules that wait for attributes which no second stage of their stream gives', async () => {
     const rule = (id: string, when: string): object => ({ id, kind: 'appears', labels: ['person'], when });
     const events = [

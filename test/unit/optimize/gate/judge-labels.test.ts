@@ -188,6 +188,13 @@ describe('the gate with labels refuses', () => {
     const verdict = await judged(candidate);
     expect(verdict.verdict, verdict.reason).toBe('refused');
     expect(verdict.reason).toMatch(/AP 0\.\d{3} against 0\.\d{3}/);
+    expect(verdict.reason).not.toContain('NaN');
+  });
+
+  it('scores that all fall below the threshold, and says so', async () => {
+    const { reason, verdict } = await judged({ ...REFERENCE, scoreThreshold: 0.95 });
+    expect(verdict).toBe('refused');
+    expect(reason).toContain('precision of nothing, since it publishes nothing, against');
   });
 
   it('a rare class that is lost, although the mean over many classes hides it', async () => {
