@@ -35,8 +35,8 @@ const ENCODERS = [
   ['-c:v', 'libx264', '-preset', 'superfast', '-crf', '23'],
   ['-c:v', 'mpeg4', '-q:v', '4'],
 ] as const;
-/** Drawing and encoding take about 10 seconds on two slow cores. */
-const TIMEOUT_MS = 180_000;
+/** Drawing and encoding take about 10 seconds on two slow cores, and minutes on a board or an emulated processor. */
+const TIMEOUT_MS = 1_200_000;
 
 /** Path of the clip in the cache. The file is complete or absent. */
 export function demoClipPath(cacheDir: string): string {
