@@ -236,7 +236,7 @@ function stageFaults(
   return stages.flatMap(({ name, on }, i) => {
     const faults: string[] = [];
     const source = on.from === DETECTOR ? null : specs.get(on.from);
-    if (source != null && (isReader(source.family) || source.task !== undefined))
+    if (source != null && (isReader(source.family) || source.task === 'classes'))
       faults.push(
         `stages[${i}].on.from: expected detector, or a second stage whose model is a detector; "${on.from}" is of family ${source.family}`,
       );
@@ -244,8 +244,10 @@ function stageFaults(
     if (sources.length > 0)
       faults.push(...unknownLabels(`stages[${i}].on.labels`, on.labels ?? [], allClasses(sources)));
     const spec = specs.get(name);
-    if (spec?.task !== undefined && spec.task !== 'classes')
-      faults.push(`stages[${i}].model: expected boxes, classes, text or a vector; it finds ${spec.task}`);
+    if (spec?.task === 'masks')
+      faults.push(
+        `stages[${i}].model: expected boxes, key points, oriented boxes, classes, text or a vector; it finds ${spec.task}`,
+      );
     if (on.align !== undefined && spec !== undefined && !isReader(spec.family) && spec.task !== 'classes')
       faults.push(
         `stages[${i}].on.align: expected a model that reads crops, since what a detector finds in a turned crop has no place in the picture; received family ${spec.family}`,

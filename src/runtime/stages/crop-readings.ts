@@ -1,6 +1,7 @@
-import { type Attribute, type Box, DETECTION_COLUMNS, type Detection, unpackDetections } from '../../core/detection.ts';
+import { type Attribute, type Box, DETECTION_COLUMNS, type Detection } from '../../core/detection.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import { type Fit, fitInto, PICTURE_FIT } from '../../geometry/placement.ts';
+import { unpackRows } from '../../geometry/task-rows.ts';
 import { roundBox, roundScore } from '../../protocol/result-record.ts';
 import type { Crop } from '../../protocol/threads.ts';
 import type { StageModel } from './second-stage.ts';
@@ -123,7 +124,7 @@ function boxOnPicture([x, y, width, height]: Box, source: Size, fit: Fit): Box {
  */
 export function objectsIn(
   rows: Float32Array,
-  { classes }: Pick<ModelSpec, 'classes'>,
+  spec: Pick<ModelSpec, 'classes' | 'task' | 'keypoints'>,
   leastScore: number,
   source: Size,
   picture: Size,
@@ -131,11 +132,21 @@ export function objectsIn(
 ): Detection[] {
   const fit = fitInto(source, picture, PICTURE_FIT);
   const [scaleX, scaleY] = [source.width / fit.width, source.height / fit.height];
-  return unpackDetections(rows, classes)
+  const onSource: Box = [-fit.x * scaleX, -fit.y * scaleY, scaleX, scaleY];
+  return unpackRows(rows, spec.classes, spec)
     .filter(({ score }) => score >= leastScore)
-    .map(({ box: [x, y, width, height], classId, ...found }) => ({
-      ...found,
-      classId: firstClass + classId,
-      box: [(x - fit.x) * scaleX, (y - fit.y) * scaleY, width * scaleX, height * scaleY] as const,
-    }));
+    .map(({ classId, ...found }) => ({ ...placedIn(found, onSource), classId: firstClass + classId }));
+}
+
+/** Moves an object whose box and key points count from the corner of a box, in units of its sides, to where the box is. */
+export function placedIn<T extends Pick<Detection, 'box' | 'keypoints'>>(
+  object: T,
+  [left, top, width, height]: Box,
+): T {
+  const { box, keypoints } = object;
+  const placed = { ...object, box: [left + box[0] * width, top + box[1] * height, box[2] * width, box[3] * height] };
+  if (keypoints === undefined) return placed;
+  const at = (value: number, i: number): number =>
+    i % 3 === 0 ? left + value * width : i % 3 === 1 ? top + value * height : value;
+  return { ...placed, keypoints: keypoints.map(at) };
 }

@@ -12,7 +12,7 @@ import { LOOKED_FRAMES } from '../stream/ring-plan.ts';
 import { lostMsOf } from '../stream/stream-analytics.ts';
 import type { FrameStages, LookedFrame, SeenFrame, StagedSettings, StageWaits } from '../stream/stream-port.ts';
 import { alignedCrop } from './aligned-crop.ts';
-import { attributesOf, cropOf, objectsIn, shorterSidePx } from './crop-readings.ts';
+import { attributesOf, cropOf, objectsIn, placedIn, shorterSidePx } from './crop-readings.ts';
 import { type CropReader, type Look, LookGroup } from './look-group.ts';
 
 /** With `per: bestOfTrack`: most looks at a track, and how much better each picture must be than the one before. */
@@ -30,7 +30,7 @@ interface Track {
   seenUs: number;
   /** Shared with records, so replaced as a whole. */
   attributes: Readonly<Record<string, Attribute>>;
-  /** Found in it, and in no record yet; boxes as ratios of the box of the track. */
+  /** Found in it, and in no record yet; boxes and key points as ratios of the box of the track. */
   found: Detection[];
   readonly looked: Map<string, Looked>;
 }
@@ -143,7 +143,7 @@ export class StreamStages<F extends SeenFrame = InFlightFrame> implements FrameS
       const { attributes, found } = track;
       track.found = [];
       const known = Object.keys(attributes).length === 0 ? {} : { attributes };
-      const inside = found.map((object) => ({ ...object, box: withinBox(object.box, detection.box) }));
+      const inside = found.map((object) => placedIn(object, detection.box));
       return [{ ...detection, ...known }, ...inside];
     });
   }
@@ -287,7 +287,7 @@ export class StreamStages<F extends SeenFrame = InFlightFrame> implements FrameS
     for (const object of found) {
       const own = Object.assign({}, ...said.filter((each) => each.object === object).map((each) => each.attributes));
       const known = Object.keys(own).length === 0 ? {} : { attributes: own };
-      track.found.push({ ...object, parent: trackId, box: relativeTo(object.box, trackBox), ...known });
+      track.found.push({ ...placedIn(object, inverseOf(trackBox)), parent: trackId, ...known });
     }
     return attributes;
   }
@@ -320,10 +320,7 @@ function qualityOf(object: Detection): number {
   return areaOf(object) * object.score;
 }
 
-function relativeTo([x, y, width, height]: Box, [left, top, outerWidth, outerHeight]: Box): Box {
-  return [(x - left) / outerWidth, (y - top) / outerHeight, width / outerWidth, height / outerHeight];
-}
-
-function withinBox([x, y, width, height]: Box, [left, top, outerWidth, outerHeight]: Box): Box {
-  return [left + x * outerWidth, top + y * outerHeight, width * outerWidth, height * outerHeight];
+/** The box in which `placedIn` turns pixels into ratios of this one. */
+function inverseOf([left, top, width, height]: Box): Box {
+  return [-left / width, -top / height, 1 / width, 1 / height];
 }

@@ -120,6 +120,28 @@ describe('the check of a pipeline file', () => {
       'stages[0].on.template: expected 5 points, one for each key point; received 3',
     ]);
     expect([await aligned(poses(5)), await aligned(poses(3), { template })]).toEqual([[], []]);
+    // Of a second stage that finds faces.
+    const faces = { name: 'face', model: poses(5) };
+    const from = async (model: object, on: object) =>
+      (
+        await check({
+          stages: [
+            { ...faces, model },
+            { name: 'b', model: one, on: { from: 'face', ...on } },
+          ],
+        })
+      ).mistakes;
+    expect(await from(poses(5), { align: 'keypoints' })).toEqual([]);
+    expect(await from({ engine: 'fake' }, { align: 'keypoints' })).toEqual([
+      'stages[1].on.align: expected a detector with key points; "face" finds boxes',
+    ]);
+    const masks = {
+      name: manifest('masks', { predictions: 'x', prototypes: 'y' }, { family: 'yolov8-seg' }),
+      engine: 'fake',
+    };
+    expect(await from(masks, {})).toEqual([
+      'stages[0].model: expected boxes, key points, oriented boxes, classes, text or a vector; it finds masks',
+    ]);
     const { mistakes: own } = await check({ model: one });
     expect(own).toEqual([
       expect.stringContaining('model: expected a detector; one reads crops of objects (family heads)'),

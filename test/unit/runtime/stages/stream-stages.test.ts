@@ -301,6 +301,37 @@ describe('a chain of second stages', () => {
     expect(rig.leaks).toEqual({ gap: 0, held: 0 });
   });
 
+  it('finds key points in crops, which move with the track, and cuts along them', () => {
+    const rig = new StageRig();
+    const faces = { ...PLATES, family: 'yunet', task: 'keypoints', keypoints: 2, classes: ['face'] } as const;
+    rig.add({ name: 'a' }, faces);
+    const template = [
+      [0.25, 0.5],
+      [0.75, 0.5],
+    ];
+    rig.add({ name: 'b', on: { from: 'a', minPixels: 1, align: 'keypoints', template } });
+    rig.isLive = true;
+    const { frame } = rig.look([car(7, [100, 100, 80, 60])]);
+    rig.release(frame);
+    const crops: unknown[] = [];
+    rig.answer(({ crop }, stage) => {
+      if (stage.name === 'a') return Float32Array.of(110, 110, 40, 40, 0.9, 0, 120, 120, 0.9, 120, 140, 0.8);
+      crops.push(crop);
+      return RED;
+    });
+    // The points are 20 pixels apart, one below the other: half of the crop's width.
+    const found = { x: 100, y: 110, width: 40, height: 40, pictureWidth: 640, angle: 90 };
+    const near = Object.fromEntries(Object.entries(found).map(([key, value]) => [key, expect.closeTo(value, 4)]));
+    expect(crops).toEqual([near]);
+    // By the next frame it is elsewhere, and twice as large.
+    const [, face] = rig.stream.dress([car(7, [200, 200, 160, 120])], 100_000, null);
+    expect(face).toMatchObject({ label: 'face', parent: 7, attributes: { b: { label: 'red' } } });
+    const numbers = [...face!.box, ...face!.keypoints!];
+    const wanted = [220, 220, 80, 80, 240, 240, 0.9, 240, 280, 0.8];
+    expect(numbers).toEqual(wanted.map((value) => expect.closeTo(value, 4)));
+    expect(rig.leaks).toEqual({ gap: 0, held: 0 });
+  });
+
   it('is over once the innermost look is', () => {
     const rig = chain();
     const { looks } = rig.look([car(7)]);
