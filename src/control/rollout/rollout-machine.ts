@@ -8,6 +8,8 @@ import type {
   RolloutState,
   Version,
 } from '../../protocol/rollout-records.ts';
+import { ABOUT_SPEED, type Guard } from './guards/guard.ts';
+import { GUARDS } from './guards/guards.ts';
 import { labelledText } from './other-detector.ts';
 import { isRecordedStep, RECORDED, recordedSettingsOf } from './recorded-verdict.ts';
 import { rolloutErrors } from './rollout-errors.ts';
@@ -377,36 +379,19 @@ function numberOf(rollout: Rollout | null): number {
   return Number(/^rollout-(\d+)$/.exec(rollout?.id ?? '')?.[1] ?? 0);
 }
 
-const ABOUT_BOXES =
-  'Look at the boxes of both on the dashboard; if the candidate is meant to detect otherwise, start it with the labels that show it is as good: --eval FILE, from "sightline eval --json".';
-const ABOUT_SPEED =
-  'If that is acceptable, start it again with a larger margin in --guards FILE; else try a smaller input size, another precision or fewer streams.';
 const ABOUT_FAULTS = "The host's log says why inferences failed; mend the candidate and start it again.";
 
-/** What to do after a guard has rolled a candidate back, by guard. */
+/** As `Guard.advice`, of the others. */
 const ADVICE: Readonly<Record<string, string>> = {
-  agreement: ABOUT_BOXES,
-  boxes: ABOUT_BOXES,
-  confidence: ABOUT_BOXES,
-  blind:
-    'Look at the boxes of both on the dashboard; if the control is the one that is wrong, start it again with blind: { isOn: false } in --guards FILE.',
-  p99: ABOUT_SPEED,
-  fps: ABOUT_SPEED,
-  drops: ABOUT_SPEED,
-  deviceTime: ABOUT_SPEED,
-  slow: ABOUT_SPEED,
-  target: ABOUT_SPEED,
-  fullLoad: ABOUT_SPEED,
+  ...{ slow: ABOUT_SPEED, target: ABOUT_SPEED, [FULL_LOAD]: ABOUT_SPEED },
+  ...{ errors: ABOUT_FAULTS, results: ABOUT_FAULTS, crashes: ABOUT_FAULTS },
   recorded:
     'Look at the events with "sightline events --recorded"; if the candidate is right, start it with larger shares under recorded in --guards FILE.',
-  errors: ABOUT_FAULTS,
-  results: ABOUT_FAULTS,
-  crashes: ABOUT_FAULTS,
 };
 
 /** Returns the advice as a sentence after another one; '' for a guard that has none. */
 export function adviceAfter(guard: string): string {
-  const advice = ADVICE[guard];
+  const advice = ADVICE[guard] ?? (GUARDS as Readonly<Record<string, Guard>>)[guard]?.advice;
   return advice === undefined ? '' : ` ${advice}`;
 }
 

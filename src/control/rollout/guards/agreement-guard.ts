@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { range } from '../../../config/number.ts';
-import { type Guard, isOn } from './guard.ts';
+import { ABOUT_BOXES, type Guard, isOn } from './guard.ts';
 
 /** The candidate detects what the control detects. */
 export const agreement = {
@@ -41,5 +41,6 @@ export const agreement = {
       says: (size, blocks) => `${size} of the boxes have no counterpart (1 - F1) in ${blocks}`,
     },
   },
+  advice: ABOUT_BOXES,
   judges: 'same-detector',
 } as const satisfies Guard;

@@ -29,5 +29,7 @@ export const blind = {
       harmful: (part) => (({ stream: 'fails', class: 'holds', 'class-of-stream': 'never' }) as const)[part],
     },
   },
+  advice:
+    'Look at the boxes of both on the dashboard; if the control is the one that is wrong, start it again with blind: { isOn: false } in --guards FILE.',
   judges: 'other-detector',
 } as const satisfies Guard;

@@ -1,4 +1,4 @@
-import { boxesByPairs, type Guard, guardSettingsWithParts } from './guard.ts';
+import { ABOUT_BOXES, boxesByPairs, type Guard, guardSettingsWithParts } from './guard.ts';
 
 /** The candidate has about as many boxes; on a part, it does not lack those of the control. */
 export const boxes = {
@@ -26,5 +26,6 @@ export const boxes = {
       says: (size, blocks) => `${size} of the boxes are missing in ${blocks}`,
     },
   },
+  advice: ABOUT_BOXES,
   judges: 'same-detector',
 } as const satisfies Guard;

@@ -1,4 +1,4 @@
-import { type Guard, guardSettings } from './guard.ts';
+import { ABOUT_BOXES, type Guard, guardSettings } from './guard.ts';
 
 /** The candidate is as sure of its boxes. */
 export const confidence = {
@@ -14,5 +14,6 @@ export const confidence = {
   },
   ofStreams: null,
   ofClasses: null,
+  advice: ABOUT_BOXES,
   judges: 'same-detector',
 } as const satisfies Guard;

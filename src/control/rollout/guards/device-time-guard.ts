@@ -1,4 +1,4 @@
-import { type Guard, guardSettings } from './guard.ts';
+import { ABOUT_SPEED, type Guard, guardSettings } from './guard.ts';
 
 /** An inference does not cost more. */
 export const deviceTime = {
@@ -18,5 +18,6 @@ export const deviceTime = {
   byPairs: null,
   ofStreams: null,
   ofClasses: null,
+  advice: ABOUT_SPEED,
   judges: 'any',
 } as const satisfies Guard;

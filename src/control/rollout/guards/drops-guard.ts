@@ -1,5 +1,5 @@
 import { ratio } from '../observed.ts';
-import { type Guard, guardSettingsWithParts } from './guard.ts';
+import { ABOUT_SPEED, type Guard, guardSettingsWithParts } from './guard.ts';
 
 /** No more frames are dropped than before. */
 export const drops = {
@@ -30,5 +30,6 @@ export const drops = {
     },
   },
   ofClasses: null,
+  advice: ABOUT_SPEED,
   judges: 'any',
 } as const satisfies Guard;

@@ -1,5 +1,5 @@
 import { ratio } from '../observed.ts';
-import { type Guard, guardSettingsWithParts, wantedFps } from './guard.ts';
+import { ABOUT_SPEED, type Guard, guardSettingsWithParts, wantedFps } from './guard.ts';
 
 /** A frame more or less at the ends of a block is no change of the rate. */
 const RATE_SLACK_FRAMES = 1.5;
@@ -37,5 +37,6 @@ export const fps = {
     },
   },
   ofClasses: null,
+  advice: ABOUT_SPEED,
   judges: 'any',
 } as const satisfies Guard;

@@ -132,9 +132,17 @@ export interface Guard {
   readonly ofStreams: Readonly<Record<string, PartRule<StreamBlock>>> | null;
   /** Judges each stream, class, and class of a stream on frames that both sides inferred. */
   readonly ofClasses: Readonly<Record<string, ClassRule>> | null;
+  /** What to do after it has rolled a candidate back, in one sentence. */
+  readonly advice: string;
   /** Which candidates it judges: the same detector as the control, another one whose boxes differ rightly, or both. */
   readonly judges: 'same-detector' | 'other-detector' | 'any';
 }
+
+/** Advice after guards of boxes, and of speed. */
+export const ABOUT_BOXES =
+  'Look at the boxes of both on the dashboard; if the candidate is meant to detect otherwise, start it with the labels that show it is as good: --eval FILE, from "sightline eval --json".';
+export const ABOUT_SPEED =
+  'If that is acceptable, start it again with a larger margin in --guards FILE; else try a smaller input size, another precision or fewer streams.';
 
 /** The relative difference of the number of boxes. */
 export const boxesByPairs = {

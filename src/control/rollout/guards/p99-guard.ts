@@ -1,5 +1,5 @@
 import { ratio } from '../observed.ts';
-import { type Guard, guardSettingsWithParts, TAIL_SHARE } from './guard.ts';
+import { ABOUT_SPEED, type Guard, guardSettingsWithParts, TAIL_SHARE } from './guard.ts';
 
 /** The share of frames above the tail may be this many times as large by chance. */
 const TAIL_SLACK = 2;
@@ -48,5 +48,6 @@ export const p99 = {
     },
   },
   ofClasses: null,
+  advice: ABOUT_SPEED,
   judges: 'any',
 } as const satisfies Guard;
