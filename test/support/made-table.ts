@@ -2,6 +2,7 @@ import type { ConfigurationTable, TablePart, TableRow } from '../../bench/suppor
 import { seededRandom } from '../../src/core/seeded-random.ts';
 import type { CandidateModel, EngineFormat } from '../../src/optimize/levers/lever-options.ts';
 import { simulatePipeline } from './pipeline-simulation.ts';
+import { BASELINE as PLAIN } from './sample-steps.ts';
 
 /** CPU milliseconds of a frame, from measurements on two cores with AMX: onnx f32, onnx f16, openvino f32, openvino bf16. */
 const TIMES: Readonly<Record<string, readonly [number, number, number, number]>> = {
@@ -68,21 +69,13 @@ export function madeTable(seed: number, frozenNoise = 0.02): ConfigurationTable 
   const models: CandidateModel[] = Object.keys(TIMES).map((name) => ({
     ...{ name, inputSize: SIZES[name]![0]!, anySize: SIZES[name]!.length > 1, reportedAp: AP[name]! },
   }));
-  const fixed = {
-    lanes: 1,
-    maxDelayMs: 5,
-    hwaccel: 'none',
-    decode: 'all',
-    skipUnchanged: false,
-    trackBetween: 1,
-    stages: '',
-  } as const;
+  const { lanes, hwaccel, decode, skipUnchanged, trackBetween, stages } = PLAIN;
+  const fixed = { lanes, maxDelayMs: 5, hwaccel, decode, skipUnchanged, trackBetween, stages };
   return {
     ...{ machine: { cpu: 'made' }, secondsPerRun: 2, noiseRatio: 0.03, cores: CORES, picturePx: 960 * 540 },
     ...{ fixed, maxLoss: 0.02, models, parts, rows },
     baseline: {
-      ...{ model: 'centernet', engine: 'onnx', precision: 'f32', inputSize: '512x512', ...fixed },
-      ...{ inferenceThreads: 1, maxBatch: 1, resizeBy: 'sharp', decodeThreads: 1 },
+      ...{ ...PLAIN, ...fixed },
     },
   };
 }

@@ -21,6 +21,7 @@ import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 import { pipelineConfig } from '../../../src/pipeline/pipeline.ts';
 import { type Arrangement, laneKey } from '../../../src/runtime/stream/arrangement.ts';
 import { laneStream } from '../../../src/runtime/stream/lane-stream.ts';
+import { BASELINE as PLAIN } from '../../support/sample-steps.ts';
 
 const SECRET = 'hunter2';
 const SPEC: ModelSpec = {
@@ -193,9 +194,7 @@ describe('a setting of a stream', () => {
 
   it('that a lever of the optimiser writes can be rolled out', () => {
     const to: Configuration = {
-      ...{ model: 'yolox-nano', engine: 'onnx', precision: 'f32', inputSize: '416x416', inferenceThreads: 1, lanes: 1 },
-      ...{ decodeThreads: 2, maxBatch: 1, maxDelayMs: 1, resizeBy: 'sharp', hwaccel: 'cuda', skipUnchanged: true },
-      ...{ decode: 'key', trackBetween: 3, stages: '' },
+      ...{ ...PLAIN, decodeThreads: 2, hwaccel: 'cuda', skipUnchanged: true, decode: 'key', trackBetween: 3 },
     };
     const written = Object.values(LEVERS).flatMap((lever) => Object.keys(lever.writeStream?.(plain, to) ?? {}));
     const rolled = keysMarked(streamConfig, 'rollout', 'changes');

@@ -3,6 +3,7 @@ import { apply, applyToText, configurationOf } from '../../../../src/optimize/le
 import type { ConfigurationDefaults } from '../../../../src/optimize/levers/levers.ts';
 import type { Configuration } from '../../../../src/optimize/result.ts';
 import { parsePipeline } from '../../../../src/pipeline/load-pipeline.ts';
+import { BASELINE as PLAIN } from '../../../support/sample-steps.ts';
 
 const TEXT = `# Two doors
 name: doors
@@ -20,9 +21,9 @@ sinks:
   - { type: jsonl, path: out.jsonl }
 `;
 const WANTED: Configuration = {
-  ...{ model: 'yolox-nano', engine: 'openvino', precision: 'bf16', inputSize: '480x256' },
+  ...{ ...PLAIN, model: 'yolox-nano', engine: 'openvino', precision: 'bf16', inputSize: '480x256' },
   ...{ inferenceThreads: 2, lanes: 3, decodeThreads: 2, maxBatch: 4, maxDelayMs: 7, resizeBy: 'ffmpeg' },
-  ...{ hwaccel: 'vaapi', decode: 'reference', skipUnchanged: false, trackBetween: 1, stages: '' },
+  ...{ hwaccel: 'vaapi', decode: 'reference' },
 };
 const DEFAULTS: ConfigurationDefaults = {
   ...{ engine: 'onnx', precision: 'f32', inputSize: '512x512', inferenceThreads: 9, lanes: 9, resizeBy: 'sharp' },

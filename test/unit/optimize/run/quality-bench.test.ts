@@ -15,11 +15,10 @@ import {
   seeVideo,
   shiftedBy,
 } from '../../../support/gate-scenes.ts';
+import { BASELINE as PLAIN } from '../../../support/sample-steps.ts';
 
 const BASELINE: Configuration = {
-  ...{ model: 'own', engine: 'onnx', precision: 'f32', inputSize: '512x512', inferenceThreads: 1, lanes: 1 },
-  ...{ decodeThreads: 1, maxBatch: 1, maxDelayMs: 5, resizeBy: 'sharp', hwaccel: 'none' },
-  ...{ decode: 'all', skipUnchanged: false, trackBetween: 1, stages: '' },
+  ...{ ...PLAIN, model: 'own', maxDelayMs: 5 },
 };
 const OTHER: Configuration = { ...BASELINE, model: 'other' };
 const FAST_FORMAT: Configuration = { ...BASELINE, engine: 'openvino', precision: 'bf16' };
@@ -201,9 +200,17 @@ describe('the same detector in another format', () => {
 describe('a lever', () => {
   // Another value of each lever; a new one has none until it is judged here.
   const others: Configuration = {
-    ...{ model: 'other', engine: 'openvino', precision: 'bf16', inputSize: '416x416', inferenceThreads: 2, lanes: 2 },
+    ...{
+      ...PLAIN,
+      model: 'other',
+      engine: 'openvino',
+      precision: 'bf16',
+      inputSize: '416x416',
+      inferenceThreads: 2,
+      lanes: 2,
+    },
     ...{ decodeThreads: 2, maxBatch: 4, maxDelayMs: 20, resizeBy: 'ffmpeg', hwaccel: 'cuda' },
-    ...{ decode: 'key', skipUnchanged: true, trackBetween: 3, stages: '' },
+    ...{ decode: 'key', skipUnchanged: true, trackBetween: 3 },
   };
 
   // Second stages, which this pipeline has none of, are judged below.

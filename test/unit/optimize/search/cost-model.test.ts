@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Configuration } from '../../../../src/optimize/result.ts';
 import { CostModel } from '../../../../src/optimize/search/cost-model.ts';
 import { InferTimeBook } from '../../../../src/optimize/search/infer-times.ts';
+import { BASELINE as PLAIN } from '../../../support/sample-steps.ts';
 
 const SHAPE = {
   cores: 2,
@@ -11,9 +12,8 @@ const SHAPE = {
   decodedRatio: { all: 1, reference: 0.5, key: 0.02 },
 };
 const HERE: Configuration = {
-  ...{ model: 'a', engine: 'onnx', precision: 'f32', inputSize: '320x320' },
-  ...{ inferenceThreads: 2, lanes: 1, decodeThreads: 1, maxBatch: 1, maxDelayMs: 5, resizeBy: 'sharp' },
-  ...{ hwaccel: 'none', decode: 'all', skipUnchanged: false, trackBetween: 1, stages: '' },
+  ...PLAIN,
+  ...{ model: 'a', inputSize: '320x320', inferenceThreads: 2, maxDelayMs: 5 },
 };
 
 function learned(isOnGpu = false): CostModel {

@@ -3,11 +3,11 @@ import type { Configuration } from '../../../../src/optimize/result.ts';
 import { CostModel } from '../../../../src/optimize/search/cost-model.ts';
 import { InferTimeBook } from '../../../../src/optimize/search/infer-times.ts';
 import { Predictions } from '../../../../src/optimize/search/predictions.ts';
+import { BASELINE as PLAIN } from '../../../support/sample-steps.ts';
 
 const at = (change: Partial<Configuration> = {}): Configuration => ({
-  ...{ model: 'a', engine: 'onnx', precision: 'f32', inputSize: '320x320', inferenceThreads: 1, lanes: 1 },
-  ...{ decodeThreads: 1, maxBatch: 1, maxDelayMs: 5, resizeBy: 'ffmpeg', hwaccel: 'none' },
-  ...{ decode: 'all', skipUnchanged: false, trackBetween: 1, stages: '' },
+  ...PLAIN,
+  ...{ model: 'a', inputSize: '320x320', resizeBy: 'ffmpeg' },
   ...change,
 });
 const measured = (configuration: Configuration, fps: number) => ({ configuration, fps });

@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import type { Configuration } from '../../../../src/optimize/result.ts';
 import type { Quality } from '../../../../src/optimize/search/evaluator.ts';
 import { QualityBook } from '../../../../src/optimize/search/quality-book.ts';
+import { BASELINE as PLAIN } from '../../../support/sample-steps.ts';
 
 const BASE: Configuration = {
-  ...{ model: 'large', engine: 'onnx', precision: 'f32', inputSize: '512x512' },
-  ...{ inferenceThreads: 1, maxBatch: 1, lanes: 1, maxDelayMs: 5, decodeThreads: 1 },
-  ...{ resizeBy: 'ffmpeg', hwaccel: 'none', decode: 'all', skipUnchanged: false, trackBetween: 1, stages: '' },
+  ...PLAIN,
+  ...{ model: 'large', resizeBy: 'ffmpeg' },
 };
 const SMALL = { ...BASE, model: 'small' };
 
