@@ -6,8 +6,10 @@ import {
   type FittedModel,
   mixedModels,
   modelFaults,
+  requireFits,
   unknownLabel,
   unknownLabels,
+  unknownModel,
 } from '../config/model-fit.ts';
 import { hasPlaceholder, type Placeholders, sourceText } from '../config/placeholders.ts';
 import { addressesOf, modelsOf, type StreamConfig, tapsPackets } from '../config/stream.ts';
@@ -133,7 +135,13 @@ async function inspectParts(
   const stages = await inspectStages(config, isKnown ? known : [], environment);
   found.mistakes.push(...stages.mistakes);
   found.warnings.push(...stages.warnings);
-  const { streams, overlay } = await streamsOf(path, config, isComplete ? options : withoutOverlay(options), found);
+  const fitOf = (name: string | undefined): FittedModel | undefined => {
+    if (!fits.has(name)) throw unknownModel(name!, Object.keys(config.models));
+    return fits.get(name) ?? undefined;
+  };
+  const requireFit = (stream: StreamConfig): void => requireFits(stream, fitOf);
+  const overlayOptions = isComplete ? options : withoutOverlay(options);
+  const { streams, overlay } = await streamsOf(path, config, overlayOptions, requireFit, found);
   const stageNames = config.stages.map(({ name }) => name);
   for (const { config: stream } of streams) {
     inspectStream(
@@ -212,6 +220,7 @@ async function streamsOf(
   path: string,
   config: PipelineConfig,
   options: CheckOptions,
+  requireFit: (stream: StreamConfig) => void,
   { warnings }: Findings,
 ): Promise<{ readonly streams: readonly WantedStream[]; readonly overlay: Overlay }> {
   let overlay: Overlay = {};
@@ -220,7 +229,7 @@ async function streamsOf(
   } catch (error) {
     warnings.push(`${(error as Error).message}; it would not be used`);
   }
-  const { streams, notes } = overlaid(config, overlay);
+  const { streams, notes } = overlaid(config, overlay, requireFit);
   warnings.push(...notes);
   return { streams, overlay };
 }

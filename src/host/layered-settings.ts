@@ -21,10 +21,15 @@ export class LayeredSettings {
   readonly #sources: SettingsSources | null;
   /** What the file says of each stream, as far as the streams follow it. */
   readonly #bases: Map<string, StreamConfig>;
+  readonly #requireFit: (config: StreamConfig) => void;
   #file: PipelineConfig;
 
-  /** @param sources - null for a host whose streams come from orders. */
-  constructor(file: PipelineConfig, sources: SettingsSources | null) {
+  /**
+   * @param sources - null for a host whose streams come from orders.
+   * @param requireFit - as `overlaid` has it.
+   */
+  constructor(file: PipelineConfig, sources: SettingsSources | null, requireFit: (config: StreamConfig) => void) {
+    this.#requireFit = requireFit;
     this.#atStart = file;
     this.#file = file;
     this.#sources = sources;
@@ -45,7 +50,7 @@ export class LayeredSettings {
 
   /** The streams as they are to run. */
   get wanted(): OverlaidStreams {
-    return overlaid(this.#file, this.overlay?.streams ?? {});
+    return overlaid(this.#file, this.overlay?.streams ?? {}, this.#requireFit);
   }
 
   /** A stream as it is to run; null if it is not to. */
@@ -53,7 +58,8 @@ export class LayeredSettings {
     const { streams, defaults } = this.#file;
     const overlay = this.overlay?.streams ?? {};
     const own = Object.hasOwn(overlay, id) ? { [id]: overlay[id]! } : {};
-    return overlaid({ streams: streams.filter((stream) => stream.id === id), defaults }, own).streams[0] ?? null;
+    const file = { streams: streams.filter((stream) => stream.id === id), defaults };
+    return overlaid(file, own, this.#requireFit).streams[0] ?? null;
   }
 
   /** Why changes of streams do not survive a restart, in one sentence; null if they do. */

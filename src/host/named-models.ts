@@ -1,7 +1,7 @@
 import type { BatchConfig } from '../config/batch.ts';
 import type { Environment } from '../config/environment.ts';
 import type { ModelConfig } from '../config/model-config.ts';
-import { allClasses, type FittedModel, type FoundKind, foundDifference } from '../config/model-fit.ts';
+import { allClasses, type FittedModel, type FoundKind, foundDifference, unknownModel } from '../config/model-fit.ts';
 import type { ModelSpec } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
@@ -70,11 +70,7 @@ export class NamedModels {
     if (name === undefined) return this.#runtime!;
     const fit = this.#fits.get(name);
     if (fit !== undefined) return fit;
-    const known = [...this.#fits.keys()].join(', ') || 'there is none';
-    throw new SightlineError(
-      'CONFIG_INVALID',
-      `model: expected a name of the section models: ${known}; received "${name}"`,
-    );
+    throw unknownModel(name, this.#fits.keys());
   }
 
   /**

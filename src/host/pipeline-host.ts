@@ -128,7 +128,8 @@ export class PipelineHost implements RuntimePort {
     this.#sinks = sinks;
     this.tracing = tracing;
     this.#early = early;
-    const settings = new LayeredSettings(config, sources ?? null);
+    const requireFit = (stream: StreamConfig): void => requireFits(stream, (name) => models.fitOf(name));
+    const settings = new LayeredSettings(config, sources ?? null, requireFit);
     this.#settings = settings;
     settings.overlay?.onTrouble((problem) => runtime.emitEvent(...overlayTrouble(problem)));
     const sourceRules = new SourceRules({
@@ -159,7 +160,7 @@ export class PipelineHost implements RuntimePort {
         },
         of: (id) => streams.wantedOf(id),
         start: async (stream) => {
-          requireFits(stream, (name) => models.fitOf(name));
+          requireFit(stream);
           await rules.admit(stream);
           return streams.add(stream, undefined, true);
         },

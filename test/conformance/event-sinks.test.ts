@@ -16,7 +16,7 @@ const folder = mkdtempSync(join(tmpdir(), 'sightline-event-sinks-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 type EventKind = 'webhook' | 'mqtt' | 'redis-streams' | 'nats' | 'kafka';
-/** Why the other kinds that send events are not here. The type demands a new one in one of the two lists. */
+/** Why the other kinds that send events are not here. The type demands a new one in one of the lists; the last three send none. */
 const ELSEWHERE: Readonly<Record<Exclude<SinkConfig['type'], EventKind | 'coco' | 'video' | 'parquet'>, string>> = {
   jsonl: 'test/unit/sinks/jsonl-sink.test.ts: it writes a file',
   mail: 'test/unit/sinks/mail-sink.test.ts: a server of its own, which can answer anything',

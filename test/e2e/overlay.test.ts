@@ -114,6 +114,25 @@ describe('changes of streams over REST', () => {
     },
   );
 
+  it('that name a detector which the file no longer has are not used, and said', async () => {
+    const night = { engine: 'fake', inputSize: '64x64', threads: 1, fake: { callMs: 1 } };
+    const cameras = [{ id: 'door', maxFps: 8 }, { id: 'gate' }];
+    write(cameras, { models: { night } });
+    const first = await run();
+    expect((await send(`${first.url}/api/streams/door`, 'PATCH', { model: 'night', maxFps: 5 })).status).toBe(200);
+    await first.process.stop();
+    write(cameras, { models: { evening: night } });
+    const { url } = await run();
+    const { body } = await send(`${url}/api/pipeline`, 'GET');
+    const why = 'model: expected a name of the section models: evening; received "night"';
+    expect(body.overlay).toMatchObject({
+      notes: [`the overlay of stream "door" does not fit the pipeline file: ${why}; the settings of the file are used`],
+    });
+    await waitFor('the stream', async () => (await streams(url)).door === 'running', { deadlineMs: 30_000 });
+    expect(await settings(url, 'door')).toMatchObject({ maxFps: 8 });
+    expect((await send(`${url}/api/streams/door`, 'PATCH', { model: 'evening' })).status).toBe(200);
+  });
+
   it('are left alone by --no-overlay, which keeps nothing', async () => {
     const first = await run();
     await changeAll(first.url);

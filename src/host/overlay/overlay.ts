@@ -45,14 +45,22 @@ type StreamSource = Pick<PipelineConfig, 'streams' | 'defaults'>;
 /**
  * Lays an overlay over the streams of a pipeline file: key by key, it takes precedence. What no longer fits the file is left
  * out, with a note; the overlay itself stays as it is.
+ *
+ * @param requireFit - throws for settings that the detectors of the file cannot fulfil.
  */
-export function overlaid(file: StreamSource, overlay: Overlay): OverlaidStreams {
+export function overlaid(
+  file: StreamSource,
+  overlay: Overlay,
+  requireFit: (config: StreamConfig) => void = () => undefined,
+): OverlaidStreams {
   const streams: WantedStream[] = [];
   const notes: string[] = [];
   const attempt = (id: string, entry: OverlayEntry, make: () => StreamConfig, other: StreamConfig | null): void => {
     let config = other;
     try {
-      config = make();
+      const made = make();
+      if (made !== other) requireFit(made);
+      config = made;
     } catch (error) {
       const instead = other === null ? 'it does not run' : 'the settings of the file are used';
       notes.push(

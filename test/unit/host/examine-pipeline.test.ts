@@ -386,6 +386,16 @@ describe('the check of a pipeline file', () => {
       overlay: overlayPath(place),
     });
     expect((await check(file, false)).opens).toMatchObject({ streams: [{ id: 'door', from: 'file' }], overlay: null });
+    // What the detectors of the file cannot fulfil is not used.
+    const changed = { model: { now: 'night' }, labels: { now: ['face'] } };
+    const entries = { door: { changed }, gate: { added: { source: 'demo', labels: ['face'] } } };
+    writeFileSync(overlayPath(place), JSON.stringify({ version: 1, pipeline: 'day', path, streams: entries }));
+    const unfit = await check(file);
+    expect(unfit).toMatchObject({ isValid: true, opens: { streams: [{ id: 'door' }] } });
+    expect(unfit.warnings).toEqual([
+      'the overlay of stream "door" does not fit the pipeline file: model: expected a name of the section models: there is none; received "night"; the settings of the file are used',
+      expect.stringMatching(/^the overlay of stream "gate" .*labels\[0\]: expected a class .*; it does not run$/),
+    ]);
     writeFileSync(overlayPath(place), '{');
     const damaged = await check(file);
     expect(damaged.warnings).toEqual([expect.stringMatching(/cut off or damaged.*not be used/)]);

@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { inspectPipeline, loadPipeline, parsePipeline, parseStream } from '../../../src/pipeline/load-pipeline.ts';
+import { sinkConfig } from '../../../src/sinks/sink-kinds.ts';
 import { makePipe } from '../../support/made-pipe.ts';
 
 const HEAD = 'name: a\ndescription: b\n';
 const SHIPPED = 'pipelines';
+const SINKS = sinkConfig.options.map(({ shape }) => JSON.stringify(shape.type.value)).join(', ');
 
 /** The error message for a document, without the file name. */
 function complaintOf(text: string): string {
@@ -90,7 +92,7 @@ describe('an invalid pipeline is refused with the key, the expected and the rece
     [
       'an unknown kind of sink',
       `${HEAD}sinks: [{type: csv}]`,
-      'sinks[0].type: expected one of "jsonl", "coco", "video", "parquet", "webhook", "mqtt", "redis-streams", "nats", "kafka", "mail", received "csv" (string)',
+      `sinks[0].type: expected one of ${SINKS}, received "csv" (string)`,
     ],
     [
       'an alert to a sink that does not exist, or sends results',
