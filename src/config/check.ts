@@ -71,6 +71,10 @@ function issueTexts(issue: z.core.$ZodIssue, path: readonly PropertyKey[], docum
       i < MOST_FAULTS ? `${shownKey(at, key)}: unknown key${MOVED[join(at, key)] ?? nearest(key, known)}` : '',
     );
   }
+  if (issue.code === 'invalid_key') {
+    const message = issue.issues[0]?.message ?? 'expected another name';
+    return [`${pathText(path)}: ${message.startsWith('expected ') ? message : 'expected another name'}`];
+  }
   const branch = issue.code === 'invalid_union' ? branchIssues(issue) : [];
   if (branch.length > 0) return branch.flatMap((inner) => issueTexts(inner, [...path, ...inner.path], document));
   return [

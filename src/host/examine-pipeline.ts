@@ -150,6 +150,7 @@ async function inspectParts(
       new Map(modelsOf(stream).map((name) => [name, fits.get(name) ?? null])),
       found,
     );
+    found.warnings.push(...unfitStages(stream, stageNames, fits, stages));
     const given = (stream.stages ?? stageNames).map((name) => stages.attributes.get(name) ?? null);
     if (!given.includes(null)) found.warnings.push(...unknownAttributes(stream, given.flat() as string[]));
   }
@@ -280,6 +281,21 @@ function keptWarnings(
     if (!hasClips || days <= history.days) return [];
     return [`${at}: recordings are kept ${days} days, clips with their events ${history.days} (history.days)`];
   });
+}
+
+/** Warns of second stages that a stream names and that its own detectors do not fit, though another one of the pipeline may. */
+function unfitStages(
+  stream: StreamConfig,
+  names: readonly string[],
+  fits: ReadonlyMap<string | undefined, FittedModel | null>,
+  { mistakes, faultsOf }: Awaited<ReturnType<typeof inspectStages>>,
+): string[] {
+  const own = modelsOf(stream).map((name) => fits.get(name) ?? null);
+  if (stream.stages === undefined || own.includes(null)) return [];
+  const places = stream.stages.map((name) => `stages[${names.indexOf(name)}].on.`);
+  return faultsOf(own.map((fit) => fit!.spec))
+    .filter((fault) => !mistakes.includes(fault) && places.some((place) => fault.startsWith(place)))
+    .map((fault) => `stream "${stream.id}": ${fault}; it looks at nothing here`);
 }
 
 /** Warns of rules that ask for an attribute which nothing sets. @param given - names of those that the stream's second stages give. */

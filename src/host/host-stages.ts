@@ -170,6 +170,8 @@ interface InspectedStages {
   readonly warnings: readonly string[];
   /** Names of the attributes that each gives; those whose model was not found are missing. */
   readonly attributes: ReadonlyMap<string, readonly string[]>;
+  /** What does not fit the detectors of one stream, by place. */
+  readonly faultsOf: (detectors: readonly FoundKind[]) => readonly string[];
 }
 
 /**
@@ -218,7 +220,8 @@ export async function inspectStages(
         `stages[${i}].on.zone: expected a zone of a stream: ${[...zones].join(', ') || 'there is none'}; received "${on.zone}"`,
       );
   const attributes = new Map([...specs].map(([name, spec]) => [name, attributeNames(spec, name)]));
-  return { mistakes: [...mistakes, ...stageFaults(stages, specs, detectors)], warnings, attributes };
+  const faultsOf = (of: readonly FoundKind[]): string[] => stageFaults(stages, specs, of);
+  return { mistakes: [...mistakes, ...faultsOf(detectors)], warnings, attributes, faultsOf };
 }
 
 /**

@@ -24,6 +24,7 @@ import { defaultLanes } from '../runtime/open-runtime.ts';
 import type { ModelRoots } from '../store/admit-model.ts';
 import { sha256OfFile } from '../store/file-hash.ts';
 import { findWeights } from '../store/find-weights.ts';
+import { modelSpec } from '../store/manifests.ts';
 
 export interface VersionContext {
   readonly environment: Environment;
@@ -92,8 +93,9 @@ export async function openRollouts(request: RolloutRequest): Promise<RolloutAgen
     },
     resolve: (parts) => resolveVersion(parts, request, request.modelRoots),
     detectorOf: async (model) => {
-      const { family, reported } = await loadConfigured(model, environment, request.modelRoots);
-      return { family, reportedAp: reported?.ap ?? null };
+      const manifest = await loadConfigured(model, environment, request.modelRoots);
+      const { family, reported } = manifest;
+      return { family, reportedAp: reported?.ap ?? null, found: modelSpec(manifest) };
     },
     ...{ target, panels, hostId, pipeline, detector, initial, streams, hosts, beatMs, warmMs, onNotice, incidents },
   });

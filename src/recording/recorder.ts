@@ -137,9 +137,13 @@ export class Recorder {
     recorder.onPackets(packets);
   }
 
-  /** Takes the result of a frame. */
+  /** Takes the result of a frame. Those of the first group of pictures come before its packets. */
   onFrame(frame: PublishedFrame): void {
-    this.#streams.get(frame.streamId)?.onFrame(frame);
+    const { streamId } = frame;
+    const hasClips = ({ events }: StreamConfig): boolean => events.some(({ clip }) => clip !== undefined);
+    const config = this.#streams.has(streamId) ? null : this.#options.configOf(streamId);
+    if (config !== null && hasClips(config)) this.streamOf(streamId);
+    this.#streams.get(streamId)?.onFrame(frame);
   }
 
   /** What keeps the packets of a stream; null if nothing asks for them. */

@@ -51,8 +51,8 @@ export interface ClipEnd {
 interface OpenClip {
   readonly writer: RecordingWriter;
   readonly limitUs: number;
-  /** Media time of its first packets. */
-  readonly fromUs: number;
+  /** Media time of its first packets, as far as they are known: they may come after the event. */
+  fromUs: number;
   /** After the end of its event. */
   readonly afterUs: number;
   event: RuleEvent;
@@ -145,6 +145,7 @@ export class StreamRecorder {
       this.#recordedUs = fragment.endUs;
     } else this.#endRecording('event');
     for (const clip of this.#clips.values()) {
+      clip.fromUs = Math.min(clip.fromUs, fragment.startUs);
       clip.writer.push(kept, this.#labelsOf(clip.event));
       this.#endIfDone(clip);
     }

@@ -162,6 +162,22 @@ describe('the clip of an event', () => {
     }
   });
 
+  it('has the boxes of its first frames, also where the packets come after the event', async () => {
+    const rule = { ...RULES[0], clip: { before: '0s', after: '3s' } };
+    const { recorder } = recorderOf({ events: [rule] });
+    const camera = rig.camera();
+    const found = [{ classId: 0, label: 'person', score: 0.9, box: [1, 2, 3, 4] as const }];
+    for (let frame = 0; frame <= 5; frame++) recorder.onFrame(publishedFrame('cam', frame, found));
+    recorder.onEvent(event('new', 200_000));
+    recorder.onEvent(event('end', 200_000, { ended: { ptsUs: 200_000 } }));
+    recorder.onPackets(camera.open('start'));
+    play(recorder, camera, 6);
+    await recorder.onStopped('cam', false);
+    const { path } = (await recorder.archive()).clipOf(EVENT)!;
+    expect(summaryOf(await readIndex(path)).startUs).toBe(0);
+    expect((await boxesOf(path))?.frames.map(({ ptsUs }) => ptsUs)).toEqual([0, 1, 2, 3, 4, 5].map((i) => i * 40_000));
+  });
+
   it('ends after ten minutes, also if its event lasts longer', async () => {
     const { recorder } = recorderOf({ events: RULES });
     const camera = rig.camera();

@@ -78,6 +78,7 @@ export class RolloutRig {
       detectorOf: async ({ name }) => ({
         family: name.startsWith('other') ? 'gfl' : 'yolox',
         reportedAp: REPORTED_AP[name] ?? null,
+        found: { classes: ['person'] },
       }),
       running: { lanes: 1, ...rolledSettings({ defaults: {}, streams: CAMERAS.map(cameraConfig) }) },
       streams: () => this.streams,

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { type FoundKind, foundDifference } from '../../config/model-fit.ts';
 import type { LabelledVerdict, Version } from '../../protocol/rollout-records.ts';
 import { rolloutErrors } from './rollout-errors.ts';
 
@@ -8,6 +9,7 @@ export interface DetectorFacts {
   readonly family: string;
   /** AP that its manifest reports; null if it reports none. */
   readonly reportedAp: number | null;
+  readonly found: FoundKind;
 }
 
 /** Returns the name of a detector that is given by its name or by the path of its file. */
@@ -27,7 +29,7 @@ interface Side extends DetectorFacts {
  * must agree: for the same network in another precision, and for another training of it without labels.
  *
  * @param given - verdict of the request. Without one, the AP that both manifests report must show that the candidate is as good.
- * @throws CONFIG_INVALID if it is another detector, and no labels show that it is as good, or they are of another control.
+ * @throws MODEL_INCOMPATIBLE if it has other classes or another task; CONFIG_INVALID if it is another detector, and no labels show that it is as good, or they are of another control.
  */
 export function labelledVerdictOf(
   control: Side,
@@ -35,6 +37,8 @@ export function labelledVerdictOf(
   given: LabelledVerdict | undefined,
 ): LabelledVerdict | undefined {
   if (control.weights.join() === candidate.weights.join()) return undefined;
+  const difference = foundDifference(control.found, candidate.found);
+  if (difference !== null) throw rolloutErrors.otherFindings(control.model.name, candidate.model.name, difference);
   if (given !== undefined) {
     const inUse = detectorNameOf(control.model.name);
     if (given.control !== undefined && given.control !== inUse) throw rolloutErrors.otherLabels(given.control, inUse);

@@ -22,6 +22,12 @@ export const rolloutErrors = {
       `roll-out: these settings cannot be rolled out: ${settings.join(', ')}; start it with --partial to leave them out, or restart the hosts with them first`,
       { settings: settings.join(', ') },
     ),
+  otherFindings: (control: string, candidate: string, difference: string) =>
+    new SightlineError(
+      'MODEL_INCOMPATIBLE',
+      `roll-out: ${candidate} cannot take the place of ${control}: ${difference}; run it beside as a detector of the section models`,
+      { control, candidate },
+    ),
   needsLabels: (control: string, candidate: string, known: string | null) =>
     new SightlineError(
       'CONFIG_INVALID',

@@ -384,7 +384,9 @@ const ABOUT_FAULTS = "The host's log says why inferences failed; mend the candid
 /** As `Guard.advice`, of the others. */
 const ADVICE: Readonly<Record<string, string>> = {
   ...{ slow: ABOUT_SPEED, target: ABOUT_SPEED, [FULL_LOAD]: ABOUT_SPEED },
-  ...{ errors: ABOUT_FAULTS, results: ABOUT_FAULTS, crashes: ABOUT_FAULTS },
+  ...{ errors: ABOUT_FAULTS, crashes: ABOUT_FAULTS },
+  results:
+    "The host's log says why if inferences failed; if none did, it is too slow here: try a smaller input size, another precision or fewer streams.",
   recorded:
     'Look at the events with "sightline events --recorded"; if the candidate is right, start it with larger shares under recorded in --guards FILE.',
 };

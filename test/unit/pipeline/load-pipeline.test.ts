@@ -90,6 +90,11 @@ describe('an invalid pipeline is refused with the key, the expected and the rece
       'model.engine: expected one of "auto", "tensorflow", "openvino", "onnx", "wasm", "fake", received "tensorrt" (string)',
     ],
     [
+      'a name that is not allowed',
+      `${HEAD}models: {default: {}, "a b": {}}`,
+      'models.default: expected another name: default is the pipeline\'s own model; models.a b: expected letters, digits, dot, dash and underscore, at most 64',
+    ],
+    [
       'an unknown kind of sink',
       `${HEAD}sinks: [{type: csv}]`,
       `sinks[0].type: expected one of ${SINKS}, received "csv" (string)`,

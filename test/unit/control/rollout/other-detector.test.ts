@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { labelledVerdictOf } from '../../../../src/control/rollout/other-detector.ts';
 
 const side = (name: string, family: string, reportedAp: number | null, weights = name) => ({
-  ...{ label: `${name}@1`, model: { name }, weights: [weights], family, reportedAp },
+  ...{ label: `${name}@1`, model: { name }, weights: [weights], family, reportedAp, found: { classes: ['car'] } },
 });
 const nano = side('yolox-nano', 'yolox', 0.338);
 const pico = side('picodet-s', 'gfl', 0.377);
@@ -31,6 +31,18 @@ describe('a candidate', () => {
     expect(() => labelledVerdictOf(nano, pico, { ...given, control: 'centernet' })).toThrow(
       /compare the candidate with centernet, and yolox-nano is in use/,
     );
+  });
+
+  it('with other classes, or of another task, is refused whatever labels say', () => {
+    const others = { ...pico, found: { classes: ['face', 'car'] } };
+    expect(() => labelledVerdictOf(nano, others, given)).toThrow(
+      expect.objectContaining({
+        code: 'MODEL_INCOMPATIBLE',
+        message: expect.stringMatching(/picodet-s cannot take the place of yolox-nano: expected the same 1 classes/),
+      }),
+    );
+    const points = { ...pico, found: { classes: ['car'], task: 'keypoints', keypoints: 5 } as const };
+    expect(() => labelledVerdictOf(nano, points, undefined)).toThrow(/expected task boxes, received keypoints 5/);
   });
 
   it('of another family without labels is refused; a new training of the same family must agree', () => {
