@@ -1,3 +1,4 @@
+import type { EngineName } from '../../src/config/model-config.ts';
 import type { CompiledModel } from '../../src/core/model.ts';
 import { type EngineAloneOptions, type EngineRun, engineAlone as runAlone } from '../../src/measure/engine-alone.ts';
 import type { EngineRequest } from '../../src/protocol/threads.ts';
@@ -18,7 +19,7 @@ const FRAMES = 40;
 /** Measures an engine without a pipeline on frames of the clip. @throws ENGINE_UNAVAILABLE */
 export async function engineAlone(
   context: BenchContext,
-  engine: 'onnx' | 'openvino' | 'wasm' | 'tensorflow',
+  engine: Exclude<EngineName, 'fake'>,
   model: CompiledModel,
   { provider = 'cpu', precision = 'auto', ...options }: Options = {},
 ): Promise<EngineRun> {

@@ -134,7 +134,7 @@ export async function warmUp(
  */
 export interface EngineKind {
   readonly name: EngineName;
-  /** Values of `model.provider` that it takes; null if it has one device, whatever that setting says. */
+  /** Values of `model.provider` that it takes, `cpu` for the files that `onnx` runs; null if it has one device, whatever that setting says. */
   readonly providers: readonly Provider[] | null;
   /** What the compiler makes for it; null if it needs no weights. */
   readonly network: NetworkKind | null;

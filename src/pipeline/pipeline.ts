@@ -91,7 +91,7 @@ const tlsConfig = z.strictObject({
 
 export const pipelineConfig = z.strictObject({
   name: z.string().min(1).describe('Name of the pipeline.'),
-  description: mayHoldPlaceholders(z.string().min(1)).default('').describe('When to use it, in a sentence.'),
+  description: mayHoldPlaceholders(z.string()).default('').describe('When to use it, in a sentence.'),
   model: modelConfig.prefault({}).describe('The detector and how it runs.'),
   models: z
     .record(

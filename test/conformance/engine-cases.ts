@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { GraphBuilder } from '../../src/compile/graph-builder.ts';
 import { emitOnnx } from '../../src/compile/onnx/emit-onnx.ts';
 import { emitSavedModel } from '../../src/compile/tensorflow/emit-saved-model.ts';
+import type { EngineName } from '../../src/config/model-config.ts';
 import type { CompiledModel, ModelSpec } from '../../src/core/model.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import type { EngineRequest } from '../../src/protocol/threads.ts';
@@ -73,7 +74,7 @@ export function tinyModel(format: 'onnx' | 'saved-model' = 'onnx'): CompiledMode
 }
 
 /** Finds or fetches the default detector; if that fails, prints why and returns null. */
-export async function centernet(engine: 'onnx' | 'openvino' | 'wasm' | 'tensorflow'): Promise<CompiledModel | null> {
+export async function centernet(engine: Exclude<EngineName, 'fake'>): Promise<CompiledModel | null> {
   try {
     return await prepareModel('centernet', {
       engine,
