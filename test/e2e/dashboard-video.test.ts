@@ -260,7 +260,10 @@ describe.skipIf(browserPath === undefined)(browserTitle('video'), () => {
 
   it('has a line of what is recorded, and of gaps and events; plays from a click, and exports what is chosen', async () => {
     const { port, rig, url } = await open({ record: 'continuous', events: [{ id: 'loiter', kind: 'appears' }] });
-    const zeroMs = Date.now() - 300_000;
+    // Within one of the ten minutes that the line shows together.
+    const lineMs = 600_000;
+    const intoLineMs = Date.now() % lineMs;
+    const zeroMs = Date.now() - intoLineMs - (intoLineMs > 300_000 ? 0 : lineMs);
     rig.play(140, zeroMs);
     rig.recorder.onPackets(rig.camera.open('reconnect', 20_000_000));
     rig.play(100, zeroMs);
