@@ -82,13 +82,9 @@ export function unknownLabel(at: string, label: string, classes: readonly string
   return [`${at}: expected a class of the model, received "${label}"; it has ${known}${more}`];
 }
 
-/** @param known - names of the section models. */
-export function unknownModel(name: string, known: Iterable<string>): SightlineError {
-  const names = [...known].join(', ') || 'there is none';
-  return new SightlineError(
-    'CONFIG_INVALID',
-    `model: expected a name of the section models: ${names}; received "${name}"`,
-  );
+/** Returns the fault of a setting that names no detector. @param known - names of the section models. */
+export function unknownModel(at: string, name: string, known: Iterable<string>): string {
+  return `${at}: expected a name of the section models: ${[...known].join(', ') || 'there is none'}; received "${name}"`;
 }
 
 /**

@@ -355,6 +355,11 @@ function mayCopyPackets({ masks = [], recordMasked }: Pick<CopySettings, 'masks'
   return masks.length === 0 || recordMasked === 'allowed';
 }
 
+/** Returns whether a rule of a stream keeps clips. */
+export function hasClips({ events }: Pick<StreamConfig, 'events'>): boolean {
+  return events.some(({ clip }) => clip !== undefined);
+}
+
 /** Returns whether something keeps the packets of a stream. */
 export function tapsPackets(config: CopySettings): boolean {
   return mayCopyPackets(config) && copiesOf(config).length > 0;

@@ -12,7 +12,7 @@ import {
   unknownModel,
 } from '../config/model-fit.ts';
 import { hasPlaceholder, type Placeholders, sourceText } from '../config/placeholders.ts';
-import { addressesOf, modelsOf, type StreamConfig, tapsPackets } from '../config/stream.ts';
+import { addressesOf, hasClips, modelsOf, type StreamConfig, tapsPackets } from '../config/stream.ts';
 import { Admission } from '../control/orders/admission.ts';
 import { systemClock } from '../core/clock.ts';
 import type { ModelSpec } from '../core/model.ts';
@@ -136,7 +136,8 @@ async function inspectParts(
   found.mistakes.push(...stages.mistakes);
   found.warnings.push(...stages.warnings);
   const fitOf = (name: string | undefined): FittedModel | undefined => {
-    if (!fits.has(name)) throw unknownModel(name!, Object.keys(config.models));
+    if (!fits.has(name))
+      throw new SightlineError('CONFIG_INVALID', unknownModel('model', name!, Object.keys(config.models)));
     return fits.get(name) ?? undefined;
   };
   const requireFit = (stream: StreamConfig): void => requireFits(stream, fitOf);
@@ -144,13 +145,9 @@ async function inspectParts(
   const { streams, overlay } = await streamsOf(path, config, overlayOptions, requireFit, found);
   const stageNames = config.stages.map(({ name }) => name);
   for (const { config: stream } of streams) {
-    inspectStream(
-      stream,
-      config.placeholders?.sources,
-      new Map(modelsOf(stream).map((name) => [name, fits.get(name) ?? null])),
-      found,
-    );
-    found.warnings.push(...unfitStages(stream, stageNames, fits, stages));
+    const models = new Map(modelsOf(stream).map((name) => [name, fits.get(name) ?? null]));
+    inspectStream(stream, config.placeholders?.sources, models, found);
+    found.warnings.push(...unfitStages(stream, [...models.values()], stages));
     const given = (stream.stages ?? stageNames).map((name) => stages.attributes.get(name) ?? null);
     if (!given.includes(null)) found.warnings.push(...unknownAttributes(stream, given.flat() as string[]));
   }
@@ -274,28 +271,28 @@ function keptWarnings(
   streams: readonly WantedStream[],
   classes: readonly string[] | null,
 ): string[] {
-  const hasClips = streams.some(({ config }) => config.events.some(({ clip }) => clip !== undefined));
+  const mayKeepClips = streams.some(({ config }) => hasClips(config));
   return Object.entries(labelDays).flatMap(([label, days]) => {
     const at = `recording.labelDays.${label}`;
     if (classes !== null && !classes.includes(label)) return unknownLabel(at, label, classes);
-    if (!hasClips || days <= history.days) return [];
+    if (!mayKeepClips || days <= history.days) return [];
     return [`${at}: recordings are kept ${days} days, clips with their events ${history.days} (history.days)`];
   });
 }
 
 /** Warns of second stages that a stream names and that its own detectors do not fit, though another one of the pipeline may. */
 function unfitStages(
-  stream: StreamConfig,
-  names: readonly string[],
-  fits: ReadonlyMap<string | undefined, FittedModel | null>,
+  { id, stages = [] }: StreamConfig,
+  models: readonly (FittedModel | null)[],
   { mistakes, faultsOf }: Awaited<ReturnType<typeof inspectStages>>,
 ): string[] {
-  const own = modelsOf(stream).map((name) => fits.get(name) ?? null);
-  if (stream.stages === undefined || own.includes(null)) return [];
-  const places = stream.stages.map((name) => `stages[${names.indexOf(name)}].on.`);
-  return faultsOf(own.map((fit) => fit!.spec))
-    .filter((fault) => !mistakes.includes(fault) && places.some((place) => fault.startsWith(place)))
-    .map((fault) => `stream "${stream.id}": ${fault}; it looks at nothing here`);
+  const known = models.flatMap((fit) => (fit === null ? [] : [fit.spec]));
+  if (known.length < models.length) return [];
+  const faults = faultsOf(known);
+  return stages
+    .flatMap((name) => faults.get(name) ?? [])
+    .filter((fault) => !mistakes.includes(fault))
+    .map((fault) => `stream "${id}": ${fault}; it looks at nothing here`);
 }
 
 /** Warns of rules that ask for an attribute which nothing sets. @param given - names of those that the stream's second stages give. */

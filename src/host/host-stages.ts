@@ -127,7 +127,7 @@ export class HostStages {
       );
     const specs = new Map<string, StageSpec>();
     for (const stage of wanted) specs.set(stage.name, await specOf(stage));
-    const faults = stageFaults(wanted, specs, detectors);
+    const faults = [...stageFaults(wanted, specs, detectors).values()].flat();
     if (faults.length > 0) throw new SightlineError('CONFIG_INVALID', faults.join('; '));
   }
 
@@ -170,8 +170,8 @@ interface InspectedStages {
   readonly warnings: readonly string[];
   /** Names of the attributes that each gives; those whose model was not found are missing. */
   readonly attributes: ReadonlyMap<string, readonly string[]>;
-  /** What does not fit the detectors of one stream, by place. */
-  readonly faultsOf: (detectors: readonly FoundKind[]) => readonly string[];
+  /** What does not fit the detectors of one stream, see `stageFaults`. */
+  readonly faultsOf: (detectors: readonly FoundKind[]) => ReadonlyMap<string, readonly string[]>;
 }
 
 /**
@@ -220,12 +220,12 @@ export async function inspectStages(
         `stages[${i}].on.zone: expected a zone of a stream: ${[...zones].join(', ') || 'there is none'}; received "${on.zone}"`,
       );
   const attributes = new Map([...specs].map(([name, spec]) => [name, attributeNames(spec, name)]));
-  const faultsOf = (of: readonly FoundKind[]): string[] => stageFaults(stages, specs, of);
-  return { mistakes: [...mistakes, ...faultsOf(detectors)], warnings, attributes, faultsOf };
+  const faultsOf: InspectedStages['faultsOf'] = (of) => stageFaults(stages, specs, of);
+  return { mistakes: [...mistakes, ...[...faultsOf(detectors).values()].flat()], warnings, attributes, faultsOf };
 }
 
 /**
- * Returns a text for each setting of second stages that does not fit their models.
+ * Returns a text for each setting of second stages that does not fit their models, by name of the second stage.
  *
  * @param specs - by name of the stage; those of models that were not found are missing, and nothing is said about them.
  * @param detectors - of the pipeline; none if they were not found.
@@ -234,10 +234,12 @@ function stageFaults(
   stages: readonly StageConfig[],
   specs: ReadonlyMap<string, StageSpec>,
   detectors: readonly FoundKind[],
-): string[] {
+): Map<string, string[]> {
   const givenBy = new Map<string, string>();
-  return stages.flatMap(({ name, on }, i) => {
+  const byName = new Map<string, string[]>();
+  for (const [i, { name, on }] of stages.entries()) {
     const faults: string[] = [];
+    byName.set(name, faults);
     const source = on.from === DETECTOR ? null : specs.get(on.from);
     if (source != null && (isReader(source.family) || source.task === 'classes'))
       faults.push(
@@ -266,8 +268,8 @@ function stageFaults(
         faults.push(`stages[${i}].name: expected an attribute of its own; "${other}" gives ${attribute}, too`);
       givenBy.set(attribute, name);
     }
-    return faults;
-  });
+  }
+  return byName;
 }
 
 /** @param source - whose objects are aligned. */

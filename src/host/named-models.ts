@@ -70,7 +70,7 @@ export class NamedModels {
     if (name === undefined) return this.#runtime!;
     const fit = this.#fits.get(name);
     if (fit !== undefined) return fit;
-    throw unknownModel(name, this.#fits.keys());
+    throw new SightlineError('CONFIG_INVALID', unknownModel('model', name, this.#fits.keys()));
   }
 
   /**

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { check, faultsText, inspect } from '../config/check.ts';
 import type { Variables } from '../config/environment.ts';
 import { mergeSettings } from '../config/merge-settings.ts';
+import { unknownModel } from '../config/model-fit.ts';
 import { parseYaml } from '../config/parse-yaml.ts';
 import { type StreamConfig, streamConfig, streamDefaults } from '../config/stream.ts';
 import { type GivenFile, MOST_BYTES, readGivenText, readGivenTextSync } from '../disk/given-file.ts';
@@ -207,7 +208,6 @@ function unknownStages({ stages, streams }: z.output<typeof pipelineConfig>): st
 /** Returns a text for each stream whose detector does not exist. @param raw - has the names also of those with mistakes. */
 function unknownModels({ streams }: z.output<typeof pipelineConfig>, raw: unknown): string[] {
   const models = isRecord(raw) && isRecord(raw.models) ? raw.models : {};
-  const known = Object.keys(models).join(', ') || 'there is none';
   return streams.flatMap(({ model, modelWhen }, i) => {
     const named = [
       ...(model === undefined ? [] : [{ at: 'model', name: model }]),
@@ -215,8 +215,6 @@ function unknownModels({ streams }: z.output<typeof pipelineConfig>, raw: unknow
     ];
     return named
       .filter(({ name }) => !Object.hasOwn(models, name))
-      .map(
-        ({ at, name }) => `streams[${i}].${at}: expected a name of the section models: ${known}; received "${name}"`,
-      );
+      .map(({ at, name }) => unknownModel(`streams[${i}].${at}`, name, Object.keys(models)));
   });
 }

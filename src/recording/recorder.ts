@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { type StreamConfig, tapsPackets } from '../config/stream.ts';
+import { hasClips, type StreamConfig, tapsPackets } from '../config/stream.ts';
 import type { Clock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { MIB } from '../disk/given-file.ts';
@@ -139,11 +139,13 @@ export class Recorder {
 
   /** Takes the result of a frame. Those of the first group of pictures come before its packets. */
   onFrame(frame: PublishedFrame): void {
-    const { streamId } = frame;
-    const hasClips = ({ events }: StreamConfig): boolean => events.some(({ clip }) => clip !== undefined);
-    const config = this.#streams.has(streamId) ? null : this.#options.configOf(streamId);
-    if (config !== null && hasClips(config)) this.streamOf(streamId);
-    this.#streams.get(streamId)?.onFrame(frame);
+    const recorder = this.#streams.get(frame.streamId) ?? this.#beforePackets(frame.streamId);
+    recorder?.onFrame(frame);
+  }
+
+  #beforePackets(id: string): StreamRecorder | null {
+    const config = this.#options.configOf(id);
+    return config !== null && hasClips(config) ? this.streamOf(id) : null;
   }
 
   /** What keeps the packets of a stream; null if nothing asks for them. */

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { durationMs } from '../config/duration.ts';
-import type { StreamConfig } from '../config/stream.ts';
+import { hasClips, type StreamConfig } from '../config/stream.ts';
 import type { Clock } from '../core/clock.ts';
 import type { FrameResult } from '../core/frame.ts';
 import type { GapReason, StreamPackets } from '../protocol/packets.ts';
@@ -112,7 +112,7 @@ export class StreamRecorder {
     this.masks = settings.masks;
     this.#settings = settings;
     const before = settings.events.map(({ clip }) => (clip === undefined ? 0 : durationMs(clip.before) * 1000));
-    const needsRing = settings.record === 'events' || settings.events.some(({ clip }) => clip !== undefined);
+    const needsRing = settings.record === 'events' || hasClips(settings);
     this.ring.neededUs = needsRing ? Math.max(settings.record === 'events' ? AROUND_US : 0, ...before) + LATE_US : 0;
   }
 
@@ -154,7 +154,7 @@ export class StreamRecorder {
   /** Takes the result of a frame, for the clips that show it. */
   onFrame(frame: FrameResult): void {
     const isNeeded = this.#clips.size > 0 || this.#lateClips.size > 0;
-    if (!isNeeded && !this.#settings.events.some(({ clip }) => clip !== undefined)) return;
+    if (!isNeeded && !hasClips(this.#settings)) return;
     if (this.#boxes.endsWith(frame)) this.#completeUpTo(Number.POSITIVE_INFINITY);
     const clips = [...this.#clips.values(), ...[...this.#lateClips].map(({ clip }) => clip)];
     const begun = clips.map(({ fromUs }) => fromUs);

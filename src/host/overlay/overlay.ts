@@ -59,6 +59,7 @@ export function overlaid(
     let config = other;
     try {
       const made = make();
+      // What the file itself says is judged where it is started.
       if (made !== other) requireFit(made);
       config = made;
     } catch (error) {

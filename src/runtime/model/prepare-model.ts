@@ -86,7 +86,7 @@ export async function checkModel(
   const ofFile = engine === 'auto' ? 'f32' : filePrecision({ engine, precision, provider }, manifest);
   await checkNetwork(compileSource(manifest, weightPaths), { ...options, precision: ofFile });
   // Whether an INT8 form was made of a float file is known where it is loaded.
-  if (manifest.format === 'onnx' && precision !== 'int8')
+  if (manifest.format === 'onnx' && precision !== 'auto' && precision !== 'int8')
     requirePrecision(engine, manifest.name, precision, readOnnxFacts(weightPaths[0]!).isQuantised);
 }
 

@@ -194,7 +194,8 @@ describe('a setting of a stream', () => {
 
   it('that a lever of the optimiser writes can be rolled out', () => {
     const to: Configuration = {
-      ...{ ...PLAIN, decodeThreads: 2, hwaccel: 'cuda', skipUnchanged: true, decode: 'key', trackBetween: 3 },
+      ...PLAIN,
+      ...{ decodeThreads: 2, hwaccel: 'cuda', skipUnchanged: true, decode: 'key', trackBetween: 3 },
     };
     const written = Object.values(LEVERS).flatMap((lever) => Object.keys(lever.writeStream?.(plain, to) ?? {}));
     const rolled = keysMarked(streamConfig, 'rollout', 'changes');

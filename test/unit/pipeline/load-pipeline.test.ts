@@ -2,15 +2,12 @@ import { mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ENGINES } from '../../../src/config/model-config.ts';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { inspectPipeline, loadPipeline, parsePipeline, parseStream } from '../../../src/pipeline/load-pipeline.ts';
-import { sinkConfig } from '../../../src/sinks/sink-kinds.ts';
 import { makePipe } from '../../support/made-pipe.ts';
 
 const HEAD = 'name: a\ndescription: b\n';
 const SHIPPED = 'pipelines';
-const SINKS = sinkConfig.options.map(({ shape }) => JSON.stringify(shape.type.value)).join(', ');
 
 /** The error message for a document, without the file name. */
 function complaintOf(text: string): string {
@@ -88,7 +85,7 @@ describe('an invalid pipeline is refused with the key, the expected and the rece
     [
       'a word that is not allowed',
       `${HEAD}model: {engine: tensorrt}`,
-      `model.engine: expected one of ${ENGINES.map((name) => `"${name}"`).join(', ')}, received "tensorrt" (string)`,
+      'model.engine: expected one of "auto", "tensorflow", "openvino", "onnx", "wasm", "fake", received "tensorrt" (string)',
     ],
     [
       'a name that is not allowed',
@@ -98,7 +95,7 @@ describe('an invalid pipeline is refused with the key, the expected and the rece
     [
       'an unknown kind of sink',
       `${HEAD}sinks: [{type: csv}]`,
-      `sinks[0].type: expected one of ${SINKS}, received "csv" (string)`,
+      'sinks[0].type: expected one of "jsonl", "coco", "video", "parquet", "webhook", "mqtt", "redis-streams", "nats", "kafka", "mail", received "csv" (string)',
     ],
     [
       'an alert to a sink that does not exist, or sends results',

@@ -21,7 +21,8 @@ sinks:
   - { type: jsonl, path: out.jsonl }
 `;
 const WANTED: Configuration = {
-  ...{ ...PLAIN, model: 'yolox-nano', engine: 'openvino', precision: 'bf16', inputSize: '480x256' },
+  ...PLAIN,
+  ...{ model: 'yolox-nano', engine: 'openvino', precision: 'bf16', inputSize: '480x256' },
   ...{ inferenceThreads: 2, lanes: 3, decodeThreads: 2, maxBatch: 4, maxDelayMs: 7, resizeBy: 'ffmpeg' },
   ...{ hwaccel: 'vaapi', decode: 'reference' },
 };

@@ -18,7 +18,9 @@ import {
 import { BASELINE as PLAIN } from '../../../support/sample-steps.ts';
 
 const BASELINE: Configuration = {
-  ...{ ...PLAIN, model: 'own', maxDelayMs: 5 },
+  ...PLAIN,
+  model: 'own',
+  maxDelayMs: 5,
 };
 const OTHER: Configuration = { ...BASELINE, model: 'other' };
 const FAST_FORMAT: Configuration = { ...BASELINE, engine: 'openvino', precision: 'bf16' };
@@ -200,15 +202,8 @@ describe('the same detector in another format', () => {
 describe('a lever', () => {
   // Another value of each lever; a new one has none until it is judged here.
   const others: Configuration = {
-    ...{
-      ...PLAIN,
-      model: 'other',
-      engine: 'openvino',
-      precision: 'bf16',
-      inputSize: '416x416',
-      inferenceThreads: 2,
-      lanes: 2,
-    },
+    ...PLAIN,
+    ...{ model: 'other', engine: 'openvino', precision: 'bf16', inputSize: '416x416', inferenceThreads: 2, lanes: 2 },
     ...{ decodeThreads: 2, maxBatch: 4, maxDelayMs: 20, resizeBy: 'ffmpeg', hwaccel: 'cuda' },
     ...{ decode: 'key', skipUnchanged: true, trackBetween: 3 },
   };

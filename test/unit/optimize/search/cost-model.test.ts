@@ -13,7 +13,10 @@ const SHAPE = {
 };
 const HERE: Configuration = {
   ...PLAIN,
-  ...{ model: 'a', inputSize: '320x320', inferenceThreads: 2, maxDelayMs: 5 },
+  model: 'a',
+  inputSize: '320x320',
+  inferenceThreads: 2,
+  maxDelayMs: 5,
 };
 
 function learned(isOnGpu = false): CostModel {

@@ -7,7 +7,9 @@ import { BASELINE as PLAIN } from '../../../support/sample-steps.ts';
 
 const at = (change: Partial<Configuration> = {}): Configuration => ({
   ...PLAIN,
-  ...{ model: 'a', inputSize: '320x320', resizeBy: 'ffmpeg' },
+  model: 'a',
+  inputSize: '320x320',
+  resizeBy: 'ffmpeg',
   ...change,
 });
 const measured = (configuration: Configuration, fps: number) => ({ configuration, fps });

@@ -6,7 +6,8 @@ import { BASELINE as PLAIN } from '../../../support/sample-steps.ts';
 
 const BASE: Configuration = {
   ...PLAIN,
-  ...{ model: 'large', resizeBy: 'ffmpeg' },
+  model: 'large',
+  resizeBy: 'ffmpeg',
 };
 const SMALL = { ...BASE, model: 'small' };
 
