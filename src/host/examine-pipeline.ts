@@ -31,7 +31,7 @@ import { kindOf, type SinkConfig, sinkId } from '../sinks/sink-kinds.ts';
 import { parseSource, sourceScheme } from '../source/parse-source.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { modelSpec } from '../store/manifests.ts';
-import { inspectStages } from './host-stages.ts';
+import { inspectStages, requireStages } from './host-stages.ts';
 import { tokensFileOf } from './open-gateway.ts';
 import { type Overlay, overlaid, type WantedStream } from './overlay/overlay.ts';
 import { type OverlayPlace, overlayPath, readOverlay } from './overlay/overlay-file.ts';
@@ -140,14 +140,16 @@ async function inspectParts(
       throw new SightlineError('CONFIG_INVALID', unknownModel('model', name!, Object.keys(config.models)));
     return fits.get(name) ?? undefined;
   };
-  const requireFit = (stream: StreamConfig): void => requireFits(stream, fitOf);
+  const stageNames = config.stages.map(({ name }) => name);
+  const requireFit = (stream: StreamConfig): void => requireFits(requireStages(stream, stageNames), fitOf);
   const overlayOptions = isComplete ? options : withoutOverlay(options);
   const { streams, overlay } = await streamsOf(path, config, overlayOptions, requireFit, found);
-  const stageNames = config.stages.map(({ name }) => name);
   for (const { config: stream } of streams) {
     const models = new Map(modelsOf(stream).map((name) => [name, fits.get(name) ?? null]));
     inspectStream(stream, config.placeholders?.sources, models, found);
-    found.warnings.push(...unfitStages(stream, [...models.values()], stages));
+    const specs = [...models.values()].flatMap((fit) => (fit === null ? [] : [fit.spec]));
+    const idle = specs.length < models.size ? [] : stages.idleOn(stream, specs);
+    found.warnings.push(...idle.map((why) => `stream "${stream.id}": ${why}`));
     const given = (stream.stages ?? stageNames).map((name) => stages.attributes.get(name) ?? null);
     if (!given.includes(null)) found.warnings.push(...unknownAttributes(stream, given.flat() as string[]));
   }
@@ -229,7 +231,18 @@ async function streamsOf(
   }
   const { streams, notes } = overlaid(config, overlay, requireFit);
   warnings.push(...notes);
-  return { streams, overlay };
+  const inFile = new Set(config.streams.map(({ id }) => id));
+  // A note says why one that only the overlay has would fail.
+  return { streams: streams.filter((stream) => inFile.has(stream.config.id) || fits(stream, requireFit)), overlay };
+}
+
+function fits({ config }: WantedStream, requireFit: (stream: StreamConfig) => void): boolean {
+  try {
+    requireFit(config);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function inspectStream(
@@ -278,21 +291,6 @@ function keptWarnings(
     if (!mayKeepClips || days <= history.days) return [];
     return [`${at}: recordings are kept ${days} days, clips with their events ${history.days} (history.days)`];
   });
-}
-
-/** Warns of second stages that a stream names and that its own detectors do not fit, though another one of the pipeline may. */
-function unfitStages(
-  { id, stages = [] }: StreamConfig,
-  models: readonly (FittedModel | null)[],
-  { mistakes, faultsOf }: Awaited<ReturnType<typeof inspectStages>>,
-): string[] {
-  const known = models.flatMap((fit) => (fit === null ? [] : [fit.spec]));
-  if (known.length < models.length) return [];
-  const faults = faultsOf(known);
-  return stages
-    .flatMap((name) => faults.get(name) ?? [])
-    .filter((fault) => !mistakes.includes(fault))
-    .map((fault) => `stream "${id}": ${fault}; it looks at nothing here`);
 }
 
 /** Warns of rules that ask for an attribute which nothing sets. @param given - names of those that the stream's second stages give. */

@@ -62,15 +62,9 @@ export class HostStages {
     return { ...config, stages: config.stages?.filter((name) => names.includes(name)) ?? [...names] };
   }
 
-  /** @throws CONFIG_INVALID for settings that name a second stage which does not exist. */
-  requireKnown({ id, stages = [] }: Pick<StreamConfig, 'id' | 'stages'>): void {
-    const unknown = stages.find((name) => !this.#names.includes(name));
-    if (unknown === undefined) return;
-    const known = this.#names.join(', ') || 'there is none';
-    throw new SightlineError(
-      'CONFIG_INVALID',
-      `stream "${id}": stages: expected names of the section stages: ${known}; received "${unknown}"`,
-    );
+  /** As `requireStages`. */
+  requireKnown(config: StreamConfig): StreamConfig {
+    return requireStages(config, this.#names);
   }
 
   /**
@@ -147,6 +141,17 @@ export class HostStages {
   }
 }
 
+/** Returns the settings of a stream. @throws CONFIG_INVALID if they name a second stage which does not exist. */
+export function requireStages(config: StreamConfig, names: readonly string[]): StreamConfig {
+  const unknown = config.stages?.find((name) => !names.includes(name));
+  if (unknown === undefined) return config;
+  const known = names.join(', ') || 'there is none';
+  throw new SightlineError(
+    'CONFIG_INVALID',
+    `stream "${config.id}": stages: expected names of the section stages: ${known}; received "${unknown}"`,
+  );
+}
+
 function isSameModel(a: StageConfig, b: StageConfig): boolean {
   return a.name === b.name && isDeepStrictEqual(a.model, b.model);
 }
@@ -170,8 +175,8 @@ interface InspectedStages {
   readonly warnings: readonly string[];
   /** Names of the attributes that each gives; those whose model was not found are missing. */
   readonly attributes: ReadonlyMap<string, readonly string[]>;
-  /** What does not fit the detectors of one stream, see `stageFaults`. */
-  readonly faultsOf: (detectors: readonly FoundKind[]) => ReadonlyMap<string, readonly string[]>;
+  /** Why second stages that a stream names look at nothing there, a text each. @param detectors - of the stream. */
+  readonly idleOn: (stream: StreamConfig, detectors: readonly FoundKind[]) => readonly string[];
 }
 
 /**
@@ -220,8 +225,52 @@ export async function inspectStages(
         `stages[${i}].on.zone: expected a zone of a stream: ${[...zones].join(', ') || 'there is none'}; received "${on.zone}"`,
       );
   const attributes = new Map([...specs].map(([name, spec]) => [name, attributeNames(spec, name)]));
-  const faultsOf: InspectedStages['faultsOf'] = (of) => stageFaults(stages, specs, of);
-  return { mistakes: [...mistakes, ...[...faultsOf(detectors).values()].flat()], warnings, attributes, faultsOf };
+  const faults = stageFaults(stages, specs, detectors);
+  mistakes.push(...[...faults.values()].flat());
+  const isSound = ({ name, on: { zone } }: StageConfig): boolean =>
+    faults.get(name)?.length === 0 && (zone === undefined || zones.has(zone));
+  const idleOn: InspectedStages['idleOn'] = (stream, of) => idleStages(stream, stages, specs, of, isSound);
+  return { mistakes, warnings, attributes, idleOn };
+}
+
+/**
+ * As `InspectedStages.idleOn`: the stream has not what they look at, though another one of the pipeline may.
+ *
+ * @param isSound - false of a second stage that is a mistake on any stream.
+ */
+function idleStages(
+  { stages: named = [], labels, zones }: StreamConfig,
+  stages: readonly StageConfig[],
+  specs: ReadonlyMap<string, StageSpec>,
+  detectors: readonly FoundKind[],
+  isSound: (stage: StageConfig) => boolean,
+): string[] {
+  const why = new Map<string, string | null>();
+  const reported = allClasses(detectors).filter((label) => labels?.includes(label) !== false);
+  const reasonOf = (name: string): string | null => {
+    const i = stages.findIndex((stage) => stage.name === name);
+    const { on } = stages[i]!;
+    const at = `stages[${i}].on`;
+    const isFirst = on.from === DETECTOR;
+    if (!isFirst && !named.includes(on.from))
+      return `${at}.from: expected one that the stream names, too; received "${on.from}"`;
+    if (!isFirst && isIdle(on.from)) return `${at}.from: "${on.from}" finds nothing here`;
+    if (on.zone !== undefined && !zones.some(({ id }) => id === on.zone)) {
+      const known = zones.map(({ id }) => id).join(', ') || 'there is none';
+      return `${at}.zone: expected a zone of the stream: ${known}; received "${on.zone}"`;
+    }
+    if (!isFirst) return null;
+    if (on.labels?.some((label) => reported.includes(label)) === false)
+      return unknownLabels(`${at}.labels`, on.labels, reported)[0]!;
+    const misfits = on.align === 'keypoints' ? detectors.map((each) => alignFaults(i, on, each, specs.get(name))) : [];
+    return misfits.length > 0 && misfits.every((texts) => texts.length > 0) ? misfits[0]![0]! : null;
+  };
+  const isIdle = (name: string): boolean => {
+    if (!why.has(name)) why.set(name, reasonOf(name));
+    return why.get(name) !== null;
+  };
+  const judged = stages.filter((stage) => named.includes(stage.name) && isSound(stage));
+  return judged.flatMap(({ name }) => (isIdle(name) ? `${why.get(name)}; "${name}" looks at nothing here` : []));
 }
 
 /**

@@ -128,7 +128,8 @@ export class PipelineHost implements RuntimePort {
     this.#sinks = sinks;
     this.tracing = tracing;
     this.#early = early;
-    const requireFit = (stream: StreamConfig): void => requireFits(stream, (name) => models.fitOf(name));
+    const requireFit = (stream: StreamConfig): void =>
+      requireFits(stages.requireKnown(stream), (name) => models.fitOf(name));
     const settings = new LayeredSettings(config, sources ?? null, requireFit);
     this.#settings = settings;
     settings.overlay?.onTrouble((problem) => runtime.emitEvent(...overlayTrouble(problem)));

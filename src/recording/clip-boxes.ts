@@ -31,9 +31,9 @@ export class BoxMemory {
   /** Media time of the newest result, also if it was forgotten. */
   newestUs = Number.NEGATIVE_INFINITY;
 
-  /** Whether a frame ends what is remembered: it has another size, or the clock was set back. */
+  /** Whether a frame ends what is remembered: it has another size, or the clock was set back. Some sources repeat a time. */
   endsWith({ ptsUs, width, height }: Pick<FrameResult, 'ptsUs' | 'width' | 'height'>): boolean {
-    return ptsUs <= this.newestUs || width !== this.#size.width || height !== this.#size.height;
+    return ptsUs < this.newestUs || width !== this.#size.width || height !== this.#size.height;
   }
 
   /** @param fromUs - media time from which frames are needed */

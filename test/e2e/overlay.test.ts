@@ -20,7 +20,7 @@ interface Body {
   readonly streams: readonly StreamReport[];
   readonly file: { readonly streams: readonly StreamConfig[] };
   readonly effective: { readonly streams: readonly StreamConfig[] };
-  readonly overlay: { readonly problem: string | null; readonly streams: object };
+  readonly overlay: { readonly problem: string | null; readonly notes: readonly string[]; readonly streams: object };
 }
 interface Reply {
   readonly status: number;
@@ -131,6 +131,36 @@ describe('changes of streams over REST', () => {
     await waitFor('the stream', async () => (await streams(url)).door === 'running', { deadlineMs: 30_000 });
     expect(await settings(url, 'door')).toMatchObject({ maxFps: 8 });
     expect((await send(`${url}/api/streams/door`, 'PATCH', { model: 'evening' })).status).toBe(200);
+  });
+
+  it('that name a second stage which the file no longer has are not used, and said', async () => {
+    const model = { engine: 'fake', inputSize: '64x64', threads: 1, fake: { callMs: 1 } };
+    const cameras = [{ id: 'door', maxFps: 8 }, { id: 'gate' }];
+    const withStage = (name: string): void => write(cameras, { stages: [{ name, model }] });
+    withStage('look');
+    const first = await run();
+    expect((await send(`${first.url}/api/streams/door`, 'PATCH', { stages: ['look'] })).status).toBe(200);
+    const yard = { id: 'yard', source: SOURCE, stages: ['look'] };
+    expect((await send(`${first.url}/api/streams`, 'POST', yard)).status).toBe(201);
+    await first.process.stop();
+    withStage('other');
+    const { url, process } = await run();
+    const why = (id: string): string =>
+      `the overlay of stream "${id}" does not fit the pipeline file: stream "${id}": stages: expected names of the section stages: other; received "look"`;
+    const expected = [`${why('door')}; the settings of the file are used`, `${why('yard')}; it does not run`];
+    const notes = async (): Promise<unknown> => (await send(`${url}/api/pipeline`, 'GET')).body.overlay.notes;
+    expect(await notes()).toEqual(expected);
+    await waitFor('the stream', async () => (await streams(url)).door === 'running', { deadlineMs: 30_000 });
+    // A stream that only the overlay has is seen, and can be removed.
+    expect(await streams(url)).toMatchObject({ gate: 'running', yard: 'failed' });
+    expect((await send(`${url}/api/streams/yard`, 'DELETE')).status).toBe(204);
+    expect(await notes()).toEqual(expected.slice(0, 1));
+    // What is changed is used again with the second stage.
+    withStage('look');
+    process.signal('SIGHUP');
+    await waitFor('the change', async () => JSON.stringify(await notes()) === '[]');
+    await waitFor('the stage', async () => 'stages' in (await settings(url, 'door')));
+    expect(await settings(url, 'door')).toMatchObject({ stages: ['look'] });
   });
 
   it('are left alone by --no-overlay, which keeps nothing', async () => {

@@ -59,6 +59,8 @@ export function overlaid(
     let config = other;
     try {
       const made = make();
+      // One that only the overlay has fails where it is started, so that a client sees it, and can change or remove it.
+      config ??= made;
       // What the file itself says is judged where it is started.
       if (made !== other) requireFit(made);
       config = made;

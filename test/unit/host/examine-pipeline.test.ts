@@ -148,6 +148,41 @@ describe('the check of a pipeline file', () => {
     ]);
   });
 
+  it('warns of second stages that have nothing to look at on a stream that names them, and of no others', async () => {
+    const model = { engine: 'fake', inputSize: '160x96' };
+    const stages = [
+      { name: 'look', model, on: { labels: ['car', 'person'] } },
+      { name: 'yard', model, on: { zone: 'yard' } },
+      { name: 'inner', model, on: { from: 'yard' } },
+      { name: 'last', model, on: { from: 'inner', labels: ['person'] } },
+      { name: 'pose', model, on: { from: 'look' } },
+    ];
+    const stream = (id: string, settings: object): object => ({ id, source: 'demo', ...settings });
+    const yard = { id: 'yard', polygon: [[0, 0], [1, 0], [1, 1]] }; // biome-ignore format: a triangle
+    const { mistakes, warnings } = await check({
+      stages,
+      streams: [
+        stream('all', { zones: [yard], stages: stages.map(({ name }) => name) }),
+        stream('any', {}),
+        stream('one', { labels: ['person'], stages: ['look'] }),
+        stream('other', { labels: ['dog'], stages: ['look', 'pose'] }),
+        stream('zone', { stages: ['last', 'inner', 'yard'] }),
+        stream('chain', { stages: ['pose'] }),
+      ],
+    });
+    expect(mistakes).toEqual([]);
+    expect(warnings).toEqual(
+      [
+        'stream "other": stages[0].on.labels[0]: expected a class of the model, received "car"; it has dog; "look"',
+        'stream "other": stages[4].on.from: "look" finds nothing here; "pose"',
+        'stream "zone": stages[1].on.zone: expected a zone of the stream: there is none; received "yard"; "yard"',
+        'stream "zone": stages[2].on.from: "yard" finds nothing here; "inner"',
+        'stream "zone": stages[3].on.from: "inner" finds nothing here; "last"',
+        'stream "chain": stages[4].on.from: expected one that the stream names, too; received "look"; "pose"',
+      ].map((text) => `${text} looks at nothing here`),
+    );
+  });
+
   it('reads the files of models and second stages: outputs and sizes that they do not have are mistakes', async () => {
     const manifest = (name: string, text: string): string => {
       writeFileSync(join(folder, `${name}.yaml`), text);
@@ -387,14 +422,18 @@ describe('the check of a pipeline file', () => {
     });
     expect((await check(file, false)).opens).toMatchObject({ streams: [{ id: 'door', from: 'file' }], overlay: null });
     // What the detectors of the file cannot fulfil is not used.
-    const changed = { model: { now: 'night' }, labels: { now: ['face'] } };
-    const entries = { door: { changed }, gate: { added: { source: 'demo', labels: ['face'] } } };
+    const entries = {
+      door: { changed: { model: { now: 'night' }, labels: { now: ['face'] } } },
+      gate: { added: { source: 'demo', labels: ['face'] } },
+      yard: { added: { source: 'demo', stages: ['look'] } },
+    };
     writeFileSync(overlayPath(place), JSON.stringify({ version: 1, pipeline: 'day', path, streams: entries }));
     const unfit = await check(file);
     expect(unfit).toMatchObject({ isValid: true, opens: { streams: [{ id: 'door' }] } });
     expect(unfit.warnings).toEqual([
       'the overlay of stream "door" does not fit the pipeline file: model: expected a name of the section models: there is none; received "night"; the settings of the file are used',
       expect.stringMatching(/^the overlay of stream "gate" .*labels\[0\]: expected a class .*; it does not run$/),
+      'the overlay of stream "yard" does not fit the pipeline file: stream "yard": stages: expected names of the section stages: there is none; received "look"; it does not run',
     ]);
     writeFileSync(overlayPath(place), '{');
     const damaged = await check(file);

@@ -36,3 +36,9 @@ it('begins anew where the picture has another size, or the clock was set back', 
   memory.push(publishedFrame('a', 2, [], { width: 640, height: 360 }), 0);
   expect(times(memory)).toEqual([2]);
 });
+
+it('goes on after a frame with the time of the one before, as files end that were cut between frames which belong together', () => {
+  const memory = new BoxMemory();
+  for (const frame of [5, 6, 6, 6, 7]) memory.push(publishedFrame('a', frame), 0);
+  expect(times(memory)).toEqual([5, 6, 6, 6, 7]);
+});

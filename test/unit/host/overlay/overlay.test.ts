@@ -80,6 +80,14 @@ describe('an overlay', () => {
     expect(notes).toEqual([expect.stringMatching(/new.*every.*it does not run/)]);
   });
 
+  it('with an added stream that the models do not fit any more starts it, so that it can be seen, and says so', () => {
+    const { streams, notes } = overlaid(pipeline([]), { new: { added: { source: SOURCE } } }, ({ id }) => {
+      throw new Error(`no model for ${id}`);
+    });
+    expect(streams.map(({ config }) => config.id)).toEqual(['new']);
+    expect(notes).toEqual([expect.stringMatching(/no model for new; it does not run/)]);
+  });
+
   it('with an added stream that the file has now uses its own settings, and says so', () => {
     const { streams, notes } = overlaid(pipeline([door]), { door: { added: { source: SOURCE, maxFps: 3 } } });
     expect(streams[0]!.config.maxFps).toBe(3);
