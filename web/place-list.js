@@ -43,6 +43,8 @@ export class PlaceList {
   #places = [];
   /** @type {Place | null} */
   #selected = null;
+  /** Nothing is known of the settings before, and nothing is shown. */
+  #isFilled = false;
   /** The settings that hold, as JSON. */
   #shown = { zones: '', lines: '', masks: '' };
   #status = '';
@@ -83,6 +85,7 @@ export class PlaceList {
     this.#places = KINDS.flatMap((kind) => (settings[kind] ?? []).map((value) => placeOf(kind, value)));
     for (const kind of KINDS) this.#shown[kind] = JSON.stringify(this.#settings(kind));
     this.#status = '';
+    this.#isFilled = true;
     this.#select(this.#places.find(({ kind, id }) => kind === selected?.kind && id === selected.id) ?? null);
   }
 
@@ -230,6 +233,7 @@ export class PlaceList {
   }
 
   #draw() {
+    if (!this.#isFilled) return;
     render(
       html`<div class="places-head">
           <h2>Places</h2>

@@ -27,6 +27,8 @@ export class RuleList {
   #rules = [];
   /** Index of the one that is open. @type {number | null} */
   #open = null;
+  /** Nothing is known of the settings before, and nothing is shown. */
+  #isFilled = false;
   /** The settings that hold, as JSON. */
   #shown = '[]';
   /** @type {readonly RulePlace[]} */
@@ -55,6 +57,7 @@ export class RuleList {
     this.#shown = JSON.stringify(this.settings);
     if (this.#open !== null && this.#open >= this.#rules.length) this.#open = null;
     this.#status = '';
+    this.#isFilled = true;
     this.#draw();
   }
 
@@ -190,6 +193,7 @@ export class RuleList {
   }
 
   #draw() {
+    if (!this.#isFilled) return;
     render(
       html`<div class="places-head">
           <h2>Rules</h2>

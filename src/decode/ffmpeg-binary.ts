@@ -89,9 +89,10 @@ async function ask(
   env: Readonly<Record<string, string>>,
 ): Promise<Pick<FfmpegBinary, 'version' | 'major'>> {
   try {
-    const { stdout } = await promisify(execFile)(path, ['-hide_banner', '-version'], { timeout: 10_000, env });
+    const { stdout, stderr } = await promisify(execFile)(path, ['-hide_banner', '-version'], { timeout: 10_000, env });
     const version = /^ffmpeg version (\S+)/.exec(stdout)?.[1];
-    if (version === undefined) throw new Error(`it does not answer -version like ffmpeg: ${stdout.slice(0, 60)}`);
+    const answer = stdout || stderr || 'nothing';
+    if (version === undefined) throw new Error(`it does not answer -version like ffmpeg: ${answer.slice(0, 60)}`);
     return { version, major: majorOf(version, stdout) };
   } catch (error) {
     throw new SightlineError(

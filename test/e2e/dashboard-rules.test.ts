@@ -55,6 +55,32 @@ describe.skipIf(browserPath === undefined)(browserTitle('rules on the dashboard'
 
   const fired = (page: Page): Promise<string | null> => page.locator('.tried-count').textContent();
 
+  it('the lists of places and rules say nothing before the settings are known', async () => {
+    const port = await LiveDouble.create(1);
+    const { url } = await openWholeGateway(port);
+    const { page } = await visit(browser, url);
+    let answer = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    await page.route('**/api/streams/gate-1', async (route) => {
+      await held;
+      await route.continue();
+    });
+    await page.goto(`${url}/#stream=gate-1/places`);
+    // The counts of the first report have come: it is the camera's page, and it is watched.
+    await until(() => port.watched.size > 0);
+    await page.waitForSelector('.pane[data-pane="places"]', { state: 'attached' });
+    expect(await page.locator('.pane[data-pane="places"]').textContent()).toBe('');
+    answer();
+    await until(async () =>
+      /No zone and no line.*No rule yet/s.test(
+        await page.locator('.pane[data-pane="places"]').textContent().then(String),
+      ),
+    );
+    await page.close();
+  });
+
   it('a user draws a zone, adds a rule, sees how often it would have fired, saves, and the event comes', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'sightline-page-rules-'));
     const source = 'synthetic:testsrc2=size=64x64:rate=10';
