@@ -49,6 +49,7 @@ export type { DetectOptions, TraceOptions } from './host/call-options.ts';
 export type { EngineStreams, PushedStreamSettings } from './host/engine-streams.ts';
 export type { PictureResult } from './host/picture-detector.ts';
 export type { PushedStream, PushOptions } from './host/pushed-stream.ts';
+export { BLIND_REASONS, type BlindReason } from './protocol/blind-reasons.ts';
 export type { Frozen } from './protocol/bounds.ts';
 export { EVENT_KINDS, type EventKind, type EventMessage } from './protocol/feed.ts';
 export type { LatencyCounts, LatencyHistogram, LatencyStage } from './protocol/latency.ts';
@@ -56,8 +57,6 @@ export type { GpuReport, PowerFigures, PowerReport } from './protocol/power-repo
 export {
   type AlertFigures,
   type BatchReport,
-  BLIND_REASONS,
-  type BlindReason,
   type BusyStage,
   type DeviceReport,
   type EventFigures,

@@ -16,6 +16,7 @@ export type {
 } from '../core/frame.ts';
 export type { ErrorCode } from '../errors/error-codes.ts';
 export { type ErrorDetails, SightlineError, type WireError } from '../errors/sightline-error.ts';
+export type { BlindReason } from '../protocol/blind-reasons.ts';
 export type {
   DetectionsMessage,
   ErrorMessage,
@@ -48,7 +49,6 @@ export type { EventClip, RecordedElsewhere, RecordedSpan, RecordingsReply } from
 export type {
   AlertFigures,
   BatchReport,
-  BlindReason,
   BusyStage,
   DeviceReport,
   EventFigures,

@@ -1,4 +1,5 @@
-import type { BlindReason, SeeingReport } from '../protocol/report.ts';
+import type { BlindReason } from '../protocol/blind-reasons.ts';
+import type { SeeingReport } from '../protocol/report.ts';
 import type { BlindBefore } from '../protocol/rule-event.ts';
 
 /** A gap between two results that is shorter is no blindness, and neither are a few times the usual one. */

@@ -1,4 +1,5 @@
-import type { BlindReason, EventFigures, SeeingReport, StreamState } from '../protocol/report.ts';
+import type { BlindReason } from '../protocol/blind-reasons.ts';
+import type { EventFigures, SeeingReport, StreamState } from '../protocol/report.ts';
 import type { EventEnd } from '../protocol/rule-event.ts';
 import { SeeingLedger, type SeeingSpan } from './seeing-ledger.ts';
 import { type EventSettings, type RuleFigures, StreamEvents, type WatchedFrame } from './stream-events.ts';

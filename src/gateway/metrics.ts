@@ -2,11 +2,11 @@ import { BLIND_SIGNS } from '../core/blind-sign.ts';
 import { DROP_REASONS, RESULT_ORIGINS } from '../core/frame.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { History } from '../history/history.ts';
+import { BLIND_REASONS } from '../protocol/blind-reasons.ts';
 import { TOPICS } from '../protocol/feed.ts';
 import { LATENCY_EDGES_MS, LATENCY_STAGES, type LatencyHistogram } from '../protocol/latency.ts';
 import {
   type AlertFigures,
-  BLIND_REASONS,
   BUSY_STAGES,
   type HostReport,
   LOSS_REASONS,

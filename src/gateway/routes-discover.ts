@@ -4,9 +4,7 @@ import { check } from '../config/check.ts';
 import { FREE_ACCESS } from '../core/source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { OfferedCamera } from '../protocol/offered-camera.ts';
-import { NetworkList } from '../source/network-list.ts';
-import { askDevices, PRIVATE_NETWORKS } from '../source/onvif/ask-devices.ts';
-import { findDevices } from '../source/onvif/find-devices.ts';
+import { NetworkList, PRIVATE_NETWORKS } from '../source/network-list.ts';
 import { Dialler } from '../source/open/dialler.ts';
 import { described } from './route-schema.ts';
 
@@ -44,6 +42,9 @@ export function addDiscoverRoute(
       if (isSearching) throw new SightlineError('LIMIT_REACHED', 'somebody searches already; try again in a moment');
       isSearching = true;
       try {
+        // A parser of XML that nothing else needs comes with it.
+        const { askDevices } = await import('../source/onvif/ask-devices.ts');
+        const { findDevices } = await import('../source/onvif/find-devices.ts');
         const networks = allowed.includes('0.0.0.0/0') ? PRIVATE_NETWORKS : allowed;
         const signal = AbortSignal.timeout(MOST_MS);
         const devices = await findDevices(new NetworkList(networks, 'fleet.networks'), ANSWERS_MS, signal, port);

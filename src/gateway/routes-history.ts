@@ -4,8 +4,8 @@ import { check } from '../config/check.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { History } from '../history/history.ts';
 import type { EventCursor, EventQuery, SpanQuery } from '../history/history-records.ts';
+import { BLIND_REASONS } from '../protocol/blind-reasons.ts';
 import { EVENT_KINDS, type EventMessage } from '../protocol/feed.ts';
-import { BLIND_REASONS } from '../protocol/report.ts';
 import type {
   CountsReply,
   EventsReply,

@@ -1,7 +1,7 @@
 import type { SQLInputValue } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { BLIND_REASONS, type BlindReason } from '../protocol/blind-reasons.ts';
 import type { EventMessage } from '../protocol/feed.ts';
-import { BLIND_REASONS, type BlindReason } from '../protocol/report.ts';
 import type { CountRow, HeatReply, HistoryReply, OccupancyRow, SeenRow, SimilarReply } from '../protocol/rest.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 import type { HistoryDatabase } from './history-database.ts';

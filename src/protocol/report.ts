@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { BLIND_SIGNS } from '../core/blind-sign.ts';
 import { DROP_REASONS } from '../core/frame.ts';
+import { BLIND_REASONS } from './blind-reasons.ts';
 import { amount, count, countsBy, durationMs, id, KNOWN_KEYS, name, RECORDS, record, text, timeMs } from './bounds.ts';
 import { forStages, latencyCounts, latencyHistogram } from './latency.ts';
 import { loweredReport, overloadReport } from './overload.ts';
@@ -54,14 +55,6 @@ export const STREAM_STATES = [
 ] as const;
 /** One of `STREAM_STATES`. */
 export type StreamState = (typeof STREAM_STATES)[number];
-
-/**
- * Why a stream was not watched. down: its source gave no frames; paused: somebody paused it; shed: frames came, but no result, as when
- * the detector is overloaded or restarts; black, frozen: the picture showed nothing, see its signs.
- */
-export const BLIND_REASONS = ['down', 'paused', 'shed', 'black', 'frozen'] as const;
-/** One of `BLIND_REASONS`. */
-export type BlindReason = (typeof BLIND_REASONS)[number];
 
 /** How long a live stream was watched since its start: totalMs = watchedMs + sum of blindMs, exactly. */
 const seeingReport = record('SeeingReport', {

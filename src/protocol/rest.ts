@@ -12,11 +12,12 @@ import type { StreamConfig } from '../config/stream.ts';
 import { trackConfig } from '../config/track.ts';
 import type { Box } from '../core/detection.ts';
 import type { CrossingDirection } from '../core/frame.ts';
+import type { BlindReason } from './blind-reasons.ts';
 import { name, RECORDS, record, request, timeMs } from './bounds.ts';
 import type { EventMessage } from './feed.ts';
 import { type DeadLetter, type JobOrder, type JobReport, jobOrder } from './fleet.ts';
 import type { FleetReport } from './fleet-report.ts';
-import type { BlindReason, HostReport, StreamReport } from './report.ts';
+import type { HostReport, StreamReport } from './report.ts';
 import { labelledVerdict, MOST_STEPS, prediction, type RolloutReport } from './rollout-records.ts';
 
 export type { DetectReply, JobRequest, RolloutRequest } from './keys/reports.ts';

@@ -1,6 +1,6 @@
 import type { Box, RatioPoint } from '../core/detection.ts';
 import type { CaptureClock, CrossingDirection } from '../core/frame.ts';
-import type { BlindReason } from './report.ts';
+import type { BlindReason } from './blind-reasons.ts';
 
 /** What a rule of events watches for; docs/events.md describes each. */
 export type RuleKind =

@@ -2,6 +2,8 @@ import { BlockList, isIP } from 'node:net';
 import { parseNetwork } from '../config/parse-network.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 
+/** Networks that the internet does not route. */
+export const PRIVATE_NETWORKS = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16'];
 /** An IPv4-mapped IPv6 address, which resolvers may return. */
 const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
 

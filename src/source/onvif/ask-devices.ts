@@ -4,8 +4,6 @@ import type { Dialler } from '../open/dialler.ts';
 import type { FoundDevice } from './find-devices.ts';
 import { type Login, OnvifDevice } from './onvif-device.ts';
 
-/** Networks that the internet does not route. */
-export const PRIVATE_NETWORKS = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16'];
 const REPLY_MS = 5_000;
 /** Devices that are asked at once. */
 const AT_ONCE = 8;

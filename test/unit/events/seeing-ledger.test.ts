@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../src/core/seeded-random.ts';
 import { SeeingLedger, type SeeingSpan } from '../../../src/events/seeing-ledger.ts';
-import type { BlindReason } from '../../../src/protocol/report.ts';
+import type { BlindReason } from '../../../src/protocol/blind-reasons.ts';
 
 /** Results ten times a second from one moment to another, both included. */
 function watch(ledger: SeeingLedger, fromMs: number, toMs: number): void {
