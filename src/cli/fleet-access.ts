@@ -1,5 +1,4 @@
 import type { ControlPlane } from '../control/control-plane.ts';
-import { openRedisControlPlane } from '../control/redis/redis-control-plane.ts';
 import { type CliIo, JSON_FLAG, note, wrongCommand } from './cli-io.ts';
 import { type FlagsOf, flagTable } from './flag-values.ts';
 import { controlDesk, type FleetDesk, gatewayDesk } from './fleet-desk.ts';
@@ -24,13 +23,15 @@ export type FleetClientFlags = FlagsOf<typeof FLEET_CLIENT_FLAGS>;
 /** Opens the control plane for a command. Tests pass their own. */
 export type OpenControl = (url: string, io: CliIo) => Promise<ControlPlane>;
 
-export const openRedis: OpenControl = (url, io) =>
-  openRedisControlPlane({
+export const openRedis: OpenControl = async (url, io) => {
+  const { openRedisControlPlane } = await import('../control/redis/redis-control-plane.ts');
+  return openRedisControlPlane({
     url,
     caFile: io.environment.redisCaFile ?? null,
     fleetKeys: io.environment.fleetKeys ?? null,
     onNotice: (text) => note(io, text),
   });
+};
 
 /**
  * Runs one command against the fleet and always closes the connection.

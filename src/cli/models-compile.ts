@@ -12,7 +12,7 @@ import { type CliIo, JSON_FLAG, note, print, printJson, show, table, wrongComman
 import { annotationsFor } from './evaluate-model.ts';
 import { addFlags, type FlagsOf, flagTable, listOf, numberIf } from './flag-values.ts';
 import { ENGINE_FLAGS, FILE_FLAGS, type ModelFlags, modelConfigOf } from './model-flags.ts';
-import { type QuantiseReport, quantiseModel } from './quantise-model.ts';
+import type { QuantiseReport } from './quantise-model.ts';
 
 const USUAL_MAX_LOSS = 0.02;
 
@@ -118,6 +118,7 @@ export async function quantiseFor(
   });
   const model = await compiled(name, { ...flags, precision: 'f32' }, engine, io);
   const openvinoLibrary = engine === 'openvino' ? requireOpenvino(io.environment).libraryPath : undefined;
+  const { quantiseModel } = await import('./quantise-model.ts');
   return quantiseModel({
     model,
     on: { engine, provider: flags.provider ?? 'cpu', openvinoLibrary },

@@ -11,7 +11,6 @@ import { fetchPeoplePhoto } from '../host/demo-source.ts';
 import { runToEnd } from '../host/run-to-end.ts';
 import { parseStream } from '../pipeline/load-pipeline.ts';
 import { readImage } from '../preprocess/sharp-preprocessor.ts';
-import { openRuntime } from '../runtime/open-runtime.ts';
 import { OverlayPainter } from '../sinks/drawing/draw-overlay.ts';
 import { type CliIo, note } from './cli-io.ts';
 
@@ -61,6 +60,7 @@ export async function detectInPictures(
   imagePaths: readonly string[],
   io: CliIo,
 ): Promise<(readonly Detection[])[]> {
+  const { openRuntime } = await import('../runtime/open-runtime.ts');
   const runtime = await openRuntime({
     model,
     batch: check(batchConfig, {}, 'batch'),

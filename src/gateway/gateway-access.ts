@@ -1,5 +1,6 @@
 import type { Server as HttpServer } from 'node:http';
 import { Server as HttpsServer } from 'node:tls';
+import type { Environment } from '../config/environment.ts';
 import type { Clock } from '../core/clock.ts';
 import { isMissing } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -26,6 +27,20 @@ export interface AccessOptions {
   readonly proxyUsers: ProxyUsers | null;
   readonly clock: Clock;
   readonly wallMs: () => number;
+}
+
+/**
+ * Returns the file of tokens. One that somebody has named must exist: without it, the gateway would be open.
+ *
+ * @param named - by the pipeline file; undefined if it names none.
+ */
+export function tokensFileOf(
+  named: string | undefined,
+  { tokensFile, defaultTokensFile }: Pick<Environment, 'tokensFile' | 'defaultTokensFile'>,
+): AccessOptions['tokensFile'] {
+  const path = named ?? tokensFile;
+  if (path !== undefined) return { path, mustExist: true };
+  return defaultTokensFile === undefined ? undefined : { path: defaultTokensFile, mustExist: false };
 }
 
 /** What follows from changes of the files. */

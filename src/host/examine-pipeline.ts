@@ -21,7 +21,7 @@ import { FREE_ACCESS } from '../core/source.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { ProxyUsers } from '../gateway/access/proxy-users.ts';
-import { GatewayAccess } from '../gateway/gateway-access.ts';
+import { GatewayAccess, tokensFileOf } from '../gateway/gateway-access.ts';
 import { type InspectedPipeline, inspectPipeline, readPipelineText } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
@@ -32,7 +32,6 @@ import { parseSource, sourceScheme } from '../source/parse-source.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { modelSpec } from '../store/manifests.ts';
 import { inspectStages, requireStages } from './host-stages.ts';
-import { tokensFileOf } from './open-gateway.ts';
 import { type Overlay, overlaid, type WantedStream } from './overlay/overlay.ts';
 import { type OverlayPlace, overlayPath, readOverlay } from './overlay/overlay-file.ts';
 import { rateWarnings } from './rate-warnings.ts';
@@ -353,7 +352,11 @@ async function inspectAccess(
     () => (caFile === undefined ? null : readAuthorities(caFile, 'tls.caFile')),
     () =>
       GatewayAccess.open({
-        ...{ host: address.host ?? host, token: environment.token, tokensFile: tokensFileOf(config, environment) },
+        ...{
+          host: address.host ?? host,
+          token: environment.token,
+          tokensFile: tokensFileOf(config.gateway.tokensFile, environment),
+        },
         ...{ tls, allowedOrigins, clock: systemClock, wallMs: Date.now },
         proxyUsers: proxyUsers === null ? null : new ProxyUsers(proxyUsers, config.gateway.trustedProxies),
       }),

@@ -7,7 +7,8 @@ import type { LimitsConfig } from '../config/limits.ts';
 import { MIB } from '../disk/given-file.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { FleetPort } from '../gateway/fleet-port.ts';
-import type { Gateway, GatewayLogger, GatewayOptions } from '../gateway/gateway-options.ts';
+import { tokensFileOf } from '../gateway/gateway-access.ts';
+import type { Gateway, GatewayLogger } from '../gateway/gateway-options.ts';
 import type { RequestPort } from '../gateway/requests/request-port.ts';
 import type { RuntimePort } from '../gateway/runtime-port.ts';
 import { startGateway } from '../gateway/server.ts';
@@ -139,7 +140,7 @@ export async function openGateway(
     host: address.host ?? host,
     port: address.port ?? config.gateway.port,
     token: environment.token,
-    tokensFile: tokensFileOf(config, environment),
+    tokensFile: tokensFileOf(config.gateway.tokensFile, environment),
     tls,
     basePath: address.basePath ?? config.gateway.basePath,
     allowedOrigins,
@@ -165,16 +166,6 @@ export async function openGateway(
     ...(fleet === undefined ? {} : { fleet }),
     ...(rollouts === undefined ? {} : { rollouts: rollouts.own.agent, namedRollouts: rollouts.named }),
   });
-}
-
-/** A file that somebody has named must exist: without it, the gateway would be open. */
-export function tokensFileOf(
-  { gateway }: PipelineConfig,
-  { tokensFile, defaultTokensFile }: ProcessContext['environment'],
-): GatewayOptions['tokensFile'] {
-  const named = gateway.tokensFile ?? tokensFile;
-  if (named !== undefined) return { path: named, mustExist: true };
-  return defaultTokensFile === undefined ? undefined : { path: defaultTokensFile, mustExist: false };
 }
 
 /** Resolves once the process is asked to stop. */
