@@ -245,7 +245,6 @@ function idleStages(
   detectors: readonly FoundKind[],
   isSound: (stage: StageConfig) => boolean,
 ): string[] {
-  const why = new Map<string, string | null>();
   const reported = allClasses(detectors).filter((label) => labels?.includes(label) !== false);
   const reasonOf = (name: string): string | null => {
     const i = stages.findIndex((stage) => stage.name === name);
@@ -254,7 +253,7 @@ function idleStages(
     const isFirst = on.from === DETECTOR;
     if (!isFirst && !named.includes(on.from))
       return `${at}.from: expected one that the stream names, too; received "${on.from}"`;
-    if (!isFirst && isIdle(on.from)) return `${at}.from: "${on.from}" finds nothing here`;
+    if (!isFirst && reasonOf(on.from) !== null) return `${at}.from: "${on.from}" finds nothing here`;
     if (on.zone !== undefined && !zones.some(({ id }) => id === on.zone)) {
       const known = zones.map(({ id }) => id).join(', ') || 'there is none';
       return `${at}.zone: expected a zone of the stream: ${known}; received "${on.zone}"`;
@@ -265,12 +264,11 @@ function idleStages(
     const misfits = on.align === 'keypoints' ? detectors.map((each) => alignFaults(i, on, each, specs.get(name))) : [];
     return misfits.length > 0 && misfits.every((texts) => texts.length > 0) ? misfits[0]![0]! : null;
   };
-  const isIdle = (name: string): boolean => {
-    if (!why.has(name)) why.set(name, reasonOf(name));
-    return why.get(name) !== null;
-  };
   const judged = stages.filter((stage) => named.includes(stage.name) && isSound(stage));
-  return judged.flatMap(({ name }) => (isIdle(name) ? `${why.get(name)}; "${name}" looks at nothing here` : []));
+  return judged.flatMap(({ name }) => {
+    const why = reasonOf(name);
+    return why === null ? [] : `${why}; "${name}" looks at nothing here`;
+  });
 }
 
 /**
