@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BlockSeries } from '../../../../src/control/rollout/block-series.ts';
-import { alignSides } from '../../../../src/control/rollout/compare-sides.ts';
+import { alignSides, relativeEstimate } from '../../../../src/control/rollout/compare-sides.ts';
 import { judgeTail } from '../../../../src/control/rollout/judge-tail.ts';
 import { tailColumn } from '../../../../src/control/rollout/side-history.ts';
 
@@ -30,6 +30,20 @@ describe('blocks of both sides', () => {
   it('are longer while there are many, so that hardly any frame of the candidate is left out', () => {
     expect(aligned(200)).toEqual(upTo(100).map(() => 20));
   });
+});
+
+it('a difference is relative to the control, and uncertain by the larger of both sides', () => {
+  const difference = { value: 2, blocks: 10, errors: [{ standardError: 0.5, groups: 9 }], thirdMoment: 0.1 };
+  const weights = { candidate: 1, control: 1 };
+  expect(relativeEstimate({ difference, candidate: 10, control: 8, weights })).toEqual({
+    ...{ value: 0.25, blocks: 10 },
+    errors: [{ standardError: 0.5 * (10 / 8 / 8), groups: 9 }],
+    thirdMoment: 0.1 * (10 / 8 / 8) ** 3,
+  });
+  expect(relativeEstimate({ difference, candidate: 4, control: 8, weights })).toMatchObject({
+    errors: [{ standardError: 0.0625 }],
+  });
+  expect(relativeEstimate({ difference, candidate: 4, control: 0, weights })).toBeNull();
 });
 
 it('the 99th percentile of the candidate is where as many of its frames are above it as 1 % of the control', () => {

@@ -10,6 +10,7 @@ describe('detections of single parts', () => {
     const rig = new GuardRig({ cameras: TWO_HUNDRED, fps: 5 }).warmUp();
     const seconds = rig.secondsUntilFailure(120, on('camera-77', BLIND));
     expect(seconds).not.toBeNull();
+    expect(rig.failed?.leftMs, 'nothing is waited for').toBeNull();
     expect(rig.failed?.reason).toMatch(/^(For class "person" o|O)n stream "camera-77"|all beyond the margin/);
   });
 

@@ -15,10 +15,11 @@ const WARM_MS = 600_000;
 describe('a rolled-out version', () => {
   let rig: RolloutRig;
   let clock: ManualClock;
+  let store: StoredRollouts;
 
   beforeEach(() => {
     clock = new ManualClock();
-    const store = new StoredRollouts({ store: new MemoryStore(clock), leaseMs: 60_000, pipeline: 'people' });
+    store = new StoredRollouts({ store: new MemoryStore(clock), leaseMs: 60_000, pipeline: 'people' });
     rig = new RolloutRig({ store, bus: new MemoryBus() });
   });
   afterEach(() => rig.close());
@@ -34,6 +35,18 @@ describe('a rolled-out version', () => {
       return claim();
     });
   }
+
+  it('is started although another host changes the record at the same moment', async () => {
+    const one = await rig.host('one');
+    const change = store.change.bind(store);
+    let attempts = 0;
+    store.change = async (...args) => {
+      attempts += 1;
+      return attempts === 1 ? null : change(...args);
+    };
+    await one.agent.startRollout(REQUEST, 'anna');
+    expect([attempts, one.agent.rollout()?.state]).toEqual([2, 'running']);
+  });
 
   it('that a host cannot load is not promoted in full: the message names the host and the reason', async () => {
     const one = await rig.host('one');
