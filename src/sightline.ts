@@ -15,7 +15,7 @@ import { Incidents } from './flow/incidents.ts';
 import { unlessAborted } from './flow/unless-aborted.ts';
 import { type Gateway, silentLogger } from './gateway/gateway-options.ts';
 import { type DetectOptions, detectOptionsOf, signalOption } from './host/call-options.ts';
-import { EngineStreams } from './host/engine-streams.ts';
+import { EngineStreams, type OwnSources } from './host/engine-streams.ts';
 import { type ListenAddress, openGateway, openHistory } from './host/open-gateway.ts';
 import { isPictureStream, PictureDetector, type PictureResult } from './host/picture-detector.ts';
 import { PipelineHost } from './host/pipeline-host.ts';
@@ -160,7 +160,7 @@ export class Sightline implements AsyncDisposable {
     config: PipelineConfig,
     environment: Environment,
     incidents: Incidents,
-    ownSources: Set<string>,
+    ownSources: OwnSources,
     onNotice: (text: string) => void,
   ) {
     this.#onNotice = onNotice;
@@ -192,7 +192,7 @@ export class Sightline implements AsyncDisposable {
     const environment = environmentOf(options);
     const admission = new Admission({ ...config.fleet, placeholders: config.placeholders });
     // What the program names itself is bound by no rule for requests from elsewhere.
-    const ownSources = new Set(config.streams.flatMap(addressesOf));
+    const ownSources: OwnSources = new Map(config.streams.map((stream) => [stream.id, new Set(addressesOf(stream))]));
     const incidents = new Incidents(onNotice);
     const tracing = await tracingOf(config, onNotice);
     const host = await PipelineHost.open(config, {
@@ -200,7 +200,7 @@ export class Sightline implements AsyncDisposable {
       stdout: new Writable({ write: (_chunk, _encoding, done) => done() }),
       onNotice,
       admit: (source) => admission.source(source),
-      ownSources,
+      ownSources: (stream) => ownSources.get(stream),
       incidents,
       signal: options.signal,
       fakeDetect: options.detect,

@@ -45,7 +45,7 @@ export function sourceText(written: string, own: ReadonlyMap<string, string> | u
     () =>
       new SightlineError(
         'SOURCE_FORBIDDEN',
-        `source "${redact(written)}": placeholders are resolved only as the pipeline file of this host has them; write $\${ for a literal \${`,
+        `source "${redact(written)}": placeholders are resolved only as the pipeline file of this host has them for the same stream; write $\${ for a literal \${`,
       ),
   );
 }

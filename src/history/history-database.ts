@@ -295,11 +295,13 @@ export class HistoryDatabase {
     }
   }
 
+  /** @param delivered - null: another host hands it out, unless this one must do it later. */
   #addEvent(schema: 'main' | 'spare', message: EventMessage, delivered: 0 | null): void {
     const { timeMs, kind, stream = null, host = null, message: text, rule: record } = message;
     const { id = null, seq = null, phase = null, rule = null, label = null, zone = null, line = null } = record ?? {};
     this.#statement(
-      `INSERT INTO ${schema}.events (${EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+      `INSERT INTO ${schema}.events (${EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (event, seq) WHERE event IS NOT NULL DO UPDATE SET delivered = 0 WHERE delivered IS NULL AND excluded.delivered = 0`,
     ).run(
       ...[timeMs, kind, stream, host, text, id, seq, phase, rule, label, zone, line, delivered].map(boundValue),
       JSON.stringify(message),

@@ -28,15 +28,18 @@ const OF_SOURCES = ['source', ...Object.values(LANE_KEYS).flat()].filter(
  */
 export type PushedStreamSettings = Omit<StreamSettings, 'source' | OfSource>;
 
+/** The addresses that the program itself has named for each stream. */
+export type OwnSources = Map<string, Set<string>>;
+
 /** The streams of an engine. */
 export class EngineStreams {
   readonly #host: PipelineHost;
   readonly #config: PipelineConfig;
-  readonly #ownSources: Set<string>;
+  readonly #ownSources: OwnSources;
   readonly #requireOpen: () => void;
 
   /** @internal */
-  constructor(host: PipelineHost, config: PipelineConfig, ownSources: Set<string>, requireOpen: () => void) {
+  constructor(host: PipelineHost, config: PipelineConfig, ownSources: OwnSources, requireOpen: () => void) {
     this.#host = host;
     this.#config = config;
     this.#ownSources = ownSources;
@@ -51,7 +54,7 @@ export class EngineStreams {
   async add(stream: StreamSettings, options: { readonly signal?: AbortSignal } = {}): Promise<StreamReport> {
     this.#requireOpen();
     const signal = signalOf(options, 'add');
-    this.#ownSource(stream);
+    this.#ownSource(stream?.id, stream);
     return unlessAborted(this.#host.addStream(stream), signal, ({ id }) => this.remove(id));
   }
 
@@ -79,7 +82,7 @@ export class EngineStreams {
    * @throws CONFIG_INVALID, STREAM_NOT_FOUND, SOURCE_*
    */
   async update(id: string, changes: StreamChange): Promise<StreamReport> {
-    this.#ownSource(changes);
+    this.#ownSource(id, changes);
     return this.#host.changeStream(id, changes);
   }
 
@@ -104,7 +107,12 @@ export class EngineStreams {
   }
 
   /** Whether these are settings at all is checked later. */
-  #ownSource(settings: { readonly source?: unknown } | null | undefined): void {
-    if (typeof settings?.source === 'string') this.#ownSources.add(settings.source);
+  #ownSource(
+    id: unknown,
+    settings: { readonly source?: unknown; readonly restream?: unknown } | null | undefined,
+  ): void {
+    for (const address of [settings?.source, settings?.restream])
+      if (typeof id === 'string' && typeof address === 'string')
+        this.#ownSources.set(id, (this.#ownSources.get(id) ?? new Set()).add(address));
   }
 }

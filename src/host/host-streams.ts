@@ -436,7 +436,7 @@ export class HostStreams {
     const source = isDemo ? await this.#demo() : text;
     const settings = { ...config, source, ...(isDemo ? { loop: true, realtime: true } : {}) };
     // The demonstration clip lies in the cache, which no rule needs to allow.
-    const access = isDemo ? FREE_ACCESS : sourceRules.accessOf(config.source);
+    const access = isDemo ? FREE_ACCESS : sourceRules.accessOf(config.source, config.id);
     const input = await resolveStreamInput(settings, this.#runtime.ffmpeg, need, spec, access);
     return text === config.source ? input : labelled(input, redact(config.source));
   }

@@ -101,7 +101,7 @@ export class JoinedHost {
       onNotice: (text) => log.info({}, text),
       admit: (source) => admission.source(source),
       // Orders may name any source, so the rules bind all of them.
-      ownSources: new Set(),
+      ownSources: () => undefined,
       incidents,
       lendEvent: (event) => events.record(event),
       signal: context.stop,

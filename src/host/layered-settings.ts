@@ -74,10 +74,11 @@ export class LayeredSettings {
     return keys.filter((key) => !RELOADED.has(key) && !isDeepStrictEqual(this.#atStart[key], this.#file[key]));
   }
 
-  /** Returns whether the pipeline file names an address: the owner's rules for others do not bind it. */
-  ownsAddress(address: string): boolean {
-    return [...this.#bases.values(), ...this.#file.streams].some((stream) => addressesOf(stream).includes(address));
-  }
+  /** Returns the addresses that the pipeline file names for a stream: the owner's rules for others do not bind them there. */
+  readonly ownAddresses = (stream: string): ReadonlySet<string> => {
+    const named = [...this.#bases.values(), ...this.#file.streams].filter(({ id }) => id === stream);
+    return new Set(named.flatMap(addressesOf));
+  };
 
   /** Takes a file that was read again. The streams follow with `follow`, one by one. */
   setFile(file: PipelineConfig): void {

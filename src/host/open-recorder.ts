@@ -51,11 +51,11 @@ export function openRecorder(
       else runtime.emitEvent('recording-failed', undefined, `no clip and no recording is kept: ${problem}`);
     },
     onNotice: (stream, text) => runtime.emitEvent('stream-warning', stream, text),
-    openTarget: (address) =>
+    openTarget: (address, stream) =>
       openSource(
         parseSource(sourceText(address, settings.file.placeholders?.sources), {
           ...{ loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: TARGET_TIMEOUT_MS },
-          access: sourceRules.accessOf(address),
+          access: sourceRules.accessOf(address, stream),
         }),
       ),
     onPicture: alerts.onPicture,

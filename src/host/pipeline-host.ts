@@ -56,14 +56,12 @@ export interface HostContext {
   readonly environment: Environment;
   readonly stdout: Writable;
   readonly onNotice: (text: string) => void;
-  /** Checks a source that the owner has not named, see `ownSources`. Rejects with SOURCE_FORBIDDEN if it is not allowed. */
+  /** Checks a source that the owner has not named for its stream, see `ownSources`. Rejects with SOURCE_FORBIDDEN if it is not allowed. */
   readonly admit: (source: string) => Promise<void>;
   /** Where the settings come from; absent if the streams come from orders, or from a program. */
   readonly sources?: SettingsSources;
-  /**
-   * Sources that no rule binds, because the owner named them. Read at each start of a source; default: those of the pipeline file.
-   */
-  readonly ownSources?: ReadonlySet<string>;
+  /** Addresses of a stream that no rule binds: the owner named them for it. Read at each start; default: those of the pipeline file. */
+  readonly ownSources?: (stream: string) => ReadonlySet<string> | undefined;
   /** Counts exceptions of listeners; if absent, they are reported as notices. */
   readonly incidents?: Incidents;
   /** Ends the start: `open` and `start`. */
@@ -135,7 +133,7 @@ export class PipelineHost implements RuntimePort {
     settings.overlay?.onTrouble((problem) => runtime.emitEvent(...overlayTrouble(problem)));
     const sourceRules = new SourceRules({
       ...{ fleet: config.fleet, authorities, admitOther: admit },
-      isOwn: (address) => ownSources?.has(address) ?? settings.ownsAddress(address),
+      isOwn: (address, stream) => (ownSources ?? settings.ownAddresses)(stream)?.has(address) === true,
     });
     this.streams = new HostStreams({
       ...{ runtime, config, sinks, environment, onNotice, limits: config.limits, sourceRules, models },
@@ -147,7 +145,7 @@ export class PipelineHost implements RuntimePort {
         return settings.defaults;
       },
       modelOf: (name) => models.fitOf(name),
-      admit: (address) => sourceRules.admit(address),
+      admit: (address, stream) => sourceRules.admit(address, stream),
       ofFile: (id) => settings.file.streams.find((stream) => stream.id === id),
     });
     const { streams, rules } = this;

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import type { PreviewPicture, PublishedFrame } from '../core/frame.ts';
 import { count, id, mediaTimeUs, name, text, timeMs, type Wire } from './bounds.ts';
 import type { EventMessage } from './feed.ts';
-import { BUS_TOPICS, type BusTopic } from './fleet.ts';
+import { BUS_TOPICS, type BusTopic, ruleRecord } from './fleet.ts';
 import { frameBody, readFrameFast } from './frame-body.ts';
 import { hostReport, type StreamReport, streamReport } from './report.ts';
 import { type ObservationsBody, observationsBody, rolloutWake } from './rollout-records.ts';
@@ -72,19 +72,22 @@ const previewBody = z.object({
 
 const MAX_DETAILS = 64;
 
-const eventBody = z.object({
-  type: z.literal('event'),
-  timeMs,
-  /** Newer hosts may send unknown kinds. */
-  kind: z.string().regex(/^[a-z][a-z0-9-]{0,63}$/),
-  stream: id.optional(),
-  host: id.optional(),
-  message: text,
-  details: z
-    .record(name, z.union([text, z.number(), z.boolean(), z.null()]))
-    .refine((details) => Object.keys(details).length <= MAX_DETAILS, `expected at most ${MAX_DETAILS} details`)
-    .optional(),
-});
+const eventBody = z
+  .object({
+    type: z.literal('event'),
+    timeMs,
+    /** Newer hosts may send unknown kinds. */
+    kind: z.string().regex(/^[a-z][a-z0-9-]{0,63}$/),
+    stream: id.optional(),
+    host: id.optional(),
+    message: text,
+    details: z
+      .record(name, z.union([text, z.number(), z.boolean(), z.null()]))
+      .refine((details) => Object.keys(details).length <= MAX_DETAILS, `expected at most ${MAX_DETAILS} details`)
+      .optional(),
+    rule: ruleRecord.optional(),
+  })
+  .refine(({ stream, rule }) => rule === undefined || rule.stream === stream, 'expected a rule of its own stream');
 
 /**
  * Topic `wake`: the hosts that should read the control plane; null means all hosts that the envelope's stream concerns. With

@@ -90,19 +90,19 @@ export type Assignment = z.infer<typeof assignment>;
 export const lease = z.object({ hostId: id, fence: count, expiresMs: count });
 export type Lease = z.infer<typeof lease>;
 
-/** An event of a rule that is open, or of which sinks may lack something. A newer version's fields are kept. */
+/** What a rule reports, see `RuleEvent`. A newer version's fields are kept. */
+export const ruleRecord = z.looseObject({
+  ...{ id: text.min(1), stream: id, rule: text, kind: text, reason: text, seq: count },
+  phase: z.enum(['new', 'update', 'end']),
+  ...{ label: text.optional(), zone: text.optional(), line: text.optional() },
+});
+
+/** An event of a rule that is open, or of which sinks may lack something. */
 export const keptEvent = z.object({
   /** Whether the host has handed its records out. */
   isSent: z.boolean(),
   /** The newest one, or all that were not handed out. */
-  records: z
-    .array(
-      z.looseObject({
-        ...{ id: text.min(1), stream: id, rule: text, kind: text, reason: text, seq: count },
-        phase: z.enum(['new', 'update', 'end']),
-      }),
-    )
-    .min(1),
+  records: z.array(ruleRecord).min(1),
 });
 export interface KeptEvent {
   readonly isSent: boolean;

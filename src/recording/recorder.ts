@@ -43,7 +43,7 @@ export interface RecorderOptions {
   /** The picture of an event is there, or it will have none: null. @param event - its newest record. */
   readonly onPicture?: (event: RuleEvent, snapshot: (() => Promise<Buffer>) | null) => void;
   /** Opens a media server within the rules of its stream. */
-  readonly openTarget: OpenTarget;
+  readonly openTarget: (address: string, stream: string) => ReturnType<OpenTarget>;
   readonly clock: Clock;
   /** Milliseconds since 1970. */
   readonly wallMs: () => number;
@@ -177,7 +177,10 @@ export class Recorder {
     if (recorder.restream?.address === to) return;
     void recorder.restream?.close();
     const { ffmpeg, clock, openTarget, onNotice } = this.#options;
-    const options = { ffmpeg, clock, openTarget, onNotice: (text: string) => onNotice(config!.id, text) };
+    const options = {
+      ...{ ffmpeg, clock, openTarget: (address: string) => openTarget(address, config!.id) },
+      onNotice: (text: string) => onNotice(config!.id, text),
+    };
     recorder.restream = to === undefined ? null : new Restream(to, options, recorder.pushed);
   }
 

@@ -93,6 +93,13 @@ describe.skipIf(redisMissing !== null)('events of rules in a fleet over a real R
     const [first, second] = (await holder()) === 'a' ? ['a', 'b'] : ['b', 'a'];
     const [opened] = got(first!);
     expect(got(first!).map(brief)).toEqual([`${opened!.id}.0 new`]);
+    // Its own gateway also gets it from the bus, and has it once, whole.
+    const found = async (): Promise<unknown[]> => {
+      const response = await fetch(`${hosts.get(first!)!.url}/api/events?type=rule`);
+      return ((await response.json()) as { events: { rule?: RuleEvent }[] }).events.map(({ rule }) => rule);
+    };
+    await waitFor('the event in the history', async () => (await found()).length > 0);
+    expect(await found()).toEqual([opened]);
     await hosts.get(first!)!.kill();
     await waitFor('the end from the other host, and its own event', () => got(second!).length >= 2);
     const [end, own] = got(second!);
@@ -173,7 +180,7 @@ describe.skipIf(redisMissing !== null)('events of rules in a fleet over a real R
       stdout: process.stdout,
       onNotice: () => undefined,
       admit: () => Promise.resolve(),
-      ownSources: new Set(),
+      ownSources: () => undefined,
       lendEvent: (event) => events.record(event),
     });
     host.onRuleEvent((event) => handedOut.push({ host: id, event }));

@@ -71,7 +71,7 @@ describe('the streams of a host, with real ffmpeg and the fake engine', () => {
       stdout: process.stdout,
       onNotice: () => undefined,
       admit: doorman.admit,
-      ...(streams.length === 0 ? {} : { ownSources: new Set<string>() }),
+      ...(streams.length === 0 ? {} : { ownSources: () => undefined }),
     });
     host.onEvent((event) => events.push(event));
   }

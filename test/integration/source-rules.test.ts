@@ -361,6 +361,10 @@ describe.each(ffmpegs)('a web server in the allowed networks, $label', ({ binary
     await host.host.start();
     await host.host.runtime.stream('own').settled();
     expect(host.framesOf('own')).toBe(FRAMES);
+    // For another stream it is one like all others: who may change that one must not see this one.
+    const { source } = host.host.streamSettings('own').settings;
+    expect((await host.play(source)).error).toMatch(/^SOURCE_FORBIDDEN /);
+    expect((await host.host.changeStream('own', { source })).id).toBe('own');
   });
 });
 

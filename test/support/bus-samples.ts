@@ -26,6 +26,10 @@ const BUS_SAMPLES: Readonly<Record<BusTopic, unknown>> = {
     host: 'host-1',
     message: '17 frames/s',
     details: { fps: 17.2, isLate: true, code: null, unit: 'fps' },
+    rule: {
+      ...{ id: 'e1', seq: 0, phase: 'new', rule: 'yard', kind: 'dwells', stream: 'gate', reason: 'person 1 stays' },
+      ...{ began: { ptsUs: 1 }, raised: { ptsUs: 2 }, label: 'person' },
+    },
   },
   detections: frame,
   preview: { frame, jpeg: 'AAEC' },

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { check } from '../../config/check.ts';
 import { mergeSettings } from '../../config/merge-settings.ts';
 import { type FittedModel, requireFits } from '../../config/model-fit.ts';
+import { sourceText } from '../../config/placeholders.ts';
 import { shownSetting } from '../../config/shown-settings.ts';
 import { addressesOf, type StreamConfig, streamConfig } from '../../config/stream.ts';
 import { isRedacted, redactSource } from '../../core/redact.ts';
@@ -13,7 +14,7 @@ export interface StreamRulesOptions {
   /** Default settings of a new stream, for those that the request leaves out. */
   readonly defaults: Readonly<Record<string, unknown>>;
   /** Refuses sources, and servers to push to, that must not be opened. @throws SOURCE_FORBIDDEN */
-  readonly admit: (address: string) => Promise<void> | void;
+  readonly admit: (address: string, stream: string) => Promise<void> | void;
   /** A stream of the pipeline file; undefined if the file does not have it. Absent: there is no file. */
   readonly ofFile?: (id: string) => StreamConfig | undefined;
   /** Returns the detector that a stream names; absent if detectors are not known here. @throws CONFIG_INVALID */
@@ -114,7 +115,10 @@ export class StreamRules {
    */
   async replaced(current: StreamConfig, next: StreamConfig): Promise<StreamConfig> {
     this.#requireFits(next, current);
-    await this.#admitAll(addressesOf(next).filter((address) => !addressesOf(current).includes(address)));
+    await this.#admitAll(
+      next.id,
+      addressesOf(next).filter((address) => !addressesOf(current).includes(address)),
+    );
     return next;
   }
 
@@ -124,11 +128,18 @@ export class StreamRules {
 
   /** @throws SOURCE_FORBIDDEN */
   async admit(config: StreamConfig): Promise<void> {
-    await this.#admitAll(addressesOf(config));
+    await this.#admitAll(config.id, addressesOf(config));
   }
 
-  async #admitAll(addresses: readonly string[]): Promise<void> {
-    for (const address of addresses) await this.#options.admit(address);
+  async #admitAll(id: string, addresses: readonly string[]): Promise<void> {
+    const { ofFile, admit } = this.#options;
+    const inFile = ofFile?.(id);
+    const own = inFile === undefined ? [] : addressesOf(inFile);
+    for (const address of addresses) {
+      // What a placeholder of another stream stands for is the secret of that stream.
+      if (ofFile !== undefined && !own.includes(address)) sourceText(address, undefined);
+      await admit(address, id);
+    }
   }
 
   /**
