@@ -24,7 +24,7 @@ const PICTURE_TYPES = ['image/jpeg', 'image/png', 'image/webp', 'application/oct
 /** Adds `/api/detect`. */
 export async function addDetectRoute(app: FastifyInstance, port: RequestPort, intake: RequestIntake): Promise<void> {
   const bodyLimit = intake.maxBodyBytes;
-  const onRequest = intake.admit.bind(intake);
+  const [onRequest, preParsing] = [intake.admit.bind(intake), intake.inTime.bind(intake)];
   await app.register(async (scope) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', ({ headers }, _body, done) => {
@@ -42,7 +42,7 @@ export async function addDetectRoute(app: FastifyInstance, port: RequestPort, in
     const parts = { query: detectQuery, bodyTypes: PICTURE_TYPES, reply: detectReply };
     scope.post(
       '/api/detect',
-      { ...described('Detects objects in a picture.', parts), bodyLimit, onRequest },
+      { ...described('Detects objects in a picture.', parts), bodyLimit, onRequest, preParsing },
       async (request): Promise<DetectReply> => {
         const { version, timeoutMs } = check(detectQuery, request.query, 'query');
         const found = await intake.detect(request, requirePicture(request.body), { version, timeoutMs });

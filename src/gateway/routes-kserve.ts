@@ -104,7 +104,8 @@ export async function addKserveRoutes(
       );
       const parts = { body: inferRequest, reply: inferReplySchema };
       const schema = described('KServe v2: infers a picture.', parts);
-      scope.post(`${path}/infer`, { ...schema, bodyLimit, onRequest: intake.admit.bind(intake) }, infer);
+      const hooks = { onRequest: intake.admit.bind(intake), preParsing: intake.inTime.bind(intake) };
+      scope.post<{ Params: ModelRequest['params'] }>(`${path}/infer`, { ...schema, bodyLimit, ...hooks }, infer);
     }
   });
 }

@@ -1,3 +1,4 @@
+import { PassThrough, type Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../core/clock.ts';
 import { MIB } from '../../disk/given-file.ts';
@@ -72,6 +73,35 @@ export class RequestIntake {
       );
   }
 
+  /** A hook as the body is read: one that is slow keeps its place no longer than the deadline. */
+  async inTime(request: FastifyRequest, reply: FastifyReply, body: Readable): Promise<Readable> {
+    const { timeoutMs } = request.query as { readonly timeoutMs?: unknown };
+    const { mostMs, leftMs } = this.#deadlineOf(request, Number(timeoutMs) || undefined);
+    const inTime = body.pipe(new PassThrough());
+    const cancel = this.#clock.setTimer(() => {
+      // What else comes of it is not read.
+      reply.header('connection', 'close');
+      inTime.destroy(expired(mostMs));
+    }, leftMs);
+    // A route may answer without reading it, or before its end.
+    reply.raw.once('close', () => {
+      cancel();
+      inTime.destroy();
+    });
+    return inTime.once('close', cancel).on('error', () => undefined);
+  }
+
+  /** @param timeoutMs - as the client names it. */
+  #deadlineOf(
+    request: FastifyRequest,
+    timeoutMs: number | undefined,
+  ): { readonly mostMs: number; readonly leftMs: number } {
+    const { settings } = this.#port;
+    const mostMs = Math.min(timeoutMs ?? settings.timeoutMs, settings.timeoutMs);
+    const { arrivedMs } = this.#admitted.get(request)!;
+    return { mostMs, leftMs: Math.max(0, arrivedMs + mostMs - this.#clock.now()) };
+  }
+
   /**
    * @param timeoutMs - from its arrival; absent or longer than the setting: that of the setting.
    * @throws REQUEST_EXPIRED, and what `RequestPort.detect` throws
@@ -81,12 +111,9 @@ export class RequestIntake {
     picture: Parameters<RequestPort['detect']>[0],
     { version, timeoutMs }: Omit<DetectOptions, 'signal'> & { readonly timeoutMs?: number | undefined },
   ): Promise<DetectedPicture> {
-    const { arrivedMs, controller } = this.#admitted.get(request)!;
-    const { settings } = this.#port;
-    const mostMs = Math.min(timeoutMs ?? settings.timeoutMs, settings.timeoutMs);
-    const expire = (): void =>
-      controller.abort(new SightlineError('REQUEST_EXPIRED', `the request had no result within ${mostMs} ms`));
-    const cancel = this.#clock.setTimer(expire, Math.max(0, arrivedMs + mostMs - this.#clock.now()));
+    const { controller } = this.#admitted.get(request)!;
+    const { mostMs, leftMs } = this.#deadlineOf(request, timeoutMs);
+    const cancel = this.#clock.setTimer(() => controller.abort(expired(mostMs)), leftMs);
     try {
       const found = await this.#port.detect(picture, { version, signal: controller.signal });
       if (found.isCached) this.ledger.cached += 1;
@@ -96,4 +123,8 @@ export class RequestIntake {
       cancel();
     }
   }
+}
+
+function expired(mostMs: number): SightlineError {
+  return new SightlineError('REQUEST_EXPIRED', `the request had no result within ${mostMs} ms`);
 }

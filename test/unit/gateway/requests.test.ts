@@ -166,6 +166,33 @@ describe('POST /api/detect', () => {
     expect(await ledger()).toMatchObject({ inFlight: 0, refused: { deadline: 2 } });
   });
 
+  it.each([
+    ['/api/detect?timeoutMs=50', 50],
+    ['/api/detect', 1000],
+    ['/v2/models/double/infer', 1000],
+  ])('ends one whose body does not come, at its deadline: %s', async (path, afterMs) => {
+    const clock = new ManualClock();
+    const { port, number, send, ledger } = await open({ timeoutMs: 1000, queueSize: 1 }, { clock });
+    const socket = connect(number, '127.0.0.1');
+    let answer = '';
+    socket.on('data', (text) => {
+      answer += String(text);
+    });
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    const head = [`POST ${path} HTTP/1.1`, 'Host: localhost', 'Content-Type: application/octet-stream'];
+    socket.write([...head, 'Content-Length: 100', '', 'begins'].join('\r\n'));
+    await waitFor('it to be taken', async () => (await ledger()).inFlight === 1);
+    clock.advance(afterMs - 1);
+    expect((await send()).status, 'its place is taken').toBe(429);
+    clock.advance(1);
+    await closed;
+    expect(answer).toMatch(/^HTTP\/1.1 504 /);
+    expect(answer).toContain(`the request had no result within ${afterMs} ms`);
+    expect(await ledger()).toMatchObject({ inFlight: 0, refused: { deadline: 1, 'queue-full': 1 } });
+    expect((await send()).status).toBe(200);
+    expect(port.asked).toHaveLength(1);
+  });
+
   it('stops the work when the client hangs up', async () => {
     const { port, send, ledger } = await open();
     port.hang();
