@@ -43,7 +43,7 @@ export function alertRules({ name, streams, sinks, alerts }: PipelineConfig): Pr
   return { groups: groups.filter(({ rules }) => rules.length > 0) };
 }
 
-/** One rule for each rate and latency that is expected of some streams; of streams that are not in the file, what their host says. */
+/** One rule for each rate and latency that the file expects of some streams; of targets that the file does not have, what their host says. */
 function targetRules(streams: readonly StreamConfig[]): readonly PrometheusRule[] {
   const published = 'sightline_stream_frames_published_total';
   const rates = byTarget(streams, 'fps').map(([fps, ids]) => {
@@ -58,9 +58,22 @@ function targetRules(streams: readonly StreamConfig[]): readonly PrometheusRule[
     const summary = `{{ $labels.stream }}: {{ $value | humanizePercentage }} of its frames take longer than ${latencyMs} ms`;
     return rule('SightlineStreamMissesLatency', expr, '2m', 'warning', summary, { target: `${latencyMs} ms` });
   });
-  const others = `sightline_stream_target_missed${matching(streams, '!~')} == 1`;
+  const others = [
+    missedBut('fps', 'sightline_stream_target_fps', byTarget(streams, 'fps')),
+    missedBut(
+      'latency',
+      'sightline_stream_target_latency_seconds',
+      byTarget(streams, 'latencyMs').map(([latencyMs, ids]) => [latencyMs / 1000, ids]),
+    ),
+  ].join(' or ');
   const summary = '{{ $labels.stream }} misses its target of {{ $labels.target }}';
   return [...rates, ...latencies, rule('SightlineStreamMissesTarget', others, '2m', 'warning', summary)];
+}
+
+/** A target is missed that is none of these. @param gauge - has the target that holds now. */
+function missedBut(target: string, gauge: string, known: readonly (readonly [value: number, ids: string])[]): string {
+  const others = known.map(([value, ids]) => ` unless on (instance, stream) ${gauge}${ids} == ${value}`);
+  return `sightline_stream_target_missed{target="${target}"} == 1${others.join('')}`;
 }
 
 function streamRules(streams: readonly StreamConfig[]): readonly PrometheusRule[] {
@@ -163,7 +176,6 @@ function byTarget(
 }
 
 /** Ids have dots, which a pattern must not take for any character. */
-function matching(streams: readonly Pick<StreamConfig, 'id'>[], operator: '=~' | '!~' = '=~'): string {
-  if (streams.length === 0) return '';
-  return `{stream${operator}${JSON.stringify(streams.map(({ id }) => id.replaceAll('.', '\\.')).join('|'))}}`;
+function matching(streams: readonly Pick<StreamConfig, 'id'>[]): string {
+  return `{stream=~${JSON.stringify(streams.map(({ id }) => id.replaceAll('.', '\\.')).join('|'))}}`;
 }

@@ -97,22 +97,23 @@ export class GatewayMetrics {
   /**
    * Returns the current exposition text. A part that throws is left out and counted; the others are kept.
    *
-   * @param scope - the only streams to show.
+   * @param scope - the only streams to show, without what is about the host.
    */
   scrape(scope?: StreamScope): string {
     this.#set.reset();
     const part = (fill: () => void): void => this.#incidents.run('a part of the metrics', fill);
+    const whole = scope === undefined ? part : () => undefined;
     part(() => {
       const isReady = this.#port.readiness().isReady ? 1 : 0;
       this.#set.gauge('sightline_ready', '1 if the host can work, else 0.', {}, isReady);
     });
-    part(() => this.#fillFeed(this.#feedFigures()));
-    part(() => {
+    whole(() => this.#fillFeed(this.#feedFigures()));
+    whole(() => {
       const lost = 'Events, and minutes of figures, that the history could not keep.';
       this.#set.counter('sightline_history_lost_total', lost, {}, this.#history.lost);
     });
-    part(() => this.#fillRequests());
-    part(() => this.#fillRecordings());
+    whole(() => this.#fillRequests());
+    whole(() => this.#fillRecordings());
     let streams: readonly StreamReport[] = [];
     part(() => {
       const all = this.#port.scraped?.() ?? this.#port.report();
@@ -122,16 +123,16 @@ export class GatewayMetrics {
         // A host may have sent anything.
         streams.map(({ target }: Partial<StreamReport>) => target?.latencyMs ?? null),
       );
-      part(() => this.#fillHost(host));
-      part(() => this.#fillStages(host, edges));
+      whole(() => this.#fillHost(host));
+      whole(() => this.#fillStages(host, edges));
       const { tracing } = host;
-      if (tracing !== undefined) part(() => this.#fillTracing(tracing));
-      for (const stage of host.secondStages ?? []) part(() => this.#fillSecondStage(stage));
-      for (const sink of host.sinks ?? []) part(() => this.#fillSink(sink));
+      if (tracing !== undefined) whole(() => this.#fillTracing(tracing));
+      for (const stage of host.secondStages ?? []) whole(() => this.#fillSecondStage(stage));
+      for (const sink of host.sinks ?? []) whole(() => this.#fillSink(sink));
       for (const [channel, figures] of Object.entries(host.alerts ?? {}))
-        part(() => this.#fillAlerts(channel, figures));
-      const fleet = scope === undefined ? this.#fleet : null;
-      if (fleet !== null) part(() => fillFleetMetrics(this.#set, fleet, streams));
+        whole(() => this.#fillAlerts(channel, figures));
+      const fleet = this.#fleet;
+      if (fleet !== null) whole(() => fillFleetMetrics(this.#set, fleet, streams));
       for (const stream of streams) {
         part(() => this.#fillRates(stream));
         part(() => this.#fillSight(stream));
@@ -141,7 +142,7 @@ export class GatewayMetrics {
         part(() => this.#fillRestream(stream));
       }
     });
-    part(() => this.#fillIncidents());
+    whole(() => this.#fillIncidents());
     // Last: what exceeds the bound of the series is left out, and people may draw any number of these.
     for (const stream of streams) part(() => this.#fillCounts(stream));
     return this.#set.text();

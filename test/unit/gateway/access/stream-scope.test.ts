@@ -213,7 +213,11 @@ describe('somebody who may see one stream only', () => {
       '/api/seen',
     ])
       expect([path, await get(path)]).toEqual([path, expect.stringContaining('door')]);
-    expect(await get('/metrics')).toContain('stream="door"');
+    const metrics = await get('/metrics');
+    expect(metrics).toContain('stream="door"');
+    // Sums over all streams would tell what the others do.
+    const names = new Set([...metrics.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name!));
+    expect([...names].filter((name) => !/^sightline_(?:stream|ready|restream|zone|line|event)/.test(name))).toEqual([]);
     // Objects of the same picture are not compared.
     const similar = async (query: string, group: string): Promise<unknown[]> => {
       const reply = await fetch(`${url}/api/similar?limit=100&${query}`, { headers: as(group) });
