@@ -37,9 +37,9 @@ export function faultsText(faults: readonly string[]): string {
 }
 
 /** Settings of earlier versions, and where they are now. */
-const MOVED: Readonly<Record<string, string>> = {
-  'gateway.events': '; events are in the history: set history.path (an SQLite file) and history.maxMb',
-};
+const MOVED: ReadonlyMap<string, string> = new Map([
+  ['gateway.events', '; events are in the history: set history.path (an SQLite file) and history.maxMb'],
+]);
 /** People correct the first faults first, and the message must not be much longer than what was sent. */
 const MOST_FAULTS = 20;
 const MAX_FAULT_CHARS = 400;
@@ -68,7 +68,7 @@ function issueTexts(issue: z.core.$ZodIssue, path: readonly PropertyKey[], docum
     const at = pathText(path);
     // Only the first ones are shown; looking for what was meant takes time.
     return issue.keys.map((key, i) =>
-      i < MOST_FAULTS ? `${shownKey(at, key)}: unknown key${MOVED[join(at, key)] ?? nearest(key, known)}` : '',
+      i < MOST_FAULTS ? `${shownKey(at, key)}: unknown key${MOVED.get(join(at, key)) ?? nearest(key, known)}` : '',
     );
   }
   if (issue.code === 'invalid_key') {

@@ -1,3 +1,5 @@
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import { closest, distance } from 'fastest-levenshtein';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ERROR_CODES, type ErrorCode } from '../errors/error-codes.ts';
@@ -119,6 +121,17 @@ export function answerUnreadableUrl(thrown: FastifyError, request: FastifyReques
     .code(thrown.statusCode ?? 400)
     .header('connection', 'close')
     .send({ error: error.toWire() });
+}
+
+/** Answers what is no HTTP, or does not come to its end in time. The connection ends. */
+export function answerClientError({ code, message }: NodeJS.ErrnoException, socket: Socket): void {
+  const status = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 }[code ?? ''] ?? 400;
+  const error = new SightlineError('PROTOCOL_INVALID', `expected a request of HTTP/1.1 within its time: ${message}`);
+  const body = JSON.stringify({ error: error.toWire() });
+  const head = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, 'Content-Type: application/json; charset=utf-8'];
+  if (socket.writable && code !== 'ECONNRESET')
+    socket.write([...head, `Content-Length: ${body.length}`, 'Connection: close', '', body].join('\r\n'));
+  socket.destroySoon();
 }
 
 /** Answers unknown paths with 404 and suggests the nearest route. `routes` are listed as `METHOD /path`. */

@@ -10,6 +10,10 @@ export interface RouteParts {
   /** Media types of a body that is no JSON. */
   readonly bodyTypes?: readonly string[];
   readonly reply?: z.ZodType;
+  /** Media types of a reply that is no JSON, or not always, see `reply`. */
+  readonly replyTypes?: readonly string[];
+  /** What a failure answers, if not what it answers elsewhere. */
+  readonly failure?: z.ZodType;
   readonly status?: 200 | 201 | 204;
 }
 
@@ -24,22 +28,30 @@ const ERROR_REPLY = z.object({
  */
 export function described(
   summary: string,
-  { query, body, bodyTypes, reply, status = 200 }: RouteParts = {},
+  { query, body, bodyTypes, reply, replyTypes, failure = ERROR_REPLY, status = 200 }: RouteParts = {},
 ): { readonly schema: FastifySchema } {
-  const binary = { schema: { type: 'string', format: 'binary' } };
   return {
     schema: {
       summary,
       ...(query === undefined ? {} : { querystring: jsonSchema(query) }),
-      ...(body === undefined ? {} : { body: jsonSchema(body) }),
-      ...(bodyTypes === undefined
-        ? {}
-        : { body: { content: Object.fromEntries(bodyTypes.map((type) => [type, binary])) } }),
+      ...(body === undefined && bodyTypes === undefined ? {} : { body: contentOf(body, bodyTypes) }),
       response: {
-        [status]: { description: 'Done.', ...(reply === undefined ? {} : jsonSchema(reply)) },
-        default: { description: 'Why it failed.', ...jsonSchema(ERROR_REPLY) },
+        [status]: { description: 'Done.', ...contentOf(reply, replyTypes) },
+        default: { description: 'Why it failed.', ...jsonSchema(failure) },
       },
     } as FastifySchema,
+  };
+}
+
+/** @param types - of what is no JSON. */
+function contentOf(json: z.ZodType | undefined, types: readonly string[] | undefined): object {
+  if (types === undefined) return json === undefined ? {} : jsonSchema(json);
+  const binary = { schema: { type: 'string', format: 'binary' } };
+  return {
+    content: {
+      ...(json === undefined ? {} : { 'application/json': { schema: jsonSchema(json) } }),
+      ...Object.fromEntries(types.map((type) => [type, binary])),
+    },
   };
 }
 

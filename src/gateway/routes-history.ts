@@ -23,6 +23,7 @@ const kind = z.enum(EVENT_KINDS);
 const count = (most: number): z.ZodType<number> => z.coerce.number().int().min(1).max(most);
 const text = (most: number): z.ZodOptional<z.ZodString> => z.string().min(1).max(most).optional();
 const format = z.enum(['json', 'csv']).optional();
+const CSV = ['text/csv'];
 const DAY_MS = 86_400_000;
 /** Events in one answer, and by default. */
 const LIMITS = { json: { most: 1000, usual: 200 }, csv: { most: 50_000, usual: 10_000 } } as const;
@@ -79,7 +80,7 @@ const figuresQuery = z.strictObject({ seconds: count(MOST_DAYS * 86_400).default
 export function addHistoryRoutes(app: FastifyInstance, history: History, wallMs: () => number): void {
   app.get(
     '/api/events',
-    described('Events that match a search.', { query: eventsQuery }),
+    described('Events that match a search.', { query: eventsQuery, reply: z.looseObject({}), replyTypes: CSV }),
     async (request, reply): Promise<EventsReply | FastifyReply> => {
       const { type, q, since, cursor, from, to, rule, limit, format, ...same } = check(
         eventsQuery,
@@ -112,7 +113,11 @@ export function addHistoryRoutes(app: FastifyInstance, history: History, wallMs:
 
   app.get(
     '/api/counts',
-    described('Objects that crossed lines, or appeared.', { query: countsQuery }),
+    described('Objects that crossed lines, or appeared.', {
+      query: countsQuery,
+      reply: z.looseObject({}),
+      replyTypes: CSV,
+    }),
     async (request, reply): Promise<CountsReply | FastifyReply> => {
       const { format, line, label, ...rest } = check(countsQuery, request.query, 'query');
       const { rows, nextS } = await history.counts({ ...spanOf(rest, wallMs(), request), line, label });
@@ -124,7 +129,11 @@ export function addHistoryRoutes(app: FastifyInstance, history: History, wallMs:
 
   app.get(
     '/api/seen',
-    described('How long streams were watched, and why they were not.', { query: seenQuery }),
+    described('How long streams were watched, and why they were not.', {
+      query: seenQuery,
+      reply: z.looseObject({}),
+      replyTypes: CSV,
+    }),
     async (request, reply): Promise<SeenReply | FastifyReply> => {
       const { format, ...rest } = check(seenQuery, request.query, 'query');
       const { rows, nextS } = await history.seen(spanOf(rest, wallMs(), request));
@@ -147,7 +156,7 @@ export function addHistoryRoutes(app: FastifyInstance, history: History, wallMs:
 
   app.get(
     '/api/occupancy',
-    described('How full zones were.', { query: occupancyQuery }),
+    described('How full zones were.', { query: occupancyQuery, reply: z.looseObject({}), replyTypes: CSV }),
     async (request, reply): Promise<OccupancyReply | FastifyReply> => {
       const { format, zone, ...rest } = check(occupancyQuery, request.query, 'query');
       const { rows, nextS } = await history.occupancy({ ...spanOf(rest, wallMs(), request), zone });

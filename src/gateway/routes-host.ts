@@ -39,7 +39,7 @@ export function addHostRoutes(app: FastifyInstance, port: RuntimePort, sources: 
     };
   });
 
-  app.get('/metrics', described('Figures for Prometheus.'), ({ identity }, reply) => {
+  app.get('/metrics', described('Figures for Prometheus.', { replyTypes: ['text/plain'] }), ({ identity }, reply) => {
     const { contentType } = sources.metrics;
     return reply.type(contentType).send(sources.metrics.scrape(identity?.streams));
   });

@@ -11,6 +11,9 @@ type ModelRequest = FastifyRequest<{ Params: { readonly model: string; readonly 
 
 const JSON_LENGTH = 'inference-header-content-length';
 
+const BINARY = ['application/octet-stream'];
+const failure = z.object({ error: z.string() });
+
 const tensor = { name: z.string(), datatype: z.string(), shape: z.array(z.int()) };
 const tensors = z.array(z.object(tensor));
 const serverReply = z.object({ name: z.string(), version: z.string(), extensions: z.array(z.string()) });
@@ -86,7 +89,7 @@ export async function addKserveRoutes(
     for (const path of ['/v2/models/:model', '/v2/models/:model/versions/:version']) {
       scope.get(
         path,
-        described('KServe v2: what a model takes and gives.', { reply: modelReply }),
+        described('KServe v2: what a model takes and gives.', { reply: modelReply, failure }),
         (request: ModelRequest) => {
           versionOf(port, request);
           const versions = port.versions().map(({ version }) => version);
@@ -95,14 +98,14 @@ export async function addKserveRoutes(
       );
       scope.get(
         `${path}/ready`,
-        described('KServe v2: whether a model can infer.', { reply: readyReply }),
+        described('KServe v2: whether a model can infer.', { reply: readyReply, failure }),
         (request: ModelRequest, reply) => {
           versionOf(port, request);
           const ready = isReady();
           return reply.code(ready ? 200 : 503).send({ name: port.name, ready });
         },
       );
-      const parts = { body: inferRequest, reply: inferReplySchema };
+      const parts = { body: inferRequest, bodyTypes: BINARY, reply: inferReplySchema, replyTypes: BINARY, failure };
       const schema = described('KServe v2: infers a picture.', parts);
       const hooks = { onRequest: intake.admit.bind(intake), preParsing: intake.inTime.bind(intake) };
       scope.post<{ Params: ModelRequest['params'] }>(`${path}/infer`, { ...schema, bodyLimit, ...hooks }, infer);

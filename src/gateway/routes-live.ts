@@ -62,7 +62,9 @@ export function addLiveRoutes(
 
   app.get<LiveRequest>(
     '/api/streams/:id/live.mp4',
-    described('The video of a stream as it comes, from its newest key frame on and without end: fragmented MP4.'),
+    described('The video of a stream as it comes, from its newest key frame on and without end: fragmented MP4.', {
+      replyTypes: ['video/mp4'],
+    }),
     async (request, reply) => {
       const { id } = request.params;
       const video = requireVideo(request);
@@ -153,6 +155,7 @@ export function addLiveRoutes(
   app.get<LiveRequest>(
     '/api/streams/:id/live.m3u8',
     described('An HLS playlist of the video of a stream as it comes, with parts for a low latency.', {
+      replyTypes: ['application/vnd.apple.mpegurl'],
       query: playlistQuery,
     }),
     async (request, reply) => {
@@ -172,7 +175,9 @@ export function addLiveRoutes(
 
   app.get<LiveRequest>(
     '/api/streams/:id/live/:name',
-    described('A segment of the live video of a stream, a part of one, or how it begins.'),
+    described('A segment of the live video of a stream, a part of one, or how it begins.', {
+      replyTypes: ['video/mp4'],
+    }),
     async (request: FastifyRequest<LiveRequest>, reply) => {
       const bytes = playlistOf(request).file(request.params.name);
       if (bytes === null)

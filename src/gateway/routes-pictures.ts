@@ -31,7 +31,7 @@ export function addPictureRoutes(app: FastifyInstance, port: RuntimePort, feed: 
   let readers = 0;
   app.get<PictureRequest>(
     '/api/streams/:id/snapshot.jpg',
-    described('A picture of a stream, as it is now.', { query: pictureQuery }),
+    described('A picture of a stream, as it is now.', { query: pictureQuery, replyTypes: ['image/jpeg'] }),
     async (request, reply) => {
       const { id } = request.params;
       const hasBoxes = wantsBoxes(request.query);
@@ -51,6 +51,7 @@ export function addPictureRoutes(app: FastifyInstance, port: RuntimePort, feed: 
   app.get<PictureRequest>(
     '/api/streams/:id/mjpeg',
     described('Pictures of a stream without end, as cameras send them (multipart/x-mixed-replace).', {
+      replyTypes: ['multipart/x-mixed-replace'],
       query: pictureQuery,
     }),
     (request, reply) => {

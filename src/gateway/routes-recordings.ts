@@ -106,7 +106,10 @@ export function addRecordingRoutes(
 
   app.get(
     '/api/recordings/playlist.m3u8',
-    described('An HLS playlist of what is recorded.', { query: spanQuery }),
+    described('An HLS playlist of what is recorded.', {
+      query: spanQuery,
+      replyTypes: ['application/vnd.apple.mpegurl'],
+    }),
     async (request, reply): Promise<FastifyReply> => {
       const { files, fromMs, toMs } = await recordings(request);
       if (toMs - fromMs > LONGEST_PLAYLIST_MS)
@@ -119,7 +122,10 @@ export function addRecordingRoutes(
 
   app.get(
     '/api/recordings/export.mp4',
-    described('One MP4 of a time, with a signed manifest of what it lacks.', { query: spanQuery }),
+    described('One MP4 of a time, with a signed manifest of what it lacks.', {
+      query: spanQuery,
+      replyTypes: ['video/mp4'],
+    }),
     async (request, reply): Promise<FastifyReply> => {
       const { files, ...span } = await recordings(request);
       const parts = exportSpan(files, span, await hostKey((await recorder!.archive()).folder));
@@ -136,6 +142,7 @@ export function addRecordingRoutes(
   app.get<{ Params: { name: string } }>(
     '/api/recordings/files/:name',
     described('A file of a recording, by when it begins: milliseconds since 1970. Also in parts.', {
+      replyTypes: ['video/mp4'],
       query: fileQuery,
     }),
     async (request, reply): Promise<FastifyReply> => {
@@ -161,8 +168,10 @@ export function addRecordingRoutes(
     throw notFound(`${message} It did not happen on this host; the one where it did keeps its clip: ${named}${more}.`);
   };
 
-  app.get('/api/events/:id/clip.mp4', described('The clip of an event, also in parts.'), async (request, reply) =>
-    sendVideo(request, reply, await clipOf(request)),
+  app.get(
+    '/api/events/:id/clip.mp4',
+    described('The clip of an event, also in parts.', { replyTypes: ['video/mp4'] }),
+    async (request, reply) => sendVideo(request, reply, await clipOf(request)),
   );
 
   app.get(
@@ -176,7 +185,10 @@ export function addRecordingRoutes(
 
   app.get(
     '/api/events/:id/snapshot.jpg',
-    described('The picture in which the object of an event is seen best.', { query: pictureQuery }),
+    described('The picture in which the object of an event is seen best.', {
+      query: pictureQuery,
+      replyTypes: ['image/jpeg'],
+    }),
     async (request, reply): Promise<FastifyReply> => {
       const { boxes } = check(pictureQuery, request.query, 'query');
       const clip = await clipOf(request);

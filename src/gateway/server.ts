@@ -21,7 +21,7 @@ import { acceptUpgrades, addFeedRoute } from './feed-route.ts';
 import { FeedServer } from './feed-server.ts';
 import { type AccessListener, GatewayAccess } from './gateway-access.ts';
 import { type Gateway, type GatewayOptions, silentLogger } from './gateway-options.ts';
-import { answerUnreadableUrl, installErrorReplies, installNotFound } from './http-errors.ts';
+import { answerClientError, answerUnreadableUrl, installErrorReplies, installNotFound } from './http-errors.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { findPackageFiles } from './package-files.ts';
 import { RequestIntake } from './requests/request-intake.ts';
@@ -147,6 +147,7 @@ async function buildApp(
     bodyLimit: MAX_BODY_BYTES,
     forceCloseConnections: true,
     frameworkErrors: answerUnreadableUrl,
+    clientErrorHandler: answerClientError,
     rewriteUrl: ({ url = '/' }: IncomingMessage) => withoutBasePath(url, basePath),
     requestTimeout: REQUEST_TIMES.requestTimeout,
     keepAliveTimeout: REQUEST_TIMES.keepAliveTimeout,

@@ -52,6 +52,36 @@ describe('the OpenAPI document', () => {
     const { parameters = [] } = described.get('GET /api/events')!;
     expect(parameters.map(({ name }) => name)).toContain('cursor');
   });
+
+  it('names the media type of each reply that is no JSON, and the failures of KServe as they are', async () => {
+    const { document } = await open();
+    const replyOf = (path: string, status: string, method = 'get'): object => {
+      const { responses } = document.paths[path]![method] as unknown as {
+        responses: Record<string, { content: Record<string, { schema: { properties?: Record<string, object> } }> }>;
+      };
+      return responses[status]!.content;
+    };
+    const types: Record<string, string[]> = {
+      '/metrics': ['text/plain'],
+      '/api/events': ['application/json', 'text/csv'],
+      '/api/counts': ['application/json', 'text/csv'],
+      '/api/streams/{id}/snapshot.jpg': ['image/jpeg'],
+      '/api/streams/{id}/mjpeg': ['multipart/x-mixed-replace'],
+      '/api/streams/{id}/live.mp4': ['video/mp4'],
+      '/api/streams/{id}/live.m3u8': ['application/vnd.apple.mpegurl'],
+      '/api/recordings/export.mp4': ['video/mp4'],
+      '/api/events/{id}/clip.mp4': ['video/mp4'],
+      '/api/events/{id}/snapshot.jpg': ['image/jpeg'],
+      '/api/events/{id}/clip.json': ['application/json'],
+    };
+    for (const [path, expected] of Object.entries(types))
+      expect([path, Object.keys(replyOf(path, '200'))]).toEqual([path, expected]);
+    const infer = '/v2/models/{model}/infer';
+    expect(Object.keys(replyOf(infer, '200', 'post'))).toEqual(['application/json', 'application/octet-stream']);
+    expect(replyOf(infer, 'default', 'post')).toMatchObject({
+      'application/json': { schema: { properties: { error: { type: 'string' } } } },
+    });
+  });
 });
 
 describe('a client generated from it', () => {

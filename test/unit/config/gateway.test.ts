@@ -25,6 +25,7 @@ describe('the settings of the gateway', () => {
     [{ tls: { cert: 'cert.pem' } }, /tls\.key: expected text/],
     // A pipeline file is no place for a secret.
     [{ token: 'a token of sixteen characters' }, /token: unknown key/],
+    [{ constructor: 1 }, /constructor: unknown key(?!.*native code)/s],
   ])('refuse %j', (settings, message) => {
     expect(() => check(gatewayConfig, settings, 'gateway')).toThrow(message);
   });

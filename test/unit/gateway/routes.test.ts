@@ -1,3 +1,5 @@
+import { connect } from 'node:net';
+import { text as textOf } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
 import type { EventMessage } from '../../../src/protocol/feed.ts';
@@ -92,6 +94,15 @@ describe('REST', () => {
     const { url } = await openGateway(new RuntimeDouble());
     const reply = await ask(`${url}/api/steams`);
     expect(reply.body.error.message).toContain('Did you mean GET /api/streams?');
+  });
+
+  it('answers what is no HTTP as every other mistake', async () => {
+    const { port } = await openGateway(new RuntimeDouble());
+    const socket = connect(port, '127.0.0.1');
+    socket.write('GET / HTTP/1.1\r\nno header\r\n\r\n');
+    const answer = await textOf(socket);
+    expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+    expect(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')))).toMatchObject({ error: { code: 'PROTOCOL_INVALID' } });
   });
 
   it('refuses a body that is not JSON with a JSON error', async () => {
