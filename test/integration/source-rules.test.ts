@@ -21,6 +21,7 @@ import { temporaryFolder } from '../support/cli.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 import { RefusingCamera } from '../support/rtsp-server.ts';
 import { RuledHost } from '../support/ruled-host.ts';
+import { waitFor } from '../support/wait-for.ts';
 import { testedFfmpegs } from './odd-media-player.ts';
 
 const FRAMES = 10;
@@ -355,6 +356,24 @@ describe.each(ffmpegs)('a web server in the allowed networks, $label', ({ binary
     await once(gone, 'close');
     const { error } = await host.play(`http://127.0.0.1:${port}/clip.ts`);
     expect(error).toMatch(/^SOURCE_UNREACHABLE .*127\.0\.0\.1:\d+: connection refused/);
+  });
+
+  it('that is cut off each time it is opened is said once at most', async () => {
+    let requests = 0;
+    const server = createServer((_request, response) => {
+      requests += 1;
+      response.writeHead(200, { 'content-type': 'video/mp4', 'content-length': 100_000 });
+      response.write(readFileSync(clip).subarray(0, 48), () => response.destroy());
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const source = `http://127.0.0.1:${(server.address() as AddressInfo).port}/cut.mp4`;
+    await host.host.addStream({ id: 'cut', source, policy: 'live' });
+    await waitFor('it to be opened again and again', () => requests >= 5);
+    const said = host.warningsOf('cut').filter((text) => text.includes('ends early'));
+    await host.host.removeStream('cut');
+    server.close();
+    // Not every version of ffmpeg says it.
+    expect(said.length).toBeLessThanOrEqual(1);
   });
 
   it('does not bind a source that the pipeline file names', async () => {

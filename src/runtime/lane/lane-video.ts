@@ -53,6 +53,8 @@ export class LaneVideo {
   #connection: Connection | null = null;
   #watch: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
+  /** Its video was said to end early, and no frame of another connection has come since. */
+  #isCutShort = false;
   #hwaccel: string;
   #isWarned = false;
   readonly #taps: LaneTaps;
@@ -293,7 +295,9 @@ export class LaneVideo {
         // A discarded picture frees its slot, and no other event reports that.
         connection.process?.resume();
         connection.decoded += 1;
-        if (connection.frames++ === 0) this.#post({ type: 'running', ringId: this.#ringId });
+        if (connection.frames++ > 0) break;
+        this.#isCutShort = false;
+        this.#post({ type: 'running', ringId: this.#ringId });
         break;
       case 'out-of-step':
         this.#onOutOfStep(connection, event.text);
@@ -306,7 +310,9 @@ export class LaneVideo {
         this.#counts.onError();
         break;
       case 'truncated':
-        this.#warn(`${this.#source.label}: the file ends early (ffmpeg: ${event.text})`);
+        // ffmpeg says it in several ways, and again each time that the source is opened.
+        if (!this.#isCutShort) this.#warn(`${this.#source.label}: the file ends early (ffmpeg: ${event.text})`);
+        this.#isCutShort = true;
         break;
       case 'hwaccel':
         if (this.#hwaccel === 'none') connection.problems.push(redact(event.text));
