@@ -75,12 +75,13 @@ export class RequestIntake {
 
   /** A hook as the body is read: one that is slow keeps its place no longer than the deadline. */
   async inTime(request: FastifyRequest, reply: FastifyReply, body: Readable): Promise<Readable> {
-    const { timeoutMs } = request.query as { readonly timeoutMs?: unknown };
-    const { mostMs, leftMs } = this.#deadlineOf(request, Number(timeoutMs) || undefined);
+    const asked = Number((request.query as { readonly timeoutMs?: unknown }).timeoutMs);
+    // What is wrong with it is said later.
+    const { mostMs, leftMs } = this.#deadlineOf(request, asked > 0 ? asked : undefined);
     const inTime = body.pipe(new PassThrough());
     const cancel = this.#clock.setTimer(() => {
       // What else comes of it is not read.
-      reply.header('connection', 'close');
+      if (!reply.sent) reply.header('connection', 'close');
       inTime.destroy(expired(mostMs));
     }, leftMs);
     // A route may answer without reading it, or before its end.

@@ -101,6 +101,7 @@ describe('POST /api/detect', () => {
     ],
     ['an unknown key', { query: '?versoin=1' }, 400, 'versoin'],
     ['a deadline that is no number', { query: '?timeoutMs=soon' }, 400, 'timeoutMs'],
+    ['a deadline in the past', { query: '?timeoutMs=-5' }, 400, 'timeoutMs'],
   ];
   it.each(odd)('refuses %s', async (_, { body = JPEG, ...init }, status, message) => {
     const { port, send, ledger } = await open();
