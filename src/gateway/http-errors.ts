@@ -123,15 +123,23 @@ export function answerUnreadableUrl(thrown: FastifyError, request: FastifyReques
     .send({ error: error.toWire() });
 }
 
-/** Answers what is no HTTP, or does not come to its end in time. The connection ends. */
-export function answerClientError({ code, message }: NodeJS.ErrnoException, socket: Socket): void {
-  const status = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 }[code ?? ''] ?? 400;
+/** A client that does not read its answer is not waited for. */
+const LAST_WORDS_MS = 1_000;
+
+/** Answers a first request that is no HTTP, or does not come to its end in time. The connection ends, as each that cannot go on. */
+export function answerClientError({ code = '', message }: NodeJS.ErrnoException, socket: Socket): void {
+  const isOfHttp = code.startsWith('HPE_') || code === 'ERR_HTTP_REQUEST_TIMEOUT';
+  // Before the end of a TLS handshake nothing can be sent; behind other bytes it could stand in the middle of a reply.
+  if (!isOfHttp || !socket.writable || socket.bytesWritten > 0) {
+    socket.destroy();
+    return;
+  }
+  const status = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 }[code] ?? 400;
   const error = new SightlineError('PROTOCOL_INVALID', `expected a request of HTTP/1.1 within its time: ${message}`);
   const body = JSON.stringify({ error: error.toWire() });
   const head = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, 'Content-Type: application/json; charset=utf-8'];
-  if (socket.writable && code !== 'ECONNRESET')
-    socket.write([...head, `Content-Length: ${body.length}`, 'Connection: close', '', body].join('\r\n'));
-  socket.destroySoon();
+  socket.end([...head, `Content-Length: ${Buffer.byteLength(body)}`, 'Connection: close', '', body].join('\r\n'));
+  setTimeout(() => socket.destroy(), LAST_WORDS_MS).unref();
 }
 
 /** Answers unknown paths with 404 and suggests the nearest route. `routes` are listed as `METHOD /path`. */

@@ -55,19 +55,19 @@ export async function addKserveRoutes(
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit }, (_request, body, done) => done(null, body));
 
-    scope.get('/v2', described('KServe v2: the server.', { reply: serverReply }), () => ({
+    scope.get('/v2', described('KServe v2: the server.', { reply: serverReply, failure }), () => ({
       name: 'sightline',
       version,
       extensions: ['binary_tensor_data'],
     }));
     scope.get(
       '/v2/health/live',
-      described('KServe v2: whether it lives.', { reply: z.object({ live: z.boolean() }) }),
+      described('KServe v2: whether it lives.', { reply: z.object({ live: z.boolean() }), failure }),
       () => ({ live: true }),
     );
     scope.get(
       '/v2/health/ready',
-      described('KServe v2: whether it can infer.', { reply: readyReply }),
+      described('KServe v2: whether it can infer.', { reply: readyReply, failure }),
       (_request, reply) => {
         const ready = isReady();
         return reply.code(ready ? 200 : 503).send({ ready });

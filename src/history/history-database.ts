@@ -38,6 +38,9 @@ const HOUR_S = 3600;
 const MINUTE_S = 60;
 /** Crossings of lines come by the thousand, so they go before other events. */
 const FREQUENT = "kind = 'line-crossed'";
+/** A record that came over the bus first is handed out here, too, if this host must. */
+const ON_SAME_RECORD =
+  'ON CONFLICT (event, seq) WHERE event IS NOT NULL DO UPDATE SET delivered = 0 WHERE delivered IS NULL AND excluded.delivered = 0';
 /** Not handed over, or open: a start needs it. */
 const NEEDED = `delivered = 0 OR (delivered = 1 AND phase <> 'end' AND NOT EXISTS
   (SELECT 1 FROM events AS other WHERE other.event = events.event AND other.phase = 'end'))`;
@@ -251,7 +254,7 @@ export class HistoryDatabase {
     try {
       if (this.#spare > 0)
         this.#database.exec(
-          `INSERT INTO main.events (${EVENT_COLUMNS}) SELECT ${EVENT_COLUMNS} FROM spare.events WHERE true ON CONFLICT DO NOTHING;
+          `INSERT INTO main.events (${EVENT_COLUMNS}) SELECT ${EVENT_COLUMNS} FROM spare.events WHERE true ${ON_SAME_RECORD};
           DELETE FROM spare.events`,
         );
       for (const write of writes) this.#apply(write);
@@ -301,7 +304,7 @@ export class HistoryDatabase {
     const { id = null, seq = null, phase = null, rule = null, label = null, zone = null, line = null } = record ?? {};
     this.#statement(
       `INSERT INTO ${schema}.events (${EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-        ON CONFLICT (event, seq) WHERE event IS NOT NULL DO UPDATE SET delivered = 0 WHERE delivered IS NULL AND excluded.delivered = 0`,
+        ${ON_SAME_RECORD}`,
     ).run(
       ...[timeMs, kind, stream, host, text, id, seq, phase, rule, label, zone, line, delivered].map(boundValue),
       JSON.stringify(message),

@@ -230,18 +230,8 @@ async function streamsOf(
   }
   const { streams, notes } = overlaid(config, overlay, requireFit);
   warnings.push(...notes);
-  const inFile = new Set(config.streams.map(({ id }) => id));
-  // A note says why one that only the overlay has would fail.
-  return { streams: streams.filter((stream) => inFile.has(stream.config.id) || fits(stream, requireFit)), overlay };
-}
-
-function fits({ config }: WantedStream, requireFit: (stream: StreamConfig) => void): boolean {
-  try {
-    requireFit(config);
-    return true;
-  } catch {
-    return false;
-  }
+  // A note says why the others would fail.
+  return { streams: streams.filter(({ isUnfit }) => isUnfit !== true), overlay };
 }
 
 function inspectStream(

@@ -116,7 +116,7 @@ export class JoinedHost {
       hostId: id,
       pipeline: config.name,
       defaults: config.defaults,
-      admitStream: (address) => admission.source(address),
+      admitStream: (address, stream) => host.rules.admitAddress(address, stream),
       admitJob: async ({ inputs, outDir, pipeline, stages }) => {
         for (const input of inputs) await admission.file(input);
         await admission.outDir(outDir);

@@ -131,9 +131,11 @@ export class PipelineHost implements RuntimePort {
     const settings = new LayeredSettings(config, sources ?? null, requireFit);
     this.#settings = settings;
     settings.overlay?.onTrouble((problem) => runtime.emitEvent(...overlayTrouble(problem)));
+    const ofFile = settings.ownAddresses;
     const sourceRules = new SourceRules({
       ...{ fleet: config.fleet, authorities, admitOther: admit },
-      isOwn: (address, stream) => (ownSources ?? settings.ownAddresses)(stream)?.has(address) === true,
+      isOwn: (address, stream) => (ownSources ?? ofFile)(stream)?.has(address) === true,
+      isOfFile: (address, stream) => ofFile(stream).has(address),
     });
     this.streams = new HostStreams({
       ...{ runtime, config, sinks, environment, onNotice, limits: config.limits, sourceRules, models },

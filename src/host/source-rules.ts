@@ -1,4 +1,5 @@
 import type { FleetConfig } from '../config/fleet-config.ts';
+import { sourceText } from '../config/placeholders.ts';
 import type { SourceAccess } from '../core/source.ts';
 
 export interface SourceRulesOptions {
@@ -7,6 +8,8 @@ export interface SourceRulesOptions {
   readonly authorities: string | null;
   /** Whether the owner of the host named a source for this stream, in the pipeline file or in the program. */
   readonly isOwn: (source: string, stream: string) => boolean;
+  /** Whether the pipeline file names it for this stream. */
+  readonly isOfFile: (source: string, stream: string) => boolean;
   /** Checks any other source. Rejects with SOURCE_FORBIDDEN if it is not allowed. */
   readonly admitOther: (source: string) => Promise<void>;
 }
@@ -25,7 +28,11 @@ export class SourceRules {
 
   /** @throws SOURCE_FORBIDDEN, and what `admitOther` throws. */
   async admit(source: string, stream: string): Promise<void> {
-    if (!this.#options.isOwn(source, stream)) await this.#options.admitOther(source);
+    const { isOwn, isOfFile, admitOther } = this.#options;
+    if (isOwn(source, stream)) return;
+    // What a placeholder of another stream stands for is the secret of that stream.
+    if (!isOfFile(source, stream)) sourceText(source, undefined);
+    await admitOther(source);
   }
 
   /** Returns what a source, and all that it leads to, may open. Looked up at each start. */

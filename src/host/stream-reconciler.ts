@@ -167,13 +167,19 @@ export class StreamReconciler<Running> {
   async #follow(id: string, isOther: (source: string) => boolean): Promise<Outcome> {
     const { running, settings } = this.#options;
     return this.#gate.alone(id, async () => {
-      const [now, wanted] = [this.currentOf(id), settings.wantedOf(id)];
-      const isFailed = this.#failed.has(id);
+      const wanted = settings.wantedOf(id);
+      // What no longer fits ends, and fails where it is started again.
+      if (wanted?.isUnfit === true && running.of(id) !== null) await this.#remove(id);
+      const now = this.currentOf(id);
+      const failed = this.#failed.get(id);
+      const isFailed = failed !== undefined;
+      // It waits for an operator, who may have mended the file.
+      const isStuck = failed?.retryAtMs === null && !failed.isPaused;
       let outcome: Outcome = 'same';
       if (wanted === null) {
         if (now !== null) await this.#remove(id);
         outcome = now === null ? 'same' : 'removed';
-      } else if (now === null || (isFailed && !isDeepStrictEqual(now.config, wanted.config))) {
+      } else if (now === null || isStuck || (isFailed && !isDeepStrictEqual(now.config, wanted.config))) {
         await this.#forgetFailure(id);
         // An attempt that was under way may have started it, with its old settings.
         const isRunning = now !== null && running.current.some(({ config }) => config.id === id);

@@ -78,9 +78,10 @@ describe('the OpenAPI document', () => {
       expect([path, Object.keys(replyOf(path, '200'))]).toEqual([path, expected]);
     const infer = '/v2/models/{model}/infer';
     expect(Object.keys(replyOf(infer, '200', 'post'))).toEqual(['application/json', 'application/octet-stream']);
-    expect(replyOf(infer, 'default', 'post')).toMatchObject({
-      'application/json': { schema: { properties: { error: { type: 'string' } } } },
-    });
+    const isFailure = { 'application/json': { schema: { properties: { error: { type: 'string' } } } } };
+    expect(replyOf(infer, 'default', 'post')).toMatchObject(isFailure);
+    for (const path of Object.keys(document.paths).filter((each) => each.startsWith('/v2') && !each.endsWith('/infer')))
+      expect([path, replyOf(path, 'default')]).toMatchObject([path, isFailure]);
   });
 });
 

@@ -367,11 +367,14 @@ describe.each(ffmpegs)('a web server in the allowed networks, $label', ({ binary
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const source = `http://127.0.0.1:${(server.address() as AddressInfo).port}/cut.mp4`;
-    await host.host.addStream({ id: 'cut', source, policy: 'live' });
-    await waitFor('it to be opened again and again', () => requests >= 5);
+    try {
+      await host.host.addStream({ id: 'cut', source, policy: 'live' });
+      await waitFor('it to be opened again and again', () => requests >= 5);
+    } finally {
+      await host.host.removeStream('cut');
+      server.close();
+    }
     const said = host.warningsOf('cut').filter((text) => text.includes('ends early'));
-    await host.host.removeStream('cut');
-    server.close();
     // Not every version of ffmpeg says it.
     expect(said.length).toBeLessThanOrEqual(1);
   });

@@ -3,7 +3,6 @@ import { z } from 'zod';
 import { check } from '../../config/check.ts';
 import { mergeSettings } from '../../config/merge-settings.ts';
 import { type FittedModel, requireFits } from '../../config/model-fit.ts';
-import { sourceText } from '../../config/placeholders.ts';
 import { shownSetting } from '../../config/shown-settings.ts';
 import { addressesOf, type StreamConfig, streamConfig } from '../../config/stream.ts';
 import { isRedacted, redactSource } from '../../core/redact.ts';
@@ -127,19 +126,17 @@ export class StreamRules {
   }
 
   /** @throws SOURCE_FORBIDDEN */
+  async admitAddress(address: string, stream: string): Promise<void> {
+    await this.#options.admit(address, stream);
+  }
+
+  /** @throws SOURCE_FORBIDDEN */
   async admit(config: StreamConfig): Promise<void> {
     await this.#admitAll(config.id, addressesOf(config));
   }
 
   async #admitAll(id: string, addresses: readonly string[]): Promise<void> {
-    const { ofFile, admit } = this.#options;
-    const inFile = ofFile?.(id);
-    const own = inFile === undefined ? [] : addressesOf(inFile);
-    for (const address of addresses) {
-      // What a placeholder of another stream stands for is the secret of that stream.
-      if (ofFile !== undefined && !own.includes(address)) sourceText(address, undefined);
-      await admit(address, id);
-    }
+    for (const address of addresses) await this.#options.admit(address, id);
   }
 
   /**

@@ -39,7 +39,7 @@ export interface FleetViewOptions {
   readonly pipeline: string;
   /** Default settings of a new stream. */
   readonly defaults: Readonly<Record<string, unknown>>;
-  readonly admitStream: (address: string) => Promise<void> | void;
+  readonly admitStream: (address: string, stream: string) => Promise<void> | void;
   readonly admitJob: (order: JobOrder) => Promise<void> | void;
   /** Estimates how many hosts the fleet should have. */
   readonly advise: (snapshot: FleetSnapshot, queue: QueueReport) => ScaleReport | null;

@@ -77,7 +77,7 @@ export class RequestIntake {
   async inTime(request: FastifyRequest, reply: FastifyReply, body: Readable): Promise<Readable> {
     const asked = Number((request.query as { readonly timeoutMs?: unknown }).timeoutMs);
     // What is wrong with it is said later.
-    const { mostMs, leftMs } = this.#deadlineOf(request, asked > 0 ? asked : undefined);
+    const { mostMs, leftMs } = this.#deadlineOf(request, asked >= 1 ? asked : undefined);
     const inTime = body.pipe(new PassThrough());
     const cancel = this.#clock.setTimer(() => {
       // What else comes of it is not read.

@@ -31,6 +31,8 @@ export type Overlay = Readonly<z.infer<typeof overlayStreams>>;
 export interface WantedStream {
   readonly config: StreamConfig;
   readonly isPaused: boolean;
+  /** Only the overlay has it, and the models of the file cannot fulfil its settings: it fails where it is started. */
+  readonly isUnfit?: true;
 }
 
 export interface OverlaidStreams {
@@ -56,21 +58,21 @@ export function overlaid(
   const streams: WantedStream[] = [];
   const notes: string[] = [];
   const attempt = (id: string, entry: OverlayEntry, make: () => StreamConfig, other: StreamConfig | null): void => {
-    let config = other;
+    let [config, unfit] = [other, {}];
     try {
       const made = make();
-      // One that only the overlay has fails where it is started, so that a client sees it, and can change or remove it.
-      config ??= made;
+      // Kept, so that a client sees it, and can change or remove it.
+      if (other === null) [config, unfit] = [made, { isUnfit: true }];
       // What the file itself says is judged where it is started.
       if (made !== other) requireFit(made);
-      config = made;
+      [config, unfit] = [made, {}];
     } catch (error) {
       const instead = other === null ? 'it does not run' : 'the settings of the file are used';
       notes.push(
         `the overlay of stream "${id}" does not fit the pipeline file: ${(error as Error).message}; ${instead}`,
       );
     }
-    if (config !== null) streams.push({ config, isPaused: entry.isPaused === true });
+    if (config !== null) streams.push({ config, isPaused: entry.isPaused === true, ...unfit });
   };
   for (const base of file.streams) {
     const entry = overlay[base.id] ?? {};

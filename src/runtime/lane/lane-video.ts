@@ -310,7 +310,7 @@ export class LaneVideo {
         this.#counts.onError();
         break;
       case 'truncated':
-        // ffmpeg says it in several ways, and again each time that the source is opened.
+        // ffmpeg says it in several ways, and again each time that the source is opened and gives no frame.
         if (!this.#isCutShort) this.#warn(`${this.#source.label}: the file ends early (ffmpeg: ${event.text})`);
         this.#isCutShort = true;
         break;

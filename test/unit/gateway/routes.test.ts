@@ -1,7 +1,9 @@
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { text as textOf } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
+import { answerClientError } from '../../../src/gateway/http-errors.ts';
 import type { EventMessage } from '../../../src/protocol/feed.ts';
 import type { HistoryReply } from '../../../src/protocol/rest.ts';
 import { openGateway, openWholeGateway } from '../../support/open-gateways.ts';
@@ -103,6 +105,16 @@ describe('REST', () => {
     const answer = await textOf(socket);
     expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
     expect(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')))).toMatchObject({ error: { code: 'PROTOCOL_INVALID' } });
+  });
+
+  it.each([
+    ['a TLS handshake that does not come to its end', 'ERR_TLS_HANDSHAKE_TIMEOUT', 0],
+    ['a connection that was cut', 'ECONNRESET', 0],
+    ['what comes behind a request, whose reply may be under way', 'HPE_INVALID_METHOD', 5],
+  ])('closes the connection of %s, without an answer', (_, code, bytesWritten) => {
+    const socket = Object.assign(new PassThrough(), { bytesWritten });
+    answerClientError(Object.assign(new Error('wrong'), { code }), socket as unknown as Socket);
+    expect([socket.destroyed, socket.read()]).toEqual([true, null]);
   });
 
   it('refuses a body that is not JSON with a JSON error', async () => {

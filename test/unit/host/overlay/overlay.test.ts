@@ -84,7 +84,7 @@ describe('an overlay', () => {
     const { streams, notes } = overlaid(pipeline([]), { new: { added: { source: SOURCE } } }, ({ id }) => {
       throw new Error(`no model for ${id}`);
     });
-    expect(streams.map(({ config }) => config.id)).toEqual(['new']);
+    expect(streams).toEqual([{ config: expect.objectContaining({ id: 'new' }), isPaused: false, isUnfit: true }]);
     expect(notes).toEqual([expect.stringMatching(/no model for new; it does not run/)]);
   });
 
