@@ -66,7 +66,7 @@ function evaluate(
 }
 
 describe('alert rules of a pipeline', () => {
-  it('have one for each target, for the streams that have it', () => {
+  it('have one for each target, for the streams that have it, and one for targets that are not in the file', () => {
     const rules = rulesOf(PIPELINE);
     const published = (streams: string, least: number): string =>
       `rate(sightline_stream_frames_published_total{stream=~"${streams}"}[2m]) < ${least} `;
@@ -79,6 +79,13 @@ describe('alert rules of a pipeline', () => {
     const late = rules.filter(({ alert }) => alert === 'SightlineStreamMissesLatency');
     expect(late).toHaveLength(1);
     expect(late[0]!.annotations.summary).toContain('longer than 300 ms');
+    const others = rules.filter(({ alert }) => alert === 'SightlineStreamMissesTarget').map(({ expr }) => expr);
+    const known = (gauge: string, streams: string, target: number): string =>
+      ` unless on (instance, stream) sightline_stream_target_${gauge}{stream=~"${streams}"} == ${target}`;
+    expect(others).toEqual([
+      `sightline_stream_target_missed{target="fps"} == 1${known('fps', 'door\\\\.1|roof', 10)}${known('fps', 'yard', 25)}` +
+        ` or sightline_stream_target_missed{target="latency"} == 1${known('latency_seconds', 'door\\\\.1|roof', 0.3)}`,
+    ]);
     const absent = rules.filter(({ alert }) => alert === 'SightlineStreamAbsent').map(({ expr }) => expr);
     expect(absent).toEqual(['door.1', 'yard', 'roof'].map((id) => `absent(sightline_stream_up{stream="${id}"})`));
   });
