@@ -133,9 +133,7 @@ export class PipelineHost implements RuntimePort {
     settings.overlay?.onTrouble((problem) => runtime.emitEvent(...overlayTrouble(problem)));
     const ofFile = settings.ownAddresses;
     const sourceRules = new SourceRules({
-      ...{ fleet: config.fleet, authorities, admitOther: admit },
-      isOwn: (address, stream) => (ownSources ?? ofFile)(stream)?.has(address) === true,
-      isOfFile: (address, stream) => ofFile(stream).has(address),
+      ...{ fleet: config.fleet, authorities, admitOther: admit, ofOwner: ownSources ?? ofFile, ofFile },
     });
     this.streams = new HostStreams({
       ...{ runtime, config, sinks, environment, onNotice, limits: config.limits, sourceRules, models },

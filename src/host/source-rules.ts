@@ -6,10 +6,10 @@ export interface SourceRulesOptions {
   readonly fleet: Pick<FleetConfig, 'roots' | 'networks'>;
   /** PEM text of certificate authorities to trust besides the usual ones; null for none. */
   readonly authorities: string | null;
-  /** Whether the owner of the host named a source for this stream, in the pipeline file or in the program. */
-  readonly isOwn: (source: string, stream: string) => boolean;
-  /** Whether the pipeline file names it for this stream. */
-  readonly isOfFile: (source: string, stream: string) => boolean;
+  /** Addresses that the owner of the host named for a stream, in the pipeline file or in the program. */
+  readonly ofOwner: (stream: string) => ReadonlySet<string> | undefined;
+  /** Those that the pipeline file names for it. */
+  readonly ofFile: (stream: string) => ReadonlySet<string>;
   /** Checks any other source. Rejects with SOURCE_FORBIDDEN if it is not allowed. */
   readonly admitOther: (source: string) => Promise<void>;
 }
@@ -28,17 +28,17 @@ export class SourceRules {
 
   /** @throws SOURCE_FORBIDDEN, and what `admitOther` throws. */
   async admit(source: string, stream: string): Promise<void> {
-    const { isOwn, isOfFile, admitOther } = this.#options;
-    if (isOwn(source, stream)) return;
+    const { ofOwner, ofFile, admitOther } = this.#options;
+    if (ofOwner(stream)?.has(source)) return;
     // What a placeholder of another stream stands for is the secret of that stream.
-    if (!isOfFile(source, stream)) sourceText(source, undefined);
+    if (!ofFile(stream).has(source)) sourceText(source, undefined);
     await admitOther(source);
   }
 
   /** Returns what a source, and all that it leads to, may open. Looked up at each start. */
   accessOf(source: string, stream: string): SourceAccess {
-    const { fleet, authorities, isOwn } = this.#options;
-    const { roots, networks } = isOwn(source, stream) ? { roots: null, networks: null } : fleet;
+    const { fleet, authorities, ofOwner } = this.#options;
+    const { roots, networks } = ofOwner(stream)?.has(source) ? { roots: null, networks: null } : fleet;
     return { roots, networks, authorities, isTlsInsecure: false };
   }
 }

@@ -58,21 +58,22 @@ export function overlaid(
   const streams: WantedStream[] = [];
   const notes: string[] = [];
   const attempt = (id: string, entry: OverlayEntry, make: () => StreamConfig, other: StreamConfig | null): void => {
-    let [config, unfit] = [other, {}];
+    const isPaused = entry.isPaused === true;
+    let made: StreamConfig | null = null;
     try {
-      const made = make();
-      // Kept, so that a client sees it, and can change or remove it.
-      if (other === null) [config, unfit] = [made, { isUnfit: true }];
+      made = make();
       // What the file itself says is judged where it is started.
       if (made !== other) requireFit(made);
-      [config, unfit] = [made, {}];
+      streams.push({ config: made, isPaused });
     } catch (error) {
       const instead = other === null ? 'it does not run' : 'the settings of the file are used';
       notes.push(
         `the overlay of stream "${id}" does not fit the pipeline file: ${(error as Error).message}; ${instead}`,
       );
+      if (other !== null) streams.push({ config: other, isPaused });
+      // Kept, so that a client sees it, and can change or remove it.
+      else if (made !== null) streams.push({ config: made, isPaused, isUnfit: true });
     }
-    if (config !== null) streams.push({ config, isPaused: entry.isPaused === true, ...unfit });
   };
   for (const base of file.streams) {
     const entry = overlay[base.id] ?? {};
