@@ -1,6 +1,7 @@
 /** Sightline as a library: `Sightline.open`. Importing it starts nothing, reads no environment and opens no socket. */
 
-// First, so that a bundle fails with words.
+// First, so that an old Node.js and a bundle fail with words.
+import './errors/suitable-node.ts';
 import './core/worker-entry.ts';
 
 export type { TimesSettings } from './config/keys/event-keys.ts';

@@ -8,16 +8,20 @@ import module from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import v8 from 'node:v8';
+import launch from './launch.cjs';
+
+// Everything else needs a current Node.js.
+await launch.useCurrentNode();
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Written by `bootstrap.mjs` when it has compiled; the compiler itself writes only what changed. */
 const stamp = join(root, 'dist/.compiled');
 
 // Only a clone has the compiler's settings.
-if (existsSync(join(root, 'tsconfig.build.json')) && !isCompiled()) await import('./bootstrap.mjs');
+if (existsSync(join(root, 'tsconfig.build.json')) && !isCompiled()) (await import('./bootstrap.mjs')).prepare('run');
 // A service keeps V8's young generations at 1 MB: what it allocates dies young, and loading the program would let them grow
 // to 48 MB for each thread, which never shrink (ADR 53).
-if (['run', 'host'].includes(process.argv[2])) v8.setFlagsFromString('--semi-space-growth-factor=1');
+if (['run', 'demo', 'host'].includes(process.argv[2])) v8.setFlagsFromString('--semi-space-growth-factor=1');
 // Keeps compiled code for the next start, where Node.js can (22.1 and later).
 module.enableCompileCache?.();
 await import(new URL('../dist/workers/sightline.process.js', import.meta.url).href);

@@ -11,6 +11,10 @@ const COMMANDS: Readonly<Record<string, { readonly description: string; load(): 
     description: 'run a pipeline until stopped, with its dashboard',
     load: async () => (await import('./run.ts')).addRun,
   },
+  demo: {
+    description: 'show what it does with a clip of a street, in the browser',
+    load: async () => (await import('./run.ts')).addDemo,
+  },
   validate: {
     description: 'list every mistake of a pipeline file and what it would open, without starting anything',
     load: async () => (await import('./validate.ts')).addValidate,
@@ -103,15 +107,15 @@ const COMMANDS: Readonly<Record<string, { readonly description: string; load(): 
 
 const HELP = `
 Start here:
+  sightline demo                                  a clip of a street, live in the browser
   sightline doctor                                check this machine
-  sightline run pipelines/live-detect.yaml        live detection in the browser
   sightline detect clip.mp4 --out results.jsonl   detect in every frame of a file
 
-Environment: FFMPEG_PATH, SIGHTLINE_MODEL_PATH (folders with weights), SIGHTLINE_CACHE_DIR, SIGHTLINE_TOKEN,
+Environment: SIGHTLINE_NODE (a newer Node.js), FFMPEG_PATH, SIGHTLINE_MODEL_PATH (folders with weights), SIGHTLINE_CACHE_DIR, SIGHTLINE_TOKEN,
 SIGHTLINE_TOKENS_FILE; REDIS_URL, REDIS_CA_FILE and SIGHTLINE_FLEET_KEYS (the fleet).
 An argument @FILE stands for the text of that file: keep passwords and tokens out of the command line.
 Exit codes: 0 success; 1 failed while running; 2 wrong command or configuration; 3 done, but a target was not met;
-130, 143, 129 interrupted by SIGINT, SIGTERM, SIGHUP; run and host, which end only so, then end with 0.`;
+130, 143, 129 interrupted by SIGINT, SIGTERM, SIGHUP; run, demo and host, which end only so, then end with 0.`;
 
 /**
  * Runs one command line.

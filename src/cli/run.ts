@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { Admission } from '../control/orders/admission.ts';
 import { counted } from '../core/counted.ts';
@@ -13,6 +14,7 @@ import { tracingOf } from '../host/tracing-of.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { limitPools, trimMemory } from '../process/allocator.ts';
+import { packageRoot } from '../store/package-root.ts';
 import { type CliIo, note, wrongCommand } from './cli-io.ts';
 import { addFlags, type FlagsOf, flagTable } from './flag-values.ts';
 import { untilStopped } from './interruption.ts';
@@ -46,6 +48,18 @@ export function addRun(program: Command, io: CliIo): void {
     .addHelpText('after', HELP)
     .action((path: string, flags: RunFlags) =>
       flags.dryRun === true ? validate(path, flags, io) : run(path, flags, io),
+    );
+}
+
+const DEMO_HELP = `
+Runs pipelines/live-detect.yaml of this package: a clip of a street, cars in boxes, a line that counts them. Copy that file to begin your own.`;
+
+/** The first thing that somebody tries, in a clone and in an installed package. */
+export function addDemo(program: Command, io: CliIo): void {
+  addFlags(program.command('demo'), flagTable(SERVER_FLAGS))
+    .addHelpText('after', DEMO_HELP)
+    .action((flags: FlagsOf<typeof SERVER_FLAGS>) =>
+      run(join(packageRoot(), 'pipelines/live-detect.yaml'), { overlay: true, ...flags }, io),
     );
 }
 

@@ -14,6 +14,11 @@ export const ERROR_CODES = {
     exit: 2,
     doc: 'A pipeline file, or a file that a setting names, does not exist or cannot be read.',
   },
+  NODE_UNSUITABLE: {
+    retryable: false,
+    exit: 1,
+    doc: 'This Node.js is too old: it has no `node:sqlite`, and no other one was found.',
+  },
   SOURCE_NOT_FOUND: { retryable: false, exit: 1, doc: 'The file, folder or device of a source does not exist.' },
   SOURCE_EMPTY: { retryable: false, exit: 1, doc: 'A folder or pattern holds no video or picture.' },
   SOURCE_UNREADABLE: { retryable: false, exit: 1, doc: 'The source is not a video, or ffmpeg cannot read it.' },

@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { durationMs } from '../config/duration.ts';
 import type { RuleConfig, RuleOf } from '../config/event-rules.ts';
 import { compileExpression, type Expression, type RuleFacts } from '../config/expression.ts';
@@ -289,5 +289,5 @@ const ID_DIGITS = 24;
 function idOf({ stream, run = '' }: StreamFacts, rule: string, { key, object, count }: Held, frame: number): string {
   const seen = object === undefined ? [count] : [object.label, roundScore(object.score)];
   const text = JSON.stringify([stream, run, rule, key, frame, seen]);
-  return hash('sha256', text).slice(0, ID_DIGITS);
+  return createHash('sha256').update(text).digest('hex').slice(0, ID_DIGITS);
 }

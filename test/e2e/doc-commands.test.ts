@@ -52,7 +52,7 @@ const SETUP = (engine: string) => ({ why: 'fetches by pip', test: '.ci/run', has
 const JOB = { why: 'needs a fleet', test: 'test/e2e/submit-stages.long.test.ts', has: "'submit', clip, '--stages'" };
 const TRIED_TEST = 'test/integration/recorded-rollout.long.test.ts';
 const TRIED = { why: 'needs recordings', test: TRIED_TEST, has: 'recorded: { fromMs' };
-const DEMO = { why: 'runs until it is stopped', test: '.ci/smoke', has: 'run pipelines/live-detect.yaml' };
+const DEMO = { why: 'runs until it is stopped', test: '.ci/smoke', has: 'sightline.process.js demo' };
 const SUITE = { why: 'this is a part of it', test: '.ci/run', has: 'npm test' };
 const BENCH = {
   why: 'takes minutes',
@@ -84,7 +84,8 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
   'npm run test:all': { why: 'this is a part of it', test: '.ci/run', has: '--project rest --project long' },
   'git clone ... && cd sightline': { why: 'a clone is where tests run' },
   'npx sightline doctor': { says: /engine onnx/ },
-  'npx sightline run pipelines/live-detect.yaml': { isService: true, more: '--port 0', says: /live at http/ },
+  'npx sightline demo': { isService: true, more: '--port 0', says: /live at http/ },
+  'npx sightline run cameras.yaml': { isService: true, more: '--port 0', says: /live at http/ },
   'npx sightline validate cameras.yaml': { says: /cameras/ },
   'npx sightline detect recordings/ --out results/': { more: FAKE, says: /a\.mp4/ },
   'npx sightline detect clip.mp4 --track --video out.mp4': { more: FAKE, says: /clip\.mp4/ },

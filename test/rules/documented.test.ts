@@ -18,7 +18,9 @@ describe('docs/config.md', () => {
         text.replace(TABLE, () => `${configTable()}\n`),
       );
     const table = TABLE.exec(readFileSync(CONFIG_DOC, 'utf8'))?.[0];
-    expect(table, 'UPDATE_DOCS=1 npx vitest run test/rules/documented.test.ts rewrites it').toBe(`${configTable()}\n`);
+    expect(table, 'UPDATE_DOCS=1 npm run vitest -- test/rules/documented.test.ts rewrites it').toBe(
+      `${configTable()}\n`,
+    );
   });
 
   it('describes every key in a sentence', () => {

@@ -12,7 +12,7 @@ import { ProtocolSources } from '../support/protocol-tables.ts';
 
 /** Set to rewrite the pages before they are compared. */
 const MUST_WRITE = process.env.UPDATE_DOCS === '1';
-const HINT = 'UPDATE_DOCS=1 npx vitest run test/rules/generated-docs.test.ts rewrites it';
+const HINT = 'UPDATE_DOCS=1 npm run vitest -- test/rules/generated-docs.test.ts rewrites it';
 
 /** Compares what stands between the marks of a page with what the code gives. */
 function expectGenerated(page: string, name: string, lines: readonly string[]): void {

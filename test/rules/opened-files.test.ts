@@ -96,7 +96,7 @@ describe('files that somebody else names', () => {
   });
 
   it('are found however fs is imported', () => {
-    const opens = (text: string): string[] => opensOf({ path: 'src/x.ts', text, lineCount: 1 });
+    const opens = (text: string): string[] => opensOf({ path: 'src/x.ts', text });
     expect(opens("import fs from 'node:fs';")).toEqual(OPENS);
     expect(opens("import * as fs from 'fs/promises';")).toEqual(OPENS);
     expect(opens("import { stat, readFile as read } from 'node:fs/promises';")).toEqual(['readFile']);

@@ -5,7 +5,6 @@ export interface SourceFile {
   /** Relative to the project root, with slashes. */
   readonly path: string;
   readonly text: string;
-  readonly lineCount: number;
 }
 
 /** Reads every file with one of these extensions in some folders. */
@@ -17,7 +16,7 @@ export function readFiles(folders: readonly string[], endings: readonly string[]
       .filter((path) => !path.includes('node_modules/'))
       .map((path) => {
         const text = readFileSync(path, 'utf8');
-        return { path, text, lineCount: text.split('\n').length - 1 };
+        return { path, text };
       }),
   );
 }
