@@ -11,8 +11,8 @@ export interface HostRouteSources {
   readonly pipelines: readonly PipelineSummary[];
   readonly models: () => Promise<readonly ModelSummary[]>;
   readonly metrics: GatewayMetrics;
-  /** What keeps a host from doing what a roll-out wants, although it works; null if nothing does. */
-  rolloutProblem(): string | null;
+  /** What is wrong beside the streams: a version that could not be loaded, a history that cannot be kept. */
+  problem(): string | null;
 }
 
 /** Adds health, metrics, and the lists that belong to the host and not to a stream. */
@@ -31,7 +31,7 @@ export function addHostRoutes(app: FastifyInstance, port: RuntimePort, sources: 
     const isScoped = identity.streams !== undefined;
     if (!isReady) return { status: 'not-ready', reason: isScoped ? 'not ready' : reason };
     if (isScoped) return { status: isDegraded ? 'degraded' : 'ready', reason: isDegraded ? 'degraded' : 'ready' };
-    const problem = isDegraded ? reason : sources.rolloutProblem();
+    const problem = isDegraded ? reason : sources.problem();
     const { overload } = port.report().host;
     return {
       ...{ status: problem === null ? 'ready' : 'degraded', reason: problem ?? reason },

@@ -111,6 +111,7 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
   const closeConnections: AccessListener['closeConnections'] = (endOf) =>
     feed.closeEnded(endOf, (identity, reason) => trail.addClosed(reason, identity));
   access.follow(app.server, { onChange, closeConnections }, incidents);
+  history.whenFailed((message) => feed.announce({ type: 'event', timeMs: wallMs(), kind: 'history-failed', message }));
   const url = `${access.tls === null ? 'http' : 'https'}://${urlHost(host)}:${port}${options.basePath ?? ''}`;
   logger.info({ url, tokens: access.tokens.size }, 'the gateway is listening');
   if (access.tls !== null && access.tls.expiresMs <= wallMs())
@@ -228,10 +229,10 @@ async function buildApp(
       intake?.ledger,
       options.recorder,
     ),
-    rolloutProblem: () =>
+    problem: () =>
       rolloutsOf(options)
         .map((port) => port.problem())
-        .find((problem) => problem !== null) ?? null,
+        .find((problem) => problem !== null) ?? history.failure,
   });
   await addStaticFiles(app, { ...files, webDir: options.webDir ?? files.webDir });
   return app;

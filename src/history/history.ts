@@ -35,9 +35,13 @@ const ANSWER_MS = 10_000;
 /** Requests that wait for a disk that does not answer; beyond, new ones are refused. */
 const MOST_WAITING = 10_000;
 const RESTART = { firstMs: 1000, maxMs: 60_000 };
+/** Threads in a row that end before they have answered: a missing module or a damaged installation, which another attempt does not mend. */
+const MOST_FAILED_STARTS = 3;
 
 export interface HistoryOptions extends HistoryThreadData {
   readonly onNotice: (text: string) => void;
+  /** Script of the thread. */
+  readonly entry?: URL | undefined;
   readonly clock?: Clock | undefined;
   /** Milliseconds since 1970. */
   readonly wallMs?: (() => number) | undefined;
@@ -64,6 +68,11 @@ export class History {
   readonly #waiting = new Map<number, Waiting>();
   readonly #restarts = new BackOff(RESTART);
   #worker: Worker | null = null;
+  #failedStarts = 0;
+  /** Whether the thread that runs, or ran last, has started. */
+  #hasAnswered = false;
+  #failure: string | null = null;
+  #onFailure: (failure: string) => void = () => {};
   #requests = 0;
   #lostInThread = 0;
   #lostHere = 0;
@@ -110,6 +119,17 @@ export class History {
     // Notices of a bad file come before its first user.
     await history.#write({ type: 'delivered', records: [], kept: [], timeMs: 0 });
     return history;
+  }
+
+  /** Why its thread cannot be started; null unless that is so. It is not tried again: events are not kept, figures of the last minutes are. */
+  get failure(): string | null {
+    return this.#failure;
+  }
+
+  /** Calls a listener when the thread cannot be started, or at once if that is known. It replaces an earlier one. */
+  whenFailed(listener: (failure: string) => void): void {
+    this.#onFailure = listener;
+    if (this.#failure !== null) listener(this.#failure);
   }
 
   /** Events and batches of figures that could not be kept. */
@@ -231,7 +251,10 @@ export class History {
   #start(): void {
     const { maxBytes, days, embeddingsMs } = this.#options;
     const workerData: HistoryThreadData = { path: this.#path, maxBytes, days, embeddingsMs };
-    const worker = new Worker(workerEntry('history.thread'), { workerData, resourceLimits: THREAD_LIMITS });
+    const worker = new Worker(this.#options.entry ?? workerEntry('history.thread'), {
+      workerData,
+      resourceLimits: THREAD_LIMITS,
+    });
     this.#worker = worker;
     let why = '';
     worker.on('message', (message: FromHistory) => this.#onMessage(message));
@@ -262,6 +285,8 @@ export class History {
 
   #settle(id: number, settle: (waiting: Waiting) => void): void {
     this.#restarts.reset();
+    this.#failedStarts = 0;
+    this.#hasAnswered = true;
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
     if (waiting !== undefined) settle(waiting);
@@ -274,8 +299,17 @@ export class History {
     for (const { reject } of this.#waiting.values()) reject(unavailable('its thread ended'));
     this.#waiting.clear();
     if (this.#closing !== null) return;
-    this.#options.onNotice(`the thread of the history ended${why}; it is started again`);
-    this.#cancelRestart = this.#clock.setTimer(() => this.#start(), this.#restarts.nextMs());
+    if (this.#hasAnswered) this.#options.onNotice(`the thread of the history ended${why}; it is started again`);
+    else this.#failedStarts += 1;
+    this.#hasAnswered = false;
+    if (this.#failedStarts === MOST_FAILED_STARTS) this.#fail(why);
+    else this.#cancelRestart = this.#clock.setTimer(() => this.#start(), this.#restarts.nextMs());
+  }
+
+  #fail(why: string): void {
+    this.#failure = `the history is not kept: its thread cannot be started${why}`;
+    this.#options.onNotice(`${this.#failure}; all else goes on, and the next start of this process tries again`);
+    this.#onFailure(this.#failure);
   }
 
   /** Resolves to whether it is on the disk; counts what is not kept at all. */
@@ -293,7 +327,10 @@ export class History {
     ...[argument]: Parameters<HistoryCalls[K]>
   ): Promise<ReturnType<HistoryCalls[K]>> {
     const worker = this.#worker;
-    if (worker === null) return Promise.reject(unavailable('its thread does not run'));
+    if (worker === null)
+      return Promise.reject(
+        unavailable(this.#failure === null ? 'its thread does not run' : 'its thread cannot be started'),
+      );
     if (this.#waiting.size >= MOST_WAITING) return Promise.reject(unavailable('its disk does not answer'));
     const id = this.#requests++;
     return new Promise((resolve, reject) => {

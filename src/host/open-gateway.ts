@@ -34,6 +34,7 @@ const WARNINGS: ReadonlySet<EventKind> = new Set([
   'engine-failed',
   'engine-restarted',
   'lane-restarted',
+  'lane-failed',
   'rollout-held',
   'rollout-rolled-back',
   'access-failed',

@@ -195,6 +195,8 @@ export const EVENT_KINDS = [
   'engine-failed',
   'engine-restarted',
   'lane-restarted',
+  'lane-failed',
+  'history-failed',
   'batch-settled',
   'line-crossed',
   'rule',

@@ -99,6 +99,7 @@ export class Runtime {
       onPackets: (packets) => this.packets.emit(packets),
       onBusy: (preprocessMs) => this.#meter.addPreprocessMs(preprocessMs),
       onRestarted: (error) => this.emitEvent('lane-restarted', undefined, `${error.message}; its streams are reopened`),
+      onFailed: ({ message }) => this.emitEvent('lane-failed', undefined, message),
     });
   }
 
@@ -318,6 +319,8 @@ export class Runtime {
 
   readiness(): { isReady: boolean; reason: string } {
     if (this.#isStopping) return { isReady: false, reason: 'stopping' };
+    const { failure } = this.#lanes;
+    if (failure !== null) return { isReady: false, reason: failure.message };
     const { isReady } = this.#own.model;
     return { isReady, reason: isReady ? 'ready' : 'no inference thread is running' };
   }

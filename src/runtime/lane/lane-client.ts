@@ -61,6 +61,7 @@ export class LaneClient {
   #silentTicks = 0;
   #isStopping = false;
   #isGone = false;
+  #hasAnswered = false;
   #lastError: Error | null = null;
 
   constructor(events: LaneEvents, options: LaneOptions = {}) {
@@ -80,6 +81,11 @@ export class LaneClient {
 
   get childPids(): ReadonlySet<number> {
     return this.#childPids;
+  }
+
+  /** Whether the thread has started: it has sent a message. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered;
   }
 
   /** Time since the thread was started. */
@@ -150,6 +156,7 @@ export class LaneClient {
 
   #onMessage(message: FromLane): void {
     this.#silentTicks = 0;
+    this.#hasAnswered = true;
     if (message.type === 'busy') this.#events.onBusy(message.preprocessMs);
     else if (message.type === 'packets-opened' || message.type === 'packets') this.#events.onPackets(message);
     else if (message.type === 'child-started') this.#childPids.add(message.pid);
