@@ -6,7 +6,7 @@ import type { Clock } from '../core/clock.ts';
 import { counted } from '../core/counted.ts';
 import type { AlertFigures } from '../protocol/report.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
-import type { KeepState, Sink, SnapshotChannel } from '../sinks/sink.ts';
+import { type Handover, handOver, type KeepState, type Sink, type SnapshotChannel } from '../sinks/sink.ts';
 import { AwaitedSnapshots } from './awaited-snapshots.ts';
 
 /** A sink that carries nothing but alerts. */
@@ -31,7 +31,16 @@ const keptThread = z.object({ toldMs: z.number(), wasTogether: z.boolean() });
 /** An event that waits for the end of its group. */
 interface Following {
   readonly event: RuleEvent;
-  readonly onTold: () => void;
+  /** The channels that are to tell it, each with what is called once it has the message. */
+  readonly to: ReadonlyMap<string, () => void>;
+}
+
+interface Message {
+  readonly event: RuleEvent;
+  readonly to: readonly string[];
+  /** Of how many events it tells. */
+  readonly count?: number;
+  readonly wasTogether?: boolean;
 }
 
 /** Messages about one rule on one stream to the channels of one alert. */
@@ -101,19 +110,22 @@ export class AlertDesk {
   /**
    * Takes a record of an event. Only beginnings are told.
    *
-   * @returns what resolves once the channels have all that they are to tell of it; undefined if they do: what waits for the end of a group
-   *   is nowhere else.
+   * @param given - channels that have it from an earlier process.
+   * @returns the channels that are to tell it; what waits for the end of a group is nowhere else.
    */
-  onEvent(event: RuleEvent): Promise<void> | undefined {
-    if (event.phase !== 'new') return undefined;
-    const waits: Promise<void>[] = [];
+  onEvent(event: RuleEvent, given: ReadonlySet<string> = new Set()): Handover {
+    if (event.phase !== 'new') return new Map();
+    const waits = new Map<string, Promise<unknown>>();
     for (const [i, { config, quiet }] of this.#alerts.entries()) {
       const { on, streams } = config;
       if (!on.includes(event.rule) || streams?.includes(event.stream) === false) continue;
-      const wait = this.#take(`${i} ${event.stream} ${event.rule}`, config, quiet, event);
-      if (wait !== undefined) waits.push(wait);
+      const to = config.to.filter((name) => !given.has(name));
+      if (to.length === 0) continue;
+      const taken = this.#take(`${i} ${event.stream} ${event.rule}`, { ...config, to }, quiet, event);
+      // Several alerts may tell one channel of it.
+      for (const [name, isKept] of taken) waits.set(name, Promise.all([waits.get(name), isKept]));
     }
-    return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
+    return waits;
   }
 
   /** What became of the events that each channel was to tell, by its name. */
@@ -138,9 +150,10 @@ export class AlertDesk {
     this.#snapshots.close();
   }
 
-  #take(key: string, config: AlertConfig, quiet: WeeklyClock | null, event: RuleEvent): Promise<void> | undefined {
+  /** @param config - `to` without the channels that have it. */
+  #take(key: string, config: AlertConfig, quiet: WeeklyClock | null, event: RuleEvent): Handover {
     const { clock, wallNow } = this.#options;
-    const count = (add: (ledger: Ledger) => void): void => this.#count(config, add);
+    const count = (add: (ledger: Ledger) => void): void => this.#count(config.to, add);
     count((ledger) => {
       ledger.raised += 1;
     });
@@ -148,28 +161,33 @@ export class AlertDesk {
       count(({ suppressed }) => {
         suppressed.quiet += 1;
       });
-      return undefined;
+      return new Map();
     }
     const [holdMs, groupMs] = [durationMs(config.hold), durationMs(config.group)];
-    const thread = this.#threads.get(key) ?? this.#resumed(config, event);
+    const whole = this.#alerts[Number.parseInt(key, 10)]!.config;
+    const thread = this.#threads.get(key) ?? this.#resumed(whole, event);
     this.#threads.set(key, thread);
     const passedMs = clock.now() - thread.toldMs;
     // Without a pause between messages, those of a storm follow each other as groups.
     const follows = passedMs < groupMs && (holdMs === 0 || !thread.wasTogether);
     if (thread.cancelTimer !== null || follows) {
-      const told = new Promise<void>((onTold) => thread.following.push({ event, onTold }));
+      const to = new Map<string, () => void>();
+      const waits = config.to.map((name): [string, Promise<void>] => [
+        name,
+        new Promise((resolve) => to.set(name, resolve)),
+      ]);
+      thread.following.push({ event, to });
       count((ledger) => {
         ledger.pending += 1;
       });
-      thread.cancelTimer ??= clock.setTimer(() => this.#tellFollowing(key, config), groupMs - passedMs);
-      return told;
+      thread.cancelTimer ??= clock.setTimer(() => this.#tellFollowing(key, whole), groupMs - passedMs);
+      return new Map(waits);
     }
-    if (passedMs >= holdMs) this.#tell(config, thread, event);
-    else
-      count(({ suppressed }) => {
-        suppressed.hold += 1;
-      });
-    return undefined;
+    if (passedMs >= holdMs) return this.#tell(whole, thread, { event, to: config.to });
+    count(({ suppressed }) => {
+      suppressed.hold += 1;
+    });
+    return new Map();
   }
 
   /** Tells all that has come since the last message, as one. */
@@ -180,13 +198,17 @@ export class AlertDesk {
     thread.cancelTimer = null;
     const [first] = events;
     if (first === undefined) return;
-    this.#count(config, (ledger) => {
-      ledger.pending -= events.length;
-      ledger.grouped += events.length - 1;
-    });
+    for (const name of config.to) {
+      const count = following.filter(({ to }) => to.has(name)).length;
+      this.#count(count === 0 ? [] : [name], (ledger) => {
+        ledger.pending -= count;
+        ledger.grouped += count - 1;
+      });
+    }
     const message = events.length === 1 ? first : { ...first, ...together(events, config.group) };
-    this.#tell(config, thread, message, events.length, true);
-    for (const { onTold } of following) onTold();
+    const to = config.to.filter((name) => following.some((each) => each.to.has(name)));
+    const told = this.#tell(config, thread, { event: message, to, count: events.length, wasTogether: true });
+    for (const [name, isKept] of told) for (const each of following) void isKept.then(each.to.get(name));
   }
 
   /** An alert is known by what it tells to whom: its times may be changed. */
@@ -202,22 +224,22 @@ export class AlertDesk {
     return { ...none, ...data, toldMs: clock.now() - Math.max(0, wallNow() - data.toldMs) };
   }
 
-  /** @param count - of how many events the message tells. */
-  #tell(config: AlertConfig, thread: Thread, event: RuleEvent, count = 1, wasTogether = false): void {
+  #tell(config: AlertConfig, thread: Thread, { event, to, count = 1, wasTogether = false }: Message): Handover {
     const { clock, wallNow } = this.#options;
     thread.toldMs = clock.now();
     thread.wasTogether = wasTogether;
     this.#keep(this.#keyOf(config, event), { toldMs: wallNow(), wasTogether });
-    for (const name of config.to) {
+    const told = to.map((name): [string, Promise<void>] => {
       this.#ledgers.get(name)!.passed += 1;
-      this.#options.channels.get(name)?.publishEvent?.(event, false);
-    }
+      return [name, handOver(this.#options.channels.get(name)!, event, false)];
+    });
     // A message about several events has no picture.
-    if (event.clip !== undefined && count === 1) this.#snapshots.await(event, config.to, wasTogether);
+    if (event.clip !== undefined && count === 1) this.#snapshots.await(event, to, wasTogether);
+    return new Map(told);
   }
 
-  #count({ to }: AlertConfig, add: (ledger: Ledger) => void): void {
-    for (const name of to) add(this.#ledgers.get(name)!);
+  #count(names: readonly string[], add: (ledger: Ledger) => void): void {
+    for (const name of names) add(this.#ledgers.get(name)!);
   }
 }
 

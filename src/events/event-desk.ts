@@ -4,7 +4,7 @@ import type { PublishedFrame } from '../core/frame.ts';
 import { Pause } from '../flow/pause.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { type EventEnd, endOf, type RuleEvent } from '../protocol/rule-event.ts';
-import type { KeepState } from '../sinks/sink.ts';
+import type { Handover, KeepState } from '../sinks/sink.ts';
 import type { SeeingSpan } from './seeing-ledger.ts';
 import { type Seen, SeenRecords } from './seen-records.ts';
 import { WatchedStream } from './watched-stream.ts';
@@ -13,15 +13,17 @@ import { WatchedStream } from './watched-stream.ts';
 export interface EventKeeper {
   /** Resolves once the records are kept, with false if they could not be. Never rejects. */
   record(...events: RuleEvent[]): Promise<boolean>;
-  /** The sinks have it. */
+  /** A sink has it, and others do not yet. Forgotten once it is delivered. */
+  given(id: string, seq: number, sink: string): void;
+  /** All sinks have it on the disk, or have counted it as lost. */
   delivered(id: string, seq: number): void;
   /** Times in which a stream was watched, or was not, in order, each once. @param untilMs - now, by their clock. */
   watched(stream: string, spans: readonly SeeingSpan[], untilMs: number): void;
   /** Keeps what limits depend on, no later than that the sinks have the next record. */
   readonly keep: KeepState;
-  /** What an earlier process left: records that the sinks may lack, the last record of each event that has no end, and what it kept. */
+  /** What an earlier process left: records that sinks may lack, with those that have them, the last record of each event that has no end, and what it kept. */
   unfinished(): Promise<{
-    readonly undelivered: readonly RuleEvent[];
+    readonly undelivered: readonly { readonly event: RuleEvent; readonly given: readonly string[] }[];
     readonly open: readonly RuleEvent[];
     readonly kept: ReadonlyMap<string, unknown>;
   }>;
@@ -32,8 +34,8 @@ export interface EventDeskOptions {
   readonly configOf: (stream: string) => StreamConfig;
   /** Whether a stream with these settings follows its objects. */
   readonly isTracked: (config: StreamConfig) => boolean;
-  /** Passes a record to the sinks. @returns what resolves once all of them have it; undefined if they do. */
-  readonly send: (event: RuleEvent) => Promise<void> | undefined;
+  /** Passes a record to the sinks that have not got it from an earlier process. */
+  readonly send: (event: RuleEvent, given: ReadonlySet<string>) => Handover;
   /** Passes the beginning and the end of an event to people. */
   readonly announce: (event: RuleEvent) => void;
   /** Those whose limits go on where an earlier process ended. */
@@ -50,6 +52,8 @@ export interface EventDeskOptions {
  * twenty. One that comes after a while waits for nothing.
  */
 const PACE_MS = 100;
+
+const NOBODY: Handover = new Map();
 
 /** A record on its way out. */
 interface Outgoing {
@@ -92,9 +96,8 @@ export class EventDesk {
     const { undelivered, open, kept } = await keeper.unfinished();
     for (const each of limited) each.resume(kept, (key, value) => keeper.keep(key, value));
     const isOwn = ({ fence }: RuleEvent): boolean => fence === undefined;
-    for (const event of undelivered) {
-      this.#markDelivered(event, isOwn(event) ? send(event) : undefined);
-    }
+    for (const { event, given } of undelivered)
+      this.#markWhenKept(event, isOwn(event) ? send(event, new Set(given)) : NOBODY);
     await Promise.all(
       open.map((last) => this.deliver(endOf(last, isOwn(last) ? 'restart' : 'moved'), () => isOwn(last))),
     );
@@ -223,7 +226,7 @@ export class EventDesk {
       for (const { event, mayHandOut, onDone } of batch) {
         const may = mayHandOut();
         // A record that could not be kept may be kept later all the same.
-        this.#markDelivered(event, may ? this.#handOut(event) : undefined);
+        this.#markWhenKept(event, may ? this.#handOut(event) : NOBODY);
         onDone(may);
       }
       if (!this.#isClosed) await this.#pause.wait(PACE_MS);
@@ -231,14 +234,20 @@ export class EventDesk {
     this.#draining = null;
   }
 
-  #markDelivered({ id, seq }: RuleEvent, sent: Promise<void> | undefined): void {
-    const mark = (): void => this.#keeper?.delivered(id, seq);
-    if (sent === undefined) mark();
-    else void sent.then(mark);
+  /** Marks a record for each sink as it has it, and as a whole when all have. Nobody waits for that; until then the next start hands it out again. */
+  #markWhenKept({ id, seq }: RuleEvent, takers: Handover): void {
+    if (takers.size === 0) this.#keeper?.delivered(id, seq);
+    let left = takers.size;
+    for (const [sink, isKept] of takers)
+      void isKept.then(() => {
+        left -= 1;
+        if (left === 0) this.#keeper?.delivered(id, seq);
+        else this.#keeper?.given(id, seq, sink);
+      });
   }
 
-  #handOut(event: RuleEvent): Promise<void> | undefined {
-    const sent = this.#options.send(event);
+  #handOut(event: RuleEvent): Handover {
+    const sent = this.#options.send(event, new Set());
     if (event.phase === 'new' || (event.phase === 'end' && !isMomentary(event))) this.#options.announce(event);
     return sent;
   }

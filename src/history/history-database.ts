@@ -290,7 +290,13 @@ export class HistoryDatabase {
               `UPDATE ${each}.events SET delivered = 1 WHERE event = ? AND seq = ? AND delivered = 0`,
             ).run(id, seq);
         for (const [key, value] of write.kept)
-          this.#statement('INSERT OR REPLACE INTO kept VALUES (?, ?, ?)').run(key, write.timeMs, JSON.stringify(value));
+          if (value === null) this.#statement('DELETE FROM kept WHERE key = ?').run(key);
+          else
+            this.#statement('INSERT OR REPLACE INTO kept VALUES (?, ?, ?)').run(
+              key,
+              write.timeMs,
+              JSON.stringify(value),
+            );
         return;
       case 'figures':
         if (this.#isBlocked) this.#lost += 1;

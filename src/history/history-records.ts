@@ -70,8 +70,8 @@ export type HistoryWrite =
   | {
       readonly type: 'delivered';
       readonly records: readonly (readonly [id: string, seq: number])[];
-      /** To keep with them, by key: what limits depend on. */
-      readonly kept: readonly (readonly [key: string, value: object])[];
+      /** To keep with them, by key: what limits depend on, and which sinks have a record that others lack; null to forget it. */
+      readonly kept: readonly (readonly [key: string, value: object | null])[];
       readonly timeMs: number;
     }
   | { readonly type: 'figures'; readonly batch: FigureBatch };

@@ -1,10 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { z } from 'zod';
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { THREAD_LIMITS, workerEntry } from '../core/worker-entry.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { EventKeeper } from '../events/event-desk.ts';
 import type { SeeingSpan } from '../events/seeing-ledger.ts';
 import { BackOff } from '../flow/back-off.ts';
 import type { EventMessage } from '../protocol/feed.ts';
@@ -26,9 +28,9 @@ import { TrackVectors } from './track-vectors.ts';
 
 /** Figures are written once a minute, so that a busy host writes each row once. */
 const FLUSH_MS = 60_000;
-/** Marks are collected: a mark that is lost only means that a record is delivered twice. */
 /** Records whose announcement may still come. */
 const MOST_RECORDED = 1000;
+/** Marks are collected: a mark that is lost only means that a record is delivered twice. */
 const MARKS_MS = 200;
 /** A disk that does not answer must not hold anybody up for longer. */
 const ANSWER_MS = 10_000;
@@ -77,7 +79,10 @@ export class History {
   #lostInThread = 0;
   #lostHere = 0;
   #marks: [id: string, seq: number][] = [];
-  readonly #kept = new Map<string, object>();
+  /** Null: it is no longer needed. */
+  readonly #kept = new Map<string, object | null>();
+  /** The sinks that have a record, while others lack it, by the key under which they are kept. */
+  readonly #given = new Map<string, { readonly sinks: string[]; isWritten: boolean; isChanged: boolean }>();
   /** Records that were just written. */
   readonly #recorded = new Set<string>();
   #cancelMarks: (() => void) | null = null;
@@ -148,9 +153,24 @@ export class History {
     return isKept;
   }
 
-  /** Notes that the sinks have a record. */
+  /** Notes that a sink has a record, while others lack it. */
+  given(id: string, seq: number, sink: string): void {
+    const key = givenKey(id, seq);
+    const known = this.#given.get(key);
+    if (known === undefined) this.#given.set(key, { sinks: [sink], isWritten: false, isChanged: true });
+    else {
+      known.sinks.push(sink);
+      known.isChanged = true;
+    }
+    this.#cancelMarks ??= this.#clock.setTimer(() => this.#flushMarks(), MARKS_MS);
+  }
+
+  /** Notes that all sinks have a record. */
   delivered(id: string, seq: number): void {
     this.#marks.push([id, seq]);
+    const key = givenKey(id, seq);
+    if (this.#given.get(key)?.isWritten === true) this.#kept.set(key, null);
+    this.#given.delete(key);
     this.#cancelMarks ??= this.#clock.setTimer(() => this.#flushMarks(), MARKS_MS);
   }
 
@@ -160,10 +180,21 @@ export class History {
     this.#cancelMarks ??= this.#clock.setTimer(() => this.#flushMarks(), MARKS_MS);
   }
 
-  /** Returns what an earlier process left: records that the sinks did not get, in order, the last record of each event without an end, and what it kept. */
-  async unfinished(): Promise<ReturnType<HistoryCalls['unfinished']>> {
+  /**
+   * Returns what an earlier process left: records that a sink did not get, in order, each with the sinks that did; the last record of each event
+   * without an end; and what it kept.
+   */
+  async unfinished(): ReturnType<EventKeeper['unfinished']> {
     this.#flushMarks();
-    return this.#ask('unfinished').catch(() => ({ undelivered: [], open: [], kept: new Map() }));
+    const none = { undelivered: [], open: [], kept: new Map<string, unknown>() };
+    const { undelivered, open, kept } = await this.#ask('unfinished').catch(() => none);
+    const found = undelivered.map((event) => {
+      const key = givenKey(event.id, event.seq);
+      const { data } = givenSinks.safeParse(kept.get(key));
+      if (data !== undefined) this.#given.set(key, { ...data, isWritten: true, isChanged: false });
+      return { event, given: [...(data?.sinks ?? [])] };
+    });
+    return { undelivered: found, open, kept };
   }
 
   /** Adds an event. A record of a rule that was already written is left as it is. */
@@ -367,6 +398,11 @@ export class History {
     this.#cancelMarks = null;
     const records = this.#marks;
     this.#marks = [];
+    for (const [key, known] of this.#given) {
+      if (known.isChanged) this.#kept.set(key, { sinks: known.sinks });
+      known.isWritten = true;
+      known.isChanged = false;
+    }
     const kept = [...this.#kept];
     this.#kept.clear();
     if (records.length > 0 || kept.length > 0)
@@ -388,6 +424,12 @@ export class History {
 
 function unavailable(why: string): SightlineError {
   return new SightlineError('HISTORY_UNAVAILABLE', `the history cannot answer: ${why}`);
+}
+
+const givenSinks = z.object({ sinks: z.array(z.string()) });
+
+function givenKey(id: string, seq: number): string {
+  return `given ${id} ${seq}`;
 }
 
 function recordKey({ id, seq }: RuleEvent): string {

@@ -183,10 +183,9 @@ export class PipelineHost implements RuntimePort {
     this.#events = new EventDesk({
       configOf: (id) => this.#reconciler.currentOf(id)?.config ?? runtime.stream(id).config,
       isTracked,
-      send: (event) => {
+      send: (event, given) => {
         this.#ruleEvents.emit(event);
-        sinks.publishEvent(event, false);
-        return this.#alerts.onEvent(event);
+        return new Map([...sinks.publishEvent(event, false, given), ...this.#alerts.onEvent(event, given)]);
       },
       onProblem: (stream, text) => runtime.emitEvent('stream-warning', stream, text),
       lend: lendEvent,

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import { z } from 'zod';
 import { compressionOf, compressionProblem } from '../disk/compression.ts';
-import { cloudEvent, type RuleEvent } from '../protocol/rule-event.ts';
+import { cloudEvent } from '../protocol/rule-event.ts';
 import { headerBytesOf, JSON_LINES, LineFile, type LineKind } from './line-file.ts';
 import { LineLog } from './line-log.ts';
 import { type LineOutput, LineSink, type LineSinkOptions } from './line-sink.ts';
@@ -10,7 +10,7 @@ import { isDevice, keepNumbered, resolveOutput } from './output-names.ts';
 import { cutText, PartialFile } from './partial-file.ts';
 import { inputLine, resultLine } from './result-line.ts';
 import type { RotationPlan } from './rotation.ts';
-import type { WrittenFrame } from './sink.ts';
+import type { Sink, WrittenFrame } from './sink.ts';
 import { sinkKind } from './sink-kind.ts';
 import { filter, rotate, rotationOf, type Sent, send, streams, sync } from './sink-settings.ts';
 import { StreamTarget } from './stream-target.ts';
@@ -65,7 +65,7 @@ function jsonLines(path: string): LineKind {
 /** Writes one line of JSON per frame or event, at most 100 ms after the frame; 1 s after it if the file is compressed. */
 export class JsonlSink extends LineSink {
   /** Absent if it writes no events. */
-  readonly publishEvent?: (event: RuleEvent) => boolean;
+  readonly publishEvent?: NonNullable<Sink['publishEvent']>;
   readonly #lineOf: typeof resultLine;
   readonly #sendsResults: boolean;
 
@@ -79,7 +79,8 @@ export class JsonlSink extends LineSink {
     const { send: sent = ['results'], namesInputs = false } = options;
     this.#lineOf = namesInputs ? inputLine : resultLine;
     this.#sendsResults = sent.includes('results');
-    if (sent.includes('events')) this.publishEvent = (event) => this.append(JSON.stringify(cloudEvent(event)));
+    if (sent.includes('events'))
+      this.publishEvent = (event, _, onKept) => this.append(JSON.stringify(cloudEvent(event)), onKept);
   }
 
   protected linesOf(frame: WrittenFrame, source: string): string[] {

@@ -41,6 +41,8 @@ export class LineLog {
   #droppedWhileFailing = 0;
   #isFinishing = false;
   #waiting: (() => void)[] = [];
+  /** Who waits for a line to be in the file, in their order; `after` so many results that were not dropped when they came. */
+  #keeping: { readonly after: number; readonly onKept: () => void }[] = [];
 
   constructor(options: LineLogOptions) {
     this.#options = options;
@@ -53,6 +55,8 @@ export class LineLog {
         wrote: (bytes) => this.#wrote(bytes),
         synced: () => {
           this.#confirmed = this.#written;
+          while (this.#keeping.length > 0 && this.#keeping[0]!.after <= this.#confirmed)
+            this.#keeping.shift()!.onKept();
         },
       },
       onFailure: (error) => options.onFailure(this.#describe(error)),
@@ -62,6 +66,8 @@ export class LineLog {
       },
       onStop: () => {
         this.#lines = [];
+        // What is not in the file is lost, and counted.
+        for (const { onKept } of this.#keeping.splice(0)) onKept();
         this.#wake();
       },
     });
@@ -71,15 +77,21 @@ export class LineLog {
    * Accepts lines, each one result with its line break. A caller that cannot wait may continue: beyond 8 MB results are dropped,
    * the newest or the oldest ones, and counted.
    *
+   * @param onKept - called once when they are written as durably as the policy requires, or are lost. Only of a log that keeps the oldest.
    * @returns false when the caller should wait for `drained()`.
    */
-  write(lines: string, results: number): boolean {
+  write(lines: string, results: number, onKept?: () => void): boolean {
     this.#accepted += results;
-    if (this.#writer.isStopped || results === 0) return true;
+    if (this.#writer.isStopped || results === 0) {
+      onKept?.();
+      return true;
+    }
     if (!this.#keepsNewest && this.#pending() > MAX_KEPT_CHARS) {
       this.#drop(results);
+      onKept?.();
       return false;
     }
+    if (onKept !== undefined) this.#keeping.push({ after: this.#accepted - this.#dropped, onKept });
     this.#lines.push(lines);
     this.#lineChars += lines.length;
     // A write that hangs still holds `#rest`.

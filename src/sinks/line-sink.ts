@@ -42,8 +42,8 @@ export abstract class LineSink implements Sink {
   }
 
   /** Writes one line that is no result. */
-  protected append(line: string): boolean {
-    return this.#closing !== null || this.#output.write(`${line}\n`, 1);
+  protected append(line: string, onKept?: () => void): boolean {
+    return this.#closing !== null || this.#output.write(`${line}\n`, 1, onKept);
   }
 
   drained(): Promise<void> {

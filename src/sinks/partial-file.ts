@@ -48,9 +48,9 @@ export class PartialFile {
   }
 
   /** As `LineLog.write`. */
-  write(lines: string, results: number): boolean {
+  write(lines: string, results: number, onKept?: () => void): boolean {
     if (results > 0) this.#hasLines = true;
-    return this.#log.write(lines, results);
+    return this.#log.write(lines, results, onKept);
   }
 
   drained(): Promise<void> {

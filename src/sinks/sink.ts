@@ -40,8 +40,11 @@ export interface Sink {
   /**
    * Accepts what a rule reports, as `publish` does a result, in order with the results of its stream. Absent if its kind has no place
    * for events, or its settings want none.
+   *
+   * @param onKept - called once when the record would survive a kill of this process: it is on the disk, with the receiver, or counted as lost; at
+   *   once if this sink does not send it. Never called after `close` for a record that came later.
    */
-  publishEvent?(event: RuleEvent, canWait?: boolean): boolean;
+  publishEvent?(event: RuleEvent, canWait?: boolean, onKept?: () => void): boolean;
 
   /** Begins to send pictures of events, which `figures` does not count. Absent if its settings want none. */
   openSnapshots?(): SnapshotChannel;
@@ -89,3 +92,14 @@ export interface PictureSink {
 
 /** Receives each failure (always code SINK_FAILED) when it happens. Must not throw. */
 export type SinkFailureListener = (error: SightlineError) => void;
+
+/** Who gets a record, by the id of the sink; each promise resolves as `onKept` of `Sink.publishEvent` is called. */
+export type Handover = ReadonlyMap<string, Promise<unknown>>;
+
+/** Passes a record to a sink; resolves as `onKept` is called. */
+export function handOver(sink: Pick<Sink, 'publishEvent'>, event: RuleEvent, canWait: boolean): Promise<void> {
+  return new Promise((resolve) => {
+    if (sink.publishEvent === undefined) resolve();
+    else sink.publishEvent(event, canWait, resolve);
+  });
+}

@@ -6,6 +6,8 @@ export interface SpoolRecord {
   seq: number;
   /** A line of JSON without its line break. */
   readonly text: string;
+  /** Called when it is on the disk, sent, or counted as lost. */
+  onKept?: (() => void) | undefined;
 }
 
 const CRC_DIGITS = 8;

@@ -77,6 +77,8 @@ export class Spool {
   #recent: SpoolRecord[] = [];
   /** What the writer writes now. */
   #writing: { readonly records: readonly SpoolRecord[]; readonly lines: Buffer } | null = null;
+  /** Written, and not yet as durable as the policy requires. */
+  readonly #unsynced: SpoolRecord[] = [];
   #unwrittenBytes = 0;
   #writtenSeq = 0;
   #lastSeq = 0;
@@ -111,6 +113,9 @@ export class Spool {
         isPending: () => (this.#recent.at(-1)?.seq ?? 0) > this.#writtenSeq || this.#unwanted.length > 0,
         next: () => this.#next(),
         wrote: (bytes) => this.#wrote(bytes),
+        synced: () => {
+          for (const record of this.#unsynced.splice(0)) settle(record);
+        },
       },
       open: () => this.#openFile(folder),
       rotation: {
@@ -148,11 +153,12 @@ export class Spool {
    * Appends a record.
    *
    * @param text - without line breaks.
+   * @param onKept - called once when it is on the disk, sent, or counted as lost.
    * @returns false if the caller should wait for `drained()`; never with policy `drop-oldest`.
    */
-  append(text: string): boolean {
+  append(text: string, onKept?: () => void): boolean {
     this.#lastSeq += 1;
-    const record = { seq: this.#lastSeq, text };
+    const record: SpoolRecord = { seq: this.#lastSeq, text, onKept };
     this.#recent.push(record);
     this.#unwrittenBytes += text.length;
     this.#waiting += 1;
@@ -191,7 +197,10 @@ export class Spool {
     const [first, last] = [this.#taken[0], this.#taken.at(-1)];
     if (first === undefined || last === undefined) return;
     this.#waiting -= this.#taken.length;
-    for (const { seq, text } of this.#taken) if (seq > this.#writtenSeq) this.#unwrittenBytes -= text.length;
+    for (const record of this.#taken) {
+      if (record.seq > this.#writtenSeq) this.#unwrittenBytes -= record.text.length;
+      settle(record);
+    }
     const done = new Set(this.#taken);
     this.#taken = later;
     const oldest = this.#spoolFiles[0];
@@ -214,11 +223,16 @@ export class Spool {
   async close(): Promise<number> {
     this.#isClosing = true;
     this.#wake();
-    if (this.#writer === null) return this.#waiting;
+    if (this.#writer === null) {
+      for (const record of this.#recent) settle(record);
+      return this.#waiting;
+    }
     const isClosed = await this.#writer.finish();
     const rest = this.#leaveFolder(this.#options.folder!).catch((error: Error) => this.#writer!.report(error));
     if (isClosed) await settlesWithin(rest, CLOSE_MS, this.#clock);
-    return this.#recent.filter(({ seq }) => seq > this.#writtenSeq).length;
+    const lost = this.#recent.filter(({ seq }) => seq > this.#writtenSeq);
+    for (const record of lost) settle(record);
+    return lost.length;
   }
 
   /** Removes the files if no record waits. */
@@ -260,7 +274,9 @@ export class Spool {
   #wrote(bytes: number): void {
     const { records, lines } = this.#writing!;
     this.#fileBytes += bytes;
-    this.#writtenSeq = records[countLines(lines.subarray(0, bytes)) - 1]?.seq ?? this.#writtenSeq;
+    const written = records.slice(0, countLines(lines.subarray(0, bytes)));
+    this.#writtenSeq = written.at(-1)?.seq ?? this.#writtenSeq;
+    this.#unsynced.push(...written);
     this.#unwrittenBytes = this.#recent.reduce(
       (sum, { seq, text }) => sum + (seq > this.#writtenSeq ? text.length : 0),
       0,
@@ -418,6 +434,7 @@ export class Spool {
       if (index === -1 || index === this.#recent.length - 1) break;
       const [oldest] = this.#recent.splice(index, 1);
       this.#unwrittenBytes -= oldest!.text.length;
+      settle(oldest!);
       dropped += 1;
     }
     if (dropped > 0) this.#drop(dropped);
@@ -439,4 +456,10 @@ export class Spool {
     if (this.#isFull && !this.#isClosing) return;
     for (const resolve of this.#wakeups.splice(0)) resolve();
   }
+}
+
+function settle(record: SpoolRecord): void {
+  const { onKept } = record;
+  record.onKept = undefined;
+  onKept?.();
 }

@@ -4,7 +4,7 @@ import type { PublishedFrame } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { backOffMs } from '../flow/back-off.ts';
 import { Pause } from '../flow/pause.ts';
-import { cloudEvent, type EventPhase, type RuleEvent, snapshotEvent } from '../protocol/rule-event.ts';
+import { cloudEvent, type EventPhase, snapshotEvent } from '../protocol/rule-event.ts';
 import { RETRY_MS, type SyncPolicy } from './line-writer.ts';
 import { resultLine } from './result-line.ts';
 import type { KeepState, Sink, SinkFailureListener, SinkFigures, SnapshotChannel } from './sink.ts';
@@ -103,7 +103,7 @@ interface Lane {
 export class SpooledSink implements Sink {
   readonly id: string;
   /** Absent if it sends no events. */
-  readonly publishEvent?: (event: RuleEvent, canWait?: boolean) => boolean;
+  readonly publishEvent?: NonNullable<Sink['publishEvent']>;
   /** Absent if it sends no pictures. */
   readonly openSnapshots?: () => SnapshotChannel;
   readonly #options: SpooledSinkOptions & Required<Pick<SpooledSinkOptions, keyof typeof DEFAULTS>>;
@@ -142,11 +142,16 @@ export class SpooledSink implements Sink {
     this.#sendsResults = send.includes('results');
     this.#noun = send.length > 1 ? 'record' : this.#sendsResults ? 'result' : 'event';
     if (send.includes('events'))
-      this.publishEvent = (event, canWait) => {
-        if (phases?.includes(event.phase) === false || this.#closing !== null) return true;
-        if (limit?.take() !== false) return this.#append(() => JSON.stringify(cloudEvent(event)), canWait);
+      this.publishEvent = (event, canWait, onKept) => {
+        if (phases?.includes(event.phase) === false) {
+          onKept?.();
+          return true;
+        }
+        if (this.#closing !== null) return true;
+        if (limit?.take() !== false) return this.#append(() => JSON.stringify(cloudEvent(event)), canWait, onKept);
         this.#live.unaccepted += 1;
         this.#noteDropped(1, 'more events came than may be sent');
+        onKept?.();
         return true;
       };
     if (send.includes('events') && snapshot !== 'none') this.openSnapshots = () => this.#openSnapshots();
@@ -191,10 +196,10 @@ export class SpooledSink implements Sink {
     return !this.#sendsResults || this.#append(() => resultLine(frame, source), canWait);
   }
 
-  #append(text: () => string, canWait = true): boolean {
+  #append(text: () => string, canWait = true, onKept?: () => void): boolean {
     if (this.#closing !== null) return true;
     const { spool } = canWait ? this.#file : this.#live;
-    const hasRoom = spool.append(text());
+    const hasRoom = spool.append(text(), onKept);
     this.#schedule();
     return hasRoom;
   }

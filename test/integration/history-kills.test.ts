@@ -54,7 +54,7 @@ describe('a history whose process is killed again and again', () => {
     const history = await History.open({ path, maxBytes: 2 ** 24, days: 30, onNotice: (text) => notices.push(text) });
     const { undelivered, open } = await history.unfinished();
     await history.close();
-    const found = undelivered.map(({ id, seq }) => `${id}.${seq}`);
+    const found = undelivered.map(({ event: { id, seq } }) => `${id}.${seq}`);
     expect(new Set(found).size).toBe(found.length);
     const expected = acknowledged.flatMap((i) => [`e${i}.0`, `e${i}.1`]);
     const known = new Set(expected);

@@ -16,6 +16,7 @@ export function ruleEvent(id: string, seq: number, phase: EventPhase, more: Part
 /** Keeps nothing; with a keeper, a host remembers what its rules read. */
 export const NO_KEEPER: EventKeeper = {
   record: () => Promise.resolve(true),
+  given: () => undefined,
   delivered: () => undefined,
   watched: () => undefined,
   keep: () => undefined,

@@ -4,7 +4,7 @@ import type { SinkReport, StreamReport } from '../../protocol/report.ts';
 import type { RuleEvent } from '../../protocol/rule-event.ts';
 import { filterResult } from '../../sinks/filter-result.ts';
 import type { OutputLock } from '../../sinks/output-lock.ts';
-import type { PictureSink, Sink } from '../../sinks/sink.ts';
+import { type Handover, handOver, type PictureSink, type Sink } from '../../sinks/sink.ts';
 import type { FilterConfig } from '../../sinks/sink-settings.ts';
 import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 
@@ -91,10 +91,20 @@ export class ResultSinks {
     return sink;
   }
 
-  /** Passes what a rule reports to the sinks that want events of its stream. */
-  publishEvent(event: RuleEvent, mayWait: boolean): void {
-    for (const { sink, streams } of this.#bindings)
-      if (streams?.has(event.stream) !== false && !this.#channels.has(sink)) sink.publishEvent?.(event, mayWait);
+  /**
+   * Passes what a rule reports to the sinks that want events of its stream.
+   *
+   * @param given - sinks that have it from an earlier process.
+   */
+  publishEvent(event: RuleEvent, mayWait: boolean, given: ReadonlySet<string> = new Set()): Handover {
+    const takers = this.#bindings.filter(
+      ({ sink, streams }) =>
+        sink.publishEvent !== undefined &&
+        streams?.has(event.stream) !== false &&
+        !this.#channels.has(sink) &&
+        !given.has(sink.id),
+    );
+    return new Map(takers.map(({ sink }) => [sink.id, handOver(sink, event, mayWait)]));
   }
 
   /** Lets sinks go on with the limits of an earlier process. */

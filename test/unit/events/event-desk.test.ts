@@ -15,7 +15,8 @@ function desk(
   undelivered: RuleEvent[] = [],
   open: RuleEvent[] = [],
   lend?: (event: RuleEvent) => boolean,
-  passing?: (event: RuleEvent) => Promise<void> | undefined,
+  passing?: (event: RuleEvent) => Promise<void> | [string, Promise<void>][] | undefined,
+  givenBefore: readonly string[] = [],
 ) {
   const [sent, kept, delivered]: [string[], string[], string[]] = [[], [], []];
   const watched: object[] = [];
@@ -24,9 +25,10 @@ function desk(
   const events = new EventDesk({
     configOf: () => config,
     isTracked: () => false,
-    send: (event) => {
-      sent.push(brief(event));
-      return passing?.(event);
+    send: (event, given) => {
+      sent.push(given.size === 0 ? brief(event) : `${brief(event)} (${[...given].join()} has it)`);
+      const waits = passing?.(event);
+      return new Map(waits === undefined ? [] : waits instanceof Promise ? [['sink', waits]] : waits);
     },
     announce: () => undefined,
     onProblem: () => undefined,
@@ -36,10 +38,15 @@ function desk(
 
   const keeper: EventKeeper = {
     record: async (...events) => kept.push(...events.map(brief)) > 0,
+    given: (id, seq, sink) => delivered.push(`${id}.${seq} by ${sink}`),
     delivered: (id, seq) => delivered.push(`${id}.${seq}`),
     watched: (stream, spans) => watched.push(...spans.map((span) => ({ stream, ...span }))),
     keep: () => undefined,
-    unfinished: async () => ({ undelivered, open, kept: new Map() }),
+    unfinished: async () => ({
+      undelivered: undelivered.map((event) => ({ event, given: givenBefore })),
+      open,
+      kept: new Map(),
+    }),
   };
   return { events, keeper, sent, kept, delivered, watched, clock };
 }
@@ -148,6 +155,40 @@ it('a record counts as delivered once all have it: one that waits for the end of
   onTold();
   await told;
   expect(delivered).toEqual(['at-once.0', 'left.0', 'waits.0']);
+});
+
+it('a record is marked for each sink that has it, and as a whole once all have; nobody waits for a slow one', async () => {
+  const done = new Map<string, () => void>();
+  const pending = (id: string, sink: string): [string, Promise<void>] => [
+    sink,
+    new Promise((resolve) => done.set(`${id} ${sink}`, resolve)),
+  ];
+  const { events, keeper, sent, delivered, clock } = desk([], [], undefined, ({ id }) =>
+    ['fast', 'slow', 'stuck'].map((sink) => pending(id, sink)),
+  );
+  await events.keepIn(keeper);
+  await events.deliver(ruleEvent('a', 0, 'new'), () => true);
+  clock.advance(100);
+  const second = events.deliver(ruleEvent('b', 0, 'new'), () => true);
+  clock.advance(100);
+  await second;
+  expect(sent).toEqual(['a.0 new', 'b.0 new']);
+  expect(delivered, 'passed on is not kept').toEqual([]);
+  for (const each of ['a fast', 'b fast', 'b slow', 'b stuck', 'a slow']) {
+    done.get(each)!();
+    await setImmediate();
+  }
+  expect(delivered).toEqual(['a.0 by fast', 'b.0 by fast', 'b.0 by slow', 'b.0', 'a.0 by slow']);
+});
+
+it('a start hands a record only to the sinks that lack it', async () => {
+  const { events, keeper, sent, delivered } = desk([ruleEvent('left', 3, 'end')], [], undefined, () => undefined, [
+    'fast',
+    'gone',
+  ]);
+  await events.keepIn(keeper);
+  expect(sent).toEqual(['left.3 over (fast,gone has it)']);
+  expect(delivered).toEqual(['left.3']);
 });
 
 it('the time in which a stream was watched, or was not, is kept once, to its end', async () => {

@@ -90,13 +90,40 @@ describe('records of rules', () => {
     const second = await open();
     const { undelivered, open: unended, kept } = await second.unfinished();
     expect(kept).toEqual(new Map([['sink mail-1', { times: [1, 2] }]]));
-    expect(undelivered).toEqual([written[1], written[2], written[4]]);
+    expect(undelivered).toEqual([written[1], written[2], written[4]].map((event) => ({ event, given: [] })));
     expect(unended).toEqual([written[1], written[2]]);
     second.delivered('b', 0);
     expect(await second.record(ruleEvent('b', 1, 'end', { endReason: 'restart' }))).toBe(true);
-    expect((await second.unfinished()).undelivered.map(({ id, seq }) => `${id}.${seq}`)).toEqual(['a.1', 'c.1', 'b.1']);
+    expect((await second.unfinished()).undelivered.map(({ event: { id, seq } }) => `${id}.${seq}`)).toEqual([
+      'a.1',
+      'c.1',
+      'b.1',
+    ]);
     expect((await second.unfinished()).open.map(({ id }) => id)).toEqual(['a']);
     expect(notices).toEqual([]);
+  });
+
+  it('are handed out again only to the sinks that lack them, over several starts, until all have them', async () => {
+    const left = async (history: History): Promise<string[]> =>
+      (await history.unfinished()).undelivered.map(({ event: { id, seq }, given }) => `${id}.${seq} ${given.join()}`);
+    const first = await open();
+    await first.record(ruleEvent('a', 0, 'new'), ruleEvent('b', 0, 'new'));
+    first.given('a', 0, 'mqtt');
+    first.given('a', 0, 'mail');
+    await first.close();
+    const second = await open();
+    expect(await left(second)).toEqual(['a.0 mqtt,mail', 'b.0 ']);
+    second.given('a', 0, 'webhook');
+    second.given('b', 0, 'mqtt');
+    expect(await left(second)).toEqual(['a.0 mqtt,mail,webhook', 'b.0 mqtt']);
+    second.delivered('b', 0);
+    await second.close();
+    const third = await open();
+    expect(await left(third)).toEqual(['a.0 mqtt,mail,webhook']);
+    third.delivered('a', 0);
+    expect(await left(third)).toEqual([]);
+    await third.close();
+    expect(askElsewhere('SELECT * FROM kept')).toEqual([]);
   });
 
   it('of other hosts are searched, and are nobody else’s to deliver or to end', async () => {
@@ -119,7 +146,7 @@ describe('records of rules', () => {
     history.add({ ...event(START_MS, 'rule', one.reason, 'gate'), rule: one });
     await history.record(one);
     expect(await records(history, {})).toEqual(['a.0']);
-    expect((await history.unfinished()).undelivered).toEqual([one]);
+    expect((await history.unfinished()).undelivered).toEqual([{ event: one, given: [] }]);
   });
 
   it('are not sent to its thread again when they are announced', async () => {
@@ -283,7 +310,7 @@ describe('a history that cannot be as it should', () => {
       const last = await open();
       const { undelivered } = await last.unfinished();
       // Damage that was done while it ran may be found later, with the record in what is set aside.
-      if (!isRunning) expect(undelivered.map(({ id }) => id)).toContain(`r${round}`);
+      if (!isRunning) expect(undelivered.map(({ event: { id } }) => id)).toContain(`r${round}`);
       expect(await last.record(ruleEvent('last', 0, 'new'))).toBe(true);
       await last.close();
       rmSync(join(folder, 'history'), { recursive: true });
@@ -395,7 +422,7 @@ describe.skipIf(disk === null)('a history on a full disk (needs to mount one)', 
     await history.close();
     disk!.grow(16 * 1024);
     const second = await open();
-    const undelivered = (await second.unfinished()).undelivered.map(({ id, seq }) => `${id}.${seq}`);
+    const undelivered = (await second.unfinished()).undelivered.map(({ event: { id, seq } }) => `${id}.${seq}`);
     expect([undelivered[0], undelivered.at(-2), undelivered.at(-1)]).toEqual(['a.0', 'full.2999', 'b.0']);
     expect(undelivered).toHaveLength(2 + 3000 - (refused - 1000));
   });

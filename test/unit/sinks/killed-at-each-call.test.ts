@@ -223,6 +223,8 @@ describe('the spool of a webhook', () => {
       const scenario = (): Scenario => {
         /** Numbers from 1, as the sequence numbers of a first run. */
         const delivered: number[] = [];
+        /** Those that were said to be kept. */
+        const kept: number[] = [];
         let synced = 0;
         const open = (folder: string, clock: TurnedClock, files: SinkFiles) =>
           new Spool({
@@ -245,7 +247,11 @@ describe('the spool of a webhook', () => {
             const clock = new TurnedClock();
             const spool = open(folder, clock, disk);
             for (let n = 1; n <= 24; n += 6) {
-              for (const each of numbers(n, n + 6)) spool.append(JSON.stringify({ n: each, padding: 'x'.repeat(120) }));
+              for (const each of numbers(n, n + 6))
+                spool.append(
+                  JSON.stringify({ n: each, padding: 'x'.repeat(120) }),
+                  () => disk.isOff || kept.push(each),
+                );
               const before = disk.changes.length;
               if (
                 !(await settle(
@@ -277,6 +283,9 @@ describe('the spool of a webhook', () => {
             const all = new Set([...first, ...delivered]);
             const last = Math.max(synced, ...first, ...onDisk);
             expect(numbers(1, last + 1).filter((n) => !all.has(n))).toEqual([]);
+            expect(new Set(kept).size, 'said once').toBe(kept.length);
+            expect(kept.filter((n) => !all.has(n))).toEqual([]);
+            expect(kept.length, 'nobody waits for ever').toBeGreaterThanOrEqual(synced - 6);
             expect(readdirSync(folder)).toEqual([]);
           },
         };
