@@ -24,7 +24,6 @@ const ALONE = [
 const LOGIC = ['test/unit/**/*.test.ts', 'test/rules/**/*.test.ts'];
 /** The ways that every user takes, and every engine: what a change breaks first. `npm test` runs no other real process. */
 const MAIN = [
-  'test/conformance/engines.test.ts',
   'test/e2e/dashboard.test.ts',
   'test/e2e/detect.test.ts',
   'test/e2e/patch.test.ts',
@@ -33,24 +32,93 @@ const MAIN = [
   'test/integration/library.test.ts',
   'test/integration/odd-media.test.ts',
 ];
-/** They compare rates and latencies of real processes with limits, so not more of them run at once than there are cores. */
-const PACED = [
-  'test/e2e/bench.test.ts',
-  'test/e2e/bench-gpu.test.ts',
-  'test/e2e/loadtest.test.ts',
-  'test/integration/camera-times.test.ts',
-  'test/integration/decode-live.test.ts',
-  'test/integration/faults-overload.test.ts',
-  'test/integration/hard-cases.test.ts',
-  'test/integration/load-test.test.ts',
-  'test/integration/measured-capacity.test.ts',
-  'test/integration/shedding.test.ts',
-  'test/integration/slow-streams.test.ts',
-  'test/integration/trial.test.ts',
-  'test/soak/**/*.test.ts',
+/** Simulations by the hundred, fuzz and statistics, beside the files of logic: each costs more than five seconds and finds nothing alone. */
+const SIMULATIONS = [
+  'test/unit/**/*.long.test.ts',
+  'test/unit/compile/fuzz-onnx.test.ts',
+  'test/unit/control/planning/scale-advisor.test.ts',
+  'test/unit/control/rollout/busy-neighbours.test.ts',
+  'test/unit/control/rollout/guards-of-parts.test.ts',
+  'test/unit/gateway/access/stream-scope.test.ts',
+  'test/unit/gateway/recorded-elsewhere.test.ts',
+  'test/unit/host/foreign-rollouts.test.ts',
+  'test/unit/host/patched-streams.test.ts',
+  'test/unit/measure/bootstrap.test.ts',
+  'test/unit/measure/sequential.test.ts',
+  'test/unit/optimize/gate/judge-labels.test.ts',
+  'test/unit/optimize/run/quality-bench.test.ts',
+  'test/unit/optimize/search/search.test.ts',
+  'test/unit/preprocess/change-gate.test.ts',
 ];
-/** Whole optimisations, roll-outs and fleets in real processes, and hundreds of simulated ones. */
-const LONG = ['test/**/*.long.test.ts'];
+/**
+ * What `.ci/run` runs beside `npm test`: what is cheap, what finds faults that no cheaper file finds (bench/tests/README.md), and one of each
+ * kind: a detector's accuracy, an optimisation, a roll-out, a fleet with a killed host. All others run by `npm run test:all`.
+ */
+const GATE = [
+  'test/conformance/*.test.ts',
+  'test/e2e/accuracy.test.ts',
+  'test/e2e/bad-input.test.ts',
+  'test/e2e/client-doc.test.ts',
+  'test/e2e/crash.test.ts',
+  'test/e2e/dashboard-history.test.ts',
+  'test/e2e/dashboard-proxy.test.ts',
+  'test/e2e/dashboard-rules.test.ts',
+  'test/e2e/eval-results.test.ts',
+  'test/e2e/events.test.ts',
+  'test/e2e/failed-start.test.ts',
+  'test/e2e/fleet.long.test.ts',
+  'test/e2e/full-disk.test.ts',
+  'test/e2e/optimize.long.test.ts',
+  'test/e2e/optimize.test.ts',
+  'test/e2e/rollout.long.test.ts',
+  'test/e2e/run.test.ts',
+  'test/e2e/score.test.ts',
+  'test/integration/alert-kills.test.ts',
+  'test/integration/bulk-job.test.ts',
+  'test/integration/bull-layout.test.ts',
+  'test/integration/calibration-frames.test.ts',
+  'test/integration/choose-engine.test.ts',
+  'test/integration/collected-skips.test.ts',
+  'test/integration/confined-decoder.test.ts',
+  'test/integration/decodable.test.ts',
+  'test/integration/decode-live.test.ts',
+  'test/integration/faults-lifecycle.test.ts',
+  'test/integration/faults-threads.test.ts',
+  'test/integration/file-layouts.test.ts',
+  'test/integration/fleet-*.test.ts',
+  'test/integration/forged-headers.test.ts',
+  'test/integration/history-kills.test.ts',
+  'test/integration/hostile-messages.test.ts',
+  'test/integration/hot-swap.test.ts',
+  'test/integration/kept-changes.test.ts',
+  'test/integration/large-pictures.test.ts',
+  'test/integration/launch.test.ts',
+  'test/integration/library-*.test.ts',
+  'test/integration/masks.test.ts',
+  'test/integration/measured-capacity.test.ts',
+  'test/integration/named-rollouts.test.ts',
+  'test/integration/older-release.test.ts',
+  'test/integration/openapi-client.test.ts',
+  'test/integration/openvino-engine.test.ts',
+  'test/integration/recorded-clips.test.ts',
+  'test/integration/recorded-job.test.ts',
+  'test/integration/recorded-span.test.ts',
+  'test/integration/recordings.test.ts',
+  'test/integration/redis-access.test.ts',
+  'test/integration/redis-faults.test.ts',
+  'test/integration/report-page.test.ts',
+  'test/integration/requests.test.ts',
+  'test/integration/rollout-redis.test.ts',
+  'test/integration/rule-events.test.ts',
+  'test/integration/second-stages.test.ts',
+  'test/integration/sink-kills.test.ts',
+  'test/integration/source-placeholders.test.ts',
+  'test/integration/source-rules.test.ts',
+  'test/integration/source-test.test.ts',
+  'test/integration/telemetry.test.ts',
+  'test/integration/tried-rules.test.ts',
+  'test/integration/webhook-file.test.ts',
+];
 
 /** Parts of paths in the order in which their files start: those that take longest first, so that none is alone at the end. */
 const ORDER = [
@@ -67,7 +135,7 @@ const ORDER = [
  * Lets tests import the compiled files of the project by Node.js itself, instead of transforming the sources again in each process:
  * half of the CPU time of a test file was that. Types are checked on the sources, and `before-all.ts` compiles.
  */
-const compiled: Plugin = {
+export const compiled: Plugin = {
   name: 'compiled',
   enforce: 'pre',
   resolveId(source, importer) {
@@ -92,27 +160,25 @@ const patience = { testTimeout: 240_000, hookTimeout: 240_000, expect: { poll: {
 export default defineConfig({
   test: {
     globalSetup: ['test/support/before-all.ts'],
-    // `.ci/run` runs more files of `rest` and `long` at once, which wait for real processes a third of their time.
     maxWorkers: Math.min(16, availableParallelism()),
     pool: 'forks',
     reporters: reportPath === undefined ? ['default'] : ['default', ['json', { outputFile: reportPath }]],
     sequence: { sequencer: LongestFirst },
     projects: [
       // One process runs many files: most of what a file with logic alone costs is its process and its imports.
-      { test: { name: 'logic', include: LOGIC, exclude: [...ALONE, ...LONG], isolate: false, ...patience } },
+      { test: { name: 'logic', include: LOGIC, exclude: [...ALONE, ...SIMULATIONS], isolate: false, ...patience } },
       { plugins: [compiled], test: { name: 'main', include: MAIN, ...patience } },
       { test: { name: 'alone', include: ALONE, ...patience } },
-      { plugins: [compiled], test: { name: 'long', include: LONG, ...patience } },
+      { plugins: [compiled], test: { name: 'gate', include: GATE, ...patience } },
       {
         plugins: [compiled],
         test: {
-          name: 'rest',
-          include: ['test/**/*.test.ts'],
-          exclude: [...LOGIC, ...MAIN, ...LONG, ...PACED],
+          name: 'hour',
+          include: ['test/{e2e,integration,soak}/**/*.test.ts', ...SIMULATIONS],
+          exclude: [...MAIN, ...GATE],
           ...patience,
         },
       },
-      { plugins: [compiled], test: { name: 'paced', include: PACED, ...patience } },
     ],
   },
 });

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -26,63 +26,14 @@ interface Run {
   readonly isService?: true | 'to the end';
 }
 
-/** A command that is not run here, and why; `test` names a file that runs it, which contains `has`. */
-interface Mark {
-  readonly why: string;
-  readonly test?: string;
-  readonly has?: string;
-}
-
 const FAKE = '--engine fake';
 const TOKENS = { sightline: 'SIGHTLINE_TOKENS_FILE=tokens.json sightline' };
 const DOOR = { 'door.yaml': 'cameras.yaml' };
 const RULES = { 'door.yaml': 'rules.yaml', 'new.yaml': 'rules.yaml', 'old.yaml': 'rules.yaml' };
 const PIPELINE_URL = '--url $PIPELINE_URL';
-const OPENVINO = {
-  why: 'needs the engine openvino',
-  test: 'test/e2e/accuracy.long.test.ts',
-  has: "'openvino', 'bf16'",
-};
-const DEPLOY = 'test/rules/deploy.test.ts';
-const IMAGE = { why: 'needs Docker; deploy/try-images does the same without', test: DEPLOY, has: 'deploy/try-images' };
-const DOCKER = { why: 'needs Docker and a GPU', test: 'test/rules/dockerfile.test.ts', has: 'Dockerfile.gpu' };
-const LOAD = { why: 'takes minutes', test: 'test/e2e/loadtest.test.ts', has: "'loadtest', pipeline" };
-const OPTIMIZE = { why: 'takes minutes', test: 'test/e2e/optimize.test.ts', has: "'optimize', clip" };
-const SETUP = (engine: string) => ({ why: 'fetches by pip', test: '.ci/run', has: `set_up ${engine}` });
-const JOB = { why: 'needs a fleet', test: 'test/e2e/submit-stages.long.test.ts', has: "'submit', clip, '--stages'" };
-const TRIED_TEST = 'test/integration/recorded-rollout.long.test.ts';
-const TRIED = { why: 'needs recordings', test: TRIED_TEST, has: 'recorded: { fromMs' };
-const DEMO = { why: 'runs until it is stopped', test: '.ci/smoke', has: 'sightline.process.js demo' };
-const SUITE = { why: 'this is a part of it', test: '.ci/run', has: 'npm test' };
-const BENCH = {
-  why: 'takes minutes',
-  test: 'test/rules/documented-commands.test.ts',
-  has: 'sections of the benchmark',
-};
 
-const DISCOVER = {
-  why: 'asks the networks of the machine',
-  test: 'test/integration/discover.test.ts',
-  has: "'--login-file', loginFile",
-};
-const RETRIED = {
-  why: 'needs a recording',
-  test: 'test/integration/recorded-events.test.ts',
-  has: "'events', ...args, '--recorded', 'cam'",
-};
-const RECORDED = {
-  why: 'needs a folder of recordings',
-  test: 'test/integration/recordings.test.ts',
-  has: "'recordings', 'export'",
-};
-
-const COMMANDS: Readonly<Record<string, Run | Mark>> = {
+const COMMANDS: Readonly<Record<string, Run>> = {
   // README.md and CONTRIBUTING.md
-  'npm run demo': DEMO,
-  'npm run dev': DEMO,
-  'npm test': SUITE,
-  'npm run test:all': { why: 'this is a part of it', test: '.ci/run', has: '--project rest --project long' },
-  'git clone ... && cd sightline': { why: 'a clone is where tests run' },
   'npx sightline doctor': { says: /engine onnx/ },
   'npx sightline demo': { isService: true, more: '--port 0', says: /live at http/ },
   'npx sightline run cameras.yaml': { isService: true, more: '--port 0', says: /live at http/ },
@@ -90,86 +41,19 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
   'npx sightline detect recordings/ --out results/': { more: FAKE, says: /a\.mp4/ },
   'npx sightline detect clip.mp4 --track --video out.mp4': { more: FAKE, says: /clip\.mp4/ },
   'npx sightline eval instances.json --images val2017': { says: /AP/ },
-  'npx sightline optimize clip.mp4': OPTIMIZE,
-  'npx sightline loadtest gate.yaml --profile stress': LOAD,
-  'npx sightline rollout start --pipeline best.yaml': {
-    why: 'docs/rollout.md has the whole of it',
-    test: 'test/e2e/rollout.long.test.ts',
-    has: "'start', '--pipeline'",
-  },
-  'npx sightline host --redis redis://10.0.0.5:6379': {
-    why: 'docs/fleet.md has the whole of it',
-    test: 'test/e2e/fleet.long.test.ts',
-    has: "'--redis', redis.url",
-  },
   // docs/accuracy.md
-  'sightline eval instances.json --images val --model picodet-s --engine openvino --precision bf16': OPENVINO,
   'sightline eval instances.json --images val --model picodet-s --resize-by ffmpeg': { needs: 'shared', says: /AP/ },
   // docs/batch.md
   'sightline detect recordings/ --dry-run --out results/': { more: FAKE, says: /a\.mp4/ },
   'sightline detect recordings/ --out results/': { more: FAKE, says: /a\.mp4/ },
   'sightline detect recordings/ --out results/ --resume': { more: FAKE, says: /a\.mp4/ },
-  // docs/recording.md
-  'sightline recordings list ~/.cache/sightline/recordings/live --stream door': RECORDED,
-  'sightline recordings verify ~/.cache/sightline/recordings/live': RECORDED,
-  'sightline recordings export ~/.cache/sightline/recordings/live --stream door --from 2026-05-04T21:30:00+02:00 --to 2026-05-04T21:35:00+02:00 --out door.mp4':
-    RECORDED,
-  'sightline recordings verify door.mp4': RECORDED,
-  'sightline events --recorded door --from 2026-05-04T20:00:00Z --to 2026-05-04T22:00:00Z --rules cameras.yaml --model picodet-s':
-    RETRIED,
-  'sightline events ~/.cache/sightline/recordings/live --recorded door --from 2026-05-04T20:00:00Z --to 2026-05-04T22:00:00Z --rules new.yaml --compare old.yaml':
-    RETRIED,
   // docs/deploy.md
-  'curl -H "Authorization: Bearer $SIGHTLINE_TOKEN" -H \'Content-Type: image/jpeg\' --data-binary @street.jpg http://127.0.0.1:8080/api/detect':
-    {
-      why: 'needs a gateway',
-      test: 'test/unit/gateway/requests.test.ts',
-      has: 'POST /api/detect',
-    },
-  'docker build -t sightline .': IMAGE,
-  'docker run --rm sightline doctor': IMAGE,
-  'docker run -e SIGHTLINE_TOKEN -p 127.0.0.1:8080:8080 sightline': IMAGE,
-  'docker run -e SIGHTLINE_TOKEN --read-only --tmpfs /tmp -v sightline:/var/cache/sightline -v ./door.yaml:/data/door.yaml:ro -p 127.0.0.1:8080:8080 sightline run /data/door.yaml --host 0.0.0.0':
-    IMAGE,
-  'cp deploy/sightline.service /etc/systemd/system/': {
-    why: 'changes the machine',
-    test: DEPLOY,
-    has: 'deploy/sightline.service',
-  },
-  'kubectl create secret generic sightline --from-literal=token=$(openssl rand -hex 24) --from-literal=redis-url=rediss://:PASSWORD@HOST:6379':
-    { why: 'needs a cluster' },
-  'helm install cams deploy/helm/sightline --set image.repository=registry.example/sightline': {
-    why: 'needs a cluster',
-    test: DEPLOY,
-    has: "helm('template', 'cams'",
-  },
-  'docker build -f Dockerfile.gpu -t sightline:gpu .': DOCKER,
   'export SIGHTLINE_TOKEN=$(openssl rand -hex 24)': { needs: 'openssl' },
-  'docker run --rm --gpus all sightline:gpu doctor': DOCKER,
-  'docker run --gpus all -e SIGHTLINE_TOKEN -p 127.0.0.1:8080:8080 sightline:gpu': DOCKER,
-  'docker run --gpus all -e SIGHTLINE_TOKEN -p 127.0.0.1:8080:8080 -v ./door.yaml:/data/door.yaml:ro sightline:gpu run /data/door.yaml --host 0.0.0.0':
-    DOCKER,
-  'docker run --rm --gpus all -v ./clips:/data/recordings:ro -v results:/data/results --no-healthcheck sightline:gpu detect /data/recordings/a.mp4 --out /data/results/a.jsonl':
-    DOCKER,
   "printf 'REDIS_PASSWORD=%s\\nSIGHTLINE_TOKEN=%s\\n' $(openssl rand -hex 24) $(openssl rand -hex 24) > .env": {
     needs: 'openssl',
     more: '&& cat .env',
     says: /^REDIS_PASSWORD=[0-9a-f]{48}\nSIGHTLINE_TOKEN=[0-9a-f]{48}\n$/,
   },
-  'docker compose up --build --detach --scale host=2': {
-    why: 'needs Docker and a GPU',
-    test: 'test/rules/compose.test.ts',
-    has: 'compose.yaml',
-  },
-  // docs/engines.md
-  'npx sightline setup openvino': SETUP('openvino'),
-  'npx sightline setup openvino --from FOLDER': {
-    why: 'needs the library of OpenVINO',
-    test: 'test/unit/store/openvino/setup-openvino.test.ts',
-    has: 'from',
-  },
-  'npx sightline setup tensorflow --gpu': { why: 'needs a GPU; 3.4 GB' },
-  'npx sightline setup tensorflow': SETUP('tensorflow'),
   // docs/fleet.md
   'export REDIS_URL=redis://10.0.0.5:6379': { instead: { 'redis://10.0.0.5:6379': '$TEST_REDIS' }, needs: 'redis' },
   'npx sightline host --root /srv/footage --root /srv/results': {
@@ -184,34 +68,12 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
     needs: 'redis',
     says: /gate/,
   },
-  'sightline submit /shared/recordings/live --recorded door --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z --out /shared/may --track --wait':
-    {
-      why: 'needs a recording',
-      test: 'test/integration/recorded-job.test.ts',
-      has: "'submit', folder, '--recorded', 'cam'",
-    },
-  'sightline events /shared/may/*.jsonl --rules new.yaml --compare old.yaml': {
-    why: 'needs the results of a fleet',
-    test: 'test/e2e/events.test.ts',
-    has: "'--compare'",
-  },
-  'sightline submit /srv/footage/ --out /srv/results --stages cars.yaml --parquet --wait': JOB,
   'npx sightline submit /srv/footage/ --out /srv/results --track --wait': {
     instead: { '/srv/footage/': '$PWD/recordings/a.mp4', '/srv/results': '$PWD/results' },
     needs: 'redis',
     says: /done +100 %/,
   },
   // docs/make-faster.md and docs/benchmarks.md
-  'sightline models compile yolox-nano --precision int8 --calibration photos --annotations val.json --images val': {
-    why: 'takes a minute',
-    test: 'test/e2e/int8.long.test.ts',
-    has: "'--calibration'",
-  },
-  'sightline eval val.json --images val --model yolox-nano --precision int8': {
-    why: 'needs the INT8 form',
-    test: 'test/e2e/int8.long.test.ts',
-    has: "'--precision', 'int8'",
-  },
   'sightline events door.mp4 --rules door.yaml': { instead: RULES, more: FAKE, says: /door\.mp4: \d+ events?/ },
   'sightline events door.mp4 --rules new.yaml --compare old.yaml': {
     ...{ instead: RULES, more: FAKE, says: /compared: 0 gained, 0 lost/ },
@@ -219,19 +81,11 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
   'sightline detect door.mp4 --track --out door.jsonl': { more: FAKE, says: /door\.mp4/ },
   'sightline events door.jsonl --rules door.yaml': { instead: RULES, says: /door\.jsonl: \d+ events?/ },
   'sightline detect yard.mp4 --skip-unchanged --track-between auto --out yard.jsonl': { more: FAKE, says: /yard\.mp4/ },
-  'npm run bench -- --only hard-cases': BENCH,
   'sightline detect street.mp4 --tiles 3x2': { more: FAKE, says: /street\.mp4/ },
   'sightline detect yard.mp4 --region 0,0.4,1,0.6': { more: FAKE, says: /yard\.mp4/ },
   'sightline eval val.json --images val --model yolox-nano --tiles 2x2': { needs: 'shared', says: /AP/ },
   // docs/loadtest.md
   'sightline loadtest gate.yaml': { more: '--minutes 0.05 --cameras 1 --target "drops<=90%"', says: /verdict/ },
-  'sightline loadtest gate.yaml --profile peak --cameras 12': LOAD,
-  'sightline loadtest gate.yaml --profile stress --report out/': LOAD,
-  'sightline loadtest gate.yaml --profile endurance --minutes 60': { ...LOAD, why: 'takes an hour' },
-  'sightline loadtest --fleet --url https://gateway:8080 --token-file operator.token --ca ca.pem --camera-host 10.0.0.5':
-    { why: 'needs hosts', test: 'test/e2e/loadtest.test.ts', has: "'loadtest', '--fleet', '--url'" },
-  'sightline loadtest gate.yaml --profile stress --minutes 0.7 --cameras 4 --camera-fps 5 --target "fps>=5,p90<=400ms"':
-    LOAD,
   // docs/models.md
   'sightline detect clip.mp4 --model best.onnx': { needs: 'shared', says: /best/ },
   'sightline eval val.json --images val/ --model best.onnx': {
@@ -239,63 +93,21 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
     needs: 'shared',
     says: /AP/,
   },
-  'sightline models add best.onnx --images val/ --annotations val.json': {
-    why: 'tries each way to prepare a picture',
-    test: 'test/e2e/file-models.test.ts',
-    has: "'models', 'add'",
-  },
-  'sightline detect clip.mp4 --model best': {
-    why: 'needs the model that was added',
-    test: 'test/e2e/file-models.test.ts',
-    has: 'can be used by name',
-  },
   // docs/secure.md, docs/monitoring.md, docs/cameras.md and docs/change-settings.md
   'sightline tokens add anna --role operator': { instead: TOKENS, says: /anna/ },
   'sightline tokens add prometheus --role metrics --expires 365d': { instead: TOKENS, says: /prometheus/ },
   'sightline alerts cameras.yaml > sightline-rules.yaml': {},
   'sightline tokens list': { instead: TOKENS, says: /anna +operator/ },
   'sightline tokens remove anna': { instead: TOKENS, says: /anna/ },
-  'sightline streams add gate @gate-url.txt --url https://host-1:8080 --token-file operator.token --ca ca.pem': {
-    why: 'needs a certificate',
-    test: 'test/e2e/access.test.ts',
-    has: "'streams', 'add'",
-  },
-  'sightline discover': DISCOVER,
-  'sightline discover --login-file login.txt': DISCOVER,
-  'sightline discover --login-file login.txt --yaml > cameras.yaml': DISCOVER,
   'sightline source test @gate-url.txt': { says: /h264, 320x180/ },
   'sightline run cameras.yaml': { isService: true, more: '--no-overlay --port 0', says: /live at http/ },
   'sightline validate cameras.yaml': { says: /cameras/ },
   'sightline pipeline diff cameras.yaml': {},
   'sightline pipeline export cameras.yaml > new.yaml': { instead: { 'new.yaml': 'exported.yaml' } },
-  'sightline pipeline reset cameras.yaml door': {
-    why: 'needs a pipeline that was changed over REST',
-    test: 'test/e2e/overlay.test.ts',
-    has: "'pipeline', 'reset'",
-  },
   'sightline run cameras.yaml --no-overlay': { isService: true, more: '--port 0', says: /live at http/ },
   // docs/optimize.md
-  'sightline optimize clip.mp4': OPTIMIZE,
-  'sightline optimize cameras.yaml --plan': {
-    why: 'needs an engine that can be measured',
-    test: 'test/e2e/optimize.test.ts',
-    has: "'optimize', clip, '--plan'",
-  },
-  'sightline optimize cameras.yaml --annotations val.json --images val --budget 20m --target "fps>=25,p99<=80ms"':
-    OPTIMIZE,
   'sightline run optimize-report/best.yaml': { isService: true, more: '--port 0', says: /live at http/ },
-  'sightline optimize --merge small-host large-host': {
-    why: 'needs reports of two machines',
-    test: 'test/e2e/optimize.test.ts',
-    has: "'--merge', ...folders",
-  },
-  'sightline optimize --merge small-host large-host gpu-host --report choice': {
-    why: 'needs reports of three machines',
-    test: 'test/e2e/optimize.test.ts',
-    has: "'--merge', ...folders",
-  },
   // docs/start.md, docs/deploy.md and CONTRIBUTING.md
-  'npm install sightline': { why: 'fetches 120 MB', test: 'test/e2e/package.test.ts', has: "npm('install'" },
   'npx sightline validate door.yaml': { instead: DOOR, says: /cameras/ },
   'npx sightline run door.yaml': {
     instead: DOOR,
@@ -303,16 +115,7 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
     more: '--no-overlay --port 0',
     says: /live at http/,
   },
-  'npm ci --ignore-scripts --prefix node_modules/sightline/workers/requirements/onnxruntime-node': {
-    why: 'fetches 115 MB',
-    test: 'test/e2e/package.test.ts',
-    has: "'--prefix', 'node_modules/sightline/workers/requirements/onnxruntime-node'",
-  },
-  'npm run check:package': { why: 'compiles from nothing', test: '.ci/run', has: 'npm run check:package' },
-  'npm publish': { why: 'publishes', test: 'test/e2e/package.test.ts', has: "'publish', '--dry-run'" },
   // docs/rollout.md
-  'sightline eval annotations.json --images photos --model yolox-nano --engine openvino --precision bf16 --input-size 256x160':
-    OPENVINO,
   'sightline rollout status': { more: PIPELINE_URL, says: /state +/ },
   'sightline models versions': { more: PIPELINE_URL, says: /cameras@1/ },
   'sightline rollout start --pipeline new.yaml --steps 1,10,50,100 --hold 60s --min-frames 100 --guards guards.yaml --shadow':
@@ -323,19 +126,12 @@ const COMMANDS: Readonly<Record<string, Run | Mark>> = {
   'sightline rollout promote --full': { more: PIPELINE_URL, says: /state +promoted/ },
   'sightline rollout undo': { more: PIPELINE_URL, says: /undid it/ },
   'sightline rollout history': { more: PIPELINE_URL, says: /undone[\s\S]*started/ },
-  'sightline rollout start --model picodet-s': {
-    why: 'needs the weights of both',
-    test: 'test/unit/control/rollout/other-detector.test.ts',
-    has: "side('picodet-s'",
-  },
-  'sightline rollout start --model picodet-s --recorded 2h': TRIED,
   'sightline rollout start report/best.yaml': {
     more: `${PIPELINE_URL} --guards guards.yaml`,
     says: /rollout-1: cameras@1 -> cameras@2/,
   },
 };
 
-const isMark = (given: Run | Mark): given is Mark => 'why' in given;
 const missing: Readonly<Record<NonNullable<Run['needs']>, boolean>> = {
   shared: sharedDir === null,
   redis: redisMissing !== null,
@@ -343,17 +139,6 @@ const missing: Readonly<Record<NonNullable<Run['needs']>, boolean>> = {
 };
 /** Each test starts several processes one after the other. */
 const TIMEOUT = { timeout: 400_000 };
-
-describe('every command of README and docs', () => {
-  it('is run here, or marked with the reason and the test that runs it', () => {
-    const documented = DOC_PAGES.flatMap(commandsOf).map(({ text }) => text);
-    expect(documented.filter((text) => !Object.hasOwn(COMMANDS, text))).toEqual([]);
-    expect(Object.keys(COMMANDS).filter((text) => !documented.includes(text))).toEqual([]);
-    for (const [text, given] of Object.entries(COMMANDS))
-      if (isMark(given) && given.test !== undefined)
-        expect(readFileSync(given.test, 'utf8'), `${text}: ${given.test}`).toContain(given.has);
-  });
-});
 
 describe('the commands of a page, on small files of the names in it', TIMEOUT, () => {
   const temporary = temporaryFolder();
@@ -406,7 +191,7 @@ describe('the commands of a page, on small files of the names in it', TIMEOUT, (
     return { log: () => log, stop };
   }
 
-  const pages = DOC_PAGES.filter((page) => commandsOf(page).some(({ text }) => !isMark(COMMANDS[text] ?? { why: '' })));
+  const pages = DOC_PAGES.filter((page) => commandsOf(page).some(({ text }) => COMMANDS[text] !== undefined));
   it.each(pages)('%s', async (page) => {
     const services: { stop(): Promise<CliResult> }[] = [];
     const times = new Map<string, number>();
@@ -414,7 +199,7 @@ describe('the commands of a page, on small files of the names in it', TIMEOUT, (
     try {
       for (const { text } of commandsOf(page)) {
         const given = COMMANDS[text];
-        if (given === undefined || isMark(given) || (given.needs !== undefined && missing[given.needs])) continue;
+        if (given === undefined || (given.needs !== undefined && missing[given.needs])) continue;
         if (given.more?.startsWith(PIPELINE_URL) && env.PIPELINE_URL === undefined) {
           const service = await startService(
             'exec sightline run cameras.yaml --no-overlay --port 0',

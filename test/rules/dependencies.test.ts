@@ -31,56 +31,6 @@ const { packages: locked } = JSON.parse(readFileSync('package-lock.json', 'utf8'
   readonly packages: Record<string, LockedPackage>;
 };
 
-/** Why shipped code uses each package. A new one needs a reason here. */
-const REASONS: Readonly<Record<string, string>> = {
-  '@fastify/cookie': 'parses and writes the cookie that holds the dashboard sign-in',
-  '@fastify/static': "serves the dashboard's files with ETags",
-  '@fastify/swagger': 'makes the OpenAPI document of the schemas of the routes',
-  '@fastify/websocket': 'passes upgrades through the hooks of fastify, so the guard answers them like requests',
-  '@ffmpeg-installer/ffmpeg': 'an ffmpeg where the system has none',
-  '@marcbachmann/cel-js': 'the expressions of rules, in a language that many know and that cannot loop',
-  ajv: 'compiles the check of each result between hosts from its schema; fastify has it too',
-  '@msgpack/msgpack': 'the binary form of the feed, in the gateway and on the dashboard',
-  '@nats-io/jetstream': 'the sink nats: publishing with acknowledgement and message id',
-  '@nats-io/transport-node': 'the connection of the sink nats',
-  '@opentelemetry/api': 'types and constants of traces',
-  '@opentelemetry/core': 'reads the W3C context of traces',
-  '@opentelemetry/exporter-logs-otlp-http': 'sends log lines, with the ids of their traces, to a collector',
-  '@opentelemetry/exporter-trace-otlp-http': 'sends spans of frames and requests to a collector',
-  '@opentelemetry/resources': 'says which host a span is of',
-  '@opentelemetry/sdk-logs': 'makes log records for a collector',
-  '@opentelemetry/sdk-trace-base': 'makes spans of frames and requests',
-  '@platformatic/kafka': 'the sink kafka',
-  '@tensorflow/tfjs-backend-wasm': 'the engine wasm, for machines on which no other engine loads',
-  '@tensorflow/tfjs-converter': 'loads TensorFlow.js graph models for the engine wasm',
-  '@tensorflow/tfjs-core': 'tensors of the engine wasm',
-  bullmq: 'the job queue of a fleet',
-  'cli-progress': 'progress bars',
-  commander: 'commands and flags',
-  'fast-xml-parser': 'reads the replies of ONVIF cameras',
-  'fastest-levenshtein': 'suggests the key, route or name that was meant',
-  fastify: 'HTTP',
-  'fluent-ffmpeg': 'builds the commands of ffmpeg',
-  'hyparquet-writer': 'the sink parquet, and detect --parquet',
-  ioredis: 'the state of a fleet in Redis, and the sink redis-streams',
-  koffi: "calls OpenVINO's C API",
-  'lit-html': 'templates of the dashboard, without a build step',
-  marked: 'renders the Markdown of reports as a page',
-  mqtt: 'the sink mqtt',
-  'node-api-headers': 'headers to build the binding of TensorFlow',
-  nodemailer: 'the sink mail',
-  pino: 'the log',
-  protobufjs: 'reads and writes ONNX files and SavedModels',
-  sharp: 'scales, decodes and encodes pictures',
-  tar: 'reads weights from the archives of npm packages, which come from outside',
-  tinyglobby: 'finds the files that a pattern names',
-  uplot: 'charts of the dashboard',
-  vega: 'draws the plots of reports as SVG, without a browser',
-  ws: 'the WebSocket of a feed client',
-  yaml: 'reads pipeline files, with line and column of a mistake',
-  zod: 'one schema gives type, default, check, error message and reference of the configuration',
-};
-
 /** Licences that permit commercial use in a program under another licence. LGPL: ffmpeg runs as a program of its own. */
 const LICENCES: ReadonlySet<string> = new Set([
   'Apache-2.0',
@@ -144,11 +94,7 @@ describe('dependencies', () => {
     expect(locked['node_modules/bullmq']?.version).toBe(dependencies.bullmq);
   });
 
-  it('each has a reason', () => {
-    expect(Object.keys(REASONS).sort()).toEqual(Object.keys({ ...dependencies, ...optionalDependencies }).sort());
-  });
-
-  it.each(Object.keys(REASONS))('%s has a licence for commercial use', (name) => {
+  it.each(Object.keys({ ...dependencies, ...optionalDependencies }))('%s has a licence for commercial use', (name) => {
     expect(LICENCES).toContain(locked[`node_modules/${name}`]?.license);
   });
 

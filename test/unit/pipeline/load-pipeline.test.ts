@@ -93,11 +93,6 @@ describe('an invalid pipeline is refused with the key, the expected and the rece
       "models.default: expected another name: default is the pipeline's own model; models.a b: expected letters, digits, dot, dash and underscore, at most 64",
     ],
     [
-      'an unknown kind of sink',
-      `${HEAD}sinks: [{type: csv}]`,
-      'sinks[0].type: expected one of "jsonl", "coco", "video", "parquet", "webhook", "mqtt", "redis-streams", "nats", "kafka", "mail", received "csv" (string)',
-    ],
-    [
       'an alert to a sink that does not exist, or sends results',
       `${HEAD}sinks: [{type: webhook, url: "http://h/"}, {type: webhook, url: "http://h/2", send: [events]}]\nalerts: [{on: [a], to: [webhook-1]}]`,
       'alerts[0].to[0]: expected a sink that sends new events alone (send: [events]), of all streams: webhook-2; received "webhook-1"',

@@ -51,7 +51,6 @@ describe('input shapes', () => {
 
 describe('the search space', () => {
   it('describes every lever in a sentence', () => {
-    expect(LEVER_IDS).toHaveLength(15);
     for (const id of LEVER_IDS) {
       expect(LEVERS[id].does).toMatch(/^[A-Z].+\.$/);
       expect(LEVERS[id].riskReason).toMatch(/^[A-Za-z].+\.$/);
