@@ -8,12 +8,15 @@ import type { StreamSettings } from './config/keys/stream-keys.ts';
 import { whole } from './config/number.ts';
 import { addressesOf } from './config/stream.ts';
 import { Admission } from './control/orders/admission.ts';
+import type { PublishedFrame } from './core/frame.ts';
 import { ID_PATTERN } from './core/ids.ts';
 import type { Picture } from './core/picture.ts';
 import { SightlineError } from './errors/sightline-error.ts';
 import { Incidents } from './flow/incidents.ts';
 import { unlessAborted } from './flow/unless-aborted.ts';
 import { type Gateway, silentLogger } from './gateway/gateway-options.ts';
+import { FrameTally } from './history/frame-tally.ts';
+import type { History } from './history/history.ts';
 import { type DetectOptions, detectOptionsOf, signalOption } from './host/call-options.ts';
 import { EngineStreams, type OwnSources } from './host/engine-streams.ts';
 import { type ListenAddress, openGateway, openHistory } from './host/open-gateway.ts';
@@ -95,6 +98,8 @@ export interface SightlineEvents {
 
 export type { PictureResult } from './host/picture-detector.ts';
 
+const UNSERVED_MS = 3_600_000;
+
 const queueOptions = {
   streams: z.array(z.string()).optional(),
   queue: z.enum(['block', 'latest']).optional(),
@@ -150,9 +155,13 @@ export class Sightline implements AsyncDisposable {
   readonly #detector: PictureDetector;
   readonly #queues = new Set<ResultQueue>();
   readonly #gateways = new Set<Promise<Gateway>>();
+  /** Histories of open gateways. */
+  readonly #served = new Set<History>();
   #readers = 0;
   /** Takes the results from before the first call of `results()`; null once it was called, or if others read them. */
   #early: ResultQueue | null = null;
+  /** What was counted since the opening, for the history of the first gateway; null once that has it. */
+  #uncounted: { readonly tally: FrameTally; stop(): void } | null = null;
   #closing: Promise<void> | null = null;
 
   private constructor(
@@ -207,6 +216,7 @@ export class Sightline implements AsyncDisposable {
       tracing,
     });
     const engine = new Sightline(host, config, environment, incidents, ownSources, onNotice);
+    engine.#count();
     try {
       const sinks = options.sinks ?? [];
       for (const sink of customSinks(sinks)) engine.#addSink(sink);
@@ -309,24 +319,52 @@ export class Sightline implements AsyncDisposable {
     return gateway;
   }
 
-  /** Opens a gateway with a history, which ends with it. */
+  /** Counts results for a gateway that is opened later; of more than an hour, the newest. */
+  #count(): void {
+    const tally = new FrameTally();
+    const remove = this.#onResult((frame) => tally.observe(frame, Date.now()));
+    const forgetting = setInterval(() => tally.take(Date.now()), UNSERVED_MS).unref();
+    const stop = (): void => {
+      remove();
+      clearInterval(forgetting);
+    };
+    this.#uncounted = { tally, stop };
+  }
+
+  /** Calls a listener with each result of a stream. */
+  #onResult(listener: (frame: PublishedFrame) => void): () => void {
+    return this.#host.onPublished((frame) => {
+      if (!isPictureStream(frame.streamId)) listener(frame);
+    });
+  }
+
+  /** Opens a gateway with a history, which ends with it. The first one keeps the events of rules, from the opening of the engine on. */
   async #openGateway(address: ListenAddress, environment: Environment): Promise<Gateway> {
-    const history = await openHistory(this.#config, address, environment, this.#onNotice);
+    const first = this.#uncounted;
+    this.#uncounted = null;
+    const tally = first?.tally;
+    const history = await openHistory(this.#config, address, environment, { onNotice: this.#onNotice, tally });
+    first?.stop();
+    const stop = this.#onResult((frame) => history.observe(frame));
     const requests = new RequestDetector(this.#host, this.#config, null);
     const { tracing, recorder } = this.#host;
     const parts = { log: silentLogger, history, incidents: this.#incidents, requests, recorder, tracing };
     const request = { config: this.#config, address, ...parts };
     const gateway = await openGateway(this.#host, request, { environment }).catch(async (error: unknown) => {
+      stop();
       await history.close();
+      if (first !== null) this.#count();
       throw error;
     });
-    const stop = this.#host.onPublished((frame) => {
-      if (!isPictureStream(frame.streamId)) history.observe(frame);
-    });
+    if (first !== null) await this.#host.keepEvents(history);
+    this.#served.add(history);
     const close = async (): Promise<void> => {
-      stop();
       await gateway.close();
       await requests.close();
+      // Events that end with the engine are kept, so it closes the history after its streams.
+      if (this.#closing !== null) return;
+      stop();
+      this.#served.delete(history);
       await history.close();
     };
     return { url: gateway.url, port: gateway.port, close };
@@ -350,7 +388,9 @@ export class Sightline implements AsyncDisposable {
   async #close(): Promise<void> {
     this.#forgetEarly();
     await Promise.all([...this.#gateways].map(async (opening) => (await opening.catch(() => null))?.close()));
+    this.#uncounted?.stop();
     const failures = await this.#host.stop();
+    for (const history of this.#served) await history.close();
     for (const queue of this.#queues) await queue.close();
     if (failures.length === 1) throw failures[0]!;
     if (failures.length > 1) {

@@ -115,7 +115,8 @@ async function serve(
   });
   const flushed = io.crash?.add(() => host.runtime.flushSinks());
   const { environment } = io;
-  const history = await openHistory(config, flags, environment, (text) => log.warn({}, text));
+  const onWarning = (text: string): void => log.warn({}, text);
+  const history = await openHistory(config, flags, environment, { onNotice: onWarning });
   try {
     host.onPublished((frame) => history.observe(frame));
     const onNotice = (text: string): void => log.info({}, text);

@@ -54,6 +54,8 @@ export interface EventDeskOptions {
 const PACE_MS = 100;
 
 const NOBODY: Handover = new Map();
+/** Records that are remembered for a keeper that comes late, as that of a program which serves only later. */
+const MOST_EARLY = 1000;
 
 /** A record on its way out. */
 interface Outgoing {
@@ -76,6 +78,8 @@ export class EventDesk {
   /** What was just seen, to try rules on; null if nothing is kept. */
   #seen: SeenRecords | null = null;
   readonly #waiting: Outgoing[] = [];
+  /** The newest records that were handed out before there was a keeper. */
+  #early: { readonly event: RuleEvent; readonly takers: Handover }[] = [];
   #draining: Promise<void> | null = null;
   #isClosed = false;
 
@@ -86,13 +90,15 @@ export class EventDesk {
   }
 
   /**
-   * Keeps events from now on, delivers what an earlier process could not, and ends the events that it left open. Those under a lease are
-   * delivered and ended by its next holder; here they only count as ended. Call it before the first result.
+   * Keeps events from now on and the newest of those before, delivers what an earlier process could not, and ends the events that it left open. Those
+   * under a lease are delivered and ended by its next holder; here they only count as ended. Call it once.
    */
   async keepIn(keeper: EventKeeper): Promise<void> {
     const { send, limited = [] } = this.#options;
     this.#keeper = keeper;
     this.#seen = new SeenRecords();
+    const early = this.#early;
+    this.#early = [];
     const { undelivered, open, kept } = await keeper.unfinished();
     for (const each of limited) each.resume(kept, (key, value) => keeper.keep(key, value));
     const isOwn = ({ fence }: RuleEvent): boolean => fence === undefined;
@@ -101,6 +107,9 @@ export class EventDesk {
     await Promise.all(
       open.map((last) => this.deliver(endOf(last, isOwn(last) ? 'restart' : 'moved'), () => isOwn(last))),
     );
+    if (early.length === 0) return;
+    await keeper.record(...early.map(({ event }) => event));
+    for (const { event, takers } of early) this.#markWhenKept(event, takers);
   }
 
   /**
@@ -111,7 +120,8 @@ export class EventDesk {
   deliver(event: RuleEvent, mayHandOut: () => boolean): Promise<boolean> {
     if (this.#keeper === null) {
       const may = mayHandOut();
-      if (may) this.#handOut(event);
+      this.#early.push({ event, takers: may ? this.#handOut(event) : NOBODY });
+      if (this.#early.length > MOST_EARLY) this.#early.shift();
       return Promise.resolve(may);
     }
     return new Promise((onDone) => {

@@ -42,6 +42,8 @@ const MOST_FAILED_STARTS = 3;
 
 export interface HistoryOptions extends HistoryThreadData {
   readonly onNotice: (text: string) => void;
+  /** What was counted before. */
+  readonly tally?: FrameTally | undefined;
   /** Script of the thread. */
   readonly entry?: URL | undefined;
   readonly clock?: Clock | undefined;
@@ -64,7 +66,7 @@ export class History {
   readonly #wallMs: () => number;
   readonly #path: string | null;
   readonly #lock: OutputLock | null;
-  readonly #tally = new FrameTally();
+  readonly #tally: FrameTally;
   readonly #figures = new StreamFigures();
   readonly #vectors: TrackVectors | null;
   readonly #waiting = new Map<number, Waiting>();
@@ -92,6 +94,7 @@ export class History {
 
   private constructor(options: HistoryOptions, path: string | null, lock: OutputLock | null) {
     this.#options = options;
+    this.#tally = options.tally ?? new FrameTally();
     this.#clock = options.clock ?? systemClock;
     this.#wallMs = options.wallMs ?? Date.now;
     this.#path = path;

@@ -130,7 +130,8 @@ export class JoinedHost {
       advise: (snapshot, queue) => advisor.advise(snapshot, queue),
       incidents,
     });
-    const history = await openHistory(config, address, context.environment, (text) => log.warn({}, text));
+    const onNotice = (text: string): void => log.warn({}, text);
+    const history = await openHistory(config, address, context.environment, { onNotice });
     let rollouts: HostRollouts | null = null;
     try {
       await view.start();
