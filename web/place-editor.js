@@ -5,11 +5,12 @@ import { element } from './element.js';
  *
  * @typedef {object} Place
  * @property {'zones' | 'lines' | 'masks'} kind
+ * @property {string | null} was the id that it has in the settings that hold; null: it is new
  * @property {string} id
  * @property {string} known the id by which rules name it
  * @property {string[]} labels empty: all
  * @property {[number, number][]} points corners of a zone, or both ends of a line, 0 to 1 of the picture
- * @property {object} rest its other settings
+ * @property {object} rest its settings as they were read
  *
  * @typedef {object} PlaceEvents
  * @property {(place: Place) => void} onSelect
@@ -183,6 +184,8 @@ export class PlaceEditor {
       const values = moved.map((point) => point[axis]);
       return Math.min(1 - Math.max(...values), Math.max(-Math.min(...values), by[axis]));
     });
+    // Rounding alone must not change it.
+    if (dx === 0 && dy === 0) return;
     for (const point of moved) {
       point[0] = rounded(point[0] + dx);
       point[1] = rounded(point[1] + dy);

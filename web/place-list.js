@@ -7,8 +7,17 @@ import { element } from './element.js';
 import { html, nothing, render, repeat } from './html.js';
 import { labelField } from './label-field.js';
 import { PlaceEditor, placeName } from './place-editor.js';
+import { isSame, mergeList, withChanges } from './settings-edits.js';
+
+/** @import { EditedEntry, Settings } from './settings-edits.js' */
 
 /** @typedef {'zones' | 'lines' | 'masks'} Kind */
+/**
+ * What the page knows of the settings of a zone, a line or a mask.
+ *
+ * @typedef {{ id: string, labels?: string[], polygon?: [number, number][], from: [number, number], to: [number, number] }} Shape
+ */
+
 /** @type {readonly Kind[]} */
 const KINDS = ['zones', 'lines', 'masks'];
 /** @type {Record<Kind, string>} */
@@ -45,8 +54,8 @@ export class PlaceList {
   #selected = null;
   /** Nothing is known of the settings before, and nothing is shown. */
   #isFilled = false;
-  /** The settings that hold, as JSON. */
-  #shown = { zones: '', lines: '', masks: '' };
+  /** Those that hold. @type {Record<Kind, readonly Settings[]>} */
+  #before = { zones: [], lines: [], masks: [] };
   #status = '';
   #isEditing = false;
   /** @type {{ zones: readonly PlacedZone[], lines: readonly PlacedLine[] }} */
@@ -82,8 +91,10 @@ export class PlaceList {
   fill(settings) {
     const selected = this.#selected;
     // A gateway of an older host knows no masks.
-    this.#places = KINDS.flatMap((kind) => (settings[kind] ?? []).map((value) => placeOf(kind, value)));
-    for (const kind of KINDS) this.#shown[kind] = JSON.stringify(this.#settings(kind));
+    for (const kind of KINDS) this.#before[kind] = /** @type {readonly Settings[]} */ (settings[kind] ?? []);
+    this.#places = KINDS.flatMap((kind) =>
+      this.#before[kind].map((value) => placeOf(kind, { was: String(value.id), settings: value })),
+    );
     this.#status = '';
     this.#isFilled = true;
     this.#select(this.#places.find(({ kind, id }) => kind === selected?.kind && id === selected.id) ?? null);
@@ -110,18 +121,20 @@ export class PlaceList {
     return Object.fromEntries(KINDS.filter((kind) => this.#isEdited(kind)).map((kind) => [kind, this.#settings(kind)]));
   }
 
-  /** The places as they are edited, with what is known of the edits; null if nothing was edited. */
+  /** The places as they are edited, to be put over others that hold now; null if nothing was edited. */
   get draft() {
-    return this.isEdited ? { places: this.#places, edited: KINDS.filter((kind) => this.#isEdited(kind)) } : null;
+    if (!this.isEdited) return null;
+    const entriesOf = (/** @type {Kind} */ kind) =>
+      this.#of(kind).map((place) => ({ was: place.was, settings: settingsOf(place) }));
+    return KINDS.map((kind) => ({ kind, before: this.#before[kind], edited: entriesOf(kind) }));
   }
 
   /** Puts edited places over those that hold now. */
-  set draft(draft) {
+  set draft(/** @type {{ kind: Kind, before: readonly Settings[], edited: readonly EditedEntry[] }[] | null} */ draft,) {
     if (draft === null) return;
-    const { places, edited } = draft;
-    const of = (/** @type {Kind} */ kind) =>
-      (edited.includes(kind) ? places : this.#places).filter((each) => each.kind === kind);
-    this.#places = KINDS.flatMap(of);
+    this.#places = draft.flatMap(({ kind, before, edited }) =>
+      mergeList(before, edited, this.#before[kind]).map((entry) => placeOf(kind, entry)),
+    );
     this.#select(null);
   }
 
@@ -152,18 +165,22 @@ export class PlaceList {
 
   /** @param {Kind} kind */
   #isEdited(kind) {
-    return JSON.stringify(this.#settings(kind)) !== this.#shown[kind];
+    return !isSame(this.#settings(kind), this.#before[kind]);
   }
 
   /** @param {Kind} kind */
   #settings(kind) {
-    return this.#places.filter((place) => place.kind === kind).map(settingsOf);
+    return this.#of(kind).map(settingsOf);
+  }
+
+  /** @param {Kind} kind */
+  #of(kind) {
+    return this.#places.filter((place) => place.kind === kind);
   }
 
   /** As the gateway names it: `zones[0]`. @param {Place} place */
   #keyOf(place) {
-    const same = this.#places.filter(({ kind }) => kind === place.kind);
-    return `${place.kind}[${same.indexOf(place)}]`;
+    return `${place.kind}[${this.#of(place.kind).indexOf(place)}]`;
   }
 
   /** @param {Place | null} place */
@@ -184,11 +201,12 @@ export class PlaceList {
   #add(kind) {
     this.#history.remember(`add ${performance.now()}`);
     const noun = NOUNS[kind].toLowerCase();
-    const taken = new Set(this.#places.filter((place) => place.kind === kind).map(({ id }) => id));
+    const taken = new Set(this.#of(kind).map(({ id }) => id));
     let number = 1;
     while (taken.has(`${noun}-${number}`)) number += 1;
     const place = {
       kind,
+      was: null,
       id: `${noun}-${number}`,
       known: `${noun}-${number}`,
       labels: [],
@@ -331,18 +349,19 @@ export class PlaceList {
 
 /**
  * @param {Kind} kind
- * @param {StreamDetails['settings'][Kind][number]} value
+ * @param {EditedEntry} entry
  * @returns {Place}
  */
-function placeOf(kind, value) {
-  const points = 'polygon' in value ? value.polygon : [value.from, value.to];
+function placeOf(kind, { was, settings }) {
+  const { id, labels = [], polygon, from, to } = /** @type {Shape} */ (settings);
   return {
     kind,
-    id: value.id,
-    known: value.id,
-    labels: 'labels' in value ? [...(value.labels ?? [])] : [],
-    points: structuredClone(/** @type {[number, number][]} */ (points)),
-    rest: value,
+    was,
+    id,
+    known: id,
+    labels: [...labels],
+    points: structuredClone(polygon ?? [from, to]),
+    rest: settings,
   };
 }
 
@@ -351,9 +370,12 @@ function fillOf({ rest }) {
   return /** @type {{ fill?: string }} */ (rest).fill ?? 'black';
 }
 
-/** @param {Place} place */
+/** @param {Place} place @returns {Settings} */
 function settingsOf({ kind, id, labels, points, rest }) {
-  const { labels: _, ...others } = /** @type {{ labels?: unknown }} */ (rest);
   const shape = kind === 'lines' ? { from: points[0], to: points[1] } : { polygon: points };
-  return { ...others, id, ...shape, ...(labels.length === 0 ? {} : { labels }) };
+  return withChanges(/** @type {Settings} */ (rest), {
+    id,
+    ...shape,
+    labels: labels.length === 0 ? undefined : labels,
+  });
 }

@@ -1,17 +1,21 @@
 /** @import { Rule } from './rule-kinds.js' */
 /** @import { RulePlace } from './rule-list.js' */
+/** @import { SchemaNode } from './rule-schema.js' */
 
 import { html, nothing } from './html.js';
 import { labelField } from './label-field.js';
-import { ABOUT, CHOICES, isZoneFree, KINDS, moreOf } from './rule-kinds.js';
+import { ABOUT, CHOICES, isMeantByNone, isNothing, kindOf, moreOf, withValue } from './rule-kinds.js';
+import { defaultsOf, isRequired, limitsText, nodeOf } from './rule-schema.js';
+import { withChanges } from './settings-edits.js';
 
-/** Fields that are a line of text. @type {Readonly<Record<string, { label: string, hint?: string, mode?: string }>>} */
-const TEXTS = {
+/** How settings are called, and what their limits do not say. @type {Readonly<Record<string, { label: string, hint?: string }>>} */
+const WORDS = {
   for: { label: 'For at least', hint: 'Such as 15s, 10m or 2h.' },
-  above: { label: 'More than', mode: 'decimal' },
-  below: { label: 'Fewer than', mode: 'decimal' },
-  minScore: { label: 'Least score', hint: '0 to 1.', mode: 'decimal' },
-  minSize: { label: 'Least height', hint: 'Of the picture, 0 to 1.', mode: 'decimal' },
+  above: { label: 'More than' },
+  below: { label: 'Fewer than' },
+  direction: { label: 'Which way' },
+  minScore: { label: 'Least score' },
+  minSize: { label: 'Least height', hint: 'Of the picture.' },
   cooldown: { label: 'Then quiet for', hint: 'Such as 5m. Empty: not at all.' },
   when: { label: 'And only if', hint: 'In CEL: score > 0.6 && size > 0.2' },
   id: { label: 'Name' },
@@ -26,6 +30,8 @@ const SPAN = /^(\S+) (\d\d:\d\d)-(\d\d:\d\d)$/;
  * @typedef {(rule: Rule, what: string, next: Rule) => void} SetRule
  *
  * @typedef {{ timeZone?: string, on: string[] }} Times
+ *
+ * @typedef {{ before?: string, after?: string }} Clip
  */
 
 /** The fields of a rule, by its kind. */
@@ -45,17 +51,21 @@ export class RuleFields {
    */
   draw(rule, path, places, onKind) {
     const field = (/** @type {string} */ key) => this.#field(rule, key, path, places);
-    const hasMore = moreOf(rule).some((key) => key !== 'id' && rule[key] !== undefined);
+    const hasMore = moreOf(rule).some((key) => key !== 'id' && !isNothing(rule[key]));
+    const isKnown = ABOUT.some(({ kinds }) => /** @type {readonly string[]} */ (kinds).includes(rule.kind));
     return html`<div class="rule-grid">
         ${select({
           ...{ name: `${path}.kind`, label: 'Tells when', isWide: true, value: rule.kind },
-          options: ABOUT.map(
-            ({ label, kinds }) =>
-              html`<optgroup label=${label}>${kinds.map((kind) => option(kind, KINDS[kind].name, rule.kind))}</optgroup>`,
-          ),
+          options: [
+            ...(isKnown ? [] : [option(rule.kind, rule.kind, rule.kind)]),
+            ...ABOUT.map(
+              ({ label, kinds }) =>
+                html`<optgroup label=${label}>${kinds.map((kind) => option(kind, kindOf(kind).name, rule.kind))}</optgroup>`,
+            ),
+          ],
           onChange: (kind) => onKind(/** @type {import('./lib/client/index.js').RuleKind} */ (kind)),
         })}
-        ${KINDS[rule.kind].keys.map(field)}
+        ${[...kindOf(rule.kind).keys, 'clip'].map(field)}
       </div>
       <details class="rule-more" ?open=${hasMore}>
         <summary>Times, quiet time, score and more</summary>
@@ -65,9 +75,11 @@ export class RuleFields {
 
   /** @param {Rule} rule @param {string} key @param {string} path @param {readonly RulePlace[]} places */
   #field(rule, key, path, places) {
+    const node = nodeOf(rule.kind, key);
+    if (node === undefined) return nothing;
     const name = `${path}.${key}`;
     const set = (/** @type {unknown} */ value, what = `${key} ${performance.now()}`) =>
-      this.#set(rule, what, { ...rule, [key]: value });
+      this.#set(rule, what, withValue(rule, key, value));
     if (key === 'labels') {
       const labels = /** @type {string[]} */ (rule.labels ?? []);
       return html`<div class="wide">${labelField({ name, of: `rule ${rule.id}`, labels, onChange: set })}</div>`;
@@ -78,34 +90,63 @@ export class RuleFields {
         kind: key,
         value: String(rule[key] ?? ''),
         places,
-        isFree: isZoneFree(rule),
+        isFree: !isRequired(rule.kind, key),
         onChange: set,
       });
-    if (key === 'direction')
+    if (key === 'times') return timesFields(name, /** @type {Times | undefined} */ (rule.times), set);
+    if (key === 'clip') return clipFields(name, /** @type {Clip | undefined} */ (rule.clip), node, set);
+    const { label = key, hint } = WORDS[key] ?? {};
+    if (node.enum !== undefined)
       return select({
-        ...{ name, label: 'Which way', value: String(rule[key] ?? '') },
+        ...{ name, label, value: String(rule[key] ?? '') },
         options: [
           option('', 'Both', rule[key] ?? ''),
-          ...Object.entries(CHOICES.direction).map(([way, word]) => option(way, word, rule[key])),
+          ...node.enum.map((choice) => option(choice, choiceText(key, choice), rule[key])),
         ],
         onChange: set,
       });
-    if (key === 'signs' || key === 'troubles')
-      return checks({ name, choices: CHOICES[key], chosen: /** @type {string[]} */ (rule[key] ?? []), onChange: set });
-    if (key === 'times') return timesFields(name, /** @type {Times | undefined} */ (rule.times), set);
-    const { label, hint, mode } = TEXTS[key];
-    return html`<div class="field" data-wide=${key === 'when' || nothing}>
-      <label for="setting-${name}">${label}</label>
-      <input id="setting-${name}" name=${name} .value=${String(rule[key] ?? '')} autocomplete="off" spellcheck="false"
-        inputmode=${mode ?? nothing} aria-describedby="setting-${name}-error ${hint === undefined ? '' : `setting-${name}-hint`}"
-        @input=${(/** @type {Event} */ event) => {
-          event.stopPropagation();
-          set(textOf(event), key);
-        }}>
-      ${hint === undefined ? nothing : html`<p class="hint" id="setting-${name}-hint">${hint}</p>`}
-      <p class="field-error" id="setting-${name}-error"></p>
-    </div>`;
+    if (node.items?.enum !== undefined) {
+      const choices = Object.fromEntries(node.items.enum.map((choice) => [choice, choiceText(key, choice)]));
+      return checks({ name, choices, chosen: /** @type {string[]} */ (rule[key] ?? []), onChange: set });
+    }
+    // What this page has no field for stays as it is.
+    if (!['string', 'number', 'integer'].includes(node.type ?? '')) return nothing;
+    return textField({ name, label, hint, node, value: rule[key], onInput: (text) => set(text, key) });
   }
+}
+
+/** How a choice is said. @param {string} key @param {string} choice */
+const choiceText = (key, choice) =>
+  /** @type {Readonly<Record<string, Readonly<Record<string, string>>>>} */ (CHOICES)[key]?.[choice] ?? choice;
+
+/**
+ * A line of text: a number, a time, or words.
+ *
+ * @param {object} field
+ * @param {string} field.name
+ * @param {string} field.label
+ * @param {string | undefined} [field.hint]
+ * @param {SchemaNode} field.node
+ * @param {unknown} field.value
+ * @param {(text: string) => void} field.onInput
+ */
+function textField({ name, label, hint, node, value, onInput }) {
+  const hints = [hint, limitsText(node)].filter((text) => text !== undefined && text !== '').join(' ');
+  const isNumber = node.type !== 'string';
+  // A default that says nothing is shown as an empty field.
+  const shown = value === node.default && isNothing(value) ? '' : String(value ?? '').replaceAll(/\s*\n\s*/g, ' ');
+  return html`<div class="field" data-wide=${name.endsWith('.when') || nothing}>
+    <label for="setting-${name}">${label}</label>
+    <input id="setting-${name}" name=${name} .value=${shown} autocomplete="off" spellcheck="false"
+      placeholder=${node.default === undefined ? nothing : String(node.default)}
+      inputmode=${isNumber ? 'decimal' : nothing} aria-describedby="setting-${name}-error ${hints === '' ? '' : `setting-${name}-hint`}"
+      @input=${(/** @type {Event} */ event) => {
+        event.stopPropagation();
+        onInput(textOf(event));
+      }}>
+    ${hints === '' ? nothing : html`<p class="hint" id="setting-${name}-hint">${hints}</p>`}
+    <p class="field-error" id="setting-${name}-error"></p>
+  </div>`;
 }
 
 /** @param {Event} event */
@@ -161,16 +202,16 @@ function placeSelect({ name, kind, value, places, isFree, onChange }) {
  * @param {object} field
  * @param {string} field.name
  * @param {Readonly<Record<string, string>>} field.choices
- * @param {string[]} field.chosen empty: all
+ * @param {string[]} field.chosen empty: those that are meant without a word
  * @param {(value: string[]) => void} field.onChange
  */
 function checks({ name, choices, chosen, onChange }) {
-  const all = Object.keys(choices);
-  const isOn = (/** @type {string} */ each) => chosen.length === 0 || chosen.includes(each);
+  const all = [...new Set([...Object.keys(choices), ...chosen])];
+  const isOn = (/** @type {string} */ each) => (chosen.length === 0 ? isMeantByNone(each) : chosen.includes(each));
   const toggle = (/** @type {string} */ each) => {
     const next = all.filter((one) => isOn(one) !== (one === each));
-    // None would be all.
-    if (next.length > 0) onChange(next.length === all.length ? [] : next);
+    // None of them would mean all that need not be asked for.
+    if (next.length > 0) onChange(all.every((one) => next.includes(one) === isMeantByNone(one)) ? [] : next);
   };
   return html`<fieldset class="field rule-checks" data-wide>
     <legend>Any of these</legend>
@@ -182,7 +223,7 @@ function checks({ name, choices, chosen, onChange }) {
         @change=${(/** @type {Event} */ event) => {
           toggle(each);
           /** @type {HTMLInputElement} */ (event.currentTarget).checked = isOn(each);
-        }}> ${choices[each]}</label>`,
+        }}> ${choices[each] ?? each}</label>`,
     )}
     <p class="field-error" id="setting-${name}-error"></p>
   </fieldset>`;
@@ -199,8 +240,10 @@ function timesFields(name, times, set) {
   const [, days = '', from = '', to = ''] = (times?.on.length === 1 ? SPAN.exec(times.on[0]) : null) ?? [];
   const isSimple = Object.hasOwn(DAYS, days) && to !== '24:00';
   const choice = times === undefined ? '' : isSimple ? days : 'other';
-  const zone = times?.timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const setOn = (/** @type {string[]} */ on, /** @type {string} */ what) => set({ timeZone: zone, on }, what);
+  // New times are those of whoever writes them; others are in the time zone of the host if they name none.
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+  const setOn = (/** @type {string[]} */ on, /** @type {string} */ what) =>
+    set(withChanges(times ?? { timeZone, on }, { on }), what);
   const onDays = (/** @type {string} */ next) => {
     if (next === '') set(undefined);
     else if (next === 'other') setOn(times?.on.length === 1 && !isSimple ? times.on : ['mon,wed 08:00-12:00'], 'days');
@@ -247,11 +290,45 @@ function timesFields(name, times, set) {
       choice === ''
         ? nothing
         : html`<div class="field" data-wide><label for="setting-${name}.timeZone">Time zone</label>
-            <input id="setting-${name}.timeZone" name="${name}.timeZone" .value=${zone} autocomplete="off" spellcheck="false"
+            <input id="setting-${name}.timeZone" name="${name}.timeZone" .value=${times?.timeZone ?? ''} placeholder="That of the host" autocomplete="off" spellcheck="false"
               aria-describedby="setting-${name}.timeZone-error"
               @input=${(/** @type {Event} */ event) => event.stopPropagation()}
-              @change=${(/** @type {Event} */ event) => set({ ...(times ?? { on: [] }), timeZone: textOf(event) }, 'zone')}>
+              @change=${(/** @type {Event} */ event) => set(withChanges(times ?? { on: [] }, { timeZone: textOf(event) || undefined }), 'zone')}>
             <p class="field-error" id="setting-${name}.timeZone-error"></p></div>`
     }
   </div>`;
 }
+
+/**
+ * Whether events have a clip, and from when to when.
+ *
+ * @param {string} name
+ * @param {Clip | undefined} clip
+ * @param {SchemaNode} node
+ * @param {(clip: Clip | string, what?: string) => void} set '' for none
+ */
+function clipFields(name, clip, node, set) {
+  const isKept = clip === undefined ? '' : 'kept';
+  const seconds = (/** @type {'before' | 'after'} */ key, /** @type {string} */ label) => {
+    const part = node.properties?.[key] ?? {};
+    return textField({
+      name: `${name}.${key}`,
+      label,
+      hint: 'Or such as 1m.',
+      node: { ...part, default: secondsOf(part.default) },
+      value: secondsOf(clip?.[key]),
+      onInput: (text) => set(withChanges(clip ?? {}, { [key]: text === '' ? undefined : text }), key),
+    });
+  };
+  return html`<div class="rule-grid wide">
+    ${select({
+      ...{ name, label: 'Keep a clip', value: isKept },
+      options: [option('', 'Off', isKept), option('kept', 'Of each event', isKept)],
+      onChange: (choice) => set(choice === '' ? '' : defaultsOf(node)),
+    })}
+    ${clip === undefined ? nothing : [seconds('before', 'Seconds before'), seconds('after', 'Seconds after')]}
+  </div>`;
+}
+
+/** Seconds without their unit; other times as they are. @param {unknown} time */
+const secondsOf = (time) => (time === undefined ? undefined : String(time).replace(/^([\d.]+)s$/, '$1'));

@@ -1,7 +1,10 @@
 /** @import { RuleKind } from './lib/client/index.js' */
 
+import { keysOf, nodeOf, typedValue } from './rule-schema.js';
+import { withChanges } from './settings-edits.js';
+
 /**
- * A rule as the settings of its stream have it; texts that are no numbers are left to the gateway.
+ * A rule as the settings of its stream have it; what is typed into a field is a text until it is sent.
  *
  * @typedef {{ id: string, kind: RuleKind } & { [key: string]: unknown }} Rule
  *
@@ -12,15 +15,14 @@
  * @property {(rule: Rule, isMetric: boolean) => string} says what it is about, as `{object} stays in {zone}`
  */
 
-const OBJECTS = ['labels', 'minScore', 'minSize'];
-/** Settings of every kind. */
-const COMMON = ['cooldown', 'id', 'times', 'when'];
+/** The order of settings that are not always shown; what is not listed here comes after them. */
+const MORE = ['minScore', 'minSize', 'cooldown', 'id', 'times', 'when'];
 
 const inZone = (/** @type {Rule} */ { zone }) => (zone === undefined ? '' : ' in {zone}');
 const held = (/** @type {Rule} */ { for: time }) => (isNothing(time) ? '' : ' for {for}');
 
 /** In the order of the list. @type {Readonly<Record<RuleKind, Kind>>} */
-export const KINDS = {
+const KINDS = {
   dwells: {
     name: 'stays for a while',
     keys: ['zone', 'for', 'labels'],
@@ -98,17 +100,27 @@ export const CHOICES = {
   direction: { 'left-to-right': 'left to right', 'right-to-left': 'right to left' },
 };
 
-/** Kinds for which a zone must be named. @type {ReadonlySet<string>} */
-const IN_A_ZONE = new Set(['enters', 'exits']);
+/** What is meant if a rule names none of several: a dark picture must be asked for. */
+export const isMeantByNone = (/** @type {string} */ choice) => choice !== 'dark';
+
+/** How a kind is shown; a newer gateway has kinds that this page does not know. @param {string} kind @returns {Kind} */
+export const kindOf = (kind) =>
+  /** @type {Readonly<Record<string, Kind>>} */ (KINDS)[kind] ?? {
+    name: kind,
+    keys: [],
+    says: () => `The rule “${kind}” is met`,
+  };
 
 /** Settings of a rule that are not always shown. @param {Rule} rule */
-export const moreOf = ({ kind }) => [...(KINDS[kind].keys.includes('labels') ? OBJECTS.slice(1) : []), ...COMMON];
-
-/** Whether a rule may be about the whole picture. @param {Rule} rule */
-export const isZoneFree = ({ kind }) => !IN_A_ZONE.has(kind);
+export function moreOf({ kind }) {
+  const { keys } = kindOf(kind);
+  const rest = keysOf(kind).filter((key) => !keys.includes(key) && key !== 'clip');
+  const place = (/** @type {string} */ key) => (MORE.includes(key) ? MORE.indexOf(key) : MORE.length);
+  return rest.sort((a, b) => place(a) - place(b));
+}
 
 /**
- * A rule of another kind, with what both have in common.
+ * A rule of another kind, with what both have in common and what this page does not know.
  *
  * @param {Rule} rule
  * @param {RuleKind} kind
@@ -116,32 +128,38 @@ export const isZoneFree = ({ kind }) => !IN_A_ZONE.has(kind);
  * @returns {Rule}
  */
 export function ofKind(rule, kind, { zone, line }) {
-  const { keys, first } = KINDS[kind];
-  const settings = {
-    ...(IN_A_ZONE.has(kind) ? { zone: zone ?? '' } : {}),
-    ...(kind === 'crosses' ? { line: line ?? '' } : {}),
+  const { first } = kindOf(kind);
+  const isKept = (/** @type {string} */ key) => nodeOf(kind, key) !== undefined || nodeOf(rule.kind, key) === undefined;
+  const gone = Object.keys(rule).filter((key) => key !== 'kind' && !isKept(key));
+  return withChanges(rule, {
+    ...Object.fromEntries(gone.map((key) => [key, undefined])),
+    ...(kind === 'enters' || kind === 'exits' ? { zone: rule.zone ?? zone } : {}),
+    ...(kind === 'crosses' ? { line: rule.line ?? line } : {}),
     ...first,
-  };
-  const kept = Object.entries(rule).filter(([key]) => !(key in settings) || key === 'zone' || key === 'line');
-  return inOrder({ ...settings, ...Object.fromEntries(kept), id: rule.id, kind }, keys);
+    kind,
+  });
 }
 
 /**
- * A rule with its settings in one order, without those that say nothing: so equal rules have equal texts.
+ * A rule with another value of a setting; without the setting if the value says nothing. A rule without a name is refused by its name.
  *
  * @param {Rule} rule
- * @param {readonly string[]} [keys] of its kind
- * @returns {Rule}
+ * @param {string} key
+ * @param {unknown} value
  */
-export function inOrder(rule, keys = KINDS[rule.kind].keys) {
-  const order = ['kind', ...new Set([...keys, ...moreOf(rule)])];
-  const entries = order.flatMap((key) => (isNothing(rule[key]) ? [] : [[key, rule[key]]]));
-  // A rule without a name is refused by its name.
-  return /** @type {Rule} */ ({ ...Object.fromEntries(entries), id: rule.id });
+export function withValue(rule, key, value) {
+  const isGone = key !== 'id' && (value === '' || (Array.isArray(value) && value.length === 0));
+  return withChanges(rule, { [key]: isGone ? undefined : value });
+}
+
+/** A rule as the gateway takes it. @param {Rule} rule @returns {Rule} */
+export function settingsOf(rule) {
+  const entries = Object.entries(rule).map(([key, value]) => [key, typedValue(value, nodeOf(rule.kind, key))]);
+  return Object.fromEntries(entries);
 }
 
 /** @param {unknown} value */
-function isNothing(value) {
+export function isNothing(value) {
   return value === undefined || value === '' || value === '0s' || (Array.isArray(value) && value.length === 0);
 }
 
@@ -153,7 +171,7 @@ function isNothing(value) {
  * @returns {{ text: string, isValue: boolean }[]}
  */
 export function sentenceOf(rule, isMetric) {
-  const parts = KINDS[rule.kind]
+  const parts = kindOf(rule.kind)
     .says(rule, isMetric)
     .split(/(\{\w+\})/)
     .filter((part) => part !== '')
@@ -167,22 +185,60 @@ export function sentenceOf(rule, isMetric) {
   return [{ ...first, text: first.text.charAt(0).toUpperCase() + first.text.slice(1) }, ...rest];
 }
 
+/**
+ * A rule in words: the sentence, and what else it demands or does.
+ *
+ * @param {Rule} rule
+ * @param {boolean} isMetric its zone has a scale
+ */
+export function ruleText(rule, isMetric) {
+  const { minScore, minSize, cooldown, when } = rule;
+  const sentence = sentenceOf(rule, isMetric)
+    .map(({ text }) => text)
+    .join('');
+  const clip = clipText(rule);
+  const more = [
+    ...(minScore === undefined ? [] : [`with a score of at least ${minScore}`]),
+    ...(minSize === undefined ? [] : [`at least ${minSize} of the picture high`]),
+    ...(when === undefined ? [] : [`only if ${when}`]),
+    ...(isNothing(cooldown) ? [] : [`then quiet for ${timeText(cooldown)}`]),
+    ...(clip === '' ? [] : [clip]),
+  ];
+  return [sentence, ...more].join('; ');
+}
+
+/** Whether and from when to when a rule keeps a clip of its events; '' if it keeps none. @param {Rule} rule */
+export function clipText({ kind, clip }) {
+  if (clip === undefined) return '';
+  const { properties = {} } = nodeOf(kind, 'clip') ?? {};
+  const { before = properties.before?.default, after = properties.after?.default } =
+    /** @type {{ before?: unknown, after?: unknown }} */ (clip);
+  const span = [
+    ...(before === undefined ? [] : [`from ${timeText(before)} before`]),
+    ...(after === undefined ? [] : [`to ${timeText(after)} after`]),
+  ];
+  return ['keeps a clip', ...span].join(' ');
+}
+
 /** Of times, as they are said. @type {Record<string, string>} */
 const UNITS = { '': 's', m: 'min' };
+
+/** `15 s`, `10 min`. @param {unknown} time as settings have it */
+const timeText = (time) =>
+  String(time).replace(/^([\d.]+)\s*([a-z]*)$/, (_, number, unit) => `${number} ${UNITS[unit] ?? unit}`);
 
 /** @param {string} key @param {Rule} rule */
 function wordOf(key, rule) {
   const labels = /** @type {readonly string[]} */ (rule.labels ?? []);
   if (key === 'object')
     return labels.length === 0 ? 'anything' : `${/^[aeiou]/i.test(labels[0]) ? 'an' : 'a'} ${joined(labels)}`;
-  if (key === 'for')
-    return String(rule.for).replace(/^([\d.]+)\s*([a-z]*)$/, (_, time, unit) => `${time} ${UNITS[unit] ?? unit}`);
+  if (key === 'for') return timeText(rule.for);
   if (key === 'objects') return labels.length === 0 ? 'objects' : joined(labels.map(pluralOf));
   const choices = /** @type {Record<string, string> | undefined} */ (
     /** @type {Record<string, object>} */ (CHOICES)[key]
   );
   if (choices === undefined) return String(rule[key] || `no ${key}`);
-  const chosen = [rule[key] ?? Object.keys(choices)].flat();
+  const chosen = [rule[key] ?? Object.keys(choices).filter(isMeantByNone)].flat();
   return joined(chosen.map((name) => choices[String(name)] ?? String(name)));
 }
 

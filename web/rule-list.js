@@ -1,21 +1,25 @@
 /** @import { RuleKind, RuleTrialReply, StreamChange, StreamDetails, TriedEvent } from './lib/client/index.js' */
 /** @import { EditHistory } from './edit-history.js' */
 /** @import { Rule } from './rule-kinds.js' */
+/** @import { EditedEntry } from './settings-edits.js' */
 
 import { element } from './element.js';
+import { PAGE_URL } from './gateway.js';
 import { html, nothing, render, repeat } from './html.js';
 import { RuleFields } from './rule-fields.js';
-import { inOrder, ofKind, sentenceOf } from './rule-kinds.js';
+import { clipText, ofKind, sentenceOf, settingsOf } from './rule-kinds.js';
+import { useRuleSchema } from './rule-schema.js';
 import { firedText, triedRule } from './rule-trial.js';
-
-/** Settings that are numbers; while they are edited they are texts. */
-const NUMBERS = ['above', 'below', 'minScore', 'minSize'];
-const TIMES = ['for', 'cooldown'];
+import { isSame, mergeList } from './settings-edits.js';
 
 /**
  * A place that a rule can name.
  *
  * @typedef {{ kind: 'zones' | 'lines', id: string, isMetric: boolean }} RulePlace
+ *
+ * A rule as it is edited, and the name that it has in the settings that hold; null: it is new.
+ *
+ * @typedef {{ was: string | null, rule: Rule }} EditedRule
  */
 
 /** The rules of a stream as sentences, with a form for the one that is open. Nothing holds until it is saved. */
@@ -23,14 +27,14 @@ export class RuleList {
   #history;
   #fields;
   #onShow;
-  /** @type {Rule[]} */
+  /** @type {EditedRule[]} */
   #rules = [];
   /** Index of the one that is open. @type {number | null} */
   #open = null;
   /** Nothing is known of the settings before, and nothing is shown. */
   #isFilled = false;
-  /** The settings that hold, as JSON. */
-  #shown = '[]';
+  /** Those that hold. @type {readonly Rule[]} */
+  #before = [];
   /** @type {readonly RulePlace[]} */
   #places = [];
   #status = '';
@@ -53,8 +57,8 @@ export class RuleList {
 
   /** @param {StreamDetails['settings']} settings */
   fill({ events = [] }) {
-    this.#rules = events.map((rule) => inOrder(textsOf(/** @type {Rule} */ (/** @type {unknown} */ (rule)))));
-    this.#shown = JSON.stringify(this.settings);
+    this.#before = /** @type {readonly Rule[]} */ (/** @type {unknown} */ (events));
+    this.#rules = this.#before.map((rule) => ({ was: rule.id, rule }));
     if (this.#open !== null && this.#open >= this.#rules.length) this.#open = null;
     this.#status = '';
     this.#isFilled = true;
@@ -70,20 +74,46 @@ export class RuleList {
   /** Rules follow the new name of their zone or line. @param {'zones' | 'lines'} kind @param {string} from @param {string} to */
   rename(kind, from, to) {
     const key = kind === 'zones' ? 'zone' : 'line';
-    this.#rules = this.#rules.map((rule) => (rule[key] === from ? { ...rule, [key]: to } : rule));
+    this.#rules = this.#rules.map(({ was, rule }) => ({
+      was,
+      rule: rule[key] === from ? { ...rule, [key]: to } : rule,
+    }));
   }
 
   /** As the gateway takes them; it checks them. */
   get settings() {
-    return /** @type {NonNullable<StreamChange['events']>} */ (/** @type {unknown} */ (this.#rules.map(settingsOf)));
+    return /** @type {NonNullable<StreamChange['events']>} */ (
+      /** @type {unknown} */ (this.#rules.map(({ rule }) => settingsOf(rule)))
+    );
   }
 
   get isEdited() {
-    return JSON.stringify(this.settings) !== this.#shown;
+    return !isSame(this.settings, this.#before);
   }
 
   get change() {
     return this.isEdited ? { events: this.settings } : {};
+  }
+
+  /** The new names of rules, by those that they have in the settings that hold. @returns {Map<string, string>} */
+  get newNames() {
+    return new Map(this.#rules.flatMap(({ was, rule: { id } }) => (was === null || was === id ? [] : [[was, id]])));
+  }
+
+  /** The rules as they are edited, to be put over others that hold now; null if nothing was edited. */
+  get draft() {
+    if (!this.isEdited) return null;
+    const edited = this.#rules.map(({ was, rule }) => ({ was, settings: settingsOf(rule) }));
+    return { before: this.#before, edited };
+  }
+
+  /** Puts edited rules over those that hold now. */
+  set draft(/** @type {{ before: readonly Rule[], edited: readonly EditedEntry[] } | null} */ draft) {
+    if (draft === null) return;
+    const merged = mergeList(draft.before, draft.edited, this.#before);
+    this.#rules = merged.map(({ was, settings }) => ({ was, rule: /** @type {Rule} */ (settings) }));
+    this.#open = null;
+    this.#draw();
   }
 
   /** The rules as they are edited, to be restored. */
@@ -151,20 +181,21 @@ export class RuleList {
    * @param {Rule} next
    */
   #set(rule, what, next) {
-    this.#history.remember(`rule ${this.#rules.indexOf(rule)} ${what}`);
-    this.#rules = this.#rules.map((each) => (each === rule ? inOrder(next) : each));
+    this.#history.remember(`rule ${this.#rules.findIndex((each) => each.rule === rule)} ${what}`);
+    this.#rules = this.#rules.map((each) => (each.rule === rule ? { ...each, rule: next } : each));
     this.#changed();
   }
 
   #add() {
     this.#history.remember(`add rule ${performance.now()}`);
-    const taken = new Set(this.#rules.map(({ id }) => id));
+    const taken = new Set(this.#rules.map(({ rule }) => rule.id));
     let number = this.#rules.length + 1;
     while (taken.has(`rule-${number}`)) number += 1;
     const { zone, line } = this.#firstPlaces;
     const kind = zone === undefined && line !== undefined ? 'crosses' : 'dwells';
-    const rule = ofKind({ id: `rule-${number}`, kind }, kind, { zone, line });
-    this.#rules = [...this.#rules, inOrder({ ...rule, ...(zone === undefined || kind === 'crosses' ? {} : { zone }) })];
+    const plain = ofKind({ kind, id: `rule-${number}` }, kind, { zone, line });
+    const rule = zone === undefined || kind === 'crosses' ? plain : { ...plain, zone };
+    this.#rules = [...this.#rules, { was: null, rule }];
     this.#status = `${rule.id} was added. It holds once you save.`;
     this.#pick(this.#rules.length - 1);
     this.#changed();
@@ -174,7 +205,7 @@ export class RuleList {
   /** @param {number} index */
   #remove(index) {
     this.#history.remember(`remove rule ${performance.now()}`);
-    this.#status = `${this.#rules[index].id} will be removed when you save. Undo brings it back.`;
+    this.#status = `${this.#rules[index].rule.id} will be removed when you save. Undo brings it back.`;
     this.#rules = this.#rules.toSpliced(index, 1);
     this.#pick(null);
     this.#changed();
@@ -203,7 +234,7 @@ export class RuleList {
         <ul class="place-rows">${repeat(
           this.#rules,
           (_, i) => i,
-          (rule, i) => this.#row(rule, i),
+          ({ rule }, i) => this.#row(rule, i),
         )}</ul>
         <p class="hint" role="status">${this.#status}</p>`,
       this.node,
@@ -214,11 +245,12 @@ export class RuleList {
   #row(rule, i) {
     const isOpen = i === this.#open;
     const isMetric = this.#places.some(({ kind, id, isMetric }) => kind === 'zones' && id === rule.zone && isMetric);
+    const clip = clipText(rule);
     const sentence = sentenceOf(rule, isMetric).map(({ text, isValue }) => (isValue ? html`<b>${text}</b>` : text));
     return html`<li class="place-row rule-row" data-rule=${i} data-selected=${isOpen || nothing}>
       <div class="place-line">
         <button type="button" class="place-pick" aria-expanded=${isOpen} @click=${() => this.#pick(isOpen ? null : i)}>
-          <span>${sentence}<small>${rule.id}</small></span>
+          <span>${sentence}<small>${rule.id}${clip === '' ? '' : `, ${clip}`}</small></span>
           <span class="place-count" data-needs="operator">${isOpen ? '' : firedText(this.#trial, rule.id, this.#isStale)}</span>
         </button>
         <button type="button" class="button button-small" data-needs="operator" aria-label="Delete rule ${rule.id}"
@@ -244,18 +276,20 @@ export class RuleList {
   }
 }
 
-/** @param {Rule} rule @returns {Rule} */
-function textsOf(rule) {
-  const texts = NUMBERS.flatMap((key) => (rule[key] === undefined ? [] : [[key, String(rule[key])]]));
-  return { ...rule, ...Object.fromEntries(texts) };
+/** @type {Promise<void> | null} */
+let ruleSchema = null;
+
+/** Asks, once, what the settings of rules may be. */
+export function loadRuleSchema() {
+  ruleSchema ??= askRuleSchema().catch((error) => {
+    ruleSchema = null;
+    throw error;
+  });
+  return ruleSchema;
 }
 
-/** What is no number, or no time, is sent as it is: the gateway says what is wrong with it. @param {Rule} rule */
-function settingsOf(rule) {
-  const entries = Object.entries(rule).map(([key, value]) => {
-    const text = String(value).trim();
-    if (NUMBERS.includes(key)) return [key, Number.isNaN(Number(text)) ? value : Number(text)];
-    return [key, TIMES.includes(key) && /^[\d.]+$/.test(text) ? `${text}s` : value];
-  });
-  return /** @type {Rule} */ (Object.fromEntries(entries));
+async function askRuleSchema() {
+  const response = await fetch(`${PAGE_URL}api/openapi.json`);
+  if (!response.ok) throw new Error(`The gateway does not say what rules may be: HTTP ${response.status}.`);
+  useRuleSchema(await response.json());
 }

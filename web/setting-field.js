@@ -52,10 +52,18 @@ export function settingField(key, label, value, hint, choices) {
     'aria-describedby': `${name}-error${hint === undefined ? '' : ` ${name}-hint`}`,
   };
   const inputmode = ['source', 'model', 'restream'].includes(key) ? null : 'decimal';
+  // A value that this page does not know is a choice as well: otherwise the field would show another one, and save it.
+  const isListed = choices?.some(([choice]) => choice === shown) !== false;
   const input =
     choices === undefined
       ? element('input', { ...attributes, value: shown, spellcheck: 'false', inputmode })
-      : element('select', attributes, ...choices.map(([value, text]) => element('option', { value }, text)));
+      : element(
+          'select',
+          attributes,
+          ...[...choices, ...(isListed ? [] : [[shown, shown]])].map(([value, text]) =>
+            element('option', { value }, text),
+          ),
+        );
   input.value = shown;
   const error = element('p', { class: 'field-error', id: `${name}-error` });
   const node = element(
@@ -66,5 +74,6 @@ export function settingField(key, label, value, hint, choices) {
     ...(hint === undefined ? [] : [element('p', { class: 'hint', id: `${name}-hint` }, hint)]),
     error,
   );
-  return { node, field: { key, input, error, shown } };
+  // As the browser shows it, which leaves line breaks out.
+  return { node, field: { key, input, error, shown: input.value } };
 }

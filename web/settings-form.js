@@ -12,9 +12,10 @@ import { render } from './html.js';
 import { detectorList, labelField } from './label-field.js';
 import { SightlineError } from './lib/client/index.js';
 import { PlaceList } from './place-list.js';
-import { RuleList } from './rule-list.js';
+import { loadRuleSchema, RuleList } from './rule-list.js';
 import { RuleTrials, untriedText } from './rule-trial.js';
 import { settingField, VIDEO_FIELDS } from './setting-field.js';
+import { isSame, isSection } from './settings-edits.js';
 import { SourceTester } from './source-test.js';
 
 /** @typedef {'places' | 'settings'} Pane */
@@ -158,7 +159,8 @@ export class SettingsForm {
   /** Fills the form with the settings in use. */
   async load() {
     try {
-      this.#fill(await gateway.streams.get(this.#id));
+      const [details] = await Promise.all([gateway.streams.get(this.#id), loadRuleSchema()]);
+      this.#fill(details);
     } catch (error) {
       this.#error.textContent = errorMessage(error);
     }
@@ -329,7 +331,7 @@ export class SettingsForm {
     this.#conflict.hidden = true;
     const edited = [...this.#fields.values()].filter(isEdited).map(({ key, input }) => ({ key, text: input.value }));
     const places = this.#places.draft;
-    const rules = this.#rules.isEdited ? this.#rules.state : null;
+    const rules = this.#rules.draft;
     const labels = this.#areLabelsEdited ? this.#labels : null;
     this.#fill(now);
     if (keepsEdits) {
@@ -339,7 +341,7 @@ export class SettingsForm {
         if (field !== undefined) field.input.value = text;
       }
       this.#places.draft = places;
-      if (rules !== null) this.#rules.state = rules;
+      this.#rules.draft = rules;
       this.#tryRules(0);
     }
     this.#done.textContent = keepsEdits
@@ -351,7 +353,7 @@ export class SettingsForm {
   /** What was edited, as the gateway takes it: of a section only what was edited in it, and null for a field that is empty now. */
   #change() {
     /** @type {Record<string, unknown>} */
-    const change = { ...this.#places.change, ...this.#rules.change };
+    const change = { ...this.#places.change, ...this.#rules.change, ...this.#renamedModels };
     if (this.#areLabelsEdited) change.labels = this.#labels.length === 0 ? null : this.#labels;
     for (const { key } of [...this.#fields.values()].filter(isEdited)) {
       const [section, name] = key.split('.');
@@ -364,7 +366,18 @@ export class SettingsForm {
   }
 
   get #areLabelsEdited() {
-    return this.#labels.join() !== (this.#details?.settings?.labels ?? []).join();
+    return !isSame(this.#labels, this.#details?.settings?.labels ?? []);
+  }
+
+  /** Detectors for the time of an event follow the new name of its rule. */
+  get #renamedModels() {
+    const names = this.#rules.newNames;
+    const before = this.#details?.settings?.modelWhen ?? [];
+    const modelWhen = before.map((choice) => {
+      const event = choice.event === undefined ? undefined : names.get(choice.event);
+      return event === undefined ? choice : { ...choice, event };
+    });
+    return isSame(modelWhen, before) ? {} : { modelWhen };
   }
 
   /** @param {string} key */
@@ -452,9 +465,6 @@ export class SettingsForm {
     return true;
   }
 }
-
-/** @param {unknown} value @returns {value is object} */
-const isSection = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** @param {Field} field */
 const isEdited = ({ input, shown }) => input.value !== shown;

@@ -1,10 +1,11 @@
 import { z } from 'zod';
+import { mark } from './schema-text.ts';
 
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 export type DurationUnit = keyof typeof UNIT_MS;
 
 const ALL = Object.keys(UNIT_MS) as DurationUnit[];
-const LONGEST_MS = 7 * UNIT_MS.d;
+const LONGEST = '7d';
 
 /** Returns the milliseconds of a time such as `90s`; NaN if the text is none, or has another unit. */
 export function durationMs(text: string, units: readonly DurationUnit[] = ALL): number {
@@ -16,4 +17,8 @@ export function durationMs(text: string, units: readonly DurationUnit[] = ALL): 
 /** A time as text: `500ms`, `15s`, `10m`, `2h`, at most a week. */
 export const duration = z
   .string()
-  .refine((text) => durationMs(text) <= LONGEST_MS, 'expected a time such as 15s, 10m or 2h, at most 7d');
+  .refine(
+    (text) => durationMs(text) <= durationMs(LONGEST),
+    `expected a time such as 15s, 10m or 2h, at most ${LONGEST}`,
+  )
+  .meta(mark({ longest: LONGEST }));

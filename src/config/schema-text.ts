@@ -89,6 +89,8 @@ export type SettingMarks = {
    * address of a receiver. False: it is no secret, although its name is like that of one.
    */
   readonly secret?: boolean | 'source' | 'receiver';
+  /** Its text is a time such as `15s`, at most this long. */
+  readonly longest?: string;
   /** Of a stream: whether a version of a roll-out can change it, or cannot, and must not differ in it. Absent: it is not compared. */
   readonly rollout?: 'changes' | 'fixed';
 };

@@ -147,12 +147,12 @@ describe.skipIf(browserPath === undefined)(browserTitle('rules on the dashboard'
       fields[kind] = await names();
     }
     expect(fields).toEqual({
-      crosses: ['kind', 'line', 'direction', 'labels'],
-      count: ['kind', 'above', 'below', 'zone', 'for', 'labels'],
-      speed: ['kind', 'above', 'for', 'zone', 'labels'],
-      picture: ['kind', 'signs', 'for'],
-      stream: ['kind', 'troubles', 'for'],
-      enters: ['kind', 'zone', 'labels'],
+      crosses: ['kind', 'line', 'direction', 'labels', 'clip'],
+      count: ['kind', 'above', 'below', 'zone', 'for', 'labels', 'clip'],
+      speed: ['kind', 'above', 'for', 'zone', 'labels', 'clip'],
+      picture: ['kind', 'signs', 'for', 'clip'],
+      stream: ['kind', 'troubles', 'for', 'clip'],
+      enters: ['kind', 'zone', 'labels', 'clip'],
     });
     await field('events[0].kind').selectOption('count');
     await field('events[0].above').fill('1.5');
