@@ -16,7 +16,12 @@ const MOST_RULES_CHARS = 1000;
  *
  * @typedef {{ id: string, kind: string, [key: string]: unknown }} Rule
  * @typedef {{ on: string[], streams?: string[], to: string[], hold: string, group: string, quiet?: { on: string[], timeZone?: string } }} Alert
- * @typedef {{ alerts?: Alert[], streams?: { id: string, events?: Rule[] }[] }} Settings
+ * @typedef {{ id: string, events?: Rule[], zones?: { id: string, scale?: object }[] }} Stream
+ * @typedef {{ alerts?: Alert[], streams?: Stream[] }} Settings
+ *
+ * A rule of a stream; `isMetric`: its zone has a scale.
+ *
+ * @typedef {{ stream: string, rule: Rule, isMetric: boolean }} KnownRule
  */
 
 /** Alerts that are open, and the newest events: of the rules that people are told of, or of all if nobody is told of any. */
@@ -26,7 +31,7 @@ export class AlertWatch {
   #open;
   /** @type {Alert[]} */
   alerts = [];
-  /** Rules of all streams. @type {{ stream: string, rule: Rule }[]} */
+  /** Rules of all streams. @type {KnownRule[]} */
   rules = [];
   /** Whether the settings are known. */
   isKnown = false;
@@ -45,7 +50,12 @@ export class AlertWatch {
   load({ effective }) {
     const { alerts = [], streams = [] } = /** @type {Settings} */ (effective);
     this.alerts = alerts;
-    this.rules = streams.flatMap(({ id, events = [] }) => events.map((rule) => ({ stream: id, rule })));
+    this.rules = streams.flatMap(({ id: stream, events = [], zones = [] }) =>
+      events.map((rule) => {
+        const isMetric = zones.some(({ id, scale }) => id === rule.zone && scale !== undefined);
+        return { stream, rule, isMetric };
+      }),
+    );
     this.isKnown = true;
     const names = [...new Set(alerts.flatMap(({ on }) => on))].join();
     /** @type {Wanted} */

@@ -1,13 +1,15 @@
-/** @import { AlertWatch, Rule } from './alert-watch.js' */
+/** @import { AlertWatch, KnownRule } from './alert-watch.js' */
 /** @import { EventClipView } from './event-clip.js' */
 /** @import { RuleEvent, StreamReport } from './lib/client/index.js' */
 /** @import { KnownEvent } from './rule-events.js' */
+/** @import { Rule } from './rule-kinds.js' */
 /** @import { SeenAgain } from './seen-again.js' */
 
 import { backdrops, eventPicture } from './event-picture.js';
 import { endText, eventTitle, lastedText, whenText } from './event-text.js';
 import { formatName } from './format.js';
 import { html, nothing, svg } from './html.js';
+import { ruleText } from './rule-kinds.js';
 
 /** Units of the curve of scores. */
 const CURVE = { width: 200, height: 32 };
@@ -30,16 +32,16 @@ const CURVE = { width: 200, height: 32 };
 export function eventDetail({ event, life }, watch, report, links, { clip, again }) {
   const { stream, rule: name, beganMs, endedMs, reason, trackId, direction, speed, blind } = event;
   const nowMs = Date.now();
-  const rule = watch.rules.find((each) => each.stream === stream && each.rule.id === name)?.rule;
+  const known = watch.rules.find((each) => each.stream === stream && each.rule.id === name);
   const channels = watch.channelsOf(event);
-  clip.show(event, rule?.clip !== undefined);
+  clip.show(event, known?.rule.clip !== undefined);
   again.show(event);
   const isAlert = watch.isAlert(event) && endedMs === null;
   const lasted = lastedText(event, nowMs);
   const more = endText(event);
   const facts = [
     ['Why', html`${reason[0]?.toUpperCase()}${reason.slice(1)}.`],
-    ['Rule', ruleText(name, rule)],
+    ['Rule', ruleFact(name, known)],
     ['Camera', html`<a class="fact-link" href="#stream=${encodeURIComponent(stream)}">${stream}</a>`],
     ['Began', whenText(beganMs, nowMs)],
     [
@@ -85,12 +87,11 @@ export function eventDetail({ event, life }, watch, report, links, { clip, again
 
 /**
  * @param {string} name
- * @param {Rule | undefined} rule
+ * @param {KnownRule | undefined} known
  */
-function ruleText(name, rule) {
-  if (rule === undefined) return html`${name} <small>is not among the rules of the camera now</small>`;
-  const parts = Object.entries(rule).filter(([key, value]) => key !== 'id' && value !== undefined && value !== '0s');
-  return html`${name}: <code>${parts.map(([key, value]) => `${key}: ${Array.isArray(value) ? value.join(' ') : typeof value === 'object' ? JSON.stringify(value) : value}`).join(', ')}</code>`;
+function ruleFact(name, known) {
+  if (known === undefined) return html`${name} <small>is not among the rules of the camera now</small>`;
+  return `${name}: ${ruleText(/** @type {Rule} */ (known.rule), known.isMetric)}.`;
 }
 
 /**

@@ -188,7 +188,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('events, alerts and coun
           ],
         },
       ],
-      events: [{ id: 'loiter', kind: 'dwells', zone: 'door', for: '15s' }],
+      events: [{ id: 'loiter', kind: 'dwells', zone: 'door', for: '15s', clip: { before: '2s' } }],
     });
     await page.reload();
     port.emitEvent(told('it', now, { ...life, score: 0.6 }));
@@ -197,7 +197,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('events, alerts and coun
     await until(async () => (await detail.textContent())!.includes('webhook-1'));
     const text = (await detail.textContent())!.replaceAll(/\s+/g, ' ');
     expect(text).toContain('Person 7 has stayed in zone door for 15.0 s.');
-    expect(text).toContain('loiter: kind: dwells, zone: door, for: 15s');
+    expect(text).toContain('loiter: Anything stays in door for 15 s; keeps a clip from 2 s before to 5 s after.');
     expect(text).toContain('Blind for 3 s of the minute before: black.');
     expect(text).toContain('still open');
     expect(await detail.locator('.event-path').getAttribute('points')).toBe('64.0,180.0 256.0,216.0 320.0,180.0');
