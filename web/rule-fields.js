@@ -309,12 +309,11 @@ function timesFields(name, times, set) {
  */
 function clipFields(name, clip, node, set) {
   const isKept = clip === undefined ? '' : 'kept';
-  const seconds = (/** @type {'before' | 'after'} */ key, /** @type {string} */ label) => {
+  const secondsField = (/** @type {'before' | 'after'} */ key, /** @type {string} */ label) => {
     const part = node.properties?.[key] ?? {};
     return textField({
       name: `${name}.${key}`,
       label,
-      hint: 'Or such as 1m.',
       node: { ...part, default: secondsOf(part.default) },
       value: secondsOf(clip?.[key]),
       onInput: (text) => set(withChanges(clip ?? {}, { [key]: text === '' ? undefined : text }), key),
@@ -322,13 +321,20 @@ function clipFields(name, clip, node, set) {
   };
   return html`<div class="rule-grid wide">
     ${select({
-      ...{ name, label: 'Keep a clip', value: isKept },
-      options: [option('', 'Off', isKept), option('kept', 'Of each event', isKept)],
+      ...{ name, label: 'Keep a clip', value: isKept, isWide: true },
+      options: [option('', 'Off', isKept), option('kept', 'Around each event', isKept)],
       onChange: (choice) => set(choice === '' ? '' : defaultsOf(node)),
     })}
-    ${clip === undefined ? nothing : [seconds('before', 'Seconds before'), seconds('after', 'Seconds after')]}
+    ${clip === undefined ? nothing : [secondsField('before', 'Seconds before'), secondsField('after', 'Seconds after')]}
   </div>`;
 }
 
-/** Seconds without their unit; other times as they are. @param {unknown} time */
-const secondsOf = (time) => (time === undefined ? undefined : String(time).replace(/^([\d.]+)s$/, '$1'));
+/** In seconds. @type {Readonly<Record<string, number>>} */
+const UNITS = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86_400 };
+
+/** Seconds of a time such as `90s` or `2m`, without a unit; a text that is no time as it is. @param {unknown} time */
+function secondsOf(time) {
+  if (time === undefined) return undefined;
+  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([a-z]+)$/.exec(String(time).trim()) ?? [];
+  return unit in UNITS ? String(Number((Number(number) * UNITS[unit]).toFixed(3))) : String(time);
+}

@@ -7,7 +7,7 @@ import { element } from './element.js';
 import { PAGE_URL } from './gateway.js';
 import { html, nothing, render, repeat } from './html.js';
 import { RuleFields } from './rule-fields.js';
-import { clipText, ofKind, sentenceOf, settingsOf } from './rule-kinds.js';
+import { ofKind, sentenceOf, settingsOf } from './rule-kinds.js';
 import { useRuleSchema } from './rule-schema.js';
 import { firedText, triedRule } from './rule-trial.js';
 import { isSame, mergeList } from './settings-edits.js';
@@ -245,12 +245,11 @@ export class RuleList {
   #row(rule, i) {
     const isOpen = i === this.#open;
     const isMetric = this.#places.some(({ kind, id, isMetric }) => kind === 'zones' && id === rule.zone && isMetric);
-    const clip = clipText(rule);
     const sentence = sentenceOf(rule, isMetric).map(({ text, isValue }) => (isValue ? html`<b>${text}</b>` : text));
     return html`<li class="place-row rule-row" data-rule=${i} data-selected=${isOpen || nothing}>
       <div class="place-line">
         <button type="button" class="place-pick" aria-expanded=${isOpen} @click=${() => this.#pick(isOpen ? null : i)}>
-          <span>${sentence}<small>${rule.id}${clip === '' ? '' : `, ${clip}`}</small></span>
+          <span>${sentence}<small>${rule.id}${rule.clip === undefined ? '' : ', keeps a clip'}</small></span>
           <span class="place-count" data-needs="operator">${isOpen ? '' : firedText(this.#trial, rule.id, this.#isStale)}</span>
         </button>
         <button type="button" class="button button-small" data-needs="operator" aria-label="Delete rule ${rule.id}"

@@ -50,7 +50,7 @@ export function defaultsOf({ properties = {} }) {
 
 /** The limits of a setting, as they are said below its field; '' without any. @param {SchemaNode} node */
 export function limitsText({ minimum, maximum, longest }) {
-  if (longest !== undefined) return `At most ${longest}.`;
+  if (longest !== undefined) return `At most ${longest.replace(/d$/, ' days')}.`;
   return minimum === undefined || maximum === undefined ? '' : `${minimum} to ${maximum}.`;
 }
 

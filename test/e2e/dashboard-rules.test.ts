@@ -182,6 +182,23 @@ describe.skipIf(browserPath === undefined)(browserTitle('rules on the dashboard'
     await page.close();
   });
 
+  it('a clip is kept of each event once that is chosen, for the seconds that are typed', async () => {
+    const { page, field, save, sentences, complaints } = await openRules({ events: [STAYS] });
+    await page.click('[data-rule="0"] .place-pick');
+    expect(await field('events[0].clip').inputValue()).toBe('');
+    expect(await field('events[0].clip.before').count()).toBe(0);
+    await field('events[0].clip').selectOption({ label: 'Around each event' });
+    const seconds = () => Promise.all(['before', 'after'].map((key) => field(`events[0].clip.${key}`).inputValue()));
+    expect(await seconds()).toEqual(['5', '5']);
+    await field('events[0].clip.before').fill('12');
+    await field('events[0].clip.after').fill('2m');
+    expect(await seconds()).toEqual(['12', '120']);
+    expect(await sentences()).toEqual([expect.stringContaining('stays, keeps a clip')]);
+    expect(await save()).toMatchObject({ events: [{ id: 'stays', clip: { before: '12s', after: '2m' } }] });
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
   it('rules are counted as they are edited, and a rule that is not touched is sent as it was', async () => {
     const { page, tried, field, save } = await openRules({ events: [STAYS, { id: 'lost', kind: 'stream' }] });
     await until(async () =>

@@ -112,7 +112,7 @@ describe('a rule on the page', () => {
 
   it('says the limits of its fields as the schema has them', () => {
     const limits = ['minScore', 'cooldown', 'id'].map((key) => limitsText(nodeOf('speed', key)));
-    expect(limits).toEqual(['0 to 1.', 'At most 7d.', '']);
+    expect(limits).toEqual(['0 to 1.', 'At most 7 days.', '']);
   });
 
   it('loses a setting whose field is emptied, but keeps its name, and a time of nothing that was typed', () => {
