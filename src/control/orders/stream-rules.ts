@@ -156,12 +156,33 @@ export class StreamRules {
   }
 }
 
-/** Returns the value of a setting whose shown form a client sent; else what it sent. */
+/** Returns the value of a setting whose shown form a client sent; else what it sent, with the parts of which it sent the shown form. */
 function meantBy(key: string, sent: unknown, known: readonly object[]): unknown {
   const values = known.flatMap((settings) =>
     Object.entries(settings).flatMap(([name, value]) => (name === key ? [value] : [])),
   );
-  return values.find((value) => isDeepStrictEqual(shownSetting(streamConfig, key, value), sent)) ?? sent;
+  return values.reduce((meant, value) => meantPart(meant, value, shownSetting(streamConfig, key, value)), sent);
+}
+
+/** @param shown - `value` as a client may see it. Entries of a list are the same by their id. */
+function meantPart(sent: unknown, value: unknown, shown: unknown): unknown {
+  if (isDeepStrictEqual(sent, shown)) return value;
+  if (Array.isArray(sent) && Array.isArray(value) && Array.isArray(shown)) {
+    return sent.map((entry) => {
+      const i = value.findIndex((each) => isNamed(each) && isNamed(entry) && each.id === entry.id);
+      return i === -1 ? entry : meantPart(entry, value[i], shown[i]);
+    });
+  }
+  if (!isSection(sent) || !isSection(value) || !isSection(shown)) return sent;
+  return Object.fromEntries(Object.entries(sent).map(([key, part]) => [key, meantPart(part, value[key], shown[key])]));
+}
+
+function isSection(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isNamed(value: unknown): value is { readonly id: string } {
+  return isSection(value) && typeof value.id === 'string';
 }
 
 /**

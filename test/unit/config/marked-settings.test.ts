@@ -136,6 +136,22 @@ describe('a setting that is marked as a secret', () => {
       every: 3,
     });
   });
+
+  it('and so does a part of a list of which another entry, or another key of the same entry, was edited', async () => {
+    const rules = new StreamRules({ defaults: {}, admit: () => undefined });
+    // It looks like the query of an address.
+    const when = 'size > 0.2 ?label=="car":true';
+    const events = ['a', 'b'].map((id) => ({ id, kind: 'appears', when, clip: { before: '5s' } }));
+    const stream = parseStream({ id: 'a', source: 'a.mp4', events }, {});
+    const shown = structuredClone(shownSettings(streamConfig, stream).events) as unknown as Record<string, unknown>[];
+    expect(shown[0]!.when).toContain('***');
+    const edited = [{ ...shown[1], cooldown: '9s' }, { id: 'new', kind: 'appears', when: 'age > 3' }, shown[0]];
+    expect((await rules.changed(stream, { events: edited })).events).toMatchObject([
+      { id: 'b', when, cooldown: '9s' },
+      { id: 'new', when: 'age > 3' },
+      { id: 'a', when, cooldown: '0s' },
+    ]);
+  });
 });
 
 describe('a setting of a stream', () => {
