@@ -329,7 +329,7 @@ export class PlaceList {
           place.rest = { ...place.rest, fill: /** @type {HTMLSelectElement} */ (currentTarget).value };
           this.#changed();
         }}>
-        ${['black', 'blur'].map((fill) => html`<option value=${fill} ?selected=${fill === fillOf(place)}>${fill}</option>`)}
+        ${[...new Set(['black', 'blur', fillOf(place)])].map((fill) => html`<option value=${fill} ?selected=${fill === fillOf(place)}>${fill}</option>`)}
       </select>
       <p class="field-error"></p>
     </div>`;

@@ -100,7 +100,7 @@ export class RuleFields {
       return select({
         ...{ name, label, value: String(rule[key] ?? '') },
         options: [
-          option('', 'Both', rule[key] ?? ''),
+          option('', key === 'direction' ? 'Both' : 'Any', rule[key] ?? ''),
           ...node.enum.map((choice) => option(choice, choiceText(key, choice), rule[key])),
         ],
         onChange: set,

@@ -208,7 +208,7 @@ export function ruleText(rule, isMetric) {
 }
 
 /** Whether and from when to when a rule keeps a clip of its events; '' if it keeps none. @param {Rule} rule */
-export function clipText({ kind, clip }) {
+function clipText({ kind, clip }) {
   if (clip === undefined) return '';
   const { properties = {} } = nodeOf(kind, 'clip') ?? {};
   const { before = properties.before?.default, after = properties.after?.default } =

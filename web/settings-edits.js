@@ -40,7 +40,7 @@ export function withChanges(settings, changes) {
  * @param {Settings} theirs as it is now
  * @returns {Settings}
  */
-export function mergeSection(before, mine, theirs) {
+function mergeSection(before, mine, theirs) {
   const keys = [...new Set([...Object.keys(before), ...Object.keys(mine)])];
   const edited = keys.filter((key) => !isSame(before[key], mine[key]));
   const merged = (/** @type {string} */ key) => {

@@ -5,9 +5,9 @@ import { fullStream } from '../../support/sample-settings.ts';
 
 /** The page is plain JavaScript, whose types are checked with it. */
 const load = (file: string) => import(new URL(`../../../web/${file}`, import.meta.url).href);
-const { isSame, mergeList, mergeSection, withChanges } = await load('settings-edits.js');
+const { isSame, mergeList, withChanges } = await load('settings-edits.js');
 const { keysOf, useRuleSchema, typedValue, limitsText, nodeOf } = await load('rule-schema.js');
-const { clipText, kindOf, moreOf, ofKind, ruleText, settingsOf, withValue } = await load('rule-kinds.js');
+const { kindOf, moreOf, ofKind, ruleText, settingsOf, withValue } = await load('rule-kinds.js');
 
 type Rule = Record<string, unknown> & { readonly kind: string; readonly id: string };
 const RULES = fullStream('gate-1').events as readonly Rule[];
@@ -51,12 +51,9 @@ describe('an edit of what somebody else has changed meanwhile', () => {
     const before = { id: 'a', clip: { before: '5s', after: '5s' }, when: 'x', labels: ['car'] };
     const mine = { id: 'a', clip: { before: '9s', after: '5s' }, labels: ['car'] };
     const theirs = { id: 'a', clip: { before: '5s', after: '7s' }, when: 'x', labels: ['person'], future: 1 };
-    expect(mergeSection(before, mine, theirs)).toEqual({
-      id: 'a',
-      clip: { before: '9s', after: '7s' },
-      labels: ['person'],
-      future: 1,
-    });
+    expect(mergeList([before], [{ was: 'a', settings: mine }], [theirs])).toEqual([
+      { was: 'a', settings: { id: 'a', clip: { before: '9s', after: '7s' }, labels: ['person'], future: 1 } },
+    ]);
   });
 
   it('leaves entries alone that were not edited, and those that somebody else has added or removed', () => {
@@ -142,7 +139,6 @@ describe('a rule on the page', () => {
 
   it('is said in words, with its clip', () => {
     const rule = { id: 'a', kind: 'dwells', zone: 'yard', for: '15s', cooldown: '0s', clip: { before: '2m' } };
-    expect(clipText(rule)).toBe('keeps a clip from 2 min before to 5 s after');
     expect(ruleText({ ...rule, minScore: 0.6, when: 'age > 3', cooldown: '1h' }, false)).toBe(
       'Anything stays in yard for 15 s; with a score of at least 0.6; only if age > 3; then quiet for 1 h; ' +
         'keeps a clip from 2 min before to 5 s after',
