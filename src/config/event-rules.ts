@@ -3,7 +3,7 @@ import { PICTURE_STATES } from '../core/blind-sign.ts';
 import type { RatioPoint } from '../core/detection.ts';
 import { CROSSING_DIRECTIONS } from '../core/frame.ts';
 import { duration } from './duration.ts';
-import { compileExpression } from './expression.ts';
+import { compileExpression, MOST_EXPRESSION_CHARS } from './expression.ts';
 import { id } from './id.ts';
 import { range } from './number.ts';
 import type { regionConfig } from './region.ts';
@@ -15,7 +15,7 @@ const zone = id.describe('Only inside this zone of the stream.');
 const when = z
   .string()
   .min(1)
-  .max(2000)
+  .max(MOST_EXPRESSION_CHARS)
   .check(({ value, issues }) => {
     const result = compileExpression(value);
     if (typeof result === 'string')

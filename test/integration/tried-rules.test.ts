@@ -10,6 +10,7 @@ import { parsePipeline, parseStream } from '../../src/pipeline/load-pipeline.ts'
 import type { RuleEvent } from '../../src/protocol/rule-event.ts';
 import type { RuleTrialReply } from '../../src/protocol/tried-rules.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
+import { nestedBinds } from '../support/nested-binds.ts';
 import { NO_KEEPER } from '../support/rule-events.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -112,6 +113,11 @@ it.each<[string, object, RegExp]>([
     'an expression that does not compile',
     { events: [{ ...stays, when: 'score >' }] },
     /events\[0\]\.when: expected a condition in CEL/,
+  ],
+  [
+    'an expression whose lists grow eightfold with each level',
+    { events: [{ ...stays, when: nestedBinds(12) }] },
+    /events\[0\]\.when: expected a condition in CEL; it calls bind\(\) at character 1; a condition compares/,
   ],
   ['a time that is none', { events: [{ ...stays, for: 'soon' }] }, /events\[0\]\.for: expected a time such as 15s/],
   ['a zone without an area', { zones: [{ id: 'all', polygon: [[0, 0]] }] }, /zones\[0\]\.polygon/],
