@@ -1,4 +1,4 @@
-import { open, rm, stat } from 'node:fs/promises';
+import { open, realpath, rm, stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { counted } from '../core/counted.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -92,8 +92,13 @@ interface Checked {
 
 async function verifyFile(path: string): Promise<Checked> {
   const exported = await verifyExport(path).catch((error: Error) => unreadable(path, error));
-  if (exported === null) return { files: [{ path, faults: await faultsOf(path).catch(() => noExport(path)) }] };
+  if (exported === null) return { files: [{ path, faults: await faultsOfNamed(path).catch(() => noExport(path)) }] };
   return { files: [{ path, faults: exported.faults }], manifest: exported.manifest };
+}
+
+/** Who runs a command may name a link to a recording. */
+async function faultsOfNamed(path: string): Promise<string[]> {
+  return faultsOf(await realpath(path));
 }
 
 async function verifyFolder(folder: string): Promise<Checked> {

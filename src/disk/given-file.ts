@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
-import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
+import { type FileHandle, lstat, open, realpath, stat } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
 import type { ErrorCode } from '../errors/error-codes.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { isBelow, openedPath } from './real-path.ts';
@@ -15,6 +16,8 @@ export interface GivenFile {
   readonly mostBytes: number;
   /** Real paths of the only folders and files that the file may be in, links resolved. Absent: anywhere. */
   readonly within?: readonly string[] | undefined;
+  /** A folder above the file. Neither the file nor a folder between may be a link; the folder itself may. Absent: links are followed. */
+  readonly noLinksBelow?: string;
 }
 
 export const MIB = 2 ** 20;
@@ -33,7 +36,7 @@ export const MOST_BYTES = {
 export const MODEL_FILE = { code: 'MODEL_INVALID', mostBytes: MOST_BYTES.model } as const satisfies GivenFile;
 
 /** What `details.problem` of an error says. */
-type GivenProblem = 'missing' | 'folder' | 'special' | 'too-large' | 'outside' | 'unreadable';
+type GivenProblem = 'missing' | 'folder' | 'special' | 'link' | 'too-large' | 'outside' | 'unreadable';
 
 /** A FIFO or a device is opened without waiting, and no terminal becomes this process's own. Windows lacks both. */
 const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
@@ -42,20 +45,29 @@ const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NO
  * Opens a regular file that somebody else named. A FIFO, socket, device or folder is refused without opening it; one that
  * takes the file's place in the meantime is opened without waiting and refused then.
  *
- * @returns the handle, which the caller closes, and the size in bytes at this moment: at most `mostBytes`.
+ * @param access - `write`: the handle can write as well.
+ * @returns the handle, which the caller closes, the size in bytes at this moment, at most `mostBytes`, and when it was changed.
  * @throws `code`, with a message that quotes nothing of the file, and `details.problem`, see `GivenProblem`.
  */
-export async function openGiven(path: string, given: GivenFile): Promise<{ handle: FileHandle; size: number }> {
+export async function openGiven(
+  path: string,
+  given: GivenFile,
+  access: 'read' | 'write' = 'read',
+): Promise<{ handle: FileHandle; size: number; mtimeMs: number }> {
   refuseName(path, given);
   let handle: FileHandle | null = null;
   try {
-    requireRegular(path, given, await stat(path));
-    handle = await open(path, FLAGS);
+    const { noLinksBelow: root } = given;
+    requireRegular(path, given, await (root === undefined ? stat(path) : lstat(path)));
+    const flags = root === undefined ? FLAGS : FLAGS | (constants.O_NOFOLLOW ?? 0);
+    handle = await open(path, access === 'write' ? flags | constants.O_RDWR : flags);
     const stats = await handle.stat();
     requireRegular(path, given, stats);
+    if (root !== undefined && !(await isItself(path, handle.fd, root)))
+      throw refusal(path, given, 'link', 'a folder of it is a link, expected folders themselves');
     if (given.within !== undefined && !(await isWithin(path, handle.fd, stats, given.within)))
       throw refusal(path, given, 'outside', 'it leads out of the folders that are allowed');
-    return { handle, size: stats.size };
+    return { handle, size: stats.size, mtimeMs: stats.mtimeMs };
   } catch (error) {
     await handle?.close();
     throw explained(path, given, error);
@@ -156,7 +168,13 @@ function refuseName(path: string, given: GivenFile): void {
 
 function requireRegular(path: string, given: GivenFile, stats: Stats): void {
   if (stats.isDirectory()) throw refusal(path, given, 'folder', 'it is a folder, expected a file');
-  if (!stats.isFile()) throw refusal(path, given, 'special', `it is a ${kindOf(stats)}, expected a regular file`);
+  if (!stats.isFile())
+    throw refusal(
+      path,
+      given,
+      stats.isSymbolicLink() ? 'link' : 'special',
+      `it is a ${kindOf(stats)}, expected a regular file`,
+    );
   if (stats.size > given.mostBytes)
     throw refusal(
       path,
@@ -166,7 +184,19 @@ function requireRegular(path: string, given: GivenFile, stats: Stats): void {
     );
 }
 
+/** Returns whether a path below a folder leads there without a link. The folder itself may be behind one. */
+export async function isFolderItself(folder: string, root: string): Promise<boolean> {
+  return (await realpath(folder)) === join(await realpath(root), relative(root, folder));
+}
+
+/** Whether an open file lies in the folder that its path names. Its own name may be another one by now: recordings are renamed. */
+async function isItself(path: string, fd: number, root: string): Promise<boolean> {
+  const opened = (await openedPath(fd)) ?? (await realpath(path));
+  return dirname(opened) === join(await realpath(root), relative(root, dirname(path)));
+}
+
 function kindOf(stats: Stats): string {
+  if (stats.isSymbolicLink()) return 'link';
   if (stats.isFIFO()) return 'pipe';
   return stats.isSocket() ? 'socket' : 'device';
 }
@@ -184,7 +214,7 @@ const REASONS: Readonly<Record<string, readonly [GivenProblem, string]>> = {
   ENOENT: ['missing', 'no such file'],
   ENOTDIR: ['missing', 'no such file'],
   ENAMETOOLONG: ['missing', 'no such file: the name is too long'],
-  ELOOP: ['unreadable', 'a link that leads to itself'],
+  ELOOP: ['unreadable', 'a link that leads to itself, or that may not be followed'],
   EACCES: ['unreadable', 'permission denied'],
   EPERM: ['unreadable', 'permission denied'],
   ENXIO: ['special', 'it is a device, expected a regular file'],

@@ -1,9 +1,10 @@
-import { access } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
+import { lstat } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { check } from '../config/check.ts';
+import { isMissing } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { History } from '../history/history.ts';
 import type { EventClip, RecordedElsewhere, RecordingsReply } from '../protocol/recordings-reply.ts';
@@ -11,7 +12,7 @@ import { picturePath, type RecordingFile } from '../recording/archive.ts';
 import { boxesOf } from '../recording/clip-boxes.ts';
 import { pictureOf } from '../recording/clip-picture.ts';
 import { exportSpan, hostKey } from '../recording/export-span.ts';
-import { readIndex, summaryOf } from '../recording/fragment-file.ts';
+import { readComplete, summaryOf } from '../recording/fragment-file.ts';
 import type { Recorder } from '../recording/recorder.ts';
 import { playlistOf, recordingsIn, spansOf } from '../recording/spans.ts';
 import { isLoopback } from './auth.ts';
@@ -21,6 +22,7 @@ import { timeOf } from './routes-history.ts';
 import { whyNoVideo } from './routes-live.ts';
 import { pictureQuery } from './routes-pictures.ts';
 import type { RuntimePort } from './runtime-port.ts';
+import { sendVideo } from './send-video.ts';
 
 /** A playlist reads the index of each file. */
 const LONGEST_PLAYLIST_MS = 6 * 3_600_000;
@@ -115,7 +117,7 @@ export function addRecordingRoutes(
       if (toMs - fromMs > LONGEST_PLAYLIST_MS)
         throw new SightlineError('CONFIG_INVALID', 'query: to: expected at most 6 hours after "from".');
       const of = encodeURIComponent(files[0]!.stream);
-      const text = await playlistOf(files, (startMs) => `files/${startMs}.mp4?stream=${of}`);
+      const text = await unlessDeleted(playlistOf(files, (startMs) => `files/${startMs}.mp4?stream=${of}`));
       return reply.type('application/vnd.apple.mpegurl').send(text);
     },
   );
@@ -151,7 +153,7 @@ export function addRecordingRoutes(
       const { name } = request.params;
       const file = files.find(({ path, startMs }) => name === `${startMs}.mp4` || name === basename(path));
       if (file === undefined) throw notOfStream('No such file of this stream.', runsAt(stream));
-      return sendVideo(request, reply, file);
+      return unlessDeleted(sendVideo(request, reply, file));
     },
   );
 
@@ -171,7 +173,7 @@ export function addRecordingRoutes(
   app.get(
     '/api/events/:id/clip.mp4',
     described('The clip of an event, also in parts.', { replyTypes: ['video/mp4'] }),
-    async (request, reply) => sendVideo(request, reply, await clipOf(request)),
+    async (request, reply) => unlessDeleted(sendVideo(request, reply, await clipOf(request))),
   );
 
   app.get(
@@ -179,7 +181,7 @@ export function addRecordingRoutes(
     described('What the clip of an event shows, and what it lacks.'),
     async (request) => {
       const { path } = await clipOf(request);
-      return { ...summaryOf(await readIndex(path)), boxes: await boxesOf(path) };
+      return { ...summaryOf(await unlessDeleted(readComplete(path))), boxes: await boxesOf(path) };
     },
   );
 
@@ -221,28 +223,20 @@ async function* continued(first: Buffer, rest: AsyncIterable<Buffer>): AsyncGene
 
 async function stateOf(clip: RecordingFile, recorder: Recorder): Promise<EventClip> {
   const { path, stream, isOpen } = clip;
-  const hasPicture = await access(picturePath(path)).then(
-    () => true,
+  const hasPicture = await lstat(picturePath(path)).then(
+    (stats) => stats.isFile(),
     () => false,
   );
   return { stream, isReady: !isOpen, hasPicture, keptUntilMs: recorder.keptUntilMs(clip) };
 }
 
-/** As RFC 9110: what is no range is ignored, and one that counts from the end may be longer than the file. */
-function sendVideo({ raw }: FastifyRequest, reply: FastifyReply, { path }: RecordingFile): FastifyReply {
-  const onFile = (_: string, { size }: { size: number }): void => {
-    if (raw.headers.range !== undefined && !isRange(raw.headers.range, size)) delete raw.headers.range;
-  };
-  return reply.type('video/mp4').sendFile(basename(path), dirname(path), { onFile });
-}
-
-function isRange(header: string, size: number): boolean {
-  const ranges = /^\s*bytes=(.*)$/.exec(header)?.[1]?.split(',') ?? [];
-  return ranges.every((range) => {
-    const [, first = '', last = ''] = /^\s*(\d*)-(\d*)\s*$/.exec(range) ?? [];
-    if (first === '') return last !== '' && Number(last) <= size;
-    return last === '' || Number(first) <= Number(last);
-  });
+/** A file may be deleted by somebody else, or between the look at what there is and the request. @throws RECORDING_NOT_FOUND */
+async function unlessDeleted<T>(reading: Promise<T>): Promise<T> {
+  try {
+    return await reading;
+  } catch (error) {
+    throw isMissing(error) ? notFound('This recording was deleted.') : error;
+  }
 }
 
 function maySee({ identity }: FastifyRequest, { stream }: Pick<RecordingFile, 'stream'>): boolean {

@@ -1,9 +1,12 @@
-import { mkdir, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
+import type { Dirent } from 'node:fs';
+import { lstat, mkdir, readdir, rename, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { isFolderItself } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { GAP_REASONS, type GapReason } from '../protocol/packets.ts';
 import { OutputLock } from '../sinks/output-lock.ts';
 import { recover } from './fragment-file.ts';
+import { CLIPS, NAME, PART } from './stored-file.ts';
 
 /** What a file was made for; `events`: of a stream that records around events, or, by earlier versions, of any that shows one. */
 type RecordingKind = 'continuous' | 'events' | 'clip';
@@ -43,11 +46,8 @@ const DAY_MS = 86_400_000;
 const MOST_LABEL_CHARS = 120;
 /** Stands for labels that are too many. */
 const MANY = '=';
-const NAME = /^(\d{1,15})-(\d{1,15})-(continuous|events)(?:-([a-z-]+))?(?:=([\w~+=]*))?\.mp4$/;
-const PART = /^(\d{1,15})-(continuous|events)(?:-([a-z-]+))?\.part\.mp4$/;
 const CLIP = /^(\d{1,15})-(\d{1,15})-([0-9a-f]{1,64})(?:=([\w~+=]*))?\.mp4$/;
 const PART_CLIP = /^(\d{1,15})-([0-9a-f]{1,64})\.part\.mp4$/;
-const CLIPS = 'clips';
 
 /** Returns labels as names of files have them, such as `car+person`; empty if there are none. */
 export function labelsText(labels: readonly string[]): string {
@@ -129,16 +129,18 @@ export class Archive {
     this.folder = folder;
   }
 
-  /** Reads the names in a folder, which need not exist. Writes nothing. */
+  /** Reads the names in a folder, which need not exist. Links below it, and what is no regular file, are none of its recordings. Writes nothing. */
   static async read(folder: string): Promise<Archive> {
     const archive = new Archive(folder);
-    for (const stream of await names(folder)) {
-      for (const sub of ['', CLIPS]) {
-        const path = join(folder, stream, sub);
+    for (const stream of await foldersIn(folder)) {
+      const path = join(folder, stream);
+      const clips = (await foldersIn(path)).filter((name) => name === CLIPS);
+      for (const sub of ['', ...clips])
         await Promise.all(
-          (await names(path)).map((name) => archive.#add(stream, join(path, name), name, sub === CLIPS)),
+          (await filesIn(join(path, sub))).map((name) =>
+            archive.#add(stream, join(path, sub, name), name, sub === CLIPS),
+          ),
         );
-      }
     }
     return archive;
   }
@@ -182,6 +184,8 @@ export class Archive {
     const name = kind === 'clip' ? `${startMs}-${event}` : `${startMs}-${kind}${gap === undefined ? '' : `-${gap}`}`;
     const path = join(this.folder, stream, kind === 'clip' ? CLIPS : '', `${name}.part.mp4`);
     await mkdir(dirname(path), { recursive: true });
+    if (!(await isFolderItself(dirname(path), this.folder)))
+      throw new SightlineError('RECORDING_DAMAGED', `${dirname(path)}: expected a folder, found a link`, { path });
     const begun = { ...file, path, endMs: startMs, bytes: 0, isOpen: true };
     this.#files.set(path, begun);
     return begun;
@@ -209,8 +213,10 @@ export class Archive {
 
   /** Deletes a file, and of a clip its pictures and boxes as well. */
   async remove({ path }: Pick<RecordingFile, 'path'>): Promise<void> {
+    // Behind a link that took the place of its folder are files of somebody else.
+    const isHere = await isFolderItself(dirname(path), this.folder).catch(() => false);
     // The video last: after a kill in between, the next sweep finds the rest.
-    for (const each of filesOf(path).reverse())
+    for (const each of isHere ? filesOf(path).reverse() : [])
       await unlink(each).catch((error: NodeJS.ErrnoException) => {
         if (error.code !== 'ENOENT') throw error;
       });
@@ -229,7 +235,7 @@ export class Archive {
     const whole = (isClip ? CLIP : NAME).exec(name);
     const part = whole === null ? (isClip ? PART_CLIP : PART).exec(name) : null;
     if (whole === null && part === null) return;
-    const [{ mtimeMs, size }, allBytes] = await Promise.all([stat(path), isClip ? bytesOf(path) : 0]);
+    const [{ mtimeMs, size }, allBytes] = await Promise.all([lstat(path), isClip ? bytesOf(path) : 0]);
     const [startMs, endMs] = [Number((whole ?? part)![1]), whole === null ? mtimeMs : Number(whole[2])];
     const [kind, gap] = whole === null ? part!.slice(2) : whole.slice(3);
     const labels = whole?.[isClip ? 4 : 5];
@@ -263,7 +269,7 @@ function filesOf(clip: string): string[] {
 
 /** Size of a clip with what is beside it. */
 async function bytesOf(clip: string): Promise<number> {
-  const sizes = await Promise.all(filesOf(clip).map((path) => stat(path).catch(() => ({ size: 0 }))));
+  const sizes = await Promise.all(filesOf(clip).map((path) => lstat(path).catch(() => ({ size: 0 }))));
   return sizes.reduce((sum, { size }) => sum + size, 0);
 }
 
@@ -279,10 +285,20 @@ export function picturePath(clip: string, hasBox = false): string {
   return join(dirname(clip), `${event}${hasBox ? '-box' : ''}.jpg`);
 }
 
-/** Returns the names in a folder; none if it does not exist. @throws RECORDING_DAMAGED */
-async function names(folder: string): Promise<string[]> {
+/** Returns the names of the folders in a folder, without links. @throws RECORDING_DAMAGED */
+async function foldersIn(folder: string): Promise<string[]> {
+  return (await entriesOf(folder)).filter((entry) => entry.isDirectory()).map(({ name }) => name);
+}
+
+/** Returns the names of the regular files in a folder, without links. @throws RECORDING_DAMAGED */
+async function filesIn(folder: string): Promise<string[]> {
+  return (await entriesOf(folder)).filter((entry) => entry.isFile()).map(({ name }) => name);
+}
+
+/** None if the folder does not exist. */
+async function entriesOf(folder: string): Promise<Dirent[]> {
   try {
-    return await readdir(folder);
+    return await readdir(folder, { withFileTypes: true });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return [];

@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import type { FrameResult } from '../core/frame.ts';
+import { MOST_BYTES } from '../disk/given-file.ts';
 import { writeWholeFile } from '../disk/replace-file.ts';
 import { boxesPath } from './archive.ts';
+import { readStored } from './stored-file.ts';
 
 /** Boxes that are remembered of a stream, about 5 MB: of more, the newest. */
 const MOST_BOXES = 20_000;
@@ -70,7 +71,7 @@ export async function keepBoxes(clip: string, boxes: ClipBoxes): Promise<void> {
 /** Returns the boxes of a clip; null if it has none, since its host was killed before it was complete, or an older one made it. */
 export async function boxesOf(clip: string): Promise<ClipBoxes | null> {
   try {
-    return JSON.parse(await readFile(boxesPath(clip), 'utf8')) as ClipBoxes;
+    return JSON.parse((await readStored(boxesPath(clip), MOST_BYTES.settings)).toString('utf8')) as ClipBoxes;
   } catch {
     return null;
   }

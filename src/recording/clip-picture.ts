@@ -1,7 +1,7 @@
-import { open, readFile } from 'node:fs/promises';
 import sharp from 'sharp';
 import type { StreamConfig } from '../config/stream.ts';
 import { decodePicture } from '../decode/packet-picture.ts';
+import { MOST_BYTES } from '../disk/given-file.ts';
 import { writeWholeFile } from '../disk/replace-file.ts';
 import { PictureMask } from '../preprocess/picture-mask.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
@@ -9,6 +9,7 @@ import type { EventPicture, RuleEvent } from '../protocol/rule-event.ts';
 import { OverlayPainter } from '../sinks/drawing/draw-overlay.ts';
 import { picturePath } from './archive.ts';
 import { type FileIndex, readFragment } from './fragment-file.ts';
+import { openStored, readStored } from './stored-file.ts';
 
 const SNAPSHOT_WIDTH = 1280;
 
@@ -31,7 +32,7 @@ export async function keepPicture(
   const from = fragments.findLastIndex(({ key, firstUs }) => key && firstUs <= timeUs);
   // Pictures are not shown in the order in which they are decoded.
   const until = fragments.findIndex(({ startUs }) => startUs > timeUs);
-  const handle = await open(clip, 'r');
+  const { handle } = await openStored(clip);
   try {
     const parts: Buffer[] = [init];
     for (const fragment of fragments.slice(Math.max(0, from), until === -1 ? undefined : until + 1))
@@ -67,8 +68,8 @@ export async function snapshotOf(clip: string): Promise<Buffer> {
 
 /** Returns the picture of an event, with the box of its object if that is wanted and known. @throws Error if there is none. */
 export function pictureOf(clip: string, wantsBox: boolean): Promise<Buffer> {
-  const plain = (): Promise<Buffer> => readFile(picturePath(clip));
-  return wantsBox ? readFile(picturePath(clip, true)).catch(plain) : plain();
+  const read = (hasBox: boolean): Promise<Buffer> => readStored(picturePath(clip, hasBox), MOST_BYTES.picture);
+  return wantsBox ? read(true).catch(() => read(false)) : read(false);
 }
 
 async function withBox(jpeg: Buffer, event: RuleEvent, best: EventPicture): Promise<Buffer> {

@@ -7,12 +7,12 @@ import {
   sign,
   verify,
 } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { canonicalJson } from '../core/canonical-json.ts';
 import { codecOf } from '../decode/fragment-reader.ts';
-import { openGiven } from '../disk/given-file.ts';
+import { isMissing, openGiven, readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { RecordingFile } from './archive.ts';
 import { indexAt, indexBox } from './fragment-file.ts';
@@ -30,6 +30,7 @@ import {
 /** No stream has a name with a plus: each has a folder beside it. */
 const KEY_FILE = '+host-key.pem';
 const BOX_HEAD_BYTES = 8;
+const MOST_KEY_BYTES = 16 * 2 ** 10;
 const MOST_MANIFEST_BYTES = 16 * 2 ** 20;
 
 const manifestSchema = z.object({
@@ -55,13 +56,13 @@ const manifestSchema = z.object({
 /** What an export holds, what it lacks, and who says so. */
 export type ExportManifest = z.infer<typeof manifestSchema>;
 
-/** The key with which a host signs what it exports; made at its first use. @throws the system's error */
+/** The key with which a host signs what it exports; made at its first use. @throws RECORDING_DAMAGED, the system's error */
 export async function hostKey(folder: string): Promise<KeyObject> {
   const path = join(folder, KEY_FILE);
   try {
-    return createPrivateKey(await readFile(path, 'utf8'));
+    return await readKey(path, folder);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (!isMissing(error)) throw error;
   }
   await mkdir(folder, { recursive: true });
   const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' });
@@ -69,7 +70,21 @@ export async function hostKey(folder: string): Promise<KeyObject> {
   await writeFile(path, pem, { flag: 'wx', mode: 0o600 }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error;
   });
-  return createPrivateKey(await readFile(path, 'utf8'));
+  return readKey(path, folder);
+}
+
+/** @throws RECORDING_DAMAGED */
+async function readKey(path: string, folder: string): Promise<KeyObject> {
+  const text = await readGivenText(path, {
+    code: 'RECORDING_DAMAGED',
+    mostBytes: MOST_KEY_BYTES,
+    noLinksBelow: folder,
+  });
+  try {
+    return createPrivateKey(text);
+  } catch {
+    throw new SightlineError('RECORDING_DAMAGED', `${path}: expected a private key as PEM`, { path });
+  }
 }
 
 /**

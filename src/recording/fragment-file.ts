@@ -6,6 +6,7 @@ import { parseFragment } from '../decode/fragment-reader.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { GAP_REASONS, type GapReason } from '../protocol/packets.ts';
 import type { KeptFragment } from './packet-ring.ts';
+import { openStored } from './stored-file.ts';
 
 /** Extended type of the boxes with our index, which players skip. */
 const INDEX_UUID = Buffer.from('7d9a3b1c52e84f0fa1c4e3b7d2065e91', 'hex');
@@ -180,11 +181,10 @@ async function readAt(handle: FileHandle, at: number, bytes: number): Promise<Bu
   return buffer.subarray(0, bytesRead);
 }
 
-/** Reads the index of a file. @throws RECORDING_DAMAGED if it has no beginning. */
+/** Reads the index of a file. @throws RECORDING_DAMAGED if it has no beginning, or is not itself a file; see `stored-file`. */
 export async function readIndex(path: string): Promise<FileIndex> {
-  const handle = await open(path, 'r');
+  const { handle, size: fileBytes } = await openStored(path);
   try {
-    const { size: fileBytes } = await handle.stat();
     const { head, init, ...beginning } = await readHead(path, handle);
     let { at } = beginning;
     const fragments: IndexedFragment[] = [];
@@ -200,12 +200,26 @@ export async function readIndex(path: string): Promise<FileIndex> {
   }
 }
 
+/** As `readIndex`, of a file that is complete. @throws RECORDING_DAMAGED also if not one fragment of it is whole. */
+export async function readComplete(path: string): Promise<FileIndex> {
+  const index = await readIndex(path);
+  if (index.fragments.length === 0) throw damaged(path, 'no whole fragment');
+  return index;
+}
+
+/** Requires that a video begins as a recording does, and has a whole fragment. Reads only that. @throws RECORDING_DAMAGED */
+export async function requireRecording(path: string, handle: FileHandle, fileBytes: number): Promise<void> {
+  const { at } = await readHead(path, handle);
+  const first = indexAt(await readAt(handle, at, MOST_INDEX_BYTES), 0, recordSchema);
+  if (first === null || at + first.boxBytes + first.value.bytes > fileBytes) throw damaged(path, 'no whole fragment');
+}
+
 /** Cuts off what a kill left half written. @returns null if nothing whole is in the file. */
 export async function recover(path: string): Promise<FileIndex | null> {
   const index = await readIndex(path).catch(() => null);
   if (index === null || index.fragments.length === 0) return null;
   if (index.wholeBytes < index.fileBytes) {
-    const handle = await open(path, 'r+');
+    const { handle } = await openStored(path, 'write');
     await handle.truncate(index.wholeBytes).finally(() => handle.close());
   }
   return index;
@@ -251,7 +265,7 @@ export async function faultsOf(path: string): Promise<string[]> {
   const { fragments, wholeBytes, fileBytes } = await readIndex(path);
   const faults: string[] = [];
   if (wholeBytes < fileBytes) faults.push(`${fileBytes - wholeBytes} bytes after the last whole fragment`);
-  const handle = await open(path, 'r');
+  const { handle } = await openStored(path);
   try {
     let before = '';
     for (const [i, fragment] of fragments.entries()) {

@@ -1,6 +1,6 @@
-import { open } from 'node:fs/promises';
 import { z } from 'zod';
 import { parseFragment } from '../decode/fragment-reader.ts';
+import { isMissing } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { RecordingFile } from './archive.ts';
 import {
@@ -11,6 +11,7 @@ import {
   readIndex,
   ticksOf,
 } from './fragment-file.ts';
+import { openStored } from './stored-file.ts';
 
 /** A shorter time without pictures is no gap. */
 const LEAST_GAP_MS = 1_000;
@@ -134,7 +135,7 @@ export async function readSpan(files: readonly RecordingFile[], span: ExportedSp
 
 /** Decoding time of a fragment, in ticks of its file. */
 async function baseOf(path: string, fragment: IndexedFragment): Promise<number> {
-  const handle = await open(path, 'r');
+  const { handle } = await openStored(path);
   return readFragment(handle, fragment)
     .then((bytes) => parseFragment(bytes).baseTicks)
     .catch(() => 0)
@@ -213,7 +214,7 @@ export async function* videoOf(
       onLost({ fromMs: file.startMs, toMs: wallMs(file.endUs), reason: index }, file.frames);
       continue;
     }
-    const handle = await open(file.path, 'r');
+    const { handle } = await openStored(file.path);
     try {
       if (!isBegun) yield index.init;
       isBegun = true;
@@ -270,7 +271,7 @@ export function iso(ms: number): string {
 }
 
 function whyUnreadable(error: unknown): 'damaged' | 'missing' {
+  if (isMissing(error)) return 'missing';
   if (error instanceof SightlineError && error.code === 'RECORDING_DAMAGED') return 'damaged';
-  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'missing';
   throw error;
 }

@@ -42,14 +42,24 @@ export function spansOf(files: readonly RecordingFile[]): RecordedSpan[] {
   return spans;
 }
 
-/** Returns an HLS playlist over stored fragments. @param urlOf - of a file, by when it begins: one that is being written gets another name. */
+/**
+ * Returns an HLS playlist over stored fragments.
+ *
+ * @param urlOf - of a file, by when it begins: one that is being written gets another name.
+ * @throws RECORDING_DAMAGED if no file can be read.
+ */
 export async function playlistOf(files: readonly RecordingFile[], urlOf: (startMs: number) => string): Promise<string> {
   const lines: string[] = [];
   let longestS = 1;
-  for (const { path, startMs, isOpen } of files) {
-    const { init, fragments } = await readIndex(path);
-    // Its first second is being written.
-    if (isOpen && fragments.length === 0) continue;
+  let damage: unknown = null;
+  for (const { path, startMs } of files) {
+    const index = await readIndex(path).catch((error: unknown) => {
+      damage ??= error;
+      return null;
+    });
+    // One file that is damaged, or deleted, does not hide the others. Without a fragment, its first second may be being written.
+    if (index === null || index.fragments.length === 0) continue;
+    const { init, fragments } = index;
     const url = urlOf(startMs);
     const beganMs = fragments[0]!.endMs - (fragments[0]!.endUs - fragments[0]!.startUs) / 1000;
     if (lines.length > 0) lines.push('#EXT-X-DISCONTINUITY');
@@ -67,6 +77,7 @@ export async function playlistOf(files: readonly RecordingFile[], urlOf: (startM
       );
     }
   }
+  if (lines.length === 0 && damage !== null) throw damage;
   const head = [
     '#EXTM3U',
     '#EXT-X-VERSION:7',

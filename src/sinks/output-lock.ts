@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
-import { type FileHandle, open, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { isDevice, resolveOutput } from './output-names.ts';
 
 /** How often a holder touches its lock file. Used to detect a dead holder if its process cannot be looked up. */
 const TOUCH_MS = 1000;
+const MOST_LOCK_BYTES = 65_536;
 const ABANDONED_MS = 5 * TOUCH_MS;
 /** Each attempt ends with another holder or with our own lock; more than a few mean that many processes start at once. */
 const MAX_ATTEMPTS = 100;
@@ -117,7 +119,7 @@ async function makeFile(path: string, holder: Holder): Promise<'made' | 'exists'
 /** Returns null if the lock is gone or unreadable. */
 async function readHolder(path: string): Promise<Holder | null> {
   try {
-    return holderSchema.parse(JSON.parse(await readFile(path, 'utf8')));
+    return holderSchema.parse(JSON.parse(await readGivenText(path, { code: 'SINK_BUSY', mostBytes: MOST_LOCK_BYTES })));
   } catch {
     return null;
   }

@@ -24,11 +24,7 @@ const OPENERS: Readonly<Record<string, string>> = {
   'src/loadtest/own-streams.ts': '/proc',
   'src/measure/machine-facts.ts': 'a file of the package',
   'src/measure/measurement-log.ts': 'own log',
-  'src/recording/clip-boxes.ts': 'own files of the folder of recordings',
-  'src/recording/clip-picture.ts': 'own files of the folder of recordings',
-  'src/recording/export-span.ts': 'own files of the folder of recordings',
-  'src/recording/recorded-span.ts': 'own files of the folder of recordings',
-  'src/recording/fragment-file.ts': 'own files of the folder of recordings',
+  'src/recording/fragment-file.ts': 'creates a file of its own',
   'src/process/descriptor-limit.ts': '/proc',
   'src/sinks/frame-record.ts': 'a file of its own',
   'src/process/fetched-packages.ts': 'a file of a package',
@@ -93,6 +89,11 @@ describe('files that somebody else names', () => {
   it('are never named to libvips, which waits for a pipe and reads a device until the memory is full', () => {
     const named = shipped.filter((file) => /\bsharp\(\s*(?:path|source|file|name|['"`])/i.test(codeOf(file)));
     expect(named.map(({ path }) => path)).toEqual([]);
+  });
+
+  it('are never named to Fastify, which follows links: it sends files of the package only', () => {
+    const named = shipped.filter((file) => /\.sendFile\(/.test(codeOf(file)));
+    expect(named.map(({ path }) => path)).toEqual(['src/gateway/static-files.ts']);
   });
 
   it('are found however fs is imported', () => {

@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { OutputLock } from '../../../src/sinks/output-lock.ts';
+import { makePipe } from '../../support/made-pipe.ts';
 import { hasProc } from '../../support/processes.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -125,6 +126,13 @@ describe.skipIf(!hasProc)('between processes (needs /proc)', () => {
     await killed(child);
     writeFileSync(`${path}.lock`, JSON.stringify({ ...holder, pid: process.ppid }));
     await (await OutputLock.take(path, 'jsonl-1'))!.release();
+  });
+
+  it.skipIf(process.platform === 'win32')('a pipe in the place of a lock is not waited for', async () => {
+    utimesSync(makePipe(`${path}.lock`), 1, 1);
+    const lock = await OutputLock.take(path, 'jsonl-1');
+    expect(lock).not.toBe(null);
+    await lock!.release();
   });
 
   it('a lock of another machine is judged by when it was touched', async () => {

@@ -7,6 +7,7 @@ import { gatewayConfig } from '../../../../src/config/gateway.ts';
 import type { PublishedFrame } from '../../../../src/core/frame.ts';
 import { History } from '../../../../src/history/history.ts';
 import type { SimilarReply } from '../../../../src/protocol/rest.ts';
+import { indexBox } from '../../../../src/recording/fragment-file.ts';
 import { Recorder } from '../../../../src/recording/recorder.ts';
 import { FeedSocket } from '../../../support/feed-socket.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
@@ -39,12 +40,21 @@ const as = (group: string): Record<string, string> => ({ 'remote-user': 'anna', 
 /** An event of the hidden stream, of whose object an embedding is kept. */
 const SEEN = 'seen-in-yard';
 const EVENTS = { door: 'd0'.repeat(12), [HIDDEN]: '1d'.repeat(12) };
-/** Recordings and clips of both streams; the clips are no video. */
+/** The least that a recording has: boxes without content, its index, and one fragment, which is no video. */
+function recordingOf(stream: string, text: string): Buffer {
+  const empty = (type: string): Buffer => Buffer.from(`\0\0\0\b${type}`);
+  const times = { added: 0, shiftUs: 0, key: true, frames: 1, firstUs: 0, startUs: 0, endUs: 1, endMs: 1 };
+  return Buffer.concat([
+    ...[empty('ftyp'), empty('moov'), indexBox({ stream, timescale: 90_000, codec: 'avc1', originUs: 0 })],
+    ...[indexBox({ bytes: text.length, sha256: '', before: '', ...times }), Buffer.from(text)],
+  ]);
+}
+/** Recordings and clips of both streams. */
 const folder = mkdtempSync(join(tmpdir(), 'sightline-scope-'));
 for (const [stream, event] of Object.entries(EVENTS)) {
   mkdirSync(join(folder, stream, 'clips'), { recursive: true });
-  writeFileSync(join(folder, stream, '1000-61000-continuous.mp4'), `video of ${stream}`);
-  writeFileSync(join(folder, stream, 'clips', `1000-9000-${event}.mp4`), `clip of ${stream}`);
+  writeFileSync(join(folder, stream, '1000-61000-continuous.mp4'), recordingOf(stream, `video of ${stream}`));
+  writeFileSync(join(folder, stream, 'clips', `1000-9000-${event}.mp4`), recordingOf(stream, `clip of ${stream}`));
   writeFileSync(join(folder, stream, 'clips', `${event}.jpg`), `picture of ${stream}`);
 }
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -243,10 +253,10 @@ describe('somebody who may see one stream only', () => {
       ...[`/api/recordings/files/1000-61000-continuous.mp4?stream=${stream}`, `/api/events/${event}/clip.mp4`],
       `/api/events/${event}/snapshot.jpg?boxes=0`,
     ];
-    for (const path of paths('door', EVENTS.door!)) expect(await get(path, 'watchers')).toMatch(/^200 \w+ of door$/);
+    for (const path of paths('door', EVENTS.door!)) expect(await get(path, 'watchers')).toMatch(/^200 .*\w+ of door$/s);
     for (const path of paths(HIDDEN, EVENTS[HIDDEN]!)) {
       expect(await get(path, 'watchers')).toMatch(/^404 /);
-      expect(await get(path, 'admins')).toMatch(/^200 \w+ of yard/);
+      expect(await get(path, 'admins')).toMatch(/^200 .*\w+ of yard/s);
     }
     const clipOf = async (stream: string, group: string): Promise<unknown> =>
       JSON.parse((await get(`/api/recordings?event=${(EVENTS as Record<string, string>)[stream]}`, group)).slice(4))
