@@ -1,4 +1,5 @@
 import { LineCounter, parseDocument } from 'yaml';
+import { nestingFault } from './nesting-fault.ts';
 
 /** By the codes of the library `yaml`. */
 const FAULTS: Readonly<Record<string, string>> = {
@@ -11,6 +12,7 @@ const FAULTS: Readonly<Record<string, string>> = {
   MISSING_CHAR: 'a bracket, comma, colon, quotation mark or space is missing',
   MULTILINE_IMPLICIT_KEY: 'a key of several lines',
   MULTIPLE_DOCS: 'more than one document',
+  RESOURCE_EXHAUSTION: 'more lists and sections within each other than can be read',
   TAB_AS_INDENT: 'tabs cannot indent',
   UNEXPECTED_TOKEN: 'something that does not belong here, such as a bracket without its other half',
 };
@@ -36,11 +38,21 @@ export function parseYaml(text: string): { readonly value: unknown; readonly fau
     const { line, col } = lines.linePos(at);
     return { place: `line ${line}, column ${col}: `, line, what: FAULTS[code] ?? 'its syntax is wrong' };
   });
+  // Where the library gave up, it reports much else.
+  const deep = document.errors.findIndex(({ code }) => code === 'RESOURCE_EXHAUSTION');
+  if (deep !== -1) return { value: undefined, faults: [faults[deep]!] };
   if (faults.length > 0) return { value: undefined, faults };
   try {
-    return { value: document.toJS(), faults };
+    const value: unknown = document.toJS();
+    const what = nestingFault(value);
+    return what === null ? { value, faults } : faultOf(what);
   } catch {
     // Only the conversion finds these.
-    return { value: undefined, faults: [{ place: '', what: 'an alias without its anchor, or too many aliases' }] };
+    return faultOf('an alias without its anchor, or too many aliases');
   }
+}
+
+/** A fault whose place nobody knows. */
+function faultOf(what: string): ReturnType<typeof parseYaml> {
+  return { value: undefined, faults: [{ place: '', what }] };
 }

@@ -1,4 +1,5 @@
 import type { RawData, WebSocket } from 'ws';
+import { nestingFault } from '../config/nesting-fault.ts';
 import type { Clock } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
@@ -172,6 +173,8 @@ function parse(text: string): ClientMessage | Problem {
     const problem = `message: expected JSON, received other text (${(error as Error).message}).`;
     return { reason: 'json', problem };
   }
+  const nesting = nestingFault(json);
+  if (nesting !== null) return { reason: 'json', problem: `message: expected an object, received ${nesting}.` };
   const result = clientMessage.safeParse(json);
   if (result.success) return result.data;
   const problems = result.error.issues

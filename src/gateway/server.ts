@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fastifyCookie from '@fastify/cookie';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import { nestingFault } from '../config/nesting-fault.ts';
 import { systemClock } from '../core/clock.ts';
 import { MIB } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -267,14 +268,20 @@ function addGuard(app: FastifyInstance, guard: AccessGuard, caps: ConnectionCaps
   });
 }
 
-/** Refuses text bodies: a form on a foreign page can send text, but not JSON. Pause and resume have an empty body. */
+/** Refuses bodies that are nested too deeply for those who check and merge them. Refuses text bodies: a form on a foreign page can send text, but not JSON. Pause and resume have an empty body. */
 function acceptJsonOnly(app: FastifyInstance): void {
   app.removeContentTypeParser('text/plain');
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeContentTypeParser('application/json');
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') done(null, undefined);
-    else parse(request, body as string, done);
+    if (body === '') return done(null, undefined);
+    return parse(request, body as string, (error, value) => {
+      const what = error === null ? nestingFault(value) : null;
+      if (what === null) return done(error, value);
+      return done(
+        new SightlineError('PROTOCOL_INVALID', `${request.method} body: expected settings, received ${what}`),
+      );
+    });
   });
 }
 

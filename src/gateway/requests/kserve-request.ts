@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
+import { nestingFault } from '../../config/nesting-fault.ts';
 import type { RawPicture } from '../../core/picture.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { requirePicture } from './picture-bytes.ts';
@@ -81,6 +82,13 @@ function jsonLengthOf(body: Uint8Array, stated: string | undefined): number {
 }
 
 function jsonOf(bytes: Uint8Array): unknown {
+  const value = parsed(bytes);
+  const what = nestingFault(value);
+  if (what === null) return value;
+  throw new SightlineError('PROTOCOL_INVALID', `body: expected a request of KServe, received ${what}`);
+}
+
+function parsed(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
   } catch (error) {

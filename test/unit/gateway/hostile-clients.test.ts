@@ -78,6 +78,14 @@ describe('a gateway with clients that send arbitrary messages', () => {
       expect(counted.get(kind), kind).toBeGreaterThan(0);
   });
 
+  it('says of a message that is nested too deeply that it is', async () => {
+    const { url } = await openGateway(new RuntimeDouble());
+    const client = await FeedSocket.open(url);
+    client.socket.send(`{"type":"subscribe","topics":${'['.repeat(30_000)}${']'.repeat(30_000)}}`);
+    await client.until(() => client.of('error').length === 1);
+    expect(client.of('error')[0]!.error.message).toContain('more than 64 lists and sections within each other');
+  });
+
   it('names at most a few mistakes of a message', async () => {
     const { url } = await openGateway(new RuntimeDouble());
     const client = await FeedSocket.open(url);

@@ -169,7 +169,7 @@ describe('KServe v2', () => {
       ),
       {},
       400,
-      'data[0]',
+      'received more than 64 lists and sections within each other',
     ],
     ['no data', { inputs: [image] }, {}, 400, 'shared memory is not supported'],
     ['text that is no base64', { inputs: [{ ...encoded, data: ['?'] }] }, {}, 400, 'in base64'],

@@ -117,6 +117,34 @@ describe('REST', () => {
     expect([socket.destroyed, socket.read()]).toEqual([true, null]);
   });
 
+  it.each([
+    ['POST', '/api/streams'],
+    ['PATCH', '/api/streams/gate'],
+    ['PUT', '/api/streams/gate'],
+    ['POST', '/api/streams/gate/rules/try'],
+    ['POST', '/api/streams/gate/pause'],
+  ])('refuses a body of %s %s that is 40,000 levels deep, and closed or not', async (method, path) => {
+    const { url } = await openGateway(new RuntimeDouble(['gate']));
+    const headers = { 'content-type': 'application/json' };
+    for (const [open, inner, end] of [
+      ['{"a":', '1', '}'],
+      ['[', '', ']'],
+    ] as const) {
+      const body = `{"zones":${open.repeat(40_000)}${inner}${end.repeat(40_000)}}`;
+      const deep = await fetch(url + path, { method, headers, body });
+      expect([deep.status, await deep.json()]).toMatchObject([
+        400,
+        {
+          error: {
+            code: 'PROTOCOL_INVALID',
+            message: `${method} body: expected settings, received more than 64 lists and sections within each other`,
+          },
+        },
+      ]);
+      expect((await fetch(url + path, { method, headers, body: body.slice(0, 50_000) })).status).toBe(400);
+    }
+  });
+
   it('refuses a body that is not JSON with a JSON error', async () => {
     const { url } = await openGateway(new RuntimeDouble());
     const headers = { 'content-type': 'application/json' };

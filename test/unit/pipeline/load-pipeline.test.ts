@@ -176,6 +176,32 @@ describe('an invalid pipeline is refused with the key, the expected and the rece
     ['a key twice', 'name: a\nname: b\n', 'line 2, column 1: not valid YAML: Map keys must be unique'],
     ['a tab as indentation', 'name: a\nmodel:\n\tname: x\n', /^line 3, column 1: not valid YAML: /],
     ['an alias without its anchor', 'name: *x\n', /^not valid YAML: an alias without its anchor/],
+    ['a list that contains itself', `${HEAD}streams: &a [*a]\n`, 'not valid YAML: something that contains itself'],
+    [
+      'a section that contains itself',
+      `${HEAD}model: &a\n  b: { c: *a }\n`,
+      'not valid YAML: something that contains itself',
+    ],
+    [
+      'lists within lists',
+      `${HEAD}streams: ${'['.repeat(64)}${']'.repeat(64)}\n`,
+      'not valid YAML: more than 64 lists and sections within each other',
+    ],
+    [
+      '40,000 lists',
+      `${HEAD}streams: ${'['.repeat(40_000)}${']'.repeat(40_000)}\n`,
+      /: more lists and sections within each other than can be read$/,
+    ],
+    [
+      '40,000 lists that do not end',
+      `${HEAD}streams: ${'['.repeat(40_000)}`,
+      /: more lists and sections within each other than can be read$/,
+    ],
+    [
+      '40,000 sections',
+      `${HEAD}streams: ${'{"a":'.repeat(40_000)}1${'}'.repeat(40_000)}\n`,
+      /: more lists and sections within each other than can be read$/,
+    ],
   ])('syntax: %s', (_, text, complaint) => {
     if (typeof complaint === 'string') expect(complaintOf(text)).toBe(complaint);
     else expect(complaintOf(text)).toMatch(complaint);
