@@ -78,6 +78,7 @@ export class Recorder {
   #deleted = 0;
   /** Counted by those who send live video. */
   skippedFrames = 0;
+  readonly #unfinished = new Set<string>();
   /** Pictures are made one after the other. */
   #pictures: Promise<void> = Promise.resolve();
   #sweeping: Promise<void> = Promise.resolve();
@@ -245,7 +246,7 @@ export class Recorder {
       },
     };
     return new StreamRecorder(config, {
-      ...{ stream: config.id, ringBytes, disk, clock, gap: 'restart' },
+      ...{ stream: config.id, ringBytes, disk, clock, gap: 'restart', unfinished: this.#unfinished },
       onClip: (...clip) => this.#onClip(...clip),
       onRefused: (event) => {
         const text = `it has no clip, since ${MOST_CLIPS} others of its stream are being written`;
@@ -306,7 +307,8 @@ export class Recorder {
     const masks = configOf(event.stream)?.masks;
     this.#pictures = this.#pictures
       .then(async () => {
-        if (masks === undefined || existsSync(picturePath(path))) return;
+        // A mask that came and went while the event lasted is known to the one who makes its clip.
+        if (masks === undefined || this.#unfinished.has(event.id) || existsSync(picturePath(path))) return;
         const index = await readIndex(path);
         await keepPicture(ffmpeg, path, event, index, [...masks, ...(index.head.masks ?? [])]);
         await (await this.archive()).weigh({ path });

@@ -33,6 +33,8 @@ interface StreamRecorderOptions {
   readonly gap: GapReason;
   /** The clip of an event is complete. @param event - its newest record. */
   readonly onClip: (event: RuleEvent, file: RecordingFile, end: ClipEnd) => void;
+  /** Events whose clip was begun and was not given to `onClip` yet: nobody else knows what their pictures must hide. */
+  readonly unfinished: Set<string>;
   /** An event gets no clip, because there are `MOST_CLIPS`. */
   readonly onRefused: (event: RuleEvent) => void;
 }
@@ -244,6 +246,7 @@ export class StreamRecorder {
     const writer = new RecordingWriter({ stream, kind: 'clip', event: event.id, ...asked }, disk);
     const clip = { writer, event, untilUs: null, afterUs, fromUs, limitUs: askedFromUs + LONGEST_CLIP_US };
     this.#clips.set(event.id, clip);
+    this.#options.unfinished.add(event.id);
     for (const kept of before) writer.push(kept, this.#labelsOf(event));
   }
 
@@ -280,6 +283,6 @@ export class StreamRecorder {
       await keepBoxes(file.path, boxes);
       this.#options.onClip(clip.event, file, { untilUs, lack: clip.writer.lack, masks });
     });
-    this.#await(ended);
+    this.#await(ended.finally(() => this.#options.unfinished.delete(clip.event.id)));
   }
 }
