@@ -1,9 +1,8 @@
-import { execFile } from 'node:child_process';
 import { createRequire } from 'node:module';
-import { promisify } from 'node:util';
 import type { DecoderConfig } from '../config/decoder-config.ts';
 import type { DecoderEnvironment, Environment } from '../config/environment.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { askProgram } from '../process/ask-program.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import { findProgram, isExecutable } from '../process/find-program.ts';
 import { findConfinement } from './find-confinement.ts';
@@ -89,7 +88,7 @@ async function ask(
   env: Readonly<Record<string, string>>,
 ): Promise<Pick<FfmpegBinary, 'version' | 'major'>> {
   try {
-    const { stdout, stderr } = await promisify(execFile)(path, ['-hide_banner', '-version'], { timeout: 10_000, env });
+    const { stdout, stderr } = await askProgram(path, ['-hide_banner', '-version'], { env });
     const version = /^ffmpeg version (\S+)/.exec(stdout)?.[1];
     const answer = stdout || stderr || 'nothing';
     if (version === undefined) throw new Error(`it does not answer -version like ffmpeg: ${answer.slice(0, 60)}`);

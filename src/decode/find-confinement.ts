@@ -1,11 +1,10 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
-import { promisify } from 'node:util';
 import { type DecoderConfig, decoderConfig } from '../config/decoder-config.ts';
 import type { DecoderEnvironment } from '../config/environment.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { askProgram } from '../process/ask-program.ts';
 import type { Confinement, Ffmpeg, Sandbox } from '../process/confinement.ts';
 import { findProgram, isExecutable } from '../process/find-program.ts';
 import { LogTail, lastLines } from '../process/log-tail.ts';
@@ -65,7 +64,7 @@ async function findSetpriv(searchPath: string): Promise<string | null> {
   const path = findProgram('setpriv', [searchPath, '/usr/bin'].join(delimiter));
   if (path === null) return null;
   const options = ['--pdeathsig', 'KILL', '--no-new-privs', SHELL, '-c', 'exit 0'];
-  return promisify(execFile)(path, options, { env: {}, timeout: TRIAL_MS }).then(
+  return askProgram(path, options, { env: {} }).then(
     () => path,
     () => null,
   );

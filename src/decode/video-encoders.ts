@@ -1,6 +1,5 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { askProgram } from '../process/ask-program.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import type { VideoEncoderName } from './encode-command.ts';
 
@@ -13,8 +12,7 @@ const PREFERRED: readonly VideoEncoderName[] = ['libx264', 'mpeg4', 'mjpeg'];
  * @throws FFMPEG_MISSING if it has none of the encoders in `PREFERRED`.
  */
 export async function findVideoEncoder({ path: ffmpegPath, confinement }: Ffmpeg): Promise<VideoEncoderName> {
-  const { stdout } = await promisify(execFile)(ffmpegPath, ['-hide_banner', '-encoders'], {
-    timeout: 10_000,
+  const { stdout } = await askProgram(ffmpegPath, ['-hide_banner', '-encoders'], {
     env: confinement.environment,
     maxBuffer: 4 * 2 ** 20,
   }).catch((error: Error) => {

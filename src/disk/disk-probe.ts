@@ -24,6 +24,7 @@ export class DiskProbe {
   readonly #timer: NodeJS.Timeout;
   /** When the look-up under way began. */
   #sinceMs: number | null = null;
+  #tickMs = 0;
   #isStalled = false;
 
   constructor(options: DiskProbeOptions) {
@@ -42,7 +43,11 @@ export class DiskProbe {
 
   /** Looks the path up, unless an answer is still awaited. */
   tick(): void {
-    const { path, lookUp, now, limitMs, onStalled } = this.#options;
+    const { path, lookUp, now, limitMs, everyMs, onStalled } = this.#options;
+    // Time in which this process did not run is no delay of the file system: its answer may be there already.
+    const lateMs = now() - this.#tickMs - everyMs;
+    if (this.#sinceMs !== null && lateMs >= everyMs) this.#sinceMs += lateMs;
+    this.#tickMs = now();
     if (this.#sinceMs === null) {
       this.#sinceMs = now();
       lookUp(path, () => this.#onAnswer());

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../core/clock.ts';
+import { patientTimer } from '../flow/patient-timer.ts';
 import { Pause } from '../flow/pause.ts';
 import { settlesWithin } from '../flow/settles-within.ts';
 import type { LineKind, LineTarget } from './line-file.ts';
@@ -358,7 +359,7 @@ export async function attemptStep(
   clock: Clock,
   onHang: (error: Error) => void,
 ): Promise<Error | null> {
-  const cancelWatch = clock.setTimer(() => onHang(hangFailure(HANG_MS)), HANG_MS);
+  const cancelWatch = patientTimer(HANG_MS, () => onHang(hangFailure(HANG_MS)), clock);
   const error = await step().catch((thrown: Error) => thrown);
   cancelWatch();
   return error;

@@ -55,7 +55,9 @@ it('what rules raise before a program serves is in the history, and so are the e
   expect(seen).toBeGreaterThan(0);
   const gateway = await engine.serve({ port: 0 });
   await waitFor('the record', () => rows(LIVES).length > 0);
-  const counts = (await (await fetch(`${gateway.url}/api/counts?stream=cam`)).json()) as { counts: { count: number }[] };
+  const counts = (await (await fetch(`${gateway.url}/api/counts?stream=cam`)).json()) as {
+    counts: { count: number }[];
+  };
   expect(
     counts.counts.reduce((sum, { count }) => sum + count, 0),
     'the object that came before',

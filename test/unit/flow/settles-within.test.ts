@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { monoNowMs } from '../../../src/core/clock.ts';
 import { settlesWithin } from '../../../src/flow/settles-within.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
@@ -6,6 +7,7 @@ describe('settlesWithin', () => {
   it('is true for work that ends in time, and leaves no timer', async () => {
     let timers = 0;
     const clock = {
+      now: monoNowMs,
       setTimer: () => {
         timers += 1;
         return () => {
@@ -33,6 +35,7 @@ describe('settlesWithin', () => {
   it('throws what the work throws in time', async () => {
     let timers = 1;
     const clock = {
+      now: monoNowMs,
       setTimer: () => () => {
         timers -= 1;
       },

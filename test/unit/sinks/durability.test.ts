@@ -181,7 +181,7 @@ describe('a power failure', () => {
       });
     };
     await write(0, 20);
-    clock.turn(5000);
+    clock.run(5000);
     await waitFor('the synchronisation', () => disk.syncs > 0);
     await write(20, 30);
     await disk.cutPower();
@@ -269,7 +269,7 @@ describe('a disk that fails', () => {
     publish();
     clock.turn(100);
     await new Promise((resolve) => setTimeout(resolve, 50));
-    clock.turn(10_000);
+    clock.run(10_000);
     expect(failures.map(({ details }) => details.cause)).toEqual(['ETIMEDOUT']);
     expect(sink.figures.problem).toMatch(/does not respond/);
     for (let i = 1; i < 300; i++) publish();
@@ -279,7 +279,7 @@ describe('a disk that fails', () => {
     const closing = sink.close();
     const closed = expect(closing).rejects.toMatchObject({ code: 'SINK_FAILED', details: { lostResults: 300 } });
     await new Promise(setImmediate);
-    clock.turn(5000);
+    clock.run(5000);
     await closed;
   });
 
@@ -291,7 +291,7 @@ describe('a disk that fails', () => {
     publish(0, 3);
     const closed = expect(sink.close()).rejects.toMatchObject({ details: { lostResults: 3 } });
     await new Promise(setImmediate);
-    clock.turn(5000);
+    clock.run(5000);
     await closed;
     expect(existsSync(at('a.jsonl'))).toBe(false);
     disk.respond();

@@ -104,7 +104,7 @@ describe('a JSONL file that is appended to', () => {
     sink.publish(frameOf(0), 'a.mp4');
     await written('a.jsonl', 1);
     renameSync(at('a.jsonl'), at('a.jsonl.1'));
-    clock.turn(5000);
+    clock.run(5000);
     await waitFor('the file to be opened anew', async () => {
       sink.publish(frameOf(1), 'a.mp4');
       clock.turn(100);

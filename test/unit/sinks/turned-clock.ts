@@ -1,6 +1,8 @@
 import type { Clock } from '../../../src/core/clock.ts';
 import type { MonoMs } from '../../../src/core/units.ts';
 
+const STEP_MS = 250;
+
 /** A clock that only advances when a test calls `turn`. */
 export class TurnedClock implements Clock {
   #nowMs = 0;
@@ -23,5 +25,10 @@ export class TurnedClock implements Clock {
     for (const [id, timer] of [...this.#timers]) {
       if (timer.atMs <= this.#nowMs && this.#timers.delete(id)) timer.run();
     }
+  }
+
+  /** Lets time pass as it does for a process that runs: in steps, so that no timer is much too late. */
+  run(ms: number): void {
+    for (let passedMs = 0; passedMs < ms; passedMs += STEP_MS) this.turn(Math.min(STEP_MS, ms - passedMs));
   }
 }

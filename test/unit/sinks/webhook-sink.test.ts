@@ -317,8 +317,8 @@ describe('a spool that cannot be read now', () => {
       recoveries += 1;
     };
     const onNotice = (text: string): void => void notices.push(text);
-    // The limits of file operations are above five seconds, the pauses between attempts at one.
-    const clock = new HastyClock(5_000);
+    // The limits of file operations are waited for in slices of more than a second, the pauses between attempts take one.
+    const clock = new HastyClock(1_200);
     const { sink, failures } = open(url, { spoolFolder, files, batchResults: 1, onRecovery, onNotice, clock });
     await expect.poll(() => disk.reads).toBeGreaterThan(3);
     return { sink, failures, disk, notices, recoveries: () => recoveries };
@@ -355,7 +355,7 @@ describe('a spool that cannot be read now', () => {
       const { sink, notices } = await openUnreadable(url, folder);
       await sink.close();
       expect(notices.at(-1)).toMatch(/1 result waits in .* for the next start$/);
-      const next = open(url, { spoolFolder: folder, clock: new HastyClock(5_000) });
+      const next = open(url, { spoolFolder: folder, clock: new HastyClock(1_200) });
       await next.sink.close();
       expect(framesOf(requests)).toEqual([[0], [0]]);
     }));
