@@ -184,16 +184,20 @@ function npmReason({ error, stderr, signal, status }) {
 
 /** What `node`, `npm`, `npx` and scripts that begin with `#!/usr/bin/env node` need, to use the other Node.js and the user's npm settings. */
 function environmentFor({ path, settings }) {
-  const pathName = Object.keys(env).find((key) => key.toUpperCase() === 'PATH') || 'PATH';
   const changed = Object.assign({}, env, {
     [MARK]: String(process.pid),
-    [pathName]: dirname(path) + delimiter + (env[pathName] || ''),
+    [pathName()]: dirname(path) + delimiter + (env[pathName()] || ''),
   });
   for (const key of ['NODE', 'npm_node_execpath']) if (key in env) changed[key] = path;
   // npm looks for them beside the Node.js that runs it.
   const globalconfig = env.npm_config_globalconfig || storedSettings(settings);
   if (globalconfig) changed.npm_config_globalconfig = globalconfig;
   return changed;
+}
+
+/** On Windows it may be `Path`. */
+function pathName() {
+  return Object.keys(env).find((key) => key.toUpperCase() === 'PATH') || 'PATH';
 }
 
 function storedSettings(path) {
@@ -295,9 +299,11 @@ function fail(why) {
   process.exit(1);
 }
 
-/** Runs a line in the shell, as npm would. */
+/** Runs a line in the shell, as npm would: the programs of packages are in its PATH. */
 function runLine(line, args, inGroup) {
-  const options = { environment: env, inGroup: inGroup || isWindows };
+  const bin = join(root, 'node_modules', '.bin');
+  const environment = Object.assign({}, env, { [pathName()]: bin + delimiter + (env[pathName()] || '') });
+  const options = { environment, inGroup: inGroup || isWindows };
   if (!isWindows) return runChild('/bin/sh', ['-c', `${line} "$@"`, 'sh', ...args], options);
   const quoted = args.map((arg) => `"${arg.replace(/"/g, '\\"')}"`);
   return runChild(env.comspec, ['/d', '/s', '/c', `"${[line, ...quoted].join(' ')}"`], options);
