@@ -124,6 +124,7 @@ function fetchNode(folder, { name, version, integrity }) {
       },
     });
   } catch (error) {
+    remove(partial);
     fail(`Node ${version} from npm cannot be kept: ${error.message}; SIGHTLINE_CACHE_DIR names another folder`);
   }
   const flags = ['--ignore-scripts', '--no-global', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
@@ -156,7 +157,11 @@ function fetchNode(folder, { name, version, integrity }) {
 }
 
 function remove(path) {
-  fs.rmSync(path, { recursive: true, force: true });
+  try {
+    fs.rmSync(path, { recursive: true, force: true });
+  } catch (_) {
+    // Why it is removed matters more.
+  }
 }
 
 function whereToLook() {
