@@ -6,8 +6,13 @@ import { ManualClock } from './manual-clock.ts';
 import { RuntimeDouble } from './runtime-double.ts';
 import { hostReport, scaleReport, streamReport } from './sample-reports.ts';
 
+/** Turns of the event loop that a message and what it causes may take; one was too few now and then. */
+const TURNS = 10;
+
 /** Waits until published messages have arrived and promises have settled. */
-export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < TURNS; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
 
 /** A view of a fleet of two hosts on a clock that the test advances. */
 export class FleetRig {

@@ -9,6 +9,7 @@ import { type FleetPlane, hostCard, jobReport } from '../../../support/fleet-pla
 import { FleetRig, settled } from '../../../support/fleet-rig.ts';
 import { publishedFrame } from '../../../support/runtime-double.ts';
 import { hostReport, streamReport } from '../../../support/sample-reports.ts';
+import { waitFor } from '../../../support/wait-for.ts';
 
 const orderOf = (id: string): Parameters<FleetPlane['memory']['addOrder']>[0] => {
   const config = parseStream({ id, source: `rtsp://camera.example/${id}` }, {});
@@ -151,8 +152,12 @@ describe('fleet view', () => {
   ])('explains why no host runs a stream: %s', async (_, prepare, extra, reason) => {
     await view.addStream({ ...gate, ...extra });
     await prepare?.();
-    await rig.second();
-    expect(stream('gate')?.lastError).toMatch(reason);
+    // It reads the state of the fleet again, which may take more than one turn.
+    const told = async (): Promise<boolean> => {
+      await rig.second();
+      return reason.test(stream('gate')?.lastError ?? '');
+    };
+    await waitFor(`the reason ${reason}`, told, {}, () => String(stream('gate')?.lastError));
   });
 
   it('merges the hosts’ reports, with the host and the fence of each stream', async () => {
