@@ -69,7 +69,6 @@ const GATE = [
   'test/e2e/full-disk.test.ts',
   'test/e2e/optimize.long.test.ts',
   'test/e2e/optimize.test.ts',
-  'test/e2e/rollout.long.test.ts',
   'test/e2e/run.test.ts',
   'test/e2e/score.test.ts',
   'test/integration/alert-kills.test.ts',
