@@ -92,7 +92,7 @@ function faultOf(path) {
   const [, version, hasSqlite] = /^(\d+\.\d+\.\d+) (true|false)\n$/.exec(stdout || '') || [];
   if (hasSqlite === 'true') return null;
   if (version !== undefined) return `it is Node ${version}`;
-  return `it does not run as Node does (${(error && error.code) || signal || 'it does not say its version'})`;
+  return `it does not run as Node does (${error?.code || signal || 'it does not say its version'})`;
 }
 
 /** Returns the Node.js in the cache; npm fetches it if it is not there. */

@@ -176,17 +176,19 @@ describe.skipIf(!isSupported)('in an old Node.js', () => {
     expect(fetched).toBe(1);
   });
 
+  /** Puts something else in the place of a path. */
+  const instead = (path: string, make: (path: string) => void): void => {
+    rmSync(path, { recursive: true });
+    make(path);
+  };
   it.each<[string, (path: string) => void]>([
     ['is empty, which the system runs as a script', (path) => writeFileSync(path, '')],
     ['has lost its end', (path) => writeFileSync(path, readFileSync(path).subarray(0, 12))],
     ['may not be executed', (path) => chmodSync(path, 0o644)],
     ['is gone', (path) => rmSync(join(path, '..'), { recursive: true })],
-    ['is a folder', (path) => (rmSync(path), mkdirSync(path))],
-    ['is a link to itself', (path) => (rmSync(path), symlinkSync(path, path))],
-    [
-      'is a file in place of its folder',
-      (path) => (rmSync(join(path, '../..'), { recursive: true }), writeFileSync(join(path, '../..'), '')),
-    ],
+    ['is a folder', (path) => instead(path, mkdirSync)],
+    ['is a link to itself', (path) => instead(path, (link) => symlinkSync(link, link))],
+    ['is a file in place of its folder', (path) => instead(join(path, '../..'), (file) => writeFileSync(file, ''))],
   ])('one in the cache that %s is fetched again', async (_, damage) => {
     const first = await run(['exit', '0']);
     damage(join(factsOf(first.stdout).path, 'node'));
