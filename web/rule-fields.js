@@ -98,7 +98,9 @@ export class RuleFields {
     const { label = key, hint } = WORDS[key] ?? {};
     if (node.enum !== undefined)
       return select({
-        ...{ name, label, value: String(rule[key] ?? '') },
+        name,
+        label,
+        value: String(rule[key] ?? ''),
         options: [
           option('', key === 'direction' ? 'Both' : 'Any', rule[key] ?? ''),
           ...node.enum.map((choice) => option(choice, choiceText(key, choice), rule[key])),
@@ -321,7 +323,10 @@ function clipFields(name, clip, node, set) {
   };
   return html`<div class="rule-grid wide">
     ${select({
-      ...{ name, label: 'Keep a clip', value: isKept, isWide: true },
+      name,
+      label: 'Keep a clip',
+      value: isKept,
+      isWide: true,
       options: [option('', 'Off', isKept), option('kept', 'Around each event', isKept)],
       onChange: (choice) => set(choice === '' ? '' : defaultsOf(node)),
     })}

@@ -94,14 +94,9 @@ function run(files, seconds) {
   const results = join(root, '.cache/mutant-files.jsonl');
   rmSync(results, { force: true });
   return new Promise((resolve) => {
-    const args = [
-      'run',
-      '--config',
-      'bench/tests/mutants.config.ts',
-      '--reporter',
-      'bench/tests/file-reporter.mjs',
-      ...files,
-    ];
+    const args = ['run', '--config', 'bench/tests/vitest.config.ts', '--reporter', 'bench/tests/file-reporter.mjs'];
+    // A test that hangs has noticed the fault.
+    args.push('--testTimeout=60000', '--hookTimeout=60000', ...files);
     const child = spawn('node_modules/.bin/vitest', args, {
       cwd: root,
       detached: true,
@@ -156,13 +151,13 @@ while (rows.length < Number(values.count)) {
   }
   const killers = ended.filter(({ ok }) => !ok).map(({ path, ms }) => ({ path, ms }));
   const row = {
-    ...{ path: path.replace(/\.js$/, '.ts'), text: text.trim(), changed: changed.trim() },
-    ...{
-      covering: mutant.tests.length,
-      ran: ended.length,
-      seconds: Math.round((performance.now() - startedMs) / 1000),
-      killers,
-    },
+    path: path.replace(/\.js$/, '.ts'),
+    text: text.trim(),
+    changed: changed.trim(),
+    covering: mutant.tests.length,
+    ran: ended.length,
+    seconds: Math.round((performance.now() - startedMs) / 1000),
+    killers,
   };
   rows.push(row);
   console.log(

@@ -115,8 +115,7 @@ async function serve(
   });
   const flushed = io.crash?.add(() => host.runtime.flushSinks());
   const { environment } = io;
-  const onWarning = (text: string): void => log.warn({}, text);
-  const history = await openHistory(config, flags, environment, { onNotice: onWarning });
+  const history = await openHistory(config, flags, environment, { onNotice: (text) => log.warn({}, text) });
   try {
     host.onPublished((frame) => history.observe(frame));
     const onNotice = (text: string): void => log.info({}, text);

@@ -14,6 +14,7 @@ export function mergeSettings(settings: Settings, change: Settings): Record<stri
   return Object.fromEntries(merged);
 }
 
-function isSection(value: unknown): value is Settings {
+/** Whether a value is neither a list nor a single one. */
+export function isSection(value: unknown): value is Settings {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -35,6 +35,11 @@ interface Following {
   readonly to: ReadonlyMap<string, () => void>;
 }
 
+interface Alert {
+  readonly config: AlertConfig;
+  readonly quiet: WeeklyClock | null;
+}
+
 interface Message {
   readonly event: RuleEvent;
   readonly to: readonly string[];
@@ -71,7 +76,7 @@ interface Ledger {
  */
 export class AlertDesk {
   readonly #options: AlertDeskOptions;
-  readonly #alerts: readonly { readonly config: AlertConfig; readonly quiet: WeeklyClock | null }[];
+  readonly #alerts: readonly Alert[];
   #kept: ReadonlyMap<string, unknown> = new Map();
   #keep: KeepState = () => undefined;
   readonly #threads = new Map<string, Thread>();
@@ -116,12 +121,12 @@ export class AlertDesk {
   onEvent(event: RuleEvent, given: ReadonlySet<string> = new Set()): Handover {
     if (event.phase !== 'new') return new Map();
     const waits = new Map<string, Promise<unknown>>();
-    for (const [i, { config, quiet }] of this.#alerts.entries()) {
-      const { on, streams } = config;
+    for (const [i, alert] of this.#alerts.entries()) {
+      const { on, streams } = alert.config;
       if (!on.includes(event.rule) || streams?.includes(event.stream) === false) continue;
-      const to = config.to.filter((name) => !given.has(name));
+      const to = alert.config.to.filter((name) => !given.has(name));
       if (to.length === 0) continue;
-      const taken = this.#take(`${i} ${event.stream} ${event.rule}`, { ...config, to }, quiet, event);
+      const taken = this.#take(`${i} ${event.stream} ${event.rule}`, alert, event, to);
       // Several alerts may tell one channel of it.
       for (const [name, isKept] of taken) waits.set(name, Promise.all([waits.get(name), isKept]));
     }
@@ -150,10 +155,10 @@ export class AlertDesk {
     this.#snapshots.close();
   }
 
-  /** @param config - `to` without the channels that have it. */
-  #take(key: string, config: AlertConfig, quiet: WeeklyClock | null, event: RuleEvent): Handover {
+  /** @param names - the channels of the alert that lack the event. */
+  #take(key: string, { config, quiet }: Alert, event: RuleEvent, names: readonly string[]): Handover {
     const { clock, wallNow } = this.#options;
-    const count = (add: (ledger: Ledger) => void): void => this.#count(config.to, add);
+    const count = (add: (ledger: Ledger) => void): void => this.#count(names, add);
     count((ledger) => {
       ledger.raised += 1;
     });
@@ -164,15 +169,14 @@ export class AlertDesk {
       return new Map();
     }
     const [holdMs, groupMs] = [durationMs(config.hold), durationMs(config.group)];
-    const whole = this.#alerts[Number.parseInt(key, 10)]!.config;
-    const thread = this.#threads.get(key) ?? this.#resumed(whole, event);
+    const thread = this.#threads.get(key) ?? this.#resumed(config, event);
     this.#threads.set(key, thread);
     const passedMs = clock.now() - thread.toldMs;
     // Without a pause between messages, those of a storm follow each other as groups.
     const follows = passedMs < groupMs && (holdMs === 0 || !thread.wasTogether);
     if (thread.cancelTimer !== null || follows) {
       const to = new Map<string, () => void>();
-      const waits = config.to.map((name): [string, Promise<void>] => [
+      const waits = names.map((name): [string, Promise<void>] => [
         name,
         new Promise((resolve) => to.set(name, resolve)),
       ]);
@@ -180,10 +184,10 @@ export class AlertDesk {
       count((ledger) => {
         ledger.pending += 1;
       });
-      thread.cancelTimer ??= clock.setTimer(() => this.#tellFollowing(key, whole), groupMs - passedMs);
+      thread.cancelTimer ??= clock.setTimer(() => this.#tellFollowing(key, config), groupMs - passedMs);
       return new Map(waits);
     }
-    if (passedMs >= holdMs) return this.#tell(whole, thread, { event, to: config.to });
+    if (passedMs >= holdMs) return this.#tell(config, thread, { event, to: names });
     count(({ suppressed }) => {
       suppressed.hold += 1;
     });

@@ -130,8 +130,9 @@ export class JoinedHost {
       advise: (snapshot, queue) => advisor.advise(snapshot, queue),
       incidents,
     });
-    const onNotice = (text: string): void => log.warn({}, text);
-    const history = await openHistory(config, address, context.environment, { onNotice });
+    const history = await openHistory(config, address, context.environment, {
+      onNotice: (text) => log.warn({}, text),
+    });
     let rollouts: HostRollouts | null = null;
     try {
       await view.start();

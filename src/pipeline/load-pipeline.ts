@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { check, faultsText, inspect } from '../config/check.ts';
 import type { Variables } from '../config/environment.ts';
-import { mergeSettings } from '../config/merge-settings.ts';
+import { isSection, mergeSettings } from '../config/merge-settings.ts';
 import { unknownModel } from '../config/model-fit.ts';
 import { parseYaml } from '../config/parse-yaml.ts';
 import { type StreamConfig, streamConfig, streamDefaults } from '../config/stream.ts';
@@ -112,7 +112,7 @@ function inspectPlain(raw: unknown, variables: Variables | undefined): Inspected
 }
 
 function entriesOf(raw: unknown, key: 'streams' | 'sinks'): number {
-  const list = isRecord(raw) ? raw[key] : undefined;
+  const list = isSection(raw) ? raw[key] : undefined;
   return Array.isArray(list) ? list.length : 0;
 }
 
@@ -122,9 +122,7 @@ const defaultsOnly = z.looseObject({ defaults: streamDefaults.optional() });
 function withDefaults(raw: unknown): unknown {
   if (typeof raw !== 'object' || raw === null || !('streams' in raw) || !Array.isArray(raw.streams)) return raw;
   const defaults = 'defaults' in raw && typeof raw.defaults === 'object' ? raw.defaults : {};
-  const streams = raw.streams.map((stream: unknown) =>
-    typeof stream === 'object' && stream !== null && !Array.isArray(stream) ? { ...defaults, ...stream } : stream,
-  );
+  const streams = raw.streams.map((stream: unknown) => (isSection(stream) ? { ...defaults, ...stream } : stream));
   return { ...raw, streams };
 }
 
@@ -133,38 +131,33 @@ function withDefaults(raw: unknown): unknown {
  * none. @throws CONFIG_INVALID
  */
 export function parseStream(raw: unknown, defaults: Readonly<Record<string, unknown>>): StreamConfig {
-  const isObject = typeof raw === 'object' && raw !== null && !Array.isArray(raw);
-  return check(streamConfig, isObject ? mergeSettings({}, { ...defaults, ...raw }) : raw, 'stream');
+  return check(streamConfig, isSection(raw) ? mergeSettings({}, { ...defaults, ...raw }) : raw, 'stream');
 }
 
 /** Leaves out the keys of `defaults` that are not valid. */
 function withValidDefaults(raw: unknown): unknown {
-  if (!isRecord(raw)) return raw;
-  if (!isRecord(raw.defaults)) return { ...raw, defaults: {} };
+  if (!isSection(raw)) return raw;
+  if (!isSection(raw.defaults)) return { ...raw, defaults: {} };
   const keys = streamDefaults.shape as Record<string, z.ZodType>;
   const valid = Object.entries(raw.defaults).filter(([key, value]) => keys[key]?.safeParse(value).success === true);
   return { ...raw, defaults: Object.fromEntries(valid) };
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** Ids that two streams have, and files that two sinks write, which would mix up their lines. */
 function repeatedNames(raw: unknown): string[] {
-  if (!isRecord(raw)) return [];
+  if (!isSection(raw)) return [];
   const listOf = (list: unknown): unknown[] => (Array.isArray(list) ? list : []);
   const faults: string[] = [];
   const ids = new Set<string>();
   for (const [i, stream] of listOf(raw.streams).entries()) {
-    if (!isRecord(stream) || typeof stream.id !== 'string') continue;
+    if (!isSection(stream) || typeof stream.id !== 'string') continue;
     const { id } = stream;
     if (ids.has(id)) faults.push(`streams[${i}].id: expected a name that no other stream has, received "${id}" again`);
     ids.add(id);
   }
   const indexOfPath = new Map<string, number>();
   for (const [i, sink] of listOf(raw.sinks).entries()) {
-    if (!isRecord(sink) || typeof sink.path !== 'string' || sink.path === '-') continue;
+    if (!isSection(sink) || typeof sink.path !== 'string' || sink.path === '-') continue;
     const path = resolve(sink.path);
     const other = indexOfPath.get(path);
     if (other !== undefined)
@@ -207,7 +200,7 @@ function unknownStages({ stages, streams }: z.output<typeof pipelineConfig>): st
 
 /** Returns a text for each stream whose detector does not exist. @param raw - has the names also of those with mistakes. */
 function unknownModels({ streams }: z.output<typeof pipelineConfig>, raw: unknown): string[] {
-  const models = isRecord(raw) && isRecord(raw.models) ? raw.models : {};
+  const models = isSection(raw) && isSection(raw.models) ? raw.models : {};
   return streams.flatMap(({ model, modelWhen }, i) => {
     const named = [
       ...(model === undefined ? [] : [{ at: 'model', name: model }]),

@@ -246,7 +246,12 @@ export class Recorder {
       },
     };
     return new StreamRecorder(config, {
-      ...{ stream: config.id, ringBytes, disk, clock, gap: 'restart', unfinished: this.#unfinished },
+      stream: config.id,
+      ringBytes,
+      disk,
+      clock,
+      gap: 'restart',
+      unfinished: this.#unfinished,
       onClip: (...clip) => this.#onClip(...clip),
       onRefused: (event) => {
         const text = `it has no clip, since ${MOST_CLIPS} others of its stream are being written`;

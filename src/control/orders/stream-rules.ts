@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
-import { mergeSettings } from '../../config/merge-settings.ts';
+import { isSection, mergeSettings } from '../../config/merge-settings.ts';
 import { type FittedModel, requireFits } from '../../config/model-fit.ts';
 import { shownSetting } from '../../config/shown-settings.ts';
 import { addressesOf, type StreamConfig, streamConfig } from '../../config/stream.ts';
@@ -175,10 +175,6 @@ function meantPart(sent: unknown, value: unknown, shown: unknown): unknown {
   }
   if (!isSection(sent) || !isSection(value) || !isSection(shown)) return sent;
   return Object.fromEntries(Object.entries(sent).map(([key, part]) => [key, meantPart(part, value[key], shown[key])]));
-}
-
-function isSection(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isNamed(value: unknown): value is { readonly id: string } {

@@ -5,7 +5,14 @@ import { seededRandom } from '../../../src/core/seeded-random.ts';
 import { nestedBinds } from '../../support/nested-binds.ts';
 
 const facts: RuleFacts = {
-  ...{ label: 'car', score: 0.9, age: 3, held: 2, size: 0.2, speed: 4, count: 2, hour: 23 },
+  label: 'car',
+  score: 0.9,
+  age: 3,
+  held: 2,
+  size: 0.2,
+  speed: 4,
+  count: 2,
+  hour: 23,
   attributes: { color: 'red', plate: '5AU5341' },
 };
 

@@ -14,33 +14,39 @@ const CAMERA = { id: 'gate', source: 'rtsp://camera.example/gate', pipeline: 'st
 async function slowOrders() {
   const state = new StoredState({ store: new MemoryStore(new ManualClock()), leaseMs: 5_000 });
   let release = (): void => {};
+  let onWaiting = (): void => {};
   let isSlow = false;
   const admit = async (): Promise<void> => {
     if (!isSlow) return;
     isSlow = false;
     await new Promise<void>((resolve) => {
       release = resolve;
+      onWaiting();
     });
   };
   const control = { state, bus: new MemoryBus() } as unknown as ControlPlane;
   const orders = new StreamOrders({ control, sender: 'test', pipeline: 'street', defaults: {}, admit });
   await orders.add(CAMERA);
+  /** Makes the next check of a source wait until it is released. */
+  const slow = (): { readonly reached: Promise<void>; release(): void } => {
+    const reached = new Promise<void>((resolve) => {
+      onWaiting = resolve;
+    });
+    isSlow = true;
+    return { reached, release: () => release() };
+  };
   return {
     orders,
     state,
     stored: async (): Promise<StreamOrder> => (await state.snapshot()).orders[0]!,
-    /** Makes the next check of a source wait. @returns a function that ends the wait. */
-    slow: () => {
-      isSlow = true;
-      return () => release();
-    },
+    slow,
     /** Begins a change of the source, whose check waits until `meanwhile` has ended. */
     during: async (meanwhile: () => Promise<unknown>): Promise<StreamOrder> => {
-      isSlow = true;
+      const check = slow();
       const change = orders.change('gate', { source: 'rtsp://camera.example/other' });
-      await new Promise((resolve) => setImmediate(resolve));
+      await check.reached;
       await meanwhile();
-      release();
+      check.release();
       return change;
     },
   };
@@ -99,15 +105,15 @@ describe('a change that expects the order as it was read', () => {
 
   it('is refused if another change came while it was checked', async () => {
     const { orders, stored, slow } = await slowOrders();
-    const release = slow();
+    const check = slow();
     const change = orders.change(
       'gate',
       { source: 'rtsp://camera.example/other' },
       { check: expecting(tagOf(await stored())) },
     );
-    await new Promise((resolve) => setImmediate(resolve));
+    await check.reached;
     await orders.setPaused('gate', true);
-    release();
+    check.release();
     await expect(change).rejects.toMatchObject({ code: 'STREAM_CHANGED' });
     expect((await stored()).config.source).toBe(CAMERA.source);
   });
