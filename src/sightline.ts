@@ -155,13 +155,17 @@ export class Sightline implements AsyncDisposable {
   readonly #detector: PictureDetector;
   readonly #queues = new Set<ResultQueue>();
   readonly #gateways = new Set<Promise<Gateway>>();
-  /** Histories of open gateways. */
-  readonly #served = new Set<History>();
+  /** Keeps the events of rules; opened with the first gateway, it ends with the engine. */
+  #history: History | null = null;
+  /** A gateway has it, or is being opened with it: what that reports is in it. Another one at the same time has a history of its own. */
+  #isHistoryUsed = false;
   #readers = 0;
   /** Takes the results from before the first call of `results()`; null once it was called, or if others read them. */
   #early: ResultQueue | null = null;
-  /** What was counted since the opening, for the history of the first gateway; null once that has it. */
-  #uncounted: { readonly tally: FrameTally; stop(): void } | null = null;
+  /** What was counted while there was no history. */
+  readonly #counted = new FrameTally();
+  /** Ends the counting, or the observing by the history. */
+  #stopCounting = (): void => undefined;
   #closing: Promise<void> | null = null;
 
   private constructor(
@@ -319,16 +323,14 @@ export class Sightline implements AsyncDisposable {
     return gateway;
   }
 
-  /** Counts results for a gateway that is opened later; of more than an hour, the newest. */
+  /** Counts results for a history that is opened later; of more than an hour, the newest. */
   #count(): void {
-    const tally = new FrameTally();
-    const remove = this.#onResult((frame) => tally.observe(frame, Date.now()));
-    const forgetting = setInterval(() => tally.take(Date.now()), UNSERVED_MS).unref();
-    const stop = (): void => {
+    const remove = this.#onResult((frame) => this.#counted.observe(frame, Date.now()));
+    const forgetting = setInterval(() => this.#counted.take(Date.now()), UNSERVED_MS).unref();
+    this.#stopCounting = () => {
       remove();
       clearInterval(forgetting);
     };
-    this.#uncounted = { tally, stop };
   }
 
   /** Calls a listener with each result of a stream. */
@@ -338,34 +340,60 @@ export class Sightline implements AsyncDisposable {
     });
   }
 
-  /** Opens a gateway with a history, which ends with it. The first one keeps the events of rules, from the opening of the engine on. */
+  /** Opens a gateway. The first one brings the history of the engine, from its opening on; one after that has the same. */
   async #openGateway(address: ListenAddress, environment: Environment): Promise<Gateway> {
-    const first = this.#uncounted;
-    this.#uncounted = null;
-    const tally = first?.tally;
-    const history = await openHistory(this.#config, address, environment, { onNotice: this.#onNotice, tally });
-    first?.stop();
+    if (this.#isHistoryUsed) return this.#openBeside(address, environment);
+    this.#isHistoryUsed = true;
+    const release = (): void => {
+      this.#isHistoryUsed = false;
+    };
+    const known = this.#history;
+    const history = known ?? (await openHistory(this.#config, address, environment, this.#onNotice));
+    const gateway = await this.#openWith(history, address, environment, release).catch(async (error: unknown) => {
+      release();
+      // The next attempt may name another port, and so another file.
+      if (known === null) await history.close();
+      throw error;
+    });
+    if (known !== null) return gateway;
+    this.#history = history;
+    history.adopt(this.#counted);
+    this.#stopCounting();
+    this.#stopCounting = this.#onResult((frame) => history.observe(frame));
+    await this.#host.keepEvents(history);
+    return gateway;
+  }
+
+  /** Opens a gateway with a history that ends with it, and that has the events of rules as others report them. */
+  async #openBeside(address: ListenAddress, environment: Environment): Promise<Gateway> {
+    const history = await openHistory(this.#config, address, environment, this.#onNotice);
     const stop = this.#onResult((frame) => history.observe(frame));
+    const close = async (): Promise<void> => {
+      stop();
+      await history.close();
+    };
+    return this.#openWith(history, address, environment, close).catch(async (error: unknown) => {
+      await close();
+      throw error;
+    });
+  }
+
+  /** @param onClosed - called when the gateway was closed. */
+  async #openWith(
+    history: History,
+    address: ListenAddress,
+    environment: Environment,
+    onClosed: () => Promise<void> | void,
+  ): Promise<Gateway> {
     const requests = new RequestDetector(this.#host, this.#config, null);
     const { tracing, recorder } = this.#host;
     const parts = { log: silentLogger, history, incidents: this.#incidents, requests, recorder, tracing };
     const request = { config: this.#config, address, ...parts };
-    const gateway = await openGateway(this.#host, request, { environment }).catch(async (error: unknown) => {
-      stop();
-      await history.close();
-      if (first !== null) this.#count();
-      throw error;
-    });
-    if (first !== null) await this.#host.keepEvents(history);
-    this.#served.add(history);
+    const gateway = await openGateway(this.#host, request, { environment });
     const close = async (): Promise<void> => {
       await gateway.close();
       await requests.close();
-      // Events that end with the engine are kept, so it closes the history after its streams.
-      if (this.#closing !== null) return;
-      stop();
-      this.#served.delete(history);
-      await history.close();
+      await onClosed();
     };
     return { url: gateway.url, port: gateway.port, close };
   }
@@ -388,9 +416,10 @@ export class Sightline implements AsyncDisposable {
   async #close(): Promise<void> {
     this.#forgetEarly();
     await Promise.all([...this.#gateways].map(async (opening) => (await opening.catch(() => null))?.close()));
-    this.#uncounted?.stop();
     const failures = await this.#host.stop();
-    for (const history of this.#served) await history.close();
+    this.#stopCounting();
+    // Events that end with the engine are kept.
+    await this.#history?.close();
     for (const queue of this.#queues) await queue.close();
     if (failures.length === 1) throw failures[0]!;
     if (failures.length > 1) {

@@ -115,7 +115,7 @@ async function serve(
   });
   const flushed = io.crash?.add(() => host.runtime.flushSinks());
   const { environment } = io;
-  const history = await openHistory(config, flags, environment, { onNotice: (text) => log.warn({}, text) });
+  const history = await openHistory(config, flags, environment, (text) => log.warn({}, text));
   try {
     host.onPublished((frame) => history.observe(frame));
     const onNotice = (text: string): void => log.info({}, text);

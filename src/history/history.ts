@@ -42,8 +42,6 @@ const MOST_FAILED_STARTS = 3;
 
 export interface HistoryOptions extends HistoryThreadData {
   readonly onNotice: (text: string) => void;
-  /** What was counted before. */
-  readonly tally?: FrameTally | undefined;
   /** Script of the thread. */
   readonly entry?: URL | undefined;
   readonly clock?: Clock | undefined;
@@ -66,7 +64,7 @@ export class History {
   readonly #wallMs: () => number;
   readonly #path: string | null;
   readonly #lock: OutputLock | null;
-  readonly #tally: FrameTally;
+  #tally = new FrameTally();
   readonly #figures = new StreamFigures();
   readonly #vectors: TrackVectors | null;
   readonly #waiting = new Map<number, Waiting>();
@@ -94,7 +92,6 @@ export class History {
 
   private constructor(options: HistoryOptions, path: string | null, lock: OutputLock | null) {
     this.#options = options;
-    this.#tally = options.tally ?? new FrameTally();
     this.#clock = options.clock ?? systemClock;
     this.#wallMs = options.wallMs ?? Date.now;
     this.#path = path;
@@ -205,6 +202,11 @@ export class History {
     // What people are told of it is in its record.
     if (event.rule !== undefined && this.#recorded.delete(recordKey(event.rule))) return;
     void this.#write({ type: 'event', event });
+  }
+
+  /** Goes on with what was counted before. Call it before the first `observe`. */
+  adopt(tally: FrameTally): void {
+    this.#tally = tally;
   }
 
   /** Counts what is in a result. Call it for each frame, on its way to the sinks. */

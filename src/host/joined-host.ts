@@ -130,9 +130,7 @@ export class JoinedHost {
       advise: (snapshot, queue) => advisor.advise(snapshot, queue),
       incidents,
     });
-    const history = await openHistory(config, address, context.environment, {
-      onNotice: (text) => log.warn({}, text),
-    });
+    const history = await openHistory(config, address, context.environment, (text) => log.warn({}, text));
     let rollouts: HostRollouts | null = null;
     try {
       await view.start();

@@ -12,7 +12,7 @@ import type { Gateway, GatewayLogger } from '../gateway/gateway-options.ts';
 import type { RequestPort } from '../gateway/requests/request-port.ts';
 import type { RuntimePort } from '../gateway/runtime-port.ts';
 import { startGateway } from '../gateway/server.ts';
-import { History, type HistoryOptions } from '../history/history.ts';
+import { History } from '../history/history.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { descriptorsFor, descriptorsForConnections } from '../process/descriptor-limit.ts';
@@ -100,7 +100,7 @@ export async function openHistory(
   config: PipelineConfig,
   address: ListenAddress,
   environment: Environment,
-  { onNotice, tally }: Pick<HistoryOptions, 'onNotice' | 'tally'>,
+  onNotice: (text: string) => void,
 ): Promise<History> {
   const { maxMb, days, embeddings = '0s' } = config.history;
   const port = address.port ?? config.gateway.port;
@@ -108,7 +108,7 @@ export async function openHistory(
   const before = `${cachePath(config, environment, 'events', port)}.jsonl`;
   if (path !== null && !existsSync(path) && existsSync(before))
     onNotice(`events of earlier versions stay in ${before}; the history does not read them`);
-  return History.open({ path, maxBytes: maxMb * MIB, days, embeddingsMs: durationMs(embeddings), onNotice, tally });
+  return History.open({ path, maxBytes: maxMb * MIB, days, embeddingsMs: durationMs(embeddings), onNotice });
 }
 
 /** Leaves enough descriptors for the streams that the host accepts. */

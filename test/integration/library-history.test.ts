@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -70,15 +72,69 @@ it('what rules raise before a program serves is in the history, and so are the e
   expect(rows('SELECT sum(frames) AS frames FROM seen')[0]!.frames).toBeGreaterThanOrEqual(seen);
 });
 
+it('goes on when a gateway is closed and another one is opened, and when a port is taken', async () => {
+  scene.isThere = true;
+  const before = rows(LIVES).length;
+  const engine = await open();
+  const first = await engine.serve({ port: 0 });
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  await expect(engine.serve({ port })).rejects.toMatchObject({ code: 'PORT_IN_USE' });
+  await waitFor('the first event', () => rows(LIVES).length === before + 1);
+  await first.close();
+  scene.isThere = false;
+  await waitFor('its end without a gateway', () => rows(LIVES).at(-1)?.ended === 'over');
+  scene.isThere = true;
+  await waitFor('an event without a gateway', () => rows(LIVES).at(-1)?.phase === 'new');
+  const second = await engine.serve({ port: 0 });
+  const { events } = (await (await fetch(`${second.url}/api/events?type=rule`)).json()) as { events: unknown[] };
+  expect(events.length).toBeGreaterThanOrEqual(3);
+  await engine.close();
+  taken.close();
+  expect(
+    rows(LIVES)
+      .slice(before)
+      .map(({ phase, ended }) => ended ?? phase),
+  ).toEqual(['new', 'over', 'new', 'stopped']);
+});
+
+it('is opened by the next attempt if the first port is taken', async () => {
+  scene.isThere = true;
+  const before = rows(LIVES).length;
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const engine = await open();
+  await expect(engine.serve({ port: (taken.address() as AddressInfo).port })).rejects.toMatchObject({
+    code: 'PORT_IN_USE',
+  });
+  const framesBefore = Number(rows('SELECT sum(frames) AS frames FROM seen')[0]!.frames);
+  const seen = engine.stats().streams[0]!.frames.published;
+  await engine.serve({ port: 0 });
+  await waitFor('the event', () => rows(LIVES).length > before);
+  await engine.close();
+  expect(Number(rows('SELECT sum(frames) AS frames FROM seen')[0]!.frames) - framesBefore).toBeGreaterThanOrEqual(seen);
+  taken.close();
+  expect(
+    rows(LIVES)
+      .slice(before)
+      .map(({ phase, ended }) => ended ?? phase),
+  ).toEqual(['new', 'stopped']);
+});
+
 it('the next start ends what an earlier one left open', async () => {
   // A kill leaves the record of the beginning without one of the end.
   const database = new DatabaseSync(path);
-  database.prepare("DELETE FROM events WHERE phase = 'end'").run();
+  database.prepare("DELETE FROM events WHERE id = (SELECT max(id) FROM events WHERE phase = 'end')").run();
   database.close();
   scene.isThere = false;
   const engine = await open();
   await engine.serve({ port: 0 });
   await waitFor('the end', () => rows(LIVES).some(({ ended }) => ended === 'restart'));
   await engine.close();
-  expect(rows(LIVES).map(({ phase, ended }) => ended ?? phase)).toEqual(['new', 'restart']);
+  expect(
+    rows(LIVES)
+      .slice(-2)
+      .map(({ phase, ended }) => ended ?? phase),
+  ).toEqual(['new', 'restart']);
 });

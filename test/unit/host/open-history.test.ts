@@ -21,7 +21,7 @@ describe('the history of a pipeline', () => {
     const config = parsePipeline(`name: a/b\ndescription: One.\n${settings}`, 'p.yaml');
     const environment = readEnvironment({ SIGHTLINE_CACHE_DIR: folder });
     const address = port === undefined ? {} : { port };
-    const history = await openHistory(config, address, environment, { onNotice: (text) => notices.push(text) });
+    const history = await openHistory(config, address, environment, (text) => notices.push(text));
     const isKept = await history.record(ruleEvent('a', 0, 'new'));
     await history.close();
     return isKept;
