@@ -67,6 +67,10 @@ export class TableEvaluator implements Evaluator {
     return this.#quality(configuration);
   }
 
+  async checkHarmless(configuration: Configuration): Promise<Quality> {
+    return this.screen(configuration);
+  }
+
   async confirm(configuration: Configuration): Promise<Quality> {
     this.#spend('confirm', JSON.stringify(configuration));
     return this.#quality(configuration);
@@ -79,7 +83,7 @@ export class TableEvaluator implements Evaluator {
     return {
       ...{ verdict: isAllowed ? 'passed' : 'refused', chance: isAllowed ? 1 : 0, loss, upperBound: loss, allowed },
       reason: `loses ${loss.toFixed(4)} AP, ${allowed} are allowed`,
-      ...{ ap: this.#index.apOf(configuration), measurements: [] },
+      ...{ ap: this.#index.apOf(configuration), differences: [], measurements: [] },
     };
   }
 

@@ -18,7 +18,10 @@ export interface LossEstimate {
   readonly candidate: number;
   /** Reference minus candidate; negative if the candidate is better. */
   readonly loss: number;
-  /** Interval of the loss: percentiles of the resamples, the 2.5th and the 97.5th unless another level was asked for. */
+  /**
+   * Interval of the loss: percentiles of the resamples, the 2.5th and the 97.5th unless another level was asked for. Wide enough to hold the
+   * loss itself: resamples repeat pictures, which shifts figures of ranks such as AP.
+   */
   readonly interval: readonly [low: number, high: number];
   readonly standardError: number;
 }
@@ -86,9 +89,10 @@ export async function estimateLosses(
   const { reference, candidate } = figuresOf(eachOnce(units));
   return Array.from(reference, (figure, i) => {
     const sorted = Float64Array.from(losses[i] ?? []).sort();
+    const loss = figure - candidate[i]!;
     return {
-      ...{ reference: figure, candidate: candidate[i]!, loss: figure - candidate[i]! },
-      interval: [quantile(sorted, 1 - level), quantile(sorted, level)],
+      ...{ reference: figure, candidate: candidate[i]!, loss },
+      interval: [Math.min(quantile(sorted, 1 - level), loss), Math.max(quantile(sorted, level), loss)],
       standardError: deviation(sorted),
     };
   });

@@ -11,6 +11,10 @@ export type ObjectSize = 'small' | 'medium' | 'large';
 
 export interface SizeLoss extends LossEstimate {
   readonly size: ObjectSize;
+  /** Independent pieces of evidence in which objects of the size occur: pictures, or seconds of video. */
+  readonly units: number;
+  /** Objects to find. */
+  readonly objects: number;
 }
 
 /** The loss of one class, and how much data it is based on. */
@@ -69,15 +73,26 @@ export async function comparePrecision(
   return {
     overall,
     bySize: sizes.flatMap((estimate, i) =>
-      Number.isNaN(estimate.loss) ? [] : [{ size: AREA_RANGES[i + 1]!.name as ObjectSize, ...estimate }],
+      Number.isNaN(estimate.loss)
+        ? []
+        : [{ size: AREA_RANGES[i + 1]!.name as ObjectSize, ...estimate, ...objectsOf(matches[0], i + 1) }],
     ),
     byClass: byClass.sort((a, b) => b.loss - a.loss),
-    pictures: new Set(matches[0].flatMap(placesWithObjects)).size,
+    pictures: new Set(matches[0].flatMap((category) => placesWithObjects(category))).size,
   };
 }
 
-function placesWithObjects({ images, places }: CategoryMatches): number[] {
-  return places.filter((_, i) => images[i]!.objects[0]! > 0);
+function placesWithObjects({ images, places }: CategoryMatches, area = 0): number[] {
+  return places.filter((_, i) => images[i]!.objects[area]! > 0);
+}
+
+/** Objects of all classes in an area range, and the pictures with one. */
+function objectsOf(matches: readonly CategoryMatches[], area: number): Pick<SizeLoss, 'units' | 'objects'> {
+  const objects = matches.flatMap(({ images }) => images.map((image) => image.objects[area]!));
+  return {
+    units: new Set(matches.flatMap((category) => placesWithObjects(category, area))).size,
+    objects: objects.reduce((sum, count) => sum + count, 0),
+  };
 }
 
 /** The loss on the images that carry one tag. */

@@ -82,7 +82,9 @@ export async function compareOnVideo(
     published: estimates[groups]!,
     bySize: SIZES.flatMap(({ name }, i) => {
       const estimate = estimates[1 + i]!;
-      return Number.isNaN(estimate.loss) ? [] : [{ size: name as ObjectSize, ...estimate }];
+      const at = (1 + i) * COUNTS;
+      const units = blocks.filter((block) => (block[at] ?? 0) > 0).length;
+      return Number.isNaN(estimate.loss) ? [] : [{ size: name as ObjectSize, ...estimate, units, objects: all[at]! }];
     }),
     byClass: byClass.sort((a, b) => b.loss - a.loss),
     blocks: blocks.length,

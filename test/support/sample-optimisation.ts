@@ -329,6 +329,7 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
       measurements: [compared],
     },
     skipped: null,
+    faster: null,
     quality: {
       search: {
         ...{ measure: 'AP', reference: 0.3302, candidate: 0.3342, loss: -0.004, interval: [-0.0153, 0.0084] },
@@ -339,8 +340,8 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
         ...{ measure: 'AP', reference: 0.3335, candidate: 0.3366, loss: -0.0031, interval: [-0.0244, 0.0187] },
         ...{ level: 0.99167, allowed: 0.02, pictures: 75, published: null, finalists: 3, measurements: [heldOut] },
         bySize: [
-          { size: 'small', ...lossOf(0.0121, [-0.011, 0.0352]) },
-          { size: 'large', ...lossOf(-0.0162, [-0.041, 0.01]) },
+          { size: 'small', ...lossOf(0.0121, [-0.011, 0.0352]), units: 31, objects: 120 },
+          { size: 'large', ...lossOf(-0.0162, [-0.041, 0.01]), units: 60, objects: 150 },
         ],
         byClass: [
           { label: 'microwave', ...lossOf(0.57, [-0.1, 0.9]), units: 3, objects: 3 },
@@ -351,15 +352,27 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
     },
     finalists: [
       {
-        ...{ configuration: BEST, fps: 243, verdict: 'passed', measurements: [heldOut] },
+        ...{ configuration: BEST, fps: 243, verdict: 'passed', differences: [], measurements: [heldOut] },
         reason: 'AP 0.337 against 0.334, at most 0.019 lost where 0.020 is allowed',
       },
       {
-        ...{ configuration: { ...BEST, inputSize: '416x224' }, fps: 290, verdict: 'inconclusive', measurements: [] },
+        ...{
+          configuration: { ...BEST, inputSize: '416x224' },
+          fps: 290,
+          verdict: 'inconclusive',
+          differences: [],
+          measurements: [],
+        },
         reason: '75 pictures do not decide, about 400 would',
       },
       {
-        ...{ configuration: { ...BEST, inputSize: '352x192' }, fps: 356, verdict: 'refused', measurements: [] },
+        ...{
+          configuration: { ...BEST, inputSize: '352x192' },
+          fps: 356,
+          verdict: 'refused',
+          differences: [],
+          measurements: [],
+        },
         reason: 'a loss of 0.041 where 0.020 is allowed',
       },
     ],

@@ -7,6 +7,7 @@ import type { PublishedLoss } from '../../evaluate/published-loss.ts';
 import type { TrackAgreement } from '../../evaluate/track-agreement.ts';
 import type { CountComparison } from './compare-counts.ts';
 import type { EventComparison } from './compare-events.ts';
+import type { Difference } from './difference.ts';
 import type { Verdict } from './loss-verdict.ts';
 
 /** The figure on a video. */
@@ -46,6 +47,8 @@ export interface GateVerdict extends LossEstimate {
   readonly isLossJudged: boolean;
   /** Reasons that refuse the candidate whatever its loss: lost classes, tracks, counts, frames. */
   readonly objections: readonly string[];
+  /** What people have to look at. They do not change the verdict. */
+  readonly differences: readonly Difference[];
   /** Pictures or frames that would decide; null if the verdict is clear, or if no number would. */
   readonly picturesThatWouldDecide: number | null;
   readonly bySize: readonly SizeLoss[];

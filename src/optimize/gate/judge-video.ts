@@ -8,15 +8,19 @@ import { compareTracks } from '../../evaluate/track-agreement.ts';
 import { compareOnVideo } from '../../evaluate/video-agreement.ts';
 import { type CountComparison, type Counters, compareCounts } from './compare-counts.ts';
 import { compareEvents } from './compare-events.ts';
+import type { Difference } from './difference.ts';
 import { AGREEMENT, CLASSES_SHOWN, type GateVerdict, type VideoFindings } from './gate-verdict.ts';
 import {
+  type ClassFound,
   classWarnings,
   conclude,
   fallenClasses,
+  fallText,
   figure,
   intervalText,
   judgeLosses,
   lostClasses,
+  lostText,
   percent,
   type Verdict,
 } from './loss-verdict.ts';
@@ -48,6 +52,11 @@ export interface VideoGround {
   readonly isOnlyEvidence?: boolean;
   /** Default: everything. Missing frames and lost classes are always judged. */
   readonly demands?: VideoDemands;
+  /**
+   * Whether what the reference says is the truth, as if the candidate is the same detector that skips frames: then what it loses refuses it.
+   * Default: true. Otherwise lost classes, tracks and counts are differences to look at.
+   */
+  readonly isTruth?: boolean;
 }
 
 /** What is judged on a video. The rest is compared and shown. */
@@ -84,7 +93,13 @@ const TRACKS_FOR_ONE = 5;
 export async function judgeVideo(
   reference: RecordedResults,
   candidate: RecordedResults,
-  { counters = { lines: [], zones: [] }, watched, demands = EVERYTHING, isOnlyEvidence = true }: VideoGround,
+  {
+    counters = { lines: [], zones: [] },
+    watched,
+    demands = EVERYTHING,
+    isOnlyEvidence = true,
+    isTruth = true,
+  }: VideoGround,
   options: BootstrapOptions & { readonly maxLoss: number; readonly level: number } & Partial<VideoTolerances>,
 ): Promise<GateVerdict> {
   const { maxLoss: allowed, seed, resamples, level } = options;
@@ -117,25 +132,36 @@ export async function judgeVideo(
   const text = demands.agreement
     ? `${f1}, a loss of ${figure(overall.loss)} (${intervalText(overall.interval, level)}) where ${figure(allowed)} is allowed; ${publishedText(published, allowed, level)}`
     : `${[...(video.attributes ?? []).map(attributeText), `${f1}, which is not judged`].join('; ')}`;
+  const differing = differencesIn(video, tolerances, demands);
+  const lost = lostClasses(demands.agreement ? byClass : byClass.map(anywhere), FEWEST_OF_A_CLASS);
+  const fallen = demands.agreement ? fallenClasses(figures, allowed) : [];
   const objections = [
     ...objectionsTo(video, tolerances, demands),
     ...(demands.agreement ? shiftsOf(published, allowed) : []),
-    ...lostClasses(demands.agreement ? byClass : byClass.map(anywhere), FEWEST_OF_A_CLASS),
-    ...(demands.agreement ? fallenClasses(figures, allowed) : []),
+    ...(isTruth ? [...differing.map((one) => one.text), ...lost.map(lostText), ...fallen.map(fallText)] : []),
   ];
+  const ofClass = (subject: string, text: string): Difference => ({ kind: 'class', subject, text });
+  const differences = isTruth
+    ? []
+    : [
+        ...differing,
+        ...lost.map((one) => ofClass(one.label, clipText(one))),
+        ...fallen.map((one) => ofClass(one.label, `${fallText(one)} in the clip`)),
+      ];
   const piecesOfUnit = frames.length / blocks;
   const said = conclude({ text, objections, judged, pieces: frames.length, noun: 'frames', piecesOfUnit });
   const decided = (verdict: Verdict, reason: string) => ({
     ...facts,
     ...said,
+    differences,
     verdict,
     reason,
     picturesThatWouldDecide: null,
   });
-  if (objections.length > 0) return { ...facts, ...said };
+  if (objections.length > 0) return { ...facts, ...said, differences };
   if (isOnlyEvidence && !frames.some(hasObject))
     return decided('inconclusive', 'the reference finds no object in the video, so nothing can be judged');
-  if (demands.agreement) return { ...facts, ...said };
+  if (demands.agreement) return { ...facts, ...said, differences };
   const described = (video.attributes ?? []).reduce((sum, { objects }) => sum + objects, 0);
   if (watched !== undefined && described < TRACKS_FOR_ONE)
     return decided('inconclusive', `${text}; ${described} objects with attributes are too few to decide`);
@@ -157,6 +183,12 @@ function watchedFindings(
 
 function attributeText({ attribute, objects, agreeing, interval: [low, high] }: AttributeAgreement): string {
   return `${attribute} agrees for ${agreeing} of ${objects} objects (95 % interval ${percent(low)} to ${percent(high)})`;
+}
+
+/** Says that a class vanishes from a clip of which nobody knows the truth. */
+function clipText({ label, foundByReference, foundByCandidate }: ClassFound): string {
+  const now = foundByCandidate === 0 ? 'none' : String(foundByCandidate);
+  return `${label}: today's detector reports ${foundByReference} in the clip, this one ${now}`;
 }
 
 /** Of two different detectors it is not known whose boxes are right, so a class counts as found if it is reported at all. */
@@ -183,36 +215,49 @@ function hasObject({ found }: FrameMatches): boolean {
   return found.some((match) => match !== NOT_ASKED);
 }
 
-/** Returns the reasons that refuse a candidate however well its frames agree. */
+/** Returns the reasons that refuse a candidate however well its frames agree, whichever side is right. */
 function objectionsTo(
-  video: VideoFindings,
-  { trackTolerance, driftTolerance, lateMs }: VideoTolerances,
+  { framesOfReference, framesShared, drift }: VideoFindings,
+  { driftTolerance }: VideoTolerances,
   demands: VideoDemands,
 ): string[] {
-  const { framesOfReference, framesShared, counts, drift } = video;
-  const { tracks, kept, late } = video.tracks;
   const objections: string[] = [];
   if (framesShared < framesOfReference * (1 - MISSING_TOLERANCE))
     objections.push(`only ${framesShared} of ${framesOfReference} frames were published`);
-  if (demands.tracks) {
-    const tolerated = Math.max(tracks >= TRACKS_FOR_ONE ? 1 : 0, trackTolerance * tracks);
-    if (tracks - kept > tolerated) objections.push(`only ${kept} of ${tracks} tracks were kept`);
-    if (late > tolerated) objections.push(`${late} of ${tracks} objects appear more than ${lateMs} ms late or never`);
-  }
   if (demands.agreement)
     for (const [what, share] of Object.entries(drift))
       if (Math.abs(share) > driftTolerance)
         objections.push(`boxes differ in ${what} by ${figure(share)} of their size`);
+  return objections;
+}
+
+/** What differs by more than is tolerated in tracks, counts, attributes and events. */
+function differencesIn(
+  video: VideoFindings,
+  { trackTolerance, lateMs }: VideoTolerances,
+  demands: VideoDemands,
+): Difference[] {
+  const differences: Difference[] = [];
+  const add = (kind: Difference['kind'], subject: string, text: string): void => {
+    differences.push({ kind, subject, text });
+  };
+  const { tracks, kept, late } = video.tracks;
+  if (demands.tracks) {
+    const tolerated = Math.max(tracks >= TRACKS_FOR_ONE ? 1 : 0, trackTolerance * tracks);
+    if (tracks - kept > tolerated) add('tracks', '', `only ${kept} of ${tracks} tracks were kept`);
+    if (late > tolerated) add('late', '', `${late} of ${tracks} objects appear more than ${lateMs} ms late or never`);
+  }
   const beyond = (changed: number, all: number): boolean =>
     changed > Math.max(all >= TRACKS_FOR_ONE ? 1 : 0, trackTolerance * all);
   for (const found of video.attributes ?? [])
-    if (beyond(found.objects - found.agreeing, found.objects)) objections.push(attributeText(found));
+    if (beyond(found.objects - found.agreeing, found.objects)) add('attribute', found.attribute, attributeText(found));
   const { events = { kept: 0, lost: 0, gained: 0 } } = video;
   const wanted = events.kept + events.lost;
   if (beyond(events.lost, wanted) || beyond(events.gained, wanted))
-    objections.push(`of ${wanted} events it loses ${events.lost}, and it raises ${events.gained} others`);
-  if (!demands.counts) return objections;
-  return [...objections, ...counts.filter(({ difference, allowed }) => difference > allowed).map(countText)];
+    add('events', '', `of ${wanted} events it loses ${events.lost}, and it raises ${events.gained} others`);
+  if (demands.counts)
+    for (const count of video.counts) if (count.difference > count.allowed) add(count.kind, count.id, countText(count));
+  return differences;
 }
 
 function countText({ kind, id, reference, candidate, difference, allowed }: CountComparison): string {

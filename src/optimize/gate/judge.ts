@@ -4,6 +4,7 @@ import { type BootstrapOptions, type LossEstimate, SINGLE_LEVEL } from '../../ev
 import { type ClassLoss, compareByTag, comparePrecision } from '../../evaluate/precision-loss.ts';
 import { comparePublished, equalThreshold, type PublishedLoss } from '../../evaluate/published-loss.ts';
 import { cocoResultsOf, type RecordedResults } from '../../evaluate/recorded-results.ts';
+import { FEWEST_FOUND_OF_A_CLASS } from './difference.ts';
 import { CLASSES_SHOWN, type GateVerdict } from './gate-verdict.ts';
 import { judgeVideo, type VideoGround, type VideoTolerances } from './judge-video.ts';
 import {
@@ -11,12 +12,16 @@ import {
   classWarnings,
   conclude,
   fallenClasses,
+  fallenSizes,
+  fallText,
   figure,
   intervalText,
   judgeLosses,
   lostClasses,
+  lostText,
   lostTogether,
   percent,
+  rareLostClasses,
 } from './loss-verdict.ts';
 
 /** What a candidate is judged by. */
@@ -44,11 +49,6 @@ export interface JudgeOptions extends Partial<VideoTolerances> {
 
 /** With fewer pictures with objects a candidate cannot pass. */
 const FEWEST_PICTURES = 30;
-/**
- * A class with less cannot be judged alone. It counts in the figures of all, and is named. Two equal detectors that find other objects of a
- * class differ by 7 to 0 once in 128 classes, by 3 to 0 once in 8.
- */
-const FEWEST_OF_A_CLASS = { objects: 7, units: 2 };
 /**
  * Recall and precision may fall by so many times `maxLoss`, as a share of the reference's. One box that crosses the threshold changes them
  * and hardly changes AP: bf16 costs up to 5 % of a precision that way (ADR 60).
@@ -120,6 +120,7 @@ async function judgeByLabels(
   const shares = proven.map((estimate) => ({ estimate, factor: PUBLISHED_FACTOR * estimate.reference }));
   const losses = [{ estimate: overall, factor: 1 }, ...shares];
   const { worstLoss, ...judged } = judgeLosses(losses, allowed, evidence);
+  const sizes = fallenSizes(bySize, measure, allowed, level);
   const objections = [
     // The sides of what is judged as one must each hold as they are estimated.
     ...(['recall', 'precision'] as const)
@@ -128,9 +129,10 @@ async function judgeByLabels(
         return (isOtherDetector ? loss : interval[0]) > share * reference;
       })
       .map((name) => `${name} at the score threshold falls by more than ${percent(share)} of itself`),
-    ...lostClasses(published.byClass, FEWEST_OF_A_CLASS),
-    ...lostTogether(published.byClass, FEWEST_OF_A_CLASS),
-    ...fallenClasses(figures, allowed),
+    ...lostClasses(published.byClass, FEWEST_FOUND_OF_A_CLASS).map(lostText),
+    ...lostTogether(published.byClass, FEWEST_FOUND_OF_A_CLASS),
+    ...fallenClasses(figures, allowed).map(fallText),
+    ...sizes.refused,
   ];
   const facts = {
     ...{ measure, ...overall, level, allowed, worstLoss, pictures, bySize },
@@ -138,6 +140,7 @@ async function judgeByLabels(
     ...{ byClass: byClass.slice(0, CLASSES_SHOWN), byTag: await compareByTag(annotations, wanted, got, bootstrap) },
     ...{ warnings: classWarnings(figures, allowed, level), video: null, isLossJudged: true },
     evidence: pictures,
+    differences: [...sizes.open, ...rareLostClasses(published.byClass, FEWEST_FOUND_OF_A_CLASS)],
   };
   // A reference that finds almost nothing has nothing to lose, so every candidate would pass.
   const nothing =

@@ -1,7 +1,9 @@
 import type { DecidingFigure } from '../../evaluate/coco-rules.ts';
 import { type LossEstimate, SINGLE_LEVEL } from '../../evaluate/loss-bootstrap.ts';
+import type { SizeLoss } from '../../evaluate/precision-loss.ts';
 import type { PublishedClass } from '../../evaluate/published-loss.ts';
 import { normalQuantile } from '../../measure/distributions.ts';
+import { type Difference, FEWEST_OF_A_JUDGED_CLASS } from './difference.ts';
 
 export type Verdict = 'passed' | 'refused' | 'inconclusive';
 
@@ -80,38 +82,34 @@ export function judgeLosses(
 const CLASS_FACTOR = 5;
 /** ... and at least this much: figures of single classes scatter. */
 const LEAST_CLASS_ALLOWANCE = 0.1;
-/** Pieces of evidence in which a class must occur to be judged by its figure. */
-const FEWEST_UNITS_OF_A_CLASS = 10;
 /** Standard errors that the loss of a class must be beyond its allowance: by chance once in 2,000 classes. */
 const CLASS_SIGMAS = 3.3;
 /** A class is lost if the candidate finds at most this share of the objects that the reference finds. */
 const LOST_SHARE = 0.1;
 
 /** How often both sides find the objects of a class among what they publish. */
-type ClassFound = Pick<PublishedClass, 'label' | 'units' | 'foundByReference' | 'foundByCandidate'>;
+export type ClassFound = Pick<PublishedClass, 'label' | 'units' | 'foundByReference' | 'foundByCandidate'>;
 
 /**
  * Finds classes that a candidate has lost, whatever the mean says: it finds at most a tenth of what the reference finds.
  *
  * @param fewest - objects that the reference must find, and pieces of evidence in which they must occur.
- * @returns sentences that begin with the class; empty if there is none.
  */
-export function lostClasses(
-  classes: readonly ClassFound[],
+export function lostClasses<T extends ClassFound>(
+  classes: readonly T[],
   fewest: { readonly objects: number; readonly units: number },
-): string[] {
-  return classes
-    .filter(
-      ({ units, foundByReference, foundByCandidate }) =>
-        units >= fewest.units &&
-        foundByReference >= fewest.objects &&
-        foundByCandidate <= LOST_SHARE * foundByReference,
-    )
-    .map(({ label, foundByReference, foundByCandidate }) =>
-      foundByCandidate === 0
-        ? `${label} is never found, and the reference finds ${foundByReference}`
-        : `${label} is lost: ${foundByCandidate} found, and the reference finds ${foundByReference}`,
-    );
+): T[] {
+  return classes.filter(
+    ({ units, foundByReference, foundByCandidate }) =>
+      units >= fewest.units && foundByReference >= fewest.objects && foundByCandidate <= LOST_SHARE * foundByReference,
+  );
+}
+
+/** Says that a class is lost, beginning with the class. */
+export function lostText({ label, foundByReference, foundByCandidate }: ClassFound): string {
+  return foundByCandidate === 0
+    ? `${label} is never found, and the reference finds ${foundByReference}`
+    : `${label} is lost: ${foundByCandidate} found, and the reference finds ${foundByReference}`;
 }
 
 /** Chance at which rare classes that are lost together refuse a candidate that is equal. */
@@ -148,6 +146,47 @@ export function lostTogether(
   return [`${names.join(', ')}${more} are never found, and the reference finds ${objects} of them`];
 }
 
+/** A class with fewer objects that the reference finds is lost by chance: of equal detectors 3 to 0 once in 8 classes. */
+const FEWEST_WORTH_A_LOOK = 4;
+
+/** Lists classes that a candidate never finds and that are too rare to be judged alone: people have to look. */
+export function rareLostClasses(
+  classes: readonly (ClassFound & Pick<PublishedClass, 'objects'>)[],
+  fewest: { readonly objects: number; readonly units: number },
+): Difference[] {
+  return classes
+    .filter(
+      ({ units, foundByReference: found, foundByCandidate }) =>
+        foundByCandidate === 0 && found >= FEWEST_WORTH_A_LOOK && (units < fewest.units || found < fewest.objects),
+    )
+    .map(({ label, objects, units, foundByReference }) => ({
+      ...{ kind: 'class', subject: label },
+      text: `${label}: of ${objects} labelled objects in ${units} ${units === 1 ? 'picture' : 'pictures'} today's detector finds ${foundByReference}, this one none; too few to judge`,
+    }));
+}
+
+/** Objects of a size may lose this many times the allowance of the whole before people have to look. */
+const SIZE_FACTOR = 5;
+/** Pieces of evidence in which a size must occur for its interval to mean something. */
+const FEWEST_UNITS_OF_A_SIZE = 10;
+
+/** Sizes of objects that certainly lose more than is allowed (`refused`), and those that may lose much of it (`open`). */
+export function fallenSizes(
+  sizes: readonly SizeLoss[],
+  measure: DecidingFigure,
+  allowed: number,
+  level: number,
+): { readonly refused: string[]; readonly open: Difference[] } {
+  const [refused, open]: [string[], Difference[]] = [[], []];
+  for (const { size, units, objects, reference, candidate, loss, interval } of sizes) {
+    const text = `${size} objects fall in ${measure} from ${figure(reference)} to ${figure(candidate)} (${intervalText(interval, level)})`;
+    if (units >= FEWEST_UNITS_OF_A_SIZE && interval[0] > allowed) refused.push(text);
+    else if (loss > allowed && interval[1] >= SIZE_FACTOR * allowed)
+      open.push({ kind: 'size', subject: size, text: `${text}; ${objects} in ${units} pictures are too few to judge` });
+  }
+  return { refused, open };
+}
+
 /** Rare classes that a reason names. */
 const LOST_SHOWN = 5;
 
@@ -162,13 +201,11 @@ function classAllowance(allowed: number): number {
 }
 
 /** Finds classes whose figure falls by more than a class may lose and chance explains. */
-export function fallenClasses(figures: readonly ClassFigure[], allowed: number): string[] {
-  return figures
-    .filter(
-      ({ units, loss, standardError }) =>
-        units >= FEWEST_UNITS_OF_A_CLASS && loss - CLASS_SIGMAS * standardError > classAllowance(allowed),
-    )
-    .map(fallText);
+export function fallenClasses(figures: readonly ClassFigure[], allowed: number): ClassFigure[] {
+  return figures.filter(
+    ({ units, loss, standardError }) =>
+      units >= FEWEST_OF_A_JUDGED_CLASS.units && loss - CLASS_SIGMAS * standardError > classAllowance(allowed),
+  );
 }
 
 /**
@@ -185,7 +222,8 @@ export function classWarnings(figures: readonly ClassFigure[], allowed: number, 
     });
 }
 
-function fallText({ label, measure, reference, candidate }: ClassFigure): string {
+/** Says how far the figure of a class falls, beginning with the class. */
+export function fallText({ label, measure, reference, candidate }: ClassFigure): string {
   return `${label} falls in ${measure} from ${figure(reference)} to ${figure(candidate)}`;
 }
 

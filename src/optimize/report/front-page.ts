@@ -1,3 +1,4 @@
+import type { Bottleneck } from '../../measure/bottlenecks.ts';
 import { AGREEMENT } from '../gate/gate-verdict.ts';
 import { changedLevers, LEVERS } from '../levers/levers.ts';
 import {
@@ -39,6 +40,11 @@ import { qualityWarnings } from './quality-section.ts';
 import { joulesPerFrame, type ReportOptions, type ReportSide } from './report-input.ts';
 import { type RoadmapRow, roadmapOf } from './roadmap-section.ts';
 
+/** What limits a pipeline, in a headline. */
+const LIMITS: Readonly<Record<Bottleneck['part'], string>> = {
+  ...{ decode: 'decoding', preprocess: 'preprocessing', infer: 'inference', main: 'the main thread' },
+  ...{ cpu: 'the CPU', memory: 'memory', others: 'other programs', 'event-loop': 'the main thread', wait: 'waiting' },
+};
 /** Cameras for which the price of one is shown. */
 const PRICED_CAMERAS = 100;
 /** A smaller share of lost tracks is not worth a mark. */
@@ -60,6 +66,7 @@ export function frontPage(findings: Findings): Markdown {
           list(['Stop other programs on the machine, then run the same command again, without --resume.']),
         ]
       : [
+          answers(findings),
           md`### ${outcome === 'unchanged' || outcome === 'untried' ? 'Today' : 'Before and after'}`,
           keyFigures(findings),
           changes(findings),
@@ -71,17 +78,22 @@ export function frontPage(findings: Findings): Markdown {
 }
 
 /** The verdict in one line, without markup. */
-export function headline({ outcome, input: { speedup }, quality, mayDetectOthers, verdict }: Findings): string {
-  const faster = speedup === null ? '' : `${amount(speedup.ratio)} times the frames per second`;
+export function headline({ outcome, input, quality, mayDetectOthers, verdict }: Findings): string {
+  const { speedup } = input;
+  const faster = speedup === null ? '' : `${amount(speedup.ratio)} times as fast`;
   switch (outcome) {
     case 'invalid':
       return 'Measurement invalid';
     case 'untried':
-      return 'Nothing was tried';
     case 'unchanged':
-      return 'Leave the pipeline as it is';
     case 'unproven':
-      return speedup !== null && speedup.interval[0] > 1 ? 'No gain worth a change' : 'No gain is proven';
+      if (input.faster !== null) {
+        const { speedup: gain, differences } = input.faster;
+        return `${amount(gain.ratio)} times as fast; look at ${counted(differences.length, 'difference')} first`;
+      }
+      if (outcome === 'untried') return 'Nothing was tried';
+      if (outcome === 'unproven' && speedup !== null && speedup.interval[0] > 1) return 'No gain worth a change';
+      return nothingFaster(input);
     case 'quality open':
       return `${faster}, but the quality is ${verdict?.verdict === 'refused' ? 'refused' : 'not proven'}`;
     case 'counts differ':
@@ -90,8 +102,53 @@ export function headline({ outcome, input: { speedup }, quality, mayDetectOthers
       if (mayDetectOthers && quality === null) return `${faster}, with the counts that you accepted`;
       return mayDetectOthers && quality !== null && quality.loss > 0
         ? `${faster}, for a loss within the allowed ${score(quality.allowed)}`
-        : `${faster}, at no loss`;
+        : `${faster} at no proven loss`;
   }
+}
+
+/** Says that nothing is faster, what limits the pipeline, and what it could reach without that limit. */
+function nothingFaster({ bottlenecks: [limit] }: Findings['input']): string {
+  if (limit === undefined) return 'Nothing here is faster';
+  const most = limit.predictedGain > 1 ? `, at most ${amount(limit.predictedGain)} times` : '';
+  return `Nothing here is faster: limited by ${LIMITS[limit.part]}${most}`;
+}
+
+/** Both answers side by side: what is proven, and what is faster if people accept what figures cannot settle. */
+function answers({ input, hasChanged, before, quality }: Findings): Markdown {
+  const { faster, speedup, best, options } = input;
+  if (faster === null) return NOTHING;
+  const none = quality === null ? DASH : score(quality.reference);
+  const rows = [
+    { name: 'today', ratio: DASH, rate: before.fps, ap: none, file: DASH as Content },
+    ...(hasChanged && speedup !== null
+      ? [
+          {
+            ...{ name: 'proven', ratio: factor(speedup.ratio), rate: before.fps * speedup.ratio },
+            ...{ ap: quality === null ? 'as today' : score(quality.candidate), file: code(options.bestPath) },
+          },
+        ]
+      : []),
+    {
+      ...{
+        name: 'faster, if you accept',
+        ratio: factor(faster.speedup.ratio),
+        rate: before.fps * faster.speedup.ratio,
+      },
+      ...{ ap: faster.ap === null ? DASH : score(faster.ap), file: code(faster.file) },
+    },
+  ];
+  return blocks(
+    md`### The answers`,
+    table(rows, {
+      '': ({ name }) => name,
+      '>Times today': ({ ratio }) => ratio,
+      '>Frames per second': ({ rate }) => amount(rate),
+      [`>${quality?.measure ?? 'AP'}`]: ({ ap }) => ap,
+      Pipeline: ({ file }) => file,
+    }),
+    md`What figures cannot settle of the faster one${measured(...faster.measurements)}; look at the pictures before you use it:`,
+    list(faster.differences.map((difference) => difference.text)),
+  );
 }
 
 function validity({ outcome, input, verdict }: Findings): Markdown {
@@ -253,7 +310,8 @@ function countChanges({ input, hasChanged, mayDetectOthers }: Findings): Markdow
       '>Before': ({ before }) => text(before),
       '>After': ({ after }) => text(after),
       '>Tolerated': ({ allowed }) => allowed,
-      '': ({ isOther }) => (isOther ? strong('differs') : 'same'),
+      '': ({ isOther, before, after }) =>
+        isOther ? strong('differs') : text(before) === text(after) ? 'same' : 'tolerated',
     }),
     md`${isOtherDetector ? 'Another detector finds other objects. ' : ''}${told}`,
   );

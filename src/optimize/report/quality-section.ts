@@ -102,7 +102,9 @@ export function qualityWarnings({ quality, hasChanged }: Findings): readonly Mar
         ...(pictures === undefined ? [] : [counted(pictures, 'picture')]),
         ...(objects === undefined ? [] : [counted(objects, 'object')]),
       ];
-      return md`${by} ${strong(name)} ${change(loss)} ${ground.length === 0 ? '' : `on ${ground.join(' with ')}`}, 95\u00a0% interval ${changeInterval(interval)}`;
+      // Resamples of a single picture are all alike, which is no certainty.
+      const span = pictures === 1 ? md`too little for an interval` : md`95\u00a0% interval ${changeInterval(interval)}`;
+      return md`${by} ${strong(name)} ${change(loss)} ${ground.length === 0 ? '' : `on ${ground.join(' with ')}`}, ${span}`;
     });
 }
 
@@ -117,7 +119,8 @@ function sliceTable(figure: QualityFigure | null): Markdown {
     table(shown, {
       Objects: ({ by, name }) => `${by} ${name}`,
       [`>Change of ${figureName(figure.measure)}`]: ({ loss }) => change(loss),
-      '>95 % interval': ({ interval }) => changeInterval(interval),
+      '>95 % interval': ({ interval, pictures }) =>
+        pictures === 1 ? 'of one picture: none' : changeInterval(interval),
       '>Pictures': ({ pictures }) => whole(pictures),
       '>Objects': ({ objects }) => whole(objects),
     }),

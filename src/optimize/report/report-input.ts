@@ -4,6 +4,7 @@ import type { MachineFacts } from '../../measure/machine-facts.ts';
 import type { MeasurementRecord } from '../../measure/measurement-log.ts';
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import type { CountComparison } from '../gate/compare-counts.ts';
+import type { Difference } from '../gate/difference.ts';
 import type { GateVerdict } from '../gate/gate-verdict.ts';
 import type { Configuration, Refusal } from '../result.ts';
 import type { Comparison } from '../search/evaluator.ts';
@@ -83,6 +84,19 @@ export interface ReportQuality {
   readonly search: QualityFigure | null;
   /** On the part that only finalists saw, once; null if not judged. */
   readonly heldOut: (QualityFigure & { readonly finalists: number }) | null;
+}
+
+/** What is faster than the best if people accept what figures cannot settle. */
+export interface ReportFaster {
+  readonly configuration: Configuration;
+  /** Against the baseline, in turn. */
+  readonly speedup: Pick<Comparison, 'ratio' | 'interval'>;
+  /** On the held-out part; null without labels. */
+  readonly ap: number | null;
+  readonly differences: readonly Difference[];
+  /** Path of its pipeline. */
+  readonly file: string;
+  readonly measurements: readonly string[];
 }
 
 /** What is counted in the user's streams before and after. */
@@ -166,6 +180,8 @@ export interface ReportInput extends Pick<SearchResult, 'steps' | 'ended' | 'fin
   readonly best: ReportSide;
   /** null if the best is the baseline, or if there was no time to compare them in turn. */
   readonly speedup: ReportSpeedup | null;
+  /** null if nothing is. */
+  readonly faster: ReportFaster | null;
   readonly refusals: readonly Refusal[];
   /** Of the baseline, the worst first. `measuredGain` only of a change that does what `predictedGain` assumes. */
   readonly bottlenecks: readonly ReportBottleneck[];

@@ -47,6 +47,17 @@ const resultFile = z.object({
     .default(null),
   baseline: side,
   best: side,
+  /** What is faster if people accept the differences; null if nothing is. */
+  faster: z
+    .object({
+      configuration: z.record(z.string(), z.unknown()),
+      speedup: z.object({ ratio: z.number().positive(), interval }),
+      ap: z.number().nullable(),
+      differences: z.array(z.object({ kind: text, subject: text, text })),
+      file: text,
+    })
+    .nullable()
+    .default(null),
   target: text.nullable().default(null),
   cameraFps: z.number().positive(),
   headroomRatio: z.number().min(0).max(0.99),
@@ -67,7 +78,7 @@ export function resultOf(input: ReportInput): ResultFile {
     ...{ machine: { cpuModel, cores, memoryBytes }, device, validity: input.validity, outcome },
     speedup: input.speedup,
     quality: heldOut === null ? null : { ...heldOut, kind: kindOf(heldOut.measure) },
-    ...{ baseline: sideOf(input.baseline, before), best: sideOf(input.best, after) },
+    ...{ baseline: sideOf(input.baseline, before), best: sideOf(input.best, after), faster: input.faster },
     ...{ target: input.options.target, cameraFps: input.options.cameraFps },
     ...{ headroomRatio: input.options.headroomRatio, hostPrice: input.options.hostPrice },
   });

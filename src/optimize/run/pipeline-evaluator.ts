@@ -156,9 +156,16 @@ export class PipelineEvaluator implements Evaluator {
     return { ratio, interval, measurements: [record.id] };
   }
 
-  async screen(configuration: Configuration): Promise<Quality> {
+  async screen(configuration: Configuration, hasClip = false): Promise<Quality> {
     const { quality } = this.#options;
-    return this.#judged('quality', configuration, quality.nameOf('search'), () => quality.screen(configuration));
+    const name = `${quality.nameOf('search')}${hasClip ? ', with the clip' : ''}`;
+    return this.#judged('quality', configuration, name, () => quality.screen(configuration, hasClip));
+  }
+
+  async checkHarmless(configuration: Configuration): Promise<Quality> {
+    const { quality } = this.#options;
+    const name = `${quality.nameOf('search')}, that nothing changes`;
+    return this.#judged('quality', configuration, name, () => quality.checkHarmless(configuration));
   }
 
   async confirm(configuration: Configuration, finalists: number): Promise<Quality> {

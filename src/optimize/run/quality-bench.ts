@@ -9,15 +9,16 @@ import {
   collectOnVideo,
   heldResults,
 } from '../gate/collect-results.ts';
+import { type Difference, settledByLabels } from '../gate/difference.ts';
 import type { GateVerdict } from '../gate/gate-verdict.ts';
 import { type Ground, judge, thresholdBeside } from '../gate/judge.ts';
-import type { VideoDemands } from '../gate/judge-video.ts';
+import type { VideoDemands, VideoGround } from '../gate/judge-video.ts';
 import { allOf, figure, levelFor } from '../gate/loss-verdict.ts';
 import { passChance, type SearchEstimate, withPrior } from '../gate/pass-chance.ts';
 import { apply, streamSettings } from '../levers/apply-configuration.ts';
 import { hasSameSkips, pictureKey, qualityKey, skipsWork, withoutSkips } from '../levers/levers.ts';
 import type { Configuration } from '../result.ts';
-import type { Quality } from '../search/evaluator.ts';
+import { OPEN_CHANCE, type Quality } from '../search/evaluator.ts';
 import { type Evidence, type EvidencePart, fewerBlocks, fewerLabels } from './evidence.ts';
 
 export interface QualityOptions {
@@ -49,7 +50,10 @@ export interface Collectors {
 const RUN_PIPELINE: Collectors = { onImages: collectOnImages, onVideo: collectOnVideo };
 
 /** What is logged about a judgement. */
-export type Judgement = Omit<Quality, 'measurements'> & Readonly<Gates>;
+export interface Judgement extends Omit<Quality, 'measurements'>, Readonly<Gates> {
+  /** What the clip shows of classes that labels have judged. */
+  readonly settled: readonly Difference[];
+}
 
 /** What was judged of a configuration. */
 interface Gates {
@@ -87,6 +91,8 @@ const PICTURE_SECONDS = 0.015;
 const OWN_FORMAT_LOSS = 0.006;
 /** Chance of a candidate on which the search part cannot decide: neither yes nor no. */
 const UNKNOWN_CHANCE = 0.5;
+/** Largest loss of F1 by which what changes no detection may differ from the baseline: kernels of other batches round otherwise. */
+const HARMLESS_LOSS = 0.005;
 
 /**
  * Judges configurations against the baseline: by labelled pictures, and by what they publish for a video. Verdicts combine by *and*.
@@ -161,20 +167,25 @@ export class QualityBench {
 
   /**
    * What a configuration loses on the search part, and its chance to pass, by which the search ranks it. A few pictures refuse only what
-   * has lost whole classes, tracks or counts. @throws as `confirm`.
+   * has lost whole classes, tracks or counts.
+   *
+   * @param hasClip - whether the recording is looked at where labels judge: that takes a run of both sides.
+   * @throws as `confirm`.
    */
-  async screen(configuration: Configuration): Promise<Judgement> {
-    const judged = await this.#judge('search', configuration, undefined);
+  async screen(configuration: Configuration, hasClip = false): Promise<Judgement> {
+    const judged = await this.#judge('search', configuration, undefined, hasClip);
     const { maxLoss: allowed, mostFinalists } = this.#options;
     if (judged.chance === 0) return judged;
     const objections = gatesOf(judged).flatMap((gate) => gate.objections);
     if (objections.length > 0) return { ...judged, verdict: 'refused', chance: 0 };
     const { model, inputSize } = this.#options.baseline;
     const isOwn = configuration.model === model && configuration.inputSize === inputSize;
-    const chance = this.#chanceOf(judged, levelFor(mostFinalists), isOwn);
+    const isOpen = judged.differences.some(({ kind }) => kind !== 'undecided');
+    const settledChance = this.#chanceOf(judged, levelFor(mostFinalists), isOwn);
+    const chance = settledChance * (isOpen ? OPEN_CHANCE : 1);
     const share = Math.round(chance * 100);
     const reason = `${judged.reason}; its chance to stay within ${figure(allowed)} on pictures that the search has not seen is ${share} %`;
-    return { ...judged, verdict: 'passed', chance, reason };
+    return { ...judged, verdict: 'passed', chance, settledChance, reason };
   }
 
   /**
@@ -184,11 +195,43 @@ export class QualityBench {
    * @throws the errors of `openRuntime`; ENGINE_FAILED if pictures were given up.
    */
   confirm(configuration: Configuration, finalists: number): Promise<Judgement> {
-    return this.#judge('heldOut', configuration, levelFor(Math.max(1, finalists)));
+    return this.#judge('heldOut', configuration, levelFor(Math.max(1, finalists)), true);
   }
 
-  /** @param level - of each verdict; undefined for that of a single one. */
-  async #judge(part: PartName, configuration: Configuration, level: number | undefined): Promise<Judgement> {
+  /**
+   * Checks by a run that a configuration detects what the baseline detects, which its levers promise.
+   *
+   * @throws as `confirm`.
+   */
+  async checkHarmless(configuration: Configuration): Promise<Judgement> {
+    const { maxLoss: allowed } = this.#options;
+    const nothing = { labels: null, skips: null, differences: [], settled: [], ap: null, chance: 1, allowed };
+    const { blocks } = this.#part('search');
+    if (blocks.length === 0)
+      return {
+        ...nothing,
+        video: null,
+        verdict: 'passed',
+        loss: 0,
+        upperBound: 0,
+        reason: 'no recording to check it on',
+      };
+    const [own, found] = [await this.baselineResults, await this.#runVideo('search', configuration)];
+    const video = await this.#compare({ kind: 'video', isTruth: false }, undefined, own, found);
+    const isEqual = video.loss <= HARMLESS_LOSS && video.objections.length === 0;
+    const reason = isEqual
+      ? 'it detects what the baseline detects, by a run'
+      : `it was expected to detect what the baseline detects: ${video.reason}`;
+    return { ...nothing, video, verdict: isEqual ? 'passed' : 'refused', loss: video.loss, upperBound: null, reason };
+  }
+
+  /** @param level - of each verdict; undefined for that of a single one. @param hasClip - see `screen`. */
+  async #judge(
+    part: PartName,
+    configuration: Configuration,
+    level: number | undefined,
+    hasClip: boolean,
+  ): Promise<Judgement> {
     const { baseline, maxLoss: allowed, acceptsCounts, stream } = this.#options;
     const [still, own] = [withoutSkips(configuration), withoutSkips(baseline)];
     const isSameDetector = configuration.model === baseline.model;
@@ -212,19 +255,26 @@ export class QualityBench {
       const isCounted = stream.lines.length + stream.zones.length > 0;
       const agreement = labels === null && isSameDetector;
       const tracks = labels === null || isSameDetector;
-      if (labels === null || part === 'heldOut' || isCounted)
-        gates.video = await this.#onBlocks(part, [own, still], { agreement, tracks, counts: !acceptsCounts }, level);
+      if (labels === null || hasClip || isCounted)
+        gates.video = await this.#onBlocks(
+          part,
+          [own, still],
+          { demands: { agreement, tracks, counts: !acceptsCounts }, isTruth: false },
+          level,
+        );
     }
     if (skipsWork(configuration) && !hasSameSkips(configuration, baseline)) {
       const demands = { agreement: true, tracks: true, counts: !acceptsCounts };
-      gates.skips = await this.#onBlocks(part, [still, configuration], demands, level);
+      gates.skips = await this.#onBlocks(part, [still, configuration], { demands, isTruth: true }, level);
     }
     if (baseline.stages !== '' && qualityKey(configuration) !== qualityKey(baseline)) {
       const demands = { agreement: false, tracks: false, counts: false };
-      gates.stages = await this.#onBlocks(part, [baseline, configuration], demands, level, stream);
+      const asked = { demands, isTruth: false, watched: stream };
+      gates.stages = await this.#onBlocks(part, [baseline, configuration], asked, level);
     }
     const ap = gates.labels?.candidate ?? (labels === null ? null : await this.#baselineAp(part));
-    return { ...together(gates, allowed), ...gates, ap, chance: 1 };
+    const verdict = together(gates, allowed);
+    return { ...verdict, ...gates, ap, chance: 1, ...differencesOf(gates, verdict) };
   }
 
   /**
@@ -267,15 +317,11 @@ export class QualityBench {
   async #onBlocks(
     part: PartName,
     [reference, candidate]: readonly [Configuration, Configuration],
-    demands: VideoDemands,
+    asked: Pick<VideoGround, 'watched' | 'isTruth'> & { readonly demands: VideoDemands },
     level: number | undefined,
-    watched?: StreamConfig,
   ): Promise<GateVerdict> {
-    const isOnlyEvidence = this.#part(part).labels === null || demands.agreement;
-    const ground: Ground = {
-      ...{ kind: 'video', counters: this.#options.stream, demands, isOnlyEvidence },
-      ...(watched === undefined ? {} : { watched }),
-    };
+    const isOnlyEvidence = this.#part(part).labels === null || asked.demands.agreement;
+    const ground: Ground = { kind: 'video', counters: this.#options.stream, ...asked, isOnlyEvidence };
     const [every, found] = [await this.#video(part, reference), await this.#video(part, candidate)];
     return this.#compare(
       ground,
@@ -363,13 +409,14 @@ export class QualityBench {
   }
 
   #video(part: PartName, configuration: Configuration): Promise<CollectedResults> {
-    const { stream } = this.#options;
-    return remember(this.#onVideo, `${part} ${qualityKey(configuration)}`, async () => {
-      const pipeline = await this.applied(configuration);
-      const judged = apply({ ...pipeline, streams: [stream] }, configuration).streams[0]!;
-      const clips = this.#part(part).blocks.map(({ path }) => path);
-      return this.#collectors.onVideo(this.#collect(pipeline), judged, clips);
-    });
+    return remember(this.#onVideo, `${part} ${qualityKey(configuration)}`, () => this.#runVideo(part, configuration));
+  }
+
+  async #runVideo(part: PartName, configuration: Configuration): Promise<CollectedResults> {
+    const pipeline = await this.applied(configuration);
+    const judged = apply({ ...pipeline, streams: [this.#options.stream] }, configuration).streams[0]!;
+    const clips = this.#part(part).blocks.map(({ path }) => path);
+    return this.#collectors.onVideo(this.#collect(pipeline), judged, clips);
   }
 
   #collect({ model, batch, lanes, stages }: PipelineConfig): CollectOptions {
@@ -400,6 +447,32 @@ function together(
   return { verdict: allOf([verdict, ofSum]), loss, upperBound, allowed, reason: reasons.join('; ') };
 }
 
+/** What people have to settle: what the clip shows and labels do not judge, what labels show of too few objects, and what is too little to decide. */
+function differencesOf(
+  gates: Gates,
+  { verdict, reason }: Pick<Judgement, 'verdict' | 'reason'>,
+): Pick<Judgement, 'differences' | 'settled'> {
+  const { labels, ...others } = gates;
+  const clip = gatesOf({ ...others, labels: null }).flatMap((gate) => gate.differences);
+  const { open, settled } = settledByLabels(clip, labels?.published?.byClass ?? null);
+  const rare = (labels?.differences ?? []).filter(({ subject }) => !open.some((one) => one.subject === subject));
+  const undecided = gatesOf(gates).filter((gate) => gate.verdict === 'inconclusive');
+  const texts = verdict !== 'inconclusive' ? [] : undecided.length === 0 ? [reason] : undecided.map(undecidedText);
+  return {
+    differences: [...open, ...rare, ...texts.map((text): Difference => ({ kind: 'undecided', subject: '', text }))],
+    settled,
+  };
+}
+
+/** Says what was too little to decide. */
+function undecidedText({ measure, reference, candidate, interval, allowed, ...rest }: GateVerdict): string {
+  const { picturesThatWouldDecide: wanted, reason, video } = rest;
+  if (Number.isNaN(rest.worstLoss) || !rest.isLossJudged) return reason;
+  const noun = video === null ? 'labelled pictures' : 'frames';
+  const more = wanted === null ? '' : `; about ${wanted - rest.pictures} more ${noun} would settle it`;
+  return `${measure} ${figure(candidate)} against ${figure(reference)}: it may lose ${figure(interval[1])} where ${figure(allowed)} is allowed${more}`;
+}
+
 function gatesOf({ labels, video, skips, stages }: Readonly<Gates>): GateVerdict[] {
   return [labels, video, skips, stages ?? null].filter((gate) => gate !== null);
 }
@@ -408,7 +481,7 @@ function needsLabels(allowed: number, { model }: Configuration, baseline: Config
   const reason = `${model} is another detector than ${baseline.model}: nobody knows which of them is right without labels; give --annotations and --images, or --accept-counts`;
   return {
     ...{ verdict: 'refused', loss: 0, upperBound: null, allowed, reason, ap: null, chance: 0 },
-    ...{ labels: null, video: null, skips: null },
+    ...{ labels: null, video: null, skips: null, differences: [], settled: [] },
   };
 }
 

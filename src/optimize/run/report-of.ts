@@ -26,7 +26,7 @@ import { validityOf } from './validity.ts';
 
 /** What an optimisation knows at its end. */
 export interface Finished
-  extends Pick<ReportInput, 'subject' | 'createdAt' | 'seed' | 'baseline' | 'best' | 'options'> {
+  extends Pick<ReportInput, 'subject' | 'createdAt' | 'seed' | 'baseline' | 'best' | 'faster' | 'options'> {
   readonly machine: MachineFacts;
   readonly found: SearchResult;
   /** All of the log. */
@@ -52,7 +52,7 @@ export async function reportOf(finished: Finished, note: (text: string) => void)
   return {
     // A resumed run has the measurements of the interrupted one, too.
     seconds: records.reduce((sum, record) => sum + record.seconds, 0),
-    ...{ subject, createdAt, seed, machine, baseline, best, speedup, options },
+    ...{ subject, createdAt, seed, machine, baseline, best, speedup, options, faster: finished.faster },
     validity: validityOf(records),
     ...{
       steps: found.steps,

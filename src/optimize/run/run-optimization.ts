@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Environment } from '../../config/environment.ts';
@@ -17,12 +18,12 @@ import type { GateVerdict } from '../gate/gate-verdict.ts';
 import { apply, applyToText, configurationOf } from '../levers/apply-configuration.ts';
 import { configurationKey, isSkipLever, LEVER_IDS, LEVERS } from '../levers/levers.ts';
 import { openSpace, type SearchSpace } from '../levers/search-space.ts';
-import type { HostPrice, ReportSide } from '../report/report-input.ts';
+import type { HostPrice, ReportFaster, ReportSide } from '../report/report-input.ts';
 import { writeReport } from '../report/write-report.ts';
 import type { Configuration, LeverId, Step } from '../result.ts';
 import type { MachineShape } from '../search/cost-model.ts';
 import { planSearch, type SearchPlan } from '../search/plan-search.ts';
-import { EXPECTED_SECONDS, MOST_FINALISTS, type SearchResult, search } from '../search/search.ts';
+import { EXPECTED_SECONDS, type FasterAnswer, MOST_FINALISTS, type SearchResult, search } from '../search/search.ts';
 import { searchSeconds } from '../search/time-budget.ts';
 import { CAPACITY_FPS, capacitiesOf, pacedTiming, pacedVerdicts } from './cameras.ts';
 import { type CandidateOptions, candidateModels } from './candidate-models.ts';
@@ -76,7 +77,10 @@ export interface OptimizeRequest {
 export interface Optimization
   extends Pick<SearchResult, 'speedup' | 'finalists' | 'steps' | 'refused' | 'pareto' | 'predictions' | 'ended'> {
   readonly baseline: OptimizedSide;
+  /** Proven: the fastest that passes on everything. */
   readonly best: OptimizedSide;
+  /** The fastest whose only open points are for people to settle; null if nothing is faster than the best. */
+  readonly faster: FasterSide | null;
   /** Whether the machine was left alone enough for the figures to hold. */
   readonly validity: Validity;
   /** Changes that were measured or judged. */
@@ -100,6 +104,11 @@ export interface Optimization
   /** Whether the best meets every target; true without targets. */
   readonly targetsMet: boolean;
   readonly files: readonly string[];
+}
+
+interface FasterSide extends ReportFaster {
+  /** Frames per second, by the baseline's rate and the ratio. */
+  readonly fps: number;
 }
 
 interface OptimizedSide extends Pick<ReportSide, 'configuration' | 'capacity' | 'measurement'> {
@@ -251,22 +260,28 @@ async function searchAndReport(
     const bestPath = join(request.report, 'best.yaml');
     const threshold = await quality.scoreThresholdOf(best);
     await writeWholeFile(bestPath, applyToText(subject.text, best, subject.name, threshold));
+    const faster = await writeFaster(
+      found.faster,
+      sides.baseline.fps,
+      join(request.report, 'faster.yaml'),
+      async (to) => applyToText(subject.text, to, subject.name, await quality.scoreThresholdOf(to)),
+    );
     const options = {
       ...{ target: request.target, hostPrice: request.hostPrice, headroomRatio: HEADROOM_RATIO, bestPath },
       ...{ cameraFps: CAPACITY_FPS, annotations: request.annotations, images: request.images },
       ...{ reportDir: request.report, pictureSize: `${subject.picture.width}x${subject.picture.height}` },
     };
     const finished = {
-      ...{ subject: subject.name, createdAt, seed, machine, found, ...sides, records: log.records, options },
+      ...{ subject: subject.name, createdAt, seed, machine, found, ...sides, faster, records: log.records, options },
       ...{ isOnGpu: shape.isOnGpu, inferTimes: await evaluator.probe(baseline) },
       ...{ whyNoInt8: start.whyNoInt8, whyNotFewer: start.decodable.whyNotFewer, acceptsCounts },
     };
     const input = await reportOf(finished, note);
     const { bottlenecks } = input;
-    const files = [bestPath, ...(await writeReport(request.report, input))];
+    const files = [bestPath, ...(faster === null ? [] : [faster.file]), ...(await writeReport(request.report, input))];
     return {
       ...sides,
-      ...{ validity, finalists: found.finalists, ended: found.ended, predictions: found.predictions },
+      ...{ faster, validity, finalists: found.finalists, ended: found.ended, predictions: found.predictions },
       searched: { seconds: found.seconds, budgetSeconds, counts: found.counts, spentSeconds: found.spentSeconds },
       tried: found.steps.filter(({ verdict }) => verdict !== 'ruled-out').length,
       speedup: found.speedup,
@@ -282,6 +297,25 @@ async function searchAndReport(
   } finally {
     await pictures.close();
   }
+}
+
+/** Writes the pipeline that people may accept; that of an earlier run goes. */
+async function writeFaster(
+  found: FasterAnswer | null,
+  baselineFps: number,
+  file: string,
+  textOf: (configuration: Configuration) => Promise<string>,
+): Promise<FasterSide | null> {
+  if (found === null) {
+    await rm(file, { force: true });
+    return null;
+  }
+  const { measured, speedup, quality } = found;
+  const { configuration } = measured;
+  await writeWholeFile(file, await textOf(configuration));
+  const { ap, differences } = quality;
+  const measurements = [...speedup.measurements, ...quality.measurements];
+  return { configuration, fps: baselineFps * speedup.ratio, speedup, ap, differences, file, measurements };
 }
 
 /** What crops of second stages cost, for the cost model; nothing without any. */

@@ -39,7 +39,7 @@ export class Candidates {
     for (const lever of this.#space.levers)
       if (!isPartLever(lever))
         for (const value of this.#space.valuesOf(lever, here)) add(withLever(this.#space, here, lever, value));
-    add(this.#withTuned(here, tuned));
+    add(this.withTuned(here, tuned));
     for (const part of this.#parts)
       for (const resizeBy of this.#resizers(here)) {
         const model = this.#space.models.find(({ name }) => name === part.model)!;
@@ -56,7 +56,8 @@ export class Candidates {
     return this.#space.levers.includes('resizeBy') ? ['ffmpeg', 'sharp'] : [resizeBy];
   }
 
-  #withTuned(here: Configuration, tuned: Configuration): Configuration {
+  /** `here` with the values of `tuned` for levers that change no detections. */
+  withTuned(here: Configuration, tuned: Configuration): Configuration {
     return this.#space.levers
       .filter((lever) => !LEVERS[lever].affectsDetections)
       .reduce((at, lever) => withLever(this.#space, at, lever, tuned[lever]), here);

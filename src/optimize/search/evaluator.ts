@@ -1,4 +1,5 @@
 import type { CpuUse } from '../../telemetry/cpu-ledger.ts';
+import type { Difference } from '../gate/difference.ts';
 import type { InferPart } from '../levers/lever-options.ts';
 import type { Configuration } from '../result.ts';
 
@@ -38,6 +39,9 @@ export interface Comparison {
   readonly measurements: readonly string[];
 }
 
+/** What the chance to be proven is multiplied by where the search part shows something that only people can settle. */
+export const OPEN_CHANCE = 0.1;
+
 /** What the quality gate says of a configuration against the baseline. */
 export interface Quality {
   readonly verdict: 'passed' | 'refused' | 'inconclusive';
@@ -49,8 +53,12 @@ export interface Quality {
   readonly upperBound: number | null;
   /** Most that may be lost. */
   readonly allowed: number;
-  /** Of a screening: the chance to pass on the held-out part, 0 to 1. */
+  /** Of a screening: the chance to be proven by the held-out part, 0 to 1. */
   readonly chance: number;
+  /** The same if people settle `differences` in its favour; default: `chance`. */
+  readonly settledChance?: number;
+  /** What only people can settle. A configuration that passes with none is proven. */
+  readonly differences: readonly Difference[];
   readonly reason: string;
   readonly measurements: readonly string[];
 }
@@ -65,8 +73,14 @@ export interface Evaluator {
   pair(a: Configuration, b: Configuration): Promise<Pair>;
   /** Runs two pipelines in turn, longer. */
   compare(a: Configuration, b: Configuration): Promise<Comparison>;
-  /** Judges what a configuration detects on the search part. `passed` means that nothing speaks against it but its chance. */
-  screen(configuration: Configuration): Promise<Quality>;
+  /**
+   * Judges what a configuration detects on the search part. `passed` means that nothing speaks against it but its chance.
+   *
+   * @param hasClip - whether the recording is looked at even where labels judge.
+   */
+  screen(configuration: Configuration, hasClip?: boolean): Promise<Quality>;
+  /** Checks by a run that a configuration detects what the baseline detects, which its levers promise. */
+  checkHarmless(configuration: Configuration): Promise<Quality>;
   /** Judges one of several finalists on the held-out part. */
   confirm(configuration: Configuration, finalists: number): Promise<Quality>;
   /** Seconds on a clock that only moves forward. */

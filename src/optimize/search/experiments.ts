@@ -153,6 +153,20 @@ export class Experiments {
     return done;
   }
 
+  /** Screens a configuration with a look at the recording. @returns null if it failed. @throws BudgetSpent */
+  async screenClip(configuration: Configuration): Promise<Quality | null> {
+    const done = await this.#run('screen', () => this.#options.evaluator.screen(configuration, true));
+    if (done instanceof SightlineError) return this.#fail(configuration, done, false);
+    this.qualities.add(configuration, done);
+    return done;
+  }
+
+  /** Checks that a configuration detects what the baseline detects. @returns null if it failed. @throws BudgetSpent */
+  async checkHarmless(configuration: Configuration): Promise<Quality | null> {
+    const done = await this.#run('screen', () => this.#options.evaluator.checkHarmless(configuration));
+    return done instanceof SightlineError ? this.#fail(configuration, done, false) : done;
+  }
+
   /** Judges a finalist on the held-out part. @returns null if it failed. @throws BudgetSpent */
   async confirm(configuration: Configuration, finalists: number): Promise<Quality | null> {
     const done = await this.#run('confirm', () => this.#options.evaluator.confirm(configuration, finalists));
@@ -217,6 +231,14 @@ export class Experiments {
       ...{ log: b.log - a.log, variance: a.variance + b.variance },
     };
     return Math.exp(log + SIDES * Math.sqrt(variance));
+  }
+
+  /** The gain over the baseline by all runs in turn, which is a proof where there is no time for a comparison. */
+  gainOverBaseline(configuration: Configuration): Comparison | null {
+    const standing = this.#standings.get(configurationKey(configuration));
+    if (standing === undefined || standing.variance === 0) return null;
+    const ratio = Math.exp(standing.log);
+    return { ratio, interval: this.#noise.interval(ratio, standing.variance), measurements: standing.measurements };
   }
 
   measured(configuration: Configuration): MeasuredConfiguration | null {

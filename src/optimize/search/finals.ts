@@ -1,3 +1,4 @@
+import type { Difference } from '../gate/difference.ts';
 import type { Configuration } from '../result.ts';
 import type { MeasuredConfiguration } from './experiments.ts';
 
@@ -7,11 +8,15 @@ type Rated = Pick<MeasuredConfiguration, 'fps' | 'meetsTargets'>;
 export interface Finalist {
   readonly measured: Pick<MeasuredConfiguration, 'configuration' | 'fps' | 'meetsTargets'>;
   readonly chance: number;
+  /** The chance to pass if people settle in its favour what only they can settle; default: `chance`. */
+  readonly settledChance?: number;
 }
 
 /** A further finalist costs a verdict on the held-out part and makes every verdict stricter; a further run costs time. */
 export const LEAST_BENEFIT = 1.01;
 const MISSED_RATIO = 1e-3;
+/** The fastest rung is one that passes as often as not. */
+const LIKELY = 0.5;
 
 /**
  * Chooses the finalists for the held-out part: the few of which the fastest that passes is expected to be fastest. A fast configuration
@@ -35,6 +40,36 @@ export function chooseFinalists(candidates: readonly Finalist[], fallback: Rated
     if (next === undefined || chosen.length === most || next.fps < before * LEAST_BENEFIT) return bySpeed(chosen);
     chosen.push(next.candidate);
   }
+}
+
+/**
+ * Names the rungs that are judged on the held-out part, before it is opened: the fastest that may pass whatever people have to settle, the ones that
+ * are expected to be proven, and the safest, which is the baseline's own network in another format. Far apart, since what is alike falls for
+ * the same reason.
+ *
+ * @param candidates - as in `chooseFinalists`; `chance` is that of being proven. @param baseline - its network is the safest.
+ * @returns at most `most`, the fastest first.
+ */
+export function chooseRungs(
+  candidates: readonly Finalist[],
+  baseline: Pick<Configuration, 'model' | 'inputSize'>,
+  fallback: Rated,
+  most: number,
+): Finalist[] {
+  const worthwhile = candidates.filter(({ measured }) => worthOf(measured) >= worthOf(fallback) * LEAST_BENEFIT);
+  const isOwn = ({ measured: { configuration } }: Finalist): boolean =>
+    configuration.model === baseline.model && configuration.inputSize === baseline.inputSize;
+  const byWorth = (own: readonly Finalist[]): Finalist | undefined =>
+    [...own].sort((a, b) => expectedAlone(b, fallback) - expectedAlone(a, fallback))[0];
+  const fastest = bySpeed(
+    worthwhile.filter(({ settledChance = 0, chance }) => Math.max(settledChance, chance) >= LIKELY),
+  )[0];
+  const safest = byWorth(worthwhile.filter((one) => isOwn(one) && one.chance > 0));
+  const wanted = [fastest, safest, ...chooseFinalists(candidates, fallback, most)];
+  const chosen: Finalist[] = [];
+  for (const one of wanted)
+    if (one !== undefined && chosen.length < most && !chosen.some((other) => isAlike(one, other))) chosen.push(one);
+  return bySpeed(chosen);
 }
 
 /** The rate that the best of these finalists and `fallback` is expected to reach, in frames per second. */
@@ -78,6 +113,8 @@ export interface FinalVerdict {
   readonly fps: number;
   /** `not judged`: a faster one had passed, or time was short. */
   readonly verdict: 'passed' | 'refused' | 'inconclusive' | 'not judged';
+  /** What people have to settle before it may be used; one that passes with none is proven. */
+  readonly differences: readonly Difference[];
   readonly reason: string;
   readonly measurements: readonly string[];
 }

@@ -105,6 +105,10 @@ class PlanningEvaluator implements Evaluator {
     return this.#quality(configuration);
   }
 
+  async checkHarmless(configuration: Configuration): Promise<Quality> {
+    return this.screen(configuration);
+  }
+
   async confirm(configuration: Configuration): Promise<Quality> {
     this.#plan('confirm', configurationText(configuration));
     return this.#quality(configuration);
@@ -117,7 +121,8 @@ class PlanningEvaluator implements Evaluator {
     const loss = own === null || base === null ? 0 : base - own;
     const verdict = loss <= allowed ? 'passed' : 'refused';
     const chance = verdict === 'passed' ? 1 : 0;
-    return { verdict, ap: own, loss, upperBound: null, allowed, chance, reason: 'by stated figures', measurements: [] };
+    const decided = { verdict, ap: own, loss, upperBound: null, allowed, chance, differences: [] } as const;
+    return { ...decided, reason: 'by stated figures', measurements: [] };
   }
 
   #statedAp(model: string): number | null {

@@ -92,6 +92,14 @@ export class QualityBook {
     return normalCdf(room / Math.hypot(TOLERANCE, this.#heldOutError));
   }
 
+  /** The chance to pass if people settle in its favour what the search part has left to them. */
+  settledChanceOf(configuration: Configuration): number {
+    const judged = this.judged(configuration);
+    return judged?.verdict === 'passed' && judged.differences.length > 0
+      ? (judged.settledChance ?? 0)
+      : this.chanceOf(configuration);
+  }
+
   /** Judgements of the same network that say something about a configuration. */
   #siblings(configuration: Configuration): { readonly configuration: Configuration; readonly quality: Quality }[] {
     // INT8 loses more than the float formats do: what it loses says nothing about them. The same holds for skipping.

@@ -10,7 +10,7 @@ import {
 import { type SearchSpace, withLever } from '../levers/search-space.ts';
 import type { Configuration, LeverId, ParetoPoint, Refusal, Step, StepVerdict } from '../result.ts';
 import { Candidates } from './candidates.ts';
-import type { Comparison } from './evaluator.ts';
+import { type Comparison, OPEN_CHANCE, type Quality } from './evaluator.ts';
 import {
   BudgetSpent,
   type ExperimentOptions,
@@ -21,6 +21,7 @@ import {
 } from './experiments.ts';
 import {
   chooseFinalists,
+  chooseRungs,
   expectedAlone,
   expectedFps,
   type Finalist,
@@ -44,6 +45,8 @@ export interface SearchResult {
   readonly best: MeasuredConfiguration;
   /** The best against the baseline, in turn; null if the best is the baseline. */
   readonly speedup: Comparison | null;
+  /** What is faster than the best if people accept what figures cannot settle; null if nothing is. */
+  readonly faster: FasterAnswer | null;
   /** What was judged on the held-out part, the fastest first. */
   readonly finalists: readonly FinalVerdict[];
   readonly steps: readonly Step[];
@@ -62,11 +65,24 @@ export interface SearchResult {
   readonly ended: 'done' | 'budget';
 }
 
+/** A configuration that passes but for what people have to settle. */
+export interface FasterAnswer {
+  readonly measured: MeasuredConfiguration;
+  /** Against the baseline, in turn. */
+  readonly speedup: Comparison;
+  /** On the held-out part. */
+  readonly quality: Quality;
+}
+
 export const EXPECTED_SECONDS: Readonly<Record<WorkKind, number>> = {
   ...{ probe: 4, trial: 8, pair: 14, compare: 50, screen: 12, confirm: 25 },
 };
 /** Verdicts on the held-out part. More would make each of them stricter. */
 export const MOST_FINALISTS = 3;
+/** Networks that are looked at on the recording before the rungs are named: each takes a run. */
+const MOST_LOOKED_AT = 5;
+/** What people are asked to look at is faster than what is proven by this ratio at least. */
+const WORTH_A_QUESTION = 1.05;
 const NOISE_RATIO = 0.05;
 /** Skipping is a risk: a configuration that skips must be faster by this ratio. */
 const LEAST_SKIP_GAIN = 1.02;
@@ -121,6 +137,10 @@ class Search {
   #tuned: Configuration;
   /** Key of the detections that the held-out part has passed; null before the verdicts. */
   #accepted: string | null = null;
+  /** Whether a look at the recording of the search part showed nothing that only people can settle, by network. */
+  readonly #looked = new Map<string, boolean>();
+  /** The fastest that passed but for what people have to settle. */
+  #faster: Omit<FasterAnswer, 'speedup'> | null = null;
 
   constructor(options: SearchOptions, lab: Experiments, baseline: MeasuredConfiguration) {
     this.#options = options;
@@ -143,13 +163,16 @@ class Search {
     this.#ruleOutTheRest();
     this.#lab.reserved = ['compare'];
     const finalists = await this.#finals();
+    if (this.#faster !== null) this.#lab.reserved = ['compare', 'compare'];
     isDone = (await this.#whileTimeLasts(() => this.#improve())) && isDone;
     await this.#chooseAmongEqual();
-    this.#lab.reserved = [];
+    this.#lab.reserved = this.#faster === null ? [] : ['compare'];
     const speedup = await this.#againstBaseline();
+    this.#lab.reserved = [];
+    const faster = await this.#fasterAnswer();
     const { counts, spentSeconds, runs, elapsedSeconds, predictions } = this.#lab;
     return {
-      ...{ baseline: this.#lab.measured(baseline)!, best: this.#current, speedup, finalists },
+      ...{ baseline: this.#lab.measured(baseline)!, best: this.#current, speedup, faster, finalists },
       ...{ steps: this.#log.steps, refused: this.#log.refused, pareto: this.#pareto() },
       ...{ counts: { ...counts }, spentSeconds, runs, seconds: elapsedSeconds, predictions: predictions.accuracy },
       ended: isDone ? 'done' : 'budget',
@@ -270,7 +293,14 @@ class Search {
     const fallback = groups.get(own)!;
     const finalists = [...groups.values()]
       .filter((measured) => measured !== fallback && isAhead(measured, fallback))
-      .map((measured): Finalist => ({ measured, chance: this.#chanceOf(measured.configuration) }));
+      .map((measured): Finalist => {
+        const { configuration } = measured;
+        const settledChance = this.#lab.qualities.settledChanceOf(configuration);
+        // What the recording shows of one size of a network holds for its others.
+        const isOpen = this.#looked.get(configuration.model) === false && this.#accepted === null;
+        const chance = Math.min(this.#chanceOf(configuration), isOpen ? settledChance * OPEN_CHANCE : 1);
+        return { measured, chance, settledChance };
+      });
     return { finalists, fallback };
   }
 
@@ -332,30 +362,61 @@ class Search {
     return second && { ...second, measurements: [...first.measurements, ...second.measurements] };
   }
 
-  /** Judges finalists on the held-out part, the fastest first, until one passes; it becomes the present configuration. */
+  /**
+   * Judges the rungs on the held-out part, the fastest first, until one is proven; it becomes the present configuration. The fastest that
+   * passes but for what people have to settle is kept beside it.
+   */
   async #finals(): Promise<FinalVerdict[]> {
-    const { finalists: candidates, fallback } = this.#standing();
-    const finalists = chooseFinalists(candidates, fallback, MOST_FINALISTS);
+    const { fallback } = this.#standing();
+    const rungs = await this.#rungs();
     const verdicts: FinalVerdict[] = [];
     this.#current = fallback;
     let isDecided = false;
-    for (const { measured } of finalists) {
+    for (const { measured } of rungs) {
       const { configuration, fps } = measured;
       const isPossible = !isDecided && this.#lab.fits(['confirm']);
-      const quality = isPossible ? await this.#lab.confirm(configuration, finalists.length) : null;
+      const quality = isPossible ? await this.#lab.confirm(configuration, rungs.length) : null;
       const why = isDecided
-        ? 'a faster one has passed'
+        ? 'a faster one is proven'
         : (this.#lab.failureOf(configuration) ?? 'the time was too short');
+      const differences = quality?.differences ?? [];
       verdicts.push({
-        ...{ configuration, fps, verdict: quality?.verdict ?? 'not judged', reason: quality?.reason ?? why },
-        measurements: quality?.measurements ?? [],
+        ...{ configuration, fps, differences, verdict: quality?.verdict ?? 'not judged' },
+        ...{ reason: quality?.reason ?? why, measurements: quality?.measurements ?? [] },
       });
       if (quality === null) continue;
-      if (quality.verdict === 'passed') [this.#current, isDecided] = [this.#lab.measured(configuration)!, true];
-      else this.#log.notPassed(this.#changeFrom(fallback, configuration), quality);
+      const isProven = quality.verdict === 'passed' && differences.length === 0;
+      const isOpen = quality.verdict !== 'refused' && differences.length > 0;
+      if (isProven) [this.#current, isDecided] = [this.#lab.measured(configuration)!, true];
+      else if (isOpen) this.#faster ??= { measured: this.#lab.measured(configuration)!, quality };
+      if (quality.verdict !== 'passed') this.#log.notPassed(this.#changeFrom(fallback, configuration), quality);
     }
     this.#accepted = qualityKey(this.#current.configuration);
     return verdicts;
+  }
+
+  /**
+   * Names what is judged on the held-out part. Before that the fastest networks are looked at on the recording of the search part, until one shows
+   * nothing that only people could settle: so that what is judged differs in what may become of it.
+   */
+  async #rungs(): Promise<Finalist[]> {
+    const { baseline } = this.#options;
+    for (;;) {
+      const { finalists, fallback } = this.#standing();
+      const [next] = finalists
+        .map(({ measured }) => measured)
+        .filter(({ configuration: { model } }) => model !== baseline.model && !this.#looked.has(model))
+        .filter(({ configuration }) => this.#chanceOf(configuration) > 0)
+        .sort((a, b) => b.fps - a.fps);
+      const isEnough = [...this.#looked.values()].includes(true) || this.#looked.size === MOST_LOOKED_AT;
+      if (next === undefined || isEnough || !this.#lab.fits(['screen']))
+        return chooseRungs(finalists, baseline, fallback, MOST_FINALISTS);
+      const { configuration } = next;
+      const quality = await this.#lab.screenClip(configuration);
+      const isPassed = quality?.verdict === 'passed';
+      this.#looked.set(configuration.model, isPassed && quality.differences.length === 0);
+      if (quality !== null && !isPassed) this.#log.notPassed(this.#changeTo(configuration), quality);
+    }
   }
 
   /** Compares the present configuration with those that detect the same and may be faster, until none may be, or time is up. */
@@ -390,23 +451,49 @@ class Search {
     const own = this.#lab.measured(baseline)!;
     const { configuration, meetsTargets } = this.#current;
     if (configurationKey(configuration) === configurationKey(baseline)) return null;
-    const proof = this.#lab.fits(['compare'])
-      ? ((await this.#lab.compare(baseline, configuration))?.alone ?? null)
-      : null;
+    const isHarmless = qualityKey(configuration) === qualityKey(baseline);
+    const harm = isHarmless && this.#lab.fits(['screen']) ? await this.#lab.checkHarmless(configuration) : null;
+    const proof = harm?.verdict === 'refused' ? null : await this.#proofOf(configuration);
     const isProven = proof !== null && (proof.interval[0] > 1 || (meetsTargets && !own.meetsTargets));
     if (isProven) return proof;
     const change = this.#changeFrom(own, configuration);
-    const reason =
-      proof === null
-        ? 'there was no time left to compare it with the baseline, which stays'
-        : `compared in turn with the baseline: ${times(proof.ratio)}, which may be chance; the baseline stays`;
+    const why =
+      harm?.verdict === 'refused'
+        ? harm.reason
+        : `measured in turn with the baseline: ${proof === null ? 'it failed' : `${times(proof.ratio)}, which may be chance`}`;
     const details = { measuredGain: proof?.ratio ?? null, interval: proof?.interval ?? null };
-    this.#log.add(change, 'inconclusive', reason, { ...details, measurements: proof?.measurements ?? [] });
+    const measurements = [...(harm?.measurements ?? []), ...(proof?.measurements ?? [])];
+    this.#log.add(change, 'inconclusive', `${why}; the baseline stays`, { ...details, measurements });
     this.#current = own;
     return null;
   }
 
-  /** What the end of the search needs, as far as `RESERVED_RATIO` of time and runs allow it; at least the proof. */
+  /** The gain over the baseline: compared once more if there is time, else by all pairs that were measured in turn on the way. */
+  async #proofOf(configuration: Configuration): Promise<Comparison | null> {
+    if (!this.#lab.fits(['compare'])) return this.#lab.gainOverBaseline(configuration);
+    return (await this.#lab.compare(this.#options.baseline, configuration))?.alone ?? null;
+  }
+
+  /** What is certainly faster than the result if people accept its differences. */
+  async #fasterAnswer(): Promise<FasterAnswer | null> {
+    if (this.#faster === null) return null;
+    const measured = await this.#tunedLikeTheBest(this.#faster.measured);
+    if (measured.fps < this.#current.fps * WORTH_A_QUESTION) return null;
+    const speedup = await this.#proofOf(measured.configuration);
+    return speedup === null || speedup.interval[0] <= 1 ? null : { ...this.#faster, measured, speedup };
+  }
+
+  /** With the levers of the best that change no detection, if that is certainly faster. */
+  async #tunedLikeTheBest(measured: MeasuredConfiguration): Promise<MeasuredConfiguration> {
+    const { configuration: from } = measured;
+    const to = this.#candidates.withTuned(from, this.#current.configuration);
+    const isOther = configurationKey(to) !== configurationKey(from) && this.#space.isPossible(to);
+    if (!isOther || !this.#lab.fits(['pair', 'compare'])) return measured;
+    const gain = await this.#lab.pair(from, to);
+    return gain !== null && gain.interval[0] > 1 ? this.#lab.measured(to)! : measured;
+  }
+
+  /** What the end of the search needs, as far as `RESERVED_RATIO` of time and runs allow it; at least the proof. The verdicts come first. */
   #reserve(): readonly WorkKind[] {
     const { budgetSeconds, mostRuns = Number.POSITIVE_INFINITY } = this.#options;
     const wanted: readonly WorkKind[] = [

@@ -6,13 +6,17 @@ import {
   classWarnings,
   conclude,
   fallenClasses,
+  fallenSizes,
+  fallText,
   figure,
   intervalText,
   judgeAll,
   judgeLoss,
   judgeLosses,
   lostClasses,
+  lostText,
   lostTogether,
+  rareLostClasses,
 } from '../../../../src/optimize/gate/loss-verdict.ts';
 
 function estimate(loss: number, high: number, standardError = (high - loss) / 1.96): LossEstimate {
@@ -125,7 +129,7 @@ describe('classes', () => {
 
   it('fall beyond their allowance by more than chance explains', () => {
     // 0.3 - 3.3 * 0.05 = 0.135, and 0.1 is allowed to a class where 0.02 is to the whole.
-    expect(fallenClasses([dog({})], 0.02)).toEqual([
+    expect(fallenClasses([dog({})], 0.02).map(fallText)).toEqual([
       expect.stringMatching(/^dog falls in recall from 0\.400 to 0\.100/),
     ]);
     expect(fallenClasses([dog({ standardError: 0.07 })], 0.02)).toEqual([]);
@@ -143,9 +147,21 @@ describe('classes', () => {
     expect([0.2, 0.199].map((loss) => classWarnings([dog({ loss })], 0.04, 0.975).length)).toEqual([1, 0]);
   });
 
+  it('of four found objects that vanish are for people to look at: by chance that is seldom, and proves nothing', () => {
+    const cup = { label: 'cup', units: 3, objects: 6, foundByReference: 4, foundByCandidate: 0 };
+    expect(rareLostClasses([cup], fewest)).toEqual([
+      {
+        ...{ kind: 'class', subject: 'cup' },
+        text: "cup: of 6 labelled objects in 3 pictures today's detector finds 4, this one none; too few to judge",
+      },
+    ]);
+    for (const other of [{ foundByReference: 3 }, { foundByCandidate: 1 }, { foundByReference: 7 }])
+      expect(rareLostClasses([{ ...cup, ...other }], fewest)).toEqual([]);
+  });
+
   const fewest = { objects: 7, units: 2 };
   const found = (foundByReference: number, foundByCandidate: number, units = 20) =>
-    lostClasses([{ label: 'dog', units, foundByReference, foundByCandidate }], fewest);
+    lostClasses([{ label: 'dog', units, foundByReference, foundByCandidate }], fewest).map(lostText);
 
   it('are lost if a tenth or less of what the reference finds is found: stray boxes save no class', () => {
     expect(found(20, 0)).toEqual([expect.stringMatching(/^dog is never found/)]);
@@ -210,5 +226,33 @@ describe('classes', () => {
       if (rare(classes).length > 0) refused += 1;
     }
     expect(refused / 2000).toBeLessThan(0.01);
+  });
+});
+
+describe('sizes of objects', () => {
+  const small = (loss: number, interval: readonly [number, number], units = 40) => {
+    const size = {
+      size: 'small',
+      units,
+      objects: 90,
+      reference: 0.227,
+      candidate: 0.227 - loss,
+      loss,
+      interval,
+    } as const;
+    const { refused, open } = fallenSizes([{ ...size, standardError: 0.01 }], 'AP', 0.02, 0.975);
+    return [refused.length, open.length];
+  };
+
+  it('are refused if they certainly lose more than is allowed', () => {
+    expect(small(0.077, [0.03, 0.12])).toEqual([1, 0]);
+    expect(small(0.077, [0.03, 0.12], 9)).toEqual([0, 1]);
+  });
+
+  it('are for people to look at if they may lose five times as much', () => {
+    expect(small(0.077, [0.01, 0.14])).toEqual([0, 1]);
+    expect(small(0.03, [-0.03, 0.09])).toEqual([0, 0]);
+    // An equal detector on few objects has a wide interval too.
+    expect(small(0.01, [-0.1, 0.12])).toEqual([0, 0]);
   });
 });

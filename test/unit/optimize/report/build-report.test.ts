@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { CountComparison } from '../../../../src/optimize/gate/compare-counts.ts';
 import { findingsOf } from '../../../../src/optimize/report/findings.ts';
 import type { ReportInput, ReportTrial } from '../../../../src/optimize/report/report-input.ts';
+import { resultOf } from '../../../../src/optimize/report/result-file.ts';
 import { roadmapOf } from '../../../../src/optimize/report/roadmap-section.ts';
 import { buildReport } from '../../../../src/optimize/report/write-report.ts';
 import { sampleOptimisation } from '../../../support/sample-optimisation.ts';
@@ -45,7 +46,7 @@ const OTHER_COUNTS = { ...INPUT.counts!, counts: [{ ...GATE, candidate: [19, 22]
 describe('the verdict', () => {
   it('is the ratio of runs that took turns, not of two runs an hour apart', () => {
     // The long runs say 243 / 19.4 = 12.5.
-    expect(frontOf(INPUT)).toContain('# 12.1 times the frames per second, at no loss');
+    expect(frontOf(INPUT)).toContain('# 12.1 times as fast at no proven loss');
     expect(frontOf(INPUT)).toContain('**×12.1**, 95 % interval 11.8 to 12.4, from 5 pairs of runs that took turns');
     expect(frontOf(INPUT)).toContain('| frames per second | 19.9 | 241 | **×12.1** (11.8 to 12.4) |');
     expect(textOf(INPUT)).not.toContain('12.5');
@@ -104,7 +105,7 @@ describe('the verdict', () => {
     expect(frontOf({ ...INPUT, quality: { search: null, heldOut } })).toContain('for a loss within the allowed 0.020');
     const finalists = [{ ...PASSED!, verdict: 'refused' as const, reason: 'it loses 0.04' }];
     const text = frontOf({ ...INPUT, finalists });
-    expect(text).toContain('# 12.1 times the frames per second, but the quality is refused');
+    expect(text).toContain('# 12.1 times as fast, but the quality is refused');
     expect(text).toContain('it loses 0.04. Do not use it');
   });
 });
@@ -112,7 +113,7 @@ describe('the verdict', () => {
 describe('the first page', () => {
   it('has what changes in the counts, what best.yaml changes and what to do', () => {
     const text = frontOf(INPUT);
-    expect(text).toContain('| line gate | 26 + 31 | 26 + 30 | ± 3.10 | same |');
+    expect(text).toContain('| line gate | 26 + 31 | 26 + 30 | ± 3.10 | tolerated |');
     expect(text).toContain('Another detector finds other objects.');
     expect(text).toContain('`report/best.yaml` changes: model `centernet` → `yolox-nano`; engine `onnx` → `openvino`');
     expect(text).toContain('`sightline run report/best.yaml`');
@@ -126,9 +127,29 @@ describe('the first page', () => {
     expect(frontOf(INPUT)).not.toContain('backpack');
   });
 
+  it('gives what is faster beside what is proven, with each point that people have to look at', () => {
+    const faster = {
+      ...{ configuration: INPUT.best.configuration, file: 'report/faster.yaml', ap: 0.378 },
+      speedup: { ratio: 21.5, interval: [21, 22] as const },
+      differences: [
+        { kind: 'class' as const, subject: 'handbag', text: "handbag: today's detector reports 121, this one none" },
+      ],
+      measurements: SPEEDUP.measurements,
+    };
+    const both = frontOf({ ...INPUT, faster });
+    expect(both.split('\n')[0]).toBe('# 12.1 times as fast at no proven loss');
+    expect(both).toContain('| proven | ×12.1 |');
+    expect(both).toMatch(/\| faster, if you accept \| ×21.5 \| \d+ \| 0.378 \| `report\/faster.yaml` \|/);
+    expect(both).toContain("handbag: today's detector reports 121, this one none");
+    const alone = frontOf({ ...UNCHANGED, faster });
+    expect(alone.split('\n')[0]).toBe('# 21.5 times as fast; look at 1 difference first');
+    expect(alone).not.toContain('| proven |');
+    expect(resultOf({ ...INPUT, faster })).toMatchObject({ faster: { ap: 0.378, file: 'report/faster.yaml' } });
+  });
+
   it('asks for consent where counts differ', () => {
     const text = frontOf({ ...INPUT, counts: OTHER_COUNTS });
-    expect(text).toContain('# 12.1 times the frames per second, but your counts change');
+    expect(text).toContain('# 12.1 times as fast, but your counts change');
     expect(text).toContain('| line gate | 26 + 31 | 19 + 22 | ± 3.10 | **differs** |');
     expect(text).toContain('1 count of 3 differs; look at the pictures first, then accept them with `--accept-counts`');
   });
@@ -140,7 +161,7 @@ describe('the first page', () => {
 
   it('where nothing was found, has no chapter about it and nothing of best.yaml', () => {
     const text = textOf(UNCHANGED);
-    expect(text.split('\n')[0]).toBe('# Leave the pipeline as it is');
+    expect(text.split('\n')[0]).toMatch(/^# Nothing here is faster: limited by .*, at most [\d.]+ times$/);
     expect(frontOf(UNCHANGED)).not.toMatch(/best\.yaml|counts|×12/);
     expect(text).not.toMatch(/<summary>(From the old rate|Quality)/);
   });

@@ -88,6 +88,7 @@ function finished(records: readonly LoggedRecord[] = recordsOf(), step: Step = H
         subject: 'x.yaml',
         createdAt: SAMPLE.createdAt,
         seed: 1,
+        faster: null,
         machine: MACHINE,
         isOnGpu: false,
         acceptsCounts: false,
@@ -117,7 +118,7 @@ describe('the end of an optimisation as the input of its report', () => {
 
   it('makes a report that recommends nothing without a held-out part', async () => {
     const report = buildReport(await finished());
-    expect(report.title).toBe('12 times the frames per second, but the quality is not proven');
+    expect(report.title).toBe('12 times as fast, but the quality is not proven');
     expect(report.tone).toBe('neutral');
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { chooseFinalists, type Finalist } from '../../../../src/optimize/search/finals.ts';
+import { chooseFinalists, chooseRungs, type Finalist } from '../../../../src/optimize/search/finals.ts';
 
 const BASE = { fps: 100, meetsTargets: true };
 
@@ -45,5 +45,29 @@ describe('the finalists', () => {
       3,
     );
     expect(rates(found)[0]).toBe(200);
+  });
+});
+
+describe('the rungs', () => {
+  const OWN = { model: 'own', inputSize: '416x416' };
+  const own = (fps: number, chance: number): Finalist => finalist(fps, chance, true, 'own');
+
+  it('always have the own network in a faster format: it is the safest', () => {
+    expect(rates(chooseRungs([finalist(1200, 0.95), finalist(1100, 0.95), own(290, 0.99)], OWN, BASE, 3))).toContain(
+      290,
+    );
+    expect(rates(chooseRungs([finalist(1200, 0.95), own(100, 0.99)], OWN, BASE, 3))).toEqual([1200]);
+  });
+
+  it('begin with the fastest that passes if people accept it, and have one behind it that needs nobody', () => {
+    const open: Finalist = { ...finalist(1200, 0.09), settledChance: 0.9 };
+    expect(rates(chooseRungs([open, finalist(600, 0.8), finalist(500, 0.8), own(290, 0.99)], OWN, BASE, 3))).toEqual([
+      1200, 600, 290,
+    ]);
+  });
+
+  it('have none that will hardly pass whatever people say', () => {
+    const hopeless: Finalist = { ...finalist(320, 0.01), settledChance: 0.1 };
+    expect(rates(chooseRungs([hopeless, own(290, 0.99)], OWN, BASE, 3))).toEqual([290]);
   });
 });

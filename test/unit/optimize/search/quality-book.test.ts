@@ -14,7 +14,17 @@ const SMALL = { ...BASE, model: 'small' };
 function quality(loss: number, upperBound: number): Quality {
   const verdict = upperBound <= 0.02 ? 'passed' : 'refused';
   const chance = verdict === 'passed' ? 0.9 : 0.07;
-  return { verdict, ap: 0.33 - loss, loss, upperBound, allowed: 0.02, chance, reason: 'in a test', measurements: [] };
+  return {
+    verdict,
+    ap: 0.33 - loss,
+    loss,
+    upperBound,
+    allowed: 0.02,
+    chance,
+    reason: 'in a test',
+    differences: [],
+    measurements: [],
+  };
 }
 
 function bookWith(...judged: [Configuration, Quality][]): QualityBook {
