@@ -5,10 +5,10 @@ import type { Environment } from '../../src/config/environment.ts';
 import type { ComputePrecision } from '../../src/core/model.ts';
 import { type FfmpegBinary, findFfmpeg } from '../../src/decode/ffmpeg-binary.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
-import { demoSource } from '../../src/host/demo-source.ts';
 import { prepareModel } from '../../src/runtime/model/prepare-model.ts';
 import { findWeights } from '../../src/store/find-weights.ts';
 import { loadManifest } from '../../src/store/manifests.ts';
+import { demoClip } from '../../src/store/package-root.ts';
 import { type Clip, describeClip } from './clip.ts';
 
 /** The detector whose weights can always be fetched, and the fast one, used if its weights are on this machine. */
@@ -55,7 +55,7 @@ export async function openContext(flags: BenchFlags, env: NodeJS.ProcessEnv): Pr
   const environment = readEnvironment(env, sharedDir);
   const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
   const pedestrians = join(sharedDir, 'videos', 'pedestrians.mp4');
-  const path = existsSync(pedestrians) ? pedestrians : await demoSource(ffmpeg, environment, note);
+  const path = existsSync(pedestrians) ? pedestrians : demoClip();
   const model = (await hasWeights(FAST_MODEL, environment)) ? FAST_MODEL : SLOW_MODEL;
   if (model !== FAST_MODEL) note(`the weights of ${FAST_MODEL} are not on this machine; measuring ${SLOW_MODEL}`);
   return {

@@ -4,13 +4,13 @@ import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
 import { redact } from '../core/redact.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
-import { demoSource } from '../host/demo-source.ts';
 import { DEFAULT_LIMITS, interference } from '../measure/interference.ts';
 import { type Measurement, measureRun } from '../measure/measure-run.ts';
 import { PARTS } from '../measure/trial-result.ts';
 import { parseStream } from '../pipeline/load-pipeline.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
+import { demoClip } from '../store/package-root.ts';
 import { type CliIo, JSON_FLAG, note, show, table } from './cli-io.ts';
 import { DECODER_FLAGS, decoderConfigOf } from './decoder-flags.ts';
 import { addFlags, type FlagsOf, flagTable, numberIf, whole } from './flag-values.ts';
@@ -56,7 +56,7 @@ async function bench(input: string | undefined, flags: BenchFlags, io: CliIo): P
   const onNotice = (text: string): void => note(io, text);
   const { environment } = io;
   const ffmpeg = await openFfmpeg(environment, onNotice, decoderConfigOf(flags));
-  const source = input ?? (await demoSource(ffmpeg, environment, onNotice, io.stop));
+  const source = input ?? demoClip();
   const isLive = flags.realtime === true;
   const runtime = await openRuntime({
     model: modelConfigOf(flags),

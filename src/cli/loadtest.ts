@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { parseInputSize } from '../config/model-config.ts';
 import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
-import { demoSource } from '../host/demo-source.ts';
 import type { CameraSpec } from '../loadtest/cameras/camera-plan.ts';
 import { GatewaySubject } from '../loadtest/gateway-subject.ts';
 import { figureText, reasonsText, writeLoadReport } from '../loadtest/load-report.ts';
@@ -16,6 +15,7 @@ import { capacityText, counted, targetValue } from '../optimize/report/figures.t
 import { parsePipeline, readPipelineText } from '../pipeline/load-pipeline.ts';
 import { DETECTOR, withOneDetector } from '../pipeline/one-detector.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
+import { demoClip } from '../store/package-root.ts';
 import { type CliIo, JSON_FLAG, note, show, table, wrongCommand } from './cli-io.ts';
 import { addFlags, type FlagsOf, flagTable, numberIf, whole } from './flag-values.ts';
 import { ACCESS_FLAGS, DEFAULT_GATEWAY_URL, gatewayAddress, refuseAccessFlags } from './gateway-client.ts';
@@ -89,7 +89,7 @@ async function loadtest(path: string | undefined, flags: LoadFlags, io: CliIo): 
     path === undefined ? null : parsePipeline(withOneDetector(readPipelineText(path), path, flags.detector), path);
   const targets = targetsOf(flags, pipeline);
   const ffmpeg = await openFfmpeg(environment, onNotice, pipeline?.decoder);
-  const plan = await planOf(flags, { pipeline, targets, ffmpeg, io });
+  const plan = planOf(flags, { pipeline, targets, ffmpeg });
   const subject: LoadSubject =
     pipeline === null
       ? await GatewaySubject.open(gatewayAddress(io, { ...flags, url: flags.url ?? DEFAULT_GATEWAY_URL }), onNotice)
@@ -138,10 +138,9 @@ interface PlanContext {
   readonly pipeline: PipelineConfig | null;
   readonly targets: readonly Target[];
   readonly ffmpeg: FfmpegBinary;
-  readonly io: CliIo;
 }
 
-async function planOf(flags: LoadFlags, { pipeline, targets, ffmpeg, io }: PlanContext): Promise<LoadPlan> {
+function planOf(flags: LoadFlags, { pipeline, targets, ffmpeg }: PlanContext): LoadPlan {
   const { profile, protocol, seed, cameraHost, maxCameras } = flags;
   const expected = pipeline === null ? GATEWAY_CAMERAS : Math.max(1, pipeline.streams.length);
   const usual = { baseline: expected, peak: Math.ceil(expected * PEAK_RATIO), stress: 1, endurance: expected }[profile];
@@ -154,20 +153,15 @@ async function planOf(flags: LoadFlags, { pipeline, targets, ffmpeg, io }: PlanC
     seconds: (flags.minutes ?? DEFAULT_MINUTES[profile]) * 60,
     fps: flags.cameraFps ?? Math.min(120, Math.max(CAMERA_FPS, wantedFps)),
     size: flags.cameraSize ?? null,
-    pictures: await picturesOf(pipeline, ffmpeg, io),
+    pictures: picturesOf(pipeline),
     streamId: (n) => (pipeline === null ? ownStreamId(owner, n) : `camera-${n}`),
   };
 }
 
 /** Cameras show the first file that the pipeline reads, else a test picture. */
-async function picturesOf(
-  pipeline: PipelineConfig | null,
-  ffmpeg: FfmpegBinary,
-  io: CliIo,
-): Promise<CameraSpec['pictures']> {
+function picturesOf(pipeline: PipelineConfig | null): CameraSpec['pictures'] {
   for (const { source } of pipeline?.streams ?? []) {
-    if (source === 'demo')
-      return { kind: 'file', path: await demoSource(ffmpeg, io.environment, (text) => note(io, text), io.stop) };
+    if (source === 'demo') return { kind: 'file', path: demoClip() };
     if (existsSync(source)) return { kind: 'file', path: source };
   }
   return { kind: 'test' };

@@ -3,7 +3,6 @@ import type { Command } from 'commander';
 import { durationMs } from '../config/duration.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
-import { demoSource } from '../host/demo-source.ts';
 import { LEVER_IDS } from '../optimize/levers/levers.ts';
 import { shellQuoted } from '../optimize/report/markdown.ts';
 import { choiceReport, mergeResults, writeChoice } from '../optimize/report/merge-results.ts';
@@ -177,7 +176,6 @@ async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Prom
     report: flags.report,
     resume: flags.resume === true,
     hostPrice: flags.hostPrice === undefined ? null : priceOf(flags.hostPrice),
-    demoClip: () => demoSource(ffmpeg, environment, (text) => note(io, text), io.stop),
     signal: io.stop,
     note: (text) => note(io, text),
     onStep: (step) => note(io, stepText(step)),

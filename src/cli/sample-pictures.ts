@@ -7,15 +7,17 @@ import type { ModelConfig } from '../config/model-config.ts';
 import type { Detection } from '../core/detection.ts';
 import { DEFAULT_MAX_PIXELS } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { fetchPeoplePhoto } from '../host/demo-source.ts';
 import { runToEnd } from '../host/run-to-end.ts';
 import { parseStream } from '../pipeline/load-pipeline.ts';
 import { readImage } from '../preprocess/sharp-preprocessor.ts';
 import { OverlayPainter } from '../sinks/drawing/draw-overlay.ts';
+import { fetchFromNpm } from '../store/npm-package.ts';
 import { type CliIo, note } from './cli-io.ts';
 
 const PICTURES = /\.(jpe?g|png|webp)$/i;
 
+/** Photographs of people, of the package of the default detector (MIT): a JPEG of 1280x1158 with a row of small ones at its top. */
+const PEOPLE = { spec: '@vladmandic/human@3.3.6', sheet: 'assets/samples.jpg' } as const;
 /** Layout of the sheet: photographs of people side by side, 156 pixels high, below a border of one pixel. */
 const SHEET = { scenes: 4, width: 160, height: 156, top: 1, enlarge: 3 } as const;
 
@@ -37,7 +39,7 @@ export async function picturesIn(folder: string, max: number): Promise<string[]>
 /** Cuts photographs of people out of a sheet, which each call fetches from npm. */
 export async function demoPictures(folder: string, io: CliIo): Promise<string[]> {
   note(io, 'fetching the demonstration photographs from npm; use --images DIR for your own');
-  const sheet = sharp(await fetchPeoplePhoto());
+  const sheet = sharp((await fetchFromNpm(PEOPLE.spec, [PEOPLE.sheet])).get(PEOPLE.sheet)!);
   await mkdir(folder, { recursive: true });
   const { scenes, width, height, top, enlarge } = SHEET;
   const paths: string[] = [];

@@ -24,7 +24,7 @@ import { type PictureNeed, requireReadable, resolveStreamInput, tryInput } from 
 import type { BulkWork, StreamInput } from '../runtime/stream/stream-port.ts';
 import { sinkId } from '../sinks/sink-kinds.ts';
 import { withOpenSource } from '../source/open/open-source.ts';
-import { demoSource } from './demo-source.ts';
+import { demoClip } from '../store/package-root.ts';
 import type { HostStages } from './host-stages.ts';
 import type { NamedModels } from './named-models.ts';
 import type { WantedStream } from './overlay/overlay.ts';
@@ -80,8 +80,6 @@ export interface HostStreamsOptions {
   readonly stages?: Pick<HostStages, 'appliedTo' | 'requireKnown'>;
   /** Sources of the pipeline file, as it is now, that have placeholders, see `sourceText`. */
   readonly placeholders?: () => Placeholders['sources'] | undefined;
-  /** What ends the making of the demonstration clip now. */
-  readonly signal?: () => AbortSignal | undefined;
 }
 
 /**
@@ -103,7 +101,6 @@ export class HostStreams {
   readonly #newChanges = new Map<string | undefined, StreamChanges | undefined>();
   /** Picture size of each stream with a video sink. */
   readonly #videoSizes = new Map<string, { readonly width: number; readonly height: number }>();
-  #demoClip: Promise<string> | null = null;
   #isTesting = false;
 
   constructor(options: HostStreamsOptions) {
@@ -433,22 +430,12 @@ export class HostStreams {
     const { sourceRules, placeholders } = this.#options;
     const text = sourceText(config.source, placeholders?.());
     const isDemo = text === 'demo';
-    const source = isDemo ? await this.#demo() : text;
+    const source = isDemo ? demoClip() : text;
     const settings = { ...config, source, ...(isDemo ? { loop: true, realtime: true } : {}) };
-    // The demonstration clip lies in the cache, which no rule needs to allow.
+    // The demonstration clip comes with the program, so no rule needs to allow it.
     const access = isDemo ? FREE_ACCESS : sourceRules.accessOf(config.source, config.id);
     const input = await resolveStreamInput(settings, this.#runtime.ffmpeg, need, spec, access);
     return text === config.source ? input : labelled(input, redact(config.source));
-  }
-
-  /** Makes the clip once for all streams. A failure is not cached, since the network may work the next time. */
-  #demo(): Promise<string> {
-    const { environment, onNotice, signal } = this.#options;
-    this.#demoClip ??= demoSource(this.#runtime.ffmpeg, environment, onNotice, signal?.()).catch((error: unknown) => {
-      this.#demoClip = null;
-      throw error;
-    });
-    return this.#demoClip;
   }
 
   /**

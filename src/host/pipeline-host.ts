@@ -138,7 +138,7 @@ export class PipelineHost implements RuntimePort {
     this.streams = new HostStreams({
       ...{ runtime, config, sinks, environment, onNotice, limits: config.limits, sourceRules, models },
       ...{ stages, modelOf: (stream) => this.#choice.modelOf(stream) },
-      ...{ signal: () => this.#signal, placeholders: () => settings.file.placeholders?.sources },
+      placeholders: () => settings.file.placeholders?.sources,
     });
     this.rules = new StreamRules({
       get defaults() {

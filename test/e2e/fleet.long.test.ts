@@ -1,14 +1,13 @@
 import { execFile } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ControlPlane } from '../../src/control/control-plane.ts';
 import { openRedisControlPlane } from '../../src/control/redis/redis-control-plane.ts';
-import { demoSource } from '../../src/host/demo-source.ts';
 import type { JobReport } from '../../src/protocol/fleet.ts';
+import { demoClip } from '../../src/store/package-root.ts';
 import { cli, temporaryFolder } from '../support/cli.ts';
 import { FenceChecker } from '../support/fence-checker.ts';
 import { HostProcess } from '../support/host-process.ts';
@@ -66,12 +65,9 @@ describe.skipIf(redisMissing !== null)('a fleet of three hosts (needs redis-serv
     mkdirSync(footage);
     mkdirSync(results);
     writeFileSync(pipeline, PIPELINE(temporary.path));
-    const cacheDir = process.env.SIGHTLINE_CACHE_DIR ?? join(homedir(), '.cache', 'sightline');
-    const environment = { ffmpegPath: undefined, searchPath: '', modelPath: [], cacheDir, token: undefined };
-    const clip = await demoSource(testFfmpeg, { ...environment, redisUrl: undefined }, () => {});
     const encode = (name: string, from: number, seconds: number): Promise<unknown> =>
       promisify(execFile)(testFfmpeg.path, [
-        ...['-loglevel', 'error', '-nostdin', '-y', '-ss', String(from), '-stream_loop', '-1', '-i', clip],
+        ...['-loglevel', 'error', '-nostdin', '-y', '-ss', String(from), '-stream_loop', '-1', '-i', demoClip()],
         ...['-t', String(seconds), '-vf', 'scale=320:-2', '-c:v', 'mpeg4', '-q:v', '5', '-g', '25', '-an'],
         join(footage, `${name}.mp4`),
       ]);

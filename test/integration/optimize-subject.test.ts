@@ -12,8 +12,7 @@ afterAll(() => folder.remove());
 const { signal } = new AbortController();
 
 function open(path: string): Promise<Subject> {
-  const noDemo = (): Promise<string> => Promise.reject(new Error('no demo'));
-  return openSubject(path, undefined, testFfmpeg, noDemo, signal, () => undefined);
+  return openSubject(path, undefined, testFfmpeg, signal, () => undefined);
 }
 
 async function differentPictures(subject: Subject): Promise<{ all: number; different: number }> {

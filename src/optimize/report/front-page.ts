@@ -115,7 +115,7 @@ function nothingFaster({ bottlenecks: [limit] }: Findings['input']): string {
 
 /** Both answers side by side: what is proven, and what is faster if people accept what figures cannot settle. */
 function answers({ input, hasChanged, before, quality }: Findings): Markdown {
-  const { faster, speedup, best, options } = input;
+  const { faster, speedup, options } = input;
   if (faster === null) return NOTHING;
   const none = quality === null ? DASH : score(quality.reference);
   const rows = [

@@ -67,7 +67,6 @@ export interface OptimizeRequest {
   readonly hostPrice: HostPrice | null;
   readonly environment: Environment;
   readonly ffmpeg: FfmpegBinary;
-  readonly demoClip: () => Promise<string>;
   readonly signal: AbortSignal;
   readonly note: (text: string) => void;
   readonly onStep: (step: Step) => void;
@@ -379,7 +378,7 @@ async function undecidable(
 async function prepare(request: OptimizeRequest): Promise<Start> {
   const { environment, ffmpeg, note, signal } = request;
   const targets = request.target === null ? [] : parseTargets(request.target);
-  const subject = await openSubject(request.subject, request.detector, ffmpeg, request.demoClip, signal, note);
+  const subject = await openSubject(request.subject, request.detector, ffmpeg, signal, note);
   try {
     const { formats, isOnGpu, int8Engines, versions } = await machineFormats(environment, note, signal);
     const { pipeline, picture } = subject;

@@ -12,6 +12,7 @@ import { parsePipeline, readPipelineText } from '../../pipeline/load-pipeline.ts
 import { withOneDetector } from '../../pipeline/one-detector.ts';
 import type { PipelineConfig } from '../../pipeline/pipeline.ts';
 import { parseSource, sourcePath, sourceScheme } from '../../source/parse-source.ts';
+import { demoClip } from '../../store/package-root.ts';
 
 /** What is optimised. */
 export interface Subject {
@@ -41,14 +42,12 @@ const PROBE_TIMEOUT_MS = 20_000;
  *
  * @param detector - the one of several that is optimised.
  * @param note - receives sentences about what takes long.
- * @param demoClip - returns the path of the demonstration clip, for source `demo`.
  * @throws CONFIG_*, SOURCE_*; COMMAND_INVALID if its first stream is not a file.
  */
 export async function openSubject(
   name: string,
   detector: string | undefined,
   ffmpeg: FfmpegBinary,
-  demoClip: () => Promise<string>,
   signal: AbortSignal,
   note: (text: string) => void,
 ): Promise<Subject> {
@@ -56,7 +55,7 @@ export async function openSubject(
   if (!isPipeline && detector !== undefined)
     throw new SightlineError('COMMAND_INVALID', '--detector: expected a pipeline file, which has several detectors');
   const written = isPipeline ? readPipeline(name, detector) : fromVideo(name);
-  const pipeline = await withDemoClip(written.pipeline, demoClip);
+  const pipeline = withDemoClip(written.pipeline);
   const first = pipeline.streams[0];
   if (first === undefined)
     throw new SightlineError('CONFIG_INVALID', `${name}: streams: expected at least one stream, received none`);
@@ -114,10 +113,11 @@ function fromVideo(path: string): { text: string; pipeline: PipelineConfig } {
   return { text, pipeline: parsePipeline(text, path) };
 }
 
-async function withDemoClip(pipeline: PipelineConfig, demoClip: () => Promise<string>): Promise<PipelineConfig> {
+function withDemoClip(pipeline: PipelineConfig): PipelineConfig {
   if (!pipeline.streams.some(({ source }) => source === 'demo')) return pipeline;
-  const clip = await demoClip();
-  const streams = pipeline.streams.map((stream) => (stream.source === 'demo' ? { ...stream, source: clip } : stream));
+  const streams = pipeline.streams.map((stream) =>
+    stream.source === 'demo' ? { ...stream, source: demoClip() } : stream,
+  );
   return { ...pipeline, streams };
 }
 
