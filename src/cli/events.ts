@@ -5,6 +5,7 @@ import { ruleNeedsTracks } from '../config/event-rules.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { counted } from '../core/counted.ts';
+import { recordingDigest } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { differenceOf, type RuleDifference, RuleTrial, type WholeEvent } from '../events/rule-trial.ts';
 import type { WatchedFrame } from '../events/stream-events.ts';
@@ -22,7 +23,7 @@ const FLAGS = flagTable({
   '--rules <file>': required('rules: settings of a stream, or a pipeline file'),
   ...MODEL_FLAGS,
   ...ENGINE_FLAGS,
-  '--stream <id>': 'stream of the pipeline file whose rules are meant',
+  '--stream <id>': 'stream of the pipeline file whose rules are meant; for other rules, the name of the stream',
   '--recorded <stream>': 'a stream that a host has recorded',
   '--from <time>': 'of what is recorded: date and time of its beginning',
   '--to <time>': 'of what is recorded: date and time of its end',
@@ -143,22 +144,33 @@ async function tryOn(
   const isResults = input.endsWith('.jsonl');
   const configs = sets.map((set) => ruledStream(set, input));
   const trials = new Map<string, RuleTrial[]>();
-  const trialsOf = (source: string): RuleTrial[] => {
+  const trialsOf = async (source: string): Promise<RuleTrial[]> => {
     const known = trials.get(source);
     if (known !== undefined) return known;
-    const made = sets.map((set) => new RuleTrial(ruledStream(set, source), startMs, (text) => note(io, text)));
+    const recording = (await recordingDigest(source)) ?? undefined;
+    const made = sets.map((set) => {
+      const config = ruledStream(set, source, recording === undefined ? undefined : set.stream);
+      return new RuleTrial(config, startMs, (text) => note(io, text), recording);
+    });
     trials.set(source, made);
     return made;
   };
-  const onFrame = (frame: WatchedFrame, source = input): void => {
-    for (const trial of trialsOf(source)) trial.onFrame(frame);
+  const onResult = async (frame: WatchedFrame, source = input): Promise<void> => {
+    for (const trial of await trialsOf(source)) trial.onFrame(frame);
   };
   await unlessStopped(io, async () => {
     const needsTracks = configs.some(({ events: rules }) => rules.some(ruleNeedsTracks));
-    if (isResults) await readResults(input, needsTracks, onFrame);
-    else await followObjects(configs[0]!, model, onFrame, { ...io, onNotice: (text) => note(io, text) });
+    if (isResults) await readResults(input, needsTracks, onResult);
+    else {
+      const ofInput = await trialsOf(input);
+      const onFrame = (frame: WatchedFrame): void => {
+        for (const trial of ofInput) trial.onFrame(frame);
+      };
+      await followObjects(configs[0]!, model, onFrame, { ...io, onNotice: (text) => note(io, text) });
+    }
   });
-  for (const each of trials.size === 0 ? [trialsOf(input)] : trials.values()) for (const trial of each) trial.end();
+  if (trials.size === 0) await trialsOf(input);
+  for (const each of trials.values()) for (const trial of each) trial.end();
   if (isResults) for (const text of unseenIn(input, configs[0]!, [...trials.values()])) note(io, text);
   const nameOf = (source: string): string => (trials.size > 1 ? `${input}, ${source}` : input);
   return new Map([...trials].map(([source, each]) => [nameOf(source), each]));

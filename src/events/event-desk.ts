@@ -32,6 +32,8 @@ export interface EventKeeper {
 export interface EventDeskOptions {
   /** Settings of a stream that runs. */
   readonly configOf: (stream: string) => StreamConfig;
+  /** Which recording a stream reads now, see `recordingDigest`; undefined if it reads none. */
+  readonly recordingOf?: (stream: string) => string | undefined;
   /** Whether a stream with these settings follows its objects. */
   readonly isTracked: (config: StreamConfig) => boolean;
   /** Passes a record to the sinks that have not got it from an earlier process. */
@@ -206,6 +208,7 @@ export class EventDesk {
     if (watch === undefined) {
       const options = {
         ...{ stream, settings },
+        recordingOf: () => this.#options.recordingOf?.(stream),
         emit: (event: RuleEvent) => this.#emit(event),
         onProblem: (text: string) => this.#options.onProblem(stream, text),
       };

@@ -21,7 +21,10 @@ const KINDS: Readonly<Record<RuleConfig['kind'], RuleKindCode>> = {
 type SuppressedBy = keyof EventFigures['suppressed'];
 
 /** What an event has of its stream. */
-export type StreamFacts = Pick<RuleEvent, 'stream' | 'run' | 'captureClock' | 'blind' | 'fence'>;
+export interface StreamFacts extends Pick<RuleEvent, 'stream' | 'run' | 'captureClock' | 'blind' | 'fence'> {
+  /** The frame within the recording that the stream reads; absent if it reads none, and if the rule is not about what is seen. */
+  readonly place?: readonly [recording: string, breaks: number, ptsUs: number];
+}
 
 /** An open event is reported again when its object scores this much better, or the number of objects changes. */
 const BETTER_SCORE = 0.05;
@@ -285,9 +288,17 @@ function newCondition(held: Held, now: SceneTime): Condition {
 
 const ID_DIGITS = 24;
 
-/** A run and the number of a frame never come again. Without a run, the object tells recordings of the same name apart. */
-function idOf({ stream, run = '' }: StreamFacts, rule: string, { key, object, count }: Held, frame: number): string {
+/**
+ * A run and the number of a frame never come again. A frame of a recording has the same id whoever reads it, and when. Without either, the
+ * object tells recordings of the same name apart.
+ */
+function idOf(
+  { stream, run = '', place }: StreamFacts,
+  rule: string,
+  { key, object, count }: Held,
+  frame: number,
+): string {
   const seen = object === undefined ? [count] : [object.label, roundScore(object.score)];
-  const text = JSON.stringify([stream, run, rule, key, frame, seen]);
+  const text = JSON.stringify([stream, ...(place ?? [run, frame]), rule, key, seen]);
   return createHash('sha256').update(text).digest('hex').slice(0, ID_DIGITS);
 }

@@ -29,12 +29,21 @@ export class RuleTrial {
   readonly #lines: LineCounter;
   readonly #config: TrialSettings;
 
-  /** @param startMs - wall clock in milliseconds of the first frame; unknown if absent. */
-  constructor(config: TrialSettings, startMs: number | undefined, onProblem: (text: string) => void) {
+  /**
+   * @param startMs - wall clock in milliseconds of the first frame; unknown if absent.
+   * @param recording - which one it is, see `recordingDigest`; absent if nobody knows.
+   */
+  constructor(
+    config: TrialSettings,
+    startMs: number | undefined,
+    onProblem: (text: string) => void,
+    recording?: string,
+  ) {
     this.#config = config;
     this.#lines = new LineCounter(config.lines);
     this.#events = new StreamEvents({
       ...{ stream: config.id, settings: config, startMs },
+      recordingOf: () => recording,
       emit: (event) => this.records.push(event),
       onProblem,
     });

@@ -29,6 +29,8 @@ interface StreamEventsOptions {
   readonly stream: string;
   readonly settings: EventSettings;
   readonly emit: (event: RuleEvent) => void;
+  /** Which recording it reads now, see `recordingDigest`. */
+  readonly recordingOf?: () => string | undefined;
   /** Wall clock in milliseconds of the first frame of a recording, whose results have none. */
   readonly startMs?: number | undefined;
   /** Called once for each rule that cannot work as it is. */
@@ -69,6 +71,8 @@ export class StreamEvents {
   #newestMs: number | null = null;
   /** Longest time between two frames so far. */
   #longestUs = 0;
+  /** How often media time began anew: a file that loops may count from zero each time. */
+  #breaks = 0;
   /** Of the first frame. */
   #firstPtsUs: number | null = null;
   /** Of rules that are gone. */
@@ -121,6 +125,7 @@ export class StreamEvents {
     this.#rate.onFrame(result.ptsUs);
     this.#newestMs = nowMs ?? null;
     const frame = this.#frameOf(result);
+    if (isBroken) this.#breaks += 1;
     if (isBroken) this.#endSeen('discontinuity', timeOf(frame));
     else if (elapsedUs > this.#blindUs) this.#endSeen('blind', timeOf(frame));
     else if (elapsedUs > this.#goneUs) for (const run of this.#runs) run.forgetUnmet();
@@ -209,13 +214,16 @@ export class StreamEvents {
   }
 
   #facts(result: WatchedFrame | null): StreamFacts {
-    const blind = this.#options.blindBefore?.() ?? null;
+    const { recordingOf, blindBefore } = this.#options;
+    const blind = blindBefore?.() ?? null;
+    const recording = recordingOf?.();
     return {
       stream: this.stream,
       ...(result?.run === undefined ? {} : { run: result.run }),
       ...(result?.captureClock === undefined ? {} : { captureClock: result.captureClock }),
       ...(result?.fence === undefined ? {} : { fence: result.fence }),
       ...(blind === null ? {} : { blind }),
+      ...(recording === undefined || result === null ? {} : { place: [recording, this.#breaks, result.ptsUs] }),
     };
   }
 

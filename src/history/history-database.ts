@@ -41,6 +41,8 @@ const FREQUENT = "kind = 'line-crossed'";
 /** A record that came over the bus first is handed out here, too, if this host must. */
 const ON_SAME_RECORD =
   'ON CONFLICT (event, seq) WHERE event IS NOT NULL DO UPDATE SET delivered = 0 WHERE delivered IS NULL AND excluded.delivered = 0';
+/** A recording that is run again gives the same events: the newest takes the place of what was kept of it. */
+const OF_EARLIER_RUN = `DELETE FROM SCHEMA.events WHERE event = ? AND json_extract(json, '$.rule.run') IS NOT ?`;
 /** Not handed over, or open: a start needs it. */
 const NEEDED = `delivered = 0 OR (delivered = 1 AND phase <> 'end' AND NOT EXISTS
   (SELECT 1 FROM events AS other WHERE other.event = events.event AND other.phase = 'end'))`;
@@ -308,6 +310,8 @@ export class HistoryDatabase {
   #addEvent(schema: 'main' | 'spare', message: EventMessage, delivered: 0 | null): void {
     const { timeMs, kind, stream = null, host = null, message: text, rule: record } = message;
     const { id = null, seq = null, phase = null, rule = null, label = null, zone = null, line = null } = record ?? {};
+    if (id !== null && phase === 'new' && record?.run !== undefined)
+      this.#statement(OF_EARLIER_RUN.replace('SCHEMA', schema)).run(id, record.run);
     this.#statement(
       `INSERT INTO ${schema}.events (${EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ${ON_SAME_RECORD}`,

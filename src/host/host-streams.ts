@@ -8,6 +8,7 @@ import { redact } from '../core/redact.ts';
 import { FREE_ACCESS } from '../core/source.ts';
 import type { StreamLease } from '../core/stream-lease.ts';
 import { testSource } from '../decode/test-source.ts';
+import { recordingDigest } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
@@ -417,8 +418,14 @@ export class HostStreams {
     const need = this.#pictureNeed(config);
     const shared = need?.maxWidth === null ? need : { maxWidth: Math.max(sharedWidth, need?.maxWidth ?? 0) };
     const input = await this.#resolved(config, sharedWidth === 0 ? need : shared, spec);
-    const picture = this.#videoSizes.get(config.id) ?? input.picture;
-    return lease === undefined ? { ...input, picture } : { ...input, picture, lease };
+    const { source } = input;
+    const recording = source?.kind === 'file' ? await recordingDigest(source.url.slice('file:'.length)) : null;
+    return {
+      ...input,
+      picture: this.#videoSizes.get(config.id) ?? input.picture,
+      ...(recording === null ? {} : { recording }),
+      ...(lease === undefined ? {} : { lease }),
+    };
   }
 
   /** As `resolveStreamInput`, for a source as settings name it. */

@@ -183,6 +183,7 @@ export class PipelineHost implements RuntimePort {
     this.#events = new EventDesk({
       configOf: (id) => this.#reconciler.currentOf(id)?.config ?? runtime.stream(id).config,
       isTracked,
+      recordingOf: (id) => runtime.streams.find((stream) => stream.id === id)?.input.recording,
       send: (event, given) => {
         this.#ruleEvents.emit(event);
         return new Map([...sinks.publishEvent(event, false, given), ...this.#alerts.onEvent(event, given)]);

@@ -17,6 +17,8 @@ import type { ProcessContext } from './process-context.ts';
 /** Rules, and the settings of a stream that they depend on. */
 export interface GivenRules {
   readonly path: string;
+  /** The stream that has them: of a pipeline file, or as it was given; absent if nobody has named one. */
+  readonly stream?: string | undefined;
   /** Settings of a stream as they are written, without its id and source. */
   readonly settings: Readonly<Record<string, unknown>>;
   /** Of the pipeline file that has them; absent if the file has rules only. */
@@ -39,7 +41,7 @@ export function readRules(path: string, stream: string | undefined): GivenRules 
   if (fault !== undefined) throw wrong(`${fault.place}not valid YAML: ${fault.what}`);
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw wrong('expected a pipeline, or settings of a stream such as events, zones and lines');
-  if (!('streams' in value)) return { path, settings: value as Record<string, unknown> };
+  if (!('streams' in value)) return { path, stream, settings: value as Record<string, unknown> };
   const { config, faults: mistakes } = inspectPipeline(text);
   if (config === null) throw wrong(mistakes.join('; '));
   const chosen = config.streams.filter(({ id }) => stream === undefined || id === stream);
@@ -49,15 +51,20 @@ export function readRules(path: string, stream: string | undefined): GivenRules 
       `expected one stream${stream === undefined ? ', or --stream that names one' : ` "${stream}"`}; it has ${ids}`,
     );
   }
-  const { id: _id, source: _source, ...settings } = chosen[0]!;
-  return { path, settings, model: config.model, pipeline: config };
+  const { id, source: _source, ...settings } = chosen[0]!;
+  return { path, stream: id, settings, model: config.model, pipeline: config };
 }
 
-/** @throws CONFIG_INVALID for rules that cannot be used. */
-export function ruledStream({ path, settings }: GivenRules, source: string): StreamConfig {
-  const id = basename(source, extname(source))
-    .replaceAll(/[^A-Za-z0-9._-]/g, '-')
-    .slice(0, 64);
+/**
+ * @param named - id of the stream; default: after its source.
+ * @throws CONFIG_INVALID for rules that cannot be used.
+ */
+export function ruledStream({ path, settings }: GivenRules, source: string, named?: string): StreamConfig {
+  const id =
+    named ??
+    basename(source, extname(source))
+      .replaceAll(/[^A-Za-z0-9._-]/g, '-')
+      .slice(0, 64);
   try {
     return parseStream({ ...settings, id, source }, {});
   } catch (error) {
@@ -138,7 +145,7 @@ export async function followObjects(
 export async function readResults(
   path: string,
   needsTracks: boolean,
-  onFrame: (frame: WatchedFrame, source: string | undefined) => void,
+  onFrame: (frame: WatchedFrame, source: string | undefined) => Promise<void>,
 ): Promise<void> {
   const { handle } = await openGiven(path, { code: 'SOURCE_NOT_FOUND', mostBytes: Number.MAX_SAFE_INTEGER });
   try {
@@ -150,7 +157,7 @@ export async function readResults(
       const { source, stream, ...result } = resultOf(bytes.toString(), `${path}:${line}`);
       hasObjects ||= result.detections.length > 0;
       hasTracks ||= result.detections.some(({ trackId }) => trackId !== undefined);
-      onFrame(result, source ?? stream);
+      await onFrame(result, source ?? stream);
     }
     if (hasObjects && !hasTracks)
       throw new SightlineError(

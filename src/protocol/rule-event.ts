@@ -66,7 +66,7 @@ export interface BlindBefore {
 
 /** What a rule reports: the state of one event at one moment of its life. `id` and `seq` identify it, `ptsUs` and `at` say when it was made. */
 export interface RuleEvent extends EventMoment {
-  /** The same in all records of an event. For a recording it depends on its contents and on the rule alone. */
+  /** The same in all records of an event. For a file it depends on its contents, the stream and the rule alone. */
   readonly id: string;
   /** Number of the record within the event's life, from 0. */
   readonly seq: number;

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { RuleEvent } from '../../src/protocol/rule-event.ts';
 import type { FakeDetect } from '../../src/runtime/stream/stream-port.ts';
-import { testFfmpeg } from '../support/made-videos.ts';
+import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const SOURCE = 'synthetic:testsrc2=size=64x64:rate=10';
@@ -172,4 +172,26 @@ it('an alert tells its events by its own sink, and the ledger of the channel is 
   });
   await host.stop();
   server.close();
+});
+
+it('a file that is run again, or a copy of it, gives the same events by the same ids', async () => {
+  const videos = new VideoFolder();
+  const source = await videos.make('clip.mp4', { frames: 40, fps: 10, width: 64, height: 64 });
+  const idsOf = async (from: string): Promise<string[]> => {
+    await open([{ id: 'cam', source: from, zones, events: [RULES[0]] }]);
+    await waitFor('an event', () => records.length > 0);
+    await host.stop();
+    return records.filter(({ phase }) => phase === 'new').map(({ id }) => id);
+  };
+  try {
+    const ids = await idsOf(source);
+    expect(await idsOf(source)).toEqual(ids);
+    const copy = join(videos.path, 'copy.mp4');
+    copyFileSync(source, copy);
+    expect(await idsOf(copy)).toEqual(ids);
+    const other = await videos.make('other.mp4', { frames: 41, fps: 10, width: 64, height: 64 });
+    expect(await idsOf(other)).not.toEqual(ids);
+  } finally {
+    videos.remove();
+  }
 });

@@ -52,6 +52,8 @@ export interface StreamInput {
   /** What fits image files into the model's input; default sharp. */
   readonly resizeImagesBy?: 'ffmpeg' | 'sharp';
   readonly label: string;
+  /** Which recording it is, see `recordingDigest`; absent for what is no file. */
+  readonly recording?: string;
   /** Absent if the stream does not belong to a fleet. */
   readonly lease?: StreamLease;
   readonly policy: 'live' | 'file';

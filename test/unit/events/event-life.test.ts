@@ -232,6 +232,25 @@ describe('the life of an event', () => {
     expect(last!.id).not.toBe(first!.id);
   });
 
+  it('of a recording has an id without the run, the number of the frame and the host; each loop has its own', () => {
+    const rules = [{ id: 'seen', kind: 'appears' }];
+    const idsOf = (recording: string | undefined, run: string, firstFrame: number): string[] => {
+      const scene = rulesOn(rules, {}, undefined, recording);
+      for (const loop of [0, 1])
+        for (let i = 0; i < 30; i++) {
+          const frame = frameOf(firstFrame + loop * 30 + i, standing(), { run });
+          scene.events.onFrame({ ...frame, ptsUs: i * 100_000 });
+        }
+      return scene.records.filter(({ phase }) => phase === 'new').map(({ id }) => id);
+    };
+    const ids = idsOf('a1', 'Monday', 0);
+    expect(new Set(ids).size).toBe(2);
+    expect(idsOf('a1', 'Tuesday', 7)).toEqual(ids);
+    expect(idsOf('b2', 'Monday', 0)).not.toEqual(ids);
+    // A camera has none: its runs differ.
+    expect(idsOf(undefined, 'Tuesday', 0)).not.toEqual(idsOf(undefined, 'Monday', 0));
+  });
+
   it('is raised for a thousand objects in a minute, each once', () => {
     const rules = [{ id: 'over', kind: 'crosses', line: 'middle' }];
     const scene = rulesOn(rules, { lines: [{ id: 'middle', from: [0.5, 0], to: [0.5, 1] }] });

@@ -47,7 +47,7 @@ export interface Recorded {
 }
 
 /** Rules on a stream with a zone `left`. */
-export function rulesOn(rules: readonly object[], more: object = {}, startMs?: number): Recorded {
+export function rulesOn(rules: readonly object[], more: object = {}, startMs?: number, recording?: string): Recorded {
   const records: RuleEvent[] = [];
   const problems: string[] = [];
   const settings = settingsOf(rules, more);
@@ -57,6 +57,7 @@ export function rulesOn(rules: readonly object[], more: object = {}, startMs?: n
     emit: (record) => records.push(record),
     onProblem: (text) => problems.push(text),
     startMs,
+    recordingOf: () => recording,
   });
   return { events, records, problems };
 }

@@ -7,6 +7,7 @@ import { HistoryDatabase } from '../../../src/history/history-database.ts';
 import { HistoryQueries } from '../../../src/history/history-queries.ts';
 import { type FigureBatch, HEAT_GRID, type HistoryWrite } from '../../../src/history/history-records.ts';
 import type { EventKind } from '../../../src/protocol/feed.ts';
+import type { EventPhase } from '../../../src/protocol/rule-event.ts';
 import { ruleEvent } from '../../support/rule-events.ts';
 
 const DAY_S = 86_400;
@@ -296,6 +297,24 @@ describe('the tables of a history', () => {
     database.maintain();
     expect(statSync(path).size, 'after the bound was lowered').toBeLessThanOrEqual(2 * MIB);
     expect(database.write([event('stream-added', NOW_S + DAY_S)])).toBe(true);
+  });
+
+  it('keep an event of a recording that runs again once, as it was seen last', () => {
+    const records = (run: string, phases: readonly EventPhase[]): HistoryWrite => ({
+      type: 'records',
+      timeMs: nowS++ * 1000,
+      events: phases.map((phase, seq) => ruleEvent('a', seq, phase, { run })),
+    });
+    database.write([records('Monday', ['new', 'update', 'update', 'end'])]);
+    database.write([{ type: 'delivered', records: [['a', 0]], kept: [], timeMs: 0 }]);
+    // The same records again, as after a disk that did not answer, take nothing's place.
+    database.write([records('Monday', ['new', 'update', 'update', 'end'])]);
+    expect(rowsOf('events')).toBe(4);
+    expect(rowsOf('events', 'delivered = 1')).toBe(1);
+    database.write([records('Tuesday', ['new'])]);
+    expect(rowsOf('events')).toBe(1);
+    // It is open, although the earlier run had ended it.
+    expect(queries.unfinished().open).toMatchObject([{ id: 'a', seq: 0, run: 'Tuesday' }]);
   });
 
   it('keep no figures while a reader makes their log grow, and say so once', () => {
