@@ -89,7 +89,7 @@ export class StageRig {
   /** The next frame, from its look to its record: crops are answered in between. */
   pass(
     detections: readonly Detection[],
-    answer: (crop: InFlightFrame) => Float32Array,
+    answer: (crop: InFlightFrame) => Float32Array | null,
     atMs?: number,
   ): readonly Detection[] {
     const { frame, looks } = this.look(detections, this.frame(atMs));

@@ -18,6 +18,8 @@ export interface Look<F = InFlightFrame> {
   readonly trackId: number;
   readonly trackBox: Box;
   attributes: Readonly<Record<string, Attribute>>;
+  /** Nobody looked, so that what was found in earlier frames is not of this one. */
+  isMissed: boolean;
   /** In source pixels. */
   found: readonly Detection[];
   /** At what was found. */

@@ -12,7 +12,7 @@ import { LOOKED_FRAMES } from '../stream/ring-plan.ts';
 import { lostMsOf } from '../stream/stream-analytics.ts';
 import type { FrameStages, LookedFrame, SeenFrame, StagedSettings, StageWaits } from '../stream/stream-port.ts';
 import { alignedCrop } from './aligned-crop.ts';
-import { attributesOf, cropOf, objectsIn, placedIn, shorterSidePx } from './crop-readings.ts';
+import { attributeNames, attributesOf, cropOf, objectsIn, placedIn, shorterSidePx } from './crop-readings.ts';
 import { type CropReader, type Look, LookGroup } from './look-group.ts';
 
 /** With `per: bestOfTrack`: most looks at a track, and how much better each picture must be than the one before. */
@@ -198,15 +198,17 @@ export class StreamStages<F extends SeenFrame = InFlightFrame> implements FrameS
       else {
         const undo = this.#note(stage, candidate, frame.meta.ptsUs);
         const group = into === 'each alone' ? this.#group(frame, ({ looks: [only] }) => this.#take(only!)) : into;
-        const look: Look<F> = { stage, ...candidate, attributes: {}, found: [], inner: [] };
+        const look: Look<F> = { stage, ...candidate, attributes: {}, isMissed: false, found: [], inner: [] };
         looks.push(look);
         if (into === 'each alone') group.looks.push(look);
         group.enter();
         const beganMs = this.#now();
         stage.look(frame, crop, isLive, (rows) => {
           if (!isLive) this.#waited(stage.name, beganMs);
-          if (rows === null) undo();
-          else {
+          if (rows === null) {
+            undo();
+            look.isMissed = true;
+          } else {
             if (!isLive) {
               frame.readings ??= [];
               frame.readings.push({ stage: stage.name, crop, rows });
@@ -279,9 +281,19 @@ export class StreamStages<F extends SeenFrame = InFlightFrame> implements FrameS
   }
 
   /** Lets a look take effect: on its track, unless that has ended. @returns what it says of its object. */
-  #take({ stage, trackId, trackBox, attributes, found, inner }: Look<F>): Readonly<Record<string, Attribute>> {
+  #take({
+    stage,
+    trackId,
+    trackBox,
+    attributes,
+    isMissed,
+    found,
+    inner,
+  }: Look<F>): Readonly<Record<string, Attribute>> {
     const track = this.#tracks.get(trackId);
     if (track === undefined || !this.#stages.includes(stage)) return attributes;
+    // With `per: frame` a record says what was found in its own frame.
+    if (isMissed && stage.config.per === 'frame') track.attributes = without(track.attributes, stage);
     track.attributes = merged(track.attributes, attributes, stage.config.per === 'bestOfTrack');
     const said = inner.map((each) => ({ object: each.object, attributes: this.#take(each) }));
     for (const object of found) {
@@ -304,6 +316,15 @@ function cropFor<F>(
   if (on.align === 'keypoints')
     return alignedCrop(keypoints, on.template ?? null, model.spec.input, source, picture, on.marginRatio);
   return cropOf(box, source, picture, on.marginRatio, on.align === 'box' ? angle : 0);
+}
+
+/** Leaves out what a second stage said. */
+function without(
+  before: Track['attributes'],
+  { name, model }: Pick<CropReader, 'name' | 'model'>,
+): Track['attributes'] {
+  const names = [name, ...attributeNames(model.spec, name)];
+  return Object.fromEntries(Object.entries(before).filter(([each]) => !names.includes(each)));
 }
 
 /** @param isBest - what was said with more certainty stays. */

@@ -22,8 +22,8 @@ const NOT_YET = 0 as MonoMs;
 
 const NO_ROWS = new Float32Array(0);
 
-/** Longest that a frame of a file waits for second stages, in case one neither answers nor is given up. */
-const LONGEST_LOOK_MS = 60_000;
+/** A frame of a file that waits longer for second stages is worth a warning. It waits on: each crop is looked at, or given up by its engine. */
+const LONG_LOOK_MS = 60_000;
 
 /** A frame that was analysed, and waits for second stages or for frames before it. */
 interface HeldFrame {
@@ -72,6 +72,8 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   #droppedMs = 0;
   #onEmpty: (() => void)[] = [];
   #isWaiting = false;
+  /** Whether one frame is timed, or a warning was given. */
+  #isWatchingLooks = false;
   #isClosing = false;
 
   /**
@@ -319,10 +321,23 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
     const held: HeldFrame = { frame, analysed, looks, isReady };
     this.#held.push(held);
     if (isReady) return;
-    void settlesWithin(looks.settled, LONGEST_LOOK_MS).then(() => {
+    this.#warnIfSlow(looks, frame.meta.frame);
+    void looks.settled.then(() => {
       held.isReady = true;
       this.flush();
       this.#resume();
+    });
+  }
+
+  /** Says once that frames of a file wait for long. */
+  #warnIfSlow({ settled }: Looks, frame: number): void {
+    if (this.#isWatchingLooks) return;
+    this.#isWatchingLooks = true;
+    void settlesWithin(settled, LONG_LOOK_MS).then((isInTime) => {
+      this.#isWatchingLooks = !isInTime;
+      if (isInTime) return;
+      const text = `${this.id}: frame ${frame} has waited for its second stages for ${LONG_LOOK_MS / 1000} s; a file waits for each, so it is read as slowly as they look`;
+      this.#port.event('stream-warning', this.id, text);
     });
   }
 

@@ -259,6 +259,13 @@ describe('a second stage that fails', () => {
     expect(rig.answer(() => RED)).toBe(1);
   });
 
+  it('leaves nothing of earlier frames in a frame of a file that it is to look at', () => {
+    const rig = new StageRig();
+    rig.add({ per: 'frame' });
+    expect(rig.pass([car(1)], () => RED)[0]!.attributes?.a?.label).toBe('red');
+    expect(rig.pass([car(1)], () => null)[0]!.attributes?.a).toBeUndefined();
+  });
+
   it('that is replaced gives nothing more, and the new one looks at every track', () => {
     const rig = new StageRig();
     rig.isLive = true;

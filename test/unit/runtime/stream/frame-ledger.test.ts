@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { DROP_REASONS, type DropReason, type FrameChange, type PublishedFrame } from '../../../../src/core/frame.ts';
 import type { MonoMs } from '../../../../src/core/units.ts';
 import { SlotRing } from '../../../../src/flow/slot-ring.ts';
@@ -8,7 +8,7 @@ import { FrameLedger } from '../../../../src/runtime/stream/frame-ledger.ts';
 import type { InFlightFrame } from '../../../../src/runtime/stream/in-flight-frame.ts';
 import { prepareSettings } from '../../../../src/runtime/stream/prepared-settings.ts';
 import { StreamPlace } from '../../../../src/runtime/stream/stream-place.ts';
-import type { StreamInput } from '../../../../src/runtime/stream/stream-port.ts';
+import type { FrameStages, Looks, StreamInput } from '../../../../src/runtime/stream/stream-port.ts';
 import { PartTimes } from '../../../../src/telemetry/part-times.ts';
 import { conservationGap, StreamTelemetry } from '../../../../src/telemetry/stream-telemetry.ts';
 import { testFfmpeg } from '../../../support/made-videos.ts';
@@ -36,7 +36,14 @@ class Bench {
   releases = 0;
   #frame = 0;
 
-  constructor(fence: number | null = null, settings: object = {}, policy: 'live' | 'file' = 'live') {
+  readonly warnings: string[] = [];
+
+  constructor(
+    fence: number | null = null,
+    settings: object = {},
+    policy: 'live' | 'file' = 'live',
+    stages: FrameStages | null = null,
+  ) {
     const lease = { fence: fence ?? 0, isValid: () => this.isLeaseValid };
     const input: StreamInput = {
       ...{ source: null, imagePaths: [], label: 's', policy, picture: null },
@@ -51,7 +58,8 @@ class Bench {
     const port = {
       partTimes: new PartTimes(),
       scheduler: { serve: () => undefined, framesArrived: () => this.onArrived(), withdraw: () => [] },
-      event: () => undefined,
+      event: (_kind: string, _stream: string, text: string) => void this.warnings.push(text),
+      ...(stages === null ? {} : { stagesOf: () => stages }),
       ffmpeg: testFfmpeg,
       room: () => this.room,
       publish: (frame: PublishedFrame) => {
@@ -184,6 +192,26 @@ describe('FrameLedger', () => {
         bench.checkConservation();
       }),
     );
+  });
+
+  it('a frame of a file waits for its second stages however long they take, and that is said once', async () => {
+    vi.useFakeTimers();
+    try {
+      const answers: (() => void)[] = [];
+      const look = (): Looks => ({ isOver: false, settled: new Promise((resolve) => answers.push(resolve)) });
+      const stages = { look, dress: (boxes: unknown) => boxes, retune: () => undefined } as unknown as FrameStages;
+      const bench = new Bench(null, { stages: ['a'] }, 'file', stages);
+      for (let i = 0; i < 3; i++) bench.complete(bench.enter()!);
+      await vi.advanceTimersByTimeAsync(600_000);
+      expect(bench.published).toEqual([]);
+      expect(bench.warnings).toEqual([expect.stringMatching(/^s: frame 0 has waited for its second stages for 60 s/)]);
+      // Answers of later frames do not let these overtake.
+      for (const answer of answers.reverse()) answer();
+      await vi.advanceTimersByTimeAsync(0);
+      expect(bench.published.map(({ frame }) => frame)).toEqual([0, 1, 2]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('publishes the result with its boxes, size and times', () => {
