@@ -8,6 +8,7 @@ import { decodeDetr } from './detr/decode.ts';
 import { decodeEmbedding } from './embedding/decode.ts';
 import { decodeGfl } from './gfl/decode.ts';
 import { decodeHeads } from './heads/decode.ts';
+import { decodeLabels } from './labels/decode.ts';
 import { decodeRtmdet } from './rtmdet/decode.ts';
 import { decodeRtmpose } from './rtmpose/decode.ts';
 import { decodeSlots } from './slots/decode.ts';
@@ -43,6 +44,7 @@ export const DECODERS: Readonly<Record<ModelFamily | ReaderFamily, Decode>> = {
   yunet: decodeYunet,
   classifier: decodeClassifier,
   heads: decodeHeads,
+  labels: decodeLabels,
   ctc: decodeCtc,
   slots: decodeSlots,
   embedding: decodeEmbedding,

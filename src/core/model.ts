@@ -81,10 +81,11 @@ export function taskOf(family: ModelFamily | ReaderFamily): ModelTask {
 }
 
 /**
- * Families of networks that read crops of objects, for second stages. heads: one class of each output; ctc, slots: a text, by
+ * Families of networks that read crops of objects, for second stages. heads: one class of each output; labels: several
+ * that hold or do not, each by itself; ctc, slots: a text, by
  * connectionist temporal classification or with a character in each slot; embedding: a vector.
  */
-export const READER_FAMILIES = ['heads', 'ctc', 'slots', 'embedding'] as const;
+export const READER_FAMILIES = ['heads', 'labels', 'ctc', 'slots', 'embedding'] as const;
 
 export type ReaderFamily = (typeof READER_FAMILIES)[number];
 

@@ -112,6 +112,7 @@ const OUTPUT_NAMES: Readonly<
   rtmpose: [['x', 'y']],
   yunet: [['ious', 'predictions', 'scores']],
   classifier: [['logits'], ['probabilities']],
+  labels: [['scores']],
   ctc: [['scores']],
   slots: [['scores']],
   embedding: [['vector']],
@@ -180,7 +181,9 @@ export const manifestSchema = z
     batch: z.union([z.literal('free'), z.int().positive()]).describe('Batch sizes that the published file takes.'),
     classes: z
       .union([z.literal('coco-80'), z.array(z.string().min(1)).min(1)])
-      .describe('Of family heads: those of all heads, one after the other. Of a reader of text: its characters.'),
+      .describe(
+        'Of family heads: those of all heads, one after the other. Of family labels: the labels. Of a reader of text: its characters.',
+      ),
     nmsIou: z.number().gt(0).max(1).nullable().describe('IoU for suppression; null if the network needs none.'),
     scoreThreshold: z.number().min(0).max(1).describe('Default threshold: boxes with a lower score are not reported.'),
     maxDetections: z.int().positive().describe('Maximum number of boxes per frame.'),

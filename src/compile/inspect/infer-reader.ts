@@ -27,6 +27,7 @@ const IMAGENET: Preparation = {
 /** What a family is usually trained with, and its outputs in words. */
 const USUAL: Readonly<Record<ReaderFamily, Preparation & { readonly shape: string }>> = {
   heads: { ...IMAGENET, shape: 'each output [n, classes]' },
+  labels: { ...IMAGENET, shape: 'one output [n, labels] that ends in a sigmoid' },
   ctc: {
     ...{ colours: 'bgr', range: [-1, 1], width: 320, height: 48, shape: 'one output [n, steps, 1 + characters]' },
     // Grey is 0 in the network, as its tools fill.
@@ -45,10 +46,10 @@ const PLATE_CHARACTERS = [...'0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_'];
 
 /**
  * Infers the manifest of an ONNX file that reads crops of objects. Without a family in the hints it recognises text whose characters are in
- * the metadata, number plates, and several heads.
+ * the metadata, number plates, several heads, and labels beside other outputs.
  *
  * @returns null if it is none of these.
- * @throws MODEL_AMBIGUOUS if the family of the hints does not fit the outputs, or text has no characters; as `pictureInput` does.
+ * @throws MODEL_AMBIGUOUS if the family of the hints does not fit the outputs, if several outputs end in a sigmoid, or text has no characters; as `pictureInput` does.
  */
 export function inferReader(outline: Outline, hints: ReaderHints): InferredReader | null {
   const family = hints.family ?? recognise(outline);
@@ -72,12 +73,37 @@ export function inferReader(outline: Outline, hints: ReaderHints): InferredReade
   };
 }
 
-function recognise({ outputs, metadata }: Outline): ReaderFamily | null {
+function recognise(outline: Outline): ReaderFamily | null {
+  const { outputs, metadata } = outline;
   if (metadata.has('character') && outputs.some(isSequence)) return 'ctc';
   if (plateOf(outputs) !== undefined) return 'slots';
   const heads = outputs.map(lengthOf);
   if (!heads.every((length) => length !== null && length > 1)) return null;
-  return heads.length > 1 ? 'heads' : null;
+  if (heads.length < 2) return null;
+  if (!outputs.some(isOfSigmoid)) return 'heads';
+  // Each number stands for itself: no class is the best of them.
+  if (labelsOf(outputs) !== undefined) return 'labels';
+  throw fault(
+    'MODEL_AMBIGUOUS',
+    outline,
+    'outputs that end in a sigmoid are labels, each by itself, or places in the picture, and several can be labels; its outputs are ' +
+      `${outputs.map((port) => `${describePort(port)} (${port.operator ?? 'of an unknown operator'})`).join('; ')}. ` +
+      'Write a manifest of family labels that names the output of the labels, or give the family heads if one class of each output holds',
+  );
+}
+
+function isOfSigmoid({ operator }: Port): boolean {
+  return operator === 'Sigmoid';
+}
+
+/** Two numbers beside others are a point. */
+const POINT_LENGTH = 2;
+
+/** The only output whose numbers are labels, each by itself. */
+function labelsOf(outputs: readonly Port[]): Port | undefined {
+  if (outputs.length === 1) return outputs[0];
+  const found = outputs.filter((port) => isOfSigmoid(port) && (lengthOf(port) ?? 0) > POINT_LENGTH);
+  return found.length === 1 ? found[0] : undefined;
 }
 
 function plateOf(outputs: readonly Port[]): Port | undefined {
@@ -104,6 +130,10 @@ function outputsOf(family: ReaderFamily, { outputs }: Outline): Readonly<Record<
       return outputs.length > 0 && outputs.every((port) => lengthOf(port) !== null)
         ? Object.fromEntries(outputs.map((port) => [port.name, port]))
         : null;
+    case 'labels': {
+      const port = labelsOf(outputs);
+      return first('scores', port !== undefined && lengthOf(port) !== null ? port : undefined);
+    }
     case 'embedding':
       return first('vector', outputs.length === 1 && lengthOf(outputs[0]!) !== null ? outputs[0] : undefined);
     case 'slots':
@@ -120,6 +150,7 @@ function namesOf(outputs: Readonly<Record<string, Port>>): Record<string, string
 function classCountOf(family: ReaderFamily, ports: readonly Port[]): number | null {
   if (family === 'embedding') return 1;
   if (family === 'heads') return ports.reduce((sum, port) => sum + lengthOf(port)!, 0);
+  if (family === 'labels') return lengthOf(ports[0]!);
   const scores = ports[0]!.dims!.at(-1)!;
   return typeof scores === 'number' ? scores - Number(family === 'ctc') : null;
 }

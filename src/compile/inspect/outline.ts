@@ -16,6 +16,8 @@ export interface Port {
   readonly type: ElementType | null;
   /** Sizes, or names of free axes; null if the file states no shape. */
   readonly dims: readonly (number | string)[] | null;
+  /** Of an output: the operator that computes its numbers; those that only rearrange them are passed over. */
+  readonly operator?: string;
 }
 
 /** What an ONNX file declares, without its weights. */
@@ -50,7 +52,7 @@ export async function readOutline(path: string): Promise<Outline> {
   return {
     path,
     inputs: parts.inputs.filter(({ name }) => !parts.constants.has(name)).map(({ port }) => port()),
-    outputs: parts.outputs.map(({ port }) => port()),
+    outputs: parts.outputs.map(({ name, port }) => withOperator(port(), computedBy(parts, name))),
     metadata: parts.metadata,
     lastOperators: lastOperators(parts),
     ...(hasDynamicRanges(parts) ? { rangesOfBatch: true } : {}),
@@ -132,6 +134,26 @@ function portOf(message: WireReader, name: string, path: string): Port {
       return { name, type: null, dims: null };
     throw error;
   }
+}
+
+/** Operators that leave the numbers of an output as they are. */
+const REARRANGING = new Set(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose', 'Identity', 'Cast']);
+const MOST_REARRANGED = 8;
+
+function computedBy({ nodes }: Parts, output: string): string | undefined {
+  let wanted: string | undefined = output;
+  for (let step = 0; step < MOST_REARRANGED && wanted !== undefined; step += 1) {
+    const value: string = wanted;
+    const producer = nodes.find((node) => makes(node.again(), value));
+    const operator = producer?.again().textAt(NODE.operator);
+    if (operator === undefined || !REARRANGING.has(operator)) return operator;
+    wanted = firstInput(producer!.again());
+  }
+  return undefined;
+}
+
+function withOperator(port: Port, operator: string | undefined): Port {
+  return operator === undefined ? port : { ...port, operator };
 }
 
 function lastOperators({ nodes, outputs }: Parts): string[] {

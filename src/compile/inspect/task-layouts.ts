@@ -190,12 +190,15 @@ function classLayout(outline: Outline, namedClasses: number | null): Layout | nu
     'MODEL_AMBIGUOUS',
     outline,
     `its ${count} numbers are the scores of ${count} classes for the whole picture, or something else; its output is ` +
-      `${describePort(port)}. If they are classes, give --labels FILE with their names, or --family classifier`,
+      `${describePort(port)}. If they are classes, give --labels FILE with their names, or --family classifier${
+        port.operator === 'Sigmoid' ? '; for labels of objects that a second stage looks at, --family labels' : ''
+      }`,
   );
 }
 
 function classes({ lastOperators }: Outline, port: Port): Layout {
-  const role = lastOperators[0] === 'Softmax' ? 'probabilities' : 'logits';
+  // Of a sigmoid each class has a probability of its own.
+  const role = lastOperators[0] === 'Softmax' || port.operator === 'Sigmoid' ? 'probabilities' : 'logits';
   const count = port.dims?.[1];
   return { family: 'classifier', outputs: { [role]: port.name }, classCount: typeof count === 'number' ? count : null };
 }

@@ -17,12 +17,17 @@ const BOX_STEPS = 10;
 const HASH_DIGITS = 12;
 
 /** Returns the names of the attributes that a model gives as a second stage; none for a detector. */
-export function attributeNames({ family, heads = [] }: Pick<ModelSpec, 'family' | 'heads'>, stage: string): string[] {
+export function attributeNames(
+  { family, heads = [], classes }: Pick<ModelSpec, 'family' | 'heads' | 'classes'>,
+  stage: string,
+): string[] {
   switch (family) {
     case 'classifier':
       return [stage];
     case 'heads':
       return heads.length === 1 ? [stage] : [...heads];
+    case 'labels':
+      return [...classes];
     case 'ctc':
     case 'slots':
     case 'embedding':
@@ -61,18 +66,23 @@ export function attributesOf(
     return { place: ranked[at]!, score: ranked[at + 4]!, label: spec.classes[ranked[at + 5]!] ?? '' };
   });
   const read =
-    spec.family === 'heads'
-      ? readings.map(({ place, ...reading }) => ({ name: names[place]!, ...reading }))
-      : [
-          {
-            name: stage,
-            label: readings
-              .map(({ label }) => label)
-              .join('')
-              .trim(),
-            score: meanScore(readings),
-          },
-        ];
+    spec.family === 'labels'
+      ? readings.map(({ place, score }) => ({
+          name: names[place]!,
+          ...(score >= 0.5 ? { label: 'yes', score } : { label: 'no', score: 1 - score }),
+        }))
+      : spec.family === 'heads'
+        ? readings.map(({ place, ...reading }) => ({ name: names[place]!, ...reading }))
+        : [
+            {
+              name: stage,
+              label: readings
+                .map(({ label }) => label)
+                .join('')
+                .trim(),
+              score: meanScore(readings),
+            },
+          ];
   const sure = read.filter(({ label, score }) => label !== '' && score >= scoreThreshold);
   return Object.fromEntries(sure.map(({ name, label, score }) => [name, { label, score: roundScore(score), atUs }]));
 }

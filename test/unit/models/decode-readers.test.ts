@@ -57,6 +57,18 @@ describe('several heads', () => {
   });
 });
 
+describe('labels', () => {
+  it('gives each label whether it holds, and how sure that is', () => {
+    const of = spec('labels', ['is_male', 'has_bag', 'has_hat']);
+    const said = (label: string, score: number) => ({ label, score: near(score), atUs: 5 });
+    expect(read(of, { scores: tensor([2, 3, 1, 1], [0.9, 0.1, 0.5, 0.2, 0.7, 0.02]) }, 2)).toEqual([
+      { is_male: said('yes', 0.9), has_bag: said('no', 0.9), has_hat: said('yes', 0.5) },
+      { is_male: said('no', 0.8), has_bag: said('yes', 0.7), has_hat: said('no', 0.98) },
+    ]);
+    expect(() => read(of, { scores: tensor([1, 8], [1, 0, 0, 0, 0, 0, 0, 0]) }, 1)).toThrow('received 8');
+  });
+});
+
 /** Scores of steps, each with one best index. */
 function steps(best: readonly number[], count: number, probability = 0.9): number[] {
   return best.flatMap((index) =>

@@ -39,6 +39,22 @@ describe('a network that reads crops', () => {
     });
   });
 
+  it('has labels, each by itself, where an output ends in a sigmoid, and is refused where it cannot tell which', () => {
+    const of = (operators: Record<string, string>) => {
+      const shapes = { attributes: [1, 8, 1, 1], top: [1, 2, 1, 1], bottom: [1, 2, 1, 1], more: [1, 8] };
+      const known = Object.fromEntries(Object.entries(shapes).filter(([name]) => name in operators));
+      const plain = outline(known);
+      return { ...plain, outputs: plain.outputs.map((port) => ({ ...port, operator: operators[port.name]! })) };
+    };
+    const labels = { family: 'labels', outputs: { scores: 'attributes' }, classCount: 8 };
+    expect(inferReader(of({ attributes: 'Sigmoid', top: 'Conv', bottom: 'Conv' }), {})).toMatchObject(labels);
+    expect(inferReader(of({ attributes: 'Sigmoid', top: 'Sigmoid', bottom: 'Sigmoid' }), {})).toMatchObject(labels);
+    expect(inferReader(of({ attributes: 'Softmax', more: 'Softmax' }), {})).toMatchObject({ family: 'heads' });
+    expect(() => inferReader(of({ attributes: 'Sigmoid', more: 'Sigmoid' }), {})).toThrow(
+      /attributes f32 \[1, 8, 1, 1\] \(Sigmoid\); more f32 \[1, 8\] \(Sigmoid\)\. Write a manifest of family labels/,
+    );
+  });
+
   it('has one output only if the family is named', () => {
     const one = outline({ out: ['n', 512] });
     expect(inferReader(one, {})).toBeNull();
