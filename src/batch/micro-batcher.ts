@@ -18,6 +18,8 @@ export interface BatchStreamOptions {
   readonly priority: number;
   /** False: it gets nothing while a stream of higher priority has frames, not even its part of `FLOOR_RATIO`. Default true. */
   readonly hasFloor?: boolean;
+  /** True: of batches that would be of files only, one in `GUEST_EVERY` begins with its frames, whatever its priority. Default false. */
+  readonly isGuest?: boolean;
   /** Share of the model inputs among streams of the same priority. */
   readonly weight: number;
   /** Model inputs of one frame; default 1. */
@@ -70,6 +72,9 @@ interface Choice<T> {
 export const FLOOR_RATIO = 0.1;
 const OVER_LOWER = 1 / FLOOR_RATIO - 1;
 
+/** A file fills each batch as long as it lasts: a guest that waits gets one in so many of its batches, and none of those of live streams. */
+export const GUEST_EVERY = 20;
+
 /** A stream without a frame for this long is idle: a partial batch does not wait for it. */
 const IDLE_MS = 1000;
 
@@ -83,6 +88,8 @@ export class MicroBatcher<T extends BatchItem> {
   #taken = 0;
   /** Model inputs that were taken while frames of a lower priority waited, less `OVER_LOWER` for each that went to these. */
   #overLower = 0;
+  /** Batches of files in a row while a guest waited. */
+  #withoutGuest = 0;
 
   /** @param options.maxDelayMs - longest time a frame waits for others to join its batch. */
   constructor(options: { readonly maxDelayMs: number }) {
@@ -161,8 +168,9 @@ export class MicroBatcher<T extends BatchItem> {
     const items: T[] = [];
     let inputs = 0;
     let isFull = false;
+    const isTurn = this.#isGuestTurn();
     while (!isFull) {
-      const pick = this.#pick();
+      const pick = (isTurn ? this.#pickGuest() : null) ?? this.#pick();
       if (pick === null) break;
       const { views = 1 } = pick.stream.options;
       isFull = items.length > 0 && inputs + views > targetSize;
@@ -171,6 +179,38 @@ export class MicroBatcher<T extends BatchItem> {
       inputs += views;
     }
     return { kind: 'batch', stale, items, inputs, isFull };
+  }
+
+  /** Counts a batch that is about to be made. @returns whether it begins with guests. */
+  #isGuestTurn(): boolean {
+    if (!this.hasGuest) this.#withoutGuest = 0;
+    if (!this.hasGuest || this.hasLive) return false;
+    this.#withoutGuest = (this.#withoutGuest + 1) % GUEST_EVERY;
+    return this.#withoutGuest === 0;
+  }
+
+  /** The guest that got nothing for longest; null if none waits. */
+  #pickGuest(): Choice<T> | null {
+    let longest: StreamQueue<T> | null = null;
+    for (const stream of this.#streams.values()) {
+      if (stream.options.isGuest !== true || stream.waiting.length === 0) continue;
+      if (longest === null || stream.lastTaken < longest.lastTaken) longest = stream;
+    }
+    return longest === null ? null : { stream: longest, isOverLower: false, isBelow: false };
+  }
+
+  /** Whether a frame of a guest waits. */
+  get hasGuest(): boolean {
+    for (const { options, waiting } of this.#streams.values())
+      if (options.isGuest === true && waiting.length > 0) return true;
+    return false;
+  }
+
+  /** Whether a frame of a live stream waits. */
+  get hasLive(): boolean {
+    for (const { options, waiting } of this.#streams.values())
+      if (options.queueSize !== null && options.isGuest !== true && waiting.length > 0) return true;
+    return false;
   }
 
   #takeStale(nowMs: number): T[] {

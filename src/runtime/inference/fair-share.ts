@@ -1,3 +1,4 @@
+import { GUEST_EVERY } from '../../batch/micro-batcher.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Batch } from './inference-client.ts';
 import type { ModelInstance } from './model-instance.ts';
@@ -19,7 +20,10 @@ const LOOK_MS = 20;
 
 /** A detector with its streams. */
 interface Sharer {
-  readonly streams: ReadonlyMap<string, { readonly policy: { readonly hasFloor?: boolean } }>;
+  readonly streams: ReadonlyMap<
+    string,
+    { readonly policy: { readonly hasFloor?: boolean; readonly isGuest?: boolean } }
+  >;
   readonly model: Pick<
     ModelInstance,
     'isNamed' | 'readsCrops' | 'servesLive' | 'pool' | 'callsInFlight' | 'freeThread' | 'batcher'
@@ -37,7 +41,7 @@ interface Running {
  * Divides the device among the detectors of a pipeline by the streams that use them: all together run as many batches as the
  * one with the most threads would alone, and the next batch is that of the one whose streams have had the fewest frames (start-time
  * fair queueing). Versions of one detector, as in a roll-out, are not held back. Requests and jobs, whose streams have no floor, wait for the
- * frames of all others, whichever detector these use, and take no turns from them.
+ * frames of all others, whichever detector these use, and take no turns from them; of batches of files, a request gets one in `GUEST_EVERY`.
  *
  * Second stages run while no frame of a detector with live streams waits, and else for `STAGE_RATIO` of the time at most. Frames of files
  * wait for their own crops: if those waited for the next frames, the file would fill its ring, and then one thread would work alone.
@@ -51,6 +55,8 @@ export class FairShare {
   /** Of late: time of batches of frames, and of crops. */
   readonly #usedMs = { frames: 0, crops: 0 };
   readonly #held = new Set<Sharer>();
+  /** Batches of other detectors in a row while a request waited, and no live stream. */
+  #withoutGuest = 0;
   #isWaking = false;
   #cancelLook: (() => void) | null = null;
 
@@ -98,9 +104,13 @@ export class FairShare {
     // One that hangs is not waited for.
     const goesOn = (other: Sharer): boolean =>
       other.model.freeThread() !== null || running.some(({ by }) => by === other);
-    if (!isUrgent && sharers.some((other) => other.model.batcher.hasUrgent && goesOn(other))) return false;
+    const isGuestTurn = this.#isGuestTurn(sharers);
+    const mayBeGuest = isGuestTurn && scheduler.model.batcher.hasGuest;
+    if (!isUrgent && !mayBeGuest && sharers.some((other) => other.model.batcher.hasUrgent && goesOn(other)))
+      return false;
     if (!sharers.some(({ model }) => model.isNamed)) return true;
     const most = Math.max(...sharers.map(({ model }) => model.pool.threadCount * model.callsInFlight));
+    if (isGuestTurn) return mayBeGuest && running.length < most;
     const turns = isUrgent ? this.#urgent : this.#others;
     const had = turns.hadBy(scheduler);
     const isBefore = (other: Sharer): boolean =>
@@ -114,9 +124,27 @@ export class FairShare {
     if (!scheduler.model.readsCrops) {
       this.#urgent.count(scheduler, batch);
       this.#others.count(scheduler, batch);
+      this.#countGuests(scheduler, batch);
     }
     this.#running.set(batch, { by: scheduler, beganMs: this.#clock.now() });
     this.#wakeSoon();
+  }
+
+  /** Whether the next batch is that of a detector whose requests wait behind the files of others. */
+  #isGuestTurn(sharers: readonly Sharer[]): boolean {
+    return (
+      this.#withoutGuest >= GUEST_EVERY - 1 &&
+      sharers.some(({ model }) => model.batcher.hasGuest && model.freeThread() !== null) &&
+      !sharers.some(({ model }) => model.batcher.hasLive)
+    );
+  }
+
+  #countGuests(scheduler: Sharer, { frames }: Batch): void {
+    const isOfGuest = frames.some(({ streamId }) => scheduler.streams.get(streamId)?.policy.isGuest === true);
+    const every = this.#schedulers();
+    const isWaiting = every.some((other) => other !== scheduler && other.model.batcher.hasGuest);
+    if (isOfGuest || !isWaiting) this.#withoutGuest = 0;
+    else if (!every.some(({ model }) => model.batcher.hasLive)) this.#withoutGuest += 1;
   }
 
   ended(batch: Batch): void {

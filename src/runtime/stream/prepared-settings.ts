@@ -44,10 +44,19 @@ export function prepareSettings(
   };
 }
 
-function policyOf(config: StreamConfig, { policy, bulk }: StreamInput): StreamPolicy {
+function policyOf(config: StreamConfig, { policy, bulk, feed }: StreamInput): StreamPolicy {
   const { priority, weight, queueSize, maxAgeMs } = config;
   // Segments of jobs use what live streams leave, and end one after the other.
-  const share = { priority, weight, hasFloor: bulk?.isBackground !== true, views: viewCount(config) };
+  const isBackground = bulk?.isBackground === true;
+  // Pictures of requests have a deadline, and a file may take hours.
+  const isGuest = isBackground && feed !== undefined;
+  const share = {
+    priority,
+    weight,
+    hasFloor: !isBackground,
+    ...(isGuest ? { isGuest } : {}),
+    views: viewCount(config),
+  };
   return policy === 'live'
     ? { ...share, queueSize, maxAgeMs, wake: 'always' }
     : { ...share, queueSize: null, maxAgeMs: null, wake: 'when-idle' };

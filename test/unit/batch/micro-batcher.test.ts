@@ -72,6 +72,27 @@ describe('a stream without a floor, such as that of requests', () => {
     expect(bench.dropped).toEqual([]);
   });
 
+  it('gets one batch in twenty while only files have frames, and none while a live stream has', () => {
+    const guests = { ...REQUESTS, isGuest: true };
+    const bench = new Bench({ film: FILE, film2: FILE, door: LIVE, requests: guests, job: REQUESTS }, FILE);
+    bench.offer('film', 300);
+    bench.offer('film2', 300);
+    bench.offer('job', 5);
+    bench.offer('requests', 3);
+    const turns = (count: number): number[] =>
+      Array.from({ length: count }, () => bench.take(1)).flatMap((taken, i) => (/requests/.test(taken) ? [i + 1] : []));
+    expect(turns(70)).toEqual([20, 40, 60]);
+    // A request finds the files at any point of their course.
+    bench.offer('requests', 1);
+    expect(turns(20)).toEqual([20]);
+    bench.offer('requests', 1);
+    for (let i = 0; i < 60; i++) {
+      bench.offer('door');
+      expect(bench.take(1)).not.toMatch(/requests|job/);
+      bench.nowMs += 100;
+    }
+  });
+
   it('fills what the frames of others leave of a batch, behind them', () => {
     const bench = new Bench({ door: {}, requests: REQUESTS }, LIVE);
     bench.offer('requests', 9);

@@ -5,7 +5,12 @@ import { ManualClock } from '../../../support/manual-clock.ts';
 
 /** A detector with one thread. Its live streams, and the requests to it, always have a frame that waits, if they are there. */
 class Detector {
-  readonly streams = new Map<string, { readonly policy: { readonly hasFloor?: boolean } }>();
+  readonly streams = new Map<
+    string,
+    { readonly policy: { readonly hasFloor?: boolean; readonly isGuest?: boolean } }
+  >();
+  /** Its streams with a floor are files. */
+  readsFiles = false;
   readonly isNamed: boolean;
   readonly ran: string[] = [];
   isLoaded = true;
@@ -16,7 +21,8 @@ class Detector {
     this.isNamed = name === 'named';
     this.#share = share;
     for (let i = 0; i < live; i++) this.streams.set(`${name} live ${i}`, { policy: {} });
-    for (let i = 0; i < requests; i++) this.streams.set(`${name} request ${i}`, { policy: { hasFloor: false } });
+    for (let i = 0; i < requests; i++)
+      this.streams.set(`${name} request ${i}`, { policy: { hasFloor: false, isGuest: true } });
   }
 
   get model() {
@@ -25,7 +31,12 @@ class Detector {
     return {
       ...{ isNamed, callsInFlight: 1, pool: { threadCount: 1 } },
       freeThread: () => (this.running === null && this.isLoaded ? {} : null),
-      batcher: { waitingInputs: streams.size, hasUrgent: urgent.length > 0 },
+      batcher: {
+        waitingInputs: streams.size,
+        hasUrgent: urgent.length > 0,
+        hasGuest: urgent.length < streams.size,
+        hasLive: urgent.length > 0 && !this.readsFiles,
+      },
     };
   }
 
@@ -76,6 +87,16 @@ describe('the share of the device', () => {
     named!.streams.clear();
     await rounds(5);
     expect(own!.ran.length).toBeGreaterThanOrEqual(5);
+  });
+
+  it('that requests to one detector get is a batch in twenty while another one reads a file', async () => {
+    const { detectors, rounds } = rig(['own', 0, 4], ['named', 2, 0]);
+    const [own, named] = detectors;
+    named!.readsFiles = true;
+    await rounds(200);
+    expect(own!.ran.length).toBeGreaterThanOrEqual(8);
+    expect(own!.ran.length).toBeLessThanOrEqual(11);
+    expect(named!.ran.length).toBeGreaterThanOrEqual(180);
   });
 
   it('that requests to a candidate get is nothing while a live stream on the control waits', async () => {
