@@ -39,7 +39,7 @@ export async function dryRun(
   options: EngineOptions & Pick<OpenOptions, 'decoder'>,
   io: CliIo,
 ): Promise<void> {
-  const { sources, outputs, skipped } = plan;
+  const { sources, outputs, skipped, special } = plan;
   const { model, environment, onNotice, decoder } = options;
   const spec = modelSpec(await loadConfigured(model, environment));
   const [engine] = (await candidates(options)).engines;
@@ -55,14 +55,18 @@ export async function dryRun(
   const { width, height } = spec.input;
   const found = { name: spec.name, engine, precision, inputWidth: width, inputHeight: height };
   const { resumeFolder } = outputs;
-  show(io, flags, { model: found, inputs, skipped, outputs: written, resumeFolder }, () =>
-    [
-      inputsTable(inputs),
-      countsText(inputs, isRead, skipped),
-      ...skipped.map((path) => `left out: ${path} (by its name neither video nor picture)`),
-      ...(written.length === 0 ? ['none'] : written).map((path) => `output: ${path}`),
-      `model: ${spec.name} ${width}x${height}, engine ${engine}, precision ${precision}`,
-    ].join('\n'),
+  show(
+    io,
+    flags,
+    { model: found, inputs, skipped, special: Object.fromEntries(special), outputs: written, resumeFolder },
+    () =>
+      [
+        inputsTable(inputs),
+        countsText(inputs, isRead, skipped),
+        ...skipped.map((path) => `left out: ${path} (${special.get(path) ?? 'by its name neither video nor picture'})`),
+        ...(written.length === 0 ? ['none'] : written).map((path) => `output: ${path}`),
+        `model: ${spec.name} ${width}x${height}, engine ${engine}, precision ${precision}`,
+      ].join('\n'),
   );
 }
 

@@ -5,12 +5,13 @@ import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { HostStages } from '../host/host-stages.ts';
+import { ONLY_FIRST } from '../runtime/lane/lane-images.ts';
 import { type OpenOptions, openRuntime } from '../runtime/open-runtime.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { attributeNames } from '../runtime/stages/crop-readings.ts';
 import { type CliIo, note, print, printJson, table, wrongCommand } from './cli-io.ts';
 import { DetectOutputs, lockPlan, pathsWritten, writtenLabels } from './detect-outputs.ts';
-import { type DetectFlags, type DetectPlan, leftOutText } from './detect-plan.ts';
+import { type DetectFlags, type DetectPlan, leftOutTexts } from './detect-plan.ts';
 import { conditionsOf, ResumeFolder } from './detect-resume.ts';
 import { detectAll } from './detect-run.ts';
 import { interruptedCode, ReportedFailure } from './interruption.ts';
@@ -18,6 +19,9 @@ import type { InputSummary, ItemSummary } from './item-results.ts';
 import { startProgress } from './progress.ts';
 import { stagesIn } from './stages-flag.ts';
 import { TotalProgress } from './total-progress.ts';
+
+const VIDEO_RESIZES =
+  '--video: inputs of the model are made of the full pictures, by sharp; without it ffmpeg resizes them, so a few boxes near the threshold differ';
 
 export interface PlannedDetect {
   readonly plan: DetectPlan;
@@ -45,7 +49,8 @@ export async function runDetect({ plan, jobs, flags, opening, ffmpeg, io }: Plan
       if (error === io.stop.reason) end([], plan, [], false, io);
       throw error;
     });
-    if (plan.skipped.length > 0) onNotice(leftOutText(plan.skipped, 'neither video nor picture'));
+    for (const text of leftOutTexts(plan, 'neither video nor picture')) onNotice(text);
+    if (flags.video !== undefined && runtime.spec.resizeBy !== 'sharp') onNotice(VIDEO_RESIZES);
     const stages = await stagesOf(flags, runtime, opening);
     const classes = classesOf(flags, runtime.spec.classes);
     const conditions = await conditionsOf(plan, flags, runtime);
@@ -173,7 +178,13 @@ function report(
   const inputs = inputsOf(items);
   if (flags.json === true) {
     const model = { name: runtime.spec.name, engine, provider, precision, inputWidth: width, inputHeight: height };
-    printJson(io, { model, inputs, skipped: plan.skipped, sinks: failures.map((error) => error.toWire()) });
+    printJson(io, {
+      model,
+      inputs,
+      skipped: plan.skipped,
+      special: Object.fromEntries(plan.special),
+      sinks: failures.map((error) => error.toWire()),
+    });
   }
   for (const { source, warnings, decodeErrors, error } of inputs) {
     for (const warning of warnings) note(io, `warning: ${warning}`);
@@ -185,12 +196,16 @@ function report(
   if (flags.json !== true && flags.out?.includes('-') !== true) {
     const rows = items.map(itemRow);
     if (rows.length > 0) print(io, table([['input', 'frames', 'inferred', 'detections', 'time', 'rate'], ...rows]));
-    const damaged = inputs.filter(
-      ({ warnings }, i) => plan.sources[i]?.isPicture === true && warnings.length > 0,
-    ).length;
+    const pictures = inputs.filter((_, i) => plan.sources[i]?.isPicture === true);
+    const isPartial = (warning: string): boolean => warning.includes(ONLY_FIRST);
+    const partial = pictures.filter(({ warnings }) => warnings.some(isPartial)).length;
+    const damaged = pictures.filter(({ warnings }) => warnings.some((warning) => !isPartial(warning))).length;
     const left = inputs.flatMap(({ decode }) => decode?.skipped ?? []).reduce((sum, skipped) => sum + skipped, 0);
     if (left > 0) print(io, `${counted(left, 'frame')} not decoded (--decode ${flags.decode})`);
     if (damaged > 0) print(io, `${damaged} ${damaged === 1 ? 'picture is' : 'pictures are'} cut off or damaged`);
+    if (partial > 0)
+      print(io, `${partial} ${partial === 1 ? 'picture has' : 'pictures have'} several frames, ${ONLY_FIRST}`);
+    if (plan.skipped.length > 0) print(io, `${counted(plan.skipped.length, 'file')} left out`);
     print(io, `${runtime.spec.name} ${width}x${height}, ${engine}/${provider} ${precision}`);
   }
 }

@@ -107,19 +107,26 @@ export interface DetectPlan {
   readonly outputs: OutputPlan;
   /** Files of folders that are neither video nor picture. */
   readonly skipped: readonly string[];
+  /** Of these: what is no file that can be read, with the reason. */
+  readonly special: ReadonlyMap<string, string>;
 }
 
 /** Decides what is read and what is written, and touches nothing. @throws SOURCE_*, COMMAND_INVALID, CONFIG_INVALID */
 export async function planDetect(inputs: readonly string[], flags: DetectFlags): Promise<DetectPlan> {
   const skipped: string[] = [];
-  const paths = await expandInputs(inputs, { pictures: true, onLeftOut: (path) => skipped.push(path) });
+  const special = new Map<string, string>();
+  const onLeftOut = (path: string, why?: string): void => {
+    skipped.push(path);
+    if (why !== undefined) special.set(path, why);
+  };
+  const paths = await expandInputs(inputs, { pictures: true, onLeftOut });
   const [names, stems] = [outputNames(paths, nameOf), labelNames(paths)];
   const sources: DetectSource[] = [];
   for (const [i, path] of paths.entries())
     sources.push({ path, isPicture: await isPicture(path), name: names[i]!, stem: stems[i]! });
   const outputs = await planOutputs(sources, flags);
   requireApart(inputs, sources, outputs);
-  return { sources, items: itemsOf(sources), outputs, skipped };
+  return { sources, items: itemsOf(sources), outputs, skipped, special };
 }
 
 /** A still picture is resized as the model's publisher does it; it does not need ffmpeg's speed. */
@@ -310,8 +317,17 @@ export function defaultJobs(): number {
   return Math.min(MOST_JOBS, availableParallelism() + 1);
 }
 
+/** What was left out, and why, a text each kind. */
+export function leftOutTexts({ skipped, special }: Pick<DetectPlan, 'skipped' | 'special'>, what: string): string[] {
+  const plain = skipped.filter((path) => !special.has(path));
+  return [
+    ...(plain.length === 0 ? [] : [leftOutText(plain, what)]),
+    ...[...special].map(([path, why]) => `${path}: ${why}, and left out`),
+  ];
+}
+
 /** `3 files are neither video nor picture, and left out: a.txt, b.pdf, c.srt`. @param what - `neither video nor picture`. */
-export function leftOutText(paths: readonly string[], what: string): string {
+function leftOutText(paths: readonly string[], what: string): string {
   const named = `${paths.slice(0, 10).join(', ')}${paths.length > 10 ? ` and ${paths.length - 10} more` : ''}`;
   return `${paths.length === 1 ? '1 file is' : `${paths.length} files are`} ${what}, and left out: ${named}`;
 }

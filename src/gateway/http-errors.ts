@@ -143,12 +143,12 @@ export function answerClientError({ code = '', message }: NodeJS.ErrnoException,
   setTimeout(() => socket.destroy(), LAST_WORDS_MS).unref();
 }
 
-/** Answers unknown paths with 404 and suggests the nearest route. `routes` are listed as `METHOD /path`. */
-export function installNotFound(app: FastifyInstance, routes: readonly string[]): void {
+/** Answers unknown paths with 404 and suggests the nearest route. @param routes - those that answer, as `METHOD /path`. */
+export function installNotFound(app: FastifyInstance, routes: () => readonly string[]): void {
   app.setNotFoundHandler((request: FastifyRequest, reply: FastifyReply) => {
     const path = request.url.split('?', 1)[0]!;
     const wanted = `${request.method} ${path}`;
-    const nearest = closest(wanted, [...routes]);
+    const nearest = closest(wanted, [...routes()]);
     const hint = distance(wanted, nearest) <= 6 ? ` Did you mean ${nearest}?` : '';
     const message = `${wanted}: no such route.${hint} The API is under /api, the feed at /ws, the dashboard at /.`;
     const error = new SightlineError('ROUTE_NOT_FOUND', message, { method: request.method, path });

@@ -185,7 +185,15 @@ async function buildApp(
   addCompression(app);
   acceptJsonOnly(app);
   installErrorReplies(app, logger, incidents);
-  installNotFound(app, routes);
+  // Routes that only say that they are not for this gateway.
+  const unanswered = new Set<string>();
+  const addUnanswered = (add: () => void): void => {
+    const before = routes.length;
+    add();
+    for (const route of routes.slice(before)) unanswered.add(route);
+  };
+  if (runtime.resetStreams === undefined) unanswered.add('POST /api/pipeline/reset');
+  installNotFound(app, () => routes.filter((route) => !unanswered.has(route)));
   await app.register(fastifyCookie);
   await addOpenApi(app, files.version);
   await acceptUpgrades(app, feed);
@@ -204,9 +212,12 @@ async function buildApp(
   addHistoryRoutes(app, history, options.wallMs ?? Date.now);
   addLiveRoutes(app, runtime, feed, options.recorder ?? null);
   addRecordingRoutes(app, options.recorder ?? null, history, { port: runtime, fleet: options.fleet ?? null });
-  addFleetRoutes(app, options.fleet ?? null);
+  if (options.fleet === undefined) addUnanswered(() => addFleetRoutes(app, null));
+  else addFleetRoutes(app, options.fleet);
   addSiteRoutes(app, runtime, sites);
-  addRolloutRoutes(app, options.rollouts ?? null, options.namedRollouts);
+  const addRollouts = (): void => addRolloutRoutes(app, options.rollouts ?? null, options.namedRollouts);
+  if (rolloutsOf(options).length === 0) addUnanswered(addRollouts);
+  else addRollouts();
   const intake = requests === undefined ? null : new RequestIntake(requests, options.clock ?? systemClock);
   if (requests !== undefined && intake !== null) {
     await addDetectRoute(app, requests, intake);

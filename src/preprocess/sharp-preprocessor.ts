@@ -15,6 +15,8 @@ export interface PictureSize {
 
 /** Of an image file, upright as its EXIF data says. */
 export interface ReadPicture extends PictureSize {
+  /** Of a file with several pictures, such as an animation, of which this is the first: how many. */
+  readonly pages?: number;
   /** What is wrong with the data, in libvips's words: what could not be read is grey. Null if it is whole. */
   readonly damage: string | null;
 }
@@ -130,11 +132,13 @@ export function requirePixels({ width, height }: PictureSize, maxPixels: number,
 async function openImage(
   image: string | Uint8Array,
   maxPixels: number,
-): Promise<{ open: OpenUpright; size: PictureSize }> {
+): Promise<{ open: OpenUpright; size: PictureSize & Pick<ReadPicture, 'pages'> }> {
   const name = typeof image === 'string' ? image : 'bytes';
   const bytes = typeof image === 'string' ? await readPicture(image) : requireRaster(image, name);
   // Reads the header only. Without the limit, so that the message can name the size.
-  const { autoOrient } = await sharp(bytes, { failOn: 'none', limitInputPixels: false }).autoOrient().metadata();
+  const { autoOrient, pages = 1 } = await sharp(bytes, { failOn: 'none', limitInputPixels: false })
+    .autoOrient()
+    .metadata();
   const { width, height } = autoOrient;
   requirePixels({ width, height }, maxPixels, name);
   const open: OpenUpright = (failOn) =>
@@ -142,7 +146,7 @@ async function openImage(
       .autoOrient()
       .toColourspace('srgb')
       .flatten({ background: '#000' });
-  return { open, size: { width, height } };
+  return { open, size: { width, height, ...(pages > 1 ? { pages } : {}) } };
 }
 
 /**

@@ -77,6 +77,11 @@ export class ParquetRows {
   }
 }
 
+/** Without it readers take a time for one of no zone. */
+function inUtc<T extends object>(element: T) {
+  return { ...element, logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MILLIS' } as const };
+}
+
 /** A Parquet file that is written from start to end. It can be read once `finish` has resolved. */
 export class ParquetFile {
   readonly #handle: FileHandle;
@@ -104,7 +109,8 @@ export class ParquetFile {
     // It is called after each group, and so is awaited there.
     bytes.flush = flush;
     bytes.finish = flush;
-    const schema = schemaFromColumnData({ columnData: new ParquetRows().columns });
+    const plain = schemaFromColumnData({ columnData: new ParquetRows().columns });
+    const schema = plain.map((element) => (element.converted_type === 'TIMESTAMP_MILLIS' ? inUtc(element) : element));
     return new ParquetFile(handle, new Writer({ writer: bytes, schema, createdBy: 'sightline' }));
   }
 

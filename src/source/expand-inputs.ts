@@ -1,5 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
-import { extname, isAbsolute, join } from 'node:path';
+import { readdir, stat } from 'node:fs/promises';
+import { extname, isAbsolute, join, relative, sep } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { SightlineError } from '../errors/sightline-error.ts';
 
@@ -34,8 +35,8 @@ export const PICTURE_EXTENSIONS = ['jpg', 'jpeg', 'png', 'webp'] as const;
 export interface ExpandOptions {
   /** Takes the pictures of a folder as well. Default false. */
   readonly pictures?: boolean;
-  /** Receives each file of a folder that is left out because of its extension. */
-  readonly onLeftOut?: (path: string) => void;
+  /** Receives each file of a folder that is left out because of its extension, or with the reason if it is no file that can be read. */
+  readonly onLeftOut?: (path: string, why?: string) => void;
 }
 
 /**
@@ -63,6 +64,7 @@ async function expandInput(input: string, options: ExpandOptions): Promise<strin
 
 async function expandFolder(path: string, { pictures = false, onLeftOut }: ExpandOptions): Promise<string[]> {
   const extensions: readonly string[] = pictures ? [...VIDEO_EXTENSIONS, ...PICTURE_EXTENSIONS] : VIDEO_EXTENSIONS;
+  if (onLeftOut !== undefined) for (const [name, why] of await specialFiles(path)) onLeftOut(join(path, name), why);
   const all = (await glob('**/*', { cwd: path, onlyFiles: true })).sort();
   const isWanted = (name: string): boolean => extensions.includes(extname(name).slice(1).toLowerCase());
   for (const name of all) if (!isWanted(name)) onLeftOut?.(join(path, name));
@@ -76,4 +78,27 @@ async function expandFolder(path: string, { pictures = false, onLeftOut }: Expan
     );
   }
   return found.map((name) => join(path, name));
+}
+
+/** Returns what a search for files passes over in silence, with the reason, sorted by name. Like that search it leaves out hidden names. */
+async function specialFiles(folder: string): Promise<[name: string, why: string][]> {
+  const found: [string, string][] = [];
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const name = relative(folder, join(entry.parentPath, entry.name));
+    if (entry.isFile() || entry.isDirectory() || name.split(sep).some((part) => part.startsWith('.'))) continue;
+    const why = await whyNoFile(join(folder, name));
+    if (why !== null) found.push([name, why]);
+  }
+  return found.sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+async function whyNoFile(path: string): Promise<string | null> {
+  try {
+    const stats = await stat(path);
+    if (stats.isFile() || stats.isDirectory()) return null;
+    return stats.isFIFO() ? 'a pipe' : stats.isSocket() ? 'a socket' : 'a device';
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ENOENT' || code === 'ELOOP' ? 'a link that leads nowhere' : `it cannot be examined (${code})`;
+  }
 }

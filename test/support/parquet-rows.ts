@@ -1,8 +1,17 @@
 import { readFileSync } from 'node:fs';
-import { parquetReadObjects } from 'hyparquet';
+import { parquetMetadata, parquetReadObjects, type SchemaElement } from 'hyparquet';
 
 /** Reads a Parquet file with another implementation than the one that writes it. */
 export async function parquetRows(path: string): Promise<Readonly<Record<string, unknown>>[]> {
+  return parquetReadObjects({ file: bytesOf(path) });
+}
+
+/** What a Parquet file says of one of its columns. */
+export function parquetColumn(path: string, name: string): SchemaElement | undefined {
+  return parquetMetadata(bytesOf(path)).schema.find((element) => element.name === name);
+}
+
+function bytesOf(path: string): ArrayBuffer {
   const { buffer, byteOffset, byteLength } = readFileSync(path);
-  return parquetReadObjects({ file: buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer });
+  return buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer;
 }

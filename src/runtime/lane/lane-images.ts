@@ -20,6 +20,9 @@ import type { LanePort } from './lane-frames.ts';
 type Fitted = Awaited<ReturnType<typeof preprocessImage>> & { readonly placed?: readonly ViewPlacement[] };
 type Images = Exclude<LaneStream['input'], { kind: 'video' }>;
 
+/** What a warning says of an animation, or of a file with several pages. */
+export const ONLY_FIRST = 'of which only the first is read';
+
 const UNSCALED = { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 } as const;
 
 /**
@@ -117,13 +120,17 @@ export class LaneImages {
 
   async #makeFrame({ picture, frame, ptsUs }: FramePicture, slot: number): Promise<void> {
     const captured = monoNowMs();
-    const { placement, width, height, damage, placed } = await this.#fit(picture, slot);
+    const { placement, width, height, damage, placed, pages } = await this.#fit(picture, slot);
     const whole = { placement, bounds: { x: 0, y: 0, width, height } };
     this.#mask.hide(this.#ring.input(slot), { width, height }, this.#stream.spec.input, placed ?? [whole]);
     const done = monoNowMs();
     this.#port.addPreprocessMs(done - captured);
     if (damage !== null) {
       const message = `${nameOf(picture)}: the picture is cut off or damaged, and what is missing counts as grey (${damage})`;
+      this.#port.post({ type: 'warning', ringId: this.#stream.ring.ringId, frame, message });
+    }
+    if (pages !== undefined) {
+      const message = `${nameOf(picture)}: the file has ${pages} pictures, ${ONLY_FIRST}; as a GIF or a video, all are`;
       this.#port.post({ type: 'warning', ringId: this.#stream.ring.ringId, frame, message });
     }
     const hash = this.#stream.hashesInput ? hashInput(this.#ring.input(slot)) : NO_HASH;

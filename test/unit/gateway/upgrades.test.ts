@@ -62,6 +62,23 @@ describe('an upgrade that is not for the feed', () => {
   });
 });
 
+it('an unknown path is answered with the nearest route that answers on this gateway', async () => {
+  const { url } = await openGateway(new RuntimeDouble());
+  const suggested = async (path: string): Promise<string | undefined> => {
+    const { error } = (await (await fetch(`${url}${path}`)).json()) as { error: { message: string } };
+    return /Did you mean (.*?)\?/.exec(error.message)?.[1];
+  };
+  expect(await suggested('/api/stream')).toBe('GET /api/streams');
+  // Without a fleet and roll-outs their routes only say so.
+  for (const path of ['/api/nope', '/api/job', '/api/scal', '/api/fleets', '/api/rolluots']) {
+    const route = await suggested(path);
+    if (route === undefined) continue;
+    const [method, nearest] = route.split(' ') as [string, string];
+    const reply = await fetch(`${url}${nearest}`, { method });
+    expect(await reply.text(), `${path}: ${route}`).not.toContain('ROUTE_NOT_FOUND');
+  }
+});
+
 describe('the feed', () => {
   it('accepts no more clients than allowed, and a new one once another has left', async () => {
     const { url, port } = await openGateway(new RuntimeDouble(), { maxClients: 2 });

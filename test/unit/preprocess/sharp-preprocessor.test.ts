@@ -160,6 +160,17 @@ describe('SharpPreprocessor', () => {
 });
 
 describe('preprocessImage', () => {
+  it('says how many pictures a file has of which it reads the first', async () => {
+    const still = (r: number) => sharp({ create: { width: 8, height: 8, channels: 3, background: { r, g: 0, b: 0 } } });
+    const frames = await Promise.all([10, 200, 250].map((r) => still(r).png().toBuffer()));
+    const animation = await sharp(frames, { join: { animated: true } })
+      .webp({ lossless: true })
+      .toBuffer();
+    const read = (bytes: Uint8Array) => preprocessImage(bytes, spec(8, 8, STRETCH), new Uint8Array(192));
+    expect(await read(animation)).toMatchObject({ width: 8, height: 8, pages: 3, damage: null });
+    expect(await read(frames[0]!)).not.toHaveProperty('pages');
+  });
+
   const folder = mkdtempSync(join(tmpdir(), 'sightline-images-'));
   const raw = { width: 40, height: 20, channels: 3 } as const;
 

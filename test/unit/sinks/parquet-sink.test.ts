@@ -8,7 +8,7 @@ import type { PublishedFrame } from '../../../src/core/frame.ts';
 import type { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { ParquetFileSink } from '../../../src/sinks/parquet-file-sink.ts';
 import { ParquetSink } from '../../../src/sinks/parquet-sink.ts';
-import { parquetRows } from '../../support/parquet-rows.ts';
+import { parquetColumn, parquetRows } from '../../support/parquet-rows.ts';
 import { mountSmallDisk } from '../../support/small-disk.ts';
 import { frameOf, person } from './frames.ts';
 import { describeSink } from './sink-contract.ts';
@@ -63,6 +63,9 @@ describe('a Parquet sink', () => {
     expect(files.map((name) => name.replace(/\/[^/]+$/, ''))).toEqual([
       ...['%2E%2E%2Fyard/2026-03-01', 'door/2026-03-01', 'door/2026-03-02'],
     ]);
+    expect(parquetColumn(join(path, files[1]!), 'capturedAt')).toMatchObject({
+      logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MILLIS' },
+    });
     const rows = await parquetRows(join(path, files[1]!));
     expect(rows).toHaveLength(2);
     expect(rows[0]).toEqual({

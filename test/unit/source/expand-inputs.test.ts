@@ -1,6 +1,9 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { expandInputs } from '../../../src/source/expand-inputs.ts';
 
@@ -54,6 +57,24 @@ describe('expandInputs', () => {
     );
     expect(skipped).toEqual(['deep/list', 'notes.txt'].map((name) => join(root, name)));
     expect(await expandInputs([root]), 'as jobs do').toEqual([join(root, 'deep/c.mp4')]);
+  });
+
+  it('names what is no file, with the reason, and reads links to files', async () => {
+    const root = folder('a.mp4', 'deep/b.mp4');
+    symlinkSync(join(root, 'gone.mp4'), join(root, 'dangling.mp4'));
+    symlinkSync(join(root, 'a.mp4'), join(root, 'link.mp4'));
+    execFileSync('mkfifo', [join(root, 'deep/pipe.mp4')]);
+    const server = createServer().listen(join(root, 'socket.mp4'));
+    await once(server, 'listening');
+    const leftOut: [string, string | undefined][] = [];
+    const found = await expandInputs([root], { onLeftOut: (path, why) => leftOut.push([relative(root, path), why]) });
+    server.close();
+    expect(found).toEqual(['a.mp4', 'deep/b.mp4', 'link.mp4'].map((name) => join(root, name)));
+    expect(leftOut).toEqual([
+      ['dangling.mp4', 'a link that leads nowhere'],
+      ['deep/pipe.mp4', 'a pipe'],
+      ['socket.mp4', 'a socket'],
+    ]);
   });
 
   it('rejects a folder without a video and a pattern without a match', async () => {
