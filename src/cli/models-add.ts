@@ -115,6 +115,7 @@ interface Trials {
   readonly trials: readonly Trial[];
   readonly best: Trial;
   readonly pictures: number;
+  readonly precision: string;
 }
 
 async function trialsOf(file: string, inferred: Manifest, flags: AddFlags, io: CliIo): Promise<Trials | null> {
@@ -133,7 +134,8 @@ async function trialsOf(file: string, inferred: Manifest, flags: AddFlags, io: C
     for (const setting of ['color', 'range'] as const) fixed.add(setting);
   const judge = judgeByRunning({ ...fileFlagsOf(flags), model: file, images: flags.images! }, annotations, io);
   const figures = annotations.iouType === 'classes' ? ['top1', 'top5'] : ['AP', 'AP50'];
-  return { figures, ...(await tryPreparations(start, fixed, judge)), pictures: annotations.images.length };
+  const { precision } = judge;
+  return { figures, ...(await tryPreparations(start, fixed, judge)), pictures: annotations.images.length, precision };
 }
 
 function firstPictures(dataset: CocoAnnotations, max: number): CocoAnnotations {
@@ -192,7 +194,9 @@ async function save(
 /** Returns a sentence for each sign of wrong settings. */
 function doubtsOf(manifest: Manifest, counts: readonly number[], trials: Trials | null): string[] {
   const doubts: string[] = [];
-  const advice = 'Try --color, --range, --resize and --family, or pass --annotations to choose them by trial';
+  const by = iouTypeOf(manifest);
+  const what = by === 'bbox' ? '' : ` (judged by ${by}, which its annotations need)`;
+  const advice = `Try --color, --range, --resize and --family, or pass --annotations${what} to choose them by trial`;
   if (counts.length > 0 && counts.every((count) => count === 0))
     doubts.push(
       `no box in any of ${counts.length} pictures: the settings look wrong, or the pictures show none of its classes. ${advice}`,
@@ -251,7 +255,7 @@ function report({ manifest, name, path, use, trials, drawn, counts, doubts }: Ad
   print(io, `written: ${path} (${settings}${choiceOf(trials)}); use it with --model ${use}`);
 }
 
-function trialsTable({ figures, trials, best, pictures }: Trials): string {
+function trialsTable({ figures, trials, best, pictures, precision }: Trials): string {
   const rows = trials.map((trial) => [
     trial === best ? '*' : '',
     ...[trial.color, `0..${trial.range}`, trial.resize, trial.ap.toFixed(4), trial.ap50.toFixed(4)],
@@ -259,7 +263,7 @@ function trialsTable({ figures, trials, best, pictures }: Trials): string {
   ]);
   return [
     table([['', 'colours', 'range', 'resize', ...figures, 'gain'], ...rows]),
-    `* chosen; ${pictures} pictures, all with onnx in f32; a change is kept if its gain is certainly above 0\n`,
+    `* chosen; ${pictures} pictures, all with onnx in ${precision}; a change is kept if its gain is certainly above 0\n`,
   ].join('\n');
 }
 

@@ -2,6 +2,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { scoreResults } from '../evaluate/average-precision.ts';
 import type { CocoAnnotations, CocoResult } from '../evaluate/coco-dataset.ts';
 import { comparePrecision } from '../evaluate/precision-loss.ts';
+import { readOnnxFacts } from '../infer/onnx-facts.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { detectOnLabels } from './evaluate-model.ts';
 import type { FileFlags } from './model-flags.ts';
@@ -82,8 +83,11 @@ export async function tryPreparations<Found>(
   return { trials, best };
 }
 
-/** One engine for all trials: `auto` might choose another one for each. */
-const ENGINE = { engine: 'onnx', provider: 'cpu', precision: 'f32' } as const;
+/** One engine for all trials: `auto` might choose another one for each. A quantised file is computed in int8, and no other is. */
+function engineFor(file: string) {
+  const precision = readOnnxFacts(file).isQuantised ? 'int8' : 'f32';
+  return { engine: 'onnx', provider: 'cpu', precision } as const;
+}
 const BOOTSTRAP = { seed: 1, resamples: 1000 } as const;
 /** Normal quantile for two-sided 5 %, shared by the four comparisons of a search (Bonferroni). */
 const DEVIATIONS = 2.5;
@@ -93,12 +97,14 @@ export function judgeByRunning(
   flags: FileFlags & { readonly model: string; readonly images: string },
   annotations: CocoAnnotations,
   io: CliIo,
-): Judge<readonly CocoResult[]> {
+): Judge<readonly CocoResult[]> & { readonly precision: string } {
+  const engine = engineFor(flags.model);
   return {
+    precision: engine.precision,
     score: async (preparation) => {
       note(io, `trying --color ${preparation.color} --range ${preparation.range} --resize ${preparation.resize}`);
       try {
-        const request = { ...flags, ...preparation, ...ENGINE, resizeBy: 'sharp' } as const;
+        const request = { ...flags, ...preparation, ...engine, resizeBy: 'sharp' } as const;
         const { results: found } = await detectOnLabels(request, annotations, io);
         const [ap = 0, ap50 = 0] = Object.values(scoreResults(annotations, found));
         return { ap, ap50, found };

@@ -190,9 +190,8 @@ function classLayout(outline: Outline, namedClasses: number | null): Layout | nu
     'MODEL_AMBIGUOUS',
     outline,
     `its ${count} numbers are the scores of ${count} classes for the whole picture, or something else; its output is ` +
-      `${describePort(port)}. If they are classes, give --labels FILE with their names, or --family classifier${
-        port.operator === 'Sigmoid' ? '; for labels of objects that a second stage looks at, --family labels' : ''
-      }`,
+      `${describePort(port)}. If they are classes, give --labels FILE with their names, or --family classifier; ` +
+      `if a second stage is to read them, model.family of the second stage is ${port.operator === 'Sigmoid' ? 'labels or ' : ''}embedding`,
   );
 }
 

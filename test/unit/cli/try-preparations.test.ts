@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { type Judge, type Preparation, type Scored, tryPreparations } from '../../../src/cli/try-preparations.ts';
+import {
+  type Judge,
+  judgeByRunning,
+  type Preparation,
+  type Scored,
+  tryPreparations,
+} from '../../../src/cli/try-preparations.ts';
+import { tinyModel } from '../../conformance/engine-cases.ts';
+import { quantisedModel } from '../../support/quantised-model.ts';
 
 const START: Preparation = { color: 'rgb', range: 1, resize: 'letterbox' };
 
@@ -77,5 +85,15 @@ describe('choosing the preparation by average precision', () => {
       ['stretch', '-0.02'],
       ['letterbox-top-left', '-0.02'],
     ]);
+  });
+});
+
+describe('trials by running the model', () => {
+  it('compute a quantised file in int8, which is all it can, and others in f32', () => {
+    const annotations = { path: 'a.json', iouType: 'bbox', images: [], categories: [], annotations: [] } as never;
+    const precisionOf = (model: string): string =>
+      judgeByRunning({ model, images: '.' }, annotations, {} as never).precision;
+    expect(precisionOf(quantisedModel().path)).toBe('int8');
+    expect(precisionOf(tinyModel().path)).toBe('f32');
   });
 });
