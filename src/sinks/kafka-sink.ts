@@ -3,7 +3,9 @@ import { z } from 'zod';
 import { redactWebhook } from '../core/redact.ts';
 import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
 import { messageSettings, openMessages } from './open-spooled.ts';
+import type { ReceiverKind } from './receiver-kind.ts';
 import { sinkKind } from './sink-kind.ts';
+import { MEGABYTE } from './sink-settings.ts';
 import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal } from './transport.ts';
 
 const SCHEMES = { kafka: 9092, kafkas: 9093 };
@@ -40,15 +42,27 @@ export const kafka = sinkKind({
   open: (settings, context) => {
     const { url, topic, mechanism } = settings;
     const address = brokerAddress(context.id, settings, SCHEMES);
-    const transport = new ConnectedTransport({
-      shownUrl: address.shownUrl,
-      // Each partition stores its share as one; a stream is in one partition.
-      mostAtOnce: MOST_AT_ONCE,
-      open: () => KafkaTopic.open(address, topic, mechanism),
-    });
+    const transport = context.connect(kafkaReceiver, { ...address, topic, mechanism });
     return openMessages(settings, `${url} ${topic}`, context, transport);
   },
 });
+
+interface TopicPlace {
+  readonly topic: string;
+  readonly mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512';
+}
+
+export const kafkaReceiver: ReceiverKind<BrokerAddress & TopicPlace> = {
+  name: 'kafka',
+  mostReplyBytes: MEGABYTE,
+  connect: (plan) =>
+    new ConnectedTransport({
+      shownUrl: plan.shownUrl,
+      // Each partition stores its share as one; a stream is in one partition.
+      mostAtOnce: MOST_AT_ONCE,
+      open: () => KafkaTopic.open(plan, plan),
+    }),
+};
 
 class KafkaTopic implements Connection {
   readonly #producer: Producer<string, string, string, string>;
@@ -60,11 +74,7 @@ class KafkaTopic implements Connection {
   }
 
   /** Connects with the first record: until then Kafka needs to know nothing. */
-  static async open(
-    address: BrokerAddress,
-    topic: string,
-    mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512',
-  ): Promise<KafkaTopic> {
+  static async open(address: BrokerAddress, { topic, mechanism }: TopicPlace): Promise<KafkaTopic> {
     const { host, port, user: username, password, tls } = address;
     const { Producer, stringSerializers } = await import('@platformatic/kafka');
     const producer = new Producer({

@@ -6,11 +6,21 @@ import type { CloudEvent } from '../protocol/rule-event.ts';
 import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
 import { sentenceOf, titleOf } from './message-template.ts';
 import { openSpooled, spoolSettings } from './open-spooled.ts';
+import type { ReceiverKind } from './receiver-kind.ts';
 import { sinkKind } from './sink-kind.ts';
-import { streams } from './sink-settings.ts';
+import { MEGABYTE, streams } from './sink-settings.ts';
 import { type EventLimit, SpooledSink } from './spooled-sink.ts';
 import { topicLevel } from './topic-level.ts';
-import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal, SNAPSHOT } from './transport.ts';
+import {
+  type Attempt,
+  type Batch,
+  ConnectedTransport,
+  type Connection,
+  type OutgoingRecord,
+  Refusal,
+  SNAPSHOT,
+  type Transport,
+} from './transport.ts';
 
 const SCHEMES = { smtp: 587, smtps: 465 };
 const CONNECT_MS = 5000;
@@ -48,11 +58,7 @@ export const mail = sinkKind({
     const { url, from, to, perHour } = settings;
     const address = brokerAddress(context.id, settings, SCHEMES);
     const limit = new HourlyLimit(perHour);
-    const transport = new ConnectedTransport({
-      shownUrl: address.shownUrl,
-      mostAtOnce: 1,
-      open: () => MailServer.open(address, { from, to, limit }),
-    });
+    const transport = naming(limit, context.connect(mailReceiver, { ...address, from, to }));
     return openSpooled(settings, `${url} ${to.join()}`, context, (options) => {
       const more = { send: ['events'], phases: ['new'], batchResults: 1, batchMs: 0, timeoutMs: ACCEPT_MS } as const;
       const { snapshot = 'data' } = settings;
@@ -113,23 +119,59 @@ export class HourlyLimit implements EventLimit {
   }
 }
 
+/** Lets each mail name the events before it that had none. */
+function naming(limit: HourlyLimit, transport: Transport): Transport {
+  return {
+    shownUrl: transport.shownUrl,
+    send: async (batch, signal) => {
+      const { skipped } = limit;
+      const attempt = await transport.send({ ...batch, skipped }, signal);
+      if (attempt.kind === 'delivered') limit.named(skipped);
+      return attempt;
+    },
+    close: async () => transport.close?.(),
+  };
+}
+
 interface MailPlan {
   readonly from: string;
   readonly to: readonly string[];
-  readonly limit: HourlyLimit;
+}
+
+export const mailReceiver: ReceiverKind<BrokerAddress & MailPlan> = {
+  name: 'mail',
+  mostReplyBytes: MEGABYTE,
+  connect: (plan) => new MailTransport(plan),
+};
+
+class MailTransport extends ConnectedTransport<MailServer> {
+  /** Events before the mail that is sent now. */
+  #skipped = 0;
+
+  constructor(plan: BrokerAddress & MailPlan) {
+    super({ shownUrl: plan.shownUrl, mostAtOnce: 1, open: () => MailServer.open(plan, plan, () => this.#skipped) });
+  }
+
+  override send(batch: Batch, signal: AbortSignal): Promise<Attempt> {
+    this.#skipped = batch.skipped ?? 0;
+    return super.send(batch, signal);
+  }
 }
 
 class MailServer implements Connection {
   readonly #server: Transporter;
   readonly #plan: MailPlan;
+  readonly #skipped: () => number;
 
-  private constructor(server: Transporter, plan: MailPlan) {
+  private constructor(server: Transporter, plan: MailPlan, skipped: () => number) {
     this.#server = server;
     this.#plan = plan;
+    this.#skipped = skipped;
   }
 
   /** Each mail has a connection of its own. */
-  static async open({ host, port, user, password, tls, isTls }: BrokerAddress, plan: MailPlan): Promise<MailServer> {
+  static async open(address: BrokerAddress, plan: MailPlan, skipped: () => number): Promise<MailServer> {
+    const { host, port, user, password, tls, isTls } = address;
     const { createTransport } = await import('nodemailer');
     const server = createTransport({
       ...{ host, port, secure: isTls, tls: { ...tls } },
@@ -138,15 +180,15 @@ class MailServer implements Connection {
       ...{ connectionTimeout: CONNECT_MS, greetingTimeout: CONNECT_MS, socketTimeout: ACCEPT_MS },
       ...{ disableFileAccess: true, disableUrlAccess: true },
     });
-    return new MailServer(server, plan);
+    return new MailServer(server, plan, skipped);
   }
 
   async send(records: readonly OutgoingRecord[]): Promise<void> {
-    const { from, to, limit } = this.#plan;
+    const { from, to } = this.#plan;
     for (const { id, type, event } of records) {
       // What an earlier run left may be results.
       if (event === null) throw new Refusal('results have no mail');
-      const { skipped } = limit;
+      const skipped = this.#skipped();
       const more =
         skipped === 0 ? '' : `\n${skipped} events before this one had no mail, because of the limit perHour.\n`;
       const { data } = event;
@@ -168,7 +210,6 @@ class MailServer implements Connection {
         // A refused sign-in may be mended while events wait.
         throw responseCode >= FIRST_FINAL_REPLY && code !== 'EAUTH' ? new Refusal((error as Error).message) : error;
       }
-      limit.named(skipped);
     }
   }
 

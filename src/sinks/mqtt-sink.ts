@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { IClientOptions, IClientPublishOptions, MqttClient } from 'mqtt';
 import { z } from 'zod';
@@ -10,12 +11,21 @@ import { settlesWithin } from '../flow/settles-within.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
 import { messageSettings, openSpooled } from './open-spooled.ts';
-import { RetainedState } from './retained-state.ts';
+import type { ReceiverKind } from './receiver-kind.ts';
+import { type RetainedMessage, RetainedState } from './retained-state.ts';
 import type { SinkFigures } from './sink.ts';
 import { sinkKind } from './sink-kind.ts';
 import { SpooledSink, type SpooledSinkOptions } from './spooled-sink.ts';
 import { topicLevel } from './topic-level.ts';
-import { ConnectedTransport, type Connection, type OutgoingRecord, Pipeline, Refusal, reasonOf } from './transport.ts';
+import {
+  ConnectedTransport,
+  type Connection,
+  type OutgoingRecord,
+  Pipeline,
+  Refusal,
+  reasonOf,
+  type Transport,
+} from './transport.ts';
 
 const SCHEMES = { mqtt: 1883, mqtts: 8883 };
 const CONNECT_MS = 5000;
@@ -28,6 +38,8 @@ const STATE_MS = 10_000;
 const GOODBYE_MS = 500;
 /** Bytes of a PUBLISH packet besides topic and payload, at most. */
 const PACKET_OVERHEAD = 128;
+/** Nothing is subscribed to, so only confirmations come. The client needs a second for 200 kB of the smallest packets. */
+const MOST_REPLY_BYTES = 65_536;
 const SESSION_TAKEN_OVER = 0x8e;
 /** From this reason on, MQTT 5 calls it an error. */
 const FIRST_ERROR = 0x80;
@@ -83,15 +95,15 @@ export const mqtt = sinkKind({
     const address = brokerAddress(context.id, settings, SCHEMES);
     const labels = settings.filter?.labels ?? [];
     return openSpooled(settings, `${url} ${topic}`, context, (options) => {
-      return new MqttSink({ ...options, address, topic, clientId, discovery, labels, send: sent, phases: only });
+      const place = { ...address, clientId, topic, statusTopic: `${topic}/status/${topicLevel(clientId)}` };
+      const transport = context.connect(mqttReceiver, place);
+      return new MqttSink({ ...options, place, transport, discovery, labels, send: sent, phases: only });
     });
   },
 });
 
-interface MqttSinkOptions extends Omit<SpooledSinkOptions, 'transport'> {
-  readonly address: BrokerAddress;
-  readonly topic: string;
-  readonly clientId: string;
+interface MqttSinkOptions extends SpooledSinkOptions {
+  readonly place: MqttPlace;
   readonly discovery: string | false;
   readonly labels: readonly string[];
 }
@@ -101,29 +113,22 @@ interface MqttSinkOptions extends Omit<SpooledSinkOptions, 'transport'> {
  * counts, so they wait nowhere. A last will says when this host is gone.
  */
 class MqttSink extends SpooledSink {
-  readonly #transport: ConnectedTransport<MqttConnection>;
+  readonly #transport: Transport;
   readonly #state: RetainedState;
   readonly #options: MqttSinkOptions;
   readonly #backOff = new BackOff({ firstMs: 1000, maxMs: 30_000 });
   /** The connection that has the retained messages. */
-  #told: MqttConnection | null = null;
+  #told: string | null = null;
   #isTelling = false;
   #notBeforeMs = Number.NEGATIVE_INFINITY;
   #stateProblem: SightlineError | null = null;
 
   constructor(options: MqttSinkOptions) {
-    const { address, topic, clientId, discovery, labels } = options;
-    const statusTopic = `${topic}/status/${topicLevel(clientId)}`;
-    const place: MqttPlace = { address, clientId, topic, statusTopic };
-    const transport = new ConnectedTransport({
-      shownUrl: address.shownUrl,
-      mostAtOnce: MOST_AT_ONCE,
-      open: (onLost) => MqttConnection.open(place, onLost),
-    });
-    super({ ...options, transport, batchMs: 0 });
+    const { place, transport, discovery, labels } = options;
+    super({ ...options, batchMs: 0 });
     this.#options = options;
     this.#transport = transport;
-    this.#state = new RetainedState({ topic, statusTopic, discovery, labels });
+    this.#state = new RetainedState({ ...place, discovery, labels });
   }
 
   override publish(frame: PublishedFrame, source: string, canWait?: boolean): boolean {
@@ -147,16 +152,16 @@ class MqttSink extends SpooledSink {
     this.#isTelling = true;
     try {
       // Each with a time limit of its own: those of many streams take long over a slow line.
-      for (let isMore = true; isMore; )
-        isMore = await this.#transport.use(async (connection) => {
-          if (connection !== this.#told) this.#state.forget();
-          this.#told = connection;
-          const [message] = this.#state.missing;
-          if (message === undefined) return false;
-          await connection.publish(message.topic, message.payload, { retain: true });
-          this.#state.published(message);
-          return true;
-        }, AbortSignal.timeout(STATE_MS));
+      for (let isMore = true; isMore; ) {
+        const [message = null] = this.#state.missing;
+        const question: Retain = { told: this.#told, message };
+        const answer = await this.#transport.ask!(question, AbortSignal.timeout(STATE_MS));
+        const { connection, isPublished } = answer as Retained;
+        isMore = message !== null || connection !== this.#told;
+        if (connection !== this.#told) this.#state.forget();
+        else if (message !== null && isPublished) this.#state.published(message);
+        this.#told = connection;
+      }
       this.#backOff.reset();
       if (this.#stateProblem !== null) this.#options.onRecovery?.(0);
       this.#stateProblem = null;
@@ -172,16 +177,59 @@ class MqttSink extends SpooledSink {
   }
 }
 
-interface MqttPlace {
-  readonly address: BrokerAddress;
+interface MqttPlace extends BrokerAddress {
   readonly clientId: string;
   readonly topic: string;
   readonly statusTopic: string;
+}
+
+/** Publishes a retained message, if there is one, over the connection that has the others. */
+interface Retain {
+  /** The connection that has them; null if none has. */
+  readonly told: string | null;
+  readonly message: RetainedMessage | null;
+}
+
+interface Retained {
+  /** The connection that there is now. */
+  readonly connection: string;
+  readonly isPublished: boolean;
+}
+
+export const mqttReceiver: ReceiverKind<MqttPlace> = {
+  name: 'mqtt',
+  mostReplyBytes: MOST_REPLY_BYTES,
+  connect: (place) => new MqttTransport(place),
+};
+
+class MqttTransport extends ConnectedTransport<MqttConnection> {
+  constructor(place: MqttPlace) {
+    const known: KnownBroker = {};
+    super({
+      shownUrl: place.shownUrl,
+      mostAtOnce: MOST_AT_ONCE,
+      open: (onLost) => MqttConnection.open(place, known, onLost),
+    });
+  }
+
+  ask(question: unknown, signal: AbortSignal): Promise<Retained> {
+    const { told, message } = question as Retain;
+    return this.use(async (connection) => {
+      const isPublished = message !== null && told === connection.id;
+      if (isPublished) await connection.publish(message.topic, message.payload, { retain: true });
+      return { connection: connection.id, isPublished };
+    }, signal);
+  }
+}
+
+/** What earlier connections have shown. */
+interface KnownBroker {
   /** The broker does not want its status. */
   isStatusRefused?: boolean;
 }
 
 class MqttConnection implements Connection {
+  readonly id = randomUUID();
   readonly #client: MqttClient;
   readonly #place: MqttPlace;
   readonly #pipeline = new Pipeline();
@@ -194,9 +242,8 @@ class MqttConnection implements Connection {
     this.#lost = lost;
   }
 
-  static async open(place: MqttPlace, onLost: () => void): Promise<MqttConnection> {
-    const { address, clientId, statusTopic } = place;
-    const { host, port, user, password, tls } = address;
+  static async open(place: MqttPlace, known: KnownBroker, onLost: () => void): Promise<MqttConnection> {
+    const { host, port, user, password, tls, clientId, statusTopic } = place;
     const { connect } = await import('mqtt');
     const options: IClientOptions = {
       ...{ protocol: tls === null ? 'mqtt' : 'mqtts', host, port, clientId, protocolVersion: 5, clean: true },
@@ -226,10 +273,10 @@ class MqttConnection implements Connection {
     try {
       await Promise.race([new Promise((resolve) => client.once('connect', resolve)), lost]);
       // Whoever may not say so may still publish events. Some brokers end the connection then: the next one says nothing.
-      if (place.isStatusRefused !== true)
+      if (known.isStatusRefused !== true)
         await connection.publish(statusTopic, 'online', { retain: true }).catch((error: unknown) => {
           if (!(error instanceof Refusal)) throw error;
-          place.isStatusRefused = true;
+          known.isStatusRefused = true;
         });
     } catch (error) {
       client.end(true);

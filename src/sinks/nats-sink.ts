@@ -6,7 +6,9 @@ import { z } from 'zod';
 import { redactWebhook } from '../core/redact.ts';
 import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
 import { messageSettings, openMessages } from './open-spooled.ts';
+import type { ReceiverKind } from './receiver-kind.ts';
 import { sinkKind } from './sink-kind.ts';
+import { MEGABYTE } from './sink-settings.ts';
 import { topicLevel } from './topic-level.ts';
 import { ConnectedTransport, type Connection, type OutgoingRecord, Pipeline, Refusal } from './transport.ts';
 
@@ -37,14 +39,21 @@ export const nats = sinkKind({
   open: (settings, context) => {
     const { url, subject } = settings;
     const address = brokerAddress(context.id, settings, SCHEMES);
-    const transport = new ConnectedTransport({
-      shownUrl: address.shownUrl,
-      mostAtOnce: MOST_AT_ONCE,
-      open: (onLost) => JetStream.open(address, subject, onLost),
-    });
+    const transport = context.connect(natsReceiver, { ...address, subject });
     return openMessages(settings, `${url} ${subject}`, context, transport);
   },
 });
+
+export const natsReceiver: ReceiverKind<BrokerAddress & { readonly subject: string }> = {
+  name: 'nats',
+  mostReplyBytes: MEGABYTE,
+  connect: (plan) =>
+    new ConnectedTransport({
+      shownUrl: plan.shownUrl,
+      mostAtOnce: MOST_AT_ONCE,
+      open: (onLost) => JetStream.open(plan, plan.subject, onLost),
+    }),
+};
 
 class JetStream implements Connection {
   readonly #connection: NatsConnection;

@@ -5,7 +5,9 @@ import { mark } from '../config/schema-text.ts';
 import { redactWebhook } from '../core/redact.ts';
 import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, brokerUrl } from './broker-address.ts';
 import { messageSettings, openMessages } from './open-spooled.ts';
+import type { ReceiverKind } from './receiver-kind.ts';
 import { sinkKind } from './sink-kind.ts';
+import { MEGABYTE } from './sink-settings.ts';
 import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal } from './transport.ts';
 
 const SCHEMES = { redis: 6379, rediss: 6379 };
@@ -45,11 +47,7 @@ export const redisStreams = sinkKind({
   open: (settings, context) => {
     const { url, key, maxLength } = settings;
     const address = brokerAddress(context.id, settings, SCHEMES);
-    const transport = new ConnectedTransport({
-      shownUrl: address.shownUrl,
-      mostAtOnce: MOST_AT_ONCE,
-      open: (onLost) => RedisStream.open(address, { key, maxLength }, onLost),
-    });
+    const transport = context.connect(redisReceiver, { ...address, key, maxLength });
     return openMessages(settings, `${url} ${key}`, context, transport);
   },
 });
@@ -58,6 +56,17 @@ interface StreamPlace {
   readonly key: string;
   readonly maxLength: number;
 }
+
+export const redisReceiver: ReceiverKind<BrokerAddress & StreamPlace> = {
+  name: 'redis-streams',
+  mostReplyBytes: MEGABYTE,
+  connect: (plan) =>
+    new ConnectedTransport({
+      shownUrl: plan.shownUrl,
+      mostAtOnce: MOST_AT_ONCE,
+      open: (onLost) => RedisStream.open(plan, plan, onLost),
+    }),
+};
 
 class RedisStream implements Connection {
   readonly #client: Redis;

@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream';
 import type { z } from 'zod';
 import type { OutputLock } from './output-lock.ts';
+import type { ConnectReceiver } from './receiver-kind.ts';
 import type { Sink, SinkFailureListener } from './sink.ts';
 
 /** What a sink of a pipeline file is opened with. */
@@ -12,6 +13,8 @@ export interface SinkContext {
   readonly stdout: Writable;
   /** Folder for what waits to be delivered, if the sink's settings name none; if absent, it waits in memory. */
   readonly spoolFolder?: string | undefined;
+  /** Makes the transport of a sink that sends. */
+  readonly connect: ConnectReceiver;
   readonly onFailure: SinkFailureListener;
   readonly onRecovery: (lostResults?: number) => void;
   readonly onNotice: (text: string) => void;

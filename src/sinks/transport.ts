@@ -29,6 +29,8 @@ export interface Batch {
   readonly lost: number;
   /** Each is a line of JSON: a result as in JSONL files, or an event as CloudEvents has it. */
   readonly texts: readonly string[];
+  /** Events before these that `EventLimit` did not let pass, which a message names. */
+  readonly skipped?: number;
 }
 
 /** What is special about a kind of receiver. `SpooledSink` does the rest: order, retries, what waits. */
@@ -37,6 +39,8 @@ export interface Transport {
   readonly shownUrl: string;
   /** Tries once to deliver a batch. Never rejects. `signal` ends the attempt; its reason must be an Error, whose message is reported. */
   send(batch: Batch, signal: AbortSignal): Promise<Attempt>;
+  /** What a kind does besides: question and answer are plain data. Absent if there is nothing. */
+  ask?(question: unknown, signal: AbortSignal): Promise<unknown>;
   /** Releases the connection. Never rejects. */
   close?(): Promise<void>;
 }
@@ -255,9 +259,17 @@ async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
   }
 }
 
+/** A receiver chooses what a reason quotes. */
+const MOST_REASON = 300;
+
 /** Returns why something failed, with the code of the system. Only the innermost cause says more than "failed". */
 export function reasonOf(thrown: unknown): string {
-  if (thrown instanceof AggregateError && thrown.errors.length > 0) return reasonOf(thrown.errors[0]);
+  const reason = fullReasonOf(thrown);
+  return reason.length > MOST_REASON ? `${reason.slice(0, MOST_REASON)}…` : reason;
+}
+
+function fullReasonOf(thrown: unknown): string {
+  if (thrown instanceof AggregateError && thrown.errors.length > 0) return fullReasonOf(thrown.errors[0]);
   const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;
   if (!(cause instanceof Error)) return String(cause);
   const code = (cause as NodeJS.ErrnoException).code;

@@ -13,8 +13,9 @@ import {
   snapshotBody,
 } from './message-template.ts';
 import { openSpooled, spoolSettings } from './open-spooled.ts';
+import { type ConnectReceiver, connectHere, type ReceiverKind } from './receiver-kind.ts';
 import { sinkKind } from './sink-kind.ts';
-import { filter, phases, send, streams } from './sink-settings.ts';
+import { filter, MEGABYTE, phases, type Sent, send, streams } from './sink-settings.ts';
 import { SpooledSink, type SpooledSinkOptions } from './spooled-sink.ts';
 import { type Attempt, type Batch, isEventText, outgoingRecord, SNAPSHOT, type Transport } from './transport.ts';
 import { attemptPost, type Destination, parseDestination } from './webhook-request.ts';
@@ -95,6 +96,8 @@ export interface WebhookSinkOptions extends Omit<SpooledSinkOptions, 'transport'
   readonly secret?: string | undefined;
   /** Each event is posted alone, in this form. */
   readonly template?: MessageTemplate | undefined;
+  /** Default: in this thread. */
+  readonly connect?: ConnectReceiver;
 }
 
 const KEY_DIGITS = 32;
@@ -106,41 +109,57 @@ const KEY_DIGITS = 32;
  */
 export class WebhookSink extends SpooledSink {
   /** @throws CONFIG_INVALID if `url` is not an http or https address. */
-  constructor({ url, headers = {}, secret, template, ...options }: WebhookSinkOptions) {
+  constructor({ url, headers = {}, secret, template, connect = connectHere, ...options }: WebhookSinkOptions) {
     const { id, send: sent = ['results'] } = options;
     const { server, topic } = template === 'ntfy' ? ntfyAddress(id, url) : { server: url, topic: '' };
-    const bodyOf = (batch: Batch): MessageBody | null => {
-      if (template === undefined) return sent.includes('results') ? resultsBody(id, batch) : eventsBody(id, batch);
-      // What an earlier run left may be results.
-      const { type, event } = outgoingRecord(batch.texts[0]!);
-      if (type === SNAPSHOT) return snapshotBody(template, topic, event!.data);
-      return event === null ? null : messageBody(template, topic, event.data);
-    };
+    const destination = parseDestination(id, server, headers, secret);
     const alone = template === undefined ? {} : { batchResults: 1, batchMs: 0 };
-    const transport = new WebhookTransport(parseDestination(id, server, headers, secret), bodyOf);
+    const transport = connect(webhookReceiver, { ...destination, sink: id, sent, template, topic });
     super({ ...options, ...alone, transport });
   }
 }
 
-class WebhookTransport implements Transport {
-  readonly #destination: Destination;
-  readonly #bodyOf: (batch: Batch) => MessageBody | null;
+interface WebhookPlan extends Destination {
+  /** Name of the sink. */
+  readonly sink: string;
+  readonly sent: readonly Sent[];
+  readonly template: MessageTemplate | undefined;
+  /** Of ntfy. */
+  readonly topic: string;
+}
 
-  constructor(destination: Destination, bodyOf: (batch: Batch) => MessageBody | null) {
-    this.#destination = destination;
-    this.#bodyOf = bodyOf;
+export const webhookReceiver: ReceiverKind<WebhookPlan> = {
+  name: 'webhook',
+  mostReplyBytes: MEGABYTE,
+  connect: (plan) => new WebhookTransport(plan),
+};
+
+class WebhookTransport implements Transport {
+  readonly #plan: WebhookPlan;
+
+  constructor(plan: WebhookPlan) {
+    this.#plan = plan;
   }
 
   get shownUrl(): string {
-    return this.#destination.shownUrl;
+    return this.#plan.shownUrl;
   }
 
   async send(batch: Batch, signal: AbortSignal): Promise<Attempt> {
-    const body = this.#bodyOf(batch);
+    const body = bodyOf(this.#plan, batch);
     if (body === null) return { kind: 'failed', reason: 'results have no message', isFinal: true, retryAfterMs: null };
     const key = createHash('sha256').update(batch.texts.join(',')).digest('hex').slice(0, KEY_DIGITS);
-    return attemptPost(fetch, this.#destination, { ...body, key }, signal);
+    return attemptPost(fetch, this.#plan, { ...body, key }, signal);
   }
+}
+
+/** Returns null for records that have no message. */
+function bodyOf({ sink, sent, template, topic }: WebhookPlan, batch: Batch): MessageBody | null {
+  if (template === undefined) return sent.includes('results') ? resultsBody(sink, batch) : eventsBody(sink, batch);
+  // What an earlier run left may be results.
+  const { type, event } = outgoingRecord(batch.texts[0]!);
+  if (type === SNAPSHOT) return snapshotBody(template, topic, event!.data);
+  return event === null ? null : messageBody(template, topic, event.data);
 }
 
 function resultsBody(sink: string, { number, lost, texts }: Batch): MessageBody {

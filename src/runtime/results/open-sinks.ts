@@ -1,11 +1,12 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { PipelineConfig } from '../../pipeline/pipeline.ts';
 import { OutputLock } from '../../sinks/output-lock.ts';
+import { ReceiverThread } from '../../sinks/receiver-thread.ts';
 import type { SinkContext } from '../../sinks/sink-kind.ts';
 import { kindOf, sinkId } from '../../sinks/sink-kinds.ts';
 import { ResultSinks, type SinkBinding } from './result-sinks.ts';
 
-export interface SinksContext extends Omit<SinkContext, 'id' | 'onRecovery'> {
+export interface SinksContext extends Omit<SinkContext, 'id' | 'onRecovery' | 'connect'> {
   readonly onRecovery: (sinkId: string, lostResults: number) => void;
 }
 
@@ -25,21 +26,22 @@ export async function openSinks(configs: PipelineConfig['sinks'], context: Sinks
     configs.map((config, i) => ({ id: sinkId(config, i), path: kindOf(config).file(config) ?? '-' })),
   );
   const bindings: SinkBinding[] = [];
+  const receivers = new ReceiverThread();
   try {
     for (const [i, config] of configs.entries()) {
       const id = sinkId(config, i);
       const onRecovery = (lostResults = 0): void => context.onRecovery(id, lostResults);
-      const opened = await kindOf(config).open?.(config, { ...context, id, onRecovery });
+      const opened = await kindOf(config).open?.(config, { ...context, id, onRecovery, connect: receivers.connect });
       if (opened === undefined) continue;
       if (opened.lock != null) locks.push(opened.lock);
       const streams = config.streams === undefined ? null : new Set(config.streams);
       bindings.push({ sink: opened.sink, streams, filter: 'filter' in config ? config.filter : undefined });
     }
   } catch (error) {
-    await new ResultSinks(bindings, locks).close();
+    await new ResultSinks(bindings, locks, receivers).close();
     throw error;
   }
-  return new ResultSinks(bindings, locks);
+  return new ResultSinks(bindings, locks, receivers);
 }
 
 /** Locks all of these files or none. @throws SINK_BUSY */

@@ -4,6 +4,7 @@ import type { SinkReport, StreamReport } from '../../protocol/report.ts';
 import type { RuleEvent } from '../../protocol/rule-event.ts';
 import { filterResult } from '../../sinks/filter-result.ts';
 import type { OutputLock } from '../../sinks/output-lock.ts';
+import type { ReceiverThread } from '../../sinks/receiver-thread.ts';
 import { type Handover, handOver, type PictureSink, type Sink } from '../../sinks/sink.ts';
 import type { FilterConfig } from '../../sinks/sink-settings.ts';
 import type { InFlightFrame } from '../stream/in-flight-frame.ts';
@@ -26,12 +27,21 @@ export class ResultSinks {
   /** Sinks that tell alerts. */
   readonly #channels = new Set<Sink>();
   readonly #locks: readonly OutputLock[];
+  readonly #receivers: ReceiverThread | null;
   #isComplete = true;
 
-  /** @param locks - locks on the files of all sinks, including those opened later; released when the sinks are closed. */
-  constructor(bindings: readonly SinkBinding[], locks: readonly OutputLock[] = []) {
+  /**
+   * @param locks - locks on the files of all sinks, including those opened later; released when the sinks are closed.
+   * @param receivers - the thread that these sinks send from, ended when they are closed.
+   */
+  constructor(
+    bindings: readonly SinkBinding[],
+    locks: readonly OutputLock[] = [],
+    receivers: ReceiverThread | null = null,
+  ) {
     this.#bindings = bindings;
     this.#locks = locks;
+    this.#receivers = receivers;
   }
 
   /** Adds a sink while streams run. */
@@ -140,7 +150,7 @@ export class ResultSinks {
   /** Closes all sinks. @returns their failures. */
   async close(): Promise<SightlineError[]> {
     const results = await Promise.allSettled(this.#all.map((sink) => sink.close(this.#isComplete)));
-    await Promise.all(this.#locks.map((lock) => lock.release()));
+    await Promise.all([...this.#locks.map((lock) => lock.release()), this.#receivers?.close()]);
     return results.flatMap((result) => (result.status === 'rejected' ? [result.reason as SightlineError] : []));
   }
 }
