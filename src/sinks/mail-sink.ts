@@ -8,7 +8,7 @@ import { sentenceOf, titleOf } from './message-template.ts';
 import { openSpooled, spoolSettings } from './open-spooled.ts';
 import type { ReceiverKind } from './receiver-kind.ts';
 import { sinkKind } from './sink-kind.ts';
-import { MEGABYTE, streams } from './sink-settings.ts';
+import { streams } from './sink-settings.ts';
 import { type EventLimit, SpooledSink } from './spooled-sink.ts';
 import { topicLevel } from './topic-level.ts';
 import {
@@ -26,6 +26,8 @@ const SCHEMES = { smtp: 587, smtps: 465 };
 const CONNECT_MS = 5000;
 /** A server that looks at a mail before it accepts it takes minutes; one that was sent again would come twice. */
 const ACCEPT_MS = 300_000;
+/** A reply has a few lines. The client searches all lines of one again with each that comes. */
+const MOST_REPLY_BYTES = 65_536;
 const HOUR_MS = 3_600_000;
 /** Replies from here on are final: the server will not take this mail later either (RFC 5321, section 4.2.1). */
 const FIRST_FINAL_REPLY = 500;
@@ -140,7 +142,7 @@ interface MailPlan {
 
 export const mailReceiver: ReceiverKind<BrokerAddress & MailPlan> = {
   name: 'mail',
-  mostReplyBytes: MEGABYTE,
+  mostReplyBytes: MOST_REPLY_BYTES,
   connect: (plan) => new MailTransport(plan),
 };
 

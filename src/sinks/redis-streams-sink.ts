@@ -11,6 +11,8 @@ import { MEGABYTE } from './sink-settings.ts';
 import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal } from './transport.ts';
 
 const SCHEMES = { redis: 6379, rediss: 6379 };
+/** What XADD answers. */
+const ENTRY_ID = /^\d+-\d+$/;
 /** Entries of one transaction. */
 const MOST_AT_ONCE = 50;
 const CONNECT_MS = 5000;
@@ -118,6 +120,9 @@ class RedisStream implements Connection {
     }
     const failed = replies?.find(([error]) => error !== null)?.[0] ?? null;
     if (replies === null || failed !== null) throw refusalOf(failed ?? new Error('the transaction was discarded'));
+    // Whoever answers with anything else is no Redis, and has stored nothing.
+    if (replies.length !== records.length || !replies.every(([, id]) => typeof id === 'string' && ENTRY_ID.test(id)))
+      throw new Error('it answered without the ids of the new entries');
   }
 
   end(): void {
