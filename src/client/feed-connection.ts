@@ -43,6 +43,8 @@ export interface FeedConnectionOptions {
   readonly onState: (state: FeedState) => void;
   /** Returns why the gateway refuses this client; null if it does not. A WebSocket does not say why an upgrade was refused. */
   readonly findRefusal: () => Promise<SightlineError | null>;
+  /** Returns the ids of all streams; null if the gateway does not say now. */
+  readonly findStreams: () => Promise<readonly string[] | null>;
   readonly onClosed: (connection: FeedConnection) => void;
 }
 
@@ -60,7 +62,8 @@ export class FeedConnection {
   readonly #subscribers = new Map<Topic, Subscriber>();
   #socket: SocketLike | null = null;
   #isOpen = false;
-  #hasGreeted = false;
+  /** Streams of the gateway when it was connected to; null before. */
+  #streams: readonly string[] | null = null;
   #waitMs: number;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #silenceTimer: ReturnType<typeof setTimeout> | undefined;
@@ -84,6 +87,7 @@ export class FeedConnection {
     );
     if (this.#socket === null && this.#retryTimer === undefined) this.#open();
     else this.#request(topic);
+    void this.#requireStreams(subscriber);
   }
 
   /** Connects now if it waits for its next attempt. */
@@ -115,7 +119,7 @@ export class FeedConnection {
     clearTimeout(this.#retryTimer);
     this.#retryTimer = undefined;
     this.#isOpen = false;
-    this.#hasGreeted = false;
+    this.#streams = null;
     this.#options.onState({ name: 'connecting' });
     const socket = new this.#options.WebSocket(this.#options.url);
     socket.binaryType = 'arraybuffer';
@@ -174,8 +178,27 @@ export class FeedConnection {
       return;
     }
     this.#waitMs = this.#options.retryMs[0];
-    this.#hasGreeted = true;
+    this.#streams = hello.streams;
     this.#options.onState({ name: 'open', hello });
+    for (const subscriber of this.#subscribers.values()) void this.#requireStreams(subscriber);
+  }
+
+  /** Ends a subscription that names a stream which the gateway does not have: nothing would come. */
+  async #requireStreams(subscriber: Subscriber): Promise<void> {
+    if (this.#streams === null || subscriber.unseen.length === 0) return;
+    let known = this.#streams;
+    // Streams may have been added since.
+    if (!subscriber.unseen.every((id) => known.includes(id))) {
+      const found = await this.#options.findStreams();
+      if (found === null) return;
+      known = found;
+    }
+    const missing = subscriber.unseen.find((id) => !known.includes(id));
+    subscriber.unseen = [];
+    if (missing === undefined) return;
+    const names = known.length === 0 ? 'none' : known.join(', ');
+    const text = `streams: expected ids of streams of this gateway (${names}), received "${missing}"`;
+    subscriber.end({ error: new SightlineError('STREAM_NOT_FOUND', text, { stream: missing }) });
   }
 
   /** Sends the current subscription of a topic, or ends it. */
@@ -202,7 +225,7 @@ export class FeedConnection {
     this.#waitMs = Math.min(this.#waitMs * 2, this.#options.retryMs[1]);
     this.#retryTimer = setTimeout(() => this.#open(), waitMs);
     this.#options.onState({ name: 'waiting', retryAtMs: Date.now() + waitMs });
-    if (!this.#hasGreeted) void this.#closeIfRefused();
+    if (this.#streams === null) void this.#closeIfRefused();
   }
 
   async #closeIfRefused(): Promise<void> {

@@ -25,6 +25,8 @@ export interface Subscriber {
   readonly topic: Topic;
   /** The message that subscribes it; null if it wants no stream. */
   readonly request: SubscribeMessage | null;
+  /** Ids that the gateway must have; none once it has shown them, or after `update`. */
+  unseen: readonly string[];
   connect(onChange: () => void, onEnd: () => void): void;
   receive(message: FeedMessage): void;
   /** @param failure - null: without an error. */
@@ -39,13 +41,15 @@ export interface Subscriber {
  * dropped and counted. Messages that were sent while the connection was lost are not sent again.
  *
  * It rejects with the reason of the signal that aborts it, and with a `SightlineError` that a new attempt cannot fix: UNAUTHORIZED,
- * FORBIDDEN, PROTOCOL_INVALID. It ends without an error when the client is closed.
+ * FORBIDDEN, PROTOCOL_INVALID, STREAM_NOT_FOUND. It ends without an error when the client is closed.
  */
 export class FeedSubscription<T extends FeedMessage> implements AsyncIterableIterator<T, undefined>, Subscriber {
   readonly #options: SubscriptionOptions<T>;
   readonly #queue: T[] = [];
   #waiting: Waiting<T>[] = [];
   #settings: FeedSettings;
+  /** @internal */
+  unseen: readonly string[];
   #dropped = 0;
   #hasStarted = false;
   #isDone = false;
@@ -59,6 +63,7 @@ export class FeedSubscription<T extends FeedMessage> implements AsyncIterableIte
   constructor(options: SubscriptionOptions<T>) {
     this.#options = options;
     this.#settings = options.settings;
+    this.unseen = options.settings.streams ?? [];
   }
 
   /** Messages that were dropped here because the consumer was slow. `droppedMessages` of `stats` counts those of the gateway. */
@@ -66,8 +71,9 @@ export class FeedSubscription<T extends FeedMessage> implements AsyncIterableIte
     return this.#dropped;
   }
 
-  /** Replaces settings, such as the streams, without a new connection. No streams: `[]`. */
+  /** Replaces settings, such as the streams, without a new connection. No streams: `[]`; those that do not exist yet are waited for. */
   update(settings: FeedSettings): void {
+    if (settings.streams !== undefined) this.unseen = [];
     this.#settings = { ...this.#settings, ...settings };
     this.#onChange?.();
   }

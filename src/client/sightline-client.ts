@@ -37,7 +37,7 @@ export interface ClientOptions {
 
 /** Options of every subscription. */
 export interface FeedOptions {
-  /** Ids of the wanted streams, also of those that do not exist yet. Absent: all, also those added later. */
+  /** Ids of the wanted streams. The loop throws STREAM_NOT_FOUND if there is no such stream; `update` also takes those that do not exist yet. Absent: all, also those added later. */
   readonly streams?: readonly string[];
   /** Ends the iteration, which then rejects with the reason of the signal. */
   readonly signal?: AbortSignal | undefined;
@@ -192,6 +192,11 @@ export class SightlineClient extends GatewayApi {
       ...{ WebSocket, retryMs, silenceMs },
       onState: (state) => onState?.(state),
       findRefusal: () => this.#send({ method: 'OPTIONS', path: '/ws' }).then(() => null, refusalOf),
+      findStreams: () =>
+        this.streams.list().then(
+          ({ streams }) => streams.map(({ id }) => id),
+          () => null,
+        ),
       onClosed: (closed) => this.#connections.delete(closed),
     });
     this.#connections.add(connection);

@@ -103,6 +103,39 @@ describe('what a client delivers', () => {
     expect(await first).toMatchObject({ stream: 'yard', frame: 3 });
   });
 
+  it('none of a stream that the gateway does not have: it says which there are', async () => {
+    const port = new RuntimeDouble(['gate', 'yard']);
+    const { url } = await openGateway(port);
+    const client = openClient(url);
+    const error = {
+      code: 'STREAM_NOT_FOUND',
+      message: 'streams: expected ids of streams of this gateway (gate, yard), received "door"',
+    };
+    await expect(client.results({ streams: ['door'] }).next()).rejects.toMatchObject(error);
+    // On a connection that is open, too.
+    await started(client, client.results({ streams: ['yard'] }));
+    await expect(client.events({ streams: ['gate', 'door'] }).next()).rejects.toMatchObject(error);
+  });
+
+  it('those of a stream that was added after it had connected, or that it waits for by `update`', async () => {
+    const port = new RuntimeDouble(['gate']);
+    const { url } = await openGateway(port);
+    const client = openClient(url);
+    await started(client, client.events());
+    await port.addStream({ id: 'door', source: 'clip.mp4' });
+    // The report of the new stream may be on its way.
+    await take(client.stats(), 1);
+    const results = client.results({ streams: ['door'] });
+    const { first } = await started(client, results);
+    port.publish(publishedFrame('door', 1));
+    expect(await first).toMatchObject({ stream: 'door' });
+    const other = results.next();
+    results.update({ streams: ['yard'] });
+    await take(client.stats(), 1);
+    port.publish(publishedFrame('yard', 2));
+    expect((await other).value).toMatchObject({ stream: 'yard' });
+  });
+
   it('only changes, and at most so many pictures, if it asks for that', async () => {
     const port = new RuntimeDouble(['gate']);
     const { url } = await openGateway(port);
