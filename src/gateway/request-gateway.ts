@@ -12,6 +12,9 @@ export interface GatewayAddress {
   readonly ca: string | null;
 }
 
+/** The longest replies are lists of events; one that goes on is of no gateway. */
+const MOST_REPLY_CHARS = 64 * 1024 * 1024;
+
 interface Reply {
   readonly status: number;
   readonly text: string;
@@ -70,6 +73,9 @@ function send(
 
 async function readAll(response: IncomingMessage): Promise<Reply> {
   let text = '';
-  for await (const chunk of response.setEncoding('utf8')) text += chunk as string;
+  for await (const chunk of response.setEncoding('utf8')) {
+    text += chunk as string;
+    if (text.length > MOST_REPLY_CHARS) throw new Error(`a reply of more than ${MOST_REPLY_CHARS} characters`);
+  }
   return { status: response.statusCode ?? 0, text };
 }

@@ -6,6 +6,7 @@ import type { Clock } from '../core/clock.ts';
 import { MIB, readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
+import { readBounded } from '../flow/read-bounded.ts';
 import { type SiteReport, type SitesReply, type SummaryReply, summaryReply } from '../protocol/site-reports.ts';
 import { described } from './route-schema.ts';
 import type { RuntimePort } from './runtime-port.ts';
@@ -13,6 +14,8 @@ import type { RuntimePort } from './runtime-port.ts';
 const POLL_MS = 5_000;
 /** A site that takes longer counts as one that does not answer. */
 const ANSWER_MS = 4_000;
+/** A summary has some hundred bytes. */
+const MOST_REPLY_BYTES = MIB / 16;
 const TOKEN_FILE = { code: 'CONFIG_INVALID', mostBytes: MIB / 256 } as const;
 
 /** Asks the gateways of other sites for their summaries, all at once, every five seconds; one that hangs holds up none. */
@@ -73,7 +76,10 @@ class Site {
       // Read each time, so that a token can be replaced.
       const token = tokenFile === undefined ? null : (await readGivenText(resolve(tokenFile), TOKEN_FILE)).trim();
       // A token must not go to where an answer points to.
-      const follow: typeof fetch = (input, init) => fetch(input, { ...init, redirect: 'error' });
+      const follow: typeof fetch = async (input, init) => {
+        const response = await fetch(input, { ...init, redirect: 'error' });
+        return new Response(await readBounded(response, MOST_REPLY_BYTES), response);
+      };
       const client = new SightlineClient({ url, token, timeoutMs: ANSWER_MS, fetch: follow });
       try {
         const found = summaryReply.safeParse(await client.summary({ signal: this.#closing.signal }));

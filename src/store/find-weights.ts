@@ -2,6 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { writeWholeFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { readBounded } from '../flow/read-bounded.ts';
 import { type FetchState, megabytes, type OnBytes, progressTo } from './fetch-progress.ts';
 import { sha256OfBytes, sha256OfFile } from './file-hash.ts';
 import type { ManifestFile } from './manifest-schema.ts';
@@ -225,6 +226,8 @@ async function readRecord(folder: string): Promise<Record<string, string>> {
   }
 }
 
+/** No file of a network is larger than what protobuf can hold. */
+const MOST_DOWNLOAD_BYTES = 2 * 1024 ** 3;
 /** Time limit of a whole download. */
 const DOWNLOAD_LIMIT_MS = 10 * 60_000;
 
@@ -236,14 +239,7 @@ async function fetchFromHttps(url: string, onBytes: OnBytes, signal?: AbortSigna
     response = await fetch(url, { signal: signal === undefined ? limit : AbortSignal.any([limit, signal]) });
     if (response.ok) {
       const length = Number(response.headers.get('content-length'));
-      const chunks: Uint8Array[] = [];
-      let doneBytes = 0;
-      for await (const chunk of response.body ?? []) {
-        chunks.push(chunk);
-        doneBytes += chunk.length;
-        onBytes(doneBytes, length > 0 ? length : null);
-      }
-      return new Uint8Array(Buffer.concat(chunks));
+      return await readBounded(response, MOST_DOWNLOAD_BYTES, (done) => onBytes(done, length > 0 ? length : null));
     }
   } catch (error) {
     const { message, cause } = error as Error & { cause?: { code?: string } };

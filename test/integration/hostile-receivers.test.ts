@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it, onTestFinished } from 'vitest';
-import type { HostReport } from '../../src/protocol/report.ts';
+import type { HostReport, SinkReport } from '../../src/protocol/report.ts';
 import { temporaryFolder } from '../support/cli.ts';
 import { PipelineProcess } from '../support/pipeline-process.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -81,8 +81,8 @@ it('receivers that answer without end, or with nonsense, keep neither the host n
   const get = async (path: string): Promise<Response> =>
     fetch(new URL(path, url), { signal: AbortSignal.timeout(ANSWER_MS) });
 
-  const sinksNow = async (): Promise<HostReport['sinks']> =>
-    ((await (await get('/api/streams')).json()) as { host: HostReport }).host.sinks;
+  const sinksNow = async (): Promise<readonly SinkReport[]> =>
+    ((await (await get('/api/streams')).json()) as { host: HostReport }).host.sinks ?? [];
   let alive = 0;
   await waitFor(
     'every hostile receiver to be reported',

@@ -118,6 +118,30 @@ describe('other sites', () => {
     expect(JSON.stringify([...byName.values()])).not.toContain(TOKEN);
   });
 
+  it('that answer without end are read no further', async () => {
+    let isClosed = false;
+    let sent = 0;
+    const chunk = Buffer.alloc(65_536, ' ');
+    const url = await serve((_, response) => {
+      const flood = (): void => {
+        do sent += chunk.length;
+        while (response.write(chunk));
+      };
+      response.on('drain', flood);
+      response.on('close', () => {
+        isClosed = true;
+      });
+      flood();
+    });
+    const sites = new Sites([{ name: 'endless', url }], systemClock, new Incidents(() => undefined), Date.now);
+    onTestFinished(() => sites.close());
+    await waitFor('the end of the connection', () => isClosed);
+    await waitFor('its problem', () => sites.reports[0]!.problem !== 'it was not asked yet');
+    expect(sites.reports[0]!.problem).toContain('the reply has more than 65536 bytes');
+    // What the system keeps for both ends of a connection comes on top.
+    expect(sent).toBeLessThan(32_000_000);
+  });
+
   it('keep what was seen last, with its time, and are asked again', async () => {
     const clock = new ManualClock();
     let nowMs = 1000;

@@ -87,7 +87,7 @@ it('a receiver that answers without end is cut, its warning says so, and each at
     });
     expect(sockets).toHaveLength(attempt);
     const socket = sockets.at(-1)!;
-    await within('the end of its connection', 20_000, socket.closed ? Promise.resolve() : once(socket, 'close'));
+    await within('the end of its connection', 20_000, socket.closed ? Promise.resolve([]) : once(socket, 'close'));
     // Besides what was read, only what the system keeps for both ends of a connection.
     expect(socket.bytesWritten - socket.writableLength).toBeLessThan(32_000_000);
   }

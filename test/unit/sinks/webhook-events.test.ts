@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type CloudEvent, cloudEvent, type RuleEvent } from '../../../src/protocol/rule-event.ts';
 import { type MessageTemplate, messageBody } from '../../../src/sinks/message-template.ts';
+import { connectHere } from '../../../src/sinks/receiver-kind.ts';
 import type { Sink } from '../../../src/sinks/sink.ts';
 import { type SinkConfig, sinkConfig } from '../../../src/sinks/sink-kinds.ts';
 import { WebhookSink, type WebhookSinkOptions, webhook } from '../../../src/sinks/webhook-sink.ts';
@@ -44,7 +45,7 @@ async function follow(settings: object): Promise<Sink> {
   const { sink } = await webhook.open!(
     webhook.settings.parse({ type: 'webhook', send: ['events'], spoolMaxMb: 0, ...settings }),
     {
-      ...{ id: 'hook', classes: [], stdout: process.stdout },
+      ...{ id: 'hook', classes: [], stdout: process.stdout, connect: connectHere },
       ...{ onFailure: () => undefined, onRecovery: () => undefined, onNotice: () => undefined },
     },
   );
