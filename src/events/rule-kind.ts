@@ -37,6 +37,8 @@ export interface Held {
  * expressions are applied to what it returns.
  */
 export interface RuleKindCode<R extends RuleConfig = RuleConfig> {
+  /** It is judged anew in each frame, of which detectors get some wrong: it begins and is over by a share of the frames, see `FrameShare`. */
+  readonly isByShare?: true;
   /** What holds now, and lasts. */
   holds?(rule: R, scene: Scene): readonly Held[];
   /** What has happened just now, and is over. */

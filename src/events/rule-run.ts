@@ -6,6 +6,7 @@ import { WeeklyClock } from '../config/weekly-times.ts';
 import type { EventFigures } from '../protocol/report.ts';
 import { roundScore } from '../protocol/result-record.ts';
 import type { EventEnd, EventPhase, RuleEvent } from '../protocol/rule-event.ts';
+import { FrameShare } from './frame-share.ts';
 import { appears, crosses, dwells, enters, exits, leaves, speed, stationary } from './object-rules.ts';
 import type { Held, RuleKindCode, Scene } from './rule-kind.ts';
 import type { SceneTime } from './scene-objects.ts';
@@ -39,6 +40,10 @@ interface Condition {
   heldUs: number;
   /** When it was seen last: an object may be hidden for a moment. */
   last: SceneTime;
+  /** The frames since it began, of a kind that goes by their share. */
+  readonly share: FrameShare;
+  /** The newest frames, if it mostly does not hold in them, and when it held before them. */
+  failing: { readonly share: FrameShare; readonly heldUs: number; readonly last: SceneTime } | null;
   /** Null until it has been raised. */
   open: Open | null;
   /** It was met, but not raised, for these reasons. */
@@ -105,16 +110,23 @@ export class RuleRun {
    */
   step(scene: Scene, releaseUs: number, facts: () => StreamFacts): void {
     const { now } = scene;
-    for (const held of this.#code.holds?.(this.rule, scene) ?? []) {
-      const condition = this.#conditionOf(held, now);
+    const held = new Set<Condition>();
+    for (const each of this.#code.holds?.(this.rule, scene) ?? []) {
+      const condition = this.#conditionOf(each, now);
+      held.add(condition);
       if (condition.open !== null) this.#update(condition);
       else if (condition.last.us === now.us && now.us - condition.since.us >= this.#forUs)
         this.#tryToRaise(condition, now, facts);
     }
     for (const [key, condition] of this.#conditions) {
-      if (now.us - condition.heldUs <= releaseUs && condition.held.object?.isGone !== true) continue;
+      const { failing } = condition;
+      const isOver =
+        this.#code.isByShare === true
+          ? isOverByShare(condition, held.has(condition), now.us - releaseUs)
+          : now.us - condition.heldUs > releaseUs;
+      if (!isOver && condition.held.object?.isGone !== true) continue;
       this.#conditions.delete(key);
-      this.#end(condition, now, condition.last, 'over');
+      this.#end(condition, now, failing?.last ?? condition.last, 'over');
     }
     for (const held of this.#code.happened?.(this.rule, scene) ?? []) {
       const { object } = held;
@@ -283,7 +295,29 @@ function hostClock(): WeeklyClock {
 }
 
 function newCondition(held: Held, now: SceneTime): Condition {
-  return { held, since: held.since ?? now, heldUs: now.us, last: now, open: null, suppressed: new Set() };
+  return {
+    held,
+    since: held.since ?? now,
+    heldUs: now.us,
+    last: now,
+    share: new FrameShare(),
+    failing: null,
+    open: null,
+    suppressed: new Set(),
+  };
+}
+
+/**
+ * Takes the next frame. It is over when it failed since a time, and before it is raised also when too few frames hold.
+ *
+ * @param overUs - one that has mostly failed since then is over.
+ */
+function isOverByShare(condition: Condition, isHeld: boolean, overUs: number): boolean {
+  if (!condition.share.take(isHeld) && condition.open === null) return true;
+  const { heldUs, last } = condition;
+  if (!isHeld) condition.failing ??= { share: new FrameShare(), heldUs, last };
+  if (condition.failing?.share.take(!isHeld) === false) condition.failing = null;
+  return condition.failing !== null && condition.failing.heldUs < overUs;
 }
 
 const ID_DIGITS = 24;

@@ -6,6 +6,7 @@ import { placeOf, ruleKind, seconds } from './rule-kind.ts';
 // Rules about what is seen as a whole: how many objects, the picture, the stream.
 
 export const count = ruleKind('count', {
+  isByShare: true,
   // Of boxes, not of tracks: a rate that is too low to follow objects is enough to count them.
   holds: ({ zone: id, labels, minScore = 0, minSize = 0, above, below }, { frame, zones }) => {
     const zone = id === undefined ? null : (zones.get(id) ?? null);

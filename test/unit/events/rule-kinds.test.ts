@@ -96,6 +96,42 @@ describe('rules', () => {
     expect(brief(scene.records)).toEqual(['empty new 3']);
   });
 
+  it('count: another box in one frame of 14 neither begins nor holds it, at any rate and with frames that never come', () => {
+    const people = (count: number): Actor[] =>
+      Array.from({ length: count }, (_, i) => ({ id: i + 1, x: 100 + 50 * i }));
+    for (const fps of [30, 15, 5, 1]) {
+      const scene = rulesOn([{ id: 'crowd', kind: 'count', above: 1, for: '5s' }]);
+      const phases = (): string[] => scene.records.map(({ phase }) => phase);
+      const show = (fromS: number, toS: number, count: (index: number) => number) => {
+        // Every third frame never comes.
+        for (let frame = fromS * fps, index = 0; frame < toS * fps; frame++)
+          if (frame % 3 !== 0)
+            scene.events.onFrame(frameOf(frame, people(count(index++)), { ptsUs: (frame / fps) * 1e6 }));
+      };
+      show(0, 60, (index) => (index % 14 === 7 ? 2 : 1));
+      expect(phases(), `${fps} frames/s`).toEqual([]);
+      show(60, 90, (index) => (index % 6 === 3 ? 1 : 2));
+      expect(phases(), 'one of two is missed in a frame of six').toEqual(['new']);
+      const { began, ptsUs } = scene.records[0]!;
+      expect(ptsUs! - began!.ptsUs!).toBeGreaterThanOrEqual(5e6);
+      show(90, 120, (index) => (index % 14 === 7 ? 2 : 1));
+      expect(phases()).toEqual(['new', 'end']);
+      const lastS = scene.records[1]!.ended!.ptsUs! / 1e6;
+      expect(lastS).toBeGreaterThanOrEqual(88);
+      expect(lastS).toBeLessThanOrEqual(90);
+    }
+  });
+
+  it('count: holds by the share of frames: half of them are too few to begin it and too many to end it', () => {
+    const scene = rulesOn([{ id: 'crowd', kind: 'count', above: 0, for: '2s' }]);
+    const half = (frame: number): Actor[] => (frame % 2 === 0 ? [{ id: 1, x: 100 }] : []);
+    play(scene, 0, 100, half);
+    expect(scene.records).toEqual([]);
+    play(scene, 101, 130, () => [{ id: 1, x: 100 }]);
+    play(scene, 131, 230, half);
+    expect(brief(scene.records)).toEqual(['crowd new 12']);
+  });
+
   it('a zone with a least score and size is entered by nobody, and counts nobody, who does not reach both', () => {
     const [zone] = settingsOf([]).zones;
     const rules = [
