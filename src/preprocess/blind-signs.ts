@@ -1,6 +1,7 @@
 import type { BlindSign } from '../core/blind-sign.ts';
 import { FrozenPicture } from './frozen-picture.ts';
 import { LearnedScene } from './learned-scene.ts';
+import { LostNoise } from './lost-noise.ts';
 import { CELL_VALUES } from './picture-sampler.ts';
 
 /** A sign, and since when it is there, on the clock of the samples. */
@@ -36,10 +37,11 @@ const LASTS_MS = {
 
 /**
  * Finds signs that a camera is blind in a series of its pictures. What is usual it learns from the pictures themselves, so it must
- * see all of a camera's. Depends on nothing else: no clock, no randomness. One update takes about 0.1 ms.
+ * see all of a camera's. Depends on nothing else: no clock, no randomness. One update takes about 0.4 ms.
  */
 export class BlindSigns {
   readonly #frozen = new FrozenPicture();
+  readonly #noise = new LostNoise();
   readonly #scene = new LearnedScene();
   readonly #black = new Lasting(LASTS_MS.black);
   readonly #moved = new Lasting(LASTS_MS.moved);
@@ -69,8 +71,10 @@ export class BlindSigns {
       this.#darkness = null;
       this.#slow = null;
       this.#frozen.interrupt();
+      this.#noise.interrupt();
     }
-    const frozenMs = this.#frozen.update(samples, nowMs);
+    const lostMs = this.#noise.update(samples, nowMs);
+    const frozenMs = this.#frozen.update(samples, nowMs) ?? lostMs;
     const cells = cellsOf(samples);
     // A camera is covered from one picture to the next: what was before must not fade for seconds.
     const isCut = this.#darkness !== null && Math.abs(meanOf(cells) - meanOf(this.#darkness)) > CUT_LEVELS;

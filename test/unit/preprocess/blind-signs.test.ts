@@ -96,6 +96,38 @@ describe('BlindSigns', () => {
     expect(signs.at(-1)).toBe('frozen');
   });
 
+  /** As an encoder of constant bit rate writes them: its errors change with each picture, and repeat with its key frames, about. */
+  const rewritten: readonly Level[] = [0, 1, 2, 3].map((phase) => (x, y) => {
+    return street(x, y) + 1.5 * GRAINS[phase * 5003 + y * WIDTH + x]!;
+  });
+  const frozenFor = (camera: Camera, seconds: number, level = rewritten): (BlindSign | null)[] =>
+    Array.from({ length: seconds * 2 }, (_, i) => camera.show(0.5, level[i % 4]!, 0.4)[0]!);
+
+  it('a frozen picture that its encoder writes a bit differently each time is found within 60 s, also with a clock', () => {
+    for (const clock of [false, true]) {
+      const camera = new Camera();
+      expect(new Set(camera.show(150, street, 1.5))).toEqual(new Set([null]));
+      const pictures = rewritten.map((level, i): Level => {
+        return (x, y) => (clock && x < 30 && y < 8 ? 250 * ((x + i) % 2) : level(x, y));
+      });
+      expect(secondsUntil(frozenFor(camera, 60, pictures), 'frozen'), `clock: ${clock}`).toBeGreaterThan(8);
+      expect(camera.judge(new Uint8Array(32 * 18 * 8).fill(90)), 'still frozen').toBe('frozen');
+      const live = camera.show(30, (x, y) => street(x + 9, y), 1.5);
+      expect(live.at(-1), 'no longer').not.toBe('frozen');
+    }
+  });
+
+  it('a still scene whose encoder leaves no noise is not called frozen: it cannot be told', () => {
+    const camera = new Camera();
+    expect(new Set(frozenFor(camera, 180))).toEqual(new Set([null]));
+  });
+
+  it('less noise in another light is no frozen picture', () => {
+    const camera = new Camera();
+    expect(camera.show(150, (x, y) => street(x, y) / 3, 4)).not.toContain('frozen');
+    expect(camera.show(150, street, 1)).not.toContain('frozen');
+  });
+
   it('a still scene that an encoder repeats between key frames is not frozen: each key frame is another picture', () => {
     const camera = new Camera();
     camera.show(20, street);
