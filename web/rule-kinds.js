@@ -95,7 +95,7 @@ export const ABOUT = [
 
 /** What can be wrong, as a rule names it and as it is said. */
 export const CHOICES = {
-  signs: { black: 'black', frozen: 'frozen', blurred: 'blurred', moved: 'moved', dark: 'dark' },
+  signs: { black: 'black', frozen: 'frozen', covered: 'covered', blurred: 'blurred', moved: 'moved', dark: 'dark' },
   troubles: { down: 'is down', 'target-missed': 'misses its target' },
   direction: { 'left-to-right': 'left to right', 'right-to-left': 'right to left' },
 };

@@ -2,9 +2,9 @@ import type { PtsUs } from './units.ts';
 
 /**
  * Signs that a camera sends pictures and sees nothing. frozen: the same picture again and again; black: a dark picture that shows
- * nothing; blurred: far less detail than the camera had; moved: it shows another scene.
+ * nothing; covered: the contrast is gone at once; blurred: far less detail than the camera had; moved: it shows another scene.
  */
-export const BLIND_SIGNS = ['frozen', 'black', 'blurred', 'moved'] as const;
+export const BLIND_SIGNS = ['frozen', 'black', 'covered', 'blurred', 'moved'] as const;
 
 /** What rules on the picture can be about: signs, and that it is dark, as at night, which is nothing wrong. */
 export const PICTURE_STATES = [...BLIND_SIGNS, 'dark'] as const;

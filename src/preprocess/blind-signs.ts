@@ -1,6 +1,6 @@
 import type { BlindSign } from '../core/blind-sign.ts';
 import { FrozenPicture } from './frozen-picture.ts';
-import { LearnedScene } from './learned-scene.ts';
+import { LearnedScene, outlinesOf } from './learned-scene.ts';
 import { LostNoise } from './lost-noise.ts';
 import { CELL_VALUES } from './picture-sampler.ts';
 
@@ -22,6 +22,13 @@ const BLACK_SPREAD = 4;
 const CUT_LEVELS = 40;
 /** Pictures are dark while their mean brightness stays below the first, and light once it stays above the second. */
 const DARK_LEVELS = { dark: 50, light: 65 };
+/** A lens is covered once its contrast has fallen below this share of the usual, faster than the usual follows: fog and dusk take minutes. */
+const COVERED_RATIO = 0.35;
+const CONTRAST_MS = 30_000;
+/** Least mean step between cells, in levels, of a scene that is known to have contrast. */
+const LEAST_CONTRAST = 2;
+/** Added to the brightness that a contrast is a share of: light that goes off takes both alike. */
+const DARK_OFFSET = 16;
 /** How fast what is judged follows the pictures. Noise and things that pass by fade. */
 const BLACK_MS = 1_500;
 const SCENE_MS = 5_000;
@@ -29,6 +36,7 @@ const SCENE_MS = 5_000;
 /** How long a sign must be seen before it is raised, and how long it must be gone. */
 const LASTS_MS = {
   black: { raise: 4_000, clear: 1_000 },
+  covered: { raise: 15_000, clear: 3_000 },
   moved: { raise: 20_000, clear: 5_000 },
   blurred: { raise: 20_000, clear: 5_000 },
   dark: { raise: 20_000, clear: 20_000 },
@@ -44,6 +52,7 @@ export class BlindSigns {
   readonly #noise = new LostNoise();
   readonly #scene = new LearnedScene();
   readonly #black = new Lasting(LASTS_MS.black);
+  readonly #covered = new Lasting(LASTS_MS.covered);
   readonly #moved = new Lasting(LASTS_MS.moved);
   readonly #blurred = new Lasting(LASTS_MS.blurred);
   readonly #dark = new Lasting(LASTS_MS.dark);
@@ -51,6 +60,10 @@ export class BlindSigns {
   /** It is dark, as at night: for twenty seconds the pictures were. Null until they were dark or light for so long. */
   isDark: boolean | null = null;
   #darkness: Float32Array | null = null;
+  /** The usual mean step between cells, and its share of the brightness. */
+  #usualStep = 0;
+  #usualContrast = 0;
+  #contrastMs = 0;
   #slow: Float32Array | null = null;
   #lastMs = Number.NEGATIVE_INFINITY;
 
@@ -87,21 +100,37 @@ export class BlindSigns {
     const isBlack = level <= BLACK_LEVEL && isPlain(this.#darkness);
     const blackMs = this.#black.update(isBlack, nowMs);
     // A black picture is no scene, and a frozen one tells nothing about the camera.
-    const isScene = !isBlack && blackMs === null && frozenMs === null;
+    const isCovered = isBlack || frozenMs !== null ? null : this.#isCovered(this.#darkness, level, passedMs);
+    const coveredMs = this.#covered.update(isCovered, nowMs);
+    const isScene = !isBlack && blackMs === null && frozenMs === null && isCovered !== true && coveredMs === null;
     if (isScene) this.#slow = followed(this.#slow, samples, passedMs / SCENE_MS);
     else this.#slow = null;
     const scene = this.#slow === null ? null : this.#scene.judge(this.#slow, cellsOf(this.#slow), passedMs);
     const since: Record<BlindSign, number | null> = {
       black: blackMs,
       frozen: frozenMs,
+      covered: coveredMs,
       moved: this.#moved.update(scene === null ? null : scene.isOther, nowMs),
       blurred: this.#blurred.update(scene === null ? null : scene.isBlurred, nowMs),
     };
-    for (const sign of ['black', 'frozen', 'moved', 'blurred'] as const) {
+    for (const sign of ['black', 'frozen', 'covered', 'moved', 'blurred'] as const) {
       const sinceMs = since[sign];
       if (sinceMs !== null && wanted.includes(sign)) return { sign, sinceMs };
     }
     return null;
+  }
+
+  /** @returns null while it cannot be judged: the usual is not known, or has too little contrast. */
+  #isCovered(cells: Float32Array, level: number, passedMs: number): boolean | null {
+    const { meanStep } = outlinesOf(cells);
+    const contrast = meanStep / (level + DARK_OFFSET);
+    const isKnown = this.#contrastMs >= CONTRAST_MS && this.#usualStep >= LEAST_CONTRAST;
+    if (isKnown && contrast < COVERED_RATIO * this.#usualContrast) return true;
+    const share = this.#contrastMs === 0 ? 1 : 1 - Math.exp(-passedMs / CONTRAST_MS);
+    this.#contrastMs += passedMs;
+    this.#usualStep += share * (meanStep - this.#usualStep);
+    this.#usualContrast += share * (contrast - this.#usualContrast);
+    return isKnown ? false : null;
   }
 }
 

@@ -73,7 +73,7 @@ export class LearnedScene {
 }
 
 /** The steps between neighbouring cells, whichever way: light that goes on and off changes them less than brightness. */
-function outlinesOf(cells: Float32Array): { outlines: Float32Array; meanStep: number } {
+export function outlinesOf(cells: Float32Array): { outlines: Float32Array; meanStep: number } {
   const outlines = new Float32Array((COLUMNS - 1) * (ROWS - 1));
   let sum = 0;
   let at = 0;

@@ -7,6 +7,7 @@ import type { StreamPort } from './stream-port.ts';
 const TEXTS: Readonly<Record<BlindSign, string>> = {
   frozen: 'its picture is frozen: the camera sends the same one again and again; restart the camera',
   black: 'its picture is black: look for a covered lens or missing light',
+  covered: 'its picture has lost its contrast at once: look for paint, a bag or a hand on the lens',
   blurred: 'its picture is blurred: look at focus and lens',
   moved: 'it shows another scene: look where the camera points; pause and resume the stream if that is intended',
 };

@@ -111,7 +111,7 @@ describe('metrics', () => {
     const { url } = await openGateway(port);
     const lines = (await scrape(url)).filter((line) => /^sightline_stream_(blind\{|last_frame)/.test(line));
     expect(lines).toEqual(
-      ['frozen', 'black', 'blurred', 'moved'].map(
+      ['frozen', 'black', 'covered', 'blurred', 'moved'].map(
         (sign) => `sightline_stream_blind{stream="gate",sign="${sign}"} ${sign === 'frozen' ? 1 : 0}`,
       ),
     );

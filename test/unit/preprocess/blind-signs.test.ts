@@ -180,6 +180,29 @@ describe('BlindSigns', () => {
     expect(camera.show(60, (x, y) => street(x, y) / 10)).not.toContain('black');
   });
 
+  it.each([
+    ['grey paint', 118, 0],
+    ['a bag', 175, 0.06],
+    ['a dark glove', 45, 0.04],
+  ])('a lens that %s covers is covered within 30 s, and sees again', (_, grey, rest) => {
+    const camera = new Camera();
+    camera.show(60, street);
+    const covered = camera.show(30, (x, y) => grey + rest * street(x, y));
+    expect(secondsUntil(covered, 'covered')).toBeGreaterThan(10);
+    expect(new Set(covered)).toEqual(new Set([null, 'covered']));
+    expect(camera.show(10, street).at(-1)).toBeNull();
+  });
+
+  it('light that goes off and fog that comes within minutes do not cover', () => {
+    const dark = new Camera();
+    dark.show(60, street);
+    expect(dark.show(60, (x, y) => street(x, y) / 5)).not.toContain('covered');
+    const foggy = new Camera();
+    foggy.show(40, street);
+    for (let left = 1; left >= 0.1; left *= 0.9)
+      expect(foggy.show(10, (x, y) => 170 * (1 - left) + left * street(x, y))).not.toContain('covered');
+  });
+
   it('a picture without its detail is blurred, and one with less contrast is not', () => {
     const camera = new Camera();
     camera.show(60, street);
