@@ -73,15 +73,31 @@ export async function collectOnImages(options: CollectOptions, images: PictureSe
   const model = { ...options.model, scoreThreshold: leastScoreOf(spec), classesPerBox: 'all' as const };
   return withRuntime({ ...options, model }, async (runtime) => {
     const config = parseStream({ id: 'pictures', source: images.label, policy: 'file', ...images.settings }, {});
-    const start = (): RuntimeStream =>
-      runtime.add(config, {
-        ...{ source: null, imagePaths: images.paths, resizeImagesBy: images.resizeBy },
-        ...{ label: images.label, policy: 'file', picture: null },
-      });
-    const collected = await record(runtime, start, options);
-    const missing = images.paths.length - collected.frames.length;
-    if (missing > 0) throw givenUp(`${missing} of ${images.paths.length} images`);
-    return { ...collected, scoreThreshold };
+    const read = (imagePaths: readonly string[], onProgress = options.onProgress) =>
+      record(
+        runtime,
+        () =>
+          runtime.add(config, {
+            ...{ source: null, imagePaths, resizeImagesBy: images.resizeBy },
+            ...{ label: images.label, policy: 'file', picture: null },
+          }),
+        { ...options, onProgress: onProgress ?? (() => {}) },
+      );
+    const collected = await read(images.paths);
+    const frames = [...collected.frames];
+    const known = new Set(frames.map(({ frame }) => frame));
+    const missing = images.paths.flatMap((path, frame) => (known.has(frame) ? [] : [{ path, frame }]));
+    for (const { path, frame } of missing) {
+      options.onNotice?.(`${path} was given up after failed inferences, and is inferred again, alone`);
+      await runtime.remove(config.id);
+      // A picture that times out beside others on a busy machine must not cost the whole run.
+      const again = (await read([path], () => {})).frames[0];
+      if (again === undefined)
+        throw givenUp(`${missing.length} of ${images.paths.length} images, and again ${path} alone`);
+      frames.push({ ...again, frame });
+    }
+    frames.sort((a, b) => a.frame - b.frame);
+    return { ...collected, frames, scoreThreshold };
   });
 }
 
