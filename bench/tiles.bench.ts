@@ -34,7 +34,7 @@ export const tiles: Section = {
       for (const grid of GRIDS) {
         context.note(`${model}, ${grid ?? 'whole'}`);
         const flags = { model, engine: 'auto', images: join(pictures, 'images'), resizeBy: 'sharp' } as const;
-        const evaluation = await evaluateModel(
+        const { evaluation } = await evaluateModel(
           { ...flags, ...(grid === null ? {} : { tiles: grid }) },
           annotations,
           ioOf(context),

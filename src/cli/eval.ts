@@ -5,7 +5,9 @@ import { counted } from '../core/counted.ts';
 import { taskOf } from '../core/model.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { picturePaths, readAnnotations } from '../evaluate/coco-files.ts';
-import { IOU_TYPES, type IouType } from '../evaluate/coco-rules.ts';
+import { DECIDING_FIGURE, IOU_TYPES, type IouType } from '../evaluate/coco-rules.ts';
+import { labelsHash } from '../evaluate/labels-hash.ts';
+import { comparePrecision } from '../evaluate/precision-loss.ts';
 import { IOU_TYPES_OF } from '../evaluate/task-iou.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { isDevice } from '../sinks/output-names.ts';
@@ -49,14 +51,58 @@ export function addEval(program: Command, io: CliIo): void {
     for (const model of names) types.push(await iouTypeFor({ ...flags, model }, io));
     const read = new Map<IouType, CocoAnnotations>();
     for (const iouType of new Set(types)) read.set(iouType, await readAnnotations(annotationsPath, iouType));
-    const evaluations: Evaluation[] = [];
+    const evaluated: Evaluated[] = [];
     for (const [i, model] of names.entries())
-      evaluations.push(await evaluateModel({ ...flags, model }, read.get(types[i]!)!, io));
-    if (flags.json === true) printJson(io, { annotations: annotationsPath, models: evaluations });
-    else
-      for (const evaluation of evaluations)
-        print(io, `${heading(evaluation)}\n${figuresTable(evaluation.figures, evaluation.iouType)}\n`);
+      evaluated.push(await evaluateModel({ ...flags, model }, read.get(types[i]!)!, io));
+    const models = evaluated.map(({ evaluation }) => evaluation);
+    const comparisons = await comparisonsOf(evaluated, read);
+    const labels = labelsHash(read.get(types[0]!)!);
+    if (flags.json === true) printJson(io, { annotations: annotationsPath, labels, models, comparisons });
+    else {
+      for (const one of models) print(io, `${heading(one)}\n${figuresTable(one.figures, one.iouType)}\n`);
+      for (const one of comparisons) print(io, `${comparisonText(one)}\n`);
+    }
   });
+}
+
+type Evaluated = Awaited<ReturnType<typeof evaluateModel>>;
+
+/** Two models on the same pictures. */
+interface Comparison {
+  readonly reference: string;
+  readonly candidate: string;
+  readonly figure: string;
+  readonly pictures: number;
+  /** What the candidate loses, and the 95 % interval of that: a paired bootstrap over the pictures. */
+  readonly loss: number;
+  readonly interval: readonly [low: number, high: number];
+}
+
+const BOOTSTRAP = { seed: 1, resamples: 1000 } as const;
+
+/** Each model with the first one, if both are judged by the same figure. */
+async function comparisonsOf(
+  [first, ...others]: readonly Evaluated[],
+  read: ReadonlyMap<IouType, CocoAnnotations>,
+): Promise<Comparison[]> {
+  const comparisons: Comparison[] = [];
+  for (const { evaluation, results } of others) {
+    const { iouType, model: candidate, images: pictures } = evaluation;
+    if (iouType !== first!.evaluation.iouType) continue;
+    const { overall } = await comparePrecision(read.get(iouType)!, first!.results, results, BOOTSTRAP);
+    const { loss, interval } = overall;
+    // Without any labelled object there is no figure.
+    if (![loss, ...interval].every(Number.isFinite)) continue;
+    const reference = first!.evaluation.model;
+    comparisons.push({ reference, candidate, figure: DECIDING_FIGURE[iouType], pictures, loss, interval });
+  }
+  return comparisons;
+}
+
+function comparisonText({ reference, candidate, figure, pictures, loss, interval }: Comparison): string {
+  const [low, high] = interval.map((end) => end.toFixed(3));
+  const change = `${loss > 0 ? 'loses' : 'gains'} ${Math.abs(loss).toFixed(3)} ${figure} against ${reference}`;
+  return `${candidate} ${change} on ${counted(pictures, 'picture')} (95 % interval of the loss ${low} to ${high})`;
 }
 
 /** By what the results of a model are matched. @throws COMMAND_INVALID if it does not find what the flag asks for; as `loadConfigured` */

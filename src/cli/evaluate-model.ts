@@ -34,7 +34,7 @@ export interface Evaluation {
 }
 
 /**
- * Runs a model on the pictures of an annotations file and scores it.
+ * Runs a model on the pictures of an annotations file and scores it. Also returns what it found.
  *
  * @param flags - with `coco`, the detections are written to that file.
  * @throws the errors of `openRuntime`; ENGINE_FAILED if images failed repeatedly; DATASET_INVALID if the file has no class of
@@ -44,7 +44,7 @@ export async function evaluateModel(
   flags: ModelFlags & Pick<ViewFlags, 'tiles'> & { images: string; resizeBy: ResizeBy; readonly coco?: string },
   annotations: CocoAnnotations,
   io: CliIo,
-): Promise<Evaluation> {
+): Promise<{ readonly evaluation: Evaluation; readonly results: readonly CocoResult[] }> {
   const { collected, results } = await detectOnLabels(flags, annotations, io);
   const { coco } = flags;
   const { iouType = 'bbox' } = annotations;
@@ -54,7 +54,7 @@ export async function evaluateModel(
     });
   const { spec, engine, provider, precision, seconds } = collected;
   const { length } = annotations.images;
-  return {
+  const evaluation = {
     ...{ model: spec.name, engine, provider, precision },
     inputSize: `${spec.input.width}x${spec.input.height}`,
     resizeBy: flags.resizeBy,
@@ -64,6 +64,7 @@ export async function evaluateModel(
     iouType,
     figures: scoreResults(annotations, results),
   };
+  return { evaluation, results };
 }
 
 /** Runs a model on the pictures of an annotations file. @throws as `evaluateModel` */

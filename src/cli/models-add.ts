@@ -8,6 +8,7 @@ import { externalFiles } from '../compile/onnx/external-paths.ts';
 import { readModel } from '../disk/given-file.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';
+import { labelsHash } from '../evaluate/labels-hash.ts';
 import { iouTypeOf } from '../evaluate/task-iou.ts';
 import { loadConfigured, manifestFolders } from '../runtime/model/load-detector.ts';
 import { isOnnxFile } from '../store/admit-model.ts';
@@ -116,6 +117,8 @@ interface Trials {
   readonly best: Trial;
   readonly pictures: number;
   readonly precision: string;
+  /** See `labelsHash`. */
+  readonly labels: string;
 }
 
 async function trialsOf(file: string, inferred: Manifest, flags: AddFlags, io: CliIo): Promise<Trials | null> {
@@ -134,8 +137,9 @@ async function trialsOf(file: string, inferred: Manifest, flags: AddFlags, io: C
     for (const setting of ['color', 'range'] as const) fixed.add(setting);
   const judge = judgeByRunning({ ...fileFlagsOf(flags), model: file, images: flags.images! }, annotations, io);
   const figures = annotations.iouType === 'classes' ? ['top1', 'top5'] : ['AP', 'AP50'];
+  const tried = await tryPreparations(start, fixed, judge);
   const { precision } = judge;
-  return { figures, ...(await tryPreparations(start, fixed, judge)), pictures: annotations.images.length, precision };
+  return { figures, ...tried, pictures: annotations.images.length, precision, labels: labelsHash(annotations) };
 }
 
 function firstPictures(dataset: CocoAnnotations, max: number): CocoAnnotations {
@@ -177,6 +181,7 @@ async function save(
     if (beside !== undefined) throw wrongCommand(`--copy: ${file} keeps weights in ${beside}; leave --copy out`);
     await copyWeights(file, join(folder, weights));
   }
+  const { sha256 } = manifest.files[0]!;
   const source = flags.copy === true ? `file:${weights}` : `file:${resolve(file)}`;
   const reported =
     trials === null || trials.figures[0] !== 'AP'
@@ -186,8 +191,9 @@ async function save(
           apByFfmpeg: null,
           f16Loss: null,
           on: `${trials.pictures} pictures of ${basename(flags.annotations!)}`,
+          measured: sha256 === null ? null : { pictures: trials.pictures, labels: trials.labels, weights: [sha256] },
         };
-  const files = [{ name: weights, sha256: manifest.files[0]!.sha256, sources: [source] }];
+  const files = [{ name: weights, sha256, sources: [source] }];
   return saveManifest({ ...manifest, files, reported }, folder);
 }
 

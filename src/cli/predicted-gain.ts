@@ -10,10 +10,16 @@ import { wrongCommand } from './cli-io.ts';
 const positive = z.number().positive();
 /** The outcome of `optimize`; of its keys only the gain counts here. */
 const outcome = z.object({ speedup: z.object({ ratio: positive, interval: z.tuple([positive, positive]) }) });
+const lossInterval = z.tuple([z.number(), z.number()]);
 /** Its verdict on quality, if it was judged by labels. */
 const judged = z.object({
   outcome: z.literal('faster'),
-  quality: z.object({ kind: z.enum(['ap', 'top-1']), loss: z.number().min(-1).max(1) }),
+  quality: z.object({
+    kind: z.enum(['ap', 'top-1']),
+    loss: z.number().min(-1).max(1),
+    interval: lossInterval,
+    pictures: z.int().positive(),
+  }),
 });
 /** What "sightline eval --json" prints; of its figures only the first counts here. */
 const evaluation = z.object({
@@ -27,6 +33,17 @@ const evaluation = z.object({
         .pipe(z.number().min(0).max(1)),
     }),
   ),
+  comparisons: z
+    .array(
+      z.object({
+        reference: z.string(),
+        candidate: z.string(),
+        pictures: z.int().positive(),
+        loss: z.number(),
+        interval: lossInterval,
+      }),
+    )
+    .default([]),
 });
 
 /**
@@ -47,14 +64,16 @@ export function optimisedVerdict(folder: string): LabelledVerdict | null {
   const { data } = judged.safeParse(resultIn(folder));
   if (data === undefined) return null;
   const source = 'the quality gate of "sightline optimize"';
-  return { controlAp: null, candidateAp: null, loss: data.quality.loss, source };
+  const { loss, pictures, interval } = data.quality;
+  const [low, high] = interval;
+  return { controlAp: null, candidateAp: null, loss, source, pictures, interval: { low, high } };
 }
 
 /**
  * Reads the output of `sightline eval --json` about two detectors.
  *
  * @param candidate - name or path of one of them.
- * @throws COMMAND_INVALID if it is about others, or the candidate is worse.
+ * @throws COMMAND_INVALID if it is about others, has no interval, or the candidate is worse.
  */
 export function evaluatedVerdict(path: string, candidate: string): LabelledVerdict {
   const refused = (what: string): SightlineError => wrongCommand(`--eval ${path}: ${what}`);
@@ -65,7 +84,7 @@ export function evaluatedVerdict(path: string, candidate: string): LabelledVerdi
   } catch (error) {
     throw error instanceof SightlineError ? error : refused((error as Error).message);
   }
-  const models = evaluation.safeParse(raw).data?.models ?? [];
+  const { models = [], comparisons = [] } = evaluation.safeParse(raw).data ?? {};
   const name = detectorNameOf(candidate);
   const [one, control] = [models.find(({ model }) => model === name), models.find(({ model }) => model !== name)];
   if (models.length !== 2 || one === undefined || control === undefined) {
@@ -81,11 +100,20 @@ export function evaluatedVerdict(path: string, candidate: string): LabelledVerdi
     throw refused(
       `${name} has ${DECIDING_FIGURE[one.iouType]} ${candidateAp.toFixed(3)}, ${control.model} ${controlAp.toFixed(3)}: it is worse, so it is not rolled out`,
     );
+  const names = [control.model, name];
+  const compared = comparisons.find((one) => names.includes(one.reference) && names.includes(one.candidate));
+  if (compared === undefined)
+    throw refused(
+      'expected a comparison of both with its interval, received none; make the file again, an earlier version may have written it',
+    );
+  const [low, high] = compared.interval;
   return {
     controlAp,
     candidateAp,
     loss: controlAp - candidateAp,
     source: `"sightline eval" of ${path}`,
+    pictures: compared.pictures,
+    interval: compared.reference === name ? { low: -high, high: -low } : { low, high },
     control: control.model,
   };
 }

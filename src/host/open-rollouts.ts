@@ -95,7 +95,7 @@ export async function openRollouts(request: RolloutRequest): Promise<RolloutAgen
     detectorOf: async (model) => {
       const manifest = await loadConfigured(model, environment, request.modelRoots);
       const { family, reported } = manifest;
-      return { family, reportedAp: reported?.ap ?? null, found: modelSpec(manifest) };
+      return { family, reported, found: modelSpec(manifest) };
     },
     ...{ target, panels, hostId, pipeline, detector, initial, streams, hosts, beatMs, warmMs, onNotice, incidents },
   });

@@ -384,7 +384,7 @@ export const rolloutRequest = request('RolloutRequest', {
   labelled: labelledVerdict
     .optional()
     .describe(
-      'How good both versions are on labelled pictures. If the candidate is another network, it is judged by this, and not by its agreement with the control.',
+      'How good both versions are on labelled pictures. If the candidate is another network, it is judged by this, and not by its agreement with the control. `pictures` and `interval` are needed.',
     ),
   steps: z
     .array(range(0.1, 100))

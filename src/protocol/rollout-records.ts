@@ -107,6 +107,11 @@ export const prediction = record('Prediction', {
 });
 
 const averagePrecision = z.number().min(0).max(1).nullable();
+/** What a candidate may lose of its average precision; negative: it is better. */
+const lossInterval = record('LossInterval', {
+  low: z.number().min(-1).max(1).describe('Lower end.'),
+  high: z.number().min(-1).max(1).describe('Upper end.'),
+});
 /** How good both versions are on labelled pictures. */
 export const labelledVerdict = record('LabelledVerdict', {
   controlAp: averagePrecision.describe(
@@ -115,6 +120,10 @@ export const labelledVerdict = record('LabelledVerdict', {
   candidateAp: averagePrecision.describe('The same of the candidate.'),
   loss: z.number().min(-1).max(1).describe('What the candidate loses of it; negative: it is better.'),
   source: z.string().min(1).max(512).describe('Where that comes from, for people.'),
+  pictures: z.int().positive().optional().describe('Labelled pictures behind it; absent: not known.'),
+  interval: lossInterval
+    .optional()
+    .describe('95 % interval of `loss`; absent: not known, as of what manifests report.'),
   control: name
     .optional()
     .describe(

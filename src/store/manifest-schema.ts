@@ -12,6 +12,8 @@ const SOURCE_PATTERN = /^(npm:(@[^/@#]+\/)?[^/@#]+@[^@#/]+#[^#]+|https:\/\/[^\s]
 
 const sidePx = z.int().positive().max(8192);
 
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits');
+
 const weightsFile = z.strictObject({
   name: z
     .string()
@@ -159,6 +161,20 @@ export const manifestSchema = z
           .default(null)
           .describe('What computing in f16 costs of `ap`, measured; null if it was not. `precision: auto` goes by it.'),
         on: z.string().min(1).describe('Pictures and input size.'),
+        measured: z
+          .strictObject({
+            pictures: z.int().positive().describe('Number of labelled pictures.'),
+            labels: sha256.describe('Hash of the pictures and their labels, as "sightline eval --json" prints it.'),
+            weights: z
+              .array(sha256)
+              .min(1)
+              .describe('Hashes of its files then: a figure does not hold for other weights.'),
+          })
+          .nullable()
+          .default(null)
+          .describe(
+            'On what `ap` was measured: two figures are compared only if the labels are the same; null if it was published.',
+          ),
       })
       .nullable()
       .describe(

@@ -40,6 +40,11 @@ export const rolloutErrors = {
       `roll-out: the labels compare the candidate with ${compared}, and ${inUse} is in use; judge it beside that: "sightline eval ... --model ${inUse}"`,
       { compared, inUse },
     ),
+  weakLabels: (why: string) =>
+    new SightlineError(
+      'CONFIG_INVALID',
+      `roll-out: the labels do not show that the candidate is as good: ${why}. Judge both on more labelled pictures: "sightline eval instances.json --images DIR --model OLD --model NEW --json"`,
+    ),
   noStreams: (pipeline: string) =>
     new SightlineError(
       'ROLLOUT_STATE',

@@ -16,9 +16,9 @@ import { GUARD_NAMES, GUARDS, type GuardName, type GuardsConfig } from './guards
 import { HardGuards, hardGuardsState } from './hard-guards.ts';
 import { judgeEffect, noData, type Question, type Risks } from './judge-effect.ts';
 import { judgeTail } from './judge-tail.ts';
-import { percent } from './observed.ts';
+import { percent, ratio } from './observed.ts';
 import type { PartFinding } from './part-finding.ts';
-import { compareFrame, type ScoreRule } from './shadow-agreement.ts';
+import { BOXES, compareFrame, type ScoreRule, SMALL_PX } from './shadow-agreement.ts';
 import { ShadowHistory } from './shadow-history.ts';
 import { BLOCK_MS, JUDGED_BLOCKS, ShadowParts, shadowPartsState } from './shadow-parts.ts';
 import { SideHistory, sideHistoryState } from './side-history.ts';
@@ -42,12 +42,13 @@ export interface GuardOptions {
 }
 
 const guardsState = z.object({
-  format: z.literal(4),
+  format: z.literal(5),
   hard: hardGuardsState,
   sides: sideHistoryState,
   shadow: blockSeriesState,
   shadowParts: shadowPartsState,
   streamParts: streamPartsState,
+  boxes: BOXES.state,
 });
 
 /** Number of guards that judge single parts; the hard guards count as one. */
@@ -55,6 +56,10 @@ const PART_GUARDS =
   1 + GUARD_NAMES.filter((name) => GUARDS[name].ofStreams !== null || GUARDS[name].ofClasses !== null).length;
 /** A guard does not pass by one part of the time if the other gives evidence that an equal candidate gives in a third of all cases. */
 const SUSPECT_RISK = 1 / 3;
+/** Small objects are named if they are this share of what one side lacks, are so many, and are lacked so many times as often as others. */
+const MOSTLY = 0.5;
+const FEWEST_ALONE = 10;
+const SMALL_FACTOR = 2;
 const NEVER = Number.POSITIVE_INFINITY;
 /** A stream that ran with the candidate for so long must have frames that both sides inferred, if others have. */
 const COMPARED_SECONDS = 60;
@@ -72,6 +77,8 @@ export class RolloutGuards {
   readonly #risks: Risks;
   /** Risk of a wrong failure that each guard has for all parts together. */
   readonly #partRisk: number;
+  /** All boxes of this step, to name what is lost. */
+  #boxes = BOXES.none();
   #isAlone: boolean;
 
   constructor(options: GuardOptions, state?: z.infer<typeof guardsState>) {
@@ -81,8 +88,13 @@ export class RolloutGuards {
     this.#options = options;
     this.#isAlone = isAlone;
     const others = isOtherDetector ? 'same-detector' : 'other-detector';
+    // Boxes are never wholly unwatched.
+    const isUnwatched = !guards.agreement.isOn && !guards.boxes.isOn;
     this.#on = GUARD_NAMES.filter(
-      (name) => guards[name].isOn && GUARDS[name].judges !== others && !lacks.includes(GUARDS[name].needs),
+      (name) =>
+        guards[name].isOn &&
+        (GUARDS[name].judges !== others || (name === 'blind' && isUnwatched)) &&
+        !lacks.includes(GUARDS[name].needs),
     );
     this.#risks = { pass: guards.alpha, fail: stepRisk / 2 / Math.max(1, this.#on.length) };
     this.#partRisk = stepRisk / 2 / PART_GUARDS;
@@ -92,6 +104,7 @@ export class RolloutGuards {
     this.#shadow = new ShadowHistory(state?.shadow);
     this.#shadowParts = new ShadowParts(guards, state?.shadowParts);
     this.#streamParts = new StreamParts(guards, state?.streamParts);
+    if (state !== undefined) this.#boxes = { ...state.boxes };
   }
 
   /** Restores a panel from its snapshot. Observations made since then are lost, which makes it cautious, not wrong. @throws PROTOCOL_INVALID */
@@ -115,6 +128,7 @@ export class RolloutGuards {
       const classes = compareFrame(observation, this.#scoreRule);
       this.#shadow.add(observation, classes, nowMs);
       this.#shadowParts.add(observation.stream, classes, nowMs);
+      for (const sums of classes.values()) BOXES.add(this.#boxes, sums);
     }
   }
 
@@ -129,7 +143,7 @@ export class RolloutGuards {
     return [
       ...hard,
       ...this.#on.map((name) => ({
-        ...withPart(this.#judge(name, sides), this.#partOf(name, streams)),
+        ...this.#withSize(name, withPart(this.#judge(name, sides), this.#partOf(name, streams))),
         ...this.#streamsOf(name, streams),
       })),
     ];
@@ -171,14 +185,16 @@ export class RolloutGuards {
     this.#hard.reset();
     this.#sides.reset();
     if (!isAlone) this.#shadow.reset();
+    if (!isAlone) this.#boxes = BOXES.none();
     this.#streamParts.reset();
   }
 
   /** All evidence as plain data, from which another controller continues. */
   snapshot(): z.infer<typeof guardsState> {
     return {
-      ...{ format: 4, hard: this.#hard.state, sides: this.#sides.state, shadow: this.#shadow.state },
+      ...{ format: 5, hard: this.#hard.state, sides: this.#sides.state, shadow: this.#shadow.state },
       ...{ shadowParts: this.#shadowParts.state, streamParts: this.#streamParts.state },
+      boxes: { ...this.#boxes },
     };
   }
 
@@ -191,6 +207,18 @@ export class RolloutGuards {
       this.#shadowParts.worst(guard, this.#partRisk, nowMs) ??
       (ofClasses === null ? null : this.#notJudged(nowMs, streams))
     );
+  }
+
+  /** Names small objects if it is mostly they that one side lacks. */
+  #withSize(name: GuardName, report: GuardReport): GuardReport {
+    const { ofClasses }: Guard = GUARDS[name];
+    const { missed, extra, boxes, candidateBoxes, small, smallAlone } = this.#boxes;
+    const alone = missed + extra;
+    if (ofClasses === null || report.verdict === 'pass' || small === 0 || smallAlone < MOSTLY * alone) return report;
+    const [ofSmall, ofOthers] = [smallAlone / small, ratio(alone - smallAlone, boxes + candidateBoxes - small)];
+    if (smallAlone < FEWEST_ALONE || ofSmall < SMALL_FACTOR * ofOthers) return report;
+    const size = `Small objects (below ${SMALL_PX} x ${SMALL_PX} pixels) make the difference: one side lacks ${percent(ofSmall)} of them, and ${percent(ofOthers)} of the larger ones.`;
+    return { ...report, reason: `${report.reason} ${size}` };
   }
 
   /** What a guard that judges single streams finds on them. */

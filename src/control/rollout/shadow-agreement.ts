@@ -15,7 +15,9 @@ export interface ScoreRule {
 }
 
 /** Sums of a `ClassBlock`. */
-export const BOXES = countsOf('boxes', 'missed', 'candidateBoxes', 'extra', 'sure');
+export const BOXES = countsOf(
+  ...(['boxes', 'missed', 'candidateBoxes', 'extra', 'sure', 'sureBoxes', 'sureLost', 'small', 'smallAlone'] as const),
+);
 
 /**
  * Asks for each published box of a frame, of both sides, whether the other side has it: of the same class, at IoU 0.5 or more, and
@@ -28,12 +30,17 @@ export function compareFrame(frame: ShadowObservation, rule: ScoreRule): Map<str
   const { controlThreshold, candidateThreshold, scoreSlack } = rule;
   const classes = new Map<string, ReturnType<typeof BOXES.none>>();
   const count = (all: 'boxes' | 'candidateBoxes', lacking: 'missed' | 'extra', boxes: readonly AskedBox[]): void => {
-    for (const { label, isSure, isMissing } of boxes) {
+    for (const { label, isSure, isMissing, isSmall, isLost } of boxes) {
       const sums = classes.get(label) ?? BOXES.none();
       classes.set(label, sums);
       sums[all] += 1;
       if (isMissing) sums[lacking] += 1;
       if (isSure) sums.sure += 1;
+      if (isSmall) sums.small += 1;
+      if (isSmall && isMissing) sums.smallAlone += 1;
+      if (!isSure || all !== 'boxes') continue;
+      sums.sureBoxes += 1;
+      if (isLost) sums.sureLost += 1;
     }
   };
   count('boxes', 'missed', asked(control, candidate, weak?.candidate ?? [], controlThreshold, scoreSlack));
@@ -44,11 +51,18 @@ export function compareFrame(frame: ShadowObservation, rule: ScoreRule): Map<str
 /** A box whose score is this many times `scoreSlack` above the threshold is no chance. */
 const SURE_SLACKS = 2;
 
+/** Side of the square below which an object is small, in pixels of the picture: COCO's measure. */
+export const SMALL_PX = 32;
+const SAME_PLACE_IOU = 0.5;
+
 /** A published box: whether it is sure, and whether the other side lacks it. */
 interface AskedBox {
   readonly label: string;
   readonly isSure: boolean;
   readonly isMissing: boolean;
+  readonly isSmall: boolean;
+  /** The other side has no box there, whatever its class and however weak. */
+  readonly isLost: boolean;
 }
 
 function asked(
@@ -66,7 +80,14 @@ function asked(
     return a.label === b.label && (other < published.length || isNearThreshold) ? detectionOverlap(a, b) : 0;
   });
   return bestFirst.map((box, i) => {
-    const { label, score } = wanted[box]!;
-    return { label, isSure: score >= threshold + SURE_SLACKS * scoreSlack, isMissing: matches[i] === NOT_FOUND };
+    const one = wanted[box]!;
+    const isMissing = matches[i] === NOT_FOUND;
+    return {
+      label: one.label,
+      isSure: one.score >= threshold + SURE_SLACKS * scoreSlack,
+      isMissing,
+      isSmall: one.box[2] * one.box[3] < SMALL_PX ** 2,
+      isLost: isMissing && !there.some((other) => detectionOverlap(one, other) >= SAME_PLACE_IOU),
+    };
   });
 }

@@ -3,6 +3,7 @@ import type { EngineInfo } from '../../protocol/threads.ts';
 import { type EngineChoice, EngineChoices } from '../../store/engine-choices.ts';
 import { findWeights } from '../../store/find-weights.ts';
 import { loadManifest, type Manifest } from '../../store/manifests.ts';
+import { comparedAp, type ReportedSide } from '../../store/reported-ap.ts';
 import type { OtherModel } from '../../telemetry/judge-overload.ts';
 import type { EngineOptions } from './engine-request.ts';
 import { manifestFolders } from './load-detector.ts';
@@ -49,9 +50,14 @@ export async function modelsAtHand(
 
 /** As a roll-out without labels wants it, see `labelledVerdictOf`. */
 function isAsGood(candidate: Manifest, present: Manifest | null): boolean {
-  const [ap, least] = [candidate.reported?.ap, present?.reported?.ap];
-  if (ap === undefined || least === undefined) return candidate.family === present?.family;
-  return ap >= least;
+  if (present === null) return false;
+  const compared = comparedAp(sideOf(present), sideOf(candidate));
+  if (compared !== null && typeof compared !== 'string') return compared.candidateAp >= compared.controlAp;
+  return candidate.family === present.family;
+}
+
+function sideOf({ name, reported, files }: Manifest): ReportedSide {
+  return { name, reported, weights: files.map(({ sha256 }) => sha256) };
 }
 
 /** Time of an inference of one input, the best of the warm-up; null if it warmed up with more. */

@@ -41,8 +41,14 @@ it.each([
   );
 });
 
+const COMPARED = { reference: 'a', candidate: 'b', pictures: 80, loss: -0.125, interval: [-0.2, -0.05] };
+
 /** The verdict on evaluations of a as control and b as candidate. */
-function verdictOn(control: object, candidate: object): ReturnType<typeof evaluatedVerdict> {
+function verdictOn(
+  control: object,
+  candidate: object,
+  comparisons: readonly object[] = [COMPARED],
+): ReturnType<typeof evaluatedVerdict> {
   const path = join(temporary.path, 'eval.json');
   writeFileSync(
     path,
@@ -51,6 +57,7 @@ function verdictOn(control: object, candidate: object): ReturnType<typeof evalua
         { model: 'a', ...control },
         { model: 'b', ...candidate },
       ],
+      comparisons,
     }),
   );
   return evaluatedVerdict(path, 'b');
@@ -66,4 +73,12 @@ it('compares the first figure of the task', () => {
   expect(() => verdictOn(better, top)).toThrow(/b has top-1 0\.500, a 0\.625: it is worse/);
   expect(() => verdictOn(top, ap)).toThrow(/expected one --iou-type for both, received segm and classes/);
   expect(() => verdictOn(ap, { ...ap, figures: { AP: 0.2 } })).toThrow(/b has mask AP 0\.200, a 0\.250/);
+});
+
+it('has the pictures and the interval of the loss, whichever model was named first', () => {
+  const [a, b] = [{ figures: { AP: 0.25 } }, { figures: { AP: 0.375 } }];
+  expect(verdictOn(a, b)).toMatchObject({ pictures: 80, interval: { low: -0.2, high: -0.05 } });
+  const turned = { ...COMPARED, reference: 'b', candidate: 'a', loss: 0.125, interval: [0.05, 0.2] };
+  expect(verdictOn(a, b, [turned])).toMatchObject({ pictures: 80, interval: { low: -0.2, high: -0.05 } });
+  expect(() => verdictOn(a, b, [])).toThrow(/expected a comparison of both with its interval/);
 });

@@ -1,16 +1,27 @@
-import { boxesByPairs, type Guard, guardSettingsWithParts } from './guard.ts';
+import { z } from 'zod';
+import { range } from '../../../config/number.ts';
+import { boxesByPairs, type Guard } from './guard.ts';
 
-/** Another detector reports other boxes, but where the control reports many it must report some. */
+/** Share of the control's sure boxes for which the candidate may have none, on a stream or of a class. */
+const MOST_SURE_LOST = 0.5;
+
+/** Another detector reports other boxes, but where the control reports many it must report some, and what is sure it must see. */
 export const blind = {
-  settings: guardSettingsWithParts(
-    'Whether another detector sees anything where the control sees objects. Only if the candidate is another detector.',
-    [0.5, 0.8],
-    [1, 1],
-    [
-      'Largest relative fall of the number of boxes.',
-      'The same for one stream; for one class on all streams a person decides.',
-    ],
-  ),
+  settings: z
+    .strictObject({
+      isOn: z
+        .literal(true, 'expected true: boxes are never wholly unwatched; allow more by margin and partMargin')
+        .default(true)
+        .describe('Cannot be turned off.'),
+      margin: range(0.0001, 1).default(0.5).describe('Largest relative fall of the number of boxes.'),
+      partMargin: range(0.01, 1)
+        .default(0.8)
+        .describe('The same for one stream; for one class on all streams a person decides.'),
+    })
+    .prefault({})
+    .describe(
+      'Whether another detector sees anything where the control sees objects. Only if the candidate is another detector, or `agreement` and `boxes` are off.',
+    ),
   subject: 'the number of boxes',
   harm: 'fall',
   unit: 'relative',
@@ -28,8 +39,16 @@ export const blind = {
       // What the old detector mistook for a class is rightly lost.
       harmful: (part) => (({ stream: 'fails', class: 'holds', 'class-of-stream': 'never' }) as const)[part],
     },
+    sure: {
+      figure: ({ sureBoxes, sureLost }) =>
+        sureBoxes > 0 ? { figure: sureLost / sureBoxes, limit: MOST_SURE_LOST } : null,
+      limit: () => MOST_SURE_LOST,
+      says: (size, blocks) => `it has no box of any class for ${size} of the control's sure boxes in ${blocks}`,
+      // One camera may show a statue that the control is sure of; a whole class is not made of statues.
+      harmful: (part) => (({ stream: 'fails', class: 'fails', 'class-of-stream': 'never' }) as const)[part],
+    },
   },
   advice:
-    'Look at the boxes of both on the dashboard; if the control is the one that is wrong, start it again with blind: { isOn: false } in --guards FILE.',
+    'Look at the boxes of both on the dashboard; if the control is the one that is wrong, "rollout promote" goes on without the guards.',
   judges: 'other-detector',
 } as const satisfies Guard;

@@ -79,6 +79,12 @@ export type ClassBlock = Readonly<
     | 'extra'
     /** Boxes of both sides whose score is far above the threshold. */
     | 'sure'
+    /** Those of the control among them, and how many the candidate has no box for, of any class and any score that it reports. */
+    | 'sureBoxes'
+    | 'sureLost'
+    /** Small boxes of both sides by COCO's measure, and those that the other side lacks. */
+    | 'small'
+    | 'smallAlone'
   >
 >;
 

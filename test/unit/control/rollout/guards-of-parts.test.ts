@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { guardsConfig } from '../../../../src/control/rollout/guards/guards.ts';
+import type { Detection } from '../../../../src/core/detection.ts';
 import type { SideObservation, StreamFinding } from '../../../../src/protocol/rollout-records.ts';
 import { type Behaviour, BLIND, GUARD_CAMERAS, GuardRig, on, WITHOUT_CARS } from '../../../support/guard-rig.ts';
 
@@ -151,6 +153,65 @@ describe('detections of single parts', () => {
       expect(rig.secondsUntilFailure(600, on('camera-3', BLIND))).not.toBeNull();
       expect(rig.failed).toMatchObject({ guard: 'blind', reason: expect.stringContaining('stream "camera-3"') });
     });
+  });
+
+  describe('boxes are always watched:', () => {
+    const noCars: Behaviour = { sees: (there) => there.filter(({ label }) => label !== 'car') };
+
+    it('another detector without cars that the control is sure of is rolled back', () => {
+      const rig = new GuardRig({ cameras: EIGHT, fps: 5, isOtherDetector: true, withCars: EIGHT }).warmUp();
+      expect(rig.secondsUntilFailure(600, () => noCars)).not.toBeNull();
+      expect(rig.failed).toMatchObject({
+        guard: 'blind',
+        reason: expect.stringMatching(
+          /^For class "car" on all streams it has no box of any class for 100 % of the control's sure boxes/,
+        ),
+      });
+    });
+
+    it('one that calls them trucks is not', () => {
+      const trucks: Behaviour = {
+        sees: (there) => there.map((one) => (one.label === 'car' ? { ...one, label: 'truck' } : one)),
+      };
+      const rig = new GuardRig({ cameras: EIGHT, fps: 5, isOtherDetector: true, withCars: EIGHT }).warmUp();
+      rig.run(300, () => trucks);
+      expect(rig.failed).toBeNull();
+    });
+
+    it('with agreement and boxes off too, and blind itself cannot be turned off', () => {
+      const off = { agreement: { isOn: false }, boxes: { isOn: false } };
+      const rig = new GuardRig({ cameras: EIGHT, fps: 5, guards: off, withCars: EIGHT }).warmUp();
+      expect(rig.secondsUntilFailure(600, () => noCars)).not.toBeNull();
+      expect(rig.failed?.guard).toBe('blind');
+      expect(() => guardsConfig.parse({ blind: { isOn: false } })).toThrow(/boxes are never wholly unwatched/);
+    });
+  });
+
+  it('small objects are named where it is they that are lost', () => {
+    const [large, small] = [
+      [100, 100, 60, 150],
+      [400, 300, 20, 30],
+    ] as const;
+    const boxes = [large, small].map(([...box]) => ({ classId: 0, label: 'person', score: 0.8, box }) as Detection);
+    const sees = (shown: readonly Detection[]): Behaviour => ({ sees: () => shown });
+    const rig = new GuardRig({ fps: 5 }).warmUp(60, () => sees(boxes));
+    expect(
+      rig.secondsUntilFailure(
+        600,
+        () => sees(boxes.slice(0, 1)),
+        () => sees(boxes),
+      ),
+    ).not.toBeNull();
+    expect(rig.failed!.reason).toMatch(
+      /Small objects \(below 32 x 32 pixels\) make the difference: one side lacks 100 % of them, and 0 %/,
+    );
+    const large0 = new GuardRig({ fps: 5 }).warmUp(60, () => sees(boxes));
+    large0.secondsUntilFailure(
+      600,
+      () => sees(boxes.slice(1)),
+      () => sees(boxes),
+    );
+    expect(large0.failed!.reason).not.toContain('Small objects');
   });
 
   it('a camera whose frames nobody compares keeps agreement from passing, and is named', () => {

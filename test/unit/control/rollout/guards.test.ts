@@ -10,6 +10,7 @@ import { fps } from '../../../../src/control/rollout/guards/fps-guard.ts';
 import type { Guard, StreamBlock } from '../../../../src/control/rollout/guards/guard.ts';
 import { GUARD_NAMES, GUARDS, guardsConfig } from '../../../../src/control/rollout/guards/guards.ts';
 import { p99 } from '../../../../src/control/rollout/guards/p99-guard.ts';
+import { BOXES } from '../../../../src/control/rollout/shadow-agreement.ts';
 import { configTable, describeSchema } from '../../../../src/pipeline/describe.ts';
 
 describe('settings of guards', () => {
@@ -49,7 +50,7 @@ describe('a guard', () => {
     ...{ candidate: side, control: side, controlSum: side, pace: null, isOwnRate: false },
     ...change,
   });
-  const classes = { boxes: 0, missed: 0, candidateBoxes: 0, extra: 0, sure: 0 };
+  const classes = BOXES.none();
 
   it('gives no verdict without data', () => {
     const idle = { ...side, frames: 0, arrived: 0 };

@@ -3,7 +3,7 @@ import { filePrecision } from '../../../../src/runtime/model/prepare-model.ts';
 import type { Manifest } from '../../../../src/store/manifests.ts';
 
 function manifest(f16Loss: number | null): Pick<Manifest, 'reported'> {
-  return { reported: { ap: 0.3, apByFfmpeg: null, f16Loss, on: '100 pictures' } };
+  return { reported: { ap: 0.3, apByFfmpeg: null, f16Loss, on: '100 pictures', measured: null } };
 }
 
 const on = (engine: 'onnx' | 'tensorflow' | 'openvino' | 'wasm', provider: string) =>

@@ -11,6 +11,7 @@ import { loadManifest } from '../../../../src/store/manifests.ts';
 import { packageRoot } from '../../../../src/store/package-root.ts';
 
 const WEIGHTS = 'weights of a small network';
+const HASH = createHash('sha256').update(WEIGHTS).digest('hex');
 const INFO: EngineInfo = {
   ...{ engine: 'onnx', provider: 'cpu', device: 'CPU', precision: 'f32', callsInFlight: 2 },
   ...{ batchSizes: [1, 4], warmMs: [40, 150] },
@@ -31,7 +32,8 @@ describe('modelsAtHand', () => {
     const text = readFileSync(join(packageRoot(), 'models/yolox/yolox-nano.yaml'), 'utf8')
       .replace('name: yolox-nano\n', `name: ${name}\n`)
       .replace(/yolox_nano_416\.onnx/, `${name}.onnx`)
-      .replace(/sha256: \w+/, `sha256: ${createHash('sha256').update(WEIGHTS).digest('hex')}`);
+      .replace(/sha256: \w+/, `sha256: ${HASH}`)
+      .replace(/weights: \[\w+\]/, `weights: [${HASH}]`);
     writeFileSync(join(folder, `${name}.yaml`), change(text));
     writeFileSync(join(folder, `${name}.onnx`), WEIGHTS);
   }
