@@ -216,6 +216,8 @@ export const rolloutFigures = z.object({
   gain: gain.optional(),
   /** Time until they were observed long enough; null if that cannot be estimated. */
   readyInMs: amount.nullable().default(null),
+  /** Time until the step is decided, kept from jumping; null: unknown. Absent: not kept. */
+  leftMs: amount.nullable().optional(),
   /** Streams of the next step that have none and are no longer waited for: they are gone, paused, or publish too little. */
   abandoned: count.default(0),
   /** Hosts that have the candidate loaded, by their last message. */
@@ -224,7 +226,8 @@ export const rolloutFigures = z.object({
   silent: count.default(0),
   reports: z.array(guardReport).max(MOST_GUARDS),
 });
-export interface RolloutFigures extends Omit<Wire<typeof rolloutFigures>, 'gain' | 'loadedOn' | 'reports'> {
+export interface RolloutFigures extends Omit<Wire<typeof rolloutFigures>, 'gain' | 'loadedOn' | 'reports' | 'leftMs'> {
+  readonly leftMs?: number | null | undefined;
   readonly reports: readonly GuardReport[];
   readonly gain?: Gain | undefined;
   readonly loadedOn?: readonly string[] | undefined;

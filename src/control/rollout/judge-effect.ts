@@ -119,6 +119,42 @@ function leftUntilDecided(
   return leftMs <= MOST_LEFT_MS ? leftMs : null;
 }
 
+/** After this time of a step a speed that noise keeps undecided is judged by `largest`. */
+export const LATE_MS = 270_000;
+/** By then the estimate must be within this part of the margin: that of a candidate beyond it rarely is. */
+const LATE_SHARE = 0.5;
+
+/**
+ * Lets a guard pass that noise would keep undecided for long, as on a busy machine: once the step has lasted `LATE_MS`, it passes if the
+ * estimate is well within the margin and the interval excludes harm beyond `largest`. Each later step asks anew.
+ *
+ * @param largest - what a single stream may differ by.
+ */
+export function judgedLate(
+  report: GuardReport,
+  {
+    question,
+    largest,
+    elapsedMs,
+  }: { readonly question: Question; readonly largest: number; readonly elapsedMs: number },
+): GuardReport {
+  const { verdict, estimate, low, high, leftMs = null } = report;
+  const { harm, margin } = question;
+  if (verdict !== 'undecided' || estimate === null || harm === 'change') return report;
+  const worst = harm === 'rise' ? high : low;
+  const sign = harm === 'rise' ? 1 : -1;
+  if (sign * estimate > LATE_SHARE * margin || worst === null || sign * worst > largest) return report;
+  const untilMs = LATE_MS - elapsedMs;
+  if (untilMs > 0) return { ...report, leftMs: Math.min(leftMs ?? untilMs, untilMs) };
+  const settled = `That does not settle the margin of ${amount(question, margin)} in ${Math.round(elapsedMs / 60_000)} min, but excludes ${amount(question, largest)}`;
+  return {
+    ...report,
+    verdict: 'pass',
+    reason: `${report.reason.replace(/, which does not settle[^.]*\.$/, '.')} ${settled}.`,
+    leftMs: null,
+  };
+}
+
 export function noData({ guard, margin }: Question, frames: number, reason: string): GuardReport {
   return {
     ...{ guard, kind: 'statistical', verdict: 'no-data', estimate: null, low: null, high: null },

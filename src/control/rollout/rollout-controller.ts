@@ -12,9 +12,11 @@ import { FullLoad, fullLoadState } from './full-load.ts';
 import { LiveGain, liveGainState } from './live-gain.ts';
 import { membersOf } from './membership.ts';
 import { isRecordedStep, recordedReport } from './recorded-verdict.ts';
-import { decide, isActive, isAlone, rollBack } from './rollout-machine.ts';
+import { decide, isActive, isAlone, patienceLeftMs, rollBack, type StepEvidence } from './rollout-machine.ts';
 import type { GuardPanel, GuardPanels } from './rollout-panels.ts';
 import type { Evidence, RolloutStore } from './rollout-store.ts';
+import { SteadyEstimate } from './steady-estimate.ts';
+import { leftMsOf, waitingFor } from './waiting-for.ts';
 
 export interface RolloutControllerOptions {
   readonly store: RolloutStore;
@@ -30,6 +32,9 @@ export interface RolloutControllerOptions {
 
 /** Characters of a snapshot that may be saved a second: that of 12 streams has less than a million, and 200 streams must not block. */
 const SNAPSHOT_CHARS_PER_S = 100_000;
+
+/** While a step waits, the log says so this often. */
+const NOTE_MS = 60_000;
 
 /** What a snapshot is saved as. */
 const savedEvidence = z.object({
@@ -58,6 +63,11 @@ interface Watch {
   readonly foundBy: Map<string, RecordedObservation>;
   frames: number;
   failure: string | null;
+  /** Of the time until the step is decided, and the newest value. */
+  readonly estimate: SteadyEstimate;
+  leftMs: number | null;
+  /** When the log says again what is awaited, by the control plane's clock. */
+  nextNoteMs: number;
   /** Since when the step has no stream, by the control plane's clock; null if it has some. */
   emptySinceMs: number | null;
   /** When the snapshot is saved again, by the control plane's clock. */
@@ -122,7 +132,7 @@ export class RolloutController {
   /** What is known in this step; null if this host is not the controller. */
   figures(): RolloutFigures | null {
     if (this.#watch === null) return null;
-    const { id, step, share, frames, panel, nextShare, isAlone, load, gain, recorded, foundBy } = this.#watch;
+    const { id, step, share, frames, panel, nextShare, isAlone, load, gain, recorded, foundBy, leftMs } = this.#watch;
     const streams = this.#options.streams();
     const next = membersOf(streams, nextShare);
     const unready = panel.withoutBaseline(next);
@@ -137,7 +147,7 @@ export class RolloutController {
             ...(isAlone ? [load.report(this.#nowMs)] : []),
           ];
     const loadedOn = this.#loaded.rollout === id ? [...this.#loaded.on] : [];
-    return { rollout: id, step, frames, ...baseline, silent, gain: gain.gain, loadedOn, reports };
+    return { rollout: id, step, frames, ...baseline, silent, leftMs, gain: gain.gain, loadedOn, reports };
   }
 
   #recordedReport({ guards, stepStartedMs }: NonNullable<Watch['recorded']>, found: Watch['foundBy']): GuardReport {
@@ -162,7 +172,9 @@ export class RolloutController {
     const streams = this.#options.streams();
     // A host that has just started knows none yet. That is not a step without streams, which needs less evidence.
     this.#members = streams.length === 0 ? 1 : membersOf(streams, rollout.share).length;
-    const figures = this.figures()!;
+    const raw = this.figures()!;
+    watch.leftMs = watch.estimate.update(leftMsOf(rollout, this.#members, raw, nowMs), nowMs);
+    const figures = { ...raw, leftMs: watch.leftMs };
     watch.emptySinceMs = this.#members === 0 ? (watch.emptySinceMs ?? nowMs) : null;
     const needsControl = watch.isAlone && watch.load.needsControl;
     const evidence = { ...figures, emptyMs: nowMs - (watch.emptySinceMs ?? nowMs), needsControl };
@@ -170,8 +182,23 @@ export class RolloutController {
     const change =
       watch.failure === null ? decide(rollout, this.#members, actor) : rollBack(rollout, watch.failure, actor);
     if (change !== null) return (await store.change(change, rollout.fence, hostId)) !== null;
+    this.#note(watch, rollout, evidence, nowMs);
     await this.#save({ figures, snapshot: nowMs < watch.nextSaveMs ? null : snapshotOf(watch, nowMs) });
     return false;
+  }
+
+  /** Says each minute what is awaited, for how long, and until when at most. */
+  #note(watch: Watch, rollout: Rollout, evidence: StepEvidence, nowMs: number): void {
+    if (nowMs < watch.nextNoteMs) return;
+    const isFirst = watch.nextNoteMs === 0;
+    watch.nextNoteMs = nowMs + NOTE_MS;
+    if (isFirst) return;
+    const streams = { members: this.#members, streams: Math.max(1, this.#options.streams().length) };
+    const most = new Date(nowMs + Math.max(0, patienceLeftMs(rollout, nowMs))).toISOString().slice(0, 16);
+    const until = rollout.heldBy === null ? ` It waits until ${most}Z at most.` : '';
+    this.#options.onNotice(
+      `roll-out ${rollout.id} at ${rollout.share} %: ${waitingFor(rollout, streams, evidence, nowMs)}${until}`,
+    );
   }
 
   /** Evidence is saved for other controllers. This one goes on without: it must be able to roll back. */
@@ -194,6 +221,7 @@ export class RolloutController {
     const nextShare = steps[step + 1] ?? 0;
     const fixed = {
       ...{ id, step, share, isAlone: isAlone(rollout), failure: null, emptySinceMs: null, nextSaveMs: 0 },
+      ...{ estimate: new SteadyEstimate(), leftMs: null, nextNoteMs: 0 },
       reference: changesRate(rollout) ? ('candidate' as const) : ('control' as const),
       // Streams that use the candidate already need no baseline for the next step.
       nextShare: nextShare > share ? nextShare : 0,

@@ -14,7 +14,7 @@ import { compareSides, relativeEstimate, type Sides } from './compare-sides.ts';
 import type { Guard } from './guards/guard.ts';
 import { GUARD_NAMES, GUARDS, type GuardName, type GuardsConfig } from './guards/guards.ts';
 import { HardGuards, hardGuardsState } from './hard-guards.ts';
-import { judgeEffect, noData, type Question, type Risks } from './judge-effect.ts';
+import { judgedLate, judgeEffect, noData, type Question, type Risks } from './judge-effect.ts';
 import { judgeTail } from './judge-tail.ts';
 import { percent, ratio } from './observed.ts';
 import type { PartFinding } from './part-finding.ts';
@@ -280,10 +280,14 @@ export class RolloutGuards {
       const { spanMs } = this.#shadow;
       return judgeEffect(question, this.#shadow.estimate(name, margin), frames, this.#risks, without, spanMs);
     }
+    const elapsedMs = this.#sides.stepElapsedMs(this.#options.nowMs());
     const judge = (of: Sides, risks: Risks): GuardReport =>
-      guard.bySides === 'tail'
-        ? judgeTail(question, of, this.#sides.factors, risks, without)
-        : judgeEffect(question, sideBySide(name, of, margin), frames, risks, without, of.candidate.spanMs);
+      judgedLate(
+        guard.bySides === 'tail'
+          ? judgeTail(question, of, this.#sides.factors, risks, without)
+          : judgeEffect(question, sideBySide(name, of, margin), frames, risks, without, of.candidate.spanMs),
+        { question, largest: largestOf(this.#options.guards[name]), elapsedMs },
+      );
     if (disturbed === null) return judge(calm, this.#risks);
     // Two looks share the risks.
     const risks = { pass: this.#risks.pass / 2, fail: this.#risks.fail / 2 };
@@ -310,6 +314,11 @@ export class RolloutGuards {
       return 'The streams of the candidate were not observed long enough under the control.';
     return frames === 0 ? 'The candidate has no frames yet.' : `Nothing to compare with on ${frames} frames.`;
   }
+}
+
+/** What a single stream may differ by; of a guard that judges sums only, the margin three times. */
+function largestOf(settings: { readonly margin: number; readonly partMargin?: number }): number {
+  return settings.partMargin ?? 3 * settings.margin;
 }
 
 /** Difference of the same streams under candidate and control. */

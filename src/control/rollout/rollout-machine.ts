@@ -35,7 +35,7 @@ import type { RolloutChange, RolloutDraft } from './rollout-store.ts';
 
 /** Evidence of the current step. */
 export type StepEvidence = Pick<RolloutFigures, 'frames' | 'unready' | 'reports' | 'gain'> &
-  Partial<Pick<RolloutFigures, 'readyInMs' | 'abandoned' | 'silent'>> & {
+  Partial<Pick<RolloutFigures, 'readyInMs' | 'abandoned' | 'silent' | 'leftMs'>> & {
     /** For how long the step has had no stream although others are known; absent or 0: it has some. */
     readonly emptyMs?: number | undefined;
     /** Others have taken so much more of the CPU than before, since the candidate is alone, that it must be compared again. */

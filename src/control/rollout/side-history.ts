@@ -132,6 +132,11 @@ export class SideHistory {
     return this.#factors;
   }
 
+  /** Time since the first observation of this step. */
+  stepElapsedMs(nowMs: number): number {
+    return this.#stepMs === null ? 0 : nowMs - this.#stepMs;
+  }
+
   add(observation: SideObservation, nowMs: number): void {
     this.#stepMs ??= nowMs;
     const stream = this.#streamOf(observation.stream);

@@ -52,19 +52,28 @@ export function waitingFor(
   const silentLeftMs = SILENT_MS - (nowMs - stepStartedMs);
   if (members > 0 && evidence.frames === 0 && !observesOnly(rollout) && canLeaveOut && silentLeftMs > 0)
     return `${what}: if the cameras of this step send nothing, it is left out in ${durationText(Math.max(silentLeftMs, stepLeftMs))}; if they send frames and the candidate gives no result, it is rolled back.`;
-  return `${what}: ${leftText(rollout, waits, patienceMs)}.`;
+  return `${what}: ${leftText(rollout, waits, patienceMs, evidence.leftMs)}.`;
 }
 
-function leftText(rollout: Rollout, waits: readonly Wait[], patienceMs: number): string {
-  const bounded = waits.map(({ leftMs, mostMs = Number.POSITIVE_INFINITY }) =>
-    leftMs === null && mostMs === Number.POSITIVE_INFINITY ? null : Math.min(leftMs ?? mostMs, mostMs),
-  );
-  const known = bounded.flatMap((ms) => (ms === null ? [] : [ms]));
-  if (known.length < waits.length)
+/** Time until a step is decided, if everything goes on as it does; null if it is unknown. Noise of the evidence makes it jump. */
+export function leftMsOf(rollout: Rollout, members: number, evidence: StepEvidence, nowMs: number): number | null {
+  return longestOf(waitsOf(rollout, members, evidence, nowMs));
+}
+
+function longestOf(waits: readonly Wait[]): number | null {
+  const bounded = waits.map(({ leftMs, mostMs = Number.POSITIVE_INFINITY }) => Math.min(leftMs ?? mostMs, mostMs));
+  const longestMs = Math.max(...bounded);
+  return Number.isFinite(longestMs) ? longestMs : null;
+}
+
+/** @param steadyMs - as `leftMsOf`, kept from jumping; absent: not kept. */
+function leftText(rollout: Rollout, waits: readonly Wait[], patienceMs: number, steadyMs?: number | null): string {
+  const rawMs = longestOf(waits);
+  const longestMs = rawMs === null || steadyMs === undefined ? rawMs : steadyMs;
+  if (longestMs === null)
     return rollout.state === 'holding'
       ? `how long that takes cannot be said; if nobody promotes it, ${rollbackText(patienceMs)}`
       : 'how long that takes cannot be said yet';
-  const longestMs = Math.max(...known);
   if (longestMs > patienceMs)
     return `at most ${durationText(patienceMs)} left; if nobody promotes it, it is rolled back then`;
   const isBound = waits.some(({ leftMs, mostMs }) => mostMs === longestMs && leftMs !== longestMs);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { judgeInterval, type Question } from '../../../../src/control/rollout/judge-effect.ts';
+import { judgedLate, judgeInterval, LATE_MS, type Question } from '../../../../src/control/rollout/judge-effect.ts';
 
 const QUESTION = { guard: 'p99', subject: 'the latency', unit: 'relative', margin: 0.1 } as const;
 const SPAN_MS = 60_000;
@@ -30,5 +30,34 @@ describe('the time until a guard decides', () => {
   it('is not estimated beyond a week, nor once it is decided', () => {
     expect(leftMs('rise', [-20, 0, 20])).toBeNull();
     expect(leftMs('rise', [-0.01, 0, 0.01])).toBeNull();
+  });
+});
+
+describe('a speed that noise keeps undecided', () => {
+  const question: Question = { ...QUESTION, harm: 'rise' };
+  const judged = ([low, estimate, high]: [number, number, number], elapsedMs: number) =>
+    judgedLate(judgeInterval(question, { low, estimate, high }, 1000, { blocks: 200, spanMs: SPAN_MS }), {
+      ...{ question, largest: 1, elapsedMs },
+    });
+
+  it('passes late if it looks equal and harm beyond what one stream may have is excluded, and says so', () => {
+    expect(judged([-0.2, 0.02, 0.6], LATE_MS - 1)).toMatchObject({ verdict: 'undecided', leftMs: 1 });
+    const late = judged([-0.2, 0.02, 0.6], LATE_MS);
+    expect(late).toMatchObject({ verdict: 'pass', leftMs: null });
+    expect(late.reason).toBe(
+      'The latency differs by +2 % (-20 % to +60 %) on 1000 frames. That does not settle the margin of 10 % in 5 min, but excludes 100 %.',
+    );
+  });
+
+  it.each([
+    ['it looks worse', [-0.2, 0.06, 0.6]],
+    ['great harm is possible', [-0.2, 0.02, 1.1]],
+    ['nothing bounds it', [Number.NEGATIVE_INFINITY, 0.02, Number.POSITIVE_INFINITY]],
+  ] as const)('waits on if %s', (_, interval) => {
+    expect(judged([...interval] as [number, number, number], 10 * LATE_MS).verdict).toBe('undecided');
+  });
+
+  it('fails as before', () => {
+    expect(judged([0.2, 0.3, 0.4], LATE_MS).verdict).toBe('fail');
   });
 });

@@ -36,6 +36,20 @@ describe('a rolled-out version', () => {
     });
   }
 
+  it('that waits is in the log each minute, with what is awaited and until when', async () => {
+    const one = await rig.host('one');
+    await one.agent.startRollout(REQUEST, 'anna');
+    for (let second = 0; second < 200; second++) {
+      clock.advance(1000);
+      await one.agent.tick();
+    }
+    const said = one.notices.filter((text) => text.startsWith('roll-out rollout-1 at'));
+    expect(said.length).toBeGreaterThanOrEqual(2);
+    expect(said.length).toBeLessThanOrEqual(4);
+    for (const text of said)
+      expect(text).toMatch(/ %: Waiting for .* It waits until \d{4}-\d\d-\d\dT\d\d:\d\dZ at most\.$/);
+  });
+
   it('is started although another host changes the record at the same moment', async () => {
     const one = await rig.host('one');
     const change = store.change.bind(store);
