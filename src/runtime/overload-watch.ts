@@ -171,7 +171,9 @@ export class OverloadWatch {
     if (busy < LEAST_BUSY) return;
     const capacity = inputsOf(streams) / busy;
     // A rate that is too low helps at once; one that is too high does not.
-    const weight = capacity < (this.#capacity ?? 0) ? LESS_WEIGHT : NEWEST_WEIGHT;
+    // Before an overload the mean may be that of the warm-up: its first sentence would advise less than what is done.
+    const risen = this.#now === null ? 1 : NEWEST_WEIGHT;
+    const weight = capacity < (this.#capacity ?? 0) ? LESS_WEIGHT : risen;
     this.#capacity = follow(this.#capacity, capacity, weight);
     if (this.#done !== null) this.#total = follow(this.#total, this.#done / busy);
   }

@@ -156,6 +156,18 @@ describe('an overload', () => {
     expect(rateOf(bench.pass(3))).toBeLessThan(0.7 * before);
   });
 
+  it('says first what it does now, not what it did while it warmed up: no advice is below that', () => {
+    const bench = new Bench(IDS);
+    for (const id of IDS) bench.set(id, 0.1, false);
+    bench.pass(10);
+    for (const id of IDS) bench.set(id, 2);
+    const first = bench.pass(1)!;
+    expect(first.doneFps).toBe(8);
+    // 95 % of 8 / 0.98 inferences/s for four cameras is 1.94.
+    expect(first.remedies[0]?.streamFps).toBe(1.9);
+    expect(bench.pass(20)!.remedies[0]?.streamFps).toBe(1.9);
+  });
+
   it('shows the capacity that was seen, smoothed, and for ten minutes more: not what the host declared', () => {
     const bench = new Bench(IDS);
     expect(bench.watch.capacitySeen).toBeNull();
