@@ -54,6 +54,10 @@ interface StreamQueue<T> {
   virtual: number;
   /** Number of the last frame taken from it, among those of all streams. */
   lastTaken: number;
+  /** Time between its last two frames. */
+  everyMs: number;
+  /** All its frames since the last one that was taken became too old while the device was busy. */
+  isUnserved: boolean;
 }
 
 /** A choice of the next frame's stream. */
@@ -78,6 +82,13 @@ export const GUEST_EVERY = 20;
 /** A stream without a frame for this long is idle: a partial batch does not wait for it. */
 const IDLE_MS = 1000;
 
+/** Turns that a stream may be behind its share before the device waits for it, and those that it does not lose although no frame waits. */
+const BEHIND = 1.5;
+const MOST_BEHIND = 3;
+/** Its next frame is expected after the time between the last two, and a little; a rarer one is not waited for. */
+const LATE_FACTOR = 1.1;
+const LONGEST_EVERY_MS = 2000;
+
 const NONE: readonly never[] = [];
 
 export class MicroBatcher<T extends BatchItem> {
@@ -100,7 +111,15 @@ export class MicroBatcher<T extends BatchItem> {
   setStream(id: string, options: BatchStreamOptions): void {
     const existing = this.#streams.get(id);
     if (existing === undefined) {
-      this.#streams.set(id, { options, waiting: [], lastAddedMs: Number.NEGATIVE_INFINITY, virtual: 0, lastTaken: 0 });
+      this.#streams.set(id, {
+        options,
+        waiting: [],
+        lastAddedMs: Number.NEGATIVE_INFINITY,
+        virtual: 0,
+        lastTaken: 0,
+        everyMs: 0,
+        isUnserved: false,
+      });
       return;
     }
     // Virtual times of two priorities are not comparable; keeping the old one would starve the stream or its new
@@ -130,11 +149,16 @@ export class MicroBatcher<T extends BatchItem> {
   add(id: string, item: T, nowMs: number): readonly T[] {
     const stream = this.#stream(id);
     const { queueSize, priority } = stream.options;
-    if (stream.waiting.length === 0) stream.virtual = Math.max(stream.virtual, this.#virtualNow.get(priority) ?? 0);
+    if (stream.waiting.length === 0) {
+      // An idle stream saves nothing up; one that got nothing keeps its place, up to a few turns.
+      const kept = stream.isUnserved ? MOST_BEHIND * turnOf(stream) : 0;
+      stream.virtual = Math.max(stream.virtual, (this.#virtualNow.get(priority) ?? 0) - kept);
+    }
     const over = queueSize === null ? 0 : stream.waiting.length + 1 - queueSize;
     const displaced = over > 0 ? stream.waiting.splice(0, over) : NONE;
     item.queuedMs = nowMs;
     stream.waiting.push(item);
+    stream.everyMs = nowMs - stream.lastAddedMs;
     stream.lastAddedMs = nowMs;
     return displaced;
   }
@@ -165,6 +189,8 @@ export class MicroBatcher<T extends BatchItem> {
       const untilMs = this.#closesMs(Math.min(this.#maxDelayMs, singleCallMs));
       if (nowMs < untilMs) return { kind: 'wait', stale, untilMs };
     }
+    const rescueMs = this.#rescueMs(nowMs);
+    if (rescueMs !== null) return { kind: 'wait', stale, untilMs: rescueMs };
     const items: T[] = [];
     let inputs = 0;
     let isFull = false;
@@ -215,11 +241,37 @@ export class MicroBatcher<T extends BatchItem> {
 
   #takeStale(nowMs: number): T[] {
     const stale: T[] = [];
-    for (const { options, waiting } of this.#streams.values()) {
+    for (const stream of this.#streams.values()) {
+      const { options, waiting } = stream;
       if (options.maxAgeMs === null) continue;
-      while (waiting.length > 0 && nowMs - waiting[0]!.capturedMs > options.maxAgeMs) stale.push(waiting.shift()!);
+      while (waiting.length > 0 && nowMs - waiting[0]!.capturedMs > options.maxAgeMs) {
+        const item = waiting.shift()!;
+        stale.push(item);
+        // One that came too late was not kept waiting.
+        if (item.queuedMs - item.capturedMs < options.maxAgeMs) stream.isUnserved = true;
+      }
     }
     return stale;
+  }
+
+  /**
+   * Until when the device waits for the next frame of a stream that is far behind its share because its frames come at the wrong time: a
+   * call that takes as long as some frames of a camera finds that camera's frame too old again and again, while others get everything.
+   * null if there is none.
+   */
+  #rescueMs(nowMs: number): number | null {
+    let best: StreamQueue<T> | null = null;
+    for (const stream of this.#streams.values())
+      if (stream.waiting.length > 0 && (best === null || isBefore(stream, best))) best = stream;
+    if (best === null) return null;
+    for (const stream of this.#streams.values()) {
+      const { isUnserved, waiting, options, lastAddedMs, everyMs } = stream;
+      if (!isUnserved || waiting.length > 0 || options.priority !== best.options.priority) continue;
+      if (best.virtual - stream.virtual < BEHIND * turnOf(stream)) continue;
+      const dueMs = lastAddedMs + LATE_FACTOR * Math.min(everyMs, LONGEST_EVERY_MS);
+      if (nowMs < dueMs) return dueMs;
+    }
+    return null;
   }
 
   #stream(id: string): StreamQueue<T> {
@@ -274,6 +326,7 @@ export class MicroBatcher<T extends BatchItem> {
     }
     this.#taken += 1;
     stream.lastTaken = this.#taken;
+    stream.isUnserved = false;
     this.#virtualNow.set(priority, stream.virtual);
     stream.virtual += views / weight;
     return stream.waiting.shift()!;
@@ -308,6 +361,11 @@ export class MicroBatcher<T extends BatchItem> {
     }
     return longest;
   }
+}
+
+/** By how much the virtual time of a stream rises for a frame. */
+function turnOf<T>({ options: { views = 1, weight } }: StreamQueue<T>): number {
+  return views / weight;
 }
 
 function isBefore<T>(a: StreamQueue<T>, b: StreamQueue<T>): boolean {

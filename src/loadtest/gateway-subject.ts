@@ -82,7 +82,7 @@ export class GatewaySubject implements LoadSubject {
     }
   }
 
-  async started(ids: readonly string[], signal: AbortSignal): Promise<void> {
+  async started(ids: readonly string[], signal: AbortSignal): Promise<readonly string[]> {
     const untilMs = performance.now() + START_LIMIT_MS;
     for (;;) {
       const { streams } = await this.#report();
@@ -91,8 +91,9 @@ export class GatewaySubject implements LoadSubject {
       if (failed !== undefined)
         throw new SightlineError('SOURCE_UNREADABLE', `${failed.id} failed: ${failed.lastError ?? 'no reason given'}`);
       const missing = ids.filter((id) => !own.some((stream) => stream.id === id && stream.frames.published > 0));
-      if (missing.length === 0) return;
+      if (missing.length === 0) return [];
       if (performance.now() > untilMs) {
+        if (missing.length < ids.length) return missing;
         const late = own.find(({ id }) => id === missing[0]);
         const why = late === undefined ? 'no host runs it' : `${late.state}: ${late.lastError ?? 'no error'}`;
         throw new SightlineError(

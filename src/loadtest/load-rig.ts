@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { SightlineError } from '../errors/sightline-error.ts';
 import type { Target } from '../measure/targets.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import type { CameraPlanOptions, CameraSpec } from './cameras/camera-plan.ts';
@@ -19,6 +20,8 @@ export interface RigOptions extends Omit<CameraPlanOptions, 'count'> {
   /** Names the n-th stream, from 1. */
   readonly streamId: (n: number) => string;
   readonly signal: AbortSignal;
+  /** Receives sentences about what is going on. */
+  readonly note?: (text: string) => void;
 }
 
 export interface MeasureOptions {
@@ -71,7 +74,12 @@ export class LoadRig {
     return this.#specs.length;
   }
 
-  /** Adds or removes cameras with their streams. Added ones have published a frame when it resolves. */
+  /**
+   * Adds or removes cameras with their streams. Added ones have published a frame when it resolves, unless the load leaves nothing for
+   * them: then the step shows that.
+   *
+   * @throws SOURCE_STALLED if no camera of the first ones has a result.
+   */
   async setCameras(count: number): Promise<void> {
     const before = this.#specs.length;
     if (count < before) return this.#drop(count);
@@ -87,7 +95,13 @@ export class LoadRig {
     }));
     await this.#subject.add(streams);
     const ids = streams.map(({ id }) => id);
-    await this.#subject.started(ids, this.#options.signal);
+    const without = await this.#subject.started(ids, this.#options.signal).catch((error: unknown) => {
+      // The cameras before have had results, so the load is the reason.
+      if (before > 0 && error instanceof SightlineError && error.code === 'SOURCE_STALLED') return ids;
+      throw error;
+    });
+    if (without.length > 0)
+      this.#options.note?.(`${count} cameras: ${without.join(', ')} had no result at first; measured all the same`);
   }
 
   /** Removes the last cameras. The load falls at once: cameras and streams end at the same time. */

@@ -54,8 +54,12 @@ export interface LoadSubject {
   add(streams: readonly LoadStream[]): Promise<void>;
   /** Ids that are gone already are ignored. */
   remove(ids: readonly string[]): Promise<void>;
-  /** Waits until each stream has published a frame. @throws SOURCE_STALLED; the failure of a stream; the signal's reason. */
-  started(ids: readonly string[], signal: AbortSignal): Promise<void>;
+  /**
+   * Waits until each stream has published a frame, or some have and the others take too long.
+   *
+   * @returns those that have none. @throws SOURCE_STALLED if none has any; the failure of a stream; the signal's reason.
+   */
+  started(ids: readonly string[], signal: AbortSignal): Promise<readonly string[]>;
   observe(ids: readonly string[]): LoadObserver;
   resources(): Promise<ResourceFigures>;
   /** Removes its streams, and ends what was started. */

@@ -60,7 +60,7 @@ export async function runLoadTest(subject: LoadSubject, plan: LoadPlan, context:
   const mix = MIXES[plan.profile];
   let rig: LoadRig;
   try {
-    rig = await LoadRig.open(subject, { ...plan, mix, signal });
+    rig = await LoadRig.open(subject, { ...plan, mix, signal, note: context.note });
   } catch (error) {
     await subject.close();
     throw error;

@@ -88,8 +88,8 @@ export class RuntimeSubject implements LoadSubject {
     await Promise.all(ids.map((id) => this.#runtime.remove(id)));
   }
 
-  async started(ids: readonly string[], signal: AbortSignal): Promise<void> {
-    await untilStarted(
+  async started(ids: readonly string[], signal: AbortSignal): Promise<readonly string[]> {
+    return untilStarted(
       ids.map((id) => this.#runtime.stream(id)),
       signal,
     );

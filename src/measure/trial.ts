@@ -278,24 +278,27 @@ export function throwFailure(streams: readonly RuntimeStream[]): void {
 }
 
 /**
- * Waits until every stream has published a frame.
+ * Waits until every stream has published a frame. Under overload some may get nothing: that is a result, so long as others have some.
  *
  * @param isOver - true if no more frames will come: then nothing is waited for. Default never.
- * @throws the failure of a stream; SOURCE_STALLED; the signal's reason.
+ * @returns ids of streams without a frame after the time that they may take.
+ * @throws the failure of a stream; SOURCE_STALLED if none has any; the signal's reason.
  */
 export async function untilStarted(
   streams: readonly RuntimeStream[],
   signal: AbortSignal,
   isOver: () => boolean = () => false,
-): Promise<void> {
+): Promise<readonly string[]> {
   const limitMs = Math.max(0, ...streams.map(({ config }) => config.openTimeoutMs)) + START_SLACK_MS;
   const untilMs = monoNowMs() + limitMs;
   for (;;) {
     throwFailure(streams);
-    const missing = streams.find(({ telemetry }) => telemetry.frames(0).published === 0);
-    if (missing === undefined || isOver()) return;
-    if (monoNowMs() > untilMs)
-      throw new SightlineError('SOURCE_STALLED', `${missing.id}: no result within ${limitMs / 1000} s`);
+    const missing = streams.filter(({ telemetry }) => telemetry.frames(0).published === 0).map(({ id }) => id);
+    if (missing.length === 0 || isOver()) return [];
+    if (monoNowMs() > untilMs) {
+      if (missing.length < streams.length) return missing;
+      throw new SightlineError('SOURCE_STALLED', `${missing[0]}: no result within ${limitMs / 1000} s`);
+    }
     await sleep(START_POLL_MS, undefined, { signal });
   }
 }

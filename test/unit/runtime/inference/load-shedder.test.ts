@@ -238,6 +238,25 @@ describe('LoadShedder, with simulated cameras and a simulated detector', () => {
     expect(simulation.run(2).total / 20).toBeGreaterThan(0.9);
   });
 
+  it.each([
+    [1, 500, 1],
+    [1, 1000, 1],
+    [1, 1000, 2],
+    [2, 500, 1],
+    [3, 700, 1],
+  ])(
+    'of six equal cameras of %s frames/s at %s ms a call, %s at once, none gets less than half of their mean',
+    (fps, callMs, threads) => {
+      for (const seed of [1, 2, 3, 4]) {
+        const simulation = new SheddingSimulation({ threads, callMs: (inputs) => inputs * callMs }, seed);
+        for (let i = 0; i < 6; i++) simulation.add(`c${i}`, { fps });
+        simulation.run(SETTLE_S);
+        const { inferred, total } = simulation.run(60);
+        expect(Math.min(...Object.values(inferred)) / (total / 6), `seed ${seed}`).toBeGreaterThan(0.5);
+      }
+    },
+  );
+
   it('a file on the same detector keeps its share, and the cameras theirs', () => {
     const simulation = simulate(40, [{ fps: 1, isFile: true }, ...equal(3, 25)]);
     simulation.run(SETTLE_S);
