@@ -13,6 +13,8 @@ import {
 } from './rollout-machine.ts';
 import { MOST_WAIT_MS } from './side-history.ts';
 
+const STEP_TIME = 'the time of the step';
+
 /** Something that a step waits for. */
 interface Wait {
   readonly what: string;
@@ -69,7 +71,9 @@ function longestOf(waits: readonly Wait[]): number | null {
 /** @param steadyMs - as `leftMsOf`, kept from jumping; absent: not kept. */
 function leftText(rollout: Rollout, waits: readonly Wait[], patienceMs: number, steadyMs?: number | null): string {
   const rawMs = longestOf(waits);
-  const longestMs = rawMs === null || steadyMs === undefined ? rawMs : steadyMs;
+  // The time of the step is known; only what hangs on evidence jumps.
+  const isKnown = rawMs === null || waits.every(({ what }) => what === STEP_TIME);
+  const longestMs = isKnown || steadyMs === undefined ? rawMs : steadyMs;
   if (longestMs === null)
     return rollout.state === 'holding'
       ? `how long that takes cannot be said; if nobody promotes it, ${rollbackText(patienceMs)}`
@@ -95,7 +99,7 @@ function waitsOf(rollout: Rollout, members: number, evidence: StepEvidence, nowM
     return [{ what: 'the events on what is recorded', leftMs: null, mostMs: Math.max(0, mostMs) }];
   }
   const holdMs = stepMs(rollout) - elapsedMs;
-  if (holdMs > 0) waits.push({ what: 'the time of the step', leftMs: holdMs });
+  if (holdMs > 0) waits.push({ what: STEP_TIME, leftMs: holdMs });
   if (unready > 0)
     waits.push({
       what: `a baseline of ${counted(unready, 'stream')}`,
