@@ -149,7 +149,8 @@ export class PipelineEvaluator implements Evaluator {
       const compared = await compareTrials(await this.#setup(a), await this.#setup(b), { kind: 'offline' }, options);
       const { ratio, interval, verdict, order } = compared;
       const rates = (side: readonly TrialResult[]): number[] => side.map(({ fps }) => fps);
-      return { ratio, interval, verdict, order, before: rates(compared.a), after: rates(compared.b) };
+      const windows = [...compared.a, ...compared.b].flatMap((run) => run.windows);
+      return { ratio, interval, verdict, order, before: rates(compared.a), after: rates(compared.b), windows };
     };
     const record = await this.#measure('confirm', b, name, measure, [a]);
     const { ratio, interval } = record.result as unknown as Comparison;

@@ -37,7 +37,7 @@ import { COMPARE_SECONDS, type Log, type LoggedRecord, PipelineEvaluator } from 
 import { type Judgement, QualityBench } from './quality-bench.ts';
 import { finalJudgementOf, reportOf } from './report-of.ts';
 import { openSubject, type Subject } from './subject.ts';
-import { type Validity, validityOf } from './validity.ts';
+import { earlyWarning, type Validity, validityOf } from './validity.ts';
 
 export interface OptimizeRequest {
   /** Path of a pipeline or of a video. */
@@ -212,7 +212,10 @@ async function searchAndReport(
   const common = { pipeline: subject.pipeline, baseline, environment, ffmpeg, machine, log, seed, signal, note };
   const evaluator = new PipelineEvaluator({ ...common, targets, quality, pictures, longSeconds, isBrief });
   try {
-    const { fps: baselineFps } = (await evaluator.offline(baseline, 'short')).result as TrialResult;
+    const first = await evaluator.offline(baseline, 'short');
+    const warning = earlyWarning(first);
+    if (warning !== null) note(warning);
+    const { fps: baselineFps } = first.result as TrialResult;
     const space = start.spaceWithout(await undecidable(quality, request, baselineFps));
     const crops = await cropCosts(evaluator, quality, subject, stream);
     const hasTimeForCapacity = request.budgetSeconds >= LEAST_BUDGET_FOR_CAPACITY;

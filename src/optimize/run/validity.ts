@@ -33,7 +33,17 @@ export function validityOf(records: readonly MeasurementRecord<unknown, object>[
   return { isValid: false, reasons };
 }
 
-/** Windows of a trial, or of the trials of a pair. */
+/** Says after the first measurement that others take the CPU, as the whole is likely to come out invalid; null if they do not. */
+export function earlyWarning({ result }: Pick<MeasurementRecord<unknown, object>, 'result'>): string | null {
+  const windows = windowsIn(result);
+  const disturbed = windows.filter(({ isDiscarded }) => isDiscarded);
+  if (windows.length === 0 || disturbed.length <= MOST_DISTURBED_RATIO * windows.length) return null;
+  const others = mean(disturbed.map(({ machine }) => machine.otherRatio));
+  const share = others === null ? '' : ` (${Math.round(others * 100)} % of the CPU)`;
+  return `the machine is not free: in ${disturbed.length} of ${windows.length} windows of the first measurement other programs${share} or virtual machines took too much. What is found may come out invalid: stop them and begin again, or let it go on if they end soon`;
+}
+
+/** Windows of a trial, or of the trials of a pair or comparison. */
 function windowsIn(result: object | null): readonly WindowFigures[] {
   if (result === null) return [];
   const { windows, a, b } = result as Partial<TrialResult> & { a?: readonly object[]; b?: readonly object[] };
