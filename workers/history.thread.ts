@@ -8,7 +8,7 @@ const port = parentPort!;
 // Imported late, since the import itself warns. Nothing else is kept from the log.
 const { HistoryService } = await import('../src/history/history-service.ts');
 const service = new HistoryService(workerData as HistoryThreadData, (message) => port.postMessage(message));
-port.on('message', (request: HistoryRequest) => {
-  service.handle(request);
+port.on('message', async (request: HistoryRequest) => {
+  await service.handle(request);
   if (request.method === 'close') port.close();
 });

@@ -112,7 +112,10 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
   const closeConnections: AccessListener['closeConnections'] = (endOf) =>
     feed.closeEnded(endOf, (identity, reason) => trail.addClosed(reason, identity));
   access.follow(app.server, { onChange, closeConnections }, incidents);
-  history.whenFailed((message) => feed.announce({ type: 'event', timeMs: wallMs(), kind: 'history-failed', message }));
+  const announce = (kind: EventKind) => (message: string) =>
+    feed.announce({ type: 'event', timeMs: wallMs(), kind, message });
+  history.whenFailed(announce('history-failed'));
+  history.whenRenewed(announce('history-renewed'));
   const url = `${access.tls === null ? 'http' : 'https'}://${urlHost(host)}:${port}${options.basePath ?? ''}`;
   logger.info({ url, tokens: access.tokens.size }, 'the gateway is listening');
   if (access.tls !== null && access.tls.expiresMs <= wallMs())

@@ -18,9 +18,9 @@ import {
   TABLES,
 } from './history-schema.ts';
 import { addEmbedding, boundEmbeddings } from './kept-embeddings.ts';
+import { type NeededRows, readNeeded } from './needed-rows.ts';
+import { codeOf, isDamage, SQLITE } from './sqlite-errors.ts';
 
-/** Primary result codes of SQLite, https://sqlite.org/rescode.html. */
-const SQLITE = { full: 13, corrupt: 11, notADatabase: 26 } as const;
 /** Pruning begins when this share of the bytes is in use, and ends at the lower one. */
 const PRUNE = { fromRatio: 0.9, toRatio: 0.8 } as const;
 /** A history that cannot be kept on the disk. */
@@ -49,6 +49,8 @@ const NEEDED = `delivered = 0 OR (delivered = 1 AND phase <> 'end' AND NOT EXIST
 
 export interface HistoryDatabaseOptions extends HistoryThreadData {
   readonly onNotice: (text: string) => void;
+  /** A file was damaged, removed or replaced, and another one goes on. */
+  readonly onRenewed: (text: string) => void;
   readonly nowMs?: () => number;
 }
 
@@ -62,6 +64,9 @@ export class HistoryDatabase {
   #path: string | null;
   /** Inodes of the file and of its log: another one, or none, means that somebody has removed it. */
   #files = '';
+  /** Size and time of change of the file after our newest write: others mean that somebody else has written it. */
+  #stamp = '';
+  #wasTouched = false;
   /** Whether the disk refused the newest write. */
   #isFailing = false;
   #isBlocked = false;
@@ -69,6 +74,8 @@ export class HistoryDatabase {
   #isInLog = false;
   #spare = 0;
   #lost = 0;
+  /** Of a file that is given up, until its successor is open. */
+  #needed: NeededRows | null = null;
 
   /** Never throws for what is wrong with the file: a damaged one is set aside, and without a file it is in memory. */
   constructor(options: HistoryDatabaseOptions) {
@@ -76,6 +83,7 @@ export class HistoryDatabase {
     this.#nowMs = options.nowMs ?? Date.now;
     this.#path = options.path;
     this.#database = this.#open();
+    this.#restore();
   }
 
   /** Events, and batches of figures, that could not be kept. */
@@ -86,6 +94,31 @@ export class HistoryDatabase {
   /** Whether anything survives the process. */
   get isOnDisk(): boolean {
     return this.#path !== null;
+  }
+
+  /** The file; null: in memory. */
+  get path(): string | null {
+    return this.#path;
+  }
+
+  /** Whether another program has written the file since this was asked: SQLite may read its own copies of pages that are damaged by now. */
+  takeTouched(): boolean {
+    const wasTouched = this.#wasTouched;
+    this.#wasTouched = false;
+    return wasTouched;
+  }
+
+  /** Sets the damaged file aside and goes on with a new one, which gets what a start needs of the old one. */
+  renew(why: string): void {
+    const path = this.#path;
+    if (path === null) return;
+    this.#replace(() => {
+      const fate = this.#setAside(path);
+      if (fate === null) this.#path = null;
+      this.#options.onRenewed(
+        `the history ${path} is damaged (${why}); ${fate ?? 'it cannot be renamed, so the history is in memory until the next start'}`,
+      );
+    });
   }
 
   /** Returns all rows of a query. Sets a damaged file aside and asks its successor. */
@@ -106,6 +139,7 @@ export class HistoryDatabase {
     }
     if (this.#isFailing) this.#options.onNotice(`the history ${this.#path} is written again`);
     this.#isFailing = false;
+    this.#stampFile();
     return this.isOnDisk;
   }
 
@@ -114,6 +148,7 @@ export class HistoryDatabase {
     const nowS = this.#nowMs() / 1000;
     if (this.#isFailing) this.write([]);
     this.#repaired(() => {
+      this.#requireFiles();
       this.#database.exec('PRAGMA synchronous = NORMAL');
       const oldestS = nowS - this.#options.days * DAY_S;
       for (const table of FIGURE_TABLES) this.#deleteFigures(table, oldestS);
@@ -125,6 +160,7 @@ export class HistoryDatabase {
       this.#prune(nowS);
       this.#watchLog();
       this.#finishDeletion();
+      this.#stampFile();
     });
   }
 
@@ -143,10 +179,14 @@ export class HistoryDatabase {
       try {
         return this.#openFile(this.#path);
       } catch (error) {
-        const isDamaged = attempt === 0 && isDamage(error);
-        if (isDamaged && this.#setAside((error as Error).message)) continue;
+        const why = (error as Error).message;
+        const fate = attempt === 0 && isDamage(error) ? this.#setAside(this.#path) : null;
+        if (fate !== null) {
+          this.#options.onRenewed(`the history ${this.#path} is damaged (${why}); ${fate}`);
+          continue;
+        }
         this.#options.onNotice(
-          `the history ${this.#path} cannot be used: ${(error as Error).message}; it is in memory until the next start`,
+          `the history ${this.#path} cannot be used: ${why}; it is in memory until the next start`,
         );
         this.#path = null;
       }
@@ -168,8 +208,10 @@ export class HistoryDatabase {
       this.#prepare(database, this.#options.maxBytes);
       this.#holdEmbeddings(database, path);
       this.#files = filesOf(path);
+      this.#stampFile();
       return database;
     } catch (error) {
+      if (isDamage(error)) this.#needed = readNeeded(database);
       database.close();
       throw error;
     }
@@ -210,9 +252,8 @@ export class HistoryDatabase {
     if ((this.#options.embeddingsMs ?? 0) === 0) rmSync(markOf(this.#path), { force: true });
   }
 
-  /** Deletes the file instead if it may have embeddings. @returns false if it cannot be renamed. */
-  #setAside(why: string): boolean {
-    const path = this.#path!;
+  /** Renames the file; deletes it instead if it may have embeddings. @returns what became of it; null if it cannot be renamed. */
+  #setAside(path: string): string | null {
     const aside = besidePath(path, 'damaged');
     const isPrivate = exists(markOf(path));
     try {
@@ -221,11 +262,39 @@ export class HistoryDatabase {
         if (!isPrivate && exists(path + end)) renameSync(path + end, aside + end);
       }
     } catch {
-      return false;
+      return null;
     }
-    const fate = isPrivate ? 'it had embeddings, so it is deleted' : `it is now ${aside}`;
-    this.#options.onNotice(`the history ${path} is damaged (${why}); ${fate}, and a new one begins`);
-    return true;
+    return `${isPrivate ? 'it had embeddings, so it is deleted' : `it is now ${aside}`}, and a new one begins`;
+  }
+
+  /** Opens another file, or one in memory, in place of the open one. @param makeRoom - called between the two. */
+  #replace(makeRoom: () => void): void {
+    this.#needed = readNeeded(this.#database);
+    this.close();
+    makeRoom();
+    this.#database = this.#open();
+    this.#restore();
+  }
+
+  /** Adds what a start needs of the file before. What the disk refuses waits in memory, as other events do. */
+  #restore(): void {
+    const needed = this.#needed;
+    this.#needed = null;
+    if (needed === null) return;
+    const places = EVENT_COLUMNS.split(',').map(() => '?');
+    for (const row of needed.events)
+      this.#statement(`INSERT OR IGNORE INTO spare.events (${EVENT_COLUMNS}) VALUES (${places.join()})`).run(
+        ...Object.values(row),
+      );
+    this.#spare = needed.events.length;
+    const kept = needed.kept.map((row) => Object.values(row));
+    try {
+      for (const values of kept) this.#statement('INSERT OR IGNORE INTO kept VALUES (?, ?, ?)').run(...values);
+      this.#transaction([]);
+    } catch (error) {
+      this.#keepSpare([], error as Error);
+    }
+    this.#stampFile();
   }
 
   /** Runs something; if the file turns out to be damaged, once more with a new one. */
@@ -234,19 +303,29 @@ export class HistoryDatabase {
       return run();
     } catch (error) {
       if (this.#path === null || !isDamage(error)) throw error;
-      this.close();
-      if (!this.#setAside((error as Error).message)) this.#path = null;
-      this.#database = this.#open();
+      this.renew((error as Error).message);
       return run();
     }
   }
 
-  /** Begins a new file if somebody has removed or replaced this one: SQLite would go on with one that nobody sees. */
+  /** Goes on with another file if somebody has removed or replaced this one: SQLite would go on with one that nobody sees. */
   #requireFiles(): void {
-    if (this.#path === null || filesOf(this.#path) === this.#files) return;
-    this.#options.onNotice(`the history ${this.#path} was removed while it was open; a new one begins`);
-    this.close();
-    this.#database = this.#open();
+    const path = this.#path;
+    if (path === null) return;
+    if (filesOf(path) === this.#files) {
+      this.#wasTouched ||= stampOf(path) !== this.#stamp;
+      return;
+    }
+    this.#replace(() => {
+      const how = exists(path)
+        ? 'replaced while it was open; that file goes on'
+        : 'removed while it was open; a new one begins';
+      this.#options.onRenewed(`the history ${path} was ${how}`);
+    });
+  }
+
+  #stampFile(): void {
+    if (this.#path !== null) this.#stamp = stampOf(this.#path);
   }
 
   #transaction(writes: readonly HistoryWrite[]): void {
@@ -389,9 +468,8 @@ export class HistoryDatabase {
   /** When the oldest figures begin, seconds since 1970; NaN if there are none. */
   oldestFigureS(): number {
     const oldest = FIGURE_TABLES.flatMap((table) =>
-      this.streamsOf(table).map(
-        (stream) =>
-          (this.#statement(`SELECT min(time_s) AS s FROM ${table} WHERE stream = ?`).get(stream) as { s: number }).s,
+      this.streamsOf(table).flatMap((stream) =>
+        this.all<{ s: number }>(`SELECT min(time_s) AS s FROM ${table} WHERE stream = ?`, stream).map(({ s }) => s),
       ),
     );
     return oldest.length === 0 ? Number.NaN : oldest.reduce((a, b) => Math.min(a, b));
@@ -399,10 +477,13 @@ export class HistoryDatabase {
 
   /** Streams of a table of figures. Looks up each, instead of reading the table. */
   streamsOf(table: (typeof FIGURE_TABLES)[number]): string[] {
-    const next = this.#statement(`SELECT min(stream) AS stream FROM ${table} WHERE stream > ?`);
     const streams: string[] = [];
     for (let last = ''; ; ) {
-      const { stream } = next.get(last) as { stream: string | null };
+      const [next] = this.all<{ stream: string | null }>(
+        `SELECT min(stream) AS stream FROM ${table} WHERE stream > ?`,
+        last,
+      );
+      const stream = next?.stream ?? null;
       if (stream === null) return streams;
       streams.push(stream);
       last = stream;
@@ -481,19 +562,15 @@ function scalarOf(database: DatabaseSync, sql: string): unknown {
   return Object.values(database.prepare(sql).get() ?? {})[0];
 }
 
-function codeOf(error: unknown): number {
-  return ((error as { errcode?: number }).errcode ?? 0) & 0xff;
-}
-
-function isDamage(error: unknown): boolean {
-  const code = codeOf(error);
-  return code === SQLITE.corrupt || code === SQLITE.notADatabase;
-}
-
 function exists(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 function filesOf(path: string): string {
   return [path, `${path}-wal`].map((each) => statSync(each, { throwIfNoEntry: false })?.ino ?? 'none').join();
+}
+
+function stampOf(path: string): string {
+  const { size, mtimeMs } = statSync(path, { throwIfNoEntry: false }) ?? {};
+  return `${size} ${mtimeMs}`;
 }

@@ -187,6 +187,8 @@ export type FromHistory =
   | { readonly type: 'written'; readonly ids: readonly number[]; readonly value: boolean }
   | { readonly type: 'refusal'; readonly id: number; readonly message: string }
   | { readonly type: 'notice'; readonly text: string }
+  /** Another file goes on in place of one that was damaged, removed or replaced. */
+  | { readonly type: 'renewed'; readonly text: string }
   /** Rows of figures, and events, that could not be kept, since the start. */
   | { readonly type: 'lost'; readonly count: number };
 

@@ -1,8 +1,10 @@
+import { runInChild } from '../runtime/model/run-in-child.ts';
 import { HistoryDatabase } from './history-database.ts';
 import { HistoryQueries } from './history-queries.ts';
 import type { FromHistory, HistoryCalls, HistoryRequest, HistoryThreadData, HistoryWrite } from './history-records.ts';
 
-const MAINTAIN_MS = 60_000;
+/** How often old rows are deleted and the file is looked at; and how often it is read as a whole, or at once if another program wrote it. */
+const TIMES = { maintainMs: 60_000, checkMs: 86_400_000 };
 /** Writes of this long go to the disk together: each wait for it costs more than they do. A slow disk gets longer ones, to be idle most of the time. */
 const GATHER_MS = { least: 10, most: 100, writes: 4 };
 
@@ -20,22 +22,33 @@ export class HistoryService {
   #writes: HistoryRequest<'write'>[] = [];
   #gatherMs = GATHER_MS.least;
   #lost = 0;
+  readonly #checkMs: number;
+  /** When the file was last read as a whole, by `performance.now()`. */
+  #checkedMs = performance.now();
+  #checking: Promise<void> | null = null;
+  readonly #stop = new AbortController();
 
-  constructor(data: HistoryThreadData, send: (message: FromHistory) => void) {
+  constructor(data: HistoryThreadData, send: (message: FromHistory) => void, { maintainMs, checkMs } = TIMES) {
     this.#send = send;
-    this.#database = new HistoryDatabase({ ...data, onNotice: (text) => send({ type: 'notice', text }) });
+    this.#checkMs = checkMs;
+    this.#database = new HistoryDatabase({
+      ...data,
+      onNotice: (text) => send({ type: 'notice', text }),
+      onRenewed: (text) => send({ type: 'renewed', text }),
+    });
     this.#queries = new HistoryQueries(this.#database);
-    this.#maintenance = setInterval(() => this.#maintain(), MAINTAIN_MS);
+    this.#maintenance = setInterval(() => this.#maintain(), maintainMs);
     this.#maintain();
   }
 
-  handle(request: HistoryRequest): void {
+  /** Resolves at once, and to a request to close when it is closed. */
+  async handle(request: HistoryRequest): Promise<void> {
     if (isWrite(request)) {
       if (this.#writes.push(request) === 1) setTimeout(() => this.#flush(), this.#gatherMs);
       return;
     }
     this.#flush();
-    if (request.method === 'close') this.#close(request.id);
+    if (request.method === 'close') await this.#close(request.id);
     else void this.#answer(request as HistoryRequest<Questions>);
   }
 
@@ -78,6 +91,23 @@ export class HistoryService {
       // The next write says what is wrong with the disk.
     }
     this.#reportLost();
+    const isDue = performance.now() - this.#checkedMs >= this.#checkMs;
+    if (this.#checking === null && (this.#database.takeTouched() || isDue)) this.#checking = this.#check();
+  }
+
+  /** Reads the file as a whole, in a process of its own, so that nothing waits for it. */
+  async #check(): Promise<void> {
+    const { path } = this.#database;
+    this.#checkedMs = performance.now();
+    if (path !== null) {
+      const { signal } = this.#stop;
+      const check = runInChild<string | null>('history-check.process', { path }, 'the check of the history', {
+        signal,
+      });
+      const damage = await check.catch(() => null);
+      if (damage !== null && !signal.aborted) this.#database.renew(damage);
+    }
+    this.#checking = null;
   }
 
   #reportLost(): void {
@@ -86,8 +116,10 @@ export class HistoryService {
     this.#lost = lost;
   }
 
-  #close(id: number): void {
+  async #close(id: number): Promise<void> {
     clearInterval(this.#maintenance);
+    this.#stop.abort();
+    await this.#checking;
     this.#database.close();
     this.#send({ type: 'answer', id, value: null });
   }

@@ -28,6 +28,8 @@ import { TrackVectors } from './track-vectors.ts';
 
 /** Figures are written once a minute, so that a busy host writes each row once. */
 const FLUSH_MS = 60_000;
+/** Records that are written again if the file is lost. Sinks that are down keep theirs, so few wait. */
+const MOST_UNMARKED = 1000;
 /** Records whose announcement may still come. */
 const MOST_RECORDED = 1000;
 /** Marks are collected: a mark that is lost only means that a record is delivered twice. */
@@ -75,6 +77,9 @@ export class History {
   #hasAnswered = false;
   #failure: string | null = null;
   #onFailure: (failure: string) => void = () => {};
+  /** What a listener that comes later is told. */
+  readonly #renewals: string[] = [];
+  #onRenewed: (text: string) => void = (text) => this.#renewals.push(text);
   #requests = 0;
   #lostInThread = 0;
   #lostHere = 0;
@@ -83,6 +88,8 @@ export class History {
   readonly #kept = new Map<string, object | null>();
   /** The sinks that have a record, while others lack it, by the key under which they are kept. */
   readonly #given = new Map<string, { readonly sinks: string[]; isWritten: boolean; isChanged: boolean }>();
+  /** Records that some sink lacks, by their keys. */
+  readonly #unmarked = new Map<string, RuleEvent>();
   /** Records that were just written. */
   readonly #recorded = new Set<string>();
   #cancelMarks: (() => void) | null = null;
@@ -137,6 +144,12 @@ export class History {
     if (this.#failure !== null) listener(this.#failure);
   }
 
+  /** Calls a listener when another file goes on in place of one that was damaged, removed or replaced, and with what was so at the start. It replaces an earlier one. */
+  whenRenewed(listener: (text: string) => void): void {
+    this.#onRenewed = listener;
+    for (const text of this.#renewals.splice(0)) listener(text);
+  }
+
   /** Events and batches of figures that could not be kept. */
   get lost(): number {
     return this.#lostInThread + this.#lostHere;
@@ -144,12 +157,11 @@ export class History {
 
   /** Writes records of rules, in the order of the calls. Resolves to whether they will survive the process and a power failure. */
   async record(...events: RuleEvent[]): Promise<boolean> {
+    for (const event of events) this.#unmarked.set(recordKey(event), event);
+    deleteOldest(this.#unmarked, MOST_UNMARKED);
     const isKept = await this.#write({ type: 'records', events, timeMs: this.#wallMs() });
     if (isKept) for (const event of events) this.#recorded.add(recordKey(event));
-    for (const key of this.#recorded) {
-      if (this.#recorded.size <= MOST_RECORDED) break;
-      this.#recorded.delete(key);
-    }
+    deleteOldest(this.#recorded, MOST_RECORDED);
     return isKept;
   }
 
@@ -168,6 +180,7 @@ export class History {
   /** Notes that all sinks have a record. */
   delivered(id: string, seq: number): void {
     this.#marks.push([id, seq]);
+    this.#unmarked.delete(recordKey({ id, seq }));
     const key = givenKey(id, seq);
     if (this.#given.get(key)?.isWritten === true) this.#kept.set(key, null);
     this.#given.delete(key);
@@ -305,6 +318,9 @@ export class History {
       case 'notice':
         this.#options.onNotice(message.text);
         return;
+      case 'renewed':
+        this.#renew(message.text);
+        return;
       case 'lost':
         this.#lostInThread = message.count;
         return;
@@ -317,6 +333,14 @@ export class History {
       case 'refusal':
         this.#settle(message.id, ({ reject }) => reject(unavailable(message.message)));
     }
+  }
+
+  /** What the lost file had, and the new one may not get from it. */
+  #renew(text: string): void {
+    this.#options.onNotice(text);
+    this.#onRenewed(text);
+    const events = [...this.#unmarked.values()];
+    if (events.length > 0) void this.#write({ type: 'records', events, timeMs: this.#wallMs() });
   }
 
   #settle(id: number, settle: (waiting: Waiting) => void): void {
@@ -437,6 +461,13 @@ function givenKey(id: string, seq: number): string {
   return `given ${id} ${seq}`;
 }
 
-function recordKey({ id, seq }: RuleEvent): string {
+function recordKey({ id, seq }: Pick<RuleEvent, 'id' | 'seq'>): string {
   return `${id} ${seq}`;
+}
+
+function deleteOldest(known: Map<string, unknown> | Set<string>, most: number): void {
+  for (const key of known.keys()) {
+    if (known.size <= most) return;
+    known.delete(key);
+  }
 }

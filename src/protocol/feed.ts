@@ -197,6 +197,7 @@ export const EVENT_KINDS = [
   'lane-restarted',
   'lane-failed',
   'history-failed',
+  'history-renewed',
   'batch-settled',
   'line-crossed',
   'rule',

@@ -93,6 +93,11 @@ describe('sightline run with a history', () => {
       );
     }
     expect(process.log).toMatch(/was removed while it was open; a new one begins/);
+    await waitFor('the damage to be found', () => /is damaged .* and a new one begins/.test(process.log), {
+      deadlineMs: 70_000,
+    });
+    const { events } = await client.eventPage({ kinds: ['history-renewed'] });
+    expect(events.map(({ message }) => message)).toContainEqual(expect.stringMatching(/is damaged/));
     expect((await client.streams.get('door')).reconnects).toBe(0);
     expect((await process.stop()).code).toBe(0);
   });

@@ -23,7 +23,7 @@ afterEach(() => {
 });
 
 function open(embeddingsMs: number): void {
-  const given = { path: join(folder, 'gate.db'), maxBytes: 2 ** 24, days: 30, onNotice: () => {} };
+  const given = { path: join(folder, 'gate.db'), maxBytes: 2 ** 24, days: 30, onNotice: () => {}, onRenewed: () => {} };
   database = new HistoryDatabase({ ...given, embeddingsMs, nowMs: () => nowMs });
 }
 

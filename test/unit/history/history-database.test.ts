@@ -41,6 +41,7 @@ describe('the tables of a history', () => {
       maxBytes,
       days,
       onNotice: (text) => notices.push(text),
+      onRenewed: (text) => notices.push(text),
       nowMs: () => nowS * 1000,
     });
     queries = new HistoryQueries(database);

@@ -330,7 +330,7 @@ describe('a history that cannot be as it should', () => {
     for (const name of readdirSync(join(folder, 'history'))) rmSync(join(folder, 'history', name));
     expect(await history.record(ruleEvent('b', 0, 'new'))).toBe(true);
     expect(notices).toEqual([expect.stringMatching(/was removed while it was open; a new one begins/)]);
-    expect(askElsewhere('SELECT event FROM events')).toEqual([{ event: 'b' }]);
+    expect(askElsewhere('SELECT event FROM events')).toEqual([{ event: 'a' }, { event: 'b' }]);
   });
 
   it('is in memory where it cannot be written, and says so once', async () => {

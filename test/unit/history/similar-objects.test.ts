@@ -31,7 +31,15 @@ afterEach(() => {
 
 function open({ maxBytes = 16 * MIB, embeddingsMs = 24 * HOUR_MS } = {}): void {
   const onNotice = (text: string): number => notices.push(text);
-  database = new HistoryDatabase({ path, maxBytes, days: 30, embeddingsMs, onNotice, nowMs: () => nowMs });
+  database = new HistoryDatabase({
+    path,
+    maxBytes,
+    days: 30,
+    embeddingsMs,
+    onNotice,
+    onRenewed: onNotice,
+    nowMs: () => nowMs,
+  });
   queries = new HistoryQueries(database);
 }
 
