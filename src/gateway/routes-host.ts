@@ -11,8 +11,8 @@ export interface HostRouteSources {
   readonly pipelines: readonly PipelineSummary[];
   readonly models: () => Promise<readonly ModelSummary[]>;
   readonly metrics: GatewayMetrics;
-  /** What is wrong beside the streams: a version that could not be loaded, a history that cannot be kept. */
-  problem(): string | null;
+  /** What is wrong beside streams and sinks: a version that could not be loaded, a history or recordings that cannot be kept. */
+  problems(): readonly string[];
 }
 
 /** Adds health, metrics, and the lists that belong to the host and not to a stream. */
@@ -31,10 +31,10 @@ export function addHostRoutes(app: FastifyInstance, port: RuntimePort, sources: 
     const isScoped = identity.streams !== undefined;
     if (!isReady) return { status: 'not-ready', reason: isScoped ? 'not ready' : reason };
     if (isScoped) return { status: isDegraded ? 'degraded' : 'ready', reason: isDegraded ? 'degraded' : 'ready' };
-    const problem = isDegraded ? reason : sources.problem();
+    const problems = [...(isDegraded ? [reason] : []), ...sources.problems()];
     const { overload } = port.report().host;
     return {
-      ...{ status: problem === null ? 'ready' : 'degraded', reason: problem ?? reason },
+      ...(problems.length === 0 ? { status: 'ready', reason } : { status: 'degraded', reason: problems.join('; ') }),
       ...(overload === undefined ? {} : { overload: overload.text }),
     };
   });

@@ -244,10 +244,10 @@ async function buildApp(
       intake?.ledger,
       options.recorder,
     ),
-    problem: () =>
-      rolloutsOf(options)
-        .map((port) => port.problem())
-        .find((problem) => problem !== null) ?? history.failure,
+    problems: () =>
+      [...rolloutsOf(options).map((port) => port.problem()), history.problem, options.recorder?.problem ?? null].filter(
+        (problem) => problem !== null,
+      ),
   });
   await addStaticFiles(app, { ...files, webDir: options.webDir ?? files.webDir });
   return app;

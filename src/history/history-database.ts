@@ -19,7 +19,7 @@ import {
 } from './history-schema.ts';
 import { addEmbedding, boundEmbeddings } from './kept-embeddings.ts';
 import { type NeededRows, readNeeded } from './needed-rows.ts';
-import { codeOf, isDamage, SQLITE } from './sqlite-errors.ts';
+import { codeOf, isDamage, isFull, SQLITE } from './sqlite-errors.ts';
 
 /** Pruning begins when this share of the bytes is in use, and ends at the lower one. */
 const PRUNE = { fromRatio: 0.9, toRatio: 0.8 } as const;
@@ -67,8 +67,10 @@ export class HistoryDatabase {
   /** Size and time of change of the file after our newest write: others mean that somebody else has written it. */
   #stamp = '';
   #wasTouched = false;
-  /** Whether the disk refused the newest write. */
-  #isFailing = false;
+  /** Why it is in memory, if that is a full disk. */
+  #startFailure: string | null = null;
+  /** What the disk said to the newest write; null: it took it. */
+  #refusal: string | null = null;
   #isBlocked = false;
   /** Whether embeddings were deleted, and may still be in the file or in its log. */
   #isInLog = false;
@@ -94,6 +96,13 @@ export class HistoryDatabase {
   /** Whether anything survives the process. */
   get isOnDisk(): boolean {
     return this.#path !== null;
+  }
+
+  /** Why the disk takes nothing, and what waits; null if it takes all. */
+  get problem(): string | null {
+    if (this.#refusal === null) return this.#startFailure;
+    const waiting = this.#spare === 1 ? '1 event waits' : `${this.#spare} events wait`;
+    return `${this.#refusal}; ${waiting} in memory, figures are lost`;
   }
 
   /** The file; null: in memory. */
@@ -137,8 +146,8 @@ export class HistoryDatabase {
       this.#keepSpare(writes, error as Error);
       return false;
     }
-    if (this.#isFailing) this.#options.onNotice(`the history ${this.#path} is written again`);
-    this.#isFailing = false;
+    if (this.#refusal !== null) this.#options.onNotice(`the history ${this.#path} is written again`);
+    this.#refusal = null;
     this.#stampFile();
     return this.isOnDisk;
   }
@@ -146,7 +155,7 @@ export class HistoryDatabase {
   /** Deletes what is too old or too much, and joins figures of more than an hour ago. Call it once a minute. */
   maintain(): void {
     const nowS = this.#nowMs() / 1000;
-    if (this.#isFailing) this.write([]);
+    if (this.#refusal !== null) this.write([]);
     this.#repaired(() => {
       this.#requireFiles();
       this.#database.exec('PRAGMA synchronous = NORMAL');
@@ -185,9 +194,9 @@ export class HistoryDatabase {
           this.#options.onRenewed(`the history ${this.#path} is damaged (${why}); ${fate}`);
           continue;
         }
-        this.#options.onNotice(
-          `the history ${this.#path} cannot be used: ${why}; it is in memory until the next start`,
-        );
+        const failure = `the history ${this.#path} cannot be used: ${why}; it is in memory until the next start`;
+        this.#options.onNotice(failure);
+        if (isFull(error)) this.#startFailure = failure;
         this.#path = null;
       }
     }
@@ -414,11 +423,9 @@ export class HistoryDatabase {
 
   /** Keeps events in memory that the disk refuses. */
   #keepSpare(writes: readonly HistoryWrite[], { message }: Error): void {
-    if (!this.#isFailing)
-      this.#options.onNotice(
-        `the history ${this.#path ?? 'in memory'} cannot be written: ${message}; events wait in memory, figures are lost`,
-      );
-    this.#isFailing = true;
+    const refusal = `the history ${this.#path ?? 'in memory'} cannot be written: ${message}`;
+    if (this.#refusal === null) this.#options.onNotice(`${refusal}; events wait in memory, figures are lost`);
+    this.#refusal = refusal;
     this.#lost += writes.filter(({ type }) => type === 'figures').length;
     for (const write of writes) if (write.type === 'records' || write.type === 'event') this.#apply(write, 'spare');
     const [{ count } = { count: 0 }] = this.#statement('SELECT count(*) AS count FROM spare.events').all() as {

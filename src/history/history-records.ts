@@ -187,6 +187,8 @@ export type FromHistory =
   | { readonly type: 'written'; readonly ids: readonly number[]; readonly value: boolean }
   | { readonly type: 'refusal'; readonly id: number; readonly message: string }
   | { readonly type: 'notice'; readonly text: string }
+  /** Why the disk takes nothing, and what waits; null: it takes all. */
+  | { readonly type: 'problem'; readonly problem: string | null }
   /** Another file goes on in place of one that was damaged, removed or replaced. */
   | { readonly type: 'renewed'; readonly text: string }
   /** Rows of figures, and events, that could not be kept, since the start. */

@@ -22,6 +22,7 @@ export class HistoryService {
   #writes: HistoryRequest<'write'>[] = [];
   #gatherMs = GATHER_MS.least;
   #lost = 0;
+  #problem: string | null = null;
   readonly #checkMs: number;
   /** When the file was last read as a whole, by `performance.now()`. */
   #checkedMs = performance.now();
@@ -61,7 +62,7 @@ export class HistoryService {
     const tookMs = performance.now() - beganMs;
     this.#gatherMs = Math.min(Math.max(GATHER_MS.least, GATHER_MS.writes * tookMs), GATHER_MS.most);
     this.#send({ type: 'written', ids: writes.map(({ id }) => id), value });
-    this.#reportLost();
+    this.#reportState();
   }
 
   #write(writes: readonly HistoryWrite[]): boolean {
@@ -90,7 +91,7 @@ export class HistoryService {
     } catch {
       // The next write says what is wrong with the disk.
     }
-    this.#reportLost();
+    this.#reportState();
     const isDue = performance.now() - this.#checkedMs >= this.#checkMs;
     if (this.#checking === null && (this.#database.takeTouched() || isDue)) this.#checking = this.#check();
   }
@@ -110,10 +111,12 @@ export class HistoryService {
     this.#checking = null;
   }
 
-  #reportLost(): void {
-    const { lost } = this.#database;
+  #reportState(): void {
+    const { lost, problem } = this.#database;
     if (lost !== this.#lost) this.#send({ type: 'lost', count: lost });
+    if (problem !== this.#problem) this.#send({ type: 'problem', problem });
     this.#lost = lost;
+    this.#problem = problem;
   }
 
   async #close(id: number): Promise<void> {

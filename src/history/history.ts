@@ -76,6 +76,7 @@ export class History {
   /** Whether the thread that runs, or ran last, has started. */
   #hasAnswered = false;
   #failure: string | null = null;
+  #refusal: string | null = null;
   #onFailure: (failure: string) => void = () => {};
   /** What a listener that comes later is told. */
   readonly #renewals: string[] = [];
@@ -136,6 +137,11 @@ export class History {
   /** Why its thread cannot be started; null unless that is so. It is not tried again: events are not kept, figures of the last minutes are. */
   get failure(): string | null {
     return this.#failure;
+  }
+
+  /** Why nothing is written now, and what waits; null if it is. */
+  get problem(): string | null {
+    return this.#failure ?? this.#refusal;
   }
 
   /** Calls a listener when the thread cannot be started, or at once if that is known. It replaces an earlier one. */
@@ -321,6 +327,9 @@ export class History {
       case 'renewed':
         this.#renew(message.text);
         return;
+      case 'problem':
+        this.#refusal = message.problem;
+        return;
       case 'lost':
         this.#lostInThread = message.count;
         return;
@@ -354,6 +363,7 @@ export class History {
 
   #onExit(why: string): void {
     this.#worker = null;
+    this.#refusal = null;
     this.#lostHere += this.#lostInThread;
     this.#lostInThread = 0;
     for (const { reject } of this.#waiting.values()) reject(unavailable('its thread ended'));

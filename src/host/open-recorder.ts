@@ -48,7 +48,7 @@ export function openRecorder(
     configOf: (id) => runtime.find(id)?.config ?? null,
     onState: (problem) => {
       if (problem === null) runtime.emitEvent('recording-recovered', undefined, 'clips and recordings are kept again');
-      else runtime.emitEvent('recording-failed', undefined, `no clip and no recording is kept: ${problem}`);
+      else runtime.emitEvent('recording-failed', undefined, problem);
     },
     onNotice: (stream, text) => runtime.emitEvent('stream-warning', stream, text),
     openTarget: (address, stream) =>

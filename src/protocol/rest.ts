@@ -436,11 +436,11 @@ export interface HealthReply {
 /** Whether the pipeline can work: `GET /readyz`. */
 export interface ReadyReply {
   /**
-   * degraded: it works, but a sink cannot write, a stream could not be started, or a version could not be loaded. Without a token:
-   * ready.
+   * degraded: it works, but a sink, the history or recordings cannot be written, a stream could not be started, or a version could not be
+   * loaded. Without a token: ready.
    */
   readonly status: 'ready' | 'degraded' | 'not-ready';
-  /** Why, one sentence; only with a token of role viewer. */
+  /** Why, with the path where it is a disk, and what waits; only with a token of role viewer. */
   readonly reason?: string;
   /** What is short, and what helps, while more is asked of the host than it can do; absent otherwise. It is ready all the same. */
   readonly overload?: string;

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { stat, statfs } from 'node:fs/promises';
 import { hasClips, type StreamConfig, tapsPackets } from '../config/stream.ts';
 import type { Clock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
@@ -120,8 +120,13 @@ export class Recorder {
       deleted: this.#deleted,
       viewers: streams.reduce((sum, { viewers }) => sum + viewers.size, 0),
       skippedFrames: this.skippedFrames,
-      problem: this.#problem?.text ?? null,
+      problem: this.problem,
     };
+  }
+
+  /** Why no clip and no recording is kept now, with the folder; null if nothing is wrong. */
+  get problem(): string | null {
+    return this.#problem?.text ?? null;
   }
 
   onPackets(packets: StreamPackets): void {
@@ -240,9 +245,7 @@ export class Recorder {
       onFailed: (error) => this.#onFailed(error),
       onWritten: (bytes) => {
         this.#writtenBytes += bytes;
-        if (this.#problem === null) return;
-        this.#problem = null;
-        this.#options.onState(null);
+        this.#onRecovered();
       },
     };
     return new StreamRecorder(config, {
@@ -269,10 +272,23 @@ export class Recorder {
   #onFailed(error: Error): GapReason {
     const { code = 'error' } = error as NodeJS.ErrnoException;
     const reason: GapReason = code === 'ENOSPC' || code === 'EDQUOT' ? 'disk-full' : 'disk-failed';
-    const text = `${this.#options.folder}: ${error.message}`;
+    const text = `no clip and no recording is kept: ${this.#options.folder}: ${error.message}`;
     if (this.#problem === null) this.#options.onState(text);
     this.#problem = { text, reason, retryMs: this.#options.clock.now() + RETRY_MS };
     return reason;
+  }
+
+  #onRecovered(): void {
+    if (this.#problem === null) return;
+    this.#problem = null;
+    this.#options.onState(null);
+  }
+
+  /** Clips may not be written for hours, so that no write finds that a disk has room again. */
+  async #lookForRoom(): Promise<void> {
+    if (this.#problem?.reason !== 'disk-full') return;
+    const { bavail, bsize } = await statfs(this.#options.folder).catch(() => ({ bavail: 0, bsize: 0 }));
+    if (bavail * bsize >= ROOM_BYTES) this.#onRecovered();
   }
 
   async #makeRoom(): Promise<boolean> {
@@ -302,6 +318,7 @@ export class Recorder {
   #scheduleSweep(): void {
     this.#cancelSweep = this.#options.clock.setTimer(() => {
       void this.sweep();
+      void this.#lookForRoom();
       this.#scheduleSweep();
     }, SWEEP_MS);
   }

@@ -211,7 +211,10 @@ export class SpooledSink implements Sink {
   get figures(): SinkFigures {
     const failure = this.#lanes.map(({ spool }) => spool.failure).find((each) => each !== null) ?? null;
     return {
-      problem: this.#problem?.message ?? (failure === null ? null : this.#spoolFailure(failure).message),
+      problem:
+        (failure === null ? null : `${this.#spoolFailure(failure).message}; ${this.#waitingText(this.#waiting)}`) ??
+        this.#problem?.message ??
+        null,
       ...figuresOf([this.#live, this.#file]),
       retried: this.#retried + this.#lanes.reduce((sum, { spool }) => sum + spool.figures.retried, 0),
     };

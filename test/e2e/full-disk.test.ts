@@ -3,13 +3,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ended, startCli } from '../support/cli.ts';
+import { PipelineProcess } from '../support/pipeline-process.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
 import { waitFor, within } from '../support/wait-for.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-full-'));
 const disk = mountSmallDisk(join(folder, 'disk'), 128);
+const stores = mountSmallDisk(join(folder, 'stores'), 1024);
 afterAll(() => {
   disk?.remove();
+  stores?.remove();
   rmSync(folder, { recursive: true });
 });
 
@@ -84,6 +87,56 @@ sinks:
       expect(frames).toEqual(frames.map((_, i) => i));
     } finally {
       child.kill('SIGKILL');
+    }
+  });
+
+  it('says in its readiness what the history and a spool cannot write and what waits, until there is room', async () => {
+    const pipeline = join(folder, 'stores.yaml');
+    writeFileSync(
+      pipeline,
+      `name: stores
+description: A history and a spool on a small disk.
+model: { engine: fake, fake: { rows: [128, 128, 256, 256, 0.9, 0] } }
+history: { path: "${stores!.path}/gate.db" }
+streams:
+  - { id: door, source: "synthetic:testsrc2=size=64x64:rate=20" }
+sinks:
+  - { type: webhook, url: "http://127.0.0.1:9/", spoolFolder: "${stores!.path}/spool" }
+`,
+    );
+    const host = new PipelineProcess(pipeline);
+    try {
+      const url = await host.started();
+      const ready = async (): Promise<{ status: string; reason: string }> =>
+        (await fetch(`${url}/readyz`)).json() as Promise<{ status: string; reason: string }>;
+      // Refused connections are a problem of the sink in any case.
+      await waitFor('a record in the spool', async () => /127\.0\.0\.1:9.*wait/.test((await ready()).reason));
+      const filler = join(stores!.path, 'filler');
+      try {
+        for (let bytes = 1024; ; bytes += 1024) writeFileSync(filler, Buffer.alloc(bytes));
+      } catch {
+        // It is full now.
+      }
+      const events = async (): Promise<void> => {
+        for (const change of ['pause', 'resume']) await fetch(`${url}/api/streams/door/${change}`, { method: 'POST' });
+      };
+      const shows = async (what: RegExp): Promise<boolean> => {
+        const { status, reason } = await ready();
+        return status === 'degraded' && what.test(reason);
+      };
+      const reason = async (): Promise<string> => (await ready()).reason;
+      const patience = { deadlineMs: 60_000 };
+      const spool = new RegExp(`cannot write ${stores!.path}/spool.*: no space is left .*ENOSPC.*; \\d+ results wait`);
+      await waitFor('the spool', () => shows(spool), patience, reason);
+      const refused = new RegExp(
+        `the history ${stores!.path}/gate\\.db cannot be written: .*; \\d+ events? waits? in memory`,
+      );
+      await waitFor('the history', () => events().then(() => shows(refused)), patience, reason);
+      expect(await ready()).toMatchObject({ reason: expect.stringMatching(spool) });
+      rmSync(filler);
+      await waitFor('the recovery', () => events().then(() => shows(/^(?!.*(gate\.db|ENOSPC))/)), patience, reason);
+    } finally {
+      await host.kill();
     }
   });
 });

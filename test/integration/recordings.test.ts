@@ -259,6 +259,27 @@ describe.skipIf(disk === null)('a full disk (skipped where nothing can be mounte
     expect(files.length).toBeGreaterThan(0);
     for (const file of files) expect(await faultsOf(file.path)).toEqual([]);
   });
+
+  it('is a problem with its folder until there is room, also while nothing is written', async () => {
+    const small = join(disk!.path, 'c');
+    const { recorder, said, clock } = recorderOf({ record: 'continuous' }, { folder: small });
+    const camera = rig.camera();
+    const other = join(disk!.path, 'other');
+    recorder.onPackets(camera.open('start'));
+    try {
+      writeFileSync(other, Buffer.alloc(DISK_KIB * 1024));
+    } catch {
+      // It is full.
+    }
+    play(recorder, camera, 10);
+    await waitFor('a failure', () => said.length > 0);
+    expect(recorder.problem).toMatch(`no clip and no recording is kept: ${small}: `);
+    rmSync(other);
+    disk!.grow(32 * 1024);
+    clock.advance(60_000);
+    await waitFor('a recovery', () => recorder.problem === null);
+    expect(said[1]).toBe('recovered');
+  });
 });
 
 it(

@@ -133,9 +133,10 @@ export class ResultSinks {
     return this.#all.map((sink) => ({ id: sink.id, ...sink.figures }));
   }
 
-  /** Why a sink cannot write now, in one sentence; null if all can. */
+  /** Why sinks cannot write now, a clause each; null if all can. */
   get problem(): string | null {
-    return this.#all.map(({ figures }) => figures.problem).find((problem) => problem !== null) ?? null;
+    const problems = this.#all.flatMap(({ figures: { problem } }) => problem ?? []);
+    return problems.length === 0 ? null : problems.join('; ');
   }
 
   get #all(): (Sink | PictureSink)[] {
