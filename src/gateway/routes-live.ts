@@ -9,6 +9,7 @@ import { LivePlaylist } from '../recording/live-playlist.ts';
 import type { KeptFragment } from '../recording/packet-ring.ts';
 import type { Recorder } from '../recording/recorder.ts';
 import type { StreamRecorder } from '../recording/stream-recorder.ts';
+import { FairPlaces } from './fair-places.ts';
 import type { FeedServer } from './feed-server.ts';
 import { described } from './route-schema.ts';
 import { requireStream, stateOf } from './routes-pictures.ts';
@@ -43,7 +44,7 @@ export function addLiveRoutes(
   feed: FeedServer,
   recorder: Recorder | null,
 ): void {
-  let viewers = 0;
+  const places = new FairPlaces(MOST_VIEWERS, 'programs that watch live video');
   const requireVideo = ({ identity, params: { id } }: FastifyRequest<LiveRequest>): StreamRecorder => {
     requireStream(port, identity, id);
     const video = recorder?.streamOf(id);
@@ -68,10 +69,8 @@ export function addLiveRoutes(
     async (request, reply) => {
       const { id } = request.params;
       const video = requireVideo(request);
-      if (viewers >= MOST_VIEWERS)
-        throw new SightlineError('LIMIT_REACHED', `${MOST_VIEWERS} programs watch live video already; try again later`);
-      viewers += 1;
       const body = new PassThrough({ highWaterMark: MOST_WAITING_BYTES });
+      const leave = places.take(request, () => body.destroy());
       let opened: KeptFragment['opened'] | null = null;
       let isBehind = false;
       let settle!: { resolve: (first: KeptFragment) => void; reject: (error: Error) => void };
@@ -101,7 +100,7 @@ export function addLiveRoutes(
       const stop = feed.watchStream({ stream: id, identity: request.identity, onEnd: end });
       const timer = setTimeout(() => settle.reject(late(id)), FIRST_MS);
       body.once('close', () => {
-        viewers -= 1;
+        leave();
         video.viewers.delete(view);
         stop();
         settle.reject(late(id));

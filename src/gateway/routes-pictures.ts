@@ -7,6 +7,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { drawOnJpeg } from '../sinks/drawing/draw-on-jpeg.ts';
 import { seenBy, unknownStream } from './access/stream-scope.ts';
 import type { Identity } from './access/token-table.ts';
+import { FairPlaces } from './fair-places.ts';
 import type { FeedServer } from './feed-server.ts';
 import { described } from './route-schema.ts';
 import type { RuntimePort } from './runtime-port.ts';
@@ -28,7 +29,10 @@ export const pictureQuery = z.strictObject({
 
 /** Adds `/api/streams/:id/snapshot.jpg` and `.../mjpeg`: the pictures of the page, for programs that know no WebSocket. */
 export function addPictureRoutes(app: FastifyInstance, port: RuntimePort, feed: FeedServer): void {
-  let readers = 0;
+  const places = new FairPlaces(MOST_READERS, 'programs that read pictures');
+  const drawn = perPicture((picture) => drawnOn(port, picture));
+  const plainParts = perPicture((picture) => Promise.resolve(partOf(picture, picture.jpeg)));
+  const drawnParts = perPicture(async (picture) => partOf(picture, await drawn(picture)));
   app.get<PictureRequest>(
     '/api/streams/:id/snapshot.jpg',
     described('A picture of a stream, as it is now.', { query: pictureQuery, replyTypes: ['image/jpeg'] }),
@@ -39,7 +43,7 @@ export function addPictureRoutes(app: FastifyInstance, port: RuntimePort, feed: 
       const picture = await firstPicture(feed, { stream: id, identity: request.identity, hasBoxes }, () =>
         stateOf(port, id),
       );
-      const jpeg = hasBoxes ? await drawn(port, picture) : picture.jpeg;
+      const jpeg = hasBoxes ? await drawn(picture) : picture.jpeg;
       return reply
         .header('content-type', 'image/jpeg')
         .header('cache-control', 'no-store')
@@ -58,21 +62,18 @@ export function addPictureRoutes(app: FastifyInstance, port: RuntimePort, feed: 
       const { id } = request.params;
       const hasBoxes = wantsBoxes(request.query);
       requireStream(port, request.identity, id);
-      if (readers >= MOST_READERS)
-        throw new SightlineError('LIMIT_REACHED', `${MOST_READERS} programs read pictures already; try again later`);
-      readers += 1;
       const body = new PassThrough();
+      const leave = places.take(request, () => body.destroy());
       // The head of the reply leaves with the first bytes, and a picture may be long in coming.
       body.write('\r\n');
       let isDrawing = false;
       const write = async (picture: PreviewPicture): Promise<void> => {
-        // A slow reader gets fewer pictures, not old ones.
-        if (isDrawing || body.readableLength > 0 || body.writableNeedDrain) return;
+        // A slow reader gets fewer pictures, not old ones, and holds one.
+        if (isDrawing || body.readableLength > 0 || body.writableNeedDrain || reply.raw.writableLength > 0) return;
         isDrawing = true;
         try {
-          const jpeg = hasBoxes ? await drawn(port, picture) : picture.jpeg;
-          const head = `--${BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: ${jpeg.length}\r\nX-Pts-Us: ${ptsUsOf(picture)}\r\n\r\n`;
-          if (!body.destroyed) body.write(Buffer.concat([Buffer.from(head), jpeg, Buffer.from('\r\n')]));
+          const part = await (hasBoxes ? drawnParts : plainParts)(picture);
+          if (body.writable) body.write(part);
         } finally {
           isDrawing = false;
         }
@@ -83,7 +84,7 @@ export function addPictureRoutes(app: FastifyInstance, port: RuntimePort, feed: 
         onEnd: () => body.end(),
       });
       body.once('close', () => {
-        readers -= 1;
+        leave();
         stop();
       });
       return reply
@@ -148,12 +149,27 @@ function firstPicture(
   });
 }
 
+/** Does something once for each picture, however many ask for it; it is kept as long as the picture. */
+function perPicture(make: (picture: PreviewPicture) => Promise<Buffer>): (picture: PreviewPicture) => Promise<Buffer> {
+  const made = new WeakMap<PreviewPicture, Promise<Buffer>>();
+  return (picture) => {
+    const known = made.get(picture) ?? make(picture);
+    made.set(picture, known);
+    return known;
+  };
+}
+
+function partOf(picture: PreviewPicture, jpeg: Uint8Array): Buffer {
+  const head = `--${BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: ${jpeg.length}\r\nX-Pts-Us: ${ptsUsOf(picture)}\r\n\r\n`;
+  return Buffer.concat([Buffer.from(head), jpeg, Buffer.from('\r\n')]);
+}
+
 function ptsUsOf({ pictureUs, frame }: PreviewPicture): number {
   return pictureUs ?? frame.ptsUs;
 }
 
 /** Returns the picture with the boxes of its result, and the zones and lines of its stream. */
-function drawn(port: RuntimePort, { jpeg, frame }: PreviewPicture): Promise<Buffer> {
+function drawnOn(port: RuntimePort, { jpeg, frame }: PreviewPicture): Promise<Buffer> {
   const report = port.report().streams.find(({ id }) => id === frame.streamId);
   const counts = { zones: frame.zones ?? [], lines: report?.lines ?? [] };
   return drawOnJpeg(jpeg, frame, port.streamSettings(frame.streamId).settings, counts);

@@ -1,8 +1,9 @@
 import { request } from 'node:http';
 import sharp from 'sharp';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { openGateway } from '../../support/open-gateways.ts';
 import { publishedFrame, RuntimeDouble } from '../../support/runtime-double.ts';
+import { bearer, TokensFolder, tokenRecord } from '../../support/tokens-folder.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const GREY = await sharp({ create: { width: 320, height: 180, channels: 3, background: '#808080' } })
@@ -33,9 +34,9 @@ interface Reader {
   end(): void;
 }
 
-function read(url: string): Promise<Reader> {
+function read(url: string, headers: Record<string, string> = {}): Promise<Reader> {
   return new Promise((resolve, reject) => {
-    const asked = request(url, (reply) => {
+    const asked = request(url, { headers }, (reply) => {
       const chunks: Buffer[] = [];
       let isOver = false;
       reply.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -161,12 +162,44 @@ describe('mjpeg', () => {
     const { url } = await open({ maxConnectionsPerAddress: 200 });
     const readers = await Promise.all(Array.from({ length: 64 }, () => read(`${url}/api/streams/gate/mjpeg`)));
     const one = await fetch(`${url}/api/streams/gate/mjpeg`);
-    expect([one.status, await one.text()]).toEqual([429, expect.stringMatching(/64 programs read pictures already/)]);
+    expect([one.status, await one.text()]).toEqual([
+      429,
+      expect.stringMatching(/all 64 places for programs that read pictures are taken, 64 by you; end one/),
+    ]);
     readers[0]!.end();
     await waitFor('room', async () => {
       const next = await read(`${url}/api/streams/gate/mjpeg`);
       next.end();
       return next.contentType?.startsWith('multipart') === true;
     });
+  });
+
+  it('is drawn once for all who read it', async () => {
+    const { port, url } = await open();
+    const readers = await Promise.all(Array.from({ length: 20 }, () => read(`${url}/api/streams/gate/mjpeg`)));
+    const settings = vi.spyOn(port, 'streamSettings');
+    for (let shown = 1; shown <= 3; shown++) {
+      port.preview(frame, GREY);
+      await waitFor('the part', () => readers.every((reader) => reader.parts().length >= shown));
+    }
+    expect(settings).toHaveBeenCalledTimes(3);
+    expect(new Set(readers.map((reader) => reader.parts().join('')))).toHaveLength(1);
+  });
+
+  it('that one token reads with all places gives one to another token', async () => {
+    const tokens = new TokensFolder();
+    onTestFinished(() => tokens.remove());
+    tokens.write(tokenRecord('hall', 'viewer'), tokenRecord('gate', 'viewer'));
+    const tokensFile = { path: tokens.path, mustExist: true };
+    const { url } = await open({ maxConnectionsPerAddress: 200, tokensFile });
+    const many = await Promise.all(
+      Array.from({ length: 64 }, () => read(`${url}/api/streams/gate/mjpeg`, bearer('hall'))),
+    );
+    const other = await read(`${url}/api/streams/gate/mjpeg`, bearer('gate'));
+    expect(other.contentType).toMatch(/^multipart/);
+    await waitFor('one to end', () => many.filter((reader) => reader.isOver()).length === 1);
+    const refused = await fetch(`${url}/api/streams/gate/mjpeg`, { headers: bearer('hall') });
+    expect([refused.status, await refused.text()]).toEqual([429, expect.stringMatching(/63 by you; end one of yours/)]);
+    expect(other.isOver()).toBe(false);
   });
 });
