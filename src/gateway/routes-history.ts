@@ -16,6 +16,15 @@ import type {
   SimilarReply,
 } from '../protocol/rest.ts';
 import { csvField } from '../sinks/csv-sink.ts';
+import {
+  countsReply,
+  eventsReply,
+  heatReply,
+  historyReply,
+  occupancyReply,
+  seenReply,
+  similarReply,
+} from './history-replies.ts';
 import { described } from './route-schema.ts';
 
 const kind = z.enum(EVENT_KINDS);
@@ -80,7 +89,7 @@ const figuresQuery = z.strictObject({ seconds: count(MOST_DAYS * 86_400).default
 export function addHistoryRoutes(app: FastifyInstance, history: History, wallMs: () => number): void {
   app.get(
     '/api/events',
-    described('Events that match a search.', { query: eventsQuery, reply: z.looseObject({}), replyTypes: CSV }),
+    described('Events that match a search.', { query: eventsQuery, reply: eventsReply, replyTypes: CSV }),
     async (request, reply): Promise<EventsReply | FastifyReply> => {
       const { type, q, since, cursor, from, to, rule, limit, format, ...same } = check(
         eventsQuery,
@@ -115,7 +124,7 @@ export function addHistoryRoutes(app: FastifyInstance, history: History, wallMs:
     '/api/counts',
     described('Objects that crossed lines, or appeared.', {
       query: countsQuery,
-      reply: z.looseObject({}),
+      reply: countsReply,
       replyTypes: CSV,
     }),
     async (request, reply): Promise<CountsReply | FastifyReply> => {
@@ -131,7 +140,7 @@ export function addHistoryRoutes(app: FastifyInstance, history: History, wallMs:
     '/api/seen',
     described('How long streams were watched, and why they were not.', {
       query: seenQuery,
-      reply: z.looseObject({}),
+      reply: seenReply,
       replyTypes: CSV,
     }),
     async (request, reply): Promise<SeenReply | FastifyReply> => {
@@ -156,7 +165,7 @@ export function addHistoryRoutes(app: FastifyInstance, history: History, wallMs:
 
   app.get(
     '/api/occupancy',
-    described('How full zones were.', { query: occupancyQuery, reply: z.looseObject({}), replyTypes: CSV }),
+    described('How full zones were.', { query: occupancyQuery, reply: occupancyReply, replyTypes: CSV }),
     async (request, reply): Promise<OccupancyReply | FastifyReply> => {
       const { format, zone, ...rest } = check(occupancyQuery, request.query, 'query');
       const { rows, nextS } = await history.occupancy({ ...spanOf(rest, wallMs(), request), zone });
@@ -177,15 +186,19 @@ export function addHistoryRoutes(app: FastifyInstance, history: History, wallMs:
     },
   );
 
-  app.get('/api/heat', described('Where objects stood.', { query: heatQuery }), async (request): Promise<HeatReply> => {
-    const { stream, from, to } = check(heatQuery, request.query, 'query');
-    const { fromS, toS } = spanOf({ from, to, by: 'hour', utcOffset: 0 }, wallMs(), request);
-    return history.heat({ stream, fromS, toS });
-  });
+  app.get(
+    '/api/heat',
+    described('Where objects stood.', { query: heatQuery, reply: heatReply }),
+    async (request): Promise<HeatReply> => {
+      const { stream, from, to } = check(heatQuery, request.query, 'query');
+      const { fromS, toS } = spanOf({ from, to, by: 'hour', utcOffset: 0 }, wallMs(), request);
+      return history.heat({ stream, fromS, toS });
+    },
+  );
 
   app.get(
     '/api/similar',
-    described('Objects that look like another one.', { query: similarQuery }),
+    described('Objects that look like another one.', { query: similarQuery, reply: similarReply }),
     async (request): Promise<SimilarReply> => {
       const { from, to, track, streams, ...same } = check(similarQuery, request.query, 'query');
       const isTrack = same.stream !== undefined && track !== undefined;
@@ -199,7 +212,7 @@ export function addHistoryRoutes(app: FastifyInstance, history: History, wallMs:
 
   app.get<{ Params: { id: string } }>(
     '/api/streams/:id/history',
-    described('Figures of the past.', { query: figuresQuery }),
+    described('Figures of the past.', { query: figuresQuery, reply: historyReply }),
     async ({ params, query }): Promise<HistoryReply> => {
       const { seconds } = check(figuresQuery, query, 'query');
       const found = await history.figures(params.id, seconds);

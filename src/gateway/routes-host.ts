@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { ModelSummary, PipelineSummary, ReadyReply } from '../protocol/rest.ts';
 import { includesRole } from './access/route-access.ts';
 import type { GatewayMetrics } from './metrics.ts';
-import { described } from './route-schema.ts';
+import { described, named } from './route-schema.ts';
 import type { RuntimePort } from './runtime-port.ts';
 
 export interface HostRouteSources {
@@ -15,6 +15,15 @@ export interface HostRouteSources {
   problems(): readonly string[];
 }
 
+const readyReply: z.ZodType<ReadyReply> = named(
+  'ReadyReply',
+  z.object({
+    status: z.enum(['ready', 'degraded', 'not-ready']),
+    reason: z.string().exactOptional(),
+    overload: z.string().exactOptional(),
+  }),
+);
+
 /** Adds health, metrics, and the lists that belong to the host and not to a stream. */
 export function addHostRoutes(app: FastifyInstance, port: RuntimePort, sources: HostRouteSources): void {
   app.get(
@@ -23,7 +32,7 @@ export function addHostRoutes(app: FastifyInstance, port: RuntimePort, sources: 
     () => ({ status: 'alive', version: sources.version }),
   );
 
-  app.get('/readyz', described('Whether it can work.'), ({ identity }, reply): ReadyReply => {
+  app.get('/readyz', described('Whether it can work.', { reply: readyReply }), ({ identity }, reply): ReadyReply => {
     const { isReady, isDegraded = false, reason } = port.readiness();
     if (!isReady) reply.code(503);
     if (identity === null || !includesRole(identity.role, 'viewer')) return { status: isReady ? 'ready' : 'not-ready' };

@@ -5,33 +5,43 @@ import { inferReply, OUTPUT_METADATA, requireOutputs } from './requests/kserve-r
 import { INPUTS, inferRequest, readInferRequest } from './requests/kserve-request.ts';
 import type { RequestIntake } from './requests/request-intake.ts';
 import type { RequestPort } from './requests/request-port.ts';
-import { described } from './route-schema.ts';
+import { described, named } from './route-schema.ts';
 
 type ModelRequest = FastifyRequest<{ Params: { readonly model: string; readonly version?: string } }>;
 
 const JSON_LENGTH = 'inference-header-content-length';
 
 const BINARY = ['application/octet-stream'];
-const failure = z.object({ error: z.string() });
+const failure = named('KserveError', z.object({ error: z.string() }));
 
 const tensor = { name: z.string(), datatype: z.string(), shape: z.array(z.int()) };
-const tensors = z.array(z.object(tensor));
-const serverReply = z.object({ name: z.string(), version: z.string(), extensions: z.array(z.string()) });
-const readyReply = z.looseObject({ ready: z.boolean() });
-const modelReply = z.object({
-  ...{ name: z.string(), versions: z.array(z.string()), platform: z.string(), inputs: tensors, outputs: tensors },
-});
-const inferReplySchema = z.object({
-  ...{ model_name: z.string(), model_version: z.string(), id: z.string().optional() },
-  parameters: z.looseObject({ width: z.int(), height: z.int(), cached: z.boolean(), warning: z.string().optional() }),
-  outputs: z.array(
-    z.object({
-      ...tensor,
-      data: z.array(z.union([z.number(), z.string()])).optional(),
-      parameters: z.object({ binary_data_size: z.int() }).optional(),
-    }),
-  ),
-});
+const tensors = z.array(named('KserveTensor', z.object(tensor)));
+const serverReply = named(
+  'KserveServer',
+  z.object({ name: z.string(), version: z.string(), extensions: z.array(z.string()) }),
+);
+const readyReply = named('KserveReady', z.looseObject({ ready: z.boolean() }));
+const modelReply = named(
+  'KserveModel',
+  z.object({
+    ...{ name: z.string(), versions: z.array(z.string()), platform: z.string(), inputs: tensors, outputs: tensors },
+  }),
+);
+named('InferRequest', inferRequest);
+const inferReplySchema = named(
+  'InferReply',
+  z.object({
+    ...{ model_name: z.string(), model_version: z.string(), id: z.string().optional() },
+    parameters: z.looseObject({ width: z.int(), height: z.int(), cached: z.boolean(), warning: z.string().optional() }),
+    outputs: z.array(
+      z.object({
+        ...tensor,
+        data: z.array(z.union([z.number(), z.string()])).optional(),
+        parameters: z.object({ binary_data_size: z.int() }).optional(),
+      }),
+    ),
+  }),
+);
 
 export interface KserveOptions {
   readonly port: RequestPort;

@@ -1,20 +1,35 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
+import { modelConfig } from '../config/model-config.ts';
 import { shownSettings } from '../config/shown-settings.ts';
+import { stageConfig } from '../config/stages.ts';
 import { streamConfig } from '../config/stream.ts';
+import { trackConfig } from '../config/track.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { hostReport, type StreamReport, streamReport } from '../protocol/report.ts';
 import { seenBy, unknownStream } from './access/stream-scope.ts';
-import { described } from './route-schema.ts';
+import { described, named } from './route-schema.ts';
 import type { RuntimePort, TagCheck } from './runtime-port.ts';
 
 interface StreamParams {
   readonly Params: { readonly id: string };
 }
 
-const streamsReply = z.looseObject({ timeMs: z.number(), streams: z.array(streamReport), host: hostReport });
-const withSettingsReply = streamReport.extend({ settings: z.looseObject({}), etag: z.string() });
+const streamsReply = named(
+  'StreamsReply',
+  z.looseObject({ timeMs: z.number(), streams: z.array(streamReport), host: hostReport }),
+);
+const withSettingsReply = named(
+  'StreamDetails',
+  streamReport.extend({ settings: z.looseObject({}), etag: z.string() }),
+);
+named('StreamSettings', streamConfig);
+named('ModelSettings', modelConfig);
+named('SecondStageSettings', stageConfig);
+named('BatchSettings', batchConfig);
+named('TrackSettings', trackConfig);
 /** docs/config.md has the settings; each may be left out. */
 const anySettings = z.looseObject({});
 

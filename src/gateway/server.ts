@@ -198,7 +198,7 @@ async function buildApp(
   if (runtime.resetStreams === undefined) unanswered.add('POST /api/pipeline/reset');
   installNotFound(app, () => routes.filter((route) => !unanswered.has(route)));
   await app.register(fastifyCookie);
-  await addOpenApi(app, files.version);
+  await addOpenApi(app, files.version, basePath);
   await acceptUpgrades(app, feed);
   trail.follow(app);
   addGuard(app, access.guard, caps, incidents);

@@ -78,10 +78,42 @@ describe('the OpenAPI document', () => {
       expect([path, Object.keys(replyOf(path, '200'))]).toEqual([path, expected]);
     const infer = '/v2/models/{model}/infer';
     expect(Object.keys(replyOf(infer, '200', 'post'))).toEqual(['application/json', 'application/octet-stream']);
-    const isFailure = { 'application/json': { schema: { properties: { error: { type: 'string' } } } } };
-    expect(replyOf(infer, 'default', 'post')).toMatchObject(isFailure);
+    const isFailure = { 'application/json': { schema: { $ref: '#/components/schemas/KserveError' } } };
+    expect(replyOf(infer, '4XX', 'post')).toMatchObject(isFailure);
     for (const path of Object.keys(document.paths).filter((each) => each.startsWith('/v2') && !each.endsWith('/infer')))
-      expect([path, replyOf(path, 'default')]).toMatchObject([path, isFailure]);
+      expect([path, replyOf(path, '4XX')]).toMatchObject([path, isFailure]);
+  });
+});
+
+describe('its schemas', () => {
+  it('have names, each once, and the answers of the history are among them', async () => {
+    const { url } = await open();
+    const document = (await (await fetch(`${url}/api/openapi.json`)).json()) as Document & {
+      readonly servers: readonly { readonly url: string }[];
+      readonly components: { readonly schemas: Readonly<Record<string, object>> };
+    };
+    expect(document.servers).toEqual([{ url }]);
+    for (const [path, name] of Object.entries({
+      '/api/events': 'EventsReply',
+      '/api/counts': 'CountsReply',
+      '/api/seen': 'SeenReply',
+      '/api/occupancy': 'OccupancyReply',
+      '/api/heat': 'HeatReply',
+      '/api/similar': 'SimilarReply',
+      '/api/streams/{id}/history': 'HistoryReply',
+      '/readyz': 'ReadyReply',
+    })) {
+      expect(JSON.stringify(document.paths[path]!.get)).toContain(`{"$ref":"#/components/schemas/${name}"}`);
+      expect(document.components.schemas[name]).toMatchObject({ type: 'object', properties: expect.any(Object) });
+    }
+    const text = JSON.stringify(document);
+    const names = new Set(Array.from(text.matchAll(/"#\/components\/schemas\/(\w+)"/g), ([, name]) => name!));
+    expect([...names].toSorted()).toEqual(Object.keys(document.components.schemas).toSorted());
+    // Operations hold their parameters and references, not copies of what has a name.
+    for (const [path, methods] of Object.entries(document.paths))
+      for (const operation of Object.values(methods))
+        expect([path, JSON.stringify(operation).length < 5000]).toEqual([path, true]);
+    expect(text).not.toMatch(/x-name|prefixItems/);
   });
 });
 
@@ -100,13 +132,23 @@ describe('a client generated from it', () => {
       const label: string = found.detections[0]!.label;
       const stream = await DefaultService.getStreamsById('door');
       const fps: number = stream.fps.in;
+      const { events } = await DefaultService.getEvents();
+      const zone: string | undefined = events[0]?.rule?.zone;
+      const [row] = (await DefaultService.getCounts()).counts;
+      const count: number | undefined = row?.count;
+      const { occupancy } = await DefaultService.getOccupancy();
+      const most: number | undefined = occupancy[0]?.max;
+      const { seen } = await DefaultService.getSeen();
+      const watched: number | null | undefined = seen[0]?.watchedS;
+      // @ts-expect-error no such key
+      row?.counted;
       // @ts-expect-error no such key
       found.boxes;
       // @ts-expect-error no such path
       DefaultService.getCameras;
       // @ts-expect-error the id is text
       DefaultService.getStreamsById(7);
-      export { label, fps };
+      export { label, fps, zone, count, most, watched };
       `,
     );
     const flags =
