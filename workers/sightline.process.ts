@@ -83,9 +83,15 @@ for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     // The terminal was closed. SIGHUP follows.
     if (error.code === 'EIO') return stop.abort(new Interruption('SIGHUP'));
-    if (error.code !== 'EPIPE') throw error;
     // After an exception, results are still being flushed.
-    if (!isCrashing) process.exit(0);
+    if (isCrashing) return;
+    if (error.code === 'EPIPE') process.exit(0);
+    isCrashing = true;
+    const name = stream === process.stdout ? 'standard output' : 'standard error';
+    const code = error.code === undefined ? '' : ` (${error.code})`;
+    const why = error.code === 'ENOSPC' ? 'no space is left on the disk' : error.message;
+    process.stderr.write(`error: ${name} cannot be written: ${terminalText(why)}${code} [SINK_FAILED]\n`);
+    void crash.run(FLUSH_MS).then(() => endProcess(1));
   });
 }
 

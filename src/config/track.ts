@@ -1,12 +1,20 @@
 import { z } from 'zod';
 import { TRACK_DEFAULTS } from '../core/track-defaults.ts';
-import { isConvex } from '../geometry/ground-plane.ts';
+import { hasArea, isConvex } from '../geometry/ground-plane.ts';
 import { id } from './id.ts';
 import { range, whole } from './number.ts';
 
 /** A place as ratios of width and height, from the top left. */
 export const point = z.tuple([range(0, 1), range(0, 1)]);
-const polygon = z.array(point).min(3).max(1000).describe('Corners as [x, y], 0 to 1 of the picture.');
+const polygon = z
+  .array(point)
+  .min(3)
+  .max(1000)
+  .refine(hasArea, {
+    message: 'expected corners that are not all on one line: it has no area, so nothing is ever inside',
+    when: ({ issues }) => issues.length === 0,
+  })
+  .describe('Corners as [x, y], 0 to 1 of the picture.');
 export const labels = z
   .array(z.string().min(1).max(512))
   .min(1)

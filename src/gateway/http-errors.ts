@@ -5,6 +5,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { ERROR_CODES, type ErrorCode } from '../errors/error-codes.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents, Refusal } from '../flow/incidents.ts';
+import { withoutPath } from '../recording/stored-file.ts';
 import type { GatewayLogger } from './gateway-options.ts';
 
 const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
@@ -161,7 +162,7 @@ function classify(
   request: FastifyRequest,
   logger: GatewayLogger,
 ): { error: SightlineError; status: number } {
-  if (thrown instanceof SightlineError) return { error: thrown, status: statusOf(thrown.code) };
+  if (thrown instanceof SightlineError) return { error: withoutPath(thrown), status: statusOf(thrown.code) };
   const status = 'statusCode' in thrown ? thrown.statusCode : undefined;
   if (status !== undefined && status >= 400 && status < 500) {
     const { method, routeOptions, headers } = request;

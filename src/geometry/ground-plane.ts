@@ -6,6 +6,15 @@ export type GroundCorners = readonly [RatioPoint, RatioPoint, RatioPoint, RatioP
 /** Where a point of the picture lies on the ground, in metres from the first corner; null above the horizon. */
 export type GroundPlane = (x: number, y: number) => readonly [x: number, y: number] | null;
 
+/** Returns whether corners are not all on one line, so that their polygon has an area, also if its sides cross. */
+export function hasArea(corners: readonly RatioPoint[]): boolean {
+  const [x, y] = corners[0]!;
+  const offsets = corners.map(([left, top]) => [left - x, top - y] as const);
+  const lengthOf = ([dx, dy]: RatioPoint): number => Math.hypot(dx, dy);
+  const longest = offsets.reduce((most, each) => (lengthOf(each) > lengthOf(most) ? each : most));
+  return offsets.some(([dx, dy]) => Math.abs(dx * longest[1] - dy * longest[0]) > 1e-9);
+}
+
 /** Returns whether four corners, in order, are those of a convex shape with an area. */
 export function isConvex(corners: GroundCorners): boolean {
   const turns = corners.map((corner, i) => {

@@ -1,5 +1,6 @@
 import { basename, dirname, resolve } from 'node:path';
 import { type GivenFile, openGiven, readGiven } from '../disk/given-file.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 
 /** Folder of a stream's clips, with their pictures and boxes. */
 export const CLIPS = 'clips';
@@ -32,4 +33,23 @@ export function openStored(path: string, access?: 'read' | 'write'): ReturnType<
 /** Reads a picture, or boxes, of the folder of recordings. @throws as `stored` */
 export function readStored(path: string, mostBytes: number): Promise<Buffer> {
   return readGiven(resolve(path), stored(path, mostBytes));
+}
+
+/** Names a file of the folder of recordings for those who are not to know where that is. */
+function shownName(path: string): string {
+  const folder = dirname(path);
+  const [, startMs] = /^(\d{1,15})-/.exec(basename(path)) ?? [];
+  const isClip = basename(folder) === CLIPS;
+  const when = startMs === undefined ? '' : ` from ${new Date(Number(startMs)).toISOString()}`;
+  if (isClip) return `the clip of stream "${basename(dirname(folder))}"${when}`;
+  return when === '' ? 'the folder of recordings' : `the recording of stream "${basename(folder)}"${when}`;
+}
+
+/** Returns an error about a file of the folder of recordings without its path; any other as it is. */
+export function withoutPath(error: SightlineError): SightlineError {
+  if (error.code !== 'RECORDING_DAMAGED') return error;
+  const { path, folder, ...details } = error.details;
+  const place = path ?? folder;
+  if (typeof place !== 'string') return error;
+  return new SightlineError(error.code, error.message.replaceAll(place, shownName(place)), details, { cause: error });
 }

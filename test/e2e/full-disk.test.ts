@@ -1,4 +1,5 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -7,6 +8,7 @@ import { PipelineProcess } from '../support/pipeline-process.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
 import { waitFor, within } from '../support/wait-for.ts';
 
+const SIGHTLINE = 'dist/workers/sightline.process.js';
 const folder = mkdtempSync(join(tmpdir(), 'sightline-full-'));
 const disk = mountSmallDisk(join(folder, 'disk'), 128);
 const stores = mountSmallDisk(join(folder, 'stores'), 1024);
@@ -139,4 +141,20 @@ sinks:
       await host.kill();
     }
   });
+});
+
+describe.skipIf(!existsSync('/dev/full'))('standard output on a full disk (needs /dev/full)', () => {
+  it.each(['--help', 'models list --json', 'run --help', '--version'])(
+    'is one sentence and exit code 1: %s',
+    (line) => {
+      const full = openSync('/dev/full', 'w');
+      const { status, stderr } = spawnSync(process.execPath, [SIGHTLINE, ...line.split(' ')], {
+        stdio: ['ignore', full, 'pipe'],
+        encoding: 'utf8',
+      });
+      closeSync(full);
+      const text = 'error: standard output cannot be written: no space is left on the disk (ENOSPC) [SINK_FAILED]\n';
+      expect([status, stderr]).toEqual([1, text]);
+    },
+  );
 });

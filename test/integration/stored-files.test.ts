@@ -116,6 +116,7 @@ describe('a file of the folder of recordings', () => {
       const reply = await ask(path);
       expect(reply.text, path).not.toContain(SECRET);
       expect([404, 422], path).toContain(reply.status);
+      expect(reply.text, path).not.toContain(folder);
     }
     expect(await ask(clipRoutes[0]!)).toMatchObject({ status: 422, code: 'RECORDING_DAMAGED' });
   });
@@ -173,7 +174,17 @@ describe('a file of the folder of recordings', () => {
         expect(await ask(path), `${path} of ${bytes}`).toMatchObject({ status: 422, code: 'RECORDING_DAMAGED' });
     }
     truncateSync(video, 700);
-    expect(await ask(videoRoutes()[0]!)).toMatchObject({ status: 422, code: 'RECORDING_DAMAGED' });
+    const refused = await ask(videoRoutes()[0]!);
+    expect(refused).toMatchObject({ status: 422, code: 'RECORDING_DAMAGED' });
+    expect(JSON.parse(refused.text)).toEqual({
+      error: {
+        code: 'RECORDING_DAMAGED',
+        message: expect.stringMatching(
+          /^the recording of stream "cam" from \d{4}-\d\d-\d\dT[\d:.]+Z: it is no recording/,
+        ),
+        details: {},
+      },
+    });
     expect(await ask(`/api/recordings/playlist.m3u8?${HOURS}`)).toMatchObject({ status: 422 });
     const both = recordingsIn((await Archive.read(folder)).files, {});
     expect(both).toHaveLength(2);

@@ -12,6 +12,11 @@ const SQUARE = [
   [1, 1],
 ];
 const MASK = { id: 'm', polygon: SQUARE };
+const DIAGONAL = [
+  [0.1, 0.1],
+  [0.2, 0.2],
+  [0.7, 0.7],
+];
 const LINE = { id: 'l', from: [0, 0], to: [1, 1] };
 
 /** Settings that are valid one by one, and what is said about them together. */
@@ -32,6 +37,15 @@ const CONTRADICTIONS: readonly [settings: object, complaint: string][] = [
     { lines: [LINE, { id: 'm', from: [0.5, 0.5], to: [0.5, 0.5] }] },
     'lines[1].to: expected a point other than from, received [0.5,0.5] (list)',
   ],
+  ...['zones', 'masks'].map((key): [object, string] => [
+    {
+      [key]: [
+        { id: 'a', polygon: SQUARE },
+        { id: 'b', polygon: DIAGONAL },
+      ],
+    },
+    `${key}[1].polygon: expected corners that are not all on one line: it has no area, so nothing is ever inside, received [[0.1,0.1],[0.2,0.2],[0.7,0.7]] (list)`,
+  ]),
   [{ lines: [LINE, LINE] }, 'lines[1].id: expected an id that no other line has, received "l" (string)'],
   [
     {
