@@ -1,8 +1,8 @@
-/** @import { EventMessage, PipelineReport, Preview, StreamReport } from './lib/client/index.js' */
+/** @import { StreamReport } from './lib/client/index.js' */
 /** @import { KnownEvent } from './rule-events.js' */
 
 import { AlertWatch } from './alert-watch.js';
-import { backdrops, eventPicture } from './event-picture.js';
+import { eventPicture, eventPictures } from './event-picture.js';
 import { eventTitle, lastedText, whenText } from './event-text.js';
 import { html, nothing, render, repeat } from './html.js';
 import { grouped } from './rule-events.js';
@@ -25,32 +25,18 @@ export class AlertRail {
    * @param {HTMLElement} node
    * @param {object} calls
    * @param {() => void} calls.onChange alerts have come or gone
-   * @param {() => void} calls.onWatch pictures of other streams are needed
    * @param {(error: unknown) => void} calls.onError
    */
-  constructor(node, { onChange, onWatch, onError }) {
+  constructor(node, { onChange, onError }) {
     this.#node = node;
     this.#onChange = onChange;
     this.watch = new AlertWatch(() => this.#drawSoon(), onError);
-    backdrops.listeners.add(() => {
-      onWatch();
-      this.#drawSoon();
-    });
-  }
-
-  /** Streams whose pictures are needed. */
-  get watched() {
-    return backdrops.watched;
+    eventPictures.listeners.add(() => this.#drawSoon());
   }
 
   /** What to look at, by stream. @returns {Map<string, string>} */
   get titles() {
     return new Map(this.watch.active.toReversed().map((event) => [event.stream, eventTitle(event)]));
-  }
-
-  /** @param {Preview} preview */
-  showPicture(preview) {
-    backdrops.show(preview);
   }
 
   /** @param {readonly StreamReport[]} streams */

@@ -142,7 +142,7 @@ async function openCameraPage() {
 
 async function openRail() {
   const [{ AlertRail }] = await Promise.all([import('./alert-rail.js'), loadStyles('alerts.css')]);
-  rail = new AlertRail(byId('rail'), { onChange: showAlerts, onWatch: watchSoon, onError: showError });
+  rail = new AlertRail(byId('rail'), { onChange: showAlerts, onError: showError });
   if (pipeline !== null) rail.watch.load(pipeline);
 }
 
@@ -263,7 +263,6 @@ function showPicture(message) {
   shownSystem()?.showPicture(message);
   if (message.type === 'shadow') return;
   wall.showPreview(message);
-  rail?.showPicture(message);
   camera?.showPreview(message);
 }
 
@@ -307,9 +306,7 @@ function watchVisible() {
   results.update({ streams: video === null ? [] : [video.id] });
   const wanted = watched.filter((id) => !(video?.isShown && id === video.id));
   pictures.update({
-    streams: document.hidden
-      ? []
-      : [...new Set([...wanted, ...(shownSystem()?.watched ?? []), ...(rail?.watched ?? [])])],
+    streams: document.hidden ? [] : [...new Set([...wanted, ...(shownSystem()?.watched ?? [])])],
   });
 }
 

@@ -149,7 +149,7 @@ export class EventClipView {
             this.#cannotPlay = true;
             this.#onChange();
           }}></video>
-        ${eventPicture(event, report, isAlert, undefined, false)}
+        ${eventPicture(event, report, isAlert, { hasScene: false })}
         ${boxes === null ? nothing : html`<svg class="event-picture clip-boxes" viewBox="0 0 ${boxes.width} ${boxes.height}" aria-hidden="true"></svg>`}
       </div>
       <figcaption>${

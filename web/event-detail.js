@@ -5,9 +5,9 @@
 /** @import { Rule } from './rule-kinds.js' */
 /** @import { SeenAgain } from './seen-again.js' */
 
-import { backdrops, eventPicture } from './event-picture.js';
+import { eventPicture, eventPictures } from './event-picture.js';
 import { endText, eventTitle, lastedText, whenText } from './event-text.js';
-import { formatName } from './format.js';
+import { formatName, formatTime } from './format.js';
 import { html, nothing, svg } from './html.js';
 import { ruleText } from './rule-kinds.js';
 
@@ -72,17 +72,41 @@ export function eventDetail({ event, life }, watch, report, links, { clip, again
   const step = (/** @type {string | null} */ href, /** @type {string} */ label, /** @type {string} */ sign) =>
     href === null ? nothing : html`<a class="button" href=${href} aria-label=${label}>${sign}</a>`;
   return html`<article class="panel event-detail" aria-label="Event ${eventTitle(event)}" data-event=${event.id}>
-    <figure>${
-      clip.player(event, report, isAlert) ??
-      html`${eventPicture(event, report, isAlert, `Path and box of the event on ${stream}`)}
-      <figcaption>${backdrops.of(stream) === undefined ? '' : 'Path and box are those of the event; the scene in grey is as it is now.'}</figcaption>`
-    }</figure>
+    <figure>${clip.player(event, report, isAlert) ?? pictures(event, report, isAlert)}</figure>
     <header><h3>${eventTitle(event)}${lasted === '' ? '' : ` for ${lasted}`}</h3> ${endedMs === null ? html`<span class="open-pill">Open</span>` : nothing}</header>
     <dl>${facts.map(([term, value]) => (value === null ? nothing : html`<div><dt>${term}</dt><dd>${value}</dd></div>`))}</dl>
     <footer>${step(links.newer, 'Newer event', '\u2039')} ${step(links.older, 'Older event', '\u203a')}
       <a class="button" href="#stream=${encodeURIComponent(stream)}">Open camera</a> ${clip.download}
       <a class="button" id="event-close" href=${links.close}>Close</a></footer>
   </article>`;
+}
+
+/**
+ * The picture of the event; of a camera that is blind or away, what it saw before beside it.
+ *
+ * @param {KnownEvent} event
+ * @param {StreamReport | undefined} report of its stream
+ * @param {boolean} isAlert
+ */
+function pictures(event, report, isAlert) {
+  const name = `The event on ${event.stream}`;
+  if (event.kind !== 'picture' && event.kind !== 'stream') {
+    const kept = eventPictures.of(event);
+    const caption = kept !== null && 'facts' in kept ? `Picture of ${formatTime(kept.facts.timeMs)}.` : '';
+    return html`${eventPicture(event, report, isAlert, { name, isWhole: true })}<figcaption>${caption}</figcaption>`;
+  }
+  const both = /** @type {const} */ ([
+    ['before', 'Last good picture'],
+    ['at', 'First bad picture'],
+  ]).flatMap(([moment, what]) => {
+    const kept = eventPictures.of(event, moment);
+    return kept !== null && 'facts' in kept ? [{ moment, text: `${what}, ${formatTime(kept.facts.timeMs)}` }] : [];
+  });
+  if (both.length === 0) return eventPicture(event, report, isAlert, { name, isWhole: true });
+  return html`<div class="event-pair">${both.map(
+    ({ moment, text }) =>
+      html`<figure>${eventPicture(event, report, isAlert, { name: text, isWhole: true, moment })}<figcaption>${event.sign === 'target-missed' ? text.replace('First bad picture', 'Picture') : text}</figcaption></figure>`,
+  )}</div>`;
 }
 
 /**

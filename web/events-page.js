@@ -5,7 +5,7 @@
 import { alertsPanel } from './alerts-panel.js';
 import { EventClipView } from './event-clip.js';
 import { eventDetail } from './event-detail.js';
-import { eventPicture } from './event-picture.js';
+import { eventPicture, pictureNote } from './event-picture.js';
 import { eventTitle, lastedText, whenText } from './event-text.js';
 import { EventsLog } from './events-log.js';
 import { formatMinute, formatNumber } from './format.js';
@@ -293,7 +293,6 @@ export class EventsPage {
     const groups = this.#params.has('rule') ? events.map((event) => [event]) : grouped(events);
     const stop = groups.some(([{ id }]) => id === this.#stop) ? this.#stop : groups[0]?.[0].id;
     return html`${events.length > 0 || isLoading ? nothing : this.#emptyText()}
-      ${events.length === 0 ? nothing : html`<p class="events-note">Paths and boxes are those of the events; the scenes in grey are as they are now.</p>`}
       <ul class="event-cards" aria-label="Events, the newest first" aria-busy=${isLoading}
         @focusin=${(/** @type {FocusEvent} */ { target }) => {
           this.#stop = /** @type {HTMLElement} */ (target).dataset.event ?? this.#stop;
@@ -318,10 +317,12 @@ export class EventsPage {
     const isOpen = group.some(({ endedMs }) => endedMs === null);
     const isAlert = isOpen && this.#watch.isAlert(event);
     const href = this.#href(isOne ? { event: id } : { stream, rule, event: null });
+    const note = pictureNote(event);
     const lasted = isOne ? lastedText(event, nowMs) : `since ${whenText(group[group.length - 1].raisedMs, nowMs)}`;
     return html`<li><a class="event-card" href=${href} data-event=${id} data-open=${isOpen || nothing}
       tabindex=${id === stop ? 0 : -1} aria-current=${id === this.#opened?.event.id ? 'true' : nothing}>
       ${eventPicture(event, reports.get(stream), isAlert)}
+      ${note === '' ? nothing : html`<span class="picture-note">${note}</span>`}
       ${isOpen ? html`<span class="open-pill" data-alert=${isAlert || nothing}>Open</span>` : nothing}
       <b>${isOne ? '' : `${group.length} \u00d7 `}${eventTitle(event)}</b>
       <span>${stream}, ${whenText(raisedMs, nowMs)}</span>

@@ -17,6 +17,7 @@ export type {
 export type { ErrorCode } from '../errors/error-codes.ts';
 export { type ErrorDetails, SightlineError, type WireError } from '../errors/sightline-error.ts';
 export type { BlindReason } from '../protocol/blind-reasons.ts';
+export type { EventPictureFacts } from '../protocol/event-picture.ts';
 export type {
   DetectionsMessage,
   ErrorMessage,

@@ -2,6 +2,7 @@ import type { StreamConfig } from '../config/stream.ts';
 import { type Clock, keepAliveClock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { Pause } from '../flow/pause.ts';
+import type { KeptPicture } from '../protocol/event-picture.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { type EventEnd, endOf, type RuleEvent } from '../protocol/rule-event.ts';
 import type { Handover, KeepState } from '../sinks/sink.ts';
@@ -19,6 +20,8 @@ export interface EventKeeper {
   delivered(id: string, seq: number): void;
   /** Times in which a stream was watched, or was not, in order, each once. @param untilMs - now, by their clock. */
   watched(stream: string, spans: readonly SeeingSpan[], untilMs: number): void;
+  /** Keeps a picture of an event. */
+  picture?(event: RuleEvent, picture: KeptPicture): void;
   /** Keeps what limits depend on, no later than that the sinks have the next record. */
   readonly keep: KeepState;
   /** What an earlier process left: records that sinks may lack, with those that have them, the last record of each event that has no end, and what it kept. */
@@ -46,6 +49,8 @@ export interface EventDeskOptions {
   readonly onProblem: (stream: string, text: string) => void;
   /** Takes a record that a fleet has to accept first, and passes it to `deliver` then; false: it is under no lease. */
   readonly lend?: ((event: RuleEvent) => boolean) | undefined;
+  /** Makes pictures of an event that is raised right now. */
+  readonly pictures?: { take(event: RuleEvent, keep: (picture: KeptPicture) => void): void };
   readonly clock?: Clock;
 }
 
@@ -225,6 +230,9 @@ export class EventDesk {
   }
 
   #emit(event: RuleEvent): void {
+    const keeper = this.#keeper;
+    if (event.phase === 'new' && keeper?.picture !== undefined)
+      this.#options.pictures?.take(event, (picture) => keeper.picture!(event, picture));
     if (this.#options.lend?.(event) !== true) void this.deliver(event, () => true);
   }
 

@@ -23,6 +23,8 @@ import { codeOf, isDamage, isFull, SQLITE } from './sqlite-errors.ts';
 
 /** Pruning begins when this share of the bytes is in use, and ends at the lower one. */
 const PRUNE = { fromRatio: 0.9, toRatio: 0.8 } as const;
+/** Pictures of events take at most this share of the file; so many bytes each, on average. */
+const PICTURES = { ratio: 0.5, bytes: 24 * 1024 } as const;
 /** A history that cannot be kept on the disk. */
 const MOST_MEMORY_BYTES = 16 * MIB;
 /** Events that wait until the disk takes them; beyond, the oldest are lost. */
@@ -163,6 +165,7 @@ export class HistoryDatabase {
       for (const table of FIGURE_TABLES) this.#deleteFigures(table, oldestS);
       this.#statement('DELETE FROM kept WHERE time_ms < ?').run(oldestS * 1000);
       this.#statement(`DELETE FROM events WHERE time_ms < ? AND NOT coalesce(${NEEDED}, 0)`).run(oldestS * 1000);
+      this.#boundPictures(oldestS * 1000);
       const oldestMs = nowS * 1000 - (this.#options.embeddingsMs ?? 0);
       if (boundEmbeddings((sql) => this.#statement(sql), oldestMs, this.#options.maxBytes)) this.#isInLog = true;
       this.#joinFigures(Math.floor((nowS - HOUR_S) / MINUTE_S) * MINUTE_S);
@@ -388,6 +391,14 @@ export class HistoryDatabase {
               JSON.stringify(value),
             );
         return;
+      case 'picture': {
+        const { event, picture } = write;
+        const { moment, timeMs } = picture.facts;
+        this.#statement('INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?)').run(
+          ...[event, moment, Math.round(timeMs), JSON.stringify(picture.facts), picture.jpeg],
+        );
+        return;
+      }
       case 'figures':
         if (this.#isBlocked) this.#lost += 1;
         else this.#addFigures(write.batch);
@@ -439,7 +450,7 @@ export class HistoryDatabase {
     this.#spare = count - excess;
   }
 
-  /** Deletes the oldest until enough is free: figures, then crossings of lines, embeddings, other events; figures of the last day come last. */
+  /** Deletes the oldest until enough is free: figures, then crossings of lines, pictures, embeddings, other events; figures of the last day come last. */
   #prune(nowS: number): number {
     const most = Number(scalarOf(this.#database, 'PRAGMA max_page_count'));
     const used = (): number =>
@@ -464,6 +475,7 @@ export class HistoryDatabase {
     };
     figures(nowS - DAY_S);
     rows('main.events', 'time_ms', FREQUENT);
+    rows('pictures', 'time_ms');
     rows('embeddings', 'last_ms');
     this.#isInLog = true;
     rows('main.events', 'time_ms');
@@ -500,6 +512,15 @@ export class HistoryDatabase {
   #deleteFigures(table: (typeof FIGURE_TABLES)[number], beforeS: number): void {
     const statement = this.#statement(`DELETE FROM ${table} WHERE stream = ? AND time_s < ?`);
     for (const stream of this.streamsOf(table)) statement.run(stream, beforeS);
+  }
+
+  /** Deletes pictures that are too old, and the oldest of too many. A picture has about as many bytes as the others. */
+  #boundPictures(oldestMs: number): void {
+    this.#statement('DELETE FROM pictures WHERE time_ms < ?').run(oldestMs);
+    const most = Math.floor((PICTURES.ratio * this.#options.maxBytes) / PICTURES.bytes);
+    this.#statement(
+      'DELETE FROM pictures WHERE rowid IN (SELECT rowid FROM pictures ORDER BY time_ms DESC LIMIT -1 OFFSET CAST(? AS INTEGER))',
+    ).run(most);
   }
 
   /** Replaces figures of ten seconds by those of minutes: means, and the highest p99. @param untilS - the end of a minute. */

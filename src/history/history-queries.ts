@@ -1,6 +1,7 @@
 import type { SQLInputValue } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BLIND_REASONS, type BlindReason } from '../protocol/blind-reasons.ts';
+import type { EventPictureFacts, KeptPicture } from '../protocol/event-picture.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import type { CountRow, HeatReply, HistoryReply, OccupancyRow, SeenRow, SimilarReply } from '../protocol/rest.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
@@ -140,6 +141,15 @@ export class HistoryQueries {
       ...[stream, fromS, toS],
     );
     return { stream, ...HEAT_GRID, cells, seenS: seen?.seenS ?? 0 };
+  }
+
+  picture({ event, moment }: Parameters<HistoryCalls['picture']>[0]): KeptPicture | null {
+    const [found] = this.#database.all<{ facts: string; jpeg: Uint8Array }>(
+      'SELECT facts, jpeg FROM pictures WHERE event = ? AND moment = ?',
+      ...[event, moment],
+    );
+    const facts = found === undefined ? null : parsed<EventPictureFacts>(found.facts);
+    return facts === null ? null : { facts, jpeg: found!.jpeg };
   }
 
   similar(query: SimilarQuery): Promise<SimilarReply> {

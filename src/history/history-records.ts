@@ -1,4 +1,5 @@
 /** What the main thread and the thread of the history send each other. */
+import type { KeptPicture, PictureMoment } from '../protocol/event-picture.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import type {
   CountRow,
@@ -74,6 +75,7 @@ export type HistoryWrite =
       readonly kept: readonly (readonly [key: string, value: object | null])[];
       readonly timeMs: number;
     }
+  | { readonly type: 'picture'; readonly event: string; readonly picture: KeptPicture }
   | { readonly type: 'figures'; readonly batch: FigureBatch };
 
 /** What to look for among the events; every condition that is given must hold. */
@@ -170,6 +172,8 @@ export interface HistoryCalls {
   occupancy(query: SpanQuery & { readonly zone?: string | undefined }): StepPage<OccupancyRow>;
   heat(query: Pick<SpanQuery, 'fromS' | 'toS'> & { readonly stream: string }): HeatReply;
   similar(query: SimilarQuery): SimilarReply;
+  /** A picture of an event; null if none is kept. */
+  picture(query: { readonly event: string; readonly moment: PictureMoment }): KeptPicture | null;
   figures(query: Pick<SpanQuery, 'fromS' | 'stepS'> & { readonly stream: string }): HistoryReply;
   close(): null;
 }

@@ -1,5 +1,5 @@
 /** Version of the tables, as `PRAGMA user_version` has it. */
-export const SCHEMA_VERSION = 4;
+export const SCHEMA_VERSION = 5;
 
 const SEEING = `CREATE TABLE seeing (stream TEXT, time_s INTEGER, reason TEXT, ms REAL NOT NULL,
   PRIMARY KEY (stream, time_s, reason)) WITHOUT ROWID;`;
@@ -18,8 +18,18 @@ CREATE TABLE vectors (id INTEGER PRIMARY KEY REFERENCES embeddings ON DELETE CAS
 /** Empties the tables of embeddings. A page of a table that is dropped is overwritten as a whole. */
 export const NO_EMBEDDINGS = `DROP TABLE IF EXISTS vectors; DROP TABLE IF EXISTS embeddings; ${EMBEDDINGS}`;
 
+/** Small pictures of events, and what they show. */
+const PICTURES = `CREATE TABLE pictures (event TEXT NOT NULL, moment TEXT NOT NULL, time_ms INTEGER NOT NULL, facts TEXT NOT NULL, jpeg BLOB NOT NULL,
+  PRIMARY KEY (event, moment));
+CREATE INDEX pictures_by_time ON pictures (time_ms);`;
+
 /** What makes the next version of the tables of each earlier one. */
-export const MIGRATIONS: Readonly<Record<number, string>> = { 1: `${SEEING} ${KEPT}`, 2: '', 3: NO_EMBEDDINGS };
+export const MIGRATIONS: Readonly<Record<number, string>> = {
+  1: `${SEEING} ${KEPT}`,
+  2: '',
+  3: NO_EMBEDDINGS,
+  4: PICTURES,
+};
 /** Versions of the tables whose deleted embeddings were not overwritten everywhere. */
 export const CARELESS_VERSION = 3;
 
@@ -46,6 +56,7 @@ CREATE TABLE seen (stream TEXT, time_s INTEGER, frames INTEGER NOT NULL, seen_ms
 ${SEEING}
 ${KEPT}
 ${EMBEDDINGS}
+${PICTURES}
 CREATE TABLE heat (stream TEXT, time_s INTEGER, cell INTEGER, object_ms REAL NOT NULL,
   PRIMARY KEY (stream, time_s, cell)) WITHOUT ROWID;
 CREATE TABLE figures (stream TEXT, time_s INTEGER, step_s INTEGER, fps_in REAL, fps_published REAL, p50_ms REAL, p95_ms REAL,

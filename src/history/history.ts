@@ -9,6 +9,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import type { EventKeeper } from '../events/event-desk.ts';
 import type { SeeingSpan } from '../events/seeing-ledger.ts';
 import { BackOff } from '../flow/back-off.ts';
+import type { KeptPicture, PictureMoment } from '../protocol/event-picture.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import type { HeatReply, HistoryReply, SimilarReply, StreamsReply } from '../protocol/rest.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
@@ -273,6 +274,16 @@ export class History {
   heat(query: Parameters<HistoryCalls['heat']>[0]): Promise<HeatReply> {
     this.#flush();
     return this.#ask('heat', query);
+  }
+
+  /** Keeps a picture of an event; what cannot be kept is not counted, since the event itself is. */
+  picture({ id }: RuleEvent, picture: KeptPicture): void {
+    void this.#ask('write', { type: 'picture', event: id, picture }).catch(() => undefined);
+  }
+
+  /** The picture of an event; null if none is kept. */
+  pictureOf(event: string, moment: PictureMoment): Promise<KeptPicture | null> {
+    return this.#ask('picture', { event, moment });
   }
 
   /** Objects that look like another one, the most similar first. */

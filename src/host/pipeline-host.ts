@@ -41,6 +41,7 @@ import { countOf } from '../sinks/sink-failure.ts';
 import { PowerMeter } from '../telemetry/power-meter.ts';
 import type { Tracing } from '../telemetry/tracing/open-tracing.ts';
 import { EarlyEvents } from './early-events.ts';
+import { EventPictures } from './event-pictures.ts';
 import { HostStages } from './host-stages.ts';
 import { HostStreams } from './host-streams.ts';
 import { LayeredSettings, type SettingsSources } from './layered-settings.ts';
@@ -190,6 +191,7 @@ export class PipelineHost implements RuntimePort {
       },
       onProblem: (stream, text) => runtime.emitEvent('stream-warning', stream, text),
       lend: lendEvent,
+      pictures: new EventPictures(runtime),
       limited: [sinks, this.#alerts],
       announce: (event) => runtime.events.emit(eventMessage(event, Date.now())),
     });

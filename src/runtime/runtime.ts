@@ -1,6 +1,7 @@
 import type { StreamConfig } from '../config/stream.ts';
 import type { StreamSign } from '../core/blind-sign.ts';
 import { monoNowMs, systemClock } from '../core/clock.ts';
+import type { Box } from '../core/detection.ts';
 import type { PreviewPicture, PublishedFrame } from '../core/frame.ts';
 import { withoutHidden } from '../core/hidden-values.ts';
 import type { ModelSpec } from '../core/model.ts';
@@ -30,7 +31,9 @@ import type { RuntimeOptions, RuntimeReport } from './runtime-options.ts';
 import { type LoadedStage, SecondStages } from './stages/second-stages.ts';
 import { StreamStages } from './stages/stream-stages.ts';
 import type { Arrangement } from './stream/arrangement.ts';
+import type { InFlightFrame } from './stream/in-flight-frame.ts';
 import { DEFAULT_INSTANCE, RuntimeStream } from './stream/runtime-stream.ts';
+import { type SlotPicture, slotPicture } from './stream/slot-picture.ts';
 import { neededScore, reportScoreOf } from './stream/stream-analytics.ts';
 import type { EventDetails, StreamInput, StreamPort } from './stream/stream-port.ts';
 
@@ -66,6 +69,9 @@ export class Runtime {
   #primary = DEFAULT_INSTANCE;
   #report: RuntimeReport | null = null;
   #reportTimer: NodeJS.Timeout | undefined;
+  /** The frame whose result the listeners get right now. */
+  #publishing: { readonly result: PublishedFrame; readonly frame: InFlightFrame; readonly input: StreamInput } | null =
+    null;
   #isStopping = false;
   /** The sinks are closed: nothing more is published, so that no result is seen that is missing in the files. */
   #isFlushed = false;
@@ -261,6 +267,23 @@ export class Runtime {
     return this.#streams.get(id);
   }
 
+  /**
+   * Copies the picture of the frame of a stream that is being published: for listeners of `published`, and what they call. Null at other times, and
+   * if its slot has no pixels. @param trackId - an object that is to be in it.
+   */
+  publishedPicture(
+    stream: string,
+    trackId?: number,
+  ): { readonly picture: SlotPicture; readonly frame: PublishedFrame; readonly box: Box | null } | null {
+    const current = this.#publishing;
+    const instance = this.#streams.get(stream)?.instance;
+    if (current?.result.streamId !== stream || instance === undefined) return null;
+    const { result, frame, input } = current;
+    const box = (trackId !== undefined && result.detections.find((each) => each.trackId === trackId)?.box) || null;
+    const picture = slotPicture(frame, input.picture, this.#models.get(instance).spec, box ?? undefined);
+    return picture === null ? null : { picture, frame: result, box };
+  }
+
   get streams(): readonly RuntimeStream[] {
     return [...this.#streams.values()];
   }
@@ -416,7 +439,12 @@ export class Runtime {
       publish: (result, frame, input) => {
         if (this.#isFlushed) return null;
         if (input.bulk !== undefined) return input.bulk.take(result, frame);
-        this.published.emit(result);
+        this.#publishing = { result, frame, input };
+        try {
+          this.published.emit(result);
+        } finally {
+          this.#publishing = null;
+        }
         this.#shadows.onPublished(result, frame);
         if (input.isKeptFromSinks === true) return null;
         const pending = sinks.publish(result, input.label, frame, input.policy === 'file');

@@ -1,4 +1,5 @@
 import type { Browser, Page } from 'playwright-core';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { History } from '../../src/history/history.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
@@ -64,7 +65,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('events, alerts and coun
     ]);
     await until(async () => (await cards(page)).length === 3);
     expect(await cards(page)).toEqual(['Person in door', 'Car crossed gate', 'Person in door']);
-    expect(await page.locator('.event-card').nth(2).locator('> span').allTextContents()).toEqual([
+    expect(await page.locator('.event-card').nth(2).locator('> span:not(.open-pill)').allTextContents()).toEqual([
       expect.stringMatching(/^gate-1, /),
       'loiter, 1 min 30 s',
     ]);
@@ -97,6 +98,46 @@ describe.skipIf(browserPath === undefined)(browserTitle('events, alerts and coun
     await until(async () => (await cards(page)).length === 6);
     await page.goto(`${url}/#events?day=2020-01-01`);
     await until(() => page.locator('.empty:visible', { hasText: 'No event matches' }).isVisible());
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('shows the picture of its moment, cropped to the object, and of a camera that is away its last one', async () => {
+    const now = Date.now();
+    const history = await History.open({ path: null, maxBytes: 2 ** 24, days: 1, onNotice: console.warn });
+    onTestFinished(() => history.close());
+    const port = await LiveDouble.create(2);
+    const { url } = await openWholeGateway(port, { history });
+    const jpegOf = (background: string) =>
+      sharp({ create: { width: 320, height: 180, channels: 3, background } })
+        .jpeg()
+        .toBuffer();
+    const size = { width: 640, height: 360, bounds: [0, 0, 640, 360] as const };
+    const [seen, away] = [
+      told('seen', now - 5000, { phase: 'end' }),
+      told('away', now - 4000, { kind: 'stream', sign: 'down', trackId: undefined as never }),
+    ];
+    history.picture(seen.rule!, {
+      ...{ facts: { moment: 'at', timeMs: now - 5000, ...size, box: [500, 100, 40, 80] }, jpeg: await jpegOf('red') },
+    });
+    history.picture(away.rule!, {
+      ...{ facts: { moment: 'before', timeMs: now - 9000, ...size, box: null }, jpeg: await jpegOf('blue') },
+    });
+    for (const event of [seen, away]) port.emitEvent(event);
+    const { page, complaints } = await visit(browser, `${url}/#events`);
+    const card = (id: string) => page.locator(`.event-card[data-event="${id}"]`);
+    await until(async () => {
+      port.tick();
+      return (await card('seen').locator('image').count()) === 1 && (await card('away').locator('image').count()) === 1;
+    });
+    const [x, y, width, height] = (await card('seen').locator('svg').getAttribute('viewBox'))!.split(' ').map(Number);
+    expect(x! <= 500 && x! + width! >= 540 && y! <= 100 && y! + height! >= 180, 'the object is in it').toBe(true);
+    expect(width!).toBeLessThan(400);
+    expect(await card('seen').locator('.event-box').getAttribute('x')).toBe('500');
+    expect(await card('away').locator('.picture-note').textContent()).toMatch(/^Last picture, /);
+    await card('away').click();
+    await until(async () => (await page.locator('.event-pair figcaption').count()) === 1);
+    expect(await page.locator('.event-pair figcaption').textContent()).toMatch(/^Last good picture, /);
     expect(complaints).toEqual([]);
     await page.close();
   });
@@ -210,11 +251,10 @@ describe.skipIf(browserPath === undefined)(browserTitle('events, alerts and coun
       'Best score so far, from 60 % to 90 %',
     );
     expect(await detail.locator('h3').textContent()).toBe('Person in door for 20 s');
-    // The scene behind it, as it is now.
-    await until(async () => {
-      port.showPictures();
-      return (await detail.locator('.event-picture image').count()) === 1;
-    });
+    // Never the scene as it is now.
+    for (let i = 0; i < 3; i++) port.showPictures();
+    await until(async () => (await detail.locator('.no-picture-why').textContent()) === 'No picture was kept.');
+    expect(await detail.locator('.event-picture image').count()).toBe(0);
     await detail.locator('[aria-label="Older event"]').click();
     await until(async () => (await detail.getAttribute('data-event')) === 'before');
     await page.keyboard.press('Escape');

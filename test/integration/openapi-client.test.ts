@@ -72,6 +72,7 @@ describe('the OpenAPI document', () => {
       '/api/recordings/export.mp4': ['video/mp4'],
       '/api/events/{id}/clip.mp4': ['video/mp4'],
       '/api/events/{id}/snapshot.jpg': ['image/jpeg'],
+      '/api/events/{id}/picture.jpg': ['image/jpeg'],
       '/api/events/{id}/clip.json': ['application/json'],
     };
     for (const [path, expected] of Object.entries(types))

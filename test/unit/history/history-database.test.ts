@@ -141,11 +141,36 @@ describe('the tables of a history', () => {
     ]);
   });
 
+  it('keep pictures of events with the history: the newest within half of the file, none that is too old', () => {
+    const picture = (event: string, timeS: number): HistoryWrite => {
+      const facts = {
+        moment: 'at',
+        timeMs: timeS * 1000,
+        width: 64,
+        height: 48,
+        bounds: [0, 0, 64, 48],
+        box: null,
+      } as const;
+      return { type: 'picture', event, picture: { facts, jpeg: new Uint8Array(20_000).fill(7) } };
+    };
+    database.write([
+      picture('old', NOW_S - 31 * DAY_S),
+      ...Array.from({ length: 400 }, (_, i) => picture(`e${i}`, NOW_S - 400 + i)),
+    ]);
+    expect(queries.picture({ event: 'e9', moment: 'at' })?.jpeg.length).toBe(20_000);
+    expect(queries.picture({ event: 'e9', moment: 'before' })).toBeNull();
+    database.maintain();
+    expect(queries.picture({ event: 'old', moment: 'at' })).toBeNull();
+    expect([rowsOf('pictures'), queries.picture({ event: 'e399', moment: 'at' }) === null]).toEqual([341, false]);
+  });
+
   it('of an earlier version are completed, and nothing is lost', async () => {
     add({ seen: [['gate', NOW_S, 100, 20_000]] });
     database.close();
     const earlier = new DatabaseSync(path);
-    earlier.exec('DROP TABLE seeing; DROP TABLE kept; DROP TABLE embeddings; PRAGMA user_version = 1');
+    earlier.exec(
+      'DROP TABLE seeing; DROP TABLE kept; DROP TABLE embeddings; DROP TABLE pictures; PRAGMA user_version = 1',
+    );
     earlier.close();
     open(16 * MIB);
     expect(notices).toEqual([]);
@@ -154,7 +179,7 @@ describe('the tables of a history', () => {
       [20, null, {}],
       [0, 0, { down: 60 }],
     ]);
-    expect(database.all('PRAGMA user_version')).toEqual([{ user_version: 4 }]);
+    expect(database.all('PRAGMA user_version')).toEqual([{ user_version: 5 }]);
   });
 
   it('answer with whole steps, and say where the next page begins', async () => {
