@@ -1,9 +1,9 @@
 /** @import { StreamReport } from './lib/client/index.js' */
 /** @import { KnownEvent } from './rule-events.js' */
 
-import { AlertWatch } from './alert-watch.js';
+import { AlertWatch, isOfMachine } from './alert-watch.js';
 import { eventPicture, eventPictures } from './event-picture.js';
-import { eventTitle, lastedText, whenText } from './event-text.js';
+import { durationText, eventTitle, whenText } from './event-text.js';
 import { html, nothing, render, repeat } from './html.js';
 import { grouped } from './rule-events.js';
 
@@ -42,6 +42,7 @@ export class AlertRail {
   /** @param {readonly StreamReport[]} streams */
   update(streams) {
     this.#streams = streams;
+    this.watch.update(streams);
     this.#draw();
   }
 
@@ -64,7 +65,10 @@ export class AlertRail {
     }
     const isActive = new Set(active.map(({ id }) => id));
     const now = grouped(active);
-    const earlier = grouped(recent.filter(({ id }) => !isActive.has(id)));
+    const others = grouped(recent.filter(({ id }) => !isActive.has(id)));
+    // What lasts stands above what is over.
+    const isOpen = (/** @type {KnownEvent[]} */ group) => group.some(({ endedMs }) => endedMs === null);
+    const earlier = [...others.filter(isOpen), ...others.filter((group) => !isOpen(group))];
     const reports = new Map(this.#streams.map((report) => [report.id, report]));
     const none = earlier.length === 0 ? 'None yet.' : alerts.length === 0 ? 'The newest:' : 'None now. Earlier:';
     render(
@@ -92,13 +96,14 @@ function line(group, reports, isActive, isFirst) {
   const isAlert = isActive.has(id);
   const nowMs = Date.now();
   const isOne = group.length === 1;
+  const stateText = endedMs === null ? `Open, ${durationText(event, nowMs)}` : isAlert ? 'Over' : '';
   const only = isOne ? { event: id } : { stream, rule };
-  return html`<li data-alert=${isAlert || nothing} data-large=${(isAlert && isFirst) || nothing}>
+  return html`<li data-alert=${isAlert || nothing} data-machine=${isOfMachine(event) || nothing} data-large=${(isAlert && isFirst) || nothing}>
     <a href="#events?${new URLSearchParams(only)}">
       ${eventPicture(event, reports.get(stream), isAlert)}
       <span class="rail-text"><b>${isOne ? '' : `${group.length} \u00d7 `}${eventTitle(event)}</b>
         <span>${stream}, ${whenText(raisedMs, nowMs)}</span>
-        ${isAlert ? html`<span class="rail-state">${endedMs === null ? `Open, ${lastedText(event, nowMs)}` : 'Over'}</span>` : nothing}</span>
+        ${stateText === '' ? nothing : html`<span class="rail-state">${stateText}</span>`}</span>
     </a>
     ${isOne && event.clip !== undefined && endedMs !== null ? html`<a class="rail-clip" href=".${event.clip}" target="_blank">Clip</a>` : nothing}
   </li>`;

@@ -1,9 +1,10 @@
-/** @import { EventMessage, PipelineReport } from './lib/client/index.js' */
+/** @import { EventMessage, PipelineReport, StreamReport } from './lib/client/index.js' */
 /** @import { KnownEvent, Wanted } from './rule-events.js' */
 
 import { agoText, eventTitle } from './event-text.js';
 import { formatNumber } from './format.js';
 import { EventList } from './rule-events.js';
+import { troubleOf } from './trouble.js';
 
 const DAY_MS = 86_400_000;
 /** An alert that is over stays in sight for this long: what crosses a line is over at once. */
@@ -24,11 +25,16 @@ const MOST_RULES_CHARS = 1000;
  * @typedef {{ stream: string, rule: Rule, isMetric: boolean }} KnownRule
  */
 
+/** Whether it is the machine that falls short: nobody has to act at once. @param {Pick<KnownEvent, 'kind' | 'sign'>} event */
+export const isOfMachine = ({ kind, sign }) => kind === 'stream' && sign === 'target-missed';
+
 /** Alerts that are open, and the newest events: of the rules that people are told of, or of all if nobody is told of any. */
 export class AlertWatch {
   #onChange;
   #recent;
   #open;
+  /** Streams that show something now. @type {ReadonlySet<string>} */
+  #seeing = new Set();
   /** @type {Alert[]} */
   alerts = [];
   /** Rules of all streams. @type {KnownRule[]} */
@@ -77,17 +83,28 @@ export class AlertWatch {
     return [...new Set(matching.flatMap(({ to }) => to))];
   }
 
-  /** @param {KnownEvent} event */
+  /** Whether somebody must look: people are told of it, and it is not the machine that falls short. @param {KnownEvent} event */
   isAlert(event) {
-    return this.channelsOf(event).length > 0;
+    return !isOfMachine(event) && this.channelsOf(event).length > 0;
   }
 
-  /** Alerts that last, or were raised a moment ago, the newest first. */
+  /** Takes what the host says of its streams. @param {readonly StreamReport[]} streams */
+  update(streams) {
+    this.#seeing = new Set(streams.flatMap((report) => (troubleOf(report) === null ? [report.id] : [])));
+  }
+
+  /**
+   * Alerts that last, the newest first, and then those that were over at once a moment ago. All that counts or shows alerts asks here. A camera that is
+   * back is no alert any more.
+   */
   get active() {
     const since = Date.now() - NEW_MS;
-    const open = new Set(this.#open.events);
+    const isGone = (/** @type {KnownEvent} */ { stream, kind, sign, endedMs }) =>
+      kind === 'stream' && (endedMs !== null || (sign === 'down' && this.#seeing.has(stream)));
     const fresh = this.#recent.events.filter(({ raisedMs, endedMs }) => endedMs !== null && raisedMs >= since);
-    return [...open, ...fresh].filter((event) => this.isAlert(event)).sort((a, b) => b.raisedMs - a.raisedMs);
+    const ofAlerts = (/** @type {readonly KnownEvent[]} */ events) =>
+      events.filter((event) => this.isAlert(event) && !isGone(event));
+    return [...ofAlerts(this.#open.events), ...ofAlerts(fresh)];
   }
 
   /** Events that last. */
@@ -102,12 +119,13 @@ export class AlertWatch {
 
   /** What the state line says of the newest alert; null if none is active. */
   get headline() {
-    const [newest, ...others] = this.active;
+    const { active } = this;
+    const [newest] = active;
     if (newest === undefined) return null;
     return {
       title: eventTitle(newest),
       text: `${newest.stream}, ${agoText(newest.raisedMs, Date.now())}.`,
-      also: others.length === 0 ? '' : `${formatNumber(others.length, 'more alert')}.`,
+      also: active.length === 1 ? '' : `${formatNumber(active.length, 'alert')} in all.`,
       href: `#events?event=${encodeURIComponent(newest.id)}`,
     };
   }

@@ -5,8 +5,9 @@
 /** @import { Rule } from './rule-kinds.js' */
 /** @import { SeenAgain } from './seen-again.js' */
 
+import { isOfMachine } from './alert-watch.js';
 import { eventPicture, eventPictures } from './event-picture.js';
-import { endText, eventTitle, lastedText, whenText } from './event-text.js';
+import { durationText, endText, eventTitle, lastedText, whenText } from './event-text.js';
 import { formatName, formatTime } from './format.js';
 import { html, nothing, svg } from './html.js';
 import { ruleText } from './rule-kinds.js';
@@ -48,7 +49,7 @@ export function eventDetail({ event, life }, watch, report, links, { clip, again
       'Lasted',
       endedMs === null
         ? `${lasted}, still open`
-        : `${lasted || 'A moment'}, until ${whenText(endedMs, nowMs)}${more === '' ? '' : `: ${more}`}`,
+        : `${formatName(durationText(event, nowMs))}, until ${whenText(endedMs, nowMs)}${more === '' ? '' : `: ${more}`}`,
     ],
     ['Object', trackId === undefined ? null : `${event.label} ${trackId}`],
     ['Direction', direction === undefined ? null : formatName(direction)],
@@ -73,7 +74,7 @@ export function eventDetail({ event, life }, watch, report, links, { clip, again
     href === null ? nothing : html`<a class="button" href=${href} aria-label=${label}>${sign}</a>`;
   return html`<article class="panel event-detail" aria-label="Event ${eventTitle(event)}" data-event=${event.id}>
     <figure>${clip.player(event, report, isAlert) ?? pictures(event, report, isAlert)}</figure>
-    <header><h3>${eventTitle(event)}${lasted === '' ? '' : ` for ${lasted}`}</h3> ${endedMs === null ? html`<span class="open-pill">Open</span>` : nothing}</header>
+    <header><h3>${eventTitle(event)}${lasted === '' ? '' : ` for ${lasted}`}</h3> ${endedMs === null ? html`<span class="open-pill" data-alert=${isAlert || nothing} data-machine=${isOfMachine(event) || nothing}>Open</span>` : nothing}</header>
     <dl>${facts.map(([term, value]) => (value === null ? nothing : html`<div><dt>${term}</dt><dd>${value}</dd></div>`))}</dl>
     <footer>${step(links.newer, 'Newer event', '\u2039')} ${step(links.older, 'Older event', '\u203a')}
       <a class="button" href="#stream=${encodeURIComponent(stream)}">Open camera</a> ${clip.download}

@@ -8,7 +8,7 @@
  * @type {Partial<Record<EventKind, Tone>>}
  */
 export const TONES = {
-  'target-missed': 'bad',
+  'target-missed': 'warn',
   'sink-failed': 'bad',
   'stream-warning': 'warn',
   'stream-blind': 'bad',
@@ -17,7 +17,7 @@ export const TONES = {
   'engine-restarted': 'warn',
   'lane-restarted': 'warn',
   'target-met': 'good',
-  'overload-began': 'bad',
+  'overload-began': 'warn',
   'overload-ended': 'good',
   'sink-recovered': 'good',
   'disk-stalled': 'bad',

@@ -40,6 +40,9 @@ export function lastedText({ beganMs, endedMs }, nowMs) {
   return endedMs !== null && seconds < 0.5 ? '' : formatDuration(Math.round(seconds));
 }
 
+/** As `lastedText`, also of what is over at once: the same wherever an event is shown. @param {KnownEvent} event @param {number} nowMs */
+export const durationText = (event, nowMs) => lastedText(event, nowMs) || 'a moment';
+
 /** The time of a day, with the day if it is another one. @param {number} timeMs @param {number} nowMs */
 export function whenText(timeMs, nowMs) {
   const isNear = Math.abs(nowMs - timeMs) < DAY_MS && new Date(timeMs).getDate() === new Date(nowMs).getDate();

@@ -2,6 +2,7 @@
 /** @import { EventMessage, Preview, StatsMessage, StreamReport } from './lib/client/index.js' */
 /** @import { KnownEvent, Wanted } from './rule-events.js' */
 
+import { isOfMachine } from './alert-watch.js';
 import { alertsPanel } from './alerts-panel.js';
 import { EventClipView } from './event-clip.js';
 import { eventDetail } from './event-detail.js';
@@ -205,10 +206,10 @@ export class EventsPage {
 
   #title() {
     const { alerts, active, open } = this.#watch;
-    const lasting = alerts.length === 0 ? open : active.filter(({ endedMs }) => endedMs === null);
-    const noun = alerts.length === 0 ? 'event' : 'alert';
-    if (lasting.length === 0 && active.length > 0) return formatNumber(active.length, 'new alert');
-    return lasting.length === 0 ? `No ${noun} open` : `${formatNumber(lasting.length, noun)} open`;
+    if (alerts.length === 0) return open.length === 0 ? 'No event open' : `${formatNumber(open.length, 'event')} open`;
+    if (active.length === 0) return 'No alert open';
+    const isOpen = active.every(({ endedMs }) => endedMs === null);
+    return isOpen ? `${formatNumber(active.length, 'alert')} open` : formatNumber(active.length, 'new alert');
   }
 
   /** @param {readonly StreamReport[]} streams */
@@ -291,13 +292,16 @@ export class EventsPage {
     const { events, isLoading, hasOlder } = this.#list;
     const nowMs = Date.now();
     const groups = this.#params.has('rule') ? events.map((event) => [event]) : grouped(events);
-    const stop = groups.some(([{ id }]) => id === this.#stop) ? this.#stop : groups[0]?.[0].id;
+    // What lasts stands above what is over.
+    const isOpen = (/** @type {KnownEvent[]} */ group) => group.some(({ endedMs }) => endedMs === null);
+    const sorted = [...groups.filter(isOpen), ...groups.filter((group) => !isOpen(group))];
+    const stop = groups.some(([{ id }]) => id === this.#stop) ? this.#stop : sorted[0]?.[0].id;
     return html`${events.length > 0 || isLoading ? nothing : this.#emptyText()}
       <ul class="event-cards" aria-label="Events, the newest first" aria-busy=${isLoading}
         @focusin=${(/** @type {FocusEvent} */ { target }) => {
           this.#stop = /** @type {HTMLElement} */ (target).dataset.event ?? this.#stop;
         }}>${repeat(
-          groups,
+          sorted,
           (group) => group[group.length - 1].id,
           (group) => this.#card(group, reports, stop, nowMs),
         )}</ul>
@@ -323,7 +327,7 @@ export class EventsPage {
       tabindex=${id === stop ? 0 : -1} aria-current=${id === this.#opened?.event.id ? 'true' : nothing}>
       ${eventPicture(event, reports.get(stream), isAlert)}
       ${note === '' ? nothing : html`<span class="picture-note">${note}</span>`}
-      ${isOpen ? html`<span class="open-pill" data-alert=${isAlert || nothing}>Open</span>` : nothing}
+      ${isOpen ? html`<span class="open-pill" data-alert=${isAlert || nothing} data-machine=${isOfMachine(event) || nothing}>Open</span>` : nothing}
       <b>${isOne ? '' : `${group.length} \u00d7 `}${eventTitle(event)}</b>
       <span>${stream}, ${whenText(raisedMs, nowMs)}</span>
       <span>${rule}${lasted === '' ? '' : `, ${lasted}`}</span>

@@ -6,6 +6,9 @@ import { gateway } from './gateway.js';
 const PAGE = 60;
 const MOST = 1000;
 
+/** Kinds whose events are over when they are raised. @type {ReadonlySet<string>} */
+const MOMENTARY = new Set(['crosses', 'exits', 'leaves']);
+
 /**
  * An event of a rule as its newest record has it. Times are wall clock, milliseconds since 1970.
  *
@@ -26,7 +29,9 @@ export function knownEvent({ rule, timeMs }) {
   if (rule === undefined) return null;
   const timeOf = (/** @type {{ ptsUs?: number, at?: string }} */ { at, ptsUs }) =>
     at === undefined ? timeMs - ((rule.ptsUs ?? 0) - (ptsUs ?? rule.ptsUs ?? 0)) / 1000 : Date.parse(at);
-  const endedMs = rule.phase === 'end' ? timeOf(rule.ended ?? rule) : null;
+  // The end of what is over at once is not told by the feed.
+  const isOver = rule.phase === 'end' || MOMENTARY.has(rule.kind);
+  const endedMs = isOver ? timeOf(rule.ended ?? rule) : null;
   return { ...rule, beganMs: timeOf(rule.began), raisedMs: timeOf(rule.raised), endedMs };
 }
 
@@ -134,7 +139,7 @@ export class EventList {
     const event = knownEvent(message);
     if (event === null || !isWanted(event, this.#wanted)) return false;
     const { id, seq } = event;
-    if (this.#phase === 'open' && event.phase === 'end') return this.#events.delete(id);
+    if (this.#phase === 'open' && event.endedMs !== null) return this.#events.delete(id);
     if ((this.#events.get(id)?.seq ?? -1) >= seq) return false;
     this.#events.set(id, event);
     return true;

@@ -14,6 +14,7 @@ const NAMES_SHOWN = 3;
  * @property {'calm' | 'overload' | 'blind' | 'alert'} state
  * @property {string} title
  * @property {string} text
+ * @property {string} [trouble] what is wrong with the machine, beside an alert
  */
 
 /** The line above the wall: says trouble once, and that all is well. */
@@ -25,11 +26,13 @@ export class StateLine {
   #p99 = byId('state-p99');
   #attention = byId('attention');
   #remedies;
+  #trouble = element('p', { class: 'state-trouble', hidden: true });
   #look = element('a', { class: 'button', id: 'look', 'aria-keyshortcuts': 'N', hidden: true }, 'Look');
 
   /** @param {(error: unknown) => void} onError */
   constructor(onError) {
     this.#remedies = new OverloadRemedies(onError);
+    byId('state-text').parentElement?.after(this.#trouble);
     this.#attention.before(this.#look, this.#remedies.node);
   }
 
@@ -40,12 +43,15 @@ export class StateLine {
    * @param {{ title: string, text: string, also: string, href: string } | null} alert the newest one that is open
    */
   update(streams, host, fleet, alert) {
-    const { state, title, text } = withAlert(alert, whatToSay(streams, host, fleet));
+    const { state, title, text, trouble = '' } = withAlert(alert, whatToSay(streams, host, fleet));
     this.#look.hidden = alert === null;
     if (alert !== null) this.#look.href = alert.href;
     setData(this.#node, 'state', state);
     setText(this.#title, title);
     setText(this.#text, text);
+    this.#trouble.hidden = trouble === '';
+    this.#trouble.title = trouble;
+    setText(this.#trouble, trouble);
     const own = fleet === undefined ? host : undefined;
     this.#remedies.update(own?.overload, own?.lowered);
     setText(this.#fps, formatFps(streams.reduce((sum, stream) => sum + stream.fps.published, 0)));
@@ -82,7 +88,7 @@ function whatToSay(streams, host, fleet) {
 }
 
 /**
- * An alert comes first; what else is wrong follows it.
+ * An alert comes first; what is wrong with the machine stands apart from it.
  *
  * @param {{ title: string, text: string, also: string } | null} alert
  * @param {Said} other
@@ -90,8 +96,8 @@ function whatToSay(streams, host, fleet) {
  */
 function withAlert(alert, other) {
   if (alert === null) return other;
-  const also = [alert.also, other.state === 'calm' ? other.text : `${other.title}.`].filter(Boolean).join(' ');
-  return { state: 'alert', title: alert.title, text: `${alert.text}${also === '' ? '' : ` Also: ${also}`}` };
+  const trouble = other.state === 'calm' ? other.text : `${other.title}.`;
+  return { state: 'alert', title: alert.title, text: [alert.text, alert.also].filter(Boolean).join(' '), trouble };
 }
 
 /** @param {readonly StreamReport[]} streams */

@@ -2,18 +2,16 @@ import { lstat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import sharp from 'sharp';
 import { z } from 'zod';
 import { check } from '../config/check.ts';
 import { isMissing } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { History } from '../history/history.ts';
-import type { EventPictureFacts, KeptPicture } from '../protocol/event-picture.ts';
 import type { EventClip, RecordedElsewhere, RecordingsReply } from '../protocol/recordings-reply.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 import { picturePath, type RecordingFile } from '../recording/archive.ts';
 import { boxesOf } from '../recording/clip-boxes.ts';
-import { pictureOf } from '../recording/clip-picture.ts';
+import { cardPicture, pictureOf } from '../recording/clip-picture.ts';
 import { exportSpan, hostKey } from '../recording/export-span.ts';
 import { readComplete, summaryOf } from '../recording/fragment-file.ts';
 import type { Recorder } from '../recording/recorder.ts';
@@ -50,8 +48,6 @@ const keptPictureQuery = z.strictObject({
       'at: as it was raised; before: the last one in which all was well. Absent: the first, or else the second.',
     ),
 });
-/** Of the picture of a clip, where it stands for the small one. */
-const CARD_WIDTH_PX = 960;
 const fileQuery = z.strictObject({ stream });
 
 /** Adds the routes of clips and recordings. @param recorder - null if this gateway has none. */
@@ -212,7 +208,7 @@ export function addRecordingRoutes(
       if (event === undefined || !maySee(request, event)) throw notFound('No such event is known.');
       const clip = moment === 'before' ? undefined : (await recorder?.archive())?.clipOf(id);
       const picture =
-        (clip?.isOpen === false ? await clipPicture(clip, event) : null) ??
+        (clip?.isOpen === false ? await cardPicture(clip, event).catch(() => null) : null) ??
         (await history.pictureOf(id, moment ?? 'at')) ??
         (moment === undefined ? await history.pictureOf(id, 'before') : null);
       // No error: a list asks for many, and browsers complain of each.
@@ -248,33 +244,6 @@ export function addRecordingRoutes(
       return reply.type('image/jpeg').header('cache-control', 'no-cache').send(jpeg);
     },
   );
-}
-
-/** The picture of a clip, once it is there, is larger than the one that is kept with each event. */
-async function clipPicture(clip: RecordingFile, event: RuleEvent): Promise<KeptPicture | null> {
-  try {
-    const { best } = event;
-    const jpeg = await sharp(await pictureOf(clip.path, false))
-      .resize({ width: CARD_WIDTH_PX, withoutEnlargement: true })
-      .jpeg({ quality: 80 })
-      .toBuffer();
-    const { width = 0, height = 0 } = await sharp(jpeg).metadata();
-    const size = best ?? { width, height };
-    const moment = best?.at ?? event.raised.at;
-    // Without the box in it, it is not the picture in which the object is seen best.
-    const hasBox = await lstat(picturePath(clip.path, true)).then(
-      () => true,
-      () => false,
-    );
-    const facts: EventPictureFacts = {
-      ...{ moment: 'at', timeMs: Date.parse((hasBox ? moment : event.raised.at) ?? '') || clip.startMs },
-      ...{ width: size.width, height: size.height, bounds: [0, 0, size.width, size.height] },
-      box: hasBox ? (best?.box ?? null) : null,
-    };
-    return { facts, jpeg };
-  } catch {
-    return null;
-  }
 }
 
 /** Why there is no picture of an event, for people. */

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import sharp from 'sharp';
 import type { StreamConfig } from '../config/stream.ts';
 import { decodePicture } from '../decode/packet-picture.ts';
@@ -5,13 +6,15 @@ import { MOST_BYTES } from '../disk/given-file.ts';
 import { writeWholeFile } from '../disk/replace-file.ts';
 import { PictureMask } from '../preprocess/picture-mask.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
+import type { KeptPicture } from '../protocol/event-picture.ts';
 import type { EventPicture, RuleEvent } from '../protocol/rule-event.ts';
 import { OverlayPainter } from '../sinks/drawing/draw-overlay.ts';
-import { picturePath } from './archive.ts';
+import { picturePath, type RecordingFile } from './archive.ts';
 import { type FileIndex, readFragment } from './fragment-file.ts';
 import { openStored, readStored } from './stored-file.ts';
 
 const SNAPSHOT_WIDTH = 1280;
+const CARD_WIDTH = 960;
 
 /**
  * Makes the pictures of an event from its clip: where its object is seen best, with its box and without. If that was before the clip, or after
@@ -70,6 +73,24 @@ export async function snapshotOf(clip: string): Promise<Buffer> {
 export function pictureOf(clip: string, wantsBox: boolean): Promise<Buffer> {
   const read = (hasBox: boolean): Promise<Buffer> => readStored(picturePath(clip, hasBox), MOST_BYTES.picture);
   return wantsBox ? read(true).catch(() => read(false)) : read(false);
+}
+
+/**
+ * Returns the picture of the clip of an event, for a list: the object where it is seen best, and what it shows. @throws Error if there is none.
+ */
+export async function cardPicture({ path, startMs }: RecordingFile, event: RuleEvent): Promise<KeptPicture> {
+  const jpeg = await sharp(await pictureOf(path, false))
+    .resize({ width: CARD_WIDTH, withoutEnlargement: true })
+    .jpeg({ quality: 80 })
+    .toBuffer();
+  // Without one that has the box, it is of the moment when the event was raised.
+  const best = existsSync(picturePath(path, true)) ? event.best : undefined;
+  const { width = 0, height = 0 } = event.best ?? (await sharp(jpeg).metadata());
+  const timeMs = Date.parse((best ?? event.raised).at ?? '') || startMs;
+  return {
+    jpeg,
+    facts: { moment: 'at', timeMs, width, height, bounds: [0, 0, width, height], box: best?.box ?? null },
+  };
 }
 
 async function withBox(jpeg: Buffer, event: RuleEvent, best: EventPicture): Promise<Buffer> {
