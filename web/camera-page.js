@@ -80,6 +80,8 @@ export class CameraPage {
   /** When the recording is to be played from. @type {number | undefined} */
   #atMs;
   #layers = { boxes: true, zones: true, paths: false };
+  /** What of it lies over a recording that is played. @type {{ boxes: boolean, zones: boolean, paths: boolean } | null} */
+  #playing = null;
   /** @type {StreamReport | null} */
   #report = null;
 
@@ -214,8 +216,12 @@ export class CameraPage {
     if (this.#tab === 'settings' && document.body.dataset.role === 'viewer') this.#tab = 'places';
     const [opened, report] = [this.#opened, this.#report];
     if (opened === null || report === null) return;
-    opened.picture.layers = this.#layers;
-    opened.picture.heat = opened.heat.canvas;
+    // Boxes, paths and the heat map are those of now, and would lie over what is played.
+    const isPlaying = opened.recorded.timeMs !== null;
+    if (!isPlaying) this.#playing = null;
+    else if (this.#playing === null) this.#playing = { ...this.#layers, boxes: false, paths: false };
+    opened.picture.layers = this.#playing ?? this.#layers;
+    opened.picture.heat = isPlaying ? null : opened.heat.canvas;
     if (this.#tab === 'figures') opened.hours.show(opened.id, Date.now());
     opened.settings.show(this.#tab === 'places' || this.#tab === 'settings' ? this.#tab : null);
     opened.line.show();
@@ -257,7 +263,7 @@ export class CameraPage {
       <span class="source" title="${source}, ${policy}">${size}${source}${report.model === undefined ? '' : `, detector ${report.model}`}</span>
       <button type="button" class="button" data-needs="operator" aria-label="${verb} ${id}" ?hidden=${!canPause}
         @click=${busy(() => (canResume ? this.#actions.resume : this.#actions.pause)(id))}>${verb}</button>
-      <button type="button" class="button" data-needs="operator" aria-label="Remove ${id}"
+      <button type="button" class="button camera-remove" data-needs="operator" aria-label="Remove ${id}"
         @click=${busy(() => this.#actions.remove(id))}>Remove</button>
     </header>`;
   }
@@ -281,14 +287,19 @@ export class CameraPage {
     const chip = (/** @type {keyof typeof LAYERS} */ layer) => html`<button type="button" class="chip"
       aria-pressed=${this.#layers[layer]} @click=${() => {
         this.#layers = { ...this.#layers, [layer]: !this.#layers[layer] };
+        this.#playing = null;
         this.#draw();
       }}>${LAYERS[layer]}</button>`;
     return html`<div class="camera-bar">
-      <fieldset aria-label="Shown on the picture">${chip('boxes')} ${chip('zones')} ${chip('paths')}
-        <button type="button" class="chip" aria-pressed=${heat.isOn} @click=${() => heat.toggle()}>${heat.label}</button> ${video}
+      <fieldset aria-label="Shown on the picture">${isRecorded ? nothing : chip('boxes')} ${chip('zones')} ${
+        isRecorded
+          ? nothing
+          : html`${chip('paths')}
+        <button type="button" class="chip" aria-pressed=${heat.isOn} @click=${() => heat.toggle()}>${heat.label}</button>`
+      } ${video}
         <span class="shown-as" title=${why}>${shown}${shown === 'Pictures' && live.problem !== '' ? `: ${live.problem}` : ''}</span></fieldset>
       <span>${formatFps(fps.published)} frames/s</span> <span>${window.count === 0 ? '' : `${formatMs(window.p99)} ms`}</span>
-      <button type="button" class="chip" @click=${() => picture.node.requestFullscreen().catch(this.#onError)}>Full screen</button>
+      <button type="button" class="chip" @click=${() => (isRecorded ? recorded.node : picture.node).requestFullscreen().catch(this.#onError)}>Full screen</button>
     </div>`;
   }
 

@@ -2,7 +2,7 @@
 /** @import { KnownEvent } from './rule-events.js' */
 
 import { eventTitle } from './event-text.js';
-import { formatDate, formatMinute, formatTime } from './format.js';
+import { formatDate, formatDuration, formatMinute, formatTime } from './format.js';
 import { gateway, PAGE_URL } from './gateway.js';
 import { dayOf } from './hour-bars.js';
 import { html, nothing } from './html.js';
@@ -31,6 +31,21 @@ const REASONS = {
   event: 'there was no event',
   missing: 'a file is gone',
 };
+
+/**
+ * `Recorded since 20:41, 12 s missing.`; empty if nothing is.
+ *
+ * @param {readonly Pick<RecordedSpan, 'fromMs' | 'toMs'>[]} spans of a day, oldest first
+ */
+export function recordedText(spans) {
+  if (spans.length === 0) return '';
+  const missingMs = spans.reduce(
+    (sum, { fromMs }, i) => sum + (i === 0 ? 0 : Math.max(0, fromMs - spans[i - 1].toMs)),
+    0,
+  );
+  const missing = missingMs < 1000 ? 'nothing' : formatDuration(Math.round(missingMs / 1000));
+  return `Recorded since ${formatMinute(spans[0].fromMs)}, ${missing} missing.`;
+}
 
 /** A day of recordings of one stream: what there is, what is missing and why, and its events. A click plays, a drag chooses a span. */
 export class TimeLine {
@@ -137,6 +152,14 @@ export class TimeLine {
     return [formatTime(timeMs), event === undefined ? '' : eventTitle(event), what].filter(Boolean).join(', ');
   }
 
+  /** What is played, or under the pointer; else what there is. @param {number | null} playingMs */
+  #heading(playingMs) {
+    const playing = playingMs === null ? '' : `Playing ${formatTime(playingMs)}.`;
+    if (this.#hoverMs !== null)
+      return `${playing} ${playing === '' ? '' : 'Pointer: '}${this.#said(this.#hoverMs)}`.trim();
+    return playing || recordedText(this.#spans) || (this.#isKnown ? '' : this.#said(this.#cursorMs));
+  }
+
   /** @param {number | null} playingMs wall clock of the recording that is shown; null while none is */
   template(playingMs) {
     const { fromMs, toMs } = this.#shown;
@@ -144,12 +167,11 @@ export class TimeLine {
     const first = Math.ceil((fromMs - this.#day.fromMs) / tickMs) * tickMs + this.#day.fromMs;
     const ticks = Array.from({ length: Math.ceil((toMs - first) / tickMs) }, (_, i) => first + i * tickMs);
     const isToday = this.#day.toMs > Date.now();
-    const seen = this.#hoverMs ?? playingMs ?? this.#cursorMs;
     const inside = (/** @type {{ fromMs: number, toMs: number }} */ each) => each.toMs > fromMs && each.fromMs < toMs;
     return html`<section class="time-line" aria-label="Recording">
       <header>
         <h2>Recording</h2>
-        <span class="time-said">${playingMs === null ? '' : 'Playing '}${this.#said(seen)}</span>
+        <span class="time-said">${this.#heading(playingMs)}</span>
         <span class="time-day"><button type="button" class="button button-small" aria-label="The day before" @click=${() => this.#go(-1)}>\u2039</button>
           <span>${isToday ? 'Today' : formatDate(this.#day.fromMs).split(',')[0]}</span>
           <button type="button" class="button button-small" aria-label="The day after" ?disabled=${isToday} @click=${() => this.#go(1)}>\u203a</button></span>
@@ -186,11 +208,15 @@ export class TimeLine {
     if (this.#spans.length === 0) return html`<span>${this.#isKnown ? 'Nothing is recorded on this day.' : ''}</span>`;
     if (this.#chosen === null) return html`<span>Drag over the line to choose what to export.</span>`;
     const { fromMs, toMs } = this.#chosen;
+    const clear = html`<button type="button" class="button button-small" @click=${() => this.#choose(null)}>Choose nothing</button>`;
+    // There is nothing to export.
+    if (!this.#spans.some((span) => span.fromMs < toMs && span.toMs > fromMs))
+      return html`<span>Nothing is recorded from ${formatTime(fromMs)} to ${formatTime(toMs)}.</span> ${clear}`;
     const query = new URLSearchParams({
       ...{ stream: this.#id, from: String(Math.round(fromMs)), to: String(Math.round(toMs)) },
     });
     return html`<a class="button button-small" href="${PAGE_URL}api/recordings/export.mp4?${query}" download>Export ${formatTime(fromMs)} to ${formatTime(toMs)}</a>
-      <button type="button" class="button button-small" @click=${() => this.#choose(null)}>Choose nothing</button>`;
+      ${clear}`;
   }
 
   /** @param {number} days */

@@ -285,6 +285,8 @@ describe.skipIf(browserPath === undefined)(browserTitle('video'), () => {
     });
     expect(await page.locator('.time-gap').getAttribute('title')).toBe('Not recorded: the camera was away');
     expect(await page.locator('.time-event').count()).toBe(1);
+    const said = async (): Promise<string> => ((await page.locator('.time-said').textContent()) ?? '').trim();
+    expect(await said()).toMatch(/^Recorded since \d\d:\d\d, \d+ s missing\.$/);
     // To the event and a second back, by keyboard; then a click in the middle of the line.
     await page.click('.time-line .switch :text("10 min")');
     await bar.focus();
@@ -295,6 +297,9 @@ describe.skipIf(browserPath === undefined)(browserTitle('video'), () => {
     const video = (script: string): Promise<unknown> => page.evaluate(`document.querySelector('.recorded').${script}`);
     await until(async () => ((await video('readyState')) as number) >= 2 && (await video('paused')) === false);
     expect(await shownAs(page)).toBe('Recording');
+    await page.mouse.move(5, 5);
+    await until(async () => /^Playing \d\d:\d\d:\d\d\.$/.test(await said()));
+    expect(await page.locator('.camera-bar .chip:text("Boxes")').count(), 'boxes are those of now').toBe(0);
     await video('pause()');
     const wallMs = async (): Promise<number> =>
       Number(/files\/(\d+)\.mp4/.exec((await video('src')) as string)![1]) +
@@ -318,6 +323,14 @@ describe.skipIf(browserPath === undefined)(browserTitle('video'), () => {
     await expectFrame();
 
     const { x, y, width } = (await bar.boundingBox())!;
+    // Where nothing is recorded there is nothing to export.
+    const end = await page.locator('.time-span').last().boundingBox();
+    await page.mouse.move(end!.x + end!.width + 15, y + 5);
+    await page.mouse.down();
+    await page.mouse.move(end!.x + end!.width + 35, y + 5, { steps: 4 });
+    await page.mouse.up();
+    expect(await page.locator('.time-line footer').textContent()).toContain('Nothing is recorded from');
+    expect(await page.locator('.time-line footer a').count()).toBe(0);
     const place = await page.locator('.time-gap').boundingBox();
     await page.mouse.move(place!.x - 30, y + 5);
     await page.mouse.down();
