@@ -452,6 +452,10 @@ attentionButton.addEventListener('click', () => {
   attentionButton.setAttribute('aria-pressed', String(!isPressed));
   applyFilter();
 });
+byId('state-more').addEventListener('click', ({ currentTarget }) => {
+  const button = /** @type {HTMLElement} */ (currentTarget);
+  button.setAttribute('aria-expanded', String(button.getAttribute('aria-expanded') !== 'true'));
+});
 byId('sign-out').addEventListener('click', () =>
   attempt(async () => {
     await client.signOut();
@@ -465,6 +469,7 @@ addEventListener('keydown', (event) => {
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === 'f' || event.key === 'F') showFigures(byId('figures').hidden !== false);
   else if (event.key === '/') filterField.focus();
+  else if (event.key === '?') byId('keys-dialog', HTMLDialogElement).showModal();
   else if (event.key === 'n' || event.key === 'N') location.hash = rail?.watch.headline?.href ?? location.hash;
   else return;
   event.preventDefault();

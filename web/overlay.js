@@ -210,6 +210,7 @@ export class PictureView {
     const { boxes, zones, paths } = this.#layers;
     if (this.#heat !== null) context.drawImage(this.#heat, 0, 0, size.width, size.height);
     if (paths) this.#trails.draw(context, scale);
+    this.node.toggleAttribute('data-older', isOlder && boxes && detections.length > 0);
     context.setLineDash(isOlder ? OLDER_DASH : []);
     if (boxes) for (const detection of detections) drawBox(context, detection, scale, isSmall);
     context.setLineDash([]);

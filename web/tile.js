@@ -73,7 +73,11 @@ export class Tile {
     setText(this.#host, report.host ?? '');
     setText(this.#rate, isSeeing ? `${formatFps(report.fps.published)}/s` : '');
     setText(this.#latency, isSeeing && window.count > 0 ? `${formatMs(window.p99)} ms` : '');
-    const why = trouble === null ? missText(report) : [trouble.cause, trouble.next].filter(Boolean).join(' ');
+    const dashed =
+      trouble === null && this.picture.node.hasAttribute('data-older')
+        ? 'Dashed boxes were found in an earlier picture.'
+        : '';
+    const why = trouble === null ? missText(report) || dashed : [trouble.cause, trouble.next].filter(Boolean).join(' ');
     if (this.node.title !== why) this.node.title = why;
     this.picture.places = report;
   }

@@ -104,6 +104,10 @@ function usedCores({ cpuCores, othersCores = 0 }: Pick<HostReport, 'cpuCores' | 
   return cpuCores + othersCores;
 }
 
+function isSaturated(load: HostLoad): boolean {
+  return usedCores(load) >= SATURATED_RATIO * load.cores;
+}
+
 /** Frames per second that somebody expects of a stream. */
 function demandOf({ config, fps }: Pick<StreamLoad, 'config' | 'fps'>): number {
   return config.target.fps ?? fps.in;
@@ -129,10 +133,13 @@ export function judgeOverload(load: HostLoad): Omit<OverloadReport, 'sinceMs'> |
     ? 'frames are published too late'
     : `you ask ${fpsText(askedFps)} frames/s, this machine does ${fpsText(doneFps)}`;
   const ways = remedies.length === 0 && stage === 'decode' ? ELSEWHERE : remedies.map(({ text }) => text).join(', or ');
-  const { othersCores = 0, cores } = load;
-  const others =
-    othersCores < OTHERS_RATIO * cores ? '' : `; other programs use ${othersCores.toFixed(1)} of ${cores} cores`;
-  const text = `${WORK[stage]} cannot keep up: ${figures}${others}${ways === '' ? '' : `: ${ways}`}`;
+  const { othersCores = 0, cores, cpuCores } = load;
+  const others = `other programs use ${othersCores.toFixed(1)} of ${cores} cores`;
+  const isOthers = othersCores >= OTHERS_RATIO * cores;
+  // What waits for a core looks busy, the main thread first.
+  const hasCores = isOthers && isSaturated(load) && (stage === 'main' || othersCores >= cpuCores);
+  const cause = hasCores ? others : `${WORK[stage]} cannot keep up`;
+  const text = `${cause}: ${figures}${isOthers && !hasCores ? `; ${others}` : ''}${ways === '' ? '' : `: ${ways}`}`;
   return { stage, askedFps, doneFps, text: `${text[0]!.toUpperCase()}${text.slice(1)}.`, remedies };
 }
 
@@ -142,14 +149,14 @@ export function judgeOverload(load: HostLoad): Omit<OverloadReport, 'sinceMs'> |
  */
 function shortStage(load: HostLoad): BusyStage | null {
   const { streams, busyRatio, cpuCores, cores } = load;
-  const isSaturated = usedCores(load) >= SATURATED_RATIO * cores;
+  const isFull = isSaturated(load);
   const decoding = (busyRatio.decode * cores) / cpuCores;
   const isLate = enteredRatio(streams) < ENTERED_RATIO;
-  if (isSaturated && isLate && decoding >= LATE_DECODING_RATIO) return 'decode';
-  if (isSaturated && busyRatio.infer < BOTTLENECK_RATIO && decoding > 0.5) return 'decode';
+  if (isFull && isLate && decoding >= LATE_DECODING_RATIO) return 'decode';
+  if (isFull && busyRatio.infer < BOTTLENECK_RATIO && decoding > 0.5) return 'decode';
   const stages = ['infer', 'preprocess', 'main'] as const;
   const stage = stages.reduce((a, b) => (busyRatio[b] > busyRatio[a] ? b : a));
-  return isSaturated || busyRatio[stage] >= BOTTLENECK_RATIO ? stage : null;
+  return isFull || busyRatio[stage] >= BOTTLENECK_RATIO ? stage : null;
 }
 
 /** Share of the expected frames that enter. */

@@ -1,11 +1,17 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GatewayOptions } from '../../src/gateway/gateway-options.ts';
+import type { OverloadReport } from '../../src/protocol/overload.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
 import { openWholeGateway } from '../support/open-gateways.ts';
 import { RolloutPortDouble, rolloutReport } from '../support/rollout-port-double.ts';
+import { ruleEvent } from '../support/rule-events.ts';
 
+const OVERLOAD: OverloadReport = {
+  ...{ sinceMs: 0, stage: 'infer', askedFps: 100, doneFps: 40, remedies: [] },
+  text: 'Detection cannot keep up: 40 of 100 frames/s.',
+};
 const PHONE = { width: 390, height: 844 };
 
 describe.skipIf(browserPath === undefined)(browserTitle('the dashboard by touch and by keyboard'), () => {
@@ -51,6 +57,45 @@ describe.skipIf(browserPath === undefined)(browserTitle('the dashboard by touch 
         .filter((part) => part.getBoundingClientRect().width > 0 && part.getBoundingClientRect().right > right + 0.5)
         .map(({ tagName, className }) => `${tagName}.${String(className)}`);
     });
+
+  it('says an alert and an overload in one line of at most 48 px, and the rest when asked', async () => {
+    const { port, page } = await openPhone(4);
+    port.alerts = [{ on: ['loiter'], to: ['webhook-1'], hold: '0s', group: '0s' }];
+    port.host = { ...port.host, overload: OVERLOAD };
+    await page.reload();
+    const at = { at: new Date().toISOString() };
+    const rule = ruleEvent('one', 0, 'new', { stream: 'gate-1', ...at, began: at, raised: at });
+    await until(async () => {
+      port.emitEvent({ type: 'event', timeMs: Date.now(), kind: 'rule', stream: 'gate-1', message: '', rule });
+      port.tick();
+      return (await page.locator('#state').getAttribute('data-state')) === 'alert';
+    });
+    await until(() => page.locator('.state-trouble').isVisible());
+    expect(await heightOf(page, '#state')).toBeLessThanOrEqual(48);
+    expect(await page.locator('#look').isVisible()).toBe(true);
+    expect(await page.locator('.state-trouble').getAttribute('title')).toContain('cannot keep up');
+    await page.click('#state-more');
+    expect(await page.locator('.state-figures').isVisible()).toBe(true);
+    expect(await heightOf(page, '#state')).toBeGreaterThan(48);
+    // Remove is not beside Pause.
+    await page.goto(`${page.url().split('#')[0]}#stream=gate-1`);
+    const [pause, remove] = [page.locator('[aria-label="Pause gate-1"]'), page.locator('[aria-label="Remove gate-1"]')];
+    await remove.waitFor();
+    const [left, right] = [(await pause.boundingBox())!, (await remove.boundingBox())!];
+    expect(right.x - left.x - left.width > 24 || right.y >= left.y + left.height).toBe(true);
+    await page.close();
+  });
+
+  it('lists its keys', async () => {
+    const { page, complaints } = await openPhone(1);
+    await page.keyboard.press('?');
+    expect(await page.locator('#keys-dialog').isVisible()).toBe(true);
+    expect(await page.locator('#keys-dialog dt').allTextContents()).toContain('N');
+    await page.keyboard.press('Escape');
+    expect(await page.locator('#keys-dialog').isVisible()).toBe(false);
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
 
   it.each([1, 4, 12])('fits a phone with %i streams', async (count) => {
     const { page, complaints } = await openPhone(count);

@@ -104,6 +104,15 @@ describe('a detector that cannot keep up', () => {
     );
   });
 
+  it('blames other programs where they have the processors, not the main thread that waits for one', () => {
+    const busyRatio = { decode: 0.1, preprocess: 0.2, infer: 0.3, main: 0.6 };
+    const load = busyDetector({ busyRatio, cpuCores: 0.5, othersCores: 1.5 });
+    expect(judgeOverload(load)!.text).toMatch(
+      /^Other programs use 1\.5 of 2 cores: you ask 64 frames\/s, this machine does 10: lower the rate/,
+    );
+    expect(judgeOverload({ ...load, cpuCores: 2, othersCores: 0 })!.text).toMatch(/^The main thread cannot keep up/);
+  });
+
   it('leaves streams alone that ask for less, and shares the rest among the others', () => {
     const streams = [
       camera('slow', { target: 1, published: 1 }),
