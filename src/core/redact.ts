@@ -23,25 +23,40 @@ const SHOWN_KEYS = new Set(
     'video videocodec videoformat width'
   ).split(' '),
 );
-/** Words that addresses of pictures have. Any other word may be a password, so it is hidden, however plain it is. */
+/**
+ * Words that addresses of pictures have, and places that cameras look at. Any other word may be a password, so it is hidden, however plain it is:
+ * add what addresses of cameras are seen to have.
+ */
 const SHOWN_WORDS = new Set(
   (
-    'aac amp api app archive asf asset assets audio av avc axis back backyard bay bcs bin bridge broadcast building bus ' +
-    'cam camera cameras cams car cctv cgi ch channel channels chunk chunklist city clip clips cross crossing day ' +
-    'default demo desk dock docks door down drive driveway east encoder encoding entrance entry example examples exit ' +
-    'feed feeds fence file files floor flow fluent flv footage frame frames front full garage garden gate gates h ' +
-    'hall hd height hevc high highway hls home house hq image images img in index indoor input inside inst ipcam jpeg ' +
-    'jpg kitchen lane left level lib live livestream loading lobby lot low lower lq main manifest master media medium ' +
-    'mid middle mini mjpeg mjpg mobile mono motion movie movies mp mpeg mpjpeg multicast my name new night no north ' +
-    'office ok one onvif origin out outdoor output outside parking path photo photos pic pics picture pictures play ' +
-    'player playlist porch preview primary profile profiles public push rail ramp realmonitor rear record recording ' +
-    'recordings records replay reports res results right road roof room rtmp rtp rtsp sample samples sd sdp second ' +
-    'secondary segment segments server shop side single site small smp snap snapshot source south square src stairs ' +
-    'station stock storage store stored stream streaming streams street sub substream tap test tests three tower ' +
-    'track trackid tracks traffic train ts tunnel two udp under unicast up upper vid video videos vod wall warehouse ' +
-    'web webcam west wide window work yard zone'
+    'aac airport aisle alley amp api app apron aquarium arcade archive arena asf asset assets atrium attic audio av ' +
+    'avc axis back backyard bakery balcony bank bar barn barrier basement bathroom bay bcs beach bedroom belt bicycle ' +
+    'bicycles bike bikes bin boat boats bridge broadcast building bus cafe cam camera cameras cams canteen car cctv ' +
+    'cellar cgi ch channel channels checkout checkpoint chunk chunklist church cinema city classroom clinic clip ' +
+    'clips coast conveyor cooler corridor counter court courtyard crane cross crossing crosswalk day deck default ' +
+    'demo desk dining dock docks door down drive driveway east elevator encoder encoding entrance entry escalator ' +
+    'example examples exit factory farm feed feeds fence ferry field file files floor flow fluent flv footage ' +
+    'forecourt forest fountain frame frames freeway freezer front full gallery gangway garage garden gate gates ' +
+    'greenhouse gym h hall hallway hangar harbor harbour hd height helipad hevc high highway hls home hospital hotel ' +
+    'house hq image images img in index indoor input inside inst intersection ipcam island jetty jpeg jpg junction ' +
+    'kindergarten kitchen lab laboratory lake lane lawn left level lib library lift live livestream living loading ' +
+    'lobby lot lounge low lower lq main mall manifest marina market master media medium meeting metro mid middle mini ' +
+    'mjpeg mjpg mobile mono motion motorway movie movies mp mpeg mpjpeg multicast museum my name new night no north ' +
+    'nursery office ok one onvif origin out outdoor output outside parcel park parking passage path patio pavement ' +
+    'pedestrian pedestrians people perimeter person photo photos pic pics picture pictures pier plant platform play ' +
+    'player playground playlist plaza pond pool porch port preview primary profile profiles public push rail ramp ' +
+    'realmonitor rear reception record recording recordings records replay reports res restaurant results right river ' +
+    'road roof room roundabout rtmp rtp rtsp runway sample samples school sd sdp second secondary segment segments ' +
+    'server shop side sidewalk silo single site skyline small smp snap snapshot source south square src stable ' +
+    'stadium stage staircase stairs stairway station stock storage store stored stream streaming streams street ' +
+    'studio sub substream subway summit tap taxi terminal terrace test tests theater theatre three till toll tower ' +
+    'track trackid tracks traffic train tram truck trucks ts tunnel turnstile two udp under unicast up upper van ' +
+    'vehicle vehicles vestibule vid video videos village vod walkway wall ward warehouse waterfront web webcam ' +
+    'weighbridge west wide window work workshop yard zone'
   ).split(' '),
 );
+/** Names that whoever owns this machine gave to cameras. */
+const shownNames = new Set<string>();
 const EXTENSION =
   /\.(?:26[45]|aac|amp|asf|asp|aspx|avi|bcs|bmp|cgi|flv|gif|h26[45]|hevc|html?|jpe?g|jsp|m3u8?|m4[sv]|mjpe?g|mkv|mov|mp[34]|mpd|mpe?g|ogg|php|png|sdp|smp|ts|webm|webp|wmv)$/i;
 const RESOLUTION = /^[1-9]\d{1,3}x[1-9]\d{1,3}$/;
@@ -62,6 +77,14 @@ const SECRET_NAME =
   /(?:pass(?:word|wd|phrase|code)?|psw|pwd|secret|credential|auth|authorization|cookie|(?:^|[_-])(?:key|token))s?$/i;
 const SECRET_END = /[a-z](?:Key|Token)s?$/;
 
+/**
+ * Shows parts of paths that are the name of a camera from now on, in this thread: `/plaza` of the camera `plaza`. Only for names of the owner's own
+ * file: whoever may add cameras could else try which key a hidden part is.
+ */
+export function showNames(names: Iterable<string>): void {
+  for (const name of names) shownNames.add(name.toLowerCase());
+}
+
 /** Returns whether a setting of this name is a secret, which nobody may read. */
 export function isSecretName(name: string): boolean {
   return name === 'headers' || SECRET_NAME.test(name) || SECRET_END.test(name);
@@ -69,7 +92,7 @@ export function isSecretName(name: string): boolean {
 
 /**
  * Returns a text that can be printed: of every address in it only scheme and host remain, and what is known to be harmless of path and
- * query: words that such addresses have, numbers of up to three digits, dates. All else becomes `***`: names of secrets are not
+ * query: words that such addresses have, names of cameras (`showNames`), numbers of up to three digits, dates. All else becomes `***`: names of secrets are not
  * listed, because every maker of cameras has its own. Paths of files are shown, but for what looks like a key.
  *
  * People do not percent-encode `@`, `/`, `?` or `#` in passwords, so everything up to the last `@` is removed if it may
@@ -156,7 +179,7 @@ function redactAddress(address: string): string {
   const [beforeFragment, ...fragment] = address.split('#') as [string, ...string[]];
   const [path, ...query] = beforeFragment.split('?') as [string, ...string[]];
   const pathAt = path.indexOf('/', path.indexOf('://') + 3);
-  const isShown = /^file:/i.test(address) ? (name: string) => !looksLikeKey(withoutExtension(name)) : isHarmless;
+  const isShown = /^file:/i.test(address) ? (name: string) => !looksLikeKey(withoutExtension(name)) : isShownPart;
   const shown = [pathAt < 0 ? path : path.slice(0, pathAt) + redactPath(path.slice(pathAt), isShown)];
   if (query.length > 0) shown.push('?', redactQuery(query.join('?')));
   if (fragment.length > 0) shown.push('#', HIDDEN);
@@ -172,6 +195,10 @@ function redactPath(path: string, isShown: (name: string) => boolean): string {
       return [shownName, ...parameters.map(redactParameter)].join(';');
     })
     .join('/');
+}
+
+function isShownPart(part: string): boolean {
+  return isHarmless(part) || shownNames.has(part.replace(EXTENSION, '').toLowerCase());
 }
 
 /** Returns whether a part of a path, or the value of a parameter, can hold no secret. */

@@ -7,6 +7,7 @@ import { requireFits } from '../config/model-fit.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { StreamRules } from '../control/orders/stream-rules.ts';
 import { monoNowMs, systemClock } from '../core/clock.ts';
+import { showNames } from '../core/redact.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { DiskProbe } from '../disk/disk-probe.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
@@ -120,6 +121,7 @@ export class PipelineHost implements RuntimePort {
     models: NamedModels,
     stages: HostStages,
   ) {
+    showNames(config.streams.map(({ id }) => id));
     this.runtime = runtime;
     this.#stages = stages;
     this.models = models.runIn(runtime);
@@ -290,6 +292,7 @@ export class PipelineHost implements RuntimePort {
       const before = this.placeholders?.sources;
       const stages = await this.#stages.follow(this.runtime, this.streams, file.stages);
       this.#settings.setFile(file);
+      showNames(file.streams.map(({ id }) => id));
       const now = this.placeholders?.sources;
       const outcome = await this.#reconciler.converge(
         (source) => before?.has(source) === true && before.get(source) !== now?.get(source),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isSecretName, redact, redactWebhook } from '../../../src/core/redact.ts';
+import { isSecretName, redact, redactWebhook, showNames } from '../../../src/core/redact.ts';
 import { parseSource } from '../../../src/source/parse-source.ts';
 
 const OPTIONS = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;
@@ -158,6 +158,26 @@ describe('addresses of cameras and services, as their makers document them, show
     'rtsp://[fe80::1]:554/profile1/media.smp',
   ])('which camera and which picture stays readable: %s', (address) => {
     expect(redact(address)).toBe(address);
+  });
+});
+
+describe('parts of a path', () => {
+  it.each(['rtsp://cam/plaza', 'rtsp://cam/gate', 'rtsp://cam:8554/courtyard/main', 'http://cam/reception-2.mp4'])(
+    'that are places are shown: %s',
+    (address) => {
+      expect(redact(address)).toBe(address);
+    },
+  );
+
+  it('that are the name of a camera are shown, also where the name is no known word; others, and queries, are not', () => {
+    const address = 'rtsp://cam/zugspitze-7/main';
+    expect(redact(address)).toBe('rtsp://cam/***/main');
+    showNames(['Zugspitze-7']);
+    expect(redact(address)).toBe(address);
+    expect(redact('rtsp://cam/zugspitze-8/main')).toBe('rtsp://cam/***/main');
+    expect(redact('rtsp://zugspitze-7:pw@cam/main?user=zugspitze-7&stream=zugspitze-7')).toBe(
+      'rtsp://***@cam/main?user=***&stream=***',
+    );
   });
 });
 
