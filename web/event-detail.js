@@ -1,4 +1,5 @@
 /** @import { AlertWatch, KnownRule } from './alert-watch.js' */
+/** @import { EventAlerts } from './event-alerts.js' */
 /** @import { EventClipView } from './event-clip.js' */
 /** @import { RuleEvent, StreamReport } from './lib/client/index.js' */
 /** @import { KnownEvent } from './rule-events.js' */
@@ -28,15 +29,16 @@ const CURVE = { width: 200, height: 32 };
  * @param {AlertWatch} watch
  * @param {StreamReport | undefined} report of its stream
  * @param {{ close: string, newer: string | null, older: string | null }} links
- * @param {{ clip: EventClipView, again: SeenAgain }} asked what the gateway is asked about it
+ * @param {{ clip: EventClipView, again: SeenAgain, alerts: EventAlerts }} asked what the gateway is asked about it
  */
-export function eventDetail({ event, life }, watch, report, links, { clip, again }) {
+export function eventDetail({ event, life }, watch, report, links, { clip, again, alerts }) {
   const { stream, rule: name, beganMs, endedMs, reason, trackId, direction, speed, blind } = event;
   const nowMs = Date.now();
   const known = watch.rules.find((each) => each.stream === stream && each.rule.id === name);
   const channels = watch.channelsOf(event);
   clip.show(event, known?.rule.clip !== undefined);
   again.show(event);
+  alerts.show(event);
   const isAlert = watch.isAlert(event) && endedMs === null;
   const lasted = lastedText(event, nowMs);
   const more = endText(event);
@@ -63,12 +65,7 @@ export function eventDetail({ event, life }, watch, report, links, { clip, again
     ],
     ['Clip', clip.text],
     ['Seen again', again.facts],
-    [
-      'Told',
-      channels.length === 0
-        ? 'Nobody: no alert names this rule.'
-        : `${channels.join(', ')}, as far as hold and quiet times allow. `,
-    ],
+    ['Alerted', alerts.facts(channels)],
   ];
   const step = (/** @type {string | null} */ href, /** @type {string} */ label, /** @type {string} */ sign) =>
     href === null ? nothing : html`<a class="button" href=${href} aria-label=${label}>${sign}</a>`;

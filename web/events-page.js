@@ -4,6 +4,7 @@
 
 import { isOfMachine } from './alert-watch.js';
 import { alertsPanel } from './alerts-panel.js';
+import { EventAlerts } from './event-alerts.js';
 import { EventClipView } from './event-clip.js';
 import { eventDetail } from './event-detail.js';
 import { eventPicture, pictureNote } from './event-picture.js';
@@ -41,6 +42,7 @@ export class EventsPage {
   #log;
   #clip;
   #again;
+  #alerts;
   #params = new URLSearchParams();
   #isShown = false;
   /** @type {StatsMessage | null} */
@@ -64,6 +66,7 @@ export class EventsPage {
     this.#bars = new HourBars(() => this.drawSoon(), onError);
     this.#log = new EventsLog({ onError });
     this.#clip = new EventClipView(() => this.drawSoon(), onError);
+    this.#alerts = new EventAlerts(() => this.drawSoon(), onError);
     this.#again = new SeenAgain(() => this.drawSoon(), onError);
     this.#log.load();
     // What had the focus may be gone, as the link to an older event beside the oldest one.
@@ -355,6 +358,7 @@ export class EventsPage {
     return eventDetail(shown, this.#watch, reports.get(shown.event.stream), links, {
       clip: this.#clip,
       again: this.#again,
+      alerts: this.#alerts,
     });
   }
 

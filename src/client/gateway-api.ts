@@ -1,3 +1,4 @@
+import type { AlertsReply } from '../protocol/alert-delivery.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { JobReport } from '../protocol/fleet.ts';
 import type { FleetHost } from '../protocol/fleet-report.ts';
@@ -352,6 +353,11 @@ export class GatewayApi {
   similar({ signal, fromMs, toMs, trackId, streams, ...same }: SimilarSearch): Promise<SimilarReply> {
     const query = { ...same, track: trackId, streams: streams?.join(), from: fromMs, to: toMs };
     return this.#get(withQuery('/api/similar', query), { signal });
+  }
+
+  /** What became of the alerts of an event. */
+  alertsOf(event: string, { signal }: CallOptions = {}): Promise<AlertsReply> {
+    return this.#get(`/api/events/${encodeURIComponent(event)}/alerts`, { signal });
   }
 
   /** What is recorded of a time, and the clip of an event. */

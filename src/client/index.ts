@@ -16,6 +16,7 @@ export type {
 } from '../core/frame.ts';
 export type { ErrorCode } from '../errors/error-codes.ts';
 export { type ErrorDetails, SightlineError, type WireError } from '../errors/sightline-error.ts';
+export type { AlertDelivery, AlertsReply, DeliveryState } from '../protocol/alert-delivery.ts';
 export type { BlindReason } from '../protocol/blind-reasons.ts';
 export type { EventPictureFacts } from '../protocol/event-picture.ts';
 export type {

@@ -4,13 +4,15 @@ import { durationMs } from '../config/duration.ts';
 import { WeeklyClock } from '../config/weekly-times.ts';
 import type { Clock } from '../core/clock.ts';
 import { counted } from '../core/counted.ts';
+import type { AlertDelivery } from '../protocol/alert-delivery.ts';
 import type { AlertFigures } from '../protocol/report.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 import { type Handover, handOver, type KeepState, type Sink, type SnapshotChannel } from '../sinks/sink.ts';
+import { AlertOutcomes } from './alert-outcomes.ts';
 import { AwaitedSnapshots } from './awaited-snapshots.ts';
 
 /** A sink that carries nothing but alerts. */
-type AlertChannel = Pick<Sink, 'publishEvent' | 'openSnapshots' | 'figures'>;
+type AlertChannel = Pick<Sink, 'publishEvent' | 'openSnapshots' | 'watchDeliveries' | 'figures'>;
 
 interface AlertDeskOptions {
   readonly alerts: readonly AlertConfig[];
@@ -82,6 +84,7 @@ export class AlertDesk {
   readonly #threads = new Map<string, Thread>();
   readonly #ledgers: ReadonlyMap<string, Ledger>;
   readonly #snapshots: AwaitedSnapshots;
+  readonly #outcomes = new AlertOutcomes();
   /** Passes a picture that is there, or that there is none, to the channels that told its event. */
   readonly onPicture: AwaitedSnapshots['onPicture'];
 
@@ -93,6 +96,8 @@ export class AlertDesk {
     });
     this.#snapshots = new AwaitedSnapshots({ ...options, channels: new Map(snapshots) });
     this.onPicture = (...picture) => this.#snapshots.onPicture(...picture);
+    for (const [name, channel] of options.channels)
+      channel.watchDeliveries?.((...delivery) => this.#outcomes.onDelivery(name, ...delivery));
     this.#alerts = options.alerts.map((config) => ({
       config,
       quiet: config.quiet === undefined ? null : new WeeklyClock(config.quiet),
@@ -133,6 +138,11 @@ export class AlertDesk {
     return waits;
   }
 
+  /** What became of the alert of an event in each channel; none if nobody is told of it; null if it is not known any more. */
+  deliveriesOf(event: string): readonly AlertDelivery[] | null {
+    return this.#outcomes.of(event);
+  }
+
   /** What became of the events that each channel was to tell, by its name. */
   get figures(): Readonly<Record<string, AlertFigures>> {
     return Object.fromEntries(
@@ -162,7 +172,10 @@ export class AlertDesk {
     count((ledger) => {
       ledger.raised += 1;
     });
-    if (quiet?.includes(wallNow()) === true) {
+    const atMs = wallNow();
+    if (quiet?.includes(atMs) === true) {
+      const untilMs = endOf(quiet, atMs);
+      this.#outcomes.set(event.id, names, { state: 'quiet', atMs, ...(untilMs === null ? {} : { untilMs }) });
       count(({ suppressed }) => {
         suppressed.quiet += 1;
       });
@@ -181,6 +194,7 @@ export class AlertDesk {
         new Promise((resolve) => to.set(name, resolve)),
       ]);
       thread.following.push({ event, to });
+      this.#outcomes.set(event.id, names, { state: 'waiting', atMs });
       count((ledger) => {
         ledger.pending += 1;
       });
@@ -188,6 +202,9 @@ export class AlertDesk {
       return new Map(waits);
     }
     if (passedMs >= holdMs) return this.#tell(config, thread, { event, to: names });
+    this.#outcomes.set(event.id, names, {
+      ...{ state: 'held', atMs, hold: config.hold, withMs: atMs - Math.round(passedMs) },
+    });
     count(({ suppressed }) => {
       suppressed.hold += 1;
     });
@@ -210,6 +227,11 @@ export class AlertDesk {
       });
     }
     const message = events.length === 1 ? first : { ...first, ...together(events, config.group) };
+    if (message !== first)
+      this.#outcomes.join(
+        message.id,
+        events.map(({ id }) => id),
+      );
     const to = config.to.filter((name) => following.some((each) => each.to.has(name)));
     const told = this.#tell(config, thread, { event: message, to, count: events.length, wasTogether: true });
     for (const [name, isKept] of told) for (const each of following) void isKept.then(each.to.get(name));
@@ -231,6 +253,7 @@ export class AlertDesk {
   #tell(config: AlertConfig, thread: Thread, { event, to, count = 1, wasTogether = false }: Message): Handover {
     const { clock, wallNow } = this.#options;
     thread.toldMs = clock.now();
+    if (count === 1) this.#outcomes.set(event.id, to, { state: 'waiting', atMs: wallNow() });
     thread.wasTogether = wasTogether;
     this.#keep(this.#keyOf(config, event), { toldMs: wallNow(), wasTogether });
     const told = to.map((name): [string, Promise<void>] => {
@@ -245,6 +268,14 @@ export class AlertDesk {
   #count(names: readonly string[], add: (ledger: Ledger) => void): void {
     for (const name of names) add(this.#ledgers.get(name)!);
   }
+}
+
+/** When times end that hold now, to the minute; null if not within a week. */
+function endOf(times: WeeklyClock, nowMs: number): number | null {
+  const minuteMs = 60_000;
+  for (let timeMs = Math.ceil(nowMs / minuteMs) * minuteMs; timeMs < nowMs + 7 * 86_400_000; timeMs += minuteMs)
+    if (!times.includes(timeMs)) return timeMs;
+  return null;
 }
 
 /** `13 more events within 30s: 12 of person, 1 of dog`; an id of its own, so that no receiver takes it for another message. */

@@ -7,6 +7,7 @@ import { check } from '../config/check.ts';
 import { isMissing } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { History } from '../history/history.ts';
+import type { AlertsReply } from '../protocol/alert-delivery.ts';
 import type { EventClip, RecordedElsewhere, RecordingsReply } from '../protocol/recordings-reply.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 import { picturePath, type RecordingFile } from '../recording/archive.ts';
@@ -55,7 +56,7 @@ export function addRecordingRoutes(
   app: FastifyInstance,
   recorder: Recorder | null,
   history: History,
-  { port, fleet }: { port: Pick<RuntimePort, 'report'>; fleet: FleetPort | null },
+  { port, fleet }: { port: Pick<RuntimePort, 'report' | 'alertsOf'>; fleet: FleetPort | null },
 ): void {
   const elsewhere = (host: string | undefined): RecordedElsewhere | null => {
     if (fleet === null || host === undefined || host === fleet.hostId) return null;
@@ -191,6 +192,18 @@ export function addRecordingRoutes(
     async (request) => {
       const { path } = await clipOf(request);
       return { ...summaryOf(await unlessDeleted(readComplete(path))), boxes: await boxesOf(path) };
+    },
+  );
+
+  app.get(
+    '/api/events/:id/alerts',
+    described('What became of the alerts of an event: in which channel, when, and what answered.'),
+    async (request): Promise<AlertsReply> => {
+      const { id } = request.params as { id: string };
+      const { events } = await history.page({ event: id, phase: 'last', limit: 1 });
+      const event = events[0]?.rule;
+      if (event === undefined || !maySee(request, event)) throw notFound('No such event is known.');
+      return { deliveries: port.alertsOf?.(id) ?? null };
     },
   );
 

@@ -1,5 +1,6 @@
 import type { StreamConfig } from '../config/stream.ts';
 import type { PreviewPicture, PublishedFrame } from '../core/frame.ts';
+import type { AlertDelivery } from '../protocol/alert-delivery.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import type { PipelineReport, StreamsReply } from '../protocol/rest.ts';
@@ -63,6 +64,8 @@ export interface RuntimePort {
    * CONFIG_INVALID as the change would, STREAM_NOT_FOUND, LIMIT_REACHED, and STREAM_STATE if another host runs the stream.
    */
   tryRules(id: string, request: unknown): Promise<RuleTrialReply>;
+  /** What became of the alerts of an event that this host raised; null if it is not known any more. Absent if this port tells nobody. */
+  alertsOf?(event: string): readonly AlertDelivery[] | null;
   pauseStream(id: string): Promise<StreamReport>;
   resumeStream(id: string): Promise<StreamReport>;
   removeStream(id: string, check?: TagCheck): Promise<void>;

@@ -23,6 +23,7 @@ import { abortedFirst } from '../flow/unless-aborted.ts';
 import type { ChangeOptions, Readiness, RuntimePort, TagCheck, TaggedSettings } from '../gateway/runtime-port.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { resolvedSinks } from '../pipeline/resolve-placeholders.ts';
+import type { AlertDelivery } from '../protocol/alert-delivery.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import type { PipelineReport } from '../protocol/rest.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
@@ -435,6 +436,10 @@ export class PipelineHost implements RuntimePort {
     const toMs = Date.now();
     const outcome = await this.#trials.try({ settings, seen });
     return { fromMs: toMs - Math.round(spanMs), toMs, results, kept, ...outcome };
+  }
+
+  alertsOf(event: string): readonly AlertDelivery[] | null {
+    return this.#alerts.deliveriesOf(event);
   }
 
   async pauseStream(id: string): Promise<StreamReport> {

@@ -1,5 +1,6 @@
 import type { PublishedFrame } from '../core/frame.ts';
 import type { SightlineError } from '../errors/sightline-error.ts';
+import type { AlertDelivery } from '../protocol/alert-delivery.ts';
 import type { SinkReport, SnapshotFigures, StreamReport } from '../protocol/report.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 
@@ -15,6 +16,9 @@ export interface SnapshotChannel {
   send(event: RuleEvent, link: string, jpeg: Uint8Array): void;
   readonly figures: SnapshotFigures;
 }
+
+/** Receives what became of the message with an id, as in `RuleEvent`. */
+export type DeliveryListener = (message: string, outcome: Omit<AlertDelivery, 'channel'>) => void;
 
 /** Keeps something for the next process; of a key, the newest. */
 export type KeepState = (key: string, value: object) => void;
@@ -48,6 +52,9 @@ export interface Sink {
 
   /** Begins to send pictures of events, which `figures` does not count. Absent if its settings want none. */
   openSnapshots?(): SnapshotChannel;
+
+  /** Calls a listener with each attempt to deliver the beginning of an event. Absent if its kind does not know. */
+  watchDeliveries?(listener: DeliveryListener): void;
 
   /** Goes on with the limit of an earlier process. Absent if it has none. @param kept - what that kept last, by key. */
   resume?(kept: ReadonlyMap<string, unknown>, keep: KeepState): void;

@@ -7,12 +7,12 @@ import { Pause } from '../flow/pause.ts';
 import { cloudEvent, type EventPhase, snapshotEvent } from '../protocol/rule-event.ts';
 import { RETRY_MS, type SyncPolicy } from './line-writer.ts';
 import { resultLine } from './result-line.ts';
-import type { KeepState, Sink, SinkFailureListener, SinkFigures, SnapshotChannel } from './sink.ts';
+import type { DeliveryListener, KeepState, Sink, SinkFailureListener, SinkFigures, SnapshotChannel } from './sink.ts';
 import { countOf, fileFailure } from './sink-failure.ts';
 import type { SinkFiles } from './sink-files.ts';
 import type { Sent, SnapshotPart } from './sink-settings.ts';
 import { Spool, type SpoolFailure, type SpoolOptions } from './spool.ts';
-import type { Attempt, Transport } from './transport.ts';
+import { type Attempt, isEventText, outgoingRecord, type Transport } from './transport.ts';
 
 /** Decides which events are sent. */
 export interface EventLimit {
@@ -124,6 +124,7 @@ export class SpooledSink implements Sink {
   #isSending = false;
   #cancelBatchTimer: (() => void) | null = null;
   #attempt: AbortController | null = null;
+  #onDelivery: DeliveryListener | null = null;
   readonly #pause: Pause;
   #whenIdle: (() => void)[] = [];
   #unreportedDrops = 0;
@@ -185,6 +186,10 @@ export class SpooledSink implements Sink {
         this.#schedule();
       },
     };
+  }
+
+  watchDeliveries(listener: DeliveryListener): void {
+    this.#onDelivery = listener;
   }
 
   resume(kept: ReadonlyMap<string, unknown>, keep: KeepState): void {
@@ -345,6 +350,8 @@ export class SpooledSink implements Sink {
       const outcome = await this.#sendWithRetries(rest);
       if (outcome === null) return true;
       const delivered = outcome.kind === 'delivered' ? rest.length : (outcome.delivered ?? 0);
+      const answer = outcome.kind === 'delivered' && outcome.answer !== undefined ? { answer: outcome.answer } : {};
+      this.#tell(rest.slice(0, delivered), { state: 'sent', ...answer });
       if (delivered > 0) {
         spool.acknowledge(delivered);
         lane.sent += delivered;
@@ -355,6 +362,7 @@ export class SpooledSink implements Sink {
         this.#recovered();
       } else if (outcome.isFinal) {
         const refused = outcome.delivered === undefined ? rest.length : 1;
+        this.#tell(rest.slice(0, refused), { state: 'failed', answer: outcome.reason });
         spool.acknowledge(refused);
         done += refused;
         lane.refused += refused;
@@ -386,7 +394,11 @@ export class SpooledSink implements Sink {
       this.#retried += 1;
       // Others wait behind a record that is refused.
       const failures = refusals === undefined ? attempt : 1;
-      await this.#pause.wait(retryDelayMs(failures, this.#random(), this.#options, retryAfterMs));
+      const delayMs = retryDelayMs(failures, this.#random(), this.#options, retryAfterMs);
+      const most = isFinal ? { mostAttempts: maxAttempts } : {};
+      const nextMs = Date.now() + Math.round(delayMs);
+      this.#tell(texts, { state: 'retried', answer: outcome.reason, attempt, ...most, nextMs });
+      await this.#pause.wait(delayMs);
     }
   }
 
@@ -399,6 +411,13 @@ export class SpooledSink implements Sink {
     cancel();
     this.#attempt = null;
     return outcome;
+  }
+
+  /** Reports what became of the beginnings of events among records; only to who asked, since they are read again for it. */
+  #tell(texts: readonly string[], outcome: Omit<Parameters<DeliveryListener>[1], 'atMs'>): void {
+    if (this.#onDelivery === null) return;
+    for (const { event } of texts.filter(isEventText).map(outgoingRecord))
+      if (event?.data.phase === 'new') this.#onDelivery(event.data.id, { ...outcome, atMs: Date.now() });
   }
 
   #giveUp(): void {

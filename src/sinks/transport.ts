@@ -7,7 +7,11 @@ const END_MS = 1000;
 
 /** The outcome of one attempt. `reason` contains no credentials and nothing of the records. */
 export type Attempt =
-  | { readonly kind: 'delivered' }
+  | {
+      readonly kind: 'delivered';
+      /** What the receiver said, as `answered 200`. */
+      readonly answer?: string;
+    }
   | {
       readonly kind: 'failed';
       readonly reason: string;

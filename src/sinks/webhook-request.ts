@@ -101,7 +101,7 @@ function signatureOf(secret: string | null, body: PostBody['content']): Record<s
 
 function attemptOf(response: Response): Attempt {
   const { status } = response;
-  if (status >= 200 && status < 300) return { kind: 'delivered' };
+  if (status >= 200 && status < 300) return { kind: 'delivered', answer: `answered ${status}` };
   const isRedirect = status >= 300 && status < 400;
   return {
     kind: 'failed',

@@ -53,6 +53,7 @@ export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
   'GET /api/events/:id/clip.mp4': 'viewer',
   'GET /api/events/:id/clip.json': 'viewer',
   'GET /api/events/:id/snapshot.jpg': 'viewer',
+  'GET /api/events/:id/alerts': 'viewer',
   'GET /api/events/:id/picture.jpg': 'viewer',
   'GET /api/hosts': 'viewer',
   'GET /api/jobs': 'viewer',

@@ -45,6 +45,7 @@ const SCOPED_ROUTES: ReadonlySet<string> = new Set([
   'GET /api/events/:id/clip.mp4',
   'GET /api/events/:id/clip.json',
   'GET /api/events/:id/snapshot.jpg',
+  'GET /api/events/:id/alerts',
   'GET /api/events/:id/picture.jpg',
   'GET /api/openapi.json',
   'POST /api/detect',

@@ -41,7 +41,7 @@ async function askEverything(): Promise<string[]> {
     ],
     ...[rollouts.newest(), rollouts.start({ model: 'm' }), rollouts.promote(seen), rollouts.hold(), rollouts.resume()],
     ...[rollouts.abort(), rollouts.undo(), rollouts.history(), versions.list(), versions.get('a/b')],
-    ...[api.counts(), api.occupancy(), api.seen(), api.heat('gate'), api.similar({ event: 'e' })],
+    ...[api.counts(), api.occupancy(), api.seen(), api.heat('gate'), api.similar({ event: 'e' }), api.alertsOf('a/b')],
     ...[
       api.models(),
       api.pipelines(),

@@ -5,7 +5,7 @@ import { seededRandom } from '../../../src/core/seeded-random.ts';
 import { AlertDesk } from '../../../src/events/alert-desk.ts';
 import { MOST_AWAITED } from '../../../src/events/awaited-snapshots.ts';
 import type { RuleEvent } from '../../../src/protocol/rule-event.ts';
-import type { SnapshotChannel } from '../../../src/sinks/sink.ts';
+import type { DeliveryListener, SnapshotChannel } from '../../../src/sinks/sink.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
 const START = Date.parse('2026-05-04T12:00:00Z');
@@ -14,6 +14,11 @@ class Channel {
   readonly texts: string[] = [];
   figures = { problem: null, sent: 0, waiting: 0, retried: 0, lost: { failed: 0 } };
   readonly pictures: string[] = [];
+  told: DeliveryListener | null = null;
+  watchDeliveries(listener: DeliveryListener): void {
+    this.told = listener;
+  }
+
   openSnapshots(): SnapshotChannel {
     const { pictures } = this;
     return {
@@ -130,6 +135,37 @@ describe('AlertDesk', () => {
       clock.advance(1000);
     }
     expect(phone.texts).toHaveLength(5);
+  });
+
+  it('knows what became of the alert of each event: sent and answered, in a group, held, quiet', () => {
+    const { desk, phone, clock } = deskOf([{ on: ['a'], to: ['phone'], group: '30s', hold: '10m' }]);
+    const [first, second, third, held] = [event('a'), event('a'), event('a'), event('a')];
+    const of = ({ id }: RuleEvent) =>
+      desk.deliveriesOf(id)?.map(({ atMs, ...rest }) => ({ ...rest, afterMs: atMs - START }));
+    desk.onEvent(first);
+    expect(of(first)).toEqual([{ channel: 'phone', state: 'waiting', afterMs: 0 }]);
+    phone.told!(first.id, { state: 'sent', answer: 'answered 200', atMs: START + 50 });
+    expect(of(first)).toEqual([{ channel: 'phone', state: 'sent', answer: 'answered 200', afterMs: 50 }]);
+    clock.advance(1000);
+    desk.onEvent(second);
+    desk.onEvent(third);
+    clock.advance(30_000);
+    phone.told!(`${second.id}-more`, { state: 'sent', atMs: START + 40_000 });
+    for (const each of [second, third])
+      expect(of(each)).toEqual([{ channel: 'phone', state: 'sent', afterMs: 40_000 }]);
+    clock.advance(60_000);
+    desk.onEvent(held);
+    expect(desk.deliveriesOf(held.id)).toEqual([
+      { channel: 'phone', state: 'held', atMs: START + 91_000, hold: '10m', withMs: START + 30_000 },
+    ]);
+    expect(desk.deliveriesOf('unknown')).toBeNull();
+
+    const quiet = deskOf([{ on: ['a'], to: ['phone'], quiet: { timeZone: 'UTC', on: ['daily 12:00-13:00'] } }]).desk;
+    const silent = event('a');
+    quiet.onEvent(silent);
+    expect(quiet.deliveriesOf(silent.id)).toEqual([
+      { channel: 'phone', state: 'quiet', atMs: START, untilMs: START + 3_600_000 },
+    ]);
   });
 
   it('is silent at quiet times', () => {

@@ -56,6 +56,30 @@ describe('a spooled sink', () => {
     expect(idsOf(texts.slice(1))).toEqual(['s..0', 'event-2.0', 's..1']);
   });
 
+  it('says of each beginning of an event what its receiver answered, when it tries again, and that it gave up', async () => {
+    const answers: Attempt[] = [
+      failed({ reason: 'the server answered 503' }),
+      { ...delivered, answer: 'answered 200' },
+    ];
+    const { sink } = open(() => answers.shift() ?? failed({ reason: 'the server answered 404', isFinal: true }), {
+      maxAttempts: 1,
+    });
+    const told: unknown[] = [];
+    sink.watchDeliveries((message, { atMs, nextMs, ...outcome }) => {
+      told.push([message, outcome, nextMs === undefined ? '' : nextMs >= atMs]);
+    });
+    sink.publishEvent!(eventOf(1));
+    await expect.poll(() => sink.figures.sent).toBe(1);
+    sink.publishEvent!(eventOf(2));
+    await expect.poll(() => sink.figures.lost.refused).toBe(1);
+    await sink.close().catch(() => undefined);
+    expect(told).toEqual([
+      ['event-1', { state: 'retried', answer: 'the server answered 503', attempt: 1 }, true],
+      ['event-1', { state: 'sent', answer: 'answered 200' }, ''],
+      ['event-2', { state: 'failed', answer: 'the server answered 404 (attempt 1)' }, ''],
+    ]);
+  });
+
   it('goes on behind the records that a receiver took of a batch', async () => {
     const batches: string[][] = [];
     const { sink } = open(({ texts }) => {
