@@ -25,7 +25,7 @@ const CROP = { around: 2.2, leastRatio: 0.25, aspect: 16 / 9 };
  */
 
 /** Pictures of events, fetched once each as they are shown first. */
-export class EventPictures {
+class EventPictures {
   /** @type {Map<string, { kept: Kept | null, askedMs: number, isAsking: boolean }>} */
   #known = new Map();
   /** @type {(() => Promise<void>)[]} */
@@ -170,7 +170,7 @@ export function pictureNote(event) {
  *
  * @param {Pick<EventPictureFacts, 'bounds' | 'box'>} facts
  */
-export function cropAround({ bounds: [left, top, width, height], box }) {
+function cropAround({ bounds: [left, top, width, height], box }) {
   const [x, y, boxWidth, boxHeight] = box ?? [left, top, width, height];
   const { around, leastRatio, aspect } = CROP;
   const wanted = Math.max(boxHeight * around, (boxWidth * around) / aspect, height * leastRatio);

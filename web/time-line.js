@@ -37,7 +37,7 @@ const REASONS = {
  *
  * @param {readonly Pick<RecordedSpan, 'fromMs' | 'toMs'>[]} spans of a day, oldest first
  */
-export function recordedText(spans) {
+function recordedText(spans) {
   if (spans.length === 0) return '';
   const missingMs = spans.reduce(
     (sum, { fromMs }, i) => sum + (i === 0 ? 0 : Math.max(0, fromMs - spans[i - 1].toMs)),

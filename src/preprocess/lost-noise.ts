@@ -27,10 +27,12 @@ const BUSY_WINDOWS = 12;
 const STILL_FACTOR = 6;
 /** Windows in a row without noise. */
 const LOST_WINDOWS = 3;
-/** Brightness, in levels, by which a picture that has other noise may differ from the one that the usual was learned from. */
-const SAME_LIGHT = 3;
+/** Brightness in levels, and the logarithm of the contrast, by which a picture may differ from the one that the usual was learned from. */
+const SAME_LIGHT = { levels: 3, contrast: 0.15 } as const;
 /** Windows in a row after which another light has come to stay. */
 const OTHER_LIGHT_WINDOWS = 3;
+/** Within a window the light may change less: dusk and fog that come slowly add to what looks like noise. */
+const DRIFT = { levels: 1, contrast: 0.05 } as const;
 /** A frozen picture goes on if its busy cells differ by this many times as much as before. */
 const LIVE_FACTOR = 4;
 
@@ -100,6 +102,10 @@ export class LostNoise {
       if (noise > LEARN_RATIO * this.#frozen.usual) this.#frozen = null;
       return;
     }
+    if (isOtherLight(this.#blocks[0]!.samples, samples, DRIFT)) {
+      this.#lost = 0;
+      return;
+    }
     if (this.#isOtherLight(samples)) return;
     const isKnown = this.#windows >= STILL_WINDOWS;
     const [usual, ratio] = isKnown ? [this.#usual, LOST_RATIO] : [this.#busyUsual, LOST_BUSY_RATIO];
@@ -112,15 +118,20 @@ export class LostNoise {
 
   /** Noise depends on the light. What is usual is learned anew once the light has stayed another. */
   #isOtherLight(samples: Float32Array): boolean {
-    const isOther = this.#light !== null && Math.abs(lightChange(this.#light, samples)) > SAME_LIGHT;
+    const isOther = this.#light !== null && isOtherLight(this.#light, samples, SAME_LIGHT);
     this.#otherLight = isOther ? this.#otherLight + 1 : 0;
-    if (this.#otherLight >= OTHER_LIGHT_WINDOWS) {
-      this.#windows = 0;
-      this.#busyWindows = 0;
-    }
-    if (!isOther || this.#otherLight >= OTHER_LIGHT_WINDOWS) this.#light = samples;
+    if (this.#otherLight >= OTHER_LIGHT_WINDOWS) this.#unlearn(samples);
+    if (!isOther) this.#light = samples;
     if (isOther) this.#lost = 0;
     return isOther;
+  }
+
+  /** What is usual is not known any more: the light is not what it was learned from. */
+  #unlearn(samples: Float32Array): void {
+    this.#windows = 0;
+    this.#busyWindows = 0;
+    this.#lost = 0;
+    this.#light = samples;
   }
 
   #learn(noise: number, busy: number): void {
@@ -172,6 +183,18 @@ function cellDifferences(a: Float32Array, b: Float32Array): Float32Array {
     cells[cell] = cells[cell]! + Math.abs(a[i]! - b[i]!) / CELL_VALUES;
   }
   return cells;
+}
+
+/** Whether the brightness or the contrast of a picture changed by more than is allowed. */
+function isOtherLight(before: Float32Array, now: Float32Array, most: { levels: number; contrast: number }): boolean {
+  if (Math.abs(lightChange(before, now)) > most.levels) return true;
+  return Math.abs(Math.log(contrastOf(now) / contrastOf(before))) > most.contrast;
+}
+
+/** Standard deviation of the samples, in levels; at least that of a plain picture. */
+function contrastOf(samples: Float32Array): number {
+  const mean = samples.reduce((sum, value) => sum + value, 0) / samples.length;
+  return Math.max(1, Math.sqrt(samples.reduce((sum, value) => sum + (value - mean) ** 2, 0) / samples.length));
 }
 
 /** By how much most of the picture became lighter. */
