@@ -1,5 +1,6 @@
 import { Environment, type ParseResult } from '@marcbachmann/cel-js';
-import { refusedSyntax } from './refused-syntax.ts';
+import { mixedNumbers, refusedSyntax } from './refused-syntax.ts';
+import { syntaxFault } from './syntax-fault.ts';
 
 /** What an expression of a rule can use; docs/events.md describes each. Numbers are doubles, so that they compare with one another. */
 export interface RuleFacts {
@@ -64,10 +65,10 @@ export function compileExpression(text: string): Expression | string {
   if (text.length > MOST_EXPRESSION_CHARS) return `it has ${text.length} characters, at most ${MOST_EXPRESSION_CHARS}`;
   const run = parsed(text);
   if (typeof run === 'string') return run;
-  const refused = refusedSyntax(run.ast, NAMES);
+  const refused = refusedSyntax(run.ast, NAMES, text);
   if (refused !== null) return refused;
   const { valid, type, error } = run.check();
-  if (!valid) return firstLine(error?.message ?? 'it cannot be read');
+  if (!valid) return mixedNumbers(run.ast) ?? syntaxFault(text, error);
   if (type !== 'bool') return `it gives a ${type}`;
   const expression: Expression = (facts) => run(facts) === true;
   if (compiled.size >= MOST_COMPILED) compiled.clear();
@@ -79,10 +80,6 @@ function parsed(text: string): ParseResult | string {
   try {
     return environment.parse(text);
   } catch (error) {
-    return firstLine((error as Error).message);
+    return syntaxFault(text, error);
   }
-}
-
-function firstLine(text: string): string {
-  return text.split('\n', 1)[0]!.trim();
 }

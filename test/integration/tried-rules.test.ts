@@ -117,7 +117,7 @@ it.each<[string, object, RegExp]>([
   [
     'an expression whose lists grow eightfold with each level',
     { events: [{ ...stays, when: nestedBinds(12) }] },
-    /events\[0\]\.when: expected a condition in CEL; it calls bind\(\) at character 1; a condition compares/,
+    /events\[0\]\.when: expected a condition in CEL; it calls bind\(\) at character 5; a condition compares/,
   ],
   ['a time that is none', { events: [{ ...stays, for: 'soon' }] }, /events\[0\]\.for: expected a time such as 15s/],
   ['a zone without an area', { zones: [{ id: 'all', polygon: [[0, 0]] }] }, /zones\[0\]\.polygon/],
