@@ -4,6 +4,7 @@ import { errorMessage } from './dialogs.js';
 import { runBusy } from './element.js';
 import { gateway } from './gateway.js';
 import { html, nothing, repeat } from './html.js';
+import { needOf, verdictOf } from './rollout-labels.js';
 
 /** The start of a roll-out, from the models whose weights are on this machine. */
 export class RolloutStart {
@@ -11,6 +12,8 @@ export class RolloutStart {
   #models = null;
   #error = '';
   #redraw;
+  /** The model that is chosen. */
+  #chosen = '';
 
   /** @param {() => void} redraw */
   constructor(redraw) {
@@ -31,8 +34,17 @@ export class RolloutStart {
   show(inUse) {
     if (this.#models === null) return this.#error === '' ? nothing : html`<p class="form-error">${this.#error}</p>`;
     const here = this.#models.filter(({ name, isHere }) => isHere === true || name === inUse);
+    const control = here.find(({ name }) => name === inUse);
+    const chosen = here.find(({ name }) => name === this.#chosen);
+    const needsLabels = chosen !== undefined && needOf(control, chosen) === 'labels';
     const sorted = here.sort((a, b) => (b.reportedAp ?? 0) - (a.reportedAp ?? 0));
     return html`<form class="panel rollout-start" aria-label="Start a roll-out" data-needs="admin"
+      @change=${(/** @type {Event} */ { target }) => {
+        const { name, value } = /** @type {HTMLInputElement} */ (target);
+        if (name !== 'model') return;
+        this.#chosen = value;
+        this.#redraw();
+      }}
       @submit=${(/** @type {SubmitEvent} */ event) => this.#submit(event)}>
       <h2>Start a roll-out <small>to a model that is on this machine</small></h2>
       <div class="scroll"><table>
@@ -40,9 +52,18 @@ export class RolloutStart {
         <tbody>${repeat(
           sorted,
           ({ name }) => name,
-          (model) => modelRow(model, model.name === inUse),
+          (model) => modelRow(model, model.name === inUse, needOf(control, model)),
         )}</tbody>
       </table></div>
+      ${
+        needsLabels
+          ? html`<div class="rollout-labels">
+              <label>Figures of both on labelled pictures <input type="file" name="labels" accept="application/json,.json" required></label>
+              <p class="hint">${chosen.name} is another detector, so its boxes rightly differ: labels must show that it is as good. Make the file with
+                <code>sightline eval instances.json --images DIR --model ${inUse} --model ${chosen.name} --json &gt; eval.json</code></p>
+            </div>`
+          : nothing
+      }
       <div class="rollout-how">
         <label>Steps, % of the cameras <input name="steps" value="1, 10, 50, 100" inputmode="decimal" autocomplete="off"></label>
         <label>Shortest step, minutes <input name="minutes" value="1" inputmode="decimal" autocomplete="off"></label>
@@ -60,7 +81,7 @@ export class RolloutStart {
     const fields = new FormData(/** @type {HTMLFormElement} */ (event.currentTarget));
     return runBusy(/** @type {HTMLButtonElement} */ (event.submitter), async () => {
       try {
-        await gateway.rollouts.start(requestOf(fields));
+        await gateway.rollouts.start(await requestOf(fields));
         this.#error = '';
       } catch (error) {
         this.#error = errorMessage(error);
@@ -71,24 +92,30 @@ export class RolloutStart {
 }
 
 /** The gateway says what is wrong with a number. @param {FormData} fields */
-function requestOf(fields) {
+async function requestOf(fields) {
   const text = (/** @type {string} */ name) => String(fields.get(name) ?? '');
   const steps = text('steps').split(',').map(Number);
   const model = fields.get('model') === null ? {} : { model: text('model') };
   const holdMs = 60_000 * Number(text('minutes'));
   const recorded =
     text('hours').trim() === '' ? {} : { recorded: { lastMs: Math.round(3_600_000 * Number(text('hours'))) } };
-  return /** @type {RolloutRequest} */ ({ ...model, steps, holdMs, ...recorded, shadow: fields.has('shadow') });
+  const file = fields.get('labels');
+  const labelled = file instanceof File ? { labelled: verdictOf(await file.text(), file.name, text('model')) } : {};
+  const shadow = fields.has('shadow');
+  return /** @type {RolloutRequest} */ ({ ...model, steps, holdMs, ...recorded, ...labelled, shadow });
 }
 
 /**
  * @param {ModelSummary} model
  * @param {boolean} isInUse
+ * @param {ReturnType<typeof needOf>} need
  */
-function modelRow({ name, inputWidth, inputHeight, reportedAp, cost }, isInUse) {
+function modelRow({ name, inputWidth, inputHeight, reportedAp, cost }, isInUse, need) {
   const choice = isInUse
     ? html`${name} <small>in use</small>`
-    : html`<label class="check"><input type="radio" name="model" value=${name} required> ${name}</label>`;
+    : need === 'other'
+      ? html`${name} <small>finds other classes: cannot take its place</small>`
+      : html`<label class="check"><input type="radio" name="model" value=${name} required> ${name}${need === 'labels' ? html` <small>needs labels</small>` : nothing}</label>`;
   const frame = cost == null ? 'not measured' : `${cost.frameMs.toFixed(1)} ms, ${cost.engine} ${cost.precision}`;
   return html`<tr data-model=${name}><th scope="row">${choice}</th><td>${inputWidth} x ${inputHeight}</td><td>${reportedAp?.toFixed(3) ?? 'unknown'}</td><td>${frame}</td></tr>`;
 }

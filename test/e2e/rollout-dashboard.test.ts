@@ -212,6 +212,8 @@ describe.skipIf(browserPath === undefined)(browserTitle('the roll-out on the das
     const models = async () => [
       { ...summary, name: live.host.device.model, reportedAp: 0.258, cost },
       { ...summary, name: 'yolox-s', reportedAp: 0.405, cost: null },
+      { ...summary, name: 'deim', family: 'deim', reportedAp: null, cost: null },
+      { ...summary, name: 'faces', labels: ['face'], reportedAp: 0.1, cost: null },
       { ...summary, name: 'yolox-l', reportedAp: 0.49, cost: null, isHere: false },
     ];
     const { url } = await openWholeGateway(live, { rollouts, models });
@@ -222,18 +224,45 @@ describe.skipIf(browserPath === undefined)(browserTitle('the roll-out on the das
     expect(await start.locator('tbody tr').allInnerTexts()).toEqual([
       expect.stringMatching(/^yolox-s\s+416 x 416\s+0\.405\s+not measured$/),
       expect.stringMatching(/ in use\s+416 x 416\s+0\.258\s+7\.1 ms, openvino bf16$/),
+      expect.stringMatching(/^faces finds other classes: cannot take its place/),
+      expect.stringMatching(/^deim\s+needs labels/),
     ]);
     rollouts.startRollout = () => Promise.reject(new SightlineError('ROLLOUT_RUNNING', 'rollout-3 is running'));
     await page.click('[data-model="yolox-s"] input');
     await start.locator('button').click();
     await until(async () => (await start.locator('.form-error').textContent()) === 'rollout-3 is running');
     const asked: unknown[] = [];
-    rollouts.startRollout = async (request) => {
+    const started = async (request: unknown) => {
       asked.push(request);
       rollouts.report = rolloutReport();
       live.tick();
       return rollouts.report;
     };
+    // One that would be refused cannot be chosen; where labels are needed, the form asks for them.
+    expect(await page.locator('[data-model="faces"] input').count()).toBe(0);
+    expect(await start.locator('[name="labels"]').count()).toBe(0);
+    await page.click('[data-model="deim"] input');
+    await start.locator('[name="labels"]').waitFor();
+    const inUse = live.host.device.model;
+    const evaluation = {
+      models: [
+        { model: inUse, figures: { AP: 0.2 } },
+        { model: 'deim', figures: { AP: 0.3 } },
+      ],
+    };
+    const buffer = Buffer.from(JSON.stringify(evaluation));
+    await start.locator('[name="labels"]').setInputFiles({ name: 'eval.json', mimeType: 'application/json', buffer });
+    rollouts.startRollout = (request) => {
+      asked.push(request);
+      return Promise.reject(new SightlineError('ROLLOUT_STATE', 'not now'));
+    };
+    await start.locator('button').click();
+    await until(async () => (await start.locator('.form-error').textContent()) === 'not now');
+    expect(asked.splice(0)).toMatchObject([
+      { model: 'deim', labelled: { controlAp: 0.2, candidateAp: 0.3, control: inUse } },
+    ]);
+    rollouts.startRollout = started;
+    await page.click('[data-model="yolox-s"] input');
     await page.fill('.rollout-start [name="steps"]', '25, 100');
     await page.check('.rollout-start [name="shadow"]');
     await start.locator('button').click();

@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { labelledVerdictOf } from '../../../src/control/rollout/other-detector.ts';
+
+const { needOf, verdictOf } = await import(new URL('../../../web/rollout-labels.js', import.meta.url).href);
+
+const CLASSES = ['person', 'car'];
+const model = (name: string, family: string, reportedAp: number | null, labels = CLASSES) => ({
+  ...{ name, family, reportedAp, labels, inputWidth: 1, inputHeight: 1 },
+});
+
+describe('what the form asks for', () => {
+  const control = model('old', 'yolox', 0.3);
+  it.each([
+    ['a better one', control, model('a', 'deim', 0.4)],
+    ['a worse one', control, model('b', 'deim', 0.2)],
+    ['one of unknown quality', control, model('c', 'deim', null)],
+    ['another training of the same network', control, model('d', 'yolox', null)],
+    ['one with other classes', control, model('e', 'yolox', 0.4, ['face'])],
+  ])('is what the host demands: %s', (_, now, next) => {
+    const side = ({ name, family, reportedAp, labels }: typeof control) => ({
+      ...{ label: name, model: { name }, family, reportedAp, weights: [name], found: { classes: labels } },
+    });
+    let demanded = 'nothing';
+    try {
+      labelledVerdictOf(side(now), side(next), undefined);
+    } catch (error) {
+      demanded = (error as { code: string }).code === 'MODEL_INCOMPATIBLE' ? 'other' : 'labels';
+    }
+    expect(needOf(now, next)).toBe(demanded);
+  });
+});
+
+it('reads figures of both detectors, and says what is wrong with a file', () => {
+  const figures = (old: number, mine: number): string =>
+    JSON.stringify({
+      models: [
+        { model: 'old', figures: { AP: old } },
+        { model: 'mine', figures: { AP: mine } },
+      ],
+    });
+  expect(verdictOf(figures(0.25, 0.5), 'eval.json', '/models/mine.onnx')).toEqual({
+    ...{ controlAp: 0.25, candidateAp: 0.5, loss: -0.25, source: '"sightline eval" of eval.json', control: 'old' },
+  });
+  expect(() => verdictOf(figures(0.5, 0.25), 'eval.json', 'mine')).toThrow('mine has 0.250, old 0.500: it is worse');
+  expect(() => verdictOf('no', 'eval.json', 'mine')).toThrow('mine and the one in use, received none.');
+});
