@@ -15,7 +15,8 @@ export function needOf(control, candidate) {
   const [now, next] = [control.labels, candidate.labels];
   if (now !== undefined && next !== undefined && now.join('\n') !== next.join('\n')) return 'other';
   const [controlAp, candidateAp] = [control.reportedAp, candidate.reportedAp];
-  if (controlAp !== null && candidateAp !== null) return candidateAp >= controlAp ? 'nothing' : 'labels';
+  const isSame = control.reportedOn != null && control.reportedOn === candidate.reportedOn;
+  if (isSame && controlAp !== null && candidateAp !== null) return candidateAp >= controlAp ? 'nothing' : 'labels';
   return control.family === candidate.family ? 'nothing' : 'labels';
 }
 
@@ -30,7 +31,7 @@ export function needOf(control, candidate) {
  */
 export function verdictOf(text, file, candidate) {
   const name = nameOf(candidate);
-  const models = modelsIn(text);
+  const { models, comparisons } = figuresIn(text);
   const [one, control] = [models.find(({ model }) => model === name), models.find(({ model }) => model !== name)];
   if (models.length !== 2 || one === undefined || control === undefined) {
     const found = models.map(({ model }) => model).join(', ') || 'none';
@@ -40,21 +41,32 @@ export function verdictOf(text, file, candidate) {
     throw new Error(
       `${name} has ${one.ap.toFixed(3)}, ${control.model} ${control.ap.toFixed(3)}: it is worse, so it is not rolled out.`,
     );
+  const names = [control.model, name];
+  const compared = comparisons.find((found) => names.includes(found.reference) && names.includes(found.candidate));
+  if (compared === undefined)
+    throw new Error(`${file}: expected a comparison of both with its interval, received none: make it again.`);
+  const [low, high] = compared.interval;
   return {
-    ...{ controlAp: control.ap, candidateAp: one.ap, loss: control.ap - one.ap },
+    ...{ controlAp: control.ap, candidateAp: one.ap, loss: control.ap - one.ap, pictures: compared.pictures },
+    interval: compared.reference === name ? { low: -high, high: -low } : { low, high },
     ...{ source: `"sightline eval" of ${file}`, control: control.model },
   };
 }
 
-/** @param {string} text @returns {{ model: string, ap: number }[]} the first figure of each */
-function modelsIn(text) {
+/**
+ * @typedef {{ reference: string, candidate: string, pictures: number, interval: [number, number] }} Compared
+ * @param {string} text
+ * @returns {{ models: { model: string, ap: number }[], comparisons: Compared[] }} the first figure of each model
+ */
+function figuresIn(text) {
   try {
-    const { models } = JSON.parse(text);
-    return models.flatMap((/** @type {{ model: unknown, figures: object }} */ { model, figures }) => {
+    const { models, comparisons = [] } = JSON.parse(text);
+    const found = models.flatMap((/** @type {{ model: unknown, figures: object }} */ { model, figures }) => {
       const [ap] = Object.values(figures);
       return typeof model === 'string' && typeof ap === 'number' ? [{ model, ap }] : [];
     });
+    return { models: found, comparisons };
   } catch {
-    return [];
+    return { models: [], comparisons: [] };
   }
 }

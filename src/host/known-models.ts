@@ -6,6 +6,7 @@ import { loadConfigured, manifestFolders } from '../runtime/model/load-detector.
 import { type EngineChoice, EngineChoices } from '../store/engine-choices.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { listManifests, listUserManifests, type Manifest } from '../store/manifests.ts';
+import { comparableLabels } from '../store/reported-ap.ts';
 
 /** Whoever adds a model or fetches its weights sees it after this time; hashing all weights takes a second. */
 const KEPT_MS = 30_000;
@@ -72,7 +73,7 @@ function summaryOf(manifest: Manifest, isHere: boolean, costs: readonly EngineCh
     .sort((a, b) => a.frameMs - b.frameMs)[0];
   return {
     ...{ name, family, inputWidth: input.width, inputHeight: input.height, reportedAp: reported?.ap ?? null },
-    ...{ isHere, labels: classes },
+    ...{ reportedOn: comparableLabels(reported), isHere, labels: classes },
     cost: measured ?? null,
   };
 }

@@ -258,6 +258,8 @@ export interface ModelSummary {
   readonly inputHeight: number;
   /** COCO AP by its publisher, 0 to 1; null if none is known. */
   readonly reportedAp: number | null;
+  /** Hash of the labels, of enough pictures, on which that was measured: only figures on the same are compared. Null or absent: not known. */
+  readonly reportedOn?: string | null;
   /** Whether its weights are on this machine. Absent from older gateways. */
   readonly isHere?: boolean;
   /** Names among `models` of the pipeline by which streams choose it; absent if there is none. */

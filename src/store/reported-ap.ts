@@ -20,6 +20,12 @@ export interface ComparedAp {
 /** On fewer pictures, an AP says little: a manifest has no interval. */
 const FEWEST_PICTURES = 100;
 
+/** The labels on which a figure was measured, if other figures on them may be compared with it; null if not. */
+export function comparableLabels(reported: Manifest['reported']): string | null {
+  const measured = reported?.measured ?? null;
+  return measured !== null && measured.pictures >= FEWEST_PICTURES ? measured.labels : null;
+}
+
 /**
  * Returns the AP that both manifests report if both were measured with these weights on the same labels, on enough pictures; else one
  * clause that says why they cannot be compared; null if one of them reports none.

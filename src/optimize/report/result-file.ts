@@ -42,7 +42,11 @@ const resultFile = z.object({
   speedup: z.object({ ratio: z.number().positive(), interval }).nullable(),
   /** Of the held-out part; null if there was none. */
   quality: z
-    .object({ kind: z.enum(['ap', 'top-1', 'agreement']), loss: z.number(), interval })
+    .object({
+      ...{ kind: z.enum(['ap', 'top-1', 'agreement']), loss: z.number(), interval },
+      /** Pictures with an object, or frames. Absent from older files. */
+      pictures: z.number().int().min(0).optional(),
+    })
     .nullable()
     .default(null),
   baseline: side,

@@ -144,7 +144,11 @@ describe('the first page', () => {
     const alone = frontOf({ ...UNCHANGED, faster });
     expect(alone.split('\n')[0]).toBe('# 21.5 times as fast; look at 1 difference first');
     expect(alone).not.toContain('| proven |');
-    expect(resultOf({ ...INPUT, faster })).toMatchObject({ faster: { ap: 0.378, file: 'report/faster.yaml' } });
+    expect(resultOf({ ...INPUT, faster })).toMatchObject({
+      faster: { ap: 0.378, file: 'report/faster.yaml' },
+      // A roll-out asks how many pictures there were.
+      quality: { pictures: 75 },
+    });
   });
 
   it('asks for consent where counts differ', () => {
