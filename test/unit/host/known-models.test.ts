@@ -52,7 +52,7 @@ describe('the models that a host knows', () => {
     addModel(folder, 'pets', 'pets weights');
     addModel(folder, 'damaged', 'something else');
     const size = { inputWidth: 64, inputHeight: 32 };
-    const facts = { family: 'yolox', ...size, reportedAp: 0.31, labels: ['cat', 'dog'], cost: null };
+    const facts = { family: 'yolox', ...size, reportedAp: 0.31, reportedOn: null, labels: ['cat', 'dog'], cost: null };
     expect(await find('pets')).toEqual({ name: 'pets', ...facts, isHere: true });
     expect(await find('damaged')).toEqual({ name: 'damaged', ...facts, isHere: false });
     expect((await find('yolox-nano'))?.labels).toHaveLength(80);
