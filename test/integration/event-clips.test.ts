@@ -94,11 +94,23 @@ async function visit(): Promise<string> {
   scene.isThere = true;
   await waitFor('an event', () => records.some(({ phase }) => phase === 'new'));
   const id = records.find(({ phase }) => phase === 'new')!.id;
+  // While it lasts there is a small picture of the frame that raised it, with the object's box in it.
+  const small = (): Promise<Response> => get(id, 'picture.jpg');
+  await waitFor('its small picture', async () => (await small()).status === 200);
+  const picture = await small();
+  expect(JSON.parse(picture.headers.get('x-picture')!)).toMatchObject({
+    ...{ moment: 'at', width: 320, height: 180, bounds: [0, 0, 320, 180], box: [100, 40, 60, 100] },
+  });
+  const { width, height } = await sharp(Buffer.from(await picture.arrayBuffer())).metadata();
+  expect(width! / height!).toBeCloseTo(16 / 9, 1);
   await waitFor('a second', () => published.at(-1)! > records[0]!.raised.ptsUs! + 1e6);
   scene.isThere = false;
   await waitFor('the clip and its picture', async () => (await get(id, 'snapshot.jpg')).status === 200, {
     deadlineMs: 30_000,
   });
+  // Then that of the clip, which is larger.
+  const ofClip = await sharp(Buffer.from(await (await small()).arrayBuffer())).metadata();
+  expect(ofClip.width).toBe(320);
   return id;
 }
 

@@ -238,6 +238,11 @@ describe('somebody who may see one stream only', () => {
     expect(await similar('stream=door&track=1', 'admins')).toEqual(['door', new Set([HIDDEN])]);
     expect(await similar(`event=${SEEN}`, 'watchers')).toEqual([undefined, new Set()]);
     expect(await similar(`event=${SEEN}`, 'admins')).toEqual([HIDDEN, new Set(['door'])]);
+    for (const what of ['picture.jpg', 'alerts']) {
+      const statusFor = async (group: string): Promise<number> =>
+        (await fetch(`${url}/api/events/${SEEN}/${what}`, { headers: as(group) })).status;
+      expect([await statusFor('watchers'), (await statusFor('admins')) < 300]).toEqual([404, true]);
+    }
     expect(await get('/api/heat?stream=door')).toContain('"cells"');
     expect(await get('/api/streams/door/history')).toContain('"fpsIn"');
     expect(JSON.parse(await get('/api/events')).events).toMatchObject([{ stream: 'door' }]);
