@@ -18,7 +18,7 @@ export type { ErrorCode } from '../errors/error-codes.ts';
 export { type ErrorDetails, SightlineError, type WireError } from '../errors/sightline-error.ts';
 export type { AlertDelivery, AlertsReply, DeliveryState } from '../protocol/alert-delivery.ts';
 export type { BlindReason } from '../protocol/blind-reasons.ts';
-export type { EventPictureFacts } from '../protocol/event-picture.ts';
+export type { EventPictureFacts, PictureMoment } from '../protocol/event-picture.ts';
 export type {
   DetectionsMessage,
   ErrorMessage,
@@ -106,6 +106,7 @@ export type {
   GuardReport,
   GuardVerdict,
   LabelledVerdict,
+  LossInterval,
   Prediction,
   RolloutReport,
   RolloutState,

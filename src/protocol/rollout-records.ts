@@ -15,6 +15,7 @@ export type {
   Gain,
   GuardReport,
   LabelledVerdict,
+  LossInterval,
   Prediction,
   StreamChanges,
   StreamFinding,

@@ -446,6 +446,7 @@ describe('the file', () => {
       'heat',
       'kept',
       'occupancy',
+      'pictures',
       'seeing',
       'seen',
       'vectors',

@@ -144,7 +144,7 @@ describe('a rule on the page', () => {
         'keeps a clip from 2 min before to 5 s after',
     );
     expect(ruleText({ id: 'a', kind: 'picture', for: '0s' }, false)).toBe(
-      'The picture is black, frozen, blurred or moved',
+      'The picture is black, frozen, covered, blurred or moved',
     );
     expect(ruleText({ id: 'a', kind: 'levitates' }, false)).toBe('The rule “levitates” is met');
   });
