@@ -22,10 +22,26 @@ let kinds = new Map();
 
 /** Takes the schema from what the gateway says of itself. @param {any} api its OpenAPI document */
 export function useRuleSchema(api) {
-  const body = api.paths['/api/streams'].post.requestBody.content['application/json'].schema;
+  const named = api.components?.schemas ?? {};
+  const body = whole(api.paths['/api/streams'].post.requestBody.content['application/json'].schema, named);
   /** @type {readonly SchemaNode[]} */
   const nodes = body.properties.events.items.oneOf;
   kinds = new Map(nodes.map((node) => [kindOf(node), node]));
+}
+
+/**
+ * A schema with the ones that it names in their places.
+ *
+ * @param {any} node @param {Readonly<Record<string, unknown>>} named by name
+ * @returns {any}
+ */
+function whole(node, named) {
+  if (Array.isArray(node)) return node.map((each) => whole(each, named));
+  if (typeof node !== 'object' || node === null) return node;
+  const { $ref, ...own } = node;
+  const known = typeof $ref === 'string' ? named[$ref.slice($ref.lastIndexOf('/') + 1)] : {};
+  const entries = Object.entries({ .../** @type {object} */ (known), ...own });
+  return Object.fromEntries(entries.map(([key, value]) => [key, whole(value, named)]));
 }
 
 /** @param {SchemaNode} node */
