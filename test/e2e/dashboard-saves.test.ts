@@ -330,6 +330,8 @@ describe.skipIf(browserPath === undefined)(browserTitle('what is saved on the da
       const others = (entries: object[]) => JSON.stringify(entries.toSpliced(1, 1));
       expect(others(sent[key]!)).toBe(others(lists[key]!));
     }
+    // The page asks for its settings again after it saved.
+    await page.unrouteAll({ behavior: 'ignoreErrors' });
     await page.close();
   });
 
