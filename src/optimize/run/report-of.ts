@@ -103,7 +103,9 @@ function speedupOf({ speedup }: SearchResult, records: readonly LoggedRecord[]):
     readonly after?: readonly number[];
   };
   const [beforeFps, afterFps] = [before, after].map((rates) => (rates.length === 0 ? null : median(rates)));
-  return { ...speedup, pairs: before.length, beforeFps: beforeFps!, afterFps: afterFps! };
+  // Without time for a comparison the pairs of the search are the proof: A B B A, two turns each.
+  const pairs = before.length > 0 ? before.length : 2 * speedup.measurements.length;
+  return { ...speedup, pairs, beforeFps: beforeFps!, afterFps: afterFps! };
 }
 
 function limitsOf(record: LoggedRecord, { isOnGpu }: Finished, times: InferTimes | null): ReportBottleneck[] {

@@ -116,6 +116,12 @@ describe('the end of an optimisation as the input of its report', () => {
     expect(speedup).toMatchObject({ ratio: 12, interval: [11.8, 12.2], pairs: 3, beforeFps: 20, afterFps: 240 });
   });
 
+  it('counts the turns of pairs where there was no time for a comparison', async () => {
+    const pair = record('m004', 'pair', BEST, 'offline, beside another', { a: [], b: [] });
+    const { speedup } = await finished([...recordsOf().filter(({ id }) => id !== 'm004'), pair]);
+    expect(speedup).toMatchObject({ ratio: 12, pairs: 2, beforeFps: null, afterFps: null });
+  });
+
   it('makes a report that recommends nothing without a held-out part', async () => {
     const report = buildReport(await finished());
     expect(report.title).toBe('12 times as fast, but the quality is not proven');
