@@ -40,6 +40,8 @@ interface Following {
 interface Alert {
   readonly config: AlertConfig;
   readonly quiet: WeeklyClock | null;
+  /** When the quiet time ends that was found last; a storm of events asks for it again and again. */
+  quietEnd: { readonly sinceMs: number; readonly untilMs: number | null };
 }
 
 interface Message {
@@ -101,6 +103,7 @@ export class AlertDesk {
     this.#alerts = options.alerts.map((config) => ({
       config,
       quiet: config.quiet === undefined ? null : new WeeklyClock(config.quiet),
+      quietEnd: { sinceMs: Number.POSITIVE_INFINITY, untilMs: null },
     }));
     this.#ledgers = new Map(
       [...options.channels.keys()].map((name) => [
@@ -166,7 +169,8 @@ export class AlertDesk {
   }
 
   /** @param names - the channels of the alert that lack the event. */
-  #take(key: string, { config, quiet }: Alert, event: RuleEvent, names: readonly string[]): Handover {
+  #take(key: string, alert: Alert, event: RuleEvent, names: readonly string[]): Handover {
+    const { config, quiet } = alert;
     const { clock, wallNow } = this.#options;
     const count = (add: (ledger: Ledger) => void): void => this.#count(names, add);
     count((ledger) => {
@@ -174,7 +178,7 @@ export class AlertDesk {
     });
     const atMs = wallNow();
     if (quiet?.includes(atMs) === true) {
-      const untilMs = endOf(quiet, atMs);
+      const untilMs = endOf(alert, quiet, atMs);
       this.#outcomes.set(event.id, names, { state: 'quiet', atMs, ...(untilMs === null ? {} : { untilMs }) });
       count(({ suppressed }) => {
         suppressed.quiet += 1;
@@ -203,7 +207,10 @@ export class AlertDesk {
     }
     if (passedMs >= holdMs) return this.#tell(config, thread, { event, to: names });
     this.#outcomes.set(event.id, names, {
-      ...{ state: 'held', atMs, hold: config.hold, withMs: atMs - Math.round(passedMs) },
+      state: 'held',
+      atMs,
+      hold: config.hold,
+      withMs: atMs - Math.round(passedMs),
     });
     count(({ suppressed }) => {
       suppressed.hold += 1;
@@ -270,10 +277,19 @@ export class AlertDesk {
   }
 }
 
-/** When times end that hold now, to the minute; null if not within a week. */
-function endOf(times: WeeklyClock, nowMs: number): number | null {
-  const minuteMs = 60_000;
-  for (let timeMs = Math.ceil(nowMs / minuteMs) * minuteMs; timeMs < nowMs + 7 * 86_400_000; timeMs += minuteMs)
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+
+/** When the quiet time ends that holds now, to the minute; null if not within a week. It is looked for once: that takes up to 50 ms. */
+function endOf(alert: Alert, quiet: WeeklyClock, nowMs: number): number | null {
+  const { sinceMs, untilMs } = alert.quietEnd;
+  if (nowMs < sinceMs || nowMs >= (untilMs ?? sinceMs + DAY_MS))
+    alert.quietEnd = { sinceMs: nowMs, untilMs: firstOutside(quiet, nowMs) };
+  return alert.quietEnd.untilMs;
+}
+
+function firstOutside(times: WeeklyClock, nowMs: number): number | null {
+  for (let timeMs = Math.ceil(nowMs / MINUTE_MS) * MINUTE_MS; timeMs < nowMs + 7 * DAY_MS; timeMs += MINUTE_MS)
     if (!times.includes(timeMs)) return timeMs;
   return null;
 }

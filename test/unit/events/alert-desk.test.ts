@@ -168,6 +168,22 @@ describe('AlertDesk', () => {
     ]);
   });
 
+  it('says of each quiet time when it ends, and not of one that never does', () => {
+    const DAY_MS = 86_400_000;
+    const untilOf = (on: string): (number | undefined)[] => {
+      const { desk, clock } = deskOf([{ on: ['a'], to: ['phone'], quiet: { timeZone: 'UTC', on: [on] } }]);
+      return [0, 20 * 60_000, DAY_MS].map((advanceMs) => {
+        clock.advance(advanceMs);
+        const silent = event('a');
+        desk.onEvent(silent);
+        return desk.deliveriesOf(silent.id)![0]!.untilMs;
+      });
+    };
+    const first = START + 3_600_000;
+    expect(untilOf('daily 12:00-13:00')).toEqual([first, first, first + DAY_MS]);
+    expect(untilOf('daily 00:00-24:00')).toEqual([undefined, undefined, undefined]);
+  });
+
   it('is silent at quiet times', () => {
     const quiet = { timeZone: 'UTC', on: ['daily 12:00-13:00'] };
     const { desk, phone, clock } = deskOf([{ on: ['a'], to: ['phone'], quiet }]);
