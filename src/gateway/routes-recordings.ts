@@ -167,6 +167,13 @@ export function addRecordingRoutes(
     },
   );
 
+  const newestRecordOf = async (event: string): Promise<RuleEvent | undefined> =>
+    (await history.page({ event, phase: 'last', limit: 1 })).events[0]?.rule;
+  const eventOf = async (request: FastifyRequest, id: string): Promise<RuleEvent> => {
+    const event = await newestRecordOf(id);
+    if (event === undefined || !maySee(request, event)) throw notFound('No such event is known.');
+    return event;
+  };
   const clipOf = async (request: FastifyRequest): Promise<RecordingFile> => {
     const { id } = request.params as { id: string };
     const found = (await recorder?.archive())?.clipOf(id);
@@ -200,9 +207,7 @@ export function addRecordingRoutes(
     described('What became of the alerts of an event: in which channel, when, and what answered.'),
     async (request): Promise<AlertsReply> => {
       const { id } = request.params as { id: string };
-      const { events } = await history.page({ event: id, phase: 'last', limit: 1 });
-      const event = events[0]?.rule;
-      if (event === undefined || !maySee(request, event)) throw notFound('No such event is known.');
+      await eventOf(request, id);
       return { deliveries: port.alertsOf?.(id) ?? null };
     },
   );
@@ -216,9 +221,7 @@ export function addRecordingRoutes(
     async (request, reply): Promise<FastifyReply> => {
       const { moment } = check(keptPictureQuery, request.query, 'query');
       const { id } = request.params as { id: string };
-      const { events } = await history.page({ event: id, phase: 'last', limit: 1 });
-      const event = events[0]?.rule;
-      if (event === undefined || !maySee(request, event)) throw notFound('No such event is known.');
+      const event = await eventOf(request, id);
       const clip = moment === 'before' ? undefined : (await recorder?.archive())?.clipOf(id);
       const picture =
         (clip?.isOpen === false ? await cardPicture(clip, event).catch(() => null) : null) ??
@@ -245,8 +248,8 @@ export function addRecordingRoutes(
       const clip = await clipOf(request);
       const picture = (): Promise<Buffer> => pictureOf(clip.path, boxes === '1');
       const remade = async (): Promise<Buffer> => {
-        const { events } = await history.page({ event: clip.event!, phase: 'last', limit: 1 });
-        if (events[0]?.rule !== undefined) await recorder!.remakePicture(events[0].rule, clip);
+        const event = await newestRecordOf(clip.event!);
+        if (event !== undefined) await recorder!.remakePicture(event, clip);
         return picture();
       };
       const jpeg = await picture()
