@@ -209,8 +209,11 @@ export class MicroBatcher<T extends BatchItem> {
 
   /** Counts a batch that is about to be made. @returns whether it begins with guests. */
   #isGuestTurn(): boolean {
-    if (!this.hasGuest) this.#withoutGuest = 0;
-    if (!this.hasGuest || this.hasLive) return false;
+    if (!this.hasGuest) {
+      this.#withoutGuest = 0;
+      return false;
+    }
+    if (this.hasLive) return false;
     this.#withoutGuest = (this.#withoutGuest + 1) % GUEST_EVERY;
     return this.#withoutGuest === 0;
   }

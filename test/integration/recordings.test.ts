@@ -235,16 +235,22 @@ describe.skipIf(disk === null)('a full disk (skipped where nothing can be mounte
     rmSync(join(disk!.path, 'a'), { recursive: true });
   }, 60_000);
 
-  it('that others fill ends recording, says so, and recording goes on when there is room', async () => {
-    const { recorder, said, clock } = recorderOf({ record: 'continuous' }, { folder: join(disk!.path, 'b') });
-    const camera = rig.camera();
+  /** @returns the file that takes all of it. */
+  function fillDisk(): string {
     const other = join(disk!.path, 'other');
-    recorder.onPackets(camera.open('start'));
     try {
       writeFileSync(other, Buffer.alloc(DISK_KIB * 1024));
     } catch {
       // It is full.
     }
+    return other;
+  }
+
+  it('that others fill ends recording, says so, and recording goes on when there is room', async () => {
+    const { recorder, said, clock } = recorderOf({ record: 'continuous' }, { folder: join(disk!.path, 'b') });
+    const camera = rig.camera();
+    recorder.onPackets(camera.open('start'));
+    const other = fillDisk();
     play(recorder, camera, 10);
     await waitFor('a failure', () => said.length > 0);
     expect(said[0]).toMatch(/ENOSPC|no space/);
@@ -264,13 +270,8 @@ describe.skipIf(disk === null)('a full disk (skipped where nothing can be mounte
     const small = join(disk!.path, 'c');
     const { recorder, said, clock } = recorderOf({ record: 'continuous' }, { folder: small });
     const camera = rig.camera();
-    const other = join(disk!.path, 'other');
     recorder.onPackets(camera.open('start'));
-    try {
-      writeFileSync(other, Buffer.alloc(DISK_KIB * 1024));
-    } catch {
-      // It is full.
-    }
+    const other = fillDisk();
     play(recorder, camera, 10);
     await waitFor('a failure', () => said.length > 0);
     expect(recorder.problem).toMatch(`no clip and no recording is kept: ${small}: `);

@@ -96,7 +96,7 @@ export class QualityBook {
   settledChanceOf(configuration: Configuration): number {
     const judged = this.judged(configuration);
     return judged?.verdict === 'passed' && judged.differences.length > 0
-      ? (judged.settledChance ?? 0)
+      ? (judged.settledChance ?? judged.chance)
       : this.chanceOf(configuration);
   }
 

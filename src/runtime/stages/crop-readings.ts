@@ -65,26 +65,32 @@ export function attributesOf(
     const at = row * DETECTION_COLUMNS;
     return { place: ranked[at]!, score: ranked[at + 4]!, label: spec.classes[ranked[at + 5]!] ?? '' };
   });
-  const read =
-    spec.family === 'labels'
-      ? readings.map(({ place, score }) => ({
-          name: names[place]!,
-          ...(score >= 0.5 ? { label: 'yes', score } : { label: 'no', score: 1 - score }),
-        }))
-      : spec.family === 'heads'
-        ? readings.map(({ place, ...reading }) => ({ name: names[place]!, ...reading }))
-        : [
-            {
-              name: stage,
-              label: readings
-                .map(({ label }) => label)
-                .join('')
-                .trim(),
-              score: meanScore(readings),
-            },
-          ];
+  const read = namedReadings(spec.family, readings, names, stage);
   const sure = read.filter(({ label, score }) => label !== '' && score >= scoreThreshold);
   return Object.fromEntries(sure.map(({ name, label, score }) => [name, { label, score: roundScore(score), atUs }]));
+}
+
+interface Reading {
+  readonly place: number;
+  readonly score: number;
+  readonly label: string;
+}
+
+/** One attribute of each label or head; of all others one of the whole, such as a text of its characters. */
+function namedReadings(
+  family: ModelSpec['family'],
+  readings: readonly Reading[],
+  names: readonly string[],
+  stage: string,
+): { readonly name: string; readonly label: string; readonly score: number }[] {
+  if (family === 'labels')
+    return readings.map(({ place, score }) => ({
+      name: names[place]!,
+      ...(score >= 0.5 ? { label: 'yes', score } : { label: 'no', score: 1 - score }),
+    }));
+  if (family === 'heads') return readings.map(({ place, ...reading }) => ({ name: names[place]!, ...reading }));
+  const text = readings.map(({ label }) => label).join('');
+  return [{ name: stage, label: text.trim(), score: meanScore(readings) }];
 }
 
 function meanScore(readings: readonly { readonly score: number }[]): number {
