@@ -47,9 +47,13 @@ export function verdictOf(text, file, candidate) {
     throw new Error(`${file}: expected a comparison of both with its interval, received none: make it again.`);
   const [low, high] = compared.interval;
   return {
-    ...{ controlAp: control.ap, candidateAp: one.ap, loss: control.ap - one.ap, pictures: compared.pictures },
+    controlAp: control.ap,
+    candidateAp: one.ap,
+    loss: control.ap - one.ap,
+    pictures: compared.pictures,
     interval: compared.reference === name ? { low: -high, high: -low } : { low, high },
-    ...{ source: `"sightline eval" of ${file}`, control: control.model },
+    source: `"sightline eval" of ${file}`,
+    control: control.model,
   };
 }
 

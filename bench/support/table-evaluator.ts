@@ -83,7 +83,9 @@ export class TableEvaluator implements Evaluator {
     return {
       ...{ verdict: isAllowed ? 'passed' : 'refused', chance: isAllowed ? 1 : 0, loss, upperBound: loss, allowed },
       reason: `loses ${loss.toFixed(4)} AP, ${allowed} are allowed`,
-      ...{ ap: this.#index.apOf(configuration), differences: [], measurements: [] },
+      ap: this.#index.apOf(configuration),
+      differences: [],
+      measurements: [],
     };
   }
 

@@ -91,7 +91,9 @@ export async function estimateLosses(
     const sorted = Float64Array.from(losses[i] ?? []).sort();
     const loss = figure - candidate[i]!;
     return {
-      ...{ reference: figure, candidate: candidate[i]!, loss },
+      reference: figure,
+      candidate: candidate[i]!,
+      loss,
       interval: [Math.min(quantile(sorted, 1 - level), loss), Math.max(quantile(sorted, level), loss)],
       standardError: deviation(sorted),
     };

@@ -24,14 +24,20 @@ const readyReply = named('KserveReady', z.looseObject({ ready: z.boolean() }));
 const modelReply = named(
   'KserveModel',
   z.object({
-    ...{ name: z.string(), versions: z.array(z.string()), platform: z.string(), inputs: tensors, outputs: tensors },
+    name: z.string(),
+    versions: z.array(z.string()),
+    platform: z.string(),
+    inputs: tensors,
+    outputs: tensors,
   }),
 );
 named('InferRequest', inferRequest);
 const inferReplySchema = named(
   'InferReply',
   z.object({
-    ...{ model_name: z.string(), model_version: z.string(), id: z.string().optional() },
+    model_name: z.string(),
+    model_version: z.string(),
+    id: z.string().optional(),
     parameters: z.looseObject({ width: z.int(), height: z.int(), cached: z.boolean(), warning: z.string().optional() }),
     outputs: z.array(
       z.object({

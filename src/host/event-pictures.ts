@@ -111,8 +111,12 @@ export class EventPictures {
     const { picture, frame } = current;
     const { x, y, width, height } = picture.bounds;
     const facts: EventPictureFacts = {
-      ...{ moment, timeMs: frame.capturedAtMs ?? this.#wallMs(), width: frame.width, height: frame.height },
-      ...{ bounds: [x, y, width, height], box: current.box },
+      moment,
+      timeMs: frame.capturedAtMs ?? this.#wallMs(),
+      width: frame.width,
+      height: frame.height,
+      bounds: [x, y, width, height],
+      box: current.box,
     };
     this.#waiting += 1;
     this.#encoding = this.#encoding

@@ -73,7 +73,9 @@ function summaryOf(manifest: Manifest, isHere: boolean, costs: readonly EngineCh
     .sort((a, b) => a.frameMs - b.frameMs)[0];
   return {
     ...{ name, family, inputWidth: input.width, inputHeight: input.height, reportedAp: reported?.ap ?? null },
-    ...{ reportedOn: comparableLabels(reported), isHere, labels: classes },
+    reportedOn: comparableLabels(reported),
+    isHere,
+    labels: classes,
     cost: measured ?? null,
   };
 }

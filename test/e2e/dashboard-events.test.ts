@@ -118,10 +118,12 @@ describe.skipIf(browserPath === undefined)(browserTitle('events, alerts and coun
       told('away', now - 4000, { kind: 'stream', sign: 'down', trackId: undefined as never }),
     ];
     history.picture(seen.rule!, {
-      ...{ facts: { moment: 'at', timeMs: now - 5000, ...size, box: [500, 100, 40, 80] }, jpeg: await jpegOf('red') },
+      facts: { moment: 'at', timeMs: now - 5000, ...size, box: [500, 100, 40, 80] },
+      jpeg: await jpegOf('red'),
     });
     history.picture(away.rule!, {
-      ...{ facts: { moment: 'before', timeMs: now - 9000, ...size, box: null }, jpeg: await jpegOf('blue') },
+      facts: { moment: 'before', timeMs: now - 9000, ...size, box: null },
+      jpeg: await jpegOf('blue'),
     });
     for (const event of [seen, away]) port.emitEvent(event);
     const { page, complaints } = await visit(browser, `${url}/#events`);

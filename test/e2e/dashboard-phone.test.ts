@@ -9,7 +9,11 @@ import { RolloutPortDouble, rolloutReport } from '../support/rollout-port-double
 import { ruleEvent } from '../support/rule-events.ts';
 
 const OVERLOAD: OverloadReport = {
-  ...{ sinceMs: 0, stage: 'infer', askedFps: 100, doneFps: 40, remedies: [] },
+  sinceMs: 0,
+  stage: 'infer',
+  askedFps: 100,
+  doneFps: 40,
+  remedies: [],
   text: 'Detection cannot keep up: 40 of 100 frames/s.',
 };
 const PHONE = { width: 390, height: 844 };

@@ -99,7 +99,11 @@ async function visit(): Promise<string> {
   await waitFor('its small picture', async () => (await small()).status === 200);
   const picture = await small();
   expect(JSON.parse(picture.headers.get('x-picture')!)).toMatchObject({
-    ...{ moment: 'at', width: 320, height: 180, bounds: [0, 0, 320, 180], box: [100, 40, 60, 100] },
+    moment: 'at',
+    width: 320,
+    height: 180,
+    bounds: [0, 0, 320, 180],
+    box: [100, 40, 60, 100],
   });
   const { width, height } = await sharp(Buffer.from(await picture.arrayBuffer())).metadata();
   expect(width! / height!).toBeCloseTo(16 / 9, 1);

@@ -221,7 +221,9 @@ export class RolloutController {
     const nextShare = steps[step + 1] ?? 0;
     const fixed = {
       ...{ id, step, share, isAlone: isAlone(rollout), failure: null, emptySinceMs: null, nextSaveMs: 0 },
-      ...{ estimate: new SteadyEstimate(), leftMs: null, nextNoteMs: 0 },
+      estimate: new SteadyEstimate(),
+      leftMs: null,
+      nextNoteMs: 0,
       reference: changesRate(rollout) ? ('candidate' as const) : ('control' as const),
       // Streams that use the candidate already need no baseline for the next step.
       nextShare: nextShare > share ? nextShare : 0,

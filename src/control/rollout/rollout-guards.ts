@@ -192,7 +192,10 @@ export class RolloutGuards {
   /** All evidence as plain data, from which another controller continues. */
   snapshot(): z.infer<typeof guardsState> {
     return {
-      ...{ format: 5, hard: this.#hard.state, sides: this.#sides.state, shadow: this.#shadow.state },
+      format: 5,
+      hard: this.#hard.state,
+      sides: this.#sides.state,
+      shadow: this.#shadow.state,
       ...{ shadowParts: this.#shadowParts.state, streamParts: this.#streamParts.state },
       boxes: { ...this.#boxes },
     };

@@ -78,8 +78,12 @@ export async function collectOnImages(options: CollectOptions, images: PictureSe
         runtime,
         () =>
           runtime.add(config, {
-            ...{ source: null, imagePaths, resizeImagesBy: images.resizeBy },
-            ...{ label: images.label, policy: 'file', picture: null },
+            source: null,
+            imagePaths,
+            resizeImagesBy: images.resizeBy,
+            label: images.label,
+            policy: 'file',
+            picture: null,
           }),
         { ...options, onProgress: onProgress ?? (() => {}) },
       );

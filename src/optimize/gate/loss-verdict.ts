@@ -160,7 +160,8 @@ export function rareLostClasses(
         foundByCandidate === 0 && found >= FEWEST_WORTH_A_LOOK && (units < fewest.units || found < fewest.objects),
     )
     .map(({ label, objects, units, foundByReference }) => ({
-      ...{ kind: 'class', subject: label },
+      kind: 'class',
+      subject: label,
       text: `${label}: of ${objects} labelled objects in ${units} ${units === 1 ? 'picture' : 'pictures'} today's detector finds ${foundByReference}, this one none; too few to judge`,
     }));
 }

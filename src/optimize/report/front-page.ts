@@ -42,8 +42,15 @@ import { type RoadmapRow, roadmapOf } from './roadmap-section.ts';
 
 /** What limits a pipeline, in a headline. */
 const LIMITS: Readonly<Record<Bottleneck['part'], string>> = {
-  ...{ decode: 'decoding', preprocess: 'preprocessing', infer: 'inference', main: 'the main thread' },
-  ...{ cpu: 'the CPU', memory: 'memory', others: 'other programs', 'event-loop': 'the main thread', wait: 'waiting' },
+  decode: 'decoding',
+  preprocess: 'preprocessing',
+  infer: 'inference',
+  main: 'the main thread',
+  cpu: 'the CPU',
+  memory: 'memory',
+  others: 'other programs',
+  'event-loop': 'the main thread',
+  wait: 'waiting',
 };
 /** Cameras for which the price of one is shown. */
 const PRICED_CAMERAS = 100;
@@ -123,8 +130,11 @@ function answers({ input, hasChanged, before, quality }: Findings): Markdown {
     ...(hasChanged && speedup !== null
       ? [
           {
-            ...{ name: 'proven', ratio: factor(speedup.ratio), rate: before.fps * speedup.ratio },
-            ...{ ap: quality === null ? 'as today' : score(quality.candidate), file: code(options.bestPath) },
+            name: 'proven',
+            ratio: factor(speedup.ratio),
+            rate: before.fps * speedup.ratio,
+            ap: quality === null ? 'as today' : score(quality.candidate),
+            file: code(options.bestPath),
           },
         ]
       : []),
@@ -134,7 +144,8 @@ function answers({ input, hasChanged, before, quality }: Findings): Markdown {
         ratio: factor(faster.speedup.ratio),
         rate: before.fps * faster.speedup.ratio,
       },
-      ...{ ap: faster.ap === null ? DASH : score(faster.ap), file: code(faster.file) },
+      ap: faster.ap === null ? DASH : score(faster.ap),
+      file: code(faster.file),
     },
   ];
   return blocks(

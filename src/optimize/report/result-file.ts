@@ -43,7 +43,9 @@ const resultFile = z.object({
   /** Of the held-out part; null if there was none. */
   quality: z
     .object({
-      ...{ kind: z.enum(['ap', 'top-1', 'agreement']), loss: z.number(), interval },
+      kind: z.enum(['ap', 'top-1', 'agreement']),
+      loss: z.number(),
+      interval,
       /** Pictures with an object, or frames. Absent from older files. */
       pictures: z.number().int().min(0).optional(),
     })
@@ -82,7 +84,9 @@ export function resultOf(input: ReportInput): ResultFile {
     ...{ machine: { cpuModel, cores, memoryBytes }, device, validity: input.validity, outcome },
     speedup: input.speedup,
     quality: heldOut === null ? null : { ...heldOut, kind: kindOf(heldOut.measure) },
-    ...{ baseline: sideOf(input.baseline, before), best: sideOf(input.best, after), faster: input.faster },
+    baseline: sideOf(input.baseline, before),
+    best: sideOf(input.best, after),
+    faster: input.faster,
     ...{ target: input.options.target, cameraFps: input.options.cameraFps },
     ...{ headroomRatio: input.options.headroomRatio, hostPrice: input.options.hostPrice },
   });

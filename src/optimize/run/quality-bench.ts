@@ -481,7 +481,11 @@ function needsLabels(allowed: number, { model }: Configuration, baseline: Config
   const reason = `${model} is another detector than ${baseline.model}: nobody knows which of them is right without labels; give --annotations and --images, or --accept-counts`;
   return {
     ...{ verdict: 'refused', loss: 0, upperBound: null, allowed, reason, ap: null, chance: 0 },
-    ...{ labels: null, video: null, skips: null, differences: [], settled: [] },
+    labels: null,
+    video: null,
+    skips: null,
+    differences: [],
+    settled: [],
   };
 }
 

@@ -52,7 +52,15 @@ export async function reportOf(finished: Finished, note: (text: string) => void)
   return {
     // A resumed run has the measurements of the interrupted one, too.
     seconds: records.reduce((sum, record) => sum + record.seconds, 0),
-    ...{ subject, createdAt, seed, machine, baseline, best, speedup, options, faster: finished.faster },
+    subject,
+    createdAt,
+    seed,
+    machine,
+    baseline,
+    best,
+    speedup,
+    options,
+    faster: finished.faster,
     validity: validityOf(records),
     ...{
       steps: found.steps,

@@ -274,7 +274,15 @@ async function searchAndReport(
       ...{ reportDir: request.report, pictureSize: `${subject.picture.width}x${subject.picture.height}` },
     };
     const finished = {
-      ...{ subject: subject.name, createdAt, seed, machine, found, ...sides, faster, records: log.records, options },
+      subject: subject.name,
+      createdAt,
+      seed,
+      machine,
+      found,
+      ...sides,
+      faster,
+      records: log.records,
+      options,
       ...{ isOnGpu: shape.isOnGpu, inferTimes: await evaluator.probe(baseline) },
       ...{ whyNoInt8: start.whyNoInt8, whyNotFewer: start.decodable.whyNotFewer, acceptsCounts },
     };
@@ -283,7 +291,11 @@ async function searchAndReport(
     const files = [bestPath, ...(faster === null ? [] : [faster.file]), ...(await writeReport(request.report, input))];
     return {
       ...sides,
-      ...{ faster, validity, finalists: found.finalists, ended: found.ended, predictions: found.predictions },
+      faster,
+      validity,
+      finalists: found.finalists,
+      ended: found.ended,
+      predictions: found.predictions,
       searched: { seconds: found.seconds, budgetSeconds, counts: found.counts, spentSeconds: found.spentSeconds },
       tried: found.steps.filter(({ verdict }) => verdict !== 'ruled-out').length,
       speedup: found.speedup,

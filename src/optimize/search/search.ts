@@ -172,7 +172,11 @@ class Search {
     const faster = await this.#fasterAnswer();
     const { counts, spentSeconds, runs, elapsedSeconds, predictions } = this.#lab;
     return {
-      ...{ baseline: this.#lab.measured(baseline)!, best: this.#current, speedup, faster, finalists },
+      baseline: this.#lab.measured(baseline)!,
+      best: this.#current,
+      speedup,
+      faster,
+      finalists,
       ...{ steps: this.#log.steps, refused: this.#log.refused, pareto: this.#pareto() },
       ...{ counts: { ...counts }, spentSeconds, runs, seconds: elapsedSeconds, predictions: predictions.accuracy },
       ended: isDone ? 'done' : 'budget',
@@ -381,8 +385,12 @@ class Search {
         : (this.#lab.failureOf(configuration) ?? 'the time was too short');
       const differences = quality?.differences ?? [];
       verdicts.push({
-        ...{ configuration, fps, differences, verdict: quality?.verdict ?? 'not judged' },
-        ...{ reason: quality?.reason ?? why, measurements: quality?.measurements ?? [] },
+        configuration,
+        fps,
+        differences,
+        verdict: quality?.verdict ?? 'not judged',
+        reason: quality?.reason ?? why,
+        measurements: quality?.measurements ?? [],
       });
       if (quality === null) continue;
       const isProven = quality.verdict === 'passed' && differences.length === 0;

@@ -18,7 +18,9 @@ function rig(kinds: readonly string[]) {
   const signs = new Listeners<StreamSign>('signs');
   let current: { readonly frame: PublishedFrame; readonly grey: number } | null = null;
   const runtime = {
-    ...{ published, signs, find: () => ({ config: { events: kinds.map((kind) => ({ kind })) } }) },
+    published,
+    signs,
+    find: () => ({ config: { events: kinds.map((kind) => ({ kind })) } }),
     publishedPicture: (stream: string, trackId?: number) => {
       if (current === null || current.frame.streamId !== stream) return null;
       const whole = { x: 0, y: 0, ...SIZE };
@@ -37,7 +39,9 @@ function rig(kinds: readonly string[]) {
     current = null;
   };
   return {
-    ...{ pictures, kept, show },
+    pictures,
+    kept,
+    show,
     take: (more: object) => pictures.take(ruleEvent('one', 0, 'new', more), (picture) => kept.push(picture)),
     sign: (sign: string | null) => signs.emit({ stream: 'gate', sign, isDark: false } as never),
     wait: (ms: number) => {

@@ -27,7 +27,9 @@ async function rigOf(starvedFrom: number, notes: string[]): Promise<LoadRig> {
       pictures: { kind: 'test' },
       ffmpeg: null,
     },
-    ...{ signal, streamId: (n: number) => `camera-${n}`, note: (text: string) => void notes.push(text) },
+    signal,
+    streamId: (n: number) => `camera-${n}`,
+    note: (text: string) => void notes.push(text),
   } as unknown as RigOptions);
 }
 

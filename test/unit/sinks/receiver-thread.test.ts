@@ -77,8 +77,14 @@ it('a receiver that answers without end is cut, its warning says so, and each at
   });
   const { port } = server.address() as AddressInfo;
   const transport = thread.connect(redisReceiver, {
-    ...{ host: '127.0.0.1', port, path: '0', tls: null, isTls: false, shownUrl: 'redis://bad' },
-    ...{ key: 'k', maxLength: 1 },
+    host: '127.0.0.1',
+    port,
+    path: '0',
+    tls: null,
+    isTls: false,
+    shownUrl: 'redis://bad',
+    key: 'k',
+    maxLength: 1,
   });
   for (const attempt of [1, 2]) {
     expect(await send(transport)).toEqual({

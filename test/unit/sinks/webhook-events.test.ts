@@ -45,7 +45,10 @@ async function follow(settings: object): Promise<Sink> {
   const { sink } = await webhook.open!(
     webhook.settings.parse({ type: 'webhook', send: ['events'], spoolMaxMb: 0, ...settings }),
     {
-      ...{ id: 'hook', classes: [], stdout: process.stdout, connect: connectHere },
+      id: 'hook',
+      classes: [],
+      stdout: process.stdout,
+      connect: connectHere,
       ...{ onFailure: () => undefined, onRecovery: () => undefined, onNotice: () => undefined },
     },
   );

@@ -342,7 +342,9 @@ describe('a spool that cannot be read now', () => {
         expect.stringMatching(/^sink hook: cannot read .*too many open files.*\(EMFILE\)$/),
       ]);
       expect(sink.figures).toMatchObject({
-        ...{ problem: `${failures[0]!.message}; 1 result waits`, waiting: 1, lost: { damaged: 0 } },
+        problem: `${failures[0]!.message}; 1 result waits`,
+        waiting: 1,
+        lost: { damaged: 0 },
       });
       disk.isFailing = false;
       await expect.poll(() => sink.figures.sent).toBe(1);

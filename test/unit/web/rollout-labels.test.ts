@@ -5,7 +5,13 @@ const { needOf, verdictOf } = await import(new URL('../../../web/rollout-labels.
 
 const CLASSES = ['person', 'car'];
 const model = (name: string, family: string, reportedAp: number | null, labels = CLASSES, reportedOn = 'same') => ({
-  ...{ name, family, reportedAp, reportedOn, labels, inputWidth: 1, inputHeight: 1 },
+  name,
+  family,
+  reportedAp,
+  reportedOn,
+  labels,
+  inputWidth: 1,
+  inputHeight: 1,
 });
 
 describe('what the form asks for', () => {
@@ -19,12 +25,19 @@ describe('what the form asks for', () => {
     ['one with other classes', control, model('e', 'yolox', 0.4, ['face'])],
   ])('is what the host demands: %s', (_, now, next) => {
     const side = ({ name, family, reportedAp, reportedOn, labels }: typeof control) => ({
-      ...{ label: name, model: { name }, family, weights: [name], found: { classes: labels } },
+      label: name,
+      model: { name },
+      family,
+      weights: [name],
+      found: { classes: labels },
       reported:
         reportedAp === null
           ? null
           : {
-              ...{ ap: reportedAp, apByFfmpeg: null, f16Loss: null, on: 'pictures' },
+              ap: reportedAp,
+              apByFfmpeg: null,
+              f16Loss: null,
+              on: 'pictures',
               measured: { labels: reportedOn, pictures: 100, weights: [name] },
             },
     });
@@ -48,8 +61,13 @@ it('reads figures of both detectors, and says what is wrong with a file', () => 
       comparisons: [{ reference: 'mine', candidate: 'old', pictures: 40, interval: [0.1, 0.4] }],
     });
   expect(verdictOf(figures(0.25, 0.5), 'eval.json', '/models/mine.onnx')).toEqual({
-    ...{ pictures: 40, interval: { low: -0.4, high: -0.1 } },
-    ...{ controlAp: 0.25, candidateAp: 0.5, loss: -0.25, source: '"sightline eval" of eval.json', control: 'old' },
+    pictures: 40,
+    interval: { low: -0.4, high: -0.1 },
+    controlAp: 0.25,
+    candidateAp: 0.5,
+    loss: -0.25,
+    source: '"sightline eval" of eval.json',
+    control: 'old',
   });
   expect(() => verdictOf(figures(0.5, 0.25), 'eval.json', 'mine')).toThrow('mine has 0.250, old 0.500: it is worse');
   expect(() => verdictOf('no', 'eval.json', 'mine')).toThrow('mine and the one in use, received none.');

@@ -37,7 +37,9 @@ describe('a speed that noise keeps undecided', () => {
   const question: Question = { ...QUESTION, harm: 'rise' };
   const judged = ([low, estimate, high]: [number, number, number], elapsedMs: number) =>
     judgedLate(judgeInterval(question, { low, estimate, high }, 1000, { blocks: 200, spanMs: SPAN_MS }), {
-      ...{ question, largest: 1, elapsedMs },
+      question,
+      largest: 1,
+      elapsedMs,
     });
 
   it('passes late if it looks equal and harm beyond what one stream may have is excluded, and says so', () => {

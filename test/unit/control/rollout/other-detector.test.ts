@@ -37,7 +37,10 @@ describe('a candidate', () => {
 
   it('of another family, with a higher reported AP, is judged by that', () => {
     expect(labelledVerdictOf(nano, pico, undefined)).toEqual({
-      ...{ controlAp: 0.338, candidateAp: 0.377, loss: expect.closeTo(-0.039), pictures: 100 },
+      controlAp: 0.338,
+      candidateAp: 0.377,
+      loss: expect.closeTo(-0.039),
+      pictures: 100,
       source: 'the manifests of picodet-s and yolox-nano, measured on the same 100 pictures of the street',
     });
   });

@@ -151,7 +151,8 @@ describe('classes', () => {
     const cup = { label: 'cup', units: 3, objects: 6, foundByReference: 4, foundByCandidate: 0 };
     expect(rareLostClasses([cup], fewest)).toEqual([
       {
-        ...{ kind: 'class', subject: 'cup' },
+        kind: 'class',
+        subject: 'cup',
         text: "cup: of 6 labelled objects in 3 pictures today's detector finds 4, this one none; too few to judge",
       },
     ]);

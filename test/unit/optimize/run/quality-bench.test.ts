@@ -173,7 +173,7 @@ describe('another detector', () => {
     const gone: Eyes = { video: (clip) => mapDetections(clip, (found) => (found.trackId! % 3 === 0 ? null : found)) };
     const world = { acceptsCounts: true, eyes: { other: gone } };
     expect(await benchOf(world).bench.confirm(OTHER, 1)).toMatchObject({
-      ...{ verdict: 'passed' },
+      verdict: 'passed',
       differences: expect.arrayContaining([expect.objectContaining({ kind: 'tracks' })]),
     });
     const same = await benchOf({ acceptsCounts: true }).bench.confirm(OTHER, 1);
@@ -205,7 +205,8 @@ describe('another detector', () => {
     expect(judged).toMatchObject({ verdict: 'passed', settled: [] });
     expect(judged.differences).toEqual([
       {
-        ...{ kind: 'class', subject: 'handbag' },
+        kind: 'class',
+        subject: 'handbag',
         text: expect.stringMatching(
           /^handbag: today's detector reports \d+ in the clip, this one none; labels: no object, too few to judge$/,
         ),

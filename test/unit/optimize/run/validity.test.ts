@@ -4,7 +4,8 @@ import { earlyWarning, validityOf } from '../../../../src/optimize/run/validity.
 /** Windows of a run of which some were discarded, since others used this share of the CPU. */
 function windows(all: number, discarded: number, otherRatio: number | null = 0.5) {
   return Array.from({ length: all }, (_, i) => ({
-    ...{ isDiscarded: i < discarded, machine: { otherRatio, stealRatio: 0 } },
+    isDiscarded: i < discarded,
+    machine: { otherRatio, stealRatio: 0 },
   }));
 }
 

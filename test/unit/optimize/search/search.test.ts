@@ -210,7 +210,10 @@ describe('what is not run', () => {
 describe('the held-out part', () => {
   const judged = (configuration: Configuration, passes: boolean): Quality => ({
     ...{ verdict: passes ? 'passed' : 'refused', ap: null, loss: passes ? 0 : 0.05, upperBound: null, allowed: 0.02 },
-    ...{ chance: passes ? 1 : 0, reason: `of ${configuration.model}`, differences: [], measurements: [] },
+    chance: passes ? 1 : 0,
+    reason: `of ${configuration.model}`,
+    differences: [],
+    measurements: [],
   });
 
   it('refuses the fastest: the runner-up is tuned like the fastest would have been', async () => {
