@@ -113,12 +113,7 @@ export interface DetectPlan {
 
 /** Decides what is read and what is written, and touches nothing. @throws SOURCE_*, COMMAND_INVALID, CONFIG_INVALID */
 export async function planDetect(inputs: readonly string[], flags: DetectFlags): Promise<DetectPlan> {
-  const skipped: string[] = [];
-  const special = new Map<string, string>();
-  const onLeftOut = (path: string, why?: string): void => {
-    skipped.push(path);
-    if (why !== undefined) special.set(path, why);
-  };
+  const { skipped, special, onLeftOut } = leftOut();
   const paths = await expandInputs(inputs, { pictures: true, onLeftOut });
   const [names, stems] = [outputNames(paths, nameOf), labelNames(paths)];
   const sources: DetectSource[] = [];
@@ -315,6 +310,17 @@ export function detectStream(id: string, source: string, flags: DetectFlags): St
 /** Items at once, if the user does not say. Measured in docs/adr/0052-results-are-recorded-before-they-are-written.md. */
 export function defaultJobs(): number {
   return Math.min(MOST_JOBS, availableParallelism() + 1);
+}
+
+/** Collects what `expandInputs` leaves out: all of it, and the reasons of what is no file that can be read. */
+export function leftOut() {
+  const skipped: string[] = [];
+  const special = new Map<string, string>();
+  const onLeftOut = (path: string, why?: string): void => {
+    skipped.push(path);
+    if (why !== undefined) special.set(path, why);
+  };
+  return { skipped, special, onLeftOut };
 }
 
 /** What was left out, and why, a text each kind. */

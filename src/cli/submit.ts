@@ -13,7 +13,7 @@ import { readRecorded } from '../recording/read-recorded.ts';
 import { groupsOf, iso } from '../recording/recorded-span.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
 import { type CliIo, note, show, wrongCommand } from './cli-io.ts';
-import { isPicture, leftOutTexts } from './detect-plan.ts';
+import { isPicture, leftOut, leftOutTexts } from './detect-plan.ts';
 import { addFlags, type FlagsOf, flagTable, given, recordedSpan, required } from './flag-values.ts';
 import { FLEET_CLIENT_FLAGS, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
 import { ReportedFailure } from './interruption.ts';
@@ -121,12 +121,7 @@ async function listRecorded(
 
 /** Expands inputs to absolute paths: a relative path has another meaning on each host. @throws SOURCE_*, COMMAND_INVALID */
 async function absolutePaths(inputs: readonly string[], io: CliIo): Promise<string[]> {
-  const skipped: string[] = [];
-  const special = new Map<string, string>();
-  const onLeftOut = (path: string, why?: string): void => {
-    skipped.push(path);
-    if (why !== undefined) special.set(path, why);
-  };
+  const { skipped, special, onLeftOut } = leftOut();
   const paths = await expandInputs(inputs, { onLeftOut }).finally(() => {
     for (const text of leftOutTexts({ skipped, special }, 'no video')) note(io, text);
   });
