@@ -113,7 +113,7 @@ describe('the verdict', () => {
 describe('the first page', () => {
   it('has what changes in the counts, what best.yaml changes and what to do', () => {
     const text = frontOf(INPUT);
-    expect(text).toContain('| line gate | 26 + 31 | 26 + 30 | ± 3.10 | tolerated |');
+    expect(text).toContain('| line gate | 26 + 31 | 26 + 30 | ± 3.10 | within |');
     expect(text).toContain('Another detector finds other objects.');
     expect(text).toContain('`report/best.yaml` changes: model `centernet` → `yolox-nano`; engine `onnx` → `openvino`');
     expect(text).toContain('`sightline run report/best.yaml`');
