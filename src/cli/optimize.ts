@@ -2,11 +2,15 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { durationMs } from '../config/duration.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { LEVER_IDS } from '../optimize/levers/levers.ts';
 import { shellQuoted } from '../optimize/report/markdown.ts';
 import { choiceReport, mergeResults, writeChoice } from '../optimize/report/merge-results.ts';
 import type { LeverId, Step } from '../optimize/result.ts';
+import { ANSWERS_FILE, type GivenAnswer, readAnswers } from '../optimize/review/answers.ts';
+import { REVIEW_FILE, readReview } from '../optimize/review/review-file.ts';
+import { exportFrames, judgeReview, type ReviewVerdict, takeFaster } from '../optimize/review/settle-report.ts';
 import { type Labels, labelsIn, requireDistinct, splitEvidence } from '../optimize/run/evidence.ts';
 import {
   type Optimization,
@@ -25,6 +29,7 @@ import { addFlags, type FlagsOf, flagTable, listOf, numberIf, whole } from './fl
 import { interruptedCode, ReportedFailure } from './interruption.ts';
 import { modelConfigOf } from './model-flags.ts';
 import { quantiseFor } from './models-compile.ts';
+import { serveReview } from './review-server.ts';
 
 const FLAGS = flagTable({
   '--target <targets>': 'what to reach, such as "fps>=30,p99<=50ms,streams>=8"',
@@ -49,6 +54,12 @@ const FLAGS = flagTable({
   '--plan': 'list what would be tried and how long it takes, and measure nothing',
   '--seed <n>': ['start value of everything random', whole('--seed', 0), 1],
   '--host-price <price>': 'price of one host for a month, such as "60 EUR", for the plan in the report',
+  '--review':
+    'show what figures cannot settle on a page of 127.0.0.1, and take over what you answer: after the search, or without a pipeline for the report in --report',
+  '--answers <file>':
+    'answers of a review: they count as labels of these objects; without a pipeline they settle the report in --report',
+  '--export-undecided <dir>':
+    'without a pipeline: write the pictures of the differences of --report as COCO with boxes to be corrected, for --annotations',
   '--merge <dirs...>': 'measure nothing: join the reports of several machine types into one choice',
   ...JSON_FLAG,
 });
@@ -65,6 +76,7 @@ Examples:
   sightline optimize cameras.yaml --target "fps>=25,p99<=80ms" --budget 20m
   sightline optimize cameras.yaml --annotations val.json --images val --max-loss 0.02 --budget 20m --report tuned
   sightline optimize cameras.yaml --plan                          what it would try, without measuring
+  sightline optimize --review --report tuned                      settle by a few answers what figures could not
   sightline optimize --merge small-host large-host gpu-host       which machine type, from the reports of runs on each
 
 The report folder gets report.html, report.md, best.yaml (run it as it is), result.json, pareto.json and measurements.jsonl. An
@@ -79,13 +91,18 @@ export function addOptimize(program: Command, io: CliIo): void {
     .addHelpText('after', HELP)
     .action((subject: string | undefined, flags: OptimizeFlags) => {
       if (flags.merge !== undefined) return runMerge(flags.merge, subject, flags, io);
-      if (subject === undefined)
-        throw wrongCommand('expected a pipeline file or a video, or --merge with report folders');
-      return runOptimize(subject, flags, io);
+      if (subject !== undefined) return runOptimize(subject, flags, io);
+      if (flags.review === true || flags.answers !== undefined || flags.exportUndecided !== undefined)
+        return runReview(flags, io);
+      throw wrongCommand(
+        'expected a pipeline file or a video; --merge with report folders; or --review, --answers or --export-undecided with --report',
+      );
     });
 }
 
 async function runOptimize(subject: string, flags: OptimizeFlags, io: CliIo): Promise<void> {
+  if (flags.exportUndecided !== undefined)
+    throw wrongCommand(`--export-undecided: expected no pipeline beside it, received "${subject}"; it reads --report`);
   const request = await requestOf(subject, flags, io);
   if (flags.plan === true) {
     const plan = await planOptimization(request);
@@ -94,6 +111,9 @@ async function runOptimize(subject: string, flags: OptimizeFlags, io: CliIo): Pr
   }
   const outcome = await unlessInterrupted(request, io);
   show(io, flags, outcome, () => outcomeText(outcome));
+  if (flags.review === true)
+    if (outcome.files.some((file) => file.endsWith(REVIEW_FILE))) await review(flags.report, io);
+    else note(io, 'there is nothing that answers would settle, so there is no review');
   if (!outcome.targetsMet) throw new ReportedFailure({ message: 'a target was not met', exitCode: 3 });
 }
 
@@ -108,6 +128,86 @@ async function unlessInterrupted(request: OptimizeRequest, io: CliIo): Promise<O
     note(io, `interrupted: the measurements so far are in ${log}; the same command with --resume continues with them`);
     throw new ReportedFailure({ message: 'interrupted', exitCode: interruptedCode(io.stop) });
   }
+}
+
+/** What a report leaves to people: shows it, takes answers, or hands it to another program. @throws COMMAND_INVALID, CONFIG_INVALID */
+async function runReview(flags: OptimizeFlags, io: CliIo): Promise<void> {
+  const { report, answers, exportUndecided } = flags;
+  if (exportUndecided !== undefined) {
+    const written = await exportFrames(await readReview(report), report, exportUndecided);
+    show(io, flags, written, () =>
+      [
+        `${written.pictures} pictures with ${written.boxes} boxes of both detectors: ${written.annotations}, ${written.images}`,
+        `correct the boxes, then: sightline optimize PIPELINE --annotations ${shellQuoted(written.annotations)} --images ${shellQuoted(written.images)}`,
+      ].join('\n'),
+    );
+    return;
+  }
+  const given = answers === undefined ? null : await readAnswers(answers);
+  if (flags.review === true) {
+    if (given !== null) throw wrongCommand('--answers: expected no --review beside it, which writes them itself');
+    await review(report, io);
+    return;
+  }
+  await settle(report, given!, flags, io);
+}
+
+/** Serves the review of a report until the page is done or the command is stopped; then settles by what was answered. */
+async function review(report: string, io: CliIo): Promise<void> {
+  await readReview(report);
+  const server = await serveReview(report);
+  try {
+    note(io, `open ${server.url}\nCtrl-C ends it; answers are kept in ${join(report, ANSWERS_FILE)}`);
+    const stopped = new Promise<void>((resolve) => {
+      if (io.stop.aborted) resolve();
+      io.stop.addEventListener('abort', () => resolve(), { once: true });
+    });
+    await Promise.race([server.done, stopped]);
+  } finally {
+    await server.close();
+  }
+  const given = await readAnswers(join(report, ANSWERS_FILE)).catch((error: unknown) => {
+    if (error instanceof SightlineError && error.code === 'COMMAND_INVALID') return [];
+    throw error;
+  });
+  await settle(report, given, {}, io);
+}
+
+/** Judges a report by answers; a faster pipeline that they prove becomes the best. */
+async function settle(
+  report: string,
+  given: readonly GivenAnswer[],
+  flags: Pick<OptimizeFlags, 'json'>,
+  io: CliIo,
+): Promise<void> {
+  const asked = await readReview(report);
+  const verdict = judgeReview(asked, given);
+  const files = verdict.state === 'proven' ? await takeFaster(report) : [];
+  const own = given.filter(({ recording }) => recording === asked.recording).length;
+  if (own < given.length)
+    note(io, `${given.length - own} of ${given.length} answers are about another recording and count nothing`);
+  show(io, flags, { ...verdict, files }, () => reviewText(verdict, files, report));
+}
+
+function reviewText(
+  { state, candidate, classes, others, more }: ReviewVerdict,
+  files: readonly string[],
+  report: string,
+): string {
+  const faster = join(report, 'faster.yaml');
+  const result = {
+    proven: `${candidate} is proven by your answers: it is ${files[0]} now; the earlier one is ${files[1]}`,
+    refused: `${candidate} is refused by your answers; do not use ${faster}`,
+    open:
+      more === 0
+        ? `${candidate} is not worse by your answers; what no answer settles is left to you, in ${faster}`
+        : `${candidate} is still open: ${more === null ? 'the pictures do not suffice' : `about ${more} more ${more === 1 ? 'answer' : 'answers'} would settle the classes`}`,
+  }[state];
+  return [
+    ...classes.map(({ label, text }) => `${label}: ${text}`),
+    ...others.map((text) => `left to you: ${text}`),
+    result,
+  ].join('\n');
 }
 
 /** @throws COMMAND_INVALID, CONFIG_INVALID */
@@ -176,6 +276,7 @@ async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Prom
     report: flags.report,
     resume: flags.resume === true,
     hostPrice: flags.hostPrice === undefined ? null : priceOf(flags.hostPrice),
+    answers: flags.answers === undefined ? [] : await readAnswers(flags.answers),
     signal: io.stop,
     note: (text) => note(io, text),
     onStep: (step) => note(io, stepText(step)),

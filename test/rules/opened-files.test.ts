@@ -25,6 +25,7 @@ const OPENERS: Readonly<Record<string, string>> = {
   'src/measure/machine-facts.ts': 'a file of the package',
   'src/measure/measurement-log.ts': 'own log',
   'src/recording/fragment-file.ts': 'creates a file of its own',
+  'src/optimize/review/review-page.ts': 'pages of the package',
   'src/process/descriptor-limit.ts': '/proc',
   'src/sinks/frame-record.ts': 'a file of its own',
   'src/process/fetched-packages.ts': 'a file of a package',

@@ -1,6 +1,7 @@
 import type { AttributeAgreement } from '../../evaluate/attribute-agreement.ts';
 import type { BoxDrift } from '../../evaluate/box-drift.ts';
 import type { DecidingFigure } from '../../evaluate/coco-rules.ts';
+import type { Disputes } from '../../evaluate/disputed-objects.ts';
 import type { LossEstimate } from '../../evaluate/loss-bootstrap.ts';
 import type { ClassLoss, SizeLoss, TagLoss } from '../../evaluate/precision-loss.ts';
 import type { PublishedLoss } from '../../evaluate/published-loss.ts';
@@ -27,6 +28,8 @@ export interface VideoFindings {
   readonly attributes?: readonly AttributeAgreement[];
   /** Of the stream's rules; absent where they are not compared. */
   readonly events?: EventComparison;
+  /** The objects of the classes that differ; absent if none does. */
+  readonly disputed?: Disputes;
 }
 
 /** The verdict of the gate. Whatever is not `passed` must not be used. Loss, interval and figures are those of `measure`. */

@@ -1,6 +1,7 @@
 import type { StreamConfig } from '../../config/stream.ts';
 import { type AttributeAgreement, compareAttributes } from '../../evaluate/attribute-agreement.ts';
 import { measureDrift } from '../../evaluate/box-drift.ts';
+import { disputedObjects } from '../../evaluate/disputed-objects.ts';
 import { type FrameMatches, matchFrames, NOT_ASKED } from '../../evaluate/frame-matches.ts';
 import type { BootstrapOptions, LossEstimate } from '../../evaluate/loss-bootstrap.ts';
 import type { RecordedResults } from '../../evaluate/recorded-results.ts';
@@ -108,7 +109,7 @@ export async function judgeVideo(
   const { blockMs, lateMs, countTolerance } = tolerances;
   const bootstrap = { seed, resamples, level, blockMs };
   const { overall, published, bySize, byClass, blocks } = await compareOnVideo(frames, bootstrap);
-  const video: VideoFindings = {
+  const found: VideoFindings = {
     framesOfReference: reference.frames.length,
     framesShared: frames.length,
     tracks: compareTracks(frames, lateMs),
@@ -122,21 +123,15 @@ export async function judgeVideo(
   const losses = [{ estimate: overall, factor: 1 }, ...shifts];
   const { worstLoss, ...judged } = judgeLosses(losses, allowed, evidence);
   const figures = byClass.map((loss) => ({ ...loss, measure: 'F1' as const }));
-  const facts = {
-    ...{ measure: AGREEMENT as typeof AGREEMENT, ...overall, level, allowed, worstLoss, bySize },
-    ...{ pictures: frames.length, byClass: byClass.slice(0, CLASSES_SHOWN), byTag: [], published: null },
-    warnings: demands.agreement ? classWarnings(figures, allowed, level) : [],
-    ...{ video, isLossJudged: demands.agreement, evidence: blocks },
-  };
   const f1 = `F1 ${figure(overall.candidate)} against the reference at IoU 0.5`;
   const text = demands.agreement
     ? `${f1}, a loss of ${figure(overall.loss)} (${intervalText(overall.interval, level)}) where ${figure(allowed)} is allowed; ${publishedText(published, allowed, level)}`
-    : `${[...(video.attributes ?? []).map(attributeText), `${f1}, which is not judged`].join('; ')}`;
-  const differing = differencesIn(video, tolerances, demands);
+    : `${[...(found.attributes ?? []).map(attributeText), `${f1}, which is not judged`].join('; ')}`;
+  const differing = differencesIn(found, tolerances, demands);
   const lost = lostClasses(demands.agreement ? byClass : byClass.map(anywhere), FEWEST_OF_A_CLASS);
   const fallen = demands.agreement ? fallenClasses(figures, allowed) : [];
   const objections = [
-    ...objectionsTo(video, tolerances, demands),
+    ...objectionsTo(found, tolerances, demands),
     ...(demands.agreement ? shiftsOf(published, allowed) : []),
     ...(isTruth ? [...differing.map((one) => one.text), ...lost.map(lostText), ...fallen.map(fallText)] : []),
   ];
@@ -148,6 +143,25 @@ export async function judgeVideo(
         ...lost.map((one) => ofClass(one.label, clipText(one))),
         ...fallen.map((one) => ofClass(one.label, `${fallText(one)} in the clip`)),
       ];
+  const differingClasses = differences.filter(({ kind }) => kind === 'class').map(({ subject }) => subject);
+  const disputed = differingClasses.length === 0 ? {} : { disputed: disputedObjects(frames, differingClasses) };
+  const video: VideoFindings = { ...found, ...disputed };
+  const facts = {
+    measure: AGREEMENT as typeof AGREEMENT,
+    ...overall,
+    level,
+    allowed,
+    worstLoss,
+    bySize,
+    pictures: frames.length,
+    byClass: byClass.slice(0, CLASSES_SHOWN),
+    byTag: [],
+    published: null,
+    warnings: demands.agreement ? classWarnings(figures, allowed, level) : [],
+    video,
+    isLossJudged: demands.agreement,
+    evidence: blocks,
+  };
   const piecesOfUnit = frames.length / blocks;
   const said = conclude({ text, objections, judged, pieces: frames.length, noun: 'frames', piecesOfUnit });
   const decided = (verdict: Verdict, reason: string) => ({

@@ -197,7 +197,7 @@ export interface ClassFigure extends LossEstimate, Pick<PublishedClass, 'label' 
 }
 
 /** Returns the most that the figure of a class may fall. */
-function classAllowance(allowed: number): number {
+export function classAllowance(allowed: number): number {
   return Math.max(LEAST_CLASS_ALLOWANCE, CLASS_FACTOR * allowed);
 }
 

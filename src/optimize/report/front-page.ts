@@ -27,6 +27,7 @@ import {
   type Content,
   code,
   joined,
+  link,
   list,
   type Markdown,
   md,
@@ -163,6 +164,11 @@ function answers({ input, hasChanged, before, quality }: Findings): Markdown {
     }),
     md`What figures cannot settle of the faster one${measured(...faster.measurements)}; look at the pictures before you use it:`,
     list(faster.differences.map((difference) => difference.text)),
+    ...(faster.review === null
+      ? []
+      : [
+          md`${link('See the objects and say which of them are there', faster.review)}: each answer takes a key, and a few of them settle it.`,
+        ]),
   );
 }
 

@@ -14,7 +14,7 @@ export interface Report {
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'";
 /** The only HTML that a report has in its Markdown. All other is shown as text. */
 const ALLOWED_HTML = /^(?:<details>\s*<summary>[^<>]*<\/summary>|<\/details>|<a id="[\w%.-]+">|<\/a>)\s*$/;
-const ALLOWED_LINK = /^(?:#|https:\/\/)/;
+const ALLOWED_LINK = /^(?:#|https:\/\/|review\.html$)/;
 /** Verdicts, where they stand in bold. */
 const TONES: Readonly<Record<string, 'good' | 'bad' | 'neutral'>> = {
   ...{ met: 'good', passed: 'good', better: 'good', steady: 'good', yes: 'good' },

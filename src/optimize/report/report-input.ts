@@ -96,6 +96,8 @@ export interface ReportFaster {
   readonly differences: readonly Difference[];
   /** Path of its pipeline. */
   readonly file: string;
+  /** Name of the page, beside the report, that asks people about the differences; null if no answer would settle one. */
+  readonly review: string | null;
   readonly measurements: readonly string[];
 }
 

@@ -25,7 +25,7 @@ import type { Configuration } from '../result.ts';
 import type { Comparison, Evaluator, InferTimes, Pair, Quality, Trial } from '../search/evaluator.ts';
 import { measureCrop } from './crop-costs.ts';
 import type { PictureSample } from './picture-sample.ts';
-import type { QualityBench, QualityOptions } from './quality-bench.ts';
+import type { Judgement, QualityBench, QualityOptions } from './quality-bench.ts';
 
 export type Log = MeasurementLog<Configuration, object>;
 export type LoggedRecord = MeasurementRecord<Configuration, object>;
@@ -182,7 +182,9 @@ export class PipelineEvaluator implements Evaluator {
     judge: () => Promise<object>,
   ): Promise<Quality> {
     const record = await this.#measure(kind, configuration, name, judge, [this.#options.baseline]);
-    return { ...(record.result as unknown as Omit<Quality, 'measurements'>), measurements: [record.id] };
+    // Answers are no part of the log: they come after what they are about was measured.
+    const settled = this.#options.quality.settle(record.result as unknown as Judgement);
+    return { ...settled, measurements: [record.id] };
   }
 
   /** Runs the pipeline over its files as fast as it can; the baseline first. */

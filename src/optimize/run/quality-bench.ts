@@ -13,11 +13,12 @@ import { type Difference, settledByLabels } from '../gate/difference.ts';
 import type { GateVerdict } from '../gate/gate-verdict.ts';
 import { type Ground, judge, thresholdBeside } from '../gate/judge.ts';
 import type { VideoDemands, VideoGround } from '../gate/judge-video.ts';
-import { allOf, figure, levelFor } from '../gate/loss-verdict.ts';
+import { allOf, classAllowance, figure, levelFor } from '../gate/loss-verdict.ts';
 import { passChance, type SearchEstimate, withPrior } from '../gate/pass-chance.ts';
 import { apply, streamSettings } from '../levers/apply-configuration.ts';
 import { hasSameSkips, pictureKey, qualityKey, skipsWork, withoutSkips } from '../levers/levers.ts';
 import type { Configuration } from '../result.ts';
+import { type GivenAnswer, settledByAnswers } from '../review/answers.ts';
 import { OPEN_CHANCE, type Quality } from '../search/evaluator.ts';
 import { type Evidence, type EvidencePart, fewerBlocks, fewerLabels } from './evidence.ts';
 
@@ -37,6 +38,8 @@ export interface QualityOptions {
   readonly ffmpeg: FfmpegBinary;
   readonly signal: AbortSignal;
   readonly note: (text: string) => void;
+  /** What people have said about objects in the recording; default: nothing. */
+  readonly answers?: readonly GivenAnswer[];
   /** How results are collected; default: by running the pipeline. */
   readonly collectors?: Collectors;
 }
@@ -51,7 +54,7 @@ const RUN_PIPELINE: Collectors = { onImages: collectOnImages, onVideo: collectOn
 
 /** What is logged about a judgement. */
 export interface Judgement extends Omit<Quality, 'measurements'>, Readonly<Gates> {
-  /** What the clip shows of classes that labels have judged. */
+  /** What the clip shows of classes that labels or answers have judged. */
   readonly settled: readonly Difference[];
 }
 
@@ -198,6 +201,19 @@ export class QualityBench {
     return this.#judge('heldOut', configuration, levelFor(Math.max(1, finalists)), true);
   }
 
+  /** Settles what people have answered for, of a judgement by `screen` or `confirm`. */
+  settle(judgement: Judgement): Judgement {
+    const { answers = [], maxLoss } = this.#options;
+    const disputed = judgement.video?.video?.disputed;
+    if (answers.length === 0 || disputed === undefined) return judgement;
+    const by = settledByAnswers(judgement.differences, disputed.classes, answers, classAllowance(maxLoss));
+    const refused =
+      by.objections.length === 0
+        ? {}
+        : { verdict: 'refused' as const, reason: `${judgement.reason}; ${by.objections.join('; ')}` };
+    return { ...judgement, ...refused, differences: by.open, settled: [...judgement.settled, ...by.settled] };
+  }
+
   /**
    * Checks by a run that a configuration detects what the baseline detects, which its levers promise.
    *
@@ -323,12 +339,9 @@ export class QualityBench {
     const isOnlyEvidence = this.#part(part).labels === null || asked.demands.agreement;
     const ground: Ground = { kind: 'video', counters: this.#options.stream, ...asked, isOnlyEvidence };
     const [every, found] = [await this.#video(part, reference), await this.#video(part, candidate)];
-    return this.#compare(
-      ground,
-      level,
-      every,
-      candidate.decode === reference.decode ? found : heldResults(every, found),
-    );
+    const results = candidate.decode === reference.decode ? found : heldResults(every, found);
+    const verdict = await this.#compare(ground, level, every, results);
+    return withRecordedTimes(verdict, every.startsUs, this.#part(part).blocks);
   }
 
   #compare(
@@ -423,6 +436,26 @@ export class QualityBench {
     const { environment, ffmpeg, signal: stop, note } = this.#options;
     return { model, batch, lanes, stages, environment, ffmpeg, stop, onNotice: note };
   }
+}
+
+/** With the times of disputed objects in the recording instead of those in the blocks, one behind the other. */
+function withRecordedTimes(
+  verdict: GateVerdict,
+  startsUs: readonly number[],
+  blocks: EvidencePart['blocks'],
+): GateVerdict {
+  const { video } = verdict;
+  if (video?.disputed === undefined) return verdict;
+  const recorded = (atUs: number): number => {
+    const block = startsUs.findLastIndex((startUs) => startUs <= atUs);
+    return blocks[block]!.startUs + atUs - startsUs[block]!;
+  };
+  const at = <T extends { readonly atUs: number }>(one: T): T => ({ ...one, atUs: recorded(one.atUs) });
+  const classes = video.disputed.classes.map((one) => ({
+    ...one,
+    objects: one.objects.map((object) => ({ ...object, boxes: object.boxes.map(at) })),
+  }));
+  return { ...verdict, video: { ...video, disputed: { classes, frames: video.disputed.frames.map(at) } } };
 }
 
 /** All verdicts on a configuration as one. Losses add up, and so do their upper bounds: nobody knows which objects they share. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Environment } from '../../config/environment.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
+import { recordingDigest } from '../../disk/given-file.ts';
 import { writeWholeFile } from '../../disk/replace-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Bottleneck } from '../../measure/bottlenecks.ts';
@@ -15,12 +16,19 @@ import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import { parseStream } from '../../pipeline/load-pipeline.ts';
 import type { CountComparison } from '../gate/compare-counts.ts';
 import type { GateVerdict } from '../gate/gate-verdict.ts';
+import { classAllowance } from '../gate/loss-verdict.ts';
 import { apply, applyToText, configurationOf } from '../levers/apply-configuration.ts';
 import { configurationKey, isSkipLever, LEVER_IDS, LEVERS } from '../levers/levers.ts';
 import { openSpace, type SearchSpace } from '../levers/search-space.ts';
+import { describeConfiguration } from '../report/configuration-text.ts';
 import type { HostPrice, ReportFaster, ReportSide } from '../report/report-input.ts';
+import { writeFiles } from '../report/write-files.ts';
 import { writeReport } from '../report/write-report.ts';
 import type { Configuration, LeverId, Step } from '../result.ts';
+import type { GivenAnswer } from '../review/answers.ts';
+import { makeReview, REVIEW_FILE } from '../review/review-file.ts';
+import { REVIEW_PAGE, reviewPage } from '../review/review-page.ts';
+import type { ReviewFile } from '../review/review-schema.ts';
 import type { MachineShape } from '../search/cost-model.ts';
 import { planSearch, type SearchPlan } from '../search/plan-search.ts';
 import { EXPECTED_SECONDS, type FasterAnswer, MOST_FINALISTS, type SearchResult, search } from '../search/search.ts';
@@ -65,6 +73,8 @@ export interface OptimizeRequest {
   readonly resume: boolean;
   readonly seed: number;
   readonly hostPrice: HostPrice | null;
+  /** What people have said about objects in the recording. */
+  readonly answers: readonly GivenAnswer[];
   readonly environment: Environment;
   readonly ffmpeg: FfmpegBinary;
   readonly signal: AbortSignal;
@@ -105,7 +115,7 @@ export interface Optimization
   readonly files: readonly string[];
 }
 
-interface FasterSide extends ReportFaster {
+interface FasterSide extends Omit<ReportFaster, 'review'> {
   /** Frames per second, by the baseline's rate and the ratio. */
   readonly fps: number;
 }
@@ -201,9 +211,21 @@ async function searchAndReport(
   const { signal, note, environment, ffmpeg, seed, maxLoss, labels, holdOut, acceptsCounts } = request;
   const stream = parseStream({ ...withoutPolicy(subject.pipeline.streams[0]!), source: subject.clip }, {});
   const evidence = splitEvidence(labels, holdOut, subject.blocks);
+  const recording = (await recordingDigest(subject.recordings[0]!)) ?? '';
   const quality = new QualityBench({
-    ...{ pipeline: subject.pipeline, baseline, evidence, stream, maxLoss, acceptsCounts, seed },
-    ...{ mostFinalists: MOST_FINALISTS, environment, ffmpeg, signal, note },
+    pipeline: subject.pipeline,
+    baseline,
+    evidence,
+    stream,
+    maxLoss,
+    acceptsCounts,
+    seed,
+    mostFinalists: MOST_FINALISTS,
+    answers: answersFor(request, recording),
+    environment,
+    ffmpeg,
+    signal,
+    note,
   });
   const pictures = await PictureSample.of(ffmpeg, subject.blocks, signal);
   const longSeconds = Math.min(MOST_LONG_SECONDS, request.budgetSeconds * LONG_RATIO);
@@ -268,6 +290,7 @@ async function searchAndReport(
       join(request.report, 'faster.yaml'),
       async (to) => applyToText(subject.text, to, subject.name, await quality.scoreThresholdOf(to)),
     );
+    const review = await reviewOf(found.faster, { start, request, recording, createdAt });
     const options = {
       ...{ target: request.target, hostPrice: request.hostPrice, headroomRatio: HEADROOM_RATIO, bestPath },
       ...{ cameraFps: CAPACITY_FPS, annotations: request.annotations, images: request.images },
@@ -280,7 +303,7 @@ async function searchAndReport(
       machine,
       found,
       ...sides,
-      faster,
+      faster: faster === null ? null : { ...faster, review: review === null ? null : REVIEW_PAGE },
       records: log.records,
       options,
       ...{ isOnGpu: shape.isOnGpu, inferTimes: await evaluator.probe(baseline) },
@@ -288,7 +311,12 @@ async function searchAndReport(
     };
     const input = await reportOf(finished, note);
     const { bottlenecks } = input;
-    const files = [bestPath, ...(faster === null ? [] : [faster.file]), ...(await writeReport(request.report, input))];
+    const files = [
+      bestPath,
+      ...(faster === null ? [] : [faster.file]),
+      ...(await writeReport(request.report, input)),
+      ...(await writeReview(review, request.report)),
+    ];
     return {
       ...sides,
       faster,
@@ -311,6 +339,59 @@ async function searchAndReport(
   } finally {
     await pictures.close();
   }
+}
+
+/** The answers for a recording; says how many are for others. */
+function answersFor({ answers, note }: OptimizeRequest, recording: string): readonly GivenAnswer[] {
+  const own = answers.filter((answer) => answer.recording === recording);
+  if (own.length < answers.length)
+    note(`${answers.length - own.length} of ${answers.length} answers are about another recording and count nothing`);
+  return own;
+}
+
+/** What people can settle of the faster pipeline; null if nothing. */
+async function reviewOf(
+  faster: FasterAnswer | null,
+  {
+    start: { subject },
+    request: { maxLoss, report, ffmpeg, signal, note },
+    recording,
+    createdAt,
+  }: {
+    readonly start: Start;
+    readonly request: OptimizeRequest;
+    readonly recording: string;
+    readonly createdAt: string;
+  },
+): Promise<ReviewFile | null> {
+  const disputes = (faster?.quality as Partial<Judgement> | undefined)?.video?.video?.disputed;
+  if (faster === null || disputes === undefined) return null;
+  const { width, height } = subject.picture;
+  const input = {
+    subject: subject.name,
+    createdAt,
+    candidate: describeConfiguration(faster.measured.configuration),
+    recording,
+    size: { width, height },
+    allowed: classAllowance(maxLoss),
+    differences: faster.quality.differences,
+    disputes,
+    blocks: subject.blocks,
+  };
+  return makeReview(input, report, ffmpeg, signal).catch((error: unknown) => {
+    if (!(error instanceof SightlineError) || signal.aborted) throw error;
+    // The result stands without it.
+    note(`no pictures of the differences: ${error.message}`);
+    return null;
+  });
+}
+
+/** Writes what a review asks, and its page; those of an earlier run go. @returns their paths. */
+async function writeReview(review: ReviewFile | null, folder: string): Promise<readonly string[]> {
+  if (review !== null) return writeFiles(folder, { [REVIEW_FILE]: review, [REVIEW_PAGE]: await reviewPage(review) });
+  await rm(join(folder, REVIEW_FILE), { force: true });
+  await rm(join(folder, REVIEW_PAGE), { force: true });
+  return [];
 }
 
 /** Writes the pipeline that people may accept; that of an earlier run goes. */

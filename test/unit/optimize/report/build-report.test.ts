@@ -131,6 +131,7 @@ describe('the first page', () => {
     const faster = {
       configuration: INPUT.best.configuration,
       file: 'report/faster.yaml',
+      review: 'review.html',
       ap: 0.378,
       speedup: { ratio: 21.5, interval: [21, 22] as const },
       differences: [
@@ -143,6 +144,8 @@ describe('the first page', () => {
     expect(both).toContain('| proven | ×12.1 |');
     expect(both).toMatch(/\| faster, if you accept \| ×21.5 \| \d+ \| 0.378 \| `report\/faster.yaml` \|/);
     expect(both).toContain("handbag: today's detector reports 121, this one none");
+    expect(both).toContain('](review.html)');
+    expect(frontOf({ ...INPUT, faster: { ...faster, review: null } })).not.toContain('review.html');
     const alone = frontOf({ ...UNCHANGED, faster });
     expect(alone.split('\n')[0]).toBe('# 21.5 times as fast; look at 1 difference first');
     expect(alone).not.toContain('| proven |');

@@ -220,6 +220,33 @@ describe('another detector', () => {
     expect(looked.settledChance).toBe(blindly.chance);
   });
 
+  it('takes answers of people about the objects of such a class as labels', async () => {
+    const clip = mapDetections(seeVideo(SIGHT), (found) =>
+      found.trackId! % 2 === 0 ? { ...found, label: 'handbag' } : found,
+    );
+    const world = { labelled: true, clip, eyes: { other: { video: lacking('handbag') } } };
+    const judged = await benchOf(world).bench.confirm(OTHER, 1);
+    const [bags] = judged.video!.video!.disputed!.classes;
+    // The held-out blocks are the first, third and fourth: times are those of the recording.
+    const times = bags!.objects.flatMap(({ boxes }) => boxes.map(({ atUs }) => Math.floor(atUs / 10e6)));
+    expect(new Set(times)).toEqual(new Set([0, 2, 3]));
+    const saying = (answer: 'yes' | 'no', count = Number.POSITIVE_INFINITY) => {
+      const answers = bags!.objects.slice(0, count).map((object) => {
+        const { atUs, box } = object.boxes[0]!;
+        return { label: 'handbag', recording: '', atUs, box: [...box] as [number, number, number, number], answer };
+      });
+      return benchOf({ ...world, answers }).bench.settle(judged);
+    };
+    expect(saying('no')).toMatchObject({ verdict: 'passed', differences: [] });
+    expect(saying('no').settled[0]!.text).toMatch(/by \d+ answers it finds .*, which is not worse$/);
+    expect(saying('yes')).toMatchObject({
+      verdict: 'refused',
+      reason: expect.stringMatching(/handbag: by .* is worse/),
+    });
+    expect(saying('yes', 2).differences[0]!.text).toMatch(/; by 2 answers .*; about \d+ more would settle it$/);
+    expect(saying('yes', 2).verdict).toBe('passed');
+  });
+
   it('says what would settle it where there are too few labels to decide', async () => {
     const worse: Eyes = { pictures: (scene) => seePictures(scene, { ...SIGHT, seed: 7, missRatio: 0.03 }) };
     const judged = await benchOf({ labelled: true, eyes: { other: worse }, maxLoss: 0.012 }).bench.confirm(OTHER, 3);
