@@ -34,7 +34,7 @@ export interface DisputedClass {
 }
 
 /** A frame in which an object is disputed, with all that is reported there. */
-export interface DisputedFrame {
+interface DisputedFrame {
   /** Media time. */
   readonly atUs: number;
   readonly boxes: readonly { readonly label: string; readonly box: Box }[];

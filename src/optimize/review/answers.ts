@@ -58,7 +58,7 @@ export function answersText(answers: readonly GivenAnswer[]): string {
 }
 
 /** Finds the answers for objects, by their id: those for the same label at the same time and place, in turn. */
-export function answersFor(
+function answersFor(
   { label, objects }: DisputedClass,
   given: readonly GivenAnswer[],
 ): Map<string, readonly Answer[]> {
