@@ -1,4 +1,4 @@
-/** A fault in a message of the gateway: `target.fps: expected at most maxFps, 10, received 25 (number)`. */
+/** A fault in a message of the gateway: `target.fps: expected a number from 0.1 to 1000, received 9000 (number)`. */
 const FAULT = /^([a-zA-Z]+(?:\[\d+\]|\.[a-zA-Z]+)*): /;
 /**
  * How a user would call a setting.

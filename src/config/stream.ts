@@ -288,13 +288,11 @@ export const streamConfig = storedStreamConfig.check(({ value, issues }) => {
         input,
         `no ${what} of a stream with masks, which cannot hide anything in undecoded video, unless recordMasked is allowed`,
       );
-  const { maxFps, target, track, modelWhen, events } = value;
+  const { maxFps, track, modelWhen, events } = value;
   for (const [i, { event }] of modelWhen.entries())
     if (event !== undefined && !events.some(({ id }) => id === event))
       refuse(['modelWhen', i, 'event'], event, namesOf('rule', events));
   if (maxFps === undefined) return;
-  if (target.fps !== undefined && target.fps > maxFps)
-    refuse(['target', 'fps'], target.fps, `at most maxFps, ${maxFps}`);
   // Every track would be deleted before the next frame arrives, so no object would ever get an id.
   const leastMs = Math.ceil(1000 / maxFps);
   if (typeof track === 'object' && track.lostMs !== undefined && track.lostMs < leastMs)

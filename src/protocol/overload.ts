@@ -9,10 +9,6 @@ const MOST_STREAMS = 10_000;
 const body = record('RemedyBody', {
   maxFps: amount.nullable().optional().describe('Take at most this many frames per second.'),
   maxAgeMs: amount.optional().describe('A frame that comes at a lower rate may wait longer, in milliseconds.'),
-  target: z
-    .object({ fps: amount.describe('Published frames per second.') })
-    .optional()
-    .describe('A target cannot be above the rate.'),
   track: z
     .object({ lostMs: amount.describe('How long it may be unseen.') })
     .optional()
@@ -33,6 +29,11 @@ export const loweredReport = record('LoweredReport', {
     'Requests that give the streams their settings from before; each with the one that lowers them again.',
   ),
 });
+/** Rules that a remedy leaves too few frames. */
+const broken = record('BrokenRules', {
+  stream: id.describe('Id of the stream.'),
+  rules: z.array(name).max(MOST_STREAMS).describe('Ids of its rules and lines that need tracks.'),
+});
 /** A way out of an overload, and what it leads to. */
 const remedy = record('Remedy', {
   kind: z
@@ -44,12 +45,19 @@ const remedy = record('Remedy', {
     .describe('Frames per second that all live streams together publish then; null if it cannot be known.'),
   streamFps: amount
     .nullable()
-    .describe('Frames per second of each stream that asks for as much or more; null if it cannot be known.'),
+    .describe(
+      'Frames per second of each stream without rules that asks for as much or more (of all, if all have some); null if it cannot be known.',
+    ),
   isEstimate: z
     .boolean()
     .describe('True if the rates are an estimate, false if they follow from what this host does now.'),
   basis: text.describe('How the rates are known, one phrase.'),
   changes: changes.describe('Requests that apply it; empty for a model.'),
+  breaks: z
+    .array(broken)
+    .max(MOST_STREAMS)
+    .optional()
+    .describe('Rules that get too few frames to follow objects; absent if none does.'),
   model: name
     .optional()
     .describe('The detector, for `POST /api/rollouts` with `{"model": ...}`; `POST /api/rollouts/undo` takes it back.'),

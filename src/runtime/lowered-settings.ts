@@ -40,10 +40,12 @@ export class LoweredSettings {
   }
 }
 
-function settingsOf({ maxFps, maxAgeMs, target: { fps }, track, decode }: StreamLoad['config']): Optional {
+function settingsOf({ maxFps, maxAgeMs, track, decode }: StreamLoad['config']): Optional {
   const lostMs = typeof track === 'object' ? track.lostMs : undefined;
   return {
-    ...{ maxFps: maxFps ?? null, maxAgeMs, decode, target: fps === undefined ? undefined : { fps } },
+    maxFps: maxFps ?? null,
+    maxAgeMs,
+    decode,
     track: lostMs === undefined ? undefined : { lostMs },
   };
 }

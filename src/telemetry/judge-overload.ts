@@ -18,6 +18,18 @@ export interface StreamLoad {
   readonly keyShare: number | null;
   /** Its source has no other frames. */
   readonly hasKeyFramesOnly: boolean;
+  /** What its rules and lines need to follow objects; null if it has none that follow any. */
+  readonly needs: RuleNeeds | null;
+}
+
+/** Frames per second that rules need. */
+export interface RuleNeeds {
+  /** At which they miss hardly anything. */
+  readonly goodFps: number;
+  /** Below which they miss much. */
+  readonly leastFps: number;
+  /** Their ids. */
+  readonly rules: readonly string[];
 }
 
 /** What can say its load. */
@@ -108,14 +120,14 @@ function isSaturated(load: HostLoad): boolean {
   return usedCores(load) >= SATURATED_RATIO * load.cores;
 }
 
-/** Frames per second that somebody expects of a stream. */
+/** Frames per second that somebody expects of a stream. What its own limit keeps from a target is no lack of the host. */
 function demandOf({ config, fps }: Pick<StreamLoad, 'config' | 'fps'>): number {
-  return config.target.fps ?? fps.in;
+  return Math.min(config.target.fps ?? fps.in, config.maxFps ?? Number.POSITIVE_INFINITY);
 }
 
 /** Frames per second that a stream takes as long as it can: a target is no limit. */
-function takenBy({ config, fps }: Pick<StreamLoad, 'config' | 'fps'>): number {
-  return Math.max(config.target.fps ?? 0, fps.in);
+function takenBy(stream: Pick<StreamLoad, 'config' | 'fps'>): number {
+  return Math.max(demandOf(stream), stream.fps.in);
 }
 
 /** Returns what is short and what helps; null if the host does what is asked of it, or something else is the cause. */
@@ -168,19 +180,10 @@ function enteredRatio(streams: readonly StreamLoad[]): number {
 function rateRemedies(load: HostLoad, stage: BusyStage, isEnough: boolean): Remedy[] {
   const { streams, models, busyRatio } = load;
   const use = isEnough ? PROMPT_RATIO : USE_RATIO;
-  const rate = downToTwoDigits(Math.max(LEAST_FPS, rateWithin(streams, use * load.capacity)));
-  const slower = streams.filter((stream) => takenBy(stream) > rate).map((stream) => toRate(stream, rate));
-  const remedies: Remedy[] = [];
+  const { rate } = ratesWithin(streams, use * load.capacity);
+  const lower = loweredRates(load, use);
   // A moment ago the host could do more than is asked of it.
-  if (slower.length > 0)
-    remedies.push({
-      kind: 'rate',
-      text: `lower the rate to ${fpsText(rate)} frames/s${streams.length > 1 ? ' each' : ''}`,
-      ...outcome(streams, Math.min(rate, rateWithin(streams, load.capacity))),
-      isEstimate: false,
-      basis: 'what this host infers now',
-      changes: changesOf(slower),
-    });
+  const remedies = lower.changes.length > 0 ? [lower] : [];
   if (stage !== 'infer') return remedies;
   // The other stages have more to do then.
   const others = Math.max(busyRatio.preprocess, busyRatio.main, 0.01);
@@ -203,6 +206,53 @@ function rateRemedies(load: HostLoad, stage: BusyStage, isEnough: boolean): Reme
       model: model.name,
     });
   return remedies;
+}
+
+/** Lower rates for all that are asked for more than they can have, those with rules last. */
+function loweredRates({ streams, capacity }: HostLoad, use: number): Remedy {
+  const settable = (rate: number): number => downToTwoDigits(Math.max(LEAST_FPS, rate));
+  const { rate, ruledRate } = ratesWithin(streams, use * capacity);
+  const possible = ratesWithin(streams, capacity);
+  const rateOf = (stream: StreamLoad): number => settable(stream.needs === null ? rate : ruledRate);
+  const slower = streams.filter((stream) => takenBy(stream) > rateOf(stream));
+  const breaks = slower.flatMap((stream) => {
+    const { needs, config } = stream;
+    return needs === null || rateOf(stream) >= needs.leastFps ? [] : [{ stream: config.id, rules: [...needs.rules] }];
+  });
+  const isOne = settable(rate) === settable(ruledRate) || slower.every(({ needs }) => needs === null);
+  const ruled = isOne ? '' : `, to ${fpsText(settable(ruledRate))} where rules need it`;
+  const named = breaks.map(({ stream, rules }) => `${rules.join(', ')} of ${stream}`).join('; ');
+  const shown = isOne && slower.every(({ needs }) => needs !== null) ? ruledRate : rate;
+  return {
+    kind: 'rate',
+    text: `lower the rate to ${fpsText(settable(shown))} frames/s${streams.length > 1 ? ' each' : ''}${ruled}${named === '' ? '' : `, too few for ${named}`}`,
+    fps: sum(streams, (stream) =>
+      Math.min(rateOf(stream), stream.needs === null ? possible.rate : possible.ruledRate, takenBy(stream)),
+    ),
+    streamFps: Math.min(settable(shown), shown === rate ? possible.rate : possible.ruledRate),
+    isEstimate: false,
+    basis: 'what this host infers now',
+    changes: changesOf(slower.map((stream) => toRate(stream, rateOf(stream)))),
+    ...(breaks.length === 0 ? {} : { breaks }),
+  };
+}
+
+/**
+ * Rates of the streams without rules that follow objects, and of those with some, at which all need `capacity` model inputs per second. All get the same as long as that is
+ * enough for the rules; then those without give first, down to the least rate.
+ */
+function ratesWithin(
+  streams: readonly StreamLoad[],
+  capacity: number,
+): { readonly rate: number; readonly ruledRate: number } {
+  const equal = rateWithin(streams, capacity);
+  const [free, ruled] = [streams.filter(({ needs }) => needs === null), streams.filter(({ needs }) => needs !== null)];
+  const good = Math.max(0, ...ruled.map(({ needs }) => needs!.goodFps));
+  if (free.length === 0 || ruled.length === 0 || equal >= good) return { rate: equal, ruledRate: equal };
+  const kept = sum(ruled, (stream) => Math.min(takenBy(stream), good) * inputsPerFrame(stream));
+  const least = sum(free, (stream) => Math.min(takenBy(stream), LEAST_FPS) * inputsPerFrame(stream));
+  if (capacity - kept >= least) return { rate: rateWithin(free, capacity - kept), ruledRate: good };
+  return { rate: LEAST_FPS, ruledRate: rateWithin(ruled, Math.max(0, capacity - least)) };
 }
 
 /** @param rate - of each stream that takes as much or more. */
@@ -272,11 +322,9 @@ type Change = readonly [id: string, body: RemedyBody, undo: RemedyBody];
 
 /** Settings that the schema wants to fit the rate change with it, and a frame may wait for one interval: all can come at once. */
 function toRate({ config }: StreamLoad, rate: number): Change {
-  const { id, maxFps = null, target, maxAgeMs, track } = config;
+  const { id, maxFps = null, maxAgeMs, track } = config;
   const intervalMs = Math.ceil(1000 / rate);
   const changes: (readonly [to: RemedyBody, from: RemedyBody])[] = [[{ maxFps: rate }, { maxFps }]];
-  if (target.fps !== undefined && target.fps > rate)
-    changes.push([{ target: { fps: rate } }, { target: { fps: target.fps } }]);
   if (maxAgeMs < intervalMs) changes.push([{ maxAgeMs: intervalMs }, { maxAgeMs }]);
   if (typeof track === 'object' && track.lostMs !== undefined && track.lostMs < intervalMs)
     changes.push([{ track: { lostMs: intervalMs } }, { track: { lostMs: track.lostMs } }]);

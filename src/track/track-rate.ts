@@ -2,9 +2,9 @@
  * In a third of a second, a person who walks (1.4 m/s, half a metre wide) and a car in a street (50 km/h, 4.5 m long) move by about
  * their own width. Measured on people: lines count 87 % at 3.3 frames/s, 62 % at 2.5, 31 % at 2, none at 1 (ADR 68).
  */
-const LEAST_TRACK_FPS = 3;
+export const LEAST_TRACK_FPS = 3;
 /** Enough: 98 % in the same measurement. */
-const GOOD_TRACK_FPS = 5;
+export const GOOD_TRACK_FPS = 5;
 
 /** Distances between frames that are remembered: the median of these is the rate. */
 const INTERVALS = 9;

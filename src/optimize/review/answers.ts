@@ -58,10 +58,7 @@ export function answersText(answers: readonly GivenAnswer[]): string {
 }
 
 /** Finds the answers for objects, by their id: those for the same label at the same time and place, in turn. */
-function answersFor(
-  { label, objects }: DisputedClass,
-  given: readonly GivenAnswer[],
-): Map<string, readonly Answer[]> {
+function answersFor({ label, objects }: DisputedClass, given: readonly GivenAnswer[]): Map<string, readonly Answer[]> {
   const own = given.filter((one) => one.label === label);
   const found = new Map<string, readonly Answer[]>();
   for (const object of objects) {

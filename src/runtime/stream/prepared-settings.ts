@@ -1,9 +1,10 @@
 import type { StreamConfig } from '../../config/stream.ts';
 import { viewCount } from '../../geometry/views.ts';
 import type { StreamLoad } from '../../telemetry/judge-overload.ts';
+import { GOOD_TRACK_FPS, LEAST_TRACK_FPS } from '../../track/track-rate.ts';
 import type { Arrangement } from './arrangement.ts';
 import { SkipPlan } from './skip-plan.ts';
-import { StreamAnalytics } from './stream-analytics.ts';
+import { rulesWithTracks, StreamAnalytics } from './stream-analytics.ts';
 import type { StreamInput, StreamPolicy } from './stream-port.ts';
 import { StreamTargets } from './stream-targets.ts';
 
@@ -69,5 +70,12 @@ export function loadOf({
   targets,
 }: PreparedSettings): Omit<StreamLoad, 'fps' | 'keyFps' | 'keyShare' | 'hasKeyFramesOnly'> {
   const { isBehind, isMissing } = targets;
-  return { config, views: policy.views ?? 1, isBehind, isMissing: isMissing.fps || isMissing.latency };
+  const rules = rulesWithTracks(config);
+  return {
+    config,
+    views: policy.views ?? 1,
+    isBehind,
+    isMissing: isMissing.fps || isMissing.latency,
+    needs: rules.length === 0 ? null : { goodFps: GOOD_TRACK_FPS, leastFps: LEAST_TRACK_FPS, rules },
+  };
 }

@@ -127,6 +127,14 @@ export function needsTracks({
   return track !== false || lines.length > 0 || events.some(ruleNeedsTracks);
 }
 
+/** Ids of the lines and rules that follow objects. */
+export function rulesWithTracks({
+  lines,
+  events = [],
+}: Pick<StreamConfig, 'lines'> & Partial<Pick<StreamConfig, 'events'>>): string[] {
+  return [...lines, ...events.filter(ruleNeedsTracks)].map(({ id }) => id);
+}
+
 /** Lines, rules and second stages need track ids and predicted boxes need tracks, so they enable the tracker. */
 export function isTracked(config: Analysed): boolean {
   const { zones, skip, stages = [] } = config;

@@ -93,7 +93,6 @@ const CONTRADICTIONS: readonly [settings: object, complaint: string][] = [
   ],
   [{ masks: [MASK, MASK] }, 'masks[1].id: expected an id that no other mask has, received "m" (string)'],
   [{ region: 'zones' }, 'region: expected a rectangle, since the stream has no zones, received "zones" (string)'],
-  [{ maxFps: 2, target: { fps: 5 } }, 'target.fps: expected at most maxFps, 2, received 5 (number)'],
   [
     { maxFps: 0.3, track: { lostMs: 1000 } },
     'track.lostMs: expected at least 3334, the time between two frames at maxFps 0.3, received 1000 (number)',
@@ -133,9 +132,9 @@ describe('settings that contradict each other', () => {
 
   it('are refused across a change: the old value of one and the new value of the other', async () => {
     const rules = new StreamRules({ defaults: {}, admit: () => undefined });
-    const current = parseStream({ ...stream, target: { fps: 5 } }, {});
-    expect(await messageOf(() => rules.changed(current, { maxFps: 2 }))).toBe(
-      'stream "cam": target.fps: expected at most maxFps, 2, received 5 (number)',
+    const current = parseStream({ ...stream, track: { lostMs: 1000 } }, {});
+    expect(await messageOf(() => rules.changed(current, { maxFps: 0.5 }))).toBe(
+      'stream "cam": track.lostMs: expected at least 2000, the time between two frames at maxFps 0.5, received 1000 (number)',
     );
   });
 

@@ -38,6 +38,7 @@ class Bench {
       keyFps: null,
       keyShare: null,
       hasKeyFramesOnly: false,
+      needs: null,
     });
   }
 

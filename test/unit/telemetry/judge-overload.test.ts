@@ -12,12 +12,14 @@ interface Camera {
   readonly keyFps?: number | null;
   readonly keyShare?: number | null;
   readonly hasKeyFramesOnly?: boolean;
+  /** Ids of rules that follow objects. */
+  readonly rules?: readonly string[];
   readonly config?: Partial<StreamLoad['config']>;
 }
 
 function camera(id: string, { target, config = {}, ...rates }: Camera): StreamLoad {
   const { published = 2.5, inferred = published, views = 1, keyFps = null, keyShare = null } = rates;
-  const { hasKeyFramesOnly = false } = rates;
+  const { hasKeyFramesOnly = false, rules } = rates;
   const entered = rates.in ?? target ?? published;
   const settings = {
     id,
@@ -30,6 +32,7 @@ function camera(id: string, { target, config = {}, ...rates }: Camera): StreamLo
     config: { ...settings, ...config } as StreamLoad['config'],
     fps: { in: entered, inferred, published },
     ...{ views, keyFps, keyShare, hasKeyFramesOnly, isMissing: true, isBehind: published < 0.95 * (target ?? 0) },
+    needs: rules === undefined ? null : { goodFps: 5, leastFps: 3, rules },
   };
 }
 
@@ -74,14 +77,61 @@ describe('a detector that cannot keep up', () => {
     const [remedy] = judgeOverload(busyDetector({ streams }))!.remedies;
     // 1000 / 2.3 is less than 500 ms.
     expect(remedy?.changes).toEqual([
-      { streams: ['a', 'b'], body: { maxFps: 2.3, target: { fps: 2.3 } }, undo: { maxFps: null, target: { fps: 16 } } },
+      { streams: ['a', 'b', 'free'], body: { maxFps: 2.3 }, undo: { maxFps: null } },
       {
         streams: ['c'],
-        body: { maxFps: 2.3, target: { fps: 2.3 }, track: { lostMs: 435 } },
-        undo: { maxFps: 20, target: { fps: 16 }, track: { lostMs: 300 } },
+        body: { maxFps: 2.3, track: { lostMs: 435 } },
+        undo: { maxFps: 20, track: { lostMs: 300 } },
       },
-      { streams: ['free'], body: { maxFps: 2.3 }, undo: { maxFps: null } },
     ]);
+  });
+
+  it('lowers cameras whose rules follow objects last, and never below what these need while others have more', () => {
+    const rules = ['crossings'];
+    const streams = [camera('gate', { target: 16, rules }), ...['a', 'b', 'c'].map((id) => camera(id, { target: 16 }))];
+    const [remedy] = judgeOverload(busyDetector({ streams }))!.remedies;
+    // Of 9.5 inferences/s, 5 are for the gate.
+    expect(remedy!.text).toBe('lower the rate to 1.5 frames/s each, to 5 where rules need it');
+    expect(remedy).toMatchObject({ streamFps: 1.5, fps: 5 + 3 * 1.5 });
+    expect(remedy!.breaks).toBeUndefined();
+    expect(remedy!.changes.map(({ streams: ids, body }) => [ids, body.maxFps])).toEqual([
+      [['gate'], 5],
+      [['a', 'b', 'c'], 1.5],
+    ]);
+  });
+
+  it('says which rules it breaks where not even the others together leave enough', () => {
+    const streams = [
+      camera('gate', { target: 16, rules: ['in', 'out'] }),
+      camera('yard', { target: 16, rules: ['speed'] }),
+      camera('free', { target: 16 }),
+    ];
+    const [remedy] = judgeOverload(busyDetector({ streams, capacity: 4 }))!.remedies;
+    expect(remedy!.text).toBe(
+      'lower the rate to 0.1 frames/s each, to 1.8 where rules need it, too few for in, out of gate; speed of yard',
+    );
+    expect(remedy!.breaks).toEqual([
+      { stream: 'gate', rules: ['in', 'out'] },
+      { stream: 'yard', rules: ['speed'] },
+    ]);
+  });
+
+  it('gives all the same where that is enough for rules, or where all have some', () => {
+    const both = [camera('gate', { target: 16, rules: ['in'] }), camera('free', { target: 16 })];
+    const [enough] = judgeOverload(busyDetector({ streams: both, capacity: 20 }))!.remedies;
+    expect(enough!.text).toBe('lower the rate to 9.5 frames/s each');
+    const ruled = ['a', 'b', 'c', 'd'].map((id) => camera(id, { target: 16, rules: ['in'] }));
+    const [all] = judgeOverload(busyDetector({ streams: ruled }))!.remedies;
+    expect(all).toMatchObject({ streamFps: 2.3, fps: 4 * 2.3 });
+    expect(all!.text).toMatch(/^lower the rate to 2\.3 frames\/s each, too few for in of a; in of b;/);
+  });
+
+  it('leaves targets as they are: what a limit keeps from them is a miss, and no lack of the host', () => {
+    const lowered = ['a', 'b', 'c', 'd'].map((id) =>
+      camera(id, { target: 16, in: 2.3, published: 2.3, config: { maxFps: 2.3 } }),
+    );
+    const behind = lowered.map((stream) => ({ ...stream, isBehind: false }));
+    expect(judgeOverload(busyDetector({ streams: behind }))).toBeNull();
   });
 
   it('lets a frame wait for one interval: frames of all streams can come at once', () => {

@@ -66,11 +66,13 @@ describe('an overlay', () => {
   });
 
   it('that does not fit the file any more leaves the stream of the file, and says why', () => {
-    const file = pipeline([{ ...door, maxFps: 5 }]);
-    const { streams, notes } = overlaid(file, { door: { changed: { target: { file: {}, now: { fps: 12 } } } } });
+    const file = pipeline([{ ...door, maxFps: 0.5 }]);
+    const { streams, notes } = overlaid(file, {
+      door: { changed: { track: { file: false, now: { lostMs: 1000 } } } },
+    });
     expect(streams[0]!.config).toEqual(file.streams[0]);
     expect(notes).toEqual([
-      expect.stringMatching(/door.*target\.fps: expected at most maxFps, 5.*settings of the file are used/),
+      expect.stringMatching(/door.*track\.lostMs: expected at least 2000.*settings of the file are used/),
     ]);
   });
 
