@@ -22,6 +22,7 @@ import { cascade } from './peers/cascade.bench.ts';
 import { peers } from './peers/peers.bench.ts';
 import { peersOpenvino } from './peers/peers-openvino.bench.ts';
 import { requests } from './requests.bench.ts';
+import { review } from './review.bench.ts';
 import { rolloutSimulation } from './rollout-simulation.bench.ts';
 import { rollouts } from './rollouts.bench.ts';
 import { rules } from './rules.bench.ts';
@@ -54,6 +55,7 @@ const SECTIONS: readonly Section[] = [
   skipping,
   hardCases,
   tiles,
+  review,
   peers,
   peersOpenvino,
   cascade,

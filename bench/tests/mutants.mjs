@@ -151,7 +151,13 @@ while (rows.length < Number(values.count)) {
   }
   // What fails without the fault too, for example on a busy machine, has not noticed it.
   const failed = ended.filter(({ ok }) => !ok);
-  const control = failed.length === 0 ? [] : await run(failed.map(({ path }) => path), 2 * Number(values.seconds));
+  const control =
+    failed.length === 0
+      ? []
+      : await run(
+          failed.map(({ path }) => path),
+          2 * Number(values.seconds),
+        );
   const killers = failed
     .filter(({ path }) => control.some((again) => again.path === path && again.ok))
     .map(({ path, ms }) => ({ path, ms }));

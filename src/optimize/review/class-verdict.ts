@@ -39,8 +39,8 @@ export interface ClassVerdict {
   readonly next: string | null;
 }
 
-/** Standard errors of a 95 % interval. */
-const SIGMAS = 1.96;
+/** Standard errors of a 95 % interval that is looked at after each answer: 1.96 would be for one look at the end. */
+const SIGMAS = 2.5;
 /** A class is not settled by fewer objects, unless it has no more: one wrong answer would decide it. */
 const FEWEST_TO_SETTLE = 5;
 /** Answers among the objects of one detector from which on one that differs from the others is asked again. */
