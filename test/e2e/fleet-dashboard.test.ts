@@ -56,7 +56,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
   it('shows the host of each stream, and on a click only the streams of one host', async () => {
     const { page } = await open();
     await page.click('[data-tab="wall"]');
-    expect(await text(page, '[data-stream="gate-1"] .tile-host')).toBe('edge-1');
+    await until(async () => (await text(page, '[data-stream="gate-1"] .tile-host')) === 'edge-1');
     expect(await text(page, '[data-stream="yard-1"] .tile-host')).toBe('edge-2');
     await page.click('[data-tab="system"]');
     await page.click('[data-host="edge-2"] .link');

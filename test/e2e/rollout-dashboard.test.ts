@@ -249,6 +249,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the roll-out on the das
         { model: inUse, figures: { AP: 0.2 } },
         { model: 'deim', figures: { AP: 0.3 } },
       ],
+      comparisons: [{ reference: inUse, candidate: 'deim', pictures: 200, interval: [-0.13, -0.07] }],
     };
     const buffer = Buffer.from(JSON.stringify(evaluation));
     await start.locator('[name="labels"]').setInputFiles({ name: 'eval.json', mimeType: 'application/json', buffer });
@@ -259,7 +260,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the roll-out on the das
     await start.locator('button').click();
     await until(async () => (await start.locator('.form-error').textContent()) === 'not now');
     expect(asked.splice(0)).toMatchObject([
-      { model: 'deim', labelled: { controlAp: 0.2, candidateAp: 0.3, control: inUse } },
+      { model: 'deim', labelled: { controlAp: 0.2, candidateAp: 0.3, control: inUse, pictures: 200 } },
     ]);
     rollouts.startRollout = started;
     await page.click('[data-model="yolox-s"] input');

@@ -133,22 +133,6 @@ describe('a signal', () => {
       expect(pids().filter(isAlive)).toEqual([]);
       expect(left()).toEqual([]);
     });
-
-    it('run ends while the demonstration clip is made, and reports no failure', async () => {
-      const { env, pids } = hangingNpm();
-      writeFileSync(
-        at('first.yaml'),
-        `name: first\ndescription: x\nmodel: ${MODEL}\nstreams: [{ id: demo, source: demo }]\n`,
-      );
-      const { process: child, end, log } = start(['run', at('first.yaml'), '--port', '0'], env);
-      await waitFor('npm', () => pids().length > 0, { deadlineMs: 60_000 }, log);
-      child.kill('SIGTERM');
-      const { code, stderr } = await end();
-      expect(code, stderr).toBe(0);
-      expect(stderr).not.toMatch(/failed/);
-      await waitFor('the end of npm', () => pids().every((pid) => !isAlive(pid)));
-      await waitFor('no folder of it', () => left().length === 0);
-    });
   });
 
   it('SIGUSR1 never opens the debugger', async () => {
