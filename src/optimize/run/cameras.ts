@@ -1,5 +1,5 @@
 import { findCapacity } from '../../measure/find-capacity.ts';
-import { framesToDecide, judgeTargets, parseTargets, type Target } from '../../measure/targets.ts';
+import { framesToDecide, parseTargets, type Target } from '../../measure/targets.ts';
 import type { TrialOptions } from '../../measure/trial.ts';
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import type { ReportCapacity } from '../report/report-input.ts';
@@ -39,12 +39,11 @@ export function pacedTiming(targets: readonly Target[], ownStreams: number, deco
 export async function pacedVerdicts(
   evaluator: PipelineEvaluator,
   pacing: ReturnType<typeof pacedTiming>,
-  targets: readonly Target[],
   configurations: readonly [Configuration, Configuration],
 ): Promise<readonly [readonly TargetVerdict[], readonly TargetVerdict[]]> {
   const verdicts = async (configuration: Configuration): Promise<readonly TargetVerdict[]> => {
     const { result } = await evaluator.cameras(configuration, pacing, 'confirm');
-    return judgeTargets(targets, result as TrialResult);
+    return evaluator.verdicts(result as TrialResult);
   };
   return [await verdicts(configurations[0]), await verdicts(configurations[1])];
 }

@@ -35,6 +35,8 @@ export interface EvaluatorOptions
   readonly machine: MachineFacts;
   readonly log: Log;
   readonly targets: readonly Target[];
+  /** Frames per second of the recording that all streams read: as cameras they cannot be asked for more. Null if they read several. */
+  readonly recordedFps: number | null;
   readonly quality: QualityBench;
   readonly pictures: PictureSample;
   /** Measured time of a long run. */
@@ -136,7 +138,7 @@ export class PipelineEvaluator implements Evaluator {
     this.#cameras.set(key, cameras);
     const { id, result } = await cameras;
     // Short runs hold too few frames for a percentile; only a limit that is clearly missed counts against it.
-    const meetsTargets = this.#verdicts(result as TrialResult).every(({ state }) => state !== 'missed');
+    const meetsTargets = this.verdicts(result as TrialResult).every(({ state }) => state !== 'missed');
     return { ...found, meetsTargets, measurements: [...measurements, id] };
   }
 
@@ -233,8 +235,13 @@ export class PipelineEvaluator implements Evaluator {
   }
 
   /** What a paced run says about the targets. */
-  #verdicts(result: TrialResult): TargetVerdict[] {
-    return judgeTargets(this.#options.targets, result);
+  verdicts(result: TrialResult): TargetVerdict[] {
+    const { targets, recordedFps } = this.#options;
+    const perStream = result.perStream.map((stream) => ({
+      ...stream,
+      ...(recordedFps === null ? {} : { offeredFps: recordedFps }),
+    }));
+    return judgeTargets(targets, { ...result, perStream });
   }
 
   async #setup(configuration: Configuration): Promise<TrialSetup> {

@@ -232,7 +232,8 @@ async function searchAndReport(
   const hasLongRuns = request.budgetSeconds >= LEAST_BUDGET_FOR_LONG_RUNS;
   const isBrief = request.budgetSeconds < LEAST_BUDGET_FOR_FULL_COMPARISONS;
   const common = { pipeline: subject.pipeline, baseline, environment, ffmpeg, machine, log, seed, signal, note };
-  const evaluator = new PipelineEvaluator({ ...common, targets, quality, pictures, longSeconds, isBrief });
+  const recordedFps = recordedFpsOf(subject);
+  const evaluator = new PipelineEvaluator({ ...common, targets, recordedFps, quality, pictures, longSeconds, isBrief });
   try {
     const first = await evaluator.offline(baseline, 'short');
     const warning = earlyWarning(first);
@@ -261,7 +262,7 @@ async function searchAndReport(
     const before = await evaluator.offline(baseline, length, 'baseline');
     const after = isSame ? before : await evaluator.offline(best, length, 'confirm');
     const pacing = pacingOf(best.decode);
-    const paced = targets.length === 0 ? null : await pacedVerdicts(evaluator, pacing, targets, [baseline, best]);
+    const paced = targets.length === 0 ? null : await pacedVerdicts(evaluator, pacing, [baseline, best]);
     const leftSeconds = request.budgetSeconds - (performance.now() - startedMs) / 1000;
     const capacitySeconds = Math.max(CAPACITY_SECONDS, leftSeconds / 2);
     const capacities = hasTimeForCapacity
@@ -339,6 +340,16 @@ async function searchAndReport(
   } finally {
     await pictures.close();
   }
+}
+
+/** Frames per second of the recording that all streams read; null if they read several. */
+function recordedFpsOf({ recordings, blocks }: Subject): number | null {
+  const [frames, us] = [sumOf(blocks, (block) => block.frames), sumOf(blocks, (block) => block.durationUs)];
+  return recordings.length === 1 && us > 0 ? (frames * 1e6) / us : null;
+}
+
+function sumOf<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + value(item), 0);
 }
 
 /** The answers for a recording; says how many are for others. */
