@@ -23,7 +23,7 @@ export interface StreamLoad {
 }
 
 /** Frames per second that rules need. */
-export interface RuleNeeds {
+interface RuleNeeds {
   /** At which they miss hardly anything. */
   readonly goodFps: number;
   /** Below which they miss much. */

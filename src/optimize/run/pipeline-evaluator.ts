@@ -4,6 +4,7 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import type { RecordedResults } from '../../evaluate/recorded-results.ts';
 import { compareTrials, measurePair } from '../../measure/compare.ts';
 import { engineAlone } from '../../measure/engine-alone.ts';
+import type { FreeMachine } from '../../measure/free-machine.ts';
 import type { MachineFacts } from '../../measure/machine-facts.ts';
 import {
   configHash,
@@ -43,6 +44,8 @@ export interface EvaluatorOptions
   readonly longSeconds: number;
   /** Whether comparisons are short. */
   readonly isBrief: boolean;
+  /** What waits before each measurement until others leave the CPU alone; null goes on whatever they do. */
+  readonly free: FreeMachine | null;
 }
 
 type Timing = Pick<TrialOptions, 'seconds' | 'warmUpSeconds' | 'windowSeconds' | 'limitSeconds'>;
@@ -64,7 +67,8 @@ const CAMERAS: Timing = { seconds: 4, warmUpSeconds: 1.5, windowSeconds: 1, limi
 
 /** Measures pipelines for the search, and logs every measurement. A logged one is not repeated by a run that resumes. */
 export class PipelineEvaluator implements Evaluator {
-  readonly clock = { nowSeconds: (): number => monoNowMs() / 1000 };
+  /** Time spent waiting for the machine is not time of the search. */
+  readonly clock = { nowSeconds: (): number => monoNowMs() / 1000 - (this.#options.free?.waitedSeconds ?? 0) };
   readonly #options: EvaluatorOptions;
   /** How many measurements of each kind, configuration and scenario were used in this run. */
   readonly #used = new Map<string, number>();
@@ -339,6 +343,7 @@ export class PipelineEvaluator implements Evaluator {
     const others = log.findAll(kind, configuration, scenario).length - usable.length;
     if (used === 0 && others > 0)
       note(`${others} earlier measurements of ${configuration.model} are not used: its compiled model has changed`);
+    await this.#options.free?.wait();
     const startedAt = new Date().toISOString();
     const startedMs = monoNowMs();
     const modelHash = await this.#modelHash(configuration);

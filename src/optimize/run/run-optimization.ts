@@ -8,6 +8,7 @@ import { recordingDigest } from '../../disk/given-file.ts';
 import { writeWholeFile } from '../../disk/replace-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Bottleneck } from '../../measure/bottlenecks.ts';
+import { FreeMachine } from '../../measure/free-machine.ts';
 import { type MachineFacts, machineFacts } from '../../measure/machine-facts.ts';
 import { MeasurementLog } from '../../measure/measurement-log.ts';
 import { parseTargets, type Target } from '../../measure/targets.ts';
@@ -71,6 +72,8 @@ export interface OptimizeRequest {
   /** Folder of the report and of the log of measurements. */
   readonly report: string;
   readonly resume: boolean;
+  /** Whether each measurement waits until others leave the CPU alone. */
+  readonly waitsUntilFree: boolean;
   readonly seed: number;
   readonly hostPrice: HostPrice | null;
   /** What people have said about objects in the recording. */
@@ -233,7 +236,18 @@ async function searchAndReport(
   const isBrief = request.budgetSeconds < LEAST_BUDGET_FOR_FULL_COMPARISONS;
   const common = { pipeline: subject.pipeline, baseline, environment, ffmpeg, machine, log, seed, signal, note };
   const recordedFps = recordedFpsOf(subject);
-  const evaluator = new PipelineEvaluator({ ...common, targets, recordedFps, quality, pictures, longSeconds, isBrief });
+  const free = request.waitsUntilFree ? new FreeMachine({ signal, note }) : null;
+  const elapsed = (): number => (performance.now() - startedMs) / 1000 - (free?.waitedSeconds ?? 0);
+  const evaluator = new PipelineEvaluator({
+    ...common,
+    targets,
+    recordedFps,
+    quality,
+    pictures,
+    longSeconds,
+    isBrief,
+    free,
+  });
   try {
     const first = await evaluator.offline(baseline, 'short');
     const warning = earlyWarning(first);
@@ -247,8 +261,7 @@ async function searchAndReport(
       pacedTiming(targets, subject.pipeline.streams.length, shape.decodedRatio[decode]);
     const pacedSeconds = targets.length === 0 ? 0 : pacingOf(baseline.decode).seconds + OPEN_SECONDS;
     const reserved = 2 * (runSeconds + pacedSeconds) + (hasTimeForCapacity ? 2 * CAPACITY_SECONDS : 0);
-    const spent = (performance.now() - startedMs) / 1000;
-    const budgetSeconds = searchSeconds(request.budgetSeconds, spent, reserved);
+    const budgetSeconds = searchSeconds(request.budgetSeconds, elapsed(), reserved);
     const found = await search({
       ...{ baseline, space, machine: { ...shape, ...crops }, evaluator, budgetSeconds, seed, signal },
       heldOutPictures: quality.heldOutPictures,
@@ -263,7 +276,7 @@ async function searchAndReport(
     const after = isSame ? before : await evaluator.offline(best, length, 'confirm');
     const pacing = pacingOf(best.decode);
     const paced = targets.length === 0 ? null : await pacedVerdicts(evaluator, pacing, [baseline, best]);
-    const leftSeconds = request.budgetSeconds - (performance.now() - startedMs) / 1000;
+    const leftSeconds = request.budgetSeconds - elapsed();
     const capacitySeconds = Math.max(CAPACITY_SECONDS, leftSeconds / 2);
     const capacities = hasTimeForCapacity
       ? await capacitiesOf(evaluator, targets, [before, after], capacitySeconds, shape.decodedRatio, request)

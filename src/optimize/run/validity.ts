@@ -40,7 +40,7 @@ export function earlyWarning({ result }: Pick<MeasurementRecord<unknown, object>
   if (windows.length === 0 || disturbed.length <= MOST_DISTURBED_RATIO * windows.length) return null;
   const others = mean(disturbed.map(({ machine }) => machine.otherRatio));
   const share = others === null ? '' : ` (${Math.round(others * 100)} % of the CPU)`;
-  return `the machine is not free: in ${disturbed.length} of ${windows.length} windows of the first measurement other programs${share} or virtual machines took too much. What is found may come out invalid: stop them and begin again, or let it go on if they end soon`;
+  return `the machine is not free: in ${disturbed.length} of ${windows.length} windows of the first measurement other programs${share} or virtual machines took too much. What is found may come out invalid: stop them and begin again, with --when-busy wait if they end by themselves`;
 }
 
 /** Windows of a trial, or of the trials of a pair or comparison. */
