@@ -160,6 +160,8 @@ async function runReview(flags: OptimizeFlags, io: CliIo): Promise<void> {
 /** Serves the review of a report until the page is done or the command is stopped; then settles by what was answered. */
 async function review(report: string, io: CliIo): Promise<void> {
   await readReview(report);
+  // A damaged file is said before anybody answers, not written over.
+  await keptAnswers(report);
   const server = await serveReview(report);
   try {
     note(io, `open ${server.url}\nCtrl-C ends it; answers are kept in ${join(report, ANSWERS_FILE)}`);
@@ -171,11 +173,15 @@ async function review(report: string, io: CliIo): Promise<void> {
   } finally {
     await server.close();
   }
-  const given = await readAnswers(join(report, ANSWERS_FILE)).catch((error: unknown) => {
+  await settle(report, await keptAnswers(report), {}, io);
+}
+
+/** The answers in the folder of a report; none if nobody has answered. @throws CONFIG_INVALID for a damaged file */
+function keptAnswers(report: string): Promise<GivenAnswer[]> {
+  return readAnswers(join(report, ANSWERS_FILE)).catch((error: unknown) => {
     if (error instanceof SightlineError && error.code === 'COMMAND_INVALID') return [];
     throw error;
   });
-  await settle(report, given, {}, io);
 }
 
 /** Judges a report by answers; a faster pipeline that they prove becomes the best. */

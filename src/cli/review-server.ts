@@ -1,10 +1,11 @@
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { MOST_BYTES, readGiven } from '../disk/given-file.ts';
 import { writeWholeFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { KeyedMutex } from '../flow/keyed-mutex.ts';
 import { ANSWERS_FILE, answersText, parseAnswers } from '../optimize/review/answers.ts';
 import { REVIEW_PAGE } from '../optimize/review/review-page.ts';
 
@@ -48,6 +49,7 @@ export async function serveReview(folder: string, port = 0): Promise<ReviewServe
     });
   });
   const host = await listening(server, port);
+  const writing = new KeyedMutex();
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.headers.host !== host) return reply(response, 403, 'expected the address that was printed');
@@ -64,14 +66,22 @@ export async function serveReview(folder: string, port = 0): Promise<ReviewServe
     if (request.method === 'PUT' && path === `/${ANSWERS_FILE}`) {
       const text = await bodyOf(request);
       parseAnswers(text, 'the answers');
-      await writeWholeFile(join(folder, ANSWERS_FILE), text);
-      return reply(response, 204, '');
+      return writing.run('', () => save(response, text, request.headers['if-match']));
     }
     if (request.method === 'POST' && path === '/done') {
       reply(response, 204, '');
       return end();
     }
     reply(response, 404, 'there is nothing here');
+  }
+
+  /** A second page would write over what the first one has saved. */
+  async function save(response: ServerResponse, text: string, version: string | undefined): Promise<void> {
+    if (version !== versionOf(await answersIn(folder)))
+      return reply(response, 409, 'another page has saved answers meanwhile; reload this one');
+    await writeWholeFile(join(folder, ANSWERS_FILE), text);
+    response.setHeader('etag', versionOf(Buffer.from(text)));
+    reply(response, 204, '');
   }
 
   function isToken(given: string): boolean {
@@ -118,17 +128,33 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
+/** The file of answers; an empty one if there is none. */
+async function answersIn(folder: string): Promise<Buffer> {
+  const path = join(folder, ANSWERS_FILE);
+  const given = { code: 'COMMAND_INVALID', mostBytes: MOST_BODY_BYTES, noLinksBelow: folder } as const;
+  return readGiven(path, given).catch(() => Buffer.from(answersText([])));
+}
+
+function versionOf(answers: Buffer): string {
+  return `"${createHash('sha256').update(answers).digest('hex').slice(0, 16)}"`;
+}
+
 async function sendFile(response: ServerResponse, folder: string, path: string): Promise<void> {
   const type = FILES.find(([pattern]) => pattern.test(path))?.[1];
   if (type === undefined) return reply(response, 404, 'there is nothing here');
+  if (path === `/${ANSWERS_FILE}`) {
+    const answers = await answersIn(folder);
+    headersOf(response, type);
+    response.setHeader('etag', versionOf(answers));
+    response.writeHead(200).end(answers);
+    return;
+  }
   // Links below the folder are not followed: whoever sent the report could have put them there.
   const given = { code: 'COMMAND_INVALID', as: path, mostBytes: MOST_BYTES.json, noLinksBelow: folder } as const;
   const bytes = await readGiven(join(folder, path), given).catch(() => null);
-  // Nothing was answered yet.
-  const empty = path === `/${ANSWERS_FILE}` ? answersText([]) : null;
-  if (bytes === null && empty === null) return reply(response, 404, 'there is no such file');
+  if (bytes === null) return reply(response, 404, 'there is no such file');
   headersOf(response, type);
-  response.writeHead(200).end(bytes ?? empty);
+  response.writeHead(200).end(bytes);
 }
 
 function reply(response: ServerResponse, status: number, text: string): void {

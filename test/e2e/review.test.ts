@@ -159,8 +159,10 @@ it('takes no picture from outside of its folder', async () => {
 });
 
 describe('the page of a review', () => {
-  const put = (headers: Record<string, string>): Promise<Response> =>
-    fetch(`${base}/answers.json`, { method: 'PUT', headers, body: answersText([]) });
+  const put = (headers: Record<string, string>, body = answersText([])): Promise<Response> =>
+    fetch(`${base}/answers.json`, { method: 'PUT', headers, body });
+  const version = async (): Promise<string> =>
+    (await fetch(`${base}/answers.json`, { headers: { cookie } })).headers.get('etag')!;
 
   it('opens for nobody without its token, its host and its origin', async () => {
     expect((await fetch(base)).status).toBe(401);
@@ -169,7 +171,26 @@ describe('the page of a review', () => {
     expect((await put({ cookie })).status).toBe(403);
     expect((await put({ cookie, origin: 'https://elsewhere.example' })).status).toBe(403);
     expect((await put({ origin: base })).status).toBe(401);
-    expect((await put({ cookie, origin: base })).status).toBe(204);
+    expect((await put({ cookie, origin: base, 'if-match': await version() })).status).toBe(204);
+  });
+
+  it('does not write over what another page has saved', async () => {
+    const [one, other] = [await version(), await version()];
+    expect((await put({ cookie, origin: base, 'if-match': one })).status).toBe(204);
+    const told = answersText([{ label: LABEL, recording: 'another', atUs: 0, box: [0, 0, 9, 9], answer: 'yes' }]);
+    const saved = await put({ cookie, origin: base, 'if-match': one }, told);
+    expect(saved.status).toBe(204);
+    expect((await put({ cookie, origin: base, 'if-match': other })).status).toBe(409);
+    expect(await version()).toBe(saved.headers.get('etag'));
+    // Answers about other objects stay when this page saves its own; see below.
+    expect(await readAnswers(join(folder, 'answers.json'))).toHaveLength(1);
+  });
+
+  it('refuses to serve answers that it cannot read, rather than write over them', async () => {
+    const broken = join(videos.path, 'broken');
+    await writeFiles(broken, { [REVIEW_FILE]: review, 'answers.json': '{"answers":' });
+    const { code, stderr } = await cliHere(['optimize', '--review', '--report', broken]);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/answers\.json: expected a JSON document of answers/)]);
   });
 
   it('gives nothing but the page and its pictures, and follows no link', async () => {
@@ -191,7 +212,7 @@ describe('the page of a review', () => {
   it('refuses what are no answers', async () => {
     const reply = await fetch(`${base}/answers.json`, {
       method: 'PUT',
-      headers: { cookie, origin: base },
+      headers: { cookie, origin: base, 'if-match': await version() },
       body: '{"kind":"sightline-answers","version":1,"answers":[{}]}',
     });
     expect([reply.status, await reply.text()]).toEqual([400, expect.stringMatching(/answers\[0\]\.label/)]);
@@ -214,9 +235,13 @@ describe.skipIf(browserPath === undefined)(browserTitle('answers'), () => {
     await page.keyboard.press('u');
     await page.keyboard.press('n');
     await page.keyboard.press(' ');
-    await until(async () => (await readAnswers(join(folder, 'answers.json'))).length === 2);
+    await until(async () => (await readAnswers(join(folder, 'answers.json'))).length === 3);
     const given = await readAnswers(join(folder, 'answers.json'));
-    expect(given.map(({ answer }) => answer)).toEqual(['no', 'unknown']);
+    expect(given.map(({ answer, recording }) => [recording, answer])).toEqual([
+      ['another', 'yes'],
+      [review.recording, 'no'],
+      [review.recording, 'unknown'],
+    ]);
     // As it was, after the page was closed.
     await page.reload();
     await until(async () => (await page.locator('#count').textContent())!.startsWith('2 of'));

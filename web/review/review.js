@@ -30,6 +30,10 @@ for (const { label, objects: own } of review.classes)
 
 /** @type {{ id: string, answer: Answer }[]} */
 let given = [];
+/** Answers of the file about other objects: those of an earlier review stay. @type {object[]} */
+let elsewhere = [];
+/** Version of the file that this page has read or written last. */
+let version = '';
 let isWhole = false;
 /** @type {string | null} */
 let asked = null;
@@ -82,7 +86,7 @@ function text() {
     const { label, object } = /** @type {NonNullable<ReturnType<typeof objects.get>>} */ (objects.get(id));
     return { label, recording: review.recording, atUs: object.atUs, box: object.box, answer };
   });
-  return `${JSON.stringify({ kind: 'sightline-answers', version: 1, answers: told }, null, 1)}\n`;
+  return `${JSON.stringify({ kind: 'sightline-answers', version: 1, answers: [...elsewhere, ...told] }, null, 1)}\n`;
 }
 
 let saving = Promise.resolve();
@@ -102,7 +106,9 @@ function keep() {
 /** @param {string} method @param {string} path @param {string} body */
 async function send(method, path, body) {
   try {
-    const reply = await fetch(path, { method, body, headers: { 'content-type': 'application/json' } });
+    const headers = { 'content-type': 'application/json', 'if-match': version };
+    const reply = await fetch(path, { method, body, headers });
+    version = reply.headers.get('etag') ?? version;
     fault(reply.ok ? '' : `The answers were not saved: ${await reply.text()}`);
   } catch {
     fault(
@@ -127,12 +133,15 @@ async function recall() {
     }
     const reply = await fetch('/answers.json');
     if (!reply.ok) return;
+    version = reply.headers.get('etag') ?? '';
     const { answers: told } = await reply.json();
+    elsewhere = [];
     given = told.flatMap((/** @type {{ label: string, atUs: number, box: number[], answer: Answer }} */ one) => {
       const same = [...objects].find(
         ([, { label, object }]) =>
           label === one.label && object.atUs === one.atUs && object.box.join() === one.box.join(),
       );
+      if (same === undefined) elsewhere.push(one);
       return same === undefined ? [] : [{ id: same[0], answer: one.answer }];
     });
   } catch {
