@@ -2,7 +2,7 @@ import { monoNowMs } from '../../core/clock.ts';
 import { redact } from '../../core/redact.ts';
 import type { SourceInput } from '../../core/source.ts';
 import { countsPackets, decodeArguments, logsEachFrame } from '../../decode/decode-command.ts';
-import { explainExit, FfmpegLog } from '../../decode/ffmpeg-log.ts';
+import { explainExit, FfmpegLog, type FrameHeader } from '../../decode/ffmpeg-log.ts';
 import { type FfmpegCallbacks, FfmpegProcess, startFailure } from '../../decode/ffmpeg-process.ts';
 import { otherTracksReach } from '../../decode/other-tracks.ts';
 import { isTapProblem } from '../../decode/packet-tap.ts';
@@ -23,6 +23,7 @@ import { FilterCommands } from './filter-commands.ts';
 import { type Connection, decodePlan, isSteady, newConnection, timed } from './lane-connection.ts';
 import { LaneFrames, type LanePort } from './lane-frames.ts';
 import { LaneTaps } from './lane-tap.ts';
+import { PictureAge } from './picture-age.ts';
 
 const WATCH_INTERVAL_MS = 100;
 const PROBE_TIMEOUT_MS = 1000;
@@ -36,6 +37,11 @@ const PROBLEMS_KEPT = 20;
 const MAX_FAULTS = 5;
 /** A file from which nothing is decoded for this long is stuck. Long, since the disk may be slow. */
 const FILE_STUCK_MS = 300_000;
+/** Sources on a network whose pictures are older than this, beyond their usual delay, are opened again for the newest ones, ... */
+const BEHIND_MS = 10_000;
+/** ... at most this often. */
+const REOPENED_MS = 60_000;
+const NETWORK: ReadonlySet<SourceInput['kind']> = new Set(['http', 'rtsp', 'rtmp', 'srt']);
 
 /**
  * Keeps one video running: starts ffmpeg, watches it, and starts another when it ends or stalls. It does not wait for a
@@ -59,6 +65,9 @@ export class LaneVideo {
   #isWarned = false;
   readonly #taps: LaneTaps;
   readonly #counts: DecodeCounts;
+  readonly #age = new PictureAge();
+  /** When it was opened again because of its age. */
+  #reopenedMs = Number.NEGATIVE_INFINITY;
   #faults = 0;
   #durationUs: number | null = null;
   #lastPtsUs = 0;
@@ -291,7 +300,7 @@ export class LaneVideo {
         this.#frames.ring.noteDecoded(monoNowMs());
         this.#lastGapUs = event.frame.ptsUs - this.#lastPtsUs;
         this.#lastPtsUs = event.frame.ptsUs;
-        this.#frames.onHeader(timed(connection, event.frame));
+        this.#onHeader(connection, event.frame);
         // A discarded picture frees its slot, and no other event reports that.
         connection.process?.resume();
         connection.decoded += 1;
@@ -324,6 +333,36 @@ export class LaneVideo {
         if (connection.problems.length > PROBLEMS_KEPT) connection.problems.shift();
         break;
     }
+  }
+
+  #onHeader(connection: Connection, frame: FrameHeader): void {
+    const header = timed(connection, frame);
+    if (connection.frames === 0) this.#age.onConnection();
+    if (this.#isWatchedForAge) {
+      const cameraMs = header.wallMs === undefined ? null : header.wallMs - Date.now() + monoNowMs();
+      this.#age.onFrame({ nowMs: monoNowMs(), mediaMs: header.ptsUs / 1000, cameraMs });
+    }
+    this.#frames.onHeader(header);
+  }
+
+  get #isWatchedForAge(): boolean {
+    return this.#source.isLive && NETWORK.has(this.#source.kind);
+  }
+
+  /** Pictures that come at the usual rate may be old: whoever keeps them back lets go of them with the connection. */
+  #checkAge(connection: Connection): void {
+    if (!this.#isWatchedForAge || connection.frames === 0) return;
+    const nowMs = monoNowMs();
+    const behindMs = this.#age.behindMs(nowMs);
+    if (behindMs < BEHIND_MS) return;
+    const old = `${this.#source.label}: its pictures come ${(behindMs / 1000).toFixed(0)} s late`;
+    if (nowMs - this.#reopenedMs < REOPENED_MS) {
+      this.#age.accept();
+      this.#warn(`${old}, also after it was opened again: a server or the network keeps them back`);
+      return;
+    }
+    this.#reopenedMs = nowMs;
+    this.#lose(connection, new SightlineError('SOURCE_STALLED', `${old}; it is opened again for the newest ones`));
   }
 
   /** ffmpeg itself falls back to software when a hardware decoder cannot start; warn, and use software next time. */
@@ -435,7 +474,10 @@ export class LaneVideo {
     if (pictures !== connection.pictures || connection.process?.isHeldBack === true) connection.silentMs = 0;
     else connection.silentMs += WATCH_INTERVAL_MS;
     connection.pictures = pictures;
-    if (connection.silentMs < this.#stallLimitMs(connection)) return;
+    if (connection.silentMs < this.#stallLimitMs(connection)) {
+      this.#checkAge(connection);
+      return;
+    }
     const known = connection.frames === 0 ? connection.opened?.failure : null;
     const silence = `no frame for ${connection.silentMs} ms`;
     this.#lose(connection, known ?? new SightlineError('SOURCE_STALLED', `${this.#source.label}: ${silence}`));

@@ -1,0 +1,114 @@
+/** How far media time may fall behind the clock each second before it is a delay: cameras whose time stamps do not fit their rate are a few percent off. */
+const MOST_DRIFT = { media: 0.05, camera: 0.0002 };
+/** Pictures come in bursts, as segments do: the least delay in so much time counts. */
+const WINDOW_S = 15;
+/** Two clocks that step apart by more between two frames were set. */
+const CLOCK_STEP_MS = 1_000;
+
+/** When a frame arrived, and what it says of its own time, in milliseconds. */
+interface Moment {
+  /** Of the monotonic clock. */
+  readonly nowMs: number;
+  readonly mediaMs: number;
+  /** Of the camera's clock; null if it is not known. */
+  readonly cameraMs: number | null;
+}
+
+/**
+ * How old the pictures of a live source are, beyond their least delay so far: a server or a network that keeps pictures back sends them at the usual rate, each of them old.
+ *
+ * By the camera's clock where it is known (RTCP sender reports), which goes on over connections, else by media time, of which each connection has its own. A step of the
+ * time stamps is none of the delay: a delay that grows by more than a frame took to arrive was not waited for.
+ */
+export class PictureAge {
+  /** By clock. */
+  readonly #series = { media: new Series(MOST_DRIFT.media), camera: new Series(MOST_DRIFT.camera) };
+  #hasCamera = false;
+
+  onFrame({ nowMs, mediaMs, cameraMs }: Moment): void {
+    this.#series.media.add(nowMs, nowMs - mediaMs);
+    this.#hasCamera = cameraMs !== null;
+    if (cameraMs !== null) this.#series.camera.add(nowMs, nowMs - cameraMs);
+  }
+
+  /** Another connection begins: its media time starts over. */
+  onConnection(): void {
+    this.#series.media = new Series(MOST_DRIFT.media);
+    this.#series.camera.restart();
+  }
+
+  /** Takes the present age as the least delay: nothing can be done about it. */
+  accept(): void {
+    for (const series of Object.values(this.#series)) series.accept();
+  }
+
+  /** In milliseconds, at least 0; 0 until enough is known. */
+  behindMs(nowMs: number): number {
+    return (this.#hasCamera ? this.#series.camera : this.#series.media).behindMs(nowMs);
+  }
+}
+
+/** Delays by one clock. */
+class Series {
+  readonly #mostDrift: number;
+  /** The least delay of each second of the window, by its number. */
+  readonly #least = new Float64Array(WINDOW_S).fill(Number.POSITIVE_INFINITY);
+  #second = Number.NEGATIVE_INFINITY;
+  #startedMs = Number.NaN;
+  #base = Number.POSITIVE_INFINITY;
+  #lastMs = Number.NaN;
+  #lastDelay = Number.NaN;
+
+  constructor(mostDrift: number) {
+    this.#mostDrift = mostDrift;
+  }
+
+  add(nowMs: number, delayMs: number): void {
+    const waitedMs = nowMs - this.#lastMs;
+    const grownMs = delayMs - this.#lastDelay;
+    if (Number.isNaN(this.#startedMs)) this.#startedMs = nowMs;
+    else if (waitedMs > 0) this.#base += this.#mostDrift * waitedMs;
+    // What grew by more than was waited is a step of a clock.
+    if (grownMs > waitedMs + CLOCK_STEP_MS) this.#shift(grownMs - Math.max(0, waitedMs));
+    this.#lastMs = nowMs;
+    this.#lastDelay = delayMs;
+    this.#base = Math.min(this.#base, delayMs);
+    const second = Math.floor(nowMs / 1000);
+    this.#forget(second);
+    const place = second % WINDOW_S;
+    this.#least[place] = Math.min(this.#least[place]!, delayMs);
+  }
+
+  behindMs(nowMs: number): number {
+    if (!(nowMs - this.#startedMs >= WINDOW_S * 1000)) return 0;
+    this.#forget(Math.floor(nowMs / 1000));
+    const least = Math.min(...this.#least);
+    // Nothing came for so long: that is another trouble.
+    return Number.isFinite(least) ? Math.max(0, least - this.#base) : 0;
+  }
+
+  /** The delay of before stays the least; the window begins again. */
+  restart(): void {
+    this.#startedMs = Number.NaN;
+    this.#lastMs = Number.NaN;
+    this.#lastDelay = Number.NaN;
+    this.#least.fill(Number.POSITIVE_INFINITY);
+  }
+
+  accept(): void {
+    const least = Math.min(...this.#least);
+    if (Number.isFinite(least)) this.#base = least;
+  }
+
+  #shift(byMs: number): void {
+    this.#base += byMs;
+    for (const [place, least] of this.#least.entries()) this.#least[place] = least + byMs;
+  }
+
+  /** Empties the seconds that have left the window. */
+  #forget(second: number): void {
+    const gone = Math.min(WINDOW_S, second - this.#second);
+    for (let i = 0; i < gone; i += 1) this.#least[(second - i) % WINDOW_S] = Number.POSITIVE_INFINITY;
+    this.#second = Math.max(this.#second, second);
+  }
+}
