@@ -80,6 +80,8 @@ export const DECODE_TIME: Readonly<Record<StreamConfig['decode'], number>> = { a
 /** A remedy that gives less than this more than the one before is not named. */
 const WORTHWHILE = 1.1;
 const MOST_MODELS = 3;
+/** Cameras whose broken rules a sentence names. */
+const BROKEN_SHOWN = 3;
 /** The same for key frames, by their share of all frames: 0.15 for one of 50, 0.44 for one of 10, which take more bits then. */
 const KEY_TIME = { none: 0.07, each: 3.7 };
 /** What a frame costs beside decoding and inference: messages, the tracker, the page. */
@@ -219,17 +221,24 @@ function loweredRates({ streams, capacity }: HostLoad, use: number): Remedy {
     const { needs, config } = stream;
     return needs === null || rateOf(stream) >= needs.leastFps ? [] : [{ stream: config.id, rules: [...needs.rules] }];
   });
-  const isOne = settable(rate) === settable(ruledRate) || slower.every(({ needs }) => needs === null);
-  const ruled = isOne ? '' : `, to ${fpsText(settable(ruledRate))} where rules need it`;
-  const named = breaks.map(({ stream, rules }) => `${rules.join(', ')} of ${stream}`).join('; ');
-  const shown = isOne && slower.every(({ needs }) => needs !== null) ? ruledRate : rate;
+  const hasFree = slower.some(({ needs }) => needs === null);
+  const hasRuled = slower.some(({ needs }) => needs !== null);
+  const [lowest, most] = hasFree ? [settable(rate), possible.rate] : [settable(ruledRate), possible.ruledRate];
+  const ruled =
+    hasRuled && settable(ruledRate) !== lowest ? `, to ${fpsText(settable(ruledRate))} where rules need it` : '';
+  const more = breaks.length > BROKEN_SHOWN ? ` and ${breaks.length - BROKEN_SHOWN} more cameras` : '';
+  const named = breaks
+    .slice(0, BROKEN_SHOWN)
+    .map(({ stream, rules }) => `${rules.join(', ')} of ${stream}`)
+    .join('; ');
+  const each = streams.length > 1 ? ' each' : '';
   return {
     kind: 'rate',
-    text: `lower the rate to ${fpsText(settable(shown))} frames/s${streams.length > 1 ? ' each' : ''}${ruled}${named === '' ? '' : `, too few for ${named}`}`,
+    text: `lower the rate to ${fpsText(lowest)} frames/s${each}${ruled}${named === '' ? '' : `, too few for ${named}${more}`}`,
     fps: sum(streams, (stream) =>
       Math.min(rateOf(stream), stream.needs === null ? possible.rate : possible.ruledRate, takenBy(stream)),
     ),
-    streamFps: Math.min(settable(shown), shown === rate ? possible.rate : possible.ruledRate),
+    streamFps: Math.min(lowest, most),
     isEstimate: false,
     basis: 'what this host infers now',
     changes: changesOf(slower.map((stream) => toRate(stream, rateOf(stream)))),
