@@ -226,7 +226,7 @@ function loweredRates({ streams, capacity }: HostLoad, use: number): Remedy {
   const [lowest, most] = hasFree ? [settable(rate), possible.rate] : [settable(ruledRate), possible.ruledRate];
   const ruled =
     hasRuled && settable(ruledRate) !== lowest ? `, to ${fpsText(settable(ruledRate))} where rules need it` : '';
-  const more = breaks.length > BROKEN_SHOWN ? ` and ${breaks.length - BROKEN_SHOWN} more cameras` : '';
+  const more = breaks.length > BROKEN_SHOWN ? ` and ${breaks.length - BROKEN_SHOWN} more` : '';
   const named = breaks
     .slice(0, BROKEN_SHOWN)
     .map(({ stream, rules }) => `${rules.join(', ')} of ${stream}`)

@@ -124,7 +124,7 @@ describe('a detector that cannot keep up', () => {
     const [all] = judgeOverload(busyDetector({ streams: ruled }))!.remedies;
     expect(all).toMatchObject({ streamFps: 2.3, fps: 4 * 2.3 });
     expect(all!.text).toMatch(
-      /^lower the rate to 2\.3 frames\/s each, too few for in of a; in of b; in of c and 1 more cameras$/,
+      /^lower the rate to 2\.3 frames\/s each, too few for in of a; in of b; in of c and 1 more$/,
     );
   });
 
