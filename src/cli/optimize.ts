@@ -288,6 +288,7 @@ async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Prom
     resume: flags.resume === true,
     waitsUntilFree: flags.whenBusy === 'wait',
     hostPrice: flags.hostPrice === undefined ? null : priceOf(flags.hostPrice),
+    asksPeople: flags.review === true || flags.answers !== undefined,
     answers: flags.answers === undefined ? [] : await readAnswers(flags.answers),
     signal: io.stop,
     note: (text) => note(io, text),

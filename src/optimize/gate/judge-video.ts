@@ -13,6 +13,7 @@ import type { Difference } from './difference.ts';
 import { AGREEMENT, CLASSES_SHOWN, type GateVerdict, type VideoFindings } from './gate-verdict.ts';
 import {
   type ClassFound,
+  classAllowance,
   classWarnings,
   conclude,
   fallenClasses,
@@ -58,6 +59,10 @@ export interface VideoGround {
    * Default: true. Otherwise lost classes, tracks and counts are differences to look at.
    */
   readonly isTruth?: boolean;
+  /**
+   * Whether people settle it alone: without labels, of another detector each class may have lost what it does not find again. Default: false.
+   */
+  readonly asksPeople?: boolean;
 }
 
 /** What is judged on a video. The rest is compared and shown. */
@@ -100,6 +105,7 @@ export async function judgeVideo(
     demands = EVERYTHING,
     isOnlyEvidence = true,
     isTruth = true,
+    asksPeople = false,
   }: VideoGround,
   options: BootstrapOptions & { readonly maxLoss: number; readonly level: number } & Partial<VideoTolerances>,
 ): Promise<GateVerdict> {
@@ -143,6 +149,9 @@ export async function judgeVideo(
         ...lost.map((one) => ofClass(one.label, clipText(one))),
         ...fallen.map((one) => ofClass(one.label, `${fallText(one)} in the clip`)),
       ];
+  const named = new Set(differences.map(({ subject }) => subject));
+  if (asksPeople)
+    differences.push(...openClasses(frames, byClass, allowed).filter(({ subject }) => !named.has(subject)));
   const differingClasses = differences.filter(({ kind }) => kind === 'class').map(({ subject }) => subject);
   const disputed = differingClasses.length === 0 ? {} : { disputed: disputedObjects(frames, differingClasses) };
   const video: VideoFindings = { ...found, ...disputed };
@@ -183,6 +192,26 @@ export async function judgeVideo(
   if (blocks >= FEWEST_BLOCKS || !(isOnlyEvidence || isCounted)) return decided('passed', text);
   const seconds = (FEWEST_BLOCKS * blockMs) / 1000;
   return decided('inconclusive', `${text}; less than ${seconds} s of video is too short to decide`);
+}
+
+/** Classes of which one of two detectors reports so much alone that more may be lost than a class may lose, and which the other checks do not name. */
+function openClasses(
+  frames: readonly FrameMatches[],
+  byClass: readonly { readonly label: string; readonly foundByReference: number }[],
+  allowed: number,
+): Difference[] {
+  const labels = byClass
+    .filter(({ foundByReference }) => foundByReference >= FEWEST_OF_A_CLASS.objects)
+    .map(({ label }) => label);
+  return disputedObjects(frames, labels).classes.flatMap(({ label, both, objects }): Difference[] => {
+    const [today, fresh] = (['today', 'new'] as const).map((by) =>
+      objects.filter((object) => object.by === by).reduce((sum, { boxes }) => sum + boxes.length, 0),
+    ) as [number, number];
+    const most = classAllowance(allowed);
+    if (today <= most * (both + today) && fresh <= most * (both + fresh)) return [];
+    const text = `${label}: both report ${both} boxes in the clip, today's detector ${today} others, this one ${fresh} others`;
+    return [{ kind: 'class', subject: label, text }];
+  });
 }
 
 function watchedFindings(

@@ -38,6 +38,8 @@ export interface QualityOptions {
   readonly ffmpeg: FfmpegBinary;
   readonly signal: AbortSignal;
   readonly note: (text: string) => void;
+  /** Whether people settle what another detector loses without labels; default: it is not tried. */
+  readonly asksPeople?: boolean;
   /** What people have said about objects in the recording; default: nothing. */
   readonly answers?: readonly GivenAnswer[];
   /** How results are collected; default: by running the pipeline. */
@@ -94,6 +96,15 @@ const PICTURE_SECONDS = 0.015;
 const OWN_FORMAT_LOSS = 0.006;
 /** Chance of a candidate on which the search part cannot decide: neither yes nor no. */
 const UNKNOWN_CHANCE = 0.5;
+/** F1 of another detector with today's, without labels: below the first it is not worth anybody's answers, from the second on it is likely to be as good. */
+const LEAST_AGREEMENT = 0.4;
+const GOOD_AGREEMENT = 0.8;
+/** Of another detector that people judge alone. */
+const UNLABELLED: Difference = {
+  kind: 'detector',
+  subject: '',
+  text: 'another detector, and no labels: answers say of each class that at most 10 of 100 boxes are lost; label pictures to know more',
+};
 /** Largest loss of F1 by which what changes no detection may differ from the baseline: kernels of other batches round otherwise. */
 const HARMLESS_LOSS = 0.005;
 
@@ -248,11 +259,12 @@ export class QualityBench {
     level: number | undefined,
     hasClip: boolean,
   ): Promise<Judgement> {
-    const { baseline, maxLoss: allowed, acceptsCounts, stream } = this.#options;
+    const { baseline, maxLoss: allowed, acceptsCounts, asksPeople, stream } = this.#options;
     const [still, own] = [withoutSkips(configuration), withoutSkips(baseline)];
     const isSameDetector = configuration.model === baseline.model;
     const { labels } = this.#part(part);
-    if (!isSameDetector && labels === null && !acceptsCounts) return needsLabels(allowed, configuration, baseline);
+    const needsPeople = !isSameDetector && labels === null && !acceptsCounts;
+    if (needsPeople && asksPeople !== true) return needsLabels(allowed, configuration, baseline);
     const gates: Gates = { labels: null, video: null, skips: null };
     if (pictureKey(still) !== pictureKey(own)) {
       if (labels !== null) {
@@ -270,12 +282,12 @@ export class QualityBench {
       // While it searches with labels, video is looked at only where something is counted in it.
       const isCounted = stream.lines.length + stream.zones.length > 0;
       const agreement = labels === null && isSameDetector;
-      const tracks = labels === null || isSameDetector;
+      const tracks = (labels === null && !needsPeople) || isSameDetector;
       if (labels === null || hasClip || isCounted)
         gates.video = await this.#onBlocks(
           part,
           [own, still],
-          { demands: { agreement, tracks, counts: !acceptsCounts }, isTruth: false },
+          { demands: { agreement, tracks, counts: !acceptsCounts }, isTruth: false, asksPeople: needsPeople },
           level,
         );
     }
@@ -290,7 +302,10 @@ export class QualityBench {
     }
     const ap = gates.labels?.candidate ?? (labels === null ? null : await this.#baselineAp(part));
     const verdict = together(gates, allowed);
-    return { ...verdict, ...gates, ap, chance: 1, ...differencesOf(gates, verdict) };
+    const { differences, settled } = differencesOf(gates, verdict);
+    // Whatever is answered, it is known of the classes that were asked about, and to a tenth.
+    const unlabelled = needsPeople ? [UNLABELLED] : [];
+    return { ...verdict, ...gates, ap, chance: 1, differences: [...differences, ...unlabelled], settled };
   }
 
   /**
@@ -333,7 +348,7 @@ export class QualityBench {
   async #onBlocks(
     part: PartName,
     [reference, candidate]: readonly [Configuration, Configuration],
-    asked: Pick<VideoGround, 'watched' | 'isTruth'> & { readonly demands: VideoDemands },
+    asked: Pick<VideoGround, 'watched' | 'isTruth' | 'asksPeople'> & { readonly demands: VideoDemands },
     level: number | undefined,
   ): Promise<GateVerdict> {
     const isOnlyEvidence = this.#part(part).labels === null || asked.demands.agreement;
@@ -374,7 +389,8 @@ export class QualityBench {
   }
 
   /** The chance to pass on the held-out part; evidence that says nothing counts as an open question. */
-  #chanceOf({ labels, video, skips, ...rest }: Judgement, level: number, isOwn: boolean): number {
+  #chanceOf(judged: Judgement, level: number, isOwn: boolean): number {
+    const { labels, video, skips, ...rest } = judged;
     const { maxLoss: allowed } = this.#options;
     const heldOutBlocks = this.#parts.heldOut.blocks.length / Math.max(1, this.#part('search').blocks.length);
     const pictures = this.#parts.heldOut.labels?.paths.length ?? 0;
@@ -389,6 +405,9 @@ export class QualityBench {
     if (isOpen) return UNKNOWN_CHANCE;
     const estimates: SearchEstimate[] = [];
     const ownOr = (found: SearchEstimate): SearchEstimate => (isOwn ? withPrior(found, OWN_FORMAT_LOSS) : found);
+    // Another detector without labels: what agrees is likely to be as good, and what does not is not.
+    if (video !== null && judged.differences.includes(UNLABELLED))
+      return Math.min(1, Math.max(0, (video.candidate - LEAST_AGREEMENT) / (GOOD_AGREEMENT - LEAST_AGREEMENT)));
     if (labels !== null) estimates.push(ownOr(estimate(labels, pictures / searched)));
     else if (video?.isLossJudged) estimates.push(ownOr(estimate(video, heldOutBlocks)));
     if (skips !== null) estimates.push(estimate(skips, heldOutBlocks));
@@ -511,7 +530,7 @@ function gatesOf({ labels, video, skips, stages }: Readonly<Gates>): GateVerdict
 }
 
 function needsLabels(allowed: number, { model }: Configuration, baseline: Configuration): Judgement {
-  const reason = `${model} is another detector than ${baseline.model}: nobody knows which of them is right without labels; give --annotations and --images, or --accept-counts`;
+  const reason = `${model} is another detector than ${baseline.model}: nobody knows which of them is right without labels; give --annotations and --images, --review to answer for what it finds, or --accept-counts`;
   return {
     ...{ verdict: 'refused', loss: 0, upperBound: null, allowed, reason, ap: null, chance: 0 },
     labels: null,

@@ -76,6 +76,8 @@ export interface OptimizeRequest {
   readonly waitsUntilFree: boolean;
   readonly seed: number;
   readonly hostPrice: HostPrice | null;
+  /** Whether people settle what figures cannot: without labels other detectors are tried then, too. */
+  readonly asksPeople: boolean;
   /** What people have said about objects in the recording. */
   readonly answers: readonly GivenAnswer[];
   readonly environment: Environment;
@@ -224,6 +226,7 @@ async function searchAndReport(
     acceptsCounts,
     seed,
     mostFinalists: MOST_FINALISTS,
+    asksPeople: request.asksPeople,
     answers: answersFor(request, recording),
     environment,
     ffmpeg,
@@ -508,10 +511,11 @@ async function prepare(request: OptimizeRequest): Promise<Start> {
     // The text is written at the end; check now that it can be.
     applyToText(subject.text, { ...baseline, lanes: baseline.lanes + 1, decodeThreads: 2 }, subject.name);
     const found = await candidateModels({ environment, own, folder: request.candidates, int8Engines, note });
-    const models = request.labels === null && !request.acceptsCounts ? found.filter(({ name }) => name === own) : found;
+    const isBlind = request.labels === null && !request.acceptsCounts && !request.asksPeople;
+    const models = isBlind ? found.filter(({ name }) => name === own) : found;
     if (models.length < found.length)
       note(
-        `${found.length - models.length} other detectors are not tried: without labels it is unknown which one is right; give --annotations and --images, or --accept-counts`,
+        `${found.length - models.length} other detectors are not tried: without labels it is unknown which one is right; give --annotations and --images, --review to answer for what they find, or --accept-counts`,
       );
     const decodable = await decodableOf(subject, baseline.decode, targets, ffmpeg, signal);
     const { decodes, decodedRatio } = decodable;

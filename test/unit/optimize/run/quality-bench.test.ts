@@ -122,6 +122,35 @@ describe('another detector', () => {
     expect(collected).toEqual([]);
   });
 
+  it('is left to people without labels, if they want to answer, and never proven by that alone', async () => {
+    const asksPeople = true;
+    const { bench } = benchOf({ asksPeople, eyes: { other: blind } });
+    const judged = await bench.confirm(OTHER, 1);
+    expect(judged.verdict).toBe('passed');
+    expect(judged.differences.map(({ kind, subject }) => `${kind} ${subject}`)).toEqual([
+      'class car',
+      'class person',
+      'class dog',
+      'detector ',
+    ]);
+    expect(judged.differences[0]!.text).toMatch(
+      /: both report \d+ boxes in the clip, today's detector \d+ others, this one 0 others$/,
+    );
+    // One that agrees is worth looking at; one that finds nothing of it is not.
+    const nothing: Eyes = { video: (clip) => mapDetections(clip, () => null) };
+    const chances = await Promise.all(
+      [{}, { other: blind }, { other: nothing }].map(
+        async (eyes) => (await benchOf({ asksPeople, eyes }).bench.screen(OTHER)).settledChance,
+      ),
+    );
+    expect(chances).toEqual([1, expect.any(Number), 0]);
+    expect(chances[1]).toBeGreaterThan(0.3);
+    expect(await benchOf({ asksPeople }).bench.confirm(OTHER, 1)).toMatchObject({
+      verdict: 'passed',
+      differences: [{ kind: 'detector' }],
+    });
+  });
+
   it('passes with labels that show no loss', async () => {
     expect(await benchOf({ labelled: true }).bench.confirm(OTHER, 1)).toMatchObject({ verdict: 'passed' });
   });
