@@ -49,7 +49,7 @@ describe('sightline optimize', () => {
   it.each([
     [['--merge', 'a'], '--merge: expected at least two report folders'],
     [['--merge', 'a', 'b'], '--merge a: expected the report folder of "sightline optimize", with result.json'],
-    [[], 'expected a pipeline file or a video, or --merge with report folders'],
+    [[], 'expected a pipeline file or a video; --merge with report folders; or --review'],
   ])('refuses %j without a pipeline', async (flags, message) => {
     const { code, stderr } = await cliHere(['optimize', ...flags]);
     expect(stderr).toContain(message);
