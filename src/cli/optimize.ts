@@ -10,7 +10,13 @@ import { choiceReport, mergeResults, writeChoice } from '../optimize/report/merg
 import type { LeverId, Step } from '../optimize/result.ts';
 import { ANSWERS_FILE, type GivenAnswer, readAnswers } from '../optimize/review/answers.ts';
 import { REVIEW_FILE, readReview } from '../optimize/review/review-file.ts';
-import { exportFrames, judgeReview, type ReviewVerdict, takeFaster } from '../optimize/review/settle-report.ts';
+import {
+  exportFrames,
+  giveBack,
+  judgeReview,
+  type ReviewVerdict,
+  takeFaster,
+} from '../optimize/review/settle-report.ts';
 import { type Labels, labelsIn, requireDistinct, splitEvidence } from '../optimize/run/evidence.ts';
 import {
   type Optimization,
@@ -194,6 +200,9 @@ async function settle(
   const asked = await readReview(report);
   const verdict = judgeReview(asked, given);
   const files = verdict.state === 'proven' ? await takeFaster(report) : [];
+  const back = verdict.state === 'proven' ? null : await giveBack(report);
+  if (back !== null) note(io, `${back} is again the one from before the review`);
+  if (verdict.unused > 0) note(io, `${verdict.unused} answers are about no object of this review and count nothing`);
   const own = given.filter(({ recording }) => recording === asked.recording).length;
   if (own < given.length)
     note(io, `${given.length - own} of ${given.length} answers are about another recording and count nothing`);

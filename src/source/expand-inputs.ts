@@ -55,7 +55,12 @@ async function expandInput(input: string, options: ExpandOptions): Promise<strin
   if (existsSync(input)) return statSync(input).isDirectory() ? expandFolder(input, options) : [input];
   if (/^[a-z][a-z0-9+.-]*:/i.test(input) || !isDynamicPattern(input)) return [input];
   // Relative patterns give relative paths: results name the inputs as the user did.
-  const found = await glob(input, { onlyFiles: true, absolute: isAbsolute(input) });
+  const found: string[] = [];
+  for (const path of await glob(input, { onlyFiles: true, absolute: isAbsolute(input) })) {
+    const why = await whyNoFile(path);
+    if (why === null) found.push(path);
+    else options.onLeftOut?.(path, why);
+  }
   if (found.length === 0) {
     throw new SightlineError('SOURCE_EMPTY', `${input}: no file matches this pattern`, { pattern: input });
   }
@@ -64,8 +69,10 @@ async function expandInput(input: string, options: ExpandOptions): Promise<strin
 
 async function expandFolder(path: string, { pictures = false, onLeftOut }: ExpandOptions): Promise<string[]> {
   const extensions: readonly string[] = pictures ? [...VIDEO_EXTENSIONS, ...PICTURE_EXTENSIONS] : VIDEO_EXTENSIONS;
-  if (onLeftOut !== undefined) for (const [name, why] of await specialFiles(path)) onLeftOut(join(path, name), why);
-  const all = (await glob('**/*', { cwd: path, onlyFiles: true })).sort();
+  const special = await specialFiles(path);
+  for (const [name, why] of special) onLeftOut?.(join(path, name), why);
+  // A link to a pipe or a device passes for a file there; reading it could wait for ever.
+  const all = (await glob('**/*', { cwd: path, onlyFiles: true })).filter((name) => !special.has(name)).sort();
   const isWanted = (name: string): boolean => extensions.includes(extname(name).slice(1).toLowerCase());
   for (const name of all) if (!isWanted(name)) onLeftOut?.(join(path, name));
   const found = all.filter(isWanted);
@@ -80,8 +87,8 @@ async function expandFolder(path: string, { pictures = false, onLeftOut }: Expan
   return found.map((name) => join(path, name));
 }
 
-/** Returns what a search for files passes over in silence, with the reason, sorted by name. Like that search it leaves out hidden names. */
-async function specialFiles(folder: string): Promise<[name: string, why: string][]> {
+/** Returns what is no file that can be read, by name with the reason, in the order of the names. Like a search for files it leaves out hidden names. */
+async function specialFiles(folder: string): Promise<ReadonlyMap<string, string>> {
   const found: [string, string][] = [];
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     const name = relative(folder, join(entry.parentPath, entry.name));
@@ -89,7 +96,7 @@ async function specialFiles(folder: string): Promise<[name: string, why: string]
     const why = await whyNoFile(join(folder, name));
     if (why !== null) found.push([name, why]);
   }
-  return found.sort(([a], [b]) => (a < b ? -1 : 1));
+  return new Map(found.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 async function whyNoFile(path: string): Promise<string | null> {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -114,6 +114,36 @@ describe('answers without a pipeline', () => {
     expect(readFileSync(join(folder, 'best-before-review.yaml'), 'utf8')).toBe('name: best\n');
   });
 
+  it('given twice keep the one before, and taken back give it again', async () => {
+    const settle = (answer: GivenAnswer['answer']) =>
+      cliHere(['optimize', '--answers', saying(answer), '--report', folder]);
+    await settle('no');
+    await settle('no');
+    expect(readFileSync(join(folder, 'best.yaml'), 'utf8')).toBe('name: faster\n');
+    expect(readFileSync(join(folder, 'best-before-review.yaml'), 'utf8')).toBe('name: best\n');
+    const { stderr } = await settle('yes');
+    expect(stderr).toMatch(/best\.yaml is again the one from before the review/);
+    expect(readFileSync(join(folder, 'best.yaml'), 'utf8')).toBe('name: best\n');
+  });
+
+  it('never make a file elsewhere the best', async () => {
+    writeFileSync(join(videos.path, 'secret.yaml'), 'secret');
+    rmSync(join(folder, 'faster.yaml'));
+    symlinkSync(join(videos.path, 'secret.yaml'), join(folder, 'faster.yaml'));
+    const { code, stderr } = await cliHere(['optimize', '--answers', saying('no'), '--report', folder]);
+    rmSync(join(folder, 'faster.yaml'));
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/faster\.yaml.*link/)]);
+    expect(readFileSync(join(folder, 'best.yaml'), 'utf8')).toBe('name: best\n');
+  });
+
+  it('about nothing that is asked are named', async () => {
+    const path = join(videos.path, 'other.json');
+    const { recording } = review;
+    writeFileSync(path, answersText([{ label: 'cat', recording, atUs: 1, box: [0, 0, 9, 9], answer: 'no' }]));
+    const { stderr } = await cliHere(['optimize', '--answers', path, '--report', folder]);
+    expect(stderr).toMatch(/1 answers are about no object of this review/);
+  });
+
   it('that refuse it change nothing', async () => {
     const { code, stdout } = await cliHere(['optimize', '--answers', saying('yes'), '--report', folder, '--json']);
     expect(code).toBe(0);
@@ -177,7 +207,9 @@ describe('the page of a review', () => {
   it('does not write over what another page has saved', async () => {
     const [one, other] = [await version(), await version()];
     expect((await put({ cookie, origin: base, 'if-match': one })).status).toBe(204);
-    const told = answersText([{ label: LABEL, recording: 'another', atUs: 0, box: [0, 0, 9, 9], answer: 'yes' }]);
+    // As alike as can be, but of another recording.
+    const { atUs, box } = review.classes[0]!.objects[0]!;
+    const told = answersText([{ label: LABEL, recording: 'another', atUs, box, answer: 'yes' }]);
     const saved = await put({ cookie, origin: base, 'if-match': one }, told);
     expect(saved.status).toBe(204);
     expect((await put({ cookie, origin: base, 'if-match': other })).status).toBe(409);

@@ -136,14 +136,18 @@ async function recall() {
     version = reply.headers.get('etag') ?? '';
     const { answers: told } = await reply.json();
     elsewhere = [];
-    given = told.flatMap((/** @type {{ label: string, atUs: number, box: number[], answer: Answer }} */ one) => {
-      const same = [...objects].find(
-        ([, { label, object }]) =>
-          label === one.label && object.atUs === one.atUs && object.box.join() === one.box.join(),
-      );
-      if (same === undefined) elsewhere.push(one);
-      return same === undefined ? [] : [{ id: same[0], answer: one.answer }];
-    });
+    given = told.flatMap(
+      (/** @type {{ label: string, recording: string, atUs: number, box: number[], answer: Answer }} */ one) => {
+        // An answer about another recording says nothing of this one, however alike.
+        const isHere = one.recording === review.recording;
+        const same = [...objects].find(
+          ([, { label, object }]) =>
+            isHere && label === one.label && object.atUs === one.atUs && object.box.join() === one.box.join(),
+        );
+        if (same === undefined) elsewhere.push(one);
+        return same === undefined ? [] : [{ id: same[0], answer: one.answer }];
+      },
+    );
   } catch {
     // Nothing is known yet.
   }
@@ -197,9 +201,11 @@ const ofHundred = (share) => Math.round(100 * share);
 function rangeText({ lost: { low, high }, state, more, answered }) {
   if (answered === 0) return more === null ? '' : `About ${more} answers settle it.`;
   const range =
-    low >= 0
-      ? `Between ${ofHundred(low)} and ${ofHundred(high)} fewer.`
-      : `Between ${ofHundred(Math.max(0, high))} fewer and ${ofHundred(-low)} more.`;
+    ofHundred(low) === ofHundred(high)
+      ? `${ofHundred(Math.max(0, high))} fewer.`
+      : low >= 0
+        ? `Between ${ofHundred(low)} and ${ofHundred(high)} fewer.`
+        : `Between ${ofHundred(Math.max(0, high))} fewer and ${ofHundred(-low)} more.`;
   if (state === 'not worse') return `${range} Settled: not worse.`;
   if (state === 'worse') return `${range} Settled: worse.`;
   return more === null ? `${range} No picture is left that would settle it.` : `${range} About ${more} more settle it.`;

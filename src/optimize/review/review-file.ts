@@ -121,7 +121,12 @@ async function writePictures(
 export async function readReview(folder: string): Promise<ReviewFile> {
   const path = join(folder, REVIEW_FILE);
   const as = `--report ${folder}: expected a report of "sightline optimize" that leaves something to look at, with ${REVIEW_FILE}`;
-  const content = await readGivenText(path, { code: 'COMMAND_INVALID', as, mostBytes: MOST_BYTES.json });
+  const content = await readGivenText(path, {
+    code: 'COMMAND_INVALID',
+    as,
+    mostBytes: MOST_BYTES.json,
+    noLinksBelow: folder,
+  });
   let value: unknown;
   try {
     value = JSON.parse(content);

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type GivenFile, MOST_BYTES, readGiven } from '../../disk/given-file.ts';
@@ -14,6 +15,8 @@ export interface ReviewVerdict {
   readonly classes: readonly { readonly label: string; readonly verdict: ClassVerdict; readonly text: string }[];
   /** Points that no answer settles. */
   readonly others: readonly string[];
+  /** Answers for this recording about no object of the review. */
+  readonly unused: number;
   /** Answers that would settle the open classes; null where the pictures do not suffice. */
   readonly more: number | null;
 }
@@ -40,6 +43,10 @@ export function judgeReview(review: ReviewFile, given: readonly GivenAnswer[]): 
     const verdict = judgeClass({ label, both, objects: counts }, answers, review.allowed);
     return { label, verdict, text: verdictText(verdict) };
   });
+  const used = new Set(
+    review.classes.flatMap(({ label, objects }) => objects.map(({ atUs, box }) => `${label} ${atUs} ${box.join()}`)),
+  );
+  const unused = own.filter(({ label, atUs, box }) => !used.has(`${label} ${atUs} ${box.join()}`)).length;
   const is = (state: ClassVerdict['state']): boolean => classes.some(({ verdict }) => verdict.state === state);
   const more = classes.map(({ verdict }) => verdict.more);
   return {
@@ -47,6 +54,7 @@ export function judgeReview(review: ReviewFile, given: readonly GivenAnswer[]): 
     candidate: review.candidate,
     classes,
     others: review.others,
+    unused,
     more: more.includes(null) ? null : more.reduce<number>((sum, one) => sum + one!, 0),
   };
 }
@@ -57,12 +65,41 @@ export function judgeReview(review: ReviewFile, given: readonly GivenAnswer[]): 
  * @returns paths of what was written. @throws COMMAND_INVALID if one is missing; the system's error
  */
 export async function takeFaster(folder: string): Promise<readonly string[]> {
-  const [best, earlier] = [join(folder, 'best.yaml'), join(folder, 'best-before-review.yaml')];
-  const given: GivenFile = { code: 'COMMAND_INVALID', mostBytes: MOST_BYTES.settings };
-  const faster = await readGiven(join(folder, 'faster.yaml'), given);
-  await writeWholeFile(earlier, await readGiven(best, given));
-  await writeWholeFile(best, faster);
+  const { best, earlier, bestText, fasterText } = await pipelinesIn(folder);
+  // Taken before: what is kept is the one before the review.
+  if (bestText !== fasterText) {
+    await writeWholeFile(earlier, bestText);
+    await writeWholeFile(best, fasterText);
+  }
   return [best, earlier];
+}
+
+/**
+ * Gives the best pipeline of before back, if answers had made the faster one the best and do so no more.
+ *
+ * @returns its path; null if it was never replaced. @throws as `takeFaster`
+ */
+export async function giveBack(folder: string): Promise<string | null> {
+  const { best, earlier, bestText, fasterText } = await pipelinesIn(folder);
+  if (bestText !== fasterText || !existsSync(earlier)) return null;
+  await writeWholeFile(best, (await readGiven(earlier, givenIn(folder))).toString('utf8'));
+  return best;
+}
+
+async function pipelinesIn(folder: string) {
+  const [best, faster] = [join(folder, 'best.yaml'), join(folder, 'faster.yaml')];
+  const textOf = async (path: string): Promise<string> => (await readGiven(path, givenIn(folder))).toString('utf8');
+  return {
+    best,
+    earlier: join(folder, 'best-before-review.yaml'),
+    bestText: await textOf(best),
+    fasterText: await textOf(faster),
+  };
+}
+
+/** Somebody else may have made the report: links in it could lead anywhere. */
+function givenIn(folder: string): GivenFile {
+  return { code: 'COMMAND_INVALID', mostBytes: MOST_BYTES.picture, noLinksBelow: folder };
 }
 
 /**
@@ -86,10 +123,8 @@ export async function exportFrames(
   const labels = [...new Set(review.frames.flatMap(({ boxes }) => boxes.map(({ label }) => label)))].sort();
   const { width, height } = review.size;
   const name = (picture: string): string => picture.slice(picture.lastIndexOf('/') + 1);
-  // Somebody else may have made the report: links in it could lead anywhere.
-  const given: GivenFile = { code: 'COMMAND_INVALID', mostBytes: MOST_BYTES.picture, noLinksBelow: report };
   for (const { picture } of review.frames)
-    await writeWholeFile(join(images, name(picture)), await readGiven(join(report, picture), given));
+    await writeWholeFile(join(images, name(picture)), await readGiven(join(report, picture), givenIn(report)));
   const boxes = review.frames.flatMap(({ boxes: found }, i) => found.map((one) => ({ ...one, image: i + 1 })));
   const dataset = {
     info: {

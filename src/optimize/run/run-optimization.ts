@@ -29,7 +29,7 @@ import type { Configuration, LeverId, Step } from '../result.ts';
 import type { GivenAnswer } from '../review/answers.ts';
 import { makeReview, REVIEW_FILE } from '../review/review-file.ts';
 import { REVIEW_PAGE, reviewPage } from '../review/review-page.ts';
-import type { ReviewFile } from '../review/review-schema.ts';
+import { MOST_ALLOWED, type ReviewFile } from '../review/review-schema.ts';
 import type { MachineShape } from '../search/cost-model.ts';
 import { planSearch, type SearchPlan } from '../search/plan-search.ts';
 import { EXPECTED_SECONDS, type FasterAnswer, MOST_FINALISTS, type SearchResult, search } from '../search/search.ts';
@@ -400,7 +400,7 @@ async function reviewOf(
     candidate: describeConfiguration(faster.measured.configuration),
     recording,
     size: { width, height },
-    allowed: classAllowance(maxLoss),
+    allowed: Math.min(MOST_ALLOWED, classAllowance(maxLoss)),
     differences: faster.quality.differences,
     disputes,
     blocks: subject.blocks,

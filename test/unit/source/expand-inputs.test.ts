@@ -48,6 +48,20 @@ describe('expandInputs', () => {
     expect(await expandInputs(inputs)).toEqual(inputs);
   });
 
+  it('never gives a link to a pipe or a device, which could be read for ever', async () => {
+    const root = folder('a.mp4');
+    execFileSync('mkfifo', [join(root, 'pipe')]);
+    symlinkSync(join(root, 'pipe'), join(root, 'b.mp4'));
+    symlinkSync('/dev/zero', join(root, 'c.jpg'));
+    for (const input of [root, `${root}/*.{mp4,jpg}`]) {
+      const left: string[] = [];
+      const onLeftOut = (path: string, why?: string): number => left.push(`${relative(root, path)}: ${why}`);
+      expect(await expandInputs([input], { pictures: true, onLeftOut })).toEqual([join(root, 'a.mp4')]);
+      expect(left).toEqual(expect.arrayContaining(['b.mp4: a pipe', 'c.jpg: a device']));
+    }
+    expect(await expandInputs([root]), 'also where nobody listens').toEqual([join(root, 'a.mp4')]);
+  });
+
   it('takes pictures if they are wanted, in one order with the videos, and names what it leaves out', async () => {
     const root = folder('b.JPG', 'a.png', 'deep/c.mp4', 'notes.txt', 'deep/list');
     const skipped: string[] = [];
