@@ -45,7 +45,14 @@ export type {
 } from '../protocol/fleet-report.ts';
 export type { LatencyCounts, LatencyHistogram, LatencyStage } from '../protocol/latency.ts';
 export type { OfferedCamera, OfferedStream } from '../protocol/offered-camera.ts';
-export type { LoweredReport, OverloadReport, Remedy, RemedyBody, RemedyChange } from '../protocol/overload.ts';
+export type {
+  BrokenRules,
+  LoweredReport,
+  OverloadReport,
+  Remedy,
+  RemedyBody,
+  RemedyChange,
+} from '../protocol/overload.ts';
 export type { GpuReport, PowerFigures, PowerReport } from '../protocol/power-report.ts';
 export type { EventClip, RecordedElsewhere, RecordedSpan, RecordingsReply } from '../protocol/recordings-reply.ts';
 export type {

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { amount, id, name, record, text, timeMs } from './bounds.ts';
 
-export type { LoweredReport, OverloadReport, Remedy, RemedyBody, RemedyChange } from './keys/reports.ts';
+export type { BrokenRules, LoweredReport, OverloadReport, Remedy, RemedyBody, RemedyChange } from './keys/reports.ts';
 
 const MOST_STREAMS = 10_000;
 /** Settings that a remedy changes, as in a pipeline file; null gives a setting its default, or none. */
