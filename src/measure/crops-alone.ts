@@ -43,7 +43,13 @@ export async function cropsAlone(
   const onBatchFailed = (error: SightlineError): void => {
     failure = error;
   };
-  const events = { onBusy: nothing, onBatchFailed, onThreadLost: nothing, onThreadRestarted: nothing };
+  const events = {
+    onBusy: nothing,
+    onBatchFailed,
+    onThreadLost: nothing,
+    onThreadRestarted: nothing,
+    onThreadsFailed: nothing,
+  };
   const models = new ModelInstances(
     { ...events, onFileDamaged: nothing, onSettled: nothing },
     systemClock,

@@ -344,8 +344,9 @@ export class Runtime {
     if (this.#isStopping) return { isReady: false, reason: 'stopping' };
     const { failure } = this.#lanes;
     if (failure !== null) return { isReady: false, reason: failure.message };
-    const { isReady } = this.#own.model;
-    return { isReady, reason: isReady ? 'ready' : 'no inference thread is running' };
+    const { isReady, pool } = this.#own.model;
+    const why = pool.failure?.message ?? 'no inference thread is running';
+    return { isReady, reason: isReady ? 'ready' : why };
   }
 
   /** Hash of everything that made the model with which the runtime started. */

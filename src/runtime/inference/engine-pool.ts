@@ -6,9 +6,16 @@ import { type Batch, type BatchListener, InferenceClient } from './inference-cli
 export interface EnginePoolEvents extends BatchListener {
   onThreadLost(error: SightlineError): void;
   onThreadRestarted(): void;
+  /** No thread can be started, for a reason that another attempt does not mend. */
+  onThreadsFailed(error: SightlineError): void;
   /** A cached file of the model had changed, and was made again. */
   onFileDamaged(error: SightlineError): void;
 }
+
+/** Attempts in a row to start a thread after which it is said that none can be: a missing file or a damaged installation. */
+const MOST_FAILED_STARTS = 3;
+/** It is tried this often then, in silence: a device or memory may come back. */
+const AGAIN_MS = 60_000;
 
 /** Inference threads with the same engine and model. A thread that dies or hangs is replaced. */
 export class EnginePool {
@@ -19,6 +26,8 @@ export class EnginePool {
   readonly #clients: InferenceClient[] = [];
   readonly #backOff = new BackOff({ firstMs: 100, maxMs: 10_000 });
   readonly #restarts = new Set<NodeJS.Timeout>();
+  #failedStarts = 0;
+  #failure: SightlineError | null = null;
   #isStopping = false;
 
   constructor(request: EngineRequest, events: EnginePoolEvents, timeoutMs: number) {
@@ -43,6 +52,11 @@ export class EnginePool {
 
   get threadCount(): number {
     return this.#clients.length;
+  }
+
+  /** Why no lost thread can be replaced; null as long as that is not known. */
+  get failure(): SightlineError | null {
+    return this.#failure;
   }
 
   get clients(): readonly InferenceClient[] {
@@ -104,14 +118,32 @@ export class EnginePool {
 
   #restartLater(): void {
     if (this.#isStopping) return;
-    const timer = setTimeout(() => {
-      this.#restarts.delete(timer);
-      this.#add().then(
-        () => this.#events.onThreadRestarted(),
-        () => this.#restartLater(),
-      );
-    }, this.#backOff.nextMs());
+    const timer = setTimeout(
+      () => {
+        this.#restarts.delete(timer);
+        this.#add().then(
+          () => {
+            this.#failedStarts = 0;
+            this.#failure = null;
+            this.#events.onThreadRestarted();
+          },
+          (error: unknown) => {
+            this.#failedStarts += 1;
+            if (this.#failedStarts >= MOST_FAILED_STARTS) this.#fail(error);
+            this.#restartLater();
+          },
+        );
+      },
+      this.#failure === null ? this.#backOff.nextMs() : AGAIN_MS,
+    );
     this.#restarts.add(timer);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failure !== null || this.#isStopping) return;
+    const { message } = SightlineError.from(error, 'ENGINE_FAILED');
+    this.#failure = new SightlineError('ENGINE_FAILED', `no inference thread can be started: ${message}`);
+    this.#events.onThreadsFailed(this.#failure);
   }
 
   async shutdown(): Promise<void> {

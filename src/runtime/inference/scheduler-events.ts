@@ -36,6 +36,8 @@ export function schedulerEvents(
       emit('engine-restarted', `${ofStage(model)}${message}; it is being restarted`, { model }),
     onThreadRestarted: (model) =>
       emit('engine-restarted', `${ofStage(model)}an inference thread has restarted`, { model }),
+    onThreadsFailed: ({ message }, model) =>
+      emit('engine-failed', `${ofStage(model)}${message}; it is tried once a minute`, { model }),
     onFileDamaged: (error) => incidents.fail('model-check', error),
     onSettled: (reason) => emit('batch-settled', `batch size ${reason}`),
   };

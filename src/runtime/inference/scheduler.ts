@@ -22,6 +22,7 @@ export interface SchedulerEvents {
   /** @param model - name of the instance. */
   onThreadLost(error: SightlineError, model: string): void;
   onThreadRestarted(model: string): void;
+  onThreadsFailed(error: SightlineError, model: string): void;
   /** A cached file of a model had changed, and was made again. */
   onFileDamaged(error: SightlineError): void;
   /** The trial has settled the batch size. */
@@ -330,6 +331,10 @@ export class Scheduler implements EnginePoolEvents {
 
   onThreadLost(error: SightlineError): void {
     this.#context.events.onThreadLost(error, this.model.name);
+  }
+
+  onThreadsFailed(error: SightlineError): void {
+    this.#context.events.onThreadsFailed(error, this.model.name);
   }
 
   onFileDamaged(error: SightlineError): void {

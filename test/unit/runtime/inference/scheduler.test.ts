@@ -49,6 +49,7 @@ class Rig implements ScheduledStream, FrameOwner {
         onBatchFailed: (_, _model, frames) => void this.failed.push(frames),
         onThreadLost: () => {},
         onThreadRestarted: () => {},
+        onThreadsFailed: () => {},
         onFileDamaged: () => {},
         onSettled: () => {},
       },
