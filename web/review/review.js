@@ -272,8 +272,8 @@ function show() {
     at('article').textContent = /^[aeiou]/i.test(question.label) ? 'an' : 'a';
     const other = question.object.other;
     const again = given.some(({ id }) => id === asked) ? ' Asked again, since the answer was unlike the others.' : '';
-    at('why').textContent =
-      `One detector says ${question.label}. The other says ${other === undefined ? 'nothing' : other.label} here.${again}`;
+    const there = other === undefined ? 'nothing here' : `${other.label}, the dashed one`;
+    at('why').textContent = `One detector says ${question.label} of the blue box. The other says ${there}.${again}`;
     at('yes').textContent = `Yes, ${question.label}`;
   }
   const { tone, text: sentence } = verdictSentence(judged);
