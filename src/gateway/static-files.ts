@@ -75,7 +75,9 @@ const CLIENT_FOLDERS = ['client', 'core', 'errors', 'protocol'];
 /** Serves the dashboard at `/`, its libraries under `/vendor/` and the client under `/lib/client/`. `no-cache` makes browsers revalidate by ETag each time. */
 export async function addStaticFiles(app: FastifyInstance, folders: StaticFolders): Promise<void> {
   const shared = { cacheControl: false, setHeaders: setCacheHeader, index: 'index.html', dotfiles: 'ignore' } as const;
-  await app.register(fastifyStatic, { ...shared, root: folders.webDir, prefix: '/', wildcard: false });
+  // The page of a review is a part of reports; see reviewPage.
+  const own = { root: folders.webDir, prefix: '/', wildcard: false, globIgnore: ['review/**'] };
+  await app.register(fastifyStatic, { ...shared, ...own });
   const more = { ...shared, decorateReply: false, wildcard: false };
   for (const [name, root] of Object.entries({ uplot: folders.uplotDir, msgpack: folders.msgpackDir }))
     await app.register(fastifyStatic, { ...more, root, prefix: `/vendor/${name}/` });

@@ -125,9 +125,10 @@ describe('sightline run, with real ffmpeg and the fake engine', () => {
       priority: 5,
       target: { fps: 20 },
     });
-    // A rate that its own target cannot be met with is a mistake in one of the two.
-    expect((await api('PATCH', '/streams/new', { maxFps: 5 })).status).toBe(400);
-    expect((await api('PATCH', '/streams/new', { maxFps: 5, target: { fps: 4 } })).status).toBe(200);
+    // Every track would end between two frames: a mistake in one of the two.
+    expect((await api('PATCH', '/streams/new', { maxFps: 0.5, track: { lostMs: 1000 } })).status).toBe(400);
+    // A target stays what somebody asked for, also above the rate.
+    expect((await api('PATCH', '/streams/new', { maxFps: 5 })).body).toMatchObject({ target: { fps: 20 } });
     await until('new', ({ fps }) => fps.in > 3 && fps.in < 7);
     expect((await api('POST', '/streams/new/pause')).body).toMatchObject({ state: 'paused' });
     expect((await api('POST', '/streams/new/pause')).status).toBe(409);
