@@ -76,7 +76,7 @@ const CLIENT_FOLDERS = ['client', 'core', 'errors', 'protocol'];
 export async function addStaticFiles(app: FastifyInstance, folders: StaticFolders): Promise<void> {
   const shared = { cacheControl: false, setHeaders: setCacheHeader, index: 'index.html', dotfiles: 'ignore' } as const;
   // The page of a review is a part of reports; see reviewPage.
-  const own = { root: folders.webDir, prefix: '/', wildcard: false, globIgnore: ['review/**'] };
+  const own = { root: folders.webDir, prefix: '/', wildcard: false, globIgnore: [join('review', '**')] };
   await app.register(fastifyStatic, { ...shared, ...own });
   const more = { ...shared, decorateReply: false, wildcard: false };
   for (const [name, root] of Object.entries({ uplot: folders.uplotDir, msgpack: folders.msgpackDir }))
