@@ -87,7 +87,6 @@ export const review: Section = {
               'detector',
               'classes',
               'at the limit',
-              'at the limit',
               'answers',
               'labels of random pictures',
               'ratio',

@@ -114,6 +114,10 @@ export function addOptimize(program: Command, io: CliIo): void {
 async function runOptimize(subject: string, flags: OptimizeFlags, io: CliIo): Promise<void> {
   if (flags.exportUndecided !== undefined)
     throw wrongCommand(`--export-undecided: expected no pipeline beside it, received "${subject}"; it reads --report`);
+  if (flags.review === true && flags.json === true)
+    throw wrongCommand(
+      '--json: expected no --review beside it, which would print a second document; give --review alone afterwards',
+    );
   const request = await requestOf(subject, flags, io);
   if (flags.plan === true) {
     const plan = await planOptimization(request);
@@ -123,7 +127,7 @@ async function runOptimize(subject: string, flags: OptimizeFlags, io: CliIo): Pr
   const outcome = await unlessInterrupted(request, io);
   show(io, flags, outcome, () => outcomeText(outcome));
   if (flags.review === true)
-    if (outcome.files.some((file) => file.endsWith(REVIEW_FILE))) await review(flags.report, io);
+    if (outcome.files.some((file) => file.endsWith(REVIEW_FILE))) await review(flags.report, {}, io);
     else note(io, 'there is nothing that answers would settle, so there is no review');
   if (!outcome.targetsMet) throw new ReportedFailure({ message: 'a target was not met', exitCode: 3 });
 }
@@ -157,14 +161,14 @@ async function runReview(flags: OptimizeFlags, io: CliIo): Promise<void> {
   const given = answers === undefined ? null : await readAnswers(answers);
   if (flags.review === true) {
     if (given !== null) throw wrongCommand('--answers: expected no --review beside it, which writes them itself');
-    await review(report, io);
+    await review(report, flags, io);
     return;
   }
   await settle(report, given!, flags, io);
 }
 
 /** Serves the review of a report until the page is done or the command is stopped; then settles by what was answered. */
-async function review(report: string, io: CliIo): Promise<void> {
+async function review(report: string, flags: Pick<OptimizeFlags, 'json'>, io: CliIo): Promise<void> {
   await readReview(report);
   // A damaged file is said before anybody answers, not written over.
   await keptAnswers(report);
@@ -179,7 +183,7 @@ async function review(report: string, io: CliIo): Promise<void> {
   } finally {
     await server.close();
   }
-  await settle(report, await keptAnswers(report), {}, io);
+  await settle(report, await keptAnswers(report), flags, io);
 }
 
 /** The answers in the folder of a report; none if nobody has answered. @throws CONFIG_INVALID for a damaged file */

@@ -163,6 +163,7 @@ describe('answers without a pipeline', () => {
     [['--answers', '/nowhere.json'], /--answers \/nowhere\.json: expected a file of answers/],
     [['--review', '--report', '/nowhere'], /--report \/nowhere: expected a report .*review\.json/],
     [['--answers', 'package.json'], /package\.json: .*kind: expected "sightline-answers"/],
+    [['pipeline.yaml', '--review', '--json'], /--json: expected no --review beside it/],
     [['pipeline.yaml', '--export-undecided', 'x'], /--export-undecided: expected no pipeline/],
   ])('say what is wrong with %j', async (flags, said) => {
     const { code, stderr } = await cliHere(['optimize', ...flags]);
@@ -286,6 +287,16 @@ describe.skipIf(browserPath === undefined)(browserTitle('answers'), () => {
     await page.close();
     const { stdout } = await cliHere(['optimize', '--answers', join(folder, 'answers.json'), '--report', folder]);
     expect(stdout).toMatch(/proven by your answers/);
+  });
+
+  it('are not called saved if another page was faster', async () => {
+    const { page } = await visit(browser, server.url);
+    await until(async () => (await page.locator('#more').textContent()) !== '');
+    writeFileSync(join(folder, 'answers.json'), answersText([]));
+    await page.keyboard.press('Escape');
+    await until(async () => /another page/.test((await page.locator('#fault').textContent()) ?? ''));
+    expect(await page.locator('#more').textContent()).not.toBe('Saved');
+    await page.close();
   });
 
   it('are saved as a file where the page is opened from the folder', async () => {

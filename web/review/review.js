@@ -89,7 +89,7 @@ function text() {
   return `${JSON.stringify({ kind: 'sightline-answers', version: 1, answers: [...elsewhere, ...told] }, null, 1)}\n`;
 }
 
-let saving = Promise.resolve();
+let saving = Promise.resolve(true);
 function keep() {
   if (!IS_SERVED) {
     try {
@@ -103,17 +103,19 @@ function keep() {
   saving = saving.then(() => send('PUT', '/answers.json', body));
 }
 
-/** @param {string} method @param {string} path @param {string} body */
+/** @param {string} method @param {string} path @param {string} body @returns {Promise<boolean>} whether it was taken */
 async function send(method, path, body) {
   try {
     const headers = { 'content-type': 'application/json', 'if-match': version };
     const reply = await fetch(path, { method, body, headers });
     version = reply.headers.get('etag') ?? version;
     fault(reply.ok ? '' : `The answers were not saved: ${await reply.text()}`);
+    return reply.ok;
   } catch {
     fault(
       'The answers were not saved: the program that served this page has ended. Start it again, and reload this page.',
     );
+    return false;
   }
 }
 
@@ -315,9 +317,9 @@ async function stop() {
   if (isStopped) return;
   if (IS_SERVED) {
     await saving;
-    await send('PUT', '/answers.json', text());
-    await send('POST', '/done', '');
-    isStopped = true;
+    // What was not saved must not be called saved.
+    if (!(await send('PUT', '/answers.json', text()))) return;
+    isStopped = await send('POST', '/done', '');
     show();
     return;
   }

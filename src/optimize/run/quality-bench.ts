@@ -467,7 +467,7 @@ function withRecordedTimes(
   if (video?.disputed === undefined) return verdict;
   const recorded = (atUs: number): number => {
     const block = startsUs.findLastIndex((startUs) => startUs <= atUs);
-    return blocks[block]!.startUs + atUs - startsUs[block]!;
+    return Math.round(blocks[block]!.startUs + atUs - startsUs[block]!);
   };
   const at = <T extends { readonly atUs: number }>(one: T): T => ({ ...one, atUs: recorded(one.atUs) });
   const classes = video.disputed.classes.map((one) => ({
