@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { durationMs } from '../config/duration.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
+import { isMissing } from '../disk/given-file.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { LEVER_IDS } from '../optimize/levers/levers.ts';
 import { shellQuoted } from '../optimize/report/markdown.ts';
@@ -186,10 +186,10 @@ async function review(report: string, flags: Pick<OptimizeFlags, 'json'>, io: Cl
   await settle(report, await keptAnswers(report), flags, io);
 }
 
-/** The answers in the folder of a report; none if nobody has answered. @throws CONFIG_INVALID for a damaged file */
+/** The answers in the folder of a report; none if nobody has answered. @throws CONFIG_INVALID for a damaged file; COMMAND_INVALID if it cannot be read */
 function keptAnswers(report: string): Promise<GivenAnswer[]> {
   return readAnswers(join(report, ANSWERS_FILE)).catch((error: unknown) => {
-    if (error instanceof SightlineError && error.code === 'COMMAND_INVALID') return [];
+    if (isMissing(error)) return [];
     throw error;
   });
 }

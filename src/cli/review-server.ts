@@ -2,7 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { MOST_BYTES, readGiven } from '../disk/given-file.ts';
+import { isMissing, MIB, MOST_BYTES, readGiven } from '../disk/given-file.ts';
 import { writeWholeFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
@@ -10,7 +10,7 @@ import { ANSWERS_FILE, answersText, parseAnswers } from '../optimize/review/answ
 import { REVIEW_PAGE } from '../optimize/review/review-page.ts';
 
 /** Bytes of a file of answers. */
-const MOST_BODY_BYTES = 8 * 1024 * 1024;
+const MOST_BODY_BYTES = 8 * MIB;
 const COOKIE = 'sightline-review';
 /** What is served besides the page; nothing else in the folder is. */
 const FILES: readonly (readonly [path: RegExp, type: string])[] = [
@@ -131,8 +131,12 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 /** The file of answers; an empty one if there is none. */
 async function answersIn(folder: string): Promise<Buffer> {
   const path = join(folder, ANSWERS_FILE);
-  const given = { code: 'COMMAND_INVALID', mostBytes: MOST_BODY_BYTES, noLinksBelow: folder } as const;
-  return readGiven(path, given).catch(() => Buffer.from(answersText([])));
+  const given = { code: 'COMMAND_INVALID', mostBytes: MOST_BYTES.json, noLinksBelow: folder } as const;
+  return readGiven(path, given).catch((error: unknown) => {
+    // What is there and cannot be read is not written over.
+    if (isMissing(error)) return Buffer.from(answersText([]));
+    throw error;
+  });
 }
 
 function versionOf(answers: Buffer): string {

@@ -171,3 +171,16 @@ function at(root: unknown, path: readonly PropertyKey[]): unknown {
 function keysAt(document: Document, path: readonly PropertyKey[]): string[] {
   return Object.keys(nodeAt(jsonSchemaOf(document.schema), path, document.value)?.properties ?? {});
 }
+
+/**
+ * Parses the text of a JSON file.
+ *
+ * @param what - is expected: `a JSON document of answers`. @throws CONFIG_INVALID
+ */
+export function parseJson(content: string, path: string, what = 'a JSON document'): unknown {
+  try {
+    return JSON.parse(content);
+  } catch {
+    throw new SightlineError('CONFIG_INVALID', `${path}: expected ${what}, received ${content.length} characters`);
+  }
+}

@@ -2,12 +2,12 @@
  * The page of a review: one question after the other, one key each. It is written into the folder of a report as a single file, with `class-verdict`
  * before this text, and works from there or served by `sightline optimize --review`.
  *
- * @import { Answer, ClassVerdict, DisputedCounts, judgeClass } from '../../src/optimize/review/class-verdict.ts'
+ * @import { Answer, ClassVerdict, judgeClass, rangeText as rangeTextOf } from '../../src/optimize/review/class-verdict.ts'
  * @import { ReviewFile } from '../../src/optimize/review/review-schema.ts'
  */
 
-/** @type {{ judgeClass: typeof judgeClass }} */
-const { judgeClass: judge } = /** @type {any} */ (globalThis).classVerdict;
+/** @type {{ judgeClass: typeof judgeClass, rangeText: typeof rangeTextOf }} */
+const { judgeClass: judge, rangeText } = /** @type {any} */ (globalThis).classVerdict;
 
 /** @type {ReviewFile} */
 const review = JSON.parse(/** @type {HTMLElement} */ (document.getElementById('review')).textContent ?? '');
@@ -196,18 +196,11 @@ function element(tag, name, ...content) {
   return made;
 }
 
-/** A share as objects of a hundred. @param {number} share */
-const ofHundred = (share) => Math.round(100 * share);
-
 /** @param {ClassVerdict} verdict */
-function rangeText({ lost: { low, high }, state, more, answered }) {
+function settledText({ lost, state, more, answered }) {
   if (answered === 0) return more === null ? '' : `About ${more} answers settle it.`;
-  const range =
-    ofHundred(low) === ofHundred(high)
-      ? `${ofHundred(Math.max(0, high))} fewer.`
-      : low >= 0
-        ? `Between ${ofHundred(low)} and ${ofHundred(high)} fewer.`
-        : `Between ${ofHundred(Math.max(0, high))} fewer and ${ofHundred(-low)} more.`;
+  const words = rangeText(lost);
+  const range = `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
   if (state === 'not worse') return `${range} Settled: not worse.`;
   if (state === 'worse') return `${range} Settled: worse.`;
   return more === null ? `${range} No picture is left that would settle it.` : `${range} About ${more} more settle it.`;
@@ -232,7 +225,7 @@ function classPanel(label, verdict, isAsked) {
     `class ${state}${isAsked ? ' asked' : ''}`,
     element('p', 'head', element('b', '', label), element('span', 'muted', answered)),
     element('div', 'scale', ...range),
-    element('p', 'range', rangeText(verdict)),
+    element('p', 'range', settledText(verdict)),
   );
 }
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { check } from '../../config/check.ts';
+import { check, parseJson } from '../../config/check.ts';
 import { MOST_BYTES, readGivenText } from '../../disk/given-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { AGREEMENT, type GateVerdict } from '../gate/gate-verdict.ts';
@@ -120,15 +120,4 @@ export async function readResult(folder: string): Promise<ResultFile> {
       `${path}: version ${version} is newer than this Sightline, which reads version ${VERSION}; use the newer one`,
     );
   return check(resultFile, value, path);
-}
-
-function parseJson(content: string, path: string): unknown {
-  try {
-    return JSON.parse(content);
-  } catch {
-    throw new SightlineError(
-      'CONFIG_INVALID',
-      `${path}: expected a JSON document, received ${content.length} characters`,
-    );
-  }
 }

@@ -1,11 +1,10 @@
 import { z } from 'zod';
-import { check } from '../../config/check.ts';
+import { check, parseJson } from '../../config/check.ts';
 import { MOST_BYTES, readGivenText } from '../../disk/given-file.ts';
-import { SightlineError } from '../../errors/sightline-error.ts';
 import type { DisputedClass, DisputedObject } from '../../evaluate/disputed-objects.ts';
 import { iouXywh } from '../../geometry/iou.ts';
 import type { Difference } from '../gate/difference.ts';
-import { type Answer, type ClassVerdict, type DisputedCounts, judgeClass } from './class-verdict.ts';
+import { type Answer, type ClassVerdict, type DisputedCounts, judgeClass, rangeText } from './class-verdict.ts';
 
 /** Name of the file with answers in the folder of a report. */
 export const ANSWERS_FILE = 'answers.json';
@@ -43,13 +42,7 @@ export async function readAnswers(path: string): Promise<GivenAnswer[]> {
 
 /** @param where - for messages. @throws CONFIG_INVALID */
 export function parseAnswers(content: string, where: string): GivenAnswer[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(content);
-  } catch {
-    throw new SightlineError('CONFIG_INVALID', `${where}: expected a JSON document of answers, received other text`);
-  }
-  return check(answersFile, value, where).answers;
+  return check(answersFile, parseJson(content, where, 'a JSON document of answers'), where).answers;
 }
 
 /** @returns the text of a file of answers. */
@@ -115,19 +108,9 @@ export function countsOf({ label, both, objects }: DisputedClass): DisputedCount
   return { label, both, objects: objects.map(({ id, by, boxes }) => ({ id, by, frames: boxes.length })) };
 }
 
-function percent(share: number): string {
-  return String(Math.round(100 * share));
-}
-
 /** Says what answers have shown of a class. */
-export function verdictText({ state, lost: { low, high }, answered, more }: ClassVerdict): string {
-  const range =
-    percent(low) === percent(high)
-      ? `${percent(Math.max(0, high))} fewer of 100`
-      : low >= 0
-        ? `between ${percent(low)} and ${percent(high)} fewer of 100`
-        : `between ${percent(Math.max(0, high))} fewer and ${percent(-low)} more of 100`;
-  const by = `by ${answered} ${answered === 1 ? 'answer' : 'answers'} it finds ${range}`;
+export function verdictText({ state, lost, answered, more }: ClassVerdict): string {
+  const by = `by ${answered} ${answered === 1 ? 'answer' : 'answers'} it finds ${rangeText(lost)} of 100`;
   if (state !== 'open') return `${by}, which is ${state}`;
   return more === null
     ? `${by}, and no picture is left that would settle it`

@@ -170,6 +170,13 @@ function estimateOf(
   return { sum: truths + rest * share, variance: spread * (rest ** 2 / (size + 2) + restSquares), share, rest };
 }
 
+/** `between 3 fewer and 9 more`: what is lost of 100 boxes that today's detector reports. */
+export function rangeText({ low, high }: Pick<ClassVerdict['lost'], 'low' | 'high'>): string {
+  const [fewest, most] = [Math.round(100 * low), Math.round(100 * high)];
+  if (fewest === most) return `${Math.max(0, most)} fewer`;
+  return low >= 0 ? `between ${fewest} and ${most} fewer` : `between ${Math.max(0, most)} fewer and ${-fewest} more`;
+}
+
 /**
  * The objects of a class that people are asked about: at most so many, from each stratum in proportion to its frames.
  *

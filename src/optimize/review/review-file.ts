@@ -1,11 +1,10 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { check } from '../../config/check.ts';
+import { check, parseJson } from '../../config/check.ts';
 import type { ClipBlock } from '../../decode/cut-blocks.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
 import { selectFrames } from '../../decode/select-frames.ts';
 import { MOST_BYTES, readGivenText } from '../../disk/given-file.ts';
-import { SightlineError } from '../../errors/sightline-error.ts';
 import { askedBox, type Disputes } from '../../evaluate/disputed-objects.ts';
 import type { Difference } from '../gate/difference.ts';
 import { countsOf } from './answers.ts';
@@ -127,11 +126,5 @@ export async function readReview(folder: string): Promise<ReviewFile> {
     mostBytes: MOST_BYTES.json,
     noLinksBelow: folder,
   });
-  let value: unknown;
-  try {
-    value = JSON.parse(content);
-  } catch {
-    throw new SightlineError('CONFIG_INVALID', `${path}: expected a JSON document, received other text`);
-  }
-  return check(reviewFile, value, path);
+  return check(reviewFile, parseJson(content, path), path);
 }

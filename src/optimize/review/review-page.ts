@@ -17,7 +17,7 @@ export async function reviewPage(review: ReviewFile): Promise<string> {
   // A text within a script must not end it, whatever a label contains.
   const data = JSON.stringify(review).replaceAll('<', '\\u003c');
   const verdictText = `${verdict.replaceAll(/^export /gm, '').replace(/^\/\/# sourceMappingURL.*$/m, '')}
-globalThis.classVerdict = { judgeClass };
+globalThis.classVerdict = { judgeClass, rangeText };
 `;
   const scripts = [
     `<script type="application/json" id="review">${data}</script>`,

@@ -26,13 +26,10 @@ export function judgeReview(review: ReviewFile, given: readonly GivenAnswer[]): 
   const own = given.filter(({ recording }) => recording === review.recording);
   const classes = review.classes.map(({ label, both, objects }) => {
     const answers = new Map<string, readonly Answer[]>();
-    for (const { id, atUs, box } of objects) {
-      const about = own.filter((one) => one.label === label && one.atUs === atUs && one.box.join() === box.join());
-      if (about.length > 0)
-        answers.set(
-          id,
-          about.map(({ answer }) => answer),
-        );
+    for (const { id, ...object } of objects) {
+      const place = placeOf({ label, ...object });
+      const about = own.filter((one) => placeOf(one) === place).map(({ answer }) => answer);
+      if (about.length > 0) answers.set(id, about);
     }
     const counts = objects.map(({ id, by, frames, picture }) => ({
       id,
@@ -44,9 +41,9 @@ export function judgeReview(review: ReviewFile, given: readonly GivenAnswer[]): 
     return { label, verdict, text: verdictText(verdict) };
   });
   const used = new Set(
-    review.classes.flatMap(({ label, objects }) => objects.map(({ atUs, box }) => `${label} ${atUs} ${box.join()}`)),
+    review.classes.flatMap(({ label, objects }) => objects.map((object) => placeOf({ label, ...object }))),
   );
-  const unused = own.filter(({ label, atUs, box }) => !used.has(`${label} ${atUs} ${box.join()}`)).length;
+  const unused = own.filter((one) => !used.has(placeOf(one))).length;
   const is = (state: ClassVerdict['state']): boolean => classes.some(({ verdict }) => verdict.state === state);
   const more = classes.map(({ verdict }) => verdict.more);
   return {
@@ -57,6 +54,11 @@ export function judgeReview(review: ReviewFile, given: readonly GivenAnswer[]): 
     unused,
     more: more.includes(null) ? null : more.reduce<number>((sum, one) => sum + one!, 0),
   };
+}
+
+/** What an answer is about: the same of an object and of its answers. */
+function placeOf({ label, atUs, box }: Pick<GivenAnswer, 'label' | 'atUs' | 'box'>): string {
+  return `${label} ${atUs} ${box.join()}`;
 }
 
 /**
