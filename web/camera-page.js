@@ -14,7 +14,7 @@ import { PictureView } from './overlay.js';
 import { RecordedVideo } from './recorded-video.js';
 import { SettingsForm } from './settings-form.js';
 import { TimeLine } from './time-line.js';
-import { errorText, missText, signText, troubleOf } from './trouble.js';
+import { errorText, lateText, missText, signText, troubleOf } from './trouble.js';
 
 /**
  * What the buttons of the page do with its stream.
@@ -231,7 +231,7 @@ export class CameraPage {
     if (isLive && state === 'running' && !document.hidden) opened.live.start();
     else opened.live.stop();
     render(
-      html`<article class="camera" aria-label="Camera ${opened.id}" data-camera=${opened.id} data-tone=${signText(report) === '' ? TONES[state] : 'warn'}>
+      html`<article class="camera" aria-label="Camera ${opened.id}" data-camera=${opened.id} data-tone=${signText(report) === '' && lateText(report) === '' ? TONES[state] : 'warn'}>
         ${this.#head(report)}
         <div class="camera-main">
           <div class="camera-view">${opened.picture.node}${opened.recorded.node}<p class="veil" ?hidden=${trouble === null}><b>${trouble?.title}</b><span class="veil-next">${trouble?.next}</span></p></div>
@@ -258,7 +258,7 @@ export class CameraPage {
     return html`<header class="camera-head">
       <a class="button" id="back" href="#wall" aria-label="All cameras" title="All cameras, Esc">\u2039</a>
       <h2 class="card-title">${id}</h2>
-      <span class="badge">${signText(report) || (state === 'running' ? 'Watching' : formatName(state))}</span>
+      <span class="badge">${signText(report) || lateText(report) || (state === 'running' ? 'Watching' : formatName(state))}</span>
       <span class="card-host" title="Runs on ${host}" ?hidden=${host === undefined}>${host}</span>
       <span class="source" title="${source}, ${policy}">${size}${source}${report.model === undefined ? '' : `, detector ${report.model}`}</span>
       <button type="button" class="button" data-needs="operator" aria-label="${verb} ${id}" ?hidden=${!canPause}

@@ -13,6 +13,8 @@ export const TONES = {
   'stream-warning': 'warn',
   'stream-blind': 'bad',
   'stream-seeing': 'good',
+  'stream-late': 'warn',
+  'stream-in-time': 'good',
   'engine-failed': 'bad',
   'engine-restarted': 'warn',
   'lane-restarted': 'warn',
@@ -57,7 +59,16 @@ export const CHOICES = [
   { label: 'Line crossings', kinds: ['line-crossed'] },
   {
     label: 'Streams',
-    kinds: ['stream-state', 'stream-added', 'stream-removed', 'stream-warning', 'stream-blind', 'stream-seeing'],
+    kinds: [
+      'stream-state',
+      'stream-added',
+      'stream-removed',
+      'stream-warning',
+      'stream-blind',
+      'stream-seeing',
+      'stream-late',
+      'stream-in-time',
+    ],
   },
   {
     label: 'Results',

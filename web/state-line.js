@@ -3,7 +3,7 @@
 import { byId, element, setData, setText } from './element.js';
 import { formatFps, formatMs, formatNumber } from './format.js';
 import { mayApply, OverloadRemedies } from './overload.js';
-import { isBlind, needsAttention, signText } from './trouble.js';
+import { isBlind, lateText, missText, needsAttention, signText } from './trouble.js';
 
 const NAMES_SHOWN = 3;
 
@@ -69,7 +69,8 @@ export class StateLine {
  */
 function whatToSay(streams, host, fleet) {
   const blind = streams.filter(isBlind);
-  const missing = streams.filter((stream) => needsAttention(stream) && !isBlind(stream));
+  const missing = streams.filter((stream) => missText(stream) !== '' && !isBlind(stream));
+  const late = streams.filter((stream) => lateText(stream) !== '' && !isBlind(stream));
   const blindText = `${blind.length} of ${formatNumber(streams.length, 'camera')} ${blind.length === 1 ? 'is' : 'are'} blind`;
   const overload = overloadText(host, fleet);
   if (overload !== undefined) {
@@ -78,13 +79,15 @@ function whatToSay(streams, host, fleet) {
     const text = rest.join(': ');
     return { state: 'overload', title, text: `${text[0]?.toUpperCase()}${text.slice(1)}${also}` };
   }
-  const missText =
-    missing.length === 0
-      ? ''
-      : `${missing.length} ${missing.length === 1 ? 'misses its' : 'miss their'} target: ${names(missing)}.`;
+  const others = [
+    ...(late.length === 0 ? [] : [`Pictures come late: ${names(late)}.`]),
+    ...(missing.length === 0
+      ? []
+      : [`${missing.length} ${missing.length === 1 ? 'misses its' : 'miss their'} target: ${names(missing)}.`]),
+  ].join(' ');
   if (blind.length > 0)
-    return { state: 'blind', title: blindText, text: `${names(blind)}.${missText === '' ? '' : ` Also: ${missText}`}` };
-  return { state: 'calm', title: watchingText(streams), text: missText };
+    return { state: 'blind', title: blindText, text: `${names(blind)}.${others === '' ? '' : ` Also: ${others}`}` };
+  return { state: 'calm', title: watchingText(streams), text: others };
 }
 
 /**
@@ -138,7 +141,7 @@ function named(id, sign) {
 
 /** @param {readonly StreamReport[]} streams */
 function names(streams) {
-  const shown = streams.slice(0, NAMES_SHOWN).map((stream) => named(stream.id, signText(stream)));
+  const shown = streams.slice(0, NAMES_SHOWN).map((stream) => named(stream.id, signText(stream) || lateText(stream)));
   const more = streams.length - shown.length;
   return more > 0 ? `${shown.join(', ')} and ${more} more` : shown.join(', ');
 }

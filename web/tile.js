@@ -3,7 +3,7 @@
 import { element, setData, setText } from './element.js';
 import { formatFps, formatMs } from './format.js';
 import { kindOf, PictureView } from './overlay.js';
-import { missText, signText, troubleOf } from './trouble.js';
+import { lateText, missText, signText, troubleOf } from './trouble.js';
 
 /** One and many of each kind of object, in the order in which they are counted over the picture. */
 const WORDS = { person: ['person', 'people'], vehicle: ['vehicle', 'vehicles'], object: ['object', 'objects'] };
@@ -57,9 +57,10 @@ export class Tile {
     if (report === null) return;
     const trouble = troubleOf(report);
     const sign = signText(report);
+    const late = lateText(report);
     setData(this.node, 'state', report.state);
     setData(this.node, 'sign', sign === '' ? null : (report.sign?.name ?? null));
-    setText(this.#sign, sign);
+    setText(this.#sign, [sign, late].filter(Boolean).join(', '));
     this.#veil.hidden = trouble === null;
     if (trouble !== null) {
       setText(this.#title, trouble.title);
@@ -67,7 +68,7 @@ export class Tile {
       setText(this.#next, trouble.next);
     }
     const isSeeing = trouble === null && sign === '';
-    this.#inView.hidden = !isSeeing;
+    this.#inView.hidden = !isSeeing || late !== '';
     // Figures of a camera that shows nothing would look current.
     const { window } = report.latencyMs;
     setText(this.#host, report.host ?? '');

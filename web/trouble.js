@@ -24,12 +24,21 @@ export function signText({ state, sign }) {
 }
 
 /**
+ * That the picture is an old one: `95 s late`. Empty if it is not, or if none comes.
+ *
+ * @param {StreamReport} report
+ */
+export function lateText({ state, lateMs }) {
+  return state === 'running' && lateMs != null ? `${Math.round(lateMs / 1000)} s late` : '';
+}
+
+/**
  * Returns whether an operator should look at the stream.
  *
  * @param {StreamReport} report
  */
 export function needsAttention(report) {
-  return report.isMissing.fps || report.isMissing.latency || isBlind(report);
+  return report.isMissing.fps || report.isMissing.latency || isBlind(report) || lateText(report) !== '';
 }
 
 /**

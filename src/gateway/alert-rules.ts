@@ -102,6 +102,13 @@ function streamRules(streams: readonly StreamConfig[]): readonly PrometheusRule[
       'warning',
       'the pictures of {{ $labels.stream }} are {{ $labels.sign }}',
     ),
+    rule(
+      'SightlineCameraLate',
+      'sightline_stream_late_seconds > 0',
+      '1m',
+      'warning',
+      'the pictures of {{ $labels.stream }} are {{ $value }} s late: a server or the network keeps them back',
+    ),
     ...absent,
   ];
 }

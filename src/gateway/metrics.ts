@@ -250,12 +250,15 @@ export class GatewayMetrics {
     this.#set.gauge('sightline_stream_state', 'Current state of the stream; always 1.', { stream, state }, 1);
   }
 
-  #fillSight({ id: stream, sign, lastFrameAgeMs }: StreamReport): void {
+  #fillSight({ id: stream, sign, lateMs, lastFrameAgeMs }: StreamReport): void {
     const blind = '1 while the pictures of a camera have the sign that it is blind, else 0.';
     // Older hosts do not look for signs.
     if (sign !== undefined)
       for (const name of BLIND_SIGNS)
         this.#set.gauge('sightline_stream_blind', blind, { stream, sign: name }, Number(sign?.name === name));
+    const late = 'How much later pictures come than they did at best; 0 if they are not 5 s late.';
+    if (lateMs !== undefined)
+      this.#set.gauge('sightline_stream_late_seconds', late, { stream }, (lateMs ?? 0) / MS_PER_S);
     const age = 'Time since the last frame was decoded.';
     if (lastFrameAgeMs != null)
       this.#set.gauge('sightline_stream_last_frame_age_seconds', age, { stream }, lastFrameAgeMs / MS_PER_S);

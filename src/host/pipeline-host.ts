@@ -354,7 +354,15 @@ export class PipelineHost implements RuntimePort {
     const own = this.runtime.readiness();
     const { problem } = this.#sinks;
     const failing = [...this.#reconciler.failures.keys()].toSorted((a, b) => this.#placeOf(a) - this.#placeOf(b));
-    const reason = problem ?? (failing.length === 0 ? null : `failed at the start: ${failing.join(', ')}`);
+    const late = this.runtime.streams.flatMap(({ id, lateMs }) =>
+      lateMs === null ? [] : [`${id} (${Math.round(lateMs / 1000)} s)`],
+    );
+    const reasons = [
+      ...(problem === null ? [] : [problem]),
+      ...(failing.length === 0 ? [] : [`failed at the start: ${failing.join(', ')}`]),
+      ...(late.length === 0 ? [] : [`pictures come late: ${late.join(', ')}`]),
+    ];
+    const reason = reasons.length === 0 ? null : reasons.join('; ');
     return own.isReady && reason !== null ? { isReady: true, isDegraded: true, reason } : own;
   }
 

@@ -188,6 +188,8 @@ export const EVENT_KINDS = [
   'stream-warning',
   'stream-blind',
   'stream-seeing',
+  'stream-late',
+  'stream-in-time',
   'target-missed',
   'target-met',
   'overload-began',

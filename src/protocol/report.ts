@@ -190,6 +190,12 @@ export const streamReport = record('StreamReport', {
     .nullable()
     .optional()
     .describe('Why the camera sees nothing although pictures come; null if nothing says so. Absent from older hosts.'),
+  lateMs: durationMs
+    .nullable()
+    .optional()
+    .describe(
+      'How much later the pictures of its camera come than they did at best, in milliseconds; null if they are not 5 s late. Absent from older hosts.',
+    ),
   lastFrameAgeMs: durationMs
     .nullable()
     .optional()

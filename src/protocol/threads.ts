@@ -128,6 +128,8 @@ export type FromLane =
   | { readonly type: 'warning'; readonly ringId: number; readonly message: string; readonly frame?: number }
   /** The stream has got a sign, another one, or none, see `StreamSign`. */
   | ({ readonly type: 'sign'; readonly ringId: number } & LaneSign)
+  /** How much later its pictures come than they did at best, in whole seconds; null: they are not late any more. */
+  | { readonly type: 'late'; readonly ringId: number; readonly lateMs: number | null }
   | { readonly type: 'decode-errors'; readonly ringId: number; readonly count: number }
   /** Frames that ffmpeg left out, as `decode` says; null: from now on nobody knows. */
   | { readonly type: 'not-decoded'; readonly ringId: number; readonly count: number | null }

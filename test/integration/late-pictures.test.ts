@@ -78,8 +78,14 @@ it('pictures that come at the usual rate and late are said to be late, and the s
   const late = () =>
     live.events.find(({ kind, message }) => kind === 'stream-state' && /pictures come \d+ s late/.test(message));
   await waitFor('the late pictures to be said', () => late() !== undefined, { deadlineMs: 90_000 });
+  expect(live.report('cam').lateMs).toBeGreaterThanOrEqual(2_500);
+  expect(live.runtime.streams[0]!.lateMs).toBe(live.report('cam').lateMs);
+  const said = (kind: string) => live.events.filter((event) => event.kind === kind).map(({ message }) => message);
+  expect(said('stream-late')).toEqual([expect.stringMatching(/^the pictures of cam are [5-9] s late: /)]);
   server.share = 1;
   expect(late()!.message).toMatch(/its pictures come 1\d s late; it is opened again for the newest ones/);
   await waitFor('another connection', () => server.connections > opened, { deadlineMs: 20_000 });
   await live.flows('cam', 50);
+  await waitFor('pictures in time', () => live.report('cam').lateMs === null, { deadlineMs: 40_000 });
+  expect(said('stream-in-time')).toEqual(['the pictures of cam are not late any more']);
 });

@@ -37,6 +37,10 @@ const PROBLEMS_KEPT = 20;
 const MAX_FAULTS = 5;
 /** A file from which nothing is decoded for this long is stuck. Long, since the disk may be slow. */
 const FILE_STUCK_MS = 300_000;
+/** Pictures are late from here on, beyond their usual delay, until they are half as late. */
+const LATE_MS = 5_000;
+/** How far they are late is told at most this often. */
+const TELL_LATE_MS = 1_000;
 /** Sources on a network whose pictures are older than this, beyond their usual delay, are opened again for the newest ones, ... */
 const BEHIND_MS = 10_000;
 /** ... at most this often. */
@@ -66,6 +70,8 @@ export class LaneVideo {
   readonly #taps: LaneTaps;
   readonly #counts: DecodeCounts;
   readonly #age = new PictureAge();
+  /** How late its pictures are, as it was told last, and when; null: they are not. */
+  #late: { readonly ms: number | null; readonly toldMs: number } = { ms: null, toldMs: Number.NEGATIVE_INFINITY };
   /** When it was opened again because of its age. */
   #reopenedMs = Number.NEGATIVE_INFINITY;
   #faults = 0;
@@ -353,16 +359,27 @@ export class LaneVideo {
   #checkAge(connection: Connection): void {
     if (!this.#isWatchedForAge || connection.frames === 0) return;
     const nowMs = monoNowMs();
+    this.#tellLate(nowMs);
     const behindMs = this.#age.behindMs(nowMs);
     if (behindMs < BEHIND_MS) return;
     const old = `${this.#source.label}: its pictures come ${(behindMs / 1000).toFixed(0)} s late`;
     if (nowMs - this.#reopenedMs < REOPENED_MS) {
-      this.#age.accept();
+      this.#age.accept(nowMs);
       this.#warn(`${old}, also after it was opened again: a server or the network keeps them back`);
       return;
     }
     this.#reopenedMs = nowMs;
     this.#lose(connection, new SightlineError('SOURCE_STALLED', `${old}; it is opened again for the newest ones`));
+  }
+
+  #tellLate(nowMs: number): void {
+    const lateMs = this.#age.lateMs(nowMs);
+    const { ms: before, toldMs } = this.#late;
+    if (lateMs === null || nowMs - toldMs < TELL_LATE_MS) return;
+    const ms = lateMs < (before === null ? LATE_MS : LATE_MS / 2) ? null : Math.round(lateMs / 1000) * 1000;
+    if (ms === before) return;
+    this.#late = { ms, toldMs: nowMs };
+    this.#post({ type: 'late', ringId: this.#ringId, lateMs: ms });
   }
 
   /** ffmpeg itself falls back to software when a hardware decoder cannot start; warn, and use software next time. */

@@ -24,6 +24,8 @@ export class PictureAge {
   /** By clock. */
   readonly #series = { media: new Series(MOST_DRIFT.media), camera: new Series(MOST_DRIFT.camera) };
   #hasCamera = false;
+  /** What was accepted, in milliseconds. */
+  #acceptedMs = 0;
 
   onFrame({ nowMs, mediaMs, cameraMs }: Moment): void {
     this.#series.media.add(nowMs, nowMs - mediaMs);
@@ -35,16 +37,26 @@ export class PictureAge {
   onConnection(): void {
     this.#series.media = new Series(MOST_DRIFT.media);
     this.#series.camera.restart();
+    if (!this.#hasCamera) this.#acceptedMs = 0;
   }
 
-  /** Takes the present age as the least delay: nothing can be done about it. */
-  accept(): void {
-    for (const series of Object.values(this.#series)) series.accept();
+  /** Takes note that nothing can be done about the present age: it is none that `behindMs` counts. */
+  accept(nowMs: number): void {
+    this.#acceptedMs = this.lateMs(nowMs) ?? 0;
   }
 
-  /** In milliseconds, at least 0; 0 until enough is known. */
+  /** How much older the pictures are than they were at best, in milliseconds, at least 0; null while too little is known. */
+  lateMs(nowMs: number): number | null {
+    return (this.#hasCamera ? this.#series.camera : this.#series.media).lateMs(nowMs);
+  }
+
+  /** How much of that was not accepted, in milliseconds, at least 0; 0 while too little is known. */
   behindMs(nowMs: number): number {
-    return (this.#hasCamera ? this.#series.camera : this.#series.media).behindMs(nowMs);
+    const lateMs = this.lateMs(nowMs);
+    if (lateMs === null) return 0;
+    // What was caught up since can be lost again.
+    this.#acceptedMs = Math.min(this.#acceptedMs, lateMs);
+    return lateMs - this.#acceptedMs;
   }
 }
 
@@ -79,12 +91,12 @@ class Series {
     this.#least[place] = Math.min(this.#least[place]!, delayMs);
   }
 
-  behindMs(nowMs: number): number {
-    if (!(nowMs - this.#startedMs >= WINDOW_S * 1000)) return 0;
+  lateMs(nowMs: number): number | null {
+    if (!(nowMs - this.#startedMs >= WINDOW_S * 1000)) return null;
     this.#forget(Math.floor(nowMs / 1000));
     const least = Math.min(...this.#least);
     // Nothing came for so long: that is another trouble.
-    return Number.isFinite(least) ? Math.max(0, least - this.#base) : 0;
+    return Number.isFinite(least) ? Math.max(0, least - this.#base) : null;
   }
 
   /** The delay of before stays the least; the window begins again. */
@@ -93,11 +105,6 @@ class Series {
     this.#lastMs = Number.NaN;
     this.#lastDelay = Number.NaN;
     this.#least.fill(Number.POSITIVE_INFINITY);
-  }
-
-  accept(): void {
-    const least = Math.min(...this.#least);
-    if (Number.isFinite(least)) this.#base = least;
   }
 
   #shift(byMs: number): void {

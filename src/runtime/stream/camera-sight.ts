@@ -15,11 +15,12 @@ const TEXTS: Readonly<Record<BlindSign, string>> = {
 /** Nobody knows if it is still dark after a longer time without pictures. */
 const MOST_DARK_MS = 60_000;
 
-/** What one stream's lane says about the pictures of its camera: when the last one came, and the sign that the camera is blind. */
+/** What one stream's lane says about the pictures of its camera: when the last one came, how late they are, and the sign that the camera is blind. */
 export class CameraSight {
   readonly #id: string;
   readonly #port: Pick<StreamPort, 'event' | 'onSign'>;
   #now: StreamSign | null = null;
+  #lateMs: number | null = null;
   /** When the last ring ended. */
   #endedMs = 0;
   /** When the last frame of the rings before was decoded. */
@@ -30,11 +31,16 @@ export class CameraSight {
     this.#port = port;
   }
 
+  /** How much later its pictures come than they did at best, in milliseconds; null: they are not late. */
+  get lateMs(): number | null {
+    return this.#lateMs;
+  }
+
   /** @param slots - of the ring that its lane fills; null if there is none. */
-  report(slots: SlotRing | null, nowMs: number): Required<Pick<StreamReport, 'sign' | 'lastFrameAgeMs'>> {
+  report(slots: SlotRing | null, nowMs: number): Required<Pick<StreamReport, 'sign' | 'lateMs' | 'lastFrameAgeMs'>> {
     const sign = this.#now?.sign == null ? null : { name: this.#now.sign, sinceMs: this.#now.sinceMs };
     const earlier = this.#lastFrameMs === null ? null : nowMs - this.#lastFrameMs;
-    return { sign, lastFrameAgeMs: slots?.decodedAgeMs(nowMs) ?? earlier };
+    return { sign, lateMs: this.#lateMs, lastFrameAgeMs: slots?.decodedAgeMs(nowMs) ?? earlier };
   }
 
   onSign({ sign, isDark: nowDark, sinceMs, ptsUs }: LaneSign): void {
@@ -53,6 +59,21 @@ export class CameraSight {
     });
   }
 
+  /** @param lateMs - how much later its pictures come than they did at best; null: they are not late. */
+  onLate(lateMs: number | null): void {
+    const wasLate = this.#lateMs !== null;
+    const before = this.#lateMs;
+    this.#lateMs = lateMs;
+    if (wasLate === (lateMs !== null)) return;
+    const message =
+      lateMs === null
+        ? `the pictures of ${this.#id} are not late any more`
+        : `the pictures of ${this.#id} are ${Math.round(lateMs / 1000)} s late: a server or the network keeps them back`;
+    this.#port.event(lateMs === null ? 'stream-in-time' : 'stream-late', this.#id, message, {
+      lateMs: lateMs ?? before,
+    });
+  }
+
   /** A ring is filled from now on. It is as dark as it was a moment ago: another detector, chosen for the dark, may open the source again. */
   begin(nowMs: number): void {
     if (this.#now?.isDark === true && nowMs - this.#endedMs > MOST_DARK_MS)
@@ -64,6 +85,7 @@ export class CameraSight {
     const ageMs = slots.decodedAgeMs(nowMs);
     if (ageMs !== null) this.#lastFrameMs = nowMs - ageMs;
     this.#endedMs = nowMs;
+    this.#lateMs = null;
     if (this.#now?.sign == null) return;
     this.#set({ ...this.#now, sign: null, sinceMs: Date.now() });
   }

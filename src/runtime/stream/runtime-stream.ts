@@ -314,6 +314,9 @@ export class RuntimeStream implements LaneListener {
       case 'sign':
         if (!this.#isClosing) this.#sight.onSign(message);
         break;
+      case 'late':
+        if (!this.#isClosing) this.#sight.onLate(message.lateMs);
+        break;
       case 'duration':
         this.durationUs = message.durationUs;
         break;
@@ -324,6 +327,11 @@ export class RuntimeStream implements LaneListener {
         this.#onClosed?.();
         break;
     }
+  }
+
+  /** How much later its pictures come than they did at best, in milliseconds; null: they are not late. */
+  get lateMs(): number | null {
+    return this.#sight.lateMs;
   }
 
   onLaneLost(error: SightlineError): void {

@@ -106,7 +106,7 @@ describe('metrics', () => {
   it('say which sign a blind camera has, and nothing of a host that looks for none', async () => {
     const port = new RuntimeDouble(['gate', 'old']);
     port.put({ ...streamReport('gate'), sign: { name: 'frozen', sinceMs: 1 }, lastFrameAgeMs: null });
-    const { sign: _, lastFrameAgeMs: __, ...old } = streamReport('old');
+    const { sign: _, lateMs: __, lastFrameAgeMs: ___, ...old } = streamReport('old');
     port.put(old);
     const { url } = await openGateway(port);
     const lines = (await scrape(url)).filter((line) => /^sightline_stream_(blind\{|last_frame)/.test(line));
@@ -115,6 +115,18 @@ describe('metrics', () => {
         (sign) => `sightline_stream_blind{stream="gate",sign="${sign}"} ${sign === 'frozen' ? 1 : 0}`,
       ),
     );
+  });
+
+  it('say how late the pictures of a camera are, and nothing of a host that does not know', async () => {
+    const port = new RuntimeDouble(['gate', 'yard', 'old']);
+    port.put({ ...streamReport('gate'), lateMs: 95_000 });
+    const { lateMs: _, ...old } = streamReport('old');
+    port.put(old);
+    const { url } = await openGateway(port);
+    expect((await scrape(url)).filter((line) => line.startsWith('sightline_stream_late_seconds'))).toEqual([
+      'sightline_stream_late_seconds{stream="gate"} 95',
+      'sightline_stream_late_seconds{stream="yard"} 0',
+    ]);
   });
 
   it('have latencies as histograms: what is at or below each edge, and all', async () => {

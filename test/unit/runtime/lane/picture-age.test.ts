@@ -84,8 +84,25 @@ describe('the age of pictures', () => {
       const { endMs } = send(age, 60, { fromS: 70, delayMs: () => 20_000, cameraOf });
       if (hasClock) expect(age.behindMs(endMs)).toBeGreaterThan(19_000);
       else expect(age.behindMs(endMs)).toBe(0);
-      age.accept();
+      age.accept(endMs);
       expect(age.behindMs(endMs)).toBe(0);
+      // What is accepted stays late.
+      if (hasClock) expect(age.lateMs(endMs)).toBeGreaterThan(19_000);
+      else expect(age.lateMs(endMs)).toBe(0);
     }
+  });
+
+  it('counts again what was accepted, caught up and lost', () => {
+    const age = new PictureAge();
+    const late = (s: number) => (s < 60 ? 0 : s < 120 ? 20_000 : s < 180 ? 0 : 20_000);
+    age.accept(send(age, 120, { delayMs: late }).endMs);
+    expect(age.behindMs(send(age, 60, { fromS: 120, delayMs: late }).endMs)).toBeLessThan(1000);
+    expect(age.behindMs(send(age, 60, { fromS: 180, delayMs: late }).endMs)).toBeGreaterThan(15_000);
+  });
+
+  it('is not known before enough has come', () => {
+    const age = new PictureAge();
+    expect(age.lateMs(send(age, 10).endMs)).toBeNull();
+    expect(age.lateMs(send(age, 10, { fromS: 10 }).endMs)).toBe(0);
   });
 });

@@ -76,4 +76,17 @@ describe('CameraSight', () => {
     next.noteDecoded(9500);
     expect(sight.report(next, 9600).lastFrameAgeMs).toBe(100);
   });
+
+  it('says once that pictures come late, how late they are meanwhile, and that they are in time again', () => {
+    const { sight, events } = rig();
+    sight.onLate(6000);
+    sight.onLate(95_000);
+    expect(sight.report(null, 0).lateMs).toBe(95_000);
+    sight.onLate(null);
+    expect(sight.report(null, 0).lateMs).toBeNull();
+    expect(events).toEqual([
+      ['stream-late', 'the pictures of gate are 6 s late: a server or the network keeps them back'],
+      ['stream-in-time', 'the pictures of gate are not late any more'],
+    ]);
+  });
 });
