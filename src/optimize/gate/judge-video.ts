@@ -69,8 +69,10 @@ export interface VideoGround {
 export interface VideoDemands {
   /** The same objects in each frame, with the same boxes. Says nothing between different detectors: nobody knows which is right. */
   readonly agreement: boolean;
-  /** Tracks that are kept, and objects that appear in time. */
+  /** Tracks that are kept. */
   readonly tracks: boolean;
+  /** Objects that appear in time. Default: as `tracks`. */
+  readonly inTime?: boolean;
   /** Counts of lines and zones. */
   readonly counts: boolean;
 }
@@ -285,11 +287,10 @@ function differencesIn(
     differences.push({ kind, subject, text });
   };
   const { tracks, kept, late } = video.tracks;
-  if (demands.tracks) {
-    const tolerated = Math.max(tracks >= TRACKS_FOR_ONE ? 1 : 0, trackTolerance * tracks);
-    if (tracks - kept > tolerated) add('tracks', '', `only ${kept} of ${tracks} tracks were kept`);
-    if (late > tolerated) add('late', '', `${late} of ${tracks} objects appear more than ${lateMs} ms late or never`);
-  }
+  const tolerated = Math.max(tracks >= TRACKS_FOR_ONE ? 1 : 0, trackTolerance * tracks);
+  if (demands.tracks && tracks - kept > tolerated) add('tracks', '', `only ${kept} of ${tracks} tracks were kept`);
+  if ((demands.inTime ?? demands.tracks) && late > tolerated)
+    add('late', '', `${late} of ${tracks} objects appear more than ${lateMs} ms late or never`);
   const beyond = (changed: number, all: number): boolean =>
     changed > Math.max(all >= TRACKS_FOR_ONE ? 1 : 0, trackTolerance * all);
   for (const found of video.attributes ?? [])

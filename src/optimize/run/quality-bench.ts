@@ -31,6 +31,8 @@ export interface QualityOptions {
   readonly maxLoss: number;
   /** Whether changed counts of lines and zones are accepted, and another detector without labels. */
   readonly acceptsCounts: boolean;
+  /** Whether somebody uses the ids of tracks: then they must be kept. Default: yes. */
+  readonly followsObjects?: boolean;
   /** Most verdicts on the held-out part. */
   readonly mostFinalists: number;
   readonly seed: number;
@@ -259,7 +261,7 @@ export class QualityBench {
     level: number | undefined,
     hasClip: boolean,
   ): Promise<Judgement> {
-    const { baseline, maxLoss: allowed, acceptsCounts, asksPeople, stream } = this.#options;
+    const { baseline, maxLoss: allowed, acceptsCounts, asksPeople, stream, followsObjects = true } = this.#options;
     const [still, own] = [withoutSkips(configuration), withoutSkips(baseline)];
     const isSameDetector = configuration.model === baseline.model;
     const { labels } = this.#part(part);
@@ -282,17 +284,18 @@ export class QualityBench {
       // While it searches with labels, video is looked at only where something is counted in it.
       const isCounted = stream.lines.length + stream.zones.length > 0;
       const agreement = labels === null && isSameDetector;
-      const tracks = (labels === null && !needsPeople) || isSameDetector;
+      const inTime = (labels === null && !needsPeople) || isSameDetector;
+      const tracks = inTime && followsObjects;
       if (labels === null || hasClip || isCounted)
         gates.video = await this.#onBlocks(
           part,
           [own, still],
-          { demands: { agreement, tracks, counts: !acceptsCounts }, isTruth: false, asksPeople: needsPeople },
+          { demands: { agreement, tracks, inTime, counts: !acceptsCounts }, isTruth: false, asksPeople: needsPeople },
           level,
         );
     }
     if (skipsWork(configuration) && !hasSameSkips(configuration, baseline)) {
-      const demands = { agreement: true, tracks: true, counts: !acceptsCounts };
+      const demands = { agreement: true, tracks: followsObjects, inTime: true, counts: !acceptsCounts };
       gates.skips = await this.#onBlocks(part, [still, configuration], { demands, isTruth: true }, level);
     }
     if (baseline.stages !== '' && qualityKey(configuration) !== qualityKey(baseline)) {

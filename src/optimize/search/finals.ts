@@ -1,4 +1,5 @@
 import type { Difference } from '../gate/difference.ts';
+import { hasSameSkips } from '../levers/levers.ts';
 import type { Configuration } from '../result.ts';
 import type { MeasuredConfiguration } from './experiments.ts';
 
@@ -22,7 +23,8 @@ const LIKELY = 0.5;
  * Chooses the finalists for the held-out part: the few of which the fastest that passes is expected to be fastest. A fast configuration
  * with a small chance is backed by a slower one with a larger chance.
  *
- * One network at one size is judged once: in another format, or with skipping, it passes or fails for the same reason.
+ * One network at one size is judged once in each way of skipping: in another format it passes or fails for the same reason. What skips less can
+ * pass where what skips more has failed.
  *
  * @param candidates - one for each set of detections, all faster than `fallbackFps`.
  * @param fallback - the fastest configuration that detects what the baseline detects; it needs no verdict.
@@ -83,7 +85,7 @@ export function expectedAlone({ measured, chance }: Finalist, fallback: Rated): 
 }
 
 function isAlike({ measured: { configuration: a } }: Finalist, { measured: { configuration: b } }: Finalist): boolean {
-  return a.model === b.model && a.inputSize === b.inputSize;
+  return a.model === b.model && a.inputSize === b.inputSize && hasSameSkips(a, b);
 }
 
 /** What the fastest finalist that passes reaches on average, if they pass independently of each other. */

@@ -362,6 +362,23 @@ describe('skipped work', () => {
     expect((await benchOf({ eyes }).bench.confirm(SKIPPING, 1)).verdict).toBe('refused');
   });
 
+  it('keeps the ids of objects where somebody uses them, and only there', async () => {
+    const renamed: Eyes = {
+      video: (clip) =>
+        mapDetections(clip, (found, { frame }) => ({
+          ...found,
+          trackId: found.trackId! + 100 * Math.floor(frame / 4),
+        })),
+    };
+    const eyes = { 'own onnx skipping': renamed };
+    const judged = await benchOf({ eyes }).bench.confirm(SKIPPING, 1);
+    expect(judged).toMatchObject({ verdict: 'refused', reason: expect.stringMatching(/tracks were kept/) });
+    expect((await benchOf({ eyes, followsObjects: false }).bench.confirm(SKIPPING, 1)).verdict).toBe('passed');
+    // What comes is seen in time all the same.
+    const asleep = { 'own onnx skipping': { video: (clip: RecordedResults) => asleepFrom(clip, 30) } };
+    expect((await benchOf({ eyes: asleep, followsObjects: false }).bench.confirm(SKIPPING, 1)).verdict).toBe('refused');
+  });
+
   it('adds its loss and its bound to those of the detector', async () => {
     const missing = (seed: number): Eyes => ({
       video: (clip) =>

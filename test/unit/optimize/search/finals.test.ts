@@ -33,6 +33,19 @@ describe('the finalists', () => {
     expect(rates(chooseFinalists(same, BASE, 3))).toEqual([300, 150]);
   });
 
+  it('have one that skips less behind one that skips more: it can pass where that fails', () => {
+    const nano = (fps: number, chance: number, trackBetween: number): Finalist => {
+      const { measured } = finalist(fps, chance, true, 'nano');
+      return { measured: { ...measured, configuration: { ...measured.configuration, trackBetween } }, chance };
+    };
+    const found = chooseFinalists(
+      [nano(400, 0.7, 5), nano(390, 0.7, 5), nano(300, 0.9, 2), nano(180, 0.9, 1)],
+      BASE,
+      3,
+    );
+    expect(rates(found)).toEqual([400, 300]);
+  });
+
   it('are never more than asked for', () => {
     const many = [10, 9, 8, 7, 6].map((rate) => finalist(rate * 100, 0.3));
     expect(chooseFinalists(many, BASE, 3)).toHaveLength(3);
