@@ -10,8 +10,8 @@ import type { LoadSubject } from '../loadtest/load-subject.ts';
 import { ownStreamId, thisOwner } from '../loadtest/own-streams.ts';
 import { type LoadPlan, runLoadTest } from '../loadtest/run-load-test.ts';
 import { RuntimeSubject } from '../loadtest/runtime-subject.ts';
+import { capacityText, counted, targetValue } from '../measure/report/figures.ts';
 import { parseTargets, type Target } from '../measure/targets.ts';
-import { capacityText, counted, targetValue } from '../optimize/report/figures.ts';
 import { parsePipeline, readPipelineText } from '../pipeline/load-pipeline.ts';
 import { DETECTOR, withOneDetector } from '../pipeline/one-detector.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
@@ -47,7 +47,7 @@ const FLAGS = flagTable({
   '--camera-host <address>': ['address of this machine on which hosts reach the cameras', '127.0.0.1'],
   '--max-cameras <n>': ['stress: most cameras', whole('--max-cameras', 1, 1024), 256],
   '--seed <n>': ['start value of everything random in the plan of the cameras', whole('--seed', 0, 2 ** 31), 1],
-  '--report <dir>': 'write loadtest.json, loadtest.md and loadtest.html there',
+  '--report <dir>': 'write loadtest.json and loadtest.html there',
   ...JSON_FLAG,
 });
 type LoadFlags = FlagsOf<typeof FLAGS>;

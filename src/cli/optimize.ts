@@ -4,9 +4,8 @@ import { durationMs } from '../config/duration.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { isMissing } from '../disk/given-file.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
+import { shellQuoted } from '../measure/report/html.ts';
 import { LEVER_IDS } from '../optimize/levers/levers.ts';
-import { shellQuoted } from '../optimize/report/markdown.ts';
-import { choiceReport, mergeResults, writeChoice } from '../optimize/report/merge-results.ts';
 import type { LeverId, Step } from '../optimize/result.ts';
 import { ANSWERS_FILE, type GivenAnswer, readAnswers } from '../optimize/review/answers.ts';
 import { REVIEW_FILE, readReview } from '../optimize/review/review-file.ts';
@@ -64,14 +63,12 @@ const FLAGS = flagTable({
   '--resume': 'continue where a run with the same report folder was interrupted',
   '--plan': 'list what would be tried and how long it takes, and measure nothing',
   '--seed <n>': ['start value of everything random', whole('--seed', 0), 1],
-  '--host-price <price>': 'price of one host for a month, such as "60 EUR", for the plan in the report',
   '--review':
     'show what figures cannot settle on a page of 127.0.0.1, and take over what you answer: after the search, or without a pipeline for the report in --report',
   '--answers <file>':
     'answers of a review: they count as labels of these objects; without a pipeline they settle the report in --report',
   '--export-undecided <dir>':
     'without a pipeline: write the pictures of the differences of --report as COCO with boxes to be corrected, for --annotations',
-  '--merge <dirs...>': 'measure nothing: join the reports of several machine types into one choice',
   ...JSON_FLAG,
 });
 type OptimizeFlags = FlagsOf<typeof FLAGS>;
@@ -88,7 +85,6 @@ Examples:
   sightline optimize cameras.yaml --annotations val.json --images val --max-loss 0.02 --budget 20m --report tuned
   sightline optimize cameras.yaml --plan                          what it would try, without measuring
   sightline optimize --review --report tuned                      settle by a few answers what figures could not
-  sightline optimize --merge small-host large-host gpu-host       which machine type, from the reports of runs on each
 
 The report folder gets report.html, report.md, best.yaml (run it as it is), result.json, pareto.json and measurements.jsonl. An
 interrupted run goes on with --resume. A configuration that fails the quality gate is never used, however fast. With INT8 files from "models compile --precision int8"
@@ -101,12 +97,11 @@ export function addOptimize(program: Command, io: CliIo): void {
   addFlags(command, FLAGS)
     .addHelpText('after', HELP)
     .action((subject: string | undefined, flags: OptimizeFlags) => {
-      if (flags.merge !== undefined) return runMerge(flags.merge, subject, flags, io);
       if (subject !== undefined) return runOptimize(subject, flags, io);
       if (flags.review === true || flags.answers !== undefined || flags.exportUndecided !== undefined)
         return runReview(flags, io);
       throw wrongCommand(
-        'expected a pipeline file or a video; --merge with report folders; or --review, --answers or --export-undecided with --report',
+        'expected a pipeline file or a video; or --review, --answers or --export-undecided with --report',
       );
     });
 }
@@ -234,39 +229,6 @@ function reviewText(
   ].join('\n');
 }
 
-/** @throws COMMAND_INVALID, CONFIG_INVALID */
-async function runMerge(
-  folders: readonly string[],
-  subject: string | undefined,
-  flags: OptimizeFlags,
-  io: CliIo,
-): Promise<void> {
-  if (subject !== undefined) throw wrongCommand(`--merge: expected no pipeline beside it, received "${subject}"`);
-  if (folders.length < 2) throw wrongCommand('--merge: expected at least two report folders');
-  const choice = await mergeResults(folders);
-  const files = await writeChoice(flags.report, choice);
-  show(io, flags, choice, () => choiceText(choice, files));
-}
-
-function choiceText(choice: Awaited<ReturnType<typeof mergeResults>>, files: readonly string[]): string {
-  const rows = choice.machines.map((one) => [
-    one.folder,
-    one.machine,
-    `${one.fps.toFixed(1)} fps`,
-    String(one.plannedCameras),
-    one.pricePerCamera === null ? '-' : `${one.pricePerCamera.toFixed(2)} ${one.currency}`,
-    one.joulesPerFrame === null ? '-' : `${one.joulesPerFrame.toFixed(2)} J`,
-    one.uses,
-    one.objection ?? '',
-  ]);
-  const head = ['report', 'machine', 'rate', 'cameras', 'a camera a month', 'energy a frame', 'runs', 'against it'];
-  return [
-    table([head, ...rows]),
-    `${choiceReport(choice).title}. ${choice.reason}`,
-    `written: ${files.join(', ')}`,
-  ].join('\n');
-}
-
 /** @throws COMMAND_INVALID, DATASET_INVALID, FFMPEG_MISSING */
 async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Promise<OptimizeRequest> {
   const { environment } = io;
@@ -300,7 +262,6 @@ async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Prom
     report: flags.report,
     resume: flags.resume === true,
     waitsUntilFree: flags.whenBusy === 'wait',
-    hostPrice: flags.hostPrice === undefined ? null : priceOf(flags.hostPrice),
     asksPeople: flags.review === true || flags.answers !== undefined,
     answers: flags.answers === undefined ? [] : await readAnswers(flags.answers),
     signal: io.stop,
@@ -347,13 +308,6 @@ function secondsOf(text: string): number {
   const seconds = durationMs(text, ['s', 'm', 'h']) / 1000;
   if (seconds >= 60 && seconds <= 86_400) return seconds;
   throw wrongCommand(`--budget: expected a time from 60s to 24h, such as 20m, received "${text}"`);
-}
-
-function priceOf(text: string): { amount: number; currency: string } {
-  const [, amount, currency] = /^(\d+(?:\.\d+)?)\s+([\p{L}$€£]{1,8})$/u.exec(text.trim()) ?? [];
-  if (amount === undefined || currency === undefined)
-    throw wrongCommand(`--host-price: expected an amount and a currency, such as "60 EUR", received "${text}"`);
-  return { amount: Number(amount), currency };
 }
 
 function stepText({ lever, from, to, predictedGain, measuredGain, verdict, reason }: Step): string {

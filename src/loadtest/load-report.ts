@@ -7,96 +7,86 @@ import {
   ms,
   percent,
   targetValue,
-} from '../optimize/report/figures.ts';
-import { blocks, code, list, type Markdown, md, NOTHING, strong, table } from '../optimize/report/markdown.ts';
-import { type Report, renderHtml } from '../optimize/report/render-html.ts';
-import { writeFiles } from '../optimize/report/write-files.ts';
+} from '../measure/report/figures.ts';
+import { code, type Html, html, list, NOTHING, table, verdict as word } from '../measure/report/html.ts';
+import { reportPage } from '../measure/report/report-page.ts';
+import { writeFiles } from '../measure/report/write-files.ts';
 import type { Degradation, FigureSlope, LoadResult, LoadStep } from './load-result.ts';
 
-/** Writes `loadtest.json`, `loadtest.md` and `loadtest.html` into a folder. @returns the paths. @throws as `writeFiles` */
+/** Writes `loadtest.json` and `loadtest.html` into a folder. @returns the paths. @throws as `writeFiles` */
 export function writeLoadReport(folder: string, result: LoadResult): Promise<readonly string[]> {
-  const report = loadReport(result);
-  return writeFiles(folder, {
-    'loadtest.json': result,
-    'loadtest.md': report.body.source,
-    'loadtest.html': renderHtml(report),
+  return writeFiles(folder, { 'loadtest.json': result, 'loadtest.html': loadReport(result) });
+}
+
+/** Makes the page of a load test; every figure follows from the result. */
+export function loadReport(result: LoadResult): string {
+  const { subject, profile, createdAt, seconds, seed, verdict } = result;
+  return reportPage({
+    title: `Load test: ${verdict}`,
+    tone: verdict === 'met' ? 'good' : verdict === 'missed' ? 'bad' : 'neutral',
+    body: html`<header><h1>Load test: ${verdict}</h1><p>${code(subject)}, profile ${profile}, ${createdAt.slice(0, 10)}, ${duration(seconds)}, seed ${seed}</p></header>
+${verdictSection(result)}
+${breakSection(result)}
+${slopeSection(result.slopes)}
+${stepsSection(result.steps)}
+${camerasSection(result)}`,
   });
 }
 
-/** Makes the report of a load test; every figure follows from the result. */
-export function loadReport(result: LoadResult): Report {
-  const { subject, profile, createdAt, seconds, seed, verdict } = result;
-  return {
-    title: `Load test: ${verdict}`,
-    tone: verdict === 'met' ? 'good' : verdict === 'missed' ? 'bad' : 'neutral',
-    body: blocks(
-      md`# Load test: ${verdict}`,
-      md`${code(subject)}, profile ${profile}, ${createdAt.slice(0, 10)}, ${duration(seconds)}, seed ${String(seed)}`,
-      verdictSection(result),
-      breakSection(result),
-      slopeSection(result.slopes),
-      stepsSection(result.steps),
-      camerasSection(result),
-    ),
-  };
+function section(title: string, content: Html): Html {
+  return html`<section class="wide"><h2>${title}</h2>${content}</section>`;
 }
 
-function verdictSection({ verdict, reason, targets, notes }: LoadResult): Markdown {
-  return blocks(
-    md`## Verdict`,
-    md`**Verdict: ${verdict}.** ${sentence(reason)}`,
-    table(targets, {
+function verdictSection({ reason, targets, notes }: LoadResult): Html {
+  return section(
+    'Targets',
+    html`<p>${sentence(reason)}</p>${table(targets, {
       Target: ({ target }) => code(target),
       '>Measured': ({ target, measured }) => (measured === null ? null : targetValue(target, measured)),
-      Verdict: ({ state }) => strong(state),
+      Verdict: ({ state }) => word(state),
       Reason: ({ reason: why }) => sentence(why),
-    }),
-    'Each target holds for every camera. A percentile is met only if the frames of each camera make it 99 % sure, by the binomial bound.',
-    list(notes.map(sentence)),
+    })}<p>Each target holds for every camera. A percentile is met only if the frames of each camera make it 99 % sure, by the binomial bound.</p>${list(notes.map(sentence))}`,
   );
 }
 
-function breakSection({ breakPoint, degradation, recoverySeconds }: LoadResult): Markdown {
+function breakSection({ breakPoint, degradation, recoverySeconds }: LoadResult): Html {
   if (breakPoint === null) return NOTHING;
   const { cameras, brokenAt, target, explanation, firstToGive, isProven } = breakPoint;
-  const held = capacityText(cameras, isProven);
   const recovery =
     degradation === null
       ? 'Recovery was not measured, since nothing broke.'
       : recoverySeconds === null
         ? 'The pipeline did not recover while it was watched.'
         : `After the load fell, all results were within the targets again after ${duration(recoverySeconds)}.`;
-  return blocks(
-    md`## Break point`,
-    md`${strong(held)}${
+  return section(
+    'Break point',
+    html`<p><strong>${capacityText(cameras, isProven)}</strong>${
       brokenAt === null ? '; more were not tried.' : `; ${brokenAt} do not: ${target ?? 'a target'} is missed.`
-    }`,
-    explanation === null ? NOTHING : md`First to give way: ${strong(firstToGive ?? 'unknown')}. ${explanation}`,
-    degradation === null ? NOTHING : degradationTable(degradation),
-    recovery,
+    }</p>${explanation === null ? NOTHING : html`<p>First to give way: <strong>${firstToGive ?? 'unknown'}</strong>. ${explanation}</p>`}${
+      degradation === null ? NOTHING : degradationTable(degradation)
+    }<p>${recovery}</p>`,
   );
 }
 
-function degradationTable(degradation: Degradation): Markdown {
+function degradationTable(degradation: Degradation): Html {
   const { cameras, areAgesBounded, oldestMs, maxAgeMs, isFair, fairness, leastShare, areDropsNamed, dropped } =
     degradation;
-  const answer = (isGood: boolean): Markdown => strong(isGood ? 'yes' : 'no');
+  const answer = (isGood: boolean): Html => word(isGood ? 'yes' : 'no');
   const limit = Number.isFinite(maxAgeMs) ? `; maxAgeMs is ${ms(maxAgeMs)}` : '';
-  return blocks(
-    md`### How it degrades: ${counted(cameras, 'camera')}`,
-    table(
-      [
-        ['Are ages bounded?', answer(areAgesBounded), `the oldest result was ${ms(oldestMs)} old${limit}`],
-        [
-          'Are shares fair?',
-          answer(isFair),
-          `Jain's index ${amount(fairness)}; the smallest share is ${percent(leastShare)} of the mean`,
-        ],
-        ['Does every missing frame have a reason?', answer(areDropsNamed), reasonsText(dropped)],
-      ] as const,
-      { Question: ([question]) => question, Answer: ([, found]) => found, Figures: ([, , figures]) => figures },
-    ),
-  );
+  const rows = [
+    ['Are ages bounded?', answer(areAgesBounded), `the oldest result was ${ms(oldestMs)} old${limit}`],
+    [
+      'Are shares fair?',
+      answer(isFair),
+      `Jain's index ${amount(fairness)}; the smallest share is ${percent(leastShare)} of the mean`,
+    ],
+    ['Does every missing frame have a reason?', answer(areDropsNamed), reasonsText(dropped)],
+  ] as const;
+  return html`<h3>How it degrades: ${counted(cameras, 'camera')}</h3>${table(rows, {
+    Question: ([question]) => question,
+    Answer: ([, found]) => found,
+    Figures: ([, , figures]) => figures,
+  })}`;
 }
 
 const FIGURE_NAMES: Readonly<Record<FigureSlope['figure'], { readonly name: string; text(value: number): string }>> = {
@@ -114,32 +104,31 @@ export function figureText(figure: FigureSlope['figure'], value: number): string
   return FIGURE_NAMES[figure].text(value);
 }
 
-function slopeSection(slopes: readonly FigureSlope[]): Markdown {
+function slopeSection(slopes: readonly FigureSlope[]): Html {
   if (slopes.length === 0) return NOTHING;
   const text = (value: (slope: FigureSlope) => number) => (slope: FigureSlope) =>
     figureText(slope.figure, value(slope));
   const span = ({ figure, interval: [low, high] }: FigureSlope): string =>
     `${figureText(figure, low)} to ${figureText(figure, high)}`;
-  return blocks(
-    md`## Change over time`,
-    table(slopes, {
+  return section(
+    'Change over time',
+    html`${table(slopes, {
       Figure: ({ figure }) => FIGURE_NAMES[figure].name,
       '>Mean': text(({ mean }) => mean),
       '>Per hour': text(({ perHour }) => perHour),
       '>95 % interval': span,
       '>Allowed': text(({ allowedPerHour }) => allowedPerHour),
-      Verdict: ({ verdict }) => strong(verdict),
-    }),
-    'grows: the whole interval is above what is allowed. unclear: a part of it is, and a longer run would decide.',
+      Verdict: ({ verdict }) => word(verdict),
+    })}<p>grows: the whole interval is above what is allowed. unclear: a part of it is, and a longer run would decide.</p>`,
   );
 }
 
-function stepsSection(steps: readonly LoadStep[]): Markdown {
+function stepsSection(steps: readonly LoadStep[]): Html {
   const last = steps.find(({ verdict }) => verdict === 'missed') ?? steps.at(-1);
   const limits = (last?.constraints ?? []).slice(0, 3).map(({ explanation, remedy }) => `${explanation} ${remedy}`);
-  return blocks(
-    md`## Measured steps`,
-    table(steps, {
+  return section(
+    'Measured steps',
+    html`${table(steps, {
       Step: ({ name }) => name,
       '>Cameras': ({ cameras }) => amount(cameras),
       '>Offered/s': ({ offeredFps }) => amount(offeredFps),
@@ -148,13 +137,12 @@ function stepsSection(steps: readonly LoadStep[]): Markdown {
       '>p99': ({ latencyMs }) => ms(latencyMs.p99),
       '>Oldest': ({ oldestMs }) => ms(oldestMs),
       '>Dropped': ({ dropRatio }) => percent(dropRatio),
-      Verdict: ({ verdict }) => strong(verdict),
-    }),
-    limits.length === 0 ? NOTHING : blocks(md`### What limits: ${last!.name}`, list(limits)),
+      Verdict: ({ verdict }) => word(verdict),
+    })}${limits.length === 0 ? NOTHING : html`<h3>What limits: ${last!.name}</h3>${list(limits)}`}`,
   );
 }
 
-function camerasSection({ cameras }: LoadResult): Markdown {
+function camerasSection({ cameras }: LoadResult): Html {
   const { count, protocol, cpuCores, rssBytes, framesOffered, framesLost, framesUnread, lateMs } = cameras;
   const rows: [string, string][] = [
     ['Most at a time', amount(count)],
@@ -166,10 +154,9 @@ function camerasSection({ cameras }: LoadResult): Markdown {
     ['Frames made without a reader', amount(framesUnread)],
     ...(lateMs === null ? [] : [['Longest delay of a camera', ms(lateMs)] as [string, string]]),
   ];
-  return blocks(
-    md`## The cameras`,
-    table(rows, { Figure: ([figure]) => figure, '>Value': ([, value]) => value }),
-    'Cameras are an open loop: they send by their own clock, and count what a reader does not take.',
+  return section(
+    'The cameras',
+    html`${table(rows, { Figure: ([figure]) => figure, '>Value': ([, value]) => value })}<p>Cameras are an open loop: they send by their own clock, and count what a reader does not take.</p>`,
   );
 }
 

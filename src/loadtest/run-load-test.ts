@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { counted } from '../measure/report/figures.ts';
 import { droppedOf, total } from '../measure/summarise-windows.ts';
 import { DEFAULT_DROPS, judgeCount, parseTargets, type Target, verdictOf } from '../measure/targets.ts';
 import type { TargetVerdict } from '../measure/trial-result.ts';
-import { counted } from '../optimize/report/figures.ts';
 import { percentilesOf } from '../telemetry/sliding-window.ts';
 import type { CameraMix } from './cameras/camera-plan.ts';
 import { type EnduranceSample, judgeSlopes } from './endurance.ts';

@@ -1,11 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { writeReport } from '../../src/optimize/report/write-report.ts';
 import { temporaryFolder } from '../support/cli.ts';
 import { cliHere } from '../support/cli-here.ts';
 import { VideoFolder } from '../support/made-videos.ts';
-import { sampleOptimisation } from '../support/sample-optimisation.ts';
 
 describe('sightline optimize', () => {
   const temporary = temporaryFolder();
@@ -31,7 +29,6 @@ describe('sightline optimize', () => {
     [['--annotations', 'a.json'], '--annotations and --images: expected both or neither'],
     [['--holdout-annotations', 'a.json'], '--holdout-annotations and --holdout-images: expected both or neither'],
     [['--report', '/proc/x'], '--report: expected a folder on a disk, received "/proc/x"'],
-    [['--host-price', 'cheap'], '--host-price: expected an amount and a currency'],
     [
       ['--candidates', '/nonexistent'],
       '--candidates /nonexistent: expected a folder with ONNX files or manifests, there is no such folder',
@@ -46,32 +43,10 @@ describe('sightline optimize', () => {
     180_000,
   );
 
-  it.each([
-    [['--merge', 'a'], '--merge: expected at least two report folders'],
-    [['--merge', 'a', 'b'], '--merge a: expected the report folder of "sightline optimize", with result.json'],
-    [[], 'expected a pipeline file or a video; --merge with report folders; or --review'],
-  ])('refuses %j without a pipeline', async (flags, message) => {
-    const { code, stderr } = await cliHere(['optimize', ...flags]);
-    expect(stderr).toContain(message);
+  it('refuses to run without a pipeline', async () => {
+    const { code, stderr } = await cliHere(['optimize']);
+    expect(stderr).toContain('expected a pipeline file or a video; or --review');
     expect(code).toBe(2);
-  });
-
-  it('joins reports of several machine types into one choice', async () => {
-    const folders = ['small', 'large'].map((name) => join(temporary.path, name));
-    for (const [i, path] of folders.entries()) {
-      const input = sampleOptimisation();
-      const machine = { ...input.machine, cpuModel: `machine ${i}` };
-      const options = { ...input.options, hostPrice: { amount: 100 - 60 * i, currency: 'EUR' } };
-      await writeReport(path, { ...input, machine, options });
-    }
-    const out = join(temporary.path, 'choice');
-    const { code, stdout, stderr } = await cliHere(['optimize', '--merge', ...folders, '--report', out]);
-    expect(code, stderr).toBe(0);
-    // 7 cameras less a fifth are 5: 40 for 5 of the second machine.
-    expect(stdout.replaceAll('\u00a0', ' ')).toContain(
-      `Use machine 1, 2 cores (${folders[1]}). The cheapest camera: 8.00 EUR a month`,
-    );
-    expect(existsSync(join(out, 'choice.html'))).toBe(true);
   });
 
   it('refuses a pipeline that reads a camera: the same pictures must come again', async () => {

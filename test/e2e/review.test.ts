@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type ReviewServer, serveReview } from '../../src/cli/review-server.ts';
 import { readAnnotations } from '../../src/evaluate/coco-files.ts';
 import type { DisputedObject } from '../../src/evaluate/disputed-objects.ts';
-import { writeFiles } from '../../src/optimize/report/write-files.ts';
+import { writeFiles } from '../../src/measure/report/write-files.ts';
 import { answersText, type GivenAnswer, readAnswers } from '../../src/optimize/review/answers.ts';
 import { makeReview, REVIEW_FILE } from '../../src/optimize/review/review-file.ts';
 import { REVIEW_PAGE, reviewPage } from '../../src/optimize/review/review-page.ts';

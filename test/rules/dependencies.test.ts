@@ -146,11 +146,6 @@ describe('dependencies', () => {
     expect(eager.map(({ path }) => path)).toEqual([]);
   });
 
-  it('a package that one command needs is loaded by that command only', () => {
-    const eager = shipped.filter(({ text }) => /^import (?!type )[^;]*from 'vega'/m.test(text));
-    expect(eager.map(({ path }) => path)).toEqual([]);
-  });
-
   it('an optional package is only imported dynamically', () => {
     const eager = shipped.flatMap(({ path, text }) =>
       Object.keys(optionalDependencies)

@@ -190,8 +190,6 @@ describe('packages that are confined to one place', () => {
     ['@opentelemetry/sdk-trace-base', ['telemetry']],
     ['@opentelemetry/exporter-trace-otlp-http', ['telemetry']],
     ['protobufjs', ['compile']],
-    ['marked', ['optimize']],
-    ['vega', ['optimize']],
   ])('%s is imported only in %j', (name, folders) => {
     expect(importersOf(name).filter((path) => !folders.includes(folderOf(path)))).toEqual([]);
   });

@@ -407,12 +407,9 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
       },
     ],
     techniques: techniquesOf(steps, null),
-    loadTests: [],
     measurements: log.records,
     options: {
       target: 'fps>=30,p99<=50ms,streams>=4',
-      hostPrice: { amount: 48, currency: 'EUR' },
-      headroomRatio: 0.2,
       cameraFps: 30,
       ...{ reportDir: 'report', pictureSize: '1280x720' },
       annotations: 'labels/instances.json',

@@ -29,10 +29,8 @@ export interface Lever<L extends LeverId = LeverId> {
   readonly name: string;
   /** A sentence for people who have not read the code. */
   readonly does: string;
-  /** Default: minutes. */
-  readonly effort?: 'hours' | 'days';
-  readonly risk: 'none' | 'low' | 'medium' | 'high';
-  readonly riskReason: string;
+  /** What may go wrong with it, in a sentence. */
+  readonly risk: string;
   /** Whether detections may change: then the quality gate decides first. */
   readonly affectsDetections: boolean;
   /** Of a lever that leaves some frames without an inference of their own: the value that leaves none. */
@@ -64,9 +62,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   model: {
     name: 'model',
     does: 'Uses another detector with the same classes.',
-    effort: 'hours',
-    risk: 'medium',
-    riskReason: 'Another network misses other objects; thresholds of alarms may need a new value.',
+    risk: 'Another network misses other objects; thresholds of alarms may need a new value.',
     affectsDetections: true,
     isOffered: ({ models, baseline }) => models.some(({ name }) => name !== baseline.model),
     read: ({ model }) => model.name,
@@ -80,8 +76,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   engine: {
     name: 'engine',
     does: 'Runs the network with another library.',
-    risk: 'low',
-    riskReason: 'Results differ in the last digits; the library must be installed on every host.',
+    risk: 'Results differ in the last digits; the library must be installed on every host.',
     affectsDetections: true,
     read: ({ model }, _, defaults) => engineOf(model.engine, defaults.engine),
     write: ({ model }, to) => [
@@ -94,8 +89,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   precision: {
     name: 'precision',
     does: 'Computes in a shorter number format.',
-    risk: 'low',
-    riskReason: 'Scores move a little; INT8 can lose whole objects and must be judged on pictures of its own.',
+    risk: 'Scores move a little; INT8 can lose whole objects and must be judged on pictures of its own.',
     affectsDetections: true,
     read: ({ model }, _, defaults) => (model.precision === 'auto' ? defaults.precision : model.precision),
     write: (_, to) => [['model.precision', to.precision]],
@@ -103,8 +97,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   inputSize: {
     name: 'input size',
     does: "Gives the network a smaller or larger picture, or one with the stream's aspect.",
-    risk: 'medium',
-    riskReason: 'A smaller picture loses small objects first.',
+    risk: 'A smaller picture loses small objects first.',
     affectsDetections: true,
     read: ({ model }, _, defaults) => model.inputSize ?? defaults.inputSize,
     write: (_, to) => [['model.inputSize', to.inputSize]],
@@ -112,8 +105,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   inferenceThreads: {
     name: 'inference threads',
     does: 'Runs several inferences at the same time.',
-    risk: 'none',
-    riskReason: 'Each thread needs its own copy of the network in memory.',
+    risk: 'Each thread needs its own copy of the network in memory.',
     affectsDetections: false,
     isOffered: hasCores,
     values: ({ cores }) => counts(cores),
@@ -124,8 +116,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   lanes: {
     name: 'lanes',
     does: 'Reads and preprocesses streams on more or fewer threads.',
-    risk: 'none',
-    riskReason: 'Results are the same.',
+    risk: 'Results are the same.',
     affectsDetections: false,
     isOffered: hasCores,
     values: ({ cores }) => counts(Math.min(cores, MOST_LANES)),
@@ -135,8 +126,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   decodeThreads: {
     name: 'decoder threads',
     does: 'Lets ffmpeg decode one stream on several cores.',
-    risk: 'none',
-    riskReason: 'Frames are the same; each thread delays a live stream by one frame.',
+    risk: 'Frames are the same; each thread delays a live stream by one frame.',
     affectsDetections: false,
     isOffered: hasCores,
     values: ({ cores }) => counts(Math.min(cores, MOST_LANES)),
@@ -146,8 +136,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   maxBatch: {
     name: 'largest batch',
     does: 'Infers several frames in one call.',
-    risk: 'low',
-    riskReason: 'Latency grows, because a frame waits for the others.',
+    risk: 'Latency grows, because a frame waits for the others.',
     affectsDetections: false,
     values: ({ isOnGpu }) => (isOnGpu ? GPU_BATCHES : CPU_BATCHES),
     read: ({ batch }) => batch.maxBatch,
@@ -156,8 +145,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   maxDelayMs: {
     name: 'batch delay (ms)',
     does: 'Limits how long a frame waits for others to join its batch.',
-    risk: 'low',
-    riskReason: 'A longer wait is added to the latency of every frame.',
+    risk: 'A longer wait is added to the latency of every frame.',
     affectsDetections: false,
     values: () => DELAYS_MS,
     read: ({ batch }) => batch.maxDelayMs,
@@ -166,8 +154,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   resizeBy: {
     name: 'resizing by',
     does: "Lets ffmpeg fit pictures into the model's input while it decodes, instead of sharp from full pictures.",
-    risk: 'low',
-    riskReason: 'ffmpeg interpolates differently from how the model was trained.',
+    risk: 'ffmpeg interpolates differently from how the model was trained.',
     affectsDetections: true,
     isOffered: ({ needsFullPictures }) => !needsFullPictures,
     values: () => ['ffmpeg', 'sharp'],
@@ -177,9 +164,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   hwaccel: {
     name: 'hardware decoding',
     does: 'Decodes video on a GPU or a media engine.',
-    effort: 'hours',
-    risk: 'medium',
-    riskReason: 'Drivers differ between hosts; ffmpeg falls back to software with a warning.',
+    risk: 'Drivers differ between hosts; ffmpeg falls back to software with a warning.',
     affectsDetections: true,
     isOffered: ({ hwaccels }) => hwaccels.length > 0,
     values: ({ hwaccels }) => ['none', ...hwaccels],
@@ -189,8 +174,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   decode: {
     name: 'decoded frames',
     does: 'Decodes only frames that others depend on, or only key frames; the last result holds for the others.',
-    risk: 'medium',
-    riskReason: 'Whatever happens between two decoded frames is seen late or not at all.',
+    risk: 'Whatever happens between two decoded frames is seen late or not at all.',
     affectsDetections: true,
     skipsNone: 'all',
     isOffered: ({ mayJudgeVideo, decodes }) => mayJudgeVideo && decodes.length > 1,
@@ -201,8 +185,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   skipUnchanged: {
     name: 'skip unchanged frames',
     does: 'Repeats the last result while the picture does not change.',
-    risk: 'medium',
-    riskReason: 'A change below the noise threshold is seen late.',
+    risk: 'A change below the noise threshold is seen late.',
     affectsDetections: true,
     skipsNone: false,
     isOffered: ({ mayJudgeVideo }) => mayJudgeVideo,
@@ -218,8 +201,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   trackBetween: {
     name: 'infer every n-th frame',
     does: 'Infers every n-th frame and lets the tracker predict the boxes between.',
-    risk: 'medium',
-    riskReason: 'A new object appears up to n - 1 frames late.',
+    risk: 'A new object appears up to n - 1 frames late.',
     affectsDetections: true,
     skipsNone: 1,
     isOffered: ({ mayJudgeVideo }) => mayJudgeVideo,
@@ -231,8 +213,7 @@ export const LEVERS: { readonly [L in LeverId]: Lever<L> } = {
   stages: {
     name: 'second stages',
     does: 'Looks at objects at another pace, or with another model for the same attributes.',
-    risk: 'medium',
-    riskReason: 'An attribute that changes while its object is seen is noticed late.',
+    risk: 'An attribute that changes while its object is seen is noticed late.',
     affectsDetections: true,
     isOfTracks: true,
     isOffered: ({ mayJudgeVideo, baseline }) => mayJudgeVideo && baseline.stages !== '',

@@ -1,8 +1,8 @@
+import { median } from '../../measure/report/figures.ts';
 import type { CountComparison } from '../gate/compare-counts.ts';
 import { changedLevers, LEVER_IDS, LEVERS } from '../levers/levers.ts';
 import type { Configuration, LeverId, Step } from '../result.ts';
 import type { FinalVerdict } from '../search/finals.ts';
-import { median } from './figures.ts';
 import type { LiveSide, QualityFigure, ReportInput, ReportMeasurement, ReportTrial } from './report-input.ts';
 
 /** A step with a measured gain. */
@@ -17,9 +17,9 @@ export type MeasuredStep = Step & { readonly measuredGain: number };
  * - `quality open`: faster, but the held-out part has not passed it.
  * - `counts differ`: faster, but the user's own counts change more than is tolerated, and nobody accepted that.
  */
-export type Outcome = 'invalid' | 'untried' | 'unchanged' | 'unproven' | 'quality open' | 'counts differ' | 'faster';
+type Outcome = 'invalid' | 'untried' | 'unchanged' | 'unproven' | 'quality open' | 'counts differ' | 'faster';
 
-export interface LiveFindings extends LiveSide {
+interface LiveFindings extends LiveSide {
   readonly name: 'before' | 'after';
   readonly trial: ReportTrial;
 }

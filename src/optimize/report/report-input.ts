@@ -9,7 +9,6 @@ import type { GateVerdict } from '../gate/gate-verdict.ts';
 import type { Configuration, Refusal } from '../result.ts';
 import type { Comparison } from '../search/evaluator.ts';
 import type { SearchResult } from '../search/search.ts';
-import type { LoadTest } from './load-tests.ts';
 
 /** What a report shows of the machine that a measurement ran on. */
 export type ReportMachine = Pick<MachineFacts, 'cpuModel' | 'cores' | 'memoryBytes' | 'versions'>;
@@ -140,19 +139,9 @@ export interface ReportSkipped {
   readonly measurements: readonly string[];
 }
 
-export interface HostPrice {
-  /** Price of one host for a month. */
-  readonly amount: number;
-  /** As it is written after an amount: `EUR`. */
-  readonly currency: string;
-}
-
 export interface ReportOptions {
   /** As given: `fps>=30,p99<=50ms`; null without targets. */
   readonly target: string | null;
-  readonly hostPrice: HostPrice | null;
-  /** Share of a host that stays free for peaks. */
-  readonly headroomRatio: number;
   /** Frames per second of the cameras that the plan is for. */
   readonly cameraFps: number;
   /** Labels and pictures, as given; null without them. */
@@ -198,7 +187,5 @@ export interface ReportInput extends Pick<SearchResult, 'steps' | 'ended' | 'fin
   readonly liveStages: { readonly before: LiveSide | null; readonly after: LiveSide | null };
   readonly techniques: readonly Technique[];
   readonly measurements: readonly ReportMeasurement[];
-  /** Load tests of the result that have been run since, oldest first. */
-  readonly loadTests: readonly LoadTest[];
   readonly options: ReportOptions;
 }

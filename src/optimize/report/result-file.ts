@@ -1,8 +1,4 @@
-import { join } from 'node:path';
 import { z } from 'zod';
-import { check, parseJson } from '../../config/check.ts';
-import { MOST_BYTES, readGivenText } from '../../disk/given-file.ts';
-import { SightlineError } from '../../errors/sightline-error.ts';
 import { AGREEMENT, type GateVerdict } from '../gate/gate-verdict.ts';
 import { findingsOf } from './findings.ts';
 import { joulesPerFrame, type ReportInput, type ReportSide, type ReportTrial } from './report-input.ts';
@@ -66,8 +62,6 @@ const resultFile = z.object({
     .default(null),
   target: text.nullable().default(null),
   cameraFps: z.number().positive(),
-  headroomRatio: z.number().min(0).max(0.99),
-  hostPrice: z.object({ amount, currency: text }).nullable().default(null),
 });
 
 /** The result of an optimisation for programs, and for the choice between machine types. */
@@ -88,7 +82,6 @@ export function resultOf(input: ReportInput): ResultFile {
     best: sideOf(input.best, after),
     faster: input.faster,
     ...{ target: input.options.target, cameraFps: input.options.cameraFps },
-    ...{ headroomRatio: input.options.headroomRatio, hostPrice: input.options.hostPrice },
   });
 }
 
@@ -101,23 +94,4 @@ function sideOf({ configuration, targets, capacity }: ReportSide, trial: ReportT
     ...{ configuration, targets, capacity, fps: trial.fps, p99Ms: trial.latencyMs.p99 },
     ...{ cpuMsPerFrame: trial.cpuMsPerFrame?.total ?? null, joulesPerFrame: joulesPerFrame(trial) },
   };
-}
-
-/**
- * Reads the result in the folder of a report. Keys that this version does not know are ignored.
- *
- * @throws COMMAND_INVALID if the folder has none; CONFIG_INVALID if it is damaged or of a newer version.
- */
-export async function readResult(folder: string): Promise<ResultFile> {
-  const path = join(folder, RESULT_FILE);
-  const as = `--merge ${folder}: expected the report folder of "sightline optimize", with ${RESULT_FILE}`;
-  const content = await readGivenText(path, { code: 'COMMAND_INVALID', as, mostBytes: MOST_BYTES.json });
-  const value = parseJson(content, path);
-  const version = z.object({ version: z.number() }).safeParse(value).data?.version ?? VERSION;
-  if (version > VERSION)
-    throw new SightlineError(
-      'CONFIG_INVALID',
-      `${path}: version ${version} is newer than this Sightline, which reads version ${VERSION}; use the newer one`,
-    );
-  return check(resultFile, value, path);
 }

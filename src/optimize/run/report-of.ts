@@ -1,9 +1,8 @@
 import { findBottlenecks } from '../../measure/bottlenecks.ts';
 import type { MachineFacts } from '../../measure/machine-facts.ts';
+import { median } from '../../measure/report/figures.ts';
 import type { TrialResult } from '../../measure/trial-result.ts';
 import { configurationKey, isSkipLever, qualityKey } from '../levers/levers.ts';
-import { median } from '../report/figures.ts';
-import { readLoadTests } from '../report/load-tests.ts';
 import type {
   LiveSide,
   QualityFigure,
@@ -42,7 +41,7 @@ export interface Finished
 }
 
 /** Turns the end of an optimisation into what its report shows. */
-export async function reportOf(finished: Finished, note: (text: string) => void): Promise<ReportInput> {
+export function reportOf(finished: Finished): ReportInput {
   const { subject, createdAt, seed, machine, found, baseline, best, records, options } = finished;
   const judgements = judgementsIn(records, 'quality');
   const final = judgementsIn(records, 'verdict');
@@ -79,7 +78,7 @@ export async function reportOf(finished: Finished, note: (text: string) => void)
     counts: countsOf(final, baseline.configuration, best.configuration, finished.acceptsCounts),
     liveStages: { before: liveOf(records, baseline, options), after: liveOf(records, best, options) },
     techniques: techniquesOf(found.steps, finished.whyNoInt8, finished.whyNotFewer),
-    ...{ measurements: records, loadTests: await readLoadTests(options.reportDir, note) },
+    measurements: records,
   };
 }
 

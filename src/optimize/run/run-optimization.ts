@@ -11,10 +11,12 @@ import type { Bottleneck } from '../../measure/bottlenecks.ts';
 import { FreeMachine } from '../../measure/free-machine.ts';
 import { type MachineFacts, machineFacts } from '../../measure/machine-facts.ts';
 import { MeasurementLog } from '../../measure/measurement-log.ts';
+import { writeFiles } from '../../measure/report/write-files.ts';
 import { parseTargets, type Target } from '../../measure/targets.ts';
 import { OpenTrial } from '../../measure/trial.ts';
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import { parseStream } from '../../pipeline/load-pipeline.ts';
+import { needsTracks } from '../../runtime/stream/stream-analytics.ts';
 import type { CountComparison } from '../gate/compare-counts.ts';
 import type { GateVerdict } from '../gate/gate-verdict.ts';
 import { classAllowance } from '../gate/loss-verdict.ts';
@@ -22,8 +24,7 @@ import { apply, applyToText, configurationOf } from '../levers/apply-configurati
 import { configurationKey, isSkipLever, LEVER_IDS, LEVERS } from '../levers/levers.ts';
 import { openSpace, type SearchSpace } from '../levers/search-space.ts';
 import { describeConfiguration } from '../report/configuration-text.ts';
-import type { HostPrice, ReportFaster, ReportSide } from '../report/report-input.ts';
-import { writeFiles } from '../report/write-files.ts';
+import type { ReportFaster, ReportSide } from '../report/report-input.ts';
 import { writeReport } from '../report/write-report.ts';
 import type { Configuration, LeverId, Step } from '../result.ts';
 import type { GivenAnswer } from '../review/answers.ts';
@@ -45,7 +46,7 @@ import { PictureSample } from './picture-sample.ts';
 import { COMPARE_SECONDS, type Log, type LoggedRecord, PipelineEvaluator } from './pipeline-evaluator.ts';
 import { type Judgement, QualityBench } from './quality-bench.ts';
 import { finalJudgementOf, reportOf } from './report-of.ts';
-import { openSubject, type Subject } from './subject.ts';
+import { isPipelineFile, openSubject, type Subject } from './subject.ts';
 import { earlyWarning, type Validity, validityOf } from './validity.ts';
 
 export interface OptimizeRequest {
@@ -75,7 +76,6 @@ export interface OptimizeRequest {
   /** Whether each measurement waits until others leave the CPU alone. */
   readonly waitsUntilFree: boolean;
   readonly seed: number;
-  readonly hostPrice: HostPrice | null;
   /** Whether people settle what figures cannot: without labels other detectors are tried then, too. */
   readonly asksPeople: boolean;
   /** What people have said about objects in the recording. */
@@ -145,8 +145,6 @@ const OPEN_SECONDS = 7;
 const CAPACITY_SECONDS = 90;
 const LEAST_BUDGET_FOR_CAPACITY = 480;
 const LEAST_BUDGET_FOR_INT8 = 900;
-/** Free share of a host that the plan keeps for peaks. */
-const HEADROOM_RATIO = 0.3;
 /** What both the search and its plan start from. */
 interface Start {
   readonly subject: Subject;
@@ -224,6 +222,8 @@ async function searchAndReport(
     stream,
     maxLoss,
     acceptsCounts,
+    // Of a bare recording nobody has said what it is for.
+    followsObjects: !isPipelineFile(request.subject) || subject.pipeline.streams.some(needsTracks),
     seed,
     mostFinalists: MOST_FINALISTS,
     asksPeople: request.asksPeople,
@@ -309,7 +309,8 @@ async function searchAndReport(
     );
     const review = await reviewOf(found.faster, { start, request, recording, createdAt });
     const options = {
-      ...{ target: request.target, hostPrice: request.hostPrice, headroomRatio: HEADROOM_RATIO, bestPath },
+      target: request.target,
+      bestPath,
       ...{ cameraFps: CAPACITY_FPS, annotations: request.annotations, images: request.images },
       ...{ reportDir: request.report, pictureSize: `${subject.picture.width}x${subject.picture.height}` },
     };
@@ -326,7 +327,7 @@ async function searchAndReport(
       ...{ isOnGpu: shape.isOnGpu, inferTimes: await evaluator.probe(baseline) },
       ...{ whyNoInt8: start.whyNoInt8, whyNotFewer: start.decodable.whyNotFewer, acceptsCounts },
     };
-    const input = await reportOf(finished, note);
+    const input = reportOf(finished);
     const { bottlenecks } = input;
     const files = [
       bestPath,

@@ -10,7 +10,7 @@ import {
   percent,
   score,
   signedScore,
-} from '../../../../src/optimize/report/figures.ts';
+} from '../../../../src/measure/report/figures.ts';
 
 /** Units stand after a no-break space. */
 function plain(text: string): string {

@@ -53,7 +53,7 @@ describe('the search space', () => {
   it('describes every lever in a sentence', () => {
     for (const id of LEVER_IDS) {
       expect(LEVERS[id].does).toMatch(/^[A-Z].+\.$/);
-      expect(LEVERS[id].riskReason).toMatch(/^[A-Za-z].+\.$/);
+      expect(LEVERS[id].risk).toMatch(/^[A-Za-z].+\.$/);
     }
   });
 

@@ -2,21 +2,6 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  anchor,
-  blocks,
-  code,
-  folded,
-  link,
-  list,
-  listing,
-  type Markdown,
-  md,
-  shellQuoted,
-  strong,
-  table,
-} from '../../../../src/optimize/report/markdown.ts';
-import { renderHtml } from '../../../../src/optimize/report/render-html.ts';
 import type { ReportInput } from '../../../../src/optimize/report/report-input.ts';
 import { writeReport } from '../../../../src/optimize/report/write-report.ts';
 import { sampleOptimisation } from '../../../support/sample-optimisation.ts';
@@ -81,14 +66,12 @@ describe.each(HOSTILES)('a report full of %j', (hostile) => {
   it('has no element or attribute of it on the page', () => {
     const elements = elementsOf(html);
     expect(elements.length).toBeGreaterThan(500);
-    expect(
-      elements.filter((element) => /^<(script|img|iframe|object|embed|link|b|base|form|h2)\b/i.test(element)),
-    ).toEqual([]);
+    expect(elements.filter((element) => /^<(script|img|iframe|object|embed|link|base|form)\b/i.test(element))).toEqual(
+      [],
+    );
     expect(
       elements.filter((element) =>
-        /\son\w+=|javascript:|evil|href="(?!#|https:\/\/(huggingface\.co|github\.com)\/)/i.test(
-          element.replace(/"[^"]*alert[^"]*"/g, '""'),
-        ),
+        /\son\w+=|javascript:|evil|href="(?!#)/i.test(element.replace(/"[^"]*alert[^"]*"/g, '""')),
       ),
     ).toEqual([]);
     expect(html.match(/<details>/g)!.length).toBe(html.match(/<\/details>/g)!.length);
@@ -99,7 +82,7 @@ describe.each(HOSTILES)('a report full of %j', (hostile) => {
     const rows = text.split('\n').filter((line) => line.startsWith('| '));
     const widths = rows.map((line) => line.replaceAll('\\|', '').split('|').length);
     const separators = rows.flatMap((line, i) => (/^\| -/.test(line) ? [i] : []));
-    expect(separators.length).toBeGreaterThan(10);
+    expect(separators.length).toBeGreaterThan(0);
     for (const i of separators) expect([widths[i - 1], widths[i + 1]]).toEqual([widths[i], widths[i]]);
   });
 });
@@ -118,7 +101,7 @@ describe('the page', () => {
   it('loads nothing and runs nothing', () => {
     expect(html).not.toMatch(/<(script|link|img|iframe|object|embed)\b/i);
     expect(html).not.toMatch(/\b(src|srcset)=|url\(|@import/i);
-    expect(html).toContain("default-src 'none'");
+    expect(html).toContain('content="default-src &#39;none&#39;; style-src &#39;unsafe-inline&#39;"');
   });
 
   it('has unique ids, and every link inside of it leads to one', () => {
@@ -129,17 +112,9 @@ describe('the page', () => {
     expect(links.filter((id) => !ids.includes(id))).toEqual([]);
   });
 
-  it('has each drawing twice, for wide and narrow screens; the text has it as a file', async () => {
-    const names = ['gains.svg', 'latency.svg', 'pareto.svg', 'stages.svg'];
-    expect((await readdir(join(folder, 'a', 'b', 'plots'))).sort()).toEqual(names);
-    expect(html.match(/<svg /g)).toHaveLength(2 * names.length);
-    const text = await readFile(join(folder, 'a', 'b', 'report.md'), 'utf8');
-    for (const name of names) expect(text).toContain(`(plots/${name})`);
-  });
-
   it('lies beside files for programs, without rests', async () => {
     const names = await readdir(join(folder, 'a', 'b'));
-    expect(names.sort()).toEqual(['pareto.json', 'plots', 'report.html', 'report.md', 'result.json']);
+    expect(names.sort()).toEqual(['pareto.json', 'report.html', 'report.md', 'result.json']);
     const pareto = JSON.parse(await readFile(join(folder, 'a', 'b', 'pareto.json'), 'utf8'));
     expect(pareto.points).toEqual(sampleOptimisation().pareto);
   });
@@ -148,61 +123,11 @@ describe('the page', () => {
     ['nothing was found', { best: sampleOptimisation().baseline, speedup: null }],
     ['the measurement is invalid', { validity: { isValid: false, reasons: ['busy'] } }],
     ['the quality is open', { quality: { search: null, heldOut: null } }],
-  ])('has nothing green where %s', async (_, change) => {
+  ])('is not a good one where %s', async (_, change) => {
     const path = join(folder, 'other');
     await writeReport(path, sampleOptimisation(change));
     const page = await readFile(join(path, 'report.html'), 'utf8');
-    expect(page).not.toMatch(/class="(tone )?good"/);
-    expect(html).toMatch(/class="tone good"/);
-  });
-});
-
-describe('Markdown', () => {
-  const page = (...contents: Markdown[]): string =>
-    renderHtml({ title: 't', body: blocks(...contents), tone: 'neutral' });
-
-  it('escapes what it interpolates and nothing else', () => {
-    expect(md`a **b** ${'**c** <d> #1 a_b'} ${strong('e')}`.source).toBe(
-      'a **b** \\*\\*c\\*\\* &lt;d&gt; \\#1 a\\_b **e**',
-    );
-    expect(page(md`${'- no list'}`)).toContain('<p>- no list</p>');
-    expect(page(md`${'1. no list'}`)).toContain('<p>1. no list</p>');
-    expect(page(list(['+0.004', '−0.1']))).toContain('+0.004');
-  });
-
-  it('fences code that holds backticks with more of them', () => {
-    expect(code('a``b|c').source).toBe('```a``b\\|c```');
-    expect(page(table([code('a``b|c')], { A: (cell) => cell, '>B': () => '1' }))).toContain('<code>a``b|c</code>');
-    expect(page(listing('sh', ['echo ```', '<b>']))).toContain('echo ```\n&lt;b&gt;');
-  });
-
-  it('leaves out tables and chapters without content', () => {
-    expect(blocks(table([], { A: () => '1' }), folded('Empty', '')).source).toBe('');
-  });
-
-  it('has a dash for what is not known', () => {
-    expect(table([1], { A: () => null, '>B': String }).source).toBe('| A | B |\n| --- | ---: |\n| – | 1 |');
-  });
-
-  it('folds chapters into each other and keeps anchors and links', () => {
-    const html = page(
-      folded('Outer', folded('Inner', table(['m001'], { Id: anchor })), link('paper', 'https://example.org/a')),
-    );
-    expect(html.match(/<details>/g)).toHaveLength(2);
-    expect(html.match(/<\/details>/g)).toHaveLength(2);
-    expect(html).toContain('<a id="m001"></a>m001');
-    expect(html).toContain('<a href="https://example.org/a">paper</a>');
-  });
-});
-
-describe('commands in a report', () => {
-  it.each([
-    ['report/best.yaml', 'report/best.yaml'],
-    ['gate north.yaml', "'gate north.yaml'"],
-    ['fps>=30,p99<=50ms', "'fps>=30,p99<=50ms'"],
-    ["it's", "'it'\\''s'"],
-    ['', "''"],
-  ])('quote %j as %s', (word, quoted) => {
-    expect(shellQuoted(word)).toBe(quoted);
+    expect(page).not.toContain('<body class="good">');
+    expect(html).toContain('<body class="good">');
   });
 });

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { TrialResult } from '../../../../src/measure/trial-result.ts';
+import { findingsOf } from '../../../../src/optimize/report/findings.ts';
+import { firstScreenOf } from '../../../../src/optimize/report/first-screen.ts';
 import type { ReportCounts, ReportInput } from '../../../../src/optimize/report/report-input.ts';
-import { buildReport } from '../../../../src/optimize/report/write-report.ts';
 import type { Configuration, Step } from '../../../../src/optimize/result.ts';
 import type { LoggedRecord } from '../../../../src/optimize/run/pipeline-evaluator.ts';
 import { type Finished, reportOf, techniquesOf } from '../../../../src/optimize/run/report-of.ts';
@@ -80,57 +81,54 @@ function recordsOf(inferMs = 26, before: Partial<TrialResult> = {}): LoggedRecor
   ];
 }
 
-function finished(records: readonly LoggedRecord[] = recordsOf(), step: Step = HALVED): Promise<ReportInput> {
+function finished(records: readonly LoggedRecord[] = recordsOf(), step: Step = HALVED): ReportInput {
   const capacity = { cameras: 7, cameraFps: 30, p99Ms: 46, target: 'p99<=50ms', isProven: true, measurements: [] };
-  return reportOf(
-    {
-      ...{
-        subject: 'x.yaml',
-        createdAt: SAMPLE.createdAt,
-        seed: 1,
-        faster: null,
-        machine: MACHINE,
-        isOnGpu: false,
-        acceptsCounts: false,
-        whyNotFewer: null,
-      },
-      found: {
-        speedup: SPEEDUP,
-        steps: [step],
-        refused: [],
-        pareto: [],
-        finalists: [],
-      } as unknown as Finished['found'],
-      baseline: { configuration: BASELINE, measurement: 'm001', targets: [], capacity: null },
-      best: { configuration: BEST, measurement: 'm002', targets: [], capacity },
-      ...{ records, inferTimes: { oneThreadMs: 50, allThreadsMs: 55 }, whyNoInt8: 'no pictures' },
-      options: { ...SAMPLE.options, reportDir: folder },
+  return reportOf({
+    ...{
+      subject: 'x.yaml',
+      createdAt: SAMPLE.createdAt,
+      seed: 1,
+      faster: null,
+      machine: MACHINE,
+      isOnGpu: false,
+      acceptsCounts: false,
+      whyNotFewer: null,
     },
-    () => undefined,
-  );
+    found: {
+      speedup: SPEEDUP,
+      steps: [step],
+      refused: [],
+      pareto: [],
+      finalists: [],
+    } as unknown as Finished['found'],
+    baseline: { configuration: BASELINE, measurement: 'm001', targets: [], capacity: null },
+    best: { configuration: BEST, measurement: 'm002', targets: [], capacity },
+    ...{ records, inferTimes: { oneThreadMs: 50, allThreadsMs: 55 }, whyNoInt8: 'no pictures' },
+    options: { ...SAMPLE.options, reportDir: folder },
+  });
 }
 
 describe('the end of an optimisation as the input of its report', () => {
   it('takes ratio, pairs and rates from the runs that took turns', async () => {
-    const { speedup } = await finished();
+    const { speedup } = finished();
     expect(speedup).toMatchObject({ ratio: 12, interval: [11.8, 12.2], pairs: 3, beforeFps: 20, afterFps: 240 });
   });
 
   it('counts the turns of pairs where there was no time for a comparison', async () => {
     const pair = record('m004', 'pair', BEST, 'offline, beside another', { a: [], b: [] });
-    const { speedup } = await finished([...recordsOf().filter(({ id }) => id !== 'm004'), pair]);
+    const { speedup } = finished([...recordsOf().filter(({ id }) => id !== 'm004'), pair]);
     expect(speedup).toMatchObject({ ratio: 12, pairs: 2, beforeFps: null, afterFps: null });
   });
 
   it('makes a report that recommends nothing without a held-out part', async () => {
-    const report = buildReport(await finished());
-    expect(report.title).toBe('12 times as fast, but the quality is not proven');
+    const report = firstScreenOf(findingsOf(finished()));
+    expect(report.headline).toBe('12 times as fast, but the quality is not proven');
     expect(report.tone).toBe('neutral');
   });
 
   it('compares a bottleneck only with the change that halves the time for inference', async () => {
     const gainOf = async (inferMs: number, step: Partial<Step> = {}): Promise<number | null> => {
-      const { bottlenecks } = await finished(recordsOf(inferMs), { ...HALVED, ...step });
+      const { bottlenecks } = finished(recordsOf(inferMs), { ...HALVED, ...step });
       return bottlenecks.find(({ lever }) => lever === 'engine')!.measuredGain;
     };
     expect(await gainOf(26)).toBe(1.7);
@@ -147,15 +145,15 @@ describe('the end of an optimisation as the input of its report', () => {
       Array.from({ length: 20 }, (_, i) => ({
         ...{ isDiscarded: i < disturbed, machine: { otherRatio: 0.6, stealRatio: 0 } },
       })) as unknown as TrialResult['windows'];
-    const { validity } = await finished(recordsOf(26, { windows: windows(6) }));
+    const { validity } = finished(recordsOf(26, { windows: windows(6) }));
     expect(validity.isValid).toBe(false);
     expect(validity.reasons.join(' ')).toContain('30 % of 20 windows');
     expect(validity.reasons.join(' ')).toContain('other processes used 60 % of the CPU');
-    expect((await finished(recordsOf(26, { windows: windows(5) }))).validity.isValid).toBe(true);
+    expect(finished(recordsOf(26, { windows: windows(5) })).validity.isValid).toBe(true);
   });
 
   it('shows the live run with as many cameras as the configuration serves, and no failed one', async () => {
-    const { liveStages } = await finished([
+    const { liveStages } = finished([
       ...recordsOf(),
       record('m005', 'capacity', BEST, 'cameras x7 at 30 fps', trial(210, 4, { streams: 7 })),
       record('m006', 'capacity', BEST, 'cameras x8 at 30 fps', trial(220, 4, { streams: 8 })),
@@ -169,7 +167,7 @@ describe('the end of an optimisation as the input of its report', () => {
     const countsOf = async (counts: readonly object[]): Promise<ReportCounts | null> => {
       const tracks = { tracks: 20, kept: 17 };
       const judgement = { verdict: 'passed', labels: null, video: { video: { counts, tracks } }, skips: null };
-      return (await finished([...recordsOf(), record('m005', 'verdict', BEST, 'held out', judgement)])).counts;
+      return finished([...recordsOf(), record('m005', 'verdict', BEST, 'held out', judgement)]).counts;
     };
     const judged = await countsOf([count, { ...count, difference: 1 }]);
     expect(judged).toEqual({
@@ -177,7 +175,7 @@ describe('the end of an optimisation as the input of its report', () => {
       ...{ isOtherDetector: true, isAccepted: false },
     });
     expect((await countsOf([]))!.tracks).toHaveLength(1);
-    expect((await finished()).counts).toBeNull();
+    expect(finished().counts).toBeNull();
   });
 });
 
