@@ -66,6 +66,15 @@ const remedy = record('Remedy', {
 export const overloadReport = record('OverloadReport', {
   sinceMs: timeMs.describe('Since when, wall clock, milliseconds since 1970.'),
   stage: z.enum(['decode', 'preprocess', 'infer', 'main']).describe('The stage that cannot keep up.'),
+  cause: z
+    .enum(['work', 'others'])
+    .optional()
+    .describe('work: the stage has too much to do; others: other programs have its cores. Absent from older hosts.'),
+  lack: z
+    .enum(['few', 'late'])
+    .optional()
+    .describe('few: too few frames are published; late: enough of them, too late. Absent from older hosts.'),
+  othersCores: amount.optional().describe('Cores that other programs use; absent if it is a small part of them.'),
   askedFps: amount.describe('Frames per second that is expected of the live streams together.'),
   doneFps: amount.describe('Frames per second that they publish together.'),
   text: text.describe('One sentence with the figures and the remedies.'),

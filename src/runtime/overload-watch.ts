@@ -8,6 +8,7 @@ import {
   type OtherModel,
   type StreamLoad,
 } from '../telemetry/judge-overload.ts';
+import { overloadReport } from '../telemetry/overload-text.ts';
 import { LoweredSettings } from './lowered-settings.ts';
 import type { EventDetails, TargetEvent } from './stream/stream-port.ts';
 
@@ -104,7 +105,8 @@ export class OverloadWatch {
     this.#count(inferred, nowMs);
     this.#measure(running, host);
     const inputs = { capacity: this.#capacity ?? 0, inferred: this.#done ?? 0, inferCores: this.#inferCores };
-    const judged = judgeOverload({ ...usage, ...inputs, streams: running, models: this.#models });
+    const facts = judgeOverload({ ...usage, ...inputs, streams: running, models: this.#models });
+    const judged = facts === null ? null : overloadReport(facts);
     if (judged !== null) {
       this.#shortMs = nowMs;
       this.#askForModels(nowMs);

@@ -1,5 +1,5 @@
 import type { StreamConfig } from '../config/stream.ts';
-import type { OverloadReport, Remedy, RemedyBody, RemedyChange } from '../protocol/overload.ts';
+import type { BrokenRules, RemedyBody, RemedyChange } from '../protocol/overload.ts';
 import { BOTTLENECK_RATIO, type BusyStage, type HostReport } from '../protocol/report.ts';
 
 /** A running live stream: what is expected of it, what it does. Rates in frames per second. */
@@ -67,6 +67,53 @@ const ENOUGH_RATIO = 0.95;
 const USE_RATIO = 0.95;
 /** The same where frames are not too few but too late. */
 const PROMPT_RATIO = 0.8;
+/** What a remedy leads to, in frames per second. */
+interface Effect {
+  /** Of all live streams together; null if it cannot be known. */
+  readonly fps: number | null;
+  /** Of each stream that asks for as much or more; null if it cannot be known. */
+  readonly streamFps: number | null;
+}
+
+/** A way out of an overload. */
+export type RemedyFacts = Effect &
+  (
+    | {
+        readonly kind: 'rate';
+        /** Of each stream without rules that is lowered, else of each with some. */
+        readonly rate: number;
+        /** Of those with rules, where it is another one; null otherwise. */
+        readonly ruledRate: number | null;
+        readonly streams: number;
+        readonly changes: readonly RemedyChange[];
+        readonly breaks: readonly BrokenRules[];
+      }
+    | { readonly kind: 'model'; readonly model: OtherModel }
+    | {
+        readonly kind: 'decode';
+        readonly frames: 'reference' | 'key';
+        /** Of the decoder, relative to all frames. */
+        readonly timeShare: number;
+        readonly changes: readonly RemedyChange[];
+      }
+  );
+
+/** What is short on a host, and what helps. */
+export interface OverloadFacts {
+  readonly stage: BusyStage;
+  /** work: the stage has too much to do; others: other programs have its cores. */
+  readonly cause: 'work' | 'others';
+  /** few: too few frames are published; late: enough of them, too late. */
+  readonly lack: 'few' | 'late';
+  readonly askedFps: number;
+  readonly doneFps: number;
+  /** What other programs use, where it is a good part of the cores; null otherwise. */
+  readonly othersCores: number | null;
+  readonly cores: number;
+  /** The best first. */
+  readonly remedies: readonly RemedyFacts[];
+}
+
 /** From this share of all cores on, processes wait for each other. */
 const SATURATED_RATIO = 0.85;
 /** From this share of the cores on, what other programs take is said. */
@@ -80,23 +127,11 @@ export const DECODE_TIME: Readonly<Record<StreamConfig['decode'], number>> = { a
 /** A remedy that gives less than this more than the one before is not named. */
 const WORTHWHILE = 1.1;
 const MOST_MODELS = 3;
-/** Cameras whose broken rules a sentence names. */
-const BROKEN_SHOWN = 3;
 /** The same for key frames, by their share of all frames: 0.15 for one of 50, 0.44 for one of 10, which take more bits then. */
 const KEY_TIME = { none: 0.07, each: 3.7 };
 /** What a frame costs beside decoding and inference: messages, the tracker, the page. */
 const CORES_PER_FPS = 0.002;
 const LEAST_FPS = 0.1;
-/** What is left where decoding less does not help. */
-const ELSEWHERE = 'read smaller streams of the cameras, or fewer';
-
-const WORK: Readonly<Record<BusyStage, string>> = {
-  decode: 'decoding',
-  preprocess: 'scaling',
-  infer: 'detection',
-  main: 'the main thread',
-};
-
 /** What limits a host: a stage, or all cores together. */
 export interface Busy {
   readonly part: BusyStage | 'processor';
@@ -133,7 +168,7 @@ function takenBy(stream: Pick<StreamLoad, 'config' | 'fps'>): number {
 }
 
 /** Returns what is short and what helps; null if the host does what is asked of it, or something else is the cause. */
-export function judgeOverload(load: HostLoad): Omit<OverloadReport, 'sinceMs'> | null {
+export function judgeOverload(load: HostLoad): OverloadFacts | null {
   const { streams } = load;
   const behind = streams.filter(({ isBehind }) => isBehind);
   const askedFps = sum(streams, demandOf);
@@ -143,18 +178,20 @@ export function judgeOverload(load: HostLoad): Omit<OverloadReport, 'sinceMs'> |
   const stage = shortStage(load);
   if (stage === null) return null;
   const remedies = stage === 'decode' ? decodeRemedies(load) : rateRemedies(load, stage, isEnough);
-  const figures = isEnough
-    ? 'frames are published too late'
-    : `you ask ${fpsText(askedFps)} frames/s, this machine does ${fpsText(doneFps)}`;
-  const ways = remedies.length === 0 && stage === 'decode' ? ELSEWHERE : remedies.map(({ text }) => text).join(', or ');
   const { othersCores = 0, cores, cpuCores } = load;
-  const others = `other programs use ${othersCores.toFixed(1)} of ${cores} cores`;
   const isOthers = othersCores >= OTHERS_RATIO * cores;
   // What waits for a core looks busy, the main thread first.
   const hasCores = isOthers && isSaturated(load) && (stage === 'main' || othersCores >= cpuCores);
-  const cause = hasCores ? others : `${WORK[stage]} cannot keep up`;
-  const text = `${cause}: ${figures}${isOthers && !hasCores ? `; ${others}` : ''}${ways === '' ? '' : `: ${ways}`}`;
-  return { stage, askedFps, doneFps, text: `${text[0]!.toUpperCase()}${text.slice(1)}.`, remedies };
+  return {
+    stage,
+    cause: hasCores ? 'others' : 'work',
+    lack: isEnough ? 'late' : 'few',
+    askedFps,
+    doneFps,
+    othersCores: isOthers ? othersCores : null,
+    cores,
+    remedies,
+  };
 }
 
 /**
@@ -179,13 +216,13 @@ function enteredRatio(streams: readonly StreamLoad[]): number {
   return asked === 0 ? 1 : sum(streams, (stream) => Math.min(stream.fps.in, demandOf(stream))) / asked;
 }
 
-function rateRemedies(load: HostLoad, stage: BusyStage, isEnough: boolean): Remedy[] {
+function rateRemedies(load: HostLoad, stage: BusyStage, isEnough: boolean): RemedyFacts[] {
   const { streams, models, busyRatio } = load;
   const use = isEnough ? PROMPT_RATIO : USE_RATIO;
   const { rate } = ratesWithin(streams, use * load.capacity);
   const lower = loweredRates(load, use);
   // A moment ago the host could do more than is asked of it.
-  const remedies = lower.changes.length > 0 ? [lower] : [];
+  const remedies: RemedyFacts[] = lower.changes.length > 0 ? [lower] : [];
   if (stage !== 'infer') return remedies;
   // The other stages have more to do then.
   const others = Math.max(busyRatio.preprocess, busyRatio.main, 0.01);
@@ -197,21 +234,12 @@ function rateRemedies(load: HostLoad, stage: BusyStage, isEnough: boolean): Reme
     .filter((each) => each.rate > WORTHWHILE * rate)
     .sort((a, b) => b.rate - a.rate)
     .slice(0, MOST_MODELS);
-  for (const { model, rate: fps } of faster)
-    remedies.push({
-      kind: 'model',
-      text: `use ${model.name}: about ${fpsText(fps)}`,
-      ...outcome(streams, fps),
-      isEstimate: true,
-      basis: model.basis,
-      changes: [],
-      model: model.name,
-    });
+  for (const { model, rate: fps } of faster) remedies.push({ kind: 'model', model, ...outcome(streams, fps) });
   return remedies;
 }
 
 /** Lower rates for all that are asked for more than they can have, those with rules last. */
-function loweredRates({ streams, capacity }: HostLoad, use: number): Remedy {
+function loweredRates({ streams, capacity }: HostLoad, use: number): Extract<RemedyFacts, { kind: 'rate' }> {
   const settable = (rate: number): number => downToTwoDigits(Math.max(LEAST_FPS, rate));
   const { rate, ruledRate } = ratesWithin(streams, use * capacity);
   const possible = ratesWithin(streams, capacity);
@@ -224,25 +252,17 @@ function loweredRates({ streams, capacity }: HostLoad, use: number): Remedy {
   const hasFree = slower.some(({ needs }) => needs === null);
   const hasRuled = slower.some(({ needs }) => needs !== null);
   const [lowest, most] = hasFree ? [settable(rate), possible.rate] : [settable(ruledRate), possible.ruledRate];
-  const ruled =
-    hasRuled && settable(ruledRate) !== lowest ? `, to ${fpsText(settable(ruledRate))} where rules need it` : '';
-  const more = breaks.length > BROKEN_SHOWN ? ` and ${breaks.length - BROKEN_SHOWN} more` : '';
-  const named = breaks
-    .slice(0, BROKEN_SHOWN)
-    .map(({ stream, rules }) => `${rules.join(', ')} of ${stream}`)
-    .join('; ');
-  const each = streams.length > 1 ? ' each' : '';
   return {
     kind: 'rate',
-    text: `lower the rate to ${fpsText(lowest)} frames/s${each}${ruled}${named === '' ? '' : `, too few for ${named}${more}`}`,
+    rate: lowest,
+    ruledRate: hasRuled && settable(ruledRate) !== lowest ? settable(ruledRate) : null,
+    streams: streams.length,
     fps: sum(streams, (stream) =>
       Math.min(rateOf(stream), stream.needs === null ? possible.rate : possible.ruledRate, takenBy(stream)),
     ),
     streamFps: Math.min(lowest, most),
-    isEstimate: false,
-    basis: 'what this host infers now',
     changes: changesOf(slower.map((stream) => toRate(stream, rateOf(stream)))),
-    ...(breaks.length === 0 ? {} : { breaks }),
+    breaks,
   };
 }
 
@@ -265,14 +285,14 @@ function ratesWithin(
 }
 
 /** @param rate - of each stream that takes as much or more. */
-function outcome(streams: readonly StreamLoad[], rate: number): Pick<Remedy, 'fps' | 'streamFps'> {
+function outcome(streams: readonly StreamLoad[], rate: number): Effect {
   return { fps: sum(streams, (stream) => Math.min(rate, takenBy(stream))), streamFps: rate };
 }
 
-function decodeRemedies(load: HostLoad): Remedy[] {
+function decodeRemedies(load: HostLoad): RemedyFacts[] {
   const { streams } = load;
   const doneFps = sum(streams, ({ fps }) => fps.published);
-  const remedies: Remedy[] = [];
+  const remedies: RemedyFacts[] = [];
   for (const frames of ['reference', 'key'] as const) {
     const less = streams.filter(
       (stream) => DECODE_TIME[stream.config.decode] > DECODE_TIME[frames] && !stream.hasKeyFramesOnly,
@@ -280,12 +300,12 @@ function decodeRemedies(load: HostLoad): Remedy[] {
     if (less.length === 0) continue;
     const { fps, streamFps } = decodingLess(load, frames);
     if (fps !== null && fps < WORTHWHILE * doneFps) continue;
-    const result = fps === null ? ', as many as the sources have' : `: about ${fpsText(fps)} frames/s`;
     remedies.push({
       kind: 'decode',
-      text: `decode ${frames} frames only${result}`,
-      ...{ fps, streamFps, isEstimate: true },
-      basis: `decoding ${frames} frames takes about ${Math.round((100 * sum(less, (stream) => decodeTime(stream, frames))) / less.length)} % of the time of all, as measured on other videos`,
+      frames,
+      timeShare: sum(less, (stream) => decodeTime(stream, frames)) / less.length,
+      fps,
+      streamFps,
       changes: changesOf(less.map(({ config: { id, decode } }) => [id, { decode: frames }, { decode }] as const)),
     });
   }
@@ -296,7 +316,7 @@ function decodeRemedies(load: HostLoad): Remedy[] {
 function decodingLess(
   { streams, busyRatio, cores, cpuCores, inferred, inferCores }: HostLoad,
   frames: 'reference' | 'key',
-): Pick<Remedy, 'fps' | 'streamFps'> {
+): Effect {
   const isKey = ({ config }: StreamLoad): boolean => frames === 'key' || config.decode === 'key';
   if (streams.some((stream) => isKey(stream) && stream.keyFps === null)) return { fps: null, streamFps: null };
   const now = sum(streams, ({ config }) => DECODE_TIME[config.decode]);
@@ -376,11 +396,6 @@ export function inputsOf(streams: readonly StreamLoad[]): number {
 function inputsPerFrame({ fps, views }: Pick<StreamLoad, 'fps' | 'views'>): number {
   const share = fps.published === 0 ? 1 : Math.min(1, Math.max(0.01, fps.inferred / fps.published));
   return share * views;
-}
-
-/** Two digits, or a whole number. */
-function fpsText(fps: number): string {
-  return fps >= 10 ? fps.toFixed(0) : `${Number(fps.toPrecision(2))}`;
 }
 
 function downToTwoDigits(value: number): number {
