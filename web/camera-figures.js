@@ -46,7 +46,8 @@ export function cameraFigures(report, charts) {
         ${reasons.map(([reason, count]) => html`<li>${formatName(reason)} <b>${formatCount(count)} (${shareOf(count, frames.in)} %)</b></li>`)}
         ${reasons.length === 0 ? html`<li class="none">None</li>` : nothing}
       </ul>
-    </section>`;
+    </section>
+    ${report.canTellFrozen === false ? html`<p class="note">Whether the picture is frozen cannot be told if the encoder writes each one a bit differently: it has no noise of its own, or light that varies all the time.</p>` : nothing}`;
 }
 
 /**

@@ -13,7 +13,11 @@ export const PICTURE_STATES = [...BLIND_SIGNS, 'dark'] as const;
 export type BlindSign = (typeof BLIND_SIGNS)[number];
 
 /** As a lane says it, which does not know at its beginning whether it is dark: null. */
-export type LaneSign = Omit<StreamSign, 'stream' | 'isDark'> & { readonly isDark: boolean | null };
+export type LaneSign = Omit<StreamSign, 'stream' | 'isDark'> & {
+  readonly isDark: boolean | null;
+  /** Whether a frozen picture can be told although each is written a bit differently; null while that is not known yet. */
+  readonly canTellFrozen: boolean | null;
+};
 
 /** A stream has got a sign, another sign, has lost its sign, or has become dark or light. */
 export interface StreamSign {

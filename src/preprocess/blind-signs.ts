@@ -67,6 +67,11 @@ export class BlindSigns {
   #slow: Float32Array | null = null;
   #lastMs = Number.NEGATIVE_INFINITY;
 
+  /** Whether frozen pictures can be told where each is written a bit differently; null while that is not known yet. */
+  get canTellFrozen(): boolean | null {
+    return this.#noise.canTell;
+  }
+
   /**
    * Takes the next picture.
    *

@@ -33,6 +33,8 @@ const SAME_LIGHT = { levels: 3, contrast: 0.15 } as const;
 const OTHER_LIGHT_WINDOWS = 3;
 /** Within a window the light may change less: dusk and fog that come slowly add to what looks like noise. */
 const DRIFT = { levels: 1, contrast: 0.05 } as const;
+/** Blocks after which it is not to be expected that noise can be judged. */
+const MOST_UNKNOWN = 36;
 /** A frozen picture goes on if its busy cells differ by this many times as much as before. */
 const LIVE_FACTOR = 4;
 
@@ -60,6 +62,8 @@ export class LostNoise {
   #lost = 0;
   #light: Float32Array | null = null;
   #otherLight = 0;
+  /** Blocks since it was last known what is usual. */
+  #unknown = 0;
   #frozen: { readonly sinceMs: number; readonly busy: number; readonly usual: number } | null = null;
 
   /** @returns since when the picture is frozen; null if it is not, or cannot be told. */
@@ -73,6 +77,20 @@ export class LostNoise {
     this.#count += 1;
     if (nowMs - this.#beganMs >= BLOCK_MS - 250) this.#onBlock(nowMs);
     return this.#frozen?.sinceMs ?? null;
+  }
+
+  /** Whether a frozen picture can be told by its noise; null while that is not known yet. */
+  get canTell(): boolean | null {
+    if (this.#isUsualKnown) return this.#usualNoise >= LEAST_NOISE;
+    return this.#unknown >= MOST_UNKNOWN ? false : null;
+  }
+
+  get #isUsualKnown(): boolean {
+    return this.#windows >= STILL_WINDOWS || this.#busyWindows >= BUSY_WINDOWS;
+  }
+
+  get #usualNoise(): number {
+    return this.#windows >= STILL_WINDOWS ? this.#usual : this.#busyUsual;
   }
 
   /** No picture came for a while. What is usual stays. */
@@ -93,6 +111,7 @@ export class LostNoise {
     if (newest === undefined) return;
     if (this.#frozen !== null && quantile(newest, BUSY_SHARE) > LIVE_FACTOR * this.#frozen.busy) this.interrupt();
     if (this.#blocks.length === BLOCKS) this.#judge(samples);
+    this.#unknown = this.#isUsualKnown ? 0 : this.#unknown + 1;
   }
 
   #judge(samples: Float32Array): void {
@@ -107,9 +126,9 @@ export class LostNoise {
       return;
     }
     if (this.#isOtherLight(samples)) return;
-    const isKnown = this.#windows >= STILL_WINDOWS;
-    const [usual, ratio] = isKnown ? [this.#usual, LOST_RATIO] : [this.#busyUsual, LOST_BUSY_RATIO];
-    const isLost = (isKnown || this.#busyWindows >= BUSY_WINDOWS) && usual >= LEAST_NOISE && noise < ratio * usual;
+    const usual = this.#usualNoise;
+    const ratio = this.#windows >= STILL_WINDOWS ? LOST_RATIO : LOST_BUSY_RATIO;
+    const isLost = this.#isUsualKnown && usual >= LEAST_NOISE && noise < ratio * usual;
     this.#lost = isLost ? this.#lost + 1 : 0;
     if (!isLost) this.#learn(noise, busy);
     else if (this.#lost >= LOST_WINDOWS && isStill(noise, busy))

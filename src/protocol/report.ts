@@ -190,6 +190,13 @@ export const streamReport = record('StreamReport', {
     .nullable()
     .optional()
     .describe('Why the camera sees nothing although pictures come; null if nothing says so. Absent from older hosts.'),
+  canTellFrozen: z
+    .boolean()
+    .nullable()
+    .optional()
+    .describe(
+      'Whether frozen pictures can be told where the encoder writes each a bit differently: false if they have too little noise of their own, or light that varies all the time; null while that is not known yet, or not looked for. Absent from older hosts.',
+    ),
   lateMs: durationMs
     .nullable()
     .optional()

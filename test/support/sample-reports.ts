@@ -21,6 +21,7 @@ export function streamReport(id: string): StreamReport {
     source: `rtsp://camera.example/${id}`,
     state: 'running',
     sign: null,
+    canTellFrozen: true,
     lateMs: null,
     lastFrameAgeMs: 40,
     policy: 'live',

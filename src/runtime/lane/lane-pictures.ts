@@ -52,6 +52,7 @@ export class LanePictures {
   #sampledMs = Number.NEGATIVE_INFINITY;
   #sign: SeenSign | null = null;
   #isDark: boolean | null = null;
+  #canTellFrozen: boolean | null = null;
   /** The preview that is being encoded. It is delivered even if the stream ends meanwhile. */
   #previewing: Promise<void> = Promise.resolve();
 
@@ -113,15 +114,18 @@ export class LanePictures {
     this.#sampledMs = nowMs;
     const seen = this.#signs.update(this.#samplerFor(header).sample(pixels), nowMs, wanted);
     const { isDark } = this.#signs;
-    if (seen?.sign === this.#sign?.sign && isDark === this.#isDark) return;
+    const canTellFrozen = wanted.includes('frozen') ? this.#signs.canTellFrozen : null;
+    const isSame = seen?.sign === this.#sign?.sign && isDark === this.#isDark;
+    if (isSame && canTellFrozen === this.#canTellFrozen) return;
     this.#sign = seen;
     this.#isDark = isDark;
+    this.#canTellFrozen = canTellFrozen;
     const ageMs = seen === null ? 0 : nowMs - seen.sinceMs;
     const since = {
       sinceMs: Math.round(Date.now() - ageMs),
       ptsUs: Math.max(0, Math.round(ptsUs - ageMs * 1000)) as PtsUs,
     };
-    this.#port.post({ type: 'sign', ringId: ring.ringId, sign: seen?.sign ?? null, isDark, ...since });
+    this.#port.post({ type: 'sign', ringId: ring.ringId, sign: seen?.sign ?? null, isDark, canTellFrozen, ...since });
   }
 
   /** A source that changes its size lies elsewhere in the written picture. */

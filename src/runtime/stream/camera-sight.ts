@@ -21,6 +21,7 @@ export class CameraSight {
   readonly #port: Pick<StreamPort, 'event' | 'onSign'>;
   #now: StreamSign | null = null;
   #lateMs: number | null = null;
+  #canTellFrozen: boolean | null = null;
   /** When the last ring ended. */
   #endedMs = 0;
   /** When the last frame of the rings before was decoded. */
@@ -37,13 +38,22 @@ export class CameraSight {
   }
 
   /** @param slots - of the ring that its lane fills; null if there is none. */
-  report(slots: SlotRing | null, nowMs: number): Required<Pick<StreamReport, 'sign' | 'lateMs' | 'lastFrameAgeMs'>> {
+  report(
+    slots: SlotRing | null,
+    nowMs: number,
+  ): Required<Pick<StreamReport, 'sign' | 'canTellFrozen' | 'lateMs' | 'lastFrameAgeMs'>> {
     const sign = this.#now?.sign == null ? null : { name: this.#now.sign, sinceMs: this.#now.sinceMs };
     const earlier = this.#lastFrameMs === null ? null : nowMs - this.#lastFrameMs;
-    return { sign, lateMs: this.#lateMs, lastFrameAgeMs: slots?.decodedAgeMs(nowMs) ?? earlier };
+    return {
+      sign,
+      canTellFrozen: this.#canTellFrozen,
+      lateMs: this.#lateMs,
+      lastFrameAgeMs: slots?.decodedAgeMs(nowMs) ?? earlier,
+    };
   }
 
-  onSign({ sign, isDark: nowDark, sinceMs, ptsUs }: LaneSign): void {
+  onSign({ sign, isDark: nowDark, sinceMs, ptsUs, canTellFrozen }: LaneSign): void {
+    this.#canTellFrozen = canTellFrozen;
     const before = this.#now?.sign ?? null;
     const wasDark = this.#now?.isDark ?? false;
     const isDark = nowDark ?? wasDark;
@@ -86,6 +96,7 @@ export class CameraSight {
     if (ageMs !== null) this.#lastFrameMs = nowMs - ageMs;
     this.#endedMs = nowMs;
     this.#lateMs = null;
+    this.#canTellFrozen = null;
     if (this.#now?.sign == null) return;
     this.#set({ ...this.#now, sign: null, sinceMs: Date.now() });
   }

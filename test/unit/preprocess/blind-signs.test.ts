@@ -120,6 +120,20 @@ describe('BlindSigns', () => {
   it('a still scene whose encoder leaves no noise is not called frozen: it cannot be told', () => {
     const camera = new Camera();
     expect(new Set(frozenFor(camera, 180))).toEqual(new Set([null]));
+    const clean = new Camera();
+    for (let i = 0; i < 480; i++) clean.show(0.5, rewritten[i % 4]!, 0);
+    expect(clean.signs.canTellFrozen).toBe(false);
+  });
+
+  it('it is known after two minutes whether a frozen picture could be told: not in light that varies all the time', () => {
+    const noisy = new Camera();
+    noisy.show(30, street, 1.5);
+    expect(noisy.signs.canTellFrozen).toBeNull();
+    noisy.show(120, street, 1.5);
+    expect(noisy.signs.canTellFrozen).toBe(true);
+    const flickering = new Camera();
+    for (let i = 0; i < 60; i++) flickering.show(4, (x, y) => street(x, y) * (0.6 + 0.4 * Math.sin(i)), 1.5);
+    expect(flickering.signs.canTellFrozen).toBe(false);
   });
 
   it('less noise in another light is no frozen picture', () => {

@@ -20,10 +20,10 @@ function rig() {
 describe('CameraSight', () => {
   it('reports a sign, its change and its end: to listeners, in the report, as events', () => {
     const { sight, signs, events } = rig();
-    sight.onSign({ sign: 'black', ...at(1000) });
+    sight.onSign({ canTellFrozen: null, sign: 'black', ...at(1000) });
     expect(sight.report(null, 0).sign).toEqual({ name: 'black', sinceMs: 1000 });
-    sight.onSign({ sign: 'frozen', ...at(2000) });
-    sight.onSign({ sign: null, ...at(3000) });
+    sight.onSign({ canTellFrozen: null, sign: 'frozen', ...at(2000) });
+    sight.onSign({ canTellFrozen: null, sign: null, ...at(3000) });
     expect(sight.report(null, 0).sign).toBeNull();
     expect(signs).toEqual([
       { stream: 'gate', sign: 'black', ...at(1000) },
@@ -40,7 +40,7 @@ describe('CameraSight', () => {
   it('takes the sign back without an event when the stream is not read any more, once', () => {
     const { sight, signs, events } = rig();
     const ring = SlotRing.create(SHAPE);
-    sight.onSign({ sign: 'moved', ...at(1000) });
+    sight.onSign({ canTellFrozen: null, sign: 'moved', ...at(1000) });
     sight.end(ring, 0);
     sight.end(ring, 0);
     expect(sight.report(null, 0).sign).toBeNull();
@@ -50,13 +50,13 @@ describe('CameraSight', () => {
 
   it('tells listeners alone that it is dark: nothing is wrong then', () => {
     const { sight, signs, events } = rig();
-    sight.onSign({ sign: null, ...at(1000, true) });
-    sight.onSign({ sign: null, ...at(2000, true) });
+    sight.onSign({ canTellFrozen: null, sign: null, ...at(1000, true) });
+    sight.onSign({ canTellFrozen: null, sign: null, ...at(2000, true) });
     expect(sight.report(null, 0).sign).toBeNull();
     // A detector for the dark may open the source again, whose lane does not know yet.
     sight.end(SlotRing.create(SHAPE), 0);
     sight.begin(5000);
-    sight.onSign({ ...at(3000), sign: null, isDark: null });
+    sight.onSign({ ...at(3000), sign: null, isDark: null, canTellFrozen: null });
     expect(signs.map(({ isDark }) => isDark)).toEqual([true]);
     sight.end(SlotRing.create(SHAPE), 10_000);
     sight.begin(80_000);
@@ -88,5 +88,15 @@ describe('CameraSight', () => {
       ['stream-late', 'the pictures of gate are 6 s late: a server or the network keeps them back'],
       ['stream-in-time', 'the pictures of gate are not late any more'],
     ]);
+  });
+
+  it('says whether frozen pictures can be told, without an event, until the stream ends', () => {
+    const { sight, signs, events } = rig();
+    expect(sight.report(null, 0).canTellFrozen).toBeNull();
+    sight.onSign({ sign: null, ...at(1000), canTellFrozen: false });
+    expect(sight.report(null, 0).canTellFrozen).toBe(false);
+    sight.end(SlotRing.create(SHAPE), 0);
+    expect(sight.report(null, 0).canTellFrozen).toBeNull();
+    expect({ signs, events }).toEqual({ signs: [], events: [] });
   });
 });
